@@ -1,0 +1,54 @@
+//! What travels between a client and a server, and what a server keeps: the frame header, the archived requests and
+//! replies, ids, limits and the checks that stand between bytes from outside and a typed view of them.
+//!
+//! Promises: every published layout is the same on every host (little-endian, 32-bit relative pointers, aligned
+//! primitives) and never changes once published: a new field is a new type under a new opcode, and golden bytes in
+//! `tests/golden` hold the old ones still. No function here allocates more than the bytes it was given, and none panics
+//! on them.
+//!
+//! Relies on nothing of ours. A concept record is archived once, by the client; the same bytes are the request's
+//! payload, the log entry's body and the reply to a query.
+
+mod checked;
+mod error;
+mod frame;
+mod header;
+mod hello;
+mod id;
+mod layout;
+pub mod limits;
+mod opcode;
+mod record;
+mod reply;
+mod request;
+mod schema;
+mod shared;
+mod status;
+
+pub use checked::{Checked, Payload};
+pub use error::{FrameError, PayloadError};
+pub use frame::{Frame, Parsed, begin_frame, encode_archive, encode_bytes, encode_empty, finish_frame, padded, parse};
+pub use header::{CHECKSUM, HEADER_BYTES, Header, MAGIC, MORE, VERSION};
+pub use hello::{
+    ArchivedClientHello, ArchivedServerHello, CLIENT_HELLO_BYTES, ClientHello, Durability, NO_CORE, SERVER_HELLO_BYTES,
+    ServerHello,
+};
+pub use id::{ConceptId, InvalidId};
+pub use layout::CoreLayout;
+pub use opcode::Opcode;
+pub use record::{ArchivedAssociationRecord, ArchivedConceptRecord, AssociationKind, AssociationRecord, ConceptRecord};
+pub use reply::{
+    ArchivedCounter, ArchivedErrorMessage, ArchivedHealth, ArchivedNeighbor, ArchivedNeighbors, ArchivedPath,
+    ArchivedPathEdge, ArchivedPaths, ArchivedSearchHit, ArchivedSearchHits, ArchivedStats, Counter, ErrorMessage,
+    Health, Neighbor, Neighbors, Path, PathEdge, Paths, SearchHit, SearchHits, Stats,
+};
+pub use request::{
+    ArchivedConceptKey, ArchivedNear, ArchivedNeighborsRequest, ArchivedPathRequest, ArchivedSearchRequest, ConceptKey,
+    Direction, Near, NeighborsRequest, PathMode, PathRequest, SearchRequest,
+};
+pub use schema::FINGERPRINT;
+pub use shared::{SharedBytes, View};
+pub use status::Status;
+
+/// The growable 16-byte aligned buffer that frames are built in and read from.
+pub type FrameBuffer = rkyv::util::AlignedVec<16>;

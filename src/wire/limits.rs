@@ -1,0 +1,34 @@
+//! Every bound of the wire, with its reason. A request beyond one gets an error that names the bound.
+
+/// Longest payload of a frame, in bytes: the legacy protocol's own limit on a message, so that whatever an old client
+/// could send fits.
+pub const MAX_PAYLOAD: u32 = 16 << 20;
+
+/// Longest namespace, in bytes of UTF-8: as a file name, which a namespace may become in a backup.
+pub const MAX_NAMESPACE: usize = 255;
+
+/// Longest caller's own name of a concept, in bytes of UTF-8: paths and URLs fit; anything longer is content.
+pub const MAX_NAME: usize = 4096;
+
+/// Most numbers in an embedding: sixteen times the largest that common models give (4,096), 256 KiB.
+pub const MAX_DIMENSION: usize = 65_536;
+
+/// Most neighbours in one reply (1.5 MiB): more are fetched with the reply's cursor, so that one hub can neither stall a core nor
+/// fill a send buffer.
+pub const MAX_NEIGHBORS: u32 = 65_536;
+
+/// Most association kinds that a filter may list.
+pub const MAX_KINDS: usize = 64;
+
+/// Most results of one vector search.
+pub const MAX_RESULTS: u32 = 1_000;
+
+/// Largest candidate list of one vector search: beyond it an exact scan is cheaper than the index.
+pub const MAX_SEARCH_WIDTH: u32 = 10_000;
+
+/// Most alternative paths in one reply.
+pub const MAX_ALTERNATIVES: u32 = 64;
+
+/// Requests that one connection may have unanswered: enough to keep a disk's group commits full from one connection, few
+/// enough that its replies stay within one send buffer.
+pub const MAX_IN_FLIGHT: u32 = 1_024;

@@ -1,0 +1,87 @@
+//! The operations that the storage service knows, by their number on the wire.
+//!
+//! A number never changes its meaning. An operation that this version of the server does not serve yet keeps its number and is
+//! answered with [`crate::Status::NotServed`].
+
+/// What a frame asks for or answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Opcode {
+    /// Opens a connection: [`crate::ClientHello`], answered by [`crate::ServerHello`].
+    Hello = 0x01,
+    /// Upserts a concept: [`crate::ConceptRecord`]; answered by a bare header with the sequence.
+    Learn = 0x10,
+    /// Upserts an association: [`crate::AssociationRecord`]; answered by a bare header with the sequence.
+    Associate = 0x11,
+    /// Deletes a concept and its associations: [`crate::ConceptKey`].
+    Delete = 0x12,
+    /// Reads a concept: [`crate::ConceptKey`]; answered by the stored [`crate::ConceptRecord`].
+    Query = 0x20,
+    /// Reads a concept's neighbours: [`crate::NeighborsRequest`]; answered by [`crate::Neighbors`].
+    Neighbors = 0x21,
+    /// Finds paths: [`crate::PathRequest`]; answered by [`crate::Paths`].
+    Path = 0x22,
+    /// Finds the nearest vectors: [`crate::SearchRequest`]; answered by [`crate::SearchHits`].
+    Search = 0x23,
+    /// Reads the server's counters: no payload; answered by [`crate::Stats`].
+    Stats = 0x30,
+    /// Makes everything written so far durable, whatever the server's durability: no payload either way.
+    Flush = 0x31,
+    /// Reads the server's health: no payload; answered by [`crate::Health`].
+    Health = 0x32,
+}
+
+impl Opcode {
+    /// Every opcode, in numeric order.
+    pub const ALL: [Opcode; 11] = [
+        Opcode::Hello,
+        Opcode::Learn,
+        Opcode::Associate,
+        Opcode::Delete,
+        Opcode::Query,
+        Opcode::Neighbors,
+        Opcode::Path,
+        Opcode::Search,
+        Opcode::Stats,
+        Opcode::Flush,
+        Opcode::Health,
+    ];
+
+    /// The opcode of this number, if there is one.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|opcode| *opcode as u8 == number)
+    }
+
+    /// Its name, as messages and counters spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Opcode::Hello => "hello",
+            Opcode::Learn => "learn",
+            Opcode::Associate => "associate",
+            Opcode::Delete => "delete",
+            Opcode::Query => "query",
+            Opcode::Neighbors => "neighbors",
+            Opcode::Path => "path",
+            Opcode::Search => "search",
+            Opcode::Stats => "stats",
+            Opcode::Flush => "flush",
+            Opcode::Health => "health",
+        }
+    }
+
+    /// Whether repeating the request after a lost answer may change what is stored by others in between.
+    pub fn is_write(self) -> bool {
+        matches!(self, Opcode::Learn | Opcode::Associate | Opcode::Delete)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_listed_numbers_are_opcodes() {
+        let known: Vec<u8> = (0..=255).filter(|number| Opcode::from_number(*number).is_some()).collect();
+        assert_eq!(known, [0x01, 0x10, 0x11, 0x12, 0x20, 0x21, 0x22, 0x23, 0x30, 0x31, 0x32]);
+    }
+}
