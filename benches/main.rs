@@ -1,1 +1,57 @@
-fn main() {}
+//! `sutra-bench`: the server beside the floor it stands on, measured in one run on this host.
+//!
+//! Every comparison starts its contenders as processes of their own, pins them to one CPU and the load to another, goes round them in turn so
+//! that drift of the host hits all alike, checks every reply, and prints medians over the rounds with their ratios.
+
+#![allow(clippy::print_stdout, reason = "a benchmark's output is what it prints")]
+
+mod bare_echo;
+mod durable;
+mod echo;
+mod idle;
+mod process;
+mod runtime_echo;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What can go wrong ends the run with its reason.
+type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+#[derive(Parser)]
+#[command(name = "sutra-bench", about = "Measures sutra beside the floor it stands on", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Query beside an echo on our runtime and an echo on a bare io_uring loop
+    Echo(echo::Options),
+    /// Durable learn beside a bare loop of group-committed writes to the same disk
+    Learn(durable::Options),
+    /// Memory of ten thousand idle connections
+    Idle(idle::Options),
+    /// One contender, on its own: listens until it is killed
+    #[command(hide = true)]
+    Serve(process::Contender),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Echo(options) => echo::run(&options),
+        Command::Learn(options) => durable::run(&options),
+        Command::Idle(options) => idle::run(&options),
+        Command::Serve(contender) => contender.serve(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

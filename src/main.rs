@@ -1,1 +1,8 @@
-fn main() {}
+//! The binary `sutra`: an allocator and the command line.
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    sutra_cli::main()
+}

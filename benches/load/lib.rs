@@ -1,1 +1,33 @@
+//! Closed-loop load over TCP: so many connections, so many requests in flight on each, a new request for every reply.
+//!
+//! Promises: every reply is checked (number, status, payload), and one wrong answer fails the run; refusals are counted by
+//! status; a latency runs from just before the send to just after the receive that brought the reply; nothing is allocated
+//! for a request once a run is under way, and a request costs the load's thread one send and one receive, shared by all
+//! that are ready at once, so that the server is what is measured.
+//!
+//! Relies on `wire` for frames and on epoll; knows nothing of the client library, so that the client can be measured
+//! against it. [`run`] drives one [`Workload`] a thread as a [`Plan`] says and returns a [`Report`].
 
+mod connection;
+mod cpu;
+mod error;
+mod handshake;
+mod keys;
+mod plan;
+mod report;
+mod run;
+mod scan;
+mod workload;
+mod workloads;
+
+pub use cpu::{CpuTime, ServerCpu};
+pub use error::LoadError;
+pub use keys::{KeySpace, Keys, key_name};
+pub use plan::{Length, Plan};
+pub use report::{CpuPerRequest, Latency, Report};
+pub use run::run;
+pub use workload::{Framing, Reply, Routes, Workload};
+pub use workloads::{Associate, Echo, Health, Learn, Neighbors, Query};
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,117 @@
+//! The Rust client of a Sutra storage server: learn concepts, look them up, associate them, and ask for their neighbours.
+//!
+//! # A first conversation
+//!
+//! ```no_run
+//! use sutra_client::{Association, AssociationKind, Client, Concept, ConceptId, Direction, Neighborhood};
+//!
+//! # async fn example() -> Result<(), sutra_client::ClientError> {
+//! let client = Client::connect("127.0.0.1:50050").await?;
+//!
+//! client.learn(Concept::new("dog").content("a domesticated carnivore").embedding(vec![0.1, 0.7])).await?;
+//! client.learn(Concept::new("animal").content("a living organism")).await?;
+//! client.associate(Association::between("dog", "animal").kind(AssociationKind::HIERARCHICAL)).await?;
+//!
+//! if let Some(dog) = client.query("dog").await? {
+//!     println!("{} (confidence {})", dog.content, dog.confidence);
+//! }
+//! let parents = Neighborhood::of("dog").direction(Direction::Out).kinds([AssociationKind::HIERARCHICAL]);
+//! for neighbor in client.neighbors(parents).await?.neighbors.iter() {
+//!     println!("{}", ConceptId::from(neighbor.id));
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A concept goes by its name, any text that is not empty, or by its [`ConceptId`]. It belongs to a namespace:
+//! [`Client::namespace`] gives a client of another one than the default. Names are case-sensitive and stored with the concept.
+//!
+//! # Options
+//!
+//! [`Client::connect`] returns a [`Connect`], on which options are set before it is awaited:
+//!
+//! ```no_run
+//! # use std::time::Duration;
+//! # async fn example() -> Result<(), sutra_client::ClientError> {
+//! let client = sutra_client::Client::connect("storage.internal:50050")
+//!     .with_timeout(Duration::from_secs(2)) // for a call in all: connecting, waiting, retries, answer
+//!     .with_retries(5)
+//!     .with_pool_size(2) // connections per server core
+//!     .await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It works in any tokio application, on either kind of runtime, with I/O and time enabled. Code that is not asynchronous uses
+//! [`blocking::Client`].
+//!
+//! # Many at a time
+//!
+//! Calls may run side by side: one connection carries as many as the server allows ([`ServerInfo::max_in_flight`]), and what is
+//! under way at the same time shares system calls and disk writes. [`Client::learn_many`], [`Client::associate_many`] and
+//! [`Client::query_many`] do that for an iterator:
+//!
+//! ```no_run
+//! # use sutra_client::{Client, Concept};
+//! # async fn example(client: Client) -> Result<(), sutra_client::ClientError> {
+//! let numbers = (0..100_000).map(|n| Concept::new(format!("number-{n}")).content(n.to_string()));
+//! let mut answers = client.learn_many(numbers);
+//! while let Some(answer) = answers.next().await {
+//!     if let Err(error) = answer {
+//!         eprintln!("not learned: {error}");
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Replies are read where they lie
+//!
+//! A reply is a [`View`]: a validated archive inside the buffer that it was received into. Reading a field costs no
+//! allocation and no copy; numbers that are not read as they are (`record.created.to_native()`) are little-endian on the wire. A view
+//! keeps its buffer (4 to 256 KiB, or the reply's own size where that is more) from being used again, so keep copies for
+//! long: `view.checked().to_owned()`.
+//!
+//! # What can be relied on
+//!
+//! - A write that was answered with `Ok` is as durable as [`ServerInfo::durability`] says; [`Client::flush`] makes sure of all so far.
+//! - A call ends within its timeout, and tells the server how long that is, so that neither side works for nobody.
+//! - A call that is dropped, or that has timed out, never leaves its answer to another call.
+//! - A lost connection is made again, with exponential back-off and jitter; one that was silent for long or has left a call
+//!   without an answer is tried with a health request before it is used. A server that comes back with another number of cores is
+//!   followed.
+//! - Requests go to the core that owns their concept, over a connection to that core. They are made when first needed.
 
+mod answer;
+mod backoff;
+pub mod blocking;
+mod builder;
+mod client;
+mod connect;
+mod connection;
+mod deadline;
+mod driver;
+mod endpoint;
+mod error;
+mod handshake;
+mod in_flight;
+mod many;
+mod pending;
+mod pool;
+mod receive;
+mod request;
+mod retry;
+mod slot;
+mod topology;
+
+pub use builder::Connect;
+pub use client::Client;
+pub use endpoint::Endpoint;
+pub use error::ClientError;
+pub use handshake::ServerInfo;
+pub use many::{Many, Pages};
+pub use request::{Association, Concept, ConceptRef, Neighborhood};
+pub use sutra_wire::{
+    AssociationKind, ConceptId, ConceptRecord, Direction, Durability, Health, InvalidId, Neighbor, Neighbors, Stats,
+    Status, View,
+};

@@ -1,1 +1,50 @@
+//! One pinned thread a core, each with its own `io_uring`, and the little that cores share.
+//!
+//! A core's thread is tokio-uring's: its runtime runs accept, tasks and timers. Hosted in the same thread is a second
+//! ring, the data ring, which moves socket bytes and log writes. A [`Handler`] is told what happened ([`Event`]) and
+//! queues what shall happen ([`Core`]); nothing blocks, nothing is a task per connection, and a request in steady
+//! state costs no allocation here. Cores talk through bounded mailboxes.
+//!
+//! Promises: what is queued in one turn is submitted with one system call; every buffer that the kernel may touch is
+//! kept alive until the kernel is done with it; a completion of a closed socket never reaches a later one.
+//! Relies on Linux 6.1 or later. Nothing above this crate names tokio-uring or io-uring.
 
+mod accept;
+mod background;
+mod buffers;
+mod config;
+mod core;
+mod cpus;
+mod data_file;
+mod error;
+mod event;
+mod file_io;
+mod mailbox;
+mod mapping;
+mod metrics;
+mod operation;
+mod outgoing;
+mod region;
+mod ring;
+mod sleep;
+mod sockets;
+mod start;
+mod timers;
+mod traffic;
+mod turn;
+mod writes;
+
+pub use accept::{ListenerId, PeerAddr};
+pub use background::Job;
+pub use config::{Config, Spin};
+pub use core::Core;
+pub use cpus::available_cpus;
+pub use data_file::{DataFile, Durability, WriteMode, sync_folder};
+pub use error::{RuntimeError, StartError};
+pub use event::{Event, Handler, Next, ReceiveEnd};
+pub use metrics::{CoreMetrics, Features};
+pub use outgoing::Outgoing;
+pub use region::{Region, RegionSlice, RegionWriter};
+pub use sockets::Socket;
+pub use start::{Running, start};
+pub use timers::TimerId;

@@ -1,1 +1,43 @@
+//! What a server keeps: for each core a shard, which is a segmented log, a concept table and the associations.
+//!
+//! A record's archive is copied once, into the log's memory; the same bytes go to disk and answer queries. A write is visible and
+//! acknowledged when the commit that carries it has landed. The log is the truth: tables are rebuilt from it at every start.
+//!
+//! Promises: no acknowledged write is lost by a crash or a power cut where the durability is `always`; a commit is there whole or not at
+//! all; nothing that is damaged is served or quietly dropped; no I/O on the thread that drives a shard; no allocation per write or read in
+//! steady state. No bytes of a file make it panic.
+//!
+//! Relies on `sutra-wire` for records and their validation, and on `sutra-runtime` for the segments' memory and files. Knows no sockets.
 
+mod adjacency;
+mod commit;
+mod disk;
+mod error;
+mod exchange;
+mod format;
+mod graph;
+mod index;
+mod lock;
+mod log;
+mod manifest;
+mod namespaces;
+mod open;
+mod prepare;
+mod recovery;
+mod segment;
+mod segments;
+mod shard;
+mod slab;
+mod stats;
+mod table;
+
+pub use disk::{Clock, Disk, FileDisk, SegmentName, SystemClock};
+pub use error::StoreError;
+pub use graph::{InEdge, NeighborQuery};
+pub use log::CommitWrite;
+pub use namespaces::{MAX_NAMESPACES, NamespaceId, Namespaces};
+pub use open::{OpenOptions, OpenReport, Opened, Store};
+pub use prepare::{PrepareJob, Prepared};
+pub use recovery::ShardReport;
+pub use shard::{Acknowledged, Effect, Refusal, Shard};
+pub use stats::ShardStats;

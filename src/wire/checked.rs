@@ -15,7 +15,7 @@ use rkyv::string::ArchivedString;
 use rkyv::vec::ArchivedVec;
 use rkyv::{Archive, Deserialize, Portable};
 
-use crate::{PayloadError, limits};
+use crate::{FrameBuffer, PayloadError, limits};
 
 /// A type whose archive travels or is stored.
 pub trait Payload: Archive<Archived: Portable + for<'a> CheckBytes<HighValidator<'a, Error>>> {
@@ -34,7 +34,7 @@ pub struct Checked<'a, T: Payload> {
 }
 
 impl<'a, T: Payload> Checked<'a, T> {
-    /// Validates `bytes`, which must hold exactly one archive and start on a 16-byte boundary.
+    /// Validates `bytes`, which must hold exactly one archive, aligned as its type needs (frames align every payload to 16 bytes).
     pub fn new(bytes: &'a [u8]) -> Result<Self, PayloadError> {
         let archived = rkyv::access::<T::Archived, Error>(bytes).map_err(|error| PayloadError::Archive {
             expected: T::NAME,
@@ -76,6 +76,35 @@ impl<'a, T: Payload> Checked<'a, T> {
     }
 }
 
+/// A copy of a validated archive with the buffer that holds it, so that it can travel to another core.
+pub struct Parcel<T: Payload> {
+    buffer: FrameBuffer,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T: Payload> Parcel<T> {
+    /// The archive.
+    pub fn checked(&self) -> Checked<'_, T> {
+        // SAFETY: only `Checked::copy_into` makes a parcel: the buffer holds a copy of a validated archive, 16-byte aligned like
+        // the original, and is not handed out mutably.
+        unsafe { Checked::from_validated(&self.buffer) }
+    }
+
+    /// The buffer, to be used again.
+    pub fn into_buffer(self) -> FrameBuffer {
+        self.buffer
+    }
+}
+
+impl<T: Payload> Checked<'_, T> {
+    /// Copies the archive into `buffer`, replacing what it held.
+    pub fn copy_into(&self, mut buffer: FrameBuffer) -> Parcel<T> {
+        buffer.clear();
+        buffer.extend_from_slice(self.bytes);
+        Parcel { buffer, of: PhantomData }
+    }
+}
+
 impl<T: Payload> Deref for Checked<'_, T> {
     type Target = T::Archived;
 
@@ -92,17 +121,12 @@ impl<T: Payload> Clone for Checked<'_, T> {
 
 impl<T: Payload> Copy for Checked<'_, T> {}
 
-/// The validator's errors are traces over several lines; replies and logs want one.
+/// The validator's errors are traces over several lines, with addresses in them: a reply wants one line, and a peer must not learn where
+/// this process's memory lies.
 fn one_line(error: &Error) -> String {
     let text = error.to_string();
-    let mut line = String::with_capacity(text.len());
-    text.split_whitespace().for_each(|word| {
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    });
-    line
+    let words = text.split_whitespace().map(|word| if word.contains("0x") { "(address)" } else { word });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 pub(crate) fn check_id(field: &'static str, id: &[u8; 16]) -> Result<(), PayloadError> {

@@ -14,6 +14,7 @@ pub const NO_CORE: u16 = u16::MAX;
 
 /// What a client says first.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[rkyv(derive(Debug))]
 pub struct ClientHello {
     /// The schema it was built with ([`crate::FINGERPRINT`]).
     pub fingerprint: u64,
@@ -29,6 +30,7 @@ pub struct ClientHello {
 
 /// What a server answers.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[rkyv(derive(Debug))]
 pub struct ServerHello {
     /// The schema it was built with.
     pub fingerprint: u64,

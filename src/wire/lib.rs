@@ -25,7 +25,7 @@ mod schema;
 mod shared;
 mod status;
 
-pub use checked::{Checked, Payload};
+pub use checked::{Checked, Parcel, Payload};
 pub use error::{FrameError, PayloadError};
 pub use frame::{Frame, Parsed, begin_frame, encode_archive, encode_bytes, encode_empty, finish_frame, padded, parse};
 pub use header::{CHECKSUM, HEADER_BYTES, Header, MAGIC, MORE, VERSION};

@@ -14,6 +14,7 @@ use crate::{Checked, Payload, PayloadError};
 
 /// A concept, as a client learns it and a query returns it.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
 pub struct ConceptRecord {
     /// The 16 bytes of its [`crate::ConceptId`].
     pub id: [u8; 16],
@@ -37,6 +38,7 @@ pub struct ConceptRecord {
 
 /// A directed association between two concepts, which need not be learned yet.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
 pub struct AssociationRecord {
     /// The 16 bytes of the source's [`crate::ConceptId`].
     pub source: [u8; 16],

@@ -6,6 +6,7 @@ use crate::{Payload, PayloadError};
 
 /// Why a request was refused; the code is the header's status.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
 pub struct ErrorMessage {
     /// What is wrong and what would be right.
     pub message: String,
@@ -13,6 +14,7 @@ pub struct ErrorMessage {
 
 /// One association of the concept that was asked for, seen from that concept.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
 pub struct Neighbor {
     /// The other end.
     pub id: [u8; 16],
@@ -26,6 +28,7 @@ pub struct Neighbor {
 
 /// A concept's neighbours. Two concepts with several associations between them appear once for each.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
 pub struct Neighbors {
     /// In no particular order.
     pub neighbors: Vec<Neighbor>,
@@ -35,6 +38,7 @@ pub struct Neighbors {
 
 /// One association of a path.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
 pub struct PathEdge {
     /// An [`crate::AssociationKind`].
     pub kind: u32,
@@ -46,6 +50,7 @@ pub struct PathEdge {
 
 /// One way from start to end.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
 pub struct Path {
     /// The concepts, start and end among them.
     pub concepts: Vec<[u8; 16]>,
@@ -55,6 +60,7 @@ pub struct Path {
 
 /// The paths that were found, best first.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
 pub struct Paths {
     /// Empty where there is none.
     pub paths: Vec<Path>,
@@ -62,6 +68,7 @@ pub struct Paths {
 
 /// One result of a search.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
 pub struct SearchHit {
     /// The concept.
     pub id: [u8; 16],
@@ -71,6 +78,7 @@ pub struct SearchHit {
 
 /// The results of a search, best first.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
 pub struct SearchHits {
     /// At most k.
     pub hits: Vec<SearchHit>,
@@ -78,6 +86,7 @@ pub struct SearchHits {
 
 /// A named number.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
 pub struct Counter {
     /// Lower case, words joined by `_`, the unit last.
     pub name: String,
@@ -87,6 +96,7 @@ pub struct Counter {
 
 /// What a server has and has done, summed over its cores.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
 pub struct Stats {
     /// Learned concepts.
     pub concepts: u64,
@@ -116,6 +126,7 @@ pub struct Stats {
 
 /// Whether a server can do its work.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
 pub struct Health {
     /// Whether all is well.
     pub healthy: bool,

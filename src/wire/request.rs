@@ -9,6 +9,7 @@ use crate::{Payload, PayloadError, limits};
 
 /// Names a concept: what query and delete take.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
 pub struct ConceptKey {
     /// The 16 bytes of its [`crate::ConceptId`].
     pub id: [u8; 16],
@@ -38,6 +39,7 @@ impl Direction {
 
 /// Asks for a concept's neighbours.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
 pub struct NeighborsRequest {
     /// The concept.
     pub id: [u8; 16],
@@ -68,6 +70,7 @@ pub enum PathMode {
 
 /// Asks how two concepts are connected.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
 pub struct PathRequest {
     /// Where to start.
     pub start: [u8; 16],
@@ -91,6 +94,7 @@ pub struct PathRequest {
 
 /// A neighbourhood: the concepts within so many associations of one.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
 pub struct Near {
     /// Its middle.
     pub id: [u8; 16],
@@ -100,6 +104,7 @@ pub struct Near {
 
 /// Asks for the concepts whose embeddings are most like a vector, by cosine similarity.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
 pub struct SearchRequest {
     /// The namespace to search.
     pub namespace: String,

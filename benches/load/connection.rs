@@ -1,0 +1,136 @@
+//! One connection of a run: its socket, its requests in flight, and the bytes that are on their way.
+
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags};
+use sutra_wire::FrameBuffer;
+
+/// How long a run waits for any reply before it fails: as long as the client library's default.
+pub(crate) const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A request that has not been answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InFlight {
+    /// When it was sent, in ns of the run's clock.
+    pub(crate) sent: u64,
+    /// What the workload wants to know about it.
+    pub(crate) tag: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    /// The number of the request in it: the slot's place in the low half, how often it was used in the high half.
+    number: u64,
+    request: Option<InFlight>,
+}
+
+/// A connection and its requests in flight. Allocates nothing while requests come and go.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) stream: TcpStream,
+    pub(crate) address: SocketAddr,
+    /// Its number in the run.
+    pub(crate) number: usize,
+    /// The lane whose requests it carries.
+    pub(crate) lane: usize,
+    /// The workload has nothing more for it.
+    pub(crate) exhausted: bool,
+    /// The beginning of a reply whose rest has not arrived.
+    pub(crate) partial: FrameBuffer,
+    /// Requests that are being written, and how many bytes of them the socket has taken.
+    pub(crate) out: FrameBuffer,
+    taken: usize,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    /// Slots whose requests are in `out` and not stamped yet.
+    fresh: Vec<u32>,
+}
+
+impl Connection {
+    pub(crate) fn new(stream: TcpStream, address: SocketAddr, number: usize, lane: usize, depth: u32) -> Self {
+        Self {
+            stream,
+            address,
+            number,
+            lane,
+            exhausted: false,
+            partial: FrameBuffer::new(),
+            out: FrameBuffer::new(),
+            taken: 0,
+            slots: (0..depth).map(|slot| Slot { number: u64::from(slot), request: None }).collect(),
+            free: (0..depth).rev().collect(),
+            fresh: Vec::with_capacity(depth as usize),
+        }
+    }
+
+    /// Requests that have not been answered.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// The number that the next request will have; `None` while `depth` are in flight.
+    pub(crate) fn next_number(&self) -> Option<u64> {
+        self.free.last().map(|slot| self.slots[*slot as usize].number)
+    }
+
+    /// Takes the slot of [`Connection::next_number`] for a request that now stands in `out`.
+    pub(crate) fn begin(&mut self, tag: u64) {
+        let slot = self.free.pop().expect("next_number gave this slot's number");
+        self.slots[slot as usize].request = Some(InFlight { sent: 0, tag });
+        self.fresh.push(slot);
+    }
+
+    /// Stamps the requests that are about to be sent.
+    pub(crate) fn stamp(&mut self, now: u64) {
+        for slot in self.fresh.drain(..) {
+            if let Some(request) = &mut self.slots[slot as usize].request {
+                request.sent = now;
+            }
+        }
+    }
+
+    /// Frees the slot of an answered request; `None` where no request in flight has this number.
+    pub(crate) fn complete(&mut self, number: u64) -> Option<InFlight> {
+        let place = number as u32;
+        let slot = self.slots.get_mut(place as usize).filter(|slot| slot.number == number)?;
+        let request = slot.request.take()?;
+        slot.number = slot.number.wrapping_add(1 << 32);
+        self.free.push(place);
+        Some(request)
+    }
+
+    /// Whether bytes wait for the socket to take them.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.taken < self.out.len()
+    }
+
+    /// Sends what the socket takes without waiting. One system call when it takes all.
+    pub(crate) fn send(&mut self) -> Result<(), Errno> {
+        while self.has_unsent() {
+            match rustix::net::send(&self.stream, &self.out[self.taken..], SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                Ok(count) => self.taken += count,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        self.out.clear();
+        self.taken = 0;
+        Ok(())
+    }
+
+    /// Receives into `buffer`, waiting for [`REPLY_TIMEOUT`] at most where `wait` is set. `None` when nothing is there.
+    pub(crate) fn receive(&self, buffer: &mut [u8], wait: bool) -> Result<Option<usize>, Errno> {
+        let flags = if wait { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
+        loop {
+            match rustix::net::recv(&self.stream, &mut *buffer, flags) {
+                Ok((_, count)) => return Ok(Some(count)),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! How much CPU time the server has used: from /proc where its process is known, else from its own counters.
+
+use std::fs;
+use std::net::{SocketAddr, TcpStream};
+
+use sutra_wire::{Checked, FrameBuffer, Header, NO_CORE, Opcode, Stats, encode_empty};
+
+use crate::LoadError;
+use crate::handshake::{connect, exchange, greet};
+
+/// CPU time used so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuTime {
+    /// In the program, in µs.
+    pub user: u64,
+    /// In the kernel on its behalf, in µs.
+    pub system: u64,
+    /// Both, in ns.
+    pub total: u64,
+}
+
+/// Where the server's CPU time is read.
+#[derive(Debug)]
+pub struct ServerCpu(Source);
+
+#[derive(Debug)]
+enum Source {
+    Process(u32),
+    Counters { stream: TcpStream, address: SocketAddr },
+}
+
+impl ServerCpu {
+    /// Of the process `pid` on this host (proc(5)): user and system from `stat`, in clock ticks; the total in ns from its threads'
+    /// `schedstat`, or from `stat` where the kernel has none. A thread that ends takes its part of the total along.
+    pub fn of_process(pid: u32) -> Self {
+        Self(Source::Process(pid))
+    }
+
+    /// Of the server at `address`, from the counters of its stats, asked for on a connection of its own: `cpu_user_us` and
+    /// `cpu_system_us`, and `cpu_us` for a total from a finer clock, where it is there.
+    pub fn of_server(address: SocketAddr) -> Result<Self, LoadError> {
+        let stream = connect(address)?;
+        greet(&stream, address, NO_CORE)?;
+        Ok(Self(Source::Counters { stream, address }))
+    }
+
+    /// Reads the time used so far.
+    pub fn read(&mut self) -> Result<CpuTime, LoadError> {
+        match &self.0 {
+            Source::Process(pid) => of_process(*pid),
+            Source::Counters { stream, address } => of_counters(stream, *address),
+        }
+    }
+}
+
+fn of_process(pid: u32) -> Result<CpuTime, LoadError> {
+    let path = format!("/proc/{pid}/stat");
+    let stat = fs::read_to_string(&path).map_err(|error| LoadError::Cpu { problem: format!("{path}: {error}") })?;
+    let ticks = user_and_system(&stat).ok_or_else(|| LoadError::Cpu { problem: format!("{path} reads {stat:?}") })?;
+    let tick_us = 1_000_000 / rustix::param::clock_ticks_per_second().max(1);
+    let (user, system) = (ticks.0 * tick_us, ticks.1 * tick_us);
+    let total = threads_ns(pid).filter(|total| *total > 0).unwrap_or((user + system) * 1000);
+    Ok(CpuTime { user, system, total })
+}
+
+/// Fields 14 and 15; the second field is the program's name in parentheses and may hold anything.
+fn user_and_system(stat: &str) -> Option<(u64, u64)> {
+    let mut fields = stat.rsplit_once(") ")?.1.split_ascii_whitespace().skip(11);
+    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+}
+
+fn threads_ns(pid: u32) -> Option<u64> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let times = threads.filter_map(|thread| {
+        let schedstat = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        schedstat.split_ascii_whitespace().next()?.parse::<u64>().ok()
+    });
+    Some(times.sum())
+}
+
+fn of_counters(stream: &TcpStream, address: SocketAddr) -> Result<CpuTime, LoadError> {
+    let mut buffer = FrameBuffer::new();
+    encode_empty(&mut buffer, Header { opcode: Opcode::Stats as u8, ..Header::default() });
+    let frame = exchange(stream, address, &mut buffer)?;
+    let stats = Checked::<Stats>::new(frame.payload).map_err(|error| LoadError::Cpu { problem: error.to_string() })?;
+    let counter = |name: &str| {
+        let found = stats.counters.iter().find(|counter| counter.name == name);
+        found.map(|counter| counter.value.to_native())
+    };
+    let (Some(user), Some(system)) = (counter("cpu_user_us"), counter("cpu_system_us")) else {
+        return Err(LoadError::Cpu { problem: "the server's stats have no cpu_user_us and cpu_system_us".into() });
+    };
+    let total = counter("cpu_us").unwrap_or(user + system);
+    Ok(CpuTime { user, system, total: total * 1000 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_found_behind_a_program_name_with_blanks_and_parentheses() {
+        let stat = "42 (a) b (c) S 1 42 42 0 -1 4194560 100 0 0 0 123 456 0 0 20 0 3 0 99";
+        assert_eq!(user_and_system(stat), Some((123, 456)));
+        assert_eq!(user_and_system("42 (cut"), None);
+    }
+
+    #[test]
+    fn a_process_that_is_not_there_is_an_error_that_names_it() {
+        let error = ServerCpu::of_process(u32::MAX).read().expect_err("no such process");
+        assert!(error.to_string().contains("/proc/4294967295/stat"), "{error}");
+    }
+
+    #[test]
+    fn a_running_process_has_used_time() {
+        let mut cpu = ServerCpu::of_process(std::process::id());
+        let before = cpu.read().expect("this process");
+        let mut sum = 0u64;
+        while cpu.read().expect("this process").total == before.total {
+            (0..1_000_000).for_each(|number| sum = std::hint::black_box(sum ^ number));
+        }
+        assert!(cpu.read().expect("this process").total > before.total);
+    }
+}

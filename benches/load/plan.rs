@@ -1,0 +1,91 @@
+//! What a run does, apart from the requests themselves.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::LoadError;
+
+/// When a run has measured enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// After this time.
+    Duration(Duration),
+    /// After this many requests a thread, all of them answered. Without a warm-up exactly so many are sent.
+    Requests(u64),
+}
+
+/// How many connections, how deep, how long.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Where the server listens.
+    pub address: SocketAddr,
+    /// Connections, spread over the threads.
+    pub connections: usize,
+    /// Requests in flight on each connection.
+    pub depth: usize,
+    /// Load before anything is measured.
+    pub warm_up: Duration,
+    /// How long is measured; a run whose workload has nothing more to send ends earlier.
+    pub length: Length,
+    /// Never sleep while waiting for a reply.
+    pub spin: bool,
+    /// The CPUs to pin the threads to, the first thread to the first; threads beyond the list run anywhere.
+    pub pin: Vec<usize>,
+}
+
+impl Plan {
+    /// One connection, one request in flight, a second's warm-up, five seconds measured, sleeping, unpinned.
+    pub fn new(address: SocketAddr) -> Self {
+        Self {
+            address,
+            connections: 1,
+            depth: 1,
+            warm_up: Duration::from_secs(1),
+            length: Length::Duration(Duration::from_secs(5)),
+            spin: false,
+            pin: Vec::new(),
+        }
+    }
+
+    /// Refuses a plan that would send nothing, or that has more threads than connections.
+    pub(crate) fn check(&self, threads: usize) -> Result<(), LoadError> {
+        let problem = if threads == 0 {
+            "a run needs at least one workload".into()
+        } else if self.connections < threads {
+            format!("{} connections can't be spread over {threads} threads; use more connections", self.connections)
+        } else if self.depth == 0 || u32::try_from(self.depth).is_err() {
+            format!("a depth of {} is not possible; have at least one request in flight", self.depth)
+        } else {
+            return Ok(());
+        };
+        Err(LoadError::Plan { problem })
+    }
+
+    /// How many connections the thread with this number drives, and the number of its first one.
+    pub(crate) fn share(&self, thread: usize, threads: usize) -> (usize, usize) {
+        let (each, more) = (self.connections / threads, self.connections % threads);
+        (each + usize::from(thread < more), thread * each + thread.min(more))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(connections: usize, depth: usize) -> Plan {
+        Plan { connections, depth, ..Plan::new(([127, 0, 0, 1], 1).into()) }
+    }
+
+    #[test]
+    fn connections_are_spread_over_threads_without_gap_or_overlap() {
+        assert_eq!([0, 1, 2].map(|thread| plan(8, 1).share(thread, 3)), [(3, 0), (3, 3), (2, 6)]);
+    }
+
+    #[test]
+    fn plans_that_send_nothing_are_refused() {
+        assert!(plan(1, 1).check(1).is_ok());
+        for (connections, depth, threads) in [(0, 1, 1), (1, 0, 1), (1, 1, 2), (1, 1, 0)] {
+            assert!(plan(connections, depth).check(threads).is_err(), "{connections} {depth} {threads}");
+        }
+    }
+}

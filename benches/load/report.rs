@@ -1,0 +1,232 @@
+//! What a run found out, for people and for programs.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use crate::{CpuTime, Plan};
+
+/// Highest latency that is told apart, in ns: beyond the reply timeout.
+const HIGHEST: u64 = 60_000_000_000;
+
+/// The figures of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The workload's operation.
+    pub operation: String,
+    /// Connections.
+    pub connections: usize,
+    /// Requests in flight on each.
+    pub depth: usize,
+    /// Threads that made the load.
+    pub threads: usize,
+    /// Whether they never slept.
+    pub spin: bool,
+    /// How long was measured, in seconds.
+    pub seconds: f64,
+    /// Requests answered in that time, refused ones not among them.
+    pub requests: u64,
+    /// The rate of these.
+    pub requests_per_second: f64,
+    /// Their latencies; absent where none was sent and answered while measuring.
+    pub latency: Option<Latency>,
+    /// Requests that the server refused in that time, by status.
+    pub refused: BTreeMap<&'static str, u64>,
+    /// The words of the last refusal.
+    pub last_refusal: Option<String>,
+    /// The server's CPU time, where it was asked for and any request was answered or refused.
+    pub server_cpu: Option<CpuPerRequest>,
+}
+
+/// The distribution of latencies, in ns, to three digits.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Latency {
+    /// The shortest.
+    pub min_ns: u64,
+    /// The average.
+    pub mean_ns: f64,
+    /// Half are at most this.
+    pub p50_ns: u64,
+    /// 90 of 100.
+    pub p90_ns: u64,
+    /// 99 of 100.
+    pub p99_ns: u64,
+    /// 999 of 1,000.
+    pub p99_9_ns: u64,
+    /// The longest.
+    pub max_ns: u64,
+}
+
+/// The server's CPU time a request, in µs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct CpuPerRequest {
+    /// In the program. From /proc this is in clock ticks: coarse in short runs.
+    pub user_us: f64,
+    /// In the kernel.
+    pub system_us: f64,
+    /// Both, from the finest clock there was.
+    pub total_us: f64,
+    /// Both, over the time measured: 1.0 is one CPU kept busy.
+    pub cores_busy: f64,
+}
+
+/// What one thread measured.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    pub(crate) seconds: f64,
+    pub(crate) answered: u64,
+    pub(crate) latencies: Histogram<u64>,
+    pub(crate) refused: BTreeMap<&'static str, u64>,
+    pub(crate) last_refusal: Option<String>,
+    pub(crate) cpu: Option<(CpuTime, CpuTime)>,
+}
+
+impl Measured {
+    pub(crate) fn new() -> Self {
+        Self {
+            seconds: 0.0,
+            answered: 0,
+            latencies: Histogram::new_with_bounds(1, HIGHEST, 3)
+                .expect("the bounds are constants that histograms take"),
+            refused: BTreeMap::new(),
+            last_refusal: None,
+            cpu: None,
+        }
+    }
+
+    /// Requests answered or refused.
+    pub(crate) fn completed(&self) -> u64 {
+        self.answered + self.refused.values().sum::<u64>()
+    }
+}
+
+impl Report {
+    /// Adds up what the threads measured over about the same time.
+    pub(crate) fn of(operation: &str, plan: &Plan, threads: &[Measured]) -> Self {
+        let mut all = Measured::new();
+        let mut rate = 0.0;
+        let mut cpu = None;
+        for thread in threads {
+            all.seconds = all.seconds.max(thread.seconds);
+            all.answered += thread.answered;
+            rate += if thread.seconds > 0.0 { thread.answered as f64 / thread.seconds } else { 0.0 };
+            all.latencies.add(&thread.latencies).expect("histograms of the same bounds add up");
+            for (status, count) in &thread.refused {
+                *all.refused.entry(*status).or_default() += count;
+            }
+            all.last_refusal = thread.last_refusal.clone().or(all.last_refusal);
+            cpu = cpu.or(thread.cpu);
+        }
+        let completed = all.completed();
+        Self {
+            operation: operation.into(),
+            connections: plan.connections,
+            depth: plan.depth,
+            threads: threads.len(),
+            spin: plan.spin,
+            seconds: all.seconds,
+            requests: all.answered,
+            requests_per_second: rate,
+            latency: Latency::of(&all.latencies),
+            refused: all.refused,
+            last_refusal: all.last_refusal,
+            server_cpu: cpu.filter(|_| completed > 0).map(|cpu| CpuPerRequest::of(cpu, completed, all.seconds)),
+        }
+    }
+}
+
+impl Latency {
+    fn of(latencies: &Histogram<u64>) -> Option<Self> {
+        (!latencies.is_empty()).then(|| Self {
+            min_ns: latencies.min(),
+            mean_ns: latencies.mean(),
+            p50_ns: latencies.value_at_quantile(0.50),
+            p90_ns: latencies.value_at_quantile(0.90),
+            p99_ns: latencies.value_at_quantile(0.99),
+            p99_9_ns: latencies.value_at_quantile(0.999),
+            max_ns: latencies.max(),
+        })
+    }
+}
+
+impl CpuPerRequest {
+    fn of((before, after): (CpuTime, CpuTime), requests: u64, seconds: f64) -> Self {
+        let each = |before: u64, after: u64| after.saturating_sub(before) as f64 / requests as f64;
+        let total_ns = after.total.saturating_sub(before.total) as f64;
+        Self {
+            user_us: each(before.user, after.user),
+            system_us: each(before.system, after.system),
+            total_us: total_ns / 1000.0 / requests as f64,
+            cores_busy: if seconds > 0.0 { total_ns / 1e9 / seconds } else { 0.0 },
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let spin = if self.spin { ", spinning" } else { "" };
+        writeln!(
+            f,
+            "{}: {} connections, {} in flight on each{spin}; {} requests in {:.2} s",
+            self.operation, self.connections, self.depth, self.requests, self.seconds
+        )?;
+        write!(f, "throughput  {:.0} requests/s", self.requests_per_second)?;
+        if let Some(latency) = &self.latency {
+            let us = |ns: u64| ns as f64 / 1000.0;
+            write!(
+                f,
+                "\nlatency     p50 {:.1} µs   p90 {:.1} µs   p99 {:.1} µs   p99.9 {:.1} µs   max {:.1} µs",
+                us(latency.p50_ns),
+                us(latency.p90_ns),
+                us(latency.p99_ns),
+                us(latency.p99_9_ns),
+                us(latency.max_ns)
+            )?;
+        }
+        if let Some(cpu) = &self.server_cpu {
+            write!(
+                f,
+                "\nserver CPU  {:.2} µs a request ({:.2} user, {:.2} system), {:.2} CPUs busy",
+                cpu.total_us, cpu.user_us, cpu.system_us, cpu.cores_busy
+            )?;
+        }
+        if self.refused.is_empty() {
+            return f.write_str("\nrefused     none");
+        }
+        let refused: Vec<String> = self.refused.iter().map(|(status, count)| format!("{status} {count}")).collect();
+        write!(f, "\nrefused     {}", refused.join(", "))?;
+        self.last_refusal.as_ref().map_or(Ok(()), |words| write!(f, " (the last: {words})"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn thread(latencies: &[u64]) -> Measured {
+        let mut measured = Measured { seconds: 2.0, answered: latencies.len() as u64, ..Measured::new() };
+        latencies.iter().for_each(|ns| measured.latencies.saturating_record(*ns));
+        measured
+    }
+
+    #[test]
+    fn threads_add_up() {
+        let (mut one, two) = (thread(&[1_000; 60]), thread(&[9_000; 40]));
+        one.refused.insert("busy", 100);
+        one.cpu = Some((CpuTime::default(), CpuTime { user: 400, system: 600, total: 1_000_000 }));
+        let report = Report::of("query", &Plan::new(([127, 0, 0, 1], 1).into()), &[one, two]);
+        assert_eq!((report.requests, report.requests_per_second, report.refused["busy"]), (100, 50.0, 100));
+        let latency = report.latency.expect("there were requests");
+        assert_eq!((latency.p50_ns, latency.p90_ns / 100), (1_000, 90));
+        let cpu = report.server_cpu.expect("it was measured");
+        assert_eq!((cpu.user_us, cpu.system_us, cpu.total_us, cpu.cores_busy), (2.0, 3.0, 5.0, 0.0005));
+    }
+
+    #[test]
+    fn a_run_without_answers_prints_no_latency() {
+        let report = Report::of("query", &Plan::new(([127, 0, 0, 1], 1).into()), &[thread(&[])]);
+        assert!(report.latency.is_none() && !report.to_string().contains("latency"), "{report}");
+    }
+}

@@ -1,0 +1,410 @@
+//! The loop of a run: wait, receive, check, write again.
+//!
+//! How a thread waits: with one connection it sleeps in the receive itself; with more it sleeps in epoll, level-triggered, so that a
+//! connection costs one receive a wake-up; with `spin` neither sleeps. Latencies are kept of the requests that are sent
+//! and answered while measuring; the rate counts what is answered then.
+
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use sutra_wire::{CoreLayout, FrameBuffer, MORE, NO_CORE, Status};
+
+use crate::connection::{Connection, REPLY_TIMEOUT};
+use crate::handshake::{connect, greet, words};
+use crate::report::Measured;
+use crate::scan::{Received, next_reply};
+use crate::{Framing, Length, LoadError, Plan, Reply, Report, Routes, ServerCpu, Workload};
+
+/// What one receive takes at most: many small replies of a deep connection, or a good part of a large one.
+const RECEIVE_BYTES: usize = 256 << 10;
+/// Connections that one wake-up of epoll reports at most; the others follow with the next.
+const EVENTS: usize = 256;
+/// How many empty receives in a row a spinning thread makes before it looks at the clock.
+const SPINS: u32 = 1 << 16;
+
+/// Drives one workload a thread as `plan` says, and reports what came of all of them; `cpu` is read when measuring begins and
+/// when it ends. Threads share nothing while they run.
+pub fn run<W: Workload>(plan: &Plan, workloads: Vec<W>, cpu: Option<ServerCpu>) -> Result<Report, LoadError> {
+    let threads = workloads.len();
+    plan.check(threads)?;
+    let operation = workloads.first().map_or("", |workload| workload.name());
+    let (mut cpu, mut cores) = (cpu, 1);
+    let runs = workloads
+        .into_iter()
+        .enumerate()
+        .map(|(thread, workload)| Run::open(plan, (thread, threads), workload, cpu.take(), &mut cores))
+        .collect::<Result<Vec<_>, _>>()?;
+    let measured = std::thread::scope(|scope| {
+        let running: Vec<_> = runs.into_iter().map(|run| scope.spawn(move || run.drive())).collect();
+        running
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect::<Result<Vec<_>, _>>()
+    })?;
+    Ok(Report::of(operation, plan, &measured))
+}
+
+/// Nanoseconds of the run's clock.
+type Nanoseconds = u64;
+
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    WarmUp { until: Nanoseconds },
+    Measuring { since: Nanoseconds, until: Nanoseconds },
+    Draining,
+}
+
+struct Run<'p, W> {
+    plan: &'p Plan,
+    cpu_to_pin: Option<usize>,
+    workload: W,
+    framing: Framing,
+    connections: Vec<Connection>,
+    epoll: Option<OwnedFd>,
+    scratch: FrameBuffer,
+    in_flight: usize,
+    /// Requests that may still be sent.
+    budget: u64,
+    phase: Phase,
+    measured: Measured,
+    cpu: Option<ServerCpu>,
+    clock: Instant,
+    now: Nanoseconds,
+}
+
+impl<'p, W: Workload> Run<'p, W> {
+    /// Opens the thread's connections and says Hello on each, asking for the cores in turn; `cores` is how many the server has,
+    /// as far as is known.
+    fn open(
+        plan: &'p Plan,
+        (thread, threads): (usize, usize),
+        mut workload: W,
+        cpu: Option<ServerCpu>,
+        cores: &mut u16,
+    ) -> Result<Self, LoadError> {
+        let framing = workload.framing();
+        let (count, first) = plan.share(thread, threads);
+        let mut streams = Vec::with_capacity(count);
+        let mut depth = plan.depth;
+        for number in first..first + count {
+            let stream = connect(plan.address)?;
+            let mut core = 0;
+            if framing == Framing::Native {
+                let wanted = u16::try_from(number % usize::from(*cores)).unwrap_or(NO_CORE);
+                let greeting = greet(&stream, plan.address, wanted)?;
+                (core, *cores) = (greeting.core, greeting.cores.max(1));
+                depth = depth.min(greeting.max_in_flight as usize);
+            }
+            streams.push((stream, number, core));
+        }
+        if depth < plan.depth {
+            let problem = format!("a depth of {} is over the server's limit of {depth} requests in flight", plan.depth);
+            return Err(LoadError::Plan { problem });
+        }
+        let cores = *cores;
+        let covered = (0..cores).all(|core| streams.iter().any(|(.., has)| *has == core));
+        let routes = if covered { Routes::per_core(CoreLayout::new(cores)) } else { Routes::single() };
+        workload.open(&routes);
+        let depth = u32::try_from(depth).expect("the plan was checked");
+        let connections: Vec<_> = streams
+            .into_iter()
+            .map(|(stream, number, core)| {
+                let lane = if covered { usize::from(core) } else { 0 };
+                Connection::new(stream, plan.address, number, lane, depth)
+            })
+            .collect();
+        let epoll = if connections.len() > 1 { Some(watch(&connections)?) } else { None };
+        let mut scratch = FrameBuffer::new();
+        scratch.resize(RECEIVE_BYTES, 0);
+        Ok(Self {
+            plan,
+            cpu_to_pin: plan.pin.get(thread).copied(),
+            workload,
+            framing,
+            connections,
+            epoll,
+            scratch,
+            in_flight: 0,
+            budget: u64::MAX,
+            phase: Phase::Draining,
+            measured: Measured::new(),
+            cpu,
+            clock: Instant::now(),
+            now: 0,
+        })
+    }
+
+    fn drive(mut self) -> Result<Measured, LoadError> {
+        if let Some(id) = self.cpu_to_pin
+            && !core_affinity::set_for_current(core_affinity::CoreId { id })
+        {
+            return Err(LoadError::Plan { problem: format!("can't pin to CPU {id}; is it one of this process's?") });
+        }
+        self.clock = Instant::now();
+        self.phase = Phase::WarmUp { until: nanoseconds(self.plan.warm_up) };
+        if self.plan.warm_up.is_zero() {
+            self.begin_measuring()?;
+        }
+        (0..self.connections.len()).try_for_each(|at| self.write(at))?;
+        loop {
+            self.advance()?;
+            if self.in_flight == 0 {
+                return Ok(self.measured);
+            }
+            self.wait()?;
+        }
+    }
+
+    fn time(&self) -> Nanoseconds {
+        nanoseconds(self.clock.elapsed())
+    }
+
+    /// Goes on to the next phase when its time has come, or when there is nothing left to send.
+    fn advance(&mut self) -> Result<(), LoadError> {
+        if let Phase::WarmUp { until } = self.phase
+            && (self.now >= until || self.in_flight == 0)
+        {
+            self.begin_measuring()?;
+        }
+        if let Phase::Measuring { since, until } = self.phase
+            && (self.now >= until || self.in_flight == 0)
+        {
+            let ended = self.time();
+            self.measured.seconds = ended.saturating_sub(since) as f64 / 1e9;
+            if let (Some(cpu), Some((_, after))) = (&mut self.cpu, &mut self.measured.cpu) {
+                *after = cpu.read()?;
+            }
+            self.phase = Phase::Draining;
+        }
+        Ok(())
+    }
+
+    fn begin_measuring(&mut self) -> Result<(), LoadError> {
+        if let Some(cpu) = &mut self.cpu {
+            let before = cpu.read()?;
+            self.measured.cpu = Some((before, before));
+        }
+        let since = self.time();
+        let until = match self.plan.length {
+            Length::Duration(duration) => since.saturating_add(nanoseconds(duration)),
+            Length::Requests(count) => {
+                self.budget = count.saturating_sub(self.in_flight as u64);
+                Nanoseconds::MAX
+            }
+        };
+        self.phase = Phase::Measuring { since, until };
+        Ok(())
+    }
+
+    /// Waits until something has arrived and deals with it. Sleeps for [`REPLY_TIMEOUT`] at most.
+    fn wait(&mut self) -> Result<(), LoadError> {
+        if self.epoll.is_some() {
+            return self.wait_for_many();
+        }
+        let connection = &self.connections[0];
+        if connection.has_unsent() {
+            let interest = PollFlags::IN | PollFlags::OUT;
+            let mut sockets = [PollFd::new(&connection.stream, interest)];
+            match rustix::event::poll(&mut sockets, Some(&timeout(REPLY_TIMEOUT))) {
+                Ok(0) => return Err(self.silent(0)),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(LoadError::system("poll", error)),
+            }
+            self.receive(0, false)?;
+            return self.write(0);
+        }
+        if !self.plan.spin {
+            return if self.receive(0, true)? { Ok(()) } else { Err(self.silent(0)) };
+        }
+        let since = Instant::now();
+        loop {
+            for _ in 0..SPINS {
+                if self.receive(0, false)? {
+                    return Ok(());
+                }
+            }
+            if since.elapsed() > REPLY_TIMEOUT {
+                return Err(self.silent(0));
+            }
+        }
+    }
+
+    fn wait_for_many(&mut self) -> Result<(), LoadError> {
+        let Some(epoll) = &self.epoll else { return Ok(()) };
+        let spinning = timeout(Duration::ZERO);
+        let sleeping = timeout(REPLY_TIMEOUT);
+        let mut events = [const { std::mem::MaybeUninit::<epoll::Event>::uninit() }; EVENTS];
+        let since = Instant::now();
+        let ready = loop {
+            let limit = if self.plan.spin { &spinning } else { &sleeping };
+            match epoll::wait(epoll, &mut events, Some(limit)) {
+                Ok(([], _)) if since.elapsed() >= REPLY_TIMEOUT => {
+                    let waiting = self.connections.iter().position(|connection| connection.in_flight() > 0);
+                    return Err(self.silent(waiting.unwrap_or(0)));
+                }
+                Ok(([], _)) | Err(Errno::INTR) => {}
+                Ok((ready, _)) => break ready,
+                Err(error) => return Err(LoadError::system("epoll_wait", error)),
+            }
+        };
+        for event in ready {
+            let (flags, data) = (event.flags, event.data);
+            let at = data.u64() as usize;
+            if flags.contains(EventFlags::OUT) {
+                self.write(at)?;
+            }
+            if !(flags & (EventFlags::IN | EventFlags::HUP | EventFlags::ERR)).is_empty() {
+                self.receive(at, false)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Receives what is there, checks the replies in it and sends the next requests. Whether anything was there.
+    fn receive(&mut self, at: usize, wait: bool) -> Result<bool, LoadError> {
+        let connection = &mut self.connections[at];
+        let count = match connection.receive(&mut self.scratch, wait) {
+            Ok(Some(count)) if count > 0 => count,
+            Ok(None) => return Ok(false),
+            Ok(Some(_)) | Err(Errno::CONNRESET | Errno::PIPE) => return Err(self.closed(at)),
+            Err(error) => return Err(LoadError::system("recv", error)),
+        };
+        self.now = nanoseconds(self.clock.elapsed());
+        // Replies are read where they were received, unless the first one began earlier.
+        let scratch = std::mem::take(&mut self.scratch);
+        let mut held = std::mem::take(&mut self.connections[at].partial);
+        let joined = !held.is_empty();
+        if joined {
+            held.extend_from_slice(&scratch[..count]);
+        }
+        let bytes = if joined { &held[..] } else { &scratch[..count] };
+        let mut used = 0;
+        loop {
+            let found = next_reply(self.framing, &bytes[used..])
+                .map_err(|source| LoadError::Frame { connection: self.connections[at].number, source })?;
+            let Some(reply) = found else { break };
+            used += reply.used;
+            self.complete(at, &reply)?;
+        }
+        if joined {
+            let left = held.len() - used;
+            held.copy_within(used.., 0);
+            held.resize(left, 0);
+        } else {
+            held.extend_from_slice(&scratch[used..count]);
+        }
+        self.connections[at].partial = held;
+        self.scratch = scratch;
+        self.write(at)?;
+        Ok(true)
+    }
+
+    fn complete(&mut self, at: usize, received: &Received<'_>) -> Result<(), LoadError> {
+        let Received { header, payload, .. } = received;
+        let connection = &mut self.connections[at];
+        let number = connection.number;
+        let wrong = |problem: String| LoadError::Wrong { connection: number, request: header.request, problem };
+        let Some(request) = connection.complete(header.request) else {
+            return Err(wrong("no request in flight has this number".into()));
+        };
+        self.in_flight -= 1;
+        let Some(status) = Status::from_number(header.status) else {
+            return Err(wrong(format!("status {} is unknown", header.status)));
+        };
+        let since = if let Phase::Measuring { since, .. } = self.phase { since } else { Nanoseconds::MAX };
+        if status.is_error() {
+            if since != Nanoseconds::MAX {
+                *self.measured.refused.entry(status.name()).or_default() += 1;
+            }
+            self.measured.last_refusal = Some(words(payload));
+            return Ok(());
+        }
+        if header.flags & MORE != 0 {
+            return Err(wrong("says that more parts follow, which this operation does not have".into()));
+        }
+        self.workload.check(request.tag, &Reply { status, sequence: header.extra, payload }).map_err(wrong)?;
+        if since != Nanoseconds::MAX {
+            self.measured.answered += 1;
+        }
+        if request.sent >= since {
+            self.measured.latencies.saturating_record(self.now.saturating_sub(request.sent));
+        }
+        Ok(())
+    }
+
+    /// Fills the connection up to its depth and sends.
+    fn write(&mut self, at: usize) -> Result<(), LoadError> {
+        let connection = &mut self.connections[at];
+        let blocked = connection.has_unsent();
+        if !matches!(self.phase, Phase::Draining) {
+            while self.budget > 0 && !connection.exhausted {
+                let Some(number) = connection.next_number() else { break };
+                let Some(tag) = self.workload.write(connection.lane, number, &mut connection.out) else {
+                    connection.exhausted = true;
+                    break;
+                };
+                connection.begin(tag);
+                self.in_flight += 1;
+                self.budget -= 1;
+            }
+        }
+        if !connection.has_unsent() {
+            return Ok(());
+        }
+        connection.stamp(nanoseconds(self.clock.elapsed()));
+        if let Err(error) = connection.send() {
+            return Err(match error {
+                Errno::CONNRESET | Errno::PIPE => self.closed(at),
+                error => LoadError::system("send", error),
+            });
+        }
+        let blocks = connection.has_unsent();
+        if let Some(epoll) = self.epoll.as_ref().filter(|_| blocked != blocks) {
+            let interest = if blocks { EventFlags::IN | EventFlags::OUT } else { EventFlags::IN };
+            epoll::modify(epoll, &connection.stream, EventData::new_u64(at as u64), interest)
+                .map_err(|error| LoadError::system("epoll_ctl", error))?;
+        }
+        Ok(())
+    }
+
+    fn closed(&self, at: usize) -> LoadError {
+        let connection = &self.connections[at];
+        LoadError::Closed {
+            address: connection.address,
+            connection: connection.number,
+            unanswered: connection.in_flight(),
+            last_refusal: self.measured.last_refusal.clone(),
+        }
+    }
+
+    fn silent(&self, at: usize) -> LoadError {
+        let connection = &self.connections[at];
+        LoadError::Silent {
+            address: connection.address,
+            connection: connection.number,
+            unanswered: connection.in_flight(),
+            seconds: REPLY_TIMEOUT.as_secs(),
+        }
+    }
+}
+
+/// An epoll instance that reports each connection by its place in the list.
+fn watch(connections: &[Connection]) -> Result<OwnedFd, LoadError> {
+    let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(|error| LoadError::system("epoll_create", error))?;
+    for (at, connection) in connections.iter().enumerate() {
+        epoll::add(&epoll, &connection.stream, EventData::new_u64(at as u64), EventFlags::IN)
+            .map_err(|error| LoadError::system("epoll_ctl", error))?;
+    }
+    Ok(epoll)
+}
+
+fn nanoseconds(duration: Duration) -> Nanoseconds {
+    u64::try_from(duration.as_nanos()).unwrap_or(Nanoseconds::MAX)
+}
+
+fn timeout(duration: Duration) -> Timespec {
+    Timespec { tv_sec: duration.as_secs() as i64, tv_nsec: i64::from(duration.subsec_nanos()) }
+}

@@ -1,0 +1,116 @@
+//! Contenders as processes: started on a port of their own, pinned, killed when dropped.
+
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use clap::{Args, ValueEnum};
+use tempfile::TempDir;
+
+use crate::{Outcome, bare_echo, runtime_echo};
+
+/// The echo servers that this program can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Echo {
+    /// A bare io_uring loop: the floor.
+    Bare,
+    /// The same on our runtime.
+    Runtime,
+}
+
+#[derive(Args)]
+pub(crate) struct Contender {
+    #[arg(value_enum)]
+    echo: Echo,
+    /// The CPU to serve on
+    #[arg(long)]
+    cpu: usize,
+    /// Never sleep
+    #[arg(long)]
+    spin: bool,
+}
+
+impl Contender {
+    /// Serves until it is killed.
+    pub(crate) fn serve(&self) -> Outcome {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        println!("listening   {}", listener.local_addr()?);
+        match self.echo {
+            Echo::Bare => bare_echo::run(listener, self.cpu, self.spin)?,
+            Echo::Runtime => runtime_echo::run(listener, self.cpu, self.spin)?,
+        }
+        Ok(())
+    }
+}
+
+/// A contender that is running.
+pub(crate) struct Running {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    _folder: Option<TempDir>,
+}
+
+impl Running {
+    /// Starts one of the echo servers.
+    pub(crate) fn echo(echo: Echo, cpu: usize, spin: bool) -> Outcome<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("serve").arg(echo.to_possible_value().ok_or("a value")?.get_name());
+        command.arg("--cpu").arg(cpu.to_string()).args(spin.then_some("--spin"));
+        Self::start(command, None)
+    }
+
+    /// Starts the server on an empty folder, one core.
+    pub(crate) fn sutra(cpu: usize, arguments: &[&str]) -> Outcome<Self> {
+        let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(target_folder()?)?;
+        let mut command = Command::new(sutra_binary()?);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--cores", &format!("{cpu},"), "--data"]);
+        command.arg(folder.path().join("data")).args(arguments);
+        Self::start(command, Some(folder))
+    }
+
+    fn start(mut command: Command, folder: Option<TempDir>) -> Outcome<Self> {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let mut lines = BufReader::new(child.stdout.take().ok_or("stdout is piped")?).lines();
+        let address = loop {
+            let line = lines.next().ok_or_else(|| format!("{command:?} ended before it listened"))??;
+            if let Some(address) = line.strip_prefix("listening") {
+                break address.trim().parse()?;
+            }
+        };
+        std::thread::spawn(move || lines.for_each(drop));
+        Ok(Self { child, address, _folder: folder })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Resident memory, in bytes.
+    pub(crate) fn resident(&self) -> Outcome<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("VmRSS in status")?;
+        Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? * 1024)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The folder of the binaries: build output, on the disk that is measured.
+pub(crate) fn target_folder() -> Outcome<PathBuf> {
+    Ok(std::env::current_exe()?.parent().ok_or("a binary lies in a folder")?.to_path_buf())
+}
+
+/// The server's binary, built beside this one.
+fn sutra_binary() -> Outcome<PathBuf> {
+    let binary = target_folder()?.join("sutra");
+    if !binary.exists() {
+        return Err(format!("{} is missing: run `cargo build --release` first", binary.display()).into());
+    }
+    Ok(binary)
+}

@@ -1,0 +1,392 @@
+//! The command line as clap reads it. A flag that names a `SUTRA_…` variable is also a key of the settings file (`settings`).
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::BoolishValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use sutra_server::{Cores, Spin};
+use sutra_wire::{AssociationKind, Direction, Durability};
+
+/// The native port of a server that was not told otherwise.
+pub(crate) const DEFAULT_SERVER: &str = "127.0.0.1:50050";
+
+/// Storage server for a graph of concepts, and its client.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sutra",
+    version,
+    propagate_version = true,
+    after_help = "Examples:\n  sutra serve --import tests/data/wordnet\n  sutra query n02084071\n\n\
+    Exit codes: 0 done, 1 the answer is no, 2 wrong usage, 3 cannot reach the server or it refused.\n\
+    Settings come from flags, then SUTRA_… variables, then sutra.toml."
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Common {
+    /// Settings file; SUTRA_CONFIG names it as well; ./sutra.toml is read where it exists
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// What is logged to standard error: error, warn, info, debug, trace, or a list like info,sutra_net=debug
+    #[arg(long, global = true, env = "SUTRA_LOG", value_name = "LEVEL")]
+    pub(crate) log: Option<String>,
+    /// Answer in JSON, one document a result
+    #[arg(long, global = true, env = "SUTRA_JSON", value_parser = BoolishValueParser::new())]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a server
+    Serve(Serve),
+    /// Store a concept, or replace it
+    Learn(Learn),
+    /// Read a concept
+    Query(Query),
+    /// Store an association between two concepts
+    Associate(Associate),
+    /// List a concept's neighbours
+    Neighbors(Neighbors),
+    /// Show what a server has and has done
+    Stats(Stats),
+    /// Make everything written so far durable
+    Flush(Flush),
+    /// Ask whether a server can do its work
+    Health(Health),
+    /// Store concepts and associations from files
+    Import(Import),
+    /// Measure a running server
+    Bench(Bench),
+}
+
+/// Where the server is.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Server {
+    /// The server
+    #[arg(long = "server", env = "SUTRA_SERVER", value_name = "ADDRESS", default_value = DEFAULT_SERVER)]
+    pub(crate) address: String,
+}
+
+/// Which namespace is meant.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Namespace {
+    /// The namespace; the empty one is the default
+    #[arg(
+        long = "namespace",
+        env = "SUTRA_NAMESPACE",
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) name: String,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Example:\n  sutra serve --data sutra-data --listen 127.0.0.1:50050 --import tests/data/wordnet"
+)]
+pub(crate) struct Serve {
+    /// The data folder; made where it does not exist
+    #[arg(long, env = "SUTRA_DATA", value_name = "FOLDER", default_value = "sutra-data")]
+    pub(crate) data: PathBuf,
+    /// Addresses to listen on, separated by commas
+    #[arg(long, env = "SUTRA_LISTEN", value_name = "ADDRESS", value_delimiter = ',', default_value = DEFAULT_SERVER)]
+    pub(crate) listen: Vec<SocketAddr>,
+    /// How many CPUs serve, or which (0,2,4-7; "3," for CPU 3 alone); all that the process may use by default
+    #[arg(long, env = "SUTRA_CORES", value_name = "N|LIST")]
+    pub(crate) cores: Option<Cores>,
+    /// When a write is acknowledged: when it is on stable storage (always), or when the system has it and stable storage follows
+    /// within so many milliseconds (interval=MS) or some time (os)
+    #[arg(long, env = "SUTRA_DURABILITY", value_name = "always|interval=MS|os", default_value = "always")]
+    pub(crate) durability: Durability,
+    /// Whether a core with nothing to do looks for work before it sleeps: faster answers for CPU time
+    #[arg(long, env = "SUTRA_SPIN", value_enum, default_value = "off")]
+    pub(crate) spin: SpinMode,
+    /// Import this folder's .jsonl files while serving
+    #[arg(long, env = "SUTRA_IMPORT", value_name = "FOLDER")]
+    pub(crate) import: Option<PathBuf>,
+    /// Close connections that are silent for this long (90, 30s, 5m); never by default
+    #[arg(long, env = "SUTRA_IDLE_TIMEOUT", value_name = "TIME", value_parser = duration)]
+    pub(crate) idle_timeout: Option<Duration>,
+    /// Leave the threads to the scheduler, for hosts with a CPU quota
+    #[arg(long, env = "SUTRA_NO_PIN", value_parser = BoolishValueParser::new())]
+    pub(crate) no_pin: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SpinMode {
+    /// Sleep at once
+    Off,
+    /// Look for a while, then sleep
+    Adaptive,
+    /// Never sleep
+    Always,
+}
+
+impl From<SpinMode> for Spin {
+    fn from(mode: SpinMode) -> Self {
+        match mode {
+            SpinMode::Off => Spin::Off,
+            SpinMode::Adaptive => Spin::Adaptive,
+            SpinMode::Always => Spin::Always,
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  sutra learn dog \"a domesticated carnivore\" --embedding \"[0.1, 0.2, 0.3]\"")]
+pub(crate) struct Learn {
+    /// The concept's name, or its id as 32 hexadecimal digits
+    #[arg(value_name = "NAME")]
+    pub(crate) concept: String,
+    /// Its text
+    pub(crate) content: String,
+    /// Its embedding: a JSON list of numbers, or a file that holds one
+    #[arg(long, value_name = "FILE|JSON")]
+    pub(crate) embedding: Option<String>,
+    /// Its strength, not negative
+    #[arg(long, value_name = "NUMBER", default_value_t = 1.0)]
+    pub(crate) strength: f32,
+    /// Its confidence, 0 to 1
+    #[arg(long, value_name = "NUMBER", default_value_t = 1.0)]
+    pub(crate) confidence: f32,
+    #[command(flatten)]
+    pub(crate) namespace: Namespace,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  sutra query n02084071")]
+pub(crate) struct Query {
+    /// The concept's name, or its id as 32 hexadecimal digits
+    #[arg(value_name = "NAME")]
+    pub(crate) concept: String,
+    #[command(flatten)]
+    pub(crate) namespace: Namespace,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  sutra associate dog animal --type hierarchical --confidence 0.9")]
+pub(crate) struct Associate {
+    /// The concept that it leads from: name or id
+    pub(crate) source: String,
+    /// The concept that it leads to: name or id
+    pub(crate) target: String,
+    /// What it means: semantic, causal, temporal, hierarchical, compositional, or a number
+    #[arg(long = "type", value_name = "TYPE", default_value = "semantic")]
+    pub(crate) kind: AssociationKind,
+    /// Its confidence, 0 to 1
+    #[arg(long, value_name = "NUMBER", default_value_t = 1.0)]
+    pub(crate) confidence: f32,
+    #[command(flatten)]
+    pub(crate) namespace: Namespace,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  sutra neighbors n02084071 --type hierarchical --direction in --limit 10")]
+pub(crate) struct Neighbors {
+    /// The concept's name, or its id as 32 hexadecimal digits
+    #[arg(value_name = "NAME")]
+    pub(crate) concept: String,
+    /// Only associations of these types, separated by commas
+    #[arg(long = "type", value_name = "TYPE", value_delimiter = ',')]
+    pub(crate) kinds: Vec<AssociationKind>,
+    /// Only associations that lead this way
+    #[arg(long, value_enum, default_value = "both")]
+    pub(crate) direction: Way,
+    /// At most this many; 0 for all
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) limit: u64,
+    #[command(flatten)]
+    pub(crate) namespace: Namespace,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Way {
+    /// From either end
+    Both,
+    /// From the concept to others
+    Out,
+    /// From others to the concept
+    In,
+}
+
+impl From<Way> for Direction {
+    fn from(way: Way) -> Self {
+        match way {
+            Way::Both => Direction::Both,
+            Way::Out => Direction::Out,
+            Way::In => Direction::In,
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  sutra stats --json")]
+pub(crate) struct Stats {
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  sutra flush")]
+pub(crate) struct Flush {
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  sutra health && echo well")]
+pub(crate) struct Health {
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  sutra import tests/data/wordnet\n\n\
+    A line is a concept {\"id\": NAME, \"content\": TEXT, \"embedding\"?: [..], \"strength\"?, \"confidence\"?, \"namespace\"?}\n\
+    or an association {\"source\": NAME, \"target\": NAME, \"type\"?: NAME|NUMBER, \"confidence\"?, \"namespace\"?}.\n\
+    Embeddings may lie beside: FILE.npy for FILE.jsonl, or embeddings.npy (float16 or float32, row i for concept i).\n\
+    Importing again writes only what is new or has changed.")]
+pub(crate) struct Import {
+    /// .jsonl files, or folders of them
+    #[arg(required = true, value_name = "FILE|FOLDER")]
+    pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) namespace: Namespace,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  sutra bench query --connections 64 --depth 1 --duration 10\n\n\
+    Records are prepared first, in the namespace \"bench\". The load runs on one thread of this host.")]
+pub(crate) struct Bench {
+    /// What is asked for
+    #[arg(value_enum, default_value = "query")]
+    pub(crate) operation: Operation,
+    /// Connections
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub(crate) connections: usize,
+    /// Requests in flight on each
+    #[arg(long, value_name = "D", default_value_t = 1)]
+    pub(crate) depth: usize,
+    /// How long is measured (10, 30s, 5m)
+    #[arg(long, value_name = "TIME", default_value = "10", value_parser = duration)]
+    pub(crate) duration: Duration,
+    /// Load before anything is measured
+    #[arg(long, value_name = "TIME", default_value = "1", value_parser = duration)]
+    pub(crate) warmup: Duration,
+    /// Never sleep while waiting for a reply
+    #[arg(long)]
+    pub(crate) spin: bool,
+    /// Records to ask for, or to write over and over
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(16..=10_000_000))]
+    pub(crate) records: u64,
+    /// Bytes of content of each
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(..=8 << 20))]
+    pub(crate) content_bytes: u64,
+    /// Numbers in the embedding of each
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=65_536))]
+    pub(crate) dimension: u64,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Operation {
+    /// Read concepts
+    Query,
+    /// Write concepts
+    Learn,
+    /// Write associations
+    Associate,
+    /// Read neighbours
+    Neighbors,
+    /// Ask for the server's health
+    Health,
+}
+
+/// `90` and `90s` are seconds; `ms`, `m` and `h` follow suit.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let milliseconds = match &text[digits.len()..] {
+        "ms" => 1,
+        "" | "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => 0,
+    };
+    let number: Option<f64> = digits.parse().ok().filter(|number| (0.0..1e9).contains(number));
+    number
+        .filter(|_| milliseconds > 0)
+        .map(|number| Duration::from_secs_f64(number * f64::from(milliseconds) / 1000.0))
+        .ok_or_else(|| format!("{text:?} is no time; write 90, 500ms, 30s, 5m or 2h"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        for command in Arguments::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains(&format!("sutra {}", command.get_name())), "{}", command.get_name());
+        }
+    }
+
+    #[test]
+    fn every_example_is_a_valid_command_line() {
+        for command in Arguments::command().get_subcommands() {
+            let help = command.get_after_help().unwrap().to_string();
+            let example = help.lines().nth(1).unwrap().split(" && ").next().unwrap();
+            let mut words = Vec::new();
+            for (at, part) in example.split('"').enumerate() {
+                if at % 2 == 0 { words.extend(part.split_whitespace()) } else { words.push(part) }
+            }
+            Arguments::try_parse_from(words).unwrap();
+        }
+    }
+
+    #[test]
+    fn times_read_with_and_without_a_unit() {
+        let read = |text| duration(text).unwrap().as_millis();
+        assert_eq!(["90", "1.5s", "500ms", "5m", "2h"].map(read), [90_000, 1_500, 500, 300_000, 7_200_000]);
+        for wrong in ["", "s", "-1", "1d", "5 m", "inf", "nan"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn cores_spin_and_listen_read_as_the_server_takes_them() {
+        let line =
+            ["sutra", "serve", "--cores", "0,2-3", "--spin", "adaptive", "--listen", "127.0.0.1:1,[::1]:2", "--no-pin"];
+        let Command::Serve(serve) = Arguments::try_parse_from(line).unwrap().command else { panic!("serve") };
+        assert_eq!(serve.cores, Some(Cores::List(vec![0, 2, 3])));
+        assert_eq!((Spin::from(serve.spin), serve.listen.len(), serve.no_pin), (Spin::Adaptive, 2, true));
+    }
+}

@@ -1,0 +1,106 @@
+//! `sutra bench`: closed-loop load on a running server, and what it answered: throughput, latencies, CPU a request.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use sutra_client::Endpoint;
+use sutra_load::{
+    Associate, Health, KeySpace, Keys, Learn, Length, Neighbors, Plan, Query, Report, ServerCpu, Workload,
+};
+
+use crate::args::{Bench, Operation};
+use crate::exit::{Answer, Failure};
+use crate::output::{Output, complain, grouped};
+
+/// Where the records of a bench lie, out of the way of others.
+const NAMESPACE: &str = "bench";
+/// Associations from each concept: to the next so many, in a ring.
+const EACH: u64 = 4;
+/// Connections and depth with which records are prepared: enough to fill group commits.
+const PREPARING: (usize, usize) = (8, 64);
+
+pub(crate) fn run(bench: &Bench, output: Output) -> Result<Answer, Failure> {
+    let address = resolve(&bench.server.address)?;
+    prepare(bench, address)?;
+    let plan = Plan {
+        connections: bench.connections,
+        depth: bench.depth,
+        warm_up: bench.warmup,
+        length: Length::Duration(bench.duration),
+        spin: bench.spin,
+        ..Plan::new(address)
+    };
+    let report = sutra_load::run(&plan, vec![workload(bench)], Some(ServerCpu::of_server(address)?))?;
+    output.answer(&report, || report.to_string())?;
+    Ok(if report.requests > 0 { Answer::Yes } else { Answer::No })
+}
+
+/// The first address that the name stands for.
+fn resolve(server: &str) -> Result<SocketAddr, Failure> {
+    let endpoint: Endpoint = server.parse()?;
+    let mut found = endpoint
+        .to_string()
+        .to_socket_addrs()
+        .map_err(|error| Failure::Host(format!("cannot find {endpoint}: {error}; is its name right?")))?;
+    found.next().ok_or_else(|| Failure::Host(format!("{endpoint} has no address")))
+}
+
+/// Concepts of the bench. Their names hold how many there are, so that benches of other sizes don't share associations.
+fn keys(bench: &Bench, space: KeySpace) -> Keys {
+    Keys::new(format!("bench{}", bench.records), space)
+}
+
+fn learn(bench: &Bench, space: KeySpace) -> Learn {
+    let bytes = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    Learn::new(NAMESPACE, keys(bench, space), bytes(bench.content_bytes), bytes(bench.dimension))
+}
+
+fn associate(bench: &Bench, space: KeySpace) -> Associate {
+    Associate::new(NAMESPACE, keys(bench, space), bench.records, EACH)
+}
+
+fn workload(bench: &Bench) -> Box<dyn Workload> {
+    let records = bench.records;
+    match bench.operation {
+        Operation::Query => {
+            let length = learn(bench, KeySpace::Once(0)).archived_bytes();
+            Box::new(Query::new(NAMESPACE, keys(bench, KeySpace::Random(records)), Some(length)))
+        }
+        Operation::Learn => Box::new(learn(bench, KeySpace::Cycling(records))),
+        Operation::Associate => Box::new(associate(bench, KeySpace::Cycling(records))),
+        Operation::Neighbors => {
+            let both_ways = usize::try_from(2 * EACH).ok();
+            Box::new(Neighbors::new(NAMESPACE, keys(bench, KeySpace::Random(records)), both_ways))
+        }
+        Operation::Health => Box::new(Health),
+    }
+}
+
+/// Writes what the operation will ask for.
+fn prepare(bench: &Bench, address: SocketAddr) -> Result<(), Failure> {
+    if bench.operation == Operation::Health {
+        return Ok(());
+    }
+    complain(&format!("preparing {} records …", grouped(bench.records)));
+    let once = || KeySpace::Once(bench.records);
+    all_written(&write_all(address, learn(bench, once()))?)?;
+    if bench.operation == Operation::Neighbors {
+        all_written(&write_all(address, associate(bench, once()))?)?;
+    }
+    Ok(())
+}
+
+fn write_all(address: SocketAddr, workload: impl Workload) -> Result<Report, Failure> {
+    let (connections, depth) = PREPARING;
+    let length = Length::Requests(u64::MAX);
+    let plan = Plan { connections, depth, warm_up: Duration::ZERO, length, ..Plan::new(address) };
+    Ok(sutra_load::run(&plan, vec![workload], None)?)
+}
+
+/// A bench on records that are not there would measure the wrong thing.
+fn all_written(report: &Report) -> Result<(), Failure> {
+    match &report.last_refusal {
+        None => Ok(()),
+        Some(words) => Err(Failure::Host(format!("the server refused to store the records of the bench: {words}"))),
+    }
+}

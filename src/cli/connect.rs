@@ -1,0 +1,26 @@
+//! A client for the commands that ask one thing of a server.
+
+use sutra_client::Client;
+use tokio::runtime::Runtime;
+
+use crate::args::Server;
+use crate::exit::{Answer, Failure};
+
+/// The runtime that a command's client runs in: one thread, this one.
+pub(crate) fn runtime() -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Host(format!("cannot start the client's runtime: {error}")))
+}
+
+/// Connects to the server and runs `command` with the client.
+pub(crate) fn with_client(
+    server: &Server,
+    command: impl AsyncFnOnce(Client) -> Result<Answer, Failure>,
+) -> Result<Answer, Failure> {
+    runtime()?.block_on(async {
+        let client = Client::connect(&server.address).await?;
+        command(client).await
+    })
+}

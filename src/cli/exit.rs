@@ -1,0 +1,107 @@
+//! How a command ends: the answer, or the failure with its line and its code.
+
+use std::io;
+
+use sutra_client::ClientError;
+use sutra_load::LoadError;
+use sutra_server::ServerError;
+
+/// A command did what it was asked to; the answer may still be no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Done, found, healthy.
+    Yes,
+    /// Not found, unhealthy, some lines bad.
+    No,
+}
+
+impl Answer {
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Answer::Yes => 0,
+            Answer::No => 1,
+        }
+    }
+}
+
+/// A command could not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The command line as clap sees it: its help, its version, or what is wrong.
+    #[error(transparent)]
+    Arguments(#[from] clap::Error),
+    /// A flag, a setting or a file that can't be meant.
+    #[error("{0}")]
+    Usage(String),
+    /// What the host refuses.
+    #[error("{0}")]
+    Host(String),
+    /// A server that can't be reached, or that refused.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A server that could not be measured.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A server that could not start, or ended badly.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// Standard output.
+    #[error("cannot write the answer: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl Failure {
+    /// The process's exit code.
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Failure::Arguments(error) => u8::try_from(error.exit_code()).unwrap_or(2),
+            Failure::Usage(_) => 2,
+            Failure::Client(error) => match error {
+                ClientError::InvalidEndpoint { .. } | ClientError::InvalidName(_) | ClientError::TooLarge { .. } => 2,
+                _ => 3,
+            },
+            Failure::Load(LoadError::Plan { .. }) => 2,
+            Failure::Server(error) => error.exit_code(),
+            Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            Failure::Host(_) | Failure::Load(_) | Failure::Output(_) => 3,
+        }
+    }
+
+    /// The line for standard error; none where the reader has gone, or where clap says it in its own way.
+    pub(crate) fn line(&self) -> Option<String> {
+        match self {
+            Failure::Arguments(error) => {
+                // Help goes to standard output and is no error; whoever closed either stream does not want to read it.
+                let _ = error.print();
+                None
+            }
+            Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
+            failure => Some(format!("error: {failure}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn codes_tell_wrong_usage_from_a_server_out_of_reach() {
+        let name = ClientError::InvalidName(sutra_wire::InvalidId::Empty);
+        let connect = ClientError::Connect {
+            endpoint: "server".into(),
+            source: Arc::new(io::ErrorKind::ConnectionRefused.into()),
+        };
+        assert_eq!(Failure::from(name).code(), 2);
+        assert_eq!(Failure::from(connect).code(), 3);
+        assert_eq!([Answer::Yes.code(), Answer::No.code()], [0, 1]);
+    }
+
+    #[test]
+    fn a_closed_pipe_is_the_quiet_end() {
+        let failure = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!((failure.code(), failure.line()), (0, None));
+    }
+}

@@ -1,0 +1,249 @@
+//! Lines of a `.jsonl` file: reading them in bounded memory, and what each stands for.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+
+use serde::Deserialize;
+use sutra_wire::AssociationKind;
+
+/// Longest line, in bytes: the longest content that a request holds (16 MiB), each byte escaped in the worst JSON way, fits.
+const MAX_LINE: usize = 96 << 20;
+
+/// A concept's line.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ConceptLine {
+    pub(crate) name: String,
+    pub(crate) content: String,
+    pub(crate) embedding: Option<Vec<f32>>,
+    pub(crate) strength: f32,
+    pub(crate) confidence: f32,
+    pub(crate) namespace: Option<String>,
+}
+
+/// An association's line.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct AssociationLine {
+    pub(crate) source: String,
+    pub(crate) target: String,
+    pub(crate) kind: AssociationKind,
+    pub(crate) confidence: f32,
+    pub(crate) namespace: Option<String>,
+}
+
+/// What a line stands for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Line {
+    Concept(ConceptLine),
+    Association(AssociationLine),
+}
+
+/// Every key that a line may have. An unknown one is refused: a misspelt key would silently lose what it holds.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Keys {
+    id: Option<String>,
+    content: Option<String>,
+    embedding: Option<Vec<f32>>,
+    strength: Option<f32>,
+    source: Option<String>,
+    target: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<Kind>,
+    confidence: Option<f32>,
+    namespace: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "type is neither a text nor a number")]
+enum Kind {
+    Number(u32),
+    Name(String),
+}
+
+impl Line {
+    /// Reads a line; the error says what is wrong with it.
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, String> {
+        if !text.starts_with(b"{") {
+            return Err("not a JSON object".into());
+        }
+        let keys: Keys = serde_json::from_slice(text).map_err(|error| reason(&error))?;
+        let confidence = keys.confidence.unwrap_or(1.0);
+        match keys {
+            Keys {
+                id: Some(name),
+                source: None,
+                target: None,
+                kind: None,
+                content,
+                embedding,
+                strength,
+                namespace,
+                ..
+            } => {
+                let content = content.ok_or("a concept needs \"content\"")?;
+                let strength = strength.unwrap_or(1.0);
+                Ok(Line::Concept(ConceptLine { name, content, embedding, strength, confidence, namespace }))
+            }
+            Keys {
+                source: Some(source),
+                target: Some(target),
+                id: None,
+                content: None,
+                embedding: None,
+                strength: None,
+                kind,
+                namespace,
+                ..
+            } => {
+                let kind = match kind {
+                    None => AssociationKind::SEMANTIC,
+                    Some(Kind::Number(number)) => AssociationKind(number),
+                    Some(Kind::Name(name)) => name.parse().map_err(|error| format!("{error}"))?,
+                };
+                Ok(Line::Association(AssociationLine { source, target, kind, confidence, namespace }))
+            }
+            _ => {
+                Err("neither a concept (\"id\" and \"content\") nor an association (\"source\" and \"target\")".into())
+            }
+        }
+    }
+}
+
+/// The parser counts lines within its text, which is always one line.
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    match text.strip_suffix(&place) {
+        Some(words) => format!("{words} (column {})", error.column()),
+        None => text,
+    }
+}
+
+/// A line that was read: its text, or that it is too long to be one.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Text<'a> {
+    Whole(&'a [u8]),
+    TooLong,
+}
+
+/// The non-blank lines of a file, one at a time.
+pub(crate) struct Lines<R> {
+    reader: R,
+    number: u64,
+    buffer: Vec<u8>,
+    limit: usize,
+}
+
+impl Lines<BufReader<File>> {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self::new(BufReader::with_capacity(256 << 10, File::open(path)?), MAX_LINE))
+    }
+}
+
+impl<R: BufRead> Lines<R> {
+    fn new(reader: R, limit: usize) -> Self {
+        Self { reader, number: 0, buffer: Vec::new(), limit }
+    }
+
+    /// The next line that is not blank, with its number in the file, from 1. Of a line beyond the limit no more than that is held.
+    pub(crate) fn next(&mut self) -> io::Result<Option<(u64, Text<'_>)>> {
+        loop {
+            self.buffer.clear();
+            let mut seen = 0;
+            let mut ended = false;
+            while !ended {
+                let chunk = self.reader.fill_buf()?;
+                if chunk.is_empty() {
+                    break;
+                }
+                let newline = chunk.iter().position(|byte| *byte == b'\n');
+                let used = newline.map_or(chunk.len(), |at| at + 1);
+                let room = self.limit.saturating_sub(self.buffer.len());
+                self.buffer.extend_from_slice(&chunk[..used.min(room)]);
+                seen += used;
+                ended = newline.is_some();
+                self.reader.consume(used);
+            }
+            if seen == 0 {
+                return Ok(None);
+            }
+            self.number += 1;
+            if seen > self.limit {
+                return Ok(Some((self.number, Text::TooLong)));
+            }
+            if !self.buffer.trim_ascii().is_empty() {
+                break;
+            }
+        }
+        Ok(Some((self.number, Text::Whole(self.buffer.trim_ascii()))))
+    }
+}
+
+impl Text<'_> {
+    /// What the line stands for.
+    pub(crate) fn parse(&self) -> Result<Line, String> {
+        match self {
+            Text::Whole(text) => Line::parse(text),
+            Text::TooLong => Err(format!("longer than {MAX_LINE} bytes")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn concepts_and_associations_are_told_apart_by_their_keys() {
+        let Line::Concept(concept) = Line::parse(br#"{"id":"dog","content":"a \"dog\"","strength":2}"#).unwrap() else {
+            panic!("a concept")
+        };
+        assert_eq!((concept.content.as_str(), concept.strength, concept.confidence), ("a \"dog\"", 2.0, 1.0));
+        for (kind, number) in [("\"hierarchical\"", 3), ("77", 77)] {
+            let text = format!(r#"{{"source":"a","target":"b","type":{kind},"confidence":0.5}}"#);
+            let Line::Association(association) = Line::parse(text.as_bytes()).unwrap() else {
+                panic!("an association")
+            };
+            assert_eq!((association.kind, association.confidence), (AssociationKind(number), 0.5));
+        }
+    }
+
+    #[test]
+    fn a_bad_line_says_what_is_wrong_with_it() {
+        for (text, says) in [
+            (&b"{\"id\":\"a\""[..], "EOF"),
+            (b"[\"dog\", \"text\"]", "not a JSON object"),
+            (b"{\"id\":\"a\"}", "needs \"content\""),
+            (b"{\"id\":\"a\",\"contents\":\"b\"}", "unknown field `contents`"),
+            (b"{\"id\":5,\"content\":\"b\"}", "expected a string"),
+            (b"{\"source\":\"a\"}", "neither"),
+            (b"{\"id\":\"a\",\"content\":\"b\",\"source\":\"c\",\"target\":\"d\"}", "neither"),
+            (b"{\"source\":\"a\",\"target\":\"b\",\"type\":\"partly\"}", "partly"),
+            (b"{\"source\":\"a\",\"target\":\"b\",\"type\":-1}", "type is neither"),
+            (b"{\"id\":\"a\",\"content\":\"\xff\"}", "unicode"),
+        ] {
+            let reason = Line::parse(text).unwrap_err();
+            assert!(reason.contains(says) && !reason.contains("at line"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn blank_lines_are_passed_over_and_still_counted() {
+        let mut lines = Lines::new(&b"\n{}\r\n  \n{ }"[..], 100);
+        assert_eq!(lines.next().unwrap(), Some((2, Text::Whole(b"{}"))));
+        assert_eq!(lines.next().unwrap(), Some((4, Text::Whole(b"{ }"))));
+        assert_eq!(lines.next().unwrap(), None);
+    }
+
+    #[test]
+    fn a_line_beyond_the_limit_is_not_held_and_the_next_is_read() {
+        let text = format!("{}\n{{}}\n", "x".repeat(5000));
+        let mut lines = Lines::new(BufReader::with_capacity(64, text.as_bytes()), 100);
+        assert_eq!(lines.next().unwrap(), Some((1, Text::TooLong)));
+        assert!(lines.buffer.capacity() < 400, "{}", lines.buffer.capacity());
+        assert_eq!(lines.next().unwrap(), Some((2, Text::Whole(b"{}"))));
+    }
+}

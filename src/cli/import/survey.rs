@@ -1,0 +1,243 @@
+//! What there is to import: the files, what their lines are, and the embeddings beside them; looked through before
+//! anything is written, so that a mismatch is found first.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::embeddings::Embeddings;
+use super::lines::{Line, Lines};
+use crate::exit::Failure;
+
+/// How many concepts are counted to find a good example.
+const COUNTED: usize = 65_536;
+/// As many neighbours as fit on a screen: the example has at most so many.
+const SCREEN: u32 = 24;
+
+/// One `.jsonl` file.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) path: PathBuf,
+    pub(crate) concepts: u64,
+    pub(crate) associations: u64,
+    pub(crate) embeddings: Option<PathBuf>,
+}
+
+/// All that was found.
+#[derive(Debug)]
+pub(crate) struct Survey {
+    pub(crate) sources: Vec<Source>,
+    /// A concept with many associations, to ask questions about.
+    pub(crate) example: Option<String>,
+}
+
+/// A line that can't be imported.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub(crate) struct BadLine {
+    pub(crate) file: PathBuf,
+    pub(crate) line: u64,
+    pub(crate) reason: String,
+}
+
+impl Survey {
+    pub(crate) fn concepts(&self) -> u64 {
+        self.sources.iter().map(|source| source.concepts).sum()
+    }
+
+    pub(crate) fn associations(&self) -> u64 {
+        self.sources.iter().map(|source| source.associations).sum()
+    }
+}
+
+/// Looks through files and folders. Bad lines are told to `bad`; embeddings that don't fit are an error.
+pub(crate) fn survey(paths: &[PathBuf], mut bad: impl FnMut(BadLine)) -> Result<Survey, Failure> {
+    let mut degrees = Degrees::default();
+    let mut sources = Vec::new();
+    for path in files(paths)? {
+        sources.push(look_through(path, &mut degrees, &mut bad)?);
+    }
+    let paired: Vec<_> = sources.iter().map(|source| embeddings_beside(source, &sources)).collect::<Result<_, _>>()?;
+    for (source, embeddings) in sources.iter_mut().zip(paired) {
+        source.embeddings = embeddings;
+    }
+    Ok(Survey { sources, example: degrees.example() })
+}
+
+/// The `.jsonl` files that are named, and those of named folders in the order of their names.
+fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for path in paths {
+        let cannot = |error: std::io::Error| Failure::Usage(format!("cannot import {}: {error}", path.display()));
+        if !std::fs::metadata(path).map_err(cannot)?.is_dir() {
+            if path.extension().is_none_or(|extension| extension != "jsonl") {
+                let problem = "expected a .jsonl file or a folder; embeddings are found beside their .jsonl file";
+                return Err(Failure::Usage(format!("cannot import {}: {problem}", path.display())));
+            }
+            files.push(path.clone());
+            continue;
+        }
+        let entries = std::fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(cannot)?;
+        let mut found: Vec<_> = entries.into_iter().map(|entry| entry.path()).collect();
+        found.retain(|file| file.extension().is_some_and(|extension| extension == "jsonl"));
+        found.sort();
+        if found.is_empty() {
+            return Err(Failure::Usage(format!("cannot import {}: there is no .jsonl file in it", path.display())));
+        }
+        files.append(&mut found);
+    }
+    Ok(files)
+}
+
+fn look_through(path: PathBuf, degrees: &mut Degrees, bad: &mut impl FnMut(BadLine)) -> Result<Source, Failure> {
+    let cannot = |error: std::io::Error| Failure::Usage(format!("cannot read {}: {error}", path.display()));
+    let (mut concepts, mut associations) = (0, 0);
+    let mut lines = Lines::open(&path).map_err(cannot)?;
+    while let Some((number, text)) = lines.next().map_err(cannot)? {
+        match text.parse() {
+            Ok(Line::Concept(_)) => concepts += 1,
+            Ok(Line::Association(association)) => {
+                associations += 1;
+                degrees.count(association.source);
+                degrees.count(association.target);
+            }
+            Err(reason) => {
+                // It holds a row of the embeddings all the same.
+                concepts += 1;
+                bad(BadLine { file: path.clone(), line: number, reason });
+            }
+        }
+    }
+    Ok(Source { path, concepts, associations, embeddings: None })
+}
+
+/// `FILE.npy` beside `FILE.jsonl`; or `embeddings.npy` beside the one file of the folder that holds concepts.
+fn embeddings_beside(source: &Source, all: &[Source]) -> Result<Option<PathBuf>, Failure> {
+    if source.concepts == 0 {
+        return Ok(None);
+    }
+    let folder = source.path.parent().unwrap_or(Path::new(""));
+    let own = source.path.with_extension("npy");
+    let shared = folder.join("embeddings.npy");
+    let path = if own.exists() {
+        own
+    } else if shared.exists() {
+        let with_concepts =
+            all.iter().filter(|other| other.concepts > other.associations && other.path.parent() == Some(folder));
+        if with_concepts.count() > 1 {
+            return Err(Failure::Usage(format!(
+                "{} could belong to several files of concepts; name it after one of them, like {}",
+                shared.display(),
+                own.display()
+            )));
+        }
+        shared
+    } else {
+        return Ok(None);
+    };
+    let rows = Embeddings::open(&path).map_err(Failure::Usage)?.rows();
+    if rows != source.concepts {
+        return Err(Failure::Usage(format!(
+            "{} has {rows} rows and {} has {} concepts; row i must belong to concept i",
+            path.display(),
+            source.path.display(),
+            source.concepts
+        )));
+    }
+    Ok(Some(path))
+}
+
+/// How many associations concepts have, for the first so many concepts that have any.
+#[derive(Default)]
+struct Degrees(HashMap<String, u32>);
+
+impl Degrees {
+    fn count(&mut self, name: String) {
+        if self.0.len() < COUNTED {
+            *self.0.entry(name).or_default() += 1;
+        } else if let Some(degree) = self.0.get_mut(&name) {
+            *degree += 1;
+        }
+    }
+
+    /// The concept with the most associations that fit on a screen; the first by name of several.
+    fn example(self) -> Option<String> {
+        let fitting = self.0.into_iter().filter(|(_, degree)| *degree <= SCREEN);
+        fitting.max_by(|a, b| a.1.cmp(&b.1).then_with(|| b.0.cmp(&a.0))).map(|(name, _)| name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use npyz::WriterBuilder;
+
+    use super::*;
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        files.iter().for_each(|(name, text)| std::fs::write(folder.path().join(name), text).unwrap());
+        folder
+    }
+
+    fn write_rows(path: &Path, rows: u64) {
+        let file = std::fs::File::create(path).unwrap();
+        let mut writer = npyz::WriteOptions::new().default_dtype().shape(&[rows, 2]).writer(file).begin_nd().unwrap();
+        writer.extend(vec![0.5f32; rows as usize * 2]).unwrap();
+        writer.finish().unwrap();
+    }
+
+    fn of(folder: &tempfile::TempDir) -> Result<Survey, Failure> {
+        survey(&[folder.path().to_owned()], |_| ())
+    }
+
+    const CONCEPTS: &str = "{\"id\":\"a\",\"content\":\"\"}\n{\"id\":\"b\",\"content\":\"\"}\n";
+    const ASSOCIATIONS: &str = "{\"source\":\"a\",\"target\":\"b\"}\n{\"source\":\"c\",\"target\":\"b\"}\n";
+
+    #[test]
+    fn lines_are_counted_by_kind_and_the_best_connected_concept_is_the_example() {
+        let folder = folder(&[("concepts.jsonl", CONCEPTS), ("associations.jsonl", ASSOCIATIONS), ("notes.txt", "")]);
+        write_rows(&folder.path().join("embeddings.npy"), 2);
+        let survey = of(&folder).unwrap();
+        assert_eq!((survey.concepts(), survey.associations(), survey.example.as_deref()), (2, 2, Some("b")));
+        assert_eq!(survey.sources[0].embeddings, None);
+        assert_eq!(survey.sources[1].embeddings, Some(folder.path().join("embeddings.npy")));
+    }
+
+    #[test]
+    fn bad_lines_are_told_with_file_and_line() {
+        let folder = folder(&[("concepts.jsonl", &format!("{CONCEPTS}\nnonsense\n"))]);
+        let mut bad = Vec::new();
+        survey(&[folder.path().join("concepts.jsonl")], |line| bad.push(line)).unwrap();
+        assert_eq!((bad.len(), bad[0].line, bad[0].file.ends_with("concepts.jsonl")), (1, 4, true));
+    }
+
+    #[test]
+    fn a_row_too_many_or_too_few_is_an_error_that_names_both_files() {
+        let folder = folder(&[("concepts.jsonl", CONCEPTS)]);
+        for rows in [1, 3] {
+            write_rows(&folder.path().join("embeddings.npy"), rows);
+            let text = of(&folder).unwrap_err().to_string();
+            assert!(
+                text.contains("embeddings.npy") && text.contains("concepts.jsonl") && text.contains("2 concepts"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn embeddings_between_two_files_of_concepts_are_refused_unless_named_after_one() {
+        let folder = folder(&[("one.jsonl", CONCEPTS), ("two.jsonl", CONCEPTS)]);
+        write_rows(&folder.path().join("embeddings.npy"), 2);
+        assert!(of(&folder).unwrap_err().to_string().contains("several files"));
+        std::fs::rename(folder.path().join("embeddings.npy"), folder.path().join("two.npy")).unwrap();
+        assert!(of(&folder).unwrap().sources[1].embeddings.is_some());
+    }
+
+    #[test]
+    fn what_can_not_be_imported_is_wrong_usage() {
+        let folder = folder(&[("a.txt", "")]);
+        for path in [folder.path().to_owned(), folder.path().join("a.txt"), folder.path().join("gone.jsonl")] {
+            assert_eq!(survey(&[path], |_| ()).unwrap_err().code(), 2);
+        }
+    }
+}

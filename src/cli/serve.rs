@@ -1,0 +1,183 @@
+//! `sutra serve`: runs a server until it is told to stop, and says what it does and what to try next.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+
+use serde_json::json;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use sutra_server::{Cores, ServerConfig, StartReport};
+
+use crate::args::{DEFAULT_SERVER, Serve};
+use crate::exit::{Answer, Failure};
+use crate::import;
+use crate::output::{Output, complain};
+
+/// What a shell reports of a program that a signal has ended is this and the signal's number: 130 for an interrupt.
+const SIGNALLED: i32 = 128;
+
+/// What the thread that receives signals shares with the others.
+#[derive(Default)]
+struct Ending {
+    /// A signal has come.
+    begun: AtomicBool,
+    /// Drains the server; set once there is one.
+    stop: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
+pub(crate) fn run(serve: Serve, output: Output) -> Result<Answer, Failure> {
+    let signals =
+        Signals::new([SIGTERM, SIGINT]).map_err(|error| Failure::Host(format!("cannot receive signals: {error}")))?;
+    let ending = Arc::new(Ending::default());
+    let heeding = Arc::clone(&ending);
+    spawn("signals", move || heed(signals, &heeding))?;
+    let server = sutra_server::start(ServerConfig {
+        data: serve.data,
+        listen: serve.listen,
+        cores: serve.cores.unwrap_or(Cores::All),
+        pin: !serve.no_pin,
+        durability: serve.durability,
+        spin: serve.spin.into(),
+        idle_timeout: serve.idle_timeout,
+        ..ServerConfig::default()
+    })?;
+    ending.stop.get_or_init(|| Box::new(server.stopper()));
+    let address = reachable(server.listening().first().copied());
+    if let Err(failure) = announce(server.report(), address, serve.import.is_some(), output) {
+        // Nobody reads along: no reason not to serve.
+        tracing::warn!(%failure, "the announcement was not read");
+    }
+    if let Some(folder) = serve.import {
+        let ending = Arc::clone(&ending);
+        spawn("import", move || import_folder(folder, address, &ending.begun, output))?;
+    }
+    server.wait()?;
+    tracing::info!("stopped; everything acknowledged is stored");
+    Ok(Answer::Yes)
+}
+
+fn spawn(name: &str, thread: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+    let spawned = thread::Builder::new().name(name.into()).spawn(thread);
+    spawned.map(|_| ()).map_err(|error| Failure::Host(format!("cannot start a thread: {error}")))
+}
+
+/// The first signal drains the server, the second ends the process at once. A server that is still recovering has promised
+/// nothing to anybody: it ends with the first.
+fn heed(mut signals: Signals, ending: &Ending) {
+    for signal in signals.forever() {
+        match ending.stop.get() {
+            Some(stop) if !ending.begun.swap(true, Ordering::Relaxed) => {
+                tracing::info!(signal, "stopping: finishing what was received; a second signal ends at once");
+                stop();
+            }
+            _ => std::process::exit(SIGNALLED + signal),
+        }
+    }
+}
+
+/// Where a client on this host reaches a server that listens here.
+fn reachable(listening: Option<SocketAddr>) -> SocketAddr {
+    let mut address = listening.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    if address.ip().is_unspecified() {
+        let loopback =
+            if address.is_ipv4() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { IpAddr::V6(Ipv6Addr::LOCALHOST) };
+        address.set_ip(loopback);
+    }
+    address
+}
+
+fn announce(report: &StartReport, address: SocketAddr, importing: bool, output: Output) -> Result<(), Failure> {
+    let value = json!({
+        "listening": report.listening,
+        "data": report.data,
+        "durability": report.durability.to_string(),
+        "write_path": report.write_path,
+        "cpus": report.cpus,
+        "pinned": report.pinned,
+        "recovered": report.recovery.to_string(),
+    });
+    output.answer(&value, || {
+        if importing {
+            return report.to_string();
+        }
+        let next = [("learn", "dog \"a domesticated carnivore\""), ("query", "dog"), ("stats", "")];
+        format!("{report}\ntry next{}", suggestions(address, &next))
+    })
+}
+
+fn import_folder(folder: PathBuf, address: SocketAddr, stopping: &AtomicBool, output: Output) {
+    let imported = import::files(&address.to_string(), "", &[folder], stopping);
+    let stopped = stopping.load(Ordering::Relaxed);
+    let told = match imported {
+        Ok(summary) => output.answer(&summary, || match &summary.example {
+            Some(name) if !stopped => {
+                let name = quoted(name);
+                format!("{summary}\ntry next{}", suggestions(address, &[("query", &name), ("neighbors", &name)]))
+            }
+            _ => summary.to_string(),
+        }),
+        // The server that is going away is no news.
+        Err(_) if stopped => Ok(()),
+        Err(failure) => Err(failure),
+    };
+    if let Err(failure) = told {
+        complain(&format!("error: the import has ended: {failure}; the server goes on"));
+    }
+}
+
+/// Command lines that work where this one was typed.
+fn suggestions(address: SocketAddr, commands: &[(&str, &str)]) -> String {
+    let program = program();
+    let server = if address.to_string() == DEFAULT_SERVER { String::new() } else { format!(" --server {address}") };
+    commands
+        .iter()
+        .map(|(command, words)| {
+            format!("\n  {}", format!("{program} {command} {words}").trim_end().to_owned() + &server)
+        })
+        .collect()
+}
+
+/// How this program was called: through cargo, or by a path.
+fn program() -> String {
+    if std::env::var_os("CARGO_MANIFEST_DIR").is_some() {
+        return if cfg!(debug_assertions) { "cargo run --".into() } else { "cargo run --release --".into() };
+    }
+    std::env::args().next().unwrap_or_else(|| "sutra".into())
+}
+
+/// The text as a shell takes it for one word.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
+    if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
+        return text.into();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_on_every_address_is_reached_on_the_loopback() {
+        let reached = |text: &str| reachable(text.parse().ok()).to_string();
+        assert_eq!(reached("0.0.0.0:7"), "127.0.0.1:7");
+        assert_eq!(reached("[::]:7"), "[::1]:7");
+        assert_eq!(reached("10.0.0.1:7"), "10.0.0.1:7");
+    }
+
+    #[test]
+    fn suggestions_name_the_server_where_it_is_not_the_default() {
+        let with = |address: &str| suggestions(address.parse().expect("an address"), &[("query", "dog")]);
+        assert!(with("127.0.0.1:50050").ends_with(" query dog"));
+        assert!(with("127.0.0.1:7").ends_with(" query dog --server 127.0.0.1:7"));
+    }
+
+    #[test]
+    fn names_are_quoted_where_a_shell_would_take_them_apart() {
+        assert_eq!(["n02084071", "a b", "it's"].map(quoted), ["n02084071", "'a b'", "'it'\\''s'"]);
+    }
+}

@@ -1,0 +1,197 @@
+//! Where arguments come from: flags first, then `SUTRA_…` variables, then a TOML file.
+//!
+//! The file's keys are the flags that have a variable, without the dashes (`server = "10.0.0.1:50050"`, `cores = 4`,
+//! `listen = ["127.0.0.1:50050"]`). Each becomes the default of its flag, after its own parser has accepted it: so the precedence
+//! and the wording of help are clap's. A key that is no setting is an error that names key and file.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches};
+use toml::Value;
+
+use crate::args::Arguments;
+use crate::exit::Failure;
+
+/// Read where neither `--config` nor SUTRA_CONFIG names another file.
+const DEFAULT_FILE: &str = "sutra.toml";
+
+/// The process's arguments with the settings file's values behind them.
+pub(crate) fn arguments() -> Result<Arguments, Failure> {
+    let line: Vec<OsString> = std::env::args_os().collect();
+    let named = named_file(&line).or_else(|| std::env::var_os("SUTRA_CONFIG").map(PathBuf::from));
+    let file = named.or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()));
+    let mut command = Arguments::command();
+    if let Some(path) = file {
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| Failure::Usage(format!("cannot read the settings file {}: {error}", path.display())))?;
+        command = with_file(command, &path, &text)?;
+    }
+    Ok(Arguments::from_arg_matches(&command.try_get_matches_from(line)?)?)
+}
+
+/// The file that `--config` names. Looked for by hand: what the file says must be known before the line is parsed.
+fn named_file(line: &[OsString]) -> Option<PathBuf> {
+    let mut words = line.iter().skip(1).take_while(|word| *word != "--");
+    while let Some(word) = words.next() {
+        if word == "--config" {
+            return words.next().map(PathBuf::from);
+        }
+        if let Some(path) = word.to_str().and_then(|word| word.strip_prefix("--config=")) {
+            return Some(PathBuf::from(path));
+        }
+    }
+    None
+}
+
+fn with_file(command: Command, path: &Path, text: &str) -> Result<Command, Failure> {
+    let wrong = |problem: String| Failure::Usage(format!("{}: {problem}", path.display()));
+    let table: toml::Table =
+        text.parse().map_err(|error: toml::de::Error| wrong(error.to_string().trim().to_owned()))?;
+    table.into_iter().try_fold(command, |command, (key, value)| {
+        let Some(arg) = setting(&command, &key) else {
+            let known = settings(&command);
+            return Err(wrong(format!("{key:?} is no setting; settings are {}", known.join(", "))));
+        };
+        let values = accepted(arg, &value).map_err(|problem| wrong(format!("{key}: {problem}")))?;
+        Ok(with_default(command, &key, &values))
+    })
+}
+
+/// Whether the settings file may set this flag.
+fn is_setting(arg: &Arg) -> bool {
+    arg.get_env().is_some() && arg.get_long().is_some()
+}
+
+fn all_args(command: &Command) -> impl Iterator<Item = &Arg> {
+    command.get_arguments().chain(command.get_subcommands().flat_map(Command::get_arguments))
+}
+
+fn setting<'c>(command: &'c Command, key: &str) -> Option<&'c Arg> {
+    all_args(command).find(|arg| is_setting(arg) && arg.get_long() == Some(key))
+}
+
+fn settings(command: &Command) -> Vec<String> {
+    let mut names: Vec<_> =
+        all_args(command).filter(|arg| is_setting(arg)).filter_map(Arg::get_long).map(str::to_owned).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// The value as the command line would spell it, if the flag takes it.
+fn accepted(arg: &Arg, value: &Value) -> Result<Vec<String>, String> {
+    let takes_value = matches!(arg.get_action(), ArgAction::Set | ArgAction::Append);
+    let one = |value: &Value| match value {
+        Value::String(text) => Ok(text.clone()),
+        Value::Integer(_) | Value::Float(_) | Value::Boolean(_) => Ok(value.to_string()),
+        _ => Err(format!("{value} is neither a text nor a number nor true or false")),
+    };
+    let values = match value {
+        Value::Array(values) => values.iter().map(one).collect::<Result<Vec<_>, _>>()?,
+        value => vec![one(value)?],
+    };
+    if !takes_value {
+        return if matches!(value, Value::Boolean(_)) {
+            Ok(values)
+        } else {
+            Err(format!("{value} is not true or false"))
+        };
+    }
+    let long = arg.get_long().unwrap_or_default();
+    let line = values.iter().map(|value| format!("--{long}={value}"));
+    // The environment must not be asked again: the file's own value is what is checked here.
+    let parser = Command::new("setting").no_binary_name(true).arg(arg.clone().env(None::<&str>).global(false));
+    parser.try_get_matches_from(line).map(|_| values).map_err(|error| {
+        let text = error.to_string();
+        text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+    })
+}
+
+/// Makes `values` the default of every flag of this name that is a setting.
+fn with_default(command: Command, key: &str, values: &[String]) -> Command {
+    let change = |arg: Arg| {
+        if is_setting(&arg) && arg.get_long() == Some(key) { arg.default_values(values.to_vec()) } else { arg }
+    };
+    command.mut_args(change).mut_subcommands(|subcommand| subcommand.mut_args(change))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::args;
+
+    fn parse(file: &str, line: &[&str]) -> Result<Arguments, Failure> {
+        let command = with_file(Arguments::command(), Path::new("some.toml"), file)?;
+        Ok(Arguments::from_arg_matches(&command.try_get_matches_from(line)?)?)
+    }
+
+    fn server_of(arguments: Arguments) -> String {
+        let args::Command::Query(query) = arguments.command else { panic!("query was asked for") };
+        query.server.address
+    }
+
+    #[test]
+    fn a_flag_goes_before_the_file_and_the_file_before_the_default() {
+        let file = "server = \"file:1\"";
+        assert_eq!(server_of(parse(file, &["sutra", "query", "dog"]).unwrap()), "file:1");
+        assert_eq!(server_of(parse(file, &["sutra", "query", "dog", "--server", "flag:1"]).unwrap()), "flag:1");
+        assert_eq!(server_of(parse("", &["sutra", "query", "dog"]).unwrap()), args::DEFAULT_SERVER);
+    }
+
+    #[test]
+    fn a_variable_goes_before_the_file() {
+        // A variable that is always there stands in for SUTRA_SERVER: tests must not change their process's environment.
+        let command = Arguments::command().mut_subcommand("query", |query| {
+            query.mut_arg("address", |arg| arg.env("PATH").default_value("default:1"))
+        });
+        let command = with_file(command, Path::new("some.toml"), "server = \"file:1\"").unwrap();
+        let arguments = command.try_get_matches_from(["sutra", "query", "dog"]).unwrap();
+        assert_eq!(server_of(Arguments::from_arg_matches(&arguments).unwrap()), std::env::var("PATH").unwrap());
+    }
+
+    #[test]
+    fn every_kind_of_value_is_taken() {
+        let file =
+            "cores = 1\nlisten = [\"127.0.0.1:1\", \"[::1]:2\"]\nno-pin = true\njson = true\ndurability = \"os\"";
+        let arguments = parse(file, &["sutra", "serve"]).unwrap();
+        let args::Command::Serve(serve) = arguments.command else { panic!("serve was asked for") };
+        assert!(serve.no_pin && arguments.common.json && serve.cores.is_some());
+        assert_eq!((serve.listen.len(), serve.durability), (2, sutra_wire::Durability::Os));
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_key_and_file() {
+        let error = parse("sever = \"a:1\"", &["sutra", "health"]).unwrap_err();
+        let line = error.line().unwrap();
+        assert!(line.contains("some.toml") && line.contains("\"sever\"") && line.contains("server"), "{line}");
+        assert_eq!(error.code(), 2);
+    }
+
+    #[test]
+    fn a_value_that_the_flag_would_refuse_is_an_error_that_names_key_and_file() {
+        for (file, key) in
+            [("durability = \"soon\"", "durability"), ("no-pin = 3", "no-pin"), ("data = { a = 1 }", "data")]
+        {
+            let line = parse(file, &["sutra", "health"]).unwrap_err().line().unwrap();
+            assert!(line.contains("some.toml") && line.contains(key), "{line}");
+        }
+    }
+
+    #[test]
+    fn flags_of_a_single_call_are_no_settings() {
+        let known = settings(&Arguments::command());
+        assert!(known.contains(&"idle-timeout".into()) && known.contains(&"namespace".into()), "{known:?}");
+        assert!(!known.iter().any(|name| name == "config" || name == "limit" || name == "duration"), "{known:?}");
+    }
+
+    #[test]
+    fn the_file_is_found_on_the_line_in_both_spellings() {
+        let line = |words: &[&str]| named_file(&words.iter().map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(line(&["sutra", "query", "--config", "a.toml"]), Some("a.toml".into()));
+        assert_eq!(line(&["sutra", "--config=b.toml", "query"]), Some("b.toml".into()));
+        assert_eq!(line(&["sutra", "query", "--", "--config"]), None);
+    }
+}

@@ -1,0 +1,177 @@
+//! The client for code that is not asynchronous: the same operations, each of which returns when it is done.
+//!
+//! It is the asynchronous client on a runtime of its own that runs in the calling thread: a call writes its request to the socket
+//! itself and then waits on that socket, so no other thread is woken on the way. With [`crate::Connect::with_spin`] it receives
+//! the reply itself, too, without the runtime.
+//!
+//! ```no_run
+//! use sutra_client::{Concept, blocking::Client};
+//!
+//! let client = Client::connect("127.0.0.1:50050")?;
+//! client.learn(Concept::new("dog").content("a domesticated carnivore"))?;
+//! if let Some(dog) = client.query("dog")? {
+//!     println!("{}", dog.content);
+//! }
+//! # Ok::<(), sutra_client::ClientError>(())
+//! ```
+//!
+//! # Panics
+//! Its methods panic when they are called from asynchronous code: use the asynchronous client there, or a thread of its own.
+
+use std::sync::Arc;
+
+use sutra_wire::{ConceptRecord, Health, Neighbors, Stats, View};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{Association, ClientError, Concept, ConceptRef, Connect, Neighborhood, ServerInfo};
+
+/// A blocking client of one server. Cloning is cheap and shares the connections; threads may use it at the same time.
+#[derive(Clone, Debug)]
+pub struct Client {
+    client: crate::Client,
+    runtime: Arc<OwnRuntime>,
+}
+
+/// A runtime that can be dropped anywhere, in asynchronous code, too.
+#[derive(Debug)]
+struct OwnRuntime(Option<Runtime>);
+
+impl OwnRuntime {
+    fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.0.as_ref().expect("the runtime is taken only when it is dropped").block_on(future)
+    }
+}
+
+impl Drop for OwnRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Client {
+    /// Connects with default options; with others: [`crate::Client::connect`], `with_…`, [`Connect::blocking`].
+    pub fn connect(address: impl Into<String>) -> Result<Self, ClientError> {
+        Self::open(Connect::to(address))
+    }
+
+    pub(crate) fn open(connect: Connect) -> Result<Self, ClientError> {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| ClientError::Runtime(Arc::new(error)))?;
+        let runtime = Arc::new(OwnRuntime(Some(runtime)));
+        let client = runtime.block_on(connect.into_future())?;
+        Ok(Self { client, runtime })
+    }
+
+    /// As [`crate::Client::namespace`].
+    pub fn namespace(&self, namespace: &str) -> Self {
+        Self { client: self.client.namespace(namespace), runtime: self.runtime.clone() }
+    }
+
+    /// As [`crate::Client::server`].
+    pub fn server(&self) -> ServerInfo {
+        self.client.server()
+    }
+
+    /// As [`crate::Client::learn`].
+    pub fn learn(&self, concept: Concept) -> Result<u64, ClientError> {
+        self.runtime.block_on(self.client.learn(concept))
+    }
+
+    /// As [`crate::Client::query`].
+    pub fn query(&self, concept: impl Into<ConceptRef>) -> Result<Option<View<ConceptRecord>>, ClientError> {
+        self.runtime.block_on(self.client.query(concept))
+    }
+
+    /// As [`crate::Client::associate`].
+    pub fn associate(&self, association: Association) -> Result<u64, ClientError> {
+        self.runtime.block_on(self.client.associate(association))
+    }
+
+    /// As [`crate::Client::neighbors`].
+    pub fn neighbors(&self, of: impl Into<Neighborhood>) -> Result<View<Neighbors>, ClientError> {
+        self.runtime.block_on(self.client.neighbors(of))
+    }
+
+    /// As [`crate::Client::neighbor_pages`], as an iterator.
+    pub fn neighbor_pages(&self, of: impl Into<Neighborhood>) -> Pages {
+        Pages { pages: self.client.neighbor_pages(of), runtime: self.runtime.clone() }
+    }
+
+    /// As [`crate::Client::stats`].
+    pub fn stats(&self) -> Result<View<Stats>, ClientError> {
+        self.runtime.block_on(self.client.stats())
+    }
+
+    /// As [`crate::Client::flush`].
+    pub fn flush(&self) -> Result<(), ClientError> {
+        self.runtime.block_on(self.client.flush())
+    }
+
+    /// As [`crate::Client::health`].
+    pub fn health(&self) -> Result<View<Health>, ClientError> {
+        self.runtime.block_on(self.client.health())
+    }
+
+    /// As [`crate::Client::learn_many`], as an iterator.
+    pub fn learn_many<I: IntoIterator<Item = Concept>>(&self, concepts: I) -> Many<I::IntoIter, u64> {
+        Many { many: self.client.learn_many(concepts), runtime: self.runtime.clone() }
+    }
+
+    /// As [`crate::Client::associate_many`], as an iterator.
+    pub fn associate_many<I: IntoIterator<Item = Association>>(&self, associations: I) -> Many<I::IntoIter, u64> {
+        Many { many: self.client.associate_many(associations), runtime: self.runtime.clone() }
+    }
+
+    /// As [`crate::Client::query_many`], as an iterator.
+    pub fn query_many<I>(&self, concepts: I) -> Many<I::IntoIter, Option<View<ConceptRecord>>>
+    where
+        I: IntoIterator<Item: Into<ConceptRef>>,
+    {
+        Many { many: self.client.query_many(concepts), runtime: self.runtime.clone() }
+    }
+}
+
+/// A pipelined operation, as an iterator over its answers: see [`crate::Many`].
+pub struct Many<I: Iterator, T> {
+    many: crate::Many<I, T>,
+    runtime: Arc<OwnRuntime>,
+}
+
+impl<I: Iterator, T> Many<I, T> {
+    /// As [`crate::Many::in_flight`].
+    pub fn in_flight(mut self, requests: usize) -> Self {
+        self.many = self.many.in_flight(requests);
+        self
+    }
+
+    /// As [`crate::Many::finish`].
+    pub fn finish(self) -> Result<u64, ClientError> {
+        self.runtime.block_on(self.many.finish())
+    }
+}
+
+impl<I: Iterator, T> Iterator for Many<I, T> {
+    type Item = Result<T, ClientError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.runtime.block_on(self.many.next())
+    }
+}
+
+/// A concept's neighbours, reply by reply, as an iterator: see [`crate::Pages`].
+pub struct Pages {
+    pages: crate::Pages,
+    runtime: Arc<OwnRuntime>,
+}
+
+impl Iterator for Pages {
+    type Item = Result<View<Neighbors>, ClientError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.runtime.block_on(self.pages.next())
+    }
+}

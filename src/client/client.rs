@@ -1,0 +1,210 @@
+//! The client: operations, their retries, and the time that they may take.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sutra_wire::{ConceptRecord, Health, Neighbors, Opcode, Stats, View};
+
+use crate::answer::Answer;
+use crate::builder::{Connect, Options};
+use crate::deadline::Deadline;
+use crate::in_flight::Reply;
+use crate::pending::Pending;
+use crate::request::{Association, Concept, ConceptRef, Neighborhood, Request};
+use crate::retry::{self, Retry};
+use crate::topology::Topology;
+use crate::{ClientError, Endpoint, Many, Pages, ServerInfo, backoff};
+
+/// A client of one server: a pool of connections to each of its cores. Cloning is cheap and shares the pool; all methods
+/// may be called from many tasks at once.
+///
+/// Every call ends within the client's timeout. A call may be dropped at any time: its reply is then ignored.
+/// Calls that fail because a connection was lost, or because the server is busy or shutting down, are repeated as often
+/// as [`Connect::with_retries`] says. Writes are upserts, so that repeating one is safe, with one caveat: a write that is
+/// repeated because its answer was lost may overwrite what another client wrote to the same concept in between.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Inner>,
+    namespace: Arc<str>,
+}
+
+struct Inner {
+    name: String,
+    options: Options,
+    topology: Topology,
+}
+
+impl Client {
+    /// Connects to the server at `address` (`HOST:PORT`, the port 50050 if it is left out). Options can be set on what is
+    /// returned, before it is awaited.
+    pub fn connect(address: impl Into<String>) -> Connect {
+        Connect::to(address)
+    }
+
+    pub(crate) async fn open(endpoint: Endpoint, options: Options) -> Result<Self, ClientError> {
+        let deadline = Deadline::of(Opcode::Hello, options.timeout);
+        let mut failures = 0;
+        let topology = loop {
+            match Topology::discover(endpoint.clone(), options.pool_size, &deadline).await {
+                Ok(topology) => break topology,
+                Err(error) => {
+                    failures += 1;
+                    let wait = backoff::delay(failures);
+                    if failures > options.retries || retry::after(&error) == Retry::No || wait >= deadline.remaining() {
+                        return Err(error);
+                    }
+                    tokio::time::sleep(wait).await;
+                }
+            }
+        };
+        let name = endpoint.to_string();
+        Ok(Self { shared: Arc::new(Inner { name, options, topology }), namespace: "".into() })
+    }
+
+    /// The same client, for another namespace. The empty one is the default.
+    pub fn namespace(&self, namespace: &str) -> Self {
+        Self { shared: self.shared.clone(), namespace: namespace.into() }
+    }
+
+    /// What the server said of itself when a connection was opened last.
+    pub fn server(&self) -> ServerInfo {
+        self.shared.topology.info()
+    }
+
+    /// Learns a concept, or learns it anew; its associations stay. Returns the write's sequence once the write is as durable as
+    /// [`ServerInfo::durability`] says.
+    pub async fn learn(&self, concept: Concept) -> Result<u64, ClientError> {
+        self.call(&concept.request(&self.namespace)?).await?.sequence()
+    }
+
+    /// Looks a concept up by its name or id. `None` where it is not learned.
+    ///
+    /// The record is read where it was received: nothing is copied and nothing allocated. It keeps its receive buffer from being used
+    /// again; what is to be kept for long is better copied (`record.checked().to_owned()`).
+    pub async fn query(&self, concept: impl Into<ConceptRef>) -> Result<Option<View<ConceptRecord>>, ClientError> {
+        let request = concept.into().request(&self.namespace)?;
+        self.call(&request).await?.found()
+    }
+
+    /// Learns an association, or learns it anew. Returns the write's sequence.
+    pub async fn associate(&self, association: Association) -> Result<u64, ClientError> {
+        self.call(&association.request(&self.namespace)?).await?.sequence()
+    }
+
+    /// Asks for a concept's neighbours: of a name or id all of them, of a [`Neighborhood`] those that it describes. Where
+    /// there are more than a reply holds, the reply's cursor is not 0; [`Client::neighbor_pages`] follows it.
+    pub async fn neighbors(&self, of: impl Into<Neighborhood>) -> Result<View<Neighbors>, ClientError> {
+        let request = of.into().request(&self.namespace)?;
+        self.call(&request).await?.view()
+    }
+
+    /// All of a concept's neighbours, one reply after the other.
+    pub fn neighbor_pages(&self, of: impl Into<Neighborhood>) -> Pages {
+        Pages::new(self.clone(), of.into())
+    }
+
+    /// What the server has and has done, over all its cores.
+    pub async fn stats(&self) -> Result<View<Stats>, ClientError> {
+        self.call(&Request::Stats).await?.view()
+    }
+
+    /// Makes everything written so far durable, whatever the server's durability.
+    pub async fn flush(&self) -> Result<(), ClientError> {
+        self.call(&Request::Flush).await?.sequence().map(|_| ())
+    }
+
+    /// Whether the server can do its work.
+    pub async fn health(&self) -> Result<View<Health>, ClientError> {
+        self.call(&Request::Health).await?.view()
+    }
+
+    /// Learns many concepts, many of them under way at a time. Answers come in the order of the concepts.
+    pub fn learn_many<I: IntoIterator<Item = Concept>>(&self, concepts: I) -> Many<I::IntoIter, u64> {
+        Many::new(self.clone(), concepts.into_iter(), Concept::request, |answer| answer.sequence())
+    }
+
+    /// Learns many associations, as [`Client::learn_many`] does concepts.
+    pub fn associate_many<I: IntoIterator<Item = Association>>(&self, associations: I) -> Many<I::IntoIter, u64> {
+        Many::new(self.clone(), associations.into_iter(), Association::request, |answer| answer.sequence())
+    }
+
+    /// Looks many concepts up, many of them under way at a time. Answers come in the order of the names.
+    pub fn query_many<I>(&self, concepts: I) -> Many<I::IntoIter, Option<View<ConceptRecord>>>
+    where
+        I: IntoIterator<Item: Into<ConceptRef>>,
+    {
+        let request = |concept: I::Item, namespace: &str| concept.into().request(namespace);
+        Many::new(self.clone(), concepts.into_iter(), request, |answer| answer.found())
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    pub(crate) fn default_namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    pub(crate) fn deadline(&self, request: &Request) -> Deadline {
+        Deadline::of(request.opcode(), self.shared.options.timeout)
+    }
+
+    /// Sends a request to where it belongs.
+    pub(crate) async fn start(
+        &self,
+        request: &Request,
+        deadline: &Deadline,
+        at_once: bool,
+    ) -> Result<Pending, ClientError> {
+        let connection = self.shared.topology.connection(request.concept(), deadline).await?;
+        connection.send(request, deadline, at_once).await
+    }
+
+    async fn attempt(&self, request: &Request, deadline: &Deadline) -> Result<Reply, ClientError> {
+        let spin = self.shared.options.spin;
+        self.start(request, deadline, !spin.is_zero()).await?.wait(deadline, spin).await
+    }
+
+    async fn call(&self, request: &Request) -> Result<Answer<'_>, ClientError> {
+        let deadline = self.deadline(request);
+        let first = self.attempt(request, &deadline).await;
+        self.settle(request, &deadline, first).await
+    }
+
+    /// Repeats a request whose first attempt failed, where that makes sense and as long as there is time.
+    pub(crate) async fn settle(
+        &self,
+        request: &Request,
+        deadline: &Deadline,
+        first: Result<Reply, ClientError>,
+    ) -> Result<Answer<'_>, ClientError> {
+        let mut result = first;
+        let mut failures = 0;
+        loop {
+            let error = match result.and_then(|reply| Answer::new(self.name(), deadline, reply)) {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            failures += 1;
+            let wait = match retry::after(&error) {
+                Retry::No => return Err(error),
+                Retry::Reconnect => Duration::ZERO,
+                Retry::Wait => backoff::delay(failures),
+            };
+            if failures > self.shared.options.retries || wait >= deadline.remaining() {
+                return Err(error);
+            }
+            tracing::debug!(endpoint = self.name(), operation = deadline.opcode.name(), failures, %error, "trying again");
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
+            result = self.attempt(request, deadline).await;
+        }
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("server", &self.shared.name).field("namespace", &self.namespace).finish()
+    }
+}

@@ -1,0 +1,93 @@
+//! A place for one connection: made when it is first needed, tried when it is doubtful, made again when it is lost.
+//!
+//! One caller at a time makes it and the others wait for what comes of that: a server that is away sees one attempt a place, spaced by
+//! the back-off, however many calls are waiting.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::connection::{Condition, Connection, lock};
+use crate::deadline::Deadline;
+use crate::{ClientError, Endpoint, backoff, connect};
+
+#[derive(Default)]
+pub(crate) struct Slot {
+    current: Mutex<Option<Arc<Connection>>>,
+    making: tokio::sync::Mutex<Making>,
+    /// Attempts that have ended, so that a caller sees whether one did while it waited.
+    attempts: AtomicU64,
+}
+
+#[derive(Default)]
+struct Making {
+    /// Attempts in a row that came to nothing.
+    failures: u32,
+    not_before: Option<Instant>,
+    /// What the last attempt failed with.
+    error: Option<ClientError>,
+}
+
+impl Slot {
+    /// Puts a connection here.
+    pub(crate) fn put(&self, connection: Arc<Connection>) {
+        *lock(&self.current) = Some(connection);
+    }
+
+    fn current(&self) -> Option<(Arc<Connection>, Condition)> {
+        let current = lock(&self.current).clone()?;
+        let condition = current.condition(Instant::now());
+        Some((current, condition))
+    }
+
+    /// A connection that can be used, and whether it was made just now.
+    pub(crate) async fn connection(
+        &self,
+        endpoint: &Endpoint,
+        wanted_core: Option<u16>,
+        deadline: &Deadline,
+    ) -> Result<(Arc<Connection>, bool), ClientError> {
+        if let Some((connection, Condition::Ready)) = self.current() {
+            return Ok((connection, false));
+        }
+        let name = || endpoint.to_string();
+        let seen = self.attempts.load(Ordering::Acquire);
+        let mut making = deadline.limit(&name(), self.making.lock()).await?;
+        match self.current() {
+            Some((connection, Condition::Ready)) => return Ok((connection, false)),
+            Some((connection, Condition::Doubtful)) if connection.check(deadline).await => {
+                return Ok((connection, false));
+            }
+            _ => {}
+        }
+        if let Some(error) = making.error.as_ref().filter(|_| self.attempts.load(Ordering::Acquire) != seen) {
+            return Err(error.clone());
+        }
+        if let Some(at) = making.not_before {
+            if at >= deadline.at {
+                return Err(making.error.clone().unwrap_or_else(|| deadline.passed(&name())));
+            }
+            sleep_until(at).await;
+        }
+        let result = deadline.limit(&name(), connect::connect(endpoint, wanted_core)).await.flatten();
+        self.attempts.fetch_add(1, Ordering::Release);
+        match result {
+            Ok(connection) => {
+                let connection = Arc::new(connection);
+                // A server that takes connections and drops them is not to be asked faster than one that takes none.
+                *making = Making { not_before: Some(Instant::now() + backoff::delay(1)), ..Making::default() };
+                self.put(connection.clone());
+                Ok((connection, true))
+            }
+            Err(error) => {
+                making.failures = making.failures.saturating_add(1);
+                let wait = backoff::delay(making.failures);
+                tracing::debug!(endpoint = name(), failures = making.failures, ?wait, %error, "no connection");
+                making.not_before = Some(Instant::now() + wait);
+                making.error = Some(error.clone());
+                Err(error)
+            }
+        }
+    }
+}

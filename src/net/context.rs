@@ -1,0 +1,165 @@
+//! What a service may do: answer requests, speak to the other cores, write to files, ask to be woken.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rkyv::api::high::HighSerializer;
+use rkyv::rancor::Error;
+use rkyv::ser::allocator::ArenaHandle;
+use rkyv::util::AlignedVec;
+use rkyv::{Archive, Serialize};
+use sutra_runtime::{Core, DataFile, Job, RegionSlice, TimerId};
+use sutra_wire::{Counter, ErrorMessage, FrameBuffer, Header, Status};
+
+use crate::net::{Envelope, Io};
+use crate::output::{self, Body};
+use crate::service::ReplyTo;
+
+pub(crate) const HOUSEKEEPING: TimerId = TimerId(0);
+pub(crate) const DEADLINES: TimerId = TimerId(1);
+/// The first of the service's own timers.
+pub(crate) const SERVICE: u8 = 4;
+
+/// Something for the background thread.
+pub type BackgroundJob<M> = Job<Envelope<M>>;
+
+/// A job for the background thread; its result comes back as a message.
+pub fn background_job<M: Send + 'static>(job: impl FnOnce() -> M + Send + 'static) -> BackgroundJob<M> {
+    Box::new(move || Envelope::Service(job()))
+}
+
+/// A service's hands, lent to it for one call.
+pub struct Context<'a, M: Send + 'static> {
+    pub(crate) io: &'a mut Io,
+    pub(crate) core: &'a mut Core<Envelope<M>>,
+}
+
+impl<M: Send + 'static> Context<'_, M> {
+    /// This core's number, 0 to [`Context::cores`] - 1.
+    pub fn index(&self) -> usize {
+        self.core.index()
+    }
+
+    /// How many cores the service runs on.
+    pub fn cores(&self) -> usize {
+        self.core.cores()
+    }
+
+    /// The time at which this turn of the core's loop began.
+    pub fn now(&self) -> Instant {
+        self.core.now()
+    }
+
+    /// Answers a request. Cost: a copy of header and body into the connection's next send, except for long stored bodies, which
+    /// are sent from where they lie. A request that is no longer waiting is ignored.
+    pub fn reply(&mut self, to: ReplyTo, status: Status, sequence: u64, body: Body<'_>) {
+        let Some(pending) = self.io.in_flight.remove(to) else { return };
+        let Some(connection) = self.io.connections.get_mut(pending.connection).and_then(Option::as_mut) else { return };
+        if connection.serial != pending.serial {
+            return;
+        }
+        connection.in_flight -= 1;
+        if connection.waiting {
+            self.io.retry.push(pending.connection);
+        }
+        let header = Header {
+            opcode: pending.opcode,
+            status: status as u8,
+            flags: pending.flags,
+            request: pending.request,
+            extra: sequence,
+            ..Header::default()
+        };
+        let output = connection.output.get_or_insert_with(|| self.core.outgoing());
+        output::append(output, header, body);
+        self.io.mark(pending.connection);
+        if status.is_error() {
+            self.io.counters.error(status);
+        }
+    }
+
+    /// Answers a request with an archive built for it. Cost: one serialization and one copy.
+    pub fn reply_archive<T>(&mut self, to: ReplyTo, status: Status, sequence: u64, value: &T)
+    where
+        T: Archive + for<'b> Serialize<HighSerializer<AlignedVec<16>, ArenaHandle<'b>, Error>>,
+    {
+        let mut scratch = std::mem::take(&mut self.io.scratch);
+        scratch.clear();
+        scratch = rkyv::api::high::to_bytes_in::<_, Error>(value, scratch)
+            .expect("archiving plain data into memory can't fail");
+        self.reply(to, status, sequence, Body::Bytes(&scratch));
+        self.io.keep_scratch(scratch);
+    }
+
+    /// Refuses a request with its reason.
+    pub fn refuse(&mut self, to: ReplyTo, status: Status, message: impl Into<String>) {
+        self.reply_archive(to, status, 0, &ErrorMessage { message: message.into() });
+    }
+
+    /// Offers the requests that [`crate::Flow::Wait`] held back again, at the end of this turn.
+    pub fn resume(&mut self) {
+        self.io.resume = true;
+    }
+
+    /// Sends a message to a core (its own included); gives it back where that core's mailbox is full.
+    pub fn send(&mut self, core: usize, message: M) -> Result<(), M> {
+        self.core.send_message(core, Envelope::Service(message)).map_err(|envelope| match envelope {
+            Envelope::Service(message) => message,
+            Envelope::HandOver(_) => unreachable!("the mailbox gives back what it was given"),
+        })
+    }
+
+    /// Has something that may block run on the background thread; its result comes back as a message from this core. Gives it back
+    /// where too much waits there already.
+    pub fn background(&mut self, job: BackgroundJob<M>) -> Result<(), BackgroundJob<M>> {
+        self.core.background(job)
+    }
+
+    /// Writes to a file; the service's `written` hears of the end.
+    pub fn write(&mut self, file: &Arc<DataFile>, offset: u64, bytes: RegionSlice, token: u64) {
+        self.core.write(file, offset, bytes, token);
+    }
+
+    /// Makes what was written to a file durable; the service's `written` hears of the end.
+    pub fn sync(&mut self, file: &Arc<DataFile>, token: u64) {
+        self.core.sync(file, token);
+    }
+
+    /// Calls the service's `timer` with this number (0 to 3) after so long, in place of an earlier setting.
+    pub fn wake_in(&mut self, timer: u8, delay: Duration) {
+        debug_assert!(timer < 4, "a service has four timers");
+        let at = self.now() + delay;
+        self.core.set_timer(TimerId(SERVICE + timer), Some(at));
+    }
+
+    /// Whether the process was asked to stop.
+    pub fn is_draining(&self) -> bool {
+        self.io.draining
+    }
+
+    /// Adds this core's counts of connections, requests and runtime to `out`.
+    pub fn counters(&self, out: &mut Vec<Counter>) {
+        self.io.counters.report(out);
+        out.push(Counter { name: "requests_in_flight".into(), value: self.io.in_flight.len() as u64 });
+        out.push(Counter { name: "input_held_bytes".into(), value: self.io.inputs.held() as u64 });
+        for (name, value) in self.core.metrics().named() {
+            out.push(Counter { name: name.into(), value });
+        }
+    }
+
+    /// An empty aligned buffer from this core's pool.
+    pub fn buffer(&mut self) -> FrameBuffer {
+        self.io.buffers.pop().unwrap_or_default()
+    }
+
+    /// Gives a buffer back to the pool.
+    pub fn give_back(&mut self, mut buffer: FrameBuffer) {
+        const POOLED_BYTES: usize = 64 << 10;
+        const POOLED_BUFFERS: usize = 1024;
+        if buffer.capacity() <= POOLED_BYTES && self.io.buffers.len() < POOLED_BUFFERS {
+            buffer.clear();
+            self.io.buffers.push(buffer);
+        }
+    }
+}
+

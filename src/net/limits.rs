@@ -1,0 +1,43 @@
+//! The bounds on what connections may take up, with their reasons.
+
+use std::time::Duration;
+
+/// What connections may take up.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Longest payload accepted, in bytes.
+    pub max_payload: u32,
+    /// Requests that a connection may have unanswered; the next ones wait in its socket.
+    pub max_in_flight: u32,
+    /// Reply bytes gathered for a connection before its requests wait: enough to keep a socket full, little enough that ten thousand clients
+    /// that don't read hold megabytes and not gigabytes. One reply may go beyond it.
+    pub max_output: usize,
+    /// Bytes of partial frames that a core's connections may hold together; beyond it the connection that would add to them is closed.
+    pub max_input: usize,
+    /// Connections a core serves; the next one is closed at once.
+    pub max_connections: usize,
+    /// How long a new connection may take to say Hello.
+    pub hello_timeout: Duration,
+    /// How long a peer may take to finish a frame that it began, or to read on when its replies fill the socket.
+    pub stall_timeout: Duration,
+    /// How long a connection may be silent with nothing under way; `None`: for ever.
+    pub idle_timeout: Option<Duration>,
+    /// How long a drain waits for clients to read their replies before their connections are closed.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_payload: sutra_wire::limits::MAX_PAYLOAD,
+            max_in_flight: sutra_wire::limits::MAX_IN_FLIGHT,
+            max_output: 256 << 10,
+            max_input: 256 << 20,
+            max_connections: 100_000,
+            hello_timeout: Duration::from_secs(10),
+            stall_timeout: Duration::from_secs(30),
+            idle_timeout: None,
+            drain_timeout: Duration::from_secs(10),
+        }
+    }
+}

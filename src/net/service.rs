@@ -1,0 +1,74 @@
+//! What a server built on this layer provides: the storage service is one, the grid's master another.
+
+use std::io;
+
+use sutra_runtime::Next;
+use sutra_wire::{Durability, Header};
+
+use crate::Context;
+
+/// Names one unanswered request on its core. Stale names (answered, timed out, connection gone) are ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplyTo {
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
+}
+
+/// A request whose frame has been checked. Its payload is still bytes: the service knows the type.
+pub struct Request<'a> {
+    /// Where the reply goes.
+    pub reply_to: ReplyTo,
+    /// The frame's header.
+    pub header: Header,
+    /// The payload, 16-byte aligned, valid for the call.
+    pub payload: &'a [u8],
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Flow {
+    /// It was answered, or will be.
+    Taken,
+    /// There is no room for it right now: its connection waits, reading no further, until [`Context::resume`], and the request
+    /// is offered again.
+    Wait,
+}
+
+/// What the handshake says of a service.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Drawn when the store was made.
+    pub store: u64,
+    /// When the server started, in µs since 1970.
+    pub started: u64,
+    /// When a write is acknowledged.
+    pub durability: Durability,
+}
+
+/// One core's part of a service. Everything runs on that core's thread; nothing may block.
+pub trait Service: Sized + 'static {
+    /// What its cores send each other.
+    type Message: Send + 'static;
+
+    /// What the handshake says.
+    fn identity(&self) -> &Identity;
+
+    /// A request arrived.
+    fn request(&mut self, cx: &mut Context<'_, Self::Message>, request: &Request<'_>) -> Flow;
+
+    /// Another core, or a background job of this one, sent something.
+    fn message(&mut self, cx: &mut Context<'_, Self::Message>, from: usize, message: Self::Message);
+
+    /// A write or sync that the service started with [`Context::write`] or [`Context::sync`] ended.
+    fn written(&mut self, cx: &mut Context<'_, Self::Message>, token: u64, result: io::Result<()>);
+
+    /// The time that the service asked for with [`Context::wake_in`] has come.
+    fn timer(&mut self, cx: &mut Context<'_, Self::Message>, timer: u8);
+
+    /// Everything that had arrived was handed over: start what was gathered.
+    fn turn_end(&mut self, cx: &mut Context<'_, Self::Message>) -> Next;
+
+    /// Whether nothing is under way: asked while draining, when this core has no connection left.
+    fn is_idle(&self) -> bool;
+}

@@ -1,0 +1,205 @@
+//! Listeners: a task of tokio-uring's runtime for each, which takes connections and lays them into the core's inbox.
+//!
+//! A task never dies of an accept error: it warns, waits and goes on. When it is told to stop it takes what is in the backlog
+//! first, because closing a listener resets those connections.
+//!
+//! The task awaits readiness and then takes all that is queued with accept4(2). tokio-uring's own accept operation would take one
+//! connection for each time the thread parks, can't be cancelled, and gives a stream that does not part with its descriptor.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use rustix::net::SocketFlags;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::Notify;
+
+use crate::RuntimeError;
+
+/// One of a core's listeners; the handler decides what each number stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ListenerId(pub u8);
+
+/// The other side of an accepted connection.
+pub type PeerAddr = SocketAddr;
+
+/// Accepted connections that wait for the core's next turn; when so many do, accepting pauses and the backlog waits in the kernel.
+const INBOX: usize = 256;
+
+/// How long to wait after the kernel had no descriptor or memory for a connection: long enough to cost nothing, short
+/// enough that a client does not notice once there is room again.
+const BACKOFF: Duration = Duration::from_millis(100);
+
+/// A connection that was accepted and not yet handed over.
+pub(crate) struct Accepted {
+    pub(crate) listener: ListenerId,
+    pub(crate) socket: OwnedFd,
+    pub(crate) peer: PeerAddr,
+}
+
+/// What the listeners' tasks and the core's loop share; all in one thread.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    accepted: RefCell<VecDeque<Accepted>>,
+    /// The loop, when it sleeps.
+    sleeper: RefCell<Option<Waker>>,
+    news: Cell<bool>,
+    stopping: Cell<bool>,
+    stop: Notify,
+    listening: Cell<usize>,
+    failures: Cell<u64>,
+}
+
+impl Inbox {
+    /// The next connection.
+    pub(crate) fn take(&self) -> Option<Accepted> {
+        self.accepted.borrow_mut().pop_front()
+    }
+
+    /// Whether none waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.accepted.borrow().is_empty()
+    }
+
+    /// Has the loop woken when a connection comes or a listener ends.
+    pub(crate) fn wake_on_arrival(&self, context: &Context<'_>) {
+        let mut sleeper = self.sleeper.borrow_mut();
+        match &mut *sleeper {
+            Some(waker) => waker.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+    }
+
+    /// Tells all listeners to take what is queued and close.
+    pub(crate) fn stop_listening(&self) {
+        self.stopping.set(true);
+        self.stop.notify_waiters();
+    }
+
+    /// Whether every listener is closed and every connection handed over.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.listening.get() == 0 && self.is_empty()
+    }
+
+    /// Whether a connection came or a listener ended since this was last asked.
+    pub(crate) fn take_news(&self) -> bool {
+        self.news.take()
+    }
+
+    /// How often accepting failed for lack of descriptors or memory.
+    pub(crate) fn failures(&self) -> u64 {
+        self.failures.get()
+    }
+
+    fn wake(&self) {
+        self.news.set(true);
+        if let Some(waker) = self.sleeper.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    fn put(&self, accepted: Accepted) {
+        self.accepted.borrow_mut().push_back(accepted);
+        self.wake();
+    }
+
+    fn is_full(&self) -> bool {
+        self.accepted.borrow().len() >= INBOX
+    }
+}
+
+/// Starts a listener's task. To be called on the core's thread, inside its runtime.
+pub(crate) fn listen(inbox: &Rc<Inbox>, listener: TcpListener, id: ListenerId) -> Result<(), RuntimeError> {
+    listener.set_nonblocking(true).map_err(RuntimeError::system("making a listener non-blocking"))?;
+    // SAFETY: a TcpListener answers with the same descriptor as long as it lives, and it is not taken out of the AsyncFd.
+    let listener = unsafe { AsyncFd::register_with_interest(listener, Interest::READABLE) }
+        .map_err(|error| RuntimeError::system("watching a listening socket")(error.into()))?;
+    inbox.listening.set(inbox.listening.get() + 1);
+    let inbox = Rc::clone(inbox);
+    tokio_uring::spawn(async move {
+        accept_all(&inbox, listener, id).await;
+        inbox.listening.set(inbox.listening.get() - 1);
+        inbox.wake();
+    });
+    Ok(())
+}
+
+/// Takes connections until told to stop; the listener is closed at the end.
+async fn accept_all(inbox: &Inbox, listener: AsyncFd<TcpListener>, id: ListenerId) {
+    let mut failing = false;
+    loop {
+        // Listened for before `stopping` is read, so that a stop in between is not missed.
+        let stop = inbox.stop.notified();
+        let stopping = inbox.stopping.get();
+        let error = loop {
+            while inbox.is_full() {
+                // The loop empties the inbox in its next turn, in this same thread.
+                tokio::task::yield_now().await;
+            }
+            match accept(listener.get_ref(), id) {
+                Ok(accepted) => {
+                    failing = false;
+                    inbox.put(accepted);
+                }
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => break error,
+            }
+        };
+        if stopping {
+            return;
+        }
+        if error.kind() == io::ErrorKind::WouldBlock {
+            tokio::select! {
+                () = stop => {}
+                ready = listener.readable() => match ready {
+                    // Cleared before the next accepts: an arrival after them is a new edge.
+                    Ok(mut ready) => ready.clear_ready(),
+                    // Only when the runtime ends.
+                    Err(_) => return,
+                },
+            }
+        } else {
+            if !failing {
+                tracing::warn!(%error, listener = id.0, "cannot accept connections for now; trying again");
+            }
+            failing = true;
+            inbox.failures.set(inbox.failures.get() + 1);
+            tokio::time::sleep(BACKOFF).await;
+        }
+    }
+}
+
+fn accept(listener: &TcpListener, id: ListenerId) -> io::Result<Accepted> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (socket, peer) = rustix::net::acceptfrom_with(listener, flags)?;
+    let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+    // A connection without an address was reset before it was taken.
+    let peer = peer.ok_or(io::ErrorKind::ConnectionAborted)?;
+    Ok(Accepted { listener: id, socket, peer })
+}
+
+/// Errors of the connection, not of the listener (accept(2)): the next one may be fine.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::ECONNABORTED
+                | libc::EINTR
+                | libc::EPROTO
+                | libc::EPERM
+                | libc::ENETDOWN
+                | libc::ENOPROTOOPT
+                | libc::EHOSTDOWN
+                | libc::ENONET
+                | libc::EHOSTUNREACH
+                | libc::EOPNOTSUPP
+                | libc::ENETUNREACH
+        )
+    ) || error.kind() == io::ErrorKind::ConnectionAborted
+}

@@ -1,0 +1,251 @@
+//! A file for log writes: how it is written so that data is durable when the write is over, and what alignment that asks for.
+//!
+//! Where the filesystem does direct I/O, a write with O_DIRECT|O_DSYNC is durable when it completes; where it does not, a buffered write is
+//! followed by fdatasync(2). The blocking work on a file (zero-filling, reading back) is in `file_io`.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, StatxFlags};
+
+/// When a write counts as done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// When the data is on stable storage.
+    Always,
+    /// When the kernel has it; [`crate::Core::sync`] brings it to stable storage.
+    Relaxed,
+}
+
+/// How a file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteMode {
+    /// O_DIRECT|O_DSYNC: one operation, past the page cache, durable when it completes. Memory, offset and length are multiples of `align`.
+    Direct {
+        /// Bytes; a power of two, 512 to the page size.
+        align: u32,
+    },
+    /// A write into the page cache and fdatasync(2) after it.
+    Buffered,
+    /// A write into the page cache; synced only when asked.
+    Relaxed,
+}
+
+impl fmt::Display for WriteMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WriteMode::Direct { align } => write!(f, "O_DIRECT|O_DSYNC, {align}-byte blocks"),
+            WriteMode::Buffered => f.write_str("write + fdatasync"),
+            WriteMode::Relaxed => f.write_str("write, synced later"),
+        }
+    }
+}
+
+/// What commits are aligned to where the file does not say: the block of nearly every disk and filesystem, and a page.
+const DEFAULT_ALIGNMENT: u32 = 4096;
+
+/// An open file for log writes.
+#[derive(Debug)]
+pub struct DataFile {
+    path: PathBuf,
+    /// Through the page cache.
+    plain: File,
+    /// O_DIRECT|O_DSYNC, in that mode.
+    direct: Option<File>,
+    mode: WriteMode,
+}
+
+impl DataFile {
+    /// Creates a file that must not exist yet, `len` bytes long (a hole; see [`DataFile::zero_fill`]). Its name is durable only
+    /// after [`sync_folder`].
+    ///
+    /// # Errors
+    /// Those of open(2) and ftruncate(2), with the path.
+    pub fn create(path: impl AsRef<Path>, len: u64, durability: Durability) -> io::Result<DataFile> {
+        let path = path.as_ref();
+        let plain = OpenOptions::new().read(true).write(true).create_new(true).open(path);
+        let plain = plain.map_err(in_context("create", path))?;
+        plain.set_len(len).map_err(in_context("set the length of", path))?;
+        DataFile::from_plain(path, plain, durability)
+    }
+
+    /// Opens a file that exists, for reading and writing.
+    ///
+    /// # Errors
+    /// Those of open(2), with the path.
+    pub fn open(path: impl AsRef<Path>, durability: Durability) -> io::Result<DataFile> {
+        let path = path.as_ref();
+        let plain = OpenOptions::new().read(true).write(true).open(path).map_err(in_context("open", path))?;
+        DataFile::from_plain(path, plain, durability)
+    }
+
+    fn from_plain(path: &Path, plain: File, durability: Durability) -> io::Result<DataFile> {
+        let mut direct = None;
+        let mut mode = match durability {
+            Durability::Always => WriteMode::Buffered,
+            Durability::Relaxed => WriteMode::Relaxed,
+        };
+        if let (WriteMode::Buffered, Some(align)) = (mode, direct_alignment(&plain)) {
+            let flags = libc::O_DIRECT | libc::O_DSYNC;
+            match OpenOptions::new().read(true).write(true).custom_flags(flags).open(path) {
+                Ok(file) => {
+                    direct = Some(file);
+                    mode = WriteMode::Direct { align };
+                }
+                // Some filesystems tell an alignment and then refuse the flag.
+                Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
+                Err(error) => return Err(in_context("open for direct I/O", path)(error)),
+            }
+        }
+        Ok(DataFile { path: path.to_owned(), plain, direct, mode })
+    }
+
+    /// The path that it was opened by.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How it is written.
+    pub fn mode(&self) -> WriteMode {
+        self.mode
+    }
+
+    /// What the offset and length of every commit shall be a multiple of, so that no block is written twice.
+    pub fn alignment(&self) -> u32 {
+        match self.mode {
+            WriteMode::Direct { align } => align,
+            WriteMode::Buffered | WriteMode::Relaxed => DEFAULT_ALIGNMENT,
+        }
+    }
+
+    /// Its present length in bytes.
+    ///
+    /// # Errors
+    /// Those of fstat(2).
+    pub fn len(&self) -> io::Result<u64> {
+        Ok(self.plain.metadata().map_err(in_context("read the length of", &self.path))?.len())
+    }
+
+    /// Whether it is empty.
+    ///
+    /// # Errors
+    /// Those of fstat(2).
+    pub fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// The descriptor that the ring writes to.
+    pub(crate) fn write_fd(&self) -> RawFd {
+        self.direct.as_ref().unwrap_or(&self.plain).as_raw_fd()
+    }
+
+    /// The one through the page cache.
+    pub(crate) fn plain(&self) -> &File {
+        &self.plain
+    }
+
+    /// The direct one, and its alignment.
+    pub(crate) fn direct(&self) -> Option<(&File, u32)> {
+        match (&self.direct, self.mode) {
+            (Some(file), WriteMode::Direct { align }) => Some((file, align)),
+            _ => None,
+        }
+    }
+
+    /// An error of an operation on this file, with the path.
+    pub(crate) fn in_context(&self, what: &'static str) -> impl Fn(io::Error) -> io::Error {
+        in_context(what, &self.path)
+    }
+}
+
+/// Makes a folder's entries durable: to be called after files in it were created, renamed or removed. Blocks.
+///
+/// # Errors
+/// Those of open(2) and fsync(2), with the path.
+pub fn sync_folder(path: impl AsRef<Path>) -> io::Result<()> {
+    let path = path.as_ref();
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(in_context("sync the folder", path))
+}
+
+/// Adds what was done, and to which file, to an error; keeps its kind.
+pub(crate) fn in_context(what: &'static str, path: &Path) -> impl Fn(io::Error) -> io::Error {
+    let path = path.to_owned();
+    move |error| io::Error::new(error.kind(), format!("cannot {what} {}: {error}", path.display()))
+}
+
+/// The alignment that direct I/O on this file needs, in memory and on disk (statx(2), STATX_DIOALIGN, Linux 6.1); `None` where the
+/// filesystem has no direct I/O or does not say. No less than the disk's physical block, which is what a torn write can
+/// tear; at least 512, at most a page, as log regions are page-aligned.
+fn direct_alignment(file: &File) -> Option<u32> {
+    let found = rustix::fs::statx(file.as_fd(), "", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN).ok()?;
+    if found.stx_mask & StatxFlags::DIOALIGN.bits() == 0 || found.stx_dio_offset_align == 0 {
+        return None;
+    }
+    let needed = found.stx_dio_offset_align.max(found.stx_dio_mem_align).max(512);
+    let physical = physical_block(found.stx_dev_major, found.stx_dev_minor).unwrap_or(needed);
+    let page = rustix::param::page_size() as u32;
+    (needed.is_power_of_two() && needed <= page).then_some(needed.max(physical.min(page)))
+}
+
+/// The physical block of a disk, by its device number, as the kernel knows it; `None` for what is no disk.
+fn physical_block(major: u32, minor: u32) -> Option<u32> {
+    let device = format!("/sys/dev/block/{major}:{minor}");
+    // A partition has no queue of its own; its disk is the folder above.
+    let text = ["queue", "../queue"]
+        .iter()
+        .find_map(|queue| std::fs::read_to_string(format!("{device}/{queue}/physical_block_size")).ok())?;
+    text.trim().parse().ok().filter(|size: &u32| size.is_power_of_two())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_new_file_has_its_length_and_a_mode_that_names_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("segment");
+        let file = DataFile::create(&path, 8192, Durability::Always).unwrap();
+        assert_eq!(file.len().unwrap(), 8192);
+        assert!(file.alignment().is_power_of_two());
+        match file.mode() {
+            WriteMode::Direct { align } => {
+                assert_eq!(file.mode().to_string(), format!("O_DIRECT|O_DSYNC, {align}-byte blocks"));
+            }
+            mode => assert_eq!(mode.to_string(), "write + fdatasync"),
+        }
+        let again = DataFile::open(&path, Durability::Relaxed).unwrap();
+        assert_eq!(again.mode(), WriteMode::Relaxed);
+        assert_eq!(again.alignment(), 4096);
+        sync_folder(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_not_created_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("segment");
+        DataFile::create(&path, 0, Durability::Always).unwrap();
+        let error = DataFile::create(&path, 0, Durability::Always).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert!(error.to_string().contains("segment"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_file_or_folder_is_named_in_the_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("nowhere").join("segment");
+        for error in [
+            DataFile::open(&path, Durability::Always).unwrap_err(),
+            DataFile::create(&path, 1, Durability::Always).unwrap_err(),
+            sync_folder(&path).unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), io::ErrorKind::NotFound);
+            assert!(error.to_string().contains("nowhere"), "{error}");
+        }
+    }
+}

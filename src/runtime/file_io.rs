@@ -1,0 +1,133 @@
+//! Blocking work on a data file, for background threads and recovery: zero-filling, reading back, syncing.
+//!
+//! Large steps, past the page cache where the file and the memory allow it, so that recovery runs at disk speed and neither evicts what
+//! others have cached.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::ops::Range;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+
+use crate::data_file::DataFile;
+use crate::region::RegionWriter;
+
+/// Bytes of one zero-filling write: large enough for full speed, small enough that writes of others are not held up behind it for
+/// more than about a millisecond.
+const FILL_STEP: usize = 1 << 20;
+
+/// Bytes of one read: disks reach their sequential speed at 1 MiB and more.
+const READ_STEP: usize = 4 << 20;
+
+impl DataFile {
+    /// Writes zeroes over `range` and makes them durable, so that later writes there neither allocate nor change metadata. Blocks;
+    /// direct where the range is aligned.
+    ///
+    /// # Errors
+    /// Those of write(2) and fdatasync(2), with the path; a full disk is `StorageFull`.
+    pub fn zero_fill(&self, range: Range<u64>) -> io::Result<()> {
+        let mut zeroes = RegionWriter::new(FILL_STEP)?;
+        let unsynced = self.direct_unsynced(&range);
+        let file = unsynced.as_ref().unwrap_or(self.plain());
+        let mut at = range.start;
+        while at < range.end {
+            let step = (range.end - at).min(FILL_STEP as u64) as usize;
+            file.write_all_at(&zeroes.writable()[..step], at).map_err(self.in_context("fill with zeroes"))?;
+            at += step as u64;
+        }
+        self.plain().sync_data().map_err(self.in_context("sync"))
+    }
+
+    /// The file opened for direct writes that are synced at the end and not one by one; `None` where it can't be, or `range` is not aligned.
+    fn direct_unsynced(&self, range: &Range<u64>) -> Option<File> {
+        let (file, align) = self.direct()?;
+        let align = u64::from(align);
+        if !range.start.is_multiple_of(align) || !range.end.is_multiple_of(align) {
+            return None;
+        }
+        // By descriptor, as the file may have been renamed since.
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        OpenOptions::new().write(true).custom_flags(libc::O_DIRECT).open(path).ok()
+    }
+
+    /// Reads exactly the bytes from `offset` on that fill `buffer`. Blocks; direct where address, offset and length
+    /// are aligned (a [`crate::RegionWriter`]'s memory is).
+    ///
+    /// # Errors
+    /// Those of pread(2), with the path; `UnexpectedEof` where the file ends before.
+    pub fn read_all_into(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let file = match self.direct() {
+            Some((file, align)) if is_aligned(offset, buffer, align) => file,
+            _ => self.plain(),
+        };
+        let mut at = offset;
+        for step in buffer.chunks_mut(READ_STEP) {
+            file.read_exact_at(step, at).map_err(self.in_context("read"))?;
+            at += step.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Makes everything written to the file durable, its length too. Blocks.
+    ///
+    /// # Errors
+    /// Those of fsync(2), with the path. After one nothing is known about what was written before.
+    pub fn sync_all(&self) -> io::Result<()> {
+        self.plain().sync_all().map_err(self.in_context("sync"))
+    }
+}
+
+fn is_aligned(offset: u64, buffer: &[u8], align: u32) -> bool {
+    let align = align as usize;
+    (buffer.as_ptr() as usize).is_multiple_of(align)
+        && buffer.len().is_multiple_of(align)
+        && offset.is_multiple_of(align as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::Durability;
+
+    #[test]
+    fn zero_filling_clears_exactly_its_range() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, durability) in [("a", Durability::Always), ("r", Durability::Relaxed)] {
+            let file = DataFile::create(folder.path().join(name), 0, durability).unwrap();
+            file.plain().write_all_at(&vec![0xAA; 3 << 20], 0).unwrap();
+            file.zero_fill(4096..(2 << 20) + 4096).unwrap();
+            file.zero_fill((3 << 20) - 10..3 << 20).unwrap();
+            let mut back = vec![1; 3 << 20];
+            file.read_all_into(0, &mut back).unwrap();
+            for (at, byte) in back.iter().enumerate() {
+                let cleared = (4096..(2 << 20) + 4096).contains(&at) || at >= (3 << 20) - 10;
+                assert_eq!(*byte, if cleared { 0 } else { 0xAA }, "byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn aligned_and_unaligned_reads_agree() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = DataFile::create(folder.path().join("f"), 0, Durability::Always).unwrap();
+        let content: Vec<u8> = (0..5u32 << 20).map(|i| (i / 3) as u8).collect();
+        file.plain().write_all_at(&content, 0).unwrap();
+        file.sync_all().unwrap();
+        let mut region = RegionWriter::new(5 << 20).unwrap();
+        file.read_all_into(0, region.writable()).unwrap();
+        assert!(region.writable() == content);
+        let mut odd = vec![0; 12345];
+        file.read_all_into(777, &mut odd).unwrap();
+        assert!(odd == content[777..777 + 12345]);
+    }
+
+    #[test]
+    fn reading_past_the_end_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = DataFile::create(folder.path().join("short"), 100, Durability::Always).unwrap();
+        let error = file.read_all_into(50, &mut [0; 51]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        assert!(error.to_string().contains("short"), "{error}");
+    }
+}

@@ -1,0 +1,48 @@
+//! One anonymous, page-aligned memory mapping that unmaps itself: the ground under log segments and receive buffers.
+
+use std::io;
+use std::ptr::{self, NonNull};
+
+use rustix::mm::{MapFlags, ProtFlags};
+
+/// Zeroed private memory, aligned to a page, of a fixed length. Says nothing about who may touch which byte: its users do.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    start: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: a mapping is plain process memory, valid from any thread; access is ordered by the types built on it.
+unsafe impl Send for Mapping {}
+// SAFETY: as above; `&Mapping` itself only gives out the address and the length.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps `len` bytes (more than none). Pages get memory when first touched.
+    pub(crate) fn new(len: usize) -> io::Result<Mapping> {
+        // SAFETY: a null hint asks for a new mapping anywhere, so no existing memory is affected.
+        let start = unsafe {
+            rustix::mm::mmap_anonymous(ptr::null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)?
+        };
+        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Mapping { start, len })
+    }
+
+    /// The first byte.
+    pub(crate) fn start(&self) -> NonNull<u8> {
+        self.start
+    }
+
+    /// Length in bytes, as asked for.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: this value owns the mapping of exactly this address and length, and its users hold it while they or the
+        // kernel use the memory. A failure could only mean that the mapping is not there, and there is nothing to do.
+        let _ = unsafe { rustix::mm::munmap(self.start.as_ptr().cast(), self.len) };
+    }
+}

@@ -1,0 +1,87 @@
+//! A request in steady state allocates nothing: an allocator that counts, around an echo.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use support::{Echo, config, connect, exchange, serve, stop};
+use sutra_runtime::{Core, Event, Handler, Next, TimerId};
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: everything is the system allocator's; counting touches only a thread-local without a destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The core's allocations when it was last asked.
+static REPORTED: AtomicU64 = AtomicU64::new(0);
+
+/// An echo that reports its thread's allocations when asked by a byte.
+struct Watched {
+    echo: Echo,
+}
+
+impl Handler for Watched {
+    type Message = u64;
+    fn event(&mut self, core: &mut Core<u64>, event: Event<'_>) {
+        let asked = matches!(event, Event::Received { bytes: [b'?', ..], .. });
+        self.echo.event(core, event);
+        if asked {
+            // Seen by the client, whose echo is sent only after this.
+            REPORTED.store(ALLOCATIONS.get(), Ordering::Release);
+        }
+    }
+    fn message(&mut self, _: &mut Core<u64>, _: usize, _: u64) {}
+    fn timer(&mut self, _: &mut Core<u64>, _: TimerId) {}
+    fn turn_end(&mut self, _: &mut Core<u64>) -> Next {
+        Next::Sleep
+    }
+    fn shutdown(&mut self, core: &mut Core<u64>) {
+        self.echo.shutdown(core);
+    }
+    fn drained(&self) -> bool {
+        self.echo.drained()
+    }
+}
+
+#[test]
+fn an_echo_in_steady_state_allocates_nothing() {
+    let (running, address) = serve(config(1), |_| Watched { echo: Echo::default() });
+    let mut clients = [connect(address), connect(address)];
+    let mut rounds = |count: usize| {
+        for round in 0..count {
+            exchange(&mut clients[round % 2], &[b'x'; 64]);
+        }
+        exchange(&mut clients[0], &[b'?'; 64]);
+        REPORTED.load(Ordering::Acquire)
+    };
+    let before = rounds(1000); // pools and queues reach their sizes
+    let after = rounds(5000);
+    assert!(before > 0, "the count counts");
+    assert_eq!(after - before, 0, "allocations in 5000 echoes");
+    stop(running);
+}

@@ -1,0 +1,215 @@
+//! The loop of a core: hand over what arrived, let the handler queue what follows, submit, wait.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use io_uring::cqueue;
+
+use crate::RuntimeError;
+use crate::buffers::ReceiveBuffers;
+use crate::core::Core;
+use crate::event::{Event, Handler, Next};
+use crate::mailbox::Doorbell;
+use crate::operation::{Kind, decode};
+use crate::sleep::{Pace, Parking, Wait};
+use crate::sockets::Socket;
+use crate::traffic::{receive_completed, send_completed, tell_pending};
+use crate::writes::write_completed;
+
+/// How the cores end together.
+pub(crate) struct Ending {
+    stop: AtomicBool,
+    /// By core: whether it has nothing left to do. Given up again when something arrives.
+    drained: Box<[AtomicBool]>,
+    /// Set once by the first core that finds all drained, or by one that fails.
+    over: AtomicBool,
+    doorbells: Arc<[Doorbell]>,
+}
+
+impl Ending {
+    pub(crate) fn new(doorbells: Arc<[Doorbell]>) -> Ending {
+        Ending {
+            stop: AtomicBool::new(false),
+            drained: doorbells.iter().map(|_| AtomicBool::new(false)).collect(),
+            over: AtomicBool::new(false),
+            doorbells,
+        }
+    }
+
+    /// Asks all cores to shut down.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.wake_all();
+    }
+
+    /// Ends all cores at once, whatever they have left to do.
+    pub(crate) fn end(&self) {
+        self.over.store(true, Ordering::Release);
+        self.wake_all();
+    }
+
+    fn wake_all(&self) {
+        for doorbell in self.doorbells.iter() {
+            doorbell.ring();
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// Whether there is something here that a core must not sleep over.
+    pub(crate) fn is_news(&self, told_to_stop: bool) -> bool {
+        self.over.load(Ordering::Acquire) || (!told_to_stop && self.is_stopping())
+    }
+
+    /// Says whether `core` is drained; `true` when all are, for good.
+    fn is_over(&self, core: usize, drained: bool) -> bool {
+        self.drained[core].store(drained, Ordering::SeqCst);
+        if drained && self.drained.iter().all(|core| core.load(Ordering::SeqCst)) {
+            self.end();
+        }
+        self.over.load(Ordering::Acquire)
+    }
+}
+
+/// Everything that one core's loop has.
+pub(crate) struct Turns<H: Handler> {
+    handler: H,
+    // Before the buffers, so dropped before them: that ends the operations which write to them.
+    core: Core<H::Message>,
+    buffers: ReceiveBuffers,
+    completions: Vec<cqueue::Entry>,
+}
+
+impl<H: Handler> Turns<H> {
+    pub(crate) fn new(handler: H, core: Core<H::Message>, buffers: ReceiveBuffers) -> Self {
+        let completions = Vec::with_capacity(core.features.completion_entries as usize);
+        Turns { handler, core, buffers, completions }
+    }
+
+    /// Runs until the cores end together.
+    pub(crate) async fn run(mut self, pace: &mut Pace, parking: &Parking) -> Result<(), RuntimeError> {
+        loop {
+            let next = self.turn(pace);
+            if self.is_over() {
+                return Ok(());
+            }
+            match pace.wait(&mut self.core, next == Next::Again)? {
+                Wait::Turn => {}
+                Wait::Visit => {
+                    parking.visit().await;
+                    pace.note_visit();
+                }
+                Wait::Park => {
+                    parking.park(&mut self.core).await?;
+                    pace.note_visit();
+                }
+            }
+        }
+    }
+
+    /// Hands over everything that has arrived.
+    fn turn(&mut self, pace: &mut Pace) -> Next {
+        let now = Instant::now();
+        self.core.now = now;
+        self.core.metrics.turns += 1;
+        self.core.metrics.ring_enters = self.core.ring.enters();
+        self.core.metrics.accept_failures = self.core.inbox.failures();
+        if !self.core.told_to_stop && self.core.ending.is_stopping() {
+            self.core.told_to_stop = true;
+            self.handler.shutdown(&mut self.core);
+        }
+        let arrived = self.hand_over_completions() + self.hand_over_messages();
+        if arrived > 0 {
+            pace.note_activity(now);
+        }
+        for _ in 0..self.core.pending.len() {
+            if let Some(pending) = self.core.pending.pop_front() {
+                tell_pending(&mut self.handler, &mut self.core, pending);
+            }
+        }
+        while let Some(accepted) = self.core.inbox.take() {
+            self.core.metrics.accepted += 1;
+            let event = Event::Accepted { listener: accepted.listener, socket: accepted.socket, peer: accepted.peer };
+            self.handler.event(&mut self.core, event);
+        }
+        for _ in 0..crate::TimerId::COUNT {
+            let Some(timer) = self.core.timers.take_due(now) else {
+                break;
+            };
+            self.handler.timer(&mut self.core, timer);
+        }
+        let next = self.handler.turn_end(&mut self.core);
+        self.core.metrics.wakes_sent += self.core.mailboxes.flush();
+        next
+    }
+
+    /// Returns how many there were.
+    fn hand_over_completions(&mut self) -> usize {
+        // Out of the ring first: handlers queue new operations on it.
+        let mut completions = std::mem::take(&mut self.completions);
+        self.core.ring.reap(&mut completions);
+        let in_use = completions.iter().filter(|entry| cqueue::buffer_select(entry.flags()).is_some()).count();
+        let high_water = &mut self.core.metrics.receive_buffers_high_water;
+        *high_water = (*high_water).max(in_use as u64);
+        for completion in &completions {
+            self.hand_over(completion);
+        }
+        let count = completions.len();
+        completions.clear();
+        self.completions = completions;
+        count
+    }
+
+    fn hand_over(&mut self, completion: &cqueue::Entry) {
+        let Turns { handler, core, buffers, .. } = self;
+        let Some((kind, slot, generation)) = decode(completion.user_data()) else {
+            debug_assert!(false, "a completion that nobody asked for");
+            return;
+        };
+        let socket = Socket { slot, generation };
+        match kind {
+            Kind::Receive => receive_completed(handler, core, buffers, socket, completion),
+            Kind::Send => send_completed(handler, core, socket, completion),
+            Kind::Write => write_completed(handler, core, slot as usize, completion),
+            Kind::Wake if !cqueue::more(completion.flags()) => core.watch_doorbell(),
+            Kind::Wake | Kind::Cancel => {}
+        }
+    }
+
+    /// Hands over the messages that had arrived before the call, so that cores which write each other without end still get to the rest
+    /// of their turn. Returns how many.
+    fn hand_over_messages(&mut self) -> usize {
+        let mut count = 0;
+        for from in 0..self.core.cores() {
+            for _ in 0..self.core.mailboxes.arrived(from) {
+                let Some(message) = self.core.mailboxes.take(from) else {
+                    break;
+                };
+                count += 1;
+                self.handler.message(&mut self.core, from, message);
+            }
+        }
+        while let Some(message) = self.core.background.take() {
+            count += 1;
+            let own = self.core.index();
+            self.handler.message(&mut self.core, own, message);
+        }
+        self.core.metrics.messages_received += count as u64;
+        count
+    }
+
+    fn is_over(&self) -> bool {
+        let core = &self.core;
+        if !core.told_to_stop {
+            return core.ending.over.load(Ordering::Acquire);
+        }
+        let drained = self.handler.drained()
+            && core.mailboxes.is_empty()
+            && core.background.is_idle()
+            && core.inbox.is_finished();
+        core.ending.is_over(core.index(), drained)
+    }
+}

@@ -1,0 +1,60 @@
+//! What cores tell each other.
+
+use sutra_net::ReplyTo;
+use sutra_runtime::RegionSlice;
+use sutra_store::{InEdge, NamespaceId, Prepared};
+use sutra_wire::{AssociationRecord, ConceptId, ConceptRecord, FrameBuffer, NeighborsRequest, Parcel, Status};
+
+use crate::fan_out::{Part, Question};
+
+/// A message and the highest sequence that its sender had seen (Lamport 1978): so that causes come before effects in any merged
+/// order of the shards' logs.
+pub(crate) struct Message {
+    pub(crate) clock: u64,
+    pub(crate) body: Body,
+}
+
+/// A request that waits for something on this core: where its answer goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ticket {
+    /// It came from a connection of this core.
+    Here(ReplyTo),
+    /// It came from another core.
+    There { core: usize, to: ReplyTo },
+}
+
+pub(crate) enum Body {
+    /// A request for a concept that the receiver owns.
+    Request { to: ReplyTo, request: Forwarded },
+    /// The answer to one. Every request gets exactly one.
+    Answer { to: ReplyTo, status: Status, sequence: u64, payload: Payload },
+    /// An association whose target the receiver owns is durable at its source.
+    InEdge { ticket: Ticket, sequence: u64, edge: InEdge },
+    /// The receiver's association is known at its target: it may be acknowledged.
+    InEdgeApplied { ticket: Ticket, sequence: u64 },
+    /// One part of a question to all cores.
+    Ask { job: u32, question: Question },
+    /// Its answer.
+    Tell { job: u32, part: Part },
+    /// The background thread made log space ready, or could not.
+    Prepared(Box<Prepared>),
+    /// The background thread numbered a namespace, or could not.
+    Registered { name: String, refused: Option<String> },
+}
+
+/// A request that was validated by the core that received it.
+pub(crate) enum Forwarded {
+    Learn { namespace: NamespaceId, record: Parcel<ConceptRecord> },
+    Associate { namespace: NamespaceId, record: Parcel<AssociationRecord> },
+    Query { namespace: NamespaceId, id: ConceptId },
+    Neighbors { namespace: NamespaceId, request: Parcel<NeighborsRequest> },
+}
+
+/// What an answer carries between cores.
+pub(crate) enum Payload {
+    Empty,
+    /// Bytes of the owner's log; the segment is held until they are sent.
+    Stored(RegionSlice),
+    /// An archive built by the owner.
+    Built(FrameBuffer),
+}

@@ -1,0 +1,49 @@
+//! What a server can say of itself once it has started.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use sutra_store::OpenReport;
+use sutra_wire::Durability;
+
+/// What every core knows of the server.
+#[derive(Debug)]
+pub(crate) struct ServerInfo {
+    pub(crate) data: PathBuf,
+    pub(crate) durability: Durability,
+    pub(crate) started_at: Instant,
+}
+
+/// What a start found and set up.
+#[derive(Clone, Debug)]
+pub struct StartReport {
+    /// Where it listens for native clients.
+    pub listening: Vec<SocketAddr>,
+    /// The CPUs of its cores.
+    pub cpus: Vec<usize>,
+    /// Whether each core's thread stays on its CPU.
+    pub pinned: bool,
+    /// When a write is acknowledged.
+    pub durability: Durability,
+    /// How the log reaches the disk, in words.
+    pub write_path: String,
+    /// The data folder.
+    pub data: PathBuf,
+    /// What recovery read.
+    pub recovery: OpenReport,
+}
+
+impl fmt::Display for StartReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let addresses: Vec<String> = self.listening.iter().map(ToString::to_string).collect();
+        let cpus: Vec<String> = self.cpus.iter().map(ToString::to_string).collect();
+        writeln!(f, "listening   {}", addresses.join(", "))?;
+        writeln!(f, "data        {}", self.data.display())?;
+        writeln!(f, "durability  {} ({})", self.durability, self.write_path)?;
+        let pinned = if self.pinned { "pinned" } else { "not pinned" };
+        writeln!(f, "cores       {} ({pinned}: CPU {})", self.cpus.len(), cpus.join(", "))?;
+        write!(f, "recovered   {}", self.recovery)
+    }
+}

@@ -1,0 +1,288 @@
+//! One core's part of the storage service: what it owns, and where each request and message goes.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sutra_net::{BackgroundJob, Body as ReplyBody, Context, Flow, Identity, ReplyTo, Request, Service, background_job};
+use sutra_runtime::Next;
+use sutra_store::{Acknowledged, Namespaces, Shard};
+use sutra_wire::{CoreLayout, Durability, Opcode, Status};
+
+use crate::fan_out::{Jobs, Question};
+use crate::flush::Flushes;
+use crate::mailbox::Peers;
+use crate::message::{Body, Forwarded, Message, Payload, Ticket};
+use crate::namespaces::Registrations;
+use crate::report::ServerInfo;
+
+/// The write that carries the shard's commit in flight.
+pub(crate) const COMMIT: u64 = 0;
+/// From here on, syncs of files whose writes were acknowledged before.
+pub(crate) const SYNC: u64 = 1;
+/// The service's timers.
+pub(crate) const SYNC_TIMER: u8 = 0;
+const PREPARE_TIMER: u8 = 1;
+const BACKGROUND_TIMER: u8 = 2;
+/// How soon log space that could not be made ready is asked for again.
+const PREPARE_AGAIN: Duration = Duration::from_secs(1);
+/// How soon a job is offered again to a background thread that has too much to do.
+const BACKGROUND_AGAIN: Duration = Duration::from_millis(10);
+
+pub(crate) struct StorageService {
+    pub(crate) shard: Shard<Ticket>,
+    pub(crate) layout: CoreLayout,
+    pub(crate) namespaces: Arc<Namespaces>,
+    pub(crate) registrations: Registrations,
+    pub(crate) peers: Peers,
+    pub(crate) jobs: Jobs,
+    pub(crate) flushes: Flushes,
+    pub(crate) info: Arc<ServerInfo>,
+    identity: Identity,
+    /// Requests of other cores that found no room in the log, oldest first; bounded by the other cores' credits.
+    stalled: VecDeque<(usize, ReplyTo, Forwarded)>,
+    acknowledged: Vec<Acknowledged<Ticket>>,
+    /// Jobs that the background thread has not taken yet.
+    background: VecDeque<BackgroundJob<Message>>,
+}
+
+impl StorageService {
+    pub(crate) fn new(
+        shard: Shard<Ticket>,
+        namespaces: Arc<Namespaces>,
+        info: Arc<ServerInfo>,
+        identity: Identity,
+        cores: usize,
+    ) -> Self {
+        Self {
+            shard,
+            layout: CoreLayout::new(u16::try_from(cores).expect("fewer than 65,536 cores")),
+            namespaces,
+            registrations: Registrations::default(),
+            peers: Peers::new(cores),
+            jobs: Jobs::default(),
+            flushes: Flushes::default(),
+            info,
+            identity,
+            stalled: VecDeque::new(),
+            acknowledged: Vec::new(),
+            background: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn post(&mut self, cx: &mut Context<'_, Message>, core: usize, body: Body) {
+        self.peers.post(cx, core, self.shard.last_sequence(), body);
+    }
+
+    /// Sends a validated request to the core that owns its concept, where that core has a place for it.
+    pub(crate) fn forward(
+        &mut self,
+        cx: &mut Context<'_, Message>,
+        owner: usize,
+        to: ReplyTo,
+        request: impl FnOnce(&mut Context<'_, Message>) -> Forwarded,
+    ) -> Flow {
+        if !self.peers.take_credit(owner) {
+            return Flow::Wait;
+        }
+        let request = request(cx);
+        self.post(cx, owner, Body::Request { to, request });
+        Flow::Taken
+    }
+
+    /// Answers a request wherever it came from.
+    pub(crate) fn answer(&mut self, cx: &mut Context<'_, Message>, ticket: Ticket, status: Status, sequence: u64, payload: Payload) {
+        match ticket {
+            Ticket::There { core, to } => self.post(cx, core, Body::Answer { to, status, sequence, payload }),
+            Ticket::Here(to) => match payload {
+                Payload::Empty => cx.reply(to, status, sequence, ReplyBody::Empty),
+                Payload::Stored(slice) => cx.reply(to, status, sequence, ReplyBody::Stored(slice)),
+                Payload::Built(buffer) => {
+                    cx.reply(to, status, sequence, ReplyBody::Bytes(&buffer));
+                    cx.give_back(buffer);
+                }
+            },
+        }
+    }
+
+    /// Refuses a request wherever it came from.
+    pub(crate) fn refuse(&mut self, cx: &mut Context<'_, Message>, ticket: Ticket, status: Status, message: String) {
+        match ticket {
+            Ticket::Here(to) => cx.refuse(to, status, message),
+            Ticket::There { .. } => {
+                let buffer = self.archive(cx, &sutra_wire::ErrorMessage { message });
+                self.answer(cx, ticket, status, 0, Payload::Built(buffer));
+            }
+        }
+    }
+
+    /// A request that another core received: it was validated there.
+    fn execute(&mut self, cx: &mut Context<'_, Message>, from: usize, to: ReplyTo, request: Forwarded) {
+        let ticket = Ticket::There { core: from, to };
+        let refused = match request {
+            Forwarded::Learn { namespace, record } => match self.shard.learn(record.checked(), namespace, ticket) {
+                Ok(_) => return cx.give_back(record.into_buffer()),
+                Err(refusal) => (refusal, Forwarded::Learn { namespace, record }),
+            },
+            Forwarded::Associate { namespace, record } => match self.shard.associate(record.checked(), namespace, ticket) {
+                Ok(_) => return cx.give_back(record.into_buffer()),
+                Err(refusal) => (refusal, Forwarded::Associate { namespace, record }),
+            },
+            Forwarded::Query { namespace, id } => return self.query_here(cx, ticket, namespace, id),
+            Forwarded::Neighbors { namespace, request } => {
+                self.neighbors_here(cx, ticket, namespace, request.checked());
+                return cx.give_back(request.into_buffer());
+            }
+        };
+        match refused {
+            (refusal, request) if refusal.is_stalled() => self.stalled.push_back((from, to, request)),
+            (refusal, _) => self.refuse(cx, ticket, crate::learn::status_of(&refusal), refusal.to_string()),
+        }
+    }
+
+    fn retry_stalled(&mut self, cx: &mut Context<'_, Message>) {
+        for _ in 0..self.stalled.len() {
+            let Some((from, to, request)) = self.stalled.pop_front() else { return };
+            let before = self.stalled.len();
+            self.execute(cx, from, to, request);
+            if self.stalled.len() > before {
+                // Still no room: it went to the back, and belongs to the front.
+                self.stalled.rotate_right(1);
+                return;
+            }
+        }
+    }
+
+    /// The commit in flight has ended: tells everyone whose write was in it.
+    fn committed(&mut self, cx: &mut Context<'_, Message>, result: io::Result<()>) {
+        let mut acknowledged = std::mem::take(&mut self.acknowledged);
+        self.shard.commit_finished(result, |entry| acknowledged.push(entry));
+        for entry in acknowledged.drain(..) {
+            self.acknowledge(cx, entry);
+        }
+        self.acknowledged = acknowledged;
+        self.retry_stalled(cx);
+        cx.resume();
+    }
+
+    /// Has the background thread make the log space ready that the shard will need.
+    fn prepare(&mut self, cx: &mut Context<'_, Message>) {
+        if let Some(job) = self.shard.work() {
+            self.run_in_background(cx, move || Body::Prepared(Box::new(job.run())));
+        }
+    }
+
+    /// Runs a job on the background thread, in its turn. At most one preparation and [`crate::namespaces::RUNNING`] registrations wait.
+    pub(crate) fn run_in_background(&mut self, cx: &mut Context<'_, Message>, job: impl FnOnce() -> Body + Send + 'static) {
+        let clock = self.shard.last_sequence();
+        self.background.push_back(background_job(move || Message { clock, body: job() }));
+        self.start_background(cx);
+    }
+
+    fn start_background(&mut self, cx: &mut Context<'_, Message>) {
+        while let Some(job) = self.background.pop_front() {
+            if let Err(job) = cx.background(job) {
+                self.background.push_front(job);
+                return cx.wake_in(BACKGROUND_TIMER, BACKGROUND_AGAIN);
+            }
+        }
+    }
+
+    fn not_served(cx: &mut Context<'_, Message>, request: &Request<'_>, opcode: Opcode) -> Flow {
+        let message = format!("this server does not serve `{}` yet", opcode.name());
+        cx.refuse(request.reply_to, Status::NotServed, message);
+        Flow::Taken
+    }
+}
+
+impl Service for StorageService {
+    type Message = Message;
+
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn request(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
+        let Some(opcode) = Opcode::from_number(request.header.opcode) else {
+            let message = format!("no operation has the number 0x{:02x}; is the client newer than this server?", request.header.opcode);
+            cx.refuse(request.reply_to, Status::UnknownOpcode, message);
+            return Flow::Taken;
+        };
+        match opcode {
+            Opcode::Learn => self.learn(cx, request),
+            Opcode::Associate => self.associate(cx, request),
+            Opcode::Query => self.query(cx, request),
+            Opcode::Neighbors => self.neighbors(cx, request),
+            Opcode::Stats => self.ask_all(cx, request.reply_to, Question::Stats),
+            Opcode::Flush => self.ask_all(cx, request.reply_to, Question::Flush),
+            Opcode::Health => self.ask_all(cx, request.reply_to, Question::Health),
+            Opcode::Delete | Opcode::Path | Opcode::Search => Self::not_served(cx, request, opcode),
+            Opcode::Hello => {
+                cx.refuse(request.reply_to, Status::InvalidArgument, "Hello was said already on this connection");
+                Flow::Taken
+            }
+        }
+    }
+
+    fn message(&mut self, cx: &mut Context<'_, Message>, from: usize, message: Message) {
+        self.shard.observe(message.clock);
+        match message.body {
+            Body::Request { to, request } => self.execute(cx, from, to, request),
+            Body::Answer { to, status, sequence, payload } => {
+                self.peers.give_back(from);
+                self.answer(cx, Ticket::Here(to), status, sequence, payload);
+                cx.resume();
+            }
+            Body::InEdge { ticket, sequence, edge } => {
+                self.shard.apply_in_edge(edge);
+                self.post(cx, from, Body::InEdgeApplied { ticket, sequence });
+            }
+            Body::InEdgeApplied { ticket, sequence } => self.answer(cx, ticket, Status::Ok, sequence, Payload::Empty),
+            Body::Ask { job, question } => self.asked(cx, from, job, question),
+            Body::Tell { job, part } => self.told(cx, from, job, part),
+            Body::Prepared(prepared) => {
+                if self.shard.prepared(*prepared).is_err() {
+                    cx.wake_in(PREPARE_TIMER, PREPARE_AGAIN);
+                }
+                self.retry_stalled(cx);
+                cx.resume();
+            }
+            Body::Registered { name, refused } => {
+                self.registrations.ended(name, refused);
+                cx.resume();
+            }
+        }
+    }
+
+    fn written(&mut self, cx: &mut Context<'_, Message>, token: u64, result: io::Result<()>) {
+        match token {
+            COMMIT => self.committed(cx, result),
+            _ => self.synced(cx, result),
+        }
+        self.check_flushes(cx);
+    }
+
+    fn timer(&mut self, cx: &mut Context<'_, Message>, timer: u8) {
+        match timer {
+            SYNC_TIMER => self.start_sync(cx),
+            PREPARE_TIMER => self.prepare(cx),
+            _ => self.start_background(cx),
+        }
+    }
+
+    fn turn_end(&mut self, cx: &mut Context<'_, Message>) -> Next {
+        if let Some(commit) = self.shard.next_commit() {
+            cx.write(&commit.file, commit.offset, commit.bytes, COMMIT);
+            if let Durability::Interval(milliseconds) = self.identity.durability {
+                self.sync_within(cx, Duration::from_millis(u64::from(milliseconds)));
+            }
+        }
+        self.prepare(cx);
+        if self.peers.flush(cx) { Next::Again } else { Next::Sleep }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.shard.pending() == 0 && self.peers.is_idle() && self.jobs.is_idle() && self.flushes.is_idle() && self.stalled.is_empty()
+    }
+}

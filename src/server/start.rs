@@ -1,0 +1,127 @@
+//! From a configuration to a running server, and its orderly end.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use sutra_net::{Identity, Limits, Net, listen};
+use sutra_runtime::{Config, ListenerId, Running, RuntimeError, StartError, available_cpus};
+use sutra_store::{OpenOptions, Store};
+
+use crate::config::{Cores, ServerConfig};
+use crate::error::ServerError;
+use crate::mailbox::MAILBOX;
+use crate::report::{ServerInfo, StartReport};
+use crate::service::StorageService;
+
+/// A running server.
+pub struct Server {
+    running: Running,
+    report: StartReport,
+}
+
+/// Opens the store, recovers it, and serves it. Returns when clients can connect.
+pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
+    let started_at = Instant::now();
+    let cpus = choose_cpus(&config.cores, config.pin)?;
+    let cores = cpus.len();
+    // Addresses first: a port in use should be said before a long recovery, not after it.
+    let mut listeners = Vec::new();
+    for address in &config.listen {
+        listeners.push(listen(*address, cores)?);
+    }
+    let listening: Vec<SocketAddr> =
+        listeners.iter().filter_map(|listeners| listeners.first()?.local_addr().ok()).collect();
+
+    let opened = Store::open(
+        &config.data,
+        OpenOptions {
+            cores,
+            durability: config.durability,
+            segment_bytes: config.segment_bytes,
+            listening: listening.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        },
+    )?;
+    let report = StartReport {
+        listening,
+        pinned: config.pin,
+        durability: config.durability,
+        write_path: opened.shards.first().map(sutra_store::Shard::write_path).unwrap_or_default(),
+        data: config.data.clone(),
+        recovery: opened.report,
+        cpus: cpus.clone(),
+    };
+    let identity = Identity { store: opened.store_id, started: opened.started, durability: config.durability };
+    let info = Arc::new(ServerInfo { data: config.data, durability: config.durability, started_at });
+    let limits = Limits { idle_timeout: config.idle_timeout, ..Limits::default() };
+
+    // What each core's thread takes when it builds its part.
+    let mut by_core: Vec<Option<_>> = opened.shards.into_iter().map(|shard| Some((shard, Vec::new()))).collect();
+    for (number, listeners) in (0..).zip(listeners) {
+        for (part, listener) in by_core.iter_mut().zip(listeners) {
+            if let Some((_, listeners)) = part {
+                listeners.push((ListenerId(number), listener));
+            }
+        }
+    }
+    let parts = Mutex::new(by_core);
+    let runtime = Config { cpus, pin: config.pin, spin: config.spin, mailbox: MAILBOX, ..Config::default() };
+    let running = sutra_runtime::start(runtime, move |index, core| {
+        let part = parts.lock().unwrap_or_else(PoisonError::into_inner)[index].take();
+        let (shard, listeners) = part.expect("each core is built once");
+        for (id, listener) in listeners {
+            core.listen(listener, id)?;
+        }
+        let service = StorageService::new(shard, Arc::clone(&opened.namespaces), Arc::clone(&info), identity.clone(), cores);
+        Ok::<_, RuntimeError>(Net::new(service, limits.clone()))
+    })
+    .map_err(|error| match error {
+        StartError::Runtime(error) | StartError::Handler { error, .. } => error,
+    })?;
+    Ok(Server { running, report })
+}
+
+/// The CPU of each core. Unpinned cores may outnumber the CPUs: they share them.
+fn choose_cpus(cores: &Cores, pin: bool) -> Result<Vec<usize>, ServerError> {
+    let available = available_cpus();
+    let refused = |wanted: String| {
+        let available = available.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        ServerError::Cores { wanted, available }
+    };
+    match cores {
+        Cores::All => Ok(available),
+        Cores::Count(count) if *count <= available.len() || !pin => {
+            Ok(available.iter().copied().cycle().take(*count).collect())
+        }
+        Cores::Count(count) => Err(refused(count.to_string())),
+        Cores::List(list) if list.iter().all(|cpu| available.contains(cpu)) => Ok(list.clone()),
+        Cores::List(list) => Err(refused(list.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))),
+    }
+}
+
+impl Server {
+    /// Where it listens.
+    pub fn listening(&self) -> &[SocketAddr] {
+        &self.report.listening
+    }
+
+    /// What the start found and set up.
+    pub fn report(&self) -> &StartReport {
+        &self.report
+    }
+
+    /// Asks it to stop: accepts nothing more, finishes what was received, commits. Returns at once.
+    pub fn shutdown(&self) {
+        self.running.shutdown();
+    }
+
+    /// The same as [`Server::shutdown`], to be kept where signals are handled.
+    pub fn stopper(&self) -> impl Fn() + Clone + Send + Sync + 'static {
+        self.running.stopper()
+    }
+
+    /// Waits until it has stopped.
+    pub fn wait(self) -> Result<(), ServerError> {
+        Ok(self.running.join()?)
+    }
+}

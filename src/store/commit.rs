@@ -1,0 +1,120 @@
+//! Reading commits back: whether one stands whole at a place, and what stands behind a place where none does.
+//!
+//! Pure functions over bytes that nobody vouches for: they never panic, allocate nothing, and look at each byte a bounded number
+//! of times.
+
+use crate::format::{COMMIT_ENTRY, CommitBody, ENTRY_HEADER, Entry, KIND_COMMIT, Seed, is_zero};
+
+/// What the next commit of a log must look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Expected {
+    pub(crate) shard: u16,
+    /// Its number.
+    pub(crate) number: u64,
+    /// The crc of the Commit entry before it.
+    pub(crate) previous: u32,
+    /// Its sequences are higher than this.
+    pub(crate) sequence: u64,
+}
+
+/// A commit that stands whole in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Commit {
+    /// Bytes with block padding.
+    pub(crate) padded: usize,
+    pub(crate) body: CommitBody,
+    /// The Commit entry's crc.
+    pub(crate) crc: u32,
+    /// Its highest sequence.
+    pub(crate) sequence: u64,
+}
+
+/// Why no whole commit stands at a place, and how far from it (in bytes) that shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) at: usize,
+    pub(crate) what: &'static str,
+    /// Whether all that is there passes its checksums and still can't be: no interrupted write leaves this behind.
+    pub(crate) certain: bool,
+}
+
+fn torn(at: usize, what: &'static str) -> Fault {
+    Fault { at, what, certain: false }
+}
+
+fn certain(at: usize, what: &'static str) -> Fault {
+    Fault { at, what, certain: true }
+}
+
+/// Checks that the expected commit stands whole at the start of `bytes`.
+pub(crate) fn verify(bytes: &[u8], seed: Seed, block: usize, expected: &Expected) -> Result<Commit, Fault> {
+    let first = Entry::parse(seed, bytes).map_err(|what| torn(0, what))?;
+    let Some(body) = CommitBody::of(&first) else {
+        return Err(torn(0, "this is not the start of a commit"));
+    };
+    if body.number != expected.number {
+        return Err(torn(0, "this commit does not have the number that comes next"));
+    }
+    if first.header.owner != expected.shard {
+        return Err(certain(0, "this commit belongs to another shard"));
+    }
+    if body.previous != expected.previous {
+        return Err(certain(0, "this commit does not follow the one before it"));
+    }
+    let length = body.bytes as usize;
+    let padded = length.next_multiple_of(block);
+    let Some(whole) = bytes.get(..padded) else {
+        return Err(torn(0, "this commit reaches beyond the end of the file"));
+    };
+    let mut at = COMMIT_ENTRY;
+    let mut sequence = expected.sequence;
+    let mut entries = 0u32;
+    while at < length {
+        let entry = Entry::parse(seed, &whole[at..]).map_err(|what| torn(at, what))?;
+        if entry.header.commit != body.number as u32 {
+            return Err(torn(at, "an entry belongs to another commit"));
+        }
+        if entry.header.owner != expected.shard {
+            return Err(certain(at, "an entry belongs to another shard"));
+        }
+        if entry.header.sequence <= sequence {
+            return Err(certain(at, "sequences do not rise"));
+        }
+        sequence = entry.header.sequence;
+        entries = entries.saturating_add(1);
+        at += entry.bytes();
+    }
+    if at != length || entries != body.entries || entries == 0 {
+        return Err(torn(0, "this commit's entries do not add up"));
+    }
+    if !is_zero(&whole[length..]) {
+        return Err(torn(length, "the space behind this commit is not zero"));
+    }
+    Ok(Commit { padded, body, crc: first.crc, sequence })
+}
+
+/// Where a commit begins in `bytes` (at a multiple of `block`) that proves that commit `missing` was on stable storage: one that was
+/// sealed when `missing` was durable already. `None`: whatever is missing was never promised.
+pub(crate) fn proof_of_loss(bytes: &[u8], seed: Seed, block: usize, missing: u64) -> Option<usize> {
+    (0..bytes.len()).step_by(block).find(|at| {
+        let rest = &bytes[*at..];
+        // Most blocks fail here, before a checksum is computed.
+        if rest.len() < COMMIT_ENTRY || rest[8] != KIND_COMMIT || rest[0] as usize != COMMIT_ENTRY - ENTRY_HEADER {
+            return false;
+        }
+        let commit = Entry::parse(seed, rest).ok().and_then(|entry| CommitBody::of(&entry));
+        commit.is_some_and(|commit| commit.number > missing && commit.durable >= missing)
+    })
+}
+
+/// The entries of a commit that was verified, each with its offset from the commit's start.
+pub(crate) fn entries<'a>(whole: &'a [u8], commit: &Commit) -> impl Iterator<Item = (usize, Entry<'a>)> {
+    let bytes = &whole[..commit.body.bytes as usize];
+    let mut at = COMMIT_ENTRY;
+    std::iter::from_fn(move || {
+        let entry = Entry::parse_without_crc(bytes.get(at..)?)?;
+        let offset = at;
+        at += entry.bytes();
+        Some((offset, entry))
+    })
+}

@@ -1,0 +1,107 @@
+//! Why a store could not be opened or changed: what, where, and what to do about it.
+//!
+//! What is refused to a single write is a [`crate::Refusal`]; this is for starts, the manifest and log space.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a store could not be opened or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The operating system refused something. The message of `source` names the file.
+    #[error("{source}{}", cure(.source))]
+    Io {
+        /// What it answered.
+        #[from]
+        source: io::Error,
+    },
+    /// Another process has the folder open.
+    #[error(
+        "{} is in use by {holder}; stop that server, or give this one a folder of its own with --data",
+        .folder.display()
+    )]
+    Locked {
+        /// The data folder.
+        folder: PathBuf,
+        /// Who has it.
+        holder: String,
+    },
+    /// A file does not hold what was written to it.
+    #[error(
+        "{} is damaged at byte {offset}: {what}. Nothing was changed. Restore the folder from a backup, or check the disk and put \
+         back the file as it was",
+        .file.display()
+    )]
+    Damage {
+        /// The file.
+        file: PathBuf,
+        /// Where in it.
+        offset: u64,
+        /// What is wrong there.
+        what: String,
+    },
+    /// A file of another format version, or with entries that this version does not know.
+    #[error("{} was written by another version of sutra: {what}; start it with that version", .file.display())]
+    Version {
+        /// The file.
+        file: PathBuf,
+        /// What it holds that this version does not know.
+        what: String,
+    },
+    /// The store was made for another number of cores.
+    #[error(
+        "{} was made for {stored} cores and this start has {asked}: start with --cores {stored} (changing the number of cores \
+         of a store is not possible yet)",
+        .folder.display()
+    )]
+    Cores {
+        /// The data folder.
+        folder: PathBuf,
+        /// The store's number.
+        stored: usize,
+        /// This start's.
+        asked: usize,
+    },
+    /// The manifest is missing or can't be read.
+    #[error("{}: {what}. Restore the folder from a backup, or put back the file as it was", .file.display())]
+    Manifest {
+        /// The manifest.
+        file: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// An option that can't be.
+    #[error("{0}")]
+    Option(String),
+    /// The store has as many namespaces as it can have.
+    #[error("there are {limit} namespaces already, the most that a store can have; use one of them")]
+    TooManyNamespaces {
+        /// The most.
+        limit: usize,
+    },
+}
+
+/// What to do about an error of the operating system, where that is known.
+fn cure(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "; give this user the right to read and write there, or choose another folder with --data"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "; mount it for writing, or choose another folder with --data",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free space on that filesystem",
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => "; choose another folder with --data",
+        io::ErrorKind::OutOfMemory => "; free memory, or give the process more",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_says_what_to_do() {
+        let error = StoreError::from(io::Error::new(io::ErrorKind::StorageFull, "cannot create x"));
+        assert_eq!(error.to_string(), "cannot create x; free space on that filesystem");
+    }
+}

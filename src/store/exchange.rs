@@ -1,0 +1,49 @@
+//! In-edges on their way between shards while all are recovered at the same time.
+//!
+//! Each shard's thread sends what it finds for others in batches, and takes in what others found whenever it has applied a commit, so what is
+//! under way stays a small part of the log. Nobody waits for room: two shards could then wait for each other.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use crate::graph::{Graph, InEdge};
+
+/// Edges sent at a time: 56 KiB.
+const BATCH: usize = 1024;
+
+/// A shard's end of the exchange.
+pub(crate) struct Exchange {
+    outboxes: Vec<(Sender<Vec<InEdge>>, Vec<InEdge>)>,
+    inbox: Receiver<Vec<InEdge>>,
+}
+
+impl Exchange {
+    /// The ends of an exchange among so many shards.
+    pub(crate) fn among(shards: usize) -> Vec<Self> {
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..shards).map(|_| channel()).unzip();
+        let outboxes = || senders.iter().map(|sender: &Sender<_>| (sender.clone(), Vec::new())).collect();
+        receivers.into_iter().map(|inbox| Self { outboxes: outboxes(), inbox }).collect()
+    }
+
+    /// Tells a shard of an edge.
+    pub(crate) fn tell(&mut self, shard: usize, edge: InEdge) {
+        let (sender, batch) = &mut self.outboxes[shard];
+        batch.push(edge);
+        if batch.len() == BATCH {
+            // A shard that is gone has failed, and its error ends the start.
+            let _ = sender.send(std::mem::replace(batch, Vec::with_capacity(BATCH)));
+        }
+    }
+
+    /// Applies what others have told so far.
+    pub(crate) fn take_in(&mut self, graph: &mut Graph) {
+        self.inbox.try_iter().flatten().for_each(|edge| graph.apply_in_edge(&edge));
+    }
+
+    /// Tells the rest, and applies what others tell until they have all finished.
+    pub(crate) fn finish(self, graph: &mut Graph) {
+        for (sender, batch) in self.outboxes {
+            let _ = sender.send(batch);
+        }
+        self.inbox.iter().flatten().for_each(|edge| graph.apply_in_edge(&edge));
+    }
+}

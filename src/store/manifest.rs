@@ -1,0 +1,156 @@
+//! The manifest: what a store is, in one small JSON file that is replaced whole.
+//!
+//! Its last field is a crc32c over the others, in their canonical (compact) form: an edit by hand or a damaged file is told from what
+//! was written.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::disk::Disk;
+use crate::{StoreError, format};
+
+/// The longest manifest that is read: 4,096 namespaces of 255 bytes, six characters for each where JSON escapes it, and some more.
+pub(crate) const MAX_BYTES: u64 = 8 << 20;
+
+/// How a caller's string becomes an id ([`sutra_wire::ConceptId::from_name`]).
+const ID_RULE: &str = "md5-or-hex";
+
+/// What a store is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Manifest {
+    /// Version of the manifest and the log.
+    pub(crate) format: u32,
+    /// Drawn when the store was made.
+    pub(crate) store: u64,
+    /// Shards, one a core.
+    pub(crate) cores: usize,
+    pub(crate) id_rule: String,
+    /// Names of the namespaces by number; the first is the empty one.
+    pub(crate) namespaces: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    #[serde(flatten)]
+    manifest: serde_json::Value,
+    crc32c: u32,
+}
+
+impl Manifest {
+    /// A new store's.
+    pub(crate) fn new(store: u64, cores: usize) -> Self {
+        Self { format: format::FORMAT, store, cores, id_rule: ID_RULE.to_owned(), namespaces: vec![String::new()] }
+    }
+
+    fn path(disk: &dyn Disk) -> PathBuf {
+        disk.folder().join("manifest.json")
+    }
+
+    /// Reads and checks a store's manifest; `None` where there is none.
+    pub(crate) fn read(disk: &dyn Disk) -> Result<Option<Self>, StoreError> {
+        let Some(bytes) = disk.read_manifest()? else { return Ok(None) };
+        Self::decode(&bytes).map(Some).map_err(|fault| match fault {
+            Fault::Invalid(what) => StoreError::Manifest { file: Self::path(disk), what },
+            Fault::Version(what) => StoreError::Version { file: Self::path(disk), what },
+        })
+    }
+
+    /// Replaces a store's manifest.
+    pub(crate) fn write(&self, disk: &dyn Disk) -> Result<(), StoreError> {
+        Ok(disk.replace_manifest(&self.encode())?)
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let manifest = serde_json::to_value(self).expect("strings and numbers become JSON");
+        let crc32c = crc32c::crc32c(manifest.to_string().as_bytes());
+        let mut bytes =
+            serde_json::to_vec_pretty(&Sealed { manifest, crc32c }).expect("strings and numbers become JSON");
+        bytes.push(b'\n');
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Fault> {
+        let unreadable = |error: serde_json::Error| Fault::Invalid(format!("the manifest can't be read ({error})"));
+        let sealed: Sealed = serde_json::from_slice(bytes).map_err(unreadable)?;
+        if crc32c::crc32c(sealed.manifest.to_string().as_bytes()) != sealed.crc32c {
+            return Err(Fault::Invalid("the manifest does not match its checksum".to_owned()));
+        }
+        // The version first: another one may have other fields.
+        match sealed.manifest.get("format").and_then(serde_json::Value::as_u64) {
+            Some(version) if version == u64::from(format::FORMAT) => {}
+            Some(version) => {
+                return Err(Fault::Version(format!("its format is {version}, this one reads {}", format::FORMAT)));
+            }
+            None => return Err(Fault::Invalid("the manifest names no format".to_owned())),
+        }
+        let manifest: Self = serde_json::from_value(sealed.manifest).map_err(unreadable)?;
+        if manifest.id_rule != ID_RULE {
+            return Err(Fault::Version(format!(
+                "its ids follow the rule {:?}, this one knows {ID_RULE}",
+                manifest.id_rule
+            )));
+        }
+        if manifest.namespaces.first().is_none_or(|first| !first.is_empty()) || manifest.cores == 0 {
+            return Err(Fault::Invalid("the manifest makes no sense".to_owned()));
+        }
+        Ok(manifest)
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum Fault {
+    Invalid(String),
+    Version(String),
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn manifest() -> Manifest {
+        Manifest { namespaces: vec!["".into(), "na\"m\né".into()], ..Manifest::new(u64::MAX, 2) }
+    }
+
+    #[test]
+    fn a_manifest_reads_as_it_was_written() {
+        assert_eq!(Manifest::decode(&manifest().encode()).unwrap(), manifest());
+    }
+
+    #[test]
+    fn a_published_manifest_keeps_its_bytes() {
+        let golden = r#"{
+  "cores": 2,
+  "format": 1,
+  "id_rule": "md5-or-hex",
+  "namespaces": [
+    "",
+    "na\"m\né"
+  ],
+  "store": 18446744073709551615,
+  "crc32c": 2263083463
+}
+"#;
+        assert_eq!(String::from_utf8(manifest().encode()).unwrap(), golden);
+    }
+
+    #[test]
+    fn every_flipped_byte_is_noticed() {
+        let bytes = manifest().encode();
+        for at in 0..bytes.len() {
+            let mut bytes = bytes.clone();
+            bytes[at] ^= 1;
+            assert!(Manifest::decode(&bytes).is_err() || bytes[at].is_ascii_whitespace(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn another_version_is_named_even_where_its_fields_differ() {
+        let manifest = serde_json::json!({ "format": 2, "more": true });
+        let crc32c = crc32c::crc32c(manifest.to_string().as_bytes());
+        let bytes = serde_json::to_vec(&Sealed { manifest, crc32c }).unwrap();
+        assert_eq!(Manifest::decode(&bytes), Err(Fault::Version("its format is 2, this one reads 1".to_owned())));
+    }
+}

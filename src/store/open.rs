@@ -1,0 +1,225 @@
+//! Opening a store: the lock, the manifest, and all shards recovered at the same time.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sutra_wire::{CoreLayout, Durability};
+
+use crate::StoreError;
+use crate::disk::{Clock, Disk, FileDisk, SegmentName, SystemClock};
+use crate::exchange::Exchange;
+use crate::format::{SEGMENT_HEADER, is_zero};
+use crate::manifest::Manifest;
+use crate::namespaces::Namespaces;
+use crate::prepare::Preparation;
+use crate::recovery::{Recovered, ShardReport, Source, create_first, recover};
+use crate::shard::Shard;
+
+/// The smallest segment: a first step of zero-filling in the smallest sense, for tests and tiny stores.
+const MIN_SEGMENT: u64 = 64 << 10;
+/// The largest: offsets in it are 32 bits.
+const MAX_SEGMENT: u64 = 2 << 30;
+/// The most shards: folders are numbered with three digits, and no host has more cores.
+const MAX_CORES: usize = 1000;
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// Shards, one a core. A store keeps the number that it was made with.
+    pub cores: usize,
+    /// When a write is acknowledged.
+    pub durability: Durability,
+    /// Size of new segments, in bytes: 64 KiB to 2 GiB.
+    pub segment_bytes: u64,
+    /// Where the server listens, for the message that a second one gets.
+    pub listening: String,
+}
+
+/// An open store.
+pub struct Opened<T> {
+    /// One for each core.
+    pub shards: Vec<Shard<T>>,
+    /// The namespaces, for all of them.
+    pub namespaces: Arc<Namespaces>,
+    /// Drawn when the store was made.
+    pub store_id: u64,
+    /// When it was opened, in µs since 1970.
+    pub started: u64,
+    /// What recovery found.
+    pub report: OpenReport,
+}
+
+/// What recovery found.
+#[derive(Clone, Debug, Default)]
+pub struct OpenReport {
+    /// By shard.
+    pub shards: Vec<ShardReport>,
+    /// From the lock to the last shard.
+    pub elapsed: Duration,
+}
+
+impl OpenReport {
+    /// Concepts and associations in the logs, old versions among them.
+    pub fn entries(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.entries).sum()
+    }
+
+    /// Bytes of the logs.
+    pub fn bytes(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.bytes).sum()
+    }
+
+    /// Bytes of torn tails that were cut.
+    pub fn cut(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.cut).sum()
+    }
+}
+
+impl fmt::Display for OpenReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mebibytes = self.bytes() as f64 / f64::from(1 << 20);
+        write!(f, "{} entries, {mebibytes:.1} MiB in {:.0?}", self.entries(), self.elapsed)?;
+        match self.cut() {
+            0 => Ok(()),
+            cut => write!(f, "; {cut} bytes of an unfinished commit were cut"),
+        }
+    }
+}
+
+/// A folder with a log and a table for each core.
+pub struct Store;
+
+impl Store {
+    /// Opens the store in a folder, or makes one. The folder stays locked until all that came of it is dropped.
+    ///
+    /// # Errors
+    /// The folder is in use, can't be read or written, is damaged, or was made for another number of cores.
+    pub fn open<T: Send>(folder: &Path, options: OpenOptions) -> Result<Opened<T>, StoreError> {
+        let disk = FileDisk::open(folder, options.durability, &options.listening)?;
+        Self::open_on(Arc::new(disk), Arc::new(SystemClock), &options)
+    }
+
+    /// Opens the store on a disk and with a clock of the caller's own.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_on<T: Send>(
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+        options: &OpenOptions,
+    ) -> Result<Opened<T>, StoreError> {
+        let started_at = Instant::now();
+        let (cores, segment_bytes) = check(options)?;
+        let manifest = match Manifest::read(&*disk)? {
+            Some(manifest) => manifest,
+            None => make(&*disk, cores, segment_bytes)?,
+        };
+        if manifest.cores != options.cores {
+            let folder = disk.folder().to_owned();
+            return Err(StoreError::Cores { folder, stored: manifest.cores, asked: options.cores });
+        }
+        let store = manifest.store;
+        let namespaces = Arc::new(Namespaces::new(manifest, Arc::clone(&disk))?);
+        let source = Source {
+            disk: Arc::clone(&disk),
+            shard: 0,
+            store,
+            layout: CoreLayout::new(cores),
+            namespaces: Arc::clone(&namespaces),
+            segment_bytes,
+        };
+        let recovered = recover_all(&source, cores)?;
+        let highest = recovered.iter().map(|recovered| recovered.sequence).max().unwrap_or(0);
+        let mut report = OpenReport::default();
+        let mut shards = Vec::with_capacity(recovered.len());
+        for (number, mut recovered) in (0..).zip(recovered) {
+            let block = recovered.active.file.alignment() as usize;
+            let spare = recovered.spare.take();
+            let preparation = Preparation::new(Arc::clone(&disk), number, store, segment_bytes, block, spare);
+            let relaxed = options.durability != Durability::Always;
+            let (mut shard, shard_report) = Shard::new(recovered, preparation, Arc::clone(&clock), relaxed);
+            // Every core starts above all that any has seen (Lamport 1978).
+            shard.observe(highest);
+            shards.push(shard);
+            report.shards.push(shard_report);
+        }
+        report.elapsed = started_at.elapsed();
+        Ok(Opened { shards, namespaces, store_id: store, started: clock.now(), report })
+    }
+}
+
+fn check(options: &OpenOptions) -> Result<(u16, usize), StoreError> {
+    let cores = u16::try_from(options.cores).ok().filter(|_| (1..=MAX_CORES).contains(&options.cores));
+    let cores = cores.ok_or_else(|| {
+        StoreError::Option(format!("a store has 1 to {MAX_CORES} cores, not {}: choose with --cores", options.cores))
+    })?;
+    let bytes = usize::try_from(options.segment_bytes).ok();
+    let bytes = bytes.filter(|_| (MIN_SEGMENT..=MAX_SEGMENT).contains(&options.segment_bytes)).ok_or_else(|| {
+        StoreError::Option(format!(
+            "a segment has {MIN_SEGMENT} to {MAX_SEGMENT} bytes, not {}: choose another size",
+            options.segment_bytes
+        ))
+    })?;
+    Ok((cores, bytes))
+}
+
+/// Makes a new store. The manifest comes last: without it there is no store, and what a crash left of one is made anew.
+fn make(disk: &dyn Disk, cores: u16, segment_bytes: usize) -> Result<Manifest, StoreError> {
+    let manifest = Manifest::new(rand::random(), usize::from(cores));
+    for shard in 0..cores {
+        for file in disk.list(shard)?.unwrap_or_default() {
+            if let Some(name) = SegmentName::parse(shard, &file) {
+                remove_if_empty(disk, name)?;
+            }
+        }
+        disk.create_shard(shard)?;
+        create_first(disk, shard, manifest.store, segment_bytes)?;
+    }
+    manifest.write(disk)?;
+    Ok(manifest)
+}
+
+/// Removes a segment that a crash left before there was a manifest; one with commits in it means that the manifest was lost.
+fn remove_if_empty(disk: &dyn Disk, name: SegmentName) -> Result<(), StoreError> {
+    let file = disk.open(name)?;
+    let length = disk.len(&file)?;
+    let mut block = vec![0; SEGMENT_HEADER];
+    for offset in (SEGMENT_HEADER as u64..length).step_by(SEGMENT_HEADER) {
+        block.truncate(usize::try_from(length - offset).map_or(SEGMENT_HEADER, |rest| rest.min(SEGMENT_HEADER)));
+        disk.read(&file, offset, &mut block)?;
+        if !is_zero(&block) {
+            return Err(StoreError::Manifest {
+                file: disk.folder().join("manifest.json"),
+                what: format!("the manifest is missing, and {name} holds data"),
+            });
+        }
+    }
+    disk.remove(name)?;
+    Ok(())
+}
+
+/// Recovers all shards, each on a thread of its own.
+fn recover_all(source: &Source, cores: u16) -> Result<Vec<Recovered>, StoreError> {
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..cores)
+            .zip(Exchange::among(usize::from(cores)))
+            .map(|(shard, exchange)| {
+                let source = Source { shard, ..source.clone() };
+                let thread = thread::Builder::new().name(format!("recover-{shard}"));
+                thread.spawn_scoped(scope, move || recover(source, exchange))
+            })
+            .collect();
+        let mut recovered = Vec::with_capacity(threads.len());
+        let mut failed = None;
+        for thread in threads {
+            match thread.map_err(StoreError::from).and_then(|thread| thread.join().expect("recovery does not panic")) {
+                Ok(shard) => recovered.push(shard),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or(Ok(recovered), Err)
+    })
+}

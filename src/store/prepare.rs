@@ -1,0 +1,216 @@
+//! Log space made ready ahead of the tail, by background jobs: zeros in the active segment, and the spare segment after it.
+//!
+//! A store begins small: its first segment is filled as it is used. From then on a fixed stretch is kept ready. One
+//! job of a shard runs at a time. One that failed is tried again after a while; until then writes are refused only once the space that is
+//! ready is used up.
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use sutra_runtime::DataFile;
+
+use crate::StoreError;
+use crate::disk::{Clock, Disk, SegmentName};
+use crate::format::SEGMENT_HEADER;
+use crate::log::NoRoom;
+use crate::segment::Segment;
+
+/// What is made ready at first: small, so that an empty store starts at once.
+pub(crate) const FIRST_STEP: usize = 1 << 20;
+/// What one job makes ready: some milliseconds of work, so that the jobs of other shards get their turn.
+const STEP: usize = 4 << 20;
+/// What is kept ready ahead of the tail: a tenth of a second of writing at 160 MB/s, and the longest record.
+const AHEAD: usize = 16 << 20;
+/// How long after a failure the next attempt is made, in µs: soon enough for whoever has just freed space.
+const RETRY_AFTER: u64 = 900_000;
+
+/// Why log space could not be made ready.
+#[derive(Clone, Debug)]
+pub(crate) struct SpaceFailure {
+    pub(crate) reason: Arc<str>,
+    retry_at: u64,
+}
+
+/// What is ready, what is wanted, and what is being done about it.
+pub(crate) struct Preparation {
+    disk: Arc<dyn Disk>,
+    shard: u16,
+    store: u64,
+    /// Size of new segments; a multiple of `block`.
+    segment_bytes: usize,
+    block: usize,
+    spare: Option<Segment>,
+    running: bool,
+    /// The active segment should be ready up to here: a write waits for it.
+    wanted: usize,
+    /// The spare should have room for a commit of this size: a write waits for it.
+    wanted_spare: usize,
+    failure: Option<SpaceFailure>,
+}
+
+impl Preparation {
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        shard: u16,
+        store: u64,
+        segment_bytes: usize,
+        block: usize,
+        spare: Option<Segment>,
+    ) -> Self {
+        let segment_bytes = segment_bytes.next_multiple_of(block);
+        Self {
+            disk,
+            shard,
+            store,
+            segment_bytes,
+            block,
+            spare,
+            running: false,
+            wanted: 0,
+            wanted_spare: 0,
+            failure: None,
+        }
+    }
+
+    /// The longest commit that an empty segment takes.
+    pub(crate) fn largest_commit(&self) -> usize {
+        self.segment_bytes - SEGMENT_HEADER.max(self.block)
+    }
+
+    /// Takes the spare, if a commit of `bytes` fits what is ready of it.
+    pub(crate) fn take_spare(&mut self, bytes: usize) -> Option<Segment> {
+        let spare = self
+            .spare
+            .take_if(|spare| spare.writer.frozen() + bytes.next_multiple_of(spare.block) <= spare.prepared)?;
+        (self.wanted, self.wanted_spare) = (0, 0);
+        Some(spare)
+    }
+
+    /// Notes that a write waits for the active segment to be ready up to `end`.
+    pub(crate) fn want_active(&mut self, end: usize) -> NoRoom {
+        self.wanted = self.wanted.max(end);
+        self.no_room()
+    }
+
+    /// Notes that a write waits for a spare with room for a commit of `bytes`.
+    pub(crate) fn want_spare(&mut self, bytes: usize) -> NoRoom {
+        self.wanted_spare = self.wanted_spare.max(bytes);
+        self.no_room()
+    }
+
+    fn no_room(&self) -> NoRoom {
+        if self.failure.is_some() { NoRoom::Space } else { NoRoom::Yet }
+    }
+
+    pub(crate) fn failure(&self) -> Option<&SpaceFailure> {
+        self.failure.as_ref()
+    }
+
+    /// The job to run now, if any. Cost: a few comparisons; after a failure one look at the clock.
+    pub(crate) fn work(&mut self, active: &Segment, tail: usize, clock: &dyn Clock) -> Option<PrepareJob> {
+        if self.running || self.failure.as_ref().is_some_and(|failure| clock.now() < failure.retry_at) {
+            return None;
+        }
+        let work = self.next_work(active, tail)?;
+        self.running = true;
+        Some(PrepareJob { disk: Arc::clone(&self.disk), work })
+    }
+
+    fn next_work(&self, active: &Segment, tail: usize) -> Option<Work> {
+        // A first segment grows with its store; later ones belong to a store that has shown its appetite.
+        let ahead = if active.number == 0 { tail.clamp(FIRST_STEP, AHEAD) } else { AHEAD };
+        if let Some(work) = extend(active, self.wanted.max(tail + ahead)) {
+            return Some(work);
+        }
+        let space = active.capacity.saturating_sub(tail);
+        let room = SEGMENT_HEADER.max(self.block) + self.wanted_spare.next_multiple_of(self.block);
+        match &self.spare {
+            None if self.wanted_spare > 0 || space <= AHEAD.min(active.capacity / 2) => Some(Work::Create {
+                name: SegmentName { shard: self.shard, number: active.number + 1 },
+                store: self.store,
+                prepared: STEP.min(self.segment_bytes),
+                capacity: self.segment_bytes,
+            }),
+            None => None,
+            Some(spare) => extend(spare, room.max(AHEAD)),
+        }
+    }
+
+    /// A job has ended.
+    pub(crate) fn ended(&mut self, active: &mut Segment, prepared: Prepared, now: u64) -> Result<(), StoreError> {
+        self.running = false;
+        match prepared.outcome {
+            Ok(Done::Created(segment)) => self.spare = Some(segment),
+            Ok(Done::Extended { number, to }) => {
+                // The segment may have been rolled into or out of meanwhile.
+                let segments = [Some(active), self.spare.as_mut()];
+                for segment in segments.into_iter().flatten().filter(|segment| segment.number == number) {
+                    segment.prepared = to;
+                }
+            }
+            Err(error) => {
+                let reason = format!("no space could be made ready for the log: {error}").into();
+                self.failure = Some(SpaceFailure { reason, retry_at: now.saturating_add(RETRY_AFTER) });
+                return Err(error.into());
+            }
+        }
+        self.failure = None;
+        Ok(())
+    }
+}
+
+/// The work that brings a segment's ready part a step nearer to `end`.
+fn extend(segment: &Segment, end: usize) -> Option<Work> {
+    let end = end.min(segment.capacity);
+    if segment.prepared >= end {
+        return None;
+    }
+    let to = segment.prepared + segment.prepared.clamp(FIRST_STEP, STEP);
+    let to = to.next_multiple_of(segment.block).min(segment.capacity);
+    Some(Work::Extend {
+        file: Arc::clone(&segment.file),
+        number: segment.number,
+        range: segment.prepared as u64..to as u64,
+    })
+}
+
+enum Work {
+    Create { name: SegmentName, store: u64, prepared: usize, capacity: usize },
+    Extend { file: Arc<DataFile>, number: u32, range: Range<u64> },
+}
+
+enum Done {
+    Created(Segment),
+    Extended { number: u32, to: usize },
+}
+
+/// Log space to be made ready. Blocks on the disk: for a background thread.
+#[must_use = "the shard waits for its end"]
+pub struct PrepareJob {
+    disk: Arc<dyn Disk>,
+    work: Work,
+}
+
+/// The end of a [`PrepareJob`], for [`crate::Shard::prepared`].
+#[must_use = "the shard waits for it"]
+pub struct Prepared {
+    outcome: io::Result<Done>,
+}
+
+impl PrepareJob {
+    /// Does it.
+    pub fn run(self) -> Prepared {
+        let disk = &*self.disk;
+        let outcome = match self.work {
+            Work::Create { name, store, prepared, capacity } => {
+                Segment::create(disk, name, store, prepared, capacity).map(Done::Created)
+            }
+            Work::Extend { file, number, range } => {
+                let to = usize::try_from(range.end).expect("a segment fits memory");
+                disk.zero_fill(&file, range).map(|()| Done::Extended { number, to })
+            }
+        };
+        Prepared { outcome }
+    }
+}

@@ -1,0 +1,78 @@
+//! One segment: its memory and its file, which hold the same bytes.
+
+use std::io;
+use std::sync::Arc;
+
+use sutra_runtime::{DataFile, RegionWriter};
+
+use crate::disk::{Disk, SegmentName};
+use crate::format::{SEGMENT_HEADER, Seed, SegmentHeader};
+
+/// A segment that is written, or will be.
+pub(crate) struct Segment {
+    pub(crate) number: u32,
+    pub(crate) file: Arc<DataFile>,
+    /// Its watermark is the end of the last sealed commit.
+    pub(crate) writer: RegionWriter,
+    pub(crate) seed: Seed,
+    /// Commits start at multiples of this.
+    pub(crate) block: usize,
+    /// Bytes from the start that are zero-filled on disk: commits must end here.
+    pub(crate) prepared: usize,
+    /// The most that `prepared` may become.
+    pub(crate) capacity: usize,
+}
+
+impl Segment {
+    /// Makes a new segment's file and memory, and its first `prepared` bytes ready. Blocks. After an error nothing is left.
+    pub(crate) fn create(
+        disk: &dyn Disk,
+        name: SegmentName,
+        store: u64,
+        prepared: usize,
+        capacity: usize,
+    ) -> io::Result<Self> {
+        let file = disk.create(name)?;
+        Self::fill(disk, &file, name, store, prepared, capacity).inspect_err(|_| {
+            // Best effort: what stays is recognised as half made by the next start.
+            let _ = disk.remove(name);
+        })
+    }
+
+    fn fill(
+        disk: &dyn Disk,
+        file: &Arc<DataFile>,
+        name: SegmentName,
+        store: u64,
+        prepared: usize,
+        capacity: usize,
+    ) -> io::Result<Self> {
+        let block = file.alignment();
+        let prepared = prepared.next_multiple_of(block as usize).min(capacity);
+        let header = SegmentHeader {
+            block,
+            store,
+            generation: rand::random(),
+            number: name.number,
+            shard: name.shard,
+            capacity: capacity as u64,
+        };
+        let mut writer = RegionWriter::new(capacity)?;
+        writer.writable()[..SEGMENT_HEADER].copy_from_slice(&header.encode());
+        writer.freeze(header.first_commit());
+        disk.zero_fill(file, 0..prepared as u64)?;
+        let bytes = writer.region().bytes(0..SEGMENT_HEADER).expect("the watermark is behind the header");
+        disk.write(file, 0, bytes)?;
+        disk.sync(file)?;
+        disk.sync_shard(name.shard)?;
+        Ok(Self {
+            number: name.number,
+            file: Arc::clone(file),
+            writer,
+            seed: header.seed(),
+            block: block as usize,
+            prepared,
+            capacity,
+        })
+    }
+}

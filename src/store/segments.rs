@@ -1,0 +1,92 @@
+//! Where records lie: the memory of a shard's segments, and locations in it.
+//!
+//! A segment's bytes are reached only through here. Nothing holds a pointer into one: a reader takes a [`RegionSlice`], which keeps
+//! the segment's memory alive for as long as a socket needs it.
+//!
+//! This is the one module that takes bytes of the log for validated. The promise behind it: a [`Location`] of type `R` is made
+//! only for bytes of which [`Checked<R>`] vouched (received and copied by the log, or validated by recovery), and
+//! bytes below a region's watermark never change.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use sutra_runtime::{Region, RegionSlice};
+use sutra_wire::{Checked, Payload};
+
+/// Where in the log a validated archive of `R` lies.
+pub(crate) struct Location<R> {
+    segment: u32,
+    offset: u32,
+    length: u32,
+    of: PhantomData<fn() -> R>,
+}
+
+impl<R> Clone for Location<R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R> Copy for Location<R> {}
+
+impl<R: Payload> Location<R> {
+    /// # Safety
+    /// The `length` bytes from `offset` on in segment `segment` are, or will be when the region's watermark has passed them, an
+    /// archive that [`Checked::<R>::new`] accepted, but for its times, on a 16-byte boundary.
+    pub(crate) unsafe fn new(segment: u32, offset: usize, length: usize) -> Self {
+        let fits = |number| u32::try_from(number).expect("a segment is shorter than 4 GiB");
+        Self { segment, offset: fits(offset), length: fits(length), of: PhantomData }
+    }
+
+    fn range(self) -> std::ops::Range<usize> {
+        let start = self.offset as usize;
+        start..start + self.length as usize
+    }
+}
+
+/// The memory of a shard's segments, by number.
+#[derive(Default)]
+pub(crate) struct Segments {
+    segments: Vec<Segment>,
+}
+
+struct Segment {
+    region: Arc<Region>,
+    /// Bytes that recovery read into it.
+    loaded: usize,
+}
+
+impl Segments {
+    /// Adds the next segment, of which recovery read so many bytes.
+    pub(crate) fn push(&mut self, region: Arc<Region>, loaded: usize) {
+        self.segments.push(Segment { region, loaded });
+    }
+
+    /// How many there are; the number of the next.
+    pub(crate) fn count(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// Bytes of the log in all of them.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.region.frozen() as u64).sum()
+    }
+
+    /// Bytes of memory that they hold; what is mapped and was never touched takes none.
+    pub(crate) fn memory(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.region.frozen().max(segment.loaded) as u64).sum()
+    }
+
+    /// The archive, with a hold on its segment. Cost: one count on the segment, no copy.
+    pub(crate) fn slice<R: Payload>(&self, location: Location<R>) -> Option<RegionSlice> {
+        self.segments.get(location.segment as usize)?.region.slice(location.range())
+    }
+
+    /// The record itself, in place.
+    pub(crate) fn record<R: Payload>(&self, location: Location<R>) -> Option<Checked<'_, R>> {
+        let bytes = self.segments.get(location.segment as usize)?.region.bytes(location.range())?;
+        // SAFETY: a location is made only where its maker promised (`Location::new`) that these bytes are a validated
+        // archive of `R` on a 16-byte boundary, and `bytes` are below the watermark, so they don't change.
+        Some(unsafe { Checked::from_validated(bytes) })
+    }
+}

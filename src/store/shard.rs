@@ -1,0 +1,340 @@
+//! A shard: what one core keeps. It knows no sockets and does no I/O: it says what to write, and is told how that went.
+//!
+//! A write goes into the log's memory when it is accepted, becomes visible and is acknowledged when its commit has landed, and not before.
+//! `T` is whatever the caller needs to find back to whom to tell.
+//!
+//! The caller's part: after a round of writes take [`Shard::next_commit`], write it, and report to [`Shard::commit_finished`]; run what
+//! [`Shard::work`] gives on a background thread and bring back the result; tell [`Shard::observe`] of sequences seen elsewhere; pass each
+//! in-edge to its target's shard.
+
+use std::io;
+use std::sync::Arc;
+
+use sutra_runtime::{DataFile, RegionSlice};
+use sutra_wire::{AssociationRecord, Checked, ConceptId, ConceptRecord, Neighbor};
+
+use crate::disk::Clock;
+use crate::format::{KIND_ASSOCIATION, KIND_CONCEPT};
+use crate::graph::{Graph, InEdge, NeighborQuery};
+use crate::log::{CommitWrite, Log, NewEntry, NoRoom, Pending, Write};
+use crate::namespaces::NamespaceId;
+use crate::prepare::{Preparation, PrepareJob, Prepared};
+use crate::recovery::{Recovered, ShardReport};
+use crate::segments::Segments;
+use crate::{ShardStats, StoreError};
+
+/// Why a write is not taken, or not acknowledged.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// There is no space for the log. Reads go on, and writes when there is space again.
+    #[error("{reason}; free space on that filesystem")]
+    Full {
+        /// What could not be done.
+        reason: Arc<str>,
+    },
+    /// The record would not fit an empty segment.
+    #[error("the record has {length} bytes, the longest that this store's segments take has {limit}")]
+    TooLarge {
+        /// The record's archive.
+        length: usize,
+        /// The longest.
+        limit: usize,
+    },
+    /// A write or sync of the log failed: what is on the disk is not known any more, so nothing is written until a start has read it. Reads
+    /// go on.
+    #[error("the log could not be written ({reason}); check the disk, then restart the server")]
+    Failed {
+        /// What the operating system said.
+        reason: Arc<str>,
+    },
+    /// There is no room at this moment: to be tried again after the next [`Shard::commit_finished`] or [`Shard::prepared`].
+    #[error("the log has no room at this moment")]
+    Stalled,
+}
+
+impl Refusal {
+    /// Whether to try again soon.
+    pub fn is_stalled(&self) -> bool {
+        matches!(self, Refusal::Stalled)
+    }
+}
+
+/// What an acknowledged write did.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Effect {
+    /// A concept is visible.
+    Concept,
+    /// An association is visible at its source; the shard of the edge's target (this one or another) is to be told
+    /// ([`Shard::apply_in_edge`]).
+    Association(InEdge),
+}
+
+/// A write's end.
+#[derive(Debug)]
+pub struct Acknowledged<T> {
+    /// What came with the write.
+    pub ticket: T,
+    /// The write's sequence.
+    pub sequence: u64,
+    /// What it did, or why it did not happen.
+    pub effect: Result<Effect, Refusal>,
+}
+
+/// One core's part of a store.
+pub struct Shard<T> {
+    log: Log<T>,
+    segments: Segments,
+    graph: Graph,
+    clock: Arc<dyn Clock>,
+    /// Whether writes are acknowledged before they are on stable storage.
+    relaxed: bool,
+    last_sequence: u64,
+    failed: Option<Arc<str>>,
+    written: u64,
+    commits: u64,
+    /// Files with commits that no sync has covered.
+    unsynced: Vec<Arc<DataFile>>,
+    /// The commit up to which the last [`Shard::next_sync`] covers.
+    syncing: u64,
+}
+
+impl<T> Shard<T> {
+    pub(crate) fn new(
+        recovered: Recovered,
+        preparation: Preparation,
+        clock: Arc<dyn Clock>,
+        relaxed: bool,
+    ) -> (Self, ShardReport) {
+        let Recovered { graph, segments, end, sequence, active, report, .. } = recovered;
+        let syncing = end.number;
+        let shard = Self {
+            log: Log::new(end, active, preparation),
+            segments,
+            graph,
+            clock,
+            relaxed,
+            last_sequence: sequence,
+            failed: None,
+            written: 0,
+            commits: 0,
+            unsynced: Vec::new(),
+            syncing,
+        };
+        (shard, report)
+    }
+
+    /// Accepts a concept. Times that are 0 become now, and `created` that of the version it replaces, if one is visible. Returns its
+    /// sequence. Cost: one copy of the archive into the log, one checksum over it, one table lookup; no allocation in steady state.
+    pub fn learn(
+        &mut self,
+        record: Checked<'_, ConceptRecord>,
+        namespace: NamespaceId,
+        ticket: T,
+    ) -> Result<u64, Refusal> {
+        self.check()?;
+        let now = self.clock.now();
+        let created = match record.created.to_native() {
+            0 => self.record(namespace, &ConceptId(record.id)).map_or(now, |previous| previous.created.to_native()),
+            created => created,
+        };
+        let updated = or(record.updated.to_native(), now);
+        let sequence = self.last_sequence + 1;
+        let entry = NewEntry { kind: KIND_CONCEPT, sequence, time: now };
+        let location = self
+            .log
+            .append(&mut self.segments, &record, &entry, |copy| record.write_times(copy, created, updated))
+            .map_err(|no_room| self.refusal(no_room, record.bytes().len()))?;
+        self.accepted(Pending { write: Write::Concept(location), namespace, sequence, ticket });
+        Ok(sequence)
+    }
+
+    /// Accepts an association. Times that are 0 become now. Returns its sequence. Cost: as [`Shard::learn`], without the lookup.
+    pub fn associate(
+        &mut self,
+        record: Checked<'_, AssociationRecord>,
+        namespace: NamespaceId,
+        ticket: T,
+    ) -> Result<u64, Refusal> {
+        self.check()?;
+        let now = self.clock.now();
+        let (created, updated) = (or(record.created.to_native(), now), or(record.updated.to_native(), now));
+        let sequence = self.last_sequence + 1;
+        let entry = NewEntry { kind: KIND_ASSOCIATION, sequence, time: now };
+        let location = self
+            .log
+            .append(&mut self.segments, &record, &entry, |copy| record.write_times(copy, created, updated))
+            .map_err(|no_room| self.refusal(no_room, record.bytes().len()))?;
+        self.accepted(Pending { write: Write::Association(location), namespace, sequence, ticket });
+        Ok(sequence)
+    }
+
+    fn accepted(&mut self, pending: Pending<T>) {
+        self.last_sequence = pending.sequence;
+        self.log.note(pending);
+    }
+
+    fn check(&self) -> Result<(), Refusal> {
+        self.failed.as_ref().map_or(Ok(()), |reason| Err(Refusal::Failed { reason: Arc::clone(reason) }))
+    }
+
+    fn refusal(&self, no_room: NoRoom, length: usize) -> Refusal {
+        match (no_room, self.log.space_failure()) {
+            (NoRoom::Space, Some(failure)) => Refusal::Full { reason: Arc::clone(&failure.reason) },
+            (NoRoom::Ever { limit }, _) => Refusal::TooLarge { length, limit },
+            (NoRoom::Yet | NoRoom::Space, _) => Refusal::Stalled,
+        }
+    }
+
+    /// What is to be written now; `None` while a commit is in flight or nothing has gathered. Cost: some 100 bytes filled in;
+    /// no allocation in steady state.
+    pub fn next_commit(&mut self) -> Option<CommitWrite> {
+        if self.log.is_idle() {
+            return None;
+        }
+        self.log.next_commit(self.clock.now())
+    }
+
+    /// The commit in flight has landed: makes its writes visible, in order, and hands back their tickets. After an error, and ever
+    /// after one, all writes that have not landed are refused.
+    pub fn commit_finished(&mut self, result: io::Result<()>, mut acknowledge: impl FnMut(Acknowledged<T>)) {
+        if let Err(error) = &result {
+            self.fail(error);
+        }
+        if let Some(reason) = &self.failed {
+            for Pending { ticket, sequence, .. } in self.log.give_up() {
+                let effect = Err(Refusal::Failed { reason: Arc::clone(reason) });
+                acknowledge(Acknowledged { ticket, sequence, effect });
+            }
+            return;
+        }
+        let Some((file, mut batch)) = self.log.landed(!self.relaxed) else { return };
+        self.commits += 1;
+        self.written += batch.pending.len() as u64;
+        for Pending { write, namespace, sequence, ticket } in batch.pending.drain(..) {
+            let effect = Ok(self.apply(&write, namespace, sequence));
+            acknowledge(Acknowledged { ticket, sequence, effect });
+        }
+        self.log.recycle(batch);
+        if self.relaxed && self.unsynced.last().is_none_or(|last| !Arc::ptr_eq(last, &file)) {
+            self.unsynced.push(file);
+        }
+    }
+
+    fn apply(&mut self, write: &Write, namespace: NamespaceId, sequence: u64) -> Effect {
+        const SEALED: &str = "sealing the commit moved the watermark behind its entries";
+        match *write {
+            Write::Concept(location) => {
+                let record = self.segments.record(location).expect(SEALED);
+                self.graph.learn(namespace, &record, location, sequence);
+                Effect::Concept
+            }
+            Write::Association(location) => {
+                let record = self.segments.record(location).expect(SEALED);
+                Effect::Association(self.graph.associate(namespace, &record, sequence))
+            }
+        }
+    }
+
+    /// The log can't be trusted any more (a sync failed): refuses writes from now on. Those that wait get their refusal with the
+    /// next [`Shard::commit_finished`].
+    pub fn fail(&mut self, error: &io::Error) {
+        self.failed.get_or_insert_with(|| error.to_string().into());
+    }
+
+    /// A concept's stored archive. Cost: one table lookup, one count on the segment; no copy.
+    pub fn concept(&self, namespace: NamespaceId, id: &ConceptId) -> Option<RegionSlice> {
+        self.segments.slice(self.graph.table.version(namespace, id)?.location)
+    }
+
+    /// A concept's record, read in place. Cost: one table lookup.
+    pub fn record(&self, namespace: NamespaceId, id: &ConceptId) -> Option<Checked<'_, ConceptRecord>> {
+        self.segments.record(self.graph.table.version(namespace, id)?.location)
+    }
+
+    /// Appends a concept's neighbours to `out`; returns the cursor to go on with, 0 at the end. Edges that are there throughout come
+    /// exactly once; ones that are added meanwhile may be missed. A call looks at a bounded number of edges, so it may return fewer than asked for,
+    /// even none, and a cursor.
+    pub fn neighbors(&self, query: &NeighborQuery<'_>, out: &mut Vec<Neighbor>) -> u64 {
+        self.graph.neighbors(query, out)
+    }
+
+    /// Learns of an association whose target belongs to this shard, from the shard of its source. Again or late changes nothing.
+    pub fn apply_in_edge(&mut self, edge: InEdge) {
+        self.observe(edge.sequence);
+        self.graph.apply_in_edge(&edge);
+    }
+
+    /// A sequence was seen elsewhere: those given from now on are higher (Lamport 1978).
+    pub fn observe(&mut self, sequence: u64) {
+        self.last_sequence = self.last_sequence.max(sequence);
+    }
+
+    /// The highest sequence given or seen.
+    pub fn last_sequence(&self) -> u64 {
+        self.last_sequence
+    }
+
+    /// Every write of this shard up to this sequence has landed.
+    pub fn committed_sequence(&self) -> u64 {
+        self.log.first_pending().map_or(self.last_sequence, |first| first - 1)
+    }
+
+    /// Writes accepted and not yet acknowledged.
+    pub fn pending(&self) -> usize {
+        self.log.pending()
+    }
+
+    /// Background work to run, if there is any: log space ahead of the tail. One job at a time; its end goes to [`Shard::prepared`].
+    pub fn work(&mut self) -> Option<PrepareJob> {
+        self.log.work(&*self.clock)
+    }
+
+    /// The end of background work. After an error [`Shard::work`] gives it again, about a second later.
+    pub fn prepared(&mut self, prepared: Prepared) -> Result<(), StoreError> {
+        self.log.prepared(prepared, self.clock.now())
+    }
+
+    /// The files to be synced so that all commits finished so far are on stable storage; none where commits are durable when they land. To be called
+    /// only when the syncs of the last call have ended; if one failed, [`Shard::fail`] comes first.
+    pub fn next_sync(&mut self) -> Vec<Arc<DataFile>> {
+        if self.failed.is_none() {
+            self.log.synced(self.syncing);
+        }
+        self.syncing = self.log.finished();
+        std::mem::take(&mut self.unsynced)
+    }
+
+    /// Whether writes are taken, or why they are refused.
+    pub fn health(&self) -> Result<(), Refusal> {
+        self.check()?;
+        match self.log.space_failure() {
+            Some(failure) => Err(Refusal::Full { reason: Arc::clone(&failure.reason) }),
+            None => Ok(()),
+        }
+    }
+
+    /// How the log reaches the disk, in words.
+    pub fn write_path(&self) -> String {
+        self.log.write_path()
+    }
+
+    /// What the shard has and has done.
+    pub fn stats(&self) -> ShardStats {
+        ShardStats {
+            concepts: self.graph.table.concepts(),
+            associations: self.graph.associations(),
+            vectors: self.graph.table.vectors(),
+            written: self.written,
+            pending: self.pending() as u64,
+            commits: self.commits,
+            log_bytes: self.segments.bytes(),
+            segments: self.segments.count() as u64,
+            segment_memory: self.segments.memory(),
+            table_memory: self.graph.memory() + self.log.memory(),
+        }
+    }
+}
+
+fn or(time: u64, now: u64) -> u64 {
+    if time == 0 { now } else { time }
+}

@@ -1,0 +1,75 @@
+//! Numbered items in chunks of fixed size: growing never moves what is there, so no write waits for a large copy.
+
+use std::ops::{Index, IndexMut};
+
+/// Items of a chunk; with the 32 to 64 bytes of ours a chunk is 256 to 512 KiB, which the allocator maps without touching.
+const CHUNK: usize = 8192;
+
+/// A growing row of items, numbered from 0.
+pub(crate) struct Slab<T> {
+    chunks: Vec<Vec<T>>,
+}
+
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
+        Self { chunks: Vec::new() }
+    }
+}
+
+impl<T> Slab<T> {
+    /// Appends an item and returns its number. Allocates a chunk every 8,192 items.
+    pub(crate) fn push(&mut self, item: T) -> u32 {
+        let number = u32::try_from(self.len()).expect("a shard holds fewer than 2^32 items: they would need 128 GiB");
+        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        self.chunks.last_mut().expect("one was pushed").push(item);
+        number
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.chunks.last().map_or(0, |last| (self.chunks.len() - 1) * CHUNK + last.len())
+    }
+
+    pub(crate) fn get(&self, number: u32) -> Option<&T> {
+        let number = number as usize;
+        self.chunks.get(number / CHUNK)?.get(number % CHUNK)
+    }
+
+    /// Bytes of memory that it holds.
+    pub(crate) fn memory(&self) -> u64 {
+        (self.chunks.len() * CHUNK * size_of::<T>() + self.chunks.capacity() * size_of::<Vec<T>>()) as u64
+    }
+}
+
+impl<T> Index<u32> for Slab<T> {
+    type Output = T;
+
+    fn index(&self, number: u32) -> &T {
+        &self.chunks[number as usize / CHUNK][number as usize % CHUNK]
+    }
+}
+
+impl<T> IndexMut<u32> for Slab<T> {
+    fn index_mut(&mut self, number: u32) -> &mut T {
+        &mut self.chunks[number as usize / CHUNK][number as usize % CHUNK]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_keep_their_numbers_and_their_place() {
+        let mut slab = Slab::default();
+        assert_eq!(slab.push(0), 0);
+        let first: *const usize = &slab[0];
+        for item in 1..3 * CHUNK {
+            assert_eq!(slab.push(item) as usize, item);
+        }
+        assert_eq!(slab.len(), 3 * CHUNK);
+        assert!(std::ptr::eq(first, &slab[0]));
+        assert_eq!((slab[CHUNK as u32 + 5], slab.get(3 * CHUNK as u32)), (CHUNK + 5, None));
+    }
+}

@@ -1,0 +1,131 @@
+//! The concept table: every id that a shard has heard of, and where its concept's latest record lies.
+//!
+//! A *node* is an id's slot: a concept of this shard, or the far end of an association, learned here, elsewhere or not at all. Nodes are
+//! numbered and never move, so that associations can name them by 32 bits.
+
+use sutra_wire::{ConceptId, ConceptRecord};
+
+use crate::index::Index;
+use crate::namespaces::NamespaceId;
+use crate::segments::Location;
+use crate::slab::Slab;
+
+/// The visible version of a concept.
+pub(crate) struct Version {
+    pub(crate) location: Location<ConceptRecord>,
+    pub(crate) sequence: u64,
+    /// Whether it has an embedding.
+    pub(crate) vector: bool,
+}
+
+/// An id's slot.
+pub(crate) struct Node {
+    pub(crate) id: ConceptId,
+    pub(crate) namespace: NamespaceId,
+    pub(crate) version: Option<Version>,
+}
+
+/// The nodes of a shard.
+#[derive(Default)]
+pub(crate) struct Table {
+    nodes: Slab<Node>,
+    index: Index,
+    concepts: u64,
+    vectors: u64,
+}
+
+impl Table {
+    /// The node of an id, if the shard has heard of it. Cost: one hash, one probe.
+    pub(crate) fn find(&self, namespace: NamespaceId, id: &ConceptId) -> Option<u32> {
+        let nodes = &self.nodes;
+        self.index
+            .find(self.index.hash(&(namespace, id)), |node| nodes[node].id == *id && nodes[node].namespace == namespace)
+    }
+
+    /// The node of an id, made if there is none. Allocates only as the table grows.
+    pub(crate) fn find_or_insert(&mut self, namespace: NamespaceId, id: &ConceptId) -> u32 {
+        if let Some(node) = self.find(namespace, id) {
+            return node;
+        }
+        let node = self.nodes.push(Node { id: *id, namespace, version: None });
+        self.index.insert(self.index.hash(&(namespace, id)), node);
+        node
+    }
+
+    pub(crate) fn node(&self, node: u32) -> &Node {
+        &self.nodes[node]
+    }
+
+    /// The visible version of a concept.
+    pub(crate) fn version(&self, namespace: NamespaceId, id: &ConceptId) -> Option<&Version> {
+        self.nodes[self.find(namespace, id)?].version.as_ref()
+    }
+
+    /// Makes a version visible, unless a newer one is.
+    pub(crate) fn set(&mut self, namespace: NamespaceId, id: &ConceptId, version: Version) {
+        let node = self.find_or_insert(namespace, id);
+        let current = &mut self.nodes[node].version;
+        match current {
+            Some(current) if current.sequence >= version.sequence => return,
+            Some(current) => self.vectors -= u64::from(current.vector),
+            None => self.concepts += 1,
+        }
+        self.vectors += u64::from(version.vector);
+        *current = Some(version);
+    }
+
+    /// Concepts that are learned.
+    pub(crate) fn concepts(&self) -> u64 {
+        self.concepts
+    }
+
+    /// Those with an embedding.
+    pub(crate) fn vectors(&self) -> u64 {
+        self.vectors
+    }
+
+    /// Bytes of memory that it holds.
+    pub(crate) fn memory(&self) -> u64 {
+        self.nodes.memory() + self.index.memory()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(sequence: u64, vector: bool) -> Version {
+        // SAFETY: these tests never read what lies there.
+        Version { location: unsafe { Location::new(0, 0, 0) }, sequence, vector }
+    }
+
+    #[test]
+    fn the_newest_version_stays_visible_in_whatever_order_they_come() {
+        let (mut table, id) = (Table::default(), ConceptId([1; 16]));
+        assert!(table.version(NamespaceId::DEFAULT, &id).is_none());
+        table.set(NamespaceId::DEFAULT, &id, version(5, true));
+        table.set(NamespaceId::DEFAULT, &id, version(4, false));
+        assert_eq!((table.concepts(), table.vectors()), (1, 1));
+        table.set(NamespaceId::DEFAULT, &id, version(6, false));
+        assert_eq!((table.concepts(), table.vectors()), (1, 0));
+        assert_eq!(table.version(NamespaceId::DEFAULT, &id).map(|version| version.sequence), Some(6));
+    }
+
+    #[test]
+    fn the_same_id_in_two_namespaces_is_two_concepts() {
+        let (mut table, id) = (Table::default(), ConceptId([1; 16]));
+        let other = NamespaceId::from_number(1);
+        table.set(other, &id, version(1, false));
+        assert!(table.version(NamespaceId::DEFAULT, &id).is_none());
+        assert_ne!(table.find_or_insert(NamespaceId::DEFAULT, &id), table.find_or_insert(other, &id));
+        assert_eq!(table.concepts(), 1);
+    }
+
+    #[test]
+    fn a_node_without_a_concept_is_not_counted() {
+        let mut table = Table::default();
+        let node = table.find_or_insert(NamespaceId::DEFAULT, &ConceptId([2; 16]));
+        assert_eq!((node, table.concepts()), (0, 0));
+        assert!(table.memory() > 0);
+    }
+}

@@ -1,0 +1,233 @@
+//! Fixed values of every published type. Their archives are the golden bytes, and the valid archives that the hostile
+//! tests damage.
+//!
+//! Strings of up to eight bytes lie inline in an archive, longer ones out of line: the samples have both, and vectors
+//! and options both empty and filled. A sample never changes; a new one gets a new label.
+
+use sutra_wire::{
+    AssociationRecord, ClientHello, ConceptKey, ConceptRecord, Counter, ErrorMessage, Health, NO_CORE, Near, Neighbor,
+    Neighbors, NeighborsRequest, Path, PathEdge, PathRequest, Paths, SearchHit, SearchHits, SearchRequest, ServerHello,
+    Stats,
+};
+
+/// A published type with its fixed values.
+pub(crate) trait Samples: Sized {
+    /// The type's name in the schema.
+    const TYPE: &'static str;
+
+    /// Labels, unique within the type, and values.
+    fn samples() -> Vec<(&'static str, Self)>;
+}
+
+macro_rules! samples {
+    ($($of:ident { $($label:literal: $value:expr;)+ })+) => {$(
+        impl Samples for $of {
+            const TYPE: &'static str = stringify!($of);
+
+            fn samples() -> Vec<(&'static str, Self)> {
+                vec![$(($label, $value)),+]
+            }
+        }
+    )+};
+}
+
+/// Sixteen bytes that count upwards, so that a moved or reversed field shows.
+fn id(first: u8) -> [u8; 16] {
+    std::array::from_fn(|at| first + at as u8)
+}
+
+fn neighbor(first: u8, direction: u8) -> Neighbor {
+    Neighbor { id: id(first), kind: 0x0302_0100, confidence: 0.75, direction }
+}
+
+fn edge(kind: u32, forward: bool) -> PathEdge {
+    PathEdge { kind, confidence: 0.5, forward }
+}
+
+fn path() -> Path {
+    Path { concepts: vec![id(0x10), id(0x30), id(0x50)], edges: vec![edge(3, true), edge(4, false)] }
+}
+
+fn hit(first: u8, similarity: f32) -> SearchHit {
+    SearchHit { id: id(first), similarity }
+}
+
+fn counter(name: &str, value: u64) -> Counter {
+    Counter { name: name.into(), value }
+}
+
+samples! {
+    ClientHello {
+        "any core": ClientHello {
+            fingerprint: 0x0807_0605_0403_0201,
+            token: [0; 32],
+            wanted_core: NO_CORE,
+            lowest_version: 1,
+            highest_version: 1,
+        };
+        "a token and a wanted core": ClientHello {
+            fingerprint: 0x1817_1615_1413_1211,
+            token: std::array::from_fn(|at| 0x20 + at as u8),
+            wanted_core: 0x0102,
+            lowest_version: 1,
+            highest_version: 9,
+        };
+    }
+    ServerHello {
+        "all fields": ServerHello {
+            fingerprint: 0x0807_0605_0403_0201,
+            store: 0x1817_1615_1413_1211,
+            started: 0x2827_2625_2423_2221,
+            max_payload: 0x3433_3231,
+            max_in_flight: 0x3837_3635,
+            sync_interval: 0x4443_4241,
+            cores: 0x5251,
+            core: 0x5453,
+            owner_function: 0x61,
+            durability: 0x62,
+            version: 0x63,
+        };
+    }
+    ConceptRecord {
+        "only an id": ConceptRecord { id: id(0x01), ..ConceptRecord::default() };
+        "strings inline": ConceptRecord {
+            id: id(0x01),
+            namespace: "w".into(),
+            name: "n0208407".into(),
+            content: "dog".into(),
+            embedding: Vec::new(),
+            strength: 1.0,
+            confidence: 0.5,
+            created: 0x0807_0605_0403_0201,
+            updated: 0x1817_1615_1413_1211,
+        };
+        "strings out of line, an embedding": ConceptRecord {
+            id: id(0x01),
+            namespace: "wordnet-3".into(),
+            name: "n02084071 dog, domestic dog".into(),
+            content: "a member of the genus Canis — naïve, 犬".into(),
+            embedding: vec![1.0, -0.5, 0.0, f32::MIN_POSITIVE, f32::MAX],
+            strength: 2.5,
+            confidence: 1.0,
+            created: 0x0807_0605_0403_0201,
+            updated: 0x1817_1615_1413_1211,
+        };
+    }
+    AssociationRecord {
+        "default namespace": AssociationRecord { source: id(0x01), target: id(0x21), ..AssociationRecord::default() };
+        "all fields": AssociationRecord {
+            source: id(0x01),
+            target: id(0x21),
+            namespace: "wordnet-3.0".into(),
+            kind: 0x0403_0201,
+            confidence: 0.25,
+            created: 0x0807_0605_0403_0201,
+            updated: 0x1817_1615_1413_1211,
+        };
+    }
+    ConceptKey {
+        "default namespace": ConceptKey { id: id(0x01), namespace: String::new() };
+        "namespace out of line": ConceptKey { id: id(0x01), namespace: "wordnet-3.0".into() };
+    }
+    NeighborsRequest {
+        "every kind": NeighborsRequest { id: id(0x01), ..NeighborsRequest::default() };
+        "all fields": NeighborsRequest {
+            id: id(0x01),
+            namespace: "wordnet-3.0".into(),
+            kinds: vec![0, 3, 0x0403_0201],
+            minimum_confidence: 0.5,
+            limit: 0x0000_1122,
+            cursor: 0x0807_0605_0403_0201,
+            direction: 2,
+        };
+    }
+    PathRequest {
+        "every kind": PathRequest { start: id(0x01), end: id(0x21), ..PathRequest::default() };
+        "all fields": PathRequest {
+            start: id(0x01),
+            end: id(0x21),
+            namespace: "wordnet-3.0".into(),
+            kinds: vec![3, 4],
+            max_depth: 0x0403_0201,
+            alternatives: 0x0000_0011,
+            max_visited: 0x2423_2221,
+            direction: 1,
+            mode: 1,
+        };
+    }
+    Near {
+        "all fields": Near { id: id(0x01), edges: 0x0403_0201 };
+    }
+    SearchRequest {
+        "no neighbourhood": SearchRequest { vector: vec![0.5], k: 10, ..SearchRequest::default() };
+        "all fields": SearchRequest {
+            namespace: "wordnet-3.0".into(),
+            vector: vec![1.0, -1.0, 0.5],
+            k: 0x0000_0102,
+            ef_search: 0x0000_0304,
+            minimum_strength: 0.5,
+            minimum_confidence: 0.25,
+            near: Some(Near { id: id(0x01), edges: 3 }),
+            exact: true,
+        };
+    }
+    ErrorMessage {
+        "empty": ErrorMessage::default();
+        "eight bytes, the longest inline": ErrorMessage { message: "too long".into() };
+        "nine bytes, the shortest out of line": ErrorMessage { message: "too large".into() };
+    }
+    Neighbor {
+        "all fields": neighbor(0x01, 1);
+    }
+    Neighbors {
+        "none": Neighbors::default();
+        "two and a cursor": Neighbors {
+            neighbors: vec![neighbor(0x01, 1), neighbor(0x21, 2)],
+            cursor: 0x0807_0605_0403_0201,
+        };
+    }
+    PathEdge {
+        "forward": edge(0x0403_0201, true);
+        "backward": edge(0x0403_0201, false);
+    }
+    Path {
+        "three concepts": path();
+    }
+    Paths {
+        "none": Paths::default();
+        "two, one of a single concept": Paths {
+            paths: vec![path(), Path { concepts: vec![id(0x10)], edges: Vec::new() }],
+        };
+    }
+    SearchHit {
+        "all fields": hit(0x01, 0.875);
+    }
+    SearchHits {
+        "none": SearchHits::default();
+        "two": SearchHits { hits: vec![hit(0x01, 0.875), hit(0x21, -1.0)] };
+    }
+    Counter {
+        "name out of line": counter("replies_total", 0x0807_0605_0403_0201);
+    }
+    Stats {
+        "nothing counted": Stats::default();
+        "all fields": Stats {
+            concepts: 0x0807_0605_0403_0201,
+            associations: 0x1817_1615_1413_1211,
+            vectors: 0x2827_2625_2423_2221,
+            written: 0x3837_3635_3433_3231,
+            pending: 0x4847_4645_4443_4241,
+            uptime: 0x5857_5655_5453_5251,
+            cores: 0x6463_6261,
+            durability: "always".into(),
+            write_path: "O_DIRECT|O_DSYNC".into(),
+            data: "sutra-data".into(),
+            version: "0.1.0".into(),
+            counters: vec![counter("learned", 7), counter("refused_busy", 8)],
+        };
+    }
+    Health {
+        "well": Health { healthy: true, status: "ok".into(), uptime: 0x0807_0605_0403_0201 };
+        "not well": Health { healthy: false, status: "the disk is full".into(), uptime: 1 };
+    }
+}

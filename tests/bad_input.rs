@@ -1,0 +1,220 @@
+//! What a server does with bytes that no client of ours would send: each gets its clear error or is closed, is counted, and
+//! nobody else notices.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+mod support;
+
+use std::io::{Read, Write};
+
+use rkyv::rancor::Error;
+use support::Server;
+use support::raw::{Raw, hello};
+use sutra_wire::{
+    CHECKSUM, ConceptKey, ConceptRecord, FrameBuffer, HEADER_BYTES, Header, NO_CORE, Opcode, PathRequest,
+    SearchRequest, Status, encode_bytes,
+};
+
+fn frame(header: Header, payload: &[u8]) -> FrameBuffer {
+    let mut frame = FrameBuffer::new();
+    encode_bytes(&mut frame, header, payload);
+    frame
+}
+
+fn header(opcode: Opcode) -> Header {
+    Header { opcode: opcode as u8, request: 7, ..Header::default() }
+}
+
+fn record() -> ConceptRecord {
+    ConceptRecord { id: [7; 16], content: "some content".into(), strength: 1.0, confidence: 1.0, ..ConceptRecord::default() }
+}
+
+fn archive(record: &ConceptRecord) -> Vec<u8> {
+    rkyv::to_bytes::<Error>(record).unwrap().to_vec()
+}
+
+/// The value of a counter in the server's stats.
+fn counter(server: &Server, name: &str) -> u64 {
+    let output = server.run(&["stats", "--json"]);
+    let stats: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    stats["counters"][name].as_u64().unwrap_or_else(|| panic!("no counter {name} in {stats}"))
+}
+
+/// Sends bytes that are no frame: an error that closes the connection, is counted, and does not touch another connection.
+fn closes(server: &Server, bytes: &[u8], status: Status, says: &str) {
+    let counted = format!("errors_{}", status.name());
+    let before = counter(server, &counted);
+    let mut neighbour = Raw::open(server.address);
+    let mut raw = Raw::open(server.address);
+    raw.write(bytes);
+    let reply = raw.reply().expect("an error before the end");
+    assert_eq!(reply.status(), status);
+    assert!(reply.message().contains(says), "{}", reply.message());
+    assert!(raw.reply().is_none(), "the connection ends after it");
+    assert!(neighbour.is_alive());
+    assert_eq!(counter(server, &counted), before + 1);
+}
+
+/// Sends a frame that is one and asks for something wrong: an error, and the connection goes on.
+fn refuses(server: &Server, header: Header, payload: &[u8], status: Status, says: &str) {
+    let counted = format!("errors_{}", status.name());
+    let before = counter(server, &counted);
+    let mut raw = Raw::open(server.address);
+    let reply = raw.ask(header, payload);
+    assert_eq!((reply.status(), reply.header.request), (status, header.request));
+    assert!(reply.message().contains(says), "{}", reply.message());
+    assert!(raw.is_alive(), "the connection goes on");
+    assert_eq!(counter(server, &counted), before + 1);
+}
+
+#[test]
+fn bytes_that_are_no_frame_get_their_error_and_end_only_their_own_connection() {
+    let server = Server::start(&[]);
+    let good = frame(header(Opcode::Health), &[]);
+    let with = |at: usize, value: u8| {
+        let mut bytes = good.to_vec();
+        bytes[at] = value;
+        bytes
+    };
+    closes(&server, &with(0, b'X'), Status::Malformed, "magic");
+    closes(&server, &with(2, 9), Status::UnsupportedVersion, "version 9");
+    closes(&server, &with(5, 0x40), Status::Malformed, "flags");
+    closes(&server, &with(6, 1), Status::Malformed, "reserved");
+    let long = Header { length: (16 << 20) + 1, ..header(Opcode::Learn) }.encode();
+    closes(&server, &long, Status::TooLarge, "16777217 bytes is over the limit of 16777216");
+    let mut damaged = frame(Header { flags: CHECKSUM, ..header(Opcode::Learn) }, &archive(&record()));
+    damaged[HEADER_BYTES + 3] ^= 0x10;
+    closes(&server, &damaged, Status::ChecksumMismatch, "checksum");
+}
+
+#[test]
+fn another_protocol_is_told_so() {
+    let server = Server::start(&[]);
+    let mut raw = Raw::connect(server.address);
+    raw.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let reply = raw.reply().unwrap();
+    assert_eq!(reply.status(), Status::Malformed);
+    assert!(raw.reply().is_none());
+    let mut raw = Raw::connect(server.address);
+    let mut wrong = hello(NO_CORE).to_vec();
+    wrong[HEADER_BYTES] ^= 1;
+    raw.write(&wrong);
+    let reply = raw.reply().unwrap();
+    assert_eq!(reply.status(), Status::UnsupportedVersion);
+    assert!(reply.message().contains("same release"), "{}", reply.message());
+}
+
+#[test]
+fn requests_that_make_no_sense_are_refused_by_name_and_the_connection_goes_on() {
+    let server = Server::start(&[]);
+    refuses(&server, Header { opcode: 0x7f, request: 7, ..Header::default() }, &[], Status::UnknownOpcode, "0x7f");
+    refuses(&server, header(Opcode::Learn), &[1, 2, 3], Status::InvalidArchive, "3 bytes is not a valid concept record");
+    let learn = |change: &dyn Fn(&mut ConceptRecord)| {
+        let mut record = record();
+        change(&mut record);
+        archive(&record)
+    };
+    let nan = learn(&|record| record.embedding = vec![0.5, f32::NAN]);
+    refuses(&server, header(Opcode::Learn), &nan, Status::InvalidArgument, "embedding: number 1 of 2 is NaN");
+    let infinite = learn(&|record| record.strength = f32::INFINITY);
+    refuses(&server, header(Opcode::Learn), &infinite, Status::InvalidArgument, "strength");
+    let confident = learn(&|record| record.confidence = 1.5);
+    refuses(&server, header(Opcode::Learn), &confident, Status::InvalidArgument, "between 0 and 1");
+    let nobody = learn(&|record| record.id = [0; 16]);
+    refuses(&server, header(Opcode::Learn), &nobody, Status::InvalidArgument, "id: is empty");
+    let mut not_text = archive(&record());
+    let at = not_text.windows(12).position(|window| window == b"some content").unwrap();
+    not_text[at] = 0xff;
+    refuses(&server, header(Opcode::Learn), &not_text, Status::InvalidArchive, "not a valid concept record");
+    let key = rkyv::to_bytes::<Error>(&ConceptKey::default()).unwrap();
+    refuses(&server, header(Opcode::Query), &key, Status::InvalidArgument, "id: is empty");
+}
+
+#[test]
+fn operations_that_are_not_served_yet_say_so() {
+    let server = Server::start(&[]);
+    let key = rkyv::to_bytes::<Error>(&ConceptKey { id: [1; 16], namespace: String::new() }).unwrap();
+    refuses(&server, header(Opcode::Delete), &key, Status::NotServed, "`delete`");
+    let path = PathRequest { start: [1; 16], end: [2; 16], ..PathRequest::default() };
+    refuses(&server, header(Opcode::Path), &rkyv::to_bytes::<Error>(&path).unwrap(), Status::NotServed, "`path`");
+    let search = rkyv::to_bytes::<Error>(&SearchRequest::default()).unwrap();
+    refuses(&server, header(Opcode::Search), &search, Status::NotServed, "`search`");
+}
+
+#[test]
+fn a_peer_that_stops_in_the_middle_is_given_up_and_others_notice_nothing() {
+    let server = Server::start(&[]);
+    let address = server.address;
+    // Learned before the others begin: it is what the one that never reads asks for.
+    let mut raw = Raw::open(address);
+    let big = ConceptRecord { content: "x".repeat(1 << 20), ..record() };
+    assert_eq!(raw.ask(header(Opcode::Learn), &archive(&big)).status(), Status::Ok);
+    let key = frame(header(Opcode::Query), &rkyv::to_bytes::<Error>(&ConceptKey { id: [7; 16], namespace: String::new() }).unwrap());
+
+    let half_a_frame = std::thread::spawn(move || {
+        let mut raw = Raw::open(address);
+        raw.write(&frame(header(Opcode::Learn), &archive(&record()))[..40]);
+        let reply = raw.reply().expect("an error before the end");
+        assert_eq!(reply.status(), Status::Malformed);
+        assert!(reply.message().contains("rest of a frame"), "{}", reply.message());
+        assert!(raw.reply().is_none());
+    });
+    let no_hello = std::thread::spawn(move || assert!(Raw::connect(address).reply().is_none()));
+    let never_reads = std::thread::spawn(move || {
+        let mut raw = Raw::open(address);
+        raw.stream.set_write_timeout(Some(support::PATIENCE)).unwrap();
+        // Far more than both sockets hold: the server must stop taking requests, and in the end give the connection up.
+        while raw.stream.write_all(&key).is_ok() {}
+        let mut rest = [0; 1 << 16];
+        while matches!(raw.stream.read(&mut rest), Ok(count) if count > 0) {}
+    });
+    let mut neighbour = Raw::open(address);
+    while !(half_a_frame.is_finished() && no_hello.is_finished() && never_reads.is_finished()) {
+        assert!(neighbour.is_alive());
+        std::thread::park_timeout(std::time::Duration::from_millis(20));
+    }
+    for thread in [half_a_frame, no_hello, never_reads] {
+        thread.join().unwrap();
+    }
+    assert_eq!(counter(&server, "connections_timed_out_stalled"), 2);
+    assert_eq!(counter(&server, "connections_timed_out_in_hello"), 1);
+    assert!(counter(&server, "resident_bytes") < 256 << 20, "a client that does not read holds no memory without a bound");
+}
+
+#[test]
+fn a_frame_may_arrive_byte_by_byte_and_many_may_arrive_at_once() {
+    let server = Server::start(&[]);
+    let mut raw = Raw::open(server.address);
+    for byte in frame(header(Opcode::Learn), &archive(&record())).iter() {
+        raw.write(&[*byte]);
+    }
+    assert_eq!(raw.reply().unwrap().status(), Status::Ok);
+    let mut run = Vec::new();
+    for request in 0..500u64 {
+        run.extend_from_slice(&frame(Header { request, ..header(Opcode::Health) }, &[]));
+    }
+    raw.write(&run);
+    let mut answered: Vec<u64> = (0..500).map(|_| raw.reply().unwrap().header.request).collect();
+    answered.sort_unstable();
+    assert_eq!(answered, (0..500).collect::<Vec<_>>());
+}
+
+#[test]
+fn random_bytes_never_stop_the_server() {
+    use rand::{RngExt, SeedableRng};
+    let server = Server::start(&[]);
+    let mut random = rand::rngs::StdRng::seed_from_u64(7);
+    for round in 0..300 {
+        let mut raw = if round % 2 == 0 { Raw::open(server.address) } else { Raw::connect(server.address) };
+        let mut bytes: Vec<u8> = (0..random.random_range(1..4000)).map(|_| random.random()).collect();
+        if round % 3 == 0 {
+            // A plausible header, so that the payload's parser is reached.
+            let opcodes = Opcode::ALL;
+            let opcode = opcodes[random.random_range(0..opcodes.len())];
+            bytes = frame(header(opcode), &bytes).to_vec();
+        }
+        // The server may have closed the connection already.
+        let _ = raw.stream.write_all(&bytes);
+    }
+    assert!(Raw::open(server.address).is_alive());
+}

@@ -1,0 +1,35 @@
+//! Any bytes as every payload that a client sends: refused, or read in full.
+
+#![no_main]
+
+#[path = "../../../src/wire/tests/support/probe.rs"]
+mod probe;
+#[path = "../../../src/wire/tests/support/sections.rs"]
+mod sections;
+#[path = "support/seeds.rs"]
+mod seeds;
+#[path = "../../../src/wire/tests/support/walk.rs"]
+mod walk;
+
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
+use probe::probe;
+use sutra_wire::{
+    AssociationRecord, ClientHello, ConceptKey, ConceptRecord, NeighborsRequest, PathRequest, SearchRequest,
+};
+
+fuzz_target!(|data: &[u8]| {
+    probe::<ClientHello>(data);
+    probe::<ConceptRecord>(data);
+    probe::<AssociationRecord>(data);
+    probe::<ConceptKey>(data);
+    probe::<NeighborsRequest>(data);
+    probe::<PathRequest>(data);
+    probe::<SearchRequest>(data);
+});
+
+const TITLES: [&str; 6] =
+    ["ClientHello, ", "AssociationRecord, ", "ConceptKey, ", "NeighborsRequest, ", "PathRequest, ", "SearchRequest, "];
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    seeds::mutate(data, size, max_size, seed, &TITLES)
+});

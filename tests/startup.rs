@@ -1,0 +1,183 @@
+//! A start that can't succeed ends with one clear line and a fitting exit code.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+mod support;
+
+use std::fs;
+use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use support::{Folder, Server, sutra};
+use sutra_client::Concept;
+
+/// Tries to start a server; it must fail.
+fn refused(data: &Path, arguments: &[&str]) -> Output {
+    let mut command = sutra();
+    command.arg("serve").arg("--data").arg(data).args(["--cores", "2", "--no-pin"]).args(arguments);
+    if !arguments.contains(&"--listen") {
+        command.args(["--listen", "127.0.0.1:0"]);
+    }
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+/// Exit code and the one line that says why.
+fn why(output: &Output) -> (i32, String) {
+    let text = String::from_utf8(output.stderr.clone()).unwrap();
+    let errors: Vec<&str> = text.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!(errors.len(), 1, "one line says why: {text}");
+    (output.status.code().expect("it ended by itself"), errors[0].to_owned())
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let server = Server::start(&[]);
+    let (code, line) = why(&refused(&Folder::new().path(), &["--listen", &server.address.to_string()]));
+    assert_eq!(code, 3);
+    assert!(line.contains(&server.address.to_string()) && line.contains("in use"), "{line}");
+}
+
+#[test]
+fn a_second_server_on_a_folder_is_refused_and_told_by_whom() {
+    let server = Server::start(&[]);
+    let (code, line) = why(&refused(&server.data(), &[]));
+    assert_eq!(code, 3);
+    assert!(line.contains(&server.pid().to_string()) && line.contains(&server.address.to_string()), "{line}");
+    let client = server.client();
+    client.learn(Concept::new("still").content("serving")).unwrap();
+}
+
+#[test]
+fn another_number_of_cores_is_refused_with_the_right_one() {
+    let (_, stopped) = Server::start(&["--cores", "2"]).stop();
+    let (code, line) = why(&refused(&stopped.folder.path(), &["--cores", "3"]));
+    assert_eq!(code, 3);
+    assert!(line.contains("--cores 2"), "{line}");
+}
+
+#[test]
+fn a_folder_that_can_not_be_made_or_written_is_named() {
+    let folder = Folder::new();
+    fs::write(folder.path(), "a file where the folder should be").unwrap();
+    let (code, line) = why(&refused(&folder.path(), &[]));
+    assert_eq!(code, 3);
+    assert!(line.contains(folder.path().to_str().unwrap()), "{line}");
+}
+
+#[test]
+fn a_damaged_log_is_refused_with_file_and_offset_and_left_as_it_is() {
+    let server = Server::start(&["--cores", "1"]);
+    let client = server.client();
+    for number in 0..20 {
+        client.learn(Concept::new(format!("concept-{number}")).content("some content to damage")).unwrap();
+    }
+    let stopped = server.kill();
+    let log = segments(&stopped.folder.path()).remove(0);
+    let bytes = fs::read(&log).unwrap();
+    let at = bytes.windows(22).position(|window| window == b"some content to damage").unwrap();
+    let mut file = fs::OpenOptions::new().write(true).open(&log).unwrap();
+    file.seek(SeekFrom::Start(at as u64)).unwrap();
+    file.write_all(b"S").unwrap();
+    drop(file);
+    let damaged = fs::read(&log).unwrap();
+    let (code, line) = why(&refused(&stopped.folder.path(), &["--cores", "1"]));
+    assert_eq!(code, 3);
+    assert!(line.contains(log.file_name().unwrap().to_str().unwrap()) && line.contains("offset"), "{line}");
+    assert!(fs::read(&log).unwrap() == damaged, "a refused start changes nothing");
+}
+
+fn segments(data: &Path) -> Vec<std::path::PathBuf> {
+    let mut found: Vec<_> = fs::read_dir(data.join("shard-000"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
+        .collect();
+    found.sort();
+    found
+}
+
+/// A full disk: a small filesystem of its own, mounted in a namespace of its own. Needs the right to mount.
+#[test]
+fn a_full_disk_refuses_writes_says_so_in_health_and_keeps_what_was_acknowledged() {
+    let folder = Folder::new();
+    fs::create_dir_all(folder.path()).unwrap();
+    let may_mount = Command::new("unshare").args(["--mount", "true"]).status().is_ok_and(|status| status.success());
+    if !may_mount {
+        eprintln!("SKIPPED: this user may not mount a filesystem");
+        return;
+    }
+    let script = format!(
+        "mount -t tmpfs -o size=20m none {data} && exec {sutra} serve --data {data} --cores 1 --no-pin --listen 127.0.0.1:0",
+        data = folder.path().display(),
+        sutra = env!("CARGO_BIN_EXE_sutra"),
+    );
+    let mut child = Command::new("unshare")
+        .args(["--mount", "sh", "-c", &script])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    let address = lines
+        .find_map(|line| line.unwrap().strip_prefix("listening").map(|address| address.trim().to_owned()))
+        .expect("it listens");
+    let client = sutra_client::blocking::Client::connect(address).unwrap();
+    let mut acknowledged = 0;
+    let error = loop {
+        let name = format!("concept-{acknowledged}");
+        match client.learn(Concept::new(&name).content("x".repeat(100_000))) {
+            Ok(_) => acknowledged += 1,
+            Err(error) => break error,
+        }
+        assert!(acknowledged < 1000, "20 MB hold no more");
+    };
+    assert!(error.to_string().contains("full") || error.to_string().contains("space"), "{error}");
+    assert!(acknowledged > 10, "{acknowledged}");
+    for number in 0..acknowledged {
+        assert!(client.query(format!("concept-{number}").as_str()).unwrap().is_some(), "reads go on");
+    }
+    assert!(!client.health().unwrap().healthy);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// What a container's seccomp profile does to io_uring, done to one process.
+#[test]
+fn a_host_that_blocks_io_uring_is_told_what_to_change() {
+    let folder = Folder::new();
+    let mut command = sutra();
+    command.arg("serve").arg("--data").arg(folder.path()).args(["--cores", "1", "--no-pin", "--listen", "127.0.0.1:0"]);
+    command.stdin(Stdio::null());
+    // SAFETY: between fork and exec the closure makes two system calls on constant data, and allocates nothing.
+    unsafe { command.pre_exec(block_io_uring) };
+    let (code, line) = why(&command.output().unwrap());
+    assert_eq!(code, 3);
+    assert!(line.contains("io_uring") && line.contains("seccomp"), "{line}");
+}
+
+/// Installs a seccomp filter under which `io_uring_setup` fails with EPERM.
+fn block_io_uring() -> std::io::Result<()> {
+    const LOAD_NUMBER: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
+    const JUMP_IF_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+    const RETURN: u16 = 0x06; // BPF_RET | BPF_K
+    const ALLOW: u32 = 0x7fff_0000;
+    const ERRNO: u32 = 0x0005_0000;
+    let io_uring_setup = u32::try_from(libc::SYS_io_uring_setup).expect("a small number");
+    let step = |code: u16, jt: u8, jf: u8, k: u32| libc::sock_filter { code, jt, jf, k };
+    let mut filter = [
+        step(LOAD_NUMBER, 0, 0, 0),
+        step(JUMP_IF_EQUAL, 0, 1, io_uring_setup),
+        step(RETURN, 0, 0, ERRNO | libc::EPERM as u32),
+        step(RETURN, 0, 0, ALLOW),
+    ];
+    let program = libc::sock_fprog { len: 4, filter: filter.as_mut_ptr() };
+    // SAFETY: prctl(2) with constants; the program and its filter outlive the call that copies them.
+    let installed = unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+            && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) == 0
+    };
+    if installed { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+}
