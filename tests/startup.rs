@@ -16,7 +16,10 @@ use sutra_client::Concept;
 /// Tries to start a server; it must fail.
 fn refused(data: &Path, arguments: &[&str]) -> Output {
     let mut command = sutra();
-    command.arg("serve").arg("--data").arg(data).args(["--cores", "2", "--no-pin"]).args(arguments);
+    command.arg("serve").arg("--data").arg(data).arg("--no-pin").args(arguments);
+    if !arguments.contains(&"--cores") {
+        command.args(["--cores", "2"]);
+    }
     if !arguments.contains(&"--listen") {
         command.args(["--listen", "127.0.0.1:0"]);
     }
@@ -84,7 +87,7 @@ fn a_damaged_log_is_refused_with_file_and_offset_and_left_as_it_is() {
     let damaged = fs::read(&log).unwrap();
     let (code, line) = why(&refused(&stopped.folder.path(), &["--cores", "1"]));
     assert_eq!(code, 3);
-    assert!(line.contains(log.file_name().unwrap().to_str().unwrap()) && line.contains("offset"), "{line}");
+    assert!(line.contains(log.to_str().unwrap()) && line.contains("damaged at byte "), "{line}");
     assert!(fs::read(&log).unwrap() == damaged, "a refused start changes nothing");
 }
 

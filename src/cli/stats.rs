@@ -54,7 +54,9 @@ fn for_people(stats: &ArchivedStats) -> String {
         ("server", format!("version {}, {} cores", printable(&stats.version), stats.cores)),
         ("uptime", duration(Duration::from_micros(stats.uptime.to_native()))),
     ];
-    rows.extend(stats.counters.iter().map(|counter| (counter.name.as_str(), count(counter.value.to_native()))));
+    // What never happened is left to `--json`.
+    let happened = stats.counters.iter().filter(|counter| counter.value != 0);
+    rows.extend(happened.map(|counter| (counter.name.as_str(), count(counter.value.to_native()))));
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let mut text = String::new();
     for (name, value) in rows {
@@ -72,8 +74,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_counter_is_shown_to_people_and_to_programs() {
-        let counters = vec![Counter { name: "requests_answered".into(), value: 1_234_567 }];
+    fn people_see_what_has_happened_and_programs_every_counter() {
+        let never = Counter { name: "errors_internal".into(), value: 0 };
+        let counters = vec![Counter { name: "requests_answered".into(), value: 1_234_567 }, never];
         let stats = Stats { concepts: 3900, durability: "always".into(), counters, ..Stats::default() };
         let mut out = FrameBuffer::new();
         encode_archive(&mut out, Header::default(), &stats);
@@ -81,6 +84,8 @@ mod tests {
         let stats = Checked::<Stats>::new(frame.payload).expect("valid");
         let text = for_people(&stats);
         assert!(text.contains("concepts           3,900") && text.ends_with("requests_answered  1,234,567"), "{text}");
-        assert_eq!(for_programs(&stats)["counters"]["requests_answered"], 1_234_567);
+        assert!(!text.contains("errors_internal"), "{text}");
+        let counters = &for_programs(&stats)["counters"];
+        assert_eq!((&counters["requests_answered"], &counters["errors_internal"]), (&1_234_567.into(), &0.into()));
     }
 }

@@ -1,4 +1,4 @@
-//! What a core knows of one connection. Small while nothing is under way: no buffer, a handful of words.
+//! What a core knows of one connection. Small while nothing is under way: no buffer, a few words.
 
 use std::time::Instant;
 
@@ -6,25 +6,42 @@ use sutra_runtime::{Outgoing, PeerAddr, Socket};
 
 use crate::input::Input;
 
-/// How far a connection has come.
+/// How far a connection has come. Only ever goes on to a later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Nothing but (part of) Hello has been read.
     Hello,
     /// Requests are read and answered.
     Open,
-    /// No further byte is read: what has arrived is answered, then the connection is closed.
+    /// The peer sends no more, or the server drains: what has arrived is answered, then the connection is closed.
     Ending,
-    /// The peer broke the protocol: what it sends is dropped; the connection is closed once its error is on the way.
+    /// The peer broke the protocol: what it sends is dropped; what it asked before, and its error, are answered.
     Refused,
+    /// All is said and our side is closed: what the peer still sends is dropped until it closes its side.
+    Lingering,
 }
 
-/// What the runtime is doing with the receiving side.
+/// What the runtime is doing with the receiving side once Hello has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Receiving {
     Off,
     On,
+    /// Bytes that had arrived may still come, then the runtime says that it is off.
     Pausing,
+    /// The peer has sent all that it will send.
+    Over,
+}
+
+/// Why the next request, which lies in `input`, is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    No,
+    /// The connection has too much unanswered or unsent; its next reply or send makes room.
+    Room,
+    /// There is room again: it is on the core's list for the end of this turn.
+    Again,
+    /// The service has no room; it is on the core's list until the service resumes.
+    Service,
 }
 
 pub(crate) struct Connection {
@@ -34,17 +51,23 @@ pub(crate) struct Connection {
     pub(crate) peer: PeerAddr,
     pub(crate) phase: Phase,
     pub(crate) receiving: Receiving,
-    pub(crate) input: Input,
-    /// Replies gathered for the next send.
-    pub(crate) output: Option<Box<Outgoing>>,
-    pub(crate) sending: bool,
+    pub(crate) waiting: Waiting,
+    /// Whether something was sent since it began to end, which closing at once could destroy on its way.
+    pub(crate) said_last: bool,
     /// Whether it is on the core's list of connections with output to send.
     pub(crate) dirty: bool,
-    /// Whether it waits for room before its next request is taken.
-    pub(crate) waiting: bool,
+    pub(crate) input: Input,
+    /// Replies gathered for the next send; never empty. Where there are some, it is dirty or sending.
+    pub(crate) output: Option<Box<Outgoing>>,
+    /// Bytes of the send that is with the kernel, 0 for none.
+    pub(crate) sending: usize,
     pub(crate) in_flight: u32,
-    /// When bytes last moved, either way.
-    pub(crate) active: Instant,
+    /// When bytes last arrived: everything in `input` was here by then.
+    pub(crate) received: Instant,
+    /// When a send last began or ended.
+    pub(crate) sent: Instant,
+    /// When that began which the peer is to finish: its Hello, a frame, the end of its side.
+    pub(crate) began: Instant,
 }
 
 impl Connection {
@@ -55,13 +78,16 @@ impl Connection {
             peer,
             phase,
             receiving: Receiving::Off,
+            waiting: Waiting::No,
+            said_last: false,
+            dirty: false,
             input: Input::default(),
             output: None,
-            sending: false,
-            dirty: false,
-            waiting: false,
+            sending: 0,
             in_flight: 0,
-            active: now,
+            received: now,
+            sent: now,
+            began: now,
         }
     }
 
@@ -70,14 +96,19 @@ impl Connection {
         self.output.as_ref().map_or(0, |output| output.len())
     }
 
-    /// Whether a connection that reads no more has nothing left to do.
+    /// Whether a connection that takes no more requests has answered all that it took.
     pub(crate) fn is_finished(&self) -> bool {
-        let answered = self.phase == Phase::Refused || (self.in_flight == 0 && !self.waiting);
-        matches!(self.phase, Phase::Ending | Phase::Refused) && answered && !self.sending && self.output.is_none()
+        let takes_no_more = match self.phase {
+            Phase::Ending => matches!(self.receiving, Receiving::Off | Receiving::Over),
+            Phase::Refused => true,
+            Phase::Hello | Phase::Open | Phase::Lingering => false,
+        };
+        let answered = self.in_flight == 0 && self.waiting == Waiting::No;
+        takes_no_more && answered && self.sending == 0 && self.output.is_none()
     }
 
-    /// Whether it is the peer's turn to do something that can't take for ever.
-    pub(crate) fn is_stalled_by_peer(&self) -> bool {
-        self.sending || (!self.input.is_empty() && !self.waiting)
+    /// Whether the peer has sent the beginning of a frame, and it is the peer's turn to send the rest.
+    pub(crate) fn has_half_a_frame(&self) -> bool {
+        self.phase == Phase::Open && self.waiting == Waiting::No && !self.input.is_empty()
     }
 }

@@ -59,9 +59,6 @@ impl<M: Send + 'static> Context<'_, M> {
             return;
         }
         connection.in_flight -= 1;
-        if connection.waiting {
-            self.io.retry.push(pending.connection);
-        }
         let header = Header {
             opcode: pending.opcode,
             status: status as u8,
@@ -73,6 +70,7 @@ impl<M: Send + 'static> Context<'_, M> {
         let output = connection.output.get_or_insert_with(|| self.core.outgoing());
         output::append(output, header, body);
         self.io.mark(pending.connection);
+        self.io.make_room(pending.connection);
         if status.is_error() {
             self.io.counters.error(status);
         }
@@ -96,7 +94,8 @@ impl<M: Send + 'static> Context<'_, M> {
         self.reply_archive(to, status, 0, &ErrorMessage { message: message.into() });
     }
 
-    /// Offers the requests that [`crate::Flow::Wait`] held back again, at the end of this turn.
+    /// Offers the requests that [`crate::Flow::Wait`] held back again, at the end of this turn. Cost: one call of the service for each connection
+    /// that waits, so not without reason.
     pub fn resume(&mut self) {
         self.io.resume = true;
     }
@@ -134,7 +133,7 @@ impl<M: Send + 'static> Context<'_, M> {
 
     /// Whether the process was asked to stop.
     pub fn is_draining(&self) -> bool {
-        self.io.draining
+        self.io.drain_end.is_some()
     }
 
     /// Adds this core's counts of connections, requests and runtime to `out`.

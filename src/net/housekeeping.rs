@@ -1,18 +1,23 @@
-//! The look that a core takes at its connections once a second while any of them could be stuck, and not otherwise.
+//! The look that a core takes at its connections now and then while any of them could be stuck, and not otherwise.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sutra_runtime::Core;
 use sutra_wire::Status;
 use tracing::{debug, info};
 
-use crate::connection::{Connection, Phase};
+use crate::connection::{Connection, Phase, Waiting};
+use crate::context::HOUSEKEEPING;
 use crate::limits::Limits;
 use crate::net::{Envelope, Net};
 use crate::service::Service;
 
-/// How exact the timeouts are.
-pub(crate) const PERIOD: Duration = Duration::from_secs(1);
+/// The slowest that a peer may be at sending a long frame or reading a long reply.
+const BYTES_PER_SECOND: u64 = 64 << 10;
+
+/// How long a peer may take to close its side after ours: a few round trips round the world. Its last replies have arrived by then, or
+/// never will.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Why a connection is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,57 +25,117 @@ enum GivenUp {
     NoHello,
     HalfFrame,
     NotReading,
+    NotClosing,
     Idle,
 }
 
-fn given_up(connection: &Connection, limits: &Limits, silent: Duration, draining: bool) -> Option<GivenUp> {
-    let stalled = silent > if draining { limits.drain_timeout } else { limits.stall_timeout };
-    if connection.phase == Phase::Hello {
-        (silent > limits.hello_timeout).then_some(GivenUp::NoHello)
-    } else if connection.sending {
-        stalled.then_some(GivenUp::NotReading)
-    } else if connection.is_stalled_by_peer() {
-        stalled.then_some(GivenUp::HalfFrame)
-    } else {
-        let idle = limits.idle_timeout.is_some_and(|timeout| silent > timeout);
-        (idle && connection.in_flight == 0 && !connection.waiting).then_some(GivenUp::Idle)
+/// How often to look: a quarter of the shortest timeout, at most once a millisecond and at least once a second.
+pub(crate) fn period(limits: &Limits) -> Duration {
+    let timeouts = [limits.hello_timeout, limits.stall_timeout, limits.drain_timeout];
+    let shortest = timeouts.into_iter().chain(limits.idle_timeout).min().unwrap_or_default();
+    (shortest / 4).clamp(Duration::from_millis(1), Duration::from_secs(1))
+}
+
+/// How long a peer may take over so many bytes.
+fn patience(limits: &Limits, bytes: usize) -> Duration {
+    limits.stall_timeout + Duration::from_micros(bytes as u64 * 1_000_000 / BYTES_PER_SECOND)
+}
+
+/// `drain_end` is when a drain waits no longer for readers.
+fn given_up(connection: &Connection, limits: &Limits, now: Instant, drain_end: Option<Instant>) -> Option<GivenUp> {
+    let since = |then: Instant| now.saturating_duration_since(then);
+    let is_drained = drain_end.is_some_and(|end| now > end);
+    match connection.phase {
+        Phase::Hello => return (since(connection.began) > limits.hello_timeout).then_some(GivenUp::NoHello),
+        Phase::Lingering => {
+            return (is_drained || since(connection.began) > LINGER).then_some(GivenUp::NotClosing);
+        }
+        Phase::Open | Phase::Ending | Phase::Refused => {}
     }
+    if connection.sending > 0 {
+        let late = since(connection.sent) > patience(limits, connection.sending);
+        if late || is_drained {
+            return Some(GivenUp::NotReading);
+        }
+    }
+    if connection.has_half_a_frame() {
+        let late = since(connection.began) > patience(limits, connection.input.bytes().len());
+        return late.then_some(GivenUp::HalfFrame);
+    }
+    let under_way = connection.sending > 0 || connection.in_flight > 0 || connection.waiting != Waiting::No;
+    let silent = since(connection.received.max(connection.sent));
+    (!under_way && limits.idle_timeout.is_some_and(|timeout| silent > timeout)).then_some(GivenUp::Idle)
+}
+
+/// Whether time alone can change what becomes of it.
+fn must_be_watched(connection: &Connection, limits: &Limits) -> bool {
+    limits.idle_timeout.is_some()
+        || matches!(connection.phase, Phase::Hello | Phase::Lingering)
+        || connection.sending > 0
+        || connection.has_half_a_frame()
 }
 
 impl<S: Service> Net<S> {
+    /// Has the core look at its connections soon, unless it will anyway.
+    pub(crate) fn keep_house(&mut self, core: &mut Core<Envelope<S::Message>>) {
+        if !std::mem::replace(&mut self.io.housekeeping, true) {
+            core.set_timer(HOUSEKEEPING, Some(core.now() + self.io.period));
+        }
+    }
+
+    /// Gives up the connections whose peers have let a time pass. Cost: a look at every connection.
     pub(crate) fn housekeeping(&mut self, core: &mut Core<Envelope<S::Message>>) {
-        self.house_kept();
+        self.io.housekeeping = false;
+        let now = core.now();
         let mut needed = false;
-        for index in 0..self.parts().0.connections.len() {
-            let io = self.parts().0;
+        for index in 0..self.io.connections.len() {
+            let io = &mut self.io;
             let Some(connection) = io.connections[index].as_ref() else { continue };
-            let silent = core.now().duration_since(connection.active);
-            needed |= connection.phase == Phase::Hello
-                || connection.is_stalled_by_peer()
-                || io.limits.idle_timeout.is_some()
-                || io.draining;
-            let Some(reason) = given_up(connection, &io.limits, silent, io.draining) else { continue };
-            debug!(peer = %connection.peer, ?reason, ?silent, "connection given up");
+            let Some(reason) = given_up(connection, &io.limits, now, io.drain_end) else {
+                needed |= io.drain_end.is_some() || must_be_watched(connection, &io.limits);
+                continue;
+            };
+            debug!(peer = %connection.peer, ?reason, "connection given up");
             match reason {
                 GivenUp::NoHello => io.counters.timed_out_hello += 1,
                 GivenUp::HalfFrame | GivenUp::NotReading => io.counters.timed_out_stall += 1,
                 GivenUp::Idle => io.counters.timed_out_idle += 1,
+                GivenUp::NotClosing => {}
             }
-            match reason {
-                GivenUp::HalfFrame => {
-                    let message = format!("the rest of a frame did not arrive within {silent:.0?}; the connection is closed");
-                    self.break_off(core, index, 0, Status::Malformed, message);
-                }
-                GivenUp::NoHello | GivenUp::NotReading | GivenUp::Idle => {
-                    if reason == GivenUp::NotReading {
-                        info!(?silent, "a client does not read its replies; its connection is closed");
-                    }
-                    self.drop_connection(core, index);
-                }
+            if reason == GivenUp::NotReading
+                && let Some(left_out) = io.log_limit.admit(now)
+            {
+                info!(peer = %connection.peer, left_out, "a client does not read its replies; its connection is closed");
+            }
+            if reason == GivenUp::HalfFrame {
+                let waited = now.saturating_duration_since(connection.began);
+                let message = format!("the rest of a frame did not arrive within {waited:.0?}; the connection is closed");
+                self.break_off(core, index, 0, Status::Malformed, message);
+            } else {
+                self.drop_connection(core, index);
             }
         }
         if needed {
             self.keep_house(core);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shortest_timeout_sets_how_often_a_core_looks() {
+        assert_eq!(period(&Limits::default()), Duration::from_secs(1));
+        let idle = Limits { idle_timeout: Some(Duration::from_millis(40)), ..Limits::default() };
+        assert_eq!(period(&idle), Duration::from_millis(10));
+        assert_eq!(period(&Limits { drain_timeout: Duration::ZERO, ..idle }), Duration::from_millis(1));
+    }
+
+    #[test]
+    fn a_long_frame_may_take_longer_than_a_short_one() {
+        let limits = Limits { stall_timeout: Duration::from_secs(30), ..Limits::default() };
+        assert_eq!(patience(&limits, 16 << 20), Duration::from_secs(30 + 256));
     }
 }

@@ -2,11 +2,16 @@
 //! too late nothing.
 //!
 //! Cost: a slot taken and given back a request; no allocation once the slots exist. Deadlines are found by a sweep when the earliest
-//! of them has come, not kept in order: almost every request is answered long before.
+//! of them has come, not kept in order: almost every request is answered long before. A connection that goes leaves its
+//! requests here until the service answers them, since the service can't take them back either; so closing costs nothing for them.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::service::ReplyTo;
+
+/// Sweeps are at least so far apart: as exact as timers are, and clients that choose their deadlines to differ can't
+/// have a core do nothing else.
+const SWEEP: Duration = Duration::from_millis(1);
 
 /// Where a reply goes and what its header repeats.
 #[derive(Clone, Copy, Debug)]
@@ -28,22 +33,23 @@ struct Slot {
 pub(crate) struct InFlight {
     slots: Vec<Slot>,
     free: Vec<u32>,
-    /// No deadline is earlier than this; `None` where none is set.
+    /// No deadline that was noted is earlier than this; `None` where none was.
     earliest: Option<Instant>,
+    swept: Option<Instant>,
 }
 
 impl InFlight {
     pub(crate) fn insert(&mut self, pending: Pending) -> ReplyTo {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { generation: 0, pending: None });
-            u32::try_from(self.slots.len() - 1).expect("connections × in-flight bound stays below 2^32")
+            u32::try_from(self.slots.len() - 1).expect("2^32 slots would take more memory than there is")
         });
         let entry = &mut self.slots[slot as usize];
         entry.pending = Some(pending);
         ReplyTo { slot, generation: entry.generation }
     }
 
-    /// Takes the request out: it is being answered, or given up.
+    /// Takes the request out: it is being answered, or offered again later.
     pub(crate) fn remove(&mut self, to: ReplyTo) -> Option<Pending> {
         let entry = self.slots.get_mut(to.slot as usize).filter(|entry| entry.generation == to.generation)?;
         let pending = entry.pending.take()?;
@@ -52,43 +58,34 @@ impl InFlight {
         Some(pending)
     }
 
-    /// Notes the deadline of a request that was not answered at once.
-    pub(crate) fn watch(&mut self, to: ReplyTo) {
-        let entry = self.slots.get(to.slot as usize).filter(|entry| entry.generation == to.generation);
-        if let Some(deadline) = entry.and_then(|entry| entry.pending.as_ref()?.deadline) {
-            self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
-        }
+    /// Whether the request is not answered yet.
+    pub(crate) fn contains(&self, to: ReplyTo) -> bool {
+        self.slots.get(to.slot as usize).is_some_and(|slot| slot.generation == to.generation && slot.pending.is_some())
     }
 
-    /// When [`InFlight::expired`] has something to look for.
-    pub(crate) fn earliest_deadline(&self) -> Option<Instant> {
-        self.earliest
+    /// Has a sweep made when this deadline has come.
+    pub(crate) fn note_deadline(&mut self, deadline: Instant) {
+        self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
     }
 
-    /// Collects the requests whose deadline has passed into `expired`; they stay until removed.
-    pub(crate) fn expired(&mut self, now: Instant, expired: &mut Vec<ReplyTo>) {
-        self.earliest = None;
-        for (slot, entry) in self.slots.iter().enumerate() {
+    /// When [`InFlight::sweep`] is to be called.
+    pub(crate) fn next_sweep(&self) -> Option<Instant> {
+        let earliest = self.earliest?;
+        Some(self.swept.map_or(earliest, |swept| earliest.max(swept + SWEEP)))
+    }
+
+    /// Collects the requests whose deadline has passed into `expired`; they stay until removed. Cost: a look at every slot.
+    pub(crate) fn sweep(&mut self, now: Instant, expired: &mut Vec<ReplyTo>) {
+        self.swept = Some(now);
+        let mut earliest: Option<Instant> = None;
+        for (slot, entry) in (0..).zip(&self.slots) {
             match entry.pending.as_ref().and_then(|pending| pending.deadline) {
-                Some(deadline) if deadline <= now => {
-                    expired.push(ReplyTo { slot: slot as u32, generation: entry.generation });
-                }
-                Some(deadline) => {
-                    self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
-                }
+                Some(deadline) if deadline <= now => expired.push(ReplyTo { slot, generation: entry.generation }),
+                Some(deadline) => earliest = Some(earliest.map_or(deadline, |earliest| earliest.min(deadline))),
                 None => {}
             }
         }
-    }
-
-    /// Gives up every request of a connection that is gone.
-    pub(crate) fn forget(&mut self, connection: usize, serial: u64) {
-        for slot in 0..self.slots.len() {
-            let entry = &self.slots[slot];
-            if entry.pending.is_some_and(|pending| pending.connection == connection && pending.serial == serial) {
-                self.remove(ReplyTo { slot: slot as u32, generation: self.slots[slot].generation });
-            }
-        }
+        self.earliest = earliest;
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -98,8 +95,6 @@ impl InFlight {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn pending(request: u64, deadline: Option<Instant>) -> Pending {
@@ -110,8 +105,11 @@ mod tests {
     fn an_answered_request_can_not_be_answered_again() {
         let mut in_flight = InFlight::default();
         let first = in_flight.insert(pending(1, None));
+        assert!(in_flight.contains(first));
         assert_eq!(in_flight.remove(first).map(|pending| pending.request), Some(1));
         let second = in_flight.insert(pending(2, None));
+        assert_eq!(first.slot, second.slot);
+        assert!(!in_flight.contains(first));
         assert!(in_flight.remove(first).is_none());
         assert_eq!(in_flight.remove(second).map(|pending| pending.request), Some(2));
         assert_eq!(in_flight.len(), 0);
@@ -121,24 +119,26 @@ mod tests {
     fn only_requests_past_their_deadline_expire_and_the_next_deadline_is_known() {
         let mut in_flight = InFlight::default();
         let now = Instant::now();
-        let soon = in_flight.insert(pending(1, Some(now + Duration::from_secs(1))));
-        let late = in_flight.insert(pending(2, Some(now + Duration::from_secs(9))));
-        in_flight.watch(late);
-        in_flight.watch(soon);
-        assert_eq!(in_flight.earliest_deadline(), Some(now + Duration::from_secs(1)));
+        let after = |seconds| now + Duration::from_secs(seconds);
+        let soon = in_flight.insert(pending(1, Some(after(1))));
+        in_flight.insert(pending(2, Some(after(9))));
+        in_flight.note_deadline(after(9));
+        in_flight.note_deadline(after(1));
+        assert_eq!(in_flight.next_sweep(), Some(after(1)));
         let mut expired = Vec::new();
-        in_flight.expired(now + Duration::from_secs(2), &mut expired);
+        in_flight.sweep(after(2), &mut expired);
         assert_eq!(expired, [soon]);
-        assert_eq!(in_flight.earliest_deadline(), Some(now + Duration::from_secs(9)));
+        assert_eq!(in_flight.next_sweep(), Some(after(9)));
     }
 
     #[test]
-    fn the_requests_of_a_closed_connection_are_given_up() {
+    fn deadlines_that_follow_each_other_closely_share_a_sweep() {
         let mut in_flight = InFlight::default();
-        let gone = in_flight.insert(pending(1, None));
-        let other = in_flight.insert(Pending { connection: 2, ..pending(2, None) });
-        in_flight.forget(1, 1);
-        assert!(in_flight.remove(gone).is_none());
-        assert!(in_flight.remove(other).is_some());
+        let now = Instant::now();
+        in_flight.note_deadline(now);
+        in_flight.sweep(now, &mut Vec::new());
+        assert_eq!(in_flight.next_sweep(), None);
+        in_flight.note_deadline(now + Duration::from_micros(1));
+        assert_eq!(in_flight.next_sweep(), Some(now + SWEEP));
     }
 }

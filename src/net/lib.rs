@@ -8,6 +8,7 @@
 //!
 //! Relies on `runtime` for sockets, timers and the other cores, and on `wire` for frames and the handshake.
 
+mod closing;
 mod connection;
 mod context;
 mod counters;
@@ -19,7 +20,9 @@ mod limits;
 mod listener;
 mod log_limit;
 mod net;
+mod opening;
 mod output;
+mod requests;
 mod service;
 
 pub use context::{BackgroundJob, Context, background_job};

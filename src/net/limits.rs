@@ -2,23 +2,27 @@
 
 use std::time::Duration;
 
-/// What connections may take up.
+/// What connections may take up. Counts and sizes are at least 1; times are kept to a quarter of the shortest of them, or to
+/// a second where that is less.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Longest payload accepted, in bytes.
     pub max_payload: u32,
     /// Requests that a connection may have unanswered; the next ones wait in its socket.
     pub max_in_flight: u32,
-    /// Reply bytes gathered for a connection before its requests wait: enough to keep a socket full, little enough that ten thousand clients
-    /// that don't read hold megabytes and not gigabytes. One reply may go beyond it.
+    /// Reply bytes gathered for a connection before its requests wait. As many again may be with the kernel, and the replies to what is
+    /// in flight come on top. The default keeps a socket full; a client that does not read holds half a megabyte here with it (besides
+    /// the kernel's own buffers), and is closed after `stall_timeout`.
     pub max_output: usize,
-    /// Bytes of partial frames that a core's connections may hold together; beyond it the connection that would add to them is closed.
+    /// Bytes of partial and waiting frames that a core's connections may hold together; beyond it the connection that would add to
+    /// them is closed.
     pub max_input: usize,
     /// Connections a core serves; the next one is closed at once.
     pub max_connections: usize,
     /// How long a new connection may take to say Hello.
     pub hello_timeout: Duration,
-    /// How long a peer may take to finish a frame that it began, or to read on when its replies fill the socket.
+    /// How long a peer may take to finish a frame that it began, or to read on when its replies fill the socket; and a second
+    /// more for every 64 KiB of them, so that a slow line may carry a large one.
     pub stall_timeout: Duration,
     /// How long a connection may be silent with nothing under way; `None`: for ever.
     pub idle_timeout: Option<Duration>,

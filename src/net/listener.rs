@@ -2,14 +2,23 @@
 //!
 //! SO_REUSEPORT would let a second server of the same user join the port silently and take half of the connections, so the
 //! address is first bound without it: what is in use is refused by name.
+//!
+//! Accepted connections inherit what is set here (tcp(7)), so it costs no call for each: TCP_NODELAY, as replies are gathered already
+//! and must not wait for the peer's acknowledgements; and keepalive, which finds peers that are gone without a word.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 /// Pending connections that a listener holds before the kernel turns more away: the kernel's own default maximum.
 const BACKLOG: i32 = 4096;
+
+/// How long a connection is silent before the kernel asks whether the peer is still there, and how often it asks again: four
+/// questions without an answer end it.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+const PROBES: Duration = Duration::from_secs(15);
 
 /// An address can't be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -36,8 +45,8 @@ pub fn listen(address: SocketAddr, count: usize) -> Result<Vec<TcpListener>, Lis
         io::ErrorKind::AddrInUse => ListenError::InUse { address },
         _ => ListenError::Failed { address, source },
     };
-    // Held until the real listeners stand, except that bound without SO_REUSEPORT it would keep them out too: so it only
-    // asks, and is closed again.
+    // Only asks: held on to, it would keep the real listeners out too. Another server may come in between, but two starts in the
+    // same millisecond are not what this is about.
     drop(bind(address, false).map_err(failed)?);
     let first: TcpListener = bind(address, true).and_then(start).map_err(failed)?;
     let bound = first.local_addr().map_err(failed)?;
@@ -62,6 +71,9 @@ fn bind(address: SocketAddr, reuse_port: bool) -> io::Result<Socket> {
 }
 
 fn start(socket: Socket) -> io::Result<TcpListener> {
+    socket.set_tcp_nodelay(true)?;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(PROBES).with_retries(4);
+    socket.set_tcp_keepalive(&keepalive)?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
@@ -76,6 +88,16 @@ mod tests {
         let address = listeners[0].local_addr().expect("bound");
         assert!(listeners.iter().all(|listener| listener.local_addr().expect("bound") == address));
         assert!(matches!(listen(address, 1), Err(ListenError::InUse { .. })));
+    }
+
+    #[test]
+    fn accepted_connections_send_at_once_and_are_kept_alive() {
+        let listener = listen("127.0.0.1:0".parse().expect("an address"), 1).expect("a free port").remove(0);
+        let _client = std::net::TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
+        let (accepted, _) = std::iter::repeat_with(|| listener.accept()).find_map(Result::ok).expect("a connection");
+        let accepted = Socket::from(accepted);
+        assert!(accepted.tcp_nodelay().expect("an option") && accepted.keepalive().expect("an option"));
+        assert_eq!(accepted.tcp_keepalive_time().expect("an option"), KEEPALIVE);
     }
 
     #[test]

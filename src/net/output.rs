@@ -15,24 +15,27 @@ pub enum Body<'a> {
 
 /// Up to this many bytes a stored body is copied next to its header; longer ones are sent from where they lie. A copy of 4 KiB
 /// costs some 0.1 µs; another piece in the send costs the kernel more (ARCHITECTURE.md, "Copies", has the measurement).
-pub(crate) const COPY_LIMIT: usize = 4 << 10;
+const COPY_LIMIT: usize = 4 << 10;
 
-/// Appends a reply. The header's length and checksum are set here.
+/// Appends a reply. The header's length and checksum are set here. Cost: one copy of what is not shared, and no allocation
+/// once the buffer has its room.
 pub(crate) fn append(out: &mut Outgoing, mut header: Header, body: Body<'_>) {
     let bytes = match &body {
         Body::Empty => &[][..],
         Body::Bytes(bytes) => bytes,
         Body::Stored(slice) => slice,
     };
+    let is_shared = matches!(body, Body::Stored(_)) && bytes.len() > COPY_LIMIT;
     header.length = u32::try_from(bytes.len()).expect("payloads are bounded far below 4 GiB");
     header.checksum = if header.flags & CHECKSUM != 0 { crc32c::crc32c(bytes) } else { 0 };
     let padding = padded(bytes.len()) - bytes.len();
+    let copied = if is_shared { &[][..] } else { bytes };
     let gathered = out.bytes();
-    gathered.reserve(HEADER_BYTES + bytes.len().min(COPY_LIMIT) + padding);
+    gathered.reserve(HEADER_BYTES + copied.len() + padding);
     gathered.extend_from_slice(&header.encode());
-    match body {
-        Body::Stored(slice) if slice.len() > COPY_LIMIT => out.push_shared(slice),
-        _ => out.bytes().extend_from_slice(bytes),
+    gathered.extend_from_slice(copied);
+    if let (Body::Stored(slice), true) = (body, is_shared) {
+        out.push_shared(slice);
     }
     out.bytes().extend_from_slice(&[0; 16][..padding]);
 }

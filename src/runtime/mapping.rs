@@ -3,7 +3,11 @@
 use std::io;
 use std::ptr::{self, NonNull};
 
-use rustix::mm::{MapFlags, ProtFlags};
+use rustix::mm::{Advice, MapFlags, ProtFlags};
+
+/// From this length on a mapping asks for huge pages (transparent, where the host allows them on request): records are read at random, and with small
+/// pages nearly every one would miss the processor's page table cache as well as its data cache.
+const HUGE_PAGE: usize = 2 << 20;
 
 /// Zeroed private memory, aligned to a page, of a fixed length. Says nothing about who may touch which byte: its users do.
 #[derive(Debug)]
@@ -25,7 +29,13 @@ impl Mapping {
             rustix::mm::mmap_anonymous(ptr::null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)?
         };
         let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Mapping { start, len })
+        let mapping = Mapping { start, len };
+        if len >= HUGE_PAGE {
+            // SAFETY: advice about memory that this value has just mapped; it changes no byte. A kernel without huge pages refuses, and
+            // serves as well with small ones.
+            let _ = unsafe { rustix::mm::madvise(start.as_ptr().cast(), len, Advice::LinuxHugepage) };
+        }
+        Ok(mapping)
     }
 
     /// The first byte.

@@ -57,7 +57,7 @@ impl<M: Send + 'static> Core<M> {
         self.arm_write(index);
     }
 
-    /// Submits a write's next step: the bytes that are left, or the sync when none are.
+    /// Submits a write's next step: the bytes that are left, or the sync when none are. One system call.
     fn arm_write(&mut self, index: usize) {
         let Some(write) = self.writes.get(index) else {
             return;
@@ -74,6 +74,9 @@ impl<M: Send + 'static> Core<M> {
         let entry = entry.user_data(encode(Kind::Write, index as u32, 0));
         // SAFETY: the slab keeps the slice, so its region and the frozen bytes, and the file, until the completion.
         unsafe { self.ring.push(entry) };
+        // In a system call of its own: submitted together with a turn's sends, the block layer would hold the request back (plugged) until the
+        // last send is done: 144 µs were seen with 24 sends. A failure shows at the turn's own submission.
+        let _ = self.ring.submit();
     }
 }
 

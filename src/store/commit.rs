@@ -118,3 +118,86 @@ pub(crate) fn entries<'a>(whole: &'a [u8], commit: &Commit) -> impl Iterator<Ite
         Some((offset, entry))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::format::{EntryHeader, KIND_CONCEPT, SegmentHeader, entry_bytes};
+
+    const BLOCK: usize = 512;
+    const EXPECTED: Expected = Expected { shard: 1, number: 5, previous: 77, sequence: 100 };
+
+    fn seed() -> Seed {
+        SegmentHeader { block: 512, store: 1, generation: 2, number: 0, shard: 1, capacity: 65536 }.seed()
+    }
+
+    /// A commit of two entries as the log would write it.
+    fn commit(number: u64, durable: u64, sequences: [u64; 2]) -> Vec<u8> {
+        let mut bytes = vec![0; COMMIT_ENTRY];
+        let header = EntryHeader { length: 0, kind: KIND_CONCEPT, owner: 1, commit: number as u32, sequence: 0, time: 9 };
+        for (sequence, length) in sequences.into_iter().zip([20, 300]) {
+            let mut entry = vec![0xab; entry_bytes(length)];
+            EntryHeader { length: length as u32, sequence, ..header }.write(seed(), &mut entry);
+            bytes.extend(entry);
+        }
+        let body = CommitBody { bytes: bytes.len() as u32, entries: 2, number, durable, previous: 77 };
+        bytes[ENTRY_HEADER..COMMIT_ENTRY].copy_from_slice(&body.encode());
+        EntryHeader { length: 32, kind: KIND_COMMIT, ..header }.write(seed(), &mut bytes[..COMMIT_ENTRY]);
+        bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
+        bytes
+    }
+
+    #[test]
+    fn a_whole_commit_is_read_with_its_entries() {
+        let bytes = commit(5, 4, [101, 103]);
+        let commit = verify(&bytes, seed(), BLOCK, &EXPECTED).unwrap();
+        assert_eq!((commit.padded, commit.sequence, commit.body.entries), (512, 103, 2));
+        let found: Vec<_> = entries(&bytes, &commit).map(|(at, entry)| (at, entry.header.sequence, entry.body.len())).collect();
+        assert_eq!(found, [(64, 101, 20), (128, 103, 300)]);
+    }
+
+    #[test]
+    fn every_flipped_bit_breaks_the_commit() {
+        let bytes = commit(5, 4, [101, 103]);
+        for bit in 0..8 * bytes.len() {
+            let mut bytes = bytes.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(verify(&bytes, seed(), BLOCK, &EXPECTED).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_commit_that_is_cut_anywhere_is_not_whole() {
+        let bytes = commit(5, 4, [101, 103]);
+        for end in 0..bytes.len() {
+            assert!(verify(&bytes[..end], seed(), BLOCK, &EXPECTED).is_err(), "{end} bytes");
+        }
+    }
+
+    #[test]
+    fn what_no_interrupted_write_leaves_behind_is_certain_damage() {
+        let bytes = commit(5, 4, [101, 103]);
+        for expected in [
+            Expected { shard: 2, ..EXPECTED },
+            Expected { previous: 78, ..EXPECTED },
+            Expected { sequence: 101, ..EXPECTED },
+        ] {
+            assert!(verify(&bytes, seed(), BLOCK, &expected).unwrap_err().certain, "{expected:?}");
+        }
+        let other = Expected { number: 6, ..EXPECTED };
+        assert!(!verify(&bytes, seed(), BLOCK, &other).unwrap_err().certain);
+    }
+
+    #[test]
+    fn only_a_later_commit_that_calls_the_missing_one_durable_proves_a_loss() {
+        let mut bytes = vec![0; BLOCK];
+        bytes.extend(commit(7, 6, [101, 103]));
+        assert_eq!(proof_of_loss(&bytes, seed(), BLOCK, 5), Some(BLOCK));
+        assert_eq!(proof_of_loss(&bytes, seed(), BLOCK, 6), Some(BLOCK));
+        assert_eq!(proof_of_loss(&bytes, seed(), BLOCK, 7), None, "not later");
+        let relaxed = [vec![0; BLOCK], commit(7, 4, [101, 103])].concat();
+        assert_eq!(proof_of_loss(&relaxed, seed(), BLOCK, 5), None, "written before anything was synced");
+        assert_eq!(proof_of_loss(&bytes[..BLOCK + 63], seed(), BLOCK, 5), None, "not whole");
+    }
+}

@@ -277,3 +277,109 @@ impl CommitBody {
         (commit.number as u32 == entry.header.commit && u32_at(body, 28) == 0).then_some(commit)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const HEADER: SegmentHeader = SegmentHeader {
+        block: 4096,
+        store: 0x1122_3344_5566_7788,
+        generation: 0x0102_0304_0506_0708,
+        number: 7,
+        shard: 3,
+        capacity: 64 << 20,
+    };
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn entry(body: &[u8]) -> (EntryHeader, Vec<u8>) {
+        let header =
+            EntryHeader { length: body.len() as u32, kind: KIND_CONCEPT, owner: 3, commit: 9, sequence: 1001, time: 2002 };
+        let mut bytes = vec![0xff; entry_bytes(body.len())];
+        bytes[ENTRY_HEADER..][..body.len()].copy_from_slice(body);
+        header.write(HEADER.seed(), &mut bytes);
+        (header, bytes)
+    }
+
+    #[test]
+    fn a_published_segment_header_keeps_its_bytes() {
+        let bytes = HEADER.encode();
+        assert_eq!(
+            hex(&bytes[..64]),
+            "53555452414c4f470100000000100000887766554433221108070605040302010700000003000000\
+             0000000400000000000000000000000000000000GOLDEN_HEADER"
+        );
+        assert!(is_zero(&bytes[64..]));
+        assert_eq!(SegmentHeader::decode(&bytes), Ok(HEADER));
+    }
+
+    #[test]
+    fn every_flipped_bit_of_a_segment_header_is_noticed() {
+        for bit in 0..8 * SEGMENT_HEADER {
+            let mut bytes = HEADER.encode();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(SegmentHeader::decode(&bytes).is_err(), "bit {bit}");
+        }
+        assert!(SegmentHeader::decode(&HEADER.encode()[..4095]).is_err());
+    }
+
+    #[test]
+    fn another_format_version_is_told_from_damage() {
+        let mut bytes = HEADER.encode();
+        bytes[8] = 2;
+        let crc = crc32c::crc32c(&bytes[..60]);
+        bytes[60..64].copy_from_slice(&crc.to_le_bytes());
+        assert_eq!(SegmentHeader::decode(&bytes), Err(HeaderFault::Format(2)));
+    }
+
+    #[test]
+    fn a_published_entry_keeps_its_bytes() {
+        let (header, bytes) = entry(b"hello, archive!!+");
+        assert_eq!(
+            hex(&bytes),
+            "11000000GOLDEN_ENTRY0200030009000000e903000000000000d207000000000000\
+             68656c6c6f2c2061726368697665212b000000000000000000000000000000"
+        );
+        let entry = Entry::parse(HEADER.seed(), &bytes).unwrap();
+        assert_eq!((entry.header, entry.body, entry.bytes()), (header, &b"hello, archive!!+"[..], 64));
+    }
+
+    #[test]
+    fn a_published_commit_body_keeps_its_bytes() {
+        let commit = CommitBody { bytes: 0x0101, entries: 2, number: 3, durable: 2, previous: 0xdead_beef };
+        assert_eq!(hex(&commit.encode()), "0101000002000000030000000000000002000000000000\
+            00efbeadde00000000");
+        let header = EntryHeader { length: 32, kind: KIND_COMMIT, owner: 0, commit: 3, sequence: 0, time: 0 };
+        let entry = Entry { header, body: &commit.encode(), crc: 0 };
+        assert_eq!(CommitBody::of(&entry), Some(commit));
+    }
+
+    #[test]
+    fn every_flipped_bit_of_an_entry_is_noticed() {
+        let (_, bytes) = entry(b"seventeen bytes..");
+        for bit in 0..8 * bytes.len() {
+            let mut bytes = bytes.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(Entry::parse(HEADER.seed(), &bytes).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn an_entry_of_another_generation_does_not_pass() {
+        let (_, bytes) = entry(b"body");
+        let later = SegmentHeader { generation: HEADER.generation + 1, ..HEADER };
+        assert!(Entry::parse(later.seed(), &bytes).is_err());
+    }
+
+    #[test]
+    fn an_entry_longer_than_what_is_there_is_refused() {
+        let (_, bytes) = entry(b"body");
+        for end in 0..bytes.len() {
+            assert!(Entry::parse(HEADER.seed(), &bytes[..end]).is_err());
+        }
+    }
+}

@@ -27,6 +27,7 @@ impl NamespaceId {
     /// The empty namespace.
     pub const DEFAULT: Self = Self(0);
 
+    #[cfg(test)]
     pub(crate) fn from_number(number: u32) -> Self {
         Self(number)
     }
@@ -101,5 +102,55 @@ impl Namespaces {
         }
         self.publish(name, number);
         Ok(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::disk::FileDisk;
+
+    fn disk(folder: &tempfile::TempDir) -> Arc<dyn Disk> {
+        Arc::new(FileDisk::open(folder.path(), sutra_wire::Durability::Always, "").unwrap())
+    }
+
+    #[test]
+    fn a_namespace_keeps_its_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let namespaces = Namespaces::new(Manifest::new(1, 1), disk(&folder)).unwrap();
+        assert_eq!(namespaces.lookup(""), Some(NamespaceId::DEFAULT));
+        assert_eq!(namespaces.lookup("a"), None);
+        let a = namespaces.register("a").unwrap();
+        let b = namespaces.register("b").unwrap();
+        assert_eq!((namespaces.register("a").unwrap(), a == b), (a, false));
+        drop(namespaces);
+        let disk = disk(&folder);
+        let namespaces = Namespaces::new(Manifest::read(&*disk).unwrap().unwrap(), disk).unwrap();
+        assert_eq!((namespaces.lookup("a"), namespaces.lookup("b")), (Some(a), Some(b)));
+    }
+
+    #[test]
+    fn the_most_namespaces_are_all_found_and_one_more_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut manifest = Manifest::new(1, 1);
+        manifest.namespaces.extend((1..MAX_NAMESPACES).map(|number| format!("n{number}")));
+        let namespaces = Namespaces::new(manifest, disk(&folder)).unwrap();
+        for number in 1..MAX_NAMESPACES {
+            assert_eq!(namespaces.lookup(&format!("n{number}")), Some(NamespaceId(number as u32)));
+        }
+        assert!(matches!(namespaces.register("another"), Err(StoreError::TooManyNamespaces { .. })));
+        assert_eq!(namespaces.lookup("another"), None);
+    }
+
+    #[test]
+    fn a_namespace_that_the_manifest_could_not_take_is_not_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let namespaces = Namespaces::new(Manifest::new(1, 1), disk(&folder)).unwrap();
+        std::fs::create_dir(folder.path().join("manifest.json.new")).unwrap();
+        assert!(namespaces.register("a").is_err());
+        assert_eq!(namespaces.lookup("a"), None);
+        std::fs::remove_dir(folder.path().join("manifest.json.new")).unwrap();
+        assert!(namespaces.register("a").is_ok());
     }
 }

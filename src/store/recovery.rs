@@ -124,8 +124,9 @@ impl Recovery {
             self.check_header(*name, &header, &loaded)?;
             loaded.writer.freeze(header.first_commit());
             if let Some((before, _, fault)) = &mut tail {
-                self.check_nothing_lost(&mut loaded, &header, (before.name, before.writer.frozen(), *fault))?;
                 if commit::verify(loaded.rest(), header.seed(), header.block as usize, &self.expected).is_err() {
+                    // The log does not go on here: then nothing later may stand here either.
+                    self.check_nothing_lost(&mut loaded, &header, (before.name, before.writer.frozen(), *fault))?;
                     beyond.push(*name);
                     continue;
                 }
@@ -172,7 +173,9 @@ impl Recovery {
         }
         names.sort_unstable();
         let expected = (0..).map(|number| SegmentName { shard, number });
-        let found = expected.zip(names.iter().copied().map(Some).chain([None])).find(|(expected, name)| *name != Some(*expected));
+        let found = expected
+            .zip(names.iter().copied().map(Some).chain([None]))
+            .find(|(expected, name)| *name != Some(*expected));
         match found {
             Some((missing, Some(_))) => Err(missing_segment(self.path(missing))),
             Some((missing, None)) if missing.number == 0 => Err(missing_segment(self.path(missing))),

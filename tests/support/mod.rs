@@ -94,6 +94,11 @@ impl Server {
         Client::connect(self.address.to_string()).unwrap()
     }
 
+    /// A client, with the server that it needs to stay.
+    pub fn client_and_server(self) -> (Client, Self) {
+        (self.client(), self)
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();

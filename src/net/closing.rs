@@ -1,0 +1,185 @@
+//! How a connection ends: after its last reply, after an error, when its peer is gone, or with the server.
+//!
+//! close(2) with unread bytes makes TCP reset the connection, and a reset destroys what is still on its way to the peer. So a connection
+//! that has just said something closes its own side, drops what still comes, and is closed when the peer closes too.
+
+use std::net::Shutdown;
+
+use socket2::SockRef;
+use sutra_runtime::{Core, ReceiveEnd, Socket};
+use sutra_wire::{ErrorMessage, FrameBuffer, Header, Status, encode_archive};
+use tracing::{debug, info};
+
+use crate::connection::{Connection, Phase, Receiving, Waiting};
+use crate::net::{Envelope, Io, Net};
+use crate::service::Service;
+
+impl<S: Service> Net<S> {
+    /// Answers bytes that are no frame, and reads no further; what was asked before is still answered.
+    pub(crate) fn break_off(
+        &mut self,
+        core: &mut Core<Envelope<S::Message>>,
+        index: usize,
+        request: u64,
+        status: Status,
+        message: String,
+    ) {
+        self.io.counters.error(status);
+        let now = core.now();
+        self.io.wait_no_longer(index);
+        let Io { inputs, connections, log_limit, .. } = &mut self.io;
+        let Some(connection) = connections[index].as_mut() else { return };
+        connection.phase = Phase::Refused;
+        connection.input.clear(inputs);
+        if let Some(left_out) = log_limit.admit(now) {
+            info!(peer = %connection.peer, left_out, %message, "connection closed: broken protocol");
+        }
+        let mut frame = FrameBuffer::new();
+        let header = Header { status: status as u8, request, ..Header::default() };
+        encode_archive(&mut frame, header, &ErrorMessage { message });
+        connection.output.get_or_insert_with(|| core.outgoing()).bytes().extend_from_slice(&frame);
+        self.io.mark(index);
+    }
+
+    pub(crate) fn receive_ended(
+        &mut self,
+        core: &mut Core<Envelope<S::Message>>,
+        socket: Socket,
+        reason: ReceiveEnd,
+    ) {
+        let Some(connection) = self.io.get(socket) else { return };
+        let index = socket.index();
+        match reason {
+            ReceiveEnd::Paused => {
+                connection.receiving = Receiving::Off;
+                if connection.phase == Phase::Lingering {
+                    return self.close_own_side(core, index);
+                }
+                self.listen_to(core, index);
+                self.finish(core, index);
+            }
+            ReceiveEnd::PeerClosed => {
+                connection.receiving = Receiving::Over;
+                match connection.phase {
+                    Phase::Hello | Phase::Lingering => return self.drop_connection(core, index),
+                    Phase::Open => connection.phase = Phase::Ending,
+                    Phase::Ending | Phase::Refused => {}
+                }
+                self.finish(core, index);
+            }
+            ReceiveEnd::Failed(error) => {
+                debug!(peer = %connection.peer, %error, "connection lost");
+                self.drop_connection(core, index);
+            }
+        }
+    }
+
+    /// Closes a connection that has nothing left to do.
+    pub(crate) fn finish(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize) {
+        let Some(connection) = self.io.connections[index].as_mut().filter(|connection| connection.is_finished()) else {
+            return;
+        };
+        if connection.receiving == Receiving::Over || !connection.said_last {
+            return self.drop_connection(core, index);
+        }
+        connection.phase = Phase::Lingering;
+        connection.began = core.now();
+        match connection.receiving {
+            Receiving::On => {
+                connection.receiving = Receiving::Pausing;
+                core.pause(connection.socket);
+            }
+            Receiving::Off => self.close_own_side(core, index),
+            Receiving::Pausing | Receiving::Over => {}
+        }
+        self.keep_house(core);
+    }
+
+    /// Tells the peer that nothing more will come, and drops what it still sends. The descriptor is taken out of the runtime's
+    /// hands for the call: nothing is under way on it.
+    fn close_own_side(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize) {
+        let Some(mut connection) = self.io.remove(index) else { return };
+        let Some(fd) = core.detach(connection.socket) else {
+            return core.close(connection.socket);
+        };
+        // Fails only where the connection is gone already, which the receive will tell.
+        let _ = SockRef::from(&fd).shutdown(Shutdown::Write);
+        // Without memory to register it again it is closed at once: a peer that still sends may miss its last replies.
+        if let Ok(socket) = core.adopt(fd) {
+            connection.socket = socket;
+            connection.receiving = Receiving::On;
+            self.io.place(connection);
+            core.receive(socket);
+        }
+    }
+
+    pub(crate) fn drop_connection(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize) {
+        let Some(mut connection) = self.io.remove(index) else { return };
+        debug!(peer = %connection.peer, "connection closed");
+        connection.input.clear(&mut self.io.inputs);
+        if let Some(output) = connection.output {
+            core.recycle(output);
+        }
+        core.close(connection.socket);
+    }
+
+    /// Takes no more connections and no more requests; answers those that have arrived.
+    pub(crate) fn drain(&mut self, core: &mut Core<Envelope<S::Message>>) {
+        info!(core = core.index(), connections = self.io.counters.connections, "draining");
+        self.io.drain_end = Some(core.now() + self.io.limits.drain_timeout);
+        core.stop_listening();
+        for index in 0..self.io.connections.len() {
+            let Some(connection) = self.io.connections[index].as_mut() else { continue };
+            match connection.phase {
+                Phase::Hello => self.drop_connection(core, index),
+                Phase::Open => {
+                    connection.phase = Phase::Ending;
+                    if connection.receiving == Receiving::On {
+                        connection.receiving = Receiving::Pausing;
+                        core.pause(connection.socket);
+                    }
+                    self.finish(core, index);
+                }
+                // They end by themselves.
+                Phase::Ending | Phase::Refused | Phase::Lingering => {}
+            }
+        }
+        self.keep_house(core);
+    }
+}
+
+impl Io {
+    /// Takes a connection out of its place.
+    pub(crate) fn remove(&mut self, index: usize) -> Option<Connection> {
+        self.wait_no_longer(index);
+        let connection = self.connections[index].take()?;
+        self.counters.connections -= 1;
+        Some(connection)
+    }
+
+    /// Takes a connection off the list of those that wait for the service, without a search: its entry is known by its serial to be
+    /// void, and void entries are cleared away when they are most.
+    fn wait_no_longer(&mut self, index: usize) {
+        let Some(connection) = self.connections[index].as_mut() else { return };
+        if std::mem::replace(&mut connection.waiting, Waiting::No) != Waiting::Service {
+            return;
+        }
+        self.void += 1;
+        if self.void * 2 > self.waiting.len() {
+            let Io { waiting, connections, .. } = self;
+            waiting.retain(|(index, serial)| waits_for_service(connections, *index, *serial).is_some());
+            self.void = 0;
+        }
+    }
+}
+
+/// The connection that an entry of the list is about, if it still waits.
+pub(crate) fn waits_for_service(
+    connections: &mut [Option<Connection>],
+    index: usize,
+    serial: u64,
+) -> Option<&mut Connection> {
+    connections[index]
+        .as_mut()
+        .filter(|connection| connection.serial == serial && connection.waiting == Waiting::Service)
+}

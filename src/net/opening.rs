@@ -1,0 +1,130 @@
+//! How a connection begins: accepted, greeted, put on the core that its client asks for.
+
+use std::os::fd::OwnedFd;
+
+use sutra_runtime::{Core, PeerAddr, Socket};
+use sutra_wire::{CLIENT_HELLO_BYTES, FrameBuffer, Header, Opcode, encode_archive};
+use tracing::{debug, warn};
+
+use crate::connection::{Connection, Phase};
+use crate::handshake::{self, Greeting, HandOver};
+use crate::net::{Envelope, Io, Net};
+use crate::service::Service;
+
+impl<S: Service> Net<S> {
+    pub(crate) fn accepted(&mut self, core: &mut Core<Envelope<S::Message>>, fd: OwnedFd, peer: PeerAddr) {
+        self.io.counters.accepted += 1;
+        if let Some(socket) = self.adopt(core, fd, peer, Phase::Hello) {
+            core.receive_once(socket, CLIENT_HELLO_BYTES as u32);
+            self.keep_house(core);
+        }
+    }
+
+    /// Takes a socket in, where there is room for it; closes it where there is none.
+    fn adopt(
+        &mut self,
+        core: &mut Core<Envelope<S::Message>>,
+        fd: OwnedFd,
+        peer: PeerAddr,
+        phase: Phase,
+    ) -> Option<Socket> {
+        let limit = self.io.limits.max_connections;
+        let adopted = if self.io.drain_end.is_some() {
+            Err("the server is draining".to_owned())
+        } else if self.io.counters.connections >= limit as u64 {
+            Err(format!("this core serves {limit} connections already, the limit"))
+        } else {
+            core.adopt(fd).map_err(|error| error.to_string())
+        };
+        match adopted {
+            Ok(socket) => {
+                self.io.insert(core.now(), socket, peer, phase);
+                Some(socket)
+            }
+            Err(reason) => {
+                self.io.counters.refused_connections += 1;
+                if let Some(left_out) = self.io.log_limit.admit(core.now()) {
+                    warn!(%peer, reason, left_out, "connection refused");
+                }
+                None
+            }
+        }
+    }
+
+    /// More of a Hello arrived.
+    pub(crate) fn greeted(&mut self, core: &mut Core<Envelope<S::Message>>, socket: Socket, bytes: &[u8]) {
+        let Io { limits, inputs, connections, .. } = &mut self.io;
+        let Some(connection) = connections[socket.index()].as_mut() else { return };
+        connection.input.extend(bytes, inputs);
+        match handshake::read(connection.input.bytes(), limits, core.cores()) {
+            Greeting::Partial => {
+                let missing = CLIENT_HELLO_BYTES.saturating_sub(connection.input.bytes().len());
+                core.receive_once(socket, missing as u32);
+            }
+            Greeting::Refused { status, request, message } => {
+                self.break_off(core, socket.index(), request, status, message);
+            }
+            Greeting::Hello { request, wanted_core } => {
+                connection.input.clear(inputs);
+                match wanted_core.filter(|wanted| *wanted != core.index()) {
+                    Some(wanted) => self.hand_over(core, socket, wanted, request),
+                    None => self.welcome(core, socket, request),
+                }
+            }
+        }
+    }
+
+    fn hand_over(&mut self, core: &mut Core<Envelope<S::Message>>, socket: Socket, to: usize, request: u64) {
+        let Some(fd) = core.detach(socket) else {
+            // Something is still under way on the socket: it stays here, where it is served as well.
+            return self.welcome(core, socket, request);
+        };
+        let Some(connection) = self.io.remove(socket.index()) else { return };
+        let hand_over = HandOver { socket: fd, peer: connection.peer, request };
+        match core.send_message(to, Envelope::HandOver(hand_over)) {
+            Ok(()) => self.io.counters.handed_over += 1,
+            // That core's mailbox is full: stays here as well.
+            Err(Envelope::HandOver(back)) => self.take_over(core, back),
+            Err(Envelope::Service(_)) => unreachable!("the mailbox gives back what it was given"),
+        }
+    }
+
+    /// A connection that another core has greeted.
+    pub(crate) fn take_over(&mut self, core: &mut Core<Envelope<S::Message>>, hand_over: HandOver) {
+        if let Some(socket) = self.adopt(core, hand_over.socket, hand_over.peer, Phase::Hello) {
+            self.welcome(core, socket, hand_over.request);
+        }
+    }
+
+    /// Answers Hello, and reads requests from here on.
+    fn welcome(&mut self, core: &mut Core<Envelope<S::Message>>, socket: Socket, request: u64) {
+        let answer = handshake::answer(self.service.identity(), &self.io.limits, core.cores(), core.index());
+        let Some(connection) = self.io.get(socket) else { return };
+        connection.phase = Phase::Open;
+        debug!(peer = %connection.peer, core = core.index(), "connection open");
+        let mut frame = FrameBuffer::new();
+        let header = Header { opcode: Opcode::Hello as u8, request, ..Header::default() };
+        encode_archive(&mut frame, header, &answer);
+        connection.output.get_or_insert_with(|| core.outgoing()).bytes().extend_from_slice(&frame);
+        self.io.mark(socket.index());
+        self.listen_to(core, socket.index());
+    }
+}
+
+impl Io {
+    fn insert(&mut self, now: std::time::Instant, socket: Socket, peer: PeerAddr, phase: Phase) {
+        self.next_serial += 1;
+        let connection = Connection::new(socket, self.next_serial, peer, phase, now);
+        self.place(connection);
+    }
+
+    /// Puts a connection into the place of its socket.
+    pub(crate) fn place(&mut self, connection: Connection) {
+        let index = connection.socket.index();
+        if index >= self.connections.len() {
+            self.connections.resize_with(index + 1, || None);
+        }
+        self.connections[index] = Some(connection);
+        self.counters.connections += 1;
+    }
+}

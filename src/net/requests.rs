@@ -1,0 +1,264 @@
+//! From bytes to requests: frames are handed to the service where they lie, and wait where there is no room for them.
+
+use std::time::Duration;
+
+use sutra_runtime::{Core, Socket};
+use sutra_wire::{CHECKSUM, HEADER_BYTES, Header, Parsed, Status};
+
+use crate::closing::waits_for_service;
+use crate::connection::{Phase, Receiving, Waiting};
+use crate::context::Context;
+use crate::in_flight::Pending;
+use crate::input::{Input, InputPool};
+use crate::net::{Envelope, Io, Net};
+use crate::service::{Flow, ReplyTo, Request, Service};
+
+impl<S: Service> Net<S> {
+    pub(crate) fn received(&mut self, core: &mut Core<Envelope<S::Message>>, socket: Socket, bytes: &[u8]) {
+        self.io.counters.bytes_received += bytes.len() as u64;
+        let now = core.now();
+        let Some(connection) = self.io.get(socket) else { return };
+        connection.received = now;
+        match connection.phase {
+            Phase::Hello => self.greeted(core, socket, bytes),
+            Phase::Open | Phase::Ending => self.feed(core, socket.index(), bytes),
+            Phase::Refused | Phase::Lingering => {}
+        }
+    }
+
+    /// Hands the frames in `bytes` to the service; keeps what is left of them. Cost: none beyond the service's for frames that arrived
+    /// whole and aligned; one copy for those that did not.
+    fn feed(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, mut bytes: &[u8]) {
+        let Some(connection) = self.io.connections[index].as_mut() else { return };
+        let mut input = std::mem::take(&mut connection.input);
+        let mut is_new = input.is_empty();
+        if connection.waiting == Waiting::No {
+            if !input.is_empty() {
+                // The frame that was begun, and no more, so that the rest can be read where it lies.
+                bytes = top_up(&mut input, bytes, self.io.limits.max_payload, &mut self.io.inputs);
+                let used = self.run(core, index, input.bytes());
+                input.consume(used, &mut self.io.inputs);
+                is_new |= used > 0;
+            }
+            if input.is_empty() {
+                if bytes.as_ptr().addr().is_multiple_of(16) {
+                    let used = self.run(core, index, bytes);
+                    bytes = &bytes[used..];
+                } else {
+                    input.extend(bytes, &mut self.io.inputs);
+                    bytes = &[];
+                    let used = self.run(core, index, input.bytes());
+                    input.consume(used, &mut self.io.inputs);
+                }
+            }
+        }
+        input.extend(bytes, &mut self.io.inputs);
+        self.keep(core, index, input, is_new);
+    }
+
+    /// Puts a connection's unread bytes back, where there are any. `is_new`: another frame than the one that was kept before.
+    fn keep(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, mut input: Input, is_new: bool) {
+        if input.is_empty() {
+            return;
+        }
+        let Io { connections, inputs, limits, .. } = &mut self.io;
+        let Some(connection) =
+            connections[index].as_mut().filter(|connection| matches!(connection.phase, Phase::Open | Phase::Ending))
+        else {
+            return input.clear(inputs);
+        };
+        connection.input = input;
+        if is_new {
+            connection.began = core.now();
+        }
+        if inputs.held() > limits.max_input {
+            let message = format!(
+                "this core's connections already hold {} bytes of unfinished frames, the limit; send smaller frames or try again",
+                limits.max_input
+            );
+            return self.break_off(core, index, 0, Status::Busy, message);
+        }
+        self.keep_house(core);
+    }
+
+    /// Offers frame after frame to the service until the bytes, or the room, end. Returns how many bytes are done with.
+    fn run(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, bytes: &[u8]) -> usize {
+        let mut at = 0;
+        while at < bytes.len() {
+            let Io { connections, limits, .. } = &mut self.io;
+            let Some(connection) = connections[index].as_mut() else { return bytes.len() };
+            // Asked first: what has to wait is not parsed, and its checksum not computed, again and again.
+            if connection.in_flight >= limits.max_in_flight || connection.output_bytes() >= limits.max_output {
+                self.wait(core, index, Waiting::Room);
+                return at;
+            }
+            match sutra_wire::parse(&bytes[at..], limits.max_payload) {
+                Ok(Parsed::Frame(frame, used)) => {
+                    if self.offer(core, index, frame.header, frame.payload) == Flow::Wait {
+                        self.wait(core, index, Waiting::Service);
+                        return at;
+                    }
+                    at += used;
+                }
+                Ok(Parsed::Partial(_)) => return at,
+                Err(error) => {
+                    self.break_off(core, index, error.request(), error.status(), error.to_string());
+                    return bytes.len();
+                }
+            }
+        }
+        at
+    }
+
+    fn offer(
+        &mut self,
+        core: &mut Core<Envelope<S::Message>>,
+        index: usize,
+        header: Header,
+        payload: &[u8],
+    ) -> Flow {
+        let Some(connection) = self.io.connections[index].as_mut() else { return Flow::Taken };
+        let deadline = match header.extra {
+            0 => None,
+            micros => connection.received.checked_add(Duration::from_micros(micros)),
+        };
+        connection.in_flight += 1;
+        let reply_to = self.io.in_flight.insert(Pending {
+            connection: index,
+            serial: connection.serial,
+            request: header.request,
+            opcode: header.opcode,
+            flags: header.flags & CHECKSUM,
+            deadline,
+        });
+        let mut cx = Context { io: &mut self.io, core };
+        if deadline.is_some_and(|deadline| deadline <= cx.now()) {
+            // It has waited for room too long.
+            refuse_late(&mut cx, reply_to);
+            return Flow::Taken;
+        }
+        let flow = self.service.request(&mut cx, &Request { reply_to, header, payload });
+        let is_answered = match flow {
+            Flow::Taken => {
+                self.io.counters.request(header.opcode);
+                deadline.is_none() || !self.io.in_flight.contains(reply_to)
+            }
+            Flow::Wait => {
+                if self.io.in_flight.remove(reply_to).is_some()
+                    && let Some(connection) = self.io.connections[index].as_mut()
+                {
+                    connection.in_flight -= 1;
+                }
+                false
+            }
+        };
+        if let (Some(deadline), false) = (deadline, is_answered) {
+            self.io.in_flight.note_deadline(deadline);
+        }
+        flow
+    }
+
+    /// Reads no further from a connection until there is room for its next request.
+    fn wait(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, waiting: Waiting) {
+        let Some(connection) = self.io.connections[index].as_mut() else { return };
+        connection.waiting = waiting;
+        self.io.counters.waits += 1;
+        if waiting == Waiting::Service {
+            self.io.waiting.push_back((index, connection.serial));
+        }
+        if connection.receiving == Receiving::On {
+            connection.receiving = Receiving::Pausing;
+            core.pause(connection.socket);
+        }
+    }
+
+    /// Reads on, where that is wanted and not done.
+    pub(crate) fn listen_to(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize) {
+        let Some(connection) = self.io.connections[index].as_mut() else { return };
+        if connection.receiving == Receiving::Off
+            && connection.phase == Phase::Open
+            && connection.waiting == Waiting::No
+        {
+            connection.receiving = Receiving::On;
+            core.receive(connection.socket);
+        }
+    }
+
+    /// Tries the requests again that had to wait, each connection once, those first that have waited longest. Cost: linear in their number.
+    pub(crate) fn retry(&mut self, core: &mut Core<Envelope<S::Message>>) {
+        let roomier = self.io.retry.len();
+        for at in 0..roomier {
+            let index = self.io.retry[at];
+            if self.io.connections[index].as_ref().is_some_and(|connection| connection.waiting == Waiting::Again) {
+                self.again(core, index);
+            }
+        }
+        self.io.retry.drain(..roomier);
+        if std::mem::take(&mut self.io.resume) {
+            let first = self.io.waiting.front().copied();
+            // None of them is void after this: those are left out, the others listed anew.
+            self.io.void = 0;
+            for _ in 0..self.io.waiting.len() {
+                let Some((index, serial)) = self.io.waiting.pop_front() else { break };
+                if waits_for_service(&mut self.io.connections, index, serial).is_some() {
+                    self.again(core, index);
+                }
+            }
+            // Who was first and waits again was served first: somebody else's turn.
+            if first.is_some() && self.io.waiting.front().copied() == first {
+                self.io.waiting.rotate_left(1);
+            }
+        }
+    }
+
+    fn again(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize) {
+        let Some(connection) = self.io.connections[index].as_mut() else { return };
+        connection.waiting = Waiting::No;
+        if connection.output_bytes() >= self.io.limits.max_output {
+            // What was gathered while the last send was under way: sent at once, as its room is wanted.
+            self.send(core, index);
+        }
+        let Some(connection) = self.io.connections[index].as_mut() else { return };
+        let mut input = std::mem::take(&mut connection.input);
+        let used = self.run(core, index, input.bytes());
+        input.consume(used, &mut self.io.inputs);
+        self.keep(core, index, input, true);
+        self.listen_to(core, index);
+        self.finish(core, index);
+    }
+
+    /// Answers the requests whose deadline has passed.
+    pub(crate) fn deadlines(&mut self, core: &mut Core<Envelope<S::Message>>) {
+        let mut expired = std::mem::take(&mut self.io.expired);
+        self.io.in_flight.sweep(core.now(), &mut expired);
+        let mut cx = Context { io: &mut self.io, core };
+        for to in expired.drain(..) {
+            refuse_late(&mut cx, to);
+        }
+        self.io.expired = expired;
+        // A deadline may be that of a request which waits for room: it is answered, or noted again, when it is offered.
+        self.io.resume |= !self.io.waiting.is_empty();
+    }
+}
+
+fn refuse_late<M: Send + 'static>(cx: &mut Context<'_, M>, to: ReplyTo) {
+    let message = "the deadline passed before the request was done; a write may still take effect";
+    cx.refuse(to, Status::DeadlineExceeded, message);
+}
+
+/// Adds to the frame that `input` begins with what is missing of it; returns the bytes behind it.
+fn top_up<'a>(input: &mut Input, mut bytes: &'a [u8], max_payload: u32, pool: &mut InputPool) -> &'a [u8] {
+    // Twice at most: for the header, then for what that says. A whole frame is left to be parsed once, by whoever handles it.
+    while !bytes.is_empty()
+        && let Ok(Parsed::Partial(whole)) = sutra_wire::parse(input.bytes(), max_payload)
+    {
+        let is_known = input.bytes().len() >= HEADER_BYTES;
+        let missing = (whole - input.bytes().len()).min(bytes.len());
+        input.extend(&bytes[..missing], pool);
+        bytes = &bytes[missing..];
+        if is_known {
+            break;
+        }
+    }
+    bytes
+}
