@@ -44,7 +44,10 @@ const ENTRY_BYTES: usize = 32;
 
 pub(crate) fn run(options: &Options) -> Outcome {
     let archived = learn(options).archived_bytes();
-    println!("learn of {archived}-byte records under `always`, thousand/s; median over {} rounds [lowest, highest]", options.rounds);
+    println!(
+        "learn of {archived}-byte records under `always`, thousand/s; median over {} rounds [lowest, highest]",
+        options.rounds
+    );
     let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(target_folder()?)?;
     let floor = Floor::create(&folder.path().join("floor"))?;
     let server = Running::sutra(options.server_cpu, &["--durability", "always"])?;
@@ -62,13 +65,20 @@ pub(crate) fn run(options: &Options) -> Outcome {
                         pin: vec![options.load_cpu],
                         ..Plan::new(server.address)
                     };
-                    let report = sutra_load::run(&plan, vec![learn(options)], Some(ServerCpu::of_process(server.pid())))?;
+                    let report =
+                        sutra_load::run(&plan, vec![learn(options)], Some(ServerCpu::of_process(server.pid())))?;
                     served.push(report.requests_per_second / 1000.0);
                     latency.push(report.latency.map_or(f64::NAN, |latency| latency.p50_ns as f64 / 1000.0));
                 }
             }
         }
-        println!("\n{writers} writers\n  bare loop       {}\n  learn           {}   p50 {} µs\n  learn / bare    {}", bare.show(2), served.show(2), latency.show(0), served.ratio(&bare).show(3));
+        println!(
+            "\n{writers} writers\n  bare loop       {}\n  learn           {}   p50 {} µs\n  learn / bare    {}",
+            bare.show(2),
+            served.show(2),
+            latency.show(0),
+            served.ratio(&bare).show(3)
+        );
     }
     Ok(())
 }
@@ -83,7 +93,12 @@ struct Floor(std::fs::File);
 impl Floor {
     fn create(path: &std::path::Path) -> Outcome<Self> {
         let flags = (OFlags::DIRECT | OFlags::DSYNC).bits();
-        let file = OpenOptions::new().write(true).create(true).truncate(true).custom_flags(i32::try_from(flags)?).open(path)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .custom_flags(i32::try_from(flags)?)
+            .open(path)?;
         let zeros = Aligned::new(1 << 20);
         for step in 0..FILE_BYTES >> 20 {
             file.write_all_at(zeros.bytes(), step << 20)?;
@@ -93,7 +108,8 @@ impl Floor {
 
     /// Commits that each carry one record of every writer, one after the other.
     fn records_per_second(&self, writers: usize, archived: usize, seconds: f64) -> Outcome<f64> {
-        let commit = (writers * (ENTRY_BYTES + archived.next_multiple_of(16)) + 2 * ENTRY_BYTES).next_multiple_of(BLOCK);
+        let commit =
+            (writers * (ENTRY_BYTES + archived.next_multiple_of(16)) + 2 * ENTRY_BYTES).next_multiple_of(BLOCK);
         let bytes = Aligned::new(commit);
         let (mut offset, mut commits) = (0, 0u32);
         let start = Instant::now();

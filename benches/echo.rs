@@ -44,7 +44,10 @@ pub(crate) fn run(options: &Options) -> Outcome {
         modes.push(("both spinning", true, true));
     }
     for (name, server_spins, client_spins) in modes {
-        println!("\n{name}: {ECHO_BYTES}-byte echo, query of a {CONTENT_BYTES}-byte concept; median over {} rounds [lowest, highest]", options.rounds);
+        println!(
+            "\n{name}: {ECHO_BYTES}-byte echo, query of a {CONTENT_BYTES}-byte concept; median over {} rounds [lowest, highest]",
+            options.rounds
+        );
         let shapes: &[(usize, usize)] = if server_spins { &SHAPES[..1] } else { &SHAPES };
         for (connections, depth) in shapes {
             compare(options, (*connections, *depth), server_spins, client_spins)?;
@@ -75,7 +78,8 @@ fn compare(options: &Options, (connections, depth): (usize, usize), server_spins
     let server = Running::sutra(options.server_cpu, &["--spin", spin])?;
     let mut learn = Learn::new("", Keys::new("bench", KeySpace::Once(CONCEPTS)), CONTENT_BYTES, 0);
     let archived = learn.archived_bytes();
-    let fill = Plan { depth: 256, warm_up: Duration::ZERO, length: Length::Requests(CONCEPTS), ..Plan::new(server.address) };
+    let fill =
+        Plan { depth: 256, warm_up: Duration::ZERO, length: Length::Requests(CONCEPTS), ..Plan::new(server.address) };
     sutra_load::run(&fill, vec![learn], None)?;
 
     let plan = |running: &Running| Plan {
@@ -92,23 +96,41 @@ fn compare(options: &Options, (connections, depth): (usize, usize), server_spins
         for place in 0..3 {
             // Each contender is first, second and last in turn. Spinning servers share the CPU, so the others are stopped meanwhile.
             let which = (round + place) % 3;
-            let others: Vec<&Running> = [&bare, &runtime, &server].into_iter().enumerate().filter(|(at, _)| *at != which).map(|(_, running)| running).collect();
+            let others: Vec<&Running> = [&bare, &runtime, &server]
+                .into_iter()
+                .enumerate()
+                .filter(|(at, _)| *at != which)
+                .map(|(_, running)| running)
+                .collect();
             let _stopped = server_spins.then(|| Stopped::all(&others));
             let report = match which {
                 0 => measure(&plan(&bare), EchoLoad::new(ECHO_BYTES), &bare)?,
                 1 => measure(&plan(&runtime), EchoLoad::new(ECHO_BYTES), &runtime)?,
-                _ => measure(&plan(&server), Query::new("", Keys::new("bench", KeySpace::Random(CONCEPTS)), Some(archived)), &server)?,
+                _ => measure(
+                    &plan(&server),
+                    Query::new("", Keys::new("bench", KeySpace::Random(CONCEPTS)), Some(archived)),
+                    &server,
+                )?,
             };
             figures[which].add(&report);
         }
     }
     let [bare, runtime, query] = &figures;
-    println!("\n{connections} connections × {depth} deep          p50 µs                     thousand/s                 server CPU µs a request");
+    println!(
+        "\n{connections} connections × {depth} deep          p50 µs                     thousand/s                 server CPU µs a request"
+    );
     for (name, figures) in [("bare io_uring echo", bare), ("echo on our runtime", runtime), ("query", query)] {
         println!("{name:<22} {:<26} {:<26} {}", figures.p50.show(1), figures.rate.show(1), figures.cpu.show(2));
     }
-    for (name, this, other) in [("runtime / bare", runtime, bare), ("query / runtime", query, runtime), ("query / bare", query, bare)] {
-        println!("{name:<22} {:<26} {:<26} {}", this.p50.ratio(&other.p50).show(3), this.rate.ratio(&other.rate).show(3), this.cpu.ratio(&other.cpu).show(3));
+    for (name, this, other) in
+        [("runtime / bare", runtime, bare), ("query / runtime", query, runtime), ("query / bare", query, bare)]
+    {
+        println!(
+            "{name:<22} {:<26} {:<26} {}",
+            this.p50.ratio(&other.p50).show(3),
+            this.rate.ratio(&other.rate).show(3),
+            this.cpu.ratio(&other.cpu).show(3)
+        );
     }
     Ok(())
 }
@@ -122,7 +144,10 @@ struct Stopped(Vec<rustix::process::Pid>);
 
 impl Stopped {
     fn all(running: &[&Running]) -> Self {
-        let pids = running.iter().filter_map(|running| rustix::process::Pid::from_raw(i32::try_from(running.pid()).ok()?)).collect::<Vec<_>>();
+        let pids = running
+            .iter()
+            .filter_map(|running| rustix::process::Pid::from_raw(i32::try_from(running.pid()).ok()?))
+            .collect::<Vec<_>>();
         for pid in &pids {
             let _ = rustix::process::kill_process(*pid, rustix::process::Signal::STOP);
         }

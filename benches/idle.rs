@@ -35,12 +35,21 @@ pub(crate) fn run(options: &Options) -> Outcome {
     }
     let after = server.resident()?;
     let each = after.saturating_sub(before) as f64 / (options.connections - 100) as f64;
-    println!("{} idle connections: server memory {before} -> {after} bytes, {each:.0} bytes a connection", options.connections);
+    println!(
+        "{} idle connections: server memory {before} -> {after} bytes, {each:.0} bytes a connection",
+        options.connections
+    );
     Ok(())
 }
 
 fn hello() -> FrameBuffer {
-    let hello = ClientHello { fingerprint: FINGERPRINT, token: [0; 32], wanted_core: NO_CORE, lowest_version: VERSION, highest_version: VERSION };
+    let hello = ClientHello {
+        fingerprint: FINGERPRINT,
+        token: [0; 32],
+        wanted_core: NO_CORE,
+        lowest_version: VERSION,
+        highest_version: VERSION,
+    };
     let mut frame = FrameBuffer::new();
     encode_archive(&mut frame, Header { opcode: Opcode::Hello as u8, ..Header::default() }, &hello);
     frame

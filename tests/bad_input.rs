@@ -26,7 +26,13 @@ fn header(opcode: Opcode) -> Header {
 }
 
 fn record() -> ConceptRecord {
-    ConceptRecord { id: [7; 16], content: "some content".into(), strength: 1.0, confidence: 1.0, ..ConceptRecord::default() }
+    ConceptRecord {
+        id: [7; 16],
+        content: "some content".into(),
+        strength: 1.0,
+        confidence: 1.0,
+        ..ConceptRecord::default()
+    }
 }
 
 fn archive(record: &ConceptRecord) -> Vec<u8> {
@@ -108,7 +114,13 @@ fn another_protocol_is_told_so() {
 fn requests_that_make_no_sense_are_refused_by_name_and_the_connection_goes_on() {
     let server = Server::start(&[]);
     refuses(&server, Header { opcode: 0x7f, request: 7, ..Header::default() }, &[], Status::UnknownOpcode, "0x7f");
-    refuses(&server, header(Opcode::Learn), &[1, 2, 3], Status::InvalidArchive, "3 bytes is not a valid concept record");
+    refuses(
+        &server,
+        header(Opcode::Learn),
+        &[1, 2, 3],
+        Status::InvalidArchive,
+        "3 bytes is not a valid concept record",
+    );
     let learn = |change: &dyn Fn(&mut ConceptRecord)| {
         let mut record = record();
         change(&mut record);
@@ -149,7 +161,10 @@ fn a_peer_that_stops_in_the_middle_is_given_up_and_others_notice_nothing() {
     let mut raw = Raw::open(address);
     let big = ConceptRecord { content: "x".repeat(1 << 20), ..record() };
     assert_eq!(raw.ask(header(Opcode::Learn), &archive(&big)).status(), Status::Ok);
-    let key = frame(header(Opcode::Query), &rkyv::to_bytes::<Error>(&ConceptKey { id: [7; 16], namespace: String::new() }).unwrap());
+    let key = frame(
+        header(Opcode::Query),
+        &rkyv::to_bytes::<Error>(&ConceptKey { id: [7; 16], namespace: String::new() }).unwrap(),
+    );
 
     let half_a_frame = std::thread::spawn(move || {
         let mut raw = Raw::open(address);
@@ -178,7 +193,10 @@ fn a_peer_that_stops_in_the_middle_is_given_up_and_others_notice_nothing() {
     }
     assert_eq!(counter(&server, "connections_timed_out_stalled"), 2);
     assert_eq!(counter(&server, "connections_timed_out_in_hello"), 1);
-    assert!(counter(&server, "resident_bytes") < 256 << 20, "a client that does not read holds no memory without a bound");
+    assert!(
+        counter(&server, "resident_bytes") < 256 << 20,
+        "a client that does not read holds no memory without a bound"
+    );
 }
 
 #[test]

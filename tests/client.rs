@@ -15,9 +15,13 @@ fn what_is_learned_is_found_in_place_and_neighbours_are_seen_from_both_ends() {
     let server = Server::start(&["--cores", "3"]);
     let client = server.client();
     let embedding: Vec<f32> = (0..384).map(|number| number as f32 / 7.0).collect();
-    client.learn(Concept::new("dog").content("a domesticated carnivore: naïve 犬").embedding(embedding.clone())).unwrap();
+    client
+        .learn(Concept::new("dog").content("a domesticated carnivore: naïve 犬").embedding(embedding.clone()))
+        .unwrap();
     client.learn(Concept::new("animal").content("a living organism").strength(0.5).confidence(0.25)).unwrap();
-    client.associate(Association::between("dog", "animal").kind(AssociationKind::HIERARCHICAL).confidence(0.75)).unwrap();
+    client
+        .associate(Association::between("dog", "animal").kind(AssociationKind::HIERARCHICAL).confidence(0.75))
+        .unwrap();
     client.associate(Association::between("dog", "never learned").kind(AssociationKind(77))).unwrap();
 
     let dog = client.query("dog").unwrap().unwrap();
@@ -32,7 +36,11 @@ fn what_is_learned_is_found_in_place_and_neighbours_are_seen_from_both_ends() {
     let [parent] = of_animal.neighbors.as_slice() else { panic!("one association") };
     assert_eq!((parent.id, parent.kind.to_native(), parent.confidence.to_native()), (dog.id, 3, 0.75));
     assert_eq!(parent.direction, Direction::In as u8);
-    assert_eq!(client.neighbors(Neighborhood::of("never learned")).unwrap().neighbors.len(), 1, "an end need not be learned");
+    assert_eq!(
+        client.neighbors(Neighborhood::of("never learned")).unwrap().neighbors.len(),
+        1,
+        "an end need not be learned"
+    );
     assert_eq!(client.neighbors(Neighborhood::of("unheard of")).unwrap().neighbors.len(), 0);
 }
 
@@ -90,7 +98,8 @@ fn the_neighbours_of_a_hub_are_read_in_pages_each_exactly_once() {
 #[test]
 fn a_frozen_server_costs_the_timeout_and_no_more_and_answers_again_when_it_thaws() {
     let server = Server::start(&[]);
-    let client = Client::connect(server.address.to_string()).with_timeout(Duration::from_millis(300)).blocking().unwrap();
+    let client =
+        Client::connect(server.address.to_string()).with_timeout(Duration::from_millis(300)).blocking().unwrap();
     client.learn(Concept::new("dog").content("before")).unwrap();
     server.signal(Signal::STOP);
     assert!(matches!(client.query("dog"), Err(ClientError::TimedOut { .. })));
@@ -145,7 +154,8 @@ fn thousands_of_pipelined_writes_and_reads_from_many_threads_each_get_their_own_
             let client = client.clone();
             scope.spawn(move || {
                 let name = |number: u32| format!("thread-{thread}-{number}");
-                let concepts = (0..2000).map(|number| Concept::new(name(number)).content(format!("content of {}", name(number))));
+                let concepts =
+                    (0..2000).map(|number| Concept::new(name(number)).content(format!("content of {}", name(number))));
                 assert!(client.learn_many(concepts).all(|answer| answer.is_ok()));
                 let names: Vec<String> = (0..2000).map(name).collect();
                 for (answer, name) in client.query_many(names.iter().map(String::as_str)).zip(&names) {

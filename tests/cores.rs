@@ -89,7 +89,11 @@ fn what_every_durability_acknowledges_is_there_after_a_flush_and_a_kill() {
         let server = Server::start(&["--cores", "3", "--durability", durability]);
         let client = server.client();
         let names: Vec<String> = (0..300).map(|number| format!("concept-{number}")).collect();
-        assert!(client.learn_many(names.iter().map(|name| sutra_client::Concept::new(name).content("x"))).all(|answer| answer.is_ok()));
+        assert!(
+            client
+                .learn_many(names.iter().map(|name| sutra_client::Concept::new(name).content("x")))
+                .all(|answer| answer.is_ok())
+        );
         client.flush().unwrap();
         assert_eq!(client.stats().unwrap().durability.as_str(), durability);
         let client = server.kill().start().client_and_server();

@@ -66,7 +66,8 @@ fn write_until_killed(client: &Client, life: u64, writer: u64, book: &Book, writ
 fn check(client: &Client, book: &Book, since: usize) {
     let book = book.lock().unwrap();
     for (name, content) in &book.once {
-        let found = client.query(name.as_str()).unwrap().unwrap_or_else(|| panic!("{name} was acknowledged and is lost"));
+        let found =
+            client.query(name.as_str()).unwrap().unwrap_or_else(|| panic!("{name} was acknowledged and is lost"));
         assert_eq!(found.content.as_str(), content);
         assert_eq!(found.name.as_str(), name);
     }

@@ -41,12 +41,7 @@ impl<S: Service> Net<S> {
         self.io.mark(index);
     }
 
-    pub(crate) fn receive_ended(
-        &mut self,
-        core: &mut Core<Envelope<S::Message>>,
-        socket: Socket,
-        reason: ReceiveEnd,
-    ) {
+    pub(crate) fn receive_ended(&mut self, core: &mut Core<Envelope<S::Message>>, socket: Socket, reason: ReceiveEnd) {
         let Some(connection) = self.io.get(socket) else { return };
         let index = socket.index();
         match reason {
@@ -92,7 +87,7 @@ impl<S: Service> Net<S> {
             Receiving::Off => self.close_own_side(core, index),
             Receiving::Pausing | Receiving::Over => {}
         }
-        self.keep_house(core);
+        self.watch_lingering(core);
     }
 
     /// Tells the peer that nothing more will come, and drops what it still sends. The descriptor is taken out of the runtime's

@@ -161,4 +161,3 @@ impl<M: Send + 'static> Context<'_, M> {
         }
     }
 }
-

@@ -5,8 +5,8 @@ use std::os::fd::OwnedFd;
 
 use sutra_runtime::PeerAddr;
 use sutra_wire::{
-    Checked, ClientHello, CoreLayout, FINGERPRINT, Frame, FrameError, MAGIC, NO_CORE, Opcode, Parsed, ServerHello,
-    Status, VERSION, CLIENT_HELLO_BYTES,
+    CLIENT_HELLO_BYTES, Checked, ClientHello, CoreLayout, FINGERPRINT, Frame, FrameError, MAGIC, NO_CORE, Opcode,
+    Parsed, ServerHello, Status, VERSION,
 };
 
 use crate::limits::Limits;
@@ -125,10 +125,7 @@ mod tests {
         let bytes = hello(|_| ());
         assert_eq!(bytes.len(), CLIENT_HELLO_BYTES);
         assert!(matches!(read(&bytes[..bytes.len() - 1], &Limits::default(), 4), Greeting::Partial));
-        assert!(matches!(
-            read(&bytes, &Limits::default(), 4),
-            Greeting::Hello { request: 7, wanted_core: Some(1) }
-        ));
+        assert!(matches!(read(&bytes, &Limits::default(), 4), Greeting::Hello { request: 7, wanted_core: Some(1) }));
         let any = hello(|hello| hello.wanted_core = NO_CORE);
         assert!(matches!(read(&any, &Limits::default(), 4), Greeting::Hello { wanted_core: None, .. }));
     }

@@ -15,9 +15,9 @@ use crate::service::Service;
 /// The slowest that a peer may be at sending a long frame or reading a long reply.
 const BYTES_PER_SECOND: u64 = 64 << 10;
 
-/// How long a peer may take to close its side after ours: a few round trips round the world. Its last replies have arrived by then, or
-/// never will.
-const LINGER: Duration = Duration::from_secs(1);
+/// How long a peer may take to close its side after ours: more than a round trip round the world, so its last replies have
+/// arrived by then, or never will. A drain may have to wait for it.
+const LINGER: Duration = Duration::from_millis(500);
 
 /// Why a connection is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,29 +70,41 @@ fn given_up(connection: &Connection, limits: &Limits, now: Instant, drain_end: O
 /// Whether time alone can change what becomes of it.
 fn must_be_watched(connection: &Connection, limits: &Limits) -> bool {
     limits.idle_timeout.is_some()
-        || matches!(connection.phase, Phase::Hello | Phase::Lingering)
+        || connection.phase == Phase::Hello
         || connection.sending > 0
         || connection.has_half_a_frame()
 }
 
 impl<S: Service> Net<S> {
-    /// Has the core look at its connections soon, unless it will anyway.
+    /// Has the core look at its connections before long.
     pub(crate) fn keep_house(&mut self, core: &mut Core<Envelope<S::Message>>) {
-        if !std::mem::replace(&mut self.io.housekeeping, true) {
-            core.set_timer(HOUSEKEEPING, Some(core.now() + self.io.period));
+        self.look_within(core, self.io.period);
+    }
+
+    /// The same for a connection that lingers, which nobody else's timeout shall delay.
+    pub(crate) fn watch_lingering(&mut self, core: &mut Core<Envelope<S::Message>>) {
+        self.look_within(core, self.io.period.min(LINGER / 4));
+    }
+
+    fn look_within(&mut self, core: &mut Core<Envelope<S::Message>>, delay: Duration) {
+        let at = core.now() + delay;
+        if self.io.next_look.is_none_or(|next| at < next) {
+            self.io.next_look = Some(at);
+            core.set_timer(HOUSEKEEPING, Some(at));
         }
     }
 
     /// Gives up the connections whose peers have let a time pass. Cost: a look at every connection.
     pub(crate) fn housekeeping(&mut self, core: &mut Core<Envelope<S::Message>>) {
-        self.io.housekeeping = false;
+        self.io.next_look = None;
         let now = core.now();
-        let mut needed = false;
+        let (mut needed, mut lingering) = (false, false);
         for index in 0..self.io.connections.len() {
             let io = &mut self.io;
             let Some(connection) = io.connections[index].as_ref() else { continue };
             let Some(reason) = given_up(connection, &io.limits, now, io.drain_end) else {
-                needed |= io.drain_end.is_some() || must_be_watched(connection, &io.limits);
+                needed |= must_be_watched(connection, &io.limits);
+                lingering |= connection.phase == Phase::Lingering;
                 continue;
             };
             debug!(peer = %connection.peer, ?reason, "connection given up");
@@ -109,13 +121,16 @@ impl<S: Service> Net<S> {
             }
             if reason == GivenUp::HalfFrame {
                 let waited = now.saturating_duration_since(connection.began);
-                let message = format!("the rest of a frame did not arrive within {waited:.0?}; the connection is closed");
+                let message =
+                    format!("the rest of a frame did not arrive within {waited:.0?}; the connection is closed");
                 self.break_off(core, index, 0, Status::Malformed, message);
             } else {
                 self.drop_connection(core, index);
             }
         }
-        if needed {
+        if lingering {
+            self.watch_lingering(core);
+        } else if needed {
             self.keep_house(core);
         }
     }

@@ -30,7 +30,9 @@ pub enum ListenError {
         address: SocketAddr,
     },
     /// Anything else.
-    #[error("can't listen on {address}: {source}; give an address of this host, and a port above 1023 unless the process may use lower ones")]
+    #[error(
+        "can't listen on {address}: {source}; give an address of this host, and a port above 1023 unless the process may use lower ones"
+    )]
     Failed {
         /// The address.
         address: SocketAddr,

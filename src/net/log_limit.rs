@@ -40,7 +40,10 @@ mod tests {
     fn lines_beyond_the_burst_are_counted_and_reported_with_the_next() {
         let mut limit = LogLimit::new(2);
         let now = Instant::now();
-        assert_eq!([limit.admit(now), limit.admit(now), limit.admit(now), limit.admit(now)], [Some(0), Some(0), None, None]);
+        assert_eq!(
+            [limit.admit(now), limit.admit(now), limit.admit(now), limit.admit(now)],
+            [Some(0), Some(0), None, None]
+        );
         assert_eq!(limit.admit(now + Duration::from_secs(1)), Some(2));
         assert_eq!(limit.admit(now + Duration::from_secs(1)), Some(0));
     }

@@ -56,8 +56,8 @@ pub(crate) struct Io {
     /// When a drain, if one is under way, waits no longer for clients to read.
     pub(crate) drain_end: Option<Instant>,
     pub(crate) next_serial: u64,
-    /// Whether the housekeeping timer is set, and how far ahead.
-    pub(crate) housekeeping: bool,
+    /// When the housekeeping timer is due, and how far ahead it is set.
+    pub(crate) next_look: Option<Instant>,
     pub(crate) period: Duration,
 }
 
@@ -121,7 +121,7 @@ impl<S: Service> Net<S> {
             expired: Vec::new(),
             drain_end: None,
             next_serial: 0,
-            housekeeping: false,
+            next_look: None,
         };
         Self { service, io }
     }

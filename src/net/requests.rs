@@ -110,13 +110,7 @@ impl<S: Service> Net<S> {
         at
     }
 
-    fn offer(
-        &mut self,
-        core: &mut Core<Envelope<S::Message>>,
-        index: usize,
-        header: Header,
-        payload: &[u8],
-    ) -> Flow {
+    fn offer(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, header: Header, payload: &[u8]) -> Flow {
         let Some(connection) = self.io.connections[index].as_mut() else { return Flow::Taken };
         let deadline = match header.extra {
             0 => None,

@@ -117,7 +117,8 @@ pub(crate) fn write_completed<H: Handler>(
     // The region is let go before the handler hears of it, so that it may be reclaimed there.
     let Write { file, done, token, .. } = core.writes.remove(index);
     let what = if was_sync { "sync" } else { "write to" };
-    let result = result.map(|_| ()).map_err(file.in_context(what));
+    // Only a failure builds its context: it copies the path.
+    let result = result.map(|_| ()).map_err(|error| file.in_context(what)(error));
     if result.is_ok() {
         core.metrics.writes += 1;
         core.metrics.bytes_written += done as u64;

@@ -17,7 +17,9 @@ pub enum ServerError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// More cores, or others, than there are.
-    #[error("--cores {wanted}: this process may use CPUs {available}; choose among these, or change its affinity or CPU quota")]
+    #[error(
+        "--cores {wanted}: this process may use CPUs {available}; choose among these, or change its affinity or CPU quota"
+    )]
     Cores {
         /// What was asked for.
         wanted: String,

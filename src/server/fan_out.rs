@@ -115,7 +115,12 @@ impl StorageService {
                     (true, true) => "draining: the server was asked to stop".to_owned(),
                     (false, _) => wrong,
                 };
-                cx.reply_archive::<Health>(job.to, Status::Ok, self.shard.last_sequence(), &Health { healthy, status, uptime });
+                cx.reply_archive::<Health>(
+                    job.to,
+                    Status::Ok,
+                    self.shard.last_sequence(),
+                    &Health { healthy, status, uptime },
+                );
             }
             Question::Flush if wrong.is_empty() => {
                 cx.reply(job.to, Status::Ok, self.shard.last_sequence(), sutra_net::Body::Empty);

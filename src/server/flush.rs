@@ -103,7 +103,8 @@ impl StorageService {
     pub(crate) fn synced(&mut self, _cx: &mut Context<'_, Message>, result: io::Result<()>) {
         if let Err(error) = result {
             self.shard.fail(&error);
-            self.flushes.failed = Some(format!("sync failed: {error}; what was acknowledged since the last one may be lost"));
+            self.flushes.failed =
+                Some(format!("sync failed: {error}; what was acknowledged since the last one may be lost"));
         }
         self.flushes.files_under_way -= 1;
         if self.flushes.files_under_way == 0 {

@@ -37,7 +37,12 @@ impl Registrations {
 
 impl StorageService {
     /// The number of the namespace that a write names. Cost where it is known: one lookup; the empty one costs nothing.
-    pub(crate) fn namespace_to_write(&mut self, cx: &mut Context<'_, Message>, to: ReplyTo, name: &str) -> Result<NamespaceId, Flow> {
+    pub(crate) fn namespace_to_write(
+        &mut self,
+        cx: &mut Context<'_, Message>,
+        to: ReplyTo,
+        name: &str,
+    ) -> Result<NamespaceId, Flow> {
         if let Some(namespace) = self.namespaces.lookup(name) {
             return Ok(namespace);
         }

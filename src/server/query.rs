@@ -38,7 +38,13 @@ impl StorageService {
         Flow::Taken
     }
 
-    pub(crate) fn query_here(&mut self, cx: &mut Context<'_, Message>, ticket: Ticket, namespace: NamespaceId, id: ConceptId) {
+    pub(crate) fn query_here(
+        &mut self,
+        cx: &mut Context<'_, Message>,
+        ticket: Ticket,
+        namespace: NamespaceId,
+        id: ConceptId,
+    ) {
         let sequence = self.shard.last_sequence();
         match self.shard.concept(namespace, &id) {
             Some(archive) => self.answer(cx, ticket, Status::Ok, sequence, Payload::Stored(archive)),
@@ -100,6 +106,7 @@ impl StorageService {
     where
         T: Archive + for<'a> Serialize<HighSerializer<AlignedVec<16>, ArenaHandle<'a>, Error>>,
     {
-        rkyv::api::high::to_bytes_in::<_, Error>(value, cx.buffer()).expect("archiving plain data into memory can't fail")
+        rkyv::api::high::to_bytes_in::<_, Error>(value, cx.buffer())
+            .expect("archiving plain data into memory can't fail")
     }
 }

@@ -92,7 +92,14 @@ impl StorageService {
     }
 
     /// Answers a request wherever it came from.
-    pub(crate) fn answer(&mut self, cx: &mut Context<'_, Message>, ticket: Ticket, status: Status, sequence: u64, payload: Payload) {
+    pub(crate) fn answer(
+        &mut self,
+        cx: &mut Context<'_, Message>,
+        ticket: Ticket,
+        status: Status,
+        sequence: u64,
+        payload: Payload,
+    ) {
         match ticket {
             Ticket::There { core, to } => self.post(cx, core, Body::Answer { to, status, sequence, payload }),
             Ticket::Here(to) => match payload {
@@ -125,10 +132,12 @@ impl StorageService {
                 Ok(_) => return cx.give_back(record.into_buffer()),
                 Err(refusal) => (refusal, Forwarded::Learn { namespace, record }),
             },
-            Forwarded::Associate { namespace, record } => match self.shard.associate(record.checked(), namespace, ticket) {
-                Ok(_) => return cx.give_back(record.into_buffer()),
-                Err(refusal) => (refusal, Forwarded::Associate { namespace, record }),
-            },
+            Forwarded::Associate { namespace, record } => {
+                match self.shard.associate(record.checked(), namespace, ticket) {
+                    Ok(_) => return cx.give_back(record.into_buffer()),
+                    Err(refusal) => (refusal, Forwarded::Associate { namespace, record }),
+                }
+            }
             Forwarded::Query { namespace, id } => return self.query_here(cx, ticket, namespace, id),
             Forwarded::Neighbors { namespace, request } => {
                 self.neighbors_here(cx, ticket, namespace, request.checked());
@@ -174,7 +183,11 @@ impl StorageService {
     }
 
     /// Runs a job on the background thread, in its turn. At most one preparation and [`crate::namespaces::RUNNING`] registrations wait.
-    pub(crate) fn run_in_background(&mut self, cx: &mut Context<'_, Message>, job: impl FnOnce() -> Body + Send + 'static) {
+    pub(crate) fn run_in_background(
+        &mut self,
+        cx: &mut Context<'_, Message>,
+        job: impl FnOnce() -> Body + Send + 'static,
+    ) {
         let clock = self.shard.last_sequence();
         self.background.push_back(background_job(move || Message { clock, body: job() }));
         self.start_background(cx);
@@ -205,7 +218,10 @@ impl Service for StorageService {
 
     fn request(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
         let Some(opcode) = Opcode::from_number(request.header.opcode) else {
-            let message = format!("no operation has the number 0x{:02x}; is the client newer than this server?", request.header.opcode);
+            let message = format!(
+                "no operation has the number 0x{:02x}; is the client newer than this server?",
+                request.header.opcode
+            );
             cx.refuse(request.reply_to, Status::UnknownOpcode, message);
             return Flow::Taken;
         };
@@ -283,6 +299,10 @@ impl Service for StorageService {
     }
 
     fn is_idle(&self) -> bool {
-        self.shard.pending() == 0 && self.peers.is_idle() && self.jobs.is_idle() && self.flushes.is_idle() && self.stalled.is_empty()
+        self.shard.pending() == 0
+            && self.peers.is_idle()
+            && self.jobs.is_idle()
+            && self.flushes.is_idle()
+            && self.stalled.is_empty()
     }
 }

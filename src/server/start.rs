@@ -72,7 +72,8 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
         for (id, listener) in listeners {
             core.listen(listener, id)?;
         }
-        let service = StorageService::new(shard, Arc::clone(&opened.namespaces), Arc::clone(&info), identity.clone(), cores);
+        let service =
+            StorageService::new(shard, Arc::clone(&opened.namespaces), Arc::clone(&info), identity.clone(), cores);
         Ok::<_, RuntimeError>(Net::new(service, limits.clone()))
     })
     .map_err(|error| match error {

@@ -135,7 +135,8 @@ mod tests {
     /// A commit of two entries as the log would write it.
     fn commit(number: u64, durable: u64, sequences: [u64; 2]) -> Vec<u8> {
         let mut bytes = vec![0; COMMIT_ENTRY];
-        let header = EntryHeader { length: 0, kind: KIND_CONCEPT, owner: 1, commit: number as u32, sequence: 0, time: 9 };
+        let header =
+            EntryHeader { length: 0, kind: KIND_CONCEPT, owner: 1, commit: number as u32, sequence: 0, time: 9 };
         for (sequence, length) in sequences.into_iter().zip([20, 300]) {
             let mut entry = vec![0xab; entry_bytes(length)];
             EntryHeader { length: length as u32, sequence, ..header }.write(seed(), &mut entry);
@@ -153,7 +154,8 @@ mod tests {
         let bytes = commit(5, 4, [101, 103]);
         let commit = verify(&bytes, seed(), BLOCK, &EXPECTED).unwrap();
         assert_eq!((commit.padded, commit.sequence, commit.body.entries), (512, 103, 2));
-        let found: Vec<_> = entries(&bytes, &commit).map(|(at, entry)| (at, entry.header.sequence, entry.body.len())).collect();
+        let found: Vec<_> =
+            entries(&bytes, &commit).map(|(at, entry)| (at, entry.header.sequence, entry.body.len())).collect();
         assert_eq!(found, [(64, 101, 20), (128, 103, 300)]);
     }
 

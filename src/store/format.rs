@@ -297,8 +297,14 @@ mod tests {
     }
 
     fn entry(body: &[u8]) -> (EntryHeader, Vec<u8>) {
-        let header =
-            EntryHeader { length: body.len() as u32, kind: KIND_CONCEPT, owner: 3, commit: 9, sequence: 1001, time: 2002 };
+        let header = EntryHeader {
+            length: body.len() as u32,
+            kind: KIND_CONCEPT,
+            owner: 3,
+            commit: 9,
+            sequence: 1001,
+            time: 2002,
+        };
         let mut bytes = vec![0xff; entry_bytes(body.len())];
         bytes[ENTRY_HEADER..][..body.len()].copy_from_slice(body);
         header.write(HEADER.seed(), &mut bytes);
@@ -311,7 +317,7 @@ mod tests {
         assert_eq!(
             hex(&bytes[..64]),
             "53555452414c4f470100000000100000887766554433221108070605040302010700000003000000\
-             0000000400000000000000000000000000000000GOLDEN_HEADER"
+             0000000400000000000000000000000000000000600c5d77"
         );
         assert!(is_zero(&bytes[64..]));
         assert_eq!(SegmentHeader::decode(&bytes), Ok(HEADER));
@@ -341,8 +347,8 @@ mod tests {
         let (header, bytes) = entry(b"hello, archive!!+");
         assert_eq!(
             hex(&bytes),
-            "11000000GOLDEN_ENTRY0200030009000000e903000000000000d207000000000000\
-             68656c6c6f2c2061726368697665212b000000000000000000000000000000"
+            "1100000002df48d80200030009000000e903000000000000d207000000000000\
+             68656c6c6f2c206172636869766521212b000000000000000000000000000000"
         );
         let entry = Entry::parse(HEADER.seed(), &bytes).unwrap();
         assert_eq!((entry.header, entry.body, entry.bytes()), (header, &b"hello, archive!!+"[..], 64));
@@ -351,8 +357,11 @@ mod tests {
     #[test]
     fn a_published_commit_body_keeps_its_bytes() {
         let commit = CommitBody { bytes: 0x0101, entries: 2, number: 3, durable: 2, previous: 0xdead_beef };
-        assert_eq!(hex(&commit.encode()), "0101000002000000030000000000000002000000000000\
-            00efbeadde00000000");
+        assert_eq!(
+            hex(&commit.encode()),
+            "0101000002000000030000000000000002000000000000\
+            00efbeadde00000000"
+        );
         let header = EntryHeader { length: 32, kind: KIND_COMMIT, owner: 0, commit: 3, sequence: 0, time: 0 };
         let entry = Entry { header, body: &commit.encode(), crc: 0 };
         assert_eq!(CommitBody::of(&entry), Some(commit));

@@ -189,8 +189,16 @@ mod tests {
         ConceptId(id)
     }
 
-    fn associate(graph: &mut Graph, source: ConceptId, target: ConceptId, kind: u32, confidence: f32, sequence: u64) -> InEdge {
-        let record = AssociationRecord { source: source.0, target: target.0, kind, confidence, ..AssociationRecord::default() };
+    fn associate(
+        graph: &mut Graph,
+        source: ConceptId,
+        target: ConceptId,
+        kind: u32,
+        confidence: f32,
+        sequence: u64,
+    ) -> InEdge {
+        let record =
+            AssociationRecord { source: source.0, target: target.0, kind, confidence, ..AssociationRecord::default() };
         let bytes = rkyv::to_bytes::<rkyv::rancor::Error>(&record).unwrap();
         graph.associate(NamespaceId::DEFAULT, &Checked::new(&bytes).unwrap(), sequence)
     }
@@ -239,7 +247,8 @@ mod tests {
             associate(&mut graph, HUB, id(1_000_000 + seen.len() as u32), 0, 0.5, 1_000_000 + seen.len() as u64);
         }
         for direction in [Direction::Out, Direction::In] {
-            let mut ids: Vec<_> = seen.iter().filter(|neighbor| neighbor.direction == direction as u8).map(|n| n.id).collect();
+            let mut ids: Vec<_> =
+                seen.iter().filter(|neighbor| neighbor.direction == direction as u8).map(|n| n.id).collect();
             ids.sort_unstable();
             let mut expected: Vec<_> = (0..1000).map(|number| id(number).0).collect();
             expected.sort_unstable();
@@ -265,7 +274,8 @@ mod tests {
         }
         let kinds = [u32_le::from_native(0), u32_le::from_native(7)];
         let query = NeighborQuery { kinds: &kinds, minimum_confidence: 0.5, ..query(HUB, Direction::Out, 100) };
-        let mut found: Vec<_> = pages(&graph, query).0.iter().map(|neighbor| (neighbor.kind, neighbor.confidence)).collect();
+        let mut found: Vec<_> =
+            pages(&graph, query).0.iter().map(|neighbor| (neighbor.kind, neighbor.confidence)).collect();
         found.sort_by(|a, b| a.partial_cmp(b).unwrap());
         assert_eq!(found, [(0, 0.9), (7, 1.0)]);
     }
@@ -298,8 +308,14 @@ mod tests {
     #[test]
     fn an_in_edge_that_comes_again_or_late_changes_nothing() {
         let mut graph = Graph::default();
-        let edge =
-            InEdge { namespace: NamespaceId::DEFAULT, source: id(1), target: HUB, kind: 0, confidence: 0.75, sequence: 9 };
+        let edge = InEdge {
+            namespace: NamespaceId::DEFAULT,
+            source: id(1),
+            target: HUB,
+            kind: 0,
+            confidence: 0.75,
+            sequence: 9,
+        };
         graph.apply_in_edge(&edge);
         graph.apply_in_edge(&edge);
         graph.apply_in_edge(&InEdge { confidence: 0.1, sequence: 8, ..edge });

@@ -14,6 +14,8 @@ mod commit;
 mod disk;
 mod error;
 mod exchange;
+#[cfg(test)]
+mod forged;
 mod format;
 mod graph;
 mod index;

@@ -130,7 +130,7 @@ mod tests {
     "na\"m\né"
   ],
   "store": 18446744073709551615,
-  "crc32c": 2263083463
+  "crc32c": 607449250
 }
 "#;
         assert_eq!(String::from_utf8(manifest().encode()).unwrap(), golden);
@@ -142,7 +142,7 @@ mod tests {
         for at in 0..bytes.len() {
             let mut bytes = bytes.clone();
             bytes[at] ^= 1;
-            assert!(Manifest::decode(&bytes).is_err() || bytes[at].is_ascii_whitespace(), "byte {at}");
+            assert!(Manifest::decode(&bytes).is_err(), "byte {at}");
         }
     }
 

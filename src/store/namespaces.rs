@@ -19,6 +19,9 @@ pub const MAX_NAMESPACES: usize = 4096;
 /// Slots of the table: half of them stay empty, so a probe ends soon.
 const SLOTS: usize = 2 * MAX_NAMESPACES;
 
+/// Filled once, never changed.
+type Slot = OnceLock<(Box<str>, NamespaceId)>;
+
 /// A namespace's number in its store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NamespaceId(u32);
@@ -36,7 +39,7 @@ impl NamespaceId {
 /// The namespaces of a store.
 #[derive(Debug)]
 pub struct Namespaces {
-    slots: Box<[OnceLock<(Box<str>, NamespaceId)>]>,
+    slots: Box<[Slot]>,
     random: RandomState,
     manifest: Mutex<Manifest>,
     disk: Arc<dyn Disk>,
@@ -58,7 +61,7 @@ impl Namespaces {
         Ok(namespaces)
     }
 
-    fn probe(&self, name: &str) -> impl Iterator<Item = &OnceLock<(Box<str>, NamespaceId)>> {
+    fn probe(&self, name: &str) -> impl Iterator<Item = &Slot> {
         let start = self.random.hash_one(name) as usize;
         (0..SLOTS).map(move |step| &self.slots[(start + step) % SLOTS])
     }

@@ -62,7 +62,8 @@ impl Raw {
     /// The next frame; `None` when the server closed the connection.
     pub fn reply(&mut self) -> Option<Reply> {
         loop {
-            if let Parsed::Frame(Frame { header, payload }, used) = sutra_wire::parse(&self.received, u32::MAX).unwrap() {
+            if let Parsed::Frame(Frame { header, payload }, used) = sutra_wire::parse(&self.received, u32::MAX).unwrap()
+            {
                 let mut copy = FrameBuffer::new();
                 copy.extend_from_slice(payload);
                 let left = self.received.len() - used;

@@ -27,6 +27,9 @@ use pipeline::{Pipeline, Place, Settled};
 use progress::Progress;
 use survey::{BadLine, Source, Survey, survey};
 
+/// How often a request of an import is sent again: back-off makes that some seconds, so that an import rides over a restart of the server.
+const RETRIES: u32 = 12;
+
 /// Bad lines that are told one by one; the others are counted.
 const TOLD: u64 = 20;
 /// Associations of one source that are looked up together.
@@ -87,7 +90,7 @@ pub(crate) fn files(address: &str, namespace: &str, paths: &[PathBuf], stop: &At
         }
     })?;
     let summary = connect::runtime()?.block_on(async {
-        let client = Client::connect(address).await?.namespace(namespace);
+        let client = Client::connect(address).with_retries(RETRIES).await?.namespace(namespace);
         let check = client.stats().await?.concepts != 0;
         let summary =
             Summary { bad: count, bad_lines: Vec::new(), example: survey.example.clone(), ..Summary::default() };

@@ -54,7 +54,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-const ROUNDS: u64 = 500;
+const ROUNDS: u64 = 10;
 const CONCEPTS: u8 = 50;
 
 fn record(number: u8) -> ConceptRecord {
@@ -100,13 +100,20 @@ fn requests_in_steady_state_allocate_nothing_on_the_server() {
     let mut stream = TcpStream::connect(server.listening()[0]).unwrap();
     stream.set_nodelay(true).unwrap();
     let mut hello = FrameBuffer::new();
-    let greeting =
-        ClientHello { fingerprint: FINGERPRINT, token: [0; 32], wanted_core: NO_CORE, lowest_version: VERSION, highest_version: VERSION };
+    let greeting = ClientHello {
+        fingerprint: FINGERPRINT,
+        token: [0; 32],
+        wanted_core: NO_CORE,
+        lowest_version: VERSION,
+        highest_version: VERSION,
+    };
     encode_archive(&mut hello, Header { opcode: Opcode::Hello as u8, ..Header::default() }, &greeting);
     stream.write_all(&hello).unwrap();
     stream.read_exact(&mut [0; SERVER_HELLO_BYTES]).unwrap();
 
-    let learns: Vec<_> = (0..CONCEPTS).map(|number| request(Opcode::Learn, &rkyv::to_bytes::<Error>(&record(number)).unwrap())).collect();
+    let learns: Vec<_> = (0..CONCEPTS)
+        .map(|number| request(Opcode::Learn, &rkyv::to_bytes::<Error>(&record(number)).unwrap()))
+        .collect();
     let queries: Vec<_> = (0..CONCEPTS)
         .map(|number| ConceptKey { id: record(number).id, namespace: String::new() })
         .map(|key| request(Opcode::Query, &rkyv::to_bytes::<Error>(&key).unwrap()))
@@ -130,12 +137,16 @@ fn requests_in_steady_state_allocate_nothing_on_the_server() {
         };
         // Tables, pools and queues take their size.
         (0..10).for_each(|_| round());
-        let before = ALLOCATIONS.load(Ordering::Relaxed);
-        for _ in 0..ROUNDS / u64::from(CONCEPTS) {
+        let mut allocated = Vec::new();
+        for _ in 0..ROUNDS {
+            let before = ALLOCATIONS.load(Ordering::Relaxed);
             round();
+            allocated.push(ALLOCATIONS.load(Ordering::Relaxed) - before);
         }
-        let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
-        assert_eq!(allocations, 0, "{ROUNDS} requests ({name}) allocated {allocations} times");
+        // Every 4 MiB of log (a thousand commits of one record) the background thread makes new space ready, which takes some allocations: one
+        // round of these may see that.
+        let disturbed = allocated.iter().filter(|count| **count > 0).count();
+        assert!(disturbed <= 1, "{name}: rounds of {CONCEPTS} requests allocated {allocated:?} times");
     }
     server.shutdown();
     server.wait().unwrap();

@@ -1,0 +1,408 @@
+//! A toy service whose every opcode shows one way of answering, and clients that speak frames byte by byte.
+#![allow(dead_code, clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use sutra_net::{Body, Context, Flow, Identity, Limits, Net, ReplyTo, Request, Service, background_job, listen};
+use sutra_runtime::{Config, ListenerId, Next, Region, RegionWriter, Running, RuntimeError};
+use sutra_wire::{
+    ArchivedErrorMessage, Checked, ClientHello, Durability, ErrorMessage, FINGERPRINT, FrameBuffer, HEADER_BYTES,
+    Header, NO_CORE, Opcode, SERVER_HELLO_BYTES, ServerHello, Status, VERSION, encode_archive, encode_bytes, padded,
+};
+
+/// Answered at once with its payload.
+pub const ECHO: u8 = 0x80;
+/// Answered at once with so many (u32) bytes of a region: [`pattern`].
+pub const STORED: u8 = 0x81;
+/// Answered by the next [`RELEASE`] on its core, the last one first.
+pub const HOLD: u8 = 0x82;
+pub const RELEASE: u8 = 0x83;
+/// Answered by way of the next core.
+pub const ELSEWHERE: u8 = 0x84;
+/// Answered by way of the background thread, which waits for the gate.
+pub const BACKGROUND: u8 = 0x85;
+/// Takes a credit, or waits for one.
+pub const GATED: u8 = 0x86;
+/// Gives so many (u32) credits.
+pub const OPEN: u8 = 0x87;
+/// Answered with this core's counters, one a line.
+pub const COUNTERS: u8 = 0x88;
+/// Answered with what `probe` says.
+pub const PROBE: u8 = 0x89;
+
+/// What the tests see of all cores' services.
+pub struct Shared {
+    /// The requests that took a credit, in order.
+    pub credited: Mutex<Vec<u64>>,
+    /// Reply bytes handed over by the service, those that the test's client has read, and the most that ever lay in between.
+    pub replied: AtomicU64,
+    pub read: AtomicU64,
+    pub most_between: AtomicU64,
+    /// Background jobs go on when it is open.
+    gate: Mutex<bool>,
+    gate_moved: Condvar,
+    pub probe: fn() -> u64,
+}
+
+impl Shared {
+    pub fn open_gate(&self) {
+        *self.gate.lock().unwrap() = true;
+        self.gate_moved.notify_all();
+    }
+
+    fn pass_gate(&self) {
+        let mut is_open = self.gate.lock().unwrap();
+        while !*is_open {
+            is_open = self.gate_moved.wait(is_open).unwrap();
+        }
+    }
+}
+
+pub enum Say {
+    Ask(ReplyTo),
+    Answer(ReplyTo),
+}
+
+pub struct Toy {
+    shared: Arc<Shared>,
+    identity: Identity,
+    region: Arc<Region>,
+    held: Vec<ReplyTo>,
+    credits: u32,
+    elsewhere: usize,
+}
+
+/// Bytes that tell their position.
+pub fn pattern(len: usize) -> Vec<u8> {
+    (0..len as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+}
+
+/// Longest stored reply.
+pub const STORED_BYTES: usize = 1 << 20;
+
+impl Toy {
+    fn new(shared: Arc<Shared>) -> Toy {
+        let mut writer = RegionWriter::new(STORED_BYTES).unwrap();
+        writer.writable().copy_from_slice(&pattern(STORED_BYTES));
+        writer.freeze(STORED_BYTES);
+        Toy {
+            shared,
+            identity: Identity { store: 77, started: 1, durability: Durability::Always },
+            region: Arc::clone(writer.region()),
+            held: Vec::new(),
+            credits: 0,
+            elsewhere: 0,
+        }
+    }
+}
+
+fn number(payload: &[u8]) -> u32 {
+    u32::from_le_bytes(payload[..4].try_into().unwrap())
+}
+
+impl Service for Toy {
+    type Message = Say;
+
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn request(&mut self, cx: &mut Context<'_, Say>, request: &Request<'_>) -> Flow {
+        assert_eq!(request.payload.as_ptr() as usize % 16, 0, "payloads are aligned");
+        let to = request.reply_to;
+        match request.header.opcode {
+            ECHO => cx.reply(to, Status::Ok, request.header.request, Body::Bytes(request.payload)),
+            STORED => {
+                let len = number(request.payload) as usize;
+                let body = self.region.slice(0..len).unwrap();
+                let replied = self.shared.replied.fetch_add(len as u64, Ordering::Relaxed) + len as u64;
+                let between = replied - self.shared.read.load(Ordering::Relaxed);
+                self.shared.most_between.fetch_max(between, Ordering::Relaxed);
+                cx.reply(to, Status::Ok, 0, Body::Stored(body));
+            }
+            HOLD => self.held.push(to),
+            RELEASE => {
+                while let Some(held) = self.held.pop() {
+                    cx.reply(held, Status::Ok, 0, Body::Empty);
+                }
+                cx.reply(to, Status::Ok, 0, Body::Empty);
+            }
+            ELSEWHERE => {
+                let next = (cx.index() + 1) % cx.cores();
+                if cx.send(next, Say::Ask(to)).is_err() {
+                    return Flow::Wait;
+                }
+                self.elsewhere += 1;
+            }
+            BACKGROUND => {
+                let shared = Arc::clone(&self.shared);
+                let job = background_job(move || {
+                    shared.pass_gate();
+                    Say::Answer(to)
+                });
+                assert!(cx.background(job).is_ok());
+            }
+            GATED => {
+                if self.credits == 0 {
+                    return Flow::Wait;
+                }
+                self.credits -= 1;
+                self.shared.credited.lock().unwrap().push(request.header.request);
+                cx.reply(to, Status::Ok, 0, Body::Empty);
+            }
+            OPEN => {
+                self.credits += number(request.payload);
+                cx.resume();
+                cx.reply(to, Status::Ok, 0, Body::Empty);
+            }
+            COUNTERS => {
+                let mut counters = Vec::new();
+                cx.counters(&mut counters);
+                let lines: String =
+                    counters.iter().map(|counter| format!("{} {}\n", counter.name, counter.value)).collect();
+                cx.reply(to, Status::Ok, 0, Body::Bytes(lines.as_bytes()));
+            }
+            PROBE => cx.reply(to, Status::Ok, (self.shared.probe)(), Body::Empty),
+            opcode => cx.refuse(to, Status::UnknownOpcode, format!("no operation {opcode}")),
+        }
+        Flow::Taken
+    }
+
+    fn message(&mut self, cx: &mut Context<'_, Say>, from: usize, message: Say) {
+        match message {
+            // A toy of three cores with bounded tests never fills a mailbox.
+            Say::Ask(to) => assert!(cx.send(from, Say::Answer(to)).is_ok()),
+            Say::Answer(to) => {
+                cx.reply(to, Status::Ok, 0, Body::Empty);
+                self.elsewhere = self.elsewhere.saturating_sub(1);
+                cx.resume();
+            }
+        }
+    }
+
+    fn written(&mut self, _: &mut Context<'_, Say>, _: u64, _: io::Result<()>) {}
+    fn timer(&mut self, _: &mut Context<'_, Say>, _: u8) {}
+    fn turn_end(&mut self, _: &mut Context<'_, Say>) -> Next {
+        Next::Sleep
+    }
+    fn is_idle(&self) -> bool {
+        self.elsewhere == 0
+    }
+}
+
+/// A running toy.
+pub struct Server {
+    pub address: SocketAddr,
+    pub shared: Arc<Shared>,
+    running: Running,
+}
+
+impl Server {
+    pub fn start(cores: usize, limits: Limits) -> Server {
+        Server::with_probe(cores, limits, || 0)
+    }
+
+    pub fn with_probe(cores: usize, limits: Limits, probe: fn() -> u64) -> Server {
+        let shared = Arc::new(Shared {
+            credited: Mutex::new(Vec::with_capacity(10_000)),
+            replied: AtomicU64::new(0),
+            read: AtomicU64::new(0),
+            most_between: AtomicU64::new(0),
+            gate: Mutex::new(false),
+            gate_moved: Condvar::new(),
+            probe,
+        });
+        let listeners = listen("127.0.0.1:0".parse().unwrap(), cores).unwrap();
+        let address = listeners[0].local_addr().unwrap();
+        let seen = Arc::clone(&shared);
+        let listeners = Mutex::new(listeners);
+        let config = Config { cpus: vec![0; cores], pin: false, ..Config::default() };
+        let running = sutra_runtime::start(config, move |_, core| {
+            // Which core gets which does not matter; each is in one place only, so that closing it closes it.
+            core.listen(listeners.lock().unwrap().pop().unwrap(), ListenerId(0))?;
+            Ok::<_, RuntimeError>(Net::new(Toy::new(Arc::clone(&seen)), limits.clone()))
+        });
+        Server { address, shared, running: running.unwrap() }
+    }
+
+    pub fn shutdown(&self) {
+        self.running.shutdown();
+    }
+
+    pub fn join(self) {
+        self.running.join().unwrap();
+    }
+
+    pub fn stop(self) {
+        self.shutdown();
+        self.join();
+    }
+}
+
+/// What came back for a request.
+#[derive(Debug)]
+pub struct Reply {
+    pub header: Header,
+    pub payload: FrameBuffer,
+}
+
+impl Reply {
+    pub fn is_ok(&self) -> bool {
+        self.header.status == Status::Ok as u8
+    }
+
+    /// The reason of a refusal.
+    pub fn message(&self) -> String {
+        assert!(!self.is_ok(), "{:?}", self.header);
+        let error: &ArchivedErrorMessage = Checked::<ErrorMessage>::new(&self.payload).unwrap().get();
+        error.message.to_string()
+    }
+}
+
+/// A connection that has nothing but bytes.
+pub struct Client {
+    pub stream: TcpStream,
+    pub core: u16,
+}
+
+impl Client {
+    /// Connects and says nothing.
+    pub fn silent(address: SocketAddr) -> Client {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        // Fails instead of hanging; no test relies on its length.
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        Client { stream, core: NO_CORE }
+    }
+
+    pub fn connect(server: &Server) -> Client {
+        Client::to_core(server, NO_CORE)
+    }
+
+    pub fn to_core(server: &Server, wanted: u16) -> Client {
+        let mut client = Client::silent(server.address);
+        client.send(&hello(wanted));
+        client.welcomed();
+        client
+    }
+
+    /// Reads the server's Hello.
+    pub fn welcomed(&mut self) {
+        let reply = self.reply();
+        assert_eq!(reply.header.opcode, Opcode::Hello as u8, "{reply:?}");
+        assert_eq!(HEADER_BYTES + padded(reply.payload.len()), SERVER_HELLO_BYTES);
+        let hello = Checked::<ServerHello>::new(&reply.payload).unwrap();
+        assert_eq!(hello.store, 77);
+        self.core = hello.core.to_native();
+    }
+
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    /// The next reply, or `None` where the server has closed in an orderly way.
+    pub fn next(&mut self) -> io::Result<Option<Reply>> {
+        let mut head = [0; HEADER_BYTES];
+        let first = self.stream.read(&mut head)?;
+        if first == 0 {
+            return Ok(None);
+        }
+        self.stream.read_exact(&mut head[first..])?;
+        let header = Header::decode(&head).unwrap();
+        let len = header.length as usize;
+        let mut payload = FrameBuffer::new();
+        payload.resize(padded(len), 0xff);
+        self.stream.read_exact(&mut payload)?;
+        assert!(payload[len..].iter().all(|byte| *byte == 0), "padding is zeros");
+        payload.resize(len, 0);
+        if header.flags & sutra_wire::CHECKSUM != 0 {
+            assert_eq!(header.checksum, crc32c::crc32c(&payload));
+        }
+        Ok(Some(Reply { header, payload }))
+    }
+
+    pub fn reply(&mut self) -> Reply {
+        self.next().unwrap().expect("a reply")
+    }
+
+    pub fn ask(&mut self, opcode: u8, request: u64, payload: &[u8]) -> Reply {
+        self.send(&frame(opcode, request, payload));
+        let reply = self.reply();
+        assert_eq!(reply.header.request, request, "{reply:?}");
+        reply
+    }
+
+    /// Nothing but the end of the connection is left.
+    pub fn is_over(&mut self) {
+        let rest = self.next().unwrap();
+        assert!(rest.is_none(), "{rest:?}");
+    }
+
+    /// The server's counters, on this connection's core.
+    pub fn counters(&mut self) -> HashMap<String, u64> {
+        let reply = self.ask(COUNTERS, 9_999, b"");
+        let text = std::str::from_utf8(&reply.payload).unwrap();
+        text.lines()
+            .map(|line| line.split_once(' ').unwrap())
+            .map(|(name, value)| (name.into(), value.parse().unwrap()))
+            .collect()
+    }
+
+    /// Asks for the counters again and again until one of them is as it should be.
+    pub fn until(&mut self, name: &str, is_so: impl Fn(u64) -> bool) -> HashMap<String, u64> {
+        loop {
+            let counters = self.counters();
+            if is_so(counters[name]) {
+                return counters;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    pub fn half_close(&mut self) {
+        self.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    }
+
+    /// Ends the connection with a reset.
+    pub fn reset(self) {
+        socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
+    }
+}
+
+pub fn hello(wanted_core: u16) -> FrameBuffer {
+    let hello = ClientHello {
+        fingerprint: FINGERPRINT,
+        token: [0; 32],
+        wanted_core,
+        lowest_version: VERSION,
+        highest_version: VERSION,
+    };
+    let mut out = FrameBuffer::new();
+    encode_archive(&mut out, Header { opcode: Opcode::Hello as u8, request: 5, ..Header::default() }, &hello);
+    out
+}
+
+pub fn frame(opcode: u8, request: u64, payload: &[u8]) -> FrameBuffer {
+    with_header(Header { opcode, request, ..Header::default() }, payload)
+}
+
+/// A request that is to be answered within so many µs.
+pub fn urgent(opcode: u8, request: u64, deadline: u64, payload: &[u8]) -> FrameBuffer {
+    with_header(Header { opcode, request, extra: deadline, ..Header::default() }, payload)
+}
+
+pub fn with_header(header: Header, payload: &[u8]) -> FrameBuffer {
+    let mut out = FrameBuffer::new();
+    encode_bytes(&mut out, header, payload);
+    out
+}
+
+/// Frames one after the other.
+pub fn run(frames: impl IntoIterator<Item = FrameBuffer>) -> Vec<u8> {
+    frames.into_iter().flat_map(|frame| frame.to_vec()).collect()
+}

@@ -1,0 +1,163 @@
+//! Random histories of writes, commits and crashes against a model of plain maps.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions as FileOptions;
+use std::os::unix::fs::FileExt;
+
+use proptest::prelude::*;
+use support::{World, association, concept, folder, id, options};
+use sutra_wire::{AssociationRecord, ConceptRecord, Direction, Durability};
+
+const CORES: usize = 2;
+const IDS: u32 = 6;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Learn(ConceptRecord),
+    Associate(AssociationRecord),
+    Commit,
+    /// Both shards' commits are in flight when the power goes; of each, these sectors reached the disk (by bit).
+    PowerCut(u64),
+    /// Killed between commits.
+    Kill,
+}
+
+fn namespace() -> impl Strategy<Value = String> {
+    prop_oneof![Just(String::new()), Just("other".to_owned())]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let learn = (0..IDS, 0..4000usize, 0..100u32, namespace()).prop_map(|(number, length, mark, namespace)| {
+        Step::Learn(ConceptRecord { namespace, ..concept(number, &format!("{mark}{}", "x".repeat(length))) })
+    });
+    let associate =
+        (0..IDS, 0..IDS, 0..3u32, 0..=4u8, namespace()).prop_map(|(source, target, kind, quarters, namespace)| {
+            Step::Associate(AssociationRecord {
+                kind,
+                namespace,
+                ..association(source, target, f32::from(quarters) / 4.0)
+            })
+        });
+    let sectors = prop_oneof![any::<u64>(), Just(u64::MAX), Just(0), (0..64u32).prop_map(|count| (1 << count) - 1)];
+    prop_oneof![8 => learn, 8 => associate, 4 => Just(Step::Commit), 1 => sectors.prop_map(Step::PowerCut), 1 => Just(Step::Kill)]
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Model {
+    concepts: BTreeMap<(String, [u8; 16]), String>,
+    associations: BTreeMap<(String, [u8; 16], [u8; 16], u32), f32>,
+}
+
+impl Model {
+    fn apply(&mut self, step: &Step) {
+        match step {
+            Step::Learn(record) => {
+                self.concepts.insert((record.namespace.clone(), record.id), record.content.clone());
+            }
+            Step::Associate(record) => {
+                let key = (record.namespace.clone(), record.source, record.target, record.kind);
+                self.associations.insert(key, record.confidence);
+            }
+            _ => {}
+        }
+    }
+
+    /// What a world shows, in the same form; checks that both ends of associations agree.
+    fn of(world: &mut World) -> Self {
+        let mut model = Self::default();
+        let mut incoming = BTreeMap::new();
+        for namespace in ["", "other"] {
+            for id in (0..IDS).map(id) {
+                if let Some(record) = world.concept(namespace, id) {
+                    model.concepts.insert((namespace.to_owned(), id), record.content);
+                }
+                for (peer, kind, confidence, _) in world.neighbors(namespace, id, Direction::Out) {
+                    assert!(model.associations.insert((namespace.to_owned(), id, peer, kind), confidence).is_none());
+                }
+                for (peer, kind, confidence, _) in world.neighbors(namespace, id, Direction::In) {
+                    assert!(incoming.insert((namespace.to_owned(), peer, id, kind), confidence).is_none());
+                }
+            }
+        }
+        assert_eq!(model.associations, incoming);
+        model
+    }
+}
+
+/// Writes those sectors of a shard's next commit that `sectors` names; whether that was all of them.
+fn write_partly(world: &mut World, shard: usize, sectors: u64) -> bool {
+    let Some(commit) = world.shards[shard].next_commit() else { return true };
+    let file = FileOptions::new().write(true).open(commit.file.path()).unwrap();
+    let mut whole = true;
+    for (number, sector) in commit.bytes.chunks(512).enumerate() {
+        if sectors >> (number % 64) & 1 == 1 {
+            file.write_all_at(sector, commit.offset + 512 * number as u64).unwrap();
+        } else {
+            // What the file holds there is zero already.
+            whole &= sector.iter().all(|byte| *byte == 0);
+        }
+    }
+    whole
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_store_shows_what_landed_and_nothing_else_through_any_crash(steps in proptest::collection::vec(step(), 1..60)) {
+        let folder = folder();
+        let open = || World::open_with(folder.path(), &options(CORES, Durability::Always)).unwrap();
+        let mut world = open();
+        let mut landed = Model::default();
+        // Accepted by each shard and not known to have landed, in order.
+        let mut waiting: [Vec<Step>; CORES] = Default::default();
+        for step in steps {
+            match &step {
+                Step::Learn(record) => {
+                    world.learn(record);
+                    waiting[usize::from(world.layout.owner(&record.id.into()))].push(step);
+                }
+                Step::Associate(record) => {
+                    world.associate(record);
+                    waiting[usize::from(world.layout.owner(&record.source.into()))].push(step);
+                }
+                Step::Commit => {
+                    world.commit();
+                    waiting.iter_mut().flat_map(|waiting| waiting.drain(..)).for_each(|step| landed.apply(&step));
+                }
+                Step::PowerCut(sectors) => {
+                    // A write that found no room has committed what waited before it: those landed and are acknowledged.
+                    for (shard, waiting) in waiting.iter_mut().enumerate() {
+                        let still = world.shards[shard].pending();
+                        waiting.drain(..waiting.len() - still).for_each(|step| landed.apply(&step));
+                        let whole = write_partly(&mut world, shard, *sectors);
+                        if whole {
+                            // Not acknowledged, and there all the same. What waited in a further commit is lost.
+                            let mut kept = Vec::new();
+                            world.shards[shard].commit_finished(Ok(()), |entry| kept.push(entry));
+                            waiting.drain(..kept.len()).for_each(|step| landed.apply(&step));
+                        }
+                        waiting.clear();
+                    }
+                    drop(world);
+                    world = open();
+                }
+                Step::Kill => {
+                    for (shard, waiting) in waiting.iter_mut().enumerate() {
+                        let still = world.shards[shard].pending();
+                        waiting.drain(..waiting.len() - still).for_each(|step| landed.apply(&step));
+                        waiting.clear();
+                    }
+                    drop(world);
+                    world = open();
+                }
+            }
+            if waiting.iter().all(Vec::is_empty) {
+                prop_assert_eq!(Model::of(&mut world), landed.clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! A store driven the way a server drives it, on one thread: writes go to the files by hand, background work runs at once.
+#![allow(dead_code, clippy::unwrap_used)]
+
+use std::collections::VecDeque;
+use std::fs::OpenOptions as FileOptions;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rkyv::util::AlignedVec;
+use sutra_store::{
+    Acknowledged, Clock, CommitWrite, Effect, FileDisk, NamespaceId, NeighborQuery, OpenOptions, Opened, Refusal,
+    Shard, Store, StoreError,
+};
+use sutra_wire::{AssociationRecord, Checked, ConceptId, ConceptRecord, CoreLayout, Direction, Durability, Neighbor};
+use tempfile::TempDir;
+
+/// A folder in memory where there is such a filesystem, so that syncs cost nothing.
+pub(crate) fn folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+pub(crate) fn options(cores: usize, durability: Durability) -> OpenOptions {
+    OpenOptions { cores, durability, segment_bytes: 64 << 10, listening: "127.0.0.1:50050".into() }
+}
+
+/// A clock that is one µs later whenever it is asked.
+#[derive(Debug, Default)]
+pub(crate) struct TestClock(AtomicU64);
+
+impl Clock for TestClock {
+    fn now(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed) + 1_000_000
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) shards: Vec<Shard<u64>>,
+    pub(crate) opened: Opened<u64>,
+    pub(crate) layout: CoreLayout,
+    pub(crate) clock: Arc<TestClock>,
+    next_ticket: u64,
+}
+
+impl World {
+    pub(crate) fn open(folder: &Path) -> Result<Self, StoreError> {
+        Self::open_with(folder, &options(1, Durability::Always))
+    }
+
+    pub(crate) fn open_with(folder: &Path, options: &OpenOptions) -> Result<Self, StoreError> {
+        let disk = FileDisk::open(folder, options.durability, &options.listening)?;
+        Self::open_on(Arc::new(disk), options)
+    }
+
+    pub(crate) fn open_on(disk: Arc<dyn sutra_store::Disk>, options: &OpenOptions) -> Result<Self, StoreError> {
+        let clock = Arc::new(TestClock::default());
+        let mut opened = Store::open_on(disk, clock.clone(), options)?;
+        let shards = std::mem::take(&mut opened.shards);
+        Ok(Self { shards, opened, layout: CoreLayout::new(options.cores as u16), clock, next_ticket: 0 })
+    }
+
+    pub(crate) fn shard_of(&mut self, id: &[u8; 16]) -> &mut Shard<u64> {
+        let owner = self.layout.owner(&ConceptId(*id));
+        &mut self.shards[usize::from(owner)]
+    }
+
+    pub(crate) fn namespace(&self, name: &str) -> NamespaceId {
+        self.opened.namespaces.register(name).unwrap()
+    }
+
+    /// Accepts a concept, making room where there is none yet.
+    pub(crate) fn learn(&mut self, record: &ConceptRecord) -> u64 {
+        self.try_learn(record).unwrap()
+    }
+
+    pub(crate) fn try_learn(&mut self, record: &ConceptRecord) -> Result<u64, Refusal> {
+        let (bytes, namespace) = (archive(record), self.namespace(&record.namespace));
+        let record = Checked::<ConceptRecord>::new(&bytes).unwrap();
+        let ticket = self.ticket();
+        self.until_not_stalled(|world| world.shard_of(&record.id).learn(record, namespace, ticket))
+    }
+
+    pub(crate) fn associate(&mut self, record: &AssociationRecord) -> u64 {
+        self.try_associate(record).unwrap()
+    }
+
+    pub(crate) fn try_associate(&mut self, record: &AssociationRecord) -> Result<u64, Refusal> {
+        let (bytes, namespace) = (archive(record), self.namespace(&record.namespace));
+        let record = Checked::<AssociationRecord>::new(&bytes).unwrap();
+        let ticket = self.ticket();
+        self.until_not_stalled(|world| world.shard_of(&record.source).associate(record, namespace, ticket))
+    }
+
+    fn ticket(&mut self) -> u64 {
+        self.next_ticket += 1;
+        self.next_ticket
+    }
+
+    fn until_not_stalled<R>(&mut self, mut write: impl FnMut(&mut Self) -> Result<R, Refusal>) -> Result<R, Refusal> {
+        for _ in 0..1000 {
+            match write(self) {
+                Err(Refusal::Stalled) => {
+                    self.work();
+                    self.commit();
+                }
+                result => return result,
+            }
+        }
+        panic!("stalled for ever");
+    }
+
+    /// Runs all background work there is.
+    pub(crate) fn work(&mut self) {
+        for shard in &mut self.shards {
+            while let Some(job) = shard.work() {
+                if shard.prepared(job.run()).is_err() {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Writes everything that has gathered, and passes in-edges on. Returns what was acknowledged.
+    pub(crate) fn commit(&mut self) -> Vec<Acknowledged<u64>> {
+        let mut all = Vec::new();
+        for at in 0..self.shards.len() {
+            while let Some(commit) = self.shards[at].next_commit() {
+                let result = write(&commit);
+                all.extend(self.finish(at, result));
+            }
+        }
+        self.work();
+        all
+    }
+
+    /// The commit that a shard has in flight has ended.
+    pub(crate) fn finish(&mut self, shard: usize, result: io::Result<()>) -> Vec<Acknowledged<u64>> {
+        let mut acknowledged = Vec::new();
+        self.shards[shard].commit_finished(result, |entry| acknowledged.push(entry));
+        let edges: VecDeque<_> = acknowledged
+            .iter()
+            .filter_map(|entry| match entry.effect {
+                Ok(Effect::Association(edge)) => Some(edge),
+                _ => None,
+            })
+            .collect();
+        for edge in edges {
+            self.shard_of(&edge.target.0).apply_in_edge(edge);
+        }
+        acknowledged
+    }
+
+    /// The visible record, as its stored bytes tell it.
+    pub(crate) fn concept(&mut self, namespace: &str, id: [u8; 16]) -> Option<ConceptRecord> {
+        let namespace = self.opened.namespaces.lookup(namespace)?;
+        let shard = self.shard_of(&id);
+        let stored = shard.concept(namespace, &ConceptId(id));
+        let record = shard.record(namespace, &ConceptId(id)).map(|record| record.to_owned());
+        assert_eq!(stored.map(|stored| Checked::<ConceptRecord>::new(&stored).unwrap().to_owned()), record);
+        record
+    }
+
+    /// A concept's neighbours as (other end, kind, confidence, outgoing), sorted.
+    pub(crate) fn neighbors(
+        &mut self,
+        namespace: &str,
+        id: [u8; 16],
+        direction: Direction,
+    ) -> Vec<([u8; 16], u32, f32, bool)> {
+        let Some(namespace) = self.opened.namespaces.lookup(namespace) else { return Vec::new() };
+        let shard = self.shard_of(&id);
+        let mut query = NeighborQuery {
+            namespace,
+            id: ConceptId(id),
+            direction,
+            kinds: &[],
+            minimum_confidence: 0.0,
+            limit: 7,
+            cursor: 0,
+        };
+        let mut all: Vec<Neighbor> = Vec::new();
+        loop {
+            query.cursor = shard.neighbors(&query, &mut all);
+            if query.cursor == 0 {
+                break;
+            }
+        }
+        let mut all: Vec<_> = all
+            .into_iter()
+            .map(|neighbor| {
+                (neighbor.id, neighbor.kind, neighbor.confidence, neighbor.direction == Direction::Out as u8)
+            })
+            .collect();
+        all.sort_by(|a, b| a.partial_cmp(b).unwrap());
+        all
+    }
+}
+
+/// Writes a commit as the runtime would.
+pub(crate) fn write(commit: &CommitWrite) -> io::Result<()> {
+    let alignment = u64::from(commit.file.alignment());
+    assert!(commit.offset.is_multiple_of(alignment) && (commit.bytes.len() as u64).is_multiple_of(alignment));
+    FileOptions::new().write(true).open(commit.file.path())?.write_all_at(&commit.bytes, commit.offset)
+}
+
+pub(crate) fn archive<T>(value: &T) -> AlignedVec
+where
+    T: for<'a> rkyv::Serialize<
+            rkyv::api::high::HighSerializer<AlignedVec, rkyv::ser::allocator::ArenaHandle<'a>, rkyv::rancor::Error>,
+        >,
+{
+    rkyv::to_bytes::<rkyv::rancor::Error>(value).unwrap()
+}
+
+pub(crate) fn id(number: u32) -> [u8; 16] {
+    let mut id = [7; 16];
+    id[..4].copy_from_slice(&number.to_be_bytes());
+    id
+}
+
+pub(crate) fn concept(number: u32, content: &str) -> ConceptRecord {
+    ConceptRecord {
+        id: id(number),
+        content: content.into(),
+        confidence: 1.0,
+        strength: 1.0,
+        ..ConceptRecord::default()
+    }
+}
+
+pub(crate) fn association(source: u32, target: u32, confidence: f32) -> AssociationRecord {
+    AssociationRecord { source: id(source), target: id(target), confidence, ..AssociationRecord::default() }
+}
+
+/// A shard's segment file.
+pub(crate) fn segment(folder: &Path, shard: usize, number: usize) -> PathBuf {
+    folder.join(format!("shard-{shard:03}/segment-{number:08}.log"))
+}

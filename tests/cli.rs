@@ -1,0 +1,173 @@
+//! The commands, as they are typed: what they print and how they exit.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+mod support;
+
+use std::process::Output;
+
+use support::{Server, run, wordnet};
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("it ended by itself")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn json(output: &Output) -> serde_json::Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", stdout(output)))
+}
+
+#[test]
+fn a_first_conversation_goes_as_the_readme_tells_it() {
+    let server = Server::start(&[]);
+    let learned =
+        server.run(&["learn", "dog", "a domesticated carnivore", "--embedding", "[0.5, -1.25]", "--strength", "0.5"]);
+    assert_eq!(code(&learned), 0, "{}", stderr(&learned));
+    assert_eq!(code(&server.run(&["learn", "animal", "a living organism"])), 0);
+    assert_eq!(code(&server.run(&["associate", "dog", "animal", "--type", "hierarchical", "--confidence", "0.75"])), 0);
+    assert_eq!(code(&server.run(&["associate", "dog", "unheard of"])), 0);
+
+    let dog = json(&server.run(&["query", "dog", "--json"]));
+    assert_eq!((dog["content"].as_str(), dog["strength"].as_f64()), (Some("a domesticated carnivore"), Some(0.5)));
+    assert_eq!(dog["embedding"], serde_json::json!([0.5, -1.25]));
+
+    let neighbors = stdout(&server.run(&["neighbors", "dog"]));
+    let first = neighbors.lines().next().unwrap().split_whitespace().collect::<Vec<_>>();
+    assert_eq!(first, ["→", "hierarchical", "0.75", "animal", "a", "living", "organism"]);
+    assert!(neighbors.contains("not learned yet"), "{neighbors}");
+    assert!(stdout(&server.run(&["neighbors", "animal"])).contains("← hierarchical"));
+
+    assert_eq!(code(&server.run(&["query", "nobody"])), 1);
+    assert_eq!(code(&server.run(&["flush"])), 0);
+    let health = server.run(&["health"]);
+    assert!(code(&health) == 0 && stdout(&health).contains("ok"), "{}", stdout(&health));
+    let stats = json(&server.run(&["stats", "--json"]));
+    assert_eq!((stats["concepts"].as_u64(), stats["associations"].as_u64()), (Some(2), Some(2)));
+}
+
+#[test]
+fn wrong_usage_exits_with_2_and_a_missing_server_with_3() {
+    assert_eq!(code(&run(&["learn", "only a name"])), 2);
+    assert_eq!(code(&run(&["serve", "--durability", "sometimes"])), 2);
+    assert_eq!(code(&run(&["query", "dog", "--server", "no address"])), 2);
+    let missing = run(&["query", "dog", "--server", "127.0.0.1:1"]);
+    assert_eq!(code(&missing), 3);
+    assert!(stderr(&missing).contains("127.0.0.1:1"), "{}", stderr(&missing));
+}
+
+#[test]
+fn importing_twice_writes_once_and_equals_the_source() {
+    let server = Server::start(&["--cores", "2"]);
+    let folder = wordnet();
+    let folder = folder.to_str().unwrap();
+    let first = json(&server.run(&["import", folder, "--json"]));
+    let concepts = std::fs::read_to_string(wordnet().join("concepts.jsonl")).unwrap();
+    let associations = std::fs::read_to_string(wordnet().join("associations.jsonl")).unwrap();
+    let (concepts, associations): (Vec<&str>, usize) = (concepts.lines().collect(), associations.lines().count());
+    assert_eq!(first["concepts_written"].as_u64(), Some(concepts.len() as u64));
+    assert_eq!(first["associations_written"].as_u64(), Some(associations as u64));
+
+    let server = server.kill().start();
+    let second = json(&server.run(&["import", folder, "--json"]));
+    assert_eq!(second["unchanged"].as_u64(), Some((concepts.len() + associations) as u64));
+    assert_eq!(second["concepts_written"].as_u64(), Some(0));
+
+    let client = server.client();
+    for line in concepts {
+        let concept: serde_json::Value = serde_json::from_str(line).unwrap();
+        let stored = client.query(concept["id"].as_str().unwrap()).unwrap().unwrap();
+        assert_eq!(stored.content.as_str(), concept["content"].as_str().unwrap());
+        assert_eq!(stored.embedding.len(), 384);
+    }
+}
+
+#[test]
+fn bad_lines_are_named_by_number_and_the_others_are_imported() {
+    let server = Server::start(&[]);
+    let folder = support::Folder::new();
+    std::fs::create_dir_all(folder.path()).unwrap();
+    let file = folder.path().join("mixed.jsonl");
+    let lines = [
+        r#"{"id": "one", "content": "first"}"#,
+        "no JSON",
+        r#"{"id": "", "content": "nameless"}"#,
+        r#"{"id": "two", "content": "second", "confidence": 7}"#,
+        r#"{"source": "one", "target": "three", "type": "causal"}"#,
+        r#"{"id": "three", "content": "third", "embedding": [1, 2]}"#,
+    ];
+    std::fs::write(&file, lines.join("\n")).unwrap();
+    let imported = server.run(&["import", file.to_str().unwrap()]);
+    assert_eq!(code(&imported), 1);
+    let said = stdout(&imported) + &stderr(&imported);
+    for line in [":2", ":3", ":4"] {
+        assert!(said.contains(&format!("mixed.jsonl{line}")), "{line} in {said}");
+    }
+    let stats = json(&server.run(&["stats", "--json"]));
+    assert_eq!((stats["concepts"].as_u64(), stats["associations"].as_u64()), (Some(2), Some(1)));
+}
+
+#[test]
+fn serving_with_import_fills_an_empty_folder_and_answers_meanwhile() {
+    let server = Server::start(&["--import", wordnet().to_str().unwrap()]);
+    let until = std::time::Instant::now() + support::PATIENCE;
+    while json(&server.run(&["stats", "--json"]))["associations"].as_u64() < Some(4604) {
+        assert!(std::time::Instant::now() < until, "the import ends");
+    }
+    let dog = server.run(&["query", "n02084071"]);
+    assert!(code(&dog) == 0 && stdout(&dog).contains("dog, domestic dog"), "{}", stdout(&dog));
+    let (status, _) = server.stop();
+    assert!(status.success());
+}
+
+#[test]
+fn settings_come_from_flags_then_variables_then_the_file() {
+    let server = Server::start(&[]);
+    let other = Server::start(&[]);
+    other.client().learn(sutra_client::Concept::new("dog").content("of the other server")).unwrap();
+    let folder = support::Folder::new();
+    std::fs::create_dir_all(folder.path()).unwrap();
+    let file = folder.path().join("sutra.toml");
+    std::fs::write(&file, format!("server = \"{}\"\n", other.address)).unwrap();
+    let file = file.to_str().unwrap();
+    assert_eq!(code(&run(&["query", "dog", "--config", file])), 0, "the file names the other server");
+    assert_eq!(code(&server.run(&["query", "dog", "--config", file])), 1, "the variable goes before the file");
+    let flag = other.address.to_string();
+    assert_eq!(
+        code(&server.run(&["query", "dog", "--config", file, "--server", &flag])),
+        0,
+        "the flag goes before both"
+    );
+    std::fs::write(file, "sever = \"typo\"\n").unwrap();
+    let typo = run(&["query", "dog", "--config", file]);
+    assert!(code(&typo) == 2 && stderr(&typo).contains("sever"), "{}", stderr(&typo));
+}
+
+#[test]
+fn bench_measures_a_running_server_and_says_what_it_cost() {
+    let server = Server::start(&[]);
+    for operation in ["query", "learn"] {
+        let measured = server.run(&[
+            "bench",
+            operation,
+            "--connections",
+            "2",
+            "--duration",
+            "0.2",
+            "--warmup",
+            "0",
+            "--records",
+            "100",
+            "--json",
+        ]);
+        assert_eq!(code(&measured), 0, "{}", stderr(&measured));
+        let report = json(&measured);
+        assert!(report["requests"].as_u64() > Some(0) && report["latency"]["p99_ns"].as_u64() > Some(0), "{report}");
+    }
+}
