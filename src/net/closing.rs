@@ -152,29 +152,11 @@ impl Io {
         Some(connection)
     }
 
-    /// Takes a connection off the list of those that wait for the service, without a search: its entry is known by its serial to be
-    /// void, and void entries are cleared away when they are most.
+    /// Takes a connection off the list of those that wait for the service, where it is on it.
     fn wait_no_longer(&mut self, index: usize) {
         let Some(connection) = self.connections[index].as_mut() else { return };
-        if std::mem::replace(&mut connection.waiting, Waiting::No) != Waiting::Service {
-            return;
-        }
-        self.void += 1;
-        if self.void * 2 > self.waiting.len() {
-            let Io { waiting, connections, .. } = self;
-            waiting.retain(|(index, serial)| waits_for_service(connections, *index, *serial).is_some());
-            self.void = 0;
+        if std::mem::replace(&mut connection.waiting, Waiting::No) == Waiting::Service {
+            self.waiting.left(&self.connections);
         }
     }
-}
-
-/// The connection that an entry of the list is about, if it still waits.
-pub(crate) fn waits_for_service(
-    connections: &mut [Option<Connection>],
-    index: usize,
-    serial: u64,
-) -> Option<&mut Connection> {
-    connections[index]
-        .as_mut()
-        .filter(|connection| connection.serial == serial && connection.waiting == Waiting::Service)
 }

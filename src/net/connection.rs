@@ -52,6 +52,8 @@ pub(crate) struct Connection {
     pub(crate) phase: Phase,
     pub(crate) receiving: Receiving,
     pub(crate) waiting: Waiting,
+    /// The deadline of the request that waits for the service.
+    pub(crate) waits_until: Option<Instant>,
     /// Whether something was sent since it began to end, which closing at once could destroy on its way.
     pub(crate) said_last: bool,
     /// Whether it is on the core's list of connections with output to send.
@@ -79,6 +81,7 @@ impl Connection {
             phase,
             receiving: Receiving::Off,
             waiting: Waiting::No,
+            waits_until: None,
             said_last: false,
             dirty: false,
             input: Input::default(),

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use crate::service::ReplyTo;
 
-/// Sweeps are at least so far apart: as exact as timers are, and clients that choose their deadlines to differ can't
-/// have a core do nothing else.
+/// Sweeps are at least so far apart, which is as exact as timers are; and so much farther for everything that they look at, which takes
+/// some hundredth of that. So clients that choose their deadlines to differ can't have a core do nothing else.
 const SWEEP: Duration = Duration::from_millis(1);
+const SWEEP_EACH: Duration = Duration::from_micros(1);
 
 /// Where a reply goes and what its header repeats.
 #[derive(Clone, Copy, Debug)]
@@ -68,10 +69,11 @@ impl InFlight {
         self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
     }
 
-    /// When [`InFlight::sweep`] is to be called.
-    pub(crate) fn next_sweep(&self) -> Option<Instant> {
+    /// When [`InFlight::sweep`] is to be called, with so many others to be looked at then.
+    pub(crate) fn next_sweep(&self, others: usize) -> Option<Instant> {
         let earliest = self.earliest?;
-        Some(self.swept.map_or(earliest, |swept| earliest.max(swept + SWEEP)))
+        let looks = u32::try_from(self.slots.len() + others).unwrap_or(u32::MAX);
+        Some(self.swept.map_or(earliest, |swept| earliest.max(swept + SWEEP + SWEEP_EACH * looks)))
     }
 
     /// Collects the requests whose deadline has passed into `expired`; they stay until removed. Cost: a look at every slot.
@@ -124,11 +126,11 @@ mod tests {
         in_flight.insert(pending(2, Some(after(9))));
         in_flight.note_deadline(after(9));
         in_flight.note_deadline(after(1));
-        assert_eq!(in_flight.next_sweep(), Some(after(1)));
+        assert_eq!(in_flight.next_sweep(0), Some(after(1)));
         let mut expired = Vec::new();
         in_flight.sweep(after(2), &mut expired);
         assert_eq!(expired, [soon]);
-        assert_eq!(in_flight.next_sweep(), Some(after(9)));
+        assert_eq!(in_flight.next_sweep(0), Some(after(9)));
     }
 
     #[test]
@@ -137,8 +139,9 @@ mod tests {
         let now = Instant::now();
         in_flight.note_deadline(now);
         in_flight.sweep(now, &mut Vec::new());
-        assert_eq!(in_flight.next_sweep(), None);
+        assert_eq!(in_flight.next_sweep(0), None);
         in_flight.note_deadline(now + Duration::from_micros(1));
-        assert_eq!(in_flight.next_sweep(), Some(now + SWEEP));
+        assert_eq!(in_flight.next_sweep(0), Some(now + SWEEP));
+        assert_eq!(in_flight.next_sweep(1_000_000), Some(now + SWEEP + Duration::from_secs(1)));
     }
 }

@@ -24,6 +24,7 @@ mod opening;
 mod output;
 mod requests;
 mod service;
+mod waiting;
 
 pub use context::{BackgroundJob, Context, background_job};
 pub use limits::Limits;

@@ -1,6 +1,5 @@
 //! A core's connections and the service behind them, as the handler that the runtime's loop calls.
 
-use std::collections::VecDeque;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -18,6 +17,7 @@ use crate::input::InputPool;
 use crate::limits::Limits;
 use crate::log_limit::LogLimit;
 use crate::service::{ReplyTo, Service};
+use crate::waiting::WaitingList;
 
 /// Log lines that clients of one core can cause in a second.
 const CLIENT_LINES: u32 = 5;
@@ -45,10 +45,8 @@ pub(crate) struct Io {
     pub(crate) log_limit: LogLimit,
     /// Connections with output to send.
     dirty: Vec<usize>,
-    /// Connections, by place and serial, that wait for the service: each once, the first to be served first, and `void` entries of others.
-    pub(crate) waiting: VecDeque<(usize, u64)>,
-    pub(crate) void: usize,
-    /// Whether the service has room for them.
+    pub(crate) waiting: WaitingList,
+    /// Whether the service has room for those that wait for it.
     pub(crate) resume: bool,
     /// Connections that wait for nothing any more ([`Waiting::Again`]).
     pub(crate) retry: Vec<usize>,
@@ -80,6 +78,10 @@ impl Io {
             connection.waiting = Waiting::Again;
             self.retry.push(index);
         }
+    }
+
+    fn has_retries(&self) -> bool {
+        self.resume || !self.retry.is_empty() || self.waiting.is_being_tried()
     }
 
     pub(crate) fn keep_scratch(&mut self, scratch: FrameBuffer) {
@@ -114,8 +116,7 @@ impl<S: Service> Net<S> {
             counters: Counters::default(),
             log_limit: LogLimit::new(CLIENT_LINES),
             dirty: Vec::new(),
-            waiting: VecDeque::new(),
-            void: 0,
+            waiting: WaitingList::default(),
             resume: false,
             retry: Vec::new(),
             expired: Vec::new(),
@@ -221,13 +222,13 @@ impl<S: Service> Handler for Net<S> {
     }
 
     fn turn_end(&mut self, core: &mut Core<Self::Message>) -> Next {
-        if self.io.resume || !self.io.retry.is_empty() {
+        if self.io.has_retries() {
             self.retry(core);
         }
         let next = self.service.turn_end(&mut Context { io: &mut self.io, core });
         self.flush(core);
-        core.set_timer(DEADLINES, self.io.in_flight.next_sweep());
-        if self.io.resume || !self.io.retry.is_empty() { Next::Again } else { next }
+        core.set_timer(DEADLINES, self.io.in_flight.next_sweep(self.io.waiting.len()));
+        if self.io.has_retries() { Next::Again } else { next }
     }
 
     fn shutdown(&mut self, core: &mut Core<Self::Message>) {

@@ -5,13 +5,15 @@ use std::time::Duration;
 use sutra_runtime::{Core, Socket};
 use sutra_wire::{CHECKSUM, HEADER_BYTES, Header, Parsed, Status};
 
-use crate::closing::waits_for_service;
 use crate::connection::{Phase, Receiving, Waiting};
 use crate::context::Context;
 use crate::in_flight::Pending;
 use crate::input::{Input, InputPool};
 use crate::net::{Envelope, Io, Net};
 use crate::service::{Flow, ReplyTo, Request, Service};
+
+/// Connections that are offered to the service in one turn although it has no room for them: some 0.1 ms of work, however many wait.
+const FUTILE_TRIES: usize = 64;
 
 impl<S: Service> Net<S> {
     pub(crate) fn received(&mut self, core: &mut Core<Envelope<S::Message>>, socket: Socket, bytes: &[u8]) {
@@ -142,6 +144,7 @@ impl<S: Service> Net<S> {
                     && let Some(connection) = self.io.connections[index].as_mut()
                 {
                     connection.in_flight -= 1;
+                    connection.waits_until = deadline;
                 }
                 false
             }
@@ -158,7 +161,7 @@ impl<S: Service> Net<S> {
         connection.waiting = waiting;
         self.io.counters.waits += 1;
         if waiting == Waiting::Service {
-            self.io.waiting.push_back((index, connection.serial));
+            self.io.waiting.push(index, connection.serial);
         }
         if connection.receiving == Receiving::On {
             connection.receiving = Receiving::Pausing;
@@ -178,7 +181,8 @@ impl<S: Service> Net<S> {
         }
     }
 
-    /// Tries the requests again that had to wait, each connection once, those first that have waited longest. Cost: linear in their number.
+    /// Tries the requests again that had to wait. Cost: linear in the connections that found room; of those that find none, some are
+    /// asked in every turn until all were.
     pub(crate) fn retry(&mut self, core: &mut Core<Envelope<S::Message>>) {
         let roomier = self.io.retry.len();
         for at in 0..roomier {
@@ -189,39 +193,35 @@ impl<S: Service> Net<S> {
         }
         self.io.retry.drain(..roomier);
         if std::mem::take(&mut self.io.resume) {
-            let first = self.io.waiting.front().copied();
-            // None of them is void after this: those are left out, the others listed anew.
-            self.io.void = 0;
-            for _ in 0..self.io.waiting.len() {
-                let Some((index, serial)) = self.io.waiting.pop_front() else { break };
-                if waits_for_service(&mut self.io.connections, index, serial).is_some() {
-                    self.again(core, index);
-                }
-            }
-            // Who was first and waits again was served first: somebody else's turn.
-            if first.is_some() && self.io.waiting.front().copied() == first {
-                self.io.waiting.rotate_left(1);
-            }
+            self.io.waiting.try_all();
+        }
+        let mut futile = 0;
+        while futile < FUTILE_TRIES
+            && let Some(index) = self.io.waiting.next(&self.io.connections)
+        {
+            futile += usize::from(!self.again(core, index));
         }
     }
 
-    fn again(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize) {
-        let Some(connection) = self.io.connections[index].as_mut() else { return };
+    /// Takes up a connection where it had to wait; `false` where it still has to.
+    fn again(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize) -> bool {
+        let Some(connection) = self.io.connections[index].as_mut() else { return false };
         connection.waiting = Waiting::No;
         if connection.output_bytes() >= self.io.limits.max_output {
             // What was gathered while the last send was under way: sent at once, as its room is wanted.
             self.send(core, index);
         }
-        let Some(connection) = self.io.connections[index].as_mut() else { return };
+        let Some(connection) = self.io.connections[index].as_mut() else { return false };
         let mut input = std::mem::take(&mut connection.input);
         let used = self.run(core, index, input.bytes());
         input.consume(used, &mut self.io.inputs);
         self.keep(core, index, input, true);
         self.listen_to(core, index);
         self.finish(core, index);
+        used > 0
     }
 
-    /// Answers the requests whose deadline has passed.
+    /// Answers the requests whose deadline has passed. Cost: a look at every request in flight and every connection that waits.
     pub(crate) fn deadlines(&mut self, core: &mut Core<Envelope<S::Message>>) {
         let mut expired = std::mem::take(&mut self.io.expired);
         self.io.in_flight.sweep(core.now(), &mut expired);
@@ -230,8 +230,26 @@ impl<S: Service> Net<S> {
             refuse_late(&mut cx, to);
         }
         self.io.expired = expired;
-        // A deadline may be that of a request which waits for room: it is answered, or noted again, when it is offered.
-        self.io.resume |= !self.io.waiting.is_empty();
+        let Io { waiting, connections, in_flight, retry, .. } = &mut self.io;
+        let mut due = 0;
+        for number in 0..waiting.len() {
+            if let Some(index) = waiting.get(number, connections)
+                && let Some(connection) = connections[index].as_mut()
+                && let Some(deadline) = connection.waits_until
+            {
+                if deadline > core.now() {
+                    in_flight.note_deadline(deadline);
+                } else {
+                    // Answered when it is offered again.
+                    connection.waiting = Waiting::Again;
+                    retry.push(index);
+                    due += 1;
+                }
+            }
+        }
+        for _ in 0..due {
+            waiting.left(connections);
+        }
     }
 }
 

@@ -74,17 +74,18 @@ fn a_reset_in_the_middle_leaves_nothing_behind_and_its_replies_reach_nobody() {
 #[test]
 fn broken_bytes_are_answered_with_their_error_after_what_came_before_them() {
     let server = Server::start(1, Limits { max_payload: 1_000, ..Limits::default() });
-    let cases: [(Status, Box<dyn Fn(&mut [u8])>); 5] = [
-        (Status::Malformed, Box::new(|frame| frame[0] ^= 1)),
-        (Status::UnsupportedVersion, Box::new(|frame| frame[2] = 9)),
-        (Status::Malformed, Box::new(|frame| frame[6] = 1)),
-        (Status::TooLarge, Box::new(|frame| frame[18] = 1)),
-        (Status::ChecksumMismatch, Box::new(|frame| frame[5] = 1)),
+    // A header's byte and what it is changed to.
+    let cases = [
+        (Status::Malformed, 0, b'G'),
+        (Status::UnsupportedVersion, 2, 9),
+        (Status::Malformed, 6, 1),
+        (Status::TooLarge, 18, 1),
+        (Status::ChecksumMismatch, 5, 1),
     ];
-    for (status, damage) in cases {
+    for (status, at, value) in cases {
         let mut client = Client::connect(&server);
         let mut broken = frame(ECHO, 2, b"broken");
-        damage(&mut broken);
+        broken[at] = value;
         client.send(&run([frame(ECHO, 1, b"good"), broken, frame(ECHO, 3, b"unread")]));
         client.send(&vec![7; 200_000]);
         assert_eq!(&client.reply().payload[..], b"good");
@@ -194,7 +195,8 @@ fn a_drain_answers_what_has_arrived_and_then_closes() {
         for idle in &mut idle {
             idle.is_over();
         }
-        unfinished.is_over();
+        // In whatever way, as part of its Hello may lie unread.
+        assert!(!matches!(unfinished.next(), Ok(Some(_))));
         server.shared.open_gate();
         for client in &mut clients {
             for number in 0..10 {

@@ -62,3 +62,25 @@ fn a_request_that_waits_for_room_has_its_deadline_from_when_it_arrived() {
     assert_eq!(*server.shared.credited.lock().unwrap(), [2], "the one that was refused took nothing");
     server.stop();
 }
+
+#[test]
+fn hundreds_that_wait_are_refused_each_at_its_own_deadline() {
+    let server = Server::start(1, Limits::default());
+    let mut other = Client::connect(&server);
+    let mut clients: Vec<_> = (0..200)
+        .map(|number| {
+            let mut client = Client::connect(&server);
+            let deadline = if number % 2 == 0 { 20_000 + 97 * number } else { AN_HOUR };
+            client.send(&urgent(GATED, number, deadline, b""));
+            client
+        })
+        .collect();
+    for client in clients.iter_mut().step_by(2) {
+        assert_eq!(client.reply().header.status, Status::DeadlineExceeded as u8);
+    }
+    other.ask(OPEN, 1, &100u32.to_le_bytes());
+    for client in clients.iter_mut().skip(1).step_by(2) {
+        assert!(client.reply().is_ok());
+    }
+    server.stop();
+}
