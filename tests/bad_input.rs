@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::io::{Read, Write};
+use std::io::Write;
 
 use rkyv::rancor::Error;
 use support::Server;
@@ -159,7 +159,7 @@ fn a_peer_that_stops_in_the_middle_is_given_up_and_others_notice_nothing() {
     let address = server.address;
     // Learned before the others begin: it is what the one that never reads asks for.
     let mut raw = Raw::open(address);
-    let big = ConceptRecord { content: "x".repeat(1 << 20), ..record() };
+    let big = ConceptRecord { content: "x".repeat(64 << 10), ..record() };
     assert_eq!(raw.ask(header(Opcode::Learn), &archive(&big)).status(), Status::Ok);
     let key = frame(
         header(Opcode::Query),
@@ -177,11 +177,8 @@ fn a_peer_that_stops_in_the_middle_is_given_up_and_others_notice_nothing() {
     let no_hello = std::thread::spawn(move || assert!(Raw::connect(address).reply().is_none()));
     let never_reads = std::thread::spawn(move || {
         let mut raw = Raw::open(address);
-        raw.stream.set_write_timeout(Some(support::PATIENCE)).unwrap();
-        // Far more than both sockets hold: the server must stop taking requests, and in the end give the connection up.
+        // Far more than both sockets hold: the server stops taking requests, and in the end gives the connection up, which fails the write.
         while raw.stream.write_all(&key).is_ok() {}
-        let mut rest = [0; 1 << 16];
-        while matches!(raw.stream.read(&mut rest), Ok(count) if count > 0) {}
     });
     let mut neighbour = Raw::open(address);
     while !(half_a_frame.is_finished() && no_hello.is_finished() && never_reads.is_finished()) {

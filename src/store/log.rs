@@ -276,7 +276,7 @@ impl<T> Log<T> {
 
     /// The background work that the log needs now.
     pub(crate) fn work(&mut self, clock: &dyn Clock) -> Option<PrepareJob> {
-        self.preparation.work(&self.active, self.batch.tail, clock)
+        self.preparation.work(&mut self.active, self.batch.tail, clock)
     }
 
     /// The end of background work.

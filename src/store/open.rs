@@ -14,8 +14,10 @@ use crate::exchange::Exchange;
 use crate::format::{SEGMENT_HEADER, is_zero};
 use crate::manifest::Manifest;
 use crate::namespaces::Namespaces;
-use crate::prepare::Preparation;
-use crate::recovery::{Recovered, ShardReport, Source, create_first, recover};
+use crate::prepare::{FIRST_STEP, Preparation};
+use crate::recovery::{ShardReport, Source, recover};
+use crate::segment::Segment;
+use crate::settle::{Recovered, Replayed};
 use crate::shard::Shard;
 
 /// The smallest segment: a first step of zero-filling in the smallest sense, for tests and tiny stores.
@@ -168,22 +170,30 @@ fn check(options: &OpenOptions) -> Result<(u16, usize), StoreError> {
 
 /// Makes a new store. The manifest comes last: without it there is no store, and what a crash left of one is made anew.
 fn make(disk: &dyn Disk, cores: u16, segment_bytes: usize) -> Result<Manifest, StoreError> {
+    let mut left = Vec::new();
+    for shard in 0..cores {
+        let files = disk.list(shard)?.unwrap_or_default();
+        left.extend(files.iter().filter_map(|file| SegmentName::parse(shard, file)));
+    }
+    // All of it is looked at before any of it is removed.
+    for name in &left {
+        check_empty(disk, *name)?;
+    }
+    for name in left {
+        disk.remove(name)?;
+    }
     let manifest = Manifest::new(rand::random(), usize::from(cores));
     for shard in 0..cores {
-        for file in disk.list(shard)?.unwrap_or_default() {
-            if let Some(name) = SegmentName::parse(shard, &file) {
-                remove_if_empty(disk, name)?;
-            }
-        }
         disk.create_shard(shard)?;
-        create_first(disk, shard, manifest.store, segment_bytes)?;
+        let first = SegmentName { shard, number: 0 };
+        Segment::create(disk, first, manifest.store, FIRST_STEP.min(segment_bytes), segment_bytes)?;
     }
     manifest.write(disk)?;
     Ok(manifest)
 }
 
-/// Removes a segment that a crash left before there was a manifest; one with commits in it means that the manifest was lost.
-fn remove_if_empty(disk: &dyn Disk, name: SegmentName) -> Result<(), StoreError> {
+/// Refuses a segment with commits in it: there was a manifest, and it was lost.
+fn check_empty(disk: &dyn Disk, name: SegmentName) -> Result<(), StoreError> {
     let file = disk.open(name)?;
     let length = disk.len(&file)?;
     let mut block = vec![0; SEGMENT_HEADER];
@@ -197,11 +207,10 @@ fn remove_if_empty(disk: &dyn Disk, name: SegmentName) -> Result<(), StoreError>
             });
         }
     }
-    disk.remove(name)?;
     Ok(())
 }
 
-/// Recovers all shards, each on a thread of its own.
+/// Recovers all shards, each on a thread of its own. What is to be changed on the disk is changed when all were read and none is refused.
 fn recover_all(source: &Source, cores: u16) -> Result<Vec<Recovered>, StoreError> {
     thread::scope(|scope| {
         let threads: Vec<_> = (0..cores)
@@ -212,14 +221,17 @@ fn recover_all(source: &Source, cores: u16) -> Result<Vec<Recovered>, StoreError
                 thread.spawn_scoped(scope, move || recover(source, exchange))
             })
             .collect();
-        let mut recovered = Vec::with_capacity(threads.len());
+        let mut replayed = Vec::with_capacity(threads.len());
         let mut failed = None;
         for thread in threads {
             match thread.map_err(StoreError::from).and_then(|thread| thread.join().expect("recovery does not panic")) {
-                Ok(shard) => recovered.push(shard),
+                Ok(shard) => replayed.push(shard),
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
-        failed.map_or(Ok(recovered), Err)
+        match failed {
+            Some(error) => Err(error),
+            None => replayed.into_iter().map(Replayed::settle).collect(),
+        }
     })
 }

@@ -1,4 +1,5 @@
-//! Log space made ready ahead of the tail, by background jobs: zeros in the active segment, and the spare segment after it.
+//! Log space made ready ahead of the tail, by background jobs: zeros in the active segment's file and memory behind it, and the spare
+//! segment after it.
 //!
 //! A store begins small: its first segment is filled as it is used. From then on a fixed stretch is kept ready. One
 //! job of a shard runs at a time. One that failed is tried again after a while; until then writes are refused only once the space that is
@@ -14,6 +15,7 @@ use crate::StoreError;
 use crate::disk::{Clock, Disk, SegmentName};
 use crate::format::SEGMENT_HEADER;
 use crate::log::NoRoom;
+use crate::pages::Pages;
 use crate::segment::Segment;
 
 /// What is made ready at first: small, so that an empty store starts at once.
@@ -108,7 +110,7 @@ impl Preparation {
     }
 
     /// The job to run now, if any. Cost: a few comparisons; after a failure one look at the clock.
-    pub(crate) fn work(&mut self, active: &Segment, tail: usize, clock: &dyn Clock) -> Option<PrepareJob> {
+    pub(crate) fn work(&mut self, active: &mut Segment, tail: usize, clock: &dyn Clock) -> Option<PrepareJob> {
         if self.running || self.failure.as_ref().is_some_and(|failure| clock.now() < failure.retry_at) {
             return None;
         }
@@ -117,7 +119,7 @@ impl Preparation {
         Some(PrepareJob { disk: Arc::clone(&self.disk), work })
     }
 
-    fn next_work(&self, active: &Segment, tail: usize) -> Option<Work> {
+    fn next_work(&mut self, active: &mut Segment, tail: usize) -> Option<Work> {
         // A first segment grows with its store; later ones belong to a store that has shown its appetite.
         let ahead = if active.number == 0 { tail.clamp(FIRST_STEP, AHEAD) } else { AHEAD };
         if let Some(work) = extend(active, self.wanted.max(tail + ahead)) {
@@ -125,7 +127,7 @@ impl Preparation {
         }
         let space = active.capacity.saturating_sub(tail);
         let room = SEGMENT_HEADER.max(self.block) + self.wanted_spare.next_multiple_of(self.block);
-        match &self.spare {
+        match &mut self.spare {
             None if self.wanted_spare > 0 || space <= AHEAD.min(active.capacity / 2) => Some(Work::Create {
                 name: SegmentName { shard: self.shard, number: active.number + 1 },
                 store: self.store,
@@ -161,7 +163,7 @@ impl Preparation {
 }
 
 /// The work that brings a segment's ready part a step nearer to `end`.
-fn extend(segment: &Segment, end: usize) -> Option<Work> {
+fn extend(segment: &mut Segment, end: usize) -> Option<Work> {
     let end = end.min(segment.capacity);
     if segment.prepared >= end {
         return None;
@@ -172,12 +174,13 @@ fn extend(segment: &Segment, end: usize) -> Option<Work> {
         file: Arc::clone(&segment.file),
         number: segment.number,
         range: segment.prepared as u64..to as u64,
+        pages: Pages::of(&mut segment.writer, segment.prepared..to),
     })
 }
 
 enum Work {
     Create { name: SegmentName, store: u64, prepared: usize, capacity: usize },
-    Extend { file: Arc<DataFile>, number: u32, range: Range<u64> },
+    Extend { file: Arc<DataFile>, number: u32, range: Range<u64>, pages: Pages },
 }
 
 enum Done {
@@ -206,7 +209,8 @@ impl PrepareJob {
             Work::Create { name, store, prepared, capacity } => {
                 Segment::create(disk, name, store, prepared, capacity).map(Done::Created)
             }
-            Work::Extend { file, number, range } => {
+            Work::Extend { file, number, range, pages } => {
+                pages.populate();
                 let to = usize::try_from(range.end).expect("a segment fits memory");
                 disk.zero_fill(&file, range).map(|()| Done::Extended { number, to })
             }

@@ -7,6 +7,7 @@ use sutra_runtime::{DataFile, RegionWriter};
 
 use crate::disk::{Disk, SegmentName};
 use crate::format::{SEGMENT_HEADER, Seed, SegmentHeader};
+use crate::pages::Pages;
 
 /// A segment that is written, or will be.
 pub(crate) struct Segment {
@@ -48,6 +49,7 @@ impl Segment {
         capacity: usize,
     ) -> io::Result<Self> {
         let block = file.alignment();
+        let capacity = capacity.next_multiple_of(block as usize);
         let prepared = prepared.next_multiple_of(block as usize).min(capacity);
         let header = SegmentHeader {
             block,
@@ -58,6 +60,7 @@ impl Segment {
             capacity: capacity as u64,
         };
         let mut writer = RegionWriter::new(capacity)?;
+        Pages::of(&mut writer, 0..prepared).populate();
         writer.writable()[..SEGMENT_HEADER].copy_from_slice(&header.encode());
         writer.freeze(header.first_commit());
         disk.zero_fill(file, 0..prepared as u64)?;

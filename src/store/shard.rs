@@ -19,8 +19,9 @@ use crate::graph::{Graph, InEdge, NeighborQuery};
 use crate::log::{CommitWrite, Log, NewEntry, NoRoom, Pending, Write};
 use crate::namespaces::NamespaceId;
 use crate::prepare::{Preparation, PrepareJob, Prepared};
-use crate::recovery::{Recovered, ShardReport};
+use crate::recovery::ShardReport;
 use crate::segments::Segments;
+use crate::settle::Recovered;
 use crate::{ShardStats, StoreError};
 
 /// Why a write is not taken, or not acknowledged.

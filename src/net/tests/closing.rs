@@ -218,16 +218,19 @@ fn a_drain_under_load_ends_every_connection_in_an_orderly_way() {
             std::thread::spawn(move || {
                 let burst = run((0..32).map(|number| frame(ECHO, number, &[1; 100])));
                 let mut answered = 0;
-                // Until the server closes: whole replies in order, then the end, never a reset in between.
+                // Until the server closes: whole replies in order, and no reset among them.
                 let mut writer = client.stream.try_clone().unwrap();
                 loop {
                     if std::io::Write::write_all(&mut writer, &burst).is_err() {
                         return answered;
                     }
                     for number in 0..32 {
-                        match client.next().unwrap() {
-                            Some(reply) => assert_eq!(reply.header.request, number),
-                            None => return answered,
+                        match client.next() {
+                            Ok(Some(reply)) => assert_eq!(reply.header.request, number),
+                            Ok(None) => return answered,
+                            // A burst that was not read at all may be answered by a reset: no reply was lost.
+                            Err(_) if number == 0 => return answered,
+                            Err(error) => panic!("{error} before reply {number}"),
                         }
                         answered += 1;
                     }

@@ -271,18 +271,6 @@ fn a_segment_that_was_only_half_made_is_made_anew() {
 }
 
 #[test]
-fn a_first_segment_that_was_only_half_made_is_made_anew() {
-    let folder = folder();
-    drop(World::open(folder.path()).unwrap());
-    fs::write(segment(folder.path(), 0, 0), [0; 777]).unwrap();
-    let mut world = World::open(folder.path()).unwrap();
-    world.learn(&concept(1, "one"));
-    assert_eq!(world.commit().len(), 1);
-    drop(world);
-    assert!(World::open(folder.path()).unwrap().concept("", id(1)).is_some());
-}
-
-#[test]
 fn what_a_crash_leaves_of_a_store_in_the_making_is_made_anew() {
     let folder = folder();
     drop(World::open_with(folder.path(), &options(2, Durability::Always)).unwrap());
@@ -349,4 +337,25 @@ fn a_valid_commit_of_another_generation_is_not_taken() {
     let mut world = World::open(folder.path()).unwrap();
     assert!(!last_commit_is_there(&mut world));
     assert!(world.opened.report.cut() > 0);
+}
+
+#[test]
+fn a_last_commit_that_opens_a_segment_is_cut_and_told() {
+    let folder = several_segments();
+    let last = (0..).find(|number| !segment(folder.path(), 0, number + 1).exists()).unwrap();
+    // The spare holds nothing; the one before it is cut back to its first commit, and that is torn.
+    let bytes = fs::read(segment(folder.path(), 0, last)).unwrap();
+    assert!(bytes[4096..].iter().all(|byte| *byte == 0), "a spare");
+    fs::remove_file(segment(folder.path(), 0, last)).unwrap();
+    let path = segment(folder.path(), 0, last - 1);
+    let length = fs::metadata(&path).unwrap().len() as usize;
+    overwrite(&path, 4096 + 100, &vec![0; length - 4096 - 100]);
+    let mut world = World::open(folder.path()).unwrap();
+    assert!(world.opened.report.cut() > 0 && world.opened.report.cut() <= 100);
+    let there = (0..60).filter(|number| world.concept("", id(*number)).is_some()).count() as u32;
+    assert!(there < 60);
+    world.learn(&concept(there, "again"));
+    world.commit();
+    drop(world);
+    assert_eq!(World::open(folder.path()).unwrap().concept("", id(there)).unwrap().content, "again");
 }

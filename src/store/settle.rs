@@ -1,0 +1,129 @@
+//! Making the end of a log fit to be written on, once every shard's log has been read and none is refused.
+//!
+//! A torn tail is overwritten with zeros on disk before anything new is written, so that it can't become half valid later. Interrupted
+//! anywhere, the next start reads the same log and does this again.
+
+use std::sync::Arc;
+
+use sutra_runtime::{DataFile, RegionWriter};
+
+use crate::StoreError;
+use crate::commit::Expected;
+use crate::disk::SegmentName;
+use crate::format::{SegmentHeader, is_zero};
+use crate::graph::Graph;
+use crate::log::LogEnd;
+use crate::recovery::{Loaded, ShardReport, Source, used};
+use crate::segment::Segment;
+use crate::segments::Segments;
+
+/// A shard whose log was read, and not changed yet.
+pub(crate) struct Replayed {
+    pub(crate) source: Source,
+    pub(crate) graph: Graph,
+    pub(crate) segments: Segments,
+    /// What the next commit will look like.
+    pub(crate) expected: Expected,
+    pub(crate) report: ShardReport,
+    /// The segment that the log ends in.
+    pub(crate) tail: Loaded,
+    pub(crate) header: SegmentHeader,
+    /// Segments behind it, in order: none belongs to the log.
+    pub(crate) beyond: Vec<SegmentName>,
+}
+
+/// A recovered shard, before it serves.
+pub(crate) struct Recovered {
+    pub(crate) graph: Graph,
+    pub(crate) segments: Segments,
+    pub(crate) end: LogEnd,
+    pub(crate) sequence: u64,
+    pub(crate) active: Segment,
+    pub(crate) spare: Option<Segment>,
+    pub(crate) report: ShardReport,
+}
+
+impl Replayed {
+    /// Clears away what stands behind the log's end. Blocks on the disk.
+    pub(crate) fn settle(mut self) -> Result<Recovered, StoreError> {
+        let spare = self.clear()?;
+        self.cut()?;
+        let Self { graph, segments, expected, report, tail, header, .. } = self;
+        let end = LogEnd { shard: expected.shard, number: expected.number - 1, crc: expected.previous };
+        let active = active(tail, &header);
+        Ok(Recovered { graph, segments, end, sequence: expected.sequence, active, spare, report })
+    }
+
+    /// Removes the segments behind the log's end; the first of them stays as the spare if it is fit for that.
+    fn clear(&self) -> Result<Option<Segment>, StoreError> {
+        let disk = &*self.source.disk;
+        let mut spare = None;
+        // From the end, so that after a crash in between none is missing in the middle.
+        for name in self.beyond.iter().rev() {
+            if self.tail.name.number + 1 == name.number {
+                spare = self.spare(*name)?;
+            }
+            if spare.is_none() {
+                let file = self.source.path(*name);
+                tracing::warn!(file = %file.display(), "removing a segment that holds nothing acknowledged");
+                disk.remove(*name)?;
+                disk.sync_shard(name.shard)?;
+            }
+        }
+        Ok(spare)
+    }
+
+    /// The segment as the spare, if it is empty and such as would be made now.
+    fn spare(&self, name: SegmentName) -> Result<Option<Segment>, StoreError> {
+        let mut loaded = self.source.load(name)?;
+        let (Ok(header), block) = (loaded.header.clone(), loaded.file.alignment()) else { return Ok(None) };
+        let first = header.first_commit();
+        if header.block != block || header.capacity < self.source.segment_bytes as u64 || loaded.bytes < first {
+            return Ok(None);
+        }
+        let prepared = loaded.bytes - loaded.bytes % block as usize;
+        if !is_zero(&loaded.writer.writable()[first..prepared]) {
+            return Ok(None);
+        }
+        let capacity = usize::try_from(header.capacity).expect("loading checked it");
+        loaded.writer.freeze(first);
+        Ok(Some(segment(name, loaded.file, loaded.writer, &header, prepared, capacity)))
+    }
+
+    /// Overwrites what stands behind the last commit.
+    fn cut(&mut self) -> Result<(), StoreError> {
+        let end = self.tail.writer.frozen();
+        let torn = used(self.tail.rest());
+        if torn > 0 {
+            let path = self.source.path(self.tail.name);
+            tracing::warn!(file = %path.display(), offset = end, bytes = torn, "cutting a torn tail: it was never acknowledged");
+            let zeros = torn.next_multiple_of(self.header.block as usize);
+            self.source.disk.zero_fill(&self.tail.file, end as u64..(end + zeros) as u64)?;
+            self.tail.bytes = self.tail.bytes.max(end + zeros);
+            self.report.cut += torn as u64;
+        }
+        Ok(())
+    }
+}
+
+/// The segment that the log ends in, to be written on.
+fn active(tail: Loaded, header: &SegmentHeader) -> Segment {
+    let block = header.block as usize;
+    let end = tail.writer.frozen();
+    let capacity = usize::try_from(header.capacity).expect("loading checked it").min(tail.writer.len());
+    // Where the file now asks for larger blocks than it did, nothing more can be put into this segment.
+    let capacity = if tail.file.alignment() > header.block { end } else { capacity - capacity % block };
+    let prepared = (tail.bytes - tail.bytes % block).clamp(end, capacity.max(end));
+    segment(tail.name, tail.file, tail.writer, header, prepared, capacity)
+}
+
+fn segment(
+    name: SegmentName,
+    file: Arc<DataFile>,
+    writer: RegionWriter,
+    header: &SegmentHeader,
+    prepared: usize,
+    capacity: usize,
+) -> Segment {
+    Segment { number: name.number, file, writer, seed: header.seed(), block: header.block as usize, prepared, capacity }
+}
