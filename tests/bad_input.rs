@@ -155,7 +155,7 @@ fn operations_that_are_not_served_yet_say_so() {
 
 #[test]
 fn a_peer_that_stops_in_the_middle_is_given_up_and_others_notice_nothing() {
-    let server = Server::start(&[]);
+    let server = Server::start(&["--cores", "1"]);
     let address = server.address;
     // Learned before the others begin: it is what the one that never reads asks for.
     let mut raw = Raw::open(address);

@@ -29,6 +29,9 @@ struct Ending {
 }
 
 pub(crate) fn run(serve: Serve, output: Output) -> Result<Answer, Failure> {
+    if let Some(folder) = serve.import.as_ref().filter(|folder| !folder.exists()) {
+        return Err(Failure::Usage(format!("--import {}: there is no such file or folder", folder.display())));
+    }
     let signals =
         Signals::new([SIGTERM, SIGINT]).map_err(|error| Failure::Host(format!("cannot receive signals: {error}")))?;
     let ending = Arc::new(Ending::default());

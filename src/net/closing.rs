@@ -32,7 +32,7 @@ impl<S: Service> Net<S> {
         connection.phase = Phase::Refused;
         connection.input.clear(inputs);
         if let Some(left_out) = log_limit.admit(now) {
-            info!(peer = %connection.peer, left_out, %message, "connection closed: broken protocol");
+            info!(peer = %connection.peer, left_out, reason = %message, "connection closed: broken protocol");
         }
         let mut frame = FrameBuffer::new();
         let header = Header { status: status as u8, request, ..Header::default() };

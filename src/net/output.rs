@@ -14,7 +14,7 @@ pub enum Body<'a> {
 }
 
 /// Up to this many bytes a stored body is copied next to its header; longer ones are sent from where they lie. A copy of 4 KiB
-/// costs some 0.1 µs; another piece in the send costs the kernel more (ARCHITECTURE.md, "Copies", has the measurement).
+/// costs some 0.1 µs, another piece in a send a few lookups in the kernel; where the two meet was not measured yet.
 const COPY_LIMIT: usize = 4 << 10;
 
 /// Appends a reply. The header's length and checksum are set here. Cost: one copy of what is not shared, and no allocation

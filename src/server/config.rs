@@ -42,8 +42,11 @@ impl FromStr for Cores {
         let mut seen = list.clone();
         seen.sort_unstable();
         seen.dedup();
-        if list.is_empty() || seen.len() != list.len() {
+        if list.is_empty() {
             return Err(wrong());
+        }
+        if seen.len() != list.len() {
+            return Err(format!("{text:?} names a CPU twice; each core has a CPU of its own"));
         }
         Ok(Self::List(list))
     }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sutra_net::{Identity, Limits, Net, listen};
 use sutra_runtime::{Config, ListenerId, Running, RuntimeError, StartError, available_cpus};
 use sutra_store::{OpenOptions, Store};
@@ -23,6 +24,7 @@ pub struct Server {
 /// Opens the store, recovers it, and serves it. Returns when clients can connect.
 pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
     let started_at = Instant::now();
+    allow_all_files();
     let cpus = choose_cpus(&config.cores, config.pin)?;
     let cores = cpus.len();
     // Addresses first: a port in use should be said before a long recovery, not after it.
@@ -80,6 +82,13 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
         StartError::Runtime(error) | StartError::Handler { error, .. } => error,
     })?;
     Ok(Server { running, report })
+}
+
+/// Raises the soft limit on open files, which many hosts set to 1,024 for programs that use select(2), to the hard one: every connection is a file.
+fn allow_all_files() {
+    let limit = getrlimit(Resource::Nofile);
+    // Refused only if another thread lowered the hard limit just now; then the soft one stays as it is.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// The CPU of each core. Unpinned cores may outnumber the CPUs: they share them.

@@ -99,7 +99,6 @@ impl Replayed {
             tracing::warn!(file = %path.display(), offset = end, bytes = torn, "cutting a torn tail: it was never acknowledged");
             let zeros = torn.next_multiple_of(self.header.block as usize);
             self.source.disk.zero_fill(&self.tail.file, end as u64..(end + zeros) as u64)?;
-            self.tail.bytes = self.tail.bytes.max(end + zeros);
             self.report.cut += torn as u64;
         }
         Ok(())

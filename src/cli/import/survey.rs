@@ -119,7 +119,8 @@ fn embeddings_beside(source: &Source, all: &[Source]) -> Result<Option<PathBuf>,
     let shared = folder.join("embeddings.npy");
     let path = if own.exists() {
         own
-    } else if shared.exists() {
+    } else if shared.exists() && source.concepts > source.associations {
+        // A bad line counts as a concept, since it takes up a row: a file of associations with some of them is still none of concepts.
         let with_concepts =
             all.iter().filter(|other| other.concepts > other.associations && other.path.parent() == Some(folder));
         if with_concepts.count() > 1 {

@@ -9,9 +9,9 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use support::{World, concept, folder, id, options, segment, write};
-use sutra_store::{OpenOptions, StoreError};
-use sutra_wire::Durability;
+use support::{World, archive, concept, folder, id, options, segment, write};
+use sutra_store::{NamespaceId, OpenOptions, StoreError};
+use sutra_wire::{Checked, Durability};
 use tempfile::TempDir;
 
 /// Where a commit lies.
@@ -318,4 +318,57 @@ fn garbage_in_the_last_bytes_of_an_oddly_sized_segment_is_cut_once() {
     let length = fs::metadata(&path).unwrap().len() as usize;
     overwrite(&path, length - 1, &[1]);
     goes_on_after(folder.path(), 1);
+}
+
+#[test]
+fn a_log_two_segments_ahead_of_its_disk_takes_no_more_until_a_commit_lands() {
+    let folder = folder();
+    let mut world = World::open(folder.path()).unwrap();
+    write_commit(&mut world, 0, &content(0));
+    world.learn(&concept(1, &content(1)));
+    let in_flight = world.shards[0].next_commit().unwrap();
+    let mut accepted = 2;
+    // What the server does while the disk is slow: it tries again whenever background work has ended.
+    let mut stalled = 0;
+    while stalled < 3 {
+        world.work();
+        let bytes = archive(&concept(accepted, &content(accepted)));
+        match world.shards[0].learn(Checked::new(&bytes).unwrap(), NamespaceId::DEFAULT, 0) {
+            Ok(_) => accepted += 1,
+            Err(refusal) => {
+                assert!(refusal.is_stalled(), "{refusal}");
+                stalled += 1;
+            }
+        }
+    }
+    assert_eq!(world.shards[0].stats().segments, 2, "what waits fills the first segment and the second");
+    assert_eq!(world.shards[0].pending() as u32, accepted - 1);
+    write(&in_flight).unwrap();
+    assert_eq!(world.finish(0, Ok(())).len(), 1);
+    let sequences: Vec<_> = world.commit().into_iter().map(|entry| entry.sequence).collect();
+    assert_eq!(sequences, (3..=u64::from(accepted)).collect::<Vec<_>>());
+    drop((in_flight, world));
+    let mut world = World::open(folder.path()).unwrap();
+    assert!((0..accepted).all(|number| world.concept("", id(number)).unwrap().content == content(number)));
+}
+
+/// Changes a commit so that it follows another one than it does, and makes its checksum hold.
+fn forge_previous(segment: &Path, commit: usize) {
+    let mut bytes = fs::read(segment).unwrap();
+    let seed = crc32c::crc32c(&bytes[24..32]);
+    let entry = &mut bytes[commit..commit + 64];
+    entry[32 + 24] ^= 1;
+    let crc = crc32c::crc32c_append(crc32c::crc32c_append(seed, &entry[..4]), &entry[8..]);
+    entry[4..8].copy_from_slice(&crc.to_le_bytes());
+    fs::write(segment, bytes).unwrap();
+}
+
+#[test]
+fn a_whole_last_commit_that_does_not_follow_the_one_before_is_refused_and_not_cut() {
+    for more in [0, 1] {
+        let (folder, written) = log(2, more);
+        let last = written.last().unwrap();
+        forge_previous(&segment(folder.path(), 0, 2), last.range.start);
+        refused(folder.path(), 2, &last.range, "forged");
+    }
 }
