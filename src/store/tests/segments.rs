@@ -331,6 +331,7 @@ fn a_log_two_segments_ahead_of_its_disk_takes_no_more_until_a_commit_lands() {
     // What the server does while the disk is slow: it tries again whenever background work has ended.
     let mut stalled = 0;
     while stalled < 3 {
+        assert!(accepted < 10_000, "it takes ever more");
         world.work();
         let bytes = archive(&concept(accepted, &content(accepted)));
         match world.shards[0].learn(Checked::new(&bytes).unwrap(), NamespaceId::DEFAULT, 0) {
