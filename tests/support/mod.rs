@@ -105,6 +105,20 @@ impl Server {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
+    /// SIGSTOP, and waits until every thread has stopped: the signal reaches them one by one, and one that still runs may answer.
+    pub fn freeze(&self) {
+        self.signal(rustix::process::Signal::STOP);
+        let is_stopped = |task: std::io::Result<std::fs::DirEntry>| {
+            let stat = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with('T'))
+        };
+        let until = Instant::now() + PATIENCE;
+        while !std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap().all(is_stopped) {
+            assert!(Instant::now() < until, "the server stops");
+            std::thread::yield_now();
+        }
+    }
+
     /// `kill -9`, and the folder that is left.
     pub fn kill(mut self) -> Stopped {
         self.child.kill().unwrap();
