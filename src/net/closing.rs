@@ -3,9 +3,6 @@
 //! close(2) with unread bytes makes TCP reset the connection, and a reset destroys what is still on its way to the peer. So a connection
 //! that has just said something closes its own side, drops what still comes, and is closed when the peer closes too.
 
-use std::net::Shutdown;
-
-use socket2::SockRef;
 use sutra_runtime::{Core, ReceiveEnd, Socket};
 use sutra_wire::{ErrorMessage, FrameBuffer, Header, Status, encode_archive};
 use tracing::{debug, info};
@@ -37,8 +34,7 @@ impl<S: Service> Net<S> {
         let mut frame = FrameBuffer::new();
         let header = Header { status: status as u8, request, ..Header::default() };
         encode_archive(&mut frame, header, &ErrorMessage { message });
-        connection.output.get_or_insert_with(|| core.outgoing()).bytes().extend_from_slice(&frame);
-        self.io.mark(index);
+        self.io.gather(core, index, |output| output.bytes().extend_from_slice(&frame));
     }
 
     pub(crate) fn receive_ended(&mut self, core: &mut Core<Envelope<S::Message>>, socket: Socket, reason: ReceiveEnd) {
@@ -47,9 +43,6 @@ impl<S: Service> Net<S> {
         match reason {
             ReceiveEnd::Paused => {
                 connection.receiving = Receiving::Off;
-                if connection.phase == Phase::Lingering {
-                    return self.close_own_side(core, index);
-                }
                 self.listen_to(core, index);
                 self.finish(core, index);
             }
@@ -79,43 +72,15 @@ impl<S: Service> Net<S> {
         }
         connection.phase = Phase::Lingering;
         connection.began = core.now();
-        match connection.receiving {
-            Receiving::On => {
-                connection.receiving = Receiving::Pausing;
-                core.pause(connection.socket);
-            }
-            Receiving::Off => self.close_own_side(core, index),
-            Receiving::Pausing | Receiving::Over => {}
-        }
+        core.finish_sending(connection.socket);
+        // Also where it was pausing: this takes the pause back.
+        connection.receiving = Receiving::On;
+        core.receive(connection.socket);
         self.watch_lingering(core);
     }
 
-    /// Tells the peer that nothing more will come, and drops what it still sends. The descriptor is taken out of the runtime's
-    /// hands for the call: nothing is under way on it.
-    fn close_own_side(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize) {
-        let Some(mut connection) = self.io.remove(index) else { return };
-        let Some(fd) = core.detach(connection.socket) else {
-            return core.close(connection.socket);
-        };
-        // Fails only where the connection is gone already, which the receive will tell.
-        let _ = SockRef::from(&fd).shutdown(Shutdown::Write);
-        // Without memory to register it again it is closed at once: a peer that still sends may miss its last replies.
-        if let Ok(socket) = core.adopt(fd) {
-            connection.socket = socket;
-            connection.receiving = Receiving::On;
-            self.io.place(connection);
-            core.receive(socket);
-        }
-    }
-
     pub(crate) fn drop_connection(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize) {
-        let Some(mut connection) = self.io.remove(index) else { return };
-        debug!(peer = %connection.peer, "connection closed");
-        connection.input.clear(&mut self.io.inputs);
-        if let Some(output) = connection.output {
-            core.recycle(output);
-        }
-        core.close(connection.socket);
+        self.io.drop_connection(core, index);
     }
 
     /// Takes no more connections and no more requests; answers those that have arrived.
@@ -144,6 +109,19 @@ impl<S: Service> Net<S> {
 }
 
 impl Io {
+    /// Closes a connection, whatever is under way on it.
+    pub(crate) fn drop_connection<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, index: usize) {
+        let Some(mut connection) = self.remove(index) else { return };
+        debug!(peer = %connection.peer, "connection closed");
+        connection.input.clear(&mut self.inputs);
+        self.output_held -= connection.sending_copied;
+        if let Some(output) = connection.output {
+            self.output_held -= output.copied();
+            core.recycle(output);
+        }
+        core.close(connection.socket);
+    }
+
     /// Takes a connection out of its place.
     pub(crate) fn remove(&mut self, index: usize) -> Option<Connection> {
         self.wait_no_longer(index);

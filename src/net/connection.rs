@@ -63,6 +63,8 @@ pub(crate) struct Connection {
     pub(crate) output: Option<Box<Outgoing>>,
     /// Bytes of the send that is with the kernel, 0 for none.
     pub(crate) sending: usize,
+    /// What of them is memory of its own, and not the service's.
+    pub(crate) sending_copied: usize,
     pub(crate) in_flight: u32,
     /// When bytes last arrived: everything in `input` was here by then.
     pub(crate) received: Instant,
@@ -87,6 +89,7 @@ impl Connection {
             input: Input::default(),
             output: None,
             sending: 0,
+            sending_copied: 0,
             in_flight: 0,
             received: now,
             sent: now,

@@ -67,9 +67,7 @@ impl<M: Send + 'static> Context<'_, M> {
             extra: sequence,
             ..Header::default()
         };
-        let output = connection.output.get_or_insert_with(|| self.core.outgoing());
-        output::append(output, header, body);
-        self.io.mark(pending.connection);
+        self.io.gather(self.core, pending.connection, |output| output::append(output, header, body));
         self.io.make_room(pending.connection);
         if status.is_error() {
             self.io.counters.error(status);
@@ -141,6 +139,7 @@ impl<M: Send + 'static> Context<'_, M> {
         self.io.counters.report(out);
         out.push(Counter { name: "requests_in_flight".into(), value: self.io.in_flight.len() as u64 });
         out.push(Counter { name: "input_held_bytes".into(), value: self.io.inputs.held() as u64 });
+        out.push(Counter { name: "output_held_bytes".into(), value: self.io.output_held as u64 });
         for (name, value) in self.core.metrics().named() {
             out.push(Counter { name: name.into(), value });
         }

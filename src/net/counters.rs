@@ -1,21 +1,19 @@
-//! What a core's connections did, counted without sharing and read when asked.
+//! What a core's connections did, counted without sharing and read when asked. Bytes, sends and accepted connections are the runtime's
+//! to count.
 
 use sutra_wire::{Counter, Opcode, Status};
 
 /// Counts since the start, and `connections` as it is now.
 #[derive(Default)]
 pub(crate) struct Counters {
-    pub(crate) accepted: u64,
     pub(crate) connections: u64,
     pub(crate) handed_over: u64,
     pub(crate) refused_connections: u64,
     pub(crate) timed_out_hello: u64,
     pub(crate) timed_out_stall: u64,
     pub(crate) timed_out_idle: u64,
+    pub(crate) closed_unread: u64,
     pub(crate) waits: u64,
-    pub(crate) bytes_received: u64,
-    pub(crate) bytes_sent: u64,
-    pub(crate) sends: u64,
     requests: Numbers,
     errors: Numbers,
 }
@@ -42,16 +40,13 @@ impl Counters {
     pub(crate) fn report(&self, out: &mut Vec<Counter>) {
         let mut add = |name: String, value: u64| out.push(Counter { name, value });
         add("connections".into(), self.connections);
-        add("connections_accepted".into(), self.accepted);
         add("connections_handed_over".into(), self.handed_over);
         add("connections_refused".into(), self.refused_connections);
         add("connections_timed_out_in_hello".into(), self.timed_out_hello);
         add("connections_timed_out_stalled".into(), self.timed_out_stall);
         add("connections_timed_out_idle".into(), self.timed_out_idle);
+        add("connections_closed_unread".into(), self.closed_unread);
         add("waits_for_room".into(), self.waits);
-        add("received_bytes".into(), self.bytes_received);
-        add("sent_bytes".into(), self.bytes_sent);
-        add("sends".into(), self.sends);
         for opcode in Opcode::ALL {
             add(format!("requests_{}", opcode.name()), self.requests.0[usize::from(opcode as u8)]);
         }

@@ -14,6 +14,9 @@ pub struct Limits {
     /// in flight come on top. The default keeps a socket full; a client that does not read holds half a megabyte here with it (besides
     /// the kernel's own buffers), and is closed after `stall_timeout`.
     pub max_output: usize,
+    /// Reply bytes that a core's connections may hold together in memory of their own, gathered or with the kernel. Beyond it a connection
+    /// may have 16 KiB gathered before its requests wait, and one whose late replies go beyond `max_output` is closed.
+    pub max_output_held: usize,
     /// Bytes of partial and waiting frames that a core's connections may hold together; beyond it the connection that would add to
     /// them is closed.
     pub max_input: usize,
@@ -36,6 +39,7 @@ impl Default for Limits {
             max_payload: sutra_wire::limits::MAX_PAYLOAD,
             max_in_flight: sutra_wire::limits::MAX_IN_FLIGHT,
             max_output: 256 << 10,
+            max_output_held: 256 << 20,
             max_input: 256 << 20,
             max_connections: 100_000,
             hello_timeout: Duration::from_secs(10),

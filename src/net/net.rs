@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use sutra_runtime::{Core, Event, Handler, Next, Outgoing, Socket, TimerId};
 use sutra_wire::FrameBuffer;
-use tracing::debug;
+use tracing::{debug, info};
 
 use crate::connection::{Connection, Phase, Waiting};
 use crate::context::{Context, DEADLINES, HOUSEKEEPING, SERVICE};
@@ -23,6 +23,8 @@ use crate::waiting::WaitingList;
 const CLIENT_LINES: u32 = 5;
 /// Largest buffer kept for the next archived reply.
 const SCRATCH_BYTES: usize = 256 << 10;
+/// What a connection may have gathered while all together hold too much: a client that reads what it asks for hardly ever has more.
+const SCARCE_OUTPUT: usize = 16 << 10;
 
 /// What cores send each other.
 pub enum Envelope<M> {
@@ -40,6 +42,8 @@ pub(crate) struct Io {
     pub(crate) in_flight: InFlight,
     pub(crate) inputs: InputPool,
     pub(crate) buffers: Vec<FrameBuffer>,
+    /// Reply bytes in memory of their own that are gathered or with the kernel, of all connections.
+    pub(crate) output_held: usize,
     pub(crate) scratch: FrameBuffer,
     pub(crate) counters: Counters,
     pub(crate) log_limit: LogLimit,
@@ -60,6 +64,59 @@ pub(crate) struct Io {
 }
 
 impl Io {
+    /// Adds a reply to what a connection sends next.
+    ///
+    /// Replies that come late, from other cores or the disk, can't be held back as requests can. Where all connections together hold too
+    /// much, one that has more than its share waiting for it and does not read it is closed.
+    pub(crate) fn gather<M: Send + 'static>(
+        &mut self,
+        core: &mut Core<Envelope<M>>,
+        index: usize,
+        append: impl FnOnce(&mut Outgoing),
+    ) {
+        let Some(connection) = self.connections[index].as_mut() else { return };
+        let output = connection.output.get_or_insert_with(|| core.outgoing());
+        let before = output.copied();
+        append(output);
+        self.output_held += output.copied() - before;
+        let is_within_share = output.len() < self.limits.max_output;
+        let (is_sending, peer) = (connection.sending > 0, connection.peer);
+        if is_within_share || !self.is_output_full() {
+            return self.mark(index);
+        }
+        if !is_sending {
+            return self.send(core, index);
+        }
+        self.counters.closed_unread += 1;
+        if let Some(left_out) = self.log_limit.admit(core.now()) {
+            let held = self.output_held;
+            info!(%peer, held, left_out, "a client does not read its replies while too many wait for others: closed");
+        }
+        self.drop_connection(core, index);
+    }
+
+    /// Sends a connection's output, unless a send is under way: then its end will.
+    pub(crate) fn send<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, index: usize) {
+        let Some(connection) = self.connections[index].as_mut().filter(|connection| connection.sending == 0) else {
+            return;
+        };
+        let Some(output) = connection.output.take() else { return };
+        connection.sending = output.len();
+        connection.sending_copied = output.copied();
+        connection.sent = core.now();
+        core.send(connection.socket, output);
+    }
+
+    /// Whether replies that nobody has read take up all that they may on this core.
+    fn is_output_full(&self) -> bool {
+        self.output_held >= self.limits.max_output_held
+    }
+
+    /// How many reply bytes may wait for a connection before its requests do: less while all together hold too much.
+    pub(crate) fn output_share(&self) -> usize {
+        if self.is_output_full() { self.limits.max_output.min(SCARCE_OUTPUT) } else { self.limits.max_output }
+    }
+
     /// Notes that a connection has something to send.
     pub(crate) fn mark(&mut self, index: usize) {
         if let Some(connection) = self.connections[index].as_mut()
@@ -112,6 +169,7 @@ impl<S: Service> Net<S> {
             in_flight: InFlight::default(),
             inputs: InputPool::default(),
             buffers: Vec::new(),
+            output_held: 0,
             scratch: FrameBuffer::new(),
             counters: Counters::default(),
             log_limit: LogLimit::new(CLIENT_LINES),
@@ -136,21 +194,9 @@ impl<S: Service> Net<S> {
         while let Some(index) = self.io.dirty.pop() {
             if let Some(connection) = self.io.connections[index].as_mut() {
                 connection.dirty = false;
-                self.send(core, index);
+                self.io.send(core, index);
             }
         }
-    }
-
-    /// Sends a connection's output, unless a send is under way: then its end will.
-    pub(crate) fn send(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize) {
-        let Some(connection) = self.io.connections[index].as_mut().filter(|connection| connection.sending == 0) else {
-            return;
-        };
-        let Some(output) = connection.output.take() else { return };
-        connection.sending = output.len();
-        connection.sent = core.now();
-        core.send(connection.socket, output);
-        self.io.counters.sends += 1;
     }
 
     fn sent(
@@ -160,7 +206,6 @@ impl<S: Service> Net<S> {
         outgoing: Box<Outgoing>,
         result: io::Result<()>,
     ) {
-        let bytes = outgoing.len() as u64;
         core.recycle(outgoing);
         let now = core.now();
         let index = socket.index();
@@ -170,10 +215,11 @@ impl<S: Service> Net<S> {
             return self.drop_connection(core, index);
         }
         connection.sending = 0;
+        let copied = std::mem::take(&mut connection.sending_copied);
         connection.sent = now;
         connection.said_last |= matches!(connection.phase, Phase::Ending | Phase::Refused);
         let is_more_gathered = connection.output.is_some();
-        self.io.counters.bytes_sent += bytes;
+        self.io.output_held -= copied;
         self.io.make_room(index);
         if is_more_gathered {
             self.io.mark(index);

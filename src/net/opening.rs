@@ -13,7 +13,6 @@ use crate::service::Service;
 
 impl<S: Service> Net<S> {
     pub(crate) fn accepted(&mut self, core: &mut Core<Envelope<S::Message>>, fd: OwnedFd, peer: PeerAddr) {
-        self.io.counters.accepted += 1;
         if let Some(socket) = self.adopt(core, fd, peer, Phase::Hello) {
             core.receive_once(socket, CLIENT_HELLO_BYTES as u32);
             self.keep_house(core);
@@ -105,8 +104,7 @@ impl<S: Service> Net<S> {
         let mut frame = FrameBuffer::new();
         let header = Header { opcode: Opcode::Hello as u8, request, ..Header::default() };
         encode_archive(&mut frame, header, &answer);
-        connection.output.get_or_insert_with(|| core.outgoing()).bytes().extend_from_slice(&frame);
-        self.io.mark(socket.index());
+        self.io.gather(core, socket.index(), |output| output.bytes().extend_from_slice(&frame));
         self.listen_to(core, socket.index());
     }
 }

@@ -17,7 +17,6 @@ const FUTILE_TRIES: usize = 64;
 
 impl<S: Service> Net<S> {
     pub(crate) fn received(&mut self, core: &mut Core<Envelope<S::Message>>, socket: Socket, bytes: &[u8]) {
-        self.io.counters.bytes_received += bytes.len() as u64;
         let now = core.now();
         let Some(connection) = self.io.get(socket) else { return };
         connection.received = now;
@@ -87,10 +86,11 @@ impl<S: Service> Net<S> {
     fn run(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, bytes: &[u8]) -> usize {
         let mut at = 0;
         while at < bytes.len() {
+            let share = self.io.output_share();
             let Io { connections, limits, .. } = &mut self.io;
             let Some(connection) = connections[index].as_mut() else { return bytes.len() };
             // Asked first: what has to wait is not parsed, and its checksum not computed, again and again.
-            if connection.in_flight >= limits.max_in_flight || connection.output_bytes() >= limits.max_output {
+            if connection.in_flight >= limits.max_in_flight || connection.output_bytes() >= share {
                 self.wait(core, index, Waiting::Room);
                 return at;
             }
@@ -205,11 +205,12 @@ impl<S: Service> Net<S> {
 
     /// Takes up a connection where it had to wait; `false` where it still has to.
     fn again(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize) -> bool {
+        let share = self.io.output_share();
         let Some(connection) = self.io.connections[index].as_mut() else { return false };
         connection.waiting = Waiting::No;
-        if connection.output_bytes() >= self.io.limits.max_output {
+        if connection.output_bytes() >= share {
             // What was gathered while the last send was under way: sent at once, as its room is wanted.
-            self.send(core, index);
+            self.io.send(core, index);
         }
         let Some(connection) = self.io.connections[index].as_mut() else { return false };
         let mut input = std::mem::take(&mut connection.input);

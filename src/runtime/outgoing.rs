@@ -62,6 +62,11 @@ impl Outgoing {
         self.buffer.len() + self.shared
     }
 
+    /// The bytes copied so far: what it holds in memory of its own.
+    pub fn copied(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// Whether there is nothing to send.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

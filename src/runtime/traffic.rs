@@ -145,6 +145,15 @@ impl<M: Send + 'static> Core<M> {
         }
     }
 
+    /// Tells the peer that nothing more will be sent (shutdown(2)); receiving goes on. To be called when no send is under way. One
+    /// system call.
+    pub fn finish_sending(&mut self, socket: Socket) {
+        if let Some(fd) = self.sockets.get_open(socket).and_then(|slot| slot.fd.as_ref()) {
+            // Fails only where the connection is gone already, which the receive will tell.
+            let _ = rustix::net::shutdown(fd, Shutdown::Write);
+        }
+    }
+
     /// Gives the descriptor back, to be adopted by another core. `None`, and nothing changed, while an operation is under way
     /// or the socket is closing. The handle is stale then; nothing is told about it any more.
     pub fn detach(&mut self, socket: Socket) -> Option<OwnedFd> {

@@ -163,6 +163,30 @@ fn a_client_that_never_reads_is_closed_and_nobody_else() {
 }
 
 #[test]
+fn late_replies_that_nobody_reads_are_bounded_for_all_connections_together() {
+    const LATE: u32 = 64 << 10;
+    let limits = Limits { max_output: 1 << 20, max_output_held: 16 << 20, ..Limits::default() };
+    let server = Server::start(1, limits);
+    let mut reader = Client::connect(&server);
+    let mut idler = Client::connect(&server);
+    let mut other = Client::connect(&server);
+    idler.send(&run((0..1_000).map(|number| frame(HOLD, number, &LATE.to_le_bytes()))));
+    other.until("requests_in_flight", |count| count == 1_001);
+    reader.send(&frame(HOLD, 7, &LATE.to_le_bytes()));
+    other.until("requests_in_flight", |count| count == 1_002);
+    // Some 62 MiB at once for somebody who reads nothing: more than its socket takes, and more than the core holds.
+    other.ask(RELEASE, 1, b"");
+    let counters = other.until("connections_closed_unread", |count| count == 1);
+    assert_eq!(reader.reply().payload.len(), LATE as usize, "who reads loses nothing");
+    assert_eq!(counters["connections"], 2);
+    assert!(counters["output_held_bytes"] < 18 << 20, "{counters:?}");
+    drop(idler);
+    reader.ask(ECHO, 8, b"");
+    assert!(other.until("output_held_bytes", |count| count < 1 << 10)["output_held_bytes"] < 1 << 10);
+    server.stop();
+}
+
+#[test]
 fn too_many_bytes_of_unfinished_frames_are_refused_as_busy() {
     let server = Server::start(1, Limits { max_input: 100_000, ..Limits::default() });
     let mut first = Client::connect(&server);

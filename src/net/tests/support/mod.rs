@@ -19,7 +19,7 @@ use sutra_wire::{
 pub const ECHO: u8 = 0x80;
 /// Answered at once with so many (u32) bytes of a region: [`pattern`].
 pub const STORED: u8 = 0x81;
-/// Answered by the next [`RELEASE`] on its core, the last one first.
+/// Answered by the next [`RELEASE`] on its core, the last one first; with so many (u32) bytes, where it names a number.
 pub const HOLD: u8 = 0x82;
 pub const RELEASE: u8 = 0x83;
 /// Answered by way of the next core.
@@ -72,7 +72,7 @@ pub struct Toy {
     shared: Arc<Shared>,
     identity: Identity,
     region: Arc<Region>,
-    held: Vec<ReplyTo>,
+    held: Vec<(ReplyTo, usize)>,
     credits: u32,
     elsewhere: usize,
 }
@@ -125,10 +125,14 @@ impl Service for Toy {
                 self.shared.most_between.fetch_max(between, Ordering::Relaxed);
                 cx.reply(to, Status::Ok, 0, Body::Stored(body));
             }
-            HOLD => self.held.push(to),
+            HOLD => {
+                let len = if request.payload.is_empty() { 0 } else { number(request.payload) };
+                self.held.push((to, len as usize));
+            }
             RELEASE => {
-                while let Some(held) = self.held.pop() {
-                    cx.reply(held, Status::Ok, 0, Body::Empty);
+                let bytes = [0; 64 << 10];
+                while let Some((held, len)) = self.held.pop() {
+                    cx.reply(held, Status::Ok, 0, Body::Bytes(&bytes[..len]));
                 }
                 cx.reply(to, Status::Ok, 0, Body::Empty);
             }
