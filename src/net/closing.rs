@@ -10,6 +10,7 @@ use tracing::{debug, info};
 use crate::connection::{Connection, Phase, Receiving, Waiting};
 use crate::net::{Envelope, Io, Net};
 use crate::service::Service;
+use crate::translator::Exchange;
 
 impl<S: Service> Net<S> {
     /// Answers bytes that are no frame, and reads no further; what was asked before is still answered.
@@ -30,6 +31,9 @@ impl<S: Service> Net<S> {
         connection.input.clear(inputs);
         if let Some(left_out) = log_limit.admit(now) {
             info!(peer = %connection.peer, left_out, reason = %message, "connection closed: broken protocol");
+        }
+        if connection.exchange.is_some() {
+            return self.io.say_error(core, index, &message);
         }
         let mut frame = FrameBuffer::new();
         let header = Header { status: status as u8, request, ..Header::default() };
@@ -114,7 +118,11 @@ impl Io {
         let Some(mut connection) = self.remove(index) else { return };
         debug!(peer = %connection.peer, "connection closed");
         connection.input.clear(&mut self.inputs);
+        if let Some(loads) = &self.loads {
+            loads.take(core.index());
+        }
         self.output_held -= connection.sending_copied;
+        self.output_held -= connection.exchange.as_deref().map_or(0, Exchange::held);
         if let Some(output) = connection.output {
             self.output_held -= output.copied();
             core.recycle(output);

@@ -5,6 +5,7 @@ use std::time::Instant;
 use sutra_runtime::{Outgoing, PeerAddr, Socket};
 
 use crate::input::Input;
+use crate::translator::Exchange;
 
 /// How far a connection has come. Only ever goes on to a later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub(crate) enum Waiting {
     Room,
     /// There is room again: it is on the core's list for the end of this turn.
     Again,
+    /// Its requests of the other kind must be answered first ([`crate::Overlap`]).
+    Turn,
     /// The service has no room; it is on the core's list until the service resumes.
     Service,
 }
@@ -59,6 +62,8 @@ pub(crate) struct Connection {
     /// Whether it is on the core's list of connections with output to send.
     pub(crate) dirty: bool,
     pub(crate) input: Input,
+    /// Of a connection that speaks another protocol.
+    pub(crate) exchange: Option<Box<Exchange>>,
     /// Replies gathered for the next send; never empty. Where there are some, it is dirty or sending.
     pub(crate) output: Option<Box<Outgoing>>,
     /// Bytes of the send that is with the kernel, 0 for none.
@@ -87,6 +92,7 @@ impl Connection {
             said_last: false,
             dirty: false,
             input: Input::default(),
+            exchange: None,
             output: None,
             sending: 0,
             sending_copied: 0,

@@ -58,6 +58,12 @@ impl<M: Send + 'static> Context<'_, M> {
         if connection.serial != pending.serial {
             return;
         }
+        if status.is_error() {
+            self.io.counters.error(status);
+        }
+        if connection.exchange.is_some() {
+            return self.io.reply_translated(self.core, pending, status, sequence, &body);
+        }
         connection.in_flight -= 1;
         let header = Header {
             opcode: pending.opcode,
@@ -69,9 +75,6 @@ impl<M: Send + 'static> Context<'_, M> {
         };
         self.io.gather(self.core, pending.connection, |output| output::append(output, header, body));
         self.io.make_room(pending.connection);
-        if status.is_error() {
-            self.io.counters.error(status);
-        }
     }
 
     /// Answers a request with an archive built for it. Cost: one serialization and one copy.
@@ -151,12 +154,7 @@ impl<M: Send + 'static> Context<'_, M> {
     }
 
     /// Gives a buffer back to the pool.
-    pub fn give_back(&mut self, mut buffer: FrameBuffer) {
-        const POOLED_BYTES: usize = 64 << 10;
-        const POOLED_BUFFERS: usize = 1024;
-        if buffer.capacity() <= POOLED_BYTES && self.io.buffers.len() < POOLED_BUFFERS {
-            buffer.clear();
-            self.io.buffers.push(buffer);
-        }
+    pub fn give_back(&mut self, buffer: FrameBuffer) {
+        self.io.give_back(buffer);
     }
 }

@@ -14,6 +14,7 @@ pub(crate) struct Counters {
     pub(crate) timed_out_idle: u64,
     pub(crate) closed_unread: u64,
     pub(crate) waits: u64,
+    pub(crate) translated: u64,
     requests: Numbers,
     errors: Numbers,
 }
@@ -47,6 +48,7 @@ impl Counters {
         add("connections_timed_out_idle".into(), self.timed_out_idle);
         add("connections_closed_unread".into(), self.closed_unread);
         add("waits_for_room".into(), self.waits);
+        add("requests_translated".into(), self.translated);
         for opcode in Opcode::ALL {
             add(format!("requests_{}", opcode.name()), self.requests.0[usize::from(opcode as u8)]);
         }

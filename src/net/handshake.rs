@@ -12,12 +12,12 @@ use sutra_wire::{
 use crate::limits::Limits;
 use crate::service::Identity;
 
-/// A connection on its way to the core that its client asked for: nothing beyond Hello has been read from it.
+/// A connection on its way to the core that its client asked for, or that has the fewest: nothing beyond Hello has been read from it.
 pub struct HandOver {
     pub(crate) socket: OwnedFd,
     pub(crate) peer: PeerAddr,
-    /// The number of the Hello request, to be answered there.
-    pub(crate) request: u64,
+    /// The number of the Hello request, to be answered there; `None` for a connection of another protocol, which has none.
+    pub(crate) request: Option<u64>,
 }
 
 /// What the bytes received so far amount to.

@@ -8,6 +8,7 @@
 use std::time::{Duration, Instant};
 
 use crate::service::ReplyTo;
+use crate::translator::Manner;
 
 /// Sweeps are at least so far apart, which is as exact as timers are; and so much farther for everything that they look at, which takes
 /// some hundredth of that. So clients that choose their deadlines to differ can't have a core do nothing else.
@@ -22,6 +23,8 @@ pub(crate) struct Pending {
     pub(crate) request: u64,
     pub(crate) opcode: u8,
     pub(crate) flags: u8,
+    /// Of a request in another protocol.
+    pub(crate) manner: Manner,
     pub(crate) deadline: Option<Instant>,
 }
 
@@ -100,7 +103,7 @@ mod tests {
     use super::*;
 
     fn pending(request: u64, deadline: Option<Instant>) -> Pending {
-        Pending { connection: 1, serial: 1, request, opcode: 0, flags: 0, deadline }
+        Pending { connection: 1, serial: 1, request, opcode: 0, flags: 0, manner: Manner::default(), deadline }
     }
 
     #[test]

@@ -24,12 +24,15 @@ mod opening;
 mod output;
 mod requests;
 mod service;
+mod translating;
+mod translator;
 mod waiting;
 
 pub use context::{BackgroundJob, Context, background_job};
 pub use limits::Limits;
 pub use listener::{ListenError, listen};
 pub use log_limit::LogLimit;
-pub use net::{Envelope, Net};
+pub use net::{Envelope, Net, TRANSLATED};
 pub use output::Body;
 pub use service::{Flow, Identity, ReplyTo, Request, Service};
+pub use translator::{Answer, Loads, Manner, Overlap, Translated, Translator, Wording};

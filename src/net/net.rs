@@ -1,6 +1,7 @@
 //! A core's connections and the service behind them, as the handler that the runtime's loop calls.
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sutra_runtime::{Core, Event, Handler, Next, Outgoing, Socket, TimerId};
@@ -17,14 +18,21 @@ use crate::input::InputPool;
 use crate::limits::Limits;
 use crate::log_limit::LogLimit;
 use crate::service::{ReplyTo, Service};
+use crate::translator::{Loads, Translator};
 use crate::waiting::WaitingList;
 
 /// Log lines that clients of one core can cause in a second.
 const CLIENT_LINES: u32 = 5;
 /// Largest buffer kept for the next archived reply.
 const SCRATCH_BYTES: usize = 256 << 10;
+/// Largest aligned buffer kept for the next request that travels, and how many are kept.
+const POOLED_BYTES: usize = 64 << 10;
+const POOLED_BUFFERS: usize = 1024;
 /// What a connection may have gathered while all together hold too much: a client that reads what it asks for hardly ever has more.
 const SCARCE_OUTPUT: usize = 16 << 10;
+
+/// The first number of listeners whose connections speak the translator's protocol.
+pub const TRANSLATED: u8 = 128;
 
 /// What cores send each other.
 pub enum Envelope<M> {
@@ -42,6 +50,12 @@ pub(crate) struct Io {
     pub(crate) in_flight: InFlight,
     pub(crate) inputs: InputPool,
     pub(crate) buffers: Vec<FrameBuffer>,
+    /// Of the connections that speak another protocol; `None` where there are none, and while it is at work.
+    pub(crate) translator: Option<Box<dyn Translator>>,
+    /// Pooled buffers for its messages.
+    pub(crate) messages: Vec<Vec<u8>>,
+    /// How many connections each core has, where there is a translator.
+    pub(crate) loads: Option<Arc<Loads>>,
     /// Reply bytes in memory of their own that are gathered or with the kernel, of all connections.
     pub(crate) output_held: usize,
     pub(crate) scratch: FrameBuffer,
@@ -80,13 +94,19 @@ impl Io {
         append(output);
         self.output_held += output.copied() - before;
         let is_within_share = output.len() < self.limits.max_output;
-        let (is_sending, peer) = (connection.sending > 0, connection.peer);
+        let is_sending = connection.sending > 0;
+        if let Some(nothing) = connection.output.take_if(|output| output.is_empty()) {
+            return core.recycle(nothing);
+        }
         if is_within_share || !self.is_output_full() {
             return self.mark(index);
         }
-        if !is_sending {
-            return self.send(core, index);
-        }
+        if is_sending { self.close_unread(core, index) } else { self.send(core, index) }
+    }
+
+    /// Closes a connection whose replies wait unread while all together hold too much.
+    pub(crate) fn close_unread<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, index: usize) {
+        let Some(peer) = self.connections[index].as_ref().map(|connection| connection.peer) else { return };
         self.counters.closed_unread += 1;
         if let Some(left_out) = self.log_limit.admit(core.now()) {
             let held = self.output_held;
@@ -108,7 +128,7 @@ impl Io {
     }
 
     /// Whether replies that nobody has read take up all that they may on this core.
-    fn is_output_full(&self) -> bool {
+    pub(crate) fn is_output_full(&self) -> bool {
         self.output_held >= self.limits.max_output_held
     }
 
@@ -130,10 +150,29 @@ impl Io {
     /// A reply or a send of the connection is done: where it waited for that, it is tried again at the end of the turn.
     pub(crate) fn make_room(&mut self, index: usize) {
         if let Some(connection) = self.connections[index].as_mut()
-            && connection.waiting == Waiting::Room
+            && (connection.waiting == Waiting::Room || connection.waiting == Waiting::Turn && connection.in_flight == 0)
         {
             connection.waiting = Waiting::Again;
             self.retry.push(index);
+        }
+    }
+
+    /// Has a connection tried again at the end of the turn that waits for no other reason than its own.
+    pub(crate) fn try_again(&mut self, index: usize) {
+        if let Some(connection) = self.connections[index].as_mut()
+            && connection.waiting != Waiting::Again
+        {
+            debug_assert_ne!(connection.waiting, Waiting::Service, "it has offered nothing");
+            connection.waiting = Waiting::Again;
+            self.retry.push(index);
+        }
+    }
+
+    /// Gives an aligned buffer back to the pool.
+    pub(crate) fn give_back(&mut self, mut buffer: FrameBuffer) {
+        if buffer.capacity() <= POOLED_BYTES && self.buffers.len() < POOLED_BUFFERS {
+            buffer.clear();
+            self.buffers.push(buffer);
         }
     }
 
@@ -169,6 +208,9 @@ impl<S: Service> Net<S> {
             in_flight: InFlight::default(),
             inputs: InputPool::default(),
             buffers: Vec::new(),
+            translator: None,
+            messages: Vec::new(),
+            loads: None,
             output_held: 0,
             scratch: FrameBuffer::new(),
             counters: Counters::default(),
@@ -183,6 +225,14 @@ impl<S: Service> Net<S> {
             next_look: None,
         };
         Self { service, io }
+    }
+
+    /// Has connections from listeners numbered [`TRANSLATED`] and above speak another protocol. `loads` is shared by all cores: such a connection
+    /// goes to the core that has the fewest.
+    pub fn with_translator(mut self, translator: Box<dyn Translator>, loads: Arc<Loads>) -> Self {
+        self.io.translator = Some(translator);
+        self.io.loads = Some(loads);
+        self
     }
 
     /// Sends what was gathered this turn: one send a connection.
@@ -234,6 +284,9 @@ impl<S: Service> Handler for Net<S> {
 
     fn event(&mut self, core: &mut Core<Self::Message>, event: Event<'_>) {
         match event {
+            Event::Accepted { listener, socket, peer } if listener.0 >= TRANSLATED => {
+                self.accepted_translated(core, socket, peer);
+            }
             Event::Accepted { socket, peer, .. } => self.accepted(core, socket, peer),
             Event::Received { socket, bytes } => self.received(core, socket, bytes),
             Event::ReceiveEnded { socket, reason } => self.receive_ended(core, socket, reason),

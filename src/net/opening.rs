@@ -37,6 +37,9 @@ impl<S: Service> Net<S> {
         };
         match adopted {
             Ok(socket) => {
+                if let Some(loads) = &self.io.loads {
+                    loads.add(core.index());
+                }
                 self.io.insert(core.now(), socket, peer, phase);
                 Some(socket)
             }
@@ -79,7 +82,10 @@ impl<S: Service> Net<S> {
             return self.welcome(core, socket, request);
         };
         let Some(connection) = self.io.remove(socket.index()) else { return };
-        let hand_over = HandOver { socket: fd, peer: connection.peer, request };
+        if let Some(loads) = &self.io.loads {
+            loads.take(core.index());
+        }
+        let hand_over = HandOver { socket: fd, peer: connection.peer, request: Some(request) };
         match core.send_message(to, Envelope::HandOver(hand_over)) {
             Ok(()) => self.io.counters.handed_over += 1,
             // That core's mailbox is full: stays here as well.
@@ -88,10 +94,58 @@ impl<S: Service> Net<S> {
         }
     }
 
-    /// A connection that another core has greeted.
+    /// A connection that another core has accepted.
     pub(crate) fn take_over(&mut self, core: &mut Core<Envelope<S::Message>>, hand_over: HandOver) {
-        if let Some(socket) = self.adopt(core, hand_over.socket, hand_over.peer, Phase::Hello) {
-            self.welcome(core, socket, hand_over.request);
+        let HandOver { socket, peer, request } = hand_over;
+        match request {
+            Some(request) => {
+                if let Some(socket) = self.adopt(core, socket, peer, Phase::Hello) {
+                    self.welcome(core, socket, request);
+                }
+            }
+            None => {
+                // It was counted for this core when it was sent here.
+                if let Some(loads) = &self.io.loads {
+                    loads.take(core.index());
+                }
+                self.open_translated(core, socket, peer);
+            }
+        }
+    }
+
+    /// A connection of another protocol begins: it goes to the core that has the fewest.
+    pub(crate) fn accepted_translated(&mut self, core: &mut Core<Envelope<S::Message>>, fd: OwnedFd, peer: PeerAddr) {
+        let here = core.index();
+        let to = self.io.loads.as_ref().map_or(here, |loads| loads.least(here));
+        if to == here {
+            return self.open_translated(core, fd, peer);
+        }
+        if let Some(loads) = &self.io.loads {
+            // Now, so that the next of a burst of connections goes elsewhere.
+            loads.add(to);
+        }
+        match core.send_message(to, Envelope::HandOver(HandOver { socket: fd, peer, request: None })) {
+            Ok(()) => self.io.counters.handed_over += 1,
+            Err(Envelope::HandOver(back)) => {
+                if let Some(loads) = &self.io.loads {
+                    loads.take(to);
+                }
+                // That core's mailbox is full: it is served here as well.
+                self.open_translated(core, back.socket, peer);
+            }
+            Err(Envelope::Service(_)) => unreachable!("the mailbox gives back what it was given"),
+        }
+    }
+
+    /// Reads requests from a connection of another protocol, which knows no greeting.
+    fn open_translated(&mut self, core: &mut Core<Envelope<S::Message>>, fd: OwnedFd, peer: PeerAddr) {
+        let Some(socket) = self.adopt(core, fd, peer, Phase::Open) else { return };
+        let Some(connection) = self.io.get(socket) else { return };
+        connection.exchange = Some(Box::default());
+        debug!(%peer, core = core.index(), "connection of another protocol open");
+        self.listen_to(core, socket.index());
+        if self.io.limits.idle_timeout.is_some() {
+            self.keep_house(core);
         }
     }
 
@@ -113,12 +167,7 @@ impl Io {
     fn insert(&mut self, now: std::time::Instant, socket: Socket, peer: PeerAddr, phase: Phase) {
         self.next_serial += 1;
         let connection = Connection::new(socket, self.next_serial, peer, phase, now);
-        self.place(connection);
-    }
-
-    /// Puts a connection into the place of its socket.
-    pub(crate) fn place(&mut self, connection: Connection) {
-        let index = connection.socket.index();
+        let index = socket.index();
         if index >= self.connections.len() {
             self.connections.resize_with(index + 1, || None);
         }

@@ -13,6 +13,17 @@ pub enum Body<'a> {
     Stored(RegionSlice),
 }
 
+impl Body<'_> {
+    /// All of it.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Body::Empty => &[],
+            Body::Bytes(bytes) => bytes,
+            Body::Stored(slice) => slice,
+        }
+    }
+}
+
 /// Up to this many bytes a stored body is copied next to its header; longer ones are sent from where they lie. A copy of 4 KiB
 /// costs some 0.1 µs, another piece in a send a few lookups in the kernel; where the two meet was not measured yet.
 const COPY_LIMIT: usize = 4 << 10;
@@ -20,11 +31,7 @@ const COPY_LIMIT: usize = 4 << 10;
 /// Appends a reply. The header's length and checksum are set here. Cost: one copy of what is not shared, and no allocation
 /// once the buffer has its room.
 pub(crate) fn append(out: &mut Outgoing, mut header: Header, body: Body<'_>) {
-    let bytes = match &body {
-        Body::Empty => &[][..],
-        Body::Bytes(bytes) => bytes,
-        Body::Stored(slice) => slice,
-    };
+    let bytes = body.bytes();
     let is_shared = matches!(body, Body::Stored(_)) && bytes.len() > COPY_LIMIT;
     header.length = u32::try_from(bytes.len()).expect("payloads are bounded far below 4 GiB");
     header.checksum = if header.flags & CHECKSUM != 0 { crc32c::crc32c(bytes) } else { 0 };

@@ -11,6 +11,7 @@ use crate::in_flight::Pending;
 use crate::input::{Input, InputPool};
 use crate::net::{Envelope, Io, Net};
 use crate::service::{Flow, ReplyTo, Request, Service};
+use crate::translator::Manner;
 
 /// Connections that are offered to the service in one turn although it has no room for them: some 0.1 ms of work, however many wait.
 const FUTILE_TRIES: usize = 64;
@@ -22,6 +23,9 @@ impl<S: Service> Net<S> {
         connection.received = now;
         match connection.phase {
             Phase::Hello => self.greeted(core, socket, bytes),
+            Phase::Open | Phase::Ending if connection.exchange.is_some() => {
+                self.feed_translated(core, socket.index(), bytes);
+            }
             Phase::Open | Phase::Ending => self.feed(core, socket.index(), bytes),
             Phase::Refused | Phase::Lingering => {}
         }
@@ -54,6 +58,26 @@ impl<S: Service> Net<S> {
             }
         }
         input.extend(bytes, &mut self.io.inputs);
+        self.keep(core, index, input, is_new);
+    }
+
+    /// The same for messages of another protocol, which need no alignment. Cost: one copy of what did not arrive whole.
+    fn feed_translated(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, mut bytes: &[u8]) {
+        let Some(connection) = self.io.connections[index].as_mut() else { return };
+        let mut input = std::mem::take(&mut connection.input);
+        let mut is_new = input.is_empty();
+        if connection.waiting != Waiting::No {
+            input.extend(bytes, &mut self.io.inputs);
+        } else if input.is_empty() {
+            let used = self.run_translated(core, index, bytes);
+            bytes = &bytes[used..];
+            input.extend(bytes, &mut self.io.inputs);
+        } else {
+            input.extend(bytes, &mut self.io.inputs);
+            let used = self.run_translated(core, index, input.bytes());
+            input.consume(used, &mut self.io.inputs);
+            is_new |= used > 0;
+        }
         self.keep(core, index, input, is_new);
     }
 
@@ -119,14 +143,35 @@ impl<S: Service> Net<S> {
             micros => connection.received.checked_add(Duration::from_micros(micros)),
         };
         connection.in_flight += 1;
-        let reply_to = self.io.in_flight.insert(Pending {
+        let pending = Pending {
             connection: index,
             serial: connection.serial,
             request: header.request,
             opcode: header.opcode,
             flags: header.flags & CHECKSUM,
+            manner: Manner::default(),
             deadline,
-        });
+        };
+        let flow = self.offer_pending(core, pending, header, payload);
+        if flow == Flow::Wait
+            && let Some(connection) = self.io.connections[index].as_mut()
+        {
+            connection.in_flight -= 1;
+            connection.waits_until = deadline;
+        }
+        flow
+    }
+
+    /// Offers a request that its connection counts as in flight.
+    pub(crate) fn offer_pending(
+        &mut self,
+        core: &mut Core<Envelope<S::Message>>,
+        pending: Pending,
+        header: Header,
+        payload: &[u8],
+    ) -> Flow {
+        let deadline = pending.deadline;
+        let reply_to = self.io.in_flight.insert(pending);
         let mut cx = Context { io: &mut self.io, core };
         if deadline.is_some_and(|deadline| deadline <= cx.now()) {
             // It has waited for room too long.
@@ -140,12 +185,8 @@ impl<S: Service> Net<S> {
                 deadline.is_none() || !self.io.in_flight.contains(reply_to)
             }
             Flow::Wait => {
-                if self.io.in_flight.remove(reply_to).is_some()
-                    && let Some(connection) = self.io.connections[index].as_mut()
-                {
-                    connection.in_flight -= 1;
-                    connection.waits_until = deadline;
-                }
+                let untouched = self.io.in_flight.remove(reply_to);
+                debug_assert!(untouched.is_some(), "what has to wait was not answered");
                 false
             }
         };
@@ -156,7 +197,7 @@ impl<S: Service> Net<S> {
     }
 
     /// Reads no further from a connection until there is room for its next request.
-    fn wait(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, waiting: Waiting) {
+    pub(crate) fn wait(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, waiting: Waiting) {
         let Some(connection) = self.io.connections[index].as_mut() else { return };
         connection.waiting = waiting;
         self.io.counters.waits += 1;
@@ -212,9 +253,17 @@ impl<S: Service> Net<S> {
             // What was gathered while the last send was under way: sent at once, as its room is wanted.
             self.io.send(core, index);
         }
+        if !self.follow_up(core, index) {
+            return false;
+        }
         let Some(connection) = self.io.connections[index].as_mut() else { return false };
         let mut input = std::mem::take(&mut connection.input);
-        let used = self.run(core, index, input.bytes());
+        let is_translated = connection.exchange.is_some();
+        let used = if is_translated {
+            self.run_translated(core, index, input.bytes())
+        } else {
+            self.run(core, index, input.bytes())
+        };
         input.consume(used, &mut self.io.inputs);
         self.keep(core, index, input, true);
         self.listen_to(core, index);

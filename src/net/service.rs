@@ -20,7 +20,7 @@ pub struct Request<'a> {
     pub reply_to: ReplyTo,
     /// The frame's header.
     pub header: Header,
-    /// The payload, 16-byte aligned, valid for the call.
+    /// The payload, 16-byte aligned where it is not empty, valid for the call.
     pub payload: &'a [u8],
 }
 

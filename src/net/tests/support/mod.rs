@@ -1,6 +1,8 @@
 //! A toy service whose every opcode shows one way of answering, and clients that speak frames byte by byte.
 #![allow(dead_code, clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+pub mod toy_protocol;
+
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,12 +10,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use sutra_net::{Body, Context, Flow, Identity, Limits, Net, ReplyTo, Request, Service, background_job, listen};
+use sutra_net::{
+    Body, Context, Flow, Identity, Limits, Loads, Net, ReplyTo, Request, Service, TRANSLATED, background_job, listen,
+};
 use sutra_runtime::{Config, ListenerId, Next, Region, RegionWriter, Running, RuntimeError};
 use sutra_wire::{
     ArchivedErrorMessage, Checked, ClientHello, Durability, ErrorMessage, FINGERPRINT, FrameBuffer, HEADER_BYTES,
     Header, NO_CORE, Opcode, SERVER_HELLO_BYTES, ServerHello, Status, VERSION, encode_archive, encode_bytes, padded,
 };
+use toy_protocol::ToyProtocol;
 
 /// Answered at once with its payload.
 pub const ECHO: u8 = 0x80;
@@ -113,7 +118,10 @@ impl Service for Toy {
     }
 
     fn request(&mut self, cx: &mut Context<'_, Say>, request: &Request<'_>) -> Flow {
-        assert_eq!(request.payload.as_ptr() as usize % 16, 0, "payloads are aligned");
+        assert!(
+            request.payload.is_empty() || request.payload.as_ptr().addr().is_multiple_of(16),
+            "payloads are aligned"
+        );
         let to = request.reply_to;
         match request.header.opcode {
             ECHO => cx.reply(to, Status::Ok, request.header.request, Body::Bytes(request.payload)),
@@ -202,6 +210,8 @@ impl Service for Toy {
 /// A running toy.
 pub struct Server {
     pub address: SocketAddr,
+    /// Where the toy protocol is spoken.
+    pub translated: SocketAddr,
     pub shared: Arc<Shared>,
     running: Running,
 }
@@ -223,15 +233,21 @@ impl Server {
         });
         let listeners = listen("127.0.0.1:0".parse().unwrap(), cores).unwrap();
         let address = listeners[0].local_addr().unwrap();
+        let more = listen("127.0.0.1:0".parse().unwrap(), cores).unwrap();
+        let translated = more[0].local_addr().unwrap();
         let seen = Arc::clone(&shared);
-        let listeners = Mutex::new(listeners);
+        let listeners = Mutex::new((listeners, more));
+        let loads = Arc::new(Loads::new(cores));
         let config = Config { cpus: vec![0; cores], pin: false, ..Config::default() };
         let running = sutra_runtime::start(config, move |_, core| {
             // Which core gets which does not matter; each is in one place only, so that closing it closes it.
-            core.listen(listeners.lock().unwrap().pop().unwrap(), ListenerId(0))?;
-            Ok::<_, RuntimeError>(Net::new(Toy::new(Arc::clone(&seen)), limits.clone()))
+            let mut listeners = listeners.lock().unwrap();
+            core.listen(listeners.0.pop().unwrap(), ListenerId(0))?;
+            core.listen(listeners.1.pop().unwrap(), ListenerId(TRANSLATED))?;
+            let net = Net::new(Toy::new(Arc::clone(&seen)), limits.clone());
+            Ok::<_, RuntimeError>(net.with_translator(Box::new(ToyProtocol), Arc::clone(&loads)))
         });
-        Server { address, shared, running: running.unwrap() }
+        Server { address, translated, shared, running: running.unwrap() }
     }
 
     pub fn shutdown(&self) {
