@@ -97,10 +97,19 @@ where
     T: Archive + for<'a> Serialize<HighSerializer<AlignedVec<16>, ArenaHandle<'a>, Error>>,
 {
     let start = begin_frame(out);
+    archive(out, value);
+    finish_frame(out, start, header);
+}
+
+/// Appends the archive of `value` alone, without header and padding. `out` is empty, or ends at a multiple of 16 bytes.
+pub fn archive<T>(out: &mut FrameBuffer, value: &T)
+where
+    T: Archive + for<'a> Serialize<HighSerializer<AlignedVec<16>, ArenaHandle<'a>, Error>>,
+{
     // The serializer aligns by the writer's position, which counts from the buffer's start: a multiple of 16 here.
+    debug_assert_eq!(out.len() % 16, 0, "archives start aligned");
     *out = rkyv::api::high::to_bytes_in::<_, Error>(value, std::mem::take(out))
         .expect("archiving plain data into memory can't fail");
-    finish_frame(out, start, header);
 }
 
 #[cfg(test)]

@@ -23,7 +23,45 @@ pub enum InvalidId {
     Zero,
 }
 
+/// How a caller's string becomes an id. A store keeps to the one that it was made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum IdRule {
+    /// Exactly 32 hexadecimal digits are decoded, all else is hashed: distinct names are distinct concepts.
+    #[default]
+    Md5OrHex,
+    /// The old server's: any hexadecimal digits are decoded (an odd number with a zero in front), cut or filled with zeros on the right to
+    /// 16 bytes, and only the rest is hashed. "1", "01" and "100" are one concept. For stores that it filled.
+    Legacy,
+}
+
 impl ConceptId {
+    /// The id that a caller's string stands for under this rule.
+    pub fn from_name_by(rule: IdRule, name: &str) -> Result<Self, InvalidId> {
+        let digits = match rule {
+            IdRule::Legacy if !name.is_empty() => Self::from_any_digits(name),
+            _ => None,
+        };
+        match digits {
+            Some(id) if id.is_zero() => Err(InvalidId::Zero),
+            Some(id) => Ok(id),
+            None => Self::from_name(name),
+        }
+    }
+
+    /// The old server's reading of a run of hexadecimal digits, whatever its length.
+    fn from_any_digits(digits: &str) -> Option<Self> {
+        let mut id = [0; 16];
+        // Counted in digits of the result: an odd number of them starts in the middle of the first byte.
+        let first = digits.len() % 2;
+        for (at, byte) in (first..).zip(digits.bytes()) {
+            let value = digit(byte)?;
+            if let Some(place) = id.get_mut(at / 2) {
+                *place |= if at % 2 == 0 { value << 4 } else { value };
+            }
+        }
+        Some(Self(id))
+    }
+
     /// The id that a caller's string stands for: exactly 32 hexadecimal digits are decoded, all else is hashed.
     pub fn from_name(name: &str) -> Result<Self, InvalidId> {
         if name.is_empty() {
@@ -104,6 +142,38 @@ mod tests {
     fn numeric_ids_that_the_old_rule_merged_stay_distinct() {
         let ids: std::collections::HashSet<_> = ["1", "01", "100", "10000"].map(id).into_iter().collect();
         assert_eq!(ids.len(), 4);
+    }
+
+    #[test]
+    fn the_old_rule_reads_any_run_of_digits_as_the_old_server_did() {
+        let old = |name| ConceptId::from_name_by(IdRule::Legacy, name).map(|id| id.to_string());
+        for (name, expected) in [
+            ("test", "098f6bcd4621d373cade4e832627b4f6"),
+            ("1", "01000000000000000000000000000000"),
+            ("01", "01000000000000000000000000000000"),
+            ("100", "01000000000000000000000000000000"),
+            ("10000", "01000000000000000000000000000000"),
+            ("0100", "01000000000000000000000000000000"),
+            ("abc", "0abc0000000000000000000000000000"),
+            ("ABC", "0abc0000000000000000000000000000"),
+            ("0abc", "0abc0000000000000000000000000000"),
+            ("deadbeef", "deadbeef000000000000000000000000"),
+            ("cafe", "cafe0000000000000000000000000000"),
+            ("concept-1", "a5517013550b143889f8577035f9364b"),
+            ("550e8400-e29b-41d4-a716-446655440000", "e8456cee7fd2348cfa239342b10a23bd"),
+            ("550e8400e29b41d4a716446655440000", "550e8400e29b41d4a716446655440000"),
+            ("550e8400e29b41d4a716446655440000ff", "550e8400e29b41d4a716446655440000"),
+            ("098f6bcd4621d373cade4e832627b4f6", "098f6bcd4621d373cade4e832627b4f6"),
+            ("naïve", "63899c6b555841978b89319d701f9b5a"),
+            ("héé", "c2508ce308ae1c9d9d5d1ec023a342d8"),
+            ("event-agent_registered-1", "e218cf4cf2c6c383edac70c3dd165971"),
+            ("ts-1700000000", "b77166bc8a19312d163d4a5b732b6727"),
+            ("1700000000", "17000000000000000000000000000000"),
+        ] {
+            assert_eq!(old(name), Ok(expected.to_owned()), "{name}");
+        }
+        assert_eq!(old(""), Err(InvalidId::Empty));
+        assert_eq!(old("0"), Err(InvalidId::Zero), "the old server took this for the id of nothing");
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! Relies on nothing of ours. A concept record is archived once, by the client; the same bytes are the request's
 //! payload, the log entry's body and the reply to a query.
 
+mod borrowed;
 mod checked;
 mod error;
 mod frame;
@@ -25,15 +26,21 @@ mod schema;
 mod shared;
 mod status;
 
+pub use borrowed::{
+    AssociationRecordRef, ConceptKeyRef, ConceptRecordRef, NeighborsRequestRef, Numbers, PathRequestRef,
+    SearchRequestRef,
+};
 pub use checked::{Checked, Parcel, Payload};
 pub use error::{FrameError, PayloadError};
-pub use frame::{Frame, Parsed, begin_frame, encode_archive, encode_bytes, encode_empty, finish_frame, padded, parse};
+pub use frame::{
+    Frame, Parsed, archive, begin_frame, encode_archive, encode_bytes, encode_empty, finish_frame, padded, parse,
+};
 pub use header::{CHECKSUM, HEADER_BYTES, Header, MAGIC, MORE, VERSION};
 pub use hello::{
     ArchivedClientHello, ArchivedServerHello, CLIENT_HELLO_BYTES, ClientHello, Durability, NO_CORE, SERVER_HELLO_BYTES,
     ServerHello,
 };
-pub use id::{ConceptId, InvalidId};
+pub use id::{ConceptId, IdRule, InvalidId};
 pub use layout::CoreLayout;
 pub use opcode::Opcode;
 pub use record::{ArchivedAssociationRecord, ArchivedConceptRecord, AssociationKind, AssociationRecord, ConceptRecord};

@@ -20,10 +20,11 @@ use rkyv::ser::allocator::ArenaHandle;
 use rkyv::util::AlignedVec;
 use rkyv::{Archive, Deserialize, Portable, Serialize};
 use sutra_wire::{
-    AssociationRecord, CHECKSUM, CLIENT_HELLO_BYTES, ClientHello, ConceptKey, ConceptRecord, Counter, ErrorMessage,
-    FINGERPRINT, FrameBuffer, Header, Health, MORE, Near, Neighbor, Neighbors, NeighborsRequest, Opcode, Parsed, Path,
-    PathEdge, PathRequest, Paths, SERVER_HELLO_BYTES, SearchHit, SearchHits, SearchRequest, ServerHello, Stats, Status,
-    encode_archive, encode_bytes, encode_empty, limits, parse,
+    AssociationRecord, AssociationRecordRef, CHECKSUM, CLIENT_HELLO_BYTES, ClientHello, ConceptKey, ConceptKeyRef,
+    ConceptRecord, ConceptRecordRef, Counter, ErrorMessage, FINGERPRINT, FrameBuffer, Header, Health, MORE, Near,
+    Neighbor, Neighbors, NeighborsRequest, NeighborsRequestRef, Numbers, Opcode, Parsed, Path, PathEdge, PathRequest,
+    PathRequestRef, Paths, SERVER_HELLO_BYTES, SearchHit, SearchHits, SearchRequest, SearchRequestRef, ServerHello,
+    Stats, Status, archive, encode_archive, encode_bytes, encode_empty, limits, parse,
 };
 
 use samples::Samples;
@@ -245,5 +246,74 @@ fn a_hello_has_the_same_length_whatever_it_says() {
         let mut out = FrameBuffer::new();
         encode_archive(&mut out, Header::default(), &hello);
         assert_eq!(out.len(), CLIENT_HELLO_BYTES, "{label}");
+    }
+}
+
+/// A sample's numbers, handed over in two pieces.
+struct InPieces<'a>(&'a [f32]);
+
+impl Numbers for InPieces<'_> {
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn write<E>(&self, mut write: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        let bytes: Vec<u8> = self.0.iter().flat_map(|number| number.to_le_bytes()).collect();
+        let (one, other) = bytes.split_at(bytes.len() / 3);
+        write(one)?;
+        write(other)
+    }
+}
+
+/// The section of this sample, against the archive of its parts.
+fn same_bytes<T, P>(label: &str, parts: &P)
+where
+    T: Samples,
+    P: for<'a> Serialize<HighSerializer<AlignedVec<16>, ArenaHandle<'a>, Error>>,
+{
+    let title = format!("{}, {label}", T::TYPE);
+    let golden = sections(GOLDEN).into_iter().find(|(known, _)| *known == title).unwrap().1;
+    let mut made = FrameBuffer::new();
+    archive(&mut made, parts);
+    assert_eq!(made.as_slice(), golden, "{title}, from parts");
+}
+
+#[test]
+fn records_and_requests_archived_from_parts_are_the_published_bytes() {
+    for (label, record) in ConceptRecord::samples() {
+        let ConceptRecord { id, namespace, name, content, embedding, strength, confidence, created, updated } = &record;
+        let embedding = InPieces(embedding);
+        let (&id, &strength, &confidence, &created, &updated) = (id, strength, confidence, created, updated);
+        let parts =
+            ConceptRecordRef { id, namespace, name, content, embedding, strength, confidence, created, updated };
+        same_bytes::<ConceptRecord, _>(label, &parts);
+    }
+    for (label, record) in AssociationRecord::samples() {
+        let AssociationRecord { source, target, ref namespace, kind, confidence, created, updated } = record;
+        let parts = AssociationRecordRef { source, target, namespace, kind, confidence, created, updated };
+        same_bytes::<AssociationRecord, _>(label, &parts);
+    }
+    for (label, ConceptKey { id, namespace }) in ConceptKey::samples() {
+        same_bytes::<ConceptKey, _>(label, &ConceptKeyRef { id, namespace: &namespace });
+    }
+    for (label, request) in NeighborsRequest::samples() {
+        let NeighborsRequest { id, ref namespace, ref kinds, minimum_confidence, limit, cursor, direction } = request;
+        let parts = NeighborsRequestRef { id, namespace, kinds, minimum_confidence, limit, cursor, direction };
+        same_bytes::<NeighborsRequest, _>(label, &parts);
+    }
+    for (label, request) in PathRequest::samples() {
+        let PathRequest { start, end, ref namespace, ref kinds, .. } = request;
+        let PathRequest { max_depth, alternatives, max_visited, direction, mode, .. } = request;
+        let parts =
+            PathRequestRef { start, end, namespace, kinds, max_depth, alternatives, max_visited, direction, mode };
+        same_bytes::<PathRequest, _>(label, &parts);
+    }
+    for (label, request) in SearchRequest::samples() {
+        let SearchRequest { ref namespace, ref vector, k, ef_search, minimum_strength, minimum_confidence, .. } =
+            request;
+        let (vector, near, exact) = (InPieces(vector), request.near.clone(), request.exact);
+        let parts =
+            SearchRequestRef { namespace, vector, k, ef_search, minimum_strength, minimum_confidence, near, exact };
+        same_bytes::<SearchRequest, _>(label, &parts);
     }
 }
