@@ -1,0 +1,59 @@
+//! How a port is set to read, and how a request turned out to be spoken.
+
+use sutra_wire::IdRule;
+
+use crate::operation::Operation;
+
+/// Which numbers bincode's variants have. A client's release decides, and no message shows it: so it is a setting of the port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Numbering {
+    /// The first TCP release: `GetStats` is request 6.
+    #[default]
+    First,
+    /// From late October 2025 on: `QueryByMetadata` is request 6 and its reply is reply 6; what followed moved up by one.
+    Later,
+}
+
+/// The settings of a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Dialect {
+    /// The variant numbers of its bincode clients.
+    pub numbering: Numbering,
+    /// The rule that its store was made with.
+    pub id_rule: IdRule,
+}
+
+/// The encoding of one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) enum Encoding {
+    /// Requests are `{"Operation": …}` or a bare name.
+    #[default]
+    Msgpack,
+    /// Requests are `{"type": "Operation", …}`.
+    TaggedMsgpack,
+    Bincode(Numbering),
+}
+
+/// How a request was spoken, so that it is answered in kind. The default is that of a message nothing is known of: MessagePack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Manner {
+    pub(crate) encoding: Encoding,
+    /// Known as soon as the message has said it.
+    pub(crate) operation: Option<Operation>,
+}
+
+impl Manner {
+    /// The operation that was asked for, as the protocol spells it, for logs and counters.
+    pub fn operation(&self) -> Option<&'static str> {
+        self.operation.map(Operation::name)
+    }
+}
+
+/// The encoding of a message. bincode starts with a small variant index in little-endian `u32`: three zeros after a byte below 0x80,
+/// which in MessagePack would be a number and three more. Every MessagePack request starts with a map or a text.
+pub(crate) fn encoding(message: &[u8], dialect: Dialect) -> Encoding {
+    match message {
+        [..0x80, 0, 0, 0, ..] => Encoding::Bincode(dialect.numbering),
+        _ => Encoding::Msgpack,
+    }
+}

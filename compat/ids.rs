@@ -1,0 +1,106 @@
+//! Ids as old clients read them, 32 lower-case hexadecimal digits, and the replies that are nothing but a list of them.
+//!
+//! A list may hold 65,536 ids and more, each of them once, where the native reply has one for every association. It is sorted and
+//! thinned out where it will stand, in the message, so that it takes no memory of its own.
+
+use rmp::Marker;
+
+use crate::bincode_reply;
+use crate::dialect::Encoding;
+use crate::msgpack_reply::Writer;
+
+/// Bytes of an id.
+pub(crate) const ID_BYTES: usize = 16;
+const DIGITS: usize = 2 * ID_BYTES;
+
+/// An id in digits.
+pub(crate) struct Hex([u8; DIGITS]);
+
+impl Hex {
+    pub(crate) fn of(id: &[u8; ID_BYTES]) -> Self {
+        const ALL: &[u8; 16] = b"0123456789abcdef";
+        let mut digits = [[0; 2]; ID_BYTES];
+        for (pair, byte) in digits.iter_mut().zip(id) {
+            *pair = [ALL[usize::from(byte >> 4)], ALL[usize::from(byte & 15)]];
+        }
+        Self(digits.as_flattened().try_into().expect("two digits for each byte"))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).expect("digits are ASCII")
+    }
+}
+
+/// Turns the ids that lie from `start` to the end of `out`, as bare bytes, into the reply of this operation, in their place. Each
+/// appears once, in the order of their bytes.
+pub(crate) fn reply(encoding: Encoding, name: &str, field: &str, start: usize, out: &mut Vec<u8>) {
+    let count = sort_and_thin(start, out);
+    // What stands in front of the list says how long it is, so it is written behind it and brought forward.
+    let end = out.len();
+    match encoding {
+        Encoding::Msgpack | Encoding::TaggedMsgpack => {
+            Writer(out).open(name, 1).text(field).array(count);
+        }
+        Encoding::Bincode(_) => bincode_reply::put(out, &(bincode_reply::NEIGHBORS, count as u64)),
+    }
+    let head = out.len() - end;
+    out[start..].rotate_right(head);
+    match encoding {
+        Encoding::Msgpack | Encoding::TaggedMsgpack => {
+            spell_out(start + head, &[Marker::Str8.to_u8(), DIGITS as u8], out);
+        }
+        Encoding::Bincode(_) => spell_out(start + head, &(DIGITS as u64).to_le_bytes(), out),
+    }
+}
+
+/// Sorts the ids from `start` on and keeps one of each. How many are left.
+fn sort_and_thin(start: usize, out: &mut Vec<u8>) -> usize {
+    let (ids, rest) = out[start..].as_chunks_mut::<ID_BYTES>();
+    debug_assert!(rest.is_empty(), "nothing but ids");
+    ids.sort_unstable();
+    let mut kept = 0;
+    for at in 0..ids.len() {
+        if kept == 0 || ids[kept - 1] != ids[at] {
+            ids[kept] = ids[at];
+            kept += 1;
+        }
+    }
+    out.truncate(start + kept * ID_BYTES);
+    kept
+}
+
+/// Turns the bare ids from `start` on into texts, each after the encoding's `mark` of a text of 32 bytes.
+fn spell_out(start: usize, mark: &[u8], out: &mut Vec<u8>) {
+    let bare = out.len() - start;
+    let width = mark.len() + DIGITS;
+    let (from, length) = (out.len(), bare / ID_BYTES * width);
+    out.resize(start + length, 0);
+    // Moved to the end, each id lies behind the place where its text will end, so that the texts never overtake the ids.
+    let ids = start + length - bare;
+    out.copy_within(start..from, ids);
+    for (at, place) in (start..start + length).step_by(width).enumerate() {
+        let id = Hex::of(out[ids + at * ID_BYTES..][..ID_BYTES].try_into().expect("an id's bytes"));
+        let text = &mut out[place..place + width];
+        text[..mark.len()].copy_from_slice(mark);
+        text[mark.len()..].copy_from_slice(&id.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_spelled_out_in_their_place_each_once() {
+        for count in [0_u8, 1, 2, 3, 17, 255] {
+            let mut out = b"before".to_vec();
+            for id in (0..count).rev().chain(0..count) {
+                out.extend_from_slice(&[id; ID_BYTES]);
+            }
+            reply(Encoding::Bincode(crate::Numbering::First), "", "", 6, &mut out);
+            let ids: Vec<_> = (0..count).map(|id| format!("{id:02x}").repeat(ID_BYTES)).collect();
+            assert_eq!(out[..6], *b"before");
+            assert_eq!(out[6..], bincode::serialize(&(3_u32, ids)).expect("fits"), "{count} ids");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! A list of ids that takes several native replies: the old protocol has no cursor, so the parts are gathered and answered as one.
+
+use sutra_wire::{Checked, FrameBuffer, Neighbors, NeighborsRequest, archive};
+
+use crate::MAX_MESSAGE;
+use crate::dialect::Manner;
+use crate::error::CompatError;
+use crate::ids::{self, ID_BYTES};
+use crate::operation::Operation;
+use crate::reply::message;
+
+/// A request whose answer comes in parts. It is made when [`crate::encode_reply`] said [`CompatError::Partial`], and takes that reply first.
+///
+/// Holds at most the ids that fit into a message, 7 MiB.
+pub struct Listing {
+    manner: Manner,
+    request: FrameBuffer,
+    ids: Vec<u8>,
+}
+
+impl Listing {
+    /// A listing that nothing was taken of yet. `request` is the archive that [`crate::decode`] made.
+    pub fn new(manner: Manner, request: FrameBuffer) -> Self {
+        Self { manner, request, ids: Vec::new() }
+    }
+
+    /// The archive of the request to send next, under the opcode of the first.
+    pub fn request(&self) -> &[u8] {
+        &self.request
+    }
+
+    /// Takes a part: the payload of the reply to [`Listing::request`]. Whether there is more: the next request is then ready.
+    pub fn take(&mut self, payload: &[u8]) -> Result<bool, CompatError> {
+        let reply = Checked::<Neighbors>::new(payload)?;
+        // A text of 32 digits takes 34 bytes at least.
+        let length = (self.ids.len() / ID_BYTES + reply.neighbors.len()) * 34;
+        if length > MAX_MESSAGE as usize {
+            return Err(CompatError::ReplyTooLong { length, limit: MAX_MESSAGE });
+        }
+        reply.neighbors.iter().for_each(|neighbor| self.ids.extend_from_slice(&neighbor.id));
+        let cursor = reply.cursor.to_native();
+        if cursor != 0 {
+            let request = NeighborsRequest { cursor, ..Checked::<NeighborsRequest>::new(&self.request)?.to_owned() };
+            self.request.clear();
+            archive(&mut self.request, &request);
+        }
+        Ok(cursor != 0)
+    }
+
+    /// Appends the message, with its prefix, that answers with all that was taken.
+    pub fn finish(self, out: &mut Vec<u8>) -> Result<(), CompatError> {
+        message(out, |out| {
+            let start = out.len();
+            out.extend_from_slice(&self.ids);
+            write(self.manner, start, out);
+            Ok(())
+        })
+    }
+}
+
+/// Turns the ids from `start` on into the reply of the listing that was asked for.
+pub(crate) fn write(manner: Manner, start: usize, out: &mut Vec<u8>) {
+    let (name, field) = match manner.operation {
+        Some(Operation::GetNeighbors) => ("GetNeighborsOk", "neighbor_ids"),
+        other => unreachable!("{other:?} lists no ids"),
+    };
+    ids::reply(manner.encoding, name, field, start, out);
+}

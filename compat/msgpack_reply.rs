@@ -1,0 +1,143 @@
+//! Replies in MessagePack, in the one set of shapes that all clients in the field can read.
+//!
+//! The two learns are `{"LearnConceptOk": [sequence]}`, since clients index into an array there; every other reply is a map of named
+//! fields; one without fields is a bare name. A client that sends `{"type": …}` gets maps everywhere. An error is always
+//! `{"Error": {"message": …}}`. Rows of a search are arrays of two.
+
+use rmp::encode;
+use sutra_wire::ArchivedStats;
+
+use crate::ids::Hex;
+use crate::reply::{Reply, reconciliations, seconds};
+
+const INTO_MEMORY: &str = "writing into memory can't fail";
+
+/// Appends values to a message.
+pub(crate) struct Writer<'a>(pub(crate) &'a mut Vec<u8>);
+
+impl Writer<'_> {
+    pub(crate) fn text(&mut self, text: &str) -> &mut Self {
+        encode::write_str(self.0, text).expect(INTO_MEMORY);
+        self
+    }
+
+    fn integer(&mut self, number: u64) -> &mut Self {
+        encode::write_uint(self.0, number).expect(INTO_MEMORY);
+        self
+    }
+
+    fn float(&mut self, number: f32) -> &mut Self {
+        encode::write_f32(self.0, number).expect(INTO_MEMORY);
+        self
+    }
+
+    fn boolean(&mut self, value: bool) -> &mut Self {
+        encode::write_bool(self.0, value).expect(INTO_MEMORY);
+        self
+    }
+
+    pub(crate) fn array(&mut self, length: usize) -> &mut Self {
+        let length = u32::try_from(length).expect("a native reply has fewer than 2^32 elements");
+        encode::write_array_len(self.0, length).expect(INTO_MEMORY);
+        self
+    }
+
+    fn map(&mut self, length: u32) -> &mut Self {
+        encode::write_map_len(self.0, length).expect(INTO_MEMORY);
+        self
+    }
+
+    /// `{"name": {` of so many fields.
+    pub(crate) fn open(&mut self, name: &str, fields: u32) -> &mut Self {
+        self.map(1).text(name).map(fields)
+    }
+
+    fn sequence(&mut self, name: &str, sequence: u64, maps: bool) {
+        match maps {
+            true => self.open(name, 1).text("sequence").integer(sequence),
+            false => self.map(1).text(name).array(1).integer(sequence),
+        };
+    }
+
+    fn stats(&mut self, stats: &ArchivedStats) {
+        let (concepts, associations) = (stats.concepts.to_native(), stats.associations.to_native());
+        let written = stats.written.to_native();
+        // Both spellings of what consumers read. Nothing is ever dropped here.
+        let fields = [
+            ("concepts", concepts),
+            ("total_concepts", concepts),
+            ("edges", associations),
+            ("total_edges", associations),
+            ("total_associations", associations),
+            ("vectors", stats.vectors.to_native()),
+            ("written", written),
+            ("writes", written),
+            ("dropped", 0),
+            ("drops", 0),
+            ("pending", stats.pending.to_native()),
+            ("reconciliations", reconciliations(stats)),
+            ("uptime_seconds", seconds(stats.uptime.to_native())),
+        ];
+        self.open("StatsOk", fields.len() as u32);
+        for (name, value) in fields {
+            self.text(name).integer(value);
+        }
+    }
+}
+
+/// Appends a reply, all of maps where the client speaks in them.
+pub(crate) fn write(reply: Reply<'_>, maps: bool, out: &mut Vec<u8>) {
+    let mut out = Writer(out);
+    match reply {
+        Reply::LearnConceptOk { sequence } => out.sequence("LearnConceptOk", sequence, maps),
+        Reply::LearnAssociationOk { sequence } => out.sequence("LearnAssociationOk", sequence, maps),
+        Reply::QueryConceptOk(concept) => {
+            out.open("QueryConceptOk", 5).text("found").boolean(concept.is_some());
+            match concept {
+                Some(concept) => {
+                    out.text("concept_id").text(Hex::of(&concept.id).as_str());
+                    out.text("content").text(&concept.content);
+                    out.text("strength").float(concept.strength.to_native());
+                    out.text("confidence").float(concept.confidence.to_native());
+                }
+                None => {
+                    out.text("concept_id").text("").text("content").text("");
+                    out.text("strength").float(0.0).text("confidence").float(0.0);
+                }
+            }
+        }
+        Reply::FindPathOk(path) => {
+            out.open("FindPathOk", 2).text("found").boolean(path.is_some()).text("path");
+            let concepts = path.map_or(&[][..], |path| &path.concepts);
+            out.array(concepts.len());
+            for id in concepts {
+                out.text(Hex::of(id).as_str());
+            }
+        }
+        Reply::VectorSearchOk(hits) => {
+            out.open("VectorSearchOk", 1).text("results").array(hits.len());
+            for hit in hits {
+                out.array(2).text(Hex::of(&hit.id).as_str()).float(hit.similarity.to_native());
+            }
+        }
+        Reply::StatsOk(stats) => out.stats(stats),
+        Reply::FlushOk => {
+            if maps {
+                out.open("FlushOk", 0)
+            } else {
+                out.text("FlushOk")
+            };
+        }
+        Reply::HealthCheckOk(health) => {
+            out.open("HealthCheckOk", 3).text("healthy").boolean(health.healthy);
+            out.text("status").text(&health.status);
+            out.text("uptime_seconds").integer(seconds(health.uptime.to_native()));
+        }
+        Reply::DeleteConceptOk { deleted } => {
+            out.open("DeleteConceptOk", 1).text("deleted").boolean(deleted);
+        }
+        Reply::Error { message } => {
+            out.open("Error", 1).text("message").text(message);
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The operations of the old protocol: their names, their numbers in bincode, and their fields in order.
+
+use crate::dialect::Numbering;
+
+/// What a legacy client asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    LearnConcept,
+    LearnAssociation,
+    QueryConcept,
+    GetNeighbors,
+    FindPath,
+    VectorSearch,
+    GetStats,
+    Flush,
+    HealthCheck,
+    DeleteConcept,
+    GetAssociation,
+    GetAllConceptIds,
+    LearnConceptV2,
+    LearnBatch,
+    ListRecent,
+    QueryByMetadata,
+    FindPathSemantic,
+    FindTemporalChain,
+    FindCausalChain,
+    FindContradictions,
+    QueryBySemantic,
+}
+
+/// What a field holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Text,
+    Vector,
+    Float,
+    Integer,
+}
+
+/// A field of an operation.
+pub(crate) struct Field {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+}
+
+/// How an operation's fields are laid out.
+pub(crate) struct Fields {
+    pub(crate) list: &'static [Field],
+    /// How many of the list an array holds, from its start; the others are known by name only.
+    pub(crate) in_arrays: usize,
+    /// How many values of later releases an array may hold beyond those: they are not read.
+    pub(crate) spare: usize,
+}
+
+/// Most fields that an operation has.
+pub(crate) const MAX_FIELDS: usize = 6;
+
+const fn text(name: &'static str) -> Field {
+    Field { name, kind: Kind::Text }
+}
+
+const fn vector(name: &'static str) -> Field {
+    Field { name, kind: Kind::Vector }
+}
+
+const fn float(name: &'static str) -> Field {
+    Field { name, kind: Kind::Float }
+}
+
+const fn integer(name: &'static str) -> Field {
+    Field { name, kind: Kind::Integer }
+}
+
+const NAMESPACE: Field = text("namespace");
+
+impl Operation {
+    const ALL: [Operation; 21] = [
+        Operation::LearnConcept,
+        Operation::LearnAssociation,
+        Operation::QueryConcept,
+        Operation::GetNeighbors,
+        Operation::FindPath,
+        Operation::VectorSearch,
+        Operation::GetStats,
+        Operation::Flush,
+        Operation::HealthCheck,
+        Operation::DeleteConcept,
+        Operation::GetAssociation,
+        Operation::GetAllConceptIds,
+        Operation::LearnConceptV2,
+        Operation::LearnBatch,
+        Operation::ListRecent,
+        Operation::QueryByMetadata,
+        Operation::FindPathSemantic,
+        Operation::FindTemporalChain,
+        Operation::FindCausalChain,
+        Operation::FindContradictions,
+        Operation::QueryBySemantic,
+    ];
+
+    pub(crate) fn from_name(name: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|operation| operation.name().as_bytes() == name)
+    }
+
+    /// The request with this number: the nine of the first release, and what the later one put between them.
+    pub(crate) fn from_number(number: u64, numbering: Numbering) -> Option<Self> {
+        let at = match (number, numbering) {
+            (6, Numbering::Later) => return Some(Operation::QueryByMetadata),
+            (7.., Numbering::Later) => number - 1,
+            _ => number,
+        };
+        usize::try_from(at).ok().and_then(|at| Self::ALL[..9].get(at).copied())
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Operation::LearnConcept => "LearnConcept",
+            Operation::LearnAssociation => "LearnAssociation",
+            Operation::QueryConcept => "QueryConcept",
+            Operation::GetNeighbors => "GetNeighbors",
+            Operation::FindPath => "FindPath",
+            Operation::VectorSearch => "VectorSearch",
+            Operation::GetStats => "GetStats",
+            Operation::Flush => "Flush",
+            Operation::HealthCheck => "HealthCheck",
+            Operation::DeleteConcept => "DeleteConcept",
+            Operation::GetAssociation => "GetAssociation",
+            Operation::GetAllConceptIds => "GetAllConceptIds",
+            Operation::LearnConceptV2 => "LearnConceptV2",
+            Operation::LearnBatch => "LearnBatch",
+            Operation::ListRecent => "ListRecent",
+            Operation::QueryByMetadata => "QueryByMetadata",
+            Operation::FindPathSemantic => "FindPathSemantic",
+            Operation::FindTemporalChain => "FindTemporalChain",
+            Operation::FindCausalChain => "FindCausalChain",
+            Operation::FindContradictions => "FindContradictions",
+            Operation::QueryBySemantic => "QueryBySemantic",
+        }
+    }
+
+    /// Why this server never serves the operation; `None` where it does.
+    pub(crate) fn refusal(self) -> Option<&'static str> {
+        match self {
+            Operation::LearnConceptV2 | Operation::LearnBatch => {
+                Some("no embedder is configured on this server; send LearnConcept with an embedding of your own")
+            }
+            Operation::FindPathSemantic
+            | Operation::FindTemporalChain
+            | Operation::FindCausalChain
+            | Operation::FindContradictions
+            | Operation::QueryBySemantic => Some("this server does not classify text"),
+            Operation::ListRecent => Some("this server keeps no list of what was learned last"),
+            Operation::QueryByMetadata => Some("this server keeps no metadata"),
+            _ => None,
+        }
+    }
+
+    /// The fields of an operation that is served.
+    pub(crate) fn fields(self) -> Fields {
+        let (list, in_arrays, spare): (&'static [Field], usize, usize) = match self {
+            Operation::LearnConcept => (
+                const {
+                    &[
+                        text("concept_id"),
+                        text("content"),
+                        vector("embedding"),
+                        float("strength"),
+                        float("confidence"),
+                        NAMESPACE,
+                    ]
+                },
+                5,
+                // Its last release ends with optional metadata.
+                1,
+            ),
+            Operation::LearnAssociation => (
+                const { &[text("source_id"), text("target_id"), integer("assoc_type"), float("confidence"), NAMESPACE] },
+                4,
+                0,
+            ),
+            Operation::QueryConcept | Operation::GetNeighbors => (const { &[text("concept_id"), NAMESPACE] }, 1, 0),
+            Operation::FindPath => {
+                (const { &[text("start_id"), text("end_id"), integer("max_depth"), NAMESPACE] }, 3, 0)
+            }
+            Operation::VectorSearch => (
+                const { &[vector("query_vector"), integer("k"), integer("ef_search"), NAMESPACE] },
+                3,
+                // Its last release ends with an optional string.
+                1,
+            ),
+            Operation::DeleteConcept => (const { &[NAMESPACE, text("id")] }, 2, 0),
+            Operation::GetAssociation => (const { &[text("source_id"), text("target_id"), NAMESPACE] }, 2, 0),
+            _ => (const { &[NAMESPACE] }, 0, 0),
+        };
+        Fields { list, in_arrays, spare }
+    }
+}

@@ -1,0 +1,140 @@
+//! A native reply as a legacy message: which reply it is here, how it is spelled in `msgpack_reply` and `bincode_reply`.
+
+use sutra_wire::{
+    ArchivedConceptRecord, ArchivedHealth, ArchivedPath, ArchivedSearchHit, ArchivedStats, Checked, ConceptRecord,
+    ErrorMessage, Health, Neighbors, Paths, SearchHits, Stats, Status,
+};
+
+use crate::dialect::{Encoding, Manner};
+use crate::error::CompatError;
+use crate::operation::Operation;
+use crate::{MAX_MESSAGE, PREFIX_BYTES, bincode_reply, listing, msgpack_reply};
+
+/// A reply, whatever encoding it goes out in.
+#[derive(Clone, Copy)]
+pub(crate) enum Reply<'a> {
+    LearnConceptOk { sequence: u64 },
+    LearnAssociationOk { sequence: u64 },
+    QueryConceptOk(Option<&'a ArchivedConceptRecord>),
+    FindPathOk(Option<&'a ArchivedPath>),
+    VectorSearchOk(&'a [ArchivedSearchHit]),
+    StatsOk(&'a ArchivedStats),
+    FlushOk,
+    HealthCheckOk(&'a ArchivedHealth),
+    DeleteConceptOk { deleted: bool },
+    Error { message: &'a str },
+}
+
+/// The time in the unit of the old protocol.
+pub(crate) fn seconds(microseconds: u64) -> u64 {
+    microseconds / 1_000_000
+}
+
+/// How often what was written became visible: the old server's reconciliations are commits here.
+pub(crate) fn reconciliations(stats: &ArchivedStats) -> u64 {
+    stats.counters.iter().find(|counter| counter.name == "commits").map_or(0, |counter| counter.value.to_native())
+}
+
+/// Appends the message, with its prefix, that answers a request: `status`, `sequence` and `payload` are those of the native
+/// reply, the payload 16-byte aligned as in a frame. What does not fit into a message or does not read as a reply is an
+/// error, and leaves `out` as it was: [`encode_error`] tells the client. So is [`CompatError::Partial`], where a
+/// [`crate::Listing`] can go on.
+pub fn encode_reply(
+    manner: Manner,
+    status: Status,
+    sequence: u64,
+    payload: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), CompatError> {
+    if status.is_error() {
+        match Checked::<ErrorMessage>::new(payload) {
+            Ok(error) => encode_error(manner, &error.message, out),
+            Err(_) => encode_error(manner, status.name(), out),
+        }
+        return Ok(());
+    }
+    let found = status != Status::NotFound;
+    let Some(operation) = manner.operation else { unreachable!("only a request that named its operation is answered") };
+    let write = |reply, out: &mut Vec<u8>| {
+        write(manner, reply, out);
+        Ok(())
+    };
+    message(out, |out| match operation {
+        Operation::LearnConcept => write(Reply::LearnConceptOk { sequence }, out),
+        Operation::LearnAssociation => write(Reply::LearnAssociationOk { sequence }, out),
+        Operation::QueryConcept if found => {
+            write(Reply::QueryConceptOk(Some(Checked::<ConceptRecord>::new(payload)?.get())), out)
+        }
+        Operation::QueryConcept => write(Reply::QueryConceptOk(None), out),
+        Operation::GetNeighbors => {
+            let reply = Checked::<Neighbors>::new(payload)?;
+            if reply.cursor != 0 {
+                return Err(CompatError::Partial);
+            }
+            let start = out.len();
+            reply.neighbors.iter().for_each(|neighbor| out.extend_from_slice(&neighbor.id));
+            listing::write(manner, start, out);
+            Ok(())
+        }
+        Operation::FindPath if found => {
+            let paths = Checked::<Paths>::new(payload)?;
+            write(Reply::FindPathOk(paths.get().paths.first()), out)
+        }
+        Operation::FindPath => write(Reply::FindPathOk(None), out),
+        Operation::VectorSearch if found => {
+            write(Reply::VectorSearchOk(&Checked::<SearchHits>::new(payload)?.get().hits), out)
+        }
+        Operation::VectorSearch => write(Reply::VectorSearchOk(&[]), out),
+        Operation::GetStats => write(Reply::StatsOk(Checked::<Stats>::new(payload)?.get()), out),
+        Operation::Flush => write(Reply::FlushOk, out),
+        Operation::HealthCheck => write(Reply::HealthCheckOk(Checked::<Health>::new(payload)?.get()), out),
+        Operation::DeleteConcept => write(Reply::DeleteConceptOk { deleted: found }, out),
+        other => unreachable!("{} is refused, so it has no reply", other.name()),
+    })
+}
+
+/// Appends the message, with its prefix, that tells a client of an error. A text that does not fit is cut.
+pub fn encode_error(manner: Manner, text: &str, out: &mut Vec<u8>) {
+    // Far below a message's limit, and more than any error of ours has.
+    const LONGEST: usize = 1 << 16;
+    let text = &text[..text.floor_char_boundary(LONGEST)];
+    message(out, |out| {
+        write(manner, Reply::Error { message: text }, out);
+        Ok(())
+    })
+    .expect("an error of bounded length can be said in every encoding");
+}
+
+/// Appends a message: its length, once it is known, and what `write` appends. Nothing, if that fails or is too long.
+pub(crate) fn message(
+    out: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), CompatError>,
+) -> Result<(), CompatError> {
+    let start = out.len();
+    out.extend_from_slice(&[0; PREFIX_BYTES]);
+    let written = write(out).and_then(|()| {
+        let length = out.len() - start - PREFIX_BYTES;
+        match u32::try_from(length) {
+            Ok(prefix) if prefix <= MAX_MESSAGE => Ok(prefix),
+            _ => Err(CompatError::ReplyTooLong { length, limit: MAX_MESSAGE }),
+        }
+    });
+    match written {
+        Ok(prefix) => {
+            out[start..start + PREFIX_BYTES].copy_from_slice(&prefix.to_be_bytes());
+            Ok(())
+        }
+        Err(error) => {
+            out.truncate(start);
+            Err(error)
+        }
+    }
+}
+
+fn write(manner: Manner, reply: Reply<'_>, out: &mut Vec<u8>) {
+    match manner.encoding {
+        Encoding::Msgpack => msgpack_reply::write(reply, false, out),
+        Encoding::TaggedMsgpack => msgpack_reply::write(reply, true, out),
+        Encoding::Bincode(numbering) => bincode_reply::write(reply, numbering, out),
+    }
+}

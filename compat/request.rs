@@ -1,0 +1,130 @@
+//! A legacy request, whatever encoding it came in, and the archive of the native request that it becomes. Texts and vectors still
+//! lie in the message and go into the archive from there.
+
+use sutra_wire::{
+    AssociationRecordRef, ConceptId, ConceptKeyRef, ConceptRecordRef, Direction, FrameBuffer, IdRule,
+    NeighborsRequestRef, Opcode, PathMode, PathRequestRef, SearchRequestRef, archive, limits,
+};
+
+use crate::error::CompatError;
+use crate::vector::Vector;
+
+/// What old clients get where they don't say: their own defaults.
+pub(crate) const STRENGTH: f32 = 1.0;
+pub(crate) const CONFIDENCE: f32 = 1.0;
+pub(crate) const MAX_DEPTH: u32 = 6;
+pub(crate) const K: u32 = 10;
+pub(crate) const EF_SEARCH: u32 = 50;
+
+/// An operation that is served, with its fields.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Request<'a> {
+    LearnConcept { concept_id: &'a str, content: &'a str, embedding: Vector<'a>, strength: f32, confidence: f32 },
+    LearnAssociation { source_id: &'a str, target_id: &'a str, assoc_type: u32, confidence: f32 },
+    QueryConcept { concept_id: &'a str },
+    GetNeighbors { concept_id: &'a str },
+    FindPath { start_id: &'a str, end_id: &'a str, max_depth: u32 },
+    VectorSearch { query_vector: Vector<'a>, k: u32, ef_search: u32 },
+    DeleteConcept { id: &'a str },
+    GetStats,
+    Flush,
+    HealthCheck,
+}
+
+/// The id that a client's text stands for. Longer texts than a record may have as its name are refused before they are hashed.
+fn id(rule: IdRule, place: &'static str, text: &str) -> Result<[u8; 16], CompatError> {
+    if text.len() > limits::MAX_NAME {
+        let problem = format!("has {} bytes, the limit is {}", text.len(), limits::MAX_NAME);
+        return Err(CompatError::Value { place, problem });
+    }
+    match ConceptId::from_name_by(rule, text) {
+        Ok(id) => Ok(id.0),
+        Err(error) => Err(CompatError::Id { place, error }),
+    }
+}
+
+impl Request<'_> {
+    /// Appends the native request's archive to `out`, which is empty.
+    pub(crate) fn archive(&self, namespace: &str, rule: IdRule, out: &mut FrameBuffer) -> Result<Opcode, CompatError> {
+        match *self {
+            Request::LearnConcept { concept_id, content, embedding, strength, confidence } => {
+                let id = id(rule, "concept_id", concept_id)?;
+                let name = if ConceptId::from_digits(concept_id).is_some() { "" } else { concept_id };
+                let (created, updated) = (0, 0);
+                let record = ConceptRecordRef {
+                    id,
+                    namespace,
+                    name,
+                    content,
+                    embedding,
+                    strength,
+                    confidence,
+                    created,
+                    updated,
+                };
+                archive(out, &record);
+                Ok(Opcode::Learn)
+            }
+            Request::LearnAssociation { source_id, target_id, assoc_type: kind, confidence } => {
+                let (source, target) = (id(rule, "source_id", source_id)?, id(rule, "target_id", target_id)?);
+                let (created, updated) = (0, 0);
+                archive(out, &AssociationRecordRef { source, target, namespace, kind, confidence, created, updated });
+                Ok(Opcode::Associate)
+            }
+            Request::QueryConcept { concept_id } => {
+                archive(out, &ConceptKeyRef { id: id(rule, "concept_id", concept_id)?, namespace });
+                Ok(Opcode::Query)
+            }
+            Request::DeleteConcept { id: text } => {
+                archive(out, &ConceptKeyRef { id: id(rule, "id", text)?, namespace });
+                Ok(Opcode::Delete)
+            }
+            Request::GetNeighbors { concept_id } => {
+                let request = NeighborsRequestRef {
+                    id: id(rule, "concept_id", concept_id)?,
+                    namespace,
+                    kinds: &[],
+                    minimum_confidence: 0.0,
+                    limit: 0,
+                    cursor: 0,
+                    direction: Direction::Both as u8,
+                };
+                archive(out, &request);
+                Ok(Opcode::Neighbors)
+            }
+            Request::FindPath { start_id, end_id, max_depth } => {
+                let request = PathRequestRef {
+                    start: id(rule, "start_id", start_id)?,
+                    end: id(rule, "end_id", end_id)?,
+                    namespace,
+                    kinds: &[],
+                    max_depth,
+                    alternatives: 1,
+                    max_visited: 0,
+                    direction: Direction::Both as u8,
+                    mode: PathMode::Shortest as u8,
+                };
+                archive(out, &request);
+                Ok(Opcode::Path)
+            }
+            Request::VectorSearch { query_vector, k, ef_search } => {
+                let request = SearchRequestRef {
+                    namespace,
+                    vector: query_vector,
+                    k,
+                    // A width and no result: wider than the widest is answered by the widest.
+                    ef_search: ef_search.min(limits::MAX_SEARCH_WIDTH),
+                    minimum_strength: 0.0,
+                    minimum_confidence: 0.0,
+                    near: None,
+                    exact: false,
+                };
+                archive(out, &request);
+                Ok(Opcode::Search)
+            }
+            Request::GetStats => Ok(Opcode::Stats),
+            Request::Flush => Ok(Opcode::Flush),
+            Request::HealthCheck => Ok(Opcode::Health),
+        }
+    }
+}
