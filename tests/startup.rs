@@ -91,6 +91,36 @@ fn a_damaged_log_is_refused_with_file_and_offset_and_left_as_it_is() {
     assert!(fs::read(&log).unwrap() == damaged, "a refused start changes nothing");
 }
 
+#[test]
+fn a_log_that_is_not_as_a_clean_stop_left_it_is_refused_whatever_the_durability() {
+    for durability in ["always", "interval=1000", "os"] {
+        let server = Server::start(&["--cores", "1", "--durability", durability]);
+        server.client().learn(Concept::new("last").content("the last commit before the stop")).unwrap();
+        let (status, stopped) = server.stop();
+        assert!(status.success());
+        let log = segments(&stopped.folder.path()).remove(0);
+        let bytes = fs::read(&log).unwrap();
+        let at = bytes.windows(15).position(|window| window == b"the last commit").unwrap();
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1;
+        for broken in [&bytes[..at], &flipped] {
+            fs::write(&log, broken).unwrap();
+            let (code, line) = why(&refused(&stopped.folder.path(), &["--cores", "1"]));
+            assert_eq!(code, 3);
+            assert!(line.contains(log.to_str().unwrap()) && line.contains("damaged at byte "), "{line}");
+        }
+        fs::remove_file(&log).unwrap();
+        let (code, line) = why(&refused(&stopped.folder.path(), &["--cores", "1"]));
+        assert_eq!(code, 3);
+        assert!(
+            line.contains(&format!("{} is missing", log.display())) && line.contains("Put the file back"),
+            "{line}"
+        );
+        fs::write(&log, &bytes).unwrap();
+        assert!(stopped.start().client().query("last").unwrap().is_some());
+    }
+}
+
 fn segments(data: &Path) -> Vec<std::path::PathBuf> {
     let mut found: Vec<_> = fs::read_dir(data.join("shard-000"))
         .unwrap()

@@ -2,7 +2,7 @@
 
 use sutra_net::ReplyTo;
 use sutra_runtime::RegionSlice;
-use sutra_store::{InEdge, NamespaceId, Prepared};
+use sutra_store::{InEdge, Marked, NamespaceId, Prepared};
 use sutra_wire::{AssociationRecord, ConceptId, ConceptRecord, FrameBuffer, NeighborsRequest, Parcel, Status};
 
 use crate::fan_out::{Part, Question};
@@ -38,6 +38,8 @@ pub(crate) enum Body {
     Tell { job: u32, part: Part },
     /// The background thread made log space ready, or could not.
     Prepared(Box<Prepared>),
+    /// The background thread marked the end of a full segment, or could not make it durable.
+    Marked(Marked),
     /// The background thread numbered a namespace, or could not.
     Registered { name: String, refused: Option<String> },
 }

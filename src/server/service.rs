@@ -175,14 +175,18 @@ impl StorageService {
         cx.resume();
     }
 
-    /// Has the background thread make the log space ready that the shard will need.
+    /// Has the background thread make the log space ready that the shard will need, and mark what is full.
     fn prepare(&mut self, cx: &mut Context<'_, Message>) {
         if let Some(job) = self.shard.work() {
             self.run_in_background(cx, move || Body::Prepared(Box::new(job.run())));
         }
+        if let Some(job) = self.shard.next_mark() {
+            self.run_in_background(cx, move || Body::Marked(job.run()));
+        }
     }
 
-    /// Runs a job on the background thread, in its turn. At most one preparation and [`crate::namespaces::RUNNING`] registrations wait.
+    /// Runs a job on the background thread, in its turn. At most one preparation, one mark and
+    /// [`crate::namespaces::RUNNING`] registrations wait.
     pub(crate) fn run_in_background(
         &mut self,
         cx: &mut Context<'_, Message>,
@@ -264,6 +268,7 @@ impl Service for StorageService {
                 self.retry_stalled(cx);
                 cx.resume();
             }
+            Body::Marked(marked) => self.shard.marked(marked),
             Body::Registered { name, refused } => {
                 self.registrations.ended(name, refused);
                 cx.resume();

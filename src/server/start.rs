@@ -7,7 +7,7 @@ use std::time::Instant;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sutra_net::{Identity, Limits, Net, listen};
 use sutra_runtime::{Config, ListenerId, Running, RuntimeError, StartError, available_cpus};
-use sutra_store::{OpenOptions, Store};
+use sutra_store::{OpenManifest, OpenOptions, Store};
 
 use crate::config::{Cores, ServerConfig};
 use crate::error::ServerError;
@@ -18,6 +18,7 @@ use crate::service::StorageService;
 /// A running server.
 pub struct Server {
     running: Running,
+    manifest: Arc<OpenManifest>,
     report: StartReport,
 }
 
@@ -67,6 +68,7 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
         }
     }
     let parts = Mutex::new(by_core);
+    let manifest = Arc::clone(&opened.manifest);
     let runtime = Config { cpus, pin: config.pin, spin: config.spin, mailbox: MAILBOX, ..Config::default() };
     let running = sutra_runtime::start(runtime, move |index, core| {
         let part = parts.lock().unwrap_or_else(PoisonError::into_inner)[index].take();
@@ -81,7 +83,7 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
     .map_err(|error| match error {
         StartError::Runtime(error) | StartError::Handler { error, .. } => error,
     })?;
-    Ok(Server { running, report })
+    Ok(Server { running, manifest, report })
 }
 
 /// Raises the soft limit on open files, which many hosts set to 1,024 for programs that use select(2), to the hard one: every connection is a file.
@@ -130,8 +132,9 @@ impl Server {
         self.running.stopper()
     }
 
-    /// Waits until it has stopped.
+    /// Waits until it has stopped, and notes in the store where it did.
     pub fn wait(self) -> Result<(), ServerError> {
-        Ok(self.running.join()?)
+        self.running.join()?;
+        Ok(self.manifest.close()?)
     }
 }

@@ -40,6 +40,16 @@ pub enum StoreError {
         /// What is wrong there.
         what: String,
     },
+    /// A segment of the log is not there.
+    #[error(
+        "{} is missing, and the log cannot be read without it. Nothing was changed. Put the file back, or restore the folder from a \
+         backup",
+        .file.display()
+    )]
+    Missing {
+        /// The file.
+        file: PathBuf,
+    },
     /// A file of another format version, or with entries that this version does not know.
     #[error("{} was written by another version of sutra: {what}; start it with that version", .file.display())]
     Version {
@@ -79,6 +89,14 @@ pub enum StoreError {
         /// The most.
         limit: usize,
     },
+}
+
+impl StoreError {
+    /// Whether there was no space for it.
+    pub(crate) fn is_full(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, StoreError::Io { source } if matches!(source.kind(), StorageFull | QuotaExceeded))
+    }
 }
 
 /// What to do about an error of the operating system, where that is known.

@@ -14,6 +14,7 @@ use sutra_wire::{AssociationRecord, Checked, ConceptRecord, Payload};
 use crate::StoreError;
 use crate::disk::Clock;
 use crate::format::{COMMIT_ENTRY, CommitBody, ENTRY_HEADER, EntryHeader, KIND_COMMIT, entry_bytes};
+use crate::marks::Position;
 use crate::namespaces::NamespaceId;
 use crate::prepare::{Preparation, PrepareJob, Prepared, SpaceFailure};
 use crate::segment::Segment;
@@ -80,11 +81,26 @@ pub(crate) struct NewEntry {
     pub(crate) time: u64,
 }
 
+/// A commit, and where the log goes on behind it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Reached {
+    /// The commit's number, 0 for none.
+    pub(crate) number: u64,
+    pub(crate) position: Position,
+}
+
+/// A commit that has landed.
+pub(crate) struct Landed<T> {
+    pub(crate) file: Arc<DataFile>,
+    pub(crate) batch: Batch<T>,
+    pub(crate) reached: Reached,
+}
+
 /// Where recovery found the end of the log.
 pub(crate) struct LogEnd {
     pub(crate) shard: u16,
-    /// Number of the last commit, 0 for none.
-    pub(crate) number: u64,
+    /// The last commit.
+    pub(crate) reached: Reached,
     /// The crc of its Commit entry.
     pub(crate) crc: u32,
 }
@@ -93,11 +109,11 @@ pub(crate) struct Log<T> {
     active: Segment,
     batch: Batch<T>,
     closed: Option<(Segment, Batch<T>)>,
-    in_flight: Option<(Arc<DataFile>, Batch<T>)>,
+    in_flight: Option<Landed<T>>,
     preparation: Preparation,
     chain: Chain,
     /// Of the commit that was finished last.
-    finished: u64,
+    finished: Reached,
     /// Emptied vectors of finished commits.
     recycled: Vec<Vec<Pending<T>>>,
 }
@@ -106,13 +122,13 @@ impl<T> Log<T> {
     pub(crate) fn new(end: LogEnd, active: Segment, preparation: Preparation) -> Self {
         let start = active.writer.frozen();
         Self {
-            batch: Batch::new(end.number + 1, start, Vec::new()),
+            batch: Batch::new(end.reached.number + 1, start, Vec::new()),
             active,
             closed: None,
             in_flight: None,
             preparation,
-            chain: Chain { shard: end.shard, previous: end.crc, durable: end.number },
-            finished: end.number,
+            chain: Chain { shard: end.shard, previous: end.crc, durable: end.reached.number },
+            finished: end.reached,
             recycled: Vec::new(),
         }
     }
@@ -205,31 +221,33 @@ impl<T> Log<T> {
         if self.is_idle() {
             return None;
         }
-        let (write, batch) = if let Some((mut segment, batch)) = self.closed.take() {
-            (self.chain.seal(&mut segment, &batch, time), batch)
+        let (write, segment, batch) = if let Some((mut segment, batch)) = self.closed.take() {
+            (self.chain.seal(&mut segment, &batch, time), segment.number, batch)
         } else {
             let start = self.batch.tail.next_multiple_of(self.active.block);
             let next = Batch::new(self.batch.number + 1, start, self.recycled.pop().unwrap_or_default());
             let batch = std::mem::replace(&mut self.batch, next);
-            (self.chain.seal(&mut self.active, &batch, time), batch)
+            (self.chain.seal(&mut self.active, &batch, time), self.active.number, batch)
         };
-        self.in_flight = Some((Arc::clone(&write.file), batch));
+        let end = batch.start + write.bytes.len();
+        let reached = Reached { number: batch.number, position: Position::new(segment, end) };
+        self.in_flight = Some(Landed { file: Arc::clone(&write.file), batch, reached });
         Some(write)
     }
 
-    /// The commit in flight has landed: takes it and its file. `durable`: it is on stable storage now.
-    pub(crate) fn landed(&mut self, durable: bool) -> Option<(Arc<DataFile>, Batch<T>)> {
+    /// The commit in flight has landed: takes it. `durable`: it is on stable storage now.
+    pub(crate) fn landed(&mut self, durable: bool) -> Option<Landed<T>> {
         let landed = self.in_flight.take()?;
-        self.finished = landed.1.number;
+        self.finished = landed.reached;
         if durable {
-            self.chain.durable = self.finished;
+            self.chain.durable = self.finished.number;
         }
         Some(landed)
     }
 
     /// Takes every write that has not landed, in order: none of them will.
     pub(crate) fn give_up(&mut self) -> impl Iterator<Item = Pending<T>> + use<T> {
-        let in_flight = self.in_flight.take().map(|(_, batch)| batch.pending);
+        let in_flight = self.in_flight.take().map(|landed| landed.batch.pending);
         let closed = self.closed.take().map(|(_, batch)| batch.pending);
         let gathering = std::mem::take(&mut self.batch.pending);
         in_flight.into_iter().chain(closed).chain([gathering]).flatten()
@@ -241,8 +259,8 @@ impl<T> Log<T> {
         self.recycled.push(batch.pending);
     }
 
-    /// The number of the commit that was finished last.
-    pub(crate) fn finished(&self) -> u64 {
+    /// The commit that was finished last.
+    pub(crate) fn finished(&self) -> Reached {
         self.finished
     }
 
@@ -252,7 +270,7 @@ impl<T> Log<T> {
     }
 
     fn batches(&self) -> impl Iterator<Item = &Batch<T>> {
-        let in_flight = self.in_flight.as_ref().map(|(_, batch)| batch);
+        let in_flight = self.in_flight.as_ref().map(|landed| &landed.batch);
         let closed = self.closed.as_ref().map(|(_, batch)| batch);
         in_flight.into_iter().chain(closed).chain([&self.batch])
     }

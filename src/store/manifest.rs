@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::disk::Disk;
+use crate::marks::Position;
 use crate::{StoreError, format};
 
 /// The longest manifest that is read: 4,096 namespaces of 255 bytes, six characters for each where JSON escapes it, and some more.
@@ -27,6 +28,8 @@ pub(crate) struct Manifest {
     /// Shards, one a core.
     pub(crate) cores: usize,
     pub(crate) id_rule: String,
+    /// By shard: the place up to which its log must be whole.
+    pub(crate) marks: Vec<Position>,
     /// Names of the namespaces by number; the first is the empty one.
     pub(crate) namespaces: Vec<String>,
 }
@@ -41,7 +44,14 @@ struct Sealed {
 impl Manifest {
     /// A new store's.
     pub(crate) fn new(store: u64, cores: usize) -> Self {
-        Self { format: format::FORMAT, store, cores, id_rule: ID_RULE.to_owned(), namespaces: vec![String::new()] }
+        Self {
+            format: format::FORMAT,
+            store,
+            cores,
+            id_rule: ID_RULE.to_owned(),
+            marks: vec![Position::default(); cores],
+            namespaces: vec![String::new()],
+        }
     }
 
     fn path(disk: &dyn Disk) -> PathBuf {
@@ -92,7 +102,8 @@ impl Manifest {
                 manifest.id_rule
             )));
         }
-        if manifest.namespaces.first().is_none_or(|first| !first.is_empty()) || manifest.cores == 0 {
+        let has_default = manifest.namespaces.first().is_some_and(String::is_empty);
+        if !has_default || manifest.cores == 0 || manifest.marks.len() != manifest.cores {
             return Err(Fault::Invalid("the manifest makes no sense".to_owned()));
         }
         Ok(manifest)
@@ -111,7 +122,11 @@ mod tests {
     use super::*;
 
     fn manifest() -> Manifest {
-        Manifest { namespaces: vec!["".into(), "na\"m\né".into()], ..Manifest::new(u64::MAX, 2) }
+        Manifest {
+            namespaces: vec!["".into(), "na\"m\né".into()],
+            marks: vec![Position::new(0, 0), Position::new(7, 8192)],
+            ..Manifest::new(u64::MAX, 2)
+        }
     }
 
     #[test]
@@ -125,12 +140,22 @@ mod tests {
   "cores": 2,
   "format": 1,
   "id_rule": "md5-or-hex",
+  "marks": [
+    {
+      "offset": 0,
+      "segment": 0
+    },
+    {
+      "offset": 8192,
+      "segment": 7
+    }
+  ],
   "namespaces": [
     "",
     "na\"m\né"
   ],
   "store": 18446744073709551615,
-  "crc32c": 607449250
+  "crc32c": 1167776791
 }
 "#;
         assert_eq!(String::from_utf8(manifest().encode()).unwrap(), golden);

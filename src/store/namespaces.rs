@@ -4,14 +4,13 @@
 //! and a slot is filled after the manifest that names it is on the disk. Registering one rewrites the manifest: a background job.
 
 use std::hash::BuildHasher;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use foldhash::quality::RandomState;
 use sutra_wire::limits::MAX_NAMESPACE;
 
 use crate::StoreError;
-use crate::disk::Disk;
-use crate::manifest::Manifest;
+use crate::open_manifest::OpenManifest;
 
 /// The most namespaces of a store: enough for a tenant each of a large team, few enough that the manifest stays a small file.
 pub const MAX_NAMESPACES: usize = 4096;
@@ -41,19 +40,18 @@ impl NamespaceId {
 pub struct Namespaces {
     slots: Box<[Slot]>,
     random: RandomState,
-    manifest: Mutex<Manifest>,
-    disk: Arc<dyn Disk>,
+    manifest: Arc<OpenManifest>,
 }
 
 impl Namespaces {
     /// Those of a manifest.
-    pub(crate) fn new(manifest: Manifest, disk: Arc<dyn Disk>) -> Result<Self, StoreError> {
+    pub(crate) fn new(manifest: Arc<OpenManifest>) -> Result<Self, StoreError> {
+        let slots = (0..SLOTS).map(|_| OnceLock::new()).collect();
+        let namespaces = Self { slots, random: RandomState::default(), manifest };
+        let manifest = namespaces.manifest.lock();
         if manifest.namespaces.len() > MAX_NAMESPACES {
             return Err(StoreError::TooManyNamespaces { limit: MAX_NAMESPACES });
         }
-        let slots = (0..SLOTS).map(|_| OnceLock::new()).collect();
-        let namespaces = Self { slots, random: RandomState::default(), manifest: Mutex::new(manifest), disk };
-        let manifest = namespaces.manifest.lock().unwrap_or_else(PoisonError::into_inner);
         for (number, name) in (0..).zip(&manifest.namespaces) {
             namespaces.publish(name, NamespaceId(number));
         }
@@ -90,7 +88,7 @@ impl Namespaces {
                 name.len()
             )));
         }
-        let mut manifest = self.manifest.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut manifest = self.manifest.lock();
         if let Some(number) = self.lookup(name) {
             return Ok(number);
         }
@@ -98,11 +96,7 @@ impl Namespaces {
             return Err(StoreError::TooManyNamespaces { limit: MAX_NAMESPACES });
         }
         let number = NamespaceId(u32::try_from(manifest.namespaces.len()).expect("at most 4,096"));
-        manifest.namespaces.push(name.to_owned());
-        if let Err(error) = manifest.write(&*self.disk) {
-            manifest.namespaces.pop();
-            return Err(error);
-        }
+        self.manifest.replace(&mut manifest, |manifest| manifest.namespaces.push(name.to_owned()))?;
         self.publish(name, number);
         Ok(number)
     }
@@ -113,23 +107,25 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::disk::FileDisk;
+    use crate::manifest::Manifest;
 
-    fn disk(folder: &tempfile::TempDir) -> Arc<dyn Disk> {
-        Arc::new(FileDisk::open(folder.path(), sutra_wire::Durability::Always, "").unwrap())
+    fn open(folder: &tempfile::TempDir, manifest: Option<Manifest>) -> Namespaces {
+        let disk = FileDisk::open(folder.path(), sutra_wire::Durability::Always, "").unwrap();
+        let manifest = manifest.unwrap_or_else(|| Manifest::read(&disk).unwrap().unwrap());
+        Namespaces::new(Arc::new(OpenManifest::new(manifest, Arc::new(disk)))).unwrap()
     }
 
     #[test]
     fn a_namespace_keeps_its_number() {
         let folder = tempfile::tempdir().unwrap();
-        let namespaces = Namespaces::new(Manifest::new(1, 1), disk(&folder)).unwrap();
+        let namespaces = open(&folder, Some(Manifest::new(1, 1)));
         assert_eq!(namespaces.lookup(""), Some(NamespaceId::DEFAULT));
         assert_eq!(namespaces.lookup("a"), None);
         let a = namespaces.register("a").unwrap();
         let b = namespaces.register("b").unwrap();
         assert_eq!((namespaces.register("a").unwrap(), a == b), (a, false));
         drop(namespaces);
-        let disk = disk(&folder);
-        let namespaces = Namespaces::new(Manifest::read(&*disk).unwrap().unwrap(), disk).unwrap();
+        let namespaces = open(&folder, None);
         assert_eq!((namespaces.lookup("a"), namespaces.lookup("b")), (Some(a), Some(b)));
     }
 
@@ -138,7 +134,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut manifest = Manifest::new(1, 1);
         manifest.namespaces.extend((1..MAX_NAMESPACES).map(|number| format!("n{number}")));
-        let namespaces = Namespaces::new(manifest, disk(&folder)).unwrap();
+        let namespaces = open(&folder, Some(manifest));
         for number in 1..MAX_NAMESPACES {
             assert_eq!(namespaces.lookup(&format!("n{number}")), Some(NamespaceId(number as u32)));
         }
@@ -149,7 +145,7 @@ mod tests {
     #[test]
     fn a_namespace_that_the_manifest_could_not_take_is_not_known() {
         let folder = tempfile::tempdir().unwrap();
-        let namespaces = Namespaces::new(Manifest::new(1, 1), disk(&folder)).unwrap();
+        let namespaces = open(&folder, Some(Manifest::new(1, 1)));
         std::fs::create_dir(folder.path().join("manifest.json.new")).unwrap();
         assert!(namespaces.register("a").is_err());
         assert_eq!(namespaces.lookup("a"), None);

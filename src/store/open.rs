@@ -13,7 +13,9 @@ use crate::disk::{Clock, Disk, FileDisk, SegmentName, SystemClock};
 use crate::exchange::Exchange;
 use crate::format::{SEGMENT_HEADER, is_zero};
 use crate::manifest::Manifest;
+use crate::marks::Position;
 use crate::namespaces::Namespaces;
+use crate::open_manifest::OpenManifest;
 use crate::prepare::{FIRST_STEP, Preparation};
 use crate::recovery::{ShardReport, Source, recover};
 use crate::segment::Segment;
@@ -46,6 +48,8 @@ pub struct Opened<T> {
     pub shards: Vec<Shard<T>>,
     /// The namespaces, for all of them.
     pub namespaces: Arc<Namespaces>,
+    /// The manifest, to be closed when the shards are no longer driven.
+    pub manifest: Arc<OpenManifest>,
     /// Drawn when the store was made.
     pub store_id: u64,
     /// When it was opened, in µs since 1970.
@@ -124,16 +128,23 @@ impl Store {
             return Err(StoreError::Cores { folder, stored: manifest.cores, asked: options.cores });
         }
         let store = manifest.store;
-        let namespaces = Arc::new(Namespaces::new(manifest, Arc::clone(&disk))?);
+        let marks = manifest.marks.clone();
+        let manifest = Arc::new(OpenManifest::new(manifest, Arc::clone(&disk)));
+        let namespaces = Arc::new(Namespaces::new(Arc::clone(&manifest))?);
         let source = Source {
             disk: Arc::clone(&disk),
             shard: 0,
+            mark: Position::default(),
             store,
             layout: CoreLayout::new(cores),
             namespaces: Arc::clone(&namespaces),
             segment_bytes,
         };
-        let recovered = recover_all(&source, cores)?;
+        let recovered = recover_all(&source, &marks)?;
+        for (shard, recovered) in (0..).zip(&recovered) {
+            manifest.progress(shard).set_durable(recovered.end.reached.position);
+        }
+        manifest.mark()?;
         let highest = recovered.iter().map(|recovered| recovered.sequence).max().unwrap_or(0);
         let mut report = OpenReport::default();
         let mut shards = Vec::with_capacity(recovered.len());
@@ -142,14 +153,15 @@ impl Store {
             let spare = recovered.spare.take();
             let preparation = Preparation::new(Arc::clone(&disk), number, store, segment_bytes, block, spare);
             let relaxed = options.durability != Durability::Always;
-            let (mut shard, shard_report) = Shard::new(recovered, preparation, Arc::clone(&clock), relaxed);
+            let (mut shard, shard_report) =
+                Shard::new(recovered, preparation, Arc::clone(&manifest), Arc::clone(&clock), relaxed);
             // Every core starts above all that any has seen (Lamport 1978).
             shard.observe(highest);
             shards.push(shard);
             report.shards.push(shard_report);
         }
         report.elapsed = started_at.elapsed();
-        Ok(Opened { shards, namespaces, store_id: store, started: clock.now(), report })
+        Ok(Opened { shards, namespaces, manifest, store_id: store, started: clock.now(), report })
     }
 }
 
@@ -171,7 +183,8 @@ fn check(options: &OpenOptions) -> Result<(u16, usize), StoreError> {
 /// Makes a new store. The manifest comes last: without it there is no store, and what a crash left of one is made anew.
 fn make(disk: &dyn Disk, cores: u16, segment_bytes: usize) -> Result<Manifest, StoreError> {
     let mut left = Vec::new();
-    for shard in 0..cores {
+    // Of all shards that there can be: it may have been made for more cores than this start has.
+    for shard in 0..MAX_CORES as u16 {
         let files = disk.list(shard)?.unwrap_or_default();
         left.extend(files.iter().filter_map(|file| SegmentName::parse(shard, file)));
     }
@@ -211,12 +224,13 @@ fn check_empty(disk: &dyn Disk, name: SegmentName) -> Result<(), StoreError> {
 }
 
 /// Recovers all shards, each on a thread of its own. What is to be changed on the disk is changed when all were read and none is refused.
-fn recover_all(source: &Source, cores: u16) -> Result<Vec<Recovered>, StoreError> {
+fn recover_all(source: &Source, marks: &[Position]) -> Result<Vec<Recovered>, StoreError> {
     thread::scope(|scope| {
-        let threads: Vec<_> = (0..cores)
-            .zip(Exchange::among(usize::from(cores)))
-            .map(|(shard, exchange)| {
-                let source = Source { shard, ..source.clone() };
+        let threads: Vec<_> = (0..)
+            .zip(marks)
+            .zip(Exchange::among(marks.len()))
+            .map(|((shard, mark), exchange)| {
+                let source = Source { shard, mark: *mark, ..source.clone() };
                 let thread = thread::Builder::new().name(format!("recover-{shard}"));
                 thread.spawn_scoped(scope, move || recover(source, exchange))
             })

@@ -4,7 +4,8 @@
 //! it was on stable storage when that later one was sealed. If a later commit does say so, the log is *damaged* and the start is refused:
 //! repair is a decision for people. Reading changes nothing on the disk; a torn tail is cut afterwards (`settle`).
 //!
-//! Damage to the last commit of all can't be told from a write that was interrupted, in this or any log without a second copy: it is cut.
+//! The manifest's mark says up to where a shard's log was whole once: anything that does not stand before it is damage, too. Behind it,
+//! damage to the last commit of all can't be told from a write that was interrupted, in this or any log without a second copy: it is cut.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::disk::{Disk, SegmentName};
 use crate::exchange::Exchange;
 use crate::format::{Entry, HeaderFault, KIND_ASSOCIATION, KIND_CONCEPT, SEGMENT_HEADER, SegmentHeader, is_zero};
 use crate::graph::Graph;
+use crate::marks::Position;
 use crate::namespaces::Namespaces;
 use crate::segments::{Location, Segments};
 use crate::settle::Replayed;
@@ -41,6 +43,8 @@ pub struct ShardReport {
 pub(crate) struct Source {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) shard: u16,
+    /// The log must be whole up to here.
+    pub(crate) mark: Position,
     pub(crate) store: u64,
     pub(crate) layout: CoreLayout,
     pub(crate) namespaces: Arc<Namespaces>,
@@ -135,7 +139,11 @@ impl Recovery {
             let header = match loaded.header.clone() {
                 Ok(header) => header,
                 // A store's first segments were durable before its manifest: they are never half made.
-                Err(_) if name.number > 0 && Some(name) == names.last() && is_half_made(&mut loaded) => {
+                Err(_)
+                    if name.number > self.source.mark.segment
+                        && Some(name) == names.last()
+                        && is_half_made(&mut loaded) =>
+                {
                     beyond.push(*name);
                     break;
                 }
@@ -148,8 +156,8 @@ impl Recovery {
                     // The log does not go on here: then nothing later may stand here either.
                     if let Some(proof) = self.proof_of_loss(&mut loaded, &header) {
                         let start = loaded.writer.frozen();
-                        // Where a later commit opens this segment, the lost one closed the segment before.
-                        let (name, commit, fault) = match proof == start {
+                        // Where a later commit opens this segment, or something broken closes the one before, the lost one stood there.
+                        let (name, commit, fault) = match proof == start || !is_zero(before.rest()) {
                             true => (before.name, before.writer.frozen(), *fault),
                             false => (*name, start, here),
                         };
@@ -157,6 +165,13 @@ impl Recovery {
                     }
                     if here.certain {
                         return Err(self.damage(*name, loaded.writer.frozen(), &here));
+                    }
+                    if name.number <= self.source.mark.segment {
+                        // What was marked closed the segment before, or opens this one.
+                        return Err(match is_zero(before.rest()) {
+                            true => self.short_of_mark(*name, loaded.writer.frozen(), &here),
+                            false => self.short_of_mark(before.name, before.writer.frozen(), fault),
+                        });
                     }
                     self.report.cut += used(loaded.rest()) as u64;
                     beyond.push(*name);
@@ -170,6 +185,10 @@ impl Recovery {
             let fault = self.replay(&mut loaded, &header)?;
             if let Some(proof) = self.proof_of_loss(&mut loaded, &header) {
                 return Err(self.lost(*name, loaded.writer.frozen(), &fault, *name, proof));
+            }
+            let end = loaded.writer.frozen();
+            if name.number == self.source.mark.segment && end < self.source.mark.offset as usize {
+                return Err(self.short_of_mark(*name, end, &fault));
             }
             tail = Some((loaded, header, fault));
         }
@@ -198,8 +217,10 @@ impl Recovery {
             .zip(names.iter().copied().map(Some).chain([None]))
             .find(|(expected, name)| *name != Some(*expected));
         match found {
-            Some((missing, Some(_))) => Err(missing_segment(self.source.path(missing))),
-            Some((missing, None)) if missing.number == 0 => Err(missing_segment(self.source.path(missing))),
+            // One in the middle, or one that the log had reached.
+            Some((missing, later)) if later.is_some() || missing.number <= self.source.mark.segment => {
+                Err(StoreError::Missing { file: self.source.path(missing) })
+            }
             _ => Ok(names),
         }
     }
@@ -329,15 +350,20 @@ impl Recovery {
         proof.map(|proof| start + proof)
     }
 
+    /// The log ends before the place up to which it was whole once.
+    fn short_of_mark(&self, name: SegmentName, commit: usize, fault: &Fault) -> StoreError {
+        let Position { segment, offset } = self.source.mark;
+        let marked = SegmentName { number: segment, ..name };
+        let what =
+            format!("{}; the manifest says that the log was whole once up to byte {offset} of {marked}", fault.what);
+        self.source.damaged(name, commit + fault.at, what)
+    }
+
     /// A commit that was durable once does not stand whole where it should.
     fn lost(&self, name: SegmentName, commit: usize, fault: &Fault, later: SegmentName, proof: usize) -> StoreError {
         let what = format!("{}; a later commit, at byte {proof} of {later}, shows that it was whole once", fault.what);
         self.source.damaged(name, commit + fault.at, what)
     }
-}
-
-fn missing_segment(file: PathBuf) -> StoreError {
-    StoreError::Damage { file, offset: 0, what: "the file is missing".to_owned() }
 }
 
 /// Bytes up to the last one that is not zero.

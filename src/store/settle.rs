@@ -12,7 +12,8 @@ use crate::commit::Expected;
 use crate::disk::SegmentName;
 use crate::format::{SegmentHeader, is_zero};
 use crate::graph::Graph;
-use crate::log::LogEnd;
+use crate::log::{LogEnd, Reached};
+use crate::marks::Position;
 use crate::recovery::{Loaded, ShardReport, Source, used};
 use crate::segment::Segment;
 use crate::segments::Segments;
@@ -49,7 +50,12 @@ impl Replayed {
         let spare = self.clear()?;
         self.cut()?;
         let Self { graph, segments, expected, report, tail, header, .. } = self;
-        let end = LogEnd { shard: expected.shard, number: expected.number - 1, crc: expected.previous };
+        let position = match expected.number {
+            1 => Position::default(),
+            _ => Position::new(tail.name.number, tail.writer.frozen()),
+        };
+        let reached = Reached { number: expected.number - 1, position };
+        let end = LogEnd { shard: expected.shard, reached, crc: expected.previous };
         let active = active(tail, &header);
         Ok(Recovered { graph, segments, end, sequence: expected.sequence, active, spare, report })
     }

@@ -16,8 +16,10 @@ use sutra_wire::{AssociationRecord, Checked, ConceptId, ConceptRecord, Neighbor}
 use crate::disk::Clock;
 use crate::format::{KIND_ASSOCIATION, KIND_CONCEPT};
 use crate::graph::{Graph, InEdge, NeighborQuery};
-use crate::log::{CommitWrite, Log, NewEntry, NoRoom, Pending, Write};
+use crate::log::{CommitWrite, Landed, Log, NewEntry, NoRoom, Pending, Reached, Write};
+use crate::marks::Progress;
 use crate::namespaces::NamespaceId;
+use crate::open_manifest::{MarkJob, Marked, OpenManifest};
 use crate::prepare::{Preparation, PrepareJob, Prepared};
 use crate::recovery::ShardReport;
 use crate::segments::Segments;
@@ -96,18 +98,26 @@ pub struct Shard<T> {
     /// Files with commits that no sync has covered.
     unsynced: Vec<Arc<DataFile>>,
     /// The commit up to which the last [`Shard::next_sync`] covers.
-    syncing: u64,
+    syncing: Reached,
+    /// Where the marks are kept, and this shard's number there.
+    manifest: Arc<OpenManifest>,
+    number: u16,
+    /// The last commit of segments that are full, where it is to be marked.
+    full: Option<Reached>,
+    /// Whether a [`MarkJob`] is under way.
+    marking: bool,
 }
 
 impl<T> Shard<T> {
     pub(crate) fn new(
         recovered: Recovered,
         preparation: Preparation,
+        manifest: Arc<OpenManifest>,
         clock: Arc<dyn Clock>,
         relaxed: bool,
     ) -> (Self, ShardReport) {
         let Recovered { graph, segments, end, sequence, active, report, .. } = recovered;
-        let syncing = end.number;
+        let (syncing, number) = (end.reached, end.shard);
         let shard = Self {
             log: Log::new(end, active, preparation),
             segments,
@@ -120,6 +130,10 @@ impl<T> Shard<T> {
             commits: 0,
             unsynced: Vec::new(),
             syncing,
+            manifest,
+            number,
+            full: None,
+            marking: false,
         };
         (shard, report)
     }
@@ -208,7 +222,15 @@ impl<T> Shard<T> {
             }
             return;
         }
-        let Some((file, mut batch)) = self.log.landed(!self.relaxed) else { return };
+        let before = self.log.finished();
+        let Some(Landed { file, mut batch, reached }) = self.log.landed(!self.relaxed) else { return };
+        if before.number > 0 && before.position.segment < reached.position.segment {
+            self.full = Some(before);
+        }
+        self.progress().set_landed(reached.position);
+        if !self.relaxed {
+            self.progress().set_durable(reached.position);
+        }
         self.commits += 1;
         self.written += batch.pending.len() as u64;
         for Pending { write, namespace, sequence, ticket } in batch.pending.drain(..) {
@@ -240,6 +262,11 @@ impl<T> Shard<T> {
     /// next [`Shard::commit_finished`].
     pub fn fail(&mut self, error: &io::Error) {
         self.failed.get_or_insert_with(|| error.to_string().into());
+        self.progress().give_up_unsynced();
+    }
+
+    fn progress(&self) -> &Progress {
+        self.manifest.progress(self.number)
     }
 
     /// A concept's stored archive. Cost: one table lookup, one count on the segment; no copy.
@@ -295,11 +322,33 @@ impl<T> Shard<T> {
         self.log.prepared(prepared, self.clock.now())
     }
 
+    /// Background work to run when the log has gone on in a new segment: what closed the old one is made durable, where it is not, and marked
+    /// in the manifest. One job at a time; its end goes to [`Shard::marked`].
+    pub fn next_mark(&mut self) -> Option<MarkJob> {
+        if self.marking || self.failed.is_some() {
+            return None;
+        }
+        let Reached { number, position } = self.full.take()?;
+        self.marking = true;
+        Some(MarkJob { manifest: Arc::clone(&self.manifest), shard: self.number, position, number })
+    }
+
+    /// The end of a [`MarkJob`].
+    pub fn marked(&mut self, marked: Marked) {
+        self.marking = false;
+        match marked.outcome {
+            Ok(number) if self.failed.is_none() => self.log.synced(number),
+            Ok(_) => {}
+            Err(error) => self.fail(&io::Error::other(error)),
+        }
+    }
+
     /// The files to be synced so that all commits finished so far are on stable storage; none where commits are durable when they land. To be called
     /// only when the syncs of the last call have ended; if one failed, [`Shard::fail`] comes first.
     pub fn next_sync(&mut self) -> Vec<Arc<DataFile>> {
         if self.failed.is_none() {
-            self.log.synced(self.syncing);
+            self.log.synced(self.syncing.number);
+            self.progress().set_durable(self.syncing.position);
         }
         self.syncing = self.log.finished();
         std::mem::take(&mut self.unsynced)

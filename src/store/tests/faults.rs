@@ -143,3 +143,16 @@ fn a_namespace_is_not_registered_on_a_full_disk() {
     disk.set_full(false);
     world.opened.namespaces.register("a").unwrap();
 }
+
+#[test]
+fn a_full_disk_does_not_stop_a_start_or_a_clean_stop() {
+    let folder = folder();
+    let disk = FullDisk::open(folder.path());
+    let mut world = World::open_on(disk.clone(), &options(1, Durability::Always)).unwrap();
+    world.learn(&concept(1, "one"));
+    world.commit();
+    disk.set_full(true);
+    world.stop();
+    let mut world = World::open_on(disk, &options(1, Durability::Always)).unwrap();
+    assert!(world.concept("", id(1)).is_some());
+}

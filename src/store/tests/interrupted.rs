@@ -228,6 +228,7 @@ fn a_start_that_cuts_a_torn_tail_and_removes_segments_can_be_interrupted_anywher
     let folder = folder();
     let options = options(1, Durability::Os);
     let mut world = World::open_with(folder.path(), &options).unwrap();
+    world.marks_late = true;
     write_commits(&mut world, 0..20);
     assert!(world.shards[0].stats().segments >= 4);
     drop(world);
@@ -252,7 +253,8 @@ fn a_disk_that_can_not_be_read_or_synced_stops_a_start_and_nothing_is_changed() 
     let options = options(2, Durability::Always);
     let mut world = World::open_with(folder.path(), &options).unwrap();
     write_commits(&mut world, 0..20);
-    drop(world);
+    // Stopped cleanly, so that a start finds nothing to mark.
+    world.stop();
     let original = files(folder.path());
     let start = |disk: Arc<CutDisk>| match World::open_on(disk.clone(), &options) {
         Ok(_) => assert!(!disk.is_cut()),
@@ -290,4 +292,31 @@ fn the_making_of_log_space_can_be_interrupted_anywhere() {
         drop(world);
         holds(&mut World::open_with(folder.path(), &options).unwrap(), landed.get() + 6);
     });
+}
+
+#[test]
+fn a_clean_stop_can_be_interrupted_anywhere() {
+    for durability in [Durability::Always, Durability::Os] {
+        let folder = folder();
+        let options = options(2, durability);
+        drop(World::open_with(folder.path(), &options).unwrap());
+        let landed = Cell::new(0);
+        let start = |disk: Arc<CutDisk>| {
+            landed.set(0);
+            let Ok(mut world) = World::open_on(disk.clone(), &options) else { return };
+            while landed.get() < 20 && !disk.is_cut() {
+                world.work();
+                if world.try_learn(&concept(landed.get(), &"x".repeat(12_000))).is_ok() {
+                    landed.set(landed.get() + world.commit().len() as u32);
+                }
+            }
+            world.shards.clear();
+            let closed = world.opened.manifest.close();
+            assert!(closed.is_err() || !disk.is_cut());
+        };
+        cut_at_every_operation(folder.path(), &options, true, start, |cut| {
+            let mut world = World::open_with(folder.path(), &options).unwrap_or_else(|error| panic!("{cut}: {error}"));
+            holds(&mut world, landed.get());
+        });
+    }
 }

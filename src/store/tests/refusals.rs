@@ -61,14 +61,17 @@ fn refused(folder: &Path, options: &OpenOptions) -> StoreError {
 }
 
 #[test]
-fn a_lost_manifest_that_is_put_back_finds_every_shard_as_it_was() {
+fn a_lost_manifest_is_refused_with_any_number_of_cores_and_put_back_finds_every_shard_as_it_was() {
     for shards in [&[0][..], &[1], &[2], &[0, 2]] {
         let folder = store(shards);
         let path = folder.path().join("manifest.json");
         let manifest = fs::read(&path).unwrap();
         fs::remove_file(&path).unwrap();
-        let error = refused(folder.path(), &three()).to_string();
-        assert!(error.contains("manifest is missing") && error.contains(&format!("shard-00{}", shards[0])), "{error}");
+        for cores in 1..=CORES + 1 {
+            let error = refused(folder.path(), &options(cores, Durability::Always)).to_string();
+            assert!(error.contains("manifest is missing"), "{cores} cores: {error}");
+            assert!(error.contains(&format!("shard-00{}", shards[0])), "{cores} cores: {error}");
+        }
         fs::write(&path, manifest).unwrap();
         let mut world = World::open_with(folder.path(), &three()).unwrap();
         for shard in shards {

@@ -18,6 +18,8 @@ enum Step {
     Commits(usize, usize),
     /// Everything that has landed is synced, and the shard learns of it with the next sync.
     Sync,
+    /// The background thread comes to what it has to mark: the segments that are full.
+    Mark,
     /// Of each commit that no sync covers these sectors reach the disk, by bit; taken in turn.
     PowerCut(Vec<u64>),
 }
@@ -27,6 +29,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (1..8usize, 0..12_000usize).prop_map(|(commits, length)| Step::Commits(commits, length)),
         1 => Just(Step::Sync),
+        1 => Just(Step::Mark),
         2 => proptest::collection::vec(sectors, 1..6).prop_map(Step::PowerCut),
     ]
 }
@@ -82,7 +85,11 @@ proptest! {
         steps in proptest::collection::vec(step(), 1..30),
     ) {
         let folder = folder();
-        let open = || World::open_with(folder.path(), &options(1, Durability::Interval(1000))).unwrap();
+        let open = || {
+            let mut world = World::open_with(folder.path(), &options(1, Durability::Interval(1000))).unwrap();
+            world.marks_late = true;
+            world
+        };
         let mut world = open();
         let mut count = 0;
         let mut unsynced: Vec<Unsynced> = Vec::new();
@@ -98,6 +105,12 @@ proptest! {
                     let files: Vec<_> = world.shards[0].next_sync().iter().map(|file| file.path().to_owned()).collect();
                     prop_assert!(unsynced.iter().all(|commit| files.contains(&commit.path)), "a sync covers all");
                     unsynced.clear();
+                }
+                Step::Mark => {
+                    world.mark();
+                    if let Some(active) = unsynced.last().map(|commit| commit.path.clone()) {
+                        unsynced.retain(|commit| commit.path == active);
+                    }
                 }
                 Step::PowerCut(sectors) => {
                     drop(world);
@@ -125,6 +138,7 @@ fn segments_behind_a_lost_commit_are_removed_and_made_anew() {
     let folder = folder();
     let options = options(1, Durability::Os);
     let mut world = World::open_with(folder.path(), &options).unwrap();
+    world.marks_late = true;
     let commits: Vec<_> = (0..20).map(|number| commit(&mut world, number, 12_000)).collect();
     drop(world);
     let files = || fs::read_dir(folder.path().join("shard-000")).unwrap().count();

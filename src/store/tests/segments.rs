@@ -83,10 +83,11 @@ fn overwrite(path: &Path, at: usize, bytes: &[u8]) {
     FileOptions::new().write(true).open(path).unwrap().write_all_at(bytes, at as u64).unwrap();
 }
 
-/// Every file of the shard, by name.
+/// The manifest and every file of the shard, by name.
 fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let entries = fs::read_dir(folder.join("shard-000")).unwrap().map(|entry| entry.unwrap().path());
-    entries.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+    let paths = entries.chain([folder.join("manifest.json")]);
+    paths.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 
 fn restore(folder: &Path, files: &BTreeMap<PathBuf, Vec<u8>>) {
@@ -179,16 +180,17 @@ fn anything_between_a_segments_last_commit_and_the_next_segment_is_refused() {
 }
 
 #[test]
-fn any_missing_segment_but_the_last_is_refused_by_name() {
+fn any_missing_segment_of_the_log_is_refused_by_name() {
     let (folder, _) = log(4, 1);
     let original = files(folder.path());
-    for number in 0..4 {
+    for number in 0..=4 {
         restore(folder.path(), &original);
         let path = segment(folder.path(), 0, number);
         fs::remove_file(&path).unwrap();
         let before = files(folder.path());
         let error = World::open(folder.path()).err().unwrap();
-        assert!(matches!(&error, StoreError::Damage { file, .. } if *file == path), "{error}");
+        assert!(matches!(&error, StoreError::Missing { file } if *file == path), "{error}");
+        assert!(error.to_string().contains("is missing") && error.to_string().contains("Put the file back"), "{error}");
         assert!(files(folder.path()) == before);
     }
 }

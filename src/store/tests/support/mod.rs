@@ -41,6 +41,8 @@ pub(crate) struct World {
     pub(crate) opened: Opened<u64>,
     pub(crate) layout: CoreLayout,
     pub(crate) clock: Arc<TestClock>,
+    /// Whether the background thread does not come to marking segments that are full.
+    pub(crate) marks_late: bool,
     next_ticket: u64,
 }
 
@@ -58,7 +60,14 @@ impl World {
         let clock = Arc::new(TestClock::default());
         let mut opened = Store::open_on(disk, clock.clone(), options)?;
         let shards = std::mem::take(&mut opened.shards);
-        Ok(Self { shards, opened, layout: CoreLayout::new(options.cores as u16), clock, next_ticket: 0 })
+        Ok(Self {
+            shards,
+            opened,
+            layout: CoreLayout::new(options.cores as u16),
+            clock,
+            marks_late: false,
+            next_ticket: 0,
+        })
     }
 
     pub(crate) fn shard_of(&mut self, id: &[u8; 16]) -> &mut Shard<u64> {
@@ -120,6 +129,25 @@ impl World {
                 }
             }
         }
+        if !self.marks_late {
+            self.mark();
+        }
+    }
+
+    /// Marks the segments that are full.
+    pub(crate) fn mark(&mut self) {
+        for shard in &mut self.shards {
+            while let Some(job) = shard.next_mark() {
+                shard.marked(job.run());
+            }
+        }
+    }
+
+    /// A clean stop.
+    pub(crate) fn stop(mut self) {
+        self.commit();
+        self.shards.clear();
+        self.opened.manifest.close().unwrap();
     }
 
     /// Writes everything that has gathered, and passes in-edges on. Returns what was acknowledged.
