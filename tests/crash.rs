@@ -5,7 +5,8 @@
 mod support;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::net::SocketAddr;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use rand::{RngExt, SeedableRng};
@@ -29,8 +30,14 @@ struct Acknowledged {
 
 type Book = Arc<Mutex<Acknowledged>>;
 
-/// Writes until the server is gone. Each writer has names of its own, so that what it was told is all there is to know of them.
-fn write_until_killed(client: &Client, life: u64, writer: u64, book: &Book, written: &AtomicU64) {
+/// A client that takes the server's end for what it is, at once: retries are for servers that come back.
+fn writing_client(address: SocketAddr) -> Client {
+    sutra_client::Client::connect(address.to_string()).with_retries(0).blocking().unwrap()
+}
+
+/// Writes until the server is gone, and tells of every three writes. Each writer has names of its own, so that what it was told is all
+/// there is to know of them.
+fn write_until_killed(client: &Client, life: u64, writer: u64, book: &Book, written: &Sender<()>) {
     let mut random = rand::rngs::StdRng::seed_from_u64(life * WRITERS + writer);
     for number in 0u64.. {
         let name = format!("life-{life}-writer-{writer}-{number}");
@@ -58,7 +65,8 @@ fn write_until_killed(client: &Client, life: u64, writer: u64, book: &Book, writ
             return;
         }
         book.lock().unwrap().associations.push((name, rewritten, kind));
-        written.fetch_add(3, Ordering::Relaxed);
+        // Nobody listens any more once the server is being killed.
+        let _ = written.send(());
     }
 }
 
@@ -100,23 +108,21 @@ fn every_acknowledged_write_survives_fifty_kills_at_random_moments() {
         let server = Server::start_on(folder, &["--cores", "3"]);
         let address = server.address;
         let checked = book.lock().unwrap().associations.len();
-        let written = Arc::new(AtomicU64::new(0));
-        let kill_after = random.random_range(1..400);
-        let server = Mutex::new(Some(server));
+        let (written, told) = channel();
+        let kill_after = random.random_range(1..60);
         let mut stopped = None;
         std::thread::scope(|scope| {
             for writer in 0..WRITERS {
-                let (client, book, written) = (Client::connect(address.to_string()).unwrap(), &book, &written);
-                scope.spawn(move || write_until_killed(&client, life, writer, book, written));
+                let (client, book, written) = (writing_client(address), &book, written.clone());
+                scope.spawn(move || write_until_killed(&client, life, writer, book, &written));
             }
-            while written.load(Ordering::Relaxed) < kill_after {
-                std::thread::yield_now();
-            }
+            drop(written);
+            assert_eq!(told.iter().take(kill_after).count(), kill_after, "the server lives until it is killed");
             // A moment more, so that the kill falls anywhere between two acknowledgements.
             for _ in 0..random.random_range(0..20_000) {
                 std::hint::spin_loop();
             }
-            stopped = server.lock().unwrap().take().map(Server::kill);
+            stopped = Some(server.kill());
         });
         let server = stopped.unwrap().start();
         check(&server.client(), &book, checked);
@@ -142,16 +148,15 @@ fn a_stopped_server_finishes_what_it_received_and_ends_with_success() {
     let book = Book::default();
     let server = Server::start(&[]);
     let address = server.address;
-    let written = AtomicU64::new(0);
+    let (written, told) = channel();
     let mut stopped = None;
     std::thread::scope(|scope| {
         for writer in 0..WRITERS {
-            let (client, book, written) = (Client::connect(address.to_string()).unwrap(), &book, &written);
-            scope.spawn(move || write_until_killed(&client, 0, writer, book, written));
+            let (client, book, written) = (writing_client(address), &book, written.clone());
+            scope.spawn(move || write_until_killed(&client, 0, writer, book, &written));
         }
-        while written.load(Ordering::Relaxed) < 200 {
-            std::thread::yield_now();
-        }
+        drop(written);
+        assert_eq!(told.iter().take(70).count(), 70, "the server lives until it is stopped");
         let (status, left) = server.stop();
         assert!(status.success(), "{status}");
         stopped = Some(left);
