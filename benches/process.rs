@@ -64,7 +64,16 @@ impl Running {
     pub(crate) fn sutra(cpu: usize, arguments: &[&str]) -> Outcome<Self> {
         let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(target_folder()?)?;
         let mut command = Command::new(sutra_binary()?);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--cores", &format!("{cpu},"), "--data"]);
+        command.args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--compat",
+            "127.0.0.1:0",
+            "--cores",
+            &format!("{cpu},"),
+            "--data",
+        ]);
         command.arg(folder.path().join("data")).args(arguments);
         Self::start(command, Some(folder))
     }

@@ -43,6 +43,29 @@ pub struct Manner {
 }
 
 impl Manner {
+    /// As a number, for who keeps it without knowing what it says.
+    pub fn to_bits(self) -> u32 {
+        let encoding = match self.encoding {
+            Encoding::Msgpack => 0,
+            Encoding::TaggedMsgpack => 1,
+            Encoding::Bincode(Numbering::First) => 2,
+            Encoding::Bincode(Numbering::Later) => 3,
+        };
+        encoding | self.operation.map_or(0, |operation| operation as u32 + 1) << 8
+    }
+
+    /// The manner whose number this is; the default one for a number that is none.
+    pub fn from_bits(bits: u32) -> Self {
+        let encoding = match bits & 0xff {
+            1 => Encoding::TaggedMsgpack,
+            2 => Encoding::Bincode(Numbering::First),
+            3 => Encoding::Bincode(Numbering::Later),
+            _ => Encoding::Msgpack,
+        };
+        let place = (bits >> 8).checked_sub(1).and_then(|place| usize::try_from(place).ok());
+        Self { encoding, operation: place.and_then(|place| Operation::ALL.get(place).copied()) }
+    }
+
     /// The operation that was asked for, as the protocol spells it, for logs and counters.
     pub fn operation(&self) -> Option<&'static str> {
         self.operation.map(Operation::name)
@@ -55,5 +78,27 @@ pub(crate) fn encoding(message: &[u8], dialect: Dialect) -> Encoding {
     match message {
         [..0x80, 0, 0, 0, ..] => Encoding::Bincode(dialect.numbering),
         _ => Encoding::Msgpack,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manner_is_its_number() {
+        let encodings = [
+            Encoding::Msgpack,
+            Encoding::TaggedMsgpack,
+            Encoding::Bincode(Numbering::First),
+            Encoding::Bincode(Numbering::Later),
+        ];
+        for encoding in encodings {
+            for operation in Operation::ALL.into_iter().map(Some).chain([None]) {
+                let manner = Manner { encoding, operation };
+                assert_eq!(Manner::from_bits(manner.to_bits()), manner);
+            }
+        }
+        assert_eq!(Manner::from_bits(u32::MAX), Manner::default());
     }
 }

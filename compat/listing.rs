@@ -24,6 +24,16 @@ impl Listing {
         Self { manner, request, ids: Vec::new() }
     }
 
+    /// One of which parts were taken before, as [`Listing::into_parts`] left it.
+    pub fn resume(manner: Manner, request: FrameBuffer, ids: Vec<u8>) -> Self {
+        Self { manner, request, ids }
+    }
+
+    /// The request to send next, and the ids that were taken: what is kept until its reply comes.
+    pub fn into_parts(self) -> (FrameBuffer, Vec<u8>) {
+        (self.request, self.ids)
+    }
+
     /// The archive of the request to send next, under the opcode of the first.
     pub fn request(&self) -> &[u8] {
         &self.request

@@ -74,7 +74,7 @@ const fn integer(name: &'static str) -> Field {
 const NAMESPACE: Field = text("namespace");
 
 impl Operation {
-    const ALL: [Operation; 21] = [
+    pub(crate) const ALL: [Operation; 21] = [
         Operation::LearnConcept,
         Operation::LearnAssociation,
         Operation::QueryConcept,

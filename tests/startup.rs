@@ -16,7 +16,7 @@ use sutra_client::Concept;
 /// Tries to start a server; it must fail.
 fn refused(data: &Path, arguments: &[&str]) -> Output {
     let mut command = sutra();
-    command.arg("serve").arg("--data").arg(data).arg("--no-pin").args(arguments);
+    command.arg("serve").arg("--data").arg(data).args(["--no-pin", "--compat", "127.0.0.1:0"]).args(arguments);
     if !arguments.contains(&"--cores") {
         command.args(["--cores", "2"]);
     }
@@ -182,7 +182,15 @@ fn a_full_disk_refuses_writes_says_so_in_health_and_keeps_what_was_acknowledged(
 fn a_host_that_blocks_io_uring_is_told_what_to_change() {
     let folder = Folder::new();
     let mut command = sutra();
-    command.arg("serve").arg("--data").arg(folder.path()).args(["--cores", "1", "--no-pin", "--listen", "127.0.0.1:0"]);
+    command.arg("serve").arg("--data").arg(folder.path()).args([
+        "--cores",
+        "1",
+        "--no-pin",
+        "--listen",
+        "127.0.0.1:0",
+        "--compat",
+        "off",
+    ]);
     command.stdin(Stdio::null());
     // SAFETY: between fork and exec the closure makes two system calls on constant data, and allocates nothing.
     unsafe { command.pre_exec(block_io_uring) };

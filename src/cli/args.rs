@@ -2,15 +2,18 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use sutra_server::{Cores, Spin};
-use sutra_wire::{AssociationKind, Direction, Durability};
+use sutra_server::{Cores, Numbering, Spin};
+use sutra_wire::{AssociationKind, Direction, Durability, IdRule};
 
 /// The native port of a server that was not told otherwise.
 pub(crate) const DEFAULT_SERVER: &str = "127.0.0.1:50050";
+/// The same for its compat port.
+const DEFAULT_COMPAT: &str = "127.0.0.1:50051";
 
 /// Storage server for a graph of concepts, and its client.
 #[derive(Debug, Parser)]
@@ -99,6 +102,15 @@ pub(crate) struct Serve {
     /// Addresses to listen on, separated by commas
     #[arg(long, env = "SUTRA_LISTEN", value_name = "ADDRESS", value_delimiter = ',', default_value = DEFAULT_SERVER)]
     pub(crate) listen: Vec<SocketAddr>,
+    /// Address for clients of the old protocol (msgpack and bincode), or off
+    #[arg(long, env = "SUTRA_COMPAT", value_name = "ADDRESS|off", default_value = DEFAULT_COMPAT)]
+    pub(crate) compat: CompatPort,
+    /// The numbers of bincode variants that those clients use: of the first TCP release, or of those from late October 2025 on
+    #[arg(long, env = "SUTRA_COMPAT_NUMBERING", value_enum, default_value = "first")]
+    pub(crate) compat_numbering: CompatNumbering,
+    /// How names become ids in a store that is made: md5-or-hex, or legacy for what an old server filled; kept in the store
+    #[arg(long, env = "SUTRA_ID_RULE", value_name = "RULE")]
+    pub(crate) id_rule: Option<IdRule>,
     /// How many CPUs serve, or which (0,2,4-7; "3," for CPU 3 alone); all that the process may use by default
     #[arg(long, env = "SUTRA_CORES", value_name = "N|LIST")]
     pub(crate) cores: Option<Cores>,
@@ -118,6 +130,41 @@ pub(crate) struct Serve {
     /// Leave the threads to the scheduler, for hosts with a CPU quota
     #[arg(long, env = "SUTRA_NO_PIN", value_parser = BoolishValueParser::new())]
     pub(crate) no_pin: bool,
+}
+
+/// Where clients of the old protocol are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CompatPort {
+    Off,
+    At(SocketAddr),
+}
+
+impl FromStr for CompatPort {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        text.parse().map(Self::At).map_err(|_| format!("{text:?} is neither an address like {DEFAULT_COMPAT} nor off"))
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CompatNumbering {
+    /// GetStats is request 6
+    First,
+    /// QueryByMetadata is request 6, GetStats 7
+    Later,
+}
+
+impl From<CompatNumbering> for Numbering {
+    fn from(numbering: CompatNumbering) -> Self {
+        match numbering {
+            CompatNumbering::First => Numbering::First,
+            CompatNumbering::Later => Numbering::Later,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

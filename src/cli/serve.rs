@@ -11,7 +11,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use sutra_server::{Cores, ServerConfig, StartReport};
 
-use crate::args::{DEFAULT_SERVER, Serve};
+use crate::args::{CompatPort, DEFAULT_SERVER, Serve};
 use crate::exit::{Answer, Failure};
 use crate::import;
 use crate::output::{Output, complain};
@@ -40,6 +40,12 @@ pub(crate) fn run(serve: Serve, output: Output) -> Result<Answer, Failure> {
     let server = sutra_server::start(ServerConfig {
         data: serve.data,
         listen: serve.listen,
+        compat: match serve.compat {
+            CompatPort::Off => Vec::new(),
+            CompatPort::At(address) => vec![address],
+        },
+        numbering: serve.compat_numbering.into(),
+        id_rule: serve.id_rule,
         cores: serve.cores.unwrap_or(Cores::All),
         pin: !serve.no_pin,
         durability: serve.durability,
@@ -95,6 +101,7 @@ fn reachable(listening: Option<SocketAddr>) -> SocketAddr {
 fn announce(report: &StartReport, address: SocketAddr, importing: bool, output: Output) -> Result<(), Failure> {
     let value = json!({
         "listening": report.listening,
+        "compat": report.compat,
         "data": report.data,
         "durability": report.durability.to_string(),
         "write_path": report.write_path,

@@ -99,6 +99,10 @@ impl<S: Service> Net<S> {
         let number = exchange.next();
         // Before it is offered: the service may answer at once.
         exchange.took(overlap);
+        exchange.asked.clear();
+        if overlap == Overlap::Alone {
+            exchange.asked.extend_from_slice(payload);
+        }
         connection.in_flight += 1;
         self.io.counters.translated += 1;
         let flow = self.offer_translated(core, index, number, opcode, manner, payload);
@@ -144,6 +148,10 @@ impl<S: Service> Net<S> {
             return true;
         };
         let FollowUp { number, manner, opcode, payload } = follow_up;
+        if let Some(exchange) = self.io.exchange(index) {
+            exchange.asked.clear();
+            exchange.asked.extend_from_slice(&payload);
+        }
         let flow = self.offer_translated(core, index, number, opcode, manner, &payload);
         if flow == Flow::Taken {
             self.io.give_back(payload);
@@ -185,10 +193,10 @@ impl Io {
         let Some(exchange) = self.exchange(index) else { return };
         let is_due = exchange.is_due(number);
         let mut gathered = std::mem::take(&mut exchange.gathered);
+        let mut payload = std::mem::take(&mut exchange.asked);
         self.output_held -= gathered.len();
         let Some(mut translator) = self.translator.take() else { return };
-        let mut payload = self.buffers.pop().unwrap_or_default();
-        let answer = Answer { status, sequence, payload: body.bytes() };
+        let answer = Answer { opcode: pending.opcode, status, sequence, payload: body.bytes() };
         let mut wording = Wording::Complete;
         if is_due {
             self.gather(core, index, |output| {
@@ -208,7 +216,9 @@ impl Io {
         exchange.gathered = gathered;
         match wording {
             Wording::Complete => {
-                self.give_back(payload);
+                if payload.capacity() > 0 {
+                    self.give_back(payload);
+                }
                 if is_due {
                     self.say_those_kept(core, index);
                 }

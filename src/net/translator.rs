@@ -44,6 +44,8 @@ pub enum Translated {
 /// A native reply to be worded.
 #[derive(Clone, Copy, Debug)]
 pub struct Answer<'a> {
+    /// The operation that was asked for.
+    pub opcode: u8,
     /// What became of the request.
     pub status: Status,
     /// The sequence that the service gives.
@@ -76,8 +78,8 @@ pub trait Translator: 'static {
     /// Reads one whole message. `payload` is empty and gets a request's archive, `reply` gets what is answered at once.
     fn request(&mut self, message: &[u8], payload: &mut FrameBuffer, reply: &mut Vec<u8>) -> Translated;
 
-    /// Words a reply. `gathered` is empty at a request's first reply, and kept until its last; `payload` is empty and gets a further
-    /// request's archive.
+    /// Words a reply. `gathered` is empty at a request's first reply, and kept until its last. `payload` holds the archive of a request that
+    /// overlaps with none, to be made the further request's; it is empty for others.
     fn reply(
         &mut self,
         manner: Manner,
@@ -106,6 +108,8 @@ pub(crate) struct Exchange {
     held: usize,
     /// What a reply of several parts has gathered so far.
     pub(crate) gathered: Vec<u8>,
+    /// The request that it answers, where that overlaps with none.
+    pub(crate) asked: FrameBuffer,
     /// The request for its next part.
     pub(crate) follow_up: Option<FollowUp>,
 }

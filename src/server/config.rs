@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use sutra_compat::Numbering;
 use sutra_runtime::Spin;
-use sutra_wire::Durability;
+use sutra_wire::{Durability, IdRule};
 
 /// Which CPUs serve.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -59,6 +60,12 @@ pub struct ServerConfig {
     pub data: PathBuf,
     /// Where to listen for native clients.
     pub listen: Vec<SocketAddr>,
+    /// Where to listen for clients of the old protocol; nowhere where this is empty.
+    pub compat: Vec<SocketAddr>,
+    /// The variant numbers of their bincode messages.
+    pub numbering: Numbering,
+    /// How a name becomes an id in a store that is made; `None` for the default, or for what the store has.
+    pub id_rule: Option<IdRule>,
     /// Which CPUs serve.
     pub cores: Cores,
     /// Whether each core's thread stays on its CPU.
@@ -78,6 +85,9 @@ impl Default for ServerConfig {
         Self {
             data: PathBuf::from("sutra-data"),
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 50050))],
+            compat: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 50051))],
+            numbering: Numbering::First,
+            id_rule: None,
             cores: Cores::All,
             pin: true,
             durability: Durability::Always,

@@ -10,6 +10,9 @@ pub enum ServerError {
     /// The address can't be had.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The compat port's address can't be had.
+    #[error("compat port: {0}; --compat gives this port another address, --compat off leaves it away")]
+    Compat(#[source] ListenError),
     /// The host does not offer what a core's thread needs.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
@@ -33,7 +36,7 @@ impl ServerError {
     pub fn exit_code(&self) -> u8 {
         match self {
             ServerError::Cores { .. } => 2,
-            ServerError::Listen(_) | ServerError::Runtime(_) | ServerError::Store(_) => 3,
+            ServerError::Listen(_) | ServerError::Compat(_) | ServerError::Runtime(_) | ServerError::Store(_) => 3,
         }
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct ServerInfo {
 pub struct StartReport {
     /// Where it listens for native clients.
     pub listening: Vec<SocketAddr>,
+    /// Where it listens for clients of the old protocol.
+    pub compat: Vec<SocketAddr>,
     /// The CPUs of its cores.
     pub cpus: Vec<usize>,
     /// Whether each core's thread stays on its CPU.
@@ -37,9 +39,12 @@ pub struct StartReport {
 
 impl fmt::Display for StartReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let addresses: Vec<String> = self.listening.iter().map(ToString::to_string).collect();
+        let list = |addresses: &[SocketAddr]| addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let cpus: Vec<String> = self.cpus.iter().map(ToString::to_string).collect();
-        writeln!(f, "listening   {}", addresses.join(", "))?;
+        writeln!(f, "listening   {}", list(&self.listening))?;
+        if !self.compat.is_empty() {
+            writeln!(f, "compat      {} (msgpack and bincode clients of the old protocol)", list(&self.compat))?;
+        }
         writeln!(f, "data        {}", self.data.display())?;
         writeln!(f, "durability  {} ({})", self.durability, self.write_path)?;
         let pinned = if self.pinned { "pinned" } else { "not pinned" };

@@ -1,19 +1,24 @@
 //! From a configuration to a running server, and its orderly end.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use sutra_net::{Identity, Limits, Net, listen};
+use sutra_compat::Dialect;
+use sutra_net::{Identity, Limits, ListenError, Loads, Net, TRANSLATED, listen};
 use sutra_runtime::{Config, ListenerId, Running, RuntimeError, StartError, available_cpus};
 use sutra_store::{OpenManifest, OpenOptions, Store};
 
 use crate::config::{Cores, ServerConfig};
 use crate::error::ServerError;
+use crate::legacy::Legacy;
 use crate::mailbox::MAILBOX;
 use crate::report::{ServerInfo, StartReport};
 use crate::service::StorageService;
+
+/// The listeners of one address, one a core.
+type Port = (ListenerId, Vec<TcpListener>);
 
 /// A running server.
 pub struct Server {
@@ -29,12 +34,10 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
     let cpus = choose_cpus(&config.cores, config.pin)?;
     let cores = cpus.len();
     // Addresses first: a port in use should be said before a long recovery, not after it.
-    let mut listeners = Vec::new();
-    for address in &config.listen {
-        listeners.push(listen(*address, cores)?);
-    }
-    let listening: Vec<SocketAddr> =
-        listeners.iter().filter_map(|listeners| listeners.first()?.local_addr().ok()).collect();
+    let mut listeners = open_ports(&config.listen, cores, 0)?;
+    let compat = open_ports(&config.compat, cores, TRANSLATED).map_err(ServerError::Compat)?;
+    let (listening, compat_listening) = (addresses(&listeners), addresses(&compat));
+    listeners.extend(compat);
 
     let opened = Store::open(
         &config.data,
@@ -42,11 +45,13 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
             cores,
             durability: config.durability,
             segment_bytes: config.segment_bytes,
+            id_rule: config.id_rule,
             listening: listening.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         },
     )?;
     let report = StartReport {
         listening,
+        compat: compat_listening,
         pinned: config.pin,
         durability: config.durability,
         write_path: opened.shards.first().map(sutra_store::Shard::write_path).unwrap_or_default(),
@@ -60,13 +65,15 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
 
     // What each core's thread takes when it builds its part.
     let mut by_core: Vec<Option<_>> = opened.shards.into_iter().map(|shard| Some((shard, Vec::new()))).collect();
-    for (number, listeners) in (0..).zip(listeners) {
+    for (id, listeners) in listeners {
         for (part, listener) in by_core.iter_mut().zip(listeners) {
             if let Some((_, listeners)) = part {
-                listeners.push((ListenerId(number), listener));
+                listeners.push((id, listener));
             }
         }
     }
+    let dialect = Dialect { numbering: config.numbering, id_rule: opened.id_rule };
+    let loads = Arc::new(Loads::new(cores));
     let parts = Mutex::new(by_core);
     let manifest = Arc::clone(&opened.manifest);
     let runtime = Config { cpus, pin: config.pin, spin: config.spin, mailbox: MAILBOX, ..Config::default() };
@@ -78,12 +85,23 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
         }
         let service =
             StorageService::new(shard, Arc::clone(&opened.namespaces), Arc::clone(&info), identity.clone(), cores);
-        Ok::<_, RuntimeError>(Net::new(service, limits.clone()))
+        let net = Net::new(service, limits.clone());
+        Ok::<_, RuntimeError>(net.with_translator(Box::new(Legacy::new(dialect)), Arc::clone(&loads)))
     })
     .map_err(|error| match error {
         StartError::Runtime(error) | StartError::Handler { error, .. } => error,
     })?;
     Ok(Server { running, manifest, report })
+}
+
+/// Opens a listener a core on each address, numbered from `first` on.
+fn open_ports(addresses: &[SocketAddr], cores: usize, first: u8) -> Result<Vec<Port>, ListenError> {
+    (first..).zip(addresses).map(|(id, address)| Ok((ListenerId(id), listen(*address, cores)?))).collect()
+}
+
+/// Where they listen: with the ports that the system chose where it was asked to.
+fn addresses(ports: &[Port]) -> Vec<SocketAddr> {
+    ports.iter().filter_map(|(_, listeners)| listeners.first()?.local_addr().ok()).collect()
 }
 
 /// Raises the soft limit on open files, which many hosts set to 1,024 for programs that use select(2), to the hard one: every connection is a file.

@@ -5,6 +5,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use sutra_wire::IdRule;
+
 /// Why a store could not be opened or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -71,6 +73,20 @@ pub enum StoreError {
         stored: usize,
         /// This start's.
         asked: usize,
+    },
+    /// It was made with another rule for ids.
+    #[error(
+        "{}: this store turns names into ids by the rule {stored}, and was started with --id-rule {asked}: leave the flag away, or start on \
+         another folder, as ids that are stored can't change",
+        .folder.display()
+    )]
+    IdRule {
+        /// The data folder.
+        folder: PathBuf,
+        /// The store's rule.
+        stored: IdRule,
+        /// This start's.
+        asked: IdRule,
     },
     /// The manifest is missing or can't be read.
     #[error("{}: {what}. Restore the folder from a backup, or put back the file as it was", .file.display())]

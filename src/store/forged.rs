@@ -19,8 +19,13 @@ fn folder() -> TempDir {
 }
 
 fn open(folder: &Path) -> Result<Opened<()>, StoreError> {
-    let options =
-        OpenOptions { cores: 1, durability: Durability::Always, segment_bytes: 64 << 10, listening: String::new() };
+    let options = OpenOptions {
+        cores: 1,
+        durability: Durability::Always,
+        segment_bytes: 64 << 10,
+        id_rule: None,
+        listening: String::new(),
+    };
     Store::open(folder, options)
 }
 

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use sutra_wire::IdRule;
 
 use crate::disk::Disk;
 use crate::marks::Position;
@@ -13,9 +14,6 @@ use crate::{StoreError, format};
 
 /// The longest manifest that is read: 4,096 namespaces of 255 bytes, six characters for each where JSON escapes it, and some more.
 pub(crate) const MAX_BYTES: u64 = 8 << 20;
-
-/// How a caller's string becomes an id ([`sutra_wire::ConceptId::from_name`]).
-const ID_RULE: &str = "md5-or-hex";
 
 /// What a store is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +25,7 @@ pub(crate) struct Manifest {
     pub(crate) store: u64,
     /// Shards, one a core.
     pub(crate) cores: usize,
+    /// How a caller's string becomes an id: an [`IdRule`]'s name.
     pub(crate) id_rule: String,
     /// By shard: the place up to which its log must be whole.
     pub(crate) marks: Vec<Position>,
@@ -48,10 +47,15 @@ impl Manifest {
             format: format::FORMAT,
             store,
             cores,
-            id_rule: ID_RULE.to_owned(),
+            id_rule: IdRule::default().name().to_owned(),
             marks: vec![Position::default(); cores],
             namespaces: vec![String::new()],
         }
+    }
+
+    /// How a caller's string becomes an id.
+    pub(crate) fn id_rule(&self) -> IdRule {
+        self.id_rule.parse().expect("checked when it was read")
     }
 
     fn path(disk: &dyn Disk) -> PathBuf {
@@ -96,11 +100,8 @@ impl Manifest {
             None => return Err(Fault::Invalid("the manifest names no format".to_owned())),
         }
         let manifest: Self = serde_json::from_value(sealed.manifest).map_err(unreadable)?;
-        if manifest.id_rule != ID_RULE {
-            return Err(Fault::Version(format!(
-                "its ids follow the rule {:?}, this one knows {ID_RULE}",
-                manifest.id_rule
-            )));
+        if let Err(unknown) = manifest.id_rule.parse::<IdRule>() {
+            return Err(Fault::Version(format!("its id rule is unknown here: {unknown}")));
         }
         let has_default = manifest.namespaces.first().is_some_and(String::is_empty);
         if !has_default || manifest.cores == 0 || manifest.marks.len() != manifest.cores {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sutra_wire::{CoreLayout, Durability};
+use sutra_wire::{CoreLayout, Durability, IdRule};
 
 use crate::StoreError;
 use crate::disk::{Clock, Disk, FileDisk, SegmentName, SystemClock};
@@ -38,6 +38,8 @@ pub struct OpenOptions {
     pub durability: Durability,
     /// Size of new segments, in bytes: 64 KiB to 2 GiB.
     pub segment_bytes: u64,
+    /// How a caller's string becomes an id in a store that is made: a store keeps its own. `None` takes what is there.
+    pub id_rule: Option<IdRule>,
     /// Where the server listens, for the message that a second one gets.
     pub listening: String,
 }
@@ -50,6 +52,8 @@ pub struct Opened<T> {
     pub namespaces: Arc<Namespaces>,
     /// The manifest, to be closed when the shards are no longer driven.
     pub manifest: Arc<OpenManifest>,
+    /// How a caller's string becomes an id here.
+    pub id_rule: IdRule,
     /// Drawn when the store was made.
     pub store_id: u64,
     /// When it was opened, in µs since 1970.
@@ -121,11 +125,15 @@ impl Store {
         let (cores, segment_bytes) = check(options)?;
         let manifest = match Manifest::read(&*disk)? {
             Some(manifest) => manifest,
-            None => make(&*disk, cores, segment_bytes)?,
+            None => make(&*disk, cores, segment_bytes, options.id_rule.unwrap_or_default())?,
         };
         if manifest.cores != options.cores {
             let folder = disk.folder().to_owned();
             return Err(StoreError::Cores { folder, stored: manifest.cores, asked: options.cores });
+        }
+        let id_rule = manifest.id_rule();
+        if let Some(asked) = options.id_rule.filter(|asked| *asked != id_rule) {
+            return Err(StoreError::IdRule { folder: disk.folder().to_owned(), stored: id_rule, asked });
         }
         let store = manifest.store;
         let marks = manifest.marks.clone();
@@ -161,7 +169,7 @@ impl Store {
             report.shards.push(shard_report);
         }
         report.elapsed = started_at.elapsed();
-        Ok(Opened { shards, namespaces, manifest, store_id: store, started: clock.now(), report })
+        Ok(Opened { shards, namespaces, manifest, id_rule, store_id: store, started: clock.now(), report })
     }
 }
 
@@ -181,7 +189,7 @@ fn check(options: &OpenOptions) -> Result<(u16, usize), StoreError> {
 }
 
 /// Makes a new store. The manifest comes last: without it there is no store, and what a crash left of one is made anew.
-fn make(disk: &dyn Disk, cores: u16, segment_bytes: usize) -> Result<Manifest, StoreError> {
+fn make(disk: &dyn Disk, cores: u16, segment_bytes: usize, id_rule: IdRule) -> Result<Manifest, StoreError> {
     let mut left = Vec::new();
     // Of all shards that there can be: it may have been made for more cores than this start has.
     for shard in 0..MAX_CORES as u16 {
@@ -195,7 +203,7 @@ fn make(disk: &dyn Disk, cores: u16, segment_bytes: usize) -> Result<Manifest, S
     for name in left {
         disk.remove(name)?;
     }
-    let manifest = Manifest::new(rand::random(), usize::from(cores));
+    let manifest = Manifest { id_rule: id_rule.name().to_owned(), ..Manifest::new(rand::random(), usize::from(cores)) };
     for shard in 0..cores {
         disk.create_shard(shard)?;
         let first = SegmentName { shard, number: 0 };

@@ -34,6 +34,31 @@ pub enum IdRule {
     Legacy,
 }
 
+impl IdRule {
+    /// Its name, as the manifest and the command line spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Md5OrHex => "md5-or-hex",
+            Self::Legacy => "legacy",
+        }
+    }
+}
+
+impl fmt::Display for IdRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for IdRule {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = [Self::Md5OrHex, Self::Legacy].into_iter().find(|rule| rule.name() == name);
+        known.ok_or_else(|| format!("{name:?} is no id rule; there are md5-or-hex and legacy"))
+    }
+}
+
 impl ConceptId {
     /// The id that a caller's string stands for under this rule.
     pub fn from_name_by(rule: IdRule, name: &str) -> Result<Self, InvalidId> {

@@ -77,6 +77,7 @@ impl Server {
         default("--cores", &["--cores", "2"]);
         default("--no-pin", &["--no-pin"]);
         default("--listen", &["--listen", "127.0.0.1:0"]);
+        default("--compat", &["--compat", "127.0.0.1:0"]);
         let (child, address, greeting) = launch(&folder.path(), &all);
         Self { child, address, folder, arguments: all, greeting }
     }
@@ -87,6 +88,11 @@ impl Server {
 
     pub fn data(&self) -> PathBuf {
         self.folder.path()
+    }
+
+    /// Where clients of the old protocol are served.
+    pub fn compat(&self) -> SocketAddr {
+        address(&self.greeting, "compat").expect("it serves them")
     }
 
     /// A client of this server.
@@ -186,6 +192,13 @@ impl Stopped {
     }
 }
 
+/// The first address on the line of a server's greeting that begins with this word.
+fn address(greeting: &str, word: &str) -> Option<SocketAddr> {
+    let line = greeting.lines().find_map(|line| line.strip_prefix(word))?;
+    let first = line.trim().split([',', ' ']).next()?;
+    Some(first.parse().expect("an address"))
+}
+
 /// Starts the binary and waits until it says where it listens.
 fn launch(data: &Path, arguments: &[String]) -> (Child, SocketAddr, String) {
     let mut child = sutra()
@@ -202,14 +215,14 @@ fn launch(data: &Path, arguments: &[String]) -> (Child, SocketAddr, String) {
     let mut errors = child.stderr.take().unwrap();
     let mut greeting = String::new();
     let address = loop {
-        let before = greeting.len();
         if lines.read_line(&mut greeting).unwrap() == 0 {
             let mut message = String::new();
             errors.read_to_string(&mut message).unwrap();
             panic!("the server ended before it listened: {} {greeting}{message}", child.wait().unwrap());
         }
-        if let Some(address) = greeting[before..].trim().strip_prefix("listening") {
-            break address.trim().split(',').next().unwrap().parse().unwrap();
+        // Both lines that name ports stand before it.
+        if let (Some(listening), true) = (address(&greeting, "listening"), greeting.contains("\ndata")) {
+            break listening;
         }
     };
     // Both pipes are read to their end, so that the server never blocks on what nobody reads.

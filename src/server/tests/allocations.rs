@@ -92,6 +92,7 @@ fn requests_in_steady_state_allocate_nothing_on_the_server() {
     let server = sutra_server::start(ServerConfig {
         data: folder.path().join("data"),
         listen: vec!["127.0.0.1:0".parse().unwrap()],
+        compat: Vec::new(),
         cores: Cores::Count(1),
         pin: false,
         ..ServerConfig::default()

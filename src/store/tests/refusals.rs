@@ -9,8 +9,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use support::{World, concept, folder, id, options, segment};
-use sutra_store::{OpenOptions, StoreError};
-use sutra_wire::{ConceptId, CoreLayout, Durability};
+use sutra_store::{OpenOptions, Store, StoreError};
+use sutra_wire::{ConceptId, CoreLayout, Durability, IdRule};
 use tempfile::TempDir;
 
 const CORES: usize = 3;
@@ -93,6 +93,16 @@ fn another_number_of_cores_or_size_that_can_not_be_is_refused() {
     for segment_bytes in [0, (64 << 10) - 1, (2 << 30) + 1, u64::MAX] {
         assert!(matches!(refused(folder.path(), &OpenOptions { segment_bytes, ..three() }), StoreError::Option(_)));
     }
+}
+
+#[test]
+fn a_store_keeps_its_id_rule_and_a_start_with_another_one_is_refused() {
+    let folder = folder();
+    let legacy = OpenOptions { id_rule: Some(IdRule::Legacy), ..three() };
+    assert_eq!(Store::open::<()>(folder.path(), legacy.clone()).unwrap().id_rule, IdRule::Legacy);
+    assert_eq!(Store::open::<()>(folder.path(), three()).unwrap().id_rule, IdRule::Legacy);
+    let error = refused(folder.path(), &OpenOptions { id_rule: Some(IdRule::Md5OrHex), ..three() });
+    assert!(matches!(error, StoreError::IdRule { stored: IdRule::Legacy, .. }), "{error}");
 }
 
 #[test]

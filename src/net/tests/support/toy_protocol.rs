@@ -68,7 +68,6 @@ impl Translator for ToyProtocol {
         payload: &mut FrameBuffer,
         reply: &mut Vec<u8>,
     ) -> Wording {
-        assert!(payload.is_empty());
         if answer.status.is_error() {
             say(b"error", reply);
             return Wording::Complete;
@@ -78,13 +77,12 @@ impl Translator for ToyProtocol {
             return Wording::Complete;
         }
         gathered.extend_from_slice(&answer.payload[1..]);
-        let left = answer.payload[0] - 1;
-        if left == 0 {
+        assert_eq!(payload[..], *answer.payload, "what was asked");
+        payload[0] -= 1;
+        if payload[0] == 0 {
             say(gathered, reply);
             return Wording::Complete;
         }
-        payload.push(left);
-        payload.extend_from_slice(&answer.payload[1..]);
         Wording::Ask { opcode: ECHO }
     }
 

@@ -23,7 +23,7 @@ pub(crate) fn folder() -> TempDir {
 }
 
 pub(crate) fn options(cores: usize, durability: Durability) -> OpenOptions {
-    OpenOptions { cores, durability, segment_bytes: 64 << 10, listening: "127.0.0.1:50050".into() }
+    OpenOptions { cores, durability, segment_bytes: 64 << 10, id_rule: None, listening: "127.0.0.1:50050".into() }
 }
 
 /// A clock that is one µs later whenever it is asked.
