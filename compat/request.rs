@@ -3,7 +3,7 @@
 
 use sutra_wire::{
     AssociationRecordRef, ConceptId, ConceptKeyRef, ConceptRecordRef, Direction, FrameBuffer, IdRule,
-    NeighborsRequestRef, Opcode, PathMode, PathRequestRef, SearchRequestRef, archive, limits,
+    NeighborsRequestRef, Numbers, Opcode, PathMode, PathRequestRef, SearchRequestRef, archive, limits,
 };
 
 use crate::error::CompatError;
@@ -43,6 +43,13 @@ fn id(rule: IdRule, place: &'static str, text: &str) -> Result<[u8; 16], CompatE
     }
 }
 
+/// Makes room for an archive at once, rather than in steps that double.
+fn reserve(out: &mut FrameBuffer, texts: usize, vector: &Vector<'_>) {
+    // More than any root and its padding take.
+    const ROOT: usize = 256;
+    out.reserve_exact(texts + vector.count() * size_of::<f32>() + ROOT);
+}
+
 impl Request<'_> {
     /// Appends the native request's archive to `out`, which is empty.
     pub(crate) fn archive(&self, namespace: &str, rule: IdRule, out: &mut FrameBuffer) -> Result<Opcode, CompatError> {
@@ -62,6 +69,7 @@ impl Request<'_> {
                     created,
                     updated,
                 };
+                reserve(out, namespace.len() + name.len() + content.len(), &embedding);
                 archive(out, &record);
                 Ok(Opcode::Learn)
             }
@@ -119,6 +127,7 @@ impl Request<'_> {
                     near: None,
                     exact: false,
                 };
+                reserve(out, namespace.len(), &query_vector);
                 archive(out, &request);
                 Ok(Opcode::Search)
             }

@@ -1,0 +1,53 @@
+//! A list of ids that takes several native replies is one legacy reply.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+mod support;
+
+use serde_json::json;
+use support::{archive, json_of, msgpack, unprefixed};
+use sutra_compat::{CompatError, Decoded, Dialect, Listing, decode, encode_reply};
+use sutra_wire::{Checked, ConceptId, FrameBuffer, Neighbor, Neighbors, NeighborsRequest, Status};
+
+fn part(ids: std::ops::Range<u32>, cursor: u64) -> FrameBuffer {
+    let neighbors = ids.map(|id| Neighbor { id: u128::from(id + 1).to_be_bytes(), ..Neighbor::default() }).collect();
+    archive(&Neighbors { neighbors, cursor })
+}
+
+#[test]
+fn parts_are_asked_for_one_after_the_other_and_answered_as_one() {
+    let mut request = FrameBuffer::new();
+    let message = msgpack(&json!({"GetNeighbors": {"concept_id": "a", "namespace": "one of its own"}}));
+    let Ok(Decoded::Request { manner, .. }) = decode(&message, Dialect::default(), &mut request) else { panic!() };
+    let mut out = b"earlier".to_vec();
+    let first = part(0..40_000, 77);
+    assert_eq!(encode_reply(manner, Status::Ok, 0, &first, &mut out), Err(CompatError::Partial));
+    assert_eq!(out, b"earlier");
+
+    let asked = Checked::<NeighborsRequest>::new(&request).unwrap().to_owned();
+    let mut listing = Listing::new(manner, request);
+    assert_eq!(listing.take(&first), Ok(true));
+    for cursor in [78, 79] {
+        let next = Checked::<NeighborsRequest>::new(listing.request()).unwrap().to_owned();
+        assert_eq!(next, NeighborsRequest { cursor: cursor - 1, ..asked.clone() });
+        assert_eq!(listing.take(&part(30_000..70_000, cursor)), Ok(true), "some of them again");
+    }
+    assert_eq!(listing.take(&part(70_000..70_001, 0)), Ok(false));
+    listing.finish(&mut out).unwrap();
+
+    let ids: Vec<_> = (0..70_001_u32).map(|id| ConceptId(u128::from(id + 1).to_be_bytes()).to_string()).collect();
+    assert_eq!(json_of(&unprefixed(&out[7..])), json!({"GetNeighborsOk": {"neighbor_ids": ids}}));
+}
+
+#[test]
+fn a_list_that_fits_into_no_message_is_refused_before_it_is_gathered() {
+    let mut request = FrameBuffer::new();
+    let message = msgpack(&json!({"GetNeighbors": ["a"]}));
+    let Ok(Decoded::Request { manner, .. }) = decode(&message, Dialect::default(), &mut request) else { panic!() };
+    let mut listing = Listing::new(manner, request);
+    let part = part(0..65_536, 1);
+    let parts = (0..10).map_while(|_| listing.take(&part).ok()).count();
+    assert_eq!(parts, 7, "as many as a message of 16 MiB has room for");
+    assert!(matches!(listing.take(&part), Err(CompatError::ReplyTooLong { .. })));
+    assert!(matches!(listing.take(b"no archive"), Err(CompatError::Reply(_))));
+}
