@@ -1,7 +1,8 @@
 //! Requests in bincode 1: a variant's number and its fields, one after the other.
 //!
-//! Every number and text is read by bincode itself, borrowed and under a limit; so nothing is allocated, whatever a length claims. A vector alone is cut
-//! out by its length, as serde has no way to lend it. What follows the last field is ignored: later releases put optional fields there.
+//! Every number and text is read by bincode itself, borrowed and under a limit; so nothing is allocated, whatever a
+//! length claims. A vector alone is cut out by its length, as serde has no way to lend it. What follows the last field
+//! is ignored: later releases put optional fields there.
 
 use bincode::Options;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,5 @@
-//! What can be wrong with a legacy message or with a reply that one is to be made of. Every text is what the client is told.
+//! What can be wrong with a legacy message or with a reply that one is to be made of. Every text is what the client is
+//! told.
 
 use sutra_wire::{InvalidId, PayloadError};
 
@@ -111,12 +112,9 @@ pub enum CompatError {
     Reply(#[from] PayloadError),
 }
 
-/// The beginning of a text from outside, quoted for a message.
-pub(crate) fn excerpt(text: &str) -> String {
+/// The beginning of a text from outside, quoted for a message. Takes no more memory than that.
+pub(crate) fn excerpt(text: &[u8]) -> String {
     const LONGEST: usize = 60;
-    let mut start: String = text.chars().take(LONGEST).collect();
-    if start.len() < text.len() {
-        start.push('…');
-    }
-    format!("{start:?}")
+    let start = String::from_utf8_lossy(&text[..text.len().min(LONGEST)]);
+    format!("{start:?}{}", if text.len() > LONGEST { "…" } else { "" })
 }

@@ -1,7 +1,7 @@
 //! Ids as old clients read them, 32 lower-case hexadecimal digits, and the replies that are nothing but a list of them.
 //!
-//! A list may hold 65,536 ids and more, each of them once, where the native reply has one for every association. It is sorted and
-//! thinned out where it will stand, in the message, so that it takes no memory of its own.
+//! A list may hold 65,536 ids and more, each of them once, where the native reply has one for every association. It is
+//! sorted and thinned out where it will stand, in the message, so that it takes no memory of its own.
 
 use rmp::Marker;
 
@@ -31,8 +31,8 @@ impl Hex {
     }
 }
 
-/// Turns the ids that lie from `start` to the end of `out`, as bare bytes, into the reply of this operation, in their place. Each
-/// appears once, in the order of their bytes.
+/// Turns the ids that lie from `start` to the end of `out`, as bare bytes, into the reply of this operation, in their
+/// place. Each appears once, in the order of their bytes.
 pub(crate) fn reply(encoding: Encoding, name: &str, field: &str, start: usize, out: &mut Vec<u8>) {
     let count = sort_and_thin(start, out);
     // What stands in front of the list says how long it is, so it is written behind it and brought forward.
@@ -75,7 +75,8 @@ fn spell_out(start: usize, mark: &[u8], out: &mut Vec<u8>) {
     let width = mark.len() + DIGITS;
     let (from, length) = (out.len(), bare / ID_BYTES * width);
     out.resize(start + length, 0);
-    // Moved to the end, each id lies behind the place where its text will end, so that the texts never overtake the ids.
+    // Moved to the end, each id lies behind the place where its text will end, so that the texts never overtake the
+    // ids.
     let ids = start + length - bare;
     out.copy_within(start..from, ids);
     for (at, place) in (start..start + length).step_by(width).enumerate() {

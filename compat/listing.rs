@@ -1,4 +1,5 @@
-//! A list of ids that takes several native replies: the old protocol has no cursor, so the parts are gathered and answered as one.
+//! A list of ids that takes several native replies: the old protocol has no cursor, so the parts are gathered and
+//! answered as one.
 
 use sutra_wire::{Checked, FrameBuffer, Neighbors, NeighborsRequest, archive};
 
@@ -9,7 +10,8 @@ use crate::ids::{self, ID_BYTES};
 use crate::operation::Operation;
 use crate::reply::message;
 
-/// A request whose answer comes in parts. It is made when [`crate::encode_reply`] said [`CompatError::Partial`], and takes that reply first.
+/// A request whose answer comes in parts. It is made when [`crate::encode_reply`] said [`CompatError::Partial`], and
+/// takes that reply first.
 ///
 /// Holds at most the ids that fit into a message, 7 MiB.
 pub struct Listing {
@@ -39,7 +41,8 @@ impl Listing {
         &self.request
     }
 
-    /// Takes a part: the payload of the reply to [`Listing::request`]. Whether there is more: the next request is then ready.
+    /// Takes a part: the payload of the reply to [`Listing::request`]. Whether there is more: the next request is then
+    /// ready.
     pub fn take(&mut self, payload: &[u8]) -> Result<bool, CompatError> {
         let reply = Checked::<Neighbors>::new(payload)?;
         // A text of 32 digits takes 34 bytes at least.

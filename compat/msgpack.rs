@@ -1,10 +1,10 @@
 //! Reading MessagePack where it lies.
 //!
-//! Markers, lengths and numbers are rmp's. What rmp does not have is here: borrowed text from `str` and `bin`, and stepping over a value
-//! within bounds (rmp's own measure of a value panics on extension types, and rmp-serde's visitors can neither borrow a vector nor take
-//! `{"type": …}` in any order without copying it).
-//! A claimed length is held against what is left of the message before anything is done with it; nothing here allocates but an
-//! error's text.
+//! Markers, lengths and numbers are rmp's. What rmp does not have is here: borrowed text from `str` and `bin`, and
+//! stepping over a value within bounds (rmp's own measure of a value panics on extension types, and rmp-serde's
+//! visitors can neither borrow a vector nor take `{"type": …}` in any order without copying it). A claimed length is
+//! held against what is left of the message before anything is done with it; nothing here allocates but an error's
+//! text.
 
 use rmp::Marker;
 use rmp::decode;
@@ -61,7 +61,8 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    /// One of rmp's readers, after `peek` has shown that the value is of its type: it can fail only where the bytes end.
+    /// One of rmp's readers, after `peek` has shown that the value is of its type: it can fail only where the bytes
+    /// end.
     fn with<T, E>(
         &mut self,
         inside: &'static str,
@@ -79,7 +80,8 @@ impl<'a> Reader<'a> {
         Ok(nil)
     }
 
-    /// The bytes of a text: `str`, or `bin` as old Python clients send for `bytes`. `None`, and nothing read, where it is neither.
+    /// The bytes of a text: `str`, or `bin` as old Python clients send for `bytes`. `None`, and nothing read, where it
+    /// is neither.
     pub(crate) fn text_bytes(&mut self, place: &'static str) -> Result<Option<&'a [u8]>, CompatError> {
         let length = match self.peek(place)? {
             Marker::FixStr(_) | Marker::Str8 | Marker::Str16 | Marker::Str32 => {

@@ -1,15 +1,15 @@
 //! The shapes that a MessagePack request comes in.
 //!
 //! ```text
-//! "GetStats"   6                                             an operation without fields, by name or by its first number
-//! {"GetStats": {} | nil | []}                                the same
-//! {"QueryConcept": {"concept_id": …}}                        fields by name, in any order
-//! {"QueryConcept": […]}                                      fields in order
-//! {"type": "QueryConcept", "concept_id": …}                  all in one map; `type` may stand anywhere
+//! "GetStats"   6                              an operation without fields, by name or by its first number
+//! {"GetStats": {} | nil | []}                 the same
+//! {"QueryConcept": {"concept_id": …}}         fields by name, in any order
+//! {"QueryConcept": […]}                       fields in order
+//! {"type": "QueryConcept", "concept_id": …}   all in one map; `type` may stand anywhere
 //! ```
 //!
-//! Unknown fields and what follows the request are ignored. A field that is given twice is an error, since clients and servers
-//! differ in which of them counts.
+//! Unknown fields and what follows the request are ignored. A field that is given twice is an error, since clients and
+//! servers differ in which of them counts.
 
 use rmp::Marker;
 
@@ -32,8 +32,8 @@ enum Value<'a> {
     Integer(u32),
 }
 
-/// Reads a request, and tells `manner` how it is spoken as soon as that is known. `None` for the request of an operation that is
-/// not served; its fields are not looked at.
+/// Reads a request, and tells `manner` how it is spoken as soon as that is known. `None` for the request of an
+/// operation that is not served; its fields are not looked at.
 pub(crate) fn read<'a>(message: &'a [u8], manner: &mut Manner) -> Result<Option<(Request<'a>, &'a str)>, CompatError> {
     match message.first() {
         None => return Err(CompatError::Empty),
@@ -79,8 +79,7 @@ fn tag(reader: &mut Reader<'_>) -> Result<Operation, CompatError> {
             .ok_or_else(|| CompatError::UnknownOperation { name: number.to_string() });
     }
     let name = reader.text_bytes(REQUEST)?.ok_or_else(|| wrong(REQUEST, "a map or an operation's name", found))?;
-    Operation::from_name(name)
-        .ok_or_else(|| CompatError::UnknownOperation { name: excerpt(&String::from_utf8_lossy(name)) })
+    Operation::from_name(name).ok_or_else(|| CompatError::UnknownOperation { name: excerpt(name) })
 }
 
 /// The operation that the `type` of a map names, wherever it stands. Fields mean nothing before it is known.

@@ -72,6 +72,16 @@ const fn integer(name: &'static str) -> Field {
 }
 
 const NAMESPACE: Field = text("namespace");
+const LEARN: &[Field] =
+    &[text("concept_id"), text("content"), vector("embedding"), float("strength"), float("confidence"), NAMESPACE];
+const ASSOCIATE: &[Field] =
+    &[text("source_id"), text("target_id"), integer("assoc_type"), float("confidence"), NAMESPACE];
+const CONCEPT: &[Field] = &[text("concept_id"), NAMESPACE];
+const PATH: &[Field] = &[text("start_id"), text("end_id"), integer("max_depth"), NAMESPACE];
+const SEARCH: &[Field] = &[vector("query_vector"), integer("k"), integer("ef_search"), NAMESPACE];
+const DELETE: &[Field] = &[NAMESPACE, text("id")];
+const ASSOCIATION: &[Field] = &[text("source_id"), text("target_id"), NAMESPACE];
+const NONE: &[Field] = &[NAMESPACE];
 
 impl Operation {
     pub(crate) const ALL: [Operation; 21] = [
@@ -157,40 +167,17 @@ impl Operation {
 
     /// The fields of an operation that is served.
     pub(crate) fn fields(self) -> Fields {
-        let (list, in_arrays, spare): (&'static [Field], usize, usize) = match self {
-            Operation::LearnConcept => (
-                const {
-                    &[
-                        text("concept_id"),
-                        text("content"),
-                        vector("embedding"),
-                        float("strength"),
-                        float("confidence"),
-                        NAMESPACE,
-                    ]
-                },
-                5,
-                // Its last release ends with optional metadata.
-                1,
-            ),
-            Operation::LearnAssociation => (
-                const { &[text("source_id"), text("target_id"), integer("assoc_type"), float("confidence"), NAMESPACE] },
-                4,
-                0,
-            ),
-            Operation::QueryConcept | Operation::GetNeighbors => (const { &[text("concept_id"), NAMESPACE] }, 1, 0),
-            Operation::FindPath => {
-                (const { &[text("start_id"), text("end_id"), integer("max_depth"), NAMESPACE] }, 3, 0)
-            }
-            Operation::VectorSearch => (
-                const { &[vector("query_vector"), integer("k"), integer("ef_search"), NAMESPACE] },
-                3,
-                // Its last release ends with an optional string.
-                1,
-            ),
-            Operation::DeleteConcept => (const { &[NAMESPACE, text("id")] }, 2, 0),
-            Operation::GetAssociation => (const { &[text("source_id"), text("target_id"), NAMESPACE] }, 2, 0),
-            _ => (const { &[NAMESPACE] }, 0, 0),
+        let (list, in_arrays, spare) = match self {
+            // Its last release ends with optional metadata.
+            Operation::LearnConcept => (LEARN, 5, 1),
+            Operation::LearnAssociation => (ASSOCIATE, 4, 0),
+            Operation::QueryConcept | Operation::GetNeighbors => (CONCEPT, 1, 0),
+            Operation::FindPath => (PATH, 3, 0),
+            // Its last release ends with an optional string.
+            Operation::VectorSearch => (SEARCH, 3, 1),
+            Operation::DeleteConcept => (DELETE, 2, 0),
+            Operation::GetAssociation => (ASSOCIATION, 2, 0),
+            _ => (NONE, 0, 0),
         };
         Fields { list, in_arrays, spare }
     }

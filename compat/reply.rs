@@ -1,4 +1,5 @@
-//! A native reply as a legacy message: which reply it is here, how it is spelled in `msgpack_reply` and `bincode_reply`.
+//! A native reply as a legacy message: which reply it is here, how it is spelled in `msgpack_reply` and
+//! `bincode_reply`.
 
 use sutra_wire::{
     ArchivedConceptRecord, ArchivedHealth, ArchivedPath, ArchivedSearchHit, ArchivedStats, Checked, ConceptRecord,
@@ -35,10 +36,10 @@ pub(crate) fn reconciliations(stats: &ArchivedStats) -> u64 {
     stats.counters.iter().find(|counter| counter.name == "commits").map_or(0, |counter| counter.value.to_native())
 }
 
-/// Appends the message, with its prefix, that answers a request: `status`, `sequence` and `payload` are those of the native
-/// reply, the payload 16-byte aligned as in a frame. What does not fit into a message or does not read as a reply is an
-/// error, and leaves `out` as it was: [`encode_error`] tells the client. So is [`CompatError::Partial`], where a
-/// [`crate::Listing`] can go on.
+/// Appends the message, with its prefix, that answers a request: `status`, `sequence` and `payload` are those of the
+/// native reply, the payload 16-byte aligned as in a frame. What does not fit into a message or does not read as a
+/// reply is an error, and leaves `out` as it was: [`encode_error`] tells the client. So is [`CompatError::Partial`],
+/// where a [`crate::Listing`] can go on.
 pub fn encode_reply(
     manner: Manner,
     status: Status,

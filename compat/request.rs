@@ -1,5 +1,5 @@
-//! A legacy request, whatever encoding it came in, and the archive of the native request that it becomes. Texts and vectors still
-//! lie in the message and go into the archive from there.
+//! A legacy request, whatever encoding it came in, and the archive of the native request that it becomes. Texts and
+//! vectors still lie in the message and go into the archive from there.
 
 use sutra_wire::{
     AssociationRecordRef, ConceptId, ConceptKeyRef, ConceptRecordRef, Direction, FrameBuffer, IdRule,
@@ -31,7 +31,8 @@ pub(crate) enum Request<'a> {
     HealthCheck,
 }
 
-/// The id that a client's text stands for. Longer texts than a record may have as its name are refused before they are hashed.
+/// The id that a client's text stands for. Longer texts than a record may have as its name are refused before they are
+/// hashed.
 fn id(rule: IdRule, place: &'static str, text: &str) -> Result<[u8; 16], CompatError> {
     if text.len() > limits::MAX_NAME {
         let problem = format!("has {} bytes, the limit is {}", text.len(), limits::MAX_NAME);

@@ -1,5 +1,5 @@
-//! Held against bincode 1.3.3 itself, over enums as the old servers and clients had them: what it writes is read, and what is written it reads,
-//! in both numberings.
+//! Held against bincode 1.3.3 itself, over enums as the old servers and clients had them: what it writes is read, and
+//! what is written it reads, in both numberings.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
@@ -15,7 +15,12 @@ use sutra_wire::{
 };
 
 macro_rules! requests {
-    ($name:ident, [$($metadata:ident: $metadata_type:ty)?], [$($filter:ident: $filter_type:ty)?], [$($extra:ident { $($field:ident: $type:ty),* })?]) => {
+    (
+        $name:ident,
+        [$($metadata:ident: $metadata_type:ty)?],
+        [$($filter:ident: $filter_type:ty)?],
+        [$($extra:ident { $($field:ident: $type:ty),* })?]
+    ) => {
         #[derive(Serialize, Clone, Debug)]
         #[allow(dead_code, reason = "a variant that stands only for its number")]
         enum $name {
@@ -229,7 +234,8 @@ proptest! {
                     ),
                     (
                         $request::LearnAssociation {
-                            source_id: concept_id.clone(), target_id: concept_id.clone(), assoc_type: 0, confidence: 1.0,
+                            source_id: concept_id.clone(), target_id: concept_id.clone(), assoc_type: 0,
+                            confidence: 1.0,
                         },
                         Status::Ok, archive(&stats), $reply::LearnAssociationOk { sequence: number },
                     ),

@@ -1,5 +1,5 @@
-//! Every request of the old protocol in every encoding asks for what it asked for, and every reply is, byte for byte, the one that clients in
-//! the field were written to read.
+//! Every request of the old protocol in every encoding asks for what it asked for, and every reply is, byte for byte,
+//! the one that clients in the field were written to read.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
@@ -85,7 +85,8 @@ fn test_id() -> [u8; 16] {
     id("test")
 }
 
-/// A reply of the golden file: the request that it answers, the native reply, and whether old clients read it in an array.
+/// A reply of the golden file: the request that it answers, the native reply, and whether old clients read it in an
+/// array.
 struct Answer {
     title: &'static str,
     request: &'static str,

@@ -1,74 +1,38 @@
-//! Bytes from anybody: whatever they are, a message is a request that the wire can judge, or an error; nothing panics, and nothing is
-//! allocated for what a length merely claims.
+//! Bytes from anybody: whatever they are, a message is a request that the wire can judge, or an error; nothing panics,
+//! and nothing is allocated for what a length merely claims.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 #[path = "../../src/wire/tests/support/allocations.rs"]
 mod allocations;
+#[path = "support/hold.rs"]
+mod hold;
 mod support;
 
 use allocations::{Counting, counted};
+use hold::{DIALECTS, judge};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use support::{golden, msgpack};
-use sutra_compat::{CompatError, Decoded, Dialect, MAX_MESSAGE, Numbering, decode, encode_error, message_length};
-use sutra_wire::{
-    AssociationRecord, Checked, ConceptKey, ConceptRecord, FrameBuffer, IdRule, NeighborsRequest, Opcode, PathRequest,
-    Payload, PayloadError, SearchRequest,
-};
+use sutra_compat::{CompatError, MAX_MESSAGE, decode, message_length};
+use sutra_wire::FrameBuffer;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Beside the archive, of which no number takes more than four bytes for one of the message: its root, an error's text, the
-/// serializer's scratch.
+/// Beside the archive, of which no number takes more than four bytes for one of the message: its root, an error's text,
+/// the serializer's scratch.
 const CONSTANT: usize = 8192;
-
-const DIALECTS: [Dialect; 2] = [
-    Dialect { numbering: Numbering::First, id_rule: IdRule::Md5OrHex },
-    Dialect { numbering: Numbering::Later, id_rule: IdRule::Legacy },
-];
-
-/// The archive is one; its values may be refused.
-fn judge<T: Payload>(archive: &[u8]) {
-    match Checked::<T>::new(archive) {
-        Ok(_) | Err(PayloadError::Argument { .. }) => {}
-        Err(error) => panic!("{error}"),
-    }
-}
 
 /// Holds a message to every promise. The error, where it is one.
 fn hold(message: &[u8]) -> Option<CompatError> {
     let mut last = None;
     for dialect in DIALECTS {
-        let ((decoded, out), allocated) = counted(|| {
-            let mut out = FrameBuffer::new();
-            (decode(message, dialect, &mut out), out)
-        });
+        let mut out = FrameBuffer::new();
+        let (decoded, allocated) = counted(|| decode(message, dialect, &mut out));
         assert!(allocated <= 4 * message.len() + CONSTANT, "{allocated} bytes for {}", message.len());
-        last = match decoded {
-            Ok(Decoded::Request { opcode, .. }) => {
-                match opcode {
-                    Opcode::Learn => judge::<ConceptRecord>(&out),
-                    Opcode::Associate => judge::<AssociationRecord>(&out),
-                    Opcode::Query | Opcode::Delete => judge::<ConceptKey>(&out),
-                    Opcode::Neighbors => judge::<NeighborsRequest>(&out),
-                    Opcode::Path => judge::<PathRequest>(&out),
-                    Opcode::Search => judge::<SearchRequest>(&out),
-                    Opcode::Stats | Opcode::Flush | Opcode::Health => assert!(out.is_empty()),
-                    other => panic!("no legacy request asks for {other:?}"),
-                }
-                None
-            }
-            Ok(Decoded::Refused { .. }) => None,
-            Err(error) => {
-                let mut reply = Vec::new();
-                encode_error(error.manner, &error.to_string(), &mut reply);
-                assert!(reply.len() < 2048, "a short answer: {error}");
-                Some(error.error)
-            }
-        };
+        last = judge(decoded, &out);
     }
     last
 }
@@ -88,14 +52,21 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_behind_an_operations_name_are_too(request in any::<Index>(), keep in any::<Index>(), rest in vec(any::<u8>(), 0..200)) {
+    fn any_bytes_behind_an_operations_name_are_too(
+        request in any::<Index>(),
+        keep in any::<Index>(),
+        rest in vec(any::<u8>(), 0..200),
+    ) {
         let requests = requests();
         let request = &requests[request.index(requests.len())];
         hold(&[&request[..keep.index(request.len())], &rest].concat());
     }
 
     #[test]
-    fn a_request_with_bytes_changed_is_too(request in any::<Index>(), changes in vec((any::<Index>(), any::<u8>()), 1..6)) {
+    fn a_request_with_bytes_changed_is_too(
+        request in any::<Index>(),
+        changes in vec((any::<Index>(), any::<u8>()), 1..6),
+    ) {
         let requests = requests();
         let mut request = requests[request.index(requests.len())].clone();
         for (at, byte) in changes {
@@ -216,6 +187,14 @@ fn a_vector_longer_than_the_wire_takes_is_refused_before_it_is_read() {
     assert_eq!(hold(&bincode), refused);
     array[19] = 0;
     assert_eq!(hold(&array), None, "one fewer");
+}
+
+#[test]
+fn a_name_of_a_million_bytes_is_quoted_by_its_beginning() {
+    let message = [b"\xdb\0\x0f\x42\x40".as_slice(), &[0xff; 1_000_000]].concat();
+    let (error, allocated) = counted(|| hold(&message));
+    assert!(matches!(error, Some(CompatError::UnknownOperation { .. })));
+    assert!(allocated < 4 * CONSTANT, "{allocated} bytes");
 }
 
 #[test]

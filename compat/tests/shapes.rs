@@ -1,4 +1,5 @@
-//! Every shape that clients in the field send is read as what they mean, and what can't be meant is answered with what is wrong.
+//! Every shape that clients in the field send is read as what they mean, and what can't be meant is answered with what
+//! is wrong.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 

@@ -29,8 +29,9 @@ pub enum IdRule {
     /// Exactly 32 hexadecimal digits are decoded, all else is hashed: distinct names are distinct concepts.
     #[default]
     Md5OrHex,
-    /// The old server's: any hexadecimal digits are decoded (an odd number with a zero in front), cut or filled with zeros on the right to
-    /// 16 bytes, and only the rest is hashed. "1", "01" and "100" are one concept. For stores that it filled.
+    /// The old server's: any hexadecimal digits are decoded (an odd number with a zero in front), cut or filled with
+    /// zeros on the right to 16 bytes, and only the rest is hashed. "1", "01" and "100" are one concept. For stores that
+    /// it filled.
     Legacy,
 }
 
