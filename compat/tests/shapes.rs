@@ -294,6 +294,8 @@ fn an_operation_that_is_not_served_is_refused_by_name_in_the_clients_own_shape()
         ("QueryBySemantic", "does not classify text"),
         ("ListRecent", "no list of what was learned last"),
         ("QueryByMetadata", "keeps no metadata"),
+        ("GetAssociation", "not by this version"),
+        ("GetAllConceptIds", "not by this version"),
     ] {
         for form in [
             json!({name: {"contents": ["a"], "options": {"generate_embedding": true}}}),
