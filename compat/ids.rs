@@ -57,7 +57,7 @@ pub(crate) fn reply(encoding: Encoding, name: &str, field: &str, start: usize, o
 fn sort_and_thin(start: usize, out: &mut Vec<u8>) -> usize {
     let (ids, rest) = out[start..].as_chunks_mut::<ID_BYTES>();
     debug_assert!(rest.is_empty(), "nothing but ids");
-    ids.sort_unstable();
+    ids.sort_unstable_by_key(|id| u128::from_be_bytes(*id));
     let mut kept = 0;
     for at in 0..ids.len() {
         if kept == 0 || ids[kept - 1] != ids[at] {

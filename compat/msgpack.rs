@@ -1,13 +1,11 @@
 //! Reading MessagePack where it lies.
 //!
-//! Markers, lengths and numbers are rmp's. What rmp does not have is here: borrowed text from `str` and `bin`, and
-//! stepping over a value within bounds (rmp's own measure of a value panics on extension types, and rmp-serde's
-//! visitors can neither borrow a vector nor take `{"type": …}` in any order without copying it). A claimed length is
-//! held against what is left of the message before anything is done with it; nothing here allocates but an error's
-//! text.
+//! What a byte means is rmp's to say ([`Marker`]). What stands behind it is read here: rmp reads through `std::io::Read`
+//! and so can lend neither a text nor a vector, its measure of a value panics on extension types, and rmp-serde's
+//! visitors can't take `{"type": …}` in any order without copying what comes before it. A claimed length is held
+//! against what is left of the message before anything is done with it; nothing here allocates but an error's text.
 
 use rmp::Marker;
-use rmp::decode;
 
 use crate::error::CompatError;
 
@@ -61,33 +59,62 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    /// One of rmp's readers, after `peek` has shown that the value is of its type: it can fail only where the bytes
-    /// end.
-    fn with<T, E>(
-        &mut self,
-        inside: &'static str,
-        read: impl FnOnce(&mut &'a [u8]) -> Result<T, E>,
-    ) -> Result<T, CompatError> {
-        read(&mut self.rest).map_err(|_| CompatError::Truncated { inside })
+    /// The marker that comes next, and so many bytes behind it as a big-endian number takes.
+    #[inline]
+    fn fixed<const N: usize>(&mut self, inside: &'static str) -> Result<[u8; N], CompatError> {
+        let behind = self.rest.get(1..).unwrap_or_default();
+        let (bytes, rest) = behind.split_first_chunk().ok_or(CompatError::Truncated { inside })?;
+        self.rest = rest;
+        Ok(*bytes)
+    }
+
+    /// A marker that says all by itself.
+    fn bare<T>(&mut self, value: T) -> T {
+        self.rest = self.rest.get(1..).unwrap_or_default();
+        value
+    }
+
+    fn length8(&mut self, inside: &'static str) -> Result<u32, CompatError> {
+        self.fixed::<1>(inside).map(|[length]| u32::from(length))
+    }
+
+    fn length16(&mut self, inside: &'static str) -> Result<u32, CompatError> {
+        self.fixed(inside).map(|bytes| u32::from(u16::from_be_bytes(bytes)))
+    }
+
+    fn length32(&mut self, inside: &'static str) -> Result<u32, CompatError> {
+        self.fixed(inside).map(u32::from_be_bytes)
+    }
+
+    /// Takes `count` values of `N` bytes each, if all of them have this marker. `None`, and nothing read, where one has not.
+    pub(crate) fn uniform<const N: usize>(&mut self, marker: Marker, count: usize) -> Option<&'a [[u8; N]]> {
+        let (values, rest) = self.rest.split_at_checked(count * N)?;
+        let (values, _) = values.as_chunks();
+        let marker = marker.to_u8();
+        // Without a way out in the loop, so that many are looked at in a step.
+        let uniform = values.iter().fold(true, |uniform, value| uniform & (value[0] == marker));
+        uniform.then(|| {
+            self.rest = rest;
+            values
+        })
     }
 
     /// Steps over nil, if that is what comes next.
     pub(crate) fn nil(&mut self, place: &'static str) -> Result<bool, CompatError> {
-        let nil = self.peek(place)? == Marker::Null;
-        if nil {
-            self.rest = &self.rest[1..];
+        match self.peek(place)? {
+            Marker::Null => Ok(self.bare(true)),
+            _ => Ok(false),
         }
-        Ok(nil)
     }
 
     /// The bytes of a text: `str`, or `bin` as old Python clients send for `bytes`. `None`, and nothing read, where it
     /// is neither.
     pub(crate) fn text_bytes(&mut self, place: &'static str) -> Result<Option<&'a [u8]>, CompatError> {
         let length = match self.peek(place)? {
-            Marker::FixStr(_) | Marker::Str8 | Marker::Str16 | Marker::Str32 => {
-                self.with(place, decode::read_str_len)?
-            }
-            Marker::Bin8 | Marker::Bin16 | Marker::Bin32 => self.with(place, decode::read_bin_len)?,
+            Marker::FixStr(length) => self.bare(u32::from(length)),
+            Marker::Str8 | Marker::Bin8 => self.length8(place)?,
+            Marker::Str16 | Marker::Bin16 => self.length16(place)?,
+            Marker::Str32 | Marker::Bin32 => self.length32(place)?,
             _ => return Ok(None),
         };
         self.take(length, place).map(Some)
@@ -106,16 +133,20 @@ impl<'a> Reader<'a> {
     /// A number of any type.
     #[inline]
     pub(crate) fn number(&mut self, place: &'static str) -> Result<Number, CompatError> {
+        let signed = |number: i64| u64::try_from(number).map_or(Number::Negative(number), Number::Unsigned);
         match self.peek(place)? {
-            Marker::F32 => self.with(place, decode::read_f32).map(Number::Single),
-            Marker::F64 => self.with(place, decode::read_f64).map(Number::Double),
-            Marker::FixPos(_) | Marker::U8 | Marker::U16 | Marker::U32 | Marker::U64 => {
-                self.with(place, decode::read_int::<u64, _>).map(Number::Unsigned)
-            }
-            Marker::FixNeg(_) | Marker::I8 | Marker::I16 | Marker::I32 | Marker::I64 => {
-                let number: i64 = self.with(place, decode::read_int)?;
-                Ok(u64::try_from(number).map_or(Number::Negative(number), Number::Unsigned))
-            }
+            Marker::F64 => self.fixed(place).map(|bytes| Number::Double(f64::from_be_bytes(bytes))),
+            Marker::F32 => self.fixed(place).map(|bytes| Number::Single(f32::from_be_bytes(bytes))),
+            Marker::FixPos(number) => Ok(self.bare(Number::Unsigned(number.into()))),
+            Marker::FixNeg(number) => Ok(self.bare(Number::Negative(number.into()))),
+            Marker::U8 => self.fixed::<1>(place).map(|[number]| Number::Unsigned(number.into())),
+            Marker::U16 => self.fixed(place).map(|bytes| Number::Unsigned(u16::from_be_bytes(bytes).into())),
+            Marker::U32 => self.fixed(place).map(|bytes| Number::Unsigned(u32::from_be_bytes(bytes).into())),
+            Marker::U64 => self.fixed(place).map(|bytes| Number::Unsigned(u64::from_be_bytes(bytes))),
+            Marker::I8 => self.fixed(place).map(|bytes| signed(i8::from_be_bytes(bytes).into())),
+            Marker::I16 => self.fixed(place).map(|bytes| signed(i16::from_be_bytes(bytes).into())),
+            Marker::I32 => self.fixed(place).map(|bytes| signed(i32::from_be_bytes(bytes).into())),
+            Marker::I64 => self.fixed(place).map(|bytes| signed(i64::from_be_bytes(bytes))),
             other => Err(wrong(place, "a number", other)),
         }
     }
@@ -136,9 +167,9 @@ impl<'a> Reader<'a> {
     /// The head of an array: how many elements follow. `None`, and nothing read, where it is none.
     pub(crate) fn array(&mut self, place: &'static str) -> Result<Option<u32>, CompatError> {
         match self.peek(place)? {
-            Marker::FixArray(_) | Marker::Array16 | Marker::Array32 => {
-                self.with(place, decode::read_array_len).map(Some)
-            }
+            Marker::FixArray(length) => Ok(Some(self.bare(length.into()))),
+            Marker::Array16 => self.length16(place).map(Some),
+            Marker::Array32 => self.length32(place).map(Some),
             _ => Ok(None),
         }
     }
@@ -146,23 +177,28 @@ impl<'a> Reader<'a> {
     /// The head of a map: how many pairs follow. `None`, and nothing read, where it is none.
     pub(crate) fn map(&mut self, place: &'static str) -> Result<Option<u32>, CompatError> {
         match self.peek(place)? {
-            Marker::FixMap(_) | Marker::Map16 | Marker::Map32 => self.with(place, decode::read_map_len).map(Some),
+            Marker::FixMap(length) => Ok(Some(self.bare(length.into()))),
+            Marker::Map16 => self.length16(place).map(Some),
+            Marker::Map32 => self.length32(place).map(Some),
             _ => Ok(None),
         }
     }
 
     /// The bytes of a `bin` or of an extension of any type. `None`, and nothing read, where it is neither.
     pub(crate) fn raw(&mut self, place: &'static str) -> Result<Option<&'a [u8]>, CompatError> {
+        // An extension's type is one byte more, whatever it says.
         let length = match self.peek(place)? {
-            Marker::Bin8 | Marker::Bin16 | Marker::Bin32 => self.with(place, decode::read_bin_len)?,
-            Marker::FixExt1
-            | Marker::FixExt2
-            | Marker::FixExt4
-            | Marker::FixExt8
-            | Marker::FixExt16
-            | Marker::Ext8
-            | Marker::Ext16
-            | Marker::Ext32 => self.with(place, decode::read_ext_meta)?.size,
+            Marker::Bin8 => self.length8(place)?,
+            Marker::Bin16 => self.length16(place)?,
+            Marker::Bin32 => self.length32(place)?,
+            Marker::FixExt1 => self.fixed::<1>(place).map(|_| 1)?,
+            Marker::FixExt2 => self.fixed::<1>(place).map(|_| 2)?,
+            Marker::FixExt4 => self.fixed::<1>(place).map(|_| 4)?,
+            Marker::FixExt8 => self.fixed::<1>(place).map(|_| 8)?,
+            Marker::FixExt16 => self.fixed::<1>(place).map(|_| 16)?,
+            Marker::Ext8 => self.fixed::<2>(place).map(|[length, _]| length.into())?,
+            Marker::Ext16 => self.fixed::<3>(place).map(|[a, b, _]| u16::from_be_bytes([a, b]).into())?,
+            Marker::Ext32 => self.fixed::<5>(place).map(|[a, b, c, d, _]| u32::from_be_bytes([a, b, c, d]))?,
             _ => return Ok(None),
         };
         self.take(length, place).map(Some)
@@ -178,7 +214,7 @@ impl<'a> Reader<'a> {
         } else if let Some(pairs) = self.map(place)? {
             2 * u64::from(pairs)
         } else if matches!(self.peek(place)?, Marker::Null | Marker::True | Marker::False) {
-            self.rest = &self.rest[1..];
+            self.rest = self.rest.get(1..).unwrap_or_default();
             return Ok(());
         } else {
             return self.number(place).map(drop);

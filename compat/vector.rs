@@ -1,6 +1,7 @@
 //! A vector as it lies in a message. It is looked through once, when it is found, and written once, into the archive:
 //! there is no list of numbers in between.
 
+use rmp::Marker;
 use sutra_wire::{Numbers, limits};
 
 use crate::error::CompatError;
@@ -11,8 +12,12 @@ use crate::msgpack::Reader;
 pub(crate) enum Vector<'a> {
     /// Little-endian `f32`, as bincode has them and as `bin` and `ext` of MessagePack may.
     Raw(&'a [[u8; 4]]),
-    /// The elements of an array of MessagePack.
-    Array { count: usize, elements: &'a [u8] },
+    /// Doubles of MessagePack, each behind its marker: what Python sends for a list of floats.
+    Doubles(&'a [[u8; 9]]),
+    /// Singles of MessagePack, as the Rust clients send them.
+    Singles(&'a [[u8; 5]]),
+    /// Numbers of MessagePack of all kinds.
+    Mixed { count: usize, elements: &'a [u8] },
 }
 
 impl Default for Vector<'_> {
@@ -36,11 +41,17 @@ impl<'a> Vector<'a> {
     /// The elements that follow an array's head.
     pub(crate) fn array(reader: &mut Reader<'a>, count: u32, place: &'static str) -> Result<Self, CompatError> {
         let count = check_count(u64::from(count), place)?;
+        if let Some(doubles) = reader.uniform(Marker::F64, count) {
+            return Ok(Vector::Doubles(doubles));
+        }
+        if let Some(singles) = reader.uniform(Marker::F32, count) {
+            return Ok(Vector::Singles(singles));
+        }
         let start = reader.rest();
         for _ in 0..count {
             reader.number(place)?;
         }
-        Ok(Vector::Array { count, elements: &start[..start.len() - reader.rest().len()] })
+        Ok(Vector::Mixed { count, elements: &start[..start.len() - reader.rest().len()] })
     }
 }
 
@@ -59,29 +70,45 @@ impl Numbers for Vector<'_> {
     fn count(&self) -> usize {
         match self {
             Vector::Raw(numbers) => numbers.len(),
-            Vector::Array { count, .. } => *count,
+            Vector::Doubles(numbers) => numbers.len(),
+            Vector::Singles(numbers) => numbers.len(),
+            Vector::Mixed { count, .. } => *count,
         }
     }
 
     fn write<E>(&self, mut write: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         match self {
             Vector::Raw(numbers) => write(numbers.as_flattened()),
-            Vector::Array { count, elements } => {
+            Vector::Doubles(numbers) => {
+                in_pieces(numbers.iter().map(|[_, double @ ..]| f64::from_be_bytes(*double) as f32), write)
+            }
+            Vector::Singles(numbers) => {
+                in_pieces(numbers.iter().map(|[_, single @ ..]| f32::from_be_bytes(*single)), write)
+            }
+            Vector::Mixed { count, elements } => {
                 let mut reader = Reader::new(elements);
-                // In pieces of a cache line or four, rather than a call for each number.
-                let mut piece = [[0; 4]; 64];
-                let mut left = *count;
-                while left > 0 {
-                    let now = left.min(piece.len());
-                    for place in &mut piece[..now] {
-                        let number = reader.number("").expect("every element was found to be a number");
-                        *place = number.to_f32().to_le_bytes();
-                    }
-                    write(piece[..now].as_flattened())?;
-                    left -= now;
-                }
-                Ok(())
+                let next = |_| reader.number("").expect("every element was found to be a number").to_f32();
+                in_pieces((0..*count).map(next), write)
             }
         }
+    }
+}
+
+/// Writes numbers some at a time, rather than with a call for each.
+fn in_pieces<E>(
+    mut numbers: impl Iterator<Item = f32>,
+    mut write: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut piece = [[0; 4]; 64];
+    loop {
+        let mut filled = 0;
+        for (place, number) in piece.iter_mut().zip(&mut numbers) {
+            *place = number.to_le_bytes();
+            filled += 1;
+        }
+        if filled == 0 {
+            return Ok(());
+        }
+        write(piece[..filled].as_flattened())?;
     }
 }
