@@ -4,9 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use clap::Args;
-use sutra_wire::{
-    ClientHello, FINGERPRINT, FrameBuffer, Header, NO_CORE, Opcode, SERVER_HELLO_BYTES, VERSION, encode_archive,
-};
+use sutra_wire::{ClientHello, FrameBuffer, Header, NO_CORE, Opcode, SERVER_HELLO_BYTES, encode_archive};
 
 use crate::Outcome;
 use crate::process::Running;
@@ -43,15 +41,9 @@ pub(crate) fn run(options: &Options) -> Outcome {
 }
 
 fn hello() -> FrameBuffer {
-    let hello = ClientHello {
-        fingerprint: FINGERPRINT,
-        token: [0; 32],
-        wanted_core: NO_CORE,
-        lowest_version: VERSION,
-        highest_version: VERSION,
-    };
     let mut frame = FrameBuffer::new();
-    encode_archive(&mut frame, Header { opcode: Opcode::Hello as u8, ..Header::default() }, &hello);
+    let header = Header { opcode: Opcode::Hello as u8, ..Header::default() };
+    encode_archive(&mut frame, header, &ClientHello::new(NO_CORE));
     frame
 }
 

@@ -9,17 +9,10 @@ use std::io::Write;
 
 use rkyv::rancor::Error;
 use support::Server;
-use support::raw::{Raw, hello};
+use sutra_testing::raw::{Raw, frame, hello};
 use sutra_wire::{
-    CHECKSUM, ConceptKey, ConceptRecord, FrameBuffer, HEADER_BYTES, Header, NO_CORE, Opcode, PathRequest,
-    SearchRequest, Status, encode_bytes,
+    CHECKSUM, ConceptKey, ConceptRecord, HEADER_BYTES, Header, NO_CORE, Opcode, PathRequest, SearchRequest, Status,
 };
-
-fn frame(header: Header, payload: &[u8]) -> FrameBuffer {
-    let mut frame = FrameBuffer::new();
-    encode_bytes(&mut frame, header, payload);
-    frame
-}
 
 fn header(opcode: Opcode) -> Header {
     Header { opcode: opcode as u8, request: 7, ..Header::default() }
@@ -52,11 +45,11 @@ fn closes(server: &Server, bytes: &[u8], status: Status, says: &str) {
     let before = counter(server, &counted);
     let mut neighbour = Raw::open(server.address);
     let mut raw = Raw::open(server.address);
-    raw.write(bytes);
-    let reply = raw.reply().expect("an error before the end");
+    raw.send(bytes);
+    let reply = raw.reply();
     assert_eq!(reply.status(), status);
     assert!(reply.message().contains(says), "{}", reply.message());
-    assert!(raw.reply().is_none(), "the connection ends after it");
+    assert!(raw.has_ended(), "the connection ends after it");
     assert!(neighbour.is_alive());
     assert_eq!(counter(server, &counted), before + 1);
 }
@@ -97,15 +90,15 @@ fn bytes_that_are_no_frame_get_their_error_and_end_only_their_own_connection() {
 fn another_protocol_is_told_so() {
     let server = Server::start(&[]);
     let mut raw = Raw::connect(server.address);
-    raw.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    let reply = raw.reply().unwrap();
+    raw.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let reply = raw.reply();
     assert_eq!(reply.status(), Status::Malformed);
-    assert!(raw.reply().is_none());
+    assert!(raw.has_ended());
     let mut raw = Raw::connect(server.address);
     let mut wrong = hello(NO_CORE).to_vec();
     wrong[HEADER_BYTES] ^= 1;
-    raw.write(&wrong);
-    let reply = raw.reply().unwrap();
+    raw.send(&wrong);
+    let reply = raw.reply();
     assert_eq!(reply.status(), Status::UnsupportedVersion);
     assert!(reply.message().contains("same release"), "{}", reply.message());
 }
@@ -168,13 +161,13 @@ fn a_peer_that_stops_in_the_middle_is_given_up_and_others_notice_nothing() {
 
     let half_a_frame = std::thread::spawn(move || {
         let mut raw = Raw::open(address);
-        raw.write(&frame(header(Opcode::Learn), &archive(&record()))[..40]);
-        let reply = raw.reply().expect("an error before the end");
+        raw.send(&frame(header(Opcode::Learn), &archive(&record()))[..40]);
+        let reply = raw.reply();
         assert_eq!(reply.status(), Status::Malformed);
         assert!(reply.message().contains("rest of a frame"), "{}", reply.message());
-        assert!(raw.reply().is_none());
+        assert!(raw.has_ended());
     });
-    let no_hello = std::thread::spawn(move || assert!(Raw::connect(address).reply().is_none()));
+    let no_hello = std::thread::spawn(move || assert!(Raw::connect(address).has_ended()));
     let never_reads = std::thread::spawn(move || {
         let mut raw = Raw::open(address);
         // Far more than both sockets hold: the server stops taking requests, and in the end gives the connection up, which fails the write.
@@ -201,15 +194,15 @@ fn a_frame_may_arrive_byte_by_byte_and_many_may_arrive_at_once() {
     let server = Server::start(&[]);
     let mut raw = Raw::open(server.address);
     for byte in frame(header(Opcode::Learn), &archive(&record())).iter() {
-        raw.write(&[*byte]);
+        raw.send(&[*byte]);
     }
-    assert_eq!(raw.reply().unwrap().status(), Status::Ok);
+    assert_eq!(raw.reply().status(), Status::Ok);
     let mut run = Vec::new();
     for request in 0..500u64 {
         run.extend_from_slice(&frame(Header { request, ..header(Opcode::Health) }, &[]));
     }
-    raw.write(&run);
-    let mut answered: Vec<u64> = (0..500).map(|_| raw.reply().unwrap().header.request).collect();
+    raw.send(&run);
+    let mut answered: Vec<u64> = (0..500).map(|_| raw.reply().header.request).collect();
     answered.sort_unstable();
     assert_eq!(answered, (0..500).collect::<Vec<_>>());
 }

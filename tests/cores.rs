@@ -6,7 +6,7 @@ mod support;
 
 use rkyv::rancor::Error;
 use support::Server;
-use support::raw::Raw;
+use sutra_testing::raw::Raw;
 use sutra_wire::{
     AssociationRecord, Checked, ConceptId, ConceptKey, ConceptRecord, CoreLayout, Header, Neighbors, NeighborsRequest,
     Opcode, Stats, Status,

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use sutra_wire::{
     Checked, ClientHello, ErrorMessage, FINGERPRINT, Frame, FrameBuffer, HEADER_BYTES, Header, Opcode, Parsed,
-    ServerHello, Status, VERSION, encode_archive, limits, parse,
+    ServerHello, Status, encode_archive, limits, parse,
 };
 
 use crate::LoadError;
@@ -32,15 +32,9 @@ pub(crate) fn connect(address: SocketAddr) -> Result<TcpStream, LoadError> {
 
 /// Says Hello and hears it, asking to be served by `wanted_core`.
 pub(crate) fn greet(stream: &TcpStream, address: SocketAddr, wanted_core: u16) -> Result<Greeting, LoadError> {
-    let hello = ClientHello {
-        fingerprint: FINGERPRINT,
-        token: [0; 32],
-        wanted_core,
-        lowest_version: VERSION,
-        highest_version: VERSION,
-    };
     let mut buffer = FrameBuffer::new();
-    encode_archive(&mut buffer, Header { opcode: Opcode::Hello as u8, ..Header::default() }, &hello);
+    let header = Header { opcode: Opcode::Hello as u8, ..Header::default() };
+    encode_archive(&mut buffer, header, &ClientHello::new(wanted_core));
     let frame = exchange(stream, address, &mut buffer)?;
     let schema = |problem: String| LoadError::Schema { address, problem };
     let hello = Checked::<ServerHello>::new(frame.payload).map_err(|error| schema(error.to_string()))?;

@@ -34,13 +34,7 @@ const HELLO: u64 = 1;
 
 /// Appends a Hello that asks for a core.
 pub(crate) fn hello(out: &mut FrameBuffer, wanted_core: Option<u16>) {
-    let hello = ClientHello {
-        fingerprint: FINGERPRINT,
-        token: [0; 32],
-        wanted_core: wanted_core.unwrap_or(NO_CORE),
-        lowest_version: VERSION,
-        highest_version: VERSION,
-    };
+    let hello = ClientHello::new(wanted_core.unwrap_or(NO_CORE));
     encode_archive(out, Header { opcode: Opcode::Hello as u8, request: HELLO, ..Header::default() }, &hello);
 }
 

@@ -100,13 +100,7 @@ mod tests {
     use super::*;
 
     fn hello(change: impl FnOnce(&mut ClientHello)) -> FrameBuffer {
-        let mut hello = ClientHello {
-            fingerprint: FINGERPRINT,
-            token: [0; 32],
-            wanted_core: 5,
-            lowest_version: VERSION,
-            highest_version: VERSION,
-        };
+        let mut hello = ClientHello::new(5);
         change(&mut hello);
         let mut out = FrameBuffer::new();
         encode_archive(&mut out, Header { opcode: Opcode::Hello as u8, request: 7, ..Header::default() }, &hello);

@@ -7,7 +7,7 @@ use std::mem::size_of;
 
 use rkyv::{Archive, Deserialize, Serialize};
 
-use crate::{HEADER_BYTES, Payload, PayloadError};
+use crate::{FINGERPRINT, HEADER_BYTES, Payload, PayloadError, VERSION};
 
 /// In [`ClientHello::wanted_core`]: any core will do.
 pub const NO_CORE: u16 = u16::MAX;
@@ -60,6 +60,19 @@ pub struct ServerHello {
 pub const CLIENT_HELLO_BYTES: usize = HEADER_BYTES + crate::padded(size_of::<ArchivedClientHello>());
 /// Bytes of a server's Hello frame on the wire.
 pub const SERVER_HELLO_BYTES: usize = HEADER_BYTES + crate::padded(size_of::<ArchivedServerHello>());
+
+impl ClientHello {
+    /// What a client of this release says, with no token, to be served by `wanted_core` (or [`NO_CORE`]).
+    pub fn new(wanted_core: u16) -> Self {
+        Self {
+            fingerprint: FINGERPRINT,
+            token: [0; 32],
+            wanted_core,
+            lowest_version: VERSION,
+            highest_version: VERSION,
+        }
+    }
+}
 
 impl Payload for ClientHello {
     const NAME: &'static str = "client hello";

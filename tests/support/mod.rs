@@ -3,8 +3,6 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-pub mod raw;
-
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,10 +10,8 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use sutra_client::blocking::Client;
+pub use sutra_testing::raw::PATIENCE;
 use tempfile::TempDir;
-
-/// How long anything may take before a test gives up: far longer than anything takes, so that only a hang reaches it.
-pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The binary under test.
 pub fn sutra() -> Command {

@@ -3,44 +3,18 @@
 
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use support::{
     Client, ECHO, ELSEWHERE, GATED, HOLD, OPEN, PROBE, RELEASE, STORED, Server, frame, pattern, run, urgent,
 };
 use sutra_net::Limits;
-
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: everything is the system allocator's; counting touches only a thread-local without a destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
+use sutra_testing::allocations::{Counting, on_this_thread};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn requests_in_steady_state_allocate_nothing() {
-    let server = Server::with_probe(1, Limits { max_in_flight: 8, ..Limits::default() }, || ALLOCATIONS.get());
+    let server = Server::with_probe(1, Limits { max_in_flight: 8, ..Limits::default() }, || on_this_thread().times);
     let mut clients = [Client::connect(&server), Client::connect(&server)];
     let stored = |len: u32| frame(STORED, 2, &len.to_le_bytes());
     let mixed = run([

@@ -187,7 +187,7 @@ fn a_drain_answers_what_has_arrived_and_then_closes() {
             idle.until("waits_for_room", |count| count == 1);
             // Arrived, and nothing of it answered.
             client.stream.set_nonblocking(true).unwrap();
-            assert_eq!(client.next().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+            assert_eq!(client.receive().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
             client.stream.set_nonblocking(false).unwrap();
         }
         server.shutdown();
@@ -196,7 +196,7 @@ fn a_drain_answers_what_has_arrived_and_then_closes() {
             idle.is_over();
         }
         // In whatever way, as part of its Hello may lie unread.
-        assert!(!matches!(unfinished.next(), Ok(Some(_))));
+        assert!(!matches!(unfinished.receive(), Ok(Some(_))));
         server.shared.open_gate();
         for client in &mut clients {
             for number in 0..10 {
@@ -225,7 +225,7 @@ fn a_drain_under_load_ends_every_connection_in_an_orderly_way() {
                         return answered;
                     }
                     for number in 0..32 {
-                        match client.next() {
+                        match client.receive() {
                             Ok(Some(reply)) => assert_eq!(reply.header.request, number),
                             Ok(None) => return answered,
                             // A burst that was not read at all may be answered by a reset: no reply was lost.

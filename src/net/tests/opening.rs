@@ -86,7 +86,7 @@ fn is_taken(server: &Server, wanted: u16) -> Option<Client> {
     let mut client = Client::silent(server.address);
     // The server closes without reading, which may reset even this.
     let sent = std::io::Write::write_all(&mut client.stream, &hello(wanted));
-    sent.ok().and_then(|()| client.next().ok().flatten()).map(|_| client)
+    sent.ok().and_then(|()| client.receive().ok().flatten()).map(|_| client)
 }
 
 #[test]

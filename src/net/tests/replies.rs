@@ -5,10 +5,9 @@ mod support;
 
 use std::collections::HashSet;
 
-use support::{
-    BACKGROUND, Client, ECHO, ELSEWHERE, HOLD, RELEASE, STORED, STORED_BYTES, Server, frame, pattern, run, with_header,
-};
+use support::{BACKGROUND, Client, ECHO, ELSEWHERE, HOLD, RELEASE, STORED, STORED_BYTES, Server, frame, pattern, run};
 use sutra_net::Limits;
+use sutra_testing::raw;
 use sutra_wire::{CHECKSUM, Header, Status};
 
 #[test]
@@ -72,7 +71,7 @@ fn stored_bodies_arrive_whole_whether_copied_or_sent_from_where_they_lie() {
     for flags in [0, CHECKSUM] {
         let requests = lengths.iter().map(|len| {
             let header = Header { opcode: STORED, request: *len as u64, flags, ..Header::default() };
-            with_header(header, &(*len as u32).to_le_bytes())
+            raw::frame(header, &(*len as u32).to_le_bytes())
         });
         // All in one go, so that copied and shared pieces meet in one send.
         client.send(&run(requests));
@@ -112,7 +111,7 @@ fn frames_cut_at_any_byte_are_put_together_again() {
     let mut client = Client::connect(&server);
     let mut other = Client::connect(&server);
     let checked = |request: u64, payload: &[u8]| {
-        with_header(Header { opcode: ECHO, request, flags: CHECKSUM, ..Header::default() }, payload)
+        raw::frame(Header { opcode: ECHO, request, flags: CHECKSUM, ..Header::default() }, payload)
     };
     let payloads = [pattern(0), pattern(7), pattern(40)];
     let all = run((0u64..).zip(&payloads).map(|(number, payload)| checked(number, payload)));

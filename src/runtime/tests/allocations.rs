@@ -3,36 +3,11 @@
 
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use support::{Echo, config, connect, exchange, serve, stop};
 use sutra_runtime::{Core, Event, Handler, Next, TimerId};
-
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: everything is the system allocator's; counting touches only a thread-local without a destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
+use sutra_testing::allocations::{Counting, on_this_thread};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -52,7 +27,7 @@ impl Handler for Watched {
         self.echo.event(core, event);
         if asked {
             // Seen by the client, whose echo is sent only after this.
-            REPORTED.store(ALLOCATIONS.get(), Ordering::Release);
+            REPORTED.store(on_this_thread().times, Ordering::Release);
         }
     }
     fn message(&mut self, _: &mut Core<u64>, _: usize, _: u64) {}

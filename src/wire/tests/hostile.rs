@@ -7,8 +7,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-#[path = "support/allocations.rs"]
-mod allocations;
 #[path = "support/damage.rs"]
 mod damage;
 #[path = "support/probe.rs"]
@@ -22,13 +20,13 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use rkyv::rancor::Error;
+use sutra_testing::allocations::{Counting, Requested, counted};
 use sutra_wire::{
     AssociationRecord, CHECKSUM, Checked, ClientHello, ConceptKey, ConceptRecord, ErrorMessage, FrameBuffer,
     HEADER_BYTES, Header, Health, MAGIC, MORE, Neighbors, NeighborsRequest, Parsed, PathRequest, Paths, PayloadError,
     SearchHits, SearchRequest, ServerHello, SharedBytes, Stats, VERSION, View, encode_bytes, parse,
 };
 
-use allocations::{Counting, counted};
 use damage::{Damage, damage};
 use probe::{Probed, exact, probe};
 use samples::Samples;
@@ -81,12 +79,17 @@ fn hold<T: Probed>(bytes: &[u8]) {
     let (verdict, allocated) = counted(|| Checked::<T>::new(&buffer));
     match verdict {
         Ok(checked) => {
-            assert_eq!(allocated, 0, "accepting a {} allocates nothing", T::NAME);
+            assert_eq!(allocated.times, 0, "accepting a {} allocates nothing", T::NAME);
             let (_, allocated) = counted(|| checked.to_owned());
-            assert!(allocated <= OWNED_PER_ARCHIVED * bytes.len(), "{}: {allocated} bytes of {}", T::NAME, bytes.len());
+            assert!(
+                allocated.bytes <= OWNED_PER_ARCHIVED * bytes.len(),
+                "{}: {allocated:?} for {} bytes",
+                T::NAME,
+                bytes.len()
+            );
         }
         Err(error) => {
-            assert!(allocated <= bytes.len() + MESSAGE_BYTES, "{}: {allocated} bytes for {error}", T::NAME);
+            assert!(allocated.bytes <= bytes.len() + MESSAGE_BYTES, "{}: {allocated:?} for {error}", T::NAME);
             assert!(!error.to_string().contains('\n'), "one line: {error}");
             assert!(!error.to_string().contains("0x"), "no address of this process: {error}");
         }
@@ -164,7 +167,7 @@ fn frame_start() -> impl Strategy<Value = Vec<u8>> {
 /// Holds a buffer's start, as a frame, to every promise.
 fn hold_frame(bytes: &[u8], limit: u32) {
     let (parsed, allocated) = counted(|| parse(bytes, limit));
-    assert_eq!(allocated, 0, "parsing allocates nothing");
+    assert_eq!(allocated.times, 0, "parsing allocates nothing");
     match parsed {
         Ok(Parsed::Frame(frame, used)) => {
             assert!(used <= bytes.len() && used.is_multiple_of(16));
@@ -179,7 +182,7 @@ fn hold_frame(bytes: &[u8], limit: u32) {
     }
     if let Some(head) = bytes.first_chunk::<HEADER_BYTES>() {
         let (header, allocated) = counted(|| Header::decode(head));
-        assert_eq!(allocated, 0, "decoding allocates nothing");
+        assert_eq!(allocated.times, 0, "decoding allocates nothing");
         if let Ok(header) = header {
             assert_eq!(&header.encode(), head, "a header that is accepted holds nothing that is not read");
         }
@@ -360,6 +363,6 @@ fn frames_cut_anywhere_say_how_much_is_missing() {
 #[test]
 fn the_allocator_that_bounds_these_tests_counts() {
     let (buffer, allocated) = counted(|| Vec::<u8>::with_capacity(1000));
-    assert!(allocated >= buffer.capacity());
-    assert_eq!(counted(|| buffer.len()), (0, 0));
+    assert!(allocated.bytes >= buffer.capacity());
+    assert_eq!(counted(|| buffer.len()), (0, Requested::default()));
 }

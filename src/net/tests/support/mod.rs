@@ -4,8 +4,9 @@
 pub mod toy_protocol;
 
 use std::collections::HashMap;
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io;
+use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -14,9 +15,11 @@ use sutra_net::{
     Body, Context, Flow, Identity, Limits, Loads, Net, ReplyTo, Request, Service, TRANSLATED, background_job, listen,
 };
 use sutra_runtime::{Config, ListenerId, Next, Region, RegionWriter, Running, RuntimeError};
+use sutra_testing::raw::{self, Raw};
+pub use sutra_testing::raw::{Reply, hello};
 use sutra_wire::{
-    ArchivedErrorMessage, Checked, ClientHello, Durability, ErrorMessage, FINGERPRINT, FrameBuffer, HEADER_BYTES,
-    Header, NO_CORE, Opcode, SERVER_HELLO_BYTES, ServerHello, Status, VERSION, encode_archive, encode_bytes, padded,
+    Checked, Durability, FrameBuffer, HEADER_BYTES, Header, NO_CORE, Opcode, SERVER_HELLO_BYTES, ServerHello, Status,
+    padded,
 };
 use toy_protocol::ToyProtocol;
 
@@ -264,40 +267,30 @@ impl Server {
     }
 }
 
-/// What came back for a request.
-#[derive(Debug)]
-pub struct Reply {
-    pub header: Header,
-    pub payload: FrameBuffer,
-}
-
-impl Reply {
-    pub fn is_ok(&self) -> bool {
-        self.header.status == Status::Ok as u8
-    }
-
-    /// The reason of a refusal.
-    pub fn message(&self) -> String {
-        assert!(!self.is_ok(), "{:?}", self.header);
-        let error: &ArchivedErrorMessage = Checked::<ErrorMessage>::new(&self.payload).unwrap().get();
-        error.message.to_string()
-    }
-}
-
-/// A connection that has nothing but bytes.
+/// A connection to the toy.
 pub struct Client {
-    pub stream: TcpStream,
+    raw: Raw,
     pub core: u16,
+}
+
+impl Deref for Client {
+    type Target = Raw;
+
+    fn deref(&self) -> &Raw {
+        &self.raw
+    }
+}
+
+impl DerefMut for Client {
+    fn deref_mut(&mut self) -> &mut Raw {
+        &mut self.raw
+    }
 }
 
 impl Client {
     /// Connects and says nothing.
     pub fn silent(address: SocketAddr) -> Client {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_nodelay(true).unwrap();
-        // Fails instead of hanging; no test relies on its length.
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        Client { stream, core: NO_CORE }
+        Client { raw: Raw::connect(address), core: NO_CORE }
     }
 
     pub fn connect(server: &Server) -> Client {
@@ -321,35 +314,6 @@ impl Client {
         self.core = hello.core.to_native();
     }
 
-    pub fn send(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).unwrap();
-    }
-
-    /// The next reply, or `None` where the server has closed in an orderly way.
-    pub fn next(&mut self) -> io::Result<Option<Reply>> {
-        let mut head = [0; HEADER_BYTES];
-        let first = self.stream.read(&mut head)?;
-        if first == 0 {
-            return Ok(None);
-        }
-        self.stream.read_exact(&mut head[first..])?;
-        let header = Header::decode(&head).unwrap();
-        let len = header.length as usize;
-        let mut payload = FrameBuffer::new();
-        payload.resize(padded(len), 0xff);
-        self.stream.read_exact(&mut payload)?;
-        assert!(payload[len..].iter().all(|byte| *byte == 0), "padding is zeros");
-        payload.resize(len, 0);
-        if header.flags & sutra_wire::CHECKSUM != 0 {
-            assert_eq!(header.checksum, crc32c::crc32c(&payload));
-        }
-        Ok(Some(Reply { header, payload }))
-    }
-
-    pub fn reply(&mut self) -> Reply {
-        self.next().unwrap().expect("a reply")
-    }
-
     pub fn ask(&mut self, opcode: u8, request: u64, payload: &[u8]) -> Reply {
         self.send(&frame(opcode, request, payload));
         let reply = self.reply();
@@ -359,7 +323,7 @@ impl Client {
 
     /// Nothing but the end of the connection is left.
     pub fn is_over(&mut self) {
-        let rest = self.next().unwrap();
+        let rest = self.receive().unwrap();
         assert!(rest.is_none(), "{rest:?}");
     }
 
@@ -394,32 +358,13 @@ impl Client {
     }
 }
 
-pub fn hello(wanted_core: u16) -> FrameBuffer {
-    let hello = ClientHello {
-        fingerprint: FINGERPRINT,
-        token: [0; 32],
-        wanted_core,
-        lowest_version: VERSION,
-        highest_version: VERSION,
-    };
-    let mut out = FrameBuffer::new();
-    encode_archive(&mut out, Header { opcode: Opcode::Hello as u8, request: 5, ..Header::default() }, &hello);
-    out
-}
-
 pub fn frame(opcode: u8, request: u64, payload: &[u8]) -> FrameBuffer {
-    with_header(Header { opcode, request, ..Header::default() }, payload)
+    raw::frame(Header { opcode, request, ..Header::default() }, payload)
 }
 
 /// A request that is to be answered within so many µs.
 pub fn urgent(opcode: u8, request: u64, deadline: u64, payload: &[u8]) -> FrameBuffer {
-    with_header(Header { opcode, request, extra: deadline, ..Header::default() }, payload)
-}
-
-pub fn with_header(header: Header, payload: &[u8]) -> FrameBuffer {
-    let mut out = FrameBuffer::new();
-    encode_bytes(&mut out, header, payload);
-    out
+    raw::frame(Header { opcode, request, extra: deadline, ..Header::default() }, payload)
 }
 
 /// Frames one after the other.
