@@ -9,7 +9,7 @@ use std::thread;
 use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use sutra_server::{Cores, ServerConfig, StartReport};
+use sutra_server::{Cores, Limits, ServerConfig, StartReport};
 
 use crate::args::{CompatPort, DEFAULT_SERVER, Serve};
 use crate::exit::{Answer, Failure};
@@ -50,7 +50,7 @@ pub(crate) fn run(serve: Serve, output: Output) -> Result<Answer, Failure> {
         pin: !serve.no_pin,
         durability: serve.durability,
         spin: serve.spin.into(),
-        idle_timeout: serve.idle_timeout,
+        limits: Limits { idle_timeout: serve.idle_timeout, ..Limits::default() },
         ..ServerConfig::default()
     })?;
     ending.stop.get_or_init(|| Box::new(server.stopper()));

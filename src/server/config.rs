@@ -3,9 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
 
 use sutra_compat::Numbering;
+use sutra_net::Limits;
 use sutra_runtime::Spin;
 use sutra_wire::{Durability, IdRule};
 
@@ -74,8 +74,8 @@ pub struct ServerConfig {
     pub durability: Durability,
     /// Whether a core with nothing to do polls before it sleeps.
     pub spin: Spin,
-    /// How long a connection may be silent; `None` for ever.
-    pub idle_timeout: Option<Duration>,
+    /// What connections may take up.
+    pub limits: Limits,
     /// Size of a new log segment, in bytes.
     pub segment_bytes: u64,
 }
@@ -92,7 +92,7 @@ impl Default for ServerConfig {
             pin: true,
             durability: Durability::Always,
             spin: Spin::Off,
-            idle_timeout: None,
+            limits: Limits::default(),
             segment_bytes: 64 << 20,
         }
     }

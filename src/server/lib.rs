@@ -28,4 +28,5 @@ pub use error::ServerError;
 pub use report::StartReport;
 pub use start::{Server, start};
 pub use sutra_compat::Numbering;
+pub use sutra_net::Limits;
 pub use sutra_runtime::Spin;

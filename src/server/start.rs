@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sutra_compat::Dialect;
-use sutra_net::{Identity, Limits, ListenError, Loads, Net, TRANSLATED, listen};
+use sutra_net::{Identity, ListenError, Loads, Net, TRANSLATED, listen};
 use sutra_runtime::{Config, ListenerId, Running, RuntimeError, StartError, available_cpus};
 use sutra_store::{OpenManifest, OpenOptions, Store};
 
@@ -61,7 +61,6 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
     };
     let identity = Identity { store: opened.store_id, started: opened.started, durability: config.durability };
     let info = Arc::new(ServerInfo { data: config.data, durability: config.durability, started_at });
-    let limits = Limits { idle_timeout: config.idle_timeout, ..Limits::default() };
 
     // What each core's thread takes when it builds its part.
     let mut by_core: Vec<Option<_>> = opened.shards.into_iter().map(|shard| Some((shard, Vec::new()))).collect();
@@ -85,7 +84,7 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
         }
         let service =
             StorageService::new(shard, Arc::clone(&opened.namespaces), Arc::clone(&info), identity.clone(), cores);
-        let net = Net::new(service, limits.clone());
+        let net = Net::new(service, config.limits.clone());
         Ok::<_, RuntimeError>(net.with_translator(Box::new(Legacy::new(dialect)), Arc::clone(&loads)))
     })
     .map_err(|error| match error {
