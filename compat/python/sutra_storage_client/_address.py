@@ -1,0 +1,67 @@
+"""Where a server is: `host:port`, `[ipv6]:port`, `host`, or `unix:/path`."""
+
+from __future__ import annotations
+
+import socket
+from typing import NamedTuple
+
+DEFAULT_PORT = 50051
+
+
+class Address(NamedTuple):
+    """A TCP endpoint, or, where `path` is set, a unix socket."""
+
+    host: str
+    port: int
+    path: str | None = None
+
+    def __str__(self) -> str:
+        if self.path is not None:
+            return f"unix:{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse(text: str) -> Address:
+    """Reads an address; raises ValueError with the form that was wanted."""
+    if not isinstance(text, str):
+        raise TypeError(f"a server address is a string such as 'localhost:{DEFAULT_PORT}', not {type(text).__name__}")
+    if text.startswith("unix:"):
+        # gRPC's spelling has two slashes before the path.
+        path = text[len("unix:") :]
+        path = path[2:] if path.startswith("//") else path
+        if not path:
+            raise ValueError(f"{text!r} names no path: write 'unix:/path/of/the.socket'")
+        return Address("", 0, path)
+    if "://" in text or "/" in text:
+        raise ValueError(f"{text!r} is not an address of this protocol: write 'host:port', without scheme or path")
+    if text.startswith("["):
+        host, bracket, rest = text[1:].partition("]")
+        if not bracket or (rest and not rest.startswith(":")):
+            raise ValueError(f"{text!r} does not end its '[': write '[::1]:{DEFAULT_PORT}'")
+        port = rest[1:] if rest else str(DEFAULT_PORT)
+    elif text.count(":") > 1:
+        raise ValueError(f"{text!r} has several colons: write an IPv6 address in brackets, '[::1]:{DEFAULT_PORT}'")
+    else:
+        host, colon, port = text.partition(":")
+        port = port if colon else str(DEFAULT_PORT)
+    if not host:
+        raise ValueError(f"{text!r} names no host: write 'localhost:{DEFAULT_PORT}'")
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError(f"{text!r} has no valid port: write a number from 1 to 65535 after the colon")
+    return Address(host, int(port))
+
+
+# A peer that vanished without a word (a NAT that forgot, a host that lost power) is noticed on idle connections too:
+# after a minute of silence the kernel asks, and gives up after three unanswered questions.
+_KEEPALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+
+
+def prepare(connected: socket.socket) -> None:
+    """Sets what every connection of this package wants."""
+    if connected.family == socket.AF_UNIX:
+        return
+    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE:
+        if hasattr(socket, name):
+            connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -1,0 +1,27 @@
+"""Vectors as they are sent: little-endian `f32`, packed, as one msgpack `bin`."""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from typing import Any
+
+
+def pack(vector: Any) -> bytes:
+    """The bytes of a vector: a numpy array of any number type, or any iterable of numbers.
+
+    Raises TypeError for what isn't numbers, ValueError for an array that isn't one-dimensional. Values are rounded to
+    `f32`; what that can't hold becomes infinite, which the server refuses with a message of its own.
+    """
+    if hasattr(vector, "astype") and hasattr(vector, "tobytes"):
+        if vector.ndim != 1:
+            raise ValueError(f"a vector has one dimension, this array has the shape {vector.shape}")
+        packed: bytes = vector.astype("<f4", copy=False).tobytes()
+        return packed
+    if isinstance(vector, (str, bytes, bytearray)):
+        # `array` would take these for something else than numbers.
+        raise TypeError(f"a vector is an array or a sequence of numbers, not {type(vector).__name__}")
+    numbers = array("f", vector)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers.tobytes()
