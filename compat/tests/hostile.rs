@@ -3,19 +3,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-#[path = "../../src/wire/tests/support/allocations.rs"]
-mod allocations;
 #[path = "support/hold.rs"]
 mod hold;
 mod support;
 
-use allocations::{Counting, counted};
 use hold::{DIALECTS, judge};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use support::{golden, msgpack};
 use sutra_compat::{CompatError, MAX_MESSAGE, decode, message_length};
+use sutra_testing::allocations::{Counting, counted};
 use sutra_wire::FrameBuffer;
 
 #[global_allocator]
@@ -31,6 +29,7 @@ fn hold(message: &[u8]) -> Option<CompatError> {
     for dialect in DIALECTS {
         let mut out = FrameBuffer::new();
         let (decoded, allocated) = counted(|| decode(message, dialect, &mut out));
+        let allocated = allocated.bytes;
         assert!(allocated <= 4 * message.len() + CONSTANT, "{allocated} bytes for {}", message.len());
         last = judge(decoded, &out);
     }
@@ -133,7 +132,7 @@ fn a_million_keys_take_no_memory() {
     };
     let body = map(b"\x81\xa8GetStats");
     let ((), allocated) = counted(|| assert_eq!(hold(&body), None));
-    assert!(allocated < 4 * CONSTANT, "{allocated} bytes");
+    assert!(allocated.bytes < 4 * CONSTANT, "{} bytes", allocated.bytes);
     assert_eq!(hold(&map(b"")), Some(CompatError::NoOperation { entries: 1_000_000 }));
     let mut names = b"\x81\xa8GetStats\xdf\0\x0f\x42\x40".to_vec();
     (0..1_000_000).for_each(|_| names.extend_from_slice(b"\xa3key\x01"));
@@ -194,7 +193,7 @@ fn a_name_of_a_million_bytes_is_quoted_by_its_beginning() {
     let message = [b"\xdb\0\x0f\x42\x40".as_slice(), &[0xff; 1_000_000]].concat();
     let (error, allocated) = counted(|| hold(&message));
     assert!(matches!(error, Some(CompatError::UnknownOperation { .. })));
-    assert!(allocated < 4 * CONSTANT, "{allocated} bytes");
+    assert!(allocated.bytes < 4 * CONSTANT, "{} bytes", allocated.bytes);
 }
 
 #[test]
