@@ -67,6 +67,10 @@ pub fn encode_reply(
             write(Reply::QueryConceptOk(Some(Checked::<ConceptRecord>::new(payload)?.get())), out)
         }
         Operation::QueryConcept => write(Reply::QueryConceptOk(None), out),
+        Operation::GetNeighbors if !found => {
+            listing::write(manner, out.len(), out);
+            Ok(())
+        }
         Operation::GetNeighbors => {
             let reply = Checked::<Neighbors>::new(payload)?;
             if reply.cursor != 0 {

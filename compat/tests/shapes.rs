@@ -324,6 +324,18 @@ fn a_delete_says_whether_there_was_anything() {
 }
 
 #[test]
+fn what_was_not_found_has_no_neighbours_no_path_and_no_rows() {
+    for (form, expected) in [
+        (json!({"GetNeighbors": ["a"]}), json!({"GetNeighborsOk": {"neighbor_ids": []}})),
+        (json!({"FindPath": ["a", "b"]}), json!({"FindPathOk": {"found": false, "path": []}})),
+        (json!({"VectorSearch": [[1.0]]}), json!({"VectorSearchOk": {"results": []}})),
+    ] {
+        let manner = manner(&msgpack(&form), Dialect::default());
+        assert_eq!(json_of(&reply(manner, Status::NotFound, 0, &[])), expected);
+    }
+}
+
+#[test]
 fn a_status_without_its_message_is_told_by_name() {
     let message = golden().into_iter().find(|golden| golden.title == "request Flush").unwrap().named;
     let said = reply(manner(&message, Dialect::default()), Status::Busy, 0, b"not an archive");
