@@ -13,6 +13,7 @@ use rustix::fs::OFlags;
 use sutra_load::{KeySpace, Keys, Learn, Length, Plan, Report};
 
 use crate::Outcome;
+use crate::aligned::{Aligned, BLOCK};
 use crate::process::{Running, target_folder};
 use crate::table::Rounds;
 
@@ -39,7 +40,6 @@ const CONTENT_BYTES: usize = 100;
 const WRITERS: [usize; 3] = [1, 32, 128];
 /// The file that the bare loop writes round and round.
 const FILE_BYTES: u64 = 256 << 20;
-const BLOCK: usize = 4096;
 /// Bytes that the log adds to a record and to a commit.
 const ENTRY_BYTES: usize = 32;
 
@@ -129,20 +129,5 @@ impl Floor {
             commits += 1;
         }
         Ok(f64::from(commits) * writers as f64 / start.elapsed().as_secs_f64())
-    }
-}
-
-/// Bytes that start on a block boundary.
-struct Aligned(Vec<u8>, usize, usize);
-
-impl Aligned {
-    fn new(length: usize) -> Self {
-        let bytes = vec![0x5a; length + BLOCK];
-        let start = bytes.as_ptr().align_offset(BLOCK);
-        Self(bytes, start, length)
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.0[self.1..self.1 + self.2]
     }
 }

@@ -6,8 +6,8 @@ use clap::Args;
 use sutra_load::{Echo as EchoLoad, KeySpace, Keys, Learn, Length, Plan, Query, Report, ServerCpu, Workload};
 
 use crate::Outcome;
-use crate::process::{Echo, Running};
-use crate::table::Rounds;
+use crate::process::{Kind, Running};
+use crate::table::Figures;
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -56,25 +56,10 @@ pub(crate) fn run(options: &Options) -> Outcome {
     Ok(())
 }
 
-#[derive(Default)]
-struct Figures {
-    p50: Rounds,
-    rate: Rounds,
-    cpu: Rounds,
-}
-
-impl Figures {
-    fn add(&mut self, report: &Report) {
-        self.p50.push(report.latency.as_ref().map_or(f64::NAN, |latency| latency.p50_ns as f64 / 1000.0));
-        self.rate.push(report.requests_per_second / 1000.0);
-        self.cpu.push(report.server_cpu.as_ref().map_or(f64::NAN, |cpu| cpu.total_us));
-    }
-}
-
 fn compare(options: &Options, (connections, depth): (usize, usize), server_spins: bool, client_spins: bool) -> Outcome {
     let spin = if server_spins { "always" } else { "off" };
-    let bare = Running::echo(Echo::Bare, options.server_cpu, server_spins)?;
-    let runtime = Running::echo(Echo::Runtime, options.server_cpu, server_spins)?;
+    let bare = Running::contender(Kind::Bare, options.server_cpu, server_spins)?;
+    let runtime = Running::contender(Kind::Runtime, options.server_cpu, server_spins)?;
     let server = Running::sutra(options.server_cpu, &["--spin", spin])?;
     let mut learn = Learn::new("", Keys::new("bench", KeySpace::Once(CONCEPTS)), CONTENT_BYTES, 0);
     let archived = learn.archived_bytes();
@@ -116,21 +101,14 @@ fn compare(options: &Options, (connections, depth): (usize, usize), server_spins
         }
     }
     let [bare, runtime, query] = &figures;
-    println!(
-        "\n{connections} connections × {depth} deep          p50 µs                     thousand/s                 server CPU µs a request"
-    );
+    println!("\n{}", Figures::heading(&format!("{connections} × {depth} deep")));
     for (name, figures) in [("bare io_uring echo", bare), ("echo on our runtime", runtime), ("query", query)] {
-        println!("{name:<22} {:<26} {:<26} {}", figures.p50.show(1), figures.rate.show(1), figures.cpu.show(2));
+        println!("{}", figures.row(name));
     }
     for (name, this, other) in
         [("runtime / bare", runtime, bare), ("query / runtime", query, runtime), ("query / bare", query, bare)]
     {
-        println!(
-            "{name:<22} {:<26} {:<26} {}",
-            this.p50.ratio(&other.p50).show(3),
-            this.rate.ratio(&other.rate).show(3),
-            this.cpu.ratio(&other.cpu).show(3)
-        );
+        println!("{}", this.ratios(other, name));
     }
     Ok(())
 }

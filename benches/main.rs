@@ -1,16 +1,20 @@
 //! `sutra-bench`: the server beside the floor it stands on, measured in one run on this host.
 //!
-//! Every comparison starts its contenders as processes of their own, pins them to one CPU and the load to another, goes round them in turn so
+//! Every comparison of servers starts its contenders as processes of their own, pins them to one CPU and the load to another, goes round them in turn so
 //! that drift of the host hits all alike, checks every reply, and prints medians over the rounds with their ratios.
 
 #![allow(clippy::print_stdout, reason = "a benchmark's output is what it prints")]
 
+mod aligned;
+mod answering;
 mod bare_echo;
+mod copy;
 mod durable;
 mod echo;
 mod idle;
 mod process;
-mod runtime_echo;
+mod recovery;
+mod stored;
 mod table;
 
 use std::process::ExitCode;
@@ -35,6 +39,10 @@ enum Command {
     Learn(durable::Options),
     /// Memory of ten thousand idle connections
     Idle(idle::Options),
+    /// Replies copied beside their header and sent from where they lie, by size
+    Copy(copy::Options),
+    /// Recovery from a cold disk beside a sequential read of the same files
+    Recovery(recovery::Options),
     /// One contender, on its own: listens until it is killed
     #[command(hide = true)]
     Serve(process::Contender),
@@ -45,6 +53,8 @@ fn main() -> ExitCode {
         Command::Echo(options) => echo::run(&options),
         Command::Learn(options) => durable::run(&options),
         Command::Idle(options) => idle::run(&options),
+        Command::Copy(options) => copy::run(&options),
+        Command::Recovery(options) => recovery::run(&options),
         Command::Serve(contender) => contender.serve(),
     };
     match outcome {

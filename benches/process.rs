@@ -8,21 +8,25 @@ use std::process::{Child, Command, Stdio};
 use clap::{Args, ValueEnum};
 use tempfile::TempDir;
 
-use crate::{Outcome, bare_echo, runtime_echo};
+use crate::answering::{self, Echo};
+use crate::stored::Pieces;
+use crate::{Outcome, bare_echo};
 
-/// The echo servers that this program can be.
+/// The servers that this program can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Echo {
-    /// A bare io_uring loop: the floor.
+pub(crate) enum Kind {
+    /// An echo on a bare io_uring loop: the floor.
     Bare,
-    /// The same on our runtime.
+    /// An echo on our runtime.
     Runtime,
+    /// Pieces of a region on our runtime, copied or sent from where they lie.
+    Stored,
 }
 
 #[derive(Args)]
 pub(crate) struct Contender {
     #[arg(value_enum)]
-    echo: Echo,
+    kind: Kind,
     /// The CPU to serve on
     #[arg(long)]
     cpu: usize,
@@ -36,9 +40,10 @@ impl Contender {
     pub(crate) fn serve(&self) -> Outcome {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         println!("listening   {}", listener.local_addr()?);
-        match self.echo {
-            Echo::Bare => bare_echo::run(listener, self.cpu, self.spin)?,
-            Echo::Runtime => runtime_echo::run(listener, self.cpu, self.spin)?,
+        match self.kind {
+            Kind::Bare => bare_echo::run(listener, self.cpu, self.spin)?,
+            Kind::Runtime => answering::run(Echo, listener, self.cpu, self.spin)?,
+            Kind::Stored => answering::run(Pieces::new()?, listener, self.cpu, self.spin)?,
         }
         Ok(())
     }
@@ -48,14 +53,14 @@ impl Contender {
 pub(crate) struct Running {
     child: Child,
     pub(crate) address: SocketAddr,
-    _folder: Option<TempDir>,
+    folder: Option<TempDir>,
 }
 
 impl Running {
-    /// Starts one of the echo servers.
-    pub(crate) fn echo(echo: Echo, cpu: usize, spin: bool) -> Outcome<Self> {
+    /// Starts one of this program's own servers.
+    pub(crate) fn contender(kind: Kind, cpu: usize, spin: bool) -> Outcome<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("serve").arg(echo.to_possible_value().ok_or("a value")?.get_name());
+        command.arg("serve").arg(kind.to_possible_value().ok_or("a value")?.get_name());
         command.arg("--cpu").arg(cpu.to_string()).args(spin.then_some("--spin"));
         Self::start(command, None)
     }
@@ -88,7 +93,18 @@ impl Running {
             }
         };
         std::thread::spawn(move || lines.for_each(drop));
-        Ok(Self { child, address, _folder: folder })
+        Ok(Self { child, address, folder })
+    }
+
+    /// Stops the server in an orderly way; what it leaves lies in `data` of the folder, which is gone when that is dropped.
+    pub(crate) fn stop(mut self) -> Outcome<TempDir> {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(self.pid())?).ok_or("a process has a number")?;
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+        let status = self.child.wait()?;
+        if !status.success() {
+            return Err(format!("the server ended with {status}").into());
+        }
+        self.folder.take().ok_or_else(|| "only a storage server has a folder".into())
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -1,5 +1,7 @@
 //! Figures over rounds: the median with the spread, and ratios of medians.
 
+use sutra_load::Report;
+
 /// One contender's figures of one kind, a round each.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rounds(Vec<f64>);
@@ -30,6 +32,41 @@ impl Rounds {
     pub(crate) fn ratio(&self, other: &Rounds) -> Rounds {
         Rounds(self.0.iter().zip(&other.0).map(|(this, other)| this / other).collect())
     }
+}
+
+/// One contender's latency, rate and CPU time under one load.
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    p50: Rounds,
+    rate: Rounds,
+    cpu: Rounds,
+}
+
+impl Figures {
+    pub(crate) fn add(&mut self, report: &Report) {
+        self.p50.push(report.latency.as_ref().map_or(f64::NAN, |latency| latency.p50_ns as f64 / 1000.0));
+        self.rate.push(report.requests_per_second / 1000.0);
+        self.cpu.push(report.server_cpu.as_ref().map_or(f64::NAN, |cpu| cpu.total_us));
+    }
+
+    /// What stands above [`Figures::row`].
+    pub(crate) fn heading(name: &str) -> String {
+        line(name, ["p50 µs", "thousand/s", "server CPU µs a request"].map(str::to_owned))
+    }
+
+    pub(crate) fn row(&self, name: &str) -> String {
+        line(name, [self.p50.show(1), self.rate.show(1), self.cpu.show(2)])
+    }
+
+    /// A row of this one's figures over the other's.
+    pub(crate) fn ratios(&self, other: &Self, name: &str) -> String {
+        let ratio = |this: &Rounds, other| this.ratio(other).show(3);
+        line(name, [ratio(&self.p50, &other.p50), ratio(&self.rate, &other.rate), ratio(&self.cpu, &other.cpu)])
+    }
+}
+
+fn line(name: &str, [p50, rate, cpu]: [String; 3]) -> String {
+    format!("{name:<22} {p50:<26} {rate:<26} {cpu}")
 }
 
 #[cfg(test)]

@@ -1,14 +1,33 @@
-//! An echo server on our runtime layer: what the frames, the service and the store above it are compared with.
+//! A server on our runtime layer that gives each received run of bytes an answer: what the frames, the service and the store above
+//! it are compared with.
 
 use std::io;
 use std::net::TcpListener;
 
-use sutra_runtime::{Config, Core, Event, Handler, ListenerId, Next, Outgoing, RuntimeError, Socket, Spin, TimerId};
+use sutra_runtime::{Config, Core, Event, Handler, ListenerId, Next, Outgoing, Socket, Spin, TimerId};
 
 use crate::Outcome;
 
-#[derive(Default)]
-struct EchoHandler {
+/// What a server answers.
+pub(crate) trait Answer: Send + 'static {
+    /// Appends the answers to what a connection has sent. `partial` is the connection's own: what an earlier call has left in it
+    /// came before `bytes`. An error closes the connection.
+    fn answer(&mut self, partial: &mut Vec<u8>, bytes: &[u8], out: &mut Outgoing)
+    -> Result<(), sutra_wire::FrameError>;
+}
+
+/// Sends everything back.
+pub(crate) struct Echo;
+
+impl Answer for Echo {
+    fn answer(&mut self, _: &mut Vec<u8>, bytes: &[u8], out: &mut Outgoing) -> Result<(), sutra_wire::FrameError> {
+        out.bytes().extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+struct Answering<A> {
+    answer: A,
     /// By the socket's index: what is to be sent next, and whether a send is under way.
     peers: Vec<Peer>,
     dirty: Vec<Socket>,
@@ -16,11 +35,12 @@ struct EchoHandler {
 
 #[derive(Default)]
 struct Peer {
+    partial: Vec<u8>,
     output: Option<Box<Outgoing>>,
     sending: bool,
 }
 
-impl EchoHandler {
+impl<A> Answering<A> {
     fn peer(&mut self, socket: Socket) -> &mut Peer {
         if socket.index() >= self.peers.len() {
             self.peers.resize_with(socket.index() + 1, Peer::default);
@@ -29,7 +49,7 @@ impl EchoHandler {
     }
 }
 
-impl Handler for EchoHandler {
+impl<A: Answer> Handler for Answering<A> {
     type Message = ();
 
     fn event(&mut self, core: &mut Core<()>, event: Event<'_>) {
@@ -41,13 +61,17 @@ impl Handler for EchoHandler {
                 }
             }
             Event::Received { socket, bytes } => {
-                let peer = self.peer(socket);
-                if peer.output.is_none() {
-                    peer.output = Some(core.outgoing());
+                if self.peer(socket).output.is_none() {
+                    self.peer(socket).output = Some(core.outgoing());
                     self.dirty.push(socket);
                 }
-                if let Some(output) = self.peer(socket).output.as_mut() {
-                    output.bytes().extend_from_slice(bytes);
+                let peer = &mut self.peers[socket.index()];
+                let answered = peer
+                    .output
+                    .as_mut()
+                    .is_some_and(|output| self.answer.answer(&mut peer.partial, bytes, output).is_ok());
+                if !answered {
+                    core.close(socket);
                 }
             }
             Event::ReceiveEnded { socket, .. } => core.close(socket),
@@ -90,17 +114,16 @@ impl Handler for EchoHandler {
     }
 }
 
-/// Echoes on one core until the process is killed.
-pub(crate) fn run(listener: TcpListener, cpu: usize, spin: bool) -> Outcome {
+/// Answers on one core until the process is killed.
+pub(crate) fn run<A: Answer>(answer: A, listener: TcpListener, cpu: usize, spin: bool) -> Outcome {
     let spin = if spin { Spin::Always } else { Spin::Off };
-    let listener = std::sync::Mutex::new(Some(listener));
+    let parts = std::sync::Mutex::new(Some((answer, listener)));
     let running = sutra_runtime::start(Config { cpus: vec![cpu], spin, ..Config::default() }, move |_, core| {
-        let listener = listener.lock().map_err(|_| io::Error::other("poisoned")).ok().and_then(|mut slot| slot.take());
-        if let Some(listener) = listener {
-            listener.set_nonblocking(true).ok();
-            core.listen(listener, ListenerId(0))?;
-        }
-        Ok::<_, RuntimeError>(EchoHandler::default())
+        let parts = parts.lock().ok().and_then(|mut parts| parts.take());
+        let (answer, listener) = parts.ok_or_else(|| io::Error::other("the one core is built once"))?;
+        listener.set_nonblocking(true)?;
+        core.listen(listener, ListenerId(0)).map_err(io::Error::other)?;
+        Ok::<_, io::Error>(Answering { answer, peers: Vec::new(), dirty: Vec::new() })
     })?;
     Ok(running.join()?)
 }
