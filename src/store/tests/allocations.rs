@@ -1,41 +1,15 @@
-//! What the request path allocates: nothing in steady state. One test, as the counter is the process's.
+//! What the request path allocates: nothing in steady state.
 #![allow(clippy::unwrap_used)]
 
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use support::{World, archive, association, concept, folder, id, options};
 use sutra_store::NamespaceId;
+use sutra_testing::allocations::{Counting, counted};
 use sutra_wire::{AssociationRecord, Checked, ConceptId, ConceptRecord, Durability};
-
-struct Counting;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: passes every call on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-fn allocations(run: impl FnOnce()) -> usize {
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
-    run();
-    ALLOCATIONS.load(Ordering::Relaxed) - before
-}
 
 /// One round of writes and its commit, as a core does it but for the disk.
 fn round(world: &mut World, concepts: &[impl AsRef<[u8]>], associations: &[impl AsRef<[u8]>]) {
@@ -63,15 +37,16 @@ fn neither_writes_nor_reads_allocate_in_steady_state() {
         world.work();
     }
 
-    assert!(allocations(|| drop(std::hint::black_box(Box::new(1)))) > 0, "the counter counts");
-    assert_eq!(allocations(|| (0..20).for_each(|_| round(&mut world, &concepts, &associations))), 0, "writes");
+    assert!(counted(|| std::hint::black_box(Box::new(1))).1.times > 0, "the counter counts");
+    let ((), writes) = counted(|| (0..20).for_each(|_| round(&mut world, &concepts, &associations)));
+    assert_eq!(writes.times, 0, "writes");
     let shard = &world.shards[0];
-    let reads = allocations(|| {
+    let ((), reads) = counted(|| {
         for number in 0..64 {
             let id = ConceptId(id(number));
             assert!(shard.concept(NamespaceId::DEFAULT, &id).is_some_and(|stored| !stored.is_empty()));
             assert_eq!(shard.record(NamespaceId::DEFAULT, &id).unwrap().content, "some content");
         }
     });
-    assert_eq!(reads, 0, "reads");
+    assert_eq!(reads.times, 0, "reads");
 }
