@@ -4,7 +4,8 @@
 
 mod support;
 
-use std::process::Output;
+use std::io::Write as _;
+use std::process::{Child, Output, Stdio};
 
 use support::{Server, run, wordnet};
 
@@ -101,16 +102,108 @@ fn bad_lines_are_named_by_number_and_the_others_are_imported() {
         r#"{"id": "two", "content": "second", "confidence": 7}"#,
         r#"{"source": "one", "target": "three", "type": "causal"}"#,
         r#"{"id": "three", "content": "third", "embedding": [1, 2]}"#,
+        r#"{"source": "one", "target": "two", "confidence": -1}"#,
     ];
     std::fs::write(&file, lines.join("\n")).unwrap();
     let imported = server.run(&["import", file.to_str().unwrap()]);
     assert_eq!(code(&imported), 1);
     let said = stdout(&imported) + &stderr(&imported);
-    for line in [":2", ":3", ":4"] {
-        assert!(said.contains(&format!("mixed.jsonl{line}")), "{line} in {said}");
-    }
+    let told: Vec<&str> =
+        said.lines().filter_map(|line| line.split_once("mixed.jsonl:")?.1.split(':').next()).collect();
+    assert_eq!(told, ["2", "3", "4", "7"], "in the order of the lines: {said}");
     let stats = json(&server.run(&["stats", "--json"]));
     assert_eq!((stats["concepts"].as_u64(), stats["associations"].as_u64()), (Some(2), Some(1)));
+}
+
+/// A folder with one file of these lines.
+fn jsonl(lines: &[&str]) -> support::Folder {
+    let folder = support::Folder::new();
+    std::fs::create_dir_all(folder.path()).unwrap();
+    std::fs::write(folder.path().join("lines.jsonl"), lines.join("\n")).unwrap();
+    folder
+}
+
+#[test]
+fn the_last_of_several_lines_about_the_same_thing_wins_in_every_import() {
+    let server = Server::start(&["--cores", "1"]);
+    let folder = jsonl(&[
+        r#"{"id": "dog", "content": "first"}"#,
+        r#"{"source": "dog", "target": "cat", "confidence": 0.25}"#,
+        r#"{"id": "dog", "content": "second"}"#,
+        r#"{"source": "dog", "target": "cat", "confidence": 0.5}"#,
+        r#"{"id": "cat", "content": "meows"}"#,
+        r#"{"id": "dog", "content": "last"}"#,
+        r#"{"source": "dog", "target": "cat", "confidence": 0.75}"#,
+    ]);
+    let path = folder.path();
+    for round in 0..3 {
+        let imported = json(&server.run(&["import", path.to_str().unwrap(), "--json"]));
+        let counts =
+            ["concepts_written", "associations_written", "unchanged", "repeated"].map(|key| imported[key].as_u64());
+        let expected = if round == 0 { [2, 1, 0, 4] } else { [0, 0, 3, 4] };
+        assert_eq!(counts, expected.map(Some), "round {round}: {imported}");
+        assert_eq!(json(&server.run(&["query", "dog", "--json"]))["content"], "last");
+        let neighbors = json(&server.run(&["neighbors", "dog", "--json"]));
+        assert_eq!(neighbors["neighbors"][0]["confidence"], 0.75);
+    }
+}
+
+#[test]
+fn a_hub_is_imported_again_without_writing_and_changes_of_it_are_found() {
+    let server = Server::start(&[]);
+    let mut lines: Vec<String> =
+        (0..20_000).map(|n| format!(r#"{{"source": "hub", "target": "t{n}", "confidence": 0.5}}"#)).collect();
+    let import = |lines: &[String]| {
+        let folder = jsonl(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+        let summary = json(&server.run(&["import", folder.path().to_str().unwrap(), "--json"]));
+        (summary["associations_written"].as_u64().unwrap(), summary["unchanged"].as_u64().unwrap())
+    };
+    assert_eq!(import(&lines), (20_000, 0));
+    lines[7] = r#"{"source": "hub", "target": "t7", "confidence": 0.25}"#.into();
+    lines.push(r#"{"source": "hub", "target": "t7", "type": "causal"}"#.into());
+    assert_eq!(import(&lines), (2, 19_999));
+    assert_eq!(import(&lines), (0, 20_001));
+}
+
+/// Starts an import of far more concepts than can be written before the test goes on, and waits until some are stored.
+fn long_import(server: &Server, arguments: &[&str]) -> (Child, support::Folder) {
+    let lines: Vec<String> = (0..300_000).map(|n| format!(r#"{{"id": "c{n}", "content": "some"}}"#)).collect();
+    let folder = jsonl(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+    let import = support::sutra()
+        .args(["import", folder.path().to_str().unwrap(), "--json"])
+        .args(arguments)
+        .env("SUTRA_SERVER", server.address.to_string())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (client, until) = (server.client(), std::time::Instant::now() + support::PATIENCE);
+    while client.stats().unwrap().concepts < 1_000 {
+        assert!(std::time::Instant::now() < until, "the import begins to write");
+    }
+    (import, folder)
+}
+
+/// That an import which did not get to its end says so, and how far it got.
+fn assert_stopped(summary: &serde_json::Value) {
+    assert_eq!(summary["stopped"], true, "{summary}");
+    let written = summary["concepts_written"].as_u64().unwrap();
+    assert!((1..300_000).contains(&written), "{summary}");
+}
+
+#[test]
+fn an_interrupted_import_says_what_it_did() {
+    let server = Server::start(&[]);
+    let (import, _folder) = long_import(&server, &[]);
+    let pid = rustix::process::Pid::from_child(&import);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let ended = import.wait_with_output().unwrap();
+    assert_eq!(code(&ended), 130, "{}", stderr(&ended));
+    let summary = json(&ended);
+    assert_stopped(&summary);
+    let stored = server.client().stats().unwrap().concepts.to_native();
+    assert_eq!(summary["concepts_written"].as_u64(), Some(stored), "all that was under way was waited for");
 }
 
 #[test]
@@ -124,6 +217,42 @@ fn serving_with_import_fills_an_empty_folder_and_answers_meanwhile() {
     assert!(code(&dog) == 0 && stdout(&dog).contains("dog, domestic dog"), "{}", stdout(&dog));
     let (status, _) = server.stop();
     assert!(status.success());
+}
+
+#[test]
+fn serving_with_import_again_adds_what_is_missing_and_keeps_what_was_changed() {
+    let folder = jsonl(&[
+        r#"{"id": "dog", "content": "as imported"}"#,
+        r#"{"id": "cat", "content": "as imported"}"#,
+        r#"{"source": "dog", "target": "cat", "confidence": 0.5}"#,
+    ]);
+    let path = folder.path();
+    let server = Server::start(&["--import", path.to_str().unwrap()]);
+    let until = std::time::Instant::now() + support::PATIENCE;
+    let wait = |server: &Server, associations: u64| {
+        while server.client().stats().unwrap().associations != associations {
+            assert!(std::time::Instant::now() < until, "the import ends");
+        }
+    };
+    wait(&server, 1);
+    assert_eq!(code(&server.run(&["learn", "dog", "as the user wants it"])), 0);
+    assert_eq!(code(&server.run(&["associate", "dog", "cat", "--confidence", "0.75"])), 0);
+    let more = "\n{\"source\": \"cat\", \"target\": \"dog\"}\n";
+    std::fs::OpenOptions::new()
+        .append(true)
+        .open(path.join("lines.jsonl"))
+        .unwrap()
+        .write_all(more.as_bytes())
+        .unwrap();
+
+    let server = server.kill().start();
+    wait(&server, 2);
+    assert_eq!(json(&server.run(&["query", "dog", "--json"]))["content"], "as the user wants it");
+    let dog = json(&server.run(&["neighbors", "dog", "--direction", "out", "--json"]));
+    assert_eq!(dog["neighbors"][0]["confidence"], 0.75);
+    let asked_for = json(&server.run(&["import", path.to_str().unwrap(), "--json"]));
+    assert_eq!(asked_for["concepts_written"], 1, "an import that is asked for replaces: {asked_for}");
+    assert_eq!(json(&server.run(&["query", "dog", "--json"]))["content"], "as imported");
 }
 
 #[test]

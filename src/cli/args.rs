@@ -121,7 +121,8 @@ pub(crate) struct Serve {
     /// Whether a core with nothing to do looks for work before it sleeps: faster answers for CPU time
     #[arg(long, env = "SUTRA_SPIN", value_enum, default_value = "off")]
     pub(crate) spin: SpinMode,
-    /// Import this folder's .jsonl files while serving
+    /// Import this folder's .jsonl files while serving: what the store does not have yet. What it has stays as it is, so that
+    /// changes outlive a restart; `sutra import` replaces
     #[arg(long, env = "SUTRA_IMPORT", value_name = "FOLDER")]
     pub(crate) import: Option<PathBuf>,
     /// Close connections that are silent for this long (90, 30s, 5m); never by default
@@ -308,7 +309,8 @@ pub(crate) struct Health {
     A line is a concept {\"id\": NAME, \"content\": TEXT, \"embedding\"?: [..], \"strength\"?, \"confidence\"?, \"namespace\"?}\n\
     or an association {\"source\": NAME, \"target\": NAME, \"type\"?: NAME|NUMBER, \"confidence\"?, \"namespace\"?}.\n\
     Embeddings may lie beside: FILE.npy for FILE.jsonl, or embeddings.npy (float16 or float32, row i for concept i).\n\
-    Importing again writes only what is new or has changed.")]
+    Importing again writes only what is new or differs, and replaces what differs. Of lines about the same concept or\n\
+    association the last one counts. Ctrl-C ends it and says what was done.")]
 pub(crate) struct Import {
     /// .jsonl files, or folders of them
     #[arg(required = true, value_name = "FILE|FOLDER")]

@@ -1,6 +1,6 @@
 //! A client for the commands that ask one thing of a server.
 
-use sutra_client::Client;
+use sutra_client::{Client, Connect};
 use tokio::runtime::Runtime;
 
 use crate::args::Server;
@@ -14,13 +14,18 @@ pub(crate) fn runtime() -> Result<Runtime, Failure> {
         .map_err(|error| Failure::Host(format!("cannot start the client's runtime: {error}")))
 }
 
+/// A client of the server, about to connect.
+pub(crate) fn to(server: &Server) -> Connect {
+    Client::connect(&server.address)
+}
+
 /// Connects to the server and runs `command` with the client.
 pub(crate) fn with_client(
     server: &Server,
     command: impl AsyncFnOnce(Client) -> Result<Answer, Failure>,
 ) -> Result<Answer, Failure> {
     runtime()?.block_on(async {
-        let client = Client::connect(&server.address).await?;
+        let client = to(server).await?;
         command(client).await
     })
 }

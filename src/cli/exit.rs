@@ -6,6 +6,9 @@ use sutra_client::ClientError;
 use sutra_load::LoadError;
 use sutra_server::ServerError;
 
+/// What a shell reports of a program that a signal has ended is this and the signal's number: 130 for an interrupt.
+pub(crate) const SIGNALLED: i32 = 128;
+
 /// A command did what it was asked to; the answer may still be no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
@@ -13,6 +16,8 @@ pub(crate) enum Answer {
     Yes,
     /// Not found, unhealthy, some lines bad.
     No,
+    /// It was told to end by this signal, and did so in order.
+    Interrupted(i32),
 }
 
 impl Answer {
@@ -20,6 +25,7 @@ impl Answer {
         match self {
             Answer::Yes => 0,
             Answer::No => 1,
+            Answer::Interrupted(signal) => u8::try_from(SIGNALLED + signal).unwrap_or(u8::MAX),
         }
     }
 }
@@ -96,7 +102,7 @@ mod tests {
         };
         assert_eq!(Failure::from(name).code(), 2);
         assert_eq!(Failure::from(connect).code(), 3);
-        assert_eq!([Answer::Yes.code(), Answer::No.code()], [0, 1]);
+        assert_eq!([Answer::Yes.code(), Answer::No.code(), Answer::Interrupted(2).code()], [0, 1, 130]);
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod output;
 mod query;
 mod serve;
 mod settings;
+mod signals;
 mod stats;
 
 use std::process::ExitCode;

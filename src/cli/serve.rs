@@ -2,41 +2,28 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use serde_json::json;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 use sutra_server::{Cores, Limits, ServerConfig, StartReport};
 
-use crate::args::{CompatPort, DEFAULT_SERVER, Serve};
+use crate::args::{self, CompatPort, DEFAULT_SERVER, Serve};
 use crate::exit::{Answer, Failure};
-use crate::import;
+use crate::import::{self, Existing, Imported, Stop};
 use crate::output::{Output, complain};
+use crate::signals;
 
-/// What a shell reports of a program that a signal has ended is this and the signal's number: 130 for an interrupt.
-const SIGNALLED: i32 = 128;
-
-/// What the thread that receives signals shares with the others.
-#[derive(Default)]
-struct Ending {
-    /// A signal has come.
-    begun: AtomicBool,
-    /// Drains the server; set once there is one.
-    stop: OnceLock<Box<dyn Fn() + Send + Sync>>,
-}
+/// Drains the server; set once there is one.
+type Stopper = OnceLock<Box<dyn Fn() + Send + Sync>>;
 
 pub(crate) fn run(serve: Serve, output: Output) -> Result<Answer, Failure> {
     if let Some(folder) = serve.import.as_ref().filter(|folder| !folder.exists()) {
         return Err(Failure::Usage(format!("--import {}: there is no such file or folder", folder.display())));
     }
-    let signals =
-        Signals::new([SIGTERM, SIGINT]).map_err(|error| Failure::Host(format!("cannot receive signals: {error}")))?;
-    let ending = Arc::new(Ending::default());
-    let heeding = Arc::clone(&ending);
-    spawn("signals", move || heed(signals, &heeding))?;
+    let (stop_import, stop_server) = (Stop::default(), Arc::new(Stopper::new()));
+    let (importing, serving) = (stop_import.clone(), Arc::clone(&stop_server));
+    signals::heed(move |signal| end(signal, &importing, &serving))?;
     let server = sutra_server::start(ServerConfig {
         data: serve.data,
         listen: serve.listen,
@@ -53,38 +40,33 @@ pub(crate) fn run(serve: Serve, output: Output) -> Result<Answer, Failure> {
         limits: Limits { idle_timeout: serve.idle_timeout, ..Limits::default() },
         ..ServerConfig::default()
     })?;
-    ending.stop.get_or_init(|| Box::new(server.stopper()));
+    stop_server.get_or_init(|| Box::new(server.stopper()));
     let address = reachable(server.listening().first().copied());
     if let Err(failure) = announce(server.report(), address, serve.import.is_some(), output) {
         // Nobody reads along: no reason not to serve.
         tracing::warn!(%failure, "the announcement was not read");
     }
-    if let Some(folder) = serve.import {
-        let ending = Arc::clone(&ending);
-        spawn("import", move || import_folder(folder, address, &ending.begun, output))?;
+    let import = serve.import.map(|folder| spawn_import(folder, address, stop_import.clone(), output)).transpose()?;
+    let ended = server.wait();
+    if let Some(import) = import {
+        // Without a server it has nothing to wait for; told to stop, it says what it did and ends within a second.
+        stop_import.ask(-1);
+        let _ = import.join();
     }
-    server.wait()?;
+    ended?;
     tracing::info!("stopped; everything acknowledged is stored");
     Ok(Answer::Yes)
 }
 
-fn spawn(name: &str, thread: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
-    let spawned = thread::Builder::new().name(name.into()).spawn(thread);
-    spawned.map(|_| ()).map_err(|error| Failure::Host(format!("cannot start a thread: {error}")))
-}
-
-/// The first signal drains the server, the second ends the process at once. A server that is still recovering has promised
-/// nothing to anybody: it ends with the first.
-fn heed(mut signals: Signals, ending: &Ending) {
-    for signal in signals.forever() {
-        match ending.stop.get() {
-            Some(stop) if !ending.begun.swap(true, Ordering::Relaxed) => {
-                tracing::info!(signal, "stopping: finishing what was received; a second signal ends at once");
-                stop();
-            }
-            _ => std::process::exit(SIGNALLED + signal),
-        }
+/// The first signal drains the server. One that is still recovering has promised nothing to anybody: it ends with the first.
+fn end(signal: i32, import: &Stop, server: &Stopper) -> bool {
+    let Some(stop) = server.get() else { return false };
+    let is_first = import.ask(signal);
+    if is_first {
+        tracing::info!(signal, "stopping: finishing what was received; a second signal ends at once");
+        stop();
     }
+    is_first
 }
 
 /// Where a client on this host reaches a server that listens here.
@@ -118,23 +100,31 @@ fn announce(report: &StartReport, address: SocketAddr, importing: bool, output: 
     })
 }
 
-fn import_folder(folder: PathBuf, address: SocketAddr, stopping: &AtomicBool, output: Output) {
-    let imported = import::files(&address.to_string(), "", &[folder], stopping);
-    let stopped = stopping.load(Ordering::Relaxed);
-    let told = match imported {
-        Ok(summary) => output.answer(&summary, || match &summary.example {
-            Some(name) if !stopped => {
+fn spawn_import(folder: PathBuf, address: SocketAddr, stop: Stop, output: Output) -> Result<JoinHandle<()>, Failure> {
+    let import = move || import_folder(folder, address, &stop, output);
+    let spawned = thread::Builder::new().name("import".into()).spawn(import);
+    spawned.map_err(|error| Failure::Host(format!("cannot start a thread: {error}")))
+}
+
+fn import_folder(folder: PathBuf, address: SocketAddr, stop: &Stop, output: Output) {
+    let server = args::Server { address: address.to_string() };
+    let imported = import::files(&server, "", &[folder], Existing::Keep, stop);
+    let told = imported.and_then(|Imported { summary, failure }| {
+        output.answer(&summary, || match &summary.example {
+            Some(name) if !summary.stopped => {
                 let name = quoted(name);
                 format!("{summary}\ntry next{}", suggestions(address, &[("query", &name), ("neighbors", &name)]))
             }
             _ => summary.to_string(),
-        }),
-        // The server that is going away is no news.
-        Err(_) if stopped => Ok(()),
-        Err(failure) => Err(failure),
-    };
-    if let Err(failure) = told {
-        complain(&format!("error: the import has ended: {failure}; the server goes on"));
+        })?;
+        failure.map_or(Ok(()), Err)
+    });
+    match told {
+        // That the server is going away is no news.
+        Err(failure) if stop.signal().is_none() => {
+            complain(&format!("error: the import has ended: {failure}; the server goes on"));
+        }
+        _ => {}
     }
 }
 

@@ -5,7 +5,11 @@ use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use serde::Deserialize;
-use sutra_wire::AssociationKind;
+use sutra_wire::limits::MAX_PAYLOAD;
+use sutra_wire::{
+    AssociationKind, AssociationRecord, Checked, ConceptId, ConceptRecord, FrameBuffer, Header, Parsed, Payload,
+    encode_archive, parse,
+};
 
 /// Longest line, in bytes: the longest content that a request holds (16 MiB), each byte escaped in the worst JSON way, fits.
 const MAX_LINE: usize = 96 << 20;
@@ -54,6 +58,15 @@ struct Keys {
     namespace: Option<String>,
 }
 
+impl Keys {
+    fn parse(text: &[u8]) -> Result<Self, String> {
+        if !text.starts_with(b"{") {
+            return Err("not a JSON object".into());
+        }
+        serde_json::from_slice(text).map_err(|error| reason(&error))
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "type is neither a text nor a number")]
 enum Kind {
@@ -61,13 +74,24 @@ enum Kind {
     Name(String),
 }
 
+/// A line that can't be imported.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Bad {
+    /// What is wrong with it.
+    pub(crate) reason: String,
+    /// Whether it may be meant for a concept: then a row of the embeddings belongs to it all the same.
+    pub(crate) has_row: bool,
+}
+
 impl Line {
     /// Reads a line; the error says what is wrong with it.
-    pub(crate) fn parse(text: &[u8]) -> Result<Self, String> {
-        if !text.starts_with(b"{") {
-            return Err("not a JSON object".into());
-        }
-        let keys: Keys = serde_json::from_slice(text).map_err(|error| reason(&error))?;
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, Bad> {
+        let keys = Keys::parse(text).map_err(|reason| Bad { reason, has_row: true })?;
+        let has_row = keys.source.is_none() && keys.target.is_none();
+        Self::of(keys).map_err(|reason| Bad { reason, has_row })
+    }
+
+    fn of(keys: Keys) -> Result<Self, String> {
         let confidence = keys.confidence.unwrap_or(1.0);
         match keys {
             Keys {
@@ -83,7 +107,9 @@ impl Line {
             } => {
                 let content = content.ok_or("a concept needs \"content\"")?;
                 let strength = strength.unwrap_or(1.0);
-                Ok(Line::Concept(ConceptLine { name, content, embedding, strength, confidence, namespace }))
+                let line = ConceptLine { name, content, embedding, strength, confidence, namespace };
+                line.check()?;
+                Ok(Line::Concept(line))
             }
             Keys {
                 source: Some(source),
@@ -101,12 +127,62 @@ impl Line {
                     Some(Kind::Number(number)) => AssociationKind(number),
                     Some(Kind::Name(name)) => name.parse().map_err(|error| format!("{error}"))?,
                 };
-                Ok(Line::Association(AssociationLine { source, target, kind, confidence, namespace }))
+                let line = AssociationLine { source, target, kind, confidence, namespace };
+                line.check()?;
+                Ok(Line::Association(line))
             }
             _ => {
                 Err("neither a concept (\"id\" and \"content\") nor an association (\"source\" and \"target\")".into())
             }
         }
+    }
+}
+
+fn id(name: &str) -> Result<[u8; 16], String> {
+    ConceptId::from_name(name).map(|id| id.0).map_err(|error| error.to_string())
+}
+
+impl ConceptLine {
+    /// Whether a server would take it. It says so by the server's own checks, before anything is written.
+    fn check(&self) -> Result<(), String> {
+        let record = ConceptRecord {
+            id: id(&self.name)?,
+            namespace: self.namespace.clone().unwrap_or_default(),
+            name: self.name.clone(),
+            content: self.content.clone(),
+            embedding: self.embedding.clone().unwrap_or_default(),
+            strength: self.strength,
+            confidence: self.confidence,
+            ..ConceptRecord::default()
+        };
+        let mut out = FrameBuffer::new();
+        encode_archive(&mut out, Header::default(), &record);
+        check::<ConceptRecord>(&out)
+    }
+}
+
+impl AssociationLine {
+    /// As a concept's.
+    fn check(&self) -> Result<(), String> {
+        let record = AssociationRecord {
+            source: id(&self.source)?,
+            target: id(&self.target)?,
+            namespace: self.namespace.clone().unwrap_or_default(),
+            kind: self.kind.0,
+            confidence: self.confidence,
+            ..AssociationRecord::default()
+        };
+        let mut out = FrameBuffer::new();
+        encode_archive(&mut out, Header::default(), &record);
+        check::<AssociationRecord>(&out)
+    }
+}
+
+/// Whether the frame's payload is an archive that a server takes.
+fn check<T: Payload>(frame: &[u8]) -> Result<(), String> {
+    match parse(frame, MAX_PAYLOAD) {
+        Ok(Parsed::Frame(frame, _)) => Checked::<T>::new(frame.payload).map(|_| ()).map_err(|error| error.to_string()),
+        _ => Err(format!("takes {} bytes as a {}, the limit is {MAX_PAYLOAD}", frame.len(), T::NAME)),
     }
 }
 
@@ -182,10 +258,10 @@ impl<R: BufRead> Lines<R> {
 
 impl Text<'_> {
     /// What the line stands for.
-    pub(crate) fn parse(&self) -> Result<Line, String> {
+    pub(crate) fn parse(&self) -> Result<Line, Bad> {
         match self {
             Text::Whole(text) => Line::parse(text),
-            Text::TooLong => Err(format!("longer than {MAX_LINE} bytes")),
+            Text::TooLong => Err(Bad { reason: format!("longer than {MAX_LINE} bytes"), has_row: true }),
         }
     }
 }
@@ -225,7 +301,7 @@ mod tests {
             (b"{\"source\":\"a\",\"target\":\"b\",\"type\":-1}", "type is neither"),
             (b"{\"id\":\"a\",\"content\":\"\xff\"}", "unicode"),
         ] {
-            let reason = Line::parse(text).unwrap_err();
+            let reason = Line::parse(text).unwrap_err().reason;
             assert!(reason.contains(says) && !reason.contains("at line"), "{reason}");
         }
     }

@@ -1,31 +1,56 @@
 //! Requests of an import on their way: many at a time, bounded by number and by bytes, each with the line that it came from.
+//!
+//! Requests under way overtake each other, so no two lines of one key are: the second waits until all before it are done.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use sutra_client::{Association, Client, ClientError, Concept, Neighborhood};
 use sutra_wire::{ArchivedConceptRecord, ConceptId, Direction, Status};
 use tokio::task::JoinSet;
 
 use super::lines::{AssociationLine, ConceptLine};
+use super::repeats::Key;
 
 /// Requests under way at a time: enough to fill the group commits of many cores.
 const MAX_REQUESTS: usize = 2_048;
-/// Bytes of records under way at a time.
+/// Bytes of records and replies under way at a time.
 const MAX_BYTES: usize = 64 << 20;
+/// Keys that are remembered as under way (a few MB) before all of them are waited for.
+const MAX_KEYS: usize = 1 << 16;
+/// Neighbours asked for in one reply when associations are looked up: a hub's are walked through, never held.
+const PAGE: u32 = 4_096;
+/// What a line takes in memory beside its texts, roughly.
+const LINE_BYTES: usize = 256;
+/// What such a reply takes, roughly.
+const PAGE_BYTES: usize = PAGE as usize * 32;
 
 /// Which line of which file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     pub(super) source: usize,
     pub(super) line: u64,
 }
 
-/// What became of one or several lines.
+/// What the server is asked about a record before it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lookup {
+    /// Nothing: it is empty.
+    No,
+    /// Whether it has the record just so; another one is replaced.
+    Equal,
+    /// Whether it has one at all, which is then kept.
+    Any,
+}
+
+/// What became of a line.
+#[derive(Debug)]
 pub(super) enum Settled {
     /// It was written.
     Written,
     /// The server had it already, just so.
     Unchanged,
+    /// The server had another, and keeps it.
+    Kept,
     /// The server or the client refused it, and would again.
     Bad(Place, String),
 }
@@ -33,10 +58,13 @@ pub(super) enum Settled {
 /// The requests under way.
 pub(super) struct Pipeline {
     client: Client,
-    /// Whether the server may have the records already: then it is asked before anything is written.
-    check: bool,
+    lookup: Lookup,
     tasks: JoinSet<Done>,
     bytes: usize,
+    /// Keys that were sent since nothing was under way.
+    keys: HashSet<Key>,
+    /// Associations that were looked up and are to be written.
+    missing: VecDeque<(Place, AssociationLine)>,
 }
 
 struct Done {
@@ -46,39 +74,62 @@ struct Done {
 
 enum Outcome {
     Settled(Settled),
-    /// Of a run of associations from one source: how many the server has, and those that it has not.
-    Missing(u64, Vec<(Place, AssociationLine)>),
+    LookedUp(LookedUp),
+}
+
+/// Of associations from one source: how many the server has, and those that are to be written.
+struct LookedUp {
+    unchanged: u64,
+    kept: u64,
+    missing: Vec<(Place, AssociationLine)>,
 }
 
 impl Pipeline {
-    pub(super) fn new(client: Client, check: bool) -> Self {
-        Self { client, check, tasks: JoinSet::new(), bytes: 0 }
+    pub(super) fn new(client: Client, lookup: Lookup) -> Self {
+        Self { client, lookup, tasks: JoinSet::new(), bytes: 0, keys: HashSet::new(), missing: VecDeque::new() }
+    }
+
+    /// Whether a request of this key may not be sent before all that are under way are done.
+    pub(super) fn must_drain(&self, key: Key) -> bool {
+        self.keys.len() >= MAX_KEYS || self.keys.contains(&key)
     }
 
     /// Starts to write a concept.
-    pub(super) fn concept(&mut self, place: Place, line: ConceptLine) {
-        let bytes = line.content.len() + line.embedding.as_ref().map_or(0, |embedding| embedding.len() * 4) + 256;
-        let (client, check) = (self.client.clone(), self.check);
+    pub(super) fn concept(&mut self, place: Place, key: Key, line: ConceptLine) {
+        self.keys.insert(key);
+        let bytes =
+            line.content.len() + line.embedding.as_ref().map_or(0, |embedding| embedding.len() * 4) + LINE_BYTES;
+        let (client, lookup) = (self.client.clone(), self.lookup);
         self.spawn(bytes, async move {
-            let outcome = write_concept(&client, check, line).await;
+            let outcome = write_concept(&client, lookup, line).await;
             outcome.map(Outcome::Settled).map_err(|error| (place, error))
         });
     }
 
+    /// Whether associations are looked up before they are written: then it pays to do so for many of one source at once.
+    pub(super) fn looks_up(&self) -> bool {
+        self.lookup != Lookup::No
+    }
+
     /// Starts to write associations that have the same source and namespace.
-    pub(super) fn associations(&mut self, run: Vec<(Place, AssociationLine)>) {
-        if !self.check {
-            run.into_iter().for_each(|(place, line)| self.association(place, line));
+    pub(super) fn associations(&mut self, run: Vec<(Place, Key, AssociationLine)>) {
+        self.keys.extend(run.iter().map(|(_, key, _)| *key));
+        let lines = run.into_iter().map(|(place, _, line)| (place, line));
+        if !self.looks_up() {
+            lines.for_each(|(place, line)| self.association(place, line));
             return;
         }
+        let run: Vec<_> = lines.collect();
         let Some((place, _)) = run.first() else { return };
-        let (place, client) = (*place, self.client.clone());
-        self.spawn(run.len() * 256, async move { without_known(&client, run).await.map_err(|error| (place, error)) });
+        let (place, client, keep) = (*place, self.client.clone(), self.lookup == Lookup::Any);
+        self.spawn(run.len() * LINE_BYTES + PAGE_BYTES, async move {
+            look_up(&client, keep, run).await.map(Outcome::LookedUp).map_err(|error| (place, error))
+        });
     }
 
     fn association(&mut self, place: Place, line: AssociationLine) {
         let client = self.client.clone();
-        self.spawn(256, async move {
+        self.spawn(LINE_BYTES, async move {
             let mut association =
                 Association::between(&line.source, &line.target).kind(line.kind).confidence(line.confidence);
             if let Some(namespace) = line.namespace {
@@ -100,23 +151,36 @@ impl Pipeline {
 
     /// Whether another request should wait.
     pub(super) fn is_full(&self) -> bool {
+        self.has_most_requests() || !self.missing.is_empty()
+    }
+
+    fn has_most_requests(&self) -> bool {
         self.tasks.len() >= MAX_REQUESTS || self.bytes >= MAX_BYTES
     }
 
     /// Waits for the next request to end and adds what became of its lines to `settled`; `false` when none is under way. An error that is
-    /// not its line's fault ends the import.
+    /// not its line's fault ends the import. Dropping the future loses nothing.
     pub(super) async fn settle(&mut self, settled: &mut Vec<Settled>) -> Result<bool, ClientError> {
-        let Some(done) = self.tasks.join_next().await else { return Ok(false) };
+        let Some(done) = self.tasks.join_next().await else {
+            self.keys.clear();
+            return Ok(false);
+        };
         let done = done.expect("tasks of an import neither panic nor are aborted while it waits");
         self.bytes -= done.bytes;
         match done.outcome {
             Ok(Outcome::Settled(outcome)) => settled.push(outcome),
-            Ok(Outcome::Missing(known, missing)) => {
-                (0..known).for_each(|_| settled.push(Settled::Unchanged));
-                missing.into_iter().for_each(|(place, line)| self.association(place, line));
+            Ok(Outcome::LookedUp(LookedUp { unchanged, kept, missing })) => {
+                settled.extend((0..unchanged).map(|_| Settled::Unchanged));
+                settled.extend((0..kept).map(|_| Settled::Kept));
+                self.missing.extend(missing);
             }
             Err((place, error)) if is_the_lines_fault(&error) => settled.push(Settled::Bad(place, error.to_string())),
             Err((_, error)) => return Err(error),
+        }
+        while !self.has_most_requests()
+            && let Some((place, line)) = self.missing.pop_front()
+        {
+            self.association(place, line);
         }
         Ok(true)
     }
@@ -132,14 +196,18 @@ fn is_the_lines_fault(error: &ClientError) -> bool {
     }
 }
 
-async fn write_concept(client: &Client, check: bool, line: ConceptLine) -> Result<Settled, ClientError> {
+async fn write_concept(client: &Client, lookup: Lookup, line: ConceptLine) -> Result<Settled, ClientError> {
     let other = line.namespace.as_deref().map(|namespace| client.namespace(namespace));
     let client = other.as_ref().unwrap_or(client);
-    if check
+    if lookup != Lookup::No
         && let Some(stored) = client.query(&line.name).await?
-        && is_stored(&line, &stored)
     {
-        return Ok(Settled::Unchanged);
+        if is_stored(&line, &stored) {
+            return Ok(Settled::Unchanged);
+        }
+        if lookup == Lookup::Any {
+            return Ok(Settled::Kept);
+        }
     }
     let concept = Concept::new(line.name)
         .content(line.content)
@@ -161,28 +229,35 @@ fn is_stored(line: &ConceptLine, stored: &ArchivedConceptRecord) -> bool {
         && stored.embedding.iter().zip(embedding).all(|(stored, number)| stored == number)
 }
 
-/// Asks for the source's associations and leaves out those that the server has just so.
-async fn without_known(client: &Client, run: Vec<(Place, AssociationLine)>) -> Result<Outcome, ClientError> {
-    let Some((_, first)) = run.first() else { return Ok(Outcome::Missing(0, run)) };
-    let mut of = Neighborhood::of(&first.source).direction(Direction::Out);
+/// Walks through the source's associations, page by page, and leaves out of `run` those that the server has just so, or, where
+/// others are kept, at all.
+async fn look_up(client: &Client, keep: bool, run: Vec<(Place, AssociationLine)>) -> Result<LookedUp, ClientError> {
+    let mut found = LookedUp { unchanged: 0, kept: 0, missing: Vec::new() };
+    let Some((_, first)) = run.first() else { return Ok(found) };
+    let mut of = Neighborhood::of(&first.source).direction(Direction::Out).limit(PAGE);
     if let Some(namespace) = &first.namespace {
         of = of.namespace(namespace);
     }
-    let mut known = HashMap::new();
+    let target = |line: &AssociationLine| ConceptId::from_name(&line.target).map(|id| (id.0, line.kind.0)).ok();
+    let asked: HashMap<_, usize> =
+        run.iter().enumerate().filter_map(|(at, (_, line))| Some((target(line)?, at))).collect();
+    let mut confidences = vec![None; run.len()];
     let mut pages = client.neighbor_pages(of);
     while let Some(page) = pages.next().await {
-        let page = page?;
-        known.extend(page.neighbors.iter().map(|edge| ((edge.id, edge.kind.to_native()), edge.confidence.to_native())));
+        for edge in page?.neighbors.iter() {
+            if let Some(at) = asked.get(&(edge.id, edge.kind.to_native())) {
+                confidences[*at] = Some(edge.confidence.to_native());
+            }
+        }
     }
-    let lines = run.len();
-    let missing: Vec<_> = run
-        .into_iter()
-        .filter(|(_, line)| {
-            let target = ConceptId::from_name(&line.target).map(|id| id.0);
-            target.map_or(true, |target| known.get(&(target, line.kind.0)) != Some(&line.confidence))
-        })
-        .collect();
-    Ok(Outcome::Missing((lines - missing.len()) as u64, missing))
+    for ((place, line), confidence) in run.into_iter().zip(confidences) {
+        match confidence {
+            Some(confidence) if confidence == line.confidence => found.unchanged += 1,
+            Some(_) if keep => found.kept += 1,
+            _ => found.missing.push((place, line)),
+        }
+    }
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -46,14 +46,6 @@ impl Progress {
             None => {}
         }
     }
-
-    /// Writes a line to standard error without tearing the bar.
-    pub(crate) fn say(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| complain(text)),
-            None => complain(text),
-        }
-    }
 }
 
 impl Drop for Progress {

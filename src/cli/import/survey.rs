@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::embeddings::Embeddings;
 use super::lines::{Line, Lines};
+use super::pipeline::Place;
+use super::repeats::{Key, Repeats};
 use crate::exit::Failure;
 
 /// How many concepts are counted to find a good example.
@@ -28,6 +30,8 @@ pub(crate) struct Survey {
     pub(crate) sources: Vec<Source>,
     /// A concept with many associations, to ask questions about.
     pub(crate) example: Option<String>,
+    /// Lines that later ones make void.
+    pub(super) repeats: Repeats,
 }
 
 /// A line that can't be imported.
@@ -48,18 +52,29 @@ impl Survey {
     }
 }
 
-/// Looks through files and folders. Bad lines are told to `bad`; embeddings that don't fit are an error.
-pub(crate) fn survey(paths: &[PathBuf], mut bad: impl FnMut(BadLine)) -> Result<Survey, Failure> {
-    let mut degrees = Degrees::default();
+/// Looks through files and folders, whose lines belong to `namespace` where they name no other. Bad lines are told to `bad`, in
+/// order; embeddings that don't fit are an error.
+pub(crate) fn survey(paths: &[PathBuf], namespace: &str, mut bad: impl FnMut(BadLine)) -> Result<Survey, Failure> {
+    let files = files(paths)?;
+    let bytes = files.iter().map(|file| std::fs::metadata(file).map_or(0, |metadata| metadata.len())).sum();
+    let (mut degrees, mut repeats) = (Degrees::default(), Repeats::new(bytes));
     let mut sources = Vec::new();
-    for path in files(paths)? {
-        sources.push(look_through(path, &mut degrees, &mut bad)?);
+    for (at, path) in files.into_iter().enumerate() {
+        let mut good = |number: u64, line: Line| {
+            repeats.note(Key::of(&line, namespace), Place { source: at, line: number });
+            if let Line::Association(association) = line {
+                degrees.count(association.source);
+                degrees.count(association.target);
+            }
+        };
+        sources.push(look_through(path, &mut good, &mut bad)?);
     }
+    repeats.finish();
     let paired: Vec<_> = sources.iter().map(|source| embeddings_beside(source, &sources)).collect::<Result<_, _>>()?;
     for (source, embeddings) in sources.iter_mut().zip(paired) {
         source.embeddings = embeddings;
     }
-    Ok(Survey { sources, example: degrees.example() })
+    Ok(Survey { sources, example: degrees.example(), repeats })
 }
 
 /// The `.jsonl` files that are named, and those of named folders in the order of their names.
@@ -87,22 +102,24 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
-fn look_through(path: PathBuf, degrees: &mut Degrees, bad: &mut impl FnMut(BadLine)) -> Result<Source, Failure> {
+fn look_through(
+    path: PathBuf,
+    good: &mut impl FnMut(u64, Line),
+    bad: &mut impl FnMut(BadLine),
+) -> Result<Source, Failure> {
     let cannot = |error: std::io::Error| Failure::Usage(format!("cannot read {}: {error}", path.display()));
     let (mut concepts, mut associations) = (0, 0);
     let mut lines = Lines::open(&path).map_err(cannot)?;
     while let Some((number, text)) = lines.next().map_err(cannot)? {
         match text.parse() {
-            Ok(Line::Concept(_)) => concepts += 1,
-            Ok(Line::Association(association)) => {
-                associations += 1;
-                degrees.count(association.source);
-                degrees.count(association.target);
+            Ok(line) => {
+                let count = if matches!(line, Line::Concept(_)) { &mut concepts } else { &mut associations };
+                *count += 1;
+                good(number, line);
             }
-            Err(reason) => {
-                // It holds a row of the embeddings all the same.
-                concepts += 1;
-                bad(BadLine { file: path.clone(), line: number, reason });
+            Err(line) => {
+                concepts += u64::from(line.has_row);
+                bad(BadLine { file: path.clone(), line: number, reason: line.reason });
             }
         }
     }
@@ -188,7 +205,7 @@ mod tests {
     }
 
     fn of(folder: &tempfile::TempDir) -> Result<Survey, Failure> {
-        survey(&[folder.path().to_owned()], |_| ())
+        survey(&[folder.path().to_owned()], "", |_| ())
     }
 
     const CONCEPTS: &str = "{\"id\":\"a\",\"content\":\"\"}\n{\"id\":\"b\",\"content\":\"\"}\n";
@@ -208,7 +225,7 @@ mod tests {
     fn bad_lines_are_told_with_file_and_line() {
         let folder = folder(&[("concepts.jsonl", &format!("{CONCEPTS}\nnonsense\n"))]);
         let mut bad = Vec::new();
-        survey(&[folder.path().join("concepts.jsonl")], |line| bad.push(line)).unwrap();
+        survey(&[folder.path().join("concepts.jsonl")], "", |line| bad.push(line)).unwrap();
         assert_eq!((bad.len(), bad[0].line, bad[0].file.ends_with("concepts.jsonl")), (1, 4, true));
     }
 
@@ -238,7 +255,7 @@ mod tests {
     fn what_can_not_be_imported_is_wrong_usage() {
         let folder = folder(&[("a.txt", "")]);
         for path in [folder.path().to_owned(), folder.path().join("a.txt"), folder.path().join("gone.jsonl")] {
-            assert_eq!(survey(&[path], |_| ()).unwrap_err().code(), 2);
+            assert_eq!(survey(&[path], "", |_| ()).unwrap_err().code(), 2);
         }
     }
 }

@@ -1,0 +1,281 @@
+//! The two passes of an import over its files: concepts first, then associations.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use sutra_client::Client;
+
+use super::embeddings::Embeddings;
+use super::lines::{AssociationLine, Bad, Line, Lines};
+use super::pipeline::{Lookup, Pipeline, Place, Settled};
+use super::progress::Progress;
+use super::repeats::Key;
+use super::stop::Stop;
+use super::summary::Summary;
+use super::survey::{BadLine, Source, Survey};
+use crate::exit::Failure;
+use crate::output::{complain, grouped};
+
+/// Bad lines that are told one by one; the others are counted.
+const TOLD: usize = 20;
+/// Associations that are gathered (a few MB) to look up those of one source together, wherever they stand among the others.
+const GATHERED: usize = 16_384;
+/// How long the requests under way may take when an import is told to stop, for the sake of a summary that counts them.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// Bad lines as they are found.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    count: u64,
+    lines: Vec<BadLine>,
+}
+
+impl Told {
+    /// Says what is wrong with a line, unless many have been told already.
+    pub(super) fn tell(&mut self, line: BadLine) {
+        self.count += 1;
+        if self.lines.len() < TOLD {
+            complain(&format!("{}:{}: {}", line.file.display(), line.line, line.reason));
+            self.lines.push(line);
+        }
+    }
+}
+
+/// Which records a pass over the files writes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    Concepts,
+    Associations,
+}
+
+/// An import under way.
+pub(super) struct Passes<'a> {
+    survey: &'a Survey,
+    namespace: &'a str,
+    stop: &'a Stop,
+    pipeline: Pipeline,
+    progress: Progress,
+    summary: Summary,
+    told: Told,
+    /// Lines that the server refused. Answers come in any order, so they are told when a pass is over; only the first are kept.
+    refused: BTreeMap<Place, String>,
+    refused_count: u64,
+}
+
+impl<'a> Passes<'a> {
+    pub(super) fn new(
+        survey: &'a Survey,
+        namespace: &'a str,
+        client: Client,
+        lookup: Lookup,
+        stop: &'a Stop,
+        told: Told,
+    ) -> Self {
+        Self {
+            survey,
+            namespace,
+            stop,
+            pipeline: Pipeline::new(client, lookup),
+            progress: Progress::new("concepts", survey.concepts()),
+            summary: Summary { example: survey.example.clone(), ..Summary::default() },
+            told,
+            refused: BTreeMap::new(),
+            refused_count: 0,
+        }
+    }
+
+    /// Writes everything, unless it is asked to stop or can't go on.
+    pub(super) async fn all(&mut self) -> Result<(), Failure> {
+        let survey = self.survey;
+        for (at, source) in survey.sources.iter().enumerate().filter(|(_, source)| source.concepts > 0) {
+            self.concepts(at, source).await?;
+        }
+        self.drain(Pass::Concepts).await?;
+        if self.is_stopped() {
+            return Ok(());
+        }
+        self.progress = Progress::new("associations", survey.associations());
+        for (at, source) in survey.sources.iter().enumerate().filter(|(_, source)| source.associations > 0) {
+            self.associations(at, source).await?;
+        }
+        self.drain(Pass::Associations).await
+    }
+
+    /// Tells the bad lines that are left to tell, and what was done.
+    pub(super) fn end(self) -> Summary {
+        let Passes { survey, progress, mut summary, mut told, refused, refused_count, .. } = self;
+        drop(progress);
+        let late = refused_count - refused.len() as u64;
+        for (place, reason) in refused {
+            told.tell(BadLine { file: survey.sources[place.source].path.clone(), line: place.line, reason });
+        }
+        told.count += late;
+        let untold = told.count - told.lines.len() as u64;
+        if untold > 0 {
+            complain(&format!("… and {} more bad lines", grouped(untold)));
+        }
+        summary.bad = told.count;
+        summary.bad_lines = told.lines;
+        summary
+    }
+
+    async fn concepts(&mut self, at: usize, source: &Source) -> Result<(), Failure> {
+        let mut rows = source.embeddings.as_deref().map(Embeddings::open).transpose().map_err(Failure::Usage)?;
+        let mut lines = open(source)?;
+        while let Some((number, text)) = lines.next().map_err(|error| unreadable(source, &error))? {
+            if self.is_stopped() {
+                return Ok(());
+            }
+            let line = text.parse();
+            if matches!(line, Ok(Line::Association(_)) | Err(Bad { has_row: false, .. })) {
+                continue;
+            }
+            let row = rows.as_mut().map(Embeddings::next_row).transpose().map_err(Failure::Usage)?;
+            let place = Place { source: at, line: number };
+            let Some((key, Line::Concept(mut concept))) = self.wanted(place, line) else { continue };
+            concept.embedding = concept.embedding.or(row);
+            self.make_room(Pass::Concepts).await?;
+            if self.pipeline.must_drain(key) {
+                self.drain(Pass::Concepts).await?;
+            }
+            self.pipeline.concept(place, key, concept);
+        }
+        Ok(())
+    }
+
+    async fn associations(&mut self, at: usize, source: &Source) -> Result<(), Failure> {
+        let mut lines = open(source)?;
+        let mut gathered = Gathered::default();
+        while let Some((number, text)) = lines.next().map_err(|error| unreadable(source, &error))? {
+            if self.is_stopped() {
+                return Ok(());
+            }
+            let line = text.parse();
+            if !matches!(line, Ok(Line::Association(_))) {
+                continue;
+            }
+            let place = Place { source: at, line: number };
+            let Some((key, Line::Association(line))) = self.wanted(place, line) else { continue };
+            if self.pipeline.must_drain(key) || gathered.keys.contains(&key) {
+                self.send(&mut gathered).await?;
+                self.drain(Pass::Associations).await?;
+            }
+            gathered.add(place, key, line);
+            if gathered.keys.len() >= if self.pipeline.looks_up() { GATHERED } else { 1 } {
+                self.send(&mut gathered).await?;
+            }
+        }
+        self.send(&mut gathered).await
+    }
+
+    async fn send(&mut self, gathered: &mut Gathered) -> Result<(), Failure> {
+        gathered.keys.clear();
+        gathered.of.clear();
+        for run in std::mem::take(&mut gathered.runs) {
+            self.make_room(Pass::Associations).await?;
+            if self.is_stopped() {
+                break;
+            }
+            self.pipeline.associations(run);
+        }
+        Ok(())
+    }
+
+    /// The line and its key, unless it is bad, which was told already, or a later one makes it void.
+    fn wanted(&mut self, place: Place, line: Result<Line, Bad>) -> Option<(Key, Line)> {
+        let found = line.ok().map(|line| (Key::of(&line, self.namespace), line));
+        let is_void = found.as_ref().is_some_and(|(key, _)| self.survey.repeats.is_void(*key, place));
+        if is_void {
+            self.summary.repeated += 1;
+        }
+        if is_void || found.is_none() {
+            self.progress.advance();
+            return None;
+        }
+        found
+    }
+
+    fn is_stopped(&mut self) -> bool {
+        self.summary.stopped |= self.stop.signal().is_some();
+        self.summary.stopped
+    }
+
+    async fn make_room(&mut self, pass: Pass) -> Result<(), Failure> {
+        while self.pipeline.is_full() && self.settle(pass).await? {}
+        Ok(())
+    }
+
+    /// Waits for all that is under way; not for long once it is asked to stop.
+    async fn drain(&mut self, pass: Pass) -> Result<(), Failure> {
+        while self.settle(pass).await? {}
+        if self.is_stopped() {
+            let last = async {
+                while self.settle_one(pass).await? {}
+                Ok(())
+            };
+            return tokio::time::timeout(LAST_ANSWERS, last).await.unwrap_or(Ok(()));
+        }
+        Ok(())
+    }
+
+    /// Waits for one request; `false` when none is under way or it is asked to stop.
+    async fn settle(&mut self, pass: Pass) -> Result<bool, Failure> {
+        let stop = self.stop;
+        tokio::select! {
+            biased;
+            () = stop.asked() => Ok(false),
+            more = self.settle_one(pass) => more,
+        }
+    }
+
+    async fn settle_one(&mut self, pass: Pass) -> Result<bool, Failure> {
+        let mut settled = Vec::new();
+        let more = self.pipeline.settle(&mut settled).await?;
+        for outcome in settled {
+            self.progress.advance();
+            match (outcome, pass) {
+                (Settled::Written, Pass::Concepts) => self.summary.concepts_written += 1,
+                (Settled::Written, Pass::Associations) => self.summary.associations_written += 1,
+                (Settled::Unchanged, _) => self.summary.unchanged += 1,
+                (Settled::Kept, _) => self.summary.kept += 1,
+                (Settled::Bad(place, reason), _) => {
+                    self.refused_count += 1;
+                    self.refused.insert(place, reason);
+                    if self.refused.len() > TOLD {
+                        self.refused.pop_last();
+                    }
+                }
+            }
+        }
+        Ok(more)
+    }
+}
+
+/// Associations to send, those of one source and namespace together.
+#[derive(Default)]
+struct Gathered {
+    runs: Vec<Vec<(Place, Key, AssociationLine)>>,
+    /// Where in `runs` those of a source and namespace are.
+    of: HashMap<(String, Option<String>), usize>,
+    keys: std::collections::HashSet<Key>,
+}
+
+impl Gathered {
+    fn add(&mut self, place: Place, key: Key, line: AssociationLine) {
+        self.keys.insert(key);
+        let next = self.runs.len();
+        let run = *self.of.entry((line.source.clone(), line.namespace.clone())).or_insert(next);
+        if run == next {
+            self.runs.push(Vec::new());
+        }
+        self.runs[run].push((place, key, line));
+    }
+}
+
+fn open(source: &Source) -> Result<Lines<std::io::BufReader<std::fs::File>>, Failure> {
+    Lines::open(&source.path).map_err(|error| unreadable(source, &error))
+}
+
+fn unreadable(source: &Source, error: &std::io::Error) -> Failure {
+    Failure::Usage(format!("cannot read {}: {error}", source.path.display()))
+}

@@ -1,0 +1,73 @@
+//! What an import did, for people and for programs.
+
+use std::fmt::{Display, Formatter, Result};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::survey::BadLine;
+use crate::output::{duration, grouped};
+
+/// What an import did.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Summary {
+    pub(crate) concepts_written: u64,
+    pub(crate) associations_written: u64,
+    /// The server has them just so.
+    pub(crate) unchanged: u64,
+    /// The server has others, which it keeps.
+    pub(crate) kept: u64,
+    /// A later line is of the same concept or association.
+    pub(crate) repeated: u64,
+    pub(crate) bad: u64,
+    /// The first bad lines.
+    pub(crate) bad_lines: Vec<BadLine>,
+    pub(crate) seconds: f64,
+    /// It ended before all was done.
+    pub(crate) stopped: bool,
+    /// A concept to ask questions about.
+    pub(crate) example: Option<String>,
+}
+
+impl Display for Summary {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        write!(
+            f,
+            "{} {} concepts and {} associations in {}",
+            if self.stopped { "stopped after" } else { "imported" },
+            grouped(self.concepts_written),
+            grouped(self.associations_written),
+            duration(Duration::from_secs_f64(self.seconds))
+        )?;
+        let mut part = |count: u64, one: &str, many: &str| match count {
+            0 => Ok(()),
+            1 => write!(f, "; 1 {one}"),
+            _ => write!(f, "; {} {many}", grouped(count)),
+        };
+        part(self.unchanged, "was there already", "were there already")?;
+        part(self.kept, "differs on the server and was kept there", "differ on the server and were kept there")?;
+        part(
+            self.repeated,
+            "line was left out for a later one of the same concept or association",
+            "lines were left out for later ones of the same concepts or associations",
+        )?;
+        part(self.bad, "bad line was left out", "bad lines were left out")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_says_what_was_written_left_and_left_out() {
+        let mut summary = Summary { concepts_written: 3_900, seconds: 2.0, ..Summary::default() };
+        assert_eq!(summary.to_string(), "imported 3,900 concepts and 0 associations in 2.0 s");
+        summary = Summary { unchanged: 12, kept: 1, repeated: 2, bad: 1, stopped: true, ..summary };
+        assert_eq!(
+            summary.to_string(),
+            "stopped after 3,900 concepts and 0 associations in 2.0 s; 12 were there already; 1 differs on the server and was \
+             kept there; 2 lines were left out for later ones of the same concepts or associations; 1 bad line was left out"
+        );
+    }
+}
