@@ -1,0 +1,413 @@
+//! Clients of the old protocol, byte by byte, against the real server.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+#[path = "../compat/tests/support/mod.rs"]
+mod legacy;
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use legacy::{golden, json_of, msgpack};
+use rand::rngs::SmallRng;
+use rand::{Rng, RngExt, SeedableRng};
+use serde_json::{Value, json};
+use support::{Server, sutra};
+
+/// The 32 digits of the id of "test".
+const TEST_ID: &str = "098f6bcd4621d373cade4e832627b4f6";
+
+/// A connection of an old client.
+struct Legacy {
+    stream: TcpStream,
+}
+
+impl Legacy {
+    fn open(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        // Fails instead of hanging; no test relies on its length.
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        Self { stream }
+    }
+
+    fn send(&mut self, message: &[u8]) {
+        let prefix = u32::try_from(message.len()).unwrap().to_be_bytes();
+        // In two segments, as old clients do.
+        self.stream.write_all(&prefix).unwrap();
+        self.stream.write_all(message).unwrap();
+    }
+
+    fn reply(&mut self) -> Vec<u8> {
+        let mut prefix = [0; 4];
+        self.stream.read_exact(&mut prefix).unwrap();
+        let mut reply = vec![0; u32::from_be_bytes(prefix) as usize];
+        self.stream.read_exact(&mut reply).unwrap();
+        reply
+    }
+
+    fn ask(&mut self, message: &[u8]) -> Vec<u8> {
+        self.send(message);
+        self.reply()
+    }
+
+    /// Asks in MessagePack.
+    fn json(&mut self, message: &Value) -> Value {
+        json_of(&self.ask(&msgpack(message)))
+    }
+
+    /// The text of an error that the message gets.
+    fn error(&mut self, message: &[u8]) -> String {
+        let reply = json_of(&self.ask(message));
+        reply["Error"]["message"].as_str().unwrap_or_else(|| panic!("{reply}")).to_owned()
+    }
+
+    fn is_healthy(&mut self) {
+        let reply = self.json(&json!("HealthCheck"));
+        assert_eq!(reply["HealthCheckOk"]["status"], "ok", "{reply}");
+    }
+}
+
+/// A reply in bincode: its variant, and what follows.
+fn variant(reply: &[u8]) -> (u32, &[u8]) {
+    let (number, rest) = reply.split_first_chunk().unwrap();
+    (u32::from_le_bytes(*number), rest)
+}
+
+#[test]
+fn every_published_request_is_answered_in_its_own_encoding() {
+    let server = Server::start(&[]);
+    let mut client = Legacy::open(server.compat());
+    let reply_bytes = |title: &str| golden().into_iter().find(|golden| golden.title == title).unwrap();
+    for golden in golden().into_iter().filter(|golden| golden.title.starts_with("request ")) {
+        let title = golden.title.strip_prefix("request ").unwrap();
+        let replies = [client.ask(&golden.array), client.ask(&golden.named)];
+        let binary = client.ask(&golden.bincode);
+        for reply in replies {
+            let value = json_of(&reply);
+            match title {
+                "LearnConcept(no embedding)" => assert!(value["LearnConceptOk"][0].is_u64(), "{value}"),
+                "LearnConcept(embedding [0.1,0.2])" => assert!(value["LearnConceptOk"][0].is_u64(), "{value}"),
+                "LearnAssociation" => assert!(value["LearnAssociationOk"][0].is_u64(), "{value}"),
+                "QueryConcept" => assert_eq!(reply, reply_bytes("reply QueryConceptOk(found)").named),
+                "GetNeighbors" => assert_eq!(value, json!({"GetNeighborsOk": {"neighbor_ids": []}})),
+                "FindPath" | "VectorSearch" => {
+                    assert!(value["Error"]["message"].as_str().unwrap().contains("does not serve"), "{value}");
+                }
+                "GetStats" => {
+                    let stats = &value["StatsOk"];
+                    for (name, count) in [
+                        ("concepts", 1),
+                        ("total_concepts", 1),
+                        ("edges", 1),
+                        ("total_edges", 1),
+                        ("total_associations", 1),
+                        ("vectors", 1),
+                        ("dropped", 0),
+                        ("drops", 0),
+                        ("pending", 0),
+                    ] {
+                        assert_eq!(stats[name], count, "{name} of {value}");
+                    }
+                    assert_eq!(stats["written"], stats["writes"]);
+                    assert!(stats["uptime_seconds"].is_u64() && stats["reconciliations"].is_u64(), "{value}");
+                }
+                "Flush" => assert_eq!(reply, reply_bytes("reply FlushOk").named),
+                "HealthCheck" => {
+                    let health = &value["HealthCheckOk"];
+                    assert_eq!((&health["healthy"], &health["status"]), (&json!(true), &json!("ok")));
+                    assert!(health["uptime_seconds"].is_u64());
+                }
+                other => panic!("{other} is new"),
+            }
+        }
+        let (number, rest) = variant(&binary);
+        match title {
+            "LearnConcept(no embedding)" | "LearnConcept(embedding [0.1,0.2])" => {
+                assert_eq!((number, rest.len()), (0, 8));
+            }
+            "LearnAssociation" => assert_eq!((number, rest.len()), (1, 8)),
+            "QueryConcept" => assert_eq!(binary, reply_bytes("reply QueryConceptOk(found)").bincode),
+            "GetNeighbors" => assert_eq!((number, rest), (3, &[0; 8][..])),
+            "FindPath" | "VectorSearch" => assert_eq!(number, 9),
+            "GetStats" => assert_eq!((number, rest.len(), &rest[..8]), (6, 56, &1u64.to_le_bytes()[..])),
+            "Flush" => assert_eq!(binary, reply_bytes("reply FlushOk").bincode),
+            "HealthCheck" => assert_eq!((number, &rest[..3]), (8, &[1, 2, 0][..])),
+            other => panic!("{other} is new"),
+        }
+    }
+}
+
+#[test]
+fn every_shape_that_clients_were_seen_to_send_is_understood() {
+    let server = Server::start(&[]);
+    let mut client = Legacy::open(server.compat());
+    assert!(client.json(&json!({"LearnConcept": ["a", "b", [], 1.0, 1.0]}))["LearnConceptOk"][0].is_u64());
+    for unit in [
+        json!("GetStats"),
+        json!({"GetStats": {}}),
+        json!({"GetStats": null}),
+        json!({"GetStats": []}),
+        json!({"type": "GetStats"}),
+    ] {
+        assert_eq!(client.json(&unit)["StatsOk"]["concepts"], 1, "{unit}");
+    }
+    for query in [
+        json!({"QueryConcept": {"concept_id": "a"}}),
+        json!({"QueryConcept": ["a"]}),
+        json!({"QueryConcept": {"extra": 1, "concept_id": "a"}}),
+        json!({"QueryConcept": {"namespace": null, "concept_id": "a"}}),
+        json!({"type": "QueryConcept", "concept_id": "a"}),
+        json!({"concept_id": "a", "type": "QueryConcept"}),
+    ] {
+        let reply = client.json(&query);
+        assert_eq!(reply["QueryConceptOk"]["content"], "b", "{query}: {reply}");
+    }
+    let trailing = [msgpack(&json!({"QueryConcept": {"concept_id": "a"}})), vec![0]].concat();
+    assert_eq!(json_of(&client.ask(&trailing))["QueryConceptOk"]["found"], true);
+    let binary_id = b"\x81\xacQueryConcept\x81\xaaconcept_id\xc4\x01a";
+    assert_eq!(json_of(&client.ask(binary_id))["QueryConceptOk"]["found"], true);
+    for (number, embedding) in [json!([0.5]), json!([1]), json!(null), json!([])].into_iter().enumerate() {
+        let id = format!("e{number}");
+        let learn = json!({"LearnConcept": {"concept_id": id, "content": "b", "embedding": embedding, "strength": 1}});
+        assert!(client.json(&learn)["LearnConceptOk"][0].is_u64(), "{learn}");
+    }
+    // Tagged requests are answered with maps alone.
+    let learn = json!({"type": "LearnConcept", "concept_id": "t", "content": "tagged"});
+    assert!(client.json(&learn)["LearnConceptOk"]["sequence"].is_u64());
+    let associate =
+        json!({"type": "LearnAssociation", "source_id": "t", "target_id": "a", "assoc_type": 1, "confidence": 0.5});
+    assert!(client.json(&associate)["LearnAssociationOk"]["sequence"].is_u64());
+    let neighbors = client.json(&json!({"type": "GetNeighbors", "concept_id": "t"}));
+    assert_eq!(neighbors, json!({"GetNeighborsOk": {"neighbor_ids": ["0cc175b9c0f1b6a831c399e269772661"]}}));
+}
+
+#[test]
+fn what_is_no_request_gets_an_error_and_the_connection_goes_on() {
+    let server = Server::start(&[]);
+    let mut client = Legacy::open(server.compat());
+    let mut deep = vec![0x91; 10_000];
+    deep.push(0xc0);
+    let mut keys = b"\x81\xacQueryConcept\xdf\x00\x0f\x42\x40".to_vec();
+    keys.extend((0..1_000_000u32).flat_map(|number| [&b"\xa4"[..], &number.to_le_bytes(), b"\x01"].concat()));
+    for (message, words) in [
+        (Vec::new(), "empty"),
+        (b"{\"type\": \"GetStats\"}".to_vec(), "JSON"),
+        (msgpack(&json!({"Unknown": {}})), "Unknown"),
+        (msgpack(&json!({"QueryConcept": {}})), "concept_id"),
+        (msgpack(&json!({"QueryConcept": {"concept_id": ""}})), "empty"),
+        (msgpack(&json!({"QueryConcept": ["a", 1]})), "QueryConcept"),
+        (msgpack(&json!({"QueryConcept": {"concept_id": 7}})), "concept_id"),
+        (msgpack(&json!({"LearnConcept": ["a", "b", ["x"], 1.0, 1.0]})), "embedding"),
+        (msgpack(&json!({"LearnConcept": ["a", "b", [], -1.0, 1.0]})), "strength"),
+        (msgpack(&json!({"LearnConceptV2": ["text", {}]})), "embedder"),
+        (msgpack(&json!({"LearnBatch": [["text"], {}]})), "embedder"),
+        (msgpack(&json!({"FindCausalChain": {}})), "classify"),
+        (b"\x81\xacQueryConcept\x82\xaaconcept_id\xa1a\xaaconcept_id\xa1b".to_vec(), "twice"),
+        (deep, ""),
+        (keys, ""),
+        (b"\xdd\xff\xff\xff\xff".to_vec(), ""),
+    ] {
+        let error = client.error(&message);
+        assert!(error.contains(words), "{error:?} of {:02x?}", &message[..message.len().min(40)]);
+        client.is_healthy();
+    }
+    // In the encoding of the request: a text that claims more bytes than there are.
+    let reply = client.ask(&[2, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 127]);
+    assert_eq!(variant(&reply).0, 9);
+    client.is_healthy();
+}
+
+#[test]
+fn a_length_over_the_limit_gets_an_error_and_then_the_end() {
+    let server = Server::start(&[]);
+    let mut client = Legacy::open(server.compat());
+    client.stream.write_all(&[0xff; 4]).unwrap();
+    let error = json_of(&client.reply());
+    assert!(error["Error"]["message"].as_str().unwrap().contains("limit"), "{error}");
+    assert_eq!(client.stream.read(&mut [0]).unwrap(), 0);
+    Legacy::open(server.compat()).is_healthy();
+}
+
+#[test]
+fn random_bytes_and_claims_of_many_connections_cost_the_server_little() {
+    let server = Server::start(&[]);
+    let mut witness = Legacy::open(server.compat());
+    witness.is_healthy();
+    let before = server.memory_kib();
+    let mut random = SmallRng::seed_from_u64(7);
+    // Each claims the longest message there is and sends a little of it.
+    let claims: Vec<_> = (0..500)
+        .map(|_| {
+            let mut client = Legacy::open(server.compat());
+            client.stream.write_all(&(16u32 << 20).to_be_bytes()).unwrap();
+            client.stream.write_all(&[0x91; 100]).unwrap();
+            client
+        })
+        .collect();
+    for _ in 0..500 {
+        let mut client = Legacy::open(server.compat());
+        let mut bytes = vec![0; random.random_range(1..2_000)];
+        random.fill_bytes(&mut bytes);
+        let whole = random.random_bool(0.5);
+        let prefix = if whole { bytes.len() } else { bytes.len() * 2 };
+        client.stream.write_all(&u32::try_from(prefix).unwrap().to_be_bytes()).unwrap();
+        client.stream.write_all(&bytes).unwrap();
+        if whole {
+            client.reply();
+        }
+    }
+    witness.is_healthy();
+    let grown = server.memory_kib().saturating_sub(before);
+    assert!(grown < 100 << 10, "{grown} KiB for {} connections", claims.len());
+}
+
+#[test]
+fn one_connection_may_mix_encodings_and_send_ahead() {
+    let server = Server::start(&["--cores", "3"]);
+    let mut client = Legacy::open(server.compat());
+    let golden: Vec<_> = golden().into_iter().filter(|golden| golden.title.starts_with("request Query")).collect();
+    let learn = |number: u32| {
+        msgpack(&json!({"LearnConcept": [format!("c{number}"), format!("content {number}"), [], 1.0, 1.0]}))
+    };
+    let query = |number: u32| msgpack(&json!({"QueryConcept": [format!("c{number}")]}));
+    for number in 0..500 {
+        client.send(&learn(number));
+        client.send(&query(number));
+        client.send(&golden[0].bincode);
+    }
+    for number in 0..500 {
+        assert!(json_of(&client.reply())["LearnConceptOk"][0].is_u64());
+        // A client of a protocol without numbers counts on it: what it has written before is there.
+        assert_eq!(json_of(&client.reply())["QueryConceptOk"]["content"], format!("content {number}"));
+        assert_eq!(variant(&client.reply()).0, 2);
+    }
+}
+
+#[test]
+fn sequences_rise_with_every_write_of_a_connection() {
+    let server = Server::start(&["--cores", "3"]);
+    let mut client = Legacy::open(server.compat());
+    let mut last = 0;
+    for number in 0..200 {
+        let learn = json!({"LearnConcept": [number.to_string(), "x", [], 1.0, 1.0]});
+        let sequence = client.json(&learn)["LearnConceptOk"][0].as_u64().unwrap();
+        assert!(sequence > last, "{sequence} after {last}");
+        last = sequence;
+    }
+}
+
+#[test]
+fn later_bincode_clients_are_served_where_the_port_is_set_to_their_numbers() {
+    let server = Server::start(&["--compat-numbering", "later"]);
+    let mut client = Legacy::open(server.compat());
+    let mut learn = golden().remove(0).bincode;
+    learn.push(0);
+    assert_eq!(variant(&client.ask(&learn)).0, 0);
+    assert_eq!(variant(&client.ask(&[7, 0, 0, 0])).0, 7, "stats");
+    assert_eq!(variant(&client.ask(&[8, 0, 0, 0])).0, 8, "flush");
+    assert_eq!(variant(&client.ask(&[9, 0, 0, 0])).0, 9, "health");
+    assert_eq!(variant(&client.ask(&[6, 0, 0, 0])).0, 10, "an error");
+}
+
+#[test]
+fn numeric_ids_stay_apart_unless_the_store_was_made_with_the_old_rule() {
+    let learn = |client: &mut Legacy, id: &str| {
+        client.json(&json!({"LearnConcept": [id, format!("of {id}"), [], 1.0, 1.0]}));
+    };
+    let query = |client: &mut Legacy, id: &str| {
+        client.json(&json!({"QueryConcept": [id]}))["QueryConceptOk"]["content"].as_str().unwrap().to_owned()
+    };
+    let server = Server::start(&[]);
+    let mut client = Legacy::open(server.compat());
+    ["1", "01", "100"].iter().for_each(|id| learn(&mut client, id));
+    assert_eq!(["1", "01", "100"].map(|id| query(&mut client, id)), ["of 1", "of 01", "of 100"]);
+
+    let server = Server::start(&["--id-rule", "legacy"]);
+    let mut client = Legacy::open(server.compat());
+    ["1", "test"].iter().for_each(|id| learn(&mut client, id));
+    // The rule is the store's: it holds without the flag too.
+    let folder = server.kill().folder;
+    let server = Server::start_on(folder, &[]);
+    let mut client = Legacy::open(server.compat());
+    assert_eq!(["1", "01", "100"].map(|id| query(&mut client, id)), ["of 1"; 3]);
+    assert_eq!(query(&mut client, TEST_ID), "of test");
+    let folder = server.kill().folder;
+    let refused = sutra()
+        .args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--compat",
+            "off",
+            "--cores",
+            "2",
+            "--no-pin",
+            "--id-rule",
+            "md5-or-hex",
+        ])
+        .arg("--data")
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    let line = String::from_utf8(refused.stderr).unwrap();
+    assert!(refused.status.code() == Some(3) && line.contains("--id-rule"), "{line}");
+}
+
+#[test]
+fn what_old_clients_write_is_what_native_clients_read_and_survives_a_kill() {
+    let server = Server::start(&[]);
+    let mut client = Legacy::open(server.compat());
+    client.json(&json!({"LearnConcept": ["dog", "a canine", [0.5, 0.25], 0.5, 0.25]}));
+    client.json(&json!({"LearnAssociation": ["dog", "animal", 3, 0.75]}));
+    let server = server.kill().start();
+    let answer = server.run(&["query", "dog", "--json"]);
+    let record: Value = serde_json::from_slice(&answer.stdout).unwrap();
+    assert_eq!((&record["name"], &record["content"]), (&json!("dog"), &json!("a canine")), "{record}");
+    assert_eq!((&record["strength"], &record["confidence"]), (&json!(0.5), &json!(0.25)), "{record}");
+    let neighbors = Legacy::open(server.compat()).json(&json!({"GetNeighbors": ["animal"]}));
+    assert_eq!(neighbors["GetNeighborsOk"]["neighbor_ids"][0], "06d80eb0c50b49a509b49f2424e8c805");
+}
+
+#[test]
+fn the_compat_port_can_be_left_away_and_says_so_where_it_is_taken() {
+    let off = Server::start(&["--compat", "off"]);
+    assert!(!off.greeting.contains("compat"), "{}", off.greeting);
+    let taken = Server::start(&[]);
+    let folder = support::Folder::new();
+    let refused = sutra()
+        .args(["serve", "--listen", "127.0.0.1:0", "--cores", "1", "--no-pin", "--compat", &taken.compat().to_string()])
+        .arg("--data")
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    let line = String::from_utf8(refused.stderr).unwrap();
+    assert!(refused.status.code() == Some(3) && line.contains("--compat"), "{line}");
+}
+
+#[test]
+fn a_drain_answers_old_clients_and_closes_their_connections() {
+    let server = Server::start(&[]);
+    let mut client = Legacy::open(server.compat());
+    client.is_healthy();
+    for number in 0..50 {
+        client.send(&msgpack(&json!({"LearnConcept": [format!("d{number}"), "x", [], 1.0, 1.0]})));
+    }
+    assert!(json_of(&client.reply())["LearnConceptOk"][0].is_u64());
+    let (status, stopped) = server.stop();
+    assert!(status.success(), "{status}");
+    let mut answered = 1;
+    let mut prefix = [0; 4];
+    while client.stream.read_exact(&mut prefix).is_ok() {
+        let mut reply = vec![0; u32::from_be_bytes(prefix) as usize];
+        client.stream.read_exact(&mut reply).unwrap();
+        assert!(json_of(&reply)["LearnConceptOk"][0].is_u64());
+        answered += 1;
+    }
+    let server = stopped.start();
+    let mut client = Legacy::open(server.compat());
+    let concepts = client.json(&json!("GetStats"))["StatsOk"]["concepts"].as_u64().unwrap();
+    assert!(concepts >= answered, "{answered} were acknowledged, {concepts} are there");
+}
