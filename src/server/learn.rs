@@ -8,6 +8,7 @@ use sutra_store::{Acknowledged, Effect, InEdge, Refusal};
 use sutra_wire::{AssociationRecord, Checked, ConceptId, ConceptRecord, Status};
 
 use crate::message::{Body, Forwarded, Message, Payload, Ticket};
+use crate::namespaces::Unnumbered;
 use crate::service::StorageService;
 
 /// The code that a refused write is answered with.
@@ -29,9 +30,10 @@ impl StorageService {
                 return Flow::Taken;
             }
         };
-        let namespace = match self.namespace_to_write(cx, request.reply_to, &record.namespace) {
-            Ok(namespace) => namespace,
-            Err(flow) => return flow,
+        let Some(namespace) = self.namespace_to_write(&record.namespace) else {
+            return self.wait_for_namespace(cx, request.reply_to, &record.namespace, |cx| {
+                Unnumbered::Learn(record.copy_into(cx.buffer()))
+            });
         };
         let owner = self.owner(&ConceptId(record.id));
         if owner != cx.index() {
@@ -52,9 +54,10 @@ impl StorageService {
                 return Flow::Taken;
             }
         };
-        let namespace = match self.namespace_to_write(cx, request.reply_to, &record.namespace) {
-            Ok(namespace) => namespace,
-            Err(flow) => return flow,
+        let Some(namespace) = self.namespace_to_write(&record.namespace) else {
+            return self.wait_for_namespace(cx, request.reply_to, &record.namespace, |cx| {
+                Unnumbered::Associate(record.copy_into(cx.buffer()))
+            });
         };
         let owner = self.owner(&ConceptId(record.source));
         if owner != cx.index() {

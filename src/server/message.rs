@@ -40,8 +40,8 @@ pub(crate) enum Body {
     Prepared(Box<Prepared>),
     /// The background thread marked the end of a full segment, or could not make it durable.
     Marked(Marked),
-    /// The background thread numbered a namespace, or could not.
-    Registered { name: String, refused: Option<String> },
+    /// The background thread numbered the namespaces that it was given, but for these, and why.
+    Registered { refused: Vec<(String, String)> },
 }
 
 /// A request that was validated by the core that received it.

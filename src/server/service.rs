@@ -172,6 +172,7 @@ impl StorageService {
         }
         self.acknowledged = acknowledged;
         self.retry_stalled(cx);
+        self.retry_numbered(cx);
         cx.resume();
     }
 
@@ -186,7 +187,7 @@ impl StorageService {
     }
 
     /// Runs a job on the background thread, in its turn. At most one preparation, one mark and
-    /// [`crate::namespaces::RUNNING`] registrations wait.
+    /// one registration wait.
     pub(crate) fn run_in_background(
         &mut self,
         cx: &mut Context<'_, Message>,
@@ -252,6 +253,7 @@ impl Service for StorageService {
             Body::Answer { to, status, sequence, payload } => {
                 self.peers.give_back(from);
                 self.answer(cx, Ticket::Here(to), status, sequence, payload);
+                self.retry_numbered(cx);
                 cx.resume();
             }
             Body::InEdge { ticket, sequence, edge } => {
@@ -266,13 +268,11 @@ impl Service for StorageService {
                     cx.wake_in(PREPARE_TIMER, PREPARE_AGAIN);
                 }
                 self.retry_stalled(cx);
+                self.retry_numbered(cx);
                 cx.resume();
             }
             Body::Marked(marked) => self.shard.marked(marked),
-            Body::Registered { name, refused } => {
-                self.registrations.ended(name, refused);
-                cx.resume();
-            }
+            Body::Registered { refused } => self.registered(cx, refused),
         }
     }
 
@@ -309,5 +309,6 @@ impl Service for StorageService {
             && self.jobs.is_idle()
             && self.flushes.is_idle()
             && self.stalled.is_empty()
+            && self.registrations.is_idle()
     }
 }

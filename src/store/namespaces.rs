@@ -1,9 +1,11 @@
 //! Namespaces by name and number: numbered in the manifest, known to every core.
 //!
 //! Looking a name up takes no lock: names live in a fixed table of write-once slots (open addressing with linear probing, Knuth TAOCP 6.4),
-//! and a slot is filled after the manifest that names it is on the disk. Registering one rewrites the manifest: a background job.
+//! and a slot is filled after the manifest that names it is on the disk. Registering some rewrites the manifest once: a background job.
 
+use std::collections::HashMap;
 use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use foldhash::quality::RandomState;
@@ -40,6 +42,8 @@ impl NamespaceId {
 pub struct Namespaces {
     slots: Box<[Slot]>,
     random: RandomState,
+    /// Slots that are filled.
+    count: AtomicUsize,
     manifest: Arc<OpenManifest>,
 }
 
@@ -47,7 +51,7 @@ impl Namespaces {
     /// Those of a manifest.
     pub(crate) fn new(manifest: Arc<OpenManifest>) -> Result<Self, StoreError> {
         let slots = (0..SLOTS).map(|_| OnceLock::new()).collect();
-        let namespaces = Self { slots, random: RandomState::default(), manifest };
+        let namespaces = Self { slots, random: RandomState::default(), count: AtomicUsize::new(0), manifest };
         let manifest = namespaces.manifest.lock();
         if manifest.namespaces.len() > MAX_NAMESPACES {
             return Err(StoreError::TooManyNamespaces { limit: MAX_NAMESPACES });
@@ -67,6 +71,7 @@ impl Namespaces {
     fn publish(&self, name: &str, number: NamespaceId) {
         for slot in self.probe(name) {
             if slot.set((name.into(), number)).is_ok() {
+                self.count.fetch_add(1, Ordering::Relaxed);
                 return;
             }
         }
@@ -80,25 +85,53 @@ impl Namespaces {
         self.probe(name).map_while(OnceLock::get).find(|(known, _)| **known == *name).map(|(_, number)| *number)
     }
 
-    /// The number of a namespace, which it gets now if it has none. Blocks on the disk: for background jobs.
-    pub fn register(&self, name: &str) -> Result<NamespaceId, StoreError> {
-        if name.len() > MAX_NAMESPACE {
-            return Err(StoreError::Option(format!(
-                "a namespace has at most {MAX_NAMESPACE} bytes, this one has {}",
-                name.len()
-            )));
-        }
+    /// Whether no further namespace can be registered.
+    pub fn is_full(&self) -> bool {
+        self.count.load(Ordering::Relaxed) >= MAX_NAMESPACES
+    }
+
+    /// The numbers of namespaces, which they get now where they have none: all of them with one rewrite of the manifest. In the order of the
+    /// names, which may repeat. Blocks on the disk: for background jobs.
+    pub fn register(&self, names: &[impl AsRef<str>]) -> Vec<Result<NamespaceId, Arc<StoreError>>> {
         let mut manifest = self.manifest.lock();
-        if let Some(number) = self.lookup(name) {
-            return Ok(number);
+        let first = manifest.namespaces.len();
+        let mut new: HashMap<&str, NamespaceId> = HashMap::new();
+        let mut added: Vec<&str> = Vec::new();
+        let mut numbers: Vec<_> = names
+            .iter()
+            .map(|name| {
+                let name = name.as_ref();
+                if let Some(number) = self.lookup(name).or_else(|| new.get(name).copied()) {
+                    return Ok(number);
+                }
+                if name.len() > MAX_NAMESPACE {
+                    let what = format!("a namespace has at most {MAX_NAMESPACE} bytes, this one has {}", name.len());
+                    return Err(Arc::new(StoreError::Option(what)));
+                }
+                if first + added.len() >= MAX_NAMESPACES {
+                    return Err(Arc::new(StoreError::TooManyNamespaces { limit: MAX_NAMESPACES }));
+                }
+                let number = NamespaceId(u32::try_from(first + added.len()).expect("at most 4,096"));
+                new.insert(name, number);
+                added.push(name);
+                Ok(number)
+            })
+            .collect();
+        if added.is_empty() {
+            return numbers;
         }
-        if manifest.namespaces.len() >= MAX_NAMESPACES {
-            return Err(StoreError::TooManyNamespaces { limit: MAX_NAMESPACES });
+        let more = added.iter().map(|name| (*name).to_owned());
+        match self.manifest.replace(&mut manifest, |manifest| manifest.namespaces.extend(more)) {
+            Ok(()) => added.iter().for_each(|name| self.publish(name, new[name])),
+            Err(error) => {
+                let error = Arc::new(error);
+                let is_new = |number: &NamespaceId| number.0 as usize >= first;
+                for number in numbers.iter_mut().filter(|number| number.as_ref().is_ok_and(is_new)) {
+                    *number = Err(Arc::clone(&error));
+                }
+            }
         }
-        let number = NamespaceId(u32::try_from(manifest.namespaces.len()).expect("at most 4,096"));
-        self.manifest.replace(&mut manifest, |manifest| manifest.namespaces.push(name.to_owned()))?;
-        self.publish(name, number);
-        Ok(number)
+        numbers
     }
 }
 
@@ -115,15 +148,46 @@ mod tests {
         Namespaces::new(Arc::new(OpenManifest::new(manifest, Arc::new(disk)))).unwrap()
     }
 
+    fn register(namespaces: &Namespaces, name: &str) -> Result<NamespaceId, Arc<StoreError>> {
+        namespaces.register(&[name]).remove(0)
+    }
+
+    #[test]
+    fn many_are_registered_with_one_rewrite_each_with_a_number_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut manifest = Manifest::new(1, 1);
+        manifest.namespaces.extend((1..MAX_NAMESPACES - 3).map(|number| format!("n{number}")));
+        let namespaces = open(&folder, Some(manifest));
+        let known = namespaces.lookup("n7").unwrap();
+        let long = "x".repeat(MAX_NAMESPACE + 1);
+        assert!(!namespaces.is_full());
+        let numbers = namespaces.register(&["a", "n7", "b", &long, "a", "c", "d", "b", ""]);
+        let (a, b, c) =
+            (namespaces.lookup("a").unwrap(), namespaces.lookup("b").unwrap(), namespaces.lookup("c").unwrap());
+        let found: Vec<_> = numbers.iter().map(|number| number.as_ref().ok().copied()).collect();
+        assert_eq!(
+            found,
+            [Some(a), Some(known), Some(b), None, Some(a), Some(c), None, Some(b), Some(NamespaceId::DEFAULT)]
+        );
+        assert!(matches!(numbers[6].as_ref().unwrap_err().as_ref(), StoreError::TooManyNamespaces { .. }));
+        assert!(namespaces.is_full() && namespaces.lookup("d").is_none());
+        drop(namespaces);
+        let namespaces = open(&folder, None);
+        assert_eq!(
+            (namespaces.lookup("a"), namespaces.lookup("b"), namespaces.lookup("c")),
+            (Some(a), Some(b), Some(c))
+        );
+    }
+
     #[test]
     fn a_namespace_keeps_its_number() {
         let folder = tempfile::tempdir().unwrap();
         let namespaces = open(&folder, Some(Manifest::new(1, 1)));
         assert_eq!(namespaces.lookup(""), Some(NamespaceId::DEFAULT));
         assert_eq!(namespaces.lookup("a"), None);
-        let a = namespaces.register("a").unwrap();
-        let b = namespaces.register("b").unwrap();
-        assert_eq!((namespaces.register("a").unwrap(), a == b), (a, false));
+        let a = register(&namespaces, "a").unwrap();
+        let b = register(&namespaces, "b").unwrap();
+        assert_eq!((register(&namespaces, "a").unwrap(), a == b), (a, false));
         drop(namespaces);
         let namespaces = open(&folder, None);
         assert_eq!((namespaces.lookup("a"), namespaces.lookup("b")), (Some(a), Some(b)));
@@ -138,7 +202,7 @@ mod tests {
         for number in 1..MAX_NAMESPACES {
             assert_eq!(namespaces.lookup(&format!("n{number}")), Some(NamespaceId(number as u32)));
         }
-        assert!(matches!(namespaces.register("another"), Err(StoreError::TooManyNamespaces { .. })));
+        assert!(matches!(&*register(&namespaces, "another").unwrap_err(), StoreError::TooManyNamespaces { .. }));
         assert_eq!(namespaces.lookup("another"), None);
     }
 
@@ -147,9 +211,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let namespaces = open(&folder, Some(Manifest::new(1, 1)));
         std::fs::create_dir(folder.path().join("manifest.json.new")).unwrap();
-        assert!(namespaces.register("a").is_err());
+        assert!(register(&namespaces, "a").is_err());
         assert_eq!(namespaces.lookup("a"), None);
         std::fs::remove_dir(folder.path().join("manifest.json.new")).unwrap();
-        assert!(namespaces.register("a").is_ok());
+        assert!(register(&namespaces, "a").is_ok());
     }
 }

@@ -138,10 +138,13 @@ fn a_namespace_is_not_registered_on_a_full_disk() {
     let disk = FullDisk::open(folder.path());
     let world = World::open_on(disk.clone(), &options(1, Durability::Always)).unwrap();
     disk.set_full(true);
-    assert!(matches!(world.opened.namespaces.register("a"), Err(StoreError::Io { .. })));
+    assert!(matches!(
+        world.opened.namespaces.register(&["a"])[0].as_ref().unwrap_err().as_ref(),
+        StoreError::Io { .. }
+    ));
     assert_eq!(world.opened.namespaces.lookup("a"), None);
     disk.set_full(false);
-    world.opened.namespaces.register("a").unwrap();
+    assert!(world.opened.namespaces.register(&["a"])[0].is_ok());
 }
 
 #[test]

@@ -76,7 +76,7 @@ impl World {
     }
 
     pub(crate) fn namespace(&self, name: &str) -> NamespaceId {
-        self.opened.namespaces.register(name).unwrap()
+        *self.opened.namespaces.register(&[name])[0].as_ref().unwrap()
     }
 
     /// Accepts a concept, making room where there is none yet.
