@@ -13,11 +13,9 @@ import msgpack
 
 from ._errors import ProtocolError
 
-# What the servers of this protocol take.
-MAX_REQUEST = 16 * 1024 * 1024
-# Replies have no such limit of their own: a list of all ids grows with the store. This holds 7 million ids; what claims
-# more is not this protocol (four bytes of text are a length above 500 MB).
-MAX_REPLY = 256 * 1024 * 1024
+# Either way: what the server takes, and what it sends. A prefix that claims more is not this protocol's (four bytes of
+# text are a length above 500 MB).
+MAX_MESSAGE = 16 * 1024 * 1024
 # Holds nearly every reply; a larger one gets a buffer of its own for as long as it is read.
 _CAPACITY = 64 * 1024
 
@@ -30,8 +28,8 @@ def encode(request: Any) -> bytes:
     """One request as the bytes of its frame. Raises ValueError where the server would refuse its size."""
     payload: bytes = _packb(request)
     length = len(payload)
-    if length > MAX_REQUEST:
-        raise ValueError(f"the request is {length:,} bytes, and the server takes at most {MAX_REQUEST:,} in one")
+    if length > MAX_MESSAGE:
+        raise ValueError(f"the request is {length:,} bytes, and the server takes at most {MAX_MESSAGE:,} in one")
     return _LENGTH.pack(length) + payload
 
 
@@ -78,7 +76,7 @@ class FrameReader:
             self._make_room(4)
             return None
         (length,) = _LENGTH.unpack_from(self._buffer, start)
-        if length > MAX_REPLY:
+        if length > MAX_MESSAGE:
             raise ProtocolError(
                 f"the reply begins with {bytes(self._view[start : start + 4])!r}, a length of {length:,} bytes: "
                 "is this address the compat port of a Sutra server?"

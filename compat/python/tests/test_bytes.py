@@ -128,7 +128,7 @@ def test_frames_are_cut_wherever_their_bytes_are_split() -> None:
 
 def test_a_claimed_length_costs_no_memory_before_its_bytes_come() -> None:
     reader = _frames.FrameReader()
-    prefix = struct.pack(">I", _frames.MAX_REPLY)
+    prefix = struct.pack(">I", _frames.MAX_MESSAGE)
     reader.room()[: len(prefix)] = prefix
     reader.advance(len(prefix))
     assert reader.next() is None

@@ -1,0 +1,135 @@
+"""Both clients against the real server: every method, over real data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import wordnet
+from servers import Server
+
+from sutra_storage_client import ServerError, StorageClient
+
+
+def test_the_old_documentations_checklist_holds(server: Server) -> None:
+    client = StorageClient(server.address)
+    health = client.health_check()
+    assert health["healthy"] is True and health["status"] == "ok" and health["uptime_seconds"] >= 0
+    sequence = client.learn_concept("test", "content")
+    assert type(sequence) is int and sequence > 0
+    stats = client.stats()
+    assert stats["concepts"] == stats["total_concepts"] == 1
+    assert stats["edges"] == stats["total_edges"] == 0
+    assert stats["written"] == stats["writes"] == 1
+    assert stats["dropped"] == stats["drops"] == 0
+    assert {"pending", "reconciliations", "uptime_seconds", "vectors"} <= set(stats)
+    assert client.flush() is None
+    client.close()
+
+
+def test_a_concept_is_read_as_it_was_learned(make_client: Any, shared_server: Server) -> None:
+    with make_client(shared_server.address) as client:
+        first = client.learn_concept("read-1", "naïve 犬 \0 content", [0.1, 0.2], 0.5, 0.25)
+        second = client.learn_concept("read-2", "", embedding=None)
+        third = client.learn_association("read-1", "read-2")
+        assert first < second < third, "sequences rise with every write"
+        concept = client.query_concept("read-1")
+        expected = {"content": "naïve 犬 \0 content", "strength": 0.5, "confidence": 0.25}
+        assert concept == {"id": wordnet.wire_id("read-1"), **expected}
+        assert client.query_concept(concept["id"]) == concept, "an id from an answer finds the concept"
+        assert client.get_concept("read-1") == concept
+        assert client.contains("read-1") is True and client.contains("read-3") is False
+        assert client.query_concept("read-3") is None
+        assert client.query_concept("read-2")["content"] == ""
+
+
+def test_learning_again_replaces_the_content_and_keeps_the_associations(
+    make_client: Any, shared_server: Server
+) -> None:
+    with make_client(shared_server.address) as client:
+        client.learn_concept("again-1", "old")
+        client.learn_concept("again-2", "other")
+        client.learn_association("again-1", "again-2", 3, 0.5)
+        client.learn_concept("again-1", "new")
+        assert client.query_concept("again-1")["content"] == "new"
+        assert client.get_neighbors("again-1") == [wordnet.wire_id("again-2")]
+        assert client.get_neighbors("again-2") == [wordnet.wire_id("again-1")]
+        assert client.get_neighbors("again-3") == []
+
+
+def test_large_and_small_contents_go_both_ways(make_client: Any, shared_server: Server) -> None:
+    with make_client(shared_server.address) as client:
+        for size in [0, 1, 60_000, 65_500, 65_536, 200_000]:
+            content = "x" * size
+            client.learn_concept("size", content)
+            assert client.query_concept("size")["content"] == content
+
+
+def test_what_the_server_refuses_is_a_runtime_error_and_the_connection_goes_on(
+    make_client: Any, shared_server: Server
+) -> None:
+    with make_client(shared_server.address, pool_size=1, retries=0) as client:
+        for vector in [[float("nan")], np.array([np.inf])]:
+            with pytest.raises(RuntimeError) as raised:
+                client.learn_concept("refused", "text", vector)
+            assert isinstance(raised.value, ServerError) and str(raised.value)
+        with pytest.raises(UnicodeEncodeError):
+            client.learn_concept("refused", "half a \ud800 pair")
+        for call in [lambda: client.learn_concept_v2("text"), lambda: client.learn_batch_v2(["text"])]:
+            with pytest.raises(ServerError, match="embed"):
+                call()
+        assert client.query_concept("refused") is None
+
+
+def test_the_first_refused_record_is_named_and_those_before_it_are_stored(
+    make_client: Any, shared_server: Server
+) -> None:
+    name = f"named-{make_client.__name__}"
+    records = [(f"{name}-{index}", "text", [float("nan")] if index == 700 else None) for index in range(5000)]
+    with make_client(shared_server.address) as client:
+        with pytest.raises(ServerError) as raised:
+            client.learn_many(records)
+        assert raised.value.index == 700
+        found = client.query_many(f"{name}-{index}" for index in range(701))
+        assert all(concept is not None for concept in found[:700]) and found[700] is None
+
+
+def test_wordnet_is_learned_and_found_again(make_client: Any, server: Server) -> None:
+    concepts, associations = wordnet.concepts(), wordnet.associations()
+    with make_client(server.address) as client:
+        sequences = client.learn_many(
+            {"concept_id": concept["id"], "content": concept["content"], "embedding": embedding}
+            for concept, embedding in zip(concepts, wordnet.embeddings())
+        )
+        assert len(sequences) == len(concepts) == 3900
+        assert len(client.associate_many(associations)) == 4604
+        found = client.query_many(concept["id"] for concept in concepts)
+        assert [(concept["id"], concept["content"]) for concept in found] == [
+            (wordnet.wire_id(concept["id"]), concept["content"]) for concept in concepts
+        ]
+        neighbors = wordnet.neighbors()
+        for name in [concept["id"] for concept in concepts[::5]]:
+            ids = client.get_neighbors(name)
+            assert len(ids) == len(set(ids)) and set(ids) == neighbors.get(name, set()), name
+        stats = client.stats()
+        assert (stats["concepts"], stats["edges"], stats["vectors"]) == (3900, 4604, 3900)
+
+
+NOT_SERVED_YET: dict[str, tuple[Any, ...]] = {
+    "delete_concept": ("a",),
+    "find_path": ("a", "b"),
+    "get_all_concept_ids": (),
+    "get_association": ("a", "b"),
+    "vector_search": ([0.1, 0.2],),
+}
+
+
+@pytest.mark.parametrize("method", NOT_SERVED_YET)
+def test_what_the_server_does_not_serve_yet_is_said_so_and_the_connection_goes_on(
+    make_client: Any, shared_server: Server, method: str
+) -> None:
+    with make_client(shared_server.address, pool_size=1, retries=0) as client:
+        with pytest.raises(ServerError, match="serve"):
+            getattr(client, method)(*NOT_SERVED_YET[method])
+        assert client.health_check()["healthy"] is True
