@@ -114,8 +114,9 @@ def learn_concept(
         "strength": float(strength),
         "confidence": float(confidence),
     }
-    if embedding is not None:
-        fields["embedding"] = _vectors.pack(embedding)
+    vector = b"" if embedding is None else _vectors.pack(embedding)
+    if vector:
+        fields["embedding"] = vector
     return Call({"LearnConcept": fields}, "LearnConceptOk", _sequence)
 
 

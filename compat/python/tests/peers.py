@@ -71,13 +71,13 @@ def reset(connection: socket.socket) -> None:
 class Peer:
     """Runs `script(connection, number)` for every connection, numbered from 0."""
 
-    def __init__(self, script: Callable[[socket.socket, int], None]) -> None:
+    def __init__(self, script: Callable[[socket.socket, int], None], listener: socket.socket | None = None) -> None:
         self.connections = 0
         self.errors: list[BaseException] = []
         self._script = script
         self._threads: list[threading.Thread] = []
         self._sockets: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = listener or socket.create_server(("127.0.0.1", 0))
         self._acceptor = threading.Thread(target=self._accept)
         self._acceptor.start()
 
@@ -123,8 +123,8 @@ class Peer:
 
 
 @contextmanager
-def peer(script: Callable[[socket.socket, int], None]) -> Iterator[Peer]:
-    running = Peer(script)
+def peer(script: Callable[[socket.socket, int], None], listener: socket.socket | None = None) -> Iterator[Peer]:
+    running = Peer(script, listener)
     try:
         yield running
     finally:

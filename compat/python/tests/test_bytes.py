@@ -98,7 +98,9 @@ def test_requests_are_tagged_maps_and_units_bare_strings() -> None:
     packed = bytes.fromhex("cdcccc3dcdcc4c3e")
     fields = {"concept_id": "a", "content": "b", "embedding": packed, "strength": 1.0, "confidence": 0.5}
     assert learn == {"LearnConcept": fields} and type(learn["LearnConcept"]["strength"]) is float
-    assert "embedding" not in msgpack.unpackb(_requests.learn_concept("a", "b").frame[4:])["LearnConcept"]
+    for no_vector in [None, [], np.array([])]:
+        learn = msgpack.unpackb(_requests.learn_concept("a", "b", no_vector).frame[4:])
+        assert "embedding" not in learn["LearnConcept"]
 
 
 def test_learn_options_are_those_of_the_earlier_clients_unless_given() -> None:

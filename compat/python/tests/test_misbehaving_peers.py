@@ -10,6 +10,7 @@ import socket
 import struct
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -394,6 +395,17 @@ def test_no_server_is_a_lost_connection(make_client: Any) -> None:
     with pytest.raises(ConnectionError) as raised, make_client(address, retries=1) as client:
         client.health_check()
     assert isinstance(raised.value, ConnectionLost) and address in str(raised.value)
+
+
+def test_unix_sockets_and_ipv6_are_reached_as_their_addresses_say(make_client: Any, tmp_path: Path) -> None:
+    path = tmp_path / "server"
+    unix = socket.socket(socket.AF_UNIX)
+    unix.bind(str(path))
+    unix.listen()
+    ipv6 = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    for listener, address in [(unix, f"unix:{path}"), (ipv6, f"[::1]:{ipv6.getsockname()[1]}")]:
+        with peer(lambda connection, _: answer_queries(connection), listener), make_client(address) as client:
+            assert client.query_concept("dog")["content"] == "dog"
 
 
 def test_a_closed_client_says_so(make_client: Any) -> None:
