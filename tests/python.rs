@@ -25,7 +25,7 @@ fn run(command: &mut Command, what: &str) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (said, errors) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "cannot {what}: {}\n{said}\n{errors}", output.status);
-    println!("{said}");
+    eprintln!("{said}");
 }
 
 /// The environment's interpreter, everything that is needed installed.
