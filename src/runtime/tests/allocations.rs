@@ -5,8 +5,8 @@ mod support;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use support::{Echo, config, connect, exchange, serve, stop};
-use sutra_runtime::{Core, Event, Handler, Next, TimerId};
+use support::{Echo, Script, config, connect, exchange, serve, stop};
+use sutra_runtime::{Event, Handler};
 use sutra_testing::allocations::{Counting, on_this_thread};
 
 #[global_allocator]
@@ -15,37 +15,19 @@ static ALLOCATOR: Counting = Counting;
 /// The core's allocations when it was last asked.
 static REPORTED: AtomicU64 = AtomicU64::new(0);
 
-/// An echo that reports its thread's allocations when asked by a byte.
-struct Watched {
-    echo: Echo,
-}
-
-impl Handler for Watched {
-    type Message = u64;
-    fn event(&mut self, core: &mut Core<u64>, event: Event<'_>) {
-        let asked = matches!(event, Event::Received { bytes: [b'?', ..], .. });
-        self.echo.event(core, event);
-        if asked {
-            // Seen by the client, whose echo is sent only after this.
-            REPORTED.store(on_this_thread().times, Ordering::Release);
-        }
-    }
-    fn message(&mut self, _: &mut Core<u64>, _: usize, _: u64) {}
-    fn timer(&mut self, _: &mut Core<u64>, _: TimerId) {}
-    fn turn_end(&mut self, _: &mut Core<u64>) -> Next {
-        Next::Sleep
-    }
-    fn shutdown(&mut self, core: &mut Core<u64>) {
-        self.echo.shutdown(core);
-    }
-    fn drained(&self) -> bool {
-        self.echo.drained()
-    }
-}
-
 #[test]
 fn an_echo_in_steady_state_allocates_nothing() {
-    let (running, address) = serve(config(1), |_| Watched { echo: Echo::default() });
+    let (running, address) = serve(config(1), |_| {
+        let mut echo = Echo::default();
+        Script::events(move |core, event| {
+            let asked = matches!(event, Event::Received { bytes: [b'?', ..], .. });
+            echo.event(core, event);
+            if asked {
+                // Seen by the client, whose echo is sent only after this.
+                REPORTED.store(on_this_thread().times, Ordering::Release);
+            }
+        })
+    });
     let mut clients = [connect(address), connect(address)];
     let mut rounds = |count: usize| {
         for round in 0..count {

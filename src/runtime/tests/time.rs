@@ -10,7 +10,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use support::{Echo, Script, config, connect, exchange, serve, stop};
-use sutra_runtime::{Config, Core, Event, Handler, Next, RuntimeError, Spin, TimerId};
+use sutra_runtime::{Config, Event, Handler, Next, RuntimeError, Spin, TimerId};
 
 #[test]
 fn timers_come_when_due_in_order_and_can_be_moved_and_cleared() {
@@ -70,35 +70,6 @@ fn tokio_gets_its_share_while_the_core_never_sleeps() {
     stop(running.unwrap());
 }
 
-/// An echo whose core also counts tokio's turns.
-struct EchoBesideTokio {
-    echo: Echo,
-    turns: Rc<Cell<u32>>,
-    told: std::sync::mpsc::Sender<()>,
-}
-
-impl Handler for EchoBesideTokio {
-    type Message = u64;
-    fn event(&mut self, core: &mut Core<u64>, event: Event<'_>) {
-        self.echo.event(core, event);
-        if self.turns.get() == 20 {
-            self.turns.set(21);
-            self.told.send(()).unwrap();
-        }
-    }
-    fn message(&mut self, _: &mut Core<u64>, _: usize, _: u64) {}
-    fn timer(&mut self, _: &mut Core<u64>, _: TimerId) {}
-    fn turn_end(&mut self, _: &mut Core<u64>) -> Next {
-        Next::Sleep
-    }
-    fn shutdown(&mut self, core: &mut Core<u64>) {
-        self.echo.shutdown(core);
-    }
-    fn drained(&self) -> bool {
-        self.echo.drained()
-    }
-}
-
 #[test]
 fn tokio_and_new_connections_get_their_share_beside_constant_traffic() {
     for spin in [Spin::Off, Spin::Always] {
@@ -106,7 +77,14 @@ fn tokio_and_new_connections_get_their_share_beside_constant_traffic() {
         let (running, address) = serve(Config { spin, ..config(1) }, move |_| {
             let turns = Rc::new(Cell::new(0));
             let_tokio_count(&turns);
-            EchoBesideTokio { echo: Echo::default(), turns, told: sender.clone() }
+            let (mut echo, sender) = (Echo::default(), sender.clone());
+            Script::events(move |core, event| {
+                echo.event(core, event);
+                if turns.get() == 20 {
+                    turns.set(21);
+                    sender.send(()).unwrap();
+                }
+            })
         });
         let mut client = connect(address);
         // Never a pause in this traffic; and others come and go meanwhile.

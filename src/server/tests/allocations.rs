@@ -3,8 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+mod support;
+
 use rkyv::rancor::Error;
-use sutra_server::{Cores, ServerConfig};
+use sutra_server::Limits;
 use sutra_testing::allocations::{Counting, exempt_this_thread, times_on_all_threads};
 use sutra_testing::raw::{Raw, frame};
 use sutra_wire::{AssociationRecord, ConceptKey, ConceptRecord, FrameBuffer, Header, Opcode};
@@ -33,16 +35,7 @@ fn request(opcode: Opcode, archive: &[u8]) -> FrameBuffer {
 #[test]
 fn requests_in_steady_state_allocate_nothing_on_the_server() {
     exempt_this_thread();
-    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let server = sutra_server::start(ServerConfig {
-        data: folder.path().join("data"),
-        listen: vec!["127.0.0.1:0".parse().unwrap()],
-        compat: Vec::new(),
-        cores: Cores::Count(1),
-        pin: false,
-        ..ServerConfig::default()
-    })
-    .unwrap();
+    let (server, _folder) = support::start(Limits::default());
     let mut client = Raw::open(server.listening()[0]);
 
     let learns: Vec<_> = (0..CONCEPTS)
@@ -83,6 +76,5 @@ fn requests_in_steady_state_allocate_nothing_on_the_server() {
         let disturbed = allocated.iter().filter(|count| **count > 0).count();
         assert!(disturbed <= 3, "{name}: rounds of {CONCEPTS} requests allocated {allocated:?} times");
     }
-    server.shutdown();
-    server.wait().unwrap();
+    support::stop(server);
 }

@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+mod support;
+
 use std::io::Write;
 use std::thread;
 use std::time::Duration;
 
 use rkyv::rancor::Error;
-use sutra_server::{Cores, Limits, ServerConfig};
+use sutra_server::Limits;
 use sutra_testing::raw::{Raw, frame};
 use sutra_wire::{Checked, ConceptKey, ConceptRecord, Header, Opcode, Stats, Status};
 
@@ -17,22 +19,12 @@ fn header(opcode: Opcode) -> Header {
 
 #[test]
 fn a_peer_that_stops_in_the_middle_is_given_up_and_others_notice_nothing() {
-    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let server = sutra_server::start(ServerConfig {
-        data: folder.path().join("data"),
-        listen: vec!["127.0.0.1:0".parse().unwrap()],
-        compat: Vec::new(),
-        cores: Cores::Count(1),
-        pin: false,
-        limits: Limits {
-            hello_timeout: Duration::from_secs(1),
-            stall_timeout: Duration::from_secs(1),
-            max_output: 16 << 10,
-            ..Limits::default()
-        },
-        ..ServerConfig::default()
-    })
-    .unwrap();
+    let (server, _folder) = support::start(Limits {
+        hello_timeout: Duration::from_secs(1),
+        stall_timeout: Duration::from_secs(1),
+        max_output: 16 << 10,
+        ..Limits::default()
+    });
     let address = server.listening()[0];
     // Learned before the others begin: it is what the one that never reads asks for.
     let record = ConceptRecord {
@@ -77,6 +69,5 @@ fn a_peer_that_stops_in_the_middle_is_given_up_and_others_notice_nothing() {
     assert_eq!(counter("connections_timed_out_stalled"), 2);
     assert_eq!(counter("connections_timed_out_in_hello"), 1);
     assert!(counter("resident_bytes") < 256 << 20, "a client that does not read holds no memory without a bound");
-    server.shutdown();
-    server.wait().unwrap();
+    support::stop(server);
 }
