@@ -8,6 +8,7 @@
 mod aligned;
 mod answering;
 mod bare_echo;
+mod compat;
 mod copy;
 mod durable;
 mod echo;
@@ -37,6 +38,8 @@ enum Command {
     Echo(echo::Options),
     /// Durable learn beside a bare loop of group-committed writes to the same disk
     Learn(durable::Options),
+    /// Query through the compat port beside the native port
+    Compat(compat::Options),
     /// Memory of ten thousand idle connections
     Idle(idle::Options),
     /// Replies copied beside their header and sent from where they lie, by size
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Echo(options) => echo::run(&options),
         Command::Learn(options) => durable::run(&options),
+        Command::Compat(options) => compat::run(&options),
         Command::Idle(options) => idle::run(&options),
         Command::Copy(options) => copy::run(&options),
         Command::Recovery(options) => recovery::run(&options),

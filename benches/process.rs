@@ -53,6 +53,8 @@ impl Contender {
 pub(crate) struct Running {
     child: Child,
     pub(crate) address: SocketAddr,
+    /// Where a storage server speaks the old protocol.
+    pub(crate) compat: Option<SocketAddr>,
     folder: Option<TempDir>,
 }
 
@@ -92,8 +94,16 @@ impl Running {
                 break address.trim().parse()?;
             }
         };
+        // A storage server names its compat port on the next line.
+        let compat = match &folder {
+            Some(_) => {
+                let line = lines.next().transpose()?.unwrap_or_default();
+                line.strip_prefix("compat").and_then(|line| line.split_whitespace().next()?.parse().ok())
+            }
+            None => None,
+        };
         std::thread::spawn(move || lines.for_each(drop));
-        Ok(Self { child, address, folder })
+        Ok(Self { child, address, compat, folder })
     }
 
     /// Stops the server in an orderly way; what it leaves lies in `data` of the folder, which is gone when that is dropped.

@@ -1,5 +1,6 @@
 //! One connection of a run: its socket, its requests in flight, and the bytes that are on their way.
 
+use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -46,6 +47,8 @@ pub(crate) struct Connection {
     free: Vec<u32>,
     /// Slots whose requests are in `out` and not stamped yet.
     fresh: Vec<u32>,
+    /// Numbers of the requests in flight, the oldest first, where replies carry none.
+    in_order: Option<VecDeque<u64>>,
 }
 
 impl Connection {
@@ -62,7 +65,19 @@ impl Connection {
             slots: (0..depth).map(|slot| Slot { number: u64::from(slot), request: None }).collect(),
             free: (0..depth).rev().collect(),
             fresh: Vec::with_capacity(depth as usize),
+            in_order: None,
         }
+    }
+
+    /// The same for replies that carry no number and come in the order of their requests.
+    pub(crate) fn in_order(mut self) -> Self {
+        self.in_order = Some(VecDeque::with_capacity(self.slots.len()));
+        self
+    }
+
+    /// The number of the request that the next reply answers: `number` where replies carry theirs.
+    pub(crate) fn answered(&mut self, number: u64) -> u64 {
+        self.in_order.as_mut().and_then(VecDeque::pop_front).unwrap_or(number)
     }
 
     /// Requests that have not been answered.
@@ -79,6 +94,9 @@ impl Connection {
     pub(crate) fn begin(&mut self, tag: u64) {
         let slot = self.free.pop().expect("next_number gave this slot's number");
         self.slots[slot as usize].request = Some(InFlight { sent: 0, tag });
+        if let Some(in_order) = &mut self.in_order {
+            in_order.push_back(self.slots[slot as usize].number);
+        }
         self.fresh.push(slot);
     }
 

@@ -113,7 +113,8 @@ impl<'p, W: Workload> Run<'p, W> {
             .into_iter()
             .map(|(stream, number, core)| {
                 let lane = if covered { usize::from(core) } else { 0 };
-                Connection::new(stream, plan.address, number, lane, depth)
+                let connection = Connection::new(stream, plan.address, number, lane, depth);
+                if framing == Framing::Legacy { connection.in_order() } else { connection }
             })
             .collect();
         let epoll = if connections.len() > 1 { Some(watch(&connections)?) } else { None };
@@ -307,7 +308,8 @@ impl<'p, W: Workload> Run<'p, W> {
         let connection = &mut self.connections[at];
         let number = connection.number;
         let wrong = |problem: String| LoadError::Wrong { connection: number, request: header.request, problem };
-        let Some(request) = connection.complete(header.request) else {
+        let answered = connection.answered(header.request);
+        let Some(request) = connection.complete(answered) else {
             return Err(wrong("no request in flight has this number".into()));
         };
         self.in_flight -= 1;

@@ -1,4 +1,4 @@
-//! Finding the replies in received bytes, for either framing.
+//! Finding the replies in received bytes, for every framing.
 
 use sutra_wire::{FrameError, Header, Parsed, limits, parse};
 
@@ -24,6 +24,16 @@ pub(crate) fn next_reply(framing: Framing, bytes: &[u8]) -> Result<Option<Receiv
             let Some((payload, number)) = bytes.get(..length).zip(bytes.first_chunk()) else { return Ok(None) };
             let header = Header { request: u64::from_le_bytes(*number), ..Header::default() };
             Ok(Some(Received { header, payload, used: length }))
+        }
+        Framing::Legacy => {
+            let Some((prefix, rest)) = bytes.split_first_chunk() else { return Ok(None) };
+            let length = u32::from_be_bytes(*prefix);
+            if length > limits::MAX_PAYLOAD {
+                return Err(FrameError::TooLong { request: 0, length, limit: limits::MAX_PAYLOAD });
+            }
+            let Some(payload) = rest.get(..length as usize) else { return Ok(None) };
+            // Its number is that of the oldest request, which the connection knows.
+            Ok(Some(Received { header: Header::default(), payload, used: 4 + payload.len() }))
         }
     }
 }

@@ -309,3 +309,54 @@ impl Workload for Sized {
         self.learn.check(tag, reply)
     }
 }
+
+#[test]
+fn replies_of_the_old_protocol_are_told_apart_by_their_order() {
+    // Answers every message with its own bytes behind a word, some time later and several at once.
+    let address = serve(|mut stream| {
+        let mut held = Vec::new();
+        let mut chunk = [0; 4096];
+        while let Ok(count @ 1..) = stream.read(&mut chunk) {
+            held.extend_from_slice(&chunk[..count]);
+            let mut out = Vec::new();
+            while let Some((prefix, rest)) = held.split_first_chunk() {
+                let length = u32::from_be_bytes(*prefix) as usize;
+                if rest.len() < length {
+                    break;
+                }
+                out.extend_from_slice(&held[..4 + length]);
+                held.drain(..4 + length);
+            }
+            stream.write_all(&out).unwrap();
+        }
+    });
+    /// Numbers that must come back in their order.
+    struct Counting(u64);
+    impl Workload for Counting {
+        fn name(&self) -> &'static str {
+            "count"
+        }
+        fn framing(&self) -> Framing {
+            Framing::Legacy
+        }
+        fn open(&mut self, _: &Routes) {}
+        fn write(&mut self, _: usize, _: u64, out: &mut FrameBuffer) -> Option<u64> {
+            self.0 += 1;
+            out.extend_from_slice(&8u32.to_be_bytes());
+            out.extend_from_slice(&self.0.to_le_bytes());
+            Some(self.0)
+        }
+        fn check(&mut self, tag: u64, reply: &Reply<'_>) -> Result<(), String> {
+            if reply.payload == tag.to_le_bytes() { Ok(()) } else { Err(format!("{tag} was asked")) }
+        }
+    }
+    let plan = Plan {
+        connections: 3,
+        depth: 7,
+        warm_up: Duration::ZERO,
+        length: Length::Requests(10_000),
+        ..Plan::new(address)
+    };
+    let report = run(&plan, vec![Counting(0)], None).unwrap();
+    assert_eq!(report.requests, 10_000);
+}

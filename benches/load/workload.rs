@@ -9,6 +9,8 @@ pub enum Framing {
     Native,
     /// Messages of so many bytes (at least 8) both ways, the request number in the first 8, little-endian; no handshake.
     Fixed(usize),
+    /// Messages of the old protocol behind their length; no handshake, no numbers: replies come in the order of the requests.
+    Legacy,
 }
 
 /// Which connections may carry which requests: as many lanes as the server has cores if every core has a connection, so that
@@ -47,7 +49,7 @@ pub struct Reply<'a> {
     pub status: Status,
     /// The sequence in the header's `extra`.
     pub sequence: u64,
-    /// The payload, 16-byte aligned. Of [`Framing::Fixed`]: the whole message.
+    /// The payload, 16-byte aligned. Of [`Framing::Fixed`]: the whole message; of [`Framing::Legacy`]: all but its length.
     pub payload: &'a [u8],
 }
 
