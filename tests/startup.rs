@@ -173,6 +173,7 @@ fn a_full_disk_refuses_writes_says_so_in_health_and_keeps_what_was_acknowledged(
         assert!(client.query(format!("concept-{number}").as_str()).unwrap().is_some(), "reads go on");
     }
     assert!(!client.health().unwrap().healthy);
+    client.flush().expect("all that was acknowledged is stable");
     child.kill().unwrap();
     child.wait().unwrap();
 }

@@ -7,6 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use sutra_net::Context;
+use sutra_store::Refusal;
 use sutra_wire::Durability;
 
 use crate::fan_out::Part;
@@ -54,7 +55,9 @@ impl StorageService {
     /// Concludes the flushes that have what they wait for, and begins the sync that others need.
     pub(crate) fn check_flushes(&mut self, cx: &mut Context<'_, Message>) {
         let committed = self.shard.committed_sequence();
-        let failed = self.shard.health().err().map(|error| error.to_string()).or_else(|| self.flushes.failed.clone());
+        // Without space the log takes no more, and keeps what it has.
+        let failed = self.shard.health().err().filter(|refusal| !matches!(refusal, Refusal::Full { .. }));
+        let failed = failed.map(|refusal| refusal.to_string()).or_else(|| self.flushes.failed.clone());
         let mut at = 0;
         while at < self.flushes.waiting.len() {
             let (next_sync, relaxed) = (self.flushes.begun + 1, self.is_relaxed());

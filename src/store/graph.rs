@@ -6,7 +6,7 @@
 use rkyv::rend::u32_le;
 use sutra_wire::{AssociationRecord, Checked, ConceptId, ConceptRecord, Direction, Neighbor, limits};
 
-use crate::adjacency::{Edge, Edges};
+use crate::adjacency::Edges;
 use crate::namespaces::NamespaceId;
 use crate::segments::Location;
 use crate::table::{Table, Version};
@@ -48,9 +48,9 @@ pub struct NeighborQuery<'a> {
 }
 
 impl NeighborQuery<'_> {
-    fn wants(&self, edge: &Edge) -> bool {
-        edge.confidence >= self.minimum_confidence
-            && (self.kinds.is_empty() || self.kinds.iter().any(|kind| kind.to_native() == edge.kind))
+    fn wants(&self, kind: u32, confidence: f32) -> bool {
+        confidence >= self.minimum_confidence
+            && (self.kinds.is_empty() || self.kinds.iter().any(|wanted| wanted.to_native() == kind))
     }
 }
 
@@ -79,8 +79,8 @@ impl Place {
 #[derive(Default)]
 pub(crate) struct Graph {
     pub(crate) table: Table,
-    outgoing: Edges,
-    incoming: Edges,
+    outgoing: Edges<Location<AssociationRecord>>,
+    incoming: Edges<()>,
 }
 
 impl Graph {
@@ -96,11 +96,24 @@ impl Graph {
         self.table.set(namespace, &ConceptId(record.id), version);
     }
 
+    /// Where the record of an association lies, at its source. Cost: three probes.
+    pub(crate) fn association(
+        &self,
+        namespace: NamespaceId,
+        source: &ConceptId,
+        target: &ConceptId,
+        kind: u32,
+    ) -> Option<Location<AssociationRecord>> {
+        let (source, target) = (self.table.find(namespace, source)?, self.table.find(namespace, target)?);
+        Some(self.outgoing.get(source, target, kind)?.record)
+    }
+
     /// Makes an association visible at its source; returns what its target's shard needs to know.
     pub(crate) fn associate(
         &mut self,
         namespace: NamespaceId,
         record: &Checked<'_, AssociationRecord>,
+        location: Location<AssociationRecord>,
         sequence: u64,
     ) -> InEdge {
         let edge = InEdge {
@@ -113,7 +126,7 @@ impl Graph {
         };
         let source = self.table.find_or_insert(namespace, &edge.source);
         let target = self.table.find_or_insert(namespace, &edge.target);
-        self.outgoing.set(source, target, edge.kind, edge.confidence, sequence);
+        self.outgoing.set(source, target, edge.kind, edge.confidence, sequence, location);
         edge
     }
 
@@ -121,7 +134,7 @@ impl Graph {
     pub(crate) fn apply_in_edge(&mut self, edge: &InEdge) {
         let source = self.table.find_or_insert(edge.namespace, &edge.source);
         let target = self.table.find_or_insert(edge.namespace, &edge.target);
-        self.incoming.set(target, source, edge.kind, edge.confidence, edge.sequence);
+        self.incoming.set(target, source, edge.kind, edge.confidence, edge.sequence, ());
     }
 
     /// Appends a concept's neighbours to `out`; returns the cursor to go on with, 0 at the end. Edges that are there throughout come exactly
@@ -145,15 +158,14 @@ impl Graph {
             if found == query.limit.min(limits::MAX_NEIGHBORS) || visited == MAX_VISITED {
                 return Place { incoming, edge }.cursor();
             }
-            let edges = if incoming { &self.incoming } else { &self.outgoing };
-            let Some((edge, next)) = edges.walk(node, edge) else { return 0 };
+            let Some((peer, kind, confidence, next)) = self.step(node, Place { incoming, edge }) else { return 0 };
             visited += 1;
-            if query.wants(edge) {
+            if query.wants(kind, confidence) {
                 found += 1;
                 out.push(Neighbor {
-                    id: self.table.node(edge.peer).id.0,
-                    kind: edge.kind,
-                    confidence: edge.confidence,
+                    id: self.table.node(peer).id.0,
+                    kind,
+                    confidence,
                     direction: if incoming { Direction::In } else { Direction::Out } as u8,
                 });
             }
@@ -163,6 +175,17 @@ impl Graph {
             };
         }
         0
+    }
+
+    /// The edge at a place of a node, as its other end, kind, confidence and the next edge of that direction.
+    fn step(&self, node: u32, place: Place) -> Option<(u32, u32, f32, Option<u32>)> {
+        fn of<R>(edges: &Edges<R>, node: u32, edge: u32) -> Option<(u32, u32, f32, Option<u32>)> {
+            edges.walk(node, edge).map(|(edge, next)| (edge.peer, edge.kind, edge.confidence, next))
+        }
+        match place.incoming {
+            true => of(&self.incoming, node, place.edge),
+            false => of(&self.outgoing, node, place.edge),
+        }
     }
 
     /// Associations whose source belongs to this shard.
@@ -200,7 +223,9 @@ mod tests {
         let record =
             AssociationRecord { source: source.0, target: target.0, kind, confidence, ..AssociationRecord::default() };
         let bytes = rkyv::to_bytes::<rkyv::rancor::Error>(&record).unwrap();
-        graph.associate(NamespaceId::DEFAULT, &Checked::new(&bytes).unwrap(), sequence)
+        // SAFETY: these tests never read what lies there.
+        let location = unsafe { Location::new(0, 0, 0) };
+        graph.associate(NamespaceId::DEFAULT, &Checked::new(&bytes).unwrap(), location, sequence)
     }
 
     fn query(id: ConceptId, direction: Direction, limit: u32) -> NeighborQuery<'static> {

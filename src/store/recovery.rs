@@ -300,7 +300,9 @@ impl Recovery {
                 let record = self.validated::<AssociationRecord>(name, at, body)?;
                 let namespace = self.namespace(name, at, &record.namespace)?;
                 self.check_owner(name, at, &ConceptId(record.source))?;
-                let edge = self.graph.associate(namespace, &record, header.sequence);
+                // SAFETY: as for a concept.
+                let location = unsafe { Location::new(name.number, at, body.len()) };
+                let edge = self.graph.associate(namespace, &record, location, header.sequence);
                 match self.source.layout.owner(&edge.target) {
                     owner if owner == self.source.shard => self.graph.apply_in_edge(&edge),
                     owner => self.exchange.tell(usize::from(owner), edge),

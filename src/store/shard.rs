@@ -11,7 +11,7 @@ use std::io;
 use std::sync::Arc;
 
 use sutra_runtime::{DataFile, RegionSlice};
-use sutra_wire::{AssociationRecord, Checked, ConceptId, ConceptRecord, Neighbor};
+use sutra_wire::{ArchivedAssociationRecord, AssociationRecord, Checked, ConceptId, ConceptRecord, Neighbor};
 
 use crate::disk::Clock;
 use crate::format::{KIND_ASSOCIATION, KIND_CONCEPT};
@@ -163,7 +163,8 @@ impl<T> Shard<T> {
         Ok(sequence)
     }
 
-    /// Accepts an association. Times that are 0 become now. Returns its sequence. Cost: as [`Shard::learn`], without the lookup.
+    /// Accepts an association. Times that are 0 become now, and `created` that of the version it replaces, if one is visible. Returns its
+    /// sequence. Cost: as [`Shard::learn`], with three probes in place of the lookup.
     pub fn associate(
         &mut self,
         record: Checked<'_, AssociationRecord>,
@@ -172,7 +173,11 @@ impl<T> Shard<T> {
     ) -> Result<u64, Refusal> {
         self.check()?;
         let now = self.clock.now();
-        let (created, updated) = (or(record.created.to_native(), now), or(record.updated.to_native(), now));
+        let created = match record.created.to_native() {
+            0 => self.association(namespace, &record).map_or(now, |previous| previous.created.to_native()),
+            created => created,
+        };
+        let updated = or(record.updated.to_native(), now);
         let sequence = self.last_sequence + 1;
         let entry = NewEntry { kind: KIND_ASSOCIATION, sequence, time: now };
         let location = self
@@ -253,7 +258,7 @@ impl<T> Shard<T> {
             }
             Write::Association(location) => {
                 let record = self.segments.record(location).expect(SEALED);
-                Effect::Association(self.graph.associate(namespace, &record, sequence))
+                Effect::Association(self.graph.associate(namespace, &record, location, sequence))
             }
         }
     }
@@ -277,6 +282,16 @@ impl<T> Shard<T> {
     /// A concept's record, read in place. Cost: one table lookup.
     pub fn record(&self, namespace: NamespaceId, id: &ConceptId) -> Option<Checked<'_, ConceptRecord>> {
         self.segments.record(self.graph.table.version(namespace, id)?.location)
+    }
+
+    /// The visible version of an association, read in place.
+    fn association(
+        &self,
+        namespace: NamespaceId,
+        of: &ArchivedAssociationRecord,
+    ) -> Option<Checked<'_, AssociationRecord>> {
+        let (source, target) = (ConceptId(of.source), ConceptId(of.target));
+        self.segments.record(self.graph.association(namespace, &source, &target, of.kind.to_native())?)
     }
 
     /// Appends a concept's neighbours to `out`; returns the cursor to go on with, 0 at the end. Edges that are there throughout come

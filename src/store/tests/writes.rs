@@ -7,7 +7,7 @@ use std::io;
 
 use support::{World, association, concept, folder, id, options, write};
 use sutra_store::{Effect, Refusal};
-use sutra_wire::{AssociationRecord, ConceptRecord, Direction, Durability};
+use sutra_wire::{AssociationRecord, Checked, ConceptRecord, Direction, Durability};
 
 #[test]
 fn a_write_is_visible_only_when_its_commit_has_landed() {
@@ -255,4 +255,37 @@ fn only_relaxed_commits_ask_for_syncs_and_each_once() {
     }
     assert_eq!(world.shards[0].next_sync().len(), 1);
     assert!(world.shards[0].next_sync().is_empty());
+}
+
+/// The association that is the only entry of the next commit, as the log has it.
+fn logged_association(world: &mut World, record: &AssociationRecord) -> AssociationRecord {
+    world.associate(record);
+    let commit = world.shards[0].next_commit().unwrap();
+    let length = u32::from_le_bytes(commit.bytes[64..68].try_into().unwrap()) as usize;
+    let mut body = rkyv::util::AlignedVec::<16>::new();
+    body.extend_from_slice(&commit.bytes[64 + 32..][..length]);
+    write(&commit).unwrap();
+    assert_eq!(world.finish(0, Ok(())).len(), 1);
+    Checked::<AssociationRecord>::new(&body).unwrap().to_owned()
+}
+
+#[test]
+fn associating_again_keeps_the_first_time_also_after_a_restart() {
+    let folder = folder();
+    let mut world = World::open(folder.path()).unwrap();
+    let first = logged_association(&mut world, &association(1, 2, 0.5));
+    assert!(first.created > 0 && first.created == first.updated);
+    let second = logged_association(&mut world, &association(1, 2, 0.75));
+    assert_eq!((second.confidence, second.created), (0.75, first.created));
+    assert!(second.updated > first.updated);
+    for other in
+        [AssociationRecord { kind: 7, ..association(1, 2, 0.5) }, association(2, 1, 0.5), association(1, 3, 0.5)]
+    {
+        assert!(logged_association(&mut world, &other).created > first.created, "another association: {other:?}");
+    }
+    drop(world);
+    let mut world = World::open(folder.path()).unwrap();
+    assert_eq!(logged_association(&mut world, &association(1, 2, 1.0)).created, first.created);
+    let given = logged_association(&mut world, &AssociationRecord { created: 11, ..association(1, 2, 1.0) });
+    assert_eq!(given.created, 11, "what the client gives is kept");
 }
