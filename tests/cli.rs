@@ -5,7 +5,7 @@
 mod support;
 
 use std::io::Write as _;
-use std::process::{Child, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use support::{Server, run, wordnet};
 
@@ -61,6 +61,102 @@ fn wrong_usage_exits_with_2_and_a_missing_server_with_3() {
     let missing = run(&["query", "dog", "--server", "127.0.0.1:1"]);
     assert_eq!(code(&missing), 3);
     assert!(stderr(&missing).contains("127.0.0.1:1"), "{}", stderr(&missing));
+}
+
+/// The last line of standard error, as the one that says what is wrong.
+fn error(output: &Output) -> String {
+    stderr(output).lines().last().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn wrong_values_are_told_by_what_is_wrong_with_them() {
+    let server = Server::start(&[]);
+    for (arguments, says) in [
+        (&["learn", "dog", "barks", "--strength", "-1"][..], "strength"),
+        (&["learn", "dog", "barks", "--embedding", "-1"], "--embedding"),
+        (&["associate", "dog", "cat", "--confidence", "-0.5"], "confidence"),
+        (&["health", "--server", "http://127.0.0.1:50050"], "it is a URL; write HOST:PORT"),
+    ] {
+        let refused = server.run(arguments);
+        assert_eq!(code(&refused), 2, "{arguments:?}");
+        assert!(error(&refused).contains(says) && stderr(&refused).lines().count() == 1, "{}", stderr(&refused));
+    }
+    assert_eq!(code(&server.run(&["learn", "dog", "barks", "--embedding", "[-1]"])), 0);
+}
+
+#[test]
+fn errors_are_json_where_answers_are() {
+    let missing = run(&["query", "dog", "--server", "127.0.0.1:1", "--json"]);
+    let usage = run(&["query", "--json", "--sever", "a"]);
+    for (output, expected, says) in [(missing, 3, "127.0.0.1:1"), (usage, 2, "--sever")] {
+        let value: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert_eq!((code(&output), value["code"].as_i64()), (expected, Some(i64::from(expected))));
+        assert!(value["error"].as_str().unwrap().contains(says) && stdout(&output).is_empty(), "{value}");
+    }
+}
+
+#[test]
+fn a_name_that_would_steer_the_terminal_is_shown_escaped() {
+    let server = Server::start(&[]);
+    let name = "a\u{1b}[31m\nb";
+    for arguments in [&["query", name][..], &["learn", name, "text"], &["associate", name, name], &["query", name]] {
+        let output = server.run(arguments);
+        let said = stdout(&output) + &stderr(&output);
+        assert!(!said.contains('\u{1b}') && said.contains("a\\u{1b}[31m\\nb"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn a_broken_settings_file_is_told_on_one_line_and_help_is_given_all_the_same() {
+    let folder = support::Folder::new();
+    std::fs::create_dir_all(folder.path()).unwrap();
+    std::fs::write(folder.path().join("sutra.toml"), "cores = 1\nlisten = [\n").unwrap();
+    let there = |arguments: &[&str]| support::sutra().args(arguments).current_dir(folder.path()).output().unwrap();
+    for asked in ["--help", "--version"] {
+        let output = there(&[asked]);
+        assert!(code(&output) == 0 && stdout(&output).contains("sutra"), "{}", stderr(&output));
+    }
+    let refused = there(&["health"]);
+    assert_eq!((code(&refused), stderr(&refused).lines().count()), (2, 1), "{}", stderr(&refused));
+    assert!(stderr(&refused).starts_with("error: sutra.toml: line "), "{}", stderr(&refused));
+}
+
+#[test]
+fn a_command_waits_as_long_as_it_is_told() {
+    let server = Server::start(&[]);
+    server.freeze();
+    let flag = server.run(&["health", "--timeout", "100ms"]);
+    assert!(code(&flag) == 3 && stderr(&flag).contains("within 100ms"), "{}", stderr(&flag));
+    let folder = support::Folder::new();
+    std::fs::create_dir_all(folder.path()).unwrap();
+    let file = folder.path().join("some.toml");
+    std::fs::write(&file, "timeout = 0.2\n").unwrap();
+    let from_file = server.run(&["stats", "--config", file.to_str().unwrap()]);
+    assert!(code(&from_file) == 3 && stderr(&from_file).contains("within 200ms"), "{}", stderr(&from_file));
+    let bench = server.run(&["bench", "--timeout", "0.1"]);
+    assert!(code(&bench) == 3 && stderr(&bench).contains("within 100ms"), "{}", stderr(&bench));
+}
+
+#[test]
+fn a_bench_that_can_not_be_run_writes_nothing() {
+    let server = Server::start(&[]);
+    for (arguments, says) in [
+        (&["--duration", "0"][..], "more than no time"),
+        (&["--depth", "100000"], "--depth 100000: the server takes 1024"),
+        (&["--connections", "0"], "a whole number from 1"),
+        (
+            &["--content-bytes", "8388608", "--dimension", "65536", "--connections", "999999999"],
+            "a whole number from 1",
+        ),
+    ] {
+        let refused = server.run(&[&["bench", "learn"], arguments].concat());
+        assert!(code(&refused) == 2 && stderr(&refused).contains(says), "{}", stderr(&refused));
+    }
+    let mut few_files = Command::new("sh");
+    few_files.args(["-c", "ulimit -n 100 && exec \"$0\" bench learn --connections 100", env!("CARGO_BIN_EXE_sutra")]);
+    let refused = few_files.env("SUTRA_SERVER", server.address.to_string()).output().unwrap();
+    assert!(code(&refused) == 3 && stderr(&refused).contains("--connections 100"), "{}", stderr(&refused));
+    assert_eq!(server.client().stats().unwrap().concepts, 0);
 }
 
 #[test]
@@ -204,6 +300,18 @@ fn an_interrupted_import_says_what_it_did() {
     assert_stopped(&summary);
     let stored = server.client().stats().unwrap().concepts.to_native();
     assert_eq!(summary["concepts_written"].as_u64(), Some(stored), "all that was under way was waited for");
+}
+
+#[test]
+fn an_import_that_loses_its_server_says_what_it_did() {
+    let server = Server::start(&[]);
+    let (import, _folder) = long_import(&server, &["--timeout", "500ms"]);
+    let _ = server.kill();
+    let ended = import.wait_with_output().unwrap();
+    assert_eq!(code(&ended), 3, "{}", stderr(&ended));
+    assert_stopped(&json(&ended));
+    let error: serde_json::Value = serde_json::from_str(&error(&ended)).unwrap();
+    assert_eq!(error["code"], 3);
 }
 
 #[test]

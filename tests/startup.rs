@@ -43,6 +43,41 @@ fn a_port_in_use_is_named() {
 }
 
 #[test]
+fn an_address_that_is_named_twice_is_no_other_process() {
+    for [one, other] in [["127.0.0.1:47611", "127.0.0.1:47611"], ["0.0.0.0:47611", "127.0.0.1:47611"]] {
+        let (code, line) = why(&refused(&Folder::new().path(), &["--listen", one, "--listen", other]));
+        assert_eq!(code, 2);
+        assert!(line.contains(&format!("{one} and {other}")) && !line.contains("process"), "{line}");
+    }
+    let server = Server::start(&["--listen", "127.0.0.1:0,127.0.0.1:0"]);
+    assert!(server.client().health().unwrap().healthy, "two free ports are two");
+}
+
+#[test]
+fn more_cores_than_cpus_are_refused_with_what_to_do() {
+    let mut command = sutra();
+    command.args(["serve", "--cores", "4096", "--data"]).arg(Folder::new().path());
+    let (code, line) = why(&command.output().unwrap());
+    assert_eq!(code, 2);
+    assert!(line.contains("--no-pin"), "{line}");
+}
+
+#[test]
+fn too_few_files_are_told_with_the_limit_to_raise() {
+    for files in [6, 12, 47] {
+        let folder = Folder::new();
+        let script = format!(
+            "ulimit -n {files} && exec {sutra} serve --data {data} --cores 1 --no-pin --listen 127.0.0.1:0",
+            sutra = env!("CARGO_BIN_EXE_sutra"),
+            data = folder.path().display(),
+        );
+        let (code, line) = why(&Command::new("sh").args(["-c", &script]).output().unwrap());
+        assert_eq!(code, 3);
+        assert!(line.contains("ulimit -n"), "{files}: {line}");
+    }
+}
+
+#[test]
 fn a_second_server_on_a_folder_is_refused_and_told_by_whom() {
     let server = Server::start(&[]);
     let (code, line) = why(&refused(&server.data(), &[]));

@@ -2,14 +2,10 @@
 
 use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 use sutra_wire::FrameBuffer;
-
-/// How long a run waits for any reply before it fails: as long as the client library's default.
-pub(crate) const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A request that has not been answered.
 #[derive(Clone, Copy, Debug)]
@@ -139,7 +135,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Receives into `buffer`, waiting for [`REPLY_TIMEOUT`] at most where `wait` is set. `None` when nothing is there.
+    /// Receives into `buffer`, waiting for the plan's timeout at most where `wait` is set. `None` when nothing is there.
     pub(crate) fn receive(&self, buffer: &mut [u8], wait: bool) -> Result<Option<usize>, Errno> {
         let flags = if wait { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
         loop {

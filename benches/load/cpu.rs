@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use sutra_wire::{Checked, FrameBuffer, Header, NO_CORE, Opcode, Stats, encode_empty};
 
@@ -37,9 +38,9 @@ impl ServerCpu {
     }
 
     /// Of the server at `address`, from the counters of its stats, asked for on a connection of its own: `cpu_user_us` and
-    /// `cpu_system_us`, and `cpu_us` for a total from a finer clock, where it is there.
-    pub fn of_server(address: SocketAddr) -> Result<Self, LoadError> {
-        let stream = connect(address)?;
+    /// `cpu_system_us`, and `cpu_us` for a total from a finer clock, where it is there. It answers within `timeout`.
+    pub fn of_server(address: SocketAddr, timeout: Duration) -> Result<Self, LoadError> {
+        let stream = connect(address, timeout)?;
         greet(&stream, address, NO_CORE)?;
         Ok(Self(Source::Counters { stream, address }))
     }

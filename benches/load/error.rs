@@ -1,6 +1,7 @@
 //! Why a run failed. Refused requests don't fail a run: they are counted (`Report::errors`).
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use sutra_wire::{FrameError, Status};
 
@@ -20,6 +21,20 @@ pub enum LoadError {
         address: SocketAddr,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// No file descriptors left for connections.
+    #[error(
+        "too many open files for so many connections; use fewer, or raise the limit where the load runs (`ulimit -n`)"
+    )]
+    FileLimit,
+    /// A new connection was accepted and then left alone.
+    #[error(
+        "{address} has not answered a new connection in time; is it stopped or overloaded, or has it as many connections as its \
+         limit on open files lets it have (`ulimit -n` where it runs)?"
+    )]
+    NoAnswer {
+        /// The server.
+        address: SocketAddr,
     },
     /// The server refused the handshake.
     #[error("{address} refused the connection ({}): {message}", status.name())]
@@ -60,7 +75,7 @@ pub enum LoadError {
         last_refusal: Option<String>,
     },
     /// No reply for a long time.
-    #[error("{address} left {unanswered} requests on connection {connection} without a reply for {seconds} s")]
+    #[error("{address} left {unanswered} requests on connection {connection} without a reply for {waited:?}")]
     Silent {
         /// The server.
         address: SocketAddr,
@@ -69,7 +84,7 @@ pub enum LoadError {
         /// Requests that were in flight on it.
         unanswered: usize,
         /// How long nothing came.
-        seconds: u64,
+        waited: Duration,
     },
     /// Bytes that are no frame.
     #[error("connection {connection} received what is no frame: {source}")]

@@ -2,14 +2,15 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
+use rustix::io::Errno;
 use sutra_wire::{
     Checked, ClientHello, ErrorMessage, FINGERPRINT, Frame, FrameBuffer, HEADER_BYTES, Header, Opcode, Parsed,
     ServerHello, Status, encode_archive, limits, parse,
 };
 
 use crate::LoadError;
-use crate::connection::REPLY_TIMEOUT;
 
 /// What a server's Hello says that a run needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,13 +20,16 @@ pub(crate) struct Greeting {
     pub(crate) max_in_flight: u32,
 }
 
-/// A socket that gives up waiting for a reply after [`REPLY_TIMEOUT`].
-pub(crate) fn connect(address: SocketAddr) -> Result<TcpStream, LoadError> {
+/// A socket that gives up waiting for a reply after `timeout`.
+pub(crate) fn connect(address: SocketAddr, timeout: Duration) -> Result<TcpStream, LoadError> {
     let stream =
-        TcpStream::connect_timeout(&address, REPLY_TIMEOUT).map_err(|source| LoadError::Connect { address, source })?;
+        TcpStream::connect_timeout(&address, timeout).map_err(|source| match Errno::from_io_error(&source) {
+            Some(Errno::MFILE | Errno::NFILE) => LoadError::FileLimit,
+            _ => LoadError::Connect { address, source },
+        })?;
     stream
         .set_nodelay(true)
-        .and_then(|()| stream.set_read_timeout(Some(REPLY_TIMEOUT)))
+        .and_then(|()| stream.set_read_timeout(Some(timeout)))
         .map_err(|source| LoadError::system("setting socket options", source))?;
     Ok(stream)
 }
@@ -54,7 +58,11 @@ pub(crate) fn exchange<'b>(
     address: SocketAddr,
     buffer: &'b mut FrameBuffer,
 ) -> Result<Frame<'b>, LoadError> {
-    let lost = |source| LoadError::system(format!("an exchange with {address}"), source);
+    let lost = |source: std::io::Error| match source.kind() {
+        // What a socket's own timeout is told as.
+        std::io::ErrorKind::WouldBlock => LoadError::NoAnswer { address },
+        _ => LoadError::system(format!("an exchange with {address}"), source),
+    };
     stream.write_all(buffer).map_err(lost)?;
     buffer.clear();
     let mut missing = HEADER_BYTES;

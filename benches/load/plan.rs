@@ -14,6 +14,9 @@ pub enum Length {
     Requests(u64),
 }
 
+/// The timeout unless said otherwise: as long as the client library's.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// How many connections, how deep, how long.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -27,6 +30,8 @@ pub struct Plan {
     pub warm_up: Duration,
     /// How long is measured; a run whose workload has nothing more to send ends earlier.
     pub length: Length,
+    /// How long the run waits for any reply before it fails.
+    pub timeout: Duration,
     /// Never sleep while waiting for a reply.
     pub spin: bool,
     /// The CPUs to pin the threads to, the first thread to the first; threads beyond the list run anywhere.
@@ -34,7 +39,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// One connection, one request in flight, a second's warm-up, five seconds measured, sleeping, unpinned.
+    /// One connection, one request in flight, a second's warm-up, five seconds measured, ten seconds' patience, sleeping, unpinned.
     pub fn new(address: SocketAddr) -> Self {
         Self {
             address,
@@ -42,6 +47,7 @@ impl Plan {
             depth: 1,
             warm_up: Duration::from_secs(1),
             length: Length::Duration(Duration::from_secs(5)),
+            timeout: REPLY_TIMEOUT,
             spin: false,
             pin: Vec::new(),
         }

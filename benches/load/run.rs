@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use sutra_wire::{CoreLayout, FrameBuffer, MORE, NO_CORE, Status};
 
-use crate::connection::{Connection, REPLY_TIMEOUT};
+use crate::connection::Connection;
 use crate::handshake::{connect, greet, words};
 use crate::report::Measured;
 use crate::scan::{Received, next_reply};
@@ -90,7 +90,7 @@ impl<'p, W: Workload> Run<'p, W> {
         let mut streams = Vec::with_capacity(count);
         let mut depth = plan.depth;
         for number in first..first + count {
-            let stream = connect(plan.address)?;
+            let stream = connect(plan.address, plan.timeout)?;
             let mut core = 0;
             if framing == Framing::Native {
                 let wanted = u16::try_from(number % usize::from(*cores)).unwrap_or(NO_CORE);
@@ -200,7 +200,7 @@ impl<'p, W: Workload> Run<'p, W> {
         Ok(())
     }
 
-    /// Waits until something has arrived and deals with it. Sleeps for [`REPLY_TIMEOUT`] at most.
+    /// Waits until something has arrived and deals with it. Sleeps for the plan's timeout at most.
     fn wait(&mut self) -> Result<(), LoadError> {
         if self.epoll.is_some() {
             return self.wait_for_many();
@@ -209,7 +209,7 @@ impl<'p, W: Workload> Run<'p, W> {
         if connection.has_unsent() {
             let interest = PollFlags::IN | PollFlags::OUT;
             let mut sockets = [PollFd::new(&connection.stream, interest)];
-            match rustix::event::poll(&mut sockets, Some(&timeout(REPLY_TIMEOUT))) {
+            match rustix::event::poll(&mut sockets, Some(&timeout(self.plan.timeout))) {
                 Ok(0) => return Err(self.silent(0)),
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(LoadError::system("poll", error)),
@@ -227,7 +227,7 @@ impl<'p, W: Workload> Run<'p, W> {
                     return Ok(());
                 }
             }
-            if since.elapsed() > REPLY_TIMEOUT {
+            if since.elapsed() > self.plan.timeout {
                 return Err(self.silent(0));
             }
         }
@@ -236,13 +236,13 @@ impl<'p, W: Workload> Run<'p, W> {
     fn wait_for_many(&mut self) -> Result<(), LoadError> {
         let Some(epoll) = &self.epoll else { return Ok(()) };
         let spinning = timeout(Duration::ZERO);
-        let sleeping = timeout(REPLY_TIMEOUT);
+        let sleeping = timeout(self.plan.timeout);
         let mut events = [const { std::mem::MaybeUninit::<epoll::Event>::uninit() }; EVENTS];
         let since = Instant::now();
         let ready = loop {
             let limit = if self.plan.spin { &spinning } else { &sleeping };
             match epoll::wait(epoll, &mut events, Some(limit)) {
-                Ok(([], _)) if since.elapsed() >= REPLY_TIMEOUT => {
+                Ok(([], _)) if since.elapsed() >= self.plan.timeout => {
                     let waiting = self.connections.iter().position(|connection| connection.in_flight() > 0);
                     return Err(self.silent(waiting.unwrap_or(0)));
                 }
@@ -388,7 +388,7 @@ impl<'p, W: Workload> Run<'p, W> {
             address: connection.address,
             connection: connection.number,
             unanswered: connection.in_flight(),
-            seconds: REPLY_TIMEOUT.as_secs(),
+            waited: self.plan.timeout,
         }
     }
 }

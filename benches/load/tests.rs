@@ -240,7 +240,7 @@ fn the_servers_own_counters_tell_its_cpu_time() {
             encode_archive(out, frame.header, &Stats { counters, ..Stats::default() });
             true
         });
-        ServerCpu::of_server(address).unwrap().read()
+        ServerCpu::of_server(address, Duration::from_secs(10)).unwrap().read()
     };
     let time = |user, system, total| CpuTime { user, system, total };
     assert_eq!(counters(&["cpu_user_us", "cpu_system_us"]).unwrap(), time(10, 11, 21_000));

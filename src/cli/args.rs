@@ -15,6 +15,9 @@ pub(crate) const DEFAULT_SERVER: &str = "127.0.0.1:50050";
 /// The same for its compat port.
 const DEFAULT_COMPAT: &str = "127.0.0.1:50051";
 
+/// How long a client waits that was not told otherwise: as long as the client library's own default.
+pub(crate) const DEFAULT_TIMEOUT: &str = "10";
+
 /// Storage server for a graph of concepts, and its client.
 #[derive(Debug, Parser)]
 #[command(
@@ -52,34 +55,48 @@ pub(crate) enum Command {
     /// Store a concept, or replace it
     Learn(Learn),
     /// Read a concept
-    Query(Query),
+    #[command(after_help = "Example:\n  sutra query n02084071")]
+    Query(Named),
     /// Store an association between two concepts
     Associate(Associate),
     /// List a concept's neighbours
     Neighbors(Neighbors),
     /// Show what a server has and has done
-    Stats(Stats),
+    #[command(after_help = "Example:\n  sutra stats --json")]
+    Stats(Server),
     /// Make everything written so far durable
-    Flush(Flush),
+    #[command(after_help = "Example:\n  sutra flush")]
+    Flush(Server),
     /// Ask whether a server can do its work
-    Health(Health),
+    #[command(after_help = "Example:\n  sutra health && echo well")]
+    Health(Server),
     /// Store concepts and associations from files
     Import(Import),
     /// Measure a running server
     Bench(Bench),
 }
 
-/// Where the server is.
+/// Where the server is, and how long it may take.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Server {
     /// The server
     #[arg(long = "server", env = "SUTRA_SERVER", value_name = "ADDRESS", default_value = DEFAULT_SERVER)]
     pub(crate) address: String,
+    /// How long an answer may take in all, connecting and repeating included (10, 500ms, 1m)
+    #[arg(
+        long,
+        env = "SUTRA_TIMEOUT",
+        value_name = "SECONDS",
+        default_value = DEFAULT_TIMEOUT,
+        value_parser = some_duration,
+        allow_hyphen_values = true
+    )]
+    pub(crate) timeout: Duration,
 }
 
-/// Which namespace is meant.
+/// Where records are: on which server, in which namespace of it.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct Namespace {
+pub(crate) struct Place {
     /// The namespace; the empty one is the default
     #[arg(
         long = "namespace",
@@ -88,7 +105,19 @@ pub(crate) struct Namespace {
         default_value = "",
         hide_default_value = true
     )]
-    pub(crate) name: String,
+    pub(crate) namespace: String,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+/// Which concept is meant.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Named {
+    /// The concept's name, or its id as 32 hexadecimal digits
+    #[arg(value_name = "NAME")]
+    pub(crate) concept: String,
+    #[command(flatten)]
+    pub(crate) place: Place,
 }
 
 #[derive(Args, Debug)]
@@ -100,7 +129,7 @@ pub(crate) struct Serve {
     #[arg(long, env = "SUTRA_DATA", value_name = "FOLDER", default_value = "sutra-data")]
     pub(crate) data: PathBuf,
     /// Addresses to listen on, separated by commas
-    #[arg(long, env = "SUTRA_LISTEN", value_name = "ADDRESS", value_delimiter = ',', default_value = DEFAULT_SERVER)]
+    #[arg(long, env = "SUTRA_LISTEN", value_name = "ADDRESS", value_delimiter = ',', default_value = DEFAULT_SERVER, value_parser = address)]
     pub(crate) listen: Vec<SocketAddr>,
     /// Address for clients of the old protocol (msgpack and bincode), or off
     #[arg(long, env = "SUTRA_COMPAT", value_name = "ADDRESS|off", default_value = DEFAULT_COMPAT)]
@@ -112,7 +141,7 @@ pub(crate) struct Serve {
     #[arg(long, env = "SUTRA_ID_RULE", value_name = "RULE")]
     pub(crate) id_rule: Option<IdRule>,
     /// How many CPUs serve, or which (0,2,4-7; "3," for CPU 3 alone); all that the process may use by default
-    #[arg(long, env = "SUTRA_CORES", value_name = "N|LIST")]
+    #[arg(long, env = "SUTRA_CORES", value_name = "N|LIST", allow_hyphen_values = true)]
     pub(crate) cores: Option<Cores>,
     /// When a write is acknowledged: when it is on stable storage (always), or when the system has it and stable storage follows
     /// within so many milliseconds (interval=MS) or some time (os)
@@ -126,7 +155,7 @@ pub(crate) struct Serve {
     #[arg(long, env = "SUTRA_IMPORT", value_name = "FOLDER")]
     pub(crate) import: Option<PathBuf>,
     /// Close connections that are silent for this long (90, 30s, 5m); never by default
-    #[arg(long, env = "SUTRA_IDLE_TIMEOUT", value_name = "TIME", value_parser = duration)]
+    #[arg(long, env = "SUTRA_IDLE_TIMEOUT", value_name = "TIME", value_parser = some_duration, allow_hyphen_values = true)]
     pub(crate) idle_timeout: Option<Duration>,
     /// Leave the threads to the scheduler, for hosts with a CPU quota
     #[arg(long, env = "SUTRA_NO_PIN", value_parser = BoolishValueParser::new())]
@@ -191,36 +220,19 @@ impl From<SpinMode> for Spin {
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  sutra learn dog \"a domesticated carnivore\" --embedding \"[0.1, 0.2, 0.3]\"")]
 pub(crate) struct Learn {
-    /// The concept's name, or its id as 32 hexadecimal digits
-    #[arg(value_name = "NAME")]
-    pub(crate) concept: String,
+    #[command(flatten)]
+    pub(crate) named: Named,
     /// Its text
     pub(crate) content: String,
     /// Its embedding: a JSON list of numbers, or a file that holds one
-    #[arg(long, value_name = "FILE|JSON")]
+    #[arg(long, value_name = "FILE|JSON", allow_hyphen_values = true)]
     pub(crate) embedding: Option<String>,
     /// Its strength, not negative
-    #[arg(long, value_name = "NUMBER", default_value_t = 1.0)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 1.0, allow_hyphen_values = true)]
     pub(crate) strength: f32,
     /// Its confidence, 0 to 1
-    #[arg(long, value_name = "NUMBER", default_value_t = 1.0)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 1.0, allow_hyphen_values = true)]
     pub(crate) confidence: f32,
-    #[command(flatten)]
-    pub(crate) namespace: Namespace,
-    #[command(flatten)]
-    pub(crate) server: Server,
-}
-
-#[derive(Args, Debug)]
-#[command(after_help = "Example:\n  sutra query n02084071")]
-pub(crate) struct Query {
-    /// The concept's name, or its id as 32 hexadecimal digits
-    #[arg(value_name = "NAME")]
-    pub(crate) concept: String,
-    #[command(flatten)]
-    pub(crate) namespace: Namespace,
-    #[command(flatten)]
-    pub(crate) server: Server,
 }
 
 #[derive(Args, Debug)]
@@ -231,36 +243,29 @@ pub(crate) struct Associate {
     /// The concept that it leads to: name or id
     pub(crate) target: String,
     /// What it means: semantic, causal, temporal, hierarchical, compositional, or a number
-    #[arg(long = "type", value_name = "TYPE", default_value = "semantic")]
+    #[arg(long = "type", value_name = "TYPE", default_value = "semantic", allow_hyphen_values = true)]
     pub(crate) kind: AssociationKind,
     /// Its confidence, 0 to 1
-    #[arg(long, value_name = "NUMBER", default_value_t = 1.0)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 1.0, allow_hyphen_values = true)]
     pub(crate) confidence: f32,
     #[command(flatten)]
-    pub(crate) namespace: Namespace,
-    #[command(flatten)]
-    pub(crate) server: Server,
+    pub(crate) place: Place,
 }
 
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  sutra neighbors n02084071 --type hierarchical --direction in --limit 10")]
 pub(crate) struct Neighbors {
-    /// The concept's name, or its id as 32 hexadecimal digits
-    #[arg(value_name = "NAME")]
-    pub(crate) concept: String,
+    #[command(flatten)]
+    pub(crate) named: Named,
     /// Only associations of these types, separated by commas
-    #[arg(long = "type", value_name = "TYPE", value_delimiter = ',')]
+    #[arg(long = "type", value_name = "TYPE", value_delimiter = ',', allow_hyphen_values = true)]
     pub(crate) kinds: Vec<AssociationKind>,
     /// Only associations that lead this way
     #[arg(long, value_enum, default_value = "both")]
     pub(crate) direction: Way,
     /// At most this many; 0 for all
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = count::<0, { u64::MAX }>, allow_hyphen_values = true)]
     pub(crate) limit: u64,
-    #[command(flatten)]
-    pub(crate) namespace: Namespace,
-    #[command(flatten)]
-    pub(crate) server: Server,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -284,27 +289,6 @@ impl From<Way> for Direction {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  sutra stats --json")]
-pub(crate) struct Stats {
-    #[command(flatten)]
-    pub(crate) server: Server,
-}
-
-#[derive(Args, Debug)]
-#[command(after_help = "Example:\n  sutra flush")]
-pub(crate) struct Flush {
-    #[command(flatten)]
-    pub(crate) server: Server,
-}
-
-#[derive(Args, Debug)]
-#[command(after_help = "Example:\n  sutra health && echo well")]
-pub(crate) struct Health {
-    #[command(flatten)]
-    pub(crate) server: Server,
-}
-
-#[derive(Args, Debug)]
 #[command(after_help = "Example:\n  sutra import tests/data/wordnet\n\n\
     A line is a concept {\"id\": NAME, \"content\": TEXT, \"embedding\"?: [..], \"strength\"?, \"confidence\"?, \"namespace\"?}\n\
     or an association {\"source\": NAME, \"target\": NAME, \"type\"?: NAME|NUMBER, \"confidence\"?, \"namespace\"?}.\n\
@@ -316,9 +300,7 @@ pub(crate) struct Import {
     #[arg(required = true, value_name = "FILE|FOLDER")]
     pub(crate) paths: Vec<PathBuf>,
     #[command(flatten)]
-    pub(crate) namespace: Namespace,
-    #[command(flatten)]
-    pub(crate) server: Server,
+    pub(crate) place: Place,
 }
 
 #[derive(Args, Debug)]
@@ -329,28 +311,40 @@ pub(crate) struct Bench {
     #[arg(value_enum, default_value = "query")]
     pub(crate) operation: Operation,
     /// Connections
-    #[arg(long, value_name = "N", default_value_t = 16)]
-    pub(crate) connections: usize,
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = count::<1, 1_000_000>, allow_hyphen_values = true)]
+    pub(crate) connections: u64,
     /// Requests in flight on each
-    #[arg(long, value_name = "D", default_value_t = 1)]
-    pub(crate) depth: usize,
+    #[arg(long, value_name = "D", default_value_t = 1, value_parser = count::<1, 1_000_000>, allow_hyphen_values = true)]
+    pub(crate) depth: u64,
     /// How long is measured (10, 30s, 5m)
-    #[arg(long, value_name = "TIME", default_value = "10", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "10", value_parser = some_duration, allow_hyphen_values = true)]
     pub(crate) duration: Duration,
     /// Load before anything is measured
-    #[arg(long, value_name = "TIME", default_value = "1", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "1", value_parser = duration, allow_hyphen_values = true)]
     pub(crate) warmup: Duration,
     /// Never sleep while waiting for a reply
     #[arg(long)]
     pub(crate) spin: bool,
     /// Records to ask for, or to write over and over
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(16..=10_000_000))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 10_000,
+        value_parser = count::<16, 10_000_000>,
+        allow_hyphen_values = true
+    )]
     pub(crate) records: u64,
     /// Bytes of content of each
-    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(..=8 << 20))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 200,
+        value_parser = count::<0, { 8 << 20 }>,
+        allow_hyphen_values = true
+    )]
     pub(crate) content_bytes: u64,
     /// Numbers in the embedding of each
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=65_536))]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = count::<0, 65_536>, allow_hyphen_values = true)]
     pub(crate) dimension: u64,
     #[command(flatten)]
     pub(crate) server: Server,
@@ -385,6 +379,27 @@ fn duration(text: &str) -> Result<Duration, String> {
         .filter(|_| milliseconds > 0)
         .map(|number| Duration::from_secs_f64(number * f64::from(milliseconds) / 1000.0))
         .ok_or_else(|| format!("{text:?} is no time; write 90, 500ms, 30s, 5m or 2h"))
+}
+
+/// The same, but not nothing.
+fn some_duration(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(|time| if time.is_zero() { Err("it takes more than no time".into()) } else { Ok(time) })
+}
+
+fn count<const LEAST: u64, const MOST: u64>(text: &str) -> Result<u64, String> {
+    let most = if MOST == u64::MAX { "on".into() } else { format!("to {MOST}") };
+    let number = text.parse().ok().filter(|number| (LEAST..=MOST).contains(number));
+    number.ok_or_else(|| format!("expected a whole number from {LEAST} {most}"))
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let expected = "expected an IP address of this host and a port, like 127.0.0.1:50050, 0.0.0.0:50050 or [::1]:50050";
+    text.parse().map_err(|_| match text.rsplit_once(':') {
+        Some((host, _)) if host.contains(|c: char| c.is_alphabetic()) && !host.contains(['[', ':', '/']) => {
+            format!("{host} is a name; {expected}")
+        }
+        _ => expected.into(),
+    })
 }
 
 #[cfg(test)]
@@ -428,6 +443,27 @@ mod tests {
         for wrong in ["", "s", "-1", "1d", "5 m", "inf", "nan"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn negative_values_get_to_the_checks_of_their_flags() {
+        for (line, says) in [
+            (&["learn", "a", "b", "--strength", "-x"][..], "invalid float"),
+            (&["neighbors", "a", "--limit", "-1"], "a whole number from 0 on"),
+            (&["associate", "a", "b", "--type", "-3"], "neither a number nor"),
+            (&["bench", "--connections", "-1"], "a whole number from 1 to"),
+            (&["bench", "--duration", "-1"], "is no time"),
+            (&["bench", "--duration", "0"], "more than no time"),
+            (&["health", "--timeout", "0"], "more than no time"),
+            (&["serve", "--listen", "localhost:5"], "localhost is a name; expected an IP address"),
+            (&["serve", "--listen", "5"], "invalid value '5' for '--listen <ADDRESS>': expected an IP address"),
+        ] {
+            let error = Arguments::try_parse_from(["sutra"].iter().chain(line)).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+        let line = ["sutra", "learn", "a", "b", "--strength", "-1", "--embedding", "-1"];
+        let Command::Learn(learn) = Arguments::try_parse_from(line).unwrap().command else { panic!("learn") };
+        assert_eq!((learn.strength, learn.embedding.as_deref()), (-1.0, Some("-1")));
     }
 
     #[test]

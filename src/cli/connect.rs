@@ -16,7 +16,7 @@ pub(crate) fn runtime() -> Result<Runtime, Failure> {
 
 /// A client of the server, about to connect.
 pub(crate) fn to(server: &Server) -> Connect {
-    Client::connect(&server.address)
+    Client::connect(&server.address).with_timeout(server.timeout)
 }
 
 /// Connects to the server and runs `command` with the client.

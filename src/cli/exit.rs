@@ -5,6 +5,7 @@ use std::io;
 use sutra_client::ClientError;
 use sutra_load::LoadError;
 use sutra_server::ServerError;
+use sutra_wire::Status;
 
 /// What a shell reports of a program that a signal has ended is this and the signal's number: 130 for an interrupt.
 pub(crate) const SIGNALLED: i32 = 128;
@@ -64,6 +65,7 @@ impl Failure {
             Failure::Usage(_) => 2,
             Failure::Client(error) => match error {
                 ClientError::InvalidEndpoint { .. } | ClientError::InvalidName(_) | ClientError::TooLarge { .. } => 2,
+                ClientError::Refused { status: Status::InvalidArgument, .. } => 2,
                 _ => 3,
             },
             Failure::Load(LoadError::Plan { .. }) => 2,
@@ -73,16 +75,18 @@ impl Failure {
         }
     }
 
-    /// The line for standard error; none where the reader has gone, or where clap says it in its own way.
-    pub(crate) fn line(&self) -> Option<String> {
+    /// What is wrong, on one line where that is ours to say; none where the reader has gone, or asked for help.
+    pub(crate) fn problem(&self) -> Option<String> {
         match self {
+            Failure::Arguments(error) if !error.use_stderr() => None,
             Failure::Arguments(error) => {
-                // Help goes to standard output and is no error; whoever closed either stream does not want to read it.
-                let _ = error.print();
-                None
+                // The first paragraph says it; what follows are hints for people.
+                let text = error.to_string();
+                let problem: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+                Some(problem.join(" ").trim_start_matches("error: ").to_owned())
             }
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
-            failure => Some(format!("error: {failure}")),
+            failure => Some(failure.to_string()),
         }
     }
 }
@@ -108,6 +112,6 @@ mod tests {
     #[test]
     fn a_closed_pipe_is_the_quiet_end() {
         let failure = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
-        assert_eq!((failure.code(), failure.line()), (0, None));
+        assert_eq!((failure.code(), failure.problem()), (0, None));
     }
 }

@@ -8,7 +8,7 @@ use sutra_wire::{AssociationKind, ConceptId, Direction, limits};
 
 use crate::args::Neighbors;
 use crate::exit::{Answer, Failure};
-use crate::output::{Output, columns, first_line, printable};
+use crate::output::{self, Output, columns, first_line, printable};
 use crate::query::in_namespace;
 
 /// The answer for programs.
@@ -37,18 +37,18 @@ struct Neighbor {
 }
 
 pub(crate) async fn run(client: &Client, neighbors: &Neighbors, output: Output) -> Result<Answer, Failure> {
-    let client = client.namespace(&neighbors.namespace.name);
+    let client = client.namespace(&neighbors.named.place.namespace);
     let (mut found, more) = ask(&client, neighbors).await?;
-    if found.is_empty() && client.query(&neighbors.concept).await?.is_none() {
-        let value = Found { found: false, name: &neighbors.concept, neighbors: &[], more: false };
-        let place = in_namespace(&neighbors.namespace.name);
-        output.answer(&value, || format!("{} is not known{place}", neighbors.concept))?;
+    if found.is_empty() && client.query(&neighbors.named.concept).await?.is_none() {
+        let value = Found { found: false, name: &neighbors.named.concept, neighbors: &[], more: false };
+        let place = in_namespace(&neighbors.named.place.namespace);
+        output.answer(&value, || format!("{} is not known{place}", output::name(&neighbors.named.concept)))?;
         return Ok(Answer::No);
     }
     name(&client, &mut found).await?;
     found.sort_by(|a, b| (&a.kind, a.direction, &a.name, &a.id).cmp(&(&b.kind, b.direction, &b.name, &b.id)));
-    let value = Found { found: true, name: &neighbors.concept, neighbors: &found, more };
-    output.answer(&value, || for_people(&neighbors.concept, &found, more, columns()))?;
+    let value = Found { found: true, name: &neighbors.named.concept, neighbors: &found, more };
+    output.answer(&value, || for_people(&neighbors.named.concept, &found, more, columns()))?;
     Ok(Answer::Yes)
 }
 
@@ -56,7 +56,7 @@ pub(crate) async fn run(client: &Client, neighbors: &Neighbors, output: Output) 
 async fn ask(client: &Client, neighbors: &Neighbors) -> Result<(Vec<Neighbor>, bool), Failure> {
     let limit = if neighbors.limit == 0 { usize::MAX } else { usize::try_from(neighbors.limit).unwrap_or(usize::MAX) };
     let page_limit = u32::try_from(limit).unwrap_or(limits::MAX_NEIGHBORS).min(limits::MAX_NEIGHBORS);
-    let of = Neighborhood::of(&neighbors.concept)
+    let of = Neighborhood::of(&neighbors.named.concept)
         .direction(neighbors.direction.into())
         .kinds(neighbors.kinds.iter().copied())
         .limit(page_limit);
@@ -100,10 +100,11 @@ async fn name(client: &Client, neighbors: &mut [Neighbor]) -> Result<(), Failure
 }
 
 fn for_people(concept: &str, neighbors: &[Neighbor], more: bool, columns: usize) -> String {
+    let concept = output::name(concept);
     if neighbors.is_empty() {
         return format!("{concept}: no neighbours found");
     }
-    let name = |neighbor: &Neighbor| printable(if neighbor.name.is_empty() { &neighbor.id } else { &neighbor.name });
+    let name = |neighbor: &Neighbor| output::name(if neighbor.name.is_empty() { &neighbor.id } else { &neighbor.name });
     let width = |text: usize, most: usize| text.min(most);
     let name_width = width(neighbors.iter().map(|neighbor| name(neighbor).chars().count()).max().unwrap_or(0), 40);
     let kind_width = neighbors.iter().map(|neighbor| neighbor.kind.len()).max().unwrap_or(0);

@@ -20,6 +20,30 @@ impl Output {
         Self { json }
     }
 
+    /// Says to standard error how a command failed, if there is anything to say.
+    pub(crate) fn fail(self, failure: &Failure) {
+        if let Failure::Arguments(error) = failure
+            && !(self.json && error.use_stderr())
+        {
+            // Whoever closed the stream does not want to read it.
+            let _ = error.print();
+            return;
+        }
+        let Some(problem) = failure.problem() else { return };
+        if self.json {
+            complain(&serde_json::json!({ "error": problem, "code": failure.code() }).to_string());
+        } else {
+            complain(&format!("error: {problem}"));
+        }
+    }
+
+    /// Writes what people may want to know meanwhile to standard error, which programs read errors from.
+    pub(crate) fn note(self, line: &str) {
+        if !self.json {
+            complain(line);
+        }
+    }
+
     /// Writes an answer: `value` as one line of JSON, or `words`, which need no line end.
     pub(crate) fn answer(self, value: &impl Serialize, words: impl FnOnce() -> String) -> Result<(), Failure> {
         let mut line = if self.json { serde_json::to_string(value).map_err(io::Error::from)? } else { words() };
@@ -32,8 +56,8 @@ impl Output {
 }
 
 /// Writes a line to standard error. There is nowhere to complain about that failing.
-pub(crate) fn complain(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+fn complain(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", printable(line));
 }
 
 /// Whether people watch standard error, where progress is shown.
@@ -92,9 +116,27 @@ pub(crate) fn first_line(text: &str, columns: usize) -> String {
     console::truncate_str(line, columns, "…").into_owned()
 }
 
-/// Control characters of stored texts replaced, so that content can't steer the terminal that shows it.
+/// A text of several lines with its other control characters escaped, so that what is stored or given can't steer the terminal that
+/// shows it.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
+    escaped(text, |c| c != '\n' && c != '\t')
+}
+
+/// A name on one line: every control character is escaped.
+pub(crate) fn name(text: &str) -> String {
+    escaped(text, |_| true)
+}
+
+fn escaped(text: &str, also: impl Fn(char) -> bool) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && also(c) {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -128,6 +170,7 @@ mod tests {
 
     #[test]
     fn stored_escape_sequences_do_not_reach_the_terminal() {
-        assert_eq!(printable("a\u{1b}[2Jb\tc\nd\u{9b}"), "a\u{fffd}[2Jb\tc\nd\u{fffd}");
+        assert_eq!(printable("a\u{1b}[2Jb\tc\nd\u{9b}"), "a\\u{1b}[2Jb\tc\nd\\u{9b}");
+        assert_eq!(name("a\u{1b}[2Jb\nc"), "a\\u{1b}[2Jb\\nc");
     }
 }

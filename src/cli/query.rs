@@ -7,9 +7,9 @@ use serde_json::json;
 use sutra_client::Client;
 use sutra_wire::{ArchivedConceptRecord, ConceptId};
 
-use crate::args::Query;
+use crate::args::Named;
 use crate::exit::{Answer, Failure};
-use crate::output::{Output, local_time, printable, utc_time};
+use crate::output::{Output, local_time, name, printable, utc_time};
 
 /// How many of an embedding's numbers people are shown.
 const SHOWN: usize = 6;
@@ -29,12 +29,12 @@ struct Found<'a> {
     embedding: Vec<f32>,
 }
 
-pub(crate) async fn run(client: &Client, query: &Query, output: Output) -> Result<Answer, Failure> {
-    let namespaced = client.namespace(&query.namespace.name);
+pub(crate) async fn run(client: &Client, query: &Named, output: Output) -> Result<Answer, Failure> {
+    let namespaced = client.namespace(&query.place.namespace);
     let Some(concept) = namespaced.query(&query.concept).await? else {
         let id = ConceptId::from_name(&query.concept).map(|id| id.to_string()).unwrap_or_default();
         output.answer(&json!({ "found": false, "name": query.concept, "id": id }), || {
-            format!("{} is not known{}", query.concept, in_namespace(&query.namespace.name))
+            format!("{} is not known{}", name(&query.concept), in_namespace(&query.place.namespace))
         })?;
         return Ok(Answer::No);
     };
@@ -44,7 +44,7 @@ pub(crate) async fn run(client: &Client, query: &Query, output: Output) -> Resul
 
 /// Words for where it was looked for, where that is not the default.
 pub(crate) fn in_namespace(namespace: &str) -> String {
-    if namespace.is_empty() { String::new() } else { format!(" in the namespace {namespace}") }
+    if namespace.is_empty() { String::new() } else { format!(" in the namespace {}", name(namespace)) }
 }
 
 fn for_programs(concept: &ArchivedConceptRecord) -> Found<'_> {
@@ -63,8 +63,7 @@ fn for_programs(concept: &ArchivedConceptRecord) -> Found<'_> {
 }
 
 fn for_people(concept: &ArchivedConceptRecord, asked: &str) -> String {
-    let name = if concept.name.is_empty() { asked } else { &concept.name };
-    let mut text = printable(name);
+    let mut text = name(if concept.name.is_empty() { asked } else { &concept.name });
     let mut line = |label: &str, value: &str| {
         // Writing to a string can't fail.
         let _ = write!(text, "\n  {label:<11} {value}");
@@ -72,7 +71,7 @@ fn for_people(concept: &ArchivedConceptRecord, asked: &str) -> String {
     line("content", &printable(&concept.content).replace('\n', "\n              "));
     line("id", &ConceptId(concept.id).to_string());
     if !concept.namespace.is_empty() {
-        line("namespace", &printable(&concept.namespace));
+        line("namespace", &name(&concept.namespace));
     }
     line("strength", &concept.strength.to_native().to_string());
     line("confidence", &concept.confidence.to_native().to_string());

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use serde_json::json;
 use sutra_server::{Cores, Limits, ServerConfig, StartReport};
@@ -11,8 +12,11 @@ use sutra_server::{Cores, Limits, ServerConfig, StartReport};
 use crate::args::{self, CompatPort, DEFAULT_SERVER, Serve};
 use crate::exit::{Answer, Failure};
 use crate::import::{self, Existing, Imported, Stop};
-use crate::output::{Output, complain};
+use crate::output::Output;
 use crate::signals;
+
+/// How long an answer to the import may take, as by default.
+const IMPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Drains the server; set once there is one.
 type Stopper = OnceLock<Box<dyn Fn() + Send + Sync>>;
@@ -107,8 +111,10 @@ fn spawn_import(folder: PathBuf, address: SocketAddr, stop: Stop, output: Output
 }
 
 fn import_folder(folder: PathBuf, address: SocketAddr, stop: &Stop, output: Output) {
-    let server = args::Server { address: address.to_string() };
-    let imported = import::files(&server, "", &[folder], Existing::Keep, stop);
+    let server = args::Server { address: address.to_string(), timeout: IMPORT_TIMEOUT };
+    let place = args::Place { namespace: String::new(), server };
+    let source = args::Import { paths: vec![folder], place };
+    let imported = import::files(&source, Existing::Keep, stop, output);
     let told = imported.and_then(|Imported { summary, failure }| {
         output.answer(&summary, || match &summary.example {
             Some(name) if !summary.stopped => {
@@ -122,7 +128,7 @@ fn import_folder(folder: PathBuf, address: SocketAddr, stop: &Stop, output: Outp
     match told {
         // That the server is going away is no news.
         Err(failure) if stop.signal().is_none() => {
-            complain(&format!("error: the import has ended: {failure}; the server goes on"));
+            output.fail(&Failure::Host(format!("the import has ended: {failure}; the server goes on")));
         }
         _ => {}
     }

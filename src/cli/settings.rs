@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use clap::builder::{BoolishValueParser, TypedValueParser};
 use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches};
 use toml::Value;
 
@@ -23,11 +24,31 @@ pub(crate) fn arguments() -> Result<Arguments, Failure> {
     let file = named.or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()));
     let mut command = Arguments::command();
     if let Some(path) = file {
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| Failure::Usage(format!("cannot read the settings file {}: {error}", path.display())))?;
-        command = with_file(command, &path, &text)?;
+        match read(&path).and_then(|text| with_file(command.clone(), &path, &text)) {
+            Ok(with_file) => command = with_file,
+            Err(failure) => {
+                // Help is given all the same, of which the file changes no more than the defaults.
+                return Err(match command.try_get_matches_from(line) {
+                    Err(asked) if !asked.use_stderr() => asked.into(),
+                    _ => failure,
+                });
+            }
+        }
     }
     Ok(Arguments::from_arg_matches(&command.try_get_matches_from(line)?)?)
+}
+
+/// Whether answers in JSON are asked for, where that can't be read from arguments because they are wrong.
+pub(crate) fn asks_for_json() -> bool {
+    let flag = std::env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == "--json");
+    let parser = BoolishValueParser::new();
+    let variable = std::env::var_os("SUTRA_JSON");
+    flag || variable.is_some_and(|value| parser.parse_ref(&Command::new("sutra"), None, &value).unwrap_or(false))
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path)
+        .map_err(|error| Failure::Usage(format!("cannot read the settings file {}: {error}", path.display())))
 }
 
 /// The file that `--config` names. Looked for by hand: what the file says must be known before the line is parsed.
@@ -46,8 +67,10 @@ fn named_file(line: &[OsString]) -> Option<PathBuf> {
 
 fn with_file(command: Command, path: &Path, text: &str) -> Result<Command, Failure> {
     let wrong = |problem: String| Failure::Usage(format!("{}: {problem}", path.display()));
-    let table: toml::Table =
-        text.parse().map_err(|error: toml::de::Error| wrong(error.to_string().trim().to_owned()))?;
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        wrong(format!("line {}: {}", before.matches('\n').count() + 1, error.message().replace('\n', ", ")))
+    })?;
     table.into_iter().try_fold(command, |command, (key, value)| {
         let Some(arg) = setting(&command, &key) else {
             let known = settings(&command);
@@ -130,7 +153,7 @@ mod tests {
 
     fn server_of(arguments: Arguments) -> String {
         let args::Command::Query(query) = arguments.command else { panic!("query was asked for") };
-        query.server.address
+        query.place.server.address
     }
 
     #[test]
@@ -165,7 +188,7 @@ mod tests {
     #[test]
     fn an_unknown_key_is_an_error_that_names_key_and_file() {
         let error = parse("sever = \"a:1\"", &["sutra", "health"]).unwrap_err();
-        let line = error.line().unwrap();
+        let line = error.problem().unwrap();
         assert!(line.contains("some.toml") && line.contains("\"sever\"") && line.contains("server"), "{line}");
         assert_eq!(error.code(), 2);
     }
@@ -175,7 +198,7 @@ mod tests {
         for (file, key) in
             [("durability = \"soon\"", "durability"), ("no-pin = 3", "no-pin"), ("data = { a = 1 }", "data")]
         {
-            let line = parse(file, &["sutra", "health"]).unwrap_err().line().unwrap();
+            let line = parse(file, &["sutra", "health"]).unwrap_err().problem().unwrap();
             assert!(line.contains("some.toml") && line.contains(key), "{line}");
         }
     }

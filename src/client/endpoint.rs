@@ -27,6 +27,9 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, ClientError> {
         let invalid = |problem| ClientError::InvalidEndpoint { text: text.to_owned(), problem };
+        if text.contains("://") {
+            return Err(invalid("it is a URL"));
+        }
         let (host, port) = if let Some(rest) = text.strip_prefix('[') {
             let (host, rest) = rest.split_once(']').ok_or_else(|| invalid("the bracket is not closed"))?;
             let address: std::net::Ipv6Addr = host.parse().map_err(|_| invalid("no IPv6 address in the brackets"))?;

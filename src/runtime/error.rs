@@ -32,7 +32,7 @@ pub enum RuntimeError {
     /// The kernel has no memory for the ring, or the limit on locked memory is too small.
     #[error(
         "{what}: not enough lockable memory (limit {limit}): raise it (`ulimit -l unlimited`, systemd LimitMEMLOCK=infinity, \
-         Docker --ulimit memlock=-1) or configure smaller rings and fewer receive buffers"
+         Docker --ulimit memlock=-1), or run fewer cores"
     )]
     LockedMemory {
         /// What was being set up.

@@ -208,6 +208,7 @@ impl Drop for Ring {
 
 /// Builds the ring, with fewer entries where memory for as many as asked is not to be had.
 fn build(entries: u32) -> Result<IoUring, RuntimeError> {
+    let wanted = entries;
     let mut entries = entries;
     loop {
         let built = IoUring::builder()
@@ -219,10 +220,18 @@ fn build(entries: u32) -> Result<IoUring, RuntimeError> {
             .setup_cqsize(entries * 4)
             .build(entries);
         match built {
-            Ok(io) => return Ok(io),
+            Ok(io) => {
+                if entries < wanted {
+                    tracing::warn!(
+                        wanted,
+                        entries,
+                        "not enough lockable memory for the data ring as wanted: it is smaller"
+                    );
+                }
+                return Ok(io);
+            }
             Err(error) if error.raw_os_error() == Some(libc::ENOMEM) && entries / 2 >= FEWEST_ENTRIES => {
                 entries /= 2;
-                tracing::warn!(entries, "not enough memory for the data ring: trying a smaller one");
             }
             Err(error) => return Err(explain_setup_failure(error)),
         }

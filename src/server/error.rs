@@ -1,5 +1,7 @@
 //! Why a server could not start, or ended badly.
 
+use std::net::SocketAddr;
+
 use sutra_net::ListenError;
 use sutra_runtime::RuntimeError;
 use sutra_store::StoreError;
@@ -19,9 +21,43 @@ pub enum ServerError {
     /// The data folder can't be used.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// More cores, or others, than there are.
+    /// Fewer open files are allowed than a server of this size needs.
     #[error(
-        "--cores {wanted}: this process may use CPUs {available}; choose among these, or change its affinity or CPU quota"
+        "this process may open {limit} files, a server with {cores} cores needs {needed} and one more for each connection; raise \
+         the limit (`ulimit -n`, systemd LimitNOFILE=)"
+    )]
+    FileLimit {
+        /// What is allowed.
+        limit: u64,
+        /// How many cores there are to be.
+        cores: usize,
+        /// What they need.
+        needed: u64,
+    },
+    /// Two addresses to listen on are one.
+    #[error(
+        "this server is to listen on {earlier} and on {address}, which take the same port; leave one of them out of --listen and --compat"
+    )]
+    ListenTwice {
+        /// The one that comes too late.
+        address: SocketAddr,
+        /// The one that has the port.
+        earlier: SocketAddr,
+    },
+    /// More cores than there are CPUs.
+    #[error(
+        "--cores {wanted}: this process may use the CPUs {available}, one for each core; ask for fewer, or add --no-pin to let \
+         cores share CPUs"
+    )]
+    TooManyCores {
+        /// How many were asked for.
+        wanted: usize,
+        /// The CPUs that there are.
+        available: String,
+    },
+    /// CPUs that are not this process's.
+    #[error(
+        "--cores {wanted}: this process may use the CPUs {available}; choose among these, or change its affinity or CPU quota"
     )]
     Cores {
         /// What was asked for.
@@ -35,8 +71,12 @@ impl ServerError {
     /// The process's exit code: 2 for a wrong setting, 3 for what the host or the folder refuses.
     pub fn exit_code(&self) -> u8 {
         match self {
-            ServerError::Cores { .. } => 2,
-            ServerError::Listen(_) | ServerError::Compat(_) | ServerError::Runtime(_) | ServerError::Store(_) => 3,
+            ServerError::Cores { .. } | ServerError::TooManyCores { .. } | ServerError::ListenTwice { .. } => 2,
+            ServerError::FileLimit { .. }
+            | ServerError::Listen(_)
+            | ServerError::Compat(_)
+            | ServerError::Runtime(_)
+            | ServerError::Store(_) => 3,
         }
     }
 }

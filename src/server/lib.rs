@@ -26,7 +26,7 @@ mod stats;
 pub use config::{Cores, ServerConfig};
 pub use error::ServerError;
 pub use report::StartReport;
-pub use start::{Server, start};
+pub use start::{Server, allow_all_files, start};
 pub use sutra_compat::Numbering;
 pub use sutra_net::Limits;
 pub use sutra_runtime::Spin;

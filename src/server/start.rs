@@ -20,6 +20,11 @@ use crate::service::StorageService;
 /// The listeners of one address, one a core.
 type Port = (ListenerId, Vec<TcpListener>);
 
+/// Open files that a server needs whatever its size: the standard streams, the lock, the manifest, and some for connections.
+const FILES: u64 = 32;
+/// Open files that a core needs: its two rings, its bells, listeners and log segments, and some to spare.
+const FILES_PER_CORE: u64 = 16;
+
 /// A running server.
 pub struct Server {
     running: Running,
@@ -30,10 +35,21 @@ pub struct Server {
 /// Opens the store, recovers it, and serves it. Returns when clients can connect.
 pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
     let started_at = Instant::now();
-    allow_all_files();
+    let files = allow_all_files();
     let cpus = choose_cpus(&config.cores, config.pin)?;
     let cores = cpus.len();
+    let needed = FILES + FILES_PER_CORE * cores as u64;
+    if let Some(limit) = files.filter(|limit| *limit < needed) {
+        return Err(ServerError::FileLimit { limit, cores, needed });
+    }
     // Addresses first: a port in use should be said before a long recovery, not after it.
+    let all: Vec<SocketAddr> = config.listen.iter().chain(&config.compat).copied().collect();
+    for (at, address) in all.iter().enumerate() {
+        // Our own listener on the port would be taken for another process's.
+        if let Some(earlier) = all[..at].iter().find(|earlier| overlap(earlier, address)) {
+            return Err(ServerError::ListenTwice { address: *address, earlier: *earlier });
+        }
+    }
     let mut listeners = open_ports(&config.listen, cores, 0)?;
     let compat = open_ports(&config.compat, cores, TRANSLATED).map_err(ServerError::Compat)?;
     let (listening, compat_listening) = (addresses(&listeners), addresses(&compat));
@@ -104,27 +120,33 @@ fn addresses(ports: &[Port]) -> Vec<SocketAddr> {
 }
 
 /// Raises the soft limit on open files, which many hosts set to 1,024 for programs that use select(2), to the hard one: every connection is a file.
-fn allow_all_files() {
+/// Returns how many files that allows; `None` for no limit.
+pub fn allow_all_files() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
     // Refused only if another thread lowered the hard limit just now; then the soft one stays as it is.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).is_ok();
+    if raised { limit.maximum } else { limit.current }
+}
+
+/// Whether nobody can listen on both addresses: on the same port of the same address, or of every address. Port 0 is another one each time.
+fn overlap(one: &SocketAddr, other: &SocketAddr) -> bool {
+    let meet = one.ip() == other.ip()
+        || (one.is_ipv4() == other.is_ipv4() && (one.ip().is_unspecified() || other.ip().is_unspecified()));
+    meet && one.port() == other.port() && one.port() != 0
 }
 
 /// The CPU of each core. Unpinned cores may outnumber the CPUs: they share them.
 fn choose_cpus(cores: &Cores, pin: bool) -> Result<Vec<usize>, ServerError> {
     let available = available_cpus();
-    let refused = |wanted: String| {
-        let available = available.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-        ServerError::Cores { wanted, available }
-    };
+    let listed = |cpus: &[usize]| cpus.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     match cores {
         Cores::All => Ok(available),
         Cores::Count(count) if *count <= available.len() || !pin => {
             Ok(available.iter().copied().cycle().take(*count).collect())
         }
-        Cores::Count(count) => Err(refused(count.to_string())),
+        Cores::Count(count) => Err(ServerError::TooManyCores { wanted: *count, available: listed(&available) }),
         Cores::List(list) if list.iter().all(|cpu| available.contains(cpu)) => Ok(list.clone()),
-        Cores::List(list) => Err(refused(list.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))),
+        Cores::List(list) => Err(ServerError::Cores { wanted: listed(list), available: listed(&available) }),
     }
 }
 

@@ -15,7 +15,6 @@ mod stop;
 mod summary;
 mod survey;
 
-use std::path::PathBuf;
 use std::time::Instant;
 
 use sutra_client::Client;
@@ -25,7 +24,7 @@ use crate::connect;
 use crate::exit::{Answer, Failure};
 use crate::output::Output;
 use crate::signals;
-use passes::Passes;
+use passes::{Passes, Told};
 use pipeline::Lookup;
 pub(crate) use stop::Stop;
 pub(crate) use summary::Summary;
@@ -55,8 +54,7 @@ pub(crate) fn run(import: &args::Import, output: Output) -> Result<Answer, Failu
     let stop = Stop::default();
     let asked = stop.clone();
     signals::heed(move |signal| asked.ask(signal) && asked.has_begun())?;
-    let Imported { summary, failure } =
-        files(&import.server, &import.namespace.name, &import.paths, Existing::Replace, &stop)?;
+    let Imported { summary, failure } = files(import, Existing::Replace, &stop, output)?;
     output.answer(&summary, || summary.to_string())?;
     match (failure, stop.signal()) {
         (Some(failure), _) => Err(failure),
@@ -68,14 +66,14 @@ pub(crate) fn run(import: &args::Import, output: Output) -> Result<Answer, Failu
 
 /// Imports until all is done or it is asked to stop. An error is one that came before anything was written.
 pub(crate) fn files(
-    server: &args::Server,
-    namespace: &str,
-    paths: &[PathBuf],
+    import: &args::Import,
     existing: Existing,
     stop: &Stop,
+    output: Output,
 ) -> Result<Imported, Failure> {
     let began = Instant::now();
-    let mut told = passes::Told::default();
+    let args::Import { paths, place: args::Place { namespace, server } } = import;
+    let mut told = Told::new(output);
     let survey = survey(paths, namespace, |line| told.tell(line))?;
     connect::runtime()?.block_on(async {
         let client = connect::to(server).with_retries(RETRIES).await?.namespace(namespace);

@@ -14,7 +14,7 @@ use super::stop::Stop;
 use super::summary::Summary;
 use super::survey::{BadLine, Source, Survey};
 use crate::exit::Failure;
-use crate::output::{complain, grouped};
+use crate::output::{Output, grouped};
 
 /// Bad lines that are told one by one; the others are counted.
 const TOLD: usize = 20;
@@ -24,18 +24,23 @@ const GATHERED: usize = 16_384;
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// Bad lines as they are found.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Told {
+    output: Output,
     count: u64,
     lines: Vec<BadLine>,
 }
 
 impl Told {
+    pub(super) fn new(output: Output) -> Self {
+        Self { output, count: 0, lines: Vec::new() }
+    }
+
     /// Says what is wrong with a line, unless many have been told already.
     pub(super) fn tell(&mut self, line: BadLine) {
         self.count += 1;
         if self.lines.len() < TOLD {
-            complain(&format!("{}:{}: {}", line.file.display(), line.line, line.reason));
+            self.output.note(&format!("{}:{}: {}", line.file.display(), line.line, line.reason));
             self.lines.push(line);
         }
     }
@@ -76,7 +81,7 @@ impl<'a> Passes<'a> {
             namespace,
             stop,
             pipeline: Pipeline::new(client, lookup),
-            progress: Progress::new("concepts", survey.concepts()),
+            progress: Progress::new("concepts", survey.concepts(), told.output),
             summary: Summary { example: survey.example.clone(), ..Summary::default() },
             told,
             refused: BTreeMap::new(),
@@ -94,7 +99,7 @@ impl<'a> Passes<'a> {
         if self.is_stopped() {
             return Ok(());
         }
-        self.progress = Progress::new("associations", survey.associations());
+        self.progress = Progress::new("associations", survey.associations(), self.told.output);
         for (at, source) in survey.sources.iter().enumerate().filter(|(_, source)| source.associations > 0) {
             self.associations(at, source).await?;
         }
@@ -112,7 +117,7 @@ impl<'a> Passes<'a> {
         told.count += late;
         let untold = told.count - told.lines.len() as u64;
         if untold > 0 {
-            complain(&format!("… and {} more bad lines", grouped(untold)));
+            told.output.note(&format!("… and {} more bad lines", grouped(untold)));
         }
         summary.bad = told.count;
         summary.bad_lines = told.lines;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
-use crate::output::{complain, duration, grouped, is_watched};
+use crate::output::{Output, duration, grouped, is_watched};
 
 /// How often plain lines are written.
 const EVERY: Duration = Duration::from_secs(5);
@@ -17,11 +17,12 @@ pub(crate) struct Progress {
     began: Instant,
     told: Instant,
     bar: Option<ProgressBar>,
+    output: Output,
 }
 
 impl Progress {
     /// Begins to count up to `total`.
-    pub(crate) fn new(label: &'static str, total: u64) -> Self {
+    pub(crate) fn new(label: &'static str, total: u64, output: Output) -> Self {
         let bar = is_watched().then(|| {
             let style = ProgressStyle::with_template("{msg:12} {wide_bar} {human_pos}/{human_len}  {rate}  {eta} left");
             let bar = ProgressBar::new(total).with_message(label);
@@ -30,7 +31,7 @@ impl Progress {
             bar
         });
         let now = Instant::now();
-        Self { label, total, done: 0, began: now, told: now, bar }
+        Self { label, total, done: 0, began: now, told: now, bar, output }
     }
 
     /// One more is done.
@@ -41,7 +42,7 @@ impl Progress {
             // The clock is read now and then only.
             None if self.done.is_multiple_of(256) && self.told.elapsed() >= EVERY => {
                 self.told = Instant::now();
-                complain(&line(self.label, self.done, self.total, self.began.elapsed()));
+                self.output.note(&line(self.label, self.done, self.total, self.began.elapsed()));
             }
             None => {}
         }
