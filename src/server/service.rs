@@ -238,7 +238,9 @@ impl Service for StorageService {
             Opcode::Stats => self.ask_all(cx, request.reply_to, Question::Stats),
             Opcode::Flush => self.ask_all(cx, request.reply_to, Question::Flush),
             Opcode::Health => self.ask_all(cx, request.reply_to, Question::Health),
-            Opcode::Delete | Opcode::Path | Opcode::Search => Self::not_served(cx, request, opcode),
+            Opcode::Delete | Opcode::Path | Opcode::Search | Opcode::Association | Opcode::Concepts => {
+                Self::not_served(cx, request, opcode)
+            }
             Opcode::Hello => {
                 cx.refuse(request.reply_to, Status::InvalidArgument, "Hello was said already on this connection");
                 Flow::Taken

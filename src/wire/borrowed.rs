@@ -12,8 +12,8 @@ use rkyv::with::{ArchiveWith, AsString, AsVec, SerializeWith};
 use rkyv::{Archive, Place, Serialize};
 
 use crate::{
-    ArchivedAssociationRecord, ArchivedConceptKey, ArchivedConceptRecord, ArchivedNeighborsRequest,
-    ArchivedPathRequest, ArchivedSearchRequest, Near,
+    ArchivedAssociationKey, ArchivedAssociationRecord, ArchivedConceptKey, ArchivedConceptRecord,
+    ArchivedConceptsRequest, ArchivedNeighborsRequest, ArchivedPathRequest, ArchivedSearchRequest, Near,
 };
 
 /// A vector in whatever form it lies.
@@ -105,6 +105,34 @@ pub struct ConceptKeyRef<'a> {
     /// As in the key.
     #[rkyv(with = AsString, omit_bounds)]
     pub namespace: &'a str,
+}
+
+/// A [`crate::AssociationKey`] in parts.
+#[derive(Archive, Serialize)]
+#[rkyv(as = ArchivedAssociationKey, serialize_bounds(__S: Writer + Allocator, __S::Error: Source))]
+pub struct AssociationKeyRef<'a> {
+    /// As in the key.
+    pub source: [u8; 16],
+    /// As in the key.
+    pub target: [u8; 16],
+    /// As in the key.
+    #[rkyv(with = AsString, omit_bounds)]
+    pub namespace: &'a str,
+    /// As in the key.
+    pub kind: Option<u32>,
+}
+
+/// A [`crate::ConceptsRequest`] in parts.
+#[derive(Archive, Serialize)]
+#[rkyv(as = ArchivedConceptsRequest, serialize_bounds(__S: Writer + Allocator, __S::Error: Source))]
+pub struct ConceptsRequestRef<'a> {
+    /// As in the request.
+    #[rkyv(with = AsString, omit_bounds)]
+    pub namespace: &'a str,
+    /// As in the request.
+    pub limit: u32,
+    /// As in the request.
+    pub cursor: u64,
 }
 
 /// A [`crate::NeighborsRequest`] in parts.

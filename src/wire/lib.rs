@@ -27,8 +27,8 @@ mod shared;
 mod status;
 
 pub use borrowed::{
-    AssociationRecordRef, ConceptKeyRef, ConceptRecordRef, NeighborsRequestRef, Numbers, PathRequestRef,
-    SearchRequestRef,
+    AssociationKeyRef, AssociationRecordRef, ConceptKeyRef, ConceptRecordRef, ConceptsRequestRef, NeighborsRequestRef,
+    Numbers, PathRequestRef, SearchRequestRef,
 };
 pub use checked::{Checked, Parcel, Payload};
 pub use error::{FrameError, PayloadError};
@@ -45,13 +45,14 @@ pub use layout::CoreLayout;
 pub use opcode::Opcode;
 pub use record::{ArchivedAssociationRecord, ArchivedConceptRecord, AssociationKind, AssociationRecord, ConceptRecord};
 pub use reply::{
-    ArchivedCounter, ArchivedErrorMessage, ArchivedHealth, ArchivedNeighbor, ArchivedNeighbors, ArchivedPath,
-    ArchivedPathEdge, ArchivedPaths, ArchivedSearchHit, ArchivedSearchHits, ArchivedStats, Counter, ErrorMessage,
-    Health, Neighbor, Neighbors, Path, PathEdge, Paths, SearchHit, SearchHits, Stats,
+    ArchivedConcepts, ArchivedCounter, ArchivedErrorMessage, ArchivedHealth, ArchivedNeighbor, ArchivedNeighbors,
+    ArchivedPath, ArchivedPathEdge, ArchivedPaths, ArchivedSearchHit, ArchivedSearchHits, ArchivedStats, Concepts,
+    Counter, ErrorMessage, Health, Neighbor, Neighbors, Path, PathEdge, Paths, SearchHit, SearchHits, Stats,
 };
 pub use request::{
-    ArchivedConceptKey, ArchivedNear, ArchivedNeighborsRequest, ArchivedPathRequest, ArchivedSearchRequest, ConceptKey,
-    Direction, Near, NeighborsRequest, PathMode, PathRequest, SearchRequest,
+    ArchivedAssociationKey, ArchivedConceptKey, ArchivedConceptsRequest, ArchivedNear, ArchivedNeighborsRequest,
+    ArchivedPathRequest, ArchivedSearchRequest, AssociationKey, ConceptKey, ConceptsRequest, Direction, Near,
+    NeighborsRequest, PathMode, PathRequest, SearchRequest,
 };
 pub use schema::FINGERPRINT;
 pub use shared::{SharedBytes, View};

@@ -17,6 +17,9 @@ pub const MAX_DIMENSION: usize = 65_536;
 /// fill a send buffer.
 pub const MAX_NEIGHBORS: u32 = 65_536;
 
+/// Most ids in one page of a namespace's concepts (1 MiB): as for neighbours, more are fetched with the cursor.
+pub const MAX_CONCEPTS: u32 = 65_536;
+
 /// Most association kinds that a filter may list.
 pub const MAX_KINDS: usize = 64;
 

@@ -13,7 +13,7 @@ pub enum Opcode {
     Learn = 0x10,
     /// Upserts an association: [`crate::AssociationRecord`]; answered by a bare header with the sequence.
     Associate = 0x11,
-    /// Deletes a concept and its associations: [`crate::ConceptKey`].
+    /// Deletes a concept and its associations: [`crate::ConceptKey`]; answered by a bare header with the sequence, or not found.
     Delete = 0x12,
     /// Reads a concept: [`crate::ConceptKey`]; answered by the stored [`crate::ConceptRecord`].
     Query = 0x20,
@@ -23,6 +23,10 @@ pub enum Opcode {
     Path = 0x22,
     /// Finds the nearest vectors: [`crate::SearchRequest`]; answered by [`crate::SearchHits`].
     Search = 0x23,
+    /// Reads an association: [`crate::AssociationKey`]; answered by the stored [`crate::AssociationRecord`].
+    Association = 0x24,
+    /// Lists a namespace's concepts: [`crate::ConceptsRequest`]; answered by [`crate::Concepts`].
+    Concepts = 0x25,
     /// Reads the server's counters: no payload; answered by [`crate::Stats`].
     Stats = 0x30,
     /// Makes everything written so far durable, whatever the server's durability: no payload either way.
@@ -33,7 +37,7 @@ pub enum Opcode {
 
 impl Opcode {
     /// Every opcode, in numeric order.
-    pub const ALL: [Opcode; 11] = [
+    pub const ALL: [Opcode; 13] = [
         Opcode::Hello,
         Opcode::Learn,
         Opcode::Associate,
@@ -42,6 +46,8 @@ impl Opcode {
         Opcode::Neighbors,
         Opcode::Path,
         Opcode::Search,
+        Opcode::Association,
+        Opcode::Concepts,
         Opcode::Stats,
         Opcode::Flush,
         Opcode::Health,
@@ -63,6 +69,8 @@ impl Opcode {
             Opcode::Neighbors => "neighbors",
             Opcode::Path => "path",
             Opcode::Search => "search",
+            Opcode::Association => "association",
+            Opcode::Concepts => "concepts",
             Opcode::Stats => "stats",
             Opcode::Flush => "flush",
             Opcode::Health => "health",
@@ -82,6 +90,6 @@ mod tests {
     #[test]
     fn only_listed_numbers_are_opcodes() {
         let known: Vec<u8> = (0..=255).filter(|number| Opcode::from_number(*number).is_some()).collect();
-        assert_eq!(known, [0x01, 0x10, 0x11, 0x12, 0x20, 0x21, 0x22, 0x23, 0x30, 0x31, 0x32]);
+        assert_eq!(known, [0x01, 0x10, 0x11, 0x12, 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x30, 0x31, 0x32]);
     }
 }

@@ -36,6 +36,17 @@ pub struct Neighbors {
     pub cursor: u64,
 }
 
+/// A page of a namespace's concepts.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
+pub struct Concepts {
+    /// The 16 bytes of each one's [`crate::ConceptId`], in no particular order. There may be fewer than asked for, even none, and a
+    /// cursor.
+    pub ids: Vec<[u8; 16]>,
+    /// Where to go on, 0 when these are the last.
+    pub cursor: u64,
+}
+
 /// One association of a path.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[rkyv(derive(Debug))]
@@ -152,6 +163,7 @@ macro_rules! reply_payloads {
 reply_payloads! {
     ErrorMessage: ArchivedErrorMessage, "error message";
     Neighbors: ArchivedNeighbors, "neighbors reply";
+    Concepts: ArchivedConcepts, "concepts reply";
     Paths: ArchivedPaths, "paths reply";
     SearchHits: ArchivedSearchHits, "search reply";
     Stats: ArchivedStats, "stats reply";

@@ -17,6 +17,33 @@ pub struct ConceptKey {
     pub namespace: String,
 }
 
+/// Names an association: what reading one takes.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
+pub struct AssociationKey {
+    /// The 16 bytes of the source's [`crate::ConceptId`].
+    pub source: [u8; 16],
+    /// The 16 bytes of the target's.
+    pub target: [u8; 16],
+    /// The namespace of both ends.
+    pub namespace: String,
+    /// An [`crate::AssociationKind`]; where none is given, the one with the lowest number between the two is meant.
+    pub kind: Option<u32>,
+}
+
+/// Asks for the concepts of a namespace, page by page. What is there from the first page to the last is listed exactly once;
+/// what is learned or deleted meanwhile may be listed or not.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
+pub struct ConceptsRequest {
+    /// The namespace.
+    pub namespace: String,
+    /// At most this many, 0 for as many as a reply may hold ([`limits::MAX_CONCEPTS`]).
+    pub limit: u32,
+    /// Where to go on: 0 at first, then the last reply's cursor.
+    pub cursor: u64,
+}
+
 /// Which way associations are followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[repr(u8)]
@@ -130,6 +157,25 @@ impl Payload for ConceptKey {
     fn check(key: &ArchivedConceptKey) -> Result<(), PayloadError> {
         check_id("id", &key.id)?;
         check_namespace(&key.namespace)
+    }
+}
+
+impl Payload for AssociationKey {
+    const NAME: &'static str = "association key";
+
+    fn check(key: &ArchivedAssociationKey) -> Result<(), PayloadError> {
+        check_id("source", &key.source)?;
+        check_id("target", &key.target)?;
+        check_namespace(&key.namespace)
+    }
+}
+
+impl Payload for ConceptsRequest {
+    const NAME: &'static str = "concepts request";
+
+    fn check(request: &ArchivedConceptsRequest) -> Result<(), PayloadError> {
+        check_namespace(&request.namespace)?;
+        check_at_most("limit", request.limit.to_native(), limits::MAX_CONCEPTS)
     }
 }
 

@@ -20,9 +20,10 @@ use rkyv::ser::allocator::ArenaHandle;
 use rkyv::util::AlignedVec;
 use rkyv::{Archive, Deserialize, Portable, Serialize};
 use sutra_wire::{
-    AssociationRecord, AssociationRecordRef, CHECKSUM, CLIENT_HELLO_BYTES, ClientHello, ConceptKey, ConceptKeyRef,
-    ConceptRecord, ConceptRecordRef, Counter, ErrorMessage, FINGERPRINT, FrameBuffer, Header, Health, MORE, Near,
-    Neighbor, Neighbors, NeighborsRequest, NeighborsRequestRef, Numbers, Opcode, Parsed, Path, PathEdge, PathRequest,
+    AssociationKey, AssociationKeyRef, AssociationRecord, AssociationRecordRef, CHECKSUM, CLIENT_HELLO_BYTES,
+    ClientHello, ConceptKey, ConceptKeyRef, ConceptRecord, ConceptRecordRef, Concepts, ConceptsRequest,
+    ConceptsRequestRef, Counter, ErrorMessage, FINGERPRINT, FrameBuffer, Header, Health, MORE, Near, Neighbor,
+    Neighbors, NeighborsRequest, NeighborsRequestRef, Numbers, Opcode, Parsed, Path, PathEdge, PathRequest,
     PathRequestRef, Paths, SERVER_HELLO_BYTES, SearchHit, SearchHits, SearchRequest, SearchRequestRef, ServerHello,
     Stats, Status, archive, encode_archive, encode_bytes, encode_empty, limits, parse,
 };
@@ -199,6 +200,8 @@ fn every_published_byte_stands_still_and_reads_back() {
     book.hold_type::<ConceptRecord>();
     book.hold_type::<AssociationRecord>();
     book.hold_type::<ConceptKey>();
+    book.hold_type::<AssociationKey>();
+    book.hold_type::<ConceptsRequest>();
     book.hold_type::<NeighborsRequest>();
     book.hold_type::<PathRequest>();
     book.hold_type::<Near>();
@@ -206,6 +209,7 @@ fn every_published_byte_stands_still_and_reads_back() {
     book.hold_type::<ErrorMessage>();
     book.hold_type::<Neighbor>();
     book.hold_type::<Neighbors>();
+    book.hold_type::<Concepts>();
     book.hold_type::<PathEdge>();
     book.hold_type::<Path>();
     book.hold_type::<Paths>();
@@ -295,6 +299,13 @@ fn records_and_requests_archived_from_parts_are_the_published_bytes() {
     }
     for (label, ConceptKey { id, namespace }) in ConceptKey::samples() {
         same_bytes::<ConceptKey, _>(label, &ConceptKeyRef { id, namespace: &namespace });
+    }
+    for (label, AssociationKey { source, target, namespace, kind }) in AssociationKey::samples() {
+        let parts = AssociationKeyRef { source, target, namespace: &namespace, kind };
+        same_bytes::<AssociationKey, _>(label, &parts);
+    }
+    for (label, ConceptsRequest { namespace, limit, cursor }) in ConceptsRequest::samples() {
+        same_bytes::<ConceptsRequest, _>(label, &ConceptsRequestRef { namespace: &namespace, limit, cursor });
     }
     for (label, request) in NeighborsRequest::samples() {
         let NeighborsRequest { id, ref namespace, ref kinds, minimum_confidence, limit, cursor, direction } = request;

@@ -22,9 +22,10 @@ use proptest::sample::Index;
 use rkyv::rancor::Error;
 use sutra_testing::allocations::{Counting, Requested, counted};
 use sutra_wire::{
-    AssociationRecord, CHECKSUM, Checked, ClientHello, ConceptKey, ConceptRecord, ErrorMessage, FrameBuffer,
-    HEADER_BYTES, Header, Health, MAGIC, MORE, Neighbors, NeighborsRequest, Parsed, PathRequest, Paths, PayloadError,
-    SearchHits, SearchRequest, ServerHello, SharedBytes, Stats, VERSION, View, encode_bytes, parse,
+    AssociationKey, AssociationRecord, CHECKSUM, Checked, ClientHello, ConceptKey, ConceptRecord, Concepts,
+    ConceptsRequest, ErrorMessage, FrameBuffer, HEADER_BYTES, Header, Health, MAGIC, MORE, Neighbors, NeighborsRequest,
+    Parsed, PathRequest, Paths, PayloadError, SearchHits, SearchRequest, ServerHello, SharedBytes, Stats, VERSION,
+    View, encode_bytes, parse,
 };
 
 use damage::{Damage, damage};
@@ -61,11 +62,14 @@ macro_rules! for_every_payload {
         $each::<ConceptRecord>($($argument),*);
         $each::<AssociationRecord>($($argument),*);
         $each::<ConceptKey>($($argument),*);
+        $each::<AssociationKey>($($argument),*);
+        $each::<ConceptsRequest>($($argument),*);
         $each::<NeighborsRequest>($($argument),*);
         $each::<PathRequest>($($argument),*);
         $each::<SearchRequest>($($argument),*);
         $each::<ErrorMessage>($($argument),*);
         $each::<Neighbors>($($argument),*);
+        $each::<Concepts>($($argument),*);
         $each::<Paths>($($argument),*);
         $each::<SearchHits>($($argument),*);
         $each::<Stats>($($argument),*);
@@ -350,7 +354,7 @@ fn an_archive_off_its_alignment_is_refused_and_not_read() {
 fn the_samples_that_these_tests_damage_are_valid_before() {
     let mut accepted = Vec::new();
     for_every_payload!(accept_samples(&mut accepted));
-    assert_eq!(accepted.len(), 29, "{accepted:?}");
+    assert_eq!(accepted.len(), 35, "{accepted:?}");
 }
 
 #[test]

@@ -13,20 +13,21 @@ mod walk;
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use probe::probe;
-use sutra_wire::{ErrorMessage, Health, Neighbors, Paths, SearchHits, ServerHello, Stats};
+use sutra_wire::{Concepts, ErrorMessage, Health, Neighbors, Paths, SearchHits, ServerHello, Stats};
 
 fuzz_target!(|data: &[u8]| {
     probe::<ServerHello>(data);
     probe::<ErrorMessage>(data);
     probe::<Neighbors>(data);
+    probe::<Concepts>(data);
     probe::<Paths>(data);
     probe::<SearchHits>(data);
     probe::<Stats>(data);
     probe::<Health>(data);
 });
 
-const TITLES: [&str; 7] =
-    ["ServerHello, ", "ErrorMessage, ", "Neighbors, ", "Paths, ", "SearchHits, ", "Stats, ", "Health, "];
+const TITLES: [&str; 8] =
+    ["ServerHello, ", "ErrorMessage, ", "Neighbors, ", "Concepts, ", "Paths, ", "SearchHits, ", "Stats, ", "Health, "];
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     seeds::mutate(data, size, max_size, seed, &TITLES)

@@ -14,7 +14,8 @@ mod walk;
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use probe::probe;
 use sutra_wire::{
-    AssociationRecord, ClientHello, ConceptKey, ConceptRecord, NeighborsRequest, PathRequest, SearchRequest,
+    AssociationKey, AssociationRecord, ClientHello, ConceptKey, ConceptRecord, ConceptsRequest, NeighborsRequest,
+    PathRequest, SearchRequest,
 };
 
 fuzz_target!(|data: &[u8]| {
@@ -22,13 +23,23 @@ fuzz_target!(|data: &[u8]| {
     probe::<ConceptRecord>(data);
     probe::<AssociationRecord>(data);
     probe::<ConceptKey>(data);
+    probe::<AssociationKey>(data);
+    probe::<ConceptsRequest>(data);
     probe::<NeighborsRequest>(data);
     probe::<PathRequest>(data);
     probe::<SearchRequest>(data);
 });
 
-const TITLES: [&str; 6] =
-    ["ClientHello, ", "AssociationRecord, ", "ConceptKey, ", "NeighborsRequest, ", "PathRequest, ", "SearchRequest, "];
+const TITLES: [&str; 8] = [
+    "ClientHello, ",
+    "AssociationRecord, ",
+    "ConceptKey, ",
+    "AssociationKey, ",
+    "ConceptsRequest, ",
+    "NeighborsRequest, ",
+    "PathRequest, ",
+    "SearchRequest, ",
+];
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     seeds::mutate(data, size, max_size, seed, &TITLES)

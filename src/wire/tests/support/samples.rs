@@ -5,9 +5,9 @@
 //! and options both empty and filled. A sample never changes; a new one gets a new label.
 
 use sutra_wire::{
-    AssociationRecord, ClientHello, ConceptKey, ConceptRecord, Counter, ErrorMessage, Health, NO_CORE, Near, Neighbor,
-    Neighbors, NeighborsRequest, Path, PathEdge, PathRequest, Paths, SearchHit, SearchHits, SearchRequest, ServerHello,
-    Stats,
+    AssociationKey, AssociationRecord, ClientHello, ConceptKey, ConceptRecord, Concepts, ConceptsRequest, Counter,
+    ErrorMessage, Health, NO_CORE, Near, Neighbor, Neighbors, NeighborsRequest, Path, PathEdge, PathRequest, Paths,
+    SearchHit, SearchHits, SearchRequest, ServerHello, Stats,
 };
 
 /// A published type with its fixed values.
@@ -129,6 +129,23 @@ samples! {
         "default namespace": ConceptKey { id: id(0x01), namespace: String::new() };
         "namespace out of line": ConceptKey { id: id(0x01), namespace: "wordnet-3.0".into() };
     }
+    AssociationKey {
+        "any kind": AssociationKey { source: id(0x01), target: id(0x21), ..AssociationKey::default() };
+        "all fields": AssociationKey {
+            source: id(0x01),
+            target: id(0x21),
+            namespace: "wordnet-3.0".into(),
+            kind: Some(0x0403_0201),
+        };
+    }
+    ConceptsRequest {
+        "the default namespace": ConceptsRequest::default();
+        "all fields": ConceptsRequest {
+            namespace: "wordnet-3.0".into(),
+            limit: 0x0000_1122,
+            cursor: 0x0807_0605_0403_0201,
+        };
+    }
     NeighborsRequest {
         "every kind": NeighborsRequest { id: id(0x01), ..NeighborsRequest::default() };
         "all fields": NeighborsRequest {
@@ -185,6 +202,10 @@ samples! {
             neighbors: vec![neighbor(0x01, 1), neighbor(0x21, 2)],
             cursor: 0x0807_0605_0403_0201,
         };
+    }
+    Concepts {
+        "none": Concepts::default();
+        "two and a cursor": Concepts { ids: vec![id(0x01), id(0x21)], cursor: 0x0807_0605_0403_0201 };
     }
     PathEdge {
         "forward": edge(0x0403_0201, true);

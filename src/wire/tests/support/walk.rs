@@ -11,10 +11,11 @@ use rkyv::rend::{f32_le, u16_le, u32_le, u64_le};
 use rkyv::string::ArchivedString;
 use rkyv::vec::ArchivedVec;
 use sutra_wire::{
-    ArchivedAssociationRecord, ArchivedClientHello, ArchivedConceptKey, ArchivedConceptRecord, ArchivedCounter,
-    ArchivedErrorMessage, ArchivedHealth, ArchivedNear, ArchivedNeighbor, ArchivedNeighbors, ArchivedNeighborsRequest,
-    ArchivedPath, ArchivedPathEdge, ArchivedPathRequest, ArchivedPaths, ArchivedSearchHit, ArchivedSearchHits,
-    ArchivedSearchRequest, ArchivedServerHello, ArchivedStats, Checked, Payload,
+    ArchivedAssociationKey, ArchivedAssociationRecord, ArchivedClientHello, ArchivedConceptKey, ArchivedConceptRecord,
+    ArchivedConcepts, ArchivedConceptsRequest, ArchivedCounter, ArchivedErrorMessage, ArchivedHealth, ArchivedNear,
+    ArchivedNeighbor, ArchivedNeighbors, ArchivedNeighborsRequest, ArchivedPath, ArchivedPathEdge, ArchivedPathRequest,
+    ArchivedPaths, ArchivedSearchHit, ArchivedSearchHits, ArchivedSearchRequest, ArchivedServerHello, ArchivedStats,
+    Checked, Payload,
 };
 
 /// Where reading is allowed, and a digest of what was read.
@@ -115,6 +116,9 @@ walk_fields! {
     ArchivedConceptRecord { id, namespace, name, content, embedding, strength, confidence, created, updated }
     ArchivedAssociationRecord { source, target, namespace, kind, confidence, created, updated }
     ArchivedConceptKey { id, namespace }
+    ArchivedAssociationKey { source, target, namespace, kind }
+    ArchivedConceptsRequest { namespace, limit, cursor }
+    ArchivedConcepts { ids, cursor }
     ArchivedNeighborsRequest { id, namespace, kinds, minimum_confidence, limit, cursor, direction }
     ArchivedPathRequest { start, end, namespace, kinds, max_depth, alternatives, max_visited, direction, mode }
     ArchivedNear { id, edges }
