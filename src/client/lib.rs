@@ -2,25 +2,36 @@
 //!
 //! # A first conversation
 //!
+//! In `Cargo.toml` (the path is that of the checkout; `tokio` with the runtime that the application likes):
+//!
+//! ```toml
+//! [dependencies]
+//! sutra-client = { path = "../sutra/src/client" }
+//! tokio = { version = "1", features = ["macros", "rt-multi-thread"] }
+//! ```
+//!
+//! In `src/main.rs`:
+//!
 //! ```no_run
-//! use sutra_client::{Association, AssociationKind, Client, Concept, ConceptId, Direction, Neighborhood};
+//! use sutra_client::{Association, AssociationKind, Client, ClientError, Concept, ConceptId, Direction, Neighborhood};
 //!
-//! # async fn example() -> Result<(), sutra_client::ClientError> {
-//! let client = Client::connect("127.0.0.1:50050").await?;
+//! #[tokio::main]
+//! async fn main() -> Result<(), ClientError> {
+//!     let client = Client::connect("127.0.0.1:50050").await?;
 //!
-//! client.learn(Concept::new("dog").content("a domesticated carnivore").embedding(vec![0.1, 0.7])).await?;
-//! client.learn(Concept::new("animal").content("a living organism")).await?;
-//! client.associate(Association::between("dog", "animal").kind(AssociationKind::HIERARCHICAL)).await?;
+//!     client.learn(Concept::new("dog").content("a domesticated carnivore").embedding(vec![0.1, 0.7])).await?;
+//!     client.learn(Concept::new("animal").content("a living organism")).await?;
+//!     client.associate(Association::between("dog", "animal").kind(AssociationKind::HIERARCHICAL)).await?;
 //!
-//! if let Some(dog) = client.query("dog").await? {
-//!     println!("{} (confidence {})", dog.content, dog.confidence);
+//!     if let Some(dog) = client.query("dog").await? {
+//!         println!("{} (confidence {})", dog.content, dog.confidence);
+//!     }
+//!     let parents = Neighborhood::of("dog").direction(Direction::Out).kinds([AssociationKind::HIERARCHICAL]);
+//!     for neighbor in client.neighbors(parents).await?.neighbors.iter() {
+//!         println!("{}", ConceptId::from(neighbor.id));
+//!     }
+//!     Ok(())
 //! }
-//! let parents = Neighborhood::of("dog").direction(Direction::Out).kinds([AssociationKind::HIERARCHICAL]);
-//! for neighbor in client.neighbors(parents).await?.neighbors.iter() {
-//!     println!("{}", ConceptId::from(neighbor.id));
-//! }
-//! # Ok(())
-//! # }
 //! ```
 //!
 //! A concept goes by its name, any text that is not empty, or by its [`ConceptId`]. It belongs to a namespace:
@@ -64,6 +75,34 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Errors
+//!
+//! What can be repeated with sense has been repeated when a call returns an error ([`Connect::with_retries`]). Every
+//! [`ClientError`] says in its text what is wrong and what to do; a program decides by the variant, and by the [`Status`] of a refusal:
+//!
+//! ```no_run
+//! # use sutra_client::{Client, ClientError, Concept, Status};
+//! # async fn example(client: Client) {
+//! match client.learn(Concept::new("dog").content("a domesticated carnivore")).await {
+//!     Ok(sequence) => println!("stored, as write {sequence}"),
+//!     // Too much to do, or about to restart, for as long as the client repeated it: ask for less, or later.
+//!     Err(ClientError::Refused { status, .. }) if status.is_transient() => println!("later"),
+//!     // Writes are refused until somebody has seen to the disk; reads go on.
+//!     Err(ClientError::Refused { status: Status::StorageFull | Status::StorageFailed, message }) => println!("{message}"),
+//!     // The request itself is wrong, and stays so: a number out of range, a name that is none, too many bytes.
+//!     Err(error @ (ClientError::Refused { .. } | ClientError::InvalidName(_) | ClientError::TooLarge { .. })) => {
+//!         println!("not a record: {error}");
+//!     }
+//!     // The write may have taken effect or not. Learning the same again is safe, unless others write this concept, too.
+//!     Err(error @ (ClientError::TimedOut { .. } | ClientError::Closed { .. })) => println!("unknown: {error}"),
+//!     // No server there, another version, a wrong address: it was not sent.
+//!     Err(error) => println!("cannot reach the server: {error}"),
+//! }
+//! # }
+//! ```
+//!
+//! That there is no such concept is no error: [`Client::query`] answers `None`.
 //!
 //! # Replies are read where they lie
 //!
