@@ -55,6 +55,8 @@ pub(crate) fn write(reply: Reply<'_>, numbering: Numbering, out: &mut Vec<u8>) {
             put(out, &(number(8), health.healthy, health.status.as_str(), seconds(health.uptime.to_native())));
         }
         Reply::Error { message } => put(out, &(number(9), message)),
-        Reply::DeleteConceptOk { .. } => unreachable!("no number of bincode's stands for DeleteConcept"),
+        Reply::DeleteConceptOk { .. } | Reply::GetAssociationOk(_) => {
+            unreachable!("no number of bincode's stands for DeleteConcept or GetAssociation")
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! A list of ids that takes several native replies: the old protocol has no cursor, so the parts are gathered and
 //! answered as one.
 
-use sutra_wire::{Checked, FrameBuffer, Neighbors, NeighborsRequest, archive};
+use sutra_wire::{Checked, Concepts, ConceptsRequest, FrameBuffer, Neighbors, NeighborsRequest, archive};
 
 use crate::MAX_MESSAGE;
 use crate::dialect::Manner;
@@ -44,20 +44,35 @@ impl Listing {
     /// Takes a part: the payload of the reply to [`Listing::request`]. Whether there is more: the next request is then
     /// ready.
     pub fn take(&mut self, payload: &[u8]) -> Result<bool, CompatError> {
-        let reply = Checked::<Neighbors>::new(payload)?;
+        let Some(operation) = self.manner.operation else { unreachable!("a listing answers an operation") };
+        let taken = self.ids.len();
+        let cursor = part(operation, payload, |id| self.ids.extend_from_slice(id))?;
         // A text of 32 digits takes 34 bytes at least.
-        let length = (self.ids.len() / ID_BYTES + reply.neighbors.len()) * 34;
+        let length = self.ids.len() / ID_BYTES * 34;
         if length > MAX_MESSAGE as usize {
+            self.ids.truncate(taken);
             return Err(CompatError::ReplyTooLong { length, limit: MAX_MESSAGE });
         }
-        reply.neighbors.iter().for_each(|neighbor| self.ids.extend_from_slice(&neighbor.id));
-        let cursor = reply.cursor.to_native();
         if cursor != 0 {
-            let request = NeighborsRequest { cursor, ..Checked::<NeighborsRequest>::new(&self.request)?.to_owned() };
-            self.request.clear();
-            archive(&mut self.request, &request);
+            self.go_on(operation, cursor)?;
         }
         Ok(cursor != 0)
+    }
+
+    /// Makes the request for the part at `cursor`.
+    fn go_on(&mut self, operation: Operation, cursor: u64) -> Result<(), CompatError> {
+        let last = std::mem::take(&mut self.request);
+        match operation {
+            Operation::GetAllConceptIds => {
+                let request = ConceptsRequest { cursor, ..Checked::<ConceptsRequest>::new(&last)?.to_owned() };
+                archive(&mut self.request, &request);
+            }
+            _ => {
+                let request = NeighborsRequest { cursor, ..Checked::<NeighborsRequest>::new(&last)?.to_owned() };
+                archive(&mut self.request, &request);
+            }
+        }
+        Ok(())
     }
 
     /// Appends the message, with its prefix, that answers with all that was taken.
@@ -71,10 +86,27 @@ impl Listing {
     }
 }
 
+/// Gives the ids of one native reply to `take`, in order; returns the cursor to go on with, 0 at the end.
+pub(crate) fn part(
+    operation: Operation,
+    payload: &[u8],
+    take: impl FnMut(&[u8; ID_BYTES]),
+) -> Result<u64, CompatError> {
+    if operation == Operation::GetAllConceptIds {
+        let reply = Checked::<Concepts>::new(payload)?.get();
+        reply.ids.iter().for_each(take);
+        return Ok(reply.cursor.to_native());
+    }
+    let reply = Checked::<Neighbors>::new(payload)?.get();
+    reply.neighbors.iter().map(|neighbor| &neighbor.id).for_each(take);
+    Ok(reply.cursor.to_native())
+}
+
 /// Turns the ids from `start` on into the reply of the listing that was asked for.
 pub(crate) fn write(manner: Manner, start: usize, out: &mut Vec<u8>) {
     let (name, field) = match manner.operation {
         Some(Operation::GetNeighbors) => ("GetNeighborsOk", "neighbor_ids"),
+        Some(Operation::GetAllConceptIds) => ("GetAllConceptIdsOk", "concept_ids"),
         other => unreachable!("{other:?} lists no ids"),
     };
     ids::reply(manner.encoding, name, field, start, out);

@@ -133,6 +133,21 @@ pub(crate) fn write(reply: Reply<'_>, maps: bool, out: &mut Vec<u8>) {
             out.text("status").text(&health.status);
             out.text("uptime_seconds").integer(seconds(health.uptime.to_native()));
         }
+        Reply::GetAssociationOk(association) => {
+            out.open("GetAssociationOk", 5).text("found").boolean(association.is_some());
+            match association {
+                Some(association) => {
+                    out.text("source_id").text(Hex::of(&association.source).as_str());
+                    out.text("target_id").text(Hex::of(&association.target).as_str());
+                    out.text("assoc_type").integer(association.kind.to_native().into());
+                    out.text("confidence").float(association.confidence.to_native());
+                }
+                None => {
+                    out.text("source_id").text("").text("target_id").text("");
+                    out.text("assoc_type").integer(0).text("confidence").float(0.0);
+                }
+            }
+        }
         Reply::DeleteConceptOk { deleted } => {
             out.open("DeleteConceptOk", 1).text("deleted").boolean(deleted);
         }

@@ -240,6 +240,10 @@ impl<'a> Found<'a> {
                 ef_search: self.integer("ef_search", request::EF_SEARCH),
             },
             Operation::DeleteConcept => Request::DeleteConcept { id: self.text("id")? },
+            Operation::GetAssociation => {
+                Request::GetAssociation { source_id: self.text("source_id")?, target_id: self.text("target_id")? }
+            }
+            Operation::GetAllConceptIds => Request::GetAllConceptIds,
             Operation::GetStats => Request::GetStats,
             Operation::Flush => Request::Flush,
             Operation::HealthCheck => Request::HealthCheck,

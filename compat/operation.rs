@@ -79,6 +79,7 @@ const ASSOCIATE: &[Field] =
 const CONCEPT: &[Field] = &[text("concept_id"), NAMESPACE];
 const PATH: &[Field] = &[text("start_id"), text("end_id"), integer("max_depth"), NAMESPACE];
 const SEARCH: &[Field] = &[vector("query_vector"), integer("k"), integer("ef_search"), NAMESPACE];
+const ASSOCIATION: &[Field] = &[text("source_id"), text("target_id"), NAMESPACE];
 const DELETE: &[Field] = &[NAMESPACE, text("id")];
 const NONE: &[Field] = &[NAMESPACE];
 
@@ -160,7 +161,6 @@ impl Operation {
             | Operation::QueryBySemantic => Some("this server does not classify text"),
             Operation::ListRecent => Some("this server keeps no list of what was learned last"),
             Operation::QueryByMetadata => Some("this server keeps no metadata"),
-            Operation::GetAssociation | Operation::GetAllConceptIds => Some("not by this version of the server"),
             _ => None,
         }
     }
@@ -176,6 +176,7 @@ impl Operation {
             // Its last release ends with an optional string.
             Operation::VectorSearch => (SEARCH, 3, 1),
             Operation::DeleteConcept => (DELETE, 2, 0),
+            Operation::GetAssociation => (ASSOCIATION, 2, 0),
             _ => (NONE, 0, 0),
         };
         Fields { list, in_arrays, spare }

@@ -2,8 +2,8 @@
 //! `bincode_reply`.
 
 use sutra_wire::{
-    ArchivedConceptRecord, ArchivedHealth, ArchivedPath, ArchivedSearchHit, ArchivedStats, Checked, ConceptRecord,
-    ErrorMessage, Health, Neighbors, Paths, SearchHits, Stats, Status,
+    ArchivedAssociationRecord, ArchivedConceptRecord, ArchivedHealth, ArchivedPath, ArchivedSearchHit, ArchivedStats,
+    AssociationRecord, Checked, ConceptRecord, ErrorMessage, Health, Paths, SearchHits, Stats, Status,
 };
 
 use crate::dialect::{Encoding, Manner};
@@ -23,6 +23,7 @@ pub(crate) enum Reply<'a> {
     FlushOk,
     HealthCheckOk(&'a ArchivedHealth),
     DeleteConceptOk { deleted: bool },
+    GetAssociationOk(Option<&'a ArchivedAssociationRecord>),
     Error { message: &'a str },
 }
 
@@ -67,20 +68,18 @@ pub fn encode_reply(
             write(Reply::QueryConceptOk(Some(Checked::<ConceptRecord>::new(payload)?.get())), out)
         }
         Operation::QueryConcept => write(Reply::QueryConceptOk(None), out),
-        Operation::GetNeighbors if !found => {
-            listing::write(manner, out.len(), out);
-            Ok(())
-        }
-        Operation::GetNeighbors => {
-            let reply = Checked::<Neighbors>::new(payload)?;
-            if reply.cursor != 0 {
+        Operation::GetNeighbors | Operation::GetAllConceptIds => {
+            let start = out.len();
+            if found && listing::part(operation, payload, |id| out.extend_from_slice(id))? != 0 {
                 return Err(CompatError::Partial);
             }
-            let start = out.len();
-            reply.neighbors.iter().for_each(|neighbor| out.extend_from_slice(&neighbor.id));
             listing::write(manner, start, out);
             Ok(())
         }
+        Operation::GetAssociation if found => {
+            write(Reply::GetAssociationOk(Some(Checked::<AssociationRecord>::new(payload)?.get())), out)
+        }
+        Operation::GetAssociation => write(Reply::GetAssociationOk(None), out),
         Operation::FindPath if found => {
             let paths = Checked::<Paths>::new(payload)?;
             write(Reply::FindPathOk(paths.get().paths.first()), out)

@@ -2,8 +2,9 @@
 //! vectors still lie in the message and go into the archive from there.
 
 use sutra_wire::{
-    AssociationRecordRef, ConceptId, ConceptKeyRef, ConceptRecordRef, Direction, FrameBuffer, IdRule,
-    NeighborsRequestRef, Numbers, Opcode, PathMode, PathRequestRef, SearchRequestRef, archive, limits,
+    AssociationKeyRef, AssociationRecordRef, ConceptId, ConceptKeyRef, ConceptRecordRef, ConceptsRequestRef, Direction,
+    FrameBuffer, IdRule, NeighborsRequestRef, Numbers, Opcode, PathMode, PathRequestRef, SearchRequestRef, archive,
+    limits,
 };
 
 use crate::error::CompatError;
@@ -26,6 +27,8 @@ pub(crate) enum Request<'a> {
     FindPath { start_id: &'a str, end_id: &'a str, max_depth: u32 },
     VectorSearch { query_vector: Vector<'a>, k: u32, ef_search: u32 },
     DeleteConcept { id: &'a str },
+    GetAssociation { source_id: &'a str, target_id: &'a str },
+    GetAllConceptIds,
     GetStats,
     Flush,
     HealthCheck,
@@ -87,6 +90,15 @@ impl Request<'_> {
             Request::DeleteConcept { id: text } => {
                 archive(out, &ConceptKeyRef { id: id(rule, "id", text)?, namespace });
                 Ok(Opcode::Delete)
+            }
+            Request::GetAssociation { source_id, target_id } => {
+                let (source, target) = (id(rule, "source_id", source_id)?, id(rule, "target_id", target_id)?);
+                archive(out, &AssociationKeyRef { source, target, namespace, kind: None });
+                Ok(Opcode::Association)
+            }
+            Request::GetAllConceptIds => {
+                archive(out, &ConceptsRequestRef { namespace, limit: 0, cursor: 0 });
+                Ok(Opcode::Concepts)
             }
             Request::GetNeighbors { concept_id } => {
                 let request = NeighborsRequestRef {

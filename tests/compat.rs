@@ -372,6 +372,40 @@ fn what_old_clients_write_is_what_native_clients_read_and_survives_a_kill() {
 }
 
 #[test]
+fn one_association_and_all_ids_are_read_as_later_clients_read_them() {
+    let server = Server::start(&["--cores", "3"]);
+    let mut client = Legacy::open(server.compat());
+    let none = client.json(&json!("GetAllConceptIds"));
+    assert_eq!(none, json!({"GetAllConceptIdsOk": {"concept_ids": []}}));
+    let mut ids: Vec<String> = (0..500)
+        .map(|number| {
+            let name = format!("c{number}");
+            assert!(client.json(&json!({"LearnConcept": [name, "x", [], 1.0, 1.0]}))["LearnConceptOk"][0].is_u64());
+            sutra_client::ConceptId::from_name(&name).unwrap().to_string()
+        })
+        .collect();
+    ids.sort();
+    let all = client.json(&json!({"GetAllConceptIds": {}}));
+    assert_eq!(all["GetAllConceptIdsOk"]["concept_ids"], json!(ids));
+    let elsewhere = client.json(&json!({"type": "GetAllConceptIds", "namespace": "elsewhere"}));
+    assert_eq!(elsewhere["GetAllConceptIdsOk"]["concept_ids"], json!([]));
+
+    for (kind, confidence) in [(4, 0.5), (2, 0.75)] {
+        client.json(&json!({"LearnAssociation": ["c1", "c2", kind, confidence]}));
+    }
+    let found = client.json(&json!({"GetAssociation": {"source_id": "c1", "target_id": "c2"}}));
+    let id = |name| sutra_client::ConceptId::from_name(name).unwrap().to_string();
+    let (source_id, target_id) = (id("c1"), id("c2"));
+    let expected = json!({
+        "found": true, "source_id": source_id, "target_id": target_id, "assoc_type": 2, "confidence": 0.75,
+    });
+    assert_eq!(found, json!({"GetAssociationOk": expected}));
+    let missing = client.json(&json!({"GetAssociation": ["c2", "c1"]}));
+    assert_eq!(missing["GetAssociationOk"]["found"], false, "{missing}");
+    client.is_healthy();
+}
+
+#[test]
 fn the_compat_port_can_be_left_away_and_says_so_where_it_is_taken() {
     let off = Server::start(&["--compat", "off"]);
     assert!(!off.greeting.contains("compat"), "{}", off.greeting);

@@ -7,7 +7,9 @@ mod support;
 use serde_json::json;
 use support::{archive, json_of, msgpack, unprefixed};
 use sutra_compat::{CompatError, Decoded, Dialect, Listing, decode, encode_reply};
-use sutra_wire::{Checked, ConceptId, FrameBuffer, Neighbor, Neighbors, NeighborsRequest, Status};
+use sutra_wire::{
+    Checked, ConceptId, Concepts, ConceptsRequest, FrameBuffer, Neighbor, Neighbors, NeighborsRequest, Status,
+};
 
 fn part(ids: std::ops::Range<u32>, cursor: u64) -> FrameBuffer {
     let neighbors = ids.map(|id| Neighbor { id: u128::from(id + 1).to_be_bytes(), ..Neighbor::default() }).collect();
@@ -37,6 +39,30 @@ fn parts_are_asked_for_one_after_the_other_and_answered_as_one() {
 
     let ids: Vec<_> = (0..70_001_u32).map(|id| ConceptId(u128::from(id + 1).to_be_bytes()).to_string()).collect();
     assert_eq!(json_of(&unprefixed(&out[7..])), json!({"GetNeighborsOk": {"neighbor_ids": ids}}));
+}
+
+#[test]
+fn all_ids_of_a_namespace_are_gathered_the_same_way() {
+    let mut request = FrameBuffer::new();
+    let message = msgpack(&json!({"GetAllConceptIds": {"namespace": "one of its own"}}));
+    let Ok(Decoded::Request { manner, .. }) = decode(&message, Dialect::default(), &mut request) else { panic!() };
+    let part = |ids: std::ops::Range<u32>, cursor| {
+        archive(&Concepts { ids: ids.map(|id| u128::from(id + 1).to_be_bytes()).collect(), cursor })
+    };
+    let mut out = Vec::new();
+    let first = part(0..3, 77);
+    assert_eq!(encode_reply(manner, Status::Ok, 0, &first, &mut out), Err(CompatError::Partial));
+    assert!(out.is_empty());
+
+    let mut listing = Listing::new(manner, request);
+    assert_eq!(listing.take(&first), Ok(true));
+    let next = Checked::<ConceptsRequest>::new(listing.request()).unwrap().to_owned();
+    assert_eq!(next, ConceptsRequest { namespace: "one of its own".into(), limit: 0, cursor: 77 });
+    assert_eq!(listing.take(&part(0..0, 78)), Ok(true), "a page may be empty");
+    assert_eq!(listing.take(&part(3..5, 0)), Ok(false));
+    listing.finish(&mut out).unwrap();
+    let ids: Vec<_> = (0..5_u32).map(|id| ConceptId(u128::from(id + 1).to_be_bytes()).to_string()).collect();
+    assert_eq!(json_of(&unprefixed(&out)), json!({"GetAllConceptIdsOk": {"concept_ids": ids}}));
 }
 
 #[test]

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use support::{Native, archive, golden, id, json_of, manner, msgpack, native, native_of, reply, unprefixed};
 use sutra_compat::{CompatError, Decoded, Dialect, decode, encode_error};
 use sutra_wire::{
-    AssociationRecord, ConceptKey, ConceptRecord, FrameBuffer, IdRule, NeighborsRequest, PathRequest, SearchRequest,
-    Status,
+    AssociationKey, AssociationRecord, ConceptId, ConceptKey, ConceptRecord, ConceptsRequest, FrameBuffer, IdRule,
+    NeighborsRequest, PathRequest, SearchRequest, Status,
 };
 
 fn of(value: Value) -> Result<Native, String> {
@@ -294,8 +294,6 @@ fn an_operation_that_is_not_served_is_refused_by_name_in_the_clients_own_shape()
         ("QueryBySemantic", "does not classify text"),
         ("ListRecent", "no list of what was learned last"),
         ("QueryByMetadata", "keeps no metadata"),
-        ("GetAssociation", "not by this version"),
-        ("GetAllConceptIds", "not by this version"),
     ] {
         for form in [
             json!({name: {"contents": ["a"], "options": {"generate_embedding": true}}}),
@@ -324,9 +322,53 @@ fn a_delete_says_whether_there_was_anything() {
 }
 
 #[test]
+fn one_association_is_asked_for_by_its_ends_and_answered_with_its_type_as_a_number() {
+    let key = AssociationKey { source: id("a"), target: id("b"), namespace: String::new(), kind: None };
+    for form in [
+        json!({"GetAssociation": {"source_id": "a", "target_id": "b"}}),
+        json!({"GetAssociation": ["a", "b"]}),
+        json!({"target_id": "b", "type": "GetAssociation", "source_id": "a", "namespace": null}),
+    ] {
+        assert_eq!(native(&msgpack(&form)), Ok(Native::Association(key.clone())), "{form}");
+    }
+    let in_another = json!({"GetAssociation": {"source_id": "a", "target_id": "b", "namespace": "other"}});
+    let other = AssociationKey { namespace: "other".into(), ..key };
+    assert_eq!(native(&msgpack(&in_another)), Ok(Native::Association(other)));
+    assert_eq!(
+        native(&msgpack(&json!({"GetAssociation": {"source_id": "a"}}))),
+        Err("GetAssociation: missing field target_id".into())
+    );
+
+    let manner = manner(&msgpack(&in_another), Dialect::default());
+    let (source, target) = (id("a"), id("b"));
+    let record = AssociationRecord { source, target, kind: 77, confidence: 0.25, ..AssociationRecord::default() };
+    let found = json!({
+        "found": true,
+        "source_id": ConceptId(source).to_string(),
+        "target_id": ConceptId(target).to_string(),
+        "assoc_type": 77,
+        "confidence": 0.25,
+    });
+    assert_eq!(json_of(&reply(manner, Status::Ok, 5, &archive(&record))), json!({"GetAssociationOk": found}));
+    let missing = json!({"found": false, "source_id": "", "target_id": "", "assoc_type": 0, "confidence": 0.0});
+    assert_eq!(json_of(&reply(manner, Status::NotFound, 5, &[])), json!({"GetAssociationOk": missing}));
+}
+
+#[test]
+fn all_ids_are_asked_for_of_one_namespace() {
+    for form in [json!("GetAllConceptIds"), json!({"GetAllConceptIds": {}}), json!({"type": "GetAllConceptIds"})] {
+        assert_eq!(native(&msgpack(&form)), Ok(Native::Concepts(ConceptsRequest::default())), "{form}");
+    }
+    let in_another = ConceptsRequest { namespace: "other".into(), ..ConceptsRequest::default() };
+    let form = json!({"GetAllConceptIds": {"namespace": "other"}});
+    assert_eq!(native(&msgpack(&form)), Ok(Native::Concepts(in_another)));
+}
+
+#[test]
 fn what_was_not_found_has_no_neighbours_no_path_and_no_rows() {
     for (form, expected) in [
         (json!({"GetNeighbors": ["a"]}), json!({"GetNeighborsOk": {"neighbor_ids": []}})),
+        (json!("GetAllConceptIds"), json!({"GetAllConceptIdsOk": {"concept_ids": []}})),
         (json!({"FindPath": ["a", "b"]}), json!({"FindPathOk": {"found": false, "path": []}})),
         (json!({"VectorSearch": [[1.0]]}), json!({"VectorSearchOk": {"results": []}})),
     ] {

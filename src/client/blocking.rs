@@ -20,7 +20,7 @@
 
 use std::sync::Arc;
 
-use sutra_wire::{ConceptRecord, Health, Neighbors, Stats, View};
+use sutra_wire::{AssociationKind, AssociationRecord, ConceptRecord, Concepts, Health, Neighbors, Stats, View};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{Association, ClientError, Concept, ConceptRef, Connect, Neighborhood, ServerInfo};
@@ -89,6 +89,21 @@ impl Client {
     /// As [`crate::Client::associate`].
     pub fn associate(&self, association: Association) -> Result<u64, ClientError> {
         self.runtime.block_on(self.client.associate(association))
+    }
+
+    /// As [`crate::Client::association`].
+    pub fn association(
+        &self,
+        source: impl Into<ConceptRef>,
+        target: impl Into<ConceptRef>,
+        kind: Option<AssociationKind>,
+    ) -> Result<Option<View<AssociationRecord>>, ClientError> {
+        self.runtime.block_on(self.client.association(source, target, kind))
+    }
+
+    /// As [`crate::Client::concept_pages`], as an iterator.
+    pub fn concept_pages(&self) -> ConceptPages {
+        ConceptPages { pages: self.client.concept_pages(), runtime: self.runtime.clone() }
     }
 
     /// As [`crate::Client::neighbors`].
@@ -170,6 +185,28 @@ pub struct Pages {
 
 impl Iterator for Pages {
     type Item = Result<View<Neighbors>, ClientError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.runtime.block_on(self.pages.next())
+    }
+}
+
+/// The ids of a namespace's concepts, reply by reply, as an iterator: see [`crate::ConceptPages`].
+pub struct ConceptPages {
+    pages: crate::ConceptPages,
+    runtime: Arc<OwnRuntime>,
+}
+
+impl ConceptPages {
+    /// As [`crate::ConceptPages::limit`].
+    pub fn limit(mut self, limit: u32) -> Self {
+        self.pages = self.pages.limit(limit);
+        self
+    }
+}
+
+impl Iterator for ConceptPages {
+    type Item = Result<View<Concepts>, ClientError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.runtime.block_on(self.pages.next())

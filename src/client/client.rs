@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sutra_wire::{ConceptRecord, Health, Neighbors, Opcode, Stats, View};
+use sutra_wire::{
+    AssociationKey, AssociationKind, AssociationRecord, ConceptRecord, Concepts, ConceptsRequest, Health, Neighbors,
+    Opcode, Stats, View,
+};
 
 use crate::answer::Answer;
 use crate::builder::{Connect, Options};
@@ -13,7 +16,7 @@ use crate::pending::Pending;
 use crate::request::{Association, Concept, ConceptRef, Neighborhood, Request};
 use crate::retry::{self, Retry};
 use crate::topology::Topology;
-use crate::{ClientError, Endpoint, Many, Pages, ServerInfo, backoff};
+use crate::{ClientError, ConceptPages, Endpoint, Many, Pages, ServerInfo, backoff};
 
 /// A client of one server: a pool of connections to each of its cores. Cloning is cheap and shares the pool; all methods
 /// may be called from many tasks at once.
@@ -89,6 +92,30 @@ impl Client {
     /// Learns an association, or learns it anew. Returns the write's sequence.
     pub async fn associate(&self, association: Association) -> Result<u64, ClientError> {
         self.call(&association.request(&self.namespace)?).await?.sequence()
+    }
+
+    /// Looks an association up: the one of this kind from `source` to `target`, or, where no kind is given, the one of the lowest kind
+    /// that there is. `None` where there is none.
+    pub async fn association(
+        &self,
+        source: impl Into<ConceptRef>,
+        target: impl Into<ConceptRef>,
+        kind: Option<AssociationKind>,
+    ) -> Result<Option<View<AssociationRecord>>, ClientError> {
+        let (source, target) = (source.into().id()?.0, target.into().id()?.0);
+        let (namespace, kind) = (self.namespace.to_string(), kind.map(|kind| kind.0));
+        self.call(&Request::Association(AssociationKey { source, target, namespace, kind })).await?.found()
+    }
+
+    /// The ids of all concepts of the client's namespace, one reply after the other. A concept that is there throughout comes exactly
+    /// once; one that is learned or deleted meanwhile may come or not.
+    pub fn concept_pages(&self) -> ConceptPages {
+        ConceptPages::new(self.clone())
+    }
+
+    pub(crate) async fn concepts(&self, limit: u32, cursor: u64) -> Result<View<Concepts>, ClientError> {
+        let namespace = self.namespace.to_string();
+        self.call(&Request::Concepts(ConceptsRequest { namespace, limit, cursor })).await?.view()
     }
 
     /// Asks for a concept's neighbours: of a name or id all of them, of a [`Neighborhood`] those that it describes. Where

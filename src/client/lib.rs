@@ -148,9 +148,9 @@ pub use client::Client;
 pub use endpoint::Endpoint;
 pub use error::ClientError;
 pub use handshake::ServerInfo;
-pub use many::{Many, Pages};
+pub use many::{ConceptPages, Many, Pages};
 pub use request::{Association, Concept, ConceptRef, Neighborhood};
 pub use sutra_wire::{
-    AssociationKind, ConceptId, ConceptRecord, Direction, Durability, Health, InvalidId, Neighbor, Neighbors, Stats,
-    Status, View,
+    AssociationKind, AssociationRecord, ConceptId, ConceptRecord, Concepts, Direction, Durability, Health, InvalidId,
+    Neighbor, Neighbors, Stats, Status, View,
 };

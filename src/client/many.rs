@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use sutra_wire::{InvalidId, Neighbors, View};
+use sutra_wire::{Concepts, InvalidId, Neighbors, View};
 
 use crate::answer::Answer;
 use crate::deadline::Deadline;
@@ -125,6 +125,36 @@ impl Pages {
         if let Ok(page) = &page {
             let cursor = page.cursor.to_native();
             self.next = self.next.take().filter(|_| cursor != 0).map(|next| next.cursor(cursor));
+        }
+        Some(page)
+    }
+}
+
+/// The ids of a namespace's concepts, reply by reply; made by [`Client::concept_pages`].
+pub struct ConceptPages {
+    client: Client,
+    limit: u32,
+    /// Where the next reply starts.
+    next: Option<u64>,
+}
+
+impl ConceptPages {
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client, limit: 0, next: Some(0) }
+    }
+
+    /// At most this many in one reply; 0 for as many as a reply may hold (65,536).
+    pub fn limit(mut self, limit: u32) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// The next reply, `None` after the last. It may hold fewer ids than the limit, even none, and not be the last. After an error the same
+    /// reply is asked for again.
+    pub async fn next(&mut self) -> Option<Result<View<Concepts>, ClientError>> {
+        let page = self.client.concepts(self.limit, self.next?).await;
+        if let Ok(page) = &page {
+            self.next = Some(page.cursor.to_native()).filter(|cursor| *cursor != 0);
         }
         Some(page)
     }

@@ -1,8 +1,8 @@
 //! What a caller asks for: concepts, associations and neighbourhoods, built field by field, and the requests that they become.
 
 use sutra_wire::{
-    AssociationKind, AssociationRecord, ConceptId, ConceptKey, ConceptRecord, Direction, FrameBuffer, Header,
-    InvalidId, NeighborsRequest, Opcode, encode_archive, encode_empty,
+    AssociationKey, AssociationKind, AssociationRecord, ConceptId, ConceptKey, ConceptRecord, ConceptsRequest,
+    Direction, FrameBuffer, Header, InvalidId, NeighborsRequest, Opcode, encode_archive, encode_empty,
 };
 
 /// What stands for a concept in a call: its name, or its id.
@@ -220,6 +220,8 @@ pub(crate) enum Request {
     Learn(ConceptRecord),
     Associate(AssociationRecord),
     Query(ConceptKey),
+    Association(AssociationKey),
+    Concepts(ConceptsRequest),
     Neighbors(NeighborsRequest),
     Stats,
     Flush,
@@ -232,6 +234,8 @@ impl Request {
             Request::Learn(_) => Opcode::Learn,
             Request::Associate(_) => Opcode::Associate,
             Request::Query(_) => Opcode::Query,
+            Request::Association(_) => Opcode::Association,
+            Request::Concepts(_) => Opcode::Concepts,
             Request::Neighbors(_) => Opcode::Neighbors,
             Request::Stats => Opcode::Stats,
             Request::Flush => Opcode::Flush,
@@ -245,8 +249,10 @@ impl Request {
             Request::Learn(record) => Some(record.id.into()),
             Request::Associate(record) => Some(record.source.into()),
             Request::Query(key) => Some(key.id.into()),
+            Request::Association(key) => Some(key.source.into()),
             Request::Neighbors(request) => Some(request.id.into()),
-            Request::Stats | Request::Flush | Request::Health => None,
+            // A listing's cursor names the core, which is the server's to read.
+            Request::Concepts(_) | Request::Stats | Request::Flush | Request::Health => None,
         }
     }
 
@@ -256,6 +262,8 @@ impl Request {
             Request::Learn(record) => encode_archive(out, header, record),
             Request::Associate(record) => encode_archive(out, header, record),
             Request::Query(key) => encode_archive(out, header, key),
+            Request::Association(key) => encode_archive(out, header, key),
+            Request::Concepts(request) => encode_archive(out, header, request),
             Request::Neighbors(request) => encode_archive(out, header, request),
             Request::Stats | Request::Flush | Request::Health => encode_empty(out, header),
         }

@@ -25,7 +25,7 @@ fn overlap(opcode: Opcode) -> Overlap {
     match opcode {
         Opcode::Learn | Opcode::Associate | Opcode::Delete => Overlap::Writes,
         // A flush is for what was written before it; lists of ids may come in several parts.
-        Opcode::Flush | Opcode::Neighbors => Overlap::Alone,
+        Opcode::Flush | Opcode::Neighbors | Opcode::Concepts => Overlap::Alone,
         _ => Overlap::Reads,
     }
 }

@@ -13,6 +13,7 @@ mod fan_out;
 mod flush;
 mod learn;
 mod legacy;
+mod listing;
 mod mailbox;
 mod message;
 mod namespaces;

@@ -49,7 +49,9 @@ pub(crate) enum Forwarded {
     Learn { namespace: NamespaceId, record: Parcel<ConceptRecord> },
     Associate { namespace: NamespaceId, record: Parcel<AssociationRecord> },
     Query { namespace: NamespaceId, id: ConceptId },
+    Association { namespace: NamespaceId, source: ConceptId, target: ConceptId, kind: Option<u32> },
     Neighbors { namespace: NamespaceId, request: Parcel<NeighborsRequest> },
+    Concepts { namespace: NamespaceId, from: u32, limit: u32 },
 }
 
 /// What an answer carries between cores.

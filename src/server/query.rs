@@ -1,4 +1,4 @@
-//! Reads of one concept: the stored record, and its neighbours.
+//! Reads of one concept or association: the stored record, and a concept's neighbours.
 //!
 //! Cost of a query hit on its owner's core: one pass over the key, one table lookup, one count on the segment, no allocation. The reply is the
 //! stored archive.
@@ -10,7 +10,9 @@ use rkyv::util::AlignedVec;
 use rkyv::{Archive, Serialize};
 use sutra_net::{Context, Flow, Request};
 use sutra_store::{NamespaceId, NeighborQuery};
-use sutra_wire::{Checked, ConceptId, ConceptKey, Direction, FrameBuffer, Neighbors, NeighborsRequest, Status, limits};
+use sutra_wire::{
+    AssociationKey, Checked, ConceptId, ConceptKey, Direction, FrameBuffer, Neighbors, NeighborsRequest, Status, limits,
+};
 
 use crate::message::{Forwarded, Message, Payload, Ticket};
 use crate::service::StorageService;
@@ -47,6 +49,47 @@ impl StorageService {
     ) {
         let sequence = self.shard.last_sequence();
         match self.shard.concept(namespace, &id) {
+            Some(archive) => self.answer(cx, ticket, Status::Ok, sequence, Payload::Stored(archive)),
+            None => self.answer(cx, ticket, Status::NotFound, sequence, Payload::Empty),
+        }
+    }
+
+    pub(crate) fn association(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
+        let key = match Checked::<AssociationKey>::new(request.payload) {
+            Ok(key) => key,
+            Err(error) => {
+                cx.refuse(request.reply_to, error.status(), error.to_string());
+                return Flow::Taken;
+            }
+        };
+        let ticket = Ticket::Here(request.reply_to);
+        let Some(namespace) = self.namespaces.lookup(&key.namespace) else {
+            self.answer(cx, ticket, Status::NotFound, self.shard.last_sequence(), Payload::Empty);
+            return Flow::Taken;
+        };
+        let (source, target) = (ConceptId(key.source), ConceptId(key.target));
+        let kind = key.kind.as_ref().map(|kind| kind.to_native());
+        let owner = self.owner(&source);
+        if owner != cx.index() {
+            let request_there =
+                |_: &mut Context<'_, Message>| Forwarded::Association { namespace, source, target, kind };
+            return self.forward(cx, owner, request.reply_to, request_there);
+        }
+        self.association_here(cx, ticket, namespace, &source, &target, kind);
+        Flow::Taken
+    }
+
+    pub(crate) fn association_here(
+        &mut self,
+        cx: &mut Context<'_, Message>,
+        ticket: Ticket,
+        namespace: NamespaceId,
+        source: &ConceptId,
+        target: &ConceptId,
+        kind: Option<u32>,
+    ) {
+        let sequence = self.shard.last_sequence();
+        match self.shard.association(namespace, source, target, kind) {
             Some(archive) => self.answer(cx, ticket, Status::Ok, sequence, Payload::Stored(archive)),
             None => self.answer(cx, ticket, Status::NotFound, sequence, Payload::Empty),
         }

@@ -139,6 +139,12 @@ impl StorageService {
                 }
             }
             Forwarded::Query { namespace, id } => return self.query_here(cx, ticket, namespace, id),
+            Forwarded::Association { namespace, source, target, kind } => {
+                return self.association_here(cx, ticket, namespace, &source, &target, kind);
+            }
+            Forwarded::Concepts { namespace, from, limit } => {
+                return self.concepts_here(cx, ticket, namespace, from, limit);
+            }
             Forwarded::Neighbors { namespace, request } => {
                 self.neighbors_here(cx, ticket, namespace, request.checked());
                 return cx.give_back(request.into_buffer());
@@ -238,9 +244,9 @@ impl Service for StorageService {
             Opcode::Stats => self.ask_all(cx, request.reply_to, Question::Stats),
             Opcode::Flush => self.ask_all(cx, request.reply_to, Question::Flush),
             Opcode::Health => self.ask_all(cx, request.reply_to, Question::Health),
-            Opcode::Delete | Opcode::Path | Opcode::Search | Opcode::Association | Opcode::Concepts => {
-                Self::not_served(cx, request, opcode)
-            }
+            Opcode::Association => self.association(cx, request),
+            Opcode::Concepts => self.concepts(cx, request),
+            Opcode::Delete | Opcode::Path | Opcode::Search => Self::not_served(cx, request, opcode),
             Opcode::Hello => {
                 cx.refuse(request.reply_to, Status::InvalidArgument, "Hello was said already on this connection");
                 Flow::Taken

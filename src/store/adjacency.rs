@@ -1,7 +1,8 @@
 //! Associations as they are walked: out-edges and in-edges of nodes.
 //!
-//! Edges are 32 bytes each (40 where they say where their record lies), linked per node, newest first, and found by (node, peer, kind) in an index, so that learning one again
-//! costs the same at a hub as anywhere. The two directions are two [`Edges`].
+//! Edges are 32 bytes each (48 where they say where their record lies), linked per node, newest first. The first edge between two nodes is
+//! found by (node, peer) in one index, those of further kinds by (node, peer, kind) in another, so that learning one again or asking for
+//! one costs the same at a hub as anywhere. The two directions are two [`Edges`].
 
 use crate::index::Index;
 use crate::slab::Slab;
@@ -22,6 +23,8 @@ pub(crate) struct Edge<R> {
     pub(crate) sequence: u64,
     /// The node's next edge.
     next: u32,
+    /// An edge of another kind between the same two.
+    sibling: u32,
     pub(crate) record: R,
 }
 
@@ -30,32 +33,54 @@ pub(crate) struct Edges<R> {
     edges: Slab<Edge<R>>,
     /// A node's newest edge; nodes beyond have none.
     first: Slab<u32>,
-    index: Index,
+    /// The first edge between two nodes.
+    pairs: Index,
+    /// The edges of further kinds between them.
+    further: Index,
 }
 
 impl<R> Default for Edges<R> {
     fn default() -> Self {
-        Self { edges: Slab::default(), first: Slab::default(), index: Index::default() }
+        Self { edges: Slab::default(), first: Slab::default(), pairs: Index::default(), further: Index::default() }
     }
 }
 
 impl<R> Edges<R> {
-    /// The number of an edge. Cost: one hash, one probe.
-    fn find(&self, node: u32, peer: u32, kind: u32) -> Option<u32> {
-        self.index.find(self.index.hash(&(node, peer, kind)), |edge| {
+    /// The first edge between two nodes. Cost: one hash, one probe.
+    fn between(&self, node: u32, peer: u32) -> Option<u32> {
+        self.pairs.find(self.pairs.hash(&(node, peer)), |edge| {
+            let edge = &self.edges[edge];
+            (edge.node, edge.peer) == (node, peer)
+        })
+    }
+
+    /// The edge of this kind between the same two nodes as `pair`, their first. Cost: one hash and one probe where there are several.
+    fn of_kind(&self, pair: u32, kind: u32) -> Option<u32> {
+        let &Edge { node, peer, kind: first, sibling, .. } = &self.edges[pair];
+        if first == kind || sibling == END {
+            return Some(pair).filter(|_| first == kind);
+        }
+        self.further.find(self.further.hash(&(node, peer, kind)), |edge| {
             let edge = &self.edges[edge];
             (edge.node, edge.peer, edge.kind) == (node, peer, kind)
         })
     }
 
-    /// An edge, if there is one. Cost: one hash, one probe.
-    pub(crate) fn get(&self, node: u32, peer: u32, kind: u32) -> Option<&Edge<R>> {
-        self.find(node, peer, kind).map(|edge| &self.edges[edge])
+    /// An edge, if there is one: of this kind, or of the lowest that there is. Cost: a probe or two; without a kind one look at each
+    /// edge between the two.
+    pub(crate) fn get(&self, node: u32, peer: u32, kind: Option<u32>) -> Option<&Edge<R>> {
+        let pair = self.between(node, peer)?;
+        if let Some(kind) = kind {
+            return self.of_kind(pair, kind).map(|edge| &self.edges[edge]);
+        }
+        let siblings = std::iter::successors(self.edges.get(pair), |edge| self.edges.get(edge.sibling));
+        siblings.min_by_key(|edge| edge.kind)
     }
 
     /// Adds an edge or brings it up to date, unless what is known is newer. Allocates only as it grows.
     pub(crate) fn set(&mut self, node: u32, peer: u32, kind: u32, confidence: f32, sequence: u64, record: R) {
-        if let Some(edge) = self.find(node, peer, kind).map(|edge| &mut self.edges[edge]) {
+        let pair = self.between(node, peer);
+        if let Some(edge) = pair.and_then(|pair| self.of_kind(pair, kind)).map(|edge| &mut self.edges[edge]) {
             if edge.sequence < sequence {
                 (edge.confidence, edge.sequence, edge.record) = (confidence, sequence, record);
             }
@@ -64,9 +89,17 @@ impl<R> Edges<R> {
         while self.first.len() <= node as usize {
             self.first.push(END);
         }
-        let edge = self.edges.push(Edge { node, peer, kind, confidence, sequence, next: self.first[node], record });
+        let next = self.first[node];
+        let sibling = pair.map_or(END, |pair| self.edges[pair].sibling);
+        let edge = self.edges.push(Edge { node, peer, kind, confidence, sequence, next, sibling, record });
         self.first[node] = edge;
-        self.index.insert(self.index.hash(&(node, peer, kind)), edge);
+        match pair {
+            None => self.pairs.insert(self.pairs.hash(&(node, peer)), edge),
+            Some(pair) => {
+                self.edges[pair].sibling = edge;
+                self.further.insert(self.further.hash(&(node, peer, kind)), edge);
+            }
+        }
     }
 
     /// The number of the node's newest edge.
@@ -87,7 +120,7 @@ impl<R> Edges<R> {
 
     /// Bytes of memory that they hold.
     pub(crate) fn memory(&self) -> u64 {
-        self.edges.memory() + self.first.memory() + self.index.memory()
+        self.edges.memory() + self.first.memory() + self.pairs.memory() + self.further.memory()
     }
 }
 
@@ -106,9 +139,9 @@ mod tests {
     }
 
     #[test]
-    fn an_edge_takes_32_bytes_and_40_with_its_records_place() {
+    fn an_edge_takes_32_bytes_and_48_with_its_records_place() {
         assert_eq!(size_of::<Edge<()>>(), 32);
-        assert_eq!(size_of::<Edge<crate::segments::Location<sutra_wire::AssociationRecord>>>(), 40);
+        assert_eq!(size_of::<Edge<crate::segments::Location<sutra_wire::AssociationRecord>>>(), 48);
     }
 
     #[test]
@@ -121,6 +154,23 @@ mod tests {
         edges.set(9, 7, 0, 1.0, 14, ());
         assert_eq!(all(&edges, 3), [(7, 1, 1.0), (7, 0, 0.75)]);
         assert_eq!((all(&edges, 4), edges.first(100), edges.len()), (vec![], None, 3));
+    }
+
+    #[test]
+    fn an_edge_is_found_by_its_kind_or_as_the_lowest_between_its_ends() {
+        let mut edges = Edges::default();
+        for (sequence, (node, peer, kind)) in
+            (1..).zip([(1, 2, 9), (1, 3, 0), (1, 2, 4), (2, 1, 1), (1, 2, 6), (1, 2, 4)])
+        {
+            edges.set(node, peer, kind, 0.5, sequence, sequence);
+        }
+        let record = |node, peer, kind| edges.get(node, peer, kind).map(|edge| edge.record);
+        assert_eq!([9, 4, 6, 5].map(|kind| record(1, 2, Some(kind))), [Some(1), Some(6), Some(5), None]);
+        assert_eq!(
+            [(1, 2), (1, 3), (2, 1), (3, 1)].map(|(node, peer)| record(node, peer, None)),
+            [Some(6), Some(2), Some(4), None]
+        );
+        assert_eq!(edges.len(), 5);
     }
 
     #[test]

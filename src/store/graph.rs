@@ -57,6 +57,9 @@ impl NeighborQuery<'_> {
 /// The most edges that one call looks at, wanted or not, so that a hub's filtered-out edges can't hold a core for long: about 2 ms.
 const MAX_VISITED: u32 = limits::MAX_NEIGHBORS;
 
+/// The most nodes that one call for a namespace's concepts looks at: about 1 ms.
+const MAX_NODES_VISITED: u32 = limits::MAX_CONCEPTS;
+
 /// A place in a node's edges: the out-edges come first. As a cursor it is never 0.
 #[derive(Clone, Copy)]
 struct Place {
@@ -96,16 +99,29 @@ impl Graph {
         self.table.set(namespace, &ConceptId(record.id), version);
     }
 
-    /// Where the record of an association lies, at its source. Cost: three probes.
+    /// Where the record of an association lies, at its source: of this kind, or of the lowest that there is. Cost: three or four probes;
+    /// without a kind one look at each association between the two.
     pub(crate) fn association(
         &self,
         namespace: NamespaceId,
         source: &ConceptId,
         target: &ConceptId,
-        kind: u32,
+        kind: Option<u32>,
     ) -> Option<Location<AssociationRecord>> {
         let (source, target) = (self.table.find(namespace, source)?, self.table.find(namespace, target)?);
         Some(self.outgoing.get(source, target, kind)?.record)
+    }
+
+    /// Appends the ids of a namespace's concepts to `out`, at most `limit`, from node `first` on; returns the node to go on with, `None` at
+    /// the end. Concepts that are there throughout come exactly once. A call may return fewer than asked for, even none.
+    pub(crate) fn concepts(
+        &self,
+        namespace: NamespaceId,
+        first: u32,
+        limit: u32,
+        out: &mut Vec<[u8; 16]>,
+    ) -> Option<u32> {
+        self.table.concepts_from(namespace, first, limit, MAX_NODES_VISITED, out)
     }
 
     /// Makes an association visible at its source; returns what its target's shard needs to know.

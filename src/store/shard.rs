@@ -174,7 +174,7 @@ impl<T> Shard<T> {
         self.check()?;
         let now = self.clock.now();
         let created = match record.created.to_native() {
-            0 => self.association(namespace, &record).map_or(now, |previous| previous.created.to_native()),
+            0 => self.association_record(namespace, &record).map_or(now, |previous| previous.created.to_native()),
             created => created,
         };
         let updated = or(record.updated.to_native(), now);
@@ -284,14 +284,33 @@ impl<T> Shard<T> {
         self.segments.record(self.graph.table.version(namespace, id)?.location)
     }
 
+    /// The stored archive of an association whose source belongs to this shard: of this kind, or of the lowest that there is between the two.
+    /// Cost: three or four probes, without a kind one look at each association between the two; one count on the segment; no copy.
+    pub fn association(
+        &self,
+        namespace: NamespaceId,
+        source: &ConceptId,
+        target: &ConceptId,
+        kind: Option<u32>,
+    ) -> Option<RegionSlice> {
+        self.segments.slice(self.graph.association(namespace, source, target, kind)?)
+    }
+
+    /// Appends the ids of a namespace's concepts to `out`, at most `limit`; returns where to go on (0 is the beginning), `None` at the end.
+    /// Concepts that are there throughout come exactly once. A call looks at a bounded number of concepts, so it may return
+    /// fewer than asked for, even none.
+    pub fn concepts(&self, namespace: NamespaceId, from: u32, limit: u32, out: &mut Vec<[u8; 16]>) -> Option<u32> {
+        self.graph.concepts(namespace, from, limit, out)
+    }
+
     /// The visible version of an association, read in place.
-    fn association(
+    fn association_record(
         &self,
         namespace: NamespaceId,
         of: &ArchivedAssociationRecord,
     ) -> Option<Checked<'_, AssociationRecord>> {
         let (source, target) = (ConceptId(of.source), ConceptId(of.target));
-        self.segments.record(self.graph.association(namespace, &source, &target, of.kind.to_native())?)
+        self.segments.record(self.graph.association(namespace, &source, &target, Some(of.kind.to_native()))?)
     }
 
     /// Appends a concept's neighbours to `out`; returns the cursor to go on with, 0 at the end. Edges that are there throughout come

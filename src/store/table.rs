@@ -74,6 +74,30 @@ impl Table {
         *current = Some(version);
     }
 
+    /// Appends the ids of a namespace's concepts from node `first` on to `out`, at most `limit`, after a look at no more than `visits`
+    /// nodes. Returns the node to go on with, `None` at the end.
+    pub(crate) fn concepts_from(
+        &self,
+        namespace: NamespaceId,
+        first: u32,
+        limit: u32,
+        visits: u32,
+        out: &mut Vec<[u8; 16]>,
+    ) -> Option<u32> {
+        let mut found = 0;
+        for number in first..=first.saturating_add(visits - 1) {
+            let node = self.nodes.get(number)?;
+            if found == limit {
+                return Some(number);
+            }
+            if node.namespace == namespace && node.version.is_some() {
+                found += 1;
+                out.push(node.id.0);
+            }
+        }
+        Some(first.saturating_add(visits))
+    }
+
     /// Concepts that are learned.
     pub(crate) fn concepts(&self) -> u64 {
         self.concepts
@@ -119,6 +143,33 @@ mod tests {
         assert!(table.version(NamespaceId::DEFAULT, &id).is_none());
         assert_ne!(table.find_or_insert(NamespaceId::DEFAULT, &id), table.find_or_insert(other, &id));
         assert_eq!(table.concepts(), 1);
+    }
+
+    #[test]
+    fn concepts_are_listed_once_each_in_pieces_of_bounded_work_while_others_are_learned() {
+        let (mut table, other) = (Table::default(), NamespaceId::from_number(1));
+        let id = |number: u32| ConceptId(u128::from(number).to_le_bytes());
+        for number in 0..1000 {
+            match number % 3 {
+                0 => table.set(NamespaceId::DEFAULT, &id(number), version(1, false)),
+                1 => table.set(other, &id(number), version(1, false)),
+                _ => drop(table.find_or_insert(NamespaceId::DEFAULT, &id(number))),
+            }
+        }
+        for (limit, visits) in [(7, 1000), (1000, 7), (1, 1), (1000, 1000)] {
+            let (mut listed, mut next) = (Vec::new(), Some(0));
+            while let Some(node) = next {
+                let before = listed.len();
+                next = table.concepts_from(NamespaceId::DEFAULT, node, limit, visits, &mut listed);
+                assert!(listed.len() - before <= limit.min(visits) as usize);
+                if listed.len() == 100 {
+                    table.set(other, &id(5000 + limit), version(1, false));
+                }
+            }
+            let expected: Vec<_> = (0..1000).step_by(3).map(|number| id(number).0).collect();
+            assert_eq!(listed, expected, "limit {limit}, visits {visits}");
+        }
+        assert_eq!(table.concepts_from(NamespaceId::DEFAULT, u32::MAX, 1, 1, &mut Vec::new()), None);
     }
 
     #[test]

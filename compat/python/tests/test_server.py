@@ -119,8 +119,6 @@ def test_wordnet_is_learned_and_found_again(make_client: Any, server: Server) ->
 NOT_SERVED_YET: dict[str, tuple[Any, ...]] = {
     "delete_concept": ("a",),
     "find_path": ("a", "b"),
-    "get_all_concept_ids": (),
-    "get_association": ("a", "b"),
     "vector_search": ([0.1, 0.2],),
 }
 

@@ -2,8 +2,8 @@
 
 use sutra_compat::{CompatError, Decoded, Dialect, Numbering, Undecodable, encode_error};
 use sutra_wire::{
-    AssociationRecord, Checked, ConceptKey, ConceptRecord, IdRule, NeighborsRequest, Opcode, PathRequest, Payload,
-    PayloadError, SearchRequest,
+    AssociationKey, AssociationRecord, Checked, ConceptKey, ConceptRecord, ConceptsRequest, IdRule, NeighborsRequest,
+    Opcode, PathRequest, Payload, PayloadError, SearchRequest,
 };
 
 /// Both numberings and both rules for ids.
@@ -27,6 +27,8 @@ pub(crate) fn judge(decoded: Result<Decoded, Undecodable>, archive: &[u8]) -> Op
             Opcode::Learn => sound::<ConceptRecord>(archive),
             Opcode::Associate => sound::<AssociationRecord>(archive),
             Opcode::Query | Opcode::Delete => sound::<ConceptKey>(archive),
+            Opcode::Association => sound::<AssociationKey>(archive),
+            Opcode::Concepts => sound::<ConceptsRequest>(archive),
             Opcode::Neighbors => sound::<NeighborsRequest>(archive),
             Opcode::Path => sound::<PathRequest>(archive),
             Opcode::Search => sound::<SearchRequest>(archive),

@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde_json::Value;
 use sutra_compat::{Decoded, Dialect, Manner, decode, encode_reply, message_length};
 use sutra_wire::{
-    AssociationRecord, Checked, ConceptId, ConceptKey, ConceptRecord, FrameBuffer, NeighborsRequest, Opcode,
-    PathRequest, Payload, SearchRequest, Status,
+    AssociationKey, AssociationRecord, Checked, ConceptId, ConceptKey, ConceptRecord, ConceptsRequest, FrameBuffer,
+    NeighborsRequest, Opcode, PathRequest, Payload, SearchRequest, Status,
 };
 
 /// A native request, read back from its archive.
@@ -18,6 +18,8 @@ pub(crate) enum Native {
     Associate(AssociationRecord),
     Query(ConceptKey),
     Delete(ConceptKey),
+    Association(AssociationKey),
+    Concepts(ConceptsRequest),
     Neighbors(NeighborsRequest),
     Path(PathRequest),
     Search(SearchRequest),
@@ -51,6 +53,8 @@ pub(crate) fn read(opcode: Opcode, archive: &[u8]) -> Native {
         Opcode::Associate => Native::Associate(valid::<AssociationRecord>(archive).to_owned()),
         Opcode::Query => Native::Query(valid::<ConceptKey>(archive).to_owned()),
         Opcode::Delete => Native::Delete(valid::<ConceptKey>(archive).to_owned()),
+        Opcode::Association => Native::Association(valid::<AssociationKey>(archive).to_owned()),
+        Opcode::Concepts => Native::Concepts(valid::<ConceptsRequest>(archive).to_owned()),
         Opcode::Neighbors => Native::Neighbors(valid::<NeighborsRequest>(archive).to_owned()),
         Opcode::Path => Native::Path(valid::<PathRequest>(archive).to_owned()),
         Opcode::Search => Native::Search(valid::<SearchRequest>(archive).to_owned()),
