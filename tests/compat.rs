@@ -6,6 +6,7 @@
 mod legacy;
 mod support;
 
+use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -444,4 +445,159 @@ fn a_drain_answers_old_clients_and_closes_their_connections() {
     let mut client = Legacy::open(server.compat());
     let concepts = client.json(&json!("GetStats"))["StatsOk"]["concepts"].as_u64().unwrap();
     assert!(concepts >= answered, "{answered} were acknowledged, {concepts} are there");
+}
+
+/// A row of what the old server's own decoder was seen to take or refuse: the request, and whether this server takes it.
+fn rows() -> Vec<(&'static str, Vec<u8>, bool)> {
+    let named = |embedding: Value| {
+        msgpack(&json!({"LearnConcept": {
+            "concept_id": "a", "content": "b", "embedding": embedding, "strength": 1.0, "confidence": 1.0
+        }}))
+    };
+    let mut raw = b"\x81\xacLearnConcept\x85\xaaconcept_id\xa1a\xa7content\xa1b\xa9embedding\xc4\x04".to_vec();
+    raw.extend(0.1f32.to_le_bytes());
+    raw.extend(b"\xa8strength\x01\xaaconfidence\x01");
+    let grid = golden().into_iter().find(|golden| golden.title.contains("(no embedding)")).unwrap().bincode;
+    vec![
+        ("the name alone", msgpack(&json!("GetStats")), true),
+        ("an empty map", msgpack(&json!({"GetStats": {}})), true),
+        ("nil", msgpack(&json!({"GetStats": null})), true),
+        ("an empty array", msgpack(&json!({"GetStats": []})), true),
+        ("the name in an array", msgpack(&json!(["GetStats"])), false),
+        ("name and map in an array", msgpack(&json!(["GetStats", {}])), false),
+        ("a number", vec![6], true),
+        ("a number as key", b"\x81\x06\xc0".to_vec(), true),
+        ("tagged", msgpack(&json!({"type": "GetStats"})), true),
+        ("fields by name", msgpack(&json!({"QueryConcept": {"concept_id": "a"}})), true),
+        ("fields in order", msgpack(&json!({"QueryConcept": ["a"]})), true),
+        ("a field more", msgpack(&json!({"QueryConcept": {"concept_id": "a", "extra": 1}})), true),
+        ("namespace nil", msgpack(&json!({"QueryConcept": {"namespace": null, "concept_id": "a"}})), true),
+        ("a field missing", msgpack(&json!({"QueryConcept": {}})), false),
+        ("a value too many", msgpack(&json!({"QueryConcept": ["a", 1]})), false),
+        ("bin for text", b"\x81\xacQueryConcept\x81\xaaconcept_id\xc4\x01a".to_vec(), true),
+        ("a byte behind", [msgpack(&json!({"QueryConcept": {"concept_id": "a"}})), vec![0]].concat(), true),
+        ("floats of eight bytes", named(json!([0.1])), true),
+        ("whole numbers", named(json!([1])), true),
+        ("nil for an embedding", named(json!(null)), true),
+        ("raw floats", raw, true),
+        ("no embedding", msgpack(&json!({"LearnConcept": {"concept_id": "a", "content": "b"}})), true),
+        ("an unknown operation", msgpack(&json!({"Unknown": {}})), false),
+        ("nothing", Vec::new(), false),
+        ("bincode", grid, true),
+        ("bincode without fields", vec![8, 0, 0, 0], true),
+    ]
+}
+
+#[test]
+fn every_row_that_the_old_decoder_took_is_taken_and_what_it_refused_is_taken_or_told() {
+    let server = Server::start(&[]);
+    let mut client = Legacy::open(server.compat());
+    for (row, message, is_taken) in rows() {
+        let reply = client.ask(&message);
+        let is_error = match message.get(1..4) {
+            Some([0, 0, 0]) => variant(&reply).0 == 9,
+            _ => json_of(&reply).get("Error").is_some(),
+        };
+        assert_eq!(is_error, !is_taken, "{row}: {reply:02x?}");
+        client.is_healthy();
+    }
+}
+
+/// Names of the old rule's published table with their ids by that rule, and by ours where it differs.
+const IDS: [(&str, &str, Option<&str>); 10] = [
+    ("test", TEST_ID, None),
+    ("0100", "01000000000000000000000000000000", Some("db2f40f24260bc41db48d82d5e7abf1d")),
+    ("abc", "0abc0000000000000000000000000000", Some("900150983cd24fb0d6963f7d28e17f72")),
+    ("deadbeef", "deadbeef000000000000000000000000", Some("4f41243847da693a4f356c0486114bc6")),
+    ("concept-1", "a5517013550b143889f8577035f9364b", None),
+    ("550e8400-e29b-41d4-a716-446655440000", "e8456cee7fd2348cfa239342b10a23bd", None),
+    ("550e8400e29b41d4a716446655440000", "550e8400e29b41d4a716446655440000", None),
+    ("naïve", "63899c6b555841978b89319d701f9b5a", None),
+    ("event-agent_registered-1", "e218cf4cf2c6c383edac70c3dd165971", None),
+    ("ts-1700000000", "b77166bc8a19312d163d4a5b732b6727", None),
+];
+
+#[test]
+fn names_become_the_ids_that_old_replies_handed_out() {
+    for (rule, arguments) in [(0, &["--id-rule", "legacy"][..]), (1, &[])] {
+        let server = Server::start(arguments);
+        let mut client = Legacy::open(server.compat());
+        for (name, old, new) in IDS {
+            client.json(&json!({"LearnConcept": [name, name, [], 1.0, 1.0]}));
+            let expected = if rule == 0 { old } else { new.unwrap_or(old) };
+            let reply = client.json(&json!({"QueryConcept": [name]}));
+            assert_eq!(reply["QueryConceptOk"]["concept_id"], expected, "{name}");
+            // An id that a reply handed out resolves.
+            let reply = client.json(&json!({"QueryConcept": [expected]}));
+            assert_eq!(reply["QueryConceptOk"]["content"], name);
+        }
+    }
+}
+
+#[test]
+fn a_bincode_client_fills_a_store_with_wordnet_and_finds_all_of_it() {
+    let lines = |file: &str| -> Vec<Value> {
+        let path = format!("{}/tests/data/wordnet/{file}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let put = |out: &mut Vec<u8>, text: &str| {
+        out.extend((text.len() as u64).to_le_bytes());
+        out.extend(text.as_bytes());
+    };
+    let server = Server::start(&["--cores", "3"]);
+    let client = Legacy::open(server.compat());
+    let (concepts, associations) = (lines("concepts.jsonl"), lines("associations.jsonl"));
+    // All of one type here, so two of the same ends are one.
+    let ends = |association: &Value| (association["source"].to_string(), association["target"].to_string());
+    let associated = associations.iter().map(ends).collect::<HashSet<_>>().len();
+    let word = |value: &Value| value.as_str().unwrap().to_owned();
+    let mut writer = Legacy { stream: client.stream.try_clone().unwrap() };
+    let mut reader = client;
+    let sent = concepts.clone();
+    let writing = std::thread::spawn(move || {
+        for concept in &sent {
+            let mut message = vec![0, 0, 0, 0];
+            put(&mut message, concept["id"].as_str().unwrap());
+            put(&mut message, concept["content"].as_str().unwrap());
+            message.extend(1u64.to_le_bytes());
+            message.extend([0.5f32, 1.0, 1.0].iter().flat_map(|number| number.to_le_bytes()));
+            writer.send(&message);
+        }
+        for association in &associations {
+            let mut message = vec![1, 0, 0, 0];
+            put(&mut message, association["source"].as_str().unwrap());
+            put(&mut message, association["target"].as_str().unwrap());
+            message.extend(3u32.to_le_bytes());
+            message.extend(1.0f32.to_le_bytes());
+            writer.send(&message);
+        }
+        for concept in &sent {
+            let mut message = vec![2, 0, 0, 0];
+            put(&mut message, concept["id"].as_str().unwrap());
+            writer.send(&message);
+        }
+    });
+    for _ in &concepts {
+        assert_eq!(variant(&reader.reply()).0, 0);
+    }
+    let mut replies = Vec::new();
+    while replies.len() < concepts.len() {
+        let reply = reader.reply();
+        match variant(&reply).0 {
+            1 => assert!(replies.is_empty(), "in order"),
+            2 => replies.push(reply),
+            other => panic!("{other}"),
+        }
+    }
+    writing.join().unwrap();
+    for (concept, reply) in concepts.iter().zip(&replies) {
+        let content = word(&concept["content"]);
+        // Found, 32 digits of id, the content's length, the content.
+        let at = 4 + 1 + 8 + 32 + 8;
+        assert_eq!(&reply[at..at + content.len()], content.as_bytes(), "{concept}");
+    }
+    let stats = reader.json(&json!("GetStats"));
+    assert_eq!(stats["StatsOk"]["concepts"], concepts.len(), "{stats}");
+    assert_eq!(stats["StatsOk"]["edges"], associated, "{stats}");
 }
