@@ -138,8 +138,6 @@ fn requests_that_make_no_sense_are_refused_by_name_and_the_connection_goes_on() 
 #[test]
 fn operations_that_are_not_served_yet_say_so() {
     let server = Server::start(&[]);
-    let key = rkyv::to_bytes::<Error>(&ConceptKey { id: [1; 16], namespace: String::new() }).unwrap();
-    refuses(&server, header(Opcode::Delete), &key, Status::NotServed, "`delete`");
     let path = PathRequest { start: [1; 16], end: [2; 16], ..PathRequest::default() };
     refuses(&server, header(Opcode::Path), &rkyv::to_bytes::<Error>(&path).unwrap(), Status::NotServed, "`path`");
     let search = rkyv::to_bytes::<Error>(&SearchRequest::default()).unwrap();

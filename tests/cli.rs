@@ -51,6 +51,14 @@ fn a_first_conversation_goes_as_the_readme_tells_it() {
     assert!(code(&health) == 0 && stdout(&health).contains("ok"), "{}", stdout(&health));
     let stats = json(&server.run(&["stats", "--json"]));
     assert_eq!((stats["concepts"].as_u64(), stats["associations"].as_u64()), (Some(2), Some(2)));
+
+    let deleted = server.run(&["delete", "dog"]);
+    assert_eq!((code(&deleted), stdout(&deleted).as_str()), (0, "deleted dog and its associations\n"));
+    assert_eq!(code(&server.run(&["query", "dog"])), 1);
+    let neighbors = server.run(&["neighbors", "animal"]);
+    assert!(!stdout(&neighbors).contains("dog"), "{}", stdout(&neighbors));
+    let again = server.run(&["delete", "dog", "--json"]);
+    assert_eq!((code(&again), json(&again)), (1, serde_json::json!({"deleted": false, "name": "dog"})));
 }
 
 #[test]

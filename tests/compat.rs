@@ -407,6 +407,35 @@ fn one_association_and_all_ids_are_read_as_later_clients_read_them() {
 }
 
 #[test]
+fn a_delete_takes_its_turn_among_what_was_sent_ahead_and_says_whether_there_was_anything() {
+    let server = Server::start(&["--cores", "3"]);
+    let mut client = Legacy::open(server.compat());
+    for round in 0..20 {
+        let name = format!("c{round}");
+        let sent = [
+            json!({"LearnConcept": [name, "first", [], 1.0, 1.0]}),
+            json!({"LearnAssociation": [name, "other", 3, 0.75]}),
+            json!({"LearnAssociation": ["other", name, 0, 0.75]}),
+            json!({"DeleteConcept": {"namespace": "", "id": name}}),
+            json!({"QueryConcept": [name]}),
+            json!({"GetNeighbors": ["other"]}),
+            json!({"DeleteConcept": {"id": name, "namespace": null}}),
+            json!({"LearnConcept": [name, "second", [], 1.0, 1.0]}),
+            json!({"QueryConcept": [name]}),
+        ];
+        sent.iter().for_each(|message| client.send(&msgpack(message)));
+        let replies: Vec<Value> = sent.iter().map(|_| json_of(&client.reply())).collect();
+        assert_eq!(replies[3], json!({"DeleteConceptOk": {"deleted": true}}));
+        assert_eq!(replies[4]["QueryConceptOk"]["found"], false, "{}", replies[4]);
+        assert_eq!(replies[5], json!({"GetNeighborsOk": {"neighbor_ids": []}}));
+        assert_eq!(replies[6], json!({"DeleteConceptOk": {"deleted": false}}));
+        assert_eq!(replies[8]["QueryConceptOk"]["content"], "second");
+    }
+    let tagged = client.json(&json!({"type": "DeleteConcept", "id": "c1"}));
+    assert_eq!(tagged, json!({"DeleteConceptOk": {"deleted": true}}));
+}
+
+#[test]
 fn the_compat_port_can_be_left_away_and_says_so_where_it_is_taken() {
     let off = Server::start(&["--compat", "off"]);
     assert!(!off.greeting.contains("compat"), "{}", off.greeting);

@@ -59,6 +59,9 @@ pub(crate) enum Command {
     Query(Named),
     /// Store an association between two concepts
     Associate(Associate),
+    /// Delete a concept and its associations
+    #[command(after_help = "Example:\n  sutra delete dog")]
+    Delete(Named),
     /// List a concept's neighbours
     Neighbors(Neighbors),
     /// Show what a server has and has done

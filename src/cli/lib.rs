@@ -12,6 +12,7 @@ mod args;
 mod associate;
 mod bench;
 mod connect;
+mod delete;
 mod exit;
 mod flush;
 mod health;
@@ -60,6 +61,9 @@ fn run(arguments: Arguments, output: Output) -> Result<Answer, Failure> {
         }
         Command::Associate(associate) => {
             with_client(&associate.place.server, async |client| associate::run(&client, &associate, output).await)
+        }
+        Command::Delete(named) => {
+            with_client(&named.place.server, async |client| delete::run(&client, &named, output).await)
         }
         Command::Neighbors(neighbors) => {
             let server = &neighbors.named.place.server;

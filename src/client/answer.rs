@@ -36,6 +36,11 @@ impl<'a> Answer<'a> {
         if self.found { self.view().map(Some) } else { Ok(None) }
     }
 
+    /// Whether there was what was asked for.
+    pub(crate) fn was_found(self) -> bool {
+        self.found
+    }
+
     /// What every server has.
     pub(crate) fn view<T: Payload>(self) -> Result<View<T>, ClientError> {
         self.must_be_found()?;

@@ -86,6 +86,11 @@ impl Client {
         self.runtime.block_on(self.client.query(concept))
     }
 
+    /// As [`crate::Client::delete`].
+    pub fn delete(&self, concept: impl Into<ConceptRef>) -> Result<bool, ClientError> {
+        self.runtime.block_on(self.client.delete(concept))
+    }
+
     /// As [`crate::Client::associate`].
     pub fn associate(&self, association: Association) -> Result<u64, ClientError> {
         self.runtime.block_on(self.client.associate(association))

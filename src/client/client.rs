@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sutra_wire::{
-    AssociationKey, AssociationKind, AssociationRecord, ConceptRecord, Concepts, ConceptsRequest, Health, Neighbors,
-    Opcode, Stats, View,
+    AssociationKey, AssociationKind, AssociationRecord, ConceptKey, ConceptRecord, Concepts, ConceptsRequest, Health,
+    Neighbors, Opcode, Stats, View,
 };
 
 use crate::answer::Answer;
@@ -87,6 +87,14 @@ impl Client {
     pub async fn query(&self, concept: impl Into<ConceptRef>) -> Result<Option<View<ConceptRecord>>, ClientError> {
         let request = concept.into().request(&self.namespace)?;
         self.call(&request).await?.found()
+    }
+
+    /// Deletes a concept with all its associations, from either end. Whether it was there. A delete is several writes: should the server be
+    /// killed meanwhile, the concept may be left with fewer associations, and deleting it again finishes it; what is written to it
+    /// before the answer may stay or go. One that is repeated because its answer was lost finds nothing any more.
+    pub async fn delete(&self, concept: impl Into<ConceptRef>) -> Result<bool, ClientError> {
+        let key = ConceptKey { id: concept.into().id()?.0, namespace: self.namespace.to_string() };
+        Ok(self.call(&Request::Delete(key)).await?.was_found())
     }
 
     /// Learns an association, or learns it anew. Returns the write's sequence.

@@ -220,6 +220,7 @@ pub(crate) enum Request {
     Learn(ConceptRecord),
     Associate(AssociationRecord),
     Query(ConceptKey),
+    Delete(ConceptKey),
     Association(AssociationKey),
     Concepts(ConceptsRequest),
     Neighbors(NeighborsRequest),
@@ -234,6 +235,7 @@ impl Request {
             Request::Learn(_) => Opcode::Learn,
             Request::Associate(_) => Opcode::Associate,
             Request::Query(_) => Opcode::Query,
+            Request::Delete(_) => Opcode::Delete,
             Request::Association(_) => Opcode::Association,
             Request::Concepts(_) => Opcode::Concepts,
             Request::Neighbors(_) => Opcode::Neighbors,
@@ -248,7 +250,7 @@ impl Request {
         match self {
             Request::Learn(record) => Some(record.id.into()),
             Request::Associate(record) => Some(record.source.into()),
-            Request::Query(key) => Some(key.id.into()),
+            Request::Query(key) | Request::Delete(key) => Some(key.id.into()),
             Request::Association(key) => Some(key.source.into()),
             Request::Neighbors(request) => Some(request.id.into()),
             // A listing's cursor names the core, which is the server's to read.
@@ -261,7 +263,7 @@ impl Request {
         match self {
             Request::Learn(record) => encode_archive(out, header, record),
             Request::Associate(record) => encode_archive(out, header, record),
-            Request::Query(key) => encode_archive(out, header, key),
+            Request::Query(key) | Request::Delete(key) => encode_archive(out, header, key),
             Request::Association(key) => encode_archive(out, header, key),
             Request::Concepts(request) => encode_archive(out, header, request),
             Request::Neighbors(request) => encode_archive(out, header, request),

@@ -86,18 +86,23 @@ impl StorageService {
         usize::from(self.layout.owner(id))
     }
 
-    /// A write's commit has landed, or failed. A concept is acknowledged now, an association when its target's core has applied it.
+    /// A write's commit has landed, or failed. A concept is acknowledged now, an association or its removal when its target's
+    /// core has applied it.
     pub(crate) fn acknowledge(&mut self, cx: &mut Context<'_, Message>, entry: Acknowledged<Ticket>) {
         let sequence = entry.sequence;
         match entry.effect {
             Ok(Effect::Concept) => self.answer(cx, entry.ticket, Status::Ok, sequence, Payload::Empty),
+            Ok(Effect::Deleted(was_there)) => {
+                let status = if was_there { Status::Ok } else { Status::NotFound };
+                self.answer(cx, entry.ticket, status, sequence, Payload::Empty);
+            }
             Ok(Effect::Association(edge)) => self.tell_target(cx, entry.ticket, sequence, edge),
             Err(refusal) => self.refuse(cx, entry.ticket, status_of(&refusal), refusal.to_string()),
         }
     }
 
     fn tell_target(&mut self, cx: &mut Context<'_, Message>, ticket: Ticket, sequence: u64, edge: InEdge) {
-        let owner = self.owner(&edge.target);
+        let owner = self.owner(&edge.key.target);
         if owner == cx.index() {
             self.shard.apply_in_edge(edge);
             self.answer(cx, ticket, Status::Ok, sequence, Payload::Empty);

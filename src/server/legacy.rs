@@ -23,9 +23,9 @@ impl Legacy {
 /// What a request may overlap with: a client of the old protocol expects one to be done when the next begins.
 fn overlap(opcode: Opcode) -> Overlap {
     match opcode {
-        Opcode::Learn | Opcode::Associate | Opcode::Delete => Overlap::Writes,
-        // A flush is for what was written before it; lists of ids may come in several parts.
-        Opcode::Flush | Opcode::Neighbors | Opcode::Concepts => Overlap::Alone,
+        Opcode::Learn | Opcode::Associate => Overlap::Writes,
+        // A flush is for what was written before it; a deletion takes several writes; lists of ids may come in several parts.
+        Opcode::Flush | Opcode::Delete | Opcode::Neighbors | Opcode::Concepts => Overlap::Alone,
         _ => Overlap::Reads,
     }
 }

@@ -8,6 +8,7 @@
 //! [`ServerConfig`].
 
 mod config;
+mod delete;
 mod error;
 mod fan_out;
 mod flush;

@@ -8,7 +8,7 @@ use sutra_net::Context;
 use crate::message::{Body, Message};
 
 /// Requests that a core may have under way at each other core. A mailbox holds [`MAILBOX`] messages: the answers to these, the other
-/// core's own requests and their associations' in-edges.
+/// core's own requests, their associations' in-edges, and the removals of deletions.
 const CREDITS: u32 = 256;
 /// Messages that a mailbox between two cores holds.
 pub(crate) const MAILBOX: usize = 1024;
@@ -17,8 +17,8 @@ pub(crate) const MAILBOX: usize = 1024;
 #[derive(Default)]
 struct Peer {
     under_way: u32,
-    /// Messages that found the mailbox full. Bounded by the requests that are unanswered on both cores: each causes at most one
-    /// message at a time.
+    /// Messages that found the mailbox full. Bounded by the requests that are unanswered on both cores and by the removals that
+    /// deletions have under way: each causes at most one message at a time.
     outbox: VecDeque<Message>,
 }
 

@@ -2,8 +2,10 @@
 
 use sutra_net::ReplyTo;
 use sutra_runtime::RegionSlice;
-use sutra_store::{InEdge, Marked, NamespaceId, Prepared};
-use sutra_wire::{AssociationRecord, ConceptId, ConceptRecord, FrameBuffer, NeighborsRequest, Parcel, Status};
+use sutra_store::{EdgeKey, InEdge, Marked, NamespaceId, Prepared};
+use sutra_wire::{
+    AssociationRecord, ConceptId, ConceptKey, ConceptRecord, FrameBuffer, NeighborsRequest, Parcel, Status,
+};
 
 use crate::fan_out::{Part, Question};
 
@@ -21,6 +23,8 @@ pub(crate) enum Ticket {
     Here(ReplyTo),
     /// It came from another core.
     There { core: usize, to: ReplyTo },
+    /// It is one removal of a deletion that a core works on.
+    Removal { core: usize, deletion: usize },
 }
 
 pub(crate) enum Body {
@@ -28,10 +32,14 @@ pub(crate) enum Body {
     Request { to: ReplyTo, request: Forwarded },
     /// The answer to one. Every request gets exactly one.
     Answer { to: ReplyTo, status: Status, sequence: u64, payload: Payload },
-    /// An association whose target the receiver owns is durable at its source.
+    /// An association whose target the receiver owns, or its removal, is durable at its source.
     InEdge { ticket: Ticket, sequence: u64, edge: InEdge },
-    /// The receiver's association is known at its target: it may be acknowledged.
+    /// The receiver's association, or its removal, is known at its target: it may be acknowledged.
     InEdgeApplied { ticket: Ticket, sequence: u64 },
+    /// An association whose source the receiver owns is to be removed for a deletion of the sender's.
+    Remove { deletion: usize, key: EdgeKey },
+    /// It is gone at both ends, or why it is not.
+    Removed { deletion: usize, refused: Option<(Status, String)> },
     /// One part of a question to all cores.
     Ask { job: u32, question: Question },
     /// Its answer.
@@ -44,14 +52,46 @@ pub(crate) enum Body {
     Registered { refused: Vec<(String, String)> },
 }
 
-/// A request that was validated by the core that received it.
+/// A request that was validated by the core that received it, or a step of one.
 pub(crate) enum Forwarded {
-    Learn { namespace: NamespaceId, record: Parcel<ConceptRecord> },
-    Associate { namespace: NamespaceId, record: Parcel<AssociationRecord> },
-    Query { namespace: NamespaceId, id: ConceptId },
-    Association { namespace: NamespaceId, source: ConceptId, target: ConceptId, kind: Option<u32> },
-    Neighbors { namespace: NamespaceId, request: Parcel<NeighborsRequest> },
-    Concepts { namespace: NamespaceId, from: u32, limit: u32 },
+    Learn {
+        namespace: NamespaceId,
+        record: Parcel<ConceptRecord>,
+    },
+    Associate {
+        namespace: NamespaceId,
+        record: Parcel<AssociationRecord>,
+    },
+    Delete {
+        namespace: NamespaceId,
+        key: Parcel<ConceptKey>,
+    },
+    /// A step of a deletion: one association.
+    Remove(EdgeKey),
+    /// The last step of a deletion: the concept itself.
+    Bury {
+        namespace: NamespaceId,
+        key: Parcel<ConceptKey>,
+    },
+    Query {
+        namespace: NamespaceId,
+        id: ConceptId,
+    },
+    Association {
+        namespace: NamespaceId,
+        source: ConceptId,
+        target: ConceptId,
+        kind: Option<u32>,
+    },
+    Neighbors {
+        namespace: NamespaceId,
+        request: Parcel<NeighborsRequest>,
+    },
+    Concepts {
+        namespace: NamespaceId,
+        from: u32,
+        limit: u32,
+    },
 }
 
 /// What an answer carries between cores.

@@ -10,6 +10,7 @@ use sutra_runtime::Next;
 use sutra_store::{Acknowledged, Namespaces, Shard};
 use sutra_wire::{CoreLayout, Durability, Opcode, Status};
 
+use crate::delete::Deletions;
 use crate::fan_out::{Jobs, Question};
 use crate::flush::Flushes;
 use crate::mailbox::Peers;
@@ -38,10 +39,12 @@ pub(crate) struct StorageService {
     pub(crate) peers: Peers,
     pub(crate) jobs: Jobs,
     pub(crate) flushes: Flushes,
+    pub(crate) deletions: Deletions,
     pub(crate) info: Arc<ServerInfo>,
     identity: Identity,
-    /// Requests of other cores that found no room in the log, oldest first; bounded by the other cores' credits.
-    stalled: VecDeque<(usize, ReplyTo, Forwarded)>,
+    /// Requests of other cores and steps of deletions that found no room in the log, oldest first; bounded by the other cores' credits and by
+    /// the removals that deletions have under way.
+    stalled: VecDeque<(Ticket, Forwarded)>,
     acknowledged: Vec<Acknowledged<Ticket>>,
     /// Jobs that the background thread has not taken yet.
     background: VecDeque<BackgroundJob<Message>>,
@@ -63,6 +66,7 @@ impl StorageService {
             peers: Peers::new(cores),
             jobs: Jobs::default(),
             flushes: Flushes::default(),
+            deletions: Deletions::default(),
             info,
             identity,
             stalled: VecDeque::new(),
@@ -102,6 +106,7 @@ impl StorageService {
     ) {
         match ticket {
             Ticket::There { core, to } => self.post(cx, core, Body::Answer { to, status, sequence, payload }),
+            Ticket::Removal { core, deletion } => self.tell_removed(cx, core, deletion, None),
             Ticket::Here(to) => match payload {
                 Payload::Empty => cx.reply(to, status, sequence, ReplyBody::Empty),
                 Payload::Stored(slice) => cx.reply(to, status, sequence, ReplyBody::Stored(slice)),
@@ -117,6 +122,7 @@ impl StorageService {
     pub(crate) fn refuse(&mut self, cx: &mut Context<'_, Message>, ticket: Ticket, status: Status, message: String) {
         match ticket {
             Ticket::Here(to) => cx.refuse(to, status, message),
+            Ticket::Removal { core, deletion } => self.tell_removed(cx, core, deletion, Some((status, message))),
             Ticket::There { .. } => {
                 let buffer = self.archive(cx, &sutra_wire::ErrorMessage { message });
                 self.answer(cx, ticket, status, 0, Payload::Built(buffer));
@@ -124,9 +130,22 @@ impl StorageService {
         }
     }
 
-    /// A request that another core received: it was validated there.
-    fn execute(&mut self, cx: &mut Context<'_, Message>, from: usize, to: ReplyTo, request: Forwarded) {
-        let ticket = Ticket::There { core: from, to };
+    fn tell_removed(
+        &mut self,
+        cx: &mut Context<'_, Message>,
+        core: usize,
+        deletion: usize,
+        refused: Option<(Status, String)>,
+    ) {
+        if core == cx.index() {
+            self.removed(deletion, refused);
+        } else {
+            self.post(cx, core, Body::Removed { deletion, refused });
+        }
+    }
+
+    /// A request that another core received, and validated there; or a step of one.
+    pub(crate) fn execute(&mut self, cx: &mut Context<'_, Message>, ticket: Ticket, request: Forwarded) {
         let refused = match request {
             Forwarded::Learn { namespace, record } => match self.shard.learn(record.checked(), namespace, ticket) {
                 Ok(_) => return cx.give_back(record.into_buffer()),
@@ -138,6 +157,17 @@ impl StorageService {
                     Err(refusal) => (refusal, Forwarded::Associate { namespace, record }),
                 }
             }
+            Forwarded::Delete { namespace, key } => return self.delete_for(ticket, namespace, key),
+            Forwarded::Remove(key) => match self.shard.dissociate(&key, ticket) {
+                Ok(Some(_)) => return,
+                // It was removed by somebody else meanwhile.
+                Ok(None) => return self.answer(cx, ticket, Status::Ok, self.shard.last_sequence(), Payload::Empty),
+                Err(refusal) => (refusal, Forwarded::Remove(key)),
+            },
+            Forwarded::Bury { namespace, key } => match self.shard.delete(key.checked(), namespace, ticket) {
+                Ok(_) => return cx.give_back(key.into_buffer()),
+                Err(refusal) => (refusal, Forwarded::Bury { namespace, key }),
+            },
             Forwarded::Query { namespace, id } => return self.query_here(cx, ticket, namespace, id),
             Forwarded::Association { namespace, source, target, kind } => {
                 return self.association_here(cx, ticket, namespace, &source, &target, kind);
@@ -151,16 +181,16 @@ impl StorageService {
             }
         };
         match refused {
-            (refusal, request) if refusal.is_stalled() => self.stalled.push_back((from, to, request)),
+            (refusal, request) if refusal.is_stalled() => self.stalled.push_back((ticket, request)),
             (refusal, _) => self.refuse(cx, ticket, crate::learn::status_of(&refusal), refusal.to_string()),
         }
     }
 
     fn retry_stalled(&mut self, cx: &mut Context<'_, Message>) {
         for _ in 0..self.stalled.len() {
-            let Some((from, to, request)) = self.stalled.pop_front() else { return };
+            let Some((ticket, request)) = self.stalled.pop_front() else { return };
             let before = self.stalled.len();
-            self.execute(cx, from, to, request);
+            self.execute(cx, ticket, request);
             if self.stalled.len() > before {
                 // Still no room: it went to the back, and belongs to the front.
                 self.stalled.rotate_right(1);
@@ -246,7 +276,8 @@ impl Service for StorageService {
             Opcode::Health => self.ask_all(cx, request.reply_to, Question::Health),
             Opcode::Association => self.association(cx, request),
             Opcode::Concepts => self.concepts(cx, request),
-            Opcode::Delete | Opcode::Path | Opcode::Search => Self::not_served(cx, request, opcode),
+            Opcode::Delete => self.delete(cx, request),
+            Opcode::Path | Opcode::Search => Self::not_served(cx, request, opcode),
             Opcode::Hello => {
                 cx.refuse(request.reply_to, Status::InvalidArgument, "Hello was said already on this connection");
                 Flow::Taken
@@ -257,7 +288,11 @@ impl Service for StorageService {
     fn message(&mut self, cx: &mut Context<'_, Message>, from: usize, message: Message) {
         self.shard.observe(message.clock);
         match message.body {
-            Body::Request { to, request } => self.execute(cx, from, to, request),
+            Body::Request { to, request } => self.execute(cx, Ticket::There { core: from, to }, request),
+            Body::Remove { deletion, key } => {
+                self.execute(cx, Ticket::Removal { core: from, deletion }, Forwarded::Remove(key));
+            }
+            Body::Removed { deletion, refused } => self.removed(deletion, refused),
             Body::Answer { to, status, sequence, payload } => {
                 self.peers.give_back(from);
                 self.answer(cx, Ticket::Here(to), status, sequence, payload);
@@ -301,6 +336,7 @@ impl Service for StorageService {
     }
 
     fn turn_end(&mut self, cx: &mut Context<'_, Message>) -> Next {
+        self.advance_deletion(cx);
         if let Some(commit) = self.shard.next_commit() {
             cx.write(&commit.file, commit.offset, commit.bytes, COMMIT);
             if let Durability::Interval(milliseconds) = self.identity.durability {
@@ -308,7 +344,7 @@ impl Service for StorageService {
             }
         }
         self.prepare(cx);
-        if self.peers.flush(cx) { Next::Again } else { Next::Sleep }
+        if self.peers.flush(cx) || self.deletions.is_ready() { Next::Again } else { Next::Sleep }
     }
 
     fn is_idle(&self) -> bool {
@@ -316,6 +352,7 @@ impl Service for StorageService {
             && self.peers.is_idle()
             && self.jobs.is_idle()
             && self.flushes.is_idle()
+            && self.deletions.is_idle()
             && self.stalled.is_empty()
             && self.registrations.is_idle()
     }

@@ -3,12 +3,17 @@
 //! Edges are 32 bytes each (48 where they say where their record lies), linked per node, newest first. The first edge between two nodes is
 //! found by (node, peer) in one index, those of further kinds by (node, peer, kind) in another, so that learning one again or asking for
 //! one costs the same at a hub as anywhere. The two directions are two [`Edges`].
+//!
+//! An edge that is removed stays where it is, unseen: a walk that stopped there goes on, what comes late finds the removal's sequence, and
+//! learning the association again brings it back to its place.
 
 use crate::index::Index;
 use crate::slab::Slab;
 
 /// No edge.
 const END: u32 = u32::MAX;
+/// What stands for the confidence of an edge that was removed: others are 0 to 1.
+const REMOVED: f32 = -1.0;
 
 /// One association seen from one of its ends, and what is kept of it there.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,7 +23,7 @@ pub(crate) struct Edge<R> {
     /// The other one.
     pub(crate) peer: u32,
     pub(crate) kind: u32,
-    pub(crate) confidence: f32,
+    confidence: f32,
     /// Of the entry that said so last.
     pub(crate) sequence: u64,
     /// The node's next edge.
@@ -26,6 +31,13 @@ pub(crate) struct Edge<R> {
     /// An edge of another kind between the same two.
     sibling: u32,
     pub(crate) record: R,
+}
+
+impl<R> Edge<R> {
+    /// Its confidence; `None` where it was removed.
+    pub(crate) fn confidence(&self) -> Option<f32> {
+        Some(self.confidence).filter(|confidence| *confidence != REMOVED)
+    }
 }
 
 /// All edges of one direction.
@@ -37,11 +49,19 @@ pub(crate) struct Edges<R> {
     pairs: Index,
     /// The edges of further kinds between them.
     further: Index,
+    /// Edges that are not removed.
+    count: usize,
 }
 
 impl<R> Default for Edges<R> {
     fn default() -> Self {
-        Self { edges: Slab::default(), first: Slab::default(), pairs: Index::default(), further: Index::default() }
+        Self {
+            edges: Slab::default(),
+            first: Slab::default(),
+            pairs: Index::default(),
+            further: Index::default(),
+            count: 0,
+        }
     }
 }
 
@@ -71,17 +91,20 @@ impl<R> Edges<R> {
     pub(crate) fn get(&self, node: u32, peer: u32, kind: Option<u32>) -> Option<&Edge<R>> {
         let pair = self.between(node, peer)?;
         if let Some(kind) = kind {
-            return self.of_kind(pair, kind).map(|edge| &self.edges[edge]);
+            return self.of_kind(pair, kind).map(|edge| &self.edges[edge]).filter(|edge| edge.confidence().is_some());
         }
         let siblings = std::iter::successors(self.edges.get(pair), |edge| self.edges.get(edge.sibling));
-        siblings.min_by_key(|edge| edge.kind)
+        siblings.filter(|edge| edge.confidence().is_some()).min_by_key(|edge| edge.kind)
     }
 
-    /// Adds an edge or brings it up to date, unless what is known is newer. Allocates only as it grows.
-    pub(crate) fn set(&mut self, node: u32, peer: u32, kind: u32, confidence: f32, sequence: u64, record: R) {
+    /// Adds an edge, brings it up to date or, without a confidence, removes it, unless what is known is newer. Allocates only as it grows.
+    pub(crate) fn set(&mut self, node: u32, peer: u32, kind: u32, confidence: Option<f32>, sequence: u64, record: R) {
+        let is_there = confidence.is_some();
+        let confidence = confidence.unwrap_or(REMOVED);
         let pair = self.between(node, peer);
         if let Some(edge) = pair.and_then(|pair| self.of_kind(pair, kind)).map(|edge| &mut self.edges[edge]) {
             if edge.sequence < sequence {
+                self.count = self.count - usize::from(edge.confidence != REMOVED) + usize::from(is_there);
                 (edge.confidence, edge.sequence, edge.record) = (confidence, sequence, record);
             }
             return;
@@ -89,6 +112,7 @@ impl<R> Edges<R> {
         while self.first.len() <= node as usize {
             self.first.push(END);
         }
+        self.count += usize::from(is_there);
         let next = self.first[node];
         let sibling = pair.map_or(END, |pair| self.edges[pair].sibling);
         let edge = self.edges.push(Edge { node, peer, kind, confidence, sequence, next, sibling, record });
@@ -113,9 +137,9 @@ impl<R> Edges<R> {
         Some((edge, Some(edge.next).filter(|next| *next != END)))
     }
 
-    /// How many there are.
+    /// How many there are, removed ones not counted.
     pub(crate) fn len(&self) -> usize {
-        self.edges.len()
+        self.count
     }
 
     /// Bytes of memory that they hold.
@@ -132,7 +156,7 @@ mod tests {
         let mut at = edges.first(node);
         let mut all = Vec::new();
         while let Some((edge, next)) = at.and_then(|at| edges.walk(node, at)) {
-            all.push((edge.peer, edge.kind, edge.confidence));
+            all.extend(edge.confidence().map(|confidence| (edge.peer, edge.kind, confidence)));
             at = next;
         }
         all
@@ -147,11 +171,11 @@ mod tests {
     #[test]
     fn the_same_association_again_changes_its_confidence_and_an_older_one_nothing() {
         let mut edges = Edges::default();
-        edges.set(3, 7, 0, 0.5, 10, ());
-        edges.set(3, 7, 0, 0.75, 12, ());
-        edges.set(3, 7, 0, 0.25, 11, ());
-        edges.set(3, 7, 1, 1.0, 13, ());
-        edges.set(9, 7, 0, 1.0, 14, ());
+        edges.set(3, 7, 0, Some(0.5), 10, ());
+        edges.set(3, 7, 0, Some(0.75), 12, ());
+        edges.set(3, 7, 0, Some(0.25), 11, ());
+        edges.set(3, 7, 1, Some(1.0), 13, ());
+        edges.set(9, 7, 0, Some(1.0), 14, ());
         assert_eq!(all(&edges, 3), [(7, 1, 1.0), (7, 0, 0.75)]);
         assert_eq!((all(&edges, 4), edges.first(100), edges.len()), (vec![], None, 3));
     }
@@ -162,7 +186,7 @@ mod tests {
         for (sequence, (node, peer, kind)) in
             (1..).zip([(1, 2, 9), (1, 3, 0), (1, 2, 4), (2, 1, 1), (1, 2, 6), (1, 2, 4)])
         {
-            edges.set(node, peer, kind, 0.5, sequence, sequence);
+            edges.set(node, peer, kind, Some(0.5), sequence, sequence);
         }
         let record = |node, peer, kind| edges.get(node, peer, kind).map(|edge| edge.record);
         assert_eq!([9, 4, 6, 5].map(|kind| record(1, 2, Some(kind))), [Some(1), Some(6), Some(5), None]);
@@ -174,9 +198,33 @@ mod tests {
     }
 
     #[test]
+    fn a_removed_edge_is_not_seen_until_something_newer_brings_it_back() {
+        let mut edges = Edges::default();
+        for (kind, sequence) in [(0, 1), (1, 2), (2, 3)] {
+            edges.set(3, 7, kind, Some(0.5), sequence, ());
+        }
+        let middle = edges.first(3).and_then(|edge| edges.walk(3, edge)).and_then(|(_, next)| next);
+        edges.set(3, 7, 1, None, 10, ());
+        edges.set(3, 7, 1, Some(0.75), 9, ());
+        edges.set(3, 7, 0, None, 11, ());
+        assert_eq!((all(&edges, 3), edges.len()), (vec![(7, 2, 0.5)], 1));
+        assert!(edges.get(3, 7, Some(1)).is_none());
+        assert_eq!(edges.get(3, 7, None).map(|edge| edge.kind), Some(2));
+        let rest = middle.and_then(|edge| edges.walk(3, edge)).and_then(|(_, next)| next);
+        assert!(rest.is_some(), "a walk that stopped at it goes on behind it");
+        edges.set(3, 7, 1, Some(0.25), 12, ());
+        edges.set(3, 7, 2, None, 13, ());
+        assert_eq!((all(&edges, 3), edges.len()), (vec![(7, 1, 0.25)], 1));
+        // Heard of late, when it was removed already.
+        edges.set(4, 7, 0, None, 20, ());
+        edges.set(4, 7, 0, Some(1.0), 19, ());
+        assert_eq!((all(&edges, 4), edges.len()), (vec![], 1));
+    }
+
+    #[test]
     fn an_edge_of_another_node_ends_the_walk() {
         let mut edges = Edges::default();
-        edges.set(1, 2, 0, 0.5, 1, ());
+        edges.set(1, 2, 0, Some(0.5), 1, ());
         assert!(edges.walk(2, 0).is_none() && edges.walk(1, 77).is_none());
         assert!(edges.walk(1, 0).is_some_and(|(_, next)| next.is_none()));
     }

@@ -7,7 +7,7 @@
 //! segment header (4,096 bytes)              entry header (32 bytes)
 //!  0  magic       [u8; 8]  "SUTRALOG"        0  length    u32  body bytes, without padding
 //!  8  format      u32      1                 4  crc32c    u32  seeded; over length, bytes 8 to 31, body
-//! 12  block       u32      bytes             8  kind      u8   1 commit, 2 concept, 3 association
+//! 12  block       u32      bytes             8  kind      u8   1 commit, 2 concept, 3 association, 4 tombstone, 5 removal
 //! 16  store       u64                        9  flags     u8   zero
 //! 24  generation  u64                       10  owner     u16  shard
 //! 32  number      u32      of the segment   12  commit    u32  low half of the commit's number
@@ -21,13 +21,13 @@
 //! body of a concept or an association:       8  number    u64  commits are numbered from 1
 //!   the record's rkyv archive, on a         16  durable   u64  all commits up to this one were on stable storage
 //!   16-byte boundary                                           when this one was sealed
-//!                                           24  previous  u32  crc32c of the Commit entry before, 0 for the first
-//!                                           28  zero      u32
+//! of a tombstone: its concept's key         24  previous  u32  crc32c of the Commit entry before, 0 for the first
+//! of a removal: the association's record    28  zero      u32
+//!   as it was stored
 //! ```
 //!
 //! An entry's crc is seeded with its segment's generation, a number drawn anew whenever a file becomes a segment: entries that a
-//! recycled file still holds from its earlier life never pass. Kinds 4 (a concept's tombstone) and 5 (an association's removal) are
-//! reserved.
+//! recycled file still holds from its earlier life never pass. A tombstone says that a concept is deleted, a removal that an association is.
 
 /// Bytes of a segment's header on disk.
 pub(crate) const SEGMENT_HEADER: usize = 4096;
@@ -50,6 +50,8 @@ const SEGMENT_FIELDS: usize = 64;
 pub(crate) const KIND_COMMIT: u8 = 1;
 pub(crate) const KIND_CONCEPT: u8 = 2;
 pub(crate) const KIND_ASSOCIATION: u8 = 3;
+pub(crate) const KIND_TOMBSTONE: u8 = 4;
+pub(crate) const KIND_REMOVAL: u8 = 5;
 
 /// Bytes that an entry takes with a body of `length` bytes.
 pub(crate) const fn entry_bytes(length: usize) -> usize {

@@ -9,21 +9,28 @@ use sutra_wire::{AssociationRecord, Checked, ConceptId, ConceptRecord, Direction
 use crate::adjacency::Edges;
 use crate::namespaces::NamespaceId;
 use crate::segments::Location;
-use crate::table::{Table, Version};
+use crate::table::{Stored, Table, Version};
 
-/// An association as its target's shard is told of it.
+/// Names an association.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct InEdge {
+pub struct EdgeKey {
     /// The namespace of both ends.
     pub namespace: NamespaceId,
     /// Where it starts.
     pub source: ConceptId,
-    /// Where it ends; belongs to the shard that is told.
+    /// Where it ends.
     pub target: ConceptId,
     /// An [`sutra_wire::AssociationKind`].
     pub kind: u32,
-    /// From 0 to 1.
-    pub confidence: f32,
+}
+
+/// An association as the shard of its target is told of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct InEdge {
+    /// Which one.
+    pub key: EdgeKey,
+    /// From 0 to 1; `None` where it was removed.
+    pub confidence: Option<f32>,
     /// The entry's.
     pub sequence: u64,
 }
@@ -95,8 +102,13 @@ impl Graph {
         location: Location<ConceptRecord>,
         sequence: u64,
     ) {
-        let version = Version { location, sequence, vector: !record.embedding.is_empty() };
-        self.table.set(namespace, &ConceptId(record.id), version);
+        let stored = Stored { location, vector: !record.embedding.is_empty() };
+        self.table.set(namespace, &ConceptId(record.id), Version { sequence, record: Some(stored) });
+    }
+
+    /// Makes a concept's deletion visible, its associations aside. Whether it was there.
+    pub(crate) fn delete(&mut self, namespace: NamespaceId, id: &ConceptId, sequence: u64) -> bool {
+        self.table.set(namespace, id, Version { sequence, record: None })
     }
 
     /// Where the record of an association lies, at its source: of this kind, or of the lowest that there is. Cost: three or four probes;
@@ -132,25 +144,43 @@ impl Graph {
         location: Location<AssociationRecord>,
         sequence: u64,
     ) -> InEdge {
-        let edge = InEdge {
-            namespace,
-            source: ConceptId(record.source),
-            target: ConceptId(record.target),
-            kind: record.kind.to_native(),
-            confidence: record.confidence.to_native(),
-            sequence,
-        };
-        let source = self.table.find_or_insert(namespace, &edge.source);
-        let target = self.table.find_or_insert(namespace, &edge.target);
-        self.outgoing.set(source, target, edge.kind, edge.confidence, sequence, location);
-        edge
+        let confidence = Some(record.confidence.to_native());
+        self.set_outgoing(namespace, record, confidence, location, sequence)
     }
 
-    /// Makes an association visible at its target.
+    /// Makes the removal of an association visible at its source; returns what its target's shard needs to know.
+    pub(crate) fn dissociate(
+        &mut self,
+        namespace: NamespaceId,
+        record: &Checked<'_, AssociationRecord>,
+        location: Location<AssociationRecord>,
+        sequence: u64,
+    ) -> InEdge {
+        self.set_outgoing(namespace, record, None, location, sequence)
+    }
+
+    fn set_outgoing(
+        &mut self,
+        namespace: NamespaceId,
+        record: &Checked<'_, AssociationRecord>,
+        confidence: Option<f32>,
+        location: Location<AssociationRecord>,
+        sequence: u64,
+    ) -> InEdge {
+        let (source, target) = (ConceptId(record.source), ConceptId(record.target));
+        let key = EdgeKey { namespace, source, target, kind: record.kind.to_native() };
+        let from = self.table.find_or_insert(namespace, &source);
+        let to = self.table.find_or_insert(namespace, &target);
+        self.outgoing.set(from, to, key.kind, confidence, sequence, location);
+        InEdge { key, confidence, sequence }
+    }
+
+    /// Makes an association, or its removal, visible at its target.
     pub(crate) fn apply_in_edge(&mut self, edge: &InEdge) {
-        let source = self.table.find_or_insert(edge.namespace, &edge.source);
-        let target = self.table.find_or_insert(edge.namespace, &edge.target);
-        self.incoming.set(target, source, edge.kind, edge.confidence, edge.sequence, ());
+        let EdgeKey { namespace, source, target, kind } = &edge.key;
+        let source = self.table.find_or_insert(*namespace, source);
+        let target = self.table.find_or_insert(*namespace, target);
+        self.incoming.set(target, source, *kind, edge.confidence, edge.sequence, ());
     }
 
     /// Appends a concept's neighbours to `out`; returns the cursor to go on with, 0 at the end. Edges that are there throughout come exactly
@@ -176,7 +206,7 @@ impl Graph {
             }
             let Some((peer, kind, confidence, next)) = self.step(node, Place { incoming, edge }) else { return 0 };
             visited += 1;
-            if query.wants(kind, confidence) {
+            if let Some(confidence) = confidence.filter(|confidence| query.wants(kind, *confidence)) {
                 found += 1;
                 out.push(Neighbor {
                     id: self.table.node(peer).id.0,
@@ -193,10 +223,10 @@ impl Graph {
         0
     }
 
-    /// The edge at a place of a node, as its other end, kind, confidence and the next edge of that direction.
-    fn step(&self, node: u32, place: Place) -> Option<(u32, u32, f32, Option<u32>)> {
-        fn of<R>(edges: &Edges<R>, node: u32, edge: u32) -> Option<(u32, u32, f32, Option<u32>)> {
-            edges.walk(node, edge).map(|(edge, next)| (edge.peer, edge.kind, edge.confidence, next))
+    /// The edge at a place of a node, as its other end, kind, confidence (none where it was removed) and the next edge of that direction.
+    fn step(&self, node: u32, place: Place) -> Option<(u32, u32, Option<f32>, Option<u32>)> {
+        fn of<R>(edges: &Edges<R>, node: u32, edge: u32) -> Option<(u32, u32, Option<f32>, Option<u32>)> {
+            edges.walk(node, edge).map(|(edge, next)| (edge.peer, edge.kind, edge.confidence(), next))
         }
         match place.incoming {
             true => of(&self.incoming, node, place.edge),
@@ -273,7 +303,8 @@ mod tests {
         let mut graph = Graph::default();
         for number in 0..1000 {
             let edge = associate(&mut graph, HUB, id(number), 0, 0.5, u64::from(number) + 1);
-            let back = InEdge { source: edge.target, target: edge.source, ..edge };
+            let key = EdgeKey { source: edge.key.target, target: edge.key.source, ..edge.key };
+            let back = InEdge { key, ..edge };
             graph.apply_in_edge(&back);
         }
         let mut query = query(HUB, Direction::Both, 64);
@@ -349,20 +380,17 @@ mod tests {
     #[test]
     fn an_in_edge_that_comes_again_or_late_changes_nothing() {
         let mut graph = Graph::default();
-        let edge = InEdge {
-            namespace: NamespaceId::DEFAULT,
-            source: id(1),
-            target: HUB,
-            kind: 0,
-            confidence: 0.75,
-            sequence: 9,
-        };
+        let key = EdgeKey { namespace: NamespaceId::DEFAULT, source: id(1), target: HUB, kind: 0 };
+        let edge = InEdge { key, confidence: Some(0.75), sequence: 9 };
         graph.apply_in_edge(&edge);
         graph.apply_in_edge(&edge);
-        graph.apply_in_edge(&InEdge { confidence: 0.1, sequence: 8, ..edge });
+        graph.apply_in_edge(&InEdge { confidence: Some(0.1), sequence: 8, ..edge });
         let (all, _) = pages(&graph, query(HUB, Direction::In, 10));
         assert_eq!(all.iter().map(|neighbor| neighbor.confidence).collect::<Vec<_>>(), [0.75]);
         assert_eq!(graph.associations(), 0, "it belongs to the source's shard");
+        graph.apply_in_edge(&InEdge { confidence: None, sequence: 10, ..edge });
+        graph.apply_in_edge(&edge);
+        assert_eq!(pages(&graph, query(HUB, Direction::In, 10)).0, []);
     }
 
     #[test]

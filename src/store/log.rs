@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use sutra_runtime::{DataFile, RegionSlice};
-use sutra_wire::{AssociationRecord, Checked, ConceptRecord, Payload};
+use sutra_wire::{AssociationRecord, Checked, ConceptKey, ConceptRecord, Payload};
 
 use crate::StoreError;
 use crate::disk::Clock;
@@ -27,6 +27,8 @@ pub(crate) const MAX_COMMIT: usize = 8 << 20;
 pub(crate) enum Write {
     Concept(Location<ConceptRecord>),
     Association(Location<AssociationRecord>),
+    Removal(Location<AssociationRecord>),
+    Tombstone(Location<ConceptKey>),
 }
 
 /// A write that waits for its commit, and whom to tell.

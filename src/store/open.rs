@@ -72,7 +72,7 @@ pub struct OpenReport {
 }
 
 impl OpenReport {
-    /// Concepts and associations in the logs, old versions among them.
+    /// Entries of the logs: concepts, associations and their removals, old versions among them.
     pub fn entries(&self) -> u64 {
         self.shards.iter().map(|shard| shard.entries).sum()
     }

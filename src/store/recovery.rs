@@ -12,13 +12,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sutra_runtime::{DataFile, RegionWriter};
-use sutra_wire::{AssociationRecord, Checked, ConceptId, ConceptRecord, CoreLayout, Payload};
+use sutra_wire::{AssociationRecord, Checked, ConceptId, ConceptKey, ConceptRecord, CoreLayout, Payload};
 
 use crate::StoreError;
 use crate::commit::{self, Commit, Expected, Fault};
 use crate::disk::{Disk, SegmentName};
 use crate::exchange::Exchange;
-use crate::format::{Entry, HeaderFault, KIND_ASSOCIATION, KIND_CONCEPT, SEGMENT_HEADER, SegmentHeader, is_zero};
+use crate::format::{
+    Entry, HeaderFault, KIND_ASSOCIATION, KIND_CONCEPT, KIND_REMOVAL, KIND_TOMBSTONE, SEGMENT_HEADER, SegmentHeader,
+    is_zero,
+};
 use crate::graph::Graph;
 use crate::marks::Position;
 use crate::namespaces::Namespaces;
@@ -28,7 +31,7 @@ use crate::settle::Replayed;
 /// What recovery found in one shard.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShardReport {
-    /// Concepts and associations in the log, old versions among them.
+    /// Entries of the log: concepts, associations and their removals, old versions among them.
     pub entries: u64,
     /// Bytes of the log.
     pub bytes: u64,
@@ -296,17 +299,26 @@ impl Recovery {
                 let location = unsafe { Location::new(name.number, at, body.len()) };
                 self.graph.learn(namespace, &record, location, header.sequence);
             }
-            KIND_ASSOCIATION => {
+            KIND_ASSOCIATION | KIND_REMOVAL => {
                 let record = self.validated::<AssociationRecord>(name, at, body)?;
                 let namespace = self.namespace(name, at, &record.namespace)?;
                 self.check_owner(name, at, &ConceptId(record.source))?;
                 // SAFETY: as for a concept.
                 let location = unsafe { Location::new(name.number, at, body.len()) };
-                let edge = self.graph.associate(namespace, &record, location, header.sequence);
-                match self.source.layout.owner(&edge.target) {
+                let edge = match header.kind {
+                    KIND_REMOVAL => self.graph.dissociate(namespace, &record, location, header.sequence),
+                    _ => self.graph.associate(namespace, &record, location, header.sequence),
+                };
+                match self.source.layout.owner(&edge.key.target) {
                     owner if owner == self.source.shard => self.graph.apply_in_edge(&edge),
                     owner => self.exchange.tell(usize::from(owner), edge),
                 }
+            }
+            KIND_TOMBSTONE => {
+                let key = self.validated::<ConceptKey>(name, at, body)?;
+                let namespace = self.namespace(name, at, &key.namespace)?;
+                self.check_owner(name, at, &ConceptId(key.id))?;
+                self.graph.delete(namespace, &ConceptId(key.id), header.sequence);
             }
             kind => {
                 let what = format!("it has an entry of kind {kind} at byte {offset}, which this version does not know");

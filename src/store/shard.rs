@@ -11,77 +11,23 @@ use std::io;
 use std::sync::Arc;
 
 use sutra_runtime::{DataFile, RegionSlice};
-use sutra_wire::{ArchivedAssociationRecord, AssociationRecord, Checked, ConceptId, ConceptRecord, Neighbor};
+use sutra_wire::{
+    ArchivedAssociationRecord, AssociationRecord, Checked, ConceptId, ConceptKey, ConceptRecord, Neighbor, Payload,
+};
 
 use crate::disk::Clock;
-use crate::format::{KIND_ASSOCIATION, KIND_CONCEPT};
-use crate::graph::{Graph, InEdge, NeighborQuery};
+use crate::format::{KIND_ASSOCIATION, KIND_CONCEPT, KIND_REMOVAL, KIND_TOMBSTONE};
+use crate::graph::{EdgeKey, Graph, InEdge, NeighborQuery};
 use crate::log::{CommitWrite, Landed, Log, NewEntry, NoRoom, Pending, Reached, Write};
 use crate::marks::Progress;
 use crate::namespaces::NamespaceId;
 use crate::open_manifest::{MarkJob, Marked, OpenManifest};
+use crate::outcome::{Acknowledged, Effect, Refusal};
 use crate::prepare::{Preparation, PrepareJob, Prepared};
 use crate::recovery::ShardReport;
-use crate::segments::Segments;
+use crate::segments::{Location, Segments};
 use crate::settle::Recovered;
 use crate::{ShardStats, StoreError};
-
-/// Why a write is not taken, or not acknowledged.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum Refusal {
-    /// There is no space for the log. Reads go on, and writes when there is space again.
-    #[error("{reason}; free space on that filesystem")]
-    Full {
-        /// What could not be done.
-        reason: Arc<str>,
-    },
-    /// The record would not fit an empty segment.
-    #[error("the record has {length} bytes, the longest that this store's segments take has {limit}")]
-    TooLarge {
-        /// The record's archive.
-        length: usize,
-        /// The longest.
-        limit: usize,
-    },
-    /// A write or sync of the log failed: what is on the disk is not known any more, so nothing is written until a start has read it. Reads
-    /// go on.
-    #[error("the log could not be written ({reason}); check the disk, then restart the server")]
-    Failed {
-        /// What the operating system said.
-        reason: Arc<str>,
-    },
-    /// There is no room at this moment: to be tried again after the next [`Shard::commit_finished`] or [`Shard::prepared`].
-    #[error("the log has no room at this moment")]
-    Stalled,
-}
-
-impl Refusal {
-    /// Whether to try again soon.
-    pub fn is_stalled(&self) -> bool {
-        matches!(self, Refusal::Stalled)
-    }
-}
-
-/// What an acknowledged write did.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Effect {
-    /// A concept is visible.
-    Concept,
-    /// An association is visible at its source; the shard of the edge's target (this one or another) is to be told
-    /// ([`Shard::apply_in_edge`]).
-    Association(InEdge),
-}
-
-/// A write's end.
-#[derive(Debug)]
-pub struct Acknowledged<T> {
-    /// What came with the write.
-    pub ticket: T,
-    /// The write's sequence.
-    pub sequence: u64,
-    /// What it did, or why it did not happen.
-    pub effect: Result<Effect, Refusal>,
-}
 
 /// One core's part of a store.
 pub struct Shard<T> {
@@ -153,14 +99,8 @@ impl<T> Shard<T> {
             created => created,
         };
         let updated = or(record.updated.to_native(), now);
-        let sequence = self.last_sequence + 1;
-        let entry = NewEntry { kind: KIND_CONCEPT, sequence, time: now };
-        let location = self
-            .log
-            .append(&mut self.segments, &record, &entry, |copy| record.write_times(copy, created, updated))
-            .map_err(|no_room| self.refusal(no_room, record.bytes().len()))?;
-        self.accepted(Pending { write: Write::Concept(location), namespace, sequence, ticket });
-        Ok(sequence)
+        let stamp = |copy: &mut [u8]| record.write_times(copy, created, updated);
+        self.log_write(KIND_CONCEPT, now, &record, stamp, Write::Concept, namespace, ticket)
     }
 
     /// Accepts an association. Times that are 0 become now, and `created` that of the version it replaces, if one is visible. Returns its
@@ -178,19 +118,50 @@ impl<T> Shard<T> {
             created => created,
         };
         let updated = or(record.updated.to_native(), now);
-        let sequence = self.last_sequence + 1;
-        let entry = NewEntry { kind: KIND_ASSOCIATION, sequence, time: now };
-        let location = self
-            .log
-            .append(&mut self.segments, &record, &entry, |copy| record.write_times(copy, created, updated))
-            .map_err(|no_room| self.refusal(no_room, record.bytes().len()))?;
-        self.accepted(Pending { write: Write::Association(location), namespace, sequence, ticket });
-        Ok(sequence)
+        let stamp = |copy: &mut [u8]| record.write_times(copy, created, updated);
+        self.log_write(KIND_ASSOCIATION, now, &record, stamp, Write::Association, namespace, ticket)
     }
 
-    fn accepted(&mut self, pending: Pending<T>) {
-        self.last_sequence = pending.sequence;
-        self.log.note(pending);
+    /// Accepts the removal of an association whose source belongs to this shard. `None`, and nothing is to be done, where it is not visible.
+    /// Cost: three or four probes, one validation and one copy of its record into the log.
+    pub fn dissociate(&mut self, key: &EdgeKey, ticket: T) -> Result<Option<u64>, Refusal> {
+        self.check()?;
+        let &EdgeKey { namespace, ref source, ref target, kind } = key;
+        let Some(stored) = self.association(namespace, source, target, Some(kind)) else { return Ok(None) };
+        let record = Checked::<AssociationRecord>::new(&stored).expect("the log holds what was validated");
+        let now = self.clock.now();
+        self.log_write(KIND_REMOVAL, now, &record, |_| {}, Write::Removal, namespace, ticket).map(Some)
+    }
+
+    /// Accepts a concept's deletion; its associations are to be removed before ([`Shard::dissociate`]), at both ends. Returns its sequence.
+    /// Cost: one copy of the key into the log.
+    pub fn delete(&mut self, key: Checked<'_, ConceptKey>, namespace: NamespaceId, ticket: T) -> Result<u64, Refusal> {
+        self.check()?;
+        let now = self.clock.now();
+        self.log_write(KIND_TOMBSTONE, now, &key, |_| {}, Write::Tombstone, namespace, ticket)
+    }
+
+    /// Appends an entry to the commit that gathers. `stamp` may set the times in its copy.
+    #[expect(clippy::too_many_arguments, reason = "all that an entry is made of, in one place for every kind")]
+    fn log_write<R: Payload>(
+        &mut self,
+        kind: u8,
+        time: u64,
+        record: &Checked<'_, R>,
+        stamp: impl FnOnce(&mut [u8]),
+        write: fn(Location<R>) -> Write,
+        namespace: NamespaceId,
+        ticket: T,
+    ) -> Result<u64, Refusal> {
+        let sequence = self.last_sequence + 1;
+        let entry = NewEntry { kind, sequence, time };
+        let location = self
+            .log
+            .append(&mut self.segments, record, &entry, stamp)
+            .map_err(|no_room| self.refusal(no_room, record.bytes().len()))?;
+        self.last_sequence = sequence;
+        self.log.note(Pending { write: write(location), namespace, sequence, ticket });
+        Ok(sequence)
     }
 
     fn check(&self) -> Result<(), Refusal> {
@@ -260,6 +231,14 @@ impl<T> Shard<T> {
                 let record = self.segments.record(location).expect(SEALED);
                 Effect::Association(self.graph.associate(namespace, &record, location, sequence))
             }
+            Write::Removal(location) => {
+                let record = self.segments.record(location).expect(SEALED);
+                Effect::Association(self.graph.dissociate(namespace, &record, location, sequence))
+            }
+            Write::Tombstone(location) => {
+                let key = self.segments.record(location).expect(SEALED);
+                Effect::Deleted(self.graph.delete(namespace, &ConceptId(key.id), sequence))
+            }
         }
     }
 
@@ -276,12 +255,12 @@ impl<T> Shard<T> {
 
     /// A concept's stored archive. Cost: one table lookup, one count on the segment; no copy.
     pub fn concept(&self, namespace: NamespaceId, id: &ConceptId) -> Option<RegionSlice> {
-        self.segments.slice(self.graph.table.version(namespace, id)?.location)
+        self.segments.slice(self.graph.table.location(namespace, id)?)
     }
 
     /// A concept's record, read in place. Cost: one table lookup.
     pub fn record(&self, namespace: NamespaceId, id: &ConceptId) -> Option<Checked<'_, ConceptRecord>> {
-        self.segments.record(self.graph.table.version(namespace, id)?.location)
+        self.segments.record(self.graph.table.location(namespace, id)?)
     }
 
     /// The stored archive of an association whose source belongs to this shard: of this kind, or of the lowest that there is between the two.
@@ -320,7 +299,7 @@ impl<T> Shard<T> {
         self.graph.neighbors(query, out)
     }
 
-    /// Learns of an association whose target belongs to this shard, from the shard of its source. Again or late changes nothing.
+    /// Learns of an association, or its removal, whose target belongs to this shard, from the shard of its source. Again or late changes nothing.
     pub fn apply_in_edge(&mut self, edge: InEdge) {
         self.observe(edge.sequence);
         self.graph.apply_in_edge(&edge);

@@ -10,10 +10,16 @@ use crate::namespaces::NamespaceId;
 use crate::segments::Location;
 use crate::slab::Slab;
 
-/// The visible version of a concept.
+/// The latest version of a concept.
 pub(crate) struct Version {
-    pub(crate) location: Location<ConceptRecord>,
     pub(crate) sequence: u64,
+    /// `None` where it says that the concept is deleted.
+    pub(crate) record: Option<Stored>,
+}
+
+/// A concept's record in the log.
+pub(crate) struct Stored {
+    pub(crate) location: Location<ConceptRecord>,
     /// Whether it has an embedding.
     pub(crate) vector: bool,
 }
@@ -22,7 +28,13 @@ pub(crate) struct Version {
 pub(crate) struct Node {
     pub(crate) id: ConceptId,
     pub(crate) namespace: NamespaceId,
-    pub(crate) version: Option<Version>,
+    version: Option<Version>,
+}
+
+impl Node {
+    fn record(&self) -> Option<&Stored> {
+        self.version.as_ref()?.record.as_ref()
+    }
 }
 
 /// The nodes of a shard.
@@ -56,22 +68,24 @@ impl Table {
         &self.nodes[node]
     }
 
-    /// The visible version of a concept.
-    pub(crate) fn version(&self, namespace: NamespaceId, id: &ConceptId) -> Option<&Version> {
-        self.nodes[self.find(namespace, id)?].version.as_ref()
+    /// Where a concept's visible record lies.
+    pub(crate) fn location(&self, namespace: NamespaceId, id: &ConceptId) -> Option<Location<ConceptRecord>> {
+        self.nodes[self.find(namespace, id)?].record().map(|record| record.location)
     }
 
-    /// Makes a version visible, unless a newer one is.
-    pub(crate) fn set(&mut self, namespace: NamespaceId, id: &ConceptId, version: Version) {
+    /// Makes a version visible, unless a newer one is. Whether the concept was there before.
+    pub(crate) fn set(&mut self, namespace: NamespaceId, id: &ConceptId, version: Version) -> bool {
         let node = self.find_or_insert(namespace, id);
-        let current = &mut self.nodes[node].version;
-        match current {
-            Some(current) if current.sequence >= version.sequence => return,
-            Some(current) => self.vectors -= u64::from(current.vector),
-            None => self.concepts += 1,
+        let node = &mut self.nodes[node];
+        let count = |node: &Node| node.record().map_or((0, 0), |record| (1, u64::from(record.vector)));
+        let (concepts, vectors) = count(node);
+        if node.version.as_ref().is_none_or(|current| current.sequence < version.sequence) {
+            node.version = Some(version);
         }
-        self.vectors += u64::from(version.vector);
-        *current = Some(version);
+        let (concepts_now, vectors_now) = count(node);
+        self.concepts = self.concepts - concepts + concepts_now;
+        self.vectors = self.vectors - vectors + vectors_now;
+        concepts > 0
     }
 
     /// Appends the ids of a namespace's concepts from node `first` on to `out`, at most `limit`, after a look at no more than `visits`
@@ -90,7 +104,7 @@ impl Table {
             if found == limit {
                 return Some(number);
             }
-            if node.namespace == namespace && node.version.is_some() {
+            if node.namespace == namespace && node.record().is_some() {
                 found += 1;
                 out.push(node.id.0);
             }
@@ -120,19 +134,45 @@ mod tests {
 
     fn version(sequence: u64, vector: bool) -> Version {
         // SAFETY: these tests never read what lies there.
-        Version { location: unsafe { Location::new(0, 0, 0) }, sequence, vector }
+        let location = unsafe { Location::new(0, sequence as usize, 0) };
+        Version { sequence, record: Some(Stored { location, vector }) }
+    }
+
+    fn tombstone(sequence: u64) -> Version {
+        Version { sequence, record: None }
+    }
+
+    #[test]
+    fn a_node_takes_48_bytes() {
+        assert_eq!(size_of::<Node>(), 48);
+    }
+
+    #[test]
+    fn a_deleted_concept_is_gone_until_it_is_learned_again_and_an_older_version_changes_nothing() {
+        let (mut table, id) = (Table::default(), ConceptId([1; 16]));
+        assert!(!table.set(NamespaceId::DEFAULT, &id, version(5, true)));
+        assert!(table.set(NamespaceId::DEFAULT, &id, tombstone(7)));
+        assert!(!table.set(NamespaceId::DEFAULT, &id, version(6, true)));
+        assert!(!table.set(NamespaceId::DEFAULT, &id, tombstone(8)));
+        assert!(table.location(NamespaceId::DEFAULT, &id).is_none());
+        assert_eq!((table.concepts(), table.vectors()), (0, 0));
+        assert_eq!(table.concepts_from(NamespaceId::DEFAULT, 0, 10, 10, &mut Vec::new()), None);
+        table.set(NamespaceId::DEFAULT, &id, version(9, true));
+        assert!(table.location(NamespaceId::DEFAULT, &id).is_some());
+        assert_eq!((table.concepts(), table.vectors()), (1, 1));
     }
 
     #[test]
     fn the_newest_version_stays_visible_in_whatever_order_they_come() {
         let (mut table, id) = (Table::default(), ConceptId([1; 16]));
-        assert!(table.version(NamespaceId::DEFAULT, &id).is_none());
+        assert!(table.location(NamespaceId::DEFAULT, &id).is_none());
         table.set(NamespaceId::DEFAULT, &id, version(5, true));
         table.set(NamespaceId::DEFAULT, &id, version(4, false));
         assert_eq!((table.concepts(), table.vectors()), (1, 1));
         table.set(NamespaceId::DEFAULT, &id, version(6, false));
         assert_eq!((table.concepts(), table.vectors()), (1, 0));
-        assert_eq!(table.version(NamespaceId::DEFAULT, &id).map(|version| version.sequence), Some(6));
+        let newest = table.find(NamespaceId::DEFAULT, &id).and_then(|node| table.node(node).version.as_ref());
+        assert_eq!(newest.map(|version| version.sequence), Some(6));
     }
 
     #[test]
@@ -140,7 +180,7 @@ mod tests {
         let (mut table, id) = (Table::default(), ConceptId([1; 16]));
         let other = NamespaceId::from_number(1);
         table.set(other, &id, version(1, false));
-        assert!(table.version(NamespaceId::DEFAULT, &id).is_none());
+        assert!(table.location(NamespaceId::DEFAULT, &id).is_none());
         assert_ne!(table.find_or_insert(NamespaceId::DEFAULT, &id), table.find_or_insert(other, &id));
         assert_eq!(table.concepts(), 1);
     }
@@ -151,8 +191,8 @@ mod tests {
         let id = |number: u32| ConceptId(u128::from(number).to_le_bytes());
         for number in 0..1000 {
             match number % 3 {
-                0 => table.set(NamespaceId::DEFAULT, &id(number), version(1, false)),
-                1 => table.set(other, &id(number), version(1, false)),
+                0 => drop(table.set(NamespaceId::DEFAULT, &id(number), version(1, false))),
+                1 => drop(table.set(other, &id(number), version(1, false))),
                 _ => drop(table.find_or_insert(NamespaceId::DEFAULT, &id(number))),
             }
         }

@@ -116,8 +116,36 @@ def test_wordnet_is_learned_and_found_again(make_client: Any, server: Server) ->
         assert (stats["concepts"], stats["edges"], stats["vectors"]) == (3900, 4604, 3900)
 
 
+def test_one_association_is_read_with_its_type_and_none_where_there_is_none(
+    make_client: Any, shared_server: Server
+) -> None:
+    source, target = f"source-{make_client.__name__}", f"target-{make_client.__name__}"
+    with make_client(shared_server.address) as client:
+        client.learn_association(source, target, 3, 0.75)
+        assert client.get_association(source, target) == {
+            "source_id": wordnet.wire_id(source),
+            "target_id": wordnet.wire_id(target),
+            "type": 3,
+            "confidence": 0.75,
+        }
+        assert client.get_association(target, source) is None
+
+
+def test_all_ids_are_listed_and_a_deleted_one_is_not(make_client: Any, server: Server) -> None:
+    names = [f"c{number}" for number in range(300)]
+    with make_client(server.address) as client:
+        assert client.get_all_concept_ids() == []
+        client.learn_many((name, "text") for name in names)
+        client.learn_association("c1", "c2")
+        assert sorted(client.get_all_concept_ids()) == sorted(map(wordnet.wire_id, names))
+        assert client.delete_concept("c1") is True
+        assert client.delete_concept("c1") is False
+        assert client.query_concept("c1") is None
+        assert client.get_neighbors("c2") == []
+        assert sorted(client.get_all_concept_ids()) == sorted(wordnet.wire_id(name) for name in names if name != "c1")
+
+
 NOT_SERVED_YET: dict[str, tuple[Any, ...]] = {
-    "delete_concept": ("a",),
     "find_path": ("a", "b"),
     "vector_search": ([0.1, 0.2],),
 }

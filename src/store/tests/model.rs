@@ -9,6 +9,7 @@ use std::os::unix::fs::FileExt;
 
 use proptest::prelude::*;
 use support::{World, association, concept, folder, id, options};
+use sutra_store::EdgeKey;
 use sutra_wire::{AssociationRecord, ConceptRecord, Direction, Durability};
 
 const CORES: usize = 2;
@@ -18,6 +19,12 @@ const IDS: u32 = 6;
 enum Step {
     Learn(ConceptRecord),
     Associate(AssociationRecord),
+    /// Every association that is visible at a concept is removed.
+    Strip(String, u32),
+    /// A concept's tombstone is logged, whatever associations it has.
+    Bury(String, u32),
+    /// A concept is deleted as a server does it, to the end.
+    Delete(String, u32),
     Commit,
     /// Both shards' commits are in flight when the power goes; of each, these sectors reached the disk (by bit).
     PowerCut(u64),
@@ -42,7 +49,20 @@ fn step() -> impl Strategy<Value = Step> {
             })
         });
     let sectors = prop_oneof![any::<u64>(), Just(u64::MAX), Just(0), (0..64u32).prop_map(|count| (1 << count) - 1)];
-    prop_oneof![8 => learn, 8 => associate, 4 => Just(Step::Commit), 1 => sectors.prop_map(Step::PowerCut), 1 => Just(Step::Kill)]
+    let concept = || (namespace(), 0..IDS);
+    let strip = concept().prop_map(|(namespace, number)| Step::Strip(namespace, number));
+    let bury = concept().prop_map(|(namespace, number)| Step::Bury(namespace, number));
+    let delete = concept().prop_map(|(namespace, number)| Step::Delete(namespace, number));
+    prop_oneof![8 => learn, 8 => associate, 2 => strip, 2 => bury, 1 => delete, 4 => Just(Step::Commit), 1 => sectors.prop_map(Step::PowerCut), 1 => Just(Step::Kill)]
+}
+
+/// A write that a shard has accepted.
+#[derive(Clone, Debug)]
+enum Write {
+    Learn(ConceptRecord),
+    Associate(AssociationRecord),
+    Remove(String, EdgeKey),
+    Bury(String, [u8; 16]),
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -52,30 +72,56 @@ struct Model {
 }
 
 impl Model {
-    fn apply(&mut self, step: &Step) {
-        match step {
-            Step::Learn(record) => {
+    fn apply(&mut self, write: Write) {
+        match write {
+            Write::Learn(record) => {
                 self.concepts.insert((record.namespace.clone(), record.id), record.content.clone());
             }
-            Step::Associate(record) => {
+            Write::Associate(record) => {
                 let key = (record.namespace.clone(), record.source, record.target, record.kind);
                 self.associations.insert(key, record.confidence);
             }
-            _ => {}
+            Write::Remove(namespace, EdgeKey { source, target, kind, .. }) => {
+                self.associations.remove(&(namespace, source.0, target.0, kind));
+            }
+            Write::Bury(namespace, id) => drop(self.concepts.remove(&(namespace, id))),
         }
     }
 
-    /// What a world shows, in the same form; checks that both ends of associations agree.
+    /// A concept and all its associations are gone; whether it was there.
+    fn delete(&mut self, namespace: &str, id: [u8; 16]) -> bool {
+        self.associations.retain(|(of, source, target, _), _| of != namespace || (*source != id && *target != id));
+        self.concepts.remove(&(namespace.to_owned(), id)).is_some()
+    }
+
+    /// What a world shows, in the same form; checks that both ends of associations, and all ways to read, agree.
     fn of(world: &mut World) -> Self {
         let mut model = Self::default();
         let mut incoming = BTreeMap::new();
         for namespace in ["", "other"] {
+            let mut listed = world.concepts(namespace);
+            listed.sort_unstable();
+            assert_eq!(
+                listed,
+                (0..IDS).map(id).filter(|id| world.concept(namespace, *id).is_some()).collect::<Vec<_>>()
+            );
             for id in (0..IDS).map(id) {
                 if let Some(record) = world.concept(namespace, id) {
                     model.concepts.insert((namespace.to_owned(), id), record.content);
                 }
                 for (peer, kind, confidence, _) in world.neighbors(namespace, id, Direction::Out) {
                     assert!(model.associations.insert((namespace.to_owned(), id, peer, kind), confidence).is_none());
+                    let record = world.association(namespace, id, peer, Some(kind)).unwrap();
+                    assert_eq!(
+                        (record.source, record.target, record.kind, record.confidence),
+                        (id, peer, kind, confidence)
+                    );
+                }
+                for peer in (0..IDS).map(support::id) {
+                    let mut between = model.associations.range((namespace.to_owned(), id, peer, 0)..);
+                    let lowest = between.next().filter(|((_, source, target, _), _)| (*source, *target) == (id, peer));
+                    let found = world.association(namespace, id, peer, None);
+                    assert_eq!(found.map(|record| record.kind), lowest.map(|((.., kind), _)| *kind));
                 }
                 for (peer, kind, confidence, _) in world.neighbors(namespace, id, Direction::In) {
                     assert!(incoming.insert((namespace.to_owned(), peer, id, kind), confidence).is_none());
@@ -113,32 +159,51 @@ proptest! {
         let mut world = open();
         let mut landed = Model::default();
         // Accepted by each shard and not known to have landed, in order.
-        let mut waiting: [Vec<Step>; CORES] = Default::default();
+        let mut waiting: [Vec<Write>; CORES] = Default::default();
         for step in steps {
-            match &step {
+            match step {
                 Step::Learn(record) => {
-                    world.learn(record);
-                    waiting[usize::from(world.layout.owner(&record.id.into()))].push(step);
+                    world.learn(&record);
+                    waiting[usize::from(world.layout.owner(&record.id.into()))].push(Write::Learn(record));
                 }
                 Step::Associate(record) => {
-                    world.associate(record);
-                    waiting[usize::from(world.layout.owner(&record.source.into()))].push(step);
+                    world.associate(&record);
+                    waiting[usize::from(world.layout.owner(&record.source.into()))].push(Write::Associate(record));
+                }
+                Step::Strip(namespace, number) => {
+                    for key in world.edges(&namespace, id(number)) {
+                        if world.dissociate(&key).is_some() {
+                            let owner = usize::from(world.layout.owner(&key.source));
+                            waiting[owner].push(Write::Remove(namespace.clone(), key));
+                        }
+                    }
+                }
+                Step::Bury(namespace, number) => {
+                    world.bury(&namespace, id(number));
+                    let owner = usize::from(world.layout.owner(&id(number).into()));
+                    waiting[owner].push(Write::Bury(namespace, id(number)));
+                }
+                Step::Delete(namespace, number) => {
+                    world.commit();
+                    waiting.iter_mut().flat_map(|waiting| waiting.drain(..)).for_each(|write| landed.apply(write));
+                    let was_there = world.delete(&namespace, id(number));
+                    prop_assert_eq!(was_there, landed.delete(&namespace, id(number)));
                 }
                 Step::Commit => {
                     world.commit();
-                    waiting.iter_mut().flat_map(|waiting| waiting.drain(..)).for_each(|step| landed.apply(&step));
+                    waiting.iter_mut().flat_map(|waiting| waiting.drain(..)).for_each(|write| landed.apply(write));
                 }
                 Step::PowerCut(sectors) => {
                     // A write that found no room has committed what waited before it: those landed and are acknowledged.
                     for (shard, waiting) in waiting.iter_mut().enumerate() {
                         let still = world.shards[shard].pending();
-                        waiting.drain(..waiting.len() - still).for_each(|step| landed.apply(&step));
-                        let whole = write_partly(&mut world, shard, *sectors);
+                        waiting.drain(..waiting.len() - still).for_each(|write| landed.apply(write));
+                        let whole = write_partly(&mut world, shard, sectors);
                         if whole {
                             // Not acknowledged, and there all the same. What waited in a further commit is lost.
                             let mut kept = Vec::new();
                             world.shards[shard].commit_finished(Ok(()), |entry| kept.push(entry));
-                            waiting.drain(..kept.len()).for_each(|step| landed.apply(&step));
+                            waiting.drain(..kept.len()).for_each(|write| landed.apply(write));
                         }
                         waiting.clear();
                     }
@@ -148,7 +213,7 @@ proptest! {
                 Step::Kill => {
                     for (shard, waiting) in waiting.iter_mut().enumerate() {
                         let still = world.shards[shard].pending();
-                        waiting.drain(..waiting.len() - still).for_each(|step| landed.apply(&step));
+                        waiting.drain(..waiting.len() - still).for_each(|write| landed.apply(write));
                         waiting.clear();
                     }
                     drop(world);

@@ -11,10 +11,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rkyv::util::AlignedVec;
 use sutra_store::{
-    Acknowledged, Clock, CommitWrite, Effect, FileDisk, NamespaceId, NeighborQuery, OpenOptions, Opened, Refusal,
-    Shard, Store, StoreError,
+    Acknowledged, Clock, CommitWrite, EdgeKey, Effect, FileDisk, NamespaceId, NeighborQuery, OpenOptions, Opened,
+    Refusal, Shard, Store, StoreError,
 };
-use sutra_wire::{AssociationRecord, Checked, ConceptId, ConceptRecord, CoreLayout, Direction, Durability, Neighbor};
+use sutra_wire::{
+    AssociationRecord, Checked, ConceptId, ConceptKey, ConceptRecord, CoreLayout, Direction, Durability, Neighbor,
+};
 use tempfile::TempDir;
 
 /// A folder in memory where there is such a filesystem, so that syncs cost nothing.
@@ -102,6 +104,45 @@ impl World {
         self.until_not_stalled(|world| world.shard_of(&record.source).associate(record, namespace, ticket))
     }
 
+    /// Accepts the removal of an association; `None` where it is not visible.
+    pub(crate) fn dissociate(&mut self, key: &EdgeKey) -> Option<u64> {
+        let ticket = self.ticket();
+        self.until_not_stalled(|world| world.shard_of(&key.source.0).dissociate(key, ticket)).unwrap()
+    }
+
+    /// Accepts a concept's tombstone.
+    pub(crate) fn bury(&mut self, namespace: &str, id: [u8; 16]) -> u64 {
+        let bytes = archive(&ConceptKey { id, namespace: namespace.to_owned() });
+        let (namespace, ticket) = (self.namespace(namespace), self.ticket());
+        let key = Checked::<ConceptKey>::new(&bytes).unwrap();
+        self.until_not_stalled(|world| world.shard_of(&id).delete(key, namespace, ticket)).unwrap()
+    }
+
+    /// The associations that are visible at a concept.
+    pub(crate) fn edges(&mut self, namespace: &str, id: [u8; 16]) -> Vec<EdgeKey> {
+        let number = self.namespace(namespace);
+        let of = |(peer, kind, _, outgoing): ([u8; 16], u32, f32, bool)| {
+            let (source, target) = if outgoing { (id, peer) } else { (peer, id) };
+            EdgeKey { namespace: number, source: ConceptId(source), target: ConceptId(target), kind }
+        };
+        self.neighbors(namespace, id, Direction::Both).into_iter().map(of).collect()
+    }
+
+    /// Deletes a concept as a server does: its associations first, then, when these are durable, itself.
+    pub(crate) fn delete(&mut self, namespace: &str, id: [u8; 16]) -> bool {
+        for key in self.edges(namespace, id) {
+            self.dissociate(&key);
+        }
+        self.commit();
+        let sequence = self.bury(namespace, id);
+        let acknowledged = self.commit();
+        let tombstone = acknowledged.iter().find(|entry| entry.sequence == sequence).unwrap();
+        match tombstone.effect {
+            Ok(Effect::Deleted(was_there)) => was_there,
+            ref other => panic!("{other:?}"),
+        }
+    }
+
     fn ticket(&mut self) -> u64 {
         self.next_ticket += 1;
         self.next_ticket
@@ -175,7 +216,7 @@ impl World {
             })
             .collect();
         for edge in edges {
-            self.shard_of(&edge.target.0).apply_in_edge(edge);
+            self.shard_of(&edge.key.target.0).apply_in_edge(edge);
         }
         acknowledged
     }
@@ -188,6 +229,33 @@ impl World {
         let record = shard.record(namespace, &ConceptId(id)).map(|record| record.to_owned());
         assert_eq!(stored.map(|stored| Checked::<ConceptRecord>::new(&stored).unwrap().to_owned()), record);
         record
+    }
+
+    /// The stored record of an association, of this kind or of the lowest.
+    pub(crate) fn association(
+        &mut self,
+        namespace: &str,
+        source: [u8; 16],
+        target: [u8; 16],
+        kind: Option<u32>,
+    ) -> Option<AssociationRecord> {
+        let namespace = self.opened.namespaces.lookup(namespace)?;
+        let shard = self.shard_of(&source);
+        let stored = shard.association(namespace, &ConceptId(source), &ConceptId(target), kind)?;
+        Some(Checked::<AssociationRecord>::new(&stored).unwrap().to_owned())
+    }
+
+    /// The ids of a namespace's concepts, listed in small pages.
+    pub(crate) fn concepts(&mut self, namespace: &str) -> Vec<[u8; 16]> {
+        let Some(namespace) = self.opened.namespaces.lookup(namespace) else { return Vec::new() };
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            let mut next = Some(0);
+            while let Some(from) = next {
+                next = shard.concepts(namespace, from, 2, &mut all);
+            }
+        }
+        all
     }
 
     /// A concept's neighbours as (other end, kind, confidence, outgoing), sorted.

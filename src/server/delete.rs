@@ -1,0 +1,189 @@
+//! Deletions: a concept's associations are removed, each in its source's log, and when all removals are durable and known at both ends, the
+//! concept's tombstone is logged.
+//!
+//! A crash in between leaves the concept with fewer associations, and deleting again finishes it. What is written to the concept while it is
+//! being deleted may stay or go. A concept's core walks its associations in slices, one slice a turn over all deletions, and the next of
+//! a deletion when the removals of the last have ended, so that a hub holds no core for long.
+
+use std::collections::VecDeque;
+
+use sutra_net::{Context, Flow, Request};
+use sutra_store::{EdgeKey, NamespaceId, NeighborQuery};
+use sutra_wire::{Checked, ConceptId, ConceptKey, Direction, Neighbor, Parcel, Status};
+
+use crate::message::{Body, Forwarded, Message, Payload, Ticket};
+use crate::service::StorageService;
+
+/// Associations that a deletion removes at a time: some 0.1 ms of work on their cores, and enough to share a commit.
+const SLICE: u32 = 256;
+/// Deletions that a core works on at a time. With [`SLICE`] it bounds the removals under way; more deletions gain nothing, as one slice is
+/// asked for a turn.
+const RUNNING: usize = 64;
+
+struct Deletion {
+    /// To be answered in the end.
+    ticket: Ticket,
+    namespace: NamespaceId,
+    key: Parcel<ConceptKey>,
+    /// Where the walk over the associations goes on, `None` when all were asked for.
+    next: Option<u64>,
+    /// Removals that have not ended.
+    under_way: usize,
+    /// Why one of them did not happen.
+    refused: Option<(Status, String)>,
+}
+
+/// The deletions of a core's concepts.
+#[derive(Default)]
+pub(crate) struct Deletions {
+    running: Vec<Option<Deletion>>,
+    /// Those of which the next slice, or the end, is due.
+    ready: VecDeque<usize>,
+    /// Deletions that other cores asked for and that wait for a place; bounded by the other cores' credits.
+    waiting: VecDeque<(Ticket, NamespaceId, Parcel<ConceptKey>)>,
+    /// A slice's associations, kept for its memory.
+    slice: Vec<Neighbor>,
+}
+
+impl Deletions {
+    pub(crate) fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.running.iter().all(Option::is_none)
+    }
+
+    /// Whether there is something to do without waiting for anything.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// A free place, if there is one.
+    fn place(&mut self) -> Option<usize> {
+        if let Some(free) = self.running.iter().position(Option::is_none) {
+            return Some(free);
+        }
+        let free = self.running.len();
+        (free < RUNNING).then(|| {
+            self.running.push(None);
+            free
+        })
+    }
+}
+
+impl StorageService {
+    pub(crate) fn delete(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
+        let key = match Checked::<ConceptKey>::new(request.payload) {
+            Ok(key) => key,
+            Err(error) => {
+                cx.refuse(request.reply_to, error.status(), error.to_string());
+                return Flow::Taken;
+            }
+        };
+        let ticket = Ticket::Here(request.reply_to);
+        let Some(namespace) = self.namespaces.lookup(&key.namespace) else {
+            self.answer(cx, ticket, Status::NotFound, self.shard.last_sequence(), Payload::Empty);
+            return Flow::Taken;
+        };
+        let owner = self.owner(&ConceptId(key.id));
+        if owner != cx.index() {
+            return self.forward(cx, owner, request.reply_to, |cx| Forwarded::Delete {
+                namespace,
+                key: key.copy_into(cx.buffer()),
+            });
+        }
+        let Some(place) = self.deletions.place() else { return Flow::Wait };
+        let key = key.copy_into(cx.buffer());
+        self.begin_deletion(place, ticket, namespace, key);
+        Flow::Taken
+    }
+
+    /// A deletion that another core asks for.
+    pub(crate) fn delete_for(&mut self, ticket: Ticket, namespace: NamespaceId, key: Parcel<ConceptKey>) {
+        match self.deletions.place() {
+            Some(place) => self.begin_deletion(place, ticket, namespace, key),
+            None => self.deletions.waiting.push_back((ticket, namespace, key)),
+        }
+    }
+
+    fn begin_deletion(&mut self, place: usize, ticket: Ticket, namespace: NamespaceId, key: Parcel<ConceptKey>) {
+        let deletion = Deletion { ticket, namespace, key, next: Some(0), under_way: 0, refused: None };
+        self.deletions.running[place] = Some(deletion);
+        self.deletions.ready.push_back(place);
+    }
+
+    /// Does the next piece of work of one deletion: a slice of its associations, or its end.
+    pub(crate) fn advance_deletion(&mut self, cx: &mut Context<'_, Message>) {
+        let Some(place) = self.deletions.ready.pop_front() else { return };
+        let Some(deletion) = self.deletions.running[place].as_mut() else { return };
+        let (Some(cursor), None) = (deletion.next, &deletion.refused) else {
+            return self.end_deletion(cx, place);
+        };
+        let (namespace, id) = (deletion.namespace, ConceptId(deletion.key.checked().id));
+        let mut slice = std::mem::take(&mut self.deletions.slice);
+        let query = NeighborQuery {
+            namespace,
+            id,
+            direction: Direction::Both,
+            kinds: &[],
+            minimum_confidence: 0.0,
+            limit: SLICE,
+            cursor,
+        };
+        let cursor = self.shard.neighbors(&query, &mut slice);
+        deletion.next = Some(cursor).filter(|cursor| *cursor != 0);
+        deletion.under_way = slice.len();
+        match (slice.is_empty(), deletion.next) {
+            (true, None) => self.end_deletion(cx, place),
+            // Nothing but associations that were removed before.
+            (true, Some(_)) => self.deletions.ready.push_back(place),
+            (false, _) => {}
+        }
+        for neighbor in slice.drain(..) {
+            let (kind, other) = (neighbor.kind, ConceptId(neighbor.id));
+            let (source, target) = if neighbor.direction == Direction::Out as u8 { (id, other) } else { (other, id) };
+            self.remove(cx, place, EdgeKey { namespace, source, target, kind });
+        }
+        self.deletions.slice = slice;
+    }
+
+    /// Has the core of an association's source remove it.
+    fn remove(&mut self, cx: &mut Context<'_, Message>, place: usize, key: EdgeKey) {
+        let owner = self.owner(&key.source);
+        if owner == cx.index() {
+            self.execute(cx, Ticket::Removal { core: owner, deletion: place }, Forwarded::Remove(key));
+        } else {
+            self.post(cx, owner, Body::Remove { deletion: place, key });
+        }
+    }
+
+    /// One removal of a deletion has ended.
+    pub(crate) fn removed(&mut self, place: usize, refused: Option<(Status, String)>) {
+        let Some(deletion) = self.deletions.running.get_mut(place).and_then(Option::as_mut) else { return };
+        deletion.under_way -= 1;
+        deletion.refused = deletion.refused.take().or(refused);
+        if deletion.under_way == 0 {
+            self.deletions.ready.push_back(place);
+        }
+    }
+
+    /// The associations are gone, or can't be removed: logs the tombstone, or tells why not.
+    fn end_deletion(&mut self, cx: &mut Context<'_, Message>, place: usize) {
+        let Some(deletion) = self.deletions.running[place].take() else { return };
+        let Deletion { ticket, namespace, key, refused, .. } = deletion;
+        let is_learned = self.shard.record(namespace, &ConceptId(key.checked().id)).is_some();
+        match refused {
+            Some((status, message)) => {
+                self.refuse(cx, ticket, status, message);
+                cx.give_back(key.into_buffer());
+            }
+            // Without a write under way that could be of this concept, there is nothing to bury.
+            None if !is_learned && self.shard.pending() == 0 => {
+                self.answer(cx, ticket, Status::NotFound, self.shard.last_sequence(), Payload::Empty);
+                cx.give_back(key.into_buffer());
+            }
+            None => self.execute(cx, ticket, Forwarded::Bury { namespace, key }),
+        }
+        if let Some((ticket, namespace, key)) = self.deletions.waiting.pop_front() {
+            self.begin_deletion(place, ticket, namespace, key);
+        }
+        cx.resume();
+    }
+}

@@ -1,0 +1,66 @@
+//! What becomes of a write: it is refused, or acknowledged with what it did.
+
+use std::sync::Arc;
+
+use crate::graph::InEdge;
+#[cfg(doc)]
+use crate::shard::Shard;
+
+/// Why a write is not taken, or not acknowledged.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// There is no space for the log. Reads go on, and writes when there is space again.
+    #[error("{reason}; free space on that filesystem")]
+    Full {
+        /// What could not be done.
+        reason: Arc<str>,
+    },
+    /// The record would not fit an empty segment.
+    #[error("the record has {length} bytes, the longest that this store's segments take has {limit}")]
+    TooLarge {
+        /// The record's archive.
+        length: usize,
+        /// The longest.
+        limit: usize,
+    },
+    /// A write or sync of the log failed: what is on the disk is not known any more, so nothing is written until a start has read it. Reads
+    /// go on.
+    #[error("the log could not be written ({reason}); check the disk, then restart the server")]
+    Failed {
+        /// What the operating system said.
+        reason: Arc<str>,
+    },
+    /// There is no room at this moment: to be tried again after the next [`Shard::commit_finished`] or [`Shard::prepared`].
+    #[error("the log has no room at this moment")]
+    Stalled,
+}
+
+impl Refusal {
+    /// Whether to try again soon.
+    pub fn is_stalled(&self) -> bool {
+        matches!(self, Refusal::Stalled)
+    }
+}
+
+/// What an acknowledged write did.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Effect {
+    /// A concept is visible.
+    Concept,
+    /// An association, or its removal, is visible at its source; the shard of the edge's target (this one or another) is to be told
+    /// ([`Shard::apply_in_edge`]).
+    Association(InEdge),
+    /// A concept is gone; whether it was there before.
+    Deleted(bool),
+}
+
+/// A write's end.
+#[derive(Debug)]
+pub struct Acknowledged<T> {
+    /// What came with the write.
+    pub ticket: T,
+    /// The write's sequence.
+    pub sequence: u64,
+    /// What it did, or why it did not happen.
+    pub effect: Result<Effect, Refusal>,
+}

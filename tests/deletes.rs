@@ -1,0 +1,150 @@
+//! Deleting concepts on the real server: over cores, under load, through kills.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+mod support;
+
+use std::collections::HashMap;
+
+use rkyv::rancor::Error;
+use support::Server;
+use sutra_client::blocking::Client;
+use sutra_client::{Association, AssociationKind, Concept, ConceptId, Neighborhood};
+use sutra_testing::raw::{Raw, frame};
+use sutra_wire::{ConceptKey, Header, Opcode, Status};
+
+fn id(name: &str) -> [u8; 16] {
+    ConceptId::from_name(name).unwrap().0
+}
+
+/// A concept "hub" with so many associations from it and to it, its other ends learned on all cores.
+fn learn_hub(client: &Client, spokes: u32) {
+    client.learn(Concept::new("hub").content("in the middle").embedding(vec![0.5])).unwrap();
+    let name = |number: u32| format!("spoke-{number}");
+    assert!(client.learn_many((0..spokes).map(|number| Concept::new(name(number)))).all(|answer| answer.is_ok()));
+    let out = (0..spokes).map(|number| Association::between("hub", name(number)).kind(AssociationKind(number % 3)));
+    let back = (0..spokes).map(|number| Association::between(name(number), "hub"));
+    assert!(client.associate_many(out.chain(back)).all(|answer| answer.is_ok()));
+}
+
+fn associations(client: &Client) -> u64 {
+    client.stats().unwrap().associations.to_native()
+}
+
+fn neighbors(client: &Client, of: &str) -> Vec<[u8; 16]> {
+    let pages = client.neighbor_pages(Neighborhood::of(of));
+    pages.flat_map(|page| page.unwrap().neighbors.iter().map(|neighbor| neighbor.id).collect::<Vec<_>>()).collect()
+}
+
+#[test]
+fn a_deleted_concept_is_gone_from_all_cores_and_from_its_neighbours_and_stays_gone_after_a_kill() {
+    let mut server = Server::start(&["--cores", "4"]);
+    let client = server.client();
+    learn_hub(&client, 700);
+    client.associate(Association::between("hub", "hub")).unwrap();
+    client.associate(Association::between("spoke-1", "spoke-2")).unwrap();
+    client.namespace("other").learn(Concept::new("hub").content("of another namespace")).unwrap();
+    assert!(client.delete("hub").unwrap());
+    for _ in 0..2 {
+        let client = server.client();
+        assert!(client.query("hub").unwrap().is_none());
+        assert_eq!(neighbors(&client, "hub"), [[0; 16]; 0]);
+        for number in [0, 3, 4, 99, 699] {
+            assert_eq!(neighbors(&client, &format!("spoke-{number}")), [[0; 16]; 0], "spoke-{number}");
+        }
+        assert_eq!(
+            (neighbors(&client, "spoke-1"), neighbors(&client, "spoke-2")),
+            (vec![id("spoke-2")], vec![id("spoke-1")])
+        );
+        assert!(client.association("hub", "spoke-0", None).unwrap().is_none());
+        let listed: Vec<_> = client.concept_pages().flat_map(|page| page.unwrap().ids.to_vec()).collect();
+        assert!(listed.len() == 700 && !listed.contains(&id("hub")));
+        let stats = client.stats().unwrap();
+        assert_eq!(
+            (stats.concepts.to_native(), stats.associations.to_native(), stats.vectors.to_native()),
+            (701, 1, 0),
+            "the one of the other namespace is left"
+        );
+        assert!(client.namespace("other").query("hub").unwrap().is_some());
+        assert!(!client.delete("hub").unwrap(), "it is not there any more");
+        assert!(!client.delete("unheard of").unwrap() && !client.namespace("nowhere").delete("hub").unwrap());
+        server = server.kill().start();
+    }
+    let client = server.client();
+    client.learn(Concept::new("hub").content("again")).unwrap();
+    client.associate(Association::between("spoke-0", "hub")).unwrap();
+    assert_eq!(client.query("hub").unwrap().unwrap().content.as_str(), "again");
+    assert_eq!(neighbors(&client, "hub"), [id("spoke-0")]);
+}
+
+#[test]
+fn a_core_answers_while_it_deletes_a_hub_and_a_delete_that_a_kill_cut_short_can_be_repeated() {
+    const SPOKES: u32 = 25_000;
+    for cores in ["1", "3"] {
+        let server = Server::start(&["--cores", cores]);
+        let client = server.client();
+        learn_hub(&client, SPOKES);
+        let all = u64::from(2 * SPOKES);
+        assert_eq!(associations(&client), all);
+        let deleting = sutra_client::Client::connect(server.address.to_string()).with_retries(0).blocking().unwrap();
+        let deleting = std::thread::spawn(move || deleting.delete("hub"));
+        // Each answer comes from the core, or cores, that are at it.
+        let mut left = all;
+        while left > all - 2_000 {
+            left = associations(&client);
+        }
+        assert!(left > 0, "it was seen half done");
+        assert!(client.query("hub").unwrap().is_some(), "the concept itself goes last");
+        client.learn(Concept::new("learned meanwhile")).unwrap();
+        let stopped = server.kill();
+        // Its answer can't have come before the kill, unless it was done.
+        let answered = deleting.join().unwrap().is_ok();
+
+        let server = stopped.start();
+        let client = server.client();
+        assert!(client.query("learned meanwhile").unwrap().is_some());
+        let is_there = client.query("hub").unwrap().is_some();
+        assert!(!(answered && is_there), "an acknowledged delete came back");
+        assert!(associations(&client) <= left, "what was removed and seen to be stays removed");
+        assert_eq!(neighbors(&client, "hub").len() as u64, associations(&client), "both ends agree");
+        assert_eq!(client.delete("hub").unwrap(), is_there);
+        assert_eq!((associations(&client), neighbors(&client, "hub").len()), (0, 0));
+        let server = server.kill().start();
+        let client = server.client();
+        assert!(client.query("hub").unwrap().is_none());
+        assert_eq!(associations(&client), 0);
+    }
+}
+
+#[test]
+fn many_deletes_at_once_are_each_answered_once_and_of_two_for_one_concept_one_finds_it() {
+    const CONCEPTS: u64 = 400;
+    let server = Server::start(&["--cores", "3"]);
+    let client = server.client();
+    let name = |number: u64| format!("c{number}");
+    assert!(client.learn_many((0..CONCEPTS).map(|number| Concept::new(name(number)))).all(|answer| answer.is_ok()));
+    let edges = (0..CONCEPTS)
+        .flat_map(|number| [1, 7, 50].map(|step| Association::between(name(number), name((number + step) % CONCEPTS))));
+    assert!(client.associate_many(edges).all(|answer| answer.is_ok()));
+    // More than a core works on at a time, from one connection, most of them to other cores.
+    let mut raw = Raw::open_on(server.address, 1);
+    for number in 0..2 * CONCEPTS {
+        let key = ConceptKey { id: id(&name(number / 2)), namespace: String::new() };
+        let header = Header { opcode: Opcode::Delete as u8, request: number, ..Header::default() };
+        raw.send(&frame(header, &rkyv::to_bytes::<Error>(&key).unwrap()));
+    }
+    let replies: HashMap<u64, Status> = (0..2 * CONCEPTS)
+        .map(|_| {
+            let reply = raw.reply();
+            (reply.header.request, reply.status())
+        })
+        .collect();
+    for number in 0..CONCEPTS {
+        let mut two = [replies[&(2 * number)], replies[&(2 * number + 1)]];
+        two.sort_by_key(|status| *status as u8);
+        assert_eq!(two, [Status::Ok, Status::NotFound], "{number}");
+    }
+    let server = server.kill().start();
+    let stats = server.client().stats().unwrap();
+    assert_eq!((stats.concepts.to_native(), stats.associations.to_native()), (0, 0));
+}
