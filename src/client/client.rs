@@ -215,6 +215,8 @@ impl Client {
     ) -> Result<Answer<'_>, ClientError> {
         let mut result = first;
         let mut failures = 0;
+        // Of an attempt that may have reached the server before its connection was lost.
+        let mut lost = None;
         loop {
             let error = match result.and_then(|reply| Answer::new(self.name(), deadline, reply)) {
                 Ok(answer) => return Ok(answer),
@@ -222,14 +224,17 @@ impl Client {
             };
             failures += 1;
             let wait = match retry::after(&error) {
-                Retry::No => return Err(error),
+                Retry::No => return Err(error.after(lost)),
                 Retry::Reconnect => Duration::ZERO,
                 Retry::Wait => backoff::delay(failures),
             };
             if failures > self.shared.options.retries || wait >= deadline.remaining() {
-                return Err(error);
+                return Err(error.after(lost));
             }
             tracing::debug!(endpoint = self.name(), operation = deadline.opcode.name(), failures, %error, "trying again");
+            if matches!(error, ClientError::Closed { .. }) {
+                lost = Some(error);
+            }
             if !wait.is_zero() {
                 tokio::time::sleep(wait).await;
             }

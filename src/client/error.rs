@@ -102,6 +102,18 @@ impl ClientError {
         ClientError::Protocol { endpoint: endpoint.to_owned(), problem: problem.into() }
     }
 
+    /// The error of a call whose earlier attempt was lost on its way, so that it may have taken effect whatever became of the later ones.
+    pub(crate) fn after(self, lost: Option<ClientError>) -> Self {
+        let Some(ClientError::Closed { endpoint, reason }) = lost else { return self };
+        let says_unknown = matches!(self, ClientError::Closed { .. } | ClientError::TimedOut { .. });
+        // What is wrong with the request itself was wrong with it the first time.
+        let is_final = matches!(&self, ClientError::Refused { status, .. } if !status.is_transient());
+        if says_unknown || is_final {
+            return self;
+        }
+        ClientError::Closed { endpoint, reason: format!("{reason}; when it was tried again: {self}") }
+    }
+
     pub(crate) fn payload(endpoint: &str, error: &PayloadError) -> Self {
         Self::protocol(endpoint, error.to_string())
     }
@@ -111,5 +123,23 @@ impl ClientError {
         let message = payload.and_then(|bytes| View::<ErrorMessage>::new(bytes).ok());
         let message = message.map_or_else(|| "the server gave no reason".to_owned(), |view| view.message.to_string());
         ClientError::Refused { status, message }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_may_have_arrived_is_never_told_as_one_that_was_not_sent() {
+        let lost = || Some(ClientError::closed("here:1", "it was reset"));
+        let unreachable = ClientError::connect("here:1", io::ErrorKind::ConnectionRefused.into());
+        let told = unreachable.clone().after(lost());
+        assert!(matches!(&told, ClientError::Closed { reason, .. } if reason.contains("refused")), "{told}");
+        assert!(matches!(unreachable.after(None), ClientError::Connect { .. }));
+        let refused = |status| ClientError::Refused { status, message: String::new() };
+        assert!(matches!(refused(Status::Busy).after(lost()), ClientError::Closed { .. }));
+        // The first attempt was refused for the same reason, if it arrived.
+        assert!(matches!(refused(Status::InvalidArgument).after(lost()), ClientError::Refused { .. }));
     }
 }

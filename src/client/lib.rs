@@ -96,7 +96,7 @@
 //!     }
 //!     // The write may have taken effect or not. Learning the same again is safe, unless others write this concept, too.
 //!     Err(error @ (ClientError::TimedOut { .. } | ClientError::Closed { .. })) => println!("unknown: {error}"),
-//!     // No server there, another version, a wrong address: it was not sent.
+//!     // No server there, another version, a wrong address: no attempt was sent.
 //!     Err(error) => println!("cannot reach the server: {error}"),
 //! }
 //! # }

@@ -24,7 +24,10 @@ const PROBES: Duration = Duration::from_secs(15);
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// Somebody else listens there.
-    #[error("{address} is in use by another process; stop it, or listen elsewhere with --listen ADDRESS")]
+    #[error(
+        "{address} is in use by another process, or by a connection that the system gave this port as its own (ss -tanp shows it); stop \
+         that, or listen elsewhere with --listen ADDRESS"
+    )]
     InUse {
         /// The address.
         address: SocketAddr,

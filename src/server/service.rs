@@ -46,6 +46,8 @@ pub(crate) struct StorageService {
     /// the removals that deletions have under way.
     stalled: VecDeque<(Ticket, Forwarded)>,
     acknowledged: Vec<Acknowledged<Ticket>>,
+    /// Whether the log says that it takes writes, as it was last told to the log of events.
+    is_writable: bool,
     /// Jobs that the background thread has not taken yet.
     background: VecDeque<BackgroundJob<Message>>,
 }
@@ -71,6 +73,7 @@ impl StorageService {
             identity,
             stalled: VecDeque::new(),
             acknowledged: Vec::new(),
+            is_writable: true,
             background: VecDeque::new(),
         }
     }
@@ -212,6 +215,16 @@ impl StorageService {
         cx.resume();
     }
 
+    /// Tells whoever reads the server's log when the shard stops taking writes, and when it takes them again.
+    pub(crate) fn tell_health(&mut self, cx: &Context<'_, Message>) {
+        match (self.shard.health(), self.is_writable) {
+            (Err(refusal), true) => tracing::error!(core = cx.index(), "writes are refused, reads go on: {refusal}"),
+            (Ok(()), false) => tracing::info!(core = cx.index(), "writes are taken again"),
+            _ => return,
+        }
+        self.is_writable = !self.is_writable;
+    }
+
     /// Has the background thread make the log space ready that the shard will need, and mark what is full.
     fn prepare(&mut self, cx: &mut Context<'_, Message>) {
         if let Some(job) = self.shard.work() {
@@ -310,6 +323,7 @@ impl Service for StorageService {
                 if self.shard.prepared(*prepared).is_err() {
                     cx.wake_in(PREPARE_TIMER, PREPARE_AGAIN);
                 }
+                self.tell_health(cx);
                 self.retry_stalled(cx);
                 self.retry_numbered(cx);
                 cx.resume();
@@ -324,6 +338,7 @@ impl Service for StorageService {
             COMMIT => self.committed(cx, result),
             _ => self.synced(cx, result),
         }
+        self.tell_health(cx);
         self.check_flushes(cx);
     }
 

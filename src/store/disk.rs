@@ -112,10 +112,13 @@ pub struct FileDisk {
 impl FileDisk {
     /// Makes the folder where it is not there, and locks it. `listening` is told to whoever finds it locked.
     pub fn open(folder: &Path, durability: sutra_wire::Durability, listening: &str) -> Result<Self, StoreError> {
+        // Each folder that is made is an entry of the one above it, which a power cut could take with all that is in it.
+        let made =
+            folder.ancestors().skip(1).take_while(|above| !above.as_os_str().is_empty() && !above.exists()).count();
         fs::create_dir_all(folder).map_err(in_context("create the folder", folder))?;
         let lock = FolderLock::acquire(folder, listening)?;
-        if let Some(parent) = folder.parent() {
-            sync_folder(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
+        for above in folder.ancestors().skip(1).take(made + 1) {
+            sync_folder(if above.as_os_str().is_empty() { Path::new(".") } else { above })?;
         }
         let durability = match durability {
             sutra_wire::Durability::Always => sutra_runtime::Durability::Always,

@@ -9,7 +9,7 @@ use std::ops::Deref;
 
 use rkyv::api::high::{HighDeserializer, HighValidator};
 use rkyv::bytecheck::CheckBytes;
-use rkyv::rancor::Error;
+use rkyv::rancor::{BoxedError, Error};
 use rkyv::rend::{f32_le, u32_le};
 use rkyv::string::ArchivedString;
 use rkyv::vec::ArchivedVec;
@@ -18,7 +18,13 @@ use rkyv::{Archive, Deserialize, Portable};
 use crate::{FrameBuffer, PayloadError, limits};
 
 /// A type whose archive travels or is stored.
-pub trait Payload: Archive<Archived: Portable + for<'a> CheckBytes<HighValidator<'a, Error>>> {
+pub trait Payload:
+    Archive<
+    Archived: Portable
+                  + for<'a> CheckBytes<HighValidator<'a, Error>>
+                  + for<'a> CheckBytes<HighValidator<'a, BoxedError>>,
+>
+{
     /// What messages call it.
     const NAME: &'static str;
 
@@ -36,10 +42,10 @@ pub struct Checked<'a, T: Payload> {
 impl<'a, T: Payload> Checked<'a, T> {
     /// Validates `bytes`, which must hold exactly one archive, aligned as its type needs (frames align every payload to 16 bytes).
     pub fn new(bytes: &'a [u8]) -> Result<Self, PayloadError> {
-        let archived = rkyv::access::<T::Archived, Error>(bytes).map_err(|error| PayloadError::Archive {
+        let archived = rkyv::access::<T::Archived, Error>(bytes).map_err(|_| PayloadError::Archive {
             expected: T::NAME,
             length: bytes.len(),
-            detail: one_line(&error),
+            detail: fault::<T>(bytes),
         })?;
         T::check(archived)?;
         Ok(Self { bytes, archived, of: PhantomData })
@@ -121,9 +127,14 @@ impl<T: Payload> Clone for Checked<'_, T> {
 
 impl<T: Payload> Copy for Checked<'_, T> {}
 
+/// What is wrong with bytes that failed validation. Validated once more for it, as the error of the hot path says nothing in a release build.
+///
 /// The validator's errors are traces over several lines, with addresses in them: a reply wants one line, and a peer must not learn where
 /// this process's memory lies.
-fn one_line(error: &Error) -> String {
+fn fault<T: Payload>(bytes: &[u8]) -> String {
+    let Err(error) = rkyv::access::<T::Archived, BoxedError>(bytes) else {
+        unreachable!("the same bytes were refused a moment ago");
+    };
     let text = error.to_string();
     let words = text.split_whitespace().map(|word| if word.contains("0x") { "(address)" } else { word });
     words.collect::<Vec<_>>().join(" ")

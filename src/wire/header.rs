@@ -13,7 +13,8 @@
 //! 24  extra     u64    requests: deadline in µs from receipt, 0 for none; replies: sequence
 //! ```
 //!
-//! All integers are little-endian. Decoding checks what can be wrong with a header in itself; whether the length is acceptable
+//! All integers are little-endian. A reader of this version ignores what means nothing to it: a request's status and MORE flag, a checksum without
+//! its flag, what stands in the padding, a payload where an operation has none. A writer leaves all of it zero. Decoding checks what can be wrong with a header in itself; whether the length is acceptable
 //! is the caller's limit (`frame`).
 
 use crate::FrameError;

@@ -74,7 +74,8 @@ fn requests_in_steady_state_allocate_nothing_on_the_server() {
         // Every 4 MiB of log (a thousand commits of one record) the background thread makes new space ready, which takes some allocations: its
         // beginning, its work and its end may fall into three of these rounds.
         let disturbed = allocated.iter().filter(|count| **count > 0).count();
-        assert!(disturbed <= 3, "{name}: rounds of {CONCEPTS} requests allocated {allocated:?} times");
+        let allowed = if name == "query" { 0 } else { 3 };
+        assert!(disturbed <= allowed, "{name}: rounds of {CONCEPTS} requests allocated {allocated:?} times");
     }
     support::stop(server);
 }
