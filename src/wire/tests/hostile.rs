@@ -36,9 +36,9 @@ use walk::walk;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What a refusal may allocate beside the input's length: the validator's error, its trace as text, and that text on one
-/// line. All of fixed kinds and depth, so bounded whatever the input is.
-const MESSAGE_BYTES: usize = 1024;
+/// What a refusal may allocate beside the input's length: the validator's error, made a second time for its text, the trace as text, and
+/// that text on one line. All of fixed kinds and depth, so bounded whatever the input is.
+const MESSAGE_BYTES: usize = 2048;
 
 /// What copying a value out may allocate for each byte of its archive: an archived path is 16 bytes, an owned one 48.
 const OWNED_PER_ARCHIVED: usize = 3;
