@@ -9,10 +9,10 @@ use std::collections::VecDeque;
 
 use sutra_net::{Context, Flow, Request};
 use sutra_store::{EdgeKey, NamespaceId, NeighborQuery};
-use sutra_wire::{Checked, ConceptId, ConceptKey, Direction, Neighbor, Parcel, Status};
+use sutra_wire::{ConceptId, ConceptKey, Direction, Neighbor, Parcel, Status};
 
 use crate::message::{Body, Forwarded, Message, Payload, Ticket};
-use crate::service::StorageService;
+use crate::service::{StorageService, validated};
 
 /// Associations that a deletion removes at a time: some 0.1 ms of work on their cores, and enough to share a commit.
 const SLICE: u32 = 256;
@@ -70,13 +70,7 @@ impl Deletions {
 
 impl StorageService {
     pub(crate) fn delete(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
-        let key = match Checked::<ConceptKey>::new(request.payload) {
-            Ok(key) => key,
-            Err(error) => {
-                cx.refuse(request.reply_to, error.status(), error.to_string());
-                return Flow::Taken;
-            }
-        };
+        let Some(key) = validated::<ConceptKey>(cx, request) else { return Flow::Taken };
         let ticket = Ticket::Here(request.reply_to);
         let Some(namespace) = self.namespaces.lookup(&key.namespace) else {
             self.answer(cx, ticket, Status::NotFound, self.shard.last_sequence(), Payload::Empty);

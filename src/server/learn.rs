@@ -5,11 +5,11 @@
 
 use sutra_net::{Context, Flow, Request};
 use sutra_store::{Acknowledged, Effect, InEdge, Refusal};
-use sutra_wire::{AssociationRecord, Checked, ConceptId, ConceptRecord, Status};
+use sutra_wire::{AssociationRecord, ConceptId, ConceptRecord, Status};
 
 use crate::message::{Body, Forwarded, Message, Payload, Ticket};
 use crate::namespaces::Unnumbered;
-use crate::service::StorageService;
+use crate::service::{StorageService, validated};
 
 /// The code that a refused write is answered with.
 pub(crate) fn status_of(refusal: &Refusal) -> Status {
@@ -23,13 +23,7 @@ pub(crate) fn status_of(refusal: &Refusal) -> Status {
 
 impl StorageService {
     pub(crate) fn learn(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
-        let record = match Checked::<ConceptRecord>::new(request.payload) {
-            Ok(record) => record,
-            Err(error) => {
-                cx.refuse(request.reply_to, error.status(), error.to_string());
-                return Flow::Taken;
-            }
-        };
+        let Some(record) = validated::<ConceptRecord>(cx, request) else { return Flow::Taken };
         let Some(namespace) = self.namespace_to_write(&record.namespace) else {
             return self.wait_for_namespace(cx, request.reply_to, &record.namespace, |cx| {
                 Unnumbered::Learn(record.copy_into(cx.buffer()))
@@ -47,13 +41,7 @@ impl StorageService {
     }
 
     pub(crate) fn associate(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
-        let record = match Checked::<AssociationRecord>::new(request.payload) {
-            Ok(record) => record,
-            Err(error) => {
-                cx.refuse(request.reply_to, error.status(), error.to_string());
-                return Flow::Taken;
-            }
-        };
+        let Some(record) = validated::<AssociationRecord>(cx, request) else { return Flow::Taken };
         let Some(namespace) = self.namespace_to_write(&record.namespace) else {
             return self.wait_for_namespace(cx, request.reply_to, &record.namespace, |cx| {
                 Unnumbered::Associate(record.copy_into(cx.buffer()))

@@ -5,10 +5,10 @@
 
 use sutra_net::{Context, Flow, Request};
 use sutra_store::NamespaceId;
-use sutra_wire::{Checked, Concepts, ConceptsRequest, Status, limits};
+use sutra_wire::{Concepts, ConceptsRequest, Status, limits};
 
 use crate::message::{Forwarded, Message, Payload, Ticket};
-use crate::service::StorageService;
+use crate::service::{StorageService, validated};
 
 /// Where a listing goes on. As a cursor it is 0 for the first core's beginning alone.
 #[derive(Clone, Copy)]
@@ -29,13 +29,7 @@ impl Place {
 
 impl StorageService {
     pub(crate) fn concepts(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
-        let concepts = match Checked::<ConceptsRequest>::new(request.payload) {
-            Ok(concepts) => concepts,
-            Err(error) => {
-                cx.refuse(request.reply_to, error.status(), error.to_string());
-                return Flow::Taken;
-            }
-        };
+        let Some(concepts) = validated::<ConceptsRequest>(cx, request) else { return Flow::Taken };
         let Place { core, from } = Place::from_cursor(concepts.cursor.to_native());
         let namespace = self.namespaces.lookup(&concepts.namespace).filter(|_| core < cx.cores());
         let Some(namespace) = namespace else {

@@ -15,17 +15,11 @@ use sutra_wire::{
 };
 
 use crate::message::{Forwarded, Message, Payload, Ticket};
-use crate::service::StorageService;
+use crate::service::{StorageService, validated};
 
 impl StorageService {
     pub(crate) fn query(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
-        let key = match Checked::<ConceptKey>::new(request.payload) {
-            Ok(key) => key,
-            Err(error) => {
-                cx.refuse(request.reply_to, error.status(), error.to_string());
-                return Flow::Taken;
-            }
-        };
+        let Some(key) = validated::<ConceptKey>(cx, request) else { return Flow::Taken };
         let id = ConceptId(key.id);
         let ticket = Ticket::Here(request.reply_to);
         let Some(namespace) = self.namespaces.lookup(&key.namespace) else {
@@ -55,13 +49,7 @@ impl StorageService {
     }
 
     pub(crate) fn association(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
-        let key = match Checked::<AssociationKey>::new(request.payload) {
-            Ok(key) => key,
-            Err(error) => {
-                cx.refuse(request.reply_to, error.status(), error.to_string());
-                return Flow::Taken;
-            }
-        };
+        let Some(key) = validated::<AssociationKey>(cx, request) else { return Flow::Taken };
         let ticket = Ticket::Here(request.reply_to);
         let Some(namespace) = self.namespaces.lookup(&key.namespace) else {
             self.answer(cx, ticket, Status::NotFound, self.shard.last_sequence(), Payload::Empty);
@@ -96,13 +84,7 @@ impl StorageService {
     }
 
     pub(crate) fn neighbors(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
-        let neighbors = match Checked::<NeighborsRequest>::new(request.payload) {
-            Ok(neighbors) => neighbors,
-            Err(error) => {
-                cx.refuse(request.reply_to, error.status(), error.to_string());
-                return Flow::Taken;
-            }
-        };
+        let Some(neighbors) = validated::<NeighborsRequest>(cx, request) else { return Flow::Taken };
         let Some(namespace) = self.namespaces.lookup(&neighbors.namespace) else {
             cx.reply_archive(request.reply_to, Status::Ok, self.shard.last_sequence(), &Neighbors::default());
             return Flow::Taken;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sutra_net::{BackgroundJob, Body as ReplyBody, Context, Flow, Identity, ReplyTo, Request, Service, background_job};
 use sutra_runtime::Next;
 use sutra_store::{Acknowledged, Namespaces, Shard};
-use sutra_wire::{CoreLayout, Durability, Opcode, Status};
+use sutra_wire::{Checked, CoreLayout, Durability, Opcode, Payload as Archived, Status};
 
 use crate::delete::Deletions;
 use crate::fan_out::{Jobs, Question};
@@ -370,5 +370,19 @@ impl Service for StorageService {
             && self.deletions.is_idle()
             && self.stalled.is_empty()
             && self.registrations.is_idle()
+    }
+}
+
+/// The request's payload as a `T`; `None` where it is none, which the client was told.
+pub(crate) fn validated<'r, T: Archived>(
+    cx: &mut Context<'_, Message>,
+    request: &Request<'r>,
+) -> Option<Checked<'r, T>> {
+    match Checked::new(request.payload) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            cx.refuse(request.reply_to, error.status(), error.to_string());
+            None
+        }
     }
 }
