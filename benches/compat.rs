@@ -4,29 +4,13 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use clap::Args;
 use sutra_load::{Framing, KeySpace, Keys, Learn, Length, Plan, Query, Report, Routes, ServerCpu, Workload};
 use sutra_wire::{ConceptId, FrameBuffer};
 
 use crate::Outcome;
+use crate::options::Rounds;
 use crate::process::Running;
 use crate::table::Figures;
-
-#[derive(Args)]
-pub(crate) struct Options {
-    /// Rounds over all contenders
-    #[arg(long, default_value_t = 7)]
-    rounds: usize,
-    /// Seconds measured for each figure
-    #[arg(long, default_value_t = 2.0)]
-    seconds: f64,
-    /// The server's CPU
-    #[arg(long, default_value_t = 0)]
-    server_cpu: usize,
-    /// The load's CPU
-    #[arg(long, default_value_t = 1)]
-    load_cpu: usize,
-}
 
 /// Concepts that are queried, and the content of each.
 const CONCEPTS: u64 = 10_000;
@@ -98,7 +82,7 @@ fn tag(id: ConceptId) -> u64 {
     u64::from_le_bytes(*id.0.first_chunk().expect("ids have 16 bytes"))
 }
 
-pub(crate) fn run(options: &Options) -> Outcome {
+pub(crate) fn run(options: &Rounds) -> Outcome {
     println!("query of a {CONTENT_BYTES}-byte concept; median over {} rounds [lowest, highest]", options.rounds);
     let server = Running::sutra(options.server_cpu, &[])?;
     let compat = server.compat.ok_or("the server named no compat port")?;

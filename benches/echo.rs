@@ -6,23 +6,14 @@ use clap::Args;
 use sutra_load::{Echo as EchoLoad, KeySpace, Keys, Learn, Length, Plan, Query, Report, ServerCpu, Workload};
 
 use crate::Outcome;
+use crate::options::Rounds;
 use crate::process::{Kind, Running};
 use crate::table::Figures;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Rounds over all contenders
-    #[arg(long, default_value_t = 7)]
-    rounds: usize,
-    /// Seconds measured for each figure
-    #[arg(long, default_value_t = 2.0)]
-    seconds: f64,
-    /// The server's CPU
-    #[arg(long, default_value_t = 0)]
-    server_cpu: usize,
-    /// The load's CPU
-    #[arg(long, default_value_t = 1)]
-    load_cpu: usize,
+    #[command(flatten)]
+    rounds: Rounds,
     /// Also with servers that never sleep and a client that never sleeps
     #[arg(long)]
     spin: bool,
@@ -46,7 +37,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
     for (name, server_spins, client_spins) in modes {
         println!(
             "\n{name}: {ECHO_BYTES}-byte echo, query of a {CONTENT_BYTES}-byte concept; median over {} rounds [lowest, highest]",
-            options.rounds
+            options.rounds.rounds
         );
         let shapes: &[(usize, usize)] = if server_spins { &SHAPES[..1] } else { &SHAPES };
         for (connections, depth) in shapes {
@@ -58,9 +49,9 @@ pub(crate) fn run(options: &Options) -> Outcome {
 
 fn compare(options: &Options, (connections, depth): (usize, usize), server_spins: bool, client_spins: bool) -> Outcome {
     let spin = if server_spins { "always" } else { "off" };
-    let bare = Running::contender(Kind::Bare, options.server_cpu, server_spins)?;
-    let runtime = Running::contender(Kind::Runtime, options.server_cpu, server_spins)?;
-    let server = Running::sutra(options.server_cpu, &["--spin", spin])?;
+    let bare = Running::contender(Kind::Bare, options.rounds.server_cpu, server_spins)?;
+    let runtime = Running::contender(Kind::Runtime, options.rounds.server_cpu, server_spins)?;
+    let server = Running::sutra(options.rounds.server_cpu, &["--spin", spin])?;
     let mut learn = Learn::new("", Keys::new("bench", KeySpace::Once(CONCEPTS)), CONTENT_BYTES, 0);
     let archived = learn.archived_bytes();
     let fill =
@@ -71,13 +62,13 @@ fn compare(options: &Options, (connections, depth): (usize, usize), server_spins
         connections,
         depth,
         warm_up: Duration::from_millis(300),
-        length: Length::Duration(Duration::from_secs_f64(options.seconds)),
+        length: Length::Duration(Duration::from_secs_f64(options.rounds.seconds)),
         spin: client_spins,
-        pin: vec![options.load_cpu],
+        pin: vec![options.rounds.load_cpu],
         ..Plan::new(running.address)
     };
     let mut figures = [Figures::default(), Figures::default(), Figures::default()];
-    for round in 0..options.rounds {
+    for round in 0..options.rounds.rounds {
         for place in 0..3 {
             // Each contender is first, second and last in turn. Spinning servers share the CPU, so the others are stopped meanwhile.
             let which = (round + place) % 3;

@@ -13,6 +13,7 @@ mod copy;
 mod durable;
 mod echo;
 mod idle;
+mod options;
 mod process;
 mod recovery;
 mod stored;
@@ -39,7 +40,7 @@ enum Command {
     /// Durable learn beside a bare loop of group-committed writes to the same disk
     Learn(durable::Options),
     /// Query through the compat port beside the native port
-    Compat(compat::Options),
+    Compat(options::Rounds),
     /// Memory of ten thousand idle connections
     Idle(idle::Options),
     /// Replies copied beside their header and sent from where they lie, by size
