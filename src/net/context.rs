@@ -115,6 +115,12 @@ impl<M: Send + 'static> Context<'_, M> {
         self.core.background(job)
     }
 
+    /// The same for what computes for long and blocks nobody but its own thread, of which every core has one. Gives it back where too much
+    /// waits there already.
+    pub fn compute(&mut self, job: BackgroundJob<M>) -> Result<(), BackgroundJob<M>> {
+        self.core.compute(job)
+    }
+
     /// Writes to a file; the service's `written` hears of the end.
     pub fn write(&mut self, file: &Arc<DataFile>, offset: u64, bytes: RegionSlice, token: u64) {
         self.core.write(file, offset, bytes, token);

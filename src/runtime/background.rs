@@ -1,6 +1,8 @@
-//! One low-priority thread of the process for what can't be sliced: file creation, zero-filling, checkpoints.
+//! Low-priority threads for what can't be sliced: one of the process for what blocks (file creation, zero-filling, syncing), and one for each
+//! core for what computes (index insertions, checkpoints), so that a core that builds an index holds up no other's log.
 //!
-//! Jobs wait in one bounded queue, first come first served; each result goes to the core that asked, as a message from itself.
+//! Jobs wait in a bounded queue a thread, first come first served; each result goes to the core that asked, as a message from itself. None of
+//! the threads is pinned.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,6 +19,9 @@ pub type Job<M> = Box<dyn FnOnce() -> M + Send>;
 /// Jobs that wait before new ones are refused. Each takes milliseconds to seconds: a longer queue would only hide
 /// that the disk does not keep up.
 const QUEUE: usize = 64;
+
+/// Jobs of a core that wait for its worker. Each takes milliseconds, and what a core computes in the background comes one after the other.
+const WORKER_QUEUE: usize = 4;
 
 /// How much nicer than the cores the thread is: they come first wherever they share a CPU with it.
 const NICENESS: i32 = 10;
@@ -51,20 +56,30 @@ struct Order<M> {
     results: Arc<Results<M>>,
 }
 
-/// A core's way to the background thread.
+/// A core's way to the background thread and to its own worker.
 pub(crate) struct Background<M> {
     core: usize,
     orders: SyncSender<Order<M>>,
+    worker: SyncSender<Order<M>>,
     results: Arc<Results<M>>,
     /// Jobs whose result has not been taken.
     outstanding: usize,
 }
 
 impl<M: Send + 'static> Background<M> {
-    /// Queues a job; gives it back when the queue is full.
+    /// Queues a job for the process's thread; gives it back when the queue is full.
     pub(crate) fn run(&mut self, job: Job<M>) -> Result<(), Job<M>> {
+        self.queue(job, |ends| &ends.orders)
+    }
+
+    /// Queues a job for this core's worker; gives it back when the queue is full.
+    pub(crate) fn compute(&mut self, job: Job<M>) -> Result<(), Job<M>> {
+        self.queue(job, |ends| &ends.worker)
+    }
+
+    fn queue(&mut self, job: Job<M>, thread: fn(&Self) -> &SyncSender<Order<M>>) -> Result<(), Job<M>> {
         let order = Order { job, core: self.core, results: Arc::clone(&self.results) };
-        match self.orders.try_send(order) {
+        match thread(self).try_send(order) {
             Ok(()) => {
                 self.outstanding += 1;
                 Ok(())
@@ -91,27 +106,36 @@ impl<M: Send + 'static> Background<M> {
     }
 }
 
-/// Starts the thread; returns one end for each core and the thread, which ends when all ends are gone. To be called before the
-/// calling thread is pinned: the new one inherits its mask.
-pub(crate) fn start<M: Send + 'static>(
-    doorbells: &Arc<[Doorbell]>,
-) -> Result<(Vec<Background<M>>, JoinHandle<()>), RuntimeError> {
-    let (orders, queue) = sync_channel(QUEUE);
-    let ends = (0..doorbells.len())
-        .map(|core| Background {
+/// Starts the threads; returns one end for each core and the threads, which end when all ends are gone. To be called before the
+/// calling thread is pinned: the new ones inherit its mask.
+pub(crate) fn start<M: Send + 'static>(doorbells: &Arc<[Doorbell]>) -> Result<Threads<M>, RuntimeError> {
+    let mut threads = Vec::with_capacity(doorbells.len() + 1);
+    let mut spawn = |name: String, length| {
+        let (orders, queue) = sync_channel(length);
+        let doorbells = Arc::clone(doorbells);
+        let thread = std::thread::Builder::new()
+            .name(name)
+            .spawn(move || work(&queue, &doorbells))
+            .map_err(RuntimeError::system("starting a background thread"))?;
+        threads.push(thread);
+        Ok(orders)
+    };
+    let orders = spawn("background".into(), QUEUE)?;
+    let mut ends = Vec::with_capacity(doorbells.len());
+    for core in 0..doorbells.len() {
+        ends.push(Background {
             core,
             orders: orders.clone(),
+            worker: spawn(format!("worker-{core}"), WORKER_QUEUE)?,
             results: Arc::new(Results { done: Mutex::new(VecDeque::new()), waiting: AtomicUsize::new(0) }),
             outstanding: 0,
-        })
-        .collect();
-    let doorbells = Arc::clone(doorbells);
-    let thread = std::thread::Builder::new()
-        .name("background".into())
-        .spawn(move || work(&queue, &doorbells))
-        .map_err(RuntimeError::system("starting the background thread"))?;
-    Ok((ends, thread))
+        });
+    }
+    Ok((ends, threads))
 }
+
+/// An end for each core, and the threads.
+type Threads<M> = (Vec<Background<M>>, Vec<JoinHandle<()>>);
 
 fn work<M>(queue: &Receiver<Order<M>>, doorbells: &[Doorbell]) {
     // On Linux niceness belongs to the thread (sched(7)). Refused nowhere; without it the thread merely competes.
@@ -132,7 +156,7 @@ mod tests {
     #[test]
     fn a_full_queue_gives_the_job_back_and_results_come_in_order() {
         let doorbells: Arc<[Doorbell]> = [Doorbell::new().unwrap()].into_iter().collect();
-        let (mut ends, thread) = start::<usize>(&doorbells).unwrap();
+        let (mut ends, threads) = start::<usize>(&doorbells).unwrap();
         let mut end = ends.pop().unwrap();
         let barrier = Arc::new(Barrier::new(2));
         let first = Arc::clone(&barrier);
@@ -153,6 +177,21 @@ mod tests {
         let refused = end.run(Box::new(|| 99)).map_err(|job| job()).unwrap_err();
         assert_eq!(refused, 99);
         assert!(end.take().is_none());
+        // The worker has a queue of its own.
+        let computed = Arc::new(Barrier::new(2));
+        let done = Arc::clone(&computed);
+        assert!(
+            end.compute(Box::new(move || {
+                done.wait();
+                1000
+            }))
+            .is_ok()
+        );
+        computed.wait();
+        while !end.has_result() {
+            std::thread::yield_now();
+        }
+        assert_eq!(end.take(), Some(1000));
         barrier.wait();
         let mut got = Vec::new();
         while !end.is_idle() {
@@ -161,6 +200,8 @@ mod tests {
         }
         assert_eq!(got, (0..=QUEUE).collect::<Vec<_>>());
         drop(end);
-        thread.join().unwrap();
+        for thread in threads {
+            thread.join().unwrap();
+        }
     }
 }

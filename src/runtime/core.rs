@@ -142,6 +142,12 @@ impl<M: Send + 'static> Core<M> {
         self.background.run(job)
     }
 
+    /// Has a job run on this core's own low-priority thread, for what computes for long; otherwise as [`Core::background`], `Err` when 4 are
+    /// waiting.
+    pub fn compute(&mut self, job: Job<M>) -> Result<(), Job<M>> {
+        self.background.compute(job)
+    }
+
     /// Accepts connections from a bound and listening socket, which come as [`crate::Event::Accepted`]. A failing accept is
     /// warned about and tried again.
     ///

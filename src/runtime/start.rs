@@ -30,7 +30,7 @@ const TOKIO_URING_ENTRIES: u32 = 64;
 pub struct Running {
     control: Control,
     threads: Vec<JoinHandle<Result<(), RuntimeError>>>,
-    background: JoinHandle<()>,
+    background: Vec<JoinHandle<()>>,
 }
 
 /// What can be done to running cores from any thread.
@@ -64,11 +64,13 @@ impl Running {
     /// If a handler panicked, and panics unwind.
     pub fn join(self) -> Result<(), RuntimeError> {
         let results: Vec<_> = self.threads.into_iter().map(JoinHandle::join).collect();
-        let background = self.background.join();
+        let background: Vec<_> = self.background.into_iter().map(JoinHandle::join).collect();
         for result in results {
             result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         }
-        background.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        for result in background {
+            result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        }
         Ok(())
     }
 }
@@ -137,8 +139,10 @@ where
             std::panic::resume_unwind(panic);
         }
     }
-    // Its queue is closed now, with nothing in it that anyone waits for.
-    let _ = background.join();
+    // Their queues are closed now, with nothing in them that anyone waits for.
+    for thread in background {
+        let _ = thread.join();
+    }
     let failure = failure.or_else(|| answers.into_iter().find_map(Result::err));
     Err(failure.expect("a thread that reports no failure has panicked, and that went on above"))
 }
