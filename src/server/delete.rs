@@ -2,8 +2,8 @@
 //! concept's tombstone is logged.
 //!
 //! A crash in between leaves the concept with fewer associations, and deleting again finishes it. What is written to the concept while it is
-//! being deleted may stay or go. A concept's core walks its associations in slices, one slice a turn over all deletions, and the next of
-//! a deletion when the removals of the last have ended, so that a hub holds no core for long.
+//! being deleted may stay or go. A concept's core walks its associations in slices (`run_queue.rs`), and the next of a deletion when the removals of
+//! the last have ended, so that a hub holds no core for long.
 
 use std::collections::VecDeque;
 
@@ -12,12 +12,13 @@ use sutra_store::{EdgeKey, NamespaceId, NeighborQuery};
 use sutra_wire::{ConceptId, ConceptKey, Direction, Neighbor, Parcel, Status};
 
 use crate::message::{Body, Forwarded, Message, Payload, Ticket};
+use crate::run_queue::Work;
 use crate::service::{StorageService, validated};
 
 /// Associations that a deletion removes at a time: some 0.1 ms of work on their cores, and enough to share a commit.
 const SLICE: u32 = 256;
 /// Deletions that a core works on at a time. With [`SLICE`] it bounds the removals under way; more deletions gain nothing, as one slice is
-/// asked for a turn.
+/// done a turn.
 const RUNNING: usize = 64;
 
 struct Deletion {
@@ -37,8 +38,6 @@ struct Deletion {
 #[derive(Default)]
 pub(crate) struct Deletions {
     running: Vec<Option<Deletion>>,
-    /// Those of which the next slice, or the end, is due.
-    ready: VecDeque<usize>,
     /// Deletions that other cores asked for and that wait for a place; bounded by the other cores' credits.
     waiting: VecDeque<(Ticket, NamespaceId, Parcel<ConceptKey>)>,
     /// A slice's associations, kept for its memory.
@@ -48,11 +47,6 @@ pub(crate) struct Deletions {
 impl Deletions {
     pub(crate) fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.running.iter().all(Option::is_none)
-    }
-
-    /// Whether there is something to do without waiting for anything.
-    pub(crate) fn is_ready(&self) -> bool {
-        !self.ready.is_empty()
     }
 
     /// A free place, if there is one.
@@ -100,12 +94,11 @@ impl StorageService {
     fn begin_deletion(&mut self, place: usize, ticket: Ticket, namespace: NamespaceId, key: Parcel<ConceptKey>) {
         let deletion = Deletion { ticket, namespace, key, next: Some(0), under_way: 0, refused: None };
         self.deletions.running[place] = Some(deletion);
-        self.deletions.ready.push_back(place);
+        self.run_queue.push(Work::Deletion(place));
     }
 
     /// Does the next piece of work of one deletion: a slice of its associations, or its end.
-    pub(crate) fn advance_deletion(&mut self, cx: &mut Context<'_, Message>) {
-        let Some(place) = self.deletions.ready.pop_front() else { return };
+    pub(crate) fn advance_deletion(&mut self, cx: &mut Context<'_, Message>, place: usize) {
         let Some(deletion) = self.deletions.running[place].as_mut() else { return };
         let (Some(cursor), None) = (deletion.next, &deletion.refused) else {
             return self.end_deletion(cx, place);
@@ -127,7 +120,7 @@ impl StorageService {
         match (slice.is_empty(), deletion.next) {
             (true, None) => self.end_deletion(cx, place),
             // Nothing but associations that were removed before.
-            (true, Some(_)) => self.deletions.ready.push_back(place),
+            (true, Some(_)) => self.run_queue.push(Work::Deletion(place)),
             (false, _) => {}
         }
         for neighbor in slice.drain(..) {
@@ -154,7 +147,7 @@ impl StorageService {
         deletion.under_way -= 1;
         deletion.refused = deletion.refused.take().or(refused);
         if deletion.under_way == 0 {
-            self.deletions.ready.push_back(place);
+            self.run_queue.push(Work::Deletion(place));
         }
     }
 

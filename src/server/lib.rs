@@ -21,6 +21,7 @@ mod namespaces;
 mod process;
 mod query;
 mod report;
+mod run_queue;
 mod service;
 mod start;
 mod stats;

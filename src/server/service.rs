@@ -17,6 +17,7 @@ use crate::mailbox::Peers;
 use crate::message::{Body, Forwarded, Message, Payload, Ticket};
 use crate::namespaces::Registrations;
 use crate::report::ServerInfo;
+use crate::run_queue::RunQueue;
 
 /// The write that carries the shard's commit in flight.
 pub(crate) const COMMIT: u64 = 0;
@@ -39,6 +40,7 @@ pub(crate) struct StorageService {
     pub(crate) peers: Peers,
     pub(crate) jobs: Jobs,
     pub(crate) flushes: Flushes,
+    pub(crate) run_queue: RunQueue,
     pub(crate) deletions: Deletions,
     pub(crate) info: Arc<ServerInfo>,
     identity: Identity,
@@ -68,6 +70,7 @@ impl StorageService {
             peers: Peers::new(cores),
             jobs: Jobs::default(),
             flushes: Flushes::default(),
+            run_queue: RunQueue::default(),
             deletions: Deletions::default(),
             info,
             identity,
@@ -351,7 +354,7 @@ impl Service for StorageService {
     }
 
     fn turn_end(&mut self, cx: &mut Context<'_, Message>) -> Next {
-        self.advance_deletion(cx);
+        self.advance_work(cx);
         if let Some(commit) = self.shard.next_commit() {
             cx.write(&commit.file, commit.offset, commit.bytes, COMMIT);
             if let Durability::Interval(milliseconds) = self.identity.durability {
@@ -359,7 +362,7 @@ impl Service for StorageService {
             }
         }
         self.prepare(cx);
-        if self.peers.flush(cx) || self.deletions.is_ready() { Next::Again } else { Next::Sleep }
+        if self.peers.flush(cx) || !self.run_queue.is_empty() { Next::Again } else { Next::Sleep }
     }
 
     fn is_idle(&self) -> bool {
