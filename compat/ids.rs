@@ -1,6 +1,6 @@
 //! Ids as old clients read them, 32 lower-case hexadecimal digits, and the replies that are nothing but a list of them.
 //!
-//! A list may hold 65,536 ids and more, each of them once, where the native reply has one for every association. It is
+//! A list may hold hundreds of thousands of ids, each of them once, where the native reply has one for every association. It is
 //! sorted and thinned out where it will stand, in the message, so that it takes no memory of its own.
 
 use rmp::Marker;

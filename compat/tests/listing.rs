@@ -8,7 +8,7 @@ use serde_json::json;
 use support::{archive, json_of, msgpack, unprefixed};
 use sutra_compat::{CompatError, Decoded, Dialect, Listing, decode, encode_reply};
 use sutra_wire::{
-    Checked, ConceptId, Concepts, ConceptsRequest, FrameBuffer, Neighbor, Neighbors, NeighborsRequest, Status,
+    Checked, ConceptId, Concepts, ConceptsRequest, FrameBuffer, Neighbor, Neighbors, NeighborsRequest, Status, limits,
 };
 
 fn part(ids: std::ops::Range<u32>, cursor: u64) -> FrameBuffer {
@@ -71,9 +71,9 @@ fn a_list_that_fits_into_no_message_is_refused_before_it_is_gathered() {
     let message = msgpack(&json!({"GetNeighbors": ["a"]}));
     let Ok(Decoded::Request { manner, .. }) = decode(&message, Dialect::default(), &mut request) else { panic!() };
     let mut listing = Listing::new(manner, request);
-    let part = part(0..65_536, 1);
-    let parts = (0..10).map_while(|_| listing.take(&part).ok()).count();
-    assert_eq!(parts, 7, "as many as a message of 16 MiB has room for");
+    let part = part(0..limits::MAX_NEIGHBORS, 1);
+    let parts = (0..200).map_while(|_| listing.take(&part).ok()).count();
+    assert_eq!(parts, 120, "as many as a message of 16 MiB has room for");
     assert!(matches!(listing.take(&part), Err(CompatError::ReplyTooLong { .. })));
     assert!(matches!(listing.take(b"no archive"), Err(CompatError::Reply(_))));
 }

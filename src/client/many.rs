@@ -143,7 +143,7 @@ impl ConceptPages {
         Self { client, limit: 0, next: Some(0) }
     }
 
-    /// At most this many in one reply; 0 for as many as a reply may hold (65,536).
+    /// At most this many in one reply; 0 for as many as a reply may hold (8,192).
     pub fn limit(mut self, limit: u32) -> Self {
         self.limit = limit;
         self

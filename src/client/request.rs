@@ -189,7 +189,7 @@ impl Neighborhood {
         self
     }
 
-    /// At most this many in one reply; 0 for as many as a reply may hold (65,536).
+    /// At most this many in one reply; 0 for as many as a reply may hold (4,096).
     pub fn limit(mut self, limit: u32) -> Self {
         self.request.limit = limit;
         self

@@ -61,10 +61,11 @@ impl NeighborQuery<'_> {
     }
 }
 
-/// The most edges that one call looks at, wanted or not, so that a hub's filtered-out edges can't hold a core for long: about 2 ms.
+/// The most edges that one call looks at, wanted or not, so that a hub's filtered-out edges hold a core no longer than a page
+/// of wanted ones: about 0.2 ms.
 const MAX_VISITED: u32 = limits::MAX_NEIGHBORS;
 
-/// The most nodes that one call for a namespace's concepts looks at: about 1 ms.
+/// The most nodes that one call for a namespace's concepts looks at: about 0.1 ms.
 const MAX_NODES_VISITED: u32 = limits::MAX_CONCEPTS;
 
 /// A place in a node's edges: the out-edges come first. As a cursor it is never 0.

@@ -153,7 +153,7 @@ samples! {
             namespace: "wordnet-3.0".into(),
             kinds: vec![0, 3, 0x0403_0201],
             minimum_confidence: 0.5,
-            limit: 0x0000_1122,
+            limit: 0x0000_0f22,
             cursor: 0x0807_0605_0403_0201,
             direction: 2,
         };
