@@ -20,10 +20,12 @@
 
 use std::sync::Arc;
 
-use sutra_wire::{AssociationKind, AssociationRecord, ConceptRecord, Concepts, Health, Neighbors, Stats, View};
+use sutra_wire::{
+    AssociationKind, AssociationRecord, ConceptRecord, Concepts, Health, Neighbors, Paths, SearchHits, Stats, View,
+};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{Association, ClientError, Concept, ConceptRef, Connect, Neighborhood, ServerInfo};
+use crate::{Association, ClientError, Concept, ConceptRef, Connect, Neighborhood, PathQuery, SearchQuery, ServerInfo};
 
 /// A blocking client of one server. Cloning is cheap and shares the connections; threads may use it at the same time.
 #[derive(Clone, Debug)]
@@ -119,6 +121,16 @@ impl Client {
     /// As [`crate::Client::neighbor_pages`], as an iterator.
     pub fn neighbor_pages(&self, of: impl Into<Neighborhood>) -> Pages {
         Pages { pages: self.client.neighbor_pages(of), runtime: self.runtime.clone() }
+    }
+
+    /// As [`crate::Client::path`].
+    pub fn path(&self, query: PathQuery) -> Result<View<Paths>, ClientError> {
+        self.runtime.block_on(self.client.path(query))
+    }
+
+    /// As [`crate::Client::search`].
+    pub fn search(&self, query: SearchQuery) -> Result<View<SearchHits>, ClientError> {
+        self.runtime.block_on(self.client.search(query))
     }
 
     /// As [`crate::Client::stats`].

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sutra_wire::{
     AssociationKey, AssociationKind, AssociationRecord, ConceptKey, ConceptRecord, Concepts, ConceptsRequest, Health,
-    Neighbors, Opcode, Stats, View,
+    Neighbors, Opcode, Paths, SearchHits, Stats, View,
 };
 
 use crate::answer::Answer;
@@ -16,7 +16,7 @@ use crate::pending::Pending;
 use crate::request::{Association, Concept, ConceptRef, Neighborhood, Request};
 use crate::retry::{self, Retry};
 use crate::topology::Topology;
-use crate::{ClientError, ConceptPages, Endpoint, Many, Pages, ServerInfo, backoff};
+use crate::{ClientError, ConceptPages, Endpoint, Many, Pages, PathQuery, SearchQuery, ServerInfo, backoff};
 
 /// A client of one server: a pool of connections to each of its cores. Cloning is cheap and shares the pool; all methods
 /// may be called from many tasks at once.
@@ -136,6 +136,40 @@ impl Client {
     /// All of a concept's neighbours, one reply after the other.
     pub fn neighbor_pages(&self, of: impl Into<Neighborhood>) -> Pages {
         Pages::new(self.clone(), of.into())
+    }
+
+    /// How two concepts are connected: the paths that the query describes, best first, none where there is none. An end that was never
+    /// heard of is connected to nothing but itself.
+    ///
+    /// ```no_run
+    /// # use sutra_client::{Client, ClientError, ConceptId, PathQuery};
+    /// # async fn example(client: Client) -> Result<(), ClientError> {
+    /// let found = client.path(PathQuery::between("dog", "cat").max_depth(8)).await?;
+    /// if let Some(path) = found.paths.first() {
+    ///     for (edge, to) in path.edges.iter().zip(&path.concepts[1..]) {
+    ///         println!("{} {}", if edge.forward { "->" } else { "<-" }, ConceptId(*to));
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn path(&self, query: PathQuery) -> Result<View<Paths>, ClientError> {
+        self.call(&query.request(&self.namespace)?).await?.view()
+    }
+
+    /// The concepts whose embeddings are most like a vector, with their cosine similarity, best first.
+    ///
+    /// ```no_run
+    /// # use sutra_client::{Client, ClientError, ConceptId, SearchQuery};
+    /// # async fn example(client: Client) -> Result<(), ClientError> {
+    /// for hit in client.search(SearchQuery::like([0.1, 0.7]).k(5)).await?.hits.iter() {
+    ///     println!("{:.3} {}", hit.similarity, ConceptId(hit.id));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn search(&self, query: SearchQuery) -> Result<View<SearchHits>, ClientError> {
+        self.call(&query.request(&self.namespace)?).await?.view()
     }
 
     /// What the server has and has done, over all its cores.

@@ -1,4 +1,5 @@
-//! The Rust client of a Sutra storage server: learn concepts, look them up, associate them, and ask for their neighbours.
+//! The Rust client of a Sutra storage server: learn concepts, look them up, associate them, and ask for their neighbours, for
+//! the paths between them and for what is like a vector.
 //!
 //! # A first conversation
 //!
@@ -135,11 +136,13 @@ mod error;
 mod handshake;
 mod in_flight;
 mod many;
+mod path_query;
 mod pending;
 mod pool;
 mod receive;
 mod request;
 mod retry;
+mod search_query;
 mod slot;
 mod topology;
 
@@ -149,8 +152,10 @@ pub use endpoint::Endpoint;
 pub use error::ClientError;
 pub use handshake::ServerInfo;
 pub use many::{ConceptPages, Many, Pages};
+pub use path_query::PathQuery;
 pub use request::{Association, Concept, ConceptRef, Neighborhood};
+pub use search_query::SearchQuery;
 pub use sutra_wire::{
     AssociationKind, AssociationRecord, ConceptId, ConceptRecord, Concepts, Direction, Durability, Health, InvalidId,
-    Neighbor, Neighbors, Stats, Status, View,
+    Neighbor, Neighbors, Path, PathEdge, Paths, SearchHit, SearchHits, Stats, Status, View,
 };

@@ -1,8 +1,10 @@
-//! What a caller asks for: concepts, associations and neighbourhoods, built field by field, and the requests that they become.
+//! What a caller asks for: concepts, associations and neighbourhoods, built field by field (paths and searches have files of their own),
+//! and the requests that they become.
 
 use sutra_wire::{
     AssociationKey, AssociationKind, AssociationRecord, ConceptId, ConceptKey, ConceptRecord, ConceptsRequest,
-    Direction, FrameBuffer, Header, InvalidId, NeighborsRequest, Opcode, encode_archive, encode_empty,
+    Direction, FrameBuffer, Header, InvalidId, NeighborsRequest, Opcode, PathRequest, SearchRequest, encode_archive,
+    encode_empty,
 };
 
 /// What stands for a concept in a call: its name, or its id.
@@ -224,6 +226,8 @@ pub(crate) enum Request {
     Association(AssociationKey),
     Concepts(ConceptsRequest),
     Neighbors(NeighborsRequest),
+    Path(PathRequest),
+    Search(SearchRequest),
     Stats,
     Flush,
     Health,
@@ -239,6 +243,8 @@ impl Request {
             Request::Association(_) => Opcode::Association,
             Request::Concepts(_) => Opcode::Concepts,
             Request::Neighbors(_) => Opcode::Neighbors,
+            Request::Path(_) => Opcode::Path,
+            Request::Search(_) => Opcode::Search,
             Request::Stats => Opcode::Stats,
             Request::Flush => Opcode::Flush,
             Request::Health => Opcode::Health,
@@ -253,8 +259,9 @@ impl Request {
             Request::Query(key) | Request::Delete(key) => Some(key.id.into()),
             Request::Association(key) => Some(key.source.into()),
             Request::Neighbors(request) => Some(request.id.into()),
-            // A listing's cursor names the core, which is the server's to read.
-            Request::Concepts(_) | Request::Stats | Request::Flush | Request::Health => None,
+            Request::Path(request) => Some(request.start.into()),
+            // A listing's cursor names the core, which is the server's to read; a search asks all of them.
+            Request::Concepts(_) | Request::Search(_) | Request::Stats | Request::Flush | Request::Health => None,
         }
     }
 
@@ -267,13 +274,15 @@ impl Request {
             Request::Association(key) => encode_archive(out, header, key),
             Request::Concepts(request) => encode_archive(out, header, request),
             Request::Neighbors(request) => encode_archive(out, header, request),
+            Request::Path(request) => encode_archive(out, header, request),
+            Request::Search(request) => encode_archive(out, header, request),
             Request::Stats | Request::Flush | Request::Health => encode_empty(out, header),
         }
     }
 }
 
 /// The namespace of a request: its own, else the client's. Allocates only where the client has one.
-fn namespace(own: Option<String>, clients: &str) -> String {
+pub(crate) fn namespace(own: Option<String>, clients: &str) -> String {
     own.unwrap_or_else(|| clients.to_owned())
 }
 
