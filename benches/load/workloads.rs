@@ -5,7 +5,7 @@ use std::mem::{offset_of, size_of};
 
 use sutra_wire::{
     ArchivedConceptRecord, AssociationKind, AssociationRecord, Checked, ConceptId, ConceptKey, ConceptRecord,
-    FrameBuffer, Header, NeighborsRequest, Opcode, encode_archive, encode_empty,
+    FrameBuffer, Header, NeighborsRequest, Opcode, SearchHits, SearchRequest, encode_archive, encode_empty,
 };
 
 use crate::workload::{expect_bare_ok, expect_ok};
@@ -251,6 +251,51 @@ impl Workload for Neighbors {
         match self.expected {
             Some(expected) if expected != count => Err(format!("expected {expected} neighbours, got {count}")),
             _ => Ok(()),
+        }
+    }
+}
+
+/// Searches for the vectors nearest to the queries, one query after the other.
+#[derive(Debug)]
+pub struct Search {
+    requests: Vec<SearchRequest>,
+    next: usize,
+}
+
+impl Search {
+    /// Asks for the `k` nearest of each query, at the index width `ef_search` (0 for the server's own).
+    pub fn new(namespace: &str, queries: &[Vec<f32>], k: u32, ef_search: u32) -> Self {
+        let request = |vector: &Vec<f32>| SearchRequest {
+            namespace: namespace.into(),
+            vector: vector.clone(),
+            k,
+            ef_search,
+            ..SearchRequest::default()
+        };
+        Self { requests: queries.iter().map(request).collect(), next: 0 }
+    }
+}
+
+impl Workload for Search {
+    fn name(&self) -> &'static str {
+        "search"
+    }
+
+    fn open(&mut self, _: &Routes) {}
+
+    fn write(&mut self, _: usize, number: u64, out: &mut FrameBuffer) -> Option<u64> {
+        let wanted = self.requests.get(self.next % self.requests.len().max(1))?;
+        self.next += 1;
+        encode_archive(out, request(Opcode::Search, number), wanted);
+        Some(u64::from(wanted.k))
+    }
+
+    fn check(&mut self, k: u64, reply: &Reply<'_>) -> Result<(), String> {
+        expect_ok(reply)?;
+        let found = Checked::<SearchHits>::new(reply.payload).map_err(|error| error.to_string())?;
+        match found.hits.len() as u64 {
+            count if count == k => Ok(()),
+            count => Err(format!("expected {k} hits, got {count}")),
         }
     }
 }
