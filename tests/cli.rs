@@ -269,6 +269,29 @@ fn a_hub_is_imported_again_without_writing_and_changes_of_it_are_found() {
     assert_eq!(import(&lines), (0, 20_001));
 }
 
+#[test]
+fn the_neighbours_of_a_hub_are_listed_over_several_replies_as_one_answer() {
+    let server = Server::start(&[]);
+    let client = server.client();
+    let spokes = (0..5_000_u16).map(|number| {
+        let confidence = if number % 100 == 0 { 1.0 } else { 0.5 };
+        sutra_client::Association::between("hub", format!("spoke-{number}")).confidence(confidence)
+    });
+    assert_eq!(client.associate_many(spokes).finish().unwrap(), 5_000);
+    let all = json(&server.run(&["neighbors", "hub", "--limit", "0", "--json"]));
+    let ids: std::collections::HashSet<&str> =
+        all["neighbors"].as_array().unwrap().iter().map(|neighbor| neighbor["id"].as_str().unwrap()).collect();
+    assert_eq!((ids.len(), &all["more"]), (5_000, &false.into()));
+    let words = stdout(&server.run(&["neighbors", "hub", "--limit", "4500"]));
+    assert_eq!(words.lines().count(), 4_501);
+    assert!(words.ends_with("4,500 neighbours of hub; there are more: ask with --limit 0 for all\n"), "{words}");
+    let sure = json(&server.run(&["neighbors", "hub", "--limit", "0", "--min-confidence", "0.75", "--json"]));
+    assert_eq!(sure["neighbors"].as_array().map(Vec::len), Some(50));
+    let wrong = server.run(&["neighbors", "hub", "--min-confidence", "-1"]);
+    assert!(code(&wrong) == 2 && stderr(&wrong).contains("confidence"), "{}", stderr(&wrong));
+    assert_eq!(code(&server.run(&["neighbors", "nobody"])), 1);
+}
+
 /// Starts an import of far more concepts than can be written before the test goes on, and waits until some are stored.
 fn long_import(server: &Server, arguments: &[&str]) -> (Child, support::Folder) {
     let lines: Vec<String> = (0..300_000).map(|n| format!(r#"{{"id": "c{n}", "content": "some"}}"#)).collect();

@@ -8,7 +8,9 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sutra_server::{Cores, Numbering, Spin};
-use sutra_wire::{AssociationKind, Direction, Durability, IdRule};
+use sutra_wire::{AssociationKind, Durability, IdRule};
+
+use crate::graph_args::{Export, Neighbors, Path, Search};
 
 /// The native port of a server that was not told otherwise.
 pub(crate) const DEFAULT_SERVER: &str = "127.0.0.1:50050";
@@ -64,6 +66,10 @@ pub(crate) enum Command {
     Delete(Named),
     /// List a concept's neighbours
     Neighbors(Neighbors),
+    /// Show how two concepts are connected
+    Path(Path),
+    /// Find the concepts that are most like one, or like a vector
+    Search(Search),
     /// Show what a server has and has done
     #[command(after_help = "Example:\n  sutra stats --json")]
     Stats(Server),
@@ -75,6 +81,8 @@ pub(crate) enum Command {
     Health(Server),
     /// Store concepts and associations from files
     Import(Import),
+    /// Write a concept's neighbourhood, or a whole namespace, to a file
+    Export(Export),
     /// Measure a running server
     Bench(Bench),
 }
@@ -256,42 +264,6 @@ pub(crate) struct Associate {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  sutra neighbors n02084071 --type hierarchical --direction in --limit 10")]
-pub(crate) struct Neighbors {
-    #[command(flatten)]
-    pub(crate) named: Named,
-    /// Only associations of these types, separated by commas
-    #[arg(long = "type", value_name = "TYPE", value_delimiter = ',', allow_hyphen_values = true)]
-    pub(crate) kinds: Vec<AssociationKind>,
-    /// Only associations that lead this way
-    #[arg(long, value_enum, default_value = "both")]
-    pub(crate) direction: Way,
-    /// At most this many; 0 for all
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = count::<0, { u64::MAX }>, allow_hyphen_values = true)]
-    pub(crate) limit: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Way {
-    /// From either end
-    Both,
-    /// From the concept to others
-    Out,
-    /// From others to the concept
-    In,
-}
-
-impl From<Way> for Direction {
-    fn from(way: Way) -> Self {
-        match way {
-            Way::Both => Direction::Both,
-            Way::Out => Direction::Out,
-            Way::In => Direction::In,
-        }
-    }
-}
-
-#[derive(Args, Debug)]
 #[command(after_help = "Example:\n  sutra import tests/data/wordnet\n\n\
     A line is a concept {\"id\": NAME, \"content\": TEXT, \"embedding\"?: [..], \"strength\"?, \"confidence\"?, \"namespace\"?}\n\
     or an association {\"source\": NAME, \"target\": NAME, \"type\"?: NAME|NUMBER, \"confidence\"?, \"namespace\"?}.\n\
@@ -389,7 +361,7 @@ fn some_duration(text: &str) -> Result<Duration, String> {
     duration(text).and_then(|time| if time.is_zero() { Err("it takes more than no time".into()) } else { Ok(time) })
 }
 
-fn count<const LEAST: u64, const MOST: u64>(text: &str) -> Result<u64, String> {
+pub(crate) fn count<const LEAST: u64, const MOST: u64>(text: &str) -> Result<u64, String> {
     let most = if MOST == u64::MAX { "on".into() } else { format!("to {MOST}") };
     let number = text.parse().ok().filter(|number| (LEAST..=MOST).contains(number));
     number.ok_or_else(|| format!("expected a whole number from {LEAST} {most}"))
@@ -453,6 +425,21 @@ mod tests {
         for (line, says) in [
             (&["learn", "a", "b", "--strength", "-x"][..], "invalid float"),
             (&["neighbors", "a", "--limit", "-1"], "a whole number from 0 on"),
+            (&["path", "a", "b", "--max-depth", "-1"], "a whole number from 0 to 4294967295"),
+            (&["path", "a", "b", "--max-depth", "4294967296"], "a whole number from 0 to 4294967295"),
+            (&["path", "a", "b", "--alternatives", "0"], "a whole number from 1 to 64"),
+            (&["path", "a", "b", "--alternatives", "2", "--most-confident"], "cannot be used with"),
+            (&["path", "a", "b", "--direction", "up"], "both, out, in"),
+            (&["path", "a"], "<TO>"),
+            (&["search"], "--like <NAME>|--vector <FILE|JSON>"),
+            (&["search", "--like", "a", "--vector", "[1]"], "cannot be used with"),
+            (&["search", "--like", "a", "-k", "0"], "a whole number from 1 to 1000"),
+            (&["search", "--like", "a", "-k", "1001"], "a whole number from 1 to 1000"),
+            (&["search", "--like", "a", "--near", "b"], "--within <N>"),
+            (&["search", "--like", "a", "--within", "1"], "--near <NAME>"),
+            (&["export", "a"], "--format <FORMAT>"),
+            (&["export", "--format", "jsonl", "--within", "1"], "<NAME>"),
+            (&["export", "a", "--format", "png"], "graphml, dot, jsonl"),
             (&["associate", "a", "b", "--type", "-3"], "neither a number nor"),
             (&["bench", "--connections", "-1"], "a whole number from 1 to"),
             (&["bench", "--duration", "-1"], "is no time"),

@@ -5,8 +5,7 @@ use sutra_client::Client;
 
 use crate::args::Named;
 use crate::exit::{Answer, Failure};
-use crate::output::{Output, name};
-use crate::query::in_namespace;
+use crate::output::{Output, in_namespace, name};
 
 pub(crate) async fn run(client: &Client, delete: &Named, output: Output) -> Result<Answer, Failure> {
     let deleted = client.namespace(&delete.place.namespace).delete(&delete.concept).await?;

@@ -14,18 +14,24 @@ mod bench;
 mod connect;
 mod delete;
 mod exit;
+mod export;
 mod flush;
+mod graph_args;
 mod health;
 mod import;
+mod known;
 mod learn;
 mod logging;
 mod neighbors;
 mod output;
+mod path;
 mod query;
+mod search;
 mod serve;
 mod settings;
 mod signals;
 mod stats;
+mod vector;
 
 use std::process::ExitCode;
 
@@ -68,6 +74,13 @@ fn run(arguments: Arguments, output: Output) -> Result<Answer, Failure> {
         Command::Neighbors(neighbors) => {
             let server = &neighbors.named.place.server;
             with_client(server, async |client| neighbors::run(&client, &neighbors, output).await)
+        }
+        Command::Path(path) => with_client(&path.place.server, async |client| path::run(&client, &path, output).await),
+        Command::Search(search) => {
+            with_client(&search.place.server, async |client| search::run(&client, &search, output).await)
+        }
+        Command::Export(export) => {
+            with_client(&export.place.server, async |client| export::run(&client, &export, output).await)
         }
         Command::Stats(server) => with_client(&server, async |client| stats::run(&client, output).await),
         Command::Flush(server) => with_client(&server, async |client| flush::run(&client, output).await),

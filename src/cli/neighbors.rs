@@ -1,130 +1,148 @@
 //! `sutra neighbors`: a concept's neighbours by name, with the association that leads to each.
+//!
+//! They are named and written reply by reply, so that memory holds one reply of a hub's, however many there are; within a reply they are
+//! sorted.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
-use sutra_client::{Client, Neighborhood};
+use sutra_client::{Client, Neighborhood, View};
 use sutra_wire::{AssociationKind, ConceptId, Direction, limits};
 
-use crate::args::Neighbors;
 use crate::exit::{Answer, Failure};
-use crate::output::{self, Output, columns, first_line, printable};
-use crate::query::in_namespace;
-
-/// The answer for programs.
-#[derive(Serialize)]
-struct Found<'a> {
-    found: bool,
-    name: &'a str,
-    neighbors: &'a [Neighbor],
-    more: bool,
-}
+use crate::graph_args::Neighbors;
+use crate::known::{Known, look_up};
+use crate::output::{self, Output, columns, first_line, in_namespace};
 
 /// A neighbour for programs.
 #[derive(Debug, Serialize)]
 struct Neighbor {
-    id: String,
-    /// Empty where the concept is not learned yet, or was learned by its id.
-    name: String,
-    learned: bool,
+    #[serde(flatten)]
+    known: Known,
     #[serde(rename = "type")]
     kind: String,
     direction: &'static str,
     confidence: f32,
-    content: String,
-    #[serde(skip)]
-    concept: ConceptId,
 }
 
 pub(crate) async fn run(client: &Client, neighbors: &Neighbors, output: Output) -> Result<Answer, Failure> {
     let client = client.namespace(&neighbors.named.place.namespace);
-    let (mut found, more) = ask(&client, neighbors).await?;
-    if found.is_empty() && client.query(&neighbors.named.concept).await?.is_none() {
-        let value = Found { found: false, name: &neighbors.named.concept, neighbors: &[], more: false };
-        let place = in_namespace(&neighbors.named.place.namespace);
-        output.answer(&value, || format!("{} is not known{place}", output::name(&neighbors.named.concept)))?;
-        return Ok(Answer::No);
-    }
-    name(&client, &mut found).await?;
-    found.sort_by(|a, b| (&a.kind, a.direction, &a.name, &a.id).cmp(&(&b.kind, b.direction, &b.name, &b.id)));
-    let value = Found { found: true, name: &neighbors.named.concept, neighbors: &found, more };
-    output.answer(&value, || for_people(&neighbors.named.concept, &found, more, columns()))?;
-    Ok(Answer::Yes)
-}
-
-/// Asks for neighbours, reply by reply, up to the limit; also whether there are more.
-async fn ask(client: &Client, neighbors: &Neighbors) -> Result<(Vec<Neighbor>, bool), Failure> {
-    let limit = if neighbors.limit == 0 { usize::MAX } else { usize::try_from(neighbors.limit).unwrap_or(usize::MAX) };
-    let page_limit = u32::try_from(limit).unwrap_or(limits::MAX_NEIGHBORS).min(limits::MAX_NEIGHBORS);
-    let of = Neighborhood::of(&neighbors.named.concept)
+    let concept = &neighbors.named.concept;
+    let limit = if neighbors.limit == 0 { u64::MAX } else { neighbors.limit };
+    let of = Neighborhood::of(concept)
         .direction(neighbors.direction.into())
         .kinds(neighbors.kinds.iter().copied())
-        .limit(page_limit);
-    let mut found = Vec::new();
+        .minimum_confidence(neighbors.min_confidence)
+        .limit(u32::try_from(limit).map_or(limits::MAX_NEIGHBORS, |limit| limit.min(limits::MAX_NEIGHBORS)));
     let mut pages = client.neighbor_pages(of);
+    let mut list = List { out: BufWriter::new(io::stdout().lock()), json: output.is_json(), count: 0 };
     let mut more = false;
     while let Some(page) = pages.next().await {
         let page = page?;
-        let room = limit - found.len();
+        let room = usize::try_from(limit - list.count).unwrap_or(usize::MAX);
         more = page.neighbors.len() > room || page.cursor != 0;
-        found.extend(page.neighbors.iter().take(room).map(|neighbor| Neighbor {
-            id: ConceptId(neighbor.id).to_string(),
-            name: String::new(),
-            learned: false,
-            kind: AssociationKind(neighbor.kind.to_native()).to_string(),
-            direction: if neighbor.direction == Direction::In as u8 { "in" } else { "out" },
-            confidence: neighbor.confidence.to_native(),
-            content: String::new(),
-            concept: ConceptId(neighbor.id),
-        }));
-        if found.len() == limit {
+        if !page.neighbors.is_empty() {
+            list.page(concept, &named(&client, &page, room).await?)?;
+        }
+        if list.count == limit {
             break;
         }
     }
-    Ok((found, more))
+    let is_known = list.count > 0 || client.query(concept).await?.is_some();
+    list.end(concept, &neighbors.named.place.namespace, is_known, more)?;
+    Ok(if is_known { Answer::Yes } else { Answer::No })
 }
 
-/// Fills in what the neighbours are called and what they hold.
-async fn name(client: &Client, neighbors: &mut [Neighbor]) -> Result<(), Failure> {
-    let ids: Vec<ConceptId> = neighbors.iter().map(|neighbor| neighbor.concept).collect();
-    let mut answers = client.query_many(ids);
-    for neighbor in neighbors {
-        let Some(answer) = answers.next().await else { break };
-        if let Some(concept) = answer? {
-            neighbor.learned = true;
-            neighbor.name = concept.name.to_string();
-            neighbor.content = concept.content.lines().next().unwrap_or_default().to_owned();
+/// The neighbours of a page, at most `room` of them, with what they are called and what they hold.
+async fn named(client: &Client, page: &View<sutra_client::Neighbors>, room: usize) -> Result<Vec<Neighbor>, Failure> {
+    let edges = || page.neighbors.iter().take(room);
+    let known = look_up(client, edges().map(|edge| ConceptId(edge.id)).collect()).await?;
+    let with_edge = edges().zip(known).map(|(edge, known)| Neighbor {
+        known,
+        kind: AssociationKind(edge.kind.to_native()).to_string(),
+        direction: if edge.direction == Direction::In as u8 { "in" } else { "out" },
+        confidence: edge.confidence.to_native(),
+    });
+    let mut neighbors: Vec<Neighbor> = with_edge.collect();
+    fn key(neighbor: &Neighbor) -> impl Ord + '_ {
+        (&neighbor.kind, neighbor.direction, &neighbor.known.name, neighbor.known.id.0)
+    }
+    neighbors.sort_by(|a, b| key(a).cmp(&key(b)));
+    Ok(neighbors)
+}
+
+/// The answer, written as its parts come: lines for people, one JSON document for programs.
+struct List<W> {
+    out: W,
+    json: bool,
+    count: u64,
+}
+
+impl<W: Write> List<W> {
+    fn page(&mut self, concept: &str, neighbors: &[Neighbor]) -> io::Result<()> {
+        if self.json {
+            for neighbor in neighbors {
+                match self.count {
+                    0 => self.open(concept, true)?,
+                    _ => write!(self.out, ",")?,
+                }
+                serde_json::to_writer(&mut self.out, neighbor)?;
+                self.count += 1;
+            }
+        } else {
+            write!(self.out, "{}", for_people(neighbors, columns()))?;
+            self.count += neighbors.len() as u64;
         }
+        // What has come is shown while more is on its way.
+        self.out.flush()
     }
-    Ok(())
+
+    fn open(&mut self, concept: &str, found: bool) -> io::Result<()> {
+        write!(self.out, "{{\"found\":{found},\"name\":{},\"neighbors\":[", serde_json::Value::from(concept))
+    }
+
+    fn end(&mut self, concept: &str, namespace: &str, is_known: bool, more: bool) -> io::Result<()> {
+        let count = self.count;
+        let called = output::name(concept);
+        match (self.json, is_known, count) {
+            (true, ..) => {
+                if count == 0 {
+                    self.open(concept, is_known)?;
+                }
+                writeln!(self.out, "],\"more\":{more}}}")?;
+            }
+            (false, false, _) => writeln!(self.out, "{called} is not known{}", in_namespace(namespace))?,
+            (false, true, 0) => writeln!(self.out, "{called}: no neighbours found")?,
+            (false, true, _) => {
+                let plural = if count == 1 { "" } else { "s" };
+                let more = if more { "; there are more: ask with --limit 0 for all" } else { "" };
+                writeln!(self.out, "{} neighbour{plural} of {called}{more}", output::grouped(count))?;
+            }
+        }
+        self.out.flush()
+    }
 }
 
-fn for_people(concept: &str, neighbors: &[Neighbor], more: bool, columns: usize) -> String {
-    let concept = output::name(concept);
-    if neighbors.is_empty() {
-        return format!("{concept}: no neighbours found");
-    }
-    let name = |neighbor: &Neighbor| output::name(if neighbor.name.is_empty() { &neighbor.id } else { &neighbor.name });
-    let width = |text: usize, most: usize| text.min(most);
-    let name_width = width(neighbors.iter().map(|neighbor| name(neighbor).chars().count()).max().unwrap_or(0), 40);
+fn for_people(neighbors: &[Neighbor], columns: usize) -> String {
+    let name = |neighbor: &Neighbor| match neighbor.known.name.as_str() {
+        "" => neighbor.known.id.to_string(),
+        name => output::name(name),
+    };
+    let name_width = neighbors.iter().map(|neighbor| name(neighbor).chars().count()).max().unwrap_or(0).min(40);
     let kind_width = neighbors.iter().map(|neighbor| neighbor.kind.len()).max().unwrap_or(0);
     let mut text = String::new();
     for neighbor in neighbors {
         let arrow = if neighbor.direction == "in" { "←" } else { "→" };
-        let content = if neighbor.learned { printable(&neighbor.content) } else { "not learned yet".into() };
         let line = format!(
-            "{arrow} {:<kind_width$}  {:<4.2}  {:<name_width$}  {content}",
+            "{arrow} {:<kind_width$}  {:<4.2}  {:<name_width$}  {}",
             neighbor.kind,
             neighbor.confidence,
-            name(neighbor)
+            name(neighbor),
+            neighbor.known.holds()
         );
         // Writing to a string can't fail.
         let _ = writeln!(text, "{}", first_line(line.trim_end(), columns));
-    }
-    let plural = if neighbors.len() == 1 { "" } else { "s" };
-    let _ = write!(text, "{} neighbour{plural} of {concept}", neighbors.len());
-    if more {
-        text.push_str("; there are more: ask with --limit 0 for all");
     }
     text
 }
@@ -135,26 +153,49 @@ mod tests {
 
     fn neighbor(name: &str, learned: bool, direction: &'static str) -> Neighbor {
         Neighbor {
-            id: "ab".repeat(16),
-            name: name.into(),
-            learned,
+            known: Known {
+                id: ConceptId([0xab; 16]),
+                name: name.into(),
+                learned,
+                content: "canine, canid: any of various mammals".into(),
+            },
             kind: "hierarchical".into(),
             direction,
             confidence: 1.0,
-            content: "canine, canid: any of various mammals".into(),
-            concept: ConceptId([0xab; 16]),
         }
     }
 
     #[test]
     fn neighbours_go_by_name_and_unlearned_ones_by_id() {
-        let text = for_people("dog", &[neighbor("canine", true, "out"), neighbor("", false, "in")], true, 70);
+        let text = for_people(&[neighbor("canine", true, "out"), neighbor("", false, "in")], 70);
         let lines: Vec<_> = text.lines().collect();
         assert!(lines[0].starts_with("→ hierarchical  1.00  canine ") && lines[0].chars().count() == 70, "{text}");
         assert!(
             lines[1].starts_with("← ") && lines[1].contains(&"ab".repeat(16)) && lines[1].contains("not learned"),
             "{text}"
         );
-        assert!(lines[2].starts_with("2 neighbours of dog; there are more"), "{text}");
+    }
+
+    #[test]
+    fn several_replies_make_one_list_and_one_document() {
+        for json in [false, true] {
+            let mut list = List { out: Vec::new(), json, count: 0 };
+            list.page("dog", &[neighbor("a", true, "out"), neighbor("b", true, "in")]).expect("memory");
+            list.page("dog", &[neighbor("c", true, "out")]).expect("memory");
+            list.end("dog", "", true, true).expect("memory");
+            let text = String::from_utf8(list.out).expect("UTF-8");
+            if json {
+                let value: serde_json::Value = serde_json::from_str(&text).expect("one document");
+                let names: Vec<_> =
+                    value["neighbors"].as_array().into_iter().flatten().map(|one| &one["name"]).collect();
+                assert!(names == ["a", "b", "c"] && value["more"] == true, "{text}");
+            } else {
+                assert!(text.lines().count() == 4 && text.contains("3 neighbours of dog; there are more"), "{text}");
+            }
+        }
+        let mut none = List { out: Vec::new(), json: true, count: 0 };
+        none.end("d\"og", "", false, false).expect("memory");
+        let value: serde_json::Value = serde_json::from_slice(&none.out).expect("one document");
+        assert_eq!((&value["found"], &value["name"]), (&false.into(), &"d\"og".into()));
     }
 }

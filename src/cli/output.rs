@@ -20,6 +20,11 @@ impl Output {
         Self { json }
     }
 
+    /// Whether answers are for programs.
+    pub(crate) fn is_json(self) -> bool {
+        self.json
+    }
+
     /// Says to standard error how a command failed, if there is anything to say.
     pub(crate) fn fail(self, failure: &Failure) {
         if let Failure::Arguments(error) = failure
@@ -125,6 +130,11 @@ pub(crate) fn printable(text: &str) -> String {
 /// A name on one line: every control character is escaped.
 pub(crate) fn name(text: &str) -> String {
     escaped(text, |_| true)
+}
+
+/// Words for where it was looked for, where that is not the default.
+pub(crate) fn in_namespace(namespace: &str) -> String {
+    if namespace.is_empty() { String::new() } else { format!(" in the namespace {}", name(namespace)) }
 }
 
 fn escaped(text: &str, also: impl Fn(char) -> bool) -> String {

@@ -9,7 +9,7 @@ use sutra_wire::{ArchivedConceptRecord, ConceptId};
 
 use crate::args::Named;
 use crate::exit::{Answer, Failure};
-use crate::output::{Output, local_time, name, printable, utc_time};
+use crate::output::{Output, in_namespace, local_time, name, printable, utc_time};
 
 /// How many of an embedding's numbers people are shown.
 const SHOWN: usize = 6;
@@ -40,11 +40,6 @@ pub(crate) async fn run(client: &Client, query: &Named, output: Output) -> Resul
     };
     output.answer(&for_programs(&concept), || for_people(&concept, &query.concept))?;
     Ok(Answer::Yes)
-}
-
-/// Words for where it was looked for, where that is not the default.
-pub(crate) fn in_namespace(namespace: &str) -> String {
-    if namespace.is_empty() { String::new() } else { format!(" in the namespace {}", name(namespace)) }
 }
 
 fn for_programs(concept: &ArchivedConceptRecord) -> Found<'_> {

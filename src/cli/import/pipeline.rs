@@ -209,7 +209,12 @@ async fn write_concept(client: &Client, lookup: Lookup, line: ConceptLine) -> Re
             return Ok(Settled::Kept);
         }
     }
-    let concept = Concept::new(line.name)
+    // As on the compat port: what goes by its id's digits has no name.
+    let concept = match ConceptId::from_digits(&line.name) {
+        Some(id) => Concept::with_id(id),
+        None => Concept::new(line.name),
+    };
+    let concept = concept
         .content(line.content)
         .embedding(line.embedding.unwrap_or_default())
         .strength(line.strength)
@@ -221,7 +226,8 @@ async fn write_concept(client: &Client, lookup: Lookup, line: ConceptLine) -> Re
 /// Whether the stored record is what this line would make it.
 fn is_stored(line: &ConceptLine, stored: &ArchivedConceptRecord) -> bool {
     let embedding = line.embedding.as_deref().unwrap_or_default();
-    stored.name == line.name
+    let name = if ConceptId::from_digits(&line.name).is_some() { "" } else { &line.name };
+    stored.name == name
         && stored.content == line.content
         && stored.strength == line.strength
         && stored.confidence == line.confidence

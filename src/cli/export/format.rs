@@ -1,0 +1,52 @@
+//! What the formats of an export have in common.
+
+use std::io::{self, Write};
+
+use sutra_wire::{ArchivedConceptRecord, AssociationKind, ConceptId};
+
+/// One end of an association.
+#[derive(Clone, Debug)]
+pub(super) struct End {
+    pub(super) id: ConceptId,
+    /// What `sutra import` finds the same concept by: its name, or its id where the name is another's or there is none.
+    pub(super) reference: String,
+}
+
+impl End {
+    pub(super) fn new(id: ConceptId, name: &str) -> Self {
+        let is_its_own = ConceptId::from_name(name) == Ok(id);
+        Self { id, reference: if is_its_own { name.to_owned() } else { id.to_string() } }
+    }
+}
+
+/// An association.
+pub(super) struct Edge<'a> {
+    pub(super) source: &'a End,
+    pub(super) target: &'a End,
+    pub(super) kind: AssociationKind,
+    pub(super) confidence: f32,
+}
+
+/// How concepts and associations are written. They come in any order, each once.
+pub(super) trait Format {
+    fn begin(&self, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// A concept; without a record, one that is not learned and an end of associations.
+    fn concept(&self, out: &mut dyn Write, end: &End, record: Option<&ArchivedConceptRecord>) -> io::Result<()>;
+
+    fn association(&self, out: &mut dyn Write, edge: &Edge<'_>) -> io::Result<()>;
+
+    fn end(&self, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What people read on a concept: its name, else the first line of what it holds, else its id.
+pub(super) fn label(end: &End, record: Option<&ArchivedConceptRecord>) -> String {
+    let Some(record) = record else { return end.reference.clone() };
+    let first_line = record.content.lines().next().unwrap_or_default();
+    let text = [&*record.name, first_line].into_iter().find(|text| !text.is_empty());
+    text.unwrap_or(&end.reference).to_owned()
+}

@@ -1,0 +1,192 @@
+//! `sutra path`: how two concepts are connected, association by association, by name.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use serde_json::json;
+use sutra_client::{Client, PathQuery, Paths, View};
+use sutra_wire::{AssociationKind, ConceptId};
+
+use crate::exit::{Answer, Failure};
+use crate::graph_args;
+use crate::known::{Known, is_known, look_up};
+use crate::output::{Output, columns, first_line, grouped, in_namespace, name};
+
+/// A path: the concepts, and the associations between them, one fewer.
+#[derive(Debug, Serialize)]
+struct Path {
+    length: usize,
+    concepts: Vec<Known>,
+    associations: Vec<Step>,
+}
+
+/// An association of a path.
+#[derive(Debug, Serialize)]
+struct Step {
+    #[serde(rename = "type")]
+    kind: String,
+    /// "out" where the path follows it from source to target.
+    direction: &'static str,
+    confidence: f32,
+}
+
+pub(crate) async fn run(client: &Client, path: &graph_args::Path, output: Output) -> Result<Answer, Failure> {
+    let client = client.namespace(&path.place.namespace);
+    let found = client.path(PathQuery::from(path)).await?;
+    let graph_args::Path { start, end, .. } = path;
+    if found.paths.is_empty() {
+        let mut unknown = Vec::new();
+        for concept in [start, end] {
+            if !is_known(&client, concept).await? {
+                unknown.push(concept);
+            }
+        }
+        let value = json!({ "found": false, "start": start, "end": end, "unknown": unknown, "paths": [] });
+        output.answer(&value, || match unknown.first() {
+            Some(concept) => format!("{} is not known{}", name(concept), in_namespace(&path.place.namespace)),
+            None => none(path),
+        })?;
+        return Ok(Answer::No);
+    }
+    let paths = named(&client, &found).await?;
+    let value = json!({ "found": true, "start": start, "end": end, "paths": paths });
+    output.answer(&value, || for_people(&paths, columns()))?;
+    Ok(Answer::Yes)
+}
+
+/// Words for a path that there is not.
+fn none(path: &graph_args::Path) -> String {
+    let kinds: Vec<String> = path.kinds.iter().map(ToString::to_string).collect();
+    let kinds = if kinds.is_empty() { String::new() } else { format!("{} ", kinds.join(" or ")) };
+    let way = match path.direction {
+        graph_args::Way::Both => "",
+        graph_args::Way::Out => ", each followed from source to target",
+        graph_args::Way::In => ", each followed from target to source",
+    };
+    let (depth, plural) = (grouped(path.max_depth), if path.max_depth == 1 { "" } else { "s" });
+    format!(
+        "no path of at most {depth} {kinds}association{plural} from {} to {}{way}",
+        name(&path.start),
+        name(&path.end)
+    )
+}
+
+/// The paths with what their concepts are called and hold. Each concept is looked up once.
+async fn named(client: &Client, found: &View<Paths>) -> Result<Vec<Path>, Failure> {
+    let mut ids: Vec<ConceptId> =
+        found.paths.iter().flat_map(|path| path.concepts.iter().map(|id| ConceptId(*id))).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let known: HashMap<ConceptId, Known> =
+        look_up(client, ids).await?.into_iter().map(|known| (known.id, known)).collect();
+    let paths = found.paths.iter().map(|path| Path {
+        length: path.edges.len(),
+        concepts: path.concepts.iter().filter_map(|id| known.get(&ConceptId(*id)).cloned()).collect(),
+        associations: path
+            .edges
+            .iter()
+            .map(|edge| Step {
+                kind: AssociationKind(edge.kind.to_native()).to_string(),
+                direction: if edge.forward { "out" } else { "in" },
+                confidence: edge.confidence.to_native(),
+            })
+            .collect(),
+    });
+    Ok(paths.collect())
+}
+
+/// A line for each association: where it starts, what it is, where it ends, and what is there. Several paths are numbered.
+fn for_people(paths: &[Path], columns: usize) -> String {
+    let mut text = String::new();
+    for (at, path) in paths.iter().enumerate() {
+        let length = path.length;
+        let plural = if length == 1 { "" } else { "s" };
+        if paths.len() > 1 {
+            // Writing to a string can't fail.
+            let _ = writeln!(text, "path {} of {}: {length} association{plural}", at + 1, paths.len());
+        }
+        if let [alone] = path.concepts.as_slice() {
+            let line = format!("{}  {}", alone.called(), alone.holds());
+            let _ = writeln!(text, "{}", first_line(&line, columns));
+        }
+        for (step, ends) in path.associations.iter().zip(path.concepts.windows(2)) {
+            let _ = writeln!(text, "{}", first_line(&step.line(&ends[0], &ends[1]), columns));
+        }
+        if let ([_, ..], [first, .., last], 1) = (path.associations.as_slice(), path.concepts.as_slice(), paths.len()) {
+            let _ = writeln!(text, "{length} association{plural} from {} to {}", first.called(), last.called());
+        }
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+impl Step {
+    fn line(&self, from: &Known, to: &Known) -> String {
+        let kind = match self.confidence {
+            1.0 => self.kind.clone(),
+            confidence => format!("{} {confidence}", self.kind),
+        };
+        let arrow = if self.direction == "out" { format!("--{kind}-->") } else { format!("<--{kind}--") };
+        let called = to.called();
+        // Where a concept goes by what it holds, that has been said.
+        let holds = if to.name.is_empty() && to.learned { String::new() } else { format!("  {}", to.holds()) };
+        format!("{} {arrow} {called}{holds}", from.called())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(name: &str, content: &str, learned: bool) -> Known {
+        Known { id: ConceptId([0xab; 16]), name: name.into(), learned, content: content.into() }
+    }
+
+    fn step(kind: &str, direction: &'static str, confidence: f32) -> Step {
+        Step { kind: kind.into(), direction, confidence }
+    }
+
+    fn path(concepts: Vec<Known>, associations: Vec<Step>) -> Path {
+        Path { length: associations.len(), concepts, associations }
+    }
+
+    #[test]
+    fn each_line_is_an_association_by_the_names_of_its_ends() {
+        let concepts = vec![
+            known("dog", "barks", true),
+            known("canine", "has teeth", true),
+            known("", "a nameless one", true),
+            known("", "", false),
+        ];
+        let steps = vec![step("hierarchical", "out", 1.0), step("causal", "in", 0.75), step("semantic", "out", 1.0)];
+        let text = for_people(&[path(concepts, steps)], 200);
+        let id = "ab".repeat(16);
+        let expected = [
+            "dog --hierarchical--> canine  has teeth",
+            "canine <--causal 0.75-- a nameless one",
+            &format!("a nameless one --semantic--> {id}  not learned yet"),
+            &format!("3 associations from dog to {id}"),
+        ];
+        assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn several_paths_are_numbered_and_a_concept_is_a_path_to_itself() {
+        let short = || path(vec![known("a", "", true), known("b", "x", true)], vec![step("7", "out", 1.0)]);
+        let text = for_people(&[short(), short()], 200);
+        assert_eq!(
+            text.lines().collect::<Vec<_>>(),
+            ["path 1 of 2: 1 association", "a --7--> b  x", "path 2 of 2: 1 association", "a --7--> b  x"]
+        );
+        assert_eq!(for_people(&[path(vec![known("a", "x", true)], Vec::new())], 200), "a  x");
+    }
+
+    #[test]
+    fn lines_are_cut_to_the_terminal_and_can_not_steer_it() {
+        let concepts = vec![known("a\u{1b}[2J", "", true), known("b", &"long ".repeat(100), true)];
+        let text = for_people(&[path(concepts, vec![step("causal", "in", 1.0)])], 40);
+        let first = text.lines().next().unwrap_or_default();
+        assert!(first.starts_with("a\\u{1b}[2J <--causal-- b  long") && first.chars().count() == 40, "{text}");
+    }
+}

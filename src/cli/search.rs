@@ -1,0 +1,119 @@
+//! `sutra search`: the concepts whose embeddings are most like a concept's, or like a vector.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use serde_json::json;
+use sutra_client::{Client, SearchQuery};
+use sutra_wire::{ConceptId, limits};
+
+use crate::exit::{Answer, Failure};
+use crate::graph_args::{Search, number};
+use crate::known::{Known, look_up};
+use crate::output::{Output, columns, first_line, in_namespace, name};
+use crate::vector::vector;
+
+/// A result for programs.
+#[derive(Debug, Serialize)]
+struct Hit {
+    similarity: f32,
+    #[serde(flatten)]
+    known: Known,
+}
+
+/// What is searched for.
+enum Like {
+    Vector(Vec<f32>),
+    /// The embedding of a concept that is not to be found itself.
+    Concept(Vec<f32>, ConceptId),
+    /// Why there is nothing to search for.
+    Nothing(String),
+}
+
+pub(crate) async fn run(client: &Client, search: &Search, output: Output) -> Result<Answer, Failure> {
+    let client = client.namespace(&search.place.namespace);
+    let k = number(search.k);
+    let (vector, without) = match like(&client, search).await? {
+        Like::Vector(vector) => (vector, None),
+        Like::Concept(vector, id) => (vector, Some(id)),
+        Like::Nothing(reason) => {
+            output.answer(&json!({ "found": false, "reason": reason, "results": [] }), || reason.clone())?;
+            return Ok(Answer::No);
+        }
+    };
+    let mut query = SearchQuery::like(vector)
+        .k(k.saturating_add(u32::from(without.is_some())).min(limits::MAX_RESULTS))
+        .ef_search(number(search.ef_search))
+        .minimum_strength(search.min_strength)
+        .minimum_confidence(search.min_confidence);
+    if let (Some(near), Some(within)) = (&search.near, search.within) {
+        query = query.near(near, number(within));
+    }
+    if search.exact {
+        query = query.exact();
+    }
+    let found = client.search(query).await?;
+    let hits: Vec<_> = found
+        .hits
+        .iter()
+        .map(|hit| (ConceptId(hit.id), hit.similarity.to_native()))
+        .filter(|(id, _)| Some(*id) != without)
+        .take(k as usize)
+        .collect();
+    let known = look_up(&client, hits.iter().map(|(id, _)| *id).collect()).await?;
+    let hits: Vec<Hit> =
+        hits.into_iter().zip(known).map(|((_, similarity), known)| Hit { similarity, known }).collect();
+    output.answer(&json!({ "found": !hits.is_empty(), "results": hits }), || for_people(&hits, columns()))?;
+    Ok(if hits.is_empty() { Answer::No } else { Answer::Yes })
+}
+
+async fn like(client: &Client, search: &Search) -> Result<Like, Failure> {
+    let Some(concept) = &search.like else {
+        let text = search.vector.as_deref().expect("one of the two is given: their group is required");
+        return vector("--vector", text).map(Like::Vector);
+    };
+    Ok(match client.query(concept).await? {
+        None => Like::Nothing(format!("{} is not known{}", name(concept), in_namespace(&search.place.namespace))),
+        Some(record) if record.embedding.is_empty() => {
+            Like::Nothing(format!("{} has no embedding to search by: learn it with --embedding", name(concept)))
+        }
+        Some(record) => {
+            let vector = record.embedding.iter().map(|number| number.to_native()).collect();
+            Like::Concept(vector, ConceptId(record.id))
+        }
+    })
+}
+
+fn for_people(hits: &[Hit], columns: usize) -> String {
+    if hits.is_empty() {
+        return "nothing found".into();
+    }
+    let width = hits.iter().map(|hit| hit.known.called().chars().count()).max().unwrap_or(0).min(40);
+    let mut text = String::new();
+    for hit in hits {
+        // One that has no name goes by what it holds, and one that was deleted meanwhile by its id.
+        let holds = if hit.known.name.is_empty() { String::new() } else { hit.known.holds() };
+        let line = format!("{:>7.4}  {:<width$}  {holds}", hit.similarity, hit.known.called());
+        // Writing to a string can't fail.
+        let _ = writeln!(text, "{}", first_line(line.trim_end(), columns));
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_is_a_similarity_a_name_and_what_is_there() {
+        let hit = |similarity, name: &str, content: &str| Hit {
+            similarity,
+            known: Known { id: ConceptId([0xab; 16]), name: name.into(), learned: true, content: content.into() },
+        };
+        let text = for_people(&[hit(0.98766, "dog", "barks"), hit(-0.5, "canine", "has teeth"), hit(0.0, "", "x")], 30);
+        let expected = [" 0.9877  dog     barks", "-0.5000  canine  has teeth", " 0.0000  x"];
+        assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+        assert_eq!(for_people(&[], 30), "nothing found");
+    }
+}
