@@ -1,7 +1,7 @@
 //! What can be wrong with a legacy message or with a reply that one is to be made of. Every text is what the client is
 //! told.
 
-use sutra_wire::{InvalidId, PayloadError};
+use sutra_wire::PayloadError;
 
 /// Why there is no request, or no reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,14 +49,6 @@ pub enum CompatError {
         place: &'static str,
         /// What is wrong and what would be right.
         problem: String,
-    },
-    /// A name that no id can be made of.
-    #[error("{place}: {error}")]
-    Id {
-        /// The field.
-        place: &'static str,
-        /// What is wrong with it.
-        error: InvalidId,
     },
     /// No operation of the protocol has this name or number.
     #[error("unknown operation {name}")]

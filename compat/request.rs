@@ -8,6 +8,7 @@ use sutra_wire::{
 };
 
 use crate::error::CompatError;
+use crate::ids;
 use crate::vector::Vector;
 
 /// What old clients get where they don't say: their own defaults.
@@ -34,19 +35,6 @@ pub(crate) enum Request<'a> {
     HealthCheck,
 }
 
-/// The id that a client's text stands for. Longer texts than a record may have as its name are refused before they are
-/// hashed.
-fn id(rule: IdRule, place: &'static str, text: &str) -> Result<[u8; 16], CompatError> {
-    if text.len() > limits::MAX_NAME {
-        let problem = format!("has {} bytes, the limit is {}", text.len(), limits::MAX_NAME);
-        return Err(CompatError::Value { place, problem });
-    }
-    match ConceptId::from_name_by(rule, text) {
-        Ok(id) => Ok(id.0),
-        Err(error) => Err(CompatError::Id { place, error }),
-    }
-}
-
 /// Makes room for an archive at once, rather than in steps that double.
 fn reserve(out: &mut FrameBuffer, texts: usize, vector: &Vector<'_>) {
     // More than any root and its padding take.
@@ -59,7 +47,7 @@ impl Request<'_> {
     pub(crate) fn archive(&self, namespace: &str, rule: IdRule, out: &mut FrameBuffer) -> Result<Opcode, CompatError> {
         match *self {
             Request::LearnConcept { concept_id, content, embedding, strength, confidence } => {
-                let id = id(rule, "concept_id", concept_id)?;
+                let id = ids::read(rule, "concept_id", concept_id)?;
                 let name = if ConceptId::from_digits(concept_id).is_some() { "" } else { concept_id };
                 let (created, updated) = (0, 0);
                 let record = ConceptRecordRef {
@@ -78,21 +66,23 @@ impl Request<'_> {
                 Ok(Opcode::Learn)
             }
             Request::LearnAssociation { source_id, target_id, assoc_type: kind, confidence } => {
-                let (source, target) = (id(rule, "source_id", source_id)?, id(rule, "target_id", target_id)?);
+                let (source, target) =
+                    (ids::read(rule, "source_id", source_id)?, ids::read(rule, "target_id", target_id)?);
                 let (created, updated) = (0, 0);
                 archive(out, &AssociationRecordRef { source, target, namespace, kind, confidence, created, updated });
                 Ok(Opcode::Associate)
             }
             Request::QueryConcept { concept_id } => {
-                archive(out, &ConceptKeyRef { id: id(rule, "concept_id", concept_id)?, namespace });
+                archive(out, &ConceptKeyRef { id: ids::read(rule, "concept_id", concept_id)?, namespace });
                 Ok(Opcode::Query)
             }
             Request::DeleteConcept { id: text } => {
-                archive(out, &ConceptKeyRef { id: id(rule, "id", text)?, namespace });
+                archive(out, &ConceptKeyRef { id: ids::read(rule, "id", text)?, namespace });
                 Ok(Opcode::Delete)
             }
             Request::GetAssociation { source_id, target_id } => {
-                let (source, target) = (id(rule, "source_id", source_id)?, id(rule, "target_id", target_id)?);
+                let (source, target) =
+                    (ids::read(rule, "source_id", source_id)?, ids::read(rule, "target_id", target_id)?);
                 archive(out, &AssociationKeyRef { source, target, namespace, kind: None });
                 Ok(Opcode::Association)
             }
@@ -102,7 +92,7 @@ impl Request<'_> {
             }
             Request::GetNeighbors { concept_id } => {
                 let request = NeighborsRequestRef {
-                    id: id(rule, "concept_id", concept_id)?,
+                    id: ids::read(rule, "concept_id", concept_id)?,
                     namespace,
                     kinds: &[],
                     minimum_confidence: 0.0,
@@ -115,8 +105,8 @@ impl Request<'_> {
             }
             Request::FindPath { start_id, end_id, max_depth } => {
                 let request = PathRequestRef {
-                    start: id(rule, "start_id", start_id)?,
-                    end: id(rule, "end_id", end_id)?,
+                    start: ids::read(rule, "start_id", start_id)?,
+                    end: ids::read(rule, "end_id", end_id)?,
                     namespace,
                     kinds: &[],
                     max_depth,

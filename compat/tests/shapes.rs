@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use support::{Native, archive, golden, id, json_of, manner, msgpack, native, native_of, reply, unprefixed};
 use sutra_compat::{CompatError, Decoded, Dialect, decode, encode_error};
 use sutra_wire::{
-    AssociationKey, AssociationRecord, ConceptId, ConceptKey, ConceptRecord, ConceptsRequest, FrameBuffer, IdRule,
-    NeighborsRequest, PathRequest, SearchRequest, Status,
+    AssociationKey, AssociationRecord, ConceptId, ConceptKey, ConceptRecord, Concepts, ConceptsRequest, FrameBuffer,
+    IdRule, NeighborsRequest, Path, PathRequest, Paths, SearchHit, SearchHits, SearchRequest, Status,
 };
 
 fn of(value: Value) -> Result<Native, String> {
@@ -201,6 +201,40 @@ fn an_id_in_digits_is_itself_and_any_other_is_kept_as_the_name() {
     }
     assert_eq!(learned("cafe", IdRule::Legacy), ("cafe0000000000000000000000000000".into(), "cafe".into()));
     assert_ne!(learned("cafe", IdRule::Md5OrHex).0, "cafe0000000000000000000000000000");
+    // No native id is all zeros, and no native name is empty: these have ids of their own.
+    let (zeros, of_zeros, of_nothing) =
+        ("0".repeat(32), "cd9e459ea708a948d5c2f5a6ca8838cf", "d41d8cd98f00b204e9800998ecf8427e");
+    for rule in [IdRule::Md5OrHex, IdRule::Legacy] {
+        assert_eq!(learned(&zeros, rule), (of_zeros.into(), String::new()));
+    }
+    assert_eq!(learned("00", IdRule::Legacy), (of_zeros.into(), "00".into()));
+    assert_eq!(
+        learned("", IdRule::Legacy),
+        (of_zeros.into(), String::new()),
+        "the old decoder read no digits as zeros"
+    );
+    assert_eq!(learned("", IdRule::Md5OrHex), (of_nothing.into(), String::new()));
+}
+
+#[test]
+fn the_id_of_zeros_is_spelled_as_zeros_in_every_reply() {
+    let (zeros, digits) = ("0".repeat(32), "cd9e459ea708a948d5c2f5a6ca8838cf");
+    let id = ConceptId::from_digits(digits).unwrap().0;
+    let replied = |message: &Value, archive: &[u8]| {
+        json_of(&reply(manner(&msgpack(message), Dialect::default()), Status::Ok, 0, archive))
+    };
+    let record = archive(&ConceptRecord { id, ..ConceptRecord::default() });
+    assert_eq!(replied(&json!({"QueryConcept": [zeros]}), &record)["QueryConceptOk"]["concept_id"], zeros);
+    let ids = archive(&Concepts { ids: vec![id, [255; 16]], cursor: 0 });
+    let listed = replied(&json!("GetAllConceptIds"), &ids);
+    assert_eq!(listed["GetAllConceptIdsOk"]["concept_ids"], json!([zeros, "ff".repeat(16)]));
+    let path = archive(&Paths { paths: vec![Path { concepts: vec![id], edges: Vec::new() }] });
+    assert_eq!(replied(&json!({"FindPath": [zeros, zeros]}), &path)["FindPathOk"]["path"], json!([zeros]));
+    let hits = archive(&SearchHits { hits: vec![SearchHit { id, similarity: 0.5 }] });
+    assert_eq!(replied(&json!({"VectorSearch": [[1.0]]}), &hits)["VectorSearchOk"]["results"][0][0], zeros);
+    let ends = archive(&AssociationRecord { source: id, target: id, ..AssociationRecord::default() });
+    let association = &replied(&json!({"GetAssociation": [zeros, zeros]}), &ends)["GetAssociationOk"];
+    assert_eq!((&association["source_id"], &association["target_id"]), (&json!(zeros), &json!(zeros)));
 }
 
 #[test]
@@ -231,8 +265,6 @@ fn a_message_that_means_nothing_is_answered_with_what_is_wrong_in_its_own_encodi
         (json!({"QueryConcept": "a"}), "QueryConcept: expected its fields as a map or an array, found text"),
         (json!({"QueryConcept": {"concept_id": 7}}), "concept_id: expected text, found a whole number"),
         (json!({"QueryConcept": [["a"]]}), "concept_id: expected text, found an array"),
-        (json!({"QueryConcept": [""]}), "concept_id: the name is empty; give the concept's name"),
-        (json!({"QueryConcept": ["0".repeat(32)]}), "concept_id: the id of 32 zeros stands for no concept"),
         (json!({"QueryConcept": [long]}), "concept_id: has 5000 bytes, the limit is 4096"),
         (json!({"LearnConcept": ["a", "b", [1, "2"]]}), "embedding: expected a number, found text"),
         (json!({"LearnConcept": ["a", "b", "text"]}), "embedding: expected an array of numbers, or the bytes of"),
