@@ -50,29 +50,31 @@ class AsyncConnection(asyncio.BufferedProtocol):
     async def open(self, deadline: float) -> None:
         """Connects, trying what the name resolves to one after the other. `deadline` is in the loop's time."""
         try:
-            await asyncio.wait_for(self._connect(), max(0.0, deadline - self._loop.time()))
+            await asyncio.wait_for(self._connect(deadline), max(0.0, deadline - self._loop.time()))
         except (asyncio.TimeoutError, TimeoutError) as error:
             raise RequestTimeout(f"no connection to {self._address} in time") from error
         except (OSError, UnicodeError) as error:
             raise ConnectionLost(f"cannot connect to {self._address}: {error}") from error
 
-    async def _connect(self) -> None:
+    async def _connect(self, deadline: float) -> None:
         host, port, path = self._address
         targets: list[tuple[int, Any]] = [(socket.AF_UNIX, path)]
         if path is None:
             found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             targets = [(family, address) for family, _, _, _, address in found]
-        problem: OSError | None = None
-        for family, target in targets:
+        problem: Exception | None = None
+        for left, (family, target) in zip(range(len(targets), 0, -1), targets):
+            # An address that doesn't answer leaves its share of the time to the others.
+            share = max(0.0, deadline - self._loop.time()) / left
             attempt = socket.socket(family, socket.SOCK_STREAM)
             try:
                 attempt.setblocking(False)
-                await self._loop.sock_connect(attempt, target)
+                await asyncio.wait_for(self._loop.sock_connect(attempt, target), share)
                 _address.prepare(attempt)
                 await self._loop.create_connection(lambda: self, sock=attempt)
                 self._socket = attempt
                 return
-            except OSError as error:
+            except (OSError, asyncio.TimeoutError) as error:
                 attempt.close()
                 problem = error
             except BaseException:

@@ -10,6 +10,7 @@ import socket
 import struct
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -395,6 +396,23 @@ def test_no_server_is_a_lost_connection(make_client: Any) -> None:
     with pytest.raises(ConnectionError) as raised, make_client(address, retries=1) as client:
         client.health_check()
     assert isinstance(raised.value, ConnectionLost) and address in str(raised.value)
+
+
+def test_an_address_that_does_not_answer_leaves_time_for_the_names_next_one(
+    make_client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with peer(lambda connection, _: answer_queries(connection)) as server, ExitStack() as opened:
+        silent = opened.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        # Fills the queue of connections that nobody accepts: the system leaves further ones without an answer.
+        for _ in range(4):
+            waiting = opened.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(silent.getsockname())
+        answering = ("127.0.0.1", int(server.address.split(":")[1]))
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", at) for at in (silent.getsockname(), answering)]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        with make_client("a.name.of.two:1", timeout=4, retries=0) as client:
+            assert client.query_concept("a")["content"] == "a"
 
 
 def test_unix_sockets_and_ipv6_are_reached_as_their_addresses_say(make_client: Any, tmp_path: Path) -> None:
