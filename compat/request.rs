@@ -35,6 +35,12 @@ pub(crate) enum Request<'a> {
     HealthCheck,
 }
 
+/// The nearest number that a record may have. The old servers took any, and services compute theirs in floats, whose
+/// sums pass a bound by a little. What is not finite stays, and is refused with the record.
+fn nearest(number: f32, most: f32) -> f32 {
+    if number.is_finite() { number.clamp(0.0, most) } else { number }
+}
+
 /// Makes room for an archive at once, rather than in steps that double.
 fn reserve(out: &mut FrameBuffer, texts: usize, vector: &Vector<'_>) {
     // More than any root and its padding take.
@@ -56,8 +62,8 @@ impl Request<'_> {
                     name,
                     content,
                     embedding,
-                    strength,
-                    confidence,
+                    strength: nearest(strength, f32::MAX),
+                    confidence: nearest(confidence, 1.0),
                     created,
                     updated,
                 };
@@ -68,7 +74,7 @@ impl Request<'_> {
             Request::LearnAssociation { source_id, target_id, assoc_type: kind, confidence } => {
                 let (source, target) =
                     (ids::read(rule, "source_id", source_id)?, ids::read(rule, "target_id", target_id)?);
-                let (created, updated) = (0, 0);
+                let (confidence, created, updated) = (nearest(confidence, 1.0), 0, 0);
                 archive(out, &AssociationRecordRef { source, target, namespace, kind, confidence, created, updated });
                 Ok(Opcode::Associate)
             }

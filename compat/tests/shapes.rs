@@ -238,6 +238,20 @@ fn the_id_of_zeros_is_spelled_as_zeros_in_every_reply() {
 }
 
 #[test]
+fn strengths_and_confidences_are_taken_to_the_nearest_that_a_record_may_have() {
+    for (given, kept) in
+        [([1.0000002, 1.0000002], [1.0000002, 1.0]), ([-0.25, -1e30], [0.0, 0.0]), ([1e30, 7.0], [1e30, 1.0])]
+    {
+        let Ok(Native::Learn(record)) = of(json!({"LearnConcept": ["a", "b", [], given[0], given[1]]})) else {
+            panic!()
+        };
+        assert_eq!([record.strength, record.confidence], kept, "{given:?}");
+        let Ok(Native::Associate(edge)) = of(json!({"LearnAssociation": ["a", "b", 0, given[1]]})) else { panic!() };
+        assert_eq!(edge.confidence, kept[1], "{given:?}");
+    }
+}
+
+#[test]
 fn what_a_search_asks_for_reaches_the_native_request_whatever_it_is() {
     let search = |form: Value| match of(form).unwrap() {
         Native::Search(request) => (request.vector, request.k, request.ef_search),
