@@ -49,7 +49,7 @@ pub(crate) async fn run(client: &Client, path: &graph_args::Path, output: Output
         })?;
         return Ok(Answer::No);
     }
-    let paths = named(&client, &found).await?;
+    let paths = named(&client, &found, [start, end]).await?;
     let value = json!({ "found": true, "start": start, "end": end, "paths": paths });
     output.answer(&value, || for_people(&paths, columns()))?;
     Ok(Answer::Yes)
@@ -72,14 +72,21 @@ fn none(path: &graph_args::Path) -> String {
     )
 }
 
-/// The paths with what their concepts are called and hold. Each concept is looked up once.
-async fn named(client: &Client, found: &View<Paths>) -> Result<Vec<Path>, Failure> {
+/// The paths with what their concepts are called and hold. Each concept is looked up once; an end that is not learned goes by the name
+/// that it was asked by.
+async fn named(client: &Client, found: &View<Paths>, asked: [&String; 2]) -> Result<Vec<Path>, Failure> {
     let mut ids: Vec<ConceptId> =
         found.paths.iter().flat_map(|path| path.concepts.iter().map(|id| ConceptId(*id))).collect();
     ids.sort_unstable();
     ids.dedup();
-    let known: HashMap<ConceptId, Known> =
+    let mut known: HashMap<ConceptId, Known> =
         look_up(client, ids).await?.into_iter().map(|known| (known.id, known)).collect();
+    for name in asked {
+        let end = ConceptId::from_name(name).ok().and_then(|id| known.get_mut(&id));
+        if let Some(end) = end.filter(|end| !end.learned) {
+            end.name.clone_from(name);
+        }
+    }
     let paths = found.paths.iter().map(|path| Path {
         length: path.edges.len(),
         concepts: path.concepts.iter().filter_map(|id| known.get(&ConceptId(*id)).cloned()).collect(),
