@@ -20,6 +20,11 @@ use support::{Server, sutra};
 /// The 32 digits of the id of "test".
 const TEST_ID: &str = "098f6bcd4621d373cade4e832627b4f6";
 
+/// The digits of a name's id.
+fn id(name: &str) -> String {
+    sutra_client::ConceptId::from_name(name).unwrap().to_string()
+}
+
 /// A connection of an old client.
 struct Legacy {
     stream: TcpStream,
@@ -94,8 +99,11 @@ fn every_published_request_is_answered_in_its_own_encoding() {
                 "LearnAssociation" => assert!(value["LearnAssociationOk"][0].is_u64(), "{value}"),
                 "QueryConcept" => assert_eq!(reply, reply_bytes("reply QueryConceptOk(found)").named),
                 "GetNeighbors" => assert_eq!(value, json!({"GetNeighborsOk": {"neighbor_ids": []}})),
-                "FindPath" | "VectorSearch" => {
-                    assert!(value["Error"]["message"].as_str().unwrap().contains("does not serve"), "{value}");
+                "FindPath" => assert_eq!(value, json!({"FindPathOk": {"found": true, "path": [id("a"), id("b")]}})),
+                "VectorSearch" => {
+                    assert_eq!(value["VectorSearchOk"]["results"][0][0], TEST_ID, "{value}");
+                    let similarity = value["VectorSearchOk"]["results"][0][1].as_f64().unwrap();
+                    assert!((similarity - 1.0).abs() < 1e-6, "{value}");
                 }
                 "GetStats" => {
                     let stats = &value["StatsOk"];
@@ -132,7 +140,8 @@ fn every_published_request_is_answered_in_its_own_encoding() {
             "LearnAssociation" => assert_eq!((number, rest.len()), (1, 8)),
             "QueryConcept" => assert_eq!(binary, reply_bytes("reply QueryConceptOk(found)").bincode),
             "GetNeighbors" => assert_eq!((number, rest), (3, &[0; 8][..])),
-            "FindPath" | "VectorSearch" => assert_eq!(number, 9),
+            "FindPath" => assert_eq!((number, &rest[..9]), (4, &[1, 2, 0, 0, 0, 0, 0, 0, 0][..])),
+            "VectorSearch" => assert_eq!((number, &rest[..8]), (5, &1u64.to_le_bytes()[..])),
             "GetStats" => assert_eq!((number, rest.len(), &rest[..8]), (6, 56, &1u64.to_le_bytes()[..])),
             "Flush" => assert_eq!(binary, reply_bytes("reply FlushOk").bincode),
             "HealthCheck" => assert_eq!((number, &rest[..3]), (8, &[1, 2, 0][..])),
@@ -375,6 +384,68 @@ fn what_old_clients_write_is_what_native_clients_read_and_survives_a_kill() {
 }
 
 #[test]
+fn a_path_is_the_ids_along_it_of_at_most_as_many_associations_as_asked_for() {
+    let server = Server::start(&["--cores", "3"]);
+    let mut client = Legacy::open(server.compat());
+    for (from, to) in [("a", "b"), ("c", "b"), ("c", "d")] {
+        client.json(&json!({"LearnAssociation": [from, to, 0, 1.0]}));
+    }
+    let found = |names: &[&str]| {
+        let path: Vec<String> = names.iter().map(|name| id(name)).collect();
+        json!({"FindPathOk": {"found": !path.is_empty(), "path": path}})
+    };
+    for (request, names) in [
+        (json!({"FindPath": ["a", "d", 6]}), &["a", "b", "c", "d"][..]),
+        (json!({"FindPath": {"start_id": "d", "end_id": "a"}}), &["d", "c", "b", "a"]),
+        (json!({"FindPath": [id("a"), id("d"), u32::MAX]}), &["a", "b", "c", "d"]),
+        (json!({"type": "FindPath", "start_id": "a", "end_id": "d", "max_depth": 3}), &["a", "b", "c", "d"]),
+        (json!({"FindPath": ["a", "d", 2]}), &[]),
+        (json!({"FindPath": ["a", "a", 0]}), &["a"]),
+        (json!({"FindPath": ["unheard of", "unheard of", 6]}), &["unheard of"]),
+        (json!({"FindPath": ["a", "unheard of", 6]}), &[]),
+        (json!({"FindPath": {"start_id": "a", "end_id": "b", "namespace": "elsewhere"}}), &[]),
+    ] {
+        assert_eq!(client.json(&request), found(names), "{request}");
+    }
+    client.is_healthy();
+}
+
+#[test]
+fn a_search_gives_rows_of_id_and_similarity_and_says_what_it_can_not_take() {
+    let server = Server::start(&["--cores", "3"]);
+    let mut client = Legacy::open(server.compat());
+    for number in 0..300_u16 {
+        let angle = f32::from(number) / 300.0;
+        let learn = json!({"LearnConcept": [format!("c{number}"), "x", [angle.cos(), angle.sin()], 1.0, 1.0]});
+        assert!(client.json(&learn)["LearnConceptOk"][0].is_u64());
+    }
+    let mut rows = |request: Value| -> Vec<(String, f64)> {
+        let reply = client.json(&request);
+        serde_json::from_value(reply["VectorSearchOk"]["results"].clone()).unwrap_or_else(|_| panic!("{reply}"))
+    };
+    let best = rows(json!({"VectorSearch": [[1.0, 0.0], 3, 50]}));
+    assert_eq!(best.iter().map(|(found, _)| found.as_str()).collect::<Vec<_>>(), [id("c0"), id("c1"), id("c2")]);
+    assert!((best[0].1 - 1.0).abs() < 1e-6 && best.is_sorted_by(|a, b| a.1 >= b.1), "{best:?}");
+    assert_eq!(rows(json!({"VectorSearch": {"query_vector": [1.0, 0.0]}})).len(), 10, "as many as old clients meant");
+    assert_eq!(rows(json!({"type": "VectorSearch", "query_vector": [1, 0], "k": 2})).len(), 2);
+    assert_eq!(rows(json!({"VectorSearch": [[1.0, 0.0], 0, 50]})), []);
+    assert_eq!(rows(json!({"VectorSearch": [[-1.0, 0.0], 300, u32::MAX]})).len(), 300, "unlike ones, too");
+    // How an old service lists what there is.
+    let listed = rows(json!({"VectorSearch": [[0.0, 0.0], 200, 50]}));
+    assert!(listed.len() == 200 && listed.iter().all(|(_, similarity)| *similarity == 0.0));
+    assert_eq!(rows(json!({"VectorSearch": {"query_vector": [1.0, 0.0], "namespace": "elsewhere"}})), []);
+    for (request, words) in [
+        (json!({"VectorSearch": [[1.0, 0.0, 0.0], 3, 50]}), ["3", "2"]),
+        (json!({"VectorSearch": [[1.0, 0.0], 1001, 50]}), ["k", "1000"]),
+        (json!({"VectorSearch": [[1e300, 0.0], 3, 50]}), ["vector", "finite"]),
+    ] {
+        let error = client.error(&msgpack(&request));
+        assert!(words.iter().all(|word| error.contains(word)), "{request}: {error}");
+        client.is_healthy();
+    }
+}
+
+#[test]
 fn one_association_and_all_ids_are_read_as_later_clients_read_them() {
     let server = Server::start(&["--cores", "3"]);
     let mut client = Legacy::open(server.compat());
@@ -397,7 +468,6 @@ fn one_association_and_all_ids_are_read_as_later_clients_read_them() {
         client.json(&json!({"LearnAssociation": ["c1", "c2", kind, confidence]}));
     }
     let found = client.json(&json!({"GetAssociation": {"source_id": "c1", "target_id": "c2"}}));
-    let id = |name| sutra_client::ConceptId::from_name(name).unwrap().to_string();
     let (source_id, target_id) = (id("c1"), id("c2"));
     let expected = json!({
         "found": true, "source_id": source_id, "target_id": target_id, "assoc_type": 2, "confidence": 0.75,

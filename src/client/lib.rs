@@ -15,6 +15,7 @@
 //!
 //! ```no_run
 //! use sutra_client::{Association, AssociationKind, Client, ClientError, Concept, ConceptId, Direction, Neighborhood};
+//! use sutra_client::{PathQuery, SearchQuery};
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), ClientError> {
@@ -30,6 +31,12 @@
 //!     let parents = Neighborhood::of("dog").direction(Direction::Out).kinds([AssociationKind::HIERARCHICAL]);
 //!     for neighbor in client.neighbors(parents).await?.neighbors.iter() {
 //!         println!("{}", ConceptId::from(neighbor.id));
+//!     }
+//!     for path in client.path(PathQuery::between("dog", "animal")).await?.paths.iter() {
+//!         println!("{} associations away", path.edges.len());
+//!     }
+//!     for hit in client.search(SearchQuery::like([0.1, 0.7]).k(3)).await?.hits.iter() {
+//!         println!("{} {}", ConceptId::from(hit.id), hit.similarity);
 //!     }
 //!     Ok(())
 //! }

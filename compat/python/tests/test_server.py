@@ -145,17 +145,38 @@ def test_all_ids_are_listed_and_a_deleted_one_is_not(make_client: Any, server: S
         assert sorted(client.get_all_concept_ids()) == sorted(wordnet.wire_id(name) for name in names if name != "c1")
 
 
-NOT_SERVED_YET: dict[str, tuple[Any, ...]] = {
-    "find_path": ("a", "b"),
-    "vector_search": ([0.1, 0.2],),
-}
+def test_paths_and_what_is_alike_are_found_over_wordnet(make_client: Any, server: Server) -> None:
+    concepts, embeddings = wordnet.concepts(), wordnet.embeddings()
+    with make_client(server.address) as client:
+        client.learn_many(
+            {"concept_id": concept["id"], "content": concept["content"], "embedding": embedding}
+            for concept, embedding in zip(concepts, embeddings)
+        )
+        client.associate_many(wordnet.associations())
 
+        dog, ant_lion = wordnet.wire_id("n02084071"), wordnet.wire_id("n02264232")
+        path = client.find_path("n02084071", "n02264232")
+        assert path[0] == dog and path[-1] == ant_lion and len(path) == 5
+        assert all(there in client.get_neighbors(here) for here, there in zip(path, path[1:]))
+        assert client.find_path(ant_lion, dog, max_depth=4) is not None, "ids do as well, and both directions"
+        assert client.find_path("n02084071", "n02264232", max_depth=3) is None
+        assert client.find_path("n02084071", "n02084071", max_depth=0) == [dog]
+        assert client.find_path("n02084071", "unheard of") is None
 
-@pytest.mark.parametrize("method", NOT_SERVED_YET)
-def test_what_the_server_does_not_serve_yet_is_said_so_and_the_connection_goes_on(
-    make_client: Any, shared_server: Server, method: str
-) -> None:
-    with make_client(shared_server.address, pool_size=1, retries=0) as client:
-        with pytest.raises(ServerError, match="serve"):
-            getattr(client, method)(*NOT_SERVED_YET[method])
-        assert client.health_check()["healthy"] is True
+        exact = embeddings.astype("float32")
+        exact /= (exact**2).sum(axis=1, keepdims=True) ** 0.5
+        for number in range(0, len(concepts), 100):
+            found = client.vector_search(embeddings[number], k=5)
+            similarities = [similarity for _, similarity in found]
+            assert len(found) == 5 and similarities == sorted(similarities, reverse=True)
+            assert found[0][0] == wordnet.wire_id(concepts[number]["id"])
+            assert similarities[0] == pytest.approx(1, abs=1e-5)
+            best = sorted(exact @ exact[number], reverse=True)[:5]
+            assert similarities[1] == pytest.approx(best[1], abs=1e-4)
+        assert client.vector_search([0.0] * 384, k=0) == []
+        assert [similarity for _, similarity in client.vector_search([0.0] * 384, k=200)] == [0.0] * 200
+        for query, words in [([0.5, 0.5], "384"), ([float("nan")] * 384, "finite")]:
+            with pytest.raises(ServerError, match=words):
+                client.vector_search(query)
+        with pytest.raises(ServerError, match="1000"):
+            client.vector_search(embeddings[0], k=1001)
