@@ -83,8 +83,8 @@ pub(crate) fn reply(encoding: Encoding, name: &str, field: &str, start: usize, o
     }
 }
 
-/// Sorts the ids from `start` on and keeps one of each. How many are left.
-fn sort_and_thin(start: usize, out: &mut Vec<u8>) -> usize {
+/// Sorts the bare ids from `start` on and keeps one of each. How many are left.
+pub(crate) fn sort_and_thin(start: usize, out: &mut Vec<u8>) -> usize {
     let (ids, rest) = out[start..].as_chunks_mut::<ID_BYTES>();
     debug_assert!(rest.is_empty(), "nothing but ids");
     ids.sort_unstable_by_key(|id| u128::from_be_bytes(*id));

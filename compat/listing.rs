@@ -10,10 +10,16 @@ use crate::ids::{self, ID_BYTES};
 use crate::operation::Operation;
 use crate::reply::message;
 
+/// Bytes that a text of 32 digits takes in a message, at least.
+const TEXT_BYTES: usize = 34;
+/// Most ids that fit into a message.
+const MOST_IDS: usize = MAX_MESSAGE as usize / TEXT_BYTES;
+
 /// A request whose answer comes in parts. It is made when [`crate::encode_reply`] said [`CompatError::Partial`], and
 /// takes that reply first.
 ///
-/// Holds at most the ids that fit into a message, 7 MiB.
+/// Holds at most twice the ids that fit into a message, 16 MiB: of the associations of a hub, many lead to the same
+/// neighbours, and the ids are thinned out only when there are so many, so that each is sorted a few times at most.
 pub struct Listing {
     manner: Manner,
     request: FrameBuffer,
@@ -45,18 +51,23 @@ impl Listing {
     /// ready.
     pub fn take(&mut self, payload: &[u8]) -> Result<bool, CompatError> {
         let Some(operation) = self.manner.operation else { unreachable!("a listing answers an operation") };
-        let taken = self.ids.len();
         let cursor = part(operation, payload, |id| self.ids.extend_from_slice(id))?;
-        // A text of 32 digits takes 34 bytes at least.
-        let length = self.ids.len() / ID_BYTES * 34;
-        if length > MAX_MESSAGE as usize {
-            self.ids.truncate(taken);
-            return Err(CompatError::ReplyTooLong { length, limit: MAX_MESSAGE });
+        if self.ids.len() > 2 * MOST_IDS * ID_BYTES {
+            self.thin()?;
         }
         if cursor != 0 {
             self.go_on(operation, cursor)?;
         }
         Ok(cursor != 0)
+    }
+
+    /// Keeps one of each id, unless those are too many.
+    fn thin(&mut self) -> Result<(), CompatError> {
+        let count = ids::sort_and_thin(0, &mut self.ids);
+        if count > MOST_IDS {
+            return Err(CompatError::ReplyTooLong { length: count * TEXT_BYTES, limit: MAX_MESSAGE });
+        }
+        Ok(())
     }
 
     /// Makes the request for the part at `cursor`.
@@ -76,7 +87,9 @@ impl Listing {
     }
 
     /// Appends the message, with its prefix, that answers with all that was taken.
-    pub fn finish(self, out: &mut Vec<u8>) -> Result<(), CompatError> {
+    pub fn finish(mut self, out: &mut Vec<u8>) -> Result<(), CompatError> {
+        // Before they are spelled out, which takes more than twice their bytes.
+        self.thin()?;
         message(out, |out| {
             let start = out.len();
             out.extend_from_slice(&self.ids);

@@ -65,15 +65,44 @@ fn all_ids_of_a_namespace_are_gathered_the_same_way() {
     assert_eq!(json_of(&unprefixed(&out)), json!({"GetAllConceptIdsOk": {"concept_ids": ids}}));
 }
 
-#[test]
-fn a_list_that_fits_into_no_message_is_refused_before_it_is_gathered() {
+/// Pages of as many ids as the server gives at a time, counted on from 0.
+fn pages() -> impl Iterator<Item = FrameBuffer> {
+    (0..).map(|page| part(page * limits::MAX_NEIGHBORS..(page + 1) * limits::MAX_NEIGHBORS, 1))
+}
+
+fn neighbors_of_a() -> Listing {
     let mut request = FrameBuffer::new();
     let message = msgpack(&json!({"GetNeighbors": ["a"]}));
     let Ok(Decoded::Request { manner, .. }) = decode(&message, Dialect::default(), &mut request) else { panic!() };
-    let mut listing = Listing::new(manner, request);
-    let part = part(0..limits::MAX_NEIGHBORS, 1);
-    let parts = (0..200).map_while(|_| listing.take(&part).ok()).count();
-    assert_eq!(parts, 120, "as many as a message of 16 MiB has room for");
-    assert!(matches!(listing.take(&part), Err(CompatError::ReplyTooLong { .. })));
-    assert!(matches!(listing.take(b"no archive"), Err(CompatError::Reply(_))));
+    Listing::new(manner, request)
+}
+
+#[test]
+fn a_list_that_fits_into_no_message_is_refused_and_holds_no_more_than_twice_of_one() {
+    let mut listing = neighbors_of_a();
+    let taken = pages().map_while(|page| listing.take(&page).ok()).count();
+    assert_eq!(taken, 240, "twice as many as a message of 16 MiB has room for");
+    let mut listing = neighbors_of_a();
+    pages().take(121).for_each(|page| assert_eq!(listing.take(&page), Ok(true)));
+    let mut out = b"earlier".to_vec();
+    assert!(matches!(listing.finish(&mut out), Err(CompatError::ReplyTooLong { .. })));
+    assert_eq!(out, b"earlier");
+    assert!(matches!(neighbors_of_a().take(b"no archive"), Err(CompatError::Reply(_))));
+}
+
+#[test]
+fn a_neighbour_takes_the_room_of_one_however_many_associations_lead_to_it() {
+    let mut listing = neighbors_of_a();
+    // Far more associations than a message has room for ids.
+    let pages: Vec<_> = pages().take(3).collect();
+    for page in pages.iter().cycle().take(500) {
+        assert_eq!(listing.take(page), Ok(true));
+    }
+    assert_eq!(listing.take(&part(0..1, 0)), Ok(false));
+    let mut out = Vec::new();
+    listing.finish(&mut out).unwrap();
+    let reply = json_of(&unprefixed(&out));
+    let ids = reply["GetNeighborsOk"]["neighbor_ids"].as_array().unwrap();
+    assert_eq!(ids.len(), 3 * limits::MAX_NEIGHBORS as usize);
+    assert!(ids.is_sorted_by(|one, next| one.as_str() < next.as_str()), "each once");
 }
