@@ -7,7 +7,7 @@ mod legacy;
 mod support;
 
 use std::collections::HashSet;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -524,28 +524,40 @@ fn the_compat_port_can_be_left_away_and_says_so_where_it_is_taken() {
 }
 
 #[test]
-fn a_drain_answers_old_clients_and_closes_their_connections() {
-    let server = Server::start(&[]);
+fn a_drain_answers_every_write_that_it_took_and_takes_none_that_it_does_not_answer() {
+    const WRITES: usize = 2_000;
+    let server = Server::start(&["--cores", "3"]);
     let mut client = Legacy::open(server.compat());
     client.is_healthy();
-    for number in 0..50 {
-        client.send(&msgpack(&json!({"LearnConcept": [format!("d{number}"), "x", [], 1.0, 1.0]})));
+    let (name, content) = (|number| format!("d{number}"), |number| format!("content {number}"));
+    for number in 0..WRITES {
+        client.send(&msgpack(&json!({"LearnConcept": [name(number), content(number), [], 1.0, 1.0]})));
     }
-    assert!(json_of(&client.reply())["LearnConceptOk"][0].is_u64());
+    let mut replies = vec![client.reply()];
     let (status, stopped) = server.stop();
     assert!(status.success(), "{status}");
-    let mut answered = 1;
     let mut prefix = [0; 4];
-    while client.stream.read_exact(&mut prefix).is_ok() {
-        let mut reply = vec![0; u32::from_be_bytes(prefix) as usize];
-        client.stream.read_exact(&mut reply).unwrap();
-        assert!(json_of(&reply)["LearnConceptOk"][0].is_u64());
-        answered += 1;
+    let end = loop {
+        match client.stream.read_exact(&mut prefix) {
+            Ok(()) => {
+                let mut reply = vec![0; u32::from_be_bytes(prefix) as usize];
+                client.stream.read_exact(&mut reply).unwrap();
+                replies.push(reply);
+            }
+            Err(error) => break error.kind(),
+        }
+    };
+    assert!(matches!(end, ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset), "{end}");
+    for reply in &replies {
+        assert!(json_of(reply)["LearnConceptOk"][0].is_u64(), "{}", json_of(reply));
     }
     let server = stopped.start();
     let mut client = Legacy::open(server.compat());
-    let concepts = client.json(&json!("GetStats"))["StatsOk"]["concepts"].as_u64().unwrap();
-    assert!(concepts >= answered, "{answered} were acknowledged, {concepts} are there");
+    for number in 0..WRITES {
+        let found = client.json(&json!({"QueryConcept": [name(number)]}));
+        let expected = if number < replies.len() { content(number) } else { String::new() };
+        assert_eq!(found["QueryConceptOk"]["content"], expected, "{number} of {} answered", replies.len());
+    }
 }
 
 /// A row of what the old server's own decoder was seen to take or refuse: the request, and whether this server takes it.
