@@ -6,15 +6,13 @@
 mod legacy;
 mod support;
 
-use std::collections::HashSet;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 use legacy::{golden, json_of, msgpack};
 use rand::rngs::SmallRng;
 use rand::{Rng, RngExt, SeedableRng};
 use serde_json::{Value, json};
+use support::legacy::Legacy;
 use support::{Server, sutra};
 
 /// The 32 digits of the id of "test".
@@ -25,40 +23,7 @@ fn id(name: &str) -> String {
     sutra_client::ConceptId::from_name(name).unwrap().to_string()
 }
 
-/// A connection of an old client.
-struct Legacy {
-    stream: TcpStream,
-}
-
 impl Legacy {
-    fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_nodelay(true).unwrap();
-        // Fails instead of hanging; no test relies on its length.
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        Self { stream }
-    }
-
-    fn send(&mut self, message: &[u8]) {
-        let prefix = u32::try_from(message.len()).unwrap().to_be_bytes();
-        // In two segments, as old clients do.
-        self.stream.write_all(&prefix).unwrap();
-        self.stream.write_all(message).unwrap();
-    }
-
-    fn reply(&mut self) -> Vec<u8> {
-        let mut prefix = [0; 4];
-        self.stream.read_exact(&mut prefix).unwrap();
-        let mut reply = vec![0; u32::from_be_bytes(prefix) as usize];
-        self.stream.read_exact(&mut reply).unwrap();
-        reply
-    }
-
-    fn ask(&mut self, message: &[u8]) -> Vec<u8> {
-        self.send(message);
-        self.reply()
-    }
-
     /// Asks in MessagePack.
     fn json(&mut self, message: &Value) -> Value {
         json_of(&self.ask(&msgpack(message)))
@@ -688,72 +653,4 @@ fn the_concept_of_zeros_is_one_like_any_other_and_native_clients_reach_it_by_dig
         let deleted = client.json(&json!({"DeleteConcept": {"id": zeros}}));
         assert_eq!(deleted, json!({"DeleteConceptOk": {"deleted": true}}));
     }
-}
-
-#[test]
-fn a_bincode_client_fills_a_store_with_wordnet_and_finds_all_of_it() {
-    let lines = |file: &str| -> Vec<Value> {
-        let path = format!("{}/tests/data/wordnet/{file}", env!("CARGO_MANIFEST_DIR"));
-        let text = std::fs::read_to_string(path).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    };
-    let put = |out: &mut Vec<u8>, text: &str| {
-        out.extend((text.len() as u64).to_le_bytes());
-        out.extend(text.as_bytes());
-    };
-    let server = Server::start(&["--cores", "3"]);
-    let client = Legacy::open(server.compat());
-    let (concepts, associations) = (lines("concepts.jsonl"), lines("associations.jsonl"));
-    // All of one type here, so two of the same ends are one.
-    let ends = |association: &Value| (association["source"].to_string(), association["target"].to_string());
-    let associated = associations.iter().map(ends).collect::<HashSet<_>>().len();
-    let word = |value: &Value| value.as_str().unwrap().to_owned();
-    let mut writer = Legacy { stream: client.stream.try_clone().unwrap() };
-    let mut reader = client;
-    let sent = concepts.clone();
-    let writing = std::thread::spawn(move || {
-        for concept in &sent {
-            let mut message = vec![0, 0, 0, 0];
-            put(&mut message, concept["id"].as_str().unwrap());
-            put(&mut message, concept["content"].as_str().unwrap());
-            message.extend(1u64.to_le_bytes());
-            message.extend([0.5f32, 1.0, 1.0].iter().flat_map(|number| number.to_le_bytes()));
-            writer.send(&message);
-        }
-        for association in &associations {
-            let mut message = vec![1, 0, 0, 0];
-            put(&mut message, association["source"].as_str().unwrap());
-            put(&mut message, association["target"].as_str().unwrap());
-            message.extend(3u32.to_le_bytes());
-            message.extend(1.0f32.to_le_bytes());
-            writer.send(&message);
-        }
-        for concept in &sent {
-            let mut message = vec![2, 0, 0, 0];
-            put(&mut message, concept["id"].as_str().unwrap());
-            writer.send(&message);
-        }
-    });
-    for _ in &concepts {
-        assert_eq!(variant(&reader.reply()).0, 0);
-    }
-    let mut replies = Vec::new();
-    while replies.len() < concepts.len() {
-        let reply = reader.reply();
-        match variant(&reply).0 {
-            1 => assert!(replies.is_empty(), "in order"),
-            2 => replies.push(reply),
-            other => panic!("{other}"),
-        }
-    }
-    writing.join().unwrap();
-    for (concept, reply) in concepts.iter().zip(&replies) {
-        let content = word(&concept["content"]);
-        // Found, 32 digits of id, the content's length, the content.
-        let at = 4 + 1 + 8 + 32 + 8;
-        assert_eq!(&reply[at..at + content.len()], content.as_bytes(), "{concept}");
-    }
-    let stats = reader.json(&json!("GetStats"));
-    assert_eq!(stats["StatsOk"]["concepts"], concepts.len(), "{stats}");
-    assert_eq!(stats["StatsOk"]["edges"], associated, "{stats}");
 }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import socket
 import struct
+import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Callable
 
 import msgpack
 import pytest
 import wordnet
-from peers import PATIENCE_S, exactly
+from peers import PATIENCE_S, exactly, frame
 from servers import Server
 
 UNITS = {"GetStats": "StatsOk", "Flush": "FlushOk", "HealthCheck": "HealthCheckOk"}
@@ -28,8 +29,19 @@ class Socket:
         # As they did: in two segments, and the answer's length by one `recv`.
         self._socket.sendall(struct.pack(">I", len(payload)))
         self._socket.sendall(payload)
-        (length,) = struct.unpack(">I", self._socket.recv(4))
-        answer = exactly(self._socket, length)
+        return self._answer(self._socket.recv(4))
+
+    def call_all(self, requests: list[Any]) -> list[Any]:
+        """Sends all requests ahead; their answers in order."""
+        sending = threading.Thread(target=self._socket.sendall, args=(b"".join(map(frame, requests)),))
+        sending.start()
+        answers = [self._answer(exactly(self._socket, 4)) for _ in requests]
+        sending.join(PATIENCE_S)
+        return answers
+
+    def _answer(self, prefix: bytes | None) -> Any:
+        assert prefix is not None
+        answer = exactly(self._socket, struct.unpack(">I", prefix)[0])
         assert answer is not None
         return msgpack.unpackb(answer)
 
@@ -47,6 +59,48 @@ def old(shared_server: Server) -> Iterator[Socket]:
 def found(name: str, content: str) -> dict[str, Any]:
     fields = {"found": True, "concept_id": wordnet.wire_id(name), "content": content}
     return {"QueryConceptOk": {**fields, "strength": 1.0, "confidence": 1.0}}
+
+
+# How a request of these fields, given in the old enum's order, is spelled in each dialect.
+DIALECTS: dict[str, Callable[[str, dict[str, Any]], Any]] = {
+    "externally tagged": lambda name, fields: {name: fields},
+    "tagged map": lambda name, fields: {"type": name, **fields},
+    "positional array": lambda name, fields: {name: list(fields.values())},
+}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_wordnet_is_learned_and_found_again_in_every_dialect(server: Server, dialect: str) -> None:
+    request = DIALECTS[dialect]
+    # Learns are read by their place, except by clients of tagged maps.
+    sequence: Any = "sequence" if dialect == "tagged map" else 0
+    concepts, associations, neighbors = wordnet.concepts(), wordnet.associations(), wordnet.neighbors()
+    old = Socket(server.address)
+    plain = {"strength": 1.0, "confidence": 1.0}
+    learned = old.call_all(
+        [
+            request(
+                "LearnConcept",
+                {"concept_id": concept["id"], "content": concept["content"], "embedding": embedding.tolist(), **plain},
+            )
+            for concept, embedding in zip(concepts, wordnet.embeddings())
+        ]
+    )
+    assert len(learned) == 3900 and all(answer["LearnConceptOk"][sequence] > 0 for answer in learned)
+    associated = old.call_all(
+        [request("LearnAssociation", {**association, "confidence": 1.0}) for association in associations]
+    )
+    assert len(associated) == 4604 and all(answer["LearnAssociationOk"][sequence] > 0 for answer in associated)
+    names = [concept["id"] for concept in concepts]
+    read = old.call_all([request("QueryConcept", {"concept_id": name}) for name in names])
+    assert read == [found(concept["id"], concept["content"]) for concept in concepts]
+    around = old.call_all([request("GetNeighbors", {"concept_id": name}) for name in names])
+    assert [answer["GetNeighborsOk"]["neighbor_ids"] for answer in around] == [
+        sorted(neighbors.get(name, ())) for name in names
+    ]
+    stats = old.call(request("GetStats", {}))["StatsOk"]
+    assert (stats["concepts"], stats["edges"], stats["vectors"]) == (3900, 4604, 3900)
+    old.close()
 
 
 @pytest.mark.parametrize("unit", UNITS)
