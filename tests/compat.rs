@@ -205,6 +205,14 @@ fn a_length_over_the_limit_gets_an_error_and_then_the_end() {
     let error = json_of(&client.reply());
     assert!(error["Error"]["message"].as_str().unwrap().contains("limit"), "{error}");
     assert_eq!(client.stream.read(&mut [0]).unwrap(), 0);
+    // In the encoding of what came before it.
+    let mut client = Legacy::open(server.compat());
+    client.is_healthy();
+    assert_eq!(variant(&client.ask(&[8, 0, 0, 0])).0, 8);
+    client.stream.write_all(&[0xff; 4]).unwrap();
+    let reply = client.reply();
+    let (number, text) = variant(&reply);
+    assert!(number == 9 && text[8..].starts_with(b"message of 4294967295 bytes is over the limit"), "{reply:02x?}");
     Legacy::open(server.compat()).is_healthy();
 }
 

@@ -25,7 +25,7 @@ enum Next {
     /// It asks something of the service; its length in bytes.
     Ask { opcode: u8, manner: Manner, overlap: Overlap, len: usize },
     /// It is answered with the message that was written; its length in bytes.
-    Answered(usize),
+    Answered { manner: Manner, len: usize },
     /// It is no message, for this reason.
     Broken(String),
 }
@@ -55,12 +55,17 @@ impl<S: Service> Net<S> {
             let mut payload = self.io.buffers.pop().unwrap_or_default();
             let mut reply = self.io.messages.pop().unwrap_or_default();
             let next = self.io.look_at(&bytes[at..], &mut payload, &mut reply);
+            if let Next::Ask { manner, .. } | Next::Answered { manner, .. } = next
+                && let Some(exchange) = self.io.exchange(index)
+            {
+                exchange.manner = manner;
+            }
             let done = match next {
                 Next::Ask { opcode, manner, overlap, len } => {
                     let asked = self.ask_translated(core, index, opcode, manner, overlap, &payload);
                     asked.then_some(len)
                 }
-                Next::Answered(len) => {
+                Next::Answered { len, .. } => {
                     self.io.say(core, index, &reply);
                     Some(len)
                 }
@@ -176,7 +181,7 @@ impl Io {
         };
         match translator.request(&bytes[..len], payload, reply) {
             Translated::Request { opcode, manner, overlap } => Next::Ask { opcode, manner, overlap, len },
-            Translated::Answered => Next::Answered(len),
+            Translated::Answered { manner } => Next::Answered { manner, len },
         }
     }
 
@@ -242,8 +247,9 @@ impl Io {
     /// Words an error that no request caused, in its turn.
     pub(crate) fn say_error<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, index: usize, reason: &str) {
         let mut message = self.messages.pop().unwrap_or_default();
+        let manner = self.exchange(index).map(|exchange| exchange.manner).unwrap_or_default();
         if let Some(translator) = self.translator.as_mut() {
-            translator.error(reason, &mut message);
+            translator.error(manner, reason, &mut message);
         }
         self.say(core, index, &message);
         self.give_back_message(message);

@@ -38,7 +38,10 @@ pub enum Translated {
         overlap: Overlap,
     },
     /// It asks nothing of the service: the reply was written.
-    Answered,
+    Answered {
+        /// How it was spoken.
+        manner: Manner,
+    },
 }
 
 /// A native reply to be worded.
@@ -89,8 +92,8 @@ pub trait Translator: 'static {
         reply: &mut Vec<u8>,
     ) -> Wording;
 
-    /// Words an error that is no request's.
-    fn error(&mut self, message: &str, reply: &mut Vec<u8>);
+    /// Words an error that is no request's, in the manner of the connection's last message; the default where it had none.
+    fn error(&mut self, manner: Manner, message: &str, reply: &mut Vec<u8>);
 }
 
 /// What a connection of another protocol has under way.
@@ -102,6 +105,8 @@ pub(crate) struct Exchange {
     due: u64,
     /// What those in flight are.
     overlap: Overlap,
+    /// How the last message was spoken.
+    pub(crate) manner: Manner,
     /// Replies that came before their turn: that of request `due` + 1 first.
     early: VecDeque<Option<Vec<u8>>>,
     /// Bytes of those.

@@ -3,8 +3,8 @@
 //! Every message becomes the native request that a native client would have sent, so no operation is done a second way.
 
 use sutra_compat::{
-    CompatError, Decoded, Dialect, Listing, Manner as CompatManner, PREFIX_BYTES, decode, encode_error, encode_reply,
-    message_length,
+    CompatError, Decoded, Dialect, Listing, Manner as CompatManner, PREFIX_BYTES, Undecodable, decode, encode_error,
+    encode_reply, message_length,
 };
 use sutra_net::{Answer, Manner, Overlap, Translated, Translator, Wording};
 use sutra_wire::{FrameBuffer, Opcode};
@@ -46,11 +46,11 @@ impl Translator for Legacy {
             }
             Ok(Decoded::Refused { manner, message }) => {
                 encode_error(manner, &message, reply);
-                Translated::Answered
+                Translated::Answered { manner: Manner(manner.to_bits()) }
             }
-            Err(undecodable) => {
-                encode_error(undecodable.manner, &undecodable.error.to_string(), reply);
-                Translated::Answered
+            Err(Undecodable { manner, error }) => {
+                encode_error(manner, &error.to_string(), reply);
+                Translated::Answered { manner: Manner(manner.to_bits()) }
             }
         }
     }
@@ -79,8 +79,8 @@ impl Translator for Legacy {
         })
     }
 
-    fn error(&mut self, message: &str, reply: &mut Vec<u8>) {
-        encode_error(CompatManner::default(), message, reply);
+    fn error(&mut self, manner: Manner, message: &str, reply: &mut Vec<u8>) {
+        encode_error(CompatManner::from_bits(manner.0), message, reply);
     }
 }
 

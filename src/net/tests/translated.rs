@@ -89,8 +89,22 @@ fn what_is_no_message_is_told_after_what_was_asked_before_and_ends_the_connectio
     client.send(&[7; 10_000]);
     other.until("requests_in_flight", |count| count == 2);
     other.ask(RELEASE, 1, b"");
-    assert_eq!([(); 3].map(|()| client.reply()), ["", "error", "broken: 101 bytes are no message"]);
+    assert_eq!([(); 3].map(|()| client.reply()), ["", "error", "broken after 255: 101 bytes are no message"]);
     client.is_over();
+    server.stop();
+}
+
+#[test]
+fn an_error_that_is_no_requests_is_worded_in_the_manner_of_the_last_message() {
+    let server = Server::start(1, Limits::default());
+    for (first, last) in [(READ, HELLO), (HELLO, READ)] {
+        let mut client = ToyClient::connect(server.translated);
+        client.send(&[message(first, b""), message(last, b""), vec![0]].concat());
+        client.reply();
+        client.reply();
+        assert_eq!(client.reply(), format!("broken after {last}: 0 bytes are no message"));
+        client.is_over();
+    }
     server.stop();
 }
 
@@ -100,7 +114,7 @@ fn half_a_message_and_silence_is_given_up_with_its_reason() {
     let server = Server::start(1, limits);
     let mut client = ToyClient::connect(server.translated);
     client.send(&[50, READ, b'x']);
-    assert!(client.reply().starts_with("broken: the rest of a"));
+    assert!(client.reply().starts_with("broken after 0: the rest of a"));
     client.is_over();
     server.stop();
 }

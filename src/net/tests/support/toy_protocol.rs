@@ -47,7 +47,7 @@ impl Translator for ToyProtocol {
         let (opcode, overlap) = match operation {
             HELLO => {
                 say(b"hello", reply);
-                return Translated::Answered;
+                return Translated::Answered { manner: Manner(operation.into()) };
             }
             READ => (ECHO, Overlap::Reads),
             LATE => (HOLD, Overlap::Reads),
@@ -86,8 +86,8 @@ impl Translator for ToyProtocol {
         Wording::Ask { opcode: ECHO }
     }
 
-    fn error(&mut self, message: &str, reply: &mut Vec<u8>) {
-        say(format!("broken: {message}").as_bytes(), reply);
+    fn error(&mut self, manner: Manner, message: &str, reply: &mut Vec<u8>) {
+        say(format!("broken after {}: {message}", manner.0).as_bytes(), reply);
     }
 }
 
