@@ -50,6 +50,15 @@ impl<M: Send + 'static> Context<'_, M> {
         self.core.now()
     }
 
+    /// Whether anybody still waits for the answer: the request's deadline has not passed and its connection is not gone. Work that nobody waits
+    /// for may stop, and has to [`Context::refuse`] the request all the same, which gives its place back.
+    pub fn is_waiting(&self, to: ReplyTo) -> bool {
+        self.io.in_flight.get(to).is_some_and(|pending| {
+            let connection = self.io.connections.get(pending.connection).and_then(Option::as_ref);
+            connection.is_some_and(|connection| connection.serial == pending.serial)
+        })
+    }
+
     /// Answers a request. Cost: a copy of header and body into the connection's next send, except for long stored bodies, which
     /// are sent from where they lie. A request that is no longer waiting is ignored.
     pub fn reply(&mut self, to: ReplyTo, status: Status, sequence: u64, body: Body<'_>) {

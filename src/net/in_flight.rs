@@ -62,9 +62,14 @@ impl InFlight {
         Some(pending)
     }
 
+    /// The request, where it is not answered yet.
+    pub(crate) fn get(&self, to: ReplyTo) -> Option<&Pending> {
+        self.slots.get(to.slot as usize).filter(|slot| slot.generation == to.generation)?.pending.as_ref()
+    }
+
     /// Whether the request is not answered yet.
     pub(crate) fn contains(&self, to: ReplyTo) -> bool {
-        self.slots.get(to.slot as usize).is_some_and(|slot| slot.generation == to.generation && slot.pending.is_some())
+        self.get(to).is_some()
     }
 
     /// Has a sweep made when this deadline has come.

@@ -40,6 +40,23 @@ impl<R> Edge<R> {
     }
 }
 
+/// What a walk needs of an edge, whatever else is kept of it.
+pub(crate) struct At {
+    pub(crate) peer: u32,
+    pub(crate) kind: u32,
+    /// `None` where it was removed.
+    pub(crate) confidence: Option<f32>,
+    /// The node's next edge.
+    pub(crate) next: Option<u32>,
+}
+
+impl At {
+    fn of<R>(edge: &Edge<R>) -> Self {
+        let next = Some(edge.next).filter(|next| *next != END);
+        Self { peer: edge.peer, kind: edge.kind, confidence: edge.confidence(), next }
+    }
+}
+
 /// All edges of one direction.
 pub(crate) struct Edges<R> {
     edges: Slab<Edge<R>>,
@@ -131,10 +148,14 @@ impl<R> Edges<R> {
         self.first.get(node).copied().filter(|edge| *edge != END)
     }
 
-    /// An edge of the node, and the number of its next one. `None` where this edge is not there or belongs to another node.
-    pub(crate) fn walk(&self, node: u32, edge: u32) -> Option<(&Edge<R>, Option<u32>)> {
-        let edge = self.edges.get(edge).filter(|edge| edge.node == node)?;
-        Some((edge, Some(edge.next).filter(|next| *next != END)))
+    /// An edge of the node. `None` where this edge is not there or belongs to another node.
+    pub(crate) fn walk(&self, node: u32, edge: u32) -> Option<At> {
+        self.edges.get(edge).filter(|edge| edge.node == node).map(At::of)
+    }
+
+    /// An edge that is known to be there.
+    pub(crate) fn at(&self, edge: u32) -> At {
+        At::of(&self.edges[edge])
     }
 
     /// How many there are, removed ones not counted.
@@ -155,9 +176,9 @@ mod tests {
     fn all(edges: &Edges<()>, node: u32) -> Vec<(u32, u32, f32)> {
         let mut at = edges.first(node);
         let mut all = Vec::new();
-        while let Some((edge, next)) = at.and_then(|at| edges.walk(node, at)) {
-            all.extend(edge.confidence().map(|confidence| (edge.peer, edge.kind, confidence)));
-            at = next;
+        while let Some(edge) = at.and_then(|at| edges.walk(node, at)) {
+            all.extend(edge.confidence.map(|confidence| (edge.peer, edge.kind, confidence)));
+            at = edge.next;
         }
         all
     }
@@ -203,14 +224,14 @@ mod tests {
         for (kind, sequence) in [(0, 1), (1, 2), (2, 3)] {
             edges.set(3, 7, kind, Some(0.5), sequence, ());
         }
-        let middle = edges.first(3).and_then(|edge| edges.walk(3, edge)).and_then(|(_, next)| next);
+        let middle = edges.first(3).and_then(|edge| edges.walk(3, edge)).and_then(|edge| edge.next);
         edges.set(3, 7, 1, None, 10, ());
         edges.set(3, 7, 1, Some(0.75), 9, ());
         edges.set(3, 7, 0, None, 11, ());
         assert_eq!((all(&edges, 3), edges.len()), (vec![(7, 2, 0.5)], 1));
         assert!(edges.get(3, 7, Some(1)).is_none());
         assert_eq!(edges.get(3, 7, None).map(|edge| edge.kind), Some(2));
-        let rest = middle.and_then(|edge| edges.walk(3, edge)).and_then(|(_, next)| next);
+        let rest = middle.and_then(|edge| edges.walk(3, edge)).and_then(|edge| edge.next);
         assert!(rest.is_some(), "a walk that stopped at it goes on behind it");
         edges.set(3, 7, 1, Some(0.25), 12, ());
         edges.set(3, 7, 2, None, 13, ());
@@ -226,6 +247,6 @@ mod tests {
         let mut edges = Edges::default();
         edges.set(1, 2, 0, Some(0.5), 1, ());
         assert!(edges.walk(2, 0).is_none() && edges.walk(1, 77).is_none());
-        assert!(edges.walk(1, 0).is_some_and(|(_, next)| next.is_none()));
+        assert!(edges.walk(1, 0).is_some_and(|edge| edge.next.is_none()));
     }
 }

@@ -6,7 +6,7 @@
 use rkyv::rend::u32_le;
 use sutra_wire::{AssociationRecord, Checked, ConceptId, ConceptRecord, Direction, Neighbor, limits};
 
-use crate::adjacency::Edges;
+use crate::adjacency::{At, Edges};
 use crate::namespaces::NamespaceId;
 use crate::segments::Location;
 use crate::table::{Stored, Table, Version};
@@ -90,8 +90,8 @@ impl Place {
 #[derive(Default)]
 pub(crate) struct Graph {
     pub(crate) table: Table,
-    outgoing: Edges<Location<AssociationRecord>>,
-    incoming: Edges<()>,
+    pub(crate) outgoing: Edges<Location<AssociationRecord>>,
+    pub(crate) incoming: Edges<()>,
 }
 
 impl Graph {
@@ -205,7 +205,7 @@ impl Graph {
             if found == query.limit.min(limits::MAX_NEIGHBORS) || visited == MAX_VISITED {
                 return Place { incoming, edge }.cursor();
             }
-            let Some((peer, kind, confidence, next)) = self.step(node, Place { incoming, edge }) else { return 0 };
+            let Some(At { peer, kind, confidence, next }) = self.step(node, Place { incoming, edge }) else { return 0 };
             visited += 1;
             if let Some(confidence) = confidence.filter(|confidence| query.wants(kind, *confidence)) {
                 found += 1;
@@ -224,14 +224,11 @@ impl Graph {
         0
     }
 
-    /// The edge at a place of a node, as its other end, kind, confidence (none where it was removed) and the next edge of that direction.
-    fn step(&self, node: u32, place: Place) -> Option<(u32, u32, Option<f32>, Option<u32>)> {
-        fn of<R>(edges: &Edges<R>, node: u32, edge: u32) -> Option<(u32, u32, Option<f32>, Option<u32>)> {
-            edges.walk(node, edge).map(|(edge, next)| (edge.peer, edge.kind, edge.confidence(), next))
-        }
+    /// The edge at a place of a node; `None` where there is none.
+    fn step(&self, node: u32, place: Place) -> Option<At> {
         match place.incoming {
-            true => of(&self.incoming, node, place.edge),
-            false => of(&self.outgoing, node, place.edge),
+            true => self.incoming.walk(node, place.edge),
+            false => self.outgoing.walk(node, place.edge),
         }
     }
 

@@ -37,6 +37,7 @@ mod shard;
 mod slab;
 mod stats;
 mod table;
+mod walk;
 
 pub use disk::{Clock, Disk, FileDisk, SegmentName, SystemClock};
 pub use error::StoreError;
@@ -49,4 +50,6 @@ pub use outcome::{Acknowledged, Effect, Refusal};
 pub use prepare::{PrepareJob, Prepared};
 pub use recovery::ShardReport;
 pub use shard::Shard;
+pub use slab::Slab;
 pub use stats::ShardStats;
+pub use walk::{NodeNumber, Step, Walk};

@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use sutra_runtime::{DataFile, RegionSlice};
 use sutra_wire::{
-    ArchivedAssociationRecord, AssociationRecord, Checked, ConceptId, ConceptKey, ConceptRecord, Neighbor, Payload,
+    ArchivedAssociationRecord, AssociationRecord, Checked, ConceptId, ConceptKey, ConceptRecord, Direction, Neighbor,
+    Payload,
 };
 
 use crate::disk::Clock;
@@ -27,6 +28,7 @@ use crate::prepare::{Preparation, PrepareJob, Prepared};
 use crate::recovery::ShardReport;
 use crate::segments::{Location, Segments};
 use crate::settle::Recovered;
+use crate::walk::{NodeNumber, Step, Walk};
 use crate::{ShardStats, StoreError};
 
 /// One core's part of a store.
@@ -297,6 +299,33 @@ impl<T> Shard<T> {
     /// even none, and a cursor.
     pub fn neighbors(&self, query: &NeighborQuery<'_>, out: &mut Vec<Neighbor>) -> u64 {
         self.graph.neighbors(query, out)
+    }
+
+    /// How many ids the shard has heard of: the numbers of its nodes are those below.
+    pub fn nodes(&self) -> NodeNumber {
+        u32::try_from(self.graph.table.len()).expect("nodes are numbered by 32 bits")
+    }
+
+    /// The node of an id, if the shard has heard of it. Cost: one hash, one probe.
+    pub fn node(&self, namespace: NamespaceId, id: &ConceptId) -> Option<NodeNumber> {
+        self.graph.table.find(namespace, id)
+    }
+
+    /// The id of a node, which must be one of this shard's.
+    pub fn node_id(&self, node: NodeNumber) -> ConceptId {
+        self.graph.table.node(node).id
+    }
+
+    /// Puts a node's associations of this direction into a walk; `from` is what steps will call it. Only nodes of concepts that belong to
+    /// this shard have all of theirs.
+    pub fn begin_walk(&self, walk: &mut Walk, from: u32, node: NodeNumber, direction: Direction) {
+        self.graph.begin_walk(walk, from, node, direction);
+    }
+
+    /// Goes on with a walk until it is over or about `limit` associations were looked at (and no more than as many again as the walk has nodes, twice):
+    /// appends those of the wanted kinds, all where none is named.
+    pub fn continue_walk(&self, walk: &mut Walk, kinds: &[u32], limit: usize, out: &mut Vec<Step>) {
+        self.graph.continue_walk(walk, kinds, limit, out);
     }
 
     /// Learns of an association, or its removal, whose target belongs to this shard, from the shard of its source. Again or late changes nothing.

@@ -6,38 +6,55 @@ use std::ops::{Index, IndexMut};
 const CHUNK: usize = 8192;
 
 /// A growing row of items, numbered from 0.
-pub(crate) struct Slab<T> {
+pub struct Slab<T> {
+    /// All full but the last in use; behind that one there may be empty ones.
     chunks: Vec<Vec<T>>,
+    length: usize,
 }
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
-        Self { chunks: Vec::new() }
+        Self { chunks: Vec::new(), length: 0 }
     }
 }
 
 impl<T> Slab<T> {
     /// Appends an item and returns its number. Allocates a chunk every 8,192 items.
-    pub(crate) fn push(&mut self, item: T) -> u32 {
-        let number = u32::try_from(self.len()).expect("a shard holds fewer than 2^32 items: they would need 128 GiB");
-        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
+    pub fn push(&mut self, item: T) -> u32 {
+        let number = u32::try_from(self.length).expect("a shard holds fewer than 2^32 items: they would need 128 GiB");
+        let chunk = self.length / CHUNK;
+        if chunk == self.chunks.len() {
             self.chunks.push(Vec::with_capacity(CHUNK));
         }
-        self.chunks.last_mut().expect("one was pushed").push(item);
+        self.chunks[chunk].push(item);
+        self.length += 1;
         number
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.chunks.last().map_or(0, |last| (self.chunks.len() - 1) * CHUNK + last.len())
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.length
     }
 
-    pub(crate) fn get(&self, number: u32) -> Option<&T> {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Drops all items and keeps their memory.
+    pub fn clear(&mut self) {
+        self.chunks.iter_mut().for_each(Vec::clear);
+        self.length = 0;
+    }
+
+    /// The item of this number, if there is one.
+    pub fn get(&self, number: u32) -> Option<&T> {
         let number = number as usize;
         self.chunks.get(number / CHUNK)?.get(number % CHUNK)
     }
 
     /// Bytes of memory that it holds.
-    pub(crate) fn memory(&self) -> u64 {
+    pub fn memory(&self) -> u64 {
         (self.chunks.len() * CHUNK * size_of::<T>() + self.chunks.capacity() * size_of::<Vec<T>>()) as u64
     }
 }
@@ -71,5 +88,12 @@ mod tests {
         assert_eq!(slab.len(), 3 * CHUNK);
         assert!(std::ptr::eq(first, &slab[0]));
         assert_eq!((slab[CHUNK as u32 + 5], slab.get(3 * CHUNK as u32)), (CHUNK + 5, None));
+        let memory = slab.memory();
+        slab.clear();
+        assert_eq!((slab.len(), slab.get(0), slab.memory()), (0, None, memory));
+        for item in 0..2 * CHUNK + 1 {
+            assert_eq!(slab.push(item) as usize, item);
+        }
+        assert_eq!((slab.len(), slab[2 * CHUNK as u32], slab.memory()), (2 * CHUNK + 1, 2 * CHUNK, memory));
     }
 }

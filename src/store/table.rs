@@ -64,6 +64,11 @@ impl Table {
         node
     }
 
+    /// How many nodes there are.
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
     pub(crate) fn node(&self, node: u32) -> &Node {
         &self.nodes[node]
     }

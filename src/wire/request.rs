@@ -109,9 +109,10 @@ pub struct PathRequest {
     pub kinds: Vec<u32>,
     /// At most this many associations long.
     pub max_depth: u32,
-    /// How many paths to return at most; 0 is taken for 1.
+    /// How many paths to return at most; 0 is taken for 1. Alternatives are as short as the shortest; the most confident path has none.
     pub alternatives: u32,
-    /// How many concepts the search may visit, 0 for the server's own bound.
+    /// How many concepts the search may visit, 0 for [`limits::DEFAULT_VISITED`], at most [`limits::MAX_VISITED`]. A further way to a concept, kept
+    /// for an alternative or because it is more confident, counts like a concept.
     pub max_visited: u32,
     /// A [`Direction`].
     pub direction: u8,
@@ -201,8 +202,14 @@ impl Payload for PathRequest {
         check_namespace(&request.namespace)?;
         check_kinds(&request.kinds)?;
         check_at_most("alternatives", request.alternatives.to_native(), limits::MAX_ALTERNATIVES)?;
+        check_at_most("max_visited", request.max_visited.to_native(), limits::MAX_VISITED)?;
         check_one_of("direction", request.direction, 3)?;
-        check_one_of("mode", request.mode, 2)
+        check_one_of("mode", request.mode, 2)?;
+        if request.mode == PathMode::MostConfident as u8 && request.alternatives.to_native() > 1 {
+            let message = "must be 1 where the most confident path is asked for: alternatives are for shortest paths";
+            return Err(PayloadError::argument("alternatives", message));
+        }
+        Ok(())
     }
 }
 
