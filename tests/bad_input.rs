@@ -10,9 +10,7 @@ use std::io::Write;
 use rkyv::rancor::Error;
 use support::Server;
 use sutra_testing::raw::{Raw, frame, hello};
-use sutra_wire::{
-    CHECKSUM, ConceptKey, ConceptRecord, HEADER_BYTES, Header, NO_CORE, Opcode, PathRequest, SearchRequest, Status,
-};
+use sutra_wire::{CHECKSUM, ConceptKey, ConceptRecord, HEADER_BYTES, Header, NO_CORE, Opcode, SearchRequest, Status};
 
 fn header(opcode: Opcode) -> Header {
     Header { opcode: opcode as u8, request: 7, ..Header::default() }
@@ -138,8 +136,6 @@ fn requests_that_make_no_sense_are_refused_by_name_and_the_connection_goes_on() 
 #[test]
 fn operations_that_are_not_served_yet_say_so() {
     let server = Server::start(&[]);
-    let path = PathRequest { start: [1; 16], end: [2; 16], ..PathRequest::default() };
-    refuses(&server, header(Opcode::Path), &rkyv::to_bytes::<Error>(&path).unwrap(), Status::NotServed, "`path`");
     let search = rkyv::to_bytes::<Error>(&SearchRequest::default()).unwrap();
     refuses(&server, header(Opcode::Search), &search, Status::NotServed, "`search`");
 }

@@ -105,7 +105,7 @@ fn every_published_request_is_answered_in_its_own_encoding() {
             "LearnAssociation" => assert_eq!((number, rest.len()), (1, 8)),
             "QueryConcept" => assert_eq!(binary, reply_bytes("reply QueryConceptOk(found)").bincode),
             "GetNeighbors" => assert_eq!((number, rest), (3, &[0; 8][..])),
-            "FindPath" => assert_eq!((number, &rest[..9]), (4, &[1, 2, 0, 0, 0, 0, 0, 0, 0][..])),
+            "FindPath" => assert_eq!((number, rest[0], rest.len()), (4, 1, 1 + 8 + 2 * (8 + 32))),
             "VectorSearch" => assert_eq!((number, &rest[..8]), (5, &1u64.to_le_bytes()[..])),
             "GetStats" => assert_eq!((number, rest.len(), &rest[..8]), (6, 56, &1u64.to_le_bytes()[..])),
             "Flush" => assert_eq!(binary, reply_bytes("reply FlushOk").bincode),

@@ -10,6 +10,7 @@
 mod config;
 mod delete;
 mod error;
+mod expansion;
 mod fan_out;
 mod flush;
 mod learn;
@@ -17,14 +18,19 @@ mod legacy;
 mod listing;
 mod mailbox;
 mod message;
+mod most_confident;
 mod namespaces;
+mod path;
 mod process;
 mod query;
 mod report;
 mod run_queue;
 mod service;
+mod shortest;
 mod start;
 mod stats;
+mod traversal;
+mod visited;
 
 pub use config::{Cores, ServerConfig};
 pub use error::ServerError;

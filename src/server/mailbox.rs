@@ -8,7 +8,7 @@ use sutra_net::Context;
 use crate::message::{Body, Message};
 
 /// Requests that a core may have under way at each other core. A mailbox holds [`MAILBOX`] messages: the answers to these, the other
-/// core's own requests, their associations' in-edges, and the removals of deletions.
+/// core's own requests, their associations' in-edges, the removals of deletions, and a batch and a part of each traversal.
 const CREDITS: u32 = 256;
 /// Messages that a mailbox between two cores holds.
 pub(crate) const MAILBOX: usize = 1024;
@@ -18,7 +18,9 @@ pub(crate) const MAILBOX: usize = 1024;
 struct Peer {
     under_way: u32,
     /// Messages that found the mailbox full. Bounded by the requests that are unanswered on both cores and by the removals that
-    /// deletions have under way: each causes at most one message at a time.
+    /// deletions have under way: each causes at most one message at a time. And by the traversals of both cores: each has one batch
+    /// under way at the other core, for which it sends two messages at most (go on, and let go) before that core answers, and gets two at most
+    /// (a part of up to 28 KiB, and the end) before it sends another; its place is not used again before the end.
     outbox: VecDeque<Message>,
 }
 

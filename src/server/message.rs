@@ -7,7 +7,8 @@ use sutra_wire::{
     AssociationRecord, ConceptId, ConceptKey, ConceptRecord, FrameBuffer, NeighborsRequest, Parcel, Status,
 };
 
-use crate::fan_out::{Part, Question};
+use crate::expansion::{Batch, Part};
+use crate::fan_out::{self, Question};
 
 /// A message and the highest sequence that its sender had seen (Lamport 1978): so that causes come before effects in any merged
 /// order of the shards' logs.
@@ -40,10 +41,18 @@ pub(crate) enum Body {
     Remove { deletion: usize, key: EdgeKey },
     /// It is gone at both ends, or why it is not.
     Removed { deletion: usize, refused: Option<(Status, String)> },
+    /// Concepts whose associations the receiver reads for a traversal of the sender's, which the place names.
+    Expand { place: usize, batch: Batch },
+    /// The next part of them is wanted.
+    ExpandOn { place: usize },
+    /// No more of them is wanted. The receiver says that it has let go, unless it has sent the last part before.
+    Abandon { place: usize },
+    /// A part of what a traversal of the receiver's asked for.
+    Expanded { place: usize, part: Part },
     /// One part of a question to all cores.
     Ask { job: u32, question: Question },
     /// Its answer.
-    Tell { job: u32, part: Part },
+    Tell { job: u32, part: fan_out::Part },
     /// The background thread made log space ready, or could not.
     Prepared(Box<Prepared>),
     /// The background thread marked the end of a full segment, or could not make it durable.

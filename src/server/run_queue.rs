@@ -6,16 +6,22 @@
 //! work allows.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use sutra_net::Context;
 
 use crate::message::Message;
 use crate::service::StorageService;
 
+/// How long a slice of work that can be cut anywhere goes on: some tens of times what a turn of the core costs besides.
+pub(crate) const SLICE: Duration = Duration::from_micros(100);
+
 /// A job with a slice to do, by the kind of work and its place among those.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Work {
     Deletion(usize),
+    Expansion(usize),
+    Traversal(usize),
 }
 
 /// The jobs of a core that are ready, first in, first out.
@@ -41,6 +47,8 @@ impl StorageService {
     pub(crate) fn advance_work(&mut self, cx: &mut Context<'_, Message>) {
         match self.run_queue.ready.pop_front() {
             Some(Work::Deletion(place)) => self.advance_deletion(cx, place),
+            Some(Work::Expansion(place)) => self.advance_expansion(cx, place),
+            Some(Work::Traversal(place)) => self.advance_traversal(cx, place),
             None => {}
         }
     }

@@ -11,6 +11,7 @@ use sutra_store::{Acknowledged, Namespaces, Shard};
 use sutra_wire::{Checked, CoreLayout, Durability, Opcode, Payload as Archived, Status};
 
 use crate::delete::Deletions;
+use crate::expansion::Expansions;
 use crate::fan_out::{Jobs, Question};
 use crate::flush::Flushes;
 use crate::mailbox::Peers;
@@ -18,6 +19,7 @@ use crate::message::{Body, Forwarded, Message, Payload, Ticket};
 use crate::namespaces::Registrations;
 use crate::report::ServerInfo;
 use crate::run_queue::RunQueue;
+use crate::traversal::Traversals;
 
 /// The write that carries the shard's commit in flight.
 pub(crate) const COMMIT: u64 = 0;
@@ -42,6 +44,8 @@ pub(crate) struct StorageService {
     pub(crate) flushes: Flushes,
     pub(crate) run_queue: RunQueue,
     pub(crate) deletions: Deletions,
+    pub(crate) traversals: Traversals,
+    pub(crate) expansions: Expansions,
     pub(crate) info: Arc<ServerInfo>,
     identity: Identity,
     /// Requests of other cores and steps of deletions that found no room in the log, oldest first; bounded by the other cores' credits and by
@@ -72,6 +76,8 @@ impl StorageService {
             flushes: Flushes::default(),
             run_queue: RunQueue::default(),
             deletions: Deletions::default(),
+            traversals: Traversals::default(),
+            expansions: Expansions::new(cores),
             info,
             identity,
             stalled: VecDeque::new(),
@@ -293,7 +299,8 @@ impl Service for StorageService {
             Opcode::Association => self.association(cx, request),
             Opcode::Concepts => self.concepts(cx, request),
             Opcode::Delete => self.delete(cx, request),
-            Opcode::Path | Opcode::Search => Self::not_served(cx, request, opcode),
+            Opcode::Path => self.path(cx, request),
+            Opcode::Search => Self::not_served(cx, request, opcode),
             Opcode::Hello => {
                 cx.refuse(request.reply_to, Status::InvalidArgument, "Hello was said already on this connection");
                 Flow::Taken
@@ -320,6 +327,10 @@ impl Service for StorageService {
                 self.post(cx, from, Body::InEdgeApplied { ticket, sequence });
             }
             Body::InEdgeApplied { ticket, sequence } => self.answer(cx, ticket, Status::Ok, sequence, Payload::Empty),
+            Body::Expand { place, batch } => self.expand(from, place, batch),
+            Body::ExpandOn { place } => self.expand_on(from, place),
+            Body::Abandon { place } => self.abandon_expansion(cx, from, place),
+            Body::Expanded { place, part } => self.expanded(cx, from, place, part),
             Body::Ask { job, question } => self.asked(cx, from, job, question),
             Body::Tell { job, part } => self.told(cx, from, job, part),
             Body::Prepared(prepared) => {
@@ -371,6 +382,7 @@ impl Service for StorageService {
             && self.jobs.is_idle()
             && self.flushes.is_idle()
             && self.deletions.is_idle()
+            && self.traversals.is_idle()
             && self.stalled.is_empty()
             && self.registrations.is_idle()
     }
