@@ -17,6 +17,7 @@ pub(crate) fn status_of(refusal: &Refusal) -> Status {
         Refusal::Full { .. } => Status::StorageFull,
         Refusal::TooLarge { .. } => Status::TooLarge,
         Refusal::Failed { .. } => Status::StorageFailed,
+        Refusal::Dimension { .. } => Status::InvalidArgument,
         Refusal::Stalled => Status::Busy,
     }
 }

@@ -38,6 +38,9 @@ impl StorageService {
             ("log_segments", shard.segments),
             ("memory_segments_bytes", shard.segment_memory),
             ("memory_tables_bytes", shard.table_memory),
+            ("memory_vectors_bytes", shard.vector_memory),
+            ("vectors_indexed", shard.vectors_indexed),
+            ("vectors_tail", shard.vectors_tail),
             ("commits", shard.commits),
         ] {
             counters.push(Counter { name: name.into(), value });

@@ -45,6 +45,30 @@ impl fmt::Display for SegmentName {
     }
 }
 
+/// Names the file of a vector index: `shard-000/vectors-0.index`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckpointName {
+    /// The shard it belongs to.
+    pub shard: u16,
+    /// The namespace's number.
+    pub namespace: u32,
+}
+
+impl CheckpointName {
+    /// Whether a file of this name in a shard's folder is a checkpoint, or one that was being written.
+    pub(crate) fn is_one(file_name: &str) -> bool {
+        let file_name = file_name.strip_suffix(NEW).unwrap_or(file_name);
+        let number = file_name.strip_prefix("vectors-").and_then(|rest| rest.strip_suffix(".index"));
+        number.is_some_and(|number| number.parse::<u32>().is_ok_and(|parsed| parsed.to_string() == number))
+    }
+}
+
+impl fmt::Display for CheckpointName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/vectors-{}.index", shard_folder(self.shard), self.namespace)
+    }
+}
+
 fn shard_folder(shard: u16) -> String {
     format!("shard-{shard:03}")
 }
@@ -79,6 +103,10 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn write(&self, file: &DataFile, offset: u64, bytes: &[u8]) -> io::Result<()>;
     /// Makes everything written to the file durable.
     fn sync(&self, file: &DataFile) -> io::Result<()>;
+    /// A checkpoint's bytes; `None` where there is none. One of more than `limit` bytes is an error.
+    fn read_checkpoint(&self, name: CheckpointName, limit: u64) -> io::Result<Option<Vec<u8>>>;
+    /// Replaces a checkpoint by these bytes, one after the other: after a crash the old or the new one is there, whole.
+    fn replace_checkpoint(&self, name: CheckpointName, parts: &[&[u8]]) -> io::Result<()>;
 }
 
 /// Tells the time.
@@ -99,7 +127,8 @@ impl Clock for SystemClock {
 }
 
 const MANIFEST: &str = "manifest.json";
-const NEW_MANIFEST: &str = "manifest.json.new";
+/// Behind the name of a file while it is written to take another's place.
+const NEW: &str = ".new";
 
 /// A folder of a filesystem, locked for this process for as long as this lives.
 #[derive(Debug)]
@@ -156,15 +185,7 @@ impl Disk for FileDisk {
     }
 
     fn replace_manifest(&self, bytes: &[u8]) -> io::Result<()> {
-        let (new, path) = (self.folder.join(NEW_MANIFEST), self.folder.join(MANIFEST));
-        let write = || {
-            let mut file = File::create(&new)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            fs::rename(&new, &path)
-        };
-        write().map_err(in_context("replace", &path))?;
-        sync_folder(&self.folder)
+        replace(&self.folder.join(MANIFEST), &[bytes])
     }
 
     fn create_shard(&self, shard: u16) -> io::Result<()> {
@@ -226,6 +247,45 @@ impl Disk for FileDisk {
     fn sync(&self, file: &DataFile) -> io::Result<()> {
         file.sync_all()
     }
+
+    fn read_checkpoint(&self, name: CheckpointName, limit: u64) -> io::Result<Option<Vec<u8>>> {
+        let path = self.folder.join(name.to_string());
+        let read = || {
+            let file = File::open(&path)?;
+            let length = file.metadata()?.len();
+            if length > limit {
+                return Err(io::Error::other(format!(
+                    "it has {length} bytes, more than the {limit} that it can be worth"
+                )));
+            }
+            let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+            file.take(limit).read_to_end(&mut bytes).map(|_| bytes)
+        };
+        match read() {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(in_context("read", &path)(error)),
+        }
+    }
+
+    fn replace_checkpoint(&self, name: CheckpointName, parts: &[&[u8]]) -> io::Result<()> {
+        replace(&self.folder.join(name.to_string()), parts)
+    }
+}
+
+/// Puts a new file in a file's place: after a crash the old or the new one is there, whole.
+fn replace(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+    let folder = path.parent().expect("a file in a folder");
+    let mut new = path.as_os_str().to_owned();
+    new.push(NEW);
+    let write = || {
+        let mut file = File::create(&new)?;
+        parts.iter().try_for_each(|part| file.write_all(part))?;
+        file.sync_all()?;
+        fs::rename(&new, path)
+    };
+    write().map_err(in_context("replace", path))?;
+    sync_folder(folder)
 }
 
 #[cfg(test)]
@@ -240,6 +300,16 @@ mod tests {
         assert_eq!(SegmentName::parse(3, "segment-00000012.log"), Some(name));
         for stray in ["segment-12.log", "segment-00000012.log~", "segment-+0000012.log", "lost+found", ""] {
             assert_eq!(SegmentName::parse(3, stray), None, "{stray}");
+        }
+    }
+
+    #[test]
+    fn only_a_checkpoints_own_name_is_taken_for_one() {
+        let name = CheckpointName { shard: 3, namespace: 12 };
+        assert_eq!(name.to_string(), "shard-003/vectors-12.index");
+        assert!(CheckpointName::is_one("vectors-12.index") && CheckpointName::is_one("vectors-12.index.new"));
+        for stray in ["vectors-012.index", "vectors-12.index~", "vectors-+1.index", "vectors-.index", ""] {
+            assert!(!CheckpointName::is_one(stray), "{stray}");
         }
     }
 

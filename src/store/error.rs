@@ -96,6 +96,20 @@ pub enum StoreError {
         /// What is wrong with it.
         what: String,
     },
+    /// A vector index can't be taken from its checkpoint; it is built again.
+    #[error("{} is not used: {what}; the index is built again from the log", .file.display())]
+    Checkpoint {
+        /// The checkpoint.
+        file: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The vector index refused something; searches scan instead until it is built again.
+    #[error("the vector index failed: {what}")]
+    Index {
+        /// What it said.
+        what: String,
+    },
     /// An option that can't be.
     #[error("{0}")]
     Option(String),

@@ -1,4 +1,4 @@
-//! What a server keeps: for each core a shard, which is a segmented log, a concept table and the associations.
+//! What a server keeps: for each core a shard, which is a segmented log, a concept table, the associations and an index of the vectors.
 //!
 //! A record's archive is copied once, into the log's memory; the same bytes go to disk and answer queries. A write is visible and
 //! acknowledged when the commit that carries it has landed. The log is the truth: tables are rebuilt from it at every start.
@@ -37,9 +37,10 @@ mod shard;
 mod slab;
 mod stats;
 mod table;
+mod vectors;
 mod walk;
 
-pub use disk::{Clock, Disk, FileDisk, SegmentName, SystemClock};
+pub use disk::{CheckpointName, Clock, Disk, FileDisk, SegmentName, SystemClock};
 pub use error::StoreError;
 pub use graph::{EdgeKey, InEdge, NeighborQuery};
 pub use log::CommitWrite;
@@ -52,4 +53,5 @@ pub use recovery::ShardReport;
 pub use shard::Shard;
 pub use slab::Slab;
 pub use stats::ShardStats;
+pub use vectors::{IndexJob, Indexed, SearchProgress, VectorQuery, VectorSearch};
 pub use walk::{NodeNumber, Step, Walk};

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use foldhash::quality::RandomState;
@@ -31,9 +31,12 @@ impl NamespaceId {
     /// The empty namespace.
     pub const DEFAULT: Self = Self(0);
 
-    #[cfg(test)]
     pub(crate) fn from_number(number: u32) -> Self {
         Self(number)
+    }
+
+    pub(crate) fn number(self) -> u32 {
+        self.0
     }
 }
 
@@ -44,6 +47,8 @@ pub struct Namespaces {
     random: RandomState,
     /// Slots that are filled.
     count: AtomicUsize,
+    /// By number: how long the embeddings are, 0 while there are none.
+    dimensions: Box<[AtomicU32]>,
     manifest: Arc<OpenManifest>,
 }
 
@@ -51,7 +56,9 @@ impl Namespaces {
     /// Those of a manifest.
     pub(crate) fn new(manifest: Arc<OpenManifest>) -> Result<Self, StoreError> {
         let slots = (0..SLOTS).map(|_| OnceLock::new()).collect();
-        let namespaces = Self { slots, random: RandomState::default(), count: AtomicUsize::new(0), manifest };
+        let dimensions = (0..MAX_NAMESPACES).map(|_| AtomicU32::new(0)).collect();
+        let (random, count) = (RandomState::default(), AtomicUsize::new(0));
+        let namespaces = Self { slots, random, count, dimensions, manifest };
         let manifest = namespaces.manifest.lock();
         if manifest.namespaces.len() > MAX_NAMESPACES {
             return Err(StoreError::TooManyNamespaces { limit: MAX_NAMESPACES });
@@ -83,6 +90,22 @@ impl Namespaces {
             return Some(NamespaceId::DEFAULT);
         }
         self.probe(name).map_while(OnceLock::get).find(|(known, _)| **known == *name).map(|(_, number)| *number)
+    }
+
+    /// How many numbers the embeddings of a namespace have; `None` while it has none. Cost: one load.
+    pub fn dimension(&self, namespace: NamespaceId) -> Option<u32> {
+        let dimension = self.dimensions.get(namespace.0 as usize)?.load(Ordering::Relaxed);
+        (dimension > 0).then_some(dimension)
+    }
+
+    /// Makes this the dimension of a namespace that has none, over all shards; returns the one that holds. It is fixed from the moment that
+    /// the first vector is accepted on, also if that one is never acknowledged: then until the next start.
+    pub(crate) fn fix_dimension(&self, namespace: NamespaceId, dimension: u32) -> u32 {
+        let slot = &self.dimensions[namespace.0 as usize];
+        match slot.compare_exchange(0, dimension, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => dimension,
+            Err(fixed) => fixed,
+        }
     }
 
     /// Whether no further namespace can be registered.

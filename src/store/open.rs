@@ -17,10 +17,11 @@ use crate::marks::Position;
 use crate::namespaces::Namespaces;
 use crate::open_manifest::OpenManifest;
 use crate::prepare::{FIRST_STEP, Preparation};
-use crate::recovery::{ShardReport, Source, recover};
+use crate::recovery::{Dimensions, ShardReport, Source, recover};
 use crate::segment::Segment;
 use crate::settle::{Recovered, Replayed};
 use crate::shard::Shard;
+use crate::vectors::{Home, Records, Vectors};
 
 /// The smallest segment: a first step of zero-filling in the smallest sense, for tests and tiny stores.
 const MIN_SEGMENT: u64 = 64 << 10;
@@ -153,16 +154,18 @@ impl Store {
             manifest.progress(shard).set_durable(recovered.end.reached.position);
         }
         manifest.mark()?;
+        let vectors = restore_vectors(&source, &recovered);
         let highest = recovered.iter().map(|recovered| recovered.sequence).max().unwrap_or(0);
         let mut report = OpenReport::default();
         let mut shards = Vec::with_capacity(recovered.len());
-        for (number, mut recovered) in (0..).zip(recovered) {
+        for ((number, mut recovered), vectors) in (0..).zip(recovered).zip(vectors) {
             let block = recovered.active.file.alignment() as usize;
             let spare = recovered.spare.take();
             let preparation = Preparation::new(Arc::clone(&disk), number, store, segment_bytes, block, spare);
             let relaxed = options.durability != Durability::Always;
+            let (namespaces, manifest, clock) = (Arc::clone(&namespaces), Arc::clone(&manifest), Arc::clone(&clock));
             let (mut shard, shard_report) =
-                Shard::new(recovered, preparation, Arc::clone(&manifest), Arc::clone(&clock), relaxed);
+                Shard::new(recovered, vectors, namespaces, preparation, manifest, clock, relaxed);
             // Every core starts above all that any has seen (Lamport 1978).
             shard.observe(highest);
             shards.push(shard);
@@ -255,5 +258,27 @@ fn recover_all(source: &Source, marks: &[Position]) -> Result<Vec<Recovered>, St
             Some(error) => Err(error),
             None => replayed.into_iter().map(Replayed::settle).collect(),
         }
+    })
+}
+
+/// Fixes the namespaces' dimensions as the first vectors in the logs have it, then makes the shards' vectors searchable, each on a thread of
+/// its own.
+fn restore_vectors(source: &Source, recovered: &[Recovered]) -> Vec<Vectors> {
+    let mut first = Dimensions::new();
+    for (namespace, found) in recovered.iter().flat_map(|recovered| &recovered.dimensions) {
+        first.entry(*namespace).and_modify(|first| *first = (*first).min(*found)).or_insert(*found);
+    }
+    for (namespace, (_, dimension)) in first {
+        source.namespaces.fix_dimension(namespace, dimension);
+    }
+    thread::scope(|scope| {
+        let restore = |(shard, recovered): (u16, &Recovered)| {
+            let (disk, namespaces) = (Arc::clone(&source.disk), Arc::clone(&source.namespaces));
+            let home = Home { disk, store: source.store, shard, namespaces };
+            let records = Records { table: &recovered.graph.table, segments: &recovered.segments };
+            Vectors::restore(home, &records)
+        };
+        let threads: Vec<_> = (0..).zip(recovered).map(|shard| scope.spawn(move || restore(shard))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("restoring does not panic")).collect()
     })
 }

@@ -30,6 +30,16 @@ pub enum Refusal {
         /// What the operating system said.
         reason: Arc<str>,
     },
+    /// Vectors of a namespace are all as long as its first.
+    #[error(
+        "the embedding has {got} numbers, those of this namespace have {expected}; embed with one model, or use another namespace"
+    )]
+    Dimension {
+        /// Numbers of the namespace's embeddings.
+        expected: u32,
+        /// Numbers of this one.
+        got: u32,
+    },
     /// There is no room at this moment: to be tried again after the next [`Shard::commit_finished`] or [`Shard::prepared`].
     #[error("the log has no room at this moment")]
     Stalled,

@@ -7,6 +7,7 @@
 //! The manifest's mark says up to where a shard's log was whole once: anything that does not stand before it is damage, too. Behind it,
 //! damage to the last commit of all can't be told from a write that was interrupted, in this or any log without a second copy: it is cut.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use sutra_wire::{AssociationRecord, Checked, ConceptId, ConceptKey, ConceptRecor
 
 use crate::StoreError;
 use crate::commit::{self, Commit, Expected, Fault};
-use crate::disk::{Disk, SegmentName};
+use crate::disk::{CheckpointName, Disk, SegmentName};
 use crate::exchange::Exchange;
 use crate::format::{
     Entry, HeaderFault, KIND_ASSOCIATION, KIND_CONCEPT, KIND_REMOVAL, KIND_TOMBSTONE, SEGMENT_HEADER, SegmentHeader,
@@ -24,7 +25,7 @@ use crate::format::{
 };
 use crate::graph::Graph;
 use crate::marks::Position;
-use crate::namespaces::Namespaces;
+use crate::namespaces::{NamespaceId, Namespaces};
 use crate::segments::{Location, Segments};
 use crate::settle::Replayed;
 
@@ -112,8 +113,12 @@ struct Recovery {
     graph: Graph,
     segments: Segments,
     expected: Expected,
+    dimensions: Dimensions,
     report: ShardReport,
 }
+
+/// How long the first embedding of each namespace is that a log holds, and its sequence.
+pub(crate) type Dimensions = HashMap<NamespaceId, (u64, u32)>;
 
 /// Reads one shard back. Blocks until those that it exchanges edges with are done too. Changes nothing on the disk: that is for
 /// [`Replayed::settle`], when all of them are known to be whole.
@@ -125,6 +130,7 @@ pub(crate) fn recover(source: Source, exchange: Exchange) -> Result<Replayed, St
         graph: Graph::default(),
         segments: Segments::default(),
         expected,
+        dimensions: Dimensions::new(),
         report: ShardReport::default(),
     };
     recovery.run()
@@ -196,11 +202,11 @@ impl Recovery {
             tail = Some((loaded, header, fault));
         }
         let (tail, header, _) = tail.expect("the first segment is there, and was read or refused");
-        let Self { source, exchange, mut graph, segments, expected, mut report } = self;
+        let Self { source, exchange, mut graph, segments, expected, dimensions, mut report } = self;
         report.bytes = segments.bytes();
         report.elapsed = started.elapsed();
         exchange.finish(&mut graph);
-        Ok(Replayed { source, graph, segments, expected, report, tail, header, beyond })
+        Ok(Replayed { source, graph, segments, expected, dimensions, report, tail, header, beyond })
     }
 
     /// The shard's segments in order, none missing.
@@ -211,6 +217,7 @@ impl Recovery {
         for file in files {
             match SegmentName::parse(shard, &file) {
                 Some(name) => names.push(name),
+                None if CheckpointName::is_one(&file) => {}
                 None => tracing::warn!(shard, file, "ignoring a file that is not the store's"),
             }
         }
@@ -298,6 +305,10 @@ impl Recovery {
                 // its watermark.
                 let location = unsafe { Location::new(name.number, at, body.len()) };
                 self.graph.learn(namespace, &record, location, header.sequence);
+                if !record.embedding.is_empty() {
+                    let dimension = u32::try_from(record.embedding.len()).expect("validation takes at most 65,536");
+                    self.dimensions.entry(namespace).or_insert((header.sequence, dimension));
+                }
             }
             KIND_ASSOCIATION | KIND_REMOVAL => {
                 let record = self.validated::<AssociationRecord>(name, at, body)?;
@@ -338,7 +349,7 @@ impl Recovery {
             .map_err(|error| self.source.damaged(name, at, format!("an entry's record is not valid: {error}")))
     }
 
-    fn namespace(&self, name: SegmentName, at: usize, namespace: &str) -> Result<crate::NamespaceId, StoreError> {
+    fn namespace(&self, name: SegmentName, at: usize, namespace: &str) -> Result<NamespaceId, StoreError> {
         let number = self.source.namespaces.lookup(namespace);
         number.ok_or_else(|| {
             self.source.damaged(name, at, format!("the manifest does not name the namespace {namespace:?}"))

@@ -14,7 +14,7 @@ use crate::format::{SegmentHeader, is_zero};
 use crate::graph::Graph;
 use crate::log::{LogEnd, Reached};
 use crate::marks::Position;
-use crate::recovery::{Loaded, ShardReport, Source, used};
+use crate::recovery::{Dimensions, Loaded, ShardReport, Source, used};
 use crate::segment::Segment;
 use crate::segments::Segments;
 
@@ -25,6 +25,7 @@ pub(crate) struct Replayed {
     pub(crate) segments: Segments,
     /// What the next commit will look like.
     pub(crate) expected: Expected,
+    pub(crate) dimensions: Dimensions,
     pub(crate) report: ShardReport,
     /// The segment that the log ends in.
     pub(crate) tail: Loaded,
@@ -41,6 +42,7 @@ pub(crate) struct Recovered {
     pub(crate) sequence: u64,
     pub(crate) active: Segment,
     pub(crate) spare: Option<Segment>,
+    pub(crate) dimensions: Dimensions,
     pub(crate) report: ShardReport,
 }
 
@@ -49,7 +51,7 @@ impl Replayed {
     pub(crate) fn settle(mut self) -> Result<Recovered, StoreError> {
         let spare = self.clear()?;
         self.cut()?;
-        let Self { graph, segments, expected, report, tail, header, .. } = self;
+        let Self { graph, segments, expected, dimensions, report, tail, header, .. } = self;
         let position = match expected.number {
             1 => Position::default(),
             _ => Position::new(tail.name.number, tail.writer.frozen()),
@@ -57,7 +59,7 @@ impl Replayed {
         let reached = Reached { number: expected.number - 1, position };
         let end = LogEnd { shard: expected.shard, reached, crc: expected.previous };
         let active = active(tail, &header);
-        Ok(Recovered { graph, segments, end, sequence: expected.sequence, active, spare, report })
+        Ok(Recovered { graph, segments, end, sequence: expected.sequence, active, spare, dimensions, report })
     }
 
     /// Removes the segments behind the log's end; the first of them stays as the spare if it is fit for that.

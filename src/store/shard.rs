@@ -21,13 +21,14 @@ use crate::format::{KIND_ASSOCIATION, KIND_CONCEPT, KIND_REMOVAL, KIND_TOMBSTONE
 use crate::graph::{EdgeKey, Graph, InEdge, NeighborQuery};
 use crate::log::{CommitWrite, Landed, Log, NewEntry, NoRoom, Pending, Reached, Write};
 use crate::marks::Progress;
-use crate::namespaces::NamespaceId;
+use crate::namespaces::{NamespaceId, Namespaces};
 use crate::open_manifest::{MarkJob, Marked, OpenManifest};
 use crate::outcome::{Acknowledged, Effect, Refusal};
 use crate::prepare::{Preparation, PrepareJob, Prepared};
 use crate::recovery::ShardReport;
 use crate::segments::{Location, Segments};
 use crate::settle::Recovered;
+use crate::vectors::{IndexJob, Indexed, Records, SearchProgress, VectorQuery, VectorSearch, Vectors};
 use crate::walk::{NodeNumber, Step, Walk};
 use crate::{ShardStats, StoreError};
 
@@ -36,6 +37,8 @@ pub struct Shard<T> {
     log: Log<T>,
     segments: Segments,
     graph: Graph,
+    vectors: Vectors,
+    namespaces: Arc<Namespaces>,
     clock: Arc<dyn Clock>,
     /// Whether writes are acknowledged before they are on stable storage.
     relaxed: bool,
@@ -59,6 +62,8 @@ pub struct Shard<T> {
 impl<T> Shard<T> {
     pub(crate) fn new(
         recovered: Recovered,
+        vectors: Vectors,
+        namespaces: Arc<Namespaces>,
         preparation: Preparation,
         manifest: Arc<OpenManifest>,
         clock: Arc<dyn Clock>,
@@ -70,6 +75,8 @@ impl<T> Shard<T> {
             log: Log::new(end, active, preparation),
             segments,
             graph,
+            vectors,
+            namespaces,
             clock,
             relaxed,
             last_sequence: sequence,
@@ -86,8 +93,8 @@ impl<T> Shard<T> {
         (shard, report)
     }
 
-    /// Accepts a concept. Times that are 0 become now, and `created` that of the version it replaces, if one is visible. Returns its
-    /// sequence. Cost: one copy of the archive into the log, one checksum over it, one table lookup; no allocation in steady state.
+    /// Accepts a concept. Times that are 0 become now, and `created` that of the version it replaces, if one is visible. The first embedding
+    /// of a namespace fixes the length of all. Returns its sequence. Cost: one copy of the archive into the log, one checksum over it, one table lookup; no allocation in steady state.
     pub fn learn(
         &mut self,
         record: Checked<'_, ConceptRecord>,
@@ -95,6 +102,7 @@ impl<T> Shard<T> {
         ticket: T,
     ) -> Result<u64, Refusal> {
         self.check()?;
+        self.check_dimension(namespace, record.embedding.len())?;
         let now = self.clock.now();
         let created = match record.created.to_native() {
             0 => self.record(namespace, &ConceptId(record.id)).map_or(now, |previous| previous.created.to_native()),
@@ -170,6 +178,17 @@ impl<T> Shard<T> {
         self.failed.as_ref().map_or(Ok(()), |reason| Err(Refusal::Failed { reason: Arc::clone(reason) }))
     }
 
+    fn check_dimension(&self, namespace: NamespaceId, numbers: usize) -> Result<(), Refusal> {
+        let got = u32::try_from(numbers).expect("the wire takes at most 65,536");
+        if got == 0 {
+            return Ok(());
+        }
+        match self.namespaces.fix_dimension(namespace, got) {
+            expected if expected == got => Ok(()),
+            expected => Err(Refusal::Dimension { expected, got }),
+        }
+    }
+
     fn refusal(&self, no_room: NoRoom, length: usize) -> Refusal {
         match (no_room, self.log.space_failure()) {
             (NoRoom::Space, Some(failure)) => Refusal::Full { reason: Arc::clone(&failure.reason) },
@@ -226,7 +245,15 @@ impl<T> Shard<T> {
         match *write {
             Write::Concept(location) => {
                 let record = self.segments.record(location).expect(SEALED);
+                let id = ConceptId(record.id);
+                let table = &self.graph.table;
+                let previous = table.location(namespace, &id).and_then(|location| self.segments.record(location));
                 self.graph.learn(namespace, &record, location, sequence);
+                if (!record.embedding.is_empty() || previous.is_some_and(|previous| !previous.embedding.is_empty()))
+                    && let Some(node) = self.graph.table.find(namespace, &id)
+                {
+                    self.vectors.learned(namespace, node, &record, previous);
+                }
                 Effect::Concept
             }
             Write::Association(location) => {
@@ -239,7 +266,11 @@ impl<T> Shard<T> {
             }
             Write::Tombstone(location) => {
                 let key = self.segments.record(location).expect(SEALED);
-                Effect::Deleted(self.graph.delete(namespace, &ConceptId(key.id), sequence))
+                let id = ConceptId(key.id);
+                if let Some(node) = self.graph.table.find(namespace, &id) {
+                    self.vectors.deleted(namespace, node);
+                }
+                Effect::Deleted(self.graph.delete(namespace, &id, sequence))
             }
         }
     }
@@ -328,6 +359,38 @@ impl<T> Shard<T> {
         self.graph.continue_walk(walk, kinds, limit, out);
     }
 
+    /// Begins a search for the concepts of this shard whose embeddings are most like a vector. `allowed`: only these concepts, of which
+    /// those of other shards are passed over. Finds nothing where the namespace has no vectors here, or ones of another dimension.
+    /// Cost: a copy of the vector; with filters a look at 256 records.
+    pub fn begin_search(&self, query: Arc<VectorQuery>, allowed: Option<Vec<[u8; 16]>>) -> VectorSearch {
+        let records = Records { table: &self.graph.table, segments: &self.segments };
+        self.vectors.begin(query, allowed, records)
+    }
+
+    /// Does a slice of a search: about 0.15 ms of scanning, or an index search, which is one piece. After [`SearchProgress::Waits`] it is to be
+    /// called again after the next [`Shard::indexed`].
+    pub fn advance_search(&mut self, search: &mut VectorSearch) -> SearchProgress {
+        let records = Records { table: &self.graph.table, segments: &self.segments };
+        self.vectors.advance(search, records, self.clock.now())
+    }
+
+    /// Work on the vector indexes, if there is any and none is under way; its end goes to [`Shard::indexed`]. Where the store is `stopping`,
+    /// only checkpoints that are worth it: to be run until there are no more. Cost: what is to be inserted is copied, some 20 µs.
+    pub fn index_work(&mut self, stopping: bool) -> Option<IndexJob> {
+        let records = Records { table: &self.graph.table, segments: &self.segments };
+        self.vectors.work(&records, self.clock.now(), self.last_sequence, stopping)
+    }
+
+    /// The end of an [`IndexJob`].
+    pub fn indexed(&mut self, indexed: Indexed) {
+        self.vectors.indexed(indexed, self.clock.now());
+    }
+
+    /// Whether an [`IndexJob`] is under way.
+    pub fn is_indexing(&self) -> bool {
+        self.vectors.is_working()
+    }
+
     /// Learns of an association, or its removal, whose target belongs to this shard, from the shard of its source. Again or late changes nothing.
     pub fn apply_in_edge(&mut self, edge: InEdge) {
         self.observe(edge.sequence);
@@ -412,10 +475,13 @@ impl<T> Shard<T> {
 
     /// What the shard has and has done.
     pub fn stats(&self) -> ShardStats {
+        let (vectors_indexed, vectors_tail, vector_memory) = self.vectors.stats();
         ShardStats {
             concepts: self.graph.table.concepts(),
             associations: self.graph.associations(),
             vectors: self.graph.table.vectors(),
+            vectors_indexed,
+            vectors_tail,
             written: self.written,
             pending: self.pending() as u64,
             commits: self.commits,
@@ -423,6 +489,7 @@ impl<T> Shard<T> {
             segments: self.segments.count() as u64,
             segment_memory: self.segments.memory(),
             table_memory: self.graph.memory() + self.log.memory(),
+            vector_memory,
         }
     }
 }

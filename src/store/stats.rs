@@ -9,6 +9,10 @@ pub struct ShardStats {
     pub associations: u64,
     /// Concepts with an embedding.
     pub vectors: u64,
+    /// Vectors that an index holds; what it holds of replaced and deleted ones aside.
+    pub vectors_indexed: u64,
+    /// Vectors that are scanned, as no index holds them yet; zero vectors aside.
+    pub vectors_tail: u64,
     /// Writes acknowledged since the start.
     pub written: u64,
     /// Writes accepted and not yet acknowledged.
@@ -23,6 +27,8 @@ pub struct ShardStats {
     pub segment_memory: u64,
     /// Bytes of memory that the concept table, the adjacency and the queues of writes hold.
     pub table_memory: u64,
+    /// Bytes of memory that the vector indexes hold.
+    pub vector_memory: u64,
 }
 
 impl ShardStats {
@@ -31,6 +37,8 @@ impl ShardStats {
         self.concepts += other.concepts;
         self.associations += other.associations;
         self.vectors += other.vectors;
+        self.vectors_indexed += other.vectors_indexed;
+        self.vectors_tail += other.vectors_tail;
         self.written += other.written;
         self.pending += other.pending;
         self.commits += other.commits;
@@ -38,5 +46,6 @@ impl ShardStats {
         self.segments += other.segments;
         self.segment_memory += other.segment_memory;
         self.table_memory += other.table_memory;
+        self.vector_memory += other.vector_memory;
     }
 }

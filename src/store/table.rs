@@ -73,6 +73,16 @@ impl Table {
         &self.nodes[node]
     }
 
+    /// How many there are.
+    pub(crate) fn nodes(&self) -> u32 {
+        self.nodes.len() as u32
+    }
+
+    /// Where the visible record of a node's concept lies.
+    pub(crate) fn location_of(&self, node: u32) -> Option<Location<ConceptRecord>> {
+        self.nodes.get(node)?.record().map(|record| record.location)
+    }
+
     /// Where a concept's visible record lies.
     pub(crate) fn location(&self, namespace: NamespaceId, id: &ConceptId) -> Option<Location<ConceptRecord>> {
         self.nodes[self.find(namespace, id)?].record().map(|record| record.location)

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use support::{World, concept, folder, id, options};
 use sutra_runtime::DataFile;
-use sutra_store::{Disk, FileDisk, Refusal, SegmentName, StoreError};
+use sutra_store::{CheckpointName, Disk, FileDisk, Refusal, SegmentName, StoreError};
 use sutra_wire::Durability;
 
 /// A disk that has no space while it is told so.
@@ -78,6 +78,12 @@ impl Disk for FullDisk {
     }
     fn sync(&self, file: &DataFile) -> io::Result<()> {
         self.disk.sync(file)
+    }
+    fn read_checkpoint(&self, name: CheckpointName, limit: u64) -> io::Result<Option<Vec<u8>>> {
+        self.disk.read_checkpoint(name, limit)
+    }
+    fn replace_checkpoint(&self, name: CheckpointName, parts: &[&[u8]]) -> io::Result<()> {
+        self.check().and_then(|()| self.disk.replace_checkpoint(name, parts))
     }
 }
 

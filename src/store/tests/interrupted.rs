@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 
 use support::{World, concept, folder, id, options, segment, write};
 use sutra_runtime::DataFile;
-use sutra_store::{Disk, FileDisk, OpenOptions, SegmentName, StoreError};
+use sutra_store::{CheckpointName, Disk, FileDisk, OpenOptions, SegmentName, StoreError};
 use sutra_wire::Durability;
 
 /// What is left of the operation at which the power goes.
@@ -141,6 +141,12 @@ impl Disk for CutDisk {
     fn sync(&self, file: &DataFile) -> io::Result<()> {
         self.synced.lock().unwrap().insert(file.path().to_owned());
         self.read(|| self.disk.sync(file))
+    }
+    fn read_checkpoint(&self, name: CheckpointName, limit: u64) -> io::Result<Option<Vec<u8>>> {
+        self.disk.read_checkpoint(name, limit)
+    }
+    fn replace_checkpoint(&self, name: CheckpointName, parts: &[&[u8]]) -> io::Result<()> {
+        self.disk.replace_checkpoint(name, parts)
     }
 }
 

@@ -1,0 +1,220 @@
+//! The checkpoint of an index: a file from which a start takes it instead of building it again.
+//!
+//! It names every vector in it by its concept's id and the checksum of its numbers, so it is right whatever the log holds beside it: what
+//! matches is indexed, what does not is dead, and what it lacks is not indexed yet. It can be lost at any time.
+//!
+//! All little-endian, offsets in bytes:
+//!
+//! | at | what |
+//! |---|---|
+//! | 0 | `SUTRAVEC` |
+//! | 8 | format version, u32 |
+//! | 12 | crc32c of this header with zeros here, u32 |
+//! | 16 | the store's id, u64 |
+//! | 24 | the namespace's number, u32 |
+//! | 28 | the shard, u16 |
+//! | 30 | links of a vector, u16 |
+//! | 32 | dimension, u32 |
+//! | 36 | candidates looked at for a vector's links, u32 |
+//! | 40 | vectors, u64 |
+//! | 48 | highest sequence of the log when it was written, u64 |
+//! | 56 | crc32c of all that follows the header, u32 |
+//! | 60 | zeros |
+//! | 64 | for each vector: id (16), crc32c of the embedding's bytes (u32), ordinal (u32) |
+//! | | usearch's own bytes |
+
+use super::coarse::{CONNECTIVITY, Coarse, EXPANSION, Member};
+use crate::StoreError;
+use crate::disk::{CheckpointName, Disk};
+
+const MAGIC: [u8; 8] = *b"SUTRAVEC";
+/// To be raised with every change of what is in the file, usearch's part of it included.
+const VERSION: u32 = 1;
+const HEADER: usize = 64;
+const MEMBER: usize = 24;
+/// The most that usearch stores of a vector beside its numbers, generously: its links take some 150 bytes.
+const LINKS: u64 = 1024;
+
+/// Whose checkpoint it is to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin {
+    pub(super) store: u64,
+    pub(super) name: CheckpointName,
+    pub(super) dimension: u32,
+}
+
+/// A checkpoint's parts.
+#[derive(Debug, PartialEq)]
+struct Parts<'a> {
+    members: Vec<Member>,
+    /// usearch's.
+    index: &'a [u8],
+}
+
+/// Reads a checkpoint; `None` where there is none. One of more than `most` vectors is not worth its memory. Blocks on the disk.
+///
+/// # Errors
+/// It can't be read, is damaged, or belongs to something else: it is to be ignored.
+pub(super) fn read(disk: &dyn Disk, origin: &Origin, most: u64) -> Result<Option<Coarse>, StoreError> {
+    let each = u64::from(origin.dimension) + LINKS + MEMBER as u64;
+    let Some(bytes) = disk.read_checkpoint(origin.name, HEADER as u64 + most * each)? else { return Ok(None) };
+    let file = || disk.folder().join(origin.name.to_string());
+    let parts = decode(&bytes, origin).map_err(|what| StoreError::Checkpoint { file: file(), what })?;
+    Coarse::deserialize(origin.dimension as usize, parts.members, parts.index)
+        .map(Some)
+        .map_err(|error| StoreError::Checkpoint { file: file(), what: error.to_string() })
+}
+
+/// Writes a checkpoint in place of the last. Takes memory for a copy of the index. Blocks on the disk.
+pub(super) fn write(disk: &dyn Disk, origin: &Origin, sequence: u64, coarse: &Coarse) -> Result<(), StoreError> {
+    let index = coarse.serialize()?;
+    let head = encode(origin, sequence, coarse.members(), &index);
+    Ok(disk.replace_checkpoint(origin.name, &[&head, &index])?)
+}
+
+/// The header and the members.
+fn encode(origin: &Origin, sequence: u64, members: &[Member], index: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEADER + members.len() * MEMBER);
+    bytes.resize(HEADER, 0);
+    for member in members {
+        bytes.extend_from_slice(&member.id);
+        bytes.extend_from_slice(&member.crc.to_le_bytes());
+        bytes.extend_from_slice(&member.ordinal.to_le_bytes());
+    }
+    let body = crc32c::crc32c_append(crc32c::crc32c(&bytes[HEADER..]), index);
+    let mut put = |at: usize, field: &[u8]| bytes[at..at + field.len()].copy_from_slice(field);
+    put(0, &MAGIC);
+    put(8, &VERSION.to_le_bytes());
+    put(16, &origin.store.to_le_bytes());
+    put(24, &origin.name.namespace.to_le_bytes());
+    put(28, &origin.name.shard.to_le_bytes());
+    put(30, &(CONNECTIVITY as u16).to_le_bytes());
+    put(32, &origin.dimension.to_le_bytes());
+    put(36, &(EXPANSION as u32).to_le_bytes());
+    put(40, &(members.len() as u64).to_le_bytes());
+    put(48, &sequence.to_le_bytes());
+    put(56, &body.to_le_bytes());
+    let crc = crc32c::crc32c(&bytes[..HEADER]);
+    bytes[12..16].copy_from_slice(&crc.to_le_bytes());
+    bytes
+}
+
+fn field<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    bytes[at..at + N].try_into().expect("a range of N bytes")
+}
+
+/// The parts of a file whose checksums hold and which says that it is what is asked for; otherwise what is wrong.
+fn decode<'a>(bytes: &'a [u8], origin: &Origin) -> Result<Parts<'a>, String> {
+    let Some((header, body)) = bytes.split_first_chunk::<HEADER>() else {
+        return Err(format!("it has {} bytes, its header alone has {HEADER}", bytes.len()));
+    };
+    if field(header, 0) != MAGIC {
+        return Err("it does not begin as a checkpoint does".into());
+    }
+    let version = u32::from_le_bytes(field(header, 8));
+    if version != VERSION {
+        return Err(format!("its format is {version}, this version writes {VERSION}"));
+    }
+    let mut blank = *header;
+    blank[12..16].fill(0);
+    if crc32c::crc32c(&blank) != u32::from_le_bytes(field(header, 12)) {
+        return Err("the checksum of its header does not hold".into());
+    }
+    let number = |at| u64::from(u32::from_le_bytes(field(header, at)));
+    let short = |at| u64::from(u16::from_le_bytes(field(header, at)));
+    let claims = [
+        ("store", u64::from_le_bytes(field(header, 16)), origin.store),
+        ("namespace", number(24), u64::from(origin.name.namespace)),
+        ("shard", short(28), u64::from(origin.name.shard)),
+        ("connectivity", short(30), CONNECTIVITY as u64),
+        ("dimension", number(32), u64::from(origin.dimension)),
+        ("expansion", number(36), EXPANSION as u64),
+    ];
+    if let Some((what, found, expected)) = claims.into_iter().find(|(_, found, expected)| found != expected) {
+        return Err(format!("its {what} is {found}, not {expected}"));
+    }
+    let count = u64::from_le_bytes(field(header, 40));
+    let length = usize::try_from(count).ok().and_then(|count| count.checked_mul(MEMBER));
+    let Some((members, index)) = length.and_then(|length| body.split_at_checked(length)) else {
+        return Err(format!("it ends before its {count} vectors do"));
+    };
+    if crc32c::crc32c(body) != u32::from_le_bytes(field(header, 56)) {
+        return Err("the checksum of its contents does not hold".into());
+    }
+    let (members, _) = members.as_chunks::<MEMBER>();
+    let member = |bytes: &[u8; MEMBER]| Member {
+        id: field(bytes, 0),
+        crc: u32::from_le_bytes(field(bytes, 16)),
+        ordinal: u32::from_le_bytes(field(bytes, 20)),
+    };
+    Ok(Parts { members: members.iter().map(member).collect(), index })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ORIGIN: Origin = Origin { store: 77, name: CheckpointName { shard: 3, namespace: 5 }, dimension: 384 };
+
+    fn members(count: u32) -> Vec<Member> {
+        (0..count).map(|ordinal| Member { id: [ordinal as u8; 16], crc: ordinal * 3, ordinal }).collect()
+    }
+
+    fn file(count: u32, index: &[u8]) -> Vec<u8> {
+        let mut bytes = encode(&ORIGIN, 9, &members(count), index);
+        bytes.extend_from_slice(index);
+        bytes
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        for (count, index) in [(0, &b""[..]), (1, b"x"), (100, &[7; 1000])] {
+            assert_eq!(decode(&file(count, index), &ORIGIN), Ok(Parts { members: members(count), index }));
+        }
+    }
+
+    #[test]
+    fn no_bit_of_it_can_change_unseen_and_no_byte_can_lack() {
+        let whole = file(3, b"index");
+        for at in 0..whole.len() {
+            for bit in 0..8 {
+                let mut bytes = whole.clone();
+                bytes[at] ^= 1 << bit;
+                assert!(decode(&bytes, &ORIGIN).is_err(), "byte {at}, bit {bit}");
+            }
+            assert!(decode(&whole[..at], &ORIGIN).is_err(), "{at} bytes");
+        }
+        assert!(decode(&[&whole[..], b"x"].concat(), &ORIGIN).is_err());
+    }
+
+    #[test]
+    fn a_checkpoint_of_something_else_says_so() {
+        let others = [
+            ("store", Origin { store: 78, ..ORIGIN }),
+            ("namespace", Origin { name: CheckpointName { namespace: 6, ..ORIGIN.name }, ..ORIGIN }),
+            ("shard", Origin { name: CheckpointName { shard: 4, ..ORIGIN.name }, ..ORIGIN }),
+            ("dimension", Origin { dimension: 385, ..ORIGIN }),
+        ];
+        for (what, origin) in others {
+            let error = decode(&file(3, b"index"), &origin).expect_err("another's");
+            assert!(error.contains(what), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_of_any_kind_are_refused(mut bytes in proptest::collection::vec(any::<u8>(), 0..300), whole: bool) {
+            if whole && bytes.len() >= HEADER {
+                // As far as a header's own checksum lets anyone come.
+                let header = encode(&ORIGIN, 9, &[], b"");
+                bytes[..40].copy_from_slice(&header[..40]);
+                bytes[12..16].fill(0);
+                let crc = crc32c::crc32c(&bytes[..HEADER]);
+                bytes[12..16].copy_from_slice(&crc.to_le_bytes());
+            }
+            prop_assert!(decode(&bytes, &ORIGIN).is_err());
+        }
+    }
+}

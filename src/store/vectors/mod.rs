@@ -1,0 +1,277 @@
+//! Vector search on one shard: cosine similarity of embeddings, found by an index and ordered by the vectors that the log holds.
+//!
+//! The log is the truth and all here derives from it: the index holds coarse copies and is built by jobs on a worker thread; what it
+//! does not hold yet is scanned. A vector is found as soon as its concept is visible and not any more once it is replaced or deleted.
+//!
+//! Promises: results carry the cosine of the stored vector; nothing that the index library or a checkpoint does fails a search or a
+//! start; a slice of scanning takes about 0.15 ms, an index search is one piece. Relies on being told of every concept that becomes visible
+//! or is deleted, and on being driven: [`Vectors::work`] on a worker thread, its end to [`Vectors::indexed`].
+
+mod checkpoint;
+mod coarse;
+mod cosine;
+mod job;
+mod kernels;
+mod nearest;
+mod restore;
+mod search;
+mod space;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use rkyv::rend::f32_le;
+use sutra_wire::{Checked, ConceptRecord};
+
+use self::checkpoint::Origin;
+use self::cosine::Length;
+use self::job::Work;
+pub use self::job::{IndexJob, Indexed};
+pub use self::search::{SearchProgress, VectorQuery, VectorSearch};
+use self::search::{Shelf, Slice};
+use self::space::Space;
+use crate::disk::{CheckpointName, Disk};
+use crate::namespaces::{NamespaceId, Namespaces};
+use crate::segments::Segments;
+use crate::slab::Slab;
+use crate::table::Table;
+
+/// Where the visible records are.
+#[derive(Clone, Copy)]
+pub(crate) struct Records<'a> {
+    pub(crate) table: &'a Table,
+    pub(crate) segments: &'a Segments,
+}
+
+impl<'a> Records<'a> {
+    /// The record of a node's concept.
+    fn record(&self, node: u32) -> Option<Checked<'a, ConceptRecord>> {
+        self.segments.record(self.table.location_of(node)?)
+    }
+}
+
+/// crc32c of an embedding's bytes.
+fn checksum(embedding: &[f32_le]) -> u32 {
+    let mut bytes = [0; 1024];
+    embedding.chunks(bytes.len() / 4).fold(0, |crc, numbers| {
+        for (bytes, number) in bytes.chunks_exact_mut(4).zip(numbers) {
+            bytes.copy_from_slice(&number.to_native().to_le_bytes());
+        }
+        crc32c::crc32c_append(crc, &bytes[..4 * numbers.len()])
+    })
+}
+
+fn is_same(a: &[f32_le], b: &[f32_le]) -> bool {
+    let bits = |number: &f32_le| number.to_native().to_bits();
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| bits(a) == bits(b))
+}
+
+/// The ordinals of nodes that have a vector.
+#[derive(Default)]
+struct Ordinals(Slab<u32>);
+
+impl Ordinals {
+    const NONE: u32 = u32::MAX;
+
+    fn get(&self, node: u32) -> Option<u32> {
+        self.0.get(node).copied().filter(|ordinal| *ordinal != Self::NONE)
+    }
+
+    fn set(&mut self, node: u32, ordinal: Option<u32>) {
+        if ordinal.is_none() && self.0.get(node).is_none() {
+            return;
+        }
+        while self.0.get(node).is_none() {
+            self.0.push(Self::NONE);
+        }
+        self.0[node] = ordinal.unwrap_or(Self::NONE);
+    }
+}
+
+/// The namespaces' vectors, by number.
+#[derive(Default)]
+struct Spaces(Vec<Option<Box<Space>>>);
+
+impl Spaces {
+    fn get(&self, namespace: NamespaceId) -> Option<&Space> {
+        self.0.get(namespace.number() as usize)?.as_deref()
+    }
+
+    fn get_mut(&mut self, namespace: NamespaceId) -> Option<&mut Space> {
+        self.0.get_mut(namespace.number() as usize)?.as_deref_mut()
+    }
+
+    fn get_or_make(&mut self, namespace: NamespaceId, dimension: u32) -> &mut Space {
+        let number = namespace.number() as usize;
+        if self.0.len() <= number {
+            self.0.resize_with(number + 1, || None);
+        }
+        self.0[number].get_or_insert_with(|| Box::new(Space::new(dimension)))
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Space> {
+        self.0.iter().flatten().map(|space| &**space)
+    }
+}
+
+/// Where a shard's checkpoints belong.
+#[derive(Clone)]
+pub(crate) struct Home {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) store: u64,
+    pub(crate) shard: u16,
+    pub(crate) namespaces: Arc<Namespaces>,
+}
+
+impl Home {
+    fn origin(&self, namespace: NamespaceId, dimension: u32) -> Origin {
+        let name = CheckpointName { shard: self.shard, namespace: namespace.number() };
+        Origin { store: self.store, name, dimension }
+    }
+}
+
+/// A shard's vectors.
+pub(crate) struct Vectors {
+    ordinals: Ordinals,
+    spaces: Spaces,
+    /// Those with work for a worker.
+    due: VecDeque<NamespaceId>,
+    /// Whether a job is under way.
+    working: bool,
+    home: Home,
+}
+
+impl Vectors {
+    /// A concept became visible that has an embedding, or had one. `previous` is what it replaced. Cost: two passes over the embedding.
+    pub(crate) fn learned(
+        &mut self,
+        namespace: NamespaceId,
+        node: u32,
+        record: &Checked<'_, ConceptRecord>,
+        previous: Option<Checked<'_, ConceptRecord>>,
+    ) {
+        let known = self.ordinals.get(node);
+        if known.is_some() && previous.is_some_and(|previous| is_same(&previous.embedding, &record.embedding)) {
+            return;
+        }
+        if let (Some(ordinal), Some(space)) = (known, self.spaces.get_mut(namespace)) {
+            space.kill(ordinal);
+        }
+        let added = self.home.namespaces.dimension(namespace).filter(|dimension| {
+            // In a log of before this rule there may be others.
+            *dimension as usize == record.embedding.len()
+        });
+        let ordinal = added
+            .map(|dimension| self.spaces.get_or_make(namespace, dimension).add(node, Length::of(&record.embedding)));
+        self.ordinals.set(node, ordinal);
+        self.see_to(namespace);
+    }
+
+    /// A concept was deleted.
+    pub(crate) fn deleted(&mut self, namespace: NamespaceId, node: u32) {
+        if let (Some(ordinal), Some(space)) = (self.ordinals.get(node), self.spaces.get_mut(namespace)) {
+            space.kill(ordinal);
+            self.ordinals.set(node, None);
+            self.see_to(namespace);
+        }
+    }
+
+    fn see_to(&mut self, namespace: NamespaceId) {
+        if let Some(space) = self.spaces.get_mut(namespace)
+            && !space.queued
+            && space.has_work()
+        {
+            space.queued = true;
+            self.due.push_back(namespace);
+        }
+    }
+
+    /// Work for a worker thread, if there is any and none is under way. Where the store is `stopping`, only checkpoints that are worth it.
+    pub(crate) fn work(&mut self, records: &Records<'_>, now: u64, sequence: u64, stopping: bool) -> Option<IndexJob> {
+        if self.working {
+            return None;
+        }
+        if stopping {
+            let all = (0..self.spaces.0.len() as u32).map(NamespaceId::from_number);
+            let mut all = all.collect::<Vec<_>>().into_iter();
+            return all.find_map(|namespace| self.work_of(namespace, records, now, sequence, true));
+        }
+        for _ in 0..self.due.len() {
+            let namespace = self.due.pop_front()?;
+            let job = self.work_of(namespace, records, now, sequence, false);
+            if let Some(space) = self.spaces.get_mut(namespace) {
+                space.queued = false;
+            }
+            // The job's end sees to it again; what may only be tried later stays in line.
+            if job.is_some() {
+                return job;
+            }
+            self.see_to(namespace);
+        }
+        None
+    }
+
+    fn work_of(
+        &mut self,
+        namespace: NamespaceId,
+        records: &Records<'_>,
+        now: u64,
+        sequence: u64,
+        stopping: bool,
+    ) -> Option<IndexJob> {
+        let space = self.spaces.get_mut(namespace)?;
+        let (disk, origin) = (Arc::clone(&self.home.disk), self.home.origin(namespace, space.dimension));
+        let save = |coarse| Work::Save { coarse, disk, origin, sequence };
+        let work = space.next_work(records, now, stopping, save)?;
+        self.working = true;
+        Some(IndexJob { namespace, work })
+    }
+
+    /// The end of a job.
+    pub(crate) fn indexed(&mut self, indexed: Indexed, now: u64) {
+        self.working = false;
+        if let Some(space) = self.spaces.get_mut(indexed.namespace) {
+            space.indexed(indexed.done, now);
+        }
+        self.see_to(indexed.namespace);
+    }
+
+    /// Whether a job is under way.
+    pub(crate) fn is_working(&self) -> bool {
+        self.working
+    }
+
+    /// Begins a search; see [`crate::Shard::begin_search`].
+    pub(crate) fn begin(
+        &self,
+        query: Arc<VectorQuery>,
+        allowed: Option<Vec<[u8; 16]>>,
+        records: Records<'_>,
+    ) -> VectorSearch {
+        let space = self.spaces.get(query.namespace);
+        let shelf = space.map(|space| Shelf { space, ordinals: &self.ordinals, records });
+        VectorSearch::begin(query, allowed, shelf.as_ref())
+    }
+
+    /// Does a slice of a search.
+    pub(crate) fn advance(&mut self, search: &mut VectorSearch, records: Records<'_>, now: u64) -> SearchProgress {
+        let Some(space) = self.spaces.get(search.namespace()) else { return SearchProgress::Done };
+        match search.advance(&Shelf { space, ordinals: &self.ordinals, records }) {
+            Slice::Progress(progress) => progress,
+            Slice::Failed(error) => {
+                if let Some(space) = self.spaces.get_mut(search.namespace()) {
+                    space.failed(&error, now);
+                }
+                self.see_to(search.namespace());
+                SearchProgress::More
+            }
+        }
+    }
+
+    /// Vectors that an index holds, vectors of the tails, and bytes of memory.
+    pub(crate) fn stats(&self) -> (u64, u64, u64) {
+        let sum = |of: fn(&Space) -> u64| self.spaces.iter().map(of).sum::<u64>();
+        let memory = sum(Space::memory) + if self.spaces.0.is_empty() { 0 } else { self.ordinals.0.memory() };
+        (sum(Space::indexed_count), sum(|space| space.tail().len() as u64), memory)
+    }
+}

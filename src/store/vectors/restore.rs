@@ -1,0 +1,101 @@
+//! A shard's vectors at a start: found in the recovered table, indexed where a checkpoint holds them.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use super::cosine::Length;
+use super::space::{MIN_INDEXED, Space};
+use super::{Home, Ordinals, Records, Spaces, Vectors, checkpoint, checksum};
+use crate::namespaces::NamespaceId;
+
+/// A checkpoint that holds more than so many times what lives, and some thousands, is mostly dead: building anew is less work.
+const MOSTLY_DEAD: u64 = 4;
+
+impl Vectors {
+    /// Those of a shard that was recovered. Reads the checkpoints. Cost: a pass over all embeddings.
+    pub(crate) fn restore(home: Home, records: &Records<'_>) -> Self {
+        let mut vectors = Self {
+            ordinals: Ordinals::default(),
+            spaces: Spaces::default(),
+            due: VecDeque::new(),
+            working: false,
+            home,
+        };
+        let mut found: BTreeMap<NamespaceId, Vec<u32>> = BTreeMap::new();
+        let mut others: BTreeMap<NamespaceId, u64> = BTreeMap::new();
+        for node in 0..records.table.nodes() {
+            let Some(record) = records.record(node).filter(|record| !record.embedding.is_empty()) else { continue };
+            let namespace = records.table.node(node).namespace;
+            match vectors.home.namespaces.dimension(namespace) {
+                Some(dimension) if dimension as usize == record.embedding.len() => {
+                    found.entry(namespace).or_default().push(node);
+                }
+                _ => *others.entry(namespace).or_default() += 1,
+            }
+        }
+        for (namespace, count) in others {
+            let (shard, number) = (vectors.home.shard, namespace.number());
+            tracing::warn!(
+                shard,
+                namespace = number,
+                count,
+                "embeddings that are not as long as the namespace's first are not searched: learn those concepts again"
+            );
+        }
+        for (namespace, nodes) in found {
+            vectors.restore_space(namespace, &nodes, records);
+            vectors.see_to(namespace);
+        }
+        vectors
+    }
+
+    fn restore_space(&mut self, namespace: NamespaceId, nodes: &[u32], records: &Records<'_>) {
+        let Some(dimension) = self.home.namespaces.dimension(namespace) else { return };
+        let space = self.spaces.get_or_make(namespace, dimension);
+        let known = match nodes.len() as u64 >= MIN_INDEXED {
+            true => take_in_checkpoint(&self.home, namespace, space, nodes.len() as u64),
+            false => HashMap::new(),
+        };
+        let mut rest = Vec::new();
+        for node in nodes {
+            let Some(record) = records.record(*node) else { continue };
+            let length = Length::of(&record.embedding);
+            let ordinal = match known.is_empty() {
+                true => None,
+                false => known.get(&(record.id, checksum(&record.embedding))).copied(),
+            };
+            match ordinal.filter(|ordinal| space.revive(*ordinal, *node, length)) {
+                Some(ordinal) => self.ordinals.set(*node, Some(ordinal)),
+                None => rest.push((*node, length)),
+            }
+        }
+        for (node, length) in rest {
+            self.ordinals.set(node, Some(space.add(node, length)));
+        }
+    }
+}
+
+/// The ordinals of an index from a checkpoint, by what they were given for; none where there is no checkpoint that can be used.
+fn take_in_checkpoint(
+    home: &Home,
+    namespace: NamespaceId,
+    space: &mut Space,
+    live: u64,
+) -> HashMap<([u8; 16], u32), u32> {
+    let origin = home.origin(namespace, space.dimension);
+    let most = MOSTLY_DEAD * live + 16_384;
+    let coarse = match checkpoint::read(&*home.disk, &origin, most) {
+        Ok(Some(coarse)) => coarse,
+        Ok(None) => return HashMap::new(),
+        Err(error) => {
+            tracing::warn!(%error, "a vector index is built again");
+            return HashMap::new();
+        }
+    };
+    let known = coarse.members().iter().map(|member| ((member.id, member.crc), member.ordinal)).collect();
+    if space.take_in(coarse) {
+        return known;
+    }
+    let file = origin.name;
+    tracing::warn!(%file, "a vector index is built again: the ordinals in its checkpoint make no sense");
+    HashMap::new()
+}

@@ -1,0 +1,359 @@
+//! A search of one shard, in slices: the tail is scanned, the index asked, and what that found ordered by the true vectors.
+//!
+//! All is scanned instead where that is asked for, where there is no index, and where a filter leaves little. Between two slices vectors come
+//! and go: at the end, if any did, what was found is judged again as it stands, and what came meanwhile is judged as well. So no concept
+//! is found that is gone, and none is missed that was there throughout with the same embedding.
+
+use std::sync::Arc;
+
+use sutra_wire::{ArchivedConceptRecord, ConceptId, SearchHit, limits};
+
+use super::coarse::copy_of;
+use super::cosine::Direction;
+use super::nearest::{Candidate, Nearest};
+use super::space::{Entry, MIN_INDEXED, Main, Space};
+use super::{Ordinals, Records};
+use crate::namespaces::NamespaceId;
+
+/// Width of an index search where the query leaves it open.
+const WIDTH: usize = 100;
+/// What a slice of scanning costs at most, in numbers of vectors that are looked at: about 0.15 ms.
+const SLICE: usize = 512 << 10;
+/// What a vector costs beside its numbers: the way to it, in numbers that would take as long.
+const OVERHEAD: usize = 128;
+/// Results that are kept beyond those asked for, in place of concepts that go before the search ends.
+const SPARE: usize = 16;
+/// A neighbourhood up to this is scanned: it takes about 2 ms.
+const SMALL: usize = 16 << 10;
+/// What leaves fewer than one in so many is scanned: the index would be searched in vain for most of what it shows.
+const SELECTIVE: u64 = 10;
+/// Vectors that a filter's selectivity is judged by.
+const SAMPLE: u32 = 256;
+/// An index search gives up after so many vectors for each of its width that are not wanted: about 2 ms at the default width.
+const PATIENCE: usize = 128;
+
+/// Asks for the concepts of a namespace whose embeddings are most like a vector. All shards share it.
+#[derive(Clone, Debug)]
+pub struct VectorQuery {
+    /// Which namespace.
+    pub namespace: NamespaceId,
+    /// Finite numbers, as many as the namespace's embeddings have: otherwise nothing is found.
+    pub vector: Vec<f32>,
+    /// How many to find, at most [`limits::MAX_RESULTS`].
+    pub k: u32,
+    /// Width of the index search, 0 for the default of 100; at least `k` and at most [`limits::MAX_SEARCH_WIDTH`] is taken.
+    pub ef: u32,
+    /// Only concepts of at least this strength.
+    pub minimum_strength: f32,
+    /// Only concepts of at least this confidence.
+    pub minimum_confidence: f32,
+    /// Look at every vector instead of asking the index.
+    pub exact: bool,
+}
+
+impl VectorQuery {
+    fn is_filtered(&self) -> bool {
+        self.minimum_strength > 0.0 || self.minimum_confidence > 0.0
+    }
+
+    fn wants(&self, record: &ArchivedConceptRecord) -> bool {
+        record.strength.to_native() >= self.minimum_strength && record.confidence.to_native() >= self.minimum_confidence
+    }
+
+    fn k(&self) -> usize {
+        self.k.min(limits::MAX_RESULTS) as usize
+    }
+
+    fn width(&self) -> usize {
+        let asked = if self.ef == 0 { WIDTH } else { self.ef.min(limits::MAX_SEARCH_WIDTH) as usize };
+        asked.max(self.k())
+    }
+}
+
+/// How far a search has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SearchProgress {
+    /// Another slice is to follow.
+    More,
+    /// A job has the index: another slice is to follow after its end ([`crate::Shard::indexed`]).
+    Waits,
+    /// It has found what there is.
+    Done,
+}
+
+/// A search of one shard that is under way.
+pub struct VectorSearch {
+    query: Arc<VectorQuery>,
+    direction: Direction,
+    allowed: Option<Allowed>,
+    found: Nearest,
+    step: Step,
+    /// The space's counts when it began.
+    changes: u64,
+    came: u64,
+    epoch: u64,
+}
+
+/// The concepts that a search is restricted to.
+struct Allowed {
+    ids: Vec<[u8; 16]>,
+    /// A bit for each node of the shard, once the search has looked them up.
+    nodes: Vec<u64>,
+}
+
+impl Allowed {
+    fn add(&mut self, node: u32) {
+        let at = node as usize / 64;
+        if at >= self.nodes.len() {
+            self.nodes.resize(at + 1, 0);
+        }
+        self.nodes[at] |= 1 << (node % 64);
+    }
+
+    fn has(&self, node: u32) -> bool {
+        self.nodes.get(node as usize / 64).is_some_and(|bits| bits >> (node % 64) & 1 == 1)
+    }
+}
+
+/// What is to be done next, from where on.
+#[derive(Clone, Copy)]
+enum Step {
+    /// Looking the allowed ids up.
+    Resolve(usize),
+    /// Scanning the allowed ones.
+    Allowed(usize),
+    /// Scanning all ordinals.
+    All(u32),
+    /// Scanning the tail, from its end.
+    Tail(usize),
+    Index,
+    /// Looking at the zero vectors, from their end.
+    Zeros(usize),
+    Finish,
+    Done,
+}
+
+/// What a slice looks at.
+pub(super) struct Shelf<'a> {
+    pub(super) space: &'a Space,
+    pub(super) ordinals: &'a Ordinals,
+    pub(super) records: Records<'a>,
+}
+
+/// How a slice ended.
+pub(super) enum Slice {
+    Progress(SearchProgress),
+    /// The index is not to be trusted any more; the search goes on without it.
+    Failed(crate::StoreError),
+}
+
+impl VectorSearch {
+    pub(super) fn begin(query: Arc<VectorQuery>, allowed: Option<Vec<[u8; 16]>>, shelf: Option<&Shelf<'_>>) -> Self {
+        let mut search = Self {
+            direction: Direction::new(&query.vector),
+            found: Nearest::new(query.k() + SPARE),
+            allowed: allowed.map(|ids| Allowed { ids, nodes: Vec::new() }),
+            step: Step::Done,
+            changes: 0,
+            came: 0,
+            epoch: 0,
+            query,
+        };
+        if let Some(shelf) = shelf
+            && search.query.k > 0
+            && search.query.vector.len() == shelf.space.dimension as usize
+        {
+            let space = shelf.space;
+            (search.changes, search.came, search.epoch) = (space.changes, space.came, space.epoch);
+            search.step = search.first_step(shelf);
+        }
+        search
+    }
+
+    pub(super) fn namespace(&self) -> NamespaceId {
+        self.query.namespace
+    }
+
+    fn first_step(&self, shelf: &Shelf<'_>) -> Step {
+        let space = shelf.space;
+        let scans = self.query.exact || self.direction.is_zero() || matches!(space.main(), Main::None);
+        if let Some(allowed) = &self.allowed {
+            let few = allowed.ids.len() <= SMALL || (allowed.ids.len() as u64) < space.live() / SELECTIVE;
+            return if scans || few { Step::Allowed(0) } else { Step::Resolve(0) };
+        }
+        if scans || space.live() < MIN_INDEXED || self.query.is_filtered() && self.is_selective(shelf) {
+            return Step::All(0);
+        }
+        Step::Tail(space.tail().len())
+    }
+
+    /// Whether the filters leave so little that scanning beats the index. Looks at a sample.
+    fn is_selective(&self, shelf: &Shelf<'_>) -> bool {
+        let ordinals = shelf.space.ordinals();
+        let stride = (ordinals / SAMPLE).max(1);
+        let (mut seen, mut wanted) = (0, 0);
+        for entry in (0..ordinals).step_by(stride as usize).filter_map(|ordinal| shelf.space.entry(ordinal)) {
+            seen += 1;
+            wanted += u64::from(shelf.records.record(entry.node).is_some_and(|record| self.query.wants(&record)));
+        }
+        wanted * SELECTIVE < seen
+    }
+
+    /// Does a slice.
+    pub(super) fn advance(&mut self, shelf: &Shelf<'_>) -> Slice {
+        if !matches!(self.step, Step::Done) && self.epoch != shelf.space.epoch {
+            // Another index: the tail is not what it was.
+            self.found.clear();
+            self.epoch = shelf.space.epoch;
+            self.step = self.first_step(shelf);
+        }
+        let space = shelf.space;
+        let most = (SLICE / (space.dimension as usize + OVERHEAD)).clamp(4, 1024);
+        self.step = match self.step {
+            Step::Resolve(at) => {
+                let tail = Step::Tail(space.tail().len());
+                self.resolve(shelf, at, most).map_or(tail, Step::Resolve)
+            }
+            Step::Allowed(at) => self.scan_allowed(shelf, at, most).map_or(Step::Finish, Step::Allowed),
+            Step::All(at) => {
+                let end = at.saturating_add(most as u32).min(space.ordinals());
+                self.scan(shelf, at..end);
+                if end < space.ordinals() { Step::All(end) } else { Step::Finish }
+            }
+            Step::Tail(at) => {
+                let at = at.min(space.tail().len());
+                let rest = at.saturating_sub(most);
+                self.scan(shelf, space.tail()[rest..at].iter().copied());
+                if rest > 0 { Step::Tail(rest) } else { Step::Index }
+            }
+            Step::Index => match space.main() {
+                Main::Lent if space.indexed_count() > 0 => {
+                    space.want();
+                    return Slice::Progress(SearchProgress::Waits);
+                }
+                Main::Lent | Main::None => Step::Zeros(space.zeros().len()),
+                Main::Home(coarse) => {
+                    let gave_up = match self.ask(shelf, coarse) {
+                        Ok(gave_up) => gave_up,
+                        Err(error) => return Slice::Failed(error),
+                    };
+                    match (gave_up, &self.allowed) {
+                        (false, _) => Step::Zeros(space.zeros().len()),
+                        (true, Some(_)) => Step::Allowed(0),
+                        (true, None) => Step::All(0),
+                    }
+                }
+            },
+            Step::Zeros(at) => {
+                let at = at.min(space.zeros().len());
+                let rest = if self.found.is_open_to(0.0) { at.saturating_sub(most) } else { 0 };
+                if self.found.is_open_to(0.0) {
+                    self.scan(shelf, space.zeros()[rest..at].iter().copied());
+                }
+                if rest > 0 { Step::Zeros(rest) } else { Step::Finish }
+            }
+            Step::Finish => {
+                self.finish(shelf);
+                Step::Done
+            }
+            Step::Done => Step::Done,
+        };
+        Slice::Progress(match self.step {
+            Step::Done => SearchProgress::Done,
+            _ => SearchProgress::More,
+        })
+    }
+
+    fn resolve(&mut self, shelf: &Shelf<'_>, at: usize, most: usize) -> Option<usize> {
+        let namespace = self.query.namespace;
+        let allowed = self.allowed.as_mut().expect("what is resolved is what is allowed");
+        let end = allowed.ids.len().min(at + most);
+        for at in at..end {
+            if let Some(node) = shelf.records.table.find(namespace, &ConceptId(allowed.ids[at])) {
+                allowed.add(node);
+            }
+        }
+        (end < allowed.ids.len()).then_some(end)
+    }
+
+    fn scan_allowed(&mut self, shelf: &Shelf<'_>, at: usize, most: usize) -> Option<usize> {
+        let ids = self.allowed.as_ref().map_or(&[][..], |allowed| &allowed.ids);
+        let end = ids.len().min(at + most);
+        for id in &ids[at..end] {
+            let node = shelf.records.table.find(self.query.namespace, &ConceptId(*id));
+            if let Some(candidate) = node.and_then(|node| self.judge_node(shelf, node)) {
+                self.found.offer(candidate);
+            }
+        }
+        (end < ids.len()).then_some(end)
+    }
+
+    fn scan(&mut self, shelf: &Shelf<'_>, ordinals: impl Iterator<Item = u32>) {
+        for entry in ordinals.filter_map(|ordinal| shelf.space.entry(ordinal)) {
+            if self.is_allowed(entry.node)
+                && let Some(candidate) = self.judge(shelf, entry)
+            {
+                self.found.offer(candidate);
+            }
+        }
+    }
+
+    fn is_allowed(&self, node: u32) -> bool {
+        self.allowed.as_ref().is_none_or(|allowed| allowed.has(node))
+    }
+
+    /// Asks the index; whether it gave up.
+    fn ask(&mut self, shelf: &Shelf<'_>, coarse: &super::coarse::Coarse) -> Result<bool, crate::StoreError> {
+        let mut copy = Vec::new();
+        if !copy_of(self.direction.vector(), &mut copy) {
+            return Ok(false);
+        }
+        let (width, filtered) = (self.query.width(), self.query.is_filtered());
+        let wanted = |ordinal| {
+            shelf.space.entry(ordinal).is_some_and(|entry| {
+                self.is_allowed(entry.node)
+                    && (!filtered || shelf.records.record(entry.node).is_some_and(|record| self.query.wants(&record)))
+            })
+        };
+        let candidates = coarse.search(&copy, width, PATIENCE * width.max(WIDTH), wanted)?;
+        self.scan(shelf, candidates.ordinals.into_iter());
+        Ok(candidates.gave_up)
+    }
+
+    fn judge_node(&self, shelf: &Shelf<'_>, node: u32) -> Option<Candidate> {
+        self.judge(shelf, shelf.space.entry(shelf.ordinals.get(node)?)?)
+    }
+
+    /// A living vector as a candidate, if the filters let it through. Cost: about 0.2 µs for 384 numbers, most of it the way to them.
+    fn judge(&self, shelf: &Shelf<'_>, entry: &Entry) -> Option<Candidate> {
+        let record = shelf.records.record(entry.node)?;
+        if !self.query.wants(&record) {
+            return None;
+        }
+        let similarity = self.direction.similarity(&record.embedding, entry.length);
+        Some(Candidate { similarity, id: record.id, node: entry.node })
+    }
+
+    /// What came and went since the search began is taken into account.
+    fn finish(&mut self, shelf: &Shelf<'_>) {
+        if self.changes == shelf.space.changes {
+            return;
+        }
+        let nodes = self.found.take_nodes();
+        // What is allowed and came late was looked at as it was then, and needs no second look.
+        let late = shelf.space.last(shelf.space.came - self.came).filter(|node| self.is_allowed(*node));
+        let late: Vec<_> = late.collect();
+        for node in nodes.into_iter().chain(late) {
+            if let Some(candidate) = self.judge_node(shelf, node) {
+                self.found.offer(candidate);
+            }
+        }
+    }
+
+    /// The best, at most `k`, best first; of equal ones the lower id first.
+    pub fn into_hits(self) -> Vec<SearchHit> {
+        let k = self.query.k();
+        let hit = |Candidate { similarity, id, .. }| SearchHit { id, similarity };
+        self.found.into_sorted().take(k).map(hit).collect()
+    }
+}
