@@ -2,13 +2,14 @@
 
 use sutra_net::ReplyTo;
 use sutra_runtime::RegionSlice;
-use sutra_store::{EdgeKey, InEdge, Marked, NamespaceId, Prepared};
+use sutra_store::{EdgeKey, InEdge, Indexed, Marked, NamespaceId, Prepared};
 use sutra_wire::{
-    AssociationRecord, ConceptId, ConceptKey, ConceptRecord, FrameBuffer, NeighborsRequest, Parcel, Status,
+    AssociationRecord, ConceptId, ConceptKey, ConceptRecord, FrameBuffer, NeighborsRequest, Parcel, SearchHit, Status,
 };
 
 use crate::expansion::{Batch, Part};
 use crate::fan_out::{self, Question};
+use crate::search::Asked;
 
 /// A message and the highest sequence that its sender had seen (Lamport 1978): so that causes come before effects in any merged
 /// order of the shards' logs.
@@ -49,6 +50,10 @@ pub(crate) enum Body {
     Abandon { place: usize },
     /// A part of what a traversal of the receiver's asked for.
     Expanded { place: usize, part: Part },
+    /// A search of which the receiver does its shard's part.
+    Search(Box<Asked>),
+    /// The sender's part of a search of the receiver's, which the place names: its best hits, or nothing where it gave up.
+    Searched { place: usize, hits: Option<Vec<SearchHit>> },
     /// One part of a question to all cores.
     Ask { job: u32, question: Question },
     /// Its answer.
@@ -57,6 +62,8 @@ pub(crate) enum Body {
     Prepared(Box<Prepared>),
     /// The background thread marked the end of a full segment, or could not make it durable.
     Marked(Marked),
+    /// The core's worker is done with a job of its shard's index.
+    Indexed(Box<Indexed>),
     /// The background thread numbered the namespaces that it was given, but for these, and why.
     Registered { refused: Vec<(String, String)> },
 }

@@ -22,6 +22,7 @@ pub(crate) enum Work {
     Deletion(usize),
     Expansion(usize),
     Traversal(usize),
+    Search(usize),
 }
 
 /// The jobs of a core that are ready, first in, first out.
@@ -49,6 +50,7 @@ impl StorageService {
             Some(Work::Deletion(place)) => self.advance_deletion(cx, place),
             Some(Work::Expansion(place)) => self.advance_expansion(cx, place),
             Some(Work::Traversal(place)) => self.advance_traversal(cx, place),
+            Some(Work::Search(place)) => self.advance_part(cx, place),
             None => {}
         }
     }

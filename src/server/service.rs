@@ -19,6 +19,7 @@ use crate::message::{Body, Forwarded, Message, Payload, Ticket};
 use crate::namespaces::Registrations;
 use crate::report::ServerInfo;
 use crate::run_queue::RunQueue;
+use crate::search::Searches;
 use crate::traversal::Traversals;
 
 /// The write that carries the shard's commit in flight.
@@ -45,6 +46,9 @@ pub(crate) struct StorageService {
     pub(crate) run_queue: RunQueue,
     pub(crate) deletions: Deletions,
     pub(crate) traversals: Traversals,
+    pub(crate) searches: Searches,
+    /// A job for this core's worker that it could not take yet.
+    pub(crate) index_job: Option<BackgroundJob<Message>>,
     pub(crate) expansions: Expansions,
     pub(crate) info: Arc<ServerInfo>,
     identity: Identity,
@@ -77,6 +81,8 @@ impl StorageService {
             run_queue: RunQueue::default(),
             deletions: Deletions::default(),
             traversals: Traversals::default(),
+            searches: Searches::default(),
+            index_job: None,
             expansions: Expansions::new(cores),
             info,
             identity,
@@ -264,12 +270,6 @@ impl StorageService {
             }
         }
     }
-
-    fn not_served(cx: &mut Context<'_, Message>, request: &Request<'_>, opcode: Opcode) -> Flow {
-        let message = format!("this server does not serve `{}` yet", opcode.name());
-        cx.refuse(request.reply_to, Status::NotServed, message);
-        Flow::Taken
-    }
 }
 
 impl Service for StorageService {
@@ -300,7 +300,7 @@ impl Service for StorageService {
             Opcode::Concepts => self.concepts(cx, request),
             Opcode::Delete => self.delete(cx, request),
             Opcode::Path => self.path(cx, request),
-            Opcode::Search => Self::not_served(cx, request, opcode),
+            Opcode::Search => self.search(cx, request),
             Opcode::Hello => {
                 cx.refuse(request.reply_to, Status::InvalidArgument, "Hello was said already on this connection");
                 Flow::Taken
@@ -331,6 +331,8 @@ impl Service for StorageService {
             Body::ExpandOn { place } => self.expand_on(from, place),
             Body::Abandon { place } => self.abandon_expansion(cx, from, place),
             Body::Expanded { place, part } => self.expanded(cx, from, place, part),
+            Body::Search(asked) => self.begin_part(from, *asked),
+            Body::Searched { place, hits } => self.searched(cx, place, hits),
             Body::Ask { job, question } => self.asked(cx, from, job, question),
             Body::Tell { job, part } => self.told(cx, from, job, part),
             Body::Prepared(prepared) => {
@@ -343,6 +345,7 @@ impl Service for StorageService {
                 cx.resume();
             }
             Body::Marked(marked) => self.shard.marked(marked),
+            Body::Indexed(indexed) => self.index_is_back(*indexed),
             Body::Registered { refused } => self.registered(cx, refused),
         }
     }
@@ -373,6 +376,7 @@ impl Service for StorageService {
             }
         }
         self.prepare(cx);
+        self.build_index(cx);
         if self.peers.flush(cx) || !self.run_queue.is_empty() { Next::Again } else { Next::Sleep }
     }
 
@@ -383,6 +387,8 @@ impl Service for StorageService {
             && self.flushes.is_idle()
             && self.deletions.is_idle()
             && self.traversals.is_idle()
+            && self.searches.is_idle()
+            && !self.shard.is_indexing()
             && self.stalled.is_empty()
             && self.registrations.is_idle()
     }
