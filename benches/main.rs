@@ -18,6 +18,7 @@ mod process;
 mod recovery;
 mod stored;
 mod table;
+mod vectors;
 
 use std::process::ExitCode;
 
@@ -47,6 +48,8 @@ enum Command {
     Copy(copy::Options),
     /// Recovery from a cold disk beside a sequential read of the same files
     Recovery(recovery::Options),
+    /// Vector search through the store beside the index library in-process, and beside an exact scan
+    Vectors(vectors::Options),
     /// One contender, on its own: listens until it is killed
     #[command(hide = true)]
     Serve(process::Contender),
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Idle(options) => idle::run(&options),
         Command::Copy(options) => copy::run(&options),
         Command::Recovery(options) => recovery::run(&options),
+        Command::Vectors(options) => vectors::run(&options),
         Command::Serve(contender) => contender.serve(),
     };
     match outcome {

@@ -90,7 +90,11 @@ fn fill(options: &Options) -> Outcome<tempfile::TempDir> {
 fn segments(data: &Path) -> Outcome<Vec<File>> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(data.join("shard-000"))? {
-        paths.push(entry?.path());
+        let path = entry?.path();
+        // The index of the vectors beside it is no part of the log.
+        if path.extension().is_some_and(|extension| extension == "log") {
+            paths.push(path);
+        }
     }
     paths.sort();
     let direct = i32::try_from(OFlags::DIRECT.bits())?;

@@ -7,6 +7,8 @@
 //! [`Shard::work`] gives on a background thread and bring back the result; tell [`Shard::observe`] of sequences seen elsewhere; pass each
 //! in-edge to its target's shard.
 
+mod search;
+
 use std::io;
 use std::sync::Arc;
 
@@ -28,7 +30,7 @@ use crate::prepare::{Preparation, PrepareJob, Prepared};
 use crate::recovery::ShardReport;
 use crate::segments::{Location, Segments};
 use crate::settle::Recovered;
-use crate::vectors::{IndexJob, Indexed, Records, SearchProgress, VectorQuery, VectorSearch, Vectors};
+use crate::vectors::Vectors;
 use crate::walk::{NodeNumber, Step, Walk};
 use crate::{ShardStats, StoreError};
 
@@ -357,38 +359,6 @@ impl<T> Shard<T> {
     /// appends those of the wanted kinds, all where none is named.
     pub fn continue_walk(&self, walk: &mut Walk, kinds: &[u32], limit: usize, out: &mut Vec<Step>) {
         self.graph.continue_walk(walk, kinds, limit, out);
-    }
-
-    /// Begins a search for the concepts of this shard whose embeddings are most like a vector. `allowed`: only these concepts, of which
-    /// those of other shards are passed over. Finds nothing where the namespace has no vectors here, or ones of another dimension.
-    /// Cost: a copy of the vector; with filters a look at 256 records.
-    pub fn begin_search(&self, query: Arc<VectorQuery>, allowed: Option<Vec<[u8; 16]>>) -> VectorSearch {
-        let records = Records { table: &self.graph.table, segments: &self.segments };
-        self.vectors.begin(query, allowed, records)
-    }
-
-    /// Does a slice of a search: about 0.15 ms of scanning, or an index search, which is one piece. After [`SearchProgress::Waits`] it is to be
-    /// called again after the next [`Shard::indexed`].
-    pub fn advance_search(&mut self, search: &mut VectorSearch) -> SearchProgress {
-        let records = Records { table: &self.graph.table, segments: &self.segments };
-        self.vectors.advance(search, records, self.clock.now())
-    }
-
-    /// Work on the vector indexes, if there is any and none is under way; its end goes to [`Shard::indexed`]. Where the store is `stopping`,
-    /// only checkpoints that are worth it: to be run until there are no more. Cost: what is to be inserted is copied, some 20 µs.
-    pub fn index_work(&mut self, stopping: bool) -> Option<IndexJob> {
-        let records = Records { table: &self.graph.table, segments: &self.segments };
-        self.vectors.work(&records, self.clock.now(), self.last_sequence, stopping)
-    }
-
-    /// The end of an [`IndexJob`].
-    pub fn indexed(&mut self, indexed: Indexed) {
-        self.vectors.indexed(indexed, self.clock.now());
-    }
-
-    /// Whether an [`IndexJob`] is under way.
-    pub fn is_indexing(&self) -> bool {
-        self.vectors.is_working()
     }
 
     /// Learns of an association, or its removal, whose target belongs to this shard, from the shard of its source. Again or late changes nothing.

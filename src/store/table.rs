@@ -73,11 +73,6 @@ impl Table {
         &self.nodes[node]
     }
 
-    /// How many there are.
-    pub(crate) fn nodes(&self) -> u32 {
-        self.nodes.len() as u32
-    }
-
     /// Where the visible record of a node's concept lies.
     pub(crate) fn location_of(&self, node: u32) -> Option<Location<ConceptRecord>> {
         self.nodes.get(node)?.record().map(|record| record.location)

@@ -30,7 +30,7 @@ pub use self::job::{IndexJob, Indexed};
 pub use self::search::{SearchProgress, VectorQuery, VectorSearch};
 use self::search::{Shelf, Slice};
 use self::space::Space;
-use crate::disk::{CheckpointName, Disk};
+use crate::disk::{CheckpointName, Clock, Disk};
 use crate::namespaces::{NamespaceId, Namespaces};
 use crate::segments::Segments;
 use crate::slab::Slab;
@@ -187,18 +187,23 @@ impl Vectors {
     }
 
     /// Work for a worker thread, if there is any and none is under way. Where the store is `stopping`, only checkpoints that are worth it.
-    pub(crate) fn work(&mut self, records: &Records<'_>, now: u64, sequence: u64, stopping: bool) -> Option<IndexJob> {
+    pub(crate) fn work(
+        &mut self,
+        records: &Records<'_>,
+        clock: &dyn Clock,
+        sequence: u64,
+        stopping: bool,
+    ) -> Option<IndexJob> {
         if self.working {
             return None;
         }
         if stopping {
-            let all = (0..self.spaces.0.len() as u32).map(NamespaceId::from_number);
-            let mut all = all.collect::<Vec<_>>().into_iter();
-            return all.find_map(|namespace| self.work_of(namespace, records, now, sequence, true));
+            let mut all = (0..self.spaces.0.len() as u32).map(NamespaceId::from_number);
+            return all.find_map(|namespace| self.work_of(namespace, records, clock, sequence, true));
         }
         for _ in 0..self.due.len() {
             let namespace = self.due.pop_front()?;
-            let job = self.work_of(namespace, records, now, sequence, false);
+            let job = self.work_of(namespace, records, clock, sequence, false);
             if let Some(space) = self.spaces.get_mut(namespace) {
                 space.queued = false;
             }
@@ -215,23 +220,23 @@ impl Vectors {
         &mut self,
         namespace: NamespaceId,
         records: &Records<'_>,
-        now: u64,
+        clock: &dyn Clock,
         sequence: u64,
         stopping: bool,
     ) -> Option<IndexJob> {
         let space = self.spaces.get_mut(namespace)?;
         let (disk, origin) = (Arc::clone(&self.home.disk), self.home.origin(namespace, space.dimension));
         let save = |coarse| Work::Save { coarse, disk, origin, sequence };
-        let work = space.next_work(records, now, stopping, save)?;
+        let work = space.next_work(records, clock.now(), stopping, save)?;
         self.working = true;
         Some(IndexJob { namespace, work })
     }
 
     /// The end of a job.
-    pub(crate) fn indexed(&mut self, indexed: Indexed, now: u64) {
+    pub(crate) fn indexed(&mut self, indexed: Indexed, clock: &dyn Clock) {
         self.working = false;
         if let Some(space) = self.spaces.get_mut(indexed.namespace) {
-            space.indexed(indexed.done, now);
+            space.indexed(indexed.done, clock.now());
         }
         self.see_to(indexed.namespace);
     }
@@ -254,13 +259,18 @@ impl Vectors {
     }
 
     /// Does a slice of a search.
-    pub(crate) fn advance(&mut self, search: &mut VectorSearch, records: Records<'_>, now: u64) -> SearchProgress {
+    pub(crate) fn advance(
+        &mut self,
+        search: &mut VectorSearch,
+        records: Records<'_>,
+        clock: &dyn Clock,
+    ) -> SearchProgress {
         let Some(space) = self.spaces.get(search.namespace()) else { return SearchProgress::Done };
         match search.advance(&Shelf { space, ordinals: &self.ordinals, records }) {
             Slice::Progress(progress) => progress,
             Slice::Failed(error) => {
                 if let Some(space) = self.spaces.get_mut(search.namespace()) {
-                    space.failed(&error, now);
+                    space.failed(&error, clock.now());
                 }
                 self.see_to(search.namespace());
                 SearchProgress::More

@@ -22,7 +22,7 @@ impl Vectors {
         };
         let mut found: BTreeMap<NamespaceId, Vec<u32>> = BTreeMap::new();
         let mut others: BTreeMap<NamespaceId, u64> = BTreeMap::new();
-        for node in 0..records.table.nodes() {
+        for node in 0..records.table.len() as u32 {
             let Some(record) = records.record(node).filter(|record| !record.embedding.is_empty()) else { continue };
             let namespace = records.table.node(node).namespace;
             match vectors.home.namespaces.dimension(namespace) {

@@ -4,30 +4,20 @@
 //! index holds of it. What the index lacks is in the *tail*, which is scanned. When the dead outnumber the living, a new index is built
 //! beside the old one, which serves until it is replaced; then the dead ordinals are free. So memory stays in proportion to what lives.
 
+mod growth;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::coarse::{Coarse, Member, copy_of};
+use super::coarse::Coarse;
 use super::cosine::Length;
-use super::job::{Batch, Done, Insertion, Work};
-use super::{Records, checksum};
-use crate::StoreError;
 use crate::slab::Slab;
 
 /// Fewer vectors than this are scanned: it takes about as long as an index search.
 pub(super) const MIN_INDEXED: u64 = 1024;
-/// Fewer dead ones than this are not worth a new index.
-const MIN_DEAD: u64 = 4096;
-/// Fewer vectors than this are not worth a checkpoint: they are indexed again in a second.
-const MIN_SAVED: u64 = 4096;
-/// The most vectors that a job is given, and the fewest: twice what the last one came to lies between, as a copy that no job comes to
-/// costs the data core a µs for nothing.
-const BATCH: std::ops::RangeInclusive<usize> = 8..=128;
 /// The nodes that got a vector last, for searches that are under way: those of a tenth of a second of writing.
 const RECENT: usize = 4096;
-/// How long after a failure of the index it is tried again, in µs.
-const RETRY_AFTER: u64 = 60_000_000;
 
 /// A vector.
 pub(super) struct Entry {
@@ -85,7 +75,7 @@ pub(super) struct Space {
     index_memory: [u64; 2],
     /// Vectors indexed since the last checkpoint.
     unsaved: u64,
-    /// Vectors that the last job inserted.
+    /// Vectors that the last job inserted; many at first.
     pace: usize,
     /// Whether a search waits for the index.
     wanted: Arc<AtomicBool>,
@@ -117,7 +107,7 @@ impl Space {
             discarded: None,
             index_memory: [0; 2],
             unsaved: 0,
-            pace: *BATCH.end(),
+            pace: usize::MAX / 2,
             wanted: Arc::default(),
             retry_at: 0,
             changes: 0,
@@ -267,242 +257,6 @@ impl Space {
         self.wanted.store(true, Ordering::Relaxed);
     }
 
-    /// The index failed in a search.
-    pub(super) fn failed(&mut self, error: &StoreError, now: u64) {
-        tracing::error!(%error, "searches scan all vectors until the index is built again");
-        self.retry_at = now.saturating_add(RETRY_AFTER);
-        self.adopt(None);
-    }
-
-    /// Puts an index in the place of the one that serves: what it holds is indexed, what lives beside it is the tail, and ordinals that
-    /// it does not hold are free. Cost: a look at every entry, about 3 ns each.
-    fn adopt(&mut self, coarse: Option<Coarse>) {
-        let mut inside = vec![false; self.entries.len()];
-        for member in coarse.as_ref().map_or(&[][..], Coarse::members) {
-            inside[member.ordinal as usize] = true;
-        }
-        self.tail.clear();
-        (self.indexed, self.dead) = (0, 0);
-        for (ordinal, inside) in (0..).zip(inside) {
-            let entry = &mut self.entries[ordinal];
-            entry.held = inside;
-            entry.place = match (entry.place, inside) {
-                (Place::Free, _) => Place::Free,
-                (Place::Zero(at), _) => Place::Zero(at),
-                (Place::Dead, true) => {
-                    self.dead += 1;
-                    Place::Dead
-                }
-                (Place::Dead, false) => {
-                    self.free.push(ordinal);
-                    Place::Free
-                }
-                (Place::Tail(_) | Place::Indexed, true) => {
-                    self.indexed += 1;
-                    Place::Indexed
-                }
-                (Place::Tail(_) | Place::Indexed, false) => {
-                    self.tail.push(ordinal);
-                    Place::Tail(self.tail.len() as u32 - 1)
-                }
-            };
-        }
-        self.unsaved = coarse.as_ref().map_or(0, |coarse| coarse.members().len() as u64);
-        self.index_memory = [coarse.as_ref().map_or(0, Coarse::memory), 0];
-        self.rebuild = None;
-        self.epoch += 1;
-        let new = coarse.map_or(Main::None, |coarse| Main::Home(Arc::new(coarse)));
-        if let Main::Home(old) = std::mem::replace(&mut self.main, new) {
-            self.discarded = Some(old);
-        }
-    }
-
-    /// Whether there is something for a worker to do.
-    pub(super) fn has_work(&self) -> bool {
-        self.discarded.is_some()
-            || self.rebuild.is_some()
-            || self.is_overgrown()
-            || self.is_unsaved()
-            || self.is_worth_inserting()
-    }
-
-    fn is_overgrown(&self) -> bool {
-        self.dead > MIN_DEAD.max(self.live()) && !matches!(self.main, Main::None)
-    }
-
-    fn is_unsaved(&self) -> bool {
-        self.unsaved > MIN_SAVED.max(self.indexed / 4)
-    }
-
-    fn is_worth_inserting(&self) -> bool {
-        !self.tail.is_empty()
-            && (!matches!(self.main, Main::None) || self.indexed + self.tail.len() as u64 >= MIN_INDEXED)
-    }
-
-    /// What a worker is to do next. `save` makes the work of writing a checkpoint. To be called only while nothing is lent.
-    pub(super) fn next_work(
-        &mut self,
-        records: &Records<'_>,
-        now: u64,
-        stopping: bool,
-        save: impl FnOnce(Arc<Coarse>) -> Work,
-    ) -> Option<Work> {
-        if let Main::Home(coarse) = &self.main
-            && (self.is_unsaved() || stopping && self.unsaved > MIN_SAVED)
-        {
-            self.unsaved = 0;
-            return Some(save(Arc::clone(coarse)));
-        }
-        if stopping {
-            return None;
-        }
-        if let Some(discarded) = self.discarded.take() {
-            return Some(Work::Discard(discarded));
-        }
-        if now < self.retry_at {
-            return None;
-        }
-        self.next_insertion(records).unwrap_or_else(|error| {
-            self.failed(&error, now);
-            None
-        })
-    }
-
-    fn next_insertion(&mut self, records: &Records<'_>) -> Result<Option<Work>, StoreError> {
-        if self.rebuild.is_none() && self.is_overgrown() {
-            match self.indexed + self.tail.len() as u64 >= MIN_INDEXED {
-                true => self.begin_rebuild()?,
-                false => self.adopt(None),
-            }
-        }
-        if let Some(Rebuild { coarse, mut todo }) = self.rebuild.take() {
-            let coarse = coarse.expect("nothing is lent");
-            let batch = self.batch(records, |_| todo.pop(), &coarse);
-            if !batch.members.is_empty() {
-                self.rebuild = Some(Rebuild { coarse: None, todo });
-                return Ok(Some(self.insertion(coarse, batch, true)));
-            }
-            self.adopt(Some(coarse));
-        }
-        if !self.is_worth_inserting() {
-            return Ok(None);
-        }
-        let coarse = match std::mem::replace(&mut self.main, Main::Lent) {
-            Main::Home(coarse) => match Arc::try_unwrap(coarse) {
-                Ok(coarse) => coarse,
-                Err(shared) => {
-                    self.main = Main::Home(shared);
-                    return Ok(None);
-                }
-            },
-            Main::None | Main::Lent => Coarse::new(self.dimension as usize).inspect_err(|_| self.main = Main::None)?,
-        };
-        let mut from = self.tail.len();
-        let next = |space: &Self| {
-            from = from.checked_sub(1)?;
-            space.tail.get(from).copied()
-        };
-        let batch = self.batch(records, next, &coarse);
-        Ok(Some(self.insertion(coarse, batch, false)))
-    }
-
-    fn begin_rebuild(&mut self) -> Result<(), StoreError> {
-        let coarse = Some(Coarse::new(self.dimension as usize)?);
-        let lives = |ordinal: &u32| matches!(self.entries[*ordinal].place, Place::Tail(_) | Place::Indexed);
-        self.rebuild = Some(Rebuild { coarse, todo: (0..self.ordinals()).filter(lives).collect() });
-        Ok(())
-    }
-
-    fn insertion(&self, coarse: Coarse, batch: Batch, rebuild: bool) -> Work {
-        self.wanted.store(false, Ordering::Relaxed);
-        Work::Insert(Insertion { coarse, batch, wanted: Arc::clone(&self.wanted), rebuild })
-    }
-
-    /// The next vectors for an index, as it takes them.
-    fn batch(&mut self, records: &Records<'_>, mut next: impl FnMut(&Self) -> Option<u32>, coarse: &Coarse) -> Batch {
-        let mut batch = Batch::default();
-        let most = (2 * self.pace).clamp(*BATCH.start(), *BATCH.end());
-        while batch.members.len() < most
-            && let Some(ordinal) = next(self)
-        {
-            let entry = &self.entries[ordinal];
-            if !matches!(entry.place, Place::Tail(_) | Place::Indexed) || coarse.contains(ordinal) {
-                continue;
-            }
-            let Some(record) = records.record(entry.node) else { continue };
-            if copy_of(&record.embedding, &mut batch.copies) {
-                batch.members.push(Member { id: record.id, crc: checksum(&record.embedding), ordinal });
-                self.entries[ordinal].held = true;
-            }
-        }
-        batch
-    }
-
-    /// A job has ended.
-    pub(super) fn indexed(&mut self, done: Done, now: u64) {
-        match done {
-            Done::Discarded => {}
-            Done::Saved(Ok(())) => {}
-            Done::Saved(Err(error)) => {
-                // It is tried again when as much has come together again.
-                tracing::warn!(%error, "a vector index could not be saved; a start would build that much of it again");
-            }
-            Done::Inserted { coarse, members, inserted, rebuild } => {
-                self.pace = inserted;
-                match (coarse, rebuild) {
-                    (Ok(coarse), false) => self.grown(coarse, &members, inserted),
-                    (Ok(coarse), true) => self.rebuilt(coarse, &members[inserted..]),
-                    (Err(error), false) => {
-                        self.main = Main::None;
-                        self.failed(&error, now);
-                    }
-                    (Err(error), true) => {
-                        tracing::error!(%error, "a vector index could not be built anew; the old one goes on");
-                        self.rebuild = None;
-                        self.index_memory[1] = 0;
-                        self.retry_at = now.saturating_add(RETRY_AFTER);
-                    }
-                }
-            }
-        }
-    }
-
-    /// The index has come home, with the first of these vectors in it.
-    fn grown(&mut self, coarse: Coarse, members: &[Member], inserted: usize) {
-        self.index_memory[0] = coarse.memory();
-        self.main = Main::Home(Arc::new(coarse));
-        self.unsaved += inserted as u64;
-        for (at, member) in members.iter().enumerate() {
-            self.returned(member.ordinal, at < inserted);
-        }
-    }
-
-    /// The new index has come back, without these vectors.
-    fn rebuilt(&mut self, coarse: Coarse, left: &[Member]) {
-        match &mut self.rebuild {
-            Some(rebuild) => {
-                self.index_memory[1] = coarse.memory();
-                rebuild.coarse = Some(coarse);
-                rebuild.todo.extend(left.iter().map(|member| member.ordinal));
-            }
-            // The old one failed meanwhile: all of it begins anew.
-            None => self.discarded = Some(Arc::new(coarse)),
-        }
-    }
-
-    fn returned(&mut self, ordinal: u32, inserted: bool) {
-        let entry = &mut self.entries[ordinal];
-        entry.held = inserted;
-        match entry.place {
-            Place::Tail(at) if inserted => {
-                entry.place = Place::Indexed;
-                self.indexed += 1;
-                self.take_from_tail(at);
-            }
-            _ => self.free_if_unheld(ordinal),
-        }
-    }
-
     /// Bytes of memory that it holds.
     pub(super) fn memory(&self) -> u64 {
         let lists = self.free.capacity() + self.tail.capacity() + self.zeros.capacity() + self.recent.capacity();
@@ -511,5 +265,72 @@ impl Space {
             + ((lists + todo) * size_of::<u32>()) as u64
             + self.index_memory.iter().sum::<u64>()
             + self.discarded.as_ref().map_or(0, |discarded| discarded.memory())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::HashSet;
+
+    use super::super::coarse::Member;
+    use super::*;
+    use crate::StoreError;
+
+    const ORDINARY: Length = Length::Ordinary(1.0);
+
+    /// An index of the even ordinals up to 20.
+    fn index() -> Coarse {
+        let mut coarse = Coarse::new(1).unwrap();
+        for ordinal in (0..20).step_by(2) {
+            let mut copy = vec![127];
+            copy.extend((1.0f32 / 127.0).to_le_bytes().map(u8::cast_signed));
+            coarse.insert(Member { id: [1; 16], crc: 0, ordinal }, &copy).unwrap();
+        }
+        coarse
+    }
+
+    #[test]
+    fn what_a_checkpoint_held_is_indexed_where_it_lives_and_its_ordinals_are_not_given_again() {
+        let mut space = Space::new(1);
+        assert!(space.take_in(index()));
+        assert!(space.revive(4, 100, ORDINARY) && space.revive(6, 101, ORDINARY));
+        assert!(!space.revive(4, 102, ORDINARY), "it has a vector");
+        space.kill(6);
+        let given: Vec<_> = (0..12).map(|node| space.add(node, ORDINARY)).collect();
+        assert!(given.iter().all(|ordinal| ordinal % 2 == 1 || *ordinal > 18), "{given:?}");
+        assert_eq!((space.indexed_count(), space.tail().len(), space.live()), (1, 12, 13));
+        assert!(space.entry(4).is_some() && space.entry(6).is_none());
+    }
+
+    #[test]
+    fn ordinals_that_make_no_sense_are_refused() {
+        let mut coarse = Coarse::new(1).unwrap();
+        let copy = [127, 0, 0, 0, 0];
+        coarse.insert(Member { id: [1; 16], crc: 0, ordinal: u32::MAX }, &copy).unwrap();
+        assert!(!Space::new(1).take_in(coarse));
+    }
+
+    #[test]
+    fn when_the_index_fails_everything_that_lives_is_scanned_and_everything_dead_is_free() {
+        let mut space = Space::new(1);
+        assert!(space.take_in(index()));
+        for ordinal in [0, 2, 4, 6] {
+            assert!(space.revive(ordinal, ordinal, ORDINARY));
+        }
+        space.kill(2);
+        let new = space.add(50, ORDINARY);
+        space.add(51, Length::Zero);
+        space.failed(&StoreError::Index { what: "test".into() }, 0);
+        let mut tail = space.tail().to_vec();
+        tail.sort_unstable();
+        let mut expected = vec![0, 4, 6, new];
+        expected.sort_unstable();
+        assert_eq!((tail, space.zeros().len(), space.indexed_count()), (expected, 1, 0));
+        assert!(matches!(space.main(), Main::None) && space.dead == 0);
+        let before = space.ordinals();
+        let given: HashSet<_> = (0..14).map(|node| space.add(node, ORDINARY)).collect();
+        assert_eq!(given.len(), 14);
+        assert_eq!(space.ordinals(), before, "free ordinals are given again");
     }
 }

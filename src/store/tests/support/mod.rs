@@ -12,10 +12,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rkyv::util::AlignedVec;
 use sutra_store::{
     Acknowledged, Clock, CommitWrite, EdgeKey, Effect, FileDisk, NamespaceId, NeighborQuery, OpenOptions, Opened,
-    Refusal, Shard, Store, StoreError,
+    Refusal, SearchProgress, Shard, Store, StoreError, VectorQuery,
 };
 use sutra_wire::{
     AssociationRecord, Checked, ConceptId, ConceptKey, ConceptRecord, CoreLayout, Direction, Durability, Neighbor,
+    SearchHit,
 };
 use tempfile::TempDir;
 
@@ -175,6 +176,36 @@ impl World {
         }
     }
 
+    /// Runs all work on the vector indexes.
+    pub(crate) fn index(&mut self) {
+        self.index_work(false);
+    }
+
+    fn index_work(&mut self, stopping: bool) {
+        for shard in &mut self.shards {
+            while let Some(job) = shard.index_work(stopping) {
+                assert!(shard.is_indexing() && shard.index_work(stopping).is_none(), "one at a time");
+                shard.indexed(job.run());
+            }
+        }
+    }
+
+    /// Searches all shards, as a server does.
+    pub(crate) fn search(&mut self, query: &VectorQuery, allowed: Option<&[[u8; 16]]>) -> Vec<SearchHit> {
+        let query = Arc::new(query.clone());
+        let mut hits = Vec::new();
+        for shard in &mut self.shards {
+            let mut search = shard.begin_search(Arc::clone(&query), allowed.map(<[_]>::to_vec));
+            while shard.advance_search(&mut search) != SearchProgress::Done {
+                assert!(!shard.is_indexing());
+            }
+            hits.extend(search.into_hits());
+        }
+        hits.sort_by(|a, b| b.similarity.total_cmp(&a.similarity).then(a.id.cmp(&b.id)));
+        hits.truncate(query.k as usize);
+        hits
+    }
+
     /// Marks the segments that are full.
     pub(crate) fn mark(&mut self) {
         for shard in &mut self.shards {
@@ -187,6 +218,7 @@ impl World {
     /// A clean stop.
     pub(crate) fn stop(mut self) {
         self.commit();
+        self.index_work(true);
         self.shards.clear();
         self.opened.manifest.close().unwrap();
     }
@@ -323,6 +355,19 @@ pub(crate) fn concept(number: u32, content: &str) -> ConceptRecord {
         confidence: 1.0,
         strength: 1.0,
         ..ConceptRecord::default()
+    }
+}
+
+/// A search of the default namespace.
+pub(crate) fn query(vector: &[f32], k: u32) -> VectorQuery {
+    VectorQuery {
+        namespace: NamespaceId::DEFAULT,
+        vector: vector.to_vec(),
+        k,
+        ef: 0,
+        minimum_strength: 0.0,
+        minimum_confidence: 0.0,
+        exact: false,
     }
 }
 
