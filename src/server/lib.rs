@@ -20,6 +20,7 @@ mod mailbox;
 mod message;
 mod most_confident;
 mod namespaces;
+mod neighbourhood;
 mod path;
 mod places;
 mod process;
@@ -33,6 +34,7 @@ mod start;
 mod stats;
 mod traversal;
 mod visited;
+mod within;
 
 pub use config::{Cores, ServerConfig};
 pub use error::ServerError;

@@ -115,3 +115,68 @@ impl MostConfident {
         Some(found)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::visited::Visited;
+
+    /// Searches from node 0 to node 1 along directed edges; the path comes as nodes.
+    fn search(edges: &[(u32, u32, f32)], search: &mut MostConfident) -> Option<Vec<u32>> {
+        let mut visited = Visited::default();
+        let mut nodes = vec![0, 1];
+        assert_eq!((visited.number_of_node(0), visited.number_of_node(1)), (0, 1));
+        let mut next = vec![0];
+        while search.begin_level(next.len()) {
+            for label in std::mem::take(&mut next) {
+                let near = nodes[search.concept(label) as usize];
+                for (_, target, confidence) in edges.iter().filter(|edge| edge.0 == near) {
+                    let to = visited.number_of_node(*target);
+                    if to as usize == nodes.len() {
+                        nodes.push(*target);
+                    }
+                    next.extend(search.take(label, to, Hop { kind: 0, confidence: *confidence, is_forward: true }));
+                }
+            }
+        }
+        search.path().map(|found| found.concepts.iter().map(|concept| nodes[*concept as usize]).collect())
+    }
+
+    fn best(edges: &[(u32, u32, f32)], max_depth: u32) -> Option<Vec<u32>> {
+        search(edges, &mut MostConfident::new(max_depth, 1000))
+    }
+
+    #[test]
+    fn a_longer_path_wins_where_it_is_more_confident_and_the_bound_allows_it() {
+        let edges = [(0, 1, 0.5), (0, 2, 0.9), (2, 3, 0.9), (3, 1, 0.9), (2, 1, 0.6), (3, 2, 1.0)];
+        assert_eq!(best(&edges, 9), Some(vec![0, 2, 3, 1]));
+        assert_eq!(best(&edges, 2), Some(vec![0, 2, 1]));
+        assert_eq!(best(&edges, 1), Some(vec![0, 1]));
+        assert_eq!(best(&edges, 0), None);
+    }
+
+    #[test]
+    fn of_equally_confident_paths_the_shortest_wins() {
+        let edges = [(0, 2, 1.0), (2, 3, 1.0), (3, 1, 0.5), (0, 4, 0.5), (4, 1, 1.0)];
+        assert_eq!(best(&edges, 9), Some(vec![0, 4, 1]));
+    }
+
+    #[test]
+    fn a_path_without_confidence_is_one_and_the_worst() {
+        let only = [(0, 2, 0.0), (2, 3, 1.0), (3, 1, 0.0), (2, 1, 0.5)];
+        assert_eq!(best(&only, 9), Some(vec![0, 2, 1]));
+        let weak: Vec<_> =
+            only.into_iter().chain([(0, 5, 0.001), (5, 6, 0.001), (6, 7, 0.001), (7, 1, 0.001)]).collect();
+        assert_eq!(best(&weak, 9), Some(vec![0, 5, 6, 7, 1]));
+        assert_eq!(best(&weak, 3), Some(vec![0, 2, 1]));
+    }
+
+    #[test]
+    fn a_search_stops_at_its_bound_and_says_so() {
+        let edges: Vec<_> = (2..20).map(|node| (0, node, 1.0)).collect();
+        let mut bounded = MostConfident::new(9, 10);
+        assert_eq!((search(&edges, &mut bounded), bounded.is_exceeded()), (None, true));
+        let mut enough = MostConfident::new(9, 18);
+        assert_eq!((search(&edges, &mut enough), enough.is_exceeded()), (None, false));
+    }
+}

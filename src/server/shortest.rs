@@ -251,3 +251,101 @@ impl Shortest {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::visited::Visited;
+
+    /// Searches from node 0 to node 1 along edges that are followed either way; paths come as nodes.
+    fn search(edges: &[(u32, u32, f32)], search: &mut Shortest) -> Vec<(Vec<u32>, Vec<f32>)> {
+        let mut visited = Visited::default();
+        let mut nodes = vec![0, 1];
+        assert_eq!((visited.number_of_node(0), visited.number_of_node(1)), (0, 1));
+        let mut next = [vec![0], vec![1]];
+        while let Some(side) = search.begin_level([next[0].len(), next[1].len()]) {
+            for from in std::mem::take(&mut next[side as usize]) {
+                for (source, target, confidence) in edges {
+                    for (near, far, is_outgoing) in [(source, target, true), (target, source, false)] {
+                        if *near != nodes[from as usize] {
+                            continue;
+                        }
+                        let to = visited.number_of_node(*far);
+                        if to as usize == nodes.len() {
+                            nodes.push(*far);
+                        }
+                        let is_forward = is_outgoing == (side == Side::Start);
+                        if search.take(from, to, Hop { kind: 0, confidence: *confidence, is_forward }) {
+                            next[side as usize].push(to);
+                        }
+                    }
+                }
+            }
+        }
+        if !search.is_met() {
+            return Vec::new();
+        }
+        let found = search.paths(usize::MAX).into_iter().map(|Found { concepts, hops }| {
+            assert_eq!(hops.len() + 1, concepts.len());
+            let concepts = concepts.iter().map(|concept| nodes[*concept as usize]).collect();
+            (concepts, hops.iter().map(|hop| hop.confidence).collect())
+        });
+        found.collect()
+    }
+
+    /// Every node of each layer of three with every one of the next: 27 shortest paths of four edges.
+    fn layers() -> Vec<(u32, u32, f32)> {
+        let layer = |number: u32| 10 * number..10 * number + 3;
+        let inner =
+            (1..3).flat_map(|number| layer(number).flat_map(move |a| layer(number + 1).map(move |b| (a, b, 0.5))));
+        let ends = layer(1).map(|a| (0, a, 0.5)).chain(layer(3).map(|b| (b, 1, 0.5)));
+        inner.chain(ends).collect()
+    }
+
+    #[test]
+    fn as_many_distinct_shortest_paths_are_found_as_there_are_or_are_wanted() {
+        for (wanted, expected) in [(0, 1), (1, 1), (2, 2), (26, 26), (27, 27), (64, 27)] {
+            let found = search(&layers(), &mut Shortest::new(9, wanted, 1000));
+            let distinct: HashSet<_> = found.iter().map(|(nodes, _)| nodes.clone()).collect();
+            assert_eq!((found.len(), distinct.len()), (expected, expected), "{wanted}");
+            assert!(found.iter().all(|(nodes, _)| nodes.len() == 5 && nodes[0] == 0 && nodes[4] == 1));
+        }
+        let mut bounded = Shortest::new(9, 64, 1000);
+        search(&layers(), &mut bounded);
+        assert_eq!(bounded.paths(23).len(), 4, "no more than 23 concepts");
+        assert_eq!(bounded.paths(1).len(), 1);
+    }
+
+    #[test]
+    fn a_path_longer_than_the_bound_is_none() {
+        for (depth, expected) in [(0, 0), (1, 0), (3, 0), (4, 1), (u32::MAX, 1)] {
+            assert_eq!(search(&layers(), &mut Shortest::new(depth, 1, 1000)).len(), expected, "{depth}");
+        }
+    }
+
+    #[test]
+    fn of_several_edges_between_two_the_most_confident_is_told_in_every_place() {
+        let edges: Vec<_> = [(0, 2), (2, 3), (3, 1)]
+            .iter()
+            .flat_map(|(a, b)| [0.25, 1.0, 0.5].map(|confidence| (*a, *b, confidence)))
+            .collect();
+        for wanted in [1, 5] {
+            let found = search(&edges, &mut Shortest::new(9, wanted, 1000));
+            assert_eq!(found, [(vec![0, 2, 3, 1], vec![1.0; 3])]);
+        }
+    }
+
+    #[test]
+    fn a_search_stops_at_its_bound_and_says_so_unless_it_has_what_was_wanted() {
+        for wanted in [1, 64] {
+            let mut bounded = Shortest::new(9, wanted, 6);
+            search(&layers(), &mut bounded);
+            assert!(bounded.is_exceeded() && !bounded.is_enough());
+        }
+        let mut enough = Shortest::new(9, 1, 0);
+        assert_eq!(search(&[(0, 1, 1.0), (0, 5, 1.0)], &mut enough).len(), 1);
+        assert!(!enough.is_exceeded());
+    }
+}

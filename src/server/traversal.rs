@@ -18,11 +18,12 @@ use sutra_wire::{ConceptId, Direction, Status, limits};
 use crate::expansion::{Batch, Part};
 use crate::message::{Body, Message};
 use crate::most_confident::MostConfident;
-use crate::path::Route;
+use crate::path::{MOST_CONCEPTS, Route};
 use crate::run_queue::{SLICE, Work};
 use crate::service::StorageService;
 use crate::shortest::{Found, Hop, Shortest, Side};
 use crate::visited::{Name, Visited};
+use crate::within::Within;
 
 /// Traversals that a core works on at a time: their memory is bounded by what each may visit ([`limits::MAX_VISITED`]), and more would only
 /// all take longer.
@@ -39,10 +40,16 @@ const BATCH: usize = 1024;
 pub(crate) enum Goal {
     Shortest(Shortest),
     MostConfident(MostConfident),
+    /// For the vector search of this number.
+    Within {
+        within: Within,
+        ids: Vec<[u8; 16]>,
+        search: usize,
+    },
 }
 
-/// What came of a traversal.
-pub(crate) type Outcome = Result<Vec<Found>, (Status, String)>;
+/// Why a traversal has not come to its end.
+type Outcome = Result<(), (Status, String)>;
 
 /// Units to go on from, by the core that owns their concepts. A unit is a concept's number or, for the most confident path, a label's.
 #[derive(Default)]
@@ -278,7 +285,7 @@ impl StorageService {
         }
         match traversal.begin_level() {
             true => Progress::Again,
-            false => Progress::Ended(traversal.found()),
+            false => Progress::Ended(Ok(())),
         }
     }
 
@@ -301,7 +308,7 @@ impl StorageService {
             let unit = traversal.level.cores[core][first + edge.from];
             let to = self.number(traversal, &edge.peer);
             if let Some(unit) = traversal.take(unit, to, edge.kind, edge.confidence, edge.is_outgoing) {
-                traversal.next[traversal.side as usize].push(self.owner(&edge.peer), unit);
+                traversal.go_on_from(self.owner(&edge.peer), unit, || edge.peer);
             }
         }
     }
@@ -330,8 +337,8 @@ impl StorageService {
                 false => traversal.visited.number_of_id(&self.shard.node_id(peer)),
             };
             if let Some(unit) = traversal.take(from, to, kind, confidence, is_outgoing) {
-                let owner = if is_alone { here } else { self.owner(&self.shard.node_id(peer)) };
-                traversal.next[traversal.side as usize].push(owner, unit);
+                let id = || self.shard.node_id(peer);
+                traversal.go_on_from(if is_alone { here } else { self.owner(&id()) }, unit, id);
             }
         }
         self.traversals.steps = steps;
@@ -363,7 +370,7 @@ impl StorageService {
         mut traversal: Traversal,
         outcome: Outcome,
     ) {
-        self.answer_path(cx, &traversal, outcome);
+        self.tell_found(cx, &mut traversal, outcome);
         for (core, part) in traversal.parts.drain(..) {
             traversal.far[core].is_asked &= !part.is_last;
         }
@@ -386,12 +393,22 @@ impl StorageService {
         }
     }
 
-    fn answer_path(&mut self, cx: &mut Context<'_, Message>, traversal: &Traversal, outcome: Outcome) {
+    /// Tells whoever asked what was found.
+    fn tell_found(&mut self, cx: &mut Context<'_, Message>, traversal: &mut Traversal, outcome: Outcome) {
+        let found = match &mut traversal.goal {
+            Goal::Within { ids, search, .. } => {
+                let found = outcome.map(|()| std::mem::take(ids));
+                return self.neighbourhood_found(cx, traversal.to, *search, found);
+            }
+            Goal::Shortest(search) if search.is_met() => search.paths(MOST_CONCEPTS),
+            Goal::Shortest(_) => Vec::new(),
+            Goal::MostConfident(search) => search.path().into_iter().collect(),
+        };
         let route = |Found { concepts, hops }| {
             let ids = concepts.iter().map(|concept| self.id(traversal, *concept));
             Route { concepts: ids.collect(), hops }
         };
-        let paths = outcome.map(|found| found.into_iter().map(route).collect());
+        let paths = outcome.map(|()| found.into_iter().map(route).collect());
         self.path_found(cx, traversal.to, paths);
     }
 }
@@ -410,7 +427,7 @@ impl Traversal {
     /// The concept of a unit.
     fn concept(&self, unit: u32) -> u32 {
         match &self.goal {
-            Goal::Shortest(_) => unit,
+            Goal::Shortest(_) | Goal::Within { .. } => unit,
             Goal::MostConfident(search) => search.concept(unit),
         }
     }
@@ -421,6 +438,15 @@ impl Traversal {
         match &mut self.goal {
             Goal::Shortest(search) => search.take(unit, to, hop).then_some(to),
             Goal::MostConfident(search) => search.take(unit, to, hop),
+            Goal::Within { within, .. } => within.take(to).then_some(to),
+        }
+    }
+
+    /// Notes a unit of the next level, which was just taken.
+    fn go_on_from(&mut self, owner: usize, unit: u32, id: impl Fn() -> ConceptId) {
+        self.next[self.side as usize].push(owner, unit);
+        if let Goal::Within { ids, .. } = &mut self.goal {
+            ids.push(id().0);
         }
     }
 
@@ -431,6 +457,7 @@ impl Traversal {
         let side = match &mut self.goal {
             Goal::Shortest(search) => search.begin_level(sizes),
             Goal::MostConfident(search) => search.begin_level(sizes[0]).then_some(Side::Start),
+            Goal::Within { within, .. } => within.begin_level(sizes[0]).then_some(Side::Start),
         };
         let Some(side) = side else { return false };
         self.side = side;
@@ -443,12 +470,13 @@ impl Traversal {
         let (is_enough, is_exceeded, is_met) = match &self.goal {
             Goal::Shortest(search) => (search.is_enough(), search.is_exceeded(), search.is_met()),
             Goal::MostConfident(search) => (false, search.is_exceeded(), search.is_met()),
+            Goal::Within { within, .. } => (false, within.is_exceeded(), false),
         };
         if is_exceeded {
             return Progress::Ended(Err((Status::InvalidArgument, self.too_many(is_met))));
         }
         match (is_enough, is_whole) {
-            (true, true) => Progress::Ended(self.found()),
+            (true, true) => Progress::Ended(Ok(())),
             (true, false) => {
                 self.finishing = Some(core);
                 Progress::Again
@@ -457,16 +485,13 @@ impl Traversal {
         }
     }
 
-    fn found(&self) -> Outcome {
-        Ok(match &self.goal {
-            Goal::Shortest(search) if search.is_met() => search.paths(crate::path::MOST_CONCEPTS),
-            Goal::Shortest(_) => Vec::new(),
-            Goal::MostConfident(search) => search.path().into_iter().collect(),
-        })
-    }
-
     fn too_many(&self, is_met: bool) -> String {
         let (visited, limit) = (self.max_visited, limits::MAX_VISITED);
+        if let Goal::Within { .. } = self.goal {
+            return format!(
+                "the neighbourhood has more than {visited} concepts, the most it may have; take a smaller radius"
+            );
+        }
         let so_far = if is_met { "not been able to tell which paths are the best" } else { "found no path so far" };
         let raise = match visited < limit as usize {
             true => format!("raise max_visited (up to {limit}), or "),
