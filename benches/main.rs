@@ -14,6 +14,7 @@ mod durable;
 mod echo;
 mod idle;
 mod options;
+mod paths;
 mod process;
 mod recovery;
 mod stored;
@@ -48,6 +49,8 @@ enum Command {
     Copy(copy::Options),
     /// Recovery from a cold disk beside a sequential read of the same files
     Recovery(recovery::Options),
+    /// Paths between random pairs beside a search over adjacency vectors in memory
+    Paths(paths::Options),
     /// Vector search through the store beside the index library in-process, and beside an exact scan
     Vectors(vectors::Options),
     /// One contender, on its own: listens until it is killed
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Command::Idle(options) => idle::run(&options),
         Command::Copy(options) => copy::run(&options),
         Command::Recovery(options) => recovery::run(&options),
+        Command::Paths(options) => paths::run(&options),
         Command::Vectors(options) => vectors::run(&options),
         Command::Serve(contender) => contender.serve(),
     };

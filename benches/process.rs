@@ -142,7 +142,7 @@ pub(crate) fn target_folder() -> Outcome<PathBuf> {
 }
 
 /// The server's binary, built beside this one.
-fn sutra_binary() -> Outcome<PathBuf> {
+pub(crate) fn sutra_binary() -> Outcome<PathBuf> {
     let binary = target_folder()?.join("sutra");
     if !binary.exists() {
         return Err(format!("{} is missing: run `cargo build --release` first", binary.display()).into());
