@@ -30,9 +30,11 @@ use crate::within::Within;
 pub(crate) const RUNNING: usize = 4;
 /// Concepts whose associations are read side by side: enough loads to keep the memory busy, few enough that little is read in vain when a
 /// path has been found.
-pub(crate) const WINDOW: usize = 64;
+pub(crate) const WINDOW: usize = 32;
 /// Associations that are looked at between two looks at the clock.
-const STEPS: usize = 512;
+const STEPS: usize = 256;
+/// Concepts of a search up to which its memory is kept for the next: some 4 MiB for each of [`RUNNING`].
+const KEPT: usize = 65_536;
 /// Most concepts in one message to another core: 16 KiB.
 const BATCH: usize = 1024;
 
@@ -132,11 +134,13 @@ pub(crate) struct Traversals {
     places: [Place; RUNNING],
     /// A slice's associations, kept for its memory.
     steps: Vec<Step>,
+    /// What ended searches visited, empty, kept for its memory: growing hash tables anew was a tenth of a search.
+    spare: Vec<Visited>,
 }
 
 impl Default for Traversals {
     fn default() -> Self {
-        Self { places: std::array::from_fn(|_| Place::Free), steps: Vec::new() }
+        Self { places: std::array::from_fn(|_| Place::Free), steps: Vec::new(), spare: Vec::new() }
     }
 }
 
@@ -188,7 +192,7 @@ impl StorageService {
             direction: terms.direction,
             max_visited: terms.max_visited,
             known: self.shard.nodes(),
-            visited: Visited::default(),
+            visited: self.traversals.spare.pop().unwrap_or_default(),
             goal,
             side: Side::Start,
             level: Frontier::new(cores),
@@ -378,6 +382,10 @@ impl StorageService {
             if traversal.far[core].is_asked {
                 self.post(cx, core, Body::Abandon { place });
             }
+        }
+        if traversal.visited.len() <= KEPT && self.traversals.spare.len() < RUNNING {
+            traversal.visited.clear();
+            self.traversals.spare.push(traversal.visited);
         }
         self.traversals.places[place] = Place::Ending(traversal.far);
         self.free_place(cx, place);

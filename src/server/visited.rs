@@ -89,6 +89,19 @@ impl Visited {
         number
     }
 
+    /// Forgets all concepts, for another search; keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        self.names.clear();
+        self.tables.iter_mut().for_each(HashTable::clear);
+        self.random = RandomState::default();
+        self.seed = seed(&self.random);
+    }
+
+    /// How many concepts there are.
+    pub(crate) fn len(&self) -> usize {
+        self.names.len()
+    }
+
     /// How a concept is known.
     pub(crate) fn name(&self, number: u32) -> Name {
         self.names[number]
@@ -110,6 +123,8 @@ mod tests {
             }
         }
         assert_eq!((visited.name(6), visited.name(7)), (Name::Node(3), Name::Id(id(3))));
-        assert_eq!(visited.number_of_id(&id(20_000)), 40_000, "no more have been counted");
+        assert_eq!(visited.len(), 40_000);
+        visited.clear();
+        assert_eq!((visited.len(), visited.number_of_id(&id(9)), visited.number_of_node(9)), (0, 0, 1));
     }
 }
