@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sutra_net::{Context, ReplyTo};
 use sutra_store::NamespaceId;
-use sutra_wire::{ArchivedNear, ConceptId, Direction, Status, limits};
+use sutra_wire::{ArchivedNear, ConceptId, Direction, limits};
 
 use crate::message::Message;
 use crate::service::StorageService;
@@ -14,7 +14,6 @@ use crate::within::Within;
 impl StorageService {
     /// Looks for a neighbourhood for the vector search of this number, which answers `to`; the result comes to
     /// [`StorageService::neighbourhood_found`]. `false` where there is no place for a traversal: the request is to wait.
-    #[expect(dead_code, reason = "vector search calls it as soon as it is served")]
     pub(crate) fn find_neighbourhood(
         &mut self,
         cx: &Context<'_, Message>,
@@ -38,19 +37,5 @@ impl StorageService {
         };
         self.begin_traversal(cx, place, terms, goal, ConceptId(near.id), None);
         true
-    }
-
-    /// The neighbourhood that a vector search asked for, its middle included, or why there is none: too large, or nobody waits for the search
-    /// any more.
-    pub(crate) fn neighbourhood_found(
-        &mut self,
-        cx: &mut Context<'_, Message>,
-        to: ReplyTo,
-        _search: usize,
-        found: Result<Vec<[u8; 16]>, (Status, String)>,
-    ) {
-        if let Err((status, message)) = found {
-            cx.refuse(to, status, message);
-        }
     }
 }

@@ -94,16 +94,17 @@ impl StorageService {
         });
         match wanted.near.as_ref() {
             None => self.ask_to_search(cx, search, None),
-            Some(near) => {
-                let middle = ConceptId(near.id);
-                let _ = (middle, near.edges.to_native());
-                self.neighbourhood_found(cx, search, Ok(Vec::new()));
+            Some(near) if self.find_neighbourhood(cx, to, search, namespace, near) => {}
+            Some(_) => {
+                self.searches.asked.remove(search);
+                return Flow::Wait;
             }
         }
         Flow::Taken
     }
 
-    /// The concepts among which a search is to look are found, or can't be.
+    /// The concepts among which a search is to look are found; or why they are not: there are too many, or nobody waits for the search any
+    /// more.
     pub(crate) fn neighbourhood_found(
         &mut self,
         cx: &mut Context<'_, Message>,

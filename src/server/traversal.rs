@@ -406,7 +406,7 @@ impl StorageService {
         let found = match &mut traversal.goal {
             Goal::Within { ids, search, .. } => {
                 let found = outcome.map(|()| std::mem::take(ids));
-                return self.neighbourhood_found(cx, traversal.to, *search, found);
+                return self.neighbourhood_found(cx, *search, found);
             }
             Goal::Shortest(search) if search.is_met() => search.paths(MOST_CONCEPTS),
             Goal::Shortest(_) => Vec::new(),
