@@ -27,6 +27,9 @@ pub(crate) struct Options {
     /// The folder with embeddings.npy, queries.npy and neighbours.npy
     #[arg(long)]
     wordnet: PathBuf,
+    /// How many of the vectors; there is no recall to be told where it is not all
+    #[arg(long)]
+    vectors: Option<usize>,
     /// Rounds over all contenders
     #[arg(long, default_value_t = 5)]
     rounds: usize,
@@ -218,7 +221,8 @@ fn measure(queries: &[Vec<f32>], mut search: impl FnMut(&[f32]) -> Outcome<Vec<u
 
 pub(crate) fn run(options: &Options) -> Outcome {
     core_affinity::set_for_current(core_affinity::CoreId { id: options.cpu });
-    let data = Data::read(&options.wordnet)?;
+    let mut data = Data::read(&options.wordnet)?;
+    data.rows.truncate(options.vectors.unwrap_or(usize::MAX));
     let count = data.rows.len();
     let dimension = data.rows.first().map_or(0, Vec::len);
     println!(

@@ -75,7 +75,8 @@ fn distance(a: &[i8], b: &[i8]) -> f32 {
     else {
         return 1.0;
     };
-    let length = |bytes: &[i8; LENGTH]| f32::from_le_bytes(bytes.map(i8::cast_unsigned));
+    // Byte by byte: an iterator would be a call of its own.
+    let length = |&[a, b, c, d]: &[i8; LENGTH]| f32::from_le_bytes([a as u8, b as u8, c as u8, d as u8]);
     1.0 - kernels::dot_i8(a, b) as f32 * length(a_length) * length(b_length)
 }
 
@@ -132,14 +133,23 @@ impl Coarse {
         self.index.contains(u64::from(ordinal))
     }
 
-    /// The `count` nearest that are `wanted`, and as wide a search. After `patience` that are not wanted it gives up.
-    pub(super) fn search(
+    /// The `count` nearest of a search that is `width` wide.
+    pub(super) fn search(&self, copy: &[i8], count: usize, width: usize) -> Result<Vec<u32>, StoreError> {
+        self.index.change_expansion_search(width);
+        let found = self.index.search(copy, count).map_err(fault)?;
+        Ok(found.keys.into_iter().filter_map(ordinal).collect())
+    }
+
+    /// The same of those that are `wanted`. After `patience` that are not wanted it gives up.
+    pub(super) fn search_among(
         &self,
         copy: &[i8],
         count: usize,
+        width: usize,
         patience: usize,
         wanted: impl Fn(u32) -> bool,
     ) -> Result<Candidates, StoreError> {
+        self.index.change_expansion_search(width);
         let rejected = std::cell::Cell::new(0);
         // Once everything is taken the search ends by itself.
         let filter = |key| {
@@ -189,8 +199,8 @@ fn make(dimension: usize) -> Result<Index, StoreError> {
         quantization: ScalarKind::I8,
         connectivity: CONNECTIVITY,
         expansion_add: EXPANSION,
-        // Searches are as wide as what they ask for.
-        expansion_search: 1,
+        // Each search says how wide it is.
+        expansion_search: 0,
         multi: false,
     };
     Index::new(&options).map_err(fault)
@@ -235,7 +245,7 @@ mod tests {
         let coarse = of_circle(300);
         let read = Coarse::deserialize(2, coarse.members().to_vec(), &coarse.serialize().unwrap()).unwrap();
         for coarse in [coarse, read] {
-            let found = coarse.search(&circle(100), 5, 1000, |ordinal| ordinal % 10 == 3).unwrap();
+            let found = coarse.search_among(&circle(100), 5, 5, 1000, |ordinal| ordinal % 10 == 3).unwrap();
             let mut found = found.ordinals;
             found.sort_unstable();
             assert_eq!(found, [83, 93, 103, 113, 123]);
@@ -246,8 +256,8 @@ mod tests {
     #[test]
     fn a_search_that_finds_nothing_wanted_gives_up() {
         let coarse = of_circle(300);
-        assert!(coarse.search(&circle(5), 5, 100, |_| false).unwrap().gave_up);
-        assert!(!coarse.search(&circle(5), 5, 300, |_| false).unwrap().gave_up);
+        assert!(coarse.search_among(&circle(5), 5, 5, 100, |_| false).unwrap().gave_up);
+        assert!(!coarse.search_among(&circle(5), 5, 5, 300, |_| false).unwrap().gave_up);
     }
 
     #[test]

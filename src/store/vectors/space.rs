@@ -216,6 +216,11 @@ impl Space {
         }
     }
 
+    /// Whether the index holds vectors that are dead.
+    pub(super) fn has_dead(&self) -> bool {
+        self.dead > 0
+    }
+
     /// A living vector.
     pub(super) fn entry(&self, ordinal: u32) -> Option<&Entry> {
         self.entries.get(ordinal).filter(|entry| !matches!(entry.place, Place::Free | Place::Dead))
