@@ -17,6 +17,7 @@ mod options;
 mod paths;
 mod process;
 mod recovery;
+mod search;
 mod stored;
 mod table;
 mod vectors;
@@ -51,6 +52,8 @@ enum Command {
     Recovery(recovery::Options),
     /// Paths between random pairs beside a search over adjacency vectors in memory
     Paths(paths::Options),
+    /// Vector search over the socket beside the index library in-process, and what a query waits for on a core that is full of searches and paths
+    Search(search::Options),
     /// Vector search through the store beside the index library in-process, and beside an exact scan
     Vectors(vectors::Options),
     /// One contender, on its own: listens until it is killed
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Command::Copy(options) => copy::run(&options),
         Command::Recovery(options) => recovery::run(&options),
         Command::Paths(options) => paths::run(&options),
+        Command::Search(options) => search::run(&options),
         Command::Vectors(options) => vectors::run(&options),
         Command::Serve(contender) => contender.serve(),
     };

@@ -49,6 +49,11 @@ impl Figures {
         self.cpu.push(report.server_cpu.as_ref().map_or(f64::NAN, |cpu| cpu.total_us));
     }
 
+    /// Thousands a second.
+    pub(crate) fn rates(&self) -> &Rounds {
+        &self.rate
+    }
+
     /// What stands above [`Figures::row`].
     pub(crate) fn heading(name: &str) -> String {
         line(name, ["p50 µs", "thousand/s", "server CPU µs a request"].map(str::to_owned))

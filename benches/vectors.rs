@@ -38,7 +38,7 @@ pub(crate) struct Options {
     cpu: usize,
 }
 
-const K: usize = 10;
+pub(crate) const K: usize = 10;
 /// The store's own defaults.
 const CONNECTIVITY: usize = 16;
 const EXPANSION: usize = 128;
@@ -46,9 +46,9 @@ const WIDTH: usize = 100;
 /// Queries of an exact scan a round: each takes as long as dozens of the others.
 const SCANS: usize = 50;
 
-struct Data {
-    rows: Vec<Vec<f32>>,
-    queries: Vec<Vec<f32>>,
+pub(crate) struct Data {
+    pub(crate) rows: Vec<Vec<f32>>,
+    pub(crate) queries: Vec<Vec<f32>>,
     neighbours: Vec<Vec<u32>>,
 }
 
@@ -68,7 +68,7 @@ fn read<T: Deserialize>(path: &Path) -> Outcome<Vec<Vec<T>>> {
 }
 
 impl Data {
-    fn read(folder: &Path) -> Outcome<Self> {
+    pub(crate) fn read(folder: &Path) -> Outcome<Self> {
         let wide = |rows: Vec<Vec<f16>>| -> Vec<Vec<f32>> {
             rows.into_iter().map(|row| row.into_iter().map(f16::to_f32).collect()).collect()
         };
@@ -81,7 +81,7 @@ impl Data {
     }
 
     /// The share of the ten nearest that were found, over all queries.
-    fn recall(&self, mut search: impl FnMut(&[f32]) -> Outcome<Vec<u32>>) -> Outcome<f64> {
+    pub(crate) fn recall(&self, mut search: impl FnMut(&[f32]) -> Outcome<Vec<u32>>) -> Outcome<f64> {
         let mut found = 0;
         for (query, neighbours) in self.queries.iter().zip(&self.neighbours) {
             let truth = &neighbours[..K];
@@ -185,7 +185,7 @@ fn product(a: &[i8], b: &[i8]) -> i32 {
 }
 
 /// The library as it comes, but for its product: its own is compiled for the oldest CPUs.
-fn plain(dimension: usize) -> Outcome<Index> {
+pub(crate) fn plain(dimension: usize) -> Outcome<Index> {
     let options = IndexOptions {
         dimensions: dimension,
         metric: MetricKind::Cos,
@@ -207,7 +207,10 @@ fn plain(dimension: usize) -> Outcome<Index> {
 }
 
 /// Searches a second, and the median time of one in µs.
-fn measure(queries: &[Vec<f32>], mut search: impl FnMut(&[f32]) -> Outcome<Vec<u32>>) -> Outcome<(f64, f64)> {
+pub(crate) fn measure(
+    queries: &[Vec<f32>],
+    mut search: impl FnMut(&[f32]) -> Outcome<Vec<u32>>,
+) -> Outcome<(f64, f64)> {
     let mut times = Vec::with_capacity(queries.len());
     for query in queries {
         let start = Instant::now();

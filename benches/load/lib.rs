@@ -27,7 +27,7 @@ pub use plan::{Length, Plan};
 pub use report::{CpuPerRequest, Latency, Report};
 pub use run::run;
 pub use workload::{Framing, Reply, Routes, Workload};
-pub use workloads::{Associate, Echo, Health, Learn, Neighbors, Query, Search};
+pub use workloads::{Associate, Echo, Health, Learn, Neighbors, Path, Query, Search};
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,8 @@ use std::mem::{offset_of, size_of};
 
 use sutra_wire::{
     ArchivedConceptRecord, AssociationKind, AssociationRecord, Checked, ConceptId, ConceptKey, ConceptRecord,
-    FrameBuffer, Header, NeighborsRequest, Opcode, SearchHits, SearchRequest, encode_archive, encode_empty,
+    FrameBuffer, Header, NeighborsRequest, Opcode, PathRequest, Paths, SearchHits, SearchRequest, encode_archive,
+    encode_empty,
 };
 
 use crate::workload::{expect_bare_ok, expect_ok};
@@ -296,6 +297,47 @@ impl Workload for Search {
         match found.hits.len() as u64 {
             count if count == k => Ok(()),
             count => Err(format!("expected {k} hits, got {count}")),
+        }
+    }
+}
+
+/// Asks how concepts are connected, one pair after the other.
+#[derive(Debug)]
+pub struct Path {
+    request: PathRequest,
+    pairs: Vec<(ConceptId, ConceptId)>,
+    next: usize,
+}
+
+impl Path {
+    /// Asks for the shortest path between each pair, of at most `max_depth` associations.
+    pub fn new(namespace: &str, pairs: Vec<(ConceptId, ConceptId)>, max_depth: u32) -> Self {
+        let request = PathRequest { namespace: namespace.into(), max_depth, ..PathRequest::default() };
+        Self { request, pairs, next: 0 }
+    }
+}
+
+impl Workload for Path {
+    fn name(&self) -> &'static str {
+        "path"
+    }
+
+    fn open(&mut self, _: &Routes) {}
+
+    fn write(&mut self, _: usize, number: u64, out: &mut FrameBuffer) -> Option<u64> {
+        let (start, end) = self.pairs.get(self.next % self.pairs.len().max(1))?;
+        self.next += 1;
+        (self.request.start, self.request.end) = (start.0, end.0);
+        encode_archive(out, request(Opcode::Path, number), &self.request);
+        Some(tag(&start.0))
+    }
+
+    fn check(&mut self, start: u64, reply: &Reply<'_>) -> Result<(), String> {
+        expect_ok(reply)?;
+        let found = Checked::<Paths>::new(reply.payload).map_err(|error| error.to_string())?;
+        match found.paths.first().and_then(|path| path.concepts.first()) {
+            Some(first) if tag(first) != start => Err("a path that begins elsewhere".into()),
+            _ => Ok(()),
         }
     }
 }
