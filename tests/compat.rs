@@ -7,6 +7,7 @@ mod legacy;
 mod support;
 
 use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
 
 use legacy::{golden, json_of, msgpack};
 use rand::rngs::SmallRng;
@@ -494,6 +495,16 @@ fn the_compat_port_can_be_left_away_and_says_so_where_it_is_taken() {
         .unwrap();
     let line = String::from_utf8(refused.stderr).unwrap();
     assert!(refused.status.code() == Some(3) && line.contains("--compat"), "{line}");
+}
+
+#[test]
+fn the_compat_port_listens_on_every_address_of_its_list() {
+    let server = Server::start(&["--compat", "127.0.0.1:0,[::1]:0"]);
+    let line = server.greeting.lines().find(|line| line.trim_start().starts_with("compat")).unwrap();
+    let found = line.split([' ', ',']).filter_map(|word| word.parse().ok());
+    let addresses: Vec<SocketAddr> = found.collect();
+    assert_eq!(addresses.iter().map(SocketAddr::is_ipv6).collect::<Vec<_>>(), [false, true], "{line}");
+    addresses.into_iter().for_each(|address| Legacy::open(address).is_healthy());
 }
 
 #[test]

@@ -142,9 +142,10 @@ pub(crate) struct Serve {
     /// Addresses to listen on, separated by commas
     #[arg(long, env = "SUTRA_LISTEN", value_name = "ADDRESS", value_delimiter = ',', default_value = DEFAULT_SERVER, value_parser = address)]
     pub(crate) listen: Vec<SocketAddr>,
-    /// Address for clients of the old protocol (msgpack and bincode), or off
-    #[arg(long, env = "SUTRA_COMPAT", value_name = "ADDRESS|off", default_value = DEFAULT_COMPAT)]
-    pub(crate) compat: CompatPort,
+    /// Addresses for clients of the old protocol (msgpack and bincode), separated by commas, or off. An address is of IPv4 or of
+    /// IPv6: 0.0.0.0:50051,[::]:50051 is every address of both
+    #[arg(long, env = "SUTRA_COMPAT", value_name = "ADDRESS|off", value_delimiter = ',', default_value = DEFAULT_COMPAT)]
+    pub(crate) compat: Vec<CompatPort>,
     /// The numbers of bincode variants that those clients use: of the first TCP release, or of those from late October 2025 on
     #[arg(long, env = "SUTRA_COMPAT_NUMBERING", value_enum, default_value = "first")]
     pub(crate) compat_numbering: CompatNumbering,
@@ -187,7 +188,7 @@ impl FromStr for CompatPort {
         if text == "off" {
             return Ok(Self::Off);
         }
-        text.parse().map(Self::At).map_err(|_| format!("{text:?} is neither an address like {DEFAULT_COMPAT} nor off"))
+        address(text).map(Self::At).map_err(|expected| format!("{expected}, or off alone"))
     }
 }
 
@@ -446,6 +447,8 @@ mod tests {
             (&["bench", "--duration", "0"], "more than no time"),
             (&["health", "--timeout", "0"], "more than no time"),
             (&["serve", "--listen", "localhost:5"], "localhost is a name; expected an IP address"),
+            (&["serve", "--compat", "localhost:5"], "localhost is a name; expected an IP address"),
+            (&["serve", "--compat", "127.0.0.1:5,on"], "[::1]:50050, or off alone"),
             (&["serve", "--listen", "5"], "invalid value '5' for '--listen <ADDRESS>': expected an IP address"),
         ] {
             let error = Arguments::try_parse_from(["sutra"].iter().chain(line)).unwrap_err().to_string();
