@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import weakref
 from collections.abc import Iterable, Mapping
 from types import TracebackType
@@ -36,7 +37,8 @@ class AsyncStorageClient:
         pool_size: int = _options.POOL_SIZE,
         retries: int = _options.RETRIES,
     ) -> None:
-        self._timeout, pool_size, self._retries = _options.check(timeout, pool_size, retries)
+        self._options = _options.check(timeout, pool_size, retries)
+        self._timeout, pool_size, self._retries = self._options
         self._address = _address.parse(server_address)
         self._pool = pool = AsyncPool(self._address, pool_size)
         # A client that is thrown away closes its connections; at the interpreter's end the system does that.
@@ -44,6 +46,10 @@ class AsyncStorageClient:
 
     def __repr__(self) -> str:
         return f"AsyncStorageClient({str(self._address)!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Sockets and locks can't be pickled: what is unpickled is a new client of the same address and options.
+        return functools.partial(type(self), str(self._address), **self._options._asdict()), ()
 
     async def __aenter__(self) -> AsyncStorageClient:
         return self
@@ -151,7 +157,7 @@ class AsyncStorageClient:
 
     async def query_many(self, concept_ids: Iterable[str]) -> list[dict[str, Any] | None]:
         """As `StorageClient.query_many`."""
-        return await self._many(Pipeline(map(_requests.query_concept, concept_ids)))
+        return await self._many(Pipeline(_requests.query_many(concept_ids)))
 
     # ---- what is below all of them
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,11 +28,14 @@ T = TypeVar("T")
 class StorageClient:
     """A client of one server, to be shared by all threads of a process.
 
+    A pickled client is a new one when it is unpickled, with connections of its own.
+
     The constructor connects, as that of the earlier clients did, and raises what any call raises when there is no
     server. A forked child may go on using the client: it gets connections of its own.
 
     Args:
-        server_address: `"host:port"`, `"[::1]:port"`, `"host"` (port 50051) or `"unix:/path"`.
+        server_address: `"host:port"`, `"[::1]:port"`, `"host"` (port 50051) or `"unix:/path"`, on which
+            this version of the server does not listen yet.
         timeout: seconds that a call takes at most, with all its retries and the wait for a free connection. Only the
             resolver of the operating system, asked for a host name, keeps its own time. The `…_many` calls take as
             long as there is progress: for them it bounds the time without any.
@@ -54,7 +58,8 @@ class StorageClient:
         pool_size: int = _options.POOL_SIZE,
         retries: int = _options.RETRIES,
     ) -> None:
-        self._timeout, pool_size, self._retries = _options.check(timeout, pool_size, retries)
+        self._options = _options.check(timeout, pool_size, retries)
+        self._timeout, pool_size, self._retries = self._options
         self._address = _address.parse(server_address)
         self._pool = pool = Pool(self._address, pool_size)
         # A client that is thrown away closes its connections; at the interpreter's end the system does that.
@@ -63,6 +68,10 @@ class StorageClient:
 
     def __repr__(self) -> str:
         return f"StorageClient({str(self._address)!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Sockets and locks can't be pickled: what is unpickled is a new client of the same address and options.
+        return functools.partial(type(self), str(self._address), **self._options._asdict()), ()
 
     def __enter__(self) -> StorageClient:
         return self
@@ -168,8 +177,9 @@ class StorageClient:
     def learn_many(self, concepts: Iterable[Record]) -> list[int]:
         """`learn_concept` of each record, many in flight at a time. Returns their sequences in the same order.
 
-        Records are dicts of `learn_concept`'s parameters or tuples of them in their order; embeddings as numpy arrays
-        cost least. The iterable is read as the records are sent, never as a whole. The first record that can't be
+        Records are dicts of `learn_concept`'s parameters, or tuples or lists of them in their order; embeddings as numpy
+        arrays cost least. The iterable is read as the records are sent, never as a whole: one that itself calls this
+        client needs a second connection, and with `pool_size=1` waits for the first until it times out. The first record that can't be
         sent or that the server refuses stops the call: what came before it is stored, what came shortly after it may
         be, and the exception is raised once everything in flight is answered (a `ServerError` with its `index`).
         """
@@ -181,7 +191,7 @@ class StorageClient:
 
     def query_many(self, concept_ids: Iterable[str]) -> list[dict[str, Any] | None]:
         """`query_concept` of each id, in the way of `learn_many`."""
-        return self._many(Pipeline(map(_requests.query_concept, concept_ids)))
+        return self._many(Pipeline(_requests.query_many(concept_ids)))
 
     # ---- what is below all of them
 

@@ -191,10 +191,19 @@ def learn_batch_v2(contents: Iterable[str], options: Mapping[str, Any] | None) -
     return Call(request, "LearnBatchOk", lambda body: list(body["concept_ids"]), repeatable=False)
 
 
-Record = Union[Mapping[str, Any], tuple[Any, ...]]
+def query_many(concept_ids: Iterable[str]) -> Iterator[Call[dict[str, Any] | None]]:
+    """A query for each id."""
+    if isinstance(concept_ids, (str, bytes)):
+        raise TypeError(f"several ids are asked for, not one {type(concept_ids).__name__}: put it into a list")
+    return map(query_concept, concept_ids)
+
+
+Record = Union[Mapping[str, Any], tuple[Any, ...], list[Any]]
 
 
 def many(build: Callable[..., Call[T]], records: Iterable[Record]) -> Iterator[Call[T]]:
     """A call for each record: a mapping of `build`'s parameters by name, or a tuple or list of them in order."""
     for record in records:
+        if isinstance(record, (str, bytes)):
+            raise TypeError(f"a record is a dict, a tuple or a list, not {type(record).__name__}")
         yield build(**record) if isinstance(record, Mapping) else build(*record)

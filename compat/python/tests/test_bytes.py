@@ -159,7 +159,13 @@ def test_vectors_of_every_kind_are_the_same_little_endian_floats(vector: object)
     assert _vectors.pack(vector) == struct.pack("<3f", 0.5, -1.0, 2.0)
 
 
-@pytest.mark.parametrize("vector", [["a"], "abcd", b"abcd", 5, [[0.1], [0.2]], None])
+@pytest.mark.parametrize(
+    "vector",
+    [
+        *[["a"], "abcd", b"abcd", 5, [[0.1], [0.2]], None, {0.1: 1}, {0.1, 0.2}, [1j]],
+        *[np.array([1j]), np.array([1j], dtype=object), np.array(["1"]), np.ma.masked_array([0.1, 0.2], [False, True])],
+    ],
+)
 def test_what_is_no_vector_is_a_type_error(vector: object) -> None:
     with pytest.raises(TypeError):
         _vectors.pack(vector)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ import pytest
 from peers import PATIENCE_S
 from servers import Server
 
-from sutra_storage_client import StorageClient
+from sutra_storage_client import AsyncStorageClient, StorageClient
 
 # Newer interpreters warn of a fork beside threads: which is what is tested.
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
@@ -89,6 +90,18 @@ def test_multiprocessing_workers_use_the_client_that_they_inherit(shared_server:
         with multiprocessing.get_context("fork").Pool(4) as pool:
             assert pool.map(work_in_pool, range(8)) == [True] * 8
         assert use(inherited, "main", 1)
+
+
+def test_a_pickled_client_is_a_new_one_of_the_same_options(shared_server: Server) -> None:
+    with StorageClient(shared_server.address, timeout=7.0, pool_size=2, retries=0) as client:
+        with pickle.loads(pickle.dumps(client)) as other:
+            assert other is not client and other._options == client._options
+            assert use(client, "pickled") and use(other, "unpickled")
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            assert pool.apply(use, (client, "spawned", 10))
+    awaited = AsyncStorageClient(shared_server.address, timeout=7.0)
+    again = pickle.loads(pickle.dumps(awaited))
+    assert repr(again) == repr(awaited) and again._options == awaited._options
 
 
 def test_clients_thrown_away_without_close_leave_no_socket(shared_server: Server) -> None:

@@ -95,6 +95,26 @@ def test_the_first_refused_record_is_named_and_those_before_it_are_stored(
         assert all(concept is not None for concept in found[:700]) and found[700] is None
 
 
+def test_one_text_is_not_taken_for_several_records_or_ids(make_client: Any, shared_server: Server) -> None:
+    with make_client(shared_server.address) as client:
+        for call in [lambda: client.query_many("test"), lambda: client.learn_many([("text-1", "b"), "abcd"])]:
+            with pytest.raises(TypeError, match="str"):
+                call()
+        client.learn_many([["text-2", "a list"], {"concept_id": "text-3", "content": "a dict"}])
+        contents = [concept["content"] for concept in client.query_many(["text-1", "text-2", "text-3"])]
+        assert contents == ["b", "a list", "a dict"]
+
+
+def test_the_empty_id_is_one_like_any_other(make_client: Any, server: Server) -> None:
+    with make_client(server.address) as client:
+        assert client.query_concept("") is None and client.contains("") is False and client.get_neighbors("") == []
+        client.learn_concept("", "of nothing")
+        client.learn_association("", "0" * 32)
+        assert client.query_concept("")["id"] == wordnet.wire_id("")
+        assert client.get_neighbors("0" * 32) == [wordnet.wire_id("")]
+        assert client.get_neighbors("") == ["0" * 32]
+
+
 def test_wordnet_is_learned_and_found_again(make_client: Any, server: Server) -> None:
     concepts, associations = wordnet.concepts(), wordnet.associations()
     with make_client(server.address) as client:
