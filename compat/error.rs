@@ -14,6 +14,14 @@ pub enum CompatError {
         /// [`crate::MAX_MESSAGE`].
         limit: u32,
     },
+    /// The native request is over the limit, though the message was not.
+    #[error("the request takes {length} bytes as the server keeps it, the limit is {limit}; shorten its content")]
+    RequestTooLong {
+        /// What it takes.
+        length: usize,
+        /// [`crate::MAX_MESSAGE`].
+        limit: u32,
+    },
     /// A message without a byte.
     #[error("the message is empty; send a request")]
     Empty,

@@ -95,9 +95,9 @@ pub fn decode(message: &[u8], dialect: Dialect, out: &mut FrameBuffer) -> Result
     .and_then(|request| {
         request.map(|(request, namespace)| request.archive(namespace, dialect.id_rule, out)).transpose()
     })
-    .and_then(|opcode| match u32::try_from(out.len()) {
-        Ok(length) if length <= MAX_MESSAGE => Ok(opcode),
-        length => Err(CompatError::TooLong { length: length.unwrap_or(u32::MAX), limit: MAX_MESSAGE }),
+    .and_then(|opcode| match out.len() {
+        length if length > MAX_MESSAGE as usize => Err(CompatError::RequestTooLong { length, limit: MAX_MESSAGE }),
+        _ => Ok(opcode),
     });
     match opcode {
         Ok(Some(opcode)) => Ok(Decoded::Request { opcode, manner }),

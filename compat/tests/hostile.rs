@@ -201,5 +201,5 @@ fn a_message_whose_archive_is_over_the_limit_is_refused() {
     let content = "x".repeat(MAX_MESSAGE as usize - 30);
     let message = msgpack(&serde_json::json!({"LearnConcept": ["a", content]}));
     assert!(message.len() <= MAX_MESSAGE as usize);
-    assert!(matches!(hold(&message), Some(CompatError::TooLong { .. })));
+    assert!(matches!(hold(&message), Some(CompatError::RequestTooLong { .. })));
 }

@@ -18,7 +18,7 @@ pub struct Limits {
     /// may have 16 KiB gathered before its requests wait, and one whose late replies go beyond `max_output` is closed.
     pub max_output_held: usize,
     /// Bytes of partial and waiting frames that a core's connections may hold together; beyond it the connection that would add to
-    /// them is closed.
+    /// them is closed. Their buffers grow by doubling, so in memory they may have room for twice as many.
     pub max_input: usize,
     /// Connections a core serves; the next one is closed at once.
     pub max_connections: usize,
