@@ -10,7 +10,7 @@ use std::io::Write;
 use rkyv::rancor::Error;
 use support::Server;
 use sutra_testing::raw::{Raw, frame, hello};
-use sutra_wire::{CHECKSUM, ConceptKey, ConceptRecord, HEADER_BYTES, Header, NO_CORE, Opcode, SearchRequest, Status};
+use sutra_wire::{CHECKSUM, ConceptKey, ConceptRecord, HEADER_BYTES, Header, NO_CORE, Opcode, Status};
 
 fn header(opcode: Opcode) -> Header {
     Header { opcode: opcode as u8, request: 7, ..Header::default() }
@@ -131,13 +131,6 @@ fn requests_that_make_no_sense_are_refused_by_name_and_the_connection_goes_on() 
     refuses(&server, header(Opcode::Learn), &not_text, Status::InvalidArchive, "not a valid concept record");
     let key = rkyv::to_bytes::<Error>(&ConceptKey::default()).unwrap();
     refuses(&server, header(Opcode::Query), &key, Status::InvalidArgument, "id: is empty");
-}
-
-#[test]
-fn operations_that_are_not_served_yet_say_so() {
-    let server = Server::start(&[]);
-    let search = rkyv::to_bytes::<Error>(&SearchRequest::default()).unwrap();
-    refuses(&server, header(Opcode::Search), &search, Status::NotServed, "`search`");
 }
 
 #[test]

@@ -166,8 +166,8 @@ samples! {
             namespace: "wordnet-3.0".into(),
             kinds: vec![3, 4],
             max_depth: 0x0403_0201,
-            alternatives: 0x0000_0011,
-            max_visited: 0x2423_2221,
+            alternatives: 1,
+            max_visited: 0x0023_2221,
             direction: 1,
             mode: 1,
         };
