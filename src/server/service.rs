@@ -280,6 +280,7 @@ impl Service for StorageService {
     }
 
     fn request(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
+        self.run_queue.note_arrival();
         let Some(opcode) = Opcode::from_number(request.header.opcode) else {
             let message = format!(
                 "no operation has the number 0x{:02x}; is the client newer than this server?",
@@ -310,6 +311,7 @@ impl Service for StorageService {
 
     fn message(&mut self, cx: &mut Context<'_, Message>, from: usize, message: Message) {
         self.shard.observe(message.clock);
+        self.run_queue.note_arrival();
         match message.body {
             Body::Request { to, request } => self.execute(cx, Ticket::There { core: from, to }, request),
             Body::Remove { deletion, key } => {
@@ -351,6 +353,7 @@ impl Service for StorageService {
     }
 
     fn written(&mut self, cx: &mut Context<'_, Message>, token: u64, result: io::Result<()>) {
+        self.run_queue.note_arrival();
         match token {
             COMMIT => self.committed(cx, result),
             _ => self.synced(cx, result),
