@@ -40,7 +40,8 @@ impl StorageService {
         let goal = if path.mode == PathMode::MostConfident as u8 {
             Goal::MostConfident(MostConfident::new(max_depth, max_visited))
         } else {
-            Goal::Shortest(Shortest::new(max_depth, path.alternatives.to_native() as usize, max_visited))
+            let ways = self.traversals.spare_ways.pop().unwrap_or_default();
+            Goal::Shortest(Shortest::new(max_depth, path.alternatives.to_native() as usize, max_visited, ways))
         };
         let terms = Terms {
             to: request.reply_to,

@@ -17,7 +17,7 @@ use crate::message::Message;
 use crate::service::StorageService;
 
 /// How long a slice of work that can be cut anywhere goes on: some tens of times what a turn of the core costs besides.
-pub(crate) const SLICE: Duration = Duration::from_micros(100);
+pub(crate) const SLICE: Duration = Duration::from_micros(150);
 
 /// A job with a slice to do, by the kind of work and its place among those.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -72,6 +72,20 @@ struct Link {
     hop: Hop,
 }
 
+/// What a search knows of concepts and the ways to them; kept for the next one, as fresh memory costs a fault of the processor a page.
+#[derive(Default)]
+pub(crate) struct Ways {
+    seen: Slab<[Seen; 2]>,
+    links: Slab<Link>,
+}
+
+impl Ways {
+    /// How many concepts it was used for.
+    pub(crate) fn len(&self) -> usize {
+        self.seen.len()
+    }
+}
+
 /// A search for the shortest paths from concept 0 to concept 1.
 pub(crate) struct Shortest {
     /// How many to find.
@@ -92,8 +106,11 @@ pub(crate) struct Shortest {
 }
 
 impl Shortest {
-    pub(crate) fn new(max_depth: u32, alternatives: usize, max_visited: usize) -> Self {
-        let mut seen = Slab::default();
+    /// `ways` may come from another search.
+    pub(crate) fn new(max_depth: u32, alternatives: usize, max_visited: usize, ways: Ways) -> Self {
+        let Ways { mut seen, mut links } = ways;
+        seen.clear();
+        links.clear();
         let root = Seen { depth: 0, link: NONE };
         seen.push([root, UNSEEN]);
         seen.push([UNSEEN, root]);
@@ -102,13 +119,18 @@ impl Shortest {
             max_depth,
             max_visited,
             seen,
-            links: Slab::default(),
+            links,
             depths: [0, 0],
             side: Side::Start,
             length: u32::MAX,
             meetings: Vec::new(),
             is_exceeded: false,
         }
+    }
+
+    /// What another search may use.
+    pub(crate) fn into_ways(self) -> Ways {
+        Ways { seen: self.seen, links: self.links }
     }
 
     /// Begins the next level, where each side has so many concepts to go on from; says of which side, or `None` at the search's end.
@@ -307,12 +329,12 @@ mod tests {
     #[test]
     fn as_many_distinct_shortest_paths_are_found_as_there_are_or_are_wanted() {
         for (wanted, expected) in [(0, 1), (1, 1), (2, 2), (26, 26), (27, 27), (64, 27)] {
-            let found = search(&layers(), &mut Shortest::new(9, wanted, 1000));
+            let found = search(&layers(), &mut Shortest::new(9, wanted, 1000, Ways::default()));
             let distinct: HashSet<_> = found.iter().map(|(nodes, _)| nodes.clone()).collect();
             assert_eq!((found.len(), distinct.len()), (expected, expected), "{wanted}");
             assert!(found.iter().all(|(nodes, _)| nodes.len() == 5 && nodes[0] == 0 && nodes[4] == 1));
         }
-        let mut bounded = Shortest::new(9, 64, 1000);
+        let mut bounded = Shortest::new(9, 64, 1000, Ways::default());
         search(&layers(), &mut bounded);
         assert_eq!(bounded.paths(23).len(), 4, "no more than 23 concepts");
         assert_eq!(bounded.paths(1).len(), 1);
@@ -321,7 +343,11 @@ mod tests {
     #[test]
     fn a_path_longer_than_the_bound_is_none() {
         for (depth, expected) in [(0, 0), (1, 0), (3, 0), (4, 1), (u32::MAX, 1)] {
-            assert_eq!(search(&layers(), &mut Shortest::new(depth, 1, 1000)).len(), expected, "{depth}");
+            assert_eq!(
+                search(&layers(), &mut Shortest::new(depth, 1, 1000, Ways::default())).len(),
+                expected,
+                "{depth}"
+            );
         }
     }
 
@@ -332,7 +358,7 @@ mod tests {
             .flat_map(|(a, b)| [0.25, 1.0, 0.5].map(|confidence| (*a, *b, confidence)))
             .collect();
         for wanted in [1, 5] {
-            let found = search(&edges, &mut Shortest::new(9, wanted, 1000));
+            let found = search(&edges, &mut Shortest::new(9, wanted, 1000, Ways::default()));
             assert_eq!(found, [(vec![0, 2, 3, 1], vec![1.0; 3])]);
         }
     }
@@ -340,11 +366,11 @@ mod tests {
     #[test]
     fn a_search_stops_at_its_bound_and_says_so_unless_it_has_what_was_wanted() {
         for wanted in [1, 64] {
-            let mut bounded = Shortest::new(9, wanted, 6);
+            let mut bounded = Shortest::new(9, wanted, 6, Ways::default());
             search(&layers(), &mut bounded);
             assert!(bounded.is_exceeded() && !bounded.is_enough());
         }
-        let mut enough = Shortest::new(9, 1, 0);
+        let mut enough = Shortest::new(9, 1, 0, Ways::default());
         assert_eq!(search(&[(0, 1, 1.0), (0, 5, 1.0)], &mut enough).len(), 1);
         assert!(!enough.is_exceeded());
     }

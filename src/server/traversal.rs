@@ -21,7 +21,7 @@ use crate::most_confident::MostConfident;
 use crate::path::{MOST_CONCEPTS, Route};
 use crate::run_queue::{SLICE, Work};
 use crate::service::StorageService;
-use crate::shortest::{Found, Hop, Shortest, Side};
+use crate::shortest::{Found, Hop, Shortest, Side, Ways};
 use crate::visited::{Name, Visited};
 use crate::within::Within;
 
@@ -135,12 +135,18 @@ pub(crate) struct Traversals {
     /// A slice's associations, kept for its memory.
     steps: Vec<Step>,
     /// What ended searches visited, empty, kept for its memory: growing hash tables anew was a tenth of a search.
-    spare: Vec<Visited>,
+    spare: Vec<(Visited, [Frontier; 3])>,
+    pub(crate) spare_ways: Vec<Ways>,
 }
 
 impl Default for Traversals {
     fn default() -> Self {
-        Self { places: std::array::from_fn(|_| Place::Free), steps: Vec::new(), spare: Vec::new() }
+        Self {
+            places: std::array::from_fn(|_| Place::Free),
+            steps: Vec::new(),
+            spare: Vec::new(),
+            spare_ways: Vec::new(),
+        }
     }
 }
 
@@ -185,6 +191,11 @@ impl StorageService {
         end: Option<ConceptId>,
     ) {
         let cores = cx.cores();
+        let (visited, [level, start_next, end_next]) = self
+            .traversals
+            .spare
+            .pop()
+            .unwrap_or_else(|| (Visited::default(), std::array::from_fn(|_| Frontier::new(cores))));
         let mut traversal = Box::new(Traversal {
             to: terms.to,
             namespace: terms.namespace,
@@ -192,11 +203,11 @@ impl StorageService {
             direction: terms.direction,
             max_visited: terms.max_visited,
             known: self.shard.nodes(),
-            visited: self.traversals.spare.pop().unwrap_or_default(),
+            visited,
             goal,
             side: Side::Start,
-            level: Frontier::new(cores),
-            next: [Frontier::new(cores), Frontier::new(cores)],
+            level,
+            next: [start_next, end_next],
             walk: Walk::default(),
             far: vec![Far::default(); cores],
             parts: VecDeque::new(),
@@ -383,11 +394,20 @@ impl StorageService {
                 self.post(cx, core, Body::Abandon { place });
             }
         }
-        if traversal.visited.len() <= KEPT && self.traversals.spare.len() < RUNNING {
-            traversal.visited.clear();
-            self.traversals.spare.push(traversal.visited);
+        let Traversal { mut visited, mut level, next: [mut start_next, mut end_next], goal, far, .. } = traversal;
+        if visited.len() <= KEPT && self.traversals.spare.len() < RUNNING {
+            visited.clear();
+            [&mut level, &mut start_next, &mut end_next].into_iter().for_each(Frontier::clear);
+            self.traversals.spare.push((visited, [level, start_next, end_next]));
         }
-        self.traversals.places[place] = Place::Ending(traversal.far);
+        if let Goal::Shortest(search) = goal
+            && let ways = search.into_ways()
+            && ways.len() <= KEPT
+            && self.traversals.spare_ways.len() < RUNNING
+        {
+            self.traversals.spare_ways.push(ways);
+        }
+        self.traversals.places[place] = Place::Ending(far);
         self.free_place(cx, place);
     }
 
