@@ -5,7 +5,7 @@
 //! turns in a row: a core that always has small requests gets on with its long work all the same.
 //!
 //! A job has at most one entry here: it is put in when its next slice can be done at once, taken out for the slice, and puts itself in
-//! again at the end where there is more to do. A slice is some 0.1 ms of work. What the queue holds is bounded by the jobs that each kind of
+//! again at the end where there is more to do. A slice is some 0.15 ms of work. What the queue holds is bounded by the jobs that each kind of
 //! work allows.
 
 use std::collections::VecDeque;
