@@ -14,7 +14,7 @@ use sutra_wire::{ConceptId, Direction};
 use crate::message::{Body, Message};
 use crate::run_queue::{SLICE, Work};
 use crate::service::StorageService;
-use crate::traversal::{RUNNING, WINDOW};
+use crate::traversing::{RUNNING, WINDOW};
 
 /// Associations after which a part is full: 28 KiB, and some 0.1 ms of work for either core.
 const PART: usize = 1024;

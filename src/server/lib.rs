@@ -13,6 +13,7 @@ mod error;
 mod expansion;
 mod fan_out;
 mod flush;
+mod frontier;
 mod learn;
 mod legacy;
 mod listing;
@@ -33,6 +34,7 @@ mod shortest;
 mod start;
 mod stats;
 mod traversal;
+mod traversing;
 mod visited;
 mod within;
 

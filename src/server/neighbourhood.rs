@@ -8,7 +8,8 @@ use sutra_wire::{ArchivedNear, ConceptId, Direction, limits};
 
 use crate::message::Message;
 use crate::service::StorageService;
-use crate::traversal::{Goal, Terms};
+use crate::traversal::Goal;
+use crate::traversing::Terms;
 use crate::within::Within;
 
 impl StorageService {

@@ -1,4 +1,4 @@
-//! How two concepts are connected: the request, and the answer of the traversal that looks for it (`traversal.rs`).
+//! How two concepts are connected: the request, and the answer of the traversal that looks for it (`traversing.rs`).
 
 use sutra_net::{Context, Flow, ReplyTo, Request};
 use sutra_wire::{ConceptId, Direction, Path, PathEdge, PathMode, PathRequest, Paths, Status, limits};
@@ -7,7 +7,8 @@ use crate::message::{Message, Payload, Ticket};
 use crate::most_confident::MostConfident;
 use crate::service::{StorageService, validated};
 use crate::shortest::{Hop, Shortest};
-use crate::traversal::{Goal, Terms};
+use crate::traversal::Goal;
+use crate::traversing::Terms;
 
 /// Concepts of all paths of one reply: with its association each takes 28 bytes of at most [`limits::MAX_PAYLOAD`].
 pub(crate) const MOST_CONCEPTS: usize = 1 << 19;

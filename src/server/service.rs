@@ -20,7 +20,7 @@ use crate::namespaces::Registrations;
 use crate::report::ServerInfo;
 use crate::run_queue::RunQueue;
 use crate::search::Searches;
-use crate::traversal::Traversals;
+use crate::traversing::Traversals;
 
 /// The write that carries the shard's commit in flight.
 pub(crate) const COMMIT: u64 = 0;

@@ -1,7 +1,7 @@
 //! Every bound of the wire, with its reason. A request beyond one gets an error that names the bound.
 
-/// Longest payload of a frame, in bytes: the legacy protocol's own limit on a message, so that whatever an old client
-/// could send fits.
+/// Longest payload of a frame, in bytes: the legacy protocol's own limit on a message, so that what an old client could send fits, but for
+/// records within some dozens of bytes of it, which are longer as archives.
 pub const MAX_PAYLOAD: u32 = 16 << 20;
 
 /// Longest namespace, in bytes of UTF-8: as a file name, which a namespace may become in a backup.
