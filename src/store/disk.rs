@@ -284,7 +284,11 @@ fn replace(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
         file.sync_all()?;
         fs::rename(&new, path)
     };
-    write().map_err(in_context("replace", path))?;
+    write().map_err(|error| {
+        // What was written of it only takes space, which may be what lacks. The next attempt makes it anew in any case.
+        let _ = fs::remove_file(&new);
+        in_context("replace", path)(error)
+    })?;
     sync_folder(folder)
 }
 

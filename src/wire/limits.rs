@@ -26,7 +26,7 @@ pub const MAX_KINDS: usize = 64;
 /// Most results of one vector search.
 pub const MAX_RESULTS: u32 = 1_000;
 
-/// Largest candidate list of one vector search: beyond it an exact scan is cheaper than the index.
+/// Largest width that a vector search may ask for. A server may scan all vectors from some width on, which takes no longer and misses nothing.
 pub const MAX_SEARCH_WIDTH: u32 = 10_000;
 
 /// Most alternative paths in one reply.

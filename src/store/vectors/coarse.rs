@@ -181,7 +181,9 @@ impl Coarse {
     /// Bytes of memory that it holds.
     pub(super) fn memory(&self) -> u64 {
         let stats = self.index.memory_stats();
-        let tapes = stats.graph_allocated + stats.vectors_allocated;
+        // What is reserved was never touched, and takes none.
+        let reserved = stats.graph_reserved + stats.vectors_reserved;
+        let tapes = (stats.graph_allocated + stats.vectors_allocated).saturating_sub(reserved);
         // Beside its tapes the library keeps two pointers and, in a table that is at most two thirds full, a key and a slot a vector.
         let lookups = self.index.capacity() * (2 * size_of::<usize>() + 24);
         (tapes + lookups + self.members.capacity() * size_of::<Member>()) as u64

@@ -75,6 +75,9 @@ pub(super) struct Space {
     index_memory: [u64; 2],
     /// Vectors indexed since the last checkpoint.
     unsaved: u64,
+    /// Of those, what is being saved; and when it may be tried again after a failure, in µs since 1970.
+    saving: u64,
+    save_at: u64,
     /// Vectors that the last job inserted; many at first.
     pace: usize,
     /// Whether a search waits for the index.
@@ -107,6 +110,8 @@ impl Space {
             discarded: None,
             index_memory: [0; 2],
             unsaved: 0,
+            saving: 0,
+            save_at: 0,
             pace: usize::MAX / 2,
             wanted: Arc::default(),
             retry_at: 0,

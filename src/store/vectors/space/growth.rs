@@ -102,8 +102,9 @@ impl Space {
     ) -> Option<Work> {
         if let Main::Home(coarse) = &self.main
             && (self.is_unsaved() || stopping && self.unsaved > MIN_SAVED)
+            && now >= self.save_at
         {
-            self.unsaved = 0;
+            self.saving = std::mem::take(&mut self.unsaved);
             return Some(save(Arc::clone(coarse)));
         }
         if stopping {
@@ -197,7 +198,8 @@ impl Space {
             Done::Discarded => {}
             Done::Saved(Ok(())) => {}
             Done::Saved(Err(error)) => {
-                // It is tried again when as much has come together again.
+                self.unsaved += self.saving;
+                self.save_at = now.saturating_add(RETRY_AFTER);
                 tracing::warn!(%error, "a vector index could not be saved; a start would build that much of it again");
             }
             Done::Inserted { coarse, members, inserted, rebuild } => {
