@@ -7,11 +7,11 @@ pub(crate) fn vector(flag: &str, text: &str) -> Result<Vec<f32>, Failure> {
     let wrong = |problem: String| Failure::Usage(format!("{flag}: {problem}"));
     let in_file = !text.trim_start().starts_with('[');
     let list = if in_file {
-        std::fs::read_to_string(text).map_err(|error| wrong(format!("cannot read the file {text}: {error}")))?
+        std::fs::read(text).map_err(|error| wrong(format!("cannot read the file {text}: {error}")))?
     } else {
-        text.to_owned()
+        text.as_bytes().to_vec()
     };
-    serde_json::from_str(&list).map_err(|error| {
+    serde_json::from_slice(&list).map_err(|error| {
         let place = if in_file { format!(" in {text}") } else { String::new() };
         wrong(format!("expected a JSON list of numbers{place}, like [0.1, 0.2]: {error}"))
     })
