@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 
+use slab::Slab;
 use sutra_net::{Context, Flow, Request};
 use sutra_store::{EdgeKey, NamespaceId, NeighborQuery};
 use sutra_wire::{ConceptId, ConceptKey, Direction, Neighbor, Parcel, Status};
@@ -37,7 +38,7 @@ struct Deletion {
 /// The deletions of a core's concepts.
 #[derive(Default)]
 pub(crate) struct Deletions {
-    running: Vec<Option<Deletion>>,
+    running: Slab<Deletion>,
     /// Deletions that other cores asked for and that wait for a place; bounded by the other cores' credits.
     waiting: VecDeque<(Ticket, NamespaceId, Parcel<ConceptKey>)>,
     /// A slice's associations, kept for its memory.
@@ -46,19 +47,12 @@ pub(crate) struct Deletions {
 
 impl Deletions {
     pub(crate) fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.running.iter().all(Option::is_none)
+        self.waiting.is_empty() && self.running.is_empty()
     }
 
-    /// A free place, if there is one.
-    fn place(&mut self) -> Option<usize> {
-        if let Some(free) = self.running.iter().position(Option::is_none) {
-            return Some(free);
-        }
-        let free = self.running.len();
-        (free < RUNNING).then(|| {
-            self.running.push(None);
-            free
-        })
+    /// Whether another one may begin.
+    fn has_place(&self) -> bool {
+        self.running.len() < RUNNING
     }
 }
 
@@ -77,29 +71,32 @@ impl StorageService {
                 key: key.copy_into(cx.buffer()),
             });
         }
-        let Some(place) = self.deletions.place() else { return Flow::Wait };
+        if !self.deletions.has_place() {
+            return Flow::Wait;
+        }
         let key = key.copy_into(cx.buffer());
-        self.begin_deletion(place, ticket, namespace, key);
+        self.begin_deletion(ticket, namespace, key);
         Flow::Taken
     }
 
     /// A deletion that another core asks for.
     pub(crate) fn delete_for(&mut self, ticket: Ticket, namespace: NamespaceId, key: Parcel<ConceptKey>) {
-        match self.deletions.place() {
-            Some(place) => self.begin_deletion(place, ticket, namespace, key),
-            None => self.deletions.waiting.push_back((ticket, namespace, key)),
+        if self.deletions.has_place() {
+            self.begin_deletion(ticket, namespace, key);
+        } else {
+            self.deletions.waiting.push_back((ticket, namespace, key));
         }
     }
 
-    fn begin_deletion(&mut self, place: usize, ticket: Ticket, namespace: NamespaceId, key: Parcel<ConceptKey>) {
+    fn begin_deletion(&mut self, ticket: Ticket, namespace: NamespaceId, key: Parcel<ConceptKey>) {
         let deletion = Deletion { ticket, namespace, key, next: Some(0), under_way: 0, refused: None };
-        self.deletions.running[place] = Some(deletion);
+        let place = self.deletions.running.insert(deletion);
         self.run_queue.push(Work::Deletion(place));
     }
 
     /// Does the next piece of work of one deletion: a slice of its associations, or its end.
     pub(crate) fn advance_deletion(&mut self, cx: &mut Context<'_, Message>, place: usize) {
-        let Some(deletion) = self.deletions.running[place].as_mut() else { return };
+        let Some(deletion) = self.deletions.running.get_mut(place) else { return };
         let (Some(cursor), None) = (deletion.next, &deletion.refused) else {
             return self.end_deletion(cx, place);
         };
@@ -143,7 +140,7 @@ impl StorageService {
 
     /// One removal of a deletion has ended.
     pub(crate) fn removed(&mut self, place: usize, refused: Option<(Status, String)>) {
-        let Some(deletion) = self.deletions.running.get_mut(place).and_then(Option::as_mut) else { return };
+        let Some(deletion) = self.deletions.running.get_mut(place) else { return };
         deletion.under_way -= 1;
         deletion.refused = deletion.refused.take().or(refused);
         if deletion.under_way == 0 {
@@ -153,7 +150,7 @@ impl StorageService {
 
     /// The associations are gone, or can't be removed: logs the tombstone, or tells why not.
     fn end_deletion(&mut self, cx: &mut Context<'_, Message>, place: usize) {
-        let Some(deletion) = self.deletions.running[place].take() else { return };
+        let Some(deletion) = self.deletions.running.try_remove(place) else { return };
         let Deletion { ticket, namespace, key, refused, .. } = deletion;
         let is_learned = self.shard.record(namespace, &ConceptId(key.checked().id)).is_some();
         match refused {
@@ -169,7 +166,7 @@ impl StorageService {
             None => self.execute(cx, ticket, Forwarded::Bury { namespace, key }),
         }
         if let Some((ticket, namespace, key)) = self.deletions.waiting.pop_front() {
-            self.begin_deletion(place, ticket, namespace, key);
+            self.begin_deletion(ticket, namespace, key);
         }
         cx.resume();
     }

@@ -1,5 +1,6 @@
 //! Questions that concern every core: stats, flush, health. The core that was asked asks all (itself included) and merges.
 
+use slab::Slab;
 use sutra_net::{Context, Flow, ReplyTo};
 use sutra_wire::{Counter, Health, Stats, Status};
 
@@ -32,25 +33,7 @@ pub(crate) struct Job {
 }
 
 /// The questions under way; bounded by the requests that connections may have in flight.
-#[derive(Default)]
-pub(crate) struct Jobs {
-    jobs: Vec<Option<Job>>,
-}
-
-impl Jobs {
-    fn insert(&mut self, job: Job) -> u32 {
-        let free = self.jobs.iter().position(Option::is_none).unwrap_or_else(|| {
-            self.jobs.push(None);
-            self.jobs.len() - 1
-        });
-        self.jobs[free] = Some(job);
-        u32::try_from(free).expect("requests in flight stay below 2^32")
-    }
-
-    pub(crate) fn is_idle(&self) -> bool {
-        self.jobs.iter().all(Option::is_none)
-    }
-}
+pub(crate) type Jobs = Slab<Job>;
 
 impl StorageService {
     /// Asks every core.
@@ -66,7 +49,7 @@ impl StorageService {
     }
 
     /// Answers a core's question, at once or when the log is ready.
-    pub(crate) fn asked(&mut self, cx: &mut Context<'_, Message>, from: usize, job: u32, question: Question) {
+    pub(crate) fn asked(&mut self, cx: &mut Context<'_, Message>, from: usize, job: usize, question: Question) {
         let part = match question {
             Question::Stats => Part::Stats(Box::new(self.core_stats(cx))),
             Question::Health => Part::Done(self.shard.health().map_err(|error| error.to_string())),
@@ -75,7 +58,7 @@ impl StorageService {
         self.tell(cx, from, job, part);
     }
 
-    pub(crate) fn tell(&mut self, cx: &mut Context<'_, Message>, to: usize, job: u32, part: Part) {
+    pub(crate) fn tell(&mut self, cx: &mut Context<'_, Message>, to: usize, job: usize, part: Part) {
         if to == cx.index() {
             self.told(cx, to, job, part);
         } else {
@@ -84,20 +67,18 @@ impl StorageService {
     }
 
     /// Merges one core's answer; replies when it was the last.
-    pub(crate) fn told(&mut self, cx: &mut Context<'_, Message>, from: usize, job: u32, part: Part) {
-        let Some(entry) = self.jobs.jobs.get_mut(job as usize) else { return };
-        let Some(mut state) = entry.take() else { return };
+    pub(crate) fn told(&mut self, cx: &mut Context<'_, Message>, from: usize, job: usize, part: Part) {
+        let Some(state) = self.jobs.get_mut(job) else { return };
         match part {
             Part::Stats(stats) => state.stats.add(*stats),
             Part::Done(Ok(())) => {}
             Part::Done(Err(wrong)) => state.wrong.push(format!("core {from}: {wrong}")),
         }
         state.missing -= 1;
-        if state.missing > 0 {
-            *entry = Some(state);
-            return;
+        if state.missing == 0 {
+            let state = self.jobs.remove(job);
+            self.conclude(cx, state);
         }
-        self.conclude(cx, state);
     }
 
     fn conclude(&mut self, cx: &mut Context<'_, Message>, job: Job) {

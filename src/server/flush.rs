@@ -16,7 +16,7 @@ use crate::service::{SYNC, SYNC_TIMER, StorageService};
 
 struct Waiting {
     core: usize,
-    job: u32,
+    job: usize,
     /// Everything up to here must be committed.
     sequence: u64,
     /// The first sync that counts.
@@ -46,7 +46,7 @@ impl StorageService {
         self.info.durability != Durability::Always
     }
 
-    pub(crate) fn flush(&mut self, cx: &mut Context<'_, Message>, core: usize, job: u32) {
+    pub(crate) fn flush(&mut self, cx: &mut Context<'_, Message>, core: usize, job: usize) {
         let sequence = self.shard.last_sequence();
         self.flushes.waiting.push(Waiting { core, job, sequence, sync: u64::MAX });
         self.check_flushes(cx);

@@ -23,7 +23,6 @@ mod most_confident;
 mod namespaces;
 mod neighbourhood;
 mod path;
-mod places;
 mod process;
 mod query;
 mod report;

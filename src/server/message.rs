@@ -55,9 +55,9 @@ pub(crate) enum Body {
     /// The sender's part of a search of the receiver's, which the place names: its best hits, or nothing where it gave up.
     Searched { place: usize, hits: Option<Vec<SearchHit>> },
     /// One part of a question to all cores.
-    Ask { job: u32, question: Question },
+    Ask { job: usize, question: Question },
     /// Its answer.
-    Tell { job: u32, part: fan_out::Part },
+    Tell { job: usize, part: fan_out::Part },
     /// The background thread made log space ready, or could not.
     Prepared(Box<Prepared>),
     /// The background thread marked the end of a full segment, or could not make it durable.

@@ -14,16 +14,16 @@ use crate::within::Within;
 
 impl StorageService {
     /// Looks for a neighbourhood for the vector search of this number, which answers `to`; the result comes to
-    /// [`StorageService::neighbourhood_found`]. `false` where there is no place for a traversal: the request is to wait.
+    /// [`StorageService::neighbourhood_found`]. The traversal's place must be free.
     pub(crate) fn find_neighbourhood(
         &mut self,
         cx: &Context<'_, Message>,
+        place: usize,
         to: ReplyTo,
         search: usize,
         namespace: NamespaceId,
         near: &ArchivedNear,
-    ) -> bool {
-        let Some(place) = self.traversals.place() else { return false };
+    ) {
         let goal = Goal::Within {
             within: Within::new(near.edges.to_native(), limits::DEFAULT_VISITED),
             ids: vec![near.id],
@@ -37,6 +37,5 @@ impl StorageService {
             max_visited: limits::DEFAULT_VISITED as usize,
         };
         self.begin_traversal(cx, place, terms, goal, ConceptId(near.id), None);
-        true
     }
 }

@@ -7,12 +7,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use slab::Slab;
 use sutra_net::{Context, Flow, ReplyTo, Request};
 use sutra_store::{Indexed, NamespaceId, SearchProgress, VectorQuery, VectorSearch};
 use sutra_wire::{Checked, ConceptId, SearchHit, SearchHits, SearchRequest, Status};
 
 use crate::message::{Body, Message};
-use crate::places::Places;
 use crate::run_queue::Work;
 use crate::service::{StorageService, validated};
 
@@ -46,8 +46,8 @@ struct Part {
 /// The searches of a core: those that it was asked for, and its parts of all.
 #[derive(Default)]
 pub(crate) struct Searches {
-    asked: Places<Search>,
-    parts: Places<Part>,
+    asked: Slab<Search>,
+    parts: Slab<Part>,
     /// Parts that can go on when the index is back.
     waiting: Vec<usize>,
     /// How many have waited and not had it yet: the index is not lent again before, or a search could wait for as long as it is built.
@@ -84,7 +84,8 @@ impl StorageService {
             cx.reply_archive(to, Status::Ok, self.shard.last_sequence(), &SearchHits::default());
             return Flow::Taken;
         };
-        if self.searches.asked.len() == SEARCHES {
+        let traversal = self.traversals.place();
+        if self.searches.asked.len() == SEARCHES || wanted.near.is_some() && traversal.is_none() {
             return Flow::Wait;
         }
         let deadline = Some(request.header.extra).filter(|left| *left != 0).map(Duration::from_micros);
@@ -96,13 +97,9 @@ impl StorageService {
             cut: false,
             hits: Vec::new(),
         });
-        match wanted.near.as_ref() {
-            None => self.ask_to_search(cx, search, None),
-            Some(near) if self.find_neighbourhood(cx, to, search, namespace, near) => {}
-            Some(_) => {
-                self.searches.asked.remove(search);
-                return Flow::Wait;
-            }
+        match (wanted.near.as_ref(), traversal) {
+            (Some(near), Some(place)) => self.find_neighbourhood(cx, place, to, search, namespace, near),
+            _ => self.ask_to_search(cx, search, None),
         }
         Flow::Taken
     }
@@ -118,7 +115,7 @@ impl StorageService {
         match found {
             Ok(ids) => self.ask_to_search(cx, search, Some(ids)),
             Err((status, message)) => {
-                if let Some(search) = self.searches.asked.remove(search) {
+                if let Some(search) = self.searches.asked.try_remove(search) {
                     cx.refuse(search.to, status, message);
                     cx.resume();
                 }
@@ -174,7 +171,7 @@ impl StorageService {
     }
 
     fn end_part(&mut self, cx: &mut Context<'_, Message>, place: usize, is_whole: bool) {
-        let Some(Part { core, search, state, .. }) = self.searches.parts.remove(place) else { return };
+        let Some(Part { core, search, state, .. }) = self.searches.parts.try_remove(place) else { return };
         let hits = is_whole.then(|| state.into_hits());
         if core == cx.index() {
             self.searched(cx, search, hits);
@@ -192,7 +189,7 @@ impl StorageService {
         if search.missing > 0 {
             return;
         }
-        let Some(Search { to, query, cut, mut hits, .. }) = self.searches.asked.remove(place) else { return };
+        let Some(Search { to, query, cut, mut hits, .. }) = self.searches.asked.try_remove(place) else { return };
         cx.resume();
         if cut {
             return cx.refuse(to, Status::DeadlineExceeded, "the deadline passed during the search; give it more time");

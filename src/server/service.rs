@@ -386,7 +386,7 @@ impl Service for StorageService {
     fn is_idle(&self) -> bool {
         self.shard.pending() == 0
             && self.peers.is_idle()
-            && self.jobs.is_idle()
+            && self.jobs.is_empty()
             && self.flushes.is_idle()
             && self.deletions.is_idle()
             && self.traversals.is_idle()
