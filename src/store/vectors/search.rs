@@ -1,6 +1,6 @@
 //! A search of one shard, in slices: the tail is scanned, the index asked, and what that found ordered by the true vectors.
 //!
-//! All is scanned instead where that is asked for, where there is no index, and where a filter leaves little. Between two slices vectors come
+//! All is scanned instead where that is asked for, where there is no index, where a filter leaves little, and where the search is very wide. Between two slices vectors come
 //! and go: at the end, if any did, what was found is judged again as it stands, and what came meanwhile is judged as well. So no concept
 //! is found that is gone, and none is missed that was there throughout with the same embedding.
 
