@@ -7,6 +7,7 @@ use std::net::TcpListener;
 use sutra_runtime::{Config, Core, Event, Handler, ListenerId, Next, Outgoing, Socket, Spin, TimerId};
 
 use crate::Outcome;
+use crate::sizes::Sizes;
 
 /// What a server answers.
 pub(crate) trait Answer: Send + 'static {
@@ -16,12 +17,17 @@ pub(crate) trait Answer: Send + 'static {
     -> Result<(), sutra_wire::FrameError>;
 }
 
-/// Sends everything back.
-pub(crate) struct Echo;
+/// Gives each request of a fixed size a reply of a fixed size without reading more of it than its number.
+pub(crate) struct Echo(pub(crate) Sizes);
 
 impl Answer for Echo {
-    fn answer(&mut self, _: &mut Vec<u8>, bytes: &[u8], out: &mut Outgoing) -> Result<(), sutra_wire::FrameError> {
-        out.bytes().extend_from_slice(bytes);
+    fn answer(
+        &mut self,
+        partial: &mut Vec<u8>,
+        bytes: &[u8],
+        out: &mut Outgoing,
+    ) -> Result<(), sutra_wire::FrameError> {
+        self.0.answer(partial, bytes, |reply| out.bytes().extend_from_slice(reply));
         Ok(())
     }
 }

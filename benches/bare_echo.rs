@@ -14,6 +14,8 @@ use core_affinity::CoreId;
 use io_uring::types::{BufRingEntry, Fd, Fixed};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
+use crate::sizes::Sizes;
+
 /// The same as the runtime's defaults: 256 buffers of 16 KiB.
 const BUFFERS: u16 = 256;
 const BUFFER_BYTES: usize = 16 * 1024;
@@ -32,11 +34,13 @@ struct Connection {
     sending: Vec<u8>,
     sent: usize,
     waiting: Vec<u8>,
+    /// The beginning of a request.
+    partial: Vec<u8>,
     ended: bool,
 }
 
-/// Echoes on `cpu` until the process is killed; `spin` never sleeps.
-pub(crate) fn run(listener: TcpListener, cpu: usize, spin: bool) -> io::Result<()> {
+/// Answers messages of `sizes` on `cpu` until the process is killed; `spin` never sleeps.
+pub(crate) fn run(listener: TcpListener, cpu: usize, spin: bool, sizes: Sizes) -> io::Result<()> {
     if !core_affinity::set_for_current(CoreId { id: cpu }) {
         return Err(io::Error::other(format!("could not pin to CPU {cpu}")));
     }
@@ -49,7 +53,7 @@ pub(crate) fn run(listener: TcpListener, cpu: usize, spin: bool) -> io::Result<(
         .build(ENTRIES)?;
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
     io.submitter().register_files_sparse(CONNECTIONS.min(u32::try_from(limit).unwrap_or(u32::MAX)))?;
-    let mut server = Server { buffers: Buffers::register(&io)?, connections: Vec::new(), queued: Vec::new() };
+    let mut server = Server { buffers: Buffers::register(&io)?, connections: Vec::new(), queued: Vec::new(), sizes };
     server.queued.push(opcode::AcceptMulti::new(Fd(listener.as_raw_fd())).allocate_file_index(true).build());
     let mut completions: Vec<cqueue::Entry> = Vec::with_capacity(ENTRIES as usize * 4);
     loop {
@@ -90,6 +94,7 @@ struct Server {
     buffers: Buffers,
     connections: Vec<Connection>,
     queued: Vec<squeue::Entry>,
+    sizes: Sizes,
 }
 
 impl Server {
@@ -123,7 +128,8 @@ impl Server {
         let result = completion.result();
         if let Some(buffer) = cqueue::buffer_select(completion.flags()) {
             let bytes = self.buffers.bytes(buffer, usize::try_from(result).unwrap_or(0));
-            self.connections[slot as usize].waiting.extend_from_slice(bytes);
+            let Connection { waiting, partial, .. } = &mut self.connections[slot as usize];
+            self.sizes.answer(partial, bytes, |reply| waiting.extend_from_slice(reply));
             self.buffers.offer(buffer);
         }
         if !cqueue::more(completion.flags()) {

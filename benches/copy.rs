@@ -46,7 +46,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
         "replies copied beside their header, and sent from where they lie; median over {} rounds [lowest, highest]",
         options.rounds
     );
-    let server = Running::contender(Kind::Stored, options.server_cpu, false)?;
+    let server = Running::contender(Kind::Stored, options.server_cpu, &[])?;
     for (connections, depth) in SHAPES {
         println!("\n{}", Figures::heading(&format!("{connections} × {depth} deep")));
         for bytes in &options.sizes {

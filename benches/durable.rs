@@ -95,10 +95,10 @@ fn learn(options: &Options) -> Learn {
 }
 
 /// A zero-filled file, opened as the log opens its segments.
-struct Floor(std::fs::File);
+pub(crate) struct Floor(std::fs::File);
 
 impl Floor {
-    fn create(path: &std::path::Path) -> Outcome<Self> {
+    pub(crate) fn create(path: &std::path::Path) -> Outcome<Self> {
         let flags = (OFlags::DIRECT | OFlags::DSYNC).bits();
         let file = OpenOptions::new()
             .write(true)
@@ -113,8 +113,21 @@ impl Floor {
         Ok(Self(file))
     }
 
+    /// The same as a report, so that it can stand beside servers'.
+    pub(crate) fn report(&self, writers: usize, archived: usize, measured: Duration) -> Outcome<Report> {
+        let rate = self.records_per_second(writers, archived, measured.as_secs_f64())?;
+        Ok(Report {
+            operation: "commit".into(),
+            connections: writers,
+            seconds: measured.as_secs_f64(),
+            requests: (rate * measured.as_secs_f64()) as u64,
+            requests_per_second: rate,
+            ..Report::default()
+        })
+    }
+
     /// Commits that each carry one record of every writer, one after the other.
-    fn records_per_second(&self, writers: usize, archived: usize, seconds: f64) -> Outcome<f64> {
+    pub(crate) fn records_per_second(&self, writers: usize, archived: usize, seconds: f64) -> Outcome<f64> {
         let commit =
             (writers * (ENTRY_BYTES + archived.next_multiple_of(16)) + 2 * ENTRY_BYTES).next_multiple_of(BLOCK);
         let bytes = Aligned::new(commit);

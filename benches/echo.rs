@@ -25,6 +25,7 @@ const CONCEPTS: u64 = 10_000;
 const CONTENT_BYTES: usize = 200;
 /// Bytes of an echoed message: those of a query's frame, and between it and its reply.
 const ECHO_BYTES: usize = 64;
+const SIZES: (usize, usize) = (ECHO_BYTES, ECHO_BYTES);
 
 /// Connections and depth.
 const SHAPES: [(usize, usize); 3] = [(1, 1), (64, 1), (64, 16)];
@@ -49,8 +50,8 @@ pub(crate) fn run(options: &Options) -> Outcome {
 
 fn compare(options: &Options, (connections, depth): (usize, usize), server_spins: bool, client_spins: bool) -> Outcome {
     let spin = if server_spins { "always" } else { "off" };
-    let bare = Running::contender(Kind::Bare, options.rounds.server_cpu, server_spins)?;
-    let runtime = Running::contender(Kind::Runtime, options.rounds.server_cpu, server_spins)?;
+    let bare = Running::echo(Kind::Bare, options.rounds.server_cpu, server_spins, SIZES)?;
+    let runtime = Running::echo(Kind::Runtime, options.rounds.server_cpu, server_spins, SIZES)?;
     let server = Running::sutra(options.rounds.server_cpu, &["--spin", spin])?;
     let mut learn = Learn::new("", Keys::new("bench", KeySpace::Once(CONCEPTS)), CONTENT_BYTES, 0);
     let archived = learn.archived_bytes();
@@ -80,8 +81,8 @@ fn compare(options: &Options, (connections, depth): (usize, usize), server_spins
                 .collect();
             let _stopped = server_spins.then(|| Stopped::all(&others));
             let report = match which {
-                0 => measure(&plan(&bare), EchoLoad::new(ECHO_BYTES), &bare)?,
-                1 => measure(&plan(&runtime), EchoLoad::new(ECHO_BYTES), &runtime)?,
+                0 => measure(&plan(&bare), EchoLoad::new(ECHO_BYTES, ECHO_BYTES), &bare)?,
+                1 => measure(&plan(&runtime), EchoLoad::new(ECHO_BYTES, ECHO_BYTES), &runtime)?,
                 _ => measure(
                     &plan(&server),
                     Query::new("", Keys::new("bench", KeySpace::Random(CONCEPTS)), Some(archived)),

@@ -8,16 +8,19 @@
 mod aligned;
 mod answering;
 mod bare_echo;
+mod compare;
 mod compat;
 mod copy;
 mod durable;
 mod echo;
 mod idle;
+mod legacy;
 mod options;
 mod paths;
 mod process;
 mod recovery;
 mod search;
+mod sizes;
 mod stored;
 mod table;
 mod vectors;
@@ -25,6 +28,10 @@ mod vectors;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+// As the server: a contender must not lose by its allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What can go wrong ends the run with its reason.
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
@@ -38,6 +45,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Sutra beside everything else that a user could pick, and beside the floor: all contenders, one report
+    Compare(compare::Options),
     /// Query beside an echo on our runtime and an echo on a bare io_uring loop
     Echo(echo::Options),
     /// Durable learn beside a bare loop of group-committed writes to the same disk
@@ -63,6 +72,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
+        Command::Compare(options) => compare::run(&options),
         Command::Echo(options) => echo::run(&options),
         Command::Learn(options) => durable::run(&options),
         Command::Compat(options) => compat::run(&options),

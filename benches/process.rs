@@ -2,13 +2,15 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use clap::{Args, ValueEnum};
 use tempfile::TempDir;
 
 use crate::answering::{self, Echo};
+use crate::legacy::{self, Sync};
+use crate::sizes::Sizes;
 use crate::stored::Pieces;
 use crate::{Outcome, bare_echo};
 
@@ -21,6 +23,10 @@ pub(crate) enum Kind {
     Runtime,
     /// Pieces of a region on our runtime, copied or sent from where they lie.
     Stored,
+    /// The server that Sutra replaces.
+    Legacy,
+    /// The old grid master's heartbeats.
+    LegacyGrid,
 }
 
 #[derive(Args)]
@@ -33,6 +39,15 @@ pub(crate) struct Contender {
     /// Never sleep
     #[arg(long)]
     spin: bool,
+    /// Bytes of an echo's requests
+    #[arg(long, default_value_t = 64)]
+    request_bytes: usize,
+    /// Bytes of an echo's replies
+    #[arg(long, default_value_t = 64)]
+    reply_bytes: usize,
+    /// Of the old server: when a write is answered
+    #[arg(long, value_enum, default_value_t = Sync::Always)]
+    sync: Sync,
 }
 
 impl Contender {
@@ -40,10 +55,13 @@ impl Contender {
     pub(crate) fn serve(&self) -> Outcome {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         println!("listening   {}", listener.local_addr()?);
+        let sizes = Sizes::new(self.request_bytes, self.reply_bytes);
         match self.kind {
-            Kind::Bare => bare_echo::run(listener, self.cpu, self.spin)?,
-            Kind::Runtime => answering::run(Echo, listener, self.cpu, self.spin)?,
+            Kind::Bare => bare_echo::run(listener, self.cpu, self.spin, sizes)?,
+            Kind::Runtime => answering::run(Echo(sizes), listener, self.cpu, self.spin)?,
             Kind::Stored => answering::run(Pieces::new()?, listener, self.cpu, self.spin)?,
+            Kind::Legacy => legacy::serve(listener, self.cpu, self.sync)?,
+            Kind::LegacyGrid => legacy::serve_grid(listener, self.cpu)?,
         }
         Ok(())
     }
@@ -60,11 +78,36 @@ pub(crate) struct Running {
 
 impl Running {
     /// Starts one of this program's own servers.
-    pub(crate) fn contender(kind: Kind, cpu: usize, spin: bool) -> Outcome<Self> {
+    pub(crate) fn contender(kind: Kind, cpu: usize, arguments: &[&str]) -> Outcome<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("serve").arg(kind.to_possible_value().ok_or("a value")?.get_name());
-        command.arg("--cpu").arg(cpu.to_string()).args(spin.then_some("--spin"));
+        command.arg("--cpu").arg(cpu.to_string()).args(arguments);
         Self::start(command, None)
+    }
+
+    /// Starts an echo with requests and replies of these sizes.
+    pub(crate) fn echo(kind: Kind, cpu: usize, spin: bool, (request, reply): (usize, usize)) -> Outcome<Self> {
+        let (request, reply) = (request.to_string(), reply.to_string());
+        let mut arguments = vec!["--request-bytes", &request, "--reply-bytes", &reply];
+        arguments.extend(spin.then_some("--spin"));
+        Self::contender(kind, cpu, &arguments)
+    }
+
+    /// Starts the gRPC contender, a program of its own.
+    pub(crate) fn grpc(binary: &Path, cpu: usize) -> Outcome<Self> {
+        let mut command = Command::new(binary);
+        command.args(["serve", "--cpu", &cpu.to_string()]);
+        Self::start(command, None)
+    }
+
+    /// A server that somebody else has started.
+    pub(crate) fn of(child: Child, address: SocketAddr, folder: Option<TempDir>) -> Self {
+        Self { child, address, compat: None, folder }
+    }
+
+    /// How the process has ended, if it has.
+    pub(crate) fn ended(&mut self) -> Outcome<Option<std::process::ExitStatus>> {
+        Ok(self.child.try_wait()?)
     }
 
     /// Starts the server on an empty folder, one core.

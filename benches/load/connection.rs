@@ -10,7 +10,7 @@ use sutra_wire::FrameBuffer;
 /// A request that has not been answered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InFlight {
-    /// When it was sent, in ns of the run's clock.
+    /// When it was sent, in ns of the run's clock; of an open loop: when it was due.
     pub(crate) sent: u64,
     /// What the workload wants to know about it.
     pub(crate) tag: u64,
@@ -43,6 +43,8 @@ pub(crate) struct Connection {
     free: Vec<u32>,
     /// Slots whose requests are in `out` and not stamped yet.
     fresh: Vec<u32>,
+    /// Whether epoll reports when the socket takes more.
+    pub(crate) is_watched_for_room: bool,
     /// Numbers of the requests in flight, the oldest first, where replies carry none.
     in_order: Option<VecDeque<u64>>,
 }
@@ -61,6 +63,7 @@ impl Connection {
             slots: (0..depth).map(|slot| Slot { number: u64::from(slot), request: None }).collect(),
             free: (0..depth).rev().collect(),
             fresh: Vec::with_capacity(depth as usize),
+            is_watched_for_room: false,
             in_order: None,
         }
     }
@@ -86,14 +89,17 @@ impl Connection {
         self.free.last().map(|slot| self.slots[*slot as usize].number)
     }
 
-    /// Takes the slot of [`Connection::next_number`] for a request that now stands in `out`.
-    pub(crate) fn begin(&mut self, tag: u64) {
+    /// Takes the slot of [`Connection::next_number`] for a request that now stands in `out`; it counts from the time `due`, or from
+    /// when it is stamped.
+    pub(crate) fn begin(&mut self, tag: u64, due: Option<u64>) {
         let slot = self.free.pop().expect("next_number gave this slot's number");
-        self.slots[slot as usize].request = Some(InFlight { sent: 0, tag });
+        self.slots[slot as usize].request = Some(InFlight { sent: due.unwrap_or(0), tag });
         if let Some(in_order) = &mut self.in_order {
             in_order.push_back(self.slots[slot as usize].number);
         }
-        self.fresh.push(slot);
+        if due.is_none() {
+            self.fresh.push(slot);
+        }
     }
 
     /// Stamps the requests that are about to be sent.
@@ -120,19 +126,21 @@ impl Connection {
         self.taken < self.out.len()
     }
 
-    /// Sends what the socket takes without waiting. One system call when it takes all.
-    pub(crate) fn send(&mut self) -> Result<(), Errno> {
+    /// Sends what the socket takes without waiting, and says how many bytes. One system call when it takes all.
+    pub(crate) fn send(&mut self) -> Result<usize, Errno> {
+        let before = self.taken;
         while self.has_unsent() {
             match rustix::net::send(&self.stream, &self.out[self.taken..], SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
                 Ok(count) => self.taken += count,
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Ok(()),
+                Err(Errno::AGAIN) => return Ok(self.taken - before),
                 Err(error) => return Err(error),
             }
         }
+        let sent = self.taken - before;
         self.out.clear();
         self.taken = 0;
-        Ok(())
+        Ok(sent)
     }
 
     /// Receives into `buffer`, waiting for the plan's timeout at most where `wait` is set. `None` when nothing is there.

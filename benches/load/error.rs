@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use sutra_wire::{FrameError, Status};
+use sutra_wire::Status;
+
+use crate::scan::ScanError;
 
 /// A run that could not be started or whose figures would mean nothing.
 #[derive(Debug, thiserror::Error)]
@@ -86,13 +88,13 @@ pub enum LoadError {
         /// How long nothing came.
         waited: Duration,
     },
-    /// Bytes that are no frame.
-    #[error("connection {connection} received what is no frame: {source}")]
+    /// Bytes that are no reply.
+    #[error("connection {connection} received what is no reply: {source}")]
     Frame {
         /// The connection's number in the run.
         connection: usize,
         /// What is wrong.
-        source: FrameError,
+        source: ScanError,
     },
     /// A reply that is not the answer.
     #[error("wrong answer on connection {connection} to request {request:#x}: {problem}")]

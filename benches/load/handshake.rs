@@ -70,11 +70,12 @@ pub(crate) fn exchange<'b>(
         let have = buffer.len();
         buffer.resize(have + missing, 0);
         stream.read_exact(&mut buffer[have..]).map_err(lost)?;
-        missing =
-            match parse(buffer, limits::MAX_PAYLOAD).map_err(|source| LoadError::Frame { connection: 0, source })? {
-                Parsed::Frame(..) => 0,
-                Parsed::Partial(whole) => whole - buffer.len(),
-            };
+        missing = match parse(buffer, limits::MAX_PAYLOAD)
+            .map_err(|error| LoadError::Frame { connection: 0, source: error.into() })?
+        {
+            Parsed::Frame(..) => 0,
+            Parsed::Partial(whole) => whole - buffer.len(),
+        };
     }
     let Ok(Parsed::Frame(frame, _)) = parse(buffer, limits::MAX_PAYLOAD) else {
         unreachable!("the loop above ends with a whole frame in the buffer")

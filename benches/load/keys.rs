@@ -1,6 +1,7 @@
 //! Concepts to write or to read, each with the lane that its owner's connection serves.
 
 use std::collections::VecDeque;
+use std::fmt::Write;
 
 use sutra_wire::ConceptId;
 
@@ -58,6 +59,12 @@ impl Keys {
     /// What names start with.
     pub fn prefix(&self) -> &str {
         &self.prefix
+    }
+
+    /// Replaces `name` by the name of the concept with this number. Allocates nothing once `name` has held one.
+    pub fn spell(&self, number: u64, name: &mut String) {
+        name.clear();
+        write!(name, "{}-{number:010}", self.prefix).expect("writing to a string can't fail");
     }
 
     /// The id of the concept with this number.

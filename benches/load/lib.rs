@@ -1,7 +1,8 @@
-//! Closed-loop load over TCP: so many connections, so many requests in flight on each, a new request for every reply.
+//! Load over TCP. Closed loop: so many connections, so many requests in flight on each, a new request for every reply. Open loop: requests
+//! due at a fixed rate, whatever became of earlier ones.
 //!
 //! Promises: every reply is checked (number, status, payload), and one wrong answer fails the run; refusals are counted by
-//! status; a latency runs from just before the send to just after the receive that brought the reply; nothing is allocated
+//! status; a latency runs from just before the send (of an open loop: from when the request was due) to just after the receive that brought the reply; nothing is allocated
 //! for a request once a run is under way, and a request costs the load's thread one send and one receive, shared by all
 //! that are ready at once, so that the server is what is measured.
 //!
@@ -13,6 +14,7 @@ mod cpu;
 mod error;
 mod handshake;
 mod keys;
+mod pacing;
 mod plan;
 mod report;
 mod run;
@@ -23,11 +25,16 @@ mod workloads;
 pub use cpu::{CpuTime, ServerCpu};
 pub use error::LoadError;
 pub use keys::{KeySpace, Keys, key_name};
+pub use pacing::Pacing;
 pub use plan::{Length, Plan};
-pub use report::{CpuPerRequest, Latency, Report};
-pub use run::run;
+pub use report::{CpuPerRequest, Latency, Measured, Report};
+pub use run::{IdleConnections, open_idle, run};
+pub use scan::ScanError;
 pub use workload::{Framing, Reply, Routes, Workload};
-pub use workloads::{Associate, Echo, Health, Learn, Neighbors, Path, Query, Search};
+pub use workloads::{
+    Associate, Echo, GridHeartbeat, Health, Learn, LegacyHealth, LegacyLearn, LegacyQuery, MemcachedGet, MemcachedSet,
+    Neighbors, Path, Query, RedisGet, RedisPing, RedisSet, Search, Spelling,
+};
 
 #[cfg(test)]
 mod tests;

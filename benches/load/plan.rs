@@ -17,6 +17,10 @@ pub enum Length {
 /// The timeout unless said otherwise: as long as the client library's.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The rates that requests can be due at: beyond the highest an interval is below the clock's nanosecond.
+const MIN_RATE: f64 = 0.1;
+const MAX_RATE: f64 = 1e8;
+
 /// How many connections, how deep, how long.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -34,6 +38,10 @@ pub struct Plan {
     pub timeout: Duration,
     /// Never sleep while waiting for a reply.
     pub spin: bool,
+    /// Open loop: so many requests a second in all, due at even intervals whether or not earlier ones were answered; `depth` bounds what
+    /// is in flight, and what is due beyond it waits. A latency then counts from the time at which a request was due. Such a run
+    /// never sleeps: a timer's wake-up would be measured as latency.
+    pub rate: Option<f64>,
     /// The CPUs to pin the threads to, the first thread to the first; threads beyond the list run anywhere.
     pub pin: Vec<usize>,
 }
@@ -49,6 +57,7 @@ impl Plan {
             length: Length::Duration(Duration::from_secs(5)),
             timeout: REPLY_TIMEOUT,
             spin: false,
+            rate: None,
             pin: Vec::new(),
         }
     }
@@ -61,6 +70,8 @@ impl Plan {
             format!("{} connections can't be spread over {threads} threads; use more connections", self.connections)
         } else if self.depth == 0 || u32::try_from(self.depth).is_err() {
             format!("a depth of {} is not possible; have at least one request in flight", self.depth)
+        } else if self.rate.is_some_and(|rate| !(MIN_RATE..=MAX_RATE).contains(&rate)) {
+            format!("a rate of {:?} requests/s is not possible; have {MIN_RATE} to {MAX_RATE:e}", self.rate)
         } else {
             return Ok(());
         };

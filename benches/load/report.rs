@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{CpuTime, Plan};
 
@@ -12,7 +12,8 @@ use crate::{CpuTime, Plan};
 const HIGHEST: u64 = 60_000_000_000;
 
 /// The figures of a run.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Report {
     /// The workload's operation.
     pub operation: String,
@@ -24,6 +25,11 @@ pub struct Report {
     pub threads: usize,
     /// Whether they never slept.
     pub spin: bool,
+    /// Of an open loop: how many requests were due each second.
+    pub offered_per_second: Option<f64>,
+    /// Of an open loop: requests that were due while measuring and had not been sent when it ended; they count in the latencies with what they
+    /// had waited until then.
+    pub overdue: u64,
     /// How long was measured, in seconds.
     pub seconds: f64,
     /// Requests answered in that time, refused ones not among them.
@@ -32,8 +38,18 @@ pub struct Report {
     pub requests_per_second: f64,
     /// Their latencies; absent where none was sent and answered while measuring.
     pub latency: Option<Latency>,
+    /// The same as quantiles, from the shortest to the longest, with the latency of each in ns.
+    pub distribution: Vec<(f64, u64)>,
+    /// Bytes of a request and of a reply, on average: what the sockets took and gave while measuring.
+    pub bytes_sent: f64,
+    /// See `bytes_sent`.
+    pub bytes_received: f64,
+    /// CPUs that the load's threads used.
+    pub load_cpu: f64,
+    /// The share of its time, of the busiest thread, in which the load did anything but wait: near 1 it is the load that is measured.
+    pub load_busy: f64,
     /// Requests that the server refused in that time, by status.
-    pub refused: BTreeMap<&'static str, u64>,
+    pub refused: BTreeMap<String, u64>,
     /// The words of the last refusal.
     pub last_refusal: Option<String>,
     /// The server's CPU time, where it was asked for and any request was answered or refused.
@@ -41,7 +57,7 @@ pub struct Report {
 }
 
 /// The distribution of latencies, in ns, to three digits.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     /// The shortest.
     pub min_ns: u64,
@@ -60,7 +76,7 @@ pub struct Latency {
 }
 
 /// The server's CPU time a request, in µs.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CpuPerRequest {
     /// In the program. From /proc this is in clock ticks: coarse in short runs.
     pub user_us: f64,
@@ -72,19 +88,43 @@ pub struct CpuPerRequest {
     pub cores_busy: f64,
 }
 
-/// What one thread measured.
+/// What one thread measured: what a load of one's own fills in to have a [`Report`].
 #[derive(Debug)]
-pub(crate) struct Measured {
-    pub(crate) seconds: f64,
-    pub(crate) answered: u64,
-    pub(crate) latencies: Histogram<u64>,
-    pub(crate) refused: BTreeMap<&'static str, u64>,
-    pub(crate) last_refusal: Option<String>,
-    pub(crate) cpu: Option<(CpuTime, CpuTime)>,
+pub struct Measured {
+    /// How long it measured, in seconds.
+    pub seconds: f64,
+    /// Requests answered, refused ones not among them.
+    pub answered: u64,
+    /// Their latencies, in ns.
+    pub latencies: Histogram<u64>,
+    /// Requests refused, by status.
+    pub refused: BTreeMap<String, u64>,
+    /// The words of the last refusal.
+    pub last_refusal: Option<String>,
+    /// The server's CPU time when measuring began and when it ended.
+    pub cpu: Option<(CpuTime, CpuTime)>,
+    /// See [`Report::overdue`].
+    pub overdue: u64,
+    /// Bytes that the sockets took and gave.
+    pub bytes_sent: u64,
+    /// See `bytes_sent`.
+    pub bytes_received: u64,
+    /// CPU time of the thread, in seconds.
+    pub load_cpu: f64,
+    /// Time that it polled in vain, in seconds; what it slept is no CPU time.
+    pub polled: f64,
 }
 
+/// The quantiles of [`Report::distribution`].
+const QUANTILES: [f64; 32] = [
+    0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.985,
+    0.99, 0.992, 0.995, 0.997, 0.998, 0.999, 0.9993, 0.9996, 0.9998, 0.9999, 0.99999, 1.0,
+];
+
 impl Measured {
-    pub(crate) fn new() -> Self {
+    /// Nothing yet.
+    #[allow(clippy::new_without_default, reason = "a default would hide that it allocates a histogram")]
+    pub fn new() -> Self {
         Self {
             seconds: 0.0,
             answered: 0,
@@ -93,6 +133,11 @@ impl Measured {
             refused: BTreeMap::new(),
             last_refusal: None,
             cpu: None,
+            overdue: 0,
+            bytes_sent: 0,
+            bytes_received: 0,
+            load_cpu: 0.0,
+            polled: 0.0,
         }
     }
 
@@ -104,20 +149,28 @@ impl Measured {
 
 impl Report {
     /// Adds up what the threads measured over about the same time.
-    pub(crate) fn of(operation: &str, plan: &Plan, threads: &[Measured]) -> Self {
+    pub fn of(operation: &str, plan: &Plan, threads: &[Measured]) -> Self {
         let mut all = Measured::new();
         let mut rate = 0.0;
         let mut cpu = None;
+        let mut busiest = 0f64;
         for thread in threads {
             all.seconds = all.seconds.max(thread.seconds);
             all.answered += thread.answered;
             rate += if thread.seconds > 0.0 { thread.answered as f64 / thread.seconds } else { 0.0 };
             all.latencies.add(&thread.latencies).expect("histograms of the same bounds add up");
             for (status, count) in &thread.refused {
-                *all.refused.entry(*status).or_default() += count;
+                *all.refused.entry(status.clone()).or_default() += count;
             }
             all.last_refusal = thread.last_refusal.clone().or(all.last_refusal);
             cpu = cpu.or(thread.cpu);
+            all.overdue += thread.overdue;
+            all.bytes_sent += thread.bytes_sent;
+            all.bytes_received += thread.bytes_received;
+            if thread.seconds > 0.0 {
+                all.load_cpu += thread.load_cpu / thread.seconds;
+                busiest = busiest.max((thread.load_cpu - thread.polled) / thread.seconds);
+            }
         }
         let completed = all.completed();
         Self {
@@ -126,15 +179,29 @@ impl Report {
             depth: plan.depth,
             threads: threads.len(),
             spin: plan.spin,
+            offered_per_second: plan.rate,
+            overdue: all.overdue,
             seconds: all.seconds,
             requests: all.answered,
             requests_per_second: rate,
             latency: Latency::of(&all.latencies),
+            distribution: distribution(&all.latencies),
+            bytes_sent: all.bytes_sent as f64 / completed.max(1) as f64,
+            bytes_received: all.bytes_received as f64 / completed.max(1) as f64,
+            load_cpu: all.load_cpu,
+            load_busy: busiest.clamp(0.0, 1.0),
             refused: all.refused,
             last_refusal: all.last_refusal,
             server_cpu: cpu.filter(|_| completed > 0).map(|cpu| CpuPerRequest::of(cpu, completed, all.seconds)),
         }
     }
+}
+
+fn distribution(latencies: &Histogram<u64>) -> Vec<(f64, u64)> {
+    if latencies.is_empty() {
+        return Vec::new();
+    }
+    QUANTILES.iter().map(|quantile| (*quantile, latencies.value_at_quantile(*quantile))).collect()
 }
 
 impl Latency {
@@ -192,6 +259,9 @@ impl fmt::Display for Report {
                 cpu.total_us, cpu.user_us, cpu.system_us, cpu.cores_busy
             )?;
         }
+        if let Some(offered) = self.offered_per_second {
+            write!(f, "\nopen loop   {offered:.0} requests/s due, {} not sent in time", self.overdue)?;
+        }
         if self.refused.is_empty() {
             return f.write_str("\nrefused     none");
         }
@@ -214,7 +284,7 @@ mod tests {
     #[test]
     fn threads_add_up() {
         let (mut one, two) = (thread(&[1_000; 60]), thread(&[9_000; 40]));
-        one.refused.insert("busy", 100);
+        one.refused.insert("busy".into(), 100);
         one.cpu = Some((CpuTime::default(), CpuTime { user: 400, system: 600, total: 1_000_000 }));
         let report = Report::of("query", &Plan::new(([127, 0, 0, 1], 1).into()), &[one, two]);
         assert_eq!((report.requests, report.requests_per_second, report.refused["busy"]), (100, 50.0, 100));

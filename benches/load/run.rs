@@ -1,7 +1,7 @@
 //! The loop of a run: wait, receive, check, write again.
 //!
 //! How a thread waits: with one connection it sleeps in the receive itself; with more it sleeps in epoll, level-triggered, so that a
-//! connection costs one receive a wake-up; with `spin` neither sleeps. Latencies are kept of the requests that are sent
+//! connection costs one receive a wake-up; with `spin`, and in an open loop, neither sleeps. Latencies are kept of the requests that are sent
 //! and answered while measuring; the rate counts what is answered then.
 
 use std::os::fd::OwnedFd;
@@ -14,6 +14,7 @@ use sutra_wire::{CoreLayout, FrameBuffer, MORE, NO_CORE, Status};
 
 use crate::connection::Connection;
 use crate::handshake::{connect, greet, words};
+use crate::pacing::Pacing;
 use crate::report::Measured;
 use crate::scan::{Received, next_reply};
 use crate::{Framing, Length, LoadError, Plan, Reply, Report, Routes, ServerCpu, Workload};
@@ -47,14 +48,53 @@ pub fn run<W: Workload>(plan: &Plan, workloads: Vec<W>, cpu: Option<ServerCpu>) 
     Ok(Report::of(operation, plan, &measured))
 }
 
+/// Connections that stay open and silent until they are dropped.
+#[derive(Debug)]
+pub struct IdleConnections {
+    _open: Vec<Connection>,
+}
+
+/// Opens the plan's connections and makes one exchange on each, so that the server has done for each what it does for one that is used.
+pub fn open_idle<W: Workload>(plan: &Plan, workload: W) -> Result<IdleConnections, LoadError> {
+    let once = Plan {
+        depth: 1,
+        rate: None,
+        warm_up: Duration::ZERO,
+        length: Length::Requests(plan.connections as u64),
+        ..plan.clone()
+    };
+    once.check(1)?;
+    let mut run = Run::open(&once, (0, 1), workload, None, &mut 1)?;
+    run.begin_measuring()?;
+    for at in 0..run.connections.len() {
+        run.begin(at, None);
+        run.flush(at)?;
+    }
+    while run.in_flight > 0 {
+        run.wait()?;
+    }
+    match run.measured.last_refusal {
+        Some(words) => Err(LoadError::Wrong { connection: 0, request: 0, problem: format!("it was refused: {words}") }),
+        None => Ok(IdleConnections { _open: run.connections }),
+    }
+}
+
 /// Nanoseconds of the run's clock.
 type Nanoseconds = u64;
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
-    WarmUp { until: Nanoseconds },
-    Measuring { since: Nanoseconds, until: Nanoseconds },
-    Draining,
+    WarmUp {
+        until: Nanoseconds,
+    },
+    Measuring {
+        since: Nanoseconds,
+        until: Nanoseconds,
+    },
+    /// Nothing more is sent. An open loop's last latencies still count: what was due while measuring.
+    Draining {
+        since: Nanoseconds,
+    },
 }
 
 struct Run<'p, W> {
@@ -69,6 +109,10 @@ struct Run<'p, W> {
     /// Requests that may still be sent.
     budget: u64,
     phase: Phase,
+    /// Of an open loop.
+    pacing: Option<Pacing>,
+    /// The thread's own CPU time when measuring began, in seconds.
+    cpu_before: f64,
     measured: Measured,
     cpu: Option<ServerCpu>,
     clock: Instant,
@@ -114,7 +158,7 @@ impl<'p, W: Workload> Run<'p, W> {
             .map(|(stream, number, core)| {
                 let lane = if covered { usize::from(core) } else { 0 };
                 let connection = Connection::new(stream, plan.address, number, lane, depth);
-                if framing == Framing::Legacy { connection.in_order() } else { connection }
+                if framing.is_in_order() { connection.in_order() } else { connection }
             })
             .collect();
         let epoll = if connections.len() > 1 { Some(watch(&connections)?) } else { None };
@@ -130,7 +174,9 @@ impl<'p, W: Workload> Run<'p, W> {
             scratch,
             in_flight: 0,
             budget: u64::MAX,
-            phase: Phase::Draining,
+            phase: Phase::Draining { since: Nanoseconds::MAX },
+            pacing: plan.rate.map(|rate| Pacing::new(rate / threads as f64, 0)),
+            cpu_before: 0.0,
             measured: Measured::new(),
             cpu,
             clock: Instant::now(),
@@ -149,6 +195,9 @@ impl<'p, W: Workload> Run<'p, W> {
         if self.plan.warm_up.is_zero() {
             self.begin_measuring()?;
         }
+        if self.pacing.is_some() {
+            return self.drive_open_loop();
+        }
         (0..self.connections.len()).try_for_each(|at| self.write(at))?;
         loop {
             self.advance()?;
@@ -159,6 +208,75 @@ impl<'p, W: Workload> Run<'p, W> {
         }
     }
 
+    /// Sends what is due, takes what has arrived, and looks again.
+    fn drive_open_loop(mut self) -> Result<Measured, LoadError> {
+        let mut heard = 0;
+        loop {
+            let began = self.time();
+            self.now = began;
+            let answered = self.measured.completed();
+            self.advance()?;
+            let sent = self.write_due()?;
+            if self.is_over() {
+                return Ok(self.measured);
+            }
+            let received = self.poll()?;
+            if self.in_flight == 0 || received {
+                heard = self.now;
+            } else if self.now.saturating_sub(heard) > nanoseconds(self.plan.timeout) {
+                return Err(self.silent(self.waiting_connection()));
+            }
+            if !sent && self.measured.completed() == answered {
+                self.measured.polled += self.time().saturating_sub(began) as f64 / 1e9;
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.in_flight == 0 && matches!(self.phase, Phase::Draining { .. })
+    }
+
+    /// Sends the requests that are due, to the connections in turn that have room. Whether there was any.
+    fn write_due(&mut self) -> Result<bool, LoadError> {
+        let mut any = false;
+        let count = self.connections.len();
+        while let Some(pacing) = self.pacing.as_mut()
+            && !matches!(self.phase, Phase::Draining { .. })
+            && self.budget > 0
+        {
+            let due = pacing.next_due();
+            if due > self.now {
+                break;
+            }
+            let has_room = |at: &usize| {
+                let connection = &self.connections[*at];
+                !connection.exhausted && connection.next_number().is_some()
+            };
+            let Some(at) = (pacing.cursor..pacing.cursor + count).map(|at| at % count).find(has_room) else { break };
+            pacing.cursor = (at + 1) % count;
+            if self.begin(at, Some(due)) {
+                self.pacing.as_mut().expect("an open loop").take();
+                self.flush(at)?;
+                any = true;
+            }
+        }
+        Ok(any)
+    }
+
+    /// Takes what has arrived on any connection, without sleeping. Whether there was anything.
+    fn poll(&mut self) -> Result<bool, LoadError> {
+        if self.epoll.is_some() {
+            return self.take_ready(Duration::ZERO);
+        }
+        self.flush(0)?;
+        self.receive(0, false)
+    }
+
+    /// A connection that has requests in flight.
+    fn waiting_connection(&self) -> usize {
+        self.connections.iter().position(|connection| connection.in_flight() > 0).unwrap_or(0)
+    }
+
     fn time(&self) -> Nanoseconds {
         nanoseconds(self.clock.elapsed())
     }
@@ -166,21 +284,34 @@ impl<'p, W: Workload> Run<'p, W> {
     /// Goes on to the next phase when its time has come, or when there is nothing left to send.
     fn advance(&mut self) -> Result<(), LoadError> {
         if let Phase::WarmUp { until } = self.phase
-            && (self.now >= until || self.in_flight == 0)
+            && (self.now >= until || self.has_nothing_to_do())
         {
             self.begin_measuring()?;
         }
         if let Phase::Measuring { since, until } = self.phase
-            && (self.now >= until || self.in_flight == 0)
+            && (self.now >= until || self.has_nothing_to_do())
         {
             let ended = self.time();
             self.measured.seconds = ended.saturating_sub(since) as f64 / 1e9;
+            self.measured.load_cpu = thread_cpu() - self.cpu_before;
             if let (Some(cpu), Some((_, after))) = (&mut self.cpu, &mut self.measured.cpu) {
                 *after = cpu.read()?;
             }
-            self.phase = Phase::Draining;
+            let Measured { latencies, overdue, .. } = &mut self.measured;
+            if let Some(pacing) = &mut self.pacing {
+                *overdue = pacing.give_up(since, ended, |waited| latencies.saturating_record(waited));
+            }
+            self.phase = Phase::Draining { since: if self.pacing.is_some() { since } else { Nanoseconds::MAX } };
         }
         Ok(())
+    }
+
+    /// Nothing is in flight; of an open loop: and nothing will be due.
+    fn has_nothing_to_do(&self) -> bool {
+        self.in_flight == 0
+            && (self.pacing.is_none()
+                || self.budget == 0
+                || self.connections.iter().all(|connection| connection.exhausted))
     }
 
     fn begin_measuring(&mut self) -> Result<(), LoadError> {
@@ -188,6 +319,8 @@ impl<'p, W: Workload> Run<'p, W> {
             let before = cpu.read()?;
             self.measured.cpu = Some((before, before));
         }
+        self.cpu_before = thread_cpu();
+        self.measured.polled = 0.0;
         let since = self.time();
         let until = match self.plan.length {
             Length::Duration(duration) => since.saturating_add(nanoseconds(duration)),
@@ -220,10 +353,12 @@ impl<'p, W: Workload> Run<'p, W> {
         if !self.plan.spin {
             return if self.receive(0, true)? { Ok(()) } else { Err(self.silent(0)) };
         }
-        let since = Instant::now();
+        let (since, began) = (Instant::now(), self.time());
         loop {
             for _ in 0..SPINS {
                 if self.receive(0, false)? {
+                    let waited = self.now.saturating_sub(began);
+                    self.measured.polled += waited as f64 / 1e9;
                     return Ok(());
                 }
             }
@@ -234,18 +369,32 @@ impl<'p, W: Workload> Run<'p, W> {
     }
 
     fn wait_for_many(&mut self) -> Result<(), LoadError> {
-        let Some(epoll) = &self.epoll else { return Ok(()) };
-        let spinning = timeout(Duration::ZERO);
-        let sleeping = timeout(self.plan.timeout);
+        if !self.plan.spin {
+            return if self.take_ready(self.plan.timeout)? {
+                Ok(())
+            } else {
+                Err(self.silent(self.waiting_connection()))
+            };
+        }
+        let (since, began) = (Instant::now(), self.time());
+        while !self.take_ready(Duration::ZERO)? {
+            if since.elapsed() >= self.plan.timeout {
+                return Err(self.silent(self.waiting_connection()));
+            }
+            self.measured.polled += self.time().saturating_sub(began.max(self.now)) as f64 / 1e9;
+            self.now = self.time();
+        }
+        Ok(())
+    }
+
+    /// Waits for so long until any connection is ready, and serves those that are. Whether there was any.
+    fn take_ready(&mut self, patience: Duration) -> Result<bool, LoadError> {
+        let Some(epoll) = &self.epoll else { return Ok(false) };
         let mut events = [const { std::mem::MaybeUninit::<epoll::Event>::uninit() }; EVENTS];
         let since = Instant::now();
         let ready = loop {
-            let limit = if self.plan.spin { &spinning } else { &sleeping };
-            match epoll::wait(epoll, &mut events, Some(limit)) {
-                Ok(([], _)) if since.elapsed() >= self.plan.timeout => {
-                    let waiting = self.connections.iter().position(|connection| connection.in_flight() > 0);
-                    return Err(self.silent(waiting.unwrap_or(0)));
-                }
+            match epoll::wait(epoll, &mut events, Some(&timeout(patience))) {
+                Ok(([], _)) if since.elapsed() >= patience => return Ok(false),
                 Ok(([], _)) | Err(Errno::INTR) => {}
                 Ok((ready, _)) => break ready,
                 Err(error) => return Err(LoadError::system("epoll_wait", error)),
@@ -261,7 +410,7 @@ impl<'p, W: Workload> Run<'p, W> {
                 self.receive(at, false)?;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Receives what is there, checks the replies in it and sends the next requests. Whether anything was there.
@@ -274,6 +423,9 @@ impl<'p, W: Workload> Run<'p, W> {
             Err(error) => return Err(LoadError::system("recv", error)),
         };
         self.now = nanoseconds(self.clock.elapsed());
+        if matches!(self.phase, Phase::Measuring { .. }) {
+            self.measured.bytes_received += count as u64;
+        }
         // Replies are read where they were received, unless the first one began earlier.
         let scratch = std::mem::take(&mut self.scratch);
         let mut held = std::mem::take(&mut self.connections[at].partial);
@@ -304,7 +456,7 @@ impl<'p, W: Workload> Run<'p, W> {
     }
 
     fn complete(&mut self, at: usize, received: &Received<'_>) -> Result<(), LoadError> {
-        let Received { header, payload, .. } = received;
+        let Received { header, payload, is_refusal, .. } = received;
         let connection = &mut self.connections[at];
         let number = connection.number;
         let wrong = |problem: String| LoadError::Wrong { connection: number, request: header.request, problem };
@@ -316,19 +468,28 @@ impl<'p, W: Workload> Run<'p, W> {
         let Some(status) = Status::from_number(header.status) else {
             return Err(wrong(format!("status {} is unknown", header.status)));
         };
-        let since = if let Phase::Measuring { since, .. } = self.phase { since } else { Nanoseconds::MAX };
-        if status.is_error() {
-            if since != Nanoseconds::MAX {
-                *self.measured.refused.entry(status.name()).or_default() += 1;
+        let (since, is_measuring) = match self.phase {
+            Phase::Measuring { since, .. } => (since, true),
+            Phase::Draining { since } => (since, false),
+            Phase::WarmUp { .. } => (Nanoseconds::MAX, false),
+        };
+        if status.is_error() || *is_refusal {
+            let (kind, words) = if *is_refusal {
+                ("error", String::from_utf8_lossy(payload).into_owned())
+            } else {
+                (status.name(), words(payload))
+            };
+            if is_measuring {
+                *self.measured.refused.entry(kind.to_owned()).or_default() += 1;
             }
-            self.measured.last_refusal = Some(words(payload));
+            self.measured.last_refusal = Some(words);
             return Ok(());
         }
         if header.flags & MORE != 0 {
             return Err(wrong("says that more parts follow, which this operation does not have".into()));
         }
         self.workload.check(request.tag, &Reply { status, sequence: header.extra, payload }).map_err(wrong)?;
-        if since != Nanoseconds::MAX {
+        if is_measuring {
             self.measured.answered += 1;
         }
         if request.sent >= since {
@@ -337,34 +498,49 @@ impl<'p, W: Workload> Run<'p, W> {
         Ok(())
     }
 
-    /// Fills the connection up to its depth and sends.
+    /// Fills the connection up to its depth, unless requests are due at times of their own, and sends.
     fn write(&mut self, at: usize) -> Result<(), LoadError> {
-        let connection = &mut self.connections[at];
-        let blocked = connection.has_unsent();
-        if !matches!(self.phase, Phase::Draining) {
-            while self.budget > 0 && !connection.exhausted {
-                let Some(number) = connection.next_number() else { break };
-                let Some(tag) = self.workload.write(connection.lane, number, &mut connection.out) else {
-                    connection.exhausted = true;
-                    break;
-                };
-                connection.begin(tag);
-                self.in_flight += 1;
-                self.budget -= 1;
-            }
+        if !matches!(self.phase, Phase::Draining { .. }) && self.pacing.is_none() {
+            while self.budget > 0 && self.begin(at, None) {}
         }
+        self.flush(at)
+    }
+
+    /// Writes the connection's next request. `false` where it has no room, or nothing to send.
+    fn begin(&mut self, at: usize, due: Option<Nanoseconds>) -> bool {
+        let connection = &mut self.connections[at];
+        if connection.exhausted {
+            return false;
+        }
+        let Some(number) = connection.next_number() else { return false };
+        let Some(tag) = self.workload.write(connection.lane, number, &mut connection.out) else {
+            connection.exhausted = true;
+            return false;
+        };
+        connection.begin(tag, due);
+        self.in_flight += 1;
+        self.budget -= 1;
+        true
+    }
+
+    /// Sends what is written, as far as the socket takes it.
+    fn flush(&mut self, at: usize) -> Result<(), LoadError> {
+        let connection = &mut self.connections[at];
         if !connection.has_unsent() {
             return Ok(());
         }
         connection.stamp(nanoseconds(self.clock.elapsed()));
-        if let Err(error) = connection.send() {
-            return Err(match error {
-                Errno::CONNRESET | Errno::PIPE => self.closed(at),
-                error => LoadError::system("send", error),
-            });
+        let sent = match connection.send() {
+            Ok(sent) => sent,
+            Err(Errno::CONNRESET | Errno::PIPE) => return Err(self.closed(at)),
+            Err(error) => return Err(LoadError::system("send", error)),
+        };
+        if matches!(self.phase, Phase::Measuring { .. }) {
+            self.measured.bytes_sent += sent as u64;
         }
         let blocks = connection.has_unsent();
-        if let Some(epoll) = self.epoll.as_ref().filter(|_| blocked != blocks) {
+        if let Some(epoll) = self.epoll.as_ref().filter(|_| connection.is_watched_for_room != blocks) {
+            connection.is_watched_for_room = blocks;
             let interest = if blocks { EventFlags::IN | EventFlags::OUT } else { EventFlags::IN };
             epoll::modify(epoll, &connection.stream, EventData::new_u64(at as u64), interest)
                 .map_err(|error| LoadError::system("epoll_ctl", error))?;
@@ -401,6 +577,12 @@ fn watch(connections: &[Connection]) -> Result<OwnedFd, LoadError> {
             .map_err(|error| LoadError::system("epoll_ctl", error))?;
     }
     Ok(epoll)
+}
+
+/// CPU time that this thread has used, in seconds.
+fn thread_cpu() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 fn nanoseconds(duration: Duration) -> Nanoseconds {

@@ -1,6 +1,6 @@
 //! Finding the replies in received bytes, for every framing.
 
-use sutra_wire::{FrameError, Header, Parsed, limits, parse};
+use sutra_wire::{FrameError, Header, Parsed, Status, limits, parse};
 
 use crate::Framing;
 
@@ -11,31 +11,141 @@ pub(crate) struct Received<'a> {
     pub(crate) payload: &'a [u8],
     /// Bytes that it takes up.
     pub(crate) used: usize,
+    /// Whether it is a refusal in plain words; refusals of the native wire say so in their header.
+    pub(crate) is_refusal: bool,
 }
 
+/// Bytes that are no reply.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ScanError {
+    /// Of the native wire and the old protocol.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// Of a protocol of lines.
+    #[error("a line begins with {line:?}, which is no reply")]
+    Line {
+        /// Its beginning.
+        line: String,
+    },
+}
+
+/// A line that is longer is not looked for any further: the values' own bytes are no lines.
+const MAX_LINE: usize = 16 << 10;
+
 /// The reply at the start of `bytes`, if it is there as a whole.
-pub(crate) fn next_reply(framing: Framing, bytes: &[u8]) -> Result<Option<Received<'_>>, FrameError> {
+pub(crate) fn next_reply(framing: Framing, bytes: &[u8]) -> Result<Option<Received<'_>>, ScanError> {
     match framing {
         Framing::Native => Ok(match parse(bytes, limits::MAX_PAYLOAD)? {
-            Parsed::Frame(frame, used) => Some(Received { header: frame.header, payload: frame.payload, used }),
+            Parsed::Frame(frame, used) => {
+                Some(Received { header: frame.header, payload: frame.payload, used, is_refusal: false })
+            }
             Parsed::Partial(_) => None,
         }),
         Framing::Fixed(length) => {
             let Some((payload, number)) = bytes.get(..length).zip(bytes.first_chunk()) else { return Ok(None) };
             let header = Header { request: u64::from_le_bytes(*number), ..Header::default() };
-            Ok(Some(Received { header, payload, used: length }))
+            Ok(Some(Received { header, payload, used: length, is_refusal: false }))
         }
         Framing::Legacy => {
             let Some((prefix, rest)) = bytes.split_first_chunk() else { return Ok(None) };
             let length = u32::from_be_bytes(*prefix);
             if length > limits::MAX_PAYLOAD {
-                return Err(FrameError::TooLong { request: 0, length, limit: limits::MAX_PAYLOAD });
+                return Err(FrameError::TooLong { request: 0, length, limit: limits::MAX_PAYLOAD }.into());
             }
             let Some(payload) = rest.get(..length as usize) else { return Ok(None) };
-            // Its number is that of the oldest request, which the connection knows.
-            Ok(Some(Received { header: Header::default(), payload, used: 4 + payload.len() }))
+            Ok(Some(plain(payload, 4 + payload.len())))
         }
+        Framing::Redis => redis(bytes),
+        Framing::Memcached => memcached(bytes),
     }
+}
+
+/// A reply whose number is that of the oldest request, which the connection knows.
+fn plain(payload: &[u8], used: usize) -> Received<'_> {
+    Received { header: Header::default(), payload, used, is_refusal: false }
+}
+
+fn missing(used: usize) -> Received<'static> {
+    Received {
+        header: Header { status: Status::NotFound as u8, ..Header::default() },
+        payload: &[],
+        used,
+        is_refusal: false,
+    }
+}
+
+/// A simple string, an integer, a bulk string or an error; the benchmark asks for nothing that is answered by an array.
+fn redis(bytes: &[u8]) -> Result<Option<Received<'_>>, ScanError> {
+    let Some(line) = first_line(bytes)? else { return Ok(None) };
+    let used = line.len() + 2;
+    match line.split_first() {
+        Some((b'+' | b':', said)) => Ok(Some(plain(said, used))),
+        Some((b'-', said)) => Ok(Some(Received { is_refusal: true, ..plain(said, used) })),
+        Some((b'$', b"-1")) => Ok(Some(missing(used))),
+        Some((b'$', length)) => {
+            let length = number(length).ok_or_else(|| unknown(line))?;
+            Ok(bulk(bytes, used, length, line)?.map(|value| plain(value, used + value.len() + 2)))
+        }
+        _ => Err(unknown(line)),
+    }
+}
+
+/// `VALUE key flags bytes`, the value and `END`; `END` alone for a miss; a word for a write; a refusal.
+fn memcached(bytes: &[u8]) -> Result<Option<Received<'_>>, ScanError> {
+    let Some(line) = first_line(bytes)? else { return Ok(None) };
+    let used = line.len() + 2;
+    if let Some(head) = line.strip_prefix(b"VALUE ") {
+        let length = head.split(|byte| *byte == b' ').nth(2).and_then(number).ok_or_else(|| unknown(line))?;
+        let Some(value) = bulk(bytes, used, length, line)? else { return Ok(None) };
+        let end = used + value.len() + 2;
+        return match first_line(&bytes[end..])? {
+            Some(b"END") => Ok(Some(plain(value, end + 5))),
+            Some(other) => Err(unknown(other)),
+            None => Ok(None),
+        };
+    }
+    match line {
+        b"END" => Ok(Some(missing(used))),
+        b"STORED" => Ok(Some(plain(line, used))),
+        _ if line == b"ERROR" || line.starts_with(b"CLIENT_ERROR") || line.starts_with(b"SERVER_ERROR") => {
+            Ok(Some(Received { is_refusal: true, ..plain(line, used) }))
+        }
+        _ => Err(unknown(line)),
+    }
+}
+
+/// A value of so many bytes from `start`, and the end of line behind it.
+fn bulk<'a>(bytes: &'a [u8], start: usize, length: u32, line: &[u8]) -> Result<Option<&'a [u8]>, ScanError> {
+    if length > limits::MAX_PAYLOAD {
+        return Err(FrameError::TooLong { request: 0, length, limit: limits::MAX_PAYLOAD }.into());
+    }
+    let end = start + length as usize;
+    match bytes.get(end..end + 2) {
+        Some(b"\r\n") => Ok(Some(&bytes[start..end])),
+        Some(_) => Err(unknown(line)),
+        None => Ok(None),
+    }
+}
+
+/// The bytes before the first end of line.
+fn first_line(bytes: &[u8]) -> Result<Option<&[u8]>, ScanError> {
+    let within = &bytes[..bytes.len().min(MAX_LINE)];
+    match within.iter().position(|byte| *byte == b'\r') {
+        // The line feed may not have arrived.
+        Some(at) if at + 1 == bytes.len() => Ok(None),
+        Some(at) if bytes[at + 1] == b'\n' => Ok(Some(&bytes[..at])),
+        Some(_) => Err(unknown(bytes)),
+        None if within.len() == MAX_LINE => Err(unknown(bytes)),
+        None => Ok(None),
+    }
+}
+
+fn number(digits: &[u8]) -> Option<u32> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+fn unknown(line: &[u8]) -> ScanError {
+    ScanError::Line { line: String::from_utf8_lossy(&line[..line.len().min(80)]).into_owned() }
 }
 
 #[cfg(test)]
@@ -49,5 +159,48 @@ mod tests {
         let found = next_reply(Framing::Fixed(16), &bytes).expect("no frame, no error").expect("whole");
         assert_eq!((found.header.request, found.payload, found.used), (77, &bytes[..16], 16));
         assert_eq!(next_reply(Framing::Fixed(16), &bytes[..15]), Ok(None));
+    }
+
+    /// Every whole reply is found with what stands behind it, and none while a byte of it is missing.
+    fn whole_and_cut(framing: Framing, reply: &str, payload: &str, status: Status, is_refusal: bool) {
+        let mut bytes = reply.as_bytes().to_vec();
+        bytes.extend_from_slice(b"+next\r\n");
+        let found = next_reply(framing, &bytes).expect("a reply").expect("whole");
+        assert_eq!((found.payload, found.used, found.is_refusal), (payload.as_bytes(), reply.len(), is_refusal));
+        assert_eq!(found.header.status, status as u8);
+        for cut in 0..reply.len() {
+            assert_eq!(next_reply(framing, &bytes[..cut]), Ok(None), "{reply:?} cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn replies_of_redis_are_found_when_whole() {
+        whole_and_cut(Framing::Redis, "+PONG\r\n", "PONG", Status::Ok, false);
+        whole_and_cut(Framing::Redis, ":12\r\n", "12", Status::Ok, false);
+        whole_and_cut(Framing::Redis, "$4\r\na\r\nb\r\n", "a\r\nb", Status::Ok, false);
+        whole_and_cut(Framing::Redis, "$0\r\n\r\n", "", Status::Ok, false);
+        whole_and_cut(Framing::Redis, "$-1\r\n", "", Status::NotFound, false);
+        whole_and_cut(Framing::Redis, "-OOM no memory\r\n", "OOM no memory", Status::Ok, true);
+    }
+
+    #[test]
+    fn replies_of_memcached_are_found_when_whole() {
+        whole_and_cut(Framing::Memcached, "VALUE k 0 4\r\na\r\nb\r\nEND\r\n", "a\r\nb", Status::Ok, false);
+        whole_and_cut(Framing::Memcached, "END\r\n", "", Status::NotFound, false);
+        whole_and_cut(Framing::Memcached, "STORED\r\n", "STORED", Status::Ok, false);
+        whole_and_cut(Framing::Memcached, "SERVER_ERROR full\r\n", "SERVER_ERROR full", Status::Ok, true);
+    }
+
+    #[test]
+    fn what_is_no_reply_is_refused() {
+        for bytes in
+            ["*1\r\n", "$x\r\n", "$3\r\nabcdef", "hello\r\n", "+a\rb\r\n", "$99999999999\r\n", "$4294967295\r\n"]
+        {
+            assert!(next_reply(Framing::Redis, bytes.as_bytes()).is_err(), "{bytes:?}");
+        }
+        for bytes in ["VALUE k 0\r\n", "VALUE k 0 1\r\nabc", "VALUE k 0 1\r\na\r\nSTORED\r\n", "+OK\r\n"] {
+            assert!(next_reply(Framing::Memcached, bytes.as_bytes()).is_err(), "{bytes:?}");
+        }
+        assert!(next_reply(Framing::Redis, &[b'+'; MAX_LINE]).is_err());
     }
 }

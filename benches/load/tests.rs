@@ -108,7 +108,7 @@ fn every_way_of_waiting_counts_every_request_once() {
     let address = echo_server();
     for (connections, depth, spin) in [(1, 1, false), (1, 4, false), (1, 1, true), (3, 4, false), (3, 1, true)] {
         let plan = Plan { spin, ..plan(address, connections, depth, 500) };
-        let report = run(&plan, vec![Echo::new(64)], None).unwrap();
+        let report = run(&plan, vec![Echo::new(64, 64)], None).unwrap();
         let latency = report.latency.unwrap();
         assert_eq!(report.requests, 500, "{plan:?}");
         assert!(
@@ -123,7 +123,7 @@ fn every_way_of_waiting_counts_every_request_once() {
 fn messages_larger_than_every_buffer_on_the_way_arrive_whole() {
     let address = echo_server();
     for connections in [1, 2] {
-        let report = run(&plan(address, connections, 2, 8), vec![Echo::new(8 << 20)], None).unwrap();
+        let report = run(&plan(address, connections, 2, 8), vec![Echo::new(8 << 20, 8 << 20)], None).unwrap();
         assert_eq!(report.requests, 8);
     }
 }
@@ -192,7 +192,7 @@ fn a_changed_echo_fails_the_run() {
             stream.write_all(&message).unwrap();
         }
     });
-    let error = run(&plan(address, 1, 1, 10), vec![Echo::new(64)], None).unwrap_err();
+    let error = run(&plan(address, 1, 1, 10), vec![Echo::new(64, 64)], None).unwrap_err();
     assert!(matches!(error, LoadError::Wrong { .. }), "{error}");
 }
 

@@ -7,10 +7,21 @@ use sutra_wire::{ConceptId, CoreLayout, FrameBuffer, Status};
 pub enum Framing {
     /// Frames of the native wire, after a Hello each way.
     Native,
-    /// Messages of so many bytes (at least 8) both ways, the request number in the first 8, little-endian; no handshake.
+    /// Replies of so many bytes (at least 8), the request number in the first 8, little-endian; no handshake.
     Fixed(usize),
     /// Messages of the old protocol behind their length; no handshake, no numbers: replies come in the order of the requests.
     Legacy,
+    /// RESP 2, as Redis speaks it: replies in the order of the requests.
+    Redis,
+    /// The text protocol of memcached: replies in the order of the requests.
+    Memcached,
+}
+
+impl Framing {
+    /// Whether replies carry no number and come in the order of their requests.
+    pub(crate) fn is_in_order(self) -> bool {
+        matches!(self, Framing::Legacy | Framing::Redis | Framing::Memcached)
+    }
 }
 
 /// Which connections may carry which requests: as many lanes as the server has cores if every core has a connection, so that
@@ -22,7 +33,7 @@ pub struct Routes {
 
 impl Routes {
     /// One lane for all.
-    pub(crate) fn single() -> Self {
+    pub fn single() -> Self {
         Self { layout: CoreLayout::new(1) }
     }
 
@@ -49,7 +60,8 @@ pub struct Reply<'a> {
     pub status: Status,
     /// The sequence in the header's `extra`.
     pub sequence: u64,
-    /// The payload, 16-byte aligned. Of [`Framing::Fixed`]: the whole message; of [`Framing::Legacy`]: all but its length.
+    /// The payload, 16-byte aligned. Of [`Framing::Fixed`]: the whole message; of [`Framing::Legacy`]: all but its length; of
+    /// [`Framing::Redis`] and [`Framing::Memcached`]: the value or the line.
     pub payload: &'a [u8],
 }
 

@@ -1,0 +1,230 @@
+//! `sutra-bench compare`: Sutra beside everything that a user could pick instead, and beside the floor, in one run and one report.
+//!
+//! Every contender is started as its users would run it, on a CPU of its own for its turn, with the load on another; orders are shuffled;
+//! every answer is checked; who was starved, answered wrongly or died has no figures. What can't be had is named and left out.
+//! The run writes `report.json`, `report.md` and plots, and exits with an error where a contender failed.
+
+mod claims;
+mod contender;
+mod costs;
+mod fairness;
+mod goals;
+mod host;
+mod idle;
+mod markdown;
+mod peers;
+mod plots;
+mod record;
+mod rounds;
+mod system_calls;
+mod tables;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use sutra_load::{KeySpace, Keys, Plan, Query};
+
+use crate::Outcome;
+use crate::durable::Floor;
+use crate::process::{Running, target_folder};
+use contender::{Contender, Instance, Setup, Timing};
+use record::{Memory, Record, Settings};
+use rounds::Bench;
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// A look at everything in under three minutes, with few rounds and loads
+    #[arg(long)]
+    quick: bool,
+    /// Rounds over all contenders [default: 7, quick: 3]
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Seconds measured for each figure [default: 0.8, quick: 0.3]
+    #[arg(long)]
+    seconds: Option<f64>,
+    /// The servers' CPU
+    #[arg(long, default_value_t = 0)]
+    server_cpu: usize,
+    /// The load's CPU
+    #[arg(long, default_value_t = 1)]
+    load_cpu: usize,
+    /// The folder for the report [default: a folder `compare` beside this program]
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Measures nothing: says where the ratios of two reports disagree by more than their spreads
+    #[arg(long, num_args = 2, value_names = ["REPORT", "REPORT"])]
+    agree: Option<Vec<PathBuf>>,
+}
+
+pub(crate) fn run(options: &Options) -> Outcome {
+    if let Some([one, other]) = options.agree.as_deref() {
+        return agree(&read(one)?, &read(other)?);
+    }
+    let out = match &options.out {
+        Some(out) => out.clone(),
+        None => target_folder()?.join("compare"),
+    };
+    build()?;
+    let record = measure(options)?;
+    write(&record, &out)?;
+    println!("{}", out.join("report.md").display());
+    for contender in record.contenders.iter().filter(|contender| contender.missing.is_some()) {
+        println!("left out: {}: {}", contender.name, contender.missing.as_deref().unwrap_or_default());
+    }
+    for problem in &record.problems {
+        println!("{problem}");
+    }
+    match record.problems.len() {
+        0 => Ok(()),
+        count => Err(format!("{count} things went wrong; the report names them and leaves out their figures").into()),
+    }
+}
+
+/// Builds the server and the gRPC contender as this program was built, so that nothing old is measured.
+fn build() -> Outcome {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.arg("build").args((!cfg!(debug_assertions)).then_some("--release"));
+    cargo.args(["-p", "sutra", "-p", "sutra-bench-grpc", "--manifest-path"]);
+    cargo.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml"));
+    if let Some(folder) = target_folder()?.parent() {
+        cargo.arg("--target-dir").arg(folder);
+    }
+    match cargo.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{cargo:?}: {status}").into()),
+        Err(error) => Err(format!("{cargo:?}: {error}").into()),
+    }
+}
+
+fn measure(options: &Options) -> Outcome<Record> {
+    let (began, started) = (Instant::now(), host::now());
+    let rounds = options.rounds.unwrap_or(if options.quick { 3 } else { 7 });
+    let seconds = options.seconds.unwrap_or(if options.quick { 0.3 } else { 0.8 });
+    let setup = setup(options)?;
+    let timing = Timing {
+        warm_up: Duration::from_secs_f64((seconds / 4.0).max(0.1)),
+        measured: Duration::from_secs_f64(seconds),
+    };
+    let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(target_folder()?)?;
+    let mut bench = Bench {
+        setup,
+        timing,
+        contenders: Instance::ALL.into_iter().map(|instance| (instance, Contender::start(instance, &setup))).collect(),
+        floor: Floor::create(&folder.path().join("floor"))?,
+        problems: Vec::new(),
+        uncounted: system_calls::missing(),
+    };
+    if let Some(why) = &bench.uncounted {
+        eprintln!("system calls are not counted: {why}");
+    }
+    let filled = resident(&mut bench);
+    let mut sections = vec![
+        bench.run(&tables::query(rounds, options.quick)),
+        bench.run(&tables::durable(rounds, options.quick)),
+        bench.run(&tables::relaxed(rounds, options.quick)),
+        bench.run(&tables::heartbeat(rounds)),
+    ];
+    sections.push(tables::open_loop(&mut bench, if options.quick { 1 } else { 3 }, options.quick));
+    let at_end = resident(&mut bench);
+    let memory =
+        filled.into_iter().zip(at_end).map(|((contender, filled), (_, at_end))| Memory { contender, filled, at_end });
+    let contenders = Instance::ALL.into_iter().filter_map(|instance| Some(bench.contenders.get(&instance)?.describe()));
+    let mut record = Record {
+        sutra: env!("CARGO_PKG_VERSION").to_owned(),
+        started,
+        minutes: 0.0,
+        quick: options.quick,
+        host: host::Host::read(),
+        settings: Settings {
+            rounds,
+            seconds,
+            server_cpu: options.server_cpu,
+            load_cpu: options.load_cpu,
+            concepts: contender::CONCEPTS,
+            query_bytes: setup.query_bytes,
+            learn_bytes: setup.archived.1,
+        },
+        contenders: contenders.collect(),
+        sections,
+        memory: memory.collect(),
+        idle: Vec::new(),
+        search: Vec::new(),
+        serialized: Vec::new(),
+        round_trips: Vec::new(),
+        problems: std::mem::take(&mut bench.problems),
+    };
+    drop(bench);
+    record.idle = idle::measure(&setup, if options.quick { 1_000 } else { 10_000 });
+    record.minutes = began.elapsed().as_secs_f64() / 60.0;
+    Ok(record)
+}
+
+/// Resident memory of all that are there, in the order of [`Instance::ALL`].
+fn resident(bench: &mut Bench) -> Vec<(String, u64)> {
+    let of = |instance: &Instance| {
+        let resident = bench.contenders.get_mut(instance)?.take_turn(Running::resident).ok()?;
+        Some((instance.name().to_owned(), resident))
+    };
+    Instance::ALL.iter().filter_map(of).collect()
+}
+
+/// The sizes of the exchange that the echoes copy, measured on a server that is gone again when the contenders start.
+fn setup(options: &Options) -> Outcome<Setup> {
+    if options.server_cpu == options.load_cpu {
+        return Err("the server and the load each need a CPU of their own; say --server-cpu and --load-cpu".into());
+    }
+    let archived = (contender::filling().archived_bytes(), contender::learning().archived_bytes());
+    let server = Running::sutra(options.server_cpu, &[])?;
+    let plan = Plan {
+        warm_up: Duration::ZERO,
+        length: sutra_load::Length::Requests(contender::CONCEPTS),
+        depth: 64,
+        ..Plan::new(server.address)
+    };
+    sutra_load::run(&plan, vec![contender::filling()], None)?;
+    let keys = Keys::new("bench", KeySpace::Once(contender::CONCEPTS));
+    let queried = sutra_load::run(&plan, vec![Query::new("", keys, Some(archived.0))], None)?;
+    let query_bytes = (queried.bytes_sent.round() as usize, queried.bytes_received.round() as usize);
+    Ok(Setup { server_cpu: options.server_cpu, load_cpu: options.load_cpu, query_bytes, archived })
+}
+
+fn write(record: &Record, folder: &Path) -> Outcome {
+    fs::create_dir_all(folder)?;
+    fs::write(folder.join("report.json"), serde_json::to_vec_pretty(record)?)?;
+    let plots = plots::write(record, folder)?;
+    fs::write(folder.join("report.md"), markdown::report(record, &plots))?;
+    Ok(())
+}
+
+fn read(path: &Path) -> Outcome<Record> {
+    let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| format!("{} is no report of this version: {error}", path.display()).into())
+}
+
+/// Compares the ratios of two runs. They agree where the median of either lies within the spread of the other.
+fn agree(one: &Record, other: &Record) -> Outcome {
+    println!("{} beside {}", one.started, other.started);
+    let others = goals::ratios(other);
+    let (mut compared, mut apart) = (0, 0);
+    for ratio in goals::ratios(one) {
+        let same = others.iter().find(|other| (&other.section, &other.name) == (&ratio.section, &ratio.name));
+        let (Some(here), Some(there)) = (ratio.spread, same.and_then(|same| same.spread)) else { continue };
+        compared += 1;
+        if !here.agrees(&there) {
+            apart += 1;
+            println!(
+                "APART: {}: {}: {} and {}",
+                ratio.section,
+                ratio.name,
+                markdown::show(here, 2),
+                markdown::show(there, 2)
+            );
+        }
+    }
+    println!("{compared} ratios compared, {} agree within their spreads, {apart} do not", compared - apart);
+    Ok(())
+}

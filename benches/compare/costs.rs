@@ -1,0 +1,86 @@
+//! What CPU and memory figures mean in instances and money: plain arithmetic on stated assumptions.
+
+use super::contender::Instance;
+use super::record::{Figure, Record, Shape};
+use super::tables::QUERY;
+
+/// The load that is priced.
+pub(crate) const QUERIES_PER_SECOND: f64 = 1e6;
+pub(crate) const IDLE_CONNECTIONS: f64 = 1e6;
+/// An instance as clouds rent it, and how full it is run. The price is a round one of general-purpose machines of that size on demand in 2025; whoever
+/// pays another scales the last column.
+pub(crate) const CORES: f64 = 8.0;
+pub(crate) const MEMORY_GB: f64 = 32.0;
+pub(crate) const DOLLARS_PER_HOUR: f64 = 0.40;
+pub(crate) const UTILIZATION: f64 = 0.6;
+pub(crate) const HOURS_A_YEAR: f64 = 8760.0;
+
+/// One contender's bill.
+pub(crate) struct Bill {
+    pub(crate) contender: &'static str,
+    /// The server's, a query, at 64 connections one deep.
+    pub(crate) cpu_us: Option<f64>,
+    pub(crate) bytes_each: Option<f64>,
+}
+
+pub(crate) fn bills(record: &Record) -> Vec<Bill> {
+    let shape = Shape { connections: 64, depth: 1, rate: None };
+    let servers = [Instance::Grpc, Instance::OldUnsynced, Instance::Redis, Instance::Memcached, Instance::Sutra];
+    let bill = |instance: Instance| {
+        let name = instance.name();
+        let cell = record.cell(QUERY, name, shape);
+        let idle = record.idle.iter().find(|idle| idle.contender == name);
+        Bill {
+            contender: name,
+            cpu_us: cell.and_then(|cell| cell.figures(Figure::Cpu)).map(|cpu| cpu.median),
+            bytes_each: idle.and_then(|idle| idle.bytes_each.as_ref().ok().copied()),
+        }
+    };
+    servers.into_iter().map(bill).filter(|bill| bill.cpu_us.is_some() || bill.bytes_each.is_some()).collect()
+}
+
+impl Bill {
+    /// CPUs that the queries keep busy.
+    pub(crate) fn cores(&self) -> Option<f64> {
+        Some(QUERIES_PER_SECOND * self.cpu_us? / 1e6)
+    }
+
+    pub(crate) fn instances_for_cpu(&self) -> Option<f64> {
+        Some((self.cores()? / (CORES * UTILIZATION)).ceil())
+    }
+
+    /// Memory of the idle connections, in GB.
+    pub(crate) fn gigabytes(&self) -> Option<f64> {
+        Some(IDLE_CONNECTIONS * self.bytes_each? / 1e9)
+    }
+
+    pub(crate) fn instances_for_memory(&self) -> Option<f64> {
+        Some((self.gigabytes()? / (MEMORY_GB * UTILIZATION)).ceil())
+    }
+
+    /// Dollars a year for the greater of the two.
+    pub(crate) fn a_year(&self) -> Option<f64> {
+        let cpu = self.instances_for_cpu()?;
+        Some(cpu.max(self.instances_for_memory().unwrap_or(0.0)) * DOLLARS_PER_HOUR * HOURS_A_YEAR)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bill_follows_from_its_arithmetic() {
+        let bill = Bill { contender: "one", cpu_us: Some(6.0), bytes_each: Some(40_000.0) };
+        // 6 cores of 8 x 0.6, and 40 GB of 32 x 0.6: 2 instances and 3.
+        assert_eq!((bill.cores(), bill.instances_for_cpu()), (Some(6.0), Some(2.0)));
+        assert_eq!((bill.gigabytes(), bill.instances_for_memory()), (Some(40.0), Some(3.0)));
+        assert_eq!(bill.a_year().map(f64::round), Some(10_512.0));
+    }
+
+    #[test]
+    fn what_was_not_measured_costs_nothing_known() {
+        let bill = Bill { contender: "one", cpu_us: None, bytes_each: None };
+        assert_eq!((bill.instances_for_cpu(), bill.instances_for_memory(), bill.a_year()), (None, None, None));
+    }
+}

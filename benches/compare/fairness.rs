@@ -1,0 +1,117 @@
+//! Whether a measurement had the CPUs that it was promised.
+//!
+//! A contender that waits for a CPU which somebody else uses looks slow, and a load that does makes everybody look slow, so both are seen:
+//! the time that a CPU was busy with anything but its own process, or was taken away by the hypervisor, is compared with the time that was measured.
+
+use std::fs;
+use std::time::Instant;
+
+use crate::Outcome;
+
+/// The share of a CPU's time that others may take: what timers, kernel threads and the coarse ticks of /proc/stat come to on an idle host.
+const FOREIGN: f64 = 0.10;
+/// The load's CPU at least this busy, and the server's less than [`SERVER_IDLE`]: what was measured is the load.
+const LOAD_BUSY: f64 = 0.97;
+const SERVER_IDLE: f64 = 0.90;
+
+/// A CPU's times so far (proc_stat(5)), in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Times {
+    busy: f64,
+    stolen: f64,
+}
+
+/// A CPU under observation.
+pub(crate) struct Watched {
+    cpu: usize,
+    since: Instant,
+    before: Times,
+}
+
+/// What happened on it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Watch {
+    cpu: usize,
+    seconds: f64,
+    busy: f64,
+    stolen: f64,
+}
+
+impl Watched {
+    pub(crate) fn begin(cpu: usize) -> Outcome<Self> {
+        Ok(Self { cpu, since: Instant::now(), before: times(cpu)? })
+    }
+
+    pub(crate) fn end(self) -> Outcome<Watch> {
+        let after = times(self.cpu)?;
+        Ok(Watch {
+            cpu: self.cpu,
+            seconds: self.since.elapsed().as_secs_f64(),
+            busy: after.busy - self.before.busy,
+            stolen: after.stolen - self.before.stolen,
+        })
+    }
+}
+
+impl Watch {
+    /// Why the process that was promised this CPU, and used `own` seconds of it, was starved; `None` where it was not.
+    pub(crate) fn starved(&self, whose: &str, own: f64) -> Option<String> {
+        let share = |seconds: f64| seconds / self.seconds.max(f64::EPSILON);
+        let (foreign, stolen) = (share(self.busy - own), share(self.stolen));
+        let percent = |share: f64| format!("{:.0} %", share * 100.0);
+        if stolen > FOREIGN {
+            return Some(format!("the hypervisor took {} of the {whose}'s CPU {}", percent(stolen), self.cpu));
+        }
+        (foreign > FOREIGN).then(|| format!("others took {} of the {whose}'s CPU {}", percent(foreign), self.cpu))
+    }
+}
+
+/// Whether the load and not the server was at its limit.
+pub(crate) fn is_bound_by_load(load_busy: f64, server_busy: f64) -> bool {
+    load_busy >= LOAD_BUSY && server_busy < SERVER_IDLE
+}
+
+fn times(cpu: usize) -> Outcome<Times> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    parse(&stat, cpu).ok_or_else(|| format!("/proc/stat has no line for CPU {cpu}; is there such a CPU?").into())
+}
+
+fn parse(stat: &str, cpu: usize) -> Option<Times> {
+    let name = format!("cpu{cpu}");
+    let line = stat.lines().find(|line| line.split(' ').next() == Some(&name))?;
+    let ticks: Vec<f64> = line.split_ascii_whitespace().skip(1).map_while(|field| field.parse().ok()).collect();
+    // user nice system idle iowait irq softirq steal …; a guest's time is in user's already.
+    let [user, nice, system, _, _, irq, softirq, stolen] = ticks.first_chunk::<8>()?;
+    let second = rustix::param::clock_ticks_per_second().max(1) as f64;
+    Some(Times { busy: (user + nice + system + irq + softirq) / second, stolen: stolen / second })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cpus_line_is_found_by_its_whole_name() {
+        let stat = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu1 100 0 50 700 5 1 2 30 0 0\ncpu11 1 1 1 1 1 1 1 1 0 0\n";
+        let times = parse(stat, 1).expect("it is there");
+        let second = rustix::param::clock_ticks_per_second() as f64;
+        assert_eq!((times.busy * second, times.stolen * second), (153.0, 30.0));
+        assert_eq!(parse(stat, 2), None);
+    }
+
+    #[test]
+    fn who_lost_its_cpu_to_others_is_starved_and_who_did_not_need_it_is_not() {
+        let watch = |busy, stolen| Watch { cpu: 0, seconds: 1.0, busy, stolen };
+        assert_eq!(watch(0.5, 0.0).starved("server", 0.48), None);
+        assert!(
+            watch(1.0, 0.0).starved("server", 0.5).is_some_and(|words| words.contains("50 % of the server's CPU 0"))
+        );
+        assert!(watch(0.6, 0.3).starved("load", 0.6).is_some_and(|words| words.contains("hypervisor took 30 %")));
+    }
+
+    #[test]
+    fn a_busy_load_beside_an_idle_server_is_what_was_measured() {
+        assert!(is_bound_by_load(1.0, 0.5));
+        assert!(!is_bound_by_load(1.0, 0.99) && !is_bound_by_load(0.5, 0.5));
+    }
+}

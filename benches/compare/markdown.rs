@@ -1,0 +1,314 @@
+//! The report for people: what `report.json` holds, as tables.
+
+use std::fmt::Write;
+
+use super::claims;
+use super::costs::{self, CORES, DOLLARS_PER_HOUR, IDLE_CONNECTIONS, MEMORY_GB, QUERIES_PER_SECOND, UTILIZATION};
+use super::goals;
+use super::record::{Cell, Figure, Record, Section, Shape, Spread};
+use super::tables::OPEN;
+
+/// The whole report; `plots` are the files that lie beside it, with their captions.
+pub(crate) fn report(record: &Record, plots: &[(String, String)]) -> String {
+    let mut text = String::new();
+    let out = &mut text;
+    head(out, record);
+    problems(out, record);
+    distances(out, record);
+    for section in &record.sections {
+        if section.id == OPEN { open_loop(out, section) } else { table(out, section) }
+    }
+    search(out, record);
+    memory(out, record);
+    claimed(out, record);
+    bills(out, record);
+    for (file, caption) in plots {
+        line(out, &format!("![{caption}]({file})\n"));
+    }
+    contenders(out, record);
+    text
+}
+
+fn line(out: &mut String, text: &str) {
+    out.push_str(text);
+    out.push('\n');
+}
+
+fn head(out: &mut String, record: &Record) {
+    let (host, settings) = (&record.host, &record.settings);
+    line(out, "# Sutra beside everything else\n");
+    let _ = writeln!(
+        out,
+        "{}, {} ({} CPUs{}{}), {:.0} GiB, Linux {}, logs on {}. Sutra {}. {} rounds of {} s{}, {:.0} minutes.\n",
+        record.started,
+        host.processor,
+        host.cpus,
+        if host.virtual_machine { ", a virtual machine" } else { "" },
+        host.governor.as_ref().map_or_else(String::new, |governor| format!(", governor {governor}")),
+        host.memory_bytes as f64 / (1u64 << 30) as f64,
+        host.kernel,
+        host.disk,
+        record.sutra,
+        settings.rounds,
+        settings.seconds,
+        if record.quick { " (quick: a look, not a measurement)" } else { "" },
+        record.minutes
+    );
+    let _ = writeln!(
+        out,
+        "Each server has CPU {} for itself and the load CPU {}; contenders take turns in an order shuffled each round, and are frozen outside their turn. \
+         Every answer is checked. A figure is the median of the rounds [lowest, highest]; a ratio is taken round by round. \
+         \u{201c}≥\u{201d} marks a figure that the load's CPU bounded in half of the rounds or more while the server's had time left: the server could do more.\n",
+        settings.server_cpu, settings.load_cpu
+    );
+}
+
+fn problems(out: &mut String, record: &Record) {
+    let missing: Vec<_> = record.contenders.iter().filter(|contender| contender.missing.is_some()).collect();
+    if record.problems.is_empty() && missing.is_empty() {
+        return line(out, "Nothing was missing, nothing failed, nobody was starved.\n");
+    }
+    line(out, "## What was left out, and what went wrong\n");
+    for contender in missing {
+        let why = contender.missing.as_deref().unwrap_or_default();
+        line(out, &format!("- {} is not in this run: {why}", contender.name));
+    }
+    for problem in &record.problems {
+        line(out, &format!("- {problem}"));
+    }
+    line(out, "");
+}
+
+fn distances(out: &mut String, record: &Record) {
+    line(out, "## Distances\n");
+    line(out, "Sutra over each of the others, by table. Of latencies and CPU less is better, of rates more.\n");
+    line(out, "| table | ratio | median [lowest, highest] |\n|---|---|---|");
+    for ratio in goals::ratios(record) {
+        let spread = ratio.spread.map_or_else(|| "not measured".to_owned(), |spread| show(spread, 2));
+        line(out, &format!("| {} | {} | {spread} |", ratio.section, ratio.name));
+    }
+    line(out, "");
+}
+
+fn table(out: &mut String, section: &Section) {
+    line(out, &format!("## {}\n\n{}\n", section.title, section.note));
+    line(
+        out,
+        "| connections × depth | contender | requests/s | p50 µs | p99 µs | p99.9 µs | server CPU µs a request | system calls a request | bytes a request |",
+    );
+    line(out, "|---|---|---|---|---|---|---|---|---|");
+    let mut shapes: Vec<Shape> = Vec::new();
+    for cell in &section.cells {
+        if !shapes.contains(&cell.shape) {
+            shapes.push(cell.shape);
+        }
+    }
+    for shape in shapes {
+        for cell in section.cells.iter().filter(|cell| cell.shape == shape) {
+            row(out, cell);
+        }
+    }
+    line(out, "");
+}
+
+fn row(out: &mut String, cell: &Cell) {
+    let _ = write!(out, "| {} | {} |", cell.shape.name(), cell.contender);
+    if let Some(why) = without_figures(cell) {
+        return line(out, &format!(" {why} | | | | | | |"));
+    }
+    let figure = |figure, digits| cell.figures(figure).map_or_else(String::new, |spread| show(spread, digits));
+    let calls = cell.system_calls.map_or_else(String::new, |calls| format!("{calls:.2}"));
+    let bound = if cell.bound_by_load * 2 >= cell.rounds.len() { "≥ " } else { "" };
+    let _ = writeln!(
+        out,
+        " {bound}{} | {} | {} | {} | {} | {calls} | {} |",
+        figure(Figure::Rate, 0),
+        figure(Figure::P50, 1),
+        figure(Figure::P99, 1),
+        figure(Figure::P999, 1),
+        figure(Figure::Cpu, 2),
+        cell.figures(Figure::Bytes)
+            .filter(|bytes| bytes.median > 0.0)
+            .map_or_else(String::new, |bytes| format!("{:.0}", bytes.median)),
+    );
+}
+
+/// Why a cell has none.
+fn without_figures(cell: &Cell) -> Option<String> {
+    match &cell.failed {
+        Some(_) => Some("FAILED, see above".to_owned()),
+        None => cell.figures(Figure::Rate).is_none().then(|| "STARVED, see above".to_owned()),
+    }
+}
+
+fn open_loop(out: &mut String, section: &Section) {
+    line(out, &format!("## {}\n\n{}\n", section.title, section.note));
+    line(
+        out,
+        "| due | contender | answered/s | p50 µs | p99 µs | p99.9 µs | server CPU µs a request |\n|---|---|---|---|---|---|---|",
+    );
+    for cell in &section.cells {
+        let _ = write!(out, "| {} | {} |", cell.shape.name(), cell.contender);
+        if let Some(why) = without_figures(cell) {
+            line(out, &format!(" {why} | | | | |"));
+            continue;
+        }
+        let figure = |figure, digits| cell.figures(figure).map_or_else(String::new, |spread| show(spread, digits));
+        let _ = writeln!(
+            out,
+            " {} | {} | {} | {} | {} |",
+            figure(Figure::Rate, 0),
+            figure(Figure::P50, 1),
+            figure(Figure::P99, 1),
+            figure(Figure::P999, 1),
+            figure(Figure::Cpu, 2)
+        );
+    }
+    line(out, "");
+}
+
+fn search(out: &mut String, record: &Record) {
+    if record.search.is_empty() {
+        return;
+    }
+    line(out, "## Vector search\n");
+    line(
+        out,
+        "The ten nearest of 384-number vectors, one server core; the index library and an exact scan run inside the load's process, without a network.\n",
+    );
+    line(out, "| contender | vectors | searches/s | p50 µs | recall@10 |\n|---|---|---|---|---|");
+    for searched in &record.search {
+        let of = |figures: &Vec<f64>, digits| {
+            Spread::of(figures.clone()).map_or_else(String::new, |spread| show(spread, digits))
+        };
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {:.4} |",
+            searched.contender,
+            searched.vectors,
+            of(&searched.per_second, 0),
+            of(&searched.p50_us, 0),
+            searched.recall
+        );
+    }
+    line(out, "");
+}
+
+fn memory(out: &mut String, record: &Record) {
+    line(out, "## Memory\n");
+    line(
+        out,
+        "| contender | resident with the data, MB | at the end of the run, MB | bytes an idle connection (of so many) |\n|---|---|---|---|",
+    );
+    for memory in &record.memory {
+        let idle = record.idle.iter().find(|idle| idle.contender == memory.contender);
+        let idle = idle.map_or_else(String::new, |idle| match &idle.bytes_each {
+            Ok(bytes) => format!("{bytes:.0} ({})", idle.connections),
+            Err(why) => format!("not measured: {why}"),
+        });
+        let megabytes = |bytes: u64| bytes as f64 / 1e6;
+        let _ = writeln!(
+            out,
+            "| {} | {:.1} | {:.1} | {idle} |",
+            memory.contender,
+            megabytes(memory.filled),
+            megabytes(memory.at_end)
+        );
+    }
+    line(out, "");
+}
+
+fn claimed(out: &mut String, record: &Record) {
+    line(out, "## The old documentation's claims\n");
+    line(
+        out,
+        "| | claimed: gRPC → its successor | gRPC, measured | its successor, measured | Sutra, measured | what was measured |\n|---|---|---|---|---|---|",
+    );
+    for claim in claims::rows(record) {
+        let figure =
+            |figure: Option<f64>| figure.map_or_else(|| "\u{2013}".to_owned(), |figure| round(figure).to_string());
+        let _ = writeln!(
+            out,
+            "| {}{} | {} → {} | {} | {} | {} | {} |",
+            claim.what,
+            if claim.unit.is_empty() { String::new() } else { format!(", {}", claim.unit) },
+            claim.claimed.0,
+            claim.claimed.1,
+            figure(claim.grpc),
+            figure(claim.old),
+            figure(claim.sutra),
+            claim.measured
+        );
+    }
+    line(out, "");
+}
+
+fn bills(out: &mut String, record: &Record) {
+    let millions = |count: f64| count / 1e6;
+    line(out, "## What that costs\n");
+    let _ = writeln!(
+        out,
+        "{} million queries/s (CPU a query as measured at 64 × 1) and {} million idle connections on instances of {CORES} cores and {MEMORY_GB} GB, run at {:.0} %, at an assumed ${DOLLARS_PER_HOUR:.2} an hour (${:.0} a year). \
+         Cores = queries/s × CPU a query; instances for CPU = cores / ({CORES} × {UTILIZATION}), for memory = connections × bytes each / ({MEMORY_GB} GB × {UTILIZATION}), rounded up; the dearer of the two is paid. \
+         It supposes that a contender uses more cores as well as one, which no table here shows, and counts the server's user memory, not the kernel's socket buffers (the same for all).\n",
+        millions(QUERIES_PER_SECOND),
+        millions(IDLE_CONNECTIONS),
+        UTILIZATION * 100.0,
+        DOLLARS_PER_HOUR * costs::HOURS_A_YEAR
+    );
+    line(
+        out,
+        "| contender | CPU µs a query | cores | instances for CPU | GB of connections | instances for memory | $ a year |\n|---|---|---|---|---|---|---|",
+    );
+    for bill in costs::bills(record) {
+        let show = |figure: Option<f64>, digits: usize| {
+            figure.map_or_else(|| "\u{2013}".to_owned(), |figure| format!("{figure:.digits$}"))
+        };
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {} | {} | {} |",
+            bill.contender,
+            show(bill.cpu_us, 2),
+            show(bill.cores(), 1),
+            show(bill.instances_for_cpu(), 0),
+            show(bill.gigabytes(), 1),
+            show(bill.instances_for_memory(), 0),
+            show(bill.a_year(), 0)
+        );
+    }
+    line(out, "");
+}
+
+fn contenders(out: &mut String, record: &Record) {
+    line(out, "## The contenders, and how each was run\n");
+    for contender in record.contenders.iter().filter(|contender| contender.missing.is_none()) {
+        line(out, &format!("- **{}**: {}.", contender.name, contender.what));
+        for (setting, reason) in &contender.settings {
+            line(out, &format!("  - {setting}: {reason}"));
+        }
+    }
+}
+
+/// The median with the lowest and the highest round.
+pub(crate) fn show(spread: Spread, digits: usize) -> String {
+    format!("{:.digits$} [{:.digits$}, {:.digits$}]", spread.median, spread.low, spread.high)
+}
+
+/// To three digits.
+fn round(figure: f64) -> f64 {
+    if figure == 0.0 {
+        return 0.0;
+    }
+    let scale = 10f64.powi(2 - figure.abs().log10().floor() as i32);
+    (figure * scale).round() / scale
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_of_claims_have_three_digits() {
+        assert_eq!([0.0, 0.012345, 1.23456, 1234.5].map(round), [0.0, 0.0123, 1.23, 1230.0]);
+    }
+}

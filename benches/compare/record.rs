@@ -1,0 +1,268 @@
+//! What a comparison found, as it is written to `report.json` and read again to compare two runs.
+
+use serde::{Deserialize, Serialize};
+use sutra_load::Report;
+
+use super::host::Host;
+
+/// A whole run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) sutra: String,
+    /// When the run began, in UTC.
+    pub(crate) started: String,
+    pub(crate) minutes: f64,
+    pub(crate) quick: bool,
+    pub(crate) host: Host,
+    pub(crate) settings: Settings,
+    pub(crate) contenders: Vec<Described>,
+    pub(crate) sections: Vec<Section>,
+    pub(crate) idle: Vec<Idle>,
+    pub(crate) memory: Vec<Memory>,
+    pub(crate) search: Vec<Searched>,
+    pub(crate) serialized: Vec<Serialized>,
+    pub(crate) round_trips: Vec<RoundTrips>,
+    /// Whatever keeps a figure from being taken at its word, in the order in which it was noticed.
+    pub(crate) problems: Vec<String>,
+}
+
+/// How the run was made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Settings {
+    pub(crate) rounds: usize,
+    pub(crate) seconds: f64,
+    pub(crate) server_cpu: usize,
+    pub(crate) load_cpu: usize,
+    pub(crate) concepts: u64,
+    /// Bytes of a query's request and reply: what the echoes exchange.
+    pub(crate) query_bytes: (usize, usize),
+    /// Bytes of a stored record that is learned: what Redis and memcached are given.
+    pub(crate) learn_bytes: usize,
+}
+
+/// A contender as it was run, or why it was not.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Described {
+    pub(crate) name: String,
+    pub(crate) what: String,
+    /// Each setting with its reason.
+    pub(crate) settings: Vec<(String, String)>,
+    pub(crate) missing: Option<String>,
+}
+
+/// One operation under all its loads.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Section {
+    pub(crate) id: String,
+    pub(crate) title: String,
+    pub(crate) note: String,
+    pub(crate) cells: Vec<Cell>,
+}
+
+/// One contender under one load.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Cell {
+    pub(crate) contender: String,
+    pub(crate) shape: Shape,
+    /// A round each; absent where it could not be measured fairly.
+    pub(crate) rounds: Vec<Option<Report>>,
+    /// Why there are no figures although it was tried.
+    pub(crate) failed: Option<String>,
+    /// Rounds in which the load's CPU was busy and the server's was not: the figure is the load's, a lower bound.
+    pub(crate) bound_by_load: usize,
+    /// System calls a request, counted in a run of its own.
+    pub(crate) system_calls: Option<f64>,
+}
+
+/// A load: closed loop, or requests at a fixed rate.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Shape {
+    pub(crate) connections: usize,
+    pub(crate) depth: usize,
+    /// Requests a second, open loop.
+    pub(crate) rate: Option<f64>,
+}
+
+/// A contender's memory with many connections that say nothing.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Idle {
+    pub(crate) contender: String,
+    pub(crate) connections: usize,
+    /// Or why it was not measured.
+    pub(crate) bytes_each: Result<f64, String>,
+}
+
+/// A contender's resident memory when it held the data, and after all rounds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Memory {
+    pub(crate) contender: String,
+    pub(crate) filled: u64,
+    pub(crate) at_end: u64,
+}
+
+/// Vector search by one contender.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Searched {
+    pub(crate) contender: String,
+    pub(crate) vectors: usize,
+    pub(crate) per_second: Vec<f64>,
+    pub(crate) p50_us: Vec<f64>,
+    pub(crate) recall: f64,
+}
+
+/// One message in one encoding.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Serialized {
+    pub(crate) encoding: String,
+    pub(crate) message: String,
+    pub(crate) bytes: usize,
+    pub(crate) encode_ns: f64,
+    pub(crate) decode_ns: f64,
+}
+
+/// From connect to the first answer, in round trips.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct RoundTrips {
+    pub(crate) contender: String,
+    pub(crate) round_trips: Result<f64, String>,
+}
+
+impl Shape {
+    pub(crate) fn closed((connections, depth): (usize, usize)) -> Self {
+        Self { connections, depth, rate: None }
+    }
+
+    /// As tables name it.
+    pub(crate) fn name(&self) -> String {
+        match self.rate {
+            None => format!("{} × {}", self.connections, self.depth),
+            Some(rate) => format!("{rate:.0}/s"),
+        }
+    }
+}
+
+/// Which figure of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Figure {
+    /// Requests a second.
+    Rate,
+    /// In µs.
+    P50,
+    P99,
+    P999,
+    /// The server's, in µs a request.
+    Cpu,
+    /// Bytes of a request and its reply on the wire.
+    Bytes,
+}
+
+impl Figure {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Figure::Rate => "requests/s",
+            Figure::P50 => "p50",
+            Figure::P99 => "p99",
+            Figure::P999 => "p99.9",
+            Figure::Cpu => "server CPU a request",
+            Figure::Bytes => "bytes a request",
+        }
+    }
+
+    pub(crate) fn of(self, report: &Report) -> f64 {
+        let latency = |ns: fn(&sutra_load::Latency) -> u64| {
+            report.latency.as_ref().map_or(f64::NAN, |latency| ns(latency) as f64 / 1000.0)
+        };
+        match self {
+            Figure::Rate => report.requests_per_second,
+            Figure::P50 => latency(|latency| latency.p50_ns),
+            Figure::P99 => latency(|latency| latency.p99_ns),
+            Figure::P999 => latency(|latency| latency.p99_9_ns),
+            Figure::Cpu => report.server_cpu.as_ref().map_or(f64::NAN, |cpu| cpu.total_us),
+            Figure::Bytes => report.bytes_sent + report.bytes_received,
+        }
+    }
+}
+
+impl Record {
+    pub(crate) fn cell(&self, section: &str, contender: &str, shape: Shape) -> Option<&Cell> {
+        let section = self.sections.iter().find(|candidate| candidate.id == section)?;
+        section.cells.iter().find(|cell| cell.contender == contender && cell.shape == shape)
+    }
+}
+
+impl Cell {
+    pub(crate) fn new(contender: &str, shape: Shape) -> Self {
+        Self {
+            contender: contender.to_owned(),
+            shape,
+            rounds: Vec::new(),
+            failed: None,
+            bound_by_load: 0,
+            system_calls: None,
+        }
+    }
+
+    /// The fair rounds' figures. None where half of the rounds or more were not fair, or where the contender failed: what is left of
+    /// it would flatter or wrong it.
+    pub(crate) fn figures(&self, figure: Figure) -> Option<Spread> {
+        if self.failed.is_some() {
+            return None;
+        }
+        let fair: Vec<f64> = self.rounds.iter().flatten().map(|report| figure.of(report)).collect();
+        if fair.is_empty() || fair.len() * 2 <= self.rounds.len() {
+            return None;
+        }
+        Spread::of(fair)
+    }
+
+    /// This one's figure over another's, by the rounds that are fair in both.
+    pub(crate) fn ratio(&self, other: &Self, figure: Figure) -> Option<Spread> {
+        self.figures(figure)?;
+        other.figures(figure)?;
+        let pairs = self.rounds.iter().zip(&other.rounds);
+        let ratio = |(this, other): (&Option<Report>, &Option<Report>)| {
+            Some(figure.of(this.as_ref()?) / figure.of(other.as_ref()?))
+        };
+        Spread::of(pairs.filter_map(ratio).collect())
+    }
+
+    /// Rounds that were not fair.
+    pub(crate) fn unfair(&self) -> usize {
+        self.rounds.iter().filter(|round| round.is_none()).count()
+    }
+
+    /// The round whose p50 is the median: its distribution stands for all.
+    pub(crate) fn typical(&self) -> Option<&Report> {
+        let median = self.figures(Figure::P50)?.median;
+        let distance = |report: &&Report| (Figure::P50.of(report) - median).abs();
+        self.rounds.iter().flatten().min_by(|a, b| distance(a).total_cmp(&distance(b)))
+    }
+}
+
+/// A median with the lowest and the highest round.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+}
+
+impl Spread {
+    /// None of no figures, or where one is no number.
+    pub(crate) fn of(mut figures: Vec<f64>) -> Option<Self> {
+        if figures.is_empty() || figures.iter().any(|figure| !figure.is_finite()) {
+            return None;
+        }
+        figures.sort_by(f64::total_cmp);
+        let middle = figures.len() / 2;
+        let median =
+            if figures.len() % 2 == 1 { figures[middle] } else { f64::midpoint(figures[middle - 1], figures[middle]) };
+        Some(Self { median, low: figures[0], high: *figures.last()? })
+    }
+
+    /// Whether either median lies within the other's spread.
+    pub(crate) fn agrees(&self, other: &Self) -> bool {
+        let within = |spread: &Self, median: f64| (spread.low..=spread.high).contains(&median);
+        within(self, other.median) || within(other, self.median)
+    }
+}

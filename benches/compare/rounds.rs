@@ -1,0 +1,228 @@
+//! The rounds of one table: every load, every contender, in an order that is shuffled anew each time, one at a time.
+//!
+//! Rounds are the outer loop, so that a host which changes over minutes shows in the spread of every figure and not as a difference between
+//! contenders; contenders are the inner one, so that those which are compared are measured within seconds of each other.
+
+use std::collections::HashMap;
+
+use rand::seq::SliceRandom;
+use sutra_load::Report;
+
+use super::contender::{Contender, Instance, Operation, Protocol, Setup, Timing, ask};
+use super::fairness::{self, Watched};
+use super::record::{Cell, Section, Shape};
+use super::system_calls;
+use crate::Outcome;
+use crate::durable::Floor;
+
+/// How often a starved measurement is repeated before its round is given up.
+const REPEATS: usize = 2;
+
+/// A row of a table: who is asked, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entrant {
+    pub(crate) name: &'static str,
+    pub(crate) asked: Asked,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Asked {
+    Server {
+        instance: Instance,
+        protocol: Protocol,
+        /// Its client never sleeps.
+        spin: bool,
+    },
+    /// Group-committed writes of the records of all connections, without clients or network.
+    Disk,
+}
+
+impl Entrant {
+    /// A server under its own name.
+    pub(crate) fn server(instance: Instance, protocol: Protocol) -> Self {
+        Self::named(instance.name(), instance, protocol)
+    }
+
+    pub(crate) fn named(name: &'static str, instance: Instance, protocol: Protocol) -> Self {
+        let spin = matches!(instance, Instance::BarePolling | Instance::SutraPolling);
+        Self { name, asked: Asked::Server { instance, protocol, spin } }
+    }
+}
+
+/// A table to be measured.
+pub(crate) struct Table {
+    pub(crate) id: &'static str,
+    pub(crate) title: String,
+    pub(crate) note: String,
+    pub(crate) operation: Operation,
+    pub(crate) entrants: Vec<Entrant>,
+    pub(crate) shapes: Vec<Shape>,
+    pub(crate) rounds: usize,
+    /// Loads under which system calls are counted as well.
+    pub(crate) counted: Vec<Shape>,
+}
+
+/// Everything that measures.
+pub(crate) struct Bench {
+    pub(crate) setup: Setup,
+    pub(crate) timing: Timing,
+    pub(crate) contenders: HashMap<Instance, Contender>,
+    pub(crate) floor: Floor,
+    pub(crate) problems: Vec<String>,
+    /// Why system calls are not counted, where they are not.
+    pub(crate) uncounted: Option<String>,
+}
+
+impl Bench {
+    pub(crate) fn is_there(&self, instance: Instance) -> bool {
+        self.contenders.get(&instance).is_some_and(Contender::is_there)
+    }
+
+    pub(crate) fn run(&mut self, table: &Table) -> Section {
+        let mut cells = Vec::new();
+        for entrant in &table.entrants {
+            if let Asked::Server { instance, .. } = entrant.asked
+                && !self.is_there(instance)
+            {
+                continue;
+            }
+            cells.extend(table.shapes.iter().map(|shape| (*entrant, Cell::new(entrant.name, *shape))));
+        }
+        for round in 0..table.rounds {
+            eprintln!("{}: round {} of {}", table.title, round + 1, table.rounds);
+            for shape in &table.shapes {
+                let mut turns: Vec<_> = cells.iter_mut().filter(|(_, cell)| cell.shape == *shape).collect();
+                turns.shuffle(&mut rand::rng());
+                for (entrant, cell) in turns {
+                    self.turn(table, *entrant, cell);
+                }
+            }
+        }
+        self.count_system_calls(table, &mut cells);
+        for (_, cell) in &cells {
+            self.note(table, cell);
+        }
+        Section {
+            id: table.id.to_owned(),
+            title: table.title.clone(),
+            note: table.note.clone(),
+            cells: cells.into_iter().map(|(_, cell)| cell).collect(),
+        }
+    }
+
+    /// One measurement; a starved one is repeated. After a failure there are no more: the figures of a contender that answered wrongly or
+    /// died are nobody's.
+    fn turn(&mut self, table: &Table, entrant: Entrant, cell: &mut Cell) {
+        if cell.failed.is_some() {
+            return;
+        }
+        let mut words = String::new();
+        for _ in 0..=REPEATS {
+            match self.measure(table.operation, entrant, cell.shape) {
+                Ok(Measured { report, starved: None, bound_by_load }) => {
+                    cell.bound_by_load += usize::from(bound_by_load);
+                    cell.rounds.push(Some(report));
+                    return;
+                }
+                Ok(Measured { starved: Some(starved), .. }) => words = starved,
+                Err(error) => {
+                    cell.failed = Some(error.to_string());
+                    return;
+                }
+            }
+        }
+        eprintln!("  {}, {}: {words}", cell.contender, cell.shape.name());
+        cell.rounds.push(None);
+    }
+
+    fn measure(&mut self, operation: Operation, entrant: Entrant, shape: Shape) -> Outcome<Measured> {
+        let (setup, timing) = (self.setup, self.timing);
+        let Asked::Server { instance, protocol, spin } = entrant.asked else {
+            let report = self.floor.report(shape.connections * shape.depth, setup.archived.1, timing.measured)?;
+            return Ok(Measured { report, starved: None, bound_by_load: false });
+        };
+        let contender = self.contenders.get_mut(&instance).ok_or("every instance has its place")?;
+        contender.take_turn(|running| {
+            let watched = (Watched::begin(setup.server_cpu)?, Watched::begin(setup.load_cpu)?);
+            let (before, load_before) = (used(running.pid())?, used_here()?);
+            let report = ask(running, protocol, operation, shape, spin, timing, &setup)?;
+            let server_seconds = used(running.pid())? - before;
+            let (server, load) = (watched.0.end()?, watched.1.end()?);
+            if let Some(words) = &report.last_refusal {
+                return Err(format!("it refused {} requests: {words}", report.refused.values().sum::<u64>()).into());
+            }
+            if report.requests == 0 {
+                return Err("it answered nothing while it was measured".into());
+            }
+            let load_seconds = used_here()? - load_before;
+            let starved = server.starved("server", server_seconds).or_else(|| load.starved("load", load_seconds));
+            let server_busy = report.server_cpu.as_ref().map_or(0.0, |cpu| cpu.cores_busy);
+            let bound_by_load = shape.rate.is_none() && fairness::is_bound_by_load(report.load_busy, server_busy);
+            Ok(Measured { report, starved, bound_by_load })
+        })
+    }
+
+    fn count_system_calls(&mut self, table: &Table, cells: &mut [(Entrant, Cell)]) {
+        if self.uncounted.is_some() {
+            return;
+        }
+        let (setup, timing, operation) = (self.setup, self.timing, table.operation);
+        for (entrant, cell) in cells {
+            let Asked::Server { instance, protocol, spin } = entrant.asked else { continue };
+            if cell.failed.is_some() || !table.counted.contains(&cell.shape) {
+                continue;
+            }
+            let Some(contender) = self.contenders.get_mut(&instance) else { continue };
+            let counted = contender.take_turn(|running| {
+                system_calls::a_request(running.pid(), || {
+                    let timing = Timing { warm_up: std::time::Duration::ZERO, ..timing };
+                    Ok(ask(running, protocol, operation, cell.shape, spin, timing, &setup)?.requests)
+                })
+            });
+            match counted {
+                Ok(calls) => cell.system_calls = Some(calls),
+                Err(error) => self.problems.push(format!(
+                    "{}: system calls of {} under {} were not counted: {error}",
+                    table.title,
+                    cell.contender,
+                    cell.shape.name()
+                )),
+            }
+        }
+    }
+
+    fn note(&mut self, table: &Table, cell: &Cell) {
+        let place = format!("{}: {} under {}", table.title, cell.contender, cell.shape.name());
+        if let Some(words) = &cell.failed {
+            self.problems.push(format!("{place} FAILED, so it has no figures: {words}"));
+        } else if cell.unfair() > 0 {
+            let fate = if cell.unfair() * 2 >= cell.rounds.len() { "so it has no figures" } else { "left out" };
+            self.problems.push(format!(
+                "{place} was STARVED in {} of {} rounds, {fate}",
+                cell.unfair(),
+                cell.rounds.len()
+            ));
+        }
+    }
+}
+
+struct Measured {
+    report: Report,
+    starved: Option<String>,
+    bound_by_load: bool,
+}
+
+/// CPU seconds that this process and those which it started and saw end have used.
+fn used_here() -> Outcome<f64> {
+    let own = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    // Fields 16 and 17 (proc_pid_stat(5)), counted from behind the program's name.
+    let fields = stat.rsplit_once(") ").ok_or("/proc/self/stat names the program")?.1.split(' ');
+    let ticks: f64 = fields.skip(13).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
+    Ok(own.tv_sec as f64 + own.tv_nsec as f64 / 1e9 + ticks / rustix::param::clock_ticks_per_second() as f64)
+}
+
+/// CPU seconds that a process has used.
+fn used(pid: u32) -> Outcome<f64> {
+    Ok(sutra_load::ServerCpu::of_process(pid).read()?.total as f64 / 1e9)
+}

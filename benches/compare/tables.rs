@@ -1,0 +1,174 @@
+//! What is measured: the tables, who stands in each, and under which loads.
+
+use sutra_load::Spelling;
+
+use super::contender::{DIMENSION, Instance, LEARNED_CONTENT, Operation, Protocol, QUERIED_CONTENT};
+use super::record::{Section, Shape};
+use super::rounds::{Asked, Bench, Entrant, Table};
+
+/// The tables' names in `report.json`.
+pub(crate) const QUERY: &str = "query";
+pub(crate) const DURABLE: &str = "learn-durable";
+pub(crate) const RELAXED: &str = "learn-relaxed";
+pub(crate) const HEARTBEAT: &str = "heartbeat";
+pub(crate) const OPEN: &str = "query-open";
+
+/// Names of rows that are no server's own.
+pub(crate) const MSGPACK: &str = "sutra, compat port, msgpack";
+pub(crate) const BINCODE: &str = "sutra, compat port, bincode";
+pub(crate) const DISK: &str = "the disk alone";
+
+/// Connections of the open loop, and how many requests each may have in flight.
+const OPEN_LOOP: (usize, usize) = (64, 16);
+/// Rates of the open loop, in requests a second; a contender that can't keep up with one is not asked for more.
+const RATES: [f64; 9] = [2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 4e5, 8e5];
+const QUICK_RATES: [f64; 4] = [2e3, 1e4, 5e4, 2e5];
+/// Answered over due: below it a contender has not kept up.
+const KEPT_UP: f64 = 0.97;
+
+fn shapes(loads: &[(usize, usize)]) -> Vec<Shape> {
+    loads.iter().copied().map(Shape::closed).collect()
+}
+
+pub(crate) fn query(rounds: usize, quick: bool) -> Table {
+    let all = [(1, 1), (16, 1), (64, 1), (256, 1), (1, 16), (16, 16), (64, 16), (256, 16)];
+    let few = [(1, 1), (64, 1), (64, 16)];
+    Table {
+        id: QUERY,
+        title: "Query".into(),
+        note: format!(
+            "One record of {QUERIED_CONTENT} bytes of content by its key, of 10,000, chosen at random; GET of the same bytes as our archive of it. \
+             The echoes exchange messages of the same sizes and look nothing up."
+        ),
+        operation: Operation::Query,
+        entrants: vec![
+            Entrant::server(Instance::Bare, Protocol::Echo),
+            Entrant::server(Instance::Runtime, Protocol::Echo),
+            Entrant::server(Instance::Sutra, Protocol::Native),
+            Entrant::named(MSGPACK, Instance::Sutra, Protocol::Compat(Spelling::Msgpack)),
+            Entrant::named(BINCODE, Instance::Sutra, Protocol::Compat(Spelling::Bincode)),
+            Entrant::named("old server (tokio, msgpack)", Instance::OldUnsynced, Protocol::Old),
+            Entrant::server(Instance::Grpc, Protocol::Grpc),
+            Entrant::server(Instance::Redis, Protocol::Redis),
+            Entrant::server(Instance::Memcached, Protocol::Memcached),
+            Entrant::server(Instance::BarePolling, Protocol::Echo),
+            Entrant::server(Instance::SutraPolling, Protocol::Native),
+        ],
+        shapes: shapes(if quick { &few } else { &all }),
+        rounds,
+        counted: shapes(&few),
+    }
+}
+
+pub(crate) fn durable(rounds: usize, quick: bool) -> Table {
+    let all = [(1, 1), (16, 1), (32, 1), (64, 1), (128, 1), (256, 1), (64, 16)];
+    let few = [(1, 1), (32, 1), (128, 1)];
+    Table {
+        id: DURABLE,
+        title: "Durable learn".into(),
+        note: format!(
+            "One record of {LEARNED_CONTENT} bytes of content and {DIMENSION} numbers, on disk before the answer; SET of the same bytes. \
+             \u{201c}{DISK}\u{201d} is a loop of O_DIRECT|O_DSYNC writes, each with one record of every connection: no clients, no network, no table. \
+             gRPC's store and memcached keep nothing on disk, so they are not here."
+        ),
+        operation: Operation::Learn,
+        entrants: vec![
+            Entrant { name: DISK, asked: Asked::Disk },
+            Entrant::server(Instance::Sutra, Protocol::Native),
+            Entrant::named(MSGPACK, Instance::Sutra, Protocol::Compat(Spelling::Msgpack)),
+            Entrant::server(Instance::Old, Protocol::Old),
+            Entrant::server(Instance::RedisAlways, Protocol::Redis),
+        ],
+        shapes: shapes(if quick { &few } else { &all }),
+        rounds,
+        counted: shapes(&few),
+    }
+}
+
+pub(crate) fn relaxed(rounds: usize, quick: bool) -> Table {
+    let all = [(1, 1), (16, 1), (64, 1), (256, 1), (64, 16)];
+    let few = [(1, 1), (64, 1)];
+    Table {
+        id: RELAXED,
+        title: "Learn without waiting for the disk".into(),
+        note: "The same record, acknowledged before it is on disk: lost if the host dies (Sutra, Redis), or with the process (the others).".into(),
+        operation: Operation::Learn,
+        entrants: vec![
+            Entrant::server(Instance::SutraOs, Protocol::Native),
+            Entrant::server(Instance::OldUnsynced, Protocol::Old),
+            Entrant::server(Instance::Grpc, Protocol::Grpc),
+            Entrant::server(Instance::RedisEverySecond, Protocol::Redis),
+            Entrant::server(Instance::Memcached, Protocol::Memcached),
+        ],
+        shapes: shapes(if quick { &few } else { &all }),
+        rounds,
+        counted: shapes(&few),
+    }
+}
+
+pub(crate) fn heartbeat(rounds: usize) -> Table {
+    Table {
+        id: HEARTBEAT,
+        title: "Heartbeat".into(),
+        note: "The smallest exchange of each: agents' heartbeats over gRPC and over the old grid's bincode, on a kept connection; Redis's PING. \
+               For Sutra its Health request stands in until its grid speaks."
+            .into(),
+        operation: Operation::Heartbeat,
+        entrants: vec![
+            Entrant::server(Instance::Sutra, Protocol::Native),
+            Entrant::server(Instance::OldGrid, Protocol::OldGrid),
+            Entrant::server(Instance::Grpc, Protocol::Grpc),
+            Entrant::server(Instance::Redis, Protocol::Redis),
+        ],
+        shapes: shapes(&[(1, 1), (64, 1)]),
+        rounds,
+        counted: shapes(&[(1, 1)]),
+    }
+}
+
+/// Queries at fixed rates, one rate after the other, until none keeps up.
+pub(crate) fn open_loop(bench: &mut Bench, rounds: usize, quick: bool) -> Section {
+    let (connections, depth) = OPEN_LOOP;
+    let mut entrants = vec![
+        Entrant::server(Instance::Bare, Protocol::Echo),
+        Entrant::server(Instance::Sutra, Protocol::Native),
+        Entrant::named("old server (tokio, msgpack)", Instance::OldUnsynced, Protocol::Old),
+        Entrant::server(Instance::Grpc, Protocol::Grpc),
+        Entrant::server(Instance::Redis, Protocol::Redis),
+        Entrant::server(Instance::Memcached, Protocol::Memcached),
+    ];
+    let mut section = Section {
+        id: OPEN.into(),
+        title: "Query at fixed rates".into(),
+        note: format!(
+            "Open loop: requests are due at fixed times on {connections} connections, at most {depth} in flight on each, whether or not earlier ones were answered; \
+             latency counts from the time a request was due. A rate of which a contender answers less than {:.0} % is its last.",
+            KEPT_UP * 100.0
+        ),
+        cells: Vec::new(),
+    };
+    for rate in if quick { &QUICK_RATES[..] } else { &RATES[..] } {
+        if entrants.is_empty() {
+            break;
+        }
+        let table = Table {
+            id: OPEN,
+            title: format!("Query at {rate:.0}/s"),
+            note: String::new(),
+            operation: Operation::Query,
+            entrants: entrants.clone(),
+            shapes: vec![Shape { connections, depth, rate: Some(*rate) }],
+            rounds,
+            counted: Vec::new(),
+        };
+        let cells = bench.run(&table).cells;
+        let kept_up = |name: &str| {
+            let cell = cells.iter().find(|cell| cell.contender == name);
+            let answered = cell.and_then(|cell| cell.figures(super::record::Figure::Rate));
+            answered.is_some_and(|answered| answered.median >= KEPT_UP * rate)
+        };
+        entrants.retain(|entrant| kept_up(entrant.name));
+        section.cells.extend(cells);
+    }
+    section
+}

@@ -1,0 +1,132 @@
+//! A load: so many connections, so many calls in flight on each, one thread.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use sutra_load::{Length, Measured, Plan, Report, ServerCpu};
+use tokio::task::LocalSet;
+
+use crate::client::Operation;
+use crate::transport::{Traffic, connect};
+use crate::{Outcome, closed_loop, open_loop};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    #[arg(long)]
+    address: SocketAddr,
+    #[arg(long, value_enum)]
+    pub(crate) operation: Operation,
+    #[arg(long, default_value_t = 1)]
+    pub(crate) connections: usize,
+    /// Calls in flight on each connection
+    #[arg(long, default_value_t = 1)]
+    pub(crate) depth: usize,
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    #[arg(long, default_value_t = 1.0)]
+    warm_up: f64,
+    /// Calls a second that are due, whether or not earlier ones were answered
+    #[arg(long)]
+    pub(crate) rate: Option<f64>,
+    /// The CPU to make the load on
+    #[arg(long)]
+    cpu: Option<usize>,
+    /// The server's process, whose CPU time is measured
+    #[arg(long)]
+    server_pid: Option<u32>,
+}
+
+/// When measuring begins and ends, on the run's clock.
+#[derive(Clone, Copy)]
+pub(crate) struct Window {
+    pub(crate) clock: Instant,
+    pub(crate) since: Duration,
+    pub(crate) until: Duration,
+}
+
+pub(crate) fn run(options: &Options) -> Outcome {
+    if options.connections == 0 || options.depth == 0 {
+        return Err("have at least one connection and one call in flight".into());
+    }
+    if let Some(id) = options.cpu
+        && !core_affinity::set_for_current(core_affinity::CoreId { id })
+    {
+        return Err(format!("could not pin to CPU {id}").into());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let report = LocalSet::new().block_on(&runtime, measure(options))?;
+    println!("{}", serde_json::to_string(&report)?);
+    Ok(())
+}
+
+async fn measure(options: &Options) -> Outcome<Report> {
+    let traffic = Arc::new(Traffic::default());
+    let mut channels = Vec::with_capacity(options.connections);
+    for _ in 0..options.connections {
+        channels.push(connect(options.address, &traffic).await?);
+    }
+    let channels = Rc::new(channels);
+    let since = Duration::from_secs_f64(options.warm_up);
+    let window = Window { clock: Instant::now(), since, until: since + Duration::from_secs_f64(options.seconds) };
+    let load = async {
+        match options.rate {
+            None => closed_loop::run(&channels, options, window).await,
+            Some(rate) => open_loop::run(&channels, options, rate, window).await,
+        }
+    };
+    // Read beside the load, when measuring begins and when it ends.
+    let server_cpu = options.server_pid.map(ServerCpu::of_process);
+    let watch = tokio::task::spawn_local(watch(window, Arc::clone(&traffic), server_cpu));
+    let mut measured: Measured = load.await?;
+    let watched = watch.await?.map_err(|error| error.to_string())?;
+    measured.seconds = watched.seconds;
+    measured.cpu = watched.cpu;
+    measured.load_cpu = watched.load_cpu;
+    (measured.bytes_sent, measured.bytes_received) = watched.bytes;
+    let plan = Plan {
+        connections: options.connections,
+        depth: options.depth,
+        rate: options.rate,
+        length: Length::Duration(window.until - window.since),
+        ..Plan::new(options.address)
+    };
+    let operation = format!("{:?}", options.operation).to_lowercase();
+    Ok(Report::of(&operation, &plan, &[measured]))
+}
+
+struct Watched {
+    seconds: f64,
+    cpu: Option<(sutra_load::CpuTime, sutra_load::CpuTime)>,
+    load_cpu: f64,
+    bytes: (u64, u64),
+}
+
+async fn watch(
+    window: Window,
+    traffic: Arc<Traffic>,
+    mut cpu: Option<ServerCpu>,
+) -> Result<Watched, sutra_load::LoadError> {
+    let bytes = || (traffic.sent.load(Ordering::Relaxed), traffic.received.load(Ordering::Relaxed));
+    tokio::time::sleep_until((window.clock + window.since).into()).await;
+    let cpu_before = cpu.as_mut().map(ServerCpu::read).transpose()?;
+    let (began, own_before, bytes_before) = (Instant::now(), thread_cpu(), bytes());
+    tokio::time::sleep_until((window.clock + window.until).into()).await;
+    let (seconds, own, bytes) = (began.elapsed().as_secs_f64(), thread_cpu(), bytes());
+    let cpu_after = cpu.as_mut().map(ServerCpu::read).transpose()?;
+    Ok(Watched {
+        seconds,
+        cpu: cpu_before.zip(cpu_after),
+        load_cpu: own - own_before,
+        bytes: (bytes.0 - bytes_before.0, bytes.1 - bytes_before.1),
+    })
+}
+
+/// CPU time that this thread, which is the whole load, has used, in seconds.
+fn thread_cpu() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}

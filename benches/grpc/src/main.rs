@@ -1,0 +1,70 @@
+//! The gRPC contender: a tonic server and client with the calls that Sutra's users had first, as its users would run it.
+//!
+//! A program of its own, so that its libraries stay out of everything else: `sutra-bench compare` starts it and reads the JSON that it prints.
+
+#![allow(clippy::print_stdout, reason = "what it prints is its result")]
+
+mod calls;
+mod client;
+mod closed_loop;
+mod load;
+mod once;
+mod open_loop;
+mod serialize;
+mod server;
+mod transport;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+// As the server that it is compared with.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+#[derive(Parser)]
+#[command(name = "sutra-bench-grpc", about = "The gRPC contender of sutra-bench", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves the calls over an in-memory store, until it is killed
+    Serve {
+        /// The CPU to serve on
+        #[arg(long)]
+        cpu: Option<usize>,
+    },
+    /// Learns the concepts that the load will query
+    Fill(once::Fill),
+    /// Puts a load on the server and prints its report
+    Load(load::Options),
+    /// Opens connections, uses each once, and prints what they cost the server
+    Idle(once::Idle),
+    /// Prints how long it takes from a new connection to the first answer
+    Connect(once::Connect),
+    /// Prints how long messages take to encode and to decode
+    Serialize,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Serve { cpu } => server::serve(cpu),
+        Command::Fill(options) => options.run(),
+        Command::Load(options) => load::run(&options),
+        Command::Idle(options) => options.run(),
+        Command::Connect(options) => options.run(),
+        Command::Serialize => serialize::run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

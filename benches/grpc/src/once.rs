@@ -1,0 +1,124 @@
+//! What is done once: filling the store, opening connections that stay idle, and the first answer on a new connection.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::Outcome;
+use crate::client::{CONCEPTS, Operation, call, fill};
+use crate::transport::{Traffic, connect};
+
+/// Connections that pay for what all share.
+const FIRST: usize = 100;
+/// Concepts that are learned at a time.
+const AT_ONCE: u64 = 64;
+
+#[derive(Args)]
+pub(crate) struct Fill {
+    #[arg(long)]
+    address: SocketAddr,
+    #[arg(long, default_value_t = CONCEPTS)]
+    concepts: u64,
+}
+
+#[derive(Args)]
+pub(crate) struct Idle {
+    #[arg(long)]
+    address: SocketAddr,
+    #[arg(long, default_value_t = 10_000)]
+    connections: usize,
+    /// The server's process, whose memory is measured
+    #[arg(long)]
+    server_pid: u32,
+}
+
+#[derive(Args)]
+pub(crate) struct Connect {
+    #[arg(long)]
+    address: SocketAddr,
+}
+
+impl Fill {
+    pub(crate) fn run(&self) -> Outcome {
+        runtime()?.block_on(async {
+            let channel = connect(self.address, &Arc::default()).await?;
+            for first in (0..self.concepts).step_by(AT_ONCE as usize) {
+                let batch = (first..self.concepts.min(first + AT_ONCE)).map(|number| fill(&channel, number));
+                for filled in join_all(batch).await {
+                    filled?;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Idle {
+    pub(crate) fn run(&self) -> Outcome {
+        if self.connections <= FIRST {
+            return Err(format!("have more than {FIRST} connections, which pay for what all share").into());
+        }
+        runtime()?.block_on(async {
+            let traffic = Arc::new(Traffic::default());
+            let mut open = Vec::with_capacity(self.connections);
+            let mut before = 0;
+            for number in 0..self.connections {
+                if number == FIRST {
+                    before = resident(self.server_pid)?;
+                }
+                let channel = connect(self.address, &traffic).await?;
+                call(&channel, Operation::Query, number as u64 % CONCEPTS).await?;
+                open.push(channel);
+            }
+            let after = resident(self.server_pid)?;
+            let each = after.saturating_sub(before) as f64 / (self.connections - FIRST) as f64;
+            println!(
+                "{}",
+                json!({ "connections": self.connections, "resident_before": before, "resident_after": after, "bytes_each": each })
+            );
+            Ok(())
+        })
+    }
+}
+
+impl Connect {
+    pub(crate) fn run(&self) -> Outcome {
+        runtime()?.block_on(async {
+            let began = Instant::now();
+            let channel = connect(self.address, &Arc::default()).await?;
+            call(&channel, Operation::Query, 0).await?;
+            println!("{}", json!({ "seconds": began.elapsed().as_secs_f64() }));
+            Ok(())
+        })
+    }
+}
+
+fn runtime() -> Outcome<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
+
+/// Drives all to their ends, together.
+async fn join_all<T>(calls: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let mut calls: Vec<_> = calls.map(|call| (Box::pin(call), None)).collect();
+    std::future::poll_fn(|cx| {
+        let mut pending = false;
+        for (call, done) in calls.iter_mut().filter(|(_, done)| done.is_none()) {
+            match call.as_mut().poll(cx) {
+                std::task::Poll::Ready(value) => *done = Some(value),
+                std::task::Poll::Pending => pending = true,
+            }
+        }
+        if pending { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
+    })
+    .await;
+    calls.into_iter().filter_map(|(_, done)| done).collect()
+}
+
+fn resident(pid: u32) -> Outcome<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("VmRSS in status")?;
+    Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? * 1024)
+}

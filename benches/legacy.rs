@@ -1,0 +1,112 @@
+//! The kind of server that Sutra replaces, as a plain and fair contender: tokio, a task a connection, messages of MessagePack behind a
+//! four-byte length, maps behind a lock, and a log that each write is appended to and synced in before it is answered.
+//!
+//! Kinder than the original where that costs nothing: replies to pipelined requests leave in one write, and a sync does not hold up other
+//! connections' reads (it runs on tokio's blocking threads; one sync a write, as the original).
+
+mod grid;
+mod messages;
+mod store;
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use core_affinity::CoreId;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader, BufWriter};
+use tokio::net::TcpStream;
+
+use crate::Outcome;
+use messages::{Request, Response};
+use store::Store;
+
+/// When a write is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sync {
+    /// When it is on disk.
+    Always,
+    /// When it is in the log's file, which nobody syncs.
+    Off,
+}
+
+/// The old protocol's bound on a message.
+const MAX_MESSAGE: usize = 16 << 20;
+
+/// Serves storage until the process is killed. The log lies in a folder that goes with the process's target folder.
+pub(crate) fn serve(listener: TcpListener, cpu: usize, sync: Sync) -> Outcome {
+    let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(crate::process::target_folder()?)?;
+    let store = Arc::new(Store::create(&folder.path().join("wal.log"), sync == Sync::Always)?);
+    accept(listener, cpu, move |message| {
+        let store = Arc::clone(&store);
+        async move { answer(store, message).await }
+    })
+}
+
+/// Serves the old grid master's heartbeats until the process is killed.
+pub(crate) fn serve_grid(listener: TcpListener, cpu: usize) -> Outcome {
+    let agents = Arc::new(grid::Agents::default());
+    accept(listener, cpu, move |message| {
+        let agents = Arc::clone(&agents);
+        async move { agents.answer(&message) }
+    })
+}
+
+/// The answer to one message, encoded. A message that is none is answered by an error, as the compat port does.
+async fn answer(store: Arc<Store>, message: Vec<u8>) -> Vec<u8> {
+    let response = match rmp_serde::from_slice::<Request>(&message) {
+        Ok(request) if request.is_write() && store.is_synced() => {
+            let done = tokio::task::spawn_blocking(move || store.answer(request, &message)).await;
+            done.unwrap_or_else(|error| Response::Error { message: error.to_string() })
+        }
+        Ok(request) => store.answer(request, &message),
+        Err(error) => Response::Error { message: error.to_string() },
+    };
+    rmp_serde::to_vec_named(&response).unwrap_or_default()
+}
+
+/// Accepts connections on one CPU, for ever: a task each.
+fn accept<F, A>(listener: TcpListener, cpu: usize, answer: F) -> Outcome
+where
+    F: Fn(Vec<u8>) -> A + Clone + Send + std::marker::Sync + 'static,
+    A: Future<Output = Vec<u8>> + Send + 'static,
+{
+    if !core_affinity::set_for_current(CoreId { id: cpu }) {
+        return Err(format!("could not pin to CPU {cpu}").into());
+    }
+    // What tokio starts by itself where the process may use one CPU.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    listener.set_nonblocking(true)?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        loop {
+            let (stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            tokio::spawn(connection(stream, answer.clone()));
+        }
+    })
+}
+
+/// Answers one message after the other. What goes wrong ends the connection.
+async fn connection<F, A>(stream: TcpStream, answer: F) -> std::io::Result<()>
+where
+    F: Fn(Vec<u8>) -> A,
+    A: Future<Output = Vec<u8>>,
+{
+    let (reader, writer) = stream.into_split();
+    let (mut reader, mut writer) = (BufReader::new(reader), BufWriter::new(writer));
+    loop {
+        let length = reader.read_u32().await? as usize;
+        if length > MAX_MESSAGE {
+            return Err(std::io::ErrorKind::InvalidData.into());
+        }
+        let mut message = vec![0; length];
+        reader.read_exact(&mut message).await?;
+        let reply = answer(message).await;
+        let length = u32::try_from(reply.len()).map_err(|_| std::io::ErrorKind::InvalidData)?;
+        writer.write_u32(length).await?;
+        writer.write_all(&reply).await?;
+        if reader.buffer().is_empty() {
+            writer.flush().await?;
+        }
+    }
+}

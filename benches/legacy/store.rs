@@ -1,0 +1,198 @@
+//! The plain store behind a lock, and the log.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Mutex, RwLock};
+use std::time::Instant;
+
+use sutra_plain_store::{Concept, Graph};
+use sutra_wire::ConceptId;
+
+use super::messages::{Request, Response};
+
+struct Log {
+    file: File,
+    sequence: u64,
+}
+
+pub(super) struct Store {
+    graph: RwLock<Graph>,
+    log: Mutex<Log>,
+    is_synced: bool,
+    started: Instant,
+}
+
+type Answer = Result<Response, String>;
+
+const LOST: &str = "a thread has died with the lock";
+
+impl Store {
+    pub(super) fn create(path: &Path, is_synced: bool) -> std::io::Result<Self> {
+        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        Ok(Self {
+            graph: RwLock::default(),
+            log: Mutex::new(Log { file, sequence: 0 }),
+            is_synced,
+            started: Instant::now(),
+        })
+    }
+
+    /// Whether writes wait for the disk.
+    pub(super) fn is_synced(&self) -> bool {
+        self.is_synced
+    }
+
+    /// Answers a request; `message` is how it arrived, which is what the log keeps of a write.
+    pub(super) fn answer(&self, request: Request, message: &[u8]) -> Response {
+        self.try_answer(request, message).unwrap_or_else(|message| Response::Error { message })
+    }
+
+    fn try_answer(&self, request: Request, message: &[u8]) -> Answer {
+        let read = || self.graph.read().map_err(|_| LOST.to_owned());
+        let write = || self.graph.write().map_err(|_| LOST.to_owned());
+        Ok(match request {
+            Request::LearnConcept { concept_id, content, embedding, strength, confidence } => {
+                let sequence = self.append(message)?;
+                let concept = Concept { content, embedding, strength, confidence };
+                write()?.learn(id(&concept_id)?, concept);
+                Response::LearnConceptOk { sequence }
+            }
+            Request::LearnAssociation { source_id, target_id, assoc_type, confidence } => {
+                let (source, target) = (id(&source_id)?, id(&target_id)?);
+                let sequence = self.append(message)?;
+                write()?.associate(source, target, assoc_type, confidence);
+                Response::LearnAssociationOk { sequence }
+            }
+            Request::QueryConcept { concept_id } => {
+                let asked = id(&concept_id)?;
+                match read()?.query(&asked) {
+                    Some(concept) => Response::QueryConceptOk {
+                        found: true,
+                        concept_id: asked.to_string(),
+                        content: concept.content.clone(),
+                        strength: concept.strength,
+                        confidence: concept.confidence,
+                    },
+                    None => Response::QueryConceptOk {
+                        found: false,
+                        concept_id: String::new(),
+                        content: String::new(),
+                        strength: 0.0,
+                        confidence: 0.0,
+                    },
+                }
+            }
+            Request::GetNeighbors { concept_id } => {
+                let neighbor_ids = read()?.neighbors(&id(&concept_id)?).map(|id| id.to_string()).collect();
+                Response::GetNeighborsOk { neighbor_ids }
+            }
+            Request::FindPath { start_id, end_id, max_depth } => {
+                let path = read()?.path(id(&start_id)?, id(&end_id)?, max_depth);
+                let path: Vec<_> = path.iter().map(ToString::to_string).collect();
+                Response::FindPathOk { found: !path.is_empty(), path }
+            }
+            Request::VectorSearch { query_vector, k, _ef_search: _ } => {
+                let nearest = read()?.nearest(&query_vector, k as usize).into_iter();
+                Response::VectorSearchOk {
+                    results: nearest.map(|(id, similarity)| (id.to_string(), similarity)).collect(),
+                }
+            }
+            Request::GetStats => {
+                let graph = read()?;
+                Response::StatsOk {
+                    concepts: graph.concepts(),
+                    edges: graph.edges(),
+                    written: self.log.lock().map_err(|_| LOST.to_owned())?.sequence,
+                    dropped: 0,
+                    pending: 0,
+                    reconciliations: 0,
+                    uptime_seconds: self.started.elapsed().as_secs(),
+                }
+            }
+            Request::Flush => {
+                let log = self.log.lock().map_err(|_| LOST.to_owned())?;
+                log.file.sync_data().map_err(|error| error.to_string())?;
+                Response::FlushOk
+            }
+            Request::HealthCheck => Response::HealthCheckOk {
+                healthy: true,
+                status: "healthy".into(),
+                uptime_seconds: self.started.elapsed().as_secs(),
+            },
+        })
+    }
+
+    /// Appends a write as it arrived, behind its length, and syncs it where writes wait for that.
+    fn append(&self, message: &[u8]) -> Result<u64, String> {
+        let mut entry = Vec::with_capacity(4 + message.len());
+        entry.extend_from_slice(&(message.len() as u32).to_le_bytes());
+        entry.extend_from_slice(message);
+        let mut log = self.log.lock().map_err(|_| LOST.to_owned())?;
+        let written =
+            log.file.write_all(&entry).and_then(|()| if self.is_synced { log.file.sync_data() } else { Ok(()) });
+        written.map_err(|error| format!("the log: {error}"))?;
+        log.sequence += 1;
+        Ok(log.sequence)
+    }
+}
+
+fn id(name: &str) -> Result<ConceptId, String> {
+    ConceptId::from_name(name).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn learn(store: &Store, name: &str, embedding: Vec<f32>) -> Response {
+        let learned = Request::LearnConcept {
+            concept_id: name.into(),
+            content: format!("about {name}"),
+            embedding,
+            strength: 1.0,
+            confidence: 0.5,
+        };
+        store.answer(learned, name.as_bytes())
+    }
+
+    #[test]
+    fn all_nine_calls_are_answered_and_writes_are_in_the_log() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::create(&folder.path().join("wal.log"), true).expect("a log");
+        for (at, name) in ["a", "b", "c"].into_iter().enumerate() {
+            let embedding = vec![1.0, at as f32];
+            assert_eq!(learn(&store, name, embedding), Response::LearnConceptOk { sequence: at as u64 + 1 });
+        }
+        let names = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+        for (source_id, target_id) in [names("a", "b"), names("b", "c")] {
+            let request = Request::LearnAssociation { source_id, target_id, assoc_type: 0, confidence: 1.0 };
+            assert!(matches!(store.answer(request, b"edge"), Response::LearnAssociationOk { .. }));
+        }
+        let hex = |name: &str| id(name).expect("a name").to_string();
+        let asked = store.answer(Request::QueryConcept { concept_id: "b".into() }, b"");
+        assert!(matches!(asked, Response::QueryConceptOk { found: true, content, .. } if content == "about b"));
+        let asked = store.answer(Request::QueryConcept { concept_id: "d".into() }, b"");
+        assert!(matches!(asked, Response::QueryConceptOk { found: false, .. }));
+        let neighbor_ids = vec![hex("a"), hex("c")];
+        let asked = store.answer(Request::GetNeighbors { concept_id: "b".into() }, b"");
+        assert_eq!(asked, Response::GetNeighborsOk { neighbor_ids });
+        let (start_id, end_id) = names("a", "c");
+        let asked = store.answer(Request::FindPath { start_id, end_id, max_depth: 2 }, b"");
+        assert_eq!(asked, Response::FindPathOk { found: true, path: ["a", "b", "c"].map(hex).to_vec() });
+        let (start_id, end_id) = names("a", "c");
+        let asked = store.answer(Request::FindPath { start_id, end_id, max_depth: 1 }, b"");
+        assert_eq!(asked, Response::FindPathOk { found: false, path: Vec::new() });
+        let asked = store.answer(Request::VectorSearch { query_vector: vec![0.0, 1.0], k: 2, _ef_search: 0 }, b"");
+        let Response::VectorSearchOk { results } = asked else { panic!("{asked:?}") };
+        assert_eq!(results.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>(), ["c", "b"].map(hex));
+        assert!(matches!(
+            store.answer(Request::GetStats, b""),
+            Response::StatsOk { concepts: 3, edges: 2, written: 5, .. }
+        ));
+        assert_eq!(store.answer(Request::Flush, b""), Response::FlushOk);
+        assert!(matches!(store.answer(Request::HealthCheck, b""), Response::HealthCheckOk { healthy: true, .. }));
+        let log = std::fs::read(folder.path().join("wal.log")).expect("the log");
+        assert_eq!(log, b"\x01\0\0\0a\x01\0\0\0b\x01\0\0\0c\x04\0\0\0edge\x04\0\0\0edge");
+    }
+}

@@ -1,0 +1,212 @@
+//! The protocol of the server that Sutra replaces: a length, then MessagePack or bincode.
+
+use sutra_wire::{ConceptId, FrameBuffer};
+
+use super::{tag, text};
+use crate::{Framing, Keys, Reply, Routes, Workload};
+
+/// How an old client spells its requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spelling {
+    /// As the Python clients.
+    Msgpack,
+    /// As some Rust clients.
+    Bincode,
+}
+
+/// Queries as an old client sends them.
+#[derive(Debug)]
+pub struct LegacyQuery {
+    keys: Keys,
+    spelling: Spelling,
+    name: String,
+}
+
+impl LegacyQuery {
+    /// Concepts of `keys`, asked for by name.
+    pub fn new(keys: Keys, spelling: Spelling) -> Self {
+        Self { keys, spelling, name: String::new() }
+    }
+}
+
+impl Workload for LegacyQuery {
+    fn name(&self) -> &'static str {
+        "query"
+    }
+
+    fn framing(&self) -> Framing {
+        Framing::Legacy
+    }
+
+    fn open(&mut self, routes: &Routes) {
+        self.keys.open(routes);
+    }
+
+    fn write(&mut self, lane: usize, _: u64, out: &mut FrameBuffer) -> Option<u64> {
+        let (id, number) = self.keys.next(lane)?;
+        self.keys.spell(number, &mut self.name);
+        let length = u8::try_from(self.name.len()).expect("names are short");
+        let (head, length): (&[u8], &[u8]) = match self.spelling {
+            Spelling::Msgpack => (b"\x81\xacQueryConcept\x81\xaaconcept_id\xd9", &[length]),
+            Spelling::Bincode => (&[2, 0, 0, 0], &[length, 0, 0, 0, 0, 0, 0, 0]),
+        };
+        message(out, &[head, length, self.name.as_bytes()]);
+        Some(tag(&id.0))
+    }
+
+    /// Compares the id where it stands in the reply.
+    fn check(&mut self, asked: u64, reply: &Reply<'_>) -> Result<(), String> {
+        let at = match self.spelling {
+            Spelling::Msgpack => b"\x81\xaeQueryConceptOk\x85\xa5found\xc3\xaaconcept_id\xd9\x20".len(),
+            Spelling::Bincode => 4 + 1 + 8,
+        };
+        let digits = reply.payload.get(at..at + 32).and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(ConceptId::from_digits) {
+            Some(id) if tag(&id.0) == asked => Ok(()),
+            Some(_) => Err("got the record of another concept".into()),
+            None => Err(format!("no record: {:?}", String::from_utf8_lossy(reply.payload))),
+        }
+    }
+}
+
+/// Writes concepts as an old client does, in MessagePack with 32-bit floats (5 bytes a number).
+#[derive(Debug)]
+pub struct LegacyLearn {
+    keys: Keys,
+    name: String,
+    /// Everything behind the name: it is the same for all.
+    rest: Vec<u8>,
+}
+
+impl LegacyLearn {
+    /// Concepts of `keys` with so many bytes of content and numbers in the embedding.
+    pub fn new(keys: Keys, content_bytes: usize, dimension: usize) -> Self {
+        let mut rest = Vec::new();
+        let content = text(content_bytes);
+        let bytes = u16::try_from(content.len()).expect("contents are below 64 KiB");
+        rest.extend_from_slice(b"\xa7content\xda");
+        rest.extend_from_slice(&bytes.to_be_bytes());
+        rest.extend_from_slice(content.as_bytes());
+        rest.extend_from_slice(b"\xa9embedding\xdc");
+        rest.extend_from_slice(&u16::try_from(dimension).expect("vectors have below 65,536 numbers").to_be_bytes());
+        let float = |rest: &mut Vec<u8>, number: f32| {
+            rest.push(0xca);
+            rest.extend_from_slice(&number.to_be_bytes());
+        };
+        (0..dimension).for_each(|at| float(&mut rest, at as f32 / dimension as f32));
+        rest.extend_from_slice(b"\xa8strength");
+        float(&mut rest, 1.0);
+        rest.extend_from_slice(b"\xaaconfidence");
+        float(&mut rest, 1.0);
+        Self { keys, name: String::new(), rest }
+    }
+}
+
+impl Workload for LegacyLearn {
+    fn name(&self) -> &'static str {
+        "learn"
+    }
+
+    fn framing(&self) -> Framing {
+        Framing::Legacy
+    }
+
+    fn open(&mut self, routes: &Routes) {
+        self.keys.open(routes);
+    }
+
+    fn write(&mut self, lane: usize, _: u64, out: &mut FrameBuffer) -> Option<u64> {
+        let (_, number) = self.keys.next(lane)?;
+        self.keys.spell(number, &mut self.name);
+        let length = u8::try_from(self.name.len()).expect("names are short");
+        let head = b"\x81\xacLearnConcept\x85\xaaconcept_id\xd9";
+        message(out, &[head, &[length], self.name.as_bytes(), &self.rest]);
+        Some(0)
+    }
+
+    fn check(&mut self, _: u64, reply: &Reply<'_>) -> Result<(), String> {
+        expect_start(reply, b"\x81\xaeLearnConceptOk")
+    }
+}
+
+/// The smallest exchange with the old storage server.
+#[derive(Debug)]
+pub struct LegacyHealth;
+
+impl Workload for LegacyHealth {
+    fn name(&self) -> &'static str {
+        "health"
+    }
+
+    fn framing(&self) -> Framing {
+        Framing::Legacy
+    }
+
+    fn open(&mut self, _: &Routes) {}
+
+    fn write(&mut self, _: usize, _: u64, out: &mut FrameBuffer) -> Option<u64> {
+        message(out, &[b"\xabHealthCheck"]);
+        Some(0)
+    }
+
+    fn check(&mut self, _: u64, reply: &Reply<'_>) -> Result<(), String> {
+        expect_start(reply, b"\x81\xadHealthCheckOk")
+    }
+}
+
+/// An agent's heartbeat to the old grid master, in bincode: 37 bytes, answered by 17, the length of each among them.
+#[derive(Debug)]
+pub struct GridHeartbeat;
+
+/// When every heartbeat says it was sent, in seconds since 1970: nobody checks.
+const SENT: u64 = 1_230_000_000;
+
+impl Workload for GridHeartbeat {
+    fn name(&self) -> &'static str {
+        "heartbeat"
+    }
+
+    fn framing(&self) -> Framing {
+        Framing::Legacy
+    }
+
+    fn open(&mut self, _: &Routes) {}
+
+    fn write(&mut self, _: usize, _: u64, out: &mut FrameBuffer) -> Option<u64> {
+        let nodes = 5u32.to_le_bytes();
+        message(out, &[&1u32.to_le_bytes(), &9u64.to_le_bytes(), b"agent-001", &nodes, &SENT.to_le_bytes()]);
+        Some(0)
+    }
+
+    fn check(&mut self, _: u64, reply: &Reply<'_>) -> Result<(), String> {
+        expect_start(reply, &[1, 0, 0, 0, 1])?;
+        if reply.payload.len() == 13 { Ok(()) } else { Err(format!("expected 13 bytes, got {}", reply.payload.len())) }
+    }
+}
+
+fn message(out: &mut FrameBuffer, parts: &[&[u8]]) {
+    let whole: usize = parts.iter().map(|part| part.len()).sum();
+    out.extend_from_slice(&u32::try_from(whole).expect("requests are short").to_be_bytes());
+    parts.iter().for_each(|part| out.extend_from_slice(part));
+}
+
+fn expect_start(reply: &Reply<'_>, expected: &[u8]) -> Result<(), String> {
+    if reply.payload.starts_with(expected) {
+        return Ok(());
+    }
+    let shown = &reply.payload[..reply.payload.len().min(200)];
+    Err(format!("expected {:?}, got {:?}", String::from_utf8_lossy(expected), String::from_utf8_lossy(shown)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_heartbeat_is_spelled_as_the_old_agents_spell_it() {
+        let mut out = FrameBuffer::new();
+        GridHeartbeat.write(0, 0, &mut out);
+        assert_eq!(out.len(), 37);
+        assert_eq!(out[..17], *b"\0\0\0\x21\x01\0\0\0\x09\0\0\0\0\0\0\0a");
+    }
+}
