@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use sutra_load::{KeySpace, Keys, Plan, Query};
 
 use crate::Outcome;
@@ -51,12 +51,35 @@ pub(crate) struct Options {
     /// The load's CPU
     #[arg(long, default_value_t = 1)]
     load_cpu: usize,
+    /// Only these parts
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "PART")]
+    only: Vec<Part>,
+    /// Takes the server and the gRPC contender as they lie beside this program, and builds neither
+    #[arg(long)]
+    no_build: bool,
     /// The folder for the report [default: a folder `compare` beside this program]
     #[arg(long)]
     out: Option<PathBuf>,
     /// Measures nothing: says where the ratios of two reports disagree by more than their spreads
     #[arg(long, num_args = 2, value_names = ["REPORT", "REPORT"])]
     agree: Option<Vec<PathBuf>>,
+}
+
+impl Options {
+    fn wants(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
+}
+
+/// What can be measured by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Query,
+    LearnDurable,
+    LearnRelaxed,
+    Heartbeat,
+    QueryOpen,
+    Idle,
 }
 
 pub(crate) fn run(options: &Options) -> Outcome {
@@ -67,7 +90,9 @@ pub(crate) fn run(options: &Options) -> Outcome {
         Some(out) => out.clone(),
         None => target_folder()?.join("compare"),
     };
-    build()?;
+    if !options.no_build {
+        build()?;
+    }
     let record = measure(options)?;
     write(&record, &out)?;
     println!("{}", out.join("report.md").display());
@@ -121,16 +146,27 @@ fn measure(options: &Options) -> Outcome<Record> {
         eprintln!("system calls are not counted: {why}");
     }
     let filled = resident(&mut bench);
-    let mut sections = vec![
-        bench.run(&tables::query(rounds, options.quick)),
-        bench.run(&tables::durable(rounds, options.quick)),
-        bench.run(&tables::relaxed(rounds, options.quick)),
-        bench.run(&tables::heartbeat(rounds)),
-    ];
-    sections.push(tables::open_loop(&mut bench, if options.quick { 1 } else { 3 }, options.quick));
+    let mut sections = Vec::new();
+    let quick = options.quick;
+    for (part, table) in [
+        (Part::Query, tables::query(rounds, quick)),
+        (Part::LearnDurable, tables::durable(rounds, quick)),
+        (Part::LearnRelaxed, tables::relaxed(rounds, quick)),
+        (Part::Heartbeat, tables::heartbeat(rounds)),
+    ] {
+        if options.wants(part) {
+            sections.push(bench.run(&table));
+        }
+    }
+    if options.wants(Part::QueryOpen) {
+        sections.push(tables::open_loop(&mut bench, if quick { 1 } else { 3 }, quick));
+    }
     let at_end = resident(&mut bench);
-    let memory =
-        filled.into_iter().zip(at_end).map(|((contender, filled), (_, at_end))| Memory { contender, filled, at_end });
+    let memory = filled.into_iter().map(|(contender, filled)| {
+        // Who has died meanwhile has none.
+        let at_end = at_end.iter().find(|(name, _)| *name == contender).map(|(_, bytes)| *bytes);
+        Memory { contender, filled, at_end }
+    });
     let contenders = Instance::ALL.into_iter().filter_map(|instance| Some(bench.contenders.get(&instance)?.describe()));
     let mut record = Record {
         sutra: env!("CARGO_PKG_VERSION").to_owned(),
@@ -157,7 +193,9 @@ fn measure(options: &Options) -> Outcome<Record> {
         problems: std::mem::take(&mut bench.problems),
     };
     drop(bench);
-    record.idle = idle::measure(&setup, if options.quick { 1_000 } else { 10_000 });
+    if options.wants(Part::Idle) {
+        record.idle = idle::measure(&setup, if quick { 1_000 } else { 10_000 });
+    }
     record.minutes = began.elapsed().as_secs_f64() / 60.0;
     Ok(record)
 }
@@ -211,18 +249,12 @@ fn agree(one: &Record, other: &Record) -> Outcome {
     let others = goals::ratios(other);
     let (mut compared, mut apart) = (0, 0);
     for ratio in goals::ratios(one) {
-        let same = others.iter().find(|other| (&other.section, &other.name) == (&ratio.section, &ratio.name));
+        let same = others.iter().find(|other| other.name() == ratio.name());
         let (Some(here), Some(there)) = (ratio.spread, same.and_then(|same| same.spread)) else { continue };
         compared += 1;
         if !here.agrees(&there) {
             apart += 1;
-            println!(
-                "APART: {}: {}: {} and {}",
-                ratio.section,
-                ratio.name,
-                markdown::show(here, 2),
-                markdown::show(there, 2)
-            );
+            println!("APART: {}: {} and {}", ratio.name(), markdown::show(here, 2), markdown::show(there, 2));
         }
     }
     println!("{compared} ratios compared, {} agree within their spreads, {apart} do not", compared - apart);

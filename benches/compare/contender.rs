@@ -40,6 +40,8 @@ pub(crate) enum Protocol {
     /// Messages of a query's sizes and nothing else.
     Echo,
     Native,
+    /// The same; what is learned has a vector.
+    NativeVectors,
     Compat(Spelling),
     /// The server that is replaced, in MessagePack; its grid in bincode.
     Old,
@@ -57,7 +59,9 @@ pub(crate) enum Instance {
     Runtime,
     Sutra,
     SutraPolling,
+    SutraVectors,
     SutraOs,
+    SutraOsVectors,
     Old,
     OldUnsynced,
     OldGrid,
@@ -69,13 +73,15 @@ pub(crate) enum Instance {
 }
 
 impl Instance {
-    pub(crate) const ALL: [Instance; 14] = [
+    pub(crate) const ALL: [Instance; 16] = [
         Instance::Bare,
         Instance::BarePolling,
         Instance::Runtime,
         Instance::Sutra,
         Instance::SutraPolling,
+        Instance::SutraVectors,
         Instance::SutraOs,
+        Instance::SutraOsVectors,
         Instance::Old,
         Instance::OldUnsynced,
         Instance::OldGrid,
@@ -93,7 +99,9 @@ impl Instance {
             Instance::Runtime => "echo on our runtime",
             Instance::Sutra => "sutra",
             Instance::SutraPolling => "sutra, polling",
+            Instance::SutraVectors => "sutra, vectors indexed",
             Instance::SutraOs => "sutra, `--durability os`",
+            Instance::SutraOsVectors => "sutra, `--durability os`, vectors indexed",
             Instance::Old => "old server (tokio, msgpack)",
             Instance::OldUnsynced => "old server, no sync",
             Instance::OldGrid => "old grid (tokio, bincode)",
@@ -112,7 +120,11 @@ impl Instance {
             }
             Instance::Runtime => "the same exchange on our runtime layer: what framing, service and store stand on",
             Instance::Sutra | Instance::SutraPolling | Instance::SutraOs => {
-                "this server, one core, as `sutra serve` starts it"
+                "this server, one core, as `sutra serve` starts it, all its threads on the one CPU"
+            }
+            Instance::SutraVectors | Instance::SutraOsVectors => {
+                "the same with records that have a vector: each is searchable when it is acknowledged, and the index is built beside, on the same CPU, \
+                 by a thread of low priority"
             }
             Instance::Old | Instance::OldUnsynced => {
                 "the kind of server that Sutra replaces: tokio, a task a connection, a length and MessagePack, a log"
@@ -133,8 +145,10 @@ impl Instance {
                 "for hosts that give a core to latency; the others sleep when idle",
             )],
             Instance::Bare | Instance::Runtime => &[("sleeps in io_uring_enter", "as Sutra does by default")],
-            Instance::Sutra => &[("defaults, one core", "`--durability always`: what is acknowledged is on disk")],
-            Instance::SutraOs => {
+            Instance::Sutra | Instance::SutraVectors => {
+                &[("defaults, one core", "`--durability always`: what is acknowledged is on disk")]
+            }
+            Instance::SutraOs | Instance::SutraOsVectors => {
                 &[("--durability os", "acknowledged before it is on disk, as its peers in that table")]
             }
             Instance::Old => &[
@@ -167,9 +181,9 @@ impl Instance {
             Instance::Bare => Running::echo(Kind::Bare, cpu, false, sizes),
             Instance::BarePolling => Running::echo(Kind::Bare, cpu, true, sizes),
             Instance::Runtime => Running::echo(Kind::Runtime, cpu, false, sizes),
-            Instance::Sutra => Running::sutra(cpu, &[]),
-            Instance::SutraPolling => Running::sutra(cpu, &["--spin", "always"]),
-            Instance::SutraOs => Running::sutra(cpu, &["--durability", "os"]),
+            Instance::Sutra | Instance::SutraVectors => sutra(cpu, &[]),
+            Instance::SutraPolling => sutra(cpu, &["--spin", "always"]),
+            Instance::SutraOs | Instance::SutraOsVectors => sutra(cpu, &["--durability", "os"]),
             Instance::Old => Running::contender(Kind::Legacy, cpu, &["--sync", "always"]),
             Instance::OldUnsynced => Running::contender(Kind::Legacy, cpu, &["--sync", "off"]),
             Instance::OldGrid => Running::contender(Kind::LegacyGrid, cpu, &[]),
@@ -192,6 +206,11 @@ impl Instance {
             _ => Ok(None),
         }
     }
+}
+
+/// With every thread on the one CPU, those that make log space and index vectors among them: the load's CPU is not theirs to use.
+fn sutra(cpu: usize, arguments: &[&str]) -> Outcome<Running> {
+    peers::on_cpu(cpu, || Running::sutra(cpu, arguments))?
 }
 
 /// How long a load warms up and is measured.
@@ -244,6 +263,15 @@ impl Contender {
         }
     }
 
+    /// Starts it anew, empty but for the records that are queried: what earlier rounds have written weighs on no later one.
+    pub(crate) fn renew(&mut self, setup: &Setup) {
+        if self.is_there() {
+            // The old one's memory is given back before the new one asks for its own.
+            self.running = Err("it is being started anew".into());
+            *self = Self::start(self.instance, setup);
+        }
+    }
+
     /// Lets it run while `turn` uses it.
     pub(crate) fn take_turn<T>(&mut self, turn: impl FnOnce(&Running) -> Outcome<T>) -> Outcome<T> {
         let running = self.running.as_mut().map_err(|missing| missing.clone())?;
@@ -283,12 +311,22 @@ pub(crate) fn learning() -> Learn {
     Learn::new("learned", Keys::new("learned", KeySpace::Cycling(LEARNED)), LEARNED_CONTENT, DIMENSION)
 }
 
+/// The same number of bytes, all of them content: what a store of bytes is given.
+fn learning_bytes() -> Learn {
+    let content = LEARNED_CONTENT + DIMENSION * size_of::<f32>();
+    Learn::new("learned", Keys::new("learned", KeySpace::Cycling(LEARNED)), content, 0)
+}
+
 /// Gives it the records that are queried.
 pub(crate) fn fill(instance: Instance, running: &Running, setup: &Setup) -> Outcome {
     let once = || keys(KeySpace::Once(CONCEPTS));
     let workload: Box<dyn Workload> = match instance {
         Instance::Bare | Instance::BarePolling | Instance::Runtime | Instance::OldGrid => return Ok(()),
-        Instance::Sutra | Instance::SutraPolling | Instance::SutraOs => Box::new(filling()),
+        Instance::Sutra
+        | Instance::SutraPolling
+        | Instance::SutraVectors
+        | Instance::SutraOs
+        | Instance::SutraOsVectors => Box::new(filling()),
         Instance::Old | Instance::OldUnsynced => Box::new(LegacyLearn::new(once(), QUERIED_CONTENT, 0)),
         Instance::Redis | Instance::RedisEverySecond | Instance::RedisAlways => {
             Box::new(RedisSet::new(once(), setup.archived.0))
@@ -341,9 +379,12 @@ pub(crate) fn ask(
     let (request, reply) = setup.query_bytes;
     let workload: Box<dyn Workload> = match (protocol, operation) {
         (Protocol::Echo, _) => Box::new(Echo::new(request, reply)),
-        (Protocol::Native, Operation::Query) => Box::new(Query::new("", queried(), Some(setup.archived.0))),
-        (Protocol::Native, Operation::Learn) => Box::new(learning()),
-        (Protocol::Native, Operation::Heartbeat) => Box::new(Health),
+        (Protocol::Native | Protocol::NativeVectors, Operation::Query) => {
+            Box::new(Query::new("", queried(), Some(setup.archived.0)))
+        }
+        (Protocol::Native, Operation::Learn) => Box::new(learning_bytes()),
+        (Protocol::NativeVectors, Operation::Learn) => Box::new(learning()),
+        (Protocol::Native | Protocol::NativeVectors, Operation::Heartbeat) => Box::new(Health),
         (Protocol::Compat(spelling), Operation::Query) => Box::new(LegacyQuery::new(queried(), spelling)),
         (Protocol::Old, Operation::Query) => Box::new(LegacyQuery::new(queried(), Spelling::Msgpack)),
         (Protocol::Compat(_) | Protocol::Old, Operation::Learn) => {

@@ -4,11 +4,22 @@ use super::contender::Instance;
 use super::record::{Figure, Record, Shape, Spread};
 use super::tables::{DISK, DURABLE, HEARTBEAT, QUERY, RELAXED};
 
-/// A ratio by its name, as far as it could be measured.
+/// One of Sutra's rows over somebody else's under the same load, as far as it could be measured.
 pub(crate) struct Ratio {
     pub(crate) section: String,
-    pub(crate) name: String,
+    pub(crate) ours: String,
+    pub(crate) other: String,
+    pub(crate) shape: Shape,
+    pub(crate) figure: Figure,
     pub(crate) spread: Option<Spread>,
+}
+
+impl Ratio {
+    /// What is compared, in words that are the same in every run.
+    pub(crate) fn name(&self) -> String {
+        let Self { section, ours, other, .. } = self;
+        format!("{section}: {ours} / {other}, {}, {}", self.shape.name(), self.figure.name())
+    }
 }
 
 /// Sutra beside everybody else, in the order of the tables.
@@ -17,7 +28,9 @@ pub(crate) fn ratios(record: &Record) -> Vec<Ratio> {
     for (section, sutra) in [
         (QUERY, Instance::Sutra),
         (DURABLE, Instance::Sutra),
+        (DURABLE, Instance::SutraVectors),
         (RELAXED, Instance::SutraOs),
+        (RELAXED, Instance::SutraOsVectors),
         (HEARTBEAT, Instance::Sutra),
     ] {
         section_ratios(record, section, sutra.name(), &mut ratios);
@@ -66,7 +79,10 @@ fn push(
     let figure_of = if other.contender == DISK && figure == Figure::P50 { Figure::Rate } else { figure };
     ratios.push(Ratio {
         section: section.to_owned(),
-        name: format!("{} / {}, {}, {}", ours.contender, other.contender, shape.name(), figure_of.name()),
+        ours: ours.contender.clone(),
+        other: other.contender.clone(),
+        shape,
+        figure: figure_of,
         spread: ours.ratio(other, figure_of),
     });
 }

@@ -81,13 +81,45 @@ fn problems(out: &mut String, record: &Record) {
 
 fn distances(out: &mut String, record: &Record) {
     line(out, "## Distances\n");
-    line(out, "Sutra over each of the others, by table. Of latencies and CPU less is better, of rates more.\n");
-    line(out, "| table | ratio | median [lowest, highest] |\n|---|---|---|");
-    for ratio in goals::ratios(record) {
-        let spread = ratio.spread.map_or_else(|| "not measured".to_owned(), |spread| show(spread, 2));
-        line(out, &format!("| {} | {} | {spread} |", ratio.section, ratio.name));
+    line(
+        out,
+        "Sutra's figure over each of the others', round by round. Of latencies and CPU less is better, of rates more.\n",
+    );
+    let ratios = goals::ratios(record);
+    let mut tables: Vec<(&str, &str)> = Vec::new();
+    for ratio in &ratios {
+        push_new(&mut tables, (&ratio.section, &ratio.ours));
     }
-    line(out, "");
+    for (section, ours) in tables {
+        let within = || ratios.iter().filter(move |ratio| ratio.section == section && ratio.ours == ours);
+        let (mut others, mut rows) = (Vec::new(), Vec::new());
+        for ratio in within() {
+            push_new(&mut others, &ratio.other);
+            push_new(&mut rows, (ratio.shape, ratio.figure));
+        }
+        line(out, &format!("### {section}: {ours} over …\n"));
+        let names: Vec<_> = others.iter().map(|other| other.as_str()).collect();
+        line(out, &format!("| connections × depth | figure | {} |", names.join(" | ")));
+        line(out, &format!("|---|---|{}", "---|".repeat(names.len())));
+        for (shape, figure) in rows {
+            let _ = write!(out, "| {} | {} |", shape.name(), figure.name());
+            for other in &others {
+                let found = within().find(|ratio| (&ratio.other, ratio.shape, ratio.figure) == (*other, shape, figure));
+                let shown = found
+                    .and_then(|ratio| ratio.spread)
+                    .map_or_else(|| "\u{2013}".to_owned(), |spread| show(spread, 2));
+                let _ = write!(out, " {shown} |");
+            }
+            line(out, "");
+        }
+        line(out, "");
+    }
+}
+
+fn push_new<T: PartialEq>(list: &mut Vec<T>, item: T) {
+    if !list.contains(&item) {
+        list.push(item);
+    }
 }
 
 fn table(out: &mut String, section: &Section) {
@@ -209,10 +241,10 @@ fn memory(out: &mut String, record: &Record) {
         let megabytes = |bytes: u64| bytes as f64 / 1e6;
         let _ = writeln!(
             out,
-            "| {} | {:.1} | {:.1} | {idle} |",
+            "| {} | {:.1} | {} | {idle} |",
             memory.contender,
             megabytes(memory.filled),
-            megabytes(memory.at_end)
+            memory.at_end.map_or_else(|| "gone".to_owned(), |bytes| format!("{:.1}", megabytes(bytes)))
         );
     }
     line(out, "");

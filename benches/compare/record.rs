@@ -97,7 +97,7 @@ pub(crate) struct Idle {
 pub(crate) struct Memory {
     pub(crate) contender: String,
     pub(crate) filled: u64,
-    pub(crate) at_end: u64,
+    pub(crate) at_end: Option<u64>,
 }
 
 /// Vector search by one contender.

@@ -3,7 +3,7 @@
 //! Rounds are the outer loop, so that a host which changes over minutes shows in the spread of every figure and not as a difference between
 //! contenders; contenders are the inner one, so that those which are compared are measured within seconds of each other.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rand::seq::SliceRandom;
 use sutra_load::Report;
@@ -49,6 +49,15 @@ impl Entrant {
     }
 }
 
+impl Entrant {
+    fn instance(&self) -> Option<Instance> {
+        match self.asked {
+            Asked::Server { instance, .. } => Some(instance),
+            Asked::Disk => None,
+        }
+    }
+}
+
 /// A table to be measured.
 pub(crate) struct Table {
     pub(crate) id: &'static str,
@@ -90,6 +99,9 @@ impl Bench {
         }
         for round in 0..table.rounds {
             eprintln!("{}: round {} of {}", table.title, round + 1, table.rounds);
+            if table.operation == Operation::Learn && round > 0 {
+                self.renew(&cells);
+            }
             for shape in &table.shapes {
                 let mut turns: Vec<_> = cells.iter_mut().filter(|(_, cell)| cell.shape == *shape).collect();
                 turns.shuffle(&mut rand::rng());
@@ -107,6 +119,14 @@ impl Bench {
             title: table.title.clone(),
             note: table.note.clone(),
             cells: cells.into_iter().map(|(_, cell)| cell).collect(),
+        }
+    }
+
+    fn renew(&mut self, cells: &[(Entrant, Cell)]) {
+        let setup = self.setup;
+        let instances: HashSet<_> = cells.iter().filter_map(|(entrant, _)| entrant.instance()).collect();
+        for (_, contender) in self.contenders.iter_mut().filter(|(instance, _)| instances.contains(instance)) {
+            contender.renew(&setup);
         }
     }
 

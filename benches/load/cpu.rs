@@ -31,8 +31,7 @@ enum Source {
 }
 
 impl ServerCpu {
-    /// Of the process `pid` on this host (proc(5)): user and system from `stat`, in clock ticks; the total in ns from its threads'
-    /// `schedstat`, or from `stat` where the kernel has none. A thread that ends takes its part of the total along.
+    /// Of the process `pid` on this host: user and system from its `stat` (proc(5)), in clock ticks; the total in ns from its CPU-time clock.
     pub fn of_process(pid: u32) -> Self {
         Self(Source::Process(pid))
     }
@@ -60,7 +59,7 @@ fn of_process(pid: u32) -> Result<CpuTime, LoadError> {
     let ticks = user_and_system(&stat).ok_or_else(|| LoadError::Cpu { problem: format!("{path} reads {stat:?}") })?;
     let tick_us = 1_000_000 / rustix::param::clock_ticks_per_second().max(1);
     let (user, system) = (ticks.0 * tick_us, ticks.1 * tick_us);
-    let total = threads_ns(pid).filter(|total| *total > 0).unwrap_or((user + system) * 1000);
+    let total = process_ns(pid).unwrap_or((user + system) * 1000);
     Ok(CpuTime { user, system, total })
 }
 
@@ -70,13 +69,20 @@ fn user_and_system(stat: &str) -> Option<(u64, u64)> {
     Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
 }
 
-fn threads_ns(pid: u32) -> Option<u64> {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
-    let times = threads.filter_map(|thread| {
-        let schedstat = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
-        schedstat.split_ascii_whitespace().next()?.parse::<u64>().ok()
-    });
-    Some(times.sum())
+/// The process's own clock (clock_getcpuclockid(3)): threads that have ended and the running one's last moments are in it.
+fn process_ns(pid: u32) -> Option<u64> {
+    let pid = libc::pid_t::try_from(pid).ok()?;
+    let mut clock = 0;
+    // SAFETY: the clock's number is written where the reference points.
+    if unsafe { libc::clock_getcpuclockid(pid, &raw mut clock) } != 0 {
+        return None;
+    }
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the time is written where the reference points; a clock whose process is gone is refused.
+    if unsafe { libc::clock_gettime(clock, &raw mut time) } != 0 {
+        return None;
+    }
+    Some(u64::try_from(time.tv_sec).ok()? * 1_000_000_000 + u64::try_from(time.tv_nsec).ok()?)
 }
 
 fn of_counters(stream: &TcpStream, address: SocketAddr) -> Result<CpuTime, LoadError> {

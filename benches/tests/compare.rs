@@ -1,0 +1,173 @@
+//! A comparison as somebody runs it, with contenders that answer wrongly, die, are missing or are starved: it says so, and none of them
+//! has a figure.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A memcached that takes every value and gives each under another's key; with the same options as the real one.
+const LYING_MEMCACHED: &str = r#"#!/usr/bin/env python3
+import socketserver, sys
+if "--version" in sys.argv:
+    print("memcached 0 that lies")
+    sys.exit()
+values = {}
+class Liar(socketserver.StreamRequestHandler):
+    def handle(self):
+        while words := self.rfile.readline().split():
+            if words[0] == b"set":
+                values[words[1]] = self.rfile.read(int(words[4]) + 2)[:-2]
+                self.wfile.write(b"STORED\r\n")
+            else:
+                value = next(value for key, value in values.items() if key != words[1])
+                self.wfile.write(b"VALUE %s 0 %d\r\n%s\r\nEND\r\n" % (words[1], len(value), value))
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+Server(("127.0.0.1", int(sys.argv[sys.argv.index("-p") + 1])), Liar).serve_forever()
+"#;
+
+/// A Redis that stores what it is given and is gone at the first question.
+const DYING_REDIS: &str = r#"#!/usr/bin/env python3
+import os, socketserver, sys
+if "--version" in sys.argv:
+    print("Redis 0 that dies")
+    sys.exit()
+class Dying(socketserver.StreamRequestHandler):
+    def handle(self):
+        while line := self.rfile.readline():
+            words = []
+            for _ in range(int(line[1:])):
+                words.append(self.rfile.read(int(self.rfile.readline()[1:]) + 2)[:-2])
+            if words[0] != b"SET":
+                os._exit(3)
+            self.wfile.write(b"+OK\r\n")
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+Server(("127.0.0.1", int(sys.argv[sys.argv.index("--port") + 1])), Dying).serve_forever()
+"#;
+
+struct Host {
+    folder: TempDir,
+    path: OsString,
+}
+
+impl Host {
+    /// A host with these programs before all others.
+    fn with(programs: &[(&str, &str)]) -> Self {
+        let host = Self::without_any(&std::env::var_os("PATH").unwrap_or_default());
+        for (name, text) in programs {
+            let file = host.folder.path().join(name);
+            fs::write(&file, text).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        host
+    }
+
+    /// A host whose programs are those in `path`.
+    fn without_any(path: &OsString) -> Self {
+        let folder = tempfile::Builder::new().prefix("host-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let mut all = OsString::from(folder.path());
+        all.push(":");
+        all.push(path);
+        Self { folder, path: all }
+    }
+
+    fn compare(&self, arguments: &[&str]) -> (Output, Value, String) {
+        let out = self.folder.path().join("report");
+        let output = Command::new(env!("CARGO_BIN_EXE_sutra-bench"))
+            .args(["compare", "--quick", "--no-build", "--rounds", "1", "--seconds", "0.05", "--out"])
+            .arg(&out)
+            .args(arguments)
+            .env("PATH", &self.path)
+            .output()
+            .unwrap();
+        let read = |name: &str| {
+            let read = fs::read_to_string(out.join(name));
+            read.unwrap_or_else(|error| panic!("{name}: {error}: {}", String::from_utf8_lossy(&output.stderr)))
+        };
+        let (record, report) = (serde_json::from_str(&read("report.json")).unwrap(), read("report.md"));
+        (output, record, report)
+    }
+}
+
+fn problems(record: &Value) -> Vec<&str> {
+    record["problems"].as_array().unwrap().iter().map(|problem| problem.as_str().unwrap()).collect()
+}
+
+/// The rows of a contender in the tables of loads, of which only those that have figures end in one.
+fn rows<'r>(report: &'r str, contender: &str) -> Vec<&'r str> {
+    let row = format!("| {contender} |");
+    report
+        .lines()
+        .filter(|line| {
+            line.starts_with("| ") && line[2..].starts_with(|c: char| c.is_ascii_digit()) && line.contains(&row)
+        })
+        .collect()
+}
+
+fn is_there(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| Path::new(&folder).join(program).exists())
+}
+
+#[test]
+fn who_answers_wrongly_or_dies_fails_the_run_and_has_no_figures() {
+    assert!(is_there("python3"), "the false contenders are written in Python 3, which the tests need anyway");
+    let host = Host::with(&[("memcached", LYING_MEMCACHED), ("redis-server", DYING_REDIS)]);
+    let (output, record, report) = host.compare(&["--only", "query"]);
+    assert!(!output.status.success(), "{output:?}");
+    let problems = problems(&record);
+    let failed = |contender: &str, words: &str| {
+        let named = |problem: &&&str| problem.contains(&format!(": {contender} under ")) && problem.contains("FAILED");
+        assert!(problems.iter().filter(named).any(|problem| problem.contains(words)), "{contender}: {problems:?}");
+        let rows = rows(&report, contender);
+        assert!(!rows.is_empty() && rows.iter().all(|row| row.contains("FAILED")), "{rows:?}");
+    };
+    failed("memcached", "the value of another key");
+    failed("Redis", "it ended with exit status: 3");
+    assert!(rows(&report, "sutra").iter().all(|row| !row.contains("FAILED")), "{report}");
+}
+
+#[test]
+fn who_is_not_installed_is_named_and_the_run_succeeds_without() {
+    // Neither Redis nor memcached nor Python nor perf is anywhere.
+    let host = Host::without_any(&OsString::new());
+    let (_, record, report) = host.compare(&["--only", "heartbeat"]);
+    for (contender, program) in [("Redis", "redis-server"), ("memcached", "memcached")] {
+        let words = format!("- {contender} is not in this run: {program} is not installed");
+        assert!(report.contains(&words), "{report}");
+        assert!(rows(&report, contender).is_empty(), "{report}");
+    }
+    assert!(!rows(&report, "sutra").is_empty(), "{report}");
+    assert!(!problems(&record).iter().any(|problem| problem.contains("FAILED")), "{record}");
+}
+
+#[test]
+fn who_shares_its_cpu_with_somebody_else_is_starved_and_has_no_figures() {
+    let stop = AtomicBool::new(false);
+    let (_, record, report) = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            core_affinity::set_for_current(core_affinity::CoreId { id: 0 });
+            while !stop.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+        });
+        let compared = Host::without_any(&OsString::new()).compare(&["--only", "heartbeat", "--server-cpu", "0"]);
+        stop.store(true, Ordering::Relaxed);
+        compared
+    });
+    let starved = |problem: &&str| problem.contains("sutra under 64 × 1 was STARVED") && problem.contains("no figures");
+    assert!(problems(&record).iter().any(starved), "{record}");
+    let row = rows(&report, "sutra").into_iter().find(|row| row.starts_with("| 64 × 1")).unwrap();
+    assert!(row.contains("STARVED"), "{row}");
+}
