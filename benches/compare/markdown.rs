@@ -39,7 +39,7 @@ fn head(out: &mut String, record: &Record) {
     line(out, "# Sutra beside everything else\n");
     let _ = writeln!(
         out,
-        "{}, {} ({} CPUs{}{}), {:.0} GiB, Linux {}, logs on {}. Sutra {}. {} rounds of {} s{}, {:.0} minutes.\n",
+        "{}, {} ({} CPUs{}{}), {:.0} GiB, Linux {}, logs on {}. Sutra {}. Rounds: {}, of {} s{}; {:.0} minutes.\n",
         record.started,
         host.processor,
         host.cpus,
@@ -149,7 +149,7 @@ fn row(out: &mut String, cell: &Cell) {
         return line(out, &format!(" {why} | | | | | | |"));
     }
     let figure = |figure, digits| cell.figures(figure).map_or_else(String::new, |spread| show(spread, digits));
-    let calls = cell.system_calls.map_or_else(String::new, |calls| format!("{calls:.2}"));
+    let calls = cell.system_calls.map_or_else(String::new, |calls| round(calls).to_string());
     let bound = if cell.bound_by_load * 2 >= cell.rounds.len() { "≥ " } else { "" };
     let _ = writeln!(
         out,

@@ -8,12 +8,16 @@ use super::record::{Cell, Figure, Record, Section};
 use super::tables::{OPEN, QUERY};
 use crate::Outcome;
 
-const SIZE: (u32, u32) = (900, 480);
+const SIZE: (u32, u32) = (1000, 460);
+/// Where the legend begins.
+const LEGEND_X: i32 = 700;
 const FONT: &str = "sans-serif";
 
 /// One contender's line.
 struct Line<'a> {
     name: &'a str,
+    /// The same for a contender in all plots.
+    color: RGBAColor,
     points: Vec<(f64, f64)>,
 }
 
@@ -29,6 +33,7 @@ struct Axes<'a> {
 /// Writes all plots; their file names and captions.
 pub(crate) fn write(record: &Record, folder: &Path) -> Outcome<Vec<(String, String)>> {
     let mut plots = Vec::new();
+    let everybody = Colors::of(record);
     let mut plot = |file: &str, axes: &Axes<'_>, lines: Vec<Line<'_>>| -> Outcome {
         // A line needs two points.
         let lines: Vec<_> = lines.into_iter().filter(|line| line.points.len() > 1).collect();
@@ -52,7 +57,7 @@ pub(crate) fn write(record: &Record, folder: &Path) -> Outcome<Vec<(String, Stri
                     y,
                     x_label: &count,
                 };
-                let lines = by_connections(section, depth, figure);
+                let lines = by_connections(&everybody, section, depth, figure);
                 plot(&format!("query-{name}-depth-{depth}.svg"), &axes, lines)?;
             }
         }
@@ -63,11 +68,11 @@ pub(crate) fn write(record: &Record, folder: &Path) -> Outcome<Vec<(String, Stri
                 title: format!("{}, {connections} × {depth}: latency by quantile", section.title),
                 x: "quantile",
                 y: "µs",
-                x_label: &|nines: &f64| format!("{}", 1.0 - 10f64.powf(-nines)),
+                x_label: &|nines: &f64| format!("{} %", 100.0 * (1.0 - 10f64.powf(-nines))),
             };
             let cells =
                 section.cells.iter().filter(|cell| (cell.shape.connections, cell.shape.depth) == (connections, depth));
-            let lines = cells.filter_map(distribution).collect();
+            let lines = cells.filter_map(|cell| distribution(&everybody, cell)).collect();
             plot(&format!("{}-latency-{connections}x{depth}.svg", section.id), &axes, lines)?;
         }
     }
@@ -80,7 +85,7 @@ pub(crate) fn write(record: &Record, folder: &Path) -> Outcome<Vec<(String, Stri
                 x_label: &count,
             };
             let file = format!("query-open-{}.svg", figure.name());
-            plot(&file, &axes, by_rate(section, figure))?;
+            plot(&file, &axes, by_rate(&everybody, section, figure))?;
         }
     }
     Ok(plots)
@@ -97,8 +102,29 @@ fn depths(section: &Section) -> Vec<usize> {
     depths
 }
 
+/// Everybody's color: by their order in the whole record.
+struct Colors<'r>(Vec<&'r str>);
+
+impl<'r> Colors<'r> {
+    fn of(record: &'r Record) -> Self {
+        let mut names = Vec::new();
+        for section in &record.sections {
+            for name in names_of(section) {
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+        }
+        Self(names)
+    }
+
+    fn color(&self, name: &str) -> RGBAColor {
+        Palette99::pick(self.0.iter().position(|known| *known == name).unwrap_or(0)).to_rgba()
+    }
+}
+
 /// The section's contenders, in the order of its rows.
-fn names(section: &Section) -> Vec<&str> {
+fn names_of(section: &Section) -> Vec<&str> {
     let mut names: Vec<&str> = Vec::new();
     for cell in &section.cells {
         if !names.contains(&cell.contender.as_str()) {
@@ -108,31 +134,31 @@ fn names(section: &Section) -> Vec<&str> {
     names
 }
 
-fn by_connections(section: &Section, depth: usize, figure: Figure) -> Vec<Line<'_>> {
+fn by_connections<'r>(colors: &Colors<'_>, section: &'r Section, depth: usize, figure: Figure) -> Vec<Line<'r>> {
     let point = |cell: &Cell| Some((cell.shape.connections as f64, cell.figures(figure)?.median));
-    lines(section, |cell| (cell.shape.depth == depth).then(|| point(cell)).flatten())
+    lines(colors, section, |cell| (cell.shape.depth == depth).then(|| point(cell)).flatten())
 }
 
-fn by_rate(section: &Section, figure: Figure) -> Vec<Line<'_>> {
-    lines(section, |cell| Some((cell.shape.rate?, cell.figures(figure)?.median)))
+fn by_rate<'r>(colors: &Colors<'_>, section: &'r Section, figure: Figure) -> Vec<Line<'r>> {
+    lines(colors, section, |cell| Some((cell.shape.rate?, cell.figures(figure)?.median)))
 }
 
-fn lines(section: &Section, point: impl Fn(&Cell) -> Option<(f64, f64)>) -> Vec<Line<'_>> {
+fn lines<'r>(colors: &Colors<'_>, section: &'r Section, point: impl Fn(&Cell) -> Option<(f64, f64)>) -> Vec<Line<'r>> {
     let line = |name| {
         let cells = section.cells.iter().filter(|cell| cell.contender == name);
         let mut points: Vec<_> = cells.filter_map(&point).collect();
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
-        Line { name, points }
+        Line { name, color: colors.color(name), points }
     };
-    names(section).into_iter().map(line).collect()
+    names_of(section).into_iter().map(line).collect()
 }
 
 /// The typical round's latencies, over how many nines the quantile has.
-fn distribution(cell: &Cell) -> Option<Line<'_>> {
+fn distribution<'r>(colors: &Colors<'_>, cell: &'r Cell) -> Option<Line<'r>> {
     let report = cell.typical()?;
-    let within = report.distribution.iter().filter(|(quantile, _)| *quantile < 1.0);
+    let within = report.distribution.iter().filter(|(quantile, _)| *quantile < 0.99995);
     let points = within.map(|(quantile, ns)| (-(1.0 - quantile).log10(), *ns as f64 / 1000.0)).collect();
-    Some(Line { name: &cell.contender, points })
+    Some(Line { name: &cell.contender, color: colors.color(&cell.contender), points })
 }
 
 fn draw(path: &Path, axes: &Axes<'_>, lines: &[Line<'_>]) -> Outcome {
@@ -145,39 +171,49 @@ fn draw(path: &Path, axes: &Axes<'_>, lines: &[Line<'_>]) -> Outcome {
     let (xs, ys) = (range(|point| point.0), range(|point| point.1));
     let area = SVGBackend::new(path, SIZE).into_drawing_area();
     area.fill(&WHITE)?;
+    let (left, right) = area.split_horizontally(LEGEND_X);
     let logarithmic_y = (ys.0.max(0.001) * 0.8..ys.1.max(0.001) * 1.25).log_scale();
-    let mut builder = ChartBuilder::on(&area);
-    builder.caption(&axes.title, (FONT, 18)).margin(12).x_label_area_size(40).y_label_area_size(80);
+    let mut builder = ChartBuilder::on(&left);
+    builder.caption(&axes.title, (FONT, 17)).margin(12).x_label_area_size(40).y_label_area_size(80);
     // Quantiles are spread by their nines already; counts and rates are powers.
     if axes.x == "quantile" {
-        let mut chart = builder.build_cartesian_2d(xs.0..xs.1, logarithmic_y)?;
-        chart.configure_mesh().x_desc(axes.x).y_desc(axes.y).x_label_formatter(axes.x_label).draw()?;
-        series(&mut chart, lines)?;
+        let mut chart = builder.build_cartesian_2d(0.0..4.0, logarithmic_y)?;
+        let mut mesh = chart.configure_mesh();
+        mesh.x_desc(axes.x).y_desc(axes.y).x_labels(5).x_max_light_lines(1).x_label_formatter(axes.x_label).draw()?;
+        series(&mut chart, lines, 0)?;
     } else {
         let mut chart = builder.build_cartesian_2d((xs.0..xs.1).log_scale(), logarithmic_y)?;
         chart.configure_mesh().x_desc(axes.x).y_desc(axes.y).x_label_formatter(axes.x_label).draw()?;
-        series(&mut chart, lines)?;
+        series(&mut chart, lines, 3)?;
     }
+    legend(&right, lines)?;
     area.present()?;
     Ok(())
 }
 
+type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 type Chart<'a, X> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, plotters::coord::combinators::LogCoord<f64>>>;
 
-fn series<'a, X>(chart: &mut Chart<'a, X>, lines: &[Line<'_>]) -> Outcome
+/// Draws the lines, with a dot of this radius at each point that was measured.
+fn series<'a, X>(chart: &mut Chart<'a, X>, lines: &[Line<'_>], dot: u32) -> Outcome
 where
     X: plotters::coord::ranged1d::Ranged<ValueType = f64>,
 {
-    for (at, line) in lines.iter().enumerate() {
-        let color = Palette99::pick(at).to_rgba();
-        let drawn = chart.draw_series(LineSeries::new(line.points.iter().copied(), color.stroke_width(2)))?;
-        drawn.label(line.name).legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color.stroke_width(2)));
+    for line in lines {
+        let points = || line.points.iter().copied();
+        chart.draw_series(LineSeries::new(points(), line.color.stroke_width(2)))?;
+        if dot > 0 {
+            chart.draw_series(points().map(|point| Circle::new(point, dot, line.color.filled())))?;
+        }
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .background_style(WHITE.mix(0.8))
-        .label_font((FONT, 12))
-        .draw()?;
+    Ok(())
+}
+
+/// Beside the chart, where it hides nothing.
+fn legend(area: &Area<'_>, lines: &[Line<'_>]) -> Outcome {
+    for (line, y) in lines.iter().zip((60..).step_by(22)) {
+        area.draw(&PathElement::new([(0, y), (18, y)], line.color.stroke_width(3)))?;
+        area.draw(&Text::new(line.name, (26, y - 6), (FONT, 12)))?;
+    }
     Ok(())
 }

@@ -266,3 +266,41 @@ impl Spread {
         within(self, other.median) || within(other, self.median)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(rates: &[Option<f64>]) -> Cell {
+        let report = |rate: f64| Report { requests_per_second: rate, ..Report::default() };
+        Cell {
+            rounds: rates.iter().map(|rate| rate.map(report)).collect(),
+            ..Cell::new("somebody", Shape::closed((1, 1)))
+        }
+    }
+
+    #[test]
+    fn figures_are_the_fair_rounds_and_there_are_none_where_half_were_not_fair() {
+        let spread = cell(&[Some(3.0), Some(1.0), None, Some(2.0)]).figures(Figure::Rate);
+        assert_eq!(spread, Some(Spread { median: 2.0, low: 1.0, high: 3.0 }));
+        assert_eq!(cell(&[Some(1.0), None]).figures(Figure::Rate), None);
+        assert_eq!(cell(&[]).figures(Figure::Rate), None);
+        let failed = Cell { failed: Some("it died".into()), ..cell(&[Some(1.0)]) };
+        assert_eq!(failed.figures(Figure::Rate), None);
+    }
+
+    #[test]
+    fn a_ratio_is_taken_round_by_round_where_both_were_fair() {
+        // The host was twice as slow in the second round: the ratio does not see it.
+        let (one, other) = (cell(&[Some(4.0), Some(2.0), Some(9.0)]), cell(&[Some(2.0), Some(1.0), None]));
+        assert_eq!(one.ratio(&other, Figure::Rate), Some(Spread { median: 2.0, low: 2.0, high: 2.0 }));
+    }
+
+    #[test]
+    fn two_spreads_agree_where_either_median_lies_within_the_other() {
+        let spread = |median, low, high| Spread { median, low, high };
+        assert!(spread(1.0, 0.9, 1.2).agrees(&spread(1.15, 1.1, 1.3)));
+        assert!(spread(1.15, 1.1, 1.3).agrees(&spread(1.0, 0.9, 1.2)));
+        assert!(!spread(1.0, 0.9, 1.1).agrees(&spread(1.3, 1.05, 1.4)));
+    }
+}
