@@ -14,6 +14,7 @@ mod idle;
 mod markdown;
 mod peers;
 mod plots;
+mod profiles;
 mod record;
 mod rounds;
 mod system_calls;
@@ -79,6 +80,7 @@ enum Part {
     LearnRelaxed,
     Heartbeat,
     QueryOpen,
+    Profile,
     Idle,
 }
 
@@ -161,6 +163,7 @@ fn measure(options: &Options) -> Outcome<Record> {
     if options.wants(Part::QueryOpen) {
         sections.push(tables::open_loop(&mut bench, if quick { 1 } else { 3 }, quick));
     }
+    let profiles = if options.wants(Part::Profile) { profiles::measure(&mut bench) } else { Vec::new() };
     let at_end = resident(&mut bench);
     let memory = filled.into_iter().map(|(contender, filled)| {
         // Who has died meanwhile has none.
@@ -186,6 +189,7 @@ fn measure(options: &Options) -> Outcome<Record> {
         contenders: contenders.collect(),
         sections,
         memory: memory.collect(),
+        profiles,
         idle: Vec::new(),
         search: Vec::new(),
         serialized: Vec::new(),

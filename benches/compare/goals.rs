@@ -86,3 +86,75 @@ fn push(
         spread: ours.ratio(other, figure_of),
     });
 }
+
+/// One of the next piece of work's goals.
+pub(crate) struct Goal {
+    pub(crate) name: &'static str,
+    /// Ratios, each with what it is of.
+    pub(crate) today: Vec<(String, Spread)>,
+    /// By the profile.
+    pub(crate) rest: String,
+}
+
+/// What a goal is about: its table, the other's row and ours, and the loads with the figures that count.
+type Aim = (&'static str, &'static str, Instance, &'static [((usize, usize), Figure)]);
+
+const QUERIES: &[((usize, usize), Figure)] =
+    &[((1, 1), Figure::P50), ((64, 1), Figure::Rate), ((64, 16), Figure::Rate)];
+const WRITES: &[((usize, usize), Figure)] = &[((1, 1), Figure::P50), ((32, 1), Figure::Rate), ((128, 1), Figure::Rate)];
+
+/// The goals, as far as they were measured.
+pub(crate) fn goals(record: &Record) -> Vec<Goal> {
+    let aims: [(&'static str, Aim); 6] = [
+        ("query / bare echo", (QUERY, "bare io_uring echo", Instance::Sutra, QUERIES)),
+        ("query / gRPC", (QUERY, "gRPC (tonic)", Instance::Sutra, QUERIES)),
+        ("query / Redis", (QUERY, "Redis", Instance::Sutra, QUERIES)),
+        ("durable learn / the disk alone", (DURABLE, DISK, Instance::Sutra, WRITES)),
+        ("durable learn / Redis `always`", (DURABLE, "Redis, `always`", Instance::Sutra, WRITES)),
+        ("durable learn / the server this replaces", (DURABLE, "old server (tokio, msgpack)", Instance::Sutra, WRITES)),
+    ];
+    let mut goals: Vec<Goal> = aims.into_iter().map(|(name, aim)| goal(record, name, aim)).collect();
+    for (section, ours, others) in PYTHON {
+        let today = others.iter().filter_map(|other| {
+            let cell = |contender| record.cell(section, contender, Shape::closed((1, 1)));
+            Some((format!("p50 / {other}"), cell(ours)?.ratio(cell(other)?, Figure::P50)?))
+        });
+        let rest = "the interpreter: the server's share of a call is that of a native query or learn above".to_owned();
+        goals.push(Goal { name: section, today: today.collect(), rest });
+    }
+    goals.retain(|goal| !goal.today.is_empty());
+    goals
+}
+
+fn goal(record: &Record, name: &'static str, (section, other, ours, loads): Aim) -> Goal {
+    let mut today = Vec::new();
+    let mut rest = Vec::new();
+    for (load, figure) in loads {
+        let shape = Shape::closed(*load);
+        let cell = |contender| record.cell(section, contender, shape);
+        let (Some(mine), Some(theirs)) = (cell(ours.name()), cell(other)) else { continue };
+        let figure = if other == DISK { Figure::Rate } else { *figure };
+        let Some(ratio) = mine.ratio(theirs, figure) else { continue };
+        today.push((format!("{} {}", shape.name(), figure.name()), ratio));
+        rest.extend(explained(record, section, shape, theirs.figures(Figure::Cpu).map(|cpu| cpu.median)));
+    }
+    Goal { name, today, rest: rest.join("<br>") }
+}
+
+/// What a request's CPU is made of, beside what the other contender takes in all.
+fn explained(record: &Record, section: &str, shape: Shape, theirs: Option<f64>) -> Option<String> {
+    let profiled = record.profiles.iter().find(|one| one.section == section && one.shape == shape)?;
+    let profile = &profiled.profile;
+    let mut stages: Vec<_> = profile.stages.iter().filter(|stage| stage.ns >= 0.03 * profile.busy_ns()).collect();
+    stages.sort_by(|a, b| b.ns.total_cmp(&a.ns));
+    let stages: Vec<_> = stages.iter().map(|stage| format!("{} {:.2}", stage.stage, stage.ns / 1000.0)).collect();
+    let beside =
+        theirs.filter(|cpu| cpu.is_finite()).map_or_else(String::new, |cpu| format!(" (theirs {cpu:.2} in all)"));
+    Some(format!(
+        "{}: {:.2} µs of CPU{beside}: {}; asleep {:.2}",
+        shape.name(),
+        profile.busy_ns() / 1000.0,
+        stages.join(", "),
+        profile.wait_ns / 1000.0
+    ))
+}

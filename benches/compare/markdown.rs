@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::claims;
 use super::costs::{self, CORES, DOLLARS_PER_HOUR, IDLE_CONNECTIONS, MEMORY_GB, QUERIES_PER_SECOND, UTILIZATION};
 use super::goals;
-use super::record::{Cell, Figure, Record, Section, Shape, Spread};
+use super::record::{Cell, Figure, Profiled, Record, Section, Shape, Spread};
 use super::tables::OPEN;
 
 /// The whole report; `plots` are the files that lie beside it, with their captions.
@@ -14,10 +14,12 @@ pub(crate) fn report(record: &Record, plots: &[(String, String)]) -> String {
     let out = &mut text;
     head(out, record);
     problems(out, record);
+    closing(out, record);
     distances(out, record);
     for section in &record.sections {
         if section.id == OPEN { open_loop(out, section) } else { table(out, section) }
     }
+    profiles(out, record);
     search(out, record);
     memory(out, record);
     claimed(out, record);
@@ -195,6 +197,46 @@ fn open_loop(out: &mut String, section: &Section) {
             figure(Figure::P999, 1),
             figure(Figure::Cpu, 2)
         );
+    }
+    line(out, "");
+}
+
+fn profiles(out: &mut String, record: &Record) {
+    if record.profiles.is_empty() {
+        return;
+    }
+    line(out, "## Where the time goes\n");
+    line(
+        out,
+        "Of one of Sutra's requests, in ns by the server's own clock (one turn of its loop in about 64 is timed; `sutra bench --profile` prints the same). \
+         Kernel: the ring's system call, in which sends and receives are made; write: submitting a write of the log.\n",
+    );
+    let mut stages: Vec<&str> = Vec::new();
+    for stage in record.profiles.iter().flat_map(|one| &one.profile.stages) {
+        push_new(&mut stages, &stage.stage);
+    }
+    let columns = |show: &dyn Fn(&Profiled) -> String| record.profiles.iter().map(show).collect::<Vec<_>>().join(" | ");
+    line(out, &format!("| stage | {} |", columns(&|one| format!("{}, {}", one.section, one.shape.name()))));
+    line(out, &format!("|---|{}", "---|".repeat(record.profiles.len())));
+    for stage in stages {
+        line(out, &format!("| {stage} | {} |", columns(&|one| format!("{:.0}", one.profile.ns(stage)))));
+    }
+    line(out, &format!("| together | {} |", columns(&|one| format!("{:.0}", one.profile.busy_ns()))));
+    line(out, &format!("| server CPU of the process | {} |", columns(&|one| format!("{:.0}", one.cpu_us * 1000.0))));
+    line(out, &format!("| asleep | {} |\n", columns(&|one| format!("{:.0}", one.profile.wait_ns))));
+}
+
+/// The distances that the next piece of work is to close, with what stands between.
+fn closing(out: &mut String, record: &Record) {
+    let goals = goals::goals(record);
+    if goals.is_empty() {
+        return;
+    }
+    line(out, "## What is to be closed\n");
+    line(out, "| goal | today | where the rest of the time goes |\n|---|---|---|");
+    for goal in goals {
+        let today: Vec<_> = goal.today.iter().map(|(what, spread)| format!("{what} {}", show(*spread, 2))).collect();
+        line(out, &format!("| {} | {} | {} |", goal.name, today.join("; "), goal.rest));
     }
     line(out, "");
 }

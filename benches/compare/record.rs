@@ -1,7 +1,7 @@
 //! What a comparison found, as it is written to `report.json` and read again to compare two runs.
 
 use serde::{Deserialize, Serialize};
-use sutra_load::Report;
+use sutra_load::{Profile, Report};
 
 use super::host::Host;
 
@@ -17,6 +17,7 @@ pub(crate) struct Record {
     pub(crate) settings: Settings,
     pub(crate) contenders: Vec<Described>,
     pub(crate) sections: Vec<Section>,
+    pub(crate) profiles: Vec<Profiled>,
     pub(crate) idle: Vec<Idle>,
     pub(crate) memory: Vec<Memory>,
     pub(crate) search: Vec<Searched>,
@@ -81,6 +82,17 @@ pub(crate) struct Shape {
     pub(crate) depth: usize,
     /// Requests a second, open loop.
     pub(crate) rate: Option<f64>,
+}
+
+/// Where the time of one of Sutra's requests goes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Profiled {
+    /// The table whose request it is.
+    pub(crate) section: String,
+    pub(crate) shape: Shape,
+    pub(crate) profile: Profile,
+    /// The server's CPU a request in that run, which the stages explain.
+    pub(crate) cpu_us: f64,
 }
 
 /// A contender's memory with many connections that say nothing.

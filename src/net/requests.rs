@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sutra_runtime::{Core, Socket};
+use sutra_runtime::{Core, Socket, Stage};
 use sutra_wire::{CHECKSUM, HEADER_BYTES, Header, Parsed, Status};
 
 use crate::connection::{Phase, Receiving, Waiting};
@@ -118,6 +118,7 @@ impl<S: Service> Net<S> {
                 self.wait(core, index, Waiting::Room);
                 return at;
             }
+            core.enter_stage(Stage::Parse);
             match sutra_wire::parse(&bytes[at..], limits.max_payload) {
                 Ok(Parsed::Frame(frame, used)) => {
                     if self.offer(core, index, frame.header, frame.payload) == Flow::Wait {
@@ -172,6 +173,7 @@ impl<S: Service> Net<S> {
     ) -> Flow {
         let deadline = pending.deadline;
         let reply_to = self.io.in_flight.insert(pending);
+        core.count_request();
         let mut cx = Context { io: &mut self.io, core };
         if deadline.is_some_and(|deadline| deadline <= cx.now()) {
             // It has waited for room too long.

@@ -21,6 +21,7 @@ use crate::operation::{Kind, encode};
 use crate::outgoing::Outgoing;
 use crate::ring::Ring;
 use crate::sockets::{Socket, SocketTable};
+use crate::stages::{Stage, StageClock};
 use crate::timers::{TimerId, Timers};
 use crate::turn::Ending;
 use crate::writes::Writes;
@@ -42,6 +43,7 @@ pub struct Core<M> {
     pub(crate) inbox: Rc<Inbox>,
     pub(crate) now: Instant,
     pub(crate) metrics: CoreMetrics,
+    pub(crate) stages: StageClock,
     pub(crate) features: Features,
     pub(crate) ending: Arc<Ending>,
     pub(crate) told_to_stop: bool,
@@ -82,6 +84,7 @@ impl<M: Send + 'static> Core<M> {
             inbox: Rc::default(),
             now: Instant::now(),
             metrics: CoreMetrics::default(),
+            stages: StageClock::new(),
             features,
             ending,
             told_to_stop: false,
@@ -111,6 +114,23 @@ impl<M: Send + 'static> Core<M> {
     /// This core's counters.
     pub fn metrics(&self) -> &CoreMetrics {
         &self.metrics
+    }
+
+    /// The handler begins something else; returns what the core was doing. A branch, but in the turns that are timed.
+    #[inline]
+    pub fn enter_stage(&mut self, stage: Stage) -> Stage {
+        self.stages.enter(stage)
+    }
+
+    /// A request begins: what the stages' times are told for each of.
+    #[inline]
+    pub fn count_request(&mut self) {
+        self.stages.count_request();
+    }
+
+    /// How many turns were timed, the requests in them, and the ns that each stage took in them, by name.
+    pub fn profile(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.stages.named()
     }
 
     /// What the kernel gave the core's ring.
