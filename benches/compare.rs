@@ -15,8 +15,11 @@ mod markdown;
 mod peers;
 mod plots;
 mod profiles;
+mod python;
 mod record;
+mod round_trips;
 mod rounds;
+mod serialize;
 mod system_calls;
 mod tables;
 
@@ -31,7 +34,7 @@ use sutra_load::{KeySpace, Keys, Plan, Query};
 use crate::Outcome;
 use crate::durable::Floor;
 use crate::process::{Running, target_folder};
-use contender::{Contender, Instance, Setup, Timing};
+use contender::{Contender, Instance, Operation, Setup, Timing};
 use record::{Memory, Record, Settings};
 use rounds::Bench;
 
@@ -80,8 +83,11 @@ enum Part {
     LearnRelaxed,
     Heartbeat,
     QueryOpen,
+    Python,
     Profile,
     Idle,
+    Serialize,
+    RoundTrips,
 }
 
 pub(crate) fn run(options: &Options) -> Outcome {
@@ -163,6 +169,11 @@ fn measure(options: &Options) -> Outcome<Record> {
     if options.wants(Part::QueryOpen) {
         sections.push(tables::open_loop(&mut bench, if quick { 1 } else { 3 }, quick));
     }
+    if options.wants(Part::Python) && python::missing().is_none() {
+        for operation in [Operation::Query, Operation::Learn] {
+            sections.push(bench.run(&tables::python(operation, rounds)));
+        }
+    }
     let profiles = if options.wants(Part::Profile) { profiles::measure(&mut bench) } else { Vec::new() };
     let at_end = resident(&mut bench);
     let memory = filled.into_iter().map(|(contender, filled)| {
@@ -171,6 +182,7 @@ fn measure(options: &Options) -> Outcome<Record> {
         Memory { contender, filled, at_end }
     });
     let contenders = Instance::ALL.into_iter().filter_map(|instance| Some(bench.contenders.get(&instance)?.describe()));
+    let pythons = if options.wants(Part::Python) { python::describe() } else { Vec::new() };
     let mut record = Record {
         sutra: env!("CARGO_PKG_VERSION").to_owned(),
         started,
@@ -186,7 +198,7 @@ fn measure(options: &Options) -> Outcome<Record> {
             query_bytes: setup.query_bytes,
             learn_bytes: setup.archived.1,
         },
-        contenders: contenders.collect(),
+        contenders: contenders.chain(pythons).collect(),
         sections,
         memory: memory.collect(),
         profiles,
@@ -197,6 +209,12 @@ fn measure(options: &Options) -> Outcome<Record> {
         problems: std::mem::take(&mut bench.problems),
     };
     drop(bench);
+    if options.wants(Part::Serialize) {
+        record.serialized = serialize::measure(&mut record.problems);
+    }
+    if options.wants(Part::RoundTrips) {
+        record.round_trips = round_trips::measure(&setup);
+    }
     if options.wants(Part::Idle) {
         record.idle = idle::measure(&setup, if quick { 1_000 } else { 10_000 });
     }

@@ -11,6 +11,7 @@ use sutra_load::{
 };
 
 use super::peers::{self, Keeping};
+use super::python;
 use super::record::{Described, Shape};
 use crate::Outcome;
 use crate::process::{Kind, Running};
@@ -49,6 +50,7 @@ pub(crate) enum Protocol {
     Grpc,
     Redis,
     Memcached,
+    Python(python::Client),
 }
 
 /// The processes, by what they serve.
@@ -357,8 +359,10 @@ pub(crate) fn ask(
     timing: Timing,
     setup: &Setup,
 ) -> Outcome<Report> {
-    if protocol == Protocol::Grpc {
-        return ask_grpc(running, operation, shape, timing, setup);
+    match protocol {
+        Protocol::Grpc => return ask_grpc(running, operation, shape, timing, setup),
+        Protocol::Python(client) => return python::ask(running, client, operation, shape, timing, setup),
+        _ => {}
     }
     let address = match protocol {
         Protocol::Compat(_) => running.compat.ok_or("the server named no compat port")?,
@@ -398,7 +402,7 @@ pub(crate) fn ask(
         (Protocol::Memcached, Operation::Query) => Box::new(MemcachedGet::new(queried(), setup.archived.0)),
         (Protocol::Memcached, Operation::Learn) => Box::new(MemcachedSet::new(learned(), setup.archived.1)),
         (Protocol::Memcached, Operation::Heartbeat) => return Err("memcached has no heartbeat".into()),
-        (Protocol::Grpc, _) => unreachable!("asked above"),
+        (Protocol::Grpc | Protocol::Python(_), _) => unreachable!("asked above"),
     };
     Ok(sutra_load::run(&plan, vec![workload], Some(ServerCpu::of_process(running.pid())))?)
 }

@@ -2,7 +2,7 @@
 
 use super::contender::Instance;
 use super::record::{Figure, Record, Shape, Spread};
-use super::tables::{DISK, DURABLE, HEARTBEAT, QUERY, RELAXED};
+use super::tables::{DISK, DURABLE, HEARTBEAT, PYTHON_LEARN, PYTHON_QUERY, QUERY, RELAXED};
 
 /// One of Sutra's rows over somebody else's under the same load, as far as it could be measured.
 pub(crate) struct Ratio {
@@ -44,8 +44,10 @@ pub(crate) fn ratios(record: &Record) -> Vec<Ratio> {
 }
 
 /// The Python tables, our client's row, and whom it stands beside.
-pub(crate) const PYTHON: [(&str, &str, &[&str]); 2] =
-    [("python-query", "sutra", &["floor", "grpc", "redis"]), ("python-learn", "sutra", &["floor", "grpc", "redis"])];
+pub(crate) const PYTHON: [(&str, &str, &[&str]); 2] = [
+    (PYTHON_QUERY, "sutra_storage_client", &["bare socket and msgpack", "grpcio", "redis-py"]),
+    (PYTHON_LEARN, "sutra_storage_client", &["bare socket and msgpack", "grpcio", "redis-py"]),
+];
 
 fn section_ratios(record: &Record, id: &str, sutra: &str, ratios: &mut Vec<Ratio>) {
     let Some(section) = record.sections.iter().find(|section| section.id == id) else { return };

@@ -21,6 +21,8 @@ pub(crate) fn report(record: &Record, plots: &[(String, String)]) -> String {
     }
     profiles(out, record);
     search(out, record);
+    serialized(out, record);
+    round_trips(out, record);
     memory(out, record);
     claimed(out, record);
     bills(out, record);
@@ -264,6 +266,52 @@ fn search(out: &mut String, record: &Record) {
             of(&searched.p50_us, 0),
             searched.recall
         );
+    }
+    line(out, "");
+}
+
+fn serialized(out: &mut String, record: &Record) {
+    if record.serialized.is_empty() {
+        return;
+    }
+    line(out, "## Messages\n");
+    line(
+        out,
+        "One message in each encoding, without its frame, in this process and without a network: a learn of 100 bytes of content and 384 numbers, the answer to a query of 200 bytes, a heartbeat and its answer. \
+         rkyv: archiving, and checking the archive in place, after which its fields are read where they lie; the others decode into values of their own.\n",
+    );
+    line(out, "| message | encoding | bytes | encode, ns | decode or check, ns |\n|---|---|---|---|---|");
+    let mut messages: Vec<&str> = Vec::new();
+    for one in &record.serialized {
+        push_new(&mut messages, &one.message);
+    }
+    for message in messages {
+        for one in record.serialized.iter().filter(|one| one.message == message) {
+            let name = message.replace('_', " ");
+            line(
+                out,
+                &format!("| {name} | {} | {} | {:.0} | {:.0} |", one.encoding, one.bytes, one.encode_ns, one.decode_ns),
+            );
+        }
+    }
+    line(out, "");
+}
+
+fn round_trips(out: &mut String, record: &Record) {
+    if record.round_trips.is_empty() {
+        return;
+    }
+    line(out, "## Round trips to the first answer\n");
+    line(
+        out,
+        "From connecting until the first query is answered, over a link whose bytes take 10 ms each way; TCP's handshake, which such a link can't delay, is one and added. \
+         Sutra's client says Hello first, which tells it the layout of the cores; a connection to each core follows.\n",
+    );
+    line(out, "| contender | round trips |\n|---|---|");
+    for one in &record.round_trips {
+        let shown =
+            one.round_trips.as_ref().map_or_else(|why| format!("not measured: {why}"), |count| format!("{count:.1}"));
+        line(out, &format!("| {} | {shown} |", one.contender));
     }
     line(out, "");
 }
