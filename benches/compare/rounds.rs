@@ -9,7 +9,7 @@ use rand::seq::SliceRandom;
 use sutra_load::Report;
 
 use super::contender::{Contender, Instance, Operation, Protocol, Setup, Timing, ask};
-use super::fairness::{self, Watched};
+use super::fairness::{self, Used, Watched};
 use super::record::{Cell, Section, Shape};
 use super::system_calls;
 use crate::Outcome;
@@ -166,7 +166,7 @@ impl Bench {
             let watched = (Watched::begin(setup.server_cpu)?, Watched::begin(setup.load_cpu)?);
             let (before, load_before) = (used(running.pid())?, used_here()?);
             let report = ask(running, protocol, operation, shape, spin, timing, &setup)?;
-            let server_seconds = used(running.pid())? - before;
+            let server_used = used(running.pid())?.since(before);
             let (server, load) = (watched.0.end()?, watched.1.end()?);
             if let Some(words) = &report.last_refusal {
                 return Err(format!("it refused {} requests: {words}", report.refused.values().sum::<u64>()).into());
@@ -174,8 +174,8 @@ impl Bench {
             if report.requests == 0 {
                 return Err("it answered nothing while it was measured".into());
             }
-            let load_seconds = used_here()? - load_before;
-            let starved = server.starved("server", server_seconds).or_else(|| load.starved("load", load_seconds));
+            let load_used = used_here()?.since(load_before);
+            let starved = server.starved("server", server_used).or_else(|| load.starved("load", load_used));
             let server_busy = report.server_cpu.as_ref().map_or(0.0, |cpu| cpu.cores_busy);
             let bound_by_load = shape.rate.is_none() && fairness::is_bound_by_load(report.load_busy, server_busy);
             Ok(Measured { report, starved, bound_by_load })
@@ -232,17 +232,22 @@ struct Measured {
     bound_by_load: bool,
 }
 
-/// CPU seconds that this process and those which it started and saw end have used.
-fn used_here() -> Outcome<f64> {
+/// What this process and those which it started and saw end have used.
+fn used_here() -> Outcome<Used> {
     let own = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     let stat = std::fs::read_to_string("/proc/self/stat")?;
-    // Fields 16 and 17 (proc_pid_stat(5)), counted from behind the program's name.
+    // Fields 14 to 17 (proc_pid_stat(5)), counted from behind the program's name: user and system, own and of those that have ended.
     let fields = stat.rsplit_once(") ").ok_or("/proc/self/stat names the program")?.1.split(' ');
-    let ticks: f64 = fields.skip(13).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
-    Ok(own.tv_sec as f64 + own.tv_nsec as f64 / 1e9 + ticks / rustix::param::clock_ticks_per_second() as f64)
+    let second = rustix::param::clock_ticks_per_second().max(1) as f64;
+    let times: Vec<f64> =
+        fields.skip(11).take(4).filter_map(|field| Some(field.parse::<f64>().ok()? / second)).collect();
+    let [user, _, ended_user, ended_system] = times[..] else { return Err("/proc/self/stat has four times".into()) };
+    let own = own.tv_sec as f64 + own.tv_nsec as f64 / 1e9;
+    Ok(Used { user: user + ended_user, total: own + ended_user + ended_system })
 }
 
-/// CPU seconds that a process has used.
-fn used(pid: u32) -> Outcome<f64> {
-    Ok(sutra_load::ServerCpu::of_process(pid).read()?.total as f64 / 1e9)
+/// What a process has used.
+fn used(pid: u32) -> Outcome<Used> {
+    let used = sutra_load::ServerCpu::of_process(pid).read()?;
+    Ok(Used { user: used.user as f64 / 1e6, total: used.total as f64 / 1e9 })
 }
