@@ -16,8 +16,10 @@ mod peers;
 mod plots;
 mod record;
 mod rounds;
+mod search;
 mod system_calls;
 mod tables;
+mod vector_data;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,6 +35,7 @@ use crate::process::{Running, target_folder};
 use contender::{Contender, Instance, Setup, Timing};
 use record::{Memory, Record, Settings};
 use rounds::Bench;
+use vector_data::Vectors;
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -51,6 +54,9 @@ pub(crate) struct Options {
     /// The load's CPU
     #[arg(long, default_value_t = 1)]
     load_cpu: usize,
+    /// A folder with embeddings.npy to search, and queries.npy and neighbours.npy if it has them [default: the slice of WordNet that tests use]
+    #[arg(long)]
+    wordnet: Option<PathBuf>,
     /// The folder for the report [default: a folder `compare` beside this program]
     #[arg(long)]
     out: Option<PathBuf>,
@@ -104,6 +110,8 @@ fn measure(options: &Options) -> Outcome<Record> {
     let rounds = options.rounds.unwrap_or(if options.quick { 3 } else { 7 });
     let seconds = options.seconds.unwrap_or(if options.quick { 0.3 } else { 0.8 });
     let setup = setup(options)?;
+    let slice = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/wordnet");
+    let vectors = Vectors::read(options.wordnet.as_deref().unwrap_or(&slice))?;
     let timing = Timing {
         warm_up: Duration::from_secs_f64((seconds / 4.0).max(0.1)),
         measured: Duration::from_secs_f64(seconds),
@@ -157,6 +165,10 @@ fn measure(options: &Options) -> Outcome<Record> {
         problems: std::mem::take(&mut bench.problems),
     };
     drop(bench);
+    let search::Found { searched, contenders, problems } = search::measure(&vectors, &setup, timing, rounds)?;
+    record.search = searched;
+    record.contenders.extend(contenders);
+    record.problems.extend(problems);
     record.idle = idle::measure(&setup, if options.quick { 1_000 } else { 10_000 });
     record.minutes = began.elapsed().as_secs_f64() / 60.0;
     Ok(record)

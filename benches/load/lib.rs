@@ -16,6 +16,7 @@ mod handshake;
 mod keys;
 mod pacing;
 mod plan;
+mod recall;
 mod report;
 mod run;
 mod scan;
@@ -27,13 +28,14 @@ pub use error::LoadError;
 pub use keys::{KeySpace, Keys, key_name};
 pub use pacing::Pacing;
 pub use plan::{Length, Plan};
+pub use recall::Recall;
 pub use report::{CpuPerRequest, Latency, Measured, Report};
 pub use run::{IdleConnections, open_idle, run};
 pub use scan::ScanError;
 pub use workload::{Framing, Reply, Routes, Workload};
 pub use workloads::{
-    Associate, Echo, GridHeartbeat, Health, Learn, LegacyHealth, LegacyLearn, LegacyQuery, MemcachedGet, MemcachedSet,
-    Neighbors, Path, Query, RedisGet, RedisPing, RedisSet, Search, Spelling,
+    Associate, Echo, GridHeartbeat, Health, Learn, LegacyHealth, LegacyLearn, LegacyQuery, LegacySearch, MemcachedGet,
+    MemcachedSet, Neighbors, Path, Query, RedisGet, RedisPing, RedisSet, Search, Spelling,
 };
 
 #[cfg(test)]
