@@ -19,9 +19,11 @@ mod python;
 mod record;
 mod round_trips;
 mod rounds;
+mod search;
 mod serialize;
 mod system_calls;
 mod tables;
+mod vector_data;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,6 +39,7 @@ use crate::process::{Running, target_folder};
 use contender::{Contender, Instance, Operation, Setup, Timing};
 use record::{Memory, Record, Settings};
 use rounds::Bench;
+use vector_data::Vectors;
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -61,6 +64,9 @@ pub(crate) struct Options {
     /// Takes the server and the gRPC contender as they lie beside this program, and builds neither
     #[arg(long)]
     no_build: bool,
+    /// A folder with embeddings.npy to search, and queries.npy and neighbours.npy if it has them [default: the slice of WordNet that tests use]
+    #[arg(long)]
+    wordnet: Option<PathBuf>,
     /// The folder for the report [default: a folder `compare` beside this program]
     #[arg(long)]
     out: Option<PathBuf>,
@@ -84,6 +90,7 @@ enum Part {
     Heartbeat,
     QueryOpen,
     Python,
+    Search,
     Profile,
     Idle,
     Serialize,
@@ -137,6 +144,8 @@ fn measure(options: &Options) -> Outcome<Record> {
     let rounds = options.rounds.unwrap_or(if options.quick { 3 } else { 7 });
     let seconds = options.seconds.unwrap_or(if options.quick { 0.3 } else { 0.5 });
     let setup = setup(options)?;
+    let slice = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/wordnet");
+    let vectors = Vectors::read(options.wordnet.as_deref().unwrap_or(&slice))?;
     let timing = Timing {
         warm_up: Duration::from_secs_f64((seconds / 4.0).max(0.1)),
         measured: Duration::from_secs_f64(seconds),
@@ -209,6 +218,12 @@ fn measure(options: &Options) -> Outcome<Record> {
         problems: std::mem::take(&mut bench.problems),
     };
     drop(bench);
+    if options.wants(Part::Search) {
+        let search::Found { searched, contenders, problems } = search::measure(&vectors, &setup, timing, rounds)?;
+        record.search = searched;
+        record.contenders.extend(contenders);
+        record.problems.extend(problems);
+    }
     if options.wants(Part::Serialize) {
         record.serialized = serialize::measure(&mut record.problems);
     }

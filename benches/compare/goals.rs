@@ -1,7 +1,7 @@
 //! The distances that the next piece of work is to close: each a ratio of two contenders, taken round by round.
 
 use super::contender::Instance;
-use super::record::{Figure, Record, Shape, Spread};
+use super::record::{Cell, Figure, Record, Shape, Spread};
 use super::tables::{DISK, DURABLE, HEARTBEAT, PYTHON_LEARN, PYTHON_QUERY, QUERY, RELAXED};
 
 /// One of Sutra's rows over somebody else's under the same load, as far as it could be measured.
@@ -35,6 +35,7 @@ pub(crate) fn ratios(record: &Record) -> Vec<Ratio> {
     ] {
         section_ratios(record, section, sutra.name(), &mut ratios);
     }
+    search_ratios(record, &mut ratios);
     for (section, ours, others) in PYTHON {
         for other in others {
             push(record, section, ours, other, Shape::closed((1, 1)), Figure::P50, &mut ratios);
@@ -62,6 +63,27 @@ fn section_ratios(record: &Record, id: &str, sutra: &str, ratios: &mut Vec<Ratio
                 }
                 push(record, id, sutra, &other.contender, cell.shape, *figure, ratios);
             }
+        }
+    }
+}
+
+/// Our searches beside the others'; what runs in-process has one load, and stands beside all of ours.
+fn search_ratios(record: &Record, ratios: &mut Vec<Ratio>) {
+    let (ours, others): (Vec<_>, Vec<_>) =
+        record.search.iter().map(|searched| &searched.cell).partition(|cell| cell.contender == Instance::Sutra.name());
+    for ours in ours {
+        let beside = |other: &&&Cell| other.shape == ours.shape || other.contender.ends_with("in-process");
+        for other in others.iter().filter(beside) {
+            let figures: &[Figure] =
+                if ours.shape.connections == 1 { &[Figure::P50] } else { &[Figure::Rate, Figure::Cpu] };
+            ratios.extend(figures.iter().map(|figure| Ratio {
+                section: "search".to_owned(),
+                ours: ours.contender.clone(),
+                other: other.contender.clone(),
+                shape: ours.shape,
+                figure: *figure,
+                spread: ours.ratio(other, *figure),
+            }));
         }
     }
 }

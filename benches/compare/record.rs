@@ -112,14 +112,13 @@ pub(crate) struct Memory {
     pub(crate) at_end: Option<u64>,
 }
 
-/// Vector search by one contender.
+/// Vector search by one contender under one load.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Searched {
-    pub(crate) contender: String,
     pub(crate) vectors: usize,
-    pub(crate) per_second: Vec<f64>,
-    pub(crate) p50_us: Vec<f64>,
-    pub(crate) recall: f64,
+    /// The share of the ten nearest that its answers held.
+    pub(crate) recall: Option<f64>,
+    pub(crate) cell: Cell,
 }
 
 /// One message in one encoding.
