@@ -16,6 +16,7 @@ mod peers;
 mod plots;
 mod record;
 mod rounds;
+mod scaling;
 mod search;
 mod system_calls;
 mod tables;
@@ -160,6 +161,7 @@ fn measure(options: &Options) -> Outcome<Record> {
         memory: memory.collect(),
         idle: Vec::new(),
         search: Vec::new(),
+        scaling: None,
         serialized: Vec::new(),
         round_trips: Vec::new(),
         problems: std::mem::take(&mut bench.problems),
@@ -168,6 +170,10 @@ fn measure(options: &Options) -> Outcome<Record> {
     let search::Found { searched, contenders, problems } = search::measure(&vectors, &setup, timing, rounds)?;
     record.search = searched;
     record.contenders.extend(contenders);
+    record.problems.extend(problems);
+    let extent = scaling::Extent::new(rounds, timing, options.quick);
+    let (scaling, problems) = scaling::measure(&vectors, &setup, &extent)?;
+    record.scaling = Some(scaling);
     record.problems.extend(problems);
     record.idle = idle::measure(&setup, if options.quick { 1_000 } else { 10_000 });
     record.minutes = began.elapsed().as_secs_f64() / 60.0;

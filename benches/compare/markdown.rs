@@ -6,6 +6,7 @@ use super::claims;
 use super::costs::{self, CORES, DOLLARS_PER_HOUR, IDLE_CONNECTIONS, MEMORY_GB, QUERIES_PER_SECOND, UTILIZATION};
 use super::goals;
 use super::record::{Cell, Figure, Record, Searched, Section, Shape, Spread};
+use super::scaling;
 use super::tables::OPEN;
 
 /// The whole report; `plots` are the files that lie beside it, with their captions.
@@ -19,6 +20,7 @@ pub(crate) fn report(record: &Record, plots: &[(String, String)]) -> String {
         if section.id == OPEN { open_loop(out, section) } else { table(out, section) }
     }
     search(out, record);
+    out.push_str(&scaling::text::section(record));
     memory(out, record);
     claimed(out, record);
     bills(out, record);
