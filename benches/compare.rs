@@ -19,6 +19,7 @@ mod python;
 mod record;
 mod round_trips;
 mod rounds;
+mod scaling;
 mod search;
 mod serialize;
 mod system_calls;
@@ -91,6 +92,7 @@ enum Part {
     QueryOpen,
     Python,
     Search,
+    Scaling,
     Profile,
     Idle,
     Serialize,
@@ -213,6 +215,7 @@ fn measure(options: &Options) -> Outcome<Record> {
         profiles,
         idle: Vec::new(),
         search: Vec::new(),
+        scaling: None,
         serialized: Vec::new(),
         round_trips: Vec::new(),
         problems: std::mem::take(&mut bench.problems),
@@ -222,6 +225,12 @@ fn measure(options: &Options) -> Outcome<Record> {
         let search::Found { searched, contenders, problems } = search::measure(&vectors, &setup, timing, rounds)?;
         record.search = searched;
         record.contenders.extend(contenders);
+        record.problems.extend(problems);
+    }
+    if options.wants(Part::Scaling) {
+        let extent = scaling::Extent::new(rounds, timing, quick);
+        let (scaling, problems) = scaling::measure(&vectors, &setup, &extent)?;
+        record.scaling = Some(scaling);
         record.problems.extend(problems);
     }
     if options.wants(Part::Serialize) {

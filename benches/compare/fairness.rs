@@ -89,6 +89,21 @@ impl Watch {
     }
 }
 
+/// The same for CPUs that several processes share, which used `own` seconds of them together.
+pub(crate) fn starved_together(watches: &[Watch], own: f64) -> Option<String> {
+    let all = Watch {
+        cpu: watches.len(),
+        seconds: watches.iter().map(|watch| watch.seconds).sum(),
+        user: watches.iter().map(|watch| watch.user).sum(),
+        busy: watches.iter().map(|watch| watch.busy).sum(),
+        stolen: watches.iter().map(|watch| watch.stolen).sum(),
+    };
+    let (foreign, stolen) = ((all.busy - own) / all.seconds, all.stolen / all.seconds);
+    (foreign.max(stolen) > FOREIGN).then(|| {
+        format!("others took {:.0} % of the {} CPUs, the hypervisor {:.0} %", foreign * 100.0, all.cpu, stolen * 100.0)
+    })
+}
+
 /// Whether the load and not the server was at its limit.
 pub(crate) fn is_bound_by_load(load_busy: f64, server_busy: f64) -> bool {
     load_busy >= LOAD_BUSY && server_busy < SERVER_IDLE
@@ -135,6 +150,13 @@ mod tests {
         assert!(says(watch(0.1, 1.0, 0.0), "server", "50 % of the server's CPU 0"));
         assert!(says(watch(0.3, 0.7, 0.0), "server", "20 % of the server's CPU 0"));
         assert!(says(watch(0.1, 0.5, 0.3), "load", "hypervisor took 30 %"));
+    }
+
+    #[test]
+    fn processes_that_share_cpus_are_starved_by_what_neither_used() {
+        let watch = |busy| Watch { cpu: 0, seconds: 1.0, user: 0.0, busy, stolen: 0.0 };
+        assert_eq!(starved_together(&[watch(1.0), watch(0.9)], 1.85), None);
+        assert!(starved_together(&[watch(1.0), watch(0.9)], 1.5).is_some_and(|words| words.contains("20 %")));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::claims;
 use super::costs::{self, CORES, DOLLARS_PER_HOUR, IDLE_CONNECTIONS, MEMORY_GB, QUERIES_PER_SECOND, UTILIZATION};
 use super::goals;
 use super::record::{Cell, Figure, Profiled, Record, Searched, Section, Shape, Spread};
+use super::scaling;
 use super::tables::OPEN;
 
 /// The whole report; `plots` are the files that lie beside it, with their captions.
@@ -23,6 +24,7 @@ pub(crate) fn report(record: &Record, plots: &[(String, String)]) -> String {
     search(out, record);
     serialized(out, record);
     round_trips(out, record);
+use super::scaling;
     memory(out, record);
     claimed(out, record);
     bills(out, record);

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use sutra_load::{Profile, Report};
 
 use super::host::Host;
+use super::scaling::measured::Scaling;
 
 /// A whole run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -21,6 +22,9 @@ pub(crate) struct Record {
     pub(crate) idle: Vec<Idle>,
     pub(crate) memory: Vec<Memory>,
     pub(crate) search: Vec<Searched>,
+    /// More than one core.
+    #[serde(default)]
+    pub(crate) scaling: Option<Scaling>,
     pub(crate) serialized: Vec<Serialized>,
     pub(crate) round_trips: Vec<RoundTrips>,
     /// Whatever keeps a figure from being taken at its word, in the order in which it was noticed.

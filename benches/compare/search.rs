@@ -15,11 +15,11 @@ use sutra_load::{
     CpuTime, Learn, LegacyLearn, LegacySearch, Length, Measured as Run, Plan, Recall, Report, Search, ServerCpu,
     Workload,
 };
-use sutra_wire::ConceptId;
+use sutra_wire::{ConceptId, CoreLayout};
 use usearch::Index;
 
 use super::contender::{Contender, Instance, Setup, Timing, printed, said};
-use super::fairness::Watched;
+use super::fairness::{Used, Watched};
 use super::peers;
 use super::record::{Cell, Described, Searched, Shape};
 use super::rounds::{self, Measured, fair_round};
@@ -39,6 +39,8 @@ const SHAPES: [(usize, usize); 2] = [(1, 1), (16, 1)];
 const MANY: usize = 20_000;
 /// Queries by which a server that scans is judged.
 const JUDGED: usize = 50;
+/// Shards with fewer vectors build no index, and are scanned (the store's own constant).
+pub(crate) const MIN_INDEXED: u64 = 1024;
 const SERVERS: [Instance; 3] = [Instance::Sutra, Instance::OldUnsynced, Instance::Grpc];
 
 /// What was measured, and who stood there.
@@ -161,16 +163,26 @@ fn fill(instance: Instance, running: &Running, vectors: &Vectors, files: &Files)
             said(command).map(drop)
         }
         Instance::OldUnsynced => learn(running, Box::new(LegacyLearn::with_embeddings(keys, rows)), vectors.count()),
-        _ => learn_and_index(running, "", &vectors.rows),
+        _ => learn_and_index(running, "", &vectors.rows, 1),
     }
 }
 
-/// Has our server learn the vectors, and waits until its index has all of them.
-pub(crate) fn learn_and_index(running: &Running, namespace: &str, rows: &Arc<Vec<Vec<f32>>>) -> Outcome {
+/// Has our server of so many cores learn the vectors, and waits until its indexes have all that they will have.
+pub(crate) fn learn_and_index(running: &Running, namespace: &str, rows: &Arc<Vec<Vec<f32>>>, cores: u16) -> Outcome {
     let learned = Learn::with_embeddings(namespace, Vectors::keys(rows.len()), Arc::clone(rows));
     learn(running, Box::new(learned), rows.len())?;
-    wait_until_indexed(&Client::connect(running.address.to_string())?)?;
+    wait_until_indexed(&Client::connect(running.address.to_string())?, unindexed(rows.len(), cores)?)?;
     Ok(())
+}
+
+/// How many of so many vectors lie on cores that have too few for an index.
+fn unindexed(vectors: usize, cores: u16) -> Outcome<u64> {
+    let layout = CoreLayout::new(cores);
+    let mut by_core = vec![0; usize::from(cores)];
+    for row in 0..u32::try_from(vectors)? {
+        by_core[usize::from(layout.owner(&id(row)?))] += 1;
+    }
+    Ok(by_core.into_iter().filter(|count| *count < MIN_INDEXED).sum())
 }
 
 fn learn(running: &Running, workload: Box<dyn Workload>, count: usize) -> Outcome {
@@ -249,6 +261,7 @@ fn here(
         let run = search_for(timing, queries, recall, search)?;
         let watch = watched.end()?;
         let own = (thread_cpu() - before) as f64 / 1e9;
+        let own = Used { user: own, total: own };
         let plan = Plan { length: Length::Duration(timing.measured), ..Plan::new(([127, 0, 0, 1], 0).into()) };
         let report = Report::of("search", &plan, &[run]);
         rounds::check(&report)?;
