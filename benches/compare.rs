@@ -180,7 +180,7 @@ fn measure(options: &Options) -> Outcome<Record> {
     if options.wants(Part::QueryOpen) {
         sections.push(tables::open_loop(&mut bench, if quick { 1 } else { 3 }, quick));
     }
-    if options.wants(Part::Python) && python::missing().is_none() {
+    if options.wants(Part::Python) {
         for operation in [Operation::Query, Operation::Learn] {
             sections.push(bench.run(&tables::python(operation, rounds)));
         }

@@ -24,7 +24,7 @@ pub(crate) fn report(record: &Record, plots: &[(String, String)]) -> String {
     search(out, record);
     serialized(out, record);
     round_trips(out, record);
-use super::scaling;
+    out.push_str(&scaling::text::section(record));
     memory(out, record);
     claimed(out, record);
     bills(out, record);

@@ -14,8 +14,8 @@ use super::record::{Described, Shape};
 use crate::Outcome;
 use crate::process::{Running, target_folder};
 
-/// What is imported, by the names under which pip knows it.
-const PACKAGES: [&str; 6] = ["grpcio", "grpcio-tools", "hiredis", "msgpack", "numpy", "redis"];
+/// What every client needs, by the names under which pip knows it.
+const PACKAGES: [&str; 2] = ["msgpack", "numpy"];
 
 /// A client, and what it is called in tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,15 @@ impl Client {
         }
     }
 
+    /// What it needs besides, to be fetched and to be imported.
+    fn packages(self) -> (&'static [&'static str], &'static str) {
+        match self {
+            Client::Package | Client::Floor => (&[], "import msgpack, numpy"),
+            Client::Grpcio => (&["grpcio", "grpcio-tools"], "import grpc, grpc_tools.protoc"),
+            Client::Redis => (&["redis", "hiredis"], "import hiredis, redis"),
+        }
+    }
+
     fn what(self) -> &'static str {
         match self {
             Client::Package => "Sutra's Python package, over the compat port",
@@ -67,13 +76,15 @@ impl Client {
     }
 }
 
-/// An interpreter with everything that the clients need.
+/// An interpreter with what the clients need, as far as it can be had.
 #[derive(Debug)]
 struct Environment {
     python: PathBuf,
     stubs: PathBuf,
     version: String,
     packages: String,
+    /// Clients whose packages can't be had, with the reason.
+    missing: Vec<(Client, String)>,
 }
 
 /// The environment, made where it is not there; or why there is none.
@@ -85,25 +96,46 @@ fn environment() -> &'static Result<Environment, String> {
 fn make() -> Outcome<Environment> {
     let folder = target_folder()?.join("bench-python");
     let (python, stubs) = (folder.join("bin/python"), folder.join("stubs"));
-    let imports = "import grpc, grpc_tools.protoc, hiredis, msgpack, numpy, redis";
-    if run(Command::new(&python).args(["-c", imports])).is_err() {
+    if run(Command::new(&python).arg("--version")).is_err() {
         eprintln!("fetching the packages of Python's clients (once)");
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))
             .map_err(|error| format!("no virtual environment of Python could be made: {error}"))?;
-        run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES))
-            .map_err(|error| format!("the packages of Python's clients can't be fetched: {error}"))?;
     }
+    // What pip says may name where it looked, which is nobody's business in a report.
+    let has = |packages: &[&str], imports: &str| -> Result<(), String> {
+        let import = || run(Command::new(&python).args(["-c", imports]));
+        if import().is_ok() {
+            return Ok(());
+        }
+        let fetch = run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(packages));
+        let missing = |_| format!("{} can't be fetched or imported", packages.join(" and "));
+        fetch.and_then(|_| import()).map(drop).map_err(missing)
+    };
+    has(&PACKAGES, "import msgpack, numpy")?;
     std::fs::create_dir_all(&stubs)?;
+    let mut missing = Vec::new();
+    for client in Client::ALL {
+        let (packages, imports) = client.packages();
+        let usable = has(packages, imports).and_then(|()| match client {
+            Client::Grpcio => compile_calls(&python, &stubs),
+            _ => Ok(()),
+        });
+        missing.extend(usable.err().map(|why| (client, why)));
+    }
+    let version = run(Command::new(&python).arg("--version"))?;
+    let list = run(Command::new(&python).args(["-m", "pip", "list", "--format", "freeze"]))?;
+    let wanted = || Client::ALL.iter().flat_map(|client| client.packages().0).chain(&PACKAGES);
+    let ours = |line: &&str| wanted().any(|package| line.starts_with(&format!("{package}==")));
+    let packages = list.lines().filter(ours).collect::<Vec<_>>().join(", ");
+    Ok(Environment { python, stubs, version, packages, missing })
+}
+
+fn compile_calls(python: &Path, stubs: &Path) -> Result<(), String> {
     let calls = Path::new(env!("CARGO_MANIFEST_DIR")).join("grpc");
-    let mut compile = Command::new(&python);
+    let mut compile = Command::new(python);
     compile.args(["-m", "grpc_tools.protoc", "-I"]).arg(&calls);
     compile.arg(format!("--python_out={}", stubs.display())).arg(format!("--grpc_python_out={}", stubs.display()));
-    run(compile.arg("storage.proto"))?;
-    let version = run(Command::new(&python).arg("--version"))?.trim().to_owned();
-    let list = run(Command::new(&python).args(["-m", "pip", "list", "--format", "freeze"]))?;
-    let ours = |line: &&str| PACKAGES.iter().any(|package| line.starts_with(&format!("{package}==")));
-    let packages = list.lines().filter(ours).collect::<Vec<_>>().join(", ");
-    Ok(Environment { python, stubs, version, packages })
+    run(compile.arg("storage.proto")).map(drop)
 }
 
 /// Runs to its end; what it printed, or the last line of its complaint.
@@ -117,9 +149,12 @@ fn run(command: &mut Command) -> Result<String, String> {
     Err(complaint.lines().last().map_or_else(|| output.status.to_string(), str::to_owned))
 }
 
-/// Why Python's clients can't be measured; `None` where they can.
-pub(crate) fn missing() -> Option<&'static str> {
-    environment().as_ref().err().map(String::as_str)
+/// Why a client can't be measured; `None` where it can.
+pub(crate) fn missing(client: Client) -> Option<&'static str> {
+    match environment() {
+        Err(why) => Some(why),
+        Ok(environment) => environment.missing.iter().find(|(known, _)| *known == client).map(|(_, why)| why.as_str()),
+    }
 }
 
 /// How each client is run.
@@ -132,7 +167,7 @@ pub(crate) fn describe() -> Vec<Described> {
             name: format!("Python: {}", client.name()),
             what: format!("{}{}", client.what(), versions.as_deref().unwrap_or_default()),
             settings: settings.collect(),
-            missing: missing().map(str::to_owned),
+            missing: missing(client).map(str::to_owned),
         }
     };
     Client::ALL.into_iter().map(described).collect()

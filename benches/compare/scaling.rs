@@ -174,10 +174,10 @@ fn fair(
 ) -> Outcome<Option<Costs>> {
     for _ in 0..=REPEATS {
         let watched = [Watched::begin(setup.server_cpu)?, Watched::begin(setup.load_cpu)?];
-        let used_together = || Ok::<_, Box<dyn std::error::Error>>(used(running.pid())?.total + used_here()?.total);
-        let before = used_together()?;
+        let used_together = |pid| Ok::<_, Box<dyn std::error::Error>>(used(pid)?.total + used_here()?.total);
+        let before = used_together(running.pid())?;
         let costs = take_turn(running, |running| ask(running, point, vectors, setup, timing))?;
-        let own = used_together()? - before;
+        let own = used_together(running.pid())? - before;
         let watches = watched.into_iter().map(Watched::end).collect::<Outcome<Vec<_>>>()?;
         match starved_together(&watches, own) {
             None => return Ok(Some(costs)),

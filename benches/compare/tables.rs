@@ -3,7 +3,7 @@
 use sutra_load::Spelling;
 
 use super::contender::{DIMENSION, Instance, LEARNED_CONTENT, Operation, Protocol, QUERIED_CONTENT};
-use super::python::Client;
+use super::python::{self, Client};
 use super::record::{Section, Shape};
 use super::rounds::{Asked, Bench, Entrant, Table};
 
@@ -152,7 +152,7 @@ pub(crate) fn python(operation: Operation, rounds: usize) -> Table {
         ),
     };
     let clients = [Client::Package, Client::Floor, Client::Grpcio, Client::Redis];
-    let entrants = clients.into_iter().zip(instances);
+    let entrants = clients.into_iter().zip(instances).filter(|(client, _)| python::missing(*client).is_none());
     Table {
         id,
         title: title.into(),

@@ -55,6 +55,7 @@ pub struct Report {
     /// The server's CPU time, where it was asked for and any request was answered or refused.
     pub server_cpu: Option<CpuPerRequest>,
     /// Where the server's time went, where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<Profile>,
 }
 

@@ -83,6 +83,7 @@ impl<S: Service> Net<S> {
 
     /// Puts a connection's unread bytes back, where there are any. `is_new`: another frame than the one that was kept before.
     fn keep(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, mut input: Input, is_new: bool) {
+        core.enter_stage(Stage::Receive);
         if input.is_empty() {
             return;
         }
@@ -173,7 +174,6 @@ impl<S: Service> Net<S> {
     ) -> Flow {
         let deadline = pending.deadline;
         let reply_to = self.io.in_flight.insert(pending);
-        core.count_request();
         let mut cx = Context { io: &mut self.io, core };
         if deadline.is_some_and(|deadline| deadline <= cx.now()) {
             // It has waited for room too long.
@@ -183,6 +183,7 @@ impl<S: Service> Net<S> {
         let flow = self.service.request(&mut cx, &Request { reply_to, header, payload });
         let is_answered = match flow {
             Flow::Taken => {
+                core.count_request();
                 self.io.counters.request(header.opcode);
                 deadline.is_none() || !self.io.in_flight.contains(reply_to)
             }

@@ -151,9 +151,11 @@ impl<M: Send + 'static> Core<M> {
     /// Sends a message to a core (the own one included: it comes in the next turn). Messages from one core to another arrive in order. `Err`
     /// gives it back when the mailbox is full. Costs a few stores; the target is woken at the end of the turn, once, if it sleeps.
     pub fn send_message(&mut self, to: usize, message: M) -> Result<(), M> {
-        self.mailboxes.send(to, message)?;
-        self.metrics.messages_sent += 1;
-        Ok(())
+        let before = self.stages.enter(Stage::Messages);
+        let sent = self.mailboxes.send(to, message);
+        self.metrics.messages_sent += u64::from(sent.is_ok());
+        self.stages.enter(before);
+        sent
     }
 
     /// Has a job run on the process's background thread; its result comes as a message from this core's own index. `Err` gives
