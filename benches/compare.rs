@@ -74,6 +74,9 @@ pub(crate) struct Options {
     /// Measures nothing: says where the ratios of two reports disagree by more than their spreads
     #[arg(long, num_args = 2, value_names = ["REPORT", "REPORT"])]
     agree: Option<Vec<PathBuf>>,
+    /// Measures nothing: writes tables and plots of an earlier run anew
+    #[arg(long, value_name = "REPORT")]
+    render: Option<PathBuf>,
 }
 
 impl Options {
@@ -107,6 +110,9 @@ pub(crate) fn run(options: &Options) -> Outcome {
         Some(out) => out.clone(),
         None => target_folder()?.join("compare"),
     };
+    if let Some(report) = &options.render {
+        return write(&read(report)?, &out);
+    }
     if !options.no_build {
         build()?;
     }

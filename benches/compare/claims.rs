@@ -104,7 +104,7 @@ pub(crate) fn rows(record: &Record) -> Vec<Claim> {
             unit: "thousand",
             claimed: ("10", "50"),
             grpc: thousand(figure(QUERY, Instance::Grpc, MANY, Figure::Rate)),
-            old: thousand(figure(QUERY, Instance::OldUnsynced, MANY, Figure::Rate)),
+            old: thousand(figure(QUERY, Instance::Old, MANY, Figure::Rate)),
             sutra: thousand(figure(QUERY, Instance::Sutra, MANY, Figure::Rate)),
             measured: "queries on one server core, 64 connections, one in flight on each",
         },

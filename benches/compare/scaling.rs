@@ -15,6 +15,7 @@ use std::time::Duration;
 use rand::seq::SliceRandom;
 use sutra_client::blocking::Client;
 use sutra_load::{Health, KeySpace, Keys, Learn, Length, Plan, Query, Search, ServerCpu, Workload};
+use sutra_wire::CoreLayout;
 
 use super::contender::{CONCEPTS, Setup, Timing, filling, freeze, take_turn};
 use super::fairness::{Watched, starved_together};
@@ -46,7 +47,7 @@ pub(crate) struct Extent {
     pub(crate) timing: Timing,
     /// Servers with more cores than there are CPUs.
     many: &'static [usize],
-    /// Servers that never sleep.
+    /// Servers of which one core works.
     turning: &'static [usize],
 }
 
@@ -85,7 +86,7 @@ struct Served {
 pub(crate) fn measure(vectors: &Vectors, setup: &Setup, extent: &Extent) -> Outcome<(Scaling, Vec<String>)> {
     let mut scaling =
         Scaling { vectors: vectors.count(), mailbox_bytes: sutra_server::mailbox_bytes(), ..Scaling::default() };
-    turns(&mut scaling, extent)?;
+    turns(&mut scaling, setup, extent)?;
     eprintln!("More than one core: filling");
     let half = Arc::new(vectors.rows[..vectors.count() / 2].to_vec());
     let mut servers = Vec::new();
@@ -241,7 +242,9 @@ struct Counters {
     messages: u64,
     wakes: u64,
     turns: u64,
-    cpu_us: u64,
+    /// The turns whose stages were timed, and what they took in the mailboxes.
+    timed_turns: u64,
+    mailboxes_ns: u64,
 }
 
 impl Counters {
@@ -255,39 +258,62 @@ impl Counters {
             messages: counter("messages_sent")?,
             wakes: counter("wakes_sent")?,
             turns: counter("turns")?,
-            cpu_us: counter("cpu_us")?,
+            timed_turns: counter("profile_turns")?,
+            mailboxes_ns: counter("profile_messages_ns")?,
         })
     }
 }
 
-/// How long turns of servers take that never sleep and have nothing to do, and the memory of their empty stores.
-fn turns(scaling: &mut Scaling, extent: &Extent) -> Outcome {
-    eprintln!("More than one core: turns that find nothing");
+/// How long a turn looks into mailboxes that nobody wrote into, and the memory of empty stores. One core answers one question after the other and
+/// the others sleep, so that no thread waits for a CPU in the middle of a look.
+fn turns(scaling: &mut Scaling, setup: &Setup, extent: &Extent) -> Outcome {
+    eprintln!("More than one core: looks into mailboxes");
     let mut servers = Vec::new();
     for cores in extent.turning {
-        let arguments = ["--no-pin", "--durability", "os", "--spin", "always"];
-        let running = Running::sutra_on(&cores.to_string(), &arguments)?;
+        let running = Running::sutra_on(&cores.to_string(), &["--no-pin", "--durability", "os"])?;
         // So that what is made ready in the background is there.
         sleep(Duration::from_millis(200));
         let resident = running.resident()?;
+        let prefix = owned_by_the_first(u16::try_from(*cores)?);
+        let learn = Learn::new("", Keys::new(&prefix, KeySpace::Once(1)), 0, 0);
+        let plan = Plan { warm_up: Duration::ZERO, length: Length::Requests(1), ..Plan::new(running.address) };
+        sutra_load::run(&plan, vec![learn], None)?;
         freeze(&running, true)?;
-        scaling.turns.push(Turning { cores: *cores, turn_ns: Vec::new(), resident });
-        servers.push(running);
+        scaling.turns.push(Turning { cores: *cores, mailboxes_ns: Vec::new(), resident });
+        servers.push((running, prefix));
     }
     for _ in 0..extent.rounds {
-        for (running, turning) in servers.iter_mut().zip(&mut scaling.turns) {
-            turning.turn_ns.push(take_turn(running, |running| turn_ns(running, extent.timing.measured))?);
+        for ((running, prefix), turning) in servers.iter_mut().zip(&mut scaling.turns) {
+            let taken = take_turn(running, |running| mailboxes_ns(running, prefix, setup, extent.timing.measured))?;
+            turning.mailboxes_ns.push(taken);
         }
     }
     Ok(())
 }
 
-fn turn_ns(running: &Running, time: Duration) -> Outcome<f64> {
+/// A prefix of keys whose first one belongs to the core that the first connection asks for.
+fn owned_by_the_first(cores: u16) -> String {
+    let layout = CoreLayout::new(cores);
+    let mut prefixes = (0..).map(|number| format!("own{number}"));
+    prefixes
+        .find(|prefix| layout.owner(&Keys::new(prefix, KeySpace::Once(1)).id(0)) == 0)
+        .expect("ids are spread over all cores")
+}
+
+/// What a turn takes in the mailboxes while one connection asks its own core for one concept.
+fn mailboxes_ns(running: &Running, prefix: &str, setup: &Setup, time: Duration) -> Outcome<f64> {
+    let plan = Plan {
+        warm_up: Duration::ZERO,
+        length: Length::Duration(time),
+        pin: vec![setup.load_cpu],
+        ..Plan::new(running.address)
+    };
     let before = Counters::read(running)?;
-    sleep(time);
+    let query = Query::new("", Keys::new(prefix, KeySpace::Cycling(1)), None);
+    check(&sutra_load::run(&plan, vec![query], None)?)?;
     let after = Counters::read(running)?;
-    // Of the same replies, so that both are of the same time.
-    Ok((after.cpu_us - before.cpu_us) as f64 * 1e3 / after.turns.saturating_sub(before.turns).max(1) as f64)
+    let turns = after.timed_turns.saturating_sub(before.timed_turns).max(1);
+    Ok(after.mailboxes_ns.saturating_sub(before.mailboxes_ns) as f64 / turns as f64)
 }
 
 #[cfg(test)]
@@ -303,7 +329,7 @@ mod tests {
             point.rounds = vec![Some(Costs { messages, cpu_us: 10.0 + messages, ..costs })];
         }
         let turns = [(1, 100.0), (3, 104.0)];
-        let turns = turns.map(|(cores, turn)| Turning { cores, turn_ns: vec![turn], resident: 1 << 20 }).to_vec();
+        let turns = turns.map(|(cores, turn)| Turning { cores, mailboxes_ns: vec![turn], resident: 1 << 20 }).to_vec();
         let scaling = Scaling { points, turns, vectors: 4_000, mailbox_bytes: 1024 };
         let model = model::Model::of(&scaling).expect("nothing is missing");
         let look = model.constants.iter().find(|constant| constant.name.contains("look")).expect("a look");

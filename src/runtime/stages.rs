@@ -1,7 +1,7 @@
 //! Where a core's time goes: a clock that is switched from one stage of the work to the next, in one turn of [`EVERY`] or so.
 //!
 //! Promises: each moment of a timed turn is charged to exactly one stage, less what reading the clock takes; a turn that is not timed costs a
-//! branch a switch (measured: no difference that five interleaved rounds of queries could show). The turns are picked at random, so that they beat with no pattern of the load.
+//! predictable branch a switch, some eight a request. The turns are picked at random, so that they beat with no pattern of the load.
 //!
 //! Relies on the processor's time-stamp counter where there is one whose rate never changes (x86-64 of the last fifteen years), else on
 //! the system's monotonic clock.

@@ -63,12 +63,12 @@ pub(crate) struct Costs {
     pub(crate) turns: f64,
 }
 
-/// A server that never sleeps and has nothing to do: how long a turn of its loop takes, and its memory.
+/// A server of which one core works: how long its turns look into everyone's mailboxes, and its memory while it was empty.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Turning {
     pub(crate) cores: usize,
-    /// CPU time, in ns; a round each.
-    pub(crate) turn_ns: Vec<f64>,
+    /// A turn's mean, in ns; a round each.
+    pub(crate) mailboxes_ns: Vec<f64>,
     pub(crate) resident: u64,
 }
 

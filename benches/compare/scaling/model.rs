@@ -169,7 +169,7 @@ impl Model {
         };
         let (look, line) = looks(scaling).ok_or("turns were not measured at two numbers of cores")?;
         let look = keep("a look into one more core's mailbox, ns", look) / 1000.0;
-        keep("a turn of one core that finds nothing, ns", line);
+        keep("what a turn of one core takes in its mailbox, ns", line);
         let point = |question, cores, is_aware, shape| {
             let point = scaling.point(question, cores, is_aware, shape).filter(|point| point.cpu().is_some());
             point.ok_or_else(|| format!("{} on {cores} cores has no figures", Question::name(question)))
@@ -274,11 +274,13 @@ fn messages(aware: &Point, unaware: &Point) -> Option<Spread> {
     Spread::of(each.collect())
 }
 
-/// The slope of an idle turn's time over the cores, and its value at one, by round.
+/// The slope of a turn's time in the mailboxes over the cores, and its value at one, by round.
 fn looks(scaling: &Scaling) -> Option<(Spread, Spread)> {
-    let rounds = scaling.turns.iter().map(|turning| turning.turn_ns.len()).min()?;
+    let rounds = scaling.turns.iter().map(|turning| turning.mailboxes_ns.len()).min()?;
     let lines: Vec<_> = (0..rounds)
-        .filter_map(|round| line(scaling.turns.iter().map(|turning| (turning.cores as f64, turning.turn_ns[round]))))
+        .filter_map(|round| {
+            line(scaling.turns.iter().map(|turning| (turning.cores as f64, turning.mailboxes_ns[round])))
+        })
         .collect();
     let at_one = lines.iter().map(|(start, slope)| start + slope).collect();
     Some((Spread::of(lines.iter().map(|(_, slope)| *slope).collect())?, Spread::of(at_one)?))

@@ -66,9 +66,9 @@ fn points(out: &mut String, scaling: &Scaling) {
         );
     }
     out.push('\n');
-    out.push_str("| cores, unpinned, nothing to do | CPU ns a turn, never sleeping | resident with an empty store, MB |\n|---|---|---|\n");
+    out.push_str("| cores, unpinned, one of them at work | ns a turn in the mailboxes | resident with an empty store, MB |\n|---|---|---|\n");
     for turning in &scaling.turns {
-        let turn = Spread::of(turning.turn_ns.clone()).map_or_else(String::new, |turn| show(turn, 0));
+        let turn = Spread::of(turning.mailboxes_ns.clone()).map_or_else(String::new, |turn| show(turn, 0));
         let _ = writeln!(out, "| {} | {turn} | {:.1} |", turning.cores, turning.resident as f64 / 1e6);
     }
     out.push('\n');
