@@ -166,3 +166,42 @@ impl GridReply {
         append(self, details, out);
     }
 }
+
+/// A long `ListAgentsOk` in the making: records are written as they come, so that a page costs what is in it.
+#[derive(Debug, Default)]
+pub struct AgentList {
+    /// The number of records so far, then the records.
+    bytes: Vec<u8>,
+}
+
+impl AgentList {
+    const COUNT: usize = size_of::<u64>();
+    const VARIANT: u32 = 6;
+
+    /// Goes on with what [`AgentList::into_bytes`] gave, or begins where that is empty.
+    pub fn resume(bytes: Vec<u8>) -> Self {
+        if bytes.len() < Self::COUNT { Self { bytes: vec![0; Self::COUNT] } } else { Self { bytes } }
+    }
+
+    /// Adds a record.
+    pub fn push(&mut self, record: &AgentRecord) {
+        if let Some(count) = self.bytes.first_chunk_mut::<{ Self::COUNT }>() {
+            *count = (u64::from_le_bytes(*count) + 1).to_le_bytes();
+        }
+        bincode::serialize_into(&mut self.bytes, record).expect("writing plain values into memory can't fail");
+    }
+
+    /// To be kept until there is more.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// Appends the message behind its length.
+    pub fn finish(self, out: &mut Vec<u8>) {
+        let variant = Self::VARIANT.to_le_bytes();
+        let length = u32::try_from(variant.len() + self.bytes.len()).expect("what is listed is bounded far below 4 GiB");
+        out.extend_from_slice(&length.to_be_bytes());
+        out.extend_from_slice(&variant);
+        out.extend_from_slice(&self.bytes);
+    }
+}
