@@ -44,11 +44,6 @@ pub enum Part {
 pub struct Postbox<M: Send + 'static>(sutra_runtime::Postbox<Envelope<M>>);
 
 impl<M: Send + 'static> Postbox<M> {
-    /// The way to this core, for a service that is being built.
-    pub fn of(core: &Core<Envelope<M>>) -> Self {
-        Self(core.postbox())
-    }
-
     /// Sends the service's core a message, which comes as from itself.
     pub fn post(&self, message: M) {
         self.0.post(Envelope::Service(message));
@@ -162,6 +157,11 @@ impl<M: Send + 'static> Context<'_, M> {
         self.io.gather(self.core, pending.connection, |output| output::append(output, header, Body::Bytes(&scratch)));
         self.io.keep_scratch(scratch);
         Part::Sent
+    }
+
+    /// A way for another thread to send this core the service's messages.
+    pub fn postbox(&self) -> Postbox<M> {
+        Postbox(self.core.postbox())
     }
 
     /// Refuses a request with its reason.
