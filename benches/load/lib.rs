@@ -32,8 +32,8 @@ pub use run::{IdleConnections, open_idle, run};
 pub use scan::ScanError;
 pub use workload::{Framing, Reply, Routes, Workload};
 pub use workloads::{
-    Associate, Echo, GridHeartbeat, Health, Learn, LegacyHealth, LegacyLearn, LegacyQuery, MemcachedGet, MemcachedSet,
-    Neighbors, Path, Query, RedisGet, RedisPing, RedisSet, Search, Spelling,
+    AgentHeartbeats, Associate, Echo, GridHeartbeat, Health, Learn, LegacyHealth, LegacyLearn, LegacyQuery, MemcachedGet, MemcachedSet,
+    Neighbors, Path, Query, RegisterAgents, RedisGet, RedisPing, RedisSet, Search, Spelling,
 };
 
 #[cfg(test)]
