@@ -75,6 +75,8 @@ pub struct AgentConfig {
     pub listen: SocketAddr,
     /// The host that others reach it and its nodes by; `None` for the address of `listen`, or for the host's name where that is every address.
     pub advertise: Option<String>,
+    /// Where health, metrics and the nodes as JSON are served over HTTP; nowhere by default.
+    pub admin: Option<SocketAddr>,
     /// What becomes of the nodes when it is told to end.
     pub on_stop: OnStop,
     /// The program that is started as `PROGRAM serve …`; `None` for the one that runs.
@@ -92,6 +94,7 @@ impl Default for AgentConfig {
             max_nodes: 8,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8001)),
             advertise: None,
+            admin: None,
             on_stop: OnStop::Leave,
             program: None,
             timings: Timings::default(),

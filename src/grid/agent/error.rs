@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use sutra_wire::limits;
 
+use crate::admin::AdminError;
+
 /// Why an agent could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
@@ -54,6 +56,9 @@ pub enum AgentError {
         /// What the system said.
         source: io::Error,
     },
+    /// The admin port can't be served.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
 }
 
 impl AgentError {

@@ -184,9 +184,8 @@ impl Life {
     }
 
     /// Asks the process to end, and ends it if it does not. Returns when it is gone.
-    pub(super) async fn terminate(&self, process: &mut Process) {
+    pub(super) async fn terminate(&self, process: &mut Process, drain: Duration) {
         self.supervisor.change(&self.id, |node| node.state = NodeState::Stopping);
-        let drain = self.supervisor.timings.drain;
         if let Err(error) = process.signal(Signal::TERM) {
             tracing::warn!(node = self.id, %error, "a node can't be told to end");
         }
@@ -212,13 +211,13 @@ impl Life {
 
     /// The same for a process that was started just now.
     pub(super) async fn keep_started(mut self, mut held: Option<Started>) {
-        let timings = &self.supervisor.timings;
+        let timings = self.supervisor.timings.clone();
         let mut restarts = Restarts::new(timings.restarts, timings.restart_window, timings.restart_pause);
         loop {
             let ended = match held.take() {
                 Some(mut started) => match self.watch(&mut started).await {
                     End::Told => {
-                        self.terminate(&mut started.process).await;
+                        self.terminate(&mut started.process, timings.drain).await;
                         return self.stopped().await;
                     }
                     End::Ended(words) => words,

@@ -4,6 +4,7 @@
 //! register anew, which tells the master everything, whatever was lost.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use sutra_client::ClientError;
@@ -62,7 +63,10 @@ impl Link {
                     failures = 0;
                     self.trouble = Trouble::default();
                     tracing::info!(master = self.master, version = terms.master_version, "registered");
-                    match self.stay(&terms).await {
+                    self.supervisor.is_registered.store(true, Ordering::Relaxed);
+                    let lost = self.stay(&terms).await;
+                    self.supervisor.is_registered.store(false, Ordering::Relaxed);
+                    match lost {
                         Lost::Unknown => tracing::info!(
                             master = self.master,
                             "the master does not know this agent; registering again"

@@ -22,8 +22,8 @@ use super::supervisor::Supervisor;
 const CONNECTIONS: usize = 64;
 /// Far more than the longest request, of which a path is most.
 const MOST: usize = 64 << 10;
-/// A connection without a request for so long is closed.
-const IDLE: Duration = Duration::from_secs(300);
+/// A connection without a request for so long is closed: its place may be needed.
+const IDLE: Duration = Duration::from_secs(60);
 /// A message that has begun arrives, and an answer goes, within this.
 const TRANSFER: Duration = Duration::from_secs(10);
 /// After accept(2) has failed, as it does where no file is free.

@@ -27,6 +27,7 @@ mod listener;
 mod logs;
 mod memory;
 mod node;
+mod overview;
 mod paths;
 mod ports;
 mod process;

@@ -15,8 +15,10 @@ use super::launch::Launcher;
 use super::link::Link;
 use super::list::is_label;
 use super::memory::Memory;
+use super::overview::AgentSource;
 use super::supervisor::{Parts, Supervisor};
 use super::{AgentError, host, list, listener};
+use crate::admin::{self, Admin};
 
 /// What the start has found and set up.
 #[derive(Clone, Debug)]
@@ -25,6 +27,8 @@ pub struct AgentStart {
     pub listening: SocketAddr,
     /// Where it tells the master that it is reached.
     pub endpoint: String,
+    /// Where it serves HTTP.
+    pub admin: Option<SocketAddr>,
     /// Its folder.
     pub data: PathBuf,
     /// Nodes that were still running.
@@ -40,6 +44,7 @@ pub struct Agent {
     config: AgentConfig,
     supervisor: Arc<Supervisor>,
     listener: TcpListener,
+    _admin: Option<Admin>,
     start: AgentStart,
 }
 
@@ -69,6 +74,7 @@ impl Agent {
         let wrong = |source| AgentError::Listen { address: config.listen, source };
         let listener = listener.map_err(wrong)?;
         let listening = listener.local_addr().map_err(wrong)?;
+        let admin_listener = config.admin.map(admin::bind).transpose()?;
         let advertise = config.advertise.clone().unwrap_or_else(|| match listening.ip() {
             ip if ip.is_unspecified() => host::name(),
             IpAddr::V4(ip) => ip.to_string(),
@@ -87,9 +93,20 @@ impl Agent {
         });
         let (adopted, started) = supervisor.take_over(records);
         supervisor.save_or_warn().await;
+        let (id, master) = (config.id.clone(), config.master.clone());
+        let source = AgentSource { id, master, supervisor: Arc::clone(&supervisor) };
+        let admin = admin_listener.map(|listener| admin::start(listener, source)).transpose()?;
         let (data, memory) = (supervisor.folder.root.clone(), supervisor.memory.words(1));
-        let start = AgentStart { listening, endpoint, data, adopted, started, memory };
-        Ok(Self { config, supervisor, listener, start })
+        let start = AgentStart {
+            listening,
+            endpoint,
+            admin: admin.as_ref().map(Admin::address),
+            data,
+            adopted,
+            started,
+            memory,
+        };
+        Ok(Self { config, supervisor, listener, _admin: admin, start })
     }
 
     /// What the start has found and set up.
@@ -99,7 +116,7 @@ impl Agent {
 
     /// Works until `shutdown` is ready; then leaves the nodes or stops them, as configured.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { config, supervisor, listener, start } = self;
+        let Self { config, supervisor, listener, _admin, start } = self;
         let mut link = Link::new(&config.master, &config.id, start.endpoint, Arc::clone(&supervisor));
         let serving = tokio::spawn(listener::serve(listener, config.id.clone(), Arc::clone(&supervisor)));
         let keeping_house = {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sutra_wire::grid::NodeState;
 use sutra_wire::limits;
@@ -14,6 +15,9 @@ use super::node::Node;
 use super::paths::{self, Made};
 use super::supervisor::Supervisor;
 use super::{cpus, logs, ports};
+
+/// The time to end of a node that has not run yet, so has nothing of anybody's to finish: whoever asked for it still waits.
+const NEVER_RAN: Duration = Duration::from_secs(5);
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
@@ -78,7 +82,7 @@ impl Supervisor {
     async fn first_start(&self, life: &mut Life) -> Result<super::keep::Started, Refusal> {
         let (mut started, saved) = life.start().await.map_err(Refusal::Start)?;
         if let Err(error) = saved {
-            life.terminate(&mut started.process).await;
+            life.terminate(&mut started.process, NEVER_RAN).await;
             return Err(Refusal::List(error));
         }
         let refusal = match timeout(self.timings.start, life.first_answer(&mut started)).await {
@@ -90,7 +94,7 @@ impl Supervisor {
             Ok(Err(End::Told)) => Refusal::Start("it was stopped before it ran".into()),
             Err(_) => Refusal::Start(started.not_in_time(self.timings.start)),
         };
-        life.terminate(&mut started.process).await;
+        life.terminate(&mut started.process, NEVER_RAN).await;
         Err(refusal)
     }
 

@@ -44,6 +44,8 @@ pub(super) struct Supervisor {
     /// The list on disk is older than what is known.
     is_unsaved: AtomicBool,
     is_stopping: AtomicBool,
+    /// Whether the master knows the agent.
+    pub(super) is_registered: AtomicBool,
 }
 
 /// What a supervisor is made of.
@@ -74,6 +76,7 @@ impl Supervisor {
             saving: tokio::sync::Mutex::new(()),
             is_unsaved: AtomicBool::new(false),
             is_stopping: AtomicBool::new(false),
+            is_registered: AtomicBool::new(false),
         })
     }
 
@@ -218,6 +221,11 @@ impl Supervisor {
         }
     }
 
+    /// Whether the list on disk is older than what is known.
+    pub(super) fn is_unsaved(&self) -> bool {
+        self.is_unsaved.load(Ordering::Relaxed)
+    }
+
     /// Nothing is started any more.
     pub(super) fn close(&self) {
         self.is_stopping.store(true, Ordering::Relaxed);
@@ -247,7 +255,7 @@ impl Supervisor {
     pub(super) async fn housekeep(&self) {
         loop {
             tokio::time::sleep(HOUSEKEEPING).await;
-            if self.is_unsaved.load(Ordering::Relaxed) && self.save().await.is_ok() {
+            if self.is_unsaved() && self.save().await.is_ok() {
                 tracing::info!("the list of nodes is on disk again");
             }
             let ids: Vec<String> = self.nodes().iter().map(|node| node.record.id.clone()).collect();
