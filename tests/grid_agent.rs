@@ -25,7 +25,10 @@ fn a_node_is_started_answers_and_is_stopped_and_its_data_is_taken_up_again() {
     assert!(is_alive(pid) && home.nodes() == [pid]);
     node.client().learn(Concept::new("dog").content("a carnivore")).unwrap();
     TcpStream::connect(&node.compat).unwrap();
-    assert_eq!(rustix::process::getsid(rustix::process::Pid::from_raw(pid as i32)).unwrap().as_raw_nonzero().get(), pid as i32);
+    assert_eq!(
+        rustix::process::getsid(rustix::process::Pid::from_raw(pid as i32)).unwrap().as_raw_nonzero().get(),
+        pid as i32
+    );
 
     agent.stop_node(&node.id).unwrap();
     assert_eq!(agent.status(&node.id), ("stopped".into(), 0));
@@ -33,7 +36,11 @@ fn a_node_is_started_answers_and_is_stopped_and_its_data_is_taken_up_again() {
     agent.stop_node(&node.id).unwrap();
 
     let again = agent.try_spawn("", 0, &named("orders")).unwrap();
-    assert_eq!((&again.id, &again.native), (&node.id, &node.native), "its name finds its folder, and its ports are free");
+    assert_eq!(
+        (&again.id, &again.native),
+        (&node.id, &node.native),
+        "its name finds its folder, and its ports are free"
+    );
     assert_eq!(again.client().query("dog").unwrap().unwrap().content, "a carnivore");
     agent.stop_node("orders").unwrap();
     let path = home.path().join("nodes").join(&node.id);
@@ -270,7 +277,10 @@ fn one_agent_has_a_folder_and_one_folder_is_no_other_agents() {
     assert!(text.contains(&format!("process {}", agent.pid())), "{text}");
     drop(agent);
     std::fs::write(home.path().join("nodes.json"), "{").unwrap();
-    let damaged = sutra().args(["grid", "agent", "--id", "a", "--listen", "127.0.0.1:0", "--admin", "off", "--data"]).arg(home.path()).output();
+    let damaged = sutra()
+        .args(["grid", "agent", "--id", "a", "--listen", "127.0.0.1:0", "--admin", "off", "--data"])
+        .arg(home.path())
+        .output();
     let damaged = damaged.unwrap();
     let text = String::from_utf8(damaged.stderr).unwrap();
     assert!(damaged.status.code() == Some(3) && text.contains("nodes.json is damaged"), "{text}");
@@ -281,7 +291,9 @@ fn messages_that_are_none_are_answered_and_do_no_harm() {
     let home = Home::new();
     let agent = Agent::start(&home, &[]);
     let mut stream = TcpStream::connect(agent.address).unwrap();
-    for message in [&b""[..], b"\x03", b"\xff\xff\xff\xff", b"{\"GetStats\": null}", b"\x05\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff"] {
+    for message in
+        [&b""[..], b"\x03", b"\xff\xff\xff\xff", b"{\"GetStats\": null}", b"\x05\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff"]
+    {
         stream.write_all(&(message.len() as u32).to_be_bytes()).unwrap();
         stream.write_all(message).unwrap();
         assert!(matches!(read_reply(&mut stream).0, GridReply::Error { .. }), "{message:?}");

@@ -143,8 +143,11 @@ fn an_agent_waits_for_its_master_and_finds_it_again() {
 
 #[test]
 fn without_a_master_every_command_says_so() {
-    for words in [&["status"][..], &["agents"], &["nodes"], &["spawn", "a"], &["stop", "n"], &["watch"], &["unregister", "a"]] {
-        let output = sutra().arg("grid").args(words).args(["--master", "127.0.0.1:9", "--timeout", "300ms"]).output().unwrap();
+    for words in
+        [&["status"][..], &["agents"], &["nodes"], &["spawn", "a"], &["stop", "n"], &["watch"], &["unregister", "a"]]
+    {
+        let output =
+            sutra().arg("grid").args(words).args(["--master", "127.0.0.1:9", "--timeout", "300ms"]).output().unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.code() == Some(3) && text.contains("127.0.0.1:9"), "{words:?}: {text}");
     }

@@ -140,6 +140,7 @@ mod deadline;
 mod driver;
 mod endpoint;
 mod error;
+pub mod grid;
 mod handshake;
 mod in_flight;
 mod many;

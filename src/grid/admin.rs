@@ -34,7 +34,9 @@ const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
     /// The address can't be had.
-    #[error("admin port: can't listen on {address}: {source}; --admin gives this port another address, --admin off leaves it away")]
+    #[error(
+        "admin port: can't listen on {address}: {source}; --admin gives this port another address, --admin off leaves it away"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,

@@ -92,7 +92,9 @@ impl Agent {
     /// Starts agent "a" on any free port. Its master is nowhere unless the arguments say where.
     pub fn start(home: &Home, arguments: &[&str]) -> Self {
         let mut command = sutra();
-        command.args(["grid", "agent", "--id", "a", "--json", "--listen", "127.0.0.1:0", "--admin", "off", "--data"]).arg(home.path());
+        command
+            .args(["grid", "agent", "--id", "a", "--json", "--listen", "127.0.0.1:0", "--admin", "off", "--data"])
+            .arg(home.path());
         if !arguments.contains(&"--master") {
             command.args(["--master", "127.0.0.1:9"]);
         }
@@ -125,16 +127,13 @@ impl Agent {
 
     /// Asks for a node at a path with these options.
     pub fn try_spawn(&self, path: &str, port: u32, options: &SpawnOptions) -> Result<Spawned, String> {
-        let request = GridRequest::SpawnStorageNode {
-            agent_id: "a".into(),
-            storage_path: path.into(),
-            memory_limit_mb: 0,
-            port,
-        };
+        let request =
+            GridRequest::SpawnStorageNode { agent_id: "a".into(), storage_path: path.into(), memory_limit_mb: 0, port };
         match self.ask(&request, Some(options)) {
-            (GridReply::SpawnStorageNodeOk { node_id, endpoint, success: true, error_message: None }, Some(details)) => {
-                Ok(Spawned { id: node_id, native: details.native_endpoint, compat: endpoint })
-            }
+            (
+                GridReply::SpawnStorageNodeOk { node_id, endpoint, success: true, error_message: None },
+                Some(details),
+            ) => Ok(Spawned { id: node_id, native: details.native_endpoint, compat: endpoint }),
             (GridReply::SpawnStorageNodeOk { success: false, error_message: Some(why), .. }, None) => Err(why),
             other => panic!("no answer to a spawn: {other:?}"),
         }

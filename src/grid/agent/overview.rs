@@ -32,7 +32,11 @@ impl Source for AgentSource {
         let metrics = vec![
             Metric::gauges("sutra_agent_nodes", "Storage nodes by state", "state", by_state),
             Metric::gauges("sutra_agent_node_restarts", "How often a node was started again", "node", restarts),
-            Metric::gauge("sutra_agent_registered", "Whether the master knows this agent", f64::from(u8::from(is_registered))),
+            Metric::gauge(
+                "sutra_agent_registered",
+                "Whether the master knows this agent",
+                f64::from(u8::from(is_registered)),
+            ),
             Metric::gauge("sutra_agent_max_nodes", "Storage nodes at most", f64::from(self.supervisor.max_nodes)),
         ];
         Some(View { healthy: problems.is_empty(), status, page, metrics })
@@ -76,7 +80,12 @@ mod tests {
     #[test]
     fn what_is_not_well_is_said() {
         assert!(problems(&[], true, false).is_empty());
-        let gave_up = NodeReport { node_id: "n".into(), detail: "why".into(), state: NodeState::GaveUp as u8, ..NodeReport::default() };
+        let gave_up = NodeReport {
+            node_id: "n".into(),
+            detail: "why".into(),
+            state: NodeState::GaveUp as u8,
+            ..NodeReport::default()
+        };
         let words = problems(&[gave_up, NodeReport::default()], false, true).join("; ");
         assert!(["registered", "disk", "n: why"].iter().all(|part| words.contains(part)), "{words}");
     }

@@ -53,9 +53,13 @@ pub(crate) struct Done {
 /// Why an agent has not answered.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ErrandError {
-    #[error("can't reach it at {endpoint}: {source}; is it running, and is that its address as the master's host sees it?")]
+    #[error(
+        "can't reach it at {endpoint}: {source}; is it running, and is that its address as the master's host sees it?"
+    )]
     Unreachable { endpoint: String, source: io::Error },
-    #[error("the connection to {endpoint} broke off: {source}; whether it did what was asked shows in `sutra grid nodes`")]
+    #[error(
+        "the connection to {endpoint} broke off: {source}; whether it did what was asked shows in `sutra grid nodes`"
+    )]
     BrokenOff { endpoint: String, source: io::Error },
     #[error("{endpoint} has not answered within {:.0} s; whether it did what was asked shows in `sutra grid nodes`", .timeout.as_secs_f64())]
     TimedOut { endpoint: String, timeout: Duration },
@@ -113,9 +117,8 @@ async fn ask(
     options: Option<&SpawnOptions>,
 ) -> Result<(GridReply, Option<SpawnedDetails>), ErrandError> {
     let to = || endpoint.to_owned();
-    let mut stream = TcpStream::connect(endpoint)
-        .await
-        .map_err(|source| ErrandError::Unreachable { endpoint: to(), source })?;
+    let mut stream =
+        TcpStream::connect(endpoint).await.map_err(|source| ErrandError::Unreachable { endpoint: to(), source })?;
     let broken_off = |source| ErrandError::BrokenOff { endpoint: to(), source };
     let mut message = Vec::new();
     request.append(options, &mut message);

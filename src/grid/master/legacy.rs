@@ -9,8 +9,8 @@ use sutra_compat::grid::{AgentRecord, GridReply, GridRequest};
 use sutra_compat::{MAX_MESSAGE, PREFIX_BYTES, message_length};
 use sutra_net::{Answer, Manner, Overlap, Translated, Translator, Wording};
 use sutra_wire::grid::{
-    AgentHeartbeat, AgentInfo, AgentKey, AgentRegistered, AgentRegistration, AgentState, Agents, AgentsRequest, Cluster,
-    ClusterState, HeartbeatAck, NodeInfo, NodeState, SpawnNode,
+    AgentHeartbeat, AgentInfo, AgentKey, AgentRegistered, AgentRegistration, AgentState, Agents, AgentsRequest,
+    Cluster, ClusterState, HeartbeatAck, NodeInfo, NodeState, SpawnNode,
 };
 use sutra_wire::{Checked, ErrorMessage, FrameBuffer, Opcode, Payload, PayloadError, Status, archive, limits};
 

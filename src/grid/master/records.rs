@@ -218,7 +218,8 @@ mod tests {
         let facts = AgentFacts { hostname: "h".into(), incarnation: u64::MAX, max_nodes: 3, ..AgentFacts::default() };
         let content = json(&AgentDocument::of(&facts));
         assert_eq!(read("agent/a", &content).unwrap(), Known::Agent { agent_id: "a".into(), facts });
-        let report = NodeReport { node_id: "n".into(), state: NodeState::GaveUp as u8, pid: 7, ..NodeReport::default() };
+        let report =
+            NodeReport { node_id: "n".into(), state: NodeState::GaveUp as u8, pid: 7, ..NodeReport::default() };
         let content = json(&NodeDocument::of("a", &report));
         assert_eq!(read("node/n", &content).unwrap(), Known::Node { agent_id: "a".into(), report });
         let Entry { name, content } = starts_entry(9);

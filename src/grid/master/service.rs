@@ -334,7 +334,10 @@ impl Service for MasterService {
 }
 
 /// The request's payload as a `T`; `None` where it is none, which the client was told.
-pub(crate) fn validated<'r, T: Payload>(cx: &mut Context<'_, Message>, request: &Request<'r>) -> Option<Checked<'r, T>> {
+pub(crate) fn validated<'r, T: Payload>(
+    cx: &mut Context<'_, Message>,
+    request: &Request<'r>,
+) -> Option<Checked<'r, T>> {
     match Checked::new(request.payload) {
         Ok(value) => Some(value),
         Err(error) => {

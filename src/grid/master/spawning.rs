@@ -12,10 +12,22 @@ use super::service::{MasterService, Message, validated};
 
 /// Who waits for an agent, and for what.
 pub(crate) enum Waiting {
-    Spawn { to: ReplyTo, reservation: u64, spawn: SpawnNode, is_old: bool },
-    Stop { to: ReplyTo, agent_id: String, node_id: String },
+    Spawn {
+        to: ReplyTo,
+        reservation: u64,
+        spawn: SpawnNode,
+        is_old: bool,
+    },
+    Stop {
+        to: ReplyTo,
+        agent_id: String,
+        node_id: String,
+    },
     /// An old agent's word on a node; nobody where the master asks for itself.
-    Status { to: Option<ReplyTo>, node_id: String },
+    Status {
+        to: Option<ReplyTo>,
+        node_id: String,
+    },
 }
 
 impl MasterService {
@@ -70,15 +82,13 @@ impl MasterService {
         let Some(waiting) = self.waiting.remove(&number) else { return };
         self.counters.errands_failed += u64::from(result.is_err());
         match waiting {
-            Waiting::Spawn { to, reservation, spawn, is_old } => {
-                match spawned(result) {
-                    Ok(spawned) => self.spawned(cx, to, reservation, &spawn, spawned, is_old),
-                    Err(failure) => {
-                        self.registry.spawn_failed(reservation);
-                        self.fail(cx, to, &spawn.agent_id, failure);
-                    }
+            Waiting::Spawn { to, reservation, spawn, is_old } => match spawned(result) {
+                Ok(spawned) => self.spawned(cx, to, reservation, &spawn, spawned, is_old),
+                Err(failure) => {
+                    self.registry.spawn_failed(reservation);
+                    self.fail(cx, to, &spawn.agent_id, failure);
                 }
-            }
+            },
             Waiting::Stop { to, agent_id, node_id } => match stopped(result) {
                 Ok(()) => {
                     self.registry.stopped(&node_id);
@@ -176,7 +186,9 @@ fn spawned(outcome: Outcome) -> Result<Spawned, Failure> {
             let native = details.unwrap_or_default().native_endpoint;
             let fits = endpoint.len().max(native.len()) <= limits::MAX_GRID_TEXT;
             if node_id.is_empty() || node_id.len() > limits::MAX_LABEL || !fits {
-                return Err(refused(format!("it started a node with the id {node_id:?} at {endpoint:?}, which can't be kept")));
+                return Err(refused(format!(
+                    "it started a node with the id {node_id:?} at {endpoint:?}, which can't be kept"
+                )));
             }
             Ok(Spawned { node_id, endpoint: native, compat_endpoint: endpoint })
         }

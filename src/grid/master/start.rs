@@ -66,7 +66,8 @@ pub fn start(config: MasterConfig) -> Result<Master, MasterError> {
     let (registry, starts) = read_back(&shard, patience, &config)?;
 
     let home: Home = Arc::new(OnceLock::new());
-    let (errands, errand_thread) = forward::start(Arc::clone(&home)).map_err(|source| MasterError::Thread { source })?;
+    let (errands, errand_thread) =
+        forward::start(Arc::clone(&home)).map_err(|source| MasterError::Thread { source })?;
     let admin = admin_listener.map(|listener| admin::start(listener, MasterSource(Arc::clone(&home)))).transpose()?;
     let report = StartReport {
         listening,
@@ -218,7 +219,9 @@ fn unreadable_record(config: &MasterConfig, name: &str, unreadable: Unreadable) 
             "it is none of a grid's master; does a storage server keep its data there?".to_owned(),
             "give the master a folder of its own with --data",
         ),
-        Unreadable::Damaged(problem) => (problem, "start it with the version that wrote it, or restore the folder from a backup"),
+        Unreadable::Damaged(problem) => {
+            (problem, "start it with the version that wrote it, or restore the folder from a backup")
+        }
     };
     MasterError::Record { folder: config.data.clone(), name: name.to_owned(), problem, cure }
 }

@@ -32,8 +32,7 @@ impl MasterService {
             Ok(StopTarget::Unknown) => cx.reply(to, Status::NotFound, 0, Body::Empty),
             Ok(StopTarget::Done) => self.conclude(cx, Some(Answer { to, what: What::Done })),
             Ok(StopTarget::Ask { agent_id, node_id, contact }) => {
-                let request =
-                    GridRequest::StopStorageNode { agent_id: agent_id.clone(), node_id: node_id.clone() };
+                let request = GridRequest::StopStorageNode { agent_id: agent_id.clone(), node_id: node_id.clone() };
                 let waiting = Waiting::Stop { to, agent_id, node_id };
                 if !self.send(contact.endpoint, request, None, forward::STOP, waiting) {
                     self.too_busy(cx, to);

@@ -12,8 +12,8 @@ use sutra_compat::grid::{GridReply, GridRequest};
 use sutra_grid::master::MasterConfig;
 use sutra_testing::raw::Raw;
 use sutra_wire::grid::{
-    AgentHeartbeat, AgentKey, AgentRegistered, AgentReport, AgentState, Agents, AgentsRequest, Cluster, EventKind, GridEvent,
-    HeartbeatAck, NodeInfo, NodeKey, NodeState, Nodes, NodesRequest, SpawnNode, WatchRequest,
+    AgentHeartbeat, AgentKey, AgentRegistered, AgentReport, AgentState, Agents, AgentsRequest, Cluster, EventKind,
+    GridEvent, HeartbeatAck, NodeInfo, NodeKey, NodeState, Nodes, NodesRequest, SpawnNode, WatchRequest,
 };
 use sutra_wire::{Checked, Health, MORE, Opcode, Stats, Status};
 
@@ -300,7 +300,9 @@ fn what_is_no_masters_business_is_refused_and_the_connection_goes_on() {
     assert_eq!(client.ask(Opcode::Query, &key("dog")).status(), Status::NotServed);
     let header = sutra_wire::Header { opcode: 0x99, request: 5, ..sutra_wire::Header::default() };
     assert_eq!(client.0.ask(header, &[]).status(), Status::UnknownOpcode);
-    for opcode in Opcode::ALL.into_iter().filter(|opcode| (0x40..=0x4a).contains(&(*opcode as u8)) && *opcode != Opcode::Cluster) {
+    for opcode in
+        Opcode::ALL.into_iter().filter(|opcode| (0x40..=0x4a).contains(&(*opcode as u8)) && *opcode != Opcode::Cluster)
+    {
         assert_eq!(client.ask_empty(opcode).status(), Status::InvalidArchive, "{opcode:?}");
     }
     for opcode in [0xf5, 0xf6] {
@@ -329,7 +331,11 @@ fn the_admin_port_tells_of_the_grid() {
     assert!(client.ask(Opcode::AgentHeartbeat, &heartbeat("a", 7, 1)).is_ok());
     assert!(get("/health").starts_with("HTTP/1.1 200"));
     let metrics = get("/metrics");
-    for line in ["sutra_grid_agents{state=\"healthy\"} 1", "sutra_grid_nodes{state=\"running\"} 1", "sutra_grid_heartbeats_total 1"] {
+    for line in [
+        "sutra_grid_agents{state=\"healthy\"} 1",
+        "sutra_grid_nodes{state=\"running\"} 1",
+        "sutra_grid_heartbeats_total 1",
+    ] {
         assert!(metrics.contains(line), "{line}: {metrics}");
     }
     let page = get("/");

@@ -23,7 +23,8 @@ const UNREGISTER_OK: &str = "02000000";
 const SPAWN_OK: &str = "0300000002000000000000006e310f000000000000006c6f63616c686f73743a35303036300100";
 const STOP_ERROR: &str = "040000000001010000000000000078";
 const STOP_OK: &str = "040000000100";
-const STATUS_OK: &str = "0500000002000000000000006e31070000000000000072756e6e696e672a0000000f000000000000006c6f63616c686f73743a3530303630";
+const STATUS_OK: &str =
+    "0500000002000000000000006e31070000000000000072756e6e696e672a0000000f000000000000006c6f63616c686f73743a3530303630";
 
 fn register(endpoint: &str) -> GridRequest {
     GridRequest::RegisterAgent {
@@ -125,7 +126,8 @@ fn an_agent_of_ours_is_told_what_the_old_message_has_no_place_for() {
         Some(bytes_of(&reply, Some(&details)))
     }));
     let mut native = Native::open(master.compat()[0]);
-    let _: AgentRegistered = value(&native.ask(Opcode::RegisterAgent, &registration("agent-001", 7, agent.address, vec![])));
+    let _: AgentRegistered =
+        value(&native.ask(Opcode::RegisterAgent, &registration("agent-001", 7, agent.address, vec![])));
     let mut client = Old::open(master.compat()[0]);
     let GridRequest::SpawnStorageNode { agent_id, storage_path, memory_limit_mb, port } =
         GridRequest::read(&unhex(SPAWN)).unwrap().0
@@ -134,7 +136,12 @@ fn an_agent_of_ours_is_told_what_the_old_message_has_no_place_for() {
     };
     // The old message's port is where the old protocol is to be spoken.
     let (reply, details) = client.ask_with(
-        &GridRequest::SpawnStorageNode { agent_id: agent_id.clone(), storage_path: storage_path.clone(), memory_limit_mb, port },
+        &GridRequest::SpawnStorageNode {
+            agent_id: agent_id.clone(),
+            storage_path: storage_path.clone(),
+            memory_limit_mb,
+            port,
+        },
         None,
     );
     let GridReply::SpawnStorageNodeOk { node_id, endpoint, success: true, .. } = reply else { panic!("{reply:?}") };

@@ -24,16 +24,22 @@ pub(crate) enum Refused {
         "agent {agent_id:?} is full: it has {nodes} nodes or starts them, and takes {most}; stop one, or start the agent with a higher --max-nodes"
     )]
     Full { agent_id: String, nodes: usize, most: u32 },
-    #[error("the name {name:?} is taken by node {node_id:?} of agent {agent_id:?}; choose another name, or stop that node")]
+    #[error(
+        "the name {name:?} is taken by node {node_id:?} of agent {agent_id:?}; choose another name, or stop that node"
+    )]
     NameTaken { name: String, node_id: String, agent_id: String },
     #[error("a node with the name {name:?} is just being started; choose another name, or ask again later")]
     NameReserved { name: String },
-    #[error("agent {agent_id:?} speaks the old protocol, which knows no {what}; leave it away, or start an agent of this version")]
+    #[error(
+        "agent {agent_id:?} speaks the old protocol, which knows no {what}; leave it away, or start an agent of this version"
+    )]
     OldAgent { agent_id: String, what: &'static str },
     #[error("node {node_id:?} is agent {agent_id:?}'s, not {asked:?}'s; name that agent")]
     OtherAgent { node_id: String, agent_id: String, asked: String },
     #[error("agent {agent_id:?} has left the grid while it was asked; what it did is known when it comes back")]
     Left { agent_id: String },
-    #[error("agent {agent_id:?} says that it started node {node_id:?}, which is agent {owner:?}'s; stop it on that host by hand")]
+    #[error(
+        "agent {agent_id:?} says that it started node {node_id:?}, which is agent {owner:?}'s; stop it on that host by hand"
+    )]
     ForeignNode { agent_id: String, node_id: String, owner: String },
 }

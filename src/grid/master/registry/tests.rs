@@ -188,7 +188,10 @@ fn a_report_replaces_what_was_known_and_says_what_happened() {
     let changed = ["n1", "n3", "n2"].map(|id| Change::Node(id.into()));
     assert_eq!(world.registry.take_changes(), changed);
     world.report("a", 7, 2, vec![crashed, node("n3", NodeState::Starting)]);
-    assert!(world.kinds().is_empty() && world.registry.take_changes().is_empty(), "a report that comes twice changes nothing");
+    assert!(
+        world.kinds().is_empty() && world.registry.take_changes().is_empty(),
+        "a report that comes twice changes nothing"
+    );
     world.report("a", 7, 3, vec![node("n3", NodeState::Running)]);
     assert_eq!(world.kinds(), [EventKind::NodeRunning, EventKind::NodeLost]);
     assert_eq!(world.node("n1"), Some(NodeState::Lost));

@@ -61,7 +61,8 @@ impl Registry {
         let infos = wanted.map(|node| self.node_info(node, at));
         let (nodes, more) = page(infos, limit, |node| {
             let report = &node.report;
-            let texts = [&report.endpoint, &report.compat_endpoint, &report.storage_path, &report.detail, &report.cores];
+            let texts =
+                [&report.endpoint, &report.compat_endpoint, &report.storage_path, &report.detail, &report.cores];
             texts.iter().map(|text| text.len()).sum::<usize>() + report.memory_enforcement.len() + node.hostname.len()
         });
         Nodes { nodes, more }

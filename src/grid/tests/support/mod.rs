@@ -181,7 +181,12 @@ pub(crate) fn unhex(text: &str) -> Vec<u8> {
     digits.as_chunks::<2>().0.iter().map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 
-pub(crate) fn registration(id: &str, incarnation: u64, endpoint: impl ToString, nodes: Vec<NodeReport>) -> AgentRegistration {
+pub(crate) fn registration(
+    id: &str,
+    incarnation: u64,
+    endpoint: impl ToString,
+    nodes: Vec<NodeReport>,
+) -> AgentRegistration {
     AgentRegistration {
         agent_id: id.into(),
         hostname: format!("host-of-{id}"),
