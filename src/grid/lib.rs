@@ -8,5 +8,6 @@
 //! Relies on `net` and `store` for the master, which is a service like the storage service, and on `client` for the agent, which is an ordinary
 //! process beside the nodes that it supervises.
 
+pub mod admin;
 pub mod agent;
 pub mod master;

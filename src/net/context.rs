@@ -11,6 +11,7 @@ use rkyv::{Archive, Serialize};
 use sutra_runtime::{Core, DataFile, Job, RegionSlice, TimerId};
 use sutra_wire::{Counter, ErrorMessage, FrameBuffer, Header, MORE, Status};
 
+use crate::connection::Receiving;
 use crate::net::{Envelope, Io};
 use crate::output::{self, Body};
 use crate::service::ReplyTo;
@@ -84,6 +85,14 @@ impl<M: Send + 'static> Context<'_, M> {
         self.io.in_flight.get(to).is_some_and(|pending| {
             let connection = self.io.connections.get(pending.connection).and_then(Option::as_ref);
             connection.is_some_and(|connection| connection.serial == pending.serial)
+        })
+    }
+
+    /// Whether the client has closed its side: it asks nothing more, and hardly reads on. For answers without end, which would keep its connection.
+    pub fn has_left(&self, to: ReplyTo) -> bool {
+        self.io.in_flight.get(to).is_some_and(|pending| {
+            let connection = self.io.connections.get(pending.connection).and_then(Option::as_ref);
+            connection.is_some_and(|connection| connection.receiving == Receiving::Over)
         })
     }
 
