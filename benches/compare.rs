@@ -14,10 +14,17 @@ mod idle;
 mod markdown;
 mod peers;
 mod plots;
+mod profiles;
+mod python;
 mod record;
+mod round_trips;
 mod rounds;
+mod scaling;
+mod search;
+mod serialize;
 mod system_calls;
 mod tables;
+mod vector_data;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,9 +37,10 @@ use sutra_load::{KeySpace, Keys, Plan, Query};
 use crate::Outcome;
 use crate::durable::Floor;
 use crate::process::{Running, target_folder};
-use contender::{Contender, Instance, Setup, Timing};
+use contender::{Contender, Instance, Operation, Setup, Timing};
 use record::{Memory, Record, Settings};
 use rounds::Bench;
+use vector_data::Vectors;
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -42,7 +50,7 @@ pub(crate) struct Options {
     /// Rounds over all contenders [default: 7, quick: 3]
     #[arg(long)]
     rounds: Option<usize>,
-    /// Seconds measured for each figure [default: 0.8, quick: 0.3]
+    /// Seconds measured for each figure [default: 0.5, quick: 0.2]
     #[arg(long)]
     seconds: Option<f64>,
     /// The servers' CPU
@@ -57,6 +65,9 @@ pub(crate) struct Options {
     /// Takes the server and the gRPC contender as they lie beside this program, and builds neither
     #[arg(long)]
     no_build: bool,
+    /// A folder with embeddings.npy to search, and queries.npy and neighbours.npy if it has them [default: the slice of WordNet that tests use]
+    #[arg(long)]
+    wordnet: Option<PathBuf>,
     /// The folder for the report [default: a folder `compare` beside this program]
     #[arg(long)]
     out: Option<PathBuf>,
@@ -79,7 +90,13 @@ enum Part {
     LearnRelaxed,
     Heartbeat,
     QueryOpen,
+    Python,
+    Search,
+    Scaling,
+    Profile,
     Idle,
+    Serialize,
+    RoundTrips,
 }
 
 pub(crate) fn run(options: &Options) -> Outcome {
@@ -127,8 +144,10 @@ fn build() -> Outcome {
 fn measure(options: &Options) -> Outcome<Record> {
     let (began, started) = (Instant::now(), host::now());
     let rounds = options.rounds.unwrap_or(if options.quick { 3 } else { 7 });
-    let seconds = options.seconds.unwrap_or(if options.quick { 0.3 } else { 0.8 });
+    let seconds = options.seconds.unwrap_or(if options.quick { 0.2 } else { 0.5 });
     let setup = setup(options)?;
+    let slice = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/wordnet");
+    let vectors = Vectors::read(options.wordnet.as_deref().unwrap_or(&slice))?;
     let timing = Timing {
         warm_up: Duration::from_secs_f64((seconds / 4.0).max(0.1)),
         measured: Duration::from_secs_f64(seconds),
@@ -161,6 +180,12 @@ fn measure(options: &Options) -> Outcome<Record> {
     if options.wants(Part::QueryOpen) {
         sections.push(tables::open_loop(&mut bench, if quick { 1 } else { 3 }, quick));
     }
+    if options.wants(Part::Python) {
+        for operation in [Operation::Query, Operation::Learn] {
+            sections.push(bench.run(&tables::python(operation, rounds)));
+        }
+    }
+    let profiles = if options.wants(Part::Profile) { profiles::measure(&mut bench) } else { Vec::new() };
     let at_end = resident(&mut bench);
     let memory = filled.into_iter().map(|(contender, filled)| {
         // Who has died meanwhile has none.
@@ -168,6 +193,7 @@ fn measure(options: &Options) -> Outcome<Record> {
         Memory { contender, filled, at_end }
     });
     let contenders = Instance::ALL.into_iter().filter_map(|instance| Some(bench.contenders.get(&instance)?.describe()));
+    let pythons = if options.wants(Part::Python) { python::describe() } else { Vec::new() };
     let mut record = Record {
         sutra: env!("CARGO_PKG_VERSION").to_owned(),
         started,
@@ -183,16 +209,36 @@ fn measure(options: &Options) -> Outcome<Record> {
             query_bytes: setup.query_bytes,
             learn_bytes: setup.archived.1,
         },
-        contenders: contenders.collect(),
+        contenders: contenders.chain(pythons).collect(),
         sections,
         memory: memory.collect(),
+        profiles,
         idle: Vec::new(),
         search: Vec::new(),
+        scaling: None,
         serialized: Vec::new(),
         round_trips: Vec::new(),
         problems: std::mem::take(&mut bench.problems),
     };
     drop(bench);
+    if options.wants(Part::Search) {
+        let search::Found { searched, contenders, problems } = search::measure(&vectors, &setup, timing, rounds)?;
+        record.search = searched;
+        record.contenders.extend(contenders);
+        record.problems.extend(problems);
+    }
+    if options.wants(Part::Scaling) {
+        let extent = scaling::Extent::new(rounds, timing, quick);
+        let (scaling, problems) = scaling::measure(&vectors, &setup, &extent)?;
+        record.scaling = Some(scaling);
+        record.problems.extend(problems);
+    }
+    if options.wants(Part::Serialize) {
+        record.serialized = serialize::measure(&mut record.problems);
+    }
+    if options.wants(Part::RoundTrips) {
+        record.round_trips = round_trips::measure(&setup);
+    }
     if options.wants(Part::Idle) {
         record.idle = idle::measure(&setup, if quick { 1_000 } else { 10_000 });
     }

@@ -112,18 +112,14 @@ impl Running {
 
     /// Starts the server on an empty folder, one core.
     pub(crate) fn sutra(cpu: usize, arguments: &[&str]) -> Outcome<Self> {
+        Self::sutra_on(&format!("{cpu},"), arguments)
+    }
+
+    /// The same on the cores that `--cores` is told.
+    pub(crate) fn sutra_on(cores: &str, arguments: &[&str]) -> Outcome<Self> {
         let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(target_folder()?)?;
         let mut command = Command::new(sutra_binary()?);
-        command.args([
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--compat",
-            "127.0.0.1:0",
-            "--cores",
-            &format!("{cpu},"),
-            "--data",
-        ]);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--compat", "127.0.0.1:0", "--cores", cores, "--data"]);
         command.arg(folder.path().join("data")).args(arguments);
         Self::start(command, Some(folder))
     }

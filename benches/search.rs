@@ -14,13 +14,12 @@ use serde_json::Value;
 use sutra_client::blocking::Client;
 use sutra_client::{ConceptId, SearchQuery};
 use sutra_load::{KeySpace, Keys, Learn, Length, Path as PathLoad, Plan, Query, Report, Search, ServerCpu, Workload};
-use usearch::Index;
 
 use crate::Outcome;
 use crate::options;
 use crate::process::{Running, sutra_binary};
 use crate::table::{Figures, Rounds};
-use crate::vectors::{Data, K, measure, plain};
+use crate::vectors::{Data, K, library, measure};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -47,7 +46,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
         return Err(String::from_utf8_lossy(&imported.stderr).into());
     }
     let client = Client::connect(server.address.to_string())?;
-    let elapsed = wait_until_indexed(&client)?;
+    let elapsed = wait_until_indexed(&client, 0)?;
     let stats = client.stats()?;
     let vectors = stats.vectors.to_native();
     println!("{vectors} vectors; the last was indexed {elapsed:.1?} after the import ended");
@@ -70,12 +69,13 @@ fn names(folder: &Path) -> Outcome<Vec<String>> {
     file.lines().map(name).collect()
 }
 
-fn wait_until_indexed(client: &Client) -> Outcome<Duration> {
+/// Waits until every vector is in an index, but for so many, which lie on shards that have too few for one.
+pub(crate) fn wait_until_indexed(client: &Client, left: u64) -> Outcome<Duration> {
     let start = Instant::now();
     loop {
         let stats = client.stats()?;
         let tail = stats.counters.iter().find(|counter| counter.name == "vectors_tail").ok_or("vectors_tail")?;
-        if tail.value.to_native() == 0 {
+        if tail.value.to_native() <= left {
             return Ok(start.elapsed());
         }
         std::thread::sleep(Duration::from_millis(100));
@@ -111,16 +111,6 @@ fn measured<W: Workload>(plan: &Plan, workload: W, server: &Running) -> Outcome<
     Ok(sutra_load::run(plan, vec![workload], Some(ServerCpu::of_process(server.pid())))?)
 }
 
-/// The library, with the same parameters, over the same vectors.
-fn library(data: &Data) -> Outcome<Index> {
-    let index = plain(data.rows.first().map_or(0, Vec::len))?;
-    index.reserve_capacity_and_threads(data.rows.len(), 1)?;
-    for (key, row) in (0..).zip(&data.rows) {
-        index.add(key, row)?;
-    }
-    Ok(index)
-}
-
 fn beside_library(options: &Options, data: &Data, server: &Running) -> Outcome {
     let search = || Search::new("", &data.queries, K as u32, 0);
     // On the server's CPU, which has nothing else to do then.
@@ -130,7 +120,7 @@ fn beside_library(options: &Options, data: &Data, server: &Running) -> Outcome {
         let (tell, told) = std::sync::mpsc::channel();
         scope.spawn(move || {
             core_affinity::set_for_current(core_affinity::CoreId { id: cpu });
-            let outcome = library(data).map_err(|error| error.to_string());
+            let outcome = library(&data.rows).map_err(|error| error.to_string());
             for () in asked {
                 let figures = outcome.as_ref().map_err(Clone::clone).and_then(|index| {
                     let found = measure(&data.queries, |query| {

@@ -49,7 +49,7 @@ const SCANS: usize = 50;
 pub(crate) struct Data {
     pub(crate) rows: Vec<Vec<f32>>,
     pub(crate) queries: Vec<Vec<f32>>,
-    neighbours: Vec<Vec<u32>>,
+    pub(crate) neighbours: Vec<Vec<u32>>,
 }
 
 fn read<T: Deserialize>(path: &Path) -> Outcome<Vec<Vec<T>>> {
@@ -67,12 +67,28 @@ fn read<T: Deserialize>(path: &Path) -> Outcome<Vec<Vec<T>>> {
     }
 }
 
+fn wide(rows: Vec<Vec<f16>>) -> Vec<Vec<f32>> {
+    rows.into_iter().map(|row| row.into_iter().map(f16::to_f32).collect()).collect()
+}
+
+/// The library, with the same parameters, over the vectors; each under its number.
+pub(crate) fn library(rows: &[Vec<f32>]) -> Outcome<Index> {
+    let index = plain(rows.first().map_or(0, Vec::len))?;
+    index.reserve_capacity_and_threads(rows.len(), 1)?;
+    for (key, row) in (0..).zip(rows) {
+        index.add(key, row)?;
+    }
+    Ok(index)
+}
+
 impl Data {
+    /// The vectors alone.
+    pub(crate) fn rows_of(folder: &Path) -> Outcome<Vec<Vec<f32>>> {
+        Ok(wide(read(&folder.join("embeddings.npy"))?))
+    }
+
     pub(crate) fn read(folder: &Path) -> Outcome<Self> {
-        let wide = |rows: Vec<Vec<f16>>| -> Vec<Vec<f32>> {
-            rows.into_iter().map(|row| row.into_iter().map(f16::to_f32).collect()).collect()
-        };
-        let rows = wide(read(&folder.join("embeddings.npy"))?);
+        let rows = Self::rows_of(folder)?;
         let queries = folder.join("queries.npy");
         let queries = read::<f32>(&queries).or_else(|_| read(&queries).map(wide))?;
         let neighbours: Vec<Vec<i32>> = read(&folder.join("neighbours.npy"))?;

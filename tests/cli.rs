@@ -439,3 +439,22 @@ fn bench_measures_a_running_server_and_says_what_it_cost() {
         assert!(report["requests"].as_u64() > Some(0) && report["latency"]["p99_ns"].as_u64() > Some(0), "{report}");
     }
 }
+
+#[test]
+fn a_bench_with_a_profile_tells_where_the_servers_time_went() {
+    let server = Server::start(&[]);
+    let load =
+        ["bench", "query", "--connections", "8", "--duration", "1", "--warmup", "0", "--records", "100", "--profile"];
+    let measured = server.run(&load);
+    assert_eq!(code(&measured), 0, "{}", stderr(&measured));
+    let words = String::from_utf8_lossy(&measured.stdout).into_owned();
+    for stage in ["requests in", "look up", "kernel", "together"] {
+        assert!(words.contains(stage), "{words}");
+    }
+    let report = json(&server.run(&[&load[..], &["--json"]].concat()));
+    let profile = &report["profile"];
+    assert!(profile["requests"].as_u64() > Some(0) && profile["turns"].as_u64() > Some(0), "{report}");
+    let stages = profile["stages"].as_array().unwrap();
+    let ns = |stage: &str| stages.iter().find(|known| known["stage"] == stage).and_then(|known| known["ns"].as_f64());
+    assert!(ns("kernel") > Some(0.0) && ns("look up") > Some(0.0) && ns("parse") > Some(0.0), "{report}");
+}

@@ -78,7 +78,7 @@ pub(crate) fn rows(record: &Record) -> Vec<Claim> {
             claimed: ("200\u{2013}500", "20\u{2013}50"),
             grpc: figure(RELAXED, Instance::Grpc, ONE, Figure::P50),
             old: figure(RELAXED, Instance::OldUnsynced, ONE, Figure::P50),
-            sutra: figure(RELAXED, Instance::SutraOs, ONE, Figure::P50),
+            sutra: figure(RELAXED, Instance::SutraOsVectors, ONE, Figure::P50),
             measured: "p50, one connection, acknowledged before it is on disk",
         },
         Claim {
@@ -87,7 +87,7 @@ pub(crate) fn rows(record: &Record) -> Vec<Claim> {
             claimed: ("200\u{2013}500", "20\u{2013}50"),
             grpc: None,
             old: figure(DURABLE, Instance::Old, ONE, Figure::P50),
-            sutra: figure(DURABLE, Instance::Sutra, ONE, Figure::P50),
+            sutra: figure(DURABLE, Instance::SutraVectors, ONE, Figure::P50),
             measured: "p50, one connection, on disk before the answer; the gRPC store keeps nothing on disk",
         },
         Claim {

@@ -11,6 +11,7 @@ use sutra_load::{
 };
 
 use super::peers::{self, Keeping};
+use super::python;
 use super::record::{Described, Shape};
 use crate::Outcome;
 use crate::process::{Kind, Running};
@@ -49,6 +50,7 @@ pub(crate) enum Protocol {
     Grpc,
     Redis,
     Memcached,
+    Python(python::Client),
 }
 
 /// The processes, by what they serve.
@@ -241,12 +243,17 @@ pub(crate) struct Setup {
 impl Contender {
     /// Starts it, fills it where it keeps records, and freezes it. One that can't be had is missing, which is no error.
     pub(crate) fn start(instance: Instance, setup: &Setup) -> Self {
+        Self::start_with(instance, setup, |running| fill(instance, running, setup))
+    }
+
+    /// The same with other records.
+    pub(crate) fn start_with(instance: Instance, setup: &Setup, fill: impl FnOnce(&Running) -> Outcome) -> Self {
         let version = match instance.version() {
             Ok(version) => version,
             Err(missing) => return Self { instance, version: None, running: Err(missing) },
         };
         let running = instance.start(setup.server_cpu, setup.query_bytes).and_then(|running| {
-            fill(instance, &running, setup)?;
+            fill(&running)?;
             freeze(&running, true)?;
             Ok(running)
         });
@@ -274,15 +281,7 @@ impl Contender {
 
     /// Lets it run while `turn` uses it.
     pub(crate) fn take_turn<T>(&mut self, turn: impl FnOnce(&Running) -> Outcome<T>) -> Outcome<T> {
-        let running = self.running.as_mut().map_err(|missing| missing.clone())?;
-        freeze(running, false)?;
-        let done = turn(running);
-        // Whatever went wrong in its turn: that it is gone says more.
-        if let Some(ended) = running.ended()? {
-            return Err(format!("it ended with {ended}").into());
-        }
-        freeze(running, true)?;
-        done
+        take_turn(self.running.as_mut().map_err(|missing| missing.clone())?, turn)
     }
 
     pub(crate) fn is_there(&self) -> bool {
@@ -290,8 +289,20 @@ impl Contender {
     }
 }
 
+/// Lets a frozen process run while `turn` uses it.
+pub(crate) fn take_turn<T>(running: &mut Running, turn: impl FnOnce(&Running) -> Outcome<T>) -> Outcome<T> {
+    freeze(running, false)?;
+    let done = turn(running);
+    // Whatever went wrong in its turn: that it is gone says more.
+    if let Some(ended) = running.ended()? {
+        return Err(format!("it ended with {ended}").into());
+    }
+    freeze(running, true)?;
+    done
+}
+
 /// Stops all threads of a process, or lets them go on.
-fn freeze(running: &Running, frozen: bool) -> Outcome {
+pub(crate) fn freeze(running: &Running, frozen: bool) -> Outcome {
     let pid = Pid::from_raw(i32::try_from(running.pid())?).ok_or("a process has a number")?;
     kill_process(pid, if frozen { Signal::STOP } else { Signal::CONT })?;
     Ok(())
@@ -357,8 +368,10 @@ pub(crate) fn ask(
     timing: Timing,
     setup: &Setup,
 ) -> Outcome<Report> {
-    if protocol == Protocol::Grpc {
-        return ask_grpc(running, operation, shape, timing, setup);
+    match protocol {
+        Protocol::Grpc => return ask_grpc(running, operation, shape, timing, setup),
+        Protocol::Python(client) => return python::ask(running, client, operation, shape, timing, setup),
+        _ => {}
     }
     let address = match protocol {
         Protocol::Compat(_) => running.compat.ok_or("the server named no compat port")?,
@@ -398,7 +411,7 @@ pub(crate) fn ask(
         (Protocol::Memcached, Operation::Query) => Box::new(MemcachedGet::new(queried(), setup.archived.0)),
         (Protocol::Memcached, Operation::Learn) => Box::new(MemcachedSet::new(learned(), setup.archived.1)),
         (Protocol::Memcached, Operation::Heartbeat) => return Err("memcached has no heartbeat".into()),
-        (Protocol::Grpc, _) => unreachable!("asked above"),
+        (Protocol::Grpc | Protocol::Python(_), _) => unreachable!("asked above"),
     };
     Ok(sutra_load::run(&plan, vec![workload], Some(ServerCpu::of_process(running.pid())))?)
 }
@@ -431,7 +444,7 @@ pub(crate) fn printed<T: DeserializeOwned>(command: Command) -> Outcome<T> {
         .map_err(|error| format!("not the JSON that was expected ({error}): {said}"))?)
 }
 
-fn said(mut command: Command) -> Outcome<String> {
+pub(crate) fn said(mut command: Command) -> Outcome<String> {
     let output = command.stdin(Stdio::null()).output().map_err(|error| format!("{command:?}: {error}"))?;
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr);

@@ -8,15 +8,34 @@ use std::time::Instant;
 
 use crate::Outcome;
 
-/// The share of a CPU's time that others may take: what timers, kernel threads and the coarse ticks of /proc/stat come to on an idle host.
+/// The share of a CPU's time that other programs may take in user mode, or the hypervisor: what the coarse ticks of /proc/stat come to on an idle host.
 const FOREIGN: f64 = 0.10;
+/// The same of all that is not the process's own, the kernel's threads included: those that finish a server's writes run on whichever CPU is free,
+/// and are part of what it costs.
+const FOREIGN_KERNEL: f64 = 0.30;
 /// The load's CPU at least this busy, and the server's less than [`SERVER_IDLE`]: what was measured is the load.
 const LOAD_BUSY: f64 = 0.97;
 const SERVER_IDLE: f64 = 0.90;
 
+/// CPU time that a process has used, in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Used {
+    /// In user mode.
+    pub(crate) user: f64,
+    /// In all.
+    pub(crate) total: f64,
+}
+
+impl Used {
+    pub(crate) fn since(self, earlier: Used) -> Used {
+        Used { user: self.user - earlier.user, total: self.total - earlier.total }
+    }
+}
+
 /// A CPU's times so far (proc_stat(5)), in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Times {
+    user: f64,
     busy: f64,
     stolen: f64,
 }
@@ -33,6 +52,7 @@ pub(crate) struct Watched {
 pub(crate) struct Watch {
     cpu: usize,
     seconds: f64,
+    user: f64,
     busy: f64,
     stolen: f64,
 }
@@ -47,6 +67,7 @@ impl Watched {
         Ok(Watch {
             cpu: self.cpu,
             seconds: self.since.elapsed().as_secs_f64(),
+            user: after.user - self.before.user,
             busy: after.busy - self.before.busy,
             stolen: after.stolen - self.before.stolen,
         })
@@ -55,15 +76,32 @@ impl Watched {
 
 impl Watch {
     /// Why the process that was promised this CPU, and used `own` seconds of it, was starved; `None` where it was not.
-    pub(crate) fn starved(&self, whose: &str, own: f64) -> Option<String> {
+    pub(crate) fn starved(&self, whose: &str, own: Used) -> Option<String> {
         let share = |seconds: f64| seconds / self.seconds.max(f64::EPSILON);
-        let (foreign, stolen) = (share(self.busy - own), share(self.stolen));
+        let (programs, all, stolen) = (share(self.user - own.user), share(self.busy - own.total), share(self.stolen));
         let percent = |share: f64| format!("{:.0} %", share * 100.0);
         if stolen > FOREIGN {
             return Some(format!("the hypervisor took {} of the {whose}'s CPU {}", percent(stolen), self.cpu));
         }
-        (foreign > FOREIGN).then(|| format!("others took {} of the {whose}'s CPU {}", percent(foreign), self.cpu))
+        let foreign = programs.max(all);
+        (programs > FOREIGN || all > FOREIGN_KERNEL)
+            .then(|| format!("others took {} of the {whose}'s CPU {}", percent(foreign), self.cpu))
     }
+}
+
+/// The same for CPUs that several processes share, which used `own` seconds of them together.
+pub(crate) fn starved_together(watches: &[Watch], own: f64) -> Option<String> {
+    let all = Watch {
+        cpu: watches.len(),
+        seconds: watches.iter().map(|watch| watch.seconds).sum(),
+        user: watches.iter().map(|watch| watch.user).sum(),
+        busy: watches.iter().map(|watch| watch.busy).sum(),
+        stolen: watches.iter().map(|watch| watch.stolen).sum(),
+    };
+    let (foreign, stolen) = ((all.busy - own) / all.seconds, all.stolen / all.seconds);
+    (foreign.max(stolen) > FOREIGN).then(|| {
+        format!("others took {:.0} % of the {} CPUs, the hypervisor {:.0} %", foreign * 100.0, all.cpu, stolen * 100.0)
+    })
 }
 
 /// Whether the load and not the server was at its limit.
@@ -83,7 +121,8 @@ fn parse(stat: &str, cpu: usize) -> Option<Times> {
     // user nice system idle iowait irq softirq steal …; a guest's time is in user's already.
     let [user, nice, system, _, _, irq, softirq, stolen] = ticks.first_chunk::<8>()?;
     let second = rustix::param::clock_ticks_per_second().max(1) as f64;
-    Some(Times { busy: (user + nice + system + irq + softirq) / second, stolen: stolen / second })
+    let (user, kernel) = (user + nice, system + irq + softirq);
+    Some(Times { user: user / second, busy: (user + kernel) / second, stolen: stolen / second })
 }
 
 #[cfg(test)]
@@ -95,18 +134,29 @@ mod tests {
         let stat = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu1 100 0 50 700 5 1 2 30 0 0\ncpu11 1 1 1 1 1 1 1 1 0 0\n";
         let times = parse(stat, 1).expect("it is there");
         let second = rustix::param::clock_ticks_per_second() as f64;
-        assert_eq!((times.busy * second, times.stolen * second), (153.0, 30.0));
+        assert_eq!((times.user * second, times.busy * second, times.stolen * second), (100.0, 153.0, 30.0));
         assert_eq!(parse(stat, 2), None);
     }
 
     #[test]
     fn who_lost_its_cpu_to_others_is_starved_and_who_did_not_need_it_is_not() {
-        let watch = |busy, stolen| Watch { cpu: 0, seconds: 1.0, busy, stolen };
-        assert_eq!(watch(0.5, 0.0).starved("server", 0.48), None);
-        assert!(
-            watch(1.0, 0.0).starved("server", 0.5).is_some_and(|words| words.contains("50 % of the server's CPU 0"))
-        );
-        assert!(watch(0.6, 0.3).starved("load", 0.6).is_some_and(|words| words.contains("hypervisor took 30 %")));
+        let watch = |user, busy, stolen| Watch { cpu: 0, seconds: 1.0, user, busy, stolen };
+        let own = Used { user: 0.1, total: 0.5 };
+        let says =
+            |watch: Watch, whose, words: &str| watch.starved(whose, own).is_some_and(|said| said.contains(words));
+        assert_eq!(watch(0.1, 0.52, 0.0).starved("server", own), None);
+        // The kernel's threads finish its writes.
+        assert_eq!(watch(0.1, 0.7, 0.0).starved("server", own), None);
+        assert!(says(watch(0.1, 1.0, 0.0), "server", "50 % of the server's CPU 0"));
+        assert!(says(watch(0.3, 0.7, 0.0), "server", "20 % of the server's CPU 0"));
+        assert!(says(watch(0.1, 0.5, 0.3), "load", "hypervisor took 30 %"));
+    }
+
+    #[test]
+    fn processes_that_share_cpus_are_starved_by_what_neither_used() {
+        let watch = |busy| Watch { cpu: 0, seconds: 1.0, user: 0.0, busy, stolen: 0.0 };
+        assert_eq!(starved_together(&[watch(1.0), watch(0.9)], 1.85), None);
+        assert!(starved_together(&[watch(1.0), watch(0.9)], 1.5).is_some_and(|words| words.contains("20 %")));
     }
 
     #[test]

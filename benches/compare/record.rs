@@ -1,9 +1,10 @@
 //! What a comparison found, as it is written to `report.json` and read again to compare two runs.
 
 use serde::{Deserialize, Serialize};
-use sutra_load::Report;
+use sutra_load::{Profile, Report};
 
 use super::host::Host;
+use super::scaling::measured::Scaling;
 
 /// A whole run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -17,9 +18,13 @@ pub(crate) struct Record {
     pub(crate) settings: Settings,
     pub(crate) contenders: Vec<Described>,
     pub(crate) sections: Vec<Section>,
+    pub(crate) profiles: Vec<Profiled>,
     pub(crate) idle: Vec<Idle>,
     pub(crate) memory: Vec<Memory>,
     pub(crate) search: Vec<Searched>,
+    /// More than one core.
+    #[serde(default)]
+    pub(crate) scaling: Option<Scaling>,
     pub(crate) serialized: Vec<Serialized>,
     pub(crate) round_trips: Vec<RoundTrips>,
     /// Whatever keeps a figure from being taken at its word, in the order in which it was noticed.
@@ -83,6 +88,17 @@ pub(crate) struct Shape {
     pub(crate) rate: Option<f64>,
 }
 
+/// Where the time of one of Sutra's requests goes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Profiled {
+    /// The table whose request it is.
+    pub(crate) section: String,
+    pub(crate) shape: Shape,
+    pub(crate) profile: Profile,
+    /// The server's CPU a request in that run, which the stages explain.
+    pub(crate) cpu_us: f64,
+}
+
 /// A contender's memory with many connections that say nothing.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Idle {
@@ -100,14 +116,13 @@ pub(crate) struct Memory {
     pub(crate) at_end: Option<u64>,
 }
 
-/// Vector search by one contender.
+/// Vector search by one contender under one load.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Searched {
-    pub(crate) contender: String,
     pub(crate) vectors: usize,
-    pub(crate) per_second: Vec<f64>,
-    pub(crate) p50_us: Vec<f64>,
-    pub(crate) recall: f64,
+    /// The share of the ten nearest that its answers held.
+    pub(crate) recall: Option<f64>,
+    pub(crate) cell: Cell,
 }
 
 /// One message in one encoding.

@@ -9,11 +9,12 @@ use rand::seq::SliceRandom;
 use sutra_load::Report;
 
 use super::contender::{Contender, Instance, Operation, Protocol, Setup, Timing, ask};
-use super::fairness::{self, Watched};
+use super::fairness::{self, Used, Watched};
 use super::record::{Cell, Section, Shape};
 use super::system_calls;
 use crate::Outcome;
 use crate::durable::Floor;
+use crate::process::Running;
 
 /// How often a starved measurement is repeated before its round is given up.
 const REPEATS: usize = 2;
@@ -111,9 +112,7 @@ impl Bench {
             }
         }
         self.count_system_calls(table, &mut cells);
-        for (_, cell) in &cells {
-            self.note(table, cell);
-        }
+        self.problems.extend(cells.iter().filter_map(|(_, cell)| problem(&table.title, cell)));
         Section {
             id: table.id.to_owned(),
             title: table.title.clone(),
@@ -130,29 +129,9 @@ impl Bench {
         }
     }
 
-    /// One measurement; a starved one is repeated. After a failure there are no more: the figures of a contender that answered wrongly or
-    /// died are nobody's.
     fn turn(&mut self, table: &Table, entrant: Entrant, cell: &mut Cell) {
-        if cell.failed.is_some() {
-            return;
-        }
-        let mut words = String::new();
-        for _ in 0..=REPEATS {
-            match self.measure(table.operation, entrant, cell.shape) {
-                Ok(Measured { report, starved: None, bound_by_load }) => {
-                    cell.bound_by_load += usize::from(bound_by_load);
-                    cell.rounds.push(Some(report));
-                    return;
-                }
-                Ok(Measured { starved: Some(starved), .. }) => words = starved,
-                Err(error) => {
-                    cell.failed = Some(error.to_string());
-                    return;
-                }
-            }
-        }
-        eprintln!("  {}, {}: {words}", cell.contender, cell.shape.name());
-        cell.rounds.push(None);
+        let shape = cell.shape;
+        fair_round(cell, || self.measure(table.operation, entrant, shape));
     }
 
     fn measure(&mut self, operation: Operation, entrant: Entrant, shape: Shape) -> Outcome<Measured> {
@@ -163,22 +142,7 @@ impl Bench {
         };
         let contender = self.contenders.get_mut(&instance).ok_or("every instance has its place")?;
         contender.take_turn(|running| {
-            let watched = (Watched::begin(setup.server_cpu)?, Watched::begin(setup.load_cpu)?);
-            let (before, load_before) = (used(running.pid())?, used_here()?);
-            let report = ask(running, protocol, operation, shape, spin, timing, &setup)?;
-            let server_seconds = used(running.pid())? - before;
-            let (server, load) = (watched.0.end()?, watched.1.end()?);
-            if let Some(words) = &report.last_refusal {
-                return Err(format!("it refused {} requests: {words}", report.refused.values().sum::<u64>()).into());
-            }
-            if report.requests == 0 {
-                return Err("it answered nothing while it was measured".into());
-            }
-            let load_seconds = used_here()? - load_before;
-            let starved = server.starved("server", server_seconds).or_else(|| load.starved("load", load_seconds));
-            let server_busy = report.server_cpu.as_ref().map_or(0.0, |cpu| cpu.cores_busy);
-            let bound_by_load = shape.rate.is_none() && fairness::is_bound_by_load(report.load_busy, server_busy);
-            Ok(Measured { report, starved, bound_by_load })
+            watched(running, &setup, shape, || ask(running, protocol, operation, shape, spin, timing, &setup))
         })
     }
 
@@ -210,39 +174,99 @@ impl Bench {
             }
         }
     }
+}
 
-    fn note(&mut self, table: &Table, cell: &Cell) {
-        let place = format!("{}: {} under {}", table.title, cell.contender, cell.shape.name());
-        if let Some(words) = &cell.failed {
-            self.problems.push(format!("{place} FAILED, so it has no figures: {words}"));
-        } else if cell.unfair() > 0 {
-            let fate = if cell.unfair() * 2 >= cell.rounds.len() { "so it has no figures" } else { "left out" };
-            self.problems.push(format!(
-                "{place} was STARVED in {} of {} rounds, {fate}",
-                cell.unfair(),
-                cell.rounds.len()
-            ));
+/// One measurement; a starved one is repeated. After a failure there are no more: the figures of a contender that answered wrongly or
+/// died are nobody's.
+pub(crate) fn fair_round(cell: &mut Cell, mut measure: impl FnMut() -> Outcome<Measured>) {
+    if cell.failed.is_some() {
+        return;
+    }
+    let mut words = String::new();
+    for _ in 0..=REPEATS {
+        match measure() {
+            Ok(Measured { report, starved: None, bound_by_load }) => {
+                cell.bound_by_load += usize::from(bound_by_load);
+                cell.rounds.push(Some(report));
+                return;
+            }
+            Ok(Measured { starved: Some(starved), .. }) => words = starved,
+            Err(error) => {
+                cell.failed = Some(error.to_string());
+                return;
+            }
         }
     }
+    eprintln!("  {}, {}: {words}", cell.contender, cell.shape.name());
+    cell.rounds.push(None);
 }
 
-struct Measured {
-    report: Report,
-    starved: Option<String>,
-    bound_by_load: bool,
+/// Puts a load on a server, watches both CPUs meanwhile, and refuses a report of nothing or of refusals.
+pub(crate) fn watched(
+    running: &Running,
+    setup: &Setup,
+    shape: Shape,
+    load: impl FnOnce() -> Outcome<Report>,
+) -> Outcome<Measured> {
+    let watched = (Watched::begin(setup.server_cpu)?, Watched::begin(setup.load_cpu)?);
+    let (before, load_before) = (used(running.pid())?, used_here()?);
+    let report = load()?;
+    let server_used = used(running.pid())?.since(before);
+    let (server, load) = (watched.0.end()?, watched.1.end()?);
+    check(&report)?;
+    let load_used = used_here()?.since(load_before);
+    let starved = server.starved("server", server_used).or_else(|| load.starved("load", load_used));
+    let server_busy = report.server_cpu.as_ref().map_or(0.0, |cpu| cpu.cores_busy);
+    let bound_by_load = shape.rate.is_none() && fairness::is_bound_by_load(report.load_busy, server_busy);
+    Ok(Measured { report, starved, bound_by_load })
 }
 
-/// CPU seconds that this process and those which it started and saw end have used.
-fn used_here() -> Outcome<f64> {
+/// Whether a report is of requests that were answered.
+pub(crate) fn check(report: &Report) -> Outcome {
+    if let Some(words) = &report.last_refusal {
+        return Err(format!("it refused {} requests: {words}", report.refused.values().sum::<u64>()).into());
+    }
+    if report.requests == 0 {
+        return Err("it answered nothing while it was measured".into());
+    }
+    Ok(())
+}
+
+/// What keeps a cell's figures from being taken at their word.
+pub(crate) fn problem(title: &str, cell: &Cell) -> Option<String> {
+    let place = format!("{title}: {} under {}", cell.contender, cell.shape.name());
+    if let Some(words) = &cell.failed {
+        return Some(format!("{place} FAILED, so it has no figures: {words}"));
+    }
+    (cell.unfair() > 0).then(|| {
+        let fate = if cell.unfair() * 2 >= cell.rounds.len() { "so it has no figures" } else { "left out" };
+        format!("{place} was STARVED in {} of {} rounds, {fate}", cell.unfair(), cell.rounds.len())
+    })
+}
+
+/// One measurement.
+pub(crate) struct Measured {
+    pub(crate) report: Report,
+    pub(crate) starved: Option<String>,
+    pub(crate) bound_by_load: bool,
+}
+
+/// What this process and those which it started and saw end have used.
+pub(crate) fn used_here() -> Outcome<Used> {
     let own = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     let stat = std::fs::read_to_string("/proc/self/stat")?;
-    // Fields 16 and 17 (proc_pid_stat(5)), counted from behind the program's name.
+    // Fields 14 to 17 (proc_pid_stat(5)), counted from behind the program's name: user and system, own and of those that have ended.
     let fields = stat.rsplit_once(") ").ok_or("/proc/self/stat names the program")?.1.split(' ');
-    let ticks: f64 = fields.skip(13).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
-    Ok(own.tv_sec as f64 + own.tv_nsec as f64 / 1e9 + ticks / rustix::param::clock_ticks_per_second() as f64)
+    let second = rustix::param::clock_ticks_per_second().max(1) as f64;
+    let times: Vec<f64> =
+        fields.skip(11).take(4).filter_map(|field| Some(field.parse::<f64>().ok()? / second)).collect();
+    let [user, _, ended_user, ended_system] = times[..] else { return Err("/proc/self/stat has four times".into()) };
+    let own = own.tv_sec as f64 + own.tv_nsec as f64 / 1e9;
+    Ok(Used { user: user + ended_user, total: own + ended_user + ended_system })
 }
 
-/// CPU seconds that a process has used.
-fn used(pid: u32) -> Outcome<f64> {
-    Ok(sutra_load::ServerCpu::of_process(pid).read()?.total as f64 / 1e9)
+/// What a process has used.
+pub(crate) fn used(pid: u32) -> Outcome<Used> {
+    let used = sutra_load::ServerCpu::of_process(pid).read()?;
+    Ok(Used { user: used.user as f64 / 1e6, total: used.total as f64 / 1e9 })
 }

@@ -3,6 +3,7 @@
 use sutra_load::Spelling;
 
 use super::contender::{DIMENSION, Instance, LEARNED_CONTENT, Operation, Protocol, QUERIED_CONTENT};
+use super::python::{self, Client};
 use super::record::{Section, Shape};
 use super::rounds::{Asked, Bench, Entrant, Table};
 
@@ -11,6 +12,8 @@ pub(crate) const QUERY: &str = "query";
 pub(crate) const DURABLE: &str = "learn-durable";
 pub(crate) const RELAXED: &str = "learn-relaxed";
 pub(crate) const HEARTBEAT: &str = "heartbeat";
+pub(crate) const PYTHON_QUERY: &str = "python-query";
+pub(crate) const PYTHON_LEARN: &str = "python-learn";
 pub(crate) const OPEN: &str = "query-open";
 
 /// Names of rows that are no server's own.
@@ -128,6 +131,39 @@ pub(crate) fn heartbeat(rounds: usize) -> Table {
         shapes: shapes(&[(1, 1), (64, 1)]),
         rounds,
         counted: shapes(&[(1, 1)]),
+    }
+}
+
+/// Calls of Python's clients, one after the other; nothing where there is no Python.
+pub(crate) fn python(operation: Operation, rounds: usize) -> Table {
+    let (id, title, note, instances) = match operation {
+        Operation::Learn => (
+            PYTHON_LEARN,
+            "Learn from Python",
+            "One concept with a vector of 384 numbers, one call after the other, on disk before the answer; redis-py stores as many bytes in Redis `always`, \
+             and the gRPC server keeps its store in memory.",
+            [Instance::SutraVectors, Instance::SutraVectors, Instance::Grpc, Instance::RedisAlways],
+        ),
+        _ => (
+            PYTHON_QUERY,
+            "Query from Python",
+            "One record by its key, one call after the other.",
+            [Instance::Sutra, Instance::Sutra, Instance::Grpc, Instance::Redis],
+        ),
+    };
+    let clients = [Client::Package, Client::Floor, Client::Grpcio, Client::Redis];
+    let entrants = clients.into_iter().zip(instances).filter(|(client, _)| python::missing(*client).is_none());
+    Table {
+        id,
+        title: title.into(),
+        note: note.into(),
+        operation,
+        entrants: entrants
+            .map(|(client, instance)| Entrant::named(client.name(), instance, Protocol::Python(client)))
+            .collect(),
+        shapes: shapes(&[(1, 1)]),
+        rounds,
+        counted: Vec::new(),
     }
 }
 

@@ -85,14 +85,20 @@ fn process_ns(pid: u32) -> Option<u64> {
     Some(u64::try_from(time.tv_sec).ok()? * 1_000_000_000 + u64::try_from(time.tv_nsec).ok()?)
 }
 
-fn of_counters(stream: &TcpStream, address: SocketAddr) -> Result<CpuTime, LoadError> {
+/// The server's stats, over a connection that was greeted.
+pub(crate) fn stats(stream: &TcpStream, address: SocketAddr) -> Result<Stats, LoadError> {
     let mut buffer = FrameBuffer::new();
     encode_empty(&mut buffer, Header { opcode: Opcode::Stats as u8, ..Header::default() });
     let frame = exchange(stream, address, &mut buffer)?;
     let stats = Checked::<Stats>::new(frame.payload).map_err(|error| LoadError::Cpu { problem: error.to_string() })?;
+    Ok(stats.to_owned())
+}
+
+fn of_counters(stream: &TcpStream, address: SocketAddr) -> Result<CpuTime, LoadError> {
+    let stats = stats(stream, address)?;
     let counter = |name: &str| {
         let found = stats.counters.iter().find(|counter| counter.name == name);
-        found.map(|counter| counter.value.to_native())
+        found.map(|counter| counter.value)
     };
     let (Some(user), Some(system)) = (counter("cpu_user_us"), counter("cpu_system_us")) else {
         return Err(LoadError::Cpu { problem: "the server's stats have no cpu_user_us and cpu_system_us".into() });

@@ -16,6 +16,8 @@ mod handshake;
 mod keys;
 mod pacing;
 mod plan;
+mod profile;
+mod recall;
 mod report;
 mod run;
 mod scan;
@@ -27,13 +29,15 @@ pub use error::LoadError;
 pub use keys::{KeySpace, Keys, key_name};
 pub use pacing::Pacing;
 pub use plan::{Length, Plan};
+pub use profile::{Profile, ProfileSoFar, StageTime};
+pub use recall::Recall;
 pub use report::{CpuPerRequest, Latency, Measured, Report};
 pub use run::{IdleConnections, open_idle, run};
 pub use scan::ScanError;
 pub use workload::{Framing, Reply, Routes, Workload};
 pub use workloads::{
-    AgentHeartbeats, Associate, Echo, GridHeartbeat, Health, Learn, LegacyHealth, LegacyLearn, LegacyQuery, MemcachedGet, MemcachedSet,
-    Neighbors, Path, Query, RegisterAgents, RedisGet, RedisPing, RedisSet, Search, Spelling,
+    AgentHeartbeats, Associate, Echo, GridHeartbeat, Health, Learn, LegacyHealth, LegacyLearn, LegacyQuery, LegacySearch,
+    MemcachedGet, MemcachedSet, Neighbors, Path, Query, RedisGet, RedisPing, RedisSet, RegisterAgents, Search, Spelling,
 };
 
 #[cfg(test)]

@@ -38,6 +38,9 @@ pub struct Plan {
     pub timeout: Duration,
     /// Never sleep while waiting for a reply.
     pub spin: bool,
+    /// Send each request to its owner where every core has a connection, as our client does; else all go anywhere, and the server's cores pass
+    /// them on.
+    pub layout_aware: bool,
     /// Open loop: so many requests a second in all, due at even intervals whether or not earlier ones were answered; `depth` bounds what
     /// is in flight, and what is due beyond it waits. A latency then counts from the time at which a request was due. Such a run
     /// never sleeps: a timer's wake-up would be measured as latency.
@@ -47,7 +50,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// One connection, one request in flight, a second's warm-up, five seconds measured, ten seconds' patience, sleeping, unpinned.
+    /// One connection, one request in flight, a second's warm-up, five seconds measured, ten seconds' patience, sleeping, knowing the layout,
+    /// unpinned.
     pub fn new(address: SocketAddr) -> Self {
         Self {
             address,
@@ -57,6 +61,7 @@ impl Plan {
             length: Length::Duration(Duration::from_secs(5)),
             timeout: REPLY_TIMEOUT,
             spin: false,
+            layout_aware: true,
             rate: None,
             pin: Vec::new(),
         }

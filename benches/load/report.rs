@@ -6,7 +6,7 @@ use std::fmt;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use crate::{CpuTime, Plan};
+use crate::{CpuTime, Plan, Profile};
 
 /// Highest latency that is told apart, in ns: beyond the reply timeout.
 const HIGHEST: u64 = 60_000_000_000;
@@ -54,6 +54,9 @@ pub struct Report {
     pub last_refusal: Option<String>,
     /// The server's CPU time, where it was asked for and any request was answered or refused.
     pub server_cpu: Option<CpuPerRequest>,
+    /// Where the server's time went, where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
 }
 
 /// The distribution of latencies, in ns, to three digits.
@@ -193,6 +196,7 @@ impl Report {
             refused: all.refused,
             last_refusal: all.last_refusal,
             server_cpu: cpu.filter(|_| completed > 0).map(|cpu| CpuPerRequest::of(cpu, completed, all.seconds)),
+            profile: None,
         }
     }
 }
@@ -262,12 +266,10 @@ impl fmt::Display for Report {
         if let Some(offered) = self.offered_per_second {
             write!(f, "\nopen loop   {offered:.0} requests/s due, {} not sent in time", self.overdue)?;
         }
-        if self.refused.is_empty() {
-            return f.write_str("\nrefused     none");
-        }
         let refused: Vec<String> = self.refused.iter().map(|(status, count)| format!("{status} {count}")).collect();
-        write!(f, "\nrefused     {}", refused.join(", "))?;
-        self.last_refusal.as_ref().map_or(Ok(()), |words| write!(f, " (the last: {words})"))
+        write!(f, "\nrefused     {}", if refused.is_empty() { "none".to_owned() } else { refused.join(", ") })?;
+        self.last_refusal.as_ref().map_or(Ok(()), |words| write!(f, " (the last: {words})"))?;
+        self.profile.as_ref().map_or(Ok(()), |profile| write!(f, "\n{profile}"))
     }
 }
 

@@ -149,7 +149,7 @@ impl<'p, W: Workload> Run<'p, W> {
             return Err(LoadError::Plan { problem });
         }
         let cores = *cores;
-        let covered = (0..cores).all(|core| streams.iter().any(|(.., has)| *has == core));
+        let covered = plan.layout_aware && (0..cores).all(|core| streams.iter().any(|(.., has)| *has == core));
         let routes = if covered { Routes::per_core(CoreLayout::new(cores)) } else { Routes::single() };
         workload.open(&routes);
         let depth = u32::try_from(depth).expect("the plan was checked");

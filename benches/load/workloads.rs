@@ -9,7 +9,7 @@ mod redis;
 
 pub use echo::Echo;
 pub use grid::{AgentHeartbeats, RegisterAgents};
-pub use legacy::{GridHeartbeat, LegacyHealth, LegacyLearn, LegacyQuery, Spelling};
+pub use legacy::{GridHeartbeat, LegacyHealth, LegacyLearn, LegacyQuery, LegacySearch, Spelling};
 pub use memcached::{MemcachedGet, MemcachedSet};
 pub use native::{Associate, Health, Learn, Neighbors, Path, Query, Search};
 pub use redis::{RedisGet, RedisPing, RedisSet};
@@ -49,6 +49,6 @@ fn check_value(reply: &Reply<'_>, bytes: usize, name: &str) -> Result<(), String
 }
 
 /// Eight bytes that tell ids apart well enough to find a mixed-up reply.
-fn tag(id: &[u8]) -> u64 {
+pub(crate) fn tag(id: &[u8]) -> u64 {
     id.iter().take(8).fold(0, |tag, byte| tag << 8 | u64::from(*byte))
 }

@@ -314,7 +314,8 @@ pub(crate) struct Import {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  sutra bench query --connections 64 --depth 1 --duration 10\n\n\
+#[command(after_help = "Examples:\n  sutra bench query --connections 64 --depth 1 --duration 10\n  \
+    sutra bench learn --connections 32 --dimension 384 --profile\n\n\
     Records are prepared first, in the namespace \"bench\". The load runs on one thread of this host.")]
 pub(crate) struct Bench {
     /// What is asked for
@@ -335,6 +336,9 @@ pub(crate) struct Bench {
     /// Never sleep while waiting for a reply
     #[arg(long)]
     pub(crate) spin: bool,
+    /// Tell where a request's time goes on the server, by its own clock, warm-up included; other clients' requests are in it
+    #[arg(long)]
+    pub(crate) profile: bool,
     /// Records to ask for, or to write over and over
     #[arg(
         long,

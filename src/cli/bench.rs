@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sutra_client::Endpoint;
 use sutra_load::{
-    Associate, Health, KeySpace, Keys, Learn, Length, Neighbors, Plan, Query, Report, ServerCpu, Workload,
+    Associate, Health, KeySpace, Keys, Learn, Length, Neighbors, Plan, ProfileSoFar, Query, Report, ServerCpu, Workload,
 };
 
 use crate::args::{Bench, Operation};
@@ -29,7 +29,10 @@ pub(crate) fn run(bench: &Bench, output: Output) -> Result<Answer, Failure> {
     check(bench)?;
     prepare(bench, address, output)?;
     let cpu = ServerCpu::of_server(address, bench.server.timeout)?;
-    let report = sutra_load::run(&plan(bench, address), vec![workload(bench)], Some(cpu))?;
+    let read = || bench.profile.then(|| ProfileSoFar::read(address, bench.server.timeout)).transpose();
+    let before = read()?;
+    let mut report = sutra_load::run(&plan(bench, address), vec![workload(bench)], Some(cpu))?;
+    report.profile = before.zip(read()?).map(|(before, after)| before.until(&after));
     output.answer(&report, || report.to_string())?;
     Ok(if report.requests > 0 { Answer::Yes } else { Answer::No })
 }

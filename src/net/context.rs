@@ -8,7 +8,7 @@ use rkyv::rancor::Error;
 use rkyv::ser::allocator::ArenaHandle;
 use rkyv::util::AlignedVec;
 use rkyv::{Archive, Serialize};
-use sutra_runtime::{Core, DataFile, Job, RegionSlice, TimerId};
+use sutra_runtime::{Core, DataFile, Job, RegionSlice, Stage, TimerId};
 use sutra_wire::{Counter, ErrorMessage, FrameBuffer, Header, MORE, Status};
 
 use crate::connection::Receiving;
@@ -99,6 +99,12 @@ impl<M: Send + 'static> Context<'_, M> {
     /// Answers a request. Cost: a copy of header and body into the connection's next send, except for long stored bodies, which
     /// are sent from where they lie. A request that is no longer waiting is ignored.
     pub fn reply(&mut self, to: ReplyTo, status: Status, sequence: u64, body: Body<'_>) {
+        let before = self.core.enter_stage(Stage::Reply);
+        self.reply_now(to, status, sequence, body);
+        self.core.enter_stage(before);
+    }
+
+    fn reply_now(&mut self, to: ReplyTo, status: Status, sequence: u64, body: Body<'_>) {
         let Some(pending) = self.io.in_flight.remove(to) else { return };
         let Some(connection) = self.io.connections.get_mut(pending.connection).and_then(Option::as_mut) else { return };
         if connection.serial != pending.serial {
@@ -221,6 +227,12 @@ impl<M: Send + 'static> Context<'_, M> {
         self.core.set_timer(TimerId(SERVICE + timer), Some(at));
     }
 
+    /// The service begins something else. A branch, but in the turns that are timed.
+    #[inline]
+    pub fn enter_stage(&mut self, stage: Stage) {
+        self.core.enter_stage(stage);
+    }
+
     /// Whether the process was asked to stop.
     pub fn is_draining(&self) -> bool {
         self.io.drain_end.is_some()
@@ -232,7 +244,7 @@ impl<M: Send + 'static> Context<'_, M> {
         out.push(Counter { name: "requests_in_flight".into(), value: self.io.in_flight.len() as u64 });
         out.push(Counter { name: "input_held_bytes".into(), value: self.io.inputs.held() as u64 });
         out.push(Counter { name: "output_held_bytes".into(), value: self.io.output_held as u64 });
-        for (name, value) in self.core.metrics().named() {
+        for (name, value) in self.core.metrics().named().into_iter().chain(self.core.profile()) {
             out.push(Counter { name: name.into(), value });
         }
     }

@@ -35,4 +35,5 @@ pub use log_limit::LogLimit;
 pub use net::{Envelope, Net, TRANSLATED};
 pub use output::Body;
 pub use service::{Flow, Identity, ReplyTo, Request, Service};
+pub use sutra_runtime::Stage;
 pub use translator::{Answer, Loads, Manner, Overlap, Translated, Translator, Wording};

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sutra_runtime::{Core, Event, Handler, Next, Outgoing, Socket, TimerId};
+use sutra_runtime::{Core, Event, Handler, Next, Outgoing, Socket, Stage, TimerId};
 use sutra_wire::FrameBuffer;
 use tracing::{debug, info};
 
@@ -303,6 +303,7 @@ impl<S: Service> Handler for Net<S> {
             Event::ReceiveEnded { socket, reason } => self.receive_ended(core, socket, reason),
             Event::Sent { socket, outgoing, result } => self.sent(core, socket, outgoing, result),
             Event::Written { token, result } => {
+                core.enter_stage(Stage::LookUp);
                 let mut cx = Context { io: &mut self.io, core };
                 self.service.written(&mut cx, token, result);
             }
@@ -314,6 +315,7 @@ impl<S: Service> Handler for Net<S> {
         match message {
             Envelope::HandOver(hand_over) => self.take_over(core, hand_over),
             Envelope::Service(message) => {
+                core.enter_stage(Stage::LookUp);
                 let mut cx = Context { io: &mut self.io, core };
                 self.service.message(&mut cx, from, message);
             }
@@ -335,8 +337,11 @@ impl<S: Service> Handler for Net<S> {
         if self.io.has_retries() {
             self.retry(core);
         }
+        core.enter_stage(Stage::LookUp);
         let next = self.service.turn_end(&mut Context { io: &mut self.io, core });
+        core.enter_stage(Stage::Send);
         self.flush(core);
+        core.enter_stage(Stage::Other);
         core.set_timer(DEADLINES, self.io.in_flight.next_sweep(self.io.waiting.len()));
         if self.io.has_retries() { Next::Again } else { next }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sutra_runtime::{Core, Socket};
+use sutra_runtime::{Core, Socket, Stage};
 use sutra_wire::{CHECKSUM, HEADER_BYTES, Header, Parsed, Status};
 
 use crate::connection::{Phase, Receiving, Waiting};
@@ -83,6 +83,7 @@ impl<S: Service> Net<S> {
 
     /// Puts a connection's unread bytes back, where there are any. `is_new`: another frame than the one that was kept before.
     fn keep(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, mut input: Input, is_new: bool) {
+        core.enter_stage(Stage::Receive);
         if input.is_empty() {
             return;
         }
@@ -118,6 +119,7 @@ impl<S: Service> Net<S> {
                 self.wait(core, index, Waiting::Room);
                 return at;
             }
+            core.enter_stage(Stage::Parse);
             match sutra_wire::parse(&bytes[at..], limits.max_payload) {
                 Ok(Parsed::Frame(frame, used)) => {
                     if self.offer(core, index, frame.header, frame.payload) == Flow::Wait {
@@ -181,6 +183,7 @@ impl<S: Service> Net<S> {
         let flow = self.service.request(&mut cx, &Request { reply_to, header, payload });
         let is_answered = match flow {
             Flow::Taken => {
+                core.count_request();
                 self.io.counters.request(header.opcode);
                 deadline.is_none() || !self.io.in_flight.contains(reply_to)
             }

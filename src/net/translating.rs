@@ -3,7 +3,7 @@
 //! Cost besides the translator's: a pooled buffer for a request's archive; nothing else where requests come one at a time. A message
 //! that has to wait is translated again when it is tried again.
 
-use sutra_runtime::Core;
+use sutra_runtime::{Core, Stage};
 use sutra_wire::{FrameBuffer, Header, Status};
 
 use crate::connection::Waiting;
@@ -54,6 +54,7 @@ impl<S: Service> Net<S> {
             }
             let mut payload = self.io.buffers.pop().unwrap_or_default();
             let mut reply = self.io.messages.pop().unwrap_or_default();
+            core.enter_stage(Stage::Parse);
             let next = self.io.look_at(&bytes[at..], &mut payload, &mut reply);
             if let Next::Ask { manner, .. } | Next::Answered { manner, .. } = next
                 && let Some(exchange) = self.io.exchange(index)

@@ -21,6 +21,7 @@ use crate::operation::{Kind, encode};
 use crate::outgoing::Outgoing;
 use crate::ring::Ring;
 use crate::sockets::{Socket, SocketTable};
+use crate::stages::{Stage, StageClock};
 use crate::timers::{TimerId, Timers};
 use crate::turn::Ending;
 use crate::writes::Writes;
@@ -42,6 +43,7 @@ pub struct Core<M> {
     pub(crate) inbox: Rc<Inbox>,
     pub(crate) now: Instant,
     pub(crate) metrics: CoreMetrics,
+    pub(crate) stages: StageClock,
     pub(crate) features: Features,
     pub(crate) ending: Arc<Ending>,
     pub(crate) told_to_stop: bool,
@@ -82,6 +84,7 @@ impl<M: Send + 'static> Core<M> {
             inbox: Rc::default(),
             now: Instant::now(),
             metrics: CoreMetrics::default(),
+            stages: StageClock::new(),
             features,
             ending,
             told_to_stop: false,
@@ -113,6 +116,23 @@ impl<M: Send + 'static> Core<M> {
         &self.metrics
     }
 
+    /// The handler begins something else; returns what the core was doing. A branch, but in the turns that are timed.
+    #[inline]
+    pub fn enter_stage(&mut self, stage: Stage) -> Stage {
+        self.stages.enter(stage)
+    }
+
+    /// A request begins: what the stages' times are told for each of.
+    #[inline]
+    pub fn count_request(&mut self) {
+        self.stages.count_request();
+    }
+
+    /// How many turns were timed, the requests in them, and the ns that each stage took in them, by name.
+    pub fn profile(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.stages.named()
+    }
+
     /// What the kernel gave the core's ring.
     pub fn features(&self) -> &Features {
         &self.features
@@ -131,9 +151,11 @@ impl<M: Send + 'static> Core<M> {
     /// Sends a message to a core (the own one included: it comes in the next turn). Messages from one core to another arrive in order. `Err`
     /// gives it back when the mailbox is full. Costs a few stores; the target is woken at the end of the turn, once, if it sleeps.
     pub fn send_message(&mut self, to: usize, message: M) -> Result<(), M> {
-        self.mailboxes.send(to, message)?;
-        self.metrics.messages_sent += 1;
-        Ok(())
+        let before = self.stages.enter(Stage::Messages);
+        let sent = self.mailboxes.send(to, message);
+        self.metrics.messages_sent += u64::from(sent.is_ok());
+        self.stages.enter(before);
+        sent
     }
 
     /// Has a job run on the process's background thread; its result comes as a message from this core's own index. `Err` gives

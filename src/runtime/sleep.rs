@@ -18,6 +18,7 @@ use crate::accept::Inbox;
 use crate::config::Spin;
 use crate::core::Core;
 use crate::mailbox::signal;
+use crate::stages::Stage;
 
 /// How long tokio's share (accept, timers, tasks) may wait while the core is busy, and how long a core naps
 /// before it parks. A visit costs three system calls, some 3 µs: 0.3 % of a busy core.
@@ -61,10 +62,14 @@ impl Pace {
     pub(crate) fn wait<M: Send + 'static>(&self, core: &mut Core<M>, again: bool) -> Result<Wait, RuntimeError> {
         let due = self.visited + TOKIO_TURN;
         if again || core.has_work() {
-            if core.ring.has_unsubmitted() {
-                core.ring.submit()?;
-            } else if core.ring.has_completions() {
-                core.ring.make_completions()?;
+            if core.ring.has_unsubmitted() || core.ring.has_completions() {
+                core.stages.enter_kernel(Stage::Kernel);
+                if core.ring.has_unsubmitted() {
+                    core.ring.submit()?;
+                } else {
+                    core.ring.make_completions()?;
+                }
+                core.stages.leave_kernel();
             }
             return Ok(if core.now >= due { Wait::Visit } else { Wait::Turn });
         }
@@ -74,7 +79,9 @@ impl Pace {
         let idle = self.spin != Spin::Always && core.now.duration_since(self.active) >= TOKIO_TURN;
         if idle || core.now >= due {
             if core.ring.has_unsubmitted() {
+                core.stages.enter_kernel(Stage::Kernel);
                 core.ring.submit()?;
+                core.stages.leave_kernel();
             }
             return Ok(if idle { Wait::Park } else { Wait::Visit });
         }
@@ -85,8 +92,11 @@ impl Pace {
     /// Looks for work without a system call (once what is queued is submitted). `true` if there is some, `false` when looking is over.
     fn spins_until_work<M: Send + 'static>(&self, core: &mut Core<M>, due: Instant) -> Result<bool, RuntimeError> {
         if core.ring.has_unsubmitted() {
+            core.stages.enter_kernel(Stage::Kernel);
             core.ring.submit()?;
+            core.stages.leave_kernel();
         }
+        core.stages.enter(Stage::Wait);
         let until = match self.spin {
             Spin::Always => due,
             _ => due.min(self.active + Spin::ADAPTIVE),
@@ -94,7 +104,9 @@ impl Pace {
         let until = core.timers.earliest().map_or(until, |timer| until.min(timer));
         loop {
             if core.ring.has_completions() {
+                core.stages.enter_kernel(Stage::Kernel);
                 core.ring.make_completions()?;
+                core.stages.leave_kernel();
                 return Ok(true);
             }
             if core.has_work() {
@@ -113,6 +125,7 @@ impl Pace {
     /// Waits in the ring, at most until tokio or a timer is due.
     fn nap<M: Send + 'static>(&self, core: &mut Core<M>, due: Instant) -> Result<(), RuntimeError> {
         let until = core.timers.earliest().map_or(due, |timer| due.min(timer));
+        core.stages.enter_kernel(Stage::Kernel);
         core.doorbell().say_napping();
         let result = if core.has_work() || until <= core.now {
             core.ring.submit()
@@ -121,6 +134,7 @@ impl Pace {
             core.ring.submit_and_wait(until - core.now)
         };
         core.metrics.wakes_received += u64::from(core.doorbell().say_awake());
+        core.stages.leave_kernel();
         result
     }
 }

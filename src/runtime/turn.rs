@@ -14,6 +14,7 @@ use crate::mailbox::Doorbell;
 use crate::operation::{Kind, decode};
 use crate::sleep::{Pace, Parking, Wait};
 use crate::sockets::Socket;
+use crate::stages::Stage;
 use crate::traffic::{receive_completed, send_completed, tell_pending};
 use crate::writes::write_completed;
 
@@ -99,10 +100,12 @@ impl<H: Handler> Turns<H> {
             match pace.wait(&mut self.core, next == Next::Again)? {
                 Wait::Turn => {}
                 Wait::Visit => {
+                    self.core.stages.enter(Stage::Tokio);
                     parking.visit().await;
                     pace.note_visit();
                 }
                 Wait::Park => {
+                    self.core.stages.end_turn();
                     parking.park(&mut self.core).await?;
                     pace.note_visit();
                 }
@@ -112,6 +115,7 @@ impl<H: Handler> Turns<H> {
 
     /// Hands over everything that has arrived.
     fn turn(&mut self, pace: &mut Pace) -> Next {
+        self.core.stages.begin_turn();
         let now = Instant::now();
         self.core.now = now;
         self.core.metrics.turns += 1;
@@ -125,6 +129,7 @@ impl<H: Handler> Turns<H> {
         if arrived > 0 {
             pace.note_activity(now);
         }
+        self.core.stages.enter(Stage::Other);
         for _ in 0..self.core.pending.len() {
             if let Some(pending) = self.core.pending.pop_front() {
                 tell_pending(&mut self.handler, &mut self.core, pending);
@@ -142,6 +147,7 @@ impl<H: Handler> Turns<H> {
             self.handler.timer(&mut self.core, timer);
         }
         let next = self.handler.turn_end(&mut self.core);
+        self.core.stages.enter(Stage::Messages);
         self.core.metrics.wakes_sent += self.core.mailboxes.flush();
         next
     }
@@ -156,6 +162,7 @@ impl<H: Handler> Turns<H> {
         *high_water = (*high_water).max(in_use as u64);
         for completion in &completions {
             self.hand_over(completion);
+            self.core.stages.enter(Stage::Receive);
         }
         let count = completions.len();
         completions.clear();
@@ -182,6 +189,7 @@ impl<H: Handler> Turns<H> {
     /// Hands over the messages that had arrived before the call, so that cores which write each other without end still get to the rest
     /// of their turn. Returns how many.
     fn hand_over_messages(&mut self) -> usize {
+        self.core.stages.enter(Stage::Messages);
         let mut count = 0;
         for from in 0..self.core.cores() {
             for _ in 0..self.core.mailboxes.arrived(from) {
@@ -190,6 +198,7 @@ impl<H: Handler> Turns<H> {
                 };
                 count += 1;
                 self.handler.message(&mut self.core, from, message);
+                self.core.stages.enter(Stage::Messages);
             }
         }
         while let Some(message) = self.core.background.take() {

@@ -1,7 +1,7 @@
 //! Questions that concern every core: stats, flush, health. The core that was asked asks all (itself included) and merges.
 
 use slab::Slab;
-use sutra_net::{Context, Flow, ReplyTo};
+use sutra_net::{Context, Flow, ReplyTo, Stage};
 use sutra_wire::{Counter, Health, Stats, Status};
 
 use crate::message::{Body, Message};
@@ -38,6 +38,7 @@ pub(crate) type Jobs = Slab<Job>;
 impl StorageService {
     /// Asks every core.
     pub(crate) fn ask_all(&mut self, cx: &mut Context<'_, Message>, to: ReplyTo, question: Question) -> Flow {
+        cx.enter_stage(Stage::LookUp);
         let (here, cores) = (cx.index(), cx.cores());
         let job = Job { to, question, missing: cores, stats: CoreStats::default(), wrong: Vec::new() };
         let job = self.jobs.insert(job);

@@ -39,6 +39,7 @@ mod within;
 
 pub use config::{Cores, ServerConfig};
 pub use error::ServerError;
+pub use mailbox::mailbox_bytes;
 pub use report::StartReport;
 pub use start::{Server, allow_all_files, start};
 pub use sutra_compat::Numbering;

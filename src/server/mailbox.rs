@@ -13,6 +13,12 @@ const CREDITS: u32 = 256;
 /// Messages that a mailbox between two cores holds.
 pub(crate) const MAILBOX: usize = 1024;
 
+/// Bytes of the mailbox from one core to another; a server has one for every ordered pair. They are address space until messages have gone
+/// round it once.
+pub const fn mailbox_bytes() -> usize {
+    MAILBOX * size_of::<Message>()
+}
+
 /// The way to one other core.
 #[derive(Default)]
 struct Peer {

@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use sutra_net::Context;
+use sutra_net::{Context, Stage};
 
 use crate::message::Message;
 use crate::service::StorageService;
@@ -64,13 +64,15 @@ impl RunQueue {
 impl StorageService {
     /// Does the next slice of the job whose turn it is.
     pub(crate) fn advance_work(&mut self, cx: &mut Context<'_, Message>) {
-        match self.run_queue.next() {
-            Some(Work::Deletion(place)) => self.advance_deletion(cx, place),
-            Some(Work::Expansion(place)) => self.advance_expansion(cx, place),
-            Some(Work::Traversal(place)) => self.advance_traversal(cx, place),
-            Some(Work::Search(place)) => self.advance_part(cx, place),
-            None => {}
+        let Some(work) = self.run_queue.next() else { return };
+        cx.enter_stage(Stage::LongWork);
+        match work {
+            Work::Deletion(place) => self.advance_deletion(cx, place),
+            Work::Expansion(place) => self.advance_expansion(cx, place),
+            Work::Traversal(place) => self.advance_traversal(cx, place),
+            Work::Search(place) => self.advance_part(cx, place),
         }
+        cx.enter_stage(Stage::LookUp);
     }
 }
 

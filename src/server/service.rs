@@ -5,7 +5,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sutra_net::{BackgroundJob, Body as ReplyBody, Context, Flow, Identity, ReplyTo, Request, Service, background_job};
+use sutra_net::{
+    BackgroundJob, Body as ReplyBody, Context, Flow, Identity, ReplyTo, Request, Service, Stage, background_job,
+};
 use sutra_runtime::Next;
 use sutra_store::{Acknowledged, Namespaces, Shard};
 use sutra_wire::{Checked, CoreLayout, Durability, Opcode, Payload as Archived, Status};
@@ -417,7 +419,9 @@ pub(crate) fn validated<'r, T: Archived>(
     cx: &mut Context<'_, Message>,
     request: &Request<'r>,
 ) -> Option<Checked<'r, T>> {
-    match Checked::new(request.payload) {
+    let checked = Checked::new(request.payload);
+    cx.enter_stage(Stage::LookUp);
+    match checked {
         Ok(value) => Some(value),
         Err(error) => {
             cx.refuse(request.reply_to, error.status(), error.to_string());

@@ -1,6 +1,9 @@
 //! One connection's calls, each answer checked.
 
-use clap::ValueEnum;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use clap::{Args, ValueEnum};
 use sutra_load::{KeySpace, Keys, key_name};
 use tonic::transport::Channel;
 
@@ -16,6 +19,8 @@ pub(crate) enum Operation {
     Query,
     /// Write a concept
     Learn,
+    /// Find the vectors nearest to one of the queries
+    Search,
     /// An agent's heartbeat
     Heartbeat,
     /// Whether the server is healthy
@@ -29,6 +34,41 @@ const QUERIED_CONTENT: usize = 200;
 const LEARNED_CONTENT: usize = 100;
 const DIMENSION: usize = 384;
 
+/// How many neighbours a search asks for.
+const K: u32 = 10;
+
+/// The vectors that are learned or asked for; read once, before the first call.
+static VECTORS: OnceLock<Vec<Vec<f32>>> = OnceLock::new();
+
+fn vectors() -> &'static [Vec<f32>] {
+    VECTORS.get().map_or(&[], Vec::as_slice)
+}
+
+/// Where vectors are read from.
+#[derive(Args)]
+pub(crate) struct Vectors {
+    /// A file of vectors as 32-bit floats, little-endian, one after the other
+    #[arg(long, requires = "dimension")]
+    vectors: Option<PathBuf>,
+    /// Numbers of each
+    #[arg(long)]
+    dimension: Option<usize>,
+}
+
+impl Vectors {
+    /// Reads them, where there are any; how many.
+    pub(crate) fn read(&self) -> Outcome<Option<u64>> {
+        let (Some(file), Some(dimension)) = (&self.vectors, self.dimension) else { return Ok(None) };
+        let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        if dimension == 0 || bytes.len() % (4 * dimension) != 0 {
+            return Err(format!("{} holds no vectors of {dimension} numbers", file.display()).into());
+        }
+        let row = |row: &[u8]| row.as_chunks().0.iter().map(|number| f32::from_le_bytes(*number)).collect();
+        let rows: Vec<Vec<f32>> = bytes.chunks_exact(4 * dimension).map(row).collect();
+        Ok(Some(VECTORS.get_or_init(|| rows).len() as u64))
+    }
+}
+
 /// Which numbers are asked for next; one a thread.
 pub(crate) struct Numbers(Keys);
 
@@ -36,6 +76,7 @@ impl Numbers {
     pub(crate) fn of(operation: Operation) -> Self {
         let (prefix, space) = match operation {
             Operation::Learn => ("learned", KeySpace::Cycling(LEARNED)),
+            Operation::Search => ("query", KeySpace::Cycling(vectors().len() as u64)),
             _ => ("bench", KeySpace::Random(CONCEPTS)),
         };
         let mut keys = Keys::new(prefix, space);
@@ -93,6 +134,12 @@ pub(crate) async fn call(channel: &Channel, operation: Operation, number: u64) -
                 return Err("got the record of another concept".into());
             }
         }
+        Operation::Search => {
+            let found = search(channel, number).await?.len();
+            if found != K as usize {
+                return Err(format!("expected {K} hits, got {found}"));
+            }
+        }
         Operation::Learn => {
             let reply = StorageClient::new(channel.clone()).learn_concept(learned(number)).await.map_err(said)?;
             if reply.get_ref().sequence == 0 {
@@ -112,6 +159,28 @@ pub(crate) async fn call(channel: &Channel, operation: Operation, number: u64) -
             }
         }
     }
+    Ok(())
+}
+
+/// The ids of what is nearest to one of the queries.
+pub(crate) async fn search(channel: &Channel, number: u64) -> Result<Vec<String>, String> {
+    let query_vector = vectors().get(number as usize).cloned().ok_or("there is no such query")?;
+    let request = VectorSearchRequest { query_vector, k: K, ef_search: 0 };
+    let reply =
+        StorageClient::new(channel.clone()).vector_search(request).await.map_err(|status| status.to_string())?;
+    Ok(reply.into_inner().results.into_iter().map(|hit| hit.concept_id).collect())
+}
+
+/// Learns the vector with this number.
+pub(crate) async fn fill_vector(channel: &Channel, number: u64) -> Outcome {
+    let concept = LearnConceptRequest {
+        concept_id: key_name("row", number),
+        content: String::new(),
+        embedding: vectors().get(number as usize).cloned().ok_or("there is no such vector")?,
+        strength: 1.0,
+        confidence: 1.0,
+    };
+    StorageClient::new(channel.clone()).learn_concept(concept).await?;
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use clap::Args;
 use sutra_load::{Length, Measured, Plan, Report, ServerCpu};
 use tokio::task::LocalSet;
 
-use crate::client::Operation;
+use crate::client::{Operation, Vectors};
 use crate::transport::{Traffic, connect};
 use crate::{Outcome, closed_loop, open_loop};
 
@@ -38,6 +38,9 @@ pub(crate) struct Options {
     /// The server's process, whose CPU time is measured
     #[arg(long)]
     server_pid: Option<u32>,
+    /// What searches ask for
+    #[command(flatten)]
+    queries: Vectors,
 }
 
 /// When measuring begins and ends, on the run's clock.
@@ -51,6 +54,9 @@ pub(crate) struct Window {
 pub(crate) fn run(options: &Options) -> Outcome {
     if options.connections == 0 || options.depth == 0 {
         return Err("have at least one connection and one call in flight".into());
+    }
+    if options.queries.read()?.unwrap_or(0) == 0 && options.operation == Operation::Search {
+        return Err("searches need --vectors to ask for".into());
     }
     if let Some(id) = options.cpu
         && !core_affinity::set_for_current(core_affinity::CoreId { id })

@@ -41,6 +41,8 @@ enum Command {
     },
     /// Learns the concepts that the load will query
     Fill(once::Fill),
+    /// Prints the ids of what is nearest to each query
+    Search(once::Search),
     /// Puts a load on the server and prints its report
     Load(load::Options),
     /// Opens connections, uses each once, and prints what they cost the server
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Serve { cpu } => server::serve(cpu),
         Command::Fill(options) => options.run(),
+        Command::Search(options) => options.run(),
         Command::Load(options) => load::run(&options),
         Command::Idle(options) => options.run(),
         Command::Connect(options) => options.run(),

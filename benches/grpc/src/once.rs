@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::Outcome;
-use crate::client::{CONCEPTS, Operation, call, fill};
+use crate::client::{CONCEPTS, Operation, Vectors, call, fill, fill_vector, search};
 use crate::transport::{Traffic, connect};
 
 /// Connections that pay for what all share.
@@ -22,6 +22,17 @@ pub(crate) struct Fill {
     address: SocketAddr,
     #[arg(long, default_value_t = CONCEPTS)]
     concepts: u64,
+    /// Learned instead, where they are given
+    #[command(flatten)]
+    vectors: Vectors,
+}
+
+#[derive(Args)]
+pub(crate) struct Search {
+    #[arg(long)]
+    address: SocketAddr,
+    #[command(flatten)]
+    queries: Vectors,
 }
 
 #[derive(Args)]
@@ -43,14 +54,34 @@ pub(crate) struct Connect {
 
 impl Fill {
     pub(crate) fn run(&self) -> Outcome {
+        let vectors = self.vectors.read()?;
+        let count = vectors.unwrap_or(self.concepts);
         runtime()?.block_on(async {
             let channel = connect(self.address, &Arc::default()).await?;
-            for first in (0..self.concepts).step_by(AT_ONCE as usize) {
-                let batch = (first..self.concepts.min(first + AT_ONCE)).map(|number| fill(&channel, number));
+            for first in (0..count).step_by(AT_ONCE as usize) {
+                let batch = (first..count.min(first + AT_ONCE)).map(async |number| match vectors {
+                    Some(_) => fill_vector(&channel, number).await,
+                    None => fill(&channel, number).await,
+                });
                 for filled in join_all(batch).await {
                     filled?;
                 }
             }
+            Ok(())
+        })
+    }
+}
+
+impl Search {
+    pub(crate) fn run(&self) -> Outcome {
+        let count = self.queries.read()?.ok_or("searches need --vectors to ask for")?;
+        runtime()?.block_on(async {
+            let channel = connect(self.address, &Arc::default()).await?;
+            let mut found = Vec::new();
+            for number in 0..count {
+                found.push(search(&channel, number).await?);
+            }
+            println!("{}", json!(found));
             Ok(())
         })
     }

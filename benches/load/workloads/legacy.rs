@@ -1,9 +1,11 @@
 //! The protocol of the server that Sutra replaces: a length, then MessagePack or bincode.
 
+use std::sync::Arc;
+
 use sutra_wire::{ConceptId, FrameBuffer};
 
 use super::{tag, text};
-use crate::{Framing, Keys, Reply, Routes, Workload};
+use crate::{Framing, Keys, Recall, Reply, Routes, Workload};
 
 /// How an old client spells its requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,32 +76,48 @@ impl Workload for LegacyQuery {
 pub struct LegacyLearn {
     keys: Keys,
     name: String,
-    /// Everything behind the name: it is the same for all.
+    /// Everything behind the name: it is the same for all, but where each has a vector of its own.
     rest: Vec<u8>,
+    embeddings: Arc<Vec<Vec<f32>>>,
 }
 
 impl LegacyLearn {
     /// Concepts of `keys` with so many bytes of content and numbers in the embedding.
     pub fn new(keys: Keys, content_bytes: usize, dimension: usize) -> Self {
+        let embedding: Vec<f32> = (0..dimension).map(|at| at as f32 / dimension as f32).collect();
         let mut rest = Vec::new();
-        let content = text(content_bytes);
-        let bytes = u16::try_from(content.len()).expect("contents are below 64 KiB");
-        rest.extend_from_slice(b"\xa7content\xda");
-        rest.extend_from_slice(&bytes.to_be_bytes());
-        rest.extend_from_slice(content.as_bytes());
-        rest.extend_from_slice(b"\xa9embedding\xdc");
-        rest.extend_from_slice(&u16::try_from(dimension).expect("vectors have below 65,536 numbers").to_be_bytes());
-        let float = |rest: &mut Vec<u8>, number: f32| {
-            rest.push(0xca);
-            rest.extend_from_slice(&number.to_be_bytes());
-        };
-        (0..dimension).for_each(|at| float(&mut rest, at as f32 / dimension as f32));
-        rest.extend_from_slice(b"\xa8strength");
-        float(&mut rest, 1.0);
-        rest.extend_from_slice(b"\xaaconfidence");
-        float(&mut rest, 1.0);
-        Self { keys, name: String::new(), rest }
+        spell_rest(&mut rest, &text(content_bytes), &embedding);
+        Self { keys, name: String::new(), rest, embeddings: Arc::default() }
     }
+
+    /// The concept of each number gets the embedding in its row, and no content.
+    pub fn with_embeddings(keys: Keys, embeddings: Arc<Vec<Vec<f32>>>) -> Self {
+        Self { keys, name: String::new(), rest: Vec::new(), embeddings }
+    }
+}
+
+fn spell_float(out: &mut Vec<u8>, number: f32) {
+    out.push(0xca);
+    out.extend_from_slice(&number.to_be_bytes());
+}
+
+fn spell_vector(out: &mut Vec<u8>, vector: &[f32]) {
+    out.push(0xdc);
+    out.extend_from_slice(&u16::try_from(vector.len()).expect("vectors have below 65,536 numbers").to_be_bytes());
+    vector.iter().for_each(|number| spell_float(out, *number));
+}
+
+/// What follows a concept's name in a message that learns it.
+fn spell_rest(out: &mut Vec<u8>, content: &str, embedding: &[f32]) {
+    out.extend_from_slice(b"\xa7content\xda");
+    out.extend_from_slice(&u16::try_from(content.len()).expect("contents are below 64 KiB").to_be_bytes());
+    out.extend_from_slice(content.as_bytes());
+    out.extend_from_slice(b"\xa9embedding");
+    spell_vector(out, embedding);
+    out.extend_from_slice(b"\xa8strength");
+    spell_float(out, 1.0);
+    out.extend_from_slice(b"\xaaconfidence");
+    spell_float(out, 1.0);
 }
 
 impl Workload for LegacyLearn {
@@ -119,6 +137,10 @@ impl Workload for LegacyLearn {
         let (_, number) = self.keys.next(lane)?;
         self.keys.spell(number, &mut self.name);
         let length = u8::try_from(self.name.len()).expect("names are short");
+        if let Some(embedding) = usize::try_from(number).ok().and_then(|number| self.embeddings.get(number)) {
+            self.rest.clear();
+            spell_rest(&mut self.rest, "", embedding);
+        }
         let head = b"\x81\xacLearnConcept\x85\xaaconcept_id\xd9";
         message(out, &[head, &[length], self.name.as_bytes(), &self.rest]);
         Some(0)
@@ -127,6 +149,77 @@ impl Workload for LegacyLearn {
     fn check(&mut self, _: u64, reply: &Reply<'_>) -> Result<(), String> {
         expect_start(reply, b"\x81\xaeLearnConceptOk")
     }
+}
+
+/// Searches as an old client does, in MessagePack, one query after the other.
+#[derive(Debug)]
+pub struct LegacySearch {
+    messages: Vec<Vec<u8>>,
+    k: usize,
+    next: usize,
+    recall: Arc<Recall>,
+}
+
+impl LegacySearch {
+    /// Asks for the `k` (below 16) nearest of each query; every answer is counted in `recall`.
+    pub fn new(queries: &[Vec<f32>], k: u8, recall: Arc<Recall>) -> Self {
+        let spell = |query: &Vec<f32>| {
+            let mut message = b"\x81\xacVectorSearch\x83\xacquery_vector".to_vec();
+            spell_vector(&mut message, query);
+            message.extend_from_slice(b"\xa1k");
+            message.push(k);
+            message.extend_from_slice(b"\xa9ef_search\x64");
+            message
+        };
+        Self { messages: queries.iter().map(spell).collect(), k: usize::from(k), next: 0, recall }
+    }
+}
+
+impl Workload for LegacySearch {
+    fn name(&self) -> &'static str {
+        "search"
+    }
+
+    fn framing(&self) -> Framing {
+        Framing::Legacy
+    }
+
+    fn open(&mut self, _: &Routes) {}
+
+    fn write(&mut self, _: usize, _: u64, out: &mut FrameBuffer) -> Option<u64> {
+        let query = self.next % self.messages.len().max(1);
+        message(out, &[self.messages.get(query)?]);
+        self.next += 1;
+        Some(query as u64)
+    }
+
+    fn check(&mut self, query: u64, reply: &Reply<'_>) -> Result<(), String> {
+        const HEAD: &[u8] = b"\x81\xaeVectorSearchOk";
+        expect_start(reply, HEAD)?;
+        let found = search_hits(&reply.payload[HEAD.len()..]).ok_or_else(|| {
+            let shown = &reply.payload[..reply.payload.len().min(200)];
+            format!("no hits: {:?}", String::from_utf8_lossy(shown))
+        })?;
+        if found.len() != self.k {
+            return Err(format!("expected {} hits, got {}", self.k, found.len()));
+        }
+        self.recall.count(query as usize, found.into_iter());
+        Ok(())
+    }
+}
+
+/// The ids in `{"results": [[id, similarity], …]}`, or in the same with the values alone; at most 15 of them.
+fn search_hits(bytes: &[u8]) -> Option<Vec<ConceptId>> {
+    let results = bytes.strip_prefix(b"\x81\xa7results").or_else(|| bytes.strip_prefix(b"\x91"))?;
+    let (count, mut rest) = results.split_first()?;
+    let mut found = Vec::new();
+    for _ in 0..count.checked_sub(0x90).filter(|count| *count < 16)? {
+        // A pair: 32 digits, and a float of 32 bits.
+        let digits = rest.strip_prefix(b"\x92\xd9\x20")?.get(..32)?;
+        found.push(ConceptId::from_digits(std::str::from_utf8(digits).ok()?)?);
+        rest = rest.get(3 + 32..)?.strip_prefix(b"\xca")?.get(4..)?;
+    }
+    Some(found)
 }
 
 /// The smallest exchange with the old storage server.
@@ -201,6 +294,14 @@ fn expect_start(reply: &Reply<'_>, expected: &[u8]) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hits_are_read_where_all_of_them_are_there() {
+        let hit = [&b"\x92\xd9\x20"[..], &[b'a'; 32], b"\xca\x3f\x80\0\0"].concat();
+        let reply = [b"\x81\xa7results\x92", &hit[..], &hit[..]].concat();
+        assert_eq!(search_hits(&reply), Some(vec![ConceptId([0xaa; 16]); 2]));
+        assert_eq!(search_hits(&reply[..reply.len() - 1]), None);
+    }
 
     #[test]
     fn a_heartbeat_is_spelled_as_the_old_agents_spell_it() {

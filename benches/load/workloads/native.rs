@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::mem::{offset_of, size_of};
+use std::sync::Arc;
 
 use sutra_wire::{
     ArchivedConceptRecord, AssociationKind, AssociationRecord, Checked, ConceptId, ConceptKey, ConceptRecord,
@@ -11,13 +12,15 @@ use sutra_wire::{
 
 use super::{tag, text};
 use crate::workload::{expect_bare_ok, expect_ok};
-use crate::{Keys, Reply, Routes, Workload};
+use crate::{Keys, Recall, Reply, Routes, Workload};
 
 /// Writes concepts.
 #[derive(Debug)]
 pub struct Learn {
     keys: Keys,
     record: ConceptRecord,
+    /// Where each has its own: by number.
+    embeddings: Arc<Vec<Vec<f32>>>,
 }
 
 impl Learn {
@@ -31,7 +34,12 @@ impl Learn {
             confidence: 1.0,
             ..ConceptRecord::default()
         };
-        Self { keys, record }
+        Self { keys, record, embeddings: Arc::default() }
+    }
+
+    /// The concept of each number gets the embedding in its row, and no content.
+    pub fn with_embeddings(namespace: &str, keys: Keys, embeddings: Arc<Vec<Vec<f32>>>) -> Self {
+        Self { embeddings, ..Self::new(namespace, keys, 0, 0) }
     }
 
     /// Bytes of the archive that each of its concepts is stored as: what a query hit's payload must have.
@@ -52,6 +60,9 @@ impl Learn {
         self.record.id = id.0;
         self.record.name.clear();
         write!(self.record.name, "{}-{number:010}", self.keys.prefix()).expect("writing to a string can't fail");
+        if let Some(embedding) = usize::try_from(number).ok().and_then(|number| self.embeddings.get(number)) {
+            self.record.embedding.clone_from(embedding);
+        }
     }
 }
 
@@ -227,6 +238,7 @@ impl Workload for Neighbors {
 pub struct Search {
     requests: Vec<SearchRequest>,
     next: usize,
+    recall: Option<Arc<Recall>>,
 }
 
 impl Search {
@@ -239,7 +251,20 @@ impl Search {
             ef_search,
             ..SearchRequest::default()
         };
-        Self { requests: queries.iter().map(request).collect(), next: 0 }
+        Self { requests: queries.iter().map(request).collect(), next: 0, recall: None }
+    }
+
+    /// Every answer is counted there.
+    #[must_use]
+    pub fn judged_by(self, recall: Arc<Recall>) -> Self {
+        Self { recall: Some(recall), ..self }
+    }
+
+    /// All vectors are looked at, without the index.
+    #[must_use]
+    pub fn exact(mut self) -> Self {
+        self.requests.iter_mut().for_each(|request| request.exact = true);
+        self
     }
 }
 
@@ -251,19 +276,24 @@ impl Workload for Search {
     fn open(&mut self, _: &Routes) {}
 
     fn write(&mut self, _: usize, number: u64, out: &mut FrameBuffer) -> Option<u64> {
-        let wanted = self.requests.get(self.next % self.requests.len().max(1))?;
+        let query = self.next % self.requests.len().max(1);
+        let wanted = self.requests.get(query)?;
         self.next += 1;
         encode_archive(out, request(Opcode::Search, number), wanted);
-        Some(u64::from(wanted.k))
+        Some(query as u64)
     }
 
-    fn check(&mut self, k: u64, reply: &Reply<'_>) -> Result<(), String> {
+    fn check(&mut self, query: u64, reply: &Reply<'_>) -> Result<(), String> {
         expect_ok(reply)?;
         let found = Checked::<SearchHits>::new(reply.payload).map_err(|error| error.to_string())?;
-        match found.hits.len() as u64 {
-            count if count == k => Ok(()),
-            count => Err(format!("expected {k} hits, got {count}")),
+        let wanted = self.requests.get(query as usize).map_or(0, |request| request.k);
+        if found.hits.len() != wanted as usize {
+            return Err(format!("expected {wanted} hits, got {}", found.hits.len()));
         }
+        if let Some(recall) = &self.recall {
+            recall.count(query as usize, found.hits.iter().map(|hit| ConceptId(hit.id)));
+        }
+        Ok(())
     }
 }
 

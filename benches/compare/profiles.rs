@@ -1,0 +1,52 @@
+//! Where the time of Sutra's requests goes, by the server's own clock, under the loads that the goals are about.
+
+use super::contender::{Instance, Operation, Protocol, ask};
+use super::record::{Profiled, Shape};
+use super::rounds::Bench;
+use super::tables::{DURABLE, QUERY};
+use crate::Outcome;
+use sutra_load::ProfileSoFar;
+
+/// What is profiled: the table, what is asked there, and its loads.
+type Load = (&'static str, Operation, &'static [(usize, usize)]);
+
+const LOADS: [Load; 2] = [
+    (QUERY, Operation::Query, &[(1, 1), (64, 1), (64, 16)]),
+    (DURABLE, Operation::Learn, &[(1, 1), (32, 1), (128, 1)]),
+];
+/// How often so long is measured as a round of a table: a turn in 64 is timed.
+const TIMES: u32 = 3;
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Profiles of all loads. One that can't be made is told as a problem.
+pub(crate) fn measure(bench: &mut Bench) -> Vec<Profiled> {
+    let mut profiled = Vec::new();
+    for (section, operation, shapes) in LOADS {
+        for shape in shapes.iter().copied().map(Shape::closed) {
+            eprintln!("profile: {section}, {}", shape.name());
+            match one(bench, section, operation, shape) {
+                Ok(one) => profiled.push(one),
+                Err(error) => {
+                    bench.problems.push(format!("Profile of {section} under {} FAILED: {error}", shape.name()));
+                }
+            }
+        }
+    }
+    profiled
+}
+
+fn one(bench: &mut Bench, section: &str, operation: Operation, shape: Shape) -> Outcome<Profiled> {
+    let (setup, mut timing) = (bench.setup, bench.timing);
+    timing.measured *= TIMES;
+    let contender = bench.contenders.get_mut(&Instance::Sutra).ok_or("every instance has its place")?;
+    contender.take_turn(|running| {
+        let before = ProfileSoFar::read(running.address, PATIENCE)?;
+        let report = ask(running, Protocol::Native, operation, shape, false, timing, &setup)?;
+        let profile = before.until(&ProfileSoFar::read(running.address, PATIENCE)?);
+        if profile.requests == 0 {
+            return Err("no request was in a timed turn".into());
+        }
+        let cpu_us = report.server_cpu.as_ref().map_or(f64::NAN, |cpu| cpu.total_us);
+        Ok(Profiled { section: section.to_owned(), shape, profile, cpu_us })
+    })
+}

@@ -1,0 +1,240 @@
+//! Python's clients: an interpreter with their packages, made the first time below the build's folder, and one process a measurement.
+//!
+//! Where there is no Python, no pip, or a package can't be fetched, that is named and the rest of the comparison goes on.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use serde::Deserialize;
+use sutra_load::{CpuTime, Length, Measured, Plan, Report, ServerCpu};
+
+use super::contender::{Operation, Setup, Timing, printed};
+use super::record::{Described, Shape};
+use crate::Outcome;
+use crate::process::{Running, target_folder};
+
+/// What every client needs, by the names under which pip knows it.
+const PACKAGES: [&str; 2] = ["msgpack", "numpy"];
+
+/// A client, and what it is called in tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Client {
+    Package,
+    Floor,
+    Grpcio,
+    Redis,
+}
+
+impl Client {
+    const ALL: [Client; 4] = [Client::Package, Client::Floor, Client::Grpcio, Client::Redis];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Client::Package => "sutra_storage_client",
+            Client::Floor => "bare socket and msgpack",
+            Client::Grpcio => "grpcio",
+            Client::Redis => "redis-py",
+        }
+    }
+
+    /// As the script knows it.
+    fn argument(self) -> &'static str {
+        match self {
+            Client::Package => "package",
+            Client::Floor => "floor",
+            Client::Grpcio => "grpcio",
+            Client::Redis => "redis",
+        }
+    }
+
+    /// What it needs besides, to be fetched and to be imported.
+    fn packages(self) -> (&'static [&'static str], &'static str) {
+        match self {
+            Client::Package | Client::Floor => (&[], "import msgpack, numpy"),
+            Client::Grpcio => (&["grpcio", "grpcio-tools"], "import grpc, grpc_tools.protoc"),
+            Client::Redis => (&["redis", "hiredis"], "import hiredis, redis"),
+        }
+    }
+
+    fn what(self) -> &'static str {
+        match self {
+            Client::Package => "Sutra's Python package, over the compat port",
+            Client::Floor => "the least that Python can do over the same port",
+            Client::Grpcio => "gRPC's Python client and the code that its compiler makes, on the tonic server",
+            Client::Redis => "redis-py on Redis",
+        }
+    }
+
+    fn settings(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Client::Package => &[("vectors as numpy arrays", "as its users have them; they are sent as they are")],
+            Client::Floor => &[("no timeout, no retries, one receive", "nothing but the exchange itself")],
+            Client::Grpcio => &[("vectors as lists of floats", "what its messages take")],
+            Client::Redis => &[("hiredis installed", "the parser in C that its documentation recommends")],
+        }
+    }
+}
+
+/// An interpreter with what the clients need, as far as it can be had.
+#[derive(Debug)]
+struct Environment {
+    python: PathBuf,
+    stubs: PathBuf,
+    version: String,
+    packages: String,
+    /// Clients whose packages can't be had, with the reason.
+    missing: Vec<(Client, String)>,
+}
+
+/// The environment, made where it is not there; or why there is none.
+fn environment() -> &'static Result<Environment, String> {
+    static ENVIRONMENT: OnceLock<Result<Environment, String>> = OnceLock::new();
+    ENVIRONMENT.get_or_init(|| make().map_err(|error| error.to_string()))
+}
+
+fn make() -> Outcome<Environment> {
+    let folder = target_folder()?.join("bench-python");
+    let (python, stubs) = (folder.join("bin/python"), folder.join("stubs"));
+    if run(Command::new(&python).arg("--version")).is_err() {
+        eprintln!("fetching the packages of Python's clients (once)");
+        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))
+            .map_err(|error| format!("no virtual environment of Python could be made: {error}"))?;
+    }
+    // What pip says may name where it looked, which is nobody's business in a report.
+    let has = |packages: &[&str], imports: &str| -> Result<(), String> {
+        let import = || run(Command::new(&python).args(["-c", imports]));
+        if import().is_ok() {
+            return Ok(());
+        }
+        let fetch = run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(packages));
+        let missing = |_| format!("{} can't be fetched or imported", packages.join(" and "));
+        fetch.and_then(|_| import()).map(drop).map_err(missing)
+    };
+    has(&PACKAGES, "import msgpack, numpy")?;
+    std::fs::create_dir_all(&stubs)?;
+    let mut missing = Vec::new();
+    for client in Client::ALL {
+        let (packages, imports) = client.packages();
+        let usable = has(packages, imports).and_then(|()| match client {
+            Client::Grpcio => compile_calls(&python, &stubs),
+            _ => Ok(()),
+        });
+        missing.extend(usable.err().map(|why| (client, why)));
+    }
+    let version = run(Command::new(&python).arg("--version"))?;
+    let list = run(Command::new(&python).args(["-m", "pip", "list", "--format", "freeze"]))?;
+    let wanted = || Client::ALL.iter().flat_map(|client| client.packages().0).chain(&PACKAGES);
+    let ours = |line: &&str| wanted().any(|package| line.starts_with(&format!("{package}==")));
+    let packages = list.lines().filter(ours).collect::<Vec<_>>().join(", ");
+    Ok(Environment { python, stubs, version, packages, missing })
+}
+
+fn compile_calls(python: &Path, stubs: &Path) -> Result<(), String> {
+    let calls = Path::new(env!("CARGO_MANIFEST_DIR")).join("grpc");
+    let mut compile = Command::new(python);
+    compile.args(["-m", "grpc_tools.protoc", "-I"]).arg(&calls);
+    compile.arg(format!("--python_out={}", stubs.display())).arg(format!("--grpc_python_out={}", stubs.display()));
+    run(compile.arg("storage.proto")).map(drop)
+}
+
+/// Runs to its end; what it printed, or the last line of its complaint.
+fn run(command: &mut Command) -> Result<String, String> {
+    let output = command.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() {
+        return Ok(text(&output.stdout));
+    }
+    let complaint = text(&output.stderr);
+    Err(complaint.lines().last().map_or_else(|| output.status.to_string(), str::to_owned))
+}
+
+/// Why a client can't be measured; `None` where it can.
+pub(crate) fn missing(client: Client) -> Option<&'static str> {
+    match environment() {
+        Err(why) => Some(why),
+        Ok(environment) => environment.missing.iter().find(|(known, _)| *known == client).map(|(_, why)| why.as_str()),
+    }
+}
+
+/// How each client is run.
+pub(crate) fn describe() -> Vec<Described> {
+    let described = |client: Client| {
+        let versions =
+            environment().as_ref().map(|environment| format!("; {}, {}", environment.version, environment.packages));
+        let settings = client.settings().iter().map(|(setting, reason)| ((*setting).to_owned(), (*reason).to_owned()));
+        Described {
+            name: format!("Python: {}", client.name()),
+            what: format!("{}{}", client.what(), versions.as_deref().unwrap_or_default()),
+            settings: settings.collect(),
+            missing: missing(client).map(str::to_owned),
+        }
+    };
+    Client::ALL.into_iter().map(described).collect()
+}
+
+/// What the script prints.
+#[derive(Deserialize)]
+struct Printed {
+    calls: u64,
+    seconds: f64,
+    client_cpu_seconds: f64,
+    latencies_ns: Vec<u64>,
+}
+
+/// One client's calls, one after the other, every answer checked.
+pub(crate) fn ask(
+    running: &Running,
+    client: Client,
+    operation: Operation,
+    shape: Shape,
+    timing: Timing,
+    setup: &Setup,
+) -> Outcome<Report> {
+    let environment = environment().as_ref().map_err(Clone::clone)?;
+    let address = match client {
+        Client::Package | Client::Floor => running.compat.ok_or("the server named no compat port")?,
+        Client::Grpcio | Client::Redis => running.address,
+    };
+    let (operation, value_bytes) = match operation {
+        Operation::Query => ("query", setup.archived.0),
+        Operation::Learn => ("learn", setup.archived.1),
+        Operation::Heartbeat => return Err("Python's clients have no heartbeat".into()),
+    };
+    let benches = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut command = Command::new(&environment.python);
+    command.arg(benches.join("python/clients.py")).args([client.argument(), operation, &address.to_string()]);
+    command.args(["--seconds", &timing.measured.as_secs_f64().to_string()]);
+    command.args(["--warm-up", &timing.warm_up.as_secs_f64().to_string()]);
+    command.args(["--cpu", &setup.load_cpu.to_string(), "--value-bytes", &value_bytes.to_string(), "--stubs"]);
+    command.arg(&environment.stubs);
+    // As installed: the package has no compiled parts.
+    command.env("PYTHONPATH", benches.join("../compat/python"));
+    let mut cpu = ServerCpu::of_process(running.pid());
+    let before = cpu.read()?;
+    let printed: Printed = printed(command)?;
+    let after = cpu.read()?;
+    let mut measured = Measured::new();
+    measured.seconds = printed.seconds;
+    measured.answered = printed.latencies_ns.len() as u64;
+    measured.load_cpu = printed.client_cpu_seconds;
+    for ns in &printed.latencies_ns {
+        measured.latencies.record(*ns)?;
+    }
+    // The server's CPU was read around the whole run: the warm-up's calls take their part of it along.
+    let share = measured.answered as f64 / printed.calls.max(1) as f64;
+    let used = |before: u64, after: u64| ((after.saturating_sub(before)) as f64 * share) as u64;
+    let during = CpuTime {
+        user: used(before.user, after.user),
+        system: used(before.system, after.system),
+        total: used(before.total, after.total),
+    };
+    measured.cpu = Some((CpuTime::default(), during));
+    let plan = Plan {
+        connections: shape.connections,
+        depth: shape.depth,
+        length: Length::Duration(timing.measured),
+        ..Plan::new(address)
+    };
+    Ok(Report::of(operation, &plan, &[measured]))
+}

@@ -1,0 +1,185 @@
+//! How many round trips each takes from connecting to the first answer: counted on a link that was slowed down, so that they are nearly all that is measured.
+//!
+//! The link is a proxy in this process that passes bytes on after a while. It accepts at once, so it can't delay TCP's own handshake: that is one more
+//! round trip for everybody, and added.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::{sleep, spawn};
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use sutra_client::blocking::Client;
+use sutra_load::{KeySpace, Keys, LegacyQuery, Length, Plan, RedisGet, Spelling, Workload};
+
+use super::contender::{CONCEPTS, Instance, Setup, fill, printed};
+use super::peers;
+use super::record::RoundTrips;
+use crate::Outcome;
+use crate::process::Running;
+
+/// How long a byte is on its way, in each direction: far above what the exchange itself takes.
+const DELAY: Duration = Duration::from_millis(10);
+const TIMES: usize = 3;
+
+const SERVERS: [Instance; 4] = [Instance::Sutra, Instance::OldUnsynced, Instance::Grpc, Instance::Redis];
+/// The row of the old protocol on Sutra.
+pub(crate) const COMPAT: &str = "sutra, compat port";
+
+/// All that are there, one after the other.
+pub(crate) fn measure(setup: &Setup) -> Vec<RoundTrips> {
+    let mut measured = Vec::new();
+    for instance in SERVERS.into_iter().filter(|instance| instance.version().is_ok()) {
+        eprintln!("round trips: {}", instance.name());
+        let running = instance.start(setup.server_cpu, setup.query_bytes).and_then(|running| {
+            fill(instance, &running, setup)?;
+            Ok(running)
+        });
+        let mut push = |contender: &str, counted: Outcome<f64>| {
+            let round_trips = counted.map_err(|error| error.to_string());
+            measured.push(RoundTrips { contender: contender.to_owned(), round_trips });
+        };
+        match running {
+            Err(error) => push(instance.name(), Err(error)),
+            Ok(running) => {
+                push(instance.name(), count(running.address, |address| first_answer(instance, address, setup)));
+                if instance == Instance::Sutra {
+                    push(COMPAT, compat(&running));
+                }
+            }
+        }
+    }
+    measured
+}
+
+fn compat(running: &Running) -> Outcome<f64> {
+    let address = running.compat.ok_or("the server named no compat port")?;
+    count(address, |address| asked(address, Box::new(LegacyQuery::new(keys(), Spelling::Msgpack))))
+}
+
+fn keys() -> Keys {
+    Keys::new("bench", KeySpace::Random(CONCEPTS))
+}
+
+/// Round trips of the median run, TCP's own among them.
+fn count(server: SocketAddr, exchange: impl Fn(SocketAddr) -> Outcome<Duration>) -> Outcome<f64> {
+    let link = slow_link(server)?;
+    let mut times = (0..TIMES).map(|_| exchange(link)).collect::<Outcome<Vec<_>>>()?;
+    times.sort();
+    Ok(round_trips(times[TIMES / 2]))
+}
+
+fn round_trips(elapsed: Duration) -> f64 {
+    1.0 + elapsed.as_secs_f64() / (2.0 * DELAY.as_secs_f64())
+}
+
+/// From connecting until the first answer is there.
+fn first_answer(instance: Instance, address: SocketAddr, setup: &Setup) -> Outcome<Duration> {
+    let began = Instant::now();
+    match instance {
+        Instance::Grpc => {
+            #[derive(Deserialize)]
+            struct Printed {
+                seconds: f64,
+            }
+            let mut command = Command::new(peers::grpc_binary()?);
+            command.args(["connect", "--address", &address.to_string()]);
+            return Ok(Duration::from_secs_f64(printed::<Printed>(command)?.seconds));
+        }
+        Instance::Sutra => {
+            let client = Client::connect(address.to_string())?;
+            let found = client.query(sutra_load::key_name("bench", 0).as_str())?;
+            found.ok_or("the record that was asked for is not there")?;
+        }
+        Instance::Redis => return asked(address, Box::new(RedisGet::new(keys(), setup.archived.0))),
+        _ => return asked(address, Box::new(LegacyQuery::new(keys(), Spelling::Msgpack))),
+    }
+    Ok(began.elapsed())
+}
+
+/// The same by the load generator, for protocols without a greeting.
+fn asked(address: SocketAddr, workload: Box<dyn Workload>) -> Outcome<Duration> {
+    let plan = Plan { warm_up: Duration::ZERO, length: Length::Requests(1), ..Plan::new(address) };
+    let began = Instant::now();
+    let report = sutra_load::run(&plan, vec![workload], None)?;
+    let elapsed = began.elapsed();
+    if report.requests == 1 { Ok(elapsed) } else { Err(format!("it was refused: {report}").into()) }
+}
+
+/// Listens, and passes what each connection brings to `server` and back, [`DELAY`] later.
+fn slow_link(server: SocketAddr) -> Outcome<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let address = listener.local_addr()?;
+    spawn(move || {
+        for near in listener.incoming().map_while(Result::ok) {
+            let Ok(far) = TcpStream::connect(server) else { continue };
+            let _ = (near.set_nodelay(true), far.set_nodelay(true));
+            if let (Ok(near_too), Ok(far_too)) = (near.try_clone(), far.try_clone()) {
+                pass_on(near, far);
+                pass_on(far_too, near_too);
+            }
+        }
+    });
+    Ok(address)
+}
+
+/// One direction: what is read is written when its time has come; nothing overtakes anything.
+fn pass_on(mut from: TcpStream, to: TcpStream) {
+    let (sender, receiver) = channel::<(Instant, Vec<u8>)>();
+    spawn(move || {
+        let mut buffer = vec![0; 64 << 10];
+        while let Ok(count @ 1..) = from.read(&mut buffer) {
+            if sender.send((Instant::now() + DELAY, buffer[..count].to_vec())).is_err() {
+                return;
+            }
+        }
+    });
+    spawn(move || deliver(&receiver, to));
+}
+
+fn deliver(receiver: &Receiver<(Instant, Vec<u8>)>, mut to: TcpStream) {
+    for (due, bytes) in receiver {
+        sleep(due.saturating_duration_since(Instant::now()));
+        if to.write_all(&bytes).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Write);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_round_trip_is_tcps_own() {
+        assert!((round_trips(Duration::ZERO) - 1.0).abs() < 1e-9);
+        assert!((round_trips(4 * DELAY) - 3.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_slow_link_passes_everything_on_in_order_and_late() {
+        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = server.local_addr().expect("bound");
+        let echo = spawn(move || {
+            let (mut stream, _) = server.accept().expect("a connection");
+            let mut all = Vec::new();
+            stream.read_to_end(&mut all).expect("bytes");
+            stream.write_all(&all).expect("bytes");
+        });
+        let mut client = TcpStream::connect(slow_link(address).expect("a link")).expect("connected");
+        let began = Instant::now();
+        for piece in [&b"one "[..], b"two ", b"three"] {
+            client.write_all(piece).expect("bytes");
+        }
+        client.shutdown(Shutdown::Write).expect("open");
+        let mut back = String::new();
+        client.read_to_string(&mut back).expect("text");
+        assert_eq!(back, "one two three");
+        // There and back: it can't have been quicker, whatever the host does.
+        assert!(began.elapsed() >= 2 * DELAY);
+        echo.join().expect("the echo ended");
+    }
+}

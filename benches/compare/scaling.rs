@@ -1,0 +1,312 @@
+//! More than one core: what messages between cores cost, what each further core adds to a turn and to a question that goes to all, and what that
+//! comes to on machines with more cores than this one.
+//!
+//! Servers of one and of two pinned cores, and of more cores than there are CPUs, unpinned, take turns. The load runs on the same two CPUs as the
+//! servers, so only CPU time a request is compared, never throughput.
+
+pub(crate) mod measured;
+mod model;
+pub(crate) mod text;
+
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::Duration;
+
+use rand::seq::SliceRandom;
+use sutra_client::blocking::Client;
+use sutra_load::{Health, KeySpace, Keys, Learn, Length, Plan, Query, Search, ServerCpu, Workload};
+
+use super::contender::{CONCEPTS, Setup, Timing, filling, freeze, take_turn};
+use super::fairness::{Watched, starved_together};
+use super::record::Shape;
+use super::rounds::{check, used, used_here};
+use super::search::learn_and_index;
+use super::vector_data::Vectors;
+use crate::Outcome;
+use crate::process::Running;
+use crate::vectors::K;
+use measured::{Costs, Point, Question, Scaling, Turning};
+use model::{DEEP, SEARCHES, SHALLOW};
+
+/// Namespaces of the vectors: all of them, and half.
+const ALL: &str = "vectors";
+const HALF: &str = "half";
+/// Bytes of content of a learned record, which is as long as one of 384 numbers but gives the index nothing to do, as that would be measured, too.
+const LEARNED_CONTENT: usize = 100 + 384 * 4;
+/// Records that are learned in turn.
+const LEARNED: u64 = 20_000;
+/// Threads of the load, one on each of the two CPUs.
+const THREADS: usize = 2;
+/// How often a starved measurement is repeated.
+const REPEATS: usize = 1;
+
+/// How much is measured.
+pub(crate) struct Extent {
+    pub(crate) rounds: usize,
+    pub(crate) timing: Timing,
+    /// Servers with more cores than there are CPUs.
+    many: &'static [usize],
+    /// Servers that never sleep.
+    turning: &'static [usize],
+}
+
+impl Extent {
+    pub(crate) fn new(rounds: usize, timing: Timing, quick: bool) -> Self {
+        match quick {
+            true => Self {
+                rounds: rounds.min(2),
+                timing: Timing {
+                    warm_up: Duration::from_millis(40),
+                    measured: timing.measured.min(Duration::from_millis(150)),
+                },
+                many: &[4, 16],
+                turning: &[1, 4, 16],
+            },
+            false => Self {
+                rounds: rounds.min(5),
+                timing: Timing {
+                    warm_up: Duration::from_millis(100),
+                    measured: timing.measured.min(Duration::from_millis(500)),
+                },
+                many: &[4, 8, 16],
+                turning: &[1, 2, 4, 8, 16, 32],
+            },
+        }
+    }
+}
+
+/// A server with its number of cores.
+struct Served {
+    cores: usize,
+    running: Running,
+}
+
+/// Measures everything; what went wrong is told beside it.
+pub(crate) fn measure(vectors: &Vectors, setup: &Setup, extent: &Extent) -> Outcome<(Scaling, Vec<String>)> {
+    let mut scaling =
+        Scaling { vectors: vectors.count(), mailbox_bytes: sutra_server::mailbox_bytes(), ..Scaling::default() };
+    turns(&mut scaling, extent)?;
+    eprintln!("More than one core: filling");
+    let half = Arc::new(vectors.rows[..vectors.count() / 2].to_vec());
+    let mut servers = Vec::new();
+    for cores in [1, 2].iter().chain(extent.many) {
+        let running = match cores {
+            1 => Running::sutra(setup.server_cpu, &["--durability", "os"])?,
+            2 => Running::sutra_on(&format!("{},{}", setup.server_cpu, setup.load_cpu), &["--durability", "os"])?,
+            _ => Running::sutra_on(&cores.to_string(), &["--no-pin", "--durability", "os"])?,
+        };
+        let fill = Plan {
+            depth: 64,
+            warm_up: Duration::ZERO,
+            length: Length::Requests(CONCEPTS),
+            ..Plan::new(running.address)
+        };
+        sutra_load::run(&fill, vec![filling()], None)?;
+        learn_and_index(&running, ALL, &vectors.rows, u16::try_from(*cores)?)?;
+        if *cores == 1 {
+            learn_and_index(&running, HALF, &half, 1)?;
+        }
+        freeze(&running, true)?;
+        servers.push(Served { cores: *cores, running });
+    }
+    let mut points = points(vectors.count(), extent.many);
+    for round in 0..extent.rounds {
+        eprintln!("More than one core: round {} of {}", round + 1, extent.rounds);
+        let mut turns: Vec<_> = points.iter_mut().collect();
+        turns.shuffle(&mut rand::rng());
+        for point in turns.into_iter().filter(|point| point.failed.is_none()) {
+            let server = servers.iter_mut().find(|server| server.cores == point.cores);
+            let server = server.ok_or("every point has its server")?;
+            match fair(&mut server.running, point, vectors, setup, extent.timing) {
+                Ok(costs) => point.rounds.push(costs),
+                Err(error) => point.failed = Some(error.to_string()),
+            }
+        }
+    }
+    let problems = points.iter().filter_map(problem).collect();
+    scaling.points = points;
+    Ok((scaling, problems))
+}
+
+/// Everything that is asked, of whom, and how.
+fn points(vectors: usize, many: &[usize]) -> Vec<Point> {
+    let mut points = Vec::new();
+    let mut push = |question, cores, is_aware, shape, vectors| {
+        let shape = Shape::closed(shape);
+        points.push(Point { question, cores, is_aware, shape, vectors, rounds: Vec::new(), failed: None });
+    };
+    for (question, shape) in [(Question::Query, SHALLOW), (Question::Query, DEEP), (Question::Learn, SHALLOW)] {
+        push(question, 1, true, shape, 0);
+        push(question, 2, true, shape, 0);
+        push(question, 2, false, shape, 0);
+    }
+    for cores in [1, 2].iter().chain(many) {
+        push(Question::Health, *cores, true, SHALLOW, 0);
+        push(Question::Search, *cores, true, SEARCHES, vectors);
+    }
+    push(Question::Search, 1, true, SEARCHES, vectors / 2);
+    push(Question::Scan, 1, true, SEARCHES, vectors);
+    for cores in many {
+        // As many connections a core as one core has: a turn finds about as much.
+        push(Question::Query, *cores, true, (SHALLOW.0 * cores, 1), 0);
+        push(Question::Query, *cores, false, (SHALLOW.0 * cores, 1), 0);
+    }
+    points
+}
+
+fn problem(point: &Point) -> Option<String> {
+    let place =
+        format!("More than one core: {} on {} cores under {}", point.question.name(), point.cores, point.shape.name());
+    if let Some(error) = &point.failed {
+        return Some(format!("{place} FAILED, so it has no figures: {error}"));
+    }
+    let unfair = point.rounds.iter().filter(|round| round.is_none()).count();
+    (unfair > 0).then(|| format!("{place} was STARVED in {unfair} of {} rounds", point.rounds.len()))
+}
+
+/// One measurement, again where it was starved; nothing where it was every time.
+fn fair(
+    running: &mut Running,
+    point: &Point,
+    vectors: &Vectors,
+    setup: &Setup,
+    timing: Timing,
+) -> Outcome<Option<Costs>> {
+    for _ in 0..=REPEATS {
+        let watched = [Watched::begin(setup.server_cpu)?, Watched::begin(setup.load_cpu)?];
+        let used_together = |pid| Ok::<_, Box<dyn std::error::Error>>(used(pid)?.total + used_here()?.total);
+        let before = used_together(running.pid())?;
+        let costs = take_turn(running, |running| ask(running, point, vectors, setup, timing))?;
+        let own = used_together(running.pid())? - before;
+        let watches = watched.into_iter().map(Watched::end).collect::<Outcome<Vec<_>>>()?;
+        match starved_together(&watches, own) {
+            None => return Ok(Some(costs)),
+            Some(words) => eprintln!("  {} on {} cores: {words}", point.question.name(), point.cores),
+        }
+    }
+    Ok(None)
+}
+
+fn ask(running: &Running, point: &Point, vectors: &Vectors, setup: &Setup, timing: Timing) -> Outcome<Costs> {
+    let plan = |length| Plan {
+        connections: point.shape.connections,
+        depth: point.shape.depth,
+        warm_up: Duration::ZERO,
+        length: Length::Duration(length),
+        layout_aware: point.is_aware,
+        pin: vec![setup.server_cpu, setup.load_cpu],
+        ..Plan::new(running.address)
+    };
+    let workloads = || (0..THREADS).map(|thread| workload(point, vectors, thread)).collect::<Vec<_>>();
+    // A warm-up of its own, so that the counters are of the same time as the requests.
+    sutra_load::run(&plan(timing.warm_up), workloads(), None)?;
+    let before = Counters::read(running)?;
+    let report = sutra_load::run(&plan(timing.measured), workloads(), Some(ServerCpu::of_process(running.pid())))?;
+    let after = Counters::read(running)?;
+    check(&report)?;
+    let each = |before: u64, after: u64| after.saturating_sub(before) as f64 / report.requests as f64;
+    Ok(Costs {
+        cpu_us: report.server_cpu.as_ref().map_or(f64::NAN, |cpu| cpu.total_us),
+        per_second: report.requests_per_second,
+        messages: each(before.messages, after.messages),
+        wakes: each(before.wakes, after.wakes),
+        turns: each(before.turns, after.turns),
+    })
+}
+
+/// What one thread of the load asks.
+fn workload(point: &Point, vectors: &Vectors, thread: usize) -> Box<dyn Workload> {
+    let search = || {
+        let namespace = if point.vectors == vectors.count() { ALL } else { HALF };
+        // The threads begin at different queries.
+        let mut queries = vectors.queries.clone();
+        let middle = queries.len() * thread / THREADS;
+        queries.rotate_left(middle);
+        Search::new(namespace, &queries, K as u32, 0)
+    };
+    match point.question {
+        Question::Query => Box::new(Query::new("", Keys::new("bench", KeySpace::Random(CONCEPTS)), None)),
+        Question::Learn => {
+            let keys = Keys::new("learned", KeySpace::Cycling(LEARNED));
+            Box::new(Learn::new("learned", keys, LEARNED_CONTENT, 0))
+        }
+        Question::Health => Box::new(Health),
+        Question::Search => Box::new(search()),
+        Question::Scan => Box::new(search().exact()),
+    }
+}
+
+/// A server's counters, over all its cores.
+struct Counters {
+    messages: u64,
+    wakes: u64,
+    turns: u64,
+    cpu_us: u64,
+}
+
+impl Counters {
+    fn read(running: &Running) -> Outcome<Self> {
+        let stats = Client::connect(running.address.to_string())?.stats()?;
+        let counter = |name: &str| {
+            let found = stats.counters.iter().find(|counter| counter.name == name);
+            found.map(|counter| counter.value.to_native()).ok_or_else(|| format!("stats have no counter {name}"))
+        };
+        Ok(Self {
+            messages: counter("messages_sent")?,
+            wakes: counter("wakes_sent")?,
+            turns: counter("turns")?,
+            cpu_us: counter("cpu_us")?,
+        })
+    }
+}
+
+/// How long turns of servers take that never sleep and have nothing to do, and the memory of their empty stores.
+fn turns(scaling: &mut Scaling, extent: &Extent) -> Outcome {
+    eprintln!("More than one core: turns that find nothing");
+    let mut servers = Vec::new();
+    for cores in extent.turning {
+        let arguments = ["--no-pin", "--durability", "os", "--spin", "always"];
+        let running = Running::sutra_on(&cores.to_string(), &arguments)?;
+        // So that what is made ready in the background is there.
+        sleep(Duration::from_millis(200));
+        let resident = running.resident()?;
+        freeze(&running, true)?;
+        scaling.turns.push(Turning { cores: *cores, turn_ns: Vec::new(), resident });
+        servers.push(running);
+    }
+    for _ in 0..extent.rounds {
+        for (running, turning) in servers.iter_mut().zip(&mut scaling.turns) {
+            turning.turn_ns.push(take_turn(running, |running| turn_ns(running, extent.timing.measured))?);
+        }
+    }
+    Ok(())
+}
+
+fn turn_ns(running: &Running, time: Duration) -> Outcome<f64> {
+    let before = Counters::read(running)?;
+    sleep(time);
+    let after = Counters::read(running)?;
+    // Of the same replies, so that both are of the same time.
+    Ok((after.cpu_us - before.cpu_us) as f64 * 1e3 / after.turns.saturating_sub(before.turns).max(1) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_model_finds_every_point_that_it_needs() {
+        let costs = Costs { cpu_us: 10.0, per_second: 1.0, messages: 0.0, wakes: 0.0, turns: 1.0 };
+        let mut points = points(4_000, &[4]);
+        for point in &mut points {
+            let messages = if point.is_aware { 0.0 } else { 1.0 };
+            point.rounds = vec![Some(Costs { messages, cpu_us: 10.0 + messages, ..costs })];
+        }
+        let turns = [(1, 100.0), (3, 104.0)];
+        let turns = turns.map(|(cores, turn)| Turning { cores, turn_ns: vec![turn], resident: 1 << 20 }).to_vec();
+        let scaling = Scaling { points, turns, vectors: 4_000, mailbox_bytes: 1024 };
+        let model = model::Model::of(&scaling).expect("nothing is missing");
+        let look = model.constants.iter().find(|constant| constant.name.contains("look")).expect("a look");
+        assert_eq!((look.value.median, model.operations.len()), (2.0, 9));
+    }
+}

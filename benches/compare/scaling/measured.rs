@@ -1,0 +1,114 @@
+//! What is known of more than one core, as it is written to `report.json`.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::record::{Shape, Spread};
+
+/// Everything that was measured with more than one core, and what it is compared with.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Scaling {
+    pub(crate) points: Vec<Point>,
+    pub(crate) turns: Vec<Turning>,
+    /// Vectors that are searched.
+    pub(crate) vectors: usize,
+    /// Bytes of the mailbox from one core to another.
+    pub(crate) mailbox_bytes: usize,
+}
+
+/// What is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Question {
+    Query,
+    Learn,
+    Health,
+    Search,
+    /// A search that looks at every vector.
+    Scan,
+}
+
+impl Question {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Question::Query => "query",
+            Question::Learn => "learn",
+            Question::Health => "health",
+            Question::Search => "search",
+            Question::Scan => "search, exact",
+        }
+    }
+}
+
+/// One server under one load.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Point {
+    pub(crate) question: Question,
+    pub(crate) cores: usize,
+    /// Whether each request goes to the core that owns what it is about.
+    pub(crate) is_aware: bool,
+    pub(crate) shape: Shape,
+    /// Of searches: how many vectors there are.
+    pub(crate) vectors: usize,
+    /// A round each; absent where it was not fair.
+    pub(crate) rounds: Vec<Option<Costs>>,
+    pub(crate) failed: Option<String>,
+}
+
+/// What a request cost the server, all its cores together.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Costs {
+    pub(crate) cpu_us: f64,
+    pub(crate) per_second: f64,
+    pub(crate) messages: f64,
+    pub(crate) wakes: f64,
+    pub(crate) turns: f64,
+}
+
+/// A server that never sleeps and has nothing to do: how long a turn of its loop takes, and its memory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Turning {
+    pub(crate) cores: usize,
+    /// CPU time, in ns; a round each.
+    pub(crate) turn_ns: Vec<f64>,
+    pub(crate) resident: u64,
+}
+
+impl Point {
+    /// A figure of the fair rounds; none where half or more were not fair, or where it failed.
+    pub(crate) fn spread(&self, figure: impl Fn(&Costs) -> f64) -> Option<Spread> {
+        let fair: Vec<f64> = self.rounds.iter().flatten().map(figure).collect();
+        if self.failed.is_some() || fair.len() * 2 <= self.rounds.len() {
+            return None;
+        }
+        Spread::of(fair)
+    }
+
+    pub(crate) fn cpu(&self) -> Option<Spread> {
+        self.spread(|costs| costs.cpu_us)
+    }
+}
+
+impl Scaling {
+    /// A question on so many cores. Searches are those of all vectors.
+    pub(crate) fn point(
+        &self,
+        question: Question,
+        cores: usize,
+        is_aware: bool,
+        shape: (usize, usize),
+    ) -> Option<&Point> {
+        let shape = Shape::closed(shape);
+        let vectors = if matches!(question, Question::Search | Question::Scan) { self.vectors } else { 0 };
+        let is_it = |point: &&Point| {
+            (point.question, point.cores, point.is_aware, point.vectors) == (question, cores, is_aware, vectors)
+                && point.shape == shape
+        };
+        self.points.iter().find(is_it)
+    }
+
+    /// The search on one core in half of the vectors.
+    pub(crate) fn half(&self) -> Option<&Point> {
+        self.points
+            .iter()
+            .find(|point| (point.question, point.cores, point.vectors) == (Question::Search, 1, self.vectors / 2))
+    }
+}

@@ -1,0 +1,356 @@
+//! What more cores than this host has would do, by arithmetic on what was measured.
+//!
+//! A request's CPU time on N cores is what it takes on one, and three things that grow with N: the looks of every turn into every core's mailbox,
+//! the messages between cores, and of a search the work that is done on every core. What is not measured here (memory bandwidth, NUMA, caches that
+//! many cores share, the network card) is not in it: real machines do worse.
+
+use super::super::record::Spread;
+use super::super::search::MIN_INDEXED;
+use super::measured::{Point, Question, Scaling};
+
+/// Where looking for the number of cores at which something breaks ends.
+pub(crate) const FAR: usize = 4096;
+/// An operation has broken when a request takes so many times the CPU that it takes on one core.
+pub(crate) const BROKEN: f64 = 2.0;
+
+/// The loads of queries.
+pub(crate) const SHALLOW: (usize, usize) = (64, 1);
+pub(crate) const DEEP: (usize, usize) = (64, 16);
+/// The load of searches.
+pub(crate) const SEARCHES: (usize, usize) = (16, 1);
+
+/// A measured number with what it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Constant {
+    pub(crate) name: String,
+    pub(crate) value: Spread,
+}
+
+/// Everything that the arithmetic stands on.
+#[derive(Clone, Debug)]
+pub(crate) struct Model {
+    pub(crate) constants: Vec<Constant>,
+    pub(crate) operations: Vec<Operation>,
+    pub(crate) memory: Option<Memory>,
+    mailbox_bytes: f64,
+}
+
+/// What an operation takes, in µs.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Operation {
+    pub(crate) name: String,
+    /// CPU a request on one core.
+    own: f64,
+    /// Turns a request on one core.
+    turns: f64,
+    /// A turn's look into one more mailbox.
+    look: f64,
+    spread: Over,
+}
+
+/// How an operation uses more cores.
+#[derive(Clone, Debug, PartialEq)]
+enum Over {
+    /// The core that has the connection does it.
+    Owner,
+    /// It comes to any core, and crosses to its owner and back with two messages of so many µs.
+    Anywhere { message: f64 },
+    /// Every core is asked, each further one for so many µs.
+    All { further: f64 },
+    /// Every core is asked, and searches its part of the vectors.
+    Parts { further: f64, part: Part },
+}
+
+/// The search of one shard, without what is done once a request.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Part {
+    /// Vectors in all, when it was measured, and in all for which it is asked.
+    measured: f64,
+    vectors: f64,
+    /// At `measured` vectors, and less by so much for each halving.
+    whole: f64,
+    halving: f64,
+    /// A vector of a scan.
+    scanned: f64,
+}
+
+impl Part {
+    /// One core's search when they are shared out over so many.
+    fn of(&self, cores: f64) -> f64 {
+        let vectors = self.vectors / cores;
+        if vectors < MIN_INDEXED as f64 {
+            return self.scanned * vectors;
+        }
+        (self.whole - self.halving * (self.measured / vectors).log2()).max(0.0)
+    }
+}
+
+/// A request's CPU time by what it goes for, in µs.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Cost {
+    pub(crate) own: f64,
+    pub(crate) looks: f64,
+    pub(crate) messages: f64,
+    /// Searching on further cores, beyond what one core takes for all.
+    pub(crate) searching: f64,
+}
+
+impl Cost {
+    pub(crate) fn total(&self) -> f64 {
+        self.own + self.looks + self.messages + self.searching
+    }
+
+    /// The greatest of what grows with the cores.
+    pub(crate) fn worst(&self) -> &'static str {
+        let terms = [
+            (self.looks, "the looks into mailboxes"),
+            (self.messages, "the messages"),
+            (self.searching, "the searching on every core"),
+        ];
+        terms.into_iter().max_by(|a, b| a.0.total_cmp(&b.0)).map_or("", |(_, name)| name)
+    }
+}
+
+impl Operation {
+    pub(crate) fn cost(&self, cores: usize) -> Cost {
+        let cores = cores.max(1) as f64;
+        let others = cores - 1.0;
+        // Of an operation that goes to all cores, every core takes the turns.
+        let looks = |turns: f64| self.look * others * turns;
+        let own = Cost { own: self.own, ..Cost::default() };
+        match &self.spread {
+            Over::Owner => Cost { looks: looks(self.turns), ..own },
+            Over::Anywhere { message } => {
+                let crossing = others / cores;
+                // The owner takes a turn, too.
+                Cost { looks: looks(self.turns * (1.0 + crossing)), messages: 2.0 * crossing * message, ..own }
+            }
+            Over::All { further } => Cost { looks: looks(self.turns * cores), messages: further * others, ..own },
+            Over::Parts { further, part } => Cost {
+                looks: looks(self.turns * cores),
+                messages: further * others,
+                searching: cores * part.of(cores) - part.of(1.0),
+                ..own
+            },
+        }
+    }
+
+    /// Requests a second of the whole machine.
+    pub(crate) fn rate(&self, cores: usize) -> f64 {
+        cores as f64 * 1e6 / self.cost(cores).total()
+    }
+
+    /// The number of cores at which a request takes twice the CPU that it takes on one.
+    pub(crate) fn breaks_at(&self) -> Option<usize> {
+        let alone = self.cost(1).total();
+        (2..=FAR).find(|cores| self.cost(*cores).total() >= BROKEN * alone)
+    }
+
+    /// The number of cores with which the machine answers most: beyond it more cores answer less.
+    pub(crate) fn best(&self) -> usize {
+        (1..=FAR).max_by(|a, b| self.rate(*a).total_cmp(&self.rate(*b))).unwrap_or(1)
+    }
+}
+
+/// Resident memory of an empty store by cores.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Memory {
+    pub(crate) fixed: f64,
+    pub(crate) each: f64,
+}
+
+impl Model {
+    /// From what was measured; or what is missing.
+    pub(crate) fn of(scaling: &Scaling) -> Result<Self, String> {
+        let mut constants = Vec::new();
+        let mut keep = |name: &str, value: Spread| {
+            constants.push(Constant { name: name.to_owned(), value });
+            value.median
+        };
+        let (look, line) = looks(scaling).ok_or("turns were not measured at two numbers of cores")?;
+        let look = keep("a look into one more core's mailbox, ns", look) / 1000.0;
+        keep("a turn of one core that finds nothing, ns", line);
+        let point = |question, cores, is_aware, shape| {
+            let point = scaling.point(question, cores, is_aware, shape).filter(|point| point.cpu().is_some());
+            point.ok_or_else(|| format!("{} on {cores} cores has no figures", Question::name(question)))
+        };
+        let mut operations = Vec::new();
+        for (question, shape) in [(Question::Query, SHALLOW), (Question::Query, DEEP), (Question::Learn, SHALLOW)] {
+            let name = format!("{}, {} × {}", question.name(), shape.0, shape.1);
+            let one = point(question, 1, true, shape)?;
+            let (own, turns) = alone(one, &name, &mut keep)?;
+            let (aware, unaware) = (point(question, 2, true, shape)?, point(question, 2, false, shape)?);
+            let message = messages(aware, unaware).ok_or_else(|| format!("{name}: no messages were counted"))?;
+            let message =
+                keep(&format!("{name}: CPU a message between cores, its wake-up included, µs"), message).max(0.0);
+            let operation = |name: String, spread| Operation { name, own, turns, look, spread };
+            operations.push(operation(format!("{name}, clients know the layout"), Over::Owner));
+            operations.push(operation(format!("{name}, clients don't"), Over::Anywhere { message }));
+        }
+        let health = point(Question::Health, 1, true, SHALLOW)?;
+        let (request, turns) = alone(health, "health, 64 × 1", &mut keep)?;
+        let more = difference(point(Question::Health, 2, true, SHALLOW)?, health);
+        let further = keep("health, 64 × 1: each further core, µs", more.ok_or("health has no figures")?).max(0.0);
+        operations.push(Operation {
+            name: "health (stats asks as many), 64 × 1".into(),
+            own: request,
+            turns,
+            look,
+            spread: Over::All { further },
+        });
+        operations.extend(searches(scaling, request, look, &mut keep)?);
+        Ok(Self { constants, operations, memory: memory(scaling), mailbox_bytes: scaling.mailbox_bytes as f64 })
+    }
+
+    /// All mailboxes: one for each ordered pair of cores, with all its places.
+    pub(crate) fn mailbox_bytes(&self, cores: usize) -> f64 {
+        (cores * cores) as f64 * self.mailbox_bytes
+    }
+
+    /// The number of cores from which the mailboxes have more memory than everything else of an empty store.
+    pub(crate) fn mailboxes_outgrow(&self) -> Option<usize> {
+        let Memory { fixed, each } = self.memory?;
+        (1..=FAR).find(|cores| self.mailbox_bytes(*cores) > fixed + each * *cores as f64)
+    }
+}
+
+/// What a question takes on one core: CPU and turns a request.
+fn alone(point: &Point, name: &str, keep: &mut impl FnMut(&str, Spread) -> f64) -> Result<(f64, f64), String> {
+    let missing = || format!("{name} has no figures");
+    let own = keep(&format!("{name}: CPU a request on one core, µs"), point.cpu().ok_or_else(missing)?);
+    let turns = point.spread(|costs| costs.turns).ok_or_else(missing)?;
+    Ok((own, keep(&format!("{name}: turns a request on one core"), turns)))
+}
+
+fn searches(
+    scaling: &Scaling,
+    request: f64,
+    look: f64,
+    keep: &mut impl FnMut(&str, Spread) -> f64,
+) -> Result<Vec<Operation>, String> {
+    let at = |question, cores| {
+        let found = scaling.point(question, cores, true, SEARCHES);
+        found.ok_or_else(|| format!("{} on {cores} cores is missing", Question::name(question)))
+    };
+    let (one, two, scan) = (at(Question::Search, 1)?, at(Question::Search, 2)?, at(Question::Scan, 1)?);
+    let half = scaling.half().ok_or("the search in half of the vectors is missing")?;
+    let measured = scaling.vectors as f64;
+    let (own, turns) = alone(one, "search, 16 × 1", keep)?;
+    let halving = difference(one, half).ok_or("the search in half of the vectors has no figures")?;
+    let halving = keep("search: less in half of the vectors, µs", halving).max(0.0);
+    let scanned = scan.cpu().ok_or("the scan has no figures")?;
+    let each = |figure: f64| (figure - request).max(0.0) / measured;
+    let scanned = Spread { median: each(scanned.median), low: each(scanned.low), high: each(scanned.high) };
+    let scanned = keep("search: a vector of a scan, µs", scanned);
+    let part = Part { measured, vectors: measured, whole: own - request, halving, scanned };
+    // Two halves and two requests' overhead were measured as one request: what is left over is the second core's message and answer.
+    let rounds = two.rounds.iter().zip(&half.rounds);
+    let left = rounds.filter_map(|(two, half)| Some(two.as_ref()?.cpu_us - 2.0 * half.as_ref()?.cpu_us + request));
+    let further = Spread::of(left.collect()).ok_or("search on two cores has no figures")?;
+    let further = keep("search: asking each further core, beyond its searching, µs", further).max(0.0);
+    let operation = |name: String, vectors: f64| {
+        let part = Part { vectors, ..part };
+        Operation { name, own: request + part.of(1.0), turns, look, spread: Over::Parts { further, part } }
+    };
+    Ok(vec![
+        operation(format!("search, {measured} vectors in all"), measured),
+        operation("search, 10 million vectors in all (extrapolated)".into(), 1e7),
+    ])
+}
+
+/// One point's CPU beyond another's, by the rounds that are fair in both.
+fn difference(point: &Point, other: &Point) -> Option<Spread> {
+    let rounds = point.rounds.iter().zip(&other.rounds);
+    Spread::of(rounds.filter_map(|(this, other)| Some(this.as_ref()?.cpu_us - other.as_ref()?.cpu_us)).collect())
+}
+
+/// CPU a message: what requests take more that come to any core, over the messages that they take.
+fn messages(aware: &Point, unaware: &Point) -> Option<Spread> {
+    let rounds = aware.rounds.iter().zip(&unaware.rounds);
+    let each = rounds.filter_map(|(aware, unaware)| {
+        let (aware, unaware) = (aware.as_ref()?, unaware.as_ref()?);
+        Some((unaware.cpu_us - aware.cpu_us) / (unaware.messages - aware.messages))
+    });
+    Spread::of(each.collect())
+}
+
+/// The slope of an idle turn's time over the cores, and its value at one, by round.
+fn looks(scaling: &Scaling) -> Option<(Spread, Spread)> {
+    let rounds = scaling.turns.iter().map(|turning| turning.turn_ns.len()).min()?;
+    let lines: Vec<_> = (0..rounds)
+        .filter_map(|round| line(scaling.turns.iter().map(|turning| (turning.cores as f64, turning.turn_ns[round]))))
+        .collect();
+    let at_one = lines.iter().map(|(start, slope)| start + slope).collect();
+    Some((Spread::of(lines.iter().map(|(_, slope)| *slope).collect())?, Spread::of(at_one)?))
+}
+
+fn memory(scaling: &Scaling) -> Option<Memory> {
+    let points = scaling.turns.iter().map(|turning| (turning.cores as f64, turning.resident as f64));
+    line(points).map(|(fixed, each)| Memory { fixed, each })
+}
+
+/// Start and slope of the line nearest to the points by least squares; none through fewer than two.
+fn line(points: impl Iterator<Item = (f64, f64)> + Clone) -> Option<(f64, f64)> {
+    let count = points.clone().count() as f64;
+    let (x, y) = points.clone().fold((0.0, 0.0), |(x, y), point| (x + point.0 / count, y + point.1 / count));
+    let (mut over, mut under) = (0.0, 0.0);
+    for point in points {
+        over += (point.0 - x) * (point.1 - y);
+        under += (point.0 - x) * (point.0 - x);
+    }
+    (under > 0.0).then(|| (y - over / under * x, over / under))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operation(spread: Over) -> Operation {
+        Operation { name: String::new(), own: 4.0, turns: 0.5, look: 0.002, spread }
+    }
+
+    #[test]
+    fn a_line_goes_through_points_that_lie_on_one() {
+        let (start, slope) = line([(1.0, 5.0), (2.0, 7.0), (4.0, 11.0)].into_iter()).expect("a line");
+        assert!((start - 3.0).abs() < 1e-9 && (slope - 2.0).abs() < 1e-9);
+        assert_eq!(line([(1.0, 5.0), (1.0, 6.0)].into_iter()), None);
+    }
+
+    #[test]
+    fn one_core_has_nothing_but_its_own() {
+        let part = Part { measured: 4096.0, vectors: 4096.0, whole: 100.0, halving: 10.0, scanned: 0.1 };
+        for spread in [
+            Over::Owner,
+            Over::Anywhere { message: 1.0 },
+            Over::All { further: 3.0 },
+            Over::Parts { further: 3.0, part },
+        ] {
+            assert_eq!(operation(spread).cost(1), Cost { own: 4.0, ..Cost::default() });
+        }
+    }
+
+    #[test]
+    fn requests_that_cross_pay_two_messages_and_looks_grow_with_cores() {
+        let cost = operation(Over::Anywhere { message: 1.5 }).cost(4);
+        assert!((cost.messages - 2.0 * 0.75 * 1.5).abs() < 1e-9, "{cost:?}");
+        assert!((cost.looks - 0.002 * 3.0 * 0.5 * 1.75).abs() < 1e-9, "{cost:?}");
+        // 4 µs of looks are reached at 4,001 cores.
+        assert_eq!(operation(Over::Owner).breaks_at(), Some(4001));
+        assert!((operation(Over::Owner).rate(1) - 250_000.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_question_to_all_breaks_where_its_messages_are_as_dear_as_itself() {
+        let operation = Operation { look: 0.0, ..operation(Over::All { further: 1.0 }) };
+        assert_eq!((operation.breaks_at(), operation.cost(5).worst()), (Some(5), "the messages"));
+    }
+
+    #[test]
+    fn parts_get_cheaper_by_halves_and_small_ones_are_scanned() {
+        let part = Part { measured: 4096.0, vectors: 4096.0, whole: 100.0, halving: 10.0, scanned: 0.1 };
+        assert!((part.of(2.0) - 90.0).abs() < 1e-9 && (part.of(4.0) - 80.0).abs() < 1e-9);
+        assert!((part.of(8.0) - 51.2).abs() < 1e-9);
+        let cost = operation(Over::Parts { further: 0.0, part }).cost(2);
+        assert!((cost.searching - 80.0).abs() < 1e-9, "{cost:?}");
+    }
+}

@@ -1,0 +1,164 @@
+//! What turning the same messages into bytes and back costs, by encoding: protobuf (in the gRPC contender's program), MessagePack and bincode as the
+//! old server's own types write them, and Sutra's archives, which are checked and read in place.
+
+use std::hint::black_box;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sutra_wire::{Checked, ConceptId, ConceptRecord, FrameBuffer, Header, Opcode, encode_archive};
+
+use super::contender::{DIMENSION, LEARNED_CONTENT, QUERIED_CONTENT, printed};
+use super::peers;
+use super::record::Serialized;
+use crate::Outcome;
+
+const ROUNDS: usize = 15;
+const ROUND: Duration = Duration::from_millis(10);
+
+/// The old protocol's messages, in its names and its order.
+#[derive(Serialize, Deserialize)]
+enum Message {
+    LearnConcept { concept_id: String, content: String, embedding: Vec<f32>, strength: f32, confidence: f32 },
+    Heartbeat { agent_id: String, storage_node_count: u32, timestamp: u64 },
+}
+
+#[derive(Serialize, Deserialize)]
+enum Answer {
+    QueryConceptOk { found: bool, concept_id: String, content: String, strength: f32, confidence: f32 },
+    HeartbeatOk { acknowledged: bool, timestamp: u64 },
+}
+
+/// All messages in all encodings; protobuf's where its program is there.
+pub(crate) fn measure(problems: &mut Vec<String>) -> Vec<Serialized> {
+    let learn = Message::LearnConcept {
+        concept_id: sutra_load::key_name("learned", 0),
+        content: text(LEARNED_CONTENT),
+        embedding: vector(),
+        strength: 1.0,
+        confidence: 1.0,
+    };
+    let queried = Answer::QueryConceptOk {
+        found: true,
+        concept_id: id("bench").to_string(),
+        content: text(QUERIED_CONTENT),
+        strength: 1.0,
+        confidence: 1.0,
+    };
+    let beat = Message::Heartbeat { agent_id: "agent-001".into(), storage_node_count: 5, timestamp: 1_230_000_000 };
+    let answered = Answer::HeartbeatOk { acknowledged: true, timestamp: 1_230_000_000 };
+    let mut serialized = Vec::new();
+    both("learn_request", &learn, &mut serialized);
+    both("query_reply", &queried, &mut serialized);
+    both("heartbeat_request", &beat, &mut serialized);
+    both("heartbeat_reply", &answered, &mut serialized);
+    let record = |name: &str, content, embedding| ConceptRecord {
+        id: id(name).0,
+        name: sutra_load::key_name(name, 0),
+        content: text(content),
+        embedding,
+        strength: 1.0,
+        confidence: 1.0,
+        ..ConceptRecord::default()
+    };
+    serialized.push(archived("learn_request", &record("learned", LEARNED_CONTENT, vector())));
+    serialized.push(archived("query_reply", &record("bench", QUERIED_CONTENT, Vec::new())));
+    match protobuf() {
+        Ok(more) => serialized.extend(more),
+        Err(error) => problems.push(format!("Serialization by protobuf FAILED: {error}")),
+    }
+    serialized
+}
+
+fn text(bytes: usize) -> String {
+    "sutra ".chars().cycle().take(bytes).collect()
+}
+
+fn vector() -> Vec<f32> {
+    (0..DIMENSION).map(|at| at as f32 / DIMENSION as f32).collect()
+}
+
+fn id(prefix: &str) -> ConceptId {
+    ConceptId::from_name(&sutra_load::key_name(prefix, 0)).expect("a name that is not empty has an id")
+}
+
+fn both<T: Serialize + DeserializeOwned>(message: &str, value: &T, into: &mut Vec<Serialized>) {
+    let mut buffer = Vec::new();
+    let encode = |buffer: &mut Vec<u8>| rmp_serde::encode::write_named(buffer, value).is_ok();
+    into.push(one("msgpack", message, &mut buffer, encode, |bytes| rmp_serde::from_slice::<T>(bytes).is_ok()));
+    let encode = |buffer: &mut Vec<u8>| bincode::serialize_into(buffer, value).is_ok();
+    into.push(one("bincode", message, &mut buffer, encode, |bytes| bincode::deserialize::<T>(bytes).is_ok()));
+}
+
+fn one(
+    encoding: &str,
+    message: &str,
+    buffer: &mut Vec<u8>,
+    encode: impl Fn(&mut Vec<u8>) -> bool,
+    decode: impl Fn(&[u8]) -> bool,
+) -> Serialized {
+    let encode_ns = median(|| {
+        buffer.clear();
+        encode(buffer)
+    });
+    let decode_ns = median(|| decode(black_box(buffer)));
+    Serialized { encoding: encoding.into(), message: message.into(), bytes: buffer.len(), encode_ns, decode_ns }
+}
+
+/// Archiving into a buffer that is used again, and checking the archive where it lies: after that its fields are read in place.
+fn archived(message: &str, record: &ConceptRecord) -> Serialized {
+    let header = Header { opcode: Opcode::Learn as u8, ..Header::default() };
+    let mut buffer = FrameBuffer::new();
+    let encode_ns = median(|| {
+        buffer.clear();
+        encode_archive(&mut buffer, header, black_box(record));
+        !buffer.is_empty()
+    });
+    let payload = match sutra_wire::parse(&buffer, u32::MAX) {
+        Ok(sutra_wire::Parsed::Frame(frame, _)) => frame.payload,
+        _ => unreachable!("a frame that was just encoded parses"),
+    };
+    let decode_ns = median(|| Checked::<ConceptRecord>::new(black_box(payload)).is_ok());
+    Serialized { encoding: "rkyv".into(), message: message.into(), bytes: payload.len(), encode_ns, decode_ns }
+}
+
+/// The median time of `work`, in ns, over short rounds.
+fn median(mut work: impl FnMut() -> bool) -> f64 {
+    let mut rounds: Vec<f64> = (0..ROUNDS)
+        .map(|_| {
+            let (began, mut count) = (Instant::now(), 0u32);
+            while began.elapsed() < ROUND {
+                for _ in 0..100 {
+                    assert!(black_box(work()), "what was encoded can be decoded");
+                }
+                count += 100;
+            }
+            began.elapsed().as_nanos() as f64 / f64::from(count)
+        })
+        .collect();
+    rounds.sort_by(f64::total_cmp);
+    rounds[ROUNDS / 2]
+}
+
+/// What the gRPC contender's program prints of one message.
+#[derive(Deserialize)]
+struct Printed {
+    bytes: usize,
+    encode_ns: f64,
+    decode_ns: f64,
+}
+
+fn protobuf() -> Outcome<Vec<Serialized>> {
+    let mut command = Command::new(peers::grpc_binary()?);
+    command.arg("serialize");
+    let messages: std::collections::BTreeMap<String, Printed> = printed(command)?;
+    let one = |(message, Printed { bytes, encode_ns, decode_ns })| Serialized {
+        encoding: "protobuf".into(),
+        message,
+        bytes,
+        encode_ns,
+        decode_ns,
+    };
+    Ok(messages.into_iter().map(one).collect())
+}

@@ -1,0 +1,161 @@
+//! The vectors that are searched, the queries, and what is truly nearest to each; and the exact scan that finds it.
+//!
+//! A folder that has queries.npy and neighbours.npy is taken at its word. Of another, rows at even distances are held out and asked for, and the
+//! truth is computed here.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use multiversion::multiversion;
+use sutra_load::{KeySpace, Keys, key_name};
+use sutra_wire::ConceptId;
+
+use crate::Outcome;
+use crate::vectors::{Data, K};
+
+/// Rows that are held out where the folder has no queries.
+const HELD_OUT: usize = 200;
+/// What names of the vectors' concepts start with.
+pub(crate) const PREFIX: &str = "row";
+
+/// What all contenders are given, and are asked.
+pub(crate) struct Vectors {
+    pub(crate) rows: Arc<Vec<Vec<f32>>>,
+    pub(crate) queries: Vec<Vec<f32>>,
+    /// The rows nearest to each query.
+    pub(crate) truth: Vec<Vec<u32>>,
+    /// Whether the queries are rows that were held out.
+    pub(crate) is_held_out: bool,
+}
+
+impl Vectors {
+    pub(crate) fn read(folder: &Path) -> Outcome<Self> {
+        let is_held_out = !folder.join("queries.npy").exists() || !folder.join("neighbours.npy").exists();
+        let Data { rows, queries, neighbours } =
+            if is_held_out { hold_out(Data::rows_of(folder)?) } else { Data::read(folder)? };
+        let columns = rows.first().map_or(0, Vec::len);
+        let is_even = rows.iter().chain(&queries).all(|row| row.len() == columns);
+        if rows.len() < K || queries.is_empty() || !is_even || neighbours.len() != queries.len() {
+            return Err(format!("{}: these are no vectors with queries of their length", folder.display()).into());
+        }
+        let mut truth = neighbours;
+        if truth.iter().flatten().any(|row| *row as usize >= rows.len()) || truth.iter().any(|row| row.len() < K) {
+            return Err(format!("{}: neighbours.npy names no {K} rows a query", folder.display()).into());
+        }
+        truth.iter_mut().for_each(|row| row.truncate(K));
+        Ok(Self { rows: Arc::new(rows), queries, truth, is_held_out })
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The names under which the first so many are learned, each once.
+    pub(crate) fn keys(count: usize) -> Keys {
+        Keys::new(PREFIX, KeySpace::Once(count as u64))
+    }
+
+    /// The true neighbours' ids, a row a query.
+    pub(crate) fn true_ids(&self) -> Outcome<Vec<Vec<ConceptId>>> {
+        let ids = |row: &Vec<u32>| row.iter().map(|number| id(*number)).collect();
+        self.truth.iter().map(ids).collect()
+    }
+}
+
+/// The concept of a row.
+pub(crate) fn id(row: u32) -> Outcome<ConceptId> {
+    Ok(ConceptId::from_name(&key_name(PREFIX, u64::from(row)))?)
+}
+
+fn hold_out(all: Vec<Vec<f32>>) -> Data {
+    let every = (all.len() / HELD_OUT).max(2);
+    let (mut rows, mut queries) = (Vec::new(), Vec::new());
+    for (at, row) in all.into_iter().enumerate() {
+        if at % every == 0 && queries.len() < HELD_OUT { queries.push(row) } else { rows.push(row) }
+    }
+    let scan = Scan::new(&rows);
+    let neighbours = queries.iter().map(|query| scan.nearest(query)).collect();
+    Data { rows, queries, neighbours }
+}
+
+/// All vectors in one piece of memory, each of length one, looked at one after the other: as fast as one thread scans exactly.
+pub(crate) struct Scan {
+    columns: usize,
+    numbers: Vec<f32>,
+}
+
+impl Scan {
+    pub(crate) fn new(rows: &[Vec<f32>]) -> Self {
+        let columns = rows.first().map_or(0, Vec::len);
+        let mut numbers = Vec::with_capacity(columns * rows.len());
+        for row in rows {
+            let length = product(row, row).sqrt();
+            let scale = if length > 0.0 { 1.0 / length } else { 0.0 };
+            numbers.extend(row.iter().map(|number| number * scale));
+        }
+        Self { columns, numbers }
+    }
+
+    /// The rows nearest by cosine, the nearest first.
+    pub(crate) fn nearest(&self, query: &[f32]) -> Vec<u32> {
+        let mut best: Vec<(f32, u32)> = Vec::with_capacity(K + 1);
+        for (number, row) in (0u32..).zip(self.numbers.chunks_exact(self.columns.max(1))) {
+            let similarity = product(query, row);
+            if best.len() == K && best[K - 1].0 >= similarity {
+                continue;
+            }
+            let at = best.partition_point(|(better, _)| *better >= similarity);
+            best.insert(at, (similarity, number));
+            best.truncate(K);
+        }
+        best.into_iter().map(|(_, number)| number).collect()
+    }
+}
+
+/// Sums that a product is added up in, so that no addition waits for the one before.
+const LANES: usize = 32;
+
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma", "aarch64+neon"))]
+fn product(a: &[f32], b: &[f32]) -> f32 {
+    let mut sums = [0f32; LANES];
+    let (a, a_rest) = a.as_chunks::<LANES>();
+    let (b, b_rest) = b.as_chunks::<LANES>();
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..LANES {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    sums.iter().sum::<f32>() + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Vectors of two numbers at even angles.
+    fn circle(count: usize) -> Vec<Vec<f32>> {
+        let at = |number: usize| (number as f32 / count as f32 * std::f32::consts::TAU).sin_cos();
+        (0..count).map(at).map(|(sin, cos)| vec![cos * 3.0, sin * 3.0]).collect()
+    }
+
+    #[test]
+    fn the_nearest_are_found_by_angle_and_in_order() {
+        let found = Scan::new(&circle(100)).nearest(&[1.0, 0.001]);
+        assert_eq!(found[..3], [0, 1, 99]);
+        assert_eq!(found.len(), K);
+    }
+
+    #[test]
+    fn held_out_rows_are_asked_for_and_not_there() {
+        let Data { rows, queries, neighbours } = hold_out(circle(1_000));
+        assert_eq!((rows.len(), queries.len(), neighbours.len()), (800, 200, 200));
+        assert!(queries.iter().all(|query| !rows.contains(query)));
+    }
+
+    #[test]
+    fn a_product_counts_what_fills_no_lane() {
+        let ones = [1.0f32; LANES + 3];
+        assert_eq!(product(&ones, &ones), (LANES + 3) as f32);
+    }
+}

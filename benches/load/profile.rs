@@ -1,0 +1,140 @@
+//! Where a request's time goes on the server, by its own clock: the stages of the turns that it has timed, read from its counters before a load
+//! and after it.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::LoadError;
+use crate::cpu::stats;
+use crate::handshake::{connect, greet};
+
+/// What the stages' counters begin and end with.
+const PREFIX: &str = "profile_";
+const UNIT: &str = "_ns";
+/// The stage that is no work.
+const WAIT: &str = "wait";
+
+/// A server's profile so far.
+#[derive(Clone, Debug, Default)]
+pub struct ProfileSoFar(Vec<(String, u64)>);
+
+/// What the requests of a load took.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Turns of the cores' loops that were timed.
+    pub turns: u64,
+    /// Requests that were taken up in them.
+    pub requests: u64,
+    /// What each of them took, in the order in which the server names its stages.
+    pub stages: Vec<StageTime>,
+    /// Time in which the cores slept or polled in vain, in ns for each of the requests.
+    pub wait_ns: f64,
+}
+
+/// One stage's share of a request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageTime {
+    /// As people call it.
+    pub stage: String,
+    /// In ns a request.
+    pub ns: f64,
+}
+
+impl ProfileSoFar {
+    /// Reads it on a connection of its own from the server at `address`, which answers within `timeout`.
+    ///
+    /// # Errors
+    /// Where the server can't be asked.
+    pub fn read(address: SocketAddr, timeout: Duration) -> Result<Self, LoadError> {
+        let stream = connect(address, timeout)?;
+        greet(&stream, address, sutra_wire::NO_CORE)?;
+        let counters = stats(&stream, address)?.counters.into_iter();
+        let counters = counters.map(|counter| (counter.name, counter.value));
+        Ok(Self(counters.filter(|(name, _)| name.starts_with(PREFIX)).collect()))
+    }
+
+    /// What was done from `self` until `later`.
+    pub fn until(&self, later: &Self) -> Profile {
+        let before = |name: &str| self.0.iter().find(|(known, _)| known == name).map_or(0, |(_, value)| *value);
+        let mut profile = Profile::default();
+        for (name, value) in &later.0 {
+            let value = value.saturating_sub(before(name));
+            let name = name.trim_start_matches(PREFIX);
+            match name.strip_suffix(UNIT) {
+                None if name == "turns" => profile.turns = value,
+                None if name == "requests" => profile.requests = value,
+                None => {}
+                Some(WAIT) => profile.wait_ns = value as f64,
+                Some(stage) => profile.stages.push(StageTime { stage: stage.replace('_', " "), ns: value as f64 }),
+            }
+        }
+        let requests = profile.requests.max(1) as f64;
+        profile.wait_ns /= requests;
+        profile.stages.iter_mut().for_each(|stage| stage.ns /= requests);
+        profile
+    }
+}
+
+impl Profile {
+    /// What all stages take together, in ns a request.
+    pub fn busy_ns(&self) -> f64 {
+        self.stages.iter().map(|stage| stage.ns).sum()
+    }
+
+    /// A stage's ns a request, 0 where there is no such stage.
+    pub fn ns(&self, stage: &str) -> f64 {
+        self.stages.iter().find(|known| known.stage == stage).map_or(0.0, |known| known.ns)
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { turns, requests, .. } = self;
+        if *requests == 0 {
+            return write!(
+                f,
+                "profile     no request was in a timed turn (about one turn in 64 is): ask for a longer --duration"
+            );
+        }
+        write!(f, "profile     {requests} requests in {turns} timed turns, one turn in about 64:")?;
+        let busy = self.busy_ns().max(f64::MIN_POSITIVE);
+        for StageTime { stage, ns } in &self.stages {
+            write!(f, "\n  {stage:<12} {ns:>10.0} ns a request {:>6.1} %", ns / busy * 100.0)?;
+        }
+        write!(
+            f,
+            "\n  {:<12} {:>10.0} ns a request, and asleep or polling {:.0} ns",
+            "together",
+            self.busy_ns(),
+            self.wait_ns
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn so_far(values: [u64; 5]) -> ProfileSoFar {
+        let names = ["profile_turns", "profile_requests", "profile_look_up_ns", "profile_kernel_ns", "profile_wait_ns"];
+        ProfileSoFar(names.map(str::to_owned).into_iter().zip(values).collect())
+    }
+
+    #[test]
+    fn a_profile_is_the_difference_for_each_request() {
+        let profile = so_far([1, 10, 1000, 5000, 7]).until(&so_far([3, 30, 3000, 11000, 207]));
+        assert_eq!((profile.turns, profile.requests, profile.wait_ns), (2, 20, 10.0));
+        assert_eq!((profile.ns("look up"), profile.ns("kernel"), profile.busy_ns()), (100.0, 300.0, 400.0));
+        let shown = profile.to_string();
+        assert!(shown.contains("look up") && shown.contains("25.0 %") && shown.contains("75.0 %"), "{shown}");
+    }
+
+    #[test]
+    fn without_a_timed_turn_no_time_is_told() {
+        let shown = so_far([1, 10, 5, 5, 5]).until(&so_far([1, 10, 5, 5, 5])).to_string();
+        assert!(shown.contains("no request was in a timed turn") && !shown.contains("ns a request"), "{shown}");
+    }
+}
