@@ -128,7 +128,7 @@ impl Running {
     pub(crate) fn grid_master(cpu: usize) -> Outcome<Self> {
         let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(target_folder()?)?;
         let mut command = Command::new(sutra_binary()?);
-        command.args(["grid", "master", "--listen", "127.0.0.1:0", "--compat", "127.0.0.1:0", "--admin", "off", "--core"]);
+        command.args(["grid", "master", "--listen", "127.0.0.1:0", "--compat", "127.0.0.1:0", "--admin", "off", "--cpu"]);
         command.arg(cpu.to_string()).arg("--data").arg(folder.path().join("data"));
         Self::start(command, Some(folder))
     }

@@ -93,8 +93,11 @@ impl Agent {
     pub fn start(home: &Home, arguments: &[&str]) -> Self {
         let mut command = sutra();
         command
-            .args(["grid", "agent", "--id", "a", "--json", "--listen", "127.0.0.1:0", "--admin", "off", "--data"])
+            .args(["grid", "agent", "--json", "--listen", "127.0.0.1:0", "--admin", "off", "--data"])
             .arg(home.path());
+        if !arguments.contains(&"--id") {
+            command.args(["--id", "a"]);
+        }
         if !arguments.contains(&"--master") {
             command.args(["--master", "127.0.0.1:9"]);
         }
