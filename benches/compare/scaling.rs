@@ -60,8 +60,8 @@ impl Extent {
                     warm_up: Duration::from_millis(40),
                     measured: timing.measured.min(Duration::from_millis(150)),
                 },
-                many: &[4, 16],
-                turning: &[1, 4, 16],
+                many: &[4],
+                turning: &[1, 16],
             },
             false => Self {
                 rounds: rounds.min(5),
