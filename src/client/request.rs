@@ -1,6 +1,7 @@
 //! What a caller asks for: concepts, associations and neighbourhoods, built field by field (paths and searches have files of their own),
 //! and the requests that they become.
 
+use crate::grid::GridCall;
 use sutra_wire::{
     AssociationKey, AssociationKind, AssociationRecord, ConceptId, ConceptKey, ConceptRecord, ConceptsRequest,
     Direction, FrameBuffer, Header, InvalidId, NeighborsRequest, Opcode, PathRequest, SearchRequest, encode_archive,

@@ -175,18 +175,17 @@ fn error_of(answer: &Answer<'_>) -> String {
 
 /// A refusal, where the old reply has a place for it.
 fn refused(opcode: u8, message: String) -> Worded {
-    let error_message = Some(message);
     let reply = match (Opcode::from_number(opcode), opcode) {
         (Some(Opcode::RegisterAgent), _) => {
             let master_version = env!("CARGO_PKG_VERSION").to_owned();
-            GridReply::RegisterAgentOk { success: false, master_version, error_message }
+            GridReply::RegisterAgentOk { success: false, master_version, error_message: Some(message) }
         }
         (Some(Opcode::SpawnNode), _) => {
             let (node_id, endpoint) = (String::new(), String::new());
-            GridReply::SpawnStorageNodeOk { node_id, endpoint, success: false, error_message }
+            GridReply::SpawnStorageNodeOk { node_id, endpoint, success: false, error_message: Some(message) }
         }
-        (_, STOP) => GridReply::StopStorageNodeOk { success: false, error_message },
-        _ => GridReply::Error { message: error_message.unwrap_or_default() },
+        (_, STOP) => GridReply::StopStorageNodeOk { success: false, error_message: Some(message) },
+        _ => GridReply::Error { message: message },
     };
     reply.into()
 }
