@@ -50,7 +50,7 @@ pub(crate) struct Options {
     /// Rounds over all contenders [default: 7, quick: 3]
     #[arg(long)]
     rounds: Option<usize>,
-    /// Seconds measured for each figure [default: 0.5, quick: 0.2]
+    /// Seconds measured for each figure [default: 0.5, quick: 0.15]
     #[arg(long)]
     seconds: Option<f64>,
     /// The servers' CPU
@@ -150,7 +150,7 @@ fn build() -> Outcome {
 fn measure(options: &Options) -> Outcome<Record> {
     let (began, started) = (Instant::now(), host::now());
     let rounds = options.rounds.unwrap_or(if options.quick { 3 } else { 7 });
-    let seconds = options.seconds.unwrap_or(if options.quick { 0.2 } else { 0.5 });
+    let seconds = options.seconds.unwrap_or(if options.quick { 0.15 } else { 0.5 });
     let setup = setup(options)?;
     let slice = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/wordnet");
     let vectors = Vectors::read(options.wordnet.as_deref().unwrap_or(&slice))?;
