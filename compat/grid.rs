@@ -99,6 +99,16 @@ pub struct SpawnOptions {
 pub struct SpawnedDetails {
     /// Where the node listens for native clients.
     pub native_endpoint: String,
+    /// Its data folder on its host.
+    pub storage_path: String,
+    /// The CPUs of its cores.
+    pub cores: String,
+    /// How its memory limit is kept, in words.
+    pub memory_enforcement: String,
+    /// When its process started, in µs since 1970.
+    pub started: u64,
+    /// Its process.
+    pub pid: u32,
 }
 
 fn options() -> impl Options {

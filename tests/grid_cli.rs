@@ -81,9 +81,9 @@ fn a_grid_is_made_asked_and_taken_apart_by_commands() {
     let client = Client::connect(node["endpoint"].as_str().unwrap()).unwrap();
     client.learn(Concept::new("dog")).unwrap();
     for (words, code, says) in [
-        (&["spawn", "a", "--name", "orders"][..], 3, "orders"),
-        (&["spawn", "nobody"], 3, "nobody"),
-        (&["spawn", "a", "--path", "/etc/x"], 3, "outside"),
+        (&["spawn", "a", "--name", "orders"][..], 2, "orders"),
+        (&["spawn", "nobody"], 2, "nobody"),
+        (&["spawn", "a", "--path", "/etc/x"], 2, "outside"),
         (&["stop", "nobody"], 1, "nobody"),
         (&["unregister", "nobody"], 1, "nobody"),
     ] {

@@ -159,7 +159,14 @@ fn every_message_of_the_old_grid_is_written_and_read_as_of_old() {
 #[test]
 fn what_is_new_stands_behind_the_old_message_where_old_readers_do_not_look() {
     let options = SpawnOptions { name: "orders".into(), cores: "2,3".into(), compat_port: 50_061 };
-    let details = SpawnedDetails { native_endpoint: "h:50060".into() };
+    let details = SpawnedDetails {
+        native_endpoint: "h:50060".into(),
+        storage_path: "/srv/data".into(),
+        cores: "2,3".into(),
+        memory_enforcement: "cgroup v2".into(),
+        started: 7,
+        pid: 42,
+    };
     for (name, request) in requests() {
         let message = written(&request, Some(&options));
         assert!(message.starts_with(&written(&request, None)), "{name}");

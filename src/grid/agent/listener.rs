@@ -1,6 +1,7 @@
 //! Where the master asks for nodes: the old protocol's messages, bincode behind a big-endian length, one after the other on a connection.
 //!
-//! Bounded: connections, bytes of a message, and the time that one may take to arrive or to be sent. What was begun goes on when the one who asked has
+//! Bounded: connections, bytes of a message, and the time that one may take to arrive or to be sent. Where every place is taken, a new connection gets
+//! that of the one that has been silent longest, so connections that say nothing keep no master out. What was begun goes on when the one who asked has
 //! gone: the master learns of it by the next report.
 
 use std::io;
@@ -9,10 +10,10 @@ use std::time::Duration;
 
 use sutra_compat::PREFIX_BYTES;
 use sutra_compat::grid::{GridReply, GridRequest, SpawnOptions, SpawnedDetails};
-use sutra_wire::grid::NodeState;
+use sutra_wire::grid::{NodeReport, NodeState};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{sleep, timeout};
 
 use super::spawn::Asked;
@@ -22,7 +23,7 @@ use super::supervisor::Supervisor;
 const CONNECTIONS: usize = 64;
 /// Far more than the longest request, of which a path is most.
 const MOST: usize = 64 << 10;
-/// A connection without a request for so long is closed: its place may be needed.
+/// A connection without a request for so long is closed.
 const IDLE: Duration = Duration::from_secs(60);
 /// A message that has begun arrives, and an answer goes, within this.
 const TRANSFER: Duration = Duration::from_secs(10);
@@ -31,9 +32,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers for ever.
 pub(super) async fn serve(listener: TcpListener, agent: String, supervisor: Arc<Supervisor>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let place_wanted = Arc::new(Notify::new());
     loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -42,9 +43,14 @@ pub(super) async fn serve(listener: TcpListener, agent: String, supervisor: Arc<
                 continue;
             }
         };
-        let (agent, supervisor) = (agent.clone(), Arc::clone(&supervisor));
+        if places.available_permits() == 0 {
+            // Wakes the one that has waited longest.
+            place_wanted.notify_one();
+        }
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let (agent, supervisor, place_wanted) = (agent.clone(), Arc::clone(&supervisor), Arc::clone(&place_wanted));
         tokio::spawn(async move {
-            if let Err(error) = converse(stream, &agent, &supervisor).await {
+            if let Err(error) = converse(stream, &agent, &supervisor, &place_wanted).await {
                 tracing::debug!(%peer, %error, "a connection has ended");
             }
             drop(place);
@@ -52,12 +58,21 @@ pub(super) async fn serve(listener: TcpListener, agent: String, supervisor: Arc<
     }
 }
 
-async fn converse(mut stream: TcpStream, agent: &str, supervisor: &Arc<Supervisor>) -> io::Result<()> {
+async fn converse(
+    mut stream: TcpStream,
+    agent: &str,
+    supervisor: &Arc<Supervisor>,
+    place_wanted: &Notify,
+) -> io::Result<()> {
     // An answer is one small segment that nothing follows.
     stream.set_nodelay(true)?;
     loop {
         let mut prefix = [0; PREFIX_BYTES];
-        match timeout(IDLE, stream.read_exact(&mut prefix)).await? {
+        let read = tokio::select! {
+            read = timeout(IDLE, stream.read_exact(&mut prefix)) => read?,
+            () = place_wanted.notified() => return Ok(()),
+        };
+        match read {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
             other => other?,
         };
@@ -145,8 +160,10 @@ fn asked(storage_path: String, memory_limit_mb: u64, port: u32, options: Option<
 async fn spawn(supervisor: &Arc<Supervisor>, asked: Asked) -> (GridReply, Option<SpawnedDetails>) {
     match supervisor.spawn(asked).await {
         Ok(node) => {
-            let details = SpawnedDetails { native_endpoint: node.endpoint };
-            let (node_id, endpoint) = (node.id, node.compat_endpoint);
+            let NodeReport { node_id, compat_endpoint: endpoint, .. } = node;
+            let NodeReport { storage_path, cores, memory_enforcement, started, pid, .. } = node;
+            let native_endpoint = node.endpoint;
+            let details = SpawnedDetails { native_endpoint, storage_path, cores, memory_enforcement, started, pid };
             (GridReply::SpawnStorageNodeOk { node_id, endpoint, success: true, error_message: None }, Some(details))
         }
         Err(refusal) => {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sutra_wire::grid::NodeState;
+use sutra_wire::grid::{NodeReport, NodeState};
 use sutra_wire::limits;
 use tokio::time::timeout;
 
@@ -30,14 +30,6 @@ pub(super) struct Asked {
     pub(super) compat_port: u32,
 }
 
-/// Where it is.
-#[derive(Clone, Debug)]
-pub(super) struct Spawned {
-    pub(super) id: String,
-    pub(super) endpoint: String,
-    pub(super) compat_endpoint: String,
-}
-
 /// What a failure takes back.
 struct Reserved {
     id: String,
@@ -51,7 +43,7 @@ struct Reserved {
 impl Supervisor {
     /// Starts a node and answers when its health does. A stopped or given-up one whose folder or, where no folder is named, whose name is asked for is
     /// taken up again, under its old id.
-    pub(super) async fn spawn(self: &Arc<Self>, asked: Asked) -> Result<Spawned, Refusal> {
+    pub(super) async fn spawn(self: &Arc<Self>, asked: Asked) -> Result<NodeReport, Refusal> {
         let (reserved, mut life) = self.reserve(&asked)?;
         if let Err(error) = self.save().await {
             self.take_back(reserved, None).await;
@@ -68,8 +60,7 @@ impl Supervisor {
         match self.first_start(&mut life).await {
             Ok(started) => {
                 tokio::spawn(life.keep_started(Some(started)));
-                let node = self.status(&reserved.id).ok_or(Refusal::Unknown { node: reserved.id })?;
-                Ok(Spawned { id: node.node_id, endpoint: node.endpoint, compat_endpoint: node.compat_endpoint })
+                self.status(&reserved.id).ok_or(Refusal::Unknown { node: reserved.id })
             }
             Err(refusal) => {
                 tracing::warn!(node = reserved.id, reason = %refusal, "a node did not start; nothing is left of it");

@@ -5,7 +5,7 @@
 //! error in words. Requests of one connection are done one after the other, as old clients expect.
 
 use rkyv::{Archive, Deserialize, Serialize};
-use sutra_compat::grid::{AgentRecord, GridReply, GridRequest};
+use sutra_compat::grid::{AgentList, AgentRecord, GridReply, GridRequest};
 use sutra_compat::{MAX_MESSAGE, PREFIX_BYTES, message_length};
 use sutra_net::{Answer, Manner, Overlap, Translated, Translator, Wording};
 use sutra_wire::grid::{
@@ -55,8 +55,8 @@ impl Translator for GridLegacy {
     fn request(&mut self, message: &[u8], payload: &mut FrameBuffer, reply: &mut Vec<u8>) -> Translated {
         let manner = Manner::default();
         match GridRequest::read(&message[PREFIX_BYTES..]) {
-            Ok((request, options)) => {
-                let opcode = native(request, options.is_some(), options.unwrap_or_default(), payload);
+            Ok((request, _)) => {
+                let opcode = native(request, payload);
                 Translated::Request { opcode, manner, overlap: Overlap::Alone }
             }
             Err(error) => {
@@ -87,7 +87,7 @@ impl Translator for GridLegacy {
         } else {
             done(&answer)
         };
-        worded.unwrap_or_else(|error| GridReply::Error { message: error.to_string() }.into()).append(reply);
+        worded.unwrap_or_else(|error| GridReply::Error { message: error.to_string() }).append(None, reply);
         Wording::Complete
     }
 
@@ -97,12 +97,7 @@ impl Translator for GridLegacy {
 }
 
 /// Writes the native request that a message stands for, and returns its operation.
-fn native(
-    request: GridRequest,
-    has_options: bool,
-    options: sutra_compat::grid::SpawnOptions,
-    payload: &mut FrameBuffer,
-) -> u8 {
+fn native(request: GridRequest, payload: &mut FrameBuffer) -> u8 {
     match request {
         GridRequest::RegisterAgent { agent_id, hostname, platform, max_storage_nodes, version, agent_endpoint } => {
             let max_nodes = max_storage_nodes.min(limits::MAX_AGENT_NODES as u32);
@@ -130,9 +125,9 @@ fn native(
         }
         GridRequest::SpawnStorageNode { agent_id, storage_path, memory_limit_mb, port } => {
             // The port of an old message is where the old protocol is to be spoken.
-            let (port, compat_port) = if has_options { (port, options.compat_port) } else { (0, port) };
-            let (name, cores) = (options.name, options.cores);
-            archive(payload, &SpawnNode { agent_id, name, storage_path, cores, memory_limit_mb, port, compat_port });
+            let spawn =
+                SpawnNode { agent_id, storage_path, memory_limit_mb, compat_port: port, ..SpawnNode::default() };
+            archive(payload, &spawn);
             Opcode::SpawnNode as u8
         }
         GridRequest::StopStorageNode { agent_id, node_id } => {
@@ -151,21 +146,6 @@ fn native(
     }
 }
 
-/// A reply, and what stands behind its old fields.
-struct Worded(GridReply, Option<sutra_compat::grid::SpawnedDetails>);
-
-impl Worded {
-    fn append(&self, out: &mut Vec<u8>) {
-        self.0.append(self.1.as_ref(), out);
-    }
-}
-
-impl From<GridReply> for Worded {
-    fn from(reply: GridReply) -> Self {
-        Self(reply, None)
-    }
-}
-
 fn error_of(answer: &Answer<'_>) -> String {
     match Checked::<ErrorMessage>::new(answer.payload) {
         Ok(error) => error.message.to_string(),
@@ -174,8 +154,8 @@ fn error_of(answer: &Answer<'_>) -> String {
 }
 
 /// A refusal, where the old reply has a place for it.
-fn refused(opcode: u8, message: String) -> Worded {
-    let reply = match (Opcode::from_number(opcode), opcode) {
+fn refused(opcode: u8, message: String) -> GridReply {
+    match (Opcode::from_number(opcode), opcode) {
         (Some(Opcode::RegisterAgent), _) => {
             let master_version = env!("CARGO_PKG_VERSION").to_owned();
             GridReply::RegisterAgentOk { success: false, master_version, error_message: Some(message) }
@@ -185,27 +165,26 @@ fn refused(opcode: u8, message: String) -> Worded {
             GridReply::SpawnStorageNodeOk { node_id, endpoint, success: false, error_message: Some(message) }
         }
         (_, STOP) => GridReply::StopStorageNodeOk { success: false, error_message: Some(message) },
-        _ => GridReply::Error { message: message },
-    };
-    reply.into()
+        _ => GridReply::Error { message },
+    }
 }
 
-fn not_found(opcode: u8, asked: &FrameBuffer) -> Result<Worded, PayloadError> {
+fn not_found(opcode: u8, asked: &FrameBuffer) -> Result<GridReply, PayloadError> {
     match (Opcode::from_number(opcode), opcode) {
         (Some(Opcode::AgentHeartbeat), _) => {
             let timestamp = Checked::<AgentHeartbeat>::new(asked)?.sent.to_native();
-            Ok(GridReply::HeartbeatOk { acknowledged: false, timestamp }.into())
+            Ok(GridReply::HeartbeatOk { acknowledged: false, timestamp })
         }
-        (Some(Opcode::UnregisterAgent), _) => Ok(GridReply::UnregisterAgentOk.into()),
+        (Some(Opcode::UnregisterAgent), _) => Ok(GridReply::UnregisterAgentOk),
         (_, STOP | STATUS) => {
             let node = Checked::<NodeOfAgent>::new(asked)?.to_owned().node;
             Ok(refused(opcode, format!("no node {node:?} is known here; `sutra grid nodes` lists them")))
         }
-        _ => Ok(GridReply::Error { message: "there is no such thing".into() }.into()),
+        _ => Ok(GridReply::Error { message: "there is no such thing".into() }),
     }
 }
 
-fn done(answer: &Answer<'_>) -> Result<Worded, PayloadError> {
+fn done(answer: &Answer<'_>) -> Result<GridReply, PayloadError> {
     let payload = answer.payload;
     let reply = match (Opcode::from_number(answer.opcode), answer.opcode) {
         (Some(Opcode::RegisterAgent), _) => {
@@ -219,10 +198,8 @@ fn done(answer: &Answer<'_>) -> Result<Worded, PayloadError> {
         (Some(Opcode::UnregisterAgent), _) => GridReply::UnregisterAgentOk,
         (Some(Opcode::SpawnNode), _) => {
             let report = Checked::<NodeInfo>::new(payload)?.to_owned().report;
-            let details = sutra_compat::grid::SpawnedDetails { native_endpoint: report.endpoint };
             let (node_id, endpoint) = (report.node_id, report.compat_endpoint);
-            let reply = GridReply::SpawnStorageNodeOk { node_id, endpoint, success: true, error_message: None };
-            return Ok(Worded(reply, Some(details).filter(|details| !details.native_endpoint.is_empty())));
+            GridReply::SpawnStorageNodeOk { node_id, endpoint, success: true, error_message: None }
         }
         (_, STOP) => GridReply::StopStorageNodeOk { success: true, error_message: None },
         (_, STATUS) => {
@@ -246,10 +223,10 @@ fn done(answer: &Answer<'_>) -> Result<Worded, PayloadError> {
         }
         _ => GridReply::Error { message: "the master gave an answer that the old protocol has no words for".into() },
     };
-    Ok(reply.into())
+    Ok(reply)
 }
 
-/// Adds a page of agents to the list, and words it when it was the last. What is gathered is the list so far, as it would be sent.
+/// Adds a page of agents to the list, and words it when it was the last. What is gathered is the list so far.
 fn list(
     answer: &Answer<'_>,
     gathered: &mut Vec<u8>,
@@ -257,19 +234,14 @@ fn list(
     reply: &mut Vec<u8>,
 ) -> Result<Wording, String> {
     let page = Checked::<Agents>::new(answer.payload).map_err(|error| error.to_string())?.to_owned();
-    let mut all = match gathered.get(PREFIX_BYTES..).map(GridReply::read) {
-        Some(Ok((GridReply::ListAgentsOk { agents }, _))) => agents,
-        _ => Vec::new(),
-    };
     let last = page.agents.last().map(|agent| agent.agent_id.clone());
-    all.extend(page.agents.into_iter().map(record));
-    gathered.clear();
-    let worded = GridReply::ListAgentsOk { agents: all };
+    let mut all = AgentList::resume(std::mem::take(gathered));
+    page.agents.into_iter().for_each(|agent| all.push(&record(agent)));
     let Some(after) = last.filter(|_| page.more) else {
-        worded.append(None, reply);
+        all.finish(reply);
         return Ok(Wording::Complete);
     };
-    worded.append(None, gathered);
+    *gathered = all.into_bytes();
     if gathered.len() > MAX_MESSAGE as usize {
         return Err("there are more agents than one message of the old protocol holds; use `sutra grid agents`".into());
     }

@@ -2,11 +2,11 @@
 
 use sutra_compat::grid::{GridReply, GridRequest, SpawnOptions, SpawnedDetails};
 use sutra_net::{Context, Flow, ReplyTo, Request};
-use sutra_wire::grid::SpawnNode;
+use sutra_wire::grid::{NodeReport, SpawnNode};
 use sutra_wire::{Status, limits};
 
 use super::forward::{self, Done, Errand, ErrandError};
-use super::registry::{Contact, Spawned};
+use super::registry::Contact;
 use super::replies::{Answer, What};
 use super::service::{MasterService, Message, validated};
 
@@ -82,8 +82,8 @@ impl MasterService {
         let Some(waiting) = self.waiting.remove(&number) else { return };
         self.counters.errands_failed += u64::from(result.is_err());
         match waiting {
-            Waiting::Spawn { to, reservation, spawn, is_old } => match spawned(result) {
-                Ok(spawned) => self.spawned(cx, to, reservation, &spawn, spawned, is_old),
+            Waiting::Spawn { to, reservation, spawn, is_old } => match spawned(&spawn, result) {
+                Ok(report) => self.spawned(cx, to, reservation, &spawn, report, is_old),
                 Err(failure) => {
                     self.registry.spawn_failed(reservation);
                     self.fail(cx, to, &spawn.agent_id, failure);
@@ -114,11 +114,11 @@ impl MasterService {
         to: ReplyTo,
         reservation: u64,
         spawn: &SpawnNode,
-        spawned: Spawned,
+        report: NodeReport,
         is_old: bool,
     ) {
-        let (node_id, at) = (spawned.node_id.clone(), self.moment(cx));
-        if let Err(refused) = self.registry.spawned(reservation, spawn, spawned, at) {
+        let (node_id, at) = (report.node_id.clone(), self.moment(cx));
+        if let Err(refused) = self.registry.spawned(reservation, spawn, report, at) {
             return self.refuse(cx, to, &refused);
         }
         if is_old && let Some((node_id, contact)) = self.registry.old_agent_of(&node_id, at) {
@@ -180,17 +180,22 @@ fn other() -> Failure {
     refused("it gave an answer to something else; is an agent listening there?".into())
 }
 
-fn spawned(outcome: Outcome) -> Result<Spawned, Failure> {
+/// What the agent says of the node that it has started; an old one says no more than what was asked for.
+fn spawned(asked: &SpawnNode, outcome: Outcome) -> Result<NodeReport, Failure> {
     match outcome.map_err(|error| failure(&error))? {
-        (GridReply::SpawnStorageNodeOk { node_id, endpoint, success: true, .. }, details) => {
-            let native = details.unwrap_or_default().native_endpoint;
-            let fits = endpoint.len().max(native.len()) <= limits::MAX_GRID_TEXT;
+        (GridReply::SpawnStorageNodeOk { node_id, endpoint: compat_endpoint, success: true, .. }, details) => {
+            let as_asked = || SpawnedDetails { storage_path: asked.storage_path.clone(), ..SpawnedDetails::default() };
+            let SpawnedDetails { native_endpoint: endpoint, storage_path, cores, memory_enforcement, started, pid } =
+                details.unwrap_or_else(as_asked);
+            let texts = [&endpoint, &compat_endpoint, &storage_path, &cores, &memory_enforcement];
+            let fits = texts.iter().all(|text| text.len() <= limits::MAX_GRID_TEXT);
             if node_id.is_empty() || node_id.len() > limits::MAX_LABEL || !fits {
                 return Err(refused(format!(
-                    "it started a node with the id {node_id:?} at {endpoint:?}, which can't be kept"
+                    "it started a node with the id {node_id:?} at {compat_endpoint:?}, which can't be kept"
                 )));
             }
-            Ok(Spawned { node_id, endpoint: native, compat_endpoint: endpoint })
+            let report = NodeReport { node_id, endpoint, compat_endpoint, storage_path, ..NodeReport::default() };
+            Ok(NodeReport { cores, memory_enforcement, started, pid, ..report })
         }
         (GridReply::SpawnStorageNodeOk { error_message, .. }, _) => {
             Err(refused(error_message.unwrap_or_else(|| "it did not start the node, and does not say why".into())))
@@ -236,17 +241,30 @@ mod tests {
         let failed = GridReply::StopStorageNodeOk { success: false, error_message: Some("no such node".into()) };
         assert_eq!(stopped(Ok((failed, None))), Err(refused("no such node".into())));
         let error = GridReply::Error { message: "boom".into() };
-        assert_eq!(spawned(Ok((error, None))), Err(refused("boom".into())));
-        assert!(spawned(Ok((GridReply::UnregisterAgentOk, None))).is_err());
-        let endpoint = String::from("h:1");
+        let asked = SpawnNode { storage_path: "data".into(), ..spawn() };
+        assert_eq!(spawned(&asked, Ok((error, None))), Err(refused("boom".into())));
+        assert!(spawned(&asked, Ok((GridReply::UnregisterAgentOk, None))).is_err());
         let ok = |node_id: String| GridReply::SpawnStorageNodeOk {
             node_id,
             endpoint: "h:1".into(),
             success: true,
             error_message: None,
         };
-        let expected = Spawned { node_id: "n".into(), endpoint: String::new(), compat_endpoint: endpoint };
-        assert_eq!(spawned(Ok((ok("n".into()), None))), Ok(expected));
-        assert!(spawned(Ok((ok("n".repeat(65)), None))).is_err());
+        let expected = NodeReport {
+            node_id: "n".into(),
+            compat_endpoint: "h:1".into(),
+            storage_path: "data".into(),
+            ..NodeReport::default()
+        };
+        assert_eq!(spawned(&asked, Ok((ok("n".into()), None))), Ok(expected.clone()));
+        let details = SpawnedDetails {
+            native_endpoint: "h:2".into(),
+            storage_path: "/srv/data".into(),
+            pid: 7,
+            ..SpawnedDetails::default()
+        };
+        let told = NodeReport { endpoint: "h:2".into(), storage_path: "/srv/data".into(), pid: 7, ..expected };
+        assert_eq!(spawned(&asked, Ok((ok("n".into()), Some(details)))), Ok(told));
+        assert!(spawned(&asked, Ok((ok("n".repeat(65)), None))).is_err());
     }
 }

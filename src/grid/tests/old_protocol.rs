@@ -4,9 +4,9 @@
 mod support;
 
 use support::*;
-use sutra_compat::grid::{GridReply, GridRequest, SpawnOptions, SpawnedDetails};
+use sutra_compat::grid::{GridReply, GridRequest, SpawnedDetails};
 use sutra_wire::Opcode;
-use sutra_wire::grid::{AgentRegistered, NodeInfo, NodeKey};
+use sutra_wire::grid::{AgentRegistered, NodeInfo, NodeKey, SpawnNode};
 
 // Recorded from the old implementation.
 const REGISTER: &str = "0000000009000000000000006167656e742d3030310100000000000000680600000000000000646f636b65720500000005000000\
@@ -120,7 +120,7 @@ fn an_agent_of_ours_is_told_what_the_old_message_has_no_place_for() {
         let GridRequest::SpawnStorageNode { port, .. } = request else { panic!("{request:?}") };
         let options = options.unwrap();
         let node_id = format!("node-{port}-{}", options.compat_port);
-        let details = SpawnedDetails { native_endpoint: "h:7".into() };
+        let details = SpawnedDetails { native_endpoint: "h:7".into(), pid: 77, ..SpawnedDetails::default() };
         let endpoint = "h:8".into();
         let reply = GridReply::SpawnStorageNodeOk { node_id, endpoint, success: true, error_message: None };
         Some(bytes_of(&reply, Some(&details)))
@@ -146,17 +146,26 @@ fn an_agent_of_ours_is_told_what_the_old_message_has_no_place_for() {
     );
     let GridReply::SpawnStorageNodeOk { node_id, endpoint, success: true, .. } = reply else { panic!("{reply:?}") };
     assert_eq!((node_id.as_str(), endpoint.as_str()), ("node-0-50060", "h:8"));
-    assert_eq!(details.unwrap().native_endpoint, "h:7");
-    let options = SpawnOptions { name: "orders".into(), compat_port: 9, ..SpawnOptions::default() };
-    let spawn = GridRequest::SpawnStorageNode { agent_id, storage_path, memory_limit_mb, port };
-    let (reply, _) = client.ask_with(&spawn, Some(&options));
-    assert!(matches!(&reply, GridReply::SpawnStorageNodeOk { node_id, .. } if node_id == "node-50060-9"), "{reply:?}");
+    assert_eq!(details, None, "an old client reads what it always read");
+    let told: NodeInfo = value(&native.ask(Opcode::Node, &NodeKey { node: node_id }));
+    assert_eq!((told.report.endpoint.as_str(), told.report.pid), ("h:7", 77));
+    // Natively it can be given a name.
+    let spawn = SpawnNode {
+        agent_id,
+        name: "orders".into(),
+        storage_path,
+        port: 50_060,
+        compat_port: 9,
+        ..SpawnNode::default()
+    };
+    let named: NodeInfo = value(&native.ask(Opcode::SpawnNode, &spawn));
+    assert_eq!(named.report.node_id, "node-50060-9");
     // Found by its name, and told with its address for clients of the old protocol.
     let status = client.ask(&GridRequest::GetStorageNodeStatus { node_id: "orders".into() });
     let expected = GridReply::GetStorageNodeStatusOk {
         node_id: "node-50060-9".into(),
         status: "running".into(),
-        pid: 0,
+        pid: 77,
         endpoint: "h:8".into(),
     };
     assert_eq!(status, expected);

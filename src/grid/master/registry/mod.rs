@@ -23,7 +23,7 @@ use sutra_wire::grid::{AgentState, EventKind, NodeReport, NodeState};
 
 pub(crate) use nodes::StopTarget;
 pub(crate) use refused::Refused;
-pub(crate) use spawns::{Contact, Spawned};
+pub(crate) use spawns::Contact;
 
 /// Most agents: with ten thousand a master core is busy; more are a mistake in a script.
 pub(crate) const MAX_AGENTS: usize = 65_536;

@@ -12,15 +12,6 @@ pub(crate) struct Contact {
     pub(crate) is_old: bool,
 }
 
-/// What an agent says of a node that it has started.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Spawned {
-    pub(crate) node_id: String,
-    /// Empty where it has none.
-    pub(crate) endpoint: String,
-    pub(crate) compat_endpoint: String,
-}
-
 impl Registry {
     /// Reserves a place for a node; its number is given back with [`Registry::spawned`] or [`Registry::spawn_failed`].
     pub(crate) fn reserve(&mut self, spawn: &SpawnNode, at: Moment) -> Result<(u64, Contact), Refused> {
@@ -78,12 +69,12 @@ impl Registry {
         Ok(Contact { endpoint: agent.facts.endpoint.clone(), is_old: agent.facts.is_old() })
     }
 
-    /// The agent has started the node, which is healthy.
+    /// The agent has started the node, which is healthy, and says this of it.
     pub(crate) fn spawned(
         &mut self,
         reservation: u64,
         spawn: &SpawnNode,
-        spawned: Spawned,
+        mut report: NodeReport,
         at: Moment,
     ) -> Result<(), Refused> {
         self.reservations.remove(&reservation);
@@ -92,7 +83,7 @@ impl Registry {
             return Err(Refused::Left { agent_id: agent_id.clone() });
         };
         agent.told = None;
-        let Spawned { node_id, endpoint, compat_endpoint } = spawned;
+        let node_id = report.node_id.clone();
         match self.nodes.get(&node_id) {
             Some(known) if known.agent_id != *agent_id && known.is_there() => {
                 return Err(Refused::ForeignNode {
@@ -105,18 +96,9 @@ impl Registry {
             Some(known) if known.agent_id == *agent_id && known.state() == NodeState::Running => return Ok(()),
             _ => {}
         }
-        let report = NodeReport {
-            node_id: node_id.clone(),
-            name: spawn.name.clone(),
-            endpoint,
-            compat_endpoint,
-            storage_path: spawn.storage_path.clone(),
-            cores: spawn.cores.clone(),
-            memory_limit_mb: spawn.memory_limit_mb,
-            started: at.wall,
-            state: NodeState::Running as u8,
-            ..NodeReport::default()
-        };
+        report.name.clone_from(&spawn.name);
+        report.memory_limit_mb = spawn.memory_limit_mb;
+        report.state = NodeState::Running as u8;
         let is_new = self.nodes.get(&node_id).is_none_or(|known| !known.is_there());
         if is_new {
             self.node_event(EventKind::NodeSpawned, agent_id, &report, "");

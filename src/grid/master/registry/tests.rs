@@ -55,7 +55,7 @@ impl World {
 
     fn spawned(&mut self, id: &str, name: &str, node_id: &str) {
         let (reservation, _) = self.spawn(id, name).unwrap();
-        let spawned = Spawned { node_id: node_id.into(), compat_endpoint: "h:2".into(), ..Spawned::default() };
+        let spawned = NodeReport { node_id: node_id.into(), compat_endpoint: "h:2".into(), ..NodeReport::default() };
         self.registry.spawned(reservation, &spawn(id, name), spawned, self.at).unwrap();
     }
 
@@ -258,7 +258,7 @@ fn the_agents_own_report_of_a_spawned_node_stays() {
     let (reservation, _) = world.spawn("a", "orders").unwrap();
     let reported = NodeReport { pid: 77, name: "orders".into(), ..node("n1", NodeState::Running) };
     world.report("a", 7, 2, vec![reported.clone()]);
-    let spawned = Spawned { node_id: "n1".into(), ..Spawned::default() };
+    let spawned = NodeReport { node_id: "n1".into(), ..NodeReport::default() };
     world.registry.spawned(reservation, &spawn("a", "orders"), spawned, world.at).unwrap();
     assert_eq!(world.registry.node("orders").unwrap().report, reported);
     world.spawn("a", "").unwrap();
@@ -294,7 +294,7 @@ fn an_agent_that_leaves_takes_its_nodes_along() {
     assert!(world.registry.unregister("a"));
     assert_eq!(world.kinds(), [EventKind::NodeLost, EventKind::AgentUnregistered]);
     assert_eq!((world.registry.agents(), world.registry.nodes()), (0, 0));
-    let spawned = Spawned { node_id: "n9".into(), ..Spawned::default() };
+    let spawned = NodeReport { node_id: "n9".into(), ..NodeReport::default() };
     let left = world.registry.spawned(reservation, &spawn("a", ""), spawned, world.at);
     assert!(matches!(left, Err(Refused::Left { .. })));
 }
