@@ -5,77 +5,26 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
 use support::agent::{Agent, Home, is_alive, kill, wait_until};
-use support::{Folder, sutra, wordnet};
+use support::master::{Master, pid_of};
+use support::{Folder, wordnet};
 use sutra_client::blocking::Client;
 use sutra_client::{Client as Connector, Concept};
 
 const AGENTS: [&str; 3] = ["rack-1", "rack-2", "rack-3"];
 const NODES_EACH: usize = 3;
 
-/// A master process, killed when it is dropped.
-struct Master {
-    child: Child,
-    address: String,
-}
-
-impl Master {
-    fn start(data: &Path, listen: &str) -> Self {
-        let mut command = sutra();
-        command.args(["grid", "master", "--json", "--compat", "127.0.0.1:0", "--admin", "off", "--listen", listen]);
-        command.args(["--heartbeat", "100ms", "--degraded-after", "1", "--offline-after", "2", "--data"]).arg(data);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let greeting: Value = serde_json::from_str(&line).unwrap();
-        Self { child, address: greeting["listening"][0].as_str().unwrap().to_owned() }
-    }
-
-    fn json(&self, words: &[&str]) -> Value {
-        let mut command = sutra();
-        command.arg("grid").args(words).args(["--json", "--master", &self.address]).stdin(Stdio::null());
-        let output = command.output().unwrap();
-        let text = if output.stdout.is_empty() { &output.stderr } else { &output.stdout };
-        serde_json::from_slice(text).unwrap_or_else(|error| panic!("{words:?}: {error}: {output:?}"))
-    }
-
-    fn agent_state(&self, agent: &str) -> String {
-        let agents = self.json(&["agents"]);
-        let found = agents.as_array().unwrap().iter().find(|known| known["agent_id"] == agent);
-        found.map_or_else(String::new, |known| known["state"].as_str().unwrap().to_owned())
-    }
-
-    fn node(&self, name: &str) -> Value {
-        let nodes = self.json(&["nodes"]);
-        nodes.as_array().unwrap().iter().find(|node| node["name"] == name).cloned().unwrap()
-    }
-
-    fn client(&self, node: &str) -> Client {
-        Connector::connect(format!("grid://{}/{node}", self.address))
-            .with_timeout(Duration::from_secs(30))
-            .with_retries(50)
-            .blocking()
-            .unwrap()
-    }
-}
-
-impl Drop for Master {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn pid(node: &Value) -> u32 {
-    u32::try_from(node["pid"].as_u64().unwrap()).unwrap()
+fn client(master: &Master, node: &str) -> Client {
+    Connector::connect(format!("grid://{}/{node}", master.address))
+        .with_timeout(Duration::from_secs(30))
+        .with_retries(50)
+        .blocking()
+        .unwrap()
 }
 
 /// The slice of WordNet: names and contents.
@@ -91,7 +40,7 @@ fn concepts() -> Vec<(String, String)> {
 #[test]
 fn a_grid_outlives_the_loss_of_a_node_an_agent_and_its_master() {
     let (homes, registry) = (AGENTS.map(|_| Home::new()), Folder::new());
-    let master = Master::start(&registry.path(), "127.0.0.1:0");
+    let master = Master::start(&registry.path(), "127.0.0.1:0", &[]);
     let address = master.address.clone();
     let start = |home: &Home, id: &str| {
         Agent::start(home, &["--id", id, "--master", &address, "--max-nodes", &NODES_EACH.to_string()])
@@ -108,7 +57,7 @@ fn a_grid_outlives_the_loss_of_a_node_an_agent_and_its_master() {
 
     // A ninth of WordNet on each, through its address in the grid.
     let concepts = concepts();
-    let clients: Vec<_> = names.iter().map(|name| master.client(name)).collect();
+    let clients: Vec<_> = names.iter().map(|name| client(&master, name)).collect();
     for (client, part) in clients.iter().zip(concepts.chunks(concepts.len().div_ceil(names.len()))) {
         let records = part.iter().map(|(name, content)| Concept::new(name.as_str()).content(content.as_str()));
         client.learn_many(records).for_each(|learned| assert!(learned.is_ok(), "{learned:?}"));
@@ -136,7 +85,7 @@ fn a_grid_outlives_the_loss_of_a_node_an_agent_and_its_master() {
             count
         });
         std::thread::park_timeout(Duration::from_millis(50));
-        kill(pid(&before), Signal::KILL);
+        kill(pid_of(&before), Signal::KILL);
         wait_until("it is started again", || {
             let node = master.node("words-0");
             node["state"] == "running" && node["restarts"] == 1
@@ -179,7 +128,7 @@ fn a_grid_outlives_the_loss_of_a_node_an_agent_and_its_master() {
     let before = known(&master);
     drop(master);
     all_is_there();
-    let master = Master::start(&registry.path(), &address);
+    let master = Master::start(&registry.path(), &address, &[]);
     assert_eq!(known(&master), before);
     wait_until("its agents have come back to it", || {
         let status = master.json(&["status"]);

@@ -5,78 +5,34 @@
 mod support;
 
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Output, Stdio};
+use std::process::Stdio;
 
 use rustix::process::Signal;
 use serde_json::Value;
 use support::agent::{Agent, Home, kill, wait_until};
+use support::master::{Master, pid_of};
 use support::{Folder, sutra};
 use sutra_client::Concept;
 use sutra_client::blocking::Client;
 
-/// A master process, killed when it is dropped.
-struct Master {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Master {
-    fn start(data: &Path, listen: &str) -> Self {
-        let mut command = sutra();
-        command.args(["grid", "master", "--json", "--compat", "127.0.0.1:0", "--admin", "off", "--listen", listen]);
-        command.args(["--heartbeat", "200ms", "--degraded-after", "1", "--offline-after", "2", "--data"]).arg(data);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let greeting: Value = serde_json::from_str(&line).unwrap();
-        Self { child, address: greeting["listening"][0].as_str().unwrap().parse().unwrap() }
-    }
-
-    /// Runs a command of `sutra grid` against it.
-    fn run(&self, words: &[&str]) -> Output {
-        let mut command = sutra();
-        command.arg("grid").args(words).env("SUTRA_GRID", self.address.to_string()).stdin(Stdio::null());
-        command.output().unwrap()
-    }
-
-    /// The same with `--json`: its exit code and its answer.
-    fn json(&self, words: &[&str]) -> (i32, Value) {
-        let output = self.run(&[words, &["--json"]].concat());
-        let text = if output.stdout.is_empty() { &output.stderr } else { &output.stdout };
-        (output.status.code().unwrap(), serde_json::from_slice(text).unwrap())
-    }
-}
-
-impl Drop for Master {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
 fn a_grid_is_made_asked_and_taken_apart_by_commands() {
     let (home, registry) = (Home::new(), Folder::new());
-    let master = Master::start(&registry.path(), "127.0.0.1:0");
-    let (code, status) = master.json(&["status"]);
+    let master = Master::start(&registry.path(), "127.0.0.1:0", &[]);
+    let (code, status) = master.ask(&["status"]);
     assert_eq!((code, status["state"].as_str()), (0, Some("healthy")));
     let words = String::from_utf8(master.run(&["status"]).stdout).unwrap();
     assert!(words.contains("sutra grid agent"), "it says what comes next: {words}");
 
-    let mut events = sutra()
-        .args(["grid", "watch", "--json", "--master", &master.address.to_string()])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let agent = Agent::start(&home, &["--master", &master.address.to_string(), "--max-nodes", "2"]);
-    wait_until("the agent is registered", || master.json(&["agents"]).1.as_array().unwrap().len() == 1);
-    let (code, agents) = master.json(&["agents"]);
+    let mut events =
+        sutra().args(["grid", "watch", "--json", "--master", &master.address]).stdout(Stdio::piped()).spawn().unwrap();
+    let agent = Agent::start(&home, &["--master", &master.address, "--max-nodes", "2"]);
+    wait_until("the agent is registered", || master.ask(&["agents"]).1.as_array().unwrap().len() == 1);
+    let (code, agents) = master.ask(&["agents"]);
     assert_eq!(code, 0);
     assert_eq!((agents[0]["agent_id"].as_str(), agents[0]["max_nodes"].as_u64()), (Some("a"), Some(2)));
 
-    let (code, node) = master.json(&["spawn", "a", "--name", "orders", "--memory", "1G"]);
+    let (code, node) = master.ask(&["spawn", "a", "--name", "orders", "--memory", "1G"]);
     assert_eq!((code, node["name"].as_str(), node["state"].as_str()), (0, Some("orders"), Some("running")), "{node}");
     let client = Client::connect(node["endpoint"].as_str().unwrap()).unwrap();
     client.learn(Concept::new("dog")).unwrap();
@@ -87,23 +43,22 @@ fn a_grid_is_made_asked_and_taken_apart_by_commands() {
         (&["stop", "nobody"], 1, "nobody"),
         (&["unregister", "nobody"], 1, "nobody"),
     ] {
-        let (was, answer) = master.json(words);
+        let (was, answer) = master.ask(words);
         assert!(was == code && answer.to_string().contains(says), "{words:?}: {was} {answer}");
     }
 
-    let pid = |of: &Value| of["pid"].as_u64().unwrap() as u32;
-    kill(pid(&node), Signal::KILL);
+    kill(pid_of(&node), Signal::KILL);
     wait_until("it is started again and known to be", || {
-        let (_, nodes) = master.json(&["nodes", "--agent", "a"]);
+        let (_, nodes) = master.ask(&["nodes", "--agent", "a"]);
         nodes[0]["restarts"] == 1 && nodes[0]["state"] == "running"
     });
     assert!(client.query("dog").unwrap().is_some());
 
     let words = String::from_utf8(master.run(&["status"]).stdout).unwrap();
     assert!(["healthy", "orders", "running", "1 of 2"].iter().all(|part| words.contains(part)), "{words}");
-    assert_eq!(master.json(&["stop", "orders"]).0, 0);
+    assert_eq!(master.ask(&["stop", "orders"]).0, 0);
     assert!(home.nodes().is_empty());
-    assert_eq!(master.json(&["nodes"]).1[0]["state"].as_str(), Some("stopped"));
+    assert_eq!(master.ask(&["nodes"]).1[0]["state"].as_str(), Some("stopped"));
 
     let mut seen = Vec::new();
     let mut lines = BufReader::new(events.stdout.take().unwrap()).lines();
@@ -117,28 +72,28 @@ fn a_grid_is_made_asked_and_taken_apart_by_commands() {
     events.kill().unwrap();
     events.wait().unwrap();
     drop(agent);
-    wait_until("the agent is offline", || master.json(&["agents"]).1[0]["state"] == "offline");
-    assert_eq!(master.json(&["status"]).0, 1);
-    assert_eq!(master.json(&["unregister", "a"]).0, 0);
-    assert_eq!(master.json(&["agents"]).1.as_array().unwrap().len(), 0);
+    wait_until("the agent is offline", || master.ask(&["agents"]).1[0]["state"] == "offline");
+    assert_eq!(master.ask(&["status"]).0, 1);
+    assert_eq!(master.ask(&["unregister", "a"]).0, 0);
+    assert_eq!(master.ask(&["agents"]).1.as_array().unwrap().len(), 0);
 }
 
 #[test]
 fn an_agent_waits_for_its_master_and_finds_it_again() {
     let (home, registry) = (Home::new(), Folder::new());
-    let master = Master::start(&registry.path(), "127.0.0.1:0");
-    let address = master.address.to_string();
+    let master = Master::start(&registry.path(), "127.0.0.1:0", &[]);
+    let address = master.address.clone();
     drop(master);
     let agent = Agent::start(&home, &["--master", &address]);
     let node = agent.spawn("data");
-    let master = Master::start(&registry.path(), &address);
-    let is_known = |master: &Master| master.json(&["nodes"]).1[0]["state"] == "running";
+    let master = Master::start(&registry.path(), &address, &[]);
+    let is_known = |master: &Master| master.ask(&["nodes"]).1[0]["state"] == "running";
     wait_until("the node is known", || is_known(&master));
     drop(master);
     node.client().learn(Concept::new("dog")).unwrap();
     agent.stop_node(&node.id).unwrap();
-    let master = Master::start(&registry.path(), &address);
-    wait_until("what has changed meanwhile is known", || master.json(&["nodes"]).1[0]["state"] == "stopped");
+    let master = Master::start(&registry.path(), &address, &[]);
+    wait_until("what has changed meanwhile is known", || master.ask(&["nodes"]).1[0]["state"] == "stopped");
 }
 
 #[test]

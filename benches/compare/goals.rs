@@ -31,7 +31,7 @@ pub(crate) fn ratios(record: &Record) -> Vec<Ratio> {
         (DURABLE, Instance::SutraVectors),
         (RELAXED, Instance::SutraOs),
         (RELAXED, Instance::SutraOsVectors),
-        (HEARTBEAT, Instance::Sutra),
+        (HEARTBEAT, Instance::GridMaster),
     ] {
         section_ratios(record, section, sutra.name(), &mut ratios);
     }

@@ -118,11 +118,13 @@ pub(crate) fn heartbeat(rounds: usize) -> Table {
     Table {
         id: HEARTBEAT,
         title: "Heartbeat".into(),
-        note: "The smallest exchange of each: agents' heartbeats over gRPC and over the old grid's bincode, on a kept connection; Redis's PING. \
-               For Sutra its Health request stands in until its grid speaks."
+        note: "The smallest exchange of each, on a kept connection: an agent's heartbeat to our grid's master, natively and in the old grid's bincode, to the \
+               old grid's master, and over gRPC; a storage node's Health (`sutra`); Redis's PING."
             .into(),
         operation: Operation::Heartbeat,
         entrants: vec![
+            Entrant::server(Instance::GridMaster, Protocol::Grid),
+            Entrant::named("sutra grid master, bincode", Instance::GridMaster, Protocol::OldGrid),
             Entrant::server(Instance::Sutra, Protocol::Native),
             Entrant::server(Instance::OldGrid, Protocol::OldGrid),
             Entrant::server(Instance::Grpc, Protocol::Grpc),

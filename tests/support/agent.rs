@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -91,15 +91,18 @@ impl Spawned {
 impl Agent {
     /// Starts agent "a" on any free port. Its master is nowhere unless the arguments say where.
     pub fn start(home: &Home, arguments: &[&str]) -> Self {
-        let mut command = sutra();
-        command
-            .args(["grid", "agent", "--json", "--listen", "127.0.0.1:0", "--admin", "off", "--data"])
-            .arg(home.path());
-        if !arguments.contains(&"--id") {
-            command.args(["--id", "a"]);
-        }
-        if !arguments.contains(&"--master") {
-            command.args(["--master", "127.0.0.1:9"]);
+        Self::start_by(sutra(), home, arguments)
+    }
+
+    /// The same by another command, which ends in the binary.
+    pub fn start_by(mut command: Command, home: &Home, arguments: &[&str]) -> Self {
+        command.args(["grid", "agent", "--json", "--data"]).arg(home.path());
+        for (flag, value) in
+            [("--id", "a"), ("--master", "127.0.0.1:9"), ("--listen", "127.0.0.1:0"), ("--admin", "off")]
+        {
+            if !arguments.contains(&flag) {
+                command.args([flag, value]);
+            }
         }
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();

@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod legacy;
+pub mod master;
 pub mod python;
 
 use std::io::{BufRead, BufReader, Read};

@@ -143,7 +143,8 @@ impl GridClient {
         self.ask(GridCall::Cluster).await
     }
 
-    /// What happens from now on; with the number of an event that was seen, also what has happened since. On a connection of its own.
+    /// What happens from now on; with the number of an event that was seen, also what has happened since. On a connection of its own. When this
+    /// returns, the master has begun to watch: whatever is asked of it afterwards is seen.
     pub async fn watch(&self, after: u64) -> Result<Watch, ClientError> {
         let call = GridCall::Watch(WatchRequest { after });
         let deadline = Deadline::of(call.opcode(), self.timeout);

@@ -1,33 +1,53 @@
 //! A stream of the grid's events.
 
+use std::collections::VecDeque;
+
 use sutra_wire::grid::GridEvent;
-use sutra_wire::{FrameBuffer, Header, Status};
+use sutra_wire::{FrameBuffer, Header, Opcode, Status, encode_empty};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::answer::Answer;
 use crate::connect::{self, Opened};
 use crate::deadline::Deadline;
 use crate::grid::GridCall;
+use crate::in_flight::Reply;
 use crate::{ClientError, Endpoint};
 
-/// The number of the one request.
-const NUMBER: u64 = 1;
+/// The number of the request that is answered without end.
+const WATCHING: u64 = 1;
+/// The number of the request behind it, whose answer says that the first was taken.
+const BEGUN: u64 = 2;
 
 /// What happens in the grid, event after event. Dropping it ends the watching.
 pub struct Watch {
     opened: Opened,
     deadline: Deadline,
+    /// What came before it was known that the watching has begun.
+    first: VecDeque<Reply>,
 }
 
 impl Watch {
     pub(crate) async fn open(endpoint: &Endpoint, call: GridCall, deadline: &Deadline) -> Result<Self, ClientError> {
         let name = endpoint.to_string();
         let mut opened = deadline.limit(&name, connect::open(endpoint, None)).await.flatten()?;
-        let mut frame = FrameBuffer::new();
-        call.encode(&mut frame, Header { opcode: call.opcode() as u8, request: NUMBER, ..Header::default() });
-        let sent = deadline.limit(&name, opened.stream.write_all(&frame)).await?;
+        let mut frames = FrameBuffer::new();
+        call.encode(&mut frames, Header { opcode: call.opcode() as u8, request: WATCHING, ..Header::default() });
+        encode_empty(&mut frames, Header { opcode: Opcode::Health as u8, request: BEGUN, ..Header::default() });
+        let sent = deadline.limit(&name, opened.stream.write_all(&frames)).await?;
         sent.map_err(|error| ClientError::closed(&name, error.to_string()))?;
-        Ok(Self { opened, deadline: *deadline })
+        let mut first = VecDeque::new();
+        loop {
+            let reply = deadline.limit(&name, receive(&mut opened)).await.flatten()?;
+            if reply.header.request == BEGUN {
+                return Ok(Self { opened, deadline: *deadline, first });
+            }
+            if Status::from_number(reply.header.status) != Some(Status::Ok) {
+                return Err(Answer::new(&name, deadline, reply).err().unwrap_or_else(|| {
+                    ClientError::protocol(&name, "it answers a request to be watched with \"not found\"")
+                }));
+            }
+            first.push_back(reply);
+        }
     }
 
     /// The next event, whenever it comes; `None` where the master is stopping. An event's number goes into [`crate::GridClient::watch`] to go on
@@ -36,23 +56,30 @@ impl Watch {
     /// # Errors
     /// Where the connection is lost, or the master refuses to be watched.
     pub async fn next(&mut self) -> Result<Option<GridEvent>, ClientError> {
-        let Opened { name, stream, buffer, .. } = &mut self.opened;
-        loop {
-            if let Some(reply) = buffer.next_reply().map_err(|error| ClientError::protocol(name, error.to_string()))? {
-                return match Answer::new(name, &self.deadline, reply) {
-                    Ok(answer) => Ok(Some(answer.view::<GridEvent>()?.checked().to_owned())),
-                    Err(ClientError::Refused { status: Status::ShuttingDown, .. }) => Ok(None),
-                    Err(error) => Err(error),
-                };
-            }
-            // Read or not read: where this is dropped, nothing was.
-            let count =
-                stream.read(buffer.space()).await.map_err(|error| ClientError::closed(name, error.to_string()))?;
-            if count == 0 {
-                return Err(ClientError::closed(name, "the master closed it"));
-            }
-            buffer.received(count);
+        let reply = match self.first.pop_front() {
+            Some(reply) => reply,
+            None => receive(&mut self.opened).await?,
+        };
+        match Answer::new(&self.opened.name, &self.deadline, reply) {
+            Ok(answer) => Ok(Some(answer.view::<GridEvent>()?.checked().to_owned())),
+            Err(ClientError::Refused { status: Status::ShuttingDown, .. }) => Ok(None),
+            Err(error) => Err(error),
         }
+    }
+}
+
+/// The next reply. Where this is dropped, nothing was read.
+async fn receive(opened: &mut Opened) -> Result<Reply, ClientError> {
+    let Opened { name, stream, buffer, .. } = opened;
+    loop {
+        if let Some(reply) = buffer.next_reply().map_err(|error| ClientError::protocol(name, error.to_string()))? {
+            return Ok(reply);
+        }
+        let count = stream.read(buffer.space()).await.map_err(|error| ClientError::closed(name, error.to_string()))?;
+        if count == 0 {
+            return Err(ClientError::closed(name, "the master closed it"));
+        }
+        buffer.received(count);
     }
 }
 

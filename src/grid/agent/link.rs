@@ -4,7 +4,6 @@
 //! register anew, which tells the master everything, whatever was lost.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use sutra_client::ClientError;
@@ -63,15 +62,17 @@ impl Link {
                     failures = 0;
                     self.trouble = Trouble::default();
                     tracing::info!(master = self.master, version = terms.master_version, "registered");
-                    self.supervisor.is_registered.store(true, Ordering::Relaxed);
-                    let lost = self.stay(&terms).await;
-                    self.supervisor.is_registered.store(false, Ordering::Relaxed);
-                    match lost {
-                        Lost::Unknown => tracing::info!(
-                            master = self.master,
-                            "the master does not know this agent; registering again"
-                        ),
+                    self.supervisor.tell_master(None);
+                    match self.stay(&terms).await {
+                        Lost::Unknown => {
+                            self.supervisor.tell_master(Some("it does not know this agent".into()));
+                            tracing::info!(
+                                master = self.master,
+                                "the master does not know this agent; registering again"
+                            );
+                        }
                         Lost::Error(error) => {
+                            self.supervisor.tell_master(Some(error.to_string()));
                             tracing::warn!(master = self.master, %error, "lost the master; the nodes go on, and it is tried again");
                         }
                     }
@@ -79,6 +80,7 @@ impl Link {
                 }
                 Err(error) => {
                     failures += 1;
+                    self.supervisor.tell_master(Some(error.to_string()));
                     let is_refused = matches!(&error, ClientError::Refused { status, .. } if !status.is_transient());
                     self.trouble.tell(&self.master, &error, is_refused);
                     let wait = if is_refused { jittered(REFUSED, 0.25) } else { backoff::delay(failures) };

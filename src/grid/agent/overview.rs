@@ -1,7 +1,6 @@
 //! What the agent's admin port shows: its nodes, whether it is on good terms with its master, and what does not go as it should.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use serde_json::json;
 use sutra_wire::grid::{NodeReport, NodeState};
@@ -19,8 +18,9 @@ pub(super) struct AgentSource {
 impl Source for AgentSource {
     async fn look(&self, lists: bool) -> Option<View> {
         let (revision, nodes) = self.supervisor.report();
-        let is_registered = self.supervisor.is_registered.load(Ordering::Relaxed);
-        let problems = problems(&nodes, is_registered, self.supervisor.is_unsaved());
+        let trouble = self.supervisor.trouble();
+        let is_registered = trouble.is_none();
+        let problems = problems(&nodes, trouble.as_deref(), self.supervisor.is_unsaved());
         let status = if problems.is_empty() { "ok".to_owned() } else { problems.join("; ") };
         let list = if lists { nodes.iter().map(node).collect() } else { Vec::new() };
         let page = json!({
@@ -48,10 +48,10 @@ fn count(nodes: &[NodeReport], state: NodeState) -> f64 {
     nodes.iter().filter(|node| node.state == state as u8).count() as f64
 }
 
-fn problems(nodes: &[NodeReport], is_registered: bool, is_unsaved: bool) -> Vec<String> {
+fn problems(nodes: &[NodeReport], trouble: Option<&str>, is_unsaved: bool) -> Vec<String> {
     let mut problems = Vec::new();
-    if !is_registered {
-        problems.push("not registered with the master; the log says why".to_owned());
+    if let Some(trouble) = trouble {
+        problems.push(format!("not registered with the master: {trouble}"));
     }
     if is_unsaved {
         problems.push("the list of nodes can't be written; is the disk full?".to_owned());
@@ -79,14 +79,17 @@ mod tests {
 
     #[test]
     fn what_is_not_well_is_said() {
-        assert!(problems(&[], true, false).is_empty());
+        assert!(problems(&[], None, false).is_empty());
         let gave_up = NodeReport {
             node_id: "n".into(),
             detail: "why".into(),
             state: NodeState::GaveUp as u8,
             ..NodeReport::default()
         };
-        let words = problems(&[gave_up, NodeReport::default()], false, true).join("; ");
-        assert!(["registered", "disk", "n: why"].iter().all(|part| words.contains(part)), "{words}");
+        let words = problems(&[gave_up, NodeReport::default()], Some("it is away"), true).join("; ");
+        assert!(
+            ["registered with the master: it is away", "disk", "n: why"].iter().all(|part| words.contains(part)),
+            "{words}"
+        );
     }
 }

@@ -44,8 +44,8 @@ pub(super) struct Supervisor {
     /// The list on disk is older than what is known.
     is_unsaved: AtomicBool,
     is_stopping: AtomicBool,
-    /// Whether the master knows the agent.
-    pub(super) is_registered: AtomicBool,
+    /// Why the agent is not registered with its master; nothing while it is.
+    trouble: Mutex<Option<String>>,
 }
 
 /// What a supervisor is made of.
@@ -76,7 +76,7 @@ impl Supervisor {
             saving: tokio::sync::Mutex::new(()),
             is_unsaved: AtomicBool::new(false),
             is_stopping: AtomicBool::new(false),
-            is_registered: AtomicBool::new(false),
+            trouble: Mutex::new(Some("it has not been asked yet".into())),
         })
     }
 
@@ -224,6 +224,16 @@ impl Supervisor {
     /// Whether the list on disk is older than what is known.
     pub(super) fn is_unsaved(&self) -> bool {
         self.is_unsaved.load(Ordering::Relaxed)
+    }
+
+    /// The agent is registered with its master, or why it is not.
+    pub(super) fn tell_master(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    /// Why the agent is not registered with its master, if it is not.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Nothing is started any more.
