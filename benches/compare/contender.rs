@@ -184,6 +184,7 @@ impl Instance {
             Instance::Memcached => &[
                 ("-t 1", "one CPU, one thread"),
                 ("-m 256", "room for all values: nothing is evicted"),
+                ("-c 16000, -U 0", "room for the idle connections; nothing of UDP, which nobody asks"),
                 ("text protocol", "the one that all its clients speak"),
             ],
         };
