@@ -11,7 +11,7 @@ use rkyv::{Archive, Serialize};
 use sutra_runtime::{Core, DataFile, Job, RegionSlice, Stage, TimerId};
 use sutra_wire::{Counter, ErrorMessage, FrameBuffer, Header, MORE, Status};
 
-use crate::connection::Receiving;
+use crate::connection::{Phase, Receiving};
 use crate::net::{Envelope, Io};
 use crate::output::{self, Body};
 use crate::service::ReplyTo;
@@ -88,11 +88,15 @@ impl<M: Send + 'static> Context<'_, M> {
         })
     }
 
-    /// Whether the client has closed its side: it asks nothing more, and hardly reads on. For answers without end, which would keep its connection.
+    /// Whether the client has closed its side, broken the protocol, or gone: it asks nothing more, and hardly reads on. For answers without end,
+    /// which would keep its connection.
     pub fn has_left(&self, to: ReplyTo) -> bool {
         self.io.in_flight.get(to).is_some_and(|pending| {
             let connection = self.io.connections.get(pending.connection).and_then(Option::as_ref);
-            connection.is_some_and(|connection| connection.receiving == Receiving::Over)
+            connection.is_none_or(|connection| {
+                let is_gone = connection.serial != pending.serial;
+                is_gone || connection.receiving == Receiving::Over || connection.phase == Phase::Refused
+            })
         })
     }
 

@@ -54,7 +54,7 @@ pub(crate) struct Io {
     pub(crate) translator: Option<Box<dyn Translator>>,
     /// Pooled buffers for its messages.
     pub(crate) messages: Vec<Vec<u8>>,
-    /// Whether a native port takes the translator's protocol as well.
+    /// Whether every port takes either protocol.
     pub(crate) speaks_either: bool,
     /// How many connections each core has, where there is a translator.
     pub(crate) loads: Option<Arc<Loads>>,
@@ -238,8 +238,8 @@ impl<S: Service> Net<S> {
         self
     }
 
-    /// Has every port speak either protocol: a connection whose first bytes begin no native frame is the translator's. Such a connection stays on the
-    /// core that accepted it.
+    /// Has every port, whatever its number, speak either protocol: a connection whose first bytes begin no native frame is the translator's. Such a
+    /// connection stays on the core that accepted it, and has as long for its first two bytes as others for their Hello.
     pub fn speaking_either(mut self) -> Self {
         debug_assert!(self.io.translator.is_some(), "there is a translator to speak the other one");
         self.io.speaks_either = true;
@@ -295,7 +295,7 @@ impl<S: Service> Handler for Net<S> {
 
     fn event(&mut self, core: &mut Core<Self::Message>, event: Event<'_>) {
         match event {
-            Event::Accepted { listener, socket, peer } if listener.0 >= TRANSLATED => {
+            Event::Accepted { listener, socket, peer } if listener.0 >= TRANSLATED && !self.io.speaks_either => {
                 self.accepted_translated(core, socket, peer);
             }
             Event::Accepted { socket, peer, .. } => self.accepted(core, socket, peer),

@@ -157,6 +157,8 @@ impl<S: Service> Net<S> {
         let Some(connection) = self.io.get(socket) else { return };
         connection.phase = Phase::Open;
         connection.exchange = Some(Box::default());
+        // Its first message begins here, and not with the connection.
+        connection.began = core.now();
         debug!(peer = %connection.peer, core = core.index(), "connection of another protocol open");
         self.listen_to(core, socket.index());
         self.feed_translated(core, socket.index(), &[]);

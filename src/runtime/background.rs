@@ -131,9 +131,14 @@ impl<M: Send + 'static> Background<M> {
         Postbox { posted: Arc::clone(&self.posted), doorbells: Arc::clone(&self.doorbells), core: self.core }
     }
 
+    /// How many results, and messages of other threads, are there.
+    pub(crate) fn arrived(&self) -> usize {
+        self.results.waiting.load(Ordering::Acquire) + self.posted.waiting.load(Ordering::Acquire)
+    }
+
     /// Whether a result is there.
     pub(crate) fn has_result(&self) -> bool {
-        self.results.waiting.load(Ordering::Acquire) > 0 || self.posted.waiting.load(Ordering::Acquire) > 0
+        self.arrived() > 0
     }
 
     /// Whether no job is waiting, running, or done with its result not taken.
