@@ -51,7 +51,8 @@ pub(super) fn bound(file: &Path, most: u64) -> io::Result<()> {
     copied.map(|_| ())
 }
 
-/// The last thing that was written behind `from`: the last error, or else the last line; in JSON lines, their message.
+/// The last trouble that was written behind `from`: an error, a panic, or a warning of the log, of which the message. What a node says while all is well
+/// explains no end.
 pub(super) fn last_words(file: &Path, from: u64) -> Option<String> {
     let mut opened = File::open(file).ok()?;
     let length = opened.metadata().ok()?.len();
@@ -60,11 +61,18 @@ pub(super) fn last_words(file: &Path, from: u64) -> Option<String> {
     let mut bytes = Vec::new();
     opened.take(TAIL).read_to_end(&mut bytes).ok()?;
     let text = String::from_utf8_lossy(&bytes);
-    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let line = lines().rfind(|line| line.starts_with("error: ")).or_else(|| lines().next_back())?;
-    let message = serde_json::from_str::<serde_json::Value>(line).ok();
-    let message = message.as_ref().and_then(|line| line.get("message")?.as_str()).unwrap_or(line);
-    Some(message.chars().filter(|letter| !letter.is_control()).take(LINE).collect())
+    let words = text.lines().rev().find_map(|line| trouble(line.trim()))?;
+    Some(words.chars().filter(|letter| !letter.is_control()).take(LINE).collect())
+}
+
+/// What a line says, if it tells of trouble.
+fn trouble(line: &str) -> Option<String> {
+    if line.starts_with("error: ") || line.contains("panicked at") {
+        return Some(line.to_owned());
+    }
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    let is_bad = matches!(line.get("level")?.as_str()?, "WARN" | "ERROR");
+    Some(line.get("message")?.as_str()?.to_owned()).filter(|_| is_bad)
 }
 
 #[cfg(test)]
@@ -74,7 +82,7 @@ mod tests {
     use std::io::Write;
 
     #[test]
-    fn the_last_words_are_the_last_error_or_line_of_this_process() {
+    fn the_last_words_are_the_last_trouble_of_this_process() {
         let place = tempfile::tempdir().unwrap();
         let file = place.path().join("n.log");
         assert_eq!(last_words(&file, 0), None);
@@ -83,12 +91,15 @@ mod tests {
         let mut log = OpenOptions::new().append(true).open(&file).unwrap();
         assert_eq!(last_words(&file, from), None);
         writeln!(log, "{}", "x\n".repeat(9_000)).unwrap();
-        assert_eq!(last_words(&file, from).unwrap(), "x");
+        writeln!(log, "listening  127.0.0.1:1\n{{\"level\":\"INFO\",\"message\":\"all is well\"}}").unwrap();
+        assert_eq!(last_words(&file, from), None, "what it says while all is well explains nothing");
         writeln!(log, "{{\"level\":\"WARN\",\"message\":\"the disk\\u001b is full\"}}").unwrap();
         assert_eq!(last_words(&file, from).unwrap(), "the disk is full");
         writeln!(log, "error: no\n\ntry --help\n\n").unwrap();
         assert_eq!(last_words(&file, from).unwrap(), "error: no");
         assert_eq!(last_words(&file, 0).unwrap(), "error: no");
+        writeln!(log, "thread 'core-0' panicked at src/x.rs:1:\nboom").unwrap();
+        assert!(last_words(&file, from).unwrap().contains("src/x.rs:1"));
     }
 
     #[test]
