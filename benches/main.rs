@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stdout, reason = "a benchmark's output is what it prints")]
 
+mod agents;
 mod aligned;
 mod answering;
 mod bare_echo;
@@ -47,6 +48,8 @@ struct Arguments {
 enum Command {
     /// Sutra beside everything else that a user could pick, and beside the floor: all contenders, one report
     Compare(compare::Options),
+    /// Many agents' heartbeats on one core of a grid's master
+    Agents(agents::Options),
     /// Query beside an echo on our runtime and an echo on a bare io_uring loop
     Echo(echo::Options),
     /// Durable learn beside a bare loop of group-committed writes to the same disk
@@ -73,6 +76,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Compare(options) => compare::run(&options),
+        Command::Agents(options) => agents::run(&options),
         Command::Echo(options) => echo::run(&options),
         Command::Learn(options) => durable::run(&options),
         Command::Compat(options) => compat::run(&options),

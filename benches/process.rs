@@ -124,6 +124,25 @@ impl Running {
         Self::start(command, Some(folder))
     }
 
+    /// Starts a grid's master on an empty folder.
+    pub(crate) fn grid_master(cpu: usize) -> Outcome<Self> {
+        let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(target_folder()?)?;
+        let mut command = Command::new(sutra_binary()?);
+        command.args([
+            "grid",
+            "master",
+            "--listen",
+            "127.0.0.1:0",
+            "--compat",
+            "127.0.0.1:0",
+            "--admin",
+            "off",
+            "--cpu",
+        ]);
+        command.arg(cpu.to_string()).arg("--data").arg(folder.path().join("data"));
+        Self::start(command, Some(folder))
+    }
+
     fn start(mut command: Command, folder: Option<TempDir>) -> Outcome<Self> {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let mut lines = BufReader::new(child.stdout.take().ok_or("stdout is piped")?).lines();

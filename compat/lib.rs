@@ -17,6 +17,7 @@ mod bincode_reply;
 mod bincode_request;
 mod dialect;
 mod error;
+pub mod grid;
 mod ids;
 mod listing;
 mod msgpack;

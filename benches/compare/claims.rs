@@ -42,8 +42,8 @@ pub(crate) fn rows(record: &Record) -> Vec<Claim> {
             claimed: ("70\u{2013}80", "21"),
             grpc: figure(HEARTBEAT, Instance::Grpc, ONE, Figure::Bytes),
             old: figure(HEARTBEAT, Instance::OldGrid, ONE, Figure::Bytes),
-            sutra: figure(HEARTBEAT, Instance::Sutra, ONE, Figure::Bytes),
-            measured: "request and reply on the TCP stream, in steady state; Sutra: its Health exchange",
+            sutra: figure(HEARTBEAT, Instance::GridMaster, ONE, Figure::Bytes),
+            measured: "request and reply on the TCP stream, in steady state",
         },
         Claim {
             what: "serialization",
@@ -96,8 +96,8 @@ pub(crate) fn rows(record: &Record) -> Vec<Claim> {
             claimed: ("200\u{2013}1000", "20\u{2013}50"),
             grpc: figure(HEARTBEAT, Instance::Grpc, ONE, Figure::P50),
             old: figure(HEARTBEAT, Instance::OldGrid, ONE, Figure::P50),
-            sutra: figure(HEARTBEAT, Instance::Sutra, ONE, Figure::P50),
-            measured: "p50, one kept connection; Sutra: its Health exchange",
+            sutra: figure(HEARTBEAT, Instance::GridMaster, ONE, Figure::P50),
+            measured: "p50, one kept connection",
         },
         Claim {
             what: "requests/s",

@@ -6,8 +6,9 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::de::DeserializeOwned;
 use sutra_load::{
-    Echo, GridHeartbeat, Health, KeySpace, Keys, Learn, LegacyHealth, LegacyLearn, LegacyQuery, Length, MemcachedGet,
-    MemcachedSet, Plan, Query, RedisGet, RedisPing, RedisSet, Report, ServerCpu, Spelling, Workload,
+    AgentHeartbeats, Echo, GridHeartbeat, Health, KeySpace, Keys, Learn, LegacyHealth, LegacyLearn, LegacyQuery,
+    Length, MemcachedGet, MemcachedSet, Plan, Query, RedisGet, RedisPing, RedisSet, RegisterAgents, Report, ServerCpu,
+    Spelling, Workload,
 };
 
 use super::peers::{self, Keeping};
@@ -21,6 +22,8 @@ pub(crate) const CONCEPTS: u64 = 10_000;
 pub(crate) const QUERIED_CONTENT: usize = 200;
 pub(crate) const LEARNED_CONTENT: usize = 100;
 pub(crate) const DIMENSION: usize = 384;
+/// Agents of a grid's master, which are heard of in turn.
+const AGENTS: u64 = 100;
 /// Concepts that are learned in turn, again and again.
 const LEARNED: u64 = 20_000;
 
@@ -47,6 +50,8 @@ pub(crate) enum Protocol {
     /// The server that is replaced, in MessagePack; its grid in bincode.
     Old,
     OldGrid,
+    /// Agents' heartbeats, natively.
+    Grid,
     Grpc,
     Redis,
     Memcached,
@@ -67,6 +72,7 @@ pub(crate) enum Instance {
     Old,
     OldUnsynced,
     OldGrid,
+    GridMaster,
     Grpc,
     Redis,
     RedisEverySecond,
@@ -75,7 +81,7 @@ pub(crate) enum Instance {
 }
 
 impl Instance {
-    pub(crate) const ALL: [Instance; 16] = [
+    pub(crate) const ALL: [Instance; 17] = [
         Instance::Bare,
         Instance::BarePolling,
         Instance::Runtime,
@@ -87,6 +93,7 @@ impl Instance {
         Instance::Old,
         Instance::OldUnsynced,
         Instance::OldGrid,
+        Instance::GridMaster,
         Instance::Grpc,
         Instance::Redis,
         Instance::RedisEverySecond,
@@ -107,6 +114,7 @@ impl Instance {
             Instance::Old => "old server (tokio, msgpack)",
             Instance::OldUnsynced => "old server, no sync",
             Instance::OldGrid => "old grid (tokio, bincode)",
+            Instance::GridMaster => "sutra grid master",
             Instance::Grpc => "gRPC (tonic)",
             Instance::Redis => "Redis",
             Instance::RedisEverySecond => "Redis, `everysec`",
@@ -132,6 +140,9 @@ impl Instance {
                 "the kind of server that Sutra replaces: tokio, a task a connection, a length and MessagePack, a log"
             }
             Instance::OldGrid => "the old grid master's heartbeat: tokio, a length and bincode",
+            Instance::GridMaster => {
+                "this grid's master, one core, as `sutra grid master` starts it, with a hundred agents"
+            }
             Instance::Grpc => {
                 "a tonic server and client with the nine storage calls and the heartbeat over an in-memory store"
             }
@@ -162,6 +173,7 @@ impl Instance {
                 ("one worker thread", "what tokio starts on one CPU"),
             ],
             Instance::OldGrid => &[("one worker thread", "what tokio starts on one CPU")],
+            Instance::GridMaster => &[("defaults", "an agent is on disk before its registration is answered")],
             Instance::Grpc => &[
                 ("one worker thread", "what tokio starts on one CPU"),
                 ("TCP_NODELAY", "tonic's default for servers, set for clients too"),
@@ -172,6 +184,7 @@ impl Instance {
             Instance::Memcached => &[
                 ("-t 1", "one CPU, one thread"),
                 ("-m 256", "room for all values: nothing is evicted"),
+                ("-c 16000, -U 0", "room for the idle connections; nothing of UDP, which nobody asks"),
                 ("text protocol", "the one that all its clients speak"),
             ],
         };
@@ -189,6 +202,7 @@ impl Instance {
             Instance::Old => Running::contender(Kind::Legacy, cpu, &["--sync", "always"]),
             Instance::OldUnsynced => Running::contender(Kind::Legacy, cpu, &["--sync", "off"]),
             Instance::OldGrid => Running::contender(Kind::LegacyGrid, cpu, &[]),
+            Instance::GridMaster => peers::on_cpu(cpu, || Running::grid_master(cpu))?,
             Instance::Grpc => Running::grpc(&peers::grpc_binary()?, cpu),
             Instance::Redis => peers::redis(cpu, Keeping::Memory),
             Instance::RedisEverySecond => peers::redis(cpu, Keeping::EverySecond),
@@ -343,6 +357,7 @@ pub(crate) fn fill(instance: Instance, running: &Running, setup: &Setup) -> Outc
             Box::new(RedisSet::new(once(), setup.archived.0))
         }
         Instance::Memcached => Box::new(MemcachedSet::new(once(), setup.archived.0)),
+        Instance::GridMaster => return register(running),
         Instance::Grpc => {
             let mut command = Command::new(peers::grpc_binary()?);
             command.args(["fill", "--address", &running.address.to_string(), "--concepts", &CONCEPTS.to_string()]);
@@ -354,6 +369,21 @@ pub(crate) fn fill(instance: Instance, running: &Running, setup: &Setup) -> Outc
     let report = sutra_load::run(&plan, vec![workload], None)?;
     if report.requests != CONCEPTS {
         return Err(format!("{} of {CONCEPTS} records were taken: {report}", report.requests).into());
+    }
+    Ok(())
+}
+
+/// Gives a master its agents: those that speak the native way, and the one of the old protocol.
+fn register(running: &Running) -> Outcome {
+    for (workload, count) in [
+        (Box::new(RegisterAgents::new(AGENTS)) as Box<dyn Workload>, AGENTS),
+        (Box::new(GridHeartbeat::registering()), 1),
+    ] {
+        let plan = Plan { warm_up: Duration::ZERO, length: Length::Requests(count), ..Plan::new(running.address) };
+        let report = sutra_load::run(&plan, vec![workload], None)?;
+        if report.requests != count {
+            return Err(format!("{} of {count} agents were registered: {report}", report.requests).into());
+        }
     }
     Ok(())
 }
@@ -404,7 +434,8 @@ pub(crate) fn ask(
             Box::new(LegacyLearn::new(learned(), LEARNED_CONTENT, DIMENSION))
         }
         (Protocol::Compat(_) | Protocol::Old, Operation::Heartbeat) => Box::new(LegacyHealth),
-        (Protocol::OldGrid, _) => Box::new(GridHeartbeat),
+        (Protocol::Grid, _) => Box::new(AgentHeartbeats::new(AGENTS)),
+        (Protocol::OldGrid, _) => Box::new(GridHeartbeat::new()),
         (Protocol::Redis, Operation::Query) => Box::new(RedisGet::new(queried(), setup.archived.0)),
         (Protocol::Redis, Operation::Learn) => Box::new(RedisSet::new(learned(), setup.archived.1)),
         (Protocol::Redis, Operation::Heartbeat) => Box::new(RedisPing),

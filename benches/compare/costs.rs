@@ -1,8 +1,8 @@
 //! What CPU and memory figures mean in instances and money: plain arithmetic on stated assumptions.
 
 use super::contender::Instance;
-use super::record::{Figure, Record, Shape};
-use super::tables::QUERY;
+use super::record::{Cell, Figure, Record, Shape};
+use super::tables::{OPEN, PRICED_RATE, QUERY, kept_up};
 
 /// The load that is priced.
 pub(crate) const QUERIES_PER_SECOND: f64 = 1e6;
@@ -18,27 +18,36 @@ pub(crate) const HOURS_A_YEAR: f64 = 8760.0;
 /// One contender's bill.
 pub(crate) struct Bill {
     pub(crate) contender: &'static str,
-    /// The server's, a query, at 64 connections one deep.
+    /// The server's, a query, at the rate that is priced; for who does not keep up with it, at 64 connections one deep.
     pub(crate) cpu_us: Option<f64>,
+    pub(crate) keeps_up: bool,
     pub(crate) bytes_each: Option<f64>,
 }
 
 pub(crate) fn bills(record: &Record) -> Vec<Bill> {
-    let shape = Shape { connections: 64, depth: 1, rate: None };
+    let busy = Shape { connections: 64, depth: 1, rate: None };
     let servers = [Instance::Grpc, Instance::OldUnsynced, Instance::Redis, Instance::Memcached, Instance::Sutra];
     let bill = |instance: Instance| {
         let name = instance.name();
-        // Nobody waits for the disk in a query: that table has one row for the old server.
+        // Nobody waits for the disk in a query: those tables have one row for the old server.
         let queried = if instance == Instance::OldUnsynced { Instance::Old.name() } else { name };
-        let cell = record.cell(QUERY, queried, shape);
+        let cpu = |cell: &Cell| Some(cell.figures(Figure::Cpu)?.median);
+        let keeping_up = open_loop_cell(record, queried, PRICED_RATE).filter(|cell| kept_up(cell, PRICED_RATE));
+        let cpu_us = keeping_up.or_else(|| record.cell(QUERY, queried, busy)).and_then(cpu);
         let idle = record.idle.iter().find(|idle| idle.contender == name);
         Bill {
             contender: name,
-            cpu_us: cell.and_then(|cell| cell.figures(Figure::Cpu)).map(|cpu| cpu.median),
+            cpu_us,
+            keeps_up: keeping_up.is_some(),
             bytes_each: idle.and_then(|idle| idle.bytes_each.as_ref().ok().copied()),
         }
     };
     servers.into_iter().map(bill).filter(|bill| bill.cpu_us.is_some() || bill.bytes_each.is_some()).collect()
+}
+
+fn open_loop_cell<'a>(record: &'a Record, contender: &str, rate: f64) -> Option<&'a Cell> {
+    let section = record.sections.iter().find(|section| section.id == OPEN)?;
+    section.cells.iter().find(|cell| cell.contender == contender && cell.shape.rate == Some(rate))
 }
 
 impl Bill {
@@ -73,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_bill_follows_from_its_arithmetic() {
-        let bill = Bill { contender: "one", cpu_us: Some(6.0), bytes_each: Some(40_000.0) };
+        let bill = Bill { contender: "one", cpu_us: Some(6.0), keeps_up: true, bytes_each: Some(40_000.0) };
         // 6 cores of 8 x 0.6, and 40 GB of 32 x 0.6: 2 instances and 3.
         assert_eq!((bill.cores(), bill.instances_for_cpu()), (Some(6.0), Some(2.0)));
         assert_eq!((bill.gigabytes(), bill.instances_for_memory()), (Some(40.0), Some(3.0)));
@@ -82,7 +91,7 @@ mod tests {
 
     #[test]
     fn what_was_not_measured_costs_nothing_known() {
-        let bill = Bill { contender: "one", cpu_us: None, bytes_each: None };
+        let bill = Bill { contender: "one", cpu_us: None, keeps_up: false, bytes_each: None };
         assert_eq!((bill.instances_for_cpu(), bill.instances_for_memory(), bill.a_year()), (None, None, None));
     }
 }

@@ -31,7 +31,7 @@ pub(crate) fn ratios(record: &Record) -> Vec<Ratio> {
         (DURABLE, Instance::SutraVectors),
         (RELAXED, Instance::SutraOs),
         (RELAXED, Instance::SutraOsVectors),
-        (HEARTBEAT, Instance::Sutra),
+        (HEARTBEAT, Instance::GridMaster),
     ] {
         section_ratios(record, section, sutra.name(), &mut ratios);
     }
@@ -160,23 +160,29 @@ fn goal(record: &Record, name: &'static str, (section, other, ours, loads): Aim)
         let figure = if other == DISK { Figure::Rate } else { *figure };
         let Some(ratio) = mine.ratio(theirs, figure) else { continue };
         today.push((format!("{} {}", shape.name(), figure.name()), ratio));
-        rest.extend(explained(record, section, shape, theirs.figures(Figure::Cpu).map(|cpu| cpu.median)));
+        let cpu = [mine, theirs].map(|cell| cell.figures(Figure::Cpu).map(|cpu| cpu.median));
+        rest.extend(explained(record, section, shape, cpu));
     }
     Goal { name, today, rest: rest.join("<br>") }
 }
 
-/// What a request's CPU is made of, beside what the other contender takes in all.
-fn explained(record: &Record, section: &str, shape: Shape, theirs: Option<f64>) -> Option<String> {
+/// What a request's CPU is, of all threads of ours and of theirs, and what our core's loop spends its share on.
+fn explained(record: &Record, section: &str, shape: Shape, cpu: [Option<f64>; 2]) -> Option<String> {
     let profiled = record.profiles.iter().find(|one| one.section == section && one.shape == shape)?;
     let profile = &profiled.profile;
     let mut stages: Vec<_> = profile.stages.iter().filter(|stage| stage.ns >= 0.03 * profile.busy_ns()).collect();
     stages.sort_by(|a, b| b.ns.total_cmp(&a.ns));
     let stages: Vec<_> = stages.iter().map(|stage| format!("{} {:.2}", stage.stage, stage.ns / 1000.0)).collect();
-    let beside =
-        theirs.filter(|cpu| cpu.is_finite()).map_or_else(String::new, |cpu| format!(" (theirs {cpu:.2} in all)"));
+    let said = |cpu: f64, whose: &str| {
+        if cpu.is_finite() { format!("{whose} {cpu:.2} µs of CPU in all; ") } else { String::new() }
+    };
+    let [ours, theirs] = cpu.map(|cpu| cpu.unwrap_or(f64::NAN));
     Some(format!(
-        "{}: {:.2} µs of CPU{beside}: {}; asleep {:.2}",
+        "{}: {}{}in the profiled run {:.2} in all, {:.2} of it in the core's loop: {}; asleep {:.2}",
         shape.name(),
+        said(ours, "ours"),
+        said(theirs, "theirs"),
+        profiled.cpu_us,
         profile.busy_ns() / 1000.0,
         stages.join(", "),
         profile.wait_ns / 1000.0

@@ -7,7 +7,7 @@ use super::costs::{self, CORES, DOLLARS_PER_HOUR, IDLE_CONNECTIONS, MEMORY_GB, Q
 use super::goals;
 use super::record::{Cell, Figure, Profiled, Record, Searched, Section, Shape, Spread};
 use super::scaling;
-use super::tables::OPEN;
+use super::tables::{OPEN, PRICED_RATE};
 
 /// The whole report; `plots` are the files that lie beside it, with their captions.
 pub(crate) fn report(record: &Record, plots: &[(String, String)]) -> String {
@@ -384,7 +384,8 @@ fn bills(out: &mut String, record: &Record) {
     line(out, "## What that costs\n");
     let _ = writeln!(
         out,
-        "{} million queries/s (CPU a query as measured at 64 × 1) and {} million idle connections on instances of {CORES} cores and {MEMORY_GB} GB, run at {:.0} %, at an assumed ${DOLLARS_PER_HOUR:.2} an hour (${:.0} a year). \
+        "{} million queries/s and {} million idle connections on instances of {CORES} cores and {MEMORY_GB} GB, run at {:.0} %, at an assumed ${DOLLARS_PER_HOUR:.2} an hour (${:.0} a year). \
+         CPU a query is what it takes at {PRICED_RATE:.0}/s on one core, a core that is far from full, as these are; of who does not keep up with that rate (*) as measured at 64 × 1. \
          Cores = queries/s × CPU a query; instances for CPU = cores / ({CORES} × {UTILIZATION}), for memory = connections × bytes each / ({MEMORY_GB} GB × {UTILIZATION}), rounded up; the dearer of the two is paid. \
          It supposes that a contender uses more cores as well as one, which no table here shows, and counts the server's user memory, not the kernel's socket buffers (the same for all).\n",
         millions(QUERIES_PER_SECOND),
@@ -402,9 +403,10 @@ fn bills(out: &mut String, record: &Record) {
         };
         let _ = writeln!(
             out,
-            "| {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {}{} | {} | {} | {} | {} | {} |",
             bill.contender,
             show(bill.cpu_us, 2),
+            if bill.keeps_up { "" } else { " *" },
             show(bill.cores(), 1),
             show(bill.instances_for_cpu(), 0),
             show(bill.gigabytes(), 1),

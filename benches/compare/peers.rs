@@ -40,6 +40,7 @@ impl Keeping {
         let mut settings = vec![
             ("--save ''", "no snapshots: a fork in the middle of a round would be measured as latency"),
             ("one I/O thread (its default)", "it has one CPU, as every contender"),
+            ("--maxclients 16000", "room for the idle connections"),
         ];
         settings.push(match self {
             Keeping::Memory => ("--appendonly no", "reads need no log"),

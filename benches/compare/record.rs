@@ -275,10 +275,10 @@ impl Spread {
         Some(Self { median, low: figures[0], high: *figures.last()? })
     }
 
-    /// Whether either median lies within the other's spread.
-    pub(crate) fn agrees(&self, other: &Self) -> bool {
-        let within = |spread: &Self, median: f64| (spread.low..=spread.high).contains(&median);
-        within(self, other.median) || within(other, self.median)
+    /// Of two spreads, how many contain the other's median.
+    pub(crate) fn agrees(&self, other: &Self) -> usize {
+        let within = |spread: &Self, median: f64| usize::from((spread.low..=spread.high).contains(&median));
+        within(self, other.median) + within(other, self.median)
     }
 }
 
@@ -314,8 +314,8 @@ mod tests {
     #[test]
     fn two_spreads_agree_where_either_median_lies_within_the_other() {
         let spread = |median, low, high| Spread { median, low, high };
-        assert!(spread(1.0, 0.9, 1.2).agrees(&spread(1.15, 1.1, 1.3)));
-        assert!(spread(1.15, 1.1, 1.3).agrees(&spread(1.0, 0.9, 1.2)));
-        assert!(!spread(1.0, 0.9, 1.1).agrees(&spread(1.3, 1.05, 1.4)));
+        assert_eq!(spread(1.0, 0.9, 1.2).agrees(&spread(1.15, 1.1, 1.3)), 1);
+        assert_eq!(spread(1.0, 0.9, 1.2).agrees(&spread(1.1, 0.95, 1.3)), 2);
+        assert_eq!(spread(1.0, 0.9, 1.1).agrees(&spread(1.3, 1.05, 1.4)), 0);
     }
 }

@@ -326,7 +326,10 @@ fn described(vectors: &Vectors) -> Vec<Described> {
         one(
             SCAN,
             "every vector's product with the query in 32-bit floats, one piece of memory, the CPU's widest instructions",
-            &[],
+            &[(
+                "single precision, one thread",
+                "what the best loop over so few vectors does; one CPU, as every contender",
+            )],
             None,
         ),
         one("pgvector", "PostgreSQL's vector extension", &[], Some(pgvector())),

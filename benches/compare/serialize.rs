@@ -5,9 +5,14 @@ use std::hint::black_box;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use rkyv::api::high::HighSerializer;
+use rkyv::rancor::Error;
+use rkyv::ser::allocator::ArenaHandle;
+use rkyv::util::AlignedVec;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sutra_wire::{Checked, ConceptId, ConceptRecord, FrameBuffer, Header, Opcode, encode_archive};
+use sutra_wire::grid::{AgentHeartbeat, HeartbeatAck};
+use sutra_wire::{Checked, ConceptId, ConceptRecord, FrameBuffer, Header, Opcode, Payload, encode_archive};
 
 use super::contender::{DIMENSION, LEARNED_CONTENT, QUERIED_CONTENT, printed};
 use super::peers;
@@ -64,6 +69,10 @@ pub(crate) fn measure(problems: &mut Vec<String>) -> Vec<Serialized> {
     };
     serialized.push(archived("learn_request", &record("learned", LEARNED_CONTENT, vector())));
     serialized.push(archived("query_reply", &record("bench", QUERIED_CONTENT, Vec::new())));
+    let agent_id = "agent-001".to_owned();
+    let beat = AgentHeartbeat { agent_id, incarnation: 7, revision: 5, sent: 1_230_000_000_000_000 };
+    serialized.push(archived("heartbeat_request", &beat));
+    serialized.push(archived("heartbeat_reply", &HeartbeatAck { sent: beat.sent, wants_report: false }));
     match protobuf() {
         Ok(more) => serialized.extend(more),
         Err(error) => problems.push(format!("Serialization by protobuf FAILED: {error}")),
@@ -106,20 +115,23 @@ fn one(
     Serialized { encoding: encoding.into(), message: message.into(), bytes: buffer.len(), encode_ns, decode_ns }
 }
 
+/// What the wire archives with.
+type Archiving<'a> = HighSerializer<AlignedVec<16>, ArenaHandle<'a>, Error>;
+
 /// Archiving into a buffer that is used again, and checking the archive where it lies: after that its fields are read in place.
-fn archived(message: &str, record: &ConceptRecord) -> Serialized {
+fn archived<T: Payload + for<'a> rkyv::Serialize<Archiving<'a>>>(message: &str, value: &T) -> Serialized {
     let header = Header { opcode: Opcode::Learn as u8, ..Header::default() };
     let mut buffer = FrameBuffer::new();
     let encode_ns = median(|| {
         buffer.clear();
-        encode_archive(&mut buffer, header, black_box(record));
+        encode_archive(&mut buffer, header, black_box(value));
         !buffer.is_empty()
     });
     let payload = match sutra_wire::parse(&buffer, u32::MAX) {
         Ok(sutra_wire::Parsed::Frame(frame, _)) => frame.payload,
         _ => unreachable!("a frame that was just encoded parses"),
     };
-    let decode_ns = median(|| Checked::<ConceptRecord>::new(black_box(payload)).is_ok());
+    let decode_ns = median(|| Checked::<T>::new(black_box(payload)).is_ok());
     Serialized { encoding: "rkyv".into(), message: message.into(), bytes: payload.len(), encode_ns, decode_ns }
 }
 

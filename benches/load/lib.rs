@@ -36,8 +36,9 @@ pub use run::{IdleConnections, open_idle, run};
 pub use scan::ScanError;
 pub use workload::{Framing, Reply, Routes, Workload};
 pub use workloads::{
-    Associate, Echo, GridHeartbeat, Health, Learn, LegacyHealth, LegacyLearn, LegacyQuery, LegacySearch, MemcachedGet,
-    MemcachedSet, Neighbors, Path, Query, RedisGet, RedisPing, RedisSet, Search, Spelling,
+    AgentHeartbeats, Associate, Echo, GridHeartbeat, Health, Learn, LegacyHealth, LegacyLearn, LegacyQuery,
+    LegacySearch, MemcachedGet, MemcachedSet, Neighbors, Path, Query, RedisGet, RedisPing, RedisSet, RegisterAgents,
+    Search, Spelling,
 };
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! The operations that servers are measured with, by protocol. Each reuses what it can: writing a request allocates nothing.
 
 mod echo;
+mod grid;
 mod legacy;
 mod memcached;
 mod native;
 mod redis;
 
 pub use echo::Echo;
+pub use grid::{AgentHeartbeats, RegisterAgents};
 pub use legacy::{GridHeartbeat, LegacyHealth, LegacyLearn, LegacyQuery, LegacySearch, Spelling};
 pub use memcached::{MemcachedGet, MemcachedSet};
 pub use native::{Associate, Health, Learn, Neighbors, Path, Query, Search};

@@ -10,7 +10,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use sutra_server::{Cores, Numbering, Spin};
 use sutra_wire::{AssociationKind, Durability, IdRule};
 
+use crate::exit::Failure;
 use crate::graph_args::{Export, Neighbors, Path, Search};
+use crate::grid::args::{Grid, GridCommand};
 
 /// The native port of a server that was not told otherwise.
 pub(crate) const DEFAULT_SERVER: &str = "127.0.0.1:50050";
@@ -85,6 +87,16 @@ pub(crate) enum Command {
     Export(Export),
     /// Measure a running server
     Bench(Bench),
+    /// Run storage servers on many hosts, and know where they are
+    Grid(Grid),
+}
+
+impl Command {
+    /// Whether it runs until it is told to stop.
+    pub(crate) fn is_service(&self) -> bool {
+        let is_grid_service = |grid: &Grid| matches!(grid.command, GridCommand::Master(_) | GridCommand::Agent(_));
+        matches!(self, Command::Serve(_)) || matches!(self, Command::Grid(grid) if is_grid_service(grid))
+    }
 }
 
 /// Where the server is, and how long it may take.
@@ -145,7 +157,7 @@ pub(crate) struct Serve {
     /// Addresses for clients of the old protocol (msgpack and bincode), separated by commas, or off. An address is of IPv4 or of
     /// IPv6: 0.0.0.0:50051,[::]:50051 is every address of both
     #[arg(long, env = "SUTRA_COMPAT", value_name = "ADDRESS|off", value_delimiter = ',', default_value = DEFAULT_COMPAT)]
-    pub(crate) compat: Vec<CompatPort>,
+    pub(crate) compat: Vec<OptionalPort>,
     /// The numbers of bincode variants that those clients use: of the first TCP release, or of those from late October 2025 on
     #[arg(long, env = "SUTRA_COMPAT_NUMBERING", value_enum, default_value = "first")]
     pub(crate) compat_numbering: CompatNumbering,
@@ -174,14 +186,14 @@ pub(crate) struct Serve {
     pub(crate) no_pin: bool,
 }
 
-/// Where clients of the old protocol are served.
+/// An address to listen on, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CompatPort {
+pub(crate) enum OptionalPort {
     Off,
     At(SocketAddr),
 }
 
-impl FromStr for CompatPort {
+impl FromStr for OptionalPort {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -190,6 +202,28 @@ impl FromStr for CompatPort {
         }
         address(text).map(Self::At).map_err(|expected| format!("{expected}, or off alone"))
     }
+}
+
+impl OptionalPort {
+    /// The address, if there is one.
+    pub(crate) fn address(self) -> Option<SocketAddr> {
+        match self {
+            OptionalPort::Off => None,
+            OptionalPort::At(address) => Some(address),
+        }
+    }
+}
+
+/// Where clients of the old protocol are served; nowhere where that is off.
+pub(crate) fn compat_addresses(ports: &[OptionalPort]) -> Result<Vec<SocketAddr>, Failure> {
+    if let [OptionalPort::Off] = ports {
+        return Ok(Vec::new());
+    }
+    let address = |port: &OptionalPort| match port {
+        OptionalPort::At(address) => Ok(*address),
+        OptionalPort::Off => Err(Failure::Usage("--compat: off stands alone; leave off or the addresses away".into())),
+    };
+    ports.iter().map(address).collect()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -362,7 +396,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// The same, but not nothing.
-fn some_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn some_duration(text: &str) -> Result<Duration, String> {
     duration(text).and_then(|time| if time.is_zero() { Err("it takes more than no time".into()) } else { Ok(time) })
 }
 
@@ -372,7 +406,7 @@ pub(crate) fn count<const LEAST: u64, const MOST: u64>(text: &str) -> Result<u64
     number.ok_or_else(|| format!("expected a whole number from {LEAST} {most}"))
 }
 
-fn address(text: &str) -> Result<SocketAddr, String> {
+pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     let expected = "expected an IP address of this host and a port, like 127.0.0.1:50050, 0.0.0.0:50050 or [::1]:50050";
     text.parse().map_err(|_| match text.rsplit_once(':') {
         Some((host, _)) if host.contains(|c: char| c.is_alphabetic()) && !host.contains(['[', ':', '/']) => {
@@ -395,17 +429,28 @@ mod tests {
         Arguments::command().debug_assert();
     }
 
+    /// All commands, those within others too, and how each is called.
+    fn commands() -> Vec<(String, clap::Command)> {
+        let mut all = Vec::new();
+        for command in Arguments::command().get_subcommands() {
+            let name = format!("sutra {}", command.get_name());
+            all.extend(command.get_subcommands().map(|inner| (format!("{name} {}", inner.get_name()), inner.clone())));
+            all.push((name, command.clone()));
+        }
+        all
+    }
+
     #[test]
     fn every_command_shows_an_example() {
-        for command in Arguments::command().get_subcommands() {
+        for (name, command) in commands() {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(help.contains(&format!("sutra {}", command.get_name())), "{}", command.get_name());
+            assert!(help.contains(&name), "{name}");
         }
     }
 
     #[test]
     fn every_example_is_a_valid_command_line() {
-        for command in Arguments::command().get_subcommands() {
+        for (_, command) in commands() {
             let help = command.get_after_help().unwrap().to_string();
             let example = help.lines().nth(1).unwrap().split(" && ").next().unwrap();
             let mut words = Vec::new();
@@ -423,6 +468,15 @@ mod tests {
         for wrong in ["", "s", "-1", "1d", "5 m", "inf", "nan"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_compat_port_is_off_or_has_addresses_and_not_both() {
+        let at = |text: &str| text.parse::<OptionalPort>().expect("off or an address");
+        assert_eq!(compat_addresses(&[at("off")]).ok(), Some(Vec::new()));
+        let two = compat_addresses(&[at("0.0.0.0:7"), at("[::]:7")]).ok();
+        assert_eq!(two.map(|two| two.len()), Some(2));
+        assert!(matches!(compat_addresses(&[at("127.0.0.1:7"), at("off")]), Err(Failure::Usage(_))));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::io;
 
 use sutra_client::ClientError;
+use sutra_grid::agent::AgentError;
+use sutra_grid::master::MasterError;
 use sutra_load::LoadError;
 use sutra_server::ServerError;
 use sutra_wire::Status;
@@ -52,6 +54,12 @@ pub(crate) enum Failure {
     /// A server that could not start, or ended badly.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// An agent that could not start.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// A master that could not start, or ended badly.
+    #[error(transparent)]
+    Master(#[from] MasterError),
     /// Standard output.
     #[error("cannot write the answer: {0}")]
     Output(#[from] io::Error),
@@ -70,6 +78,8 @@ impl Failure {
             },
             Failure::Load(LoadError::Plan { .. }) => 2,
             Failure::Server(error) => error.exit_code(),
+            Failure::Agent(error) => error.exit_code(),
+            Failure::Master(error) => error.exit_code(),
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Failure::Host(_) | Failure::Load(_) | Failure::Output(_) => 3,
         }

@@ -5,7 +5,8 @@
 //! the exit code is 0 for done, 1 where the answer is no (not found, unhealthy, bad lines), 2 for wrong usage and 3 where
 //! the server can't be reached or refuses. A reader that closes the pipe early ends the program quietly.
 //!
-//! Relies on `client` for all that is asked of a server, on `server` for `serve` alone, and on `load` for `bench`. A command is
+//! Relies on `client` for all that is asked of a server or a grid's master, on `server` for `serve` alone, on `grid` for its two services, and on
+//! `load` for `bench`. A command is
 //! a function from its arguments to an [`exit::Answer`].
 
 mod args;
@@ -17,6 +18,7 @@ mod exit;
 mod export;
 mod flush;
 mod graph_args;
+mod grid;
 mod health;
 mod import;
 mod known;
@@ -56,7 +58,7 @@ pub fn main() -> ExitCode {
 
 fn run(arguments: Arguments, output: Output) -> Result<Answer, Failure> {
     let Arguments { common, command } = arguments;
-    logging::start(common.log.as_deref(), matches!(command, Command::Serve(_)))?;
+    logging::start(common.log.as_deref(), command.is_service())?;
     match command {
         Command::Serve(serve) => serve::run(serve, output),
         Command::Learn(learn) => {
@@ -87,5 +89,6 @@ fn run(arguments: Arguments, output: Output) -> Result<Answer, Failure> {
         Command::Health(server) => with_client(&server, async |client| health::run(&client, output).await),
         Command::Import(import) => import::run(&import, output),
         Command::Bench(bench) => bench::run(&bench, output),
+        Command::Grid(grid) => grid::run(grid.command, output),
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 use sutra_server::{Cores, Limits, ServerConfig, StartReport};
 
-use crate::args::{self, CompatPort, DEFAULT_SERVER, Serve};
+use crate::args::{self, DEFAULT_SERVER, Serve, compat_addresses};
 use crate::exit::{Answer, Failure};
 use crate::import::{self, Existing, Imported, Stop};
 use crate::output::Output;
@@ -58,18 +58,6 @@ pub(crate) fn run(serve: Serve, output: Output) -> Result<Answer, Failure> {
     ended?;
     tracing::info!("stopped; everything acknowledged is stored");
     Ok(Answer::Yes)
-}
-
-/// Where clients of the old protocol are served; nowhere where that is off.
-fn compat_addresses(ports: &[CompatPort]) -> Result<Vec<SocketAddr>, Failure> {
-    if let [CompatPort::Off] = ports {
-        return Ok(Vec::new());
-    }
-    let address = |port: &CompatPort| match port {
-        CompatPort::At(address) => Ok(*address),
-        CompatPort::Off => Err(Failure::Usage("--compat: off stands alone; leave off or the addresses away".into())),
-    };
-    ports.iter().map(address).collect()
 }
 
 /// The first signal drains the server. One that is still recovering has promised nothing to anybody: it ends with the first.
@@ -183,15 +171,6 @@ mod tests {
         assert_eq!(reached("0.0.0.0:7"), "127.0.0.1:7");
         assert_eq!(reached("[::]:7"), "[::1]:7");
         assert_eq!(reached("10.0.0.1:7"), "10.0.0.1:7");
-    }
-
-    #[test]
-    fn the_compat_port_is_off_or_has_addresses_and_not_both() {
-        let at = |text: &str| text.parse::<CompatPort>().expect("off or an address");
-        assert_eq!(compat_addresses(&[at("off")]).ok(), Some(Vec::new()));
-        let two = compat_addresses(&[at("0.0.0.0:7"), at("[::]:7")]).ok();
-        assert_eq!(two.map(|two| two.len()), Some(2));
-        assert!(matches!(compat_addresses(&[at("127.0.0.1:7"), at("off")]), Err(Failure::Usage(_))));
     }
 
     #[test]

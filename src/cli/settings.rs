@@ -1,7 +1,7 @@
 //! Where arguments come from: flags first, then `SUTRA_…` variables, then a TOML file.
 //!
-//! The file's keys are the flags that have a variable, without the dashes (`server = "10.0.0.1:50050"`, `cores = 4`,
-//! `listen = ["127.0.0.1:50050"]`). Each becomes the default of its flag, after its own parser has accepted it: so the precedence
+//! The file's keys are the variables' names without `SUTRA_`, in lower case and with dashes, which are the flags' (`server = "10.0.0.1:50050"`,
+//! `cores = 4`, `listen = ["127.0.0.1:50050"]`); those of the grid have its name in front (`grid-agent-data = "/srv/agent"`). Each becomes the default of its flag, after its own parser has accepted it: so the precedence
 //! and the wording of help are clap's. A key that is no setting is an error that names key and file.
 
 use std::ffi::OsString;
@@ -81,22 +81,24 @@ fn with_file(command: Command, path: &Path, text: &str) -> Result<Command, Failu
     })
 }
 
-/// Whether the settings file may set this flag.
-fn is_setting(arg: &Arg) -> bool {
-    arg.get_env().is_some() && arg.get_long().is_some()
+/// The key of the settings file that sets this flag, if one does.
+fn key_of(arg: &Arg) -> Option<String> {
+    let (flag, variable) = (arg.get_long()?, arg.get_env()?.to_str()?);
+    let name = variable.strip_prefix("SUTRA_").map(|name| name.to_ascii_lowercase().replace('_', "-"));
+    Some(name.unwrap_or_else(|| flag.to_owned()))
 }
 
-fn all_args(command: &Command) -> impl Iterator<Item = &Arg> {
-    command.get_arguments().chain(command.get_subcommands().flat_map(Command::get_arguments))
+fn all_args(command: &Command) -> Vec<&Arg> {
+    let inner = command.get_subcommands().flat_map(all_args);
+    command.get_arguments().chain(inner).collect()
 }
 
 fn setting<'c>(command: &'c Command, key: &str) -> Option<&'c Arg> {
-    all_args(command).find(|arg| is_setting(arg) && arg.get_long() == Some(key))
+    all_args(command).into_iter().find(|arg| key_of(arg).as_deref() == Some(key))
 }
 
 fn settings(command: &Command) -> Vec<String> {
-    let mut names: Vec<_> =
-        all_args(command).filter(|arg| is_setting(arg)).filter_map(Arg::get_long).map(str::to_owned).collect();
+    let mut names: Vec<_> = all_args(command).into_iter().filter_map(key_of).collect();
     names.sort_unstable();
     names.dedup();
     names
@@ -134,9 +136,9 @@ fn accepted(arg: &Arg, value: &Value) -> Result<Vec<String>, String> {
 /// Makes `values` the default of every flag of this name that is a setting.
 fn with_default(command: Command, key: &str, values: &[String]) -> Command {
     let change = |arg: Arg| {
-        if is_setting(&arg) && arg.get_long() == Some(key) { arg.default_values(values.to_vec()) } else { arg }
+        if key_of(&arg).as_deref() == Some(key) { arg.required(false).default_values(values.to_vec()) } else { arg }
     };
-    command.mut_args(change).mut_subcommands(|subcommand| subcommand.mut_args(change))
+    command.mut_args(change).mut_subcommands(|subcommand| with_default(subcommand, key, values))
 }
 
 #[cfg(test)]
@@ -145,6 +147,7 @@ mod tests {
 
     use super::*;
     use crate::args;
+    use crate::grid::args::GridCommand;
 
     fn parse(file: &str, line: &[&str]) -> Result<Arguments, Failure> {
         let command = with_file(Arguments::command(), Path::new("some.toml"), file)?;
@@ -183,6 +186,18 @@ mod tests {
         let args::Command::Serve(serve) = arguments.command else { panic!("serve was asked for") };
         assert!(serve.no_pin && arguments.common.json && serve.cores.is_some());
         assert_eq!((serve.listen.len(), serve.durability), (2, sutra_wire::Durability::Os));
+    }
+
+    #[test]
+    fn the_grids_settings_are_no_other_commands() {
+        let file =
+            "data = \"/srv/store\"\ngrid-agent-data = \"/srv/agent\"\ngrid-agent-id = \"a\"\ngrid = \"10.0.0.1:7001\"";
+        let arguments = parse(file, &["sutra", "grid", "agent"]).unwrap();
+        let args::Command::Grid(grid) = arguments.command else { panic!("grid was asked for") };
+        let GridCommand::Agent(agent) = grid.command else { panic!("agent was asked for") };
+        assert_eq!((agent.data.to_str(), agent.master.as_str()), (Some("/srv/agent"), "10.0.0.1:7001"));
+        let args::Command::Serve(serve) = parse(file, &["sutra", "serve"]).unwrap().command else { panic!("serve") };
+        assert_eq!(serve.data.to_str(), Some("/srv/store"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::exit::{Failure, SIGNALLED};
 
 /// Calls `end` in a thread of its own for each signal that comes; where it says `false`, because it was asked before or there is nothing
 /// to end in order, the process ends.
-pub(crate) fn heed(end: impl Fn(i32) -> bool + Send + 'static) -> Result<(), Failure> {
+pub(crate) fn heed(mut end: impl FnMut(i32) -> bool + Send + 'static) -> Result<(), Failure> {
     let mut signals =
         Signals::new([SIGTERM, SIGINT]).map_err(|error| Failure::Host(format!("cannot receive signals: {error}")))?;
     let heeding = move || {

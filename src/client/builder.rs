@@ -4,7 +4,8 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::time::Duration;
 
-use crate::{Client, ClientError, Endpoint, blocking};
+use crate::grid::Place;
+use crate::{Client, ClientError, blocking};
 
 /// What a client is made with.
 #[derive(Clone, Debug)]
@@ -75,8 +76,8 @@ impl IntoFuture for Connect {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let endpoint: Endpoint = self.address.parse()?;
-            Client::open(endpoint, self.options).await
+            let place: Place = self.address.parse()?;
+            Client::open(place, self.options).await
         })
     }
 }

@@ -11,12 +11,13 @@ use sutra_wire::{
 use crate::answer::Answer;
 use crate::builder::{Connect, Options};
 use crate::deadline::Deadline;
+use crate::grid::Place;
 use crate::in_flight::Reply;
 use crate::pending::Pending;
 use crate::request::{Association, Concept, ConceptRef, Neighborhood, Request};
 use crate::retry::{self, Retry};
 use crate::topology::Topology;
-use crate::{ClientError, ConceptPages, Endpoint, Many, Pages, PathQuery, SearchQuery, ServerInfo, backoff};
+use crate::{ClientError, ConceptPages, Many, Pages, PathQuery, SearchQuery, ServerInfo, backoff};
 
 /// A client of one server: a pool of connections to each of its cores. Cloning is cheap and shares the pool; all methods
 /// may be called from many tasks at once.
@@ -38,17 +39,18 @@ struct Inner {
 }
 
 impl Client {
-    /// Connects to the server at `address` (`HOST:PORT`, the port 50050 if it is left out). Options can be set on what is
-    /// returned, before it is awaited.
+    /// Connects to the server at `address` (`HOST:PORT`, the port 50050 if it is left out), or to the storage node of a grid at
+    /// `grid://HOST:PORT/NODE`: that is asked of the grid's master, and again when the node is gone, so that a node which is started again
+    /// elsewhere is found. Options can be set on what is returned, before it is awaited.
     pub fn connect(address: impl Into<String>) -> Connect {
         Connect::to(address)
     }
 
-    pub(crate) async fn open(endpoint: Endpoint, options: Options) -> Result<Self, ClientError> {
+    pub(crate) async fn open(place: Place, options: Options) -> Result<Self, ClientError> {
         let deadline = Deadline::of(Opcode::Hello, options.timeout);
         let mut failures = 0;
         let topology = loop {
-            match Topology::discover(endpoint.clone(), options.pool_size, &deadline).await {
+            match Topology::discover(place.clone(), options.pool_size, &deadline).await {
                 Ok(topology) => break topology,
                 Err(error) => {
                     failures += 1;
@@ -60,7 +62,7 @@ impl Client {
                 }
             }
         };
-        let name = endpoint.to_string();
+        let name = topology.name();
         Ok(Self { shared: Arc::new(Inner { name, options, topology }), namespace: "".into() })
     }
 

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::connection::{Connection, Shared};
 use crate::driver::Driver;
-use crate::handshake;
+use crate::handshake::{self, ServerInfo};
 use crate::receive::ReceiveBuffer;
 use crate::{ClientError, Endpoint};
 
@@ -19,8 +19,27 @@ use crate::{ClientError, Endpoint};
 const KEEPALIVE: Duration = Duration::from_secs(60);
 const PROBES: Duration = Duration::from_secs(15);
 
+/// A connection over which Hello was exchanged.
+pub(crate) struct Opened {
+    pub(crate) name: Arc<str>,
+    pub(crate) stream: TcpStream,
+    /// What was received behind the server's Hello.
+    pub(crate) buffer: ReceiveBuffer,
+    info: ServerInfo,
+    core: u16,
+}
+
 /// Connects and says Hello, asking for a core where one is wanted. The caller limits the time that it takes.
 pub(crate) async fn connect(endpoint: &Endpoint, wanted_core: Option<u16>) -> Result<Connection, ClientError> {
+    let Opened { name, stream, buffer, info, core } = open(endpoint, wanted_core).await?;
+    let (read, write) = stream.into_split();
+    let shared = Arc::new(Shared::new(name, info, core, write, buffer));
+    tokio::spawn(Driver::new(shared.clone(), read));
+    Ok(Connection::new(shared))
+}
+
+/// The same, with nobody driving it yet.
+pub(crate) async fn open(endpoint: &Endpoint, wanted_core: Option<u16>) -> Result<Opened, ClientError> {
     let name: Arc<str> = endpoint.to_string().into();
     let failed = |error| ClientError::connect(&name, error);
     let lost = |error: std::io::Error| ClientError::closed(&name, error.to_string());
@@ -53,8 +72,5 @@ pub(crate) async fn connect(endpoint: &Endpoint, wanted_core: Option<u16>) -> Re
     if wanted_core.is_some_and(|wanted| wanted != core) {
         tracing::debug!(endpoint = &*name, ?wanted_core, core, "served by another core than asked for");
     }
-    let (read, write) = stream.into_split();
-    let shared = Arc::new(Shared::new(name, info, core, write, buffer));
-    tokio::spawn(Driver::new(shared.clone(), read));
-    Ok(Connection::new(shared))
+    Ok(Opened { name, stream, buffer, info, core })
 }

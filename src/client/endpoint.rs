@@ -26,6 +26,13 @@ impl FromStr for Endpoint {
     type Err = ClientError;
 
     fn from_str(text: &str) -> Result<Self, ClientError> {
+        Self::parse(text, DEFAULT_PORT)
+    }
+}
+
+impl Endpoint {
+    /// Reads an address; `default_port` stands where it names none.
+    pub(crate) fn parse(text: &str, default_port: u16) -> Result<Self, ClientError> {
         let invalid = |problem| ClientError::InvalidEndpoint { text: text.to_owned(), problem };
         if text.contains("://") {
             return Err(invalid("it is a URL"));
@@ -46,7 +53,7 @@ impl FromStr for Endpoint {
             return Err(invalid("there is no host name in it"));
         }
         let port = match port {
-            None => DEFAULT_PORT,
+            None => default_port,
             Some(port) => port.parse().ok().filter(|port| *port != 0).ok_or_else(|| invalid("the port is no port"))?,
         };
         Ok(Self { host, port })

@@ -84,6 +84,14 @@ pub enum ClientError {
         /// What was received.
         problem: String,
     },
+    /// The grid's master does not know the node that an address names, or the node is not running.
+    #[error("{node}: {problem}")]
+    Node {
+        /// The address.
+        node: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
     /// The runtime of a blocking client could not be started.
     #[error("can't start the client's runtime: {0}")]
     Runtime(#[source] Arc<io::Error>),

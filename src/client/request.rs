@@ -1,6 +1,7 @@
 //! What a caller asks for: concepts, associations and neighbourhoods, built field by field (paths and searches have files of their own),
 //! and the requests that they become.
 
+use crate::grid::GridCall;
 use sutra_wire::{
     AssociationKey, AssociationKind, AssociationRecord, ConceptId, ConceptKey, ConceptRecord, ConceptsRequest,
     Direction, FrameBuffer, Header, InvalidId, NeighborsRequest, Opcode, PathRequest, SearchRequest, encode_archive,
@@ -231,6 +232,8 @@ pub(crate) enum Request {
     Stats,
     Flush,
     Health,
+    /// Of the grid's master.
+    Grid(GridCall),
 }
 
 impl Request {
@@ -248,6 +251,7 @@ impl Request {
             Request::Stats => Opcode::Stats,
             Request::Flush => Opcode::Flush,
             Request::Health => Opcode::Health,
+            Request::Grid(call) => call.opcode(),
         }
     }
 
@@ -262,6 +266,7 @@ impl Request {
             Request::Path(request) => Some(request.start.into()),
             // A listing's cursor names the core, which is the server's to read; a search asks all of them.
             Request::Concepts(_) | Request::Search(_) | Request::Stats | Request::Flush | Request::Health => None,
+            Request::Grid(_) => None,
         }
     }
 
@@ -277,6 +282,7 @@ impl Request {
             Request::Path(request) => encode_archive(out, header, request),
             Request::Search(request) => encode_archive(out, header, request),
             Request::Stats | Request::Flush | Request::Health => encode_empty(out, header),
+            Request::Grid(call) => call.encode(out, header),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Which connection a request goes to: the server's cores as its last Hello gave them, and the pool that leads to them.
+//! Which connection a request goes to: the server's cores as its last Hello gave them, the pool that leads to them, and where the server is,
+//! which of a grid's node may change.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -6,43 +7,61 @@ use sutra_wire::ConceptId;
 
 use crate::connection::Connection;
 use crate::deadline::Deadline;
+use crate::grid::{GridNode, Place};
 use crate::handshake::ServerInfo;
 use crate::pool::Pool;
+use crate::retry::{self, Retry};
 use crate::slot::Slot;
 use crate::{ClientError, Endpoint, connect};
 
 /// The server as it is known, replaced when a new connection finds it changed.
 pub(crate) struct Topology {
-    endpoint: Endpoint,
+    place: Place,
     pool_size: usize,
     known: RwLock<Known>,
+    /// Held by whoever looks for a node that is gone: one asks the master, the others wait for what comes of that.
+    moving: tokio::sync::Mutex<()>,
 }
 
 struct Known {
+    endpoint: Endpoint,
     info: ServerInfo,
     pool: Pool<Slot>,
 }
 
 impl Known {
-    fn new(connection: Arc<Connection>, pool_size: usize) -> Self {
+    fn new(endpoint: Endpoint, connection: Arc<Connection>, pool_size: usize) -> Self {
         let info = *connection.info();
         // Where the rule of owners is not known, the server forwards, and one set of connections does for all cores.
         let pool = Pool::new(info.layout.map_or(1, |layout| layout.cores()), pool_size, |_| Slot::default());
         pool.first(connection.core()).put(connection);
-        Self { info, pool }
+        Self { endpoint, info, pool }
+    }
+
+    /// Learns the layout by a first connection, to the first core.
+    async fn discover(endpoint: Endpoint, pool_size: usize, deadline: &Deadline) -> Result<Self, ClientError> {
+        let connection = deadline.limit(&endpoint.to_string(), connect::connect(&endpoint, Some(0))).await.flatten()?;
+        Ok(Self::new(endpoint, Arc::new(connection), pool_size))
     }
 }
 
 impl Topology {
-    /// Learns the layout by a first connection, to the first core.
-    pub(crate) async fn discover(
-        endpoint: Endpoint,
-        pool_size: usize,
-        deadline: &Deadline,
-    ) -> Result<Self, ClientError> {
-        let connection = deadline.limit(&endpoint.to_string(), connect::connect(&endpoint, Some(0))).await.flatten()?;
-        let known = RwLock::new(Known::new(Arc::new(connection), pool_size));
-        Ok(Self { endpoint, pool_size, known })
+    /// Finds the server and learns its layout.
+    pub(crate) async fn discover(place: Place, pool_size: usize, deadline: &Deadline) -> Result<Self, ClientError> {
+        let endpoint = match &place {
+            Place::Fixed(endpoint) => endpoint.clone(),
+            Place::Grid(node) => node.locate(deadline).await?,
+        };
+        let known = RwLock::new(Known::discover(endpoint, pool_size, deadline).await?);
+        Ok(Self { place, pool_size, known, moving: tokio::sync::Mutex::default() })
+    }
+
+    /// What errors call the server.
+    pub(crate) fn name(&self) -> String {
+        match &self.place {
+            Place::Fixed(endpoint) => endpoint.to_string(),
+            Place::Grid(node) => node.to_string(),
+        }
     }
 
     /// What the server said last.
@@ -56,15 +75,56 @@ impl Topology {
         concept: Option<ConceptId>,
         deadline: &Deadline,
     ) -> Result<Arc<Connection>, ClientError> {
-        let (slot, core) = {
+        let (slot, core, endpoint, store) = {
             let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
             let core = known.info.layout.map(|layout| concept.map_or(0, |id| layout.owner(&id)));
-            (known.pool.next(core.unwrap_or(0)).clone(), core)
+            (known.pool.next(core.unwrap_or(0)).clone(), core, known.endpoint.clone(), known.info.store)
         };
-        let (connection, made) = slot.connection(&self.endpoint, core, deadline).await?;
-        if made {
-            self.adopt(&connection);
+        let found = slot.connection(&endpoint, core, deadline).await;
+        let Place::Grid(node) = &self.place else {
+            let (connection, made) = found?;
+            if made {
+                self.adopt(&connection);
+            }
+            return Ok(connection);
+        };
+        match found {
+            Ok((connection, false)) => Ok(connection),
+            Ok((connection, true)) if connection.info().store == store => {
+                self.adopt(&connection);
+                Ok(connection)
+            }
+            // Another server has its address now, or none: it is elsewhere, or on its way back.
+            Ok(_) => self.follow(node, &endpoint, deadline).await,
+            Err(error) if retry::after(&error) == Retry::Reconnect => self
+                .follow(node, &endpoint, deadline)
+                .await
+                .map_err(|lost| if is_masters(&lost) { error } else { lost }),
+            Err(error) => Err(error),
         }
+    }
+
+    /// Asks the master where the node is that was at `before`, and connects to it there.
+    async fn follow(
+        &self,
+        node: &GridNode,
+        before: &Endpoint,
+        deadline: &Deadline,
+    ) -> Result<Arc<Connection>, ClientError> {
+        let _moving = deadline.limit(&node.to_string(), self.moving.lock()).await?;
+        let moved = {
+            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            (known.endpoint != *before).then(|| (known.pool.first(0).clone(), known.endpoint.clone()))
+        };
+        if let Some((slot, endpoint)) = moved {
+            // Somebody else was first.
+            return slot.connection(&endpoint, Some(0), deadline).await.map(|(connection, _)| connection);
+        }
+        let endpoint = node.locate(deadline).await?;
+        let known = Known::discover(endpoint, self.pool_size, deadline).await?;
+        tracing::info!(%node, endpoint = %known.endpoint, %before, "the node was found");
+        let connection = known.pool.first(0).connection(&known.endpoint, Some(0), deadline).await?.0;
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
         Ok(connection)
     }
 
@@ -77,13 +137,18 @@ impl Topology {
             return;
         }
         if old.store != new.store {
-            tracing::warn!(endpoint = %self.endpoint, "the server has another store than before");
+            tracing::warn!(server = self.name(), "the server has another store than before");
         }
         if old.layout == new.layout {
             known.info = new;
         } else {
-            tracing::info!(endpoint = %self.endpoint, before = old.cores, now = new.cores, "the server's cores changed");
-            *known = Known::new(connection.clone(), self.pool_size);
+            tracing::info!(server = self.name(), before = old.cores, now = new.cores, "the server's cores changed");
+            *known = Known::new(known.endpoint.clone(), connection.clone(), self.pool_size);
         }
     }
+}
+
+/// Whether it was the master that could not be asked: then the node's own error says more.
+fn is_masters(error: &ClientError) -> bool {
+    matches!(error, ClientError::Connect { .. } | ClientError::Closed { .. } | ClientError::TimedOut { .. })
 }

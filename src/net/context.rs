@@ -9,8 +9,9 @@ use rkyv::ser::allocator::ArenaHandle;
 use rkyv::util::AlignedVec;
 use rkyv::{Archive, Serialize};
 use sutra_runtime::{Core, DataFile, Job, RegionSlice, Stage, TimerId};
-use sutra_wire::{Counter, ErrorMessage, FrameBuffer, Header, Status};
+use sutra_wire::{Counter, ErrorMessage, FrameBuffer, Header, MORE, Status};
 
+use crate::connection::{Phase, Receiving};
 use crate::net::{Envelope, Io};
 use crate::output::{self, Body};
 use crate::service::ReplyTo;
@@ -26,6 +27,34 @@ pub type BackgroundJob<M> = Job<Envelope<M>>;
 /// A job for the background thread; its result comes back as a message.
 pub fn background_job<M: Send + 'static>(job: impl FnOnce() -> M + Send + 'static) -> BackgroundJob<M> {
     Box::new(move || Envelope::Service(job()))
+}
+
+/// What became of a part of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Part {
+    /// It is on its way.
+    Sent,
+    /// The client reads too slowly: it was not sent.
+    Full,
+    /// Nobody waits for it any more: the request is to be refused, which gives its place back.
+    Gone,
+}
+
+/// A thread's way to a core of the service that is not its own.
+pub struct Postbox<M: Send + 'static>(sutra_runtime::Postbox<Envelope<M>>);
+
+impl<M: Send + 'static> Postbox<M> {
+    /// Sends the service's core a message, which comes as from itself.
+    pub fn post(&self, message: M) {
+        self.0.post(Envelope::Service(message));
+    }
+}
+
+impl<M: Send + 'static> Clone for Postbox<M> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
 }
 
 /// A service's hands, lent to it for one call.
@@ -56,6 +85,18 @@ impl<M: Send + 'static> Context<'_, M> {
         self.io.in_flight.get(to).is_some_and(|pending| {
             let connection = self.io.connections.get(pending.connection).and_then(Option::as_ref);
             connection.is_some_and(|connection| connection.serial == pending.serial)
+        })
+    }
+
+    /// Whether the client has closed its side, broken the protocol, or gone: it asks nothing more, and hardly reads on. For answers without end,
+    /// which would keep its connection.
+    pub fn has_left(&self, to: ReplyTo) -> bool {
+        self.io.in_flight.get(to).is_some_and(|pending| {
+            let connection = self.io.connections.get(pending.connection).and_then(Option::as_ref);
+            connection.is_none_or(|connection| {
+                let is_gone = connection.serial != pending.serial;
+                is_gone || connection.receiving == Receiving::Over || connection.phase == Phase::Refused
+            })
         })
     }
 
@@ -103,6 +144,43 @@ impl<M: Send + 'static> Context<'_, M> {
             .expect("archiving plain data into memory can't fail");
         self.reply(to, status, sequence, Body::Bytes(&scratch));
         self.io.keep_scratch(scratch);
+    }
+
+    /// Sends one more part of the answer to a request that has no end: it goes on waiting. Only where its connection has not more unread than it may,
+    /// for whoever does not read must not have the parts pile up. Cost: one serialization and two copies.
+    pub fn reply_part<T>(&mut self, to: ReplyTo, sequence: u64, value: &T) -> Part
+    where
+        T: Archive + for<'b> Serialize<HighSerializer<AlignedVec<16>, ArenaHandle<'b>, Error>>,
+    {
+        let Some(pending) = self.io.in_flight.get(to).copied() else { return Part::Gone };
+        let share = self.io.output_share();
+        let connection = self.io.connections.get(pending.connection).and_then(Option::as_ref);
+        let Some(connection) = connection.filter(|connection| connection.serial == pending.serial) else {
+            return Part::Gone;
+        };
+        debug_assert!(connection.exchange.is_none(), "other protocols know no parts");
+        if connection.output_bytes() >= share {
+            return Part::Full;
+        }
+        let mut scratch = std::mem::take(&mut self.io.scratch);
+        scratch.clear();
+        scratch = rkyv::api::high::to_bytes_in::<_, Error>(value, scratch)
+            .expect("archiving plain data into memory can't fail");
+        let header = Header {
+            opcode: pending.opcode,
+            flags: pending.flags | MORE,
+            request: pending.request,
+            extra: sequence,
+            ..Header::default()
+        };
+        self.io.gather(self.core, pending.connection, |output| output::append(output, header, Body::Bytes(&scratch)));
+        self.io.keep_scratch(scratch);
+        Part::Sent
+    }
+
+    /// A way for another thread to send this core the service's messages.
+    pub fn postbox(&self) -> Postbox<M> {
+        Postbox(self.core.postbox())
     }
 
     /// Refuses a request with its reason.

@@ -30,12 +30,15 @@ pub(crate) enum Greeting {
     Refused { status: Status, request: u64, message: String },
 }
 
+/// Whether what a connection begins with is no native frame. Two bytes tell.
+pub(crate) fn is_other_protocol(bytes: &[u8]) -> bool {
+    matches!(*bytes, [first, second, ..] if u16::from_le_bytes([first, second]) != MAGIC)
+}
+
 /// Reads a Hello. Exactly [`CLIENT_HELLO_BYTES`] are looked at; a stranger is recognized by its first two bytes.
 pub(crate) fn read(bytes: &[u8], limits: &Limits, cores: usize) -> Greeting {
-    if let [first, second, ..] = *bytes
-        && u16::from_le_bytes([first, second]) != MAGIC
-    {
-        return refused(FrameError::Magic { found: u16::from_le_bytes([first, second]) });
+    if let ([first, second, ..], true) = (bytes, is_other_protocol(bytes)) {
+        return refused(FrameError::Magic { found: u16::from_le_bytes([*first, *second]) });
     }
     match sutra_wire::parse(bytes, limits.max_payload) {
         Err(error) => refused(error),

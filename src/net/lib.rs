@@ -28,7 +28,7 @@ mod translating;
 mod translator;
 mod waiting;
 
-pub use context::{BackgroundJob, Context, background_job};
+pub use context::{BackgroundJob, Context, Part, Postbox, background_job};
 pub use limits::Limits;
 pub use listener::{ListenError, listen};
 pub use log_limit::LogLimit;

@@ -54,6 +54,8 @@ pub(crate) struct Io {
     pub(crate) translator: Option<Box<dyn Translator>>,
     /// Pooled buffers for its messages.
     pub(crate) messages: Vec<Vec<u8>>,
+    /// Whether every port takes either protocol.
+    pub(crate) speaks_either: bool,
     /// How many connections each core has, where there is a translator.
     pub(crate) loads: Option<Arc<Loads>>,
     /// Reply bytes in memory of their own that are gathered or with the kernel, of all connections.
@@ -210,6 +212,7 @@ impl<S: Service> Net<S> {
             buffers: Vec::new(),
             translator: None,
             messages: Vec::new(),
+            speaks_either: false,
             loads: None,
             output_held: 0,
             scratch: FrameBuffer::new(),
@@ -232,6 +235,14 @@ impl<S: Service> Net<S> {
     pub fn with_translator(mut self, translator: Box<dyn Translator>, loads: Arc<Loads>) -> Self {
         self.io.translator = Some(translator);
         self.io.loads = Some(loads);
+        self
+    }
+
+    /// Has every port, whatever its number, speak either protocol: a connection whose first bytes begin no native frame is the translator's. Such a
+    /// connection stays on the core that accepted it, and has as long for its first two bytes as others for their Hello.
+    pub fn speaking_either(mut self) -> Self {
+        debug_assert!(self.io.translator.is_some(), "there is a translator to speak the other one");
+        self.io.speaks_either = true;
         self
     }
 
@@ -284,7 +295,7 @@ impl<S: Service> Handler for Net<S> {
 
     fn event(&mut self, core: &mut Core<Self::Message>, event: Event<'_>) {
         match event {
-            Event::Accepted { listener, socket, peer } if listener.0 >= TRANSLATED => {
+            Event::Accepted { listener, socket, peer } if listener.0 >= TRANSLATED && !self.io.speaks_either => {
                 self.accepted_translated(core, socket, peer);
             }
             Event::Accepted { socket, peer, .. } => self.accepted(core, socket, peer),

@@ -55,9 +55,12 @@ impl<S: Service> Net<S> {
 
     /// More of a Hello arrived.
     pub(crate) fn greeted(&mut self, core: &mut Core<Envelope<S::Message>>, socket: Socket, bytes: &[u8]) {
-        let Io { limits, inputs, connections, .. } = &mut self.io;
+        let Io { limits, inputs, connections, speaks_either, .. } = &mut self.io;
         let Some(connection) = connections[socket.index()].as_mut() else { return };
         connection.input.extend(bytes, inputs);
+        if *speaks_either && handshake::is_other_protocol(connection.input.bytes()) {
+            return self.turn_translated(core, socket);
+        }
         match handshake::read(connection.input.bytes(), limits, core.cores()) {
             Greeting::Partial => {
                 let missing = CLIENT_HELLO_BYTES.saturating_sub(connection.input.bytes().len());
@@ -144,6 +147,21 @@ impl<S: Service> Net<S> {
         connection.exchange = Some(Box::default());
         debug!(%peer, core = core.index(), "connection of another protocol open");
         self.listen_to(core, socket.index());
+        if self.io.limits.idle_timeout.is_some() {
+            self.keep_house(core);
+        }
+    }
+
+    /// Instead of Hello came another protocol's message: it is read from what has arrived on.
+    fn turn_translated(&mut self, core: &mut Core<Envelope<S::Message>>, socket: Socket) {
+        let Some(connection) = self.io.get(socket) else { return };
+        connection.phase = Phase::Open;
+        connection.exchange = Some(Box::default());
+        // Its first message begins here, and not with the connection.
+        connection.began = core.now();
+        debug!(peer = %connection.peer, core = core.index(), "connection of another protocol open");
+        self.listen_to(core, socket.index());
+        self.feed_translated(core, socket.index(), &[]);
         if self.io.limits.idle_timeout.is_some() {
             self.keep_house(core);
         }

@@ -62,7 +62,7 @@ impl<S: Service> Net<S> {
     }
 
     /// The same for messages of another protocol, which need no alignment. Cost: one copy of what did not arrive whole.
-    fn feed_translated(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, mut bytes: &[u8]) {
+    pub(crate) fn feed_translated(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, mut bytes: &[u8]) {
         let Some(connection) = self.io.connections[index].as_mut() else { return };
         let mut input = std::mem::take(&mut connection.input);
         let mut is_new = input.is_empty();

@@ -33,6 +33,10 @@ pub(crate) struct Results<M> {
 }
 
 impl<M> Results<M> {
+    fn new() -> Self {
+        Self { done: Mutex::new(VecDeque::new()), waiting: AtomicUsize::new(0) }
+    }
+
     fn put(&self, message: M) {
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         done.push_back(message);
@@ -62,8 +66,33 @@ pub(crate) struct Background<M> {
     orders: SyncSender<Order<M>>,
     worker: SyncSender<Order<M>>,
     results: Arc<Results<M>>,
+    /// What other threads have sent.
+    posted: Arc<Results<M>>,
+    doorbells: Arc<[Doorbell]>,
     /// Jobs whose result has not been taken.
     outstanding: usize,
+}
+
+/// A thread's way to a core that is not its own: for threads that wait for what no ring and no job can (other hosts' answers). The core takes
+/// what is posted as messages from itself, in order. There is no bound but the poster's own: it posts no more than it was asked for.
+pub struct Postbox<M> {
+    posted: Arc<Results<M>>,
+    doorbells: Arc<[Doorbell]>,
+    core: usize,
+}
+
+impl<M> Clone for Postbox<M> {
+    fn clone(&self) -> Self {
+        Self { posted: Arc::clone(&self.posted), doorbells: Arc::clone(&self.doorbells), core: self.core }
+    }
+}
+
+impl<M: Send> Postbox<M> {
+    /// Sends the core a message, and wakes it where it sleeps. Lost where the core has ended.
+    pub fn post(&self, message: M) {
+        self.posted.put(message);
+        self.doorbells[self.core].ring();
+    }
 }
 
 impl<M: Send + 'static> Background<M> {
@@ -88,16 +117,28 @@ impl<M: Send + 'static> Background<M> {
         }
     }
 
-    /// A finished job's result. One load where there is none.
+    /// A finished job's result, or what another thread has posted. Two loads where there is none.
     pub(crate) fn take(&mut self) -> Option<M> {
-        let message = self.results.take()?;
-        self.outstanding -= 1;
-        Some(message)
+        if let Some(message) = self.results.take() {
+            self.outstanding -= 1;
+            return Some(message);
+        }
+        self.posted.take()
+    }
+
+    /// A way to this core for another thread.
+    pub(crate) fn postbox(&self) -> Postbox<M> {
+        Postbox { posted: Arc::clone(&self.posted), doorbells: Arc::clone(&self.doorbells), core: self.core }
+    }
+
+    /// How many results, and messages of other threads, are there.
+    pub(crate) fn arrived(&self) -> usize {
+        self.results.waiting.load(Ordering::Acquire) + self.posted.waiting.load(Ordering::Acquire)
     }
 
     /// Whether a result is there.
     pub(crate) fn has_result(&self) -> bool {
-        self.results.waiting.load(Ordering::Acquire) > 0
+        self.arrived() > 0
     }
 
     /// Whether no job is waiting, running, or done with its result not taken.
@@ -127,7 +168,9 @@ pub(crate) fn start<M: Send + 'static>(doorbells: &Arc<[Doorbell]>) -> Result<Th
             core,
             orders: orders.clone(),
             worker: spawn(format!("worker-{core}"), WORKER_QUEUE)?,
-            results: Arc::new(Results { done: Mutex::new(VecDeque::new()), waiting: AtomicUsize::new(0) }),
+            results: Arc::new(Results::new()),
+            posted: Arc::new(Results::new()),
+            doorbells: Arc::clone(doorbells),
             outstanding: 0,
         });
     }
@@ -152,6 +195,21 @@ mod tests {
     use std::sync::Barrier;
 
     use super::*;
+
+    #[test]
+    fn what_another_thread_posts_comes_in_order_and_is_no_jobs_result() {
+        let doorbells: Arc<[Doorbell]> = [Doorbell::new().unwrap()].into_iter().collect();
+        let (mut ends, threads) = start::<usize>(&doorbells).unwrap();
+        let mut end = ends.pop().unwrap();
+        let postbox = end.postbox();
+        std::thread::spawn(move || (0..3).for_each(|number| postbox.post(number))).join().unwrap();
+        assert!(end.has_result() && end.is_idle());
+        assert_eq!([end.take(), end.take(), end.take(), end.take()], [Some(0), Some(1), Some(2), None]);
+        drop(end);
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    }
 
     #[test]
     fn a_full_queue_gives_the_job_back_and_results_come_in_order() {

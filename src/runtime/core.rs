@@ -14,7 +14,7 @@ use io_uring::types::Fd;
 
 use crate::RuntimeError;
 use crate::accept::{self, Inbox, ListenerId};
-use crate::background::{Background, Job};
+use crate::background::{Background, Job, Postbox};
 use crate::mailbox::{Doorbell, Mailboxes};
 use crate::metrics::{CoreMetrics, Features};
 use crate::operation::{Kind, encode};
@@ -168,6 +168,11 @@ impl<M: Send + 'static> Core<M> {
     /// waiting.
     pub fn compute(&mut self, job: Job<M>) -> Result<(), Job<M>> {
         self.background.compute(job)
+    }
+
+    /// A way for another thread to send this core messages, which come as messages from its own index.
+    pub fn postbox(&self) -> Postbox<M> {
+        self.background.postbox()
     }
 
     /// Accepts connections from a bound and listening socket, which come as [`crate::Event::Accepted`]. A failing accept is

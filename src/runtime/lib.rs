@@ -36,7 +36,7 @@ mod turn;
 mod writes;
 
 pub use accept::{ListenerId, PeerAddr};
-pub use background::Job;
+pub use background::{Job, Postbox};
 pub use config::{Config, Spin};
 pub use core::Core;
 pub use cpus::available_cpus;

@@ -186,8 +186,8 @@ impl<H: Handler> Turns<H> {
         }
     }
 
-    /// Hands over the messages that had arrived before the call, so that cores which write each other without end still get to the rest
-    /// of their turn. Returns how many.
+    /// Hands over the messages that had arrived before the call, so that cores which write each other without end, or are posted
+    /// to without end, still get to the rest of their turn. Returns how many.
     fn hand_over_messages(&mut self) -> usize {
         self.core.stages.enter(Stage::Messages);
         let mut count = 0;
@@ -201,7 +201,10 @@ impl<H: Handler> Turns<H> {
                 self.core.stages.enter(Stage::Messages);
             }
         }
-        while let Some(message) = self.core.background.take() {
+        for _ in 0..self.core.background.arrived() {
+            let Some(message) = self.core.background.take() else {
+                break;
+            };
             count += 1;
             let own = self.core.index();
             self.handler.message(&mut self.core, own, message);

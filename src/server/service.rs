@@ -304,6 +304,21 @@ impl Service for StorageService {
             Opcode::Delete => self.delete(cx, request),
             Opcode::Path => self.path(cx, request),
             Opcode::Search => self.search(cx, request),
+            Opcode::RegisterAgent
+            | Opcode::AgentHeartbeat
+            | Opcode::ReportNodes
+            | Opcode::UnregisterAgent
+            | Opcode::SpawnNode
+            | Opcode::StopNode
+            | Opcode::Node
+            | Opcode::Nodes
+            | Opcode::Agents
+            | Opcode::Cluster
+            | Opcode::Watch => {
+                let message = "this is a storage server; ask the grid's master (127.0.0.1:7001 unless told otherwise)";
+                cx.refuse(request.reply_to, Status::NotServed, message);
+                Flow::Taken
+            }
             Opcode::Hello => {
                 cx.refuse(request.reply_to, Status::InvalidArgument, "Hello was said already on this connection");
                 Flow::Taken

@@ -147,7 +147,7 @@ pub(crate) fn check_id(field: &'static str, id: &[u8; 16]) -> Result<(), Payload
     Ok(())
 }
 
-fn check_length(field: &'static str, length: usize, limit: usize, unit: &str) -> Result<(), PayloadError> {
+pub(crate) fn check_length(field: &'static str, length: usize, limit: usize, unit: &str) -> Result<(), PayloadError> {
     if length > limit {
         return Err(PayloadError::argument(field, format!("has {length} {unit}, the limit is {limit}")));
     }

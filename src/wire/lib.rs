@@ -13,6 +13,7 @@ mod borrowed;
 mod checked;
 mod error;
 mod frame;
+pub mod grid;
 mod header;
 mod hello;
 mod id;

@@ -43,3 +43,15 @@ pub const MAX_VISITED: u32 = 4_194_304;
 /// Requests that one connection may have unanswered: enough to keep a disk's group commits full from one connection, few
 /// enough that its replies stay within one send buffer.
 pub const MAX_IN_FLIGHT: u32 = 1_024;
+
+/// Longest name of an agent or a storage node, in bytes: it becomes part of file names and of addresses.
+pub const MAX_LABEL: usize = 64;
+
+/// Longest other text about an agent or a node (paths, endpoints, reasons), in bytes: the longest path that Linux takes.
+pub const MAX_GRID_TEXT: usize = 4_096;
+
+/// Most storage nodes of one agent: more processes on one host than any has CPUs for.
+pub const MAX_AGENT_NODES: usize = 256;
+
+/// Most agents or nodes in one page of a list.
+pub const MAX_GRID_PAGE: u32 = 1_024;

@@ -1,4 +1,4 @@
-//! The operations that the storage service knows, by their number on the wire.
+//! The operations of the storage service and of the grid's master, by their number on the wire.
 //!
 //! A number never changes its meaning. An operation that this version of the server does not serve yet keeps its number and is
 //! answered with [`crate::Status::NotServed`].
@@ -33,11 +33,34 @@ pub enum Opcode {
     Flush = 0x31,
     /// Reads the server's health: no payload; answered by [`crate::Health`].
     Health = 0x32,
+    /// Asked of the grid's master: an agent takes up its work: [`crate::grid::AgentRegistration`]; answered by
+    /// [`crate::grid::AgentRegistered`].
+    RegisterAgent = 0x40,
+    /// An agent is there: [`crate::grid::AgentHeartbeat`]; answered by [`crate::grid::HeartbeatAck`], or not found where it must register.
+    AgentHeartbeat = 0x41,
+    /// An agent's nodes have changed: [`crate::grid::AgentReport`]; answered by a bare header, or not found where it must register.
+    ReportNodes = 0x42,
+    /// An agent takes its leave: [`crate::grid::AgentKey`]; answered by a bare header, or not found.
+    UnregisterAgent = 0x43,
+    /// Has an agent start a storage node: [`crate::grid::SpawnNode`]; answered by [`crate::grid::NodeInfo`].
+    SpawnNode = 0x44,
+    /// Has a storage node stopped: [`crate::grid::NodeKey`]; answered by a bare header, or not found.
+    StopNode = 0x45,
+    /// Asks for a storage node: [`crate::grid::NodeKey`]; answered by [`crate::grid::NodeInfo`], or not found.
+    Node = 0x46,
+    /// Lists storage nodes: [`crate::grid::NodesRequest`]; answered by [`crate::grid::Nodes`].
+    Nodes = 0x47,
+    /// Lists agents: [`crate::grid::AgentsRequest`]; answered by [`crate::grid::Agents`].
+    Agents = 0x48,
+    /// Asks for the grid as a whole: no payload; answered by [`crate::grid::Cluster`].
+    Cluster = 0x49,
+    /// Asks for what happens: [`crate::grid::WatchRequest`]; answered by a [`crate::grid::GridEvent`] after the other, without end.
+    Watch = 0x4a,
 }
 
 impl Opcode {
     /// Every opcode, in numeric order.
-    pub const ALL: [Opcode; 13] = [
+    pub const ALL: [Opcode; 24] = [
         Opcode::Hello,
         Opcode::Learn,
         Opcode::Associate,
@@ -51,6 +74,17 @@ impl Opcode {
         Opcode::Stats,
         Opcode::Flush,
         Opcode::Health,
+        Opcode::RegisterAgent,
+        Opcode::AgentHeartbeat,
+        Opcode::ReportNodes,
+        Opcode::UnregisterAgent,
+        Opcode::SpawnNode,
+        Opcode::StopNode,
+        Opcode::Node,
+        Opcode::Nodes,
+        Opcode::Agents,
+        Opcode::Cluster,
+        Opcode::Watch,
     ];
 
     /// The opcode of this number, if there is one.
@@ -74,6 +108,17 @@ impl Opcode {
             Opcode::Stats => "stats",
             Opcode::Flush => "flush",
             Opcode::Health => "health",
+            Opcode::RegisterAgent => "register_agent",
+            Opcode::AgentHeartbeat => "agent_heartbeat",
+            Opcode::ReportNodes => "report_nodes",
+            Opcode::UnregisterAgent => "unregister_agent",
+            Opcode::SpawnNode => "spawn_node",
+            Opcode::StopNode => "stop_node",
+            Opcode::Node => "node",
+            Opcode::Nodes => "nodes",
+            Opcode::Agents => "agents",
+            Opcode::Cluster => "cluster",
+            Opcode::Watch => "watch",
         }
     }
 
@@ -90,6 +135,7 @@ mod tests {
     #[test]
     fn only_listed_numbers_are_opcodes() {
         let known: Vec<u8> = (0..=255).filter(|number| Opcode::from_number(*number).is_some()).collect();
-        assert_eq!(known, [0x01, 0x10, 0x11, 0x12, 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x30, 0x31, 0x32]);
+        let storage = [0x01, 0x10, 0x11, 0x12, 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x30, 0x31, 0x32];
+        assert_eq!(known, storage.into_iter().chain(0x40..=0x4a).collect::<Vec<u8>>());
     }
 }

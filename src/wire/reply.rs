@@ -2,6 +2,10 @@
 
 use rkyv::{Archive, Deserialize, Serialize};
 
+use crate::grid::{
+    AgentRegistered, Agents, ArchivedAgentRegistered, ArchivedAgents, ArchivedCluster, ArchivedGridEvent,
+    ArchivedHeartbeatAck, ArchivedNodeInfo, ArchivedNodes, Cluster, GridEvent, HeartbeatAck, NodeInfo, Nodes,
+};
 use crate::{Payload, PayloadError};
 
 /// Why a request was refused; the code is the header's status.
@@ -168,4 +172,11 @@ reply_payloads! {
     SearchHits: ArchivedSearchHits, "search reply";
     Stats: ArchivedStats, "stats reply";
     Health: ArchivedHealth, "health reply";
+    AgentRegistered: ArchivedAgentRegistered, "agent registered reply";
+    HeartbeatAck: ArchivedHeartbeatAck, "heartbeat reply";
+    NodeInfo: ArchivedNodeInfo, "node reply";
+    Nodes: ArchivedNodes, "nodes reply";
+    Agents: ArchivedAgents, "agents reply";
+    Cluster: ArchivedCluster, "cluster reply";
+    GridEvent: ArchivedGridEvent, "grid event";
 }

@@ -3,7 +3,9 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+pub mod agent;
 pub mod legacy;
+pub mod master;
 pub mod python;
 
 use std::io::{BufRead, BufReader, Read};

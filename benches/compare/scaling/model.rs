@@ -39,6 +39,8 @@ pub(crate) struct Model {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Operation {
     pub(crate) name: String,
+    /// Which measured points it speaks of: the question, the load of one core, and whether clients know the layout.
+    asked: Option<(Question, (usize, usize), bool)>,
     /// CPU a request on one core.
     own: f64,
     /// Turns a request on one core.
@@ -112,6 +114,15 @@ impl Cost {
 }
 
 impl Operation {
+    /// Whether the point is one of it: under the load of one core, or under that of each core.
+    pub(crate) fn is_of(&self, point: &Point) -> bool {
+        let Some((question, (connections, depth), is_aware)) = self.asked else { return false };
+        let shape = (point.shape.connections, point.shape.depth);
+        point.question == question
+            && point.is_aware == is_aware
+            && (shape == (connections, depth) || shape == (connections * point.cores, depth))
+    }
+
     pub(crate) fn cost(&self, cores: usize) -> Cost {
         let cores = cores.max(1) as f64;
         let others = cores - 1.0;
@@ -160,8 +171,12 @@ pub(crate) struct Memory {
 }
 
 impl Model {
-    /// From what was measured; or what is missing.
-    pub(crate) fn of(scaling: &Scaling) -> Result<Self, String> {
+    /// From what was measured; or what is missing. `apart` is what a request takes on one core while the load has a CPU of its own, where a table has
+    /// that.
+    pub(crate) fn of(
+        scaling: &Scaling,
+        apart: impl Fn(Question, (usize, usize)) -> Option<Spread>,
+    ) -> Result<Self, String> {
         let mut constants = Vec::new();
         let mut keep = |name: &str, value: Spread| {
             constants.push(Constant { name: name.to_owned(), value });
@@ -178,14 +193,27 @@ impl Model {
         for (question, shape) in [(Question::Query, SHALLOW), (Question::Query, DEEP), (Question::Learn, SHALLOW)] {
             let name = format!("{}, {} × {}", question.name(), shape.0, shape.1);
             let one = point(question, 1, true, shape)?;
-            let (own, turns) = alone(one, &name, &mut keep)?;
+            let (mut own, turns) = alone(one, &name, &mut keep)?;
+            if let Some(apart) = apart(question, shape) {
+                own = keep(
+                    &format!("{name}: the same, the load on a CPU of its own (from its table); what is counted from"),
+                    apart,
+                );
+            }
             let (aware, unaware) = (point(question, 2, true, shape)?, point(question, 2, false, shape)?);
             let message = messages(aware, unaware).ok_or_else(|| format!("{name}: no messages were counted"))?;
             let message =
                 keep(&format!("{name}: CPU a message between cores, its wake-up included, µs"), message).max(0.0);
-            let operation = |name: String, spread| Operation { name, own, turns, look, spread };
-            operations.push(operation(format!("{name}, clients know the layout"), Over::Owner));
-            operations.push(operation(format!("{name}, clients don't"), Over::Anywhere { message }));
+            let operation = |name: String, is_aware, spread| Operation {
+                name,
+                asked: Some((question, shape, is_aware)),
+                own,
+                turns,
+                look,
+                spread,
+            };
+            operations.push(operation(format!("{name}, clients know the layout"), true, Over::Owner));
+            operations.push(operation(format!("{name}, clients don't"), false, Over::Anywhere { message }));
         }
         let health = point(Question::Health, 1, true, SHALLOW)?;
         let (request, turns) = alone(health, "health, 64 × 1", &mut keep)?;
@@ -193,6 +221,7 @@ impl Model {
         let further = keep("health, 64 × 1: each further core, µs", more.ok_or("health has no figures")?).max(0.0);
         operations.push(Operation {
             name: "health (stats asks as many), 64 × 1".into(),
+            asked: Some((Question::Health, SHALLOW, true)),
             own: request,
             turns,
             look,
@@ -248,13 +277,14 @@ fn searches(
     let left = rounds.filter_map(|(two, half)| Some(two.as_ref()?.cpu_us - 2.0 * half.as_ref()?.cpu_us + request));
     let further = Spread::of(left.collect()).ok_or("search on two cores has no figures")?;
     let further = keep("search: asking each further core, beyond its searching, µs", further).max(0.0);
-    let operation = |name: String, vectors: f64| {
+    let operation = |name: String, asked, vectors: f64| {
         let part = Part { vectors, ..part };
-        Operation { name, own: request + part.of(1.0), turns, look, spread: Over::Parts { further, part } }
+        Operation { name, asked, own: request + part.of(1.0), turns, look, spread: Over::Parts { further, part } }
     };
+    let asked = Some((Question::Search, SEARCHES, true));
     Ok(vec![
-        operation(format!("search, {measured} vectors in all"), measured),
-        operation("search, 10 million vectors in all (extrapolated)".into(), 1e7),
+        operation(format!("search, {measured} vectors in all"), asked, measured),
+        operation("search, 10 million vectors in all (extrapolated)".into(), None, 1e7),
     ])
 }
 
@@ -308,7 +338,7 @@ mod tests {
     use super::*;
 
     fn operation(spread: Over) -> Operation {
-        Operation { name: String::new(), own: 4.0, turns: 0.5, look: 0.002, spread }
+        Operation { name: String::new(), asked: None, own: 4.0, turns: 0.5, look: 0.002, spread }
     }
 
     #[test]

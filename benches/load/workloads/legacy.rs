@@ -249,7 +249,30 @@ impl Workload for LegacyHealth {
 
 /// An agent's heartbeat to the old grid master, in bincode: 37 bytes, answered by 17, the length of each among them.
 #[derive(Debug)]
-pub struct GridHeartbeat;
+pub struct GridHeartbeat {
+    is_registering: bool,
+}
+
+impl GridHeartbeat {
+    /// Heartbeats of an agent that a master either knows or takes in.
+    pub fn new() -> Self {
+        Self { is_registering: false }
+    }
+
+    /// The registration of that agent, instead.
+    pub fn registering() -> Self {
+        Self { is_registering: true }
+    }
+}
+
+impl Default for GridHeartbeat {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// As long as the old documentation's `agent-001`; no agent that registers natively has it.
+const AGENT: &[u8; 9] = b"agent-old";
 
 /// When every heartbeat says it was sent, in seconds since 1970: nobody checks.
 const SENT: u64 = 1_230_000_000;
@@ -266,12 +289,22 @@ impl Workload for GridHeartbeat {
     fn open(&mut self, _: &Routes) {}
 
     fn write(&mut self, _: usize, _: u64, out: &mut FrameBuffer) -> Option<u64> {
-        let nodes = 5u32.to_le_bytes();
-        message(out, &[&1u32.to_le_bytes(), &9u64.to_le_bytes(), b"agent-001", &nodes, &SENT.to_le_bytes()]);
+        let (name, nodes) = (&9u64.to_le_bytes(), 5u32.to_le_bytes());
+        if self.is_registering {
+            let one = &1u64.to_le_bytes();
+            let host = [&one[..], b"h", one, b"p"].concat();
+            let rest = [&nodes[..], one, b"1", &6u64.to_le_bytes(), b"h:8001"].concat();
+            message(out, &[&0u32.to_le_bytes(), name, AGENT, &host, &rest]);
+        } else {
+            message(out, &[&1u32.to_le_bytes(), name, AGENT, &nodes, &SENT.to_le_bytes()]);
+        }
         Some(0)
     }
 
     fn check(&mut self, _: u64, reply: &Reply<'_>) -> Result<(), String> {
+        if self.is_registering {
+            return expect_start(reply, &[0, 0, 0, 0, 1]);
+        }
         expect_start(reply, &[1, 0, 0, 0, 1])?;
         if reply.payload.len() == 13 { Ok(()) } else { Err(format!("expected 13 bytes, got {}", reply.payload.len())) }
     }
@@ -306,7 +339,7 @@ mod tests {
     #[test]
     fn a_heartbeat_is_spelled_as_the_old_agents_spell_it() {
         let mut out = FrameBuffer::new();
-        GridHeartbeat.write(0, 0, &mut out);
+        GridHeartbeat::new().write(0, 0, &mut out);
         assert_eq!(out.len(), 37);
         assert_eq!(out[..17], *b"\0\0\0\x21\x01\0\0\0\x09\0\0\0\0\0\0\0a");
     }

@@ -1,4 +1,4 @@
-"""Where a server is: `host:port`, `[ipv6]:port`, `host`, or `unix:/path`."""
+"""Where a server is: `host:port`, `[ipv6]:port`, `host`, `unix:/path`, or `grid://host:port/node`."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ import socket
 from typing import NamedTuple
 
 DEFAULT_PORT = 50051
+# A grid's master's.
+GRID_PORT = 7001
+_GRID = "grid://"
 
 
 class Address(NamedTuple):
-    """A TCP endpoint, or, where `path` is set, a unix socket."""
+    """A TCP endpoint; where `path` is set a unix socket; where `node` is set that node of the grid whose master is at the endpoint."""
 
     host: str
     port: int
     path: str | None = None
+    node: str | None = None
 
     def __str__(self) -> str:
+        if self.node is not None:
+            return f"{_GRID}{Address(self.host, self.port)}/{self.node}"
         if self.path is not None:
             return f"unix:{self.path}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -32,20 +38,29 @@ def parse(text: str) -> Address:
         if not path:
             raise ValueError(f"{text!r} names no path: write 'unix:/path/of/the.socket'")
         return Address("", 0, path)
+    if text.startswith(_GRID):
+        master, _, node = text[len(_GRID) :].partition("/")
+        if not node or "/" in node:
+            raise ValueError(f"{text!r} names no node: write '{_GRID}host:{GRID_PORT}/NODE'")
+        return _endpoint(master, GRID_PORT)._replace(node=node)
+    return _endpoint(text, DEFAULT_PORT)
+
+
+def _endpoint(text: str, default_port: int) -> Address:
     if "://" in text or "/" in text:
         raise ValueError(f"{text!r} is not an address of this protocol: write 'host:port', without scheme or path")
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
         if not bracket or (rest and not rest.startswith(":")):
-            raise ValueError(f"{text!r} does not end its '[': write '[::1]:{DEFAULT_PORT}'")
-        port = rest[1:] if rest else str(DEFAULT_PORT)
+            raise ValueError(f"{text!r} does not end its '[': write '[::1]:{default_port}'")
+        port = rest[1:] if rest else str(default_port)
     elif text.count(":") > 1:
-        raise ValueError(f"{text!r} has several colons: write an IPv6 address in brackets, '[::1]:{DEFAULT_PORT}'")
+        raise ValueError(f"{text!r} has several colons: write an IPv6 address in brackets, '[::1]:{default_port}'")
     else:
         host, colon, port = text.partition(":")
-        port = port if colon else str(DEFAULT_PORT)
+        port = port if colon else str(default_port)
     if not host:
-        raise ValueError(f"{text!r} names no host: write 'localhost:{DEFAULT_PORT}'")
+        raise ValueError(f"{text!r} names no host: write 'localhost:{default_port}'")
     if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise ValueError(f"{text!r} has no valid port: write a number from 1 to 65535 after the colon")
     return Address(host, int(port))

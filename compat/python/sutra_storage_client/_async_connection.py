@@ -6,7 +6,7 @@ import asyncio
 import socket
 from typing import Any, Callable, TypeVar
 
-from . import _address
+from . import _address, _grid
 from ._address import Address
 from ._errors import ConnectionLost, ProtocolError, RequestTimeout
 from ._frames import FrameReader
@@ -57,7 +57,10 @@ class AsyncConnection(asyncio.BufferedProtocol):
             raise ConnectionLost(f"cannot connect to {self._address}: {error}") from error
 
     async def _connect(self, deadline: float) -> None:
-        host, port, path = self._address
+        place = self._address
+        if place.node is not None:
+            place = await _grid.locate_async(place, deadline)
+        host, port, path, _ = place
         targets: list[tuple[int, Any]] = [(socket.AF_UNIX, path)]
         if path is None:
             found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)

@@ -12,7 +12,7 @@ import socket
 from time import monotonic
 from typing import TypeVar
 
-from . import _address
+from . import _address, _grid
 from ._address import Address
 from ._errors import ConnectionLost, ProtocolError, RequestTimeout
 from ._frames import FrameReader
@@ -56,7 +56,8 @@ class Connection:
         self._socket = connected
 
     def _connect(self, deadline: float) -> socket.socket:
-        host, port, path = self._address
+        place = self._address if self._address.node is None else _grid.locate(self._address, deadline)
+        host, port, path, _ = place
         if path is not None:
             targets = [(socket.AF_UNIX, path)]
         else:

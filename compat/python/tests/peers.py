@@ -135,8 +135,9 @@ class OnLoop:
     """An `AsyncStorageClient` with a loop of its own, called like a `StorageClient`."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        self.loop = asyncio.new_event_loop()
+        # First what may be refused.
         self.client = AsyncStorageClient(*arguments, **options)
+        self.loop = asyncio.new_event_loop()
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.client, name)

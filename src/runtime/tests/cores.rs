@@ -4,12 +4,14 @@
 mod support;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use support::{Message, Script, config, stop};
-use sutra_runtime::{Config, Core, Event, Handler, Next, RuntimeError, StartError, TimerId, available_cpus};
+use sutra_runtime::{
+    Config, Core, Event, Handler, Next, Postbox, Running, RuntimeError, StartError, TimerId, available_cpus,
+};
 
 /// How many messages each core sends to each core.
 const EACH: u64 = 20_000;
@@ -159,6 +161,83 @@ fn cores_end_only_when_background_jobs_are_done_and_told() {
     go.send(()).unwrap();
     running.join().unwrap();
     assert_eq!(*told.lock().unwrap(), Some(42));
+}
+
+/// A postbox of core 0, and what it is told: messages, and how often it had slept by then.
+fn posted_to(cores: usize) -> (Running, Postbox<Message>, Receiver<(Message, u64)>) {
+    let (sender, told) = channel();
+    let (giver, given) = channel();
+    let running = sutra_runtime::start(config(cores), move |index, core| {
+        let sender = sender.clone();
+        if index == 0 {
+            giver.send(core.postbox()).unwrap();
+        }
+        Ok::<_, RuntimeError>(Script::default().with_messages(move |core, from, message| {
+            assert_eq!((core.index(), from), (0, 0), "a message from itself");
+            sender.send((message, core.metrics().sleeps)).unwrap();
+        }))
+    });
+    (running.unwrap(), given.recv().unwrap(), told)
+}
+
+#[test]
+fn a_core_is_told_what_another_thread_posts_in_order_whether_it_sleeps_or_not() {
+    let (running, postbox, told) = posted_to(2);
+    for message in 0..EACH {
+        postbox.post(message);
+    }
+    assert!((0..EACH).all(|message| told.recv().unwrap().0 == message));
+    // One that was not woken would never tell.
+    let (mut slept, mut met_asleep) = (0, 0);
+    for message in 0.. {
+        std::thread::sleep(Duration::from_micros(200 * (message % 20)));
+        postbox.clone().post(message);
+        let (got, sleeps) = told.recv().unwrap();
+        assert_eq!(got, message);
+        met_asleep += u64::from(sleeps > slept);
+        slept = sleeps;
+        if message >= 100 && met_asleep >= 10 {
+            break;
+        }
+    }
+    stop(running);
+}
+
+#[test]
+fn a_core_that_is_posted_to_without_end_still_gets_to_the_rest_of_its_turns() {
+    const TURNS: u64 = 1_000;
+    let (sender, told) = channel();
+    let running = sutra_runtime::start(config(1), move |_, core| {
+        let (sender, postbox) = (sender.clone(), core.postbox());
+        let turns = std::rc::Rc::new(std::cell::Cell::new(0));
+        let turned = turns.clone();
+        postbox.post(0);
+        Ok::<_, RuntimeError>(
+            Script::default()
+                // Each message brings the next, until there were enough turns.
+                .with_messages(move |_, _, message| match turns.get() {
+                    TURNS.. => sender.send(message).unwrap(),
+                    _ => postbox.post(message + 1),
+                })
+                .with_turns(move |_| {
+                    turned.set(turned.get() + 1);
+                    Next::Sleep
+                }),
+        )
+    });
+    assert!(told.recv().unwrap() > 0);
+    stop(running.unwrap());
+}
+
+#[test]
+fn what_is_posted_to_a_core_that_has_ended_is_lost_and_does_no_harm() {
+    let (running, postbox, told) = posted_to(2);
+    postbox.post(1);
+    assert_eq!(told.recv().unwrap().0, 1);
+    stop(running);
+    let thread = std::thread::spawn(move || (0..1_000).for_each(|message| postbox.post(message)));
+    thread.join().unwrap();
+    assert!(told.recv().is_err(), "the core is gone");
 }
 
 #[test]

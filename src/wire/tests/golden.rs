@@ -19,6 +19,10 @@ use rkyv::rancor::Error;
 use rkyv::ser::allocator::ArenaHandle;
 use rkyv::util::AlignedVec;
 use rkyv::{Archive, Deserialize, Portable, Serialize};
+use sutra_wire::grid::{
+    AgentHeartbeat, AgentInfo, AgentKey, AgentRegistered, AgentRegistration, AgentReport, Agents, AgentsRequest,
+    Cluster, GridEvent, HeartbeatAck, NodeInfo, NodeKey, NodeReport, Nodes, NodesRequest, SpawnNode, WatchRequest,
+};
 use sutra_wire::{
     AssociationKey, AssociationKeyRef, AssociationRecord, AssociationRecordRef, CHECKSUM, CLIENT_HELLO_BYTES,
     ClientHello, ConceptKey, ConceptKeyRef, ConceptRecord, ConceptRecordRef, Concepts, ConceptsRequest,
@@ -218,6 +222,24 @@ fn every_published_byte_stands_still_and_reads_back() {
     book.hold_type::<Counter>();
     book.hold_type::<Stats>();
     book.hold_type::<Health>();
+    book.hold_type::<NodeReport>();
+    book.hold_type::<AgentRegistration>();
+    book.hold_type::<AgentRegistered>();
+    book.hold_type::<AgentHeartbeat>();
+    book.hold_type::<HeartbeatAck>();
+    book.hold_type::<AgentReport>();
+    book.hold_type::<AgentKey>();
+    book.hold_type::<SpawnNode>();
+    book.hold_type::<NodeKey>();
+    book.hold_type::<NodeInfo>();
+    book.hold_type::<NodesRequest>();
+    book.hold_type::<Nodes>();
+    book.hold_type::<AgentsRequest>();
+    book.hold_type::<AgentInfo>();
+    book.hold_type::<Agents>();
+    book.hold_type::<Cluster>();
+    book.hold_type::<WatchRequest>();
+    book.hold_type::<GridEvent>();
     book.close();
 }
 

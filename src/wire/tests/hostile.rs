@@ -21,6 +21,10 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use rkyv::rancor::Error;
 use sutra_testing::allocations::{Counting, Requested, counted};
+use sutra_wire::grid::{
+    AgentHeartbeat, AgentKey, AgentRegistered, AgentRegistration, AgentReport, Agents, AgentsRequest, Cluster,
+    GridEvent, HeartbeatAck, NodeInfo, NodeKey, Nodes, NodesRequest, SpawnNode, WatchRequest,
+};
 use sutra_wire::{
     AssociationKey, AssociationRecord, CHECKSUM, Checked, ClientHello, ConceptKey, ConceptRecord, Concepts,
     ConceptsRequest, ErrorMessage, FrameBuffer, HEADER_BYTES, Header, Health, MAGIC, MORE, Neighbors, NeighborsRequest,
@@ -74,6 +78,22 @@ macro_rules! for_every_payload {
         $each::<SearchHits>($($argument),*);
         $each::<Stats>($($argument),*);
         $each::<Health>($($argument),*);
+        $each::<AgentRegistration>($($argument),*);
+        $each::<AgentRegistered>($($argument),*);
+        $each::<AgentHeartbeat>($($argument),*);
+        $each::<HeartbeatAck>($($argument),*);
+        $each::<AgentReport>($($argument),*);
+        $each::<AgentKey>($($argument),*);
+        $each::<SpawnNode>($($argument),*);
+        $each::<NodeKey>($($argument),*);
+        $each::<NodeInfo>($($argument),*);
+        $each::<NodesRequest>($($argument),*);
+        $each::<Nodes>($($argument),*);
+        $each::<AgentsRequest>($($argument),*);
+        $each::<Agents>($($argument),*);
+        $each::<Cluster>($($argument),*);
+        $each::<WatchRequest>($($argument),*);
+        $each::<GridEvent>($($argument),*);
     }};
 }
 
@@ -309,7 +329,8 @@ fn hold_every_word<T: Probed + Samples>() {
     }
 }
 
-/// No payload holds anything of a stricter alignment than its root, so the root's decides.
+/// Off its root's alignment an archive is refused, and on that of a frame's payload, 16, it is not. In between it is either, as its lists hold
+/// something of a stricter alignment than the root or do not; if it is accepted, all of it can be read.
 fn refuse_off_alignment<T: Probed + Samples>() {
     let alignment = align_of::<T::Archived>();
     for archive in archives::<T>() {
@@ -319,7 +340,9 @@ fn refuse_off_alignment<T: Probed + Samples>() {
             buffer.resize(offset, 0);
             buffer.extend_from_slice(&archive);
             let verdict = Checked::<T>::new(&buffer[offset..]);
-            assert_eq!(verdict.is_ok(), offset % alignment == 0, "{} at offset {offset}", T::NAME);
+            assert!(verdict.is_err() || offset % alignment == 0, "{} at offset {offset}", T::NAME);
+            assert!(verdict.is_ok() || offset % 16 != 0, "{} at offset {offset}", T::NAME);
+            verdict.map(walk).ok();
         }
     }
 }
@@ -356,7 +379,7 @@ fn an_archive_off_its_alignment_is_refused_and_not_read() {
 fn the_samples_that_these_tests_damage_are_valid_before() {
     let mut accepted = Vec::new();
     for_every_payload!(accept_samples(&mut accepted));
-    assert_eq!(accepted.len(), 35, "{accepted:?}");
+    assert_eq!(accepted.len(), 59, "{accepted:?}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod walk;
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use probe::probe;
+use sutra_wire::grid::{AgentRegistered, Agents, Cluster, GridEvent, HeartbeatAck, NodeInfo, Nodes};
 use sutra_wire::{Concepts, ErrorMessage, Health, Neighbors, Paths, SearchHits, ServerHello, Stats};
 
 fuzz_target!(|data: &[u8]| {
@@ -24,10 +25,32 @@ fuzz_target!(|data: &[u8]| {
     probe::<SearchHits>(data);
     probe::<Stats>(data);
     probe::<Health>(data);
+    probe::<AgentRegistered>(data);
+    probe::<HeartbeatAck>(data);
+    probe::<NodeInfo>(data);
+    probe::<Nodes>(data);
+    probe::<Agents>(data);
+    probe::<Cluster>(data);
+    probe::<GridEvent>(data);
 });
 
-const TITLES: [&str; 8] =
-    ["ServerHello, ", "ErrorMessage, ", "Neighbors, ", "Concepts, ", "Paths, ", "SearchHits, ", "Stats, ", "Health, "];
+const TITLES: [&str; 15] = [
+    "ServerHello, ",
+    "ErrorMessage, ",
+    "Neighbors, ",
+    "Concepts, ",
+    "Paths, ",
+    "SearchHits, ",
+    "Stats, ",
+    "Health, ",
+    "AgentRegistered, ",
+    "HeartbeatAck, ",
+    "NodeInfo, ",
+    "Nodes, ",
+    "Agents, ",
+    "Cluster, ",
+    "GridEvent, ",
+];
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     seeds::mutate(data, size, max_size, seed, &TITLES)

@@ -13,6 +13,10 @@ mod walk;
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use probe::probe;
+use sutra_wire::grid::{
+    AgentHeartbeat, AgentKey, AgentRegistration, AgentReport, AgentsRequest, NodeKey, NodesRequest, SpawnNode,
+    WatchRequest,
+};
 use sutra_wire::{
     AssociationKey, AssociationRecord, ClientHello, ConceptKey, ConceptRecord, ConceptsRequest, NeighborsRequest,
     PathRequest, SearchRequest,
@@ -28,9 +32,18 @@ fuzz_target!(|data: &[u8]| {
     probe::<NeighborsRequest>(data);
     probe::<PathRequest>(data);
     probe::<SearchRequest>(data);
+    probe::<AgentRegistration>(data);
+    probe::<AgentHeartbeat>(data);
+    probe::<AgentReport>(data);
+    probe::<AgentKey>(data);
+    probe::<SpawnNode>(data);
+    probe::<NodeKey>(data);
+    probe::<NodesRequest>(data);
+    probe::<AgentsRequest>(data);
+    probe::<WatchRequest>(data);
 });
 
-const TITLES: [&str; 8] = [
+const TITLES: [&str; 17] = [
     "ClientHello, ",
     "AssociationRecord, ",
     "ConceptKey, ",
@@ -39,6 +52,15 @@ const TITLES: [&str; 8] = [
     "NeighborsRequest, ",
     "PathRequest, ",
     "SearchRequest, ",
+    "AgentRegistration, ",
+    "AgentHeartbeat, ",
+    "AgentReport, ",
+    "AgentKey, ",
+    "SpawnNode, ",
+    "NodeKey, ",
+    "NodesRequest, ",
+    "AgentsRequest, ",
+    "WatchRequest, ",
 ];
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {

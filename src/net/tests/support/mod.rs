@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 pub mod toy_protocol;
+pub mod watchers;
 
 use std::collections::HashMap;
 use std::io;
@@ -22,6 +23,7 @@ use sutra_wire::{
     padded,
 };
 use toy_protocol::ToyProtocol;
+use watchers::Watchers;
 
 /// Answered at once with its payload.
 pub const ECHO: u8 = 0x80;
@@ -54,6 +56,8 @@ pub struct Shared {
     /// Background jobs go on when it is open.
     gate: Mutex<bool>,
     gate_moved: Condvar,
+    /// The way to the core that was last asked for it.
+    pub postbox: watchers::Left,
     pub probe: fn() -> u64,
 }
 
@@ -61,6 +65,12 @@ impl Shared {
     pub fn open_gate(&self) {
         *self.gate.lock().unwrap() = true;
         self.gate_moved.notify_all();
+    }
+
+    fn note_reply(&self, len: usize) {
+        let replied = self.replied.fetch_add(len as u64, Ordering::Relaxed) + len as u64;
+        let between = replied.saturating_sub(self.read.load(Ordering::Relaxed));
+        self.most_between.fetch_max(between, Ordering::Relaxed);
     }
 
     fn pass_gate(&self) {
@@ -74,6 +84,7 @@ impl Shared {
 pub enum Say {
     Ask(ReplyTo),
     Answer(ReplyTo),
+    Value(u64),
 }
 
 pub struct Toy {
@@ -83,6 +94,7 @@ pub struct Toy {
     held: Vec<(ReplyTo, usize)>,
     credits: u32,
     elsewhere: usize,
+    watchers: Watchers,
 }
 
 /// Bytes that tell their position.
@@ -105,6 +117,7 @@ impl Toy {
             held: Vec::new(),
             credits: 0,
             elsewhere: 0,
+            watchers: Watchers::default(),
         }
     }
 }
@@ -131,9 +144,7 @@ impl Service for Toy {
             STORED => {
                 let len = number(request.payload) as usize;
                 let body = self.region.slice(0..len).unwrap();
-                let replied = self.shared.replied.fetch_add(len as u64, Ordering::Relaxed) + len as u64;
-                let between = replied - self.shared.read.load(Ordering::Relaxed);
-                self.shared.most_between.fetch_max(between, Ordering::Relaxed);
+                self.shared.note_reply(len);
                 cx.reply(to, Status::Ok, 0, Body::Stored(body));
             }
             HOLD => {
@@ -178,11 +189,13 @@ impl Service for Toy {
             COUNTERS => {
                 let mut counters = Vec::new();
                 cx.counters(&mut counters);
+                self.watchers.report(&mut counters);
                 let lines: String =
                     counters.iter().map(|counter| format!("{} {}\n", counter.name, counter.value)).collect();
                 cx.reply(to, Status::Ok, 0, Body::Bytes(lines.as_bytes()));
             }
             PROBE => cx.reply(to, Status::Ok, (self.shared.probe)(), Body::Empty),
+            _ if self.watchers.request(cx, request, &self.shared) => {}
             opcode => cx.refuse(to, Status::UnknownOpcode, format!("no operation {opcode}")),
         }
         Flow::Taken
@@ -197,12 +210,14 @@ impl Service for Toy {
                 self.elsewhere = self.elsewhere.saturating_sub(1);
                 cx.resume();
             }
+            Say::Value(value) => self.watchers.say(cx, from, value),
         }
     }
 
     fn written(&mut self, _: &mut Context<'_, Say>, _: u64, _: io::Result<()>) {}
     fn timer(&mut self, _: &mut Context<'_, Say>, _: u8) {}
-    fn turn_end(&mut self, _: &mut Context<'_, Say>) -> Next {
+    fn turn_end(&mut self, cx: &mut Context<'_, Say>) -> Next {
+        self.watchers.tell(cx, &self.shared);
         Next::Sleep
     }
     fn is_idle(&self) -> bool {
@@ -224,7 +239,16 @@ impl Server {
         Server::with_probe(cores, limits, || 0)
     }
 
+    /// One that speaks either protocol on either port.
+    pub fn of_either(cores: usize, limits: Limits) -> Server {
+        Server::build(cores, limits, || 0, Net::speaking_either)
+    }
+
     pub fn with_probe(cores: usize, limits: Limits, probe: fn() -> u64) -> Server {
+        Server::build(cores, limits, probe, |net| net)
+    }
+
+    fn build(cores: usize, limits: Limits, probe: fn() -> u64, finish: fn(Net<Toy>) -> Net<Toy>) -> Server {
         let shared = Arc::new(Shared {
             credited: Mutex::new(Vec::with_capacity(10_000)),
             replied: AtomicU64::new(0),
@@ -232,6 +256,7 @@ impl Server {
             most_between: AtomicU64::new(0),
             gate: Mutex::new(false),
             gate_moved: Condvar::new(),
+            postbox: watchers::Left::default(),
             probe,
         });
         let listeners = listen("127.0.0.1:0".parse().unwrap(), cores).unwrap();
@@ -248,7 +273,7 @@ impl Server {
             core.listen(listeners.0.pop().unwrap(), ListenerId(0))?;
             core.listen(listeners.1.pop().unwrap(), ListenerId(TRANSLATED))?;
             let net = Net::new(Toy::new(Arc::clone(&seen)), limits.clone());
-            Ok::<_, RuntimeError>(net.with_translator(Box::new(ToyProtocol), Arc::clone(&loads)))
+            Ok::<_, RuntimeError>(finish(net.with_translator(Box::new(ToyProtocol), Arc::clone(&loads))))
         });
         Server { address, translated, shared, running: running.unwrap() }
     }

@@ -4,6 +4,10 @@
 //! Strings of up to eight bytes lie inline in an archive, longer ones out of line: the samples have both, and vectors
 //! and options both empty and filled. A sample never changes; a new one gets a new label.
 
+use sutra_wire::grid::{
+    AgentHeartbeat, AgentInfo, AgentKey, AgentRegistered, AgentRegistration, AgentReport, Agents, AgentsRequest,
+    Cluster, GridEvent, HeartbeatAck, NodeInfo, NodeKey, NodeReport, Nodes, NodesRequest, SpawnNode, WatchRequest,
+};
 use sutra_wire::{
     AssociationKey, AssociationRecord, ClientHello, ConceptKey, ConceptRecord, Concepts, ConceptsRequest, Counter,
     ErrorMessage, Health, NO_CORE, Near, Neighbor, Neighbors, NeighborsRequest, Path, PathEdge, PathRequest, Paths,
@@ -54,6 +58,44 @@ fn hit(first: u8, similarity: f32) -> SearchHit {
 
 fn counter(name: &str, value: u64) -> Counter {
     Counter { name: name.into(), value }
+}
+
+/// A node with a text in every field, inline and out of line.
+fn node() -> NodeReport {
+    NodeReport {
+        node_id: "n-1".into(),
+        name: "orders-eu".into(),
+        endpoint: "10.0.0.7:50051".into(),
+        compat_endpoint: "10.0.0.7:50052".into(),
+        storage_path: "/srv/sutra/n-1".into(),
+        detail: "its disk is full".into(),
+        cores: "2,3".into(),
+        memory_enforcement: "cgroup v2".into(),
+        memory_limit_mb: 0x0807_0605_0403_0201,
+        started: 0x1817_1615_1413_1211,
+        pid: 0x2423_2221,
+        restarts: 0x3433_3231,
+        state: 4,
+    }
+}
+
+fn agent() -> AgentInfo {
+    AgentInfo {
+        agent_id: "rack-1".into(),
+        hostname: "storage-01".into(),
+        platform: "linux x86_64".into(),
+        version: "0.1.0".into(),
+        endpoint: "10.0.0.7:8001".into(),
+        registered: 0x0807_0605_0403_0201,
+        last_heartbeat: 0x1817_1615_1413_1211,
+        heartbeat_age_ms: 0x2827_2625_2423_2221,
+        memory_mb: 0x3837_3635_3433_3231,
+        max_nodes: 0x4443_4241,
+        nodes: 0x4847_4645,
+        running: 0x5453_5251,
+        cores: 0x5857_5655,
+        state: 2,
+    }
 }
 
 samples! {
@@ -250,5 +292,129 @@ samples! {
     Health {
         "well": Health { healthy: true, status: "ok".into(), uptime: 0x0807_0605_0403_0201 };
         "not well": Health { healthy: false, status: "the disk is full".into(), uptime: 1 };
+    }
+    NodeReport {
+        "a new one": NodeReport { node_id: "n".into(), ..NodeReport::default() };
+        "all fields": node();
+    }
+    AgentRegistration {
+        "an agent without nodes": AgentRegistration { agent_id: "agent-001".into(), ..AgentRegistration::default() };
+        "all fields": AgentRegistration {
+            agent_id: "rack-1".into(),
+            hostname: "storage-01".into(),
+            platform: "linux x86_64".into(),
+            version: "0.1.0".into(),
+            endpoint: "10.0.0.7:8001".into(),
+            incarnation: 0x0807_0605_0403_0201,
+            revision: 0x1817_1615_1413_1211,
+            memory_mb: 0x2827_2625_2423_2221,
+            max_nodes: 8,
+            cores: 0x3433_3231,
+            nodes: vec![node(), NodeReport { node_id: "n-2".into(), state: 3, ..NodeReport::default() }],
+        };
+    }
+    AgentRegistered {
+        "all fields": AgentRegistered {
+            master_version: "0.1.0".into(),
+            heartbeat_ms: 0x0403_0201,
+            degraded_after_ms: 0x1413_1211,
+            offline_after_ms: 0x2423_2221,
+        };
+    }
+    AgentHeartbeat {
+        "a name inline": AgentHeartbeat {
+            agent_id: "rack-1".into(),
+            incarnation: 0x0807_0605_0403_0201,
+            revision: 0x1817_1615_1413_1211,
+            sent: 0x2827_2625_2423_2221,
+        };
+        "a name out of line": AgentHeartbeat { agent_id: "agent-001".into(), ..AgentHeartbeat::default() };
+    }
+    HeartbeatAck {
+        "a report is wanted": HeartbeatAck { sent: 0x0807_0605_0403_0201, wants_report: true };
+    }
+    AgentReport {
+        "no nodes": AgentReport { agent_id: "agent-001".into(), ..AgentReport::default() };
+        "all fields": AgentReport {
+            agent_id: "rack-1".into(),
+            incarnation: 0x0807_0605_0403_0201,
+            revision: 0x1817_1615_1413_1211,
+            nodes: vec![node()],
+        };
+    }
+    AgentKey {
+        "a name": AgentKey { agent_id: "agent-001".into() };
+    }
+    SpawnNode {
+        "anything": SpawnNode { agent_id: "rack-1".into(), ..SpawnNode::default() };
+        "all fields": SpawnNode {
+            agent_id: "agent-001".into(),
+            name: "orders-eu".into(),
+            storage_path: "data/orders".into(),
+            cores: "2,3".into(),
+            memory_limit_mb: 0x0807_0605_0403_0201,
+            port: 0x0000_1211,
+            compat_port: 0x0000_2221,
+        };
+    }
+    NodeKey {
+        "a name": NodeKey { node: "orders-eu".into() };
+    }
+    NodeInfo {
+        "all fields": NodeInfo {
+            agent_id: "rack-1".into(),
+            hostname: "storage-01".into(),
+            report: node(),
+            agent_state: 1,
+        };
+    }
+    NodesRequest {
+        "all": NodesRequest::default();
+        "all fields": NodesRequest { agent_id: "rack-1".into(), after: "rack-1-000001".into(), limit: 0x0000_0201 };
+    }
+    Nodes {
+        "none": Nodes::default();
+        "one of more": Nodes {
+            nodes: vec![NodeInfo { agent_id: "rack-1".into(), report: node(), ..NodeInfo::default() }],
+            more: true,
+        };
+    }
+    AgentsRequest {
+        "all": AgentsRequest::default();
+        "all fields": AgentsRequest { after: "agent-001".into(), limit: 0x0000_0201 };
+    }
+    AgentInfo {
+        "all fields": agent();
+    }
+    Agents {
+        "none": Agents::default();
+        "two, and no more": Agents { agents: vec![agent(), AgentInfo::default()], more: false };
+    }
+    Cluster {
+        "all fields": Cluster {
+            version: "0.1.0".into(),
+            uptime: 0x0807_0605_0403_0201,
+            agents: 0x1413_1211,
+            healthy: 0x1817_1615,
+            degraded: 0x2423_2221,
+            offline: 0x2827_2625,
+            nodes: 0x3433_3231,
+            running: 0x3837_3635,
+            state: 1,
+        };
+    }
+    WatchRequest {
+        "from an event on": WatchRequest { after: 0x0807_0605_0403_0201 };
+    }
+    GridEvent {
+        "all fields": GridEvent {
+            number: 0x0807_0605_0403_0201,
+            at: 0x1817_1615_1413_1211,
+            agent_id: "rack-1".into(),
+            node_id: "n-1".into(),
+            name: "orders-eu".into(),
+            detail: "it ended with signal: 9 (SIGKILL)".into(),
+            kind: 8,
+        };
     }
 }

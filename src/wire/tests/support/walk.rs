@@ -10,6 +10,12 @@ use rkyv::option::ArchivedOption;
 use rkyv::rend::{f32_le, u16_le, u32_le, u64_le};
 use rkyv::string::ArchivedString;
 use rkyv::vec::ArchivedVec;
+use sutra_wire::grid::{
+    ArchivedAgentHeartbeat, ArchivedAgentInfo, ArchivedAgentKey, ArchivedAgentRegistered, ArchivedAgentRegistration,
+    ArchivedAgentReport, ArchivedAgents, ArchivedAgentsRequest, ArchivedCluster, ArchivedGridEvent,
+    ArchivedHeartbeatAck, ArchivedNodeInfo, ArchivedNodeKey, ArchivedNodeReport, ArchivedNodes, ArchivedNodesRequest,
+    ArchivedSpawnNode, ArchivedWatchRequest,
+};
 use sutra_wire::{
     ArchivedAssociationKey, ArchivedAssociationRecord, ArchivedClientHello, ArchivedConceptKey, ArchivedConceptRecord,
     ArchivedConcepts, ArchivedConceptsRequest, ArchivedCounter, ArchivedErrorMessage, ArchivedHealth, ArchivedNear,
@@ -136,4 +142,30 @@ walk_fields! {
         concepts, associations, vectors, written, pending, uptime, cores, durability, write_path, data, version, counters,
     }
     ArchivedHealth { healthy, status, uptime }
+    ArchivedNodeReport {
+        node_id, name, endpoint, compat_endpoint, storage_path, detail, cores, memory_enforcement, memory_limit_mb, started, pid,
+        restarts, state,
+    }
+    ArchivedAgentRegistration {
+        agent_id, hostname, platform, version, endpoint, incarnation, revision, memory_mb, max_nodes, cores, nodes,
+    }
+    ArchivedAgentRegistered { master_version, heartbeat_ms, degraded_after_ms, offline_after_ms }
+    ArchivedAgentHeartbeat { agent_id, incarnation, revision, sent }
+    ArchivedHeartbeatAck { sent, wants_report }
+    ArchivedAgentReport { agent_id, incarnation, revision, nodes }
+    ArchivedAgentKey { agent_id }
+    ArchivedSpawnNode { agent_id, name, storage_path, cores, memory_limit_mb, port, compat_port }
+    ArchivedNodeKey { node }
+    ArchivedNodeInfo { agent_id, hostname, report, agent_state }
+    ArchivedNodesRequest { agent_id, after, limit }
+    ArchivedNodes { nodes, more }
+    ArchivedAgentsRequest { after, limit }
+    ArchivedAgentInfo {
+        agent_id, hostname, platform, version, endpoint, registered, last_heartbeat, heartbeat_age_ms, memory_mb, max_nodes, nodes,
+        running, cores, state,
+    }
+    ArchivedAgents { agents, more }
+    ArchivedCluster { version, uptime, agents, healthy, degraded, offline, nodes, running, state }
+    ArchivedWatchRequest { after }
+    ArchivedGridEvent { number, at, agent_id, node_id, name, detail, kind }
 }

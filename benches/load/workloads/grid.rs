@@ -1,0 +1,106 @@
+//! A grid's agents, as far as its master sees them: they register, and say that they are there.
+
+use std::fmt::Write;
+
+use sutra_wire::grid::{AgentHeartbeat, AgentRegistered, AgentRegistration, HeartbeatAck};
+use sutra_wire::{Checked, FrameBuffer, Header, Opcode, encode_archive};
+
+use crate::workload::expect_ok;
+use crate::{Reply, Routes, Workload};
+
+/// What an agent of this number is called: as long as the old documentation's `agent-001`, and longer from the ten thousandth on.
+fn name(number: u64, into: &mut String) {
+    into.clear();
+    write!(into, "agent-{number:03}").expect("writing to a string can't fail");
+}
+
+/// So many agents register, each once.
+#[derive(Debug)]
+pub struct RegisterAgents {
+    next: u64,
+    count: u64,
+    registration: AgentRegistration,
+}
+
+impl RegisterAgents {
+    /// Agents numbered from 0.
+    pub fn new(count: u64) -> Self {
+        let registration = AgentRegistration {
+            hostname: "bench".into(),
+            platform: "linux".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            endpoint: "127.0.0.1:8001".into(),
+            max_nodes: 8,
+            ..AgentRegistration::default()
+        };
+        Self { next: 0, count, registration }
+    }
+}
+
+impl Workload for RegisterAgents {
+    fn name(&self) -> &'static str {
+        "register"
+    }
+
+    fn open(&mut self, _: &Routes) {}
+
+    fn write(&mut self, _: usize, number: u64, out: &mut FrameBuffer) -> Option<u64> {
+        if self.next == self.count {
+            return None;
+        }
+        name(self.next, &mut self.registration.agent_id);
+        self.next += 1;
+        self.registration.incarnation = self.next;
+        let header = Header { opcode: Opcode::RegisterAgent as u8, request: number, ..Header::default() };
+        encode_archive(out, header, &self.registration);
+        Some(0)
+    }
+
+    fn check(&mut self, _: u64, reply: &Reply<'_>) -> Result<(), String> {
+        expect_ok(reply)?;
+        Checked::<AgentRegistered>::new(reply.payload).map(drop).map_err(|error| error.to_string())
+    }
+}
+
+/// Their heartbeats, one agent after the other.
+#[derive(Debug)]
+pub struct AgentHeartbeats {
+    next: u64,
+    count: u64,
+    heartbeat: AgentHeartbeat,
+}
+
+impl AgentHeartbeats {
+    /// Of agents that [`RegisterAgents`] has registered.
+    pub fn new(count: u64) -> Self {
+        Self { next: 0, count: count.max(1), heartbeat: AgentHeartbeat::default() }
+    }
+}
+
+impl Workload for AgentHeartbeats {
+    fn name(&self) -> &'static str {
+        "heartbeat"
+    }
+
+    fn open(&mut self, _: &Routes) {}
+
+    fn write(&mut self, _: usize, number: u64, out: &mut FrameBuffer) -> Option<u64> {
+        let agent = self.next;
+        self.next = (self.next + 1) % self.count;
+        name(agent, &mut self.heartbeat.agent_id);
+        self.heartbeat.incarnation = agent + 1;
+        self.heartbeat.sent = number;
+        let header = Header { opcode: Opcode::AgentHeartbeat as u8, request: number, ..Header::default() };
+        encode_archive(out, header, &self.heartbeat);
+        Some(number)
+    }
+
+    fn check(&mut self, sent: u64, reply: &Reply<'_>) -> Result<(), String> {
+        expect_ok(reply)?;
+        let ack = Checked::<HeartbeatAck>::new(reply.payload).map_err(|error| error.to_string())?;
+        if ack.sent.to_native() != sent {
+            return Err("got the answer to another heartbeat".into());
+        }
+        if ack.wants_report { Err("the master has forgotten what was reported".into()) } else { Ok(()) }
+    }
+}

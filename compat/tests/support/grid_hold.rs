@@ -1,0 +1,28 @@
+//! What must hold for any bytes that are offered as a message of the old grid. The tests and the fuzz target share it.
+
+use sutra_compat::PREFIX_BYTES;
+use sutra_compat::grid::{GridReply, GridRequest};
+
+/// Offers the bytes as a request: an error that can be told, or one that is written and read again as the same.
+pub(crate) fn hold_request(message: &[u8]) {
+    match GridRequest::read(message) {
+        Ok(read) => {
+            let mut again = Vec::new();
+            read.0.append(read.1.as_ref(), &mut again);
+            assert_eq!(GridRequest::read(&again[PREFIX_BYTES..]).expect("what was read can be"), read);
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+/// The same as a reply.
+pub(crate) fn hold_reply(message: &[u8]) {
+    match GridReply::read(message) {
+        Ok(read) => {
+            let mut again = Vec::new();
+            read.0.append(read.1.as_ref(), &mut again);
+            assert_eq!(GridReply::read(&again[PREFIX_BYTES..]).expect("what was read can be"), read);
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}

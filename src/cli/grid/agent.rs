@@ -1,0 +1,79 @@
+//! `sutra grid agent`: runs an agent until it is told to stop.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use sutra_grid::agent::{Agent, AgentConfig, AgentStart};
+use tokio::sync::Notify;
+
+use super::args::RunAgent;
+use crate::connect::runtime;
+use crate::exit::{Answer, Failure};
+use crate::output::{Output, name};
+use crate::signals;
+
+pub(super) fn run(agent: RunAgent, output: Output) -> Result<Answer, Failure> {
+    let config = AgentConfig {
+        id: agent.id,
+        master: agent.master,
+        data: agent.data,
+        max_nodes: u32::try_from(agent.max_nodes).unwrap_or(u32::MAX),
+        listen: agent.listen,
+        advertise: agent.advertise,
+        admin: agent.admin.address(),
+        on_stop: agent.on_stop,
+        program: agent.program,
+        ..AgentConfig::default()
+    };
+    let (id, master) = (config.id.clone(), config.master.clone());
+    let asked = Arc::new(Notify::new());
+    let is_asked = Arc::clone(&asked);
+    let mut signalled = false;
+    signals::heed(move |signal| {
+        let is_first = !std::mem::replace(&mut signalled, true);
+        if is_first {
+            tracing::info!(signal, "stopping; a second signal ends at once");
+            is_asked.notify_one();
+        }
+        is_first
+    })?;
+    runtime()?.block_on(async {
+        let agent = Agent::start(config).await?;
+        if let Err(failure) = announce(&id, &master, agent.report(), output) {
+            // Nobody reads along: no reason not to work.
+            tracing::warn!(%failure, "the announcement was not read");
+        }
+        agent.run(asked.notified()).await;
+        Ok(Answer::Yes)
+    })
+}
+
+fn announce(id: &str, master: &str, start: &AgentStart, output: Output) -> Result<(), Failure> {
+    let value = json!({
+        "agent_id": id,
+        "listening": start.listening,
+        "endpoint": start.endpoint,
+        "master": master,
+        "admin": start.admin,
+        "data": start.data,
+        "adopted": start.adopted,
+        "started": start.started,
+        "memory_limits": start.memory,
+    });
+    output.answer(&value, || {
+        let nodes = match (start.adopted, start.started) {
+            (0, 0) => String::new(),
+            (adopted, started) => format!("\nnodes      {adopted} adopted, {started} started again"),
+        };
+        let admin = start.admin.map_or_else(String::new, |at| format!("\nadmin      http://{at} (/health, /metrics)"));
+        format!(
+            "agent      {}\nlistening  {} (the master reaches it as {})\nmaster     {}\ndata       {}\nmemory     limits: {}{admin}{nodes}",
+            name(id),
+            start.listening,
+            name(&start.endpoint),
+            name(master),
+            start.data.display(),
+            start.memory,
+        )
+    })
+}

@@ -1,0 +1,64 @@
+//! `sutra grid master`: runs a master until it is told to stop.
+
+use std::sync::{Arc, OnceLock};
+
+use serde_json::json;
+use sutra_grid::master::{self, MasterConfig, StartReport};
+
+use super::args::RunMaster;
+use crate::args::compat_addresses;
+use crate::exit::{Answer, Failure};
+use crate::output::Output;
+use crate::signals;
+
+/// Stops the master; set once there is one.
+type Stopper = OnceLock<Box<dyn Fn() + Send + Sync>>;
+
+pub(super) fn run(run: RunMaster, output: Output) -> Result<Answer, Failure> {
+    let config = MasterConfig {
+        compat: compat_addresses(&run.compat)?,
+        data: run.data,
+        listen: run.listen,
+        admin: run.admin.address(),
+        degraded_after: run.degraded_after,
+        offline_after: run.offline_after,
+        heartbeat: run.heartbeat,
+        cpu: run.cpu.map(|cpu| usize::try_from(cpu).unwrap_or(usize::MAX)),
+        ..MasterConfig::default()
+    };
+    let stop_master = Arc::new(Stopper::new());
+    let stopping = Arc::clone(&stop_master);
+    let mut was_asked = false;
+    signals::heed(move |signal| {
+        // One that still reads its log has promised nothing to anybody: it ends with the first signal.
+        let Some(stop) = stopping.get() else { return false };
+        let is_first = !std::mem::replace(&mut was_asked, true);
+        if is_first {
+            tracing::info!(signal, "stopping; a second signal ends at once");
+            stop();
+        }
+        is_first
+    })?;
+    let master = master::start(config)?;
+    stop_master.get_or_init(|| Box::new(master.stopper()));
+    if let Err(failure) = announce(master.report(), output) {
+        // Nobody reads along: no reason not to serve.
+        tracing::warn!(%failure, "the announcement was not read");
+    }
+    master.wait()?;
+    tracing::info!("stopped; the agents and their nodes go on");
+    Ok(Answer::Yes)
+}
+
+fn announce(report: &StartReport, output: Output) -> Result<(), Failure> {
+    let value = json!({
+        "listening": report.listening,
+        "compat": report.compat,
+        "admin": report.admin,
+        "data": report.data,
+        "agents": report.agents,
+        "nodes": report.nodes,
+        "recovered": report.recovery.to_string(),
+    });
+    output.answer(&value, || report.to_string())
+}

@@ -1,0 +1,50 @@
+//! `sutra grid status`: the grid on one page; the exit code says to scripts whether it is healthy.
+
+use std::time::Duration;
+
+use serde_json::json;
+use sutra_client::grid::GridClient;
+use sutra_wire::grid::ClusterState;
+
+use super::show;
+use crate::exit::{Answer, Failure};
+use crate::output::{Output, duration, name};
+
+pub(super) async fn run(grid: &GridClient, address: &str, output: Output) -> Result<Answer, Failure> {
+    let cluster = grid.cluster().await?;
+    let agents = grid.agents().await?;
+    let nodes = grid.nodes(None).await?;
+    let state = ClusterState::from_number(cluster.state);
+    let word = state.map_or_else(|| format!("state {}", cluster.state), |state| state.name().to_owned());
+    let value = json!({
+        "state": word, "version": cluster.version, "uptime_us": cluster.uptime,
+        "agents": { "total": cluster.agents, "healthy": cluster.healthy, "degraded": cluster.degraded, "offline": cluster.offline },
+        "nodes": { "total": cluster.nodes, "running": cluster.running },
+        "agent_list": agents.iter().map(show::agent_json).collect::<Vec<_>>(),
+        "node_list": nodes.iter().map(show::node_json).collect::<Vec<_>>(),
+    });
+    output.answer(&value, || {
+        let mut text = format!(
+            "grid at {}: {word}\nagents  {}: {} healthy, {} degraded, {} offline\nnodes   {}: {} running\nmaster  {}, up {}",
+            name(address),
+            cluster.agents,
+            cluster.healthy,
+            cluster.degraded,
+            cluster.offline,
+            cluster.nodes,
+            cluster.running,
+            name(&cluster.version),
+            duration(Duration::from_micros(cluster.uptime)),
+        );
+        if agents.is_empty() {
+            text.push_str("\n\nno agents yet; on each host run `sutra grid agent --id NAME --master ADDRESS`");
+        } else {
+            text = text + "\n\n" + &show::agents(&agents);
+        }
+        if !nodes.is_empty() {
+            text = text + "\n\n" + &show::nodes(&nodes);
+        }
+        text
+    })?;
+    Ok(if state == Some(ClusterState::Healthy) { Answer::Yes } else { Answer::No })
+}

@@ -1,0 +1,118 @@
+//! Why an agent does not start, and why it refuses what it is asked for. Every text says what to do.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use sutra_wire::limits;
+
+use crate::admin::AdminError;
+
+/// Why an agent could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// A setting that can't be meant.
+    #[error("{setting} {problem}")]
+    Setting {
+        /// Which.
+        setting: &'static str,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+    /// Another agent has the folder.
+    #[error("the folder {} is in use by another agent ({holder}); stop it, or give this one a folder of its own", folder.display())]
+    Locked {
+        /// Which folder.
+        folder: PathBuf,
+        /// Which process.
+        holder: String,
+    },
+    /// The list of nodes can't be read as one.
+    #[error(
+        "{} is damaged ({problem}); mend it, or move it away together with the nodes' data: without it their processes are nobody's",
+        file.display()
+    )]
+    Damaged {
+        /// Which file.
+        file: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Something about a file.
+    #[error("cannot {action} {}: {source}", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The address can't be listened on.
+    #[error("cannot listen on {address}: {source}; is another agent running? choose another address with --listen")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The admin port can't be served.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+}
+
+impl AgentError {
+    /// 2 for wrong usage, 3 for a host that refuses.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Setting { .. } => 2,
+            _ => 3,
+        }
+    }
+
+    /// For `map_err`: what was tried on which file.
+    pub(super) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File { action, path, source }
+    }
+}
+
+/// Why a node is not started, or not stopped. The texts go to whoever asked.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error("the storage path {path:?} {problem}; leave it away for a folder of the node's own, or name one below {}", root.display())]
+    Path { path: String, problem: String, root: PathBuf },
+    #[error(
+        "node {node} has the folder {path}, or one inside or around it; stop that node first, or name another folder"
+    )]
+    PathTaken { path: String, node: String },
+    #[error("node {node} of this agent has the name {name:?}; choose another")]
+    NameTaken { name: String, node: String },
+    #[error(
+        "the name {name:?} is none: use at most {} letters, digits, '-', '_' and '.', and begin with no '.'",
+        limits::MAX_LABEL
+    )]
+    Name { name: String },
+    #[error("port {port} can't be used: {reason}; choose another, or leave it away for a free one")]
+    Port { port: u32, reason: String },
+    #[error("no free port was found between {first} and {last}; stop some nodes, or ask for a port")]
+    NoPort { first: u16, last: u16 },
+    #[error("cores {cores:?}: {problem}")]
+    Cores { cores: String, problem: String },
+    #[error(
+        "the agent keeps {running} nodes and takes no more than {most} (--max-nodes); stop one, or choose another agent"
+    )]
+    Full { running: usize, most: u32 },
+    #[error("the agent's list of nodes is full; nothing can be forgotten of it")]
+    ListFull,
+    #[error("the agent is stopping; ask again when it is back")]
+    Stopping,
+    #[error("the agent's list can't be written, so nothing was started: {0}")]
+    List(#[source] AgentError),
+    #[error("cannot start the node: {0}")]
+    Start(String),
+    #[error("this agent has no node {node:?}; `sutra grid nodes` lists all")]
+    Unknown { node: String },
+    #[error("node {node} is still there: {problem}")]
+    NotStopped { node: String, problem: String },
+}

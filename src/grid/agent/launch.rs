@@ -1,0 +1,77 @@
+//! Starts a node's process: `sutra serve` in a session of its own, its words in a file, nothing of the agent's in its hands.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::list::NodeRecord;
+use super::memory::Group;
+use super::process::Process;
+
+/// What all nodes of an agent have in common.
+#[derive(Clone, Debug)]
+pub(super) struct Launcher {
+    pub(super) program: PathBuf,
+    /// The agent's folder.
+    pub(super) root: PathBuf,
+    /// Where nodes listen.
+    pub(super) ip: IpAddr,
+}
+
+impl Launcher {
+    /// A node's data folder.
+    pub(super) fn data(&self, node: &NodeRecord) -> PathBuf {
+        self.root.join(&node.path)
+    }
+
+    /// Where this host reaches what listens on the port.
+    pub(super) fn reach(&self, port: u16) -> SocketAddr {
+        let ip = match self.ip {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        SocketAddr::new(ip, port)
+    }
+
+    /// Starts the node's process, in `group` where it has a memory limit that can be kept.
+    pub(super) fn launch(&self, node: &NodeRecord, log: &Path, group: Option<&Group>) -> io::Result<Process> {
+        // The child writes to the file itself: the agent's end does not take its words away, and its truncation does not leave a hole.
+        let log = OpenOptions::new().create(true).append(true).open(log)?;
+        let mut command = Command::new(&self.program);
+        command.arg("serve").arg("--data").arg(self.data(node)).args(self.arguments(node));
+        // Settings of the agent's own, and files in its folder, are not meant for its nodes.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("SUTRA_") && name != "SUTRA_LOG" {
+                command.env_remove(name);
+            }
+        }
+        command.current_dir("/").stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let members = group.map(Group::members).transpose()?;
+        let prepare = move || {
+            if let Some(members) = &members {
+                rustix::io::write(members, b"0")?;
+            }
+            rustix::process::setsid()?;
+            Ok(())
+        };
+        // SAFETY: between fork and exec only what is async-signal-safe may be called. The closure makes two system calls, write(2) and setsid(2), through
+        // wrappers that neither allocate nor lock, on a descriptor that was opened before; turning an Errno into an io::Error does not allocate either.
+        unsafe { command.pre_exec(prepare) };
+        Process::of_child(command.spawn()?)
+    }
+
+    fn arguments(&self, node: &NodeRecord) -> Vec<String> {
+        let at = |port: u16| SocketAddr::new(self.ip, port).to_string();
+        let mut arguments = vec!["--listen".into(), at(node.port), "--compat".into(), at(node.compat_port)];
+        if node.cores.is_empty() {
+            arguments.extend(["--cores".into(), "1".into(), "--no-pin".into()]);
+        } else {
+            arguments.extend(["--cores".into(), node.cores.clone()]);
+        }
+        arguments
+    }
+}

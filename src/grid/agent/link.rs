@@ -1,0 +1,197 @@
+//! The link to the master: registers, says by heartbeats that the agent is there, and reports nodes that have changed.
+//!
+//! A master that is away or refuses is asked again for ever, at growing distances; the nodes do not notice. A call that has failed makes the agent
+//! register anew, which tells the master everything, whatever was lost.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sutra_client::ClientError;
+use sutra_client::grid::GridClient;
+use sutra_wire::grid::{AgentHeartbeat, AgentRegistered, AgentRegistration, AgentReport};
+use tokio::time::{sleep, timeout};
+
+use super::backoff::{self, jittered};
+use super::host;
+use super::supervisor::Supervisor;
+
+/// A refusal is for people to mend: it is asked again this seldom.
+const REFUSED: Duration = Duration::from_secs(10);
+/// The same trouble is logged this often.
+const REMINDER: Duration = Duration::from_secs(60);
+/// Changes that come within this are reported together.
+const TOGETHER: Duration = Duration::from_millis(10);
+/// Heartbeats are this much of their period early or late.
+const JITTER: f64 = 0.1;
+/// What a master may name as the period between two.
+const PERIODS: std::ops::RangeInclusive<Duration> = Duration::from_millis(20)..=Duration::from_secs(60);
+
+/// The agent's end of the link.
+pub(super) struct Link {
+    client: GridClient,
+    master: String,
+    id: String,
+    endpoint: String,
+    max_nodes: u32,
+    patience: Duration,
+    supervisor: Arc<Supervisor>,
+    trouble: Trouble,
+}
+
+/// Why the agent has to register again.
+enum Lost {
+    Unknown,
+    Error(ClientError),
+}
+
+impl Link {
+    pub(super) fn new(master: &str, id: &str, endpoint: String, supervisor: Arc<Supervisor>) -> Self {
+        let patience = supervisor.timings.master;
+        // What is tried again here is a registration with everything in it, not the call that failed.
+        let client = GridClient::new(master).with_timeout(patience).with_retries(0);
+        let (master, id, max_nodes) = (master.to_owned(), id.to_owned(), supervisor.max_nodes);
+        Self { client, master, id, endpoint, max_nodes, patience, supervisor, trouble: Trouble::default() }
+    }
+
+    /// Keeps the link for ever.
+    pub(super) async fn run(&mut self) {
+        let mut failures = 0;
+        loop {
+            match self.client.register_agent(&self.registration()).await {
+                Ok(terms) => {
+                    failures = 0;
+                    self.trouble = Trouble::default();
+                    tracing::info!(master = self.master, version = terms.master_version, "registered");
+                    self.supervisor.tell_master(None);
+                    match self.stay(&terms).await {
+                        Lost::Unknown => {
+                            self.supervisor.tell_master(Some("it does not know this agent".into()));
+                            tracing::info!(
+                                master = self.master,
+                                "the master does not know this agent; registering again"
+                            );
+                        }
+                        Lost::Error(error) => {
+                            self.supervisor.tell_master(Some(error.to_string()));
+                            tracing::warn!(master = self.master, %error, "lost the master; the nodes go on, and it is tried again");
+                        }
+                    }
+                    sleep(backoff::delay(1)).await;
+                }
+                Err(error) => {
+                    failures += 1;
+                    self.supervisor.tell_master(Some(error.to_string()));
+                    let is_refused = matches!(&error, ClientError::Refused { status, .. } if !status.is_transient());
+                    self.trouble.tell(&self.master, &error, is_refused);
+                    let wait = if is_refused { jittered(REFUSED, 0.25) } else { backoff::delay(failures) };
+                    sleep(wait).await;
+                }
+            }
+        }
+    }
+
+    /// Takes leave of the master.
+    pub(super) async fn unregister(&self) {
+        match timeout(self.patience, self.client.unregister_agent(&self.id)).await {
+            Ok(Ok(_)) => tracing::info!(master = self.master, "unregistered"),
+            Ok(Err(error)) => tracing::warn!(master = self.master, %error, "could not unregister"),
+            Err(_) => tracing::warn!(master = self.master, "could not unregister in time"),
+        }
+    }
+
+    /// Sends heartbeats, and reports what changes, until the agent has to register again.
+    async fn stay(&self, terms: &AgentRegistered) -> Lost {
+        let period = Duration::from_millis(u64::from(terms.heartbeat_ms)).clamp(*PERIODS.start(), *PERIODS.end());
+        let mut revision = self.supervisor.revision();
+        let mut reported = *revision.borrow_and_update();
+        // A change between the registration and now is found by the first heartbeat.
+        let mut beat = Instant::now() + jittered(period, 1.0).min(period);
+        loop {
+            let told = tokio::select! {
+                () = tokio::time::sleep_until(beat.into()) => {
+                    beat = Instant::now() + jittered(period, JITTER);
+                    self.heartbeat(&mut reported).await
+                }
+                changed = revision.changed() => {
+                    if changed.is_err() {
+                        std::future::pending::<()>().await;
+                    }
+                    sleep(TOGETHER).await;
+                    let newest = *revision.borrow_and_update();
+                    if newest == reported { Ok(true) } else { self.report(&mut reported).await }
+                }
+            };
+            match told {
+                Ok(true) => {}
+                Ok(false) => return Lost::Unknown,
+                Err(error) => return Lost::Error(error),
+            }
+        }
+    }
+
+    async fn heartbeat(&self, reported: &mut u64) -> Result<bool, ClientError> {
+        let (agent_id, incarnation) = (self.id.clone(), self.supervisor.folder.incarnation);
+        let revision = *self.supervisor.revision().borrow();
+        let heartbeat = AgentHeartbeat { agent_id, incarnation, revision, sent: host::now() };
+        match self.client.heartbeat(&heartbeat).await? {
+            None => Ok(false),
+            Some(ack) if ack.wants_report => self.report(reported).await,
+            Some(_) => Ok(true),
+        }
+    }
+
+    async fn report(&self, reported: &mut u64) -> Result<bool, ClientError> {
+        let (revision, nodes) = self.supervisor.report();
+        let (agent_id, incarnation) = (self.id.clone(), self.supervisor.folder.incarnation);
+        let known = self.client.report_nodes(&AgentReport { agent_id, incarnation, revision, nodes }).await?;
+        *reported = revision;
+        Ok(known)
+    }
+
+    fn registration(&self) -> AgentRegistration {
+        let (revision, nodes) = self.supervisor.report();
+        AgentRegistration {
+            agent_id: self.id.clone(),
+            hostname: host::name(),
+            platform: host::platform(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            endpoint: self.endpoint.clone(),
+            incarnation: self.supervisor.folder.incarnation,
+            revision,
+            memory_mb: host::memory_mb(),
+            max_nodes: self.max_nodes,
+            cores: u32::try_from(self.supervisor.cpus.len()).unwrap_or(u32::MAX),
+            nodes,
+        }
+    }
+}
+
+/// What keeps the agent from registering: said when it changes, and now and then.
+#[derive(Default)]
+struct Trouble {
+    said: Option<(String, Instant)>,
+}
+
+impl Trouble {
+    fn tell(&mut self, master: &str, error: &ClientError, is_refused: bool) {
+        let words = error.to_string();
+        let is_old = self.said.as_ref().is_some_and(|(said, at)| *said == words && at.elapsed() < REMINDER);
+        if is_old {
+            return;
+        }
+        if is_refused {
+            tracing::error!(
+                master,
+                error = words,
+                "the master refuses this agent; it is asked again every {REFUSED:?}"
+            );
+        } else {
+            tracing::warn!(
+                master,
+                error = words,
+                "can't register with the master; it is tried again until it is there"
+            );
+        }
+        self.said = Some((words, Instant::now()));
+    }
+}

@@ -1,0 +1,187 @@
+//! The list of nodes on disk: which there are, what is wanted of each, and which process each was last.
+//!
+//! It is written anew and renamed into place, so it is whole or the one before. What can't be read stops the agent's start: an agent that took it for
+//! an empty list would leave processes that nobody keeps.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sutra_wire::limits;
+
+use super::AgentError;
+use super::folder::{self, LIST};
+use super::paths::plain;
+use super::process::ProcessId;
+
+const FORMAT: u32 = 1;
+
+/// What is to become of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Wanted {
+    /// It shall run.
+    Running,
+    /// It was stopped.
+    Stopped,
+    /// It ended too often, and waits for somebody to ask for it.
+    GivenUp,
+}
+
+/// A node, as much of it as outlives the agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct NodeRecord {
+    pub(super) id: String,
+    pub(super) name: String,
+    /// Its data folder, from the agent's.
+    pub(super) path: PathBuf,
+    pub(super) port: u16,
+    pub(super) compat_port: u16,
+    /// Whether somebody asked for these ports; others may change when it is started again.
+    pub(super) asked_port: bool,
+    pub(super) asked_compat_port: bool,
+    /// As `--cores` reads them; empty for any.
+    pub(super) cores: String,
+    pub(super) memory_limit_mb: u64,
+    pub(super) wanted: Wanted,
+    /// Its process, where there was one when this was written.
+    pub(super) process: Option<ProcessId>,
+    /// When that was started, in µs since 1970.
+    pub(super) started: u64,
+    pub(super) restarts: u32,
+    /// Why it is as it is.
+    pub(super) detail: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Document {
+    format: u32,
+    nodes: Vec<NodeRecord>,
+}
+
+/// The list, or an empty one where there has never been one.
+pub(super) fn load(root: &Path) -> Result<Vec<NodeRecord>, AgentError> {
+    let file = root.join(LIST);
+    let text = match fs::read(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(AgentError::file("read", &file)(error)),
+    };
+    let damaged = |problem: String| AgentError::Damaged { file: file.clone(), problem };
+    let document: Document = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
+    if document.format != FORMAT {
+        let problem =
+            format!("its format is {}, this agent reads {FORMAT}; use the agent that wrote it", document.format);
+        return Err(damaged(problem));
+    }
+    let mut ids = HashSet::new();
+    for node in &document.nodes {
+        let id = &node.id;
+        if !is_label(id) || !(node.name.is_empty() || is_label(&node.name)) {
+            return Err(damaged(format!("{id:?} or {:?} is no name of a node", node.name)));
+        }
+        if !ids.insert(id) {
+            return Err(damaged(format!("node {id} is there twice")));
+        }
+        if plain(&node.path).is_none_or(|path| path != node.path || path.as_os_str().is_empty()) {
+            return Err(damaged(format!("node {id} has the folder {:?}, which is none below the agent's", node.path)));
+        }
+    }
+    if document.nodes.len() > limits::MAX_AGENT_NODES {
+        return Err(damaged(format!("it has {} nodes", document.nodes.len())));
+    }
+    Ok(document.nodes)
+}
+
+/// Puts the list on stable storage.
+pub(super) fn save(root: &Path, nodes: Vec<NodeRecord>) -> Result<(), AgentError> {
+    let file = root.join(LIST);
+    let document = Document { format: FORMAT, nodes };
+    let text = serde_json::to_vec_pretty(&document).map_err(|error| AgentError::file("write", &file)(error.into()))?;
+    folder::replace(&file, &text)
+}
+
+/// Whether a text can name an agent or a node: it becomes part of file names, tables and addresses.
+pub(super) fn is_label(text: &str) -> bool {
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    !text.is_empty() && text.len() <= limits::MAX_LABEL && !text.starts_with('.') && text.chars().all(fits)
+}
+
+#[cfg(test)]
+pub(super) fn sample(id: &str) -> NodeRecord {
+    NodeRecord {
+        id: id.into(),
+        name: "orders".into(),
+        path: Path::new("nodes").join(id),
+        port: 20_001,
+        compat_port: 20_002,
+        asked_port: true,
+        asked_compat_port: false,
+        cores: "1,".into(),
+        memory_limit_mb: 512,
+        wanted: Wanted::Running,
+        process: Some(ProcessId { pid: 7, start: 8, boot: "b".into() }),
+        started: 9,
+        restarts: 1,
+        detail: "it ended".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_was_saved_is_loaded() {
+        let place = tempfile::tempdir().unwrap();
+        assert!(load(place.path()).unwrap().is_empty());
+        let nodes = vec![sample("node-1"), NodeRecord { process: None, wanted: Wanted::GivenUp, ..sample("node-2") }];
+        save(place.path(), nodes.clone()).unwrap();
+        assert_eq!(load(place.path()).unwrap(), nodes);
+        let left: Vec<_> = fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, [LIST], "no half-written file is left");
+    }
+
+    #[test]
+    fn every_damage_is_named_and_none_is_taken_for_an_empty_list() {
+        let place = tempfile::tempdir().unwrap();
+        save(place.path(), vec![sample("node-1")]).unwrap();
+        let file = place.path().join(LIST);
+        let whole = fs::read(&file).unwrap();
+        for length in 0..whole.len() {
+            fs::write(&file, &whole[..length]).unwrap();
+            let error = load(place.path()).unwrap_err();
+            assert!(
+                error.to_string().contains(LIST) && matches!(error, AgentError::Damaged { .. }),
+                "{length}: {error}"
+            );
+        }
+        let text = String::from_utf8(whole).unwrap();
+        for (from, to) in [
+            ("\"format\": 1", "\"format\": 2"),
+            ("nodes/node-1", "../node-1"),
+            ("nodes/node-1", "/etc"),
+            ("\"node-1\"", "\"a/b\""),
+            ("\"running\"", "\"dancing\""),
+        ] {
+            assert!(text.contains(from), "{from}");
+            fs::write(&file, text.replace(from, to)).unwrap();
+            assert!(matches!(load(place.path()), Err(AgentError::Damaged { .. })), "{to}");
+        }
+        save(place.path(), vec![sample("node-1"), sample("node-1")]).unwrap();
+        assert!(load(place.path()).unwrap_err().to_string().contains("twice"));
+    }
+
+    #[test]
+    fn a_disk_that_refuses_leaves_the_list_as_it_was() {
+        let place = tempfile::tempdir().unwrap();
+        save(place.path(), vec![sample("node-1")]).unwrap();
+        // A folder where the new file would be stands in for a full disk, which root's tests can't have otherwise.
+        fs::create_dir(place.path().join("nodes.new")).unwrap();
+        assert!(save(place.path(), Vec::new()).is_err());
+        assert_eq!(load(place.path()).unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,95 @@
+//! What the agent's admin port shows: its nodes, whether it is on good terms with its master, and what does not go as it should.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use sutra_wire::grid::{NodeReport, NodeState};
+
+use super::supervisor::Supervisor;
+use crate::admin::{Metric, Source, View};
+
+/// Shows an agent.
+pub(super) struct AgentSource {
+    pub(super) id: String,
+    pub(super) master: String,
+    pub(super) supervisor: Arc<Supervisor>,
+}
+
+impl Source for AgentSource {
+    async fn look(&self, lists: bool) -> Option<View> {
+        let (revision, nodes) = self.supervisor.report();
+        let trouble = self.supervisor.trouble();
+        let is_registered = trouble.is_none();
+        let problems = problems(&nodes, trouble.as_deref(), self.supervisor.is_unsaved());
+        let status = if problems.is_empty() { "ok".to_owned() } else { problems.join("; ") };
+        let list = if lists { nodes.iter().map(node).collect() } else { Vec::new() };
+        let page = json!({
+            "agent_id": self.id, "master": self.master, "registered": is_registered, "version": env!("CARGO_PKG_VERSION"),
+            "status": status, "revision": revision, "max_nodes": self.supervisor.max_nodes, "nodes": list,
+        });
+        let by_state = NodeState::ALL.iter().map(|state| (state.name(), count(&nodes, *state)));
+        let restarts = nodes.iter().map(|node| (node.node_id.clone(), f64::from(node.restarts)));
+        let metrics = vec![
+            Metric::gauges("sutra_agent_nodes", "Storage nodes by state", "state", by_state),
+            Metric::gauges("sutra_agent_node_restarts", "How often a node was started again", "node", restarts),
+            Metric::gauge(
+                "sutra_agent_registered",
+                "Whether the master knows this agent",
+                f64::from(u8::from(is_registered)),
+            ),
+            Metric::gauge("sutra_agent_max_nodes", "Storage nodes at most", f64::from(self.supervisor.max_nodes)),
+        ];
+        Some(View { healthy: problems.is_empty(), status, page, metrics })
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "an agent has 256 nodes at most")]
+fn count(nodes: &[NodeReport], state: NodeState) -> f64 {
+    nodes.iter().filter(|node| node.state == state as u8).count() as f64
+}
+
+fn problems(nodes: &[NodeReport], trouble: Option<&str>, is_unsaved: bool) -> Vec<String> {
+    let mut problems = Vec::new();
+    if let Some(trouble) = trouble {
+        problems.push(format!("not registered with the master: {trouble}"));
+    }
+    if is_unsaved {
+        problems.push("the list of nodes can't be written; is the disk full?".to_owned());
+    }
+    for node in nodes {
+        if [NodeState::GaveUp, NodeState::Crashed].iter().any(|state| node.state == *state as u8) {
+            problems.push(format!("{}: {}", node.node_id, node.detail));
+        }
+    }
+    problems
+}
+
+fn node(node: &NodeReport) -> serde_json::Value {
+    json!({
+        "node_id": node.node_id, "name": node.name, "state": NodeState::from_number(node.state).unwrap_or_default().name(),
+        "endpoint": node.endpoint, "compat_endpoint": node.compat_endpoint, "storage_path": node.storage_path, "cores": node.cores,
+        "memory_limit_mb": node.memory_limit_mb, "memory_enforcement": node.memory_enforcement, "pid": node.pid,
+        "restarts": node.restarts, "detail": node.detail,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_well_is_said() {
+        assert!(problems(&[], None, false).is_empty());
+        let gave_up = NodeReport {
+            node_id: "n".into(),
+            detail: "why".into(),
+            state: NodeState::GaveUp as u8,
+            ..NodeReport::default()
+        };
+        let words = problems(&[gave_up, NodeReport::default()], Some("it is away"), true).join("; ");
+        assert!(
+            ["registered with the master: it is away", "disk", "n: why"].iter().all(|part| words.contains(part)),
+            "{words}"
+        );
+    }
+}

@@ -1,0 +1,165 @@
+//! From a configuration to a running agent, and its orderly end.
+
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sutra_runtime::available_cpus;
+use sutra_wire::limits;
+use tokio::net::TcpListener;
+
+use super::config::{AgentConfig, OnStop};
+use super::folder::Folder;
+use super::launch::Launcher;
+use super::link::Link;
+use super::list::is_label;
+use super::memory::Memory;
+use super::overview::AgentSource;
+use super::supervisor::{Parts, Supervisor};
+use super::{AgentError, host, list, listener};
+use crate::admin::{self, Admin};
+
+/// What the start has found and set up.
+#[derive(Clone, Debug)]
+pub struct AgentStart {
+    /// Where the agent listens.
+    pub listening: SocketAddr,
+    /// Where it tells the master that it is reached.
+    pub endpoint: String,
+    /// Where it serves HTTP.
+    pub admin: Option<SocketAddr>,
+    /// Its folder.
+    pub data: PathBuf,
+    /// Nodes that were still running.
+    pub adopted: usize,
+    /// Nodes that should run, did not, and are being started.
+    pub started: usize,
+    /// How memory limits are kept, in words.
+    pub memory: String,
+}
+
+/// An agent with its folder, its nodes and its port, in a tokio runtime.
+pub struct Agent {
+    config: AgentConfig,
+    supervisor: Arc<Supervisor>,
+    listener: TcpListener,
+    _admin: Option<Admin>,
+    start: AgentStart,
+}
+
+/// Runs an agent until `shutdown` is ready, and then ends it in order.
+///
+/// # Errors
+/// Where it can't start.
+pub async fn run(config: AgentConfig, shutdown: impl Future<Output = ()>) -> Result<(), AgentError> {
+    Agent::start(config).await?.run(shutdown).await;
+    Ok(())
+}
+
+impl Agent {
+    /// Takes the folder and the port, adopts the nodes that still run and starts those that should.
+    ///
+    /// # Errors
+    /// Where the folder, the list in it, the address or a setting can't be used. Nothing has been done to any node then.
+    pub async fn start(config: AgentConfig) -> Result<Self, AgentError> {
+        check(&config)?;
+        let program = match &config.program {
+            Some(program) => program.clone(),
+            None => std::env::current_exe().map_err(AgentError::file("find", "/proc/self/exe".as_ref()))?,
+        };
+        let folder = Folder::open(&config.data)?;
+        let records = list::load(&folder.root)?;
+        let listener = TcpListener::bind(config.listen).await;
+        let wrong = |source| AgentError::Listen { address: config.listen, source };
+        let listener = listener.map_err(wrong)?;
+        let listening = listener.local_addr().map_err(wrong)?;
+        let admin_listener = config.admin.map(admin::bind).transpose()?;
+        let advertise = config.advertise.clone().unwrap_or_else(|| match listening.ip() {
+            ip if ip.is_unspecified() => host::name(),
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => ip.to_string(),
+        });
+        let endpoint = host::endpoint(&advertise, listening.port());
+        let memory = Memory::probe();
+        let supervisor = Supervisor::new(Parts {
+            launcher: Launcher { program, root: folder.root.clone(), ip: listening.ip() },
+            folder,
+            timings: config.timings.clone(),
+            max_nodes: config.max_nodes,
+            advertise,
+            cpus: available_cpus(),
+            memory,
+        });
+        let (adopted, started) = supervisor.take_over(records);
+        supervisor.save_or_warn().await;
+        let (id, master) = (config.id.clone(), config.master.clone());
+        let source = AgentSource { id, master, supervisor: Arc::clone(&supervisor) };
+        let admin = admin_listener.map(|listener| admin::start(listener, source)).transpose()?;
+        let (data, memory) = (supervisor.folder.root.clone(), supervisor.memory.words(1));
+        let start = AgentStart {
+            listening,
+            endpoint,
+            admin: admin.as_ref().map(Admin::address),
+            data,
+            adopted,
+            started,
+            memory,
+        };
+        Ok(Self { config, supervisor, listener, _admin: admin, start })
+    }
+
+    /// What the start has found and set up.
+    pub fn report(&self) -> &AgentStart {
+        &self.start
+    }
+
+    /// Works until `shutdown` is ready; then leaves the nodes or stops them, as configured.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let Self { config, supervisor, listener, _admin, start } = self;
+        let mut link = Link::new(&config.master, &config.id, start.endpoint, Arc::clone(&supervisor));
+        let serving = tokio::spawn(listener::serve(listener, config.id.clone(), Arc::clone(&supervisor)));
+        let keeping_house = {
+            let supervisor = Arc::clone(&supervisor);
+            tokio::spawn(async move { supervisor.housekeep().await })
+        };
+        tokio::select! {
+            () = shutdown => {}
+            // It goes on for ever.
+            () = link.run() => {}
+        }
+        supervisor.close();
+        serving.abort();
+        match config.on_stop {
+            OnStop::Leave => tracing::info!("ending; the nodes go on, and the next agent on this folder adopts them"),
+            OnStop::Stop => {
+                tracing::info!("ending; stopping the nodes");
+                supervisor.stop_all().await;
+                link.unregister().await;
+            }
+        }
+        keeping_house.abort();
+        supervisor.save_or_warn().await;
+    }
+}
+
+fn check(config: &AgentConfig) -> Result<(), AgentError> {
+    if !is_label(&config.id) {
+        let problem = format!(
+            "{:?} is no name for an agent; use at most {} letters, digits, '-', '_' and '.', and begin with no '.'",
+            config.id,
+            limits::MAX_LABEL
+        );
+        return Err(AgentError::Setting { setting: "--id", problem });
+    }
+    if !(1..=limits::MAX_AGENT_NODES).contains(&(config.max_nodes as usize)) {
+        let problem = format!("{} is not from 1 to {}", config.max_nodes, limits::MAX_AGENT_NODES);
+        return Err(AgentError::Setting { setting: "--max-nodes", problem });
+    }
+    let is_host = |host: &String| !host.is_empty() && !host.contains(['/', ' ', '\n']) && host.len() < 256;
+    if config.advertise.as_ref().is_some_and(|host| !is_host(host)) {
+        let problem = "is no host; give a name or an address without a port".into();
+        return Err(AgentError::Setting { setting: "--advertise", problem });
+    }
+    Ok(())
+}

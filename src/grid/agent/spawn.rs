@@ -1,0 +1,197 @@
+//! A new node: what is asked for is checked, reserved, noted on disk, and only then made. A failure takes all of it back.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sutra_wire::grid::{NodeReport, NodeState};
+use sutra_wire::limits;
+use tokio::time::timeout;
+
+use super::error::Refusal;
+use super::keep::{End, Life};
+use super::list::{NodeRecord, Wanted, is_label};
+use super::node::Node;
+use super::paths::{self, Made};
+use super::supervisor::Supervisor;
+use super::{cpus, logs, ports};
+
+/// The time to end of a node that has not run yet, so has nothing of anybody's to finish: whoever asked for it still waits.
+const NEVER_RAN: Duration = Duration::from_secs(5);
+
+/// What is asked for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Asked {
+    pub(super) name: String,
+    pub(super) storage_path: String,
+    pub(super) cores: String,
+    pub(super) memory_limit_mb: u64,
+    pub(super) port: u32,
+    pub(super) compat_port: u32,
+}
+
+/// What a failure takes back.
+struct Reserved {
+    id: String,
+    /// The node that is taken up again: with what it was.
+    before: Option<NodeRecord>,
+    /// What was forgotten to make place on the list.
+    forgotten: Option<NodeRecord>,
+    had_log: bool,
+}
+
+impl Supervisor {
+    /// Starts a node and answers when its health does. A stopped or given-up one whose folder or, where no folder is named, whose name is asked for is
+    /// taken up again, under its old id.
+    pub(super) async fn spawn(self: &Arc<Self>, asked: Asked) -> Result<NodeReport, Refusal> {
+        let (reserved, mut life) = self.reserve(&asked)?;
+        if let Err(error) = self.save().await {
+            self.take_back(reserved, None).await;
+            return Err(Refusal::List(error));
+        }
+        let path = self.with(&reserved.id, |node| node.record.path.clone()).unwrap_or_default();
+        let made = match Made::make(&self.folder.root, &path) {
+            Ok(made) => made,
+            Err(error) => {
+                self.take_back(reserved, None).await;
+                return Err(Refusal::Start(format!("its folder can't be made: {error}")));
+            }
+        };
+        match self.first_start(&mut life).await {
+            Ok(started) => {
+                tokio::spawn(life.keep_started(Some(started)));
+                self.status(&reserved.id).ok_or(Refusal::Unknown { node: reserved.id })
+            }
+            Err(refusal) => {
+                tracing::warn!(node = reserved.id, reason = %refusal, "a node did not start; nothing is left of it");
+                self.take_back(reserved, Some((&made, &path))).await;
+                Err(refusal)
+            }
+        }
+    }
+
+    async fn first_start(&self, life: &mut Life) -> Result<super::keep::Started, Refusal> {
+        let (mut started, saved) = life.start().await.map_err(Refusal::Start)?;
+        if let Err(error) = saved {
+            life.terminate(&mut started.process, NEVER_RAN).await;
+            return Err(Refusal::List(error));
+        }
+        let refusal = match timeout(self.timings.start, life.first_answer(&mut started)).await {
+            Ok(Ok(())) => match self.save().await {
+                Ok(()) => return Ok(started),
+                Err(error) => Refusal::List(error),
+            },
+            Ok(Err(End::Ended(words))) => return Err(Refusal::Start(words)),
+            Ok(Err(End::Told)) => Refusal::Start("it was stopped before it ran".into()),
+            Err(_) => Refusal::Start(started.not_in_time(self.timings.start)),
+        };
+        life.terminate(&mut started.process, NEVER_RAN).await;
+        Err(refusal)
+    }
+
+    /// Checks what is asked for against all nodes, and puts the node on the list, at one moment.
+    fn reserve(self: &Arc<Self>, asked: &Asked) -> Result<(Reserved, Life), Refusal> {
+        if self.is_closed() {
+            return Err(Refusal::Stopping);
+        }
+        if !asked.name.is_empty() && !is_label(&asked.name) {
+            return Err(Refusal::Name { name: asked.name.clone() });
+        }
+        let mut nodes = self.nodes();
+        let id = new_id(&nodes);
+        let named = || nodes.iter().find(|node| !asked.name.is_empty() && node.is_called(&asked.name));
+        let path = match named() {
+            Some(node) if asked.storage_path.is_empty() && !node.is_active() => node.record.path.clone(),
+            _ => paths::resolve(&self.folder.root, &asked.storage_path, &id)?,
+        };
+        let before =
+            nodes.iter().find(|node| !node.is_active() && node.record.path == path).map(|node| node.record.clone());
+        let is_other = |node: &&Node| before.as_ref().is_none_or(|before| before.id != node.record.id);
+        if let Some(node) = nodes.iter().filter(is_other).find(|node| paths::overlap(&node.record.path, &path)) {
+            let path = self.folder.root.join(&path).to_string_lossy().into_owned();
+            return Err(Refusal::PathTaken { path, node: node.record.id.clone() });
+        }
+        if let Some(node) = named().filter(is_other) {
+            return Err(Refusal::NameTaken { name: asked.name.clone(), node: node.record.id.clone() });
+        }
+        let active = || nodes.iter().filter(|node| node.is_active());
+        let running = active().count();
+        if running >= self.max_nodes as usize {
+            return Err(Refusal::Full { running, most: self.max_nodes });
+        }
+        let mut taken = ports::of(active());
+        let had = |port: fn(&NodeRecord) -> u16| before.as_ref().map_or(0, port);
+        let ip = self.launcher.ip;
+        let port = ports::choose(ip, asked.port, had(|record| record.port), &taken)?;
+        taken.insert(port);
+        let compat_port = ports::choose(ip, asked.compat_port, had(|record| record.compat_port), &taken)?;
+        let held: Vec<usize> = active().flat_map(|node| cpus::read(&node.record.cores)).collect();
+        let cores = cpus::written(&cpus::choose(&asked.cores, &self.cpus, &held)?);
+        let id = before.as_ref().map_or(id, |before| before.id.clone());
+        let record = NodeRecord {
+            name: match &before {
+                Some(before) if asked.name.is_empty() => before.name.clone(),
+                _ => asked.name.clone(),
+            },
+            path,
+            port,
+            compat_port,
+            asked_port: asked.port != 0,
+            asked_compat_port: asked.compat_port != 0,
+            cores,
+            memory_limit_mb: asked.memory_limit_mb,
+            wanted: Wanted::Running,
+            process: None,
+            started: 0,
+            restarts: before.as_ref().map_or(0, |before| before.restarts),
+            detail: String::new(),
+            id: id.clone(),
+        };
+        let mut forgotten = None;
+        nodes.retain(|node| node.record.id != id);
+        if nodes.len() >= limits::MAX_AGENT_NODES {
+            // The one that was stopped longest ago stands first.
+            let at = nodes.iter().position(|node| !node.is_active()).ok_or(Refusal::ListFull)?;
+            forgotten = Some(nodes.remove(at).record);
+        }
+        let (keeper, life) = Life::of(self, &id);
+        nodes.push(Node { keeper: Some(keeper), state: NodeState::Starting, ..self.node(record) });
+        drop(nodes);
+        self.changed();
+        let had_log = logs::file(&self.folder.root, &id).exists();
+        Ok((Reserved { id, before, forgotten, had_log }, life))
+    }
+
+    /// Leaves things as they were before.
+    async fn take_back(&self, reserved: Reserved, made: Option<(&Made, &Path)>) {
+        let Reserved { id, before, forgotten, had_log } = reserved;
+        let root = &self.folder.root;
+        if let Some((made, path)) = made {
+            made.unmake(&root.join(path));
+        }
+        self.memory.remove(&id);
+        if !had_log {
+            logs::remove(&logs::file(root, &id));
+        }
+        {
+            let mut nodes = self.nodes();
+            nodes.retain(|node| node.record.id != id);
+            nodes.extend(before.map(|record| self.node(record)));
+            if let Some(record) = forgotten {
+                nodes.insert(0, self.node(record));
+            }
+        }
+        self.changed();
+        self.save_or_warn().await;
+    }
+}
+
+/// An id that no node has had, here or elsewhere.
+fn new_id(nodes: &[Node]) -> String {
+    loop {
+        let id = format!("node-{:012x}", rand::random_range(0..1_u64 << 48));
+        if !nodes.iter().any(|node| node.is_called(&id)) {
+            return id;
+        }
+    }
+}

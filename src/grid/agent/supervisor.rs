@@ -1,0 +1,284 @@
+//! All nodes of an agent: what is known of each, its list on disk, and the number of its last change.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sutra_wire::grid::{NodeReport, NodeState};
+use tokio::sync::watch;
+
+use super::config::Timings;
+use super::error::Refusal;
+use super::folder::Folder;
+use super::keep::Life;
+use super::launch::Launcher;
+use super::list::{self, NodeRecord, Wanted};
+use super::memory::Memory;
+use super::node::{Keeper, Node};
+use super::process::{self, Process};
+use super::{AgentError, host, logs};
+
+/// Between two looks at what is to be tidied up.
+const HOUSEKEEPING: Duration = Duration::from_secs(5);
+/// A killed process's time to be gone: more only where it hangs in the kernel.
+const KILLED: Duration = Duration::from_secs(5);
+
+/// All nodes of an agent.
+pub(super) struct Supervisor {
+    pub(super) folder: Folder,
+    pub(super) launcher: Launcher,
+    pub(super) timings: Timings,
+    pub(super) max_nodes: u32,
+    /// The host that nodes are reached by.
+    pub(super) advertise: String,
+    pub(super) memory: Memory,
+    /// CPUs that nodes may be pinned to.
+    pub(super) cpus: Vec<usize>,
+    nodes: Mutex<Vec<Node>>,
+    /// The number of the last change.
+    revision: watch::Sender<u64>,
+    /// Held while the list is written, so that an older one never replaces a newer.
+    saving: tokio::sync::Mutex<()>,
+    /// The list on disk is older than what is known.
+    is_unsaved: AtomicBool,
+    is_stopping: AtomicBool,
+    /// Why the agent is not registered with its master; nothing while it is.
+    trouble: Mutex<Option<String>>,
+}
+
+/// What a supervisor is made of.
+pub(super) struct Parts {
+    pub(super) folder: Folder,
+    pub(super) launcher: Launcher,
+    pub(super) timings: Timings,
+    pub(super) max_nodes: u32,
+    pub(super) advertise: String,
+    pub(super) memory: Memory,
+    pub(super) cpus: Vec<usize>,
+}
+
+impl Supervisor {
+    pub(super) fn new(parts: Parts) -> Arc<Self> {
+        let Parts { folder, launcher, timings, max_nodes, advertise, memory, cpus } = parts;
+        Arc::new(Self {
+            folder,
+            launcher,
+            timings,
+            max_nodes,
+            advertise,
+            memory,
+            cpus,
+            nodes: Mutex::new(Vec::new()),
+            // Above those of the agent that was here before, as far as the clock has not been turned back; a registration tells all anyway.
+            revision: watch::Sender::new(host::now()),
+            saving: tokio::sync::Mutex::new(()),
+            is_unsaved: AtomicBool::new(false),
+            is_stopping: AtomicBool::new(false),
+            trouble: Mutex::new(Some("it has not been asked yet".into())),
+        })
+    }
+
+    /// Takes over the nodes of the agent that was here before: adopts those that run, starts those that should. Returns how many of each.
+    pub(super) fn take_over(self: &Arc<Self>, records: Vec<NodeRecord>) -> (usize, usize) {
+        let servers = process::servers();
+        let (mut adopted, mut started) = (0, 0);
+        for record in records {
+            let held = self.held(&record, &servers);
+            let (mut node, id) = (self.node(record), self.nodes().len());
+            let (keeper, life) = Life::of(self, &node.record.id);
+            let is_wanted = node.record.wanted == Wanted::Running;
+            match (&held, is_wanted) {
+                (Some(process), _) => {
+                    adopted += 1;
+                    tracing::info!(node = node.record.id, pid = process.id.pid, "adopted a node that still runs");
+                    if node.record.process.as_ref() != Some(&process.id) {
+                        node.record.started = host::now();
+                    }
+                    node.record.process = Some(process.id.clone());
+                    node.state = NodeState::Starting;
+                }
+                (None, true) => {
+                    started += 1;
+                    node.record.process = None;
+                    node.record.detail = "it was not running when its agent came back".into();
+                    node.state = NodeState::Crashed;
+                }
+                (None, false) => node.record.process = None,
+            }
+            debug_assert!(id < sutra_wire::limits::MAX_AGENT_NODES);
+            if held.is_some() || is_wanted {
+                // One that was told to stop while its agent ended still is.
+                keeper.stop.send_replace(!is_wanted);
+                node.keeper = Some(keeper);
+                self.nodes().push(node);
+                tokio::spawn(life.keep(held));
+            } else {
+                self.nodes().push(node);
+            }
+        }
+        self.changed();
+        (adopted, started)
+    }
+
+    fn held(&self, record: &NodeRecord, servers: &HashMap<PathBuf, u32>) -> Option<Process> {
+        let data = self.launcher.data(record);
+        let known = record.process.as_ref().and_then(|known| Process::adopt(known.pid, Some(known), &data));
+        // The agent may have ended between the process's start and its place on the list.
+        known.or_else(|| Process::adopt(*servers.get(&data)?, None, &data))
+    }
+
+    /// A node of the list, without a task.
+    pub(super) fn node(&self, record: NodeRecord) -> Node {
+        let state = match record.wanted {
+            Wanted::Running => NodeState::Starting,
+            Wanted::Stopped => NodeState::Stopped,
+            Wanted::GivenUp => NodeState::GaveUp,
+        };
+        Node { memory: self.memory.words(record.memory_limit_mb), state, keeper: None, record }
+    }
+
+    pub(super) fn nodes(&self) -> MutexGuard<'_, Vec<Node>> {
+        // What a panicking task has left is still the best that is known.
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with a node, if it is there.
+    pub(super) fn with<T>(&self, id: &str, look: impl FnOnce(&mut Node) -> T) -> Option<T> {
+        self.nodes().iter_mut().find(|node| node.record.id == id).map(look)
+    }
+
+    /// Changes a node, and says so.
+    pub(super) fn change(&self, id: &str, change: impl FnOnce(&mut Node)) {
+        self.with(id, change);
+        self.changed();
+    }
+
+    /// Something has changed.
+    pub(super) fn changed(&self) {
+        // Under the lock, so that a report never has a newer number than what it tells.
+        let _nodes = self.nodes();
+        self.revision.send_modify(|revision| *revision += 1);
+    }
+
+    /// The number of the last change, to be waited for.
+    pub(super) fn revision(&self) -> watch::Receiver<u64> {
+        self.revision.subscribe()
+    }
+
+    /// All nodes, and the number of the last change to them.
+    pub(super) fn report(&self) -> (u64, Vec<NodeReport>) {
+        let nodes = self.nodes();
+        let reports = nodes.iter().map(|node| node.report(&self.advertise, &self.folder.root)).collect();
+        (*self.revision.borrow(), reports)
+    }
+
+    /// A node by its id or name.
+    pub(super) fn status(&self, name: &str) -> Option<NodeReport> {
+        let nodes = self.nodes();
+        let node =
+            nodes.iter().find(|node| node.record.id == name).or_else(|| nodes.iter().find(|node| node.is_called(name)));
+        node.map(|node| node.report(&self.advertise, &self.folder.root))
+    }
+
+    /// Puts the list on stable storage, as it is when this has its turn.
+    pub(super) async fn save(&self) -> Result<(), AgentError> {
+        let _turn = self.saving.lock().await;
+        let records: Vec<NodeRecord> = self.nodes().iter().map(|node| node.record.clone()).collect();
+        let root = self.folder.root.clone();
+        let saved = tokio::task::spawn_blocking(move || list::save(&root, records)).await;
+        let saved = saved.unwrap_or_else(|error| Err(AgentError::file("write", &self.folder.root)(error.into())));
+        self.is_unsaved.store(saved.is_err(), Ordering::Relaxed);
+        saved
+    }
+
+    /// The same where the work goes on without: it is tried again.
+    pub(super) async fn save_or_warn(&self) {
+        if let Err(error) = self.save().await {
+            tracing::warn!(%error, "the list of nodes is not on disk as it should be; it is tried again");
+        }
+    }
+
+    /// Stops a node, by its id or name. One that does not run stays as it is, and is not started again.
+    pub(super) async fn stop(&self, name: &str) -> Result<(), Refusal> {
+        let found = self.status(name).ok_or_else(|| Refusal::Unknown { node: name.into() })?;
+        let id = found.node_id;
+        let keeper = self.with(&id, |node| {
+            node.record.wanted = Wanted::Stopped;
+            if node.keeper.is_none() {
+                node.state = NodeState::Stopped;
+            }
+            node.keeper.clone()
+        });
+        self.changed();
+        self.save_or_warn().await;
+        let Some(keeper) = keeper.flatten() else { return Ok(()) };
+        keeper.stop.send_replace(true);
+        match tokio::time::timeout(self.timings.drain + 2 * KILLED, keeper.ended()).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(Refusal::NotStopped { node: id, problem: "its process does not end".into() }),
+        }
+    }
+
+    /// Whether the list on disk is older than what is known.
+    pub(super) fn is_unsaved(&self) -> bool {
+        self.is_unsaved.load(Ordering::Relaxed)
+    }
+
+    /// The agent is registered with its master, or why it is not.
+    pub(super) fn tell_master(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    /// Why the agent is not registered with its master, if it is not.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Nothing is started any more.
+    pub(super) fn close(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_stopping.load(Ordering::Relaxed)
+    }
+
+    /// Stops all nodes at once; they are still wanted, and started by the next agent here.
+    pub(super) async fn stop_all(&self) {
+        let keepers: Vec<Keeper> = self.nodes().iter().filter_map(|node| node.keeper.clone()).collect();
+        keepers.iter().for_each(|keeper| {
+            keeper.stop.send_replace(true);
+        });
+        let all = async {
+            for keeper in keepers {
+                keeper.ended().await;
+            }
+        };
+        if tokio::time::timeout(self.timings.drain + 2 * KILLED, all).await.is_err() {
+            tracing::warn!("some nodes do not end; the next agent on this folder finds them");
+        }
+    }
+
+    /// Bounds the logs and writes the list where that has failed, for ever.
+    pub(super) async fn housekeep(&self) {
+        loop {
+            tokio::time::sleep(HOUSEKEEPING).await;
+            if self.is_unsaved() && self.save().await.is_ok() {
+                tracing::info!("the list of nodes is on disk again");
+            }
+            let ids: Vec<String> = self.nodes().iter().map(|node| node.record.id.clone()).collect();
+            let root = self.folder.root.clone();
+            let bounded = tokio::task::spawn_blocking(move || {
+                for id in ids {
+                    if let Err(error) = logs::bound(&logs::file(&root, &id), logs::MOST) {
+                        tracing::warn!(node = id, %error, "a log that is too long can't be kept whole");
+                    }
+                }
+            });
+            // It panics nowhere.
+            let _ = bounded.await;
+        }
+    }
+}

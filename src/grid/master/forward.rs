@@ -1,0 +1,136 @@
+//! Errands to agents: what is asked of them goes from a thread of its own, over a connection of its own, within a time of its own.
+//!
+//! Bounded: errands that wait, errands under way, bytes of an answer. An agent that hangs takes up one place until its time is over.
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use sutra_compat::grid::{GridReply, GridRequest, SpawnOptions, SpawnedDetails};
+use sutra_compat::{CompatError, PREFIX_BYTES};
+use sutra_net::Postbox;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+use super::service::Message;
+
+/// Errands that wait for their turn; with more, whoever asks is told that there is too much to do.
+const QUEUE: usize = 256;
+/// Errands under way at a time, each a connection.
+const AT_A_TIME: usize = 64;
+/// The longest answer: an error in words, or a node's id and its addresses.
+const MOST: usize = 64 << 10;
+/// The agent answers when the node's health does, after its recovery.
+pub(crate) const SPAWN: Duration = Duration::from_secs(30);
+/// The agent answers when the node has ended: TERM, drain, KILL.
+pub(crate) const STOP: Duration = Duration::from_secs(15);
+/// The agent knows it.
+pub(crate) const STATUS: Duration = Duration::from_secs(5);
+
+/// The way to the service's core, there once that runs.
+pub(crate) type Home = Arc<OnceLock<Postbox<Message>>>;
+
+/// Something to ask an agent.
+#[derive(Debug)]
+pub(crate) struct Errand {
+    pub(crate) number: u64,
+    pub(crate) endpoint: String,
+    pub(crate) request: GridRequest,
+    pub(crate) options: Option<SpawnOptions>,
+    pub(crate) timeout: Duration,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) number: u64,
+    pub(crate) result: Result<(GridReply, Option<SpawnedDetails>), ErrandError>,
+}
+
+/// Why an agent has not answered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ErrandError {
+    #[error(
+        "can't reach it at {endpoint}: {source}; is it running, and is that its address as the master's host sees it?"
+    )]
+    Unreachable { endpoint: String, source: io::Error },
+    #[error(
+        "the connection to {endpoint} broke off: {source}; whether it did what was asked shows in `sutra grid nodes`"
+    )]
+    BrokenOff { endpoint: String, source: io::Error },
+    #[error("{endpoint} has not answered within {:.0} s; whether it did what was asked shows in `sutra grid nodes`", .timeout.as_secs_f64())]
+    TimedOut { endpoint: String, timeout: Duration },
+    #[error("{endpoint} gave an answer of {length} bytes, more than any agent does; is an agent listening there?")]
+    TooLong { endpoint: String, length: usize },
+    #[error("what {endpoint} answered can't be read: {source}; is an agent listening there?")]
+    Unreadable { endpoint: String, source: CompatError },
+}
+
+/// The way to the thread that runs errands.
+#[derive(Clone)]
+pub(crate) struct Errands(Sender<Errand>);
+
+impl Errands {
+    /// Sends an errand on its way; `false` where too many wait.
+    pub(crate) fn send(&self, errand: Errand) -> bool {
+        self.0.try_send(errand).is_ok()
+    }
+}
+
+/// Starts the thread, which ends when no [`Errands`] is left, whatever is under way. To be called before the calling thread is pinned: the new one
+/// inherits its mask.
+pub(crate) fn start(home: Home) -> io::Result<(Errands, JoinHandle<()>)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (errands, queue) = channel(QUEUE);
+    let thread = Builder::new().name("errands".into()).spawn(move || {
+        runtime.block_on(work(queue, &home));
+        // A name that is being looked up can't be interrupted.
+        runtime.shutdown_background();
+    })?;
+    Ok((Errands(errands), thread))
+}
+
+async fn work(mut queue: Receiver<Errand>, home: &Home) {
+    let places = Arc::new(Semaphore::new(AT_A_TIME));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Some(errand) = queue.recv().await else { return };
+        let home = Arc::clone(home);
+        tokio::spawn(async move {
+            let Errand { number, endpoint, request, options, timeout } = errand;
+            let asked = tokio::time::timeout(timeout, ask(&endpoint, &request, options.as_ref())).await;
+            let result = asked.unwrap_or(Err(ErrandError::TimedOut { endpoint, timeout }));
+            if let Some(home) = home.get() {
+                home.post(Message::Done(Done { number, result }));
+            }
+            drop(place);
+        });
+    }
+}
+
+async fn ask(
+    endpoint: &str,
+    request: &GridRequest,
+    options: Option<&SpawnOptions>,
+) -> Result<(GridReply, Option<SpawnedDetails>), ErrandError> {
+    let to = || endpoint.to_owned();
+    let mut stream =
+        TcpStream::connect(endpoint).await.map_err(|source| ErrandError::Unreachable { endpoint: to(), source })?;
+    let broken_off = |source| ErrandError::BrokenOff { endpoint: to(), source };
+    let mut message = Vec::new();
+    request.append(options, &mut message);
+    stream.write_all(&message).await.map_err(broken_off)?;
+    let mut prefix = [0; PREFIX_BYTES];
+    stream.read_exact(&mut prefix).await.map_err(broken_off)?;
+    let length = u32::from_be_bytes(prefix) as usize;
+    if length > MOST {
+        return Err(ErrandError::TooLong { endpoint: to(), length });
+    }
+    message.clear();
+    message.resize(length, 0);
+    stream.read_exact(&mut message).await.map_err(broken_off)?;
+    GridReply::read(&message).map_err(|source| ErrandError::Unreadable { endpoint: to(), source })
+}

@@ -1,0 +1,117 @@
+//! Nodes that agents are asked to start: a place is reserved first, and filled or given back when the agent has answered.
+
+use sutra_wire::grid::{AgentState, EventKind, NodeReport, NodeState, SpawnNode};
+
+use super::{Change, Moment, Node, Refused, Registry, Reservation};
+
+/// Where an agent is, and what it speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Contact {
+    pub(crate) endpoint: String,
+    /// Whether it knows nothing but the old messages.
+    pub(crate) is_old: bool,
+}
+
+impl Registry {
+    /// Reserves a place for a node; its number is given back with [`Registry::spawned`] or [`Registry::spawn_failed`].
+    pub(crate) fn reserve(&mut self, spawn: &SpawnNode, at: Moment) -> Result<(u64, Contact), Refused> {
+        let (agent_id, name) = (&spawn.agent_id, &spawn.name);
+        let contact = self.contact(agent_id, at)?;
+        let Some(agent) = self.agents.get(agent_id) else {
+            return Err(Refused::UnknownAgent { agent_id: agent_id.clone() });
+        };
+        if contact.is_old && !spawn.cores.is_empty() {
+            return Err(Refused::OldAgent { agent_id: agent_id.clone(), what: "cores" });
+        }
+        let known = agent.nodes.iter().filter(|id| self.nodes.get(*id).is_some_and(Node::takes_place)).count();
+        let known = known.max(agent.told.map_or(0, |told| told as usize));
+        let reserved = self.reservations.values().filter(|reservation| reservation.agent_id == *agent_id).count();
+        if known + reserved >= agent.facts.max_nodes as usize {
+            let most = agent.facts.max_nodes;
+            return Err(Refused::Full { agent_id: agent_id.clone(), nodes: known + reserved, most });
+        }
+        if !name.is_empty() {
+            self.check_name(agent_id, name)?;
+        }
+        let number = self.next_reservation;
+        self.next_reservation += 1;
+        self.reservations.insert(number, Reservation { agent_id: agent_id.clone(), name: name.clone() });
+        Ok((number, contact))
+    }
+
+    /// A name is one node's at a time. One that its agent has given up is started again by its name.
+    fn check_name(&self, agent_id: &str, name: &str) -> Result<(), Refused> {
+        if self.reservations.values().any(|reservation| reservation.name == name) {
+            return Err(Refused::NameReserved { name: name.to_owned() });
+        }
+        let is_in_the_way = |node: &&Node| {
+            let comes_back = node.agent_id == agent_id && node.state() == NodeState::GaveUp;
+            node.is_there() && !comes_back
+        };
+        match self.nodes.get(name).into_iter().chain(self.named(name)).find(is_in_the_way) {
+            Some(holder) => Err(Refused::NameTaken {
+                name: name.to_owned(),
+                node_id: holder.report.node_id.clone(),
+                agent_id: holder.agent_id.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Where an agent can be asked for something.
+    pub(super) fn contact(&self, agent_id: &str, at: Moment) -> Result<Contact, Refused> {
+        let unknown = || Refused::UnknownAgent { agent_id: agent_id.to_owned() };
+        let agent = self.agents.get(agent_id).ok_or_else(unknown)?;
+        let age = agent.age(at);
+        if self.state_at(age) == AgentState::Offline {
+            return Err(Refused::Offline { agent_id: agent_id.to_owned(), age });
+        }
+        Ok(Contact { endpoint: agent.facts.endpoint.clone(), is_old: agent.facts.is_old() })
+    }
+
+    /// The agent has started the node, which is healthy, and says this of it.
+    pub(crate) fn spawned(
+        &mut self,
+        reservation: u64,
+        spawn: &SpawnNode,
+        mut report: NodeReport,
+        at: Moment,
+    ) -> Result<(), Refused> {
+        self.reservations.remove(&reservation);
+        let agent_id = &spawn.agent_id;
+        let Some(agent) = self.agents.get_mut(agent_id) else {
+            return Err(Refused::Left { agent_id: agent_id.clone() });
+        };
+        agent.told = None;
+        let node_id = report.node_id.clone();
+        match self.nodes.get(&node_id) {
+            Some(known) if known.agent_id != *agent_id && known.is_there() => {
+                return Err(Refused::ForeignNode {
+                    agent_id: agent_id.clone(),
+                    node_id,
+                    owner: known.agent_id.clone(),
+                });
+            }
+            // Its agent's own report was faster, and says more.
+            Some(known) if known.agent_id == *agent_id && known.state() == NodeState::Running => return Ok(()),
+            _ => {}
+        }
+        report.name.clone_from(&spawn.name);
+        report.memory_limit_mb = spawn.memory_limit_mb;
+        report.state = NodeState::Running as u8;
+        let is_new = self.nodes.get(&node_id).is_none_or(|known| !known.is_there());
+        if is_new {
+            self.node_event(EventKind::NodeSpawned, agent_id, &report, "");
+        }
+        self.node_event(EventKind::NodeRunning, agent_id, &report, "");
+        self.put_node(Node { agent_id: agent_id.clone(), report, unlisted: Some(at.now) });
+        self.changes.push(Change::Node(node_id));
+        self.forget_the_gone(agent_id);
+        Ok(())
+    }
+
+    /// The agent has not started the node, or has not said so in time.
+    pub(crate) fn spawn_failed(&mut self, reservation: u64) {
+        self.reservations.remove(&reservation);
+    }
+}

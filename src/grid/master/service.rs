@@ -1,0 +1,354 @@
+//! The master as a service of the net layer: which request goes where, and what its timers do.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use sutra_net::{Body, Context, Flow, Identity, ReplyTo, Request, Service};
+use sutra_runtime::Next;
+use sutra_wire::grid::{
+    AgentHeartbeat, AgentKey, AgentRegistered, AgentRegistration, AgentReport, AgentsRequest, HeartbeatAck, NodeKey,
+    NodesRequest,
+};
+use sutra_wire::{Checked, Health, Opcode, Payload, Status};
+use tokio::sync::oneshot;
+
+use super::events::Events;
+use super::forward::{Done, Errands, Home};
+use super::journal::{Journal, status_of};
+use super::legacy;
+use super::overview::{Counters, Overview};
+use super::records;
+use super::registry::{Moment, Refused, Registry};
+use super::replies::{Answer, What};
+use super::spawning::Waiting;
+use super::watch::Watchers;
+
+/// The service's timers.
+pub(crate) const JOURNAL_TIMER: u8 = 0;
+const AGES_TIMER: u8 = 1;
+pub(crate) const WATCH_TIMER: u8 = 2;
+/// Looks at ages are at least so far apart, whatever the patience.
+const SHORTEST_LOOK: Duration = Duration::from_millis(10);
+/// How often the watchers are looked after while there are no agents.
+const IDLE_LOOK: Duration = Duration::from_secs(1);
+
+/// What reaches the master's core from its other threads.
+pub(crate) enum Message {
+    /// An agent has answered, or has not.
+    Done(Done),
+    /// Log space.
+    Prepared(Box<sutra_store::Prepared>),
+    /// The log's mark.
+    Marked(sutra_store::Marked),
+    /// The admin thread wants to know.
+    Look { lists: bool, to: oneshot::Sender<Overview> },
+}
+
+pub(crate) struct MasterService {
+    pub(crate) identity: Identity,
+    pub(crate) terms: AgentRegistered,
+    pub(crate) registry: Registry,
+    pub(crate) journal: Journal,
+    pub(crate) events: Events,
+    pub(crate) watchers: Watchers,
+    pub(crate) errands: Errands,
+    /// Who waits for what is asked of agents, by the errand's number.
+    pub(crate) waiting: BTreeMap<u64, Waiting>,
+    pub(crate) next_errand: u64,
+    pub(crate) counters: Counters,
+    started_at: Instant,
+    starts: u64,
+    home: Home,
+    has_begun: bool,
+}
+
+/// What a service starts with.
+pub(crate) struct Parts {
+    pub(crate) identity: Identity,
+    pub(crate) terms: AgentRegistered,
+    pub(crate) registry: Registry,
+    pub(crate) journal: Journal,
+    pub(crate) errands: Errands,
+    pub(crate) home: Home,
+    /// Which start this is.
+    pub(crate) starts: u64,
+}
+
+impl MasterService {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { identity, terms, registry, journal, errands, home, starts } = parts;
+        Self {
+            identity,
+            terms,
+            registry,
+            journal,
+            events: Events::new(starts),
+            watchers: Watchers::default(),
+            errands,
+            waiting: BTreeMap::new(),
+            next_errand: 0,
+            counters: Counters::default(),
+            started_at: Instant::now(),
+            starts,
+            home,
+            has_begun: false,
+        }
+    }
+
+    pub(crate) fn moment(&self, cx: &Context<'_, Message>) -> Moment {
+        Moment { now: cx.now(), wall: wall_clock() }
+    }
+
+    /// Since the master started, in µs.
+    pub(crate) fn uptime(&self) -> u64 {
+        u64::try_from(self.started_at.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// The core runs: other threads may send it messages, the start is counted, and ages are looked at.
+    fn begin(&mut self, cx: &mut Context<'_, Message>) {
+        self.has_begun = true;
+        let _ = self.home.set(cx.postbox());
+        self.journal.log(vec![records::starts_entry(self.starts)], None);
+        cx.wake_in(AGES_TIMER, SHORTEST_LOOK);
+    }
+
+    pub(crate) fn refuse(&mut self, cx: &mut Context<'_, Message>, to: ReplyTo, refused: &Refused) {
+        self.counters.refused += 1;
+        cx.refuse(to, Status::InvalidArgument, refused.to_string());
+    }
+
+    /// Whether a change may be taken now: `None` where it may, else what becomes of the request.
+    pub(crate) fn hold_back(&mut self, cx: &mut Context<'_, Message>, to: ReplyTo) -> Option<Flow> {
+        if !self.journal.has_room() {
+            return Some(Flow::Wait);
+        }
+        let refusal = self.journal.health().err()?;
+        self.counters.refused += 1;
+        cx.refuse(to, status_of(&refusal), refusal.to_string());
+        Some(Flow::Taken)
+    }
+
+    fn register(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
+        let Some(registration) = validated::<AgentRegistration>(cx, request) else { return Flow::Taken };
+        let to = request.reply_to;
+        if let Some(flow) = self.hold_back(cx, to) {
+            return flow;
+        }
+        match self.registry.register(registration.to_owned(), self.moment(cx)) {
+            Ok(()) => self.conclude(cx, Some(Answer { to, what: What::Registered })),
+            Err(refused) => {
+                tracing::warn!(agent_id = registration.agent_id.as_str(), "an agent is refused: {refused}");
+                self.refuse(cx, to, &refused);
+            }
+        }
+        Flow::Taken
+    }
+
+    fn heartbeat(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) {
+        let Some(heartbeat) = validated::<AgentHeartbeat>(cx, request) else { return };
+        self.counters.heartbeats += 1;
+        let (incarnation, revision) = (heartbeat.incarnation.to_native(), heartbeat.revision.to_native());
+        match self.registry.heartbeat(&heartbeat.agent_id, incarnation, revision, self.moment(cx)) {
+            Some(wants_report) => {
+                let ack = HeartbeatAck { sent: heartbeat.sent.to_native(), wants_report };
+                cx.reply_archive(request.reply_to, Status::Ok, 0, &ack);
+                self.conclude(cx, None);
+            }
+            None => {
+                self.counters.unknown += 1;
+                cx.reply(request.reply_to, Status::NotFound, 0, Body::Empty);
+            }
+        }
+    }
+
+    fn report(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
+        let Some(report) = validated::<AgentReport>(cx, request) else { return Flow::Taken };
+        let to = request.reply_to;
+        if let Some(flow) = self.hold_back(cx, to) {
+            return flow;
+        }
+        if self.registry.report(&report.to_owned(), self.moment(cx)) {
+            self.conclude(cx, Some(Answer { to, what: What::Done }));
+        } else {
+            self.counters.unknown += 1;
+            cx.reply(to, Status::NotFound, 0, Body::Empty);
+        }
+        Flow::Taken
+    }
+
+    fn unregister(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
+        let Some(key) = validated::<AgentKey>(cx, request) else { return Flow::Taken };
+        let to = request.reply_to;
+        if let Some(flow) = self.hold_back(cx, to) {
+            return flow;
+        }
+        if self.registry.unregister(&key.agent_id) {
+            self.conclude(cx, Some(Answer { to, what: What::Done }));
+        } else {
+            cx.reply(to, Status::NotFound, 0, Body::Empty);
+        }
+        Flow::Taken
+    }
+
+    fn node(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) {
+        let Some(key) = validated::<NodeKey>(cx, request) else { return };
+        self.reply_node(cx, request.reply_to, &key.node, self.journal.last_sequence());
+    }
+
+    fn agents(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) {
+        let Some(asked) = validated::<AgentsRequest>(cx, request) else { return };
+        let page = self.registry.agent_page(&asked.after, asked.limit.to_native(), self.moment(cx));
+        cx.reply_archive(request.reply_to, Status::Ok, self.journal.last_sequence(), &page);
+    }
+
+    fn nodes(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) {
+        let Some(asked) = validated::<NodesRequest>(cx, request) else { return };
+        let page = self.registry.node_page(&asked.agent_id, &asked.after, asked.limit.to_native(), self.moment(cx));
+        cx.reply_archive(request.reply_to, Status::Ok, self.journal.last_sequence(), &page);
+    }
+
+    fn health(&self, cx: &mut Context<'_, Message>, to: ReplyTo) {
+        let health = self.journal.health();
+        let status = health.as_ref().err().map_or_else(|| "ok".to_owned(), ToString::to_string);
+        let health = Health { healthy: health.is_ok(), status, uptime: self.uptime() };
+        cx.reply_archive(to, Status::Ok, 0, &health);
+    }
+
+    fn look_at_ages(&mut self, cx: &mut Context<'_, Message>) {
+        let next = self.registry.look_at_ages(self.moment(cx));
+        self.conclude(cx, None);
+        self.look_after_watchers(cx);
+        let wait = next.map_or(IDLE_LOOK, |next| next.saturating_duration_since(cx.now()));
+        cx.wake_in(AGES_TIMER, wait.max(SHORTEST_LOOK));
+    }
+}
+
+impl Service for MasterService {
+    type Message = Message;
+
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn request(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
+        self.registry.notice_absence(self.moment(cx));
+        let to = request.reply_to;
+        match request.header.opcode {
+            legacy::STOP => return self.stop_on(cx, request),
+            legacy::STATUS => {
+                self.status_on(cx, request);
+                return Flow::Taken;
+            }
+            _ => {}
+        }
+        match Opcode::from_number(request.header.opcode) {
+            Some(Opcode::RegisterAgent) => return self.register(cx, request),
+            Some(Opcode::AgentHeartbeat) => self.heartbeat(cx, request),
+            Some(Opcode::ReportNodes) => return self.report(cx, request),
+            Some(Opcode::UnregisterAgent) => return self.unregister(cx, request),
+            Some(Opcode::SpawnNode) => return self.spawn(cx, request),
+            Some(Opcode::StopNode) => return self.stop(cx, request),
+            Some(Opcode::Node) => self.node(cx, request),
+            Some(Opcode::Nodes) => self.nodes(cx, request),
+            Some(Opcode::Agents) => self.agents(cx, request),
+            Some(Opcode::Cluster) => {
+                let cluster = self.cluster(cx);
+                cx.reply_archive(to, Status::Ok, self.journal.last_sequence(), &cluster);
+            }
+            Some(Opcode::Watch) => return self.watch(cx, request),
+            Some(Opcode::Health) => self.health(cx, to),
+            Some(Opcode::Stats) => {
+                let stats = self.stats(cx);
+                cx.reply_archive(to, Status::Ok, self.journal.last_sequence(), &stats);
+            }
+            Some(Opcode::Hello) => {
+                cx.refuse(to, Status::InvalidArgument, "Hello was said already on this connection");
+            }
+            Some(opcode) => {
+                let message = format!(
+                    "this is a grid's master, which does no {}; ask a storage node (`sutra grid nodes` says where they are)",
+                    opcode.name()
+                );
+                cx.refuse(to, Status::NotServed, message);
+            }
+            None => {
+                let number = request.header.opcode;
+                let message =
+                    format!("no operation has the number 0x{number:02x}; is the client newer than this master?");
+                cx.refuse(to, Status::UnknownOpcode, message);
+            }
+        }
+        Flow::Taken
+    }
+
+    fn message(&mut self, cx: &mut Context<'_, Message>, _: usize, message: Message) {
+        match message {
+            Message::Done(done) => self.done(cx, done),
+            Message::Prepared(prepared) => {
+                self.journal.prepared(cx, *prepared);
+                self.journal.tell_health();
+                cx.resume();
+            }
+            Message::Marked(marked) => self.journal.marked(marked),
+            Message::Look { lists, to } => {
+                let overview = self.overview(cx, lists);
+                // Nobody waits for it any more where this fails.
+                let _ = to.send(overview);
+            }
+        }
+    }
+
+    fn written(&mut self, cx: &mut Context<'_, Message>, _: u64, result: io::Result<()>) {
+        let landed = self.journal.committed(result);
+        self.journal.tell_health();
+        self.answer_all(cx, landed);
+        cx.resume();
+    }
+
+    fn timer(&mut self, cx: &mut Context<'_, Message>, timer: u8) {
+        match timer {
+            AGES_TIMER => self.look_at_ages(cx),
+            WATCH_TIMER => self.offer(cx),
+            // The end of the turn tries again.
+            _ => {}
+        }
+    }
+
+    fn turn_end(&mut self, cx: &mut Context<'_, Message>) -> Next {
+        if !self.has_begun {
+            self.begin(cx);
+        }
+        if cx.is_draining() {
+            self.abandon(cx);
+        }
+        let refused = self.journal.advance(cx);
+        self.answer_all(cx, refused);
+        self.tell_watchers(cx);
+        Next::Sleep
+    }
+
+    fn is_idle(&self) -> bool {
+        self.journal.is_idle() && self.waiting.is_empty()
+    }
+}
+
+/// The request's payload as a `T`; `None` where it is none, which the client was told.
+pub(crate) fn validated<'r, T: Payload>(
+    cx: &mut Context<'_, Message>,
+    request: &Request<'r>,
+) -> Option<Checked<'r, T>> {
+    match Checked::new(request.payload) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            cx.refuse(request.reply_to, error.status(), error.to_string());
+            None
+        }
+    }
+}
+
+/// µs since 1970.
+pub(crate) fn wall_clock() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}

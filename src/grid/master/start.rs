@@ -1,0 +1,270 @@
+//! From a configuration to a running master, and its orderly end.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use sutra_net::{Identity, ListenError, Loads, Net, listen};
+use sutra_runtime::{Config, ListenerId, Running, RuntimeError, StartError, available_cpus};
+use sutra_store::{NamespaceId, OpenManifest, OpenOptions, Shard, Store};
+use sutra_wire::grid::AgentRegistered;
+use sutra_wire::{Checked, ConceptId, ConceptRecord, Durability};
+
+use super::config::MasterConfig;
+use super::error::MasterError;
+use super::forward::{self, Home};
+use super::journal::Journal;
+use super::legacy::GridLegacy;
+use super::overview::MasterSource;
+use super::records::{self, Known, Unreadable};
+use super::registry::{Moment, Patience, Registry};
+use super::replies::Answer;
+use super::report::StartReport;
+use super::service::{MasterService, Parts, wall_clock};
+use crate::admin::{self, Admin};
+
+/// Messages between cores: there is one core, which sends itself none.
+const MAILBOX: usize = 16;
+/// Addresses to listen on: far more than a host has reasons for.
+const MOST_PORTS: usize = 64;
+/// Ids that are read back at a time.
+const PAGE: u32 = 1024;
+
+/// A running master.
+pub struct Master {
+    running: Running,
+    errands: JoinHandle<()>,
+    admin: Option<Admin>,
+    manifest: Arc<OpenManifest>,
+    report: StartReport,
+}
+
+/// Opens the registry's log, reads it back, and serves it. Returns when agents can connect.
+///
+/// # Errors
+/// A setting that can't be, an address that can't be had, a data folder that is in use, damaged, or a storage server's.
+pub fn start(config: MasterConfig) -> Result<Master, MasterError> {
+    check_times(&config)?;
+    let cpus = choose_cpu(config.cpu)?;
+    // Addresses first: a port in use should be said before anything is read.
+    let (ports, listening, compat) = open_ports(&config)?;
+    let admin_listener = config.admin.map(admin::bind).transpose()?;
+
+    let opened = Store::open::<Option<Answer>>(
+        &config.data,
+        OpenOptions {
+            cores: 1,
+            durability: Durability::Always,
+            segment_bytes: config.segment_bytes,
+            id_rule: None,
+            listening: listening.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        },
+    )?;
+    let shard = opened.shards.into_iter().next().expect("a store of one core has one shard");
+    let patience = Patience { degraded_after: config.degraded_after, offline_after: config.offline_after };
+    let (registry, starts) = read_back(&shard, patience, &config)?;
+
+    let home: Home = Arc::new(OnceLock::new());
+    let (errands, errand_thread) =
+        forward::start(Arc::clone(&home)).map_err(|source| MasterError::Thread { source })?;
+    let admin = admin_listener.map(|listener| admin::start(listener, MasterSource(Arc::clone(&home)))).transpose()?;
+    let report = StartReport {
+        listening,
+        compat,
+        admin: admin.as_ref().map(Admin::address),
+        data: config.data.clone(),
+        cpu: config.cpu,
+        degraded_after: config.degraded_after,
+        offline_after: config.offline_after,
+        agents: registry.agents(),
+        nodes: registry.nodes(),
+        recovery: opened.report,
+    };
+    let parts = Parts {
+        identity: Identity { store: opened.store_id, started: opened.started, durability: Durability::Always },
+        terms: terms(&config),
+        registry,
+        journal: Journal::new(shard),
+        errands,
+        home,
+        starts: starts + 1,
+    };
+
+    let runtime = Config { cpus, pin: config.cpu.is_some(), mailbox: MAILBOX, ..Config::default() };
+    let (loads, limits) = (Arc::new(Loads::new(1)), config.limits);
+    let parts = Mutex::new(Some((parts, ports)));
+    let running = sutra_runtime::start(runtime, move |_, core| {
+        let taken = parts.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (parts, ports) = taken.expect("there is one core, which is built once");
+        for (id, listener) in ports {
+            core.listen(listener, id)?;
+        }
+        let net = Net::new(MasterService::new(parts), limits.clone());
+        Ok::<_, RuntimeError>(net.with_translator(Box::new(GridLegacy), Arc::clone(&loads)).speaking_either())
+    })
+    .map_err(|error| match error {
+        StartError::Runtime(error) | StartError::Handler { error, .. } => error,
+    })?;
+    Ok(Master { running, errands: errand_thread, admin, manifest: opened.manifest, report })
+}
+
+fn check_times(config: &MasterConfig) -> Result<(), MasterError> {
+    let MasterConfig { degraded_after, offline_after, heartbeat, .. } = config;
+    if *heartbeat < Duration::from_millis(20) {
+        return Err(MasterError::Times(format!("a heartbeat every {heartbeat:?} is too often; take 20 ms or more")));
+    }
+    if heartbeat >= degraded_after || degraded_after >= offline_after {
+        return Err(MasterError::Times(format!(
+            "an agent that sends a heartbeat every {heartbeat:?}, is degraded after {degraded_after:?} and offline after {offline_after:?} \
+             would never be well: each of these has to be longer than the one before"
+        )));
+    }
+    Ok(())
+}
+
+fn terms(config: &MasterConfig) -> AgentRegistered {
+    let milliseconds = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+    AgentRegistered {
+        master_version: env!("CARGO_PKG_VERSION").into(),
+        heartbeat_ms: milliseconds(config.heartbeat),
+        degraded_after_ms: milliseconds(config.degraded_after),
+        offline_after_ms: milliseconds(config.offline_after),
+    }
+}
+
+fn choose_cpu(wanted: Option<usize>) -> Result<Vec<usize>, MasterError> {
+    let available = available_cpus();
+    match wanted {
+        Some(cpu) if available.contains(&cpu) => Ok(vec![cpu]),
+        Some(wanted) => {
+            let available = available.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+            Err(MasterError::Cpu { wanted, available })
+        }
+        None => Ok(available.into_iter().take(1).collect()),
+    }
+}
+
+/// Listeners with their numbers, and where they listen: natively, and for old clients.
+type Ports = (Vec<(ListenerId, TcpListener)>, Vec<SocketAddr>, Vec<SocketAddr>);
+
+fn open_ports(config: &MasterConfig) -> Result<Ports, MasterError> {
+    let all: Vec<&SocketAddr> = config.listen.iter().chain(&config.compat).collect();
+    if all.is_empty() || all.len() > MOST_PORTS {
+        return Err(MasterError::Ports { count: all.len(), most: MOST_PORTS });
+    }
+    for (at, address) in all.iter().enumerate() {
+        // Our own listener on the port would be taken for another process's.
+        if address.port() != 0 && all[..at].contains(address) {
+            return Err(MasterError::ListenTwice { address: **address });
+        }
+    }
+    // None is numbered as a translator's own port: each is asked by its first bytes what it speaks, the compat port too, to which old habits
+    // lead native clients.
+    let mut id = 0;
+    let mut open = |addresses: &[SocketAddr]| -> Result<Vec<(ListenerId, TcpListener)>, ListenError> {
+        let mut ports = Vec::with_capacity(addresses.len());
+        for address in addresses {
+            ports.push((ListenerId(id), listen(*address, 1)?.remove(0)));
+            id += 1;
+        }
+        Ok(ports)
+    };
+    let bound = |ports: &[(ListenerId, TcpListener)]| -> Vec<SocketAddr> {
+        ports.iter().filter_map(|(_, listener)| listener.local_addr().ok()).collect()
+    };
+    let mut ports = open(&config.listen)?;
+    let compat = open(&config.compat).map_err(MasterError::Compat)?;
+    let (listening, compat_listening) = (bound(&ports), bound(&compat));
+    ports.extend(compat);
+    Ok((ports, listening, compat_listening))
+}
+
+/// Reads the registry from the log, and how often a master has started on it.
+fn read_back(
+    shard: &Shard<Option<Answer>>,
+    patience: Patience,
+    config: &MasterConfig,
+) -> Result<(Registry, u64), MasterError> {
+    let at = Moment { now: Instant::now(), wall: wall_clock() };
+    let (mut registry, mut starts, mut nodes) = (Registry::new(patience), 0, Vec::new());
+    let (mut ids, mut from) = (Vec::new(), Some(0));
+    while let Some(next) = from {
+        ids.clear();
+        from = shard.concepts(NamespaceId::DEFAULT, next, PAGE, &mut ids);
+        for id in &ids {
+            let Some(stored) = shard.concept(NamespaceId::DEFAULT, &ConceptId(*id)) else { continue };
+            let record = Checked::<ConceptRecord>::new(&stored).expect("the log holds what was validated");
+            match records::read(&record.name, &record.content) {
+                Ok(Known::Starts(count)) => starts = count,
+                Ok(Known::Agent { agent_id, facts }) => registry.restore_agent(agent_id, facts, at),
+                Ok(Known::Node { agent_id, report }) => nodes.push((agent_id, report)),
+                Err(unreadable) => return Err(unreadable_record(config, &record.name, unreadable)),
+            }
+        }
+    }
+    for (agent_id, report) in nodes {
+        let node_id = report.node_id.clone();
+        if !registry.restore_node(agent_id, report) {
+            // The last commit before a crash may hold the first part of an agent's leave.
+            tracing::info!(node_id, "a node whose agent has left is forgotten");
+        }
+    }
+    Ok((registry, starts))
+}
+
+fn unreadable_record(config: &MasterConfig, name: &str, unreadable: Unreadable) -> MasterError {
+    let (problem, cure) = match unreadable {
+        Unreadable::Foreign => (
+            "it is none of a grid's master; does a storage server keep its data there?".to_owned(),
+            "give the master a folder of its own with --data",
+        ),
+        Unreadable::Damaged(problem) => {
+            (problem, "start it with the version that wrote it, or restore the folder from a backup")
+        }
+    };
+    MasterError::Record { folder: config.data.clone(), name: name.to_owned(), problem, cure }
+}
+
+impl Master {
+    /// Where it listens for native clients.
+    pub fn listening(&self) -> &[SocketAddr] {
+        &self.report.listening
+    }
+
+    /// Where it listens for the old grid's clients.
+    pub fn compat(&self) -> &[SocketAddr] {
+        &self.report.compat
+    }
+
+    /// What the start found and set up.
+    pub fn report(&self) -> &StartReport {
+        &self.report
+    }
+
+    /// Asks it to stop: accepts nothing more, finishes what was received, tells those who watch. Returns at once.
+    pub fn shutdown(&self) {
+        self.running.shutdown();
+    }
+
+    /// The same as [`Master::shutdown`], to be kept where signals are handled.
+    pub fn stopper(&self) -> impl Fn() + Clone + Send + Sync + 'static {
+        self.running.stopper()
+    }
+
+    /// Waits until it has stopped, and notes in the log where it did.
+    ///
+    /// # Errors
+    /// What ended it before its time, or what the disk refused.
+    ///
+    /// # Panics
+    /// Where one of its threads panicked.
+    pub fn wait(self) -> Result<(), MasterError> {
+        self.running.join()?;
+        drop(self.admin);
+        if let Err(panic) = self.errands.join() {
+            std::panic::resume_unwind(panic);
+        }
+        Ok(self.manifest.close()?)
+    }
+}

@@ -1,0 +1,137 @@
+//! Those who watch: each is told event after event, as fast as it reads.
+//!
+//! Whoever reads too slowly goes on where it was once there is room again, and is told where events have gone missing meanwhile.
+
+use std::time::Duration;
+
+use sutra_net::{Context, Flow, Part, ReplyTo, Request};
+use sutra_wire::Status;
+use sutra_wire::grid::WatchRequest;
+
+use super::events::Events;
+use super::service::{MasterService, Message, WATCH_TIMER, validated};
+
+/// Most watchers at a time: consoles and services, each with a connection of its own.
+const MOST: usize = 1024;
+/// How soon one that reads too slowly is tried again.
+const AGAIN: Duration = Duration::from_millis(100);
+/// Events that one watcher is told in one turn, so that one who asks for all that is kept holds up nobody.
+const AT_A_TIME: usize = 256;
+
+struct Watcher {
+    to: ReplyTo,
+    /// The last event that it was told.
+    seen: u64,
+}
+
+/// Those who watch.
+#[derive(Default)]
+pub(crate) struct Watchers {
+    watching: Vec<Watcher>,
+    /// The number of the last event when all were last offered what is new.
+    offered: u64,
+}
+
+impl Watchers {
+    pub(crate) fn count(&self) -> usize {
+        self.watching.len()
+    }
+}
+
+impl MasterService {
+    pub(crate) fn watch(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
+        let Some(asked) = validated::<WatchRequest>(cx, request) else { return Flow::Taken };
+        let to = request.reply_to;
+        if cx.is_draining() {
+            cx.refuse(to, Status::ShuttingDown, "this master is about to stop; ask again in a moment");
+            return Flow::Taken;
+        }
+        self.watchers.watching.retain(|watcher| Self::keeps_watching(cx, watcher));
+        if self.watchers.count() >= MOST {
+            cx.refuse(to, Status::Busy, format!("{MOST} watch already, the most at a time; try again later"));
+            return Flow::Taken;
+        }
+        let last = self.events.last();
+        let seen = match asked.after.to_native() {
+            0 => last,
+            after => after.min(last),
+        };
+        self.watchers.watching.push(Watcher { to, seen });
+        if seen < last {
+            self.watchers.offered = 0;
+        }
+        Flow::Taken
+    }
+
+    /// Whether somebody still watches; where not, its request is given back.
+    fn keeps_watching(cx: &mut Context<'_, Message>, watcher: &Watcher) -> bool {
+        let keeps = cx.is_waiting(watcher.to) && !cx.has_left(watcher.to);
+        if !keeps {
+            cx.refuse(watcher.to, Status::ShuttingDown, "");
+        }
+        keeps
+    }
+
+    /// Tells everyone what is new. To be called at the end of each turn.
+    pub(crate) fn tell_watchers(&mut self, cx: &mut Context<'_, Message>) {
+        if self.watchers.watching.is_empty() {
+            self.watchers.offered = self.events.last();
+            return;
+        }
+        if cx.is_draining() {
+            for watcher in self.watchers.watching.drain(..) {
+                cx.refuse(watcher.to, Status::ShuttingDown, "this master is stopping; watch on when it is back");
+            }
+            return;
+        }
+        if self.watchers.offered != self.events.last() {
+            self.offer(cx);
+        }
+    }
+
+    /// Tells each what it has not seen, as far as it reads.
+    pub(crate) fn offer(&mut self, cx: &mut Context<'_, Message>) {
+        let wall = self.moment(cx).wall;
+        let Self { watchers, events, counters, .. } = self;
+        watchers.offered = events.last();
+        let mut is_behind = false;
+        let mut index = 0;
+        while let Some(watcher) = watchers.watching.get_mut(index) {
+            match tell(cx, events, watcher, wall) {
+                Some(told) => {
+                    counters.events_told += told;
+                    is_behind |= watcher.seen < events.last();
+                    index += 1;
+                }
+                None => {
+                    let gone = watchers.watching.swap_remove(index);
+                    cx.refuse(gone.to, Status::ShuttingDown, "");
+                }
+            }
+        }
+        if is_behind {
+            cx.wake_in(WATCH_TIMER, AGAIN);
+        }
+    }
+
+    /// Gives back the requests of those who watch no more.
+    pub(crate) fn look_after_watchers(&mut self, cx: &mut Context<'_, Message>) {
+        self.watchers.watching.retain(|watcher| Self::keeps_watching(cx, watcher));
+    }
+}
+
+/// How many events one was told; `None` where it is gone.
+fn tell(cx: &mut Context<'_, Message>, events: &Events, watcher: &mut Watcher, wall: u64) -> Option<u64> {
+    let mut told = 0;
+    while told < AT_A_TIME as u64
+        && let Some(event) = events.after(watcher.seen, wall)
+    {
+        match cx.reply_part(watcher.to, event.number, &event) {
+            Part::Sent => watcher.seen = event.number,
+            Part::Full => break,
+            Part::Gone => return None,
+        }
+        told += 1;
+    }
+    Some(told)
+}

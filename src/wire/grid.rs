@@ -1,0 +1,555 @@
+//! What the grid's master is asked and answers: agents on hosts, the storage nodes that they keep alive, and what happens to them.
+//!
+//! An agent registers once a connection, says that it is there by small heartbeats, and reports its nodes when they have changed: a heartbeat
+//! carries the number of its last change (its *revision*), and the master asks for a report where it has another. So a lost message
+//! is made up for by the next heartbeat, and a report that comes twice changes nothing.
+
+use rkyv::string::ArchivedString;
+use rkyv::vec::ArchivedVec;
+use rkyv::{Archive, Deserialize, Serialize};
+
+use crate::checked::{check_at_most, check_length, check_one_of};
+use crate::{Payload, PayloadError, limits};
+
+/// How an agent is, by the age of its last heartbeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[repr(u8)]
+pub enum AgentState {
+    /// Heartbeats come.
+    #[default]
+    Healthy = 0,
+    /// None has come for a while.
+    Degraded = 1,
+    /// None has come for so long that nothing is asked of it any more.
+    Offline = 2,
+}
+
+/// What a storage node is doing, as its agent sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[repr(u8)]
+pub enum NodeState {
+    /// Its process runs and has not said yet that it is healthy.
+    #[default]
+    Starting = 0,
+    /// Its health answers.
+    Running = 1,
+    /// Its process is being asked to end.
+    Stopping = 2,
+    /// It was stopped, and is not started again.
+    Stopped = 3,
+    /// Its process ended by itself, and is started again after a pause.
+    Crashed = 4,
+    /// It ended too often: it is not started again until somebody asks.
+    GaveUp = 5,
+    /// Its agent does not know it any more.
+    Lost = 6,
+}
+
+/// How the grid as a whole is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[repr(u8)]
+pub enum ClusterState {
+    /// At least half of the agents are healthy, or there are none.
+    #[default]
+    Healthy = 0,
+    /// Fewer than half are.
+    Degraded = 1,
+    /// None of some is.
+    Critical = 2,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum EventKind {
+    /// An agent registered.
+    AgentRegistered = 0,
+    /// An agent's heartbeats stay away.
+    AgentDegraded = 1,
+    /// They have stayed away for long.
+    AgentOffline = 2,
+    /// They come again.
+    AgentRecovered = 3,
+    /// An agent took its leave.
+    AgentUnregistered = 4,
+    /// A node was started for the first time.
+    NodeSpawned = 5,
+    /// Its health answers.
+    NodeRunning = 6,
+    /// It was stopped.
+    NodeStopped = 7,
+    /// Its process ended by itself.
+    NodeCrashed = 8,
+    /// It was started again after that.
+    NodeRestarted = 9,
+    /// It is not started again.
+    NodeGaveUp = 10,
+    /// Its agent does not know it any more.
+    NodeLost = 11,
+    /// A watcher was too slow, or asked for what is long past: events are missing before this one.
+    Missed = 12,
+}
+
+/// Gives an enum its number's way back and its name.
+macro_rules! numbered {
+    ($of:ident: $($name:ident = $text:literal,)+) => {
+        impl $of {
+            /// All of them, by number.
+            pub const ALL: &'static [$of] = &[$($of::$name),+];
+
+            /// The one of this number on the wire, if there is one.
+            pub fn from_number(number: u8) -> Option<Self> {
+                Self::ALL.iter().copied().find(|known| *known as u8 == number)
+            }
+
+            /// As it is shown, and spelled in JSON and in the old protocol.
+            pub fn name(self) -> &'static str {
+                match self { $($of::$name => $text),+ }
+            }
+        }
+
+        impl std::fmt::Display for $of {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.name())
+            }
+        }
+    };
+}
+
+numbered! { AgentState: Healthy = "healthy", Degraded = "degraded", Offline = "offline", }
+numbered! {
+    NodeState: Starting = "starting", Running = "running", Stopping = "stopping", Stopped = "stopped", Crashed = "crashed",
+    GaveUp = "gave up", Lost = "lost",
+}
+numbered! { ClusterState: Healthy = "healthy", Degraded = "degraded", Critical = "critical", }
+numbered! {
+    EventKind: AgentRegistered = "agent registered", AgentDegraded = "agent degraded", AgentOffline = "agent offline",
+    AgentRecovered = "agent recovered", AgentUnregistered = "agent unregistered", NodeSpawned = "node spawned",
+    NodeRunning = "node running", NodeStopped = "node stopped", NodeCrashed = "node crashed", NodeRestarted = "node restarted",
+    NodeGaveUp = "node gave up", NodeLost = "node lost", Missed = "events missed",
+}
+
+/// A storage node, as its agent reports it.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
+pub struct NodeReport {
+    /// Given by its agent; unique in the grid.
+    pub node_id: String,
+    /// Given by whoever spawned it; empty for none.
+    pub name: String,
+    /// Where it listens for native clients, `host:port`; empty where it does not.
+    pub endpoint: String,
+    /// Where it listens for clients of the old protocol.
+    pub compat_endpoint: String,
+    /// Its data folder on its host.
+    pub storage_path: String,
+    /// Why it is as it is, in words; empty where there is nothing to tell.
+    pub detail: String,
+    /// The CPUs of its cores, as `sutra serve --cores` reads them; empty for any.
+    pub cores: String,
+    /// How its memory limit is kept, in words; empty where it has none.
+    pub memory_enforcement: String,
+    /// Most memory, in MiB; 0 for no limit.
+    pub memory_limit_mb: u64,
+    /// When its process started, in µs since 1970; 0 where there is none.
+    pub started: u64,
+    /// Its process; 0 where there is none.
+    pub pid: u32,
+    /// How often it was started again after a crash.
+    pub restarts: u32,
+    /// A [`NodeState`].
+    pub state: u8,
+}
+
+/// An agent takes up its work, or comes back to it.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
+pub struct AgentRegistration {
+    /// Its name: one agent's at a time.
+    pub agent_id: String,
+    /// Its host's.
+    pub hostname: String,
+    /// The host's system and processor.
+    pub platform: String,
+    /// The agent's version.
+    pub version: String,
+    /// Where the master reaches it, `host:port`.
+    pub endpoint: String,
+    /// Drawn when the agent's folder was made: tells an agent that comes back from another with the same name.
+    pub incarnation: u64,
+    /// The number of the last change to its nodes.
+    pub revision: u64,
+    /// The host's memory.
+    pub memory_mb: u64,
+    /// Storage nodes that it takes on at most.
+    pub max_nodes: u32,
+    /// CPUs that it may use.
+    pub cores: u32,
+    /// All its nodes.
+    pub nodes: Vec<NodeReport>,
+}
+
+/// What the master answers.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
+pub struct AgentRegistered {
+    /// The master's version.
+    pub master_version: String,
+    /// How often to send a heartbeat, in milliseconds.
+    pub heartbeat_ms: u32,
+    /// After how long without one the agent is degraded.
+    pub degraded_after_ms: u32,
+    /// After how long it is offline.
+    pub offline_after_ms: u32,
+}
+
+/// An agent is there.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
+pub struct AgentHeartbeat {
+    /// Which.
+    pub agent_id: String,
+    /// As it registered.
+    pub incarnation: u64,
+    /// The number of the last change to its nodes.
+    pub revision: u64,
+    /// When it was sent, in µs since 1970 by the agent's clock: given back, and otherwise only shown.
+    pub sent: u64,
+}
+
+/// What the master answers.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
+pub struct HeartbeatAck {
+    /// As it was sent.
+    pub sent: u64,
+    /// Whether the master has another revision of the agent's nodes and wants a report.
+    pub wants_report: bool,
+}
+
+/// All of an agent's nodes, answered by nothing but ok.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
+pub struct AgentReport {
+    /// Whose.
+    pub agent_id: String,
+    /// As it registered.
+    pub incarnation: u64,
+    /// The number of the last change to them.
+    pub revision: u64,
+    /// The nodes.
+    pub nodes: Vec<NodeReport>,
+}
+
+/// Names an agent: what unregistering one takes.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
+pub struct AgentKey {
+    /// Its name.
+    pub agent_id: String,
+}
+
+/// Asks for a storage node on an agent's host.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
+pub struct SpawnNode {
+    /// Which agent.
+    pub agent_id: String,
+    /// A name to find the node by, unique in the grid; empty for none.
+    pub name: String,
+    /// Its data folder, below the agent's own; empty for one of its own.
+    pub storage_path: String,
+    /// CPUs that no other node of the agent has, as `sutra serve --cores` reads them; empty for one thread on any.
+    pub cores: String,
+    /// Most memory, in MiB; 0 for no limit.
+    pub memory_limit_mb: u64,
+    /// Where it shall listen for native clients; 0 for any free port.
+    pub port: u32,
+    /// Where it shall listen for clients of the old protocol; 0 for any free port.
+    pub compat_port: u32,
+}
+
+/// Names a storage node: what stopping one and asking for it takes.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
+pub struct NodeKey {
+    /// Its id, or its name.
+    pub node: String,
+}
+
+/// A storage node and where it is.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
+pub struct NodeInfo {
+    /// Its agent.
+    pub agent_id: String,
+    /// The agent's host.
+    pub hostname: String,
+    /// What the agent has reported last.
+    pub report: NodeReport,
+    /// How the agent is: an [`AgentState`].
+    pub agent_state: u8,
+}
+
+/// Asks for nodes, page by page in the order of their ids.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
+pub struct NodesRequest {
+    /// Only this agent's; empty for all.
+    pub agent_id: String,
+    /// Only nodes whose ids come behind this one; empty for the first page.
+    pub after: String,
+    /// At most this many, 0 for as many as a reply may hold ([`limits::MAX_GRID_PAGE`]).
+    pub limit: u32,
+}
+
+/// A page of nodes.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
+pub struct Nodes {
+    /// Ordered by id.
+    pub nodes: Vec<NodeInfo>,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+/// Asks for agents, page by page in the order of their names.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
+pub struct AgentsRequest {
+    /// Only agents whose names come behind this one; empty for the first page.
+    pub after: String,
+    /// At most this many, 0 for as many as a reply may hold ([`limits::MAX_GRID_PAGE`]).
+    pub limit: u32,
+}
+
+/// An agent, as the master knows it.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
+pub struct AgentInfo {
+    /// Its name.
+    pub agent_id: String,
+    /// Its host's.
+    pub hostname: String,
+    /// The host's system and processor.
+    pub platform: String,
+    /// The agent's version.
+    pub version: String,
+    /// Where the master reaches it.
+    pub endpoint: String,
+    /// When it registered last, in µs since 1970.
+    pub registered: u64,
+    /// When its last heartbeat came, in µs since 1970 by the master's clock.
+    pub last_heartbeat: u64,
+    /// How long ago that was, in milliseconds.
+    pub heartbeat_age_ms: u64,
+    /// The host's memory; 0 where it was not told.
+    pub memory_mb: u64,
+    /// Storage nodes that it takes on at most.
+    pub max_nodes: u32,
+    /// Nodes that it has.
+    pub nodes: u32,
+    /// How many of them are running.
+    pub running: u32,
+    /// CPUs that it may use; 0 where it was not told.
+    pub cores: u32,
+    /// An [`AgentState`].
+    pub state: u8,
+}
+
+/// A page of agents.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
+pub struct Agents {
+    /// Ordered by name.
+    pub agents: Vec<AgentInfo>,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+/// The grid as a whole.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
+pub struct Cluster {
+    /// The master's version.
+    pub version: String,
+    /// Since the master started, in µs.
+    pub uptime: u64,
+    /// Agents that are registered.
+    pub agents: u32,
+    /// How many of them are healthy.
+    pub healthy: u32,
+    /// How many are degraded.
+    pub degraded: u32,
+    /// How many are offline.
+    pub offline: u32,
+    /// Storage nodes.
+    pub nodes: u32,
+    /// How many of them are running.
+    pub running: u32,
+    /// A [`ClusterState`].
+    pub state: u8,
+}
+
+/// Asks for what happens from now on, and for what has happened since an event that was seen.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
+pub struct WatchRequest {
+    /// The last event's number; 0 for only those to come.
+    pub after: u64,
+}
+
+/// Something that happened: one part of the answer to a [`WatchRequest`], which ends only with the connection.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
+pub struct GridEvent {
+    /// Rises by one; begins anew, higher, when the master starts.
+    pub number: u64,
+    /// When, in µs since 1970 by the master's clock.
+    pub at: u64,
+    /// Which agent.
+    pub agent_id: String,
+    /// Which node; empty where an agent is meant.
+    pub node_id: String,
+    /// The node's name.
+    pub name: String,
+    /// More, in words.
+    pub detail: String,
+    /// An [`EventKind`].
+    pub kind: u8,
+}
+
+/// Names go into tables, file names and addresses: letters, digits, `-`, `_` and `.`, and no `.` in front.
+fn check_label(field: &'static str, text: &ArchivedString, may_be_empty: bool) -> Result<(), PayloadError> {
+    if text.is_empty() && !may_be_empty {
+        return Err(PayloadError::argument(field, "is empty; give a name"));
+    }
+    check_length(field, text.len(), limits::MAX_LABEL, "bytes")?;
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    if text.starts_with('.') || !text.chars().all(fits) {
+        let message = format!("is {:?}; use letters, digits, '-', '_' and '.', and begin with no '.'", text.as_str());
+        return Err(PayloadError::argument(field, message));
+    }
+    Ok(())
+}
+
+fn check_text(field: &'static str, text: &ArchivedString) -> Result<(), PayloadError> {
+    check_length(field, text.len(), limits::MAX_GRID_TEXT, "bytes")
+}
+
+fn check_port(field: &'static str, port: u32) -> Result<(), PayloadError> {
+    check_at_most(field, port, u32::from(u16::MAX))
+}
+
+fn check_report(report: &ArchivedNodeReport) -> Result<(), PayloadError> {
+    check_label("node_id", &report.node_id, false)?;
+    check_label("name", &report.name, true)?;
+    check_one_of("state", report.state, NodeState::ALL.len() as u8)?;
+    for (field, text) in [
+        ("endpoint", &report.endpoint),
+        ("compat_endpoint", &report.compat_endpoint),
+        ("storage_path", &report.storage_path),
+        ("detail", &report.detail),
+        ("cores", &report.cores),
+        ("memory_enforcement", &report.memory_enforcement),
+    ] {
+        check_text(field, text)?;
+    }
+    Ok(())
+}
+
+fn check_reports(reports: &ArchivedVec<ArchivedNodeReport>) -> Result<(), PayloadError> {
+    check_length("nodes", reports.len(), limits::MAX_AGENT_NODES, "nodes")?;
+    reports.iter().try_for_each(check_report)
+}
+
+impl Payload for AgentRegistration {
+    const NAME: &'static str = "agent registration";
+
+    fn check(registration: &ArchivedAgentRegistration) -> Result<(), PayloadError> {
+        check_label("agent_id", &registration.agent_id, false)?;
+        for (field, text) in [
+            ("hostname", &registration.hostname),
+            ("platform", &registration.platform),
+            ("version", &registration.version),
+            ("endpoint", &registration.endpoint),
+        ] {
+            check_text(field, text)?;
+        }
+        check_at_most("max_nodes", registration.max_nodes.to_native(), limits::MAX_AGENT_NODES as u32)?;
+        check_reports(&registration.nodes)
+    }
+}
+
+impl Payload for AgentHeartbeat {
+    const NAME: &'static str = "agent heartbeat";
+
+    fn check(heartbeat: &ArchivedAgentHeartbeat) -> Result<(), PayloadError> {
+        check_label("agent_id", &heartbeat.agent_id, false)
+    }
+}
+
+impl Payload for AgentReport {
+    const NAME: &'static str = "agent report";
+
+    fn check(report: &ArchivedAgentReport) -> Result<(), PayloadError> {
+        check_label("agent_id", &report.agent_id, false)?;
+        check_reports(&report.nodes)
+    }
+}
+
+impl Payload for AgentKey {
+    const NAME: &'static str = "agent key";
+
+    fn check(key: &ArchivedAgentKey) -> Result<(), PayloadError> {
+        check_label("agent_id", &key.agent_id, false)
+    }
+}
+
+impl Payload for SpawnNode {
+    const NAME: &'static str = "spawn request";
+
+    fn check(spawn: &ArchivedSpawnNode) -> Result<(), PayloadError> {
+        check_label("agent_id", &spawn.agent_id, false)?;
+        check_label("name", &spawn.name, true)?;
+        check_text("storage_path", &spawn.storage_path)?;
+        check_text("cores", &spawn.cores)?;
+        check_port("port", spawn.port.to_native())?;
+        check_port("compat_port", spawn.compat_port.to_native())
+    }
+}
+
+impl Payload for NodeKey {
+    const NAME: &'static str = "node key";
+
+    fn check(key: &ArchivedNodeKey) -> Result<(), PayloadError> {
+        check_label("node", &key.node, false)
+    }
+}
+
+impl Payload for NodesRequest {
+    const NAME: &'static str = "nodes request";
+
+    fn check(request: &ArchivedNodesRequest) -> Result<(), PayloadError> {
+        check_label("agent_id", &request.agent_id, true)?;
+        check_label("after", &request.after, true)?;
+        check_at_most("limit", request.limit.to_native(), limits::MAX_GRID_PAGE)
+    }
+}
+
+impl Payload for AgentsRequest {
+    const NAME: &'static str = "agents request";
+
+    fn check(request: &ArchivedAgentsRequest) -> Result<(), PayloadError> {
+        check_label("after", &request.after, true)?;
+        check_at_most("limit", request.limit.to_native(), limits::MAX_GRID_PAGE)
+    }
+}
+
+impl Payload for WatchRequest {
+    const NAME: &'static str = "watch request";
+
+    fn check(_: &ArchivedWatchRequest) -> Result<(), PayloadError> {
+        Ok(())
+    }
+}

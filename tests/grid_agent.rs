@@ -1,0 +1,307 @@
+//! A grid agent and its storage nodes, all real processes: spawned, killed, adopted, stopped; and what an agent refuses.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+mod support;
+
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::process::Stdio;
+
+use rustix::process::Signal;
+use support::agent::{Agent, Home, block_list, is_alive, kill, read_reply, wait_until};
+use support::sutra;
+use sutra_client::Concept;
+use sutra_compat::grid::{GridReply, GridRequest, SpawnOptions};
+
+#[test]
+fn a_node_is_started_answers_and_is_stopped_and_its_data_is_taken_up_again() {
+    let home = Home::new();
+    let agent = Agent::start(&home, &[]);
+    let named = |name: &str| SpawnOptions { name: name.into(), ..SpawnOptions::default() };
+    let node = agent.try_spawn("", 0, &named("orders")).unwrap();
+    let (status, pid) = agent.status(&node.id);
+    assert_eq!(status, "running");
+    assert!(is_alive(pid) && home.nodes() == [pid]);
+    node.client().learn(Concept::new("dog").content("a carnivore")).unwrap();
+    TcpStream::connect(&node.compat).unwrap();
+    assert_eq!(
+        rustix::process::getsid(rustix::process::Pid::from_raw(pid as i32)).unwrap().as_raw_nonzero().get(),
+        pid as i32
+    );
+
+    agent.stop_node(&node.id).unwrap();
+    assert_eq!(agent.status(&node.id), ("stopped".into(), 0));
+    assert!(home.nodes().is_empty());
+    agent.stop_node(&node.id).unwrap();
+
+    let again = agent.try_spawn("", 0, &named("orders")).unwrap();
+    assert_eq!(
+        (&again.id, &again.native),
+        (&node.id, &node.native),
+        "its name finds its folder, and its ports are free"
+    );
+    assert_eq!(again.client().query("dog").unwrap().unwrap().content, "a carnivore");
+    agent.stop_node("orders").unwrap();
+    let path = home.path().join("nodes").join(&node.id);
+    let again = agent.spawn(path.to_str().unwrap());
+    assert_eq!(again.id, node.id, "so does its path");
+    assert!(again.client().query("dog").unwrap().is_some());
+}
+
+#[test]
+fn a_node_that_is_killed_is_started_again_three_times_and_then_given_up() {
+    let home = Home::new();
+    let agent = Agent::start(&home, &[]);
+    let node = agent.spawn("data");
+    node.client().learn(Concept::new("dog").content("a carnivore")).unwrap();
+    let mut pid = agent.status(&node.id).1;
+    for _ in 0..3 {
+        kill(pid, Signal::KILL);
+        wait_until("it has another process", || {
+            let (status, now) = agent.status(&node.id);
+            status == "running" && now != pid
+        });
+        assert!(node.client().query("dog").unwrap().is_some());
+        pid = agent.status(&node.id).1;
+    }
+    kill(pid, Signal::KILL);
+    assert_eq!(agent.wait_for(&node.id, "gave up"), 0);
+    let list = home.list();
+    let record = &list["nodes"][0];
+    assert_eq!((record["wanted"].as_str(), record["restarts"].as_u64()), (Some("given_up"), Some(3)));
+    assert!(record["detail"].as_str().unwrap().contains("signal: 9"), "{record}");
+    // It stays so when its agent comes back, until somebody asks for it.
+    agent.kill();
+    let agent = Agent::start(&home, &[]);
+    assert_eq!(agent.status(&node.id).0, "gave up");
+    assert_eq!(agent.spawn("data").id, node.id);
+    assert!(node.client().query("dog").unwrap().is_some());
+}
+
+#[test]
+fn an_agent_that_is_killed_loses_no_node_and_adopts_them_when_it_comes_back() {
+    let home = Home::new();
+    let agent = Agent::start(&home, &[]);
+    let nodes = ["one", "two", "three"].map(|path| agent.spawn(path));
+    let pids = nodes.clone().map(|node| agent.status(&node.id).1);
+    let clients = nodes.clone().map(|node| node.client());
+    agent.kill();
+    for client in &clients {
+        client.learn(Concept::new("dog").content("learned without an agent")).unwrap();
+    }
+    kill(pids[1], Signal::KILL);
+    wait_until("the second is gone", || !is_alive(pids[1]));
+    // The third as if the agent had been killed between its start and its place on the list.
+    let mut list = home.list();
+    list["nodes"][2]["process"] = serde_json::Value::Null;
+    std::fs::write(home.path().join("nodes.json"), list.to_string()).unwrap();
+
+    let agent = Agent::start(&home, &[]);
+    assert_eq!((agent.greeting["adopted"].as_u64(), agent.greeting["started"].as_u64()), (Some(2), Some(1)));
+    let now = nodes.clone().map(|node| agent.wait_for(&node.id, "running"));
+    assert_eq!((now[0], now[2]), (pids[0], pids[2]), "they were never restarted");
+    assert_ne!(now[1], pids[1]);
+    for client in &clients {
+        assert!(client.query("dog").unwrap().is_some());
+    }
+    // What was adopted is kept like what was started.
+    kill(pids[0], Signal::KILL);
+    wait_until("the first is started again", || {
+        let (status, pid) = agent.status(&nodes[0].id);
+        status == "running" && pid != pids[0]
+    });
+    agent.stop_node(&nodes[2].id).unwrap();
+    assert!(!is_alive(pids[2]));
+    assert_eq!(home.nodes().len(), 2);
+}
+
+#[test]
+fn nothing_but_the_node_itself_is_adopted() {
+    let home = Home::new();
+    let agent = Agent::start(&home, &[]);
+    let node = agent.spawn("data");
+    let pid = agent.status(&node.id).1;
+    agent.kill();
+    kill(pid, Signal::KILL);
+    wait_until("the node is gone", || !is_alive(pid));
+    // A process of somebody else's has its pid by now.
+    let mut other = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+    let mut list = home.list();
+    list["nodes"][0]["process"]["pid"] = other.id().into();
+    std::fs::write(home.path().join("nodes.json"), list.to_string()).unwrap();
+    let agent = Agent::start(&home, &[]);
+    assert_eq!(agent.greeting["adopted"].as_u64(), Some(0));
+    agent.wait_for(&node.id, "running");
+    agent.stop_node(&node.id).unwrap();
+    assert!(other.try_wait().unwrap().is_none(), "it is left alone");
+    other.kill().unwrap();
+    other.wait().unwrap();
+}
+
+#[test]
+fn an_agent_that_is_told_to_end_leaves_its_nodes_or_stops_them_as_it_was_told() {
+    let home = Home::new();
+    let agent = Agent::start(&home, &[]);
+    let node = agent.spawn("data");
+    let pid = agent.status(&node.id).1;
+    agent.stop();
+    assert!(is_alive(pid));
+    node.client().learn(Concept::new("dog")).unwrap();
+
+    let agent = Agent::start(&home, &["--on-stop", "stop"]);
+    assert_eq!(agent.wait_for(&node.id, "running"), pid);
+    agent.stop();
+    assert!(!is_alive(pid) && home.nodes().is_empty());
+
+    let agent = Agent::start(&home, &[]);
+    assert_ne!(agent.wait_for(&node.id, "running"), pid, "it is still wanted");
+    assert!(node.client().query("dog").unwrap().is_some());
+}
+
+#[test]
+fn what_can_not_be_is_refused_with_words_and_leaves_nothing() {
+    let home = Home::new();
+    let agent = Agent::start(&home, &["--max-nodes", "2"]);
+    let used = TcpListener::bind("127.0.0.1:0").unwrap();
+    let used_port = u32::from(used.local_addr().unwrap().port());
+    let node = agent.spawn("data/one");
+    let own_port: u32 = node.native.rsplit_once(':').unwrap().1.parse().unwrap();
+    let before = (home.entries(), home.list(), home.nodes());
+    let plain = SpawnOptions::default();
+    let cores = |cores: &str| SpawnOptions { cores: cores.into(), ..SpawnOptions::default() };
+    std::os::unix::fs::symlink("/tmp", home.path().join("out")).unwrap();
+    for (path, port, options, says) in [
+        ("../x", 0, &plain, ".."),
+        ("/tmp/x", 0, &plain, "outside"),
+        ("out/x", 0, &plain, "symlink"),
+        ("logs", 0, &plain, "own files"),
+        ("data/one", 0, &plain, "has the folder"),
+        ("data", 0, &plain, "around it"),
+        ("data/one/in", 0, &plain, "around it"),
+        ("x", used_port, &plain, "in use"),
+        ("x", own_port, &plain, "another node"),
+        ("x", 70_000, &plain, "65535"),
+        ("x", 0, &cores("4000,"), "no CPU 4000"),
+        ("x", 0, &cores("many"), "neither"),
+        ("x", 0, &SpawnOptions { name: "a b".into(), ..plain.clone() }, "is none"),
+        ("x", 0, &SpawnOptions { name: node.id.clone(), ..plain.clone() }, "has the name"),
+    ] {
+        let why = agent.try_spawn(path, port, options).unwrap_err();
+        assert!(why.contains(says), "{path} {port}: {why}");
+    }
+    let of_another = GridRequest::StopStorageNode { agent_id: "b".into(), node_id: node.id.clone() };
+    let (GridReply::Error { message }, _) = agent.ask(&of_another, None) else { panic!("an error") };
+    assert!(message.contains("\"a\"") && message.contains("\"b\""), "{message}");
+    let (GridReply::Error { message }, _) = agent.ask(&GridRequest::ListAgents, None) else { panic!("an error") };
+    assert!(message.contains("master"), "{message}");
+    assert!(agent.stop_node("nobody").unwrap_err().contains("nobody"));
+    std::fs::remove_file(home.path().join("out")).unwrap();
+    assert_eq!((home.entries(), home.list(), home.nodes()), before);
+
+    let old = GridRequest::SpawnStorageNode {
+        agent_id: "a".into(),
+        storage_path: String::new(),
+        memory_limit_mb: 0,
+        port: 0,
+    };
+    assert!(matches!(agent.ask(&old, None).0, GridReply::SpawnStorageNodeOk { success: true, .. }));
+    assert!(agent.try_spawn("x", 0, &plain).unwrap_err().contains("no more than 2"));
+}
+
+#[test]
+fn cpus_are_one_nodes_at_a_time() {
+    let home = Home::new();
+    let agent = Agent::start(&home, &[]);
+    let one = |cores: &str| SpawnOptions { cores: cores.into(), ..SpawnOptions::default() };
+    let node = agent.try_spawn("one", 0, &one("1")).unwrap();
+    let cores = home.list()["nodes"][0]["cores"].as_str().unwrap().to_owned();
+    let why = agent.try_spawn("two", 0, &one(&cores)).unwrap_err();
+    assert!(why.contains("another node of this agent has CPU"), "{why}");
+    agent.spawn("three");
+    agent.stop_node(&node.id).unwrap();
+    agent.try_spawn("two", 0, &one(&cores)).unwrap();
+}
+
+#[test]
+fn a_program_that_ends_at_once_leaves_nothing_and_its_end_is_told() {
+    let home = Home::new();
+    let agent = Agent::start(&home, &["--program", "/bin/false"]);
+    let why = agent.try_spawn("a/b", 0, &SpawnOptions::default()).unwrap_err();
+    assert!(why.contains("exit status: 1"), "{why}");
+    assert!(home.entries().is_empty() && home.nodes().is_empty(), "{:?}", home.entries());
+    assert_eq!(home.list()["nodes"].as_array().unwrap().len(), 0);
+    assert_eq!(std::fs::read_dir(home.path().join("logs")).unwrap().count(), 0);
+    drop(agent);
+    let agent = Agent::start(&home, &["--program", "/no/such/program"]);
+    assert!(agent.try_spawn("", 0, &SpawnOptions::default()).unwrap_err().contains("/no/such/program"));
+    assert!(home.entries().iter().all(|entry| entry == "nodes"), "{:?}", home.entries());
+    drop(agent);
+    // The last words of a server that refuses to start are told, and what was there before is left.
+    let agent = Agent::start(&home, &[]);
+    std::fs::create_dir(home.path().join("old")).unwrap();
+    std::fs::write(home.path().join("old/manifest.json"), "nonsense").unwrap();
+    let why = agent.try_spawn("old", 0, &SpawnOptions::default()).unwrap_err();
+    assert!(why.contains("error: ") && why.contains("manifest"), "{why}");
+    assert!(home.path().join("old/manifest.json").exists() && home.nodes().is_empty());
+}
+
+#[test]
+fn a_list_that_can_not_be_written_refuses_new_nodes_and_lets_go_of_old_ones() {
+    let home = Home::new();
+    let agent = Agent::start(&home, &[]);
+    let node = agent.spawn("old");
+    block_list(&home.path());
+    let why = agent.try_spawn("new", 0, &SpawnOptions::default()).unwrap_err();
+    assert!(why.contains("list") && why.contains("nothing was started"), "{why}");
+    assert!(!home.path().join("new").exists());
+    assert_eq!(home.nodes().len(), 1);
+    agent.stop_node(&node.id).unwrap();
+    assert!(home.nodes().is_empty());
+    std::fs::remove_dir(home.path().join("nodes.new")).unwrap();
+    wait_until("the list is written when it can be", || home.list()["nodes"][0]["wanted"] == "stopped");
+}
+
+#[test]
+fn one_agent_has_a_folder_and_one_folder_is_no_other_agents() {
+    let home = Home::new();
+    let agent = Agent::start(&home, &[]);
+    let second = sutra()
+        .args(["grid", "agent", "--id", "b", "--listen", "127.0.0.1:0", "--admin", "off", "--data"])
+        .arg(home.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(second.stderr).unwrap();
+    assert_eq!(second.status.code(), Some(3), "{text}");
+    assert!(text.contains(&format!("process {}", agent.pid())), "{text}");
+    drop(agent);
+    std::fs::write(home.path().join("nodes.json"), "{").unwrap();
+    let damaged = sutra()
+        .args(["grid", "agent", "--id", "a", "--listen", "127.0.0.1:0", "--admin", "off", "--data"])
+        .arg(home.path())
+        .output();
+    let damaged = damaged.unwrap();
+    let text = String::from_utf8(damaged.stderr).unwrap();
+    assert!(damaged.status.code() == Some(3) && text.contains("nodes.json is damaged"), "{text}");
+}
+
+#[test]
+fn messages_that_are_none_are_answered_and_do_no_harm() {
+    let home = Home::new();
+    let agent = Agent::start(&home, &[]);
+    let mut stream = TcpStream::connect(agent.address).unwrap();
+    for message in
+        [&b""[..], b"\x03", b"\xff\xff\xff\xff", b"{\"GetStats\": null}", b"\x05\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff"]
+    {
+        stream.write_all(&(message.len() as u32).to_be_bytes()).unwrap();
+        stream.write_all(message).unwrap();
+        assert!(matches!(read_reply(&mut stream).0, GridReply::Error { .. }), "{message:?}");
+    }
+    stream.write_all(&u32::MAX.to_be_bytes()).unwrap();
+    assert!(matches!(read_reply(&mut stream).0, GridReply::Error { .. }));
+    // Nor do connections that say nothing: more of them than there are places.
+    let silent: Vec<_> = (0..200).map(|_| TcpStream::connect(agent.address).unwrap()).collect();
+    agent.spawn("data");
+    drop(silent);
+}

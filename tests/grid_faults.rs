@@ -1,0 +1,288 @@
+//! What goes wrong between hosts and on them: a network that is cut, disks that are full, two agents with one name, two masters on one folder. Hosts are
+//! network namespaces, and small disks filesystems of their own; where the kernel does not let this user make them, that is said.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+mod support;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use support::agent::{Agent, Home, kill, wait_until};
+use support::master::{Master, answer, pid_of, state_of};
+use support::{Folder, run};
+use sutra_client::grid::AgentRegistration;
+use sutra_client::{ClientError, GridClient, Status};
+use sutra_compat::grid::SpawnOptions;
+
+/// A process that holds namespaces, which commands can be run in.
+struct Host(Child);
+
+impl Host {
+    /// In namespaces of its own of these kinds (options of unshare(1)); `None` where this user may not make them.
+    fn new(mut unshare: Command, kinds: &[&str], setup: &str) -> Option<Self> {
+        unshare.args(kinds).args(["sh", "-c", &format!("{setup} && echo ready && exec sleep infinity")]);
+        let mut child = unshare.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let host = Self(child);
+        (line == "ready\n").then_some(host)
+    }
+
+    fn pid(&self) -> String {
+        self.0.id().to_string()
+    }
+
+    /// A command that ends in what is added to it.
+    fn enter(&self, kinds: &[&str]) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &self.pid(), "--user", "--preserve-credentials"]).args(kinds);
+        command
+    }
+
+    /// A command on its network.
+    fn on_network(&self) -> Command {
+        self.enter(&["--net"])
+    }
+
+    fn sutra(&self) -> Command {
+        let mut command = self.on_network();
+        command.arg(env!("CARGO_BIN_EXE_sutra"));
+        command
+    }
+
+    fn ip(&self, words: &str) -> bool {
+        let status = self.on_network().arg("ip").args(words.split(' ')).stderr(Stdio::null()).status();
+        status.is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Two hosts with a cable between them: 10.77.0.1 and 10.77.0.2.
+fn two_hosts() -> Option<(Host, Host)> {
+    let one = Host::new(Command::new("unshare"), &["--user", "--map-root-user", "--net"], "true")?;
+    let mut unshare = one.on_network();
+    unshare.arg("unshare");
+    let two = Host::new(unshare, &["--net"], "true")?;
+    let is_up = one.ip(&format!("link add cable type veth peer name cable netns {}", two.pid()))
+        && [(&one, "10.77.0.1/24"), (&two, "10.77.0.2/24")].iter().all(|(host, address)| {
+            host.ip(&format!("addr add {address} dev cable"))
+                && host.ip("link set cable up")
+                && host.ip("link set lo up")
+        });
+    is_up.then_some((one, two))
+}
+
+/// Cuts the network between a master and an agent for so long, while the agent's nodes go on changing, and heals it.
+fn cut_for(time: Duration, patience: &[&str]) {
+    let Some((one, two)) = two_hosts() else {
+        eprintln!("SKIPPED: this user may not make network namespaces, or there is no `ip`");
+        return;
+    };
+    let (home, registry) = (Home::new(), Folder::new());
+    let listen = [&["--compat", "off"], patience].concat();
+    let master = Master::start_by(one.sutra(), &registry.path(), "10.77.0.1:7001", &listen);
+    let json = |words: &[&str]| answer(&master.run_by(one.sutra(), &[words, &["--json"]].concat())).1;
+    let node = |name: &str| {
+        let nodes = json(&["nodes"]);
+        nodes.as_array().unwrap().iter().find(|node| node["name"] == name).cloned().unwrap()
+    };
+    let arguments = ["--master", "10.77.0.1:7001", "--listen", "10.77.0.2:8001"];
+    let agent = Agent::start_by(two.sutra(), &home, &arguments);
+    wait_until("the agent is registered", || state_of(&json(&["agents"]), "a") == "healthy");
+    for name in ["killed", "kept"] {
+        let spawned = json(&["spawn", "a", "--name", name]);
+        assert_eq!(spawned["state"], "running", "{spawned}");
+    }
+    let (killed, kept) = (node("killed"), node("kept"));
+
+    assert!(one.ip("link set cable down"));
+    let until = Instant::now() + time;
+    wait_until("the agent is offline", || state_of(&json(&["agents"]), "a") == "offline");
+    let refused = json(&["spawn", "a"]);
+    assert!(refused["error"].as_str().unwrap().contains("offline"), "{refused}");
+    // The agent keeps its nodes alive by itself, which the master can't know yet.
+    kill(pid_of(&killed), Signal::KILL);
+    let is_back = |list: &serde_json::Value| {
+        list["nodes"].as_array().unwrap().iter().any(|node| node["name"] == "killed" && node["restarts"] == 1)
+    };
+    wait_until("the node is started again", || is_back(&home.list()));
+    assert_eq!(node("killed")["restarts"], 0);
+    std::thread::sleep(until.saturating_duration_since(Instant::now()));
+
+    assert!(one.ip("link set cable up"));
+    wait_until("the agent is healthy again", || state_of(&json(&["agents"]), "a") == "healthy");
+    wait_until("what has changed is known", || {
+        let now = node("killed");
+        now["restarts"] == 1 && now["state"] == "running" && pid_of(&now) != pid_of(&killed)
+    });
+    assert_eq!(pid_of(&node("kept")), pid_of(&kept), "nothing was started again for the cut");
+    assert_eq!(json(&["spawn", "a", "--name", "later"])["state"], "running");
+    assert_eq!(home.nodes().len(), 3);
+    drop(agent);
+}
+
+#[test]
+fn a_network_that_is_cut_and_healed_leaves_no_trace() {
+    cut_for(Duration::from_secs(4), &[]);
+}
+
+#[test]
+#[ignore = "takes more than a minute: the same with a master's usual patience"]
+fn a_network_that_is_cut_for_a_minute_leaves_no_trace() {
+    cut_for(Duration::from_secs(60), &["--heartbeat", "5", "--degraded-after", "15", "--offline-after", "30"]);
+}
+
+/// A filesystem of so many MiB in a mount namespace, over a folder.
+fn small_disk(at: &Path, size: u32) -> Option<Host> {
+    fs::create_dir_all(at).unwrap();
+    let setup = format!("mount -t tmpfs -o size={size}m none {}", at.display());
+    let host = Host::new(Command::new("unshare"), &["--user", "--map-root-user", "--mount"], &setup);
+    if host.is_none() {
+        eprintln!("SKIPPED: this user may not mount a filesystem");
+    }
+    host
+}
+
+/// What a path is outside its namespace.
+fn seen_from_outside(host: &Host, path: &Path) -> PathBuf {
+    Path::new("/proc").join(host.pid()).join("root").join(path.strip_prefix("/").unwrap())
+}
+
+/// Fills the disk that the file is on.
+fn fill(file: &Path) {
+    let mut filler = fs::File::create(file).unwrap();
+    let block = vec![7; 64 << 10];
+    while filler.write_all(&block).is_ok() {}
+    while filler.write_all(&[7]).is_ok() {}
+}
+
+#[test]
+fn an_agent_on_a_full_disk_starts_nothing_says_why_and_goes_on_when_there_is_room() {
+    let home = Home::new();
+    let Some(host) = small_disk(&home.path(), 64) else { return };
+    let mut command = host.enter(&["--mount"]);
+    command.arg(env!("CARGO_BIN_EXE_sutra"));
+    let agent = Agent::start_by(command, &home, &[]);
+    let inside = seen_from_outside(&host, &home.path());
+    let filler = inside.join("filler");
+    fill(&filler);
+    for path in ["", "data"] {
+        let why = agent.try_spawn(path, 0, &SpawnOptions::default()).unwrap_err();
+        assert!(why.contains("No space left"), "{why}");
+    }
+    assert!(home.nodes().is_empty());
+    let entries: Vec<_> = fs::read_dir(&inside).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!entries.iter().any(|name| name == "data"), "{entries:?}");
+    fs::remove_file(&filler).unwrap();
+    let node = agent.spawn("data");
+    agent.stop_node(&node.id).unwrap();
+    // Both, as the folder outside is empty.
+    drop(agent);
+}
+
+#[test]
+fn a_master_on_a_full_disk_refuses_changes_and_tells_what_it_knows() {
+    let registry = Folder::new();
+    let Some(host) = small_disk(&registry.path(), 20) else { return };
+    let mut command = host.enter(&["--mount"]);
+    command.arg(env!("CARGO_BIN_EXE_sutra"));
+    let master = Master::start_by(
+        command,
+        &registry.path(),
+        "127.0.0.1:0",
+        &["--degraded-after", "1h", "--offline-after", "2h"],
+    );
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+        let grid = GridClient::new(master.address.clone());
+        let long = "x".repeat(4000);
+        let agent = |number: u32| AgentRegistration {
+            agent_id: format!("agent-{number}"),
+            hostname: long.clone(),
+            platform: long.clone(),
+            version: long.clone(),
+            endpoint: long.clone(),
+            incarnation: 7,
+            max_nodes: 1,
+            ..AgentRegistration::default()
+        };
+        let mut registered = 0;
+        let refused = loop {
+            match grid.register_agent(&agent(registered)).await {
+                Ok(_) => registered += 1,
+                Err(error) => break error,
+            }
+            assert!(registered < 5000, "20 MB hold no more");
+        };
+        assert!(matches!(refused, ClientError::Refused { status: Status::StorageFull, .. }), "{refused}");
+        assert!(registered > 100, "{registered}");
+        let known = grid.agents().await.unwrap().len();
+        assert!(known >= registered as usize, "{known} of {registered}");
+        let heartbeat = sutra_client::grid::AgentHeartbeat {
+            agent_id: "agent-0".into(),
+            incarnation: 7,
+            ..sutra_client::grid::AgentHeartbeat::default()
+        };
+        assert!(grid.heartbeat(&heartbeat).await.unwrap().is_some(), "heartbeats need no room");
+    });
+}
+
+/// What an agent's admin port says.
+fn health(address: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+#[test]
+fn the_second_agent_of_one_name_is_refused_and_says_so_and_the_first_stays() {
+    let (homes, registry) = ([Home::new(), Home::new()], Folder::new());
+    let master = Master::start(&registry.path(), "127.0.0.1:0", &[]);
+    let first = Agent::start(&homes[0], &["--master", &master.address]);
+    wait_until("the first is registered", || master.agent_state("a") == "healthy");
+    let second = Agent::start(&homes[1], &["--master", &master.address, "--admin", "127.0.0.1:0"]);
+    let admin = second.greeting["admin"].as_str().unwrap().to_owned();
+    wait_until("the second says that it is refused", || {
+        let health = health(&admin);
+        health.starts_with("HTTP/1.1 503") && health.contains("registered already") && health.contains("another id")
+    });
+    let agents = master.json(&["agents"]);
+    assert_eq!(agents.as_array().unwrap().len(), 1);
+    assert_eq!(agents[0]["endpoint"], first.address.to_string());
+}
+
+#[test]
+fn the_second_master_on_a_folder_is_refused() {
+    let registry = Folder::new();
+    let master = Master::start(&registry.path(), "127.0.0.1:0", &[]);
+    let data = registry.path();
+    let second = run(&[
+        "grid",
+        "master",
+        "--listen",
+        "127.0.0.1:0",
+        "--compat",
+        "off",
+        "--admin",
+        "off",
+        "--data",
+        data.to_str().unwrap(),
+    ]);
+    let text = String::from_utf8(second.stderr).unwrap();
+    assert_eq!(second.status.code(), Some(3), "{text}");
+    assert!(text.contains(&master.pid().to_string()) && text.contains(data.to_str().unwrap()), "{text}");
+    assert_eq!(master.ask(&["status"]).0, 0, "the first goes on");
+}

@@ -1,0 +1,131 @@
+//! The old grid's recorded messages, byte for byte, against the real master: its agents' and its consoles'. The agent that answers here is one of the old
+//! ones, as far as its recorded replies go.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+
+use support::Folder;
+use support::master::Master;
+use sutra_compat::grid::{GridReply, GridRequest};
+
+/// A recorded message, without its length.
+fn golden(title: &str) -> Vec<u8> {
+    let mut lines = include_str!("golden/grid.txt").lines();
+    lines.find(|line| *line == title).unwrap_or_else(|| panic!("{title} is in the file"));
+    let digits = lines.next().unwrap().trim();
+    let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+    (0..digits.len()).step_by(2).map(byte).collect()
+}
+
+fn write_message(stream: &mut TcpStream, message: &[u8]) {
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    stream.write_all(&[&length[..], message].concat()).unwrap();
+}
+
+fn read_message(stream: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).ok()?;
+    let mut message = vec![0; u32::from_be_bytes(length) as usize];
+    stream.read_exact(&mut message).ok()?;
+    Some(message)
+}
+
+/// One exchange on a connection of its own, as old agents do it.
+fn ask(address: &str, message: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(support::PATIENCE)).unwrap();
+    write_message(&mut stream, message);
+    read_message(&mut stream).unwrap()
+}
+
+/// An old agent: it answers spawn, stop and status with what was recorded. Where it is, and what it was asked.
+fn old_agent() -> (SocketAddr, Receiver<Vec<u8>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (asked, hear) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let Some(message) = read_message(&mut stream) else { continue };
+            let reply = match message[0] {
+                3 => golden("reply SpawnStorageNodeOk"),
+                4 => golden("reply StopStorageNodeOk, an error"),
+                _ => golden("reply GetStorageNodeStatusOk"),
+            };
+            if asked.send(message).is_err() {
+                return;
+            }
+            write_message(&mut stream, &reply);
+        }
+    });
+    (address, hear)
+}
+
+fn reply(message: &[u8]) -> GridReply {
+    GridReply::read(message).unwrap().0
+}
+
+#[test]
+fn every_recorded_message_is_answered_as_of_old_on_either_port() {
+    let registry = Folder::new();
+    let master = Master::start(&registry.path(), "127.0.0.1:0", &["--degraded-after", "1h", "--offline-after", "2h"]);
+    for port in [&master.compat, &master.address] {
+        let ask = |message: &[u8]| ask(port, message);
+        assert_eq!(reply(&ask(&golden("request ListAgents"))), GridReply::ListAgentsOk { agents: Vec::new() });
+        let unknown = reply(&ask(&golden("request Heartbeat")));
+        assert_eq!(unknown, GridReply::HeartbeatOk { acknowledged: false, timestamp: 1_234_567_890 });
+
+        // As recorded, but for the master's version.
+        let registered = ask(&golden("request RegisterAgent"));
+        assert!(matches!(reply(&registered), GridReply::RegisterAgentOk { success: true, error_message: None, .. }));
+        assert_eq!(ask(&golden("request Heartbeat")), golden("reply HeartbeatOk"));
+        let GridReply::ListAgentsOk { agents } = reply(&ask(&golden("request ListAgents"))) else { panic!("a list") };
+        assert_eq!((agents.len(), agents[0].agent_id.as_str(), agents[0].status.as_str()), (1, "agent-001", "healthy"));
+        let status = reply(&ask(&golden("request GetClusterStatus")));
+        let GridReply::GetClusterStatusOk { total_agents: 1, healthy_agents: 1, status, .. } = status else {
+            panic!("{status:?}")
+        };
+        assert_eq!(status, "healthy");
+        // By its heartbeat it has five nodes, and takes no more.
+        let failed = reply(&ask(&golden("request SpawnStorageNode")));
+        assert!(
+            matches!(&failed, GridReply::SpawnStorageNodeOk { success: false, error_message: Some(why), .. } if why.contains("is full")),
+            "{failed:?}"
+        );
+        assert_eq!(ask(&golden("request UnregisterAgent")), golden("reply UnregisterAgentOk"));
+
+        // The same agent, where it can be reached: what it is asked, and what it answers, passes through unchanged.
+        let (address, hear) = old_agent();
+        let GridRequest::RegisterAgent { agent_id, hostname, platform, max_storage_nodes, version, .. } =
+            GridRequest::read(&golden("request RegisterAgent")).unwrap().0
+        else {
+            panic!("the recorded message")
+        };
+        let agent_endpoint = address.to_string();
+        let register =
+            GridRequest::RegisterAgent { agent_id, hostname, platform, max_storage_nodes, version, agent_endpoint };
+        let mut message = Vec::new();
+        register.append(None, &mut message);
+        ask(&message[4..]);
+        assert_eq!(ask(&golden("request SpawnStorageNode")), golden("reply SpawnStorageNodeOk"));
+        assert_eq!(hear.recv().unwrap(), golden("request SpawnStorageNode"));
+        assert_eq!(ask(&golden("request GetStorageNodeStatus")), golden("reply GetStorageNodeStatusOk"));
+        let refused = reply(&ask(&golden("request StopStorageNode")));
+        assert!(
+            matches!(&refused, GridReply::StopStorageNodeOk { success: false, error_message: Some(why) } if why.ends_with('x')),
+            "{refused:?}"
+        );
+        let heard: Vec<_> = hear.try_iter().collect();
+        assert!(heard.contains(&golden("request GetStorageNodeStatus")), "{heard:02x?}");
+        assert_eq!(heard.last(), Some(&golden("request StopStorageNode")));
+        ask(&golden("request UnregisterAgent"));
+    }
+    // What is no message is told so, in the old words.
+    let wrong = reply(&ask(&master.compat, &[0xff; 8]));
+    assert!(matches!(wrong, GridReply::Error { .. }), "{wrong:?}");
+}
