@@ -10,6 +10,7 @@ use serde::Deserialize;
 use sutra_load::{CpuTime, Length, Measured, Plan, Report, ServerCpu};
 
 use super::contender::{Operation, Setup, Timing, printed};
+use super::peers;
 use super::record::{Described, Shape};
 use crate::Outcome;
 use crate::process::{Running, target_folder};
@@ -97,6 +98,7 @@ fn make() -> Outcome<Environment> {
     let folder = target_folder()?.join("bench-python");
     let (python, stubs) = (folder.join("bin/python"), folder.join("stubs"));
     if run(Command::new(&python).arg("--version")).is_err() {
+        peers::version("python3")?;
         eprintln!("fetching the packages of Python's clients (once)");
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))
             .map_err(|error| format!("no virtual environment of Python could be made: {error}"))?;
