@@ -456,7 +456,7 @@ impl<'p, W: Workload> Run<'p, W> {
     }
 
     fn complete(&mut self, at: usize, received: &Received<'_>) -> Result<(), LoadError> {
-        let Received { header, payload, is_refusal, .. } = received;
+        let Received { header, key, payload, is_refusal, .. } = received;
         let connection = &mut self.connections[at];
         let number = connection.number;
         let wrong = |problem: String| LoadError::Wrong { connection: number, request: header.request, problem };
@@ -488,7 +488,9 @@ impl<'p, W: Workload> Run<'p, W> {
         if header.flags & MORE != 0 {
             return Err(wrong("says that more parts follow, which this operation does not have".into()));
         }
-        self.workload.check(request.tag, &Reply { status, sequence: header.extra, payload }).map_err(wrong)?;
+        self.workload
+            .check(request.tag, &Reply { status, sequence: header.extra, key: *key, payload })
+            .map_err(wrong)?;
         if is_measuring {
             self.measured.answered += 1;
         }
