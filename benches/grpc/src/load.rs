@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -89,7 +88,7 @@ async fn measure(options: &Options) -> Outcome<Report> {
     let load = async {
         match options.rate {
             None => closed_loop::run(&channels, options, window).await,
-            Some(rate) => open_loop::run(&channels, options, rate, window).await,
+            Some(rate) => open_loop::run(&channels, options, rate, window, &traffic).await,
         }
     };
     // Read beside the load, when measuring begins and when it ends.
@@ -124,12 +123,11 @@ async fn watch(
     traffic: Arc<Traffic>,
     mut cpu: Option<ServerCpu>,
 ) -> Result<Watched, sutra_load::LoadError> {
-    let bytes = || (traffic.sent.load(Ordering::Relaxed), traffic.received.load(Ordering::Relaxed));
     tokio::time::sleep_until((window.clock + window.since).into()).await;
     let cpu_before = cpu.as_mut().map(ServerCpu::read).transpose()?;
-    let (own_before, bytes_before) = (thread_cpu(), bytes());
+    let (own_before, bytes_before) = (thread_cpu(), traffic.bytes());
     tokio::time::sleep_until((window.clock + window.until).into()).await;
-    let (own, bytes) = (thread_cpu(), bytes());
+    let (own, bytes) = (thread_cpu(), traffic.bytes());
     let cpu_after = cpu.as_mut().map(ServerCpu::read).transpose()?;
     Ok(Watched {
         cpu: cpu_before.zip(cpu_after),

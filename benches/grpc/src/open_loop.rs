@@ -10,6 +10,7 @@ use tonic::transport::Channel;
 use crate::Outcome;
 use crate::client::{Numbers, call};
 use crate::load::{Options, Window};
+use crate::transport::Traffic;
 
 struct Shared {
     measured: Measured,
@@ -26,6 +27,7 @@ pub(crate) async fn run(
     options: &Options,
     rate: f64,
     window: Window,
+    traffic: &Traffic,
 ) -> Outcome<Measured> {
     let in_flight = vec![0; channels.len()];
     let shared = Rc::new(RefCell::new(Shared { measured: Measured::new(), in_flight, ended: 0, failed: None }));
@@ -45,7 +47,7 @@ pub(crate) async fn run(
             // What the warm-up left unsent would be answered while measuring and not count.
             pacing.pass_over(measured.start);
         }
-        let (mut called, ended) = (false, shared.borrow().ended);
+        let (mut called, before) = (false, (shared.borrow().ended, traffic.bytes()));
         // Calls that are due together go out together: what they write is sent when the runtime has its turn.
         while Duration::from_nanos(pacing.next_due()) <= now {
             let room = |at: &usize| shared.borrow().in_flight[*at] < options.depth;
@@ -72,7 +74,8 @@ pub(crate) async fn run(
             });
         }
         tokio::task::yield_now().await;
-        if now >= window.since && !called && shared.borrow().ended == ended {
+        // A turn in which the connections only wrote or read was not in vain.
+        if now >= window.since && !called && (shared.borrow().ended, traffic.bytes()) == before {
             polled += (window.clock.elapsed() - now).as_secs_f64();
         }
     }
