@@ -6,6 +6,8 @@
 use std::fs;
 use std::time::Instant;
 
+use sutra_load::Report;
+
 use crate::Outcome;
 
 /// The share of a CPU's time that other programs may take in user mode, or the hypervisor: what the coarse ticks of /proc/stat come to on an idle host.
@@ -16,6 +18,8 @@ const FOREIGN_KERNEL: f64 = 0.30;
 /// The load's CPU at least this busy, and the server's less than [`SERVER_IDLE`]: what was measured is the load.
 const LOAD_BUSY: f64 = 0.97;
 const SERVER_IDLE: f64 = 0.90;
+/// An open loop that answered less than this share of what was due fell short: what is in flight when its time is up comes to less.
+const ANSWERED: f64 = 0.99;
 
 /// CPU time that a process has used, in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -104,9 +108,11 @@ pub(crate) fn starved_together(watches: &[Watch], own: f64) -> Option<String> {
     })
 }
 
-/// Whether the load and not the server was at its limit.
-pub(crate) fn is_bound_by_load(load_busy: f64, server_busy: f64) -> bool {
-    load_busy >= LOAD_BUSY && server_busy < SERVER_IDLE
+/// Whether the load and not the server was at its limit. An open loop that answered what was due was at none.
+pub(crate) fn is_bound_by_load(report: &Report) -> bool {
+    let server_busy = report.server_cpu.as_ref().map_or(0.0, |cpu| cpu.cores_busy);
+    let fell_short = report.offered_per_second.is_none_or(|due| report.requests_per_second < ANSWERED * due);
+    fell_short && report.load_busy >= LOAD_BUSY && server_busy < SERVER_IDLE
 }
 
 fn times(cpu: usize) -> Outcome<Times> {
@@ -127,6 +133,8 @@ fn parse(stat: &str, cpu: usize) -> Option<Times> {
 
 #[cfg(test)]
 mod tests {
+    use sutra_load::CpuPerRequest;
+
     use super::*;
 
     #[test]
@@ -159,9 +167,23 @@ mod tests {
         assert!(starved_together(&[watch(1.0), watch(0.9)], 1.5).is_some_and(|words| words.contains("20 %")));
     }
 
+    fn report(load_busy: f64, cores_busy: f64) -> Report {
+        let cpu = CpuPerRequest { user_us: 1.0, system_us: 1.0, total_us: 2.0, cores_busy };
+        Report { load_busy, server_cpu: Some(cpu), requests_per_second: 900.0, ..Report::default() }
+    }
+
     #[test]
     fn a_busy_load_beside_an_idle_server_is_what_was_measured() {
-        assert!(is_bound_by_load(1.0, 0.5));
-        assert!(!is_bound_by_load(1.0, 0.99) && !is_bound_by_load(0.5, 0.5));
+        assert!(is_bound_by_load(&report(1.0, 0.5)));
+        assert!(!is_bound_by_load(&report(1.0, 0.99)) && !is_bound_by_load(&report(0.5, 0.5)));
+    }
+
+    #[test]
+    fn a_busy_load_bounds_an_open_loop_where_less_was_answered_than_was_due() {
+        let offered = |due, report| Report { offered_per_second: Some(due), ..report };
+        assert!(is_bound_by_load(&offered(1000.0, report(1.0, 0.5))));
+        assert!(!is_bound_by_load(&offered(901.0, report(1.0, 0.5))));
+        assert!(!is_bound_by_load(&offered(1000.0, report(1.0, 0.99))));
+        assert!(!is_bound_by_load(&offered(1000.0, report(0.5, 0.5))));
     }
 }

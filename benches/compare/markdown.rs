@@ -156,10 +156,10 @@ fn row(out: &mut String, cell: &Cell) {
     }
     let figure = |figure, digits| cell.figures(figure).map_or_else(String::new, |spread| show(spread, digits));
     let calls = cell.system_calls.map_or_else(String::new, |calls| round(calls).to_string());
-    let bound = if cell.bound_by_load * 2 >= cell.rounds.len() { "≥ " } else { "" };
     let _ = writeln!(
         out,
-        " {bound}{} | {} | {} | {} | {} | {calls} | {} |",
+        " {}{} | {} | {} | {} | {} | {calls} | {} |",
+        bound(cell),
         figure(Figure::Rate, 0),
         figure(Figure::P50, 1),
         figure(Figure::P99, 1),
@@ -169,6 +169,11 @@ fn row(out: &mut String, cell: &Cell) {
             .filter(|bytes| bytes.median > 0.0)
             .map_or_else(String::new, |bytes| format!("{:.0}", bytes.median)),
     );
+}
+
+/// The mark of a figure that the load bounded.
+fn bound(cell: &Cell) -> &'static str {
+    if cell.bound_by_load * 2 >= cell.rounds.len() { "≥ " } else { "" }
 }
 
 /// Why a cell has none.
@@ -194,7 +199,8 @@ fn open_loop(out: &mut String, section: &Section) {
         let figure = |figure, digits| cell.figures(figure).map_or_else(String::new, |spread| show(spread, digits));
         let _ = writeln!(
             out,
-            " {} | {} | {} | {} | {} |",
+            " {}{} | {} | {} | {} | {} |",
+            bound(cell),
             figure(Figure::Rate, 0),
             figure(Figure::P50, 1),
             figure(Figure::P99, 1),
@@ -270,10 +276,10 @@ fn search(out: &mut String, record: &Record) {
         }
         let figure = |figure, digits| cell.figures(figure).map_or_else(String::new, |spread| show(spread, digits));
         let is_many = cell.rounds.iter().flatten().all(|report| report.requests >= 100);
-        let bound = if cell.bound_by_load * 2 >= cell.rounds.len() { "≥ " } else { "" };
         let _ = writeln!(
             out,
-            " {bound}{} | {} | {} | {} | {} |",
+            " {}{} | {} | {} | {} | {} |",
+            bound(cell),
             figure(Figure::Rate, 0),
             figure(Figure::P50, 0),
             if is_many { figure(Figure::P99, 0) } else { String::new() },
@@ -448,5 +454,22 @@ mod tests {
     #[test]
     fn figures_of_claims_have_three_digits() {
         assert_eq!([0.0, 0.012345, 1.23456, 1234.5].map(round), [0.0, 0.0123, 1.23, 1230.0]);
+    }
+
+    #[test]
+    fn a_fixed_rate_that_the_load_did_not_keep_is_marked() {
+        let shape = Shape { connections: 64, depth: 16, rate: Some(50_000.0) };
+        let report = sutra_load::Report { requests_per_second: 40_000.0, ..sutra_load::Report::default() };
+        let cell = |contender, bound_by_load| Cell {
+            rounds: vec![Some(report.clone()); 3],
+            bound_by_load,
+            ..Cell::new(contender, shape)
+        };
+        let cells = vec![cell("busy load", 2), cell("slow server", 1)];
+        let section = Section { id: "open".into(), title: "Open".into(), note: String::new(), cells };
+        let mut out = String::new();
+        open_loop(&mut out, &section);
+        assert!(out.contains("| 50000/s | busy load | ≥ 40000 "), "{out}");
+        assert!(out.contains("| 50000/s | slow server | 40000 "), "{out}");
     }
 }

@@ -73,7 +73,8 @@ pub(crate) struct Cell {
     pub(crate) rounds: Vec<Option<Report>>,
     /// Why there are no figures although it was tried.
     pub(crate) failed: Option<String>,
-    /// Rounds in which the load's CPU was busy and the server's was not: the figure is the load's, a lower bound.
+    /// Rounds in which the load's CPU was busy and the server's was not: the figure is the load's, a lower bound. Of an open loop: and
+    /// fewer requests were answered than were due.
     pub(crate) bound_by_load: usize,
     /// System calls a request, counted in a run of its own.
     pub(crate) system_calls: Option<f64>,

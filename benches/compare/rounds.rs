@@ -142,7 +142,7 @@ impl Bench {
         };
         let contender = self.contenders.get_mut(&instance).ok_or("every instance has its place")?;
         contender.take_turn(|running| {
-            watched(running, &setup, shape, || ask(running, protocol, operation, shape, spin, timing, &setup))
+            watched(running, &setup, || ask(running, protocol, operation, shape, spin, timing, &setup))
         })
     }
 
@@ -202,12 +202,7 @@ pub(crate) fn fair_round(cell: &mut Cell, mut measure: impl FnMut() -> Outcome<M
 }
 
 /// Puts a load on a server, watches both CPUs meanwhile, and refuses a report of nothing or of refusals.
-pub(crate) fn watched(
-    running: &Running,
-    setup: &Setup,
-    shape: Shape,
-    load: impl FnOnce() -> Outcome<Report>,
-) -> Outcome<Measured> {
+pub(crate) fn watched(running: &Running, setup: &Setup, load: impl FnOnce() -> Outcome<Report>) -> Outcome<Measured> {
     let watched = (Watched::begin(setup.server_cpu)?, Watched::begin(setup.load_cpu)?);
     let (before, load_before) = (used(running.pid())?, used_here()?);
     let report = load()?;
@@ -216,8 +211,7 @@ pub(crate) fn watched(
     check(&report)?;
     let load_used = used_here()?.since(load_before);
     let starved = server.starved("server", server_used).or_else(|| load.starved("load", load_used));
-    let server_busy = report.server_cpu.as_ref().map_or(0.0, |cpu| cpu.cores_busy);
-    let bound_by_load = shape.rate.is_none() && fairness::is_bound_by_load(report.load_busy, server_busy);
+    let bound_by_load = fairness::is_bound_by_load(&report);
     Ok(Measured { report, starved, bound_by_load })
 }
 

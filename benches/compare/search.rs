@@ -104,7 +104,7 @@ pub(crate) fn measure(vectors: &Vectors, setup: &Setup, timing: Timing, rounds: 
                         let (_, server) = place.ok_or("every searcher has its server")?;
                         server.take_turn(|running| {
                             let asked = Asked { instance: *instance, shape, recall, vectors, files: &files };
-                            rounds::watched(running, setup, shape, || asked.ask(running, setup, timing))
+                            rounds::watched(running, setup, || asked.ask(running, setup, timing))
                         })
                     }
                 });

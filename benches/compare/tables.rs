@@ -209,7 +209,7 @@ pub(crate) fn open_loop(bench: &mut Bench, rounds: usize, quick: bool) -> Sectio
         title: "Query at fixed rates".into(),
         note: format!(
             "Open loop: requests are due at fixed times on {connections} connections, at most {depth} in flight on each, whether or not earlier ones were answered; \
-             latency counts from the time a request was due. A rate of which a contender answers less than {:.0} % is its last.",
+             latency counts from the time a request was due. Only what was due while measuring is counted. A rate of which a contender answers less than {:.0} % is its last.",
             KEPT_UP * 100.0
         ),
         cells: Vec::new(),

@@ -27,6 +27,13 @@ impl Pacing {
         self.taken += 1;
     }
 
+    /// Passes over all that were due before `since` and not sent.
+    pub fn pass_over(&mut self, since: u64) {
+        while self.next_due() < since {
+            self.take();
+        }
+    }
+
     /// Takes all that were due from `since` to `until` and not sent; tells of each how long it had waited.
     pub fn give_up(&mut self, since: u64, until: u64, mut waited: impl FnMut(u64)) -> u64 {
         let mut count = 0;
@@ -56,6 +63,15 @@ mod tests {
             })
             .collect();
         assert_eq!(due, [100, 333_333_433, 666_666_766, 1_000_000_100]);
+    }
+
+    #[test]
+    fn what_is_passed_over_was_due_earlier() {
+        let mut pacing = Pacing::new(1e8, 0);
+        pacing.pass_over(25);
+        assert_eq!(pacing.next_due(), 30);
+        pacing.pass_over(30);
+        assert_eq!(pacing.next_due(), 30);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
@@ -32,7 +33,7 @@ pub struct Report {
     pub overdue: u64,
     /// How long was measured, in seconds.
     pub seconds: f64,
-    /// Requests answered in that time, refused ones not among them.
+    /// Requests answered in that time, refused ones not among them; of an open loop only those that were due in it.
     pub requests: u64,
     /// The rate of these.
     pub requests_per_second: f64,
@@ -96,8 +97,11 @@ pub struct CpuPerRequest {
 pub struct Measured {
     /// How long it measured, in seconds.
     pub seconds: f64,
-    /// Requests answered, refused ones not among them.
+    /// Requests answered, refused ones not among them; of an open loop only those that were due while measuring.
     pub answered: u64,
+    /// Of an open loop: requests that were due earlier and answered while measuring. They are in no figure, but the server's CPU time and
+    /// the bytes are theirs too.
+    pub carried: u64,
     /// Their latencies, in ns.
     pub latencies: Histogram<u64>,
     /// Requests refused, by status.
@@ -131,6 +135,7 @@ impl Measured {
         Self {
             seconds: 0.0,
             answered: 0,
+            carried: 0,
             latencies: Histogram::new_with_bounds(1, HIGHEST, 3)
                 .expect("the bounds are constants that histograms take"),
             refused: BTreeMap::new(),
@@ -144,9 +149,21 @@ impl Measured {
         }
     }
 
+    /// Counts a request of an open loop that was due at `due` and is answered now, where `window` is measured. Answers to what was due earlier
+    /// are not counted: with them more would be answered than was due.
+    pub fn answer_due(&mut self, due: u64, now: u64, window: &Range<u64>) {
+        if window.contains(&now) {
+            let count = if due >= window.start { &mut self.answered } else { &mut self.carried };
+            *count += 1;
+        }
+        if window.contains(&due) {
+            self.latencies.saturating_record(now.saturating_sub(due));
+        }
+    }
+
     /// Requests answered or refused.
     pub(crate) fn completed(&self) -> u64 {
-        self.answered + self.refused.values().sum::<u64>()
+        self.answered + self.carried + self.refused.values().sum::<u64>()
     }
 }
 
@@ -160,6 +177,7 @@ impl Report {
         for thread in threads {
             all.seconds = all.seconds.max(thread.seconds);
             all.answered += thread.answered;
+            all.carried += thread.carried;
             rate += if thread.seconds > 0.0 { thread.answered as f64 / thread.seconds } else { 0.0 };
             all.latencies.add(&thread.latencies).expect("histograms of the same bounds add up");
             for (status, count) in &thread.refused {
@@ -294,6 +312,21 @@ mod tests {
         assert_eq!((latency.p50_ns, latency.p90_ns / 100), (1_000, 90));
         let cpu = report.server_cpu.expect("it was measured");
         assert_eq!((cpu.user_us, cpu.system_us, cpu.total_us, cpu.cores_busy), (2.0, 3.0, 5.0, 0.0005));
+    }
+
+    #[test]
+    fn what_was_due_before_the_window_shares_the_cpu_and_is_in_no_other_figure() {
+        let mut measured = Measured { seconds: 1.0, bytes_sent: 300, ..Measured::new() };
+        // Before the window, across its beginning, within it twice, across its end, behind it.
+        for (due, now) in [(1, 5), (9, 15), (10, 12), (14, 19), (19, 25), (20, 26)] {
+            measured.answer_due(due, now, &(10..20));
+        }
+        assert_eq!((measured.answered, measured.carried, measured.latencies.len()), (2, 1, 3));
+        assert_eq!((measured.latencies.min(), measured.latencies.max()), (2, 6));
+        measured.cpu = Some((CpuTime::default(), CpuTime { user: 0, system: 0, total: 9_000 }));
+        let report = Report::of("query", &Plan::new(([127, 0, 0, 1], 1).into()), &[measured]);
+        assert_eq!((report.requests, report.requests_per_second, report.bytes_sent), (2, 2.0, 100.0));
+        assert_eq!(report.server_cpu.map(|cpu| cpu.total_us), Some(3.0));
     }
 
     #[test]

@@ -2,7 +2,9 @@
 //!
 //! How a thread waits: with one connection it sleeps in the receive itself; with more it sleeps in epoll, level-triggered, so that a
 //! connection costs one receive a wake-up; with `spin`, and in an open loop, neither sleeps. Latencies are kept of the requests that are sent
-//! and answered while measuring; the rate counts what is answered then.
+//! and answered while measuring; the rate counts what is answered then. Of an open loop both are of what was due while measuring.
+
+mod open_loop;
 
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -94,6 +96,7 @@ enum Phase {
     /// Nothing more is sent. An open loop's last latencies still count: what was due while measuring.
     Draining {
         since: Nanoseconds,
+        ended: Nanoseconds,
     },
 }
 
@@ -174,7 +177,7 @@ impl<'p, W: Workload> Run<'p, W> {
             scratch,
             in_flight: 0,
             budget: u64::MAX,
-            phase: Phase::Draining { since: Nanoseconds::MAX },
+            phase: Phase::WarmUp { until: Nanoseconds::MAX },
             pacing: plan.rate.map(|rate| Pacing::new(rate / threads as f64, 0)),
             cpu_before: 0.0,
             measured: Measured::new(),
@@ -208,73 +211,16 @@ impl<'p, W: Workload> Run<'p, W> {
         }
     }
 
-    /// Sends what is due, takes what has arrived, and looks again.
-    fn drive_open_loop(mut self) -> Result<Measured, LoadError> {
-        let mut heard = 0;
-        loop {
-            let began = self.time();
-            self.now = began;
-            let answered = self.measured.completed();
-            self.advance()?;
-            let sent = self.write_due()?;
-            if self.is_over() {
-                return Ok(self.measured);
-            }
-            let received = self.poll()?;
-            if self.in_flight == 0 || received {
-                heard = self.now;
-            } else if self.now.saturating_sub(heard) > nanoseconds(self.plan.timeout) {
-                return Err(self.silent(self.waiting_connection()));
-            }
-            if !sent && self.measured.completed() == answered {
-                self.measured.polled += self.time().saturating_sub(began) as f64 / 1e9;
-            }
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        self.in_flight == 0 && matches!(self.phase, Phase::Draining { .. })
-    }
-
-    /// Sends the requests that are due, to the connections in turn that have room. Whether there was any.
-    fn write_due(&mut self) -> Result<bool, LoadError> {
-        let mut any = false;
-        let count = self.connections.len();
-        while let Some(pacing) = self.pacing.as_mut()
-            && !matches!(self.phase, Phase::Draining { .. })
-            && self.budget > 0
-        {
-            let due = pacing.next_due();
-            if due > self.now {
-                break;
-            }
-            let has_room = |at: &usize| {
-                let connection = &self.connections[*at];
-                !connection.exhausted && connection.next_number().is_some()
-            };
-            let Some(at) = (pacing.cursor..pacing.cursor + count).map(|at| at % count).find(has_room) else { break };
-            pacing.cursor = (at + 1) % count;
-            if self.begin(at, Some(due)) {
-                self.pacing.as_mut().expect("an open loop").take();
-                self.flush(at)?;
-                any = true;
-            }
-        }
-        Ok(any)
-    }
-
-    /// Takes what has arrived on any connection, without sleeping. Whether there was anything.
-    fn poll(&mut self) -> Result<bool, LoadError> {
-        if self.epoll.is_some() {
-            return self.take_ready(Duration::ZERO);
-        }
-        self.flush(0)?;
-        self.receive(0, false)
-    }
-
     /// A connection that has requests in flight.
     fn waiting_connection(&self) -> usize {
         self.connections.iter().position(|connection| connection.in_flight() > 0).unwrap_or(0)
+    }
+
+    /// Nothing came between the two. What is drained is not measured.
+    fn polled(&mut self, began: Nanoseconds, ended: Nanoseconds) {
+        if matches!(self.phase, Phase::Measuring { .. }) {
+            self.measured.polled += ended.saturating_sub(began) as f64 / 1e9;
+        }
     }
 
     fn time(&self) -> Nanoseconds {
@@ -301,7 +247,7 @@ impl<'p, W: Workload> Run<'p, W> {
             if let Some(pacing) = &mut self.pacing {
                 *overdue = pacing.give_up(since, ended, |waited| latencies.saturating_record(waited));
             }
-            self.phase = Phase::Draining { since: if self.pacing.is_some() { since } else { Nanoseconds::MAX } };
+            self.phase = Phase::Draining { since, ended };
         }
         Ok(())
     }
@@ -322,6 +268,10 @@ impl<'p, W: Workload> Run<'p, W> {
         self.cpu_before = thread_cpu();
         self.measured.polled = 0.0;
         let since = self.time();
+        if let Some(pacing) = &mut self.pacing {
+            // What the warm-up left unsent would be answered while measuring and not count; only what is in flight is carried over.
+            pacing.pass_over(since);
+        }
         let until = match self.plan.length {
             Length::Duration(duration) => since.saturating_add(nanoseconds(duration)),
             Length::Requests(count) => {
@@ -357,8 +307,7 @@ impl<'p, W: Workload> Run<'p, W> {
         loop {
             for _ in 0..SPINS {
                 if self.receive(0, false)? {
-                    let waited = self.now.saturating_sub(began);
-                    self.measured.polled += waited as f64 / 1e9;
+                    self.polled(began, self.now);
                     return Ok(());
                 }
             }
@@ -381,7 +330,7 @@ impl<'p, W: Workload> Run<'p, W> {
             if since.elapsed() >= self.plan.timeout {
                 return Err(self.silent(self.waiting_connection()));
             }
-            self.measured.polled += self.time().saturating_sub(began.max(self.now)) as f64 / 1e9;
+            self.polled(began.max(self.now), self.time());
             self.now = self.time();
         }
         Ok(())
@@ -456,7 +405,7 @@ impl<'p, W: Workload> Run<'p, W> {
     }
 
     fn complete(&mut self, at: usize, received: &Received<'_>) -> Result<(), LoadError> {
-        let Received { header, payload, is_refusal, .. } = received;
+        let Received { header, key, payload, is_refusal, .. } = received;
         let connection = &mut self.connections[at];
         let number = connection.number;
         let wrong = |problem: String| LoadError::Wrong { connection: number, request: header.request, problem };
@@ -468,11 +417,12 @@ impl<'p, W: Workload> Run<'p, W> {
         let Some(status) = Status::from_number(header.status) else {
             return Err(wrong(format!("status {} is unknown", header.status)));
         };
-        let (since, is_measuring) = match self.phase {
-            Phase::Measuring { since, .. } => (since, true),
-            Phase::Draining { since } => (since, false),
-            Phase::WarmUp { .. } => (Nanoseconds::MAX, false),
+        let window = match self.phase {
+            Phase::Measuring { since, .. } => since..Nanoseconds::MAX,
+            Phase::Draining { since, ended } => since..ended,
+            Phase::WarmUp { .. } => Nanoseconds::MAX..Nanoseconds::MAX,
         };
+        let is_measuring = matches!(self.phase, Phase::Measuring { .. });
         if status.is_error() || *is_refusal {
             let (kind, words) = if *is_refusal {
                 ("error", String::from_utf8_lossy(payload).into_owned())
@@ -488,12 +438,16 @@ impl<'p, W: Workload> Run<'p, W> {
         if header.flags & MORE != 0 {
             return Err(wrong("says that more parts follow, which this operation does not have".into()));
         }
-        self.workload.check(request.tag, &Reply { status, sequence: header.extra, payload }).map_err(wrong)?;
-        if is_measuring {
+        self.workload
+            .check(request.tag, &Reply { status, sequence: header.extra, key: *key, payload })
+            .map_err(wrong)?;
+        if self.pacing.is_some() {
+            self.measured.answer_due(request.sent, self.now, &window);
+        } else if is_measuring {
             self.measured.answered += 1;
-        }
-        if request.sent >= since {
-            self.measured.latencies.saturating_record(self.now.saturating_sub(request.sent));
+            if request.sent >= window.start {
+                self.measured.latencies.saturating_record(self.now.saturating_sub(request.sent));
+            }
         }
         Ok(())
     }

@@ -8,6 +8,8 @@ use crate::Framing;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Received<'a> {
     pub(crate) header: Header,
+    /// The key that it names, where the protocol has it do so.
+    pub(crate) key: Option<&'a [u8]>,
     pub(crate) payload: &'a [u8],
     /// Bytes that it takes up.
     pub(crate) used: usize,
@@ -36,15 +38,13 @@ const MAX_LINE: usize = 16 << 10;
 pub(crate) fn next_reply(framing: Framing, bytes: &[u8]) -> Result<Option<Received<'_>>, ScanError> {
     match framing {
         Framing::Native => Ok(match parse(bytes, limits::MAX_PAYLOAD)? {
-            Parsed::Frame(frame, used) => {
-                Some(Received { header: frame.header, payload: frame.payload, used, is_refusal: false })
-            }
+            Parsed::Frame(frame, used) => Some(Received { header: frame.header, ..plain(frame.payload, used) }),
             Parsed::Partial(_) => None,
         }),
         Framing::Fixed(length) => {
             let Some((payload, number)) = bytes.get(..length).zip(bytes.first_chunk()) else { return Ok(None) };
             let header = Header { request: u64::from_le_bytes(*number), ..Header::default() };
-            Ok(Some(Received { header, payload, used: length, is_refusal: false }))
+            Ok(Some(Received { header, ..plain(payload, length) }))
         }
         Framing::Legacy => {
             let Some((prefix, rest)) = bytes.split_first_chunk() else { return Ok(None) };
@@ -62,16 +62,11 @@ pub(crate) fn next_reply(framing: Framing, bytes: &[u8]) -> Result<Option<Receiv
 
 /// A reply whose number is that of the oldest request, which the connection knows.
 fn plain(payload: &[u8], used: usize) -> Received<'_> {
-    Received { header: Header::default(), payload, used, is_refusal: false }
+    Received { header: Header::default(), key: None, payload, used, is_refusal: false }
 }
 
 fn missing(used: usize) -> Received<'static> {
-    Received {
-        header: Header { status: Status::NotFound as u8, ..Header::default() },
-        payload: &[],
-        used,
-        is_refusal: false,
-    }
+    Received { header: Header { status: Status::NotFound as u8, ..Header::default() }, ..plain(&[], used) }
 }
 
 /// A simple string, an integer, a bulk string or an error; the benchmark asks for nothing that is answered by an array.
@@ -90,28 +85,29 @@ fn redis(bytes: &[u8]) -> Result<Option<Received<'_>>, ScanError> {
     }
 }
 
-/// `VALUE key flags bytes`, the value and `END`; `END` alone for a miss; a word for a write; a refusal.
+/// Of the meta protocol, `VA bytes flags` and the value; `EN` for a miss; `HD flags` for a write; a refusal.
 fn memcached(bytes: &[u8]) -> Result<Option<Received<'_>>, ScanError> {
     let Some(line) = first_line(bytes)? else { return Ok(None) };
     let used = line.len() + 2;
-    if let Some(head) = line.strip_prefix(b"VALUE ") {
-        let length = head.split(|byte| *byte == b' ').nth(2).and_then(number).ok_or_else(|| unknown(line))?;
-        let Some(value) = bulk(bytes, used, length, line)? else { return Ok(None) };
-        let end = used + value.len() + 2;
-        return match first_line(&bytes[end..])? {
-            Some(b"END") => Ok(Some(plain(value, end + 5))),
-            Some(other) => Err(unknown(other)),
-            None => Ok(None),
-        };
-    }
-    match line {
-        b"END" => Ok(Some(missing(used))),
-        b"STORED" => Ok(Some(plain(line, used))),
-        _ if line == b"ERROR" || line.starts_with(b"CLIENT_ERROR") || line.starts_with(b"SERVER_ERROR") => {
-            Ok(Some(Received { is_refusal: true, ..plain(line, used) }))
+    let mut words = line.split(|byte| *byte == b' ');
+    Ok(Some(match words.next() {
+        Some(b"VA") => {
+            let length = words.next().and_then(number).ok_or_else(|| unknown(line))?;
+            let Some(value) = bulk(bytes, used, length, line)? else { return Ok(None) };
+            Received { key: key(words), ..plain(value, used + value.len() + 2) }
         }
-        _ => Err(unknown(line)),
-    }
+        Some(b"EN") => Received { key: key(words), ..missing(used) },
+        Some(code @ b"HD") => Received { key: key(words), ..plain(code, used) },
+        Some(b"ERROR" | b"CLIENT_ERROR" | b"SERVER_ERROR" | b"NS") => {
+            Received { is_refusal: true, ..plain(line, used) }
+        }
+        _ => return Err(unknown(line)),
+    }))
+}
+
+/// The key among a meta reply's flags.
+fn key<'a>(mut flags: impl Iterator<Item = &'a [u8]>) -> Option<&'a [u8]> {
+    flags.find_map(|flag| flag.strip_prefix(b"k"))
 }
 
 /// A value of so many bytes from `start`, and the end of line behind it.
@@ -185,10 +181,23 @@ mod tests {
 
     #[test]
     fn replies_of_memcached_are_found_when_whole() {
-        whole_and_cut(Framing::Memcached, "VALUE k 0 4\r\na\r\nb\r\nEND\r\n", "a\r\nb", Status::Ok, false);
-        whole_and_cut(Framing::Memcached, "END\r\n", "", Status::NotFound, false);
-        whole_and_cut(Framing::Memcached, "STORED\r\n", "STORED", Status::Ok, false);
+        whole_and_cut(Framing::Memcached, "VA 4 kone\r\na\r\nb\r\n", "a\r\nb", Status::Ok, false);
+        whole_and_cut(Framing::Memcached, "VA 0\r\n\r\n", "", Status::Ok, false);
+        whole_and_cut(Framing::Memcached, "EN\r\n", "", Status::NotFound, false);
+        // Some versions name the key of a miss as well.
+        whole_and_cut(Framing::Memcached, "EN kone\r\n", "", Status::NotFound, false);
+        whole_and_cut(Framing::Memcached, "HD kone\r\n", "HD", Status::Ok, false);
+        whole_and_cut(Framing::Memcached, "NS kone\r\n", "NS kone", Status::Ok, true);
         whole_and_cut(Framing::Memcached, "SERVER_ERROR full\r\n", "SERVER_ERROR full", Status::Ok, true);
+    }
+
+    #[test]
+    fn replies_of_memcached_name_their_key() {
+        for (reply, key) in [("VA 1 f0 kone t-1\r\na\r\n", Some("one")), ("HD\r\n", None), ("HD kkey\r\n", Some("key"))]
+        {
+            let found = next_reply(Framing::Memcached, reply.as_bytes()).expect("a reply").expect("whole");
+            assert_eq!(found.key, key.map(str::as_bytes), "{reply:?}");
+        }
     }
 
     #[test]
@@ -198,7 +207,9 @@ mod tests {
         {
             assert!(next_reply(Framing::Redis, bytes.as_bytes()).is_err(), "{bytes:?}");
         }
-        for bytes in ["VALUE k 0\r\n", "VALUE k 0 1\r\nabc", "VALUE k 0 1\r\na\r\nSTORED\r\n", "+OK\r\n"] {
+        for bytes in
+            ["VA\r\n", "VA kone\r\n", "VA 1 kone\r\nabc", "VALUE one 0 1\r\na\r\nEND\r\n", "STORED\r\n", "+OK\r\n"]
+        {
             assert!(next_reply(Framing::Memcached, bytes.as_bytes()).is_err(), "{bytes:?}");
         }
         assert!(next_reply(Framing::Redis, &[b'+'; MAX_LINE]).is_err());

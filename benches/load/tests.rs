@@ -360,3 +360,28 @@ fn replies_of_the_old_protocol_are_told_apart_by_their_order() {
     let report = run(&plan, vec![Counting(0)], None).unwrap();
     assert_eq!(report.requests, 10_000);
 }
+
+#[test]
+fn an_open_loop_answers_no_more_than_was_due_while_measuring() {
+    // Silent until the window has begun: all that was due in the warm-up is answered within it.
+    let address = serve(|mut stream| {
+        thread::sleep(Duration::from_millis(80));
+        let mut copy = stream.try_clone().unwrap();
+        std::io::copy(&mut stream, &mut copy).unwrap();
+    });
+    // With room for all of the warm-up's requests, and for a tenth of them.
+    for (depth, rate) in [(1024, 10_000.0), (64, 10_000.0)] {
+        let plan = Plan {
+            depth,
+            rate: Some(rate),
+            warm_up: Duration::from_millis(60),
+            length: Length::Duration(Duration::from_millis(150)),
+            ..Plan::new(address)
+        };
+        let report = run(&plan, vec![Echo::new(64, 64)], None).unwrap();
+        let due = rate * report.seconds;
+        assert!(report.requests > 0 && report.requests as f64 <= due + 1.0, "{due} due: {report}");
+        // Who waited for the server counts from when it was due.
+        assert!(report.latency.unwrap().max_ns >= 10_000_000, "{report}");
+    }
+}

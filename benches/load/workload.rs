@@ -13,7 +13,7 @@ pub enum Framing {
     Legacy,
     /// RESP 2, as Redis speaks it: replies in the order of the requests.
     Redis,
-    /// The text protocol of memcached: replies in the order of the requests.
+    /// The meta protocol of memcached: replies in the order of the requests.
     Memcached,
 }
 
@@ -60,8 +60,10 @@ pub struct Reply<'a> {
     pub status: Status,
     /// The sequence in the header's `extra`.
     pub sequence: u64,
+    /// The key that a reply of [`Framing::Memcached`] names.
+    pub key: Option<&'a [u8]>,
     /// The payload, 16-byte aligned. Of [`Framing::Fixed`]: the whole message; of [`Framing::Legacy`]: all but its length; of
-    /// [`Framing::Redis`] and [`Framing::Memcached`]: the value or the line.
+    /// [`Framing::Redis`] and [`Framing::Memcached`]: the value or the word.
     pub payload: &'a [u8],
 }
 

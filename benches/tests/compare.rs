@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A memcached that takes every value and gives each under another's key; with the same options as the real one.
+/// A memcached that takes every value and gives each under another's key, which it names as its own; with the same options as the real one.
 const LYING_MEMCACHED: &str = r#"#!/usr/bin/env python3
 import socketserver, sys
 if "--version" in sys.argv:
@@ -23,12 +23,12 @@ values = {}
 class Liar(socketserver.StreamRequestHandler):
     def handle(self):
         while words := self.rfile.readline().split():
-            if words[0] == b"set":
-                values[words[1]] = self.rfile.read(int(words[4]) + 2)[:-2]
-                self.wfile.write(b"STORED\r\n")
+            if words[0] == b"ms":
+                values[words[1]] = self.rfile.read(int(words[2]) + 2)[:-2]
+                self.wfile.write(b"HD k%s\r\n" % words[1])
             else:
                 value = next(value for key, value in values.items() if key != words[1])
-                self.wfile.write(b"VALUE %s 0 %d\r\n%s\r\nEND\r\n" % (words[1], len(value), value))
+                self.wfile.write(b"VA %d k%s\r\n%s\r\n" % (len(value), words[1], value))
 class Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True

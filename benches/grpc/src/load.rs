@@ -1,9 +1,9 @@
 //! A load: so many connections, so many calls in flight on each, one thread.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -51,6 +51,13 @@ pub(crate) struct Window {
     pub(crate) until: Duration,
 }
 
+impl Window {
+    /// The same in ns of the clock.
+    pub(crate) fn nanoseconds(&self) -> Range<u64> {
+        self.since.as_nanos() as u64..self.until.as_nanos() as u64
+    }
+}
+
 pub(crate) fn run(options: &Options) -> Outcome {
     if options.connections == 0 || options.depth == 0 {
         return Err("have at least one connection and one call in flight".into());
@@ -81,7 +88,7 @@ async fn measure(options: &Options) -> Outcome<Report> {
     let load = async {
         match options.rate {
             None => closed_loop::run(&channels, options, window).await,
-            Some(rate) => open_loop::run(&channels, options, rate, window).await,
+            Some(rate) => open_loop::run(&channels, options, rate, window, &traffic).await,
         }
     };
     // Read beside the load, when measuring begins and when it ends.
@@ -89,7 +96,8 @@ async fn measure(options: &Options) -> Outcome<Report> {
     let watch = tokio::task::spawn_local(watch(window, Arc::clone(&traffic), server_cpu));
     let mut measured: Measured = load.await?;
     let watched = watch.await?.map_err(|error| error.to_string())?;
-    measured.seconds = watched.seconds;
+    // Answers are counted by the window itself, which the watch sees begin and end a little late.
+    measured.seconds = (window.until - window.since).as_secs_f64();
     measured.cpu = watched.cpu;
     measured.load_cpu = watched.load_cpu;
     (measured.bytes_sent, measured.bytes_received) = watched.bytes;
@@ -105,7 +113,6 @@ async fn measure(options: &Options) -> Outcome<Report> {
 }
 
 struct Watched {
-    seconds: f64,
     cpu: Option<(sutra_load::CpuTime, sutra_load::CpuTime)>,
     load_cpu: f64,
     bytes: (u64, u64),
@@ -116,15 +123,13 @@ async fn watch(
     traffic: Arc<Traffic>,
     mut cpu: Option<ServerCpu>,
 ) -> Result<Watched, sutra_load::LoadError> {
-    let bytes = || (traffic.sent.load(Ordering::Relaxed), traffic.received.load(Ordering::Relaxed));
     tokio::time::sleep_until((window.clock + window.since).into()).await;
     let cpu_before = cpu.as_mut().map(ServerCpu::read).transpose()?;
-    let (began, own_before, bytes_before) = (Instant::now(), thread_cpu(), bytes());
+    let (own_before, bytes_before) = (thread_cpu(), traffic.bytes());
     tokio::time::sleep_until((window.clock + window.until).into()).await;
-    let (seconds, own, bytes) = (began.elapsed().as_secs_f64(), thread_cpu(), bytes());
+    let (own, bytes) = (thread_cpu(), traffic.bytes());
     let cpu_after = cpu.as_mut().map(ServerCpu::read).transpose()?;
     Ok(Watched {
-        seconds,
         cpu: cpu_before.zip(cpu_after),
         load_cpu: own - own_before,
         bytes: (bytes.0 - bytes_before.0, bytes.1 - bytes_before.1),

@@ -10,11 +10,14 @@ use tonic::transport::Channel;
 use crate::Outcome;
 use crate::client::{Numbers, call};
 use crate::load::{Options, Window};
+use crate::transport::Traffic;
 
 struct Shared {
     measured: Measured,
     /// Calls in flight, by connection.
     in_flight: Vec<usize>,
+    /// Calls that have been answered.
+    ended: u64,
     failed: Option<String>,
 }
 
@@ -24,11 +27,14 @@ pub(crate) async fn run(
     options: &Options,
     rate: f64,
     window: Window,
+    traffic: &Traffic,
 ) -> Outcome<Measured> {
-    let shared =
-        Rc::new(RefCell::new(Shared { measured: Measured::new(), in_flight: vec![0; channels.len()], failed: None }));
+    let in_flight = vec![0; channels.len()];
+    let shared = Rc::new(RefCell::new(Shared { measured: Measured::new(), in_flight, ended: 0, failed: None }));
+    let measured = window.nanoseconds();
     let mut numbers = Numbers::of(options.operation);
     let mut pacing = Pacing::new(rate, 0);
+    let mut polled = 0.0;
     loop {
         let now = window.clock.elapsed();
         if let Some(failed) = shared.borrow_mut().failed.take() {
@@ -37,35 +43,41 @@ pub(crate) async fn run(
         if now >= window.until {
             break;
         }
+        if now >= window.since {
+            // What the warm-up left unsent would be answered while measuring and not count.
+            pacing.pass_over(measured.start);
+        }
+        let (mut called, before) = (false, (shared.borrow().ended, traffic.bytes()));
+        // Calls that are due together go out together: what they write is sent when the runtime has its turn.
         while Duration::from_nanos(pacing.next_due()) <= now {
             let room = |at: &usize| shared.borrow().in_flight[*at] < options.depth;
             let mut places = (pacing.cursor..pacing.cursor + channels.len()).map(|at| at % channels.len());
             let Some(at) = places.find(room) else { break };
             pacing.cursor = (at + 1) % channels.len();
-            let due = Duration::from_nanos(pacing.next_due());
+            let due = pacing.next_due();
             pacing.take();
+            called = true;
             shared.borrow_mut().in_flight[at] += 1;
             let (channels, shared, operation) = (Rc::clone(channels), Rc::clone(&shared), options.operation);
+            let measured = measured.clone();
             let number = numbers.next();
             tokio::task::spawn_local(async move {
                 let answered = call(&channels[at], operation, number).await;
-                let now = window.clock.elapsed();
+                let now = window.clock.elapsed().as_nanos() as u64;
                 let mut shared = shared.borrow_mut();
                 shared.in_flight[at] -= 1;
+                shared.ended += 1;
                 match answered {
-                    Ok(()) => {
-                        if now >= window.since && now < window.until {
-                            shared.measured.answered += 1;
-                        }
-                        if due >= window.since && due < window.until {
-                            shared.measured.latencies.saturating_record((now - due).as_nanos() as u64);
-                        }
-                    }
+                    Ok(()) => shared.measured.answer_due(due, now, &measured),
                     Err(words) => shared.failed = Some(words),
                 }
             });
         }
         tokio::task::yield_now().await;
+        // A turn in which the connections only wrote or read was not in vain.
+        if now >= window.since && !called && (shared.borrow().ended, traffic.bytes()) == before {
+            polled += (window.clock.elapsed() - now).as_secs_f64();
+        }
     }
     while shared.borrow().in_flight.iter().any(|count| *count > 0) {
         if let Some(failed) = shared.borrow_mut().failed.take() {
@@ -74,8 +86,8 @@ pub(crate) async fn run(
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let mut shared = shared.borrow_mut();
-    let mut measured = std::mem::replace(&mut shared.measured, Measured::new());
-    let (since, until) = (window.since.as_nanos() as u64, window.until.as_nanos() as u64);
-    measured.overdue = pacing.give_up(since, until, |waited| measured.latencies.saturating_record(waited));
-    Ok(measured)
+    let mut result = std::mem::replace(&mut shared.measured, Measured::new());
+    result.polled = polled;
+    result.overdue = pacing.give_up(measured.start, measured.end, |waited| result.latencies.saturating_record(waited));
+    Ok(result)
 }

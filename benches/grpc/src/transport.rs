@@ -22,6 +22,13 @@ pub(crate) struct Traffic {
     pub(crate) received: AtomicU64,
 }
 
+impl Traffic {
+    /// Bytes that were sent and received so far.
+    pub(crate) fn bytes(&self) -> (u64, u64) {
+        (self.sent.load(Ordering::Relaxed), self.received.load(Ordering::Relaxed))
+    }
+}
+
 struct Counted {
     stream: TcpStream,
     traffic: Arc<Traffic>,

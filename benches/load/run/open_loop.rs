@@ -1,0 +1,116 @@
+//! Requests at fixed times, whatever became of earlier ones.
+
+use std::time::Duration;
+
+use super::{Nanoseconds, Phase, Run, nanoseconds};
+use crate::report::Measured;
+use crate::{LoadError, Workload};
+
+impl<W: Workload> Run<'_, W> {
+    /// Sends what is due, takes what has arrived, and looks again.
+    pub(super) fn drive_open_loop(mut self) -> Result<Measured, LoadError> {
+        let mut heard: Nanoseconds = 0;
+        loop {
+            let began = self.time();
+            self.now = began;
+            let answered = self.measured.completed();
+            self.advance()?;
+            let sent = self.write_due()?;
+            if self.is_over() {
+                return Ok(self.measured);
+            }
+            let received = self.poll()?;
+            if self.in_flight == 0 || received {
+                heard = self.now;
+            } else if self.now.saturating_sub(heard) > nanoseconds(self.plan.timeout) {
+                return Err(self.silent(self.waiting_connection()));
+            }
+            if !sent && self.measured.completed() == answered {
+                self.polled(began, self.time());
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.in_flight == 0 && matches!(self.phase, Phase::Draining { .. })
+    }
+
+    /// Sends the requests that are due, to the connections in turn that have room; those of one connection together, so that a load which
+    /// has fallen behind does not pay a system call for each. Whether there was any.
+    fn write_due(&mut self) -> Result<bool, LoadError> {
+        let mut any = false;
+        let count = self.connections.len();
+        while let Some(pacing) = self.pacing.as_mut()
+            && !matches!(self.phase, Phase::Draining { .. })
+            && self.budget > 0
+        {
+            let due = pacing.next_due();
+            if due > self.now {
+                break;
+            }
+            let has_room = |at: &usize| {
+                let connection = &self.connections[*at];
+                !connection.exhausted && connection.next_number().is_some()
+            };
+            let Some(at) = (pacing.cursor..pacing.cursor + count).map(|at| at % count).find(has_room) else { break };
+            pacing.cursor = (at + 1) % count;
+            if self.begin(at, Some(due)) {
+                self.pacing.as_mut().expect("an open loop").take();
+                any = true;
+            }
+        }
+        if any {
+            for at in 0..count {
+                // One that takes nothing now is sent to when epoll reports that it does.
+                if !self.connections[at].is_watched_for_room {
+                    self.flush(at)?;
+                }
+            }
+        }
+        Ok(any)
+    }
+
+    /// Takes what has arrived on any connection, without sleeping. Whether there was anything.
+    fn poll(&mut self) -> Result<bool, LoadError> {
+        if self.epoll.is_some() {
+            return self.take_ready(Duration::ZERO);
+        }
+        self.flush(0)?;
+        self.receive(0, false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair};
+
+    use super::*;
+    use crate::{Echo, Plan};
+
+    #[test]
+    fn all_that_is_due_on_a_connection_goes_out_in_one_send() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let plan = Plan { connections: 2, depth: 64, rate: Some(20_000.0), ..Plan::new(address) };
+        let mut run = Run::open(&plan, (0, 1), Echo::new(64, 64), None, &mut 1).expect("opened");
+        // Sockets that keep what was sent apart, as TCP does not.
+        let mut far = Vec::new();
+        for connection in &mut run.connections {
+            let pair = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::empty(), None);
+            let (near, end) = pair.expect("a pair");
+            connection.stream = TcpStream::from(near);
+            far.push(end);
+        }
+        run.now = 499_000;
+        assert!(run.write_due().expect("sent"), "ten are due by now");
+        let mut bytes = [0; 4096];
+        for end in far {
+            let (_, count) = recv(&end, &mut bytes[..], RecvFlags::DONTWAIT).expect("sent");
+            assert_eq!(count, 5 * 64);
+            assert!(recv(&end, &mut bytes[..], RecvFlags::DONTWAIT).is_err(), "one send");
+        }
+        assert!(!run.write_due().expect("nothing to send"), "nothing more is due");
+    }
+}
