@@ -292,7 +292,7 @@ fn setup(options: &Options) -> Outcome<Setup> {
 
 fn write(record: &Record, folder: &Path) -> Outcome {
     fs::create_dir_all(folder)?;
-    fs::write(folder.join("report.json"), serde_json::to_vec_pretty(record)?)?;
+    fs::write(folder.join("report.json"), serde_json::to_vec(record)?)?;
     let plots = plots::write(record, folder)?;
     fs::write(folder.join("report.md"), markdown::report(record, &plots))?;
     Ok(())

@@ -135,7 +135,7 @@ fn cut_for(time: Duration, patience: &[&str]) {
 
 #[test]
 fn a_network_that_is_cut_and_healed_leaves_no_trace() {
-    cut_for(Duration::from_secs(4), &[]);
+    cut_for(Duration::from_secs(5), &[]);
 }
 
 #[test]

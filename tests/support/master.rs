@@ -28,7 +28,7 @@ impl Master {
     pub fn start_by(mut command: Command, data: &Path, listen: &str, arguments: &[&str]) -> Self {
         command.args(["grid", "master", "--json", "--admin", "off", "--listen", listen, "--data"]).arg(data);
         for (flag, value) in
-            [("--compat", "127.0.0.1:0"), ("--heartbeat", "100ms"), ("--degraded-after", "1"), ("--offline-after", "2")]
+            [("--compat", "127.0.0.1:0"), ("--heartbeat", "100ms"), ("--degraded-after", "2"), ("--offline-after", "4")]
         {
             if !arguments.contains(&flag) {
                 command.args([flag, value]);
