@@ -117,6 +117,52 @@ fn an_agent_that_is_killed_loses_no_node_and_adopts_them_when_it_comes_back() {
 }
 
 #[test]
+fn a_node_that_nobody_waits_for_any_more_is_not_started() {
+    let home = Home::new();
+    let agent = Agent::start(&home, &[]);
+    kill(agent.pid(), Signal::STOP);
+    let given_up = GridRequest::SpawnStorageNode {
+        agent_id: "a".into(),
+        storage_path: "late".into(),
+        memory_limit_mb: 0,
+        port: 0,
+    };
+    let mut message = Vec::new();
+    given_up.append(None, &mut message);
+    TcpStream::connect(agent.address).unwrap().write_all(&message).unwrap();
+    kill(agent.pid(), Signal::CONT);
+    // It was first in the line, so by now it has been looked at.
+    let node = agent.spawn("data");
+    assert_eq!(home.nodes(), [agent.status(&node.id).1]);
+    assert!(!home.path().join("late").exists());
+}
+
+#[test]
+fn a_server_that_somebody_has_started_by_hand_on_a_stopped_nodes_data_is_left_alone() {
+    let home = Home::new();
+    let agent = Agent::start(&home, &[]);
+    let node = agent.spawn("data");
+    agent.stop_node(&node.id).unwrap();
+    agent.kill();
+    let mut by_hand = sutra()
+        .args(["serve", "--data"])
+        .arg(home.path().join("data"))
+        .args(["--cores", "1", "--no-pin", "--listen", "127.0.0.1:0", "--compat", "off"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(by_hand.stdout.take().unwrap()));
+    lines.find(|line| line.as_ref().unwrap().starts_with("listening")).expect("it listens").unwrap();
+    let agent = Agent::start(&home, &[]);
+    assert_eq!((agent.greeting["adopted"].as_u64(), agent.status(&node.id).0.as_str()), (Some(0), "stopped"));
+    assert!(by_hand.try_wait().unwrap().is_none());
+    by_hand.kill().unwrap();
+    by_hand.wait().unwrap();
+}
+
+#[test]
 fn nothing_but_the_node_itself_is_adopted() {
     let home = Home::new();
     let agent = Agent::start(&home, &[]);

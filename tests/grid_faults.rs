@@ -17,7 +17,7 @@ use support::agent::{Agent, Home, kill, wait_until};
 use support::master::{Master, answer, pid_of, state_of};
 use support::{Folder, run};
 use sutra_client::grid::AgentRegistration;
-use sutra_client::{ClientError, GridClient, Status};
+use sutra_client::{Client, ClientError, Concept, GridClient, Status};
 use sutra_compat::grid::SpawnOptions;
 
 /// A process that holds namespaces, which commands can be run in.
@@ -253,7 +253,7 @@ fn the_second_agent_of_one_name_is_refused_and_says_so_and_the_first_stays() {
     let master = Master::start(&registry.path(), "127.0.0.1:0", &[]);
     let first = Agent::start(&homes[0], &["--master", &master.address]);
     wait_until("the first is registered", || master.agent_state("a") == "healthy");
-    let second = Agent::start(&homes[1], &["--master", &master.address, "--admin", "127.0.0.1:0"]);
+    let second = Agent::start(&homes[1], &["--master", &master.address, "--admin", "127.0.0.1:0", "--on-stop", "stop"]);
     let admin = second.greeting["admin"].as_str().unwrap().to_owned();
     wait_until("the second says that it is refused", || {
         let health = health(&admin);
@@ -262,6 +262,35 @@ fn the_second_agent_of_one_name_is_refused_and_says_so_and_the_first_stays() {
     let agents = master.json(&["agents"]);
     assert_eq!(agents.as_array().unwrap().len(), 1);
     assert_eq!(agents[0]["endpoint"], first.address.to_string());
+    // Nor does it take leave in the first one's name.
+    second.stop();
+    assert_eq!(master.agent_state("a"), "healthy");
+}
+
+#[test]
+fn a_client_leaves_a_host_that_has_gone_silent_for_the_one_that_has_the_node_now() {
+    let (homes, registry) = ([Home::new(), Home::new()], Folder::new());
+    let master = Master::start(&registry.path(), "127.0.0.1:0", &[]);
+    let silent = Agent::start(&homes[0], &["--master", &master.address, "--id", "silent"]);
+    let _other = Agent::start(&homes[1], &["--master", &master.address, "--id", "other"]);
+    wait_until("both are registered", || {
+        ["silent", "other"].iter().all(|agent| master.agent_state(agent) == "healthy")
+    });
+    let node = master.json(&["spawn", "silent", "--name", "words"]);
+    let client = Client::connect(format!("grid://{}/words", master.address))
+        .with_timeout(Duration::from_secs(5))
+        .blocking()
+        .unwrap();
+    client.learn(Concept::new("dog").content("on the first host")).unwrap();
+    // The host is gone without a word: no connection of it is refused or ended.
+    silent.kill();
+    kill(pid_of(&node), Signal::STOP);
+    assert_eq!(master.ask(&["unregister", "silent"]).0, 0);
+    assert_eq!(master.json(&["spawn", "other", "--name", "words"])["state"], "running");
+    wait_until("the client has found the node on its new host", || {
+        client.learn(Concept::new("dog").content("on the second host")).is_ok()
+    });
+    assert_eq!(client.query("dog").unwrap().unwrap().content, "on the second host");
 }
 
 #[test]

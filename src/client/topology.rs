@@ -2,8 +2,10 @@
 //! which of a grid's node may change.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use sutra_wire::ConceptId;
+use tokio::time::timeout;
 
 use crate::connection::Connection;
 use crate::deadline::Deadline;
@@ -13,6 +15,9 @@ use crate::pool::Pool;
 use crate::retry::{self, Retry};
 use crate::slot::Slot;
 use crate::{ClientError, Endpoint, connect};
+
+/// How long a grid's node may leave a connection to it unmade, or a doubtful one unproven, before its master is asked where it is.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// The server as it is known, replaced when a new connection finds it changed.
 pub(crate) struct Topology {
@@ -80,13 +85,17 @@ impl Topology {
             let core = known.info.layout.map(|layout| concept.map_or(0, |id| layout.owner(&id)));
             (known.pool.next(core.unwrap_or(0)).clone(), core, known.endpoint.clone(), known.info.store)
         };
-        let found = slot.connection(&endpoint, core, deadline).await;
+        let connecting = slot.connection(&endpoint, core, deadline);
         let Place::Grid(node) = &self.place else {
-            let (connection, made) = found?;
+            let (connection, made) = connecting.await?;
             if made {
                 self.adopt(&connection);
             }
             return Ok(connection);
+        };
+        // A host that has gone silent refuses nothing: the node may be on another by now.
+        let Ok(found) = timeout(SILENCE, connecting).await else {
+            return self.follow(node, &endpoint, deadline).await;
         };
         match found {
             Ok((connection, false)) => Ok(connection),

@@ -247,6 +247,8 @@ pub struct AgentReport {
 pub struct AgentKey {
     /// Its name.
     pub agent_id: String,
+    /// As it registered, so that an agent can only take leave for itself; 0 for whichever has the name, which people mean.
+    pub incarnation: u64,
 }
 
 /// Asks for a storage node on an agent's host.

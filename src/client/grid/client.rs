@@ -90,9 +90,14 @@ impl GridClient {
         self.was_found(GridCall::Report(report.clone())).await
     }
 
-    /// An agent takes its leave. Whether it was registered.
+    /// Has the master forget an agent, whichever has the name. Whether there was one.
     pub async fn unregister_agent(&self, agent_id: &str) -> Result<bool, ClientError> {
-        self.was_found(GridCall::Unregister(AgentKey { agent_id: agent_id.into() })).await
+        self.leave(agent_id, 0).await
+    }
+
+    /// An agent takes its leave, and nobody else of its name. Whether it was registered.
+    pub async fn leave(&self, agent_id: &str, incarnation: u64) -> Result<bool, ClientError> {
+        self.was_found(GridCall::Unregister(AgentKey { agent_id: agent_id.into(), incarnation })).await
     }
 
     /// Has a storage node started; returns when its health answers.

@@ -19,7 +19,7 @@ pub(super) const LOGS: &str = "logs";
 pub(super) const NODES: &str = "nodes";
 
 /// What a node's folder can't be or lie in.
-pub(super) const RESERVED: [&str; 4] = [LOCK, INCARNATION, LIST, LOGS];
+pub(super) const RESERVED: [&str; 6] = [LOCK, INCARNATION, "incarnation.new", LIST, "nodes.new", LOGS];
 
 /// The folder, held until dropped.
 #[derive(Debug)]

@@ -277,15 +277,18 @@ impl Life {
         let detail =
             format!("it was started again {most} times within {window:?} and has ended each time; at last {ended}");
         tracing::error!(node = self.id, reason = detail, "gave a node up");
-        self.supervisor.change(&self.id, |node| {
-            node.state = NodeState::GaveUp;
-            node.keeper = None;
+        self.supervisor.with(&self.id, |node| {
             node.record.wanted = Wanted::GivenUp;
             node.record.process = None;
             node.record.detail = detail;
         });
         self.supervisor.memory.remove(&self.id);
+        // On disk before it is told.
         self.supervisor.save_or_warn().await;
+        self.supervisor.change(&self.id, |node| {
+            node.state = NodeState::GaveUp;
+            node.keeper = None;
+        });
     }
 }
 

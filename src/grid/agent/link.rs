@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use sutra_client::ClientError;
 use sutra_client::grid::GridClient;
+use sutra_wire::Status;
 use sutra_wire::grid::{AgentHeartbeat, AgentRegistered, AgentRegistration, AgentReport};
 use tokio::time::{sleep, timeout};
 
@@ -90,10 +91,12 @@ impl Link {
         }
     }
 
-    /// Takes leave of the master.
+    /// Takes leave of the master, if it knows this agent.
     pub(super) async fn unregister(&self) {
-        match timeout(self.patience, self.client.unregister_agent(&self.id)).await {
-            Ok(Ok(_)) => tracing::info!(master = self.master, "unregistered"),
+        let leave = self.client.leave(&self.id, self.supervisor.folder.incarnation);
+        match timeout(self.patience, leave).await {
+            Ok(Ok(false)) => tracing::info!(master = self.master, "the master does not know this agent"),
+            Ok(Ok(true)) => tracing::info!(master = self.master, "unregistered"),
             Ok(Err(error)) => tracing::warn!(master = self.master, %error, "could not unregister"),
             Err(_) => tracing::warn!(master = self.master, "could not unregister in time"),
         }
@@ -143,9 +146,18 @@ impl Link {
     async fn report(&self, reported: &mut u64) -> Result<bool, ClientError> {
         let (revision, nodes) = self.supervisor.report();
         let (agent_id, incarnation) = (self.id.clone(), self.supervisor.folder.incarnation);
-        let known = self.client.report_nodes(&AgentReport { agent_id, incarnation, revision, nodes }).await?;
-        *reported = revision;
-        Ok(known)
+        match self.client.report_nodes(&AgentReport { agent_id, incarnation, revision, nodes }).await {
+            Ok(known) => {
+                *reported = revision;
+                Ok(known)
+            }
+            // A master whose disk is full still hears heartbeats, and asks for the report again with each.
+            Err(error @ ClientError::Refused { status: Status::StorageFull | Status::StorageFailed, .. }) => {
+                tracing::warn!(master = self.master, %error, "the master can't take a report; it is sent again");
+                Ok(true)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn registration(&self) -> AgentRegistration {

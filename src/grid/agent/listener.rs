@@ -27,6 +27,8 @@ const MOST: usize = 64 << 10;
 const IDLE: Duration = Duration::from_secs(60);
 /// A message that has begun arrives, and an answer goes, within this.
 const TRANSFER: Duration = Duration::from_secs(10);
+/// For the end of a connection that is here already to be seen; next to nothing beside the start of a process.
+const NOW: Duration = Duration::from_millis(5);
 /// After accept(2) has failed, as it does where no file is free.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -87,6 +89,8 @@ async fn converse(
         let mut message = vec![0; length];
         timeout(TRANSFER, stream.read_exact(&mut message)).await??;
         let (reply, details) = match GridRequest::read(&message) {
+            // Whoever asked has given up, and may have asked another agent for the same by now.
+            Ok((GridRequest::SpawnStorageNode { .. }, _)) if has_ended(&stream).await => return Ok(()),
             Ok((request, options)) => {
                 let (agent, supervisor) = (agent.to_owned(), Arc::clone(supervisor));
                 // A task of its own, which the connection's end does not end.
@@ -96,6 +100,16 @@ async fn converse(
             Err(error) => error_reply(error.to_string()),
         };
         send(&mut stream, &reply, details.as_ref()).await?;
+    }
+}
+
+/// Whether the other side has ended the connection, as far as is known here by now.
+async fn has_ended(stream: &TcpStream) -> bool {
+    match timeout(NOW, stream.peek(&mut [0])).await {
+        Ok(Ok(count)) => count == 0,
+        Ok(Err(_)) => true,
+        // Nothing has come, not even the end.
+        Err(_) => false,
     }
 }
 

@@ -125,8 +125,11 @@ impl Supervisor {
     fn held(&self, record: &NodeRecord, servers: &HashMap<PathBuf, u32>) -> Option<Process> {
         let data = self.launcher.data(record);
         let known = record.process.as_ref().and_then(|known| Process::adopt(known.pid, Some(known), &data));
-        // The agent may have ended between the process's start and its place on the list.
-        known.or_else(|| Process::adopt(*servers.get(&data)?, None, &data))
+        // The agent may have ended between the process's start and its place on the list. Where none is wanted, somebody else's is left alone.
+        known.or_else(|| {
+            let found = servers.get(&data).filter(|_| record.wanted == Wanted::Running)?;
+            Process::adopt(*found, None, &data)
+        })
     }
 
     /// A node of the list, without a task.

@@ -120,7 +120,7 @@ fn native(request: GridRequest, payload: &mut FrameBuffer) -> u8 {
             Opcode::AgentHeartbeat as u8
         }
         GridRequest::UnregisterAgent { agent_id } => {
-            archive(payload, &AgentKey { agent_id });
+            archive(payload, &AgentKey { agent_id, incarnation: 0 });
             Opcode::UnregisterAgent as u8
         }
         GridRequest::SpawnStorageNode { agent_id, storage_path, memory_limit_mb, port } => {

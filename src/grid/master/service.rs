@@ -183,7 +183,7 @@ impl MasterService {
         if let Some(flow) = self.hold_back(cx, to) {
             return flow;
         }
-        if self.registry.unregister(&key.agent_id) {
+        if self.registry.unregister(&key.agent_id, key.incarnation.to_native()) {
             self.conclude(cx, Some(Answer { to, what: What::Done }));
         } else {
             cx.reply(to, Status::NotFound, 0, Body::Empty);

@@ -97,10 +97,13 @@ impl MasterService {
                 Err(failure) => self.fail(cx, to, &agent_id, failure),
             },
             Waiting::Status { to, node_id } => {
-                if let Ok((GridReply::GetStorageNodeStatusOk { status, pid, .. }, _)) = result
+                if let Ok((GridReply::GetStorageNodeStatusOk { status, pid, .. }, _)) = &result
                     && status.len() <= limits::MAX_GRID_TEXT
                 {
-                    self.registry.told_of(&node_id, &status, pid);
+                    self.registry.told_of(&node_id, status, *pid);
+                }
+                if let Ok((GridReply::Error { message }, _)) = &result {
+                    self.registry.denied(&node_id, message);
                 }
                 // Where the agent says nothing of use, what was known is what is answered.
                 self.conclude(cx, to.map(|to| Answer { to, what: What::Node(node_id) }));

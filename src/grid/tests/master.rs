@@ -47,7 +47,7 @@ fn an_agent_registers_reports_and_leaves() {
     assert_eq!(states, [("n1", NodeState::Lost as u8), ("n2", NodeState::Running as u8)]);
     let cluster: Cluster = value(&client.ask_empty(Opcode::Cluster));
     assert_eq!((cluster.agents, cluster.healthy, cluster.nodes, cluster.running), (1, 1, 1, 1));
-    assert!(client.ask(Opcode::UnregisterAgent, &AgentKey { agent_id: "a".into() }).is_ok());
+    assert!(client.ask(Opcode::UnregisterAgent, &AgentKey { agent_id: "a".into(), incarnation: 0 }).is_ok());
     let page: Agents = value(&client.ask(Opcode::Agents, &AgentsRequest::default()));
     assert!(page.agents.is_empty());
     assert_eq!(client.ask(Opcode::Node, &key("n2")).status(), Status::NotFound);
@@ -67,7 +67,7 @@ fn a_master_that_is_back_knows_what_it_knew() {
         let nodes = vec![node(&format!("n-{id}"), &format!("orders-{id}"))];
         assert!(client.ask(Opcode::RegisterAgent, &registration(id, 7, "h:1", nodes)).is_ok());
     }
-    assert!(client.ask(Opcode::UnregisterAgent, &AgentKey { agent_id: "gone".into() }).is_ok());
+    assert!(client.ask(Opcode::UnregisterAgent, &AgentKey { agent_id: "gone".into(), incarnation: 0 }).is_ok());
     let known: Nodes = value(&client.ask(Opcode::Nodes, &NodesRequest::default()));
     // What a kill at this moment would leave.
     let killed = tempfile::tempdir().unwrap();

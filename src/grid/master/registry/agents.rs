@@ -82,12 +82,16 @@ impl Registry {
         Some(wants_report)
     }
 
-    /// An agent takes its leave, and what it kept is not kept any more; `false` where there is no such agent.
-    pub(crate) fn unregister(&mut self, agent_id: &str) -> bool {
+    /// An agent takes its leave, and what it kept is not kept any more; `false` where there is no such agent. With an incarnation only that one leaves.
+    pub(crate) fn unregister(&mut self, agent_id: &str, incarnation: u64) -> bool {
+        if self.agents.get(agent_id).is_some_and(|known| ![0, known.facts.incarnation].contains(&incarnation)) {
+            return false;
+        }
         let Some(agent) = self.agents.remove(agent_id) else { return false };
         self.changes.push(Change::Agent(agent_id.to_owned()));
         for node_id in &agent.nodes {
             let Some(node) = self.remove_node(node_id) else { continue };
+            self.changes.push(Change::Node(node_id.clone()));
             if !matches!(node.state(), NodeState::Stopped | NodeState::Lost) {
                 let detail = "its agent has left the grid; its process is not stopped";
                 self.node_event(EventKind::NodeLost, agent_id, &node.report, detail);

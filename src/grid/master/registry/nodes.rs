@@ -1,6 +1,7 @@
 //! Nodes that are to be stopped, and what old agents say of theirs.
 
 use sutra_wire::grid::{EventKind, NodeState};
+use sutra_wire::limits::MAX_GRID_TEXT;
 
 use super::{Change, Contact, Moment, Refused, Registry};
 
@@ -52,6 +53,18 @@ impl Registry {
         }
         self.changes.push(Change::Node(node_id.to_owned()));
         self.node_event(EventKind::NodeStopped, &agent_id, &report, "");
+        self.forget_the_gone(&agent_id);
+    }
+
+    /// An old agent has no such node.
+    pub(crate) fn denied(&mut self, node_id: &str, message: &str) {
+        let Some(node) = self.nodes.get_mut(node_id).filter(|node| node.is_there()) else { return };
+        node.report.state = NodeState::Lost as u8;
+        node.report.pid = 0;
+        node.report.detail = message.chars().take(MAX_GRID_TEXT / 4).collect();
+        let (agent_id, report) = (node.agent_id.clone(), node.report.clone());
+        self.changes.push(Change::Node(node_id.to_owned()));
+        self.node_event(EventKind::NodeLost, &agent_id, &report, &report.detail);
         self.forget_the_gone(&agent_id);
     }
 

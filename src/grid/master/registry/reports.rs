@@ -23,12 +23,12 @@ impl Registry {
     }
 
     pub(super) fn reconcile(&mut self, agent_id: &str, reports: &[NodeReport], revision: u64, at: Moment) {
+        let mut is_complete = true;
         for report in reports {
-            self.adopt(agent_id, report, at);
+            is_complete &= self.adopt(agent_id, report, at);
         }
         let listed: BTreeSet<&str> = reports.iter().map(|report| report.node_id.as_str()).collect();
         let known = self.agents.get(agent_id).map(|agent| agent.nodes.clone()).unwrap_or_default();
-        let mut is_complete = true;
         for node_id in known.iter().filter(|known| !listed.contains(known.as_str())) {
             is_complete &= self.miss(node_id, at);
         }
@@ -38,8 +38,8 @@ impl Registry {
         }
     }
 
-    /// An agent lists a node.
-    fn adopt(&mut self, agent_id: &str, report: &NodeReport, at: Moment) {
+    /// An agent lists a node. `false` where it is another's, for now: it is to be listed again.
+    fn adopt(&mut self, agent_id: &str, report: &NodeReport, at: Moment) -> bool {
         let node_id = &report.node_id;
         let known = self.nodes.get(node_id);
         if let Some(known) = known.filter(|known| known.agent_id != agent_id) {
@@ -48,7 +48,7 @@ impl Registry {
             if is_owned && known.is_there() {
                 let owner = &known.agent_id;
                 tracing::warn!(agent_id, node_id, owner, "an agent lists a node that is another's: left out");
-                return;
+                return false;
             }
         }
         let known = known.filter(|known| known.agent_id == agent_id);
@@ -56,7 +56,7 @@ impl Registry {
             if let Some(node) = self.nodes.get_mut(node_id) {
                 node.unlisted = None;
             }
-            return;
+            return true;
         }
         let before = known.map(|known| (known.state(), known.report.restarts));
         self.put_node(Node { agent_id: agent_id.to_owned(), report: report.clone(), unlisted: None });
@@ -64,6 +64,7 @@ impl Registry {
         for kind in what_happened(before, report) {
             self.node_event(kind, agent_id, report, &report.detail);
         }
+        true
     }
 
     /// An agent does not list a node that it had. `false` where it may yet.
@@ -76,6 +77,12 @@ impl Registry {
             NodeState::Lost => {}
             NodeState::Stopped => {
                 self.remove_node(node_id);
+                self.changes.push(Change::Node(node_id.to_owned()));
+            }
+            // A start that has failed: its agent has taken all of it back.
+            NodeState::Starting if node.report.restarts == 0 => {
+                let Some(node) = self.remove_node(node_id) else { return true };
+                self.node_event(EventKind::NodeStopped, &node.agent_id, &node.report, "it did not start");
                 self.changes.push(Change::Node(node_id.to_owned()));
             }
             _ => {

@@ -26,6 +26,10 @@ impl Registry {
         let known = agent.nodes.iter().filter(|id| self.nodes.get(*id).is_some_and(Node::takes_place)).count();
         let known = known.max(agent.told.map_or(0, |told| told as usize));
         let reserved = self.reservations.values().filter(|reservation| reservation.agent_id == *agent_id).count();
+        // What the agent reports as starting for the first time is what a place was reserved for.
+        let is_first_start = |node: &Node| node.state() == NodeState::Starting && node.report.restarts == 0;
+        let starting = agent.nodes.iter().filter(|id| self.nodes.get(*id).is_some_and(is_first_start)).count();
+        let reserved = reserved.saturating_sub(starting);
         if known + reserved >= agent.facts.max_nodes as usize {
             let most = agent.facts.max_nodes;
             return Err(Refused::Full { agent_id: agent_id.clone(), nodes: known + reserved, most });

@@ -159,7 +159,7 @@ fn an_unknown_agent_is_to_register() {
     let mut world = World::new();
     assert_eq!(world.beat("a", 7, 1), None);
     assert!(!world.report("a", 7, 1, vec![]));
-    assert!(!world.registry.unregister("a"));
+    assert!(!world.registry.unregister("a", 0));
     assert!(world.registry.take_changes().is_empty() && world.kinds().is_empty());
 }
 
@@ -291,7 +291,7 @@ fn an_agent_that_leaves_takes_its_nodes_along() {
     world.register("a", 7, vec![node("n1", NodeState::Running), node("n2", NodeState::Stopped)]).unwrap();
     let (reservation, _) = world.spawn("a", "").unwrap();
     world.kinds();
-    assert!(world.registry.unregister("a"));
+    assert!(world.registry.unregister("a", 0));
     assert_eq!(world.kinds(), [EventKind::NodeLost, EventKind::AgentUnregistered]);
     assert_eq!((world.registry.agents(), world.registry.nodes()), (0, 0));
     let spawned = NodeReport { node_id: "n9".into(), ..NodeReport::default() };
@@ -397,4 +397,46 @@ fn what_is_kept_of_nodes_that_are_gone_is_bounded() {
         world.registry.register(report, world.at).unwrap();
     }
     assert_eq!(world.registry.nodes(), 200 + sutra_wire::limits::MAX_AGENT_NODES);
+}
+
+#[test]
+fn only_the_agent_itself_or_a_person_takes_its_leave_and_all_of_it_leaves_the_log() {
+    let mut world = World::new();
+    world.register("a", 7, vec![node("n1", NodeState::Running), node("n2", NodeState::Stopped)]).unwrap();
+    world.registry.take_changes();
+    assert!(!world.registry.unregister("a", 8), "another one of its name");
+    assert_eq!(world.state("a"), AgentState::Healthy);
+    assert!(world.registry.unregister("a", 7));
+    let gone = ["n1", "n2"].map(|id| Change::Node(id.into()));
+    let changes = world.registry.take_changes();
+    assert!(gone.iter().all(|change| changes.contains(change)), "{changes:?}");
+}
+
+#[test]
+fn nodes_of_an_agent_that_goes_on_under_another_name_are_that_ones_in_the_end() {
+    let mut world = World::new();
+    world.register("a", 7, vec![node("n1", NodeState::Running)]).unwrap();
+    // The same folder under another name: until the first is offline its nodes are the first's, and asked for again.
+    world.register("b", 7, vec![node("n1", NodeState::Running)]).unwrap();
+    assert_eq!(world.beat("b", 7, 1), Some(true));
+    for _ in 0..4 {
+        world.pass(Duration::from_secs(10));
+        world.beat("b", 7, 1);
+    }
+    assert_eq!(world.beat("b", 7, 1), Some(true));
+    assert!(world.report("b", 7, 1, vec![node("n1", NodeState::Running)]));
+    assert_eq!(world.registry.node("n1").unwrap().agent_id, "b");
+    assert_eq!(world.beat("b", 7, 1), Some(false));
+}
+
+#[test]
+fn a_node_that_did_not_start_leaves_nothing_and_one_that_starts_is_counted_once() {
+    let mut world = World::new();
+    world.register("a", 7, vec![]).unwrap();
+    let (reservation, _) = world.spawn("a", "").unwrap();
+    world.report("a", 7, 2, vec![node("n1", NodeState::Starting)]);
+    world.spawn("a", "").expect("one of two places is taken, not both");
+    world.registry.spawn_failed(reservation);
+    world.report("a", 7, 3, vec![]);
+    assert_eq!(world.node("n1"), None);
 }

@@ -343,7 +343,8 @@ samples! {
         };
     }
     AgentKey {
-        "a name": AgentKey { agent_id: "agent-001".into() };
+        "whichever has the name": AgentKey { agent_id: "agent-001".into(), incarnation: 0 };
+        "one agent": AgentKey { agent_id: "rack-1".into(), incarnation: 0x0807_0605_0403_0201 };
     }
     SpawnNode {
         "anything": SpawnNode { agent_id: "rack-1".into(), ..SpawnNode::default() };

@@ -153,7 +153,7 @@ walk_fields! {
     ArchivedAgentHeartbeat { agent_id, incarnation, revision, sent }
     ArchivedHeartbeatAck { sent, wants_report }
     ArchivedAgentReport { agent_id, incarnation, revision, nodes }
-    ArchivedAgentKey { agent_id }
+    ArchivedAgentKey { agent_id, incarnation }
     ArchivedSpawnNode { agent_id, name, storage_path, cores, memory_limit_mb, port, compat_port }
     ArchivedNodeKey { node }
     ArchivedNodeInfo { agent_id, hostname, report, agent_state }
