@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 connections=${1:-16} operation=${2:-query}
 sutra=${CARGO_TARGET_DIR:-target}/release/sutra
-address=127.0.0.1:50952
+address=127.0.0.1:21952
 scratch=$(mktemp -d)
 finish() {
     kill ${load:-} ${server:-} 2>/dev/null || true
