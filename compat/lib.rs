@@ -52,6 +52,12 @@ pub fn message_length(prefix: [u8; PREFIX_BYTES]) -> Result<u32, CompatError> {
     }
 }
 
+/// The bytes of the first message with its prefix, once the prefix is there; the same error as [`message_length`]'s.
+pub fn measure(bytes: &[u8]) -> Result<Option<usize>, CompatError> {
+    let Some(prefix) = bytes.first_chunk() else { return Ok(None) };
+    Ok(Some(PREFIX_BYTES + message_length(*prefix)? as usize))
+}
+
 /// What a message asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decoded {

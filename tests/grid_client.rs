@@ -7,7 +7,7 @@ mod support;
 use std::time::Duration;
 
 use support::Folder;
-use support::agent::{Agent, Home};
+use support::agent::{Agent, Home, wait_until};
 use support::master::Master;
 use sutra_client::grid::{AgentHeartbeat, AgentRegistration, AgentReport, EventKind, NodeReport, NodeState, SpawnNode};
 use sutra_client::{Client, ClientError, GridClient};
@@ -35,12 +35,10 @@ fn every_call_does_what_its_type_says() {
     let (home, registry) = (Home::new(), Folder::new());
     let master = Master::start(&registry.path(), "127.0.0.1:0", &[]);
     let _agent = Agent::start(&home, &["--master", &master.address]);
+    wait_until("the agent is registered", || master.agent_state("a") == "healthy");
     on_a_runtime(async {
         // The old client's habits, and the old port.
         let grid = GridClient::new(master.compat.clone()).with_timeout(Duration::from_secs(30)).with_retries(3);
-        while grid.agents().await.unwrap().is_empty() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
         assert_eq!(grid.agents().await.unwrap()[0].agent_id, "a");
 
         let wanted = SpawnNode { agent_id: "a".into(), name: "words".into(), ..SpawnNode::default() };
@@ -122,10 +120,9 @@ fn a_call_outlasts_a_master_that_is_away() {
             let grid = grid.clone();
             async move { grid.agents().await }
         });
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        assert!(!asking.is_finished());
         let impatient = GridClient::new(address.clone()).with_timeout(Duration::from_millis(200)).with_retries(0);
         assert!(impatient.cluster().await.unwrap_err().to_string().contains(&address));
+        assert!(!asking.is_finished(), "the other asks on");
         let master = Master::start(&registry.path(), &address, &PATIENT);
         assert_eq!(asking.await.unwrap().unwrap()[0].agent_id, "sim");
         master.stop();

@@ -4,7 +4,7 @@
 
 use sutra_compat::{
     CompatError, Decoded, Dialect, Listing, Manner as CompatManner, PREFIX_BYTES, Undecodable, decode, encode_error,
-    encode_reply, message_length,
+    encode_reply,
 };
 use sutra_net::{Answer, Manner, Overlap, Translated, Translator, Wording};
 use sutra_wire::{FrameBuffer, Opcode};
@@ -32,11 +32,7 @@ fn overlap(opcode: Opcode) -> Overlap {
 
 impl Translator for Legacy {
     fn measure(&self, bytes: &[u8]) -> Result<Option<usize>, String> {
-        let Some(prefix) = bytes.first_chunk::<PREFIX_BYTES>() else { return Ok(None) };
-        match message_length(*prefix) {
-            Ok(length) => Ok(Some(PREFIX_BYTES + length as usize)),
-            Err(error) => Err(error.to_string()),
-        }
+        sutra_compat::measure(bytes).map_err(|error| error.to_string())
     }
 
     fn request(&mut self, message: &[u8], payload: &mut FrameBuffer, reply: &mut Vec<u8>) -> Translated {

@@ -1,9 +1,9 @@
 //! A grid agent as a real process, asked as a master asks it: by the old protocol's messages.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -11,7 +11,7 @@ use sutra_client::blocking::Client;
 use sutra_compat::grid::{GridReply, GridRequest, SpawnOptions, SpawnedDetails};
 use tempfile::TempDir;
 
-use super::{PATIENCE, sutra};
+use super::{PATIENCE, greeted, sutra};
 
 /// An agent's folder; the nodes in it are killed when it is dropped, as they outlive their agent.
 pub struct Home(TempDir);
@@ -104,17 +104,8 @@ impl Agent {
                 command.args([flag, value]);
             }
         }
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut errors = child.stderr.take().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        if line.is_empty() {
-            errors.read_to_string(&mut line).unwrap();
-            panic!("the agent ended before it listened: {} {line}", child.wait().unwrap());
-        }
-        std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
-        let greeting: serde_json::Value = serde_json::from_str(&line).unwrap();
+        command.args(arguments);
+        let (child, greeting) = greeted(command);
         Self { child, address: greeting["listening"].as_str().unwrap().parse().unwrap(), greeting }
     }
 

@@ -1,6 +1,5 @@
 //! A grid's master as a real process, and the commands of `sutra grid` against it.
 
-use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -8,7 +7,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::agent::kill;
-use super::sutra;
+use super::{greeted, sutra};
 
 /// A master process, killed when it is dropped.
 pub struct Master {
@@ -34,17 +33,8 @@ impl Master {
                 command.args([flag, value]);
             }
         }
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut errors = child.stderr.take().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        if line.is_empty() {
-            errors.read_to_string(&mut line).unwrap();
-            panic!("the master ended before it listened: {} {line}", child.wait().unwrap());
-        }
-        std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
-        let greeting: Value = serde_json::from_str(&line).unwrap();
+        command.args(arguments);
+        let (child, greeting) = greeted(command);
         let first = |field: &str| greeting[field][0].as_str().unwrap_or_default().to_owned();
         Self { child, address: first("listening"), compat: first("compat") }
     }

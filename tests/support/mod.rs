@@ -200,6 +200,21 @@ impl Stopped {
     }
 }
 
+/// Starts a command that says in a line of JSON where it listens, and reads that line. What it writes else is read to its end, so that it never blocks.
+pub fn greeted(mut command: Command) -> (Child, serde_json::Value) {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut errors = child.stderr.take().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    if line.is_empty() {
+        errors.read_to_string(&mut line).unwrap();
+        panic!("it ended before it listened: {} {line}", child.wait().unwrap());
+    }
+    std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
+    (child, serde_json::from_str(&line).unwrap())
+}
+
 /// The first address on the line of a server's greeting that begins with this word.
 fn address(greeting: &str, word: &str) -> Option<SocketAddr> {
     let line = greeting.lines().find_map(|line| line.strip_prefix(word))?;

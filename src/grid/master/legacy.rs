@@ -6,7 +6,7 @@
 
 use rkyv::{Archive, Deserialize, Serialize};
 use sutra_compat::grid::{AgentList, AgentRecord, GridReply, GridRequest};
-use sutra_compat::{MAX_MESSAGE, PREFIX_BYTES, message_length};
+use sutra_compat::{MAX_MESSAGE, PREFIX_BYTES};
 use sutra_net::{Answer, Manner, Overlap, Translated, Translator, Wording};
 use sutra_wire::grid::{
     AgentHeartbeat, AgentInfo, AgentKey, AgentRegistered, AgentRegistration, AgentState, Agents, AgentsRequest,
@@ -45,11 +45,7 @@ pub(crate) struct GridLegacy;
 
 impl Translator for GridLegacy {
     fn measure(&self, bytes: &[u8]) -> Result<Option<usize>, String> {
-        let Some(prefix) = bytes.first_chunk::<PREFIX_BYTES>() else { return Ok(None) };
-        match message_length(*prefix) {
-            Ok(length) => Ok(Some(PREFIX_BYTES + length as usize)),
-            Err(error) => Err(error.to_string()),
-        }
+        sutra_compat::measure(bytes).map_err(|error| error.to_string())
     }
 
     fn request(&mut self, message: &[u8], payload: &mut FrameBuffer, reply: &mut Vec<u8>) -> Translated {
