@@ -38,7 +38,7 @@ use crate::Outcome;
 use crate::durable::Floor;
 use crate::process::{Running, target_folder};
 use contender::{Contender, Instance, Operation, Setup, Timing};
-use record::{Memory, Record, Settings};
+use record::{Agreement, Memory, Record, Settings};
 use rounds::Bench;
 use vector_data::Vectors;
 
@@ -308,21 +308,22 @@ fn read(path: &Path) -> Outcome<Record> {
 fn agree(one: &Record, other: &Record) -> Outcome {
     println!("{} beside {}", one.started, other.started);
     let others = goals::ratios(other);
-    let mut counts = [0; 3];
+    let mut counts = [0; 4];
     for ratio in goals::ratios(one) {
         let same = others.iter().find(|other| other.name() == ratio.name());
         let (Some(here), Some(there)) = (ratio.spread, same.and_then(|same| same.spread)) else { continue };
-        let within = here.agrees(&there);
-        counts[within] += 1;
-        if within < 2 {
-            let verdict = if within == 1 { "HALF" } else { "APART" };
+        let agreement = here.agreement(&there);
+        counts[agreement as usize] += 1;
+        if agreement != Agreement::Both {
+            let verdict = format!("{agreement:?}").to_uppercase();
             println!("{verdict}: {}: {} and {}", ratio.name(), markdown::show(here, 2), markdown::show(there, 2));
         }
     }
-    let [apart, half, both] = counts;
+    let [both, half, ranges, apart] = counts;
     println!(
-        "{} ratios compared: of {both} each median lies within the other's spread, of {half} only one does, of {apart} neither",
-        apart + half + both
+        "{} ratios compared: of {both} each median lies within the other's spread, of {half} one does, of {ranges} none does and the spreads \
+         overlap, {apart} are apart",
+        both + half + ranges + apart
     );
     Ok(())
 }

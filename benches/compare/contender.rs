@@ -287,12 +287,19 @@ impl Contender {
         }
     }
 
-    /// Starts it anew, empty but for the records that are queried: what earlier rounds have written weighs on no later one.
+    /// Starts it anew, empty but for the records that are queried: what earlier rounds have written weighs on no later one, and what one process
+    /// happens to be better or worse at than the next (where its memory lies, say) shows in the spread.
     pub(crate) fn renew(&mut self, setup: &Setup) {
+        let instance = self.instance;
+        self.renew_with(setup, |running| fill(instance, running, setup));
+    }
+
+    /// The same with other records.
+    pub(crate) fn renew_with(&mut self, setup: &Setup, fill: impl FnOnce(&Running) -> Outcome) {
         if self.is_there() {
             // The old one's memory is given back before the new one asks for its own.
             self.running = Err("it is being started anew".into());
-            *self = Self::start(self.instance, setup);
+            *self = Self::start_with(self.instance, setup, fill);
         }
     }
 

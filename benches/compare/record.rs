@@ -276,11 +276,29 @@ impl Spread {
         Some(Self { median, low: figures[0], high: *figures.last()? })
     }
 
-    /// Of two spreads, how many contain the other's median.
-    pub(crate) fn agrees(&self, other: &Self) -> usize {
-        let within = |spread: &Self, median: f64| usize::from((spread.low..=spread.high).contains(&median));
-        within(self, other.median) + within(other, self.median)
+    /// How two spreads of the same thing lie to each other.
+    pub(crate) fn agreement(&self, other: &Self) -> Agreement {
+        let within = |spread: &Self, median: f64| (spread.low..=spread.high).contains(&median);
+        match (within(self, other.median), within(other, self.median)) {
+            (true, true) => Agreement::Both,
+            (false, false) if self.high < other.low || other.high < self.low => Agreement::Apart,
+            (false, false) => Agreement::Ranges,
+            _ => Agreement::One,
+        }
     }
+}
+
+/// How two spreads of the same thing lie to each other. All but the last agree: there are values that both say are possible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Agreement {
+    /// Each median lies within the other's spread.
+    Both,
+    /// One of the medians does.
+    One,
+    /// None does, and the spreads overlap.
+    Ranges,
+    /// The spreads have nothing in common.
+    Apart,
 }
 
 #[cfg(test)]
@@ -313,10 +331,18 @@ mod tests {
     }
 
     #[test]
-    fn two_spreads_agree_where_either_median_lies_within_the_other() {
-        let spread = |median, low, high| Spread { median, low, high };
-        assert_eq!(spread(1.0, 0.9, 1.2).agrees(&spread(1.15, 1.1, 1.3)), 1);
-        assert_eq!(spread(1.0, 0.9, 1.2).agrees(&spread(1.1, 0.95, 1.3)), 2);
-        assert_eq!(spread(1.0, 0.9, 1.1).agrees(&spread(1.3, 1.05, 1.4)), 0);
+    fn two_spreads_agree_by_their_medians_or_at_least_overlap_or_are_apart() {
+        let one = Spread { median: 1.0, low: 0.9, high: 1.2 };
+        for (median, low, high, agreement) in [
+            (1.1, 0.95, 1.3, Agreement::Both),
+            (1.15, 1.1, 1.3, Agreement::One),
+            (1.3, 0.95, 1.4, Agreement::One),
+            (1.3, 1.15, 1.4, Agreement::Ranges),
+            (1.3, 1.25, 1.4, Agreement::Apart),
+            (0.7, 0.6, 0.8, Agreement::Apart),
+        ] {
+            let other = Spread { median, low, high };
+            assert_eq!((one.agreement(&other), other.agreement(&one)), (agreement, agreement), "{other:?}");
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! The rounds of one table: every load, every contender, in an order that is shuffled anew each time, one at a time.
 //!
 //! Rounds are the outer loop, so that a host which changes over minutes shows in the spread of every figure and not as a difference between
-//! contenders; contenders are the inner one, so that those which are compared are measured within seconds of each other.
+//! contenders; contenders are the inner one, so that those which are compared are measured within seconds of each other. Every round starts all
+//! contenders anew: what sets one process apart from the next of the same program belongs into the spread, too.
 
 use std::collections::{HashMap, HashSet};
 
@@ -100,7 +101,7 @@ impl Bench {
         }
         for round in 0..table.rounds {
             eprintln!("{}: round {} of {}", table.title, round + 1, table.rounds);
-            if table.operation == Operation::Learn && round > 0 {
+            if round > 0 {
                 self.renew(&cells);
             }
             for shape in &table.shapes {

@@ -86,6 +86,11 @@ pub(crate) fn measure(vectors: &Vectors, setup: &Setup, timing: Timing, rounds: 
     }
     for round in 0..rounds {
         eprintln!("{TITLE}: round {} of {rounds}", round + 1);
+        if round > 0 {
+            for (instance, server) in &mut servers {
+                server.renew_with(setup, |running| fill(*instance, running, vectors, &files));
+            }
+        }
         for shape in SHAPES {
             let mut turns: Vec<_> =
                 entrants.iter_mut().filter(|entrant| entrant.cell.shape == Shape::closed(shape)).collect();
