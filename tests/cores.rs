@@ -5,6 +5,7 @@
 mod support;
 
 use rkyv::rancor::Error;
+use rustix::process::Signal;
 use support::Server;
 use sutra_testing::raw::Raw;
 use sutra_wire::{
@@ -99,4 +100,29 @@ fn what_every_durability_acknowledges_is_there_after_a_flush_and_a_kill() {
         let client = server.kill().start().client_and_server();
         assert_eq!(client.0.stats().unwrap().concepts.to_native(), 300, "{durability}");
     }
+}
+
+/// Cores that are held up in the middle of waking each other, as on a host with too few CPUs or under a hypervisor that takes them away. What goes wrong
+/// then goes wrong seldom: `--ignored` goes on for longer.
+fn stand_still_and_go_on(rounds: usize) {
+    let server = Server::start(&["--cores", "8", "--no-pin", "--durability", "os"]);
+    for round in 0..rounds {
+        server.signal(Signal::STOP);
+        server.signal(Signal::CONT);
+        // Each connects anew, through every core's listener.
+        let load = ["bench", "health", "--connections", "64", "--warmup", "50ms", "--duration", "100ms"];
+        let output = server.run(&load);
+        assert!(output.status.success(), "round {round}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn more_cores_than_cpus_answer_every_connection_after_every_standstill() {
+    stand_still_and_go_on(10);
+}
+
+#[test]
+#[ignore = "takes ten minutes"]
+fn more_cores_than_cpus_answer_every_connection_after_thousands_of_standstills() {
+    stand_still_and_go_on(2_500);
 }

@@ -82,11 +82,22 @@ impl Doorbell {
             return false;
         }
         match self.state.swap(AWAKE, Ordering::Relaxed) {
-            NAPPING => signal(self.nap_bell()),
+            NAPPING => self.ring_nap_bell(),
             PARKED => signal(self.park_bell()),
             _ => return false, // somebody else was first, or it woke by itself
         }
         true
+    }
+
+    /// Signals a core that napped a moment ago. By now it may have parked: this thread can have stood still since it looked. Then the ring has work that
+    /// nobody was told of, and tells nobody of what comes on top of it, so the core would sleep over all its sockets. Who parks after this signal
+    /// sees the work, as the signal comes before the look here, and the look there behind saying so (Dekker once more).
+    fn ring_nap_bell(&self) {
+        signal(self.nap_bell());
+        fence(Ordering::SeqCst);
+        if self.state.load(Ordering::Relaxed) == PARKED && self.state.swap(AWAKE, Ordering::Relaxed) == PARKED {
+            signal(self.park_bell());
+        }
     }
 }
 
@@ -210,6 +221,22 @@ mod tests {
         a.send(1, 5).unwrap();
         assert_eq!(a.flush(), 0, "it was woken and has not said that it sleeps again");
         assert_eq!(b.arrived(0), 6);
+    }
+
+    #[test]
+    fn a_core_that_has_parked_while_its_nap_bell_was_reached_for_is_called_by_the_other_one_too() {
+        let doorbell = Doorbell::new().unwrap();
+        let count = |bell: BorrowedFd<'_>| {
+            let mut bytes = [0; 8];
+            rustix::io::read(bell, &mut bytes).map_or(0, |_| u64::from_ne_bytes(bytes))
+        };
+        doorbell.say_parked();
+        doorbell.ring_nap_bell();
+        assert_eq!((count(doorbell.nap_bell()), count(doorbell.park_bell())), (1, 1));
+        assert!(!doorbell.ring(), "it was woken");
+        doorbell.say_napping();
+        doorbell.ring_nap_bell();
+        assert_eq!((count(doorbell.nap_bell()), count(doorbell.park_bell())), (1, 0));
     }
 
     #[test]

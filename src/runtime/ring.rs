@@ -80,13 +80,22 @@ impl Ring {
         !self.waiting.is_empty() || !self.io.submission().is_empty()
     }
 
-    /// Whether there are completions, or work in the kernel that [`Ring::enter`] would turn into some. Two loads.
+    /// Whether there are completions, or the kernel says that it has work which [`Ring::enter`] would turn into some. Two loads.
+    ///
+    /// The latter is a hint, which may be wrong until the kernel's next work: it lists its work first and raises the flag then, so where the list is
+    /// worked off in between the flag stays up over an empty list, and entering takes it down only where there is something on the list. Who loops on
+    /// this looks after entering whether anything [is ready](Ring::is_ready).
     pub(crate) fn has_completions(&mut self) -> bool {
-        if !self.io.completion().is_empty() {
+        if self.is_ready() {
             return true;
         }
         let queue = self.io.submission();
         queue.taskrun() || queue.cq_overflow()
+    }
+
+    /// Whether there are completions to reap.
+    pub(crate) fn is_ready(&mut self) -> bool {
+        !self.io.completion().is_empty()
     }
 
     /// Submits what is queued and has the kernel make completions; returns at once.
@@ -96,7 +105,7 @@ impl Ring {
 
     /// Makes completions of the kernel's work, unless there are some already. For a loop that looks with [`Ring::has_completions`].
     pub(crate) fn make_completions(&mut self) -> Result<(), RuntimeError> {
-        if self.io.completion().is_empty() { self.submit() } else { Ok(()) }
+        if self.is_ready() { Ok(()) } else { self.submit() }
     }
 
     /// Submits what is queued and waits for a completion, at most for `timeout`.
@@ -169,16 +178,16 @@ impl Ring {
         self.io.completion().enable_eventfd();
         // Dekker: the kernel queues its work, then looks whether the eventfd is armed; we arm it, then look for work.
         fence(Ordering::SeqCst);
-        if cfg!(not(target_arch = "x86_64")) {
-            // Between raising the work flag and reading ours the kernel has no full barrier where atomic
-            // operations are not one; entering looks at the work list itself, which is.
-            self.submit()?;
+        // Between raising the work flag and reading ours the kernel has no full barrier where atomic operations are not one; entering looks at the
+        // work list itself, which is. It also tells a flag that was left up from one that means something: with an empty list one sleeps well.
+        if cfg!(not(target_arch = "x86_64")) || self.has_completions() {
+            self.make_completions()?;
         }
-        if self.has_completions() {
+        let sleeps = !self.is_ready();
+        if !sleeps {
             self.disarm_eventfd();
-            return Ok(false);
         }
-        Ok(true)
+        Ok(sleeps)
     }
 
     /// Disarms the eventfd: completions while awake cause no wake-up.
@@ -302,6 +311,55 @@ mod tests {
             let text = text.join().unwrap();
             assert!(text.contains("seccomp"), "{text}");
         }
+    }
+
+    /// Raises the kernel's flag for work over an empty list, as it does where another thread lists work, is held up, and raises the flag when that work
+    /// has been done.
+    fn leave_flag_up(ring: &mut Ring) {
+        const TASKRUN: u32 = 1 << 2; // IORING_SQ_TASKRUN, io_uring_enter(2)
+        // Head, tail and flags of both queues lie at the start of the region that every ring shares with its process.
+        let length = 256;
+        // SAFETY: a fresh mapping of the ring's first page, which the kernel gives to whoever has the ring; unmapped below.
+        let start = unsafe {
+            let access = libc::PROT_READ | libc::PROT_WRITE;
+            libc::mmap(std::ptr::null_mut(), length, access, libc::MAP_SHARED, ring.io.as_raw_fd(), 0)
+        };
+        assert_ne!(start, libc::MAP_FAILED);
+        // SAFETY: the mapping is page-aligned and a page long, and everybody changes its words atomically.
+        let words = unsafe { std::slice::from_raw_parts(start.cast::<std::sync::atomic::AtomicU32>(), length / 4) };
+        let is_flag = |word: &std::sync::atomic::AtomicU32| {
+            let before = word.fetch_or(TASKRUN, Ordering::SeqCst);
+            let is_it = ring.io.submission().taskrun();
+            if !is_it {
+                word.store(before, Ordering::SeqCst);
+            }
+            is_it
+        };
+        assert!(words.iter().any(is_flag), "the flags lie at the start");
+        // SAFETY: nothing refers to the mapping any more.
+        unsafe { libc::munmap(start, length) };
+    }
+
+    #[test]
+    fn a_flag_that_the_kernel_has_left_up_keeps_no_core_awake() {
+        let mut ring = ring(8).unwrap();
+        leave_flag_up(&mut ring);
+        assert!(ring.has_completions(), "it looks as if there were work");
+        ring.make_completions().unwrap();
+        assert!(ring.has_completions() && !ring.is_ready(), "entering does not take the flag down");
+        assert!(ring.arm_eventfd().unwrap(), "and the core goes to sleep all the same");
+        ring.disarm_eventfd();
+        // Real work is found under such a flag as well, and takes it down.
+        let (reader, writer) = std::os::unix::net::UnixStream::pair().unwrap();
+        let poll = opcode::PollAdd::new(io_uring::types::Fd(reader.as_raw_fd()), libc::POLLIN as u32).build();
+        // SAFETY: a poll points to no memory.
+        unsafe { ring.push(poll) };
+        ring.submit().unwrap();
+        rustix::io::write(&writer, b"x").unwrap();
+        assert!(!ring.arm_eventfd().unwrap());
+        let mut completions = Vec::new();
+        ring.reap(&mut completions);
+        assert!(completions.len() == 1 && !ring.has_completions());
     }
 
     #[test]

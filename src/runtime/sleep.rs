@@ -107,7 +107,10 @@ impl Pace {
                 core.stages.enter_kernel(Stage::Kernel);
                 core.ring.make_completions()?;
                 core.stages.leave_kernel();
-                return Ok(true);
+                if core.ring.is_ready() {
+                    return Ok(true);
+                }
+                core.stages.enter(Stage::Wait);
             }
             if core.has_work() {
                 return Ok(true);
