@@ -140,6 +140,8 @@ impl Running {
             "--cpu",
         ]);
         command.arg(cpu.to_string()).arg("--data").arg(folder.path().join("data"));
+        // At "info" it names every agent that registers.
+        command.env("SUTRA_LOG", "warn");
         Self::start(command, Some(folder))
     }
 

@@ -136,3 +136,21 @@ fn a_grid_outlives_the_loss_of_a_node_an_agent_and_its_master() {
     });
     all_is_there();
 }
+
+#[test]
+fn a_node_that_comes_back_on_another_port_is_found_by_the_same_address() {
+    let (home, registry) = (Home::new(), Folder::new());
+    let master = Master::start(&registry.path(), "127.0.0.1:0", &[]);
+    let agent = Agent::start(&home, &["--master", &master.address]);
+    wait_until("the agent is registered", || master.agent_state("a") == "healthy");
+    let before = master.json(&["spawn", "a", "--name", "orders"]);
+    let client = client(&master, "orders");
+    client.learn(Concept::new("dog").content("a carnivore")).unwrap();
+    // Stopped, and its port taken by somebody else before it is started again.
+    assert_eq!(master.ask(&["stop", "orders"]).0, 0);
+    let somebody = std::net::TcpListener::bind(before["endpoint"].as_str().unwrap()).unwrap();
+    let after = master.json(&["spawn", "a", "--name", "orders"]);
+    assert!(after["node_id"] == before["node_id"] && after["endpoint"] != before["endpoint"], "{before} {after}");
+    assert_eq!(client.query("dog").unwrap().unwrap().content, "a carnivore");
+    drop((somebody, agent));
+}

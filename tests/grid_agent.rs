@@ -6,6 +6,7 @@ mod support;
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 use rustix::process::Signal;
@@ -290,6 +291,36 @@ fn a_program_that_ends_at_once_leaves_nothing_and_its_end_is_told() {
     let why = agent.try_spawn("old", 0, &SpawnOptions::default()).unwrap_err();
     assert!(why.contains("error: ") && why.contains("manifest"), "{why}");
     assert!(home.path().join("old/manifest.json").exists() && home.nodes().is_empty());
+}
+
+#[test]
+fn a_node_that_reads_its_data_for_longer_than_a_spawn_waits_is_let_to_finish() {
+    let home = Home::new();
+    let orders = SpawnOptions { name: "orders".into(), ..SpawnOptions::default() };
+    let agent = Agent::start(&home, &[]);
+    let node = agent.try_spawn("", 0, &orders).unwrap();
+    node.client().learn(Concept::new("dog").content("a carnivore")).unwrap();
+    agent.stop_node("orders").unwrap();
+    drop(agent);
+    // A program that begins a second later than an agent waits stands for data of some hundred gigabytes.
+    let slow = home.path().with_file_name("slow");
+    let script = format!("#!/bin/sh\nsleep 21\nexec '{}' \"$@\"\n", env!("CARGO_BIN_EXE_sutra"));
+    std::fs::write(&slow, script).unwrap();
+    std::fs::set_permissions(&slow, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let agent = Agent::start(&home, &["--program", slow.to_str().unwrap()]);
+    let (old, new) = std::thread::scope(|scope| {
+        let old = scope.spawn(|| agent.try_spawn("", 0, &orders).unwrap_err());
+        (agent.try_spawn("new", 0, &SpawnOptions::default()).unwrap_err(), old.join().unwrap())
+    });
+    // A new node has nothing to read: nothing is left of it.
+    assert!(old.contains(&node.id) && old.contains("sutra grid nodes"), "{old}");
+    assert!(new.contains("has not answered within 20s"), "{new}");
+    assert_eq!(home.list()["nodes"].as_array().unwrap().len(), 1);
+    assert!(!home.path().join("new").exists());
+    agent.wait_for("orders", "running");
+    assert_eq!(node.client().query("dog").unwrap().unwrap().content, "a carnivore", "and its port is its own still");
+    agent.stop_node("orders").unwrap();
+    assert!(home.nodes().is_empty());
 }
 
 #[test]

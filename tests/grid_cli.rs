@@ -72,6 +72,8 @@ fn a_grid_is_made_asked_and_taken_apart_by_commands() {
     events.kill().unwrap();
     events.wait().unwrap();
     drop(agent);
+    let (code, gone) = master.ask(&["spawn", "a"]);
+    assert!(code == 3 && gone["error"].as_str().unwrap().contains("agent \"a\""), "{gone}");
     wait_until("the agent is offline", || master.ask(&["agents"]).1[0]["state"] == "offline");
     assert_eq!(master.ask(&["status"]).0, 1);
     assert_eq!(master.ask(&["unregister", "a"]).0, 0);
@@ -94,6 +96,23 @@ fn an_agent_waits_for_its_master_and_finds_it_again() {
     agent.stop_node(&node.id).unwrap();
     let master = Master::start(&registry.path(), &address, &[]);
     wait_until("what has changed meanwhile is known", || master.ask(&["nodes"]).1[0]["state"] == "stopped");
+}
+
+#[test]
+fn whoever_asks_an_agent_that_hangs_is_told_so_in_the_masters_words() {
+    let (home, registry) = (Home::new(), Folder::new());
+    let master = Master::start(&registry.path(), "127.0.0.1:0", &["--degraded-after", "50", "--offline-after", "60"]);
+    let agent = Agent::start(&home, &["--master", &master.address]);
+    wait_until("the agent is registered", || master.agent_state("a") == "healthy");
+    kill(agent.pid(), Signal::STOP);
+    let (code, answer) = master.ask(&["spawn", "a", "--name", "orders"]);
+    let words = answer["error"].as_str().unwrap();
+    assert!(code == 3 && words.contains("has not answered within 30 s") && words.contains("grid nodes"), "{words}");
+    kill(agent.pid(), Signal::CONT);
+    // Nobody waits for it any more, so it was not started; and the agent may be asked again at once.
+    let (code, node) = master.ask(&["spawn", "a", "--name", "orders"]);
+    assert!(code == 0 && node["state"] == "running", "{node}");
+    assert_eq!(master.json(&["nodes"]).as_array().unwrap().len(), 1);
 }
 
 #[test]

@@ -265,6 +265,16 @@ fn the_second_agent_of_one_name_is_refused_and_says_so_and_the_first_stays() {
     // Nor does it take leave in the first one's name.
     second.stop();
     assert_eq!(master.agent_state("a"), "healthy");
+    // A copy of the first one's folder is no more the first than any other.
+    std::fs::copy(homes[0].path().join("incarnation"), homes[1].path().join("incarnation")).unwrap();
+    let second = Agent::start(&homes[1], &["--master", &master.address, "--admin", "127.0.0.1:0"]);
+    let admin = second.greeting["admin"].as_str().unwrap().to_owned();
+    wait_until("the copy says that it is one", || health(&admin).contains("a folder that was copied"));
+    assert_eq!(master.json(&["agents"])[0]["endpoint"], first.address.to_string());
+    first.kill();
+    wait_until("the first is offline, so the second may be what it has moved to", || {
+        master.json(&["agents"])[0]["endpoint"] == second.address.to_string()
+    });
 }
 
 #[test]

@@ -423,11 +423,25 @@ pub struct GridEvent {
 
 /// Names go into tables, file names and addresses: letters, digits, `-`, `_` and `.`, and no `.` in front.
 fn check_label(field: &'static str, text: &ArchivedString, may_be_empty: bool) -> Result<(), PayloadError> {
+    check_letters(field, text, may_be_empty, "")
+}
+
+/// Ids of agents and nodes are names, too; those that agents of the old protocol gave themselves may be addresses as well.
+fn check_id(field: &'static str, text: &ArchivedString, may_be_empty: bool) -> Result<(), PayloadError> {
+    check_letters(field, text, may_be_empty, ":@")
+}
+
+fn check_letters(
+    field: &'static str,
+    text: &ArchivedString,
+    may_be_empty: bool,
+    more: &str,
+) -> Result<(), PayloadError> {
     if text.is_empty() && !may_be_empty {
         return Err(PayloadError::argument(field, "is empty; give a name"));
     }
     check_length(field, text.len(), limits::MAX_LABEL, "bytes")?;
-    let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter) || more.contains(letter);
     if text.starts_with('.') || !text.chars().all(fits) {
         let message = format!("is {:?}; use letters, digits, '-', '_' and '.', and begin with no '.'", text.as_str());
         return Err(PayloadError::argument(field, message));
@@ -469,7 +483,7 @@ impl Payload for AgentRegistration {
     const NAME: &'static str = "agent registration";
 
     fn check(registration: &ArchivedAgentRegistration) -> Result<(), PayloadError> {
-        check_label("agent_id", &registration.agent_id, false)?;
+        check_id("agent_id", &registration.agent_id, false)?;
         for (field, text) in [
             ("hostname", &registration.hostname),
             ("platform", &registration.platform),
@@ -487,7 +501,7 @@ impl Payload for AgentHeartbeat {
     const NAME: &'static str = "agent heartbeat";
 
     fn check(heartbeat: &ArchivedAgentHeartbeat) -> Result<(), PayloadError> {
-        check_label("agent_id", &heartbeat.agent_id, false)
+        check_id("agent_id", &heartbeat.agent_id, false)
     }
 }
 
@@ -495,7 +509,7 @@ impl Payload for AgentReport {
     const NAME: &'static str = "agent report";
 
     fn check(report: &ArchivedAgentReport) -> Result<(), PayloadError> {
-        check_label("agent_id", &report.agent_id, false)?;
+        check_id("agent_id", &report.agent_id, false)?;
         check_reports(&report.nodes)
     }
 }
@@ -504,7 +518,7 @@ impl Payload for AgentKey {
     const NAME: &'static str = "agent key";
 
     fn check(key: &ArchivedAgentKey) -> Result<(), PayloadError> {
-        check_label("agent_id", &key.agent_id, false)
+        check_id("agent_id", &key.agent_id, false)
     }
 }
 
@@ -512,7 +526,7 @@ impl Payload for SpawnNode {
     const NAME: &'static str = "spawn request";
 
     fn check(spawn: &ArchivedSpawnNode) -> Result<(), PayloadError> {
-        check_label("agent_id", &spawn.agent_id, false)?;
+        check_id("agent_id", &spawn.agent_id, false)?;
         check_label("name", &spawn.name, true)?;
         check_text("storage_path", &spawn.storage_path)?;
         check_text("cores", &spawn.cores)?;
@@ -525,7 +539,7 @@ impl Payload for NodeKey {
     const NAME: &'static str = "node key";
 
     fn check(key: &ArchivedNodeKey) -> Result<(), PayloadError> {
-        check_label("node", &key.node, false)
+        check_id("node", &key.node, false)
     }
 }
 
@@ -533,8 +547,8 @@ impl Payload for NodesRequest {
     const NAME: &'static str = "nodes request";
 
     fn check(request: &ArchivedNodesRequest) -> Result<(), PayloadError> {
-        check_label("agent_id", &request.agent_id, true)?;
-        check_label("after", &request.after, true)?;
+        check_id("agent_id", &request.agent_id, true)?;
+        check_id("after", &request.after, true)?;
         check_at_most("limit", request.limit.to_native(), limits::MAX_GRID_PAGE)
     }
 }
@@ -543,7 +557,7 @@ impl Payload for AgentsRequest {
     const NAME: &'static str = "agents request";
 
     fn check(request: &ArchivedAgentsRequest) -> Result<(), PayloadError> {
-        check_label("after", &request.after, true)?;
+        check_id("after", &request.after, true)?;
         check_at_most("limit", request.limit.to_native(), limits::MAX_GRID_PAGE)
     }
 }

@@ -39,12 +39,14 @@ pub enum Status {
     StorageFull = 35,
     /// The disk failed: writes are refused until the server is started again, reads go on.
     StorageFailed = 36,
+    /// Somebody else whom it takes can't be reached, or has not answered; the message says whether it may have been done.
+    Unavailable = 37,
     /// A bug in the server.
     Internal = 63,
 }
 
 impl Status {
-    const ALL: [Status; 17] = [
+    const ALL: [Status; 18] = [
         Status::Ok,
         Status::NotFound,
         Status::Malformed,
@@ -61,6 +63,7 @@ impl Status {
         Status::ShuttingDown,
         Status::StorageFull,
         Status::StorageFailed,
+        Status::Unavailable,
         Status::Internal,
     ];
 
@@ -98,6 +101,7 @@ impl Status {
             Status::ShuttingDown => "shutting_down",
             Status::StorageFull => "storage_full",
             Status::StorageFailed => "storage_failed",
+            Status::Unavailable => "unavailable",
             Status::Internal => "internal",
         }
     }

@@ -1,4 +1,4 @@
-"""A real grid: a master, one agent and its storage nodes, all processes of the real binary."""
+"""A real grid: a master, agents and their storage nodes, all processes of the real binary."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -50,15 +51,18 @@ class Process:
 
 
 class Grid:
-    """A master and an agent on folders below one."""
+    """A master and agents on folders below one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, agents: Sequence[str] = ("a",)) -> None:
         self._folder = folder
         self._master = self._start_master("127.0.0.1:0")
         self.address: str = self._master.greeting["listening"][0]
-        agent = ["agent", "--id", "a", "--master", self.address, "--data", folder / "agent"]
-        self._agent = Process(*agent, "--listen", "127.0.0.1:0", "--on-stop", "stop")
-        until("the agent is registered", lambda: bool(self.ask("agents")))
+        self._agents = [self._start_agent(agent) for agent in agents]
+        until("the agents are registered", lambda: len(self.ask("agents")) == len(agents))
+
+    def _start_agent(self, agent: str) -> Process:
+        place = ["--master", self.address, "--data", self._folder / agent, "--listen", "127.0.0.1:0"]
+        return Process("agent", "--id", agent, *place, "--on-stop", "stop")
 
     def _start_master(self, listen: str) -> Process:
         return Process("master", "--data", self._folder / "master", "--listen", listen, "--compat", "127.0.0.1:0")
@@ -81,8 +85,9 @@ class Grid:
         self._master = self._start_master(self.address)
 
     def end(self) -> None:
-        # It stops its nodes.
-        self._agent.terminate()
+        # They stop their nodes.
+        for agent in self._agents:
+            agent.terminate()
         self._master.kill()
 
 

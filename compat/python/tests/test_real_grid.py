@@ -72,3 +72,25 @@ def test_a_node_that_is_stopped_and_started_on_another_port_is_found(grid: Grid,
         grid.ask("spawn", "a", "--name", "words", "--compat-port", other)
         assert grid.node("words")["compat_endpoint"].endswith(f":{other}")
         assert client.query_concept("dog")["content"] == "a carnivore"
+
+
+def test_nine_nodes_on_three_agents_hold_a_ninth_of_wordnet_each(
+    tmp_path_factory: pytest.TempPathFactory, make_client: Any
+) -> None:
+    grid = Grid(tmp_path_factory.mktemp("grid"), ["rack-1", "rack-2", "rack-3"])
+    try:
+        names = [f"words-{number}" for number in range(9)]
+        for number, name in enumerate(names):
+            grid.ask("spawn", f"rack-{number % 3 + 1}", "--name", name)
+        concepts = wordnet.concepts()
+        parts = [concepts[number :: len(names)] for number in range(len(names))]
+        for name, part in zip(names, parts, strict=True):
+            with make_client(f"grid://{grid.address}/{name}", timeout=PATIENCE_S) as client:
+                client.learn_many((concept["id"], concept["content"]) for concept in part)
+        for name, part in zip(names, parts, strict=True):
+            with make_client(f"grid://{grid.address}/{name}", timeout=PATIENCE_S) as client:
+                assert client.stats()["concepts"] == len(part)
+                for concept in part[::29]:
+                    assert client.query_concept(concept["id"])["content"] == concept["content"]
+    finally:
+        grid.end()

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sutra_wire::limits;
 
@@ -111,6 +112,11 @@ pub(super) enum Refusal {
     List(#[source] AgentError),
     #[error("cannot start the node: {0}")]
     Start(String),
+    #[error(
+        "node {node} has been started and reads its data: its health has not answered within {time:?}; it is let to finish, and `sutra grid nodes` \
+         shows when it runs"
+    )]
+    Recovering { node: String, time: Duration },
     #[error("this agent has no node {node:?}; `sutra grid nodes` lists all")]
     Unknown { node: String },
     #[error("node {node} is still there: {problem}")]

@@ -86,6 +86,7 @@ impl Life {
         supervisor.change(&self.id, |node| {
             node.record.process = Some(process.id.clone());
             node.record.started = host::now();
+            node.record.memory = supervisor.memory.words(record.memory_limit_mb);
             node.state = NodeState::Starting;
         });
         tracing::info!(node = record.id, pid = process.id.pid, port = record.port, "started a node");

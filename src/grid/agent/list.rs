@@ -45,6 +45,9 @@ pub(super) struct NodeRecord {
     /// As `--cores` reads them; empty for any.
     pub(super) cores: String,
     pub(super) memory_limit_mb: u64,
+    /// How that limit is kept, in words: as it was when the process was started, whatever a later agent may do.
+    #[serde(default)]
+    pub(super) memory: String,
     pub(super) wanted: Wanted,
     /// Its process, where there was one when this was written.
     pub(super) process: Option<ProcessId>,
@@ -121,6 +124,7 @@ pub(super) fn sample(id: &str) -> NodeRecord {
         asked_compat_port: false,
         cores: "1,".into(),
         memory_limit_mb: 512,
+        memory: "unenforced: no".into(),
         wanted: Wanted::Running,
         process: Some(ProcessId { pid: 7, start: 8, boot: "b".into() }),
         started: 9,

@@ -12,8 +12,6 @@ use super::list::{NodeRecord, Wanted};
 pub(super) struct Node {
     pub(super) record: NodeRecord,
     pub(super) state: NodeState,
-    /// How its memory limit is kept.
-    pub(super) memory: String,
     /// The task that keeps it, where one does.
     pub(super) keeper: Option<Keeper>,
 }
@@ -35,6 +33,16 @@ impl Keeper {
 }
 
 impl Node {
+    /// A node of the list, without a task.
+    pub(super) fn of(record: NodeRecord) -> Self {
+        let state = match record.wanted {
+            Wanted::Running => NodeState::Starting,
+            Wanted::Stopped => NodeState::Stopped,
+            Wanted::GivenUp => NodeState::GaveUp,
+        };
+        Self { state, keeper: None, record }
+    }
+
     /// Whether it takes one of the agent's places.
     pub(super) fn is_active(&self) -> bool {
         self.record.wanted == Wanted::Running || self.keeper.is_some()
@@ -57,7 +65,7 @@ impl Node {
             storage_path: cut(&root.join(&record.path).to_string_lossy()),
             detail: cut(&record.detail),
             cores: record.cores.clone(),
-            memory_enforcement: cut(&self.memory),
+            memory_enforcement: cut(&record.memory),
             memory_limit_mb: record.memory_limit_mb,
             started: if record.process.is_some() { record.started } else { 0 },
             pid: record.process.as_ref().map_or(0, |process| process.pid),
@@ -80,8 +88,7 @@ mod tests {
 
     #[test]
     fn a_report_tells_what_is_true_and_fits() {
-        let mut node =
-            Node { record: list::sample("node-1"), state: NodeState::Running, memory: String::new(), keeper: None };
+        let mut node = Node { record: list::sample("node-1"), state: NodeState::Running, keeper: None };
         node.record.detail = "ä".repeat(limits::MAX_GRID_TEXT);
         let report = node.report("host", "/agent".as_ref());
         assert_eq!((report.endpoint.as_str(), report.pid), ("host:20001", 7));

@@ -116,6 +116,11 @@ impl Made {
         Ok(made)
     }
 
+    /// Whether the node's folder was there before, with whatever it holds.
+    pub(super) fn is_old(&self, path: &Path) -> bool {
+        self.folders.last().is_none_or(|made| made != path)
+    }
+
     /// Removes what was made: the node's folder with what is in it, and those around it where no other node has come to use them.
     pub(super) fn unmake(&self, path: &Path) {
         for folder in self.folders.iter().rev() {
@@ -215,7 +220,9 @@ mod tests {
         fs::create_dir(root.join("old/new/other")).unwrap();
         made.unmake(&root.join("old/new/data"));
         assert!(!root.join("old/new/data").exists() && root.join("old/new/other").exists());
+        assert!(!made.is_old(&root.join("old/new/data")));
         let made = Made::make(&root, Path::new("old")).unwrap();
+        assert!(made.is_old(&root.join("old")));
         made.unmake(&root.join("old"));
         assert!(root.join("old").exists(), "it was there before");
     }

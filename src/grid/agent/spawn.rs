@@ -1,4 +1,5 @@
-//! A new node: what is asked for is checked, reserved, noted on disk, and only then made. A failure takes all of it back.
+//! A new node: what is asked for is checked, reserved, noted on disk, and only then made. A failure takes all of it back, but for a node that takes long
+//! to read a folder which was there before.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use sutra_wire::limits;
 use tokio::time::timeout;
 
 use super::error::Refusal;
-use super::keep::{End, Life};
+use super::keep::{End, Life, Started};
 use super::list::{NodeRecord, Wanted, is_label};
 use super::node::Node;
 use super::paths::{self, Made};
@@ -40,6 +41,14 @@ struct Reserved {
     had_log: bool,
 }
 
+/// What has come of a start that did not fail.
+enum First {
+    /// Its health answers.
+    Runs(Started),
+    /// Its process runs on a folder that was there before, and does not answer yet.
+    Recovers(Started),
+}
+
 impl Supervisor {
     /// Starts a node and answers when its health does. A stopped or given-up one whose folder or, where no folder is named, whose name is asked for is
     /// taken up again, under its old id.
@@ -57,10 +66,16 @@ impl Supervisor {
                 return Err(Refusal::Start(format!("its folder can't be made: {error}")));
             }
         };
-        match self.first_start(&mut life).await {
-            Ok(started) => {
+        let is_old = made.is_old(&self.folder.root.join(&path));
+        match self.first_start(&mut life, is_old).await {
+            Ok(First::Runs(started)) => {
                 tokio::spawn(life.keep_started(Some(started)));
                 self.status(&reserved.id).ok_or(Refusal::Unknown { node: reserved.id })
+            }
+            Ok(First::Recovers(started)) => {
+                tracing::info!(node = reserved.id, "a node takes long to read its data; it is let to finish");
+                tokio::spawn(life.keep_started(Some(started)));
+                Err(Refusal::Recovering { node: reserved.id, time: self.timings.start })
             }
             Err(refusal) => {
                 tracing::warn!(node = reserved.id, reason = %refusal, "a node did not start; nothing is left of it");
@@ -70,7 +85,7 @@ impl Supervisor {
         }
     }
 
-    async fn first_start(&self, life: &mut Life) -> Result<super::keep::Started, Refusal> {
+    async fn first_start(&self, life: &mut Life, is_old: bool) -> Result<First, Refusal> {
         let (mut started, saved) = life.start().await.map_err(Refusal::Start)?;
         if let Err(error) = saved {
             life.terminate(&mut started.process, NEVER_RAN).await;
@@ -78,11 +93,13 @@ impl Supervisor {
         }
         let refusal = match timeout(self.timings.start, life.first_answer(&mut started)).await {
             Ok(Ok(())) => match self.save().await {
-                Ok(()) => return Ok(started),
+                Ok(()) => return Ok(First::Runs(started)),
                 Err(error) => Refusal::List(error),
             },
             Ok(Err(End::Ended(words))) => return Err(Refusal::Start(words)),
             Ok(Err(End::Told)) => Refusal::Start("it was stopped before it ran".into()),
+            // How long that takes is the data's to say; a new node has nothing to read.
+            Err(_) if is_old => return Ok(First::Recovers(started)),
             Err(_) => Refusal::Start(started.not_in_time(self.timings.start)),
         };
         life.terminate(&mut started.process, NEVER_RAN).await;
@@ -140,6 +157,7 @@ impl Supervisor {
             asked_compat_port: asked.compat_port != 0,
             cores,
             memory_limit_mb: asked.memory_limit_mb,
+            memory: self.memory.words(asked.memory_limit_mb),
             wanted: Wanted::Running,
             process: None,
             started: 0,
@@ -155,7 +173,7 @@ impl Supervisor {
             forgotten = Some(nodes.remove(at).record);
         }
         let (keeper, life) = Life::of(self, &id);
-        nodes.push(Node { keeper: Some(keeper), state: NodeState::Starting, ..self.node(record) });
+        nodes.push(Node { keeper: Some(keeper), state: NodeState::Starting, ..Node::of(record) });
         drop(nodes);
         self.changed();
         let had_log = logs::file(&self.folder.root, &id).exists();
@@ -176,9 +194,9 @@ impl Supervisor {
         {
             let mut nodes = self.nodes();
             nodes.retain(|node| node.record.id != id);
-            nodes.extend(before.map(|record| self.node(record)));
+            nodes.extend(before.map(Node::of));
             if let Some(record) = forgotten {
-                nodes.insert(0, self.node(record));
+                nodes.insert(0, Node::of(record));
             }
         }
         self.changed();

@@ -86,7 +86,7 @@ impl Supervisor {
         let (mut adopted, mut started) = (0, 0);
         for record in records {
             let held = self.held(&record, &servers);
-            let (mut node, id) = (self.node(record), self.nodes().len());
+            let (mut node, id) = (Node::of(record), self.nodes().len());
             let (keeper, life) = Life::of(self, &node.record.id);
             let is_wanted = node.record.wanted == Wanted::Running;
             match (&held, is_wanted) {
@@ -130,16 +130,6 @@ impl Supervisor {
             let found = servers.get(&data).filter(|_| record.wanted == Wanted::Running)?;
             Process::adopt(*found, None, &data)
         })
-    }
-
-    /// A node of the list, without a task.
-    pub(super) fn node(&self, record: NodeRecord) -> Node {
-        let state = match record.wanted {
-            Wanted::Running => NodeState::Starting,
-            Wanted::Stopped => NodeState::Stopped,
-            Wanted::GivenUp => NodeState::GaveUp,
-        };
-        Node { memory: self.memory.words(record.memory_limit_mb), state, keeper: None, record }
     }
 
     pub(super) fn nodes(&self) -> MutexGuard<'_, Vec<Node>> {

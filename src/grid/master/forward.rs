@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::oneshot;
 
 use super::service::Message;
 
@@ -69,28 +70,44 @@ pub(crate) enum ErrandError {
     Unreadable { endpoint: String, source: CompatError },
 }
 
+impl ErrandError {
+    /// Whether it is certain that nothing was done.
+    pub(crate) fn is_certain(&self) -> bool {
+        matches!(self, Self::Unreachable { .. })
+    }
+}
+
 /// The way to the thread that runs errands.
-#[derive(Clone)]
-pub(crate) struct Errands(Sender<Errand>);
+pub(crate) struct Errands {
+    queue: Sender<Errand>,
+    /// Dropped with it: ends the thread.
+    _alive: oneshot::Sender<()>,
+}
 
 impl Errands {
     /// Sends an errand on its way; `false` where too many wait.
     pub(crate) fn send(&self, errand: Errand) -> bool {
-        self.0.try_send(errand).is_ok()
+        self.queue.try_send(errand).is_ok()
     }
 }
 
-/// Starts the thread, which ends when no [`Errands`] is left, whatever is under way. To be called before the calling thread is pinned: the new one
+/// Starts the thread, which ends when [`Errands`] is dropped, whatever is under way. To be called before the calling thread is pinned: the new one
 /// inherits its mask.
 pub(crate) fn start(home: Home) -> io::Result<(Errands, JoinHandle<()>)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (errands, queue) = channel(QUEUE);
+    let (alive, ended) = oneshot::channel();
     let thread = Builder::new().name("errands".into()).spawn(move || {
-        runtime.block_on(work(queue, &home));
+        runtime.block_on(async {
+            tokio::select! {
+                () = work(queue, &home) => {}
+                _ = ended => {}
+            }
+        });
         // A name that is being looked up can't be interrupted.
         runtime.shutdown_background();
     })?;
-    Ok((Errands(errands), thread))
+    Ok((Errands { queue: errands, _alive: alive }, thread))
 }
 
 async fn work(mut queue: Receiver<Errand>, home: &Home) {

@@ -86,8 +86,7 @@ pub(crate) fn entry(registry: &Registry, change: &Change) -> Entry {
             Entry { name: format!("{AGENT}{agent_id}"), content }
         }
         Change::Node(node_id) => {
-            let node = registry.node(node_id).filter(|node| node.report.node_id == *node_id);
-            let content = node.map(|node| json(&NodeDocument::of(&node.agent_id, &node.report)));
+            let content = registry.node(node_id).map(|node| json(&NodeDocument::of(&node.agent_id, &node.report)));
             Entry { name: format!("{NODE}{node_id}"), content }
         }
     }

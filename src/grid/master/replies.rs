@@ -75,13 +75,14 @@ impl MasterService {
         }
     }
 
-    /// Answers with a node; not found where there is none.
+    /// Answers with a node by its id or name; not found where there is none.
     pub(crate) fn reply_node(&mut self, cx: &mut Context<'_, Message>, to: ReplyTo, key: &str, sequence: u64) {
         let at = self.moment(cx);
         let registry: &Registry = &self.registry;
-        match registry.node(key) {
-            Some(node) => cx.reply_archive(to, Status::Ok, sequence, &registry.node_info(node, at)),
-            None => cx.reply(to, Status::NotFound, sequence, Body::Empty),
+        match registry.find(key) {
+            Ok(Some(node)) => cx.reply_archive(to, Status::Ok, sequence, &registry.node_info(node, at)),
+            Ok(None) => cx.reply(to, Status::NotFound, sequence, Body::Empty),
+            Err(refused) => self.refuse(cx, to, &refused),
         }
     }
 }

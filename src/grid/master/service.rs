@@ -115,7 +115,7 @@ impl MasterService {
 
     pub(crate) fn refuse(&mut self, cx: &mut Context<'_, Message>, to: ReplyTo, refused: &Refused) {
         self.counters.refused += 1;
-        cx.refuse(to, Status::InvalidArgument, refused.to_string());
+        cx.refuse(to, refused.status(), refused.to_string());
     }
 
     /// Whether a change may be taken now: `None` where it may, else what becomes of the request.

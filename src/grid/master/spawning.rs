@@ -81,11 +81,16 @@ impl MasterService {
     pub(crate) fn done(&mut self, cx: &mut Context<'_, Message>, Done { number, result }: Done) {
         let Some(waiting) = self.waiting.remove(&number) else { return };
         self.counters.errands_failed += u64::from(result.is_err());
+        let is_known = result.as_ref().err().is_none_or(ErrandError::is_certain);
         match waiting {
             Waiting::Spawn { to, reservation, spawn, is_old } => match spawned(&spawn, result) {
                 Ok(report) => self.spawned(cx, to, reservation, &spawn, report, is_old),
                 Err(failure) => {
-                    self.registry.spawn_failed(reservation);
+                    if is_known {
+                        self.registry.spawn_failed(reservation);
+                    } else {
+                        self.registry.spawn_unknown(reservation, self.moment(cx));
+                    }
                     self.fail(cx, to, &spawn.agent_id, failure);
                 }
             },
@@ -168,11 +173,7 @@ fn message(spawn: &SpawnNode, contact: &Contact) -> (GridRequest, Option<SpawnOp
 }
 
 fn failure(error: &ErrandError) -> Failure {
-    let status = match error {
-        ErrandError::TimedOut { .. } => Status::DeadlineExceeded,
-        _ => Status::InvalidArgument,
-    };
-    (status, error.to_string())
+    (Status::Unavailable, error.to_string())
 }
 
 fn refused(message: String) -> Failure {

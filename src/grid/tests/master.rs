@@ -211,11 +211,15 @@ fn silence_is_told_to_whoever_watches_and_so_is_the_end() {
 fn an_agent_that_fails_or_can_not_be_reached_is_told_of_in_words() {
     let folder = tempfile::tempdir().unwrap();
     let master = start(folder.path());
-    let agent = AgentEnd::start(Box::new(|request, _| {
+    let (reached, hangs) = std::sync::mpsc::channel();
+    let agent = AgentEnd::start(Box::new(move |request, _| {
         let error_message = Some("port 7 is in use".to_owned());
         let reply = match request {
             GridRequest::SpawnStorageNode { storage_path, .. } if storage_path == "odd" => GridReply::UnregisterAgentOk,
-            GridRequest::SpawnStorageNode { storage_path, .. } if storage_path == "hang" => return None,
+            GridRequest::SpawnStorageNode { storage_path, .. } if storage_path == "hang" => {
+                reached.send(()).unwrap();
+                return None;
+            }
             GridRequest::SpawnStorageNode { .. } => {
                 let (node_id, endpoint) = (String::new(), String::new());
                 GridReply::SpawnStorageNodeOk { node_id, endpoint, success: false, error_message }
@@ -253,7 +257,7 @@ fn an_agent_that_fails_or_can_not_be_reached_is_told_of_in_words() {
     let mut waiting = Native::open(master.listening()[0]);
     waiting.send(Opcode::SpawnNode, &spawn("a", "hang"));
     assert!(client.ask(Opcode::AgentHeartbeat, &heartbeat("a", 7, 1)).is_ok());
-    std::thread::sleep(Duration::from_millis(50));
+    hangs.recv_timeout(Duration::from_secs(30)).expect("the agent is asked");
     master.shutdown();
     assert_eq!(waiting.0.reply().status(), Status::ShuttingDown);
     master.wait().unwrap();

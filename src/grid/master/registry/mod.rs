@@ -129,6 +129,8 @@ pub(crate) struct Happening {
 struct Reservation {
     agent_id: String,
     name: String,
+    /// Where the agent has not said what has come of it: until when it may be about to.
+    until: Option<Instant>,
 }
 
 /// All agents and nodes.
@@ -190,17 +192,28 @@ impl Registry {
     }
 
     /// A node by its id, else by its name: that of one that is there before one that is not.
-    pub(crate) fn node(&self, key: &str) -> Option<&Node> {
-        self.nodes.get(key).or_else(|| {
-            let mut found = None;
-            for node in self.named(key) {
-                if node.is_there() {
-                    return Some(node);
-                }
-                found = found.or(Some(node));
+    ///
+    /// # Errors
+    /// Several that are there have the name. Spawning keeps names apart, but an agent that had left the grid comes back with what it has.
+    pub(crate) fn find(&self, key: &str) -> Result<Option<&Node>, Refused> {
+        if let Some(node) = self.nodes.get(key) {
+            return Ok(Some(node));
+        }
+        let there: Vec<&Node> = self.named(key).filter(|node| node.is_there()).take(3).collect();
+        match there[..] {
+            [] => Ok(self.named(key).next()),
+            [node] => Ok(Some(node)),
+            _ => {
+                let words = |node: &&Node| format!("{:?} of agent {:?}", node.report.node_id, node.agent_id);
+                let nodes = there.iter().map(words).collect::<Vec<_>>().join(", ");
+                Err(Refused::Ambiguous { name: key.to_owned(), nodes })
             }
-            found
-        })
+        }
+    }
+
+    /// A node by its id.
+    pub(crate) fn node(&self, node_id: &str) -> Option<&Node> {
+        self.nodes.get(node_id)
     }
 
     fn named<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a Node> {

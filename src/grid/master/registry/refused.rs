@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sutra_wire::Status;
+
 /// Why the registry does not do what is asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refused {
@@ -11,6 +13,12 @@ pub(crate) enum Refused {
         .age.as_secs_f64()
     )]
     Taken { agent_id: String, hostname: String, endpoint: String, age: Duration },
+    #[error(
+        "agent {agent_id:?} is registered already from host {hostname} at {endpoint}, heard of {:.1} s ago, by the very folder that this one has: a folder \
+         that was copied needs another id and no file `incarnation`; one that has moved is let in once the other is offline",
+        .age.as_secs_f64()
+    )]
+    Copied { agent_id: String, hostname: String, endpoint: String, age: Duration },
     #[error("there are {limit} agents already, the most that a master takes; unregister those that are gone")]
     TooManyAgents { limit: usize },
     #[error("no agent {agent_id:?} is registered here; `sutra grid agents` lists them")]
@@ -34,6 +42,10 @@ pub(crate) enum Refused {
         "agent {agent_id:?} speaks the old protocol, which knows no {what}; leave it away, or start an agent of this version"
     )]
     OldAgent { agent_id: String, what: &'static str },
+    #[error(
+        "several nodes have the name {name:?}: {nodes}; name one by its id, and stop the others or start them under names of their own"
+    )]
+    Ambiguous { name: String, nodes: String },
     #[error("node {node_id:?} is agent {agent_id:?}'s, not {asked:?}'s; name that agent")]
     OtherAgent { node_id: String, agent_id: String, asked: String },
     #[error("agent {agent_id:?} has left the grid while it was asked; what it did is known when it comes back")]
@@ -42,4 +54,14 @@ pub(crate) enum Refused {
         "agent {agent_id:?} says that it started node {node_id:?}, which is agent {owner:?}'s; stop it on that host by hand"
     )]
     ForeignNode { agent_id: String, node_id: String, owner: String },
+}
+
+impl Refused {
+    /// As a reply's header says it.
+    pub(crate) fn status(&self) -> Status {
+        match self {
+            Self::Offline { .. } | Self::Left { .. } => Status::Unavailable,
+            _ => Status::InvalidArgument,
+        }
+    }
 }

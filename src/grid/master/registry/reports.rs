@@ -9,7 +9,7 @@ use sutra_wire::limits::MAX_AGENT_NODES;
 use super::{Change, Moment, Node, Registry};
 
 /// How long a node that an agent was asked to start may be missing from its reports: one that was begun before may still be on its way.
-const UNLISTED: Duration = Duration::from_secs(60);
+pub(super) const UNLISTED: Duration = Duration::from_secs(60);
 
 impl Registry {
     /// An agent's nodes have changed; `false` where it is to register.
@@ -59,6 +59,9 @@ impl Registry {
             return true;
         }
         let before = known.map(|known| (known.state(), known.report.restarts));
+        self.reservations.retain(|_, reservation| {
+            reservation.until.is_none() || reservation.agent_id != agent_id || reservation.name != report.name
+        });
         self.put_node(Node { agent_id: agent_id.to_owned(), report: report.clone(), unlisted: None });
         self.changes.push(Change::Node(node_id.clone()));
         for kind in what_happened(before, report) {

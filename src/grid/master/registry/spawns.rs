@@ -2,6 +2,7 @@
 
 use sutra_wire::grid::{AgentState, EventKind, NodeReport, NodeState, SpawnNode};
 
+use super::reports::UNLISTED;
 use super::{Change, Moment, Node, Refused, Registry, Reservation};
 
 /// Where an agent is, and what it speaks.
@@ -13,7 +14,8 @@ pub(crate) struct Contact {
 }
 
 impl Registry {
-    /// Reserves a place for a node; its number is given back with [`Registry::spawned`] or [`Registry::spawn_failed`].
+    /// Reserves a place for a node; its number is given back with [`Registry::spawned`], [`Registry::spawn_failed`] or
+    /// [`Registry::spawn_unknown`].
     pub(crate) fn reserve(&mut self, spawn: &SpawnNode, at: Moment) -> Result<(u64, Contact), Refused> {
         let (agent_id, name) = (&spawn.agent_id, &spawn.name);
         let contact = self.contact(agent_id, at)?;
@@ -24,6 +26,8 @@ impl Registry {
             return Err(Refused::OldAgent { agent_id: agent_id.clone(), what: "cores" });
         }
         let known = agent.nodes.iter().filter(|id| self.nodes.get(*id).is_some_and(Node::takes_place)).count();
+        // What was not said in time was not done, or is reported by now.
+        self.reservations.retain(|_, reservation| reservation.until.is_none_or(|until| at.now < until));
         let known = known.max(agent.told.map_or(0, |told| told as usize));
         let reserved = self.reservations.values().filter(|reservation| reservation.agent_id == *agent_id).count();
         // What the agent reports as starting for the first time is what a place was reserved for.
@@ -39,13 +43,17 @@ impl Registry {
         }
         let number = self.next_reservation;
         self.next_reservation += 1;
-        self.reservations.insert(number, Reservation { agent_id: agent_id.clone(), name: name.clone() });
+        self.reservations.insert(number, Reservation { agent_id: agent_id.clone(), name: name.clone(), until: None });
         Ok((number, contact))
     }
 
     /// A name is one node's at a time. One that its agent has given up is started again by its name.
     fn check_name(&self, agent_id: &str, name: &str) -> Result<(), Refused> {
-        if self.reservations.values().any(|reservation| reservation.name == name) {
+        // Whether the same agent has begun with one before, it knows better.
+        let is_reserved = |reservation: &Reservation| {
+            reservation.name == name && (reservation.until.is_none() || reservation.agent_id != agent_id)
+        };
+        if self.reservations.values().any(is_reserved) {
             return Err(Refused::NameReserved { name: name.to_owned() });
         }
         let is_in_the_way = |node: &&Node| {
@@ -114,8 +122,15 @@ impl Registry {
         Ok(())
     }
 
-    /// The agent has not started the node, or has not said so in time.
+    /// The agent has not started the node.
     pub(crate) fn spawn_failed(&mut self, reservation: u64) {
         self.reservations.remove(&reservation);
+    }
+
+    /// The agent has not said whether it has started the node. Its place and its name are kept until it would have reported it.
+    pub(crate) fn spawn_unknown(&mut self, reservation: u64, at: Moment) {
+        if let Some(reservation) = self.reservations.get_mut(&reservation) {
+            reservation.until = Some(at.now + UNLISTED);
+        }
     }
 }
