@@ -308,7 +308,7 @@ fn a_node_that_reads_its_data_for_longer_than_a_spawn_waits_is_let_to_finish() {
     std::fs::write(&slow, script).unwrap();
     std::fs::set_permissions(&slow, std::fs::Permissions::from_mode(0o755)).unwrap();
     let agent = Agent::start(&home, &["--program", slow.to_str().unwrap()]);
-    let (old, new) = std::thread::scope(|scope| {
+    let (new, old) = std::thread::scope(|scope| {
         let old = scope.spawn(|| agent.try_spawn("", 0, &orders).unwrap_err());
         (agent.try_spawn("new", 0, &SpawnOptions::default()).unwrap_err(), old.join().unwrap())
     });

@@ -62,7 +62,8 @@ pub(crate) struct Master {
     /// The master
     #[arg(long = "master", env = "SUTRA_GRID", value_name = "ADDRESS", default_value = DEFAULT_MASTER)]
     pub(crate) address: String,
-    /// How long an answer may take in all (10, 500ms, 1m); 10 s by default, 45 s where a node is started or stopped
+    /// How long an answer may take in all (10, 500ms, 1m); 10 s by default, 45 s where a node is started or stopped; `watch` goes on
+    /// once it has begun
     #[arg(long, env = "SUTRA_TIMEOUT", value_name = "SECONDS", value_parser = some_duration, allow_hyphen_values = true)]
     pub(crate) timeout: Option<Duration>,
 }

@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{sleep, timeout};
 
+use super::error::Refusal;
 use super::spawn::Asked;
 use super::supervisor::Supervisor;
 
@@ -149,7 +150,7 @@ async fn answer(
                 let (node_id, pid, endpoint) = (node.node_id, node.pid, node.compat_endpoint);
                 (GridReply::GetStorageNodeStatusOk { node_id, status, pid, endpoint }, None)
             }
-            None => error_reply(super::error::Refusal::Unknown { node: node_id }.to_string()),
+            None => error_reply(Refusal::Unknown { node: node_id }.to_string()),
         },
         GridRequest::RegisterAgent { .. }
         | GridRequest::Heartbeat { .. }
@@ -182,7 +183,9 @@ async fn spawn(supervisor: &Arc<Supervisor>, asked: Asked) -> (GridReply, Option
         }
         Err(refusal) => {
             let error_message = Some(refusal.to_string());
-            let (node_id, endpoint) = (String::new(), String::new());
+            // A node that is named has been started all the same: it is not there yet.
+            let node_id = if let Refusal::Recovering { node, .. } = refusal { node } else { String::new() };
+            let endpoint = String::new();
             (GridReply::SpawnStorageNodeOk { node_id, endpoint, success: false, error_message }, None)
         }
     }

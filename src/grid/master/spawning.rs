@@ -201,8 +201,11 @@ fn spawned(asked: &SpawnNode, outcome: Outcome) -> Result<NodeReport, Failure> {
             let report = NodeReport { node_id, endpoint, compat_endpoint, storage_path, ..NodeReport::default() };
             Ok(NodeReport { cores, memory_enforcement, started, pid, ..report })
         }
-        (GridReply::SpawnStorageNodeOk { error_message, .. }, _) => {
-            Err(refused(error_message.unwrap_or_else(|| "it did not start the node, and does not say why".into())))
+        (GridReply::SpawnStorageNodeOk { node_id, error_message, .. }, _) => {
+            let words = error_message.unwrap_or_else(|| "it did not start the node, and does not say why".into());
+            // One that is named was started, and does not answer yet.
+            let status = if node_id.is_empty() { Status::InvalidArgument } else { Status::Unavailable };
+            Err((status, words))
         }
         (GridReply::Error { message }, _) => Err(refused(message)),
         _ => Err(other()),
@@ -248,6 +251,11 @@ mod tests {
         let asked = SpawnNode { storage_path: "data".into(), ..spawn() };
         assert_eq!(spawned(&asked, Ok((error, None))), Err(refused("boom".into())));
         assert!(spawned(&asked, Ok((GridReply::UnregisterAgentOk, None))).is_err());
+        for (node_id, status) in [("", Status::InvalidArgument), ("n", Status::Unavailable)] {
+            let (node_id, endpoint, error_message) = (node_id.into(), String::new(), Some("not yet".into()));
+            let failed = GridReply::SpawnStorageNodeOk { node_id, endpoint, success: false, error_message };
+            assert_eq!(spawned(&asked, Ok((failed, None))), Err((status, "not yet".into())));
+        }
         let ok = |node_id: String| GridReply::SpawnStorageNodeOk {
             node_id,
             endpoint: "h:1".into(),
