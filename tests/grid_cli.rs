@@ -116,6 +116,28 @@ fn whoever_asks_an_agent_that_hangs_is_told_so_in_the_masters_words() {
 }
 
 #[test]
+fn a_spawn_whose_master_stops_is_told_so_and_not_asked_for_again() {
+    let (home, registry) = (Home::new(), Folder::new());
+    let master = Master::start(&registry.path(), "127.0.0.1:0", &["--degraded-after", "50", "--offline-after", "60"]);
+    let agent = Agent::start(&home, &["--master", &master.address]);
+    wait_until("the agent is registered", || master.agent_state("a") == "healthy");
+    kill(agent.pid(), Signal::STOP);
+    let asked = Client::connect(master.address.as_str()).unwrap();
+    let (code, answer) = std::thread::scope(|scope| {
+        let spawning = scope.spawn(|| master.ask(&["spawn", "a"]));
+        wait_until("the agent is asked", || {
+            let stats = asked.stats().unwrap();
+            stats.counters.iter().any(|counter| counter.name == "errands" && counter.value.to_native() == 1)
+        });
+        kill(master.pid(), Signal::TERM);
+        spawning.join().unwrap()
+    });
+    let words = answer["error"].as_str().unwrap();
+    assert!(code == 3 && words.contains("this master is stopping"), "{words}");
+    kill(agent.pid(), Signal::CONT);
+}
+
+#[test]
 fn without_a_master_every_command_says_so() {
     for words in
         [&["status"][..], &["agents"], &["nodes"], &["spawn", "a"], &["stop", "n"], &["watch"], &["unregister", "a"]]

@@ -251,7 +251,7 @@ fn health(address: &str) -> String {
 fn the_second_agent_of_one_name_is_refused_and_says_so_and_the_first_stays() {
     let (homes, registry) = ([Home::new(), Home::new()], Folder::new());
     let master = Master::start(&registry.path(), "127.0.0.1:0", &[]);
-    let first = Agent::start(&homes[0], &["--master", &master.address]);
+    let first = Agent::start(&homes[0], &["--master", &master.address, "--admin", "127.0.0.1:0"]);
     wait_until("the first is registered", || master.agent_state("a") == "healthy");
     let second = Agent::start(&homes[1], &["--master", &master.address, "--admin", "127.0.0.1:0", "--on-stop", "stop"]);
     let admin = second.greeting["admin"].as_str().unwrap().to_owned();
@@ -269,12 +269,19 @@ fn the_second_agent_of_one_name_is_refused_and_says_so_and_the_first_stays() {
     std::fs::copy(homes[0].path().join("incarnation"), homes[1].path().join("incarnation")).unwrap();
     let second = Agent::start(&homes[1], &["--master", &master.address, "--admin", "127.0.0.1:0"]);
     let admin = second.greeting["admin"].as_str().unwrap().to_owned();
-    wait_until("the copy says that it is one", || health(&admin).contains("a folder that was copied"));
+    wait_until("the copy says that it is one", || health(&admin).contains("a copy of its folder"));
     assert_eq!(master.json(&["agents"])[0]["endpoint"], first.address.to_string());
-    first.kill();
-    wait_until("the first is offline, so the second may be what it has moved to", || {
-        master.json(&["agents"])[0]["endpoint"] == second.address.to_string()
-    });
+    // Let in where the first is not heard of any more, it is not driven out by the first that comes back.
+    kill(first.pid(), Signal::STOP);
+    let is_second = || {
+        let agents = master.json(&["agents"]);
+        agents[0]["endpoint"] == second.address.to_string() && agents[0]["state"] == "healthy"
+    };
+    wait_until("the first is offline, so the second may be what it has moved to", is_second);
+    kill(first.pid(), Signal::CONT);
+    let admin = first.greeting["admin"].as_str().unwrap();
+    wait_until("the first says that it is refused", || health(admin).contains("registered already"));
+    assert!(is_second());
 }
 
 #[test]

@@ -443,7 +443,9 @@ fn check_letters(
     check_length(field, text.len(), limits::MAX_LABEL, "bytes")?;
     let fits = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter) || more.contains(letter);
     if text.starts_with('.') || !text.chars().all(fits) {
-        let message = format!("is {:?}; use letters, digits, '-', '_' and '.', and begin with no '.'", text.as_str());
+        let more: String = more.chars().map(|letter| format!("'{letter}', ")).collect();
+        let message =
+            format!("is {:?}; use letters, digits, {more}'-', '_' and '.', and begin with no '.'", text.as_str());
         return Err(PayloadError::argument(field, message));
     }
     Ok(())

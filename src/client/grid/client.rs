@@ -6,11 +6,11 @@ use std::time::Duration;
 use rkyv::Deserialize;
 use rkyv::api::high::HighDeserializer;
 use rkyv::rancor::Error;
-use sutra_wire::Payload;
 use sutra_wire::grid::{
     AgentHeartbeat, AgentInfo, AgentKey, AgentRegistered, AgentRegistration, AgentReport, Agents, AgentsRequest,
     Cluster, HeartbeatAck, NodeInfo, NodeKey, Nodes, NodesRequest, SpawnNode, WatchRequest,
 };
+use sutra_wire::{Payload, Status};
 
 use crate::answer::Answer;
 use crate::builder::Options;
@@ -195,6 +195,8 @@ impl GridClient {
                     return Err(error);
                 }
                 Retry::Reconnect => Duration::ZERO,
+                // What it was doing for this call it goes on with, or the agent does.
+                Retry::Wait if is_shutting_down(&error) && !call.is_repeatable() => return Err(error),
                 Retry::Wait => backoff::delay(failures),
             };
             if failures > self.retries || wait >= deadline.remaining() {
@@ -209,6 +211,10 @@ impl GridClient {
         let (connection, _) = self.slot.connection(endpoint, None, deadline).await?;
         connection.send(request, deadline, false).await?.wait(deadline, Duration::ZERO).await
     }
+}
+
+fn is_shutting_down(error: &ClientError) -> bool {
+    matches!(error, ClientError::Refused { status: Status::ShuttingDown, .. })
 }
 
 /// A reply that is copied out of its archive.

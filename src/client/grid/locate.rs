@@ -82,6 +82,8 @@ impl GridNode {
         let detail = if info.report.detail.is_empty() { String::new() } else { format!(" ({})", info.report.detail) };
         let problem = match state {
             NodeState::Running => "its agent has named no address for native clients".to_owned(),
+            NodeState::GaveUp => format!("agent {} gave it up{detail}", info.agent_id),
+            NodeState::Crashed => format!("it has crashed{detail} on agent {}", info.agent_id),
             state => format!("it is {state}{detail} on agent {}", info.agent_id),
         };
         ClientError::Node { node: self.to_string(), problem }

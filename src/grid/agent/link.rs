@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use sutra_client::ClientError;
 use sutra_client::grid::GridClient;
-use sutra_wire::Status;
 use sutra_wire::grid::{AgentHeartbeat, AgentRegistered, AgentRegistration, AgentReport};
+use sutra_wire::{ConceptId, Status};
 use tokio::time::{sleep, timeout};
 
 use super::backoff::{self, jittered};
@@ -33,6 +33,8 @@ pub(super) struct Link {
     master: String,
     id: String,
     endpoint: String,
+    hostname: String,
+    incarnation: u64,
     max_nodes: u32,
     patience: Duration,
     supervisor: Arc<Supervisor>,
@@ -51,7 +53,10 @@ impl Link {
         // What is tried again here is a registration with everything in it, not the call that failed.
         let client = GridClient::new(master).with_timeout(patience).with_retries(0);
         let (master, id, max_nodes) = (master.to_owned(), id.to_owned(), supervisor.max_nodes);
-        Self { client, master, id, endpoint, max_nodes, patience, supervisor, trouble: Trouble::default() }
+        let hostname = host::name();
+        let incarnation = incarnation(supervisor.folder.incarnation, &hostname, &endpoint);
+        let trouble = Trouble::default();
+        Self { client, master, id, endpoint, hostname, incarnation, max_nodes, patience, supervisor, trouble }
     }
 
     /// Keeps the link for ever.
@@ -93,7 +98,7 @@ impl Link {
 
     /// Takes leave of the master, if it knows this agent.
     pub(super) async fn unregister(&self) {
-        let leave = self.client.leave(&self.id, self.supervisor.folder.incarnation);
+        let leave = self.client.leave(&self.id, self.incarnation);
         match timeout(self.patience, leave).await {
             Ok(Ok(false)) => tracing::info!(master = self.master, "the master does not know this agent"),
             Ok(Ok(true)) => tracing::info!(master = self.master, "unregistered"),
@@ -133,7 +138,7 @@ impl Link {
     }
 
     async fn heartbeat(&self, reported: &mut u64) -> Result<bool, ClientError> {
-        let (agent_id, incarnation) = (self.id.clone(), self.supervisor.folder.incarnation);
+        let (agent_id, incarnation) = (self.id.clone(), self.incarnation);
         let revision = *self.supervisor.revision().borrow();
         let heartbeat = AgentHeartbeat { agent_id, incarnation, revision, sent: host::now() };
         match self.client.heartbeat(&heartbeat).await? {
@@ -145,7 +150,7 @@ impl Link {
 
     async fn report(&self, reported: &mut u64) -> Result<bool, ClientError> {
         let (revision, nodes) = self.supervisor.report();
-        let (agent_id, incarnation) = (self.id.clone(), self.supervisor.folder.incarnation);
+        let (agent_id, incarnation) = (self.id.clone(), self.incarnation);
         match self.client.report_nodes(&AgentReport { agent_id, incarnation, revision, nodes }).await {
             Ok(known) => {
                 *reported = revision;
@@ -164,11 +169,11 @@ impl Link {
         let (revision, nodes) = self.supervisor.report();
         AgentRegistration {
             agent_id: self.id.clone(),
-            hostname: host::name(),
+            hostname: self.hostname.clone(),
             platform: host::platform(),
             version: env!("CARGO_PKG_VERSION").into(),
             endpoint: self.endpoint.clone(),
-            incarnation: self.supervisor.folder.incarnation,
+            incarnation: self.incarnation,
             revision,
             memory_mb: host::memory_mb(),
             max_nodes: self.max_nodes,
@@ -176,6 +181,16 @@ impl Link {
             nodes,
         }
     }
+}
+
+/// What tells this agent from all others of its name: its folder's number and its place, so that a copy of the folder somewhere else is another one.
+fn incarnation(folder: u64, hostname: &str, endpoint: &str) -> u64 {
+    let place = ConceptId::from_name(&format!("{hostname} {endpoint}")).map_or(0, |id| {
+        let [half, _] = id.0.as_chunks::<8>().0 else { return 0 };
+        u64::from_le_bytes(*half)
+    });
+    // 0 is an old agent's.
+    (folder ^ place).max(1)
 }
 
 /// What keeps the agent from registering: said when it changes, and now and then.
@@ -205,5 +220,23 @@ impl Trouble {
             );
         }
         self.said = Some((words, Instant::now()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_is_itself_after_a_restart_and_its_copy_is_another() {
+        let first = incarnation(7, "host", "10.0.0.1:8001");
+        assert_eq!(first, incarnation(7, "host", "10.0.0.1:8001"));
+        for other in [
+            incarnation(8, "host", "10.0.0.1:8001"),
+            incarnation(7, "elsewhere", "10.0.0.1:8001"),
+            incarnation(7, "host", "10.0.0.1:8002"),
+        ] {
+            assert!(other != first && other != 0);
+        }
     }
 }

@@ -8,7 +8,7 @@ impl Registry {
     /// An agent takes up its work, or comes back to it.
     ///
     /// # Errors
-    /// Another agent has its name and is not offline, or this one in another place; or there are too many.
+    /// Another agent has its name and is not offline; or there are too many.
     pub(crate) fn register(&mut self, registration: AgentRegistration, at: Moment) -> Result<(), Refused> {
         let AgentRegistration { agent_id, revision, nodes, .. } = &registration;
         let facts = AgentFacts {
@@ -27,14 +27,8 @@ impl Registry {
         if let Some(known) = known.filter(|_| !is_same) {
             let age = known.age(at);
             if self.state_at(age) != AgentState::Offline {
-                let AgentFacts { hostname, endpoint, incarnation, .. } = known.facts.clone();
-                let is_copied = !facts.is_old() && incarnation == facts.incarnation;
-                let agent_id = agent_id.clone();
-                return Err(if is_copied {
-                    Refused::Copied { agent_id, hostname, endpoint, age }
-                } else {
-                    Refused::Taken { agent_id, hostname, endpoint, age }
-                });
+                let AgentFacts { hostname, endpoint, .. } = known.facts.clone();
+                return Err(Refused::Taken { agent_id: agent_id.clone(), hostname, endpoint, age });
             }
         }
         if known.is_none() && self.agents.len() >= MAX_AGENTS {
@@ -104,8 +98,9 @@ impl Registry {
     }
 }
 
-/// Whether an agent that registers is the one that is known: in the same place, with the same folder. An old one has nothing but its place to be known by;
-/// of a new one the folder alone does not tell, as it can be copied.
+/// Whether an agent that registers is the one that is known. An old one has nothing but its place to be known by; a new one's incarnation is of its folder and
+/// its place, so that this holds for its heartbeats as well.
 fn is_same(known: &AgentFacts, new: &AgentFacts) -> bool {
-    (known.incarnation, &known.hostname, &known.endpoint) == (new.incarnation, &new.hostname, &new.endpoint)
+    let same_place = known.hostname == new.hostname && known.endpoint == new.endpoint;
+    known.incarnation == new.incarnation && (!new.is_old() || same_place)
 }

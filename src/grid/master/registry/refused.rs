@@ -9,16 +9,10 @@ use sutra_wire::Status;
 pub(crate) enum Refused {
     #[error(
         "agent {agent_id:?} is registered already, from host {hostname} at {endpoint}, heard of {:.1} s ago; give this agent another id, or \
-         stop the other one and wait until it is offline",
+         stop the other one and wait until it is offline (an agent that has moved, or a copy of its folder, is another one)",
         .age.as_secs_f64()
     )]
     Taken { agent_id: String, hostname: String, endpoint: String, age: Duration },
-    #[error(
-        "agent {agent_id:?} is registered already from host {hostname} at {endpoint}, heard of {:.1} s ago, by the very folder that this one has: a folder \
-         that was copied needs another id and no file `incarnation`; one that has moved is let in once the other is offline",
-        .age.as_secs_f64()
-    )]
-    Copied { agent_id: String, hostname: String, endpoint: String, age: Duration },
     #[error("there are {limit} agents already, the most that a master takes; unregister those that are gone")]
     TooManyAgents { limit: usize },
     #[error("no agent {agent_id:?} is registered here; `sutra grid agents` lists them")]

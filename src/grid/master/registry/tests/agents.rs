@@ -182,19 +182,3 @@ fn only_the_agent_itself_or_a_person_takes_its_leave_and_all_of_it_leaves_the_lo
     let changes = world.registry.take_changes();
     assert!(gone.iter().all(|change| changes.contains(change)), "{changes:?}");
 }
-
-#[test]
-fn a_copy_of_an_agents_folder_in_another_place_waits_until_the_first_is_offline() {
-    let mut world = World::new();
-    world.register("a", 7, vec![node("n1", NodeState::Running)]).unwrap();
-    let moved = AgentRegistration { endpoint: "10.0.0.2:8001".into(), ..registration("a", 7, vec![]) };
-    let copied = AgentRegistration { hostname: "elsewhere".into(), ..registration("a", 7, vec![]) };
-    for other in [&moved, &copied] {
-        let refused = world.registry.register(other.clone(), world.at);
-        assert!(matches!(refused, Err(Refused::Copied { .. })), "{refused:?}");
-    }
-    world.register("a", 7, vec![node("n1", NodeState::Running)]).expect("it came back where it was");
-    world.pass(OFFLINE);
-    world.registry.register(moved, world.at).unwrap();
-    assert_eq!(world.registry.agent("a").unwrap().facts.endpoint, "10.0.0.2:8001");
-}
