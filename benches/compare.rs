@@ -162,6 +162,7 @@ fn measure(options: &Options) -> Outcome<Record> {
     let mut bench = Bench {
         setup,
         timing,
+        anew: !options.quick,
         contenders: Instance::ALL.into_iter().map(|instance| (instance, Contender::start(instance, &setup))).collect(),
         floor: Floor::create(&folder.path().join("floor"))?,
         problems: Vec::new(),
@@ -229,7 +230,7 @@ fn measure(options: &Options) -> Outcome<Record> {
     };
     drop(bench);
     if options.wants(Part::Search) {
-        match search::measure(&vectors, &setup, timing, rounds) {
+        match search::measure(&vectors, &setup, timing, rounds, !options.quick) {
             Ok(search::Found { searched, contenders, problems }) => {
                 record.search = searched;
                 record.contenders.extend(contenders);

@@ -2,7 +2,8 @@
 //!
 //! Rounds are the outer loop, so that a host which changes over minutes shows in the spread of every figure and not as a difference between
 //! contenders; contenders are the inner one, so that those which are compared are measured within seconds of each other. Every round starts all
-//! contenders anew: what sets one process apart from the next of the same program belongs into the spread, too.
+//! contenders anew: what sets one process apart from the next of the same program belongs into the spread, too. (A quick look saves that time where
+//! rounds leave nothing behind.)
 
 use std::collections::{HashMap, HashSet};
 
@@ -77,6 +78,8 @@ pub(crate) struct Table {
 pub(crate) struct Bench {
     pub(crate) setup: Setup,
     pub(crate) timing: Timing,
+    /// Whether every round starts the contenders anew, also where the one before has written nothing.
+    pub(crate) anew: bool,
     pub(crate) contenders: HashMap<Instance, Contender>,
     pub(crate) floor: Floor,
     pub(crate) problems: Vec<String>,
@@ -101,7 +104,7 @@ impl Bench {
         }
         for round in 0..table.rounds {
             eprintln!("{}: round {} of {}", table.title, round + 1, table.rounds);
-            if round > 0 {
+            if round > 0 && (self.anew || table.operation == Operation::Learn) {
                 self.renew(&cells);
             }
             for shape in &table.shapes {

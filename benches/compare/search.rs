@@ -64,7 +64,7 @@ struct Entrant {
     recall: Arc<Recall>,
 }
 
-pub(crate) fn measure(vectors: &Vectors, setup: &Setup, timing: Timing, rounds: usize) -> Outcome<Found> {
+pub(crate) fn measure(vectors: &Vectors, setup: &Setup, timing: Timing, rounds: usize, anew: bool) -> Outcome<Found> {
     let timing = if vectors.count() > MANY { Timing { measured: timing.measured * 3, ..timing } } else { timing };
     let files = Files::write(vectors)?;
     let ids = vectors.true_ids()?;
@@ -86,7 +86,7 @@ pub(crate) fn measure(vectors: &Vectors, setup: &Setup, timing: Timing, rounds: 
     }
     for round in 0..rounds {
         eprintln!("{TITLE}: round {} of {rounds}", round + 1);
-        if round > 0 {
+        if round > 0 && anew {
             for (instance, server) in &mut servers {
                 server.renew_with(setup, |running| fill(*instance, running, vectors, &files));
             }
