@@ -98,13 +98,20 @@ fn an_agent_waits_for_its_master_and_finds_it_again() {
     wait_until("what has changed meanwhile is known", || master.ask(&["nodes"]).1[0]["state"] == "stopped");
 }
 
-#[test]
-fn whoever_asks_an_agent_that_hangs_is_told_so_in_the_masters_words() {
-    let (home, registry) = (Home::new(), Folder::new());
-    let master = Master::start(&registry.path(), "127.0.0.1:0", &["--degraded-after", "50", "--offline-after", "60"]);
-    let agent = Agent::start(&home, &["--master", &master.address]);
+/// A master that has patience, and its agent, which is frozen.
+fn with_an_agent_that_hangs() -> ((Home, Folder), Master, Agent) {
+    let folders = (Home::new(), Folder::new());
+    let patient = ["--degraded-after", "50", "--offline-after", "60"];
+    let master = Master::start(&folders.1.path(), "127.0.0.1:0", &patient);
+    let agent = Agent::start(&folders.0, &["--master", &master.address]);
     wait_until("the agent is registered", || master.agent_state("a") == "healthy");
     kill(agent.pid(), Signal::STOP);
+    (folders, master, agent)
+}
+
+#[test]
+fn whoever_asks_an_agent_that_hangs_is_told_so_in_the_masters_words() {
+    let (_folders, master, agent) = with_an_agent_that_hangs();
     let (code, answer) = master.ask(&["spawn", "a", "--name", "orders"]);
     let words = answer["error"].as_str().unwrap();
     assert!(code == 3 && words.contains("has not answered within 30 s") && words.contains("grid nodes"), "{words}");
@@ -117,11 +124,7 @@ fn whoever_asks_an_agent_that_hangs_is_told_so_in_the_masters_words() {
 
 #[test]
 fn a_spawn_whose_master_stops_is_told_so_and_not_asked_for_again() {
-    let (home, registry) = (Home::new(), Folder::new());
-    let master = Master::start(&registry.path(), "127.0.0.1:0", &["--degraded-after", "50", "--offline-after", "60"]);
-    let agent = Agent::start(&home, &["--master", &master.address]);
-    wait_until("the agent is registered", || master.agent_state("a") == "healthy");
-    kill(agent.pid(), Signal::STOP);
+    let (_folders, master, agent) = with_an_agent_that_hangs();
     let asked = Client::connect(master.address.as_str()).unwrap();
     let (code, answer) = std::thread::scope(|scope| {
         let spawning = scope.spawn(|| master.ask(&["spawn", "a"]));

@@ -2,7 +2,7 @@
 //!
 //! Rounds are the outer loop, so that a host which changes over minutes shows in the spread of every figure and not as a difference between
 //! contenders; contenders are the inner one, so that those which are compared are measured within seconds of each other. Every round starts all
-//! contenders anew: what sets one process apart from the next of the same program belongs into the spread, too. (A quick look saves that time where
+//! contenders anew: what sets one process apart from the next of the same program belongs in the spread, too. (A quick look saves that time where
 //! rounds leave nothing behind.)
 
 use std::collections::{HashMap, HashSet};

@@ -175,7 +175,7 @@ pub struct AgentRegistration {
     pub version: String,
     /// Where the master reaches it, `host:port`.
     pub endpoint: String,
-    /// Drawn when the agent's folder was made: tells an agent that comes back from another with the same name.
+    /// Of the agent's folder and its place: tells an agent that comes back from another with the same name, and from a copy of its folder.
     pub incarnation: u64,
     /// The number of the last change to its nodes.
     pub revision: u64,

@@ -26,6 +26,7 @@ pub(super) const RESERVED: [&str; 6] = [LOCK, INCARNATION, "incarnation.new", LI
 pub(super) struct Folder {
     /// Absolute, without symlinks.
     pub(super) root: PathBuf,
+    /// Drawn when the folder was made; with the agent's place it is what the master knows as its incarnation.
     pub(super) incarnation: u64,
     _lock: File,
 }

@@ -26,9 +26,9 @@ const STOP_OK: &str = "040000000100";
 const STATUS_OK: &str =
     "0500000002000000000000006e31070000000000000072756e6e696e672a0000000f000000000000006c6f63616c686f73743a3530303630";
 
-fn register(endpoint: &str) -> GridRequest {
+fn register(agent_id: &str, endpoint: &str) -> GridRequest {
     GridRequest::RegisterAgent {
-        agent_id: "agent-001".into(),
+        agent_id: agent_id.into(),
         hostname: "h".into(),
         platform: "docker".into(),
         max_storage_nodes: 5,
@@ -75,6 +75,23 @@ fn every_message_of_the_old_grid_gets_the_bytes_that_its_clients_read() {
 }
 
 #[test]
+fn old_agents_may_go_by_their_addresses() {
+    let folder = tempfile::tempdir().unwrap();
+    let master = start(folder.path());
+    let mut client = Old::open(master.compat()[0]);
+    for (id, is_taken) in [("host:8001", true), ("agent@host.example.com:8002", true), ("my host", false), ("", false)]
+    {
+        let reply = client.ask(&register(id, "h:8001"));
+        assert!(matches!(reply, GridReply::RegisterAgentOk { success, .. } if success == is_taken), "{id}: {reply:?}");
+        if is_taken {
+            let beat = GridRequest::Heartbeat { agent_id: id.into(), storage_node_count: 0, timestamp: 1 };
+            assert_eq!(client.ask(&beat), GridReply::HeartbeatOk { acknowledged: true, timestamp: 1 });
+        }
+    }
+    stop(master);
+}
+
+#[test]
 fn what_is_asked_of_an_old_agent_reaches_it_as_of_old_and_so_does_its_answer() {
     let folder = tempfile::tempdir().unwrap();
     let master = start(folder.path());
@@ -91,7 +108,7 @@ fn what_is_asked_of_an_old_agent_reaches_it_as_of_old_and_so_does_its_answer() {
         }))
     }));
     let mut client = Old::open(master.compat()[0]);
-    client.ask(&register(&agent.address.to_string()));
+    client.ask(&register("agent-001", &agent.address.to_string()));
     assert_eq!(client.ask_bytes(&unhex(SPAWN)), unhex(SPAWN_OK));
     assert_eq!(agent.next_asked(), unhex(SPAWN));
     assert_eq!(client.ask_bytes(&unhex(STATUS)), unhex(STATUS_OK));
@@ -171,7 +188,7 @@ fn an_agent_of_ours_is_told_what_the_old_message_has_no_place_for() {
     assert_eq!(status, expected);
     // Its own heartbeats go the native way; one without an incarnation is somebody else's.
     assert_eq!(client.ask_bytes(&unhex(HEARTBEAT)), unhex("0100000000d202964900000000"));
-    let refused = format!("{:?}", client.ask(&register("h:8001")));
+    let refused = format!("{:?}", client.ask(&register("agent-001", "h:8001")));
     assert!(refused.contains("success: false") && refused.contains("host-of-agent-001"), "{refused}");
     stop(master);
 }
