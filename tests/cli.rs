@@ -53,12 +53,97 @@ fn a_first_conversation_goes_as_the_readme_tells_it() {
     assert_eq!((stats["concepts"].as_u64(), stats["associations"].as_u64()), (Some(2), Some(2)));
 
     let deleted = server.run(&["delete", "dog"]);
-    assert_eq!((code(&deleted), stdout(&deleted).as_str()), (0, "deleted dog and its associations\n"));
+    assert_eq!((code(&deleted), stdout(&deleted).as_str()), (0, "deleted dog and 2 associations\n"));
     assert_eq!(code(&server.run(&["query", "dog"])), 1);
     let neighbors = server.run(&["neighbors", "animal"]);
     assert!(!stdout(&neighbors).contains("dog"), "{}", stdout(&neighbors));
     let again = server.run(&["delete", "dog", "--json"]);
-    assert_eq!((code(&again), json(&again)), (1, serde_json::json!({"deleted": false, "name": "dog"})));
+    let nothing = serde_json::json!({"deleted": false, "name": "dog", "concept": false, "associations": 0});
+    assert_eq!((code(&again), json(&again)), (1, nothing));
+}
+
+#[test]
+fn a_delete_says_what_it_removed_also_of_a_concept_that_only_associations_name() {
+    let server = Server::start(&[]);
+    let deleted = |name: &str| {
+        let output = server.run(&["delete", name]);
+        (code(&output), stdout(&output))
+    };
+    assert_eq!(code(&server.run(&["associate", "g1", "g2"])), 0);
+    assert_eq!(deleted("g1"), (0, "removed 1 association of g1, which was not learned\n".into()));
+    assert_eq!(deleted("g1"), (1, "g1 is not known\n".into()));
+    assert_eq!(deleted("g2"), (1, "g2 is not known\n".into()));
+    assert_eq!(code(&server.run(&["associate", "g1", "g1"])), 0);
+    let value = json(&server.run(&["delete", "g1", "--json"]));
+    assert_eq!(value, serde_json::json!({"deleted": true, "name": "g1", "concept": false, "associations": 1}));
+    assert_eq!(code(&server.run(&["learn", "alone", ""])), 0);
+    assert_eq!(deleted("alone"), (0, "deleted alone; it had no associations\n".into()));
+}
+
+#[test]
+fn a_learn_says_what_it_replaced_and_drops_no_embedding_unasked() {
+    let server = Server::start(&[]);
+    let learn = |arguments: &[&str]| server.run(&[&["learn"], arguments].concat());
+    let first = learn(&["dog", "barks", "--embedding", "[0.5, 1]", "--strength", "0.5", "--json"]);
+    assert_eq!((code(&first), &json(&first)["replaced"]), (0, &serde_json::Value::Null));
+    for arguments in [&["dog", "meows"][..], &["dog", "meows", "--embedding", "[]"]] {
+        let refused = learn(arguments);
+        assert_eq!(code(&refused), 3, "{}", stdout(&refused));
+        assert!(stderr(&refused).contains("2 numbers") && stderr(&refused).contains("--without-embedding"));
+    }
+    let stored = json(&server.run(&["query", "dog", "--json"]));
+    assert_eq!((&stored["content"], &stored["embedding"]), (&"barks".into(), &serde_json::json!([0.5, 1.0])));
+
+    let anew = learn(&["dog", "howls", "--embedding", "[1, 1]", "--json"]);
+    let was = serde_json::json!({"content": "barks", "embedding": [0.5, 1.0], "strength": 0.5});
+    assert_eq!((code(&anew), &json(&anew)["replaced"]), (0, &was));
+    let same = learn(&["dog", "howls", "--embedding", "[1, 1]", "--json"]);
+    assert_eq!(json(&same)["replaced"], serde_json::json!({}));
+    let dropped = learn(&["dog", "meows", "--without-embedding"]);
+    let words = stdout(&dropped);
+    assert!(code(&dropped) == 0 && words.starts_with("learned dog anew"), "{words}");
+    assert!(words.contains("was: howls") && words.contains("was: 2 numbers; it has none now"), "{words}");
+    assert_eq!(json(&server.run(&["query", "dog", "--json"]))["embedding"], serde_json::json!([]));
+    assert_eq!(code(&learn(&["dog", "meows again"])), 0, "there is none to drop any more");
+    assert_eq!(code(&learn(&["dog", "x", "--embedding", "[1, 1]", "--without-embedding"])), 2);
+    // The same name elsewhere is another concept.
+    assert_eq!(code(&learn(&["dog", "x", "--embedding", "[1, 2, 3]", "--namespace", "pets"])), 0);
+}
+
+#[test]
+fn an_association_that_is_stored_again_says_what_it_replaced() {
+    let server = Server::start(&[]);
+    let associate = |further: &[&str]| server.run(&[&["associate", "a", "b"], further].concat());
+    let first = json(&associate(&["--confidence", "0.75", "--json"]));
+    assert_eq!((&first["replaced"], &first["type"]), (&serde_json::Value::Null, &"semantic".into()));
+    let words = stdout(&associate(&[]));
+    assert!(words.starts_with("a → b anew") && words.ends_with("; its confidence was 0.75\n"), "{words}");
+    assert_eq!(json(&associate(&["--json"]))["replaced"], serde_json::json!({}));
+    assert_eq!(json(&associate(&["--type", "causal", "--json"]))["replaced"], serde_json::Value::Null);
+    assert_eq!(json(&associate(&["--namespace", "n", "--json"]))["replaced"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_concept_that_is_written_by_its_id_keeps_its_name() {
+    let server = Server::start(&[]);
+    let stored = || json(&server.run(&["query", "dog", "--json"]));
+    assert_eq!(code(&server.run(&["learn", "dog", "barks"])), 0);
+    let id = stored()["id"].as_str().unwrap().to_owned();
+    assert_eq!(code(&server.run(&["learn", &id.to_uppercase(), "howls"])), 0);
+    assert_eq!((&stored()["name"], &stored()["content"]), (&"dog".into(), &"howls".into()));
+    assert_eq!(code(&server.run(&["associate", &id, &id])), 0);
+    assert_eq!(stored()["name"], "dog");
+    let by_id = jsonl(&[&format!(r#"{{"id": "{id}", "content": "meows"}}"#)]);
+    for _ in 0..2 {
+        assert_eq!(code(&server.run(&["import", by_id.path().to_str().unwrap()])), 0);
+        assert_eq!((&stored()["name"], &stored()["content"]), (&"dog".into(), &"meows".into()));
+    }
+    // One that never had a name has none.
+    assert_eq!(code(&server.run(&["learn", &"ab".repeat(16), "nameless"])), 0);
+    assert_eq!(json(&server.run(&["query", &"ab".repeat(16), "--json"]))["name"], "");
+    let client = server.client();
+    client.learn(sutra_client::Concept::new(&*id)).unwrap();
+    assert_eq!(stored()["name"], "", "natively a learn is the whole record, and an id is no name");
 }
 
 #[test]

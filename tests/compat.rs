@@ -375,7 +375,8 @@ fn a_path_is_the_ids_along_it_of_at_most_as_many_associations_as_asked_for() {
         (json!({"type": "FindPath", "start_id": "a", "end_id": "d", "max_depth": 3}), &["a", "b", "c", "d"]),
         (json!({"FindPath": ["a", "d", 2]}), &[]),
         (json!({"FindPath": ["a", "a", 0]}), &["a"]),
-        (json!({"FindPath": ["unheard of", "unheard of", 6]}), &["unheard of"]),
+        (json!({"FindPath": ["unheard of", "unheard of", 6]}), &[]),
+        (json!({"FindPath": {"start_id": "a", "end_id": "a", "namespace": "elsewhere"}}), &[]),
         (json!({"FindPath": ["a", "unheard of", 6]}), &[]),
         (json!({"FindPath": {"start_id": "a", "end_id": "b", "namespace": "elsewhere"}}), &[]),
     ] {
@@ -410,7 +411,7 @@ fn a_search_gives_rows_of_id_and_similarity_and_says_what_it_can_not_take() {
     assert_eq!(rows(json!({"VectorSearch": {"query_vector": [1.0, 0.0], "namespace": "elsewhere"}})), []);
     for (request, words) in [
         (json!({"VectorSearch": [[1.0, 0.0, 0.0], 3, 50]}), ["3", "2"]),
-        (json!({"VectorSearch": [[1.0, 0.0], 1001, 50]}), ["k", "1000"]),
+        (json!({"VectorSearch": [[1.0, 0.0], 1002, 50]}), ["k", "1001"]),
         (json!({"VectorSearch": [[1e300, 0.0], 3, 50]}), ["vector", "finite"]),
     ] {
         let error = client.error(&msgpack(&request));

@@ -9,9 +9,9 @@ use std::collections::HashMap;
 use rkyv::rancor::Error;
 use support::Server;
 use sutra_client::blocking::Client;
-use sutra_client::{Association, AssociationKind, Concept, ConceptId, Neighborhood};
+use sutra_client::{Association, AssociationKind, Concept, ConceptId, Deleted, Neighborhood};
 use sutra_testing::raw::{Raw, frame};
-use sutra_wire::{ConceptKey, Header, Opcode, Status};
+use sutra_wire::{Checked, ConceptKey, Header, Opcode, Status};
 
 fn id(name: &str) -> [u8; 16] {
     ConceptId::from_name(name).unwrap().0
@@ -44,7 +44,7 @@ fn a_deleted_concept_is_gone_from_all_cores_and_from_its_neighbours_and_stays_go
     client.associate(Association::between("hub", "hub")).unwrap();
     client.associate(Association::between("spoke-1", "spoke-2")).unwrap();
     client.namespace("other").learn(Concept::new("hub").content("of another namespace")).unwrap();
-    assert!(client.delete("hub").unwrap());
+    assert_eq!(client.delete("hub").unwrap(), Deleted { concept: true, associations: 1_401 });
     for _ in 0..2 {
         let client = server.client();
         assert!(client.query("hub").unwrap().is_none());
@@ -66,8 +66,9 @@ fn a_deleted_concept_is_gone_from_all_cores_and_from_its_neighbours_and_stays_go
             "the one of the other namespace is left"
         );
         assert!(client.namespace("other").query("hub").unwrap().is_some());
-        assert!(!client.delete("hub").unwrap(), "it is not there any more");
-        assert!(!client.delete("unheard of").unwrap() && !client.namespace("nowhere").delete("hub").unwrap());
+        assert_eq!(client.delete("hub").unwrap(), Deleted::default(), "it is not there any more");
+        assert_eq!(client.delete("unheard of").unwrap(), Deleted::default());
+        assert_eq!(client.namespace("nowhere").delete("hub").unwrap(), Deleted::default());
         server = server.kill().start();
     }
     let client = server.client();
@@ -107,7 +108,8 @@ fn a_core_answers_while_it_deletes_a_hub_and_a_delete_that_a_kill_cut_short_can_
         assert!(!(answered && is_there), "an acknowledged delete came back");
         assert!(associations(&client) <= left, "what was removed and seen to be stays removed");
         assert_eq!(neighbors(&client, "hub").len() as u64, associations(&client), "both ends agree");
-        assert_eq!(client.delete("hub").unwrap(), is_there);
+        let counted = associations(&client);
+        assert_eq!(client.delete("hub").unwrap(), Deleted { concept: is_there, associations: counted });
         assert_eq!((associations(&client), neighbors(&client, "hub").len()), (0, 0));
         let server = server.kill().start();
         let client = server.client();
@@ -130,21 +132,81 @@ fn many_deletes_at_once_are_each_answered_once_and_of_two_for_one_concept_one_fi
     let mut raw = Raw::open_on(server.address, 1);
     for number in 0..2 * CONCEPTS {
         let key = ConceptKey { id: id(&name(number / 2)), namespace: String::new() };
-        let header = Header { opcode: Opcode::Delete as u8, request: number, ..Header::default() };
+        let header = Header { opcode: Opcode::DeleteCounted as u8, request: number, ..Header::default() };
         raw.send(&frame(header, &rkyv::to_bytes::<Error>(&key).unwrap()));
     }
-    let replies: HashMap<u64, Status> = (0..2 * CONCEPTS)
+    let replies: HashMap<u64, Deleted> = (0..2 * CONCEPTS)
         .map(|_| {
             let reply = raw.reply();
-            (reply.header.request, reply.status())
+            let deleted = match reply.status() {
+                Status::NotFound => Deleted::default(),
+                _ => Checked::<Deleted>::new(&reply.payload).unwrap().to_owned(),
+            };
+            (reply.header.request, deleted)
         })
         .collect();
     for number in 0..CONCEPTS {
-        let mut two = [replies[&(2 * number)], replies[&(2 * number + 1)]];
-        two.sort_by_key(|status| *status as u8);
-        assert_eq!(two, [Status::Ok, Status::NotFound], "{number}");
+        let two = [replies[&(2 * number)], replies[&(2 * number + 1)]];
+        assert_eq!(two.iter().filter(|deleted| deleted.concept).count(), 1, "{number}");
     }
+    // Of deletes that run at a time, each association counts for one.
+    assert_eq!(replies.values().map(|deleted| deleted.associations).sum::<u64>(), 3 * CONCEPTS);
+    assert_eq!(associations(&client), 0);
     let server = server.kill().start();
     let stats = server.client().stats().unwrap();
     assert_eq!((stats.concepts.to_native(), stats.associations.to_native()), (0, 0));
+}
+
+#[test]
+fn of_deletes_that_run_at_a_time_each_association_counts_for_one() {
+    const CONCEPTS: u64 = 120;
+    let server = Server::start(&["--cores", "3"]);
+    let client = server.client();
+    let name = |number: u64| format!("c{number}");
+    // Each with the next ones, and with itself; every other concept is learned.
+    let edges = (0..CONCEPTS)
+        .flat_map(|number| [0, 1, 5].map(|step| Association::between(name(number), name((number + step) % CONCEPTS))));
+    assert!(client.associate_many(edges).all(|answer| answer.is_ok()));
+    let learned = (0..CONCEPTS).step_by(2).map(|number| Concept::new(name(number)));
+    assert!(client.learn_many(learned).all(|answer| answer.is_ok()));
+    let mut raw = Raw::open_on(server.address, 1);
+    for number in 0..CONCEPTS {
+        let key = ConceptKey { id: id(&name(number)), namespace: String::new() };
+        let header = Header { opcode: Opcode::DeleteCounted as u8, request: number, ..Header::default() };
+        raw.send(&frame(header, &rkyv::to_bytes::<Error>(&key).unwrap()));
+    }
+    let (mut concepts, mut counted) = (0, 0);
+    for _ in 0..CONCEPTS {
+        let reply = raw.reply();
+        if reply.status() == Status::Ok {
+            let deleted = Checked::<Deleted>::new(&reply.payload).unwrap();
+            concepts += u64::from(deleted.concept);
+            counted += deleted.associations.to_native();
+        } else {
+            assert_eq!(reply.status(), Status::NotFound, "its neighbours' deletes had removed all");
+        }
+    }
+    assert_eq!((concepts, counted), (CONCEPTS / 2, 3 * CONCEPTS));
+    assert_eq!(associations(&client), 0);
+}
+
+#[test]
+fn a_client_that_asks_by_the_older_opcode_is_told_whether_anything_was_removed() {
+    let server = Server::start(&["--cores", "2"]);
+    let client = server.client();
+    client.associate(Association::between("named only", "other")).unwrap();
+    client.learn(Concept::new("learned only")).unwrap();
+    let mut raw = Raw::open_on(server.address, 0);
+    let mut delete = |name: &str| {
+        let key = ConceptKey { id: id(name), namespace: String::new() };
+        let header = Header { opcode: Opcode::Delete as u8, request: 7, ..Header::default() };
+        let reply = raw.ask(header, &rkyv::to_bytes::<Error>(&key).unwrap());
+        assert!(reply.payload.is_empty(), "a bare header, as it was published");
+        reply.status()
+    };
+    assert_eq!(
+        ["named only", "named only", "other"].map(&mut delete),
+        [Status::Ok, Status::NotFound, Status::NotFound]
+    );
+    assert_eq!(["learned only", "learned only"].map(delete), [Status::Ok, Status::NotFound]);
 }

@@ -103,13 +103,20 @@ fn a_path_that_there_is_not_is_a_no_that_says_what_was_looked_for() {
         (&["dog", "purring", "--type", "temporal"], "no path of at most 6 temporal associations from dog to purring"),
         (&["dog", "nobody"], "nobody is not known"),
         (&["nobody", "dog"], "nobody is not known"),
-        (&["dog", "cat", "--namespace", "elsewhere"], "dog is not known in the namespace elsewhere"),
+        (&["nobody", "nobody"], "nobody is not known"),
+        (&["nobody", "nothing"], "nobody and nothing are not known"),
+        (&["dog", "dog", "--namespace", "elsewhere"], "dog is not known in the namespace elsewhere"),
+        (&["dog", "cat", "--namespace", "elsewhere"], "dog and cat are not known in the namespace elsewhere"),
     ] {
         let (text, code) = said(&server.run(&[&["path"], arguments].concat()));
         assert!(code == Some(1) && text.contains(says) && text.lines().count() == 1, "{arguments:?}: {text}");
     }
     let none = json(&server.run(&["path", "dog", "nobody", "--json"]));
     assert_eq!(none, json!({"found": false, "start": "dog", "end": "nobody", "unknown": ["nobody"], "paths": []}));
+    let itself = json(&server.run(&["path", "nobody", "nobody", "--json"]));
+    assert_eq!((&itself["found"], &itself["unknown"]), (&json!(false), &json!(["nobody"])));
+    let (text, code) = said(&server.run(&["path", "purring", "purring"]));
+    assert!(code == Some(0) && text.contains("not learned yet"), "an association names it: {text}");
     let found = json(&server.run(&["path", "pet", "cat", "--json"]));
     let concept =
         |name: &str, content: &str| json!({"id": id(name), "name": name, "learned": true, "content": content});
@@ -153,7 +160,10 @@ fn a_search_that_finds_nothing_or_can_not_be_meant_says_why() {
         (&["--like", "nobody"][..], 1, "nobody is not known"),
         (&["--like", "mammal"], 1, "mammal has no embedding"),
         (&["--like", "dog", "--min-strength", "100"], 1, "nothing found"),
-        (&["--like", "dog", "--near", "nobody", "--within", "1"], 1, "nothing found"),
+        (&["--like", "dog", "--near", "nobody", "--within", "1"], 1, "nobody is not known"),
+        (&["--vector", "[1, 0, 0]", "--near", "nobody", "--within", "0"], 1, "nobody is not known"),
+        (&["--like", "dog", "--near", "mammal", "--within", "0"], 1, "nothing found"),
+        (&["--like", "purring"], 1, "purring is not learned yet"),
         (&["--vector", "[1, 0, 0]", "--namespace", "elsewhere"], 1, "nothing found"),
         (&["--vector", "no-such-file"], 2, "no-such-file"),
         (&["--vector", "[1, 0]"], 2, "3"),
@@ -163,6 +173,91 @@ fn a_search_that_finds_nothing_or_can_not_be_meant_says_why() {
         let (text, code) = said(&server.run(&[&["search"], arguments].concat()));
         assert!(code == Some(exit) && text.contains(says), "{arguments:?}: {text}");
     }
+}
+
+/// What is asked of a concept that is not known is answered alike by all commands.
+#[test]
+fn every_command_says_of_a_concept_that_it_is_not_known() {
+    let server = zoo_server();
+    for arguments in [
+        &["query", "nobody"][..],
+        &["neighbors", "nobody"],
+        &["neighbors", "nobody", "--type", "causal", "--limit", "0"],
+        &["path", "nobody", "nobody"],
+        &["path", "dog", "nobody"],
+        &["search", "--like", "nobody"],
+        &["search", "--like", "dog", "--near", "nobody", "--within", "3"],
+        &["export", "nobody", "--format", "dot"],
+        &["delete", "nobody"],
+    ] {
+        let (text, code) = said(&server.run(arguments));
+        assert_eq!((text.as_str(), code), ("nobody is not known\n", Some(1)), "{arguments:?}");
+        let (text, code) = said(&server.run(&[arguments, &["--json"]].concat()));
+        assert!(code == Some(1) && text.contains("false") && text.contains("nobody"), "{arguments:?}: {text}");
+        let there = &[arguments, &["--namespace", "elsewhere"]].concat();
+        let (text, code) = said(&server.run(there));
+        assert!(code == Some(1) && text.ends_with(" not known in the namespace elsewhere\n"), "{there:?}: {text}");
+    }
+    // What associations name is known, whether or not they are of the kind that is asked for.
+    let (text, code) = said(&server.run(&["neighbors", "purring", "--type", "temporal"]));
+    assert_eq!((text.as_str(), code), ("purring: no neighbours found\n", Some(0)));
+    let (text, code) = said(&server.run(&["query", "purring"]));
+    assert_eq!((text.as_str(), code), ("purring is not learned yet; associations name it\n", Some(1)));
+}
+
+#[test]
+fn a_search_by_a_concept_gives_as_many_others_as_asked_for_up_to_a_thousand() {
+    let server = Server::start(&["--cores", "3"]);
+    let client = server.client();
+    let angle = |number: u32| (f64::from(number) / 1_200.0).sin_cos();
+    let concepts = (0..1_100).map(|number| {
+        let (y, x) = angle(number);
+        Concept::new(format!("c{number}")).embedding(vec![x as f32, y as f32])
+    });
+    assert_eq!(client.learn_many(concepts).finish().unwrap(), 1_100);
+    for (k, further) in [("1000", &[][..]), ("1000", &["--exact"]), ("999", &[]), ("1", &[])] {
+        let asked = [&["search", "--like", "c0", "-k", k, "--json"][..], further].concat();
+        let found = json(&server.run(&asked));
+        let results = found["results"].as_array().unwrap();
+        assert_eq!(results.len().to_string(), k, "{further:?}");
+        assert!(results.iter().all(|hit| hit["name"] != "c0"));
+    }
+    let all = client.search(SearchQuery::like([1.0, 0.0]).k(1_001)).unwrap();
+    assert_eq!((all.hits.len(), ConceptId(all.hits[0].id).to_string()), (1_001, id("c0")));
+    let more = client.search(SearchQuery::like([1.0, 0.0]).k(1_002)).unwrap_err().to_string();
+    assert!(more.contains('k') && more.contains("1001"), "{more}");
+    assert_eq!(said(&server.run(&["search", "--like", "c0", "-k", "1001"])).1, Some(2));
+}
+
+#[test]
+fn neighbours_are_counted_apart_from_the_associations_that_lead_to_them() {
+    let server = Server::start(&["--cores", "3"]);
+    let client = server.client();
+    let neighbors = |of: &str, further: &[&str]| {
+        let (text, _) = said(&server.run(&[&["neighbors", of], further].concat()));
+        (text.lines().count() - 1, text.lines().last().unwrap().to_owned())
+    };
+    client.associate(Association::between("narcissus", "narcissus")).unwrap();
+    for direction in ["both", "out", "in"] {
+        assert_eq!(neighbors("narcissus", &["--direction", direction]), (1, "1 neighbour of narcissus".into()));
+    }
+    for kind in [0, 1, 7] {
+        client.associate(Association::between("a", "b").kind(AssociationKind(kind))).unwrap();
+    }
+    client.associate(Association::between("b", "a")).unwrap();
+    assert_eq!(neighbors("a", &[]), (4, "1 neighbour of a, by 4 associations".into()));
+    assert_eq!(neighbors("a", &["--type", "causal"]), (1, "1 neighbour of a".into()));
+    client.associate(Association::between("a", "c")).unwrap();
+    assert_eq!(neighbors("a", &[]), (5, "2 neighbours of a, by 5 associations".into()));
+    assert_eq!(neighbors("a", &["--limit", "5"]), (5, "2 neighbours of a, by 5 associations".into()));
+    let (lines, last) = neighbors("a", &["--limit", "4"]);
+    assert!(lines == 4 && last.ends_with("; there are more: ask with --limit 0 for all"), "{last}");
+    // The fifth one is of another kind: a cursor is left, and leads to nothing.
+    assert_eq!(neighbors("a", &["--limit", "1", "--type", "7"]), (1, "1 neighbour of a".into()));
+    let json = json(&server.run(&["neighbors", "a", "--limit", "1", "--type", "7", "--json"]));
+    assert_eq!((&json["more"], json["neighbors"].as_array().map(Vec::len)), (&json!(false), Some(1)));
+    let stats = client.stats().unwrap();
+    assert_eq!(stats.associations.to_native(), 6, "the one with itself is one");
 }
 
 #[test]

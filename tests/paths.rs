@@ -167,7 +167,11 @@ impl Asked {
     fn all(&self, path: &mut Vec<usize>, found: &mut Vec<Vec<usize>>) {
         let last = *path.last().unwrap();
         if last == self.end {
-            return found.push(path.clone());
+            // One that no association names is not known: nothing leads to it, not even from itself.
+            if self.edges.iter().any(|edge| [edge.source, edge.target].contains(&last)) {
+                found.push(path.clone());
+            }
+            return;
         }
         if path.len() > self.max_depth as usize {
             return;
@@ -339,15 +343,32 @@ fn ends_may_be_dangling_the_same_or_unheard_of_and_depths_zero_or_without_bound(
         assert_eq!(path("a", "never learned", 1), Some(way[..2].to_vec()));
         for depth in [0, 1, u32::MAX] {
             assert_eq!(path("a", "a", depth), Some(vec![id("a")]));
-            assert_eq!(path("unheard of", "unheard of", depth), Some(vec![id("unheard of")]));
+            assert_eq!(path("never learned", "never learned", depth), Some(vec![id("never learned")]));
+            assert_eq!(path("unheard of", "unheard of", depth), None, "it is not known, so nothing leads to it");
             assert_eq!(path("a", "unheard of", depth), None);
             assert_eq!(path("unheard of", "a", depth), None);
+        }
+        client.learn(Concept::new("alone")).unwrap();
+        assert_eq!(path("alone", "alone", 0), Some(vec![id("alone")]));
+        client.delete("alone").unwrap();
+        assert_eq!(path("alone", "alone", 0), None, "it is not known any more");
+        for mode in
+            [PathQuery::between("a", "a").most_confident(), PathQuery::between("a", "a").kinds([AssociationKind(9)])]
+        {
+            assert_eq!(ask(&client, mode).len(), 1);
+        }
+        for namespace in ["nowhere", "other"] {
+            let there = client.namespace(namespace);
+            assert!(there.path(PathQuery::between("a", "a")).unwrap().paths.is_empty(), "{namespace}");
+            client.namespace("other").learn(Concept::new("another")).unwrap();
         }
         let elsewhere = client.namespace("nowhere");
         assert!(elsewhere.path(PathQuery::between("a", "b")).unwrap().paths.is_empty());
         client.namespace("other").associate(Association::between("a", "b")).unwrap();
         assert_eq!(path("a", "b", u32::MAX), Some(way), "the other namespace's is another's");
-        assert!(client.delete("a").unwrap() || path("a", "b", 9).is_none(), "with what led to it");
+        let deleted = client.delete("a").unwrap();
+        assert_eq!((deleted.concept, deleted.associations), (false, 2), "the one with itself is one");
+        assert_eq!((path("a", "b", 9), path("a", "a", 9)), (None, None), "with what led to it");
         let message = refused(&client, PathQuery::between("a", "b").most_confident().alternatives(2));
         assert!(message.contains("alternatives") && message.contains("most confident"), "{message}");
     }

@@ -141,7 +141,7 @@ fn updates_and_deletes_take_effect_at_once_and_survive_a_kill() {
     let all: Vec<_> = vectors.values().cloned().collect();
     for (number, name) in names.iter().enumerate().filter(|(number, _)| number % 3 != 0) {
         if number % 3 == 1 {
-            assert!(client.delete(name.as_str()).unwrap());
+            assert!(client.delete(name.as_str()).unwrap().concept);
             let gone = vectors.remove(&id(name)).unwrap();
             if number % 30 == 1 {
                 assert!(hits(&client, SearchQuery::like(gone)).iter().all(|(hit, _)| *hit != id(name)));
@@ -268,7 +268,7 @@ fn what_makes_no_sense_is_refused_with_its_reason_and_the_connection_goes_on() {
     let mut raw = Raw::open(server.address);
     let good = || SearchRequest { vector: vec![1.0, 0.0, 0.0], k: 3, ..SearchRequest::default() };
     for (wrong, says) in [
-        (SearchRequest { k: 1001, ..good() }, "k: is 1001, the limit is 1000"),
+        (SearchRequest { k: 1002, ..good() }, "k: is 1002, the limit is 1001"),
         (SearchRequest { vector: vec![1.0, 0.0], ..good() }, "has 2 numbers, the embeddings of its namespace have 3"),
         (SearchRequest { vector: vec![], ..good() }, "vector is empty"),
         (SearchRequest { vector: vec![1.0, f32::NAN, 0.0], ..good() }, "number 1 of 3 is NaN"),

@@ -56,7 +56,7 @@ pub(crate) struct Common {
 pub(crate) enum Command {
     /// Run a server
     Serve(Serve),
-    /// Store a concept, or replace it
+    /// Store a concept, or replace it as a whole
     Learn(Learn),
     /// Read a concept
     #[command(after_help = "Example:\n  sutra query n02084071")]
@@ -264,7 +264,12 @@ impl From<SpinMode> for Spin {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  sutra learn dog \"a domesticated carnivore\" --embedding \"[0.1, 0.2, 0.3]\"")]
+#[command(after_help = "Examples:\n  sutra learn dog \"a domesticated carnivore\"\n  \
+    sutra learn dog \"a domesticated carnivore\" --namespace pets --embedding \"[0.1, 0.2, 0.3]\"\n\n\
+    A learn is the whole record: learning a concept again replaces its content, embedding, strength and confidence,\n\
+    also where they are not given; only its associations stay. What was replaced is said, as it was just before. A\n\
+    learn that would drop an embedding is refused without --without-embedding. Learned by its id, a concept keeps\n\
+    its name. The embeddings of a namespace all have the same number of numbers.")]
 pub(crate) struct Learn {
     #[command(flatten)]
     pub(crate) named: Named,
@@ -273,6 +278,9 @@ pub(crate) struct Learn {
     /// Its embedding: a JSON list of numbers, or a file that holds one
     #[arg(long, value_name = "FILE|JSON", allow_hyphen_values = true)]
     pub(crate) embedding: Option<String>,
+    /// Drop the embedding that the concept has
+    #[arg(long, conflicts_with = "embedding")]
+    pub(crate) without_embedding: bool,
     /// Its strength, not negative
     #[arg(long, value_name = "NUMBER", default_value_t = 1.0, allow_hyphen_values = true)]
     pub(crate) strength: f32,
@@ -282,7 +290,9 @@ pub(crate) struct Learn {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  sutra associate dog animal --type hierarchical --confidence 0.9")]
+#[command(after_help = "Example:\n  sutra associate dog animal --type hierarchical --confidence 0.9\n\n\
+    An association is known by its two ends and its type: storing it again replaces its confidence, also where none is\n\
+    given. What was replaced is said, as it was just before.")]
 pub(crate) struct Associate {
     /// The concept that it leads from: name or id
     pub(crate) source: String,
@@ -314,8 +324,8 @@ pub(crate) struct Import {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  sutra bench query --connections 64 --depth 1 --duration 10\n  \
-    sutra bench learn --connections 32 --dimension 384 --profile\n\n\
+#[command(after_help = "Examples:\n  sutra bench query --connections 64 --depth 1 --duration 2\n  \
+    sutra bench learn --connections 32 --dimension 384 --duration 2 --profile\n\n\
     Records are prepared first, in the namespace \"bench\". The load runs on one thread of this host.")]
 pub(crate) struct Bench {
     /// What is asked for

@@ -1,18 +1,48 @@
-//! `sutra delete`: deletes a concept and its associations; the exit code says whether it was there.
+//! `sutra delete`: deletes a concept and its associations, and says what was removed; the exit code says whether
+//! anything was.
 
 use serde_json::json;
-use sutra_client::Client;
+use sutra_client::{Client, Deleted};
 
 use crate::args::Named;
 use crate::exit::{Answer, Failure};
-use crate::output::{Output, in_namespace, name};
+use crate::known::not_known;
+use crate::output::{Output, counted, name};
 
 pub(crate) async fn run(client: &Client, delete: &Named, output: Output) -> Result<Answer, Failure> {
     let deleted = client.namespace(&delete.place.namespace).delete(&delete.concept).await?;
-    let shown = name(&delete.concept);
-    output.answer(&json!({ "deleted": deleted, "name": delete.concept }), || match deleted {
-        true => format!("deleted {shown} and its associations"),
-        false => format!("{shown} is not known{}", in_namespace(&delete.place.namespace)),
+    let is_any = deleted != Deleted::default();
+    let Deleted { concept, associations } = deleted;
+    let value = json!({ "deleted": is_any, "name": delete.concept, "concept": concept, "associations": associations });
+    output.answer(&value, || match is_any {
+        true => words(&name(&delete.concept), deleted),
+        false => not_known(&[&delete.concept], &delete.place.namespace),
     })?;
-    Ok(if deleted { Answer::Yes } else { Answer::No })
+    Ok(if is_any { Answer::Yes } else { Answer::No })
+}
+
+fn words(shown: &str, deleted: Deleted) -> String {
+    let associations = counted(deleted.associations, "association");
+    match deleted {
+        Deleted { concept: true, associations: 0 } => format!("deleted {shown}; it had no associations"),
+        Deleted { concept: true, .. } => format!("deleted {shown} and {associations}"),
+        Deleted { concept: false, .. } => format!("removed {associations} of {shown}, which was not learned"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_removed_is_said_as_it_was() {
+        for (concept, associations, expected) in [
+            (true, 0, "deleted dog; it had no associations"),
+            (true, 1, "deleted dog and 1 association"),
+            (true, 1200, "deleted dog and 1,200 associations"),
+            (false, 2, "removed 2 associations of dog, which was not learned"),
+        ] {
+            assert_eq!(words("dog", Deleted { concept, associations }), expected);
+        }
+    }
 }

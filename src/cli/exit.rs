@@ -45,6 +45,9 @@ pub(crate) enum Failure {
     /// What the host refuses.
     #[error("{0}")]
     Host(String),
+    /// What this command does not do unless it is told to.
+    #[error("{0}")]
+    Refused(String),
     /// A server that can't be reached, or that refused.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -81,7 +84,7 @@ impl Failure {
             Failure::Agent(error) => error.exit_code(),
             Failure::Master(error) => error.exit_code(),
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-            Failure::Host(_) | Failure::Load(_) | Failure::Output(_) => 3,
+            Failure::Refused(_) | Failure::Host(_) | Failure::Load(_) | Failure::Output(_) => 3,
         }
     }
 

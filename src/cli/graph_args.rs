@@ -7,7 +7,8 @@ use sutra_wire::{AssociationKind, Direction, limits};
 use crate::args::{Named, Place, count};
 
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  sutra neighbors n02084071 --type hierarchical --direction in --limit 10")]
+#[command(after_help = "Example:\n  sutra neighbors n02084071 --type hierarchical --direction in --limit 10\n\n\
+    Each line is an association: a neighbour with several has a line for each.")]
 pub(crate) struct Neighbors {
     #[command(flatten)]
     pub(crate) named: Named,
@@ -20,7 +21,7 @@ pub(crate) struct Neighbors {
     /// Only associations of at least this confidence, 0 to 1
     #[arg(long, value_name = "NUMBER", default_value_t = 0.0, allow_hyphen_values = true)]
     pub(crate) min_confidence: f32,
-    /// At most this many; 0 for all
+    /// At most this many associations; 0 for all
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = count::<0, { u64::MAX }>, allow_hyphen_values = true)]
     pub(crate) limit: u64,
 }
@@ -93,7 +94,7 @@ pub(crate) struct Search {
     #[arg(long, value_name = "FILE|JSON", allow_hyphen_values = true)]
     pub(crate) vector: Option<String>,
     /// At most this many concepts
-    #[arg(short, long = "count", value_name = "N", default_value_t = u64::from(SearchQuery::DEFAULT_K), value_parser = count::<1, { limits::MAX_RESULTS as u64 }>, allow_hyphen_values = true)]
+    #[arg(short, long = "count", value_name = "N", default_value_t = u64::from(SearchQuery::DEFAULT_K), value_parser = count::<1, { limits::MAX_RESULTS as u64 - 1 }>, allow_hyphen_values = true)]
     pub(crate) k: u64,
     /// How many candidates the index looks at; 0 for the server's default. More find more of the true best, and take longer
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = count::<0, { limits::MAX_SEARCH_WIDTH as u64 }>, allow_hyphen_values = true)]

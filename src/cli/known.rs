@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use serde::Serialize;
-use sutra_client::Client;
+use sutra_client::{Client, PathQuery};
 use sutra_wire::ConceptId;
 
 use crate::exit::Failure;
@@ -56,17 +56,40 @@ pub(crate) async fn look_up(client: &Client, ids: Vec<ConceptId>) -> Result<VecD
     Ok(known)
 }
 
-/// Whether anything is known of a concept: that it is learned, or that something is associated with it.
+/// Whether anything is known of a concept: that it is learned, or that something is associated with it. The server finds a
+/// path from it to itself then.
 pub(crate) async fn is_known(client: &Client, concept: &str) -> Result<bool, Failure> {
-    if client.query(concept).await?.is_some() {
-        return Ok(true);
-    }
-    // A page may be empty and not the last.
-    let mut pages = client.neighbor_pages(sutra_client::Neighborhood::of(concept).limit(1));
-    while let Some(page) = pages.next().await {
-        if !page?.neighbors.is_empty() {
-            return Ok(true);
+    Ok(!client.path(PathQuery::between(concept, concept).max_depth(0)).await?.paths.is_empty())
+}
+
+/// Those of some concepts of which nothing is known, each once.
+pub(crate) async fn unknown<'a>(
+    client: &Client,
+    concepts: impl IntoIterator<Item = &'a str>,
+) -> Result<Vec<&'a str>, Failure> {
+    let mut unknown = Vec::new();
+    for concept in concepts {
+        if !unknown.contains(&concept) && !is_known(client, concept).await? {
+            unknown.push(concept);
         }
     }
-    Ok(false)
+    Ok(unknown)
+}
+
+/// Words for concepts of which nothing is known.
+pub(crate) fn not_known(concepts: &[&str], namespace: &str) -> String {
+    let names: Vec<String> = concepts.iter().map(|concept| output::name(concept)).collect();
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    format!("{} {verb} not known{}", names.join(" and "), output::in_namespace(namespace))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_is_named_with_where_it_was_looked_for() {
+        assert_eq!(not_known(&["a\n"], ""), "a\\n is not known");
+        assert_eq!(not_known(&["a", "b"], "n"), "a and b are not known in the namespace n");
+    }
 }

@@ -3,6 +3,7 @@
 //! They are named and written reply by reply, so that memory holds one reply of a hub's, however many there are; within a reply they are
 //! sorted.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write};
 
@@ -12,8 +13,8 @@ use sutra_wire::{AssociationKind, ConceptId, Direction, limits};
 
 use crate::exit::{Answer, Failure};
 use crate::graph_args::Neighbors;
-use crate::known::{Known, look_up};
-use crate::output::{self, Output, columns, first_line, in_namespace};
+use crate::known::{Known, is_known, look_up, not_known};
+use crate::output::{self, Output, columns, counted, first_line};
 
 /// A neighbour for programs.
 #[derive(Debug, Serialize)]
@@ -36,20 +37,21 @@ pub(crate) async fn run(client: &Client, neighbors: &Neighbors, output: Output) 
         .minimum_confidence(neighbors.min_confidence)
         .limit(u32::try_from(limit).map_or(limits::MAX_NEIGHBORS, |limit| limit.min(limits::MAX_NEIGHBORS)));
     let mut pages = client.neighbor_pages(of);
-    let mut list = List { out: BufWriter::new(io::stdout().lock()), json: output.is_json(), count: 0 };
+    let mut list = List::new(BufWriter::new(io::stdout().lock()), output.is_json());
     let mut more = false;
     while let Some(page) = pages.next().await {
         let page = page?;
         let room = usize::try_from(limit - list.count).unwrap_or(usize::MAX);
-        more = page.neighbors.len() > room || page.cursor != 0;
-        if !page.neighbors.is_empty() {
+        if room > 0 && !page.neighbors.is_empty() {
             list.page(concept, &named(&client, &page, room).await?)?;
         }
-        if list.count == limit {
+        // What a cursor leads to may be nothing: there is more when there is one more.
+        more = page.neighbors.len() > room;
+        if more {
             break;
         }
     }
-    let is_known = list.count > 0 || client.query(concept).await?.is_some();
+    let is_known = list.count > 0 || is_known(&client, concept).await?;
     list.end(concept, &neighbors.named.place.namespace, is_known, more)?;
     Ok(if is_known { Answer::Yes } else { Answer::No })
 }
@@ -76,10 +78,20 @@ async fn named(client: &Client, page: &View<sutra_client::Neighbors>, room: usiz
 struct List<W> {
     out: W,
     json: bool,
+    /// Associations.
     count: u64,
+    /// The neighbours that they lead to, several to one perhaps; `None` where there are too many to keep.
+    neighbors: Option<HashSet<ConceptId>>,
 }
 
+/// Neighbours up to which those of a hub are counted: some 40 MB.
+const MOST_COUNTED: usize = 1 << 20;
+
 impl<W: Write> List<W> {
+    fn new(out: W, json: bool) -> Self {
+        Self { out, json, count: 0, neighbors: Some(HashSet::new()) }
+    }
+
     fn page(&mut self, concept: &str, neighbors: &[Neighbor]) -> io::Result<()> {
         if self.json {
             for neighbor in neighbors {
@@ -93,6 +105,11 @@ impl<W: Write> List<W> {
         } else {
             write!(self.out, "{}", for_people(neighbors, columns()))?;
             self.count += neighbors.len() as u64;
+            let seen = self.neighbors.take().map(|mut seen| {
+                seen.extend(neighbors.iter().map(|neighbor| neighbor.known.id));
+                seen
+            });
+            self.neighbors = seen.filter(|seen| seen.len() <= MOST_COUNTED);
         }
         // What has come is shown while more is on its way.
         self.out.flush()
@@ -112,12 +129,19 @@ impl<W: Write> List<W> {
                 }
                 writeln!(self.out, "],\"more\":{more}}}")?;
             }
-            (false, false, _) => writeln!(self.out, "{called} is not known{}", in_namespace(namespace))?,
+            (false, false, _) => writeln!(self.out, "{}", not_known(&[concept], namespace))?,
             (false, true, 0) => writeln!(self.out, "{called}: no neighbours found")?,
             (false, true, _) => {
-                let plural = if count == 1 { "" } else { "s" };
+                let neighbors = self.neighbors.as_ref().map(|neighbors| neighbors.len() as u64);
+                let listed = match neighbors {
+                    Some(neighbors) if neighbors == count => format!("{} of {called}", counted(count, "neighbour")),
+                    Some(neighbors) => {
+                        format!("{} of {called}, by {}", counted(neighbors, "neighbour"), counted(count, "association"))
+                    }
+                    None => format!("{} of {called}", counted(count, "association")),
+                };
                 let more = if more { "; there are more: ask with --limit 0 for all" } else { "" };
-                writeln!(self.out, "{} neighbour{plural} of {called}{more}", output::grouped(count))?;
+                writeln!(self.out, "{listed}{more}")?;
             }
         }
         self.out.flush()
@@ -179,7 +203,7 @@ mod tests {
     #[test]
     fn several_replies_make_one_list_and_one_document() {
         for json in [false, true] {
-            let mut list = List { out: Vec::new(), json, count: 0 };
+            let mut list = List::new(Vec::new(), json);
             list.page("dog", &[neighbor("a", true, "out"), neighbor("b", true, "in")]).expect("memory");
             list.page("dog", &[neighbor("c", true, "out")]).expect("memory");
             list.end("dog", "", true, true).expect("memory");
@@ -190,10 +214,13 @@ mod tests {
                     value["neighbors"].as_array().into_iter().flatten().map(|one| &one["name"]).collect();
                 assert!(names == ["a", "b", "c"] && value["more"] == true, "{text}");
             } else {
-                assert!(text.lines().count() == 4 && text.contains("3 neighbours of dog; there are more"), "{text}");
+                assert!(
+                    text.lines().count() == 4 && text.contains("1 neighbour of dog, by 3 associations; there are more"),
+                    "{text}"
+                );
             }
         }
-        let mut none = List { out: Vec::new(), json: true, count: 0 };
+        let mut none = List::new(Vec::new(), true);
         none.end("d\"og", "", false, false).expect("memory");
         let value: serde_json::Value = serde_json::from_slice(&none.out).expect("one document");
         assert_eq!((&value["found"], &value["name"]), (&false.into(), &"d\"og".into()));

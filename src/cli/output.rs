@@ -104,6 +104,11 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
+/// So many of something, with its plural.
+pub(crate) fn counted(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
 /// A duration with the two units that matter.
 pub(crate) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -156,6 +161,8 @@ mod tests {
     #[test]
     fn numbers_are_grouped_by_thousands() {
         assert_eq!([0, 999, 1000, 1234567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        let counted = [0, 1, 2000].map(|number| counted(number, "line"));
+        assert_eq!(counted, ["0 lines", "1 line", "2,000 lines"]);
     }
 
     #[test]

@@ -10,8 +10,8 @@ use sutra_wire::{AssociationKind, ConceptId};
 
 use crate::exit::{Answer, Failure};
 use crate::graph_args;
-use crate::known::{Known, is_known, look_up};
-use crate::output::{Output, columns, first_line, grouped, in_namespace, name};
+use crate::known::{Known, look_up, not_known, unknown};
+use crate::output::{Output, columns, first_line, grouped, name};
 
 /// A path: the concepts, and the associations between them, one fewer.
 #[derive(Debug, Serialize)]
@@ -36,16 +36,11 @@ pub(crate) async fn run(client: &Client, path: &graph_args::Path, output: Output
     let found = client.path(PathQuery::from(path)).await?;
     let graph_args::Path { start, end, .. } = path;
     if found.paths.is_empty() {
-        let mut unknown = Vec::new();
-        for concept in [start, end] {
-            if !is_known(&client, concept).await? {
-                unknown.push(concept);
-            }
-        }
+        let unknown = unknown(&client, [start.as_str(), end.as_str()]).await?;
         let value = json!({ "found": false, "start": start, "end": end, "unknown": unknown, "paths": [] });
-        output.answer(&value, || match unknown.first() {
-            Some(concept) => format!("{} is not known{}", name(concept), in_namespace(&path.place.namespace)),
-            None => none(path),
+        output.answer(&value, || match unknown.is_empty() {
+            false => not_known(&unknown, &path.place.namespace),
+            true => none(path),
         })?;
         return Ok(Answer::No);
     }

@@ -9,7 +9,8 @@ use sutra_wire::{ArchivedConceptRecord, ConceptId};
 
 use crate::args::Named;
 use crate::exit::{Answer, Failure};
-use crate::output::{Output, in_namespace, local_time, name, printable, utc_time};
+use crate::known::{is_known, not_known};
+use crate::output::{Output, local_time, name, printable, utc_time};
 
 /// How many of an embedding's numbers people are shown.
 const SHOWN: usize = 6;
@@ -33,8 +34,11 @@ pub(crate) async fn run(client: &Client, query: &Named, output: Output) -> Resul
     let namespaced = client.namespace(&query.place.namespace);
     let Some(concept) = namespaced.query(&query.concept).await? else {
         let id = ConceptId::from_name(&query.concept).map(|id| id.to_string()).unwrap_or_default();
-        output.answer(&json!({ "found": false, "name": query.concept, "id": id }), || {
-            format!("{} is not known{}", name(&query.concept), in_namespace(&query.place.namespace))
+        let associated = is_known(&namespaced, &query.concept).await?;
+        let value = json!({ "found": false, "name": query.concept, "id": id, "associated": associated });
+        output.answer(&value, || match associated {
+            true => format!("{} is not learned yet; associations name it", name(&query.concept)),
+            false => not_known(&[&query.concept], &query.place.namespace),
         })?;
         return Ok(Answer::No);
     };

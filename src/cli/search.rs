@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::json;
 use sutra_client::{Client, SearchQuery};
-use sutra_wire::{ConceptId, limits};
+use sutra_wire::ConceptId;
 
 use crate::exit::{Answer, Failure};
 use crate::graph_args::{Search, number};
-use crate::known::{Known, look_up};
-use crate::output::{Output, columns, first_line, in_namespace, name};
+use crate::known::{Known, is_known, look_up, not_known, unknown};
+use crate::output::{Output, columns, first_line, name};
 use crate::vector::vector;
 
 /// A result for programs.
@@ -42,7 +42,8 @@ pub(crate) async fn run(client: &Client, search: &Search, output: Output) -> Res
         }
     };
     let mut query = SearchQuery::like(vector)
-        .k(k.saturating_add(u32::from(without.is_some())).min(limits::MAX_RESULTS))
+        // One more than is shown, as the concept itself is found as well, and left out.
+        .k(k + u32::from(without.is_some()))
         .ef_search(number(search.ef_search))
         .minimum_strength(search.min_strength)
         .minimum_confidence(search.min_confidence);
@@ -60,6 +61,16 @@ pub(crate) async fn run(client: &Client, search: &Search, output: Output) -> Res
         .filter(|(id, _)| Some(*id) != without)
         .take(k as usize)
         .collect();
+    if hits.is_empty()
+        && let Some(near) = search.near.as_deref().filter(|_| search.within.is_some())
+    {
+        let unknown = unknown(&client, [near]).await?;
+        if !unknown.is_empty() {
+            let reason = not_known(&unknown, &search.place.namespace);
+            output.answer(&json!({ "found": false, "reason": reason, "results": [] }), || reason.clone())?;
+            return Ok(Answer::No);
+        }
+    }
     let known = look_up(&client, hits.iter().map(|(id, _)| *id).collect()).await?;
     let hits: Vec<Hit> =
         hits.into_iter().zip(known).map(|((_, similarity), known)| Hit { similarity, known }).collect();
@@ -73,7 +84,10 @@ async fn like(client: &Client, search: &Search) -> Result<Like, Failure> {
         return vector("--vector", text).map(Like::Vector);
     };
     Ok(match client.query(concept).await? {
-        None => Like::Nothing(format!("{} is not known{}", name(concept), in_namespace(&search.place.namespace))),
+        None if is_known(client, concept).await? => {
+            Like::Nothing(format!("{} is not learned yet, so it has no embedding to search by", name(concept)))
+        }
+        None => Like::Nothing(not_known(&[concept], &search.place.namespace)),
         Some(record) if record.embedding.is_empty() => {
             Like::Nothing(format!("{} has no embedding to search by: learn it with --embedding", name(concept)))
         }

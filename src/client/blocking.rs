@@ -21,7 +21,8 @@
 use std::sync::Arc;
 
 use sutra_wire::{
-    AssociationKind, AssociationRecord, ConceptRecord, Concepts, Health, Neighbors, Paths, SearchHits, Stats, View,
+    AssociationKind, AssociationRecord, ConceptRecord, Concepts, Deleted, Health, Neighbors, Paths, SearchHits, Stats,
+    View,
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -89,7 +90,7 @@ impl Client {
     }
 
     /// As [`crate::Client::delete`].
-    pub fn delete(&self, concept: impl Into<ConceptRef>) -> Result<bool, ClientError> {
+    pub fn delete(&self, concept: impl Into<ConceptRef>) -> Result<Deleted, ClientError> {
         self.runtime.block_on(self.client.delete(concept))
     }
 

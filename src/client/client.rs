@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sutra_wire::{
-    AssociationKey, AssociationKind, AssociationRecord, ConceptKey, ConceptRecord, Concepts, ConceptsRequest, Health,
-    Neighbors, Opcode, Paths, SearchHits, Stats, View,
+    AssociationKey, AssociationKind, AssociationRecord, ConceptKey, ConceptRecord, Concepts, ConceptsRequest, Deleted,
+    Health, Neighbors, Opcode, Paths, SearchHits, Stats, View,
 };
 
 use crate::answer::Answer;
@@ -76,8 +76,11 @@ impl Client {
         self.shared.topology.info()
     }
 
-    /// Learns a concept, or learns it anew; its associations stay. Returns the write's sequence once the write is as durable as
-    /// [`ServerInfo::durability`] says.
+    /// Learns a concept. **A learn is the whole record**: where the concept is learned already, all
+    /// of the earlier version is replaced, its content, embedding, strength and confidence, and its
+    /// name; what this one leaves out is gone, an embedding, too. Only its associations stay, and the time when it
+    /// was first learned. To change one field, [`Client::query`] the record first and give the others
+    /// again. Returns the write's sequence once the write is as durable as [`ServerInfo::durability`] says.
     pub async fn learn(&self, concept: Concept) -> Result<u64, ClientError> {
         self.call(&concept.request(&self.namespace)?).await?.sequence()
     }
@@ -91,15 +94,17 @@ impl Client {
         self.call(&request).await?.found()
     }
 
-    /// Deletes a concept with all its associations, from either end. Whether it was there. A delete is several writes: should the server be
+    /// Deletes a concept with all its associations, from either end, whether it is learned or only
+    /// associations name it. Returns what was removed ([`Deleted::default`] where there was nothing). A delete is several writes: should the server be
     /// killed meanwhile, the concept may be left with fewer associations, and deleting it again finishes it; what is written to it
-    /// before the answer may stay or go. One that is repeated because its answer was lost finds nothing any more.
-    pub async fn delete(&self, concept: impl Into<ConceptRef>) -> Result<bool, ClientError> {
+    /// before the answer may stay or go. One that is repeated because its answer was lost finds, and counts, only what the first has left.
+    pub async fn delete(&self, concept: impl Into<ConceptRef>) -> Result<Deleted, ClientError> {
         let key = ConceptKey { id: concept.into().id()?.0, namespace: self.namespace.to_string() };
-        Ok(self.call(&Request::Delete(key)).await?.was_found())
+        let deleted = self.call(&Request::Delete(key)).await?.found::<Deleted>()?;
+        Ok(deleted.map(|deleted| deleted.checked().to_owned()).unwrap_or_default())
     }
 
-    /// Learns an association, or learns it anew. Returns the write's sequence.
+    /// Learns an association. One of the same ends and kind is replaced, its confidence, too. Returns the write's sequence.
     pub async fn associate(&self, association: Association) -> Result<u64, ClientError> {
         self.call(&association.request(&self.namespace)?).await?.sequence()
     }
@@ -140,8 +145,9 @@ impl Client {
         Pages::new(self.clone(), of.into())
     }
 
-    /// How two concepts are connected: the paths that the query describes, best first, none where there is none. An end that was never
-    /// heard of is connected to nothing but itself.
+    /// How two concepts are connected: the paths that the query describes, best first, none where there is none. From a concept to
+    /// itself there is a path of no associations, if it is learned or an association names it; one that was never heard of is
+    /// connected to nothing, not even to itself.
     ///
     /// ```no_run
     /// # use sutra_client::{Client, ClientError, ConceptId, PathQuery};

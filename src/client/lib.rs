@@ -19,7 +19,8 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), ClientError> {
-//!     let client = Client::connect("127.0.0.1:50050").await?;
+//!     // The embeddings of a namespace are all as long: those of this one have two numbers.
+//!     let client = Client::connect("127.0.0.1:50050").await?.namespace("pets");
 //!
 //!     client.learn(Concept::new("dog").content("a domesticated carnivore").embedding(vec![0.1, 0.7])).await?;
 //!     client.learn(Concept::new("animal").content("a living organism")).await?;
@@ -42,8 +43,13 @@
 //! }
 //! ```
 //!
+//! **A learn is the whole record**: learning a concept again replaces all of its earlier version, also
+//! what the new one leaves out, its embedding, too. Only its associations stay.
+//!
 //! A concept goes by its name, any text that is not empty, or by its [`ConceptId`]. It belongs to a namespace:
-//! [`Client::namespace`] gives a client of another one than the default. Names are case-sensitive and stored with the concept.
+//! [`Client::namespace`] gives a client of another one than the default. Names are case-sensitive and stored with the concept;
+//! 32 hexadecimal digits are an id and are never stored as a name.
+//! The embeddings of a namespace all have the same number of numbers.
 //!
 //! # Options
 //!
@@ -73,7 +79,7 @@
 //! ```no_run
 //! # use sutra_client::{Client, Concept};
 //! # async fn example(client: Client) -> Result<(), sutra_client::ClientError> {
-//! let numbers = (0..100_000).map(|n| Concept::new(format!("number-{n}")).content(n.to_string()));
+//! let numbers = (0..1_000).map(|n| Concept::new(format!("number-{n}")).content(n.to_string()));
 //! let mut answers = client.learn_many(numbers);
 //! while let Some(answer) = answers.next().await {
 //!     if let Err(error) = answer {
@@ -165,6 +171,6 @@ pub use path_query::PathQuery;
 pub use request::{Association, Concept, ConceptRef, Neighborhood};
 pub use search_query::SearchQuery;
 pub use sutra_wire::{
-    AssociationKind, AssociationRecord, ConceptId, ConceptRecord, Concepts, Direction, Durability, Health, InvalidId,
-    Neighbor, Neighbors, Path, PathEdge, Paths, SearchHit, SearchHits, Stats, Status, View,
+    AssociationKind, AssociationRecord, ConceptId, ConceptRecord, Concepts, Deleted, Direction, Durability, Health,
+    InvalidId, Neighbor, Neighbors, Path, PathEdge, Paths, SearchHit, SearchHits, Stats, Status, View,
 };

@@ -61,15 +61,26 @@ pub struct Concept {
 }
 
 impl Concept {
-    /// A concept of this name; the name is stored with it.
+    /// A concept of this name; the name is stored with it. 32 hexadecimal digits are its id and no
+    /// name, as in [`Concept::with_id`].
     pub fn new(name: impl Into<String>) -> Self {
         let name = name.into();
-        Self::of(ConceptRef::from(&name), name)
+        let key = ConceptRef::from(&name);
+        let is_its_id = ConceptId::from_digits(&name).is_some();
+        Self::of(key, if is_its_id { String::new() } else { name })
     }
 
-    /// A concept known by its id only.
+    /// A concept known by its id only. One that has a name loses it, as a learn is the whole record:
+    /// give it again with [`Concept::name`].
     pub fn with_id(id: ConceptId) -> Self {
         Self::of(ConceptRef::from(id), String::new())
+    }
+
+    /// The name that is stored with it and that others are shown. It does not change which concept
+    /// is meant: that is said by [`Concept::new`] or [`Concept::with_id`].
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.record.name = name.into();
+        self
     }
 
     fn of(key: ConceptRef, name: String) -> Self {
@@ -242,7 +253,7 @@ impl Request {
             Request::Learn(_) => Opcode::Learn,
             Request::Associate(_) => Opcode::Associate,
             Request::Query(_) => Opcode::Query,
-            Request::Delete(_) => Opcode::Delete,
+            Request::Delete(_) => Opcode::DeleteCounted,
             Request::Association(_) => Opcode::Association,
             Request::Concepts(_) => Opcode::Concepts,
             Request::Neighbors(_) => Opcode::Neighbors,
@@ -343,8 +354,14 @@ mod tests {
 
     #[test]
     fn a_concept_known_by_id_only_has_no_name() {
-        let Request::Learn(record) = Concept::with_id(ConceptId([9; 16])).request("").unwrap() else { panic!("learn") };
-        assert_eq!((record.name.as_str(), record.id), ("", [9; 16]));
+        for concept in
+            [Concept::with_id(ConceptId([0xa9; 16])), Concept::new("a9".repeat(16)), Concept::new("A9".repeat(16))]
+        {
+            let Request::Learn(record) = concept.clone().request("").unwrap() else { panic!("learn") };
+            assert_eq!((record.name.as_str(), record.id), ("", [0xa9; 16]));
+            let Request::Learn(record) = concept.name("dog").request("").unwrap() else { panic!("learn") };
+            assert_eq!((record.name.as_str(), record.id), ("dog", [0xa9; 16]));
+        }
     }
 
     #[test]

@@ -28,7 +28,8 @@ impl SearchQuery {
         Self { near: None, namespace: None, request }
     }
 
-    /// At most this many of them; at most 1,000.
+    /// At most this many of them; at most 1,001: a thousand, and the concept itself where its own
+    /// embedding is searched by.
     pub fn k(mut self, concepts: u32) -> Self {
         self.request.k = concepts;
         self

@@ -86,6 +86,15 @@ impl StorageService {
                 self.answer(cx, entry.ticket, status, sequence, Payload::Empty);
             }
             Ok(Effect::Association(edge)) => self.tell_target(cx, entry.ticket, sequence, edge),
+            Ok(Effect::Removal(edge, was_there)) => {
+                let ticket = match entry.ticket {
+                    Ticket::Removal { core, deletion, .. } => {
+                        Ticket::Removal { core, deletion, has_removed: was_there }
+                    }
+                    other => other,
+                };
+                self.tell_target(cx, ticket, sequence, edge);
+            }
             Err(refusal) => self.refuse(cx, entry.ticket, status_of(&refusal), refusal.to_string()),
         }
     }

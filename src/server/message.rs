@@ -25,8 +25,11 @@ pub(crate) enum Ticket {
     Here(ReplyTo),
     /// It came from another core.
     There { core: usize, to: ReplyTo },
-    /// It is one removal of a deletion that a core works on.
-    Removal { core: usize, deletion: usize },
+    /// It is one removal of a deletion that a core works on; whether it was this one that removed
+    /// the association, as far as is known.
+    Removal { core: usize, deletion: usize, has_removed: bool },
+    /// It is the last step of a deletion of this core's.
+    Burial(usize),
 }
 
 pub(crate) enum Body {
@@ -40,8 +43,8 @@ pub(crate) enum Body {
     InEdgeApplied { ticket: Ticket, sequence: u64 },
     /// An association whose source the receiver owns is to be removed for a deletion of the sender's.
     Remove { deletion: usize, key: EdgeKey },
-    /// It is gone at both ends, or why it is not.
-    Removed { deletion: usize, refused: Option<(Status, String)> },
+    /// It is gone at both ends, and whether by this removal; or why it is not.
+    Removed { deletion: usize, outcome: Result<bool, (Status, String)> },
     /// Concepts whose associations the receiver reads for a traversal of the sender's, which the place names.
     Expand { place: usize, batch: Batch },
     /// The next part of them is wanted.
@@ -81,6 +84,8 @@ pub(crate) enum Forwarded {
     Delete {
         namespace: NamespaceId,
         key: Parcel<ConceptKey>,
+        /// Whether the answer is to say what was deleted.
+        is_counted: bool,
     },
     /// A step of a deletion: one association.
     Remove(EdgeKey),
@@ -107,6 +112,11 @@ pub(crate) enum Forwarded {
         namespace: NamespaceId,
         from: u32,
         limit: u32,
+    },
+    /// The path from a concept to itself.
+    Itself {
+        namespace: NamespaceId,
+        id: ConceptId,
     },
 }
 

@@ -1,9 +1,10 @@
 //! How two concepts are connected: the request, and the answer of the traversal that looks for it (`traversing.rs`).
 
-use sutra_net::{Context, Flow, ReplyTo, Request};
+use sutra_net::{Context, Flow, Request};
+use sutra_store::NamespaceId;
 use sutra_wire::{ConceptId, Direction, Path, PathEdge, PathMode, PathRequest, Paths, Status, limits};
 
-use crate::message::{Message, Payload, Ticket};
+use crate::message::{Forwarded, Message, Payload, Ticket};
 use crate::most_confident::MostConfident;
 use crate::service::{StorageService, validated};
 use crate::shortest::{Hop, Shortest};
@@ -24,14 +25,18 @@ impl StorageService {
     pub(crate) fn path(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
         let Some(path) = validated::<PathRequest>(cx, request) else { return Flow::Taken };
         let (start, end) = (ConceptId(path.start), ConceptId(path.end));
-        if start == end {
-            self.path_found(cx, request.reply_to, Ok(vec![Route { concepts: vec![start], hops: Vec::new() }]));
-            return Flow::Taken;
-        }
         let Some(namespace) = self.namespaces.lookup(&path.namespace) else {
-            self.path_found(cx, request.reply_to, Ok(Vec::new()));
+            self.path_found(cx, Ticket::Here(request.reply_to), Ok(Vec::new()));
             return Flow::Taken;
         };
+        if start == end {
+            let owner = self.owner(&start);
+            if owner != cx.index() {
+                return self.forward(cx, owner, request.reply_to, |_| Forwarded::Itself { namespace, id: start });
+            }
+            self.itself_here(cx, Ticket::Here(request.reply_to), namespace, start);
+            return Flow::Taken;
+        }
         let Some(place) = self.traversals.place() else { return Flow::Wait };
         let max_visited = match path.max_visited.to_native() {
             0 => limits::DEFAULT_VISITED,
@@ -55,23 +60,37 @@ impl StorageService {
         Flow::Taken
     }
 
+    /// Answers with the path from a concept of this core's to itself: there is one from each that
+    /// is learned, or that an association names.
+    pub(crate) fn itself_here(
+        &mut self,
+        cx: &mut Context<'_, Message>,
+        ticket: Ticket,
+        namespace: NamespaceId,
+        id: ConceptId,
+    ) {
+        let route = Route { concepts: vec![id], hops: Vec::new() };
+        let found = if self.shard.knows(namespace, &id) { vec![route] } else { Vec::new() };
+        self.path_found(cx, ticket, Ok(found));
+    }
+
     /// Answers with the paths that were found, best first, or says why there are none.
     pub(crate) fn path_found(
         &mut self,
         cx: &mut Context<'_, Message>,
-        to: ReplyTo,
+        ticket: Ticket,
         found: Result<Vec<Route>, (Status, String)>,
     ) {
         let found = match found {
             Ok(found) => found,
-            Err((status, message)) => return cx.refuse(to, status, message),
+            Err((status, message)) => return self.refuse(cx, ticket, status, message),
         };
         if let Some(Route { concepts, .. }) = found.first().filter(|route| route.concepts.len() > MOST_CONCEPTS) {
             let message = format!(
                 "the path found has {} concepts, and a reply holds at most {MOST_CONCEPTS}; ask for one of less max_depth",
                 concepts.len()
             );
-            return cx.refuse(to, Status::InvalidArgument, message);
+            return self.refuse(cx, ticket, Status::InvalidArgument, message);
         }
         let edge = |Hop { kind, confidence, is_forward }| PathEdge { kind, confidence, forward: is_forward };
         let path = |Route { concepts, hops }| Path {
@@ -80,6 +99,6 @@ impl StorageService {
         };
         let reply = Paths { paths: found.into_iter().map(path).collect() };
         let buffer = self.archive(cx, &reply);
-        self.answer(cx, Ticket::Here(to), Status::Ok, self.shard.last_sequence(), Payload::Built(buffer));
+        self.answer(cx, ticket, Status::Ok, self.shard.last_sequence(), Payload::Built(buffer));
     }
 }

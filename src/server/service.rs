@@ -126,7 +126,10 @@ impl StorageService {
     ) {
         match ticket {
             Ticket::There { core, to } => self.post(cx, core, Body::Answer { to, status, sequence, payload }),
-            Ticket::Removal { core, deletion } => self.tell_removed(cx, core, deletion, None),
+            Ticket::Removal { core, deletion, has_removed } => {
+                self.tell_removed(cx, core, deletion, Ok(has_removed));
+            }
+            Ticket::Burial(burial) => self.buried(cx, burial, status == Status::Ok, sequence),
             Ticket::Here(to) => match payload {
                 Payload::Empty => cx.reply(to, status, sequence, ReplyBody::Empty),
                 Payload::Stored(slice) => cx.reply(to, status, sequence, ReplyBody::Stored(slice)),
@@ -142,7 +145,10 @@ impl StorageService {
     pub(crate) fn refuse(&mut self, cx: &mut Context<'_, Message>, ticket: Ticket, status: Status, message: String) {
         match ticket {
             Ticket::Here(to) => cx.refuse(to, status, message),
-            Ticket::Removal { core, deletion } => self.tell_removed(cx, core, deletion, Some((status, message))),
+            Ticket::Removal { core, deletion, .. } => {
+                self.tell_removed(cx, core, deletion, Err((status, message)));
+            }
+            Ticket::Burial(burial) => self.not_buried(cx, burial, status, message),
             Ticket::There { .. } => {
                 let buffer = self.archive(cx, &sutra_wire::ErrorMessage { message });
                 self.answer(cx, ticket, status, 0, Payload::Built(buffer));
@@ -155,12 +161,12 @@ impl StorageService {
         cx: &mut Context<'_, Message>,
         core: usize,
         deletion: usize,
-        refused: Option<(Status, String)>,
+        outcome: Result<bool, (Status, String)>,
     ) {
         if core == cx.index() {
-            self.removed(deletion, refused);
+            self.removed(deletion, outcome);
         } else {
-            self.post(cx, core, Body::Removed { deletion, refused });
+            self.post(cx, core, Body::Removed { deletion, outcome });
         }
     }
 
@@ -177,7 +183,9 @@ impl StorageService {
                     Err(refusal) => (refusal, Forwarded::Associate { namespace, record }),
                 }
             }
-            Forwarded::Delete { namespace, key } => return self.delete_for(ticket, namespace, key),
+            Forwarded::Delete { namespace, key, is_counted } => {
+                return self.delete_for(ticket, namespace, key, is_counted);
+            }
             Forwarded::Remove(key) => match self.shard.dissociate(&key, ticket) {
                 Ok(Some(_)) => return,
                 // It was removed by somebody else meanwhile.
@@ -195,6 +203,7 @@ impl StorageService {
             Forwarded::Concepts { namespace, from, limit } => {
                 return self.concepts_here(cx, ticket, namespace, from, limit);
             }
+            Forwarded::Itself { namespace, id } => return self.itself_here(cx, ticket, namespace, id),
             Forwarded::Neighbors { namespace, request } => {
                 self.neighbors_here(cx, ticket, namespace, request.checked());
                 return cx.give_back(request.into_buffer());
@@ -301,7 +310,8 @@ impl Service for StorageService {
             Opcode::Health => self.ask_all(cx, request.reply_to, Question::Health),
             Opcode::Association => self.association(cx, request),
             Opcode::Concepts => self.concepts(cx, request),
-            Opcode::Delete => self.delete(cx, request),
+            Opcode::Delete => self.delete(cx, request, false),
+            Opcode::DeleteCounted => self.delete(cx, request, true),
             Opcode::Path => self.path(cx, request),
             Opcode::Search => self.search(cx, request),
             Opcode::RegisterAgent
@@ -332,9 +342,10 @@ impl Service for StorageService {
         match message.body {
             Body::Request { to, request } => self.execute(cx, Ticket::There { core: from, to }, request),
             Body::Remove { deletion, key } => {
-                self.execute(cx, Ticket::Removal { core: from, deletion }, Forwarded::Remove(key));
+                let ticket = Ticket::Removal { core: from, deletion, has_removed: false };
+                self.execute(cx, ticket, Forwarded::Remove(key));
             }
-            Body::Removed { deletion, refused } => self.removed(deletion, refused),
+            Body::Removed { deletion, outcome } => self.removed(deletion, outcome),
             Body::Answer { to, status, sequence, payload } => {
                 self.peers.give_back(from);
                 self.answer(cx, Ticket::Here(to), status, sequence, payload);

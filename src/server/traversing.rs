@@ -17,7 +17,7 @@ use sutra_wire::{ConceptId, Direction, Status};
 
 use crate::expansion::{Batch, Part};
 use crate::frontier::Frontier;
-use crate::message::{Body, Message};
+use crate::message::{Body, Message, Ticket};
 use crate::path::{MOST_CONCEPTS, Route};
 use crate::run_queue::{SLICE, Work};
 use crate::service::StorageService;
@@ -345,6 +345,6 @@ impl StorageService {
             Route { concepts: ids.collect(), hops }
         };
         let paths = outcome.map(|()| found.into_iter().map(route).collect());
-        self.path_found(cx, traversal.to, paths);
+        self.path_found(cx, Ticket::Here(traversal.to), paths);
     }
 }

@@ -57,11 +57,20 @@ impl At {
     }
 }
 
+/// What a node has of one direction.
+#[derive(Clone, Copy)]
+struct Head {
+    /// Its newest edge.
+    first: u32,
+    /// How many are there, removed ones not counted.
+    count: u32,
+}
+
 /// All edges of one direction.
 pub(crate) struct Edges<R> {
     edges: Slab<Edge<R>>,
-    /// A node's newest edge; nodes beyond have none.
-    first: Slab<u32>,
+    /// Of each node; nodes beyond have no edges.
+    heads: Slab<Head>,
     /// The first edge between two nodes.
     pairs: Index,
     /// The edges of further kinds between them.
@@ -74,7 +83,7 @@ impl<R> Default for Edges<R> {
     fn default() -> Self {
         Self {
             edges: Slab::default(),
-            first: Slab::default(),
+            heads: Slab::default(),
             pairs: Index::default(),
             further: Index::default(),
             count: 0,
@@ -114,26 +123,41 @@ impl<R> Edges<R> {
         siblings.filter(|edge| edge.confidence().is_some()).min_by_key(|edge| edge.kind)
     }
 
-    /// Adds an edge, brings it up to date or, without a confidence, removes it, unless what is known is newer. Allocates only as it grows.
-    pub(crate) fn set(&mut self, node: u32, peer: u32, kind: u32, confidence: Option<f32>, sequence: u64, record: R) {
+    /// Adds an edge, brings it up to date or, without a confidence, removes it, unless what is
+    /// known is newer. Whether it was there before. Allocates only as it grows.
+    pub(crate) fn set(
+        &mut self,
+        node: u32,
+        peer: u32,
+        kind: u32,
+        confidence: Option<f32>,
+        sequence: u64,
+        record: R,
+    ) -> bool {
         let is_there = confidence.is_some();
         let confidence = confidence.unwrap_or(REMOVED);
         let pair = self.between(node, peer);
         if let Some(edge) = pair.and_then(|pair| self.of_kind(pair, kind)).map(|edge| &mut self.edges[edge]) {
+            let was_there = edge.confidence != REMOVED;
             if edge.sequence < sequence {
-                self.count = self.count - usize::from(edge.confidence != REMOVED) + usize::from(is_there);
                 (edge.confidence, edge.sequence, edge.record) = (confidence, sequence, record);
+                self.count = self.count - usize::from(was_there) + usize::from(is_there);
+                if was_there != is_there {
+                    let count = &mut self.heads[node].count;
+                    *count = *count - u32::from(was_there) + u32::from(is_there);
+                }
             }
-            return;
+            return was_there;
         }
-        while self.first.len() <= node as usize {
-            self.first.push(END);
+        while self.heads.len() <= node as usize {
+            self.heads.push(Head { first: END, count: 0 });
         }
         self.count += usize::from(is_there);
-        let next = self.first[node];
+        let next = self.heads[node].first;
         let sibling = pair.map_or(END, |pair| self.edges[pair].sibling);
         let edge = self.edges.push(Edge { node, peer, kind, confidence, sequence, next, sibling, record });
-        self.first[node] = edge;
+        let head = &mut self.heads[node];
+        *head = Head { first: edge, count: head.count + u32::from(is_there) };
         match pair {
             None => self.pairs.insert(self.pairs.hash(&(node, peer)), edge),
             Some(pair) => {
@@ -141,11 +165,17 @@ impl<R> Edges<R> {
                 self.further.insert(self.further.hash(&(node, peer, kind)), edge);
             }
         }
+        false
     }
 
     /// The number of the node's newest edge.
     pub(crate) fn first(&self, node: u32) -> Option<u32> {
-        self.first.get(node).copied().filter(|edge| *edge != END)
+        self.heads.get(node).map(|head| head.first).filter(|edge| *edge != END)
+    }
+
+    /// Whether the node has any that is not removed.
+    pub(crate) fn has_any(&self, node: u32) -> bool {
+        self.heads.get(node).is_some_and(|head| head.count > 0)
     }
 
     /// An edge of the node. `None` where this edge is not there or belongs to another node.
@@ -165,7 +195,7 @@ impl<R> Edges<R> {
 
     /// Bytes of memory that they hold.
     pub(crate) fn memory(&self) -> u64 {
-        self.edges.memory() + self.first.memory() + self.pairs.memory() + self.further.memory()
+        self.edges.memory() + self.heads.memory() + self.pairs.memory() + self.further.memory()
     }
 }
 
@@ -228,7 +258,7 @@ mod tests {
         edges.set(3, 7, 1, None, 10, ());
         edges.set(3, 7, 1, Some(0.75), 9, ());
         edges.set(3, 7, 0, None, 11, ());
-        assert_eq!((all(&edges, 3), edges.len()), (vec![(7, 2, 0.5)], 1));
+        assert_eq!((all(&edges, 3), edges.len(), edges.has_any(3)), (vec![(7, 2, 0.5)], 1, true));
         assert!(edges.get(3, 7, Some(1)).is_none());
         assert_eq!(edges.get(3, 7, None).map(|edge| edge.kind), Some(2));
         let rest = middle.and_then(|edge| edges.walk(3, edge)).and_then(|edge| edge.next);
@@ -240,6 +270,10 @@ mod tests {
         edges.set(4, 7, 0, None, 20, ());
         edges.set(4, 7, 0, Some(1.0), 19, ());
         assert_eq!((all(&edges, 4), edges.len()), (vec![], 1));
+        assert!(!edges.has_any(4) && !edges.has_any(7) && !edges.has_any(1000));
+        assert!(edges.set(3, 7, 1, None, 21, ()), "it was there");
+        assert!(!edges.set(3, 7, 1, None, 22, ()), "it was removed before");
+        assert_eq!((all(&edges, 3), edges.len(), edges.has_any(3)), (vec![], 0, false));
     }
 
     #[test]

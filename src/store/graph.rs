@@ -146,17 +146,18 @@ impl Graph {
         sequence: u64,
     ) -> InEdge {
         let confidence = Some(record.confidence.to_native());
-        self.set_outgoing(namespace, record, confidence, location, sequence)
+        self.set_outgoing(namespace, record, confidence, location, sequence).0
     }
 
-    /// Makes the removal of an association visible at its source; returns what its target's shard needs to know.
+    /// Makes the removal of an association visible at its source; returns what its target's shard
+    /// needs to know, and whether the association was there.
     pub(crate) fn dissociate(
         &mut self,
         namespace: NamespaceId,
         record: &Checked<'_, AssociationRecord>,
         location: Location<AssociationRecord>,
         sequence: u64,
-    ) -> InEdge {
+    ) -> (InEdge, bool) {
         self.set_outgoing(namespace, record, None, location, sequence)
     }
 
@@ -167,13 +168,21 @@ impl Graph {
         confidence: Option<f32>,
         location: Location<AssociationRecord>,
         sequence: u64,
-    ) -> InEdge {
+    ) -> (InEdge, bool) {
         let (source, target) = (ConceptId(record.source), ConceptId(record.target));
         let key = EdgeKey { namespace, source, target, kind: record.kind.to_native() };
         let from = self.table.find_or_insert(namespace, &source);
         let to = self.table.find_or_insert(namespace, &target);
-        self.outgoing.set(from, to, key.kind, confidence, sequence, location);
-        InEdge { key, confidence, sequence }
+        let was_there = self.outgoing.set(from, to, key.kind, confidence, sequence, location);
+        (InEdge { key, confidence, sequence }, was_there)
+    }
+
+    /// Whether anything is known of a concept that belongs to this shard: that it is learned, or
+    /// that an association leads from it or to it. Cost: one probe.
+    pub(crate) fn knows(&self, namespace: NamespaceId, id: &ConceptId) -> bool {
+        self.table.find(namespace, id).is_some_and(|node| {
+            self.table.location_of(node).is_some() || self.outgoing.has_any(node) || self.incoming.has_any(node)
+        })
     }
 
     /// Makes an association, or its removal, visible at its target.
@@ -186,7 +195,8 @@ impl Graph {
 
     /// Appends a concept's neighbours to `out`; returns the cursor to go on with, 0 at the end. Edges that are there throughout come exactly
     /// once; ones that are added meanwhile may be missed. A call may return fewer than asked for, even none, and a cursor. A
-    /// cursor that makes no sense ends the walk.
+    /// cursor that makes no sense ends the walk. An association of the concept with itself is one
+    /// edge: of both directions it comes as one that leads out.
     pub(crate) fn neighbors(&self, query: &NeighborQuery<'_>, out: &mut Vec<Neighbor>) -> u64 {
         let Some(node) = self.table.find(query.namespace, &query.id) else { return 0 };
         let at = |incoming: bool, edge: Option<u32>| edge.map(|edge| Place { incoming, edge });
@@ -207,7 +217,8 @@ impl Graph {
             }
             let Some(At { peer, kind, confidence, next }) = self.step(node, Place { incoming, edge }) else { return 0 };
             visited += 1;
-            if let Some(confidence) = confidence.filter(|confidence| query.wants(kind, *confidence)) {
+            let is_seen = incoming && peer == node && query.direction == Direction::Both;
+            if let Some(confidence) = confidence.filter(|confidence| !is_seen && query.wants(kind, *confidence)) {
                 found += 1;
                 out.push(Neighbor {
                     id: self.table.node(peer).id.0,
@@ -366,13 +377,36 @@ mod tests {
     }
 
     #[test]
-    fn an_association_with_itself_goes_out_and_comes_in() {
+    fn an_association_with_itself_is_one_whichever_way_it_is_looked_at() {
         let mut graph = Graph::default();
-        let edge = associate(&mut graph, HUB, HUB, 2, 0.5, 1);
+        for kind in [2, 7] {
+            let edge = associate(&mut graph, HUB, HUB, kind, 0.5, u64::from(kind));
+            graph.apply_in_edge(&edge);
+        }
+        for (asked, shown) in
+            [(Direction::Both, Direction::Out), (Direction::Out, Direction::Out), (Direction::In, Direction::In)]
+        {
+            for limit in [1, 2, 10] {
+                let (all, _) = pages(&graph, query(HUB, asked, limit));
+                let seen: Vec<_> =
+                    all.iter().map(|neighbor| (neighbor.id, neighbor.kind, neighbor.direction)).collect();
+                assert_eq!(seen, [7, 2].map(|kind| (HUB.0, kind, shown as u8)), "{asked:?}, {limit}");
+            }
+        }
+    }
+
+    #[test]
+    fn known_is_what_is_learned_or_has_an_association_that_was_not_removed() {
+        let mut graph = Graph::default();
+        let knows = |graph: &Graph, id: &ConceptId| graph.knows(NamespaceId::DEFAULT, id);
+        assert!(!knows(&graph, &HUB));
+        let edge = associate(&mut graph, HUB, id(1), 2, 0.5, 1);
+        assert!(knows(&graph, &HUB) && !graph.knows(NamespaceId::from_number(1), &HUB));
+        assert!(!knows(&graph, &id(1)), "its shard was not told yet");
         graph.apply_in_edge(&edge);
-        let (all, _) = pages(&graph, query(HUB, Direction::Both, 10));
-        let seen: Vec<_> = all.iter().map(|neighbor| (neighbor.id, neighbor.direction)).collect();
-        assert_eq!(seen, [(HUB.0, Direction::Out as u8), (HUB.0, Direction::In as u8)]);
+        assert!(knows(&graph, &id(1)));
+        graph.apply_in_edge(&InEdge { confidence: None, sequence: 2, ..edge });
+        assert!(!knows(&graph, &id(1)), "its only association was removed");
     }
 
     #[test]

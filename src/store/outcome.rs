@@ -57,9 +57,12 @@ impl Refusal {
 pub enum Effect {
     /// A concept is visible.
     Concept,
-    /// An association, or its removal, is visible at its source; the shard of the edge's target (this one or another) is to be told
+    /// An association is visible at its source; the shard of the edge's target (this one or another) is to be told
     /// ([`Shard::apply_in_edge`]).
     Association(InEdge),
+    /// An association is gone at its source, of which its target's shard is to be told as well;
+    /// whether it was there before: of two removals under way at a time only one finds it.
+    Removal(InEdge, bool),
     /// A concept is gone; whether it was there before.
     Deleted(bool),
 }

@@ -317,7 +317,7 @@ impl Recovery {
                 // SAFETY: as for a concept.
                 let location = unsafe { Location::new(name.number, at, body.len()) };
                 let edge = match header.kind {
-                    KIND_REMOVAL => self.graph.dissociate(namespace, &record, location, header.sequence),
+                    KIND_REMOVAL => self.graph.dissociate(namespace, &record, location, header.sequence).0,
                     _ => self.graph.associate(namespace, &record, location, header.sequence),
                 };
                 match self.source.layout.owner(&edge.key.target) {

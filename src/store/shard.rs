@@ -264,7 +264,8 @@ impl<T> Shard<T> {
             }
             Write::Removal(location) => {
                 let record = self.segments.record(location).expect(SEALED);
-                Effect::Association(self.graph.dissociate(namespace, &record, location, sequence))
+                let (edge, was_there) = self.graph.dissociate(namespace, &record, location, sequence);
+                Effect::Removal(edge, was_there)
             }
             Write::Tombstone(location) => {
                 let key = self.segments.record(location).expect(SEALED);
@@ -332,6 +333,12 @@ impl<T> Shard<T> {
     /// even none, and a cursor.
     pub fn neighbors(&self, query: &NeighborQuery<'_>, out: &mut Vec<Neighbor>) -> u64 {
         self.graph.neighbors(query, out)
+    }
+
+    /// Whether anything is known of a concept that belongs to this shard: that it is learned, or
+    /// that an association leads from it or to it. Cost: one probe.
+    pub fn knows(&self, namespace: NamespaceId, id: &ConceptId) -> bool {
+        self.graph.knows(namespace, id)
     }
 
     /// How many ids the shard has heard of: the numbers of its nodes are those below.

@@ -46,9 +46,10 @@ pub use layout::CoreLayout;
 pub use opcode::Opcode;
 pub use record::{ArchivedAssociationRecord, ArchivedConceptRecord, AssociationKind, AssociationRecord, ConceptRecord};
 pub use reply::{
-    ArchivedConcepts, ArchivedCounter, ArchivedErrorMessage, ArchivedHealth, ArchivedNeighbor, ArchivedNeighbors,
-    ArchivedPath, ArchivedPathEdge, ArchivedPaths, ArchivedSearchHit, ArchivedSearchHits, ArchivedStats, Concepts,
-    Counter, ErrorMessage, Health, Neighbor, Neighbors, Path, PathEdge, Paths, SearchHit, SearchHits, Stats,
+    ArchivedConcepts, ArchivedCounter, ArchivedDeleted, ArchivedErrorMessage, ArchivedHealth, ArchivedNeighbor,
+    ArchivedNeighbors, ArchivedPath, ArchivedPathEdge, ArchivedPaths, ArchivedSearchHit, ArchivedSearchHits,
+    ArchivedStats, Concepts, Counter, Deleted, ErrorMessage, Health, Neighbor, Neighbors, Path, PathEdge, Paths,
+    SearchHit, SearchHits, Stats,
 };
 pub use request::{
     ArchivedAssociationKey, ArchivedConceptKey, ArchivedConceptsRequest, ArchivedNear, ArchivedNeighborsRequest,

@@ -23,8 +23,9 @@ pub const MAX_CONCEPTS: u32 = 8_192;
 /// Most association kinds that a filter may list.
 pub const MAX_KINDS: usize = 64;
 
-/// Most results of one vector search.
-pub const MAX_RESULTS: u32 = 1_000;
+/// Most results of one vector search: a thousand, and one for whoever searches by a stored concept's
+/// embedding, finds that concept first, and leaves it out.
+pub const MAX_RESULTS: u32 = 1_001;
 
 /// Largest width that a vector search may ask for. A server may scan all vectors from some width on, which takes no longer and misses nothing.
 pub const MAX_SEARCH_WIDTH: u32 = 10_000;

@@ -13,8 +13,12 @@ pub enum Opcode {
     Learn = 0x10,
     /// Upserts an association: [`crate::AssociationRecord`]; answered by a bare header with the sequence.
     Associate = 0x11,
-    /// Deletes a concept and its associations: [`crate::ConceptKey`]; answered by a bare header with the sequence, or not found.
+    /// Deletes a concept and its associations: [`crate::ConceptKey`]; answered by a bare header with the sequence, or not found
+    /// where there was neither.
     Delete = 0x12,
+    /// Deletes as [`Opcode::Delete`] does and says what: [`crate::ConceptKey`]; answered by
+    /// [`crate::Deleted`], or not found where there was neither the concept nor an association.
+    DeleteCounted = 0x13,
     /// Reads a concept: [`crate::ConceptKey`]; answered by the stored [`crate::ConceptRecord`].
     Query = 0x20,
     /// Reads a concept's neighbours: [`crate::NeighborsRequest`]; answered by [`crate::Neighbors`].
@@ -60,11 +64,12 @@ pub enum Opcode {
 
 impl Opcode {
     /// Every opcode, in numeric order.
-    pub const ALL: [Opcode; 24] = [
+    pub const ALL: [Opcode; 25] = [
         Opcode::Hello,
         Opcode::Learn,
         Opcode::Associate,
         Opcode::Delete,
+        Opcode::DeleteCounted,
         Opcode::Query,
         Opcode::Neighbors,
         Opcode::Path,
@@ -99,6 +104,7 @@ impl Opcode {
             Opcode::Learn => "learn",
             Opcode::Associate => "associate",
             Opcode::Delete => "delete",
+            Opcode::DeleteCounted => "delete_counted",
             Opcode::Query => "query",
             Opcode::Neighbors => "neighbors",
             Opcode::Path => "path",
@@ -124,7 +130,7 @@ impl Opcode {
 
     /// Whether repeating the request after a lost answer may change what is stored by others in between.
     pub fn is_write(self) -> bool {
-        matches!(self, Opcode::Learn | Opcode::Associate | Opcode::Delete)
+        matches!(self, Opcode::Learn | Opcode::Associate | Opcode::Delete | Opcode::DeleteCounted)
     }
 }
 
@@ -135,7 +141,7 @@ mod tests {
     #[test]
     fn only_listed_numbers_are_opcodes() {
         let known: Vec<u8> = (0..=255).filter(|number| Opcode::from_number(*number).is_some()).collect();
-        let storage = [0x01, 0x10, 0x11, 0x12, 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x30, 0x31, 0x32];
+        let storage = [0x01, 0x10, 0x11, 0x12, 0x13, 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x30, 0x31, 0x32];
         assert_eq!(known, storage.into_iter().chain(0x40..=0x4a).collect::<Vec<u8>>());
     }
 }

@@ -16,6 +16,16 @@ pub struct ErrorMessage {
     pub message: String,
 }
 
+/// What a delete removed.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[rkyv(derive(Debug))]
+pub struct Deleted {
+    /// Associations of the concept that are gone, from either end, those with itself counted once.
+    pub associations: u64,
+    /// Whether the concept was learned.
+    pub concept: bool,
+}
+
 /// One association of the concept that was asked for, seen from that concept.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[rkyv(derive(Debug))]
@@ -166,6 +176,7 @@ macro_rules! reply_payloads {
 
 reply_payloads! {
     ErrorMessage: ArchivedErrorMessage, "error message";
+    Deleted: ArchivedDeleted, "delete reply";
     Neighbors: ArchivedNeighbors, "neighbors reply";
     Concepts: ArchivedConcepts, "concepts reply";
     Paths: ArchivedPaths, "paths reply";

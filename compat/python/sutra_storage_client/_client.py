@@ -98,21 +98,26 @@ class StorageClient:
         strength: float = 1.0,
         confidence: float = 1.0,
     ) -> int:
-        """Stores a concept, over the one that has this id; its associations stay. Returns the write's sequence.
+        """Stores a concept: the whole record, over the one that has this id. Returns the write's sequence.
+
+        Content, embedding, strength and confidence are all replaced: an embedding that is not given again is gone.
+        Only the associations stay.
 
         When it returns, the concept is stored as durably as the server is set to, and every query sees it.
         """
         return self._call(_requests.learn_concept(concept_id, content, embedding, strength, confidence))
 
     def learn_association(self, source_id: str, target_id: str, assoc_type: int = 0, confidence: float = 1.0) -> int:
-        """Stores an association, over the one of the same ends and type. Returns the write's sequence.
+        """Stores an association, over the one of the same ends and type, whose confidence it replaces.
+
+        Returns the write's sequence.
 
         Types: 0 semantic, 1 causal, 2 temporal, 3 hierarchical, 4 compositional; others are kept as numbers.
         """
         return self._call(_requests.learn_association(source_id, target_id, assoc_type, confidence))
 
     def delete_concept(self, concept_id: str) -> bool:
-        """Deletes a concept with its associations; False if there was none."""
+        """Deletes a concept with its associations; whether there was anything, learned or only associated."""
         return self._call(_requests.delete_concept(concept_id))
 
     def learn_concept_v2(self, content: str, options: Mapping[str, Any] | None = None) -> str:
@@ -157,7 +162,10 @@ class StorageClient:
         return self._call(_requests.get_all_concept_ids())
 
     def find_path(self, start_id: str, end_id: str, max_depth: int = 6) -> list[str] | None:
-        """The ids on a shortest path of at most `max_depth` associations, both ends included, or None."""
+        """The ids on a shortest path of at most `max_depth` associations, both ends included, or None.
+
+        From an id to itself that is the id alone, or None where nothing is known of it.
+        """
         return self._call(_requests.find_path(start_id, end_id, max_depth))
 
     def vector_search(self, query_vector: Vector, k: int = 10, ef_search: int = 50) -> list[tuple[str, float]]:

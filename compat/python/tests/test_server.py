@@ -165,6 +165,29 @@ def test_all_ids_are_listed_and_a_deleted_one_is_not(make_client: Any, server: S
         assert sorted(client.get_all_concept_ids()) == sorted(wordnet.wire_id(name) for name in names if name != "c1")
 
 
+def test_a_learn_is_the_whole_record_and_an_id_is_no_name(make_client: Any, server: Server) -> None:
+    with make_client(server.address) as client:
+        client.learn_concept("dog", "barks", embedding=[1.0, 0.0], strength=2.0, confidence=0.5)
+        client.learn_association("dog", "animal", 3)
+        dog = client.query_concept("dog")["id"]
+        client.learn_concept(dog, "howls")
+        assert client.query_concept("dog") == {"id": dog, "content": "howls", "strength": 1.0, "confidence": 1.0}
+        assert client.vector_search([1.0, 0.0]) == [], "the embedding was not given again"
+        assert client.get_neighbors("dog") == [wordnet.wire_id("animal")], "associations stay"
+
+
+def test_what_only_associations_name_is_known_until_it_is_deleted(make_client: Any, server: Server) -> None:
+    with make_client(server.address) as client:
+        client.learn_association("g1", "g2")
+        client.learn_association("g1", "g1")
+        assert client.find_path("g1", "g1") == [wordnet.wire_id("g1")]
+        assert sorted(client.get_neighbors("g1")) == sorted(map(wordnet.wire_id, ["g1", "g2"]))
+        assert client.delete_concept("g1") is True, "its associations were removed"
+        assert client.delete_concept("g1") is False and client.delete_concept("g2") is False
+        assert client.find_path("g1", "g1") is None and client.get_neighbors("g2") == []
+        assert client.stats()["edges"] == 0
+
+
 def test_paths_and_what_is_alike_are_found_over_wordnet(make_client: Any, server: Server) -> None:
     concepts, embeddings = wordnet.concepts(), wordnet.embeddings()
     with make_client(server.address) as client:
@@ -182,6 +205,7 @@ def test_paths_and_what_is_alike_are_found_over_wordnet(make_client: Any, server
         assert client.find_path("n02084071", "n02264232", max_depth=3) is None
         assert client.find_path("n02084071", "n02084071", max_depth=0) == [dog]
         assert client.find_path("n02084071", "unheard of") is None
+        assert client.find_path("unheard of", "unheard of") is None
 
         exact = embeddings.astype("float32")
         exact /= (exact**2).sum(axis=1, keepdims=True) ** 0.5
@@ -198,5 +222,6 @@ def test_paths_and_what_is_alike_are_found_over_wordnet(make_client: Any, server
         for query, words in [([0.5, 0.5], "384"), ([float("nan")] * 384, "finite")]:
             with pytest.raises(ServerError, match=words):
                 client.vector_search(query)
-        with pytest.raises(ServerError, match="1000"):
-            client.vector_search(embeddings[0], k=1001)
+        assert len(client.vector_search(embeddings[0], k=1001)) == 1001
+        with pytest.raises(ServerError, match="1001"):
+            client.vector_search(embeddings[0], k=1002)

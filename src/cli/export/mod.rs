@@ -17,8 +17,8 @@ use sutra_wire::ConceptId;
 
 use crate::exit::{Answer, Failure};
 use crate::graph_args::{self, Export, number};
-use crate::known::is_known;
-use crate::output::{Output, grouped, in_namespace, name};
+use crate::known::{is_known, not_known};
+use crate::output::{Output, grouped};
 use destination::Destination;
 use format::Format;
 use walk::{Scope, Walk};
@@ -54,7 +54,7 @@ pub(crate) async fn run(client: &Client, export: &Export, output: Output) -> Res
         Some(concept) => {
             if !is_known(&client, concept).await? {
                 let value = json!({ "found": false, "name": concept });
-                output.answer(&value, || format!("{} is not known{}", name(concept), in_namespace(namespace)))?;
+                output.answer(&value, || not_known(&[concept], namespace))?;
                 return Ok(Answer::No);
             }
             let middle = ConceptId::from_name(concept).map_err(sutra_client::ClientError::from)?;

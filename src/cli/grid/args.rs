@@ -143,7 +143,7 @@ pub(crate) struct Nodes {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  sutra grid spawn agent-1 --name orders --memory 4G --cores 2,3\n\n\
+#[command(after_help = "Example:\n  sutra grid spawn agent-1 --name words --memory 4G --cores 1\n\n\
     A stopped node is started again, on its data, where its name or its path is given.")]
 pub(crate) struct Spawn {
     /// The agent

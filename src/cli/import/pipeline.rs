@@ -199,6 +199,7 @@ fn is_the_lines_fault(error: &ClientError) -> bool {
 async fn write_concept(client: &Client, lookup: Lookup, line: ConceptLine) -> Result<Settled, ClientError> {
     let other = line.namespace.as_deref().map(|namespace| client.namespace(namespace));
     let client = other.as_ref().unwrap_or(client);
+    let mut kept = String::new();
     if lookup != Lookup::No
         && let Some(stored) = client.query(&line.name).await?
     {
@@ -208,10 +209,13 @@ async fn write_concept(client: &Client, lookup: Lookup, line: ConceptLine) -> Re
         if lookup == Lookup::Any {
             return Ok(Settled::Kept);
         }
+        if ConceptId::from_digits(&stored.name).is_none() {
+            stored.name.as_str().clone_into(&mut kept);
+        }
     }
-    // As on the compat port: what goes by its id's digits has no name.
+    // As on the compat port: what goes by its id's digits has no name, but for the one that it has.
     let concept = match ConceptId::from_digits(&line.name) {
-        Some(id) => Concept::with_id(id),
+        Some(id) => Concept::with_id(id).name(kept),
         None => Concept::new(line.name),
     };
     let concept = concept
@@ -226,8 +230,12 @@ async fn write_concept(client: &Client, lookup: Lookup, line: ConceptLine) -> Re
 /// Whether the stored record is what this line would make it.
 fn is_stored(line: &ConceptLine, stored: &ArchivedConceptRecord) -> bool {
     let embedding = line.embedding.as_deref().unwrap_or_default();
-    let name = if ConceptId::from_digits(&line.name).is_some() { "" } else { &line.name };
-    stored.name == name
+    let is_named = match ConceptId::from_digits(&line.name) {
+        // Whatever it is called, the line does not change that; only the spelling of its id is no name.
+        Some(_) => ConceptId::from_digits(&stored.name).is_none(),
+        None => stored.name == line.name,
+    };
+    is_named
         && stored.content == line.content
         && stored.strength == line.strength
         && stored.confidence == line.confidence
@@ -304,6 +312,8 @@ mod tests {
         ] {
             assert!(!is_stored(&other, &stored), "{other:?}");
         }
+        let by_id = ConceptLine { name: "01".repeat(16), ..line };
+        assert!(is_stored(&by_id, &stored), "a line without a name leaves it its own");
     }
 
     #[test]

@@ -26,7 +26,7 @@ use sutra_wire::grid::{
 use sutra_wire::{
     AssociationKey, AssociationKeyRef, AssociationRecord, AssociationRecordRef, CHECKSUM, CLIENT_HELLO_BYTES,
     ClientHello, ConceptKey, ConceptKeyRef, ConceptRecord, ConceptRecordRef, Concepts, ConceptsRequest,
-    ConceptsRequestRef, Counter, ErrorMessage, FINGERPRINT, FrameBuffer, Header, Health, MORE, Near, Neighbor,
+    ConceptsRequestRef, Counter, Deleted, ErrorMessage, FINGERPRINT, FrameBuffer, Header, Health, MORE, Near, Neighbor,
     Neighbors, NeighborsRequest, NeighborsRequestRef, Numbers, Opcode, Parsed, Path, PathEdge, PathRequest,
     PathRequestRef, Paths, SERVER_HELLO_BYTES, SearchHit, SearchHits, SearchRequest, SearchRequestRef, ServerHello,
     Stats, Status, archive, encode_archive, encode_bytes, encode_empty, limits, parse,
@@ -211,6 +211,7 @@ fn every_published_byte_stands_still_and_reads_back() {
     book.hold_type::<Near>();
     book.hold_type::<SearchRequest>();
     book.hold_type::<ErrorMessage>();
+    book.hold_type::<Deleted>();
     book.hold_type::<Neighbor>();
     book.hold_type::<Neighbors>();
     book.hold_type::<Concepts>();

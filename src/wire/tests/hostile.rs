@@ -27,9 +27,9 @@ use sutra_wire::grid::{
 };
 use sutra_wire::{
     AssociationKey, AssociationRecord, CHECKSUM, Checked, ClientHello, ConceptKey, ConceptRecord, Concepts,
-    ConceptsRequest, ErrorMessage, FrameBuffer, HEADER_BYTES, Header, Health, MAGIC, MORE, Neighbors, NeighborsRequest,
-    Parsed, PathRequest, Paths, PayloadError, SearchHits, SearchRequest, ServerHello, SharedBytes, Stats, VERSION,
-    View, encode_bytes, parse,
+    ConceptsRequest, Deleted, ErrorMessage, FrameBuffer, HEADER_BYTES, Header, Health, MAGIC, MORE, Neighbors,
+    NeighborsRequest, Parsed, PathRequest, Paths, PayloadError, SearchHits, SearchRequest, ServerHello, SharedBytes,
+    Stats, VERSION, View, encode_bytes, parse,
 };
 
 use damage::{Damage, damage};
@@ -72,6 +72,7 @@ macro_rules! for_every_payload {
         $each::<PathRequest>($($argument),*);
         $each::<SearchRequest>($($argument),*);
         $each::<ErrorMessage>($($argument),*);
+        $each::<Deleted>($($argument),*);
         $each::<Neighbors>($($argument),*);
         $each::<Concepts>($($argument),*);
         $each::<Paths>($($argument),*);

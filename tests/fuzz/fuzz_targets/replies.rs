@@ -14,11 +14,12 @@ mod walk;
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use probe::probe;
 use sutra_wire::grid::{AgentRegistered, Agents, Cluster, GridEvent, HeartbeatAck, NodeInfo, Nodes};
-use sutra_wire::{Concepts, ErrorMessage, Health, Neighbors, Paths, SearchHits, ServerHello, Stats};
+use sutra_wire::{Concepts, Deleted, ErrorMessage, Health, Neighbors, Paths, SearchHits, ServerHello, Stats};
 
 fuzz_target!(|data: &[u8]| {
     probe::<ServerHello>(data);
     probe::<ErrorMessage>(data);
+    probe::<Deleted>(data);
     probe::<Neighbors>(data);
     probe::<Concepts>(data);
     probe::<Paths>(data);
@@ -34,9 +35,10 @@ fuzz_target!(|data: &[u8]| {
     probe::<GridEvent>(data);
 });
 
-const TITLES: [&str; 15] = [
+const TITLES: [&str; 16] = [
     "ServerHello, ",
     "ErrorMessage, ",
+    "Deleted, ",
     "Neighbors, ",
     "Concepts, ",
     "Paths, ",

@@ -243,7 +243,7 @@ impl World {
         let edges: VecDeque<_> = acknowledged
             .iter()
             .filter_map(|entry| match entry.effect {
-                Ok(Effect::Association(edge)) => Some(edge),
+                Ok(Effect::Association(edge) | Effect::Removal(edge, _)) => Some(edge),
                 _ => None,
             })
             .collect();

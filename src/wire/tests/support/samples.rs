@@ -10,8 +10,8 @@ use sutra_wire::grid::{
 };
 use sutra_wire::{
     AssociationKey, AssociationRecord, ClientHello, ConceptKey, ConceptRecord, Concepts, ConceptsRequest, Counter,
-    ErrorMessage, Health, NO_CORE, Near, Neighbor, Neighbors, NeighborsRequest, Path, PathEdge, PathRequest, Paths,
-    SearchHit, SearchHits, SearchRequest, ServerHello, Stats,
+    Deleted, ErrorMessage, Health, NO_CORE, Near, Neighbor, Neighbors, NeighborsRequest, Path, PathEdge, PathRequest,
+    Paths, SearchHit, SearchHits, SearchRequest, ServerHello, Stats,
 };
 
 /// A published type with its fixed values.
@@ -229,6 +229,10 @@ samples! {
             near: Some(Near { id: id(0x01), edges: 3 }),
             exact: true,
         };
+    }
+    Deleted {
+        "nothing": Deleted::default();
+        "a concept and its associations": Deleted { associations: 0x0807_0605_0403_0201, concept: true };
     }
     ErrorMessage {
         "empty": ErrorMessage::default();

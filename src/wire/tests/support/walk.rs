@@ -18,10 +18,10 @@ use sutra_wire::grid::{
 };
 use sutra_wire::{
     ArchivedAssociationKey, ArchivedAssociationRecord, ArchivedClientHello, ArchivedConceptKey, ArchivedConceptRecord,
-    ArchivedConcepts, ArchivedConceptsRequest, ArchivedCounter, ArchivedErrorMessage, ArchivedHealth, ArchivedNear,
-    ArchivedNeighbor, ArchivedNeighbors, ArchivedNeighborsRequest, ArchivedPath, ArchivedPathEdge, ArchivedPathRequest,
-    ArchivedPaths, ArchivedSearchHit, ArchivedSearchHits, ArchivedSearchRequest, ArchivedServerHello, ArchivedStats,
-    Checked, Payload,
+    ArchivedConcepts, ArchivedConceptsRequest, ArchivedCounter, ArchivedDeleted, ArchivedErrorMessage, ArchivedHealth,
+    ArchivedNear, ArchivedNeighbor, ArchivedNeighbors, ArchivedNeighborsRequest, ArchivedPath, ArchivedPathEdge,
+    ArchivedPathRequest, ArchivedPaths, ArchivedSearchHit, ArchivedSearchHits, ArchivedSearchRequest,
+    ArchivedServerHello, ArchivedStats, Checked, Payload,
 };
 
 /// Where reading is allowed, and a digest of what was read.
@@ -129,6 +129,7 @@ walk_fields! {
     ArchivedPathRequest { start, end, namespace, kinds, max_depth, alternatives, max_visited, direction, mode }
     ArchivedNear { id, edges }
     ArchivedSearchRequest { namespace, vector, k, ef_search, minimum_strength, minimum_confidence, near, exact }
+    ArchivedDeleted { associations, concept }
     ArchivedErrorMessage { message }
     ArchivedNeighbor { id, kind, confidence, direction }
     ArchivedNeighbors { neighbors, cursor }
