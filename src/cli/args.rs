@@ -266,10 +266,11 @@ impl From<SpinMode> for Spin {
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  sutra learn dog \"a domesticated carnivore\"\n  \
     sutra learn dog \"a domesticated carnivore\" --namespace pets --embedding \"[0.1, 0.2, 0.3]\"\n\n\
-    A learn is the whole record: learning a concept again replaces its content, embedding, strength and confidence,\n\
-    also where they are not given; only its associations stay. What was replaced is said, as it was just before. A\n\
-    learn that would drop an embedding is refused without --without-embedding. Learned by its id, a concept keeps\n\
-    its name. The embeddings of a namespace all have the same number of numbers.")]
+    A learn is the whole record: learning a concept again replaces its content, embedding,\n\
+    strength and confidence, also where they are not given; only its associations stay. What was\n\
+    replaced is said, as it was just before. A learn that would drop an embedding is refused\n\
+    without --without-embedding. Learned by its id, a concept keeps its name. The embeddings of\n\
+    a namespace all have the same number of numbers.")]
 pub(crate) struct Learn {
     #[command(flatten)]
     pub(crate) named: Named,
@@ -291,8 +292,8 @@ pub(crate) struct Learn {
 
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  sutra associate dog animal --type hierarchical --confidence 0.9\n\n\
-    An association is known by its two ends and its type: storing it again replaces its confidence, also where none is\n\
-    given. What was replaced is said, as it was just before.")]
+    An association is known by its two ends and its type: storing it again replaces its\n\
+    confidence, also where none is given. What was replaced is said, as it was just before.")]
 pub(crate) struct Associate {
     /// The concept that it leads from: name or id
     pub(crate) source: String,
@@ -313,7 +314,9 @@ pub(crate) struct Associate {
     A line is a concept {\"id\": NAME, \"content\": TEXT, \"embedding\"?: [..], \"strength\"?, \"confidence\"?, \"namespace\"?}\n\
     or an association {\"source\": NAME, \"target\": NAME, \"type\"?: NAME|NUMBER, \"confidence\"?, \"namespace\"?}.\n\
     Embeddings may lie beside: FILE.npy for FILE.jsonl, or embeddings.npy (float16 or float32, row i for concept i).\n\
-    Importing again writes only what is new or differs, and replaces what differs. Of lines about the same concept or\n\
+    Importing again writes only what is new or differs, and replaces what differs as a whole: a\n\
+    line without an embedding drops the one that is stored. A line that names a concept by its\n\
+    id leaves it its name. Of lines about the same concept or\n\
     association the last one counts. Ctrl-C ends it and says what was done.")]
 pub(crate) struct Import {
     /// .jsonl files, or folders of them

@@ -216,7 +216,7 @@ pub fn greeted(mut command: Command) -> (Child, serde_json::Value) {
 }
 
 /// The first address on the line of a server's greeting that begins with this word.
-fn address(greeting: &str, word: &str) -> Option<SocketAddr> {
+pub fn address(greeting: &str, word: &str) -> Option<SocketAddr> {
     let line = greeting.lines().find_map(|line| line.strip_prefix(word))?;
     let first = line.trim().split([',', ' ']).next()?;
     Some(first.parse().expect("an address"))

@@ -1,0 +1,20 @@
+//! Every example of a page, of `--help` and of a package's documentation runs as it is printed, against the server that the
+//! page has just started.
+//!
+//! Commands are run by a shell and hold what is printed below them, Rust programs are compiled with this test, Python
+//! programs run in the environment of the package's tests, TOML is parsed. A block that is none of these fails.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+#![allow(unreachable_pub, reason = "a test has no users")]
+
+mod blocks;
+#[allow(warnings, clippy::all, clippy::unwrap_used, reason = "they are printed for readers")]
+mod examples {
+    include!("examples.rs");
+}
+mod help;
+mod pages;
+mod rust;
+mod shell;
+#[path = "../support/mod.rs"]
+mod support;
