@@ -67,7 +67,8 @@ fn too_few_files_are_told_with_the_limit_to_raise() {
     for files in [6, 12, 47] {
         let folder = Folder::new();
         let script = format!(
-            "ulimit -n {files} && exec {sutra} serve --data {data} --cores 1 --no-pin --listen 127.0.0.1:0",
+            "ulimit -n {files} && exec {sutra} serve --data {data} --cores 1 --no-pin --listen 127.0.0.1:0 \
+             --compat 127.0.0.1:0",
             sutra = env!("CARGO_BIN_EXE_sutra"),
             data = folder.path().display(),
         );

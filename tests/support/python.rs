@@ -2,11 +2,13 @@
 //!
 //! The environment lies below target/ and is kept; pip fetches what it lacks the first time.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What is imported: by the package's tests, and to read exports as others do.
-const NEEDED: [&str; 7] = ["hatchling", "msgpack", "mypy", "networkx", "numpy", "pydot", "pytest"];
+const NEEDED: [&str; 10] =
+    ["eventlet", "gevent", "hatchling", "msgpack", "mypy", "networkx", "numpy", "pydot", "pytest", "uvloop"];
 
 /// The build's folder for what tests leave.
 pub fn target() -> &'static Path {
@@ -22,14 +24,19 @@ pub fn run(command: &mut Command, what: &str) -> String {
     said
 }
 
-/// The environment's interpreter, everything that is needed installed.
+/// The environment's interpreter, everything that is needed installed. Runs of the tests beside each other share it.
 pub fn python() -> PathBuf {
     let environment = target().join("python");
     let python = environment.join("bin/python");
     let has_all = |python: &Path| {
-        let imports = format!("import {}", NEEDED.join(", "));
-        Command::new(python).args(["-c", &imports]).output().is_ok_and(|output| output.status.success())
+        let find =
+            "import importlib.util, sys; sys.exit(any(not importlib.util.find_spec(name) for name in sys.argv[1:]))";
+        let mut look = Command::new(python);
+        look.args(["-c", find]).args(NEEDED).output().is_ok_and(|output| output.status.success())
     };
+    // Whoever comes first makes it; let go of at the end of this function.
+    let lock = File::create(target().join("python.lock")).expect("a file can be made where the build lies");
+    lock.lock().expect("a file that was made can be locked");
     if !has_all(&python) {
         let mut create = Command::new("python3");
         run(create.args(["-m", "venv", "--clear"]).arg(&environment), "create a virtual environment (python3, venv)");

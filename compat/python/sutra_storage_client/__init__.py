@@ -6,16 +6,24 @@
         client.learn_concept("dog", "a domesticated carnivore")
         print(client.query_concept("dog"))
 
-`StorageClient` blocks, `AsyncStorageClient` is awaited; both have the same methods. Both may be shared: the one by
-threads, the other by tasks, and both survive a fork and a restart of the server. What goes wrong is a `SutraError`,
-which is also the built-in exception that code written for the earlier clients catches.
+`StorageClient` blocks, `AsyncStorageClient` is awaited; both have the same methods. Both may be
+shared: the one by threads, the other by tasks, and both survive a fork and a restart of the server.
+What goes wrong is a `SutraError`, which is also the built-in exception that code written for the
+earlier clients catches.
 """
 
 from __future__ import annotations
 
 from ._async_client import AsyncStorageClient
 from ._client import StorageClient
-from ._errors import ClientClosed, ConnectionLost, ProtocolError, RequestTimeout, ServerError, SutraError
+from ._errors import (
+    ClientClosed,
+    ConnectionLost,
+    ProtocolError,
+    RequestTimeout,
+    ServerError,
+    SutraError,
+)
 
 __version__ = "1.0.0"
 

@@ -6,12 +6,13 @@ import asyncio
 import functools
 import weakref
 from collections.abc import Iterable, Mapping
+from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _address, _options, _requests, _retry
 from ._async_pool import AsyncPool
-from ._errors import ConnectionLost, RequestTimeout, ServerError
+from ._errors import Lost, Trouble
 from ._pipeline import Pipeline
 from ._requests import Call, Record
 
@@ -24,9 +25,10 @@ T = TypeVar("T")
 class AsyncStorageClient:
     """`StorageClient` for asyncio: the same methods, arguments, results and exceptions.
 
-    To be shared by all tasks of a loop. The constructor doesn't connect, the first call does. A cancelled call drops
-    its connection, so its late reply is nobody's. Used in another event loop, as by a second `asyncio.run` or in a
-    forked worker, the client gets new connections there. The arguments are those of `StorageClient`.
+    To be shared by all tasks. The constructor doesn't connect, the first call does. A cancelled
+    call drops its connection, so its late reply is nobody's. Every event loop that it is used in,
+    one after the other or at the same time, has connections of its own, at most `pool_size`; they
+    end with their loop. The arguments are those of `StorageClient`.
     """
 
     def __init__(
@@ -35,20 +37,22 @@ class AsyncStorageClient:
         *,
         timeout: float = _options.TIMEOUT_S,
         pool_size: int = _options.POOL_SIZE,
-        retries: int = _options.RETRIES,
+        retries: int | None = _options.RETRIES,
     ) -> None:
         self._options = _options.check(timeout, pool_size, retries)
         self._timeout, pool_size, self._retries = self._options
         self._address = _address.parse(server_address)
         self._pool = pool = AsyncPool(self._address, pool_size)
-        # A client that is thrown away closes its connections; at the interpreter's end the system does that.
+        # A client that is thrown away closes its connections; at the interpreter's end the system
+        # does that.
         weakref.finalize(self, pool.abandon).atexit = False
 
     def __repr__(self) -> str:
         return f"AsyncStorageClient({str(self._address)!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Sockets and locks can't be pickled: what is unpickled is a new client of the same address and options.
+        # Sockets and locks can't be pickled: what is unpickled is a new client of the same address
+        # and options.
         return functools.partial(type(self), str(self._address), **self._options._asdict()), ()
 
     async def __aenter__(self) -> AsyncStorageClient:
@@ -63,10 +67,9 @@ class AsyncStorageClient:
         await self.close()
 
     async def close(self) -> None:
-        """Closes all connections. Calls that still run end first; later ones raise `ClientClosed`."""
+        """Closes all connections. Calls that still run end first; later ones raise
+        `ClientClosed`."""
         self._pool.close()
-        # The event loop closes the sockets in its next turn.
-        await asyncio.sleep(0)
 
     # ---- writing
 
@@ -79,13 +82,17 @@ class AsyncStorageClient:
         confidence: float = 1.0,
     ) -> int:
         """As `StorageClient.learn_concept`."""
-        return await self._call(_requests.learn_concept(concept_id, content, embedding, strength, confidence))
+        return await self._call(
+            _requests.learn_concept(concept_id, content, embedding, strength, confidence)
+        )
 
     async def learn_association(
         self, source_id: str, target_id: str, assoc_type: int = 0, confidence: float = 1.0
     ) -> int:
         """As `StorageClient.learn_association`."""
-        return await self._call(_requests.learn_association(source_id, target_id, assoc_type, confidence))
+        return await self._call(
+            _requests.learn_association(source_id, target_id, assoc_type, confidence)
+        )
 
     async def delete_concept(self, concept_id: str) -> bool:
         """As `StorageClient.delete_concept`."""
@@ -95,7 +102,9 @@ class AsyncStorageClient:
         """As `StorageClient.learn_concept_v2`."""
         return await self._call(_requests.learn_concept_v2(content, options))
 
-    async def learn_batch_v2(self, contents: Iterable[str], options: Mapping[str, Any] | None = None) -> list[str]:
+    async def learn_batch_v2(
+        self, contents: Iterable[str], options: Mapping[str, Any] | None = None
+    ) -> list[str]:
         """As `StorageClient.learn_batch_v2`."""
         return await self._call(_requests.learn_batch_v2(contents, options))
 
@@ -133,7 +142,9 @@ class AsyncStorageClient:
         """As `StorageClient.find_path`."""
         return await self._call(_requests.find_path(start_id, end_id, max_depth))
 
-    async def vector_search(self, query_vector: Vector, k: int = 10, ef_search: int = 50) -> list[tuple[str, float]]:
+    async def vector_search(
+        self, query_vector: Vector, k: int = 10, ef_search: int = 50
+    ) -> list[tuple[str, float]]:
         """As `StorageClient.vector_search`."""
         return await self._call(_requests.vector_search(query_vector, k, ef_search))
 
@@ -162,56 +173,62 @@ class AsyncStorageClient:
     # ---- what is below all of them
 
     async def _call(self, call: Call[T]) -> T:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._timeout
-        pool = self._pool
+        deadline = monotonic() + self._timeout
+        pool = await self._pool.here()
         attempt = 0
         while True:
-            sent = False
+            connection = None
             try:
                 connection = await pool.acquire(deadline)
-                sent = True
-                try:
-                    result = call.decode(await connection.exchange(call.frame, deadline))
-                except ServerError:
-                    pool.release(connection)
+                result = call.decode(await connection.exchange(call.frame, deadline))
+            except BaseException as error:
+                if connection is not None:
+                    pool.failed(connection, error)
+                if not isinstance(error, Trouble):
                     raise
-                except BaseException:
-                    pool.discard(connection)
-                    raise
+                # Told to the caller, or waited for, outside of this block: nothing is raised
+                # "during its handling".
+                trouble = error.with_traceback(None)
+            else:
                 pool.release(connection)
                 return result
-            except ConnectionLost as lost:
-                if sent and not call.repeatable:
-                    raise
-                await self._pause(lost, attempt, deadline - loop.time())
+            if connection is not None and not call.repeatable:
+                raise trouble.told()
+            await self._pause(trouble, attempt, deadline)
             attempt += 1
 
     async def _many(self, pipeline: Pipeline[T]) -> list[T]:
-        loop = asyncio.get_running_loop()
+        pool = await self._pool.here()
         attempt = 0
+        deadline = monotonic() + self._timeout
         while not pipeline.is_done:
             answered = pipeline.answered
+            connection = None
             try:
-                connection = await self._pool.acquire(loop.time() + self._timeout)
-                try:
-                    await connection.pipeline(pipeline, self._timeout)
-                except BaseException:
-                    self._pool.discard(connection)
+                connection = await pool.acquire(deadline)
+                await connection.pipeline(pipeline, self._timeout)
+            except BaseException as error:
+                if connection is not None:
+                    pool.failed(connection, error)
+                if not isinstance(error, Trouble):
                     raise
-                self._pool.release(connection)
-            except ConnectionLost as lost:
-                # Retries are counted from the last answer on: a long import may meet several restarts.
-                attempt = 0 if pipeline.answered > answered else attempt
-                await self._pause(lost, attempt, self._timeout)
-                attempt += 1
+                trouble = error.with_traceback(None)
+            else:
+                pool.release(connection)
+                continue
+            if pipeline.answered > answered:
+                # Time and retries are counted from the last answer on: a long import may meet
+                # several restarts.
+                attempt, deadline = 0, monotonic() + self._timeout
+            await self._pause(trouble, attempt, deadline)
+            attempt += 1
         return pipeline.finish()
 
-    async def _pause(self, lost: ConnectionLost, attempt: int, remaining: float) -> None:
+    async def _pause(self, trouble: Trouble, attempt: int, deadline: float) -> None:
         """Waits before the next retry, or raises what happened where there is none."""
         delay = None
-        if not isinstance(lost, RequestTimeout):
-            delay = _retry.pause(attempt, self._retries, remaining)
+        if isinstance(trouble, Lost):
+            delay = _retry.pause(attempt, self._retries, deadline - monotonic())
         if delay is None:
-            raise lost
+            raise trouble.told()
         await asyncio.sleep(delay)

@@ -1,9 +1,10 @@
 """What a forked child does first: it lets go of its parent's connections.
 
-A child never uses a connection of its parent's: both would read the same replies. It closes its copies of the sockets,
-which ends nothing for the parent (close, never shutdown), and starts with an empty pool and locks of its own, since a
-thread that held one is not there any more. Python's own forks (`os.fork`, `multiprocessing`, pre-forking servers) are
-told here; pools compare process ids as well, for hosts that fork without telling Python.
+A child never uses a connection of its parent's: both would read the same replies. It closes its
+copies of the sockets, which ends nothing for the parent (close, never shutdown), and starts with an
+empty pool and locks of its own, since a thread that held one is not there any more. Python's own
+forks (`os.fork`, `multiprocessing`, pre-forking servers) are told here; pools compare process ids
+as well, for hosts that fork without telling Python.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Framing: a big-endian `u32` length, then a msgpack payload. No I/O here.
 
-Relies on nothing about how bytes arrive: one at a time, many frames at once. Never allocates what a length claims,
-only up to twice what has arrived.
+Relies on nothing about how bytes arrive: one at a time, many frames at once. Never allocates what a
+length claims, only up to twice what has arrived.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Any
 import msgpack
 
 from ._errors import ProtocolError
+from ._signals import is_a_handlers
 
-# Either way: what the server takes, and what it sends. A prefix that claims more is not this protocol's (four bytes of
-# text are a length above 500 MB).
+# Either way: what the server takes, and what it sends. A prefix that claims more is not this
+# protocol's (four bytes of text are a length above 500 MB).
 MAX_MESSAGE = 16 * 1024 * 1024
 # Holds nearly every reply; a larger one gets a buffer of its own for as long as it is read.
 _CAPACITY = 64 * 1024
@@ -25,11 +26,17 @@ _unpackb = msgpack.unpackb
 
 
 def encode(request: Any) -> bytes:
-    """One request as the bytes of its frame. Raises ValueError where the server would refuse its size."""
-    payload: bytes = _packb(request)
+    """One request as the bytes of its frame. Raises ValueError where the server would refuse its
+    size."""
+    try:
+        payload: bytes = _packb(request)
+    except OverflowError as error:
+        raise ValueError(f"a number of the request is too large to be sent: {error}") from None
     length = len(payload)
     if length > MAX_MESSAGE:
-        raise ValueError(f"the request is {length:,} bytes, and the server takes at most {MAX_MESSAGE:,} in one")
+        raise ValueError(
+            f"the request is {length:,} bytes, and the server takes at most {MAX_MESSAGE:,} in one"
+        )
     return _LENGTH.pack(length) + payload
 
 
@@ -37,12 +44,17 @@ def decode(payload: bytes | memoryview) -> Any:
     """The value in a reply's payload."""
     try:
         return _unpackb(payload)
-    except Exception as error:  # msgpack raises several unrelated classes for bytes that are not msgpack
-        raise ProtocolError(f"the reply is not msgpack: {error or type(error).__name__}") from error
+    except (
+        Exception
+    ) as error:  # msgpack raises several unrelated classes for bytes that are not msgpack
+        if is_a_handlers(error):
+            raise
+        raise ProtocolError(f"the reply is not msgpack: {error or type(error).__name__}") from None
 
 
 class FrameReader:
-    """Cuts received bytes into payloads. Bytes are received into `room()`, announced by `advance`, taken by `next`."""
+    """Cuts received bytes into payloads. Bytes are received into `room()`, announced by
+    `advance`, taken by `next`."""
 
     __slots__ = ("_buffer", "_end", "_start", "_view")
 
@@ -69,7 +81,8 @@ class FrameReader:
         self._end += received
 
     def next(self) -> memoryview | None:
-        """The next whole payload, readable until `room()` is filled again, or None until more bytes have come."""
+        """The next whole payload, readable until `room()` is filled again, or None until more
+        bytes have come."""
         start = self._start
         have = self._end - start
         if have < 4:
@@ -77,8 +90,9 @@ class FrameReader:
             return None
         (length,) = _LENGTH.unpack_from(self._buffer, start)
         if length > MAX_MESSAGE:
+            prefix = bytes(self._view[start : start + 4])
             raise ProtocolError(
-                f"the reply begins with {bytes(self._view[start : start + 4])!r}, a length of {length:,} bytes: "
+                f"the reply begins with {prefix!r}, a length of {length:,} bytes: "
                 "is this address the compat port of a Sutra server?"
             )
         whole = 4 + length

@@ -1,27 +1,29 @@
-"""Where a grid's storage node is: its master is asked whenever a connection is made, so a node that was started again elsewhere is found.
+"""Where a grid's storage node is: its master is asked whenever a connection is made, so a node that
+was started again elsewhere is found.
 
-What is said is the old grid's GetStorageNodeStatus in bincode, which both ports of a master understand. A node that is being started is waited for, as
-long as the call may take. While no master answers, a node stays where it was last.
+What is said is the old grid's GetStorageNodeStatus in bincode, which both ports of a master
+understand. A node that is being started is waited for, as long as the call may take. While no
+master answers, a node stays where it was last.
 """
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import struct
-import time
 from time import monotonic
 
-from . import _address
+from . import _address, _dialing, _polling, _sockets
 from ._address import Address
-from ._errors import ConnectionLost, ProtocolError, RequestTimeout, ServerError
+from ._errors import Late, Lost, ProtocolError, ServerError, Trouble
+from ._frames import FrameReader
+from ._steps import Pause, Ready, Steps
 
 _STATUS, _ERROR = 5, 8
-_MAX_REPLY = 1 << 20
 # How often the master is asked for a node that is on its way back, and the states that say so.
 _AGAIN_S = 0.1
 _COMING = frozenset({"starting", "crashed", "stopping"})
-# How long a master may take before a node is looked for where it was last.
+# How long a master may take before a node is looked for where it was last: this, or half of what
+# the call has left.
 _PATIENCE_S = 2.0
 
 # Where each node was found last. As many entries as there are addresses in the process.
@@ -34,6 +36,10 @@ def _request(node: str) -> bytes:
     return struct.pack(">I", len(payload)) + payload
 
 
+def _no_master(address: Address) -> ProtocolError:
+    return ProtocolError(f"what answers for {address} is no grid's master")
+
+
 class _Reply:
     """The fields of a bincode message, one after the other."""
 
@@ -43,26 +49,20 @@ class _Reply:
         self._at = 0
 
     def number(self, form: str) -> int:
-        try:
-            (value,) = struct.unpack_from(form, self._payload, self._at)
-        except struct.error as error:
-            raise self._wrong() from error
-        self._at += struct.calcsize(form)
+        end = self._at + struct.calcsize(form)
+        if end > len(self._payload):
+            raise _no_master(self._address)
+        (value,) = struct.unpack_from(form, self._payload, self._at)
+        self._at = end
         return int(value)
 
     def text(self) -> str:
         length = self.number("<Q")
         raw = self._payload[self._at : self._at + length]
         if len(raw) != length:
-            raise self._wrong()
+            raise _no_master(self._address)
         self._at += length
-        try:
-            return raw.decode()
-        except UnicodeDecodeError as error:
-            raise self._wrong() from error
-
-    def _wrong(self) -> ProtocolError:
-        return ProtocolError(f"what answers for {self._address} is no grid's master")
+        return raw.decode(errors="replace")
 
 
 def _read(address: Address, payload: bytes) -> Address | None:
@@ -72,7 +72,7 @@ def _read(address: Address, payload: bytes) -> Address | None:
     if variant == _ERROR:
         raise ServerError(f"{address}: {reply.text()}")
     if variant != _STATUS:
-        raise ProtocolError(f"what answers for {address} is no grid's master")
+        raise _no_master(address)
     _, status = reply.text(), reply.text()
     reply.number("<I")
     endpoint = reply.text()
@@ -80,81 +80,85 @@ def _read(address: Address, payload: bytes) -> Address | None:
         return None
     if status != "running":
         raise ServerError(f"{address}: the node is {status}")
-    found = _address.parse(endpoint)
+    found = _endpoint(endpoint)
+    if found is None:
+        raise ProtocolError(
+            f"the master of {address} gives {endpoint!r} as the node's place, which is none"
+        )
     _last[address] = found
     return found
 
 
-def _check(address: Address, prefix: bytes) -> int:
-    (length,) = struct.unpack(">I", prefix)
-    if length > _MAX_REPLY:
-        raise ProtocolError(f"what answers for {address} is no grid's master")
-    return int(length)
-
-
-def _else_last(address: Address, error: Exception) -> Address:
-    """Where the node was last, where the master can't be asked."""
-    last = _last.get(address)
-    if last is None:
-        raise ConnectionLost(f"the grid's master can't be asked for {address}: {error}") from error
-    return last
-
-
-def _pause(address: Address, remaining: float) -> float:
-    if remaining <= _AGAIN_S:
-        raise RequestTimeout(f"{address} was not running again in time")
-    return _AGAIN_S
-
-
-def locate(address: Address, deadline: float) -> Address:
-    """Where the node is now. `deadline` is in `monotonic()`."""
-    while True:
-        patience = min(_PATIENCE_S, deadline - monotonic())
-        try:
-            payload = _ask(address, max(0.001, patience))
-        except (OSError, UnicodeError) as error:
-            return _else_last(address, error)
-        found = _read(address, payload)
-        if found is not None:
-            return found
-        time.sleep(_pause(address, deadline - monotonic()))
-
-
-def _ask(address: Address, patience: float) -> bytes:
-    with socket.create_connection((address.host, address.port), timeout=patience) as master:
-        master.sendall(_request(address.node or ""))
-        return _exactly(master, _check(address, _exactly(master, 4)))
-
-
-def _exactly(master: socket.socket, count: int) -> bytes:
-    data = b""
-    while len(data) < count:
-        more = master.recv(count - len(data))
-        if not more:
-            raise ConnectionError("the master closed the connection")
-        data += more
-    return data
-
-
-async def locate_async(address: Address, deadline: float) -> Address:
-    """The same in an event loop; `deadline` is in the loop's time."""
-    loop = asyncio.get_running_loop()
-    while True:
-        patience = min(_PATIENCE_S, deadline - loop.time())
-        try:
-            payload = await asyncio.wait_for(_ask_async(address), max(0.001, patience))
-        except (OSError, UnicodeError, asyncio.TimeoutError, asyncio.IncompleteReadError) as error:
-            return _else_last(address, error)
-        found = _read(address, payload)
-        if found is not None:
-            return found
-        await asyncio.sleep(_pause(address, deadline - loop.time()))
-
-
-async def _ask_async(address: Address) -> bytes:
-    reader, writer = await asyncio.open_connection(address.host, address.port)
+def _endpoint(text: str) -> Address | None:
     try:
-        writer.write(_request(address.node or ""))
-        return await reader.readexactly(_check(address, await reader.readexactly(4)))
+        found = _address.parse(text)
+    except ValueError:
+        return None
+    return found if found.node is None else None
+
+
+def connect(address: Address, deadline: float) -> Steps[socket.socket]:
+    """A socket connected to the server of this address, which is asked for where it is a grid's
+    node."""
+    place = address
+    if address.node is not None:
+        place = yield from _locate(address, deadline)
+    return (yield from _dialing.dial(place, address, deadline))
+
+
+def _locate(address: Address, deadline: float) -> Steps[Address]:
+    """Where the node is now."""
+    while True:
+        last = _last.get(address)
+        left = deadline - monotonic()
+        # The last known place has its share of the time, however long the master is silent.
+        patience = min(_PATIENCE_S, left if last is None else left / 2)
+        payload = yield from _try_to_ask(address, monotonic() + patience)
+        if isinstance(payload, Trouble):
+            if last is not None:
+                return last
+            kind = Late if monotonic() >= deadline else Lost
+            raise kind(f"the grid's master can't be asked for {address}: {payload}", payload.cause)
+        found = _read(address, payload)
+        if found is not None:
+            return found
+        again = monotonic() + _AGAIN_S
+        if again >= deadline:
+            raise Late(f"{address} was not running again in time")
+        yield Pause(again)
+
+
+def _try_to_ask(address: Address, until: float) -> Steps[bytes | Trouble]:
+    try:
+        return (yield from _ask(address, until))
+    except Trouble as trouble:
+        return trouble.with_traceback(None)
+
+
+def _ask(address: Address, until: float) -> Steps[bytes]:
+    """The master's answer; `until` holds however its bytes trickle."""
+    master = yield from _dialing.dial(Address(address.host, address.port), address, until)
+    try:
+        unsent = _request(address.node or "")
+        reader = FrameReader()
+        payload = None
+        while payload is None:
+            if monotonic() >= until or not (
+                yield Ready(master, _polling.WRITE if unsent else _polling.READ, until)
+            ):
+                raise Late(f"no answer from {address.host}:{address.port} in time")
+            if unsent:
+                unsent = unsent[_sockets.send(master, unsent, address) :]
+            elif _sockets.receive(master, reader, address):
+                payload = _next(address, reader)
+        return payload
     finally:
-        writer.close()
+        master.close()
+
+
+def _next(address: Address, reader: FrameReader) -> bytes | None:
+    try:
+        payload = reader.next()
+    except ProtocolError:
+        raise _no_master(address) from None
+    return None if payload is None else bytes(payload)

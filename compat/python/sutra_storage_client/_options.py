@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple
+import operator
+from typing import Any, NamedTuple
 
 TIMEOUT_S = 10.0
-# More than the threads that the usual web worker runs (40 in the widest-used one), so that no thread of it waits.
+# More than the threads that the usual web worker runs (40 in the widest-used one), so that no
+# thread of it waits.
 POOL_SIZE = 64
-RETRIES = 5
+# As many as there is time for.
+RETRIES = None
+# Some 23 days: what every way to wait can count.
+_LONGEST_S = 2_000_000.0
 
 
 class Options(NamedTuple):
-    """Checked options: `timeout` in seconds, for a call with all its retries; counts of connections and of retries."""
+    """Checked options: `timeout` in seconds, for a call with all its retries; counts of
+    connections and of retries."""
 
     timeout: float
     pool_size: int
-    retries: int
+    retries: int | None
 
 
-def check(timeout: float, pool_size: int, retries: int) -> Options:
+def check(timeout: float, pool_size: int, retries: int | None) -> Options:
     """Raises ValueError for what makes no sense, TypeError for what is no number."""
+    wanted = "a positive number of seconds (every call has an end)"
+    if isinstance(timeout, (str, bytes, bytearray, bool, complex)) or not hasattr(
+        timeout, "__float__"
+    ):
+        raise TypeError(f"timeout must be {wanted}, not {timeout!r}")
     seconds = float(timeout)
-    if not (seconds > 0 and math.isfinite(seconds)):
-        raise ValueError(f"timeout must be a positive number of seconds, not {timeout!r}: every call has an end")
-    if pool_size < 1:
-        raise ValueError(f"pool_size must be at least 1, not {pool_size!r}")
-    if retries < 0:
-        raise ValueError(f"retries must be 0 or more, not {retries!r}")
-    return Options(seconds, int(pool_size), int(retries))
+    # Not a number is neither.
+    if not 0 < seconds < float("inf"):
+        raise ValueError(f"timeout must be {wanted}, not {timeout!r}")
+    size = _count("pool_size", pool_size, 1)
+    return Options(
+        min(seconds, _LONGEST_S), size, None if retries is None else _count("retries", retries, 0)
+    )
+
+
+def _count(name: str, value: Any, least: int) -> int:
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be a whole number, not {value!r}")
+    count = operator.index(value)
+    if count < least:
+        raise ValueError(f"{name} must be at least {least}, not {value!r}")
+    return count

@@ -1,7 +1,9 @@
-"""Many requests in flight on one connection: what is sent next, what is unanswered, what to send again. No I/O here.
+"""Many requests in flight on one connection: what is sent next, what is unanswered, what to send
+again. No I/O here.
 
-Replies come in the order of the requests, so after a lost connection exactly the unanswered ones are sent again (only
-repeatable requests are pipelined). The window bounds what is in flight, and with it the memory of both sides.
+Replies come in the order of the requests, so after a lost connection exactly the unanswered ones
+are sent again (only repeatable requests are pipelined). The window bounds what is in flight, and
+with it the memory of both sides.
 """
 
 from __future__ import annotations
@@ -12,13 +14,16 @@ from typing import Any, Generic, TypeVar
 
 from ._errors import ServerError
 from ._requests import Call
+from ._signals import is_a_handlers
 
 T = TypeVar("T")
 
-# Enough requests for the server to fill its group commits, and no more of the caller's records in memory than this.
+# Enough requests for the server to fill its group commits, and no more of the caller's records in
+# memory than this.
 _WINDOW_REQUESTS = 1024
 _WINDOW_BYTES = 2 * 1024 * 1024
-# One write: large enough that its system call does not count, small enough that the first requests leave soon.
+# One write: large enough that its system call does not count, small enough that the first requests
+# leave soon.
 _BATCH_BYTES = 128 * 1024
 
 
@@ -52,16 +57,27 @@ class Pipeline(Generic[T]):
         return b"".join(call.frame for call in self._unanswered)
 
     def refill(self) -> bytes:
-        """The next requests to send, or nothing: the window is more than half full, or no records are left."""
-        # Half a window at a time: answers that come one by one must not make requests that go one by one.
-        if len(self._unanswered) > _WINDOW_REQUESTS // 2 or self._unanswered_bytes > _WINDOW_BYTES // 2:
+        """The next requests to send, or nothing: the window is more than half full, or no
+        records are left."""
+        # Half a window at a time: answers that come one by one must not make requests that go one
+        # by one.
+        if (
+            len(self._unanswered) > _WINDOW_REQUESTS // 2
+            or self._unanswered_bytes > _WINDOW_BYTES // 2
+        ):
             return b""
         batch: list[bytes] = []
         size = 0
-        while self._calls is not None and size < _BATCH_BYTES and len(self._unanswered) < _WINDOW_REQUESTS:
+        while (
+            self._calls is not None
+            and size < _BATCH_BYTES
+            and len(self._unanswered) < _WINDOW_REQUESTS
+        ):
             try:
                 call = next(self._calls, None)
             except Exception as error:  # the caller's iterable, or a record that can't be encoded
+                if is_a_handlers(error):
+                    raise
                 self._stop(error)
                 break
             if call is None:
@@ -79,6 +95,8 @@ class Pipeline(Generic[T]):
         try:
             result: Any = call.decode(payload)
         except ServerError as error:
+            if is_a_handlers(error):
+                raise
             error.index = len(self._results)
             self._stop(error)
             # Its place in the results is never seen: the call raises.
@@ -88,7 +106,8 @@ class Pipeline(Generic[T]):
         self._results.append(result)
 
     def _stop(self, error: Exception) -> None:
-        """Sends nothing more; what is in flight is still waited for, so that the connection can be used again."""
+        """Sends nothing more; what is in flight is still waited for, so that the connection can
+        be used again."""
         self._calls = None
         if self._failure is None:
             self._failure = error

@@ -1,9 +1,13 @@
 """The connections of one blocking client, for any number of threads.
 
-Taking and giving back an idle connection is one step of a list each, without a lock; the lock is for opening, closing
-and waiting. The most recently used connection goes first, so a quiet client keeps few of them busy. Where threads wait,
-a connection that is given back goes to the one that has waited longest, and not to whoever asks first. A connection
-that the server has closed, as a restarted one has, is found when it is taken and replaced.
+The most recently used connection goes first, so a quiet client keeps few of them busy. Where
+threads wait, a connection that is given back goes to the one that has waited longest, and not to
+whoever asks first. A connection that the server has closed, as a restarted one has, is found when
+it is taken and replaced.
+
+A signal handler may raise anywhere in here. So every connection knows who holds it: the call that
+was interrupted gives back what it held, and what nobody holds is closed. And who waits looks around
+now and then. (Python 3.9 can be interrupted between a `with` and its lock; from 3.10 on it can't.)
 """
 
 from __future__ import annotations
@@ -17,11 +21,16 @@ from weakref import WeakSet
 from . import _fork
 from ._address import Address
 from ._connection import Connection
-from ._errors import ClientClosed, RequestTimeout
+from ._errors import ClientClosed, Late, ServerError
+
+# How long a thread waits before it looks around by itself: only where an interrupt kept another
+# from telling it.
+_LOOK_S = 0.1
 
 
 class _Turn:
-    """A thread that waits, and what it is given: a connection, or one that is still to be opened."""
+    """A thread that waits, and what it is given: a connection, or one that is still to be
+    opened."""
 
     __slots__ = ("connection", "given")
 
@@ -43,10 +52,14 @@ class Pool:
     def _start(self) -> None:
         self._process = os.getpid()
         self._idle: list[Connection] = []
-        # Weak, so that a connection that an interrupt took out of everybody's hands does not count for ever.
+        # Weak, so that a connection that an interrupt took out of everybody's hands does not count
+        # for ever.
         self._all: WeakSet[Connection] = WeakSet()
         self._waiting: deque[_Turn] = deque()
-        self._lock = threading.Lock()
+        # When a request was sent that got no answer: what was heard last before it may be as dead.
+        self._silent_since = 0.0
+        # A signal handler may use the client that it interrupts.
+        self._lock = threading.RLock()
 
     def after_fork(self) -> None:
         """Closes this process's copies of the parent's connections and starts with none."""
@@ -55,106 +68,127 @@ class Pool:
         for connection in inherited:
             connection.close()
 
-    def acquire(self, deadline: float) -> Connection:
-        """A connection for one exchange: an idle one, a new one, or one that another thread gives back in time."""
+    def acquire(self, holder: object, deadline: float) -> Connection:
+        """A connection for one exchange: an idle one, a new one, or one that another thread
+        gives back in time."""
         if self._process != os.getpid():
             self.after_fork()
         while not self._closed:
-            try:
-                connection = self._idle.pop()
-            except IndexError:
-                return self._open_or_wait(deadline)
-            if connection.is_usable:
+            connection = self._take(holder) or self._wait(holder, deadline)
+            if connection.is_new:
+                connection.open(deadline)
                 return connection
-            self.discard(connection)
+            if self._is_good(connection):
+                return connection
+            with self._lock:
+                self._end(connection)
         raise ClientClosed("this client is closed")
 
-    def _open_or_wait(self, deadline: float) -> Connection:
-        turn: _Turn | None = None
+    def _is_good(self, connection: Connection) -> bool:
+        return connection.heard >= self._silent_since and connection.is_usable
+
+    def _take(self, holder: object) -> Connection | None:
+        """An idle connection, or one that is still to be opened where there is room for it."""
         with self._lock:
-            if len(self._all) < self._size:
-                connection = Connection(self._address)
-                self._all.add(connection)
+            if self._idle:
+                connection = self._idle.pop()
+            elif len(self._all) < self._size:
+                connection = self._place()
             else:
-                turn = _Turn()
-                self._waiting.append(turn)
-        if turn is not None:
-            self._hand_over()  # what was given back before this turn was there to see
-            connection = self._wait(turn, deadline)
-        try:
-            if not connection.is_usable:
-                connection.close()
-                connection.open(deadline)
-        except BaseException:
-            self.discard(connection)
-            raise
+                return None
+            connection.holder = holder
+            return connection
+
+    def _place(self) -> Connection:
+        connection = Connection(self._address)
+        self._all.add(connection)
         return connection
 
-    def _wait(self, turn: _Turn, deadline: float) -> Connection:
+    def _wait(self, holder: object, deadline: float) -> Connection:
+        turn = _Turn()
         try:
-            turn.given.wait(max(0.0, deadline - monotonic()))
+            with self._lock:
+                self._waiting.append(turn)
+            while True:
+                with self._lock:
+                    self._hand_over()
+                if turn.connection is not None:
+                    break
+                if self._closed:
+                    raise ClientClosed("this client is closed")
+                left = deadline - monotonic()
+                if left <= 0:
+                    raise Late(
+                        f"all {self._size} connections to {self._address} are busy (pool_size)"
+                    )
+                turn.given.wait(min(left, _LOOK_S))
+            connection = turn.connection
+            connection.holder = holder
+            return connection
         except BaseException:
-            self._leave(turn)
+            # From here on nobody gives this turn anything; what it was given until now is the next
+            # one's.
+            with self._lock:
+                if turn in self._waiting:
+                    self._waiting.remove(turn)
             if turn.connection is not None:
                 self.release(turn.connection)
             raise
-        self._leave(turn)
-        if turn.connection is None:
-            if self._closed:
-                raise ClientClosed("this client is closed")
-            raise RequestTimeout(f"all {self._size} connections to {self._address} are busy (pool_size)")
-        return turn.connection
 
-    def _leave(self, turn: _Turn) -> None:
-        """From here on nobody gives this turn anything; what it was given until now is its own."""
-        with self._lock:
-            if turn in self._waiting:
-                self._waiting.remove(turn)
+    def _hand_over(self) -> None:
+        """Gives those who wait what there is, with the lock held."""
+        while self._waiting and (self._idle or len(self._all) < self._size):
+            turn = self._waiting[0]
+            if turn.connection is None:
+                connection = self._idle.pop() if self._idle else self._place()
+                connection.holder = turn
+                turn.connection = connection
+            self._waiting.popleft()
+            turn.given.set()
 
     def release(self, connection: Connection) -> None:
         """Gives back a connection whose exchange is complete."""
-        self._idle.append(connection)
-        if self._waiting:
-            self._hand_over()
-        if self._closed:
-            self._close_idle()
-
-    def _hand_over(self) -> None:
         with self._lock:
-            while self._waiting:
-                try:
-                    connection = self._idle.pop()
-                except IndexError:
-                    return
-                self._give(connection)
+            connection.holder = None
+            if self._closed or not connection.is_at_rest:
+                self._end(connection)
+            else:
+                self._idle.append(connection)
+                if self._waiting:
+                    self._hand_over()
 
-    def _give(self, connection: Connection) -> None:
-        turn = self._waiting.popleft()
-        turn.connection = connection
-        turn.given.set()
+    def failed(self, holder: object, error: BaseException) -> None:
+        """Takes from a call what it has, after it got this instead of an answer: closed, so that
+        nobody reads what may come late."""
+        with self._lock:
+            for connection in list(self._all):
+                if connection.holder is holder:
+                    self._take_back(connection, error)
+                elif connection.holder is None and connection not in self._idle:
+                    # Interrupted on its way from one hand to the other.
+                    self._end(connection)
 
-    def discard(self, connection: Connection) -> None:
-        """Closes a connection whose exchange was interrupted, so that nobody reads its late reply."""
+    def _take_back(self, connection: Connection, error: BaseException) -> None:
+        if isinstance(error, ServerError) and connection.is_at_rest:
+            # That was the answer.
+            self.release(connection)
+            return
+        if isinstance(error, Late):
+            self._silent_since = max(self._silent_since, connection.asked)
+        self._end(connection)
+
+    def _end(self, connection: Connection) -> None:
         connection.close()
-        with self._lock:
-            self._all.discard(connection)
-            if self._waiting and not self._closed:
-                place = Connection(self._address)
-                self._all.add(place)
-                self._give(place)
+        connection.holder = None
+        self._all.discard(connection)
+        if not self._closed:
+            self._hand_over()
 
     def close(self) -> None:
         """Closes what is idle now and the rest as it is given back."""
         self._closed = True
         with self._lock:
-            while self._waiting:
-                self._waiting.popleft().given.set()
-        self._close_idle()
-
-    def _close_idle(self) -> None:
-        while True:
-            try:
-                connection = self._idle.pop()
-            except IndexError:
-                return
-            self.discard(connection)
+            for turn in self._waiting:
+                turn.given.set()
+            while self._idle:
+                self._end(self._idle.pop())

@@ -1,8 +1,8 @@
 """Every operation as a request and the reader of its reply, shared by both clients.
 
-A request is an externally tagged msgpack map, `{"QueryConcept": {"concept_id": …}}`, or a bare string where it has no
-fields. Replies are read in the shapes that the server sends to such requests: learns as `[sequence]`, everything else
-as maps with field names.
+A request is an externally tagged msgpack map, `{"QueryConcept": {"concept_id": …}}`, or a bare
+string where it has no fields. Replies are read in the shapes that the server sends to such
+requests: learns as `[sequence]`, everything else as maps with field names.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, Callable, Generic, TypeVar, Union
 
 from . import _frames, _vectors
 from ._errors import ProtocolError, ServerError
+from ._signals import is_a_handlers
 
 T = TypeVar("T")
 
@@ -32,7 +33,9 @@ class Call(Generic[T]):
 
     __slots__ = ("_read", "_reply", "frame", "repeatable")
 
-    def __init__(self, request: Any, reply: str, read: Callable[[Any], T], repeatable: bool = True) -> None:
+    def __init__(
+        self, request: Any, reply: str, read: Callable[[Any], T], repeatable: bool = True
+    ) -> None:
         self.frame = _frames.encode(request)
         self._reply = reply
         self._read = read
@@ -40,7 +43,8 @@ class Call(Generic[T]):
         self.repeatable = repeatable
 
     def decode(self, payload: bytes | memoryview) -> T:
-        """The reply's value. Raises ServerError where the server refused, ProtocolError where it isn't this reply."""
+        """The reply's value. Raises ServerError where the server refused, ProtocolError where it
+        isn't this reply."""
         reply = _frames.decode(payload)
         expected = self._reply
         try:
@@ -52,7 +56,11 @@ class Call(Generic[T]):
             elif reply == expected:
                 return self._read(None)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise ProtocolError(f"a {expected} reply without what belongs into it: {_short(reply)}") from error
+            if is_a_handlers(error):
+                raise
+            raise ProtocolError(
+                f"a {expected} reply without what belongs into it: {_short(reply)}"
+            ) from None
         raise ProtocolError(f"expected {expected} and got {_short(reply)}")
 
 
@@ -106,7 +114,11 @@ def _map(body: Any) -> dict[str, Any]:
 
 
 def learn_concept(
-    concept_id: str, content: str, embedding: Any = None, strength: float = 1.0, confidence: float = 1.0
+    concept_id: str,
+    content: str,
+    embedding: Any = None,
+    strength: float = 1.0,
+    confidence: float = 1.0,
 ) -> Call[int]:
     fields = {
         "concept_id": concept_id,
@@ -120,7 +132,9 @@ def learn_concept(
     return Call({"LearnConcept": fields}, "LearnConceptOk", _sequence)
 
 
-def learn_association(source_id: str, target_id: str, assoc_type: int = 0, confidence: float = 1.0) -> Call[int]:
+def learn_association(
+    source_id: str, target_id: str, assoc_type: int = 0, confidence: float = 1.0
+) -> Call[int]:
     fields = {
         "source_id": source_id,
         "target_id": target_id,
@@ -135,7 +149,11 @@ def query_concept(concept_id: str) -> Call[dict[str, Any] | None]:
 
 
 def get_neighbors(concept_id: str) -> Call[list[str]]:
-    return Call({"GetNeighbors": {"concept_id": concept_id}}, "GetNeighborsOk", lambda body: list(body["neighbor_ids"]))
+    return Call(
+        {"GetNeighbors": {"concept_id": concept_id}},
+        "GetNeighborsOk",
+        lambda body: list(body["neighbor_ids"]),
+    )
 
 
 def find_path(start_id: str, end_id: str, max_depth: int) -> Call[list[str] | None]:
@@ -194,7 +212,9 @@ def learn_batch_v2(contents: Iterable[str], options: Mapping[str, Any] | None) -
 def query_many(concept_ids: Iterable[str]) -> Iterator[Call[dict[str, Any] | None]]:
     """A query for each id."""
     if isinstance(concept_ids, (str, bytes)):
-        raise TypeError(f"several ids are asked for, not one {type(concept_ids).__name__}: put it into a list")
+        raise TypeError(
+            f"several ids are asked for, not one {type(concept_ids).__name__}: put it into a list"
+        )
     return map(query_concept, concept_ids)
 
 
@@ -202,7 +222,8 @@ Record = Union[Mapping[str, Any], tuple[Any, ...], list[Any]]
 
 
 def many(build: Callable[..., Call[T]], records: Iterable[Record]) -> Iterator[Call[T]]:
-    """A call for each record: a mapping of `build`'s parameters by name, or a tuple or list of them in order."""
+    """A call for each record: a mapping of `build`'s parameters by name, or a tuple or list of
+    them in order."""
     for record in records:
         if isinstance(record, (str, bytes)):
             raise TypeError(f"a record is a dict, a tuple or a list, not {type(record).__name__}")

@@ -14,6 +14,12 @@ def make_client(request: pytest.FixtureRequest) -> Any:
     return KINDS[request.param]
 
 
+@pytest.fixture(params=["asyncio", "uvloop"])
+def make_loop(request: pytest.FixtureRequest) -> Any:
+    """Event loops of both kinds."""
+    return KINDS[request.param].new_loop  # type: ignore[attr-defined]
+
+
 @pytest.fixture
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A real server with an empty store."""

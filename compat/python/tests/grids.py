@@ -24,7 +24,12 @@ class Process:
     def __init__(self, *arguments: object) -> None:
         command = [binary(), "grid", *map(str, arguments), "--json", "--admin", "off"]
         self._process = subprocess.Popen(
-            command, env=CLEAN, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            env=CLEAN,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         assert self._process.stdout is not None and self._process.stderr is not None
         line = self._process.stdout.readline()
@@ -61,15 +66,32 @@ class Grid:
         until("the agents are registered", lambda: len(self.ask("agents")) == len(agents))
 
     def _start_agent(self, agent: str) -> Process:
-        place = ["--master", self.address, "--data", self._folder / agent, "--listen", "127.0.0.1:0"]
+        place = [
+            "--master",
+            self.address,
+            "--data",
+            self._folder / agent,
+            "--listen",
+            "127.0.0.1:0",
+        ]
         return Process("agent", "--id", agent, *place, "--on-stop", "stop")
 
     def _start_master(self, listen: str) -> Process:
-        return Process("master", "--data", self._folder / "master", "--listen", listen, "--compat", "127.0.0.1:0")
+        return Process(
+            "master",
+            "--data",
+            self._folder / "master",
+            "--listen",
+            listen,
+            "--compat",
+            "127.0.0.1:0",
+        )
 
     def ask(self, *words: str) -> Any:
         command = [binary(), "grid", *words, "--master", self.address, "--json"]
-        done = subprocess.run(command, env=CLEAN, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            command, env=CLEAN, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
+        )
         return json.loads(done.stdout)
 
     def node(self, name: str) -> Any:

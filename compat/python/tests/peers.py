@@ -1,7 +1,7 @@
 """Peers that misbehave, and clients of both kinds to meet them.
 
-A peer is a listening socket of a script's: what a broken, slow or foreign server would do. What our own server does is
-tested against the real one.
+A peer is a listening socket of a script's: what a broken, slow or foreign server would do. What our
+own server does is tested against the real one.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import Any, Callable
 
 import msgpack
+import uvloop
 
 from sutra_storage_client import AsyncStorageClient, StorageClient
 
@@ -30,7 +31,13 @@ def frame(value: Any) -> bytes:
 
 def concept(content: str) -> bytes:
     """The answer to a query that found this."""
-    fields = {"found": True, "concept_id": "00" * 16, "content": content, "strength": 1.0, "confidence": 1.0}
+    fields = {
+        "found": True,
+        "concept_id": "00" * 16,
+        "content": content,
+        "strength": 1.0,
+        "confidence": 1.0,
+    }
     return frame({"QueryConceptOk": fields})
 
 
@@ -71,7 +78,9 @@ def reset(connection: socket.socket) -> None:
 class Peer:
     """Runs `script(connection, number)` for every connection, numbered from 0."""
 
-    def __init__(self, script: Callable[[socket.socket, int], None], listener: socket.socket | None = None) -> None:
+    def __init__(
+        self, script: Callable[[socket.socket, int], None], listener: socket.socket | None = None
+    ) -> None:
         self.connections = 0
         self.errors: list[BaseException] = []
         self._script = script
@@ -123,7 +132,9 @@ class Peer:
 
 
 @contextmanager
-def peer(script: Callable[[socket.socket, int], None], listener: socket.socket | None = None) -> Iterator[Peer]:
+def peer(
+    script: Callable[[socket.socket, int], None], listener: socket.socket | None = None
+) -> Iterator[Peer]:
     running = Peer(script, listener)
     try:
         yield running
@@ -134,23 +145,32 @@ def peer(script: Callable[[socket.socket, int], None], listener: socket.socket |
 class OnLoop:
     """An `AsyncStorageClient` with a loop of its own, called like a `StorageClient`."""
 
+    new_loop: Callable[[], asyncio.AbstractEventLoop] = staticmethod(asyncio.new_event_loop)
+
     def __init__(self, *arguments: Any, **options: Any) -> None:
         # First what may be refused.
         self.client = AsyncStorageClient(*arguments, **options)
-        self.loop = asyncio.new_event_loop()
+        self.loop = self.new_loop()
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.client, name)
         assert inspect.iscoroutinefunction(method), name
-        return lambda *arguments, **options: self.loop.run_until_complete(method(*arguments, **options))
+        return lambda *arguments, **options: self.loop.run_until_complete(
+            method(*arguments, **options)
+        )
 
     def __enter__(self) -> OnLoop:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.loop.run_until_complete(self.client.close())
-        self.loop.run_until_complete(asyncio.sleep(0))
         self.loop.close()
 
 
-KINDS = {"blocking": StorageClient, "asyncio": OnLoop}
+class OnUvloop(OnLoop):
+    """The same on a loop of uvloop's."""
+
+    new_loop = staticmethod(uvloop.new_event_loop)
+
+
+KINDS = {"blocking": StorageClient, "asyncio": OnLoop, "uvloop": OnUvloop}

@@ -7,7 +7,6 @@ import gc
 import os
 import random
 
-import pytest
 from servers import Server
 
 from sutra_storage_client import AsyncStorageClient
@@ -23,13 +22,13 @@ async def use(client: AsyncStorageClient, name: str) -> bool:
 def test_a_thousand_calls_at_once_get_their_own_answers(shared_server: Server) -> None:
     async def main() -> list[bool]:
         async with AsyncStorageClient(shared_server.address, retries=0) as client:
-            return await asyncio.gather(*(use(client, f"gather-{number}") for number in range(1000)))
+            return await asyncio.gather(
+                *(use(client, f"gather-{number}") for number in range(1000))
+            )
 
     assert asyncio.run(main()) == [True] * 1000
 
 
-# Leaving a loop with its connections open is what the loop itself warns of.
-@pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")
 def test_one_client_is_used_in_one_loop_after_the_other(shared_server: Server) -> None:
     client = AsyncStorageClient(shared_server.address, retries=0)
     before = len(os.listdir("/proc/self/fd"))
@@ -45,7 +44,9 @@ def test_cancelled_calls_disturb_no_other(shared_server: Server) -> None:
 
     async def main() -> list[object]:
         async with AsyncStorageClient(shared_server.address, pool_size=8, retries=0) as client:
-            calls = [asyncio.ensure_future(use(client, f"cancel-{number}")) for number in range(500)]
+            calls = [
+                asyncio.ensure_future(use(client, f"cancel-{number}")) for number in range(500)
+            ]
             for call in chance.sample(calls, 200):
                 await asyncio.sleep(0.001)
                 call.cancel()

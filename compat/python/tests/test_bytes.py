@@ -9,12 +9,21 @@ import msgpack
 import numpy as np
 import pytest
 
-from sutra_storage_client import ProtocolError, ServerError, StorageClient, _address, _frames, _requests, _vectors
+from sutra_storage_client import (
+    ProtocolError,
+    ServerError,
+    StorageClient,
+    _address,
+    _frames,
+    _requests,
+    _vectors,
+)
 
 ID = "098f6bcd4621d373cade4e832627b4f6"
 FOUND = {"id": ID, "content": "content", "strength": 1.0, "confidence": 1.0}
 
-# What the server sends to a client of this dialect: learns as `[sequence]`, the rest as maps, units as strings.
+# What the server sends to a client of this dialect: learns as `[sequence]`, the rest as maps, units
+# as strings.
 REPLIES = [
     (_requests.learn_concept("a", "b"), "81ae4c6561726e436f6e636570744f6b912a", 42),
     (_requests.learn_association("a", "b"), "81b24c6561726e4173736f63696174696f6e4f6b912b", 43),
@@ -44,7 +53,11 @@ REPLIES = [
         "6636",
         [ID],
     ),
-    (_requests.find_path("a", "b", 6), "81aa46696e64506174684f6b82a5666f756e64c2a47061746890", None),
+    (
+        _requests.find_path("a", "b", 6),
+        "81aa46696e64506174684f6b82a5666f756e64c2a47061746890",
+        None,
+    ),
     (
         _requests.vector_search([0.1], 1, 50),
         "81ae566563746f725365617263684f6b81a7726573756c74739192d920303938663662636434363231643337336361646534653833"
@@ -76,7 +89,9 @@ REPLIES = [
 
 
 @pytest.mark.parametrize(("call", "reply", "value"), REPLIES)
-def test_replies_are_read_from_their_bytes(call: _requests.Call[object], reply: str, value: object) -> None:
+def test_replies_are_read_from_their_bytes(
+    call: _requests.Call[object], reply: str, value: object
+) -> None:
     assert call.decode(memoryview(bytes.fromhex(reply))) == value
 
 
@@ -96,7 +111,13 @@ def test_requests_are_tagged_maps_and_units_bare_strings() -> None:
     assert _requests.flush().frame[4:].hex() == "a5466c757368"
     learn = msgpack.unpackb(_requests.learn_concept("a", "b", [0.1, 0.2], 1, 0.5).frame[4:])
     packed = bytes.fromhex("cdcccc3dcdcc4c3e")
-    fields = {"concept_id": "a", "content": "b", "embedding": packed, "strength": 1.0, "confidence": 0.5}
+    fields = {
+        "concept_id": "a",
+        "content": "b",
+        "embedding": packed,
+        "strength": 1.0,
+        "confidence": 0.5,
+    }
     assert learn == {"LearnConcept": fields} and type(learn["LearnConcept"]["strength"]) is float
     for no_vector in [None, [], np.array([])]:
         learn = msgpack.unpackb(_requests.learn_concept("a", "b", no_vector).frame[4:])
@@ -106,7 +127,11 @@ def test_requests_are_tagged_maps_and_units_bare_strings() -> None:
 def test_learn_options_are_those_of_the_earlier_clients_unless_given() -> None:
     frame = _requests.learn_concept_v2("text", {"strength": 0.5, "confidence": None}).frame
     options = msgpack.unpackb(frame[4:])["LearnConceptV2"]["options"]
-    assert options["strength"] == 0.5 and options["confidence"] == 1.0 and options["generate_embedding"] is True
+    assert (
+        options["strength"] == 0.5
+        and options["confidence"] == 1.0
+        and options["generate_embedding"] is True
+    )
 
 
 def test_frames_are_cut_wherever_their_bytes_are_split() -> None:
@@ -163,7 +188,12 @@ def test_vectors_of_every_kind_are_the_same_little_endian_floats(vector: object)
     "vector",
     [
         *[["a"], "abcd", b"abcd", 5, [[0.1], [0.2]], None, {0.1: 1}, {0.1, 0.2}, [1j]],
-        *[np.array([1j]), np.array([1j], dtype=object), np.array(["1"]), np.ma.masked_array([0.1, 0.2], [False, True])],
+        *[
+            np.array([1j]),
+            np.array([1j], dtype=object),
+            np.array(["1"]),
+            np.ma.masked_array([0.1, 0.2], [False, True]),
+        ],
     ],
 )
 def test_what_is_no_vector_is_a_type_error(vector: object) -> None:
@@ -195,7 +225,19 @@ def test_addresses_are_read(text: str, host: str, port: int, path: str | None, s
 @pytest.mark.parametrize(
     "text",
     [
-        *["", ":50051", "::1", "host:", "host:0", "host:65536", "host:x", "host:²", "[::1", "[::1]50051", "unix:"],
+        *[
+            "",
+            ":50051",
+            "::1",
+            "host:",
+            "host:0",
+            "host:65536",
+            "host:x",
+            "host:²",
+            "[::1",
+            "[::1]50051",
+            "unix:",
+        ],
         *["http://host:50051", "dns:///host:50051", "host:50051/path"],
     ],
 )
@@ -205,7 +247,8 @@ def test_what_is_no_address_is_refused_with_the_form_wanted(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"timeout": 0}, {"timeout": -1}, {"timeout": float("inf")}, {"pool_size": 0}, {"retries": -1}]
+    "options",
+    [{"timeout": 0}, {"timeout": -1}, {"timeout": float("inf")}, {"pool_size": 0}, {"retries": -1}],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):

@@ -33,7 +33,9 @@ class Socket:
 
     def call_all(self, requests: list[Any]) -> list[Any]:
         """Sends all requests ahead; their answers in order."""
-        sending = threading.Thread(target=self._socket.sendall, args=(b"".join(map(frame, requests)),))
+        sending = threading.Thread(
+            target=self._socket.sendall, args=(b"".join(map(frame, requests)),)
+        )
         sending.start()
         answers = [self._answer(exactly(self._socket, 4)) for _ in requests]
         sending.join(PATIENCE_S)
@@ -74,23 +76,39 @@ def test_wordnet_is_learned_and_found_again_in_every_dialect(server: Server, dia
     request = DIALECTS[dialect]
     # Learns are read by their place, except by clients of tagged maps.
     sequence: Any = "sequence" if dialect == "tagged map" else 0
-    concepts, associations, neighbors = wordnet.concepts(), wordnet.associations(), wordnet.neighbors()
+    concepts, associations, neighbors = (
+        wordnet.concepts(),
+        wordnet.associations(),
+        wordnet.neighbors(),
+    )
     old = Socket(server.address)
     plain = {"strength": 1.0, "confidence": 1.0}
     learned = old.call_all(
         [
             request(
                 "LearnConcept",
-                {"concept_id": concept["id"], "content": concept["content"], "embedding": embedding.tolist(), **plain},
+                {
+                    "concept_id": concept["id"],
+                    "content": concept["content"],
+                    "embedding": embedding.tolist(),
+                    **plain,
+                },
             )
             for concept, embedding in zip(concepts, wordnet.embeddings())
         ]
     )
-    assert len(learned) == 3900 and all(answer["LearnConceptOk"][sequence] > 0 for answer in learned)
-    associated = old.call_all(
-        [request("LearnAssociation", {**association, "confidence": 1.0}) for association in associations]
+    assert len(learned) == 3900 and all(
+        answer["LearnConceptOk"][sequence] > 0 for answer in learned
     )
-    assert len(associated) == 4604 and all(answer["LearnAssociationOk"][sequence] > 0 for answer in associated)
+    associated = old.call_all(
+        [
+            request("LearnAssociation", {**association, "confidence": 1.0})
+            for association in associations
+        ]
+    )
+    assert len(associated) == 4604 and all(
+        answer["LearnAssociationOk"][sequence] > 0 for answer in associated
+    )
     names = [concept["id"] for concept in concepts]
     read = old.call_all([request("QueryConcept", {"concept_id": name}) for name in names])
     assert read == [found(concept["id"], concept["content"]) for concept in concepts]
@@ -105,18 +123,29 @@ def test_wordnet_is_learned_and_found_again_in_every_dialect(server: Server, dia
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_requests_without_fields_come_in_five_shapes(old: Socket, unit: str) -> None:
-    answers = [old.call(request) for request in [unit, {unit: {}}, {unit: None}, {unit: []}, {"type": unit}]]
+    answers = [
+        old.call(request)
+        for request in [unit, {unit: {}}, {unit: None}, {unit: []}, {"type": unit}]
+    ]
     names = [answer if isinstance(answer, str) else next(iter(answer)) for answer in answers]
     assert set(names) == {UNITS[unit]}, answers
 
 
 def test_externally_tagged_requests_learn_as_arrays_and_read_as_maps(old: Socket) -> None:
-    learn = {"concept_id": "tagged", "content": "text", "embedding": [], "strength": 1.0, "confidence": 1.0}
+    learn = {
+        "concept_id": "tagged",
+        "content": "text",
+        "embedding": [],
+        "strength": 1.0,
+        "confidence": 1.0,
+    }
     answer = old.call({"LearnConcept": learn})
     assert type(answer["LearnConceptOk"][0]) is int
     assert old.call({"QueryConcept": {"concept_id": "tagged"}}) == found("tagged", "text")
     ends = {"source_id": "tagged", "target_id": "other", "assoc_type": 0, "confidence": 1.0}
-    assert old.call({"LearnAssociation": ends})["LearnAssociationOk"][0] > answer["LearnConceptOk"][0]
+    assert (
+        old.call({"LearnAssociation": ends})["LearnAssociationOk"][0] > answer["LearnConceptOk"][0]
+    )
     neighbors = old.call({"GetNeighbors": {"concept_id": "tagged"}})
     assert neighbors == {"GetNeighborsOk": {"neighbor_ids": [wordnet.wire_id("other")]}}
 
@@ -137,12 +166,22 @@ def test_fields_come_in_order_too(old: Socket) -> None:
     assert old.call({"LearnConcept": ["ordered", "text", [0.5, 0.25], 1.0, 1.0]})["LearnConceptOk"]
     assert old.call({"QueryConcept": ["ordered"]}) == found("ordered", "text")
     assert old.call({"LearnAssociation": ["ordered", "other", 0, 1.0]})["LearnAssociationOk"]
-    assert old.call({"GetNeighbors": ["ordered"]}) == {"GetNeighborsOk": {"neighbor_ids": [wordnet.wire_id("other")]}}
+    assert old.call({"GetNeighbors": ["ordered"]}) == {
+        "GetNeighborsOk": {"neighbor_ids": [wordnet.wire_id("other")]}
+    }
 
 
 @pytest.mark.parametrize("embedding", [[1, 2], [1.0, 2.0], None, [], struct.pack("<2f", 1, 2)])
-def test_embeddings_come_as_numbers_of_any_kind_bytes_or_not_at_all(old: Socket, embedding: Any) -> None:
-    fields = {"content": "text", "concept_id": b"embedded", "unknown": [1, {"a": 2}], "confidence": 1, "strength": 1}
+def test_embeddings_come_as_numbers_of_any_kind_bytes_or_not_at_all(
+    old: Socket, embedding: Any
+) -> None:
+    fields = {
+        "content": "text",
+        "concept_id": b"embedded",
+        "unknown": [1, {"a": 2}],
+        "confidence": 1,
+        "strength": 1,
+    }
     request = {"LearnConcept": {**fields, "embedding": embedding}}
     assert old.call(request, trailing=b"\0\0")["LearnConceptOk"]
     assert old.call({"QueryConcept": {"concept_id": "embedded"}}) == found("embedded", "text")
@@ -163,7 +202,13 @@ def test_embeddings_come_as_numbers_of_any_kind_bytes_or_not_at_all(old: Socket,
         {"LearnBatch": {"contents": ["a"], "options": {}}},
     ],
 )
-def test_what_is_refused_is_an_error_with_a_message_and_the_connection_goes_on(old: Socket, request_: Any) -> None:
+def test_what_is_refused_is_an_error_with_a_message_and_the_connection_goes_on(
+    old: Socket, request_: Any
+) -> None:
     answer = old.call(request_)
-    assert list(answer) == ["Error"] and list(answer["Error"]) == ["message"] and answer["Error"]["message"]
+    assert (
+        list(answer) == ["Error"]
+        and list(answer["Error"]) == ["message"]
+        and answer["Error"]["message"]
+    )
     assert old.call("Flush") == "FlushOk"

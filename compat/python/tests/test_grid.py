@@ -8,7 +8,7 @@ import threading
 from typing import Any
 
 import pytest
-from peers import Peer, answer_queries, concept, asked, exactly, peer, reset
+from peers import Peer, answer_queries, asked, concept, exactly, peer, reset
 
 from sutra_storage_client import ConnectionLost, ProtocolError, RequestTimeout, ServerError
 
@@ -74,14 +74,23 @@ def test_a_node_is_asked_where_its_master_says_it_is(make_client: Any) -> None:
     with peer(lambda connection, _: answer_queries(connection)) as node:
         says = Master(("running", node.address))
         with peer(says) as master, make_client(_grid(master)) as client:
-            assert [client.query_concept(name)["content"] for name in ("dog", "wolf")] == ["dog", "wolf"]
+            assert [client.query_concept(name)["content"] for name in ("dog", "wolf")] == [
+                "dog",
+                "wolf",
+            ]
         # One connection, one question.
         assert says.asked == ["words"]
 
 
 def test_a_node_that_is_gone_is_found_elsewhere_within_the_call(make_client: Any) -> None:
     with peer(_named("first")) as first, peer(_named("second")) as second:
-        says = Master(("running", first.address), ("crashed", first.address), ("starting", ""), ("running", second.address))
+        found = [
+            ("running", first.address),
+            ("crashed", first.address),
+            ("starting", ""),
+            ("running", second.address),
+        ]
+        says = Master(*found)
         with peer(says) as master, make_client(_grid(master)) as client:
             assert client.query_concept("dog")["content"] == "first"
             assert client.query_concept("dog")["content"] == "second"
@@ -100,12 +109,17 @@ def test_while_its_master_is_away_a_node_is_looked_for_where_it_was(make_client:
 
 
 def test_what_will_not_come_back_is_said_at_once(make_client: Any) -> None:
-    for said, words in [(("error", "there is no such node"), "no such node"), (("gave up", ""), "gave up")]:
+    for said, words in [
+        (("error", "there is no such node"), "no such node"),
+        (("gave up", ""), "gave up"),
+    ]:
         with peer(Master(said)) as master, pytest.raises(ServerError, match=words):
             _ask(make_client, _grid(master, f"node-{words[:2]}"))
 
 
-def test_a_node_that_does_not_come_back_is_waited_for_as_long_as_the_call_may_take(make_client: Any) -> None:
+def test_a_node_that_does_not_come_back_is_waited_for_as_long_as_the_call_may_take(
+    make_client: Any,
+) -> None:
     with peer(Master(("starting", ""))) as master, pytest.raises(RequestTimeout):
         _ask(make_client, _grid(master, "slow"), timeout=0.4)
 
@@ -118,11 +132,17 @@ def test_without_a_master_there_is_nothing_to_be_found(make_client: Any) -> None
 
 
 def test_what_is_no_master_is_said_to_be_none(make_client: Any) -> None:
-    with peer(lambda connection, _: connection.sendall(b"HTTP/1.1 400\r\n\r\n")) as web, pytest.raises(ProtocolError):
+    with (
+        peer(lambda connection, _: connection.sendall(b"HTTP/1.1 400\r\n\r\n")) as web,
+        pytest.raises(ProtocolError),
+    ):
         _ask(make_client, _grid(web, "web"))
 
 
-@pytest.mark.parametrize("wrong", ["grid://", "grid://master:7001", "grid://master:7001/", "grid://master/a/b", "grid:///a"])
+@pytest.mark.parametrize(
+    "wrong",
+    ["grid://", "grid://master:7001", "grid://master:7001/", "grid://master/a/b", "grid:///a"],
+)
 def test_an_address_without_a_master_or_a_node_is_refused(make_client: Any, wrong: str) -> None:
     with pytest.raises(ValueError):
         make_client(wrong)

@@ -30,7 +30,8 @@ from sutra_storage_client import (
 
 
 class LateFirst:
-    """Answers the first connection's request only after the second connection's, and notes how the first one ended."""
+    """Answers the first connection's request only after the second connection's, and notes how
+    the first one ended."""
 
     def __init__(self) -> None:
         self.is_asked = threading.Event()
@@ -76,7 +77,9 @@ def test_a_cancelled_calls_reply_is_never_taken_for_the_next_calls() -> None:
             second = await client.query_concept("second")
             assert second is not None and second["content"] == "second"
             script.second_is_answered.set()
-            await asyncio.get_running_loop().run_in_executor(None, script.first_ended.wait, PATIENCE_S)
+            await asyncio.get_running_loop().run_in_executor(
+                None, script.first_ended.wait, PATIENCE_S
+            )
             third = await client.query_concept("third")
             assert third is not None and third["content"] == "third"
 
@@ -137,7 +140,10 @@ def test_signals_give_a_silent_peer_no_more_time() -> None:
     signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
     try:
         with peer(lambda connection, _: exactly(connection, 1_000_000) and None) as server:
-            with StorageClient(server.address, timeout=0.3) as client, pytest.raises(RequestTimeout):
+            with (
+                StorageClient(server.address, timeout=0.3) as client,
+                pytest.raises(RequestTimeout),
+            ):
                 client.query_concept("dog")
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -316,7 +322,8 @@ def test_many_end_when_the_peer_does_not_read(make_client: Any) -> None:
 
 def test_many_read_answers_while_requests_wait_to_be_sent(make_client: Any) -> None:
     def script(connection: socket.socket, number: int) -> None:
-        # Reads the next request only when the answer to the last one is gone, through small buffers.
+        # Reads the next request only when the answer to the last one is gone, through small
+        # buffers.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
         while (request := asked(connection)) is not None:
@@ -331,17 +338,23 @@ def test_many_stop_at_what_the_server_refuses_and_say_where(make_client: Any) ->
     def script(connection: socket.socket, number: int) -> None:
         while (request := asked(connection)) is not None:
             name = request["QueryConcept"]["concept_id"]
-            connection.sendall(frame({"Error": {"message": "not this one"}}) if name == "n7" else concept(name))
+            connection.sendall(
+                frame({"Error": {"message": "not this one"}}) if name == "n7" else concept(name)
+            )
 
     with peer(script) as server, make_client(server.address) as client:
         with pytest.raises(ServerError, match="not this one") as raised:
             client.query_many(f"n{index}" for index in range(100))
         assert raised.value.index == 7
         assert client.query_concept("dog")["content"] == "dog"
-        assert server.connections == 1, "all that was in flight was answered, so the connection goes on"
+        assert server.connections == 1, (
+            "all that was in flight was answered, so the connection goes on"
+        )
 
 
-def test_many_stop_at_a_record_that_cannot_be_sent_and_keep_what_came_before(make_client: Any) -> None:
+def test_many_stop_at_a_record_that_cannot_be_sent_and_keep_what_came_before(
+    make_client: Any,
+) -> None:
     def script(connection: socket.socket, number: int) -> None:
         while asked(connection) is not None:
             connection.sendall(frame({"LearnConceptOk": [1]}))
@@ -408,26 +421,35 @@ def test_an_address_that_does_not_answer_leaves_time_for_the_names_next_one(
 ) -> None:
     with peer(lambda connection, _: answer_queries(connection)) as server, ExitStack() as opened:
         silent = opened.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
-        # Fills the queue of connections that nobody accepts: the system leaves further ones without an answer.
+        # Fills the queue of connections that nobody accepts: the system leaves further ones without
+        # an answer.
         for _ in range(4):
             waiting = opened.enter_context(socket.socket())
             waiting.setblocking(False)
             waiting.connect_ex(silent.getsockname())
         answering = ("127.0.0.1", int(server.address.split(":")[1]))
-        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", at) for at in (silent.getsockname(), answering)]
+        found = [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", at)
+            for at in (silent.getsockname(), answering)
+        ]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
         with make_client("a.name.of.two:1", timeout=4, retries=0) as client:
             assert client.query_concept("a")["content"] == "a"
 
 
-def test_unix_sockets_and_ipv6_are_reached_as_their_addresses_say(make_client: Any, tmp_path: Path) -> None:
+def test_unix_sockets_and_ipv6_are_reached_as_their_addresses_say(
+    make_client: Any, tmp_path: Path
+) -> None:
     path = tmp_path / "server"
     unix = socket.socket(socket.AF_UNIX)
     unix.bind(str(path))
     unix.listen()
     ipv6 = socket.create_server(("::1", 0), family=socket.AF_INET6)
     for listener, address in [(unix, f"unix:{path}"), (ipv6, f"[::1]:{ipv6.getsockname()[1]}")]:
-        with peer(lambda connection, _: answer_queries(connection), listener), make_client(address) as client:
+        with (
+            peer(lambda connection, _: answer_queries(connection), listener),
+            make_client(address) as client,
+        ):
             assert client.query_concept("dog")["content"] == "dog"
 
 

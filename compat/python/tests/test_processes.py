@@ -15,7 +15,7 @@ import pytest
 from peers import PATIENCE_S
 from servers import Server
 
-from sutra_storage_client import AsyncStorageClient, StorageClient
+from sutra_storage_client import AsyncStorageClient, ClientClosed, StorageClient
 
 # Newer interpreters warn of a fork beside threads: which is what is tested.
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
@@ -35,7 +35,8 @@ def use(client: StorageClient, who: str, calls: int = 200) -> bool:
 
 
 def in_child(work: Any) -> int:
-    """Forks, and returns the child's process id; its exit code is 0 where the work returned True."""
+    """Forks, and returns the child's process id; its exit code is 0 where the work returned
+    True."""
     child = os.fork()
     if child == 0:
         code = 1
@@ -71,8 +72,12 @@ def test_a_fork_in_the_middle_of_other_threads_calls_harms_nobody(shared_server:
         threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
         for thread in threads:
             thread.start()
-        # One after the other: every child takes over a pool in another state, waiting threads and held locks included.
-        children = [ended_well(in_child(lambda who=who: use(client, f"forked-{who}", 3))) for who in range(20)]
+        # One after the other: every child takes over a pool in another state, waiting threads and
+        # held locks included.
+        children = [
+            ended_well(in_child(lambda who=who: use(client, f"forked-{who}", 3)))
+            for who in range(20)
+        ]
         stop.set()
         for thread in threads:
             thread.join(PATIENCE_S)
@@ -112,7 +117,9 @@ def test_clients_thrown_away_without_close_leave_no_socket(shared_server: Server
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-@pytest.mark.parametrize("ending", ["", "raise SystemExit(0)", "import os; os.kill(os.getpid(), 15)"])
+@pytest.mark.parametrize(
+    "ending", ["", "raise SystemExit(0)", "import os; os.kill(os.getpid(), 15)"]
+)
 def test_an_interpreter_ends_while_clients_are_in_use(shared_server: Server, ending: str) -> None:
     script = f"""
 import threading, time
@@ -130,3 +137,52 @@ called.wait()
 """
     ended = subprocess.run([sys.executable, "-c", script], timeout=PATIENCE_S, capture_output=True)
     assert (ended.returncode, ended.stderr) == (-15 if "kill" in ending else 0, b"")
+
+
+def test_a_child_forked_by_the_records_of_a_call_leaves_its_parents_call_alone(
+    shared_server: Server,
+) -> None:
+    children: list[int] = []
+
+    def records() -> Any:
+        for number in range(3000):
+            if number in (0, 1500):
+                children.append(in_child(lambda who=number: use(client, f"in-records-{who}", 3)))
+            yield f"records-{number}", "text"
+
+    with StorageClient(shared_server.address, retries=0) as client:
+        assert len(client.learn_many(records())) == 3000
+        assert len(children) == 2 and all([ended_well(child) for child in children])
+        assert use(client, "after-records", 1)
+
+
+def test_the_last_thing_that_an_interpreter_does_may_be_a_call(shared_server: Server) -> None:
+    port = shared_server.address.split(":")[1]
+    script = f"""
+import atexit
+from sutra_storage_client import StorageClient
+@atexit.register
+def last():
+    with StorageClient("localhost:{port}") as client:
+        client.flush()
+    print("good")
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script], timeout=PATIENCE_S, capture_output=True, text=True
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "good\n", "")
+
+
+def test_a_client_closed_in_the_middle_of_a_call_lets_it_end(shared_server: Server) -> None:
+    def records() -> Any:
+        for number in range(3000):
+            if number == 1500:
+                client.close()
+            yield f"closed-{number}", "text"
+
+    with StorageClient(shared_server.address, retries=0) as other:
+        client = StorageClient(shared_server.address, retries=0)
+        assert len(client.learn_many(records())) == 3000
+        with pytest.raises(ClientClosed):
+            client.health_check()
+        assert other.contains("closed-2999")

@@ -97,4 +97,6 @@ def test_a_long_import_goes_on_over_a_restart(make_client: Any, server: Server) 
         assert len(client.learn_many(records())) == count
         restarter.join(PATIENCE_S)
         found = client.query_many(f"import-{index}" for index in range(count))
-        assert [concept and concept["content"] for concept in found] == [f"content {index}" for index in range(count)]
+        assert [concept and concept["content"] for concept in found] == [
+            f"content {index}" for index in range(count)
+        ]

@@ -37,7 +37,9 @@ def test_a_concept_is_read_as_it_was_learned(make_client: Any, shared_server: Se
         concept = client.query_concept("read-1")
         expected = {"content": "naïve 犬 \0 content", "strength": 0.5, "confidence": 0.25}
         assert concept == {"id": wordnet.wire_id("read-1"), **expected}
-        assert client.query_concept(concept["id"]) == concept, "an id from an answer finds the concept"
+        assert client.query_concept(concept["id"]) == concept, (
+            "an id from an answer finds the concept"
+        )
         assert client.get_concept("read-1") == concept
         assert client.contains("read-1") is True and client.contains("read-3") is False
         assert client.query_concept("read-3") is None
@@ -76,7 +78,10 @@ def test_what_the_server_refuses_is_a_runtime_error_and_the_connection_goes_on(
             assert isinstance(raised.value, ServerError) and str(raised.value)
         with pytest.raises(UnicodeEncodeError):
             client.learn_concept("refused", "half a \ud800 pair")
-        for call in [lambda: client.learn_concept_v2("text"), lambda: client.learn_batch_v2(["text"])]:
+        for call in [
+            lambda: client.learn_concept_v2("text"),
+            lambda: client.learn_batch_v2(["text"]),
+        ]:
             with pytest.raises(ServerError, match="embed"):
                 call()
         assert client.query_concept("refused") is None
@@ -86,7 +91,10 @@ def test_the_first_refused_record_is_named_and_those_before_it_are_stored(
     make_client: Any, shared_server: Server
 ) -> None:
     name = f"named-{make_client.__name__}"
-    records = [(f"{name}-{index}", "text", [float("nan")] if index == 700 else None) for index in range(5000)]
+    records = [
+        (f"{name}-{index}", "text", [float("nan")] if index == 700 else None)
+        for index in range(5000)
+    ]
     with make_client(shared_server.address) as client:
         with pytest.raises(ServerError) as raised:
             client.learn_many(records)
@@ -95,19 +103,30 @@ def test_the_first_refused_record_is_named_and_those_before_it_are_stored(
         assert all(concept is not None for concept in found[:700]) and found[700] is None
 
 
-def test_one_text_is_not_taken_for_several_records_or_ids(make_client: Any, shared_server: Server) -> None:
+def test_one_text_is_not_taken_for_several_records_or_ids(
+    make_client: Any, shared_server: Server
+) -> None:
     with make_client(shared_server.address) as client:
-        for call in [lambda: client.query_many("test"), lambda: client.learn_many([("text-1", "b"), "abcd"])]:
+        for call in [
+            lambda: client.query_many("test"),
+            lambda: client.learn_many([("text-1", "b"), "abcd"]),
+        ]:
             with pytest.raises(TypeError, match="str"):
                 call()
         client.learn_many([["text-2", "a list"], {"concept_id": "text-3", "content": "a dict"}])
-        contents = [concept["content"] for concept in client.query_many(["text-1", "text-2", "text-3"])]
+        contents = [
+            concept["content"] for concept in client.query_many(["text-1", "text-2", "text-3"])
+        ]
         assert contents == ["b", "a list", "a dict"]
 
 
 def test_the_empty_id_is_one_like_any_other(make_client: Any, server: Server) -> None:
     with make_client(server.address) as client:
-        assert client.query_concept("") is None and client.contains("") is False and client.get_neighbors("") == []
+        assert (
+            client.query_concept("") is None
+            and client.contains("") is False
+            and client.get_neighbors("") == []
+        )
         client.learn_concept("", "of nothing")
         client.learn_association("", "0" * 32)
         assert client.query_concept("")["id"] == wordnet.wire_id("")
@@ -162,7 +181,9 @@ def test_all_ids_are_listed_and_a_deleted_one_is_not(make_client: Any, server: S
         assert client.delete_concept("c1") is False
         assert client.query_concept("c1") is None
         assert client.get_neighbors("c2") == []
-        assert sorted(client.get_all_concept_ids()) == sorted(wordnet.wire_id(name) for name in names if name != "c1")
+        assert sorted(client.get_all_concept_ids()) == sorted(
+            wordnet.wire_id(name) for name in names if name != "c1"
+        )
 
 
 def test_a_learn_is_the_whole_record_and_an_id_is_no_name(make_client: Any, server: Server) -> None:
@@ -171,12 +192,19 @@ def test_a_learn_is_the_whole_record_and_an_id_is_no_name(make_client: Any, serv
         client.learn_association("dog", "animal", 3)
         dog = client.query_concept("dog")["id"]
         client.learn_concept(dog, "howls")
-        assert client.query_concept("dog") == {"id": dog, "content": "howls", "strength": 1.0, "confidence": 1.0}
+        assert client.query_concept("dog") == {
+            "id": dog,
+            "content": "howls",
+            "strength": 1.0,
+            "confidence": 1.0,
+        }
         assert client.vector_search([1.0, 0.0]) == [], "the embedding was not given again"
         assert client.get_neighbors("dog") == [wordnet.wire_id("animal")], "associations stay"
 
 
-def test_what_only_associations_name_is_known_until_it_is_deleted(make_client: Any, server: Server) -> None:
+def test_what_only_associations_name_is_known_until_it_is_deleted(
+    make_client: Any, server: Server
+) -> None:
     with make_client(server.address) as client:
         client.learn_association("g1", "g2")
         client.learn_association("g1", "g1")
@@ -201,7 +229,9 @@ def test_paths_and_what_is_alike_are_found_over_wordnet(make_client: Any, server
         path = client.find_path("n02084071", "n02264232")
         assert path[0] == dog and path[-1] == ant_lion and len(path) == 5
         assert all(there in client.get_neighbors(here) for here, there in zip(path, path[1:]))
-        assert client.find_path(ant_lion, dog, max_depth=4) is not None, "ids do as well, and both directions"
+        assert client.find_path(ant_lion, dog, max_depth=4) is not None, (
+            "ids do as well, and both directions"
+        )
         assert client.find_path("n02084071", "n02264232", max_depth=3) is None
         assert client.find_path("n02084071", "n02084071", max_depth=0) == [dog]
         assert client.find_path("n02084071", "unheard of") is None
@@ -218,7 +248,9 @@ def test_paths_and_what_is_alike_are_found_over_wordnet(make_client: Any, server
             best = sorted(exact @ exact[number], reverse=True)[:5]
             assert similarities[1] == pytest.approx(best[1], abs=1e-4)
         assert client.vector_search([0.0] * 384, k=0) == []
-        assert [similarity for _, similarity in client.vector_search([0.0] * 384, k=200)] == [0.0] * 200
+        assert [similarity for _, similarity in client.vector_search([0.0] * 384, k=200)] == [
+            0.0
+        ] * 200
         for query, words in [([0.5, 0.5], "384"), ([float("nan")] * 384, "finite")]:
             with pytest.raises(ServerError, match=words):
                 client.vector_search(query)

@@ -27,7 +27,11 @@ def concepts() -> list[dict[str, str]]:
 def associations() -> list[dict[str, Any]]:
     """Arguments of `learn_association`."""
     return [
-        {"source_id": line["source"], "target_id": line["target"], "assoc_type": TYPES[line["type"]]}
+        {
+            "source_id": line["source"],
+            "target_id": line["target"],
+            "assoc_type": TYPES[line["type"]],
+        }
         for line in lines("associations.jsonl")
     ]
 
