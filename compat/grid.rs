@@ -111,18 +111,61 @@ pub struct SpawnedDetails {
     pub pid: u32,
 }
 
+/// Behind the fields of `GetStorageNodeStatus`: who the one that is asked is thought to be.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AgentClaim {
+    /// The agent's name.
+    pub agent_id: String,
+    /// As it registered. Only the agent and its master know it.
+    pub incarnation: u64,
+}
+
+/// Behind the fields of a reply: what the old message had no place for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ReplyDetails {
+    /// Of a node that was started.
+    Spawned(SpawnedDetails),
+    /// Of a node that was not: whether what was asked for can't be, as opposed to what the host
+    /// refuses.
+    Refused {
+        /// Whether asking for something else helps.
+        is_usage: bool,
+    },
+    /// To a claim: whether this is that agent.
+    Agent {
+        /// Whether it is.
+        is_it: bool,
+    },
+}
+
+impl ReplyDetails {
+    fn append(&self, out: &mut Vec<u8>) -> bincode::Result<()> {
+        match self {
+            Self::Spawned(details) => bincode::serialize_into(out, details),
+            Self::Refused { is_usage: flag } | Self::Agent { is_it: flag } => bincode::serialize_into(out, flag),
+        }
+    }
+}
+
 fn options() -> impl Options {
     bincode::options().with_fixint_encoding().allow_trailing_bytes().with_limit(u64::from(MAX_MESSAGE))
 }
 
 /// Appends a message with its length in front.
 fn append<T: Serialize, E: Serialize>(message: &T, extension: Option<&E>, out: &mut Vec<u8>) {
+    append_by(message, |out| extension.map_or(Ok(()), |extension| bincode::serialize_into(out, extension)), out);
+}
+
+/// The same with what writes the extension.
+fn append_by<T: Serialize>(
+    message: &T,
+    extension: impl FnOnce(&mut Vec<u8>) -> bincode::Result<()>,
+    out: &mut Vec<u8>,
+) {
     let start = out.len();
     out.extend_from_slice(&[0; PREFIX_BYTES]);
-    bincode::serialize_into(&mut *out, message).expect("writing plain values into memory can't fail");
-    if let Some(extension) = extension {
-        bincode::serialize_into(&mut *out, extension).expect("writing plain values into memory can't fail");
-    }
+    let written = bincode::serialize_into(&mut *out, message).and_then(|()| extension(out));
+    written.expect("writing plain values into memory can't fail");
     let length = u32::try_from(out.len() - start - PREFIX_BYTES).expect("what is listed is bounded far below 4 GiB");
     out[start..start + PREFIX_BYTES].copy_from_slice(&length.to_be_bytes());
 }
@@ -158,6 +201,20 @@ impl GridRequest {
     pub fn append(&self, options: Option<&SpawnOptions>, out: &mut Vec<u8>) {
         append(self, options, out);
     }
+
+    /// Who the one that is asked for a node's status is thought to be, where the message says so.
+    ///
+    /// # Errors
+    /// Where the bytes are no request.
+    pub fn read_claim(message: &[u8]) -> Result<Option<AgentClaim>, CompatError> {
+        let (request, claim) = read::<Self, AgentClaim>(message)?;
+        Ok(claim.filter(|_| matches!(request, Self::GetStorageNodeStatus { .. })))
+    }
+
+    /// Appends the request behind its length, with who is thought to be asked.
+    pub fn append_with_claim(&self, claim: &AgentClaim, out: &mut Vec<u8>) {
+        append(self, Some(claim), out);
+    }
 }
 
 impl GridReply {
@@ -171,9 +228,29 @@ impl GridReply {
         Ok((reply, details.filter(|_| is_spawned)))
     }
 
+    /// The same with whatever may stand behind a reply of its kind.
+    ///
+    /// # Errors
+    /// Where the bytes are no reply.
+    pub fn read_with_details(message: &[u8]) -> Result<(Self, Option<ReplyDetails>), CompatError> {
+        let (reply, flag) = read::<Self, bool>(message)?;
+        let details = match &reply {
+            Self::SpawnStorageNodeOk { success: true, .. } => Self::read(message)?.1.map(ReplyDetails::Spawned),
+            Self::SpawnStorageNodeOk { .. } => flag.map(|is_usage| ReplyDetails::Refused { is_usage }),
+            Self::GetStorageNodeStatusOk { .. } | Self::Error { .. } => flag.map(|is_it| ReplyDetails::Agent { is_it }),
+            _ => None,
+        };
+        Ok((reply, details))
+    }
+
     /// Appends the reply behind its length.
     pub fn append(&self, details: Option<&SpawnedDetails>, out: &mut Vec<u8>) {
         append(self, details, out);
+    }
+
+    /// The same with whatever is to stand behind it.
+    pub fn append_with_details(&self, details: Option<&ReplyDetails>, out: &mut Vec<u8>) {
+        append_by(self, |out| details.map_or(Ok(()), |details| details.append(out)), out);
     }
 }
 

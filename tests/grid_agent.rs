@@ -7,7 +7,7 @@ mod support;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 use support::agent::{Agent, Home, block_list, is_alive, kill, read_reply, wait_until};
@@ -335,7 +335,7 @@ fn a_list_that_can_not_be_written_refuses_new_nodes_and_lets_go_of_old_ones() {
     assert_eq!(home.nodes().len(), 1);
     agent.stop_node(&node.id).unwrap();
     assert!(home.nodes().is_empty());
-    std::fs::remove_dir(home.path().join("nodes.new")).unwrap();
+    std::fs::remove_dir(home.path().join("nodes.json")).unwrap();
     wait_until("the list is written when it can be", || home.list()["nodes"][0]["wanted"] == "stopped");
 }
 
@@ -381,4 +381,117 @@ fn messages_that_are_none_are_answered_and_do_no_harm() {
     let silent: Vec<_> = (0..200).map(|_| TcpStream::connect(agent.address).unwrap()).collect();
     agent.spawn("data");
     drop(silent);
+}
+
+/// A command that ends in what is added to it, begun by a shell.
+fn shell(words: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{words}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_sutra")]);
+    command
+}
+
+#[test]
+fn a_node_has_limits_priority_and_environment_of_its_own_and_holds_nothing_of_its_agents() {
+    let home = Home::new();
+    let mut command = shell(
+        "echo 300 >/proc/self/oom_score_adj; renice -n 5 -p $$ >/dev/null; ulimit -S -n 200; ulimit -S -t 4000; umask 0; exec 7</",
+    );
+    command.env("SECRET", "of the agent").env("SUTRA_DATA", "/elsewhere").env("LC_ALL", "C").env("NOTIFY_SOCKET", "@s");
+    let agent = Agent::start_by(command, &home, &[]);
+    let node = agent.spawn("data");
+    let pid = agent.status(&node.id).1;
+    let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap();
+    let line = |text: String, start: &str| text.lines().find(|line| line.starts_with(start)).unwrap().to_owned();
+    assert_eq!(read("oom_score_adj").trim(), "0");
+    assert!(line(read("status"), "Umask:").ends_with("0077"), "{}", read("status"));
+    let limit = |name: &str| {
+        let line = line(read("limits"), name);
+        let words: Vec<_> = line[name.len()..].split_whitespace().map(str::to_owned).collect();
+        (words[0].clone(), words[1].clone())
+    };
+    for name in ["Max open files", "Max cpu time"] {
+        let (soft, hard) = limit(name);
+        assert_eq!(soft, hard, "{name}");
+    }
+    if rustix::process::geteuid().is_root() {
+        let stat = read("stat");
+        let nice = stat.rsplit_once(") ").unwrap().1.split(' ').nth(16).unwrap().to_owned();
+        assert_eq!(nice, "0");
+    }
+    let environment = read("environ");
+    assert!(environment.contains("LC_ALL=C") && environment.contains("PATH="), "{environment}");
+    assert!(!["SECRET", "SUTRA_DATA", "NOTIFY_SOCKET"].iter().any(|name| environment.contains(name)), "{environment}");
+    let held = |fd: u32| std::fs::read_link(format!("/proc/{pid}/fd/{fd}")).unwrap_or_default();
+    assert_ne!(held(7), std::path::Path::new("/"));
+    assert_eq!(held(0), std::path::Path::new("/dev/null"));
+}
+
+#[test]
+fn an_agents_files_and_folders_are_their_users_alone() {
+    let home = Home::new();
+    let agent = Agent::start_by(shell("umask 0"), &home, &[]);
+    let node = agent.spawn("");
+    let mut todo = vec![home.path()];
+    let mut seen = 0;
+    while let Some(path) = todo.pop() {
+        let metadata = std::fs::metadata(&path).unwrap();
+        let mode = metadata.permissions().mode() & 0o777;
+        assert_eq!(mode & 0o077, 0, "{}: {mode:o}", path.display());
+        seen += 1;
+        if metadata.is_dir() {
+            todo.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+    assert!(seen > 8, "{seen}");
+    agent.stop_node(&node.id).unwrap();
+}
+
+#[test]
+fn an_agent_that_is_killed_again_and_again_gives_a_node_no_further_restarts() {
+    let home = Home::new();
+    let mut agent = Agent::start(&home, &[]);
+    let node = agent.spawn("data");
+    for round in 0..4 {
+        let pid = agent.wait_for(&node.id, "running");
+        // Both at once, or the node alone while its agent is there.
+        if round % 2 == 0 {
+            agent.kill();
+            kill(pid, Signal::KILL);
+            wait_until("the node is gone", || !is_alive(pid));
+        } else {
+            kill(pid, Signal::KILL);
+            wait_until("its end is noticed", || agent.status(&node.id).0 != "running");
+            agent.kill();
+        }
+        agent = Agent::start(&home, &[]);
+    }
+    agent.wait_for(&node.id, "gave up");
+    assert_eq!(home.list()["nodes"][0]["restarts"], 3);
+    assert!(home.nodes().is_empty());
+}
+
+#[test]
+fn no_link_gives_a_node_another_ones_folder_neither_at_its_spawn_nor_later() {
+    let home = Home::new();
+    let agent = Agent::start(&home, &[]);
+    let node = agent.spawn("");
+    let plain = SpawnOptions::default();
+    let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, home.path().join(name)).unwrap();
+    link("nodes", "all");
+    link(&format!("nodes/{}", node.id), "one");
+    for (path, says) in [("all", "where nodes have their folders"), ("one", "has the folder"), ("one/x", "around it")] {
+        let why = agent.try_spawn(path, 0, &plain).unwrap_err();
+        assert!(why.contains(says), "{path}: {why}");
+    }
+    // A folder that has become a link to another node's since it was given.
+    let other = agent.spawn("other");
+    let pid = agent.status(&other.id).1;
+    std::fs::rename(home.path().join("other"), home.path().join("kept")).unwrap();
+    link(&format!("nodes/{}", node.id), "other");
+    kill(pid, Signal::KILL);
+    agent.wait_for(&other.id, "gave up");
+    let detail = home.list()["nodes"][1]["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("leads to"), "{detail}");
+    assert_eq!(agent.status(&node.id).0, "running");
+    assert_eq!(home.nodes().len(), 1);
 }

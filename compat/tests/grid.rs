@@ -13,7 +13,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use sutra_compat::PREFIX_BYTES;
-use sutra_compat::grid::{AgentList, AgentRecord, GridReply, GridRequest, SpawnOptions, SpawnedDetails};
+use sutra_compat::grid::{
+    AgentClaim, AgentList, AgentRecord, GridReply, GridRequest, ReplyDetails, SpawnOptions, SpawnedDetails,
+};
 use sutra_testing::allocations::{Counting, counted};
 
 #[global_allocator]
@@ -178,6 +180,49 @@ fn what_is_new_stands_behind_the_old_message_where_old_readers_do_not_look() {
         assert!(message.starts_with(&written_reply(&reply, None)), "{name}");
         let expected = (name == "SpawnStorageNodeOk").then(|| details.clone());
         assert_eq!(GridReply::read(&message).unwrap(), (reply, expected), "{name}");
+    }
+}
+
+#[test]
+fn who_is_asked_back_says_whether_it_is_the_one_and_old_readers_do_not_look() {
+    let claim = AgentClaim { agent_id: "a".into(), incarnation: 7 };
+    for (name, request) in requests() {
+        let mut message = Vec::new();
+        request.append_with_claim(&claim, &mut message);
+        let message = unprefixed(&message);
+        assert!(message.starts_with(&written(&request, None)), "{name}");
+        assert_eq!(GridRequest::read(message).unwrap().0, request, "{name}");
+        let expected = (name == "GetStorageNodeStatus").then(|| claim.clone());
+        assert_eq!(GridRequest::read_claim(message).unwrap(), expected, "{name}");
+        assert_eq!(GridRequest::read_claim(&written(&request, None)).unwrap(), None, "{name}");
+    }
+    for (name, reply) in replies() {
+        for details in [ReplyDetails::Agent { is_it: true }, ReplyDetails::Refused { is_usage: false }] {
+            let mut message = Vec::new();
+            reply.append_with_details(Some(&details), &mut message);
+            let message = unprefixed(&message);
+            assert!(message.starts_with(&written_reply(&reply, None)), "{name}");
+            let (read, found) = GridReply::read_with_details(message).unwrap();
+            assert_eq!(read, reply, "{name}");
+            let is_agents = matches!(name, "GetStorageNodeStatusOk" | "Error");
+            let expected = (is_agents && matches!(details, ReplyDetails::Agent { .. })).then_some(details);
+            if expected.is_some() {
+                assert_eq!(found, expected, "{name}");
+            }
+        }
+        assert_eq!(GridReply::read_with_details(&written_reply(&reply, None)).unwrap(), (reply, None), "{name}");
+    }
+    let refused = GridReply::SpawnStorageNodeOk {
+        node_id: String::new(),
+        endpoint: String::new(),
+        success: false,
+        error_message: Some("no".into()),
+    };
+    for is_usage in [false, true] {
+        let (mut message, details) = (Vec::new(), Some(ReplyDetails::Refused { is_usage }));
+        refused.append_with_details(details.as_ref(), &mut message);
+        assert_eq!(GridReply::read_with_details(unprefixed(&message)).unwrap(), (refused.clone(), details));
+        assert_eq!(GridReply::read(unprefixed(&message)).unwrap(), (refused.clone(), None));
     }
 }
 

@@ -11,3 +11,10 @@
 pub mod admin;
 pub mod agent;
 pub mod master;
+
+use rustix::fs::Mode;
+
+/// Has all files and folders that this process makes from now on be its user's alone.
+pub fn write_privately() {
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
+}

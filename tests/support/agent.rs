@@ -214,5 +214,6 @@ pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 /// A file that the agent's list can't be written over: what a full disk is to it.
 pub fn block_list(home: &Path) {
-    std::fs::create_dir(home.join("nodes.new")).unwrap();
+    std::fs::rename(home.join("nodes.json"), home.join("nodes.json.kept")).unwrap();
+    std::fs::create_dir(home.join("nodes.json")).unwrap();
 }

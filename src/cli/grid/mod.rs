@@ -14,7 +14,6 @@ mod unregister;
 mod watch;
 
 use std::time::Duration;
-
 use sutra_client::grid::GridClient;
 
 use crate::connect::runtime;
@@ -28,6 +27,11 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT_OF_WORK: Duration = Duration::from_secs(45);
 
 pub(crate) fn run(command: GridCommand, output: Output) -> Result<Answer, Failure> {
+    if matches!(command, GridCommand::Master(_) | GridCommand::Agent(_)) {
+        // What they write is their user's alone, whatever the one who started them lets others
+        // read.
+        sutra_grid::write_privately();
+    }
     match command {
         GridCommand::Master(master) => master::run(master, output),
         GridCommand::Agent(agent) => agent::run(agent, output),

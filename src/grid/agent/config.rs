@@ -36,6 +36,10 @@ pub struct Timings {
     pub drain: Duration,
     /// Between two looks at the health of a node that runs.
     pub health: Duration,
+    /// How long a health may stay away before the agent says that something is wrong.
+    pub silent: Duration,
+    /// How long a node whose health stays away may do nothing at all before it is ended.
+    pub hung: Duration,
     /// The pause before a node is started again, the first time; it doubles.
     pub restart_pause: Duration,
     /// How often a node is started again within [`Timings::restart_window`].
@@ -52,6 +56,8 @@ impl Default for Timings {
             start: Duration::from_secs(20),
             drain: Duration::from_secs(10),
             health: Duration::from_secs(5),
+            silent: Duration::from_secs(15),
+            hung: Duration::from_secs(30),
             restart_pause: Duration::from_millis(500),
             restarts: 3,
             restart_window: Duration::from_secs(600),

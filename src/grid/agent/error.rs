@@ -39,6 +39,16 @@ pub enum AgentError {
         /// What is wrong with it.
         problem: String,
     },
+    /// Another folder has taken the place of the agent's.
+    #[error(
+        "{} is another folder than the one that this agent works in, which was moved or removed; \
+         put it back, or stop this agent and start it on the folder that is meant",
+        folder.display()
+    )]
+    Replaced {
+        /// Which folder.
+        folder: PathBuf,
+    },
     /// Something about a file.
     #[error("cannot {action} {}: {source}", path.display())]
     File {
@@ -121,4 +131,27 @@ pub(super) enum Refusal {
     Unknown { node: String },
     #[error("node {node} is still there: {problem}")]
     NotStopped { node: String, problem: String },
+}
+
+impl Refusal {
+    /// Whether something else is to be asked for; otherwise it is this host that refuses.
+    pub(super) fn is_usage(&self) -> bool {
+        match self {
+            Self::Path { .. }
+            | Self::PathTaken { .. }
+            | Self::NameTaken { .. }
+            | Self::Name { .. }
+            | Self::Cores { .. }
+            | Self::Unknown { .. } => true,
+            Self::Port { port, .. } => *port > u32::from(u16::MAX),
+            Self::NoPort { .. }
+            | Self::Full { .. }
+            | Self::ListFull
+            | Self::Stopping
+            | Self::List(_)
+            | Self::Start(_)
+            | Self::Recovering { .. }
+            | Self::NotStopped { .. } => false,
+        }
+    }
 }

@@ -1,8 +1,9 @@
 //! What the master is told of the host.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::system::{sysinfo, uname};
+use rustix::time::{ClockId, clock_gettime};
 
 /// The host's name.
 pub(super) fn name() -> String {
@@ -13,6 +14,29 @@ pub(super) fn name() -> String {
 pub(super) fn platform() -> String {
     let of = uname();
     [of.sysname(), of.release(), of.machine()].map(|part| part.to_string_lossy()).join(" ")
+}
+
+/// What tells this boot from every other one, on every machine; empty where the system does not
+/// say.
+pub(super) fn boot_id() -> String {
+    first_line("/proc/sys/kernel/random/boot_id")
+}
+
+/// What tells this installation of a system from others, over boots (machine-id(5)); empty where it
+/// has none, as in many containers.
+pub(super) fn machine_id() -> String {
+    first_line("/etc/machine-id")
+}
+
+fn first_line(file: &str) -> String {
+    std::fs::read_to_string(file).unwrap_or_default().lines().next().unwrap_or_default().trim().to_owned()
+}
+
+/// Since the boot, sleep included: no clock that somebody sets, and one for all processes.
+pub(super) fn since_boot() -> Duration {
+    let now = clock_gettime(ClockId::Boottime);
+    let (seconds, nanos) = (u64::try_from(now.tv_sec), u32::try_from(now.tv_nsec));
+    Duration::new(seconds.unwrap_or_default(), nanos.unwrap_or_default())
 }
 
 /// Its memory, in MiB.
@@ -39,6 +63,7 @@ mod tests {
 
     #[test]
     fn the_host_is_described() {
+        assert!(!boot_id().is_empty() && !since_boot().is_zero());
         assert!(!name().is_empty() && platform().starts_with("Linux ") && memory_mb() > 0);
         assert_eq!(endpoint("h", 1) + " " + &endpoint("::1", 2) + " " + &endpoint("[::1]", 3), "h:1 [::1]:2 [::1]:3");
     }

@@ -2,25 +2,31 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use sutra_wire::grid::NodeState;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
+use super::folder::LOGS;
 use super::health::Health;
 use super::list::{NodeRecord, Wanted};
-use super::node::Keeper;
+use super::mounts::Mounts;
+use super::node::{Keeper, Node};
 use super::process::Process;
-use super::restarts::Restarts;
 use super::supervisor::Supervisor;
-use super::{AgentError, host, logs, ports};
+use super::{AgentError, host, logs, paths, ports, room};
 
 /// Between two looks at the health of a node that is starting.
 const SOON: Duration = Duration::from_millis(50);
 /// Health answers that stay away before a node is not called running any more.
 const MISSES: u32 = 3;
+/// The pause before a node is started again that has ended while its disk was full.
+const FULL: Duration = Duration::from_secs(1);
+/// No more than this counts between two looks as time in which a node does nothing: the agent may
+/// have been stopped, too.
+const LOOKED: Duration = Duration::from_secs(10);
 
 /// What a task needs to keep a node.
 pub(super) struct Life {
@@ -35,6 +41,8 @@ pub(super) struct Life {
 pub(super) enum End {
     /// It is to be stopped.
     Told,
+    /// It neither answers nor does anything.
+    Hung,
     /// It has ended; how, and its last words.
     Ended(String),
 }
@@ -45,6 +53,28 @@ pub(super) struct Started {
     health: Health,
     log: PathBuf,
     log_from: u64,
+}
+
+/// How long a process whose health does not answer has done nothing.
+struct Idle {
+    done: Option<u64>,
+    looked: Instant,
+    time: Duration,
+}
+
+impl Idle {
+    fn new() -> Self {
+        Self { done: None, looked: Instant::now(), time: Duration::ZERO }
+    }
+
+    /// Looks at the process once more.
+    fn look(&mut self, process: &Process) -> Duration {
+        let (done, now) = (process.done(), Instant::now());
+        let passed = now.duration_since(std::mem::replace(&mut self.looked, now)).min(LOOKED);
+        let is_idle = done.is_some() && done == std::mem::replace(&mut self.done, done);
+        self.time = if is_idle { self.time + passed } else { Duration::ZERO };
+        self.time
+    }
 }
 
 impl Started {
@@ -75,6 +105,7 @@ impl Life {
         self.find_ports()?;
         let record = self.record()?;
         let supervisor = &self.supervisor;
+        self.check_folder(&record)?;
         let group = supervisor.memory.group(&record.id, record.memory_limit_mb);
         let group = group.map_err(|error| format!("its memory limit can't be set: {error}"))?;
         let log = logs::file(&supervisor.folder.root, &record.id);
@@ -88,10 +119,27 @@ impl Life {
             node.record.started = host::now();
             node.record.memory = supervisor.memory.words(record.memory_limit_mb);
             node.state = NodeState::Starting;
+            node.unanswered = Some(Instant::now());
         });
         tracing::info!(node = record.id, pid = process.id.pid, port = record.port, "started a node");
         let started = self.held(process, &record, log_from);
         Ok((started, supervisor.save().await))
+    }
+
+    /// A node's folder is its own at each start, not only when it was given.
+    fn check_folder(&self, record: &NodeRecord) -> Result<(), String> {
+        let root = &self.supervisor.folder.root;
+        paths::check_again(root, &record.path, &record.id)?;
+        let nodes = self.supervisor.nodes();
+        let mounts = Mounts::now();
+        let is_in_the_way = |node: &&Node| {
+            let is_other = node.is_active() && node.record.id != record.id;
+            is_other && mounts.overlap(&root.join(&node.record.path), &root.join(&record.path))
+        };
+        match nodes.iter().find(is_in_the_way) {
+            None => Ok(()),
+            Some(other) => Err(format!("its folder is node {}'s as well, or lies in or around it", other.record.id)),
+        }
     }
 
     fn held(&self, process: Process, record: &NodeRecord, log_from: u64) -> Started {
@@ -144,29 +192,34 @@ impl Life {
             self.supervisor.change(&self.id, |node| {
                 node.state = NodeState::Running;
                 node.record.detail = words;
+                node.unanswered = None;
             });
         }
     }
 
     /// Looks after a process until its end, or until it is to be stopped.
     async fn watch(&mut self, started: &mut Started) -> End {
-        let (mut misses, mut wait) = (0, Duration::ZERO);
+        let (mut misses, mut wait, mut idle) = (0, Duration::ZERO, Idle::new());
         loop {
             match self.look(started, wait).await {
                 Err(end) => return end,
                 Ok(Ok(words)) => {
-                    misses = 0;
+                    (misses, idle) = (0, Idle::new());
                     wait = self.supervisor.timings.health;
                     self.is_running(words);
                 }
                 Ok(Err(words)) => {
                     misses += 1;
+                    if idle.look(&started.process) >= self.supervisor.timings.hung {
+                        return End::Hung;
+                    }
                     wait = SOON.saturating_mul(1 << misses.min(6)).min(self.supervisor.timings.health);
                     if misses == MISSES {
                         tracing::warn!(node = self.id, problem = words, "a node's health does not answer");
                         self.supervisor.change(&self.id, |node| {
                             node.state = NodeState::Starting;
                             node.record.detail = format!("its health does not answer: {words}");
+                            node.unanswered.get_or_insert_with(Instant::now);
                         });
                     }
                 }
@@ -200,29 +253,56 @@ impl Life {
         process.ended().await;
     }
 
-    /// Keeps the node: `held` is its process, where there is one already.
-    pub(super) async fn keep(self, held: Option<Process>) {
+    /// Ends a process that does nothing, a stopped one too. Returns how it was once it is gone, or
+    /// that the node is to be stopped.
+    async fn end_hung(&mut self, process: &mut Process) -> End {
+        let time = self.supervisor.timings.hung;
+        tracing::warn!(node = self.id, "a node neither answers nor does anything; it is killed");
+        if let Err(error) = process.signal(Signal::KILL) {
+            tracing::warn!(node = self.id, %error, "a node can't be killed");
+        }
+        tokio::select! {
+            _ = process.ended() => {
+                End::Ended(format!("its health did not answer, it did nothing for {time:?}, and it was killed"))
+            }
+            () = told(&mut self.stop) => End::Told,
+        }
+    }
+
+    /// Keeps the node: `held` is its process, where there is one already; `died` says that it had
+    /// one, which has ended while nobody looked.
+    pub(super) async fn keep(self, held: Option<Process>, died: Option<String>) {
         let started = held.and_then(|process| {
             let record = self.record().ok()?;
             let log_from = logs::length(&logs::file(&self.supervisor.folder.root, &record.id));
             Some(self.held(process, &record, log_from))
         });
-        self.keep_started(started).await;
+        self.keep_on(started, died).await;
     }
 
     /// The same for a process that was started just now.
-    pub(super) async fn keep_started(mut self, mut held: Option<Started>) {
+    pub(super) async fn keep_started(self, started: Started) {
+        self.keep_on(Some(started), None).await;
+    }
+
+    async fn keep_on(mut self, mut held: Option<Started>, mut died: Option<String>) {
         let timings = self.supervisor.timings.clone();
-        let mut restarts = Restarts::new(timings.restarts, timings.restart_window, timings.restart_pause);
         loop {
             let ended = match held.take() {
-                Some(mut started) => match self.watch(&mut started).await {
-                    End::Told => {
-                        self.terminate(&mut started.process, timings.drain).await;
-                        return self.stopped().await;
+                Some(mut started) => {
+                    let end = match self.watch(&mut started).await {
+                        End::Hung => self.end_hung(&mut started.process).await,
+                        end => end,
+                    };
+                    match end {
+                        End::Ended(words) => words,
+                        End::Told | End::Hung => {
+                            self.terminate(&mut started.process, timings.drain).await;
+                            return self.stopped().await;
+                        }
                     }
-                    End::Ended(words) => words,
-                },
+                }
+                None if died.is_some() => died.take().unwrap_or_default(),
                 None => match self.start_again().await {
                     Ok(started) => {
                         held = Some(started);
@@ -231,7 +311,15 @@ impl Life {
                     Err(words) => words,
                 },
             };
-            let Some(pause) = restarts.next(Instant::now()) else { return self.give_up(ended).await };
+            let is_full = self.is_disk_full();
+            let ended = if is_full {
+                format!("{ended} (its disk is full: it is tried again until there is room)")
+            } else {
+                ended
+            };
+            let next = |node: &mut Node| if is_full { Some(FULL) } else { node.record.recent.next(&timings) };
+            let pause = self.supervisor.with(&self.id, next).flatten();
+            let Some(pause) = pause else { return self.give_up(ended).await };
             tracing::warn!(
                 node = self.id,
                 reason = ended,
@@ -248,6 +336,13 @@ impl Life {
                 () = told(&mut self.stop) => return self.stopped().await,
             }
         }
+    }
+
+    /// Whether what a node needs to start lies on a disk without room.
+    fn is_disk_full(&self) -> bool {
+        let root = &self.supervisor.folder.root;
+        let data = self.record().map(|record| root.join(record.path));
+        data.is_ok_and(|data| room::is_full(&data)) || room::is_full(&root.join(LOGS))
     }
 
     async fn start_again(&self) -> Result<Started, String> {

@@ -3,13 +3,16 @@
 use std::fs::OpenOptions;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::folder::FILE_MODE;
 use super::list::NodeRecord;
 use super::memory::Group;
 use super::process::Process;
+use super::surroundings;
 
 /// What all nodes of an agent have in common.
 #[derive(Clone, Debug)]
@@ -40,26 +43,22 @@ impl Launcher {
     /// Starts the node's process, in `group` where it has a memory limit that can be kept.
     pub(super) fn launch(&self, node: &NodeRecord, log: &Path, group: Option<&Group>) -> io::Result<Process> {
         // The child writes to the file itself: the agent's end does not take its words away, and its truncation does not leave a hole.
-        let log = OpenOptions::new().create(true).append(true).open(log)?;
+        let log = OpenOptions::new().create(true).append(true).mode(FILE_MODE).open(log)?;
         let mut command = Command::new(&self.program);
         command.arg("serve").arg("--data").arg(self.data(node)).args(self.arguments(node));
-        // Settings of the agent's own, and files in its folder, are not meant for its nodes.
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("SUTRA_") && name != "SUTRA_LOG" {
-                command.env_remove(name);
-            }
-        }
+        surroundings::environment(&mut command);
         command.current_dir("/").stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let members = group.map(Group::members).transpose()?;
+        let mut surround = surroundings::prepare();
         let prepare = move || {
             if let Some(members) = &members {
                 rustix::io::write(members, b"0")?;
             }
-            rustix::process::setsid()?;
-            Ok(())
+            surround()
         };
-        // SAFETY: between fork and exec only what is async-signal-safe may be called. The closure makes two system calls, write(2) and setsid(2), through
-        // wrappers that neither allocate nor lock, on a descriptor that was opened before; turning an Errno into an io::Error does not allocate either.
+        // SAFETY: between fork and exec only what is async-signal-safe may be called. The closure
+        // makes system calls and nothing else, through wrappers that neither allocate nor lock,
+        // with what was made before; turning an Errno into an io::Error does not allocate either.
         unsafe { command.pre_exec(prepare) };
         Process::of_child(command.spawn()?)
     }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use sutra_client::ClientError;
 use sutra_client::grid::GridClient;
+use sutra_wire::Status;
 use sutra_wire::grid::{AgentHeartbeat, AgentRegistered, AgentRegistration, AgentReport};
-use sutra_wire::{ConceptId, Status};
 use tokio::time::{sleep, timeout};
 
 use super::backoff::{self, jittered};
@@ -54,7 +54,7 @@ impl Link {
         let client = GridClient::new(master).with_timeout(patience).with_retries(0);
         let (master, id, max_nodes) = (master.to_owned(), id.to_owned(), supervisor.max_nodes);
         let hostname = host::name();
-        let incarnation = incarnation(supervisor.folder.incarnation, &hostname, &endpoint);
+        let incarnation = supervisor.folder.incarnation;
         let trouble = Trouble::default();
         Self { client, master, id, endpoint, hostname, incarnation, max_nodes, patience, supervisor, trouble }
     }
@@ -183,16 +183,6 @@ impl Link {
     }
 }
 
-/// What tells this agent from all others of its name: its folder's number and its place, so that a copy of the folder somewhere else is another one.
-fn incarnation(folder: u64, hostname: &str, endpoint: &str) -> u64 {
-    let place = ConceptId::from_name(&format!("{hostname} {endpoint}")).map_or(0, |id| {
-        let [half, _] = id.0.as_chunks::<8>().0 else { return 0 };
-        u64::from_le_bytes(*half)
-    });
-    // 0 is an old agent's.
-    (folder ^ place).max(1)
-}
-
 /// What keeps the agent from registering: said when it changes, and now and then.
 #[derive(Default)]
 struct Trouble {
@@ -220,23 +210,5 @@ impl Trouble {
             );
         }
         self.said = Some((words, Instant::now()));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_agent_is_itself_after_a_restart_and_its_copy_is_another() {
-        let first = incarnation(7, "host", "10.0.0.1:8001");
-        assert_eq!(first, incarnation(7, "host", "10.0.0.1:8001"));
-        for other in [
-            incarnation(8, "host", "10.0.0.1:8001"),
-            incarnation(7, "elsewhere", "10.0.0.1:8001"),
-            incarnation(7, "host", "10.0.0.1:8002"),
-        ] {
-            assert!(other != first && other != 0);
-        }
     }
 }

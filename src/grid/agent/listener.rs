@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sutra_compat::PREFIX_BYTES;
-use sutra_compat::grid::{GridReply, GridRequest, SpawnOptions, SpawnedDetails};
+use sutra_compat::grid::{GridReply, GridRequest, ReplyDetails, SpawnOptions, SpawnedDetails};
 use sutra_wire::grid::{NodeReport, NodeState};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -89,6 +89,11 @@ async fn converse(
         }
         let mut message = vec![0; length];
         timeout(TRANSFER, stream.read_exact(&mut message)).await??;
+        let claim = GridRequest::read_claim(&message).ok().flatten();
+        // Its number is told to nobody: whoever has it is asked back whether it is right.
+        let claimed = claim.map(|claim| ReplyDetails::Agent {
+            is_it: claim.agent_id == agent && claim.incarnation == supervisor.folder.incarnation,
+        });
         let (reply, details) = match GridRequest::read(&message) {
             // Whoever asked has given up, and may have asked another agent for the same by now.
             Ok((GridRequest::SpawnStorageNode { .. }, _)) if has_ended(&stream).await => return Ok(()),
@@ -96,7 +101,9 @@ async fn converse(
                 let (agent, supervisor) = (agent.to_owned(), Arc::clone(supervisor));
                 // A task of its own, which the connection's end does not end.
                 let answered = tokio::spawn(async move { answer(request, options, &agent, &supervisor).await }).await;
-                answered.unwrap_or_else(|error| error_reply(format!("the agent has failed: {error}")))
+                let failed = |error| error_reply(format!("the agent has failed: {error}"));
+                let (reply, details) = answered.unwrap_or_else(failed);
+                (reply, claimed.or(details))
             }
             Err(error) => error_reply(error.to_string()),
         };
@@ -114,13 +121,13 @@ async fn has_ended(stream: &TcpStream) -> bool {
     }
 }
 
-async fn send(stream: &mut TcpStream, reply: &GridReply, details: Option<&SpawnedDetails>) -> io::Result<()> {
+async fn send(stream: &mut TcpStream, reply: &GridReply, details: Option<&ReplyDetails>) -> io::Result<()> {
     let mut bytes = Vec::new();
-    reply.append(details, &mut bytes);
+    reply.append_with_details(details, &mut bytes);
     timeout(TRANSFER, stream.write_all(&bytes)).await?
 }
 
-fn error_reply(message: String) -> (GridReply, Option<SpawnedDetails>) {
+fn error_reply(message: String) -> (GridReply, Option<ReplyDetails>) {
     (GridReply::Error { message }, None)
 }
 
@@ -129,7 +136,7 @@ async fn answer(
     options: Option<SpawnOptions>,
     agent: &str,
     supervisor: &Arc<Supervisor>,
-) -> (GridReply, Option<SpawnedDetails>) {
+) -> (GridReply, Option<ReplyDetails>) {
     match request {
         GridRequest::SpawnStorageNode { agent_id, .. } | GridRequest::StopStorageNode { agent_id, .. }
             if agent_id != agent =>
@@ -172,21 +179,23 @@ fn asked(storage_path: String, memory_limit_mb: u64, port: u32, options: Option<
     }
 }
 
-async fn spawn(supervisor: &Arc<Supervisor>, asked: Asked) -> (GridReply, Option<SpawnedDetails>) {
+async fn spawn(supervisor: &Arc<Supervisor>, asked: Asked) -> (GridReply, Option<ReplyDetails>) {
     match supervisor.spawn(asked).await {
         Ok(node) => {
             let NodeReport { node_id, compat_endpoint: endpoint, .. } = node;
             let NodeReport { storage_path, cores, memory_enforcement, started, pid, .. } = node;
             let native_endpoint = node.endpoint;
             let details = SpawnedDetails { native_endpoint, storage_path, cores, memory_enforcement, started, pid };
-            (GridReply::SpawnStorageNodeOk { node_id, endpoint, success: true, error_message: None }, Some(details))
+            let reply = GridReply::SpawnStorageNodeOk { node_id, endpoint, success: true, error_message: None };
+            (reply, Some(ReplyDetails::Spawned(details)))
         }
         Err(refusal) => {
             let error_message = Some(refusal.to_string());
+            let details = ReplyDetails::Refused { is_usage: refusal.is_usage() };
             // A node that is named has been started all the same: it is not there yet.
             let node_id = if let Refusal::Recovering { node, .. } = refusal { node } else { String::new() };
             let endpoint = String::new();
-            (GridReply::SpawnStorageNodeOk { node_id, endpoint, success: false, error_message }, None)
+            (GridReply::SpawnStorageNodeOk { node_id, endpoint, success: false, error_message }, Some(details))
         }
     }
 }

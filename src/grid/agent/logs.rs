@@ -1,7 +1,12 @@
 //! Nodes' logs: a file a node, which the node writes to itself; bounded while an agent is there, and read for why a node has ended.
+//!
+//! A node appends to the file that it was given. So who rotates logs copies and truncates
+//! (`copytruncate`); one that is renamed or removed is written to all the same, bounded where it
+//! is, and told of.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::folder::LOGS;
@@ -35,6 +40,31 @@ fn aside(file: &Path) -> PathBuf {
     file.with_extension("log.1")
 }
 
+/// Bounds what a node has written: its file, and the one that its process writes to where that is
+/// another by now.
+pub(super) fn keep(file: &Path, pid: Option<u32>, most: u64) -> io::Result<()> {
+    if let Some(moved) = pid.and_then(|pid| moved(file, pid)) {
+        let length = length(&moved);
+        if length > most {
+            let name = fs::read_link(&moved).unwrap_or_default();
+            tracing::warn!(
+                file = %file.display(), now = %name.display(), length,
+                "a node's log was renamed or removed, and had grown too long: it is cut; rotate logs by copying and truncating"
+            );
+            OpenOptions::new().write(true).open(&moved)?.set_len(0)?;
+        }
+    }
+    bound(file, most)
+}
+
+/// The file that a process writes its errors to, where it is a file and another one than this.
+fn moved(file: &Path, pid: u32) -> Option<PathBuf> {
+    let written = PathBuf::from(format!("/proc/{pid}/fd/2"));
+    let of = |path: &Path| fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|file| (file.dev(), file.ino()));
+    let now = of(&written)?;
+    (of(file) != Some(now)).then_some(written)
+}
+
 /// Copies a file that has more than `most` bytes aside and begins it anew. The node appends, so it goes on at the new beginning; the few lines that
 /// it writes between copy and cut are lost.
 pub(super) fn bound(file: &Path, most: u64) -> io::Result<()> {
@@ -42,6 +72,8 @@ pub(super) fn bound(file: &Path, most: u64) -> io::Result<()> {
         return Ok(());
     }
     let aside = aside(file);
+    // Anew, so that it is nobody's link to somewhere else.
+    let _ = fs::remove_file(&aside);
     let copied = fs::copy(file, &aside);
     if copied.is_err() {
         // A full disk: it is more urgent to give space back than to keep old lines.
@@ -100,6 +132,40 @@ mod tests {
         assert_eq!(last_words(&file, 0).unwrap(), "error: no");
         writeln!(log, "thread 'core-0' panicked at src/x.rs:1:\nboom").unwrap();
         assert!(last_words(&file, from).unwrap().contains("src/x.rs:1"));
+    }
+
+    #[test]
+    fn a_file_that_was_renamed_or_removed_under_its_writer_is_bounded_where_it_is() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("n.log");
+        let log = OpenOptions::new().create(true).append(true).open(&file).unwrap();
+        let mut writer = std::process::Command::new("sh")
+            .args(["-c", "while read line; do echo $line >&2; done"])
+            .stdin(std::process::Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let (mut stdin, pid) = (writer.stdin.take().unwrap(), writer.id());
+        let mut say = |line: &str| writeln!(stdin, "{line}").unwrap();
+        let now = PathBuf::from(format!("/proc/{pid}/fd/2"));
+        let wait = |bytes: u64| while length(&now) != bytes {};
+        say("one");
+        wait(4);
+        assert_eq!(moved(&file, pid), None);
+        let renamed = place.path().join("n.log.old");
+        fs::rename(&file, &renamed).unwrap();
+        fs::write(&file, "begun anew by who renamed it").unwrap();
+        say("two");
+        wait(8);
+        keep(&file, Some(pid), 7).unwrap();
+        assert_eq!(length(&renamed), 0);
+        fs::remove_file(&renamed).unwrap();
+        say("three");
+        wait(6);
+        keep(&file, Some(pid), 5).unwrap();
+        wait(0);
+        writer.kill().unwrap();
+        writer.wait().unwrap();
     }
 
     #[test]

@@ -41,18 +41,16 @@ impl Memory {
         }
     }
 
-    /// The group for a node with this limit; none where it has none, or none can be kept.
+    /// The group for a node with this limit, 0 for none; no group where none can be made. One
+    /// without a limit has a group as well: what the agent's is held to is not meant for its nodes.
     pub(super) fn group(&self, node: &str, limit_mb: u64) -> io::Result<Option<Group>> {
         let Self::Groups(base) = self else { return Ok(None) };
-        if limit_mb == 0 {
-            return Ok(None);
-        }
         let group = base.join(format!("sutra-{node}"));
         if !group.is_dir() {
             fs::create_dir(&group)?;
         }
-        let bytes = limit_mb.saturating_mul(1 << 20);
-        fs::write(group.join("memory.max"), bytes.to_string())?;
+        let most = if limit_mb == 0 { "max".to_owned() } else { limit_mb.saturating_mul(1 << 20).to_string() };
+        fs::write(group.join("memory.max"), most)?;
         Ok(Some(Group(group)))
     }
 
@@ -140,6 +138,7 @@ mod tests {
         let memory = Memory::Groups(place.path().to_owned());
         let group = memory.group("node-1", 64).unwrap().unwrap();
         assert_eq!(fs::read_to_string(group.0.join("memory.max")).unwrap(), "67108864");
-        assert!(memory.group("node-2", 0).unwrap().is_none());
+        let group = memory.group("node-1", 0).unwrap().unwrap();
+        assert_eq!(fs::read_to_string(group.0.join("memory.max")).unwrap(), "max");
     }
 }

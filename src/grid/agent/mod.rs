@@ -7,6 +7,13 @@
 //!   start time, command line and data folder have all been found to be the node's; and it starts those that should run and do not.
 //! - A signal goes to a node through its pidfd, so never to a process that has been given its pid since.
 //! - A node that ends by itself is started again, and after three times within ten minutes no more; each time it is said why.
+//!   The agent's own end gives it no further times.
+//! - A node that ends while its disk is full is tried again until there is room: that does not
+//!   count.
+//! - A node that neither answers nor does anything for half a minute is ended, and started again as
+//!   any that has ended.
+//! - A node has limits, priority and environment of its own, not its agent's; its files and folders
+//!   are its user's alone.
 //! - A master that is away, or that refuses, changes nothing for the nodes.
 //!
 //! Relies on `client` for the master (`link`) and for the nodes' health, on `compat` for what the master asks (`listener`), and on Linux: pidfds,
@@ -26,15 +33,18 @@ mod list;
 mod listener;
 mod logs;
 mod memory;
+mod mounts;
 mod node;
 mod overview;
 mod paths;
 mod ports;
 mod process;
 mod restarts;
+mod room;
 mod run;
 mod spawn;
 mod supervisor;
+mod surroundings;
 
 pub use config::{AgentConfig, OnStop, Timings};
 pub use error::AgentError;

@@ -3,6 +3,7 @@
 use sutra_wire::grid::{NodeReport, NodeState};
 use sutra_wire::limits;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::host;
 use super::list::{NodeRecord, Wanted};
@@ -12,6 +13,8 @@ use super::list::{NodeRecord, Wanted};
 pub(super) struct Node {
     pub(super) record: NodeRecord,
     pub(super) state: NodeState,
+    /// Since when its health has not answered, where there is a process that should.
+    pub(super) unanswered: Option<Instant>,
     /// The task that keeps it, where one does.
     pub(super) keeper: Option<Keeper>,
 }
@@ -40,7 +43,7 @@ impl Node {
             Wanted::Stopped => NodeState::Stopped,
             Wanted::GivenUp => NodeState::GaveUp,
         };
-        Self { state, keeper: None, record }
+        Self { state, unanswered: None, keeper: None, record }
     }
 
     /// Whether it takes one of the agent's places.
@@ -88,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_report_tells_what_is_true_and_fits() {
-        let mut node = Node { record: list::sample("node-1"), state: NodeState::Running, keeper: None };
+        let mut node = Node { state: NodeState::Running, ..Node::of(list::sample("node-1")) };
         node.record.detail = "ä".repeat(limits::MAX_GRID_TEXT);
         let report = node.report("host", "/agent".as_ref());
         assert_eq!((report.endpoint.as_str(), report.pid), ("host:20001", 7));

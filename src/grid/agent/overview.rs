@@ -20,7 +20,13 @@ impl Source for AgentSource {
         let (revision, nodes) = self.supervisor.report();
         let trouble = self.supervisor.trouble();
         let is_registered = trouble.is_none();
-        let problems = problems(&nodes, trouble.as_deref(), self.supervisor.is_unsaved());
+        let mut problems = problems(&nodes, trouble.as_deref(), self.supervisor.is_unsaved());
+        problems.extend(
+            self.supervisor
+                .silent()
+                .into_iter()
+                .map(|(node, time)| format!("{node}: its health has not answered for {:.0} s", time.as_secs_f64())),
+        );
         let status = if problems.is_empty() { "ok".to_owned() } else { problems.join("; ") };
         let list = if lists { nodes.iter().map(node).collect() } else { Vec::new() };
         let page = json!({

@@ -4,10 +4,12 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::error::Refusal;
-use super::folder::{NODES, RESERVED};
+use super::folder::{self, LOGS, NODES, is_reserved};
+use super::mounts::Mounts;
 
-/// The folder that is asked for, as a path from `root` (which is absolute and without symlinks): absolute or from `root`, without `..`, not through a
-/// symlink that leads out. An empty one is the node's own, named after it.
+/// The folder that is asked for, as a path from `root` (which is absolute and without symlinks):
+/// absolute or from `root`, without `..`, and where it really lies: neither a symlink nor a mount
+/// makes it the agent's own. An empty one is the node's own, named after it.
 pub(super) fn resolve(root: &Path, asked: &str, node: &str) -> Result<PathBuf, Refusal> {
     if asked.is_empty() {
         return Ok(Path::new(NODES).join(node));
@@ -22,7 +24,7 @@ pub(super) fn resolve(root: &Path, asked: &str, node: &str) -> Result<PathBuf, R
     let relative = plain(&below).ok_or_else(|| wrong("has .. in it"))?;
     match relative.components().next() {
         None => return Err(wrong("is the agent's own folder")),
-        Some(first) if RESERVED.iter().any(|name| first.as_os_str() == *name) => {
+        Some(first) if is_reserved(first.as_os_str()) => {
             return Err(wrong("is where the agent keeps its own files"));
         }
         Some(_) if relative == Path::new(NODES) => return Err(wrong("is where nodes have their folders")),
@@ -32,8 +34,16 @@ pub(super) fn resolve(root: &Path, asked: &str, node: &str) -> Result<PathBuf, R
     let real_relative = lies_at.strip_prefix(root).ok().and_then(plain);
     let real_relative = real_relative.ok_or_else(|| wrong("leads out of the agent's folder through a symlink"))?;
     let first = real_relative.components().next();
-    if first.is_none_or(|first| RESERVED.iter().any(|name| first.as_os_str() == *name)) {
+    if first.is_none_or(|first| is_reserved(first.as_os_str())) {
         return Err(wrong("leads to the agent's own files through a symlink"));
+    }
+    if real_relative == Path::new(NODES) {
+        return Err(wrong("leads to where nodes have their folders through a symlink"));
+    }
+    let mounts = Mounts::now();
+    let is_around = |own: &Path| mounts.contains(&lies_at, own);
+    if is_around(root) || is_around(&root.join(NODES)) || mounts.overlap(&lies_at, &root.join(LOGS)) {
+        return Err(wrong("leads to the agent's own files through a mount"));
     }
     if lies_at.exists() && !lies_at.is_dir() {
         return Err(wrong("is no folder"));
@@ -85,9 +95,14 @@ fn real(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Whether one lies in the other, or they are the same.
-pub(super) fn overlap(one: &Path, other: &Path) -> bool {
-    one.starts_with(other) || other.starts_with(one)
+/// Whether a folder that was given to a node is still the one that it was: nobody has put a symlink
+/// in its place, or mounted something there.
+pub(super) fn check_again(root: &Path, path: &Path, node: &str) -> Result<(), String> {
+    match resolve(root, &path.to_string_lossy(), node) {
+        Ok(now) if now == path => Ok(()),
+        Ok(now) => Err(format!("its folder {} leads to {} by now; put it back", path.display(), now.display())),
+        Err(refusal) => Err(refusal.to_string()),
+    }
 }
 
 /// The folders that are made for a node, to be unmade if its start fails.
@@ -104,7 +119,7 @@ impl Made {
         let mut here = root.to_owned();
         for part in path.components() {
             here.push(part);
-            match std::fs::create_dir(&here) {
+            match folder::make_new(&here) {
                 Ok(()) => made.folders.push(here.clone()),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && here.is_dir() => {}
                 Err(error) => {
@@ -165,6 +180,9 @@ mod tests {
         symlink("/nowhere-at-all", root.join("dangling")).unwrap();
         symlink(root.join("logs"), root.join("in")).unwrap();
         symlink(&root, root.join("self")).unwrap();
+        fs::create_dir(root.join("nodes")).unwrap();
+        symlink("nodes", root.join("all")).unwrap();
+        symlink("all", root.join("all-again")).unwrap();
         fs::write(root.join("file"), "").unwrap();
         let beside = format!("{}-beside/x", root.display());
         let over = format!("{}/../x", root.display());
@@ -183,6 +201,13 @@ mod tests {
             "in",
             "in/x",
             "self",
+            "all",
+            "all/",
+            "all-again",
+            "all/../all",
+            "nodes.json.x.new",
+            "incarnation.new",
+            "agent.lock",
             "logs",
             "logs/x",
             "nodes.json",
@@ -208,7 +233,20 @@ mod tests {
         let spelled = place.path().join("agent-alias/x");
         assert_eq!(resolve(&root, spelled.to_str().unwrap(), "n").unwrap(), Path::new("x"));
         assert_eq!(resolve(&root, "alias/x", "n").unwrap(), Path::new("real/x"));
-        assert!(overlap(Path::new("a/b"), Path::new("a")) && !overlap(Path::new("a/b"), Path::new("a/bc")));
+        assert_eq!(resolve(&root, "nodes/x", "n").unwrap(), Path::new("nodes/x"));
+    }
+
+    #[test]
+    fn a_folder_that_has_become_a_link_since_is_not_the_nodes_any_more() {
+        let (_place, root) = root();
+        fs::create_dir_all(root.join("nodes/one")).unwrap();
+        let check = |path: &str| check_again(&root, Path::new(path), "n");
+        assert_eq!(check("nodes/one"), Ok(()));
+        assert_eq!(check("nodes/not-there-yet"), Ok(()));
+        symlink("one", root.join("nodes/two")).unwrap();
+        symlink("../nodes", root.join("nodes/three")).unwrap();
+        assert!(check("nodes/two").unwrap_err().contains("leads to nodes/one"));
+        assert!(check("nodes/three").unwrap_err().contains("symlink"));
     }
 
     #[test]

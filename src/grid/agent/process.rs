@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use super::host;
+
 /// What tells a process from every other one, before and after it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ProcessId {
@@ -78,6 +80,19 @@ impl Process {
         }
     }
 
+    /// How much it has done by now: it changes with everything that the process does. `None` where
+    /// that is not told, and where a debugger holds it, whose business it is.
+    pub(super) fn done(&self) -> Option<u64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id.pid)).ok()?;
+        if field(&stat, 3)? == "t" {
+            return None;
+        }
+        let ticks = [14, 15].iter().filter_map(|number| field(&stat, *number)?.parse::<u64>().ok()).sum::<u64>();
+        let io = fs::read_to_string(format!("/proc/{}/io", self.id.pid)).unwrap_or_default();
+        let bytes = io.lines().filter_map(|line| line.split_once(": ")?.1.trim().parse::<u64>().ok()).sum::<u64>();
+        Some(ticks.wrapping_add(bytes))
+    }
+
     /// Sends a signal. That it has ended is no error.
     pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
         match pidfd_send_signal(self.pidfd.get_ref(), signal) {
@@ -105,8 +120,7 @@ fn open(pid: u32) -> io::Result<AsyncFd<OwnedFd>> {
 fn id(pid: u32) -> io::Result<ProcessId> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let start = field(&stat, 22).and_then(|field| field.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
-    Ok(ProcessId { pid, start, boot })
+    Ok(ProcessId { pid, start, boot: host::boot_id() })
 }
 
 fn state(pid: u32) -> Option<char> {
@@ -173,6 +187,11 @@ mod tests {
     async fn a_child_is_signalled_and_its_end_is_told() {
         let mut process = Process::of_child(Command::new("sleep").arg("60").spawn().unwrap()).unwrap();
         assert!(process.is_alive());
+        process.signal(Signal::STOP).unwrap();
+        let mut before = process.done();
+        while process.done() != before || before.is_none() {
+            before = process.done();
+        }
         process.signal(Signal::KILL).unwrap();
         assert!(process.ended().await.contains("signal: 9"));
         process.signal(Signal::KILL).unwrap();

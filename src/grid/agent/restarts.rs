@@ -1,33 +1,42 @@
-//! How often a node that ends by itself is started again: so many times within a window, after pauses that double.
+//! How often a node that ends by itself is started again: so many times within a window, after
+//! pauses that double.
+//!
+//! What counts stands in the agent's list, so that the agent's own end gives a node nothing back.
+//! Times count from the boot, which no set clock moves; a reboot forgets them.
 
-use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// The restarts that count.
-#[derive(Debug)]
-pub(super) struct Restarts {
-    most: usize,
-    window: Duration,
-    pause: Duration,
-    at: VecDeque<Instant>,
+use serde::{Deserialize, Serialize};
+
+use super::config::Timings;
+use super::host;
+
+/// When a node was started again lately.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Recent {
+    /// The boot that the times count from.
+    boot: String,
+    /// In milliseconds since then, the oldest first.
+    at_ms: Vec<u64>,
 }
 
-impl Restarts {
-    pub(super) fn new(most: usize, window: Duration, pause: Duration) -> Self {
-        Self { most, window, pause, at: VecDeque::new() }
+impl Recent {
+    /// Counts a restart and says after what pause it may be; `None` where there have been too many.
+    pub(super) fn next(&mut self, timings: &Timings) -> Option<Duration> {
+        self.next_at(&host::boot_id(), host::since_boot(), timings)
     }
 
-    /// Counts a restart and says after what pause it may be; `None` where there have been too many.
-    pub(super) fn next(&mut self, now: Instant) -> Option<Duration> {
-        while self.at.front().is_some_and(|at| now.duration_since(*at) > self.window) {
-            self.at.pop_front();
+    fn next_at(&mut self, boot: &str, now: Duration, timings: &Timings) -> Option<Duration> {
+        if self.boot != boot {
+            *self = Self { boot: boot.to_owned(), at_ms: Vec::new() };
         }
-        if self.at.len() >= self.most {
+        self.at_ms.retain(|at| now.saturating_sub(Duration::from_millis(*at)) <= timings.restart_window);
+        if self.at_ms.len() >= timings.restarts {
             return None;
         }
-        let doublings = u32::try_from(self.at.len()).unwrap_or(16).min(16);
-        self.at.push_back(now);
-        Some(self.pause.saturating_mul(1 << doublings))
+        let doublings = u32::try_from(self.at_ms.len()).unwrap_or(16).min(16);
+        self.at_ms.push(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
+        Some(timings.restart_pause.saturating_mul(1 << doublings))
     }
 }
 
@@ -38,12 +47,16 @@ mod tests {
     #[test]
     fn the_fourth_restart_within_the_window_is_none_and_later_ones_are_again() {
         let second = Duration::from_secs(1);
-        let mut restarts = Restarts::new(3, 600 * second, second);
-        let start = Instant::now();
-        let pauses: Vec<_> = (0..4).map(|at| restarts.next(start + at * second)).collect();
+        let timings =
+            Timings { restarts: 3, restart_window: 600 * second, restart_pause: second, ..Timings::default() };
+        let mut recent = Recent::default();
+        let start = 77 * second;
+        let mut next = |at: u32| recent.next_at("boot", start + at * second, &timings);
+        let pauses = [next(0), next(1), next(2), next(3)];
         assert_eq!(pauses, [Some(second), Some(2 * second), Some(4 * second), None]);
-        assert_eq!(restarts.next(start + 600 * second), None, "the first is still within the window");
-        assert_eq!(restarts.next(start + 601 * second), Some(4 * second), "the first is forgotten");
-        assert_eq!(restarts.next(start + 3000 * second), Some(second), "all are forgotten");
+        assert_eq!(next(600), None, "the first is still within the window");
+        assert_eq!(next(601), Some(4 * second), "the first is forgotten");
+        assert_eq!(next(3000), Some(second), "all are forgotten");
+        assert_eq!(recent.next_at("another", Duration::ZERO, &timings), Some(second), "and so they are by a reboot");
     }
 }

@@ -84,7 +84,7 @@ impl Agent {
         let memory = Memory::probe();
         let supervisor = Supervisor::new(Parts {
             launcher: Launcher { program, root: folder.root.clone(), ip: listening.ip() },
-            folder,
+            folder: Arc::new(folder),
             timings: config.timings.clone(),
             max_nodes: config.max_nodes,
             advertise,

@@ -12,8 +12,10 @@ use tokio::time::timeout;
 use super::error::Refusal;
 use super::keep::{End, Life, Started};
 use super::list::{NodeRecord, Wanted, is_label};
+use super::mounts::Mounts;
 use super::node::Node;
 use super::paths::{self, Made};
+use super::restarts::Recent;
 use super::supervisor::Supervisor;
 use super::{cpus, logs, ports};
 
@@ -69,12 +71,12 @@ impl Supervisor {
         let is_old = made.is_old(&self.folder.root.join(&path));
         match self.first_start(&mut life, is_old).await {
             Ok(First::Runs(started)) => {
-                tokio::spawn(life.keep_started(Some(started)));
+                tokio::spawn(life.keep_started(started));
                 self.status(&reserved.id).ok_or(Refusal::Unknown { node: reserved.id })
             }
             Ok(First::Recovers(started)) => {
                 tracing::info!(node = reserved.id, "a node takes long to read its data; it is let to finish");
-                tokio::spawn(life.keep_started(Some(started)));
+                tokio::spawn(life.keep_started(started));
                 Err(Refusal::Recovering { node: reserved.id, time: self.timings.start })
             }
             Err(refusal) => {
@@ -97,7 +99,7 @@ impl Supervisor {
                 Err(error) => Refusal::List(error),
             },
             Ok(Err(End::Ended(words))) => return Err(Refusal::Start(words)),
-            Ok(Err(End::Told)) => Refusal::Start("it was stopped before it ran".into()),
+            Ok(Err(End::Told | End::Hung)) => Refusal::Start("it was stopped before it ran".into()),
             // How long that takes is the data's to say; a new node has nothing to read.
             Err(_) if is_old => return Ok(First::Recovers(started)),
             Err(_) => Refusal::Start(started.not_in_time(self.timings.start)),
@@ -124,7 +126,9 @@ impl Supervisor {
         let before =
             nodes.iter().find(|node| !node.is_active() && node.record.path == path).map(|node| node.record.clone());
         let is_other = |node: &&Node| before.as_ref().is_none_or(|before| before.id != node.record.id);
-        if let Some(node) = nodes.iter().filter(is_other).find(|node| paths::overlap(&node.record.path, &path)) {
+        let (root, mounts) = (&self.folder.root, Mounts::now());
+        let overlaps = |node: &&Node| mounts.overlap(&root.join(&node.record.path), &root.join(&path));
+        if let Some(node) = nodes.iter().filter(is_other).find(overlaps) {
             let path = self.folder.root.join(&path).to_string_lossy().into_owned();
             return Err(Refusal::PathTaken { path, node: node.record.id.clone() });
         }
@@ -162,6 +166,7 @@ impl Supervisor {
             process: None,
             started: 0,
             restarts: before.as_ref().map_or(0, |before| before.restarts),
+            recent: Recent::default(),
             detail: String::new(),
             id: id.clone(),
         };

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use sutra_wire::grid::{NodeReport, NodeState};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::config::Timings;
 use super::error::Refusal;
@@ -27,7 +28,7 @@ const KILLED: Duration = Duration::from_secs(5);
 
 /// All nodes of an agent.
 pub(super) struct Supervisor {
-    pub(super) folder: Folder,
+    pub(super) folder: Arc<Folder>,
     pub(super) launcher: Launcher,
     pub(super) timings: Timings,
     pub(super) max_nodes: u32,
@@ -50,7 +51,7 @@ pub(super) struct Supervisor {
 
 /// What a supervisor is made of.
 pub(super) struct Parts {
-    pub(super) folder: Folder,
+    pub(super) folder: Arc<Folder>,
     pub(super) launcher: Launcher,
     pub(super) timings: Timings,
     pub(super) max_nodes: u32,
@@ -82,13 +83,16 @@ impl Supervisor {
 
     /// Takes over the nodes of the agent that was here before: adopts those that run, starts those that should. Returns how many of each.
     pub(super) fn take_over(self: &Arc<Self>, records: Vec<NodeRecord>) -> (usize, usize) {
-        let servers = process::servers();
+        let (servers, boot) = (process::servers(), host::boot_id());
         let (mut adopted, mut started) = (0, 0);
         for record in records {
             let held = self.held(&record, &servers);
             let (mut node, id) = (Node::of(record), self.nodes().len());
             let (keeper, life) = Life::of(self, &node.record.id);
             let is_wanted = node.record.wanted == Wanted::Running;
+            // One that has ended with its host has not ended by itself.
+            let had = node.record.process.as_ref().is_some_and(|process| process.boot == boot);
+            let died = || "it was not running when its agent came back".to_owned();
             match (&held, is_wanted) {
                 (Some(process), _) => {
                     adopted += 1;
@@ -98,11 +102,12 @@ impl Supervisor {
                     }
                     node.record.process = Some(process.id.clone());
                     node.state = NodeState::Starting;
+                    node.unanswered = Some(Instant::now());
                 }
                 (None, true) => {
                     started += 1;
                     node.record.process = None;
-                    node.record.detail = "it was not running when its agent came back".into();
+                    node.record.detail = died();
                     node.state = NodeState::Crashed;
                 }
                 (None, false) => node.record.process = None,
@@ -113,7 +118,8 @@ impl Supervisor {
                 keeper.stop.send_replace(!is_wanted);
                 node.keeper = Some(keeper);
                 self.nodes().push(node);
-                tokio::spawn(life.keep(held));
+                let died = (had && held.is_none()).then(died);
+                tokio::spawn(life.keep(held, died));
             } else {
                 self.nodes().push(node);
             }
@@ -179,8 +185,8 @@ impl Supervisor {
     pub(super) async fn save(&self) -> Result<(), AgentError> {
         let _turn = self.saving.lock().await;
         let records: Vec<NodeRecord> = self.nodes().iter().map(|node| node.record.clone()).collect();
-        let root = self.folder.root.clone();
-        let saved = tokio::task::spawn_blocking(move || list::save(&root, records)).await;
+        let folder = Arc::clone(&self.folder);
+        let saved = tokio::task::spawn_blocking(move || list::save(&folder, records)).await;
         let saved = saved.unwrap_or_else(|error| Err(AgentError::file("write", &self.folder.root)(error.into())));
         self.is_unsaved.store(saved.is_err(), Ordering::Relaxed);
         saved
@@ -212,6 +218,13 @@ impl Supervisor {
             Ok(()) => Ok(()),
             Err(_) => Err(Refusal::NotStopped { node: id, problem: "its process does not end".into() }),
         }
+    }
+
+    /// The nodes whose health should answer and has not for long, and for how long.
+    pub(super) fn silent(&self) -> Vec<(String, Duration)> {
+        let nodes = self.nodes();
+        let times = nodes.iter().filter_map(|node| Some((node.record.id.clone(), node.unanswered?.elapsed())));
+        times.filter(|(_, time)| *time >= self.timings.silent).collect()
     }
 
     /// Whether the list on disk is older than what is known.
@@ -261,11 +274,12 @@ impl Supervisor {
             if self.is_unsaved() && self.save().await.is_ok() {
                 tracing::info!("the list of nodes is on disk again");
             }
-            let ids: Vec<String> = self.nodes().iter().map(|node| node.record.id.clone()).collect();
+            let pids = |node: &Node| node.record.process.as_ref().map(|process| process.pid);
+            let known: Vec<_> = self.nodes().iter().map(|node| (node.record.id.clone(), pids(node))).collect();
             let root = self.folder.root.clone();
             let bounded = tokio::task::spawn_blocking(move || {
-                for id in ids {
-                    if let Err(error) = logs::bound(&logs::file(&root, &id), logs::MOST) {
+                for (id, pid) in known {
+                    if let Err(error) = logs::keep(&logs::file(&root, &id), pid, logs::MOST) {
                         tracing::warn!(node = id, %error, "a log that is too long can't be kept whole");
                     }
                 }

@@ -1,0 +1,109 @@
+//! What a node's process gets of its own instead of its agent's: environment, limits, priority,
+//! umask.
+//!
+//! An agent may be protected from the killer of processes, low in priority, or held to few files;
+//! its nodes are servers of their own. What only a privileged agent may give is given where it is
+//! one.
+
+use std::io;
+use std::process::Command;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimit, umask};
+
+/// Variables that a program needs to run at all, and to say when and in which language.
+const KEPT: [&str; 11] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "TZ",
+    "TZDIR",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "LD_PRELOAD",
+    "RUST_BACKTRACE",
+];
+/// The one setting of the agent's that is its nodes' as well.
+const LOG: &str = "SUTRA_LOG";
+/// Files that a node may open, where the agent may say so: what systemd gives a service.
+const FILES: u64 = 524_288;
+/// Limits that end or refuse a server for what its agent was held to.
+const LIMITS: [Resource; 8] = [
+    Resource::Nofile,
+    Resource::Memlock,
+    Resource::As,
+    Resource::Data,
+    Resource::Fsize,
+    Resource::Cpu,
+    Resource::Nproc,
+    Resource::Sigpending,
+];
+
+/// Leaves the command a few variables of the agent's: its settings and its secrets are not a
+/// node's.
+pub(super) fn environment(command: &mut Command) {
+    command.env_clear();
+    for (name, value) in std::env::vars_os() {
+        let known = name.to_string_lossy();
+        if KEPT.contains(&&*known) || known == LOG || known.starts_with("LC_") {
+            command.env(name, value);
+        }
+    }
+}
+
+/// What a node's limit is to be, where that may be set, and where it may not.
+struct Limit {
+    resource: Resource,
+    wanted: Rlimit,
+    allowed: Rlimit,
+}
+
+/// What the child does between fork and exec; to be made before the fork.
+pub(super) fn prepare() -> impl FnMut() -> io::Result<()> + Send + Sync + 'static {
+    let limits = LIMITS.map(|resource| {
+        let most = getrlimit(resource).maximum;
+        let allowed = Rlimit { current: most, maximum: most };
+        let more = most.map(|most| if resource == Resource::Nofile { most.max(FILES) } else { most });
+        Limit { resource, wanted: Rlimit { current: more, maximum: more }, allowed }
+    });
+    move || {
+        for Limit { resource, wanted, allowed } in &limits {
+            let set = setrlimit(*resource, wanted.clone()).or_else(|_| setrlimit(*resource, allowed.clone()));
+            // To its own maximum it may always be set.
+            set?;
+        }
+        umask(Mode::RWXG | Mode::RWXO);
+        own_priority();
+        hold_nothing()?;
+        rustix::process::setsid()?;
+        Ok(())
+    }
+}
+
+/// As important as any other process. An agent that may not say so has said all that it may.
+fn own_priority() {
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    if let Ok(file) = rustix::fs::open(c"/proc/self/oom_score_adj", flags, Mode::empty()) {
+        let _ = rustix::io::write(file, b"0");
+    }
+    let usual = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the pointer is to a value that lives over the call, which only reads it; 0 is the
+    // calling thread.
+    let _ = unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const usual) };
+    let _ = setpriority_process(None, 0);
+    const OF_A_PROCESS: libc::c_int = 1;
+    // SAFETY: ioprio_set(2) takes three numbers and no memory: this process, and no class of its
+    // own.
+    let _ = unsafe { libc::syscall(libc::SYS_ioprio_set, OF_A_PROCESS, 0, 0) };
+}
+
+/// Has exec close all that is open behind standard error, whoever opened it.
+fn hold_nothing() -> io::Result<()> {
+    const CLOSE_AT_EXEC: libc::c_uint = 4;
+    // SAFETY: close_range(2) takes three numbers and no memory. With this flag it closes nothing
+    // before exec, so that all that is held here goes on being held.
+    let done = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, CLOSE_AT_EXEC) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
