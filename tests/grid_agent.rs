@@ -336,6 +336,7 @@ fn a_list_that_can_not_be_written_refuses_new_nodes_and_lets_go_of_old_ones() {
     agent.stop_node(&node.id).unwrap();
     assert!(home.nodes().is_empty());
     std::fs::remove_dir(home.path().join("nodes.json")).unwrap();
+    std::fs::rename(home.path().join("nodes.json.kept"), home.path().join("nodes.json")).unwrap();
     wait_until("the list is written when it can be", || home.list()["nodes"][0]["wanted"] == "stopped");
 }
 

@@ -4,8 +4,10 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -26,6 +28,11 @@ fn a_grid_is_made_asked_and_taken_apart_by_commands() {
 
     let mut events =
         sutra().args(["grid", "watch", "--json", "--master", &master.address]).stdout(Stdio::piped()).spawn().unwrap();
+    let asked = Client::connect(master.address.as_str()).unwrap();
+    wait_until("somebody watches", || {
+        let stats = asked.stats().unwrap();
+        stats.counters.iter().any(|counter| counter.name == "watchers" && counter.value.to_native() == 1)
+    });
     let agent = Agent::start(&home, &["--master", &master.address, "--max-nodes", "2"]);
     wait_until("the agent is registered", || master.ask(&["agents"]).1.as_array().unwrap().len() == 1);
     let (code, agents) = master.ask(&["agents"]);
@@ -150,4 +157,104 @@ fn without_a_master_every_command_says_so() {
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.code() == Some(3) && text.contains("127.0.0.1:9"), "{words:?}: {text}");
     }
+}
+
+/// What the admin port says.
+fn health(address: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+#[test]
+fn a_grid_in_which_a_node_gave_up_is_degraded_to_people_scripts_and_probes() {
+    let (home, registry) = (Home::new(), Folder::new());
+    let master = Master::start(&registry.path(), "127.0.0.1:0", &["--admin", "127.0.0.1:0"]);
+    let _agent = Agent::start(&home, &["--master", &master.address]);
+    wait_until("the agent is registered", || master.agent_state("a") == "healthy");
+    let mut pid = pid_of(&master.json(&["spawn", "a", "--name", "words"]));
+    wait_until("all is well", || master.ask(&["status"]).0 == 0 && health(&master.admin).starts_with("HTTP/1.1 200"));
+    for restarts in 1..=3 {
+        kill(pid, Signal::KILL);
+        wait_until("it runs again", || {
+            let node = master.node("words");
+            pid = pid_of(&node);
+            node["state"] == "running" && node["restarts"] == restarts
+        });
+    }
+    kill(pid, Signal::KILL);
+    wait_until("it is given up", || master.node("words")["state"] == "gave up");
+    let (code, status) = master.ask(&["status"]);
+    assert!(code == 1 && status["state"] == "degraded", "{status}");
+    assert!(status["status"].as_str().unwrap().contains("\"words\""), "{status}");
+    let words = String::from_utf8(master.run(&["status"]).stdout).unwrap();
+    assert!(words.contains(": degraded\n  node \"words\"") && words.contains("signal: 9"), "{words}");
+    let health = health(&master.admin);
+    assert!(health.starts_with("HTTP/1.1 503") && health.contains("words"), "{health}");
+    // Started again by hand, it is well.
+    assert_eq!(master.ask(&["spawn", "a", "--name", "words"]).0, 0);
+    assert_eq!(master.ask(&["status"]).0, 0);
+}
+
+#[test]
+fn what_an_agents_host_refuses_is_no_wrong_usage() {
+    let (home, registry) = (Home::new(), Folder::new());
+    let master = Master::start(&registry.path(), "127.0.0.1:0", &[]);
+    let _agent = Agent::start(&home, &["--master", &master.address, "--program", "/bin/false"]);
+    wait_until("the agent is registered", || master.agent_state("a") == "healthy");
+    let used = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = used.local_addr().unwrap().port().to_string();
+    for (words, code, says) in [
+        (&["spawn", "a"][..], 3, "exit status: 1"),
+        (&["spawn", "a", "--port", &port], 3, "in use"),
+        (&["spawn", "a", "--path", "logs"], 2, "own files"),
+        (&["spawn", "a", "--cores", "many"], 2, "neither"),
+    ] {
+        let (was, answer) = master.ask(words);
+        assert!(was == code && answer.to_string().contains(says), "{words:?}: {was} {answer}");
+    }
+}
+
+#[test]
+fn after_a_masters_restart_an_agent_is_unknown_until_it_is_heard_of() {
+    let (home, registry) = (Home::new(), Folder::new());
+    let master = Master::start(&registry.path(), "127.0.0.1:0", &[]);
+    let address = master.address.clone();
+    let agent = Agent::start(&home, &["--master", &address]);
+    wait_until("the agent is registered", || master.agent_state("a") == "healthy");
+    master.json(&["spawn", "a", "--name", "words"]);
+    kill(agent.pid(), Signal::STOP);
+    master.stop();
+    let patient = ["--degraded-after", "1h", "--offline-after", "2h"];
+    let master = Master::start(&registry.path(), &address, &patient);
+    assert_eq!(master.agent_state("a"), "unknown");
+    let (code, status) = master.ask(&["status"]);
+    assert!(code == 1 && status["agents"]["unknown"] == 1 && status["agents"]["healthy"] == 0, "{status}");
+    let words = String::from_utf8(master.run(&["status"]).stdout).unwrap();
+    assert!(words.contains("1 not heard of since the master's start") && words.contains("running?"), "{words}");
+    kill(agent.pid(), Signal::CONT);
+    wait_until("it is heard of", || master.agent_state("a") == "healthy" && master.ask(&["status"]).0 == 0);
+}
+
+#[test]
+fn a_masters_folder_and_files_are_their_users_alone() {
+    let registry = Folder::new();
+    let mut command = Command::new("sh");
+    command.args(["-c", "umask 0; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_sutra")]);
+    let master = Master::start_by(command, &registry.path(), "127.0.0.1:0", &[]);
+    let mut todo = vec![registry.path()];
+    let mut seen = 0;
+    while let Some(path) = todo.pop() {
+        let metadata = std::fs::metadata(&path).unwrap();
+        let mode = metadata.permissions().mode() & 0o777;
+        assert_eq!(mode & 0o077, 0, "{}: {mode:o}", path.display());
+        seen += 1;
+        if metadata.is_dir() {
+            todo.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+    assert!(seen > 2, "{seen}");
+    master.stop();
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use support::Folder;
 use support::agent::{Agent, Home, wait_until};
-use support::master::Master;
+use support::master::{Master, answering_agent};
 use sutra_client::grid::{AgentHeartbeat, AgentRegistration, AgentReport, EventKind, NodeReport, NodeState, SpawnNode};
 use sutra_client::{Client, ClientError, GridClient};
 
@@ -27,6 +27,12 @@ fn registration(agent_id: &str, incarnation: u64) -> AgentRegistration {
         incarnation,
         max_nodes: 2,
         ..AgentRegistration::default()
+    }
+}
+
+async fn wait_until_known(grid: &GridClient, node: &str) {
+    while grid.node(node).await.unwrap().is_none() {
+        tokio::task::yield_now().await;
     }
 }
 
@@ -61,6 +67,8 @@ fn every_call_does_what_its_type_says() {
         assert!(grid.nodes(Some("b")).await.unwrap().is_empty());
         let cluster = grid.cluster().await.unwrap();
         assert_eq!((cluster.agents, cluster.healthy, cluster.nodes, cluster.running), (1, 1, 1, 1));
+        let health = grid.health().await.unwrap();
+        assert_eq!((health.healthy, health.status.as_str()), (true, "ok"));
 
         assert!(grid.stop_node("words").await.unwrap());
         assert!(!grid.stop_node("nobody").await.unwrap());
@@ -79,12 +87,15 @@ fn an_agents_own_calls_are_told_when_it_must_register_and_its_clock_may_say_anyt
         let grid = GridClient::new(master.address.clone());
         let beat = |sent| AgentHeartbeat { agent_id: "sim".into(), incarnation: 7, revision: 1, sent };
         let nodes = vec![NodeReport { node_id: "n".into(), state: NodeState::Running as u8, ..NodeReport::default() }];
-        let report = AgentReport { agent_id: "sim".into(), incarnation: 7, revision: 2, nodes };
+        let report = AgentReport { agent_id: "sim".into(), incarnation: 7, revision: 1, nodes };
+        let agent = answering_agent().to_string();
+        let registration =
+            |incarnation| AgentRegistration { endpoint: agent.clone(), ..registration("sim", incarnation) };
         assert!(grid.heartbeat(&beat(1)).await.unwrap().is_none(), "nobody knows it");
         assert!(!grid.report_nodes(&report).await.unwrap());
         assert!(!grid.unregister_agent("sim").await.unwrap());
 
-        let terms = grid.register_agent(&registration("sim", 7)).await.unwrap();
+        let terms = grid.register_agent(&registration(7)).await.unwrap();
         assert_eq!((terms.heartbeat_ms, terms.degraded_after_ms, terms.offline_after_ms), (100, 3_600_000, 7_200_000));
         // Its clock jumps about: it is given back, and nothing is judged by it.
         for sent in [1, u64::MAX, 0, 1_700_000_000_000_000, 5] {
@@ -94,11 +105,14 @@ fn an_agents_own_calls_are_told_when_it_must_register_and_its_clock_may_say_anyt
             assert!(agent.state == 0 && agent.heartbeat_age_ms < 3_600_000, "{agent:?}");
             assert!(agent.last_heartbeat > 1_700_000_000_000_000, "by the master's clock: {agent:?}");
         }
-        assert!(grid.report_nodes(&report).await.unwrap());
+        // What it says of its nodes is taken as soon as it has answered where it says that it is.
+        while grid.node("n").await.unwrap().is_none() {
+            assert!(grid.report_nodes(&report).await.unwrap());
+        }
         assert_eq!(grid.node("n").await.unwrap().unwrap().agent_id, "sim");
 
         // Another host with the same name is not it.
-        let other = grid.register_agent(&registration("sim", 8)).await.unwrap_err();
+        let other = grid.register_agent(&registration(8)).await.unwrap_err();
         assert!(matches!(&other, ClientError::Refused { message, .. } if message.contains("host-7")), "{other}");
         let stranger = AgentHeartbeat { incarnation: 8, ..beat(1) };
         assert!(grid.heartbeat(&stranger).await.unwrap().is_none());
@@ -114,7 +128,13 @@ fn a_call_outlasts_a_master_that_is_away() {
     let address = master.address.clone();
     on_a_runtime(async {
         let grid = GridClient::new(address.clone()).with_timeout(Duration::from_secs(60)).with_retries(1000);
-        grid.register_agent(&registration("sim", 7)).await.unwrap();
+        let nodes = vec![NodeReport { node_id: "n".into(), ..NodeReport::default() }];
+        let endpoint = answering_agent().to_string();
+        let sim = AgentRegistration { endpoint, nodes, ..registration("sim", 7) };
+        grid.register_agent(&sim).await.unwrap();
+        wait_until_known(&grid, "n").await;
+        // Once more, as what is answered now is on the disk.
+        grid.register_agent(&sim).await.unwrap();
         master.kill();
         let asking = tokio::spawn({
             let grid = grid.clone();

@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -14,11 +15,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use support::agent::{Agent, Home, kill, wait_until};
-use support::master::{Master, answer, pid_of, state_of};
+use support::master::{Master, answer, answering_agent, pid_of, state_of};
 use support::{Folder, run};
-use sutra_client::grid::AgentRegistration;
+use sutra_client::grid::{AgentRegistration, NodeReport, NodeState};
 use sutra_client::{Client, ClientError, Concept, GridClient, Status};
-use sutra_compat::grid::SpawnOptions;
+use sutra_compat::grid::{GridReply, GridRequest, SpawnOptions};
 
 /// A process that holds namespaces, which commands can be run in.
 struct Host(Child);
@@ -193,6 +194,35 @@ fn an_agent_on_a_full_disk_starts_nothing_says_why_and_goes_on_when_there_is_roo
 }
 
 #[test]
+fn a_node_that_ends_on_a_full_disk_is_tried_again_until_there_is_room() {
+    let home = Home::new();
+    let Some(host) = small_disk(&home.path(), 64) else { return };
+    let mut command = host.enter(&["--mount"]);
+    command.arg(env!("CARGO_BIN_EXE_sutra"));
+    let agent = Agent::start_by(command, &home, &[]);
+    let node = agent.spawn("data");
+    let client = node.client();
+    client.learn(Concept::new("dog").content("a carnivore")).unwrap();
+    let inside = seen_from_outside(&host, &home.path());
+    let filler = inside.join("filler");
+    fill(&filler);
+    // More often than a node that is to blame for its end is started again.
+    let mut processes = HashSet::new();
+    wait_until("it is tried again and again", || {
+        let (status, pid) = agent.status(&node.id);
+        assert_ne!(status, "gave up");
+        if pid != 0 && processes.insert(pid) {
+            kill(pid, Signal::KILL);
+        }
+        processes.len() > 5
+    });
+    fs::remove_file(&filler).unwrap();
+    agent.wait_for(&node.id, "running");
+    assert_eq!(client.query("dog").unwrap().unwrap().content, "a carnivore");
+    agent.stop_node(&node.id).unwrap();
+}
+
+#[test]
 fn a_master_on_a_full_disk_refuses_changes_and_tells_what_it_knows() {
     let registry = Folder::new();
     let Some(host) = small_disk(&registry.path(), 20) else { return };
@@ -205,14 +235,15 @@ fn a_master_on_a_full_disk_refuses_changes_and_tells_what_it_knows() {
         &["--degraded-after", "1h", "--offline-after", "2h"],
     );
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-        let grid = GridClient::new(master.address.clone());
-        let long = "x".repeat(4000);
+        // Registering again where too many have not been asked back yet.
+        let grid = GridClient::new(master.address.clone()).with_retries(1000).with_timeout(Duration::from_secs(60));
+        let (long, endpoint) = ("x".repeat(4000), answering_agent().to_string());
         let agent = |number: u32| AgentRegistration {
             agent_id: format!("agent-{number}"),
             hostname: long.clone(),
             platform: long.clone(),
             version: long.clone(),
-            endpoint: long.clone(),
+            endpoint: endpoint.clone(),
             incarnation: 7,
             max_nodes: 1,
             ..AgentRegistration::default()
@@ -331,4 +362,155 @@ fn the_second_master_on_a_folder_is_refused() {
     assert_eq!(second.status.code(), Some(3), "{text}");
     assert!(text.contains(&master.pid().to_string()) && text.contains(data.to_str().unwrap()), "{text}");
     assert_eq!(master.ask(&["status"]).0, 0, "the first goes on");
+}
+
+#[test]
+fn a_name_is_never_a_strangers_who_registers_it_too() {
+    let (home, registry) = (Home::new(), Folder::new());
+    let patient = ["--degraded-after", "1h", "--offline-after", "2h"];
+    let master = Master::start(&registry.path(), "127.0.0.1:0", &patient);
+    let agent = Agent::start(&home, &["--master", &master.address, "--id", "rack-1"]);
+    wait_until("the agent is registered", || master.agent_state("rack-1") == "healthy");
+    let node = master.json(&["spawn", "rack-1", "--name", "words"]);
+    let words = || Client::connect(format!("grid://{}/words", master.address)).with_timeout(Duration::from_secs(5));
+    let server = support::Server::start(&[]);
+    // One that does not answer where it says that it is, one that says that it is where the real
+    // one is, one that does answer, and one whose node has the name for its id.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let answers = answering_agent().to_string();
+    let strangers = [
+        ("nobody", closed.clone(), "node-0", "words"),
+        ("another", agent.address.to_string(), "node-1", "words"),
+        ("proven", answers.clone(), "node-2", "words"),
+        ("by-id", answers, "words", "other"),
+    ];
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+        let grid = GridClient::new(master.address.clone());
+        for (agent_id, endpoint, node_id, name) in strangers.clone() {
+            let report = NodeReport {
+                node_id: node_id.into(),
+                name: name.into(),
+                endpoint: server.address.to_string(),
+                state: NodeState::Running as u8,
+                ..NodeReport::default()
+            };
+            let registration = AgentRegistration {
+                agent_id: agent_id.into(),
+                endpoint,
+                incarnation: 7,
+                max_nodes: 1,
+                nodes: vec![report],
+                ..AgentRegistration::default()
+            };
+            grid.register_agent(&registration).await.unwrap();
+        }
+        while grid.node("other").await.unwrap().is_none() || grid.node("node-2").await.unwrap().is_none() {
+            tokio::task::yield_now().await;
+        }
+        assert!(grid.node("node-0").await.unwrap().is_none() && grid.node("node-1").await.unwrap().is_none());
+        for _ in 0..10 {
+            assert_eq!(grid.node("words").await.unwrap().unwrap().report.node_id, node["node_id"].as_str().unwrap());
+        }
+    });
+    words().blocking().unwrap().learn(Concept::new("dog")).unwrap();
+    // The conflict is told.
+    let (code, status) = master.ask(&["status"]);
+    assert!(code == 1 && status["status"].as_str().unwrap().contains("start it under another"), "{status}");
+    // It stops, and after a restart of the master it is still nobody else's.
+    assert_eq!(master.ask(&["stop", "words"]).0, 0);
+    let stopped = words().blocking().err().unwrap();
+    assert!(matches!(&stopped, ClientError::Node { problem, .. } if problem.contains("stopped")), "{stopped}");
+    let address = master.address.clone();
+    drop(master);
+    let master = Master::start(&registry.path(), &address, &patient);
+    let stopped = Client::connect(format!("grid://{address}/words")).blocking().err().unwrap();
+    assert!(matches!(&stopped, ClientError::Node { problem, .. } if problem.contains("stopped")), "{stopped}");
+    drop((master, agent));
+}
+
+#[test]
+fn made_up_agents_of_either_protocol_lock_no_real_one_out_and_leave_nothing_behind() {
+    let (home, registry) = (Home::new(), Folder::new());
+    let master = Master::start(&registry.path(), "127.0.0.1:0", &[]);
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let flood = |master: &Master, round: u32| {
+        let mut stream = TcpStream::connect(&master.compat).unwrap();
+        stream.set_nodelay(true).unwrap();
+        for number in 0..2_500 {
+            let request = GridRequest::RegisterAgent {
+                agent_id: format!("made-up-{round}-{number}"),
+                hostname: "h".into(),
+                platform: "p".into(),
+                max_storage_nodes: 5,
+                version: "1".into(),
+                agent_endpoint: closed.clone(),
+            };
+            let mut message = Vec::new();
+            request.append(None, &mut message);
+            stream.write_all(&message).unwrap();
+            let (reply, _) = support::agent::read_reply(&mut stream);
+            assert!(matches!(reply, GridReply::RegisterAgentOk { .. }), "{reply:?}");
+        }
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+            let grid = GridClient::new(master.address.clone()).with_retries(0);
+            for number in 0..2_500 {
+                let registration = AgentRegistration {
+                    agent_id: format!("native-{round}-{number}"),
+                    endpoint: closed.clone(),
+                    incarnation: 7,
+                    ..AgentRegistration::default()
+                };
+                match grid.register_agent(&registration).await {
+                    Ok(_) | Err(ClientError::Refused { status: Status::Busy, .. }) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+        });
+    };
+    flood(&master, 0);
+    let agent = Agent::start(&home, &["--master", &master.address]);
+    wait_until("the real agent is let in", || !master.json(&["spawn", "a", "--name", "words"])["node_id"].is_null());
+    flood(&master, 1);
+    assert_eq!(master.ask(&["spawn", "a", "--name", "more"]).0, 0);
+    wait_until("the others are forgotten", || master.json(&["agents"]).as_array().unwrap().len() == 1);
+    flood(&master, 2);
+    let address = master.address.clone();
+    drop(master);
+    let master = Master::start(&registry.path(), &address, &[]);
+    assert_eq!(master.json(&["agents"]).as_array().unwrap().len(), 1, "nothing of them was on the disk");
+    wait_until("the real one is back", || master.agent_state("a") == "healthy" && master.ask(&["status"]).0 == 0);
+    drop(agent);
+}
+
+#[test]
+fn an_agent_whose_host_has_another_name_now_is_let_in_at_once() {
+    let (home, registry) = (Home::new(), Folder::new());
+    let patient = ["--degraded-after", "1h", "--offline-after", "2h"];
+    let master = Master::start(&registry.path(), "127.0.0.1:0", &patient);
+    let named = |name: &str| {
+        let mut command = Command::new("unshare");
+        let words = format!("hostname {name} && exec \"$0\" \"$@\"");
+        command.args(["--user", "--map-root-user", "--uts", "sh", "-c", &words]);
+        command
+    };
+    if !named("trial").arg("true").status().is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: this user may not name a host, or there is no `hostname`");
+        return;
+    }
+    let host = |agent: &str| {
+        let agents = master.json(&["agents"]);
+        let found = agents.as_array().unwrap().iter().find(|known| known["agent_id"] == agent).cloned();
+        found.map(|agent| agent["hostname"].as_str().unwrap().to_owned())
+    };
+    let mut node = None;
+    for name in ["first", "second"] {
+        let mut command = named(name);
+        command.arg(env!("CARGO_BIN_EXE_sutra"));
+        let agent = Agent::start_by(command, &home, &["--master", &master.address]);
+        // Nobody is offline before an hour is over.
+        wait_until("it is known under its host's name", || host("a").as_deref() == Some(name));
+        let now = node.get_or_insert_with(|| master.json(&["spawn", "a", "--name", "words"])).clone();
+        wait_until("its node is known and was never started anew", || pid_of(&master.node("words")) == pid_of(&now));
+        agent.kill();
+    }
 }

@@ -52,6 +52,12 @@ fn old_agent() -> (SocketAddr, Receiver<Vec<u8>>) {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             let Some(message) = read_message(&mut stream) else { continue };
+            // Asked back whether it is there: for a node that it does not have.
+            let asked_back = GridRequest::GetStorageNodeStatus { node_id: "agent-001".into() };
+            if GridRequest::read(&message).unwrap().0 == asked_back {
+                write_message(&mut stream, &golden("reply Error"));
+                continue;
+            }
             let reply = match message[0] {
                 3 => golden("reply SpawnStorageNodeOk"),
                 4 => golden("reply StopStorageNodeOk, an error"),

@@ -173,7 +173,9 @@ impl Instance {
                 ("one worker thread", "what tokio starts on one CPU"),
             ],
             Instance::OldGrid => &[("one worker thread", "what tokio starts on one CPU")],
-            Instance::GridMaster => &[("defaults", "an agent is on disk before its registration is answered")],
+            Instance::GridMaster => {
+                &[("defaults", "an agent is on disk once it has answered where it says that it is")]
+            }
             Instance::Grpc => &[
                 ("one worker thread", "what tokio starts on one CPU"),
                 ("TCP_NODELAY", "tonic's default for servers, set for clients too"),
@@ -386,7 +388,7 @@ pub(crate) fn fill(instance: Instance, running: &Running, setup: &Setup) -> Outc
 /// Gives a master its agents: those that speak the native way, and the one of the old protocol.
 fn register(running: &Running) -> Outcome {
     for (workload, count) in [
-        (Box::new(RegisterAgents::new(AGENTS)) as Box<dyn Workload>, AGENTS),
+        (Box::new(RegisterAgents::new(AGENTS)?) as Box<dyn Workload>, AGENTS),
         (Box::new(GridHeartbeat::registering()), 1),
     ] {
         let plan = Plan { warm_up: Duration::ZERO, length: Length::Requests(count), ..Plan::new(running.address) };

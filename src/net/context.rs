@@ -1,5 +1,6 @@
 //! What a service may do: answer requests, speak to the other cores, write to files, ask to be woken.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -98,6 +99,13 @@ impl<M: Send + 'static> Context<'_, M> {
                 is_gone || connection.receiving == Receiving::Over || connection.phase == Phase::Refused
             })
         })
+    }
+
+    /// Where a request came from that is not answered yet and whose connection is not gone.
+    pub fn peer(&self, to: ReplyTo) -> Option<SocketAddr> {
+        let pending = self.io.in_flight.get(to)?;
+        let connection = self.io.connections.get(pending.connection).and_then(Option::as_ref);
+        connection.filter(|connection| connection.serial == pending.serial).map(|connection| connection.peer)
     }
 
     /// Answers a request. Cost: a copy of header and body into the connection's next send, except for long stored bodies, which

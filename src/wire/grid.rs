@@ -22,6 +22,8 @@ pub enum AgentState {
     Degraded = 1,
     /// None has come for so long that nothing is asked of it any more.
     Offline = 2,
+    /// The master has started since, and has not heard of it yet.
+    Unknown = 3,
 }
 
 /// What a storage node is doing, as its agent sees it.
@@ -49,10 +51,10 @@ pub enum NodeState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[repr(u8)]
 pub enum ClusterState {
-    /// At least half of the agents are healthy, or there are none.
+    /// All agents and nodes are as they should be, or there are none.
     #[default]
     Healthy = 0,
-    /// Fewer than half are.
+    /// Something is not: the master's health says what.
     Degraded = 1,
     /// None of some is.
     Critical = 2,
@@ -116,7 +118,7 @@ macro_rules! numbered {
     };
 }
 
-numbered! { AgentState: Healthy = "healthy", Degraded = "degraded", Offline = "offline", }
+numbered! { AgentState: Healthy = "healthy", Degraded = "degraded", Offline = "offline", Unknown = "unknown", }
 numbered! {
     NodeState: Starting = "starting", Running = "running", Stopping = "stopping", Stopped = "stopped", Crashed = "crashed",
     GaveUp = "gave up", Lost = "lost",
@@ -383,7 +385,7 @@ pub struct Cluster {
     pub healthy: u32,
     /// How many are degraded.
     pub degraded: u32,
-    /// How many are offline.
+    /// How many are offline. The rest has not been heard of since the master's start.
     pub offline: u32,
     /// Storage nodes.
     pub nodes: u32,

@@ -1,10 +1,13 @@
 //! A grid's master as a real process, and the commands of `sutra grid` against it.
 
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use rustix::process::Signal;
 use serde_json::Value;
+use sutra_compat::grid::{GridReply, GridRequest, ReplyDetails};
 
 use super::agent::kill;
 use super::{greeted, sutra};
@@ -15,6 +18,8 @@ pub struct Master {
     /// Where it speaks to native clients, and where it was told to speak the old protocol.
     pub address: String,
     pub compat: String,
+    /// Its admin port; nowhere unless the arguments say where.
+    pub admin: String,
 }
 
 impl Master {
@@ -25,10 +30,14 @@ impl Master {
 
     /// The same by another command, which ends in the binary.
     pub fn start_by(mut command: Command, data: &Path, listen: &str, arguments: &[&str]) -> Self {
-        command.args(["grid", "master", "--json", "--admin", "off", "--listen", listen, "--data"]).arg(data);
-        for (flag, value) in
-            [("--compat", "127.0.0.1:0"), ("--heartbeat", "100ms"), ("--degraded-after", "2"), ("--offline-after", "4")]
-        {
+        command.args(["grid", "master", "--json", "--listen", listen, "--data"]).arg(data);
+        for (flag, value) in [
+            ("--admin", "off"),
+            ("--compat", "127.0.0.1:0"),
+            ("--heartbeat", "100ms"),
+            ("--degraded-after", "2"),
+            ("--offline-after", "4"),
+        ] {
             if !arguments.contains(&flag) {
                 command.args([flag, value]);
             }
@@ -36,7 +45,8 @@ impl Master {
         command.args(arguments);
         let (child, greeting) = greeted(command);
         let first = |field: &str| greeting[field][0].as_str().unwrap_or_default().to_owned();
-        Self { child, address: first("listening"), compat: first("compat") }
+        let admin = greeting["admin"].as_str().unwrap_or_default().to_owned();
+        Self { child, address: first("listening"), compat: first("compat"), admin }
     }
 
     pub fn pid(&self) -> u32 {
@@ -102,6 +112,30 @@ pub fn answer(output: &Output) -> (i32, Value) {
 pub fn state_of(agents: &Value, agent: &str) -> String {
     let found = agents.as_array().unwrap().iter().find(|known| known["agent_id"] == agent);
     found.map_or_else(String::new, |known| known["state"].as_str().unwrap().to_owned())
+}
+
+/// Where an agent listens that answers when it is asked back who it is, and does nothing else; for
+/// ever.
+pub fn answering_agent() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut prefix = [0; 4];
+            if stream.read_exact(&mut prefix).is_err() {
+                continue;
+            }
+            let mut message = vec![0; u32::from_be_bytes(prefix) as usize];
+            stream.read_exact(&mut message).unwrap();
+            let claim = GridRequest::read_claim(&message).unwrap();
+            let details = claim.map(|_| ReplyDetails::Agent { is_it: true });
+            let mut answer = Vec::new();
+            GridReply::Error { message: "no such node".into() }.append_with_details(details.as_ref(), &mut answer);
+            stream.write_all(&answer).unwrap();
+        }
+    });
+    address
 }
 
 /// A node's process.

@@ -32,7 +32,8 @@ pub(super) fn nodes(nodes: &[NodeInfo]) -> String {
         Table::new(&["NODE", "NAME", "AGENT", "STATE", "NATIVE", "COMPAT", "CORES", "MEMORY", "RESTARTS", "DETAIL"]);
     for node in nodes {
         let report = &node.report;
-        let is_known = node.agent_state != AgentState::Offline as u8;
+        let unknown = [AgentState::Offline as u8, AgentState::Unknown as u8];
+        let is_known = !unknown.contains(&node.agent_state);
         let state = node_state(report.state);
         table.row(vec![
             report.node_id.clone(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use sutra_client::grid::GridClient;
+use sutra_wire::Health;
 use sutra_wire::grid::ClusterState;
 
 use super::show;
@@ -12,25 +13,31 @@ use crate::output::{Output, duration, name};
 
 pub(super) async fn run(grid: &GridClient, address: &str, output: Output) -> Result<Answer, Failure> {
     let cluster = grid.cluster().await?;
+    let health = grid.health().await?;
     let agents = grid.agents().await?;
     let nodes = grid.nodes(None).await?;
     let state = ClusterState::from_number(cluster.state);
     let word = state.map_or_else(|| format!("state {}", cluster.state), |state| state.name().to_owned());
+    // Not heard of since the master's start.
+    let unknown = cluster.agents.saturating_sub(cluster.healthy + cluster.degraded + cluster.offline);
     let value = json!({
-        "state": word, "version": cluster.version, "uptime_us": cluster.uptime,
-        "agents": { "total": cluster.agents, "healthy": cluster.healthy, "degraded": cluster.degraded, "offline": cluster.offline },
+        "state": word, "status": health.status, "version": cluster.version, "uptime_us": cluster.uptime,
+        "agents": { "total": cluster.agents, "healthy": cluster.healthy, "degraded": cluster.degraded, "offline": cluster.offline,
+            "unknown": unknown },
         "nodes": { "total": cluster.nodes, "running": cluster.running },
         "agent_list": agents.iter().map(show::agent_json).collect::<Vec<_>>(),
         "node_list": nodes.iter().map(show::node_json).collect::<Vec<_>>(),
     });
     output.answer(&value, || {
         let mut text = format!(
-            "grid at {}: {word}\nagents  {}: {} healthy, {} degraded, {} offline\nnodes   {}: {} running\nmaster  {}, up {}",
+            "grid at {}: {word}{}\nagents  {}: {} healthy, {} degraded, {} offline{}\nnodes   {}: {} running\nmaster  {}, up {}",
             name(address),
+            why(&health),
             cluster.agents,
             cluster.healthy,
             cluster.degraded,
             cluster.offline,
+            if unknown == 0 { String::new() } else { format!(", {unknown} not heard of since the master's start") },
             cluster.nodes,
             cluster.running,
             name(&cluster.version),
@@ -46,5 +53,14 @@ pub(super) async fn run(grid: &GridClient, address: &str, output: Output) -> Res
         }
         text
     })?;
-    Ok(if state == Some(ClusterState::Healthy) { Answer::Yes } else { Answer::No })
+    Ok(if state == Some(ClusterState::Healthy) && health.healthy { Answer::Yes } else { Answer::No })
+}
+
+/// What is not as it should be, a line each.
+fn why(health: &Health) -> String {
+    if health.healthy {
+        return String::new();
+    }
+    let problems = health.status.split_once(": ").map_or(&*health.status, |(_, problems)| problems);
+    problems.split("; ").map(|problem| format!("\n  {}", name(problem))).collect()
 }

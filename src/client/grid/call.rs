@@ -19,6 +19,7 @@ pub(crate) enum GridCall {
     Nodes(NodesRequest),
     Agents(AgentsRequest),
     Cluster,
+    Health,
     Watch(WatchRequest),
 }
 
@@ -35,6 +36,7 @@ impl GridCall {
             GridCall::Nodes(_) => Opcode::Nodes,
             GridCall::Agents(_) => Opcode::Agents,
             GridCall::Cluster => Opcode::Cluster,
+            GridCall::Health => Opcode::Health,
             GridCall::Watch(_) => Opcode::Watch,
         }
     }
@@ -54,7 +56,7 @@ impl GridCall {
             GridCall::Stop(key) | GridCall::Node(key) => encode_archive(out, header, key),
             GridCall::Nodes(request) => encode_archive(out, header, request),
             GridCall::Agents(request) => encode_archive(out, header, request),
-            GridCall::Cluster => encode_empty(out, header),
+            GridCall::Cluster | GridCall::Health => encode_empty(out, header),
             GridCall::Watch(request) => encode_archive(out, header, request),
         }
     }

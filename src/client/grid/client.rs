@@ -10,7 +10,7 @@ use sutra_wire::grid::{
     AgentHeartbeat, AgentInfo, AgentKey, AgentRegistered, AgentRegistration, AgentReport, Agents, AgentsRequest,
     Cluster, HeartbeatAck, NodeInfo, NodeKey, Nodes, NodesRequest, SpawnNode, WatchRequest,
 };
-use sutra_wire::{Payload, Status};
+use sutra_wire::{Health, Payload, Status};
 
 use crate::answer::Answer;
 use crate::builder::Options;
@@ -146,6 +146,11 @@ impl GridClient {
     /// The grid as a whole.
     pub async fn cluster(&self) -> Result<Cluster, ClientError> {
         self.ask(GridCall::Cluster).await
+    }
+
+    /// Whether the grid is as it should be, and what is not, in words.
+    pub async fn health(&self) -> Result<Health, ClientError> {
+        self.ask(GridCall::Health).await
     }
 
     /// What happens from now on; with the number of an event that was seen, also what has happened since. On a connection of its own. When this

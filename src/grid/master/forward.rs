@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use sutra_compat::grid::{GridReply, GridRequest, SpawnOptions, SpawnedDetails};
+use sutra_compat::grid::{GridReply, GridRequest, ReplyDetails, SpawnOptions};
 use sutra_compat::{CompatError, PREFIX_BYTES};
 use sutra_net::Postbox;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -48,7 +48,7 @@ pub(crate) struct Errand {
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) number: u64,
-    pub(crate) result: Result<(GridReply, Option<SpawnedDetails>), ErrandError>,
+    pub(crate) result: Result<(GridReply, Option<ReplyDetails>), ErrandError>,
 }
 
 /// Why an agent has not answered.
@@ -77,40 +77,49 @@ impl ErrandError {
     }
 }
 
-/// The way to the thread that runs errands.
-pub(crate) struct Errands {
-    queue: Sender<Errand>,
+/// The way to a thread that does one thing after the other, many at a time. Ends it when dropped,
+/// whatever is under way.
+pub(crate) struct Worker<T> {
+    queue: Sender<T>,
     /// Dropped with it: ends the thread.
     _alive: oneshot::Sender<()>,
 }
 
-impl Errands {
-    /// Sends an errand on its way; `false` where too many wait.
-    pub(crate) fn send(&self, errand: Errand) -> bool {
+impl<T: Send + 'static> Worker<T> {
+    /// Sends something on its way; `false` where too many wait.
+    pub(crate) fn send(&self, errand: T) -> bool {
         self.queue.try_send(errand).is_ok()
     }
 }
 
-/// Starts the thread, which ends when [`Errands`] is dropped, whatever is under way. To be called before the calling thread is pinned: the new one
-/// inherits its mask.
-pub(crate) fn start(home: Home) -> io::Result<(Errands, JoinHandle<()>)> {
+/// Starts a thread that works through a queue. To be called before the calling thread is pinned:
+/// the new one inherits its mask.
+pub(crate) fn start_worker<T: Send + 'static>(
+    name: &str,
+    work: impl AsyncFnOnce(&mut Receiver<T>) + Send + 'static,
+) -> io::Result<(Worker<T>, JoinHandle<()>)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (errands, queue) = channel(QUEUE);
+    let (errands, mut queue) = channel(QUEUE);
     let (alive, ended) = oneshot::channel();
-    let thread = Builder::new().name("errands".into()).spawn(move || {
+    let thread = Builder::new().name(name.into()).spawn(move || {
         runtime.block_on(async {
             tokio::select! {
-                () = work(queue, &home) => {}
+                () = work(&mut queue) => {}
                 _ = ended => {}
             }
         });
         // A name that is being looked up can't be interrupted.
         runtime.shutdown_background();
     })?;
-    Ok((Errands { queue: errands, _alive: alive }, thread))
+    Ok((Worker { queue: errands, _alive: alive }, thread))
 }
 
-async fn work(mut queue: Receiver<Errand>, home: &Home) {
+/// Starts the thread that runs errands.
+pub(crate) fn start(home: Home) -> io::Result<(Worker<Errand>, JoinHandle<()>)> {
+    start_worker("errands", async move |queue: &mut Receiver<Errand>| work(queue, &home).await)
+}
+
+async fn work(queue: &mut Receiver<Errand>, home: &Home) {
     let places = Arc::new(Semaphore::new(AT_A_TIME));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
@@ -118,7 +127,9 @@ async fn work(mut queue: Receiver<Errand>, home: &Home) {
         let home = Arc::clone(home);
         tokio::spawn(async move {
             let Errand { number, endpoint, request, options, timeout } = errand;
-            let asked = tokio::time::timeout(timeout, ask(&endpoint, &request, options.as_ref())).await;
+            let mut message = Vec::new();
+            request.append(options.as_ref(), &mut message);
+            let asked = tokio::time::timeout(timeout, exchange(&endpoint, message, MOST)).await;
             let result = asked.unwrap_or(Err(ErrandError::TimedOut { endpoint, timeout }));
             if let Some(home) = home.get() {
                 home.post(Message::Done(Done { number, result }));
@@ -128,26 +139,25 @@ async fn work(mut queue: Receiver<Errand>, home: &Home) {
     }
 }
 
-async fn ask(
+/// One message to an agent and its answer, of `most` bytes, on a connection of their own.
+pub(crate) async fn exchange(
     endpoint: &str,
-    request: &GridRequest,
-    options: Option<&SpawnOptions>,
-) -> Result<(GridReply, Option<SpawnedDetails>), ErrandError> {
+    mut message: Vec<u8>,
+    most: usize,
+) -> Result<(GridReply, Option<ReplyDetails>), ErrandError> {
     let to = || endpoint.to_owned();
     let mut stream =
         TcpStream::connect(endpoint).await.map_err(|source| ErrandError::Unreachable { endpoint: to(), source })?;
     let broken_off = |source| ErrandError::BrokenOff { endpoint: to(), source };
-    let mut message = Vec::new();
-    request.append(options, &mut message);
     stream.write_all(&message).await.map_err(broken_off)?;
     let mut prefix = [0; PREFIX_BYTES];
     stream.read_exact(&mut prefix).await.map_err(broken_off)?;
     let length = u32::from_be_bytes(prefix) as usize;
-    if length > MOST {
+    if length > most {
         return Err(ErrandError::TooLong { endpoint: to(), length });
     }
     message.clear();
     message.resize(length, 0);
     stream.read_exact(&mut message).await.map_err(broken_off)?;
-    GridReply::read(&message).map_err(|source| ErrandError::Unreadable { endpoint: to(), source })
+    GridReply::read_with_details(&message).map_err(|source| ErrandError::Unreadable { endpoint: to(), source })
 }

@@ -9,6 +9,7 @@ use sutra_wire::{Counter, Durability, Stats};
 use tokio::sync::oneshot;
 
 use super::forward::Home;
+use super::registry::Problems;
 use super::service::{MasterService, Message};
 use crate::admin::{Metric, Source, View};
 
@@ -37,8 +38,10 @@ pub(crate) struct Overview {
     errands_under_way: usize,
     watchers: usize,
     last_event: u64,
-    /// "ok", or why changes are refused.
-    health: Result<(), String>,
+    /// Agents that have not answered where they say that they are.
+    unproven: usize,
+    is_writable: bool,
+    problems: Problems,
     /// The first page of each, where they were asked for.
     agents: Vec<AgentInfo>,
     nodes: Vec<NodeInfo>,
@@ -47,7 +50,20 @@ pub(crate) struct Overview {
 impl MasterService {
     pub(crate) fn cluster(&self, cx: &Context<'_, Message>) -> Cluster {
         let cluster = self.registry.cluster(self.moment(cx));
-        Cluster { version: env!("CARGO_PKG_VERSION").into(), uptime: self.uptime(), ..cluster }
+        let state = match self.journal.health() {
+            Err(_) if cluster.state == ClusterState::Healthy as u8 => ClusterState::Degraded as u8,
+            _ => cluster.state,
+        };
+        Cluster { version: env!("CARGO_PKG_VERSION").into(), uptime: self.uptime(), state, ..cluster }
+    }
+
+    /// What is not as it should be, in the grid and with the master's log.
+    pub(crate) fn problems(&self, cx: &Context<'_, Message>) -> Problems {
+        let mut problems = self.registry.problems(self.moment(cx));
+        if let Err(refusal) = self.journal.health() {
+            problems.add_first(format!("changes are refused: {refusal}"));
+        }
+        problems
     }
 
     pub(crate) fn overview(&self, cx: &Context<'_, Message>, lists: bool) -> Overview {
@@ -61,7 +77,9 @@ impl MasterService {
             errands_under_way: self.waiting.len(),
             watchers: self.watchers.count(),
             last_event: self.events.last(),
-            health: self.journal.health().map_err(|refusal| refusal.to_string()),
+            unproven: self.registry.unproven(),
+            is_writable: self.journal.health().is_ok(),
+            problems: self.problems(cx),
             agents,
             nodes,
         }
@@ -116,8 +134,8 @@ impl Source for MasterSource {
 impl Overview {
     fn view(&self) -> View {
         View {
-            healthy: self.health.is_ok(),
-            status: self.health.as_ref().err().cloned().unwrap_or_else(|| "ok".into()),
+            healthy: self.problems.state == ClusterState::Healthy,
+            status: self.problems.words(),
             page: self.page(),
             metrics: self.metrics(),
         }
@@ -129,11 +147,14 @@ impl Overview {
             "version": cluster.version,
             "uptime_seconds": cluster.uptime / 1_000_000,
             "state": ClusterState::from_number(cluster.state).unwrap_or_default().name(),
+            "status": self.problems.words(),
             "agents": {
                 "total": cluster.agents,
                 "healthy": cluster.healthy,
                 "degraded": cluster.degraded,
                 "offline": cluster.offline,
+                "unknown": self.unknown(),
+                "unproven": self.unproven,
                 "first": self.agents.iter().map(agent).collect::<Vec<_>>(),
             },
             "nodes": {
@@ -145,9 +166,15 @@ impl Overview {
         })
     }
 
+    /// Agents that have not been heard of since the master's start.
+    fn unknown(&self) -> u32 {
+        let Cluster { agents, healthy, degraded, offline, .. } = &self.cluster;
+        agents - healthy - degraded - offline
+    }
+
     fn metrics(&self) -> Vec<Metric> {
         let Self { cluster, counters, .. } = self;
-        let by_agent_state = [cluster.healthy, cluster.degraded, cluster.offline];
+        let by_agent_state = [cluster.healthy, cluster.degraded, cluster.offline, self.unknown()];
         let agents = AgentState::ALL.iter().zip(by_agent_state).map(|(state, count)| (state.name(), f64::from(count)));
         let nodes = NodeState::ALL.iter().zip(self.nodes_by_state).map(|(state, count)| (state.name(), count as f64));
         let gauge = |name, help, value: f64| Metric::gauge(name, help, value);
@@ -173,8 +200,18 @@ impl Overview {
                 "Requests that agents have not answered yet",
                 self.errands_under_way as f64,
             ),
+            gauge(
+                "sutra_grid_agents_unproven",
+                "Agents that have not answered at their endpoints",
+                self.unproven as f64,
+            ),
+            gauge(
+                "sutra_grid_healthy",
+                "Whether all is well",
+                f64::from(u8::from(self.problems.state == ClusterState::Healthy)),
+            ),
             gauge("sutra_grid_watchers", "Clients that watch", self.watchers as f64),
-            gauge("sutra_grid_log_writable", "Whether changes are taken", f64::from(u8::from(self.health.is_ok()))),
+            gauge("sutra_grid_log_writable", "Whether changes are taken", f64::from(u8::from(self.is_writable))),
             gauge("sutra_grid_uptime_seconds", "Since the master started", (cluster.uptime / 1_000_000) as f64),
         ]
     }

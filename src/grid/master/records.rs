@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sutra_wire::grid::{NodeReport, NodeState};
 use sutra_wire::{ConceptId, ConceptKey, ConceptRecord};
 
-use super::registry::{AgentFacts, Change, Registry};
+use super::registry::{AgentFacts, Change, FIRST, Registry, Source};
 
 /// The record that counts the master's starts.
 pub(crate) const STARTS: &str = "master/starts";
@@ -25,7 +25,7 @@ pub(crate) struct Entry {
 pub(crate) enum Known {
     Starts(u64),
     Agent { agent_id: String, facts: AgentFacts },
-    Node { agent_id: String, report: NodeReport },
+    Node { agent_id: String, report: NodeReport, claim: u64 },
 }
 
 /// Why a record says nothing.
@@ -49,11 +49,16 @@ struct AgentDocument {
     max_nodes: u32,
     cores: u32,
     registered: u64,
+    vouches: bool,
+    /// Empty where it is not known.
+    source: String,
 }
 
 #[derive(Serialize, Deserialize, Default)]
 #[serde(default)]
 struct NodeDocument {
+    #[serde(default = "first")]
+    claim: u64,
     agent_id: String,
     name: String,
     endpoint: String,
@@ -74,6 +79,10 @@ struct StartsDocument {
     starts: u64,
 }
 
+fn first() -> u64 {
+    FIRST
+}
+
 fn json(document: &impl Serialize) -> String {
     serde_json::to_string(document).expect("plain values are JSON")
 }
@@ -86,7 +95,8 @@ pub(crate) fn entry(registry: &Registry, change: &Change) -> Entry {
             Entry { name: format!("{AGENT}{agent_id}"), content }
         }
         Change::Node(node_id) => {
-            let content = registry.node(node_id).map(|node| json(&NodeDocument::of(&node.agent_id, &node.report)));
+            let content =
+                registry.node(node_id).map(|node| json(&NodeDocument::of(&node.agent_id, &node.report, node.claim)));
             Entry { name: format!("{NODE}{node_id}"), content }
         }
     }
@@ -128,8 +138,10 @@ pub(crate) fn read(name: &str, content: &str) -> Result<Known, Unreadable> {
         return Ok(Known::Agent { agent_id: agent_id.to_owned(), facts });
     }
     if let Some(node_id) = name.strip_prefix(NODE) {
-        let (agent_id, report) = parse::<NodeDocument>(content)?.report(node_id)?;
-        return Ok(Known::Node { agent_id, report });
+        let document = parse::<NodeDocument>(content)?;
+        let claim = document.claim;
+        let (agent_id, report) = document.report(node_id)?;
+        return Ok(Known::Node { agent_id, report, claim });
     }
     Err(Unreadable::Foreign)
 }
@@ -147,6 +159,8 @@ impl AgentDocument {
             max_nodes: facts.max_nodes,
             cores: facts.cores,
             registered: facts.registered,
+            vouches: facts.vouches,
+            source: facts.source.map(|source| source.0.to_string()).unwrap_or_default(),
         }
     }
 
@@ -161,14 +175,17 @@ impl AgentDocument {
             max_nodes: self.max_nodes,
             cores: self.cores,
             registered: self.registered,
+            vouches: self.vouches,
+            source: self.source.parse().ok().map(Source),
         }
     }
 }
 
 impl NodeDocument {
-    fn of(agent_id: &str, report: &NodeReport) -> Self {
+    fn of(agent_id: &str, report: &NodeReport, claim: u64) -> Self {
         let report = report.clone();
         Self {
+            claim,
             agent_id: agent_id.to_owned(),
             name: report.name,
             endpoint: report.endpoint,
@@ -214,13 +231,25 @@ mod tests {
 
     #[test]
     fn a_record_says_what_was_written() {
-        let facts = AgentFacts { hostname: "h".into(), incarnation: u64::MAX, max_nodes: 3, ..AgentFacts::default() };
+        let facts = AgentFacts {
+            hostname: "h".into(),
+            incarnation: u64::MAX,
+            max_nodes: 3,
+            vouches: true,
+            source: Some(Source("10.0.0.1".parse().unwrap())),
+            ..AgentFacts::default()
+        };
         let content = json(&AgentDocument::of(&facts));
         assert_eq!(read("agent/a", &content).unwrap(), Known::Agent { agent_id: "a".into(), facts });
         let report =
             NodeReport { node_id: "n".into(), state: NodeState::GaveUp as u8, pid: 7, ..NodeReport::default() };
-        let content = json(&NodeDocument::of("a", &report));
-        assert_eq!(read("node/n", &content).unwrap(), Known::Node { agent_id: "a".into(), report });
+        let content = json(&NodeDocument::of("a", &report, 7));
+        assert_eq!(read("node/n", &content).unwrap(), Known::Node { agent_id: "a".into(), report, claim: 7 });
+        let earlier = read("node/n", r#"{"state": "running"}"#).unwrap();
+        assert!(
+            matches!(earlier, Known::Node { claim: FIRST, .. }),
+            "who was there before names were numbered was first"
+        );
         let Entry { name, content } = starts_entry(9);
         assert_eq!(read(&name, &content.unwrap()).unwrap(), Known::Starts(9));
     }

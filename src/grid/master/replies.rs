@@ -30,6 +30,7 @@ impl MasterService {
     /// Logs what the last call of the registry has changed, answers when it has landed, and tells whoever watches what has happened.
     pub(crate) fn conclude(&mut self, cx: &mut Context<'_, Message>, answer: Option<Answer>) {
         let at = self.moment(cx);
+        self.ask_back(at);
         for event in self.registry.take_events() {
             self.events.happened(event, at.wall);
         }
@@ -80,9 +81,8 @@ impl MasterService {
         let at = self.moment(cx);
         let registry: &Registry = &self.registry;
         match registry.find(key) {
-            Ok(Some(node)) => cx.reply_archive(to, Status::Ok, sequence, &registry.node_info(node, at)),
-            Ok(None) => cx.reply(to, Status::NotFound, sequence, Body::Empty),
-            Err(refused) => self.refuse(cx, to, &refused),
+            Some(node) => cx.reply_archive(to, Status::Ok, sequence, &registry.node_info(node, at)),
+            None => cx.reply(to, Status::NotFound, sequence, Body::Empty),
         }
     }
 }

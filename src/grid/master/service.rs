@@ -7,19 +7,20 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use sutra_net::{Body, Context, Flow, Identity, ReplyTo, Request, Service};
 use sutra_runtime::Next;
 use sutra_wire::grid::{
-    AgentHeartbeat, AgentKey, AgentRegistered, AgentRegistration, AgentReport, AgentsRequest, HeartbeatAck, NodeKey,
-    NodesRequest,
+    AgentHeartbeat, AgentKey, AgentRegistered, AgentRegistration, AgentReport, AgentsRequest, ClusterState,
+    HeartbeatAck, NodeKey, NodesRequest,
 };
 use sutra_wire::{Checked, Health, Opcode, Payload, Status};
 use tokio::sync::oneshot;
 
 use super::events::Events;
-use super::forward::{Done, Errands, Home};
+use super::forward::{Done, Errand, Home, Worker};
 use super::journal::{Journal, status_of};
 use super::legacy;
 use super::overview::{Counters, Overview};
+use super::proving::{Asking, Proof};
 use super::records;
-use super::registry::{Moment, Refused, Registry};
+use super::registry::{Answered, Moment, Refused, Registered, Registry, Source};
 use super::replies::{Answer, What};
 use super::spawning::Waiting;
 use super::watch::Watchers;
@@ -37,6 +38,8 @@ const IDLE_LOOK: Duration = Duration::from_secs(1);
 pub(crate) enum Message {
     /// An agent has answered, or has not.
     Done(Done),
+    /// An agent was asked back.
+    Answered { number: u64, answer: Answered },
     /// Log space.
     Prepared(Box<sutra_store::Prepared>),
     /// The log's mark.
@@ -52,9 +55,12 @@ pub(crate) struct MasterService {
     pub(crate) journal: Journal,
     pub(crate) events: Events,
     pub(crate) watchers: Watchers,
-    pub(crate) errands: Errands,
+    pub(crate) errands: Worker<Errand>,
+    pub(crate) proofs: Worker<Proof>,
     /// Who waits for what is asked of agents, by the errand's number.
     pub(crate) waiting: BTreeMap<u64, Waiting>,
+    /// Agents that are being asked back, by the number of the asking.
+    pub(crate) asking: BTreeMap<u64, Asking>,
     pub(crate) next_errand: u64,
     pub(crate) counters: Counters,
     started_at: Instant,
@@ -69,7 +75,8 @@ pub(crate) struct Parts {
     pub(crate) terms: AgentRegistered,
     pub(crate) registry: Registry,
     pub(crate) journal: Journal,
-    pub(crate) errands: Errands,
+    pub(crate) errands: Worker<Errand>,
+    pub(crate) proofs: Worker<Proof>,
     pub(crate) home: Home,
     /// Which start this is.
     pub(crate) starts: u64,
@@ -77,7 +84,7 @@ pub(crate) struct Parts {
 
 impl MasterService {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { identity, terms, registry, journal, errands, home, starts } = parts;
+        let Parts { identity, terms, registry, journal, errands, proofs, home, starts } = parts;
         Self {
             identity,
             terms,
@@ -86,7 +93,9 @@ impl MasterService {
             events: Events::new(starts),
             watchers: Watchers::default(),
             errands,
+            proofs,
             waiting: BTreeMap::new(),
+            asking: BTreeMap::new(),
             next_errand: 0,
             counters: Counters::default(),
             started_at: Instant::now(),
@@ -135,14 +144,27 @@ impl MasterService {
         if let Some(flow) = self.hold_back(cx, to) {
             return flow;
         }
-        match self.registry.register(registration.to_owned(), self.moment(cx)) {
-            Ok(()) => self.conclude(cx, Some(Answer { to, what: What::Registered })),
-            Err(refused) => {
-                tracing::warn!(agent_id = registration.agent_id.as_str(), "an agent is refused: {refused}");
-                self.refuse(cx, to, &refused);
-            }
+        let (registration, source) = (registration.to_owned(), cx.peer(to).map(Source::from));
+        match self.registry.register(&registration, source, self.moment(cx)) {
+            Ok(Registered::Done) => self.conclude(cx, Some(Answer { to, what: What::Registered })),
+            Ok(Registered::AskFirst(ask)) => self.ask_first(cx, to, registration, ask),
+            Err(refused) => self.refuse_agent(cx, to, &registration.agent_id, &refused),
         }
         Flow::Taken
+    }
+
+    pub(crate) fn refuse_agent(
+        &mut self,
+        cx: &mut Context<'_, Message>,
+        to: ReplyTo,
+        agent_id: &str,
+        refused: &Refused,
+    ) {
+        // Whoever sends many has no line for each.
+        if !matches!(refused, Refused::Crowded { .. }) {
+            tracing::warn!(agent_id, "an agent is refused: {refused}");
+        }
+        self.refuse(cx, to, refused);
     }
 
     fn heartbeat(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) {
@@ -209,9 +231,9 @@ impl MasterService {
     }
 
     fn health(&self, cx: &mut Context<'_, Message>, to: ReplyTo) {
-        let health = self.journal.health();
-        let status = health.as_ref().err().map_or_else(|| "ok".to_owned(), ToString::to_string);
-        let health = Health { healthy: health.is_ok(), status, uptime: self.uptime() };
+        let problems = self.problems(cx);
+        let healthy = problems.state == ClusterState::Healthy;
+        let health = Health { healthy, status: problems.words(), uptime: self.uptime() };
         cx.reply_archive(to, Status::Ok, 0, &health);
     }
 
@@ -285,6 +307,7 @@ impl Service for MasterService {
     fn message(&mut self, cx: &mut Context<'_, Message>, _: usize, message: Message) {
         match message {
             Message::Done(done) => self.done(cx, done),
+            Message::Answered { number, answer } => self.answered(cx, number, answer),
             Message::Prepared(prepared) => {
                 self.journal.prepared(cx, *prepared);
                 self.journal.tell_health();

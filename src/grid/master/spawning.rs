@@ -1,11 +1,12 @@
 //! Having agents start nodes, and what comes back of what they are asked.
 
-use sutra_compat::grid::{GridReply, GridRequest, SpawnOptions, SpawnedDetails};
+use sutra_compat::grid::{GridReply, GridRequest, ReplyDetails, SpawnOptions, SpawnedDetails};
 use sutra_net::{Context, Flow, ReplyTo, Request};
 use sutra_wire::grid::{NodeReport, SpawnNode};
 use sutra_wire::{Status, limits};
 
 use super::forward::{self, Done, Errand, ErrandError};
+use super::proving::Asking;
 use super::registry::Contact;
 use super::replies::{Answer, What};
 use super::service::{MasterService, Message, validated};
@@ -145,6 +146,10 @@ impl MasterService {
 
     /// The master is stopping: it waits for no agent.
     pub(crate) fn abandon(&mut self, cx: &mut Context<'_, Message>) {
+        let registering = std::mem::take(&mut self.asking).into_values().filter_map(Asking::waiting);
+        for to in registering {
+            cx.refuse(to, Status::ShuttingDown, "this master is stopping; register again when it is back");
+        }
         for (_, waiting) in std::mem::take(&mut self.waiting) {
             let (Waiting::Spawn { to, .. } | Waiting::Stop { to, .. } | Waiting::Status { to: Some(to), .. }) = waiting
             else {
@@ -159,7 +164,7 @@ impl MasterService {
 /// A status and the reason in words.
 type Failure = (Status, String);
 
-type Outcome = Result<(GridReply, Option<SpawnedDetails>), ErrandError>;
+type Outcome = Result<(GridReply, Option<ReplyDetails>), ErrandError>;
 
 /// The message that asks an agent for a node. An old agent has one port to give, and reads no options.
 fn message(spawn: &SpawnNode, contact: &Contact) -> (GridRequest, Option<SpawnOptions>) {
@@ -176,8 +181,10 @@ fn failure(error: &ErrandError) -> Failure {
     (Status::Unavailable, error.to_string())
 }
 
+/// What an agent refuses is its host's doing, unless it says that something else is to be asked
+/// for.
 fn refused(message: String) -> Failure {
-    (Status::InvalidArgument, message)
+    (Status::Unavailable, message)
 }
 
 fn other() -> Failure {
@@ -190,7 +197,10 @@ fn spawned(asked: &SpawnNode, outcome: Outcome) -> Result<NodeReport, Failure> {
         (GridReply::SpawnStorageNodeOk { node_id, endpoint: compat_endpoint, success: true, .. }, details) => {
             let as_asked = || SpawnedDetails { storage_path: asked.storage_path.clone(), ..SpawnedDetails::default() };
             let SpawnedDetails { native_endpoint: endpoint, storage_path, cores, memory_enforcement, started, pid } =
-                details.unwrap_or_else(as_asked);
+                match details {
+                    Some(ReplyDetails::Spawned(details)) => details,
+                    _ => as_asked(),
+                };
             let texts = [&endpoint, &compat_endpoint, &storage_path, &cores, &memory_enforcement];
             let fits = texts.iter().all(|text| text.len() <= limits::MAX_GRID_TEXT);
             if node_id.is_empty() || node_id.len() > limits::MAX_LABEL || !fits {
@@ -201,10 +211,10 @@ fn spawned(asked: &SpawnNode, outcome: Outcome) -> Result<NodeReport, Failure> {
             let report = NodeReport { node_id, endpoint, compat_endpoint, storage_path, ..NodeReport::default() };
             Ok(NodeReport { cores, memory_enforcement, started, pid, ..report })
         }
-        (GridReply::SpawnStorageNodeOk { node_id, error_message, .. }, _) => {
+        (GridReply::SpawnStorageNodeOk { error_message, .. }, details) => {
             let words = error_message.unwrap_or_else(|| "it did not start the node, and does not say why".into());
-            // One that is named was started, and does not answer yet.
-            let status = if node_id.is_empty() { Status::InvalidArgument } else { Status::Unavailable };
+            let is_usage = details == Some(ReplyDetails::Refused { is_usage: true });
+            let status = if is_usage { Status::InvalidArgument } else { Status::Unavailable };
             Err((status, words))
         }
         (GridReply::Error { message }, _) => Err(refused(message)),
@@ -251,10 +261,15 @@ mod tests {
         let asked = SpawnNode { storage_path: "data".into(), ..spawn() };
         assert_eq!(spawned(&asked, Ok((error, None))), Err(refused("boom".into())));
         assert!(spawned(&asked, Ok((GridReply::UnregisterAgentOk, None))).is_err());
-        for (node_id, status) in [("", Status::InvalidArgument), ("n", Status::Unavailable)] {
-            let (node_id, endpoint, error_message) = (node_id.into(), String::new(), Some("not yet".into()));
+        let is_usage = |is_usage| Some(ReplyDetails::Refused { is_usage });
+        for (details, status) in [
+            (None, Status::Unavailable),
+            (is_usage(false), Status::Unavailable),
+            (is_usage(true), Status::InvalidArgument),
+        ] {
+            let (node_id, endpoint, error_message) = (String::new(), String::new(), Some("not so".into()));
             let failed = GridReply::SpawnStorageNodeOk { node_id, endpoint, success: false, error_message };
-            assert_eq!(spawned(&asked, Ok((failed, None))), Err((status, "not yet".into())));
+            assert_eq!(spawned(&asked, Ok((failed, details))), Err((status, "not so".into())));
         }
         let ok = |node_id: String| GridReply::SpawnStorageNodeOk {
             node_id,
@@ -276,7 +291,7 @@ mod tests {
             ..SpawnedDetails::default()
         };
         let told = NodeReport { endpoint: "h:2".into(), storage_path: "/srv/data".into(), pid: 7, ..expected };
-        assert_eq!(spawned(&asked, Ok((ok("n".into()), Some(details)))), Ok(told));
+        assert_eq!(spawned(&asked, Ok((ok("n".into()), Some(ReplyDetails::Spawned(details))))), Ok(told));
         assert!(spawned(&asked, Ok((ok("n".repeat(65)), None))).is_err());
     }
 }

@@ -17,6 +17,7 @@ use super::forward::{self, Home};
 use super::journal::Journal;
 use super::legacy::GridLegacy;
 use super::overview::MasterSource;
+use super::proving;
 use super::records::{self, Known, Unreadable};
 use super::registry::{Moment, Patience, Registry};
 use super::replies::Answer;
@@ -34,7 +35,8 @@ const PAGE: u32 = 1024;
 /// A running master.
 pub struct Master {
     running: Running,
-    errands: JoinHandle<()>,
+    /// Those that speak to agents.
+    threads: [JoinHandle<()>; 2],
     admin: Option<Admin>,
     manifest: Arc<OpenManifest>,
     report: StartReport,
@@ -66,8 +68,9 @@ pub fn start(config: MasterConfig) -> Result<Master, MasterError> {
     let (registry, starts) = read_back(&shard, patience, &config)?;
 
     let home: Home = Arc::new(OnceLock::new());
-    let (errands, errand_thread) =
-        forward::start(Arc::clone(&home)).map_err(|source| MasterError::Thread { source })?;
+    let no_thread = |source| MasterError::Thread { source };
+    let (errands, errand_thread) = forward::start(Arc::clone(&home)).map_err(no_thread)?;
+    let (proofs, proof_thread) = proving::start(Arc::clone(&home)).map_err(no_thread)?;
     let admin = admin_listener.map(|listener| admin::start(listener, MasterSource(Arc::clone(&home)))).transpose()?;
     let report = StartReport {
         listening,
@@ -87,6 +90,7 @@ pub fn start(config: MasterConfig) -> Result<Master, MasterError> {
         registry,
         journal: Journal::new(shard),
         errands,
+        proofs,
         home,
         starts: starts + 1,
     };
@@ -106,7 +110,7 @@ pub fn start(config: MasterConfig) -> Result<Master, MasterError> {
     .map_err(|error| match error {
         StartError::Runtime(error) | StartError::Handler { error, .. } => error,
     })?;
-    Ok(Master { running, errands: errand_thread, admin, manifest: opened.manifest, report })
+    Ok(Master { running, threads: [errand_thread, proof_thread], admin, manifest: opened.manifest, report })
 }
 
 fn check_times(config: &MasterConfig) -> Result<(), MasterError> {
@@ -198,14 +202,14 @@ fn read_back(
             match records::read(&record.name, &record.content) {
                 Ok(Known::Starts(count)) => starts = count,
                 Ok(Known::Agent { agent_id, facts }) => registry.restore_agent(agent_id, facts, at),
-                Ok(Known::Node { agent_id, report }) => nodes.push((agent_id, report)),
+                Ok(Known::Node { agent_id, report, claim }) => nodes.push((agent_id, report, claim)),
                 Err(unreadable) => return Err(unreadable_record(config, &record.name, unreadable)),
             }
         }
     }
-    for (agent_id, report) in nodes {
+    for (agent_id, report, claim) in nodes {
         let node_id = report.node_id.clone();
-        if !registry.restore_node(agent_id, report) {
+        if !registry.restore_node(agent_id, report, claim, at) {
             // The last commit before a crash may hold the first part of an agent's leave.
             tracing::info!(node_id, "a node whose agent has left is forgotten");
         }
@@ -262,8 +266,10 @@ impl Master {
     pub fn wait(self) -> Result<(), MasterError> {
         self.running.join()?;
         drop(self.admin);
-        if let Err(panic) = self.errands.join() {
-            std::panic::resume_unwind(panic);
+        for thread in self.threads {
+            if let Err(panic) = thread.join() {
+                std::panic::resume_unwind(panic);
+            }
         }
         Ok(self.manifest.close()?)
     }

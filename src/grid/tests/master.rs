@@ -12,8 +12,9 @@ use sutra_compat::grid::{GridReply, GridRequest};
 use sutra_grid::master::MasterConfig;
 use sutra_testing::raw::Raw;
 use sutra_wire::grid::{
-    AgentHeartbeat, AgentKey, AgentRegistered, AgentReport, AgentState, Agents, AgentsRequest, Cluster, EventKind,
-    GridEvent, HeartbeatAck, NodeInfo, NodeKey, NodeState, Nodes, NodesRequest, SpawnNode, WatchRequest,
+    AgentHeartbeat, AgentKey, AgentRegistered, AgentReport, AgentState, Agents, AgentsRequest, Cluster, ClusterState,
+    EventKind, GridEvent, HeartbeatAck, NodeInfo, NodeKey, NodeReport, NodeState, Nodes, NodesRequest, SpawnNode,
+    WatchRequest,
 };
 use sutra_wire::{Checked, Health, MORE, Opcode, Stats, Status};
 
@@ -31,8 +32,10 @@ fn an_agent_registers_reports_and_leaves() {
     let master = start(folder.path());
     let mut client = Native::open(master.listening()[0]);
     assert_eq!(client.ask(Opcode::AgentHeartbeat, &heartbeat("a", 7, 1)).status(), Status::NotFound);
+    let agent = answering();
     let terms: AgentRegistered =
-        value(&client.ask(Opcode::RegisterAgent, &registration("a", 7, "h:1", vec![node("n1", "orders")])));
+        value(&client.ask(Opcode::RegisterAgent, &registration("a", 7, agent.address, vec![node("n1", "orders")])));
+    wait_for_node(&mut client, "orders");
     assert_eq!((terms.heartbeat_ms, terms.degraded_after_ms, terms.offline_after_ms), (5_000, 15_000, 30_000));
     let ack: HeartbeatAck = value(&client.ask(Opcode::AgentHeartbeat, &heartbeat("a", 7, 1)));
     assert_eq!(ack, HeartbeatAck { sent: 99, wants_report: false });
@@ -63,12 +66,20 @@ fn a_master_that_is_back_knows_what_it_knew() {
     let folder = tempfile::tempdir().unwrap();
     let master = start(folder.path());
     let mut client = Native::open(master.listening()[0]);
+    let agent = answering();
     for id in ["a", "b", "gone"] {
         let nodes = vec![node(&format!("n-{id}"), &format!("orders-{id}"))];
-        assert!(client.ask(Opcode::RegisterAgent, &registration(id, 7, "h:1", nodes)).is_ok());
+        assert!(client.ask(Opcode::RegisterAgent, &registration(id, 7, agent.address, nodes)).is_ok());
+        wait_for_node(&mut client, &format!("orders-{id}"));
     }
+    // It answers nobody, so a master that is back knows nothing of it.
+    assert!(client.ask(Opcode::RegisterAgent, &registration("made-up", 7, "h:1", vec![])).is_ok());
     assert!(client.ask(Opcode::UnregisterAgent, &AgentKey { agent_id: "gone".into(), incarnation: 0 }).is_ok());
-    let known: Nodes = value(&client.ask(Opcode::Nodes, &NodesRequest::default()));
+    let mut known: Nodes = value(&client.ask(Opcode::Nodes, &NodesRequest::default()));
+    for node in &mut known.nodes {
+        // Until their agents are heard of again.
+        node.agent_state = AgentState::Unknown as u8;
+    }
     // What a kill at this moment would leave.
     let killed = tempfile::tempdir().unwrap();
     copy(folder.path(), killed.path());
@@ -138,12 +149,15 @@ fn agents_of_one_name_are_told_apart() {
     let folder = tempfile::tempdir().unwrap();
     let master = start(folder.path());
     let mut client = Native::open(master.listening()[0]);
-    assert!(client.ask(Opcode::RegisterAgent, &registration("a", 7, "h:1", vec![])).is_ok());
-    assert!(client.ask(Opcode::RegisterAgent, &registration("a", 7, "h:2", vec![])).is_ok(), "it came back");
+    let (before, agent) = (answering(), answering());
+    let nodes = || vec![node("n1", "orders")];
+    assert!(client.ask(Opcode::RegisterAgent, &registration("a", 7, before.address, nodes())).is_ok());
+    wait_for_node(&mut client, "orders");
+    assert!(client.ask(Opcode::RegisterAgent, &registration("a", 7, agent.address, nodes())).is_ok(), "it came back");
     let refused = client.ask(Opcode::RegisterAgent, &registration("a", 8, "h:3", vec![]));
     assert_eq!(refused.status(), Status::InvalidArgument);
     let words = refused.message();
-    assert!(words.contains("from host host-of-a at h:2, heard of 0."), "{words}");
+    assert!(words.contains(&format!("from host host-of-a at {}, heard of ", agent.address)), "{words}");
     stop(master);
 }
 
@@ -159,7 +173,13 @@ fn silence_is_told_to_whoever_watches_and_so_is_the_end() {
     gone.0.stream.shutdown(std::net::Shutdown::Write).unwrap();
     let mut client = Native::open(master.listening()[0]);
     assert!(client.0.is_alive());
-    assert!(client.ask(Opcode::RegisterAgent, &registration("a", 7, "h:1", vec![node("n1", "orders")])).is_ok());
+    let agent = answering();
+    assert!(
+        client.ask(Opcode::RegisterAgent, &registration("a", 7, agent.address, vec![node("n1", "orders")])).is_ok()
+    );
+    while !client.ask(Opcode::Node, &key("orders")).is_ok() {
+        assert!(client.ask(Opcode::AgentHeartbeat, &heartbeat("a", 7, 1)).is_ok(), "heard of until it is known");
+    }
     let mut numbers = Vec::new();
     let mut next = |watcher: &mut Native| {
         let reply = watcher.0.reply();
@@ -168,14 +188,13 @@ fn silence_is_told_to_whoever_watches_and_so_is_the_end() {
         numbers.push(event.number);
         EventKind::from_number(event.kind).unwrap()
     };
-    for expected in [
-        EventKind::AgentRegistered,
-        EventKind::NodeSpawned,
-        EventKind::NodeRunning,
-        EventKind::AgentDegraded,
-        EventKind::AgentOffline,
-    ] {
-        assert_eq!(next(&mut watcher), expected);
+    let mut seen = vec![next(&mut watcher)];
+    while seen.last() != Some(&EventKind::AgentOffline) {
+        seen.push(next(&mut watcher));
+    }
+    // A slow host may have it degraded and back before, or offline at once.
+    for kind in [EventKind::AgentRegistered, EventKind::NodeSpawned, EventKind::NodeRunning] {
+        assert!(seen.contains(&kind), "{kind}: {seen:?}");
     }
     let page: Agents = value(&client.ask(Opcode::Agents, &AgentsRequest::default()));
     assert_eq!(page.agents[0].state, AgentState::Offline as u8);
@@ -231,6 +250,7 @@ fn an_agent_that_fails_or_can_not_be_reached_is_told_of_in_words() {
     let mut client = Native::open(master.listening()[0]);
     let nodes = vec![node("n1", "orders")];
     assert!(client.ask(Opcode::RegisterAgent, &registration("a", 7, agent.address, nodes)).is_ok());
+    wait_for_node(&mut client, "orders");
     let spawn = |agent_id: &str, storage_path: &str| SpawnNode {
         agent_id: agent_id.into(),
         storage_path: storage_path.into(),
@@ -331,7 +351,10 @@ fn the_admin_port_tells_of_the_grid() {
         text
     };
     let mut client = Native::open(master.listening()[0]);
-    assert!(client.ask(Opcode::RegisterAgent, &registration("a", 7, "h:1", vec![node("n1", "orders")])).is_ok());
+    let agent = answering();
+    let register = |nodes| registration("a", 7, agent.address, nodes);
+    assert!(client.ask(Opcode::RegisterAgent, &register(vec![node("n1", "orders")])).is_ok());
+    wait_for_node(&mut client, "orders");
     assert!(client.ask(Opcode::AgentHeartbeat, &heartbeat("a", 7, 1)).is_ok());
     assert!(get("/health").starts_with("HTTP/1.1 200"));
     let metrics = get("/metrics");
@@ -344,6 +367,16 @@ fn the_admin_port_tells_of_the_grid() {
     }
     let page = get("/");
     assert!(page.contains("\"host-of-a\"") && page.contains("\"orders\""), "{page}");
+    // What is not as it should be is said with the code that probes read, natively as well.
+    let gave_up = NodeReport { state: NodeState::GaveUp as u8, detail: "it ended".into(), ..node("n1", "orders") };
+    let report = AgentReport { agent_id: "a".into(), incarnation: 7, revision: 2, nodes: vec![gave_up] };
+    assert!(client.ask(Opcode::ReportNodes, &report).is_ok());
+    let health = get("/health");
+    assert!(health.starts_with("HTTP/1.1 503") && health.contains("is given up: it ended"), "{health}");
+    let health: Health = value(&client.ask_empty(Opcode::Health));
+    assert!(!health.healthy && health.status.contains("orders"), "{health:?}");
+    let cluster: Cluster = value(&client.ask_empty(Opcode::Cluster));
+    assert_eq!(cluster.state, ClusterState::Degraded as u8);
     // Old and new clients are served beside it.
     assert!(Raw::open(master.compat()[0]).is_alive());
     stop(master);

@@ -2,60 +2,134 @@
 
 use sutra_wire::grid::{AgentRegistration, AgentState, EventKind, NodeState};
 
-use super::{Agent, AgentFacts, Change, MAX_AGENTS, Moment, Refused, Registry};
+use super::standing::{self, Answered, Ask, Source, Standing};
+use super::{Agent, AgentFacts, Change, Moment, Refused, Registry};
+
+/// What becomes of a registration.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use]
+pub(crate) enum Registered {
+    /// It is taken.
+    Done,
+    /// Another one has the name: this one is to be asked back first, and then [`Registry::replace`]
+    /// called.
+    AskFirst(Ask),
+}
 
 impl Registry {
-    /// An agent takes up its work, or comes back to it.
+    /// An agent takes up its work, or comes back to it. One that is new is asked back, and is no
+    /// more than listed until it has answered.
     ///
     /// # Errors
     /// Another agent has its name and is not offline; or there are too many.
-    pub(crate) fn register(&mut self, registration: AgentRegistration, at: Moment) -> Result<(), Refused> {
-        let AgentRegistration { agent_id, revision, nodes, .. } = &registration;
-        let facts = AgentFacts {
-            hostname: registration.hostname.clone(),
-            platform: registration.platform.clone(),
-            version: registration.version.clone(),
-            endpoint: registration.endpoint.clone(),
-            incarnation: registration.incarnation,
-            memory_mb: registration.memory_mb,
-            max_nodes: registration.max_nodes,
-            cores: registration.cores,
-            registered: at.wall,
-        };
+    pub(crate) fn register(
+        &mut self,
+        registration: &AgentRegistration,
+        source: Option<Source>,
+        at: Moment,
+    ) -> Result<Registered, Refused> {
+        let agent_id = &registration.agent_id;
+        let facts = facts(registration, source, at);
         let known = self.agents.get(agent_id);
-        let is_same = known.is_some_and(|known| is_same(&known.facts, &facts));
-        if let Some(known) = known.filter(|_| !is_same) {
-            let age = known.age(at);
-            if self.state_at(age) != AgentState::Offline {
-                let AgentFacts { hostname, endpoint, .. } = known.facts.clone();
-                return Err(Refused::Taken { agent_id: agent_id.clone(), hostname, endpoint, age });
+        if let Some(known) = known.filter(|known| !is_same(&known.facts, &facts)) {
+            // Who has not answered keeps nobody out; who has is left alone as long as it may come
+            // back.
+            if known.is_proven() && self.state_of(known, at) != AgentState::Offline {
+                return Err(self.taken(agent_id, known, at));
             }
+            let ask = self.ask_first(registration, source).ok_or(Refused::Crowded { agents: 0 })?;
+            return Ok(Registered::AskFirst(ask));
         }
-        if known.is_none() && self.agents.len() >= MAX_AGENTS {
-            return Err(Refused::TooManyAgents { limit: MAX_AGENTS });
+        let standing = match known {
+            Some(known) if known.is_proven() || known.facts.endpoint == facts.endpoint => known.standing.clone(),
+            Some(_) => Standing::Unproven { since: at.now, failures: 0, ask_at: Some(at.now) },
+            None => {
+                self.make_room(source, at)?;
+                Standing::Unproven { since: at.now, failures: 0, ask_at: Some(at.now) }
+            }
+        };
+        self.enter(registration, facts, standing, at);
+        let is_known = self.agents.get(agent_id).is_some_and(Agent::is_proven);
+        if self.vouches(agent_id) {
+            self.reconcile(agent_id, &registration.nodes, registration.revision, at);
+        } else if !is_known || registration.incarnation != 0 {
+            self.ask_back(standing::ask(registration, source));
         }
+        Ok(Registered::Done)
+    }
+
+    /// An agent that was asked back first has answered, or has not: where it has, it takes the
+    /// other's place.
+    ///
+    /// # Errors
+    /// It has not answered, or the other one has come back meanwhile.
+    pub(crate) fn replace(
+        &mut self,
+        registration: &AgentRegistration,
+        ask: Ask,
+        answer: Answered,
+        at: Moment,
+    ) -> Result<(), Refused> {
+        let agent_id = &registration.agent_id;
+        let known = self.agents.get(agent_id);
+        let facts = facts(registration, ask.source, at);
+        let is_in_the_way = |known: &&Agent| {
+            !is_same(&known.facts, &facts) && known.is_proven() && self.state_of(known, at) != AgentState::Offline
+        };
+        let refused = match (&answer, known.filter(is_in_the_way)) {
+            (Answered::No(why), _) => {
+                let (endpoint, why) = (registration.endpoint.clone(), why.clone());
+                Some(Refused::Unanswered { agent_id: agent_id.clone(), endpoint, why })
+            }
+            (_, Some(known)) => Some(self.taken(agent_id, known, at)),
+            _ => None,
+        };
+        if let Some(refused) = refused {
+            self.not_asked(&ask, at);
+            return Err(refused);
+        }
+        let standing = Standing::Unproven { since: at.now, failures: 0, ask_at: None };
+        let is_old = facts.is_old();
+        self.enter(registration, facts, standing, at);
+        self.answered(ask, answer, at);
+        if is_old {
+            // What it has is known by what is asked of it from now on.
+            self.reconcile(agent_id, &[], 0, at);
+        }
+        Ok(())
+    }
+
+    fn taken(&self, agent_id: &str, known: &Agent, at: Moment) -> Refused {
+        let AgentFacts { hostname, endpoint, .. } = known.facts.clone();
+        Refused::Taken { agent_id: agent_id.to_owned(), hostname, endpoint, age: known.age(at) }
+    }
+
+    /// Puts an agent into its place, with the nodes that the one of its name had.
+    fn enter(&mut self, registration: &AgentRegistration, facts: AgentFacts, standing: Standing, at: Moment) {
         if self.agents.is_empty() {
             // Nobody has looked while there was nothing to look at.
             self.looked = Some(at.now);
         }
+        let agent_id = &registration.agent_id;
         let detail = format!("host {}, reached at {}", facts.hostname, facts.endpoint);
-        let is_old = facts.is_old();
+        let known = self.take_agent(agent_id);
+        let vouches = known.as_ref().is_some_and(|known| known.facts.vouches);
         let agent = Agent {
-            facts,
+            facts: AgentFacts { vouches, ..facts },
             heard: at.now,
             heard_wall: at.wall,
+            is_heard: true,
             state: AgentState::Healthy,
             revision: None,
             told: None,
-            nodes: self.agents.remove(agent_id).map(|known| known.nodes).unwrap_or_default(),
+            nodes: known.map(|known| known.nodes).unwrap_or_default(),
+            standing,
         };
-        self.agents.insert(agent_id.clone(), agent);
-        self.changes.push(Change::Agent(agent_id.clone()));
-        self.agent_event(EventKind::AgentRegistered, agent_id, detail);
-        if !is_old || !is_same {
-            self.reconcile(agent_id, nodes, *revision, at);
+        if agent.is_proven() {
+            self.changes.push(Change::Agent(agent_id.clone()));
         }
-        Ok(())
+        self.put_agent(agent_id.clone(), agent);
+        self.agent_event(EventKind::AgentRegistered, agent_id, detail);
     }
 
     /// An agent is there. Says whether its nodes are to be reported; `None` where it is to register.
@@ -64,14 +138,16 @@ impl Registry {
         let silence = at.now.saturating_duration_since(agent.heard);
         agent.heard = at.now;
         agent.heard_wall = at.wall;
+        agent.is_heard = true;
         let wants_report = if agent.facts.is_old() {
             agent.told = Some(u32::try_from(revision).unwrap_or(u32::MAX));
             false
         } else {
-            agent.revision != Some(revision)
+            agent.is_proven() && agent.revision != Some(revision)
         };
-        if agent.state != AgentState::Healthy {
-            agent.state = AgentState::Healthy;
+        let was = std::mem::replace(&mut agent.state, AgentState::Healthy);
+        // Of one that was not heard of since the master's start nobody has said that it was away.
+        if !matches!(was, AgentState::Healthy | AgentState::Unknown) {
             let detail = format!("after {:.1} s", silence.as_secs_f64());
             self.agent_event(EventKind::AgentRecovered, agent_id, detail);
         }
@@ -83,8 +159,10 @@ impl Registry {
         if self.agents.get(agent_id).is_some_and(|known| ![0, known.facts.incarnation].contains(&incarnation)) {
             return false;
         }
-        let Some(agent) = self.agents.remove(agent_id) else { return false };
-        self.changes.push(Change::Agent(agent_id.to_owned()));
+        let Some(agent) = self.take_agent(agent_id) else { return false };
+        if agent.is_proven() {
+            self.changes.push(Change::Agent(agent_id.to_owned()));
+        }
         for node_id in &agent.nodes {
             let Some(node) = self.remove_node(node_id) else { continue };
             self.changes.push(Change::Node(node_id.clone()));
@@ -95,6 +173,22 @@ impl Registry {
         }
         self.agent_event(EventKind::AgentUnregistered, agent_id, String::new());
         true
+    }
+}
+
+fn facts(registration: &AgentRegistration, source: Option<Source>, at: Moment) -> AgentFacts {
+    AgentFacts {
+        hostname: registration.hostname.clone(),
+        platform: registration.platform.clone(),
+        version: registration.version.clone(),
+        endpoint: registration.endpoint.clone(),
+        incarnation: registration.incarnation,
+        memory_mb: registration.memory_mb,
+        max_nodes: registration.max_nodes,
+        cores: registration.cores,
+        registered: at.wall,
+        vouches: false,
+        source,
     }
 }
 

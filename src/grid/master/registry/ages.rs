@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use sutra_wire::grid::{AgentState, EventKind};
 
-use super::{Agent, Moment, Registry};
+use super::standing::SOON;
+use super::{Agent, Moment, Patience, Registry};
 
 /// How often ages are looked at while there are agents.
 pub(crate) const LOOK: Duration = Duration::from_millis(250);
@@ -20,13 +21,14 @@ impl Agent {
 }
 
 impl Registry {
-    pub(super) fn state_at(&self, age: Duration) -> AgentState {
-        if age >= self.patience.offline_after {
-            AgentState::Offline
-        } else if age >= self.patience.degraded_after {
-            AgentState::Degraded
-        } else {
-            AgentState::Healthy
+    /// How an agent is. What was logged of one that has not been heard of since the master's start
+    /// says nothing of how it is now.
+    pub(super) fn state_of(&self, agent: &Agent, at: Moment) -> AgentState {
+        match agent.age(at) {
+            age if age >= self.patience.offline_after => AgentState::Offline,
+            _ if !agent.is_heard => AgentState::Unknown,
+            age if age >= self.patience.degraded_after => AgentState::Degraded,
+            _ => AgentState::Healthy,
         }
     }
 
@@ -46,26 +48,32 @@ impl Registry {
     pub(crate) fn look_at_ages(&mut self, at: Moment) -> Option<Instant> {
         self.notice_absence(at);
         self.looked = Some(at.now);
-        let patience = self.patience;
+        self.forget_the_silent(at);
+        let Patience { degraded_after, offline_after } = self.patience;
         let mut fallen = Vec::new();
-        let mut next = LOOK;
-        for (agent_id, agent) in &mut self.agents {
-            let age = agent.age(at);
-            let (state, until) = if age >= patience.offline_after {
-                (AgentState::Offline, LOOK)
-            } else if age >= patience.degraded_after {
-                (AgentState::Degraded, patience.offline_after - age)
-            } else {
-                (AgentState::Healthy, patience.degraded_after - age)
+        let mut next = if self.has_asks() { SOON } else { LOOK };
+        for (agent_id, agent) in &self.agents {
+            let (age, state) = (agent.age(at), self.state_of(agent, at));
+            let until = match state {
+                AgentState::Healthy => degraded_after.saturating_sub(age),
+                AgentState::Degraded | AgentState::Unknown => offline_after.saturating_sub(age),
+                AgentState::Offline => LOOK,
             };
             next = next.min(until);
             // Healthy again is who is heard of, and nobody else.
-            if state as u8 > agent.state as u8 {
-                agent.state = state;
+            let is_worse = matches!(
+                (state, agent.state),
+                (AgentState::Degraded, AgentState::Healthy)
+                    | (AgentState::Offline, AgentState::Healthy | AgentState::Degraded | AgentState::Unknown)
+            );
+            if is_worse {
                 fallen.push((agent_id.clone(), state, age));
             }
         }
         for (agent_id, state, age) in fallen {
+            if let Some(agent) = self.agents.get_mut(&agent_id) {
+                agent.state = state;
+            }
             let kind = if state == AgentState::Offline { EventKind::AgentOffline } else { EventKind::AgentDegraded };
             self.agent_event(kind, &agent_id, format!("no heartbeat for {:.1} s", age.as_secs_f64()));
         }

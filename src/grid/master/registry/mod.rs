@@ -8,22 +8,30 @@
 
 mod agents;
 mod ages;
+mod names;
 mod nodes;
 mod refused;
 mod reports;
 mod spawns;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod views;
+mod well;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use standing::{Shares, Standing};
 use sutra_wire::grid::{AgentState, EventKind, NodeReport, NodeState};
 
+pub(crate) use agents::Registered;
+pub(crate) use names::FIRST;
 pub(crate) use nodes::StopTarget;
 pub(crate) use refused::Refused;
 pub(crate) use spawns::Contact;
+pub(crate) use standing::{Answered, Ask, Source};
+pub(crate) use well::Problems;
 
 /// Most agents: with ten thousand a master core is busy; more are a mistake in a script.
 pub(crate) const MAX_AGENTS: usize = 65_536;
@@ -57,6 +65,11 @@ pub(crate) struct AgentFacts {
     pub(crate) cores: u32,
     /// In µs since 1970.
     pub(crate) registered: u64,
+    /// Whether it has said, where it was asked back, that it is this agent: then its reports are
+    /// its word.
+    pub(crate) vouches: bool,
+    /// Where it registered from, where that is known.
+    pub(crate) source: Option<Source>,
 }
 
 impl AgentFacts {
@@ -73,6 +86,8 @@ pub(crate) struct Agent {
     /// When it was last heard of.
     heard: Instant,
     heard_wall: u64,
+    /// Whether it has been heard of since the master's start.
+    is_heard: bool,
     /// As it was last told to whoever watches.
     state: AgentState,
     /// The revision of its nodes that is known here.
@@ -80,6 +95,7 @@ pub(crate) struct Agent {
     /// How many nodes an old agent says that it has.
     told: Option<u32>,
     nodes: BTreeSet<String>,
+    standing: Standing,
 }
 
 /// A storage node.
@@ -87,6 +103,10 @@ pub(crate) struct Agent {
 pub(crate) struct Node {
     pub(crate) agent_id: String,
     pub(crate) report: NodeReport,
+    /// When it took its id and its name, as a number that rises: who has had a name longest has it.
+    pub(crate) claim: u64,
+    /// Since when it has been in its state, as far as is known here.
+    since: Instant,
     /// Since when it is known from its start alone: its agent has not listed it yet.
     unlisted: Option<Instant>,
 }
@@ -146,6 +166,16 @@ pub(crate) struct Registry {
     events: Vec<Happening>,
     /// When ages were last looked at.
     looked: Option<Instant>,
+    next_claim: u64,
+    shares: Shares,
+    /// Agents to be asked back.
+    asks: Vec<Ask>,
+    /// The same of those that did not answer at once or found no place; the last is the next.
+    backlog: Vec<String>,
+    /// When those that have not answered were last looked through for whom to ask, and for whom to
+    /// forget.
+    asked: Option<Instant>,
+    made_room: Option<Instant>,
 }
 
 impl Registry {
@@ -160,30 +190,40 @@ impl Registry {
             changes: Vec::new(),
             events: Vec::new(),
             looked: None,
+            next_claim: FIRST,
+            shares: Shares::default(),
+            asks: Vec::new(),
+            backlog: Vec::new(),
+            asked: None,
+            made_room: None,
         }
     }
 
-    /// Puts back an agent that was logged: healthy, and with its whole time to be heard of.
+    /// Puts back an agent that was logged: with its whole time to be heard of, and until then
+    /// nobody knows how it is.
     pub(crate) fn restore_agent(&mut self, agent_id: String, facts: AgentFacts, at: Moment) {
         let agent = Agent {
             heard: at.now,
             heard_wall: facts.registered,
+            is_heard: false,
             facts,
-            state: AgentState::Healthy,
+            state: AgentState::Unknown,
             revision: None,
             told: None,
             nodes: BTreeSet::new(),
+            standing: Standing::Proven,
         };
-        self.agents.insert(agent_id, agent);
+        self.put_agent(agent_id, agent);
         self.looked.get_or_insert(at.now);
     }
 
     /// Puts back a node that was logged, after all agents; `false` where its agent is not known.
-    pub(crate) fn restore_node(&mut self, agent_id: String, report: NodeReport) -> bool {
+    pub(crate) fn restore_node(&mut self, agent_id: String, report: NodeReport, claim: u64, at: Moment) -> bool {
         if !self.agents.contains_key(&agent_id) {
             return false;
         }
-        self.put_node(Node { agent_id, report, unlisted: None });
+        self.next_claim = self.next_claim.max(claim.saturating_add(1));
+        self.put_node(Node { agent_id, report, claim, since: at.now, unlisted: None });
         true
     }
 
@@ -191,35 +231,9 @@ impl Registry {
         self.agents.get(agent_id)
     }
 
-    /// A node by its id, else by its name: that of one that is there before one that is not.
-    ///
-    /// # Errors
-    /// Several that are there have the name. Spawning keeps names apart, but an agent that had left the grid comes back with what it has.
-    pub(crate) fn find(&self, key: &str) -> Result<Option<&Node>, Refused> {
-        if let Some(node) = self.nodes.get(key) {
-            return Ok(Some(node));
-        }
-        let there: Vec<&Node> = self.named(key).filter(|node| node.is_there()).take(3).collect();
-        match there[..] {
-            [] => Ok(self.named(key).next()),
-            [node] => Ok(Some(node)),
-            _ => {
-                let words = |node: &&Node| format!("{:?} of agent {:?}", node.report.node_id, node.agent_id);
-                let nodes = there.iter().map(words).collect::<Vec<_>>().join(", ");
-                Err(Refused::Ambiguous { name: key.to_owned(), nodes })
-            }
-        }
-    }
-
     /// A node by its id.
     pub(crate) fn node(&self, node_id: &str) -> Option<&Node> {
         self.nodes.get(node_id)
-    }
-
-    fn named<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a Node> {
-        let from = (name.to_owned(), String::new());
-        let same = self.names.range(from..).take_while(move |(other, _)| other == name);
-        same.filter_map(|(_, id)| self.nodes.get(id))
     }
 
     pub(crate) fn agents(&self) -> usize {

@@ -19,7 +19,7 @@ pub(crate) enum StopTarget {
 impl Registry {
     /// What it takes to stop a node, which `on` may say whose it is.
     pub(crate) fn stop(&mut self, key: &str, on: Option<&str>, at: Moment) -> Result<StopTarget, Refused> {
-        let Some(node) = self.find(key)? else { return Ok(StopTarget::Unknown) };
+        let Some(node) = self.find(key) else { return Ok(StopTarget::Unknown) };
         let (agent_id, node_id) = (node.agent_id.clone(), node.report.node_id.clone());
         if let Some(asked) = on.filter(|asked| *asked != agent_id) {
             return Err(Refused::OtherAgent { node_id, agent_id, asked: asked.to_owned() });
@@ -37,7 +37,7 @@ impl Registry {
 
     /// Where the agent is that has this node, if that agent is an old one that can be asked: it reports nothing by itself.
     pub(crate) fn old_agent_of(&self, key: &str, at: Moment) -> Option<(String, Contact)> {
-        let node = self.find(key).ok().flatten()?;
+        let node = self.find(key)?;
         let contact = self.contact(&node.agent_id, at).ok().filter(|contact| contact.is_old)?;
         Some((node.report.node_id.clone(), contact))
     }

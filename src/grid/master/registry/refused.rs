@@ -13,8 +13,6 @@ pub(crate) enum Refused {
         .age.as_secs_f64()
     )]
     Taken { agent_id: String, hostname: String, endpoint: String, age: Duration },
-    #[error("there are {limit} agents already, the most that a master takes; unregister those that are gone")]
-    TooManyAgents { limit: usize },
     #[error("no agent {agent_id:?} is registered here; `sutra grid agents` lists them")]
     UnknownAgent { agent_id: String },
     #[error(
@@ -37,9 +35,14 @@ pub(crate) enum Refused {
     )]
     OldAgent { agent_id: String, what: &'static str },
     #[error(
-        "several nodes have the name {name:?}: {nodes}; name one by its id, and stop the others or start them under names of their own"
+        "too many agents register at once or have not answered at their endpoints yet ({agents} from this address); try again in a moment"
     )]
-    Ambiguous { name: String, nodes: String },
+    Crowded { agents: usize },
+    #[error(
+        "agent {agent_id:?} is known already, and the one that registers now can't be asked back at {endpoint:?}: {why}; start it where the \
+         master reaches it, and see its --advertise"
+    )]
+    Unanswered { agent_id: String, endpoint: String, why: String },
     #[error("node {node_id:?} is agent {agent_id:?}'s, not {asked:?}'s; name that agent")]
     OtherAgent { node_id: String, agent_id: String, asked: String },
     #[error("agent {agent_id:?} has left the grid while it was asked; what it did is known when it comes back")]
@@ -54,7 +57,8 @@ impl Refused {
     /// As a reply's header says it.
     pub(crate) fn status(&self) -> Status {
         match self {
-            Self::Offline { .. } | Self::Left { .. } => Status::Unavailable,
+            Self::Offline { .. } | Self::Left { .. } | Self::Unanswered { .. } => Status::Unavailable,
+            Self::Crowded { .. } => Status::Busy,
             _ => Status::InvalidArgument,
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sutra_wire::grid::{AgentReport, AgentState, EventKind, NodeReport, NodeState};
 use sutra_wire::limits::MAX_AGENT_NODES;
 
+use super::standing::Ask;
 use super::{Change, Moment, Node, Registry};
 
 /// How long a node that an agent was asked to start may be missing from its reports: one that was begun before may still be on its way.
@@ -18,7 +19,22 @@ impl Registry {
         if self.heartbeat(agent_id, *incarnation, *revision, at).is_none() {
             return false;
         }
-        self.reconcile(agent_id, nodes, *revision, at);
+        if self.vouches(agent_id) {
+            self.reconcile(agent_id, nodes, *revision, at);
+            return true;
+        }
+        let Some(agent) = self.agents.get(agent_id).filter(|agent| agent.is_proven() && !agent.facts.is_old()) else {
+            // It is asked for them once it has answered.
+            return true;
+        };
+        // It does not say who it is, but says of each node whether it runs it.
+        if nodes.iter().all(|node| agent.nodes.contains(&node.node_id)) {
+            self.reconcile(agent_id, nodes, *revision, at);
+        } else {
+            let (endpoint, source) = (agent.facts.endpoint.clone(), agent.facts.source);
+            let (agent_id, nodes, revision) = (agent_id.clone(), nodes.clone(), Some(*revision));
+            self.ask_back(Ask { agent_id, incarnation: *incarnation, endpoint, source, nodes, revision });
+        }
         true
     }
 
@@ -44,7 +60,7 @@ impl Registry {
         let known = self.nodes.get(node_id);
         if let Some(known) = known.filter(|known| known.agent_id != agent_id) {
             let owner = self.agents.get(&known.agent_id);
-            let is_owned = owner.is_some_and(|owner| self.state_at(owner.age(at)) != AgentState::Offline);
+            let is_owned = owner.is_some_and(|owner| self.state_of(owner, at) != AgentState::Offline);
             if is_owned && known.is_there() {
                 let owner = &known.agent_id;
                 tracing::warn!(agent_id, node_id, owner, "an agent lists a node that is another's: left out");
@@ -59,10 +75,20 @@ impl Registry {
             return true;
         }
         let before = known.map(|known| (known.state(), known.report.restarts));
+        let claim = known.filter(|known| known.report.name == report.name).map(|known| known.claim);
+        let since = known.filter(|known| known.report.state == report.state).map_or(at.now, |known| known.since);
+        let is_asked_for = self.reservations.values().any(|reservation| {
+            reservation.agent_id == agent_id && reservation.name == report.name && !report.name.is_empty()
+        });
         self.reservations.retain(|_, reservation| {
             reservation.until.is_none() || reservation.agent_id != agent_id || reservation.name != report.name
         });
-        self.put_node(Node { agent_id: agent_id.to_owned(), report: report.clone(), unlisted: None });
+        let claim = claim.unwrap_or_else(|| self.claim());
+        let (agent_id_of, report_of) = (agent_id.to_owned(), report.clone());
+        self.put_node(Node { agent_id: agent_id_of, report: report_of, claim, since, unlisted: None });
+        if is_asked_for {
+            self.give_name(&report.name, node_id);
+        }
         self.changes.push(Change::Node(node_id.clone()));
         for kind in what_happened(before, report) {
             self.node_event(kind, agent_id, report, &report.detail);
@@ -90,6 +116,7 @@ impl Registry {
             }
             _ => {
                 node.report.state = NodeState::Lost as u8;
+                node.since = at.now;
                 node.report.detail = "its agent does not know it any more".into();
                 let (agent_id, report) = (node.agent_id.clone(), node.report.clone());
                 self.node_event(EventKind::NodeLost, &agent_id, &report, &report.detail);

@@ -60,7 +60,7 @@ impl Registry {
             let comes_back = node.agent_id == agent_id && node.state() == NodeState::GaveUp;
             node.is_there() && !comes_back
         };
-        match self.nodes.get(name).into_iter().chain(self.named(name)).find(is_in_the_way) {
+        match self.called(name).find(is_in_the_way) {
             Some(holder) => Err(Refused::NameTaken {
                 name: name.to_owned(),
                 node_id: holder.report.node_id.clone(),
@@ -74,9 +74,8 @@ impl Registry {
     pub(super) fn contact(&self, agent_id: &str, at: Moment) -> Result<Contact, Refused> {
         let unknown = || Refused::UnknownAgent { agent_id: agent_id.to_owned() };
         let agent = self.agents.get(agent_id).ok_or_else(unknown)?;
-        let age = agent.age(at);
-        if self.state_at(age) == AgentState::Offline {
-            return Err(Refused::Offline { agent_id: agent_id.to_owned(), age });
+        if self.state_of(agent, at) == AgentState::Offline {
+            return Err(Refused::Offline { agent_id: agent_id.to_owned(), age: agent.age(at) });
         }
         Ok(Contact { endpoint: agent.facts.endpoint.clone(), is_old: agent.facts.is_old() })
     }
@@ -95,6 +94,9 @@ impl Registry {
             return Err(Refused::Left { agent_id: agent_id.clone() });
         };
         agent.told = None;
+        // It has answered at its endpoint. Who it is it may not have said.
+        let vouches = agent.facts.vouches;
+        self.prove(agent_id, vouches);
         let node_id = report.node_id.clone();
         match self.nodes.get(&node_id) {
             Some(known) if known.agent_id != *agent_id && known.is_there() => {
@@ -116,7 +118,11 @@ impl Registry {
             self.node_event(EventKind::NodeSpawned, agent_id, &report, "");
         }
         self.node_event(EventKind::NodeRunning, agent_id, &report, "");
-        self.put_node(Node { agent_id: agent_id.clone(), report, unlisted: Some(at.now) });
+        let name = report.name.clone();
+        let claim = self.nodes.get(&node_id).filter(|known| known.report.name == name).map(|known| known.claim);
+        let claim = claim.unwrap_or_else(|| self.claim());
+        self.put_node(Node { agent_id: agent_id.clone(), report, claim, since: at.now, unlisted: Some(at.now) });
+        self.give_name(&name, &node_id);
         self.changes.push(Change::Node(node_id));
         self.forget_the_gone(agent_id);
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use sutra_wire::grid::{AgentInfo, AgentState, Agents, Cluster, ClusterState, NodeInfo, NodeState, Nodes};
+use sutra_wire::grid::{AgentInfo, AgentState, Agents, Cluster, NodeInfo, NodeState, Nodes};
 use sutra_wire::limits::MAX_GRID_PAGE;
 
 use super::{Agent, Moment, Node, Registry};
@@ -17,7 +17,7 @@ impl Registry {
             agent_id: node.agent_id.clone(),
             hostname: agent.map(|agent| agent.facts.hostname.clone()).unwrap_or_default(),
             report: node.report.clone(),
-            agent_state: agent.map_or(AgentState::Offline, |agent| self.state_at(agent.age(at))) as u8,
+            agent_state: agent.map_or(AgentState::Offline, |agent| self.state_of(agent, at)) as u8,
         }
     }
 
@@ -40,7 +40,7 @@ impl Registry {
             nodes: agent.told.unwrap_or(there),
             running: count(nodes().filter(|node| node.state() == NodeState::Running).count()),
             cores: facts.cores,
-            state: self.state_at(age) as u8,
+            state: self.state_of(agent, at) as u8,
         }
     }
 
@@ -72,17 +72,11 @@ impl Registry {
     pub(crate) fn cluster(&self, at: Moment) -> Cluster {
         let mut by_state = [0_usize; AgentState::ALL.len()];
         for agent in self.agents.values() {
-            by_state[self.state_at(agent.age(at)) as usize] += 1;
+            by_state[self.state_of(agent, at) as usize] += 1;
         }
-        let [healthy, degraded, offline] = by_state;
+        let [healthy, degraded, offline, _] = by_state;
         let agents = self.agents.len();
-        let state = if agents > 0 && healthy == 0 {
-            ClusterState::Critical
-        } else if healthy * 2 < agents {
-            ClusterState::Degraded
-        } else {
-            ClusterState::Healthy
-        };
+        let state = self.problems(at).state;
         let states = self.nodes_by_state();
         Cluster {
             agents: count(agents),

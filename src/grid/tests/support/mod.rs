@@ -13,10 +13,10 @@ use rkyv::rancor::Error;
 use rkyv::ser::allocator::ArenaHandle;
 use rkyv::util::AlignedVec;
 use rkyv::{Archive, Deserialize, Serialize};
-use sutra_compat::grid::{GridReply, GridRequest, SpawnOptions, SpawnedDetails};
+use sutra_compat::grid::{GridReply, GridRequest, ReplyDetails, SpawnOptions, SpawnedDetails};
 use sutra_grid::master::{Master, MasterConfig, MasterError};
 use sutra_testing::raw::{PATIENCE, Raw, Reply, frame};
-use sutra_wire::grid::{AgentRegistration, NodeReport, NodeState};
+use sutra_wire::grid::{AgentRegistration, NodeInfo, NodeKey, NodeReport, NodeState};
 use sutra_wire::{Checked, FrameBuffer, Header, Opcode, Payload};
 
 pub(crate) fn config(data: &Path) -> MasterConfig {
@@ -150,6 +150,10 @@ impl AgentEnd {
                 let mut stream = stream.unwrap();
                 while let Some(message) = read_message(&mut stream) {
                     let (request, options) = GridRequest::read(&message).unwrap();
+                    if let Some(proof) = proof(&request, &message) {
+                        stream.write_all(&proof).unwrap();
+                        continue;
+                    }
                     log.lock().unwrap().push_back(message);
                     let Some(reply) = script(&request, options.as_ref()) else {
                         hanging.push(stream);
@@ -166,6 +170,34 @@ impl AgentEnd {
     /// What it was asked first, of what was not asked for yet.
     pub(crate) fn next_asked(&self) -> Vec<u8> {
         self.asked.lock().unwrap().pop_front().expect("it was asked something")
+    }
+}
+
+/// The answer of an agent that is asked back: by its incarnation, or as an old one, that has no
+/// such node.
+fn proof(request: &GridRequest, message: &[u8]) -> Option<Vec<u8>> {
+    let GridRequest::GetStorageNodeStatus { node_id } = request else { return None };
+    let claim = GridRequest::read_claim(message).unwrap();
+    let is_asked_back = claim.is_some() || node_id.starts_with("agent");
+    let details = claim.map(|_| ReplyDetails::Agent { is_it: true });
+    let mut bytes = Vec::new();
+    GridReply::Error { message: "no such node".into() }.append_with_details(details.as_ref(), &mut bytes);
+    is_asked_back.then_some(bytes)
+}
+
+/// An agent that answers when it is asked back, and to nothing else.
+pub(crate) fn answering() -> AgentEnd {
+    AgentEnd::start(Box::new(|request, _| panic!("{request:?}")))
+}
+
+/// Waits until a node is known, which it is when its agent has answered.
+pub(crate) fn wait_for_node(client: &mut Native, node: &str) -> NodeInfo {
+    loop {
+        let reply = client.ask(Opcode::Node, &NodeKey { node: node.into() });
+        if reply.is_ok() {
+            return value(&reply);
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

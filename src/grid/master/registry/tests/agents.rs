@@ -105,7 +105,7 @@ fn an_old_agent_is_known_by_its_address_and_its_nodes_by_what_was_asked() {
     world.register("old", 0, vec![]).unwrap();
     assert_eq!(world.node("n1"), Some(NodeState::Running), "it came back");
     let elsewhere = AgentRegistration { hostname: "elsewhere".into(), ..registration("old", 0, vec![]) };
-    assert!(matches!(world.registry.register(elsewhere.clone(), world.at), Err(Refused::Taken { .. })));
+    assert!(matches!(world.register_all(&elsewhere), Err(Refused::Taken { .. })));
     // It says how many nodes it has, whoever had it start them.
     world.beat("old", 0, 2);
     assert_eq!(world.registry.agent_page("", 0, world.at).agents[0].nodes, 2);
@@ -113,7 +113,7 @@ fn an_old_agent_is_known_by_its_address_and_its_nodes_by_what_was_asked() {
     world.registry.told_of("n1", "Stopped", 0);
     assert_eq!(world.node("n1"), Some(NodeState::Stopped));
     world.pass(OFFLINE);
-    world.registry.register(elsewhere, world.at).unwrap();
+    world.register_all(&elsewhere).unwrap();
     let cores = SpawnNode { cores: "1".into(), ..spawn("old", "") };
     assert!(matches!(world.registry.reserve(&cores, world.at), Err(Refused::OldAgent { .. })));
 }
@@ -162,10 +162,13 @@ fn what_was_logged_comes_back_with_its_whole_time() {
     let mut world = World::new();
     let facts = AgentFacts { incarnation: 7, max_nodes: 2, ..AgentFacts::default() };
     world.registry.restore_agent("a".into(), facts, world.at);
-    assert!(world.registry.restore_node("a".into(), node("n1", NodeState::Running)));
-    assert!(!world.registry.restore_node("gone".into(), node("n2", NodeState::Running)));
-    assert_eq!((world.state("a"), world.node("name-of-n1")), (AgentState::Healthy, Some(NodeState::Running)));
+    assert!(world.registry.restore_node("a".into(), node("n1", NodeState::Running), 7, world.at));
+    assert!(!world.registry.restore_node("gone".into(), node("n2", NodeState::Running), 8, world.at));
+    assert_eq!((world.state("a"), world.node("name-of-n1")), (AgentState::Unknown, Some(NodeState::Running)));
+    let words = world.registry.problems(world.at).words();
+    assert!(words.starts_with("critical: ") && words.contains("since the master's start"), "{words}");
     assert_eq!(world.beat("a", 7, 1), Some(true), "what has happened meanwhile is asked for");
+    assert_eq!((world.state("a"), world.kinds()), (AgentState::Healthy, vec![]), "nobody has said that it was away");
     world.pass(OFFLINE);
     assert_eq!(world.state("a"), AgentState::Offline);
 }

@@ -2,8 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod agents;
+mod names;
 mod nodes;
+mod standing;
+mod well;
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use sutra_wire::grid::{
@@ -14,6 +18,8 @@ use super::*;
 
 const DEGRADED: Duration = Duration::from_secs(15);
 const OFFLINE: Duration = Duration::from_secs(30);
+/// Where agents register from.
+const HERE: Option<Source> = Some(Source(IpAddr::V4(Ipv4Addr::LOCALHOST)));
 const HOUR: u64 = 3_600_000_000;
 
 /// A registry and a time that passes.
@@ -40,7 +46,30 @@ impl World {
     }
 
     fn register(&mut self, id: &str, incarnation: u64, nodes: Vec<NodeReport>) -> Result<(), Refused> {
-        self.registry.register(registration(id, incarnation, nodes), self.at)
+        self.register_all(&registration(id, incarnation, nodes))
+    }
+
+    /// One that answers where it says that it is.
+    fn register_all(&mut self, registration: &AgentRegistration) -> Result<(), Refused> {
+        let answer = if registration.incarnation == 0 { Answered::Nodes(Vec::new()) } else { Answered::Itself };
+        match self.registry.register(registration, HERE, self.at)? {
+            Registered::Done => {
+                self.answer(|_| answer.clone());
+                Ok(())
+            }
+            Registered::AskFirst(ask) => self.registry.replace(registration, ask, answer, self.at),
+        }
+    }
+
+    /// Answers all that is asked.
+    fn answer(&mut self, answer: impl Fn(&Ask) -> Answered) -> usize {
+        let asks = self.registry.take_asks(self.at);
+        let count = asks.len();
+        for ask in asks {
+            let answer = answer(&ask);
+            self.registry.answered(ask, answer, self.at);
+        }
+        count
     }
 
     fn beat(&mut self, id: &str, incarnation: u64, revision: u64) -> Option<bool> {
@@ -73,7 +102,7 @@ impl World {
     }
 
     fn node(&self, key: &str) -> Option<NodeState> {
-        self.registry.find(key).unwrap().map(Node::state)
+        self.registry.find(key).map(Node::state)
     }
 }
 

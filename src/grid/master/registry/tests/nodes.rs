@@ -88,7 +88,7 @@ fn the_agents_own_report_of_a_spawned_node_stays() {
     world.report("a", 7, 2, vec![reported.clone()]);
     let spawned = NodeReport { node_id: "n1".into(), ..NodeReport::default() };
     world.registry.spawned(reservation, &spawn("a", "orders"), spawned, world.at).unwrap();
-    assert_eq!(world.registry.find("orders").unwrap().unwrap().report, reported);
+    assert_eq!(world.registry.find("orders").unwrap().report, reported);
     world.spawn("a", "").unwrap();
 }
 
@@ -133,7 +133,7 @@ fn what_is_kept_of_nodes_that_are_gone_is_bounded() {
     let many = |from: usize| (from..from + 200).map(|id| node(&format!("n{id:04}"), NodeState::Running)).collect();
     for round in 0..5 {
         let report = AgentRegistration { max_nodes: 256, ..registration("a", 7, many(round * 200)) };
-        world.registry.register(report, world.at).unwrap();
+        world.register_all(&report).unwrap();
     }
     assert_eq!(world.registry.nodes(), 200 + sutra_wire::limits::MAX_AGENT_NODES);
 }
@@ -165,23 +165,6 @@ fn a_node_that_did_not_start_leaves_nothing_and_one_that_starts_is_counted_once(
     world.registry.spawn_failed(reservation);
     world.report("a", 7, 3, vec![]);
     assert_eq!(world.node("n1"), None);
-}
-
-#[test]
-fn a_name_that_two_running_nodes_have_is_no_ones_until_one_is_stopped() {
-    let mut world = World::new();
-    let named = |id: &str, state| NodeReport { name: "orders".into(), ..node(id, state) };
-    world.register("a", 7, vec![named("n1", NodeState::Running), named("n2", NodeState::Stopped)]).unwrap();
-    assert_eq!(world.registry.find("orders").unwrap().unwrap().report.node_id, "n1");
-    world.register("b", 8, vec![named("n3", NodeState::Running)]).unwrap();
-    let at = world.at;
-    let refused = world.registry.find("orders").unwrap_err();
-    let words = refused.to_string();
-    assert!(["\"n1\"", "\"n3\"", "\"a\"", "\"b\""].iter().all(|part| words.contains(part)), "{words}");
-    assert_eq!(world.registry.stop("orders", None, at), Err(refused));
-    assert!(matches!(world.registry.stop("n3", None, at), Ok(StopTarget::Ask { .. })));
-    world.report("b", 8, 2, vec![named("n3", NodeState::Stopped)]);
-    assert_eq!(world.registry.find("orders").unwrap().unwrap().report.node_id, "n1");
 }
 
 #[test]

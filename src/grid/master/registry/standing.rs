@@ -1,0 +1,365 @@
+//! Who is taken at its word: an agent that answers where it says that it is.
+//!
+//! Anybody may register. So an agent is asked back at its endpoint, and until it has answered it is
+//! no more than listed: it is not logged, nothing that it says of nodes is taken, and it is
+//! forgotten as soon as it is not heard of. Those that have not answered are bounded, in all and
+//! for each address that they register from, and an agent that has answered never makes room for
+//! them.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use sutra_wire::grid::{AgentRegistration, AgentState, EventKind, NodeReport};
+
+use super::{Agent, AgentFacts, Change, MAX_AGENTS, Moment, Refused, Registry};
+
+/// Agents that have not answered, of one address: a site behind one that comes to a new master at
+/// once.
+const UNPROVEN_OF_ONE: usize = 1_280;
+/// The same in all: 8,192 with texts of 16 KiB, the longest that there are, take 128 MiB.
+const UNPROVEN: usize = 8_192;
+/// An address that has no more than this is let in before one that has more.
+const FEW: usize = 64;
+/// Agents that have answered, of one address: a quarter of all, so that nobody fills the master
+/// alone.
+const PROVEN_OF_ONE: usize = MAX_AGENTS / 4;
+/// Agents that are asked back at a time, of one address and in all: one that hangs takes up a place
+/// for two seconds.
+const ASKED_OF_ONE: usize = 8;
+const ASKED: usize = 32;
+/// How soon an agent that has not answered is asked again; it doubles up to the longest.
+const AGAIN: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(60);
+/// How soon it is looked for who is to be asked, while somebody is.
+pub(super) const SOON: Duration = Duration::from_millis(50);
+/// Nodes that are kept until their agent has answered, in bytes of text: more are reported again.
+const KEPT: usize = 1 << 20;
+
+/// Where registrations come from: an address, of IPv6 the network that one site has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Source(pub(crate) IpAddr);
+
+impl From<SocketAddr> for Source {
+    fn from(peer: SocketAddr) -> Self {
+        Self(match peer.ip().to_canonical() {
+            IpAddr::V6(ip) => Ipv6Addr::from(u128::from(ip) & (u128::MAX << 64)).into(),
+            ip => ip,
+        })
+    }
+}
+
+/// Whether an agent has answered where it says that it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Proven,
+    Unproven {
+        since: Instant,
+        failures: u32,
+        /// When it is to be asked; `None` while it is.
+        ask_at: Option<Instant>,
+    },
+}
+
+/// Somebody to be asked back.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Ask {
+    pub(crate) agent_id: String,
+    pub(crate) incarnation: u64,
+    pub(crate) endpoint: String,
+    pub(crate) source: Option<Source>,
+    /// What it says of its nodes.
+    pub(crate) nodes: Vec<NodeReport>,
+    pub(crate) revision: Option<u64>,
+}
+
+/// What the one at the endpoint has answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answered {
+    /// That it is this agent.
+    Itself,
+    /// It does not say who it is; these nodes it runs.
+    Nodes(Vec<String>),
+    /// Nothing of use.
+    No(String),
+}
+
+/// How many agents an address has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Share {
+    proven: usize,
+    unproven: usize,
+    asked: usize,
+}
+
+/// How many agents there are, and whose.
+#[derive(Debug, Default)]
+pub(super) struct Shares {
+    of: BTreeMap<Option<Source>, Share>,
+    all: Share,
+}
+
+impl Shares {
+    fn change(&mut self, source: Option<Source>, change: impl Fn(&mut Share)) {
+        change(&mut self.all);
+        let share = self.of.entry(source).or_default();
+        change(share);
+        if *share == Share::default() {
+            self.of.remove(&source);
+        }
+    }
+
+    fn of(&self, source: Option<Source>) -> Share {
+        self.of.get(&source).copied().unwrap_or_default()
+    }
+}
+
+impl Agent {
+    pub(crate) fn is_proven(&self) -> bool {
+        self.standing == Standing::Proven
+    }
+}
+
+impl Registry {
+    /// Puts an agent into its place, where it may be another one's.
+    pub(super) fn put_agent(&mut self, agent_id: String, agent: Agent) {
+        self.take_agent(&agent_id);
+        let is_proven = agent.is_proven();
+        self.shares.change(agent.facts.source, |share| *counted(share, is_proven) += 1);
+        self.agents.insert(agent_id, agent);
+    }
+
+    pub(super) fn take_agent(&mut self, agent_id: &str) -> Option<Agent> {
+        let agent = self.agents.remove(agent_id)?;
+        let is_proven = agent.is_proven();
+        self.shares.change(agent.facts.source, |share| *counted(share, is_proven) -= 1);
+        Some(agent)
+    }
+
+    /// Makes room for an agent that has not answered yet, at the cost of others that have not.
+    pub(super) fn make_room(&mut self, source: Option<Source>, at: Moment) -> Result<(), Refused> {
+        let own = self.shares.of(source).unproven;
+        let is_full = self.shares.all.unproven >= UNPROVEN;
+        if own < UNPROVEN_OF_ONE && !is_full {
+            return Ok(());
+        }
+        let crowded = Refused::Crowded { agents: own };
+        // Whoever sends many at once is not looked for room for each time.
+        if self.made_room.is_some_and(|last| at.now.saturating_duration_since(last) < SOON) && own > FEW {
+            return Err(crowded);
+        }
+        self.made_room = Some(at.now);
+        let heaviest = self.shares.of.iter().max_by_key(|(_, share)| share.unproven).map(|(source, _)| *source);
+        let whose = if is_full && own <= FEW { heaviest.unwrap_or(source) } else { source };
+        let oldest = self.agents.iter().filter(|(_, agent)| agent.facts.source == whose);
+        let oldest = oldest.filter_map(|(agent_id, agent)| match agent.standing {
+            Standing::Unproven { since, failures, .. } if failures > 0 && at.now >= since + AGAIN => {
+                Some((since, agent_id))
+            }
+            _ => None,
+        });
+        let agent_id = oldest.min().map(|(_, agent_id)| agent_id.clone()).ok_or(crowded)?;
+        self.forget(&agent_id, "it has not answered at its endpoint, and others register from its address");
+        Ok(())
+    }
+
+    /// Forgets an agent that has never answered: it has nothing.
+    pub(super) fn forget(&mut self, agent_id: &str, why: &str) {
+        if self.take_agent(agent_id).is_some() {
+            self.agent_event(EventKind::AgentUnregistered, agent_id, why.to_owned());
+        }
+    }
+
+    /// Who registers in another's place is asked before anything is changed. `None` where too many
+    /// are asked.
+    pub(crate) fn ask_first(&mut self, registration: &AgentRegistration, source: Option<Source>) -> Option<Ask> {
+        let share = self.shares.of(source).asked;
+        if share >= ASKED_OF_ONE || self.shares.all.asked >= ASKED {
+            return None;
+        }
+        self.shares.change(source, |share| share.asked += 1);
+        Some(ask(registration, source))
+    }
+
+    /// Asks an agent back that has registered or reported, as soon as there is a place.
+    pub(super) fn ask_back(&mut self, ask: Ask) {
+        self.asks.push(ask);
+    }
+
+    /// Those to be asked now, the newest first: whoever comes now is not kept waiting by what came
+    /// before. Each is to be answered for with [`Registry::answered`] or [`Registry::not_asked`].
+    pub(crate) fn take_asks(&mut self, at: Moment) -> Vec<Ask> {
+        let mut asks = Vec::new();
+        while let Some(ask) = self.asks.pop() {
+            if self.take_place(&ask) {
+                asks.push(ask);
+            }
+        }
+        if self.shares.all.unproven == 0 {
+            return asks;
+        }
+        if self.asked.is_none_or(|last| at.now >= last + SOON) {
+            self.asked = Some(at.now);
+            let mut due: Vec<_> = self
+                .agents
+                .iter()
+                .filter_map(|(agent_id, agent)| match agent.standing {
+                    Standing::Unproven { since, ask_at: Some(ask_at), .. } if ask_at <= at.now => {
+                        Some((since, agent_id))
+                    }
+                    _ => None,
+                })
+                .collect();
+            due.sort_unstable();
+            self.backlog = due.into_iter().map(|(_, agent_id)| agent_id.clone()).collect();
+        }
+        let mut kept = Vec::new();
+        while self.shares.all.asked < ASKED && kept.len() <= ASKED {
+            let Some(agent_id) = self.backlog.pop() else { break };
+            let Some(agent) = self.agents.get(&agent_id).filter(|agent| !agent.is_proven()) else { continue };
+            let AgentFacts { incarnation, endpoint, source, .. } = agent.facts.clone();
+            let ask = Ask { agent_id, incarnation, endpoint, source, nodes: Vec::new(), revision: None };
+            if self.take_place(&ask) {
+                asks.push(ask);
+            } else {
+                kept.push(ask.agent_id);
+            }
+        }
+        self.backlog.extend(kept.into_iter().rev());
+        asks
+    }
+
+    /// Whether there is a place to ask this one, which it takes.
+    fn take_place(&mut self, ask: &Ask) -> bool {
+        if self.shares.of(ask.source).asked >= ASKED_OF_ONE || self.shares.all.asked >= ASKED {
+            return false;
+        }
+        if let Some(Agent { standing: Standing::Unproven { ask_at, .. }, .. }) = self.agents.get_mut(&ask.agent_id)
+            && ask_at.take().is_none()
+        {
+            return false;
+        }
+        self.shares.change(ask.source, |share| share.asked += 1);
+        true
+    }
+
+    /// It could not be asked after all: later.
+    pub(crate) fn not_asked(&mut self, ask: &Ask, at: Moment) {
+        self.shares.change(ask.source, |share| share.asked -= 1);
+        self.ask_later(ask, at, 0);
+    }
+
+    fn ask_later(&mut self, ask: &Ask, at: Moment, failed: u32) -> u32 {
+        match self.agents.get_mut(&ask.agent_id).map(|agent| &mut agent.standing) {
+            Some(Standing::Unproven { failures, ask_at, .. }) => {
+                *failures += failed;
+                let wait = AGAIN.saturating_mul(1 << failures.saturating_sub(1).min(6)).min(LONGEST);
+                *ask_at = Some(at.now + wait);
+                *failures
+            }
+            _ => 0,
+        }
+    }
+
+    /// An agent was asked back. What it says of its nodes is taken as far as it answers for it.
+    pub(crate) fn answered(&mut self, mut ask: Ask, answer: Answered, at: Moment) {
+        let reports = std::mem::take(&mut ask.nodes);
+        self.shares.change(ask.source, |share| share.asked -= 1);
+        let Ask { agent_id, incarnation, endpoint, .. } = &ask;
+        let is_it = |agent: &&Agent| agent.facts.incarnation == *incarnation && agent.facts.endpoint == *endpoint;
+        let Some(agent) = self.agents.get(agent_id).filter(is_it) else { return };
+        let (vouches, nodes) = match answer {
+            Answered::No(why) => {
+                if self.ask_later(&ask, at, 1) == 1 {
+                    tracing::warn!(
+                        agent_id,
+                        endpoint,
+                        why,
+                        "an agent does not answer where it says that it is: nothing that it says of nodes is taken until it does"
+                    );
+                }
+                return;
+            }
+            Answered::Itself => (true, reports),
+            Answered::Nodes(ids) => (false, reports.into_iter().filter(|node| ids.contains(&node.node_id)).collect()),
+        };
+        if !agent.is_proven() {
+            let Share { proven, .. } = self.shares.of(agent.facts.source);
+            if proven >= PROVEN_OF_ONE || self.shares.all.proven >= MAX_AGENTS {
+                let why = "there are as many agents as the master takes, of its address or in all";
+                return self.forget(agent_id, why);
+            }
+        }
+        self.prove(agent_id, vouches);
+        // Where they were not kept, it is asked for them by its next heartbeat.
+        if let Some(revision) = ask.revision {
+            self.reconcile(agent_id, &nodes, revision, at);
+        }
+    }
+
+    /// An agent has answered where it says that it is: from now on it is logged.
+    pub(super) fn prove(&mut self, agent_id: &str, vouches: bool) {
+        let Some(mut agent) = self.take_agent(agent_id) else { return };
+        let is_news = !agent.is_proven() || agent.facts.vouches != vouches;
+        agent.standing = Standing::Proven;
+        agent.facts.vouches = vouches;
+        self.put_agent(agent_id.to_owned(), agent);
+        if is_news {
+            self.changes.push(Change::Agent(agent_id.to_owned()));
+        }
+    }
+
+    /// Whether an agent's word is taken without asking it back for each node.
+    pub(super) fn vouches(&self, agent_id: &str) -> bool {
+        self.agents.get(agent_id).is_some_and(|agent| agent.is_proven() && agent.facts.vouches)
+    }
+
+    /// Forgets those that never answered and are not heard of any more.
+    pub(super) fn forget_the_silent(&mut self, at: Moment) {
+        if self.shares.all.unproven == 0 {
+            return;
+        }
+        let is_silent = |agent: &Agent| !agent.is_proven() && self.state_of(agent, at) == AgentState::Offline;
+        let silent: Vec<String> =
+            self.agents.iter().filter(|(_, agent)| is_silent(agent)).map(|(agent_id, _)| agent_id.clone()).collect();
+        for agent_id in silent {
+            self.forget(&agent_id, "it has not answered at its endpoint, and nothing more was heard of it");
+        }
+    }
+
+    /// Whether somebody waits to be asked back.
+    pub(super) fn has_asks(&self) -> bool {
+        self.shares.all.unproven > 0 || !self.asks.is_empty()
+    }
+
+    /// Agents that have not answered.
+    pub(crate) fn unproven(&self) -> usize {
+        self.shares.all.unproven
+    }
+}
+
+fn counted(share: &mut Share, is_proven: bool) -> &mut usize {
+    if is_proven { &mut share.proven } else { &mut share.unproven }
+}
+
+/// What a registration asks back about.
+pub(super) fn ask(registration: &AgentRegistration, source: Option<Source>) -> Ask {
+    let AgentRegistration { agent_id, incarnation, endpoint, revision, nodes, .. } = registration;
+    let texts = |node: &NodeReport| {
+        let NodeReport { endpoint, compat_endpoint, storage_path, detail, cores, memory_enforcement, .. } = node;
+        [endpoint, compat_endpoint, storage_path, detail, cores, memory_enforcement]
+            .map(String::len)
+            .iter()
+            .sum::<usize>()
+    };
+    // One of the old protocol reports nothing by itself.
+    let is_short = *incarnation != 0 && nodes.iter().map(texts).sum::<usize>() <= KEPT;
+    Ask {
+        agent_id: agent_id.clone(),
+        incarnation: *incarnation,
+        endpoint: endpoint.clone(),
+        source,
+        nodes: if is_short { nodes.clone() } else { Vec::new() },
+        revision: is_short.then_some(*revision),
+    }
+}
