@@ -382,7 +382,7 @@ fn the_neighbours_of_a_hub_are_listed_over_several_replies_as_one_answer() {
 fn long_import(server: &Server, arguments: &[&str]) -> (Child, support::Folder) {
     let lines: Vec<String> = (0..300_000).map(|n| format!(r#"{{"id": "c{n}", "content": "some"}}"#)).collect();
     let folder = jsonl(&lines.iter().map(String::as_str).collect::<Vec<_>>());
-    let import = support::sutra()
+    let mut import = support::sutra()
         .args(["import", folder.path().to_str().unwrap(), "--json"])
         .args(arguments)
         .env("SUTRA_SERVER", server.address.to_string())
@@ -394,6 +394,7 @@ fn long_import(server: &Server, arguments: &[&str]) -> (Child, support::Folder) 
     let (client, until) = (server.client(), std::time::Instant::now() + support::PATIENCE);
     while client.stats().unwrap().concepts < 5_000 {
         assert!(std::time::Instant::now() < until, "the import begins to write");
+        assert!(import.try_wait().unwrap().is_none(), "the import goes on");
     }
     (import, folder)
 }
@@ -422,7 +423,8 @@ fn an_interrupted_import_says_what_it_did() {
 #[test]
 fn an_import_that_loses_its_server_says_what_it_did() {
     let server = Server::start(&[]);
-    let (import, _folder) = long_import(&server, &["--timeout", "500ms"]);
+    // Less than the usual time, and more than an answer takes on a host that has much else to do.
+    let (import, _folder) = long_import(&server, &["--timeout", "5s"]);
     let _ = server.kill();
     let ended = import.wait_with_output().unwrap();
     assert_eq!(code(&ended), 3, "{}", stderr(&ended));
