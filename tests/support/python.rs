@@ -29,8 +29,8 @@ pub fn python() -> PathBuf {
     let environment = target().join("python");
     let python = environment.join("bin/python");
     let has_all = |python: &Path| {
-        let find =
-            "import importlib.util, sys; sys.exit(any(not importlib.util.find_spec(name) for name in sys.argv[1:]))";
+        let find = "from importlib.util import find_spec; from sys import argv, exit; \
+                    exit(not all(map(find_spec, argv[1:])))";
         let mut look = Command::new(python);
         look.args(["-c", find]).args(NEEDED).output().is_ok_and(|output| output.status.success())
     };
