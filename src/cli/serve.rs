@@ -1,5 +1,6 @@
 //! `sutra serve`: runs a server until it is told to stop, and says what it does and what to try next.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -91,7 +92,7 @@ fn announce(report: &StartReport, address: SocketAddr, importing: bool, output: 
         "write_path": report.write_path,
         "cpus": report.cpus,
         "pinned": report.pinned,
-        "recovered": report.recovery.to_string(),
+        "recovered": report.recovery.fields().into_iter().collect::<BTreeMap<_, _>>(),
     });
     output.answer(&value, || {
         if importing {

@@ -10,7 +10,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -54,6 +54,9 @@ pub(crate) struct Inbox {
     stop: Notify,
     listening: Cell<usize>,
     failures: Cell<u64>,
+    /// Descriptors from this number on are left for files: numbers are given from the lowest free one on, so one that is higher tells
+    /// that all below are taken.
+    reserved: Cell<Option<RawFd>>,
 }
 
 impl Inbox {
@@ -97,6 +100,17 @@ impl Inbox {
         self.failures.get()
     }
 
+    /// Leaves so many of the descriptors that the process may have for files.
+    pub(crate) fn reserve(&self, files: u64) {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let first = limit.and_then(|limit| RawFd::try_from(limit.saturating_sub(files)).ok());
+        self.reserved.set(first.filter(|_| files > 0));
+    }
+
+    fn is_reserved(&self, descriptor: RawFd) -> bool {
+        self.reserved.get().is_some_and(|first| descriptor >= first)
+    }
+
     fn wake(&self) {
         self.news.set(true);
         if let Some(waker) = self.sleeper.borrow_mut().take() {
@@ -133,6 +147,7 @@ pub(crate) fn listen(inbox: &Rc<Inbox>, listener: TcpListener, id: ListenerId) -
 /// Takes connections until told to stop; the listener is closed at the end.
 async fn accept_all(inbox: &Inbox, listener: AsyncFd<TcpListener>, id: ListenerId) {
     let mut failing = false;
+    let none_left = || io::Error::from_raw_os_error(libc::EMFILE);
     loop {
         // Listened for before `stopping` is read, so that a stop in between is not missed.
         let stop = inbox.stop.notified();
@@ -142,10 +157,21 @@ async fn accept_all(inbox: &Inbox, listener: AsyncFd<TcpListener>, id: ListenerI
                 // The loop empties the inbox in its next turn, in this same thread.
                 tokio::task::yield_now().await;
             }
+            // While there were none left a look at the next free number is worth its cost.
+            if failing
+                && rustix::io::fcntl_dupfd_cloexec(listener.get_ref(), 0)
+                    .is_ok_and(|next| inbox.is_reserved(next.as_raw_fd()))
+            {
+                break none_left();
+            }
             match accept(listener.get_ref(), id) {
                 Ok(accepted) => {
+                    let is_last = inbox.is_reserved(accepted.socket.as_raw_fd());
                     failing = false;
                     inbox.put(accepted);
+                    if is_last {
+                        break none_left();
+                    }
                 }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => break error,

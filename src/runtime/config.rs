@@ -48,6 +48,9 @@ pub struct Config {
     /// Messages that a mailbox from one core to another holds before it refuses. 1024 is a turn's worth of requests
     /// of a busy core with room to spare.
     pub mailbox: usize,
+    /// Descriptors that connections leave free, for files that are opened while they are served: a core that accepts one beyond pauses. Each
+    /// listener of each core may have taken one more by then.
+    pub reserved_files: u64,
 }
 
 impl Default for Config {
@@ -61,6 +64,7 @@ impl Default for Config {
             receive_buffer_bytes: 16 * 1024,
             registered_files: 16 * 1024,
             mailbox: 1024,
+            reserved_files: 0,
         }
     }
 }

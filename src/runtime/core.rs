@@ -216,6 +216,11 @@ impl<M: Send + 'static> Core<M> {
         unsafe { self.ring.push(poll) };
     }
 
+    /// Leaves so many descriptors for files.
+    pub(crate) fn reserve_files(&self, files: u64) {
+        self.inbox.reserve(files);
+    }
+
     /// Whether something waits that no completion will announce.
     pub(crate) fn has_work(&self) -> bool {
         !self.pending.is_empty()

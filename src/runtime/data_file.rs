@@ -4,13 +4,15 @@
 //! followed by fdatasync(2). The blocking work on a file (zero-filling, reading back) is in `file_io`.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, StatxFlags};
+use rustix::fs::{AtFlags, OFlags, StatxFlags};
+
+use crate::file_error::in_context;
+use crate::folder::{FileIdentity, Folder};
 
 /// When a write counts as done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,48 +62,47 @@ pub struct DataFile {
 }
 
 impl DataFile {
-    /// Creates a file that must not exist yet, `len` bytes long (a hole; see [`DataFile::zero_fill`]). Its name is durable only
-    /// after [`sync_folder`].
+    /// Creates an empty file that must not exist yet. Its name is durable only after [`Folder::sync`]. After an error there is none.
     ///
     /// # Errors
-    /// Those of open(2) and ftruncate(2), with the path.
-    pub fn create(path: impl AsRef<Path>, len: u64, durability: Durability) -> io::Result<DataFile> {
-        let path = path.as_ref();
-        let plain = OpenOptions::new().read(true).write(true).create_new(true).open(path);
-        let plain = plain.map_err(in_context("create", path))?;
-        plain.set_len(len).map_err(in_context("set the length of", path))?;
-        DataFile::from_plain(path, plain, durability)
+    /// Those of openat(2), with the path.
+    pub fn create(folder: &Folder, name: &str, durability: Durability) -> io::Result<DataFile> {
+        let plain = folder.file(name, OFlags::CREATE | OFlags::EXCL | OFlags::RDWR)?;
+        DataFile::from_plain(folder, name, plain, durability).inspect_err(|_| {
+            // It would be in the next attempt's way. Where it stays, whoever meets it has to tell that it is half made.
+            let _ = folder.remove(name);
+        })
     }
 
     /// Opens a file that exists, for reading and writing.
     ///
     /// # Errors
-    /// Those of open(2), with the path.
-    pub fn open(path: impl AsRef<Path>, durability: Durability) -> io::Result<DataFile> {
-        let path = path.as_ref();
-        let plain = OpenOptions::new().read(true).write(true).open(path).map_err(in_context("open", path))?;
-        DataFile::from_plain(path, plain, durability)
+    /// Those of openat(2), with the path.
+    pub fn open(folder: &Folder, name: &str, durability: Durability) -> io::Result<DataFile> {
+        let plain = folder.file(name, OFlags::RDWR)?;
+        DataFile::from_plain(folder, name, plain, durability)
     }
 
-    fn from_plain(path: &Path, plain: File, durability: Durability) -> io::Result<DataFile> {
+    fn from_plain(folder: &Folder, name: &str, plain: File, durability: Durability) -> io::Result<DataFile> {
+        let path = folder.path().join(name);
         let mut direct = None;
         let mut mode = match durability {
             Durability::Always => WriteMode::Buffered,
             Durability::Relaxed => WriteMode::Relaxed,
         };
         if let (WriteMode::Buffered, Some(align)) = (mode, direct_alignment(&plain)) {
-            let flags = libc::O_DIRECT | libc::O_DSYNC;
-            match OpenOptions::new().read(true).write(true).custom_flags(flags).open(path) {
+            match folder.file(name, OFlags::RDWR | OFlags::DIRECT | OFlags::DSYNC) {
                 Ok(file) => {
+                    same(&plain, &file).map_err(in_context("open for direct I/O", &path))?;
                     direct = Some(file);
                     mode = WriteMode::Direct { align };
                 }
                 // Some filesystems tell an alignment and then refuse the flag.
-                Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
-                Err(error) => return Err(in_context("open for direct I/O", path)(error)),
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+                Err(error) => return Err(error),
             }
         }
-        Ok(DataFile { path: path.to_owned(), plain, direct, mode })
+        Ok(DataFile { path, plain, direct, mode })
     }
 
     /// The path that it was opened by.
@@ -138,6 +139,14 @@ impl DataFile {
         Ok(self.len()? == 0)
     }
 
+    /// Which file it is, and how long.
+    ///
+    /// # Errors
+    /// Those of fstat(2).
+    pub fn identity(&self) -> io::Result<FileIdentity> {
+        FileIdentity::of_file(&self.plain).map_err(in_context("look at", &self.path))
+    }
+
     /// The descriptor that the ring writes to.
     pub(crate) fn write_fd(&self) -> RawFd {
         self.direct.as_ref().unwrap_or(&self.plain).as_raw_fd()
@@ -162,19 +171,13 @@ impl DataFile {
     }
 }
 
-/// Makes a folder's entries durable: to be called after files in it were created, renamed or removed. Blocks.
-///
-/// # Errors
-/// Those of open(2) and fsync(2), with the path.
-pub fn sync_folder(path: impl AsRef<Path>) -> io::Result<()> {
-    let path = path.as_ref();
-    File::open(path).and_then(|folder| folder.sync_all()).map_err(in_context("sync the folder", path))
-}
-
-/// Adds what was done, and to which file, to an error; keeps its kind.
-pub(crate) fn in_context(what: &'static str, path: &Path) -> impl Fn(io::Error) -> io::Error {
-    let path = path.to_owned();
-    move |error| io::Error::new(error.kind(), format!("cannot {what} {}: {error}", path.display()))
+/// Refuses two descriptors of different files: one took the other's name in between.
+fn same(one: &File, other: &File) -> io::Result<()> {
+    let (one, other) = (rustix::fs::fstat(one)?, rustix::fs::fstat(other)?);
+    match (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino) {
+        true => Ok(()),
+        false => Err(io::Error::other("another file took its place meanwhile")),
+    }
 }
 
 /// The alignment that direct I/O on this file needs, in memory and on disk (statx(2), STATX_DIOALIGN, Linux 6.1); `None` where the
@@ -206,12 +209,17 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    fn held() -> (tempfile::TempDir, Folder) {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::open(place.path()).unwrap();
+        (place, folder)
+    }
+
     #[test]
-    fn a_new_file_has_its_length_and_a_mode_that_names_itself() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("segment");
-        let file = DataFile::create(&path, 8192, Durability::Always).unwrap();
-        assert_eq!(file.len().unwrap(), 8192);
+    fn a_new_file_is_empty_and_has_a_mode_that_names_itself() {
+        let (_place, folder) = held();
+        let file = DataFile::create(&folder, "segment", Durability::Always).unwrap();
+        assert!(file.is_empty().unwrap());
         assert!(file.alignment().is_power_of_two());
         match file.mode() {
             WriteMode::Direct { align } => {
@@ -219,30 +227,28 @@ mod tests {
             }
             mode => assert_eq!(mode.to_string(), "write + fdatasync"),
         }
-        let again = DataFile::open(&path, Durability::Relaxed).unwrap();
+        let again = DataFile::open(&folder, "segment", Durability::Relaxed).unwrap();
         assert_eq!(again.mode(), WriteMode::Relaxed);
         assert_eq!(again.alignment(), 4096);
-        sync_folder(folder.path()).unwrap();
+        assert!(again.identity().unwrap().is(&file.identity().unwrap()));
+        folder.sync().unwrap();
     }
 
     #[test]
     fn a_file_that_is_there_is_not_created_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("segment");
-        DataFile::create(&path, 0, Durability::Always).unwrap();
-        let error = DataFile::create(&path, 0, Durability::Always).unwrap_err();
+        let (_place, folder) = held();
+        DataFile::create(&folder, "segment", Durability::Always).unwrap();
+        let error = DataFile::create(&folder, "segment", Durability::Always).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         assert!(error.to_string().contains("segment"), "{error}");
     }
 
     #[test]
     fn a_missing_file_or_folder_is_named_in_the_error() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("nowhere").join("segment");
+        let (place, folder) = held();
         for error in [
-            DataFile::open(&path, Durability::Always).unwrap_err(),
-            DataFile::create(&path, 1, Durability::Always).unwrap_err(),
-            sync_folder(&path).unwrap_err(),
+            DataFile::open(&folder, "nowhere", Durability::Always).unwrap_err(),
+            Folder::open(place.path().join("nowhere")).unwrap_err(),
         ] {
             assert_eq!(error.kind(), io::ErrorKind::NotFound);
             assert!(error.to_string().contains("nowhere"), "{error}");

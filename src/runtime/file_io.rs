@@ -68,6 +68,15 @@ impl DataFile {
         Ok(())
     }
 
+    /// Writes bytes through the page cache, and makes them durable. Blocks.
+    ///
+    /// # Errors
+    /// Those of pwrite(2) and fdatasync(2), with the path.
+    pub fn write_synced(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let written = self.plain().write_all_at(bytes, offset).and_then(|()| self.plain().sync_data());
+        written.map_err(self.in_context("write to"))
+    }
+
     /// Makes everything written to the file durable, its length too. Blocks.
     ///
     /// # Errors
@@ -88,13 +97,14 @@ fn is_aligned(offset: u64, buffer: &[u8], align: u32) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::Durability;
+    use crate::{Durability, Folder};
 
     #[test]
     fn zero_filling_clears_exactly_its_range() {
-        let folder = tempfile::tempdir().unwrap();
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::open(place.path()).unwrap();
         for (name, durability) in [("a", Durability::Always), ("r", Durability::Relaxed)] {
-            let file = DataFile::create(folder.path().join(name), 0, durability).unwrap();
+            let file = DataFile::create(&folder, name, durability).unwrap();
             file.plain().write_all_at(&vec![0xAA; 3 << 20], 0).unwrap();
             file.zero_fill(4096..(2 << 20) + 4096).unwrap();
             file.zero_fill((3 << 20) - 10..3 << 20).unwrap();
@@ -109,8 +119,9 @@ mod tests {
 
     #[test]
     fn aligned_and_unaligned_reads_agree() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = DataFile::create(folder.path().join("f"), 0, Durability::Always).unwrap();
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::open(place.path()).unwrap();
+        let file = DataFile::create(&folder, "f", Durability::Always).unwrap();
         let content: Vec<u8> = (0..5u32 << 20).map(|i| (i / 3) as u8).collect();
         file.plain().write_all_at(&content, 0).unwrap();
         file.sync_all().unwrap();
@@ -124,8 +135,10 @@ mod tests {
 
     #[test]
     fn reading_past_the_end_is_an_error() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = DataFile::create(folder.path().join("short"), 100, Durability::Always).unwrap();
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::open(place.path()).unwrap();
+        let file = DataFile::create(&folder, "short", Durability::Always).unwrap();
+        file.plain().set_len(100).unwrap();
         let error = file.read_all_into(50, &mut [0; 51]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
         assert!(error.to_string().contains("short"), "{error}");

@@ -232,6 +232,7 @@ where
         no_iowait: ring.no_iowait(),
     };
     let mut core = Core::new(seat.index, ring, features, seat.mailboxes, seat.background, seat.doorbells, seat.ending);
+    core.reserve_files(config.reserved_files);
     let parking = Parking::new(&core)?;
     let handler = make(seat.index, &mut core).map_err(|error| StartError::Handler { core: seat.index, error })?;
     Ok((Turns::new(handler, core, buffers), parking))

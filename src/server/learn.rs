@@ -16,7 +16,7 @@ pub(crate) fn status_of(refusal: &Refusal) -> Status {
     match refusal {
         Refusal::Full { .. } => Status::StorageFull,
         Refusal::TooLarge { .. } => Status::TooLarge,
-        Refusal::Failed { .. } => Status::StorageFailed,
+        Refusal::Failed { .. } | Refusal::Lost { .. } => Status::StorageFailed,
         Refusal::Dimension { .. } => Status::InvalidArgument,
         Refusal::Stalled => Status::Busy,
     }

@@ -17,6 +17,7 @@ mod frontier;
 mod learn;
 mod legacy;
 mod listing;
+mod look;
 mod mailbox;
 mod message;
 mod most_confident;

@@ -1,5 +1,7 @@
 //! What cores tell each other.
 
+use std::sync::Arc;
+
 use sutra_net::ReplyTo;
 use sutra_runtime::RegionSlice;
 use sutra_store::{EdgeKey, InEdge, Indexed, Marked, NamespaceId, Prepared};
@@ -65,6 +67,10 @@ pub(crate) enum Body {
     Prepared(Box<Prepared>),
     /// The background thread marked the end of a full segment, or could not make it durable.
     Marked(Marked),
+    /// The background thread looked at the data folder: what has become of it, if it is not what it was.
+    Looked(Option<Arc<str>>),
+    /// What has become of it, for a core that does not look itself.
+    Folder(Option<Arc<str>>),
     /// The core's worker is done with a job of its shard's index.
     Indexed(Box<Indexed>),
     /// The background thread numbered the namespaces that it was given, but for these, and why.

@@ -14,6 +14,7 @@ pub(crate) struct ServerInfo {
     pub(crate) data: PathBuf,
     pub(crate) durability: Durability,
     pub(crate) started_at: Instant,
+    pub(crate) recovery: OpenReport,
 }
 
 /// What a start found and set up.

@@ -16,6 +16,7 @@ use crate::delete::Deletions;
 use crate::expansion::Expansions;
 use crate::fan_out::{Jobs, Question};
 use crate::flush::Flushes;
+use crate::look::Looks;
 use crate::mailbox::Peers;
 use crate::message::{Body, Forwarded, Message, Payload, Ticket};
 use crate::namespaces::Registrations;
@@ -32,6 +33,7 @@ pub(crate) const SYNC: u64 = 1;
 pub(crate) const SYNC_TIMER: u8 = 0;
 const PREPARE_TIMER: u8 = 1;
 const BACKGROUND_TIMER: u8 = 2;
+pub(crate) const LOOK_TIMER: u8 = 3;
 /// How soon log space that could not be made ready is asked for again.
 const PREPARE_AGAIN: Duration = Duration::from_secs(1);
 /// How soon a job is offered again to a background thread that has too much to do.
@@ -53,6 +55,7 @@ pub(crate) struct StorageService {
     pub(crate) index_job: Option<BackgroundJob<Message>>,
     pub(crate) expansions: Expansions,
     pub(crate) info: Arc<ServerInfo>,
+    pub(crate) looks: Looks,
     identity: Identity,
     /// Requests of other cores and steps of deletions that found no room in the log, oldest first; bounded by the other cores' credits and by
     /// the removals that deletions have under way.
@@ -68,6 +71,7 @@ impl StorageService {
     pub(crate) fn new(
         shard: Shard<Ticket>,
         namespaces: Arc<Namespaces>,
+        looks: Looks,
         info: Arc<ServerInfo>,
         identity: Identity,
         cores: usize,
@@ -87,6 +91,7 @@ impl StorageService {
             index_job: None,
             expansions: Expansions::new(cores),
             info,
+            looks,
             identity,
             stalled: VecDeque::new(),
             acknowledged: Vec::new(),
@@ -215,7 +220,7 @@ impl StorageService {
         }
     }
 
-    fn retry_stalled(&mut self, cx: &mut Context<'_, Message>) {
+    pub(crate) fn retry_stalled(&mut self, cx: &mut Context<'_, Message>) {
         for _ in 0..self.stalled.len() {
             let Some((ticket, request)) = self.stalled.pop_front() else { return };
             let before = self.stalled.len();
@@ -230,6 +235,10 @@ impl StorageService {
 
     /// The commit in flight has ended: tells everyone whose write was in it.
     fn committed(&mut self, cx: &mut Context<'_, Message>, result: io::Result<()>) {
+        if result.is_err() {
+            // It may have found no space, which is looked for again.
+            cx.wake_in(PREPARE_TIMER, PREPARE_AGAIN);
+        }
         let mut acknowledged = std::mem::take(&mut self.acknowledged);
         self.shard.commit_finished(result, |entry| acknowledged.push(entry));
         for entry in acknowledged.drain(..) {
@@ -261,8 +270,8 @@ impl StorageService {
         }
     }
 
-    /// Runs a job on the background thread, in its turn. At most one preparation, one mark and
-    /// one registration wait.
+    /// Runs a job on the background thread, in its turn. At most one preparation, one mark, one
+    /// look and one registration wait.
     pub(crate) fn run_in_background(
         &mut self,
         cx: &mut Context<'_, Message>,
@@ -375,6 +384,8 @@ impl Service for StorageService {
                 cx.resume();
             }
             Body::Marked(marked) => self.shard.marked(marked),
+            Body::Looked(lost) => self.looked(cx, lost),
+            Body::Folder(lost) => self.folder_is(cx, lost),
             Body::Indexed(indexed) => self.index_is_back(*indexed),
             Body::Registered { refused } => self.registered(cx, refused),
         }
@@ -394,11 +405,13 @@ impl Service for StorageService {
         match timer {
             SYNC_TIMER => self.start_sync(cx),
             PREPARE_TIMER => self.prepare(cx),
+            LOOK_TIMER => self.look(cx),
             _ => self.start_background(cx),
         }
     }
 
     fn turn_end(&mut self, cx: &mut Context<'_, Message>) -> Next {
+        self.begin_looks(cx);
         self.advance_work(cx);
         if let Some(commit) = self.shard.next_commit() {
             cx.write(&commit.file, commit.offset, commit.bytes, COMMIT);

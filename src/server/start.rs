@@ -13,6 +13,7 @@ use sutra_store::{OpenManifest, OpenOptions, Store};
 use crate::config::{Cores, ServerConfig};
 use crate::error::ServerError;
 use crate::legacy::Legacy;
+use crate::look::Looks;
 use crate::mailbox::MAILBOX;
 use crate::report::{ServerInfo, StartReport};
 use crate::service::StorageService;
@@ -22,8 +23,12 @@ type Port = (ListenerId, Vec<TcpListener>);
 
 /// Open files that a server needs whatever its size: the standard streams, the lock, the manifest, and some for connections.
 const FILES: u64 = 32;
-/// Open files that a core needs: its two rings, its bells, listeners and log segments, and some to spare.
-const FILES_PER_CORE: u64 = 16;
+/// Open files that a core needs: its two rings, its bells, listeners, folder and log segments, and some to spare.
+const FILES_PER_CORE: u64 = 20;
+/// Open files that connections leave free for what is opened later: the next manifest, and for each core its next segment and
+/// checkpoint.
+const RESERVED: u64 = 8;
+const RESERVED_PER_CORE: u64 = 6;
 
 /// A running server.
 pub struct Server {
@@ -76,7 +81,12 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
         cpus: cpus.clone(),
     };
     let identity = Identity { store: opened.store_id, started: opened.started, durability: config.durability };
-    let info = Arc::new(ServerInfo { data: config.data, durability: config.durability, started_at });
+    let info = Arc::new(ServerInfo {
+        data: config.data,
+        durability: config.durability,
+        started_at,
+        recovery: report.recovery.clone(),
+    });
 
     // What each core's thread takes when it builds its part.
     let mut by_core: Vec<Option<_>> = opened.shards.into_iter().map(|shard| Some((shard, Vec::new()))).collect();
@@ -91,15 +101,23 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
     let loads = Arc::new(Loads::new(cores));
     let parts = Mutex::new(by_core);
     let manifest = Arc::clone(&opened.manifest);
-    let runtime = Config { cpus, pin: config.pin, spin: config.spin, mailbox: MAILBOX, ..Config::default() };
+    let runtime = Config {
+        cpus,
+        pin: config.pin,
+        spin: config.spin,
+        mailbox: MAILBOX,
+        reserved_files: RESERVED + RESERVED_PER_CORE * cores as u64,
+        ..Config::default()
+    };
     let running = sutra_runtime::start(runtime, move |index, core| {
         let part = parts.lock().unwrap_or_else(PoisonError::into_inner)[index].take();
         let (shard, listeners) = part.expect("each core is built once");
         for (id, listener) in listeners {
             core.listen(listener, id)?;
         }
-        let service =
-            StorageService::new(shard, Arc::clone(&opened.namespaces), Arc::clone(&info), identity.clone(), cores);
+        let looks = Looks::new(Arc::clone(&opened.manifest));
+        let (namespaces, info) = (Arc::clone(&opened.namespaces), Arc::clone(&info));
+        let service = StorageService::new(shard, namespaces, looks, info, identity.clone(), cores);
         let net = Net::new(service, config.limits.clone());
         Ok::<_, RuntimeError>(net.with_translator(Box::new(Legacy::new(dialect)), Arc::clone(&loads)))
     })

@@ -45,6 +45,9 @@ impl StorageService {
         ] {
             counters.push(Counter { name: name.into(), value });
         }
+        for (name, value) in self.info.recovery.fields() {
+            counters.push(Counter { name: format!("recovered_{name}"), value });
+        }
         process::report(&mut counters);
         Stats {
             concepts: shard.concepts,

@@ -4,18 +4,13 @@
 //! themselves are written by whoever drives the shard ([`crate::CommitWrite`]). Errors name the file they are about.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sutra_runtime::{DataFile, sync_folder};
-
-use crate::StoreError;
-use crate::lock::FolderLock;
+use sutra_runtime::DataFile;
 
 /// Names a segment's file: `shard-000/segment-00000000.log`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,7 +29,7 @@ impl SegmentName {
         (name.file_name() == file_name).then_some(name)
     }
 
-    fn file_name(self) -> String {
+    pub(crate) fn file_name(self) -> String {
         format!("segment-{:08}.log", self.number)
     }
 }
@@ -55,22 +50,43 @@ pub struct CheckpointName {
 }
 
 impl CheckpointName {
-    /// Whether a file of this name in a shard's folder is a checkpoint, or one that was being written.
+    /// Whether a file of this name in a shard's folder is a checkpoint.
     pub(crate) fn is_one(file_name: &str) -> bool {
-        let file_name = file_name.strip_suffix(NEW).unwrap_or(file_name);
         let number = file_name.strip_prefix("vectors-").and_then(|rest| rest.strip_suffix(".index"));
         number.is_some_and(|number| number.parse::<u32>().is_ok_and(|parsed| parsed.to_string() == number))
+    }
+
+    pub(crate) fn file_name(self) -> String {
+        format!("vectors-{}.index", self.namespace)
     }
 }
 
 impl fmt::Display for CheckpointName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/vectors-{}.index", shard_folder(self.shard), self.namespace)
+        write!(f, "{}/{}", shard_folder(self.shard), self.file_name())
     }
 }
 
-fn shard_folder(shard: u16) -> String {
+pub(crate) fn shard_folder(shard: u16) -> String {
     format!("shard-{shard:03}")
+}
+
+/// Behind the name of a file while it is written to take another's place.
+const NEW: &str = ".new";
+
+/// A name for what is to take a file's place: no two writers have the same, not even where both believe to be the only one.
+pub(crate) fn new_name(file_name: &str) -> String {
+    format!("{file_name}.{:016x}{NEW}", rand::random::<u64>())
+}
+
+/// The name of the file whose place this one was to take. With no letters and digits in between it was an earlier version's.
+pub(crate) fn name_of_new(file_name: &str) -> Option<&str> {
+    let name = file_name.strip_suffix(NEW)?;
+    let is_random = |part: &str| part.len() == 16 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match name.rsplit_once('.') {
+        Some((name, random)) if is_random(random) => Some(name),
+        _ => Some(name),
+    }
 }
 
 /// What a store asks of the disk that it lives on.
@@ -107,12 +123,38 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn read_checkpoint(&self, name: CheckpointName, limit: u64) -> io::Result<Option<Vec<u8>>>;
     /// Replaces a checkpoint by these bytes, one after the other: after a crash the old or the new one is there, whole.
     fn replace_checkpoint(&self, name: CheckpointName, parts: &[&[u8]]) -> io::Result<()>;
+    /// Whether the manifest is another than was last read or written here.
+    fn is_manifest_touched(&self) -> io::Result<bool>;
+    /// Looks at the folder anew, with what belongs to the store in it: what is not as this disk has opened and made it, in words.
+    fn look(&self) -> io::Result<Option<Change>>;
+    /// Notes beside the lock whether the store is in use: from when it was opened until it was closed in order.
+    fn note_use(&self, in_use: bool) -> io::Result<()>;
+}
+
+/// The folder, or something in it, is not what it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The folder is whole, and its path does not lead to it: what of it.
+    Moved(String),
+    /// Something is gone, or is something else: what.
+    Lost(String),
+}
+
+impl Change {
+    /// What it is, in words.
+    pub fn what(&self) -> &str {
+        match self {
+            Change::Moved(what) | Change::Lost(what) => what,
+        }
+    }
 }
 
 /// Tells the time.
 pub trait Clock: Send + Sync + fmt::Debug {
-    /// µs since 1970.
+    /// µs since 1970. People and other programs set it: it is written down, and nothing waits by it.
     fn now(&self) -> u64;
+    /// µs since some moment; never goes back. What waits is measured by it.
+    fn monotonic(&self) -> u64;
 }
 
 /// The host's clock.
@@ -124,172 +166,12 @@ impl Clock for SystemClock {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
     }
-}
 
-const MANIFEST: &str = "manifest.json";
-/// Behind the name of a file while it is written to take another's place.
-const NEW: &str = ".new";
-
-/// A folder of a filesystem, locked for this process for as long as this lives.
-#[derive(Debug)]
-pub struct FileDisk {
-    folder: PathBuf,
-    durability: sutra_runtime::Durability,
-    _lock: FolderLock,
-}
-
-impl FileDisk {
-    /// Makes the folder where it is not there, and locks it. `listening` is told to whoever finds it locked.
-    pub fn open(folder: &Path, durability: sutra_wire::Durability, listening: &str) -> Result<Self, StoreError> {
-        // Each folder that is made is an entry of the one above it, which a power cut could take with all that is in it.
-        let made =
-            folder.ancestors().skip(1).take_while(|above| !above.as_os_str().is_empty() && !above.exists()).count();
-        fs::create_dir_all(folder).map_err(in_context("create the folder", folder))?;
-        let lock = FolderLock::acquire(folder, listening)?;
-        for above in folder.ancestors().skip(1).take(made + 1) {
-            sync_folder(if above.as_os_str().is_empty() { Path::new(".") } else { above })?;
-        }
-        let durability = match durability {
-            sutra_wire::Durability::Always => sutra_runtime::Durability::Always,
-            sutra_wire::Durability::Interval(_) | sutra_wire::Durability::Os => sutra_runtime::Durability::Relaxed,
-        };
-        Ok(Self { folder: folder.to_owned(), durability, _lock: lock })
+    fn monotonic(&self) -> u64 {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let microseconds = time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_nsec / 1000);
+        u64::try_from(microseconds).unwrap_or_default()
     }
-
-    fn shard(&self, shard: u16) -> PathBuf {
-        self.folder.join(shard_folder(shard))
-    }
-
-    fn segment(&self, name: SegmentName) -> PathBuf {
-        self.folder.join(name.to_string())
-    }
-}
-
-pub(crate) fn in_context(what: &'static str, path: &Path) -> impl Fn(io::Error) -> io::Error {
-    move |error| io::Error::new(error.kind(), format!("cannot {what} {}: {error}", path.display()))
-}
-
-impl Disk for FileDisk {
-    fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    fn read_manifest(&self) -> io::Result<Option<Vec<u8>>> {
-        let path = self.folder.join(MANIFEST);
-        let mut bytes = Vec::new();
-        match File::open(&path).and_then(|file| file.take(crate::manifest::MAX_BYTES).read_to_end(&mut bytes)) {
-            Ok(_) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(in_context("read", &path)(error)),
-        }
-    }
-
-    fn replace_manifest(&self, bytes: &[u8]) -> io::Result<()> {
-        replace(&self.folder.join(MANIFEST), &[bytes])
-    }
-
-    fn create_shard(&self, shard: u16) -> io::Result<()> {
-        let path = self.shard(shard);
-        match fs::create_dir(&path) {
-            Ok(()) => sync_folder(&self.folder),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            Err(error) => Err(in_context("create the folder", &path)(error)),
-        }
-    }
-
-    fn list(&self, shard: u16) -> io::Result<Option<Vec<String>>> {
-        let path = self.shard(shard);
-        let list = match fs::read_dir(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            list => list,
-        };
-        let names =
-            list.and_then(|list| list.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect());
-        names.map(Some).map_err(in_context("list the folder", &path))
-    }
-
-    fn create(&self, name: SegmentName) -> io::Result<Arc<DataFile>> {
-        DataFile::create(self.segment(name), 0, self.durability).map(Arc::new)
-    }
-
-    fn open(&self, name: SegmentName) -> io::Result<Arc<DataFile>> {
-        DataFile::open(self.segment(name), self.durability).map(Arc::new)
-    }
-
-    fn remove(&self, name: SegmentName) -> io::Result<()> {
-        let path = self.segment(name);
-        fs::remove_file(&path).map_err(in_context("remove", &path))
-    }
-
-    fn sync_shard(&self, shard: u16) -> io::Result<()> {
-        sync_folder(self.shard(shard))
-    }
-
-    fn len(&self, file: &DataFile) -> io::Result<u64> {
-        file.len()
-    }
-
-    fn read(&self, file: &DataFile, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        file.read_all_into(offset, buffer)
-    }
-
-    fn zero_fill(&self, file: &DataFile, range: Range<u64>) -> io::Result<()> {
-        file.zero_fill(range)
-    }
-
-    fn write(&self, file: &DataFile, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let opened = OpenOptions::new().write(true).open(file.path());
-        opened
-            .and_then(|file| file.write_all_at(bytes, offset).and_then(|()| file.sync_data()))
-            .map_err(in_context("write to", file.path()))
-    }
-
-    fn sync(&self, file: &DataFile) -> io::Result<()> {
-        file.sync_all()
-    }
-
-    fn read_checkpoint(&self, name: CheckpointName, limit: u64) -> io::Result<Option<Vec<u8>>> {
-        let path = self.folder.join(name.to_string());
-        let read = || {
-            let file = File::open(&path)?;
-            let length = file.metadata()?.len();
-            if length > limit {
-                return Err(io::Error::other(format!(
-                    "it has {length} bytes, more than the {limit} that it can be worth"
-                )));
-            }
-            let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
-            file.take(limit).read_to_end(&mut bytes).map(|_| bytes)
-        };
-        match read() {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(in_context("read", &path)(error)),
-        }
-    }
-
-    fn replace_checkpoint(&self, name: CheckpointName, parts: &[&[u8]]) -> io::Result<()> {
-        replace(&self.folder.join(name.to_string()), parts)
-    }
-}
-
-/// Puts a new file in a file's place: after a crash the old or the new one is there, whole.
-fn replace(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
-    let folder = path.parent().expect("a file in a folder");
-    let mut new = path.as_os_str().to_owned();
-    new.push(NEW);
-    let write = || {
-        let mut file = File::create(&new)?;
-        parts.iter().try_for_each(|part| file.write_all(part))?;
-        file.sync_all()?;
-        fs::rename(&new, path)
-    };
-    write().map_err(|error| {
-        // What was written of it only takes space, which may be what lacks. The next attempt makes it anew in any case.
-        let _ = fs::remove_file(&new);
-        in_context("replace", path)(error)
-    })?;
-    sync_folder(folder)
 }
 
 #[cfg(test)]
@@ -311,28 +193,21 @@ mod tests {
     fn only_a_checkpoints_own_name_is_taken_for_one() {
         let name = CheckpointName { shard: 3, namespace: 12 };
         assert_eq!(name.to_string(), "shard-003/vectors-12.index");
-        assert!(CheckpointName::is_one("vectors-12.index") && CheckpointName::is_one("vectors-12.index.new"));
-        for stray in ["vectors-012.index", "vectors-12.index~", "vectors-+1.index", "vectors-.index", ""] {
+        assert!(CheckpointName::is_one("vectors-12.index"));
+        for stray in
+            ["vectors-012.index", "vectors-12.index~", "vectors-+1.index", "vectors-.index", "", "vectors-1.index.new"]
+        {
             assert!(!CheckpointName::is_one(stray), "{stray}");
         }
     }
 
     #[test]
-    fn the_manifest_is_replaced_whole() {
-        let folder = tempfile::tempdir().unwrap();
-        let disk = FileDisk::open(&folder.path().join("a/b"), sutra_wire::Durability::Always, "").unwrap();
-        assert_eq!(disk.read_manifest().unwrap(), None);
-        disk.replace_manifest(b"one, and longer").unwrap();
-        disk.replace_manifest(b"two").unwrap();
-        assert_eq!(disk.read_manifest().unwrap().unwrap(), b"two");
-    }
-
-    #[test]
-    fn a_folder_that_is_a_file_is_named_with_a_cure() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
-        fs::write(&path, "").unwrap();
-        let error = FileDisk::open(&path, sutra_wire::Durability::Always, "").unwrap_err().to_string();
-        assert!(error.contains("file") && error.contains("--data"), "{error}");
+    fn what_was_to_take_a_files_place_is_known_by_its_name() {
+        let new = new_name("manifest.json");
+        assert_ne!(new, new_name("manifest.json"));
+        assert_eq!(name_of_new(&new), Some("manifest.json"));
+        assert_eq!(name_of_new("manifest.json.new"), Some("manifest.json"));
+        assert_eq!(name_of_new("vectors-0.index.new"), Some("vectors-0.index"));
+        assert_eq!([name_of_new("manifest.json"), name_of_new("")], [None, None]);
     }
 }

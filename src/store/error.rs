@@ -3,8 +3,9 @@
 //! What is refused to a single write is a [`crate::Refusal`]; this is for starts, the manifest and log space.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use sutra_runtime::{is_out_of_descriptors, is_out_of_space};
 use sutra_wire::IdRule;
 
 /// Why a store could not be opened or changed.
@@ -30,8 +31,8 @@ pub enum StoreError {
     },
     /// A file does not hold what was written to it.
     #[error(
-        "{} is damaged at byte {offset}: {what}. Nothing was changed. Restore the folder from a backup, or check the disk and put \
-         back the file as it was",
+        "{} is damaged at byte {offset}: {what}. Nothing was changed. Check the disk, and put back the file as it was; or, where the \
+         folder was copied while its server ran, stop that server and copy it again",
         .file.display()
     )]
     Damage {
@@ -44,8 +45,8 @@ pub enum StoreError {
     },
     /// A segment of the log is not there.
     #[error(
-        "{} is missing, and the log cannot be read without it. Nothing was changed. Put the file back, or restore the folder from a \
-         backup",
+        "{} is missing, and the log cannot be read without it. Nothing was changed. Put the file back; or, where the folder was \
+         copied while its server ran, stop that server and copy it again",
         .file.display()
     )]
     Missing {
@@ -89,11 +90,33 @@ pub enum StoreError {
         asked: IdRule,
     },
     /// The manifest is missing or can't be read.
-    #[error("{}: {what}. Restore the folder from a backup, or put back the file as it was", .file.display())]
+    #[error(
+        "{}: {what}. Put back the file as it was; or, where the folder was copied while its server ran, stop that server and copy \
+         it again",
+        .file.display()
+    )]
     Manifest {
         /// The manifest.
         file: PathBuf,
         /// What is wrong with it.
+        what: String,
+    },
+    /// The folder is a copy of one that a server had in use, and parts of it are of different times.
+    #[error(
+        "{} is a copy that was made while a server was writing to the folder, and its files do not fit together ({what}). Nothing was \
+         changed. Stop that server with TERM and copy its folder again",
+        .folder.display()
+    )]
+    Copy {
+        /// The copy.
+        folder: PathBuf,
+        /// What does not fit.
+        what: String,
+    },
+    /// The folder, or something in it, is not what it was while a server has it open.
+    #[error("{what}")]
+    Lost {
+        /// What has become of it, and what helps.
         what: String,
     },
     /// A vector index can't be taken from its checkpoint; it is built again.
@@ -124,13 +147,26 @@ pub enum StoreError {
 impl StoreError {
     /// Whether there was no space for it.
     pub(crate) fn is_full(&self) -> bool {
-        use io::ErrorKind::{QuotaExceeded, StorageFull};
-        matches!(self, StoreError::Io { source } if matches!(source.kind(), StorageFull | QuotaExceeded))
+        matches!(self, StoreError::Io { source } if is_out_of_space(source))
+    }
+
+    /// The same, of a folder that is a copy of one in use: what does not fit is then the copy's fault.
+    pub(crate) fn of_copy(self, folder: &Path) -> Self {
+        let what = match self {
+            StoreError::Damage { file, offset, what } => format!("{}, byte {offset}: {what}", file.display()),
+            StoreError::Missing { file } => format!("{} is missing", file.display()),
+            StoreError::Manifest { file, what } => format!("{}: {what}", file.display()),
+            other => return other,
+        };
+        StoreError::Copy { folder: folder.to_owned(), what }
     }
 }
 
 /// What to do about an error of the operating system, where that is known.
 fn cure(error: &io::Error) -> &'static str {
+    if is_out_of_descriptors(error) {
+        return "; it is out of descriptors: raise the limit of open files (`ulimit -n`, systemd LimitNOFILE=), or have fewer connections";
+    }
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
             "; give this user the right to read and write there, or choose another folder with --data"
@@ -151,5 +187,13 @@ mod tests {
     fn a_full_disk_says_what_to_do() {
         let error = StoreError::from(io::Error::new(io::ErrorKind::StorageFull, "cannot create x"));
         assert_eq!(error.to_string(), "cannot create x; free space on that filesystem");
+    }
+
+    #[test]
+    fn a_lack_of_descriptors_is_not_called_a_lack_of_space() {
+        let opened = sutra_runtime::in_context("open", Path::new("/x"))(rustix::io::Errno::MFILE.into());
+        let error = StoreError::from(opened).to_string();
+        assert!(error.starts_with("cannot open /x: ") && error.contains("out of descriptors"), "{error}");
+        assert!(!error.contains("free space"), "{error}");
     }
 }

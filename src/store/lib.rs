@@ -14,6 +14,7 @@ mod commit;
 mod disk;
 mod error;
 mod exchange;
+mod file_disk;
 #[cfg(test)]
 mod forged;
 mod format;
@@ -40,13 +41,14 @@ mod table;
 mod vectors;
 mod walk;
 
-pub use disk::{CheckpointName, Clock, Disk, FileDisk, SegmentName, SystemClock};
+pub use disk::{Change, CheckpointName, Clock, Disk, SegmentName, SystemClock};
 pub use error::StoreError;
+pub use file_disk::FileDisk;
 pub use graph::{EdgeKey, InEdge, NeighborQuery};
 pub use log::CommitWrite;
 pub use namespaces::{MAX_NAMESPACES, NamespaceId, Namespaces};
 pub use open::{OpenOptions, OpenReport, Opened, Store};
-pub use open_manifest::{MarkJob, Marked, OpenManifest};
+pub use open_manifest::{LookJob, MarkJob, Marked, OpenManifest};
 pub use outcome::{Acknowledged, Effect, Refusal};
 pub use prepare::{PrepareJob, Prepared};
 pub use recovery::ShardReport;

@@ -6,6 +6,7 @@
 //!
 //! Bounds: a commit has at most [`MAX_COMMIT`] bytes (or one entry); at most one closed commit waits behind the one in flight.
 
+use std::io;
 use std::sync::Arc;
 
 use sutra_runtime::{DataFile, RegionSlice};
@@ -16,7 +17,7 @@ use crate::disk::Clock;
 use crate::format::{COMMIT_ENTRY, CommitBody, ENTRY_HEADER, EntryHeader, KIND_COMMIT, entry_bytes};
 use crate::marks::Position;
 use crate::namespaces::NamespaceId;
-use crate::prepare::{Preparation, PrepareJob, Prepared, SpaceFailure};
+use crate::prepare::{Preparation, PrepareJob, Prepared, SpaceFailure, Spoiled};
 use crate::segment::Segment;
 use crate::segments::{Location, Segments};
 
@@ -129,7 +130,7 @@ impl<T> Log<T> {
             closed: None,
             in_flight: None,
             preparation,
-            chain: Chain { shard: end.shard, previous: end.crc, durable: end.reached.number },
+            chain: Chain { shard: end.shard, previous: end.crc, before: end.crc, durable: end.reached.number },
             finished: end.reached,
             recycled: Vec::new(),
         }
@@ -247,6 +248,29 @@ impl<T> Log<T> {
         Some(landed)
     }
 
+    /// Whether the log can go on without the commit in flight: not where that opens a segment, which would stay empty between two others.
+    pub(crate) fn can_go_on(&self) -> bool {
+        self.in_flight.as_ref().is_some_and(|Landed { batch, reached, .. }| {
+            reached.position.segment == 0 || batch.start > self.preparation.first_commit()
+        })
+    }
+
+    /// The commit in flight found no space: takes every write that has not landed, in order, as none of them will. The log goes on where it
+    /// was, when what the disk may hold of that commit is overwritten.
+    pub(crate) fn out_of_space(&mut self, error: io::Error, now: u64) -> impl Iterator<Item = Pending<T>> + use<T> {
+        if let Some(Landed { file, batch, reached }) = &self.in_flight {
+            let range = batch.start as u64..u64::from(reached.position.offset);
+            let spoiled = Spoiled { file: Arc::clone(file), range };
+            self.preparation.spoil(&mut self.active, spoiled, error, now);
+            self.chain.previous = self.chain.before;
+            let number = batch.number;
+            let pending = self.give_up();
+            self.batch = Batch::new(number, self.active.writer.frozen(), Vec::new());
+            return pending;
+        }
+        self.give_up()
+    }
+
     /// Takes every write that has not landed, in order: none of them will.
     pub(crate) fn give_up(&mut self) -> impl Iterator<Item = Pending<T>> + use<T> {
         let in_flight = self.in_flight.take().map(|landed| landed.batch.pending);
@@ -320,6 +344,8 @@ struct Chain {
     shard: u16,
     /// The crc of the Commit entry that was sealed last.
     previous: u32,
+    /// The crc of the one before that.
+    before: u32,
     /// Every commit up to this one is on stable storage.
     durable: u64,
 }
@@ -350,7 +376,7 @@ impl Chain {
             sequence: batch.pending.last().map_or(0, |pending| pending.sequence),
             time,
         };
-        self.previous = header.write(segment.seed, &mut space[..COMMIT_ENTRY]);
+        self.before = std::mem::replace(&mut self.previous, header.write(segment.seed, &mut space[..COMMIT_ENTRY]));
         let range = batch.start..batch.start + padded;
         segment.writer.freeze(range.end);
         CommitWrite {

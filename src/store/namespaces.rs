@@ -162,7 +162,7 @@ impl Namespaces {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::disk::FileDisk;
+    use crate::file_disk::FileDisk;
     use crate::manifest::Manifest;
 
     fn open(folder: &tempfile::TempDir, manifest: Option<Manifest>) -> Namespaces {

@@ -9,17 +9,17 @@ use std::time::{Duration, Instant};
 use sutra_wire::{CoreLayout, Durability, IdRule};
 
 use crate::StoreError;
-use crate::disk::{Clock, Disk, FileDisk, SegmentName, SystemClock};
+use crate::disk::{Clock, Disk, SegmentName, SystemClock};
 use crate::exchange::Exchange;
-use crate::format::{SEGMENT_HEADER, is_zero};
+use crate::file_disk::FileDisk;
 use crate::manifest::Manifest;
 use crate::marks::Position;
 use crate::namespaces::Namespaces;
 use crate::open_manifest::OpenManifest;
-use crate::prepare::{FIRST_STEP, Preparation};
+use crate::prepare::{FIRST_STEP, Preparation, Spoiled};
 use crate::recovery::{Dimensions, ShardReport, Source, recover};
-use crate::segment::Segment;
-use crate::settle::{Recovered, Replayed};
+use crate::segment::{Segment, holds_data};
+use crate::settle::{Recovered, Replayed, Uncut};
 use crate::shard::Shard;
 use crate::vectors::{Home, Records, Vectors};
 
@@ -83,6 +83,12 @@ impl OpenReport {
         self.shards.iter().map(|shard| shard.bytes).sum()
     }
 
+    /// All of it by name, for programs.
+    pub fn fields(&self) -> [(&'static str, u64); 4] {
+        let elapsed = u64::try_from(self.elapsed.as_micros()).unwrap_or(u64::MAX);
+        [("entries", self.entries()), ("bytes", self.bytes()), ("cut_bytes", self.cut()), ("elapsed_us", elapsed)]
+    }
+
     /// Bytes of torn tails that were cut.
     pub fn cut(&self) -> u64 {
         self.shards.iter().map(|shard| shard.cut).sum()
@@ -110,7 +116,9 @@ impl Store {
     /// The folder is in use, can't be read or written, is damaged, or was made for another number of cores.
     pub fn open<T: Send>(folder: &Path, options: OpenOptions) -> Result<Opened<T>, StoreError> {
         let disk = FileDisk::open(folder, options.durability, &options.listening)?;
-        Self::open_on(Arc::new(disk), Arc::new(SystemClock), &options)
+        let is_copy = disk.is_copy();
+        let opened = Self::open_on(Arc::new(disk), Arc::new(SystemClock), &options);
+        opened.map_err(|error| if is_copy { error.of_copy(folder) } else { error })
     }
 
     /// Opens the store on a disk and with a clock of the caller's own.
@@ -161,7 +169,11 @@ impl Store {
         for ((number, mut recovered), vectors) in (0..).zip(recovered).zip(vectors) {
             let block = recovered.active.file.alignment() as usize;
             let spare = recovered.spare.take();
-            let preparation = Preparation::new(Arc::clone(&disk), number, store, segment_bytes, block, spare);
+            let mut preparation = Preparation::new(Arc::clone(&disk), number, store, segment_bytes, block, spare);
+            if let Some(Uncut { range, error }) = recovered.uncut.take() {
+                let file = Arc::clone(&recovered.active.file);
+                preparation.spoil(&mut recovered.active, Spoiled { file, range }, error, clock.monotonic());
+            }
             let relaxed = options.durability != Durability::Always;
             let (namespaces, manifest, clock) = (Arc::clone(&namespaces), Arc::clone(&manifest), Arc::clone(&clock));
             let (mut shard, shard_report) =
@@ -170,6 +182,9 @@ impl Store {
             shard.observe(highest);
             shards.push(shard);
             report.shards.push(shard_report);
+        }
+        if let Err(error) = disk.note_use(true) {
+            tracing::warn!(%error, "the folder could not be tidied up");
         }
         report.elapsed = started_at.elapsed();
         Ok(Opened { shards, namespaces, manifest, id_rule, store_id: store, started: clock.now(), report })
@@ -218,20 +233,13 @@ fn make(disk: &dyn Disk, cores: u16, segment_bytes: usize, id_rule: IdRule) -> R
 
 /// Refuses a segment with commits in it: there was a manifest, and it was lost.
 fn check_empty(disk: &dyn Disk, name: SegmentName) -> Result<(), StoreError> {
-    let file = disk.open(name)?;
-    let length = disk.len(&file)?;
-    let mut block = vec![0; SEGMENT_HEADER];
-    for offset in (SEGMENT_HEADER as u64..length).step_by(SEGMENT_HEADER) {
-        block.truncate(usize::try_from(length - offset).map_or(SEGMENT_HEADER, |rest| rest.min(SEGMENT_HEADER)));
-        disk.read(&file, offset, &mut block)?;
-        if !is_zero(&block) {
-            return Err(StoreError::Manifest {
-                file: disk.folder().join("manifest.json"),
-                what: format!("the manifest is missing, and {name} holds data"),
-            });
-        }
+    match holds_data(disk, name)? {
+        false => Ok(()),
+        true => Err(StoreError::Manifest {
+            file: disk.folder().join("manifest.json"),
+            what: format!("the manifest is missing, and {name} holds data"),
+        }),
     }
-    Ok(())
 }
 
 /// Recovers all shards, each on a thread of its own. What is to be changed on the disk is changed when all were read and none is refused.

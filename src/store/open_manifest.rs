@@ -3,10 +3,11 @@
 //! Every rewrite carries the marks of all shards, as high as they are at that moment. Everything here blocks on the disk: for starts, background
 //! jobs and the end.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::StoreError;
-use crate::disk::{Disk, SegmentName};
+use crate::disk::{Change, Disk, SegmentName};
 use crate::manifest::Manifest;
 use crate::marks::{Position, Progress};
 
@@ -17,6 +18,10 @@ pub struct OpenManifest {
     /// By shard.
     progress: Box<[Progress]>,
     disk: Arc<dyn Disk>,
+    /// Whether the manifest on the disk was another store's when it was last read.
+    foreign: Mutex<Option<String>>,
+    /// Whether the last attempt to raise the marks failed, and was told.
+    is_failing: AtomicBool,
 }
 
 impl OpenManifest {
@@ -26,7 +31,13 @@ impl OpenManifest {
             progress.set_durable(*mark);
             progress
         });
-        Self { progress: progress.collect(), manifest: Mutex::new(manifest), disk }
+        Self {
+            progress: progress.collect(),
+            manifest: Mutex::new(manifest),
+            disk,
+            foreign: Mutex::default(),
+            is_failing: AtomicBool::new(false),
+        }
     }
 
     /// The manifest as it stands on the disk.
@@ -38,7 +49,7 @@ impl OpenManifest {
         &self.progress[usize::from(shard)]
     }
 
-    /// Replaces the manifest by a changed one, with all marks raised. After an error it is as it was.
+    /// Replaces the manifest by a changed one, with all marks raised. After an error it is as it was. Another store's is never replaced.
     pub(crate) fn replace(
         &self,
         manifest: &mut MutexGuard<'_, Manifest>,
@@ -47,6 +58,9 @@ impl OpenManifest {
         let mut changed = Manifest::clone(manifest);
         change(&mut changed);
         changed.marks = self.progress.iter().map(Progress::durable).collect();
+        if let Some(what) = self.foreign(manifest)? {
+            return Err(StoreError::Lost { what });
+        }
         changed.write(&*self.disk)?;
         **manifest = changed;
         Ok(())
@@ -59,13 +73,57 @@ impl OpenManifest {
         if self.progress.iter().map(Progress::durable).eq(manifest.marks.iter().copied()) {
             return Ok(());
         }
-        match self.replace(&mut manifest, |_| {}) {
+        let marked = self.replace(&mut manifest, |_| {});
+        let was_failing = self.is_failing.swap(marked.is_err(), Ordering::Relaxed);
+        match marked {
             Err(error) if error.is_full() => {
-                tracing::warn!(%error, "the end of the log could not be noted in the manifest");
+                // Once: it is tried again every few seconds.
+                if !was_failing {
+                    tracing::warn!(%error, "the end of the log could not be noted in the manifest");
+                }
                 Ok(())
             }
             result => result,
         }
+    }
+
+    /// Whether the manifest on the disk is another store's, or can't be read: what of it. Cost where nobody has touched it: one look at the file.
+    fn foreign(&self, ours: &Manifest) -> Result<Option<String>, StoreError> {
+        let mut foreign = self.foreign.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.disk.is_manifest_touched()? {
+            return Ok(foreign.clone());
+        }
+        let file = self.disk.folder().join("manifest.json");
+        *foreign = match Manifest::read(&*self.disk) {
+            Ok(found) if found.as_ref().is_none_or(|found| found.store == ours.store) => None,
+            Ok(_) => Some(format!("{} is another store's: put this store's back", file.display())),
+            Err(StoreError::Io { source }) => return Err(source.into()),
+            Err(error) => Some(error.to_string()),
+        };
+        Ok(foreign.clone())
+    }
+
+    /// Looks at the folder anew: what has become of it, if it is not what it was. A manifest that was removed is written again, as the
+    /// folder is this store's alone.
+    fn look(&self) -> Result<Option<Change>, StoreError> {
+        if let Some(change) = self.disk.look()? {
+            return Ok(Some(change));
+        }
+        let mut manifest = self.lock();
+        if let Some(what) = self.foreign(&manifest)? {
+            return Ok(Some(Change::Lost(what)));
+        }
+        if self.disk.is_manifest_touched()? && self.disk.read_manifest()?.is_none() {
+            tracing::warn!(folder = %self.disk.folder().display(), "the manifest was removed; it is written again");
+            self.replace(&mut manifest, |_| {})?;
+        }
+        Ok(None)
+    }
+
+    /// The work of looking at the folder, to be done about twice a second in the background; now and then with `raise`, which raises the marks
+    /// where something became durable since.
+    pub fn look_job(self: &Arc<Self>, raise: bool) -> LookJob {
+        LookJob { manifest: Arc::clone(self), raise }
     }
 
     /// Sees to it that a shard's log is on stable storage up to `position`, all of which was written.
@@ -85,12 +143,47 @@ impl OpenManifest {
     /// A clean stop, when nothing drives the shards any more: everything written is made durable, and the marks say so.
     ///
     /// # Errors
-    /// The disk refused; what was acknowledged since the last sync may be lost.
+    /// The disk refused, and what was acknowledged since the last sync may be lost; or something in the folder is gone.
     pub fn close(&self) -> Result<(), StoreError> {
+        match self.look()? {
+            Some(Change::Lost(what)) => return Err(StoreError::Lost { what }),
+            Some(Change::Moved(what)) => tracing::warn!("{what}"),
+            None => {}
+        }
         for (shard, progress) in (0..).zip(&self.progress) {
             self.sync_up_to(shard, progress.landed())?;
         }
-        self.mark()
+        self.mark()?;
+        if let Err(error) = self.disk.note_use(false) {
+            tracing::warn!(%error, "the end could not be noted beside the lock");
+        }
+        Ok(())
+    }
+}
+
+/// The folder is to be looked at. Blocks on the disk: for a background thread.
+#[must_use = "nothing is looked at before it runs"]
+pub struct LookJob {
+    manifest: Arc<OpenManifest>,
+    raise: bool,
+}
+
+impl LookJob {
+    /// Does it: what has become of the folder, in words for [`crate::Shard::set_lost`], where it is not what it was.
+    pub fn run(self) -> Option<Arc<str>> {
+        let manifest = &*self.manifest;
+        // What can't be looked at for now (no descriptors, an error of the disk) is no proof of anything.
+        let change = manifest.look().unwrap_or_else(|error| {
+            tracing::debug!(%error, "the data folder could not be looked at");
+            None
+        });
+        if self.raise
+            && !matches!(change, Some(Change::Lost(_)))
+            && let Err(error) = manifest.mark()
+        {
+            tracing::debug!(%error, "the end of the log could not be noted in the manifest");
+        }
+        change.map(|change| change.what().into())
     }
 }
 

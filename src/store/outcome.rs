@@ -10,9 +10,15 @@ use crate::shard::Shard;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Refusal {
     /// There is no space for the log. Reads go on, and writes when there is space again.
-    #[error("{reason}; free space on that filesystem")]
+    #[error("{reason}")]
     Full {
-        /// What could not be done.
+        /// What could not be done, and what helps.
+        reason: Arc<str>,
+    },
+    /// The data folder, or something in it, is not what it was. Reads go on, and writes when it is back.
+    #[error("{reason}")]
+    Lost {
+        /// What has become of it, and what helps.
         reason: Arc<str>,
     },
     /// The record would not fit an empty segment.

@@ -31,7 +31,14 @@ const RETRY_AFTER: u64 = 900_000;
 #[derive(Clone, Debug)]
 pub(crate) struct SpaceFailure {
     pub(crate) reason: Arc<str>,
+    /// By the monotonic clock.
     retry_at: u64,
+}
+
+/// A stretch of a segment's file that may hold what a failed write has left of a commit: the log goes on when it is overwritten.
+pub(crate) struct Spoiled {
+    pub(crate) file: Arc<DataFile>,
+    pub(crate) range: Range<u64>,
 }
 
 /// What is ready, what is wanted, and what is being done about it.
@@ -49,6 +56,8 @@ pub(crate) struct Preparation {
     /// The spare should have room for a commit of this size: a write waits for it.
     wanted_spare: usize,
     failure: Option<SpaceFailure>,
+    /// What is to be overwritten first, and how much of the active segment is ready then. Until then none of it counts.
+    spoiled: Option<(Spoiled, usize)>,
 }
 
 impl Preparation {
@@ -72,16 +81,42 @@ impl Preparation {
             wanted: 0,
             wanted_spare: 0,
             failure: None,
+            spoiled: None,
         }
+    }
+
+    /// A write found no space: what it may have left is overwritten before anything else is written. Where that lies in the active segment,
+    /// the log goes on in the next one, as sealed memory never changes.
+    pub(crate) fn spoil(&mut self, active: &mut Segment, spoiled: Spoiled, error: io::Error, now: u64) {
+        let ready = std::mem::take(&mut active.prepared);
+        let is_active = Arc::ptr_eq(&spoiled.file, &active.file);
+        if is_active {
+            active.capacity = 0;
+        }
+        self.spoiled = Some((spoiled, if is_active { 0 } else { ready }));
+        self.failed(&error.into(), now);
+    }
+
+    fn failed(&mut self, error: &StoreError, now: u64) {
+        let reason = format!("no log space could be made ready: {error}").into();
+        self.failure = Some(SpaceFailure { reason, retry_at: now.saturating_add(RETRY_AFTER) });
+    }
+
+    /// Where a segment's first commit begins.
+    pub(crate) fn first_commit(&self) -> usize {
+        SEGMENT_HEADER.max(self.block)
     }
 
     /// The longest commit that an empty segment takes.
     pub(crate) fn largest_commit(&self) -> usize {
-        self.segment_bytes - SEGMENT_HEADER.max(self.block)
+        self.segment_bytes - self.first_commit()
     }
 
     /// Takes the spare, if a commit of `bytes` fits what is ready of it.
     pub(crate) fn take_spare(&mut self, bytes: usize) -> Option<Segment> {
+        if self.spoiled.is_some() {
+            return None;
+        }
         let spare = self
             .spare
             .take_if(|spare| spare.writer.frozen() + bytes.next_multiple_of(spare.block) <= spare.prepared)?;
@@ -111,7 +146,7 @@ impl Preparation {
 
     /// The job to run now, if any. Cost: a few comparisons; after a failure one look at the clock.
     pub(crate) fn work(&mut self, active: &mut Segment, tail: usize, clock: &dyn Clock) -> Option<PrepareJob> {
-        if self.running || self.failure.as_ref().is_some_and(|failure| clock.now() < failure.retry_at) {
+        if self.running || self.failure.as_ref().is_some_and(|failure| clock.monotonic() < failure.retry_at) {
             return None;
         }
         let work = self.next_work(active, tail)?;
@@ -120,6 +155,9 @@ impl Preparation {
     }
 
     fn next_work(&mut self, active: &mut Segment, tail: usize) -> Option<Work> {
+        if let Some((Spoiled { file, range }, _)) = &self.spoiled {
+            return Some(Work::Clear { file: Arc::clone(file), range: range.clone() });
+        }
         // A first segment grows with its store; later ones belong to a store that has shown its appetite.
         let ahead = if active.number == 0 { tail.clamp(FIRST_STEP, AHEAD) } else { AHEAD };
         if let Some(work) = extend(active, self.wanted.max(tail + ahead)) {
@@ -144,17 +182,27 @@ impl Preparation {
         self.running = false;
         match prepared.outcome {
             Ok(Done::Created(segment)) => self.spare = Some(segment),
+            Ok(Done::Cleared) => {
+                if let Some((_, ready)) = self.spoiled.take() {
+                    active.prepared = ready;
+                }
+            }
             Ok(Done::Extended { number, to }) => {
+                if let (Some((_, ready)), true) = (&mut self.spoiled, number == active.number) {
+                    // Ready, but for what has to be overwritten first.
+                    *ready = to.min(active.capacity);
+                    return Ok(());
+                }
                 // The segment may have been rolled into or out of meanwhile.
                 let segments = [Some(active), self.spare.as_mut()];
                 for segment in segments.into_iter().flatten().filter(|segment| segment.number == number) {
-                    segment.prepared = to;
+                    segment.prepared = to.min(segment.capacity);
                 }
             }
             Err(error) => {
-                let reason = format!("no space could be made ready for the log: {error}").into();
-                self.failure = Some(SpaceFailure { reason, retry_at: now.saturating_add(RETRY_AFTER) });
-                return Err(error.into());
+                let error = StoreError::from(error);
+                self.failed(&error, now);
+                return Err(error);
             }
         }
         self.failure = None;
@@ -181,11 +229,13 @@ fn extend(segment: &mut Segment, end: usize) -> Option<Work> {
 enum Work {
     Create { name: SegmentName, store: u64, prepared: usize, capacity: usize },
     Extend { file: Arc<DataFile>, number: u32, range: Range<u64>, pages: Pages },
+    Clear { file: Arc<DataFile>, range: Range<u64> },
 }
 
 enum Done {
     Created(Segment),
     Extended { number: u32, to: usize },
+    Cleared,
 }
 
 /// Log space to be made ready. Blocks on the disk: for a background thread.
@@ -207,8 +257,9 @@ impl PrepareJob {
         let disk = &*self.disk;
         let outcome = match self.work {
             Work::Create { name, store, prepared, capacity } => {
-                Segment::create(disk, name, store, prepared, capacity).map(Done::Created)
+                is_here(disk).and_then(|()| Segment::create(disk, name, store, prepared, capacity)).map(Done::Created)
             }
+            Work::Clear { file, range } => disk.zero_fill(&file, range).map(|()| Done::Cleared),
             Work::Extend { file, number, range, pages } => {
                 pages.populate();
                 let to = usize::try_from(range.end).expect("a segment fits memory");
@@ -216,5 +267,13 @@ impl PrepareJob {
             }
         };
         Prepared { outcome }
+    }
+}
+
+/// Refuses to go on in a folder that is not the store's any more: the log must not roll into another's.
+fn is_here(disk: &dyn Disk) -> io::Result<()> {
+    match disk.look()? {
+        None => Ok(()),
+        Some(change) => Err(io::Error::other(change.what().to_owned())),
     }
 }

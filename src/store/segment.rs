@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sutra_runtime::{DataFile, RegionWriter};
 
 use crate::disk::{Disk, SegmentName};
-use crate::format::{SEGMENT_HEADER, Seed, SegmentHeader};
+use crate::format::{SEGMENT_HEADER, Seed, SegmentHeader, is_zero};
 use crate::pages::Pages;
 
 /// A segment that is written, or will be.
@@ -25,7 +25,7 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    /// Makes a new segment's file and memory, and its first `prepared` bytes ready. Blocks. After an error nothing is left.
+    /// Makes a new segment's file and memory, and its first `prepared` bytes ready. Blocks. What an earlier attempt has left is made anew.
     pub(crate) fn create(
         disk: &dyn Disk,
         name: SegmentName,
@@ -33,9 +33,17 @@ impl Segment {
         prepared: usize,
         capacity: usize,
     ) -> io::Result<Self> {
-        let file = disk.create(name)?;
+        let file = match disk.create(name) {
+            // An attempt that could not be undone, for lack of descriptors or because the server was stopped in it.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && !holds_data(disk, name)? => {
+                tracing::info!(segment = %name, "making a segment anew that was left half made");
+                disk.remove(name)?;
+                disk.create(name)?
+            }
+            created => created?,
+        };
         Self::fill(disk, &file, name, store, prepared, capacity).inspect_err(|_| {
-            // Best effort: what stays is recognised as half made by the next start.
+            // Best effort: what stays is recognised as half made by the next attempt, and by the next start.
             let _ = disk.remove(name);
         })
     }
@@ -78,4 +86,19 @@ impl Segment {
             capacity,
         })
     }
+}
+
+/// Whether anything stands behind the header of a segment's file.
+pub(crate) fn holds_data(disk: &dyn Disk, name: SegmentName) -> io::Result<bool> {
+    let file = disk.open(name)?;
+    let length = disk.len(&file)?;
+    let mut block = vec![0; SEGMENT_HEADER];
+    for offset in (SEGMENT_HEADER as u64..length).step_by(SEGMENT_HEADER) {
+        block.truncate(usize::try_from(length - offset).map_or(SEGMENT_HEADER, |rest| rest.min(SEGMENT_HEADER)));
+        disk.read(&file, offset, &mut block)?;
+        if !is_zero(&block) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -3,9 +3,11 @@
 //! A torn tail is overwritten with zeros on disk before anything new is written, so that it can't become half valid later. Interrupted
 //! anywhere, the next start reads the same log and does this again.
 
+use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
-use sutra_runtime::{DataFile, RegionWriter};
+use sutra_runtime::{DataFile, RegionWriter, is_out_of_space};
 
 use crate::StoreError;
 use crate::commit::Expected;
@@ -42,15 +44,23 @@ pub(crate) struct Recovered {
     pub(crate) sequence: u64,
     pub(crate) active: Segment,
     pub(crate) spare: Option<Segment>,
+    /// The torn tail, where there was no space to overwrite it.
+    pub(crate) uncut: Option<Uncut>,
     pub(crate) dimensions: Dimensions,
     pub(crate) report: ShardReport,
+}
+
+/// A torn tail that is still there: nothing is written to its segment before it is overwritten.
+pub(crate) struct Uncut {
+    pub(crate) range: Range<u64>,
+    pub(crate) error: io::Error,
 }
 
 impl Replayed {
     /// Clears away what stands behind the log's end. Blocks on the disk.
     pub(crate) fn settle(mut self) -> Result<Recovered, StoreError> {
         let spare = self.clear()?;
-        self.cut()?;
+        let uncut = self.cut()?;
         let Self { graph, segments, expected, dimensions, report, tail, header, .. } = self;
         let position = match expected.number {
             1 => Position::default(),
@@ -59,7 +69,7 @@ impl Replayed {
         let reached = Reached { number: expected.number - 1, position };
         let end = LogEnd { shard: expected.shard, reached, crc: expected.previous };
         let active = active(tail, &header);
-        Ok(Recovered { graph, segments, end, sequence: expected.sequence, active, spare, dimensions, report })
+        Ok(Recovered { graph, segments, end, sequence: expected.sequence, active, spare, uncut, dimensions, report })
     }
 
     /// Removes the segments behind the log's end; the first of them stays as the spare if it is fit for that.
@@ -98,18 +108,22 @@ impl Replayed {
         Ok(Some(segment(name, loaded.file, loaded.writer, &header, prepared, capacity)))
     }
 
-    /// Overwrites what stands behind the last commit.
-    fn cut(&mut self) -> Result<(), StoreError> {
+    /// Overwrites what stands behind the last commit. A full disk may have no space even for that: then it is read all the same.
+    fn cut(&mut self) -> Result<Option<Uncut>, StoreError> {
         let end = self.tail.writer.frozen();
         let torn = used(self.tail.rest());
         if torn > 0 {
             let path = self.source.path(self.tail.name);
             tracing::warn!(file = %path.display(), offset = end, bytes = torn, "cutting a torn tail: it was never acknowledged");
             let zeros = torn.next_multiple_of(self.header.block as usize);
-            self.source.disk.zero_fill(&self.tail.file, end as u64..(end + zeros) as u64)?;
+            let range = end as u64..(end + zeros) as u64;
             self.report.cut += torn as u64;
+            match self.source.disk.zero_fill(&self.tail.file, range.clone()) {
+                Err(error) if is_out_of_space(&error) => return Ok(Some(Uncut { range, error })),
+                result => result?,
+            }
         }
-        Ok(())
+        Ok(None)
     }
 }
 

@@ -12,7 +12,7 @@ mod search;
 use std::io;
 use std::sync::Arc;
 
-use sutra_runtime::{DataFile, RegionSlice};
+use sutra_runtime::{DataFile, RegionSlice, is_out_of_space};
 use sutra_wire::{
     ArchivedAssociationRecord, AssociationRecord, Checked, ConceptId, ConceptKey, ConceptRecord, Direction, Neighbor,
     Payload,
@@ -46,6 +46,8 @@ pub struct Shard<T> {
     relaxed: bool,
     last_sequence: u64,
     failed: Option<Arc<str>>,
+    /// What has become of the folder, while it is not what it was.
+    lost: Option<Arc<str>>,
     written: u64,
     commits: u64,
     /// Files with commits that no sync has covered.
@@ -83,6 +85,7 @@ impl<T> Shard<T> {
             relaxed,
             last_sequence: sequence,
             failed: None,
+            lost: None,
             written: 0,
             commits: 0,
             unsynced: Vec::new(),
@@ -177,7 +180,11 @@ impl<T> Shard<T> {
     }
 
     fn check(&self) -> Result<(), Refusal> {
-        self.failed.as_ref().map_or(Ok(()), |reason| Err(Refusal::Failed { reason: Arc::clone(reason) }))
+        match (&self.failed, &self.lost) {
+            (None, None) => Ok(()),
+            (Some(reason), _) => Err(Refusal::Failed { reason: Arc::clone(reason) }),
+            (None, Some(reason)) => Err(Refusal::Lost { reason: Arc::clone(reason) }),
+        }
     }
 
     fn check_dimension(&self, namespace: NamespaceId, numbers: usize) -> Result<(), Refusal> {
@@ -208,11 +215,22 @@ impl<T> Shard<T> {
         self.log.next_commit(self.clock.now())
     }
 
-    /// The commit in flight has landed: makes its writes visible, in order, and hands back their tickets. After an error, and ever
-    /// after one, all writes that have not landed are refused.
+    /// The commit in flight has landed: makes its writes visible, in order, and hands back their tickets. After an error all writes that have
+    /// not landed are refused, and ever after, but where the disk had no space: then until [`Shard::work`] has found some.
     pub fn commit_finished(&mut self, result: io::Result<()>, mut acknowledge: impl FnMut(Acknowledged<T>)) {
-        if let Err(error) = &result {
-            self.fail(error);
+        match result {
+            Err(error) if self.failed.is_none() && is_out_of_space(&error) && self.log.can_go_on() => {
+                // What the log is written to was filled with zeros; a filesystem that writes nothing in place (btrfs) wants space all the same.
+                let reason: Arc<str> =
+                    StoreError::from(io::Error::new(error.kind(), error.to_string())).to_string().into();
+                for Pending { ticket, sequence, .. } in self.log.out_of_space(error, self.clock.monotonic()) {
+                    let effect = Err(Refusal::Full { reason: Arc::clone(&reason) });
+                    acknowledge(Acknowledged { ticket, sequence, effect });
+                }
+                return;
+            }
+            Err(error) => self.fail(&error),
+            Ok(()) => {}
         }
         if let Some(reason) = &self.failed {
             for Pending { ticket, sequence, .. } in self.log.give_up() {
@@ -283,6 +301,11 @@ impl<T> Shard<T> {
     pub fn fail(&mut self, error: &io::Error) {
         self.failed.get_or_insert_with(|| error.to_string().into());
         self.progress().give_up_unsynced();
+    }
+
+    /// What a [`crate::LookJob`] has found: while the folder, or something in it, is not what it was, no further writes are taken.
+    pub fn set_lost(&mut self, what: Option<Arc<str>>) {
+        self.lost = what;
     }
 
     fn progress(&self) -> &Progress {
@@ -401,7 +424,7 @@ impl<T> Shard<T> {
 
     /// The end of background work. After an error [`Shard::work`] gives it again, about a second later.
     pub fn prepared(&mut self, prepared: Prepared) -> Result<(), StoreError> {
-        self.log.prepared(prepared, self.clock.now())
+        self.log.prepared(prepared, self.clock.monotonic())
     }
 
     /// Background work to run when the log has gone on in a new segment: what closed the old one is made durable, where it is not, and marked

@@ -1,5 +1,6 @@
 //! `sutra grid master`: runs a master until it is told to stop.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::json;
@@ -58,7 +59,7 @@ fn announce(report: &StartReport, output: Output) -> Result<(), Failure> {
         "data": report.data,
         "agents": report.agents,
         "nodes": report.nodes,
-        "recovered": report.recovery.to_string(),
+        "recovered": report.recovery.fields().into_iter().collect::<BTreeMap<_, _>>(),
     });
     output.answer(&value, || report.to_string())
 }

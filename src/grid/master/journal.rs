@@ -5,15 +5,16 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sutra_net::{BackgroundJob, Context, background_job};
-use sutra_store::{Acknowledged, NamespaceId, PrepareJob, Refusal, Shard};
+use sutra_store::{Acknowledged, NamespaceId, OpenManifest, PrepareJob, Refusal, Shard};
 use sutra_wire::{Checked, ConceptKey, ConceptRecord, FrameBuffer, Status};
 
 use super::records::Entry;
 use super::replies::Answer;
-use super::service::{JOURNAL_TIMER, Message};
+use super::service::{JOURNAL_TIMER, LOOK_TIMER, Message};
 
 /// The write that carries the commit in flight.
 const COMMIT: u64 = 0;
@@ -21,6 +22,8 @@ const COMMIT: u64 = 0;
 const QUEUE: usize = 4096;
 /// How soon what the background could not do, or not take, is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
+/// Every so many looks at the data folder the marks are raised.
+const RAISE: u64 = 4;
 
 /// The log of the registry.
 pub(crate) struct Journal {
@@ -30,13 +33,15 @@ pub(crate) struct Journal {
     acknowledged: Vec<Acknowledged<Option<Answer>>>,
     buffer: FrameBuffer,
     is_writable: bool,
+    manifest: Arc<OpenManifest>,
+    looks: u64,
 }
 
 /// The end of a change: whom to answer, and whether it is in the log.
 pub(crate) type Landed = (Answer, Result<u64, Refusal>);
 
 impl Journal {
-    pub(crate) fn new(shard: Shard<Option<Answer>>) -> Self {
+    pub(crate) fn new(shard: Shard<Option<Answer>>, manifest: Arc<OpenManifest>) -> Self {
         Self {
             shard,
             queue: VecDeque::new(),
@@ -44,6 +49,8 @@ impl Journal {
             acknowledged: Vec::new(),
             buffer: FrameBuffer::new(),
             is_writable: true,
+            manifest,
+            looks: 0,
         }
     }
 
@@ -102,7 +109,21 @@ impl Journal {
         refused
     }
 
-    /// At most one preparation and one mark wait.
+    /// Has the background look at the data folder, and now and then raise the marks.
+    pub(crate) fn look(&mut self, cx: &mut Context<'_, Message>) {
+        self.looks += 1;
+        let job = self.manifest.look_job(self.looks.is_multiple_of(RAISE));
+        self.jobs.push_back(background_job(move || Message::Looked(job.run())));
+        self.start_jobs(cx);
+    }
+
+    /// What a look has found.
+    pub(crate) fn looked(&mut self, cx: &mut Context<'_, Message>, lost: Option<Arc<str>>) {
+        self.shard.set_lost(lost);
+        cx.wake_in(LOOK_TIMER, AGAIN);
+    }
+
+    /// At most one preparation, one mark and one look wait.
     fn start_jobs(&mut self, cx: &mut Context<'_, Message>) {
         while let Some(job) = self.jobs.pop_front() {
             if let Err(job) = cx.background(job) {
@@ -177,7 +198,7 @@ fn append(
 pub(crate) fn status_of(refusal: &Refusal) -> Status {
     match refusal {
         Refusal::Full { .. } => Status::StorageFull,
-        Refusal::Failed { .. } => Status::StorageFailed,
+        Refusal::Failed { .. } | Refusal::Lost { .. } => Status::StorageFailed,
         Refusal::TooLarge { .. } | Refusal::Dimension { .. } => Status::InvalidArgument,
         Refusal::Stalled => Status::Busy,
     }

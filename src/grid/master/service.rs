@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sutra_net::{Body, Context, Flow, Identity, ReplyTo, Request, Service};
@@ -29,6 +30,9 @@ use super::watch::Watchers;
 pub(crate) const JOURNAL_TIMER: u8 = 0;
 const AGES_TIMER: u8 = 1;
 pub(crate) const WATCH_TIMER: u8 = 2;
+pub(crate) const LOOK_TIMER: u8 = 3;
+/// How soon space is looked for again that a commit did not find.
+const SPACE_AGAIN: Duration = Duration::from_secs(1);
 /// Looks at ages are at least so far apart, whatever the patience.
 const SHORTEST_LOOK: Duration = Duration::from_millis(10);
 /// How often the watchers are looked after while there are no agents.
@@ -36,6 +40,8 @@ const IDLE_LOOK: Duration = Duration::from_secs(1);
 
 /// What reaches the master's core from its other threads.
 pub(crate) enum Message {
+    /// What has become of the data folder, if it is not what it was.
+    Looked(Option<Arc<str>>),
     /// An agent has answered, or has not.
     Done(Done),
     /// An agent was asked back.
@@ -120,6 +126,7 @@ impl MasterService {
         let _ = self.home.set(cx.postbox());
         self.journal.log(vec![records::starts_entry(self.starts)], None);
         cx.wake_in(AGES_TIMER, SHORTEST_LOOK);
+        self.journal.look(cx);
     }
 
     pub(crate) fn refuse(&mut self, cx: &mut Context<'_, Message>, to: ReplyTo, refused: &Refused) {
@@ -314,6 +321,11 @@ impl Service for MasterService {
                 cx.resume();
             }
             Message::Marked(marked) => self.journal.marked(marked),
+            Message::Looked(lost) => {
+                self.journal.looked(cx, lost);
+                self.journal.tell_health();
+                cx.resume();
+            }
             Message::Look { lists, to } => {
                 let overview = self.overview(cx, lists);
                 // Nobody waits for it any more where this fails.
@@ -323,6 +335,10 @@ impl Service for MasterService {
     }
 
     fn written(&mut self, cx: &mut Context<'_, Message>, _: u64, result: io::Result<()>) {
+        if result.is_err() {
+            // It may have found no space, which is looked for again.
+            cx.wake_in(JOURNAL_TIMER, SPACE_AGAIN);
+        }
         let landed = self.journal.committed(result);
         self.journal.tell_health();
         self.answer_all(cx, landed);
@@ -333,6 +349,7 @@ impl Service for MasterService {
         match timer {
             AGES_TIMER => self.look_at_ages(cx),
             WATCH_TIMER => self.offer(cx),
+            LOOK_TIMER => self.journal.look(cx),
             // The end of the turn tries again.
             _ => {}
         }

@@ -31,6 +31,8 @@ const MAILBOX: usize = 16;
 const MOST_PORTS: usize = 64;
 /// Ids that are read back at a time.
 const PAGE: u32 = 1024;
+/// Descriptors that connections leave free: for the next segment and manifest, and for what is asked of agents.
+const RESERVED_FILES: u64 = 32;
 
 /// A running master.
 pub struct Master {
@@ -88,14 +90,15 @@ pub fn start(config: MasterConfig) -> Result<Master, MasterError> {
         identity: Identity { store: opened.store_id, started: opened.started, durability: Durability::Always },
         terms: terms(&config),
         registry,
-        journal: Journal::new(shard),
+        journal: Journal::new(shard, Arc::clone(&opened.manifest)),
         errands,
         proofs,
         home,
         starts: starts + 1,
     };
 
-    let runtime = Config { cpus, pin: config.cpu.is_some(), mailbox: MAILBOX, ..Config::default() };
+    let pin = config.cpu.is_some();
+    let runtime = Config { cpus, pin, mailbox: MAILBOX, reserved_files: RESERVED_FILES, ..Config::default() };
     let (loads, limits) = (Arc::new(Loads::new(1)), config.limits);
     let parts = Mutex::new(Some((parts, ports)));
     let running = sutra_runtime::start(runtime, move |_, core| {
@@ -224,7 +227,7 @@ fn unreadable_record(config: &MasterConfig, name: &str, unreadable: Unreadable) 
             "give the master a folder of its own with --data",
         ),
         Unreadable::Damaged(problem) => {
-            (problem, "start it with the version that wrote it, or restore the folder from a backup")
+            (problem, "start it with the version that wrote it, or put back the folder as it was")
         }
     };
     MasterError::Record { folder: config.data.clone(), name: name.to_owned(), problem, cure }

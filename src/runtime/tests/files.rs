@@ -3,12 +3,12 @@
 
 mod support;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
 use support::{Script, config, pattern, stop};
-use sutra_runtime::{DataFile, Durability, Event, RegionSlice, RegionWriter, Running, RuntimeError, WriteMode};
+use sutra_runtime::{DataFile, Durability, Event, Folder, RegionSlice, RegionWriter, Running, RuntimeError, WriteMode};
 
 const LEN: usize = 3 << 20;
 
@@ -41,10 +41,10 @@ fn on_core(
     (running.unwrap(), results)
 }
 
-fn written_and_read_back(path: PathBuf, durability: Durability) -> WriteMode {
-    let created = path.clone();
+fn written_and_read_back(place: &Path, durability: Durability) -> WriteMode {
+    let (created, folder) = (Folder::open(place).unwrap(), Folder::open(place).unwrap());
     let (running, results) = on_core(
-        move || DataFile::create(&created, LEN as u64, durability),
+        move || DataFile::create(&created, "segment", durability),
         |core, file| {
             let all = filled_region();
             // The second half first, and a sync behind it.
@@ -65,7 +65,7 @@ fn written_and_read_back(path: PathBuf, durability: Durability) -> WriteMode {
     tokens.sort_unstable();
     assert_eq!(tokens, [1, 2, 3, 4]);
     stop(running);
-    let file = DataFile::open(&path, durability).unwrap();
+    let file = DataFile::open(&folder, "segment", durability).unwrap();
     let mut back = vec![0; LEN];
     file.read_all_into(0, &mut back).unwrap();
     assert!(back == pattern(LEN));
@@ -75,14 +75,14 @@ fn written_and_read_back(path: PathBuf, durability: Durability) -> WriteMode {
 #[test]
 fn durable_writes_land_and_are_readable() {
     let folder = tempfile::tempdir().unwrap();
-    let mode = written_and_read_back(folder.path().join("segment"), Durability::Always);
+    let mode = written_and_read_back(folder.path(), Durability::Always);
     assert_ne!(mode, WriteMode::Relaxed);
 }
 
 #[test]
 fn relaxed_writes_land_and_are_readable() {
     let folder = tempfile::tempdir().unwrap();
-    let mode = written_and_read_back(folder.path().join("segment"), Durability::Relaxed);
+    let mode = written_and_read_back(folder.path(), Durability::Relaxed);
     assert_eq!(mode, WriteMode::Relaxed);
 }
 
@@ -92,14 +92,14 @@ fn where_direct_writes_are_not_to_be_had_writes_are_synced() {
     let Ok(folder) = tempfile::tempdir_in("/dev/shm") else {
         return;
     };
-    let mode = written_and_read_back(folder.path().join("segment"), Durability::Always);
+    let mode = written_and_read_back(folder.path(), Durability::Always);
     assert_eq!(mode, WriteMode::Buffered);
 }
 
 #[test]
 fn a_full_disk_fails_the_write_with_its_path() {
     let (running, results) = on_core(
-        || DataFile::open("/dev/full", Durability::Always),
+        || DataFile::open(&Folder::open("/dev").unwrap(), "full", Durability::Always),
         |core, file| core.write(file, 0, filled_region(), 9),
     );
     let (token, result) = results.recv().unwrap();
@@ -111,11 +111,11 @@ fn a_full_disk_fails_the_write_with_its_path() {
 
 #[test]
 fn a_direct_write_off_its_alignment_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("segment");
-    if let WriteMode::Direct { .. } = DataFile::create(&path, 8192, Durability::Always).unwrap().mode() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = Folder::open(place.path()).unwrap();
+    if let WriteMode::Direct { .. } = DataFile::create(&folder, "segment", Durability::Always).unwrap().mode() {
         let (running, results) = on_core(
-            move || DataFile::open(&path, Durability::Always),
+            move || DataFile::open(&folder, "segment", Durability::Always),
             |core, file| core.write(file, 1, filled_region().region().slice(0..4096).unwrap(), 5),
         );
         let (_, result) = results.recv().unwrap();
@@ -126,12 +126,12 @@ fn a_direct_write_off_its_alignment_is_refused() {
 
 #[test]
 fn a_write_holds_its_region_until_it_is_over() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("segment");
+    let place = tempfile::tempdir().unwrap();
+    let folder = Folder::open(place.path()).unwrap();
     let (sender, told) = channel();
     let running = sutra_runtime::start(config(1), move |_, core| {
         let sender = sender.clone();
-        let file = Arc::new(DataFile::create(&path, LEN as u64, Durability::Always).unwrap());
+        let file = Arc::new(DataFile::create(&folder, "segment", Durability::Always).unwrap());
         let mut writer = RegionWriter::new(LEN).unwrap();
         writer.freeze(LEN);
         core.write(&file, 0, writer.region().slice(0..LEN).unwrap(), 0);

@@ -3,16 +3,20 @@
 
 mod support;
 
+use std::fs;
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use support::{World, concept, folder, id, options};
+use support::{World, archive, concept, folder, id, options, segment, write};
 use sutra_runtime::DataFile;
-use sutra_store::{CheckpointName, Disk, FileDisk, Refusal, SegmentName, StoreError};
-use sutra_wire::Durability;
+use sutra_store::{
+    Acknowledged, Change, CheckpointName, Disk, FileDisk, NamespaceId, Refusal, SegmentName, StoreError,
+};
+use sutra_wire::{Checked, ConceptRecord, Durability};
 
 /// A disk that has no space while it is told so.
 #[derive(Debug)]
@@ -85,6 +89,15 @@ impl Disk for FullDisk {
     fn replace_checkpoint(&self, name: CheckpointName, parts: &[&[u8]]) -> io::Result<()> {
         self.check().and_then(|()| self.disk.replace_checkpoint(name, parts))
     }
+    fn is_manifest_touched(&self) -> io::Result<bool> {
+        self.disk.is_manifest_touched()
+    }
+    fn look(&self) -> io::Result<Option<Change>> {
+        self.disk.look()
+    }
+    fn note_use(&self, in_use: bool) -> io::Result<()> {
+        self.disk.note_use(in_use)
+    }
 }
 
 #[test]
@@ -109,12 +122,10 @@ fn a_full_disk_refuses_writes_until_there_is_space_again() {
     assert!(!segment_exists(folder.path(), 1), "nothing half made is left");
 
     disk.set_full(false);
-    // The clock moves on by 1 µs whenever it is asked: in time the next attempt is due.
-    let attempts = (0..3_000_000).take_while(|_| {
-        world.work();
-        world.shards[0].health().is_err()
-    });
-    assert!(attempts.count() > 0, "not at once");
+    world.work();
+    assert!(world.shards[0].health().is_err(), "not at once");
+    world.clock.pass(1_000_000);
+    world.work();
     world.shards[0].health().unwrap();
     world.learn(&concept(accepted, "after"));
     world.commit();
@@ -123,8 +134,25 @@ fn a_full_disk_refuses_writes_until_there_is_space_again() {
     assert!((0..=accepted).all(|number| world.concept("", id(number)).is_some()));
 }
 
+#[test]
+fn a_clock_that_is_set_back_on_a_full_disk_holds_up_no_write_once_there_is_space() {
+    let folder = folder();
+    let disk = FullDisk::open(folder.path());
+    let mut world = World::open_on(disk.clone(), &options(1, Durability::Always)).unwrap();
+    world.clock.set_wall(7_200_000_000);
+    disk.set_full(true);
+    while world.try_learn(&concept(1, &"x".repeat(2000))).is_ok() {}
+    world.commit();
+    disk.set_full(false);
+    world.clock.set_wall(3_600_000_000);
+    world.clock.pass(1_000_000);
+    world.work();
+    world.shards[0].health().unwrap();
+    world.learn(&concept(2, "after"));
+}
+
 fn segment_exists(folder: &Path, number: usize) -> bool {
-    support::segment(folder, 0, number).exists()
+    segment(folder, 0, number).exists()
 }
 
 #[test]
@@ -164,4 +192,123 @@ fn a_full_disk_does_not_stop_a_start_or_a_clean_stop() {
     world.stop();
     let mut world = World::open_on(disk, &options(1, Durability::Always)).unwrap();
     assert!(world.concept("", id(1)).is_some());
+}
+
+/// Commits what has gathered, half of it on the disk, on which there is no space for the rest.
+fn commit_without_space(world: &mut World) -> Vec<Acknowledged<u64>> {
+    let commit = world.shards[0].next_commit().unwrap();
+    let half = commit.bytes.len() / 2;
+    let file = fs::OpenOptions::new().write(true).open(commit.file.path()).unwrap();
+    file.write_all_at(&commit.bytes[..half], commit.offset).unwrap();
+    world.finish(0, Err(io::ErrorKind::StorageFull.into()))
+}
+
+#[test]
+fn a_commit_that_finds_no_space_is_refused_and_the_log_goes_on_when_there_is_some() {
+    // From the first commit of a segment to the one that closes it, and with others that gather behind it or not.
+    let mut went_on = 0;
+    for (before, behind) in (0..12).flat_map(|before| [0, 1, 5].map(|behind| (before, behind))) {
+        let folder = folder();
+        let mut world = World::open(folder.path()).unwrap();
+        let text = "x".repeat(9000);
+        for number in 0..before {
+            world.learn(&concept(number, &text));
+            world.commit();
+        }
+        world.learn(&concept(1000, &text));
+        // What comes while it is on its way gathers behind it, in this segment or the next.
+        let commit = world.shards[0].next_commit().unwrap();
+        write(&commit).unwrap();
+        let gathered = (0..behind).filter(|number| learn_once(&mut world, 2000 + number, &text)).count();
+        world.finish(0, Ok(()));
+        if gathered == 0 {
+            world.learn(&concept(1001, &text));
+        }
+        let refused = commit_without_space(&mut world);
+        assert_eq!(refused.len(), gathered.max(1), "{before} {behind}: {refused:?}");
+        if !refused.iter().all(is_full) {
+            // It would have opened a segment: only a start tells what is there.
+            assert!(matches!(world.try_learn(&concept(3000, "no")), Err(Refusal::Failed { .. })));
+            drop(world);
+            assert!(World::open(folder.path()).unwrap().concept("", id(1000)).is_some());
+            continue;
+        }
+        went_on += 1;
+        assert!(matches!(world.try_learn(&concept(3000, "no")), Err(Refusal::Full { .. })), "{before} {behind}");
+        assert!(world.shards[0].health().is_err());
+        assert!(world.concept("", id(1000)).is_some(), "reads go on");
+        world.clock.pass(1_000_000);
+        world.work();
+        for number in 0..10 {
+            world.learn(&concept(4000 + number, &text));
+            assert_eq!(world.commit().len(), 1);
+        }
+        world.shards[0].health().unwrap();
+        drop(world);
+        let mut world = World::open(folder.path()).unwrap();
+        assert_eq!(world.opened.report.cut(), 0);
+        let there = |world: &mut World, number| world.concept("", id(number)).is_some();
+        assert!((0..before).chain([1000]).chain(4000..4010).all(|number| there(&mut world, number)));
+        assert!(!(2000..2000 + behind).chain([1001, 3000]).any(|number| there(&mut world, number)));
+    }
+    assert!(went_on > 20, "{went_on} of 36");
+}
+
+fn is_full(entry: &Acknowledged<u64>) -> bool {
+    matches!(entry.effect, Err(Refusal::Full { .. }))
+}
+
+/// Tries a write once; whether there was room for it.
+fn learn_once(world: &mut World, number: u32, text: &str) -> bool {
+    let bytes = archive(&concept(number, text));
+    let record = Checked::<ConceptRecord>::new(&bytes).unwrap();
+    world.shards[0].learn(record, NamespaceId::DEFAULT, u64::from(number)).is_ok()
+}
+
+#[test]
+fn a_full_disk_with_a_torn_tail_is_read_and_written_once_there_is_space() {
+    let folder = folder();
+    let disk = FullDisk::open(folder.path());
+    let mut world = World::open_on(disk.clone(), &options(1, Durability::Always)).unwrap();
+    world.learn(&concept(1, "one"));
+    world.commit();
+    world.learn(&concept(2, &"torn".repeat(3000)));
+    let commit = world.shards[0].next_commit().unwrap();
+    let file = fs::OpenOptions::new().write(true).open(commit.file.path()).unwrap();
+    file.write_all_at(&commit.bytes[..5000], commit.offset).unwrap();
+    drop((world, commit));
+    disk.set_full(true);
+    let mut world = World::open_on(disk.clone(), &options(1, Durability::Always)).unwrap();
+    assert!(world.opened.report.cut() > 0);
+    assert!(world.concept("", id(1)).is_some());
+    assert!(matches!(world.try_learn(&concept(3, "no")), Err(Refusal::Full { .. })));
+    disk.set_full(false);
+    world.clock.pass(1_000_000);
+    world.work();
+    world.learn(&concept(4, "yes"));
+    world.commit();
+    drop(world);
+    let mut world = World::open_on(disk, &options(1, Durability::Always)).unwrap();
+    assert!(world.concept("", id(1)).is_some() && world.concept("", id(4)).is_some());
+    assert!(world.concept("", id(2)).is_none() && world.concept("", id(3)).is_none());
+}
+
+#[test]
+fn a_segment_that_was_left_half_made_is_made_anew_and_one_with_data_is_not() {
+    for (left, is_taken) in [(vec![], true), (vec![0; 20_000], true), (vec![7; 20_000], false)] {
+        let folder = folder();
+        let mut world = World::open(folder.path()).unwrap();
+        fs::write(segment(folder.path(), 0, 1), &left).unwrap();
+        let full = (0..20).find_map(|number| {
+            let refused = world.try_learn(&concept(number, &"x".repeat(9000))).err();
+            world.commit();
+            refused
+        });
+        match full {
+            None => assert!(is_taken),
+            Some(refusal) => assert!(!is_taken && refusal.to_string().contains("segment-00000001"), "{refusal}"),
+        }
+        let holds = fs::read(segment(folder.path(), 0, 1)).unwrap() != left;
+        assert_eq!(holds, is_taken);
+    }
 }

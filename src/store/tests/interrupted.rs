@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 
 use support::{World, concept, folder, id, options, segment, write};
 use sutra_runtime::DataFile;
-use sutra_store::{CheckpointName, Disk, FileDisk, OpenOptions, SegmentName, StoreError};
+use sutra_store::{Change, CheckpointName, Disk, FileDisk, OpenOptions, SegmentName, StoreError};
 use sutra_wire::Durability;
 
 /// What is left of the operation at which the power goes.
@@ -147,6 +147,15 @@ impl Disk for CutDisk {
     }
     fn replace_checkpoint(&self, name: CheckpointName, parts: &[&[u8]]) -> io::Result<()> {
         self.disk.replace_checkpoint(name, parts)
+    }
+    fn is_manifest_touched(&self) -> io::Result<bool> {
+        self.disk.is_manifest_touched()
+    }
+    fn look(&self) -> io::Result<Option<Change>> {
+        self.disk.look()
+    }
+    fn note_use(&self, in_use: bool) -> io::Result<()> {
+        self.disk.note_use(in_use)
     }
 }
 

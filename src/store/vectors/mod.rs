@@ -227,7 +227,7 @@ impl Vectors {
         let space = self.spaces.get_mut(namespace)?;
         let (disk, origin) = (Arc::clone(&self.home.disk), self.home.origin(namespace, space.dimension));
         let save = |coarse| Work::Save { coarse, disk, origin, sequence };
-        let work = space.next_work(records, clock.now(), stopping, save)?;
+        let work = space.next_work(records, clock.monotonic(), stopping, save)?;
         self.working = true;
         Some(IndexJob { namespace, work })
     }
@@ -236,7 +236,7 @@ impl Vectors {
     pub(crate) fn indexed(&mut self, indexed: Indexed, clock: &dyn Clock) {
         self.working = false;
         if let Some(space) = self.spaces.get_mut(indexed.namespace) {
-            space.indexed(indexed.done, clock.now());
+            space.indexed(indexed.done, clock.monotonic());
         }
         self.see_to(indexed.namespace);
     }
@@ -270,7 +270,7 @@ impl Vectors {
             Slice::Progress(progress) => progress,
             Slice::Failed(error) => {
                 if let Some(space) = self.spaces.get_mut(search.namespace()) {
-                    space.failed(&error, clock.now());
+                    space.failed(&error, clock.monotonic());
                 }
                 self.see_to(search.namespace());
                 SearchProgress::More

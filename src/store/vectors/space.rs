@@ -75,14 +75,14 @@ pub(super) struct Space {
     index_memory: [u64; 2],
     /// Vectors indexed since the last checkpoint.
     unsaved: u64,
-    /// Of those, what is being saved; and when it may be tried again after a failure, in µs since 1970.
+    /// Of those, what is being saved; and when it may be tried again after a failure, by the monotonic clock.
     saving: u64,
     save_at: u64,
     /// Vectors that the last job inserted; many at first.
     pace: usize,
     /// Whether a search waits for the index.
     wanted: Arc<AtomicBool>,
-    /// After a failure: not before, in µs since 1970.
+    /// After a failure: not before, by the monotonic clock.
     retry_at: u64,
     /// Vectors that came or went, ever.
     pub(super) changes: u64,

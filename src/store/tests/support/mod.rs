@@ -29,13 +29,33 @@ pub(crate) fn options(cores: usize, durability: Durability) -> OpenOptions {
     OpenOptions { cores, durability, segment_bytes: 64 << 10, id_rule: None, listening: "127.0.0.1:50050".into() }
 }
 
-/// A clock that is one µs later whenever it is asked.
+/// A clock that is one µs later whenever it is asked; the wall's can be set.
 #[derive(Debug, Default)]
-pub(crate) struct TestClock(AtomicU64);
+pub(crate) struct TestClock {
+    wall: AtomicU64,
+    monotonic: AtomicU64,
+}
+
+impl TestClock {
+    /// Sets the clock on the wall.
+    pub(crate) fn set_wall(&self, time: u64) {
+        self.wall.store(time, Ordering::Relaxed);
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&self, microseconds: u64) {
+        self.wall.fetch_add(microseconds, Ordering::Relaxed);
+        self.monotonic.fetch_add(microseconds, Ordering::Relaxed);
+    }
+}
 
 impl Clock for TestClock {
     fn now(&self) -> u64 {
-        self.0.fetch_add(1, Ordering::Relaxed) + 1_000_000
+        self.wall.fetch_add(1, Ordering::Relaxed) + 1_000_000
+    }
+
+    fn monotonic(&self) -> u64 {
+        self.monotonic.fetch_add(1, Ordering::Relaxed)
     }
 }
 

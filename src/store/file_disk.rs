@@ -1,0 +1,458 @@
+//! The disk as it is: a folder that is held by its descriptor and locked for this process.
+//!
+//! Everything is done by name in a held folder, never by path: a folder that was moved keeps its store whole, and one that took its name
+//! is never written to. What was opened is remembered by identity, so that a look tells what has become of it.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder};
+use std::io::{self, Read, Write};
+use std::ops::Range;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::OFlags;
+use sutra_runtime::{DataFile, FileIdentity, Folder, in_context};
+
+use crate::StoreError;
+use crate::disk::{Change, CheckpointName, Disk, SegmentName, name_of_new, new_name, shard_folder};
+use crate::lock::FolderLock;
+
+const MANIFEST: &str = "manifest.json";
+/// How often a folder is opened again that was moved away before it was locked.
+const ATTEMPTS: usize = 10;
+
+/// A folder of a filesystem, locked for this process for as long as this lives.
+#[derive(Debug)]
+pub struct FileDisk {
+    folder: Folder,
+    /// The path from the root, by which it is looked for again.
+    path: PathBuf,
+    durability: sutra_runtime::Durability,
+    lock: FolderLock,
+    /// What was opened and made in it.
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    shards: BTreeMap<u16, Arc<Folder>>,
+    /// The manifest as it was last read or written.
+    manifest: Option<FileIdentity>,
+    /// Segments, each no shorter than this.
+    segments: BTreeMap<SegmentName, FileIdentity>,
+}
+
+impl FileDisk {
+    /// Makes the folder where it is not there, and locks it. `listening` is told to whoever finds it locked.
+    pub fn open(folder: &Path, durability: sutra_wire::Durability, listening: &str) -> Result<Self, StoreError> {
+        // Each folder that is made is an entry of the one above it, which a power cut could take with all that is in it.
+        let made =
+            folder.ancestors().skip(1).take_while(|above| !above.as_os_str().is_empty() && !above.exists()).count();
+        if let Some(above) = folder.parent().filter(|above| !above.as_os_str().is_empty()) {
+            fs::create_dir_all(above).map_err(in_context("create the folder", above))?;
+        }
+        let is_new = match DirBuilder::new().mode(0o700).create(folder) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+            Err(error) => return Err(in_context("create the folder", folder)(error).into()),
+        };
+        let (held, path, lock) = Self::hold(folder, listening)?;
+        for above in folder.ancestors().skip(1).take(made + 1) {
+            Folder::open(if above.as_os_str().is_empty() { Path::new(".") } else { above })?.sync()?;
+        }
+        if let Some(mode) = held.is_open_to_others().filter(|_| !is_new) {
+            let folder = folder.display();
+            tracing::warn!(%folder, mode = format!("{mode:o}"), "others may look into the data folder: chmod 700 closes it");
+        }
+        let durability = match durability {
+            sutra_wire::Durability::Always => sutra_runtime::Durability::Always,
+            sutra_wire::Durability::Interval(_) | sutra_wire::Durability::Os => sutra_runtime::Durability::Relaxed,
+        };
+        Ok(Self { folder: held, path, durability, lock, known: Mutex::default() })
+    }
+
+    /// Opens and locks the folder, and sees to it that the path leads to what was locked.
+    fn hold(folder: &Path, listening: &str) -> Result<(Folder, PathBuf, FolderLock), StoreError> {
+        for _ in 0..ATTEMPTS {
+            let held = Folder::open(folder)?;
+            let lock = FolderLock::acquire(&held, listening)?;
+            let identity = held.identity()?;
+            let leads_there = |path: &Path| {
+                let found = Folder::at(path).ok().flatten();
+                found.zip(identity).is_some_and(|(found, held)| found.is(&held))
+            };
+            if leads_there(folder) {
+                // The path as it was given, where the process may not look through what lies above.
+                let absolute = std::path::absolute(folder).ok().filter(|absolute| leads_there(absolute));
+                let path = absolute.unwrap_or_else(|| folder.to_owned());
+                return Ok((held, path, lock));
+            }
+        }
+        let what = format!("cannot lock {}: it is moved again and again", folder.display());
+        Err(io::Error::other(what).into())
+    }
+
+    /// Whether this is a copy of a folder that a server had in use.
+    pub(crate) fn is_copy(&self) -> bool {
+        self.lock.is_copy()
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A shard's folder, which is held from the first time on.
+    fn shard(&self, shard: u16) -> io::Result<Arc<Folder>> {
+        if let Some(folder) = self.known().shards.get(&shard) {
+            return Ok(Arc::clone(folder));
+        }
+        let folder = Arc::new(self.folder.folder(&shard_folder(shard))?);
+        self.known().shards.insert(shard, Arc::clone(&folder));
+        Ok(folder)
+    }
+
+    fn remember(&self, name: SegmentName, file: &DataFile) -> io::Result<()> {
+        let identity = file.identity()?;
+        self.known().segments.insert(name, identity);
+        Ok(())
+    }
+
+    /// What became of the things in the folder.
+    fn look_inside(&self) -> io::Result<Option<String>> {
+        let (shards, segments) = {
+            let known = self.known();
+            (known.shards.clone(), known.segments.clone())
+        };
+        let here = self.folder.path();
+        for (shard, held) in &shards {
+            let (name, held) = (shard_folder(*shard), held.identity()?);
+            match (held, self.folder.known_as(&name)?) {
+                (Some(held), Some(found)) if held.is(&found) => {}
+                (_, Some(_)) => return Ok(Some(changed(&here.join(name), "is another folder than it was"))),
+                (_, None) => return Ok(Some(changed(&here.join(name), "was removed"))),
+            }
+        }
+        for (name, known) in &segments {
+            let Some(shard) = shards.get(&name.shard) else { continue };
+            let path = || here.join(name.to_string());
+            match shard.known_as(&name.file_name())? {
+                Some(found) if found.is(known) && found.length >= known.length => {}
+                Some(found) if found.is(known) => {
+                    let what = format!("was cut from {} bytes to {}", known.length, found.length);
+                    return Ok(Some(changed(&path(), &what)));
+                }
+                // It may have been removed by the store itself since the list was copied.
+                None if !self.known().segments.contains_key(name) => {}
+                Some(_) => return Ok(Some(changed(&path(), "is another file than it was"))),
+                None => return Ok(Some(changed(&path(), "was removed"))),
+            }
+        }
+        self.lock.look(&self.folder)
+    }
+
+    /// Removes what earlier attempts to replace a file have left.
+    fn remove_leftovers(&self) -> io::Result<()> {
+        let remove = |folder: &Folder, is_ours: fn(&str) -> bool| -> io::Result<()> {
+            for name in folder.names()?.iter().filter(|name| name_of_new(name).is_some_and(is_ours)) {
+                tracing::info!(file = %folder.path().join(name).display(), "removing a file that was never finished");
+                folder.remove(name)?;
+            }
+            Ok(())
+        };
+        remove(&self.folder, |name| name == MANIFEST)?;
+        let shards: Vec<_> = self.known().shards.values().cloned().collect();
+        shards.iter().try_for_each(|shard| remove(shard, CheckpointName::is_one))
+    }
+}
+
+/// What happened to something in the folder, and what helps.
+fn changed(path: &Path, what: &str) -> String {
+    format!(
+        "{} {what}: put back what was there, or export what this server holds (sutra export) and start on a new folder",
+        path.display()
+    )
+}
+
+impl Disk for FileDisk {
+    fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn read_manifest(&self) -> io::Result<Option<Vec<u8>>> {
+        let mut bytes = Vec::new();
+        let path = self.folder.path().join(MANIFEST);
+        match self.folder.file(MANIFEST, OFlags::RDONLY) {
+            Ok(file) => {
+                // Looked at before it is read: what is changed meanwhile is seen by the next look.
+                self.known().manifest = self.folder.known_as(MANIFEST)?;
+                let read = file.take(crate::manifest::MAX_BYTES).read_to_end(&mut bytes);
+                read.map(|_| Some(bytes)).map_err(in_context("read", &path))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn replace_manifest(&self, bytes: &[u8]) -> io::Result<()> {
+        replace(&self.folder, MANIFEST, &[bytes])?;
+        self.known().manifest = self.folder.known_as(MANIFEST)?;
+        Ok(())
+    }
+
+    fn create_shard(&self, shard: u16) -> io::Result<()> {
+        match self.folder.make_folder(&shard_folder(shard))? {
+            true => self.folder.sync(),
+            false => Ok(()),
+        }
+    }
+
+    fn list(&self, shard: u16) -> io::Result<Option<Vec<String>>> {
+        match self.shard(shard) {
+            Ok(folder) => folder.names().map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn create(&self, name: SegmentName) -> io::Result<Arc<DataFile>> {
+        let file = DataFile::create(&*self.shard(name.shard)?, &name.file_name(), self.durability)?;
+        self.remember(name, &file)?;
+        Ok(Arc::new(file))
+    }
+
+    fn open(&self, name: SegmentName) -> io::Result<Arc<DataFile>> {
+        let file = DataFile::open(&*self.shard(name.shard)?, &name.file_name(), self.durability)?;
+        let identity = file.identity()?;
+        match self.known().segments.get(&name) {
+            Some(known) if !known.is(&identity) => {
+                let path = self.folder.path().join(name.to_string());
+                return Err(io::Error::other(changed(&path, "is another file than it was")));
+            }
+            _ => {}
+        }
+        self.remember(name, &file)?;
+        Ok(Arc::new(file))
+    }
+
+    fn remove(&self, name: SegmentName) -> io::Result<()> {
+        self.known().segments.remove(&name);
+        self.shard(name.shard)?.remove(&name.file_name())
+    }
+
+    fn sync_shard(&self, shard: u16) -> io::Result<()> {
+        self.shard(shard)?.sync()
+    }
+
+    fn len(&self, file: &DataFile) -> io::Result<u64> {
+        file.len()
+    }
+
+    fn read(&self, file: &DataFile, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        file.read_all_into(offset, buffer)
+    }
+
+    fn zero_fill(&self, file: &DataFile, range: Range<u64>) -> io::Result<()> {
+        file.zero_fill(range)?;
+        let grown = file.identity()?;
+        let mut known = self.known();
+        if let Some(known) = known.segments.values_mut().find(|known| known.is(&grown)) {
+            known.length = known.length.max(grown.length);
+        }
+        Ok(())
+    }
+
+    fn write(&self, file: &DataFile, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        file.write_synced(offset, bytes)
+    }
+
+    fn sync(&self, file: &DataFile) -> io::Result<()> {
+        file.sync_all()
+    }
+
+    fn read_checkpoint(&self, name: CheckpointName, limit: u64) -> io::Result<Option<Vec<u8>>> {
+        let path = self.folder.path().join(name.to_string());
+        let read = || {
+            let file = self.shard(name.shard)?.file(&name.file_name(), OFlags::RDONLY)?;
+            let length = file.metadata()?.len();
+            if length > limit {
+                return Err(io::Error::other(format!(
+                    "it has {length} bytes, more than the {limit} that it can be worth"
+                )));
+            }
+            let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+            file.take(limit).read_to_end(&mut bytes).map(|_| bytes)
+        };
+        match read() {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(in_context("read", &path)(error)),
+        }
+    }
+
+    fn replace_checkpoint(&self, name: CheckpointName, parts: &[&[u8]]) -> io::Result<()> {
+        replace(&*self.shard(name.shard)?, &name.file_name(), parts)
+    }
+
+    fn is_manifest_touched(&self) -> io::Result<bool> {
+        let found = self.folder.known_as(MANIFEST)?;
+        Ok(found.is_none() || found != self.known().manifest)
+    }
+
+    fn look(&self) -> io::Result<Option<Change>> {
+        let named = self.path.display();
+        let Some(held) = self.folder.identity()? else {
+            return Ok(Some(Change::Lost(format!(
+                "the data folder {named} was removed: what this server holds is in its memory only; export it (sutra export), \
+                 and start on a new folder"
+            ))));
+        };
+        if let Some(what) = self.look_inside()? {
+            return Ok(Some(Change::Lost(what)));
+        }
+        let what = match Folder::at(&self.path)? {
+            Some(found) if found.is(&held) => return Ok(None),
+            Some(_) => "leads to another folder now",
+            None => "leads nowhere now",
+        };
+        let now = self.folder.path_now();
+        let now = now.map_or_else(|| "a place unknown".to_owned(), |path| path.display().to_string());
+        Ok(Some(Change::Moved(format!(
+            "{named} {what}, and this server's data folder is {now}: move it back, or stop this server and start it there"
+        ))))
+    }
+
+    fn note_use(&self, in_use: bool) -> io::Result<()> {
+        if in_use {
+            self.remove_leftovers()?;
+        }
+        self.lock.note_use(in_use)
+    }
+}
+
+/// Puts a new file in a file's place: after a crash the old or the new one is there, whole.
+fn replace(folder: &Folder, name: &str, parts: &[&[u8]]) -> io::Result<()> {
+    let (path, new) = (folder.path().join(name), new_name(name));
+    let mut file = folder.file(&new, OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY)?;
+    let written = parts.iter().try_for_each(|part| file.write_all(part)).and_then(|()| file.sync_all());
+    let replaced = written.map_err(in_context("replace", &path)).and_then(|()| folder.rename(&new, name));
+    replaced.inspect_err(|_| {
+        // What was written of it only takes space, which may be what lacks. Where it stays, the next start removes it.
+        let _ = folder.remove(&new);
+    })?;
+    folder.sync()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn open(path: &Path) -> FileDisk {
+        FileDisk::open(path, sutra_wire::Durability::Always, "").unwrap()
+    }
+
+    #[test]
+    fn the_manifest_is_replaced_whole_and_what_was_left_of_attempts_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b");
+        let disk = open(&path);
+        assert_eq!(disk.read_manifest().unwrap(), None);
+        disk.replace_manifest(b"one, and longer").unwrap();
+        disk.replace_manifest(b"two").unwrap();
+        assert_eq!(disk.read_manifest().unwrap().unwrap(), b"two");
+        disk.create_shard(0).unwrap();
+        assert!(disk.list(0).unwrap().unwrap().is_empty());
+        let leftovers = ["manifest.json.new", "manifest.json.0123456789abcdef.new", "shard-000/vectors-3.index.new"];
+        for leftover in leftovers.iter().chain(&["mine.new", "shard-000/mine.new"]) {
+            fs::write(path.join(leftover), "").unwrap();
+        }
+        disk.note_use(true).unwrap();
+        assert!(leftovers.iter().all(|leftover| !path.join(leftover).exists()));
+        assert!(path.join("mine.new").exists() && path.join("shard-000/mine.new").exists());
+    }
+
+    #[test]
+    fn a_folder_that_is_a_file_is_named_with_a_cure() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "").unwrap();
+        let error = FileDisk::open(&path, sutra_wire::Durability::Always, "").unwrap_err().to_string();
+        assert!(error.contains("file") && error.contains("--data"), "{error}");
+    }
+
+    #[test]
+    fn the_folder_and_all_in_it_are_their_owners_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data");
+        let disk = open(&path);
+        disk.create_shard(0).unwrap();
+        disk.create(SegmentName { shard: 0, number: 0 }).unwrap();
+        disk.replace_manifest(b"x").unwrap();
+        let mode = |name: &str| path.join(name).metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!([mode(""), mode("shard-000")], [0o700; 2]);
+        assert_eq!([mode("lock"), mode("manifest.json"), mode("shard-000/segment-00000000.log")], [0o600; 3]);
+    }
+
+    /// A disk with a segment of one block, and its folder.
+    fn used() -> (tempfile::TempDir, PathBuf, FileDisk) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data");
+        let disk = open(&path);
+        disk.create_shard(0).unwrap();
+        let file = disk.create(SegmentName { shard: 0, number: 0 }).unwrap();
+        disk.zero_fill(&file, 0..8192).unwrap();
+        assert_eq!(disk.look().unwrap(), None);
+        (folder, path, disk)
+    }
+
+    #[test]
+    fn a_folder_that_was_moved_is_noticed_until_it_is_back() {
+        let (folder, path, disk) = used();
+        let away = folder.path().join("away");
+        fs::rename(&path, &away).unwrap();
+        let Some(Change::Moved(words)) = disk.look().unwrap() else { panic!("it was moved") };
+        assert!(words.contains("leads nowhere") && words.contains(away.to_str().unwrap()), "{words}");
+        fs::create_dir(&path).unwrap();
+        disk.replace_manifest(b"ours").unwrap();
+        let Some(Change::Moved(words)) = disk.look().unwrap() else { panic!("another is there") };
+        assert!(words.contains("another folder"), "{words}");
+        assert!(fs::read_dir(&path).unwrap().next().is_none(), "nothing is written into another's folder");
+        fs::remove_dir(&path).unwrap();
+        fs::rename(&away, &path).unwrap();
+        assert_eq!(disk.look().unwrap(), None);
+    }
+
+    #[test]
+    fn what_was_removed_replaced_or_cut_in_it_is_named() {
+        type Change = fn(&Path);
+        let changes: [(&str, Change); 6] = [
+            ("was removed", |path| fs::remove_dir_all(path).unwrap()),
+            ("was removed", |path| fs::remove_file(path.join("shard-000/segment-00000000.log")).unwrap()),
+            ("was removed", |path| fs::rename(path.join("shard-000"), path.join("other")).unwrap()),
+            ("another folder", |path| {
+                fs::rename(path.join("shard-000"), path.join("other")).unwrap();
+                fs::create_dir(path.join("shard-000")).unwrap();
+            }),
+            ("another file", |path| {
+                fs::remove_file(path.join("shard-000/segment-00000000.log")).unwrap();
+                fs::write(path.join("other"), [0; 8192]).unwrap();
+                fs::write(path.join("shard-000/segment-00000000.log"), [0; 8192]).unwrap();
+            }),
+            ("from 8192 bytes to 100", |path| {
+                let file = fs::OpenOptions::new().write(true).open(path.join("shard-000/segment-00000000.log"));
+                file.unwrap().set_len(100).unwrap();
+            }),
+        ];
+        for (expected, change) in changes {
+            let (_folder, path, disk) = used();
+            change(&path);
+            match disk.look().unwrap() {
+                Some(super::Change::Lost(words)) => assert!(words.contains(expected), "{words}"),
+                other => panic!("{expected}: {other:?}"),
+            }
+        }
+    }
+}
