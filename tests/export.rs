@@ -5,16 +5,22 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::process::{Command, Output};
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Instant;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use serde_json::{Value, json};
-use support::{Folder, Server, wordnet};
+use support::{Folder, PATIENCE, Server, sutra, wordnet};
 use sutra_client::blocking::Client;
 use sutra_client::{Association, AssociationKind, Concept, ConceptId, Direction, Neighborhood};
 
 /// Texts that mean something to XML, to Graphviz, to a terminal, or to none of them.
-const HOSTILE: &str = "<&>\"' ]]> \\N \\ \r\n\t\u{1b}[2J\u{0}\u{fffe} {record|<port>} naïve → 犬 \\";
+const HOSTILE: &str =
+    "<&>\"' &amp; &#65; \\G \\L ]]> \\N \\ \r\n\t\u{1b}[2J\u{0}\u{fffe} {record|<port>} naïve → 犬 \\";
 
 fn run(server: &Server, arguments: &[&str]) -> Output {
     let output = server.run(arguments);
@@ -149,6 +155,39 @@ edges = [[a.strip('"'), b.strip('"'), dict(data)] for a, b, data in graph.edges(
 print(json.dumps({"nodes": nodes, "edges": edges}))
 "#;
 
+/// What Graphviz makes of a quoted text as a parser gives it: it takes each backslash from so many, decodes what HTML does, and begins a
+/// line at its own escape for that. Seen with `dot -Tsvg`, of Graphviz 2.43: its text elements, and its titles for tooltips.
+fn as_drawn(quoted: &str, backslashes: usize) -> String {
+    let text = quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap();
+    let backslash = "\\".repeat(backslashes);
+    let mut drawn = String::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let (found, taken) = if rest.starts_with(&backslash) {
+            ('\\', backslash.len())
+        } else if let Some(escaped) = rest.strip_prefix('\\') {
+            match escaped.chars().next().unwrap() {
+                'n' => ('\n', 2),
+                '"' => ('"', 2),
+                other => panic!("{other} is an escape of Graphviz's own: {text}"),
+            }
+        } else if first == '&' {
+            let (entity, _) = rest.split_once(';').expect("every & begins an entity");
+            let decoded = match entity {
+                "&amp" => '&',
+                "&#13" => '\r',
+                other => panic!("{other}"),
+            };
+            (decoded, entity.len() + 1)
+        } else {
+            (first, first.len_utf8())
+        };
+        drawn.push(found);
+        rest = &rest[taken..];
+    }
+    drawn
+}
+
 fn read(python: &Path, file: &str, format: &str) -> Value {
     let mut reader = Command::new(python);
     serde_json::from_str(&support::python::run(reader.args(["-c", READER, file, format]), "read the export")).unwrap()
@@ -169,8 +208,8 @@ fn programs_that_draw_graphs_read_a_neighbourhood_with_its_names_kinds_and_confi
     };
     let id = |name: &str| ConceptId::from_name(name).unwrap().to_string();
     let nameless = ConceptId([9; 16]).to_string();
-    // What neither can hold is shown as a sign that says so.
-    let shown = HOSTILE.replace(['\u{0}', '\u{1b}', '\u{fffe}'], "\u{fffd}");
+    // What neither can hold is shown by its picture, or by a sign that says so.
+    let shown = HOSTILE.replace('\u{0}', "\u{2400}").replace('\u{1b}', "\u{241b}").replace('\u{fffe}', "\u{fffd}");
 
     let graph = export("graphml", "1");
     let nodes = graph["nodes"].as_object().unwrap();
@@ -198,11 +237,10 @@ fn programs_that_draw_graphs_read_a_neighbourhood_with_its_names_kinds_and_confi
     let drawn: Vec<&String> = nodes.keys().filter(|key| key.len() == 32).collect();
     assert_eq!(drawn.len(), 5, "{graph}");
     assert_eq!(nodes[&id("far")]["label"], "\"far\"");
-    let label = nodes[&id(HOSTILE)]["label"].as_str().unwrap();
-    assert!(
-        label.contains("\\\\N \\\\ ") && label.ends_with("\\\\\""),
-        "escapes of Graphviz's own are none here: {label}"
-    );
+    for (attribute, backslashes) in [("label", 2), ("tooltip", 4)] {
+        let drawn = nodes[&id(HOSTILE)][attribute].as_str().unwrap();
+        assert_eq!(as_drawn(drawn, backslashes), shown, "{attribute}");
+    }
     let edges = graph["edges"].as_array().unwrap();
     let found = edges.iter().find(|edge| edge[0] == id("middle") && edge[1] == id(HOSTILE)).unwrap();
     assert_eq!(found[2], json!({"label": "\"hierarchical\"", "confidence": "\"0.75\""}));
@@ -260,4 +298,143 @@ fn an_export_that_can_not_be_written_or_finished_leaves_the_file_that_was_there(
     run(&server, &["export", "dog", "--format", "dot", "--output", path]);
     assert!(std::fs::read_to_string(&file).unwrap().starts_with("digraph"));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
+}
+
+/// Concepts of an export that takes some time.
+const MANY: usize = 1_500;
+
+/// A server whose export takes some time, and a folder to export to.
+fn with_much(concepts: usize) -> (Server, Folder) {
+    let server = Server::start(&[]);
+    let text = "x".repeat(20_000);
+    let concepts = (0..concepts).map(|number| Concept::new(format!("c{number}")).content(text.as_str()));
+    server.client().learn_many(concepts).finish().unwrap();
+    let folder = Folder::new();
+    std::fs::create_dir_all(folder.path()).unwrap();
+    (server, folder)
+}
+
+/// An export of everything that is under way.
+fn exporting(server: &Server, file: &Path) -> Child {
+    let mut command = sutra();
+    command.args(["export", "--format", "jsonl", "--output"]).arg(file);
+    command.env("SUTRA_SERVER", server.address.to_string());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Whether it has begun to write: it holds a file of this folder open that is not empty.
+fn has_begun(child: &Child, folder: &Path) -> bool {
+    let open = std::fs::read_dir(format!("/proc/{}/fd", child.id())).unwrap();
+    let is_written = |path: PathBuf| {
+        std::fs::read_link(&path).is_ok_and(|to| to.starts_with(folder))
+            && std::fs::metadata(&path).is_ok_and(|file| file.is_file() && file.len() > 0)
+    };
+    open.filter_map(Result::ok).any(|entry| is_written(entry.path()))
+}
+
+fn wait_until_begun(child: &mut Child, folder: &Path) {
+    let until = Instant::now() + PATIENCE;
+    while !has_begun(child, folder) {
+        assert!(child.try_wait().unwrap().is_none() && Instant::now() < until, "it writes");
+    }
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn lines(file: &Path) -> usize {
+    let text = std::fs::read_to_string(file).unwrap();
+    text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).count()
+}
+
+#[test]
+fn of_two_exports_to_one_file_each_is_whole_and_one_that_ends_early_leaves_nothing() {
+    let (server, folder) = with_much(MANY);
+    let file = folder.path().join("x.jsonl");
+    // Whatever ends it: nothing can be done about a kill, a signal is heeded.
+    for signal in [Signal::KILL, Signal::INT, Signal::TERM] {
+        std::fs::write(&file, "as it was").unwrap();
+        let (ended, other) = loop {
+            let mut ended = exporting(&server, &file);
+            let other = exporting(&server, &file);
+            wait_until_begun(&mut ended, &folder.path());
+            // It may be done by now: then it is tried again.
+            kill_process(Pid::from_child(&ended), signal).unwrap();
+            let (ended, other) = (ended.wait_with_output().unwrap(), other.wait_with_output().unwrap());
+            if !ended.status.success() {
+                break (ended, other);
+            }
+        };
+        if signal != Signal::KILL {
+            let said = text(&ended.stderr);
+            assert_eq!(ended.status.code(), Some(128 + signal.as_raw()), "{said}");
+            assert!(said.contains("interrupted: nothing was written to"), "{said}");
+        }
+        assert!(other.status.success(), "{}", text(&other.stderr));
+        assert_eq!((lines(&file), names(&folder.path())), (MANY, vec!["x.jsonl".to_owned()]));
+    }
+    let both = [exporting(&server, &file), exporting(&server, &file)];
+    for child in both {
+        assert!(child.wait_with_output().unwrap().status.success());
+    }
+    assert_eq!((lines(&file), names(&folder.path())), (MANY, vec!["x.jsonl".to_owned()]));
+}
+
+#[test]
+fn a_file_keeps_its_mode_and_a_link_stays_a_link() {
+    let (server, folder) = with_much(3);
+    let elsewhere = folder.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let (link, target) = (folder.path().join("x.jsonl"), elsewhere.join("target.jsonl"));
+    std::fs::write(&target, "old").unwrap();
+    std::fs::set_permissions(&target, std::fs::Permissions::from_mode(0o600)).unwrap();
+    symlink("elsewhere/target.jsonl", &link).unwrap();
+    let all = |file: &Path| run(&server, &["export", "--format", "jsonl", "--output", file.to_str().unwrap()]);
+    all(&link);
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(lines(&target), 3);
+    assert_eq!(std::fs::metadata(&target).unwrap().mode() & 0o7777, 0o600);
+    // One that leads to nothing yet, by way of another.
+    let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+    symlink("second", &first).unwrap();
+    symlink(elsewhere.join("new.jsonl"), &second).unwrap();
+    all(&first);
+    assert_eq!((lines(&elsewhere.join("new.jsonl")), lines(&first)), (3, 3));
+    assert_eq!(names(&elsewhere), ["new.jsonl", "target.jsonl"]);
+    assert_eq!(names(&folder.path()), ["elsewhere", "first", "second", "x.jsonl"]);
+    // A circle, and a folder.
+    symlink("round", folder.path().join("round")).unwrap();
+    for (file, says) in [("round", "symbolic links"), ("elsewhere", "directory")] {
+        let file = folder.path().join(file);
+        let refused = server.run(&["export", "--format", "jsonl", "--output", file.to_str().unwrap()]);
+        assert!(refused.status.code() == Some(2) && text(&refused.stderr).contains(says), "{}", text(&refused.stderr));
+    }
+}
+
+#[test]
+fn pipes_and_what_is_open_already_are_written_to_as_they_are() {
+    let (server, folder) = with_much(3);
+    let path = |name: &str| folder.path().join(name);
+    let fifo = path("fifo.jsonl");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o600), 0)
+        .unwrap();
+    let child = exporting(&server, &fifo);
+    let mut read = String::new();
+    std::fs::File::open(&fifo).unwrap().read_to_string(&mut read).unwrap();
+    assert!(child.wait_with_output().unwrap().status.success());
+    assert_eq!((read.lines().count(), names(&folder.path())), (3, vec!["fifo.jsonl".to_owned()]));
+
+    // A file that the shell has opened is not replaced behind its back, and what it holds stays.
+    std::fs::write(path("log"), "before\n").unwrap();
+    let mut shell = Command::new("sh");
+    let script = "\"$0\" export --format jsonl --output /dev/stdout >>\"$1\" && \"$0\" export --format jsonl --output /dev/fd/3 3>>\"$1\"";
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_sutra")]).arg(path("log"));
+    let output = shell.env("SUTRA_SERVER", server.address.to_string()).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let log = std::fs::read_to_string(path("log")).unwrap();
+    assert_eq!((log.lines().count(), log.starts_with("before\n")), (7, true));
 }

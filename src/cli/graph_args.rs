@@ -136,7 +136,7 @@ pub(crate) struct Export {
     /// The nearest so many concepts of the neighbourhood; 10,000 unless said otherwise
     #[arg(long, value_name = "N", requires = "concept", value_parser = count::<1, 10_000_000>, allow_hyphen_values = true)]
     pub(crate) max_concepts: Option<u64>,
-    /// Where it is written; - for standard output
+    /// Where it is written; - for standard output. A file is replaced when the export is whole, and keeps its mode
     #[arg(long, short, value_name = "FILE|-", default_value = "-")]
     pub(crate) output: std::path::PathBuf,
     #[command(flatten)]

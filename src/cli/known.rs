@@ -1,13 +1,25 @@
 //! What concepts that an answer gives by their ids are called, and what they hold.
 
-use std::collections::VecDeque;
+use std::vec::IntoIter;
 
 use serde::Serialize;
-use sutra_client::{Client, PathQuery};
+use sutra_client::{Client, ConceptRecord, Many, PathQuery, View};
 use sutra_wire::ConceptId;
 
 use crate::exit::Failure;
 use crate::output;
+
+/// Records under way at a time: few, as one may have 16 MiB.
+pub(crate) const RECORDS: usize = 64;
+
+/// How much of a concept's content is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// All of it, as programs get it.
+    Whole,
+    /// As people are shown it in lists.
+    FirstLine,
+}
 
 /// A concept as answers show it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -17,7 +29,7 @@ pub(crate) struct Known {
     /// Empty where the concept is not learned yet, or was learned by its id.
     pub(crate) name: String,
     pub(crate) learned: bool,
-    /// The first line.
+    /// As much of it as was asked for.
     pub(crate) content: String,
 }
 
@@ -28,30 +40,48 @@ fn digits<S: serde::Serializer>(id: &ConceptId, serializer: S) -> Result<S::Ok, 
 impl Known {
     /// What people call it: its name, else what it says, else its id.
     pub(crate) fn called(&self) -> String {
-        let text = [&self.name, &self.content].into_iter().find(|text| !text.is_empty());
-        text.map_or_else(|| self.id.to_string(), |text| output::name(text))
+        let text = [&*self.name, first_line(&self.content)].into_iter().find(|text| !text.is_empty());
+        text.map_or_else(|| self.id.to_string(), output::name)
     }
 
     /// What it holds, for people.
     pub(crate) fn holds(&self) -> String {
-        if self.learned { output::name(&self.content) } else { "not learned yet".into() }
+        if self.learned { output::name(first_line(&self.content)) } else { "not learned yet".into() }
     }
 }
 
-/// Looks concepts up, many at a time; the answers come in the order of the ids.
-pub(crate) async fn look_up(client: &Client, ids: Vec<ConceptId>) -> Result<VecDeque<Known>, Failure> {
-    let mut known = VecDeque::with_capacity(ids.len());
-    let mut answers = client.query_many(ids.clone());
-    for id in ids {
-        let Some(answer) = answers.next().await else { break };
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+/// Concepts that are looked up, many at a time; they come in the order of their ids.
+pub(crate) struct LookUp {
+    ids: IntoIter<ConceptId>,
+    answers: Many<IntoIter<ConceptId>, Option<View<ConceptRecord>>>,
+    content: Content,
+}
+
+impl LookUp {
+    pub(crate) fn new(client: &Client, ids: Vec<ConceptId>, content: Content) -> Self {
+        let answers = client.query_many(ids.clone()).in_flight(RECORDS);
+        Self { ids: ids.into_iter(), answers, content }
+    }
+
+    pub(crate) async fn next(&mut self) -> Result<Option<Known>, Failure> {
+        let (Some(id), Some(answer)) = (self.ids.next(), self.answers.next().await) else { return Ok(None) };
         let concept = answer?;
         let (name, content) = concept.as_ref().map_or(("", ""), |concept| (&*concept.name, &*concept.content));
-        known.push_back(Known {
-            id,
-            name: name.to_owned(),
-            learned: concept.is_some(),
-            content: content.lines().next().unwrap_or_default().to_owned(),
-        });
+        let content = if self.content == Content::Whole { content } else { first_line(content) };
+        Ok(Some(Known { id, name: name.to_owned(), learned: concept.is_some(), content: content.to_owned() }))
+    }
+}
+
+/// Looks concepts up, all of them.
+pub(crate) async fn look_up(client: &Client, ids: Vec<ConceptId>, content: Content) -> Result<Vec<Known>, Failure> {
+    let mut known = Vec::with_capacity(ids.len());
+    let mut found = LookUp::new(client, ids, content);
+    while let Some(concept) = found.next().await? {
+        known.push(concept);
     }
     Ok(known)
 }

@@ -1,20 +1,23 @@
 //! `sutra neighbors`: a concept's neighbours by name, with the association that leads to each.
 //!
 //! They are named and written reply by reply, so that memory holds one reply of a hub's, however many there are; within a reply they are
-//! sorted.
+//! sorted. Where they hold much, a reply is written in parts, each sorted.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
-use sutra_client::{Client, Neighborhood, View};
-use sutra_wire::{AssociationKind, ConceptId, Direction, limits};
+use sutra_client::{Client, Neighborhood};
+use sutra_wire::{ArchivedNeighbor, AssociationKind, ConceptId, Direction, limits};
 
 use crate::exit::{Answer, Failure};
 use crate::graph_args::Neighbors;
-use crate::known::{Known, is_known, look_up, not_known};
-use crate::output::{self, Output, columns, counted, first_line};
+use crate::known::{Known, LookUp, is_known, not_known};
+use crate::output::{self, Output, columns, counted, first_line, shortest};
+
+/// Bytes of contents that are held at a time, where one may go beyond.
+const HELD: usize = 32 << 20;
 
 /// A neighbour for programs.
 #[derive(Debug, Serialize)]
@@ -24,6 +27,7 @@ struct Neighbor {
     #[serde(rename = "type")]
     kind: String,
     direction: &'static str,
+    #[serde(serialize_with = "shortest")]
     confidence: f32,
 }
 
@@ -42,8 +46,16 @@ pub(crate) async fn run(client: &Client, neighbors: &Neighbors, output: Output) 
     while let Some(page) = pages.next().await {
         let page = page?;
         let room = usize::try_from(limit - list.count).unwrap_or(usize::MAX);
-        if room > 0 && !page.neighbors.is_empty() {
-            list.page(concept, &named(&client, &page, room).await?)?;
+        let edges: Vec<_> = page.neighbors.iter().take(room).collect();
+        let ids = edges.iter().map(|edge| ConceptId(edge.id)).collect();
+        let mut found = LookUp::new(&client, ids, output.content());
+        let mut edges = edges.into_iter();
+        loop {
+            let part = part(&mut edges, &mut found).await?;
+            if part.is_empty() {
+                break;
+            }
+            list.page(concept, &part)?;
         }
         // What a cursor leads to may be nothing: there is more when there is one more.
         more = page.neighbors.len() > room;
@@ -56,17 +68,23 @@ pub(crate) async fn run(client: &Client, neighbors: &Neighbors, output: Output) 
     Ok(if is_known { Answer::Yes } else { Answer::No })
 }
 
-/// The neighbours of a page, at most `room` of them, with what they are called and what they hold.
-async fn named(client: &Client, page: &View<sutra_client::Neighbors>, room: usize) -> Result<Vec<Neighbor>, Failure> {
-    let edges = || page.neighbors.iter().take(room);
-    let known = look_up(client, edges().map(|edge| ConceptId(edge.id)).collect()).await?;
-    let with_edge = edges().zip(known).map(|(edge, known)| Neighbor {
-        known,
-        kind: AssociationKind(edge.kind.to_native()).to_string(),
-        direction: if edge.direction == Direction::In as u8 { "in" } else { "out" },
-        confidence: edge.confidence.to_native(),
-    });
-    let mut neighbors: Vec<Neighbor> = with_edge.collect();
+/// The next neighbours with what they are called and hold, as many as may be held; none where there are no more.
+async fn part(
+    edges: &mut impl Iterator<Item = &ArchivedNeighbor>,
+    found: &mut LookUp,
+) -> Result<Vec<Neighbor>, Failure> {
+    let (mut neighbors, mut held) = (Vec::new(), 0);
+    while held < HELD
+        && let (Some(known), Some(edge)) = (found.next().await?, edges.next())
+    {
+        held += known.content.len();
+        neighbors.push(Neighbor {
+            known,
+            kind: AssociationKind(edge.kind.to_native()).to_string(),
+            direction: if edge.direction == Direction::In as u8 { "in" } else { "out" },
+            confidence: edge.confidence.to_native(),
+        });
+    }
     fn key(neighbor: &Neighbor) -> impl Ord + '_ {
         (&neighbor.kind, neighbor.direction, &neighbor.known.name, neighbor.known.id.0)
     }

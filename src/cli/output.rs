@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::exit::Failure;
+use crate::known::Content;
 
 /// How answers are written.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +21,11 @@ impl Output {
         Self { json }
     }
 
+    /// How much of what concepts hold an answer shows in a list.
+    pub(crate) fn content(self) -> Content {
+        if self.json { Content::Whole } else { Content::FirstLine }
+    }
+
     /// Whether answers are for programs.
     pub(crate) fn is_json(self) -> bool {
         self.json
@@ -30,8 +36,14 @@ impl Output {
         if let Failure::Arguments(error) = failure
             && !(self.json && error.use_stderr())
         {
-            // Whoever closed the stream does not want to read it.
-            let _ = error.print();
+            let text = error.render().to_string();
+            if error.use_stderr() && text.chars().any(steers) {
+                // It repeats what was typed, or stood in a variable; colours are not worth that.
+                complain(text.trim_end());
+            } else {
+                // Whoever closed the stream does not want to read it.
+                let _ = error.print();
+            }
             return;
         }
         let Some(problem) = failure.problem() else { return };
@@ -51,7 +63,8 @@ impl Output {
 
     /// Writes an answer: `value` as one line of JSON, or `words`, which need no line end.
     pub(crate) fn answer(self, value: &impl Serialize, words: impl FnOnce() -> String) -> Result<(), Failure> {
-        let mut line = if self.json { serde_json::to_string(value).map_err(io::Error::from)? } else { words() };
+        let mut line =
+            if self.json { serde_json::to_string(value).map_err(io::Error::from)? } else { printable(&words()) };
         line.push('\n');
         let mut out = io::stdout().lock();
         out.write_all(line.as_bytes())?;
@@ -109,6 +122,12 @@ pub(crate) fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
+/// Serializes a number of 32 bits by the digits that tell it from its neighbours, 0.9 and not
+/// 0.8999999761581421, also by way of a `Value`, which has 64 bits.
+pub(crate) fn shortest<S: serde::Serializer>(number: &f32, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(number.to_string().parse().unwrap_or(f64::from(*number)))
+}
+
 /// A duration with the two units that matter.
 pub(crate) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -126,13 +145,13 @@ pub(crate) fn first_line(text: &str, columns: usize) -> String {
     console::truncate_str(line, columns, "…").into_owned()
 }
 
-/// A text of several lines with its other control characters escaped, so that what is stored or given can't steer the terminal that
-/// shows it.
+/// A text of several lines in which what could steer or deceive the terminal that shows it is
+/// escaped: it may be stored, given or another server's.
 pub(crate) fn printable(text: &str) -> String {
     escaped(text, |c| c != '\n' && c != '\t')
 }
 
-/// A name on one line: every control character is escaped.
+/// A name on one line: line ends and tabs are escaped as well.
 pub(crate) fn name(text: &str) -> String {
     escaped(text, |_| true)
 }
@@ -145,13 +164,45 @@ pub(crate) fn in_namespace(namespace: &str) -> String {
 fn escaped(text: &str, also: impl Fn(char) -> bool) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() && also(c) {
+        if steers(c) && also(c) {
             shown.extend(c.escape_default());
         } else {
             shown.push(c);
         }
     }
     shown
+}
+
+/// Whether a character does something to the text around it instead of standing there: control
+/// characters, those that turn the direction of writing, and those that are not to be seen. They are
+/// Unicode's categories Cc, Cf, Zl and Zp, and the letters that it says to show as nothing.
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}'
+            | '\u{34f}'
+            | '\u{600}'..='\u{605}'
+            | '\u{61c}'
+            | '\u{6dd}'
+            | '\u{70f}'
+            | '\u{890}'..='\u{891}'
+            | '\u{8e2}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{110bd}'
+            | '\u{110cd}'
+            | '\u{13430}'..='\u{1343f}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -189,5 +240,10 @@ mod tests {
     fn stored_escape_sequences_do_not_reach_the_terminal() {
         assert_eq!(printable("a\u{1b}[2Jb\tc\nd\u{9b}"), "a\\u{1b}[2Jb\tc\nd\\u{9b}");
         assert_eq!(name("a\u{1b}[2Jb\nc"), "a\\u{1b}[2Jb\\nc");
+        for c in "\u{202e}\u{2066}\u{200b}\u{200d}\u{feff}\u{61c}\u{2028}\u{e0041}\u{7f}\u{85}\u{ad}".chars() {
+            assert_eq!(printable(&format!("a{c}b")), format!("a{}b", c.escape_unicode()));
+        }
+        let plain = "naïve e\u{301} 犬 🐕\u{fe0f} עברית ภาษา \u{a0}";
+        assert_eq!(name(plain), plain);
     }
 }

@@ -11,7 +11,7 @@ use sutra_wire::{AssociationKind, ConceptId};
 use crate::exit::{Answer, Failure};
 use crate::graph_args;
 use crate::known::{Known, look_up, not_known, unknown};
-use crate::output::{Output, columns, first_line, grouped, name};
+use crate::output::{Output, columns, first_line, grouped, name, shortest};
 
 /// A path: the concepts, and the associations between them, one fewer.
 #[derive(Debug, Serialize)]
@@ -28,6 +28,7 @@ struct Step {
     kind: String,
     /// "out" where the path follows it from source to target.
     direction: &'static str,
+    #[serde(serialize_with = "shortest")]
     confidence: f32,
 }
 
@@ -44,7 +45,7 @@ pub(crate) async fn run(client: &Client, path: &graph_args::Path, output: Output
         })?;
         return Ok(Answer::No);
     }
-    let paths = named(&client, &found, [start, end]).await?;
+    let paths = named(&client, &found, [start, end], output).await?;
     let value = json!({ "found": true, "start": start, "end": end, "paths": paths });
     output.answer(&value, || for_people(&paths, columns()))?;
     Ok(Answer::Yes)
@@ -69,13 +70,18 @@ fn none(path: &graph_args::Path) -> String {
 
 /// The paths with what their concepts are called and hold. Each concept is looked up once; an end that is not learned goes by the name
 /// that it was asked by.
-async fn named(client: &Client, found: &View<Paths>, asked: [&String; 2]) -> Result<Vec<Path>, Failure> {
+async fn named(
+    client: &Client,
+    found: &View<Paths>,
+    asked: [&String; 2],
+    output: Output,
+) -> Result<Vec<Path>, Failure> {
     let mut ids: Vec<ConceptId> =
         found.paths.iter().flat_map(|path| path.concepts.iter().map(|id| ConceptId(*id))).collect();
     ids.sort_unstable();
     ids.dedup();
-    let mut known: HashMap<ConceptId, Known> =
-        look_up(client, ids).await?.into_iter().map(|known| (known.id, known)).collect();
+    let looked_up = look_up(client, ids, output.content()).await?;
+    let mut known: HashMap<ConceptId, Known> = looked_up.into_iter().map(|known| (known.id, known)).collect();
     for name in asked {
         let end = ConceptId::from_name(name).ok().and_then(|id| known.get_mut(&id));
         if let Some(end) = end.filter(|end| !end.learned) {

@@ -10,12 +10,13 @@ use sutra_wire::ConceptId;
 use crate::exit::{Answer, Failure};
 use crate::graph_args::{Search, number};
 use crate::known::{Known, is_known, look_up, not_known, unknown};
-use crate::output::{Output, columns, first_line, name};
+use crate::output::{Output, columns, first_line, name, shortest};
 use crate::vector::vector;
 
 /// A result for programs.
 #[derive(Debug, Serialize)]
 struct Hit {
+    #[serde(serialize_with = "shortest")]
     similarity: f32,
     #[serde(flatten)]
     known: Known,
@@ -71,7 +72,7 @@ pub(crate) async fn run(client: &Client, search: &Search, output: Output) -> Res
             return Ok(Answer::No);
         }
     }
-    let known = look_up(&client, hits.iter().map(|(id, _)| *id).collect()).await?;
+    let known = look_up(&client, hits.iter().map(|(id, _)| *id).collect(), output.content()).await?;
     let hits: Vec<Hit> =
         hits.into_iter().zip(known).map(|((_, similarity), known)| Hit { similarity, known }).collect();
     output.answer(&json!({ "found": !hits.is_empty(), "results": hits }), || for_people(&hits, columns()))?;

@@ -50,3 +50,16 @@ pub(super) fn label(end: &End, record: Option<&ArchivedConceptRecord>) -> String
     let text = [&*record.name, first_line].into_iter().find(|text| !text.is_empty());
     text.unwrap_or(&end.reference).to_owned()
 }
+
+/// A character as drawings and XML 1.0 can hold it. Control characters, which they can't, become
+/// Unicode's pictures of them: U+241B for an escape.
+pub(super) fn drawable(c: char) -> char {
+    match c {
+        '\t' | '\n' | '\r' => c,
+        '\0'..='\u{1f}' => char::from_u32(0x2400 + u32::from(c)).unwrap_or(char::REPLACEMENT_CHARACTER),
+        '\u{7f}' => '\u{2421}',
+        // No characters at all.
+        '\u{fffe}' | '\u{ffff}' => char::REPLACEMENT_CHARACTER,
+        c => c,
+    }
+}

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use sutra_wire::ArchivedConceptRecord;
 
-use super::format::{Edge, End, Format, label};
+use super::format::{Edge, End, Format, drawable, label};
 
 pub(super) struct GraphMl;
 
@@ -48,7 +48,7 @@ impl Format for GraphMl {
     }
 }
 
-/// A text as an element's content. What XML 1.0 can't hold in any way, control characters, becomes the sign for that.
+/// A text as an element's content. What XML 1.0 can't hold in any way is shown by its picture.
 struct Text<'a>(&'a str);
 
 impl fmt::Display for Text<'_> {
@@ -60,10 +60,7 @@ impl fmt::Display for Text<'_> {
             '>' => f.write_str("&gt;"),
             // A parser takes a bare one for a line's end.
             '\r' => f.write_str("&#13;"),
-            '\t' | '\n' => f.write_char(c),
-            '\0'..=' ' if c != ' ' => f.write_char(char::REPLACEMENT_CHARACTER),
-            '\u{fffe}' | '\u{ffff}' => f.write_char(char::REPLACEMENT_CHARACTER),
-            c => f.write_char(c),
+            c => f.write_char(drawable(c)),
         })
     }
 }

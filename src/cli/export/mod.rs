@@ -64,8 +64,8 @@ pub(crate) async fn run(client: &Client, export: &Export, output: Output) -> Res
             walk::neighbourhood(&client, middle, within, most).await?
         }
     };
-    let destination = Destination::create(&export.output)?;
-    let to_file = destination.is_file();
+    let destination = Destination::create(&export.output, output)?;
+    let to_file = destination.is_named();
     let mut walk = Walk::new(&client, format, destination);
     walk.all(&scope).await.map_err(|failure| failure_of(export, to_file, failure))?;
     let summary = Summary { concepts: walk.concepts, associations: walk.associations, cut };

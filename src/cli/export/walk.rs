@@ -9,14 +9,12 @@ use tokio::task::JoinHandle;
 use super::destination::Destination;
 use super::format::{Edge, End, Format};
 use crate::exit::Failure;
-use crate::known::{Known, look_up};
+use crate::known::{Content, Known, RECORDS, look_up};
 
 /// Concepts that are exported together: first they, then their associations.
 const CHUNK: usize = 1024;
 /// Concepts whose associations are asked for at a time, each a reply of up to 112 KiB.
 const AHEAD: usize = 16;
-/// Records under way at a time: few, as one may have 16 MiB.
-const RECORDS: usize = 64;
 /// Associations whose other ends are looked up together.
 const GATHERED: usize = 4096;
 
@@ -174,8 +172,8 @@ impl<'a> Walk<'a> {
         let mut peers: Vec<ConceptId> = edges.iter().map(|edge| edge.peer).collect();
         peers.sort_unstable();
         peers.dedup();
-        let peers: HashMap<ConceptId, Known> =
-            look_up(self.client, peers).await?.into_iter().map(|known| (known.id, known)).collect();
+        let peers = look_up(self.client, peers, Content::FirstLine).await?;
+        let peers: HashMap<ConceptId, Known> = peers.into_iter().map(|known| (known.id, known)).collect();
         for Gathered { of, peer, outgoing, kind, confidence } in edges {
             let known = peers.get(&peer);
             if !outgoing && known.is_some_and(|known| known.learned) {
