@@ -174,8 +174,8 @@ pub(crate) struct Serve {
     /// Whether a core with nothing to do looks for work before it sleeps: faster answers for CPU time
     #[arg(long, env = "SUTRA_SPIN", value_enum, default_value = "off")]
     pub(crate) spin: SpinMode,
-    /// Import this folder's .jsonl files while serving: what the store does not have yet. What it has stays as it is, so that
-    /// changes outlive a restart; `sutra import` replaces
+    /// Import this folder's .jsonl files while serving: what the store does not have yet. A file that it was given before is passed
+    /// over, so that changes and deletions outlive a restart; `sutra import` imports again, and replaces
     #[arg(long, env = "SUTRA_IMPORT", value_name = "FOLDER")]
     pub(crate) import: Option<PathBuf>,
     /// Close connections that are silent for this long (90, 30s, 5m); never by default
@@ -313,14 +313,17 @@ pub(crate) struct Associate {
 #[command(after_help = "Example:\n  sutra import tests/data/wordnet\n\n\
     A line is a concept {\"id\": NAME, \"content\": TEXT, \"embedding\"?: [..], \"strength\"?, \"confidence\"?, \"namespace\"?}\n\
     or an association {\"source\": NAME, \"target\": NAME, \"type\"?: NAME|NUMBER, \"confidence\"?, \"namespace\"?}.\n\
-    Embeddings may lie beside: FILE.npy for FILE.jsonl, or embeddings.npy (float16 or float32, row i for concept i).\n\
+    Embeddings may lie beside: FILE.npy for FILE.jsonl, or embeddings.npy (real numbers of any type, row i for concept i).\n\
+    The first line with an embedding decides how many numbers those of its namespace have.\n\
+    Files may be compressed by gzip or zstd (.jsonl.gz, .jsonl.zst), in UTF-8 or UTF-16. Pipes and standard input are read\n\
+    to their end into a temporary file first; --timeout says how long each wait for them may take.\n\
     Importing again writes only what is new or differs, and replaces what differs as a whole: a\n\
     line without an embedding drops the one that is stored. A line that names a concept by its\n\
     id leaves it its name. Of lines about the same concept or\n\
     association the last one counts. Ctrl-C ends it and says what was done.")]
 pub(crate) struct Import {
-    /// .jsonl files, or folders of them
-    #[arg(required = true, value_name = "FILE|FOLDER")]
+    /// .jsonl files, folders of them, pipes, or - for standard input
+    #[arg(required = true, value_name = "FILE|FOLDER|-")]
     pub(crate) paths: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) place: Place,
@@ -329,7 +332,8 @@ pub(crate) struct Import {
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  sutra bench query --connections 64 --depth 1 --duration 2\n  \
     sutra bench learn --connections 32 --dimension 384 --duration 2 --profile\n\n\
-    Records are prepared first, in the namespace \"bench\". The load runs on one thread of this host.")]
+    Records are prepared first, in a namespace of their own, and deleted at the end. Ctrl-C ends it, shows what was\n\
+    measured until then and deletes them as well. The load runs on one thread of this host.")]
 pub(crate) struct Bench {
     /// What is asked for
     #[arg(value_enum, default_value = "query")]

@@ -33,6 +33,7 @@ mod serve;
 mod settings;
 mod signals;
 mod stats;
+mod text;
 mod vector;
 
 use std::process::ExitCode;

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use serde_json::json;
-use sutra_server::{Cores, Limits, ServerConfig, StartReport};
+use sutra_server::{Cores, ImportRecord, Limits, ServerConfig, StartReport};
 
 use crate::args::{self, DEFAULT_SERVER, Serve, compat_addresses};
 use crate::exit::{Answer, Failure};
@@ -49,7 +49,8 @@ pub(crate) fn run(serve: Serve, output: Output) -> Result<Answer, Failure> {
         // Nobody reads along: no reason not to serve.
         tracing::warn!(%failure, "the announcement was not read");
     }
-    let import = serve.import.map(|folder| spawn_import(folder, address, stop_import.clone(), output)).transpose()?;
+    let import = |folder| spawn_import(folder, address, server.imports(), stop_import.clone(), output);
+    let import = serve.import.map(import).transpose()?;
     let ended = server.wait();
     if let Some(import) = import {
         // Without a server it has nothing to wait for; told to stop, it says what it did and ends within a second.
@@ -103,17 +104,23 @@ fn announce(report: &StartReport, address: SocketAddr, importing: bool, output: 
     })
 }
 
-fn spawn_import(folder: PathBuf, address: SocketAddr, stop: Stop, output: Output) -> Result<JoinHandle<()>, Failure> {
-    let import = move || import_folder(folder, address, &stop, output);
+fn spawn_import(
+    folder: PathBuf,
+    address: SocketAddr,
+    record: ImportRecord,
+    stop: Stop,
+    output: Output,
+) -> Result<JoinHandle<()>, Failure> {
+    let import = move || import_folder(folder, address, &record, &stop, output);
     let spawned = thread::Builder::new().name("import".into()).spawn(import);
     spawned.map_err(|error| Failure::Host(format!("cannot start a thread: {error}")))
 }
 
-fn import_folder(folder: PathBuf, address: SocketAddr, stop: &Stop, output: Output) {
+fn import_folder(folder: PathBuf, address: SocketAddr, record: &ImportRecord, stop: &Stop, output: Output) {
     let server = args::Server { address: address.to_string(), timeout: IMPORT_TIMEOUT };
     let place = args::Place { namespace: String::new(), server };
     let source = args::Import { paths: vec![folder], place };
-    let imported = import::files(&source, Existing::Keep, stop, output);
+    let imported = import::files(&source, Existing::Keep(record), stop, output);
     let told = imported.and_then(|Imported { summary, failure }| {
         output.answer(&summary, || match &summary.example {
             Some(name) if !summary.stopped => {

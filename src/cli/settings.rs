@@ -5,6 +5,7 @@
 //! and the wording of help are clap's. A key that is no setting is an error that names key and file.
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::builder::{BoolishValueParser, TypedValueParser};
@@ -13,6 +14,10 @@ use toml::Value;
 
 use crate::args::Arguments;
 use crate::exit::Failure;
+use crate::text;
+
+/// The longest settings file: each setting takes some dozens of bytes.
+const MAX_FILE: u64 = 1 << 20;
 
 /// Read where neither `--config` nor SUTRA_CONFIG names another file.
 const DEFAULT_FILE: &str = "sutra.toml";
@@ -47,8 +52,9 @@ pub(crate) fn asks_for_json() -> bool {
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path)
-        .map_err(|error| Failure::Usage(format!("cannot read the settings file {}: {error}", path.display())))
+    let text = text::read(path, MAX_FILE)
+        .and_then(|text| String::from_utf8(text).map_err(|error| std::io::Error::new(ErrorKind::InvalidData, error)));
+    text.map_err(|error| Failure::Usage(format!("cannot read the settings file {}: {error}", path.display())))
 }
 
 /// The file that `--config` names. Looked for by hand: what the file says must be known before the line is parsed.

@@ -1,18 +1,26 @@
 //! Vectors as they are given on the command line.
 
+use std::path::Path;
+
 use crate::exit::Failure;
+use crate::text;
+
+/// The longest file that is read: 65,536 numbers of 25 digits and as much again for how they are set.
+const MAX_FILE: u64 = 4 << 20;
 
 /// The vector that a flag gives: a JSON list of numbers, or the name of a file that holds one.
-pub(crate) fn vector(flag: &str, text: &str) -> Result<Vec<f32>, Failure> {
+pub(crate) fn vector(flag: &str, given: &str) -> Result<Vec<f32>, Failure> {
     let wrong = |problem: String| Failure::Usage(format!("{flag}: {problem}"));
-    let in_file = !text.trim_start().starts_with('[');
+    let given = given.trim_start_matches('\u{feff}');
+    let in_file = !given.trim_start().starts_with('[');
     let list = if in_file {
-        std::fs::read(text).map_err(|error| wrong(format!("cannot read the file {text}: {error}")))?
+        text::read(Path::new(given), MAX_FILE)
+            .map_err(|error| wrong(format!("cannot read the file {given}: {error}")))?
     } else {
-        text.as_bytes().to_vec()
+        given.as_bytes().to_vec()
     };
     serde_json::from_slice(&list).map_err(|error| {
-        let place = if in_file { format!(" in {text}") } else { String::new() };
+        let place = if in_file { format!(" in {given}") } else { String::new() };
         wrong(format!("expected a JSON list of numbers{place}, like [0.1, 0.2]: {error}"))
     })
 }
@@ -33,6 +41,10 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "[2.5]").unwrap();
         assert_eq!(read(file.path().to_str().unwrap()).unwrap(), [2.5]);
+        let utf16: Vec<u8> = "\u{feff}[0.5,\r\n1]\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        std::fs::write(file.path(), utf16).unwrap();
+        assert_eq!(read(file.path().to_str().unwrap()).unwrap(), [0.5, 1.0]);
+        assert_eq!(read("\u{feff}[1]").unwrap(), [1.0]);
     }
 
     #[test]

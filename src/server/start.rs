@@ -12,6 +12,7 @@ use sutra_store::{OpenManifest, OpenOptions, Store};
 
 use crate::config::{Cores, ServerConfig};
 use crate::error::ServerError;
+use crate::imports::ImportRecord;
 use crate::legacy::Legacy;
 use crate::look::Looks;
 use crate::mailbox::MAILBOX;
@@ -177,6 +178,11 @@ impl Server {
     /// What the start found and set up.
     pub fn report(&self) -> &StartReport {
         &self.report
+    }
+
+    /// What its store remembers of the files that were imported into it at starts.
+    pub fn imports(&self) -> ImportRecord {
+        ImportRecord::new(Arc::clone(&self.manifest))
     }
 
     /// Asks it to stop: accepts nothing more, finishes what was received, commits. Returns at once.

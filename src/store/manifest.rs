@@ -15,6 +15,9 @@ use crate::{StoreError, format};
 /// The longest manifest that is read: 4,096 namespaces of 255 bytes, six characters for each where JSON escapes it, and some more.
 pub(crate) const MAX_BYTES: u64 = 8 << 20;
 
+/// Files that are remembered as imported at starts: as many as a folder of them is likely to hold, at 35 bytes each.
+pub const MAX_IMPORTS: usize = 4_096;
+
 /// What a store is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +34,9 @@ pub(crate) struct Manifest {
     pub(crate) marks: Vec<Position>,
     /// Names of the namespaces by number; the first is the empty one.
     pub(crate) namespaces: Vec<String>,
+    /// Digests of files that were imported at starts. Absent where there are none, as before there were any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) imports: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -50,6 +56,7 @@ impl Manifest {
             id_rule: IdRule::default().name().to_owned(),
             marks: vec![Position::default(); cores],
             namespaces: vec![String::new()],
+            imports: Vec::new(),
         }
     }
 
@@ -160,6 +167,12 @@ mod tests {
 }
 "#;
         assert_eq!(String::from_utf8(manifest().encode()).unwrap(), golden);
+        let imported = Manifest { imports: vec!["d41d8cd98f00b204e9800998ecf8427e".into()], ..manifest() };
+        let bytes = imported.encode();
+        assert_eq!(Manifest::decode(&bytes).unwrap(), imported);
+        let text = String::from_utf8(bytes).unwrap();
+        let field = "  \"imports\": [\n    \"d41d8cd98f00b204e9800998ecf8427e\"\n  ],\n";
+        assert_eq!(text.replace(field, ""), golden.replace("1167776791", "4088991262"));
     }
 
     #[test]

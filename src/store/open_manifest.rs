@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::StoreError;
 use crate::disk::{Change, Disk, SegmentName};
-use crate::manifest::Manifest;
+use crate::manifest::{MAX_IMPORTS, Manifest};
 use crate::marks::{Position, Progress};
 
 /// The manifest of a store that is open.
@@ -124,6 +124,28 @@ impl OpenManifest {
     /// where something became durable since.
     pub fn look_job(self: &Arc<Self>, raise: bool) -> LookJob {
         LookJob { manifest: Arc::clone(self), raise }
+    }
+
+    /// The digests of files that were imported at starts, those of the last import last.
+    pub fn imports(&self) -> Vec<String> {
+        self.lock().imports.clone()
+    }
+
+    /// Remembers such digests, durably; beyond [`MAX_IMPORTS`] the oldest are forgotten.
+    ///
+    /// # Errors
+    /// The manifest can't be written.
+    pub fn remember_imports(&self, digests: Vec<String>) -> Result<(), StoreError> {
+        let mut manifest = self.lock();
+        if digests.iter().all(|digest| manifest.imports.contains(digest)) {
+            return Ok(());
+        }
+        self.replace(&mut manifest, |manifest| {
+            manifest.imports.retain(|digest| !digests.contains(digest));
+            manifest.imports.extend(digests);
+            let forgotten = manifest.imports.len().saturating_sub(MAX_IMPORTS);
+            manifest.imports.drain(..forgotten);
+        })
     }
 
     /// Sees to it that a shard's log is on stable storage up to `position`, all of which was written.

@@ -1,8 +1,6 @@
 //! Lines of a `.jsonl` file: reading them in bounded memory, and what each stands for.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
-use std::path::Path;
+use std::io::{self, BufRead};
 
 use serde::Deserialize;
 use sutra_wire::limits::MAX_PAYLOAD;
@@ -10,6 +8,9 @@ use sutra_wire::{
     AssociationKind, AssociationRecord, Checked, ConceptId, ConceptRecord, FrameBuffer, Header, Parsed, Payload,
     encode_archive, parse,
 };
+
+use super::input::Input;
+use crate::text;
 
 /// Longest line, in bytes: the longest content that a request holds (16 MiB), each byte escaped in the worst JSON way, fits.
 const MAX_LINE: usize = 96 << 20;
@@ -211,10 +212,16 @@ pub(crate) struct Lines<R> {
     limit: usize,
 }
 
-impl Lines<BufReader<File>> {
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self::new(BufReader::with_capacity(256 << 10, File::open(path)?), MAX_LINE))
+impl Lines<Box<dyn BufRead>> {
+    pub(super) fn of(input: &Input) -> io::Result<Self> {
+        Ok(Self::new(input.text()?, MAX_LINE))
     }
+}
+
+/// A line without the white space around it, nor the mark that it begins with where files were put together.
+fn trimmed(line: &[u8]) -> &[u8] {
+    let line = line.trim_ascii();
+    line.strip_prefix(text::MARK).unwrap_or(line).trim_ascii_start()
 }
 
 impl<R: BufRead> Lines<R> {
@@ -248,11 +255,11 @@ impl<R: BufRead> Lines<R> {
             if seen > self.limit {
                 return Ok(Some((self.number, Text::TooLong)));
             }
-            if !self.buffer.trim_ascii().is_empty() {
+            if !trimmed(&self.buffer).is_empty() {
                 break;
             }
         }
-        Ok(Some((self.number, Text::Whole(self.buffer.trim_ascii()))))
+        Ok(Some((self.number, Text::Whole(trimmed(&self.buffer)))))
     }
 }
 
@@ -269,6 +276,8 @@ impl Text<'_> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use std::io::BufReader;
 
     use super::*;
 
@@ -308,7 +317,7 @@ mod tests {
 
     #[test]
     fn blank_lines_are_passed_over_and_still_counted() {
-        let mut lines = Lines::new(&b"\n{}\r\n  \n{ }"[..], 100);
+        let mut lines = Lines::new(&b"\n{}\r\n  \n\xef\xbb\xbf{ }"[..], 100);
         assert_eq!(lines.next().unwrap(), Some((2, Text::Whole(b"{}"))));
         assert_eq!(lines.next().unwrap(), Some((4, Text::Whole(b"{ }"))));
         assert_eq!(lines.next().unwrap(), None);

@@ -1,11 +1,14 @@
-//! `sutra import`: concepts and associations from `.jsonl` files, embeddings from `.npy` files beside them.
+//! `sutra import`: concepts and associations from `.jsonl` files and pipes, embeddings from `.npy` files beside them.
 //!
 //! Promises: memory is bounded whatever the files' size; all lines are looked through before the first is written; a bad line is told
 //! with file, number and reason, in the order of the lines, and the others go on; concepts come before associations; of lines about the
 //! same concept or association the last one wins; what the server has just so is not written again, so an import that was
 //! interrupted, or is repeated, does no harm. However it ends, what it did until then is said.
 
+mod before;
+mod dimensions;
 mod embeddings;
+mod input;
 mod lines;
 mod passes;
 mod pipeline;
@@ -14,16 +17,20 @@ mod repeats;
 mod stop;
 mod summary;
 mod survey;
+mod zstd;
 
 use std::time::Instant;
 
 use sutra_client::Client;
+use sutra_server::ImportRecord;
 
 use crate::args;
 use crate::connect;
 use crate::exit::{Answer, Failure};
 use crate::output::Output;
 use crate::signals;
+use before::Before;
+use input::{Input, Patience};
 use passes::{Passes, Told};
 use pipeline::Lookup;
 pub(crate) use stop::Stop;
@@ -34,12 +41,13 @@ use survey::survey;
 const RETRIES: u32 = 12;
 
 /// What becomes of a record of which the server has another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Existing {
+#[derive(Clone, Copy)]
+pub(crate) enum Existing<'a> {
     /// The imported one takes its place: an import that was asked for brings the server up to date with the files.
     Replace,
-    /// It stays: an import that comes with every start must not undo what was changed since.
-    Keep,
+    /// It stays: an import that comes with every start must not undo what was changed since. For the same reason files that the store
+    /// was given before, by this record, are passed over.
+    Keep(&'a ImportRecord),
 }
 
 /// An import that has begun to write, and how it ended.
@@ -67,30 +75,46 @@ pub(crate) fn run(import: &args::Import, output: Output) -> Result<Answer, Failu
 /// Imports until all is done or it is asked to stop. An error is one that came before anything was written.
 pub(crate) fn files(
     import: &args::Import,
-    existing: Existing,
+    existing: Existing<'_>,
     stop: &Stop,
     output: Output,
 ) -> Result<Imported, Failure> {
     let began = Instant::now();
     let args::Import { paths, place: args::Place { namespace, server } } = import;
+    let inputs = Input::all(paths, &Patience { timeout: server.timeout, stop, output })?;
+    let before = match existing {
+        Existing::Replace => None,
+        Existing::Keep(record) => Some(Before::of(&inputs, record, stop)?),
+    };
+    let is_new = |at: usize| before.as_ref().is_none_or(|before| !before.has(at));
+    let passed_over = (0..inputs.len()).filter(|at| !is_new(*at)).count();
+    if passed_over == inputs.len() {
+        let summary = Summary { passed_over: passed_over as u64, ..Summary::default() };
+        return Ok(Imported { summary, failure: None });
+    }
+    let inputs = inputs.into_iter().enumerate().map(|(at, input)| (input, is_new(at))).collect();
     let mut told = Told::new(output);
-    let survey = survey(paths, namespace, |line| told.tell(line))?;
+    let survey = survey(inputs, namespace, stop, |line| told.tell(line))?;
     connect::runtime()?.block_on(async {
         let client = connect::to(server).with_retries(RETRIES).await?.namespace(namespace);
         let lookup = lookup(&client, existing).await?;
         stop.begin();
-        let mut passes = Passes::new(&survey, namespace, client, lookup, stop, told);
-        let ended = passes.all().await;
+        let mut passes = Passes::new(&survey, namespace, client.clone(), lookup, stop, told);
+        let mut ended = passes.all().await;
         let mut summary = passes.end();
+        if let (Ok(()), Some(before), false) = (&ended, before, summary.stopped) {
+            ended = before.remember(&client).await;
+        }
         summary.stopped |= ended.is_err();
+        summary.passed_over = passed_over as u64;
         summary.seconds = began.elapsed().as_secs_f64();
         Ok(Imported { summary, failure: ended.err() })
     })
 }
 
-async fn lookup(client: &Client, existing: Existing) -> Result<Lookup, Failure> {
+async fn lookup(client: &Client, existing: Existing<'_>) -> Result<Lookup, Failure> {
     // Others may write while a server that has just started is filled: it is asked even while it is empty.
-    if existing == Existing::Keep {
+    if let Existing::Keep(_) = existing {
         return Ok(Lookup::Any);
     }
     let stats = client.stats().await?;

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use sutra_client::Client;
 
+use super::dimensions::{Dimensions, Next};
 use super::embeddings::Embeddings;
-use super::lines::{AssociationLine, Bad, Line, Lines};
+use super::lines::{AssociationLine, Bad, ConceptLine, Line, Lines};
 use super::pipeline::{Lookup, Pipeline, Place, Settled};
 use super::progress::Progress;
 use super::repeats::Key;
@@ -65,6 +66,9 @@ pub(super) struct Passes<'a> {
     /// Lines that the server refused. Answers come in any order, so they are told when a pass is over; only the first are kept.
     refused: BTreeMap<Place, String>,
     refused_count: u64,
+    dimensions: Dimensions,
+    /// Of the last concept that the server kept: how many numbers its vector has.
+    kept: usize,
 }
 
 impl<'a> Passes<'a> {
@@ -86,13 +90,15 @@ impl<'a> Passes<'a> {
             told,
             refused: BTreeMap::new(),
             refused_count: 0,
+            dimensions: Dimensions::default(),
+            kept: 0,
         }
     }
 
     /// Writes everything, unless it is asked to stop or can't go on.
     pub(super) async fn all(&mut self) -> Result<(), Failure> {
         let survey = self.survey;
-        for (at, source) in survey.sources.iter().enumerate().filter(|(_, source)| source.concepts > 0) {
+        for (at, source) in survey.new_sources().filter(|(_, source)| source.concepts > 0) {
             self.concepts(at, source).await?;
         }
         self.drain(Pass::Concepts).await?;
@@ -100,7 +106,7 @@ impl<'a> Passes<'a> {
             return Ok(());
         }
         self.progress = Progress::new("associations", survey.associations(), self.told.output);
-        for (at, source) in survey.sources.iter().enumerate().filter(|(_, source)| source.associations > 0) {
+        for (at, source) in survey.new_sources().filter(|(_, source)| source.associations > 0) {
             self.associations(at, source).await?;
         }
         self.drain(Pass::Associations).await
@@ -108,12 +114,14 @@ impl<'a> Passes<'a> {
 
     /// Tells the bad lines that are left to tell, and what was done.
     pub(super) fn end(self) -> Summary {
-        let Passes { survey, progress, mut summary, mut told, refused, refused_count, .. } = self;
+        let Passes { survey, progress, mut summary, mut told, refused, refused_count, dimensions, .. } = self;
         drop(progress);
         let late = refused_count - refused.len() as u64;
+        let path = |source: usize| survey.sources[source].input.path.clone();
         for (place, reason) in refused {
-            told.tell(BadLine { file: survey.sources[place.source].path.clone(), line: place.line, reason });
+            told.tell(BadLine { file: path(place.source), line: place.line, reason });
         }
+        summary.decisions = dimensions.decisions(path);
         told.count += late;
         let untold = told.count - told.lines.len() as u64;
         if untold > 0 {
@@ -143,9 +151,50 @@ impl<'a> Passes<'a> {
             if self.pipeline.must_drain(key) {
                 self.drain(Pass::Concepts).await?;
             }
-            self.pipeline.concept(place, key, concept);
+            self.concept(place, key, concept).await?;
         }
         Ok(())
+    }
+
+    /// Sends a concept; the first with a vector of its length alone, as it may decide about the others.
+    async fn concept(&mut self, place: Place, key: Key, concept: ConceptLine) -> Result<(), Failure> {
+        let numbers = concept.embedding.as_ref().map_or(0, Vec::len);
+        let namespace = concept.namespace.as_deref().unwrap_or(self.namespace).to_owned();
+        let next = if numbers == 0 { Next::Send } else { self.dimensions.next(&namespace, numbers) };
+        match next {
+            Next::Send => self.pipeline.concept(place, key, concept),
+            Next::Refuse(decided, by) => {
+                let file = self.survey.sources[by.source].input.path.display();
+                let reason = format!(
+                    "its embedding has {numbers} numbers; {file}:{} decided that those of this namespace have {decided}",
+                    by.line
+                );
+                self.refuse(place, reason);
+                self.progress.advance();
+            }
+            Next::SendAlone => {
+                self.drain(Pass::Concepts).await?;
+                if self.is_stopped() {
+                    return Ok(());
+                }
+                let refused = self.refused_count;
+                self.kept = numbers;
+                self.pipeline.concept(place, key, concept);
+                self.drain(Pass::Concepts).await?;
+                let is_taken = self.refused_count == refused && self.kept == numbers && !self.is_stopped();
+                self.dimensions.sent(&namespace, numbers, place, is_taken);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes note of a line that is not imported.
+    fn refuse(&mut self, place: Place, reason: String) {
+        self.refused_count += 1;
+        self.refused.insert(place, reason);
+        if self.refused.len() > TOLD {
+            self.refused.pop_last();
+        }
     }
 
     async fn associations(&mut self, at: usize, source: &Source) -> Result<(), Failure> {
@@ -242,14 +291,11 @@ impl<'a> Passes<'a> {
                 (Settled::Written, Pass::Concepts) => self.summary.concepts_written += 1,
                 (Settled::Written, Pass::Associations) => self.summary.associations_written += 1,
                 (Settled::Unchanged, _) => self.summary.unchanged += 1,
-                (Settled::Kept, _) => self.summary.kept += 1,
-                (Settled::Bad(place, reason), _) => {
-                    self.refused_count += 1;
-                    self.refused.insert(place, reason);
-                    if self.refused.len() > TOLD {
-                        self.refused.pop_last();
-                    }
+                (Settled::Kept(numbers), _) => {
+                    self.summary.kept += 1;
+                    self.kept = numbers;
                 }
+                (Settled::Bad(place, reason), _) => self.refuse(place, reason),
             }
         }
         Ok(more)
@@ -277,10 +323,10 @@ impl Gathered {
     }
 }
 
-fn open(source: &Source) -> Result<Lines<std::io::BufReader<std::fs::File>>, Failure> {
-    Lines::open(&source.path).map_err(|error| unreadable(source, &error))
+fn open(source: &Source) -> Result<Lines<Box<dyn std::io::BufRead>>, Failure> {
+    Lines::of(&source.input).map_err(|error| unreadable(source, &error))
 }
 
 fn unreadable(source: &Source, error: &std::io::Error) -> Failure {
-    Failure::Usage(format!("cannot read {}: {error}", source.path.display()))
+    Failure::Usage(format!("cannot read {}: {error}", source.input.path.display()))
 }

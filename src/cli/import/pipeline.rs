@@ -49,8 +49,8 @@ pub(super) enum Settled {
     Written,
     /// The server had it already, just so.
     Unchanged,
-    /// The server had another, and keeps it.
-    Kept,
+    /// The server had another, and keeps it; a concept's vector has so many numbers there.
+    Kept(usize),
     /// The server or the client refused it, and would again.
     Bad(Place, String),
 }
@@ -171,7 +171,7 @@ impl Pipeline {
             Ok(Outcome::Settled(outcome)) => settled.push(outcome),
             Ok(Outcome::LookedUp(LookedUp { unchanged, kept, missing })) => {
                 settled.extend((0..unchanged).map(|_| Settled::Unchanged));
-                settled.extend((0..kept).map(|_| Settled::Kept));
+                settled.extend((0..kept).map(|_| Settled::Kept(0)));
                 self.missing.extend(missing);
             }
             Err((place, error)) if is_the_lines_fault(&error) => settled.push(Settled::Bad(place, error.to_string())),
@@ -207,7 +207,7 @@ async fn write_concept(client: &Client, lookup: Lookup, line: ConceptLine) -> Re
             return Ok(Settled::Unchanged);
         }
         if lookup == Lookup::Any {
-            return Ok(Settled::Kept);
+            return Ok(Settled::Kept(stored.embedding.len()));
         }
         if ConceptId::from_digits(&stored.name).is_none() {
             stored.name.as_str().clone_into(&mut kept);

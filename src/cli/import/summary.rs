@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::dimensions::Decision;
 use super::survey::BadLine;
-use crate::output::{duration, grouped};
+use crate::output::{duration, grouped, in_namespace};
 
 /// What an import did.
 #[derive(Debug, Default, Serialize)]
@@ -22,6 +23,10 @@ pub(crate) struct Summary {
     pub(crate) bad: u64,
     /// The first bad lines.
     pub(crate) bad_lines: Vec<BadLine>,
+    /// Lines that decided how long vectors are, where others were refused for it.
+    pub(crate) decisions: Vec<Decision>,
+    /// Files that this store was given before, and what was deleted since is not to come back from.
+    pub(crate) passed_over: u64,
     pub(crate) seconds: f64,
     /// It ended before all was done.
     pub(crate) stopped: bool,
@@ -31,6 +36,15 @@ pub(crate) struct Summary {
 
 impl Display for Summary {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        if self.passed_over > 0 && self.nothing_else() {
+            let (files, were) = if self.passed_over == 1 { ("file", "was") } else { ("files", "were") };
+            return write!(
+                f,
+                "nothing to import: {} {files} {were} imported into this store before, and what was deleted or changed \
+                 since stays so; `sutra import` imports again",
+                grouped(self.passed_over)
+            );
+        }
         write!(
             f,
             "{} {} concepts and {} associations in {}",
@@ -51,7 +65,25 @@ impl Display for Summary {
             "line was left out for a later one of the same concept or association",
             "lines were left out for later ones of the same concepts or associations",
         )?;
-        part(self.bad, "bad line was left out", "bad lines were left out")
+        part(self.bad, "bad line was left out", "bad lines were left out")?;
+        part(self.passed_over, "file was imported before", "files were imported before")?;
+        self.decisions.iter().try_for_each(|Decision { namespace, numbers, file, line, refused }| {
+            write!(
+                f,
+                "; {}:{line} decided that embeddings{} have {numbers} numbers, which {} others have not",
+                file.display(),
+                in_namespace(namespace),
+                grouped(*refused)
+            )
+        })
+    }
+}
+
+impl Summary {
+    fn nothing_else(&self) -> bool {
+        let lines =
+            self.concepts_written + self.associations_written + self.unchanged + self.kept + self.repeated + self.bad;
+        lines == 0 && !self.stopped
     }
 }
 
@@ -69,5 +101,7 @@ mod tests {
             "stopped after 3,900 concepts and 0 associations in 2.0 s; 12 were there already; 1 differs on the server and was \
              kept there; 2 lines were left out for later ones of the same concepts or associations; 1 bad line was left out"
         );
+        let again = Summary { passed_over: 2, ..Summary::default() };
+        assert!(again.to_string().starts_with("nothing to import: 2 files were imported into this store before"));
     }
 }

@@ -2,12 +2,14 @@
 //! anything is written, so that a mismatch is found first.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::embeddings::Embeddings;
+use super::input::{Input, stopped};
 use super::lines::{Line, Lines};
 use super::pipeline::Place;
 use super::repeats::{Key, Repeats};
+use super::stop::Stop;
 use crate::exit::Failure;
 
 /// How many concepts are counted to find a good example.
@@ -15,10 +17,12 @@ const COUNTED: usize = 65_536;
 /// As many neighbours as fit on a screen: the example has at most so many.
 const SCREEN: u32 = 24;
 
-/// One `.jsonl` file.
+/// One file of lines.
 #[derive(Debug)]
 pub(crate) struct Source {
-    pub(crate) path: PathBuf,
+    pub(super) input: Input,
+    /// Whether it is to be imported; one that was before is looked at for the sake of the others.
+    pub(super) is_new: bool,
     pub(crate) concepts: u64,
     pub(crate) associations: u64,
     pub(crate) embeddings: Option<PathBuf>,
@@ -43,23 +47,32 @@ pub(crate) struct BadLine {
 }
 
 impl Survey {
+    /// The files to import.
+    pub(super) fn new_sources(&self) -> impl Iterator<Item = (usize, &Source)> {
+        self.sources.iter().enumerate().filter(|(_, source)| source.is_new)
+    }
+
     pub(crate) fn concepts(&self) -> u64 {
-        self.sources.iter().map(|source| source.concepts).sum()
+        self.new_sources().map(|(_, source)| source.concepts).sum()
     }
 
     pub(crate) fn associations(&self) -> u64 {
-        self.sources.iter().map(|source| source.associations).sum()
+        self.new_sources().map(|(_, source)| source.associations).sum()
     }
 }
 
-/// Looks through files and folders, whose lines belong to `namespace` where they name no other. Bad lines are told to `bad`, in
-/// order; embeddings that don't fit are an error.
-pub(crate) fn survey(paths: &[PathBuf], namespace: &str, mut bad: impl FnMut(BadLine)) -> Result<Survey, Failure> {
-    let files = files(paths)?;
-    let bytes = files.iter().map(|file| std::fs::metadata(file).map_or(0, |metadata| metadata.len())).sum();
+/// Looks through files, whose lines belong to `namespace` where they name no other; with each, whether it is to be imported. Bad lines
+/// of those that are to be are told to `bad`, in order; embeddings that don't fit are an error.
+pub(super) fn survey(
+    inputs: Vec<(Input, bool)>,
+    namespace: &str,
+    stop: &Stop,
+    mut bad: impl FnMut(BadLine),
+) -> Result<Survey, Failure> {
+    let bytes = inputs.iter().map(|(input, _)| input.size()).sum();
     let (mut degrees, mut repeats) = (Degrees::default(), Repeats::new(bytes));
     let mut sources = Vec::new();
-    for (at, path) in files.into_iter().enumerate() {
+    for (at, (input, is_new)) in inputs.into_iter().enumerate() {
         let mut good = |number: u64, line: Line| {
             repeats.note(Key::of(&line, namespace), Place { source: at, line: number });
             if let Line::Association(association) = line {
@@ -67,7 +80,12 @@ pub(crate) fn survey(paths: &[PathBuf], namespace: &str, mut bad: impl FnMut(Bad
                 degrees.count(association.target);
             }
         };
-        sources.push(look_through(path, &mut good, &mut bad)?);
+        let mut tell = |line| {
+            if is_new {
+                bad(line)
+            }
+        };
+        sources.push(look_through(input, is_new, stop, &mut good, &mut tell)?);
     }
     repeats.finish();
     let paired: Vec<_> = sources.iter().map(|source| embeddings_beside(source, &sources)).collect::<Result<_, _>>()?;
@@ -77,40 +95,18 @@ pub(crate) fn survey(paths: &[PathBuf], namespace: &str, mut bad: impl FnMut(Bad
     Ok(Survey { sources, example: degrees.example(), repeats })
 }
 
-/// The `.jsonl` files that are named, and those of named folders in the order of their names.
-fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
-    let mut files = Vec::new();
-    for path in paths {
-        let cannot = |error: std::io::Error| Failure::Usage(format!("cannot import {}: {error}", path.display()));
-        if !std::fs::metadata(path).map_err(cannot)?.is_dir() {
-            if path.extension().is_none_or(|extension| extension != "jsonl") {
-                let problem = "expected a .jsonl file or a folder; embeddings are found beside their .jsonl file";
-                return Err(Failure::Usage(format!("cannot import {}: {problem}", path.display())));
-            }
-            files.push(path.clone());
-            continue;
-        }
-        let entries = std::fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(cannot)?;
-        let mut found: Vec<_> = entries.into_iter().map(|entry| entry.path()).collect();
-        found.retain(|file| file.extension().is_some_and(|extension| extension == "jsonl"));
-        found.sort();
-        if found.is_empty() {
-            return Err(Failure::Usage(format!("cannot import {}: there is no .jsonl file in it", path.display())));
-        }
-        files.append(&mut found);
-    }
-    Ok(files)
-}
-
 fn look_through(
-    path: PathBuf,
+    input: Input,
+    is_new: bool,
+    stop: &Stop,
     good: &mut impl FnMut(u64, Line),
     bad: &mut impl FnMut(BadLine),
 ) -> Result<Source, Failure> {
-    let cannot = |error: std::io::Error| Failure::Usage(format!("cannot read {}: {error}", path.display()));
+    let cannot = |error: std::io::Error| Failure::Usage(format!("cannot read {}: {error}", input.path.display()));
     let (mut concepts, mut associations) = (0, 0);
-    let mut lines = Lines::open(&path).map_err(cannot)?;
+    let mut lines = Lines::of(&input).map_err(cannot)?;
     while let Some((number, text)) = lines.next().map_err(cannot)? {
+        stopped(stop)?;
         match text.parse() {
             Ok(line) => {
                 let count = if matches!(line, Line::Concept(_)) { &mut concepts } else { &mut associations };
@@ -119,27 +115,25 @@ fn look_through(
             }
             Err(line) => {
                 concepts += u64::from(line.has_row);
-                bad(BadLine { file: path.clone(), line: number, reason: line.reason });
+                bad(BadLine { file: input.path.clone(), line: number, reason: line.reason });
             }
         }
     }
-    Ok(Source { path, concepts, associations, embeddings: None })
+    Ok(Source { input, is_new, concepts, associations, embeddings: None })
 }
 
 /// `FILE.npy` beside `FILE.jsonl`; or `embeddings.npy` beside the one file of the folder that holds concepts.
 fn embeddings_beside(source: &Source, all: &[Source]) -> Result<Option<PathBuf>, Failure> {
-    if source.concepts == 0 {
+    if source.concepts == 0 || !source.input.has_a_place() {
         return Ok(None);
     }
-    let folder = source.path.parent().unwrap_or(Path::new(""));
-    let own = source.path.with_extension("npy");
-    let shared = folder.join("embeddings.npy");
+    let (own, shared) = (source.input.own_embeddings(), source.input.shared_embeddings());
     let path = if own.exists() {
         own
     } else if shared.exists() && source.concepts > source.associations {
         // A bad line counts as a concept, since it takes up a row: a file of associations with some of them is still none of concepts.
         let with_concepts =
-            all.iter().filter(|other| other.concepts > other.associations && other.path.parent() == Some(folder));
+            all.iter().filter(|other| other.concepts > other.associations && other.input.shared_embeddings() == shared);
         if with_concepts.count() > 1 {
             return Err(Failure::Usage(format!(
                 "{} could belong to several files of concepts; name it after one of them, like {}",
@@ -156,7 +150,7 @@ fn embeddings_beside(source: &Source, all: &[Source]) -> Result<Option<PathBuf>,
         return Err(Failure::Usage(format!(
             "{} has {rows} rows and {} has {} concepts; row i must belong to concept i",
             path.display(),
-            source.path.display(),
+            source.input.path.display(),
             source.concepts
         )));
     }
@@ -187,9 +181,14 @@ impl Degrees {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::path::Path;
+    use std::time::Duration;
+
     use npyz::WriterBuilder;
 
+    use super::super::input::Patience;
     use super::*;
+    use crate::output::Output;
 
     fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -205,7 +204,14 @@ mod tests {
     }
 
     fn of(folder: &tempfile::TempDir) -> Result<Survey, Failure> {
-        survey(&[folder.path().to_owned()], "", |_| ())
+        survey_of(folder.path().to_owned(), |_| ())
+    }
+
+    fn survey_of(path: PathBuf, bad: impl FnMut(BadLine)) -> Result<Survey, Failure> {
+        let stop = Stop::default();
+        let patience = Patience { timeout: Duration::from_secs(1), stop: &stop, output: Output::new(true) };
+        let inputs = Input::all(&[path], &patience)?.into_iter().map(|input| (input, true)).collect();
+        survey(inputs, "", &stop, bad)
     }
 
     const CONCEPTS: &str = "{\"id\":\"a\",\"content\":\"\"}\n{\"id\":\"b\",\"content\":\"\"}\n";
@@ -225,7 +231,7 @@ mod tests {
     fn bad_lines_are_told_with_file_and_line() {
         let folder = folder(&[("concepts.jsonl", &format!("{CONCEPTS}\nnonsense\n"))]);
         let mut bad = Vec::new();
-        survey(&[folder.path().join("concepts.jsonl")], "", |line| bad.push(line)).unwrap();
+        survey_of(folder.path().join("concepts.jsonl"), |line| bad.push(line)).unwrap();
         assert_eq!((bad.len(), bad[0].line, bad[0].file.ends_with("concepts.jsonl")), (1, 4, true));
     }
 
@@ -255,7 +261,7 @@ mod tests {
     fn what_can_not_be_imported_is_wrong_usage() {
         let folder = folder(&[("a.txt", "")]);
         for path in [folder.path().to_owned(), folder.path().join("a.txt"), folder.path().join("gone.jsonl")] {
-            assert_eq!(survey(&[path], "", |_| ()).unwrap_err().code(), 2);
+            assert_eq!(survey_of(path, |_| ()).unwrap_err().code(), 2);
         }
     }
 }
