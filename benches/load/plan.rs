@@ -1,6 +1,8 @@
 //! What a run does, apart from the requests themselves.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::LoadError;
@@ -47,6 +49,8 @@ pub struct Plan {
     pub rate: Option<f64>,
     /// The CPUs to pin the threads to, the first thread to the first; threads beyond the list run anywhere.
     pub pin: Vec<usize>,
+    /// Set from elsewhere, it ends the run: what was measured until then is reported.
+    pub stop: Arc<AtomicBool>,
 }
 
 impl Plan {
@@ -64,6 +68,7 @@ impl Plan {
             layout_aware: true,
             rate: None,
             pin: Vec::new(),
+            stop: Arc::default(),
         }
     }
 

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
+use std::sync::atomic::Ordering;
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::{CpuTime, Plan, Profile};
 
-/// Highest latency that is told apart, in ns: beyond the reply timeout.
-const HIGHEST: u64 = 60_000_000_000;
+/// Highest latency that is told apart, in ns: a day.
+const HIGHEST: u64 = 86_400_000_000_000;
 
 /// The figures of a run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -53,6 +54,14 @@ pub struct Report {
     pub refused: BTreeMap<String, u64>,
     /// The words of the last refusal.
     pub last_refusal: Option<String>,
+    /// How often a thread that waited for answers had none on any connection for a second or longer. Their latencies count all the same.
+    pub stalls: u64,
+    /// The longest of these times, in ns.
+    pub longest_stall_ns: u64,
+    /// Whether it was told to end before its time.
+    pub interrupted: bool,
+    /// Requests that had no answer when an interrupted run ended.
+    pub unanswered: u64,
     /// The server's CPU time, where it was asked for and any request was answered or refused.
     pub server_cpu: Option<CpuPerRequest>,
     /// Where the server's time went, where it was asked for.
@@ -112,6 +121,12 @@ pub struct Measured {
     pub cpu: Option<(CpuTime, CpuTime)>,
     /// See [`Report::overdue`].
     pub overdue: u64,
+    /// See [`Report::stalls`].
+    pub stalls: u64,
+    /// See [`Report::longest_stall_ns`].
+    pub longest_stall_ns: u64,
+    /// See [`Report::unanswered`].
+    pub unanswered: u64,
     /// Bytes that the sockets took and gave.
     pub bytes_sent: u64,
     /// See `bytes_sent`.
@@ -142,6 +157,9 @@ impl Measured {
             last_refusal: None,
             cpu: None,
             overdue: 0,
+            stalls: 0,
+            longest_stall_ns: 0,
+            unanswered: 0,
             bytes_sent: 0,
             bytes_received: 0,
             load_cpu: 0.0,
@@ -186,6 +204,9 @@ impl Report {
             all.last_refusal = thread.last_refusal.clone().or(all.last_refusal);
             cpu = cpu.or(thread.cpu);
             all.overdue += thread.overdue;
+            all.stalls += thread.stalls;
+            all.longest_stall_ns = all.longest_stall_ns.max(thread.longest_stall_ns);
+            all.unanswered += thread.unanswered;
             all.bytes_sent += thread.bytes_sent;
             all.bytes_received += thread.bytes_received;
             if thread.seconds > 0.0 {
@@ -213,6 +234,10 @@ impl Report {
             load_busy: busiest.clamp(0.0, 1.0),
             refused: all.refused,
             last_refusal: all.last_refusal,
+            stalls: all.stalls,
+            longest_stall_ns: all.longest_stall_ns,
+            interrupted: plan.stop.load(Ordering::Relaxed),
+            unanswered: all.unanswered,
             server_cpu: cpu.filter(|_| completed > 0).map(|cpu| CpuPerRequest::of(cpu, completed, all.seconds)),
             profile: None,
         }
@@ -281,6 +306,17 @@ impl fmt::Display for Report {
                 cpu.total_us, cpu.user_us, cpu.system_us, cpu.cores_busy
             )?;
         }
+        if self.stalls > 0 {
+            let longest = self.longest_stall_ns as f64 / 1e9;
+            write!(
+                f,
+                "\nstalls      {} without any answer for a second or longer, at most {longest:.1} s",
+                self.stalls
+            )?;
+        }
+        if self.interrupted {
+            write!(f, "\ninterrupted before its time; {} requests were not answered", self.unanswered)?;
+        }
         if let Some(offered) = self.offered_per_second {
             write!(f, "\nopen loop   {offered:.0} requests/s due, {} not sent in time", self.overdue)?;
         }
@@ -327,6 +363,19 @@ mod tests {
         let report = Report::of("query", &Plan::new(([127, 0, 0, 1], 1).into()), &[measured]);
         assert_eq!((report.requests, report.requests_per_second, report.bytes_sent), (2, 2.0, 100.0));
         assert_eq!(report.server_cpu.map(|cpu| cpu.total_us), Some(3.0));
+    }
+
+    #[test]
+    fn what_took_longer_than_a_minute_is_in_the_figures() {
+        let mut measured = thread(&[2_000, 90_000_000_000]);
+        (measured.stalls, measured.longest_stall_ns) = (1, 90_000_000_000);
+        let report = Report::of("query", &Plan::new(([127, 0, 0, 1], 1).into()), &[measured]);
+        let longest = report.latency.expect("there were requests").max_ns;
+        assert!((89_900_000_000..90_100_000_000).contains(&longest), "{longest}");
+        assert!(
+            report.to_string().contains("stalls      1 without") && report.to_string().contains("90.0 s"),
+            "{report}"
+        );
     }
 
     #[test]

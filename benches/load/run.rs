@@ -7,6 +7,7 @@
 mod open_loop;
 
 use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -25,6 +26,12 @@ use crate::{Framing, Length, LoadError, Plan, Reply, Report, Routes, ServerCpu, 
 const RECEIVE_BYTES: usize = 256 << 10;
 /// Connections that one wake-up of epoll reports at most; the others follow with the next.
 const EVENTS: usize = 256;
+/// How long a sleeping thread goes without looking whether the run is to stop.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long a run that is told to stop waits for the answers that are under way.
+const LAST_ANSWERS: Nanoseconds = 1_000_000_000;
+/// A time without answers that is called a stall.
+const STALL: Nanoseconds = 1_000_000_000;
 /// How many empty receives in a row a spinning thread makes before it looks at the clock.
 const SPINS: u32 = 1 << 16;
 
@@ -120,6 +127,8 @@ struct Run<'p, W> {
     cpu: Option<ServerCpu>,
     clock: Instant,
     now: Nanoseconds,
+    /// When anything came last.
+    heard: Nanoseconds,
 }
 
 impl<'p, W: Workload> Run<'p, W> {
@@ -145,6 +154,8 @@ impl<'p, W: Workload> Run<'p, W> {
                 (core, *cores) = (greeting.core, greeting.cores.max(1));
                 depth = depth.min(greeting.max_in_flight as usize);
             }
+            let look = Some(plan.timeout.min(LOOK));
+            stream.set_read_timeout(look).map_err(|source| LoadError::system("setting a socket option", source))?;
             streams.push((stream, number, core));
         }
         if depth < plan.depth {
@@ -184,6 +195,7 @@ impl<'p, W: Workload> Run<'p, W> {
             cpu,
             clock: Instant::now(),
             now: 0,
+            heard: 0,
         })
     }
 
@@ -204,10 +216,23 @@ impl<'p, W: Workload> Run<'p, W> {
         (0..self.connections.len()).try_for_each(|at| self.write(at))?;
         loop {
             self.advance()?;
-            if self.in_flight == 0 {
+            if self.in_flight == 0 || self.gives_up() {
+                self.measured.unanswered = self.in_flight as u64;
                 return Ok(self.measured);
             }
             self.wait()?;
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.plan.stop.load(Ordering::Relaxed)
+    }
+
+    /// Whether what is still under way is waited for no longer.
+    fn gives_up(&self) -> bool {
+        match self.phase {
+            Phase::Draining { ended, .. } => self.is_stopped() && self.time() > ended.saturating_add(LAST_ANSWERS),
+            _ => false,
         }
     }
 
@@ -230,12 +255,12 @@ impl<'p, W: Workload> Run<'p, W> {
     /// Goes on to the next phase when its time has come, or when there is nothing left to send.
     fn advance(&mut self) -> Result<(), LoadError> {
         if let Phase::WarmUp { until } = self.phase
-            && (self.now >= until || self.has_nothing_to_do())
+            && (self.now >= until || self.has_nothing_to_do() || self.is_stopped())
         {
             self.begin_measuring()?;
         }
         if let Phase::Measuring { since, until } = self.phase
-            && (self.now >= until || self.has_nothing_to_do())
+            && (self.now >= until || self.has_nothing_to_do() || self.is_stopped())
         {
             let ended = self.time();
             self.measured.seconds = ended.saturating_sub(since) as f64 / 1e9;
@@ -283,28 +308,54 @@ impl<'p, W: Workload> Run<'p, W> {
         Ok(())
     }
 
-    /// Waits until something has arrived and deals with it. Sleeps for the plan's timeout at most.
+    /// Waits until something has arrived and deals with it, or until the run is to stop. Sleeps for the plan's timeout at most.
     fn wait(&mut self) -> Result<(), LoadError> {
-        if self.epoll.is_some() {
-            return self.wait_for_many();
+        let many = self.epoll.is_some();
+        match (many, self.connections[0].has_unsent(), self.plan.spin) {
+            (true, _, false) => self.until_heard(|run, turn| run.take_ready(turn)),
+            (true, _, true) => self.spin_over_many(),
+            (false, true, _) => self.until_heard(Self::receive_or_send),
+            (false, false, false) => self.until_heard(|run, _| run.receive(0, true)),
+            (false, false, true) => self.spin_over_one(),
         }
-        let connection = &self.connections[0];
-        if connection.has_unsent() {
-            let interest = PollFlags::IN | PollFlags::OUT;
-            let mut sockets = [PollFd::new(&connection.stream, interest)];
-            match rustix::event::poll(&mut sockets, Some(&timeout(self.plan.timeout))) {
-                Ok(0) => return Err(self.silent(0)),
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(error) => return Err(LoadError::system("poll", error)),
+    }
+
+    /// Waits turn by turn until something was there.
+    fn until_heard(
+        &mut self,
+        mut look: impl FnMut(&mut Self, Duration) -> Result<bool, LoadError>,
+    ) -> Result<(), LoadError> {
+        let turn = self.plan.timeout.min(LOOK);
+        let mut waited = Duration::ZERO;
+        while !look(self, turn)? {
+            waited += turn;
+            if self.is_stopped() {
+                break;
             }
-            self.receive(0, false)?;
-            return self.write(0);
+            if waited >= self.plan.timeout {
+                return Err(self.silent(self.waiting_connection()));
+            }
         }
-        if !self.plan.spin {
-            return if self.receive(0, true)? { Ok(()) } else { Err(self.silent(0)) };
+        Ok(())
+    }
+
+    /// Waits until the only connection has something, or takes more.
+    fn receive_or_send(&mut self, turn: Duration) -> Result<bool, LoadError> {
+        let interest = PollFlags::IN | PollFlags::OUT;
+        let mut sockets = [PollFd::new(&self.connections[0].stream, interest)];
+        match rustix::event::poll(&mut sockets, Some(&timeout(turn))) {
+            Ok(0) => return Ok(false),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(LoadError::system("poll", error)),
         }
+        self.receive(0, false)?;
+        self.write(0)?;
+        Ok(true)
+    }
+
+    fn spin_over_one(&mut self) -> Result<(), LoadError> {
         let (since, began) = (Instant::now(), self.time());
-        loop {
+        while !self.is_stopped() {
             for _ in 0..SPINS {
                 if self.receive(0, false)? {
                     self.polled(began, self.now);
@@ -315,18 +366,12 @@ impl<'p, W: Workload> Run<'p, W> {
                 return Err(self.silent(0));
             }
         }
+        Ok(())
     }
 
-    fn wait_for_many(&mut self) -> Result<(), LoadError> {
-        if !self.plan.spin {
-            return if self.take_ready(self.plan.timeout)? {
-                Ok(())
-            } else {
-                Err(self.silent(self.waiting_connection()))
-            };
-        }
+    fn spin_over_many(&mut self) -> Result<(), LoadError> {
         let (since, began) = (Instant::now(), self.time());
-        while !self.take_ready(Duration::ZERO)? {
+        while !self.take_ready(Duration::ZERO)? && !self.is_stopped() {
             if since.elapsed() >= self.plan.timeout {
                 return Err(self.silent(self.waiting_connection()));
             }
@@ -374,7 +419,14 @@ impl<'p, W: Workload> Run<'p, W> {
         self.now = nanoseconds(self.clock.elapsed());
         if matches!(self.phase, Phase::Measuring { .. }) {
             self.measured.bytes_received += count as u64;
+            let silence = self.now.saturating_sub(self.heard);
+            // An open loop may have had nothing to wait for.
+            if silence >= STALL && self.pacing.is_none() {
+                self.measured.stalls += 1;
+                self.measured.longest_stall_ns = self.measured.longest_stall_ns.max(silence);
+            }
         }
+        self.heard = self.now;
         // Replies are read where they were received, unless the first one began earlier.
         let scratch = std::mem::take(&mut self.scratch);
         let mut held = std::mem::take(&mut self.connections[at].partial);

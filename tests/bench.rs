@@ -1,0 +1,132 @@
+//! `sutra bench` against the real server: it measures, says what it saw, and leaves the store as it was.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+mod support;
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use support::{PATIENCE, Server, sutra};
+use sutra_client::{Association, Concept};
+
+/// Short runs: what is measured is not the point here.
+const SHORT: [&str; 6] = ["--duration", "0.1", "--warmup", "0", "--records", "100"];
+
+/// What a store has, by its own count.
+fn counts(server: &Server) -> [u64; 3] {
+    let stats = server.client().stats().unwrap();
+    [stats.concepts.to_native(), stats.associations.to_native(), stats.vectors.to_native()]
+}
+
+fn bench(server: &Server, arguments: &[&str]) -> Value {
+    let measured = server.run(&[&["bench"], arguments, &SHORT, &["--json"]].concat());
+    assert_eq!(measured.status.code(), Some(0), "{arguments:?}: {}", String::from_utf8_lossy(&measured.stderr));
+    serde_json::from_slice(&measured.stdout).unwrap()
+}
+
+#[test]
+fn benches_with_vectors_of_other_lengths_run_one_after_the_other_and_leave_the_store_as_it_was() {
+    let server = Server::start(&[]);
+    let client = server.client();
+    client.learn(Concept::new("dog").embedding([1.0, 0.0, 0.5])).unwrap();
+    client.associate(Association::between("dog", "cat")).unwrap();
+    let before = counts(&server);
+    for arguments in [
+        &["learn", "--dimension", "384"][..],
+        &["learn", "--dimension", "128"],
+        &["learn"],
+        &["query", "--dimension", "384"],
+        &["associate"],
+        &["neighbors", "--connections", "1"],
+        &["health"],
+    ] {
+        let report = bench(&server, arguments);
+        assert!(report["requests"].as_u64() > Some(0) && report["interrupted"] == false, "{report}");
+        assert_eq!(counts(&server), before, "{arguments:?}");
+    }
+    assert_eq!(client.query("dog").unwrap().unwrap().embedding.len(), 3);
+}
+
+/// A bench without an end of its own, and what it says to standard error.
+fn endless(server: &Server, arguments: &[&str]) -> (Child, BufReader<std::process::ChildStderr>) {
+    let mut command = sutra();
+    command.args(["bench"]).args(arguments).args(["--duration", "1h", "--warmup", "0", "--timeout", "60"]);
+    command.env("SUTRA_SERVER", server.address.to_string());
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let errors = BufReader::new(child.stderr.take().unwrap());
+    (child, errors)
+}
+
+fn interrupt(child: &Child) {
+    kill_process(Pid::from_child(child), Signal::INT).unwrap();
+}
+
+/// Waits until the server was asked for so much more of this kind.
+fn wait_until_asked(server: &Server, kind: &str, requests: u64) {
+    let client = server.client();
+    let asked = || {
+        let stats = client.stats().unwrap();
+        stats.counters.iter().find(|counter| counter.name == kind).unwrap().value.to_native()
+    };
+    let (before, until) = (asked(), Instant::now() + PATIENCE);
+    while asked() < before + requests {
+        assert!(Instant::now() < until, "the bench asks");
+    }
+}
+
+#[test]
+fn a_bench_that_is_interrupted_shows_what_it_measured_and_removes_its_records() {
+    let server = Server::start(&[]);
+    for (connections, signal) in [("1", Signal::INT), ("8", Signal::TERM)] {
+        let (child, mut errors) = endless(&server, &["query", "--records", "100", "--connections", connections]);
+        wait_until_asked(&server, "requests_query", 1_000);
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let mut said = String::new();
+        errors.read_to_string(&mut said).unwrap();
+        let shown = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(128 + signal.as_raw()), "{said}");
+        assert!(shown.contains("throughput") && shown.contains("interrupted before its time; 0 requests"), "{shown}");
+        assert!(said.contains("interrupted: what was measured follows"), "{said}");
+        assert_eq!(counts(&server), [0; 3]);
+    }
+}
+
+#[test]
+fn a_bench_that_is_interrupted_while_it_prepares_removes_what_it_wrote() {
+    let server = Server::start(&[]);
+    let (child, mut errors) = endless(&server, &["learn", "--records", "100000"]);
+    wait_until_asked(&server, "requests_learn", 1_000);
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    let mut said = String::new();
+    errors.read_to_string(&mut said).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(String::from_utf8(output.stdout).unwrap().contains("before anything was measured"), "{said}");
+    assert_eq!(counts(&server), [0; 3]);
+}
+
+#[test]
+fn a_time_without_answers_is_counted_and_said() {
+    let server = Server::start(&[]);
+    let (child, mut errors) = endless(&server, &["query", "--records", "100", "--json", "--connections", "2"]);
+    wait_until_asked(&server, "requests_query", 1_000);
+    server.freeze();
+    // A stall is a second; the thaw comes after more than that by this clock, whatever else the host does.
+    std::thread::sleep(Duration::from_millis(1_200));
+    server.signal(Signal::CONT);
+    wait_until_asked(&server, "requests_query", 1_000);
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    let mut said = String::new();
+    errors.read_line(&mut said).unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["stalls"].as_u64() >= Some(1), "{report} {said}");
+    assert!(report["longest_stall_ns"].as_u64() >= Some(1_000_000_000), "{report}");
+    assert!(report["latency"]["max_ns"].as_u64() >= Some(1_000_000_000), "{report}");
+    assert_eq!(counts(&server), [0; 3]);
+}
