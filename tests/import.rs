@@ -348,7 +348,7 @@ fn what_was_deleted_since_an_import_at_start_stays_deleted() {
     let (server, said) = importing(Folder::new(), &path);
     assert_eq!((written(&said), &said["passed_over"]), ([3, 1, 1], &json!(0)));
     let client = server.client();
-    assert!(client.delete("dog").unwrap() && client.delete("owl").unwrap());
+    assert!(client.delete("dog").unwrap().concept && client.delete("owl").unwrap().concept);
     client.learn(sutra_client::Concept::new("cat").content("hisses")).unwrap();
 
     // The same files, also by another name: nothing comes back.
@@ -369,7 +369,7 @@ fn what_was_deleted_since_an_import_at_start_stays_deleted() {
 
     // Embeddings beside a file belong to it.
     npy(&path.join("two.npy"), "<f4", "False", "(2, 1)", &[0; 8]);
-    assert!(client.delete("owl").unwrap());
+    assert!(client.delete("owl").unwrap().concept);
     let (server, said) = importing(server.stop().1.folder, &path);
     assert_eq!((written(&said), &said["passed_over"]), ([1, 0, 0], &json!(1)));
     assert_eq!(server.client().query("owl").unwrap().unwrap().embedding.len(), 1);

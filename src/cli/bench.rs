@@ -231,7 +231,7 @@ impl Bench<'_> {
                     finished(&mut deleting).await?;
                 }
                 let (client, name): (Client, _) = (client.clone(), key_name(&self.prefix, number));
-                deleting.spawn(async move { client.delete(name).await });
+                deleting.spawn(async move { client.delete(name).await.map(drop) });
             }
             while !deleting.is_empty() {
                 finished(&mut deleting).await?;
@@ -242,13 +242,10 @@ impl Bench<'_> {
 }
 
 /// Waits for one deletion.
-async fn finished(deleting: &mut JoinSet<Result<bool, sutra_client::ClientError>>) -> Result<(), Failure> {
+async fn finished(deleting: &mut JoinSet<Result<(), sutra_client::ClientError>>) -> Result<(), Failure> {
     let ended = deleting.join_next().await;
     ended.map_or(Ok(()), |ended| {
-        ended
-            .map_err(|error| Failure::Host(format!("a deletion was lost: {error}")))?
-            .map(|_| ())
-            .map_err(Failure::from)
+        ended.map_err(|error| Failure::Host(format!("a deletion was lost: {error}")))?.map_err(Failure::from)
     })
 }
 
