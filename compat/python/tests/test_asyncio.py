@@ -7,6 +7,7 @@ import gc
 import os
 import random
 
+from peers import PATIENCE_S
 from servers import Server
 
 from sutra_storage_client import AsyncStorageClient
@@ -21,7 +22,7 @@ async def use(client: AsyncStorageClient, name: str) -> bool:
 
 def test_a_thousand_calls_at_once_get_their_own_answers(shared_server: Server) -> None:
     async def main() -> list[bool]:
-        async with AsyncStorageClient(shared_server.address, retries=0) as client:
+        async with AsyncStorageClient(shared_server.address, timeout=10 * PATIENCE_S) as client:
             return await asyncio.gather(
                 *(use(client, f"gather-{number}") for number in range(1000))
             )
@@ -43,7 +44,9 @@ def test_cancelled_calls_disturb_no_other(shared_server: Server) -> None:
     chance = random.Random(5)
 
     async def main() -> list[object]:
-        async with AsyncStorageClient(shared_server.address, pool_size=8, retries=0) as client:
+        async with AsyncStorageClient(
+            shared_server.address, pool_size=8, timeout=10 * PATIENCE_S
+        ) as client:
             calls = [
                 asyncio.ensure_future(use(client, f"cancel-{number}")) for number in range(500)
             ]
