@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::RuntimeError;
-use crate::cpus::available_cpus;
+use crate::cpus::{allowed_cpus, available_cpus};
 
 /// How a core waits when it has nothing to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl Config {
         if self.mailbox == 0 {
             return refuse("mailbox is 0; a core could never reach another".into());
         }
-        if self.pin { self.check_cpus(&available_cpus()) } else { Ok(()) }
+        if self.pin { self.check_cpus(&allowed_cpus()) } else { Ok(()) }
     }
 
     fn check_cpus(&self, available: &[usize]) -> Result<(), RuntimeError> {

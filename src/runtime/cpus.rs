@@ -1,21 +1,78 @@
-//! Which CPUs this process may use: its affinity mask, cut to what its cgroup's quota pays for.
+//! Which CPUs this process may use: its affinity mask says which, its cgroup's quota how many.
 //!
-//! Read before any thread is pinned: the mask is the calling thread's.
+//! Read before any thread is pinned: the mask is the calling thread's. Which of them to take is
+//! [`crate::placement`]'s to say.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
-/// The CPUs that the calling thread may run on, lowest first, and no more of them than the CPU quota of the process's cgroup
-/// (v2 `cpu.max`, v1 `cpu.cfs_quota_us`) allows, rounded up. Never empty.
-pub fn available_cpus() -> Vec<usize> {
-    let mut cpus: Vec<usize> =
-        core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect();
+/// No host has more.
+const MOST: usize = 4096;
+
+/// Which CPUs are asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Cores {
+    /// As many as the quota pays for.
+    #[default]
+    All,
+    /// So many of them.
+    Count(usize),
+    /// These.
+    List(Vec<usize>),
+}
+
+impl FromStr for Cores {
+    type Err = String;
+
+    /// `4` is a count; `0,2,4-7` is a list; `3,` is the one CPU 3.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            let like = "a number of CPUs (4) nor a list of them (0,2,4-7; \"3,\" for CPU 3 alone)";
+            format!("{text:?} is neither {like}")
+        };
+        if let Ok(count) = text.parse::<usize>() {
+            return if count == 0 { Err("at least one core is needed".into()) } else { Ok(Self::Count(count)) };
+        }
+        let mut list = Vec::new();
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let first: usize = first.trim().parse().map_err(|_| wrong())?;
+            let last: usize = last.trim().parse().map_err(|_| wrong())?;
+            if last < first || last >= MOST {
+                return Err(wrong());
+            }
+            for cpu in first..=last {
+                if list.contains(&cpu) {
+                    return Err(format!("{text:?} names CPU {cpu} twice; each core has a CPU of its own"));
+                }
+                list.push(cpu);
+            }
+        }
+        if list.is_empty() { Err(wrong()) } else { Ok(Self::List(list)) }
+    }
+}
+
+/// The CPUs that the calling thread may run on, lowest first. Never empty.
+pub fn allowed_cpus() -> Vec<usize> {
+    let cores = core_affinity::get_core_ids().unwrap_or_default();
+    let mut cpus: Vec<usize> = cores.into_iter().map(|core| core.id).collect();
     if cpus.is_empty() {
         cpus.push(0);
     }
-    if let Some(quota) = cgroup_quota() {
-        cpus.truncate(quota.max(1));
-    }
+    cpus
+}
+
+/// How many CPUs the quota of the process's cgroup pays for (v2 `cpu.max`, v1 `cpu.cfs_quota_us`),
+/// rounded up; `None` without any.
+pub fn cpu_quota() -> Option<usize> {
+    cgroup_quota().map(|quota| quota.max(1))
+}
+
+/// The lowest of the allowed CPUs, as many as the quota pays for. Never empty.
+pub fn available_cpus() -> Vec<usize> {
+    let mut cpus = allowed_cpus();
+    cpus.truncate(cpu_quota().unwrap_or(usize::MAX));
     cpus
 }
 
@@ -90,6 +147,16 @@ fn whole_cpus(quota: &str, period: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cores_read_as_a_count_or_as_a_list() {
+        assert_eq!("4".parse(), Ok(Cores::Count(4)));
+        assert_eq!("0,2,4-6".parse(), Ok(Cores::List(vec![0, 2, 4, 5, 6])));
+        assert_eq!("3,".parse(), Ok(Cores::List(vec![3])));
+        for wrong in ["", "0", "x", "3-1", "1,1", "0-99999", "3-99999999999"] {
+            assert!(wrong.parse::<Cores>().is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_thread_may_pin_itself_to_every_cpu_that_is_available() {

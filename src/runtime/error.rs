@@ -54,8 +54,8 @@ pub enum RuntimeError {
     },
     /// A CPU was asked for that this process may not use.
     #[error(
-        "CPU {cpu} is not available to this process, which may use {available:?} (affinity mask and cgroup quota): choose \
-         among these, or switch pinning off"
+        "CPU {cpu} is not available to this process, which may use {available:?} (affinity mask): choose among these, or \
+         switch pinning off"
     )]
     CpuNotAvailable {
         /// The CPU that was asked for.

@@ -55,10 +55,16 @@ pub enum ServerError {
         /// The CPUs that there are.
         available: String,
     },
+    /// The store was made for another number of cores.
+    #[error("{source}: leave --cores away, which takes the store's number, or start with {flags}")]
+    StoredCores {
+        /// What works on this host.
+        flags: String,
+        /// Which store, and both numbers.
+        source: StoreError,
+    },
     /// CPUs that are not this process's.
-    #[error(
-        "--cores {wanted}: this process may use the CPUs {available}; choose among these, or change its affinity or CPU quota"
-    )]
+    #[error("--cores {wanted}: this process may use the CPUs {available}; choose among these, or change its affinity")]
     Cores {
         /// What was asked for.
         wanted: String,
@@ -76,7 +82,8 @@ impl ServerError {
             | ServerError::Listen(_)
             | ServerError::Compat(_)
             | ServerError::Runtime(_)
-            | ServerError::Store(_) => 3,
+            | ServerError::Store(_)
+            | ServerError::StoredCores { .. } => 3,
         }
     }
 }

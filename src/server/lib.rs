@@ -39,7 +39,7 @@ mod traversing;
 mod visited;
 mod within;
 
-pub use config::{Cores, ServerConfig};
+pub use config::ServerConfig;
 pub use error::ServerError;
 pub use imports::ImportRecord;
 pub use mailbox::mailbox_bytes;
@@ -47,5 +47,5 @@ pub use report::StartReport;
 pub use start::{Server, allow_all_files, start};
 pub use sutra_compat::Numbering;
 pub use sutra_net::Limits;
-pub use sutra_runtime::Spin;
+pub use sutra_runtime::{Cores, Spin};
 pub use sutra_store::MAX_IMPORTS;

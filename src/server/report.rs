@@ -26,6 +26,8 @@ pub struct StartReport {
     pub compat: Vec<SocketAddr>,
     /// The CPUs of its cores.
     pub cpus: Vec<usize>,
+    /// Those that the process may use.
+    pub allowed: Vec<usize>,
     /// Whether each core's thread stays on its CPU.
     pub pinned: bool,
     /// When a write is acknowledged.
@@ -48,8 +50,13 @@ impl fmt::Display for StartReport {
         }
         writeln!(f, "data        {}", self.data.display())?;
         writeln!(f, "durability  {} ({})", self.durability, self.write_path)?;
-        let pinned = if self.pinned { "pinned" } else { "not pinned" };
-        writeln!(f, "cores       {} ({pinned}: CPU {})", self.cpus.len(), cpus.join(", "))?;
+        let choice = self.allowed.len();
+        let (count, cpus) = (self.cpus.len(), cpus.join(", "));
+        match self.pinned {
+            true if count < choice => writeln!(f, "cores       {count} (pinned: CPU {cpus}, of {choice})")?,
+            true => writeln!(f, "cores       {count} (pinned: CPU {cpus})")?,
+            false => writeln!(f, "cores       {count} (not pinned: CPU {cpus})")?,
+        }
         write!(f, "recovered   {}", self.recovery)
     }
 }

@@ -7,10 +7,10 @@ use std::time::Instant;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sutra_compat::Dialect;
 use sutra_net::{Identity, ListenError, Loads, Net, TRANSLATED, listen};
-use sutra_runtime::{Config, ListenerId, Running, RuntimeError, StartError, available_cpus};
-use sutra_store::{OpenManifest, OpenOptions, Store};
+use sutra_runtime::{Config, Cores, ListenerId, Placement, Running, RuntimeError, StartError, allowed_cpus, cpu_quota};
+use sutra_store::{OpenManifest, OpenOptions, Store, StoreError, stored_cores};
 
-use crate::config::{Cores, ServerConfig};
+use crate::config::ServerConfig;
 use crate::error::ServerError;
 use crate::imports::ImportRecord;
 use crate::legacy::Legacy;
@@ -36,13 +36,17 @@ pub struct Server {
     running: Running,
     manifest: Arc<OpenManifest>,
     report: StartReport,
+    /// Its CPUs are its own for as long as it runs.
+    _placement: Placement,
 }
 
 /// Opens the store, recovers it, and serves it. Returns when clients can connect.
 pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
     let started_at = Instant::now();
     let files = allow_all_files();
-    let cpus = choose_cpus(&config.cores, config.pin)?;
+    let allowed = allowed_cpus();
+    let (placement, pinned) = place(&config, &allowed, cpu_quota())?;
+    let cpus = placement.cpus.clone();
     let cores = cpus.len();
     let needed = FILES + FILES_PER_CORE * cores as u64;
     if let Some(limit) = files.filter(|limit| *limit < needed) {
@@ -70,11 +74,13 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
             id_rule: config.id_rule,
             listening: listening.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         },
-    )?;
+    )
+    .map_err(|error| explained(error, pinned, &allowed))?;
     let report = StartReport {
         listening,
         compat: compat_listening,
-        pinned: config.pin,
+        pinned,
+        allowed,
         durability: config.durability,
         write_path: opened.shards.first().map(sutra_store::Shard::write_path).unwrap_or_default(),
         data: config.data.clone(),
@@ -104,7 +110,7 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
     let manifest = Arc::clone(&opened.manifest);
     let runtime = Config {
         cpus,
-        pin: config.pin,
+        pin: pinned,
         spin: config.spin,
         mailbox: MAILBOX,
         reserved_files: RESERVED + RESERVED_PER_CORE * cores as u64,
@@ -125,7 +131,7 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
     .map_err(|error| match error {
         StartError::Runtime(error) | StartError::Handler { error, .. } => error,
     })?;
-    Ok(Server { running, manifest, report })
+    Ok(Server { running, manifest, report, _placement: placement })
 }
 
 /// Opens a listener a core on each address, numbered from `first` on.
@@ -154,18 +160,62 @@ fn overlap(one: &SocketAddr, other: &SocketAddr) -> bool {
     meet && one.port() == other.port() && one.port() != 0
 }
 
-/// The CPU of each core. Unpinned cores may outnumber the CPUs: they share them.
-fn choose_cpus(cores: &Cores, pin: bool) -> Result<Vec<usize>, ServerError> {
-    let available = available_cpus();
-    let listed = |cpus: &[usize]| cpus.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-    match cores {
-        Cores::All => Ok(available),
-        Cores::Count(count) if *count <= available.len() || !pin => {
-            Ok(available.iter().copied().cycle().take(*count).collect())
+/// The CPU of each core, and whether its thread stays there. Unpinned cores may outnumber the CPUs:
+/// they share them.
+fn place(config: &ServerConfig, allowed: &[usize], quota: Option<usize>) -> Result<(Placement, bool), ServerError> {
+    let paid = quota.map_or(allowed.len(), |quota| quota.min(allowed.len()));
+    let (count, is_asked) = match &config.cores {
+        Cores::List(list) if !list.iter().all(|cpu| allowed.contains(cpu)) => {
+            return Err(ServerError::Cores { wanted: listed(list), available: listed(allowed) });
         }
-        Cores::Count(count) => Err(ServerError::TooManyCores { wanted: *count, available: listed(&available) }),
-        Cores::List(list) if list.iter().all(|cpu| available.contains(cpu)) => Ok(list.clone()),
-        Cores::List(list) => Err(ServerError::Cores { wanted: listed(list), available: listed(&available) }),
+        Cores::List(list) if config.pin => {
+            return Ok((marked(Placement::of(list), quota), true));
+        }
+        Cores::List(list) => return Ok((Placement::unpinned(list.clone()), false)),
+        Cores::Count(count) => (*count, true),
+        // What a store was made for it can be served with on any host.
+        Cores::All => (stored_cores(&config.data).unwrap_or(paid), false),
+    };
+    if config.pin && count > allowed.len() && is_asked {
+        return Err(ServerError::TooManyCores { wanted: count, available: listed(allowed) });
+    }
+    if config.pin && count <= allowed.len() {
+        return Ok((marked(Placement::least_used(allowed, count, paid < allowed.len()), quota), true));
+    }
+    if config.pin {
+        let cpus = listed(allowed);
+        tracing::warn!(cores = count, cpus, "the store was made for more cores than there are CPUs: not pinned");
+    }
+    Ok((Placement::unpinned(allowed.iter().copied().cycle().take(count).collect()), false))
+}
+
+/// Says what may be in the way of these CPUs.
+fn marked(placement: Placement, quota: Option<usize>) -> Placement {
+    let cpus = listed(&placement.cpus);
+    if !placement.shared.is_empty() {
+        let shared = listed(&placement.shared);
+        tracing::warn!(cpus, shared, "another server is pinned to CPUs of this one; --cores names others");
+    }
+    if let Some(quota) = quota.filter(|quota| *quota < placement.cpus.len()) {
+        tracing::warn!(cpus, quota, "the CPU quota pays for fewer CPUs: threads will be held; try --no-pin");
+    }
+    placement
+}
+
+/// The list as `--cores` reads it.
+fn listed(cpus: &[usize]) -> String {
+    let text = cpus.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    if cpus.len() == 1 { text + "," } else { text }
+}
+
+/// Another number of cores than the store's is refused with words that work here.
+fn explained(error: StoreError, pinned: bool, allowed: &[usize]) -> ServerError {
+    match error {
+        StoreError::Cores { stored, .. } => {
+            let no_pin = if pinned && stored > allowed.len() { " --no-pin" } else { "" };
+            ServerError::StoredCores { flags: format!("--cores {stored}{no_pin}"), source: error }
+        }
+        error => error.into(),
     }
 }
 

@@ -63,8 +63,7 @@ pub enum StoreError {
     },
     /// The store was made for another number of cores.
     #[error(
-        "{} was made for {stored} cores and this start has {asked}: start with --cores {stored} (changing the number of cores \
-         of a store is not possible yet)",
+        "{} was made for {stored} cores and this start has {asked}; a store's number of cores can't be changed yet",
         .folder.display()
     )]
     Cores {

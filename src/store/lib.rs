@@ -46,7 +46,7 @@ pub use error::StoreError;
 pub use file_disk::FileDisk;
 pub use graph::{EdgeKey, InEdge, NeighborQuery};
 pub use log::CommitWrite;
-pub use manifest::MAX_IMPORTS;
+pub use manifest::{MAX_IMPORTS, stored_cores};
 pub use namespaces::{MAX_NAMESPACES, NamespaceId, Namespaces};
 pub use open::{OpenOptions, OpenReport, Opened, Store};
 pub use open_manifest::{LookJob, MarkJob, Marked, OpenManifest};

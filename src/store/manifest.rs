@@ -3,7 +3,9 @@
 //! Its last field is a crc32c over the others, in their canonical (compact) form: an edit by hand or a damaged file is told from what
 //! was written.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sutra_wire::IdRule;
@@ -12,6 +14,8 @@ use crate::disk::Disk;
 use crate::marks::Position;
 use crate::{StoreError, format};
 
+/// The file's name.
+const NAME: &str = "manifest.json";
 /// The longest manifest that is read: 4,096 namespaces of 255 bytes, six characters for each where JSON escapes it, and some more.
 pub(crate) const MAX_BYTES: u64 = 8 << 20;
 
@@ -66,7 +70,7 @@ impl Manifest {
     }
 
     fn path(disk: &dyn Disk) -> PathBuf {
-        disk.folder().join("manifest.json")
+        disk.folder().join(NAME)
     }
 
     /// Reads and checks a store's manifest; `None` where there is none.
@@ -116,6 +120,14 @@ impl Manifest {
         }
         Ok(manifest)
     }
+}
+
+/// How many cores the store in this folder was made for; `None` where there is no store, or none that
+/// can be read: opening it says why.
+pub fn stored_cores(folder: &Path) -> Option<usize> {
+    let mut bytes = Vec::new();
+    File::open(folder.join(NAME)).ok()?.take(MAX_BYTES).read_to_end(&mut bytes).ok()?;
+    Manifest::decode(&bytes).ok().map(|manifest| manifest.cores)
 }
 
 #[derive(Debug, PartialEq)]

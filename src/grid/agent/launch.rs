@@ -8,6 +8,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use sutra_store::stored_cores;
+
 use super::folder::FILE_MODE;
 use super::list::NodeRecord;
 use super::memory::Group;
@@ -67,7 +69,11 @@ impl Launcher {
         let at = |port: u16| SocketAddr::new(self.ip, port).to_string();
         let mut arguments = vec!["--listen".into(), at(node.port), "--compat".into(), at(node.compat_port)];
         if node.cores.is_empty() {
-            arguments.extend(["--cores".into(), "1".into(), "--no-pin".into()]);
+            // A store that is there says for how many cores it was made.
+            if stored_cores(&self.data(node)).is_none() {
+                arguments.extend(["--cores".into(), "1".into()]);
+            }
+            arguments.push("--no-pin".into());
         } else {
             arguments.extend(["--cores".into(), node.cores.clone()]);
         }

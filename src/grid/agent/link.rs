@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use sutra_client::ClientError;
 use sutra_client::grid::GridClient;
+use sutra_runtime::available_cpus;
 use sutra_wire::Status;
 use sutra_wire::grid::{AgentHeartbeat, AgentRegistered, AgentRegistration, AgentReport};
 use tokio::time::{sleep, timeout};
@@ -177,7 +178,7 @@ impl Link {
             revision,
             memory_mb: host::memory_mb(),
             max_nodes: self.max_nodes,
-            cores: u32::try_from(self.supervisor.cpus.len()).unwrap_or(u32::MAX),
+            cores: u32::try_from(available_cpus().len()).unwrap_or(u32::MAX),
             nodes,
         }
     }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sutra_runtime::available_cpus;
+use sutra_runtime::allowed_cpus;
 use sutra_wire::limits;
 use tokio::net::TcpListener;
 
@@ -88,7 +88,7 @@ impl Agent {
             timings: config.timings.clone(),
             max_nodes: config.max_nodes,
             advertise,
-            cpus: available_cpus(),
+            cpus: allowed_cpus(),
             memory,
         });
         let (adopted, started) = supervisor.take_over(records);

@@ -116,6 +116,7 @@ impl Supervisor {
         if !asked.name.is_empty() && !is_label(&asked.name) {
             return Err(Refusal::Name { name: asked.name.clone() });
         }
+        let available = cpus::in_order(&asked.cores, &self.cpus);
         let mut nodes = self.nodes();
         let id = new_id(&nodes);
         let named = || nodes.iter().find(|node| !asked.name.is_empty() && node.is_called(&asked.name));
@@ -147,7 +148,7 @@ impl Supervisor {
         taken.insert(port);
         let compat_port = ports::choose(ip, asked.compat_port, had(|record| record.compat_port), &taken)?;
         let held: Vec<usize> = active().flat_map(|node| cpus::read(&node.record.cores)).collect();
-        let cores = cpus::written(&cpus::choose(&asked.cores, &self.cpus, &held)?);
+        let cores = cpus::written(&cpus::choose(&asked.cores, &available, &held)?);
         let id = before.as_ref().map_or(id, |before| before.id.clone());
         let record = NodeRecord {
             name: match &before {

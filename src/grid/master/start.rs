@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use sutra_net::{Identity, ListenError, Loads, Net, listen};
-use sutra_runtime::{Config, ListenerId, Running, RuntimeError, StartError, available_cpus};
+use sutra_runtime::{Config, ListenerId, Running, RuntimeError, StartError, allowed_cpus};
 use sutra_store::{NamespaceId, OpenManifest, OpenOptions, Shard, Store};
 use sutra_wire::grid::AgentRegistered;
 use sutra_wire::{Checked, ConceptId, ConceptRecord, Durability};
@@ -141,7 +141,7 @@ fn terms(config: &MasterConfig) -> AgentRegistered {
 }
 
 fn choose_cpu(wanted: Option<usize>) -> Result<Vec<usize>, MasterError> {
-    let available = available_cpus();
+    let available = allowed_cpus();
     match wanted {
         Some(cpu) if available.contains(&cpu) => Ok(vec![cpu]),
         Some(wanted) => {
