@@ -1,7 +1,7 @@
 //! HTTP for people and Prometheus, of master and agent alike: `/health`, `/metrics`, and everything as JSON on `/`.
 //!
 //! On a thread of its own, which asks its [`Source`] anew for every request. Only reads. Few requests are answered at a time; others wait for them, and
-//! none for longer than [`PATIENCE`].
+//! none for longer than [`PATIENCE`]. Connections are bounded in number and time ([`crate::admin_listener`]).
 
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
@@ -22,6 +22,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, oneshot};
+
+use crate::admin_listener::AdminListener;
 
 /// Requests that are answered at a time: a scraper, a probe, and people.
 const AT_A_TIME: usize = 8;
@@ -182,7 +184,7 @@ pub fn start<S: Source>(listener: TcpListener, source: S) -> Result<Admin, Admin
             .route("/health", get(health::<S>))
             .route("/metrics", get(metrics::<S>))
             .with_state(state);
-        let listener = match tokio::net::TcpListener::from_std(listener) {
+        let listener = match AdminListener::new(listener) {
             Ok(listener) => listener,
             Err(error) => return tracing::error!(%error, "the admin port is not served"),
         };
@@ -286,6 +288,17 @@ mod tests {
         }
         assert!(get(&admin, "/").contains("\"lists\": true"));
         assert!(get(&admin, "/nowhere").starts_with("HTTP/1.1 404"));
+    }
+
+    #[test]
+    fn connections_that_say_nothing_keep_no_one_out() {
+        let admin = start(bind("127.0.0.1:0".parse().unwrap()).unwrap(), Fixed(true)).unwrap();
+        let connect = || TcpStream::connect(admin.address()).unwrap();
+        let mut silent: Vec<TcpStream> = (0..100).map(|_| connect()).collect();
+        // Half a request is no better.
+        silent[99].write_all(b"GET /health HTTP/1.1\r\nHost:").unwrap();
+        assert!(get(&admin, "/health").starts_with("HTTP/1.1 200"));
+        assert_eq!(silent[0].read(&mut [0]).unwrap_or(0), 0, "the oldest has given its place");
     }
 
     #[test]

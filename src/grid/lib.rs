@@ -9,6 +9,7 @@
 //! process beside the nodes that it supervises.
 
 pub mod admin;
+mod admin_listener;
 pub mod agent;
 pub mod master;
 

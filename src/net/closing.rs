@@ -134,6 +134,9 @@ impl Io {
     pub(crate) fn remove(&mut self, index: usize) -> Option<Connection> {
         self.wait_no_longer(index);
         let connection = self.connections[index].take()?;
+        if connection.is_silent {
+            self.silent.left();
+        }
         self.counters.connections -= 1;
         Some(connection)
     }

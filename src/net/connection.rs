@@ -59,6 +59,8 @@ pub(crate) struct Connection {
     pub(crate) waits_until: Option<Instant>,
     /// Whether something was sent since it began to end, which closing at once could destroy on its way.
     pub(crate) said_last: bool,
+    /// Whether it has said nothing yet (`silence`).
+    pub(crate) is_silent: bool,
     /// Whether it is on the core's list of connections with output to send.
     pub(crate) dirty: bool,
     pub(crate) input: Input,
@@ -90,6 +92,7 @@ impl Connection {
             waiting: Waiting::No,
             waits_until: None,
             said_last: false,
+            is_silent: true,
             dirty: false,
             input: Input::default(),
             exchange: None,

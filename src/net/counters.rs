@@ -13,6 +13,7 @@ pub(crate) struct Counters {
     pub(crate) timed_out_stall: u64,
     pub(crate) timed_out_idle: u64,
     pub(crate) closed_unread: u64,
+    pub(crate) closed_silent: u64,
     pub(crate) waits: u64,
     pub(crate) translated: u64,
     requests: Numbers,
@@ -47,6 +48,7 @@ impl Counters {
         add("connections_timed_out_stalled".into(), self.timed_out_stall);
         add("connections_timed_out_idle".into(), self.timed_out_idle);
         add("connections_closed_unread".into(), self.closed_unread);
+        add("connections_closed_silent".into(), self.closed_silent);
         add("waits_for_room".into(), self.waits);
         add("requests_translated".into(), self.translated);
         for opcode in Opcode::ALL {

@@ -24,6 +24,7 @@ mod opening;
 mod output;
 mod requests;
 mod service;
+mod silence;
 mod translating;
 mod translator;
 mod waiting;

@@ -20,8 +20,11 @@ pub struct Limits {
     /// Bytes of partial and waiting frames that a core's connections may hold together; beyond it the connection that would add to
     /// them is closed. Their buffers grow by doubling, so in memory they may have room for twice as many.
     pub max_input: usize,
-    /// Connections a core serves; the next one is closed at once.
+    /// Connections a core serves; the next one is closed at once, unless one that has said nothing can go.
     pub max_connections: usize,
+    /// Connections of a core that may have said nothing yet; a further one takes the place of the oldest.
+    /// Clients of the old protocol may connect long before they speak, so number and not time bounds them.
+    pub max_silent: usize,
     /// How long a new connection may take to say Hello.
     pub hello_timeout: Duration,
     /// How long a peer may take to finish a frame that it began, or to read on when its replies fill the socket; and a second
@@ -42,6 +45,7 @@ impl Default for Limits {
             max_output_held: 256 << 20,
             max_input: 256 << 20,
             max_connections: 100_000,
+            max_silent: 1024,
             hello_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
             idle_timeout: None,

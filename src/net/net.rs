@@ -18,6 +18,7 @@ use crate::input::InputPool;
 use crate::limits::Limits;
 use crate::log_limit::LogLimit;
 use crate::service::{ReplyTo, Service};
+use crate::silence::Silent;
 use crate::translator::{Loads, Translator};
 use crate::waiting::WaitingList;
 
@@ -63,6 +64,7 @@ pub(crate) struct Io {
     pub(crate) scratch: FrameBuffer,
     pub(crate) counters: Counters,
     pub(crate) log_limit: LogLimit,
+    pub(crate) silent: Silent,
     /// Connections with output to send.
     dirty: Vec<usize>,
     pub(crate) waiting: WaitingList,
@@ -218,6 +220,7 @@ impl<S: Service> Net<S> {
             scratch: FrameBuffer::new(),
             counters: Counters::default(),
             log_limit: LogLimit::new(CLIENT_LINES),
+            silent: Silent::default(),
             dirty: Vec::new(),
             waiting: WaitingList::default(),
             resume: false,

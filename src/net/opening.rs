@@ -27,6 +27,9 @@ impl<S: Service> Net<S> {
         peer: PeerAddr,
         phase: Phase,
     ) -> Option<Socket> {
+        if self.io.drain_end.is_none() {
+            self.io.make_place(core);
+        }
         let limit = self.io.limits.max_connections;
         let adopted = if self.io.drain_end.is_some() {
             Err("the server is draining".to_owned())
@@ -67,6 +70,7 @@ impl<S: Service> Net<S> {
                 core.receive_once(socket, missing as u32);
             }
             Greeting::Refused { status, request, message } => {
+                self.io.note_spoken(socket.index());
                 self.break_off(core, socket.index(), request, status, message);
             }
             Greeting::Hello { request, wanted_core } => {
@@ -154,6 +158,7 @@ impl<S: Service> Net<S> {
 
     /// Instead of Hello came another protocol's message: it is read from what has arrived on.
     fn turn_translated(&mut self, core: &mut Core<Envelope<S::Message>>, socket: Socket) {
+        self.io.note_spoken(socket.index());
         let Some(connection) = self.io.get(socket) else { return };
         connection.phase = Phase::Open;
         connection.exchange = Some(Box::default());
@@ -170,6 +175,7 @@ impl<S: Service> Net<S> {
     /// Answers Hello, and reads requests from here on.
     fn welcome(&mut self, core: &mut Core<Envelope<S::Message>>, socket: Socket, request: u64) {
         let answer = handshake::answer(self.service.identity(), &self.io.limits, core.cores(), core.index());
+        self.io.note_spoken(socket.index());
         let Some(connection) = self.io.get(socket) else { return };
         connection.phase = Phase::Open;
         debug!(peer = %connection.peer, core = core.index(), "connection open");
@@ -191,5 +197,6 @@ impl Io {
         }
         self.connections[index] = Some(connection);
         self.counters.connections += 1;
+        self.note_silent(index, self.next_serial);
     }
 }

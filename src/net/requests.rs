@@ -24,6 +24,7 @@ impl<S: Service> Net<S> {
         match connection.phase {
             Phase::Hello => self.greeted(core, socket, bytes),
             Phase::Open | Phase::Ending if connection.exchange.is_some() => {
+                self.io.note_spoken(socket.index());
                 self.feed_translated(core, socket.index(), bytes);
             }
             Phase::Open | Phase::Ending => self.feed(core, socket.index(), bytes),
