@@ -93,7 +93,35 @@ fn another_number_of_cores_is_refused_with_the_right_one() {
     let (_, stopped) = Server::start(&["--cores", "2"]).stop();
     let (code, line) = why(&refused(&stopped.folder.path(), &["--cores", "3"]));
     assert_eq!(code, 3);
-    assert!(line.contains("--cores 2"), "{line}");
+    assert!(line.contains("--cores 2") && line.contains("leave --cores away"), "{line}");
+}
+
+#[test]
+fn the_advice_for_another_number_of_cores_works_as_it_is_printed() {
+    let cpus = std::thread::available_parallelism().unwrap().get();
+    // More than this host has: pinned they can't be.
+    let many = (cpus + 1).to_string();
+    let (_, stopped) = Server::start(&["--cores", &many]).stop();
+    let data = stopped.folder.path();
+    let serve = |flags: &[&str]| {
+        let mut command = sutra();
+        command.arg("serve").arg("--data").arg(&data).args(["--listen", "127.0.0.1:0", "--compat", "off"]);
+        command.args(flags).stdin(Stdio::null());
+        command
+    };
+    let (code, line) = why(&serve(&["--cores", "1"]).output().unwrap());
+    assert_eq!(code, 3);
+    let advice = line.split_once("or start with ").unwrap().1;
+    assert_eq!(advice, format!("--cores {many} --no-pin"));
+    for flags in [&[][..], &advice.split(' ').collect::<Vec<_>>()] {
+        let mut command = serve(flags);
+        command.arg("--json");
+        let (mut child, greeting) = support::greeted(command);
+        assert_eq!(greeting["cpus"].as_array().map(Vec::len), Some(cpus + 1), "{greeting}");
+        assert_eq!(greeting["pinned"], false);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 }
 
 #[test]

@@ -29,8 +29,13 @@ pub(crate) const DEFAULT_TIMEOUT: &str = "10";
     version,
     propagate_version = true,
     after_help = "Examples:\n  sutra serve --import tests/data/wordnet\n  sutra query n02084071\n\n\
-    Exit codes: 0 done, 1 the answer is no, 2 wrong usage, 3 cannot reach the server or it refused.\n\
-    Settings come from flags, then SUTRA_… variables, then sutra.toml."
+    Exit codes:\n  \
+    0    done, found, healthy\n  \
+    1    the answer is no: not found, not healthy, some lines of an import bad\n  \
+    2    wrong usage: a flag, a name, a setting or an input that can't be meant\n  \
+    3    cannot reach the server, or it refused, or this host did\n  \
+    130  ended by Ctrl-C; 128 and its number by another signal: 143 by SIGTERM\n\n\
+    Settings come from flags, then SUTRA_… variables, then a file; `sutra config` shows each, and from where."
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -41,7 +46,8 @@ pub(crate) struct Arguments {
 
 #[derive(Args, Debug)]
 pub(crate) struct Common {
-    /// Settings file; SUTRA_CONFIG names it as well; ./sutra.toml is read where it exists
+    /// Settings file; SUTRA_CONFIG names it as well. Without: ./sutra.toml for serve, grid master and grid agent,
+    /// ~/.config/sutra/sutra.toml for all other commands
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// What is logged to standard error: error, warn, info, debug, trace, or a list like info,sutra_net=debug
@@ -87,6 +93,9 @@ pub(crate) enum Command {
     Export(Export),
     /// Measure a running server
     Bench(Bench),
+    /// Show each setting, and where it comes from
+    #[command(after_help = "Example:\n  sutra config --json")]
+    Config,
     /// Run storage servers on many hosts, and know where they are
     Grid(Grid),
 }
@@ -97,6 +106,39 @@ impl Command {
         let is_grid_service = |grid: &Grid| matches!(grid.command, GridCommand::Master(_) | GridCommand::Agent(_));
         matches!(self, Command::Serve(_)) || matches!(self, Command::Grid(grid) if is_grid_service(grid))
     }
+}
+
+impl Command {
+    /// Refuses numbers that no server would take, before one is asked.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        match self {
+            Command::Learn(learn) => {
+                from_zero("--strength", learn.strength)?;
+                share("--confidence", learn.confidence)
+            }
+            Command::Associate(associate) => share("--confidence", associate.confidence),
+            Command::Neighbors(neighbors) => share("--min-confidence", neighbors.min_confidence),
+            Command::Search(search) => {
+                from_zero("--min-strength", search.min_strength)?;
+                share("--min-confidence", search.min_confidence)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn from_zero(flag: &str, number: f32) -> Result<(), Failure> {
+    if number.is_finite() && number >= 0.0 {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!("{flag}: {number} is no number from 0 on")))
+}
+
+fn share(flag: &str, number: f32) -> Result<(), Failure> {
+    if (0.0..=1.0).contains(&number) {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!("{flag}: {number} is no number from 0 to 1")))
 }
 
 /// Where the server is, and how long it may take.

@@ -106,14 +106,14 @@ fn check(bench: &args::Bench) -> Result<(), Failure> {
     }
     let info = connect::runtime()?.block_on(async { Ok::<_, Failure>(connect::to(&bench.server).await?.server()) })?;
     if bench.depth > u64::from(info.max_in_flight) {
-        return Err(Failure::Usage(format!(
+        return Err(Failure::Host(format!(
             "--depth {}: the server takes {} requests at a time on a connection; use that many at most",
             bench.depth, info.max_in_flight
         )));
     }
     let record = size(bench.content_bytes) + size(bench.dimension) * size_of::<f32>() + RECORD_BYTES;
     if record > info.max_payload as usize {
-        return Err(Failure::Usage(format!(
+        return Err(Failure::Host(format!(
             "--content-bytes {} and --dimension {}: the server takes records of {} bytes at most",
             bench.content_bytes, bench.dimension, info.max_payload
         )));

@@ -7,7 +7,6 @@ use sutra_grid::agent::AgentError;
 use sutra_grid::master::MasterError;
 use sutra_load::LoadError;
 use sutra_server::ServerError;
-use sutra_wire::Status;
 
 /// What a shell reports of a program that a signal has ended is this and the signal's number: 130 for an interrupt.
 pub(crate) const SIGNALLED: i32 = 128;
@@ -75,8 +74,8 @@ impl Failure {
             Failure::Arguments(error) => u8::try_from(error.exit_code()).unwrap_or(2),
             Failure::Usage(_) => 2,
             Failure::Client(error) => match error {
-                ClientError::InvalidEndpoint { .. } | ClientError::InvalidName(_) | ClientError::TooLarge { .. } => 2,
-                ClientError::Refused { status: Status::InvalidArgument, .. } => 2,
+                ClientError::InvalidEndpoint { .. } | ClientError::InvalidName(_) => 2,
+                // Whatever it is that a server won't do, it was reached and asked.
                 _ => 3,
             },
             Failure::Load(LoadError::Plan { .. }) => 2,

@@ -1,12 +1,17 @@
 //! The log: to standard error, for people on a terminal, as JSON lines otherwise.
 //!
-//! How often a line that a client can cause is written is bounded where it is written (`net`).
+//! Lines go through a queue ([`crate::streams`]), so that none blocks or ends whoever writes it. How
+//! often a line that a client can cause is written is bounded where it is written (`net`).
 
 use std::io::IsTerminal;
+use std::panic::PanicHookInfo;
 
+use jiff::Timestamp;
+use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 
 use crate::exit::Failure;
+use crate::streams::{self, ERRORS, LogLine};
 
 /// Starts logging at `level`, or from `info` up for a server and from `warn` up for its clients.
 pub(crate) fn start(level: Option<&str>, is_server: bool) -> Result<(), Failure> {
@@ -14,11 +19,48 @@ pub(crate) fn start(level: Option<&str>, is_server: bool) -> Result<(), Failure>
     let filter = EnvFilter::try_new(level.unwrap_or(default)).map_err(|error| {
         Failure::Usage(format!("--log: {error}; write a level like debug, or a list like info,sutra_net=debug"))
     })?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if std::io::stderr().is_terminal() {
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| LogLine);
+    if is_for_people() {
         log.with_target(false).init();
     } else {
         log.json().flatten_event(true).init();
     }
+    if is_server {
+        std::panic::set_hook(Box::new(say_panic));
+    }
     Ok(())
+}
+
+fn is_for_people() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// A line in the log's own form, for what is said beside `tracing`.
+pub(crate) fn line(level: &str, message: &str, fields: &Value) -> Vec<u8> {
+    let at = Timestamp::now();
+    let mut line = if is_for_people() {
+        format!("{at:.6} {level:>5} {message} {fields}")
+    } else {
+        let mut line = serde_json::json!({ "timestamp": format!("{at:.6}"), "level": level, "message": message });
+        if let (Value::Object(line), Value::Object(fields)) = (&mut line, fields) {
+            line.extend(fields.clone());
+        }
+        line.to_string()
+    };
+    line.push('\n');
+    line.into_bytes()
+}
+
+/// What a service says of a panic, which the standard library would write to standard error itself,
+/// and wait for its reader. The process may end by it right after.
+fn say_panic(panic: &PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    let fields = serde_json::json!({
+        "thread": thread.name().unwrap_or("unnamed"),
+        "at": panic.location().map(ToString::to_string),
+        "panic": panic.payload_as_str().unwrap_or("of an unknown kind"),
+        "backtrace": std::backtrace::Backtrace::capture().to_string(),
+    });
+    ERRORS.push(line("ERROR", "a bug: please report this line", &fields));
+    streams::flush();
 }

@@ -1,4 +1,5 @@
-//! Where answers go: words for people, JSON for programs. Never panics on a closed stream.
+//! Where answers go: words for people, JSON for programs. Never panics on a closed stream, and never
+//! blocks a service on one that nobody reads.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -9,16 +10,26 @@ use serde::Serialize;
 
 use crate::exit::Failure;
 use crate::known::Content;
+use crate::streams::{ANSWERS, ERRORS};
 
 /// How answers are written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
     json: bool,
+    /// Whether nobody may have to wait for what is written: it goes through a queue.
+    queued: bool,
 }
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
-        Self { json }
+        Self { json, queued: false }
+    }
+
+    /// The same for a command that runs until it is told to stop, whoever reads along.
+    pub(crate) fn of_service(json: bool) -> Self {
+        ANSWERS.start();
+        ERRORS.start();
+        Self { json, queued: true }
     }
 
     /// How much of what concepts hold an answer shows in a list.
@@ -48,16 +59,26 @@ impl Output {
         }
         let Some(problem) = failure.problem() else { return };
         if self.json {
-            complain(&serde_json::json!({ "error": problem, "code": failure.code() }).to_string());
+            self.complain(&serde_json::json!({ "error": problem, "code": failure.code() }).to_string());
         } else {
-            complain(&format!("error: {problem}"));
+            self.complain(&format!("error: {problem}"));
         }
     }
 
     /// Writes what people may want to know meanwhile to standard error, which programs read errors from.
     pub(crate) fn note(self, line: &str) {
         if !self.json {
-            complain(line);
+            self.complain(line);
+        }
+    }
+
+    /// Writes a line to standard error. There is nowhere to complain about that failing.
+    fn complain(self, line: &str) {
+        let line = printable(line) + "\n";
+        if self.queued {
+            ERRORS.push(line.into_bytes());
+        } else {
+            let _ = io::stderr().lock().write_all(line.as_bytes());
         }
     }
 
@@ -66,16 +87,15 @@ impl Output {
         let mut line =
             if self.json { serde_json::to_string(value).map_err(io::Error::from)? } else { printable(&words()) };
         line.push('\n');
+        if self.queued {
+            ANSWERS.push(line.into_bytes());
+            return Ok(());
+        }
         let mut out = io::stdout().lock();
         out.write_all(line.as_bytes())?;
         out.flush()?;
         Ok(())
     }
-}
-
-/// Writes a line to standard error. There is nowhere to complain about that failing.
-fn complain(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{}", printable(line));
 }
 
 /// Whether people watch standard error, where progress is shown.

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, OnceLock};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
@@ -12,12 +13,16 @@ use sutra_server::{Cores, ImportRecord, Limits, ServerConfig, StartReport};
 
 use crate::args::{self, DEFAULT_SERVER, Serve, compat_addresses};
 use crate::exit::{Answer, Failure};
+use crate::exposure;
 use crate::import::{self, Existing, Imported, Stop};
 use crate::output::Output;
 use crate::signals;
 
 /// How long an answer to the import may take, as by default.
 const IMPORT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a server that ends waits for an import to say what it did.
+const IMPORT_END: Duration = Duration::from_secs(5);
 
 /// Drains the server; set once there is one.
 type Stopper = OnceLock<Box<dyn Fn() + Send + Sync>>;
@@ -29,7 +34,7 @@ pub(crate) fn run(serve: Serve, output: Output) -> Result<Answer, Failure> {
     let compat = compat_addresses(&serve.compat)?;
     let (stop_import, stop_server) = (Stop::default(), Arc::new(Stopper::new()));
     let (importing, serving) = (stop_import.clone(), Arc::clone(&stop_server));
-    signals::heed(move |signal| end(signal, &importing, &serving))?;
+    signals::heed_as_service(move |signal| end(signal, &importing, &serving))?;
     let server = sutra_server::start(ServerConfig {
         data: serve.data,
         listen: serve.listen,
@@ -44,18 +49,19 @@ pub(crate) fn run(serve: Serve, output: Output) -> Result<Answer, Failure> {
         ..ServerConfig::default()
     })?;
     stop_server.get_or_init(|| Box::new(server.stopper()));
+    let report = server.report();
+    exposure::warn("native", &report.listening, "may read, change and delete all that is stored");
+    exposure::warn("compat", &report.compat, "may read, change and delete all that is stored");
     let address = reachable(server.listening().first().copied());
-    if let Err(failure) = announce(server.report(), address, serve.import.is_some(), output) {
-        // Nobody reads along: no reason not to serve.
-        tracing::warn!(%failure, "the announcement was not read");
-    }
+    announce(server.report(), address, serve.import.is_some(), output)?;
     let import = |folder| spawn_import(folder, address, server.imports(), stop_import.clone(), output);
     let import = serve.import.map(import).transpose()?;
     let ended = server.wait();
     if let Some(import) = import {
-        // Without a server it has nothing to wait for; told to stop, it says what it did and ends within a second.
+        // Without a server it has nothing to wait for; told to stop, it says what it did. Its progress may be on a terminal that
+        // is held (Ctrl-S), which must not hold the server.
         stop_import.ask(-1);
-        let _ = import.join();
+        let _ = import.recv_timeout(IMPORT_END);
     }
     ended?;
     tracing::info!("stopped; everything acknowledged is stored");
@@ -104,16 +110,21 @@ fn announce(report: &StartReport, address: SocketAddr, importing: bool, output: 
     })
 }
 
+/// What it returns is disconnected when the import has ended.
 fn spawn_import(
     folder: PathBuf,
     address: SocketAddr,
     record: ImportRecord,
     stop: Stop,
     output: Output,
-) -> Result<JoinHandle<()>, Failure> {
-    let import = move || import_folder(folder, address, &record, &stop, output);
+) -> Result<Receiver<()>, Failure> {
+    let (ended, end) = mpsc::channel();
+    let import = move || {
+        import_folder(folder, address, &record, &stop, output);
+        drop(ended);
+    };
     let spawned = thread::Builder::new().name("import".into()).spawn(import);
-    spawned.map_err(|error| Failure::Host(format!("cannot start a thread: {error}")))
+    spawned.map(|_| end).map_err(|error| Failure::Host(format!("cannot start a thread: {error}")))
 }
 
 fn import_folder(folder: PathBuf, address: SocketAddr, record: &ImportRecord, stop: &Stop, output: Output) {

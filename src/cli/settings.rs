@@ -1,11 +1,18 @@
 //! Where arguments come from: flags first, then `SUTRA_…` variables, then a TOML file.
 //!
+//! Which file: the one that `--config` or SUTRA_CONFIG names; else, for the commands that run until
+//! they are told to stop, ./sutra.toml, and for all others the user's own. So no folder that a client
+//! is called in can send it elsewhere. A file that nobody has named, and that others may change, is
+//! refused.
+//!
 //! The file's keys are the variables' names without `SUTRA_`, in lower case and with dashes, which are the flags' (`server = "10.0.0.1:50050"`,
 //! `cores = 4`, `listen = ["127.0.0.1:50050"]`); those of the grid have its name in front (`grid-agent-data = "/srv/agent"`). Each becomes the default of its flag, after its own parser has accepted it: so the precedence
 //! and the wording of help are clap's. A key that is no setting is an error that names key and file.
 
 use std::ffi::OsString;
+use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use clap::builder::{BoolishValueParser, TypedValueParser};
@@ -19,28 +26,129 @@ use crate::text;
 /// The longest settings file: each setting takes some dozens of bytes.
 const MAX_FILE: u64 = 1 << 20;
 
-/// Read where neither `--config` nor SUTRA_CONFIG names another file.
+/// The file's name, where nobody names another.
 const DEFAULT_FILE: &str = "sutra.toml";
 
-/// The process's arguments with the settings file's values behind them.
-pub(crate) fn arguments() -> Result<Arguments, Failure> {
-    let line: Vec<OsString> = std::env::args_os().collect();
-    let named = named_file(&line).or_else(|| std::env::var_os("SUTRA_CONFIG").map(PathBuf::from));
-    let file = named.or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()));
-    let mut command = Arguments::command();
-    if let Some(path) = file {
-        match read(&path).and_then(|text| with_file(command.clone(), &path, &text)) {
-            Ok(with_file) => command = with_file,
-            Err(failure) => {
-                // Help is given all the same, of which the file changes no more than the defaults.
-                return Err(match command.try_get_matches_from(line) {
-                    Err(asked) if !asked.use_stderr() => asked.into(),
-                    _ => failure,
-                });
-            }
+/// Who reads a settings file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// Commands that run until they are told to stop.
+    Service,
+    /// All others.
+    Client,
+}
+
+impl Reader {
+    /// Of a command, by its words.
+    fn of(words: &[&str]) -> Self {
+        match words {
+            ["serve", ..] | ["grid", "master" | "agent", ..] => Reader::Service,
+            _ => Reader::Client,
         }
     }
-    Ok(Arguments::from_arg_matches(&command.try_get_matches_from(line)?)?)
+
+    /// Its file where none is named, if there is one.
+    fn file(self) -> Option<PathBuf> {
+        let path = match self {
+            Reader::Service => PathBuf::from(DEFAULT_FILE),
+            Reader::Client => {
+                let absolute = |path: OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
+                let home = || Some(absolute(std::env::var_os("HOME")?)?.join(".config"));
+                let folder = std::env::var_os("XDG_CONFIG_HOME").and_then(absolute).or_else(home)?;
+                folder.join("sutra").join(DEFAULT_FILE)
+            }
+        };
+        path.symlink_metadata().is_ok().then_some(path)
+    }
+}
+
+/// The settings file of `reader`: the named one, or its own.
+pub(crate) fn file(reader: Reader, named: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
+    if let Some(named) = named {
+        return Ok(Some(named.to_owned()));
+    }
+    let Some(path) = reader.file() else { return Ok(None) };
+    let refused = |problem: String| {
+        let cure = "make it yours alone, move it away, or name it with --config";
+        Err(Failure::Usage(format!("the settings file {} {problem}: {cure}", path.display())))
+    };
+    let own = rustix::process::geteuid().as_raw();
+    // A link's owner can have it point elsewhere, its target's owner can change what it says.
+    for found in [fs::symlink_metadata(&path), fs::metadata(&path)] {
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => return refused(format!("can't be read ({error})")),
+        };
+        if let Some(problem) = distrust(found.uid(), found.gid(), found.mode(), found.is_symlink(), own) {
+            return refused(problem);
+        }
+    }
+    Ok(Some(path))
+}
+
+/// Why a file of this owner, group and mode is not to be trusted, if so.
+fn distrust(owner: u32, group: u32, mode: u32, is_link: bool, own: u32) -> Option<String> {
+    let own_group = rustix::process::getegid().as_raw();
+    if owner != own && owner != 0 {
+        return Some(format!("belongs to another user ({owner})"));
+    }
+    // A link's own mode says nothing; one's own group has no other members on most hosts.
+    let is_writable = mode & 0o002 != 0 || mode & 0o020 != 0 && group != own_group;
+    (is_writable && !is_link).then(|| format!("can be changed by others (mode {:o})", mode & 0o777))
+}
+
+/// The words of the line that name a command: those before any that could be a value.
+fn command_words(line: &[OsString]) -> Vec<&str> {
+    let mut words = line.iter().skip(1);
+    let mut found = Vec::new();
+    while let Some(word) = words.next().and_then(|word| word.to_str()) {
+        if word == "--config" || word == "--log" {
+            words.next();
+        } else if !word.starts_with('-') {
+            found.push(word);
+        }
+        if found.len() == 2 {
+            break;
+        }
+    }
+    found
+}
+
+/// The file that the line or the environment names.
+pub(crate) fn named(line: &[OsString]) -> Option<PathBuf> {
+    named_file(line).or_else(|| std::env::var_os("SUTRA_CONFIG").map(PathBuf::from))
+}
+
+/// The process's arguments with the settings file's values behind them, and which file that was.
+pub(crate) fn arguments() -> Result<(Arguments, Option<PathBuf>), Failure> {
+    let line: Vec<OsString> = std::env::args_os().collect();
+    let words = command_words(&line);
+    let mut command = Arguments::command();
+    // `config` tells of all files, and of what is wrong with them.
+    let file =
+        if words.first() == Some(&"config") { Ok(None) } else { file(Reader::of(&words), named(&line).as_deref()) };
+    let read_file = file.and_then(|path| match path {
+        None => Ok(None),
+        Some(path) => {
+            let text = read(&path)?;
+            Ok(Some((with_file(command.clone(), &path, &text)?, path)))
+        }
+    });
+    let path = match read_file {
+        Ok(None) => None,
+        Ok(Some((with_file, path))) => {
+            command = with_file;
+            Some(path)
+        }
+        Err(failure) => {
+            // Help is given all the same, of which the file changes no more than the defaults.
+            return Err(match command.try_get_matches_from(line) {
+                Err(asked) if !asked.use_stderr() => asked.into(),
+                _ => failure,
+            });
+        }
+    };
+    Ok((Arguments::from_arg_matches(&command.try_get_matches_from(line)?)?, path))
 }
 
 /// Whether answers in JSON are asked for, where that can't be read from arguments because they are wrong.
@@ -108,6 +216,70 @@ fn settings(command: &Command) -> Vec<String> {
     names.sort_unstable();
     names.dedup();
     names
+}
+
+/// What can be set other than by a flag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Setting {
+    /// In the settings file.
+    pub(crate) key: String,
+    /// In the environment.
+    pub(crate) variable: String,
+    /// What it is where nobody sets it; empty for nothing.
+    pub(crate) default: String,
+    /// The commands that read it.
+    pub(crate) commands: Vec<String>,
+}
+
+impl Setting {
+    /// Whether such commands read it.
+    pub(crate) fn is_read_by(&self, reader: Reader) -> bool {
+        self.commands.iter().any(|command| Reader::of(&command.split(' ').collect::<Vec<_>>()) == reader)
+    }
+}
+
+/// All that can be set, by key.
+pub(crate) fn list() -> Vec<Setting> {
+    let command = Arguments::command();
+    let mut found: Vec<Setting> = Vec::new();
+    let mut all: Vec<(String, Vec<Arg>)> = Vec::new();
+    for outer in command.get_subcommands() {
+        let name = outer.get_name();
+        all.push((name.into(), outer.get_arguments().cloned().collect()));
+        for inner in outer.get_subcommands() {
+            all.push((format!("{name} {}", inner.get_name()), inner.get_arguments().cloned().collect()));
+        }
+    }
+    for (name, args) in &mut all {
+        args.extend(command.get_arguments().filter(|arg| arg.is_global_set()).cloned());
+        for arg in args.iter().filter(|arg| !arg.is_hide_set()) {
+            let (Some(key), Some(variable)) = (key_of(arg), arg.get_env()) else { continue };
+            let default: Vec<_> = arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
+            let default = if arg.get_action().takes_values() { default.join(",") } else { "false".into() };
+            let variable = variable.to_string_lossy().into_owned();
+            match found.iter_mut().find(|setting| setting.key == key) {
+                Some(setting) => {
+                    setting.commands.push(name.clone());
+                    if setting.default.is_empty() {
+                        setting.default = default;
+                    }
+                }
+                None => found.push(Setting { key, variable, default, commands: vec![name.clone()] }),
+            }
+        }
+    }
+    found.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    found
+}
+
+/// What a file sets, as the command line would spell it; an error where a command would refuse it.
+pub(crate) fn values(path: &Path) -> Result<Vec<(String, String)>, Failure> {
+    let text = read(path)?;
+    let command = Arguments::command();
+    with_file(command.clone(), path, &text)?;
+    let table: toml::Table = text.parse().unwrap_or_default();
+    let spelled = |key: &str, value: &Value| Some(accepted(setting(&command, key)?, value).ok()?.join(","));
+    Ok(table.iter().filter_map(|(key, value)| Some((key.clone(), spelled(key, value)?))).collect())
 }
 
 /// The value as the command line would spell it, if the flag takes it.
@@ -229,6 +401,57 @@ mod tests {
         let known = settings(&Arguments::command());
         assert!(known.contains(&"idle-timeout".into()) && known.contains(&"namespace".into()), "{known:?}");
         assert!(!known.iter().any(|name| name == "config" || name == "limit" || name == "duration"), "{known:?}");
+    }
+
+    #[test]
+    fn a_file_that_others_may_change_is_not_trusted() {
+        let (own, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        assert_eq!(distrust(own, group, 0o100_644, false, own), None);
+        assert_eq!(distrust(own, group, 0o100_664, false, own), None);
+        assert_eq!(distrust(own, group, 0o120_777, true, own), None);
+        for (owner, group, mode) in [(own + 1, group, 0o644), (own, group, 0o646), (own, group + 1, 0o664)] {
+            assert!(distrust(owner, group, mode, false, own).is_some(), "{owner} {group} {mode:o}");
+        }
+        assert!(distrust(own + 1, group, 0o777, true, own).is_some(), "somebody else's link");
+    }
+
+    #[test]
+    fn the_reader_is_known_by_the_commands_words() {
+        let reader = |words: &str| {
+            let line: Vec<OsString> = words.split(' ').map(OsString::from).collect();
+            Reader::of(&command_words(&line))
+        };
+        for words in ["sutra serve", "sutra --log info serve", "sutra --json grid master", "sutra grid agent --id a"] {
+            assert_eq!(reader(words), Reader::Service, "{words}");
+        }
+        for words in ["sutra", "sutra query serve", "sutra --config serve query dog", "sutra grid status"] {
+            assert_eq!(reader(words), Reader::Client, "{words}");
+        }
+    }
+
+    /// The commands that read it, in a word or two.
+    fn readers(setting: &Setting) -> String {
+        match setting.commands.as_slice() {
+            all if all.iter().any(|command| command == "config") => "every command".into(),
+            few if few.len() <= 2 => few.join(", "),
+            grid if grid.iter().all(|command| command.starts_with("grid ")) => "grid commands".into(),
+            _ => "clients".into(),
+        }
+    }
+
+    /// The table in README is this list.
+    #[test]
+    fn readme_lists_every_setting() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+        let readme = fs::read_to_string(path).unwrap();
+        let (_, after) = readme.split_once("| setting | variable | default | read by |\n|---|---|---|---|\n").unwrap();
+        let written: Vec<&str> = after.lines().take_while(|line| line.starts_with('|')).collect();
+        let row = |setting: &Setting| {
+            let default = if setting.default.is_empty() { "–".into() } else { format!("`{}`", setting.default) };
+            format!("| `{}` | `{}` | {default} | {} |", setting.key, setting.variable, readers(setting))
+        };
+        let right: Vec<String> = list().iter().map(row).collect();
+        assert_eq!(written, right, "the right rows:\n{}", right.join("\n"));
     }
 
     #[test]

@@ -1,24 +1,102 @@
-//! SIGINT and SIGTERM: the first asks for an orderly end, the second ends the process at once.
+//! Signals: those that ask for an end, and those that end a service by default though nobody asks for
+//! its end.
+//!
+//! The first one that asks is followed by an orderly end, the second ends the process at once. A
+//! signal that whoever started this process had it ignore (`nohup`, a shell's background) stays
+//! ignored.
 
 use std::thread;
+use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use libc::{SIGPWR, SIGRTMAX, SIGRTMIN, SIGSTKFLT};
+use signal_hook::consts::{
+    SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU, SIGXFSZ,
+};
 use signal_hook::iterator::Signals;
 
 use crate::exit::{Failure, SIGNALLED};
+use crate::streams;
 
-/// Calls `end` in a thread of its own for each signal that comes; where it says `false`, because it was asked before or there is nothing
-/// to end in order, the process ends.
-pub(crate) fn heed(mut end: impl FnMut(i32) -> bool + Send + 'static) -> Result<(), Failure> {
-    let mut signals =
-        Signals::new([SIGTERM, SIGINT]).map_err(|error| Failure::Host(format!("cannot receive signals: {error}")))?;
+/// Those that ask a command for its end.
+const ASKING: &[i32] = &[SIGTERM, SIGINT];
+/// The same of a service: somebody at a terminal, and the system where CPU time or power runs out.
+const ASKING_SERVICE: &[i32] = &[SIGTERM, SIGINT, SIGQUIT, SIGXCPU, SIGPWR];
+/// Those that ask a service for nothing. A write beyond a limit on the size of files fails, too.
+const SURVIVED: &[i32] = &[SIGHUP, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGXFSZ, SIGSTKFLT];
+/// How often it is said that signals are ignored.
+const SAID_EVERY: Duration = Duration::from_secs(1);
+
+/// Calls `end` in a thread of its own for each signal that asks for the end; where it says `false`,
+/// because it was asked before or there is nothing to end in order, the process ends.
+pub(crate) fn heed(end: impl FnMut(i32) -> bool + Send + 'static) -> Result<(), Failure> {
+    heed_those(ASKING, &[], end)
+}
+
+/// The same for a service, which other signals do not end.
+pub(crate) fn heed_as_service(end: impl FnMut(i32) -> bool + Send + 'static) -> Result<(), Failure> {
+    let survived: Vec<i32> = SURVIVED.iter().copied().chain(SIGRTMIN()..=SIGRTMAX()).collect();
+    heed_those(ASKING_SERVICE, &survived, end)
+}
+
+fn heed_those(
+    asking: &'static [i32],
+    survived: &[i32],
+    mut end: impl FnMut(i32) -> bool + Send + 'static,
+) -> Result<(), Failure> {
+    let ignored = std::fs::read_to_string("/proc/self/status").map_or(0, |status| ignored(&status));
+    let is_ours = |signal: &&i32| !is_in(ignored, **signal);
+    let refused = |error| Failure::Host(format!("cannot receive signals: {error}"));
+    let mut signals = Signals::new(asking.iter().filter(is_ours)).map_err(refused)?;
+    for signal in survived.iter().filter(is_ours) {
+        signals.handle().add_signal(*signal).map_err(refused)?;
+    }
+    if is_in(ignored, SIGTERM) {
+        tracing::warn!("started with SIGTERM ignored, which stays so: it ends by another signal");
+    }
+    let mut said: Option<Instant> = None;
     let heeding = move || {
         for signal in signals.forever() {
-            if !end(signal) {
+            if !asking.contains(&signal) {
+                if said.is_none_or(|said| said.elapsed() >= SAID_EVERY) {
+                    said = Some(Instant::now());
+                    say_survived(signal);
+                }
+            } else if !end(signal) {
+                streams::flush();
                 std::process::exit(SIGNALLED + signal);
             }
         }
     };
     let spawned = thread::Builder::new().name("signals".into()).spawn(heeding);
     spawned.map(|_| ()).map_err(|error| Failure::Host(format!("cannot start a thread: {error}")))
+}
+
+fn say_survived(signal: i32) {
+    match signal {
+        SIGHUP => tracing::info!("SIGHUP: nothing is read again; settings are read at a start"),
+        SIGXFSZ => tracing::error!("SIGXFSZ: a file has reached the limit on its size (`ulimit -f`)"),
+        signal => tracing::info!(signal, "a signal that asks for nothing; SIGTERM asks for the end"),
+    }
+}
+
+/// The signals that a process ignores, from the text of /proc/PID/status; bit 0 is signal 1.
+fn ignored(status: &str) -> u64 {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
+fn is_in(mask: u64, signal: i32) -> bool {
+    (1..=64).contains(&signal) && mask >> (signal - 1) & 1 == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_signals_are_read_from_the_status() {
+        let mask = ignored("Name:\tsutra\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\n");
+        assert!(is_in(mask, SIGHUP) && is_in(mask, 13) && !is_in(mask, SIGINT) && !is_in(mask, 65));
+        assert_eq!(ignored("nothing of the kind"), 0);
+    }
 }

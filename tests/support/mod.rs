@@ -24,6 +24,8 @@ pub fn sutra() -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SUTRA_")) {
         command.env_remove(name);
     }
+    // Nobody's own settings file is meant.
+    command.env("XDG_CONFIG_HOME", "/nowhere");
     command
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use super::args::RunAgent;
 use crate::connect::runtime;
 use crate::exit::{Answer, Failure};
+use crate::exposure;
 use crate::output::{Output, name};
 use crate::signals;
 
@@ -29,7 +30,7 @@ pub(super) fn run(agent: RunAgent, output: Output) -> Result<Answer, Failure> {
     let asked = Arc::new(Notify::new());
     let is_asked = Arc::clone(&asked);
     let mut signalled = false;
-    signals::heed(move |signal| {
+    signals::heed_as_service(move |signal| {
         let is_first = !std::mem::replace(&mut signalled, true);
         if is_first {
             tracing::info!(signal, "stopping; a second signal ends at once");
@@ -39,10 +40,11 @@ pub(super) fn run(agent: RunAgent, output: Output) -> Result<Answer, Failure> {
     })?;
     runtime()?.block_on(async {
         let agent = Agent::start(config).await?;
-        if let Err(failure) = announce(&id, &master, agent.report(), output) {
-            // Nobody reads along: no reason not to work.
-            tracing::warn!(%failure, "the announcement was not read");
-        }
+        let report = agent.report();
+        let may = "may start and stop storage nodes on this host";
+        exposure::warn("agent's", &[report.listening], may);
+        exposure::warn("admin", report.admin.as_slice(), "may read which nodes there are");
+        announce(&id, &master, report, output)?;
         agent.run(asked.notified()).await;
         Ok(Answer::Yes)
     })

@@ -9,6 +9,7 @@ use sutra_grid::master::{self, MasterConfig, StartReport};
 use super::args::RunMaster;
 use crate::args::compat_addresses;
 use crate::exit::{Answer, Failure};
+use crate::exposure;
 use crate::output::Output;
 use crate::signals;
 
@@ -30,7 +31,7 @@ pub(super) fn run(run: RunMaster, output: Output) -> Result<Answer, Failure> {
     let stop_master = Arc::new(Stopper::new());
     let stopping = Arc::clone(&stop_master);
     let mut was_asked = false;
-    signals::heed(move |signal| {
+    signals::heed_as_service(move |signal| {
         // One that still reads its log has promised nothing to anybody: it ends with the first signal.
         let Some(stop) = stopping.get() else { return false };
         let is_first = !std::mem::replace(&mut was_asked, true);
@@ -42,10 +43,12 @@ pub(super) fn run(run: RunMaster, output: Output) -> Result<Answer, Failure> {
     })?;
     let master = master::start(config)?;
     stop_master.get_or_init(|| Box::new(master.stopper()));
-    if let Err(failure) = announce(master.report(), output) {
-        // Nobody reads along: no reason not to serve.
-        tracing::warn!(%failure, "the announcement was not read");
-    }
+    let report = master.report();
+    let may = "may have storage nodes started and stopped, and register agents";
+    exposure::warn("native", &report.listening, may);
+    exposure::warn("compat", &report.compat, may);
+    exposure::warn("admin", report.admin.as_slice(), "may read which agents and nodes there are");
+    announce(report, output)?;
     master.wait()?;
     tracing::info!("stopped; the agents and their nodes go on");
     Ok(Answer::Yes)
