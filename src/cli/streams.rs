@@ -31,10 +31,9 @@ pub(crate) static ANSWERS: Queue = Queue::new(Stream::Output);
 
 /// Waits until all that was said is written, within a bound.
 pub(crate) fn flush() {
-    let until = Instant::now() + FLUSH;
     // Lost answers are told in the log, so it comes last.
-    ANSWERS.flush(until);
-    ERRORS.flush(until);
+    ANSWERS.flush(Instant::now() + FLUSH);
+    ERRORS.flush(Instant::now() + FLUSH);
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,7 +150,7 @@ impl Queue {
             state.is_writing = true;
             let lost = state.lost;
             drop(state);
-            let told = lost.lines > 0 && writer.write(&notice(lost)).is_ok();
+            let told = lost.lines > 0 && self.tell(lost, &mut writer);
             let written = writer.write(&line);
             let mut state = self.state();
             if told {
@@ -166,6 +165,15 @@ impl Queue {
                 tracing::warn!(error = %io::Error::from(errno), "an answer could not be written");
             }
         }
+    }
+
+    /// Says what was lost, in the log; whether that has been said.
+    fn tell(&self, lost: Lost, writer: &mut Lines<'_>) -> bool {
+        if self.stream == Stream::Error {
+            return writer.write(&notice(lost)).is_ok();
+        }
+        tracing::warn!(lost = lost.lines, reason = %lost.reason, "answers were lost");
+        true
     }
 }
 
