@@ -50,7 +50,7 @@ impl Output {
             let text = error.render().to_string();
             if error.use_stderr() && text.chars().any(steers) {
                 // It repeats what was typed, or stood in a variable; colours are not worth that.
-                complain(text.trim_end());
+                self.complain(text.trim_end());
             } else {
                 // Whoever closed the stream does not want to read it.
                 let _ = error.print();

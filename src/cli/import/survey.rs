@@ -82,7 +82,7 @@ pub(super) fn survey(
         };
         let mut tell = |line| {
             if is_new {
-                bad(line)
+                bad(line);
             }
         };
         sources.push(look_through(input, is_new, stop, &mut good, &mut tell)?);

@@ -70,7 +70,7 @@ pub(super) fn prepare() -> impl FnMut() -> io::Result<()> + Send + Sync + 'stati
     });
     move || {
         for Limit { resource, wanted, allowed } in &limits {
-            let set = setrlimit(*resource, wanted.clone()).or_else(|_| setrlimit(*resource, allowed.clone()));
+            let set = setrlimit(*resource, *wanted).or_else(|_| setrlimit(*resource, *allowed));
             // To its own maximum it may always be set.
             set?;
         }

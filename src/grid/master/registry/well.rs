@@ -100,7 +100,7 @@ impl Registry {
         match state {
             AgentState::Healthy => {}
             AgentState::Degraded => {
-                problems.add(|| format!("agent {agent_id:?} is degraded: no heartbeat for {age:.0} s"))
+                problems.add(|| format!("agent {agent_id:?} is degraded: no heartbeat for {age:.0} s"));
             }
             AgentState::Unknown => {
                 problems.add(|| format!("agent {agent_id:?} has not been heard of since the master's start"));
