@@ -130,19 +130,19 @@ fn vectors_of_every_odd_kind_are_found_by_themselves_and_so_are_their_nearest() 
     let centres: Vec<_> = (0..20).map(|_| random(numbers, 48)).collect();
     let mut kinds: Vec<(&str, Vec<Vec<f32>>)> = Vec::new();
     let beside = |mut vectors: Vec<Vec<f32>>, numbers: &mut StdRng| {
-        vectors.extend((0..500).map(|_| random(numbers, 48)));
+        vectors.extend((0..300).map(|_| random(numbers, 48)));
         vectors
     };
     for (what, noise) in
         [("noise of 1e-4", 1e-4), ("noise of 1e-3", 1e-3), ("noise of 1e-2", 1e-2), ("noise of 0.1", 0.1)]
     {
-        let vectors = (0..1500).map(|_| around(numbers, &base, noise)).collect();
+        let vectors = (0..1100).map(|_| around(numbers, &base, noise)).collect();
         kinds.push((what, beside(vectors, numbers)));
     }
-    let multiples = (1..1500).map(|size| base.iter().map(|number| number * size as f32).collect()).collect();
+    let multiples = (1..1100).map(|size| base.iter().map(|number| number * size as f32).collect()).collect();
     kinds.push(("multiples", beside(multiples, numbers)));
     for (what, noise) in [("tight clusters", 0.01), ("clusters", 0.1)] {
-        kinds.push((what, (0..2000).map(|number| around(numbers, &centres[number / 100], noise)).collect()));
+        kinds.push((what, (0..1600).map(|number| around(numbers, &centres[number / 80], noise)).collect()));
     }
     let mut offset = |sizes: &[f32]| -> Vec<Vec<f32>> {
         let one = |number: usize| {
@@ -150,7 +150,7 @@ fn vectors_of_every_odd_kind_are_found_by_themselves_and_so_are_their_nearest() 
             vector[number % sizes.len()] += sizes[number % sizes.len()];
             vector
         };
-        (0..2000).map(one).collect()
+        (0..1500).map(one).collect()
     };
     kinds.push(("an offset of 1,000", offset(&[1000.0])));
     kinds.push(("an offset of 100", offset(&[100.0])));
@@ -161,11 +161,11 @@ fn vectors_of_every_odd_kind_are_found_by_themselves_and_so_are_their_nearest() 
         vector[3] *= 100.0;
         vector
     };
-    kinds.push(("one dimension that outweighs all", (0..2000).map(outlier).collect()));
-    let few = (0..2000).map(|_| (0..12).map(|_| [-1.0, 0.0, 1.0][numbers.random_range(0..3)]).collect()).collect();
+    kinds.push(("one dimension that outweighs all", (0..1500).map(outlier).collect()));
+    let few = (0..1500).map(|_| (0..12).map(|_| [-1.0, 0.0, 1.0][numbers.random_range(0..3)]).collect()).collect();
     kinds.push(("few distinct values", few));
     kinds.push(("one number each", (0..1500).map(|_| vec![normal(numbers)]).collect()));
-    kinds.push(("two numbers each", (0..2000).map(|_| random(numbers, 2)).collect()));
+    kinds.push(("two numbers each", (0..1500).map(|_| random(numbers, 2)).collect()));
     kinds.push((
         "zeros",
         (0..2400).map(|number| if number % 2 == 0 { vec![0.0; 8] } else { random(numbers, 8) }).collect(),

@@ -20,9 +20,9 @@ pub(super) struct Checks {
     fresh: Vec<u32>,
     /// How many came since all were checked.
     since: u64,
-    /// To be checked in this pass, and whether these are all that there were.
+    /// To be checked in this pass; and where these are all that there were, how many had come since the last such pass.
     todo: Vec<u32>,
-    is_whole: bool,
+    whole: Option<u64>,
     /// Not found in this pass.
     missed: Vec<u32>,
     strays: Vec<u32>,
@@ -63,13 +63,13 @@ impl Checks {
 
     /// Begins a pass, while none is under way. `all` gives every entry.
     pub(super) fn begin(&mut self, entries: usize, all: impl FnOnce() -> Vec<u32>) {
-        self.is_whole = self.is_whole_due(entries);
+        self.whole = self.is_whole_due(entries).then_some(self.since);
         self.missed = Vec::new();
-        self.todo = match self.is_whole {
-            true => all(),
-            false => std::mem::take(&mut self.fresh),
+        self.todo = match self.whole {
+            Some(_) => all(),
+            None => std::mem::take(&mut self.fresh),
         };
-        if self.is_whole {
+        if self.whole.is_some() {
             (self.fresh, self.since) = (Vec::new(), 0);
         }
     }
@@ -79,7 +79,7 @@ impl Checks {
         self.todo.last().copied()
     }
 
-    /// What [`Checks::next`] gave was checked. Returns how many entries' checks are known now that were not, at the end of a whole pass.
+    /// What [`Checks::next`] gave was checked. Returns, at the end of a whole pass, how many entries had come since the last.
     pub(super) fn checked(&mut self, is_found: bool) -> u64 {
         let head = self.todo.pop();
         self.missed.extend(head.filter(|_| !is_found));
@@ -88,11 +88,11 @@ impl Checks {
         }
         self.todo = Vec::new();
         let missed = std::mem::take(&mut self.missed);
-        match self.is_whole {
-            true => self.strays = missed,
-            false => self.strays.extend(missed),
+        match self.whole {
+            Some(_) => self.strays = missed,
+            None => self.strays.extend(missed),
         }
-        u64::from(self.is_whole)
+        self.whole.take().unwrap_or(0)
     }
 
     /// Entries that are not found by their own vector.
@@ -107,7 +107,7 @@ impl Checks {
 
     /// Whether all entries are to be checked.
     pub(super) fn is_unknown(&self, entries: usize) -> bool {
-        self.is_whole_due(entries) || self.is_whole && !self.todo.is_empty()
+        self.is_whole_due(entries) || self.whole.is_some()
     }
 
     /// Whether the graph misses so many that it is of no use.
