@@ -104,8 +104,8 @@ impl StorageService {
         Flow::Taken
     }
 
-    /// The concepts among which a search is to look are found, by the cores that own them; or why they are not: there are too many, or nobody waits for the search any
-    /// more.
+    /// The concepts among which a search is to look are found, by the cores that own them; or why
+    /// they are not: there are too many, or nobody waits for the search any more.
     pub(crate) fn neighbourhood_found(
         &mut self,
         cx: &mut Context<'_, Message>,

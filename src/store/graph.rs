@@ -97,7 +97,8 @@ pub(crate) struct Graph {
 }
 
 impl Graph {
-    /// The namespaces that have a concept or an association here. Cost: a look at each node and edge.
+    /// The namespaces that have a concept or an association here. Cost: a look at each node and
+    /// edge.
     pub(crate) fn namespaces(&self) -> HashSet<NamespaceId> {
         let nodes = 0..self.table.len() as u32;
         let learned = nodes.filter(|node| self.table.location_of(*node).is_some());

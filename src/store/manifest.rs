@@ -32,12 +32,14 @@ pub(crate) struct Manifest {
     pub(crate) id_rule: String,
     /// By shard: the place up to which its log must be whole.
     pub(crate) marks: Vec<Position>,
-    /// Names of the namespaces by number; the first is the empty one, and others that are empty are places that were given back.
+    /// Names of the namespaces by number; the first is the empty one, and others that are empty are
+    /// places that were given back.
     pub(crate) namespaces: Vec<String>,
     /// Digests of files that were imported at starts. Absent where there are none, as before there were any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) imports: Vec<String>,
-    /// Entries up to this sequence may name namespaces that are not listed any more, where any ever gave its place back.
+    /// Entries up to this sequence may name namespaces that are not listed any more, where any ever
+    /// gave its place back.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) given_back: u64,
 }

@@ -119,7 +119,8 @@ impl Namespaces {
         (held.shards > 0).then_some(held.dimension)
     }
 
-    /// A shard has a namespace's embedding of this length, or accepts one: until [`Namespaces::release_dimension`].
+    /// A shard has a namespace's embedding of this length, or accepts one: until
+    /// [`Namespaces::release_dimension`].
     ///
     /// # Errors
     /// The length to which other shards hold it.
@@ -134,7 +135,8 @@ impl Namespaces {
         before.map(drop).map_err(|word| Held::of(word).dimension)
     }
 
-    /// A shard has no embedding of a namespace any more: the last that lets go sets its dimension free.
+    /// A shard has no embedding of a namespace any more: the last that lets go sets its dimension
+    /// free.
     pub(crate) fn release_dimension(&self, namespace: NamespaceId) {
         let released = |word| {
             let held = Held::of(word);
@@ -198,10 +200,11 @@ impl Namespaces {
         numbers
     }
 
-    /// Gives back the places of namespaces that have neither concepts nor associations; `in_use` are those that have. To be called after
-    /// recovery, before anything is served: at run time a core could be about to write to one. Old entries of the logs, up to `sequence`, may go
-    /// on naming them: all of them together come to nothing. A number may be another namespace's afterwards, as entries name
-    /// namespaces by their names. Blocks on the disk.
+    /// Gives back the places of namespaces that have neither concepts nor associations; `in_use`
+    /// are those that have. To be called after recovery, before anything is served: at run time a
+    /// core could be about to write to one. Old entries of the logs, up to `sequence`, may go on
+    /// naming them: all of them together come to nothing. A number may be another namespace's
+    /// afterwards, as entries name namespaces by their names. Blocks on the disk.
     pub(crate) fn give_back(
         self: Arc<Self>,
         in_use: &HashSet<NamespaceId>,

@@ -271,8 +271,8 @@ fn recover_all(source: &Source, marks: &[Position]) -> Result<Vec<Recovered>, St
     })
 }
 
-/// Makes the shards' vectors searchable, each on a thread of its own; of every namespace those that are as long as the first of it that is
-/// visible anywhere.
+/// Makes the shards' vectors searchable, each on a thread of its own; of every namespace those that
+/// are as long as the first of it that is visible anywhere.
 fn restore_vectors(source: &Source, recovered: &[Recovered]) -> Vec<Vectors> {
     let mut first = First::new();
     for (namespace, found) in

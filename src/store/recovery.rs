@@ -339,7 +339,8 @@ impl Recovery {
             .map_err(|error| self.source.damaged(name, at, format!("an entry's record is not valid: {error}")))
     }
 
-    /// The number of an entry's namespace; `None` where that one gave its place back after the entry was written.
+    /// The number of an entry's namespace; `None` where that one gave its place back after the
+    /// entry was written.
     fn namespace(
         &self,
         name: SegmentName,

@@ -1,5 +1,5 @@
-//! Vectors that are alike, equal or oddly spread: what an index of coarse copies could hide. Every vector is found by itself, and a search
-//! gives as many as there are.
+//! Vectors that are alike, equal or oddly spread: what an index of coarse copies could hide. Every
+//! vector is found by itself, and a search gives as many as there are.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -50,7 +50,8 @@ fn assert_all_found(world: &mut World, vectors: &[Vec<f32>], of: &str) {
     assert_eq!(missed, 0, "{of}: of {} are not found by themselves", vectors.len());
 }
 
-/// The share of the ten nearest, or of others as near, that searches find which were asked for with vectors of the data.
+/// The share of the ten nearest, or of others as near, that searches find which were asked for with
+/// vectors of the data.
 fn recall(world: &mut World, vectors: &[Vec<f32>]) -> f64 {
     let (mut found, mut all) = (0, 0);
     for vector in vectors.iter().step_by(vectors.len() / 60 + 1) {

@@ -102,7 +102,8 @@ impl Trial {
         trial
     }
 
-    /// Kind 0 is a new vector, 1 a zero vector, 2 none, 3 the one that it has, 4 a multiple of one of two.
+    /// Kind 0 is a new vector, 1 a zero vector, 2 none, 3 the one that it has, 4 a multiple of one
+    /// of two.
     fn learn(&mut self, number: u32, kind: u32) {
         let id = id(number);
         let vector = match kind {

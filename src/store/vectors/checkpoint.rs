@@ -23,8 +23,9 @@
 //! | 64 | for each vector: id (16), crc32c of the embedding's bytes (u32), ordinal (u32), its head's ordinal (u32), flags (u32) |
 //! | | usearch's own bytes |
 //!
-//! A vector's *head* is the one whose entry of the graph it shares, itself where it has an entry. Flags: 1, its entry is not found by its
-//! copy; 2, its entry is yet to be looked for. Format 1 had neither; its graphs could hide vectors, so they are built again.
+//! A vector's *head* is the one whose entry of the graph it shares, itself where it has an entry.
+//! Flags: 1, its entry is not found by its copy; 2, its entry is yet to be looked for. Format 1 had
+//! neither; its graphs could hide vectors, so they are built again.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,16 +1,20 @@
-//! Whether an index finds what it holds: each vector is searched for by its own copy, and one that is not found is a *stray*.
+//! Whether an index finds what it holds: each vector is searched for by its own copy, and one that
+//! is not found is a *stray*.
 //!
-//! A graph can lose vectors: where many lie close together, their links lead to each other, and the way to others is pruned. No rule of
-//! building it rules that out, so it is looked at. Strays are scanned by every search; where they are many, the graph leads nowhere.
+//! A graph can lose vectors: where many lie close together, their links lead to each other, and the
+//! way to others is pruned. No rule of building it rules that out, so it is looked at. Strays are
+//! scanned by every search; where they are many, the graph leads nowhere.
 //!
-//! What was inserted is checked when nothing is left to be inserted; all of it anew when an eighth has come since, as what comes later
-//! can cut off what was there.
+//! What was inserted is checked when nothing is left to be inserted; all of it anew when an eighth
+//! has come since, as what comes later can cut off what was there.
 
-/// All are checked anew when more than one in so many came since they last were; and while vectors keep coming, when they have doubled.
+/// All are checked anew when more than one in so many came since they last were; and while vectors
+/// keep coming, when they have doubled.
 const ANEW: u64 = 8;
 /// One stray in so many: too many of them to trust the graph at all.
 const MISLEADING: u64 = 16;
-/// One stray in so many: a few were missed, as in any such graph. More, and the graph has gaps: near a stray there may be others.
+/// One stray in so many: a few were missed, as in any such graph. More, and the graph has gaps:
+/// near a stray there may be others.
 const GAPS: u64 = 512;
 
 /// What is known of an index's entries, each by its head's ordinal.
@@ -20,7 +24,8 @@ pub(super) struct Checks {
     fresh: Vec<u32>,
     /// How many came since all were checked.
     since: u64,
-    /// To be checked in this pass; and where these are all that there were, how many had come since the last such pass.
+    /// To be checked in this pass; and where these are all that there were, how many had come since
+    /// the last such pass.
     todo: Vec<u32>,
     whole: Option<u64>,
     /// Not found in this pass.
@@ -47,7 +52,8 @@ impl Checks {
         self.since * ANEW > entries as u64
     }
 
-    /// Whether a check should come next, for an index of so many entries. `is_idle`: nothing is to be inserted.
+    /// Whether a check should come next, for an index of so many entries. `is_idle`: nothing is to
+    /// be inserted.
     pub(super) fn is_due(&self, entries: usize, is_idle: bool) -> bool {
         match is_idle {
             true => self.unchecked(entries) > 0,
@@ -79,7 +85,8 @@ impl Checks {
         self.todo.last().copied()
     }
 
-    /// What [`Checks::next`] gave was checked. Returns, at the end of a whole pass, how many entries had come since the last.
+    /// What [`Checks::next`] gave was checked. Returns, at the end of a whole pass, how many
+    /// entries had come since the last.
     pub(super) fn checked(&mut self, is_found: bool) -> u64 {
         let head = self.todo.pop();
         self.missed.extend(head.filter(|_| !is_found));

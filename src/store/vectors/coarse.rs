@@ -3,8 +3,9 @@
 //! A copy is its vector divided by its greatest magnitude and rounded to 8 bits, with one over its length behind it, so that the distance of
 //! two is one product of small integers and two multiplications. What an index search finds is to be ordered again by the true vectors.
 //!
-//! Copies that rounding can't tell apart share an entry of the graph: many of them would link to each other alone, and hide the rest.
-//! `groups.rs` has the vectors behind each, `checks.rs` what the graph loses all the same.
+//! Copies that rounding can't tell apart share an entry of the graph: many of them would link to
+//! each other alone, and hide the rest. `groups.rs` has the vectors behind each, `checks.rs` what
+//! the graph loses all the same.
 //!
 //! Promises: whatever the library throws is an error here. One thread at a time searches or changes it; serializing may go on beside
 //! searches.
@@ -26,9 +27,11 @@ pub(super) const EXPANSION: usize = 128;
 const LENGTH: usize = size_of::<f32>();
 /// Vectors of the smallest index.
 const MIN_CAPACITY: usize = 1024;
-/// Width of the search for an entry that a vector can share, and of the first look for one by its own copy.
+/// Width of the search for an entry that a vector can share, and of the first look for one by its
+/// own copy.
 const NARROW: usize = 16;
-/// Width of the second look, and how far down its answer is looked at: what a search of the default width orders by the true vectors.
+/// Width of the second look, and how far down its answer is looked at: what a search of the default
+/// width orders by the true vectors.
 const SECOND: (usize, usize) = (100, 20);
 /// Copies farther apart than this never share an entry, however coarse they are.
 const MOST_SHARED: f32 = 1e-3;
@@ -105,7 +108,8 @@ fn length(bytes: &[i8; LENGTH]) -> f32 {
     f32::from_le_bytes([a as u8, b as u8, c as u8, d as u8])
 }
 
-/// How far apart two copies are where rounding alone can be the reason: each number is off by a twelfth of a step squared at the mean.
+/// How far apart two copies are where rounding alone can be the reason: each number is off by a
+/// twelfth of a step squared at the mean.
 fn resolution(copy: &[i8]) -> f32 {
     let Some((numbers, bytes)) = copy.split_last_chunk::<LENGTH>() else { return 0.0 };
     (numbers.len() as f32 / 12.0 * length(bytes).powi(2)).min(MOST_SHARED)
@@ -168,8 +172,8 @@ impl Coarse {
         i8::change_metric(&mut self.index, Box::new(metric)).map_err(fault)
     }
 
-    /// Adds a vector; returns the head of its entry. Cost: about 0.25 ms for 384 numbers among 100,000 vectors; every doubling copies 20
-    /// bytes a vector.
+    /// Adds a vector; returns the head of its entry. Cost: about 0.25 ms for 384 numbers among
+    /// 100,000 vectors; every doubling copies 20 bytes a vector.
     pub(super) fn insert(&mut self, member: Member, copy: &[i8]) -> Result<u32, StoreError> {
         if let Some(head) = self.entry_like(copy)? {
             self.members.push(member);
@@ -235,8 +239,9 @@ impl Coarse {
         &self.checks
     }
 
-    /// Looks for entries by their own copies, until all that are due were looked for or this is `over`, which it is asked after each.
-    /// Returns how many are to be saved for it. Cost: about 0.07 ms each for 384 numbers among 100,000 vectors.
+    /// Looks for entries by their own copies, until all that are due were looked for or this is
+    /// `over`, which it is asked after each. Returns how many are to be saved for it. Cost: about
+    /// 0.07 ms each for 384 numbers among 100,000 vectors.
     pub(super) fn check(&mut self, mut over: impl FnMut() -> bool) -> Result<u64, StoreError> {
         let (entries, mut known) = (self.entries(), 0);
         if self.checks.next().is_none() {

@@ -10,7 +10,8 @@ use super::kernels;
 /// Sums of squares between these are precise in `f32`, and so are the products of two such vectors.
 const ORDINARY: std::ops::RangeInclusive<f32> = 1e-24..=1e24;
 
-/// What a vector's length says of it: one over the length, or one of two values that no ordinary length has.
+/// What a vector's length says of it: one over the length, or one of two values that no ordinary
+/// length has.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Length(f32);
 

@@ -1,7 +1,8 @@
 //! How long the embeddings of each namespace are, as a shard holds it.
 //!
-//! The length is the store's, over all shards: the first embedding that is accepted decides it, and it is free again when no shard has one
-//! any more nor waits for one to land. Each shard counts its own, so the length that all share is only touched by a shard's first and last.
+//! The length is the store's, over all shards: the first embedding that is accepted decides it, and
+//! it is free again when no shard has one any more nor waits for one to land. Each shard counts its
+//! own, so the length that all share is only touched by a shard's first and last.
 
 use std::sync::Arc;
 
@@ -40,7 +41,8 @@ impl Dimensions {
         self.holds.get(namespace.number() as usize).map(|hold| hold.dimension).filter(|dimension| *dimension > 0)
     }
 
-    /// Takes an embedding of this length for one of the namespace's: until it has landed ([`Dimensions::landed`]).
+    /// Takes an embedding of this length for one of the namespace's: until it has landed
+    /// ([`Dimensions::landed`]).
     ///
     /// # Errors
     /// The length that the others have.
@@ -71,7 +73,8 @@ impl Dimensions {
         pending.collect()
     }
 
-    /// Lets go of a namespace's dimension where no embedding is under way, and this shard has none; whether it did.
+    /// Lets go of a namespace's dimension where no embedding is under way, and this shard has none;
+    /// whether it did.
     pub(crate) fn let_go(&mut self, namespace: NamespaceId) -> bool {
         let hold = self.hold(namespace);
         if hold.dimension == 0 || hold.pending > 0 {

@@ -1,7 +1,8 @@
-//! The vectors behind each entry of an index: those whose coarse copies can't be told apart share one.
+//! The vectors behind each entry of an index: those whose coarse copies can't be told apart share
+//! one.
 //!
-//! An entry is named by the ordinal of its first vector, its *head*, also when that one is dead and others live. Most entries have one
-//! vector, and take nothing here.
+//! An entry is named by the ordinal of its first vector, its *head*, also when that one is dead and
+//! others live. Most entries have one vector, and take nothing here.
 
 use crate::slab::Slab;
 

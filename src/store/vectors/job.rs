@@ -1,7 +1,9 @@
-//! What is done to an index on a worker thread: insertions, checks, its checkpoint, and giving back its memory.
+//! What is done to an index on a worker thread: insertions, checks, its checkpoint, and giving back
+//! its memory.
 //!
-//! An insertion takes about 0.2 ms, so none is made on a data core. The index is lent: it moves into the job and comes back in its
-//! end, so there is no lock. A job that inserts or checks stops after a while, or soon when a search waits for the index.
+//! An insertion takes about 0.2 ms, so none is made on a data core. The index is lent: it moves
+//! into the job and comes back in its end, so there is no lock. A job that inserts or checks stops
+//! after a while, or soon when a search waits for the index.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -67,7 +69,8 @@ pub(super) enum Done {
         heads: Vec<u32>,
         rebuild: bool,
     },
-    /// What was lent, and how many entries are to be saved for it; or why it can't be trusted any more.
+    /// What was lent, and how many entries are to be saved for it; or why it can't be trusted any
+    /// more.
     Checked(Result<(Coarse, u64), StoreError>),
     Saved(Result<(), StoreError>),
     Discarded,

@@ -101,7 +101,8 @@ impl Ordinals {
 #[derive(Default)]
 struct Spaces {
     spaces: Vec<Option<Box<Space>>>,
-    /// How many there ever were: a namespace may lose its vectors and get others, of another dimension.
+    /// How many there ever were: a namespace may lose its vectors and get others, of another
+    /// dimension.
     lives: u32,
 }
 
@@ -190,7 +191,8 @@ impl Vectors {
         self.see_to(namespace);
     }
 
-    /// A concept with an embedding of this length is about to be logged, and [`Vectors::landed`] is to follow.
+    /// A concept with an embedding of this length is about to be logged, and [`Vectors::landed`] is
+    /// to follow.
     ///
     /// # Errors
     /// The length that the namespace's others have.
@@ -338,7 +340,8 @@ impl Vectors {
         }
     }
 
-    /// Vectors that an index holds and finds, those that it does not hold yet or was not asked for, and bytes of memory.
+    /// Vectors that an index holds and finds, those that it does not hold yet or was not asked for,
+    /// and bytes of memory.
     pub(crate) fn stats(&self) -> (u64, u64, u64) {
         let sum = |of: fn(&Space) -> u64| self.spaces.iter().map(of).sum::<u64>();
         let memory = sum(Space::memory) + if self.spaces.spaces.is_empty() { 0 } else { self.ordinals.0.memory() };

@@ -46,7 +46,8 @@ impl Nearest {
         self.heap.len() < self.most || self.heap.peek().is_some_and(|Reverse(worst)| worst.similarity <= similarity)
     }
 
-    /// Cost: a comparison for most; for one of the best a look into a table, and its place among the others.
+    /// Cost: a comparison for most; for one of the best a look into a table, and its place among
+    /// the others.
     pub(super) fn offer(&mut self, candidate: Candidate) {
         if self.heap.len() == self.most && self.heap.peek().is_none_or(|Reverse(worst)| candidate <= *worst) {
             return;
@@ -66,7 +67,8 @@ impl Nearest {
         self.heap.len()
     }
 
-    /// How similar the best of this rank is, from 1 on; `None` where there are fewer. Cost: a look at each.
+    /// How similar the best of this rank is, from 1 on; `None` where there are fewer. Cost: a look
+    /// at each.
     pub(super) fn similarity(&self, rank: usize) -> Option<f32> {
         let at = self.heap.len().checked_sub(rank)?;
         let mut all: Vec<_> = self.heap.iter().map(|Reverse(candidate)| candidate.similarity).collect();

@@ -1,15 +1,18 @@
-//! What an index search found, on its way to be ordered by the true vectors; and whether its answer can be relied upon.
+//! What an index search found, on its way to be ordered by the true vectors; and whether its answer
+//! can be relied upon.
 //!
-//! The copies place vectors roughly: how roughly shows as the true similarities come in. So candidates are read, best first, until the
-//! next can't be among the best any more. Where not even the last of them is clearly worse, the copies can't tell these vectors apart, or
-//! the search has looked in the wrong place, and there may be better ones that it did not see.
+//! The copies place vectors roughly: how roughly shows as the true similarities come in. So
+//! candidates are read, best first, until the next can't be among the best any more. Where not even
+//! the last of them is clearly worse, the copies can't tell these vectors apart, or the search has
+//! looked in the wrong place, and there may be better ones that it did not see.
 
 use super::coarse::Hit;
 use super::nearest::Nearest;
 
 /// How many times the usual error a similarity by copies may be off.
 const ERRORS: f32 = 3.0;
-/// Of the best so many the last is compared with the end of what was found, where more are asked for.
+/// Of the best so many the last is compared with the end of what was found, where more are asked
+/// for.
 const TENTH: usize = 10;
 
 /// What is found of the entries of an index, and what was read of them.
@@ -93,7 +96,8 @@ mod tests {
     use super::super::nearest::Candidate;
     use super::*;
 
-    /// Reads what is to be read, where entry n has similarity `of(n)` and its copy is off by `error`; how many were read.
+    /// Reads what is to be read, where entry n has similarity `of(n)` and its copy is off by
+    /// `error`; how many were read.
     fn read(count: u32, k: usize, error: f32, of: impl Fn(u32) -> f32) -> (usize, Next) {
         let hits: Vec<_> = (0..count).map(|head| Hit { head, similarity: of(head) + error }).collect();
         let (mut ordering, mut nearest, mut read) = (Ordering::new(hits, 20, k, 100), Nearest::new(k + 16), 0);

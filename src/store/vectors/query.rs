@@ -7,7 +7,8 @@ use crate::namespaces::NamespaceId;
 /// Width of an index search where the query leaves it open.
 pub(super) const DEFAULT_WIDTH: usize = 100;
 
-/// Asks for the concepts of a namespace whose embeddings are most like a vector. All shards share it.
+/// Asks for the concepts of a namespace whose embeddings are most like a vector. All shards share
+/// it.
 #[derive(Clone, Debug)]
 pub struct VectorQuery {
     /// Which namespace.
@@ -16,7 +17,8 @@ pub struct VectorQuery {
     pub vector: Vec<f32>,
     /// How many to find, at most [`limits::MAX_RESULTS`].
     pub k: u32,
-    /// Width of the index search, 0 for the default of 100; at least `k` and at most [`limits::MAX_SEARCH_WIDTH`] is taken.
+    /// Width of the index search, 0 for the default of 100; at least `k` and at most
+    /// [`limits::MAX_SEARCH_WIDTH`] is taken.
     pub ef: u32,
     /// Only concepts of at least this strength.
     pub minimum_strength: f32,
@@ -44,8 +46,9 @@ impl VectorQuery {
         asked.max(self.k())
     }
 
-    /// How many of the index's candidates are ordered again by their true vectors: reading one takes longer than finding it. Of all of
-    /// WordNet's nearest ten, copies order nearly all among their first twenty.
+    /// How many of the index's candidates are ordered again by their true vectors: reading one
+    /// takes longer than finding it. Of all of WordNet's nearest ten, copies order nearly all among
+    /// their first twenty.
     pub(super) fn shortlist(&self) -> usize {
         (2 * self.k()).max(self.width() / 5).min(self.width())
     }

@@ -13,7 +13,8 @@ use crate::namespaces::NamespaceId;
 /// A checkpoint that holds more than so many times what lives, and some thousands, is mostly dead: building anew is less work.
 const MOSTLY_DEAD: u64 = 4;
 
-/// How long the first embedding of each namespace is among those that are visible, and its sequence.
+/// How long the first embedding of each namespace is among those that are visible, and its
+/// sequence.
 pub(crate) type First = HashMap<NamespaceId, (u64, u32)>;
 
 /// Of a shard that was recovered. Cost: a look at every record.
@@ -30,8 +31,8 @@ pub(crate) fn first_embeddings(records: &Records<'_>) -> First {
 }
 
 impl Vectors {
-    /// Those of a shard that was recovered; each namespace's as long as its `first` over all shards. Reads the checkpoints. Cost: a pass
-    /// over all embeddings.
+    /// Those of a shard that was recovered; each namespace's as long as its `first` over all
+    /// shards. Reads the checkpoints. Cost: a pass over all embeddings.
     pub(crate) fn restore(home: Home, records: &Records<'_>, first: &First) -> Self {
         let mut vectors = Self {
             ordinals: Ordinals::default(),
@@ -101,7 +102,8 @@ impl Vectors {
     }
 }
 
-/// The ordinals of an index from a checkpoint, each with its head, by what they were given for; none where there is no checkpoint that can be used.
+/// The ordinals of an index from a checkpoint, each with its head, by what they were given for;
+/// none where there is no checkpoint that can be used.
 fn take_in_checkpoint(
     home: &Home,
     namespace: NamespaceId,

@@ -1,10 +1,12 @@
 //! A search of one shard, in slices: the tail is scanned, the index asked, and what that found ordered by the true vectors.
 //!
-//! All is scanned instead where that is asked for, where there is no index, where a filter leaves little, and where the search is very wide;
-//! and where what the index found is not to be relied upon: it is too little, the copies can't tell it apart (`ordering.rs`), or vectors that
-//! the index is known to miss (`checks.rs`) are among the best. Between two slices vectors come
-//! and go: at the end, if any did, what was found is judged again as it stands, and what came meanwhile is judged as well. So no concept
-//! is found that is gone, and none is missed that was there throughout with the same embedding.
+//! All is scanned instead where that is asked for, where there is no index, where a filter leaves
+//! little, and where the search is very wide; and where what the index found is not to be relied
+//! upon: it is too little, the copies can't tell it apart (`ordering.rs`), or vectors that the
+//! index is known to miss (`checks.rs`) are among the best. Between two slices vectors come and go:
+//! at the end, if any did, what was found is judged again as it stands, and what came meanwhile is
+//! judged as well. So no concept is found that is gone, and none is missed that was there
+//! throughout with the same embedding.
 
 mod answer;
 
@@ -31,8 +33,9 @@ const SPARE: usize = 16;
 const SMALL: usize = 16 << 10;
 /// What leaves fewer than one in so many is scanned: the index would be searched in vain for most of what it shows.
 const SELECTIVE: u64 = 10;
-/// An index search is one piece: 0.4 ms at the default width, 1.2 at 400 (100,000 vectors), and so many times that where others want
-/// the CPU. A wider one takes as long as a scan of some ten thousands, which is cut into slices and misses nothing.
+/// An index search is one piece: 0.4 ms at the default width, 1.2 at 400 (100,000 vectors), and so
+/// many times that where others want the CPU. A wider one takes as long as a scan of some ten
+/// thousands, which is cut into slices and misses nothing.
 const WIDEST: usize = 400;
 /// The same in numbers that a width costs, for long vectors.
 const WIDEST_NUMBERS: usize = WIDEST * 1_536;
@@ -192,7 +195,8 @@ impl VectorSearch {
     /// Does a slice.
     pub(super) fn advance(&mut self, shelf: &Shelf<'_>) -> Slice {
         if !matches!(self.step, Step::Done) && self.epoch != shelf.space.epoch {
-            // Another index: the tail is not what it was. Or other vectors altogether, after the last of those that there were was gone.
+            // Another index: the tail is not what it was. Or other vectors altogether, after the
+            // last of those that there were was gone.
             self.found.clear();
             if shelf.space.dimension as usize != self.query.vector.len() {
                 self.step = Step::Done;
@@ -212,7 +216,8 @@ impl VectorSearch {
             Step::Resolve(at) => {
                 match self.resolve(shelf, at, most) {
                     Some(at) => Step::Resolve(at),
-                    // A hub's leaves may have no vectors: then the index would be searched for what is not in it.
+                    // A hub's leaves may have no vectors: then the index would be searched for what
+                    // is not in it.
                     None if self.is_narrow(shelf) => Step::Allowed(0),
                     None => Step::Tail(space.tail().len()),
                 }
@@ -328,7 +333,8 @@ impl VectorSearch {
         Some(Candidate { similarity, id: record.id, node: entry.node })
     }
 
-    /// What came and went since the search began is taken into account, at most so much of it; whether that is all.
+    /// What came and went since the search began is taken into account, at most so much of it;
+    /// whether that is all.
     fn finish(&mut self, shelf: &Shelf<'_>, most: usize) -> bool {
         let space = shelf.space;
         if self.changes == space.changes {

@@ -187,8 +187,8 @@ impl Space {
         self.unchecked = coarse.checks().unchecked(coarse.entries());
     }
 
-    /// Gives a dead ordinal, which the index holds behind the entry of `head`, the vector that it was given for. `false` where it has one
-    /// already.
+    /// Gives a dead ordinal, which the index holds behind the entry of `head`, the vector that it
+    /// was given for. `false` where it has one already.
     pub(super) fn revive(&mut self, ordinal: u32, head: u32, node: u32, length: Length) -> bool {
         let entry = &mut self.entries[ordinal];
         if entry.place != Place::Dead {
@@ -219,7 +219,8 @@ impl Space {
         (entry.group, entry.at) = (group, at);
     }
 
-    /// Takes an indexed vector from among those of its entry. A head that is gone still leads to those that are left.
+    /// Takes an indexed vector from among those of its entry. A head that is gone still leads to
+    /// those that are left.
     fn unseat(&mut self, ordinal: u32) {
         let Entry { group, at, .. } = self.entries[ordinal];
         if group == ALONE {
@@ -334,7 +335,8 @@ impl Space {
         self.indexed
     }
 
-    /// Vectors that the index holds and finds, and those that it does not hold yet or that were not looked for.
+    /// Vectors that the index holds and finds, and those that it does not hold yet or that were not
+    /// looked for.
     pub(super) fn progress(&self) -> (u64, u64) {
         let unchecked = self.unchecked.min(self.indexed);
         (self.indexed - unchecked, self.tail.len() as u64 + unchecked)

@@ -1,5 +1,6 @@
-//! The part of a search that asks the index, and what becomes of its answer: ordered by the true vectors, completed by the vectors that the
-//! index is known to miss, or put aside for a scan where it can't be relied upon.
+//! The part of a search that asks the index, and what becomes of its answer: ordered by the true
+//! vectors, completed by the vectors that the index is known to miss, or put aside for a scan where
+//! it can't be relied upon.
 
 use foldhash::{HashSet, HashSetExt};
 
@@ -8,14 +9,16 @@ use crate::vectors::coarse::{Coarse, Hit, copy_of};
 use crate::vectors::nearest::Candidate;
 use crate::vectors::ordering::{Next, Ordering};
 
-/// Entries that are read together once the first of them were: enough that their records' ways through memory overlap.
+/// Entries that are read together once the first of them were: enough that their records' ways
+/// through memory overlap.
 const TOGETHER: usize = 16;
-/// An entry of the index that has more vectors behind it is wanted whatever they are: whether they are is looked at when they are read.
+/// An entry of the index that has more vectors behind it is wanted whatever they are: whether they
+/// are is looked at when they are read.
 const LOOKED_AT: usize = 64;
 /// An entry with more vectors behind it than this is not worth a list of them: all are scanned.
 const MOST_BEHIND: usize = 64 << 10;
-/// An index search gives up after so many vectors that are not wanted, as it is one piece: about 2 ms of 384 numbers each. Where a tenth is
-/// wanted, the default width takes a third of that.
+/// An index search gives up after so many vectors that are not wanted, as it is one piece: about 2
+/// ms of 384 numbers each. Where a tenth is wanted, the default width takes a third of that.
 const PATIENCE: usize = 6_400;
 /// The same in numbers, for long vectors; but so many at least.
 const PATIENCE_NUMBERS: usize = PATIENCE * 384;
@@ -123,8 +126,9 @@ impl VectorSearch {
         Step::Order
     }
 
-    /// Judges the first vector behind each of these entries, and leaves the others for later. All records are looked up before the first
-    /// vector is read, so that the ways to them, each of which waits for memory three times, are waited for together.
+    /// Judges the first vector behind each of these entries, and leaves the others for later. All
+    /// records are looked up before the first vector is read, so that the ways to them, each of
+    /// which waits for memory three times, are waited for together.
     fn read(&mut self, shelf: &Shelf<'_>, ordering: &mut Ordering, hits: &[Hit]) {
         let space = shelf.space;
         let mut found = Vec::with_capacity(hits.len());
