@@ -83,12 +83,12 @@ fn a_namespace_takes_vectors_of_another_length_once_its_last_is_deleted() {
     learn("b", 3).unwrap();
     let refused = learn("c", 384).unwrap_err().to_string();
     assert!(refused.contains("384") && refused.contains('3'), "{refused}");
-    assert!(client.delete("a").unwrap());
+    assert!(client.delete("a").unwrap().concept);
     assert!(learn("c", 384).is_err(), "b has one");
     // Learned anew without one.
     client.learn(Concept::new("b").content("no vector")).unwrap();
     learn("c", 384).unwrap();
-    assert!(client.delete("c").unwrap());
+    assert!(client.delete("c").unwrap().concept);
     let server = server.kill().start();
     let client = server.client();
     client.learn(Concept::new("d").embedding(vec![0.5; 7])).unwrap();
@@ -102,10 +102,10 @@ fn a_namespace_without_content_gives_its_place_back_at_a_start() {
     for number in 0..3 {
         let namespace = client.namespace(&format!("n{number}"));
         namespace.learn(Concept::new("a").content("x")).unwrap();
-        namespace.associate(Association::new("a", "b")).unwrap();
+        namespace.associate(Association::between("a", "b")).unwrap();
     }
-    assert!(client.namespace("n0").delete("a").unwrap());
-    assert!(client.namespace("n1").delete("a").unwrap());
+    assert!(client.namespace("n0").delete("a").unwrap().concept);
+    assert!(client.namespace("n1").delete("a").unwrap().concept);
     drop(client);
     let server = server.kill().start();
     // In the place of one of them; and one under its old name, of which the log still has entries.
@@ -118,7 +118,7 @@ fn a_namespace_without_content_gives_its_place_back_at_a_start() {
     let client = server.client();
     for name in ["new", "n1"] {
         let namespace = client.namespace(name);
-        assert_eq!(namespace.query("c").unwrap().unwrap().content, *name);
+        assert_eq!(namespace.query("c").unwrap().unwrap().content.to_string(), name);
         assert!(namespace.query("a").unwrap().is_none());
     }
     assert!(

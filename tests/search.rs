@@ -377,7 +377,7 @@ fn thousands_of_equal_vectors_hide_no_other_nor_do_they_when_they_were_deleted_a
         assert_eq!(hits(&client, SearchQuery::like(scattered(3, 64)).k(k)).len(), k as usize);
     }
     for name in equal() {
-        assert!(client.delete(&name).unwrap());
+        assert!(client.delete(&name).unwrap().concept);
     }
     assert_found(&client);
     drop(client);
