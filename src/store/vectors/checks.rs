@@ -12,7 +12,7 @@
 /// keep coming, when they have doubled.
 const ANEW: u64 = 8;
 /// One stray in so many: too many of them to trust the graph at all.
-const MISLEADING: u64 = 16;
+const MISLEADING: u64 = 32;
 /// One stray in so many: a few were missed, as in any such graph. More, and the graph has gaps:
 /// near a stray there may be others.
 const GAPS: u64 = 512;
