@@ -73,3 +73,55 @@ fn the_first_write_to_a_namespace_may_be_an_association_and_too_long_a_name_is_r
     assert!(error.to_string().contains("255"), "{error}");
     client.learn(Concept::new("a").namespace("x".repeat(255))).unwrap();
 }
+
+#[test]
+fn a_namespace_takes_vectors_of_another_length_once_its_last_is_deleted() {
+    let server = Server::start(&["--cores", "2"]);
+    let client = server.client();
+    let learn = |name: &str, numbers: usize| client.learn(Concept::new(name).embedding(vec![0.5; numbers]));
+    learn("a", 3).unwrap();
+    learn("b", 3).unwrap();
+    let refused = learn("c", 384).unwrap_err().to_string();
+    assert!(refused.contains("384") && refused.contains('3'), "{refused}");
+    assert!(client.delete("a").unwrap().concept);
+    assert!(learn("c", 384).is_err(), "b has one");
+    // Learned anew without one.
+    client.learn(Concept::new("b").content("no vector")).unwrap();
+    learn("c", 384).unwrap();
+    assert!(client.delete("c").unwrap().concept);
+    let server = server.kill().start();
+    let client = server.client();
+    client.learn(Concept::new("d").embedding(vec![0.5; 7])).unwrap();
+    assert!(client.learn(Concept::new("e").embedding(vec![0.5; 3])).is_err());
+}
+
+#[test]
+fn a_namespace_without_content_gives_its_place_back_at_a_start() {
+    let server = Server::start(&["--cores", "2", "--durability", "os"]);
+    let client = server.client();
+    for number in 0..3 {
+        let namespace = client.namespace(&format!("n{number}"));
+        namespace.learn(Concept::new("a").content("x")).unwrap();
+        namespace.associate(Association::between("a", "b")).unwrap();
+    }
+    assert!(client.namespace("n0").delete("a").unwrap().concept);
+    assert!(client.namespace("n1").delete("a").unwrap().concept);
+    drop(client);
+    let server = server.kill().start();
+    // In the place of one of them; and one under its old name, of which the log still has entries.
+    let client = server.client();
+    for name in ["new", "n1"] {
+        client.namespace(name).learn(Concept::new("c").content(name)).unwrap();
+    }
+    drop(client);
+    let server = server.stop().1.start();
+    let client = server.client();
+    for name in ["new", "n1"] {
+        let namespace = client.namespace(name);
+        assert_eq!(namespace.query("c").unwrap().unwrap().content.to_string(), name);
+        assert!(namespace.query("a").unwrap().is_none());
+    }
+    assert!(
+        client.namespace("n2").query("a").unwrap().is_some() && client.namespace("n0").query("a").unwrap().is_none()
+    );
+}

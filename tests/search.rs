@@ -104,6 +104,12 @@ fn wait_until_indexed(client: &Client) {
     }
 }
 
+/// A vector like no other's.
+fn scattered(number: u32, dimension: u32) -> Vec<f32> {
+    let number = number.wrapping_mul(7919) << 10;
+    (0..dimension).map(|at| (((number ^ at).wrapping_mul(2_654_435_769) >> 8) % 2001) as f32 - 1000.0).collect()
+}
+
 fn start(cores: usize) -> Server {
     let server = Server::start(&["--cores", &cores.to_string()]);
     assert!(server.run(&["import", wordnet().to_str().unwrap()]).status.success());
@@ -333,8 +339,7 @@ fn a_query_overtakes_searches_of_everything_and_a_deadline_ends_them() {
 fn a_search_has_its_turn_with_the_index_however_much_is_still_to_be_indexed() {
     let server = Server::start(&["--cores", "1", "--durability", "os"]);
     let client = server.client();
-    let vector =
-        |number: u32| (0..64).map(|at| ((number * 7919 + at * 104_729) % 1009) as f32 - 504.0).collect::<Vec<_>>();
+    let vector = |number: u32| scattered(number, 64);
     let concepts = (0..30_000).map(|number| Concept::new(number.to_string()).embedding(vector(number)));
     assert!(client.learn_many(concepts).all(|answer| answer.is_ok()));
     let mut searches = 0;
@@ -344,4 +349,38 @@ fn a_search_has_its_turn_with_the_index_however_much_is_still_to_be_indexed() {
     }
     // Each that waits takes the index from the worker for itself: were it lent away before, searches would wait for its end.
     assert!(searches > 600, "{searches} searches while the index was built");
+}
+
+#[test]
+fn thousands_of_equal_vectors_hide_no_other_nor_do_they_when_they_were_deleted_and_the_server_killed() {
+    let server = Server::start(&["--cores", "1", "--durability", "os"]);
+    let client = server.client();
+    let equal = || (0..4000).map(|number| format!("equal {number}"));
+    let others = || (0..600).map(|number| (format!("other {number}"), scattered(number, 64)));
+    let like_all = scattered(9999, 64);
+    let concepts = equal().map(|name| Concept::new(name).embedding(like_all.clone()));
+    assert!(client.learn_many(concepts).all(|answer| answer.is_ok()));
+    assert!(
+        client
+            .learn_many(others().map(|(name, vector)| Concept::new(name).embedding(vector)))
+            .all(|answer| answer.is_ok())
+    );
+    wait_until_indexed(&client);
+    let assert_found = |client: &Client| {
+        for (name, vector) in others() {
+            assert_eq!(hits(client, SearchQuery::like(vector).k(1))[0].0, id(&name));
+        }
+    };
+    assert_found(&client);
+    for k in [100, 1000] {
+        assert_eq!(hits(&client, SearchQuery::like(like_all.as_slice()).k(k)).len(), k as usize);
+        assert_eq!(hits(&client, SearchQuery::like(scattered(3, 64)).k(k)).len(), k as usize);
+    }
+    for name in equal() {
+        assert!(client.delete(&name).unwrap().concept);
+    }
+    assert_found(&client);
+    drop(client);
+    let server = server.kill().start();
+    assert_found(&server.client());
 }

@@ -24,11 +24,9 @@ impl StorageService {
         namespace: NamespaceId,
         near: &ArchivedNear,
     ) {
-        let goal = Goal::Within {
-            within: Within::new(near.edges.to_native(), limits::DEFAULT_VISITED),
-            ids: vec![near.id],
-            search,
-        };
+        let mut ids = vec![Vec::new(); cx.cores()];
+        ids[self.owner(&ConceptId(near.id))].push(near.id);
+        let goal = Goal::Within { within: Within::new(near.edges.to_native(), limits::DEFAULT_VISITED), ids, search };
         let terms = Terms {
             to,
             namespace,

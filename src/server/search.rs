@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 use sutra_net::{Context, Flow, ReplyTo, Request};
 use sutra_store::{Indexed, NamespaceId, SearchProgress, VectorQuery, VectorSearch};
-use sutra_wire::{Checked, ConceptId, SearchHit, SearchHits, SearchRequest, Status};
+use sutra_wire::{Checked, SearchHit, SearchHits, SearchRequest, Status};
 
 use crate::message::{Body, Message};
 use crate::run_queue::Work;
@@ -104,13 +104,13 @@ impl StorageService {
         Flow::Taken
     }
 
-    /// The concepts among which a search is to look are found; or why they are not: there are too many, or nobody waits for the search any
-    /// more.
+    /// The concepts among which a search is to look are found, by the cores that own them; or why
+    /// they are not: there are too many, or nobody waits for the search any more.
     pub(crate) fn neighbourhood_found(
         &mut self,
         cx: &mut Context<'_, Message>,
         search: usize,
-        found: Result<Vec<[u8; 16]>, (Status, String)>,
+        found: Result<Vec<Vec<[u8; 16]>>, (Status, String)>,
     ) {
         match found {
             Ok(ids) => self.ask_to_search(cx, search, Some(ids)),
@@ -124,18 +124,11 @@ impl StorageService {
     }
 
     /// Asks every core, this one included.
-    fn ask_to_search(&mut self, cx: &mut Context<'_, Message>, search: usize, allowed: Option<Vec<[u8; 16]>>) {
+    fn ask_to_search(&mut self, cx: &mut Context<'_, Message>, search: usize, mut allowed: Option<Vec<Vec<[u8; 16]>>>) {
         let Some(Search { query, deadline, .. }) = self.searches.asked.get_mut(search) else { return };
         let (query, deadline) = (Arc::clone(query), *deadline);
-        let mut by_core = allowed.map(|ids| {
-            let mut by_core = vec![Vec::new(); cx.cores()];
-            for id in ids {
-                by_core[self.owner(&ConceptId(id))].push(id);
-            }
-            by_core
-        });
         for core in 0..cx.cores() {
-            let allowed = by_core.as_mut().map(|by_core| std::mem::take(&mut by_core[core]));
+            let allowed = allowed.as_mut().map(|by_core| std::mem::take(&mut by_core[core]));
             let asked = Asked { search, query: Arc::clone(&query), deadline, allowed };
             if core == cx.index() {
                 self.begin_part(core, asked);

@@ -24,7 +24,8 @@ pub(crate) enum Goal {
     /// For the vector search of this number.
     Within {
         within: Within,
-        ids: Vec<[u8; 16]>,
+        /// By the core that owns them.
+        ids: Vec<Vec<[u8; 16]>>,
         search: usize,
     },
 }
@@ -105,7 +106,7 @@ impl Traversal {
     pub(crate) fn go_on_from(&mut self, owner: usize, unit: u32, id: impl Fn() -> ConceptId) {
         self.next[self.side as usize].push(owner, unit);
         if let Goal::Within { ids, .. } = &mut self.goal {
-            ids.push(id().0);
+            ids[owner].push(id().0);
         }
     }
 

@@ -188,6 +188,12 @@ impl<R> Edges<R> {
         At::of(&self.edges[edge])
     }
 
+    /// The node of each, removed ones left out.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = u32> {
+        let edges = (0..self.edges.len() as u32).map(|edge| &self.edges[edge]);
+        edges.filter(|edge| edge.confidence().is_some()).map(|edge| edge.node)
+    }
+
     /// How many there are, removed ones not counted.
     pub(crate) fn len(&self) -> usize {
         self.count

@@ -136,7 +136,10 @@ pub enum StoreError {
     #[error("{0}")]
     Option(String),
     /// The store has as many namespaces as it can have.
-    #[error("there are {limit} namespaces already, the most that a store can have; use one of them")]
+    #[error(
+        "there are {limit} namespaces already, the most that a store can have; use one of them, or delete all concepts of one and start \
+         the server again: namespaces without content give their places back at a start"
+    )]
     TooManyNamespaces {
         /// The most.
         limit: usize,

@@ -3,6 +3,8 @@
 //! Applied here is what is durable: by a commit that landed, by recovery, or, for in-edges, by the core of an association's source.
 //! Applying anything twice, or late, changes nothing: what has the higher sequence stays.
 
+use std::collections::HashSet;
+
 use rkyv::rend::u32_le;
 use sutra_wire::{AssociationRecord, Checked, ConceptId, ConceptRecord, Direction, Neighbor, limits};
 
@@ -95,6 +97,15 @@ pub(crate) struct Graph {
 }
 
 impl Graph {
+    /// The namespaces that have a concept or an association here. Cost: a look at each node and
+    /// edge.
+    pub(crate) fn namespaces(&self) -> HashSet<NamespaceId> {
+        let nodes = 0..self.table.len() as u32;
+        let learned = nodes.filter(|node| self.table.location_of(*node).is_some());
+        let all = learned.chain(self.outgoing.nodes()).chain(self.incoming.nodes());
+        all.map(|node| self.table.node(node).namespace).collect()
+    }
+
     /// Makes a concept's record visible. Its associations stay.
     pub(crate) fn learn(
         &mut self,

@@ -36,11 +36,21 @@ pub(crate) struct Manifest {
     pub(crate) id_rule: String,
     /// By shard: the place up to which its log must be whole.
     pub(crate) marks: Vec<Position>,
-    /// Names of the namespaces by number; the first is the empty one.
+    /// Names of the namespaces by number; the first is the empty one, and others that are empty are
+    /// places that were given back.
     pub(crate) namespaces: Vec<String>,
     /// Digests of files that were imported at starts. Absent where there are none, as before there were any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) imports: Vec<String>,
+    /// Entries up to this sequence may name namespaces that are not listed any more, where any ever
+    /// gave its place back.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) given_back: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 #[derive(Serialize, Deserialize)]
@@ -61,6 +71,7 @@ impl Manifest {
             marks: vec![Position::default(); cores],
             namespaces: vec![String::new()],
             imports: Vec::new(),
+            given_back: 0,
         }
     }
 

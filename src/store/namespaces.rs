@@ -3,15 +3,16 @@
 //! Looking a name up takes no lock: names live in a fixed table of write-once slots (open addressing with linear probing, Knuth TAOCP 6.4),
 //! and a slot is filled after the manifest that names it is on the disk. Registering some rewrites the manifest once: a background job.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use foldhash::quality::RandomState;
 use sutra_wire::limits::MAX_NAMESPACE;
 
 use crate::StoreError;
+use crate::manifest::Manifest;
 use crate::open_manifest::OpenManifest;
 
 /// The most namespaces of a store: enough for a tenant each of a large team, few enough that the manifest stays a small file.
@@ -40,6 +41,23 @@ impl NamespaceId {
     }
 }
 
+/// A namespace's dimension, and the shards that have an embedding of that length, in one word.
+#[derive(Clone, Copy)]
+struct Held {
+    dimension: u32,
+    shards: u32,
+}
+
+impl Held {
+    fn of(word: u64) -> Self {
+        Self { dimension: (word >> 32) as u32, shards: word as u32 }
+    }
+
+    fn word(self) -> u64 {
+        u64::from(self.dimension) << 32 | u64::from(self.shards)
+    }
+}
+
 /// The namespaces of a store.
 #[derive(Debug)]
 pub struct Namespaces {
@@ -47,8 +65,8 @@ pub struct Namespaces {
     random: RandomState,
     /// Slots that are filled.
     count: AtomicUsize,
-    /// By number: how long the embeddings are, 0 while there are none.
-    dimensions: Box<[AtomicU32]>,
+    /// By number: how long the embeddings are, and how many shards hold it to that ([`Held`]).
+    dimensions: Box<[AtomicU64]>,
     manifest: Arc<OpenManifest>,
 }
 
@@ -56,7 +74,7 @@ impl Namespaces {
     /// Those of a manifest.
     pub(crate) fn new(manifest: Arc<OpenManifest>) -> Result<Self, StoreError> {
         let slots = (0..SLOTS).map(|_| OnceLock::new()).collect();
-        let dimensions = (0..MAX_NAMESPACES).map(|_| AtomicU32::new(0)).collect();
+        let dimensions = (0..MAX_NAMESPACES).map(|_| AtomicU64::new(0)).collect();
         let (random, count) = (RandomState::default(), AtomicUsize::new(0));
         let namespaces = Self { slots, random, count, dimensions, manifest };
         let manifest = namespaces.manifest.lock();
@@ -64,7 +82,10 @@ impl Namespaces {
             return Err(StoreError::TooManyNamespaces { limit: MAX_NAMESPACES });
         }
         for (number, name) in (0..).zip(&manifest.namespaces) {
-            namespaces.publish(name, NamespaceId(number));
+            // Without a name it is a place that was given back.
+            if number == 0 || !name.is_empty() {
+                namespaces.publish(name, NamespaceId(number));
+            }
         }
         drop(manifest);
         Ok(namespaces)
@@ -94,18 +115,34 @@ impl Namespaces {
 
     /// How many numbers the embeddings of a namespace have; `None` while it has none. Cost: one load.
     pub fn dimension(&self, namespace: NamespaceId) -> Option<u32> {
-        let dimension = self.dimensions.get(namespace.0 as usize)?.load(Ordering::Relaxed);
-        (dimension > 0).then_some(dimension)
+        let held = Held::of(self.dimensions.get(namespace.0 as usize)?.load(Ordering::Relaxed));
+        (held.shards > 0).then_some(held.dimension)
     }
 
-    /// Makes this the dimension of a namespace that has none, over all shards; returns the one that holds. It is fixed from the moment that
-    /// the first vector is accepted on, also if that one is never acknowledged: then until the next start.
-    pub(crate) fn fix_dimension(&self, namespace: NamespaceId, dimension: u32) -> u32 {
-        let slot = &self.dimensions[namespace.0 as usize];
-        match slot.compare_exchange(0, dimension, Ordering::Relaxed, Ordering::Relaxed) {
-            Ok(_) => dimension,
-            Err(fixed) => fixed,
-        }
+    /// A shard has a namespace's embedding of this length, or accepts one: until
+    /// [`Namespaces::release_dimension`].
+    ///
+    /// # Errors
+    /// The length to which other shards hold it.
+    pub(crate) fn hold_dimension(&self, namespace: NamespaceId, dimension: u32) -> Result<(), u32> {
+        let held = |word| match Held::of(word) {
+            Held { shards: 0, .. } => Some(Held { dimension, shards: 1 }.word()),
+            held if held.dimension == dimension => Some(Held { shards: held.shards + 1, ..held }.word()),
+            _ => None,
+        };
+        let word = &self.dimensions[namespace.0 as usize];
+        let before = word.try_update(Ordering::Relaxed, Ordering::Relaxed, held);
+        before.map(drop).map_err(|word| Held::of(word).dimension)
+    }
+
+    /// A shard has no embedding of a namespace any more: the last that lets go sets its dimension
+    /// free.
+    pub(crate) fn release_dimension(&self, namespace: NamespaceId) {
+        let released = |word| {
+            let held = Held::of(word);
+            Some(Held { shards: held.shards.checked_sub(1)?, ..held }.word())
+        };
+        let _ = self.dimensions[namespace.0 as usize].try_update(Ordering::Relaxed, Ordering::Relaxed, released);
     }
 
     /// Whether no further namespace can be registered.
@@ -117,9 +154,9 @@ impl Namespaces {
     /// names, which may repeat. Blocks on the disk: for background jobs.
     pub fn register(&self, names: &[impl AsRef<str>]) -> Vec<Result<NamespaceId, Arc<StoreError>>> {
         let mut manifest = self.manifest.lock();
-        let first = manifest.namespaces.len();
+        let is_free = |number: &u32| manifest.namespaces.get(*number as usize).is_none_or(String::is_empty);
+        let mut free = (1..MAX_NAMESPACES as u32).filter(is_free).map(NamespaceId);
         let mut new: HashMap<&str, NamespaceId> = HashMap::new();
-        let mut added: Vec<&str> = Vec::new();
         let mut numbers: Vec<_> = names
             .iter()
             .map(|name| {
@@ -131,30 +168,82 @@ impl Namespaces {
                     let what = format!("a namespace has at most {MAX_NAMESPACE} bytes, this one has {}", name.len());
                     return Err(Arc::new(StoreError::Option(what)));
                 }
-                if first + added.len() >= MAX_NAMESPACES {
-                    return Err(Arc::new(StoreError::TooManyNamespaces { limit: MAX_NAMESPACES }));
-                }
-                let number = NamespaceId(u32::try_from(first + added.len()).expect("at most 4,096"));
+                let full = || Arc::new(StoreError::TooManyNamespaces { limit: MAX_NAMESPACES });
+                let number = free.next().ok_or_else(full)?;
                 new.insert(name, number);
-                added.push(name);
                 Ok(number)
             })
             .collect();
-        if added.is_empty() {
+        drop(free);
+        if new.is_empty() {
             return numbers;
         }
-        let more = added.iter().map(|name| (*name).to_owned());
-        match self.manifest.replace(&mut manifest, |manifest| manifest.namespaces.extend(more)) {
-            Ok(()) => added.iter().for_each(|name| self.publish(name, new[name])),
+        let add = |manifest: &mut Manifest| {
+            for (name, number) in &new {
+                let number = number.0 as usize;
+                let length = manifest.namespaces.len().max(number + 1);
+                manifest.namespaces.resize(length, String::new());
+                (*name).clone_into(&mut manifest.namespaces[number]);
+            }
+        };
+        match self.manifest.replace(&mut manifest, add) {
+            Ok(()) => new.iter().for_each(|(name, number)| self.publish(name, *number)),
             Err(error) => {
                 let error = Arc::new(error);
-                let is_new = |number: &NamespaceId| number.0 as usize >= first;
-                for number in numbers.iter_mut().filter(|number| number.as_ref().is_ok_and(is_new)) {
-                    *number = Err(Arc::clone(&error));
+                for (number, name) in numbers.iter_mut().zip(names) {
+                    if number.is_ok() && new.contains_key(name.as_ref()) {
+                        *number = Err(Arc::clone(&error));
+                    }
                 }
             }
         }
         numbers
+    }
+
+    /// Gives back the places of namespaces that have neither concepts nor associations; `in_use`
+    /// are those that have. To be called after recovery, before anything is served: at run time a
+    /// core could be about to write to one. Old entries of the logs, up to `sequence`, may go on
+    /// naming them: all of them together come to nothing. A number may be another namespace's
+    /// afterwards, as entries name namespaces by their names. Blocks on the disk.
+    pub(crate) fn give_back(
+        self: Arc<Self>,
+        in_use: &HashSet<NamespaceId>,
+        sequence: u64,
+    ) -> Result<Arc<Self>, StoreError> {
+        let mut manifest = self.manifest.lock();
+        let is_empty =
+            |(number, name): (u32, &String)| number > 0 && !name.is_empty() && !in_use.contains(&NamespaceId(number));
+        let count = (0..).zip(&manifest.namespaces).filter(|entry| is_empty(*entry)).count();
+        if count == 0 {
+            drop(manifest);
+            return Ok(self);
+        }
+        let clear = |manifest: &mut Manifest| {
+            for (number, name) in (0..).zip(&mut manifest.namespaces) {
+                if number > 0 && !in_use.contains(&NamespaceId(number)) {
+                    name.clear();
+                }
+            }
+            let length = manifest.namespaces.iter().rposition(|name| !name.is_empty()).map_or(1, |last| last + 1);
+            manifest.namespaces.truncate(length);
+            manifest.given_back = sequence;
+        };
+        match self.manifest.replace(&mut manifest, clear) {
+            Err(error) if error.is_full() => {
+                tracing::warn!(%error, "namespaces without content keep their places");
+                drop(manifest);
+                return Ok(self);
+            }
+            result => result?,
+        }
+        tracing::info!(count, "namespaces without concepts and associations gave their places back");
+        drop(manifest);
+        Ok(Arc::new(Self::new(Arc::clone(&self.manifest))?))
+    }
+
+    /// Whether an entry of this sequence may name a namespace that the store does not know.
+    pub(crate) fn is_given_back(&self, sequence: u64) -> bool {
+        sequence <= self.manifest.lock().given_back
     }
 }
 
@@ -163,7 +252,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::file_disk::FileDisk;
-    use crate::manifest::Manifest;
 
     fn open(folder: &tempfile::TempDir, manifest: Option<Manifest>) -> Namespaces {
         let disk = FileDisk::open(folder.path(), sutra_wire::Durability::Always, "").unwrap();
@@ -200,6 +288,46 @@ mod tests {
             (namespaces.lookup("a"), namespaces.lookup("b"), namespaces.lookup("c")),
             (Some(a), Some(b), Some(c))
         );
+    }
+
+    #[test]
+    fn namespaces_without_content_give_their_places_back_to_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut manifest = Manifest::new(1, 1);
+        manifest.namespaces.extend((1..MAX_NAMESPACES).map(|number| format!("n{number}")));
+        let namespaces = Arc::new(open(&folder, Some(manifest)));
+        assert!(namespaces.is_full());
+        let in_use = [1, 3, 5, 4000].map(NamespaceId).into_iter().collect();
+        let namespaces = namespaces.give_back(&in_use, 77).unwrap();
+        assert!(!namespaces.is_full() && namespaces.is_given_back(77) && !namespaces.is_given_back(78));
+        let numbers =
+            ["n1", "n2", "n3", "n4000", "n4001", ""].map(|name| namespaces.lookup(name).map(|number| number.0));
+        assert_eq!(numbers, [Some(1), None, Some(3), Some(4000), None, Some(0)]);
+        assert_eq!(register(&namespaces, "new").unwrap(), NamespaceId(2));
+        assert_eq!(register(&namespaces, "n2").unwrap(), NamespaceId(4));
+        let many: Vec<_> = (0..MAX_NAMESPACES).map(|number| format!("m{number}")).collect();
+        let given: HashSet<_> = namespaces.register(&many).into_iter().flatten().collect();
+        assert_eq!(given.len(), MAX_NAMESPACES - 7, "each a number of its own");
+        assert!(given.iter().all(|number| ![0, 1, 2, 3, 4, 5, 4000].contains(&number.0)));
+        drop(namespaces);
+        let namespaces = Arc::new(open(&folder, None));
+        assert_eq!(namespaces.lookup("new"), Some(NamespaceId(2)));
+        assert!(namespaces.is_full());
+        let all = (0..MAX_NAMESPACES as u32).map(NamespaceId).collect();
+        assert!(namespaces.give_back(&all, 90).unwrap().is_given_back(77));
+    }
+
+    #[test]
+    fn a_dimension_is_held_by_shards_and_free_when_the_last_lets_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let (namespaces, of) = (open(&folder, Some(Manifest::new(1, 1))), NamespaceId::DEFAULT);
+        assert_eq!((namespaces.hold_dimension(of, 3), namespaces.hold_dimension(of, 3)), (Ok(()), Ok(())));
+        assert_eq!((namespaces.hold_dimension(of, 5), namespaces.dimension(of)), (Err(3), Some(3)));
+        namespaces.release_dimension(of);
+        assert_eq!(namespaces.hold_dimension(of, 5), Err(3));
+        namespaces.release_dimension(of);
+        assert_eq!(namespaces.dimension(of), None);
+        assert_eq!((namespaces.hold_dimension(of, 5), namespaces.dimension(of)), (Ok(()), Some(5)));
     }
 
     #[test]

@@ -17,11 +17,11 @@ use crate::marks::Position;
 use crate::namespaces::Namespaces;
 use crate::open_manifest::OpenManifest;
 use crate::prepare::{FIRST_STEP, Preparation, Spoiled};
-use crate::recovery::{Dimensions, ShardReport, Source, recover};
+use crate::recovery::{ShardReport, Source, recover};
 use crate::segment::{Segment, holds_data};
 use crate::settle::{Recovered, Replayed, Uncut};
 use crate::shard::Shard;
-use crate::vectors::{Home, Records, Vectors};
+use crate::vectors::{First, Home, Vectors, first_embeddings};
 
 /// The smallest segment: a first step of zero-filling in the smallest sense, for tests and tiny stores.
 const MIN_SEGMENT: u64 = 64 << 10;
@@ -162,8 +162,11 @@ impl Store {
             manifest.progress(shard).set_durable(recovered.end.reached.position);
         }
         manifest.mark()?;
-        let vectors = restore_vectors(&source, &recovered);
         let highest = recovered.iter().map(|recovered| recovered.sequence).max().unwrap_or(0);
+        let in_use = on_threads(&recovered, |_, recovered| recovered.graph.namespaces());
+        let namespaces = namespaces.give_back(&in_use.into_iter().flatten().collect(), highest)?;
+        let source = Source { namespaces: Arc::clone(&namespaces), ..source };
+        let vectors = restore_vectors(&source, &recovered);
         let mut report = OpenReport::default();
         let mut shards = Vec::with_capacity(recovered.len());
         for ((number, mut recovered), vectors) in (0..).zip(recovered).zip(vectors) {
@@ -175,9 +178,8 @@ impl Store {
                 preparation.spoil(&mut recovered.active, Spoiled { file, range }, error, clock.monotonic());
             }
             let relaxed = options.durability != Durability::Always;
-            let (namespaces, manifest, clock) = (Arc::clone(&namespaces), Arc::clone(&manifest), Arc::clone(&clock));
-            let (mut shard, shard_report) =
-                Shard::new(recovered, vectors, namespaces, preparation, manifest, clock, relaxed);
+            let (manifest, clock) = (Arc::clone(&manifest), Arc::clone(&clock));
+            let (mut shard, shard_report) = Shard::new(recovered, vectors, preparation, manifest, clock, relaxed);
             // Every core starts above all that any has seen (Lamport 1978).
             shard.observe(highest);
             shards.push(shard);
@@ -269,24 +271,28 @@ fn recover_all(source: &Source, marks: &[Position]) -> Result<Vec<Recovered>, St
     })
 }
 
-/// Fixes the namespaces' dimensions as the first vectors in the logs have it, then makes the shards' vectors searchable, each on a thread of
-/// its own.
+/// Makes the shards' vectors searchable, each on a thread of its own; of every namespace those that
+/// are as long as the first of it that is visible anywhere.
 fn restore_vectors(source: &Source, recovered: &[Recovered]) -> Vec<Vectors> {
-    let mut first = Dimensions::new();
-    for (namespace, found) in recovered.iter().flat_map(|recovered| &recovered.dimensions) {
-        first.entry(*namespace).and_modify(|first| *first = (*first).min(*found)).or_insert(*found);
+    let mut first = First::new();
+    for (namespace, found) in
+        on_threads(recovered, |_, recovered| first_embeddings(&recovered.records())).into_iter().flatten()
+    {
+        first.entry(namespace).and_modify(|first| *first = (*first).min(found)).or_insert(found);
     }
-    for (namespace, (_, dimension)) in first {
-        source.namespaces.fix_dimension(namespace, dimension);
-    }
+    on_threads(recovered, |shard, recovered| {
+        let (disk, namespaces) = (Arc::clone(&source.disk), Arc::clone(&source.namespaces));
+        let home = Home { disk, store: source.store, shard, namespaces };
+        Vectors::restore(home, &recovered.records(), &first)
+    })
+}
+
+/// Does something for every shard, each on a thread of its own.
+fn on_threads<R: Send>(recovered: &[Recovered], run: impl Fn(u16, &Recovered) -> R + Sync) -> Vec<R> {
+    let run = &run;
     thread::scope(|scope| {
-        let restore = |(shard, recovered): (u16, &Recovered)| {
-            let (disk, namespaces) = (Arc::clone(&source.disk), Arc::clone(&source.namespaces));
-            let home = Home { disk, store: source.store, shard, namespaces };
-            let records = Records { table: &recovered.graph.table, segments: &recovered.segments };
-            Vectors::restore(home, &records)
-        };
-        let threads: Vec<_> = (0..).zip(recovered).map(|shard| scope.spawn(move || restore(shard))).collect();
+        let threads: Vec<_> =
+            (0..).zip(recovered).map(|(shard, recovered)| scope.spawn(move || run(shard, recovered))).collect();
         threads.into_iter().map(|thread| thread.join().expect("restoring does not panic")).collect()
     })
 }

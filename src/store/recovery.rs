@@ -7,7 +7,6 @@
 //! The manifest's mark says up to where a shard's log was whole once: anything that does not stand before it is damage, too. Behind it,
 //! damage to the last commit of all can't be told from a write that was interrupted, in this or any log without a second copy: it is cut.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,8 +19,8 @@ use crate::commit::{self, Commit, Expected, Fault};
 use crate::disk::{CheckpointName, Disk, SegmentName};
 use crate::exchange::Exchange;
 use crate::format::{
-    Entry, HeaderFault, KIND_ASSOCIATION, KIND_CONCEPT, KIND_REMOVAL, KIND_TOMBSTONE, SEGMENT_HEADER, SegmentHeader,
-    is_zero,
+    Entry, EntryHeader, HeaderFault, KIND_ASSOCIATION, KIND_CONCEPT, KIND_REMOVAL, KIND_TOMBSTONE, SEGMENT_HEADER,
+    SegmentHeader, is_zero,
 };
 use crate::graph::Graph;
 use crate::marks::Position;
@@ -113,12 +112,8 @@ struct Recovery {
     graph: Graph,
     segments: Segments,
     expected: Expected,
-    dimensions: Dimensions,
     report: ShardReport,
 }
-
-/// How long the first embedding of each namespace is that a log holds, and its sequence.
-pub(crate) type Dimensions = HashMap<NamespaceId, (u64, u32)>;
 
 /// Reads one shard back. Blocks until those that it exchanges edges with are done too. Changes nothing on the disk: that is for
 /// [`Replayed::settle`], when all of them are known to be whole.
@@ -130,7 +125,6 @@ pub(crate) fn recover(source: Source, exchange: Exchange) -> Result<Replayed, St
         graph: Graph::default(),
         segments: Segments::default(),
         expected,
-        dimensions: Dimensions::new(),
         report: ShardReport::default(),
     };
     recovery.run()
@@ -202,11 +196,11 @@ impl Recovery {
             tail = Some((loaded, header, fault));
         }
         let (tail, header, _) = tail.expect("the first segment is there, and was read or refused");
-        let Self { source, exchange, mut graph, segments, expected, dimensions, mut report } = self;
+        let Self { source, exchange, mut graph, segments, expected, mut report } = self;
         report.bytes = segments.bytes();
         report.elapsed = started.elapsed();
         exchange.finish(&mut graph);
-        Ok(Replayed { source, graph, segments, expected, dimensions, report, tail, header, beyond })
+        Ok(Replayed { source, graph, segments, expected, report, tail, header, beyond })
     }
 
     /// The shard's segments in order, none missing.
@@ -299,20 +293,16 @@ impl Recovery {
         match header.kind {
             KIND_CONCEPT => {
                 let record = self.validated::<ConceptRecord>(name, at, body)?;
-                let namespace = self.namespace(name, at, &record.namespace)?;
+                let Some(namespace) = self.namespace(name, at, header, &record.namespace)? else { return Ok(()) };
                 self.check_owner(name, at, &ConceptId(record.id))?;
                 // SAFETY: `validated` accepted exactly these bytes, which lie at a multiple of 16 of this segment and below
                 // its watermark.
                 let location = unsafe { Location::new(name.number, at, body.len()) };
                 self.graph.learn(namespace, &record, location, header.sequence);
-                if !record.embedding.is_empty() {
-                    let dimension = u32::try_from(record.embedding.len()).expect("validation takes at most 65,536");
-                    self.dimensions.entry(namespace).or_insert((header.sequence, dimension));
-                }
             }
             KIND_ASSOCIATION | KIND_REMOVAL => {
                 let record = self.validated::<AssociationRecord>(name, at, body)?;
-                let namespace = self.namespace(name, at, &record.namespace)?;
+                let Some(namespace) = self.namespace(name, at, header, &record.namespace)? else { return Ok(()) };
                 self.check_owner(name, at, &ConceptId(record.source))?;
                 // SAFETY: as for a concept.
                 let location = unsafe { Location::new(name.number, at, body.len()) };
@@ -327,7 +317,7 @@ impl Recovery {
             }
             KIND_TOMBSTONE => {
                 let key = self.validated::<ConceptKey>(name, at, body)?;
-                let namespace = self.namespace(name, at, &key.namespace)?;
+                let Some(namespace) = self.namespace(name, at, header, &key.namespace)? else { return Ok(()) };
                 self.check_owner(name, at, &ConceptId(key.id))?;
                 self.graph.delete(namespace, &ConceptId(key.id), header.sequence);
             }
@@ -349,11 +339,23 @@ impl Recovery {
             .map_err(|error| self.source.damaged(name, at, format!("an entry's record is not valid: {error}")))
     }
 
-    fn namespace(&self, name: SegmentName, at: usize, namespace: &str) -> Result<NamespaceId, StoreError> {
-        let number = self.source.namespaces.lookup(namespace);
-        number.ok_or_else(|| {
-            self.source.damaged(name, at, format!("the manifest does not name the namespace {namespace:?}"))
-        })
+    /// The number of an entry's namespace; `None` where that one gave its place back after the
+    /// entry was written.
+    fn namespace(
+        &self,
+        name: SegmentName,
+        at: usize,
+        header: &EntryHeader,
+        namespace: &str,
+    ) -> Result<Option<NamespaceId>, StoreError> {
+        let namespaces = &self.source.namespaces;
+        match namespaces.lookup(namespace) {
+            None if !namespaces.is_given_back(header.sequence) => {
+                let what = format!("the manifest does not name the namespace {namespace:?}");
+                Err(self.source.damaged(name, at, what))
+            }
+            number => Ok(number),
+        }
     }
 
     fn check_owner(&self, name: SegmentName, at: usize, id: &ConceptId) -> Result<(), StoreError> {

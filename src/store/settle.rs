@@ -16,9 +16,10 @@ use crate::format::{SegmentHeader, is_zero};
 use crate::graph::Graph;
 use crate::log::{LogEnd, Reached};
 use crate::marks::Position;
-use crate::recovery::{Dimensions, Loaded, ShardReport, Source, used};
+use crate::recovery::{Loaded, ShardReport, Source, used};
 use crate::segment::Segment;
 use crate::segments::Segments;
+use crate::vectors::Records;
 
 /// A shard whose log was read, and not changed yet.
 pub(crate) struct Replayed {
@@ -27,7 +28,6 @@ pub(crate) struct Replayed {
     pub(crate) segments: Segments,
     /// What the next commit will look like.
     pub(crate) expected: Expected,
-    pub(crate) dimensions: Dimensions,
     pub(crate) report: ShardReport,
     /// The segment that the log ends in.
     pub(crate) tail: Loaded,
@@ -46,8 +46,13 @@ pub(crate) struct Recovered {
     pub(crate) spare: Option<Segment>,
     /// The torn tail, where there was no space to overwrite it.
     pub(crate) uncut: Option<Uncut>,
-    pub(crate) dimensions: Dimensions,
     pub(crate) report: ShardReport,
+}
+
+impl Recovered {
+    pub(crate) fn records(&self) -> Records<'_> {
+        Records { table: &self.graph.table, segments: &self.segments }
+    }
 }
 
 /// A torn tail that is still there: nothing is written to its segment before it is overwritten.
@@ -61,7 +66,7 @@ impl Replayed {
     pub(crate) fn settle(mut self) -> Result<Recovered, StoreError> {
         let spare = self.clear()?;
         let uncut = self.cut()?;
-        let Self { graph, segments, expected, dimensions, report, tail, header, .. } = self;
+        let Self { graph, segments, expected, report, tail, header, .. } = self;
         let position = match expected.number {
             1 => Position::default(),
             _ => Position::new(tail.name.number, tail.writer.frozen()),
@@ -69,7 +74,7 @@ impl Replayed {
         let reached = Reached { number: expected.number - 1, position };
         let end = LogEnd { shard: expected.shard, reached, crc: expected.previous };
         let active = active(tail, &header);
-        Ok(Recovered { graph, segments, end, sequence: expected.sequence, active, spare, uncut, dimensions, report })
+        Ok(Recovered { graph, segments, end, sequence: expected.sequence, active, spare, uncut, report })
     }
 
     /// Removes the segments behind the log's end; the first of them stays as the spare if it is fit for that.

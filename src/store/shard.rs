@@ -23,7 +23,7 @@ use crate::format::{KIND_ASSOCIATION, KIND_CONCEPT, KIND_REMOVAL, KIND_TOMBSTONE
 use crate::graph::{EdgeKey, Graph, InEdge, NeighborQuery};
 use crate::log::{CommitWrite, Landed, Log, NewEntry, NoRoom, Pending, Reached, Write};
 use crate::marks::Progress;
-use crate::namespaces::{NamespaceId, Namespaces};
+use crate::namespaces::NamespaceId;
 use crate::open_manifest::{MarkJob, Marked, OpenManifest};
 use crate::outcome::{Acknowledged, Effect, Refusal};
 use crate::prepare::{Preparation, PrepareJob, Prepared};
@@ -40,7 +40,6 @@ pub struct Shard<T> {
     segments: Segments,
     graph: Graph,
     vectors: Vectors,
-    namespaces: Arc<Namespaces>,
     clock: Arc<dyn Clock>,
     /// Whether writes are acknowledged before they are on stable storage.
     relaxed: bool,
@@ -67,7 +66,6 @@ impl<T> Shard<T> {
     pub(crate) fn new(
         recovered: Recovered,
         vectors: Vectors,
-        namespaces: Arc<Namespaces>,
         preparation: Preparation,
         manifest: Arc<OpenManifest>,
         clock: Arc<dyn Clock>,
@@ -80,7 +78,6 @@ impl<T> Shard<T> {
             segments,
             graph,
             vectors,
-            namespaces,
             clock,
             relaxed,
             last_sequence: sequence,
@@ -107,7 +104,10 @@ impl<T> Shard<T> {
         ticket: T,
     ) -> Result<u64, Refusal> {
         self.check()?;
-        self.check_dimension(namespace, record.embedding.len())?;
+        let has_embedding = !record.embedding.is_empty();
+        if has_embedding {
+            self.check_dimension(namespace, record.embedding.len())?;
+        }
         let now = self.clock.now();
         let created = match record.created.to_native() {
             0 => self.record(namespace, &ConceptId(record.id)).map_or(now, |previous| previous.created.to_native()),
@@ -115,7 +115,11 @@ impl<T> Shard<T> {
         };
         let updated = or(record.updated.to_native(), now);
         let stamp = |copy: &mut [u8]| record.write_times(copy, created, updated);
-        self.log_write(KIND_CONCEPT, now, &record, stamp, Write::Concept, namespace, ticket)
+        let logged = self.log_write(KIND_CONCEPT, now, &record, stamp, Write::Concept, namespace, ticket);
+        if has_embedding && logged.is_err() {
+            self.vectors.landed(namespace);
+        }
+        logged
     }
 
     /// Accepts an association. Times that are 0 become now, and `created` that of the version it replaces, if one is visible. Returns its
@@ -187,15 +191,9 @@ impl<T> Shard<T> {
         }
     }
 
-    fn check_dimension(&self, namespace: NamespaceId, numbers: usize) -> Result<(), Refusal> {
+    fn check_dimension(&mut self, namespace: NamespaceId, numbers: usize) -> Result<(), Refusal> {
         let got = u32::try_from(numbers).expect("the wire takes at most 65,536");
-        if got == 0 {
-            return Ok(());
-        }
-        match self.namespaces.fix_dimension(namespace, got) {
-            expected if expected == got => Ok(()),
-            expected => Err(Refusal::Dimension { expected, got }),
-        }
+        self.vectors.accept(namespace, got).map_err(|expected| Refusal::Dimension { expected, got })
     }
 
     fn refusal(&self, no_room: NoRoom, length: usize) -> Refusal {
@@ -237,6 +235,7 @@ impl<T> Shard<T> {
                 let effect = Err(Refusal::Failed { reason: Arc::clone(reason) });
                 acknowledge(Acknowledged { ticket, sequence, effect });
             }
+            self.vectors.give_up();
             return;
         }
         let before = self.log.finished();
@@ -273,6 +272,9 @@ impl<T> Shard<T> {
                     && let Some(node) = self.graph.table.find(namespace, &id)
                 {
                     self.vectors.learned(namespace, node, &record, previous);
+                }
+                if !record.embedding.is_empty() {
+                    self.vectors.landed(namespace);
                 }
                 Effect::Concept
             }

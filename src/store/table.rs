@@ -78,6 +78,11 @@ impl Table {
         self.nodes.get(node)?.record().map(|record| record.location)
     }
 
+    /// The sequence of a node's latest version, where it has one.
+    pub(crate) fn sequence(&self, node: u32) -> Option<u64> {
+        Some(self.nodes.get(node)?.version.as_ref()?.sequence)
+    }
+
     /// Where a concept's visible record lies.
     pub(crate) fn location(&self, namespace: NamespaceId, id: &ConceptId) -> Option<Location<ConceptRecord>> {
         self.nodes[self.find(namespace, id)?].record().map(|record| record.location)

@@ -102,13 +102,19 @@ impl Trial {
         trial
     }
 
-    /// Kind 0 is a new vector, 1 a zero vector, 2 none, 3 the one that it has.
+    /// Kind 0 is a new vector, 1 a zero vector, 2 none, 3 the one that it has, 4 a multiple of one
+    /// of two.
     fn learn(&mut self, number: u32, kind: u32) {
         let id = id(number);
         let vector = match kind {
             0 => random(&mut self.random, Self::DIMENSION),
             1 => vec![0.0; Self::DIMENSION],
             2 => Vec::new(),
+            4 => {
+                let size = self.random.random_range(1..9) as f32;
+                let one = self.random.random_range(0..2);
+                (0..Self::DIMENSION).map(|at| if at % 2 == one { size } else { -0.5 * size }).collect()
+            }
             _ => self.expected.get(&id).map_or_else(Vec::new, |(vector, _)| vector.clone()),
         };
         let strength = self.random.random_range(0..4) as f32;
@@ -178,7 +184,7 @@ fn searches_among_changes_and_index_jobs_find_what_is_there_and_nothing_else() {
             let number = trial.random.random_range(0..1600);
             match trial.random.random_range(0..20) {
                 0..=6 => {
-                    let kind = [0, 0, 0, 0, 1, 2, 3][trial.random.random_range(0..7)];
+                    let kind = [0, 0, 0, 1, 2, 3, 4, 4][trial.random.random_range(0..8)];
                     trial.learn(number, kind);
                     trial.world.commit();
                 }

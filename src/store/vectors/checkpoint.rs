@@ -20,18 +20,27 @@
 //! | 48 | highest sequence of the log when it was written, u64 |
 //! | 56 | crc32c of all that follows the header, u32 |
 //! | 60 | zeros |
-//! | 64 | for each vector: id (16), crc32c of the embedding's bytes (u32), ordinal (u32) |
+//! | 64 | for each vector: id (16), crc32c of the embedding's bytes (u32), ordinal (u32), its head's ordinal (u32), flags (u32) |
 //! | | usearch's own bytes |
+//!
+//! A vector's *head* is the one whose entry of the graph it shares, itself where it has an entry.
+//! Flags: 1, its entry is not found by its copy; 2, its entry is yet to be looked for. Format 1 had
+//! neither; its graphs could hide vectors, so they are built again.
 
-use super::coarse::{CONNECTIVITY, Coarse, EXPANSION, Member};
+use std::collections::{HashMap, HashSet};
+
+use super::checks::Checks;
+use super::coarse::{CONNECTIVITY, Coarse, EXPANSION, Joined, Member};
 use crate::StoreError;
 use crate::disk::{CheckpointName, Disk};
 
 const MAGIC: [u8; 8] = *b"SUTRAVEC";
 /// To be raised with every change of what is in the file, usearch's part of it included.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER: usize = 64;
-const MEMBER: usize = 24;
+const MEMBER: usize = 32;
+const STRAY: u32 = 1;
+const UNCHECKED: u32 = 2;
 /// The most that usearch stores of a vector beside its numbers, generously: its links take some 150 bytes.
 const LINKS: u64 = 1024;
 
@@ -43,10 +52,30 @@ pub(super) struct Origin {
     pub(super) dimension: u32,
 }
 
+/// What is said of the vectors of an index.
+#[derive(Debug, PartialEq)]
+struct Contents {
+    members: Vec<Member>,
+    joined: Vec<Joined>,
+    checks: Checks,
+}
+
+impl Contents {
+    fn of(coarse: &Coarse) -> Self {
+        let (joined, checks) = (coarse.joined().to_vec(), coarse.checks());
+        let unchecked = match checks.is_unknown(coarse.entries()) {
+            true => coarse.heads(),
+            false => checks.unchecked_entries().collect(),
+        };
+        let checks = Checks::restored(unchecked, checks.strays().to_vec());
+        Self { members: coarse.members().to_vec(), joined, checks }
+    }
+}
+
 /// A checkpoint's parts.
 #[derive(Debug, PartialEq)]
 struct Parts<'a> {
-    members: Vec<Member>,
+    contents: Contents,
     /// usearch's.
     index: &'a [u8],
 }
@@ -60,7 +89,8 @@ pub(super) fn read(disk: &dyn Disk, origin: &Origin, most: u64) -> Result<Option
     let Some(bytes) = disk.read_checkpoint(origin.name, HEADER as u64 + most * each)? else { return Ok(None) };
     let file = || disk.folder().join(origin.name.to_string());
     let parts = decode(&bytes, origin).map_err(|what| StoreError::Checkpoint { file: file(), what })?;
-    Coarse::deserialize(origin.dimension as usize, parts.members, parts.index)
+    let Contents { members, joined, checks } = parts.contents;
+    Coarse::deserialize(origin.dimension as usize, members, joined, checks, parts.index)
         .map(Some)
         .map_err(|error| StoreError::Checkpoint { file: file(), what: error.to_string() })
 }
@@ -68,18 +98,25 @@ pub(super) fn read(disk: &dyn Disk, origin: &Origin, most: u64) -> Result<Option
 /// Writes a checkpoint in place of the last. Takes memory for a copy of the index. Blocks on the disk.
 pub(super) fn write(disk: &dyn Disk, origin: &Origin, sequence: u64, coarse: &Coarse) -> Result<(), StoreError> {
     let index = coarse.serialize()?;
-    let head = encode(origin, sequence, coarse.members(), &index);
+    let head = encode(origin, sequence, &Contents::of(coarse), &index);
     Ok(disk.replace_checkpoint(origin.name, &[&head, &index])?)
 }
 
 /// The header and the members.
-fn encode(origin: &Origin, sequence: u64, members: &[Member], index: &[u8]) -> Vec<u8> {
+fn encode(origin: &Origin, sequence: u64, contents: &Contents, index: &[u8]) -> Vec<u8> {
+    let Contents { members, joined, checks } = contents;
+    let heads: HashMap<_, _> = joined.iter().map(|joined| (joined.ordinal, joined.head)).collect();
+    let strays: HashSet<_> = checks.strays().iter().copied().collect();
+    let unchecked: HashSet<_> = checks.unchecked_entries().collect();
     let mut bytes = Vec::with_capacity(HEADER + members.len() * MEMBER);
     bytes.resize(HEADER, 0);
-    for member in members {
-        bytes.extend_from_slice(&member.id);
-        bytes.extend_from_slice(&member.crc.to_le_bytes());
-        bytes.extend_from_slice(&member.ordinal.to_le_bytes());
+    for Member { id, crc, ordinal } in members {
+        let flag = |set: &HashSet<u32>, flag| if set.contains(ordinal) { flag } else { 0 };
+        let flags = flag(&strays, STRAY) | flag(&unchecked, UNCHECKED);
+        bytes.extend_from_slice(id);
+        for number in [*crc, *ordinal, heads.get(ordinal).copied().unwrap_or(*ordinal), flags] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
     }
     let body = crc32c::crc32c_append(crc32c::crc32c(&bytes[HEADER..]), index);
     let mut put = |at: usize, field: &[u8]| bytes[at..at + field.len()].copy_from_slice(field);
@@ -141,13 +178,20 @@ fn decode<'a>(bytes: &'a [u8], origin: &Origin) -> Result<Parts<'a>, String> {
     if crc32c::crc32c(body) != u32::from_le_bytes(field(header, 56)) {
         return Err("the checksum of its contents does not hold".into());
     }
-    let (members, _) = members.as_chunks::<MEMBER>();
-    let member = |bytes: &[u8; MEMBER]| Member {
-        id: field(bytes, 0),
-        crc: u32::from_le_bytes(field(bytes, 16)),
-        ordinal: u32::from_le_bytes(field(bytes, 20)),
-    };
-    Ok(Parts { members: members.iter().map(member).collect(), index })
+    let (rows, _) = members.as_chunks::<MEMBER>();
+    let mut members = Vec::with_capacity(rows.len());
+    let (mut joined, mut strays, mut unchecked) = (Vec::new(), Vec::new(), Vec::new());
+    for row in rows {
+        let [crc, ordinal, head, flags] = [16, 20, 24, 28].map(|at| u32::from_le_bytes(field(row, at)));
+        members.push(Member { id: field(row, 0), crc, ordinal });
+        if head != ordinal {
+            joined.push(Joined { ordinal, head });
+        }
+        strays.extend((flags & STRAY != 0).then_some(ordinal));
+        unchecked.extend((flags & UNCHECKED != 0).then_some(ordinal));
+    }
+    let checks = Checks::restored(unchecked, strays);
+    Ok(Parts { contents: Contents { members, joined, checks }, index })
 }
 
 #[cfg(test)]
@@ -158,12 +202,18 @@ mod tests {
 
     const ORIGIN: Origin = Origin { store: 77, name: CheckpointName { shard: 3, namespace: 5 }, dimension: 384 };
 
-    fn members(count: u32) -> Vec<Member> {
-        (0..count).map(|ordinal| Member { id: [ordinal as u8; 16], crc: ordinal * 3, ordinal }).collect()
+    fn contents(count: u32) -> Contents {
+        let member = |ordinal| Member { id: [ordinal as u8; 16], crc: ordinal * 3, ordinal };
+        let every = |step| (0..count).filter(move |ordinal| ordinal % step == step - 1);
+        Contents {
+            members: (0..count).map(member).collect(),
+            joined: every(3).map(|ordinal| Joined { ordinal, head: ordinal - 1 }).collect(),
+            checks: Checks::restored(every(5).collect(), every(10).collect()),
+        }
     }
 
     fn file(count: u32, index: &[u8]) -> Vec<u8> {
-        let mut bytes = encode(&ORIGIN, 9, &members(count), index);
+        let mut bytes = encode(&ORIGIN, 9, &contents(count), index);
         bytes.extend_from_slice(index);
         bytes
     }
@@ -171,7 +221,7 @@ mod tests {
     #[test]
     fn what_was_written_is_read() {
         for (count, index) in [(0, &b""[..]), (1, b"x"), (100, &[7; 1000])] {
-            assert_eq!(decode(&file(count, index), &ORIGIN), Ok(Parts { members: members(count), index }));
+            assert_eq!(decode(&file(count, index), &ORIGIN), Ok(Parts { contents: contents(count), index }));
         }
     }
 
@@ -208,7 +258,7 @@ mod tests {
         fn bytes_of_any_kind_are_refused(mut bytes in proptest::collection::vec(any::<u8>(), 0..300), whole: bool) {
             if whole && bytes.len() >= HEADER {
                 // As far as a header's own checksum lets anyone come.
-                let header = encode(&ORIGIN, 9, &[], b"");
+                let header = encode(&ORIGIN, 9, &contents(0), b"");
                 bytes[..40].copy_from_slice(&header[..40]);
                 bytes[12..16].fill(0);
                 let crc = crc32c::crc32c(&bytes[..HEADER]);

@@ -8,11 +8,16 @@
 //! or is deleted, and on being driven: [`Vectors::work`] on a worker thread, its end to [`Vectors::indexed`].
 
 mod checkpoint;
+mod checks;
 mod coarse;
 mod cosine;
+mod dimensions;
+mod groups;
 mod job;
 mod kernels;
 mod nearest;
+mod ordering;
+mod query;
 mod restore;
 mod search;
 mod space;
@@ -24,10 +29,14 @@ use rkyv::rend::f32_le;
 use sutra_wire::{Checked, ConceptRecord};
 
 use self::checkpoint::Origin;
+use self::coarse::Coarse;
 use self::cosine::Length;
+use self::dimensions::Dimensions;
 use self::job::Work;
 pub use self::job::{IndexJob, Indexed};
-pub use self::search::{SearchProgress, VectorQuery, VectorSearch};
+pub use self::query::VectorQuery;
+pub(crate) use self::restore::{First, first_embeddings};
+pub use self::search::{SearchProgress, VectorSearch};
 use self::search::{Shelf, Slice};
 use self::space::Space;
 use crate::disk::{CheckpointName, Clock, Disk};
@@ -90,27 +99,41 @@ impl Ordinals {
 
 /// The namespaces' vectors, by number.
 #[derive(Default)]
-struct Spaces(Vec<Option<Box<Space>>>);
+struct Spaces {
+    spaces: Vec<Option<Box<Space>>>,
+    /// How many there ever were: a namespace may lose its vectors and get others, of another
+    /// dimension.
+    lives: u32,
+}
 
 impl Spaces {
     fn get(&self, namespace: NamespaceId) -> Option<&Space> {
-        self.0.get(namespace.number() as usize)?.as_deref()
+        self.spaces.get(namespace.number() as usize)?.as_deref()
     }
 
     fn get_mut(&mut self, namespace: NamespaceId) -> Option<&mut Space> {
-        self.0.get_mut(namespace.number() as usize)?.as_deref_mut()
+        self.spaces.get_mut(namespace.number() as usize)?.as_deref_mut()
     }
 
     fn get_or_make(&mut self, namespace: NamespaceId, dimension: u32) -> &mut Space {
         let number = namespace.number() as usize;
-        if self.0.len() <= number {
-            self.0.resize_with(number + 1, || None);
+        if self.spaces.len() <= number {
+            self.spaces.resize_with(number + 1, || None);
         }
-        self.0[number].get_or_insert_with(|| Box::new(Space::new(dimension)))
+        let lives = &mut self.lives;
+        self.spaces[number].get_or_insert_with(|| {
+            *lives += 1;
+            Box::new(Space::new(dimension, *lives))
+        })
+    }
+
+    /// Takes a namespace's out, which has none any more.
+    fn take(&mut self, namespace: NamespaceId) -> Option<Box<Space>> {
+        self.spaces.get_mut(namespace.number() as usize)?.take()
     }
 
     fn iter(&self) -> impl Iterator<Item = &Space> {
-        self.0.iter().flatten().map(|space| &**space)
+        self.spaces.iter().flatten().map(|space| &**space)
     }
 }
 
@@ -138,6 +161,9 @@ pub(crate) struct Vectors {
     due: VecDeque<NamespaceId>,
     /// Whether a job is under way.
     working: bool,
+    /// Indexes of namespaces that lost all their vectors.
+    discarded: Vec<Arc<Coarse>>,
+    dimensions: Dimensions,
     home: Home,
 }
 
@@ -157,14 +183,44 @@ impl Vectors {
         if let (Some(ordinal), Some(space)) = (known, self.spaces.get_mut(namespace)) {
             space.kill(ordinal);
         }
-        let added = self.home.namespaces.dimension(namespace).filter(|dimension| {
-            // In a log of before this rule there may be others.
-            *dimension as usize == record.embedding.len()
-        });
+        let added = self.dimensions.held(namespace).filter(|dimension| *dimension as usize == record.embedding.len());
         let ordinal = added
             .map(|dimension| self.spaces.get_or_make(namespace, dimension).add(node, Length::of(&record.embedding)));
         self.ordinals.set(node, ordinal);
+        self.settle(namespace);
         self.see_to(namespace);
+    }
+
+    /// A concept with an embedding of this length is about to be logged, and [`Vectors::landed`] is
+    /// to follow.
+    ///
+    /// # Errors
+    /// The length that the namespace's others have.
+    pub(crate) fn accept(&mut self, namespace: NamespaceId, dimension: u32) -> Result<(), u32> {
+        self.dimensions.accept(namespace, dimension)
+    }
+
+    /// It is visible, or never will be.
+    pub(crate) fn landed(&mut self, namespace: NamespaceId) {
+        self.dimensions.landed(namespace);
+        self.settle(namespace);
+    }
+
+    /// Nothing that was accepted and has not landed ever will.
+    pub(crate) fn give_up(&mut self) {
+        for namespace in self.dimensions.give_up() {
+            self.settle(namespace);
+        }
+    }
+
+    /// Where a namespace has lost its last vector here, its dimension goes with it.
+    fn settle(&mut self, namespace: NamespaceId) {
+        if self.spaces.get(namespace).is_some_and(|space| space.live() > 0) || !self.dimensions.let_go(namespace) {
+            return;
+        }
+        if let Some(space) = self.spaces.take(namespace) {
+            self.discarded.extend(space.into_indexes());
+        }
     }
 
     /// A concept was deleted.
@@ -172,6 +228,7 @@ impl Vectors {
         if let (Some(ordinal), Some(space)) = (self.ordinals.get(node), self.spaces.get_mut(namespace)) {
             space.kill(ordinal);
             self.ordinals.set(node, None);
+            self.settle(namespace);
             self.see_to(namespace);
         }
     }
@@ -198,8 +255,12 @@ impl Vectors {
             return None;
         }
         if stopping {
-            let mut all = (0..self.spaces.0.len() as u32).map(NamespaceId::from_number);
+            let mut all = (0..self.spaces.spaces.len() as u32).map(NamespaceId::from_number);
             return all.find_map(|namespace| self.work_of(namespace, records, clock, sequence, true));
+        }
+        if let Some(coarse) = self.discarded.pop() {
+            self.working = true;
+            return Some(IndexJob { namespace: NamespaceId::DEFAULT, life: 0, work: Work::Discard(coarse) });
         }
         for _ in 0..self.due.len() {
             let namespace = self.due.pop_front()?;
@@ -229,14 +290,15 @@ impl Vectors {
         let save = |coarse| Work::Save { coarse, disk, origin, sequence };
         let work = space.next_work(records, clock.monotonic(), stopping, save)?;
         self.working = true;
-        Some(IndexJob { namespace, work })
+        Some(IndexJob { namespace, life: space.life, work })
     }
 
     /// The end of a job.
     pub(crate) fn indexed(&mut self, indexed: Indexed, clock: &dyn Clock) {
         self.working = false;
-        if let Some(space) = self.spaces.get_mut(indexed.namespace) {
-            space.indexed(indexed.done, clock.monotonic());
+        match self.spaces.get_mut(indexed.namespace).filter(|space| space.life == indexed.life) {
+            Some(space) => space.indexed(indexed.done, clock.monotonic()),
+            None => self.discarded.extend(indexed.done.into_index().map(Arc::new)),
         }
         self.see_to(indexed.namespace);
     }
@@ -278,10 +340,11 @@ impl Vectors {
         }
     }
 
-    /// Vectors that an index holds, vectors of the tails, and bytes of memory.
+    /// Vectors that an index holds and finds, those that it does not hold yet or was not asked for,
+    /// and bytes of memory.
     pub(crate) fn stats(&self) -> (u64, u64, u64) {
         let sum = |of: fn(&Space) -> u64| self.spaces.iter().map(of).sum::<u64>();
-        let memory = sum(Space::memory) + if self.spaces.0.is_empty() { 0 } else { self.ordinals.0.memory() };
-        (sum(Space::indexed_count), sum(|space| space.tail().len() as u64), memory)
+        let memory = sum(Space::memory) + if self.spaces.spaces.is_empty() { 0 } else { self.ordinals.0.memory() };
+        (sum(|space| space.progress().0), sum(|space| space.progress().1), memory)
     }
 }

@@ -1,8 +1,11 @@
 //! A shard's vectors at a start: found in the recovered table, indexed where a checkpoint holds them.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 
+use super::coarse::Member;
 use super::cosine::Length;
+use super::dimensions::Dimensions;
 use super::space::{MIN_INDEXED, Space};
 use super::{Home, Ordinals, Records, Spaces, Vectors, checkpoint, checksum};
 use crate::namespaces::NamespaceId;
@@ -10,14 +13,34 @@ use crate::namespaces::NamespaceId;
 /// A checkpoint that holds more than so many times what lives, and some thousands, is mostly dead: building anew is less work.
 const MOSTLY_DEAD: u64 = 4;
 
+/// How long the first embedding of each namespace is among those that are visible, and its
+/// sequence.
+pub(crate) type First = HashMap<NamespaceId, (u64, u32)>;
+
+/// Of a shard that was recovered. Cost: a look at every record.
+pub(crate) fn first_embeddings(records: &Records<'_>) -> First {
+    let mut first = First::new();
+    for node in 0..records.table.len() as u32 {
+        let Some(record) = records.record(node).filter(|record| !record.embedding.is_empty()) else { continue };
+        let Some(sequence) = records.table.sequence(node) else { continue };
+        let found = (sequence, u32::try_from(record.embedding.len()).expect("validation takes at most 65,536"));
+        let namespace = records.table.node(node).namespace;
+        first.entry(namespace).and_modify(|first| *first = (*first).min(found)).or_insert(found);
+    }
+    first
+}
+
 impl Vectors {
-    /// Those of a shard that was recovered. Reads the checkpoints. Cost: a pass over all embeddings.
-    pub(crate) fn restore(home: Home, records: &Records<'_>) -> Self {
+    /// Those of a shard that was recovered; each namespace's as long as its `first` over all
+    /// shards. Reads the checkpoints. Cost: a pass over all embeddings.
+    pub(crate) fn restore(home: Home, records: &Records<'_>, first: &First) -> Self {
         let mut vectors = Self {
             ordinals: Ordinals::default(),
             spaces: Spaces::default(),
             due: VecDeque::new(),
             working: false,
+            discarded: Vec::new(),
+            dimensions: Dimensions::new(Arc::clone(&home.namespaces)),
             home,
         };
         let mut found: BTreeMap<NamespaceId, Vec<u32>> = BTreeMap::new();
@@ -25,8 +48,8 @@ impl Vectors {
         for node in 0..records.table.len() as u32 {
             let Some(record) = records.record(node).filter(|record| !record.embedding.is_empty()) else { continue };
             let namespace = records.table.node(node).namespace;
-            match vectors.home.namespaces.dimension(namespace) {
-                Some(dimension) if dimension as usize == record.embedding.len() => {
+            match first.get(&namespace) {
+                Some((_, dimension)) if *dimension as usize == record.embedding.len() => {
                     found.entry(namespace).or_default().push(node);
                 }
                 _ => *others.entry(namespace).or_default() += 1,
@@ -42,14 +65,19 @@ impl Vectors {
             );
         }
         for (namespace, nodes) in found {
-            vectors.restore_space(namespace, &nodes, records);
+            let Some((_, dimension)) = first.get(&namespace) else { continue };
+            vectors
+                .dimensions
+                .accept(namespace, *dimension)
+                .expect("all shards hold a namespace to its first embedding");
+            vectors.restore_space(namespace, *dimension, &nodes, records);
+            vectors.dimensions.landed(namespace);
             vectors.see_to(namespace);
         }
         vectors
     }
 
-    fn restore_space(&mut self, namespace: NamespaceId, nodes: &[u32], records: &Records<'_>) {
-        let Some(dimension) = self.home.namespaces.dimension(namespace) else { return };
+    fn restore_space(&mut self, namespace: NamespaceId, dimension: u32, nodes: &[u32], records: &Records<'_>) {
         let space = self.spaces.get_or_make(namespace, dimension);
         let known = match nodes.len() as u64 >= MIN_INDEXED {
             true => take_in_checkpoint(&self.home, namespace, space, nodes.len() as u64),
@@ -63,8 +91,8 @@ impl Vectors {
                 true => None,
                 false => known.get(&(record.id, checksum(&record.embedding))).copied(),
             };
-            match ordinal.filter(|ordinal| space.revive(*ordinal, *node, length)) {
-                Some(ordinal) => self.ordinals.set(*node, Some(ordinal)),
+            match ordinal.filter(|(ordinal, head)| space.revive(*ordinal, *head, *node, length)) {
+                Some((ordinal, _)) => self.ordinals.set(*node, Some(ordinal)),
                 None => rest.push((*node, length)),
             }
         }
@@ -74,13 +102,14 @@ impl Vectors {
     }
 }
 
-/// The ordinals of an index from a checkpoint, by what they were given for; none where there is no checkpoint that can be used.
+/// The ordinals of an index from a checkpoint, each with its head, by what they were given for;
+/// none where there is no checkpoint that can be used.
 fn take_in_checkpoint(
     home: &Home,
     namespace: NamespaceId,
     space: &mut Space,
     live: u64,
-) -> HashMap<([u8; 16], u32), u32> {
+) -> HashMap<([u8; 16], u32), (u32, u32)> {
     let origin = home.origin(namespace, space.dimension);
     let most = MOSTLY_DEAD * live + 16_384;
     let coarse = match checkpoint::read(&*home.disk, &origin, most) {
@@ -91,7 +120,12 @@ fn take_in_checkpoint(
             return HashMap::new();
         }
     };
-    let known = coarse.members().iter().map(|member| ((member.id, member.crc), member.ordinal)).collect();
+    let heads: HashMap<_, _> = coarse.joined().iter().map(|joined| (joined.ordinal, joined.head)).collect();
+    let known = coarse.members().iter().map(|Member { id, crc, ordinal }| {
+        let head = heads.get(ordinal).copied().unwrap_or(*ordinal);
+        ((*id, *crc), (*ordinal, head))
+    });
+    let known = known.collect();
     if space.take_in(coarse) {
         return known;
     }

@@ -1,22 +1,28 @@
 //! A search of one shard, in slices: the tail is scanned, the index asked, and what that found ordered by the true vectors.
 //!
-//! All is scanned instead where that is asked for, where there is no index, where a filter leaves little, and where the search is very wide. Between two slices vectors come
-//! and go: at the end, if any did, what was found is judged again as it stands, and what came meanwhile is judged as well. So no concept
-//! is found that is gone, and none is missed that was there throughout with the same embedding.
+//! All is scanned instead where that is asked for, where there is no index, where a filter leaves
+//! little, and where the search is very wide; and where what the index found is not to be relied
+//! upon: it is too little, the copies can't tell it apart (`ordering.rs`), or vectors that the
+//! index is known to miss (`checks.rs`) are among the best. Between two slices vectors come and go:
+//! at the end, if any did, what was found is judged again as it stands, and what came meanwhile is
+//! judged as well. So no concept is found that is gone, and none is missed that was there
+//! throughout with the same embedding.
+
+mod answer;
 
 use std::sync::Arc;
 
-use sutra_wire::{ArchivedConceptRecord, ConceptId, SearchHit, limits};
+use sutra_wire::{ConceptId, SearchHit};
 
-use super::coarse::copy_of;
+use self::answer::Strays;
 use super::cosine::Direction;
 use super::nearest::{Candidate, Nearest};
+use super::ordering::Ordering;
+use super::query::{DEFAULT_WIDTH, VectorQuery};
 use super::space::{Entry, MIN_INDEXED, Main, Space};
 use super::{Ordinals, Records};
 use crate::namespaces::NamespaceId;
 
-/// Width of an index search where the query leaves it open.
-const WIDTH: usize = 100;
 /// What a slice of scanning costs at most, in numbers of vectors that are looked at: about 0.15 ms.
 const SLICE: usize = 512 << 10;
 /// What a vector costs beside its numbers: the way to it, in numbers that would take as long.
@@ -27,58 +33,14 @@ const SPARE: usize = 16;
 const SMALL: usize = 16 << 10;
 /// What leaves fewer than one in so many is scanned: the index would be searched in vain for most of what it shows.
 const SELECTIVE: u64 = 10;
-/// An index search is one piece: 0.4 ms at the default width, 1.2 at 400, 3 at 1,000 (100,000 vectors). A wider one takes as long as a scan, which
-/// is cut into slices and misses nothing.
-const WIDEST: usize = 1_000;
+/// An index search is one piece: 0.4 ms at the default width, 1.2 at 400 (100,000 vectors), and so
+/// many times that where others want the CPU. A wider one takes as long as a scan of some ten
+/// thousands, which is cut into slices and misses nothing.
+const WIDEST: usize = 400;
+/// The same in numbers that a width costs, for long vectors.
+const WIDEST_NUMBERS: usize = WIDEST * 1_536;
 /// Vectors that a filter's selectivity is judged by.
 const SAMPLE: u32 = 256;
-/// An index search gives up after so many vectors for each of its width that are not wanted: about 2 ms at the default width.
-const PATIENCE: usize = 128;
-
-/// Asks for the concepts of a namespace whose embeddings are most like a vector. All shards share it.
-#[derive(Clone, Debug)]
-pub struct VectorQuery {
-    /// Which namespace.
-    pub namespace: NamespaceId,
-    /// Finite numbers, as many as the namespace's embeddings have: otherwise nothing is found.
-    pub vector: Vec<f32>,
-    /// How many to find, at most [`limits::MAX_RESULTS`].
-    pub k: u32,
-    /// Width of the index search, 0 for the default of 100; at least `k` and at most [`limits::MAX_SEARCH_WIDTH`] is taken.
-    pub ef: u32,
-    /// Only concepts of at least this strength.
-    pub minimum_strength: f32,
-    /// Only concepts of at least this confidence.
-    pub minimum_confidence: f32,
-    /// Look at every vector instead of asking the index.
-    pub exact: bool,
-}
-
-impl VectorQuery {
-    fn is_filtered(&self) -> bool {
-        self.minimum_strength > 0.0 || self.minimum_confidence > 0.0
-    }
-
-    fn wants(&self, record: &ArchivedConceptRecord) -> bool {
-        record.strength.to_native() >= self.minimum_strength && record.confidence.to_native() >= self.minimum_confidence
-    }
-
-    fn k(&self) -> usize {
-        self.k.min(limits::MAX_RESULTS) as usize
-    }
-
-    fn width(&self) -> usize {
-        let asked = if self.ef == 0 { WIDTH } else { self.ef.min(limits::MAX_SEARCH_WIDTH) as usize };
-        asked.max(self.k())
-    }
-
-    /// How many of the index's candidates are ordered again by their true vectors: reading one takes longer than finding it. Of all of
-    /// WordNet's nearest ten, copies order nearly all among their first twenty.
-    fn shortlist(&self) -> usize {
-        (2 * self.k()).max(self.width() / 5).min(self.width())
-    }
-}
-
 /// How far a search has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SearchProgress {
@@ -96,6 +58,10 @@ pub struct VectorSearch {
     direction: Direction,
     allowed: Option<Allowed>,
     found: Nearest,
+    /// What the index found.
+    ordering: Option<Ordering>,
+    /// What it is known to miss.
+    strays: Strays,
     step: Step,
     /// The space's counts when it began.
     changes: u64,
@@ -108,6 +74,8 @@ struct Allowed {
     ids: Vec<[u8; 16]>,
     /// A bit for each node of the shard, once the search has looked them up.
     nodes: Vec<u64>,
+    /// How many of those that were looked up have a vector.
+    vectors: u64,
 }
 
 impl Allowed {
@@ -136,10 +104,21 @@ enum Step {
     /// Scanning the tail, from its end.
     Tail(usize),
     Index,
+    /// Ordering what the index found by the true vectors.
+    Order,
+    /// Scanning the vectors that the index is known to miss.
+    Strays,
     /// Looking at the zero vectors, from their end.
     Zeros(usize),
+    /// Whether what the index found is enough.
+    Enough,
     Finish,
     Done,
+}
+
+/// How wide an index search of vectors of a dimension may be.
+fn widest(dimension: u32) -> usize {
+    (WIDEST_NUMBERS / dimension.max(1) as usize).clamp(DEFAULT_WIDTH, WIDEST)
 }
 
 /// What a slice looks at.
@@ -161,7 +140,9 @@ impl VectorSearch {
         let mut search = Self {
             direction: Direction::new(&query.vector),
             found: Nearest::new(query.k() + SPARE),
-            allowed: allowed.map(|ids| Allowed { ids, nodes: Vec::new() }),
+            allowed: allowed.map(|ids| Allowed { ids, nodes: Vec::new(), vectors: 0 }),
+            ordering: None,
+            strays: Strays::default(),
             step: Step::Done,
             changes: 0,
             came: 0,
@@ -186,7 +167,7 @@ impl VectorSearch {
     fn first_step(&self, shelf: &Shelf<'_>) -> Step {
         let space = shelf.space;
         let scans = self.query.exact
-            || self.query.width() > WIDEST
+            || self.query.width() > widest(shelf.space.dimension)
             || self.direction.is_zero()
             || matches!(space.main(), Main::None);
         if let Some(allowed) = &self.allowed {
@@ -214,8 +195,18 @@ impl VectorSearch {
     /// Does a slice.
     pub(super) fn advance(&mut self, shelf: &Shelf<'_>) -> Slice {
         if !matches!(self.step, Step::Done) && self.epoch != shelf.space.epoch {
-            // Another index: the tail is not what it was.
+            // Another index: the tail is not what it was. Or other vectors altogether, after the
+            // last of those that there were was gone.
             self.found.clear();
+            if shelf.space.dimension as usize != self.query.vector.len() {
+                self.step = Step::Done;
+                return Slice::Progress(SearchProgress::Done);
+            }
+            (self.changes, self.came) = (shelf.space.changes, shelf.space.came);
+            (self.ordering, self.strays) = (None, Strays::default());
+            if let Some(allowed) = &mut self.allowed {
+                allowed.vectors = 0;
+            }
             self.epoch = shelf.space.epoch;
             self.step = self.first_step(shelf);
         }
@@ -223,8 +214,13 @@ impl VectorSearch {
         let most = (SLICE / (space.dimension as usize + OVERHEAD)).clamp(4, 1024);
         self.step = match self.step {
             Step::Resolve(at) => {
-                let tail = Step::Tail(space.tail().len());
-                self.resolve(shelf, at, most).map_or(tail, Step::Resolve)
+                match self.resolve(shelf, at, most) {
+                    Some(at) => Step::Resolve(at),
+                    // A hub's leaves may have no vectors: then the index would be searched for what
+                    // is not in it.
+                    None if self.is_narrow(shelf) => Step::Allowed(0),
+                    None => Step::Tail(space.tail().len()),
+                }
             }
             Step::Allowed(at) => self.scan_allowed(shelf, at, most).map_or(Step::Finish, Step::Allowed),
             Step::All(at) => {
@@ -244,29 +240,32 @@ impl VectorSearch {
                     return Slice::Progress(SearchProgress::Waits);
                 }
                 Main::Lent | Main::None => Step::Zeros(space.zeros().len()),
-                Main::Home(coarse) => {
-                    let gave_up = match self.ask(shelf, coarse) {
-                        Ok(gave_up) => gave_up,
-                        Err(error) => return Slice::Failed(error),
-                    };
-                    match (gave_up, &self.allowed) {
-                        (false, _) => Step::Zeros(space.zeros().len()),
-                        (true, Some(_)) => Step::Allowed(0),
-                        (true, None) => Step::All(0),
-                    }
-                }
+                Main::Home(coarse) => match self.ask(shelf, coarse) {
+                    Ok(step) => step,
+                    Err(error) => return Slice::Failed(error),
+                },
             },
+            Step::Order => self.order(shelf, most),
+            Step::Strays => self.scan_strays(shelf, most),
             Step::Zeros(at) => {
                 let at = at.min(space.zeros().len());
                 let rest = if self.found.is_open_to(0.0) { at.saturating_sub(most) } else { 0 };
                 if self.found.is_open_to(0.0) {
                     self.scan(shelf, space.zeros()[rest..at].iter().copied());
                 }
-                if rest > 0 { Step::Zeros(rest) } else { Step::Finish }
+                if rest > 0 { Step::Zeros(rest) } else { Step::Enough }
             }
+            // Fewer than are asked for, while there are others, which the index may have missed.
+            Step::Enough if self.found.len() < self.query.k() && (self.found.len() as u64) < space.live() => {
+                self.scan_instead()
+            }
+            Step::Enough => Step::Finish,
             Step::Finish => {
-                self.finish(shelf);
-                Step::Done
+                if self.finish(shelf, most) {
+                    Step::Done
+                } else {
+                    Step::Finish
+                }
             }
             Step::Done => Step::Done,
         };
@@ -283,9 +282,15 @@ impl VectorSearch {
         for at in at..end {
             if let Some(node) = shelf.records.table.find(namespace, &ConceptId(allowed.ids[at])) {
                 allowed.add(node);
+                allowed.vectors += u64::from(shelf.ordinals.get(node).is_some());
             }
         }
         (end < allowed.ids.len()).then_some(end)
+    }
+
+    /// Whether few of the vectors are among what is allowed.
+    fn is_narrow(&self, shelf: &Shelf<'_>) -> bool {
+        self.allowed.as_ref().is_some_and(|allowed| allowed.vectors < shelf.space.live() / SELECTIVE)
     }
 
     fn scan_allowed(&mut self, shelf: &Shelf<'_>, at: usize, most: usize) -> Option<usize> {
@@ -314,44 +319,6 @@ impl VectorSearch {
         self.allowed.as_ref().is_none_or(|allowed| allowed.has(node))
     }
 
-    /// Asks the index; whether it gave up.
-    fn ask(&mut self, shelf: &Shelf<'_>, coarse: &super::coarse::Coarse) -> Result<bool, crate::StoreError> {
-        let mut copy = Vec::new();
-        if !copy_of(self.direction.vector(), &mut copy) {
-            return Ok(false);
-        }
-        let (width, filtered) = (self.query.width(), self.query.is_filtered());
-        let count = self.query.shortlist();
-        if !filtered && self.allowed.is_none() && !shelf.space.has_dead() {
-            let ordinals = coarse.search(&copy, count, width)?;
-            self.order(shelf, &ordinals);
-            return Ok(false);
-        }
-        let wanted = |ordinal| {
-            shelf.space.entry(ordinal).is_some_and(|entry| {
-                self.is_allowed(entry.node)
-                    && (!filtered || shelf.records.record(entry.node).is_some_and(|record| self.query.wants(&record)))
-            })
-        };
-        let candidates = coarse.search_among(&copy, count, width, PATIENCE * width.max(WIDTH), wanted)?;
-        self.order(shelf, &candidates.ordinals);
-        Ok(candidates.gave_up)
-    }
-
-    /// Judges what the index found. All records are looked up before the first vector is read, so that the ways to them, each of which waits
-    /// for memory three times, are waited for together.
-    fn order(&mut self, shelf: &Shelf<'_>, ordinals: &[u32]) {
-        let entries = ordinals.iter().filter_map(|ordinal| shelf.space.entry(*ordinal));
-        let found = entries.filter_map(|entry| Some((entry, shelf.records.record(entry.node)?.get())));
-        let found: Vec<_> = found.map(|(entry, record)| (entry, record, record.embedding.as_slice())).collect();
-        for (entry, record, embedding) in found {
-            if self.query.wants(record) {
-                let similarity = self.direction.similarity(embedding, entry.length);
-                self.found.offer(Candidate { similarity, id: record.id, node: entry.node });
-            }
-        }
-    }
-
     fn judge_node(&self, shelf: &Shelf<'_>, node: u32) -> Option<Candidate> {
         self.judge(shelf, shelf.space.entry(shelf.ordinals.get(node)?)?)
     }
@@ -366,20 +333,27 @@ impl VectorSearch {
         Some(Candidate { similarity, id: record.id, node: entry.node })
     }
 
-    /// What came and went since the search began is taken into account.
-    fn finish(&mut self, shelf: &Shelf<'_>) {
-        if self.changes == shelf.space.changes {
-            return;
+    /// What came and went since the search began is taken into account, at most so much of it;
+    /// whether that is all.
+    fn finish(&mut self, shelf: &Shelf<'_>, most: usize) -> bool {
+        let space = shelf.space;
+        if self.changes == space.changes {
+            return true;
         }
-        let nodes = self.found.take_nodes();
         // What is allowed and came late was looked at as it was then, and needs no second look.
-        let late = shelf.space.last(shelf.space.came - self.came).filter(|node| self.is_allowed(*node));
-        let late: Vec<_> = late.collect();
-        for node in nodes.into_iter().chain(late) {
+        let late: Vec<_> = space.last(space.came - self.came).collect();
+        let (now, later) = late.split_at(late.len().min(most));
+        self.came = space.came - later.len() as u64;
+        // What was found is judged last, when nothing can come any more.
+        let found = if later.is_empty() { self.found.take_nodes() } else { Vec::new() };
+        for node in
+            found.into_iter().chain(now.iter().copied().filter(|node| self.is_allowed(*node)).collect::<Vec<_>>())
+        {
             if let Some(candidate) = self.judge_node(shelf, node) {
                 self.found.offer(candidate);
             }
         }
+        later.is_empty()
     }
 
     /// The best, at most `k`, best first; of equal ones the lower id first.

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::coarse::Coarse;
 use super::cosine::Length;
+use super::groups::{Groups, Seat};
 use crate::slab::Slab;
 
 /// Fewer vectors than this are scanned: it takes about as long as an index search.
@@ -19,26 +20,38 @@ pub(super) const MIN_INDEXED: u64 = 1024;
 /// The nodes that got a vector last, for searches that are under way: those of a tenth of a second of writing.
 const RECENT: usize = 4096;
 
-/// A vector.
+/// A vector. 20 bytes, as there are millions.
 pub(super) struct Entry {
     pub(super) node: u32,
     pub(super) length: Length,
+    /// Where in the list that its place names, or in its group.
+    at: u32,
+    /// Of the index entry that it shares with others, or that it was the head of; or none.
+    group: u32,
     place: Place,
     /// Whether an index holds the ordinal, or a job may put it into one.
     held: bool,
 }
 
+/// No group.
+const ALONE: u32 = u32::MAX;
+
+impl Entry {
+    fn new(node: u32, length: Length, place: Place, held: bool) -> Self {
+        Self { node, length, at: 0, group: ALONE, place, held }
+    }
+}
+
 /// Where a vector is, or was.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Place {
     /// None has this ordinal.
     Free,
     /// It was replaced or deleted, and an index may hold the ordinal.
     Dead,
-    /// In the tail, here.
-    Tail(u32),
-    /// Among the zero vectors, here.
-    Zero(u32),
+    Tail,
+    /// Among the zero vectors.
+    Zero,
     Indexed,
 }
 
@@ -61,11 +74,17 @@ struct Rebuild {
 /// A namespace's vectors on a shard.
 pub(super) struct Space {
     pub(super) dimension: u32,
+    /// Tells it from those that its namespace had before, on this shard.
+    pub(super) life: u32,
     entries: Slab<Entry>,
     free: Vec<u32>,
     tail: Vec<u32>,
     zeros: Vec<u32>,
+    /// Vectors that share an entry of the index.
+    groups: Groups,
     indexed: u64,
+    /// Of those, how many are to be looked for by the checks of the index (`checks.rs`).
+    unchecked: u64,
     dead: u64,
     main: Main,
     rebuild: Option<Rebuild>,
@@ -89,21 +108,24 @@ pub(super) struct Space {
     /// Vectors that came, ever.
     pub(super) came: u64,
     recent: VecDeque<u32>,
-    /// How often the tail was put together anew.
+    /// How often the tail was put together anew; another in every life.
     pub(super) epoch: u64,
     /// Whether it is in the queue of spaces with work.
     pub(super) queued: bool,
 }
 
 impl Space {
-    pub(super) fn new(dimension: u32) -> Self {
+    pub(super) fn new(dimension: u32, life: u32) -> Self {
         Self {
             dimension,
+            life,
             entries: Slab::default(),
             free: Vec::new(),
             tail: Vec::new(),
             zeros: Vec::new(),
+            groups: Groups::default(),
             indexed: 0,
+            unchecked: 0,
             dead: 0,
             main: Main::None,
             rebuild: None,
@@ -118,7 +140,7 @@ impl Space {
             changes: 0,
             came: 0,
             recent: VecDeque::new(),
-            epoch: 0,
+            epoch: u64::from(life) << 32,
             queued: false,
         }
     }
@@ -138,32 +160,101 @@ impl Space {
         }
         for (ordinal, inside) in (0..).zip(inside) {
             let place = if inside { Place::Dead } else { Place::Free };
-            self.entries.push(Entry { node: 0, length: Length::Zero, place, held: inside });
+            self.entries.push(Entry::new(0, Length::ZERO, place, inside));
             if !inside {
                 self.free.push(ordinal);
             }
         }
         self.dead = members.len() as u64;
-        self.index_memory[0] = coarse.memory();
+        self.note_home(&coarse);
         self.main = Main::Home(Arc::new(coarse));
         true
     }
 
-    /// Gives a dead ordinal, which the index holds, the vector that it was given for. `false` where it has one already.
-    pub(super) fn revive(&mut self, ordinal: u32, node: u32, length: Length) -> bool {
+    /// Its indexes, which are not used any more.
+    pub(super) fn into_indexes(self) -> impl Iterator<Item = Arc<Coarse>> {
+        let main = match self.main {
+            Main::Home(coarse) => Some(coarse),
+            Main::None | Main::Lent => None,
+        };
+        let rebuilt = self.rebuild.and_then(|rebuild| rebuild.coarse).map(Arc::new);
+        [main, rebuilt, self.discarded].into_iter().flatten()
+    }
+
+    /// What is known of the index that is at home.
+    fn note_home(&mut self, coarse: &Coarse) {
+        self.index_memory[0] = coarse.memory();
+        self.unchecked = coarse.checks().unchecked(coarse.entries());
+    }
+
+    /// Gives a dead ordinal, which the index holds behind the entry of `head`, the vector that it
+    /// was given for. `false` where it has one already.
+    pub(super) fn revive(&mut self, ordinal: u32, head: u32, node: u32, length: Length) -> bool {
         let entry = &mut self.entries[ordinal];
         if entry.place != Place::Dead {
             return false;
         }
-        *entry = Entry { node, length, place: Place::Indexed, held: true };
+        *entry = Entry { group: entry.group, ..Entry::new(node, length, Place::Indexed, true) };
         self.dead -= 1;
         self.indexed += 1;
+        self.seat(ordinal, head);
         true
+    }
+
+    /// Puts an indexed vector among those of its entry.
+    fn seat(&mut self, ordinal: u32, head: u32) {
+        let mut group = self.entries[head].group;
+        if group == ALONE {
+            if ordinal == head {
+                return;
+            }
+            group = self.groups.make(head);
+            self.entries[head].group = group;
+            if self.entries[head].place == Place::Indexed {
+                self.entries[head].at = self.groups.add(group, head).at;
+            }
+        }
+        let Seat { group, at } = self.groups.add(group, ordinal);
+        let entry = &mut self.entries[ordinal];
+        (entry.group, entry.at) = (group, at);
+    }
+
+    /// Takes an indexed vector from among those of its entry. A head that is gone still leads to
+    /// those that are left.
+    fn unseat(&mut self, ordinal: u32) {
+        let Entry { group, at, .. } = self.entries[ordinal];
+        if group == ALONE {
+            return;
+        }
+        if let Some(moved) = self.groups.remove(Seat { group, at }) {
+            self.entries[moved].at = at;
+        }
+        if self.groups.head(group) != ordinal {
+            self.entries[ordinal].group = ALONE;
+        }
+        if let Some(head) = self.groups.disband_empty(group) {
+            self.entries[head].group = ALONE;
+        }
+    }
+
+    /// The living vectors behind an entry of the index.
+    pub(super) fn behind(&self, head: u32) -> impl Iterator<Item = u32> {
+        let (alone, group) = match self.entries.get(head).map(|entry| (entry.group, entry.place)) {
+            Some((ALONE, Place::Indexed)) => (Some(head), &[][..]),
+            Some((ALONE, _)) | None => (None, &[][..]),
+            Some((group, _)) => (None, self.groups.members(group)),
+        };
+        alone.into_iter().chain(group.iter().copied())
+    }
+
+    /// How many vectors an entry of the index has behind it.
+    pub(super) fn count_behind(&self, head: u32) -> usize {
+        self.behind(head).size_hint().0
     }
 
     /// Adds a vector; returns its ordinal.
     pub(super) fn add(&mut self, node: u32, length: Length) -> u32 {
-        let entry = Entry { node, length, place: Place::Free, held: false };
+        let entry = Entry::new(node, length, Place::Free, false);
         let ordinal = match self.free.pop() {
             Some(ordinal) => {
                 self.entries[ordinal] = entry;
@@ -171,11 +262,12 @@ impl Space {
             }
             None => self.entries.push(entry),
         };
-        let (list, place): (_, fn(u32) -> Place) = match length {
-            Length::Zero => (&mut self.zeros, Place::Zero),
-            Length::Ordinary(_) | Length::Extreme => (&mut self.tail, Place::Tail),
+        let (list, place) = match length {
+            Length::ZERO => (&mut self.zeros, Place::Zero),
+            _ => (&mut self.tail, Place::Tail),
         };
-        self.entries[ordinal].place = place(list.len() as u32);
+        let entry = &mut self.entries[ordinal];
+        (entry.place, entry.at) = (place, list.len() as u32);
         list.push(ordinal);
         self.changes += 1;
         self.came += 1;
@@ -191,24 +283,23 @@ impl Space {
         self.changes += 1;
         match self.entries[ordinal].place {
             Place::Free | Place::Dead => return,
-            Place::Indexed => self.indexed -= 1,
-            Place::Tail(at) => self.take_from_tail(at),
-            Place::Zero(at) => {
-                self.zeros.swap_remove(at as usize);
-                if let Some(moved) = self.zeros.get(at as usize) {
-                    self.entries[*moved].place = Place::Zero(at);
-                }
+            Place::Indexed => {
+                self.unseat(ordinal);
+                self.indexed -= 1;
             }
+            Place::Tail => self.take_from_tail(ordinal),
+            Place::Zero => take_from(&mut self.zeros, &mut self.entries, ordinal),
         }
         self.entries[ordinal].place = Place::Dead;
         self.dead += 1;
         self.free_if_unheld(ordinal);
     }
 
-    fn take_from_tail(&mut self, at: u32) {
-        self.tail.swap_remove(at as usize);
-        if let Some(moved) = self.tail.get(at as usize) {
-            self.entries[*moved].place = Place::Tail(at);
+    fn take_from_tail(&mut self, ordinal: u32) {
+        take_from(&mut self.tail, &mut self.entries, ordinal);
+        if self.tail.is_empty() {
+            // After an import it was as long as all that was imported.
+            self.tail = Vec::new();
         }
     }
 
@@ -244,6 +335,13 @@ impl Space {
         self.indexed
     }
 
+    /// Vectors that the index holds and finds, and those that it does not hold yet or that were not
+    /// looked for.
+    pub(super) fn progress(&self) -> (u64, u64) {
+        let unchecked = self.unchecked.min(self.indexed);
+        (self.indexed - unchecked, self.tail.len() as u64 + unchecked)
+    }
+
     pub(super) fn tail(&self) -> &[u32] {
         &self.tail
     }
@@ -272,75 +370,21 @@ impl Space {
         let lists = self.free.capacity() + self.tail.capacity() + self.zeros.capacity() + self.recent.capacity();
         let todo = self.rebuild.as_ref().map_or(0, |rebuild| rebuild.todo.capacity());
         self.entries.memory()
+            + self.groups.memory()
             + ((lists + todo) * size_of::<u32>()) as u64
             + self.index_memory.iter().sum::<u64>()
             + self.discarded.as_ref().map_or(0, |discarded| discarded.memory())
     }
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use std::collections::HashSet;
-
-    use super::super::coarse::Member;
-    use super::*;
-    use crate::StoreError;
-
-    const ORDINARY: Length = Length::Ordinary(1.0);
-
-    /// An index of the even ordinals up to 20.
-    fn index() -> Coarse {
-        let mut coarse = Coarse::new(1).unwrap();
-        for ordinal in (0..20).step_by(2) {
-            let mut copy = vec![127];
-            copy.extend((1.0f32 / 127.0).to_le_bytes().map(u8::cast_signed));
-            coarse.insert(Member { id: [1; 16], crc: 0, ordinal }, &copy).unwrap();
-        }
-        coarse
-    }
-
-    #[test]
-    fn what_a_checkpoint_held_is_indexed_where_it_lives_and_its_ordinals_are_not_given_again() {
-        let mut space = Space::new(1);
-        assert!(space.take_in(index()));
-        assert!(space.revive(4, 100, ORDINARY) && space.revive(6, 101, ORDINARY));
-        assert!(!space.revive(4, 102, ORDINARY), "it has a vector");
-        space.kill(6);
-        let given: Vec<_> = (0..12).map(|node| space.add(node, ORDINARY)).collect();
-        assert!(given.iter().all(|ordinal| ordinal % 2 == 1 || *ordinal > 18), "{given:?}");
-        assert_eq!((space.indexed_count(), space.tail().len(), space.live()), (1, 12, 13));
-        assert!(space.entry(4).is_some() && space.entry(6).is_none());
-    }
-
-    #[test]
-    fn ordinals_that_make_no_sense_are_refused() {
-        let mut coarse = Coarse::new(1).unwrap();
-        let copy = [127, 0, 0, 0, 0];
-        coarse.insert(Member { id: [1; 16], crc: 0, ordinal: u32::MAX }, &copy).unwrap();
-        assert!(!Space::new(1).take_in(coarse));
-    }
-
-    #[test]
-    fn when_the_index_fails_everything_that_lives_is_scanned_and_everything_dead_is_free() {
-        let mut space = Space::new(1);
-        assert!(space.take_in(index()));
-        for ordinal in [0, 2, 4, 6] {
-            assert!(space.revive(ordinal, ordinal, ORDINARY));
-        }
-        space.kill(2);
-        let new = space.add(50, ORDINARY);
-        space.add(51, Length::Zero);
-        space.failed(&StoreError::Index { what: "test".into() }, 0);
-        let mut tail = space.tail().to_vec();
-        tail.sort_unstable();
-        let mut expected = vec![0, 4, 6, new];
-        expected.sort_unstable();
-        assert_eq!((tail, space.zeros().len(), space.indexed_count()), (expected, 1, 0));
-        assert!(matches!(space.main(), Main::None) && space.dead == 0);
-        let before = space.ordinals();
-        let given: HashSet<_> = (0..14).map(|node| space.add(node, ORDINARY)).collect();
-        assert_eq!(given.len(), 14);
-        assert_eq!(space.ordinals(), before, "free ordinals are given again");
+/// Takes a vector out of the list that its place names.
+fn take_from(list: &mut Vec<u32>, entries: &mut Slab<Entry>, ordinal: u32) {
+    let at = entries[ordinal].at;
+    list.swap_remove(at as usize);
+    if let Some(moved) = list.get(at as usize) {
+        entries[*moved].at = at;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+//! The part of a search that asks the index, and what becomes of its answer: ordered by the true
+//! vectors, completed by the vectors that the index is known to miss, or put aside for a scan where
+//! it can't be relied upon.
+
+use foldhash::{HashSet, HashSetExt};
+
+use super::{Shelf, Step, VectorSearch};
+use crate::vectors::coarse::{Coarse, Hit, copy_of};
+use crate::vectors::nearest::Candidate;
+use crate::vectors::ordering::{Next, Ordering};
+
+/// Entries that are read together once the first of them were: enough that their records' ways
+/// through memory overlap.
+const TOGETHER: usize = 16;
+/// An entry of the index that has more vectors behind it is wanted whatever they are: whether they
+/// are is looked at when they are read.
+const LOOKED_AT: usize = 64;
+/// An entry with more vectors behind it than this is not worth a list of them: all are scanned.
+const MOST_BEHIND: usize = 64 << 10;
+/// An index search gives up after so many vectors that are not wanted, as it is one piece: about 2
+/// ms of 384 numbers each. Where a tenth is wanted, the default width takes a third of that.
+const PATIENCE: usize = 6_400;
+/// The same in numbers, for long vectors; but so many at least.
+const PATIENCE_NUMBERS: usize = PATIENCE * 384;
+const LEAST_PATIENCE: usize = 400;
+
+/// Vectors that the index is known to miss, and that are scanned instead.
+pub(super) struct Strays {
+    /// Their entries, and those that this search found.
+    heads: Vec<u32>,
+    found: HashSet<u32>,
+    /// Vectors of one of them that are yet to be read.
+    rest: Vec<u32>,
+    best: f32,
+    /// Whether there are so many that one of them among the best says that others may be missed.
+    is_gap: bool,
+}
+
+impl Default for Strays {
+    fn default() -> Self {
+        Self { heads: Vec::new(), found: HashSet::new(), rest: Vec::new(), best: f32::NEG_INFINITY, is_gap: false }
+    }
+}
+
+impl VectorSearch {
+    /// Looks at everything, as the index can't be relied upon for this search.
+    pub(super) fn scan_instead(&mut self) -> Step {
+        self.ordering = None;
+        match self.allowed {
+            Some(_) => Step::Allowed(0),
+            None => Step::All(0),
+        }
+    }
+
+    /// Asks the index.
+    pub(super) fn ask(&mut self, shelf: &Shelf<'_>, coarse: &Coarse) -> Result<Step, crate::StoreError> {
+        let mut copy = Vec::new();
+        if !copy_of(self.direction.vector(), &mut copy) {
+            return Ok(self.scan_instead());
+        }
+        let (width, filtered) = (self.query.width(), self.query.is_filtered());
+        let (checks, entries) = (coarse.checks(), coarse.entries());
+        if checks.is_misleading(entries) {
+            return Ok(self.scan_instead());
+        }
+        let hits = if !filtered && self.allowed.is_none() && !shelf.space.has_dead() {
+            let hits = coarse.search(&copy, width, width)?;
+            if hits.len() < width.min(entries) {
+                return Ok(self.scan_instead());
+            }
+            hits
+        } else {
+            let is_wanted = |ordinal| {
+                shelf.space.entry(ordinal).is_some_and(|entry| {
+                    self.is_allowed(entry.node)
+                        && (!filtered
+                            || shelf.records.record(entry.node).is_some_and(|record| self.query.wants(&record)))
+                })
+            };
+            let space = shelf.space;
+            let wanted = |head| space.count_behind(head) > LOOKED_AT || space.behind(head).any(is_wanted);
+            let patience = (PATIENCE_NUMBERS / space.dimension as usize).clamp(LEAST_PATIENCE, PATIENCE);
+            let candidates = coarse.search_among(&copy, width, patience, wanted)?;
+            if candidates.gave_up {
+                return Ok(self.scan_instead());
+            }
+            candidates.hits
+        };
+        if !checks.strays().is_empty() {
+            let (heads, found) = (checks.strays().to_vec(), hits.iter().map(|hit| hit.head).collect());
+            self.strays = Strays { heads, found, is_gap: checks.has_gaps(entries), ..Strays::default() };
+        }
+        self.ordering = Some(Ordering::new(hits, self.query.shortlist(), self.query.k(), width));
+        Ok(Step::Order)
+    }
+
+    /// Reads vectors of what the index found, at most so many.
+    pub(super) fn order(&mut self, shelf: &Shelf<'_>, most: usize) -> Step {
+        let Some(mut ordering) = self.ordering.take() else { return Step::Zeros(shelf.space.zeros().len()) };
+        let mut left = most;
+        while left > 0 {
+            if !ordering.rest().is_empty() {
+                let from = ordering.rest().len().saturating_sub(left);
+                left -= ordering.rest().len() - from;
+                let some: Vec<_> = ordering.rest().drain(from..).collect();
+                self.scan(shelf, some.into_iter());
+                continue;
+            }
+            match ordering.next(&self.found, TOGETHER) {
+                Next::Read(range) => {
+                    let hits = ordering.hits()[range].to_vec();
+                    if hits.iter().any(|hit| shelf.space.count_behind(hit.head) > MOST_BEHIND) {
+                        return self.scan_instead();
+                    }
+                    left = left.saturating_sub(hits.len());
+                    self.read(shelf, &mut ordering, &hits);
+                }
+                Next::Unclear => return self.scan_instead(),
+                Next::Found => {
+                    self.ordering = Some(ordering);
+                    return Step::Strays;
+                }
+            }
+        }
+        self.ordering = Some(ordering);
+        Step::Order
+    }
+
+    /// Judges the first vector behind each of these entries, and leaves the others for later. All
+    /// records are looked up before the first vector is read, so that the ways to them, each of
+    /// which waits for memory three times, are waited for together.
+    fn read(&mut self, shelf: &Shelf<'_>, ordering: &mut Ordering, hits: &[Hit]) {
+        let space = shelf.space;
+        let mut found = Vec::with_capacity(hits.len());
+        for hit in hits {
+            let mut behind = space.behind(hit.head);
+            let Some(entry) = behind.next().and_then(|ordinal| space.entry(ordinal)) else { continue };
+            ordering.rest().extend(behind);
+            let Some(record) = shelf.records.record(entry.node) else { continue };
+            found.push((*hit, entry, record.get(), record.get().embedding.as_slice()));
+        }
+        for (hit, entry, record, embedding) in found {
+            let similarity = self.direction.similarity(embedding, entry.length);
+            ordering.note(hit, similarity);
+            if self.query.wants(record) && self.is_allowed(entry.node) {
+                self.found.offer(Candidate { similarity, id: record.id, node: entry.node });
+            }
+        }
+    }
+
+    /// Scans vectors that the index is known to miss, at most so many.
+    pub(super) fn scan_strays(&mut self, shelf: &Shelf<'_>, most: usize) -> Step {
+        for _ in 0..most {
+            let Some(ordinal) = self.strays.rest.pop() else {
+                let Some(head) = self.strays.heads.pop() else {
+                    let is_among_best = |than: f32| self.strays.best >= than;
+                    let is_gap = self.strays.is_gap && self.found.similarity(self.query.k()).is_some_and(is_among_best);
+                    return if is_gap { self.scan_instead() } else { Step::Zeros(shelf.space.zeros().len()) };
+                };
+                if shelf.space.count_behind(head) > MOST_BEHIND {
+                    return self.scan_instead();
+                }
+                if !self.strays.found.contains(&head) {
+                    self.strays.rest.extend(shelf.space.behind(head));
+                }
+                continue;
+            };
+            if let Some(entry) = shelf.space.entry(ordinal)
+                && self.is_allowed(entry.node)
+                && let Some(candidate) = self.judge(shelf, entry)
+            {
+                self.strays.best = self.strays.best.max(candidate.similarity);
+                self.found.offer(candidate);
+            }
+        }
+        Step::Strays
+    }
+}
