@@ -361,10 +361,11 @@ mod tests {
     fn a_namespace_that_the_manifest_could_not_take_is_not_known() {
         let folder = tempfile::tempdir().unwrap();
         let namespaces = open(&folder, Some(Manifest::new(1, 1)));
-        std::fs::create_dir(folder.path().join("manifest.json.new")).unwrap();
+        // No file takes a folder's place.
+        std::fs::create_dir(folder.path().join("manifest.json")).unwrap();
         assert!(register(&namespaces, "a").is_err());
         assert_eq!(namespaces.lookup("a"), None);
-        std::fs::remove_dir(folder.path().join("manifest.json.new")).unwrap();
+        std::fs::remove_dir(folder.path().join("manifest.json")).unwrap();
         assert!(register(&namespaces, "a").is_ok());
     }
 }

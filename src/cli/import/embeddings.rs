@@ -168,20 +168,37 @@ impl Embeddings {
     }
 }
 
-/// Whether the file begins as its kind does. Its reader would take memory for whatever a header says.
+/// Whether the file begins as its kind does. Its reader would take memory for whatever a header
+/// says, and multiplies lengths unchecked.
 fn check_header(mut file: &File) -> Result<(), String> {
     let mut head = [0; 12];
-    let read = file.read_exact(&mut head).and_then(|()| file.rewind());
-    read.map_err(|error| error.to_string())?;
-    let length = match head {
-        [0x93, b'N', b'U', b'M', b'P', b'Y', 1, 0, low, high, ..] => u32::from(u16::from_le_bytes([low, high])),
-        [0x93, b'N', b'U', b'M', b'P', b'Y', 2 | 3, 0, length @ ..] => u32::from_le_bytes(length),
+    file.read_exact(&mut head).map_err(|error| error.to_string())?;
+    let (start, length) = match head {
+        [0x93, b'N', b'U', b'M', b'P', b'Y', 1, 0, low, high, ..] => (10, u32::from(u16::from_le_bytes([low, high]))),
+        [0x93, b'N', b'U', b'M', b'P', b'Y', 2 | 3, 0, length @ ..] => (12, u32::from_le_bytes(length)),
         [0x93, b'N', b'U', b'M', b'P', b'Y', major, minor, ..] => {
             return Err(format!("its version is {major}.{minor}; 1.0, 2.0 and 3.0 are known"));
         }
         _ => return Err("it does not begin with \\x93NUMPY".into()),
     };
-    if length > MAX_HEADER { Err(format!("its header claims {length} bytes")) } else { Ok(()) }
+    if length > MAX_HEADER {
+        return Err(format!("its header claims {length} bytes"));
+    }
+    let mut header = vec![0; length as usize];
+    file.read_exact_at(&mut header, start).and_then(|()| file.rewind()).map_err(|error| error.to_string())?;
+    if product(&String::from_utf8_lossy(&header)).is_none() {
+        return Err("its shape has more numbers than any file".into());
+    }
+    Ok(())
+}
+
+/// The product of the numbers in a header that stand in no quotes, which are its shape's; `None`
+/// beyond 64 bits. Zeros are left out, as what stands before one can be too much already.
+fn product(header: &str) -> Option<u64> {
+    let unquoted = header.split(['\'', '"']).step_by(2);
+    let mut digits =
+        unquoted.flat_map(|text| text.split(|c: char| !c.is_ascii_digit())).filter(|text| !text.is_empty());
+    digits.try_fold(1_u64, |product, digits| product.checked_mul(digits.parse::<u64>().ok()?.max(1)))
 }
 
 #[cfg(test)]
