@@ -166,7 +166,7 @@ fn a_search_that_finds_nothing_or_can_not_be_meant_says_why() {
         (&["--like", "purring"], 1, "purring is not learned yet"),
         (&["--vector", "[1, 0, 0]", "--namespace", "elsewhere"], 1, "nothing found"),
         (&["--vector", "no-such-file"], 2, "no-such-file"),
-        (&["--vector", "[1, 0]"], 2, "3"),
+        (&["--vector", "[1, 0]"], 3, "have 3"),
         (&["--vector", "[]"], 2, "vector"),
         (&["--like", "dog", "--min-confidence", "2"], 2, "confidence"),
     ] {

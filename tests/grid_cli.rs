@@ -44,9 +44,9 @@ fn a_grid_is_made_asked_and_taken_apart_by_commands() {
     let client = Client::connect(node["endpoint"].as_str().unwrap()).unwrap();
     client.learn(Concept::new("dog")).unwrap();
     for (words, code, says) in [
-        (&["spawn", "a", "--name", "orders"][..], 2, "orders"),
-        (&["spawn", "nobody"], 2, "nobody"),
-        (&["spawn", "a", "--path", "/etc/x"], 2, "outside"),
+        (&["spawn", "a", "--name", "orders"][..], 3, "orders"),
+        (&["spawn", "nobody"], 3, "nobody"),
+        (&["spawn", "a", "--path", "/etc/x"], 3, "outside"),
         (&["stop", "nobody"], 1, "nobody"),
         (&["unregister", "nobody"], 1, "nobody"),
     ] {
@@ -199,7 +199,7 @@ fn a_grid_in_which_a_node_gave_up_is_degraded_to_people_scripts_and_probes() {
 }
 
 #[test]
-fn what_an_agents_host_refuses_is_no_wrong_usage() {
+fn what_an_agents_host_refuses_is_told_with_its_cause() {
     let (home, registry) = (Home::new(), Folder::new());
     let master = Master::start(&registry.path(), "127.0.0.1:0", &[]);
     let _agent = Agent::start(&home, &["--master", &master.address, "--program", "/bin/false"]);
@@ -209,7 +209,7 @@ fn what_an_agents_host_refuses_is_no_wrong_usage() {
     for (words, code, says) in [
         (&["spawn", "a"][..], 3, "exit status: 1"),
         (&["spawn", "a", "--port", &port], 3, "in use"),
-        (&["spawn", "a", "--path", "logs"], 2, "own files"),
+        (&["spawn", "a", "--path", "logs"], 3, "own files"),
         (&["spawn", "a", "--cores", "many"], 2, "neither"),
     ] {
         let (was, answer) = master.ask(words);

@@ -131,8 +131,9 @@ fn an_association_with_itself_goes_out_and_comes_in_and_stays_one_after_a_restar
     world.commit();
     for _ in 0..2 {
         for number in 0..9 {
-            let both = world.neighbors("", id(number), Direction::Both);
-            assert_eq!(both, [(id(number), 0, 0.75, false), (id(number), 0, 0.75, true)]);
+            for (direction, goes_out) in [(Direction::Both, true), (Direction::Out, true), (Direction::In, false)] {
+                assert_eq!(world.neighbors("", id(number), direction), [(id(number), 0, 0.75, goes_out)]);
+            }
         }
         let associations: u64 = world.shards.iter().map(|shard| shard.stats().associations).sum();
         assert_eq!(associations, 9);

@@ -304,11 +304,11 @@ fn a_manifest_that_does_not_name_a_namespace_of_the_log_is_refused() {
 }
 
 #[test]
-fn another_number_of_cores_is_refused_with_the_number_to_use() {
+fn another_number_of_cores_is_refused_with_both_numbers() {
     let folder = folder();
     drop(World::open_with(folder.path(), &options(3, Durability::Always)).unwrap());
     let error = World::open_with(folder.path(), &options(2, Durability::Always)).err().unwrap().to_string();
-    assert!(error.contains("--cores 3"), "{error}");
+    assert!(error.contains("made for 3 cores") && error.contains("this start has 2"), "{error}");
 }
 
 #[test]
