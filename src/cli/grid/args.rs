@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use sutra_grid::agent::OnStop;
+use sutra_server::Cores;
 
 use crate::args::{OptionalPort, address, count, some_duration};
 
@@ -161,13 +162,21 @@ pub(crate) struct Spawn {
     #[arg(long, value_name = "SIZE", value_parser = mebibytes, allow_hyphen_values = true)]
     pub(crate) memory: Option<u64>,
     /// How many CPUs it has to itself, or which (2, or 0,2,4-7; "3," for CPU 3 alone); by default one thread on any
-    #[arg(long, value_name = "N|LIST", default_value = "", hide_default_value = true, allow_hyphen_values = true)]
+    #[arg(long, value_name = "N|LIST", default_value = "", hide_default_value = true, value_parser = cores, allow_hyphen_values = true)]
     pub(crate) cores: String,
     /// Its data folder, below the agent's; one of its own by default
     #[arg(long, value_name = "FOLDER", default_value = "", hide_default_value = true)]
     pub(crate) path: String,
     #[command(flatten)]
     pub(crate) to: Master,
+}
+
+/// What the agent's host will read as [`Cores`], as it was typed; nothing is the default.
+fn cores(text: &str) -> Result<String, String> {
+    if !text.is_empty() {
+        text.parse::<Cores>()?;
+    }
+    Ok(text.to_owned())
 }
 
 #[derive(Args, Debug)]
