@@ -17,7 +17,7 @@ async fn main() -> Result<(), ClientError> {
     Ok(())
 }
 pub fn run() {
-crate::rust::Ended::is_well(main());
+crate::rust::Ended::succeeded(main());
 }
 }
 mod readme_md_1 {
@@ -34,7 +34,7 @@ async fn main() -> Result<(), ClientError> {
     Ok(())
 }
 pub fn run() {
-crate::rust::Ended::is_well(main());
+crate::rust::Ended::succeeded(main());
 }
 }
 mod src_client_blocking_rs_0 {
@@ -49,7 +49,7 @@ if let Some(dog) = client.query("dog")? {
 Ok::<(), sutra_client::ClientError>(())
 }
 pub fn run() {
-crate::rust::Ended::is_well(main());
+crate::rust::Ended::succeeded(main());
 }
 }
 mod src_client_client_rs_0 {
@@ -126,7 +126,7 @@ async fn main() -> Result<(), ClientError> {
     Ok(())
 }
 pub fn run() {
-crate::rust::Ended::is_well(main());
+crate::rust::Ended::succeeded(main());
 }
 }
 mod src_client_lib_rs_1 {
@@ -188,7 +188,7 @@ use sutra_client::{AssociationKind, PathQuery};
 let chain = PathQuery::between("dog", "animal").kinds([AssociationKind::HIERARCHICAL]).max_depth(10).alternatives(3);
 }
 pub fn run() {
-crate::rust::Ended::is_well(main());
+crate::rust::Ended::succeeded(main());
 }
 }
 mod src_client_request_rs_0 {
@@ -197,7 +197,7 @@ use sutra_client::Concept;
 let dog = Concept::new("dog").content("a domesticated carnivore").embedding(vec![0.1, 0.2]).confidence(0.9);
 }
 pub fn run() {
-crate::rust::Ended::is_well(main());
+crate::rust::Ended::succeeded(main());
 }
 }
 mod src_client_request_rs_1 {
@@ -206,7 +206,7 @@ use sutra_client::{Association, AssociationKind};
 let is_a = Association::between("dog", "animal").kind(AssociationKind::HIERARCHICAL);
 }
 pub fn run() {
-crate::rust::Ended::is_well(main());
+crate::rust::Ended::succeeded(main());
 }
 }
 mod src_client_request_rs_2 {
@@ -215,7 +215,7 @@ use sutra_client::{AssociationKind, Direction, Neighborhood};
 let parents = Neighborhood::of("dog").direction(Direction::Out).kinds([AssociationKind::HIERARCHICAL]).limit(10);
 }
 pub fn run() {
-crate::rust::Ended::is_well(main());
+crate::rust::Ended::succeeded(main());
 }
 }
 mod src_client_search_query_rs_0 {
@@ -224,7 +224,7 @@ use sutra_client::SearchQuery;
 let sure = SearchQuery::like([0.1, 0.7]).k(20).minimum_confidence(0.5).near("dog", 2);
 }
 pub fn run() {
-crate::rust::Ended::is_well(main());
+crate::rust::Ended::succeeded(main());
 }
 }
 pub const ALL: &[(&str, fn())] = &[

@@ -36,15 +36,15 @@ pub fn run(page: &str, number: usize, addresses: &[(&'static str, String)]) {
 
 /// What an example's main function, or its body, comes to.
 pub trait Ended {
-    fn is_well(self);
+    fn succeeded(self);
 }
 
 impl Ended for () {
-    fn is_well(self) {}
+    fn succeeded(self) {}
 }
 
 impl<E: std::fmt::Debug> Ended for Result<(), E> {
-    fn is_well(self) {
+    fn succeeded(self) {
         self.unwrap();
     }
 }
@@ -52,7 +52,7 @@ impl<E: std::fmt::Debug> Ended for Result<(), E> {
 /// Runs the body of an asynchronous example.
 pub fn block_on<T: Ended>(example: impl Future<Output = T>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(example).is_well();
+    runtime.block_on(example).succeeded();
 }
 
 /// A client for an example that is given one.
@@ -98,11 +98,11 @@ fn module(name: &str, example: &Block) -> String {
     } else if code.contains("async fn example()") {
         "crate::rust::block_on(example())"
     } else if code.contains("fn main()") {
-        "crate::rust::Ended::is_well(main())"
+        "crate::rust::Ended::succeeded(main())"
     } else {
         let result = if code.contains("Ok::<") { " -> Result<(), impl std::fmt::Debug>" } else { "" };
         code = format!("fn main(){result} {{\n{code}}}\n");
-        "crate::rust::Ended::is_well(main())"
+        "crate::rust::Ended::succeeded(main())"
     };
     let _ = write!(text, "{code}pub fn run() {{\n{run};\n}}\n}}\n");
     text
