@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::net::TcpListener;
 
-use sutra_wire::grid::{AgentHeartbeat, AgentRegistered, AgentRegistration, HeartbeatAck};
+use sutra_wire::grid::{AgentHeartbeat, AgentRegistered, AgentRegistration, AgentReport, HeartbeatAck};
 use sutra_wire::{Checked, FrameBuffer, Header, Opcode, encode_archive};
 
-use crate::workload::expect_ok;
+use crate::workload::{expect_bare_ok, expect_ok};
 use crate::{Reply, Routes, Workload};
 
 /// What an agent of this number is called: as long as the old documentation's `agent-001`, and longer from the ten thousandth on.
@@ -90,18 +90,29 @@ impl Workload for RegisterAgents {
     }
 }
 
-/// Their heartbeats, one agent after the other.
+/// Their heartbeats, one agent after the other; and once of each, when the master asks for it, that
+/// it has no nodes.
 #[derive(Debug)]
 pub struct AgentHeartbeats {
-    next: u64,
+    /// Heartbeats sent: the agent of each is the remainder by `count`.
+    sent: u64,
     count: u64,
     heartbeat: AgentHeartbeat,
+    /// Agents that the master has asked for a report.
+    asked: Vec<u64>,
+    reports: u64,
 }
+
+/// What stands for a report where a heartbeat has its number.
+const REPORT: u64 = u64::MAX;
+/// Reports of an agent that a master may ask for: as many as heartbeats of it are under way.
+const REPORTS_EACH: u64 = 64;
 
 impl AgentHeartbeats {
     /// Of agents that [`RegisterAgents`] has registered.
     pub fn new(count: u64) -> Self {
-        Self { next: 0, count: count.max(1), heartbeat: AgentHeartbeat::default() }
+        let heartbeat = AgentHeartbeat::default();
+        Self { sent: 0, count: count.max(1), heartbeat, asked: Vec::new(), reports: 0 }
     }
 }
 
@@ -113,22 +124,40 @@ impl Workload for AgentHeartbeats {
     fn open(&mut self, _: &Routes) {}
 
     fn write(&mut self, _: usize, number: u64, out: &mut FrameBuffer) -> Option<u64> {
-        let agent = self.next;
-        self.next = (self.next + 1) % self.count;
+        if let Some(agent) = self.asked.pop() {
+            let mut report = AgentReport { incarnation: agent + 1, ..AgentReport::default() };
+            name(agent, &mut report.agent_id);
+            let header = Header { opcode: Opcode::ReportNodes as u8, request: number, ..Header::default() };
+            encode_archive(out, header, &report);
+            return Some(REPORT);
+        }
+        let agent = self.sent % self.count;
         name(agent, &mut self.heartbeat.agent_id);
         self.heartbeat.incarnation = agent + 1;
-        self.heartbeat.sent = number;
+        self.heartbeat.sent = self.sent;
+        self.sent += 1;
         let header = Header { opcode: Opcode::AgentHeartbeat as u8, request: number, ..Header::default() };
         encode_archive(out, header, &self.heartbeat);
-        Some(number)
+        Some(self.heartbeat.sent)
     }
 
     fn check(&mut self, sent: u64, reply: &Reply<'_>) -> Result<(), String> {
+        if sent == REPORT {
+            return expect_bare_ok(reply);
+        }
         expect_ok(reply)?;
         let ack = Checked::<HeartbeatAck>::new(reply.payload).map_err(|error| error.to_string())?;
         if ack.sent.to_native() != sent {
             return Err("got the answer to another heartbeat".into());
         }
-        if ack.wants_report { Err("the master has forgotten what was reported".into()) } else { Ok(()) }
+        if ack.wants_report {
+            self.asked.push(sent % self.count);
+            self.reports += 1;
+        }
+        if self.reports > self.count * REPORTS_EACH {
+            Err("the master forgets what is reported".into())
+        } else {
+            Ok(())
+        }
     }
 }
