@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rkyv::api::high::HighSerializer;
 use rkyv::rancor::Error;
@@ -192,11 +192,13 @@ pub(crate) fn answering() -> AgentEnd {
 
 /// Waits until a node is known, which it is when its agent has answered.
 pub(crate) fn wait_for_node(client: &mut Native, node: &str) -> NodeInfo {
+    let until = Instant::now() + PATIENCE;
     loop {
         let reply = client.ask(Opcode::Node, &NodeKey { node: node.into() });
         if reply.is_ok() {
             return value(&reply);
         }
+        assert!(Instant::now() < until, "{node} is not known");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
