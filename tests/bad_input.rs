@@ -1,14 +1,10 @@
 //! What a server does with bytes that no client of ours would send: each gets its clear error or is closed, is counted, and
 //! nobody else notices.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
 use std::io::Write;
 
+use crate::support::Server;
 use rkyv::rancor::Error;
-use support::Server;
 use sutra_testing::raw::{Raw, frame, hello};
 use sutra_wire::{CHECKSUM, ConceptKey, ConceptRecord, HEADER_BYTES, Header, NO_CORE, Opcode, Status};
 

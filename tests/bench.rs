@@ -1,16 +1,12 @@
 //! `sutra bench` against the real server: it measures, says what it saw, and leaves the store as it was.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::support::{PATIENCE, Server, sutra};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use support::{PATIENCE, Server, sutra};
 use sutra_client::{Association, Concept};
 
 /// Short runs: what is measured is not the point here.

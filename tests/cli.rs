@@ -1,13 +1,10 @@
 //! The commands, as they are typed: what they print and how they exit.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
 use std::io::Write as _;
 use std::process::{Child, Command, Output, Stdio};
 
-use support::{Server, run, wordnet};
+use crate::support;
+use crate::support::{Server, run, wordnet};
 
 fn code(output: &Output) -> i32 {
     output.status.code().expect("it ended by itself")

@@ -1,13 +1,10 @@
 //! The Rust client against a server that is stopped, frozen and restarted under it.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support;
+use crate::support::Server;
 use rustix::process::Signal;
-use support::Server;
 use sutra_client::{Association, AssociationKind, Client, ClientError, Concept, Direction, Neighborhood};
 
 #[test]

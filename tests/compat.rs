@@ -1,20 +1,18 @@
 //! Clients of the old protocol, byte by byte, against the real server.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
 #[path = "../compat/tests/support/mod.rs"]
 mod legacy;
-mod support;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 
+use crate::support;
+use crate::support::legacy::Legacy;
+use crate::support::{Server, sutra};
 use legacy::{golden, json_of, msgpack};
 use rand::rngs::SmallRng;
 use rand::{Rng, RngExt, SeedableRng};
 use serde_json::{Value, json};
-use support::legacy::Legacy;
-use support::{Server, sutra};
 
 /// The 32 digits of the id of "test".
 const TEST_ID: &str = "098f6bcd4621d373cade4e832627b4f6";

@@ -1,17 +1,13 @@
 //! A Rust client of the old protocol, with the enums that such clients have and bincode's own serializer, against the
 //! real server.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 
+use crate::support::legacy::Legacy;
+use crate::support::{Server, wordnet};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use support::legacy::Legacy;
-use support::{Server, wordnet};
 use sutra_wire::{AssociationKind, ConceptId};
 
 /// Requests of the first release, in the order of its enum.

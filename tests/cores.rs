@@ -1,12 +1,8 @@
 //! A server of several cores: a request reaches its concept's core wherever it arrives.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
+use crate::support::Server;
 use rkyv::rancor::Error;
 use rustix::process::Signal;
-use support::Server;
 use sutra_testing::raw::Raw;
 use sutra_wire::{
     AssociationRecord, Checked, ConceptId, ConceptKey, ConceptRecord, CoreLayout, Header, Neighbors, NeighborsRequest,

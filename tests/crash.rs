@@ -1,16 +1,12 @@
 //! `kill -9` at random moments under concurrent writers: every acknowledged write is found afterwards.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 
+use crate::support::Server;
 use rand::{RngExt, SeedableRng};
-use support::Server;
 use sutra_client::blocking::Client;
 use sutra_client::{Association, AssociationKind, Concept, Neighborhood};
 

@@ -1,8 +1,5 @@
 //! What happens to a data folder under a running server, and to copies of one: nothing is acknowledged into a folder that is gone, nothing is
 //! written into another's, and what does not fit together is said to be a copy.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::collections::HashSet;
 use std::fs;
@@ -10,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use crate::support::{Folder, PATIENCE, Server, sutra};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 use serde_json::Value;
-use support::{Folder, PATIENCE, Server, sutra};
 use sutra_client::blocking::Client;
 use sutra_client::{ClientError, Concept};
 

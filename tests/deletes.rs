@@ -1,13 +1,9 @@
 //! Deleting concepts on the real server: over cores, under load, through kills.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
 use std::collections::HashMap;
 
+use crate::support::Server;
 use rkyv::rancor::Error;
-use support::Server;
 use sutra_client::blocking::Client;
 use sutra_client::{Association, AssociationKind, Concept, ConceptId, Deleted, Neighborhood};
 use sutra_testing::raw::{Raw, frame};

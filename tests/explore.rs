@@ -1,13 +1,9 @@
 //! How two concepts are connected and what is like one, as it is asked on the command line and from Rust.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
 use std::process::Output;
 
+use crate::support::Server;
 use serde_json::{Value, json};
-use support::Server;
 use sutra_client::blocking::Client;
 use sutra_client::{Association, AssociationKind, Concept, ConceptId, Direction, PathQuery, SearchQuery};
 

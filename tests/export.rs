@@ -1,9 +1,5 @@
 //! `sutra export`, read by those that it is for: `sutra import`, networkx, and a parser of Graphviz's language.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -13,8 +9,9 @@ use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::support;
+use crate::support::{Folder, PATIENCE, Server, sutra, wordnet};
 use serde_json::{Value, json};
-use support::{Folder, PATIENCE, Server, sutra, wordnet};
 use sutra_client::blocking::Client;
 use sutra_client::{Association, AssociationKind, Concept, ConceptId, Direction, Neighborhood};
 

@@ -1,18 +1,14 @@
 //! A whole grid on one host: a master, three agents, nine storage nodes, all real processes, found by `grid://` addresses; and what each of its parts
 //! loses, which is nothing, when another one is gone.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::support::agent::{Agent, Home, is_alive, kill, wait_until};
+use crate::support::master::{Master, pid_of};
+use crate::support::{Folder, wordnet};
 use rustix::process::Signal;
 use serde_json::Value;
-use support::agent::{Agent, Home, is_alive, kill, wait_until};
-use support::master::{Master, pid_of};
-use support::{Folder, wordnet};
 use sutra_client::blocking::Client;
 use sutra_client::{Client as Connector, Concept};
 

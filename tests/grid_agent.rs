@@ -1,17 +1,13 @@
 //! A grid agent and its storage nodes, all real processes: spawned, killed, adopted, stopped; and what an agent refuses.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
+use crate::support::agent::{Agent, Home, block_list, is_alive, kill, read_reply, wait_until};
+use crate::support::sutra;
 use rustix::process::Signal;
-use support::agent::{Agent, Home, block_list, is_alive, kill, read_reply, wait_until};
-use support::sutra;
 use sutra_client::Concept;
 use sutra_compat::grid::{GridReply, GridRequest, SpawnOptions};
 

@@ -1,19 +1,15 @@
 //! The commands of `sutra grid` against a real master, a real agent and real nodes.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
+use crate::support::agent::{Agent, Home, kill, wait_until};
+use crate::support::master::{Master, pid_of};
+use crate::support::{Folder, sutra};
 use rustix::process::Signal;
 use serde_json::Value;
-use support::agent::{Agent, Home, kill, wait_until};
-use support::master::{Master, pid_of};
-use support::{Folder, sutra};
 use sutra_client::Concept;
 use sutra_client::blocking::Client;
 

@@ -1,14 +1,10 @@
 //! The Rust client of a grid's master, against a real one: every call, a master that goes away and comes back, and what is seen by who watches.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
 use std::time::Duration;
 
-use support::Folder;
-use support::agent::{Agent, Home, wait_until};
-use support::master::{Master, answering_agent};
+use crate::support::Folder;
+use crate::support::agent::{Agent, Home, wait_until};
+use crate::support::master::{Master, answering_agent};
 use sutra_client::grid::{AgentHeartbeat, AgentRegistration, AgentReport, EventKind, NodeReport, NodeState, SpawnNode};
 use sutra_client::{Client, ClientError, GridClient};
 

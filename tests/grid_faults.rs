@@ -1,10 +1,6 @@
 //! What goes wrong between hosts and on them: a network that is cut, disks that are full, two agents with one name, two masters on one folder. Hosts are
 //! network namespaces, and small disks filesystems of their own; where the kernel does not let this user make them, that is said.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
 use std::collections::HashSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -13,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::support;
+use crate::support::agent::{Agent, Home, kill, wait_until};
+use crate::support::master::{Master, answer, answering_agent, pid_of, state_of};
+use crate::support::{Folder, run};
 use rustix::process::Signal;
-use support::agent::{Agent, Home, kill, wait_until};
-use support::master::{Master, answer, answering_agent, pid_of, state_of};
-use support::{Folder, run};
 use sutra_client::grid::{AgentRegistration, NodeReport, NodeState};
 use sutra_client::{Client, ClientError, Concept, GridClient, Status};
 use sutra_compat::grid::{GridReply, GridRequest, SpawnOptions};

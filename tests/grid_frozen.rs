@@ -1,17 +1,13 @@
 //! A node that is frozen: its agent says so, ends it, and starts it again. The agent runs in this
 //! process, as its patience is to be shorter than its users'.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::support::agent::{Home, is_alive, kill, read_reply, wait_until};
 use rustix::process::Signal;
-use support::agent::{Home, is_alive, kill, read_reply, wait_until};
 use sutra_compat::grid::{GridReply, GridRequest};
 use sutra_grid::agent::{Agent, AgentConfig, Timings};
 

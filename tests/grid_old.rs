@@ -1,16 +1,13 @@
 //! The old grid's recorded messages, byte for byte, against the real master: its agents' and its consoles'. The agent that answers here is one of the old
 //! ones, as far as its recorded replies go.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 
-use support::Folder;
-use support::master::Master;
+use crate::support;
+use crate::support::Folder;
+use crate::support::master::Master;
 use sutra_compat::grid::{GridReply, GridRequest};
 
 /// A recorded message, without its length.

@@ -1,17 +1,13 @@
 //! `sutra import` and `serve --import`: what they read, from where, and what comes of it a second time.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use crate::support::{Folder, Server, sutra};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use support::{Folder, Server, sutra};
 use sutra_client::blocking::Client;
 
 const LINES: &str = "{\"id\":\"dog\",\"content\":\"barks\"}\n{\"id\":\"cat\",\"content\":\"purrs\"}\n{\"source\":\"dog\",\"target\":\"cat\"}\n";
@@ -322,6 +318,25 @@ fn the_first_line_with_a_vector_decides_how_long_vectors_are_and_the_others_are_
     server.client().learn(sutra_client::Concept::new("there").embedding(vec![1.0; 5])).unwrap();
     let output = server.run(&["import", "--json", file.to_str().unwrap()]);
     assert_eq!(written(&serde_json::from_slice(&output.stdout).unwrap()), [201, 0, 201]);
+}
+
+#[test]
+fn an_import_says_how_many_vectors_its_lines_without_one_removed() {
+    let (_folder, path) = folder();
+    let file = path.join("x.jsonl");
+    let server = Server::start(&[]);
+    let client = server.client();
+    for (name, embedding) in [("had", vec![0.5]), ("had none", Vec::new()), ("keeps", vec![0.5])] {
+        client.learn(sutra_client::Concept::new(name).content("old").embedding(embedding)).unwrap();
+    }
+    let line = |name: &str| json!({ "id": name, "content": "new" }).to_string() + "\n";
+    let kept = json!({ "id": "keeps", "content": "new", "embedding": [0.5] });
+    fs::write(&file, line("had") + &line("had none") + &kept.to_string()).unwrap();
+    let summary = import(&server, &[file.to_str().unwrap()]);
+    assert_eq!((written(&summary), &summary["vectors_removed"]), ([3, 0, 0], &json!(1)));
+    assert!(client.query("had").unwrap().unwrap().embedding.is_empty());
+    let again = server.run(&["import", file.to_str().unwrap()]);
+    assert!(!text(&again.stdout).contains("lost"), "{}", text(&again.stdout));
 }
 
 /// A server that imports a folder at its start, when it is done with that; what it said about it.

@@ -1,13 +1,9 @@
 //! The concepts of a namespace, page by page, and one association by its ends.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
 use std::collections::HashMap;
 
+use crate::support::Server;
 use rkyv::rancor::Error;
-use support::Server;
 use sutra_client::{Association, AssociationKind, Concept, ConceptId};
 use sutra_testing::raw::Raw;
 use sutra_wire::{

@@ -1,10 +1,6 @@
 //! Namespaces that are named for the first time, many at once.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
-use support::Server;
+use crate::support::Server;
 use sutra_client::{Association, Client, ClientError, Concept, Status};
 
 /// As many as a store can have, the empty one not counted.

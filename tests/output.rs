@@ -1,11 +1,8 @@
 //! What the commands print: exact to programs, harmless to people's terminals.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
+use crate::support;
+use crate::support::{Server, run};
 use serde_json::Value;
-use support::{Server, run};
 use sutra_client::{Association, Concept};
 
 /// What turns the direction of writing, what is not seen, what steers a terminal.

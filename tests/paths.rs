@@ -1,19 +1,15 @@
 //! Paths on the real server: against petgraph and brute force, on one core and over several, while others write.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::support::{Server, wordnet};
 use petgraph::graph::{NodeIndex, UnGraph};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use rkyv::rancor::Error;
-use support::{Server, wordnet};
 use sutra_client::blocking::Client;
 use sutra_client::{Association, AssociationKind, ClientError, Concept, ConceptId, Direction, Path, PathQuery, Status};
 use sutra_testing::raw::{Raw, frame};

@@ -1,14 +1,10 @@
 //! The Python package as its users get it: a wheel built and installed into a virtual environment of its own, its types
 //! checked, its tests run against the real binary.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::python::{python, run, target};
+use crate::support::python::{python, run, target};
 
 fn package() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("compat/python")

@@ -1,16 +1,12 @@
 //! Vector search over real data: right beside a scan of everything, at once after every change, the same after a crash.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::support::{Server, wordnet};
 use rkyv::rancor::Error;
-use support::{Server, wordnet};
 use sutra_client::blocking::Client;
 use sutra_client::{Association, ClientError, Concept, ConceptId, SearchQuery, View};
 use sutra_testing::raw::Raw;

@@ -1,16 +1,12 @@
 //! Which settings file is read, and how that is told.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use crate::support::{Folder, Server, greeted, sutra};
 use serde_json::Value;
-use support::{Folder, Server, greeted, sutra};
 
 /// The binary in this folder, with a user's configuration below it.
 fn there(folder: &Path, words: &[&str]) -> Command {

@@ -1,16 +1,13 @@
 //! Signals that ask for nothing end no service; those that ask for the end are followed by one in order.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
+use crate::support;
+use crate::support::agent::{Agent, Home, kill};
+use crate::support::master::Master;
+use crate::support::{Folder, Server, greeted};
 use rustix::process::Signal;
-use support::agent::{Agent, Home, kill};
-use support::master::Master;
-use support::{Folder, Server, greeted};
 
 /// All whose default is the end of a process, but those that ask for it or are a fault of its own.
 fn that_ask_for_nothing() -> Vec<i32> {

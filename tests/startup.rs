@@ -1,16 +1,13 @@
 //! A start that can't succeed ends with one clear line and a fitting exit code.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use support::{Folder, Server, sutra};
+use crate::support;
+use crate::support::{Folder, Server, sutra};
 use sutra_client::Concept;
 
 /// Tries to start a server; it must fail.

@@ -1,18 +1,15 @@
 //! Whatever becomes of standard error and standard output, a service goes on, answers, and ends in order.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, PipeWriter, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
+use crate::support;
+use crate::support::{Folder, PATIENCE, sutra};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use support::{Folder, PATIENCE, sutra};
 
 /// The three commands that run until they are told to stop.
 const SERVICES: [&[&str]; 3] = [

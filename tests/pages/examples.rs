@@ -5,7 +5,7 @@ use sutra_client::{Association, AssociationKind, Client, ClientError, Concept, P
 #[tokio::main]
 async fn main() -> Result<(), ClientError> {
     // The embeddings of a namespace are all as long: WordNet's have 384 numbers, those of this one two.
-    let client = Client::connect(crate::rust::at("127.0.0.1:50050")).await?.namespace("pets");
+    let client = Client::connect(crate::pages::rust::at("127.0.0.1:50050")).await?.namespace("pets");
     client.learn(Concept::new("dog").content("a domesticated carnivore").embedding(vec![0.1, 0.7])).await?;
     client.associate(Association::between("dog", "animal").kind(AssociationKind::HIERARCHICAL)).await?;
     if let Some(dog) = client.query("dog").await? {
@@ -17,7 +17,7 @@ async fn main() -> Result<(), ClientError> {
     Ok(())
 }
 pub fn run() {
-crate::rust::Ended::succeeded(main());
+crate::pages::rust::Ended::succeeded(main());
 }
 }
 mod readme_md_1 {
@@ -28,20 +28,20 @@ use sutra_client::{ClientError, GridClient};
 
 #[tokio::main]
 async fn main() -> Result<(), ClientError> {
-    let grid = GridClient::new(crate::rust::at("127.0.0.1:7001")).with_timeout(Duration::from_secs(30)).with_retries(3);
+    let grid = GridClient::new(crate::pages::rust::at("127.0.0.1:7001")).with_timeout(Duration::from_secs(30)).with_retries(3);
     let wanted = SpawnNode { agent_id: "rack-1".into(), name: "images".into(), ..SpawnNode::default() };
     println!("it listens on {}", grid.spawn_node(&wanted).await?.report.endpoint);
     Ok(())
 }
 pub fn run() {
-crate::rust::Ended::succeeded(main());
+crate::pages::rust::Ended::succeeded(main());
 }
 }
 mod src_client_blocking_rs_0 {
 fn main() -> Result<(), impl std::fmt::Debug> {
 use sutra_client::{Concept, blocking::Client};
 
-let client = Client::connect(crate::rust::at("127.0.0.1:50050"))?;
+let client = Client::connect(crate::pages::rust::at("127.0.0.1:50050"))?;
 client.learn(Concept::new("dog").content("a domesticated carnivore"))?;
 if let Some(dog) = client.query("dog")? {
     println!("{}", dog.content);
@@ -49,7 +49,7 @@ if let Some(dog) = client.query("dog")? {
 Ok::<(), sutra_client::ClientError>(())
 }
 pub fn run() {
-crate::rust::Ended::succeeded(main());
+crate::pages::rust::Ended::succeeded(main());
 }
 }
 mod src_client_client_rs_0 {
@@ -64,7 +64,7 @@ if let Some(path) = found.paths.first() {
 Ok(())
 }
 pub fn run() {
-crate::rust::block_on(async { example(crate::rust::client().await).await });
+crate::pages::rust::block_on(async { example(crate::pages::rust::client().await).await });
 }
 }
 mod src_client_client_rs_1 {
@@ -76,7 +76,7 @@ for hit in client.search(SearchQuery::like([0.1, 0.7]).k(5)).await?.hits.iter() 
 Ok(())
 }
 pub fn run() {
-crate::rust::block_on(async { example(crate::rust::client().await).await });
+crate::pages::rust::block_on(async { example(crate::pages::rust::client().await).await });
 }
 }
 mod src_client_grid_client_rs_0 {
@@ -85,7 +85,7 @@ async fn example() -> Result<(), sutra_client::ClientError> {
 use sutra_client::GridClient;
 use sutra_client::grid::SpawnNode;
 
-let grid = GridClient::new(crate::rust::at("grid-master:7002")).with_timeout(Duration::from_secs(30)).with_retries(3);
+let grid = GridClient::new(crate::pages::rust::at("grid-master:7002")).with_timeout(Duration::from_secs(30)).with_retries(3);
 for agent in grid.agents().await? {
     println!("{} on {} has {} of {} storage nodes", agent.agent_id, agent.hostname, agent.nodes, agent.max_nodes);
 }
@@ -94,7 +94,7 @@ println!("it listens on {}", grid.spawn_node(&wanted).await?.report.endpoint);
 Ok(())
 }
 pub fn run() {
-crate::rust::block_on(example());
+crate::pages::rust::block_on(example());
 }
 }
 mod src_client_lib_rs_0 {
@@ -104,7 +104,7 @@ use sutra_client::{PathQuery, SearchQuery};
 #[tokio::main]
 async fn main() -> Result<(), ClientError> {
     // The embeddings of a namespace are all as long: those of this one have two numbers.
-    let client = Client::connect(crate::rust::at("127.0.0.1:50050")).await?.namespace("pets");
+    let client = Client::connect(crate::pages::rust::at("127.0.0.1:50050")).await?.namespace("pets");
 
     client.learn(Concept::new("dog").content("a domesticated carnivore").embedding(vec![0.1, 0.7])).await?;
     client.learn(Concept::new("animal").content("a living organism")).await?;
@@ -126,13 +126,13 @@ async fn main() -> Result<(), ClientError> {
     Ok(())
 }
 pub fn run() {
-crate::rust::Ended::succeeded(main());
+crate::pages::rust::Ended::succeeded(main());
 }
 }
 mod src_client_lib_rs_1 {
 use std::time::Duration;
 async fn example() -> Result<(), sutra_client::ClientError> {
-let client = sutra_client::Client::connect(crate::rust::at("storage.internal:50050"))
+let client = sutra_client::Client::connect(crate::pages::rust::at("storage.internal:50050"))
     .with_timeout(Duration::from_secs(2)) // for a call in all: connecting, waiting, retries, answer
     .with_retries(5)
     .with_pool_size(2) // connections per server core
@@ -140,7 +140,7 @@ let client = sutra_client::Client::connect(crate::rust::at("storage.internal:500
 Ok(())
 }
 pub fn run() {
-crate::rust::block_on(example());
+crate::pages::rust::block_on(example());
 }
 }
 mod src_client_lib_rs_2 {
@@ -156,7 +156,7 @@ while let Some(answer) = answers.next().await {
 Ok(())
 }
 pub fn run() {
-crate::rust::block_on(async { example(crate::rust::client().await).await });
+crate::pages::rust::block_on(async { example(crate::pages::rust::client().await).await });
 }
 }
 mod src_client_lib_rs_3 {
@@ -179,7 +179,7 @@ match client.learn(Concept::new("dog").content("a domesticated carnivore")).awai
 }
 }
 pub fn run() {
-crate::rust::block_on(async { example(crate::rust::client().await).await });
+crate::pages::rust::block_on(async { example(crate::pages::rust::client().await).await });
 }
 }
 mod src_client_path_query_rs_0 {
@@ -188,7 +188,7 @@ use sutra_client::{AssociationKind, PathQuery};
 let chain = PathQuery::between("dog", "animal").kinds([AssociationKind::HIERARCHICAL]).max_depth(10).alternatives(3);
 }
 pub fn run() {
-crate::rust::Ended::succeeded(main());
+crate::pages::rust::Ended::succeeded(main());
 }
 }
 mod src_client_request_rs_0 {
@@ -197,7 +197,7 @@ use sutra_client::Concept;
 let dog = Concept::new("dog").content("a domesticated carnivore").embedding(vec![0.1, 0.2]).confidence(0.9);
 }
 pub fn run() {
-crate::rust::Ended::succeeded(main());
+crate::pages::rust::Ended::succeeded(main());
 }
 }
 mod src_client_request_rs_1 {
@@ -206,7 +206,7 @@ use sutra_client::{Association, AssociationKind};
 let is_a = Association::between("dog", "animal").kind(AssociationKind::HIERARCHICAL);
 }
 pub fn run() {
-crate::rust::Ended::succeeded(main());
+crate::pages::rust::Ended::succeeded(main());
 }
 }
 mod src_client_request_rs_2 {
@@ -215,7 +215,7 @@ use sutra_client::{AssociationKind, Direction, Neighborhood};
 let parents = Neighborhood::of("dog").direction(Direction::Out).kinds([AssociationKind::HIERARCHICAL]).limit(10);
 }
 pub fn run() {
-crate::rust::Ended::succeeded(main());
+crate::pages::rust::Ended::succeeded(main());
 }
 }
 mod src_client_search_query_rs_0 {
@@ -224,7 +224,7 @@ use sutra_client::SearchQuery;
 let sure = SearchQuery::like([0.1, 0.7]).k(20).minimum_confidence(0.5).near("dog", 2);
 }
 pub fn run() {
-crate::rust::Ended::succeeded(main());
+crate::pages::rust::Ended::succeeded(main());
 }
 }
 pub const ALL: &[(&str, fn())] = &[

@@ -1,6 +1,6 @@
 //! The examples that `--help` of each command prints.
 
-use crate::shell::Session;
+use super::shell::Session;
 use crate::support::run;
 
 /// The help of a command.

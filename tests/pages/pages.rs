@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::blocks::{Block, doc_comments, markdown};
-use crate::rust;
-use crate::shell::Session;
+use super::blocks::{Block, doc_comments, markdown};
+use super::rust;
+use super::shell::Session;
 use crate::support::python;
 
 fn repository() -> &'static Path {

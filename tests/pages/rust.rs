@@ -1,7 +1,7 @@
 //! The Rust examples of pages and doc comments, compiled and run as they are printed.
 //!
 //! They stand once more in `examples.rs`, which is part of this test and is compiled with it. It is written by
-//! `SUTRA_WRITE_EXAMPLES=1 cargo test --test pages`; otherwise it is held against the pages, so that an example that is new
+//! `SUTRA_WRITE_EXAMPLES=1 cargo test --test behaviour pages::`; otherwise it is held against the pages, so that an example that is new
 //! or changed fails until it is written there, and run.
 
 use std::cell::RefCell;
@@ -9,8 +9,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::blocks::{Block, doc_comments, markdown};
-use crate::pages::{files, read};
+use super::blocks::{Block, doc_comments, markdown};
+use super::pages::{files, read};
 
 const NOTE: &str = "// The Rust examples of the pages, as they are printed. Written by the test beside it (rust.rs).\n";
 
@@ -30,7 +30,7 @@ pub fn at(printed: &str) -> String {
 pub fn run(page: &str, number: usize, addresses: &[(&'static str, String)]) {
     ADDRESSES.set(addresses.to_vec());
     let name = format!("{page} {number}");
-    let example = crate::examples::ALL.iter().find(|(known, _)| *known == name);
+    let example = super::examples::ALL.iter().find(|(known, _)| *known == name);
     example.unwrap_or_else(|| panic!("{name} is not in examples.rs")).1();
 }
 
@@ -90,19 +90,19 @@ fn module(name: &str, example: &Block) -> String {
     };
     let mut code: String = example.text.lines().map(|line| shown(line) + "\n").collect();
     for printed in ["127.0.0.1:50050", "storage.internal:50050", "127.0.0.1:7001", "grid-master:7002"] {
-        code = code.replace(&format!("\"{printed}\""), &format!("crate::rust::at(\"{printed}\")"));
+        code = code.replace(&format!("\"{printed}\""), &format!("crate::pages::rust::at(\"{printed}\")"));
     }
     let mut text = format!("mod {name} {{\n");
     let run = if code.contains("async fn example(client: Client)") {
-        "crate::rust::block_on(async { example(crate::rust::client().await).await })"
+        "crate::pages::rust::block_on(async { example(crate::pages::rust::client().await).await })"
     } else if code.contains("async fn example()") {
-        "crate::rust::block_on(example())"
+        "crate::pages::rust::block_on(example())"
     } else if code.contains("fn main()") {
-        "crate::rust::Ended::succeeded(main())"
+        "crate::pages::rust::Ended::succeeded(main())"
     } else {
         let result = if code.contains("Ok::<") { " -> Result<(), impl std::fmt::Debug>" } else { "" };
         code = format!("fn main(){result} {{\n{code}}}\n");
-        "crate::rust::Ended::succeeded(main())"
+        "crate::pages::rust::Ended::succeeded(main())"
     };
     let _ = write!(text, "{code}pub fn run() {{\n{run};\n}}\n}}\n");
     text
@@ -137,7 +137,7 @@ fn each_rust_example_of_a_page_is_compiled_and_run_as_it_is_printed() {
     let first = differs.and_then(|at| written.lines().nth(at)).unwrap_or("the end");
     assert!(
         compiled == written,
-        "a page's example is not compiled, from {first:?} on: SUTRA_WRITE_EXAMPLES=1 cargo test --test pages writes it, and \
+        "a page's example is not compiled, from {first:?} on: SUTRA_WRITE_EXAMPLES=1 cargo test --test behaviour pages:: writes it, and \
          the next run compiles it"
     );
 }

@@ -1,7 +1,6 @@
 //! Starts the real binary on a folder of its own, talks to it, kills it, and starts it again.
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 pub mod agent;
 pub mod legacy;

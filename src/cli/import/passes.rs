@@ -284,12 +284,15 @@ impl<'a> Passes<'a> {
 
     async fn settle_one(&mut self, pass: Pass) -> Result<bool, Failure> {
         let mut settled = Vec::new();
-        let more = self.pipeline.settle(&mut settled).await?;
+        let more = self.pipeline.settle(&mut settled).await;
         for outcome in settled {
             self.progress.advance();
             match (outcome, pass) {
-                (Settled::Written, Pass::Concepts) => self.summary.concepts_written += 1,
-                (Settled::Written, Pass::Associations) => self.summary.associations_written += 1,
+                (Settled::Written { vector_removed }, Pass::Concepts) => {
+                    self.summary.concepts_written += 1;
+                    self.summary.vectors_removed += u64::from(vector_removed);
+                }
+                (Settled::Written { .. }, Pass::Associations) => self.summary.associations_written += 1,
                 (Settled::Unchanged, _) => self.summary.unchanged += 1,
                 (Settled::Kept(numbers), _) => {
                     self.summary.kept += 1;
@@ -298,7 +301,7 @@ impl<'a> Passes<'a> {
                 (Settled::Bad(place, reason), _) => self.refuse(place, reason),
             }
         }
-        Ok(more)
+        Ok(more?)
     }
 }
 

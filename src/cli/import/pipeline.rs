@@ -45,8 +45,8 @@ pub(super) enum Lookup {
 /// What became of a line.
 #[derive(Debug)]
 pub(super) enum Settled {
-    /// It was written.
-    Written,
+    /// It was written; whether the vector that the server had is gone, as the line has none.
+    Written { vector_removed: bool },
     /// The server had it already, just so.
     Unchanged,
     /// The server had another, and keeps it; a concept's vector has so many numbers there.
@@ -136,7 +136,9 @@ impl Pipeline {
                 association = association.namespace(namespace);
             }
             let written = client.associate(association).await;
-            written.map(|_| Outcome::Settled(Settled::Written)).map_err(|error| (place, error))
+            written
+                .map(|_| Outcome::Settled(Settled::Written { vector_removed: false }))
+                .map_err(|error| (place, error))
         });
     }
 
@@ -166,6 +168,23 @@ impl Pipeline {
             return Ok(false);
         };
         let done = done.expect("tasks of an import neither panic nor are aborted while it waits");
+        let mut ended = self.settle_one(done, settled);
+        if ended.is_err() {
+            // What was written before is still told.
+            while let Some(Ok(done)) = self.tasks.try_join_next() {
+                ended = ended.and(self.settle_one(done, settled));
+            }
+        }
+        ended?;
+        while !self.has_most_requests()
+            && let Some((place, line)) = self.missing.pop_front()
+        {
+            self.association(place, line);
+        }
+        Ok(true)
+    }
+
+    fn settle_one(&mut self, done: Done, settled: &mut Vec<Settled>) -> Result<(), ClientError> {
         self.bytes -= done.bytes;
         match done.outcome {
             Ok(Outcome::Settled(outcome)) => settled.push(outcome),
@@ -177,12 +196,7 @@ impl Pipeline {
             Err((place, error)) if is_the_lines_fault(&error) => settled.push(Settled::Bad(place, error.to_string())),
             Err((_, error)) => return Err(error),
         }
-        while !self.has_most_requests()
-            && let Some((place, line)) = self.missing.pop_front()
-        {
-            self.association(place, line);
-        }
-        Ok(true)
+        Ok(())
     }
 }
 
@@ -200,6 +214,7 @@ async fn write_concept(client: &Client, lookup: Lookup, line: ConceptLine) -> Re
     let other = line.namespace.as_deref().map(|namespace| client.namespace(namespace));
     let client = other.as_ref().unwrap_or(client);
     let mut kept = String::new();
+    let mut vector_removed = false;
     if lookup != Lookup::No
         && let Some(stored) = client.query(&line.name).await?
     {
@@ -209,6 +224,7 @@ async fn write_concept(client: &Client, lookup: Lookup, line: ConceptLine) -> Re
         if lookup == Lookup::Any {
             return Ok(Settled::Kept(stored.embedding.len()));
         }
+        vector_removed = !stored.embedding.is_empty() && line.embedding.as_ref().is_none_or(Vec::is_empty);
         if ConceptId::from_digits(&stored.name).is_none() {
             stored.name.as_str().clone_into(&mut kept);
         }
@@ -224,7 +240,7 @@ async fn write_concept(client: &Client, lookup: Lookup, line: ConceptLine) -> Re
         .strength(line.strength)
         .confidence(line.confidence);
     client.learn(concept).await?;
-    Ok(Settled::Written)
+    Ok(Settled::Written { vector_removed })
 }
 
 /// Whether the stored record is what this line would make it.

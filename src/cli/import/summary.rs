@@ -14,6 +14,8 @@ use crate::output::{duration, grouped, in_namespace};
 pub(crate) struct Summary {
     pub(crate) concepts_written: u64,
     pub(crate) associations_written: u64,
+    /// Concepts had a vector, and the lines that replaced them have none.
+    pub(crate) vectors_removed: u64,
     /// The server has them just so.
     pub(crate) unchanged: u64,
     /// The server has others, which it keeps.
@@ -58,6 +60,11 @@ impl Display for Summary {
             1 => write!(f, "; 1 {one}"),
             _ => write!(f, "; {} {many}", grouped(count)),
         };
+        part(
+            self.vectors_removed,
+            "concept lost its vector to a line without one",
+            "concepts lost their vectors to lines without one",
+        )?;
         part(self.unchanged, "was there already", "were there already")?;
         part(self.kept, "differs on the server and was kept there", "differ on the server and were kept there")?;
         part(

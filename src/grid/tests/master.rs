@@ -1,13 +1,10 @@
 //! A master over the native protocol: what it knows, keeps, refuses and tells.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod support;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use support::*;
+use crate::support::*;
 use sutra_compat::grid::{GridReply, GridRequest};
 use sutra_grid::master::MasterConfig;
 use sutra_testing::raw::Raw;

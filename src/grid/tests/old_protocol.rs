@@ -1,9 +1,6 @@
 //! The old grid's clients and agents against a real master: the bytes that they send, and the bytes that they read.
-#![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-
-use support::*;
+use crate::support::*;
 use sutra_compat::grid::{GridReply, GridRequest, SpawnedDetails};
 use sutra_wire::Opcode;
 use sutra_wire::grid::{AgentRegistered, NodeInfo, NodeKey, SpawnNode};

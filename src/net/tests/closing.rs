@@ -1,11 +1,8 @@
 //! How connections end: by the peer, by an error, by silence, with the server.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::time::Duration;
 
-use support::{BACKGROUND, Client, ECHO, GATED, HOLD, OPEN, RELEASE, STORED, Server, frame, hello, run};
+use crate::support::{BACKGROUND, Client, ECHO, GATED, HOLD, OPEN, RELEASE, STORED, Server, frame, hello, run};
 use sutra_net::Limits;
 use sutra_wire::{NO_CORE, Status};
 

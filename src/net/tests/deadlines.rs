@@ -1,9 +1,6 @@
 //! Deadlines: a request is answered once, by the service or by the clock.
-#![allow(clippy::unwrap_used)]
 
-mod support;
-
-use support::{Client, ECHO, GATED, HOLD, OPEN, RELEASE, Server, frame, run, urgent};
+use crate::support::{Client, ECHO, GATED, HOLD, OPEN, RELEASE, Server, frame, run, urgent};
 use sutra_net::Limits;
 use sutra_wire::Status;
 

@@ -1,13 +1,10 @@
 //! Ports that speak either protocol: what a connection says first tells which, in whatever pieces it comes, and the same limits hold for both.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use support::toy_protocol::{HELLO, LATE, PAID, PARTS, READ, ToyClient, message};
-use support::{Client, ECHO, OPEN, RELEASE, Server, frame, hello, run};
+use crate::support::toy_protocol::{HELLO, LATE, PAID, PARTS, READ, ToyClient, message};
+use crate::support::{Client, ECHO, OPEN, RELEASE, Server, frame, hello, run};
 use sutra_net::Limits;
 use sutra_wire::{MAGIC, NO_CORE, Status};
 

@@ -1,11 +1,8 @@
 //! The first exchange: Hello, the hand-over to the core that it asks for, and who is turned away.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::time::Duration;
 
-use support::{Client, ECHO, ELSEWHERE, Server, frame, hello, run};
+use crate::support::{Client, ECHO, ELSEWHERE, Server, frame, hello, run};
 use sutra_net::Limits;
 use sutra_wire::{NO_CORE, Status};
 

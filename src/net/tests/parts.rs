@@ -1,15 +1,12 @@
 //! Answers without end: their parts arrive in order while the request goes on waiting, whoever does not read has nothing piled up for it, and who
 //! is gone gives its place back.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use support::watchers::{END, PART, TELL, WATCH, WATCH_ON, WORDS};
-use support::{Client, ECHO, HOLD, RELEASE, Reply, Server, frame, run, urgent};
+use crate::support::watchers::{END, PART, TELL, WATCH, WATCH_ON, WORDS};
+use crate::support::{Client, ECHO, HOLD, RELEASE, Reply, Server, frame, run, urgent};
 use sutra_net::Limits;
 use sutra_testing::raw;
 use sutra_wire::{CHECKSUM, HEADER_BYTES, Header, MORE, Status};

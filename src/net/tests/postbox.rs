@@ -1,10 +1,7 @@
 //! A thread that is no core has things to say: they reach the service of the core whose postbox it has, in order, also while that core sleeps.
-#![allow(clippy::unwrap_used)]
 
-mod support;
-
-use support::watchers::{POSTBOX, WATCH, WORDS};
-use support::{Client, ECHO, Reply, Say, Server, frame};
+use crate::support::watchers::{POSTBOX, WATCH, WORDS};
+use crate::support::{Client, ECHO, Reply, Say, Server, frame};
 use sutra_net::{Limits, Postbox};
 
 /// The postbox of a client's core.

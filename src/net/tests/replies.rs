@@ -1,11 +1,10 @@
 //! Requests are answered, in whatever order and way the service answers them.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::collections::HashSet;
 
-use support::{BACKGROUND, Client, ECHO, ELSEWHERE, HOLD, RELEASE, STORED, STORED_BYTES, Server, frame, pattern, run};
+use crate::support::{
+    BACKGROUND, Client, ECHO, ELSEWHERE, HOLD, RELEASE, STORED, STORED_BYTES, Server, frame, pattern, run,
+};
 use sutra_net::Limits;
 use sutra_testing::raw;
 use sutra_wire::{CHECKSUM, Header, Status};

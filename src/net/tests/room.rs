@@ -1,12 +1,9 @@
 //! Back-pressure: what there is no room for waits in its socket, nothing is lost, and nobody else waits with it.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use support::{Client, ECHO, GATED, HOLD, OPEN, RELEASE, STORED, Server, frame, pattern, run};
+use crate::support::{Client, ECHO, GATED, HOLD, OPEN, RELEASE, STORED, Server, frame, pattern, run};
 use sutra_net::Limits;
 use sutra_wire::{HEADER_BYTES, Status};
 

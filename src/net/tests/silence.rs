@@ -1,10 +1,7 @@
 //! Connections that say nothing: kept, bounded by number, the oldest gives way.
-#![allow(clippy::unwrap_used)]
 
-mod support;
-
-use support::toy_protocol::{READ, ToyClient, message};
-use support::{Client, ECHO, Server, hello};
+use crate::support::toy_protocol::{READ, ToyClient, message};
+use crate::support::{Client, ECHO, Server, hello};
 use sutra_net::Limits;
 
 #[test]

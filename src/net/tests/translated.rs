@@ -1,12 +1,9 @@
 //! Another protocol in front of the same service: no numbers, replies in the order of the requests.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::time::Duration;
 
-use support::toy_protocol::{HELLO, LATE, LATE_WRITE, LONGEST, PAID, PARTS, READ, ToyClient, message};
-use support::{Client, OPEN, RELEASE, Server};
+use crate::support::toy_protocol::{HELLO, LATE, LATE_WRITE, LONGEST, PAID, PARTS, READ, ToyClient, message};
+use crate::support::{Client, OPEN, RELEASE, Server};
 use sutra_net::Limits;
 
 #[test]

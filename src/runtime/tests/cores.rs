@@ -1,14 +1,11 @@
 //! Cores among each other: messages, wake-ups, background jobs, starting and ending together.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use support::{Message, Script, config, stop};
+use crate::support::{Message, Script, config, stop};
 use sutra_runtime::{
     Config, Core, Event, Handler, Next, Postbox, Running, RuntimeError, StartError, TimerId, available_cpus,
 };

@@ -1,12 +1,9 @@
 //! Bytes through a core and back: sizes, order, many connections, few buffers, every way of waiting.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::io::{Read, Write};
 use std::sync::mpsc::channel;
 
-use support::{Echo, config, connect, exchange, pattern, serve, stop};
+use crate::support::{Echo, config, connect, exchange, pattern, serve, stop};
 use sutra_runtime::{Config, CoreMetrics, Event, Handler, Next, Spin};
 
 #[test]

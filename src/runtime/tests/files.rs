@@ -1,13 +1,10 @@
 //! Log writes through the ring: they land where they belong in every mode, and failures are told with the path.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
-use support::{Script, config, pattern, stop};
+use crate::support::{Script, config, pattern, stop};
 use sutra_runtime::{DataFile, Durability, Event, Folder, RegionSlice, RegionWriter, Running, RuntimeError, WriteMode};
 
 const LEN: usize = 3 << 20;

@@ -1,13 +1,10 @@
 //! The life of a socket: pausing, receiving once, detaching, breaking, and closing with operations under way.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use support::{Script, config, connect, pattern, serve, stop};
+use crate::support::{Script, config, connect, pattern, serve, stop};
 use sutra_runtime::{Core, Event, ReceiveEnd, RegionWriter, Running, Socket, TimerId};
 
 /// What the handlers below report to the test.

@@ -1,7 +1,4 @@
 //! Timers, slices of long jobs, and tokio-uring's share of a busy core.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::cell::Cell;
 use std::io::Write;
@@ -9,7 +6,7 @@ use std::rc::Rc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use support::{Echo, Script, config, connect, exchange, serve, stop};
+use crate::support::{Echo, Script, config, connect, exchange, serve, stop};
 use sutra_runtime::{Config, Event, Handler, Next, RuntimeError, Spin, TimerId};
 
 #[test]

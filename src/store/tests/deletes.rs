@@ -1,9 +1,6 @@
 //! Deleting concepts and their associations, over shards and through restarts.
-#![allow(clippy::unwrap_used)]
 
-mod support;
-
-use support::{World, association, concept, folder, id, options};
+use crate::support::{World, association, concept, folder, id, options};
 use sutra_store::{Effect, OpenOptions};
 use sutra_wire::{AssociationRecord, Direction, Durability};
 

@@ -1,12 +1,9 @@
 //! A namespace's dimension lives as long as its vectors, and a namespace as long as what is in it.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::io;
 use std::sync::Arc;
 
-use support::{World, association, concept, folder, id, options, query};
+use crate::support::{World, association, concept, folder, id, options, query};
 use sutra_store::{MAX_NAMESPACES, NamespaceId, OpenOptions, Refusal, SearchProgress};
 use sutra_wire::{AssociationRecord, ConceptRecord, Durability};
 

@@ -1,7 +1,4 @@
 //! Disks that refuse: no space and failed writes while log space is made ready, at a start, and for the manifest.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::fs;
 use std::io;
@@ -11,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use support::{World, archive, concept, folder, id, options, segment, write};
+use crate::support::{World, archive, concept, folder, id, options, segment, write};
 use sutra_runtime::DataFile;
 use sutra_store::{
     Acknowledged, Change, CheckpointName, Disk, FileDisk, NamespaceId, Refusal, SegmentName, StoreError,

@@ -1,12 +1,9 @@
 //! Concepts with very many associations, and associations between cores.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::collections::HashMap;
 
+use crate::support::{World, association, concept, folder, id, options};
 use rkyv::rend::u32_le;
-use support::{World, association, concept, folder, id, options};
 use sutra_store::{NamespaceId, NeighborQuery, OpenOptions};
 use sutra_wire::{AssociationRecord, ConceptId, Direction, Durability, Neighbor};
 

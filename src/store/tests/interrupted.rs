@@ -1,7 +1,4 @@
 //! Starts and background work that end at any disk operation, before it, after it or half way: the next start finds everything.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
@@ -13,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use support::{World, concept, folder, id, options, segment, write};
+use crate::support::{World, concept, folder, id, options, segment, write};
 use sutra_runtime::DataFile;
 use sutra_store::{Change, CheckpointName, Disk, FileDisk, OpenOptions, SegmentName, StoreError};
 use sutra_wire::Durability;

@@ -1,15 +1,12 @@
 //! Vectors that are alike, equal or oddly spread: what an index of coarse copies could hide. Every
 //! vector is found by itself, and a search gives as many as there are.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::support::{World, concept, folder, id, options, query};
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
-use support::{World, concept, folder, id, options, query};
 use sutra_store::{OpenOptions, SearchProgress, VectorQuery};
 use sutra_wire::{ConceptRecord, Durability};
 

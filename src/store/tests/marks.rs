@@ -1,14 +1,11 @@
 //! The ends that must be there: what a clean stop, a start or a full segment has marked can't be lost unnoticed, whatever the durability.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::fs::{self, OpenOptions as FileOptions};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use support::{World, concept, folder, id, options, segment, write};
+use crate::support::{World, concept, folder, id, options, segment, write};
 use sutra_store::StoreError;
 use sutra_wire::Durability;
 use tempfile::TempDir;

@@ -1,14 +1,12 @@
 //! Random histories of writes, commits and crashes against a model of plain maps.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions as FileOptions;
 use std::os::unix::fs::FileExt;
 
+use crate::support;
+use crate::support::{World, association, concept, folder, id, options};
 use proptest::prelude::*;
-use support::{World, association, concept, folder, id, options};
 use sutra_store::EdgeKey;
 use sutra_wire::{AssociationRecord, ConceptRecord, Direction, Durability};
 

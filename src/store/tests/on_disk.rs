@@ -1,13 +1,10 @@
 //! The log on the disk that holds the build: direct writes where that filesystem has them, with its own block size.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::fs::{self, OpenOptions as FileOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use support::{World, association, concept, id, options, segment};
+use crate::support::{World, association, concept, id, options, segment};
 use sutra_wire::{Direction, Durability};
 use tempfile::TempDir;
 

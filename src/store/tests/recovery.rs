@@ -1,14 +1,12 @@
 //! Starts on logs that a crash, a disk or a person has changed: a torn tail is cut, damage is refused with file and offset.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::fs::{self, OpenOptions as FileOptions};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use support::{World, association, concept, folder, id, options, segment, write};
+use crate::support;
+use crate::support::{World, association, concept, folder, id, options, segment, write};
 use sutra_store::{OpenOptions, StoreError};
 use sutra_wire::{ConceptRecord, Direction, Durability};
 use tempfile::TempDir;

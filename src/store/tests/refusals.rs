@@ -1,14 +1,11 @@
 //! Starts that are refused change nothing: what stood in the folder can be put right and opened.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions as FileOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use support::{World, concept, folder, id, options, segment};
+use crate::support::{World, concept, folder, id, options, segment};
 use sutra_store::{OpenOptions, Store, StoreError};
 use sutra_wire::{ConceptId, CoreLayout, Durability, IdRule};
 use tempfile::TempDir;

@@ -1,15 +1,12 @@
 //! Power cuts where commits are acknowledged before they are on stable storage: whatever subset of what no sync has covered reaches the
 //! disk, the store starts, with every commit that a sync covered and no commit behind a lost one.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::fs::{self, OpenOptions as FileOptions};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
+use crate::support::{World, concept, folder, id, options, write};
 use proptest::prelude::*;
-use support::{World, concept, folder, id, options, write};
 use sutra_wire::Durability;
 
 #[derive(Clone, Debug)]

@@ -1,7 +1,4 @@
 //! Logs of several segments: what stands at a segment's start and end, and segments that were made and never written.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions as FileOptions};
@@ -9,7 +6,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use support::{World, archive, concept, folder, id, options, segment, write};
+use crate::support::{World, archive, concept, folder, id, options, segment, write};
 use sutra_store::{NamespaceId, OpenOptions, StoreError};
 use sutra_wire::{Checked, Durability};
 use tempfile::TempDir;

@@ -1,17 +1,14 @@
 //! Vector search: what is found, with what similarity, whatever comes and goes, and whatever becomes of the checkpoint.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::support::{World, concept, folder, id, options, query};
 use half::f16;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
-use support::{World, concept, folder, id, options, query};
 use sutra_store::{OpenOptions, Refusal, SearchProgress, VectorQuery, VectorSearch};
 use sutra_wire::{ConceptRecord, Durability, SearchHit};
 

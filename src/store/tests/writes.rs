@@ -1,11 +1,8 @@
 //! Writes: when they become visible, what they keep, and that a restart finds them.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::io;
 
-use support::{World, association, concept, folder, id, options, write};
+use crate::support::{World, association, concept, folder, id, options, write};
 use sutra_store::{Effect, Refusal};
 use sutra_wire::{AssociationRecord, Checked, ConceptRecord, Direction, Durability};
 

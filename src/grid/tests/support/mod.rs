@@ -1,5 +1,5 @@
 //! A master in this process, clients of both protocols, and agents of the old one.
-#![allow(dead_code, clippy::unwrap_used, missing_docs)]
+#![allow(dead_code)]
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};

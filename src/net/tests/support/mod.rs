@@ -1,5 +1,5 @@
 //! A toy service whose every opcode shows one way of answering, and clients that speak frames byte by byte.
-#![allow(dead_code, clippy::unwrap_used, missing_docs, unreachable_pub)]
+#![allow(dead_code, unreachable_pub)]
 
 pub mod toy_protocol;
 pub mod watchers;

@@ -1,5 +1,5 @@
 //! A handler made of closures, an echo service, and clients for the runtime's tests.
-#![allow(dead_code, clippy::unwrap_used, missing_docs, unreachable_pub)]
+#![allow(dead_code, unreachable_pub)]
 
 use std::collections::HashMap;
 use std::io::{Read, Write};

@@ -1,5 +1,5 @@
 //! A store driven the way a server drives it, on one thread: writes go to the files by hand, background work runs at once.
-#![allow(dead_code, clippy::unwrap_used)]
+#![allow(dead_code)]
 
 use std::collections::VecDeque;
 use std::fs::OpenOptions as FileOptions;

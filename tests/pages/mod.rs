@@ -4,7 +4,6 @@
 //! Commands are run by a shell and hold what is printed below them, Rust programs are compiled with this test, Python
 //! programs run in the environment of the package's tests, TOML is parsed. A block that is none of these fails.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 #![allow(unreachable_pub, reason = "a test has no users")]
 
 mod blocks;
@@ -16,5 +15,3 @@ mod help;
 mod pages;
 mod rust;
 mod shell;
-#[path = "../support/mod.rs"]
-mod support;

@@ -1,0 +1,23 @@
+//! What the store does, on real files and on disks that fail.
+//!
+//! One program for all files: each program more would link the whole project once more. What changes or counts something
+//! of the whole process stands apart.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+mod deletes;
+mod dimensions;
+mod faults;
+mod hub;
+mod interrupted;
+mod likeness;
+mod marks;
+mod model;
+mod on_disk;
+mod recovery;
+mod refusals;
+mod relaxed;
+mod segments;
+mod support;
+mod vectors;
+mod writes;

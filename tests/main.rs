@@ -1,0 +1,38 @@
+//! The behaviour of the real binary, a file for each feature: `cargo test --test behaviour import::` runs one.
+//!
+//! One program for all of them: each program more would link the whole project once more.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+mod bad_input;
+mod bench;
+mod cli;
+mod client;
+mod compat;
+mod compat_bincode;
+mod cores;
+mod crash;
+mod data_folder;
+mod deletes;
+mod explore;
+mod export;
+mod grid;
+mod grid_agent;
+mod grid_cli;
+mod grid_client;
+mod grid_faults;
+mod grid_frozen;
+mod grid_old;
+mod import;
+mod listing;
+mod namespaces;
+mod output;
+mod pages;
+mod paths;
+mod python;
+mod search;
+mod settings;
+mod signals;
+mod startup;
+mod streams;
+mod support;
