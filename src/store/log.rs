@@ -248,13 +248,6 @@ impl<T> Log<T> {
         Some(landed)
     }
 
-    /// Whether the log can go on without the commit in flight: not where that opens a segment, which would stay empty between two others.
-    pub(crate) fn can_go_on(&self) -> bool {
-        self.in_flight.as_ref().is_some_and(|Landed { batch, reached, .. }| {
-            reached.position.segment == 0 || batch.start > self.preparation.first_commit()
-        })
-    }
-
     /// The commit in flight found no space: takes every write that has not landed, in order, as none of them will. The log goes on where it
     /// was, when what the disk may hold of that commit is overwritten.
     pub(crate) fn out_of_space(&mut self, error: io::Error, now: u64) -> impl Iterator<Item = Pending<T>> + use<T> {

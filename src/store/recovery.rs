@@ -6,6 +6,8 @@
 //!
 //! The manifest's mark says up to where a shard's log was whole once: anything that does not stand before it is damage, too. Behind it,
 //! damage to the last commit of all can't be told from a write that was interrupted, in this or any log without a second copy: it is cut.
+//!
+//! The log may have passed over a segment, as its first commit found no space: it holds nothing, and the commits around it chain.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -103,6 +105,13 @@ impl Loaded {
     }
 }
 
+/// A segment behind the end of the log.
+struct Beyond {
+    name: SegmentName,
+    /// What was read of it, where it holds nothing but its header.
+    empty: Option<Loaded>,
+}
+
 /// The sequences above this are never reached: at a billion writes a second it would take 146 years.
 const MAX_SEQUENCE: u64 = 1 << 62;
 
@@ -136,7 +145,9 @@ impl Recovery {
         let names = self.names()?;
         // The segment that the log ends in so far, and the fault that was met there.
         let mut tail: Option<(Loaded, SegmentHeader, Fault)> = None;
-        let mut beyond = Vec::new();
+        // Segments behind it in which the log has not gone on so far, and why it may not end before them.
+        let mut beyond: Vec<Beyond> = Vec::new();
+        let mut short = None;
         for name in &names {
             let mut loaded = self.source.load(*name)?;
             let header = match loaded.header.clone() {
@@ -147,7 +158,7 @@ impl Recovery {
                         && Some(name) == names.last()
                         && is_half_made(&mut loaded) =>
                 {
-                    beyond.push(*name);
+                    beyond.push(Beyond { name: *name, empty: None });
                     break;
                 }
                 Err(fault) => return Err(self.header_fault(*name, &fault)),
@@ -169,20 +180,26 @@ impl Recovery {
                     if here.certain {
                         return Err(self.damage(*name, loaded.writer.frozen(), &here));
                     }
-                    if name.number <= self.source.mark.segment {
+                    if name.number <= self.source.mark.segment && short.is_none() {
                         // What was marked closed the segment before, or opens this one.
-                        return Err(match is_zero(before.rest()) {
+                        short = Some(match is_zero(before.rest()) {
                             true => self.short_of_mark(*name, loaded.writer.frozen(), &here),
                             false => self.short_of_mark(before.name, before.writer.frozen(), fault),
                         });
                     }
-                    self.report.cut += used(loaded.rest()) as u64;
-                    beyond.push(*name);
+                    let used = used(loaded.rest());
+                    self.report.cut += used as u64;
+                    beyond.push(Beyond { name: *name, empty: (used == 0).then_some(loaded) });
                     continue;
                 }
-                if !beyond.is_empty() || !is_zero(before.rest()) {
+                if !is_zero(before.rest()) || beyond.iter().any(|segment| segment.empty.is_none()) {
                     return Err(self.damage(before.name, before.writer.frozen(), fault));
                 }
+                // The log passed over them, as their first commit found no space.
+                for passed in beyond.drain(..).filter_map(|segment| segment.empty) {
+                    self.segments.push(Arc::clone(passed.writer.region()), passed.bytes);
+                }
+                short = None;
             }
             self.segments.push(Arc::clone(loaded.writer.region()), loaded.bytes);
             let fault = self.replay(&mut loaded, &header)?;
@@ -195,7 +212,11 @@ impl Recovery {
             }
             tail = Some((loaded, header, fault));
         }
+        if let Some(error) = short {
+            return Err(error);
+        }
         let (tail, header, _) = tail.expect("the first segment is there, and was read or refused");
+        let beyond = beyond.into_iter().map(|segment| segment.name).collect();
         let Self { source, exchange, mut graph, segments, expected, mut report } = self;
         report.bytes = segments.bytes();
         report.elapsed = started.elapsed();

@@ -217,7 +217,7 @@ impl<T> Shard<T> {
     /// not landed are refused, and ever after, but where the disk had no space: then until [`Shard::work`] has found some.
     pub fn commit_finished(&mut self, result: io::Result<()>, mut acknowledge: impl FnMut(Acknowledged<T>)) {
         match result {
-            Err(error) if self.failed.is_none() && is_out_of_space(&error) && self.log.can_go_on() => {
+            Err(error) if self.failed.is_none() && is_out_of_space(&error) => {
                 // What the log is written to was filled with zeros; a filesystem that writes nothing in place (btrfs) wants space all the same.
                 let reason: Arc<str> =
                     StoreError::from(io::Error::new(error.kind(), error.to_string())).to_string().into();

@@ -203,7 +203,6 @@ fn commit_without_space(world: &mut World) -> Vec<Acknowledged<u64>> {
 #[test]
 fn a_commit_that_finds_no_space_is_refused_and_the_log_goes_on_when_there_is_some() {
     // From the first commit of a segment to the one that closes it, and with others that gather behind it or not.
-    let mut went_on = 0;
     for (before, behind) in (0..12).flat_map(|before| [0, 1, 5].map(|behind| (before, behind))) {
         let folder = folder();
         let mut world = World::open(folder.path()).unwrap();
@@ -223,14 +222,7 @@ fn a_commit_that_finds_no_space_is_refused_and_the_log_goes_on_when_there_is_som
         }
         let refused = commit_without_space(&mut world);
         assert_eq!(refused.len(), gathered.max(1), "{before} {behind}: {refused:?}");
-        if !refused.iter().all(is_full) {
-            // It would have opened a segment: only a start tells what is there.
-            assert!(matches!(world.try_learn(&concept(3000, "no")), Err(Refusal::Failed { .. })));
-            drop(world);
-            assert!(World::open(folder.path()).unwrap().concept("", id(1000)).is_some());
-            continue;
-        }
-        went_on += 1;
+        assert!(refused.iter().all(is_full), "{before} {behind}: {refused:?}");
         assert!(matches!(world.try_learn(&concept(3000, "no")), Err(Refusal::Full { .. })), "{before} {behind}");
         assert!(world.shards[0].health().is_err());
         assert!(world.concept("", id(1000)).is_some(), "reads go on");
@@ -248,7 +240,6 @@ fn a_commit_that_finds_no_space_is_refused_and_the_log_goes_on_when_there_is_som
         assert!((0..before).chain([1000]).chain(4000..4010).all(|number| there(&mut world, number)));
         assert!(!(2000..2000 + behind).chain([1001, 3000]).any(|number| there(&mut world, number)));
     }
-    assert!(went_on > 20, "{went_on} of 36");
 }
 
 fn is_full(entry: &Acknowledged<u64>) -> bool {

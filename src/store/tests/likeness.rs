@@ -154,12 +154,14 @@ fn vectors_of_every_odd_kind_are_found_by_themselves_and_so_are_their_nearest() 
     kinds.push(("an offset of 100", offset(&[100.0])));
     kinds.push(("an offset of 20", offset(&[20.0])));
     kinds.push(("several offsets", offset(&[100.0, -100.0, 50.0])));
-    let outlier = |_| {
-        let mut vector = random(numbers, 48);
-        vector[3] *= 100.0;
-        vector
-    };
-    kinds.push(("one dimension that outweighs all", (0..1500).map(outlier).collect()));
+    for (what, times) in [("one dimension of ten times the size", 10.0), ("one dimension that outweighs all", 100.0)] {
+        let mut outlier = |_| {
+            let mut vector = random(numbers, 48);
+            vector[3] *= times;
+            vector
+        };
+        kinds.push((what, (0..1500).map(&mut outlier).collect()));
+    }
     let few = (0..1500).map(|_| (0..12).map(|_| [-1.0, 0.0, 1.0][numbers.random_range(0..3)]).collect()).collect();
     kinds.push(("few distinct values", few));
     kinds.push(("one number each", (0..1500).map(|_| vec![normal(numbers)]).collect()));
@@ -176,9 +178,7 @@ fn vectors_of_every_odd_kind_are_found_by_themselves_and_so_are_their_nearest() 
         assert_eq!(tail(&world), 0, "{what}");
         assert_all_found(&mut world, &vectors, what);
         let recall = recall(&mut world, &vectors);
-        // Where one dimension outweighs all, the graph is at its weakest: 0.947 was measured.
-        let least = if what.starts_with("one dimension") { 0.9 } else { 0.95 };
-        assert!(recall >= least, "{what}: {recall} of the nearest");
+        assert!(recall >= 0.95, "{what}: {recall} of the nearest");
         for k in [150, 400] {
             assert_eq!(world.search(&query(&vectors[7], k), None).len(), k as usize, "{what}");
         }

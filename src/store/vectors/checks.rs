@@ -11,8 +11,10 @@
 /// All are checked anew when more than one in so many came since they last were; and while vectors
 /// keep coming, when they have doubled.
 const ANEW: u64 = 8;
-/// One stray in so many: too many of them to trust the graph at all.
-const MISLEADING: u64 = 32;
+/// One stray in so many: too many of them to trust the graph at all. Measured with one dimension 10
+/// to 1,000 times as large as the others (1,500 and 5,000 vectors of 48 to 384 numbers): at 32 some
+/// such graphs were trusted and had recall 0.94, at 128 none is.
+const MISLEADING: u64 = 128;
 /// One stray in so many: a few were missed, as in any such graph. More, and the graph has gaps:
 /// near a stray there may be others.
 const GAPS: u64 = 512;
@@ -152,14 +154,14 @@ mod tests {
         let mut checks = Checks::default();
         (0..1000).for_each(|head| checks.inserted(head, head as usize + 1));
         assert!(checks.is_due(1000, true) && checks.unchecked(1000) == 1000 && checks.is_unknown(1000));
-        assert_eq!(pass(&mut checks, 1000, |head| head % 100 != 7), 1000);
-        assert_eq!((checks.strays().len(), checks.unchecked(1000), checks.is_due(1000, true)), (10, 0, false));
+        assert_eq!(pass(&mut checks, 1000, |head| head % 200 != 7), 1000);
+        assert_eq!((checks.strays().len(), checks.unchecked(1000), checks.is_due(1000, true)), (5, 0, false));
         assert!(checks.has_gaps(1000) && !checks.is_misleading(1000));
         (1000..1100).for_each(|head| checks.inserted(head, head as usize + 1));
         assert_eq!((checks.unchecked(1100), checks.is_unknown(1100)), (100, false));
         assert!(!checks.is_due(1100, false), "while more are to be inserted");
         assert_eq!(pass(&mut checks, 1100, |_| false), 100);
-        assert_eq!(checks.strays().len(), 110);
+        assert_eq!(checks.strays().len(), 105);
         assert!(checks.is_misleading(1100));
         (1100..1200).for_each(|head| checks.inserted(head, head as usize + 1));
         assert_eq!(pass(&mut checks, 1200, |_| true), 1200);
