@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, Command, Output, Stdio};
 
 use crate::support::{Folder, Server, sutra};
 use rustix::process::{Pid, Signal, kill_process};
@@ -150,16 +150,16 @@ fn compression_is_known_by_content_and_a_stream_that_is_cut_writes_nothing() {
     assert_eq!(server.client().stats().unwrap().concepts, concepts);
 }
 
-/// An import that waits for a pipe to which nobody writes; the other end, which keeps it open.
-fn waiting(server: &Server, path: &Path, arguments: &[&str]) -> (Child, BufReader<std::process::ChildStderr>) {
+/// An import that waits for a pipe to which nobody writes, and the other ends, which keep its pipes open.
+fn waiting(server: &Server, path: &Path, arguments: &[&str]) -> (Child, BufReader<ChildStderr>, ChildStdin) {
     let mut command = sutra();
     command.arg("import").arg(path).args(arguments).env("SUTRA_SERVER", server.address.to_string());
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let (mut said, input) = (BufReader::new(child.stderr.take().unwrap()), child.stdin.take().unwrap());
     let mut line = String::new();
     said.read_line(&mut line).unwrap();
     assert!(line.contains("to its end into a temporary file"), "{line}");
-    (child, said)
+    (child, said, input)
 }
 
 #[test]
@@ -170,13 +170,13 @@ fn an_import_that_waits_for_a_pipe_ends_in_time_and_with_the_first_signal() {
     let mode = rustix::fs::Mode::from_raw_mode(0o600);
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
     for source in [fifo.as_path(), Path::new("-")] {
-        let (mut child, mut said) = waiting(&server, source, &["--timeout", "200ms"]);
+        let (mut child, mut said, _input) = waiting(&server, source, &["--timeout", "200ms"]);
         let mut line = String::new();
         said.read_line(&mut line).unwrap();
         assert!(line.contains("nothing has come from") && line.contains("--timeout"), "{line}");
         assert_eq!(child.wait().unwrap().code(), Some(3));
         for signal in [Signal::INT, Signal::TERM] {
-            let (mut child, _said) = waiting(&server, source, &["--timeout", "60"]);
+            let (mut child, _said, _input) = waiting(&server, source, &["--timeout", "60"]);
             kill_process(Pid::from_child(&child), signal).unwrap();
             assert_eq!(child.wait().unwrap().code(), Some(128 + signal.as_raw()));
         }

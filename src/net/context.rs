@@ -20,7 +20,7 @@ use crate::service::ReplyTo;
 pub(crate) const HOUSEKEEPING: TimerId = TimerId(0);
 pub(crate) const DEADLINES: TimerId = TimerId(1);
 /// The first of the service's own timers.
-pub(crate) const SERVICE: u8 = 4;
+pub(crate) const SERVICE: u8 = 2;
 
 /// Something for the background thread.
 pub type BackgroundJob<M> = Job<Envelope<M>>;
@@ -232,9 +232,9 @@ impl<M: Send + 'static> Context<'_, M> {
         self.core.sync(file, token);
     }
 
-    /// Calls the service's `timer` with this number (0 to 3) after so long, in place of an earlier setting.
+    /// Calls the service's `timer` with this number (0 to 5) after so long, in place of an earlier setting.
     pub fn wake_in(&mut self, timer: u8, delay: Duration) {
-        debug_assert!(timer < 4, "a service has four timers");
+        debug_assert!(timer < 6, "a service has six timers");
         let at = self.now() + delay;
         self.core.set_timer(TimerId(SERVICE + timer), Some(at));
     }

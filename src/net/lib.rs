@@ -31,7 +31,7 @@ mod waiting;
 
 pub use context::{BackgroundJob, Context, Part, Postbox, background_job};
 pub use limits::Limits;
-pub use listener::{ListenError, listen};
+pub use listener::{ListenError, first_overlap, listen};
 pub use log_limit::LogLimit;
 pub use net::{Envelope, Net, TRANSLATED};
 pub use output::Body;

@@ -44,6 +44,22 @@ pub enum ListenError {
     },
 }
 
+/// Two of these addresses that nobody can listen on at the same time: the later one, and the one that has the port. Our own
+/// listener would be taken for another process's.
+pub fn first_overlap(addresses: &[SocketAddr]) -> Option<(SocketAddr, SocketAddr)> {
+    addresses.iter().enumerate().find_map(|(at, address)| {
+        let earlier = addresses[..at].iter().find(|earlier| overlap(earlier, address))?;
+        Some((*address, *earlier))
+    })
+}
+
+/// Whether they are the same port of the same address, or of every address. Port 0 is another one each time.
+fn overlap(one: &SocketAddr, other: &SocketAddr) -> bool {
+    let meet = one.ip() == other.ip()
+        || (one.is_ipv4() == other.is_ipv4() && (one.ip().is_unspecified() || other.ip().is_unspecified()));
+    meet && one.port() == other.port() && one.port() != 0
+}
+
 /// Opens `count` listeners on one address. Port 0 picks a free one, the same for all.
 pub fn listen(address: SocketAddr, count: usize) -> Result<Vec<TcpListener>, ListenError> {
     let failed = |source: io::Error| match source.kind() {

@@ -7,42 +7,24 @@
 //! Relies on `store` for the log and the tables, on `net` for connections, on `runtime` for cores. [`start`] builds it all from a
 //! [`ServerConfig`].
 
+mod all_cores;
 mod config;
-mod delete;
+mod core;
 mod error;
-mod expansion;
-mod fan_out;
-mod flush;
-mod frontier;
 mod imports;
-mod learn;
 mod legacy;
-mod listing;
-mod look;
-mod mailbox;
-mod message;
-mod most_confident;
-mod namespaces;
-mod neighbourhood;
-mod path;
-mod process;
-mod query;
+mod paths;
+mod reads;
 mod report;
-mod run_queue;
-mod search;
 mod service;
-mod shortest;
 mod start;
-mod stats;
-mod traversal;
-mod traversing;
-mod visited;
-mod within;
+mod vectors;
+mod writes;
 
 pub use config::ServerConfig;
+pub use core::mailbox::mailbox_bytes;
 pub use error::ServerError;
 pub use imports::ImportRecord;
-pub use mailbox::mailbox_bytes;
 pub use report::StartReport;
 pub use start::{Server, allow_all_files, start};
 pub use sutra_compat::Numbering;

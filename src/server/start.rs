@@ -6,16 +6,15 @@ use std::time::Instant;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sutra_compat::Dialect;
-use sutra_net::{Identity, ListenError, Loads, Net, TRANSLATED, listen};
+use sutra_net::{Identity, ListenError, Loads, Net, TRANSLATED, first_overlap, listen};
 use sutra_runtime::{Config, Cores, ListenerId, Placement, Running, RuntimeError, StartError, allowed_cpus, cpu_quota};
 use sutra_store::{OpenManifest, OpenOptions, Store, StoreError, stored_cores};
 
 use crate::config::ServerConfig;
+use crate::core::mailbox::MAILBOX;
 use crate::error::ServerError;
 use crate::imports::ImportRecord;
 use crate::legacy::Legacy;
-use crate::look::Looks;
-use crate::mailbox::MAILBOX;
 use crate::report::{ServerInfo, StartReport};
 use crate::service::StorageService;
 
@@ -54,11 +53,8 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
     }
     // Addresses first: a port in use should be said before a long recovery, not after it.
     let all: Vec<SocketAddr> = config.listen.iter().chain(&config.compat).copied().collect();
-    for (at, address) in all.iter().enumerate() {
-        // Our own listener on the port would be taken for another process's.
-        if let Some(earlier) = all[..at].iter().find(|earlier| overlap(earlier, address)) {
-            return Err(ServerError::ListenTwice { address: *address, earlier: *earlier });
-        }
+    if let Some((address, earlier)) = first_overlap(&all) {
+        return Err(ServerError::ListenTwice { address, earlier });
     }
     let mut listeners = open_ports(&config.listen, cores, 0)?;
     let compat = open_ports(&config.compat, cores, TRANSLATED).map_err(ServerError::Compat)?;
@@ -122,9 +118,9 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
         for (id, listener) in listeners {
             core.listen(listener, id)?;
         }
-        let looks = Looks::new(Arc::clone(&opened.manifest));
+        let looking = (index == 0).then(|| Arc::clone(&opened.manifest));
         let (namespaces, info) = (Arc::clone(&opened.namespaces), Arc::clone(&info));
-        let service = StorageService::new(shard, namespaces, looks, info, identity.clone(), cores);
+        let service = StorageService::new(shard, namespaces, looking, info, identity.clone(), cores);
         let net = Net::new(service, config.limits.clone());
         Ok::<_, RuntimeError>(net.with_translator(Box::new(Legacy::new(dialect)), Arc::clone(&loads)))
     })
@@ -151,13 +147,6 @@ pub fn allow_all_files() -> Option<u64> {
     // Refused only if another thread lowered the hard limit just now; then the soft one stays as it is.
     let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).is_ok();
     if raised { limit.maximum } else { limit.current }
-}
-
-/// Whether nobody can listen on both addresses: on the same port of the same address, or of every address. Port 0 is another one each time.
-fn overlap(one: &SocketAddr, other: &SocketAddr) -> bool {
-    let meet = one.ip() == other.ip()
-        || (one.is_ipv4() == other.is_ipv4() && (one.ip().is_unspecified() || other.ip().is_unspecified()));
-    meet && one.port() == other.port() && one.port() != 0
 }
 
 /// The CPU of each core, and whether its thread stays there. Unpinned cores may outnumber the CPUs:

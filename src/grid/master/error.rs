@@ -46,10 +46,14 @@ pub enum MasterError {
         cure: &'static str,
     },
     /// Two addresses to listen on are one.
-    #[error("this master is to listen on {address} twice; leave one of them out of --listen and --compat")]
+    #[error(
+        "this master is to listen on {earlier} and on {address}, which take the same port; leave one of them out of --listen and --compat"
+    )]
     ListenTwice {
-        /// The address.
+        /// The one that comes too late.
         address: SocketAddr,
+        /// The one that has the port.
+        earlier: SocketAddr,
     },
     /// No address to listen on, or far too many.
     #[error("this master is to listen on {count} addresses; give it 1 to {most} with --listen and --compat")]

@@ -1,10 +1,11 @@
 //! What is answered when a change has landed.
 
+use sutra_driver::status_of;
 use sutra_net::{Body, Context, ReplyTo};
 use sutra_store::Refusal;
 use sutra_wire::Status;
 
-use super::journal::{Landed, status_of};
+use super::journal::Landed;
 use super::registry::Registry;
 use super::service::{MasterService, Message};
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use sutra_driver::{Ended, TIMERS, status_of};
 use sutra_net::{Body, Context, Flow, Identity, ReplyTo, Request, Service};
 use sutra_runtime::Next;
 use sutra_wire::grid::{
@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use super::events::Events;
 use super::forward::{Done, Errand, Home, Worker};
-use super::journal::{Journal, status_of};
+use super::journal::Journal;
 use super::legacy;
 use super::overview::{Counters, Overview};
 use super::proving::{Asking, Proof};
@@ -26,13 +26,9 @@ use super::replies::{Answer, What};
 use super::spawning::Waiting;
 use super::watch::Watchers;
 
-/// The service's timers.
-pub(crate) const JOURNAL_TIMER: u8 = 0;
-const AGES_TIMER: u8 = 1;
-pub(crate) const WATCH_TIMER: u8 = 2;
-pub(crate) const LOOK_TIMER: u8 = 3;
-/// How soon space is looked for again that a commit did not find.
-const SPACE_AGAIN: Duration = Duration::from_secs(1);
+/// The service's timers, behind those of its log.
+const AGES_TIMER: u8 = TIMERS;
+pub(crate) const WATCH_TIMER: u8 = TIMERS + 1;
 /// Looks at ages are at least so far apart, whatever the patience.
 const SHORTEST_LOOK: Duration = Duration::from_millis(10);
 /// How often the watchers are looked after while there are no agents.
@@ -40,16 +36,12 @@ const IDLE_LOOK: Duration = Duration::from_secs(1);
 
 /// What reaches the master's core from its other threads.
 pub(crate) enum Message {
-    /// What has become of the data folder, if it is not what it was.
-    Looked(Option<Arc<str>>),
     /// An agent has answered, or has not.
     Done(Done),
     /// An agent was asked back.
     Answered { number: u64, answer: Answered },
-    /// Log space.
-    Prepared(Box<sutra_store::Prepared>),
-    /// The log's mark.
-    Marked(sutra_store::Marked),
+    /// The background has done something for the log.
+    Driver(Ended),
     /// The admin thread wants to know.
     Look { lists: bool, to: oneshot::Sender<Overview> },
 }
@@ -126,7 +118,7 @@ impl MasterService {
         let _ = self.home.set(cx.postbox());
         self.journal.log(vec![records::starts_entry(self.starts)], None);
         cx.wake_in(AGES_TIMER, SHORTEST_LOOK);
-        self.journal.look(cx);
+        self.journal.begin(cx);
     }
 
     pub(crate) fn refuse(&mut self, cx: &mut Context<'_, Message>, to: ReplyTo, refused: &Refused) {
@@ -315,16 +307,11 @@ impl Service for MasterService {
         match message {
             Message::Done(done) => self.done(cx, done),
             Message::Answered { number, answer } => self.answered(cx, number, answer),
-            Message::Prepared(prepared) => {
-                self.journal.prepared(cx, *prepared);
-                self.journal.tell_health();
-                cx.resume();
-            }
-            Message::Marked(marked) => self.journal.marked(marked),
-            Message::Looked(lost) => {
-                self.journal.looked(cx, lost);
-                self.journal.tell_health();
-                cx.resume();
+            Message::Driver(ended) => {
+                if self.journal.ended(cx, ended) {
+                    self.journal.tell_health();
+                    cx.resume();
+                }
             }
             Message::Look { lists, to } => {
                 let overview = self.overview(cx, lists);
@@ -335,11 +322,7 @@ impl Service for MasterService {
     }
 
     fn written(&mut self, cx: &mut Context<'_, Message>, _: u64, result: io::Result<()>) {
-        if result.is_err() {
-            // It may have found no space, which is looked for again.
-            cx.wake_in(JOURNAL_TIMER, SPACE_AGAIN);
-        }
-        let landed = self.journal.committed(result);
+        let landed = self.journal.committed(cx, result);
         self.journal.tell_health();
         self.answer_all(cx, landed);
         cx.resume();
@@ -349,9 +332,7 @@ impl Service for MasterService {
         match timer {
             AGES_TIMER => self.look_at_ages(cx),
             WATCH_TIMER => self.offer(cx),
-            LOOK_TIMER => self.journal.look(cx),
-            // The end of the turn tries again.
-            _ => {}
+            _ => self.journal.timer(cx, timer),
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use sutra_net::{Identity, ListenError, Loads, Net, listen};
+use sutra_net::{Identity, ListenError, Loads, Net, first_overlap, listen};
 use sutra_runtime::{Config, ListenerId, Running, RuntimeError, StartError, allowed_cpus};
 use sutra_store::{NamespaceId, OpenManifest, OpenOptions, Shard, Store};
 use sutra_wire::grid::AgentRegistered;
@@ -156,15 +156,12 @@ fn choose_cpu(wanted: Option<usize>) -> Result<Vec<usize>, MasterError> {
 type Ports = (Vec<(ListenerId, TcpListener)>, Vec<SocketAddr>, Vec<SocketAddr>);
 
 fn open_ports(config: &MasterConfig) -> Result<Ports, MasterError> {
-    let all: Vec<&SocketAddr> = config.listen.iter().chain(&config.compat).collect();
+    let all: Vec<SocketAddr> = config.listen.iter().chain(&config.compat).copied().collect();
     if all.is_empty() || all.len() > MOST_PORTS {
         return Err(MasterError::Ports { count: all.len(), most: MOST_PORTS });
     }
-    for (at, address) in all.iter().enumerate() {
-        // Our own listener on the port would be taken for another process's.
-        if address.port() != 0 && all[..at].contains(address) {
-            return Err(MasterError::ListenTwice { address: **address });
-        }
+    if let Some((address, earlier)) = first_overlap(&all) {
+        return Err(MasterError::ListenTwice { address, earlier });
     }
     // None is numbered as a translator's own port: each is asked by its first bytes what it speaks, the compat port too, to which old habits
     // lead native clients.

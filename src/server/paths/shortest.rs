@@ -13,17 +13,17 @@ const NONE: u32 = u32::MAX;
 
 /// An association as a path follows it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Hop {
-    pub(crate) kind: u32,
-    pub(crate) confidence: f32,
+pub(super) struct Hop {
+    pub(super) kind: u32,
+    pub(super) confidence: f32,
     /// Whether from source to target.
-    pub(crate) is_forward: bool,
+    pub(super) is_forward: bool,
 }
 
 impl Hop {
     /// Whether to report it rather than another between the same two: the higher confidence, then the one along its direction, then the
     /// lower kind.
-    pub(crate) fn is_better_than(&self, other: &Self) -> bool {
+    pub(super) fn is_better_than(&self, other: &Self) -> bool {
         let order = self.confidence.total_cmp(&other.confidence).then(self.is_forward.cmp(&other.is_forward));
         order.then(other.kind.cmp(&self.kind)) == Ordering::Greater
     }
@@ -31,15 +31,15 @@ impl Hop {
 
 /// A path by its concepts' numbers.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Found {
-    pub(crate) concepts: Vec<u32>,
+pub(super) struct Found {
+    pub(super) concepts: Vec<u32>,
     /// One fewer.
-    pub(crate) hops: Vec<Hop>,
+    pub(super) hops: Vec<Hop>,
 }
 
 /// From the start forwards, or from the end backwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
+pub(super) enum Side {
     Start = 0,
     End = 1,
 }
@@ -74,20 +74,20 @@ struct Link {
 
 /// What a search knows of concepts and the ways to them; kept for the next one, as fresh memory costs a fault of the processor a page.
 #[derive(Default)]
-pub(crate) struct Ways {
+pub(super) struct Ways {
     seen: Slab<[Seen; 2]>,
     links: Slab<Link>,
 }
 
 impl Ways {
     /// How many concepts it was used for.
-    pub(crate) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.seen.len()
     }
 }
 
 /// A search for the shortest paths from concept 0 to concept 1.
-pub(crate) struct Shortest {
+pub(super) struct Shortest {
     /// How many to find.
     alternatives: usize,
     max_depth: u32,
@@ -107,7 +107,7 @@ pub(crate) struct Shortest {
 
 impl Shortest {
     /// `ways` may come from another search.
-    pub(crate) fn new(max_depth: u32, alternatives: usize, max_visited: usize, ways: Ways) -> Self {
+    pub(super) fn new(max_depth: u32, alternatives: usize, max_visited: usize, ways: Ways) -> Self {
         let Ways { mut seen, mut links } = ways;
         seen.clear();
         links.clear();
@@ -129,12 +129,12 @@ impl Shortest {
     }
 
     /// What another search may use.
-    pub(crate) fn into_ways(self) -> Ways {
+    pub(super) fn into_ways(self) -> Ways {
         Ways { seen: self.seen, links: self.links }
     }
 
     /// Begins the next level, where each side has so many concepts to go on from; says of which side, or `None` at the search's end.
-    pub(crate) fn begin_level(&mut self, sizes: [usize; 2]) -> Option<Side> {
+    pub(super) fn begin_level(&mut self, sizes: [usize; 2]) -> Option<Side> {
         let depth = self.depths[0].saturating_add(self.depths[1]);
         if self.is_met() || sizes.contains(&0) || depth >= self.max_depth {
             return None;
@@ -145,7 +145,7 @@ impl Shortest {
     }
 
     /// Takes an edge of this level, from one of its concepts to any. Whether the side has to go on from there.
-    pub(crate) fn take(&mut self, from: u32, to: u32, hop: Hop) -> bool {
+    pub(super) fn take(&mut self, from: u32, to: u32, hop: Hop) -> bool {
         if to as usize == self.seen.len() {
             self.seen.push([UNSEEN, UNSEEN]);
         }
@@ -206,23 +206,23 @@ impl Shortest {
     }
 
     /// Whether a path has been found.
-    pub(crate) fn is_met(&self) -> bool {
+    pub(super) fn is_met(&self) -> bool {
         !self.meetings.is_empty()
     }
 
     /// Whether all that was asked for has been found, but for better edges between the last two concepts.
-    pub(crate) fn is_enough(&self) -> bool {
+    pub(super) fn is_enough(&self) -> bool {
         self.alternatives == 1 && self.is_met()
     }
 
     /// Whether there were more ways than may be kept.
-    pub(crate) fn is_exceeded(&self) -> bool {
+    pub(super) fn is_exceeded(&self) -> bool {
         self.is_exceeded && !self.is_enough()
     }
 
     /// The paths: distinct, of least length, as many as there are or were asked for, but for those that would take the sum of all paths' concepts
     /// beyond `most`. The first comes in any case.
-    pub(crate) fn paths(&self, most: usize) -> Vec<Found> {
+    pub(super) fn paths(&self, most: usize) -> Vec<Found> {
         let mut paths: Vec<Found> = Vec::new();
         let length = self.length as usize + 1;
         let wanted = self.alternatives.min((most / length.max(1)).max(1));
@@ -278,8 +278,8 @@ impl Shortest {
 mod tests {
     use std::collections::HashSet;
 
+    use super::super::visited::Visited;
     use super::*;
-    use crate::visited::Visited;
 
     /// Searches from node 0 to node 1 along edges that are followed either way; paths come as nodes.
     fn search(edges: &[(u32, u32, f32)], search: &mut Shortest) -> Vec<(Vec<u32>, Vec<f32>)> {

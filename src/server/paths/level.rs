@@ -4,35 +4,35 @@ use sutra_store::Slab;
 
 /// Units to go on from, by the core that owns their concepts. A unit is a concept's number or, for the most confident path, a label's.
 #[derive(Default)]
-pub(crate) struct Frontier {
-    pub(crate) cores: Vec<Slab<u32>>,
+pub(super) struct Level {
+    pub(super) cores: Vec<Slab<u32>>,
     /// How many of each core's have been begun.
-    pub(crate) begun: Vec<u32>,
-    pub(crate) length: usize,
+    pub(super) begun: Vec<u32>,
+    pub(super) length: usize,
 }
 
-impl Frontier {
-    pub(crate) fn new(cores: usize) -> Self {
+impl Level {
+    pub(super) fn new(cores: usize) -> Self {
         Self { cores: (0..cores).map(|_| Slab::default()).collect(), begun: vec![0; cores], length: 0 }
     }
 
-    pub(crate) fn push(&mut self, core: usize, unit: u32) {
+    pub(super) fn push(&mut self, core: usize, unit: u32) {
         self.cores[core].push(unit);
         self.length += 1;
     }
 
     /// The next unit of a core that has not been begun.
-    pub(crate) fn begin(&mut self, core: usize) -> Option<u32> {
+    pub(super) fn begin(&mut self, core: usize) -> Option<u32> {
         let unit = *self.cores[core].get(self.begun[core])?;
         self.begun[core] += 1;
         Some(unit)
     }
 
-    pub(crate) fn is_begun(&self, core: usize) -> bool {
+    pub(super) fn is_begun(&self, core: usize) -> bool {
         self.begun[core] as usize == self.cores[core].len()
     }
 
-    pub(crate) fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.cores.iter_mut().for_each(Slab::clear);
         self.begun.fill(0);
         self.length = 0;

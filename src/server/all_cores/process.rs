@@ -3,7 +3,7 @@
 use sutra_wire::Counter;
 
 /// Adds the process's CPU time and memory to `out`. Cost: two clock calls and two small reads from procfs (memory, not disk).
-pub(crate) fn report(out: &mut Vec<Counter>) {
+pub(super) fn report(out: &mut Vec<Counter>) {
     let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     let micros = u64::try_from(cpu.tv_sec).unwrap_or(0) * 1_000_000 + u64::try_from(cpu.tv_nsec).unwrap_or(0) / 1000;
     out.push(Counter { name: "cpu_us".into(), value: micros });

@@ -1,7 +1,7 @@
 //! A neighbourhood: the concepts within so many edges of one, by breadth-first search. Knows concepts by number and is told the edges.
 
 /// A search for everything around concept 0.
-pub(crate) struct Within {
+pub(super) struct Within {
     edges: u32,
     /// How far it has been searched.
     depth: u32,
@@ -12,19 +12,19 @@ pub(crate) struct Within {
 }
 
 impl Within {
-    pub(crate) fn new(edges: u32, most: u32) -> Self {
+    pub(super) fn new(edges: u32, most: u32) -> Self {
         Self { edges, depth: 0, met: 1, most, is_exceeded: false }
     }
 
     /// Begins the next level, where there are so many concepts to go on from; `false` at the search's end.
-    pub(crate) fn begin_level(&mut self, size: usize) -> bool {
+    pub(super) fn begin_level(&mut self, size: usize) -> bool {
         let goes_on = size > 0 && self.depth < self.edges;
         self.depth += u32::from(goes_on);
         goes_on
     }
 
     /// Takes an edge of this level; whether it leads to a concept that was not met before.
-    pub(crate) fn take(&mut self, to: u32) -> bool {
+    pub(super) fn take(&mut self, to: u32) -> bool {
         let is_new = to >= self.met && !self.is_exceeded;
         self.is_exceeded |= is_new && self.met == self.most;
         let is_met = is_new && !self.is_exceeded;
@@ -33,7 +33,7 @@ impl Within {
     }
 
     /// Whether there are more concepts than it may meet.
-    pub(crate) fn is_exceeded(&self) -> bool {
+    pub(super) fn is_exceeded(&self) -> bool {
         self.is_exceeded
     }
 }

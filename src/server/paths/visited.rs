@@ -18,7 +18,7 @@ const TABLES: usize = 64;
 
 /// How a concept is known.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Name {
+pub(super) enum Name {
     /// By a node of this core's shard.
     Node(NodeNumber),
     Id(ConceptId),
@@ -33,7 +33,7 @@ struct Slot {
 }
 
 /// The concepts, by number and by name.
-pub(crate) struct Visited {
+pub(super) struct Visited {
     names: Slab<Name>,
     tables: [HashTable<Slot>; TABLES],
     random: RandomState,
@@ -63,7 +63,7 @@ fn table(hash: u64) -> usize {
 
 impl Visited {
     /// The number of a concept that is known by its node, and by no id.
-    pub(crate) fn number_of_node(&mut self, node: NodeNumber) -> u32 {
+    pub(super) fn number_of_node(&mut self, node: NodeNumber) -> u32 {
         let (hash, seed) = (mix(node, self.seed), self.seed);
         let table = &mut self.tables[table(hash)];
         if let Some(slot) = table.find(hash, |slot| slot.key == node && slot.is_node) {
@@ -76,7 +76,7 @@ impl Visited {
     }
 
     /// The number of a concept that is known by its id, and by no node.
-    pub(crate) fn number_of_id(&mut self, id: &ConceptId) -> u32 {
+    pub(super) fn number_of_id(&mut self, id: &ConceptId) -> u32 {
         let key = self.random.hash_one(id.0) as u32;
         let (hash, seed) = (mix(key, self.seed), self.seed);
         let (table, names) = (&mut self.tables[table(hash)], &mut self.names);
@@ -90,7 +90,7 @@ impl Visited {
     }
 
     /// Forgets all concepts, for another search; keeps the memory.
-    pub(crate) fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.names.clear();
         self.tables.iter_mut().for_each(HashTable::clear);
         self.random = RandomState::default();
@@ -98,12 +98,12 @@ impl Visited {
     }
 
     /// How many concepts there are.
-    pub(crate) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.names.len()
     }
 
     /// How a concept is known.
-    pub(crate) fn name(&self, number: u32) -> Name {
+    pub(super) fn name(&self, number: u32) -> Name {
         self.names[number]
     }
 }

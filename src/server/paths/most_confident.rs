@@ -8,7 +8,7 @@
 
 use sutra_store::Slab;
 
-use crate::shortest::{Found, Hop};
+use super::shortest::{Found, Hop};
 
 const NONE: u32 = u32::MAX;
 const START: u32 = 0;
@@ -24,7 +24,7 @@ struct Label {
 }
 
 /// A search for the most confident path from concept 0 to concept 1. Its levels' units are labels; the first is label 0.
-pub(crate) struct MostConfident {
+pub(super) struct MostConfident {
     max_depth: u32,
     /// How many labels may be kept.
     max_visited: usize,
@@ -37,7 +37,7 @@ pub(crate) struct MostConfident {
 }
 
 impl MostConfident {
-    pub(crate) fn new(max_depth: u32, max_visited: usize) -> Self {
+    pub(super) fn new(max_depth: u32, max_visited: usize) -> Self {
         let (mut labels, mut best) = (Slab::default(), Slab::default());
         let hop = Hop { kind: 0, confidence: 1.0, is_forward: true };
         best.push(labels.push(Label { cost: 0.0, concept: START, before: NONE, level: 0, hop }));
@@ -46,19 +46,19 @@ impl MostConfident {
     }
 
     /// Begins the next level, where there are so many labels to go on from; `false` at the search's end.
-    pub(crate) fn begin_level(&mut self, size: usize) -> bool {
+    pub(super) fn begin_level(&mut self, size: usize) -> bool {
         let goes_on = size > 0 && self.level < self.max_depth;
         self.level += u32::from(goes_on);
         goes_on
     }
 
     /// The concept at which a label ends.
-    pub(crate) fn concept(&self, label: u32) -> u32 {
+    pub(super) fn concept(&self, label: u32) -> u32 {
         self.labels[label].concept
     }
 
     /// Takes an edge from a label of the last level. Returns a label of this level to go on from, each once.
-    pub(crate) fn take(&mut self, before: u32, to: u32, hop: Hop) -> Option<u32> {
+    pub(super) fn take(&mut self, before: u32, to: u32, hop: Hop) -> Option<u32> {
         if to as usize == self.best.len() {
             self.best.push(NONE);
         }
@@ -91,17 +91,17 @@ impl MostConfident {
     }
 
     /// Whether there were more labels than may be kept.
-    pub(crate) fn is_exceeded(&self) -> bool {
+    pub(super) fn is_exceeded(&self) -> bool {
         self.is_exceeded
     }
 
     /// Whether some path has been found.
-    pub(crate) fn is_met(&self) -> bool {
+    pub(super) fn is_met(&self) -> bool {
         self.best[END] != NONE
     }
 
     /// The best path, if there is one.
-    pub(crate) fn path(&self) -> Option<Found> {
+    pub(super) fn path(&self) -> Option<Found> {
         let mut at = Some(self.best[END]).filter(|label| *label != NONE)?;
         let mut found = Found { concepts: vec![END], hops: Vec::new() };
         while self.labels[at].before != NONE {
@@ -118,8 +118,8 @@ impl MostConfident {
 
 #[cfg(test)]
 mod tests {
+    use super::super::visited::Visited;
     use super::*;
-    use crate::visited::Visited;
 
     /// Searches from node 0 to node 1 along directed edges; the path comes as nodes.
     fn search(edges: &[(u32, u32, f32)], search: &mut MostConfident) -> Option<Vec<u32>> {

@@ -11,10 +11,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use sutra_net::{Context, Stage};
-
-use crate::message::Message;
-use crate::service::StorageService;
+use super::message::{BatchSlot, DeletionNumber, ShareNumber, TraversalPlace};
 
 /// How long a slice of work that can be cut anywhere goes on: some tens of times what a turn of the core costs besides.
 pub(crate) const SLICE: Duration = Duration::from_micros(150);
@@ -22,10 +19,10 @@ pub(crate) const SLICE: Duration = Duration::from_micros(150);
 /// A job with a slice to do, by the kind of work and its place among those.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Work {
-    Deletion(usize),
-    Expansion(usize),
-    Traversal(usize),
-    Search(usize),
+    Deletion(DeletionNumber),
+    Batch(BatchSlot),
+    Traversal(TraversalPlace),
+    Search(ShareNumber),
 }
 
 /// The jobs of a core that are ready, first in, first out.
@@ -50,7 +47,7 @@ impl RunQueue {
     }
 
     /// The job whose turn it is, where this turn is for one.
-    fn next(&mut self) -> Option<Work> {
+    pub(crate) fn next(&mut self) -> Option<Work> {
         self.is_put_off = std::mem::take(&mut self.has_arrival) && !self.is_put_off;
         if self.is_put_off { None } else { self.ready.pop_front() }
     }
@@ -61,21 +58,6 @@ impl RunQueue {
     }
 }
 
-impl StorageService {
-    /// Does the next slice of the job whose turn it is.
-    pub(crate) fn advance_work(&mut self, cx: &mut Context<'_, Message>) {
-        let Some(work) = self.run_queue.next() else { return };
-        cx.enter_stage(Stage::LongWork);
-        match work {
-            Work::Deletion(place) => self.advance_deletion(cx, place),
-            Work::Expansion(place) => self.advance_expansion(cx, place),
-            Work::Traversal(place) => self.advance_traversal(cx, place),
-            Work::Search(place) => self.advance_part(cx, place),
-        }
-        cx.enter_stage(Stage::LookUp);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,7 +65,8 @@ mod tests {
     #[test]
     fn jobs_take_turns_and_a_turn_with_arrivals_is_left_out_but_never_two_in_a_row() {
         let mut queue = RunQueue::default();
-        let jobs = [Work::Deletion(1), Work::Search(1), Work::Traversal(2)];
+        let jobs =
+            [Work::Deletion(DeletionNumber(1)), Work::Search(ShareNumber(1)), Work::Traversal(TraversalPlace(2))];
         jobs.into_iter().for_each(|job| queue.push(job));
         assert_eq!(queue.next(), Some(jobs[0]));
         queue.note_arrival();

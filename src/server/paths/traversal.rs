@@ -1,4 +1,4 @@
-//! The state of one search over the graph: what it seeks, what it has visited, and how far its level has come. Reads nothing itself: `traversing.rs`
+//! The state of one search over the graph: what it seeks, what it has visited, and how far its level has come. Reads nothing itself: `coordinator.rs`
 //! brings it the edges, level by level.
 //!
 //! What is sought, and so what to do with an edge, is the goal's (`shortest.rs`, `most_confident.rs`, `within.rs`).
@@ -10,15 +10,32 @@ use sutra_net::ReplyTo;
 use sutra_store::{NamespaceId, NodeNumber, Walk};
 use sutra_wire::{ConceptId, Direction, Status, limits};
 
-use crate::expansion::Part;
-use crate::frontier::Frontier;
-use crate::most_confident::MostConfident;
-use crate::shortest::{Hop, Shortest, Side};
-use crate::visited::Visited;
-use crate::within::Within;
+use super::level::Level;
+use super::most_confident::MostConfident;
+use super::shortest::{Hop, Shortest, Side};
+use super::visited::Visited;
+use super::within::Within;
+use crate::core::message::{Edges, SearchNumber};
+
+/// Traversals that a core works on at a time: their memory is bounded by what each may visit ([`sutra_wire::limits::MAX_VISITED`]), and more would only
+/// all take longer.
+pub(super) const RUNNING: usize = 4;
+/// Concepts whose associations are read side by side: enough loads to keep the memory busy, few enough that little is read in vain when a
+/// path has been found.
+pub(super) const WINDOW: usize = 32;
+
+/// What a request says of the way.
+pub(super) struct Terms {
+    pub(super) to: ReplyTo,
+    pub(super) namespace: NamespaceId,
+    /// Only these kinds; all where there is none.
+    pub(super) kinds: Arc<[u32]>,
+    pub(super) direction: Direction,
+    pub(super) max_visited: usize,
+}
 
 /// What is sought.
-pub(crate) enum Goal {
+pub(super) enum Goal {
     Shortest(Shortest),
     MostConfident(MostConfident),
     /// For the vector search of this number.
@@ -26,47 +43,77 @@ pub(crate) enum Goal {
         within: Within,
         /// By the core that owns them.
         ids: Vec<Vec<[u8; 16]>>,
-        search: usize,
+        search: SearchNumber,
     },
 }
 
 /// Why a traversal has not come to its end.
-pub(crate) type Outcome = Result<(), (Status, String)>;
+pub(super) type Outcome = Result<(), (Status, String)>;
 
 /// What another core is doing for a traversal.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Far {
-    /// Whether it has a batch of which the last part has not been taken.
-    pub(crate) is_asked: bool,
-    /// Where that batch begins among the level's units.
-    pub(crate) first: u32,
+#[derive(Clone, Copy)]
+pub(super) enum Far {
+    Idle,
+    /// It has a batch of which the last part has not been taken; the batch begins there among the level's units.
+    Working {
+        first: u32,
+    },
+}
+
+impl Far {
+    pub(super) fn is_working(&self) -> bool {
+        matches!(self, Self::Working { .. })
+    }
+
+    /// A part of its batch was taken.
+    pub(super) fn took(&mut self, is_last: bool) {
+        if is_last {
+            *self = Self::Idle;
+        }
+    }
+}
+
+/// Whether a search goes on.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Phase {
+    Searching,
+    /// It has ended with an edge that this core gave: more of it may still come, and of the same two concepts.
+    Finishing {
+        core: usize,
+    },
+}
+
+impl Phase {
+    /// Whether edges from a core still count.
+    pub(super) fn takes_from(self, core: usize) -> bool {
+        self == Self::Searching || self == Self::Finishing { core }
+    }
 }
 
 /// A search under way.
-pub(crate) struct Traversal {
-    pub(crate) to: ReplyTo,
-    pub(crate) namespace: NamespaceId,
-    pub(crate) kinds: Arc<[u32]>,
-    pub(crate) direction: Direction,
-    pub(crate) max_visited: usize,
+pub(super) struct Traversal {
+    pub(super) to: ReplyTo,
+    pub(super) namespace: NamespaceId,
+    pub(super) kinds: Arc<[u32]>,
+    pub(super) direction: Direction,
+    pub(super) max_visited: usize,
     /// Nodes of this core's shard when the search began.
-    pub(crate) known: NodeNumber,
-    pub(crate) visited: Visited,
-    pub(crate) goal: Goal,
-    pub(crate) side: Side,
+    pub(super) known: NodeNumber,
+    pub(super) visited: Visited,
+    pub(super) goal: Goal,
+    pub(super) side: Side,
     /// What the present level goes on from, and what the next one on either side.
-    pub(crate) level: Frontier,
-    pub(crate) next: [Frontier; 2],
-    pub(crate) walk: Walk,
-    pub(crate) far: Vec<Far>,
-    pub(crate) parts: VecDeque<(usize, Part)>,
-    /// The core that gave the edge which ended the search: more of it may still come, and of the same two concepts.
-    pub(crate) finishing: Option<usize>,
-    pub(crate) is_queued: bool,
+    pub(super) level: Level,
+    pub(super) next: [Level; 2],
+    pub(super) walk: Walk,
+    pub(super) far: Vec<Far>,
+    /// Edges that other cores have read and that were not taken yet.
+    pub(super) received: VecDeque<(usize, Edges)>,
+    pub(super) phase: Phase,
 }
 
 /// What a piece of work came to.
-pub(crate) enum Progress {
+pub(super) enum Progress {
     Again,
     /// Only another core can bring it on.
     Waits,
@@ -75,7 +122,7 @@ pub(crate) enum Progress {
 
 impl Traversal {
     /// Which of the level's concepts' associations are followed.
-    pub(crate) fn follows(&self) -> Direction {
+    pub(super) fn follows(&self) -> Direction {
         match (self.side, self.direction) {
             (Side::Start, direction) => direction,
             (Side::End, Direction::Both) => Direction::Both,
@@ -85,7 +132,7 @@ impl Traversal {
     }
 
     /// The concept of a unit.
-    pub(crate) fn concept(&self, unit: u32) -> u32 {
+    pub(super) fn concept(&self, unit: u32) -> u32 {
         match &self.goal {
             Goal::Shortest(_) | Goal::Within { .. } => unit,
             Goal::MostConfident(search) => search.concept(unit),
@@ -93,7 +140,7 @@ impl Traversal {
     }
 
     /// Takes an edge of the level. Returns a unit of the next one, if there is a new one.
-    pub(crate) fn take(&mut self, unit: u32, to: u32, kind: u32, confidence: f32, is_outgoing: bool) -> Option<u32> {
+    pub(super) fn take(&mut self, unit: u32, to: u32, kind: u32, confidence: f32, is_outgoing: bool) -> Option<u32> {
         let hop = Hop { kind, confidence, is_forward: is_outgoing == (self.side == Side::Start) };
         match &mut self.goal {
             Goal::Shortest(search) => search.take(unit, to, hop).then_some(to),
@@ -103,7 +150,7 @@ impl Traversal {
     }
 
     /// Notes a unit of the next level, which was just taken.
-    pub(crate) fn go_on_from(&mut self, owner: usize, unit: u32, id: impl Fn() -> ConceptId) {
+    pub(super) fn go_on_from(&mut self, owner: usize, unit: u32, id: impl Fn() -> ConceptId) {
         self.next[self.side as usize].push(owner, unit);
         if let Goal::Within { ids, .. } = &mut self.goal {
             ids[owner].push(id().0);
@@ -111,7 +158,7 @@ impl Traversal {
     }
 
     /// Goes on to the next level; `false` where the search is over.
-    pub(crate) fn begin_level(&mut self) -> bool {
+    pub(super) fn begin_level(&mut self) -> bool {
         self.level.clear();
         let sizes = [self.next[0].length, self.next[1].length];
         let side = match &mut self.goal {
@@ -126,7 +173,7 @@ impl Traversal {
     }
 
     /// Where the search stands after edges from a core. `is_whole`: each concept of which it has given any has had all of its edges.
-    pub(crate) fn progress(&mut self, core: usize, is_whole: bool) -> Progress {
+    pub(super) fn progress(&mut self, core: usize, is_whole: bool) -> Progress {
         let (is_enough, is_exceeded, is_met) = match &self.goal {
             Goal::Shortest(search) => (search.is_enough(), search.is_exceeded(), search.is_met()),
             Goal::MostConfident(search) => (false, search.is_exceeded(), search.is_met()),
@@ -138,7 +185,7 @@ impl Traversal {
         match (is_enough, is_whole) {
             (true, true) => Progress::Ended(Ok(())),
             (true, false) => {
-                self.finishing = Some(core);
+                self.phase = Phase::Finishing { core };
                 Progress::Again
             }
             (false, _) => Progress::Again,

@@ -7,13 +7,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use sutra_driver::status_of;
 use sutra_net::{Context, Flow, ReplyTo};
 use sutra_store::NamespaceId;
 use sutra_wire::{AssociationRecord, ConceptId, ConceptRecord, FrameBuffer, Parcel, Status};
 
-use crate::learn::status_of;
-use crate::message::{Body, Forwarded, Message, Ticket};
-use crate::service::StorageService;
+use crate::core::Core;
+use crate::core::message::{Body, Forwarded, Message, Ticket, Write, WriteMessage, WriteTicket};
 
 /// Writes that wait for a namespace at most, all connections of a core: enough that a rewrite of the manifest carries many names.
 const WAITING: usize = 1024;
@@ -21,7 +21,7 @@ const WAITING: usize = 1024;
 const WAITING_BYTES: usize = 16 << 20;
 
 /// A write whose namespace has no number yet.
-pub(crate) enum Unnumbered {
+pub(super) enum Unnumbered {
     Learn(Parcel<ConceptRecord>),
     Associate(Parcel<AssociationRecord>),
 }
@@ -57,16 +57,16 @@ impl Unnumbered {
     }
 
     fn numbered(self, namespace: NamespaceId) -> Forwarded {
-        match self {
-            Self::Learn(record) => Forwarded::Learn { namespace, record },
-            Self::Associate(record) => Forwarded::Associate { namespace, record },
-        }
+        Forwarded::Write(match self {
+            Self::Learn(record) => Write::Learn { namespace, record },
+            Self::Associate(record) => Write::Associate { namespace, record },
+        })
     }
 }
 
 /// The registrations that this core asked for.
 #[derive(Default)]
-pub(crate) struct Registrations {
+pub(super) struct Registrations {
     /// In the order in which they came.
     waiting: VecDeque<(ReplyTo, Unnumbered)>,
     /// How many of them wait for each namespace.
@@ -80,8 +80,141 @@ pub(crate) struct Registrations {
 }
 
 impl Registrations {
-    pub(crate) fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    /// The number of the namespace that a write names; `None` where the write has to wait for it. Cost where it is known: one lookup; the
+    /// empty one costs nothing.
+    pub(super) fn namespace_to_write(&self, core: &Core, name: &str) -> Option<NamespaceId> {
+        if !self.names.is_empty() && self.names.contains_key(name) {
+            return None;
+        }
+        core.namespaces.lookup(name)
+    }
+
+    /// Has a write wait until its namespace has a number. Cost: a copy of the record into a pooled buffer.
+    pub(super) fn wait(
+        &mut self,
+        core: &mut Core,
+        cx: &mut Context<'_, Message>,
+        to: ReplyTo,
+        name: &str,
+        write: impl FnOnce(&mut Context<'_, Message>) -> Unnumbered,
+    ) -> Flow {
+        let is_new = !self.names.contains_key(name);
+        if is_new && core.namespaces.is_full() {
+            let limit = sutra_store::MAX_NAMESPACES;
+            cx.refuse(to, Status::StorageFull, sutra_store::StoreError::TooManyNamespaces { limit }.to_string());
+            return Flow::Taken;
+        }
+        if self.waiting.len() >= WAITING || self.bytes >= WAITING_BYTES {
+            return Flow::Wait;
+        }
+        self.add(to, write(cx));
+        if is_new {
+            self.gathered.push(name.to_owned());
+            self.register_gathered(core, cx);
+        }
+        Flow::Taken
+    }
+
+    /// Has the background thread number what has gathered, unless it is at it.
+    fn register_gathered(&mut self, core: &mut Core, cx: &mut Context<'_, Message>) {
+        if self.running || self.gathered.is_empty() {
+            return;
+        }
+        self.running = true;
+        let (namespaces, names) = (Arc::clone(&core.namespaces), std::mem::take(&mut self.gathered));
+        let clock = core.shard.last_sequence();
+        core.shard.run(cx, move || {
+            let numbers = namespaces.register(&names);
+            let refused =
+                names.into_iter().zip(numbers).filter_map(|(name, number)| Some((name, number.err()?.to_string())));
+            Message { clock, body: Body::Write(WriteMessage::Registered { refused: refused.collect() }) }
+        });
+    }
+
+    /// A rewrite of the manifest has ended.
+    pub(super) fn registered(
+        &mut self,
+        core: &mut Core,
+        cx: &mut Context<'_, Message>,
+        refused: Vec<(String, String)>,
+    ) {
+        self.running = false;
+        if !refused.is_empty() {
+            let refused: HashMap<_, _> = refused.into_iter().collect();
+            for (to, write) in std::mem::take(&mut self.waiting) {
+                match refused.get(write.namespace()) {
+                    Some(reason) => {
+                        self.forget(&write);
+                        cx.refuse(to, Status::StorageFull, reason.as_str());
+                    }
+                    None => self.waiting.push_back((to, write)),
+                }
+            }
+        }
+        self.write_numbered(core, cx);
+        self.register_gathered(core, cx);
+        cx.resume();
+    }
+
+    /// Tries again what found no room after its namespace was there.
+    pub(super) fn retry(&mut self, core: &mut Core, cx: &mut Context<'_, Message>) {
+        if self.stalled {
+            self.write_numbered(core, cx);
+        }
+    }
+
+    /// Carries out the writes whose namespace has a number now, in order, as far as there is room.
+    fn write_numbered(&mut self, core: &mut Core, cx: &mut Context<'_, Message>) {
+        self.stalled = false;
+        for (to, write) in std::mem::take(&mut self.waiting) {
+            let namespace = match self.stalled {
+                true => None,
+                false => core.namespaces.lookup(write.namespace()),
+            };
+            let Some(namespace) = namespace else {
+                self.waiting.push_back((to, write));
+                continue;
+            };
+            self.forget(&write);
+            if let Some(write) = Self::write_at_owner(core, cx, to, namespace, write) {
+                self.add(to, write);
+                self.stalled = true;
+            }
+        }
+    }
+
+    /// Carries out a write, or sends it to the core that does; gives it back where there is no room for it now.
+    fn write_at_owner(
+        core: &mut Core,
+        cx: &mut Context<'_, Message>,
+        to: ReplyTo,
+        namespace: NamespaceId,
+        write: Unnumbered,
+    ) -> Option<Unnumbered> {
+        let owner = core.owner(&write.concept());
+        if owner != cx.index() {
+            let mut write = Some(write);
+            let forward =
+                |_: &mut Context<'_, Message>| write.take().expect("a request is made once").numbered(namespace);
+            let _ = core.forward(cx, owner, to, forward);
+            return write;
+        }
+        let ticket = WriteTicket::Request(Ticket::Here(to));
+        let logged = match &write {
+            Unnumbered::Learn(record) => core.shard.learn(record.checked(), namespace, ticket),
+            Unnumbered::Associate(record) => core.shard.associate(record.checked(), namespace, ticket),
+        };
+        match logged {
+            Err(refusal) if refusal.is_stalled() => return Some(write),
+            Err(refusal) => cx.refuse(to, status_of(&refusal), refusal.to_string()),
+            Ok(_) => {}
+        }
+        cx.give_back(write.into_buffer());
+        None
     }
 
     fn add(&mut self, to: ReplyTo, write: Unnumbered) {
@@ -102,134 +235,5 @@ impl Registrations {
                 self.names.remove(write.namespace());
             }
         }
-    }
-}
-
-impl StorageService {
-    /// The number of the namespace that a write names; `None` where the write has to wait for it. Cost where it is known: one lookup; the
-    /// empty one costs nothing.
-    pub(crate) fn namespace_to_write(&self, name: &str) -> Option<NamespaceId> {
-        if !self.registrations.names.is_empty() && self.registrations.names.contains_key(name) {
-            return None;
-        }
-        self.namespaces.lookup(name)
-    }
-
-    /// Has a write wait until its namespace has a number. Cost: a copy of the record into a pooled buffer.
-    pub(crate) fn wait_for_namespace(
-        &mut self,
-        cx: &mut Context<'_, Message>,
-        to: ReplyTo,
-        name: &str,
-        write: impl FnOnce(&mut Context<'_, Message>) -> Unnumbered,
-    ) -> Flow {
-        let registrations = &mut self.registrations;
-        let is_new = !registrations.names.contains_key(name);
-        if is_new && self.namespaces.is_full() {
-            let limit = sutra_store::MAX_NAMESPACES;
-            cx.refuse(to, Status::StorageFull, sutra_store::StoreError::TooManyNamespaces { limit }.to_string());
-            return Flow::Taken;
-        }
-        if registrations.waiting.len() >= WAITING || registrations.bytes >= WAITING_BYTES {
-            return Flow::Wait;
-        }
-        registrations.add(to, write(cx));
-        if is_new {
-            registrations.gathered.push(name.to_owned());
-            self.register_gathered(cx);
-        }
-        Flow::Taken
-    }
-
-    /// Has the background thread number what has gathered, unless it is at it.
-    fn register_gathered(&mut self, cx: &mut Context<'_, Message>) {
-        let registrations = &mut self.registrations;
-        if registrations.running || registrations.gathered.is_empty() {
-            return;
-        }
-        registrations.running = true;
-        let (namespaces, names) = (Arc::clone(&self.namespaces), std::mem::take(&mut registrations.gathered));
-        self.run_in_background(cx, move || {
-            let numbers = namespaces.register(&names);
-            let refused =
-                names.into_iter().zip(numbers).filter_map(|(name, number)| Some((name, number.err()?.to_string())));
-            Body::Registered { refused: refused.collect() }
-        });
-    }
-
-    /// A rewrite of the manifest has ended.
-    pub(crate) fn registered(&mut self, cx: &mut Context<'_, Message>, refused: Vec<(String, String)>) {
-        self.registrations.running = false;
-        if !refused.is_empty() {
-            let refused: HashMap<_, _> = refused.into_iter().collect();
-            for (to, write) in std::mem::take(&mut self.registrations.waiting) {
-                match refused.get(write.namespace()) {
-                    Some(reason) => {
-                        self.registrations.forget(&write);
-                        cx.refuse(to, Status::StorageFull, reason.as_str());
-                    }
-                    None => self.registrations.waiting.push_back((to, write)),
-                }
-            }
-        }
-        self.write_numbered(cx);
-        self.register_gathered(cx);
-        cx.resume();
-    }
-
-    /// Tries again what found no room after its namespace was there.
-    pub(crate) fn retry_numbered(&mut self, cx: &mut Context<'_, Message>) {
-        if self.registrations.stalled {
-            self.write_numbered(cx);
-        }
-    }
-
-    /// Carries out the writes whose namespace has a number now, in order, as far as there is room.
-    fn write_numbered(&mut self, cx: &mut Context<'_, Message>) {
-        self.registrations.stalled = false;
-        for (to, write) in std::mem::take(&mut self.registrations.waiting) {
-            let namespace = match self.registrations.stalled {
-                true => None,
-                false => self.namespaces.lookup(write.namespace()),
-            };
-            let Some(namespace) = namespace else {
-                self.registrations.waiting.push_back((to, write));
-                continue;
-            };
-            self.registrations.forget(&write);
-            if let Some(write) = self.write_at_owner(cx, to, namespace, write) {
-                self.registrations.add(to, write);
-                self.registrations.stalled = true;
-            }
-        }
-    }
-
-    /// Carries out a write, or sends it to the core that does; gives it back where there is no room for it now.
-    fn write_at_owner(
-        &mut self,
-        cx: &mut Context<'_, Message>,
-        to: ReplyTo,
-        namespace: NamespaceId,
-        write: Unnumbered,
-    ) -> Option<Unnumbered> {
-        let owner = self.owner(&write.concept());
-        if owner != cx.index() {
-            if !self.peers.take_credit(owner) {
-                return Some(write);
-            }
-            self.post(cx, owner, Body::Request { to, request: write.numbered(namespace) });
-            return None;
-        }
-        let logged = match &write {
-            Unnumbered::Learn(record) => self.shard.learn(record.checked(), namespace, Ticket::Here(to)),
-            Unnumbered::Associate(record) => self.shard.associate(record.checked(), namespace, Ticket::Here(to)),
-        };
-        match logged {
-            Err(refusal) if refusal.is_stalled() => return Some(write),
-            Err(refusal) => cx.refuse(to, status_of(&refusal), refusal.to_string()),
-            Ok(_) => {}
-        }
-        cx.give_back(write.into_buffer());
-        None
     }
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use sutra_net::Context;
 
-use crate::message::{Body, Message};
+use super::message::{Body, Message};
 
 /// Requests that a core may have under way at each other core. A mailbox holds [`MAILBOX`] messages: the answers to these, the other
 /// core's own requests, their associations' in-edges, the removals of deletions, and a batch and a part of each traversal.

@@ -1,0 +1,226 @@
+//! A shard with what drives it.
+
+use std::collections::VecDeque;
+use std::io;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sutra_net::{BackgroundJob, Context, background_job};
+use sutra_store::{Acknowledged, Marked, OpenManifest, Prepared, Refusal, Shard};
+
+/// The token of the write that carries the commit in flight; the owner's own tokens are others.
+pub const COMMIT: u64 = 0;
+/// The service's timers that the driver takes, from 0 on. The owner's own follow.
+pub const TIMERS: u8 = 3;
+const PREPARE_TIMER: u8 = 0;
+const BACKGROUND_TIMER: u8 = 1;
+const LOOK_TIMER: u8 = 2;
+
+/// How soon log space that could not be made ready is asked for again.
+const PREPARE_AGAIN: Duration = Duration::from_secs(1);
+/// How soon a job is offered again to a background thread that has too much to do.
+const BACKGROUND_AGAIN: Duration = Duration::from_millis(10);
+/// Between two looks at the folder: what is written into one that is gone is acknowledged for no
+/// longer than twice this.
+const LOOK: Duration = Duration::from_millis(500);
+/// Every so many looks the marks are raised: what a killed server has acknowledged before can't be
+/// missing without a word.
+const RAISE: u64 = 4;
+
+/// A job of the driver's that the background thread has ended.
+pub enum Ended {
+    /// Log space was made ready, or could not be.
+    Prepared(Box<Prepared>),
+    /// The end of a full segment was marked, or could not be made durable.
+    Marked(Marked),
+    /// The data folder was looked at: what has become of it, if it is not what it was.
+    Looked(Option<Arc<str>>),
+}
+
+/// What has changed of a log's health.
+pub enum Health {
+    /// It takes no writes any more.
+    Refuses(Refusal),
+    /// It takes writes again.
+    Takes,
+}
+
+/// The looks at a data folder.
+struct Looks {
+    manifest: Arc<OpenManifest>,
+    count: u64,
+    /// What has become of the folder, as was told last.
+    lost: Option<Arc<str>>,
+}
+
+/// A shard with what drives it. It is used as the shard that it holds; what it adds is below.
+///
+/// `M` is what the owner's cores send each other: a job's end comes back as one.
+pub struct ShardDriver<T, M: Send + 'static> {
+    shard: Shard<T>,
+    /// Makes a message of what has ended. The number is the highest sequence when the job began.
+    message: fn(u64, Ended) -> M,
+    /// Jobs that the background thread has not taken yet: at most one preparation, one mark, one
+    /// look, and those of the owner.
+    jobs: VecDeque<BackgroundJob<M>>,
+    acknowledged: Vec<Acknowledged<T>>,
+    looks: Option<Looks>,
+    /// Whether the log takes writes, as was told last.
+    is_writable: bool,
+}
+
+impl<T, M: Send + 'static> Deref for ShardDriver<T, M> {
+    type Target = Shard<T>;
+
+    fn deref(&self) -> &Shard<T> {
+        &self.shard
+    }
+}
+
+impl<T, M: Send + 'static> DerefMut for ShardDriver<T, M> {
+    fn deref_mut(&mut self) -> &mut Shard<T> {
+        &mut self.shard
+    }
+}
+
+impl<T, M: Send + 'static> ShardDriver<T, M> {
+    /// Drives a shard; `message` wraps what has ended, with the highest sequence when it began.
+    pub fn new(shard: Shard<T>, message: fn(u64, Ended) -> M) -> Self {
+        let (jobs, acknowledged) = (VecDeque::new(), Vec::new());
+        Self { shard, message, jobs, acknowledged, looks: None, is_writable: true }
+    }
+
+    /// Begins to look at the data folder, twice a second. Of a store's shards one does.
+    pub fn begin_looks(&mut self, cx: &mut Context<'_, M>, manifest: Arc<OpenManifest>) {
+        self.looks = Some(Looks { manifest, count: 0, lost: None });
+        cx.wake_in(LOOK_TIMER, LOOK);
+    }
+
+    /// Begins a commit of what has gathered, unless one is in flight; whether it did. Its end comes
+    /// to the owner's `written` as [`COMMIT`], and from there to [`ShardDriver::committed`].
+    pub fn commit(&mut self, cx: &mut Context<'_, M>) -> bool {
+        let Some(commit) = self.shard.next_commit() else { return false };
+        cx.write(&commit.file, commit.offset, commit.bytes, COMMIT);
+        true
+    }
+
+    /// The commit in flight has ended. Returns those whose writes were in it, in order; to be given
+    /// back to [`ShardDriver::recycle`].
+    pub fn committed(&mut self, cx: &mut Context<'_, M>, result: io::Result<()>) -> Vec<Acknowledged<T>> {
+        if result.is_err() {
+            // It may have found no space, which is looked for again.
+            cx.wake_in(PREPARE_TIMER, PREPARE_AGAIN);
+        }
+        let mut acknowledged = std::mem::take(&mut self.acknowledged);
+        self.shard.commit_finished(result, |entry| acknowledged.push(entry));
+        acknowledged
+    }
+
+    /// Takes an emptied vector back, for its memory.
+    pub fn recycle(&mut self, acknowledged: Vec<Acknowledged<T>>) {
+        debug_assert!(acknowledged.is_empty(), "all of them were told");
+        self.acknowledged = acknowledged;
+    }
+
+    /// Has the background make ready what the shard will need, and mark what is full. To be called
+    /// at the end of a turn.
+    pub fn prepare(&mut self, cx: &mut Context<'_, M>) {
+        if let Some(job) = self.shard.work() {
+            self.run_own(cx, move || Ended::Prepared(Box::new(job.run())));
+        }
+        if let Some(job) = self.shard.next_mark() {
+            self.run_own(cx, move || Ended::Marked(job.run()));
+        }
+    }
+
+    /// A job has ended. Returns whether writes that were held back are to be tried again.
+    pub fn ended(&mut self, cx: &mut Context<'_, M>, ended: Ended) -> Option<Change> {
+        match ended {
+            Ended::Prepared(prepared) => {
+                if self.shard.prepared(*prepared).is_err() {
+                    // By then the shard gives the job again.
+                    cx.wake_in(PREPARE_TIMER, PREPARE_AGAIN);
+                }
+                Some(Change::Space)
+            }
+            Ended::Marked(marked) => {
+                self.shard.marked(marked);
+                None
+            }
+            Ended::Looked(lost) => self.looked(cx, lost).then_some(Change::Folder),
+        }
+    }
+
+    fn looked(&mut self, cx: &mut Context<'_, M>, lost: Option<Arc<str>>) -> bool {
+        let Some(looks) = &mut self.looks else { return false };
+        cx.wake_in(LOOK_TIMER, LOOK);
+        if looks.lost == lost {
+            return false;
+        }
+        looks.lost.clone_from(&lost);
+        self.shard.set_lost(lost);
+        true
+    }
+
+    /// What has become of the data folder, where it is not what it was.
+    pub fn lost(&self) -> Option<Arc<str>> {
+        self.looks.as_ref().and_then(|looks| looks.lost.clone())
+    }
+
+    /// One of the first [`TIMERS`] timers has come.
+    pub fn timer(&mut self, cx: &mut Context<'_, M>, timer: u8) {
+        match timer {
+            PREPARE_TIMER => self.prepare(cx),
+            LOOK_TIMER => self.look(cx),
+            _ => self.start_jobs(cx),
+        }
+    }
+
+    fn look(&mut self, cx: &mut Context<'_, M>) {
+        let Some(looks) = &mut self.looks else { return };
+        looks.count += 1;
+        let job = looks.manifest.look_job(looks.count.is_multiple_of(RAISE));
+        self.run_own(cx, move || Ended::Looked(job.run()));
+    }
+
+    fn run_own(&mut self, cx: &mut Context<'_, M>, job: impl FnOnce() -> Ended + Send + 'static) {
+        let (message, sequence) = (self.message, self.shard.last_sequence());
+        self.run(cx, move || message(sequence, job()));
+    }
+
+    /// Runs a job on the background thread, in its turn. The owner bounds how many wait.
+    pub fn run(&mut self, cx: &mut Context<'_, M>, job: impl FnOnce() -> M + Send + 'static) {
+        self.jobs.push_back(background_job(job));
+        self.start_jobs(cx);
+    }
+
+    fn start_jobs(&mut self, cx: &mut Context<'_, M>) {
+        while let Some(job) = self.jobs.pop_front() {
+            if let Err(job) = cx.background(job) {
+                self.jobs.push_front(job);
+                return cx.wake_in(BACKGROUND_TIMER, BACKGROUND_AGAIN);
+            }
+        }
+    }
+
+    /// Whether the log has stopped taking writes, or takes them again, since this was asked last.
+    pub fn health_change(&mut self) -> Option<Health> {
+        let change = match (self.shard.health(), self.is_writable) {
+            (Err(refusal), true) => Health::Refuses(refusal),
+            (Ok(()), false) => Health::Takes,
+            _ => return None,
+        };
+        self.is_writable = !self.is_writable;
+        Some(change)
+    }
+}
+
+/// What a job's end has changed for writes that were held back or refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// There may be room in the log.
+    Space,
+    /// The data folder has gone, or is back: [`ShardDriver::lost`] says which.
+    Folder,
+}

@@ -1,0 +1,174 @@
+//! Questions that concern every core: stats, flush, health. The core that was asked asks all (itself included) and merges.
+
+mod flushes;
+mod process;
+mod stats;
+
+use std::io;
+use std::time::Duration;
+
+use slab::Slab;
+use sutra_net::{Context, Flow, ReplyTo, Stage};
+use sutra_wire::{Health, Stats, Status};
+
+use crate::core::Core;
+use crate::core::message::{Body, CoreReply, CoreStats, Message, Question, QuestionMessage, QuestionNumber};
+use flushes::{Flushed, Flushes};
+
+/// A question that not all cores have answered yet.
+struct Asked {
+    to: ReplyTo,
+    question: Question,
+    missing: usize,
+    stats: CoreStats,
+    wrong: Vec<String>,
+}
+
+/// The questions to all cores, and this core's part in those of others.
+#[derive(Default)]
+pub(crate) struct AllCores {
+    /// Bounded by the requests that connections may have in flight.
+    asked: Slab<Asked>,
+    flushes: Flushes,
+}
+
+impl AllCores {
+    pub(crate) fn is_idle(&self) -> bool {
+        self.asked.is_empty() && self.flushes.is_idle()
+    }
+
+    /// Asks every core.
+    pub(crate) fn ask(
+        &mut self,
+        core: &mut Core,
+        cx: &mut Context<'_, Message>,
+        to: ReplyTo,
+        question: Question,
+    ) -> Flow {
+        cx.enter_stage(Stage::LookUp);
+        let (here, cores) = (cx.index(), cx.cores());
+        let asked = Asked { to, question, missing: cores, stats: CoreStats::default(), wrong: Vec::new() };
+        let number = QuestionNumber(self.asked.insert(asked));
+        for other in (0..cores).filter(|other| *other != here) {
+            core.post(cx, other, Body::Question(QuestionMessage::Ask { number, question }));
+        }
+        self.answer(core, cx, here, number, question);
+        Flow::Taken
+    }
+
+    /// Another core asks, or answers.
+    pub(crate) fn message(
+        &mut self,
+        core: &mut Core,
+        cx: &mut Context<'_, Message>,
+        from: usize,
+        message: QuestionMessage,
+    ) {
+        match message {
+            QuestionMessage::Ask { number, question } => self.answer(core, cx, from, number, question),
+            QuestionMessage::Tell { number, reply } => self.told(core, cx, from, number, reply),
+        }
+    }
+
+    /// Answers a core's question, at once or when the log is ready.
+    fn answer(
+        &mut self,
+        core: &mut Core,
+        cx: &mut Context<'_, Message>,
+        from: usize,
+        number: QuestionNumber,
+        question: Question,
+    ) {
+        let reply = match question {
+            Question::Stats => CoreReply::Stats(Box::new(stats::of_core(core, cx))),
+            Question::Health => CoreReply::Done(core.shard.health().map_err(|error| error.to_string())),
+            Question::Flush => {
+                self.flushes.begin(core, from, number);
+                return self.check_flushes(core, cx);
+            }
+        };
+        self.tell(core, cx, from, number, reply);
+    }
+
+    fn tell(
+        &mut self,
+        core: &mut Core,
+        cx: &mut Context<'_, Message>,
+        to: usize,
+        number: QuestionNumber,
+        reply: CoreReply,
+    ) {
+        if to == cx.index() {
+            self.told(core, cx, to, number, reply);
+        } else {
+            core.post(cx, to, Body::Question(QuestionMessage::Tell { number, reply }));
+        }
+    }
+
+    /// Merges one core's answer; replies when it was the last.
+    fn told(
+        &mut self,
+        core: &mut Core,
+        cx: &mut Context<'_, Message>,
+        from: usize,
+        number: QuestionNumber,
+        reply: CoreReply,
+    ) {
+        let Some(asked) = self.asked.get_mut(number.0) else { return };
+        match reply {
+            CoreReply::Stats(stats) => stats::add(&mut asked.stats, *stats),
+            CoreReply::Done(Ok(())) => {}
+            CoreReply::Done(Err(wrong)) => asked.wrong.push(format!("core {from}: {wrong}")),
+        }
+        asked.missing -= 1;
+        if asked.missing == 0 {
+            let asked = self.asked.remove(number.0);
+            conclude(core, cx, asked);
+        }
+    }
+
+    /// Answers the flushes that have what they wait for, and begins the sync that others need.
+    pub(crate) fn check_flushes(&mut self, core: &mut Core, cx: &mut Context<'_, Message>) {
+        for Flushed { core: asked_by, number, result } in self.flushes.check(core, cx) {
+            self.tell(core, cx, asked_by, number, CoreReply::Done(result));
+        }
+    }
+
+    /// Sees to it that a sync begins within `delay`.
+    pub(crate) fn sync_within(&mut self, cx: &mut Context<'_, Message>, delay: Duration) {
+        self.flushes.sync_within(cx, delay);
+    }
+
+    /// It is time for a sync.
+    pub(crate) fn sync(&mut self, core: &mut Core, cx: &mut Context<'_, Message>) {
+        self.flushes.start_sync(core, cx);
+        self.check_flushes(core, cx);
+    }
+
+    /// One file's sync has ended.
+    pub(crate) fn synced(&mut self, core: &mut Core, result: io::Result<()>) {
+        self.flushes.synced(core, result);
+    }
+}
+
+fn conclude(core: &Core, cx: &mut Context<'_, Message>, asked: Asked) {
+    let uptime = core.info.started_at.elapsed().as_micros() as u64;
+    let (sequence, wrong) = (core.shard.last_sequence(), asked.wrong.join("; "));
+    match asked.question {
+        Question::Stats => {
+            let stats = stats::of_server(core, cx, asked.stats, uptime);
+            cx.reply_archive::<Stats>(asked.to, Status::Ok, sequence, &stats);
+        }
+        Question::Health => {
+            let healthy = wrong.is_empty() && !cx.is_draining();
+            let status = match (wrong.is_empty(), cx.is_draining()) {
+                (true, false) => "ok".to_owned(),
+                (true, true) => "draining: the server was asked to stop".to_owned(),
+                (false, _) => wrong,
+            };
+            cx.reply_archive::<Health>(asked.to, Status::Ok, sequence, &Health { healthy, status, uptime });
+        }
+        Question::Flush if wrong.is_empty() => cx.reply(asked.to, Status::Ok, sequence, sutra_net::Body::Empty),
+        Question::Flush => cx.refuse(asked.to, Status::StorageFailed, wrong),
+    }
+}

@@ -1,0 +1,130 @@
+//! Flush, and the syncs of the relaxed durabilities.
+//!
+//! A core has flushed when everything that it had accepted before is committed and, where commits are acknowledged before they are on stable
+//! storage, a sync that began after that has ended.
+
+use std::io;
+use std::time::Duration;
+
+use sutra_net::Context;
+use sutra_store::Refusal;
+use sutra_wire::Durability;
+
+use crate::core::message::{Message, QuestionNumber};
+use crate::core::{Core, SYNC, SYNC_TIMER};
+
+struct Waiting {
+    core: usize,
+    number: QuestionNumber,
+    /// Everything up to here must be committed.
+    sequence: u64,
+    /// The first sync that counts.
+    sync: u64,
+}
+
+/// A flush that is done, or can't be: which core asked, and what it is told.
+pub(super) struct Flushed {
+    pub(super) core: usize,
+    pub(super) number: QuestionNumber,
+    pub(super) result: Result<(), String>,
+}
+
+/// The flushes that other cores wait for, and the syncs.
+#[derive(Default)]
+pub(super) struct Flushes {
+    waiting: Vec<Waiting>,
+    /// Syncs begun, and of those ended; a new one begins only when the last has ended.
+    begun: u64,
+    ended: u64,
+    files_under_way: usize,
+    failed: Option<String>,
+    /// Whether the service's timer is set for a sync.
+    timer: bool,
+}
+
+impl Flushes {
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.begun == self.ended
+    }
+
+    pub(super) fn begin(&mut self, core: &Core, asked_by: usize, number: QuestionNumber) {
+        let sequence = core.shard.last_sequence();
+        self.waiting.push(Waiting { core: asked_by, number, sequence, sync: u64::MAX });
+    }
+
+    /// Returns the flushes that have what they wait for, and begins the sync that others need.
+    pub(super) fn check(&mut self, core: &mut Core, cx: &mut Context<'_, Message>) -> Vec<Flushed> {
+        let mut flushed = self.take_done(core);
+        if self.waiting.iter().any(|waiting| waiting.sync == self.begun + 1) {
+            self.start_sync(core, cx);
+            // A sync of no files has ended already.
+            flushed.extend(self.take_done(core));
+        }
+        flushed
+    }
+
+    fn take_done(&mut self, core: &Core) -> Vec<Flushed> {
+        if self.waiting.is_empty() {
+            return Vec::new();
+        }
+        let committed = core.shard.committed_sequence();
+        // Without space the log takes no more, and keeps what it has.
+        let failed = core.shard.health().err().filter(|refusal| !matches!(refusal, Refusal::Full { .. }));
+        let failed = failed.map(|refusal| refusal.to_string()).or_else(|| self.failed.clone());
+        let (next_sync, relaxed) = (self.begun + 1, is_relaxed(core));
+        let mut flushed = Vec::new();
+        self.waiting.retain_mut(|waiting| {
+            if waiting.sequence <= committed && waiting.sync == u64::MAX {
+                waiting.sync = if relaxed { next_sync } else { 0 };
+            }
+            if failed.is_none() && waiting.sync > self.ended {
+                return true;
+            }
+            let result = failed.clone().map_or(Ok(()), Err);
+            flushed.push(Flushed { core: waiting.core, number: waiting.number, result });
+            false
+        });
+        flushed
+    }
+
+    /// Sees to it that a sync begins within `delay`.
+    pub(super) fn sync_within(&mut self, cx: &mut Context<'_, Message>, delay: Duration) {
+        if !std::mem::replace(&mut self.timer, true) {
+            cx.wake_in(SYNC_TIMER, delay);
+        }
+    }
+
+    /// Begins a sync of every file with unsynced writes, unless one is under way; then the next check
+    /// after its end begins another.
+    pub(super) fn start_sync(&mut self, core: &mut Core, cx: &mut Context<'_, Message>) {
+        self.timer = false;
+        if self.begun != self.ended || !is_relaxed(core) {
+            return;
+        }
+        self.begun += 1;
+        let files = core.shard.next_sync();
+        self.files_under_way = files.len();
+        if files.is_empty() {
+            self.ended = self.begun;
+        }
+        for file in &files {
+            cx.sync(file, SYNC);
+        }
+    }
+
+    /// One file's sync has ended.
+    pub(super) fn synced(&mut self, core: &mut Core, result: io::Result<()>) {
+        if let Err(error) = result {
+            core.shard.fail(&error);
+            self.failed = Some(format!("sync failed: {error}; what was acknowledged since the last one may be lost"));
+        }
+        self.files_under_way -= 1;
+        if self.files_under_way == 0 {
+            self.ended = self.begun;
+        }
+    }
+}
+
+fn is_relaxed(core: &Core) -> bool {
+    core.info.durability != Durability::Always
+}

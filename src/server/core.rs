@@ -1,0 +1,186 @@
+//! What every feature of the service needs of its core: the shard, the way to the other cores, the
+//! queue of long work, and the ways to answer.
+//!
+//! It knows no feature. A feature keeps its own state and takes that, this, and the context.
+
+pub(crate) mod mailbox;
+pub(crate) mod message;
+pub(crate) mod run_queue;
+
+use std::sync::Arc;
+
+use rkyv::api::high::HighSerializer;
+use rkyv::rancor::Error;
+use rkyv::ser::allocator::ArenaHandle;
+use rkyv::util::AlignedVec;
+use rkyv::{Archive, Serialize};
+use sutra_driver::{COMMIT, Health, ShardDriver, TIMERS};
+use sutra_net::{Body as ReplyBody, Context, Flow, ReplyTo, Request, Stage};
+use sutra_store::{Namespaces, Shard};
+use sutra_wire::{Checked, ConceptId, CoreLayout, ErrorMessage, FrameBuffer, Payload as Archived, Status};
+
+use crate::report::ServerInfo;
+use mailbox::Peers;
+use message::{Body, Forwarded, Message, Payload, Ticket, WriteTicket};
+use run_queue::RunQueue;
+
+/// Syncs of files whose writes were acknowledged before; the driver's write is [`COMMIT`].
+pub(crate) const SYNC: u64 = COMMIT + 1;
+/// The service's own timer, behind the driver's.
+pub(crate) const SYNC_TIMER: u8 = TIMERS;
+
+pub(crate) struct Core {
+    pub(crate) shard: ShardDriver<WriteTicket, Message>,
+    pub(crate) namespaces: Arc<Namespaces>,
+    pub(crate) run_queue: RunQueue,
+    pub(crate) info: Arc<ServerInfo>,
+    layout: CoreLayout,
+    peers: Peers,
+}
+
+impl Core {
+    pub(crate) fn new(
+        shard: Shard<WriteTicket>,
+        namespaces: Arc<Namespaces>,
+        info: Arc<ServerInfo>,
+        cores: usize,
+    ) -> Self {
+        Self {
+            shard: ShardDriver::new(shard, |clock, ended| Message { clock, body: Body::Driver(ended) }),
+            namespaces,
+            run_queue: RunQueue::default(),
+            info,
+            layout: CoreLayout::new(u16::try_from(cores).expect("fewer than 65,536 cores")),
+            peers: Peers::new(cores),
+        }
+    }
+
+    /// The core that owns a concept.
+    pub(crate) fn owner(&self, id: &ConceptId) -> usize {
+        usize::from(self.layout.owner(id))
+    }
+
+    /// Sends a message to another core.
+    pub(crate) fn post(&mut self, cx: &mut Context<'_, Message>, core: usize, body: Body) {
+        self.peers.post(cx, core, self.shard.last_sequence(), body);
+    }
+
+    /// Posts what found a mailbox full; says whether anything still waits.
+    pub(crate) fn post_waiting(&mut self, cx: &mut Context<'_, Message>) -> bool {
+        self.peers.flush(cx)
+    }
+
+    /// Whether nothing waits for another core's mailbox.
+    pub(crate) fn has_posted(&self) -> bool {
+        self.peers.is_idle()
+    }
+
+    /// Sends a validated request to the core that owns its concept, where that core has a place for it.
+    pub(crate) fn forward(
+        &mut self,
+        cx: &mut Context<'_, Message>,
+        owner: usize,
+        to: ReplyTo,
+        request: impl FnOnce(&mut Context<'_, Message>) -> Forwarded,
+    ) -> Flow {
+        if !self.peers.take_credit(owner) {
+            return Flow::Wait;
+        }
+        let request = request(cx);
+        self.post(cx, owner, Body::Request { to, request });
+        Flow::Taken
+    }
+
+    /// An answer of another core's has come: it has a place for another request.
+    pub(crate) fn give_back(&mut self, core: usize) {
+        self.peers.give_back(core);
+    }
+
+    /// Answers a request wherever it came from.
+    pub(crate) fn answer(
+        &mut self,
+        cx: &mut Context<'_, Message>,
+        ticket: Ticket,
+        status: Status,
+        sequence: u64,
+        payload: Payload,
+    ) {
+        match ticket {
+            Ticket::There { core, to } => self.post(cx, core, Body::Answer { to, status, sequence, payload }),
+            Ticket::Here(to) => match payload {
+                Payload::Empty => cx.reply(to, status, sequence, ReplyBody::Empty),
+                Payload::Stored(slice) => cx.reply(to, status, sequence, ReplyBody::Stored(slice)),
+                Payload::Built(buffer) => {
+                    cx.reply(to, status, sequence, ReplyBody::Bytes(&buffer));
+                    cx.give_back(buffer);
+                }
+            },
+        }
+    }
+
+    /// Answers with what this shard knows now.
+    pub(crate) fn answer_now(
+        &mut self,
+        cx: &mut Context<'_, Message>,
+        ticket: Ticket,
+        status: Status,
+        payload: Payload,
+    ) {
+        self.answer(cx, ticket, status, self.shard.last_sequence(), payload);
+    }
+
+    /// Answers with an archive.
+    pub(crate) fn answer_archive<T>(&mut self, cx: &mut Context<'_, Message>, ticket: Ticket, value: &T)
+    where
+        T: Archive + for<'a> Serialize<HighSerializer<AlignedVec<16>, ArenaHandle<'a>, Error>>,
+    {
+        let buffer = archive(cx, value);
+        self.answer_now(cx, ticket, Status::Ok, Payload::Built(buffer));
+    }
+
+    /// Refuses a request wherever it came from.
+    pub(crate) fn refuse(&mut self, cx: &mut Context<'_, Message>, ticket: Ticket, status: Status, message: String) {
+        match ticket {
+            Ticket::Here(to) => cx.refuse(to, status, message),
+            Ticket::There { .. } => {
+                let buffer = archive(cx, &ErrorMessage { message });
+                self.answer(cx, ticket, status, 0, Payload::Built(buffer));
+            }
+        }
+    }
+
+    /// Tells whoever reads the server's log when the shard stops taking writes, and when it takes them again.
+    pub(crate) fn tell_health(&mut self, cx: &Context<'_, Message>) {
+        match self.shard.health_change() {
+            Some(Health::Refuses(refusal)) => {
+                tracing::error!(core = cx.index(), "writes are refused, reads go on: {refusal}");
+            }
+            Some(Health::Takes) => tracing::info!(core = cx.index(), "writes are taken again"),
+            None => {}
+        }
+    }
+}
+
+/// The archive of a reply, in a pooled buffer.
+pub(crate) fn archive<T>(cx: &mut Context<'_, Message>, value: &T) -> FrameBuffer
+where
+    T: Archive + for<'a> Serialize<HighSerializer<AlignedVec<16>, ArenaHandle<'a>, Error>>,
+{
+    rkyv::api::high::to_bytes_in::<_, Error>(value, cx.buffer()).expect("archiving plain data into memory can't fail")
+}
+
+/// The request's payload as a `T`; `None` where it is none, which the client was told.
+pub(crate) fn validated<'r, T: Archived>(
+    cx: &mut Context<'_, Message>,
+    request: &Request<'r>,
+) -> Option<Checked<'r, T>> {
+    let checked = Checked::new(request.payload);
+    cx.enter_stage(Stage::LookUp);
+    match checked {
+        Ok(value) => Some(value),
+        Err(error) => {
+            cx.refuse(request.reply_to, error.status(), error.to_string());
+            None
+        }
+    }
+}

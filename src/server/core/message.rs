@@ -1,0 +1,251 @@
+//! What cores tell each other, and where answers go. Knows no feature: each has a part of its own here.
+
+use std::sync::Arc;
+
+use sutra_driver::Ended;
+use sutra_net::ReplyTo;
+use sutra_runtime::RegionSlice;
+use sutra_store::{EdgeKey, InEdge, Indexed, NamespaceId, ShardStats, VectorQuery};
+use sutra_wire::{
+    AssociationRecord, ConceptId, ConceptKey, ConceptRecord, Counter, Direction, FrameBuffer, NeighborsRequest, Parcel,
+    SearchHit, Status,
+};
+
+/// A message and the highest sequence that its sender had seen (Lamport 1978): so that causes come before effects in any merged
+/// order of the shards' logs.
+pub(crate) struct Message {
+    pub(crate) clock: u64,
+    pub(crate) body: Body,
+}
+
+/// What is told, by the feature that it is for.
+pub(crate) enum Body {
+    /// A request for a concept that the receiver owns.
+    Request {
+        to: ReplyTo,
+        request: Forwarded,
+    },
+    /// The answer to one. Every request gets exactly one.
+    Answer {
+        to: ReplyTo,
+        status: Status,
+        sequence: u64,
+        payload: Payload,
+    },
+    Write(WriteMessage),
+    Path(PathMessage),
+    Vector(VectorMessage),
+    Question(QuestionMessage),
+    /// The background thread has done something for the receiver's shard.
+    Driver(Ended),
+    /// What has become of the data folder, for a core that does not look itself.
+    Folder(Option<Arc<str>>),
+}
+
+/// A request that waits for something on this core: where its answer goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ticket {
+    /// It came from a connection of this core.
+    Here(ReplyTo),
+    /// It came from another core.
+    There { core: usize, to: ReplyTo },
+}
+
+/// Who waits for a write of this core's log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum WriteTicket {
+    Request(Ticket),
+    /// It is one removal of a deletion that a core works on; whether it was this one that removed
+    /// the association, as far as is known.
+    Removal {
+        core: usize,
+        deletion: DeletionNumber,
+        has_removed: bool,
+    },
+    /// It is the last step of a deletion of this core's.
+    Burial(BurialNumber),
+}
+
+/// A deletion of the core that works on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DeletionNumber(pub(crate) usize);
+
+/// A deletion of this core's whose tombstone is on its way to the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BurialNumber(pub(crate) usize);
+
+/// One of a core's traversals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TraversalPlace(pub(crate) usize);
+
+/// A batch of another core's traversal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BatchSlot(pub(crate) usize);
+
+/// A vector search of the core that was asked for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SearchNumber(pub(crate) usize);
+
+/// A core's share of a vector search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ShareNumber(pub(crate) usize);
+
+/// A question to all cores, of the core that was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct QuestionNumber(pub(crate) usize);
+
+/// A request that was validated by the core that received it.
+pub(crate) enum Forwarded {
+    Write(Write),
+    Read(Read),
+    /// The path from a concept to itself.
+    Itself {
+        namespace: NamespaceId,
+        id: ConceptId,
+    },
+}
+
+/// Something for the log of its owner.
+pub(crate) enum Write {
+    Learn {
+        namespace: NamespaceId,
+        record: Parcel<ConceptRecord>,
+    },
+    Associate {
+        namespace: NamespaceId,
+        record: Parcel<AssociationRecord>,
+    },
+    Delete {
+        namespace: NamespaceId,
+        key: Parcel<ConceptKey>,
+        /// Whether the answer is to say what was deleted.
+        is_counted: bool,
+    },
+    /// A step of a deletion: one association.
+    Remove(EdgeKey),
+    /// The last step of a deletion: the concept itself.
+    Bury {
+        namespace: NamespaceId,
+        key: Parcel<ConceptKey>,
+    },
+}
+
+/// Something that its owner's shard tells at once.
+pub(crate) enum Read {
+    Concept { namespace: NamespaceId, id: ConceptId },
+    Association { namespace: NamespaceId, source: ConceptId, target: ConceptId, kind: Option<u32> },
+    Neighbors { namespace: NamespaceId, request: Parcel<NeighborsRequest> },
+    Concepts { namespace: NamespaceId, from: u32, limit: u32 },
+}
+
+/// What an answer carries between cores.
+pub(crate) enum Payload {
+    Empty,
+    /// Bytes of the owner's log; the segment is held until they are sent.
+    Stored(RegionSlice),
+    /// An archive built by the owner.
+    Built(FrameBuffer),
+}
+
+/// Of writes that concern two cores, and of namespaces.
+pub(crate) enum WriteMessage {
+    /// An association whose target the receiver owns, or its removal, is durable at its source.
+    InEdge { ticket: WriteTicket, sequence: u64, edge: InEdge },
+    /// The receiver's association, or its removal, is known at its target: it may be acknowledged.
+    InEdgeApplied { ticket: WriteTicket, sequence: u64 },
+    /// An association whose source the receiver owns is to be removed for a deletion of the sender's.
+    Remove { deletion: DeletionNumber, key: EdgeKey },
+    /// It is gone at both ends, and whether by this removal; or why it is not.
+    Removed { deletion: DeletionNumber, outcome: Result<bool, (Status, String)> },
+    /// The background thread numbered the namespaces that it was given, but for these, and why.
+    Registered { refused: Vec<(String, String)> },
+}
+
+/// Of traversals, which the place names.
+pub(crate) enum PathMessage {
+    /// Concepts whose associations the receiver reads for a traversal of the sender's.
+    Expand { place: TraversalPlace, batch: Batch },
+    /// More of them are wanted.
+    ExpandOn { place: TraversalPlace },
+    /// No more of them is wanted. The receiver says that it has let go, unless it has sent the last of them before.
+    Abandon { place: TraversalPlace },
+    /// Some of what a traversal of the receiver's asked for.
+    Expanded { place: TraversalPlace, edges: Edges },
+}
+
+/// Concepts whose associations a traversal asks another core for.
+pub(crate) struct Batch {
+    pub(crate) namespace: NamespaceId,
+    /// As seen from these concepts.
+    pub(crate) direction: Direction,
+    /// Only these kinds; all where there is none.
+    pub(crate) kinds: Arc<[u32]>,
+    pub(crate) ids: Vec<ConceptId>,
+}
+
+/// An association of one of them.
+pub(crate) struct FarEdge {
+    /// Which one, by its place in the batch.
+    pub(crate) from: u32,
+    pub(crate) peer: ConceptId,
+    pub(crate) kind: u32,
+    pub(crate) confidence: f32,
+    pub(crate) is_outgoing: bool,
+}
+
+/// Some of a batch's associations.
+#[derive(Default)]
+pub(crate) struct Edges {
+    pub(crate) edges: Vec<FarEdge>,
+    /// Whether each concept of which there has been any association has had all of them.
+    pub(crate) is_whole: bool,
+    /// Whether these were the batch's last.
+    pub(crate) is_last: bool,
+}
+
+/// Of vector searches.
+pub(crate) enum VectorMessage {
+    /// A search of which the receiver does its shard's share.
+    Search(Box<ShareAsked>),
+    /// The sender's share of a search of the receiver's: its best hits, or nothing where it gave up.
+    Searched { search: SearchNumber, hits: Option<Vec<SearchHit>> },
+    /// The core's worker is done with a job of its shard's index.
+    Indexed(Box<Indexed>),
+}
+
+/// What a core is asked to search for.
+pub(crate) struct ShareAsked {
+    pub(crate) search: SearchNumber,
+    pub(crate) query: Arc<VectorQuery>,
+    pub(crate) deadline: Option<std::time::Instant>,
+    /// Only these concepts, all of them the asked core's own; `None` for all that it has.
+    pub(crate) allowed: Option<Vec<[u8; 16]>>,
+}
+
+/// Of questions to all cores.
+pub(crate) enum QuestionMessage {
+    Ask { number: QuestionNumber, question: Question },
+    Tell { number: QuestionNumber, reply: CoreReply },
+}
+
+/// What is asked of every core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Question {
+    Stats,
+    Flush,
+    Health,
+}
+
+/// One core's answer.
+pub(crate) enum CoreReply {
+    Stats(Box<CoreStats>),
+    /// What is wrong, if anything is.
+    Done(Result<(), String>),
+}
+
+/// What one core has and has done.
+#[derive(Default)]
+pub(crate) struct CoreStats {
+    pub(crate) shard: ShardStats,
+    pub(crate) counters: Vec<Counter>,
+}

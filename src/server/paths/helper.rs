@@ -1,0 +1,151 @@
+//! What a core does for the traversals of other cores: reads the associations of its own concepts, a batch of concepts at a time, and
+//! sends them in parts.
+//!
+//! It keeps the batch that it works on and nothing else of a traversal. A part is made when the one before it has been taken, so a hub's
+//! associations never pile up between two cores.
+
+use std::time::Instant;
+
+use sutra_net::Context;
+use sutra_store::{Step, Walk};
+
+use super::traversal::{RUNNING, WINDOW};
+use crate::core::Core;
+use crate::core::message::{Batch, BatchSlot, Body, Edges, FarEdge, Message, PathMessage, TraversalPlace};
+use crate::core::run_queue::SLICE;
+
+/// Associations after which a part is full: 28 KiB, and some 0.1 ms of work for either core.
+const PART: usize = 1024;
+
+/// A batch that is being read.
+struct Reading {
+    batch: Batch,
+    /// How many of the batch's concepts have been begun.
+    begun: usize,
+    walk: Walk,
+    /// The part that is being made.
+    edges: Vec<FarEdge>,
+}
+
+enum Slot {
+    Free,
+    /// It is in the run queue.
+    Queued(Reading),
+    /// Its next part has not been asked for.
+    Waiting(Reading),
+    /// It is in the run queue, and nothing more of it is wanted.
+    Abandoned,
+}
+
+/// The batches of other cores, by the core that asked and its traversal's place.
+pub(super) struct Helpers {
+    slots: Vec<Slot>,
+    /// A slice's associations, kept for its memory.
+    steps: Vec<Step>,
+}
+
+fn slot_of(core: usize, place: TraversalPlace) -> BatchSlot {
+    BatchSlot(core * RUNNING + place.0)
+}
+
+impl Helpers {
+    pub(super) fn new(cores: usize) -> Self {
+        Self { slots: (0..cores * RUNNING).map(|_| Slot::Free).collect(), steps: Vec::new() }
+    }
+
+    /// Another core's traversal asks for a batch. Its last one has ended: it asks for one at a time.
+    pub(super) fn begin(&mut self, core: usize, place: TraversalPlace, batch: Batch) -> BatchSlot {
+        let slot = slot_of(core, place);
+        debug_assert!(matches!(self.slots[slot.0], Slot::Free), "a batch at a time");
+        self.slots[slot.0] = Slot::Queued(Reading { batch, begun: 0, walk: Walk::default(), edges: Vec::new() });
+        slot
+    }
+
+    /// The next part is wanted. Returns what is to be put into the run queue.
+    pub(super) fn go_on(&mut self, core: usize, place: TraversalPlace) -> Option<BatchSlot> {
+        let slot = slot_of(core, place);
+        let state = &mut self.slots[slot.0];
+        match std::mem::replace(state, Slot::Free) {
+            Slot::Waiting(reading) => {
+                *state = Slot::Queued(reading);
+                Some(slot)
+            }
+            other => {
+                *state = other;
+                None
+            }
+        }
+    }
+
+    /// Nothing more of a batch is wanted. Returns whether it was let go at once.
+    pub(super) fn abandon(&mut self, core: usize, place: TraversalPlace) -> bool {
+        let state = &mut self.slots[slot_of(core, place).0];
+        match state {
+            Slot::Queued(_) => *state = Slot::Abandoned,
+            Slot::Waiting(_) => {
+                *state = Slot::Free;
+                return true;
+            }
+            Slot::Free | Slot::Abandoned => {}
+        }
+        false
+    }
+
+    /// Reads the next associations of a batch; sends them when a part is full or the batch is done. Returns whether it is to go on at once.
+    pub(super) fn advance(&mut self, core: &mut Core, cx: &mut Context<'_, Message>, slot: BatchSlot) -> bool {
+        let (asked_by, place) = (slot.0 / RUNNING, TraversalPlace(slot.0 % RUNNING));
+        let mut reading = match std::mem::replace(&mut self.slots[slot.0], Slot::Free) {
+            Slot::Queued(reading) => reading,
+            Slot::Abandoned => {
+                let_go(core, cx, asked_by, place);
+                return false;
+            }
+            Slot::Free | Slot::Waiting(_) => unreachable!("only a queued batch is in the queue"),
+        };
+        let is_last = reading.slice(core, &mut self.steps);
+        if !is_last && reading.edges.len() < PART {
+            self.slots[slot.0] = Slot::Queued(reading);
+            return true;
+        }
+        let edges = std::mem::take(&mut reading.edges);
+        let edges = Edges { edges, is_whole: reading.walk.is_over(), is_last };
+        core.post(cx, asked_by, Body::Path(PathMessage::Expanded { place, edges }));
+        if !is_last {
+            self.slots[slot.0] = Slot::Waiting(reading);
+        }
+        false
+    }
+}
+
+impl Reading {
+    /// Reads until a part is full, the time is up, or nothing is left, which is returned.
+    fn slice(&mut self, core: &Core, steps: &mut Vec<Step>) -> bool {
+        let Self { batch, begun, walk, edges } = self;
+        let until = Instant::now() + SLICE;
+        loop {
+            if walk.is_over() {
+                for (number, id) in (*begun..).zip(batch.ids[*begun..].iter().take(WINDOW)) {
+                    if let Some(node) = core.shard.node(batch.namespace, id) {
+                        core.shard.begin_walk(walk, number as u32, node, batch.direction);
+                    }
+                    *begun += 1;
+                }
+            }
+            core.shard.continue_walk(walk, &batch.kinds, PART / 4, steps);
+            edges.extend(steps.drain(..).map(|Step { from, peer, kind, confidence, is_outgoing }| {
+                let peer = core.shard.node_id(peer);
+                FarEdge { from, peer, kind, confidence, is_outgoing }
+            }));
+            let is_last = walk.is_over() && *begun == batch.ids.len();
+            if is_last || edges.len() >= PART || Instant::now() >= until {
+                return is_last;
+            }
+        }
+    }
+}
+
+/// Tells the core that asked that its batch is let go.
+pub(super) fn let_go(core: &mut Core, cx: &mut Context<'_, Message>, asked_by: usize, place: TraversalPlace) {
+    let edges = Edges { is_whole: true, is_last: true, ..Edges::default() };
+    core.post(cx, asked_by, Body::Path(PathMessage::Expanded { place, edges }));
+}

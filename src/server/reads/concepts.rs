@@ -1,0 +1,37 @@
+//! A concept's stored record.
+
+use sutra_net::{Context, Flow, Request};
+use sutra_store::NamespaceId;
+use sutra_wire::{ConceptId, ConceptKey, Status};
+
+use crate::core::message::{Forwarded, Message, Payload, Read, Ticket};
+use crate::core::{Core, validated};
+
+pub(crate) fn concept(core: &mut Core, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
+    let Some(key) = validated::<ConceptKey>(cx, request) else { return Flow::Taken };
+    let id = ConceptId(key.id);
+    let ticket = Ticket::Here(request.reply_to);
+    let Some(namespace) = core.namespaces.lookup(&key.namespace) else {
+        core.answer_now(cx, ticket, Status::NotFound, Payload::Empty);
+        return Flow::Taken;
+    };
+    let owner = core.owner(&id);
+    if owner != cx.index() {
+        return core.forward(cx, owner, request.reply_to, |_| Forwarded::Read(Read::Concept { namespace, id }));
+    }
+    here(core, cx, ticket, namespace, id);
+    Flow::Taken
+}
+
+pub(super) fn here(
+    core: &mut Core,
+    cx: &mut Context<'_, Message>,
+    ticket: Ticket,
+    namespace: NamespaceId,
+    id: ConceptId,
+) {
+    match core.shard.concept(namespace, &id) {
+        Some(archive) => core.answer_now(cx, ticket, Status::Ok, Payload::Stored(archive)),
+        None => core.answer_now(cx, ticket, Status::NotFound, Payload::Empty),
+    }
+}

@@ -1,0 +1,391 @@
+//! Writes: learn, associate, delete, and the steps that deletions are made of.
+//!
+//! Cost of a learn on its owner's core: one pass of validation, one copy into the log, no allocation, no system call of its own. On another
+//! core: one copy more, into a pooled buffer, and a message each way.
+//!
+//! A write is answered when its commit has landed; an association and its removal when its target's core has applied it, too.
+
+mod deletions;
+mod registrations;
+
+use std::collections::VecDeque;
+
+use sutra_driver::status_of;
+use sutra_net::{Context, Flow, ReplyTo, Request};
+use sutra_store::{Acknowledged, Effect, InEdge, Refusal};
+use sutra_wire::{AssociationRecord, ConceptId, ConceptKey, ConceptRecord, Deleted, Status};
+
+use crate::core::message::{
+    Body, DeletionNumber, Forwarded, Message, Payload, Ticket, Write, WriteMessage, WriteTicket,
+};
+use crate::core::run_queue::Work;
+use crate::core::{Core, archive, validated};
+use deletions::{Asked, Buried, Deletions, Ended, Slice};
+use registrations::{Registrations, Unnumbered};
+
+/// What this core's writes wait for.
+#[derive(Default)]
+pub(crate) struct Writes {
+    deletions: Deletions,
+    registrations: Registrations,
+    /// Requests of other cores and steps of deletions that found no room in the log, oldest first; bounded by the other cores' credits and by
+    /// the removals that deletions have under way.
+    stalled: VecDeque<(WriteTicket, Write)>,
+}
+
+impl Writes {
+    pub(crate) fn is_idle(&self) -> bool {
+        self.deletions.is_idle() && self.stalled.is_empty() && self.registrations.is_idle()
+    }
+
+    pub(crate) fn learn(&mut self, core: &mut Core, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
+        let Some(record) = validated::<ConceptRecord>(cx, request) else { return Flow::Taken };
+        let Some(namespace) = self.registrations.namespace_to_write(core, &record.namespace) else {
+            return self.registrations.wait(core, cx, request.reply_to, &record.namespace, |cx| {
+                Unnumbered::Learn(record.copy_into(cx.buffer()))
+            });
+        };
+        let owner = core.owner(&ConceptId(record.id));
+        if owner != cx.index() {
+            return core.forward(cx, owner, request.reply_to, |cx| {
+                Forwarded::Write(Write::Learn { namespace, record: record.copy_into(cx.buffer()) })
+            });
+        }
+        let ticket = WriteTicket::Request(Ticket::Here(request.reply_to));
+        logged(cx, request.reply_to, core.shard.learn(record, namespace, ticket))
+    }
+
+    pub(crate) fn associate(&mut self, core: &mut Core, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
+        let Some(record) = validated::<AssociationRecord>(cx, request) else { return Flow::Taken };
+        let Some(namespace) = self.registrations.namespace_to_write(core, &record.namespace) else {
+            return self.registrations.wait(core, cx, request.reply_to, &record.namespace, |cx| {
+                Unnumbered::Associate(record.copy_into(cx.buffer()))
+            });
+        };
+        let owner = core.owner(&ConceptId(record.source));
+        if owner != cx.index() {
+            return core.forward(cx, owner, request.reply_to, |cx| {
+                Forwarded::Write(Write::Associate { namespace, record: record.copy_into(cx.buffer()) })
+            });
+        }
+        let ticket = WriteTicket::Request(Ticket::Here(request.reply_to));
+        logged(cx, request.reply_to, core.shard.associate(record, namespace, ticket))
+    }
+
+    pub(crate) fn delete(
+        &mut self,
+        core: &mut Core,
+        cx: &mut Context<'_, Message>,
+        request: &Request<'_>,
+        is_counted: bool,
+    ) -> Flow {
+        let Some(key) = validated::<ConceptKey>(cx, request) else { return Flow::Taken };
+        let ticket = Ticket::Here(request.reply_to);
+        let Some(namespace) = core.namespaces.lookup(&key.namespace) else {
+            core.answer_now(cx, ticket, Status::NotFound, Payload::Empty);
+            return Flow::Taken;
+        };
+        let owner = core.owner(&ConceptId(key.id));
+        if owner != cx.index() {
+            return core.forward(cx, owner, request.reply_to, |cx| {
+                Forwarded::Write(Write::Delete { namespace, key: key.copy_into(cx.buffer()), is_counted })
+            });
+        }
+        if !self.deletions.has_place() {
+            return Flow::Wait;
+        }
+        let key = key.copy_into(cx.buffer());
+        self.begin_deletion(core, Asked { ticket, namespace, key, is_counted });
+        Flow::Taken
+    }
+
+    /// A write that another core received, and validated there; or a step of a deletion.
+    pub(crate) fn execute(
+        &mut self,
+        core: &mut Core,
+        cx: &mut Context<'_, Message>,
+        ticket: WriteTicket,
+        write: Write,
+    ) {
+        let refused = match write {
+            Write::Learn { namespace, record } => match core.shard.learn(record.checked(), namespace, ticket) {
+                Ok(_) => return cx.give_back(record.into_buffer()),
+                Err(refusal) => (refusal, Write::Learn { namespace, record }),
+            },
+            Write::Associate { namespace, record } => match core.shard.associate(record.checked(), namespace, ticket) {
+                Ok(_) => return cx.give_back(record.into_buffer()),
+                Err(refusal) => (refusal, Write::Associate { namespace, record }),
+            },
+            Write::Delete { namespace, key, is_counted } => {
+                let WriteTicket::Request(ticket) = ticket else { unreachable!("no step of a deletion is one") };
+                let asked = Asked { ticket, namespace, key, is_counted };
+                if let Some(asked) = self.deletions.wait_for_place(asked) {
+                    self.begin_deletion(core, asked);
+                }
+                return;
+            }
+            Write::Remove(key) => match core.shard.dissociate(&key, ticket) {
+                Ok(Some(_)) => return,
+                // It was removed by somebody else meanwhile.
+                Ok(None) => {
+                    let sequence = core.shard.last_sequence();
+                    return self.done(core, cx, ticket, Status::Ok, sequence);
+                }
+                Err(refusal) => (refusal, Write::Remove(key)),
+            },
+            Write::Bury { namespace, key } => match core.shard.delete(key.checked(), namespace, ticket) {
+                Ok(_) => return cx.give_back(key.into_buffer()),
+                Err(refusal) => (refusal, Write::Bury { namespace, key }),
+            },
+        };
+        match refused {
+            (refusal, write) if refusal.is_stalled() => self.stalled.push_back((ticket, write)),
+            (refusal, _) => self.not_done(core, cx, ticket, &refusal),
+        }
+    }
+
+    /// Another core, or the background thread, tells something about writes.
+    pub(crate) fn message(
+        &mut self,
+        core: &mut Core,
+        cx: &mut Context<'_, Message>,
+        from: usize,
+        message: WriteMessage,
+    ) {
+        match message {
+            WriteMessage::InEdge { ticket, sequence, edge } => {
+                core.shard.apply_in_edge(edge);
+                core.post(cx, from, Body::Write(WriteMessage::InEdgeApplied { ticket, sequence }));
+            }
+            WriteMessage::InEdgeApplied { ticket, sequence } => self.done(core, cx, ticket, Status::Ok, sequence),
+            WriteMessage::Remove { deletion, key } => {
+                let ticket = WriteTicket::Removal { core: from, deletion, has_removed: false };
+                self.execute(core, cx, ticket, Write::Remove(key));
+            }
+            WriteMessage::Removed { deletion, outcome } => self.removed(core, deletion, outcome),
+            WriteMessage::Registered { refused } => self.registrations.registered(core, cx, refused),
+        }
+    }
+
+    /// The commit in flight has ended: tells everyone whose write was in it.
+    pub(crate) fn committed(
+        &mut self,
+        core: &mut Core,
+        cx: &mut Context<'_, Message>,
+        mut entries: Vec<Acknowledged<WriteTicket>>,
+    ) {
+        for entry in entries.drain(..) {
+            self.acknowledge(core, cx, entry);
+        }
+        core.shard.recycle(entries);
+        self.retry(core, cx);
+    }
+
+    /// Tries again what found no room.
+    pub(crate) fn retry(&mut self, core: &mut Core, cx: &mut Context<'_, Message>) {
+        for _ in 0..self.stalled.len() {
+            let Some((ticket, write)) = self.stalled.pop_front() else { break };
+            let before = self.stalled.len();
+            self.execute(core, cx, ticket, write);
+            if self.stalled.len() > before {
+                // Still no room: it went to the back, and belongs to the front.
+                self.stalled.rotate_right(1);
+                break;
+            }
+        }
+        self.retry_numbered(core, cx);
+    }
+
+    /// Tries again what found no room at its owner's core after its namespace was there.
+    pub(crate) fn retry_numbered(&mut self, core: &mut Core, cx: &mut Context<'_, Message>) {
+        self.registrations.retry(core, cx);
+    }
+
+    /// A write's commit has landed, or failed. A concept is acknowledged now, an association or its removal when its target's
+    /// core has applied it.
+    fn acknowledge(&mut self, core: &mut Core, cx: &mut Context<'_, Message>, entry: Acknowledged<WriteTicket>) {
+        let Acknowledged { ticket, sequence, effect } = entry;
+        match effect {
+            Ok(Effect::Concept) => self.done(core, cx, ticket, Status::Ok, sequence),
+            Ok(Effect::Deleted(was_there)) => {
+                let status = if was_there { Status::Ok } else { Status::NotFound };
+                self.done(core, cx, ticket, status, sequence);
+            }
+            Ok(Effect::Association(edge)) => self.tell_target(core, cx, ticket, sequence, edge),
+            Ok(Effect::Removal(edge, was_there)) => {
+                let ticket = match ticket {
+                    WriteTicket::Removal { core, deletion, .. } => {
+                        WriteTicket::Removal { core, deletion, has_removed: was_there }
+                    }
+                    other => other,
+                };
+                self.tell_target(core, cx, ticket, sequence, edge);
+            }
+            Err(refusal) => self.not_done(core, cx, ticket, &refusal),
+        }
+    }
+
+    fn tell_target(
+        &mut self,
+        core: &mut Core,
+        cx: &mut Context<'_, Message>,
+        ticket: WriteTicket,
+        sequence: u64,
+        edge: InEdge,
+    ) {
+        let owner = core.owner(&edge.key.target);
+        if owner == cx.index() {
+            core.shard.apply_in_edge(edge);
+            self.done(core, cx, ticket, Status::Ok, sequence);
+        } else {
+            core.post(cx, owner, Body::Write(WriteMessage::InEdge { ticket, sequence, edge }));
+        }
+    }
+
+    /// A write is as durable and as visible as it should be: tells whoever waits for it.
+    fn done(
+        &mut self,
+        core: &mut Core,
+        cx: &mut Context<'_, Message>,
+        ticket: WriteTicket,
+        status: Status,
+        sequence: u64,
+    ) {
+        match ticket {
+            WriteTicket::Request(ticket) => core.answer(cx, ticket, status, sequence, Payload::Empty),
+            WriteTicket::Removal { core: asked_by, deletion, has_removed } => {
+                self.tell_removed(core, cx, asked_by, deletion, Ok(has_removed));
+            }
+            WriteTicket::Burial(burial) => {
+                let Some(buried) = self.deletions.buried(burial) else { return };
+                let Buried { ticket, is_counted, removed } = buried;
+                let deleted = Deleted { concept: status == Status::Ok, associations: removed };
+                answer_deleted(core, cx, ticket, is_counted, deleted, sequence);
+            }
+        }
+    }
+
+    /// A write will not be done: tells whoever waits for it why.
+    fn not_done(&mut self, core: &mut Core, cx: &mut Context<'_, Message>, ticket: WriteTicket, refusal: &Refusal) {
+        let (status, message) = (status_of(refusal), refusal.to_string());
+        match ticket {
+            WriteTicket::Request(ticket) => core.refuse(cx, ticket, status, message),
+            WriteTicket::Removal { core: asked_by, deletion, .. } => {
+                self.tell_removed(core, cx, asked_by, deletion, Err((status, message)));
+            }
+            WriteTicket::Burial(burial) => {
+                let Some(Buried { ticket, removed, .. }) = self.deletions.buried(burial) else { return };
+                core.refuse(cx, ticket, status, deletions::cut_short(message, removed));
+            }
+        }
+    }
+
+    fn tell_removed(
+        &mut self,
+        core: &mut Core,
+        cx: &mut Context<'_, Message>,
+        asked_by: usize,
+        deletion: DeletionNumber,
+        outcome: Result<bool, (Status, String)>,
+    ) {
+        if asked_by == cx.index() {
+            self.removed(core, deletion, outcome);
+        } else {
+            core.post(cx, asked_by, Body::Write(WriteMessage::Removed { deletion, outcome }));
+        }
+    }
+
+    /// One removal of a deletion has ended: whether it removed the association, or why it did not.
+    fn removed(&mut self, core: &mut Core, deletion: DeletionNumber, outcome: Result<bool, (Status, String)>) {
+        if self.deletions.removed(deletion, outcome) {
+            core.run_queue.push(Work::Deletion(deletion));
+        }
+    }
+
+    fn begin_deletion(&mut self, core: &mut Core, asked: Asked) {
+        let deletion = self.deletions.begin(asked);
+        core.run_queue.push(Work::Deletion(deletion));
+    }
+
+    /// Does the next piece of work of one deletion: a slice of its associations, or its end.
+    pub(crate) fn advance_deletion(
+        &mut self,
+        core: &mut Core,
+        cx: &mut Context<'_, Message>,
+        deletion: DeletionNumber,
+    ) {
+        match self.deletions.next_slice(&core.shard, deletion) {
+            Slice::Nothing => {}
+            // Nothing but associations that were removed before.
+            Slice::Again => core.run_queue.push(Work::Deletion(deletion)),
+            Slice::Removals(mut keys) => {
+                for key in keys.drain(..) {
+                    let owner = core.owner(&key.source);
+                    if owner == cx.index() {
+                        let ticket = WriteTicket::Removal { core: owner, deletion, has_removed: false };
+                        self.execute(core, cx, ticket, Write::Remove(key));
+                    } else {
+                        core.post(cx, owner, Body::Write(WriteMessage::Remove { deletion, key }));
+                    }
+                }
+                self.deletions.recycle(keys);
+            }
+            Slice::End(ended) => self.end_deletion(core, cx, ended),
+        }
+    }
+
+    /// The associations are gone, or can't be removed: logs the tombstone, or tells why not.
+    fn end_deletion(&mut self, core: &mut Core, cx: &mut Context<'_, Message>, ended: Ended) {
+        let Ended { asked: Asked { ticket, namespace, key, is_counted }, removed, refused } = ended;
+        let is_learned = core.shard.record(namespace, &ConceptId(key.checked().id)).is_some();
+        match refused {
+            Some((status, message)) => {
+                core.refuse(cx, ticket, status, deletions::cut_short(message, removed));
+                cx.give_back(key.into_buffer());
+            }
+            // Without a write under way that could be of this concept, there is nothing to bury.
+            None if !is_learned && core.shard.pending() == 0 => {
+                let deleted = Deleted { concept: false, associations: removed };
+                let sequence = core.shard.last_sequence();
+                answer_deleted(core, cx, ticket, is_counted, deleted, sequence);
+                cx.give_back(key.into_buffer());
+            }
+            None => {
+                let burial = self.deletions.bury(Buried { ticket, is_counted, removed });
+                self.execute(core, cx, WriteTicket::Burial(burial), Write::Bury { namespace, key });
+            }
+        }
+        if let Some(asked) = self.deletions.next_waiting() {
+            self.begin_deletion(core, asked);
+        }
+        cx.resume();
+    }
+}
+
+/// What became of a write that a connection of this core sent.
+fn logged(cx: &mut Context<'_, Message>, to: ReplyTo, result: Result<u64, Refusal>) -> Flow {
+    match result {
+        Ok(_) => Flow::Taken,
+        Err(Refusal::Stalled) => Flow::Wait,
+        Err(refusal) => {
+            cx.refuse(to, status_of(&refusal), refusal.to_string());
+            Flow::Taken
+        }
+    }
+}
+
+fn answer_deleted(
+    core: &mut Core,
+    cx: &mut Context<'_, Message>,
+    ticket: Ticket,
+    is_counted: bool,
+    deleted: Deleted,
+    sequence: u64,
+) {
+    let (status, payload) = match deleted {
+        deleted if deleted == Deleted::default() => (Status::NotFound, Payload::Empty),
+        deleted if is_counted => (Status::Ok, Payload::Built(archive(cx, &deleted))),
+        _ => (Status::Ok, Payload::Empty),
+    };
+    core.answer(cx, ticket, status, sequence, payload);
+}
