@@ -62,9 +62,10 @@ impl Hex {
 }
 
 /// Turns the ids that lie from `start` to the end of `out`, as bare bytes, into the reply of this operation, in their
-/// place. Each appears once, in the order of their bytes.
-pub(crate) fn reply(encoding: Encoding, name: &str, field: &str, start: usize, out: &mut Vec<u8>) {
-    let count = sort_and_thin(start, out);
+/// place. Each appears once: those that may not be distinct are sorted, and are in the order of their bytes. Sorting 120,000 takes
+/// some 6 ms, in which the core does nothing else.
+pub(crate) fn reply(encoding: Encoding, (name, field): (&str, &str), distinct: bool, start: usize, out: &mut Vec<u8>) {
+    let count = if distinct { (out.len() - start) / ID_BYTES } else { sort_and_thin(start, out) };
     // What stands in front of the list says how long it is, so it is written behind it and brought forward.
     let end = out.len();
     match encoding {
@@ -128,7 +129,7 @@ mod tests {
             for id in (0..count).rev().chain(0..count) {
                 out.extend_from_slice(&[id; ID_BYTES]);
             }
-            reply(Encoding::Bincode(crate::Numbering::First), "", "", 6, &mut out);
+            reply(Encoding::Bincode(crate::Numbering::First), ("", ""), false, 6, &mut out);
             let ids: Vec<_> = (0..count).map(|id| format!("{id:02x}").repeat(ID_BYTES)).collect();
             assert_eq!(out[..6], *b"before");
             assert_eq!(out[6..], bincode::serialize(&(3_u32, ids)).expect("fits"), "{count} ids");

@@ -89,7 +89,9 @@ impl Listing {
     /// Appends the message, with its prefix, that answers with all that was taken.
     pub fn finish(mut self, out: &mut Vec<u8>) -> Result<(), CompatError> {
         // Before they are spelled out, which takes more than twice their bytes.
-        self.thin()?;
+        if !is_distinct(self.manner) || self.ids.len() > MOST_IDS * ID_BYTES {
+            self.thin()?;
+        }
         message(out, |out| {
             let start = out.len();
             out.extend_from_slice(&self.ids);
@@ -122,5 +124,10 @@ pub(crate) fn write(manner: Manner, start: usize, out: &mut Vec<u8>) {
         Some(Operation::GetAllConceptIds) => ("GetAllConceptIdsOk", "concept_ids"),
         other => unreachable!("{other:?} lists no ids"),
     };
-    ids::reply(manner.encoding, name, field, start, out);
+    ids::reply(manner.encoding, (name, field), is_distinct(manner), start, out);
+}
+
+/// Whether each id comes once: a concept is listed once, and a neighbour for each of its associations.
+fn is_distinct(manner: Manner) -> bool {
+    manner.operation == Some(Operation::GetAllConceptIds)
 }

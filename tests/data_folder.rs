@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::support::{Folder, PATIENCE, Server, sutra};
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::Value;
 use sutra_client::blocking::Client;
 use sutra_client::{ClientError, Concept};
@@ -218,6 +218,21 @@ fn what_recovery_cut_is_told_in_numbers() {
     assert!(server.greeting.contains("listening"));
 }
 
+#[test]
+fn a_log_whose_file_ends_with_a_commit_is_said_to_have_been_cut_perhaps() {
+    let server = Server::start(&["--cores", "1"]);
+    learn(&server.client(), "kept").unwrap();
+    let end = until_marked(&server);
+    let server = server.kill();
+    let segment = server.folder.path().join("shard-000/segment-00000000.log");
+    fs::OpenOptions::new().write(true).open(&segment).unwrap().set_len(end).unwrap();
+    let (mut child, client) = open_copy(&server.folder.path(), "1").unwrap();
+    assert!(client.query("kept").unwrap().is_some());
+    child.kill().unwrap();
+    let words = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
+    assert!(words.contains("the file ends with a commit"), "{words}");
+}
+
 /// Lets another process open so many files more than it has open.
 fn leave_files(pid: u32, count: usize) {
     let files = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
@@ -267,10 +282,9 @@ fn copy(data: &Path, to: &Path, with: &str) {
     let _ = status.unwrap();
 }
 
-#[test]
-fn a_copy_of_a_running_store_opens_as_a_prefix_or_is_said_to_be_one() {
-    let server = Server::start(&["--cores", "2"]);
-    let (client, place) = (server.client(), Folder::new());
+/// Copies of a server's folder that are made while it is written to, a record after the other: `c0`, `c1` and so on.
+fn copies_under_writes(server: &Server, place: &Folder) -> Vec<PathBuf> {
+    let client = server.client();
     let copies: Vec<PathBuf> = (0..6).map(|number| place.path().with_file_name(format!("copy-{number}"))).collect();
     let is_done = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -288,22 +302,56 @@ fn a_copy_of_a_running_store_opens_as_a_prefix_or_is_said_to_be_one() {
         }
         is_done.store(true, std::sync::atomic::Ordering::Relaxed);
     });
-    for copied in copies {
-        let mut command = sutra();
-        command.args(["serve", "--no-pin", "--cores", "2", "--listen", "127.0.0.1:0", "--compat", "127.0.0.1:0"]);
-        let mut child =
-            command.arg("--data").arg(&copied).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.as_mut().unwrap()), &mut line).unwrap();
-        if line.contains("listening") {
-            let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
-            rustix::process::kill_process(pid, Signal::KILL).unwrap();
-            child.wait().unwrap();
-        } else {
-            let words = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
-            assert!(words.contains("is a copy that was made while a server was writing"), "{words}");
+    copies
+}
+
+/// Opens a copy: the server that serves it, or why it is refused.
+fn open_copy(copied: &Path, cores: &str) -> Result<(std::process::Child, Client), String> {
+    let mut command = sutra();
+    command.args(["serve", "--no-pin", "--cores", cores, "--listen", "127.0.0.1:0", "--compat", "off", "--data"]);
+    let mut child = command.arg(copied).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.as_mut().unwrap()), &mut line).unwrap();
+    match crate::support::address(&line, "listening") {
+        Some(address) => Ok((child, Client::connect(address.to_string()).unwrap())),
+        None => Err(String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap()),
+    }
+}
+
+#[test]
+fn a_copy_of_a_running_store_opens_as_a_prefix_or_is_said_to_be_one() {
+    let (server, place) = (Server::start(&["--cores", "1"]), Folder::new());
+    for copied in copies_under_writes(&server, &place) {
+        match open_copy(&copied, "1") {
+            Ok((mut child, client)) => {
+                let count = client.stats().unwrap().concepts.to_native();
+                let is_there = |number: u64| client.query(format!("c{number}")).unwrap().is_some();
+                assert!((0..count).all(is_there) && !is_there(count), "{count} that are not the first");
+                child.kill().unwrap();
+                child.wait().unwrap();
+            }
+            Err(words) => assert!(words.contains("is a copy that was made while a server was writing"), "{words}"),
         }
     }
+}
+
+#[test]
+fn a_copy_of_a_running_store_of_several_cores_is_refused_unless_that_is_wanted() {
+    let (server, place) = (Server::start(&["--cores", "2"]), Folder::new());
+    let copies = copies_under_writes(&server, &place);
+    for copied in &copies {
+        let words = open_copy(copied, "2").map(|_| ()).unwrap_err();
+        assert!(words.contains("is a copy that was made while") && words.contains("its 2 shards"), "{words}");
+    }
+    let is_opened = copies.iter().any(|copied| {
+        fs::remove_file(copied.join("lock")).unwrap();
+        let opened = open_copy(copied, "2").map(|(mut child, _)| {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        });
+        opened.is_ok()
+    });
+    assert!(is_opened, "as the words say, where a copy is whole");
 }
 
 #[test]

@@ -96,7 +96,7 @@ pub(crate) struct Search {
     /// At most this many concepts
     #[arg(short, long = "count", value_name = "N", default_value_t = u64::from(SearchQuery::DEFAULT_K), value_parser = count::<1, { limits::MAX_RESULTS as u64 - 1 }>, allow_hyphen_values = true)]
     pub(crate) k: u64,
-    /// How many candidates the index looks at; 0 for the server's default. More find more of the true best, and take longer
+    /// How many candidates the index looks at; the server takes 100 where it is less. More find more of the true best, and take longer
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = count::<0, { limits::MAX_SEARCH_WIDTH as u64 }>, allow_hyphen_values = true)]
     pub(crate) ef_search: u64,
     /// Only concepts of at least this strength

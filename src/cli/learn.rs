@@ -40,7 +40,8 @@ struct Replaced {
 }
 
 pub(crate) async fn run(client: &Client, learn: &Learn, output: Output) -> Result<Answer, Failure> {
-    let embedding = learn.embedding.as_deref().map_or(Ok(Vec::new()), |text| vector("--embedding", text))?;
+    let patience = learn.named.place.server.timeout;
+    let embedding = learn.embedding.as_deref().map_or(Ok(Vec::new()), |text| vector("--embedding", text, patience))?;
     let Named { concept: called, place } = &learn.named;
     let client = client.namespace(&place.namespace);
     let earlier = client.query(called).await?;

@@ -23,6 +23,7 @@ mod graph_args;
 mod grid;
 mod health;
 mod import;
+mod json;
 mod known;
 mod learn;
 mod logging;

@@ -13,6 +13,7 @@ use sutra_wire::{ArchivedNeighbor, AssociationKind, ConceptId, Direction, limits
 
 use crate::exit::{Answer, Failure};
 use crate::graph_args::Neighbors;
+use crate::json;
 use crate::known::{Known, LookUp, is_known, not_known};
 use crate::output::{self, Output, columns, counted, first_line, shortest};
 
@@ -117,7 +118,7 @@ impl<W: Write> List<W> {
                     0 => self.open(concept, true)?,
                     _ => write!(self.out, ",")?,
                 }
-                serde_json::to_writer(&mut self.out, neighbor)?;
+                json::write(&mut self.out, neighbor)?;
                 self.count += 1;
             }
         } else {
@@ -134,7 +135,7 @@ impl<W: Write> List<W> {
     }
 
     fn open(&mut self, concept: &str, found: bool) -> io::Result<()> {
-        write!(self.out, "{{\"found\":{found},\"name\":{},\"neighbors\":[", serde_json::Value::from(concept))
+        write!(self.out, "{{\"found\":{found},\"name\":{},\"neighbors\":[", json::line(&concept)?)
     }
 
     fn end(&mut self, concept: &str, namespace: &str, is_known: bool, more: bool) -> io::Result<()> {

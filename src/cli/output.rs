@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::exit::Failure;
+use crate::json;
 use crate::known::Content;
 use crate::streams::{ANSWERS, ERRORS};
 
@@ -59,7 +60,8 @@ impl Output {
         }
         let Some(problem) = failure.problem() else { return };
         if self.json {
-            self.complain(&serde_json::json!({ "error": problem, "code": failure.code() }).to_string());
+            let error = serde_json::json!({ "error": problem, "code": failure.code() });
+            self.complain(&json::line(&error).unwrap_or_default());
         } else {
             self.complain(&format!("error: {problem}"));
         }
@@ -84,8 +86,7 @@ impl Output {
 
     /// Writes an answer: `value` as one line of JSON, or `words`, which need no line end.
     pub(crate) fn answer(self, value: &impl Serialize, words: impl FnOnce() -> String) -> Result<(), Failure> {
-        let mut line =
-            if self.json { serde_json::to_string(value).map_err(io::Error::from)? } else { printable(&words()) };
+        let mut line = if self.json { json::line(value).map_err(io::Error::from)? } else { printable(&words()) };
         line.push('\n');
         if self.queued {
             ANSWERS.push(line.into_bytes());
@@ -196,7 +197,7 @@ fn escaped(text: &str, also: impl Fn(char) -> bool) -> String {
 /// Whether a character does something to the text around it instead of standing there: control
 /// characters, those that turn the direction of writing, and those that are not to be seen. They are
 /// Unicode's categories Cc, Cf, Zl and Zp, and the letters that it says to show as nothing.
-fn steers(c: char) -> bool {
+pub(crate) fn steers(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}'

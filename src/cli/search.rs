@@ -82,7 +82,7 @@ pub(crate) async fn run(client: &Client, search: &Search, output: Output) -> Res
 async fn like(client: &Client, search: &Search) -> Result<Like, Failure> {
     let Some(concept) = &search.like else {
         let text = search.vector.as_deref().expect("one of the two is given: their group is required");
-        let vector = vector("--vector", text)?;
+        let vector = vector("--vector", text, search.place.server.timeout)?;
         if vector.is_empty() {
             return Err(Failure::Usage("--vector: the vector is empty; give its numbers, like [0.1, 0.2]".into()));
         }

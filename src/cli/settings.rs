@@ -14,6 +14,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::builder::{BoolishValueParser, TypedValueParser};
 use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches};
@@ -159,8 +160,11 @@ pub(crate) fn asks_for_json() -> bool {
     flag || variable.is_some_and(|value| parser.parse_ref(&Command::new("sutra"), None, &value).unwrap_or(false))
 }
 
+/// Each wait for a settings file that is a pipe takes no longer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 fn read(path: &Path) -> Result<String, Failure> {
-    let text = text::read(path, MAX_FILE)
+    let text = text::read(path, MAX_FILE, PATIENCE)
         .and_then(|text| String::from_utf8(text).map_err(|error| std::io::Error::new(ErrorKind::InvalidData, error)));
     text.map_err(|error| Failure::Usage(format!("cannot read the settings file {}: {error}", path.display())))
 }

@@ -5,7 +5,13 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Chain, Cursor, ErrorKind, Read};
+use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 /// The byte order mark in UTF-8.
 pub(crate) const MARK: &[u8] = "\u{feff}".as_bytes();
@@ -14,9 +20,12 @@ pub(crate) const MARK: &[u8] = "\u{feff}".as_bytes();
 /// as all that is read here begins with an ASCII one.
 pub(crate) fn utf8(mut reader: impl BufRead + 'static) -> io::Result<Box<dyn BufRead>> {
     let mut head = Vec::with_capacity(4);
-    reader.by_ref().take(3).read_to_end(&mut head)?;
+    reader.by_ref().take(4).read_to_end(&mut head)?;
+    if matches!(*head, [0xff, 0xfe, 0, 0] | [0, 0, 0xfe, 0xff] | [1..=u8::MAX, 0, 0, 0] | [0, 0, 0, 1..=u8::MAX]) {
+        return Err(invalid("the text is UTF-32; give it as UTF-8, as `iconv -f UTF-32 -t UTF-8` writes it"));
+    }
     let (skipped, big_endian) = match *head {
-        [0xef, 0xbb, 0xbf] => (3, None),
+        [0xef, 0xbb, 0xbf, ..] => (3, None),
         [0xff, 0xfe, ..] => (2, Some(false)),
         [0xfe, 0xff, ..] => (2, Some(true)),
         [1..=u8::MAX, 0, ..] => (0, Some(false)),
@@ -30,14 +39,53 @@ pub(crate) fn utf8(mut reader: impl BufRead + 'static) -> io::Result<Box<dyn Buf
     })
 }
 
-/// The text of a small file, of at most so many bytes.
-pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+/// The text of a small file, of at most so many bytes. Of a pipe or a device (`-` is standard input) each wait for what is to come
+/// ends after `patience`.
+pub(crate) fn read(path: &Path, most: u64, patience: Duration) -> io::Result<Vec<u8>> {
+    // Opening a pipe would wait for a writer, which may never come.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match path.to_str() {
+        Some("-") => File::from(io::stdin().as_fd().try_clone_to_owned()?),
+        _ => File::from(rustix::fs::open(path, flags, Mode::empty())?),
+    };
+    let is_ready = file.metadata()?.is_file();
+    let reader: Box<dyn Read> = if is_ready { Box::new(file) } else { Box::new(Patient { file, patience }) };
     let mut text = Vec::new();
-    utf8(BufReader::new(File::open(path)?))?.take(most + 1).read_to_end(&mut text)?;
+    utf8(BufReader::new(reader))?.take(most + 1).read_to_end(&mut text)?;
     if text.len() as u64 > most {
         return Err(io::Error::new(ErrorKind::FileTooLarge, format!("it is longer than {most} bytes")));
     }
     Ok(text)
+}
+
+/// A pipe or a device that is waited for no longer than so.
+struct Patient {
+    file: File,
+    patience: Duration,
+}
+
+impl Read for Patient {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let until = Instant::now() + self.patience;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let time = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+            match poll(&mut [PollFd::new(&self.file, PollFlags::IN)], Some(&time)) {
+                Ok(0) => {
+                    let waited = self.patience;
+                    let problem = format!("nothing has come from it for {waited:?}");
+                    return Err(io::Error::new(ErrorKind::TimedOut, problem));
+                }
+                Err(Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+                Ok(_) => {}
+            }
+            match self.file.read(out) {
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+                read => return read,
+            }
+        }
+    }
 }
 
 /// UTF-16, read as UTF-8.
@@ -108,6 +156,7 @@ mod tests {
 
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_secs(60);
     const TEXT: &str = "{\"id\": \"naïve 犬 🐕\"}\n";
 
     fn read_as_utf8(bytes: Vec<u8>) -> io::Result<String> {
@@ -143,8 +192,31 @@ mod tests {
     }
 
     #[test]
+    fn a_pipe_is_read_to_its_end_and_one_that_nobody_writes_to_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let error = read(&path, 1_000, Duration::from_millis(20)).unwrap_err();
+        assert!(error.to_string().contains("nothing has come from it for 20ms"), "{error}");
+        let writer = std::thread::spawn({
+            let path = path.clone();
+            move || std::fs::write(path, "[0.5]")
+        });
+        assert_eq!(read(&path, 1_000, PATIENCE).unwrap(), b"[0.5]");
+        writer.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn utf_32_is_named() {
+        for mark in [[0xff, 0xfe, 0, 0], [0, 0, 0xfe, 0xff]] {
+            let error = read_as_utf8([&mark[..], b"{\0\0\0"].concat()).unwrap_err();
+            assert!(error.to_string().contains("UTF-32"), "{error}");
+        }
+    }
+
+    #[test]
     fn a_file_that_is_too_long_is_not_read_to_its_end() {
-        let error = read(Path::new("/dev/zero"), 1_000).unwrap_err();
+        let error = read(Path::new("/dev/zero"), 1_000, PATIENCE).unwrap_err();
         assert!(error.to_string().contains("longer than 1000 bytes"), "{error}");
     }
 }

@@ -1,6 +1,8 @@
 //! Vectors as they are given on the command line.
 
+use std::io::ErrorKind;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::exit::Failure;
 use crate::text;
@@ -8,14 +10,17 @@ use crate::text;
 /// The longest file that is read: 65,536 numbers of 25 digits and as much again for how they are set.
 const MAX_FILE: u64 = 4 << 20;
 
-/// The vector that a flag gives: a JSON list of numbers, or the name of a file that holds one.
-pub(crate) fn vector(flag: &str, given: &str) -> Result<Vec<f32>, Failure> {
+/// The vector that a flag gives: a JSON list of numbers, or the name of a file or a pipe that holds one, which is waited for no
+/// longer than `patience`.
+pub(crate) fn vector(flag: &str, given: &str, patience: Duration) -> Result<Vec<f32>, Failure> {
     let wrong = |problem: String| Failure::Usage(format!("{flag}: {problem}"));
     let given = given.trim_start_matches('\u{feff}');
     let in_file = !given.trim_start().starts_with('[');
     let list = if in_file {
-        text::read(Path::new(given), MAX_FILE)
-            .map_err(|error| wrong(format!("cannot read the file {given}: {error}")))?
+        text::read(Path::new(given), MAX_FILE, patience).map_err(|error| match error.kind() {
+            ErrorKind::TimedOut => Failure::Host(format!("{flag}: {given}: {error}; --timeout waits longer")),
+            _ => wrong(format!("cannot read the file {given}: {error}")),
+        })?
     } else {
         given.as_bytes().to_vec()
     };
@@ -32,7 +37,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Vec<f32>, Failure> {
-        vector("--embedding", text)
+        vector("--embedding", text, Duration::from_secs(60))
     }
 
     #[test]

@@ -35,7 +35,7 @@ impl SearchQuery {
         self
     }
 
-    /// How many candidates the index looks at, at most 10,000; 0 for the server's default. More find more of the true best and take longer.
+    /// How many candidates the index looks at, 100 to 10,000; less is taken for 100. More find more of the true best and take longer.
     pub fn ef_search(mut self, candidates: u32) -> Self {
         self.request.ef_search = candidates;
         self

@@ -30,7 +30,7 @@ pub fn in_context(what: &'static str, path: &Path) -> impl Fn(io::Error) -> io::
 }
 
 /// The number that the operating system gave, under whatever was added since.
-fn os_error(error: &io::Error) -> Option<i32> {
+pub(crate) fn os_error(error: &io::Error) -> Option<i32> {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<FileError>()) {
         Some(inner) => os_error(&inner.source),
         None => error.raw_os_error(),

@@ -9,8 +9,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, Stat};
+use rustix::io::Errno;
 
-use crate::file_error::in_context;
+use crate::file_error::{in_context, os_error};
 
 /// Which file or folder something is, whatever its name: two names with the same identity lead to the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +114,37 @@ impl Folder {
         }
     }
 
+    /// Opens a plain file in it and nothing else: a link is not followed, and of a pipe no writer is waited for.
+    ///
+    /// # Errors
+    /// Those of openat(2), with the path; what is not a file is named.
+    pub fn plain_file(&self, name: &str, flags: OFlags) -> io::Result<File> {
+        let not_one = || {
+            let path = self.path.join(name);
+            io::Error::other(format!("{} is not a file; move away what is in its place", path.display()))
+        };
+        match self.file(name, flags | OFlags::NOFOLLOW | OFlags::NONBLOCK) {
+            Ok(file) if rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode).is_file() => Ok(file),
+            Ok(_) => Err(not_one()),
+            Err(error) => match os_error(&error).map(Errno::from_raw_os_error) {
+                Some(Errno::LOOP | Errno::ISDIR | Errno::NXIO) => Err(not_one()),
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// Whether a name in it leads to something that is no file: a link, a pipe, a folder.
+    ///
+    /// # Errors
+    /// Those of fstatat(2), with the path.
+    pub fn is_no_file(&self, name: &str) -> io::Result<bool> {
+        match rustix::fs::statat(&self.held, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(!rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file()),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(in_context("look at", &self.path.join(name))(error.into())),
+        }
+    }
+
     /// Makes a folder in it, its owner's alone; `false` where there is one. Durable after [`Folder::sync`].
     ///
     /// # Errors
@@ -120,7 +152,7 @@ impl Folder {
     pub fn make_folder(&self, name: &str) -> io::Result<bool> {
         match rustix::fs::mkdirat(&self.held, name, Mode::RWXU) {
             Ok(()) => Ok(true),
-            Err(rustix::io::Errno::EXIST) => Ok(false),
+            Err(Errno::EXIST) => Ok(false),
             Err(error) => Err(in_context("create the folder", &self.path.join(name))(error.into())),
         }
     }
@@ -157,7 +189,7 @@ impl Folder {
     /// # Errors
     /// Those of getdents(2), with the path.
     pub fn names(&self) -> io::Result<Vec<String>> {
-        let named = |error: rustix::io::Errno| in_context("list the folder", &self.path)(error.into());
+        let named = |error: Errno| in_context("list the folder", &self.path)(error.into());
         let mut names = Vec::new();
         for entry in Dir::read_from(&self.held).map_err(named)? {
             let entry = entry.map_err(named)?;
@@ -219,14 +251,13 @@ impl Folder {
     pub fn lock(&self) -> io::Result<bool> {
         match rustix::fs::flock(&self.held, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(true),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+            Err(Errno::WOULDBLOCK) => Ok(false),
             Err(error) => Err(in_context("lock the folder", &self.path)(error.into())),
         }
     }
 }
 
 fn found(stat: rustix::io::Result<Stat>, path: &Path) -> io::Result<Option<FileIdentity>> {
-    use rustix::io::Errno;
     match stat {
         Ok(stat) => Ok(Some(FileIdentity::of(&stat))),
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),

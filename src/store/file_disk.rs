@@ -182,7 +182,7 @@ impl Disk for FileDisk {
     fn read_manifest(&self) -> io::Result<Option<Vec<u8>>> {
         let mut bytes = Vec::new();
         let path = self.folder.path().join(MANIFEST);
-        match self.folder.file(MANIFEST, OFlags::RDONLY) {
+        match self.folder.plain_file(MANIFEST, OFlags::RDONLY) {
             Ok(file) => {
                 // Looked at before it is read: what is changed meanwhile is seen by the next look.
                 self.known().manifest = self.folder.known_as(MANIFEST)?;

@@ -63,7 +63,7 @@ impl FolderLock {
         };
         let on_folder = match folder.lock() {
             Ok(true) => true,
-            Ok(false) => return Err(locked(folder.file(LOCK, OFlags::RDONLY).ok())),
+            Ok(false) => return Err(locked(folder.plain_file(LOCK, OFlags::RDONLY).ok())),
             Err(error) => {
                 tracing::debug!(%error, "the lock is the file in it alone");
                 false
@@ -111,7 +111,7 @@ impl FolderLock {
             Some(file) => Some(rustix::fs::fstat(file)?.st_ino),
             None => None,
         };
-        if folder.known_as(LOCK)?.is_some_and(|known| Some(known.inode()) == ours) {
+        if folder.known_as(LOCK)?.is_some_and(|known| Some(known.inode()) == ours) && !folder.is_no_file(LOCK)? {
             return Ok(None);
         }
         match take(folder) {
@@ -157,7 +157,12 @@ impl FolderLock {
 /// Opens the file and locks it.
 fn take(folder: &Folder) -> io::Result<Taken> {
     for _ in 0..ATTEMPTS {
-        let file = folder.file(LOCK, OFlags::CREATE | OFlags::RDWR)?;
+        if folder.is_no_file(LOCK)? {
+            // Nobody locks that. What a link leads to is not ours to write to, and a pipe would be waited for.
+            tracing::warn!(folder = %folder.path().display(), "what is called lock is no file, and is replaced by one");
+            folder.remove(LOCK)?;
+        }
+        let file = folder.plain_file(LOCK, OFlags::CREATE | OFlags::RDWR)?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => return Ok(Taken::Anothers(file)),
@@ -241,6 +246,30 @@ mod tests {
         assert_eq!(lock.look(&folder).unwrap(), None);
         assert_eq!(std::fs::read_to_string(place.path().join("lock")).unwrap(), text);
         assert!(FolderLock::acquire(&again, "").unwrap_err().to_string().contains("127.0.0.1:50050"));
+    }
+
+    #[test]
+    fn what_is_no_file_and_is_called_lock_is_replaced_and_never_followed_or_waited_for() {
+        let (place, folder) = held();
+        let (path, other) = (place.path().join("lock"), place.path().join("other"));
+        std::fs::write(&other, "mine").unwrap();
+        let make_pipe = || {
+            let mode = rustix::fs::Mode::RWXU;
+            rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        };
+        make_pipe();
+        let lock = FolderLock::acquire(&folder, "here").unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let replacements: [&dyn Fn(); 2] = [&|| std::os::unix::fs::symlink(&other, &path).unwrap(), &make_pipe];
+        for replace in replacements {
+            std::fs::remove_file(&path).unwrap();
+            replace();
+            let again = Folder::open(place.path()).unwrap();
+            assert!(matches!(FolderLock::acquire(&again, ""), Err(StoreError::Locked { .. })));
+            assert_eq!(lock.look(&folder).unwrap(), None);
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        }
+        assert_eq!(std::fs::read_to_string(&other).unwrap(), "mine");
     }
 
     #[test]

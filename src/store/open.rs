@@ -117,6 +117,15 @@ impl Store {
     pub fn open<T: Send>(folder: &Path, options: OpenOptions) -> Result<Opened<T>, StoreError> {
         let disk = FileDisk::open(folder, options.durability, &options.listening)?;
         let is_copy = disk.is_copy();
+        if is_copy && options.cores > 1 {
+            // One by one they are whole up to some commit; together they would be of no moment that there was.
+            let what = format!(
+                "its {} shards were copied one after the other; removing the file lock in it has them opened as they are, \
+                 each as of its own moment",
+                options.cores
+            );
+            return Err(StoreError::Copy { folder: folder.to_owned(), what });
+        }
         let opened = Self::open_on(Arc::new(disk), Arc::new(SystemClock), &options);
         opened.map_err(|error| if is_copy { error.of_copy(folder) } else { error })
     }

@@ -16,6 +16,7 @@ use crate::format::{SegmentHeader, is_zero};
 use crate::graph::Graph;
 use crate::log::{LogEnd, Reached};
 use crate::marks::Position;
+use crate::prepare::FIRST_STEP;
 use crate::recovery::{Loaded, ShardReport, Source, used};
 use crate::segment::Segment;
 use crate::segments::Segments;
@@ -117,9 +118,15 @@ impl Replayed {
     fn cut(&mut self) -> Result<Option<Uncut>, StoreError> {
         let end = self.tail.writer.frozen();
         let torn = used(self.tail.rest());
+        let bytes = self.tail.bytes;
+        if bytes == end && (bytes as u64) < self.header.capacity && !bytes.is_multiple_of(FIRST_STEP) {
+            // Space is made ready behind every commit, a step at a time, so a file does not end there by itself.
+            let path = self.source.path(self.tail.name);
+            tracing::warn!(file = %path.display(), bytes, "the file ends with a commit: what followed may have been cut off");
+        }
         if torn > 0 {
             let path = self.source.path(self.tail.name);
-            tracing::warn!(file = %path.display(), offset = end, bytes = torn, "cutting a torn tail: it was never acknowledged");
+            tracing::warn!(file = %path.display(), offset = end, bytes = torn, "cutting a torn tail: no whole commit stands there");
             let zeros = torn.next_multiple_of(self.header.block as usize);
             let range = end as u64..(end + zeros) as u64;
             self.report.cut += torn as u64;

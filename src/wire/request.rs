@@ -140,7 +140,7 @@ pub struct SearchRequest {
     pub vector: Vec<f32>,
     /// How many to return.
     pub k: u32,
-    /// Width of the index search, 0 for the server's default.
+    /// Width of the index search; the server takes 100 where it is less, 0 included.
     pub ef_search: u32,
     /// Only concepts of at least this strength.
     pub minimum_strength: f32,

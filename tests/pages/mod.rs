@@ -12,6 +12,6 @@ mod examples {
     include!("examples.rs");
 }
 mod help;
-mod pages;
+mod printed;
 mod rust;
 mod shell;

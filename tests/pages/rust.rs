@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::blocks::{Block, doc_comments, markdown};
-use super::pages::{files, read};
+use super::printed::{files, read};
 
 const NOTE: &str = "// The Rust examples of the pages, as they are printed. Written by the test beside it (rust.rs).\n";
 

@@ -138,7 +138,7 @@ pub fn answering_agent() -> SocketAddr {
     address
 }
 
-/// A node's process.
+/// A node's process; 0 where it has none.
 pub fn pid_of(node: &Value) -> u32 {
-    u32::try_from(node["pid"].as_u64().unwrap()).unwrap()
+    u32::try_from(node["pid"].as_u64().unwrap_or_default()).unwrap()
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use sutra_wire::ArchivedConceptRecord;
 
 use super::format::{Edge, End, Format};
+use crate::json;
 
 pub(super) struct JsonLines<'a> {
     pub(super) namespace: &'a str,
@@ -55,7 +56,7 @@ impl Format for JsonLines<'_> {
             confidence: unless_one(record.confidence.to_native()),
             namespace: self.namespace,
         };
-        serde_json::to_writer(&mut *out, &line)?;
+        json::write(&mut *out, &line)?;
         writeln!(out)
     }
 
@@ -67,7 +68,7 @@ impl Format for JsonLines<'_> {
             confidence: unless_one(edge.confidence),
             namespace: self.namespace,
         };
-        serde_json::to_writer(&mut *out, &line)?;
+        json::write(&mut *out, &line)?;
         writeln!(out)
     }
 }

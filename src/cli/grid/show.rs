@@ -101,7 +101,7 @@ pub(super) fn node_json(node: &NodeInfo) -> Value {
         "node_id": report.node_id, "name": report.name, "agent_id": node.agent_id, "hostname": node.hostname,
         "state": node_state(report.state), "agent_state": agent_state(node.agent_state), "endpoint": report.endpoint,
         "compat_endpoint": report.compat_endpoint, "storage_path": report.storage_path, "cores": report.cores,
-        "memory_limit_mb": report.memory_limit_mb, "memory_enforcement": report.memory_enforcement, "pid": report.pid,
+        "memory_limit_mb": report.memory_limit_mb, "memory_enforcement": report.memory_enforcement, "pid": (report.pid > 0).then_some(report.pid),
         "started": (report.started > 0).then(|| utc_time(report.started)), "restarts": report.restarts, "detail": report.detail,
     })
 }

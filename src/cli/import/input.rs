@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -166,7 +166,7 @@ impl Input {
         let bytes = BufReader::with_capacity(CHUNK, Cursor::new(head).chain(file));
         match packing {
             Packing::None => text::utf8(bytes),
-            Packing::Gzip => text::utf8(BufReader::with_capacity(CHUNK, MultiGzDecoder::new(bytes))),
+            Packing::Gzip => text::utf8(BufReader::with_capacity(CHUNK, Gzip::new(bytes))),
             Packing::Zstd => text::utf8(BufReader::with_capacity(CHUNK, Zstd::new(bytes))),
         }
     }
@@ -224,6 +224,44 @@ impl Packing {
             // A frame, or one to be skipped that stands before it.
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Packing::Zstd,
             _ => Packing::None,
+        }
+    }
+}
+
+/// The text of a gzip stream: of all its members, one behind the other. Zeros behind the last are left out, as tapes and blocks are
+/// padded by them.
+struct Gzip<R> {
+    /// `None` only while it is exchanged for the next.
+    member: Option<GzDecoder<R>>,
+}
+
+impl<R: BufRead> Gzip<R> {
+    fn new(bytes: R) -> Self {
+        Self { member: Some(GzDecoder::new(bytes)) }
+    }
+}
+
+impl<R: BufRead> Read for Gzip<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let Some(member) = &mut self.member else { return Ok(0) };
+            let count = member.read(out)?;
+            if count > 0 || out.is_empty() {
+                return Ok(count);
+            }
+            let Some(mut bytes) = self.member.take().map(GzDecoder::into_inner) else { return Ok(0) };
+            loop {
+                let zeros = match bytes.fill_buf()? {
+                    [] => return Ok(0),
+                    held => held.iter().take_while(|byte| **byte == 0).count(),
+                };
+                let is_all = zeros == bytes.fill_buf()?.len();
+                bytes.consume(zeros);
+                if !is_all {
+                    break;
+                }
+            }
+            self.member = Some(GzDecoder::new(bytes));
         }
     }
 }

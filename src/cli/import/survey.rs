@@ -2,7 +2,7 @@
 //! anything is written, so that a mismatch is found first.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::embeddings::Embeddings;
 use super::input::{Input, stopped};
@@ -143,7 +143,14 @@ fn embeddings_beside(source: &Source, all: &[Source]) -> Result<Option<PathBuf>,
         }
         shared
     } else {
-        return Ok(None);
+        return match compressed(&own).or_else(|| compressed(&shared)) {
+            Some((path, program)) => Err(Failure::Usage(format!(
+                "{} is compressed, and embeddings are read as they are: `{program} {}` first, or move it away",
+                path.display(),
+                path.display()
+            ))),
+            None => Ok(None),
+        };
     };
     let rows = Embeddings::open(&path).map_err(Failure::Usage)?.rows();
     if rows != source.concepts {
@@ -155,6 +162,17 @@ fn embeddings_beside(source: &Source, all: &[Source]) -> Result<Option<PathBuf>,
         )));
     }
     Ok(Some(path))
+}
+
+/// The file that would hold these embeddings if it were not compressed, and what uncompresses it.
+fn compressed(path: &Path) -> Option<(PathBuf, &'static str)> {
+    let packed = |ending: &str| {
+        let mut packed = path.as_os_str().to_owned();
+        packed.push(ending);
+        PathBuf::from(packed)
+    };
+    let programs = [(".gz", "gunzip"), (".zst", "unzstd"), (".bz2", "bunzip2"), (".xz", "unxz")];
+    programs.iter().map(|(ending, program)| (packed(ending), *program)).find(|(path, _)| path.exists())
 }
 
 /// How many associations concepts have, for the first so many concepts that have any.
@@ -216,6 +234,17 @@ mod tests {
 
     const CONCEPTS: &str = "{\"id\":\"a\",\"content\":\"\"}\n{\"id\":\"b\",\"content\":\"\"}\n";
     const ASSOCIATIONS: &str = "{\"source\":\"a\",\"target\":\"b\"}\n{\"source\":\"c\",\"target\":\"b\"}\n";
+
+    #[test]
+    fn compressed_embeddings_are_named_and_not_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let lines = folder.path().join("a.jsonl");
+        std::fs::write(&lines, "{\"id\":\"a\",\"content\":\"\"}\n").unwrap();
+        assert_eq!(compressed(&folder.path().join("a.npy")), None);
+        std::fs::write(folder.path().join("a.npy.gz"), "").unwrap();
+        let (path, program) = compressed(&folder.path().join("a.npy")).unwrap();
+        assert_eq!((path, program), (folder.path().join("a.npy.gz"), "gunzip"));
+    }
 
     #[test]
     fn lines_are_counted_by_kind_and_the_best_connected_concept_is_the_example() {

@@ -16,19 +16,26 @@ pub(super) struct Health {
     address: SocketAddr,
     data: PathBuf,
     pid: u32,
+    /// Whether the folder's lock has named the process: from then on it listens on the port.
+    has_opened: bool,
     client: Option<Client>,
 }
 
 impl Health {
     pub(super) fn of(address: SocketAddr, data: &Path, pid: u32) -> Self {
-        Self { address, data: data.to_owned(), pid, client: None }
+        Self { address, data: data.to_owned(), pid, has_opened: false, client: None }
     }
 
     /// What it says that is not well, empty where all is; or why there is no answer.
     pub(super) async fn ask(&mut self) -> Result<String, String> {
-        // Somebody else on this port would answer as well.
-        if process::holder(&self.data) != Some(self.pid) {
-            return Err("it has not opened its data folder yet".into());
+        let has_folder = process::holder(&self.data) == Some(self.pid);
+        self.has_opened |= has_folder;
+        // Before that somebody else on this port would answer as well.
+        if !self.has_opened {
+            return Err(match self.data.exists() {
+                true => "it has not opened its data folder yet".into(),
+                false => format!("its data folder {} is not there", self.data.display()),
+            });
         }
         let client = match self.client.take() {
             Some(client) => client,
@@ -38,7 +45,13 @@ impl Health {
             }
         };
         let health = client.health().await.map_err(|error| error.to_string())?;
-        let words = if health.healthy { String::new() } else { health.status.to_string() };
+        let words = match (health.healthy, has_folder) {
+            (false, _) => health.status.to_string(),
+            (true, true) => String::new(),
+            (true, false) => {
+                format!("its data folder is not {} any more, or its lock is not its own", self.data.display())
+            }
+        };
         drop(health);
         self.client = Some(client);
         Ok(words)

@@ -74,7 +74,7 @@ fn node(node: &NodeReport) -> serde_json::Value {
     json!({
         "node_id": node.node_id, "name": node.name, "state": NodeState::from_number(node.state).unwrap_or_default().name(),
         "endpoint": node.endpoint, "compat_endpoint": node.compat_endpoint, "storage_path": node.storage_path, "cores": node.cores,
-        "memory_limit_mb": node.memory_limit_mb, "memory_enforcement": node.memory_enforcement, "pid": node.pid,
+        "memory_limit_mb": node.memory_limit_mb, "memory_enforcement": node.memory_enforcement, "pid": (node.pid > 0).then_some(node.pid),
         "restarts": node.restarts, "detail": node.detail,
     })
 }

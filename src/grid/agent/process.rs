@@ -5,10 +5,11 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 
@@ -18,6 +19,9 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::host;
+
+/// What is read of a lock, which may be anybody's file.
+const MOST_OF_LOCK: u64 = 4096;
 
 /// What tells a process from every other one, before and after it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,7 +159,10 @@ fn holds(pid: u32, data: &Path) -> bool {
 
 /// The process that says in the data folder's lock that it has it.
 pub(super) fn holder(data: &Path) -> Option<u32> {
-    fs::read_to_string(data.join("lock")).ok()?.lines().next()?.parse().ok()
+    let mut text = String::new();
+    let lock = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(data.join("lock")).ok()?;
+    lock.take(MOST_OF_LOCK).read_to_string(&mut text).ok()?;
+    text.lines().next()?.parse().ok()
 }
 
 /// The processes that run on data folders, whoever started them.

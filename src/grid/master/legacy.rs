@@ -19,6 +19,10 @@ use sutra_wire::{Checked, ErrorMessage, FrameBuffer, Opcode, Payload, PayloadErr
 pub(crate) const STOP: u8 = 0xf5;
 /// Asks for a node, and asks its agent where that is an old one.
 pub(crate) const STATUS: u8 = 0xf6;
+/// A list of agents as the old protocol knows them: by their heartbeats alone.
+pub(crate) const LIST: u8 = 0xf7;
+/// The grid as a whole, agents counted in the same way.
+pub(crate) const CLUSTER: u8 = 0xf8;
 
 /// Names a node as old messages do, whose ids are any text.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
@@ -70,7 +74,7 @@ impl Translator for GridLegacy {
         payload: &mut FrameBuffer,
         reply: &mut Vec<u8>,
     ) -> Wording {
-        if answer.opcode == Opcode::Agents as u8 && answer.status == Status::Ok {
+        if answer.opcode == LIST && answer.status == Status::Ok {
             return list(&answer, gathered, payload, reply).unwrap_or_else(|error| {
                 GridReply::Error { message: error }.append(None, reply);
                 Wording::Complete
@@ -136,9 +140,9 @@ fn native(request: GridRequest, payload: &mut FrameBuffer) -> u8 {
         }
         GridRequest::ListAgents => {
             archive(payload, &AgentsRequest::default());
-            Opcode::Agents as u8
+            LIST
         }
-        GridRequest::GetClusterStatus => Opcode::Cluster as u8,
+        GridRequest::GetClusterStatus => CLUSTER,
     }
 }
 
@@ -207,7 +211,7 @@ fn done(answer: &Answer<'_>) -> Result<GridReply, PayloadError> {
                 endpoint: report.compat_endpoint,
             }
         }
-        (Some(Opcode::Cluster), _) => {
+        (_, CLUSTER) => {
             let cluster = Checked::<Cluster>::new(payload)?.to_owned();
             GridReply::GetClusterStatusOk {
                 total_agents: cluster.agents,

@@ -9,7 +9,7 @@ use sutra_wire::{Counter, Durability, Stats};
 use tokio::sync::oneshot;
 
 use super::forward::Home;
-use super::registry::Problems;
+use super::registry::{Problems, Shown};
 use super::service::{MasterService, Message};
 use crate::admin::{Metric, Source, View};
 
@@ -48,8 +48,8 @@ pub(crate) struct Overview {
 }
 
 impl MasterService {
-    pub(crate) fn cluster(&self, cx: &Context<'_, Message>) -> Cluster {
-        let cluster = self.registry.cluster(self.moment(cx));
+    pub(crate) fn cluster(&self, cx: &Context<'_, Message>, shown: Shown) -> Cluster {
+        let cluster = self.registry.cluster(shown, self.moment(cx));
         let state = match self.journal.health() {
             Err(_) if cluster.state == ClusterState::Healthy as u8 => ClusterState::Degraded as u8,
             _ => cluster.state,
@@ -68,10 +68,10 @@ impl MasterService {
 
     pub(crate) fn overview(&self, cx: &Context<'_, Message>, lists: bool) -> Overview {
         let at = self.moment(cx);
-        let agents = if lists { self.registry.agent_page("", 0, at).agents } else { Vec::new() };
+        let agents = if lists { self.registry.agent_page("", 0, Shown::ByAnswer, at).agents } else { Vec::new() };
         let nodes = if lists { self.registry.node_page("", "", 0, at).nodes } else { Vec::new() };
         Overview {
-            cluster: self.cluster(cx),
+            cluster: self.cluster(cx, Shown::ByAnswer),
             nodes_by_state: self.registry.nodes_by_state(),
             counters: self.counters,
             errands_under_way: self.waiting.len(),

@@ -21,7 +21,7 @@ use super::legacy;
 use super::overview::{Counters, Overview};
 use super::proving::{Asking, Proof};
 use super::records;
-use super::registry::{Answered, Moment, Refused, Registered, Registry, Source};
+use super::registry::{Answered, Moment, Refused, Registered, Registry, Shown, Source};
 use super::replies::{Answer, What};
 use super::spawning::Waiting;
 use super::watch::Watchers;
@@ -217,9 +217,9 @@ impl MasterService {
         self.reply_node(cx, request.reply_to, &key.node, self.journal.last_sequence());
     }
 
-    fn agents(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) {
+    fn agents(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>, shown: Shown) {
         let Some(asked) = validated::<AgentsRequest>(cx, request) else { return };
-        let page = self.registry.agent_page(&asked.after, asked.limit.to_native(), self.moment(cx));
+        let page = self.registry.agent_page(&asked.after, asked.limit.to_native(), shown, self.moment(cx));
         cx.reply_archive(request.reply_to, Status::Ok, self.journal.last_sequence(), &page);
     }
 
@@ -234,6 +234,10 @@ impl MasterService {
         let healthy = problems.state == ClusterState::Healthy;
         let health = Health { healthy, status: problems.words(), uptime: self.uptime() };
         cx.reply_archive(to, Status::Ok, 0, &health);
+    }
+
+    fn reply_cluster(&self, cx: &mut Context<'_, Message>, to: ReplyTo, shown: Shown) {
+        cx.reply_archive(to, Status::Ok, self.journal.last_sequence(), &self.cluster(cx, shown));
     }
 
     fn look_at_ages(&mut self, cx: &mut Context<'_, Message>) {
@@ -257,6 +261,14 @@ impl Service for MasterService {
         let to = request.reply_to;
         match request.header.opcode {
             legacy::STOP => return self.stop_on(cx, request),
+            legacy::LIST => {
+                self.agents(cx, request, Shown::ByHeartbeat);
+                return Flow::Taken;
+            }
+            legacy::CLUSTER => {
+                self.reply_cluster(cx, to, Shown::ByHeartbeat);
+                return Flow::Taken;
+            }
             legacy::STATUS => {
                 self.status_on(cx, request);
                 return Flow::Taken;
@@ -272,11 +284,8 @@ impl Service for MasterService {
             Some(Opcode::StopNode) => return self.stop(cx, request),
             Some(Opcode::Node) => self.node(cx, request),
             Some(Opcode::Nodes) => self.nodes(cx, request),
-            Some(Opcode::Agents) => self.agents(cx, request),
-            Some(Opcode::Cluster) => {
-                let cluster = self.cluster(cx);
-                cx.reply_archive(to, Status::Ok, self.journal.last_sequence(), &cluster);
-            }
+            Some(Opcode::Agents) => self.agents(cx, request, Shown::ByAnswer),
+            Some(Opcode::Cluster) => self.reply_cluster(cx, to, Shown::ByAnswer),
             Some(Opcode::Watch) => return self.watch(cx, request),
             Some(Opcode::Health) => self.health(cx, to),
             Some(Opcode::Stats) => {

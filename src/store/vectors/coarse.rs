@@ -17,6 +17,7 @@ use usearch::{Index, IndexOptions, MetricKind, ScalarKind, VectorType};
 
 use super::checks::Checks;
 use super::kernels;
+use super::query::LEAST_WIDTH;
 use crate::StoreError;
 
 /// Links of a vector; at the lowest level twice as many.
@@ -30,9 +31,9 @@ const MIN_CAPACITY: usize = 1024;
 /// Width of the search for an entry that a vector can share, and of the first look for one by its
 /// own copy.
 const NARROW: usize = 16;
-/// Width of the second look, and how far down its answer is looked at: what a search of the default
+/// Width of the second look, and how far down its answer is looked at: what a search of the least
 /// width orders by the true vectors.
-const SECOND: (usize, usize) = (100, 20);
+const SECOND: (usize, usize) = (LEAST_WIDTH, 20);
 /// Copies farther apart than this never share an entry, however coarse they are.
 const MOST_SHARED: f32 = 1e-3;
 

@@ -18,7 +18,7 @@ use self::answer::Strays;
 use super::cosine::Direction;
 use super::nearest::{Candidate, Nearest};
 use super::ordering::Ordering;
-use super::query::{DEFAULT_WIDTH, VectorQuery};
+use super::query::{LEAST_WIDTH, VectorQuery};
 use super::space::{Entry, MIN_INDEXED, Main, Space};
 use super::{Ordinals, Records};
 use crate::namespaces::NamespaceId;
@@ -118,7 +118,7 @@ enum Step {
 
 /// How wide an index search of vectors of a dimension may be.
 fn widest(dimension: u32) -> usize {
-    (WIDEST_NUMBERS / dimension.max(1) as usize).clamp(DEFAULT_WIDTH, WIDEST)
+    (WIDEST_NUMBERS / dimension.max(1) as usize).clamp(LEAST_WIDTH, WIDEST)
 }
 
 /// What a slice looks at.

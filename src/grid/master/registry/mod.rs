@@ -31,6 +31,7 @@ pub(crate) use nodes::StopTarget;
 pub(crate) use refused::Refused;
 pub(crate) use spawns::Contact;
 pub(crate) use standing::{Answered, Ask, Source};
+pub(crate) use views::Shown;
 pub(crate) use well::Problems;
 
 /// Most agents: with ten thousand a master core is busy; more are a mistake in a script.

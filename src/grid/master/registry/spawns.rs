@@ -56,11 +56,12 @@ impl Registry {
         if self.reservations.values().any(is_reserved) {
             return Err(Refused::NameReserved { name: name.to_owned() });
         }
-        let is_in_the_way = |node: &&Node| {
-            let comes_back = node.agent_id == agent_id && node.state() == NodeState::GaveUp;
-            node.is_there() && !comes_back
-        };
-        match self.called(name).find(is_in_the_way) {
+        // Others that have the name come behind it, so they can't keep it from coming back.
+        let is_free = |node: &Node| !node.is_there() || node.state() == NodeState::GaveUp;
+        if self.find(name).is_some_and(|holder| holder.agent_id == agent_id && is_free(holder)) {
+            return Ok(());
+        }
+        match self.called(name).find(|node| node.is_there()) {
             Some(holder) => Err(Refused::NameTaken {
                 name: name.to_owned(),
                 node_id: holder.report.node_id.clone(),
@@ -110,7 +111,15 @@ impl Registry {
             Some(known) if known.agent_id == *agent_id && known.state() == NodeState::Running => return Ok(()),
             _ => {}
         }
-        report.name.clone_from(&spawn.name);
+        if spawn.name.is_empty() {
+            // Started again by its path or its id, it is called what it was.
+            let known = self.nodes.get(&node_id).filter(|known| known.agent_id == *agent_id);
+            if let (Some(known), true) = (known, report.name.is_empty()) {
+                report.name.clone_from(&known.report.name);
+            }
+        } else {
+            report.name.clone_from(&spawn.name);
+        }
         report.memory_limit_mb = spawn.memory_limit_mb;
         report.state = NodeState::Running as u8;
         let is_new = self.nodes.get(&node_id).is_none_or(|known| !known.is_there());

@@ -10,6 +10,15 @@ use super::{Agent, Moment, Node, Registry};
 /// A page ends when its texts have about so many bytes, whatever was asked for: a quarter of the longest reply.
 const PAGE_BYTES: usize = 4 << 20;
 
+/// How agents are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// Of one that has not answered at its endpoint nothing is known, as anybody may register it.
+    ByAnswer,
+    /// By its heartbeats, as the old protocol has it.
+    ByHeartbeat,
+}
+
 impl Registry {
     pub(crate) fn node_info(&self, node: &Node, at: Moment) -> NodeInfo {
         let agent = self.agents.get(&node.agent_id);
@@ -21,7 +30,7 @@ impl Registry {
         }
     }
 
-    fn agent_info(&self, agent_id: &str, agent: &Agent, at: Moment) -> AgentInfo {
+    fn agent_info(&self, agent_id: &str, agent: &Agent, shown: Shown, at: Moment) -> AgentInfo {
         let nodes = || agent.nodes.iter().filter_map(|id| self.nodes.get(id));
         let facts = &agent.facts;
         let age = agent.age(at);
@@ -40,14 +49,21 @@ impl Registry {
             nodes: agent.told.unwrap_or(there),
             running: count(nodes().filter(|node| node.state() == NodeState::Running).count()),
             cores: facts.cores,
-            state: self.state_of(agent, at) as u8,
+            state: self.shown_state(agent, shown, at) as u8,
+        }
+    }
+
+    fn shown_state(&self, agent: &Agent, shown: Shown, at: Moment) -> AgentState {
+        match shown {
+            Shown::ByAnswer if !agent.is_proven() => AgentState::Unknown,
+            _ => self.state_of(agent, at),
         }
     }
 
     /// A page of agents, by name, behind `after`.
-    pub(crate) fn agent_page(&self, after: &str, limit: u32, at: Moment) -> Agents {
+    pub(crate) fn agent_page(&self, after: &str, limit: u32, shown: Shown, at: Moment) -> Agents {
         let rest = self.agents.range::<str, _>((Bound::Excluded(after), Bound::Unbounded));
-        let infos = rest.map(|(agent_id, agent)| self.agent_info(agent_id, agent, at));
+        let infos = rest.map(|(agent_id, agent)| self.agent_info(agent_id, agent, shown, at));
         let (agents, more) = page(infos, limit, |agent| {
             agent.hostname.len() + agent.platform.len() + agent.version.len() + agent.endpoint.len()
         });
@@ -69,10 +85,10 @@ impl Registry {
     }
 
     /// The grid as a whole. The caller knows its version and since when it runs.
-    pub(crate) fn cluster(&self, at: Moment) -> Cluster {
+    pub(crate) fn cluster(&self, shown: Shown, at: Moment) -> Cluster {
         let mut by_state = [0_usize; AgentState::ALL.len()];
         for agent in self.agents.values() {
-            by_state[self.state_of(agent, at) as usize] += 1;
+            by_state[self.shown_state(agent, shown, at) as usize] += 1;
         }
         let [healthy, degraded, offline, _] = by_state;
         let agents = self.agents.len();

@@ -108,7 +108,7 @@ fn an_old_agent_is_known_by_its_address_and_its_nodes_by_what_was_asked() {
     assert!(matches!(world.register_all(&elsewhere), Err(Refused::Taken { .. })));
     // It says how many nodes it has, whoever had it start them.
     world.beat("old", 0, 2);
-    assert_eq!(world.registry.agent_page("", 0, world.at).agents[0].nodes, 2);
+    assert_eq!(world.registry.agent_page("", 0, Shown::ByAnswer, world.at).agents[0].nodes, 2);
     assert!(matches!(world.spawn("old", ""), Err(Refused::Full { .. })));
     world.registry.told_of("n1", "Stopped", 0);
     assert_eq!(world.node("n1"), Some(NodeState::Stopped));
@@ -121,7 +121,8 @@ fn an_old_agent_is_known_by_its_address_and_its_nodes_by_what_was_asked() {
 #[test]
 fn the_cluster_is_as_well_as_its_agents() {
     let mut world = World::new();
-    let state = |world: &World| ClusterState::from_number(world.registry.cluster(world.at).state).unwrap();
+    let state =
+        |world: &World| ClusterState::from_number(world.registry.cluster(Shown::ByAnswer, world.at).state).unwrap();
     assert_eq!(state(&world), ClusterState::Healthy);
     for id in ["a", "b", "c"] {
         world.register(id, 7, vec![node(&format!("n-{id}"), NodeState::Running)]).unwrap();
@@ -131,7 +132,7 @@ fn the_cluster_is_as_well_as_its_agents() {
     world.beat("a", 7, 1);
     assert_eq!(state(&world), ClusterState::Degraded);
     world.pass(DEGRADED);
-    let cluster = world.registry.cluster(world.at);
+    let cluster = world.registry.cluster(Shown::ByAnswer, world.at);
     assert_eq!((cluster.healthy, cluster.degraded, cluster.offline, cluster.running), (0, 1, 2, 3));
     assert_eq!(state(&world), ClusterState::Critical);
 }
@@ -153,7 +154,7 @@ fn lists_come_in_pages_without_gaps_and_repeats() {
     }
     assert_eq!(ids, (0..10).map(|number| format!("n{number}")).collect::<Vec<_>>());
     assert_eq!(world.registry.node_page("a3", "", 0, world.at).nodes.len(), 1);
-    let page = world.registry.agent_page("a4", 5, world.at);
+    let page = world.registry.agent_page("a4", 5, Shown::ByAnswer, world.at);
     assert_eq!((page.agents[0].agent_id.as_str(), page.agents.len(), page.more), ("a5", 5, false));
 }
 

@@ -96,7 +96,7 @@ impl World {
     }
 
     fn state(&self, id: &str) -> AgentState {
-        let page = self.registry.agent_page("", 0, self.at);
+        let page = self.registry.agent_page("", 0, Shown::ByAnswer, self.at);
         let agent = page.agents.iter().find(|agent| agent.agent_id == id).unwrap();
         AgentState::from_number(agent.state).unwrap()
     }

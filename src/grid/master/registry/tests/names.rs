@@ -65,3 +65,17 @@ fn whoever_has_a_node_started_under_an_unused_name_gives_it_that_name() {
     world.report("a", 7, 2, vec![named("n3", "words", NodeState::Running)]);
     assert_eq!(holder(&world, "words"), "n3");
 }
+
+#[test]
+fn a_stopped_node_is_started_again_under_its_name_though_a_strangers_has_it_too() {
+    for name in ["words", ""] {
+        let mut world = World::new();
+        world.register("a", 7, vec![named("n9", "words", NodeState::Running)]).unwrap();
+        world.register("b", 8, vec![named("n1", "words", NodeState::Running)]).unwrap();
+        world.report("a", 7, 2, vec![named("n9", "words", NodeState::Stopped)]);
+        // By its name, or by its path, which says no name.
+        world.spawned("a", name, "n9");
+        assert_eq!((holder(&world, "words"), world.node("words")), ("n9".into(), Some(NodeState::Running)), "{name:?}");
+        assert_eq!(world.registry.node("n9").unwrap().report.name, "words");
+    }
+}

@@ -44,6 +44,20 @@ fn an_agent_that_has_not_answered_is_no_more_than_listed() {
 }
 
 #[test]
+fn an_agent_that_has_not_answered_is_shown_as_unknown() {
+    let mut world = World::new();
+    world.register("known", 7, vec![]).unwrap();
+    assert_eq!(list(&mut world, "a", HERE), Ok(Registered::Done));
+    let cluster = world.registry.cluster(Shown::ByAnswer, world.at);
+    assert_eq!((cluster.agents, cluster.healthy, cluster.offline), (2, 1, 0));
+    let page = world.registry.agent_page("", 0, Shown::ByAnswer, world.at);
+    let states: Vec<_> = page.agents.iter().map(|agent| (agent.agent_id.as_str(), agent.state)).collect();
+    assert_eq!(states, [("a", AgentState::Unknown as u8), ("known", AgentState::Healthy as u8)]);
+    assert_eq!(world.answer(|_| Answered::Itself), 1);
+    assert_eq!(world.registry.cluster(Shown::ByAnswer, world.at).healthy, 2);
+}
+
+#[test]
 fn made_up_agents_lock_nobody_out_and_leave_nothing() {
     let mut world = World::new();
     world.register("known", 7, vec![]).unwrap();

@@ -13,7 +13,7 @@ fn what_is_not_as_it_should_be_makes_the_grid_degraded_and_is_named() {
             world.beat("a", 7, 1);
         }
         let problems = world.registry.problems(world.at);
-        assert_eq!(world.registry.cluster(world.at).state, problems.state as u8);
+        assert_eq!(world.registry.cluster(Shown::ByAnswer, world.at).state, problems.state as u8);
         problems.words()
     };
     let (now, later) = (Duration::ZERO, Duration::from_secs(20));
