@@ -60,7 +60,7 @@ fn problems(nodes: &[NodeReport], trouble: Option<&str>, is_unsaved: bool) -> Ve
         problems.push(format!("not registered with the master: {trouble}"));
     }
     if is_unsaved {
-        problems.push("the list of nodes can't be written; is the disk full?".to_owned());
+        problems.push("the list of nodes can't be written; the agent's log says why".to_owned());
     }
     for node in nodes {
         if [NodeState::GaveUp, NodeState::Crashed].iter().any(|state| node.state == *state as u8) {
