@@ -1,4 +1,5 @@
-//! Many agents on one master's core: so many that are registered, a heartbeat a second each, and then faster until the core does not keep up.
+//! Many agents on one master's core: so many that are registered, a heartbeat a second each, and
+//! then faster until the core does not keep up.
 
 use std::time::Duration;
 

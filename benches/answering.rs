@@ -1,5 +1,5 @@
-//! A server on our runtime layer that gives each received run of bytes an answer: what the frames, the service and the store above
-//! it are compared with.
+//! A server on our runtime layer that gives each received run of bytes an answer: what the frames,
+//! the service and the store above it are compared with.
 
 use std::io;
 use std::net::TcpListener;
@@ -11,13 +11,14 @@ use crate::sizes::Sizes;
 
 /// What a server answers.
 pub(crate) trait Answer: Send + 'static {
-    /// Appends the answers to what a connection has sent. `partial` is the connection's own: what an earlier call has left in it
-    /// came before `bytes`. An error closes the connection.
+    /// Appends the answers to what a connection has sent. `partial` is the connection's own: what
+    /// an earlier call has left in it came before `bytes`. An error closes the connection.
     fn answer(&mut self, partial: &mut Vec<u8>, bytes: &[u8], out: &mut Outgoing)
     -> Result<(), sutra_wire::FrameError>;
 }
 
-/// Gives each request of a fixed size a reply of a fixed size without reading more of it than its number.
+/// Gives each request of a fixed size a reply of a fixed size without reading more of it than its
+/// number.
 pub(crate) struct Echo(pub(crate) Sizes);
 
 impl Answer for Echo {

@@ -1,8 +1,10 @@
-//! An echo server on a bare io_uring loop: what the kernel alone costs, and so the floor under everything else.
+//! An echo server on a bare io_uring loop: what the kernel alone costs, and so the floor under
+//! everything else.
 //!
-//! One thread, one ring (SINGLE_ISSUER, DEFER_TASKRUN), multishot accept into registered files, multishot receive into a provided-buffer
-//! ring, one send in flight a connection, one `io_uring_enter` a turn. No timers, no other cores, no shutdown: it serves until it is
-//! killed. It is the floor only as long as it is the best such loop that we know.
+//! One thread, one ring (SINGLE_ISSUER, DEFER_TASKRUN), multishot accept into registered files,
+//! multishot receive into a provided-buffer ring, one send in flight a connection, one
+//! `io_uring_enter` a turn. No timers, no other cores, no shutdown: it serves until it is killed.
+//! It is the floor only as long as it is the best such loop that we know.
 
 use std::io;
 use std::mem;
@@ -59,9 +61,10 @@ pub(crate) fn run(listener: TcpListener, cpu: usize, spin: bool, sizes: Sizes) -
     loop {
         let mut queue = io.submission();
         while let Some(entry) = server.queued.last() {
-            // SAFETY: accept and receive point to nothing of ours but the buffer ring; a send's bytes stay in its
-            // connection, unchanged, until its completion. All of it lives as long as the ring: this loop never ends
-            // but by an error of the ring itself, which ends the process.
+            // SAFETY: accept and receive point to nothing of ours but the buffer ring; a send's
+            // bytes stay in its connection, unchanged, until its completion. All of it lives as
+            // long as the ring: this loop never ends but by an error of the ring itself, which ends
+            // the process.
             if unsafe { queue.push(entry) }.is_err() {
                 break;
             }
@@ -194,7 +197,8 @@ impl Buffers {
     fn register(io: &IoUring) -> io::Result<Buffers> {
         let memory = map(usize::from(BUFFERS) * BUFFER_BYTES)?;
         let entries: *mut BufRingEntry = map(usize::from(BUFFERS) * size_of::<BufRingEntry>())?.cast();
-        // SAFETY: the mapping has room for that many entries, is page-aligned and is never unmapped.
+        // SAFETY: the mapping has room for that many entries, is page-aligned and is never
+        // unmapped.
         unsafe { io.submitter().register_buf_ring_with_flags(entries as u64, BUFFERS, 0, 0) }?;
         let mut buffers = Buffers { memory, entries, tail: 0 };
         (0..BUFFERS).for_each(|buffer| buffers.offer(buffer));
@@ -203,13 +207,15 @@ impl Buffers {
 
     fn bytes(&self, buffer: u16, len: usize) -> &[u8] {
         let at = usize::from(buffer % BUFFERS) * BUFFER_BYTES;
-        // SAFETY: inside the mapping, which is initialised; the kernel has handed this buffer out, so it does not write to it.
+        // SAFETY: inside the mapping, which is initialised; the kernel has handed this buffer out,
+        // so it does not write to it.
         unsafe { std::slice::from_raw_parts(self.memory.add(at), len.min(BUFFER_BYTES)) }
     }
 
     fn offer(&mut self, buffer: u16) {
         let index = usize::from(self.tail % BUFFERS);
-        // SAFETY: index and buffer lie inside their mappings; the kernel reads entries only below the published tail.
+        // SAFETY: index and buffer lie inside their mappings; the kernel reads entries only below
+        // the published tail.
         unsafe {
             let entry = &mut *self.entries.add(index);
             entry.set_addr(self.memory.add(usize::from(buffer % BUFFERS) * BUFFER_BYTES) as u64);
@@ -217,7 +223,8 @@ impl Buffers {
             entry.set_bid(buffer);
         }
         self.tail = self.tail.wrapping_add(1);
-        // SAFETY: the first entry's reserved field is the ring's tail, 2-byte aligned, written only here.
+        // SAFETY: the first entry's reserved field is the ring's tail, 2-byte aligned, written only
+        // here.
         let tail = unsafe { &*BufRingEntry::tail(self.entries).cast::<AtomicU16>() };
         tail.store(self.tail, Ordering::Release);
     }

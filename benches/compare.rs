@@ -1,8 +1,10 @@
-//! `sutra-bench compare`: Sutra beside everything that a user could pick instead, and beside the floor, in one run and one report.
+//! `sutra-bench compare`: Sutra beside everything that a user could pick instead, and beside the
+//! floor, in one run and one report.
 //!
-//! Every contender is started as its users would run it, on a CPU of its own for its turn, with the load on another; orders are shuffled;
-//! every answer is checked; who was starved, answered wrongly or died has no figures. What can't be had is named and left out.
-//! The run writes `report.json`, `report.md` and plots, and exits with an error where a contender failed.
+//! Every contender is started as its users would run it, on a CPU of its own for its turn, with the
+//! load on another; orders are shuffled; every answer is checked; who was starved, answered wrongly
+//! or died has no figures. What can't be had is named and left out. The run writes `report.json`,
+//! `report.md` and plots, and exits with an error where a contender failed.
 
 mod claims;
 mod contender;
@@ -65,7 +67,8 @@ pub(crate) struct Options {
     /// Takes the server and the gRPC contender as they lie beside this program, and builds neither
     #[arg(long)]
     no_build: bool,
-    /// A folder with embeddings.npy to search, and queries.npy and neighbours.npy if it has them [default: the slice of WordNet that tests use]
+    /// A folder with embeddings.npy to search, and queries.npy and neighbours.npy if it has them
+    /// [default: the slice of WordNet that tests use]
     #[arg(long)]
     wordnet: Option<PathBuf>,
     /// The folder for the report [default: a folder `compare` beside this program]
@@ -131,7 +134,8 @@ pub(crate) fn run(options: &Options) -> Outcome {
     }
 }
 
-/// Builds the server and the gRPC contender as this program was built, so that nothing old is measured.
+/// Builds the server and the gRPC contender as this program was built, so that nothing old is
+/// measured.
 fn build() -> Outcome {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.arg("build").args((!cfg!(debug_assertions)).then_some("--release"));
@@ -271,7 +275,8 @@ fn resident(bench: &mut Bench) -> Vec<(String, u64)> {
     Instance::ALL.iter().filter_map(of).collect()
 }
 
-/// The sizes of the exchange that the echoes copy, measured on a server that is gone again when the contenders start.
+/// The sizes of the exchange that the echoes copy, measured on a server that is gone again when the
+/// contenders start.
 fn setup(options: &Options) -> Outcome<Setup> {
     if options.server_cpu == options.load_cpu {
         return Err("the server and the load each need a CPU of their own; say --server-cpu and --load-cpu".into());
@@ -305,7 +310,8 @@ fn read(path: &Path) -> Outcome<Record> {
         .map_err(|error| format!("{} is no report of this version: {error}", path.display()).into())
 }
 
-/// Compares the ratios of two runs. They agree where the median of each lies within the spread of the other, half where only one does.
+/// Compares the ratios of two runs. They agree where the median of each lies within the spread of
+/// the other, half where only one does.
 fn agree(one: &Record, other: &Record) -> Outcome {
     println!("{} beside {}", one.started, other.started);
     let others = goals::ratios(other);

@@ -1,4 +1,5 @@
-//! Query through the compat port, in MessagePack and in bincode, beside the native port of the same server.
+//! Query through the compat port, in MessagePack and in bincode, beside the native port of the same
+//! server.
 
 use std::net::SocketAddr;
 use std::time::Duration;

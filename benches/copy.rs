@@ -1,8 +1,8 @@
-//! From what size on is a stored record better sent from its segment than copied beside its header? One server core answers with pieces
-//! of a region in both ways; the load is on another.
+//! From what size on is a stored record better sent from its segment than copied beside its header?
+//! One server core answers with pieces of a region in both ways; the load is on another.
 //!
-//! It is the measurement behind `COPY_LIMIT` in src/net/output.rs. The server's CPU time a request decides: at long replies the load's
-//! core and not the server's bounds the rate.
+//! It is the measurement behind `COPY_LIMIT` in src/net/output.rs. The server's CPU time a request
+//! decides: at long replies the load's core and not the server's bounds the rate.
 
 use std::time::Duration;
 
@@ -33,7 +33,8 @@ pub(crate) struct Options {
     load_cpu: usize,
 }
 
-/// Connections and depth: a reply on its own, many connections with one each, many replies in one send.
+/// Connections and depth: a reply on its own, many connections with one each, many replies in one
+/// send.
 const SHAPES: [(usize, usize); 3] = [(1, 1), (64, 1), (16, 16)];
 
 fn payload(text: &str) -> Result<usize, String> {

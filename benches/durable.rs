@@ -1,8 +1,10 @@
-//! Durable learn beside a bare loop of group-committed, block-aligned writes of the same bytes to the same disk.
+//! Durable learn beside a bare loop of group-committed, block-aligned writes of the same bytes to
+//! the same disk.
 //!
-//! The bare loop has no clients: each of its commits carries one record of every writer, so it is what the disk would give if gathering,
-//! the network and the table cost nothing. The same load on a server that acknowledges without waiting for the disk shows what of the distance is the
-//! disk's and what the requests'.
+//! The bare loop has no clients: each of its commits carries one record of every writer, so it is
+//! what the disk would give if gathering, the network and the table cost nothing. The same load on
+//! a server that acknowledges without waiting for the disk shows what of the distance is the disk's
+//! and what the requests'.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};

@@ -1,4 +1,5 @@
-//! Query beside an echo on our runtime beside an echo on a bare io_uring loop, one server core, load on the other.
+//! Query beside an echo on our runtime beside an echo on a bare io_uring loop, one server core,
+//! load on the other.
 
 use std::time::Duration;
 
@@ -71,7 +72,8 @@ fn compare(options: &Options, (connections, depth): (usize, usize), server_spins
     let mut figures = [Figures::default(), Figures::default(), Figures::default()];
     for round in 0..options.rounds.rounds {
         for place in 0..3 {
-            // Each contender is first, second and last in turn. Spinning servers share the CPU, so the others are stopped meanwhile.
+            // Each contender is first, second and last in turn. Spinning servers share the CPU, so
+            // the others are stopped meanwhile.
             let which = (round + place) % 3;
             let others: Vec<&Running> = [&bare, &runtime, &server]
                 .into_iter()

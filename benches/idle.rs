@@ -1,4 +1,5 @@
-//! What an idle connection costs the server: resident memory before and after so many have said Hello and fallen silent.
+//! What an idle connection costs the server: resident memory before and after so many have said
+//! Hello and fallen silent.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

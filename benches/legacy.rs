@@ -1,8 +1,10 @@
-//! The kind of server that Sutra replaces, as a plain and fair contender: tokio, a task a connection, messages of MessagePack behind a
-//! four-byte length, maps behind a lock, and a log that each write is appended to and synced in before it is answered.
+//! The kind of server that Sutra replaces, as a plain and fair contender: tokio, a task a
+//! connection, messages of MessagePack behind a four-byte length, maps behind a lock, and a log
+//! that each write is appended to and synced in before it is answered.
 //!
-//! Kinder than the original where that costs nothing: replies to pipelined requests leave in one write, and a sync does not hold up other
-//! connections' reads (it runs on tokio's blocking threads; one sync a write, as the original).
+//! Kinder than the original where that costs nothing: replies to pipelined requests leave in one
+//! write, and a sync does not hold up other connections' reads (it runs on tokio's blocking
+//! threads; one sync a write, as the original).
 
 mod grid;
 mod messages;
@@ -32,7 +34,8 @@ pub(crate) enum Sync {
 /// The old protocol's bound on a message.
 const MAX_MESSAGE: usize = 16 << 20;
 
-/// Serves storage until the process is killed. The log lies in a folder that goes with the process's target folder.
+/// Serves storage until the process is killed. The log lies in a folder that goes with the
+/// process's target folder.
 pub(crate) fn serve(listener: TcpListener, cpu: usize, sync: Sync) -> Outcome {
     let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(crate::process::target_folder()?)?;
     let store = Arc::new(Store::create(&folder.path().join("wal.log"), sync == Sync::Always)?);
@@ -51,7 +54,8 @@ pub(crate) fn serve_grid(listener: TcpListener, cpu: usize) -> Outcome {
     })
 }
 
-/// The answer to one message, encoded. A message that is none is answered by an error, as the compat port does.
+/// The answer to one message, encoded. A message that is none is answered by an error, as the
+/// compat port does.
 async fn answer(store: Arc<Store>, message: Vec<u8>) -> Vec<u8> {
     let response = match rmp_serde::from_slice::<Request>(&message) {
         Ok(request) if request.is_write() && store.is_synced() => {

@@ -1,7 +1,8 @@
 //! `sutra-bench`: the server beside the floor it stands on, measured in one run on this host.
 //!
-//! Every comparison of servers starts its contenders as processes of their own, pins them to one CPU and the load to another, goes round them in turn so
-//! that drift of the host hits all alike, checks every reply, and prints medians over the rounds with their ratios.
+//! Every comparison of servers starts its contenders as processes of their own, pins them to one
+//! CPU and the load to another, goes round them in turn so that drift of the host hits all alike,
+//! checks every reply, and prints medians over the rounds with their ratios.
 
 #![allow(clippy::print_stdout, reason = "a benchmark's output is what it prints")]
 
@@ -46,7 +47,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Sutra beside everything else that a user could pick, and beside the floor: all contenders, one report
+    /// Sutra beside everything else that a user could pick, and beside the floor: all contenders,
+    /// one report
     Compare(compare::Options),
     /// Many agents' heartbeats on one core of a grid's master
     Agents(agents::Options),
@@ -64,9 +66,11 @@ enum Command {
     Recovery(recovery::Options),
     /// Paths between random pairs beside a search over adjacency vectors in memory
     Paths(paths::Options),
-    /// Vector search over the socket beside the index library in-process, and what a query waits for on a core that is full of searches and paths
+    /// Vector search over the socket beside the index library in-process, and what a query waits
+    /// for on a core that is full of searches and paths
     Search(search::Options),
-    /// Vector search through the store beside the index library in-process, and beside an exact scan
+    /// Vector search through the store beside the index library in-process, and beside an exact
+    /// scan
     Vectors(vectors::Options),
     /// One contender, on its own: listens until it is killed
     #[command(hide = true)]

@@ -1,7 +1,9 @@
-//! Paths between random pairs over the socket, beside a bidirectional breadth-first search over adjacency vectors in this process's memory.
+//! Paths between random pairs over the socket, beside a bidirectional breadth-first search over
+//! adjacency vectors in this process's memory.
 //!
-//! The same pairs for both, one after the other, so that drift of the host hits both alike; a length that differs fails the run. The plain search
-//! stamps what it visits in vectors as long as the graph, which a server with bounded memory for each search can't.
+//! The same pairs for both, one after the other, so that drift of the host hits both alike; a
+//! length that differs fails the run. The plain search stamps what it visits in vectors as long as
+//! the graph, which a server with bounded memory for each search can't.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -131,7 +133,8 @@ struct Graph {
 }
 
 impl Graph {
-    /// The first concepts of a folder's file and the associations between them, of which a copy goes to another folder.
+    /// The first concepts of a folder's file and the associations between them, of which a copy
+    /// goes to another folder.
     fn cut(from: &Path, concepts: usize, to: &Path) -> Outcome<Self> {
         let lines = |name: &str| Ok::<_, std::io::Error>(BufReader::new(File::open(from.join(name))?).lines());
         let mut numbers = HashMap::new();

@@ -166,7 +166,8 @@ impl Running {
         Ok(Self { child, address, compat, folder })
     }
 
-    /// Stops the server in an orderly way; what it leaves lies in `data` of the folder, which is gone when that is dropped.
+    /// Stops the server in an orderly way; what it leaves lies in `data` of the folder, which is
+    /// gone when that is dropped.
     pub(crate) fn stop(mut self) -> Outcome<TempDir> {
         let pid = rustix::process::Pid::from_raw(i32::try_from(self.pid())?).ok_or("a process has a number")?;
         rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;

@@ -1,5 +1,6 @@
-//! Vector search over the socket, one server core, beside the index library in this process on the same CPU; and a query's latency on a core
-//! that serves nothing else, and on one that is full of searches and paths.
+//! Vector search over the socket, one server core, beside the index library in this process on the
+//! same CPU; and a query's latency on a core that serves nothing else, and on one that is full of
+//! searches and paths.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
@@ -23,7 +24,8 @@ use crate::vectors::{Data, K, library, measure};
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// A folder with concepts.jsonl, associations.jsonl, embeddings.npy, queries.npy and neighbours.npy
+    /// A folder with concepts.jsonl, associations.jsonl, embeddings.npy, queries.npy and
+    /// neighbours.npy
     #[arg(long)]
     wordnet: PathBuf,
     #[command(flatten)]
@@ -69,7 +71,8 @@ fn names(folder: &Path) -> Outcome<Vec<String>> {
     file.lines().map(name).collect()
 }
 
-/// Waits until every vector is in an index, but for so many, which lie on shards that have too few for one.
+/// Waits until every vector is in an index, but for so many, which lie on shards that have too few
+/// for one.
 pub(crate) fn wait_until_indexed(client: &Client, left: u64) -> Outcome<Duration> {
     let start = Instant::now();
     loop {
@@ -153,7 +156,8 @@ fn beside_library(options: &Options, data: &Data, server: &Running) -> Outcome {
     })
 }
 
-/// A query's latency beside nothing, and beside searches and paths that take all the time that there is.
+/// A query's latency beside nothing, and beside searches and paths that take all the time that
+/// there is.
 fn crowded(options: &Options, data: &Data, names: &[String], server: &Running) -> Outcome {
     let keys = |space| Keys::new("bench", space);
     let fill =

@@ -1,4 +1,5 @@
-//! The messages that the echoes exchange: of fixed sizes, each way its own, so that they weigh what a protocol's do.
+//! The messages that the echoes exchange: of fixed sizes, each way its own, so that they weigh what
+//! a protocol's do.
 
 /// Bytes of a request and of its reply, at least the 8 of the number that both begin with.
 #[derive(Clone, Debug)]
@@ -12,8 +13,9 @@ impl Sizes {
         Self { request: request.max(NUMBER), reply: (0..reply.max(NUMBER)).map(|at| at as u8).collect() }
     }
 
-    /// Gives `send` the replies to what has arrived; `partial` is the connection's, for a request that is not whole. Cost: where both
-    /// sizes are the same, none; else a copy of the reply for each request.
+    /// Gives `send` the replies to what has arrived; `partial` is the connection's, for a request
+    /// that is not whole. Cost: where both sizes are the same, none; else a copy of the reply for
+    /// each request.
     pub(crate) fn answer(&mut self, partial: &mut Vec<u8>, mut bytes: &[u8], mut send: impl FnMut(&[u8])) {
         if self.request == self.reply.len() {
             return send(bytes);

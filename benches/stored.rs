@@ -1,5 +1,6 @@
-//! A server whose every reply is a piece of a region, copied beside its header or sent from where it lies, as the request asks: the
-//! two ways in which a query hit can go out, and nothing else of the server around them.
+//! A server whose every reply is a piece of a region, copied beside its header or sent from where
+//! it lies, as the request asks: the two ways in which a query hit can go out, and nothing else of
+//! the server around them.
 
 use std::sync::Arc;
 
@@ -36,7 +37,8 @@ impl Pieces {
         Ok(Self { region: Arc::clone(writer.region()), random: 1 })
     }
 
-    /// Where the next reply starts, as archives in a log do: at any multiple of 16 (xorshift64, Marsaglia 2003).
+    /// Where the next reply starts, as archives in a log do: at any multiple of 16 (xorshift64,
+    /// Marsaglia 2003).
     fn place(&mut self, length: usize) -> usize {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;

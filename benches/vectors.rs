@@ -1,9 +1,10 @@
-//! Vector search through the store beside the index library that it uses, called in-process, and beside an exact scan: WordNet's 117,659
-//! vectors, one thread, one shard.
+//! Vector search through the store beside the index library that it uses, called in-process, and
+//! beside an exact scan: WordNet's 117,659 vectors, one thread, one shard.
 //!
-//! The library gets the same parameters, rounds vectors to 8 bits its own way, and is given a product of small integers as fast as
-//! the store's: what is compared is what the store adds, ordering by the true vectors included. Both indexes are built in turn, a job's
-//! worth at a time, and searched in turn.
+//! The library gets the same parameters, rounds vectors to 8 bits its own way, and is given a
+//! product of small integers as fast as the store's: what is compared is what the store adds,
+//! ordering by the true vectors included. Both indexes are built in turn, a job's worth at a time,
+//! and searched in turn.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -179,7 +180,8 @@ impl Ours {
         search.into_hits().into_iter().map(|hit| row(hit.id)).collect()
     }
 
-    /// Runs a job; how many vectors it indexed, and how long it and what the shard does for it took. `None` where there is none.
+    /// Runs a job; how many vectors it indexed, and how long it and what the shard does for it
+    /// took. `None` where there is none.
     fn job(&mut self) -> Option<(u64, Duration)> {
         let before = self.shard.stats().vectors_indexed;
         let start = Instant::now();
@@ -213,7 +215,8 @@ pub(crate) fn plain(dimension: usize) -> Outcome<Index> {
     };
     let mut index = Index::new(&options)?;
     let distance = move |a: *const i8, b: *const i8| {
-        // SAFETY: usearch calls a metric with two vectors of the index's dimension, which live until it returns.
+        // SAFETY: usearch calls a metric with two vectors of the index's dimension, which live
+        // until it returns.
         let (a, b) = unsafe { (std::slice::from_raw_parts(a, dimension), std::slice::from_raw_parts(b, dimension)) };
         // It scales vectors to a length of 127.
         1.0 - product(a, b) as f32 / (127.0 * 127.0)

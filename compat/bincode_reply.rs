@@ -1,6 +1,6 @@
-//! Replies in bincode 1: a variant's number and exactly the fields of the first TCP release, in order. Tuples of
-//! borrowed values are what bincode is given: it writes a tuple as its parts, one after the other, like the old enum's
-//! variants.
+//! Replies in bincode 1: a variant's number and exactly the fields of the first TCP release, in
+//! order. Tuples of borrowed values are what bincode is given: it writes a tuple as its parts, one
+//! after the other, like the old enum's variants.
 
 use serde::Serialize;
 

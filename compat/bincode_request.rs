@@ -1,8 +1,9 @@
 //! Requests in bincode 1: a variant's number and its fields, one after the other.
 //!
-//! Every number and text is read by bincode itself, borrowed and under a limit; so nothing is allocated, whatever a
-//! length claims. A vector alone is cut out by its length, as serde has no way to lend it. What follows the last field
-//! is ignored: later releases put optional fields there.
+//! Every number and text is read by bincode itself, borrowed and under a limit; so nothing is
+//! allocated, whatever a length claims. A vector alone is cut out by its length, as serde has no
+//! way to lend it. What follows the last field is ignored: later releases put optional fields
+//! there.
 
 use bincode::Options;
 use serde::{Deserialize, Serialize};
@@ -47,7 +48,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Reads a request, and tells `manner` its operation as soon as it is known. `None` where the operation is not served.
+/// Reads a request, and tells `manner` its operation as soon as it is known. `None` where the
+/// operation is not served.
 pub(crate) fn read<'a>(
     message: &'a [u8],
     numbering: Numbering,

@@ -4,15 +4,15 @@ use sutra_wire::IdRule;
 
 use crate::operation::Operation;
 
-/// Which numbers bincode's variants have. A client's release decides, and no message shows it: so it is a setting of
-/// the port.
+/// Which numbers bincode's variants have. A client's release decides, and no message shows it: so
+/// it is a setting of the port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Numbering {
     /// The first TCP release: `GetStats` is request 6.
     #[default]
     First,
-    /// From late October 2025 on: `QueryByMetadata` is request 6 and its reply is reply 6; what followed moved up by
-    /// one.
+    /// From late October 2025 on: `QueryByMetadata` is request 6 and its reply is reply 6; what
+    /// followed moved up by one.
     Later,
 }
 
@@ -36,8 +36,8 @@ pub(crate) enum Encoding {
     Bincode(Numbering),
 }
 
-/// How a request was spoken, so that it is answered in kind. The default is that of a message nothing is known of:
-/// MessagePack.
+/// How a request was spoken, so that it is answered in kind. The default is that of a message
+/// nothing is known of: MessagePack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Manner {
     pub(crate) encoding: Encoding,
@@ -75,9 +75,9 @@ impl Manner {
     }
 }
 
-/// The encoding of a message. bincode starts with a small variant index in little-endian `u32`: three zeros after a
-/// byte below 0x80, which in MessagePack would be a number and three more. Every MessagePack request starts with a map
-/// or a text.
+/// The encoding of a message. bincode starts with a small variant index in little-endian `u32`:
+/// three zeros after a byte below 0x80, which in MessagePack would be a number and three more.
+/// Every MessagePack request starts with a map or a text.
 pub(crate) fn encoding(message: &[u8], dialect: Dialect) -> Encoding {
     match message {
         [..0x80, 0, 0, 0, ..] => Encoding::Bincode(dialect.numbering),

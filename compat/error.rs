@@ -1,5 +1,5 @@
-//! What can be wrong with a legacy message or with a reply that one is to be made of. Every text is what the client is
-//! told.
+//! What can be wrong with a legacy message or with a reply that one is to be made of. Every text is
+//! what the client is told.
 
 use sutra_wire::PayloadError;
 
@@ -96,7 +96,8 @@ pub enum CompatError {
         /// Fields that are known by their place.
         known: usize,
     },
-    /// The reply comes in parts: the caller goes on with a [`crate::Listing`], or tells this to the client.
+    /// The reply comes in parts: the caller goes on with a [`crate::Listing`], or tells this to the
+    /// client.
     #[error("there are more ids than one reply of the server holds; ask for them through the native port")]
     Partial,
     /// The reply does not fit into a message.

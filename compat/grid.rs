@@ -1,7 +1,9 @@
-//! The old grid's protocol: bincode 1 behind a big-endian length, as the old agents and consoles speak it, and as our master speaks it to agents.
+//! The old grid's protocol: bincode 1 behind a big-endian length, as the old agents and consoles
+//! speak it, and as our master speaks it to agents.
 //!
-//! The variants stand in the old order, with the old fields in theirs. What later fields there are (`SpawnOptions`, `SpawnedDetails`) stand
-//! behind them, where old readers, which ignore trailing bytes, do not see them; and they are absent in what old writers send.
+//! The variants stand in the old order, with the old fields in theirs. What later fields there are
+//! (`SpawnOptions`, `SpawnedDetails`) stand behind them, where old readers, which ignore trailing
+//! bytes, do not see them; and they are absent in what old writers send.
 
 use bincode::Options;
 use serde::de::DeserializeOwned;
@@ -83,7 +85,8 @@ pub struct AgentRecord {
     pub last_heartbeat: u64,
 }
 
-/// Behind the fields of `SpawnStorageNode`: what the old message had no place for. In such a message `port` is the native one.
+/// Behind the fields of `SpawnStorageNode`: what the old message had no place for. In such a
+/// message `port` is the native one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SpawnOptions {
     /// The node's name; empty for none.
@@ -254,7 +257,8 @@ impl GridReply {
     }
 }
 
-/// A long `ListAgentsOk` in the making: records are written as they come, so that a page costs what is in it.
+/// A long `ListAgentsOk` in the making: records are written as they come, so that a page costs what
+/// is in it.
 #[derive(Debug, Default)]
 pub struct AgentList {
     /// The number of records so far, then the records.

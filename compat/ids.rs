@@ -1,11 +1,12 @@
-//! Ids as old clients give and read them: from their texts to ids, back to 32 lower-case hexadecimal digits, and the
-//! replies that are nothing but a list of them.
+//! Ids as old clients give and read them: from their texts to ids, back to 32 lower-case
+//! hexadecimal digits, and the replies that are nothing but a list of them.
 //!
-//! The old servers knew a concept whose id was all zeros. No id of a native record may be that, so it is kept under
-//! [`ZEROS`] and spelled as zeros again in every reply.
+//! The old servers knew a concept whose id was all zeros. No id of a native record may be that, so
+//! it is kept under [`ZEROS`] and spelled as zeros again in every reply.
 //!
-//! A list may hold hundreds of thousands of ids, each of them once, where the native reply has one for every association. It is
-//! sorted and thinned out where it will stand, in the message, so that it takes no memory of its own.
+//! A list may hold hundreds of thousands of ids, each of them once, where the native reply has one
+//! for every association. It is sorted and thinned out where it will stand, in the message, so that
+//! it takes no memory of its own.
 
 use rmp::Marker;
 use sutra_wire::{ConceptId, IdRule, InvalidId, limits};
@@ -19,14 +20,16 @@ use crate::msgpack_reply::Writer;
 pub(crate) const ID_BYTES: usize = 16;
 const DIGITS: usize = 2 * ID_BYTES;
 
-/// The id of the concept that old clients know by 32 zeros: the MD5 of those zeros, which no other name has.
+/// The id of the concept that old clients know by 32 zeros: the MD5 of those zeros, which no other
+/// name has.
 const ZEROS: [u8; ID_BYTES] = 0xcd9e_459e_a708_a948_d5c2_f5a6_ca88_38cf_u128.to_be_bytes();
 
-/// The id of the concept whose name is the empty text: the MD5 of nothing. Native clients have no name for it.
+/// The id of the concept whose name is the empty text: the MD5 of nothing. Native clients have no
+/// name for it.
 const EMPTY: [u8; ID_BYTES] = 0xd41d_8cd9_8f00_b204_e980_0998_ecf8_427e_u128.to_be_bytes();
 
-/// The id that a client's text stands for by this rule. A text that is longer than a record's name may be is refused
-/// before it is hashed.
+/// The id that a client's text stands for by this rule. A text that is longer than a record's name
+/// may be is refused before it is hashed.
 pub(crate) fn read(rule: IdRule, place: &'static str, text: &str) -> Result<[u8; ID_BYTES], CompatError> {
     if text.len() > limits::MAX_NAME {
         let problem = format!("has {} bytes, the limit is {}", text.len(), limits::MAX_NAME);
@@ -61,12 +64,14 @@ impl Hex {
     }
 }
 
-/// Turns the ids that lie from `start` to the end of `out`, as bare bytes, into the reply of this operation, in their
-/// place. Each appears once: those that may not be distinct are sorted, and are in the order of their bytes. Sorting 120,000 takes
-/// some 6 ms, in which the core does nothing else.
+/// Turns the ids that lie from `start` to the end of `out`, as bare bytes, into the reply of this
+/// operation, in their place. Each appears once: those that may not be distinct are sorted, and are
+/// in the order of their bytes. Sorting 120,000 takes some 6 ms, in which the core does nothing
+/// else.
 pub(crate) fn reply(encoding: Encoding, (name, field): (&str, &str), distinct: bool, start: usize, out: &mut Vec<u8>) {
     let count = if distinct { (out.len() - start) / ID_BYTES } else { sort_and_thin(start, out) };
-    // What stands in front of the list says how long it is, so it is written behind it and brought forward.
+    // What stands in front of the list says how long it is, so it is written behind it and brought
+    // forward.
     let end = out.len();
     match encoding {
         Encoding::Msgpack | Encoding::TaggedMsgpack => {
@@ -100,14 +105,15 @@ pub(crate) fn sort_and_thin(start: usize, out: &mut Vec<u8>) -> usize {
     kept
 }
 
-/// Turns the bare ids from `start` on into texts, each after the encoding's `mark` of a text of 32 bytes.
+/// Turns the bare ids from `start` on into texts, each after the encoding's `mark` of a text of 32
+/// bytes.
 fn spell_out(start: usize, mark: &[u8], out: &mut Vec<u8>) {
     let bare = out.len() - start;
     let width = mark.len() + DIGITS;
     let (from, length) = (out.len(), bare / ID_BYTES * width);
     out.resize(start + length, 0);
-    // Moved to the end, each id lies behind the place where its text will end, so that the texts never overtake the
-    // ids.
+    // Moved to the end, each id lies behind the place where its text will end, so that the texts
+    // never overtake the ids.
     let ids = start + length - bare;
     out.copy_within(start..from, ids);
     for (at, place) in (start..start + length).step_by(width).enumerate() {

@@ -1,5 +1,5 @@
-//! A list of ids that takes several native replies: the old protocol has no cursor, so the parts are gathered and
-//! answered as one.
+//! A list of ids that takes several native replies: the old protocol has no cursor, so the parts
+//! are gathered and answered as one.
 
 use sutra_wire::{Checked, Concepts, ConceptsRequest, FrameBuffer, Neighbors, NeighborsRequest, archive};
 
@@ -15,11 +15,12 @@ const TEXT_BYTES: usize = 34;
 /// Most ids that fit into a message.
 const MOST_IDS: usize = MAX_MESSAGE as usize / TEXT_BYTES;
 
-/// A request whose answer comes in parts. It is made when [`crate::encode_reply`] said [`CompatError::Partial`], and
-/// takes that reply first.
+/// A request whose answer comes in parts. It is made when [`crate::encode_reply`] said
+/// [`CompatError::Partial`], and takes that reply first.
 ///
-/// Holds at most twice the ids that fit into a message, 16 MiB: of the associations of a hub, many lead to the same
-/// neighbours, and the ids are thinned out only when there are so many, so that each is sorted a few times at most.
+/// Holds at most twice the ids that fit into a message, 16 MiB: of the associations of a hub, many
+/// lead to the same neighbours, and the ids are thinned out only when there are so many, so that
+/// each is sorted a few times at most.
 pub struct Listing {
     manner: Manner,
     request: FrameBuffer,
@@ -27,7 +28,8 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// A listing that nothing was taken of yet. `request` is the archive that [`crate::decode`] made.
+    /// A listing that nothing was taken of yet. `request` is the archive that [`crate::decode`]
+    /// made.
     pub fn new(manner: Manner, request: FrameBuffer) -> Self {
         Self { manner, request, ids: Vec::new() }
     }
@@ -47,8 +49,8 @@ impl Listing {
         &self.request
     }
 
-    /// Takes a part: the payload of the reply to [`Listing::request`]. Whether there is more: the next request is then
-    /// ready.
+    /// Takes a part: the payload of the reply to [`Listing::request`]. Whether there is more: the
+    /// next request is then ready.
     pub fn take(&mut self, payload: &[u8]) -> Result<bool, CompatError> {
         let Some(operation) = self.manner.operation else { unreachable!("a listing answers an operation") };
         let cursor = part(operation, payload, |id| self.ids.extend_from_slice(id))?;
@@ -101,7 +103,8 @@ impl Listing {
     }
 }
 
-/// Gives the ids of one native reply to `take`, in order; returns the cursor to go on with, 0 at the end.
+/// Gives the ids of one native reply to `take`, in order; returns the cursor to go on with, 0 at
+/// the end.
 pub(crate) fn part(
     operation: Operation,
     payload: &[u8],
@@ -127,7 +130,8 @@ pub(crate) fn write(manner: Manner, start: usize, out: &mut Vec<u8>) {
     ids::reply(manner.encoding, (name, field), is_distinct(manner), start, out);
 }
 
-/// Whether each id comes once: a concept is listed once, and a neighbour for each of its associations.
+/// Whether each id comes once: a concept is listed once, and a neighbour for each of its
+/// associations.
 fn is_distinct(manner: Manner) -> bool {
     manner.operation == Some(Operation::GetAllConceptIds)
 }

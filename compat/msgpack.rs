@@ -1,15 +1,17 @@
 //! Reading MessagePack where it lies.
 //!
-//! What a byte means is rmp's to say ([`Marker`]). What stands behind it is read here: rmp reads through `std::io::Read`
-//! and so can lend neither a text nor a vector, its measure of a value panics on extension types, and rmp-serde's
-//! visitors can't take `{"type": …}` in any order without copying what comes before it. A claimed length is held
-//! against what is left of the message before anything is done with it; nothing here allocates but an error's text.
+//! What a byte means is rmp's to say ([`Marker`]). What stands behind it is read here: rmp reads
+//! through `std::io::Read` and so can lend neither a text nor a vector, its measure of a value
+//! panics on extension types, and rmp-serde's visitors can't take `{"type": …}` in any order
+//! without copying what comes before it. A claimed length is held against what is left of the
+//! message before anything is done with it; nothing here allocates but an error's text.
 
 use rmp::Marker;
 
 use crate::error::CompatError;
 
-/// How deep maps and arrays may lie in each other. Requests go three deep, and old clients' options hold a list or two.
+/// How deep maps and arrays may lie in each other. Requests go three deep, and old clients' options
+/// hold a list or two.
 pub(crate) const MAX_DEPTH: usize = 16;
 
 /// A number of any of the format's types.
@@ -86,7 +88,8 @@ impl<'a> Reader<'a> {
         self.fixed(inside).map(u32::from_be_bytes)
     }
 
-    /// Takes `count` values of `N` bytes each, if all of them have this marker. `None`, and nothing read, where one has not.
+    /// Takes `count` values of `N` bytes each, if all of them have this marker. `None`, and nothing
+    /// read, where one has not.
     pub(crate) fn uniform<const N: usize>(&mut self, marker: Marker, count: usize) -> Option<&'a [[u8; N]]> {
         let (values, rest) = self.rest.split_at_checked(count * N)?;
         let (values, _) = values.as_chunks();
@@ -107,8 +110,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The bytes of a text: `str`, or `bin` as old Python clients send for `bytes`. `None`, and nothing read, where it
-    /// is neither.
+    /// The bytes of a text: `str`, or `bin` as old Python clients send for `bytes`. `None`, and
+    /// nothing read, where it is neither.
     pub(crate) fn text_bytes(&mut self, place: &'static str) -> Result<Option<&'a [u8]>, CompatError> {
         let length = match self.peek(place)? {
             Marker::FixStr(length) => self.bare(u32::from(length)),
@@ -184,7 +187,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The bytes of a `bin` or of an extension of any type. `None`, and nothing read, where it is neither.
+    /// The bytes of a `bin` or of an extension of any type. `None`, and nothing read, where it is
+    /// neither.
     pub(crate) fn raw(&mut self, place: &'static str) -> Result<Option<&'a [u8]>, CompatError> {
         // An extension's type is one byte more, whatever it says.
         let length = match self.peek(place)? {

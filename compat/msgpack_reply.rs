@@ -1,8 +1,9 @@
 //! Replies in MessagePack, in the one set of shapes that all clients in the field can read.
 //!
-//! The two learns are `{"LearnConceptOk": [sequence]}`, since clients index into an array there; every other reply is a
-//! map of named fields; one without fields is a bare name. A client that sends `{"type": …}` gets maps everywhere. An
-//! error is always `{"Error": {"message": …}}`. Rows of a search are arrays of two.
+//! The two learns are `{"LearnConceptOk": [sequence]}`, since clients index into an array there;
+//! every other reply is a map of named fields; one without fields is a bare name. A client that
+//! sends `{"type": …}` gets maps everywhere. An error is always `{"Error": {"message": …}}`. Rows
+//! of a search are arrays of two.
 
 use rmp::encode;
 use sutra_wire::ArchivedStats;

@@ -8,8 +8,8 @@
 //! {"type": "QueryConcept", "concept_id": …}   all in one map; `type` may stand anywhere
 //! ```
 //!
-//! Unknown fields and what follows the request are ignored. A field that is given twice is an error, since clients and
-//! servers differ in which of them counts.
+//! Unknown fields and what follows the request are ignored. A field that is given twice is an
+//! error, since clients and servers differ in which of them counts.
 
 use rmp::Marker;
 
@@ -32,8 +32,8 @@ enum Value<'a> {
     Integer(u32),
 }
 
-/// Reads a request, and tells `manner` how it is spoken as soon as that is known. `None` for the request of an
-/// operation that is not served; its fields are not looked at.
+/// Reads a request, and tells `manner` how it is spoken as soon as that is known. `None` for the
+/// request of an operation that is not served; its fields are not looked at.
 pub(crate) fn read<'a>(message: &'a [u8], manner: &mut Manner) -> Result<Option<(Request<'a>, &'a str)>, CompatError> {
     match message.first() {
         None => return Err(CompatError::Empty),
@@ -70,7 +70,8 @@ fn finish<'a>(
     found.request().map(|request| Some((request, namespace)))
 }
 
-/// The operation, by name or, as the old server's decoder had it, by the number in the first release.
+/// The operation, by name or, as the old server's decoder had it, by the number in the first
+/// release.
 fn tag(reader: &mut Reader<'_>) -> Result<Operation, CompatError> {
     let found = reader.peek(REQUEST)?;
     if matches!(found, Marker::FixPos(_) | Marker::U8 | Marker::U16 | Marker::U32) {
@@ -82,7 +83,8 @@ fn tag(reader: &mut Reader<'_>) -> Result<Operation, CompatError> {
     Operation::from_name(name).ok_or_else(|| CompatError::UnknownOperation { name: excerpt(name) })
 }
 
-/// The operation that the `type` of a map names, wherever it stands. Fields mean nothing before it is known.
+/// The operation that the `type` of a map names, wherever it stands. Fields mean nothing before it
+/// is known.
 fn tagged(mut reader: Reader<'_>, entries: u32) -> Result<Operation, CompatError> {
     for _ in 0..entries {
         if key(&mut reader)? == Some(TYPE) {

@@ -1,4 +1,5 @@
-//! The operations of the old protocol: their names, their numbers in bincode, and their fields in order.
+//! The operations of the old protocol: their names, their numbers in bincode, and their fields in
+//! order.
 
 use crate::dialect::Numbering;
 
@@ -112,7 +113,8 @@ impl Operation {
         Self::ALL.into_iter().find(|operation| operation.name().as_bytes() == name)
     }
 
-    /// The request with this number: the nine of the first release, and what the later one put between them.
+    /// The request with this number: the nine of the first release, and what the later one put
+    /// between them.
     pub(crate) fn from_number(number: u64, numbering: Numbering) -> Option<Self> {
         let at = match (number, numbering) {
             (6, Numbering::Later) => return Some(Operation::QueryByMetadata),

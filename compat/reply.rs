@@ -1,5 +1,5 @@
-//! A native reply as a legacy message: which reply it is here, how it is spelled in `msgpack_reply` and
-//! `bincode_reply`.
+//! A native reply as a legacy message: which reply it is here, how it is spelled in `msgpack_reply`
+//! and `bincode_reply`.
 
 use sutra_wire::{
     ArchivedAssociationRecord, ArchivedConceptRecord, ArchivedHealth, ArchivedPath, ArchivedSearchHit, ArchivedStats,
@@ -37,10 +37,10 @@ pub(crate) fn reconciliations(stats: &ArchivedStats) -> u64 {
     stats.counters.iter().find(|counter| counter.name == "commits").map_or(0, |counter| counter.value.to_native())
 }
 
-/// Appends the message, with its prefix, that answers a request: `status`, `sequence` and `payload` are those of the
-/// native reply, the payload 16-byte aligned as in a frame. What does not fit into a message or does not read as a
-/// reply is an error, and leaves `out` as it was: [`encode_error`] tells the client. So is [`CompatError::Partial`],
-/// where a [`crate::Listing`] can go on.
+/// Appends the message, with its prefix, that answers a request: `status`, `sequence` and `payload`
+/// are those of the native reply, the payload 16-byte aligned as in a frame. What does not fit into
+/// a message or does not read as a reply is an error, and leaves `out` as it was: [`encode_error`]
+/// tells the client. So is [`CompatError::Partial`], where a [`crate::Listing`] can go on.
 pub fn encode_reply(
     manner: Manner,
     status: Status,
@@ -97,7 +97,8 @@ pub fn encode_reply(
     })
 }
 
-/// Appends the message, with its prefix, that tells a client of an error. A text that does not fit is cut.
+/// Appends the message, with its prefix, that tells a client of an error. A text that does not fit
+/// is cut.
 pub fn encode_error(manner: Manner, text: &str, out: &mut Vec<u8>) {
     // Far below a message's limit, and more than any error of ours has.
     const LONGEST: usize = 1 << 16;
@@ -109,7 +110,8 @@ pub fn encode_error(manner: Manner, text: &str, out: &mut Vec<u8>) {
     .expect("an error of bounded length can be said in every encoding");
 }
 
-/// Appends a message: its length, once it is known, and what `write` appends. Nothing, if that fails or is too long.
+/// Appends a message: its length, once it is known, and what `write` appends. Nothing, if that
+/// fails or is too long.
 pub(crate) fn message(
     out: &mut Vec<u8>,
     write: impl FnOnce(&mut Vec<u8>) -> Result<(), CompatError>,

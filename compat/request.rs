@@ -1,5 +1,5 @@
-//! A legacy request, whatever encoding it came in, and the archive of the native request that it becomes. Texts and
-//! vectors still lie in the message and go into the archive from there.
+//! A legacy request, whatever encoding it came in, and the archive of the native request that it
+//! becomes. Texts and vectors still lie in the message and go into the archive from there.
 
 use sutra_wire::{
     AssociationKeyRef, AssociationRecordRef, ConceptId, ConceptKeyRef, ConceptRecordRef, ConceptsRequestRef, Direction,
@@ -35,8 +35,9 @@ pub(crate) enum Request<'a> {
     HealthCheck,
 }
 
-/// The nearest number that a record may have. The old servers took any, and services compute theirs in floats, whose
-/// sums pass a bound by a little. What is not finite stays, and is refused with the record.
+/// The nearest number that a record may have. The old servers took any, and services compute theirs
+/// in floats, whose sums pass a bound by a little. What is not finite stays, and is refused with
+/// the record.
 fn nearest(number: f32, most: f32) -> f32 {
     if number.is_finite() { number.clamp(0.0, most) } else { number }
 }

@@ -1,5 +1,5 @@
-//! A vector as it lies in a message. It is looked through once, when it is found, and written once, into the archive:
-//! there is no list of numbers in between.
+//! A vector as it lies in a message. It is looked through once, when it is found, and written once,
+//! into the archive: there is no list of numbers in between.
 
 use rmp::Marker;
 use sutra_wire::{Numbers, limits};

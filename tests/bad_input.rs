@@ -1,5 +1,5 @@
-//! What a server does with bytes that no client of ours would send: each gets its clear error or is closed, is counted, and
-//! nobody else notices.
+//! What a server does with bytes that no client of ours would send: each gets its clear error or is
+//! closed, is counted, and nobody else notices.
 
 use std::io::Write;
 
@@ -33,7 +33,8 @@ fn counter(server: &Server, name: &str) -> u64 {
     stats["counters"][name].as_u64().unwrap_or_else(|| panic!("no counter {name} in {stats}"))
 }
 
-/// Sends bytes that are no frame: an error that closes the connection, is counted, and does not touch another connection.
+/// Sends bytes that are no frame: an error that closes the connection, is counted, and does not
+/// touch another connection.
 fn closes(server: &Server, bytes: &[u8], status: Status, says: &str) {
     let counted = format!("errors_{}", status.name());
     let before = counter(server, &counted);

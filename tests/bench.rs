@@ -1,4 +1,5 @@
-//! `sutra bench` against the real server: it measures, says what it saw, and leaves the store as it was.
+//! `sutra bench` against the real server: it measures, says what it saw, and leaves the store as it
+//! was.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Stdio};
@@ -112,7 +113,8 @@ fn a_time_without_answers_is_counted_and_said() {
     let (child, mut errors) = endless(&server, &["query", "--records", "100", "--json", "--connections", "2"]);
     wait_until_asked(&server, "requests_query", 1_000);
     server.freeze();
-    // A stall is a second; the thaw comes after more than that by this clock, whatever else the host does.
+    // A stall is a second; the thaw comes after more than that by this clock, whatever else the
+    // host does.
     std::thread::sleep(Duration::from_millis(1_200));
     server.signal(Signal::CONT);
     wait_until_asked(&server, "requests_query", 1_000);

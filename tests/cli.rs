@@ -375,8 +375,9 @@ fn the_neighbours_of_a_hub_are_listed_over_several_replies_as_one_answer() {
     assert_eq!(code(&server.run(&["neighbors", "nobody"])), 1);
 }
 
-/// Starts an import of far more concepts than can be written before the test goes on, and waits until it knows of some
-/// that they are stored: it has 2,048 requests under way at most, so of 5,000 it has the answers to most.
+/// Starts an import of far more concepts than can be written before the test goes on, and waits
+/// until it knows of some that they are stored: it has 2,048 requests under way at most, so of
+/// 5,000 it has the answers to most.
 fn long_import(server: &Server, arguments: &[&str]) -> (Child, support::Folder) {
     let lines: Vec<String> = (0..300_000).map(|n| format!(r#"{{"id": "c{n}", "content": "some"}}"#)).collect();
     let folder = jsonl(&lines.iter().map(String::as_str).collect::<Vec<_>>());

@@ -1,6 +1,6 @@
 //! Clients of the old protocol, byte by byte, against the real server.
 
-#[path = "../compat/tests/support/mod.rs"]
+#[path = "../compat/tests/support.rs"]
 mod legacy;
 
 use std::io::{ErrorKind, Read, Write};
@@ -547,7 +547,8 @@ fn a_drain_answers_every_write_that_it_took_and_takes_none_that_it_does_not_answ
     }
 }
 
-/// A row of what the old server's own decoder was seen to take or refuse: the request, and whether this server takes it.
+/// A row of what the old server's own decoder was seen to take or refuse: the request, and whether
+/// this server takes it.
 fn rows() -> Vec<(&'static str, Vec<u8>, bool)> {
     let named = |embedding: Value| {
         msgpack(&json!({"LearnConcept": {
@@ -603,7 +604,8 @@ fn every_row_that_the_old_decoder_took_is_taken_and_what_it_refused_is_taken_or_
     }
 }
 
-/// Names of the old rule's published table, and two more for zeros, with their ids by that rule, and by ours where it differs.
+/// Names of the old rule's published table, and two more for zeros, with their ids by that rule,
+/// and by ours where it differs.
 const IDS: [(&str, &str, Option<&str>); 24] = [
     ("test", TEST_ID, None),
     ("", "00000000000000000000000000000000", Some("d41d8cd98f00b204e9800998ecf8427e")),

@@ -1,5 +1,5 @@
-//! A Rust client of the old protocol, with the enums that such clients have and bincode's own serializer, against the
-//! real server.
+//! A Rust client of the old protocol, with the enums that such clients have and bincode's own
+//! serializer, against the real server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;

@@ -98,8 +98,9 @@ fn what_every_durability_acknowledges_is_there_after_a_flush_and_a_kill() {
     }
 }
 
-/// Cores that are held up in the middle of waking each other, as on a host with too few CPUs or under a hypervisor that takes them away. What goes wrong
-/// then goes wrong seldom: `--ignored` goes on for longer.
+/// Cores that are held up in the middle of waking each other, as on a host with too few CPUs or
+/// under a hypervisor that takes them away. What goes wrong then goes wrong seldom: `--ignored`
+/// goes on for longer.
 fn stand_still_and_go_on(rounds: usize) {
     let server = Server::start(&["--cores", "8", "--no-pin", "--durability", "os"]);
     for round in 0..rounds {

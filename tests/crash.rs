@@ -1,4 +1,5 @@
-//! `kill -9` at random moments under concurrent writers: every acknowledged write is found afterwards.
+//! `kill -9` at random moments under concurrent writers: every acknowledged write is found
+//! afterwards.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -18,7 +19,8 @@ const WRITERS: u64 = 4;
 struct Acknowledged {
     /// Concepts that are written once: name to content.
     once: HashMap<String, String>,
-    /// Concepts that are written again and again: name to the last version acknowledged, and the last sent.
+    /// Concepts that are written again and again: name to the last version acknowledged, and the
+    /// last sent.
     rewritten: HashMap<String, (u64, u64)>,
     /// Associations: source, target, kind.
     associations: Vec<(String, String, u32)>,
@@ -26,13 +28,14 @@ struct Acknowledged {
 
 type Book = Arc<Mutex<Acknowledged>>;
 
-/// A client that takes the server's end for what it is, at once: retries are for servers that come back.
+/// A client that takes the server's end for what it is, at once: retries are for servers that come
+/// back.
 fn writing_client(address: SocketAddr) -> Client {
     sutra_client::Client::connect(address.to_string()).with_retries(0).blocking().unwrap()
 }
 
-/// Writes until the server is gone, and tells of every three writes. Each writer has names of its own, so that what it was told is all
-/// there is to know of them.
+/// Writes until the server is gone, and tells of every three writes. Each writer has names of its
+/// own, so that what it was told is all there is to know of them.
 fn write_until_killed(client: &Client, life: u64, writer: u64, book: &Book, written: &Sender<()>) {
     let mut random = rand::rngs::StdRng::seed_from_u64(life * WRITERS + writer);
     for number in 0u64.. {
@@ -123,7 +126,8 @@ fn every_acknowledged_write_survives_fifty_kills_at_random_moments() {
         });
         server = stopped.unwrap().start();
         check(&server.client(), &book, checked);
-        // What is old is checked in part, a tenth of it a life and spread over all lives, so that the check stays quick.
+        // What is old is checked in part, a tenth of it a life and spread over all lives, so that
+        // the check stays quick.
         let mut book = book.lock().unwrap();
         let this_life = format!("life-{life}-");
         book.once.retain(|name, _| name.starts_with(&this_life) || random.random_range(0..10) == 0);

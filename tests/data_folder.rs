@@ -1,5 +1,6 @@
-//! What happens to a data folder under a running server, and to copies of one: nothing is acknowledged into a folder that is gone, nothing is
-//! written into another's, and what does not fit together is said to be a copy.
+//! What happens to a data folder under a running server, and to copies of one: nothing is
+//! acknowledged into a folder that is gone, nothing is written into another's, and what does not
+//! fit together is said to be a copy.
 
 use std::collections::HashSet;
 use std::fs;
@@ -21,7 +22,8 @@ fn learn(client: &Client, name: &str) -> Result<(), ClientError> {
     client.learn(concept(name, "as it is")).map(drop)
 }
 
-/// Writes on until a write is refused; returns the words, and the names that were acknowledged before.
+/// Writes on until a write is refused; returns the words, and the names that were acknowledged
+/// before.
 fn until_refused(client: &Client, prefix: &str) -> (String, Vec<String>) {
     let (until, mut names) = (Instant::now() + PATIENCE, Vec::new());
     loop {
@@ -253,7 +255,8 @@ fn a_server_out_of_descriptors_says_so_and_writes_again_when_it_has_some() {
     let content = "x".repeat(4 << 20);
     let mut refusal = None;
     for number in 0..40 {
-        // Each time anew: a manifest that is written at that moment has one that it gives back. A segment takes two.
+        // Each time anew: a manifest that is written at that moment has one that it gives back. A
+        // segment takes two.
         leave_files(server.pid(), 0);
         let record = concept(&format!("long-{number}"), &content);
         if let Err(error) = client.learn(record.clone()) {
@@ -282,7 +285,8 @@ fn copy(data: &Path, to: &Path, with: &str) {
     let _ = status.unwrap();
 }
 
-/// Copies of a server's folder that are made while it is written to, a record after the other: `c0`, `c1` and so on.
+/// Copies of a server's folder that are made while it is written to, a record after the other:
+/// `c0`, `c1` and so on.
 fn copies_under_writes(server: &Server, place: &Folder) -> Vec<PathBuf> {
     let client = server.client();
     let copies: Vec<PathBuf> = (0..6).map(|number| place.path().with_file_name(format!("copy-{number}"))).collect();

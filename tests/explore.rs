@@ -1,4 +1,5 @@
-//! How two concepts are connected and what is like one, as it is asked on the command line and from Rust.
+//! How two concepts are connected and what is like one, as it is asked on the command line and from
+//! Rust.
 
 use std::process::Output;
 

@@ -1,4 +1,5 @@
-//! `sutra export`, read by those that it is for: `sutra import`, networkx, and a parser of Graphviz's language.
+//! `sutra export`, read by those that it is for: `sutra import`, networkx, and a parser of
+//! Graphviz's language.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -29,7 +30,8 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// What a namespace has, without the times of writing: its concepts, and their associations from source to target.
+/// What a namespace has, without the times of writing: its concepts, and their associations from
+/// source to target.
 fn contents(client: &Client) -> (BTreeMap<ConceptId, Value>, BTreeSet<String>) {
     let (mut concepts, mut associations) = (BTreeMap::new(), BTreeSet::new());
     for page in client.concept_pages() {
@@ -93,7 +95,8 @@ fn a_namespace_that_is_exported_and_imported_elsewhere_is_the_same_to_the_last_b
     let there = contents(&other.client());
     assert!(there.0 == concepts && there.1 == associations, "what was imported is what was exported");
 
-    // A namespace goes with its lines, and an import of them into the store that they are from finds nothing new.
+    // A namespace goes with its lines, and an import of them into the store that they are from
+    // finds nothing new.
     run(&server, &["export", "--namespace", "other", "--format", "jsonl", "--output", file]);
     let again: Value = serde_json::from_slice(&run(&server, &["import", file, "--json"]).stdout).unwrap();
     assert_eq!((&again["unchanged"], &again["concepts_written"]), (&json!(1), &json!(0)));
@@ -117,7 +120,8 @@ fn a_name_that_is_not_its_concepts_own_under_the_old_id_rule_is_exported_by_id()
     assert_eq!(line["id"], ConceptId(record.id).to_string());
 }
 
-/// A graph around "middle": hostile texts, a dangling end, associations of several kinds, and what lies farther away.
+/// A graph around "middle": hostile texts, a dangling end, associations of several kinds, and what
+/// lies farther away.
 fn around_the_middle(client: &Client) {
     client.learn(Concept::new("middle").content("the middle")).unwrap();
     client.learn(Concept::new(HOSTILE).content(HOSTILE)).unwrap();
@@ -152,8 +156,9 @@ edges = [[a.strip('"'), b.strip('"'), dict(data)] for a, b, data in graph.edges(
 print(json.dumps({"nodes": nodes, "edges": edges}))
 "#;
 
-/// What Graphviz makes of a quoted text as a parser gives it: it takes each backslash from so many, decodes what HTML does, and begins a
-/// line at its own escape for that. Seen with `dot -Tsvg`, of Graphviz 2.43: its text elements, and its titles for tooltips.
+/// What Graphviz makes of a quoted text as a parser gives it: it takes each backslash from so many,
+/// decodes what HTML does, and begins a line at its own escape for that. Seen with `dot -Tsvg`, of
+/// Graphviz 2.43: its text elements, and its titles for tooltips.
 fn as_drawn(quoted: &str, backslashes: usize) -> String {
     let text = quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap();
     let backslash = "\\".repeat(backslashes);

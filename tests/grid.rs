@@ -1,5 +1,6 @@
-//! A whole grid on one host: a master, three agents, nine storage nodes, all real processes, found by `grid://` addresses; and what each of its parts
-//! loses, which is nothing, when another one is gone.
+//! A whole grid on one host: a master, three agents, nine storage nodes, all real processes, found
+//! by `grid://` addresses; and what each of its parts loses, which is nothing, when another one is
+//! gone.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -68,7 +69,8 @@ fn a_grid_outlives_the_loss_of_a_node_an_agent_and_its_master() {
     };
     all_is_there();
 
-    // A node is killed under load: it comes back, its client goes on, and nothing that was acknowledged is lost.
+    // A node is killed under load: it comes back, its client goes on, and nothing that was
+    // acknowledged is lost.
     let before = master.node("words-0");
     let (writer, done) = (&clients[0], &AtomicBool::new(false));
     let acknowledged = std::thread::scope(|scope| {

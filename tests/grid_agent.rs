@@ -1,4 +1,5 @@
-//! A grid agent and its storage nodes, all real processes: spawned, killed, adopted, stopped; and what an agent refuses.
+//! A grid agent and its storage nodes, all real processes: spawned, killed, adopted, stopped; and
+//! what an agent refuses.
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -298,7 +299,8 @@ fn a_node_that_reads_its_data_for_longer_than_a_spawn_waits_is_let_to_finish() {
     node.client().learn(Concept::new("dog").content("a carnivore")).unwrap();
     agent.stop_node("orders").unwrap();
     drop(agent);
-    // A program that begins a second later than an agent waits stands for data of some hundred gigabytes.
+    // A program that begins a second later than an agent waits stands for data of some hundred
+    // gigabytes.
     let slow = home.path().with_file_name("slow");
     let script = format!("#!/bin/sh\nsleep 21\nexec '{}' \"$@\"\n", env!("CARGO_BIN_EXE_sutra"));
     std::fs::write(&slow, script).unwrap();

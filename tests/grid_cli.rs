@@ -119,7 +119,8 @@ fn whoever_asks_an_agent_that_hangs_is_told_so_in_the_masters_words() {
     let words = answer["error"].as_str().unwrap();
     assert!(code == 3 && words.contains("has not answered within 30 s") && words.contains("grid nodes"), "{words}");
     kill(agent.pid(), Signal::CONT);
-    // Nobody waits for it any more, so it was not started; and the agent may be asked again at once.
+    // Nobody waits for it any more, so it was not started; and the agent may be asked again at
+    // once.
     let (code, node) = master.ask(&["spawn", "a", "--name", "orders"]);
     assert!(code == 0 && node["state"] == "running", "{node}");
     assert_eq!(master.json(&["nodes"]).as_array().unwrap().len(), 1);

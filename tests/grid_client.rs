@@ -1,4 +1,5 @@
-//! The Rust client of a grid's master, against a real one: every call, a master that goes away and comes back, and what is seen by who watches.
+//! The Rust client of a grid's master, against a real one: every call, a master that goes away and
+//! comes back, and what is seen by who watches.
 
 use std::time::Duration;
 

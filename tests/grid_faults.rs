@@ -1,5 +1,6 @@
-//! What goes wrong between hosts and on them: a network that is cut, disks that are full, two agents with one name, two masters on one folder. Hosts are
-//! network namespaces, and small disks filesystems of their own; where the kernel does not let this user make them, that is said.
+//! What goes wrong between hosts and on them: a network that is cut, disks that are full, two
+//! agents with one name, two masters on one folder. Hosts are network namespaces, and small disks
+//! filesystems of their own; where the kernel does not let this user make them, that is said.
 
 use std::collections::HashSet;
 use std::fs;
@@ -22,7 +23,8 @@ use sutra_compat::grid::{GridReply, GridRequest, SpawnOptions};
 struct Host(Child);
 
 impl Host {
-    /// In namespaces of its own of these kinds (options of unshare(1)); `None` where this user may not make them.
+    /// In namespaces of its own of these kinds (options of unshare(1)); `None` where this user may
+    /// not make them.
     fn new(mut unshare: Command, kinds: &[&str], setup: &str) -> Option<Self> {
         unshare.args(kinds).args(["sh", "-c", &format!("{setup} && echo ready && exec sleep infinity")]);
         let mut child = unshare.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
@@ -82,7 +84,8 @@ fn two_hosts() -> Option<(Host, Host)> {
     is_up.then_some((one, two))
 }
 
-/// Cuts the network between a master and an agent for so long, while the agent's nodes go on changing, and heals it.
+/// Cuts the network between a master and an agent for so long, while the agent's nodes go on
+/// changing, and heals it.
 fn cut_for(time: Duration, patience: &[&str]) {
     let Some((one, two)) = two_hosts() else {
         eprintln!("SKIPPED: this user may not make network namespaces, or there is no `ip`");
@@ -299,7 +302,8 @@ fn the_second_agent_of_one_name_is_refused_and_says_so_and_the_first_stays() {
     let admin = second.greeting["admin"].as_str().unwrap().to_owned();
     wait_until("the copy says that it is one", || health(&admin).contains("a copy of its folder"));
     assert_eq!(master.json(&["agents"])[0]["endpoint"], first.address.to_string());
-    // Let in where the first is not heard of any more, it is not driven out by the first that comes back.
+    // Let in where the first is not heard of any more, it is not driven out by the first that comes
+    // back.
     kill(first.pid(), Signal::STOP);
     let is_second = || {
         let agents = master.json(&["agents"]);

@@ -1,5 +1,6 @@
-//! The old grid's recorded messages, byte for byte, against the real master: its agents' and its consoles'. The agent that answers here is one of the old
-//! ones, as far as its recorded replies go.
+//! The old grid's recorded messages, byte for byte, against the real master: its agents' and its
+//! consoles'. The agent that answers here is one of the old ones, as far as its recorded replies
+//! go.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -40,7 +41,8 @@ fn ask(address: &str, message: &[u8]) -> Vec<u8> {
     read_message(&mut stream).unwrap()
 }
 
-/// An old agent: it answers spawn, stop and status with what was recorded. Where it is, and what it was asked.
+/// An old agent: it answers spawn, stop and status with what was recorded. Where it is, and what it
+/// was asked.
 fn old_agent() -> (SocketAddr, Receiver<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -102,7 +104,8 @@ fn every_recorded_message_is_answered_as_of_old_on_either_port() {
         );
         assert_eq!(ask(&golden("request UnregisterAgent")), golden("reply UnregisterAgentOk"));
 
-        // The same agent, where it can be reached: what it is asked, and what it answers, passes through unchanged.
+        // The same agent, where it can be reached: what it is asked, and what it answers, passes
+        // through unchanged.
         let (address, hear) = old_agent();
         let GridRequest::RegisterAgent { agent_id, hostname, platform, max_storage_nodes, version, .. } =
             GridRequest::read(&golden("request RegisterAgent")).unwrap().0

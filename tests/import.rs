@@ -1,4 +1,5 @@
-//! `sutra import` and `serve --import`: what they read, from where, and what comes of it a second time.
+//! `sutra import` and `serve --import`: what they read, from where, and what comes of it a second
+//! time.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -150,7 +151,8 @@ fn compression_is_known_by_content_and_a_stream_that_is_cut_writes_nothing() {
     assert_eq!(server.client().stats().unwrap().concepts, concepts);
 }
 
-/// An import that waits for a pipe to which nobody writes, and the other ends, which keep its pipes open.
+/// An import that waits for a pipe to which nobody writes, and the other ends, which keep its pipes
+/// open.
 fn waiting(server: &Server, path: &Path, arguments: &[&str]) -> (Child, BufReader<ChildStderr>, ChildStdin) {
     let mut command = sutra();
     command.arg("import").arg(path).args(arguments).env("SUTRA_SERVER", server.address.to_string());

@@ -1,4 +1,5 @@
-//! The behaviour of the real binary, a file for each feature: `cargo test --test behaviour import::` runs one.
+//! The behaviour of the real binary, a file for each feature: `cargo test --test behaviour
+//! import::` runs one.
 //!
 //! One program for all of them: each program more would link the whole project once more.
 
@@ -36,3 +37,4 @@ mod signals;
 mod startup;
 mod streams;
 mod support;
+mod tidy;

@@ -1,4 +1,5 @@
-//! Paths on the real server: against petgraph and brute force, on one core and over several, while others write.
+//! Paths on the real server: against petgraph and brute force, on one core and over several, while
+//! others write.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -163,7 +164,8 @@ impl Asked {
     fn all(&self, path: &mut Vec<usize>, found: &mut Vec<Vec<usize>>) {
         let last = *path.last().unwrap();
         if last == self.end {
-            // One that no association names is not known: nothing leads to it, not even from itself.
+            // One that no association names is not known: nothing leads to it, not even from
+            // itself.
             if self.edges.iter().any(|edge| [edge.source, edge.target].contains(&last)) {
                 found.push(path.clone());
             }
@@ -370,7 +372,8 @@ fn ends_may_be_dangling_the_same_or_unheard_of_and_depths_zero_or_without_bound(
     }
 }
 
-/// Associations that make every concept of a layer known to every concept of the next, and one more that leads on to "end".
+/// Associations that make every concept of a layer known to every concept of the next, and one more
+/// that leads on to "end".
 fn learn_layers(client: &Client, layers: usize, width: usize) {
     let name = |layer: usize, number: usize| match layer {
         0 => "start".to_owned(),

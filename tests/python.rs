@@ -1,5 +1,5 @@
-//! The Python package as its users get it: a wheel built and installed into a virtual environment of its own, its types
-//! checked, its tests run against the real binary.
+//! The Python package as its users get it: a wheel built and installed into a virtual environment
+//! of its own, its types checked, its tests run against the real binary.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,7 +24,8 @@ fn the_python_package_installs_from_its_wheel_and_holds_its_tests_against_the_re
     install.args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"]).arg(&installed);
     run(install.arg(wheel), "install the wheel");
 
-    // From elsewhere than the package's folder, so that the installed one is imported, and its types are found by it.
+    // From elsewhere than the package's folder, so that the installed one is imported, and its
+    // types are found by it.
     let mut types = Command::new(&python);
     types.current_dir(own.path()).env("PYTHONPATH", &installed).args(["-m", "mypy", "--strict", "--config-file"]);
     types.arg(package().join("pyproject.toml")).args(["--package", "sutra_storage_client"]);

@@ -1,4 +1,5 @@
-//! Vector search over real data: right beside a scan of everything, at once after every change, the same after a crash.
+//! Vector search over real data: right beside a scan of everything, at once after every change, the
+//! same after a crash.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::BufRead;
@@ -37,7 +38,8 @@ fn hits(client: &Client, query: SearchQuery) -> Vec<([u8; 16], f32)> {
 /// Queries with their exact nearest.
 type Queries = Vec<(Vec<f32>, HashSet<[u8; 16]>)>;
 
-/// The share of the exact k nearest that searches find, over all queries. Every hit's similarity is checked.
+/// The share of the exact k nearest that searches find, over all queries. Every hit's similarity is
+/// checked.
 fn recall(client: &Client, vectors: &Vectors, queries: &Queries, ask: impl Fn(SearchQuery) -> SearchQuery) -> f64 {
     let mut found = 0;
     for (query, expected) in queries {
@@ -128,7 +130,8 @@ fn a_search_finds_what_a_scan_of_every_vector_finds_on_one_two_and_four_cores() 
             wait_until_indexed(&client);
         }
         assert!(recall(&client, &vectors, &queries, |query| query) >= 0.99, "{cores} cores");
-        // Of 600 true neighbours one or two may be missed: which, is the luck of the index's levels.
+        // Of 600 true neighbours one or two may be missed: which, is the luck of the index's
+        // levels.
         assert!(recall(&client, &vectors, &queries, |query| query.ef_search(400)) >= 0.995, "{cores} cores");
     }
 }
@@ -311,7 +314,8 @@ fn a_query_overtakes_searches_of_everything_and_a_deadline_ends_them() {
     let mut raw = Raw::open(server.address);
     let request = SearchRequest { vector: vector(1), k: 10, exact: true, ..SearchRequest::default() };
     let request = rkyv::to_bytes::<Error>(&request).unwrap();
-    // As many scans of everything as a core works on at a time, and a query behind them on the same connection.
+    // As many scans of everything as a core works on at a time, and a query behind them on the same
+    // connection.
     for number in 0..60 {
         let header = Header { opcode: Opcode::Search as u8, request: number, ..Header::default() };
         raw.send(&sutra_testing::raw::frame(header, &request));
@@ -343,7 +347,8 @@ fn a_search_has_its_turn_with_the_index_however_much_is_still_to_be_indexed() {
         assert!(hits(&client, SearchQuery::like(vector(searches * 97 % 30_000)))[0].1 > 0.9999);
         searches += 1;
     }
-    // Each that waits takes the index from the worker for itself: were it lent away before, searches would wait for its end.
+    // Each that waits takes the index from the worker for itself: were it lent away before,
+    // searches would wait for its end.
     assert!(searches > 600, "{searches} searches while the index was built");
 }
 

@@ -1,4 +1,5 @@
-//! Signals that ask for nothing end no service; those that ask for the end are followed by one in order.
+//! Signals that ask for nothing end no service; those that ask for the end are followed by one in
+//! order.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -35,7 +36,8 @@ fn bother(pid: u32) {
     }
 }
 
-// An end by one of these signals would show in the exit status, which is that of SIGTERM's orderly end.
+// An end by one of these signals would show in the exit status, which is that of SIGTERM's orderly
+// end.
 
 #[test]
 fn a_server_survives_what_asks_for_nothing() {

@@ -192,7 +192,8 @@ fn segments(data: &Path) -> Vec<std::path::PathBuf> {
     found
 }
 
-/// A full disk: a small filesystem of its own, mounted in a namespace of its own. Needs the right to mount.
+/// A full disk: a small filesystem of its own, mounted in a namespace of its own. Needs the right
+/// to mount.
 #[test]
 fn a_full_disk_refuses_writes_says_so_in_health_and_keeps_what_was_acknowledged() {
     let folder = Folder::new();
@@ -254,7 +255,8 @@ fn a_host_that_blocks_io_uring_is_told_what_to_change() {
         "off",
     ]);
     command.stdin(Stdio::null());
-    // SAFETY: between fork and exec the closure makes two system calls on constant data, and allocates nothing.
+    // SAFETY: between fork and exec the closure makes two system calls on constant data, and
+    // allocates nothing.
     unsafe { command.pre_exec(block_io_uring) };
     let (code, line) = why(&command.output().unwrap());
     assert_eq!(code, 3);
@@ -277,7 +279,8 @@ fn block_io_uring() -> std::io::Result<()> {
         step(RETURN, 0, 0, ALLOW),
     ];
     let program = libc::sock_fprog { len: 4, filter: filter.as_mut_ptr() };
-    // SAFETY: prctl(2) with constants; the program and its filter outlive the call that copies them.
+    // SAFETY: prctl(2) with constants; the program and its filter outlive the call that copies
+    // them.
     let installed = unsafe {
         libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
             && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) == 0

@@ -1,4 +1,5 @@
-//! Whatever becomes of standard error and standard output, a service goes on, answers, and ends in order.
+//! Whatever becomes of standard error and standard output, a service goes on, answers, and ends in
+//! order.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, PipeWriter, Read, Write};
@@ -55,12 +56,14 @@ fn start(mut command: Command, errors: impl Into<Stdio>) -> (Service, SocketAddr
     (service, address, answers)
 }
 
-/// Asks for nonsense, which each service has a line in its log for, and waits until the connection has ended.
+/// Asks for nonsense, which each service has a line in its log for, and waits until the connection
+/// has ended.
 fn ask_nonsense(address: SocketAddr) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n").unwrap();
-    // What is answered differs, and may end in a reset; that it ends is what shows a service at work.
+    // What is answered differs, and may end in a reset; that it ends is what shows a service at
+    // work.
     match stream.read_to_end(&mut Vec::new()) {
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("{address} does not answer"),
         _ => {}

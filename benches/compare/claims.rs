@@ -1,10 +1,12 @@
-//! The old documentation's claims, row by row: what it promised of the way from gRPC to a lean TCP protocol, and what is measured.
+//! The old documentation's claims, row by row: what it promised of the way from gRPC to a lean TCP
+//! protocol, and what is measured.
 
 use super::contender::Instance;
 use super::record::{Figure, Record, Shape};
 use super::tables::{DURABLE, HEARTBEAT, QUERY, RELAXED};
 
-/// One claim with what was measured of the three generations. A figure that could not be measured is absent.
+/// One claim with what was measured of the three generations. A figure that could not be measured
+/// is absent.
 pub(crate) struct Claim {
     pub(crate) what: &'static str,
     pub(crate) unit: &'static str,

@@ -229,7 +229,8 @@ impl Instance {
     }
 }
 
-/// With every thread on the one CPU, those that make log space and index vectors among them: the load's CPU is not theirs to use.
+/// With every thread on the one CPU, those that make log space and index vectors among them: the
+/// load's CPU is not theirs to use.
 fn sutra(cpu: usize, arguments: &[&str]) -> Outcome<Running> {
     peers::on_cpu(cpu, || Running::sutra(cpu, arguments))?
 }
@@ -241,7 +242,8 @@ pub(crate) struct Timing {
     pub(crate) measured: Duration,
 }
 
-/// A contender's process, or why there is none. Frozen unless it is its turn, so that it takes no time from the others.
+/// A contender's process, or why there is none. Frozen unless it is its turn, so that it takes no
+/// time from the others.
 pub(crate) struct Contender {
     pub(crate) instance: Instance,
     version: Option<String>,
@@ -260,7 +262,8 @@ pub(crate) struct Setup {
 }
 
 impl Contender {
-    /// Starts it, fills it where it keeps records, and freezes it. One that can't be had is missing, which is no error.
+    /// Starts it, fills it where it keeps records, and freezes it. One that can't be had is
+    /// missing, which is no error.
     pub(crate) fn start(instance: Instance, setup: &Setup) -> Self {
         Self::start_with(instance, setup, |running| fill(instance, running, setup))
     }
@@ -289,8 +292,9 @@ impl Contender {
         }
     }
 
-    /// Starts it anew, empty but for the records that are queried: what earlier rounds have written weighs on no later one, and what one process
-    /// happens to be better or worse at than the next (where its memory lies, say) shows in the spread.
+    /// Starts it anew, empty but for the records that are queried: what earlier rounds have written
+    /// weighs on no later one, and what one process happens to be better or worse at than the next
+    /// (where its memory lies, say) shows in the spread.
     pub(crate) fn renew(&mut self, setup: &Setup) {
         let instance = self.instance;
         self.renew_with(setup, |running| fill(instance, running, setup));

@@ -7,8 +7,9 @@ use super::tables::{OPEN, PRICED_RATE, QUERY, kept_up};
 /// The load that is priced.
 pub(crate) const QUERIES_PER_SECOND: f64 = 1e6;
 pub(crate) const IDLE_CONNECTIONS: f64 = 1e6;
-/// An instance as clouds rent it, and how full it is run. The price is a round one of general-purpose machines of that size on demand in 2025; whoever
-/// pays another scales the last column.
+/// An instance as clouds rent it, and how full it is run. The price is a round one of
+/// general-purpose machines of that size on demand in 2025; whoever pays another scales the last
+/// column.
 pub(crate) const CORES: f64 = 8.0;
 pub(crate) const MEMORY_GB: f64 = 32.0;
 pub(crate) const DOLLARS_PER_HOUR: f64 = 0.40;
@@ -18,7 +19,8 @@ pub(crate) const HOURS_A_YEAR: f64 = 8760.0;
 /// One contender's bill.
 pub(crate) struct Bill {
     pub(crate) contender: &'static str,
-    /// The server's, a query, at the rate that is priced; for who does not keep up with it, at 64 connections one deep.
+    /// The server's, a query, at the rate that is priced; for who does not keep up with it, at 64
+    /// connections one deep.
     pub(crate) cpu_us: Option<f64>,
     pub(crate) keeps_up: bool,
     pub(crate) bytes_each: Option<f64>,

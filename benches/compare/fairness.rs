@@ -1,7 +1,8 @@
 //! Whether a measurement had the CPUs that it was promised.
 //!
-//! A contender that waits for a CPU which somebody else uses looks slow, and a load that does makes everybody look slow, so both are seen:
-//! the time that a CPU was busy with anything but its own process, or was taken away by the hypervisor, is compared with the time that was measured.
+//! A contender that waits for a CPU which somebody else uses looks slow, and a load that does makes
+//! everybody look slow, so both are seen: the time that a CPU was busy with anything but its own
+//! process, or was taken away by the hypervisor, is compared with the time that was measured.
 
 use std::fs;
 use std::time::Instant;
@@ -10,15 +11,18 @@ use sutra_load::Report;
 
 use crate::Outcome;
 
-/// The share of a CPU's time that other programs may take in user mode, or the hypervisor: what the coarse ticks of /proc/stat come to on an idle host.
+/// The share of a CPU's time that other programs may take in user mode, or the hypervisor: what the
+/// coarse ticks of /proc/stat come to on an idle host.
 const FOREIGN: f64 = 0.10;
-/// The same of all that is not the process's own, the kernel's threads included: those that finish a server's writes run on whichever CPU is free,
-/// and are part of what it costs.
+/// The same of all that is not the process's own, the kernel's threads included: those that finish
+/// a server's writes run on whichever CPU is free, and are part of what it costs.
 const FOREIGN_KERNEL: f64 = 0.30;
-/// The load's CPU at least this busy, and the server's less than [`SERVER_IDLE`]: what was measured is the load.
+/// The load's CPU at least this busy, and the server's less than [`SERVER_IDLE`]: what was measured
+/// is the load.
 const LOAD_BUSY: f64 = 0.97;
 const SERVER_IDLE: f64 = 0.90;
-/// An open loop that answered less than this share of what was due fell short: what is in flight when its time is up comes to less.
+/// An open loop that answered less than this share of what was due fell short: what is in flight
+/// when its time is up comes to less.
 const ANSWERED: f64 = 0.99;
 
 /// CPU time that a process has used, in seconds.
@@ -79,7 +83,8 @@ impl Watched {
 }
 
 impl Watch {
-    /// Why the process that was promised this CPU, and used `own` seconds of it, was starved; `None` where it was not.
+    /// Why the process that was promised this CPU, and used `own` seconds of it, was starved;
+    /// `None` where it was not.
     pub(crate) fn starved(&self, whose: &str, own: Used) -> Option<String> {
         let share = |seconds: f64| seconds / self.seconds.max(f64::EPSILON);
         let (programs, all, stolen) = (share(self.user - own.user), share(self.busy - own.total), share(self.stolen));
@@ -108,7 +113,8 @@ pub(crate) fn starved_together(watches: &[Watch], own: f64) -> Option<String> {
     })
 }
 
-/// Whether the load and not the server was at its limit. An open loop that answered what was due was at none.
+/// Whether the load and not the server was at its limit. An open loop that answered what was due
+/// was at none.
 pub(crate) fn is_bound_by_load(report: &Report) -> bool {
     let server_busy = report.server_cpu.as_ref().map_or(0.0, |cpu| cpu.cores_busy);
     let fell_short = report.offered_per_second.is_none_or(|due| report.requests_per_second < ANSWERED * due);

@@ -1,4 +1,5 @@
-//! The distances that the next piece of work is to close: each a ratio of two contenders, taken round by round.
+//! The distances that the next piece of work is to close: each a ratio of two contenders, taken
+//! round by round.
 
 use super::contender::Instance;
 use super::record::{Cell, Figure, Record, Shape, Spread};
@@ -53,7 +54,8 @@ pub(crate) const PYTHON: [(&str, &str, &[&str]); 2] = [
 fn section_ratios(record: &Record, id: &str, sutra: &str, ratios: &mut Vec<Ratio>) {
     let Some(section) = record.sections.iter().find(|section| section.id == id) else { return };
     for cell in section.cells.iter().filter(|cell| cell.contender == sutra) {
-        // One connection waits: latency says it. Many: what a core gets done, and what each request takes of it.
+        // One connection waits: latency says it. Many: what a core gets done, and what each request
+        // takes of it.
         let figures: &[Figure] =
             if cell.shape.connections * cell.shape.depth == 1 { &[Figure::P50] } else { &[Figure::Rate, Figure::Cpu] };
         for other in section.cells.iter().filter(|other| other.shape == cell.shape && other.contender != sutra) {
@@ -67,7 +69,8 @@ fn section_ratios(record: &Record, id: &str, sutra: &str, ratios: &mut Vec<Ratio
     }
 }
 
-/// Our searches beside the others'; what runs in-process has one load, and stands beside all of ours.
+/// Our searches beside the others'; what runs in-process has one load, and stands beside all of
+/// ours.
 fn search_ratios(record: &Record, ratios: &mut Vec<Ratio>) {
     let (ours, others): (Vec<_>, Vec<_>) =
         record.search.iter().map(|searched| &searched.cell).partition(|cell| cell.contender == Instance::Sutra.name());
@@ -120,7 +123,8 @@ pub(crate) struct Goal {
     pub(crate) rest: String,
 }
 
-/// What a goal is about: its table, the other's row and ours, and the loads with the figures that count.
+/// What a goal is about: its table, the other's row and ours, and the loads with the figures that
+/// count.
 type Aim = (&'static str, &'static str, Instance, &'static [((usize, usize), Figure)]);
 
 const QUERIES: &[((usize, usize), Figure)] =
@@ -166,7 +170,8 @@ fn goal(record: &Record, name: &'static str, (section, other, ours, loads): Aim)
     Goal { name, today, rest: rest.join("<br>") }
 }
 
-/// What a request's CPU is, of all threads of ours and of theirs, and what our core's loop spends its share on.
+/// What a request's CPU is, of all threads of ours and of theirs, and what our core's loop spends
+/// its share on.
 fn explained(record: &Record, section: &str, shape: Shape, cpu: [Option<f64>; 2]) -> Option<String> {
     let profiled = record.profiles.iter().find(|one| one.section == section && one.shape == shape)?;
     let profile = &profiled.profile;

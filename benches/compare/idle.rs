@@ -1,4 +1,5 @@
-//! What an idle connection costs each server: its resident memory before and after so many were opened, used once, and fell silent.
+//! What an idle connection costs each server: its resident memory before and after so many were
+//! opened, used once, and fell silent.
 
 use std::process::Command;
 
@@ -16,7 +17,8 @@ const FIRST: usize = 100;
 const SERVERS: [Instance; 5] =
     [Instance::Sutra, Instance::OldUnsynced, Instance::Grpc, Instance::Redis, Instance::Memcached];
 
-/// Each contender anew, one after the other: memory that an earlier load has left would hide what connections take.
+/// Each contender anew, one after the other: memory that an earlier load has left would hide what
+/// connections take.
 pub(crate) fn measure(setup: &Setup, connections: usize) -> Vec<Idle> {
     let mut measured = Vec::new();
     for instance in SERVERS {

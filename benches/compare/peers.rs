@@ -1,5 +1,6 @@
-//! Other people's servers, started as their users would run them, on one CPU: Redis and memcached where they are installed, and the gRPC
-//! contender, which is a program of its own so that nothing of ours depends on its libraries.
+//! Other people's servers, started as their users would run them, on one CPU: Redis and memcached
+//! where they are installed, and the gRPC contender, which is a program of its own so that nothing
+//! of ours depends on its libraries.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -136,7 +137,8 @@ fn started(
     Ok(running)
 }
 
-/// Calls `start` with this thread on `cpu`: a process that it starts stays there, with every thread that it will have.
+/// Calls `start` with this thread on `cpu`: a process that it starts stays there, with every thread
+/// that it will have.
 pub(crate) fn on_cpu<T>(cpu: usize, start: impl FnOnce() -> T) -> Outcome<T> {
     let before = sched_getaffinity(None)?;
     let mut only = CpuSet::new();
@@ -147,7 +149,8 @@ pub(crate) fn on_cpu<T>(cpu: usize, start: impl FnOnce() -> T) -> Outcome<T> {
     Ok(started)
 }
 
-/// An address that nobody listens on. Another process could take it before its server does, which that server would say.
+/// An address that nobody listens on. Another process could take it before its server does, which
+/// that server would say.
 fn free_address() -> Outcome<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }

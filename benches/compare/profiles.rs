@@ -1,4 +1,5 @@
-//! Where the time of Sutra's requests goes, by the server's own clock, under the loads that the goals are about.
+//! Where the time of Sutra's requests goes, by the server's own clock, under the loads that the
+//! goals are about.
 
 use super::contender::{Instance, Operation, Protocol, ask};
 use super::record::{Profiled, Shape};

@@ -1,6 +1,8 @@
-//! Python's clients: an interpreter with their packages, made the first time below the build's folder, and one process a measurement.
+//! Python's clients: an interpreter with their packages, made the first time below the build's
+//! folder, and one process a measurement.
 //!
-//! Where there is no Python, no pip, or a package can't be fetched, that is named and the rest of the comparison goes on.
+//! Where there is no Python, no pip, or a package can't be fetched, that is named and the rest of
+//! the comparison goes on.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -223,7 +225,8 @@ pub(crate) fn ask(
     for ns in &printed.latencies_ns {
         measured.latencies.record(*ns)?;
     }
-    // The server's CPU was read around the whole run: the warm-up's calls take their part of it along.
+    // The server's CPU was read around the whole run: the warm-up's calls take their part of it
+    // along.
     let share = measured.answered as f64 / printed.calls.max(1) as f64;
     let used = |before: u64, after: u64| ((after.saturating_sub(before)) as f64 * share) as u64;
     let during = CpuTime {

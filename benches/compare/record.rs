@@ -73,8 +73,8 @@ pub(crate) struct Cell {
     pub(crate) rounds: Vec<Option<Report>>,
     /// Why there are no figures although it was tried.
     pub(crate) failed: Option<String>,
-    /// Rounds in which the load's CPU was busy and the server's was not: the figure is the load's, a lower bound. Of an open loop: and
-    /// fewer requests were answered than were due.
+    /// Rounds in which the load's CPU was busy and the server's was not: the figure is the load's,
+    /// a lower bound. Of an open loop: and fewer requests were answered than were due.
     pub(crate) bound_by_load: usize,
     /// System calls a request, counted in a run of its own.
     pub(crate) system_calls: Option<f64>,
@@ -218,8 +218,8 @@ impl Cell {
         }
     }
 
-    /// The fair rounds' figures. None where half of the rounds or more were not fair, or where the contender failed: what is left of
-    /// it would flatter or wrong it.
+    /// The fair rounds' figures. None where half of the rounds or more were not fair, or where the
+    /// contender failed: what is left of it would flatter or wrong it.
     pub(crate) fn figures(&self, figure: Figure) -> Option<Spread> {
         if self.failed.is_some() {
             return None;
@@ -288,7 +288,8 @@ impl Spread {
     }
 }
 
-/// How two spreads of the same thing lie to each other. All but the last agree: there are values that both say are possible.
+/// How two spreads of the same thing lie to each other. All but the last agree: there are values
+/// that both say are possible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Agreement {
     /// Each median lies within the other's spread.

@@ -1,7 +1,8 @@
-//! How many round trips each takes from connecting to the first answer: counted on a link that was slowed down, so that they are nearly all that is measured.
+//! How many round trips each takes from connecting to the first answer: counted on a link that was
+//! slowed down, so that they are nearly all that is measured.
 //!
-//! The link is a proxy in this process that passes bytes on after a while. It accepts at once, so it can't delay TCP's own handshake: that is one more
-//! round trip for everybody, and added.
+//! The link is a proxy in this process that passes bytes on after a while. It accepts at once, so
+//! it can't delay TCP's own handshake: that is one more round trip for everybody, and added.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};

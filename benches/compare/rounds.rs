@@ -1,9 +1,11 @@
-//! The rounds of one table: every load, every contender, in an order that is shuffled anew each time, one at a time.
+//! The rounds of one table: every load, every contender, in an order that is shuffled anew each
+//! time, one at a time.
 //!
-//! Rounds are the outer loop, so that a host which changes over minutes shows in the spread of every figure and not as a difference between
-//! contenders; contenders are the inner one, so that those which are compared are measured within seconds of each other. Every round starts all
-//! contenders anew: what sets one process apart from the next of the same program belongs in the spread, too. (A quick look saves that time where
-//! rounds leave nothing behind.)
+//! Rounds are the outer loop, so that a host which changes over minutes shows in the spread of
+//! every figure and not as a difference between contenders; contenders are the inner one, so that
+//! those which are compared are measured within seconds of each other. Every round starts all
+//! contenders anew: what sets one process apart from the next of the same program belongs in the
+//! spread, too. (A quick look saves that time where rounds leave nothing behind.)
 
 use std::collections::{HashMap, HashSet};
 
@@ -78,7 +80,8 @@ pub(crate) struct Table {
 pub(crate) struct Bench {
     pub(crate) setup: Setup,
     pub(crate) timing: Timing,
-    /// Whether every round starts the contenders anew, also where the one before has written nothing.
+    /// Whether every round starts the contenders anew, also where the one before has written
+    /// nothing.
     pub(crate) anew: bool,
     pub(crate) contenders: HashMap<Instance, Contender>,
     pub(crate) floor: Floor,
@@ -180,8 +183,8 @@ impl Bench {
     }
 }
 
-/// One measurement; a starved one is repeated. After a failure there are no more: the figures of a contender that answered wrongly or
-/// died are nobody's.
+/// One measurement; a starved one is repeated. After a failure there are no more: the figures of a
+/// contender that answered wrongly or died are nobody's.
 pub(crate) fn fair_round(cell: &mut Cell, mut measure: impl FnMut() -> Outcome<Measured>) {
     if cell.failed.is_some() {
         return;
@@ -205,7 +208,8 @@ pub(crate) fn fair_round(cell: &mut Cell, mut measure: impl FnMut() -> Outcome<M
     cell.rounds.push(None);
 }
 
-/// Puts a load on a server, watches both CPUs meanwhile, and refuses a report of nothing or of refusals.
+/// Puts a load on a server, watches both CPUs meanwhile, and refuses a report of nothing or of
+/// refusals.
 pub(crate) fn watched(running: &Running, setup: &Setup, load: impl FnOnce() -> Outcome<Report>) -> Outcome<Measured> {
     let watched = (Watched::begin(setup.server_cpu)?, Watched::begin(setup.load_cpu)?);
     let (before, load_before) = (used(running.pid())?, used_here()?);
@@ -253,7 +257,8 @@ pub(crate) struct Measured {
 pub(crate) fn used_here() -> Outcome<Used> {
     let own = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     let stat = std::fs::read_to_string("/proc/self/stat")?;
-    // Fields 14 to 17 (proc_pid_stat(5)), counted from behind the program's name: user and system, own and of those that have ended.
+    // Fields 14 to 17 (proc_pid_stat(5)), counted from behind the program's name: user and system,
+    // own and of those that have ended.
     let fields = stat.rsplit_once(") ").ok_or("/proc/self/stat names the program")?.1.split(' ');
     let second = rustix::param::clock_ticks_per_second().max(1) as f64;
     let times: Vec<f64> =

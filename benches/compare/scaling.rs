@@ -1,8 +1,10 @@
-//! More than one core: what messages between cores cost, what each further core adds to a turn and to a question that goes to all, and what that
-//! comes to on machines with more cores than this one.
+//! More than one core: what messages between cores cost, what each further core adds to a turn and
+//! to a question that goes to all, and what that comes to on machines with more cores than this
+//! one.
 //!
-//! Servers of one and of two pinned cores, and of more cores than there are CPUs, unpinned, take turns. The load runs on the same two CPUs as the
-//! servers, so only CPU time a request is compared, never throughput.
+//! Servers of one and of two pinned cores, and of more cores than there are CPUs, unpinned, take
+//! turns. The load runs on the same two CPUs as the servers, so only CPU time a request is
+//! compared, never throughput.
 
 pub(crate) mod measured;
 mod model;
@@ -32,7 +34,8 @@ use model::{DEEP, SEARCHES, SHALLOW};
 /// Namespaces of the vectors: all of them, and half.
 const ALL: &str = "vectors";
 const HALF: &str = "half";
-/// Bytes of content of a learned record, which is as long as one of 384 numbers but gives the index nothing to do, as that would be measured, too.
+/// Bytes of content of a learned record, which is as long as one of 384 numbers but gives the index
+/// nothing to do, as that would be measured, too.
 const LEARNED_CONTENT: usize = 100 + 384 * 4;
 /// Records that are learned in turn.
 const LEARNED: u64 = 20_000;
@@ -264,8 +267,9 @@ impl Counters {
     }
 }
 
-/// How long a turn looks into mailboxes that nobody wrote into, and the memory of empty stores. One core answers one question after the other and
-/// the others sleep, so that no thread waits for a CPU in the middle of a look.
+/// How long a turn looks into mailboxes that nobody wrote into, and the memory of empty stores. One
+/// core answers one question after the other and the others sleep, so that no thread waits for a
+/// CPU in the middle of a look.
 fn turns(scaling: &mut Scaling, setup: &Setup, extent: &Extent) -> Outcome {
     eprintln!("More than one core: looks into mailboxes");
     let mut servers = Vec::new();

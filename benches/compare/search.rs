@@ -1,8 +1,9 @@
-//! Vector search by everybody who has it: ours over the socket, servers that scan, and in this process the index library that ours uses and an
-//! exact scan as fast as one thread makes it.
+//! Vector search by everybody who has it: ours over the socket, servers that scan, and in this
+//! process the index library that ours uses and an exact scan as fast as one thread makes it.
 //!
-//! Who scans over a socket runs on the server's CPU, and so does what runs in this process. Recall is counted over the answers that are
-//! measured. A folder of vectors that can't be read ends the run before anything is measured.
+//! Who scans over a socket runs on the server's CPU, and so does what runs in this process. Recall
+//! is counted over the answers that are measured. A folder of vectors that can't be read ends the
+//! run before anything is measured.
 
 use std::path::Path;
 use std::process::Command;
@@ -135,7 +136,8 @@ fn name(instance: Instance) -> (&'static str, Searcher) {
     (instance.name(), Searcher::Server(instance))
 }
 
-/// Files through which the gRPC contender's program is given the vectors and the queries, gone when dropped: rows of 32-bit floats.
+/// Files through which the gRPC contender's program is given the vectors and the queries, gone when
+/// dropped: rows of 32-bit floats.
 struct Files {
     folder: tempfile::TempDir,
     columns: usize,
@@ -172,7 +174,8 @@ fn fill(instance: Instance, running: &Running, vectors: &Vectors, files: &Files)
     }
 }
 
-/// Has our server of so many cores learn the vectors, and waits until its indexes have all that they will have.
+/// Has our server of so many cores learn the vectors, and waits until its indexes have all that
+/// they will have.
 pub(crate) fn learn_and_index(running: &Running, namespace: &str, rows: &Arc<Vec<Vec<f32>>>, cores: u16) -> Outcome {
     let learned = Learn::with_embeddings(namespace, Vectors::keys(rows.len()), Arc::clone(rows));
     learn(running, Box::new(learned), rows.len())?;
@@ -341,7 +344,8 @@ fn described(vectors: &Vectors) -> Vec<Described> {
     ]
 }
 
-/// Why pgvector is not measured. Even where it is installed: its protocol is none that this program speaks.
+/// Why pgvector is not measured. Even where it is installed: its protocol is none that this program
+/// speaks.
 fn pgvector() -> String {
     let Ok(version) = peers::version("psql") else { return "PostgreSQL is not installed".to_owned() };
     let folder = Command::new("pg_config")

@@ -1,5 +1,6 @@
-//! What turning the same messages into bytes and back costs, by encoding: protobuf (in the gRPC contender's program), MessagePack and bincode as the
-//! old server's own types write them, and Sutra's archives, which are checked and read in place.
+//! What turning the same messages into bytes and back costs, by encoding: protobuf (in the gRPC
+//! contender's program), MessagePack and bincode as the old server's own types write them, and
+//! Sutra's archives, which are checked and read in place.
 
 use std::hint::black_box;
 use std::process::Command;
@@ -118,7 +119,8 @@ fn one(
 /// What the wire archives with.
 type Archiving<'a> = HighSerializer<AlignedVec<16>, ArenaHandle<'a>, Error>;
 
-/// Archiving into a buffer that is used again, and checking the archive where it lies: after that its fields are read in place.
+/// Archiving into a buffer that is used again, and checking the archive where it lies: after that
+/// its fields are read in place.
 fn archived<T: Payload + for<'a> rkyv::Serialize<Archiving<'a>>>(message: &str, value: &T) -> Serialized {
     let header = Header { opcode: Opcode::Learn as u8, ..Header::default() };
     let mut buffer = FrameBuffer::new();

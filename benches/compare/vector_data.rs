@@ -1,7 +1,8 @@
-//! The vectors that are searched, the queries, and what is truly nearest to each; and the exact scan that finds it.
+//! The vectors that are searched, the queries, and what is truly nearest to each; and the exact
+//! scan that finds it.
 //!
-//! A folder that has queries.npy and neighbours.npy is taken at its word. Of another, rows at even distances are held out and asked for, and the
-//! truth is computed here.
+//! A folder that has queries.npy and neighbours.npy is taken at its word. Of another, rows at even
+//! distances are held out and asked for, and the truth is computed here.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -78,7 +79,8 @@ fn hold_out(all: Vec<Vec<f32>>) -> Data {
     Data { rows, queries, neighbours }
 }
 
-/// All vectors in one piece of memory, each of length one, looked at one after the other: as fast as one thread scans exactly.
+/// All vectors in one piece of memory, each of length one, looked at one after the other: as fast
+/// as one thread scans exactly.
 pub(crate) struct Scan {
     columns: usize,
     numbers: Vec<f32>,

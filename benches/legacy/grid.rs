@@ -40,7 +40,8 @@ struct Agent {
 pub(super) struct Agents(Mutex<HashMap<String, Agent>>);
 
 impl Agents {
-    /// The encoded answer; none to what is not understood, which the client takes for a lost connection.
+    /// The encoded answer; none to what is not understood, which the client takes for a lost
+    /// connection.
     pub(super) fn answer(&self, message: &[u8]) -> Vec<u8> {
         let Ok(request) = bincode::deserialize::<Request>(message) else { return Vec::new() };
         let Ok(mut agents) = self.0.lock() else { return Vec::new() };

@@ -1,4 +1,5 @@
-//! One connection of a run: its socket, its requests in flight, and the bytes that are on their way.
+//! One connection of a run: its socket, its requests in flight, and the bytes that are on their
+//! way.
 
 use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpStream};
@@ -18,7 +19,8 @@ pub(crate) struct InFlight {
 
 #[derive(Clone, Copy, Debug)]
 struct Slot {
-    /// The number of the request in it: the slot's place in the low half, how often it was used in the high half.
+    /// The number of the request in it: the slot's place in the low half, how often it was used in
+    /// the high half.
     number: u64,
     request: Option<InFlight>,
 }
@@ -89,8 +91,8 @@ impl Connection {
         self.free.last().map(|slot| self.slots[*slot as usize].number)
     }
 
-    /// Takes the slot of [`Connection::next_number`] for a request that now stands in `out`; it counts from the time `due`, or from
-    /// when it is stamped.
+    /// Takes the slot of [`Connection::next_number`] for a request that now stands in `out`; it
+    /// counts from the time `due`, or from when it is stamped.
     pub(crate) fn begin(&mut self, tag: u64, due: Option<u64>) {
         let slot = self.free.pop().expect("next_number gave this slot's number");
         self.slots[slot as usize].request = Some(InFlight { sent: due.unwrap_or(0), tag });
@@ -126,7 +128,8 @@ impl Connection {
         self.taken < self.out.len()
     }
 
-    /// Sends what the socket takes without waiting, and says how many bytes. One system call when it takes all.
+    /// Sends what the socket takes without waiting, and says how many bytes. One system call when
+    /// it takes all.
     pub(crate) fn send(&mut self) -> Result<usize, Errno> {
         let before = self.taken;
         while self.has_unsent() {
@@ -143,7 +146,8 @@ impl Connection {
         Ok(sent)
     }
 
-    /// Receives into `buffer`, waiting for the plan's timeout at most where `wait` is set. `None` when nothing is there.
+    /// Receives into `buffer`, waiting for the plan's timeout at most where `wait` is set. `None`
+    /// when nothing is there.
     pub(crate) fn receive(&self, buffer: &mut [u8], wait: bool) -> Result<Option<usize>, Errno> {
         let flags = if wait { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
         loop {

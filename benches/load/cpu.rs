@@ -1,4 +1,5 @@
-//! How much CPU time the server has used: from /proc where its process is known, else from its own counters.
+//! How much CPU time the server has used: from /proc where its process is known, else from its own
+//! counters.
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
@@ -31,13 +32,15 @@ enum Source {
 }
 
 impl ServerCpu {
-    /// Of the process `pid` on this host: user and system from its `stat` (proc(5)), in clock ticks; the total in ns from its CPU-time clock.
+    /// Of the process `pid` on this host: user and system from its `stat` (proc(5)), in clock
+    /// ticks; the total in ns from its CPU-time clock.
     pub fn of_process(pid: u32) -> Self {
         Self(Source::Process(pid))
     }
 
-    /// Of the server at `address`, from the counters of its stats, asked for on a connection of its own: `cpu_user_us` and
-    /// `cpu_system_us`, and `cpu_us` for a total from a finer clock, where it is there. It answers within `timeout`.
+    /// Of the server at `address`, from the counters of its stats, asked for on a connection of its
+    /// own: `cpu_user_us` and `cpu_system_us`, and `cpu_us` for a total from a finer clock, where
+    /// it is there. It answers within `timeout`.
     pub fn of_server(address: SocketAddr, timeout: Duration) -> Result<Self, LoadError> {
         let stream = connect(address, timeout)?;
         greet(&stream, address, NO_CORE)?;
@@ -69,7 +72,8 @@ fn user_and_system(stat: &str) -> Option<(u64, u64)> {
     Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
 }
 
-/// The process's own clock (clock_getcpuclockid(3)): threads that have ended and the running one's last moments are in it.
+/// The process's own clock (clock_getcpuclockid(3)): threads that have ended and the running one's
+/// last moments are in it.
 fn process_ns(pid: u32) -> Option<u64> {
     let pid = libc::pid_t::try_from(pid).ok()?;
     let mut clock = 0;
@@ -78,7 +82,8 @@ fn process_ns(pid: u32) -> Option<u64> {
         return None;
     }
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the time is written where the reference points; a clock whose process is gone is refused.
+    // SAFETY: the time is written where the reference points; a clock whose process is gone is
+    // refused.
     if unsafe { libc::clock_gettime(clock, &raw mut time) } != 0 {
         return None;
     }

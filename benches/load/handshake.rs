@@ -1,4 +1,5 @@
-//! The first exchange on a connection, and single requests beside a run: blocking, with a bound on the wait.
+//! The first exchange on a connection, and single requests beside a run: blocking, with a bound on
+//! the wait.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -23,12 +23,14 @@ pub enum KeySpace {
     Distinct,
 }
 
-/// The name of the concept with this number: as long for every number, so that all records are as long.
+/// The name of the concept with this number: as long for every number, so that all records are as
+/// long.
 pub fn key_name(prefix: &str, number: u64) -> String {
     format!("{prefix}-{number:010}")
 }
 
-/// A source of numbered concepts, lane by lane. A bounded space keeps 24 bytes a concept; the next key costs no allocation.
+/// A source of numbered concepts, lane by lane. A bounded space keeps 24 bytes a concept; the next
+/// key costs no allocation.
 #[derive(Debug)]
 pub struct Keys {
     prefix: String,
@@ -50,7 +52,8 @@ impl Keys {
     /// Concepts named [`key_name`] of `prefix` and their number.
     pub fn new(prefix: impl Into<String>, space: KeySpace) -> Self {
         let prefix = prefix.into();
-        // Threads with prefixes of their own walk in orders of their own. The state must not be zero.
+        // Threads with prefixes of their own walk in orders of their own. The state must not be
+        // zero.
         let random =
             prefix.bytes().fold(0x9e37_79b9_7f4a_7c15, |state: u64, byte| state.rotate_left(5) ^ u64::from(byte));
         Self { prefix, space, lanes: Vec::new(), routes: Routes::single(), next_new: 0, random: random | 1 }
@@ -61,7 +64,8 @@ impl Keys {
         &self.prefix
     }
 
-    /// Replaces `name` by the name of the concept with this number. Allocates nothing once `name` has held one.
+    /// Replaces `name` by the name of the concept with this number. Allocates nothing once `name`
+    /// has held one.
     pub fn spell(&self, number: u64, name: &mut String) {
         name.clear();
         write!(name, "{}-{number:010}", self.prefix).expect("writing to a string can't fail");
@@ -108,7 +112,8 @@ impl Keys {
         }
     }
 
-    /// Takes new numbers until one belongs to this lane; those of other lanes wait for them, up to a bound.
+    /// Takes new numbers until one belongs to this lane; those of other lanes wait for them, up to
+    /// a bound.
     fn next_new(&mut self, lane: usize) -> Option<(ConceptId, u64)> {
         if let Some(key) = self.lanes[lane].new.pop_front() {
             return Some(key);
@@ -128,7 +133,8 @@ impl Keys {
         }
     }
 
-    /// xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators, scrambled", 2016).
+    /// xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators,
+    /// scrambled", 2016).
     fn random(&mut self) -> u64 {
         self.random ^= self.random >> 12;
         self.random ^= self.random << 25;

@@ -1,6 +1,7 @@
 //! When the requests of an open loop are due.
 
-/// Even intervals, counted and not stored: however far the sending falls behind, what is due costs a number.
+/// Even intervals, counted and not stored: however far the sending falls behind, what is due costs
+/// a number.
 #[derive(Debug)]
 pub struct Pacing {
     interval_ns: f64,
@@ -34,7 +35,8 @@ impl Pacing {
         }
     }
 
-    /// Takes all that were due from `since` to `until` and not sent; tells of each how long it had waited.
+    /// Takes all that were due from `since` to `until` and not sent; tells of each how long it had
+    /// waited.
     pub fn give_up(&mut self, since: u64, until: u64, mut waited: impl FnMut(u64)) -> u64 {
         let mut count = 0;
         while self.next_due() < until {

@@ -12,14 +12,16 @@ use crate::LoadError;
 pub enum Length {
     /// After this time.
     Duration(Duration),
-    /// After this many requests a thread, all of them answered. Without a warm-up exactly so many are sent.
+    /// After this many requests a thread, all of them answered. Without a warm-up exactly so many
+    /// are sent.
     Requests(u64),
 }
 
 /// The timeout unless said otherwise: as long as the client library's.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The rates that requests can be due at: beyond the highest an interval is below the clock's nanosecond.
+/// The rates that requests can be due at: beyond the highest an interval is below the clock's
+/// nanosecond.
 const MIN_RATE: f64 = 0.1;
 const MAX_RATE: f64 = 1e8;
 
@@ -40,22 +42,24 @@ pub struct Plan {
     pub timeout: Duration,
     /// Never sleep while waiting for a reply.
     pub spin: bool,
-    /// Send each request to its owner where every core has a connection, as our client does; else all go anywhere, and the server's cores pass
-    /// them on.
+    /// Send each request to its owner where every core has a connection, as our client does; else
+    /// all go anywhere, and the server's cores pass them on.
     pub layout_aware: bool,
-    /// Open loop: so many requests a second in all, due at even intervals whether or not earlier ones were answered; `depth` bounds what
-    /// is in flight, and what is due beyond it waits. A latency then counts from the time at which a request was due. Such a run
-    /// never sleeps: a timer's wake-up would be measured as latency.
+    /// Open loop: so many requests a second in all, due at even intervals whether or not earlier
+    /// ones were answered; `depth` bounds what is in flight, and what is due beyond it waits. A
+    /// latency then counts from the time at which a request was due. Such a run never sleeps: a
+    /// timer's wake-up would be measured as latency.
     pub rate: Option<f64>,
-    /// The CPUs to pin the threads to, the first thread to the first; threads beyond the list run anywhere.
+    /// The CPUs to pin the threads to, the first thread to the first; threads beyond the list run
+    /// anywhere.
     pub pin: Vec<usize>,
     /// Set from elsewhere, it ends the run: what was measured until then is reported.
     pub stop: Arc<AtomicBool>,
 }
 
 impl Plan {
-    /// One connection, one request in flight, a second's warm-up, five seconds measured, ten seconds' patience, sleeping, knowing the layout,
-    /// unpinned.
+    /// One connection, one request in flight, a second's warm-up, five seconds measured, ten
+    /// seconds' patience, sleeping, knowing the layout, unpinned.
     pub fn new(address: SocketAddr) -> Self {
         Self {
             address,

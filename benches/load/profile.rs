@@ -1,5 +1,5 @@
-//! Where a request's time goes on the server, by its own clock: the stages of the turns that it has timed, read from its counters before a load
-//! and after it.
+//! Where a request's time goes on the server, by its own clock: the stages of the turns that it has
+//! timed, read from its counters before a load and after it.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -44,7 +44,8 @@ pub struct StageTime {
 }
 
 impl ProfileSoFar {
-    /// Reads it on a connection of its own from the server at `address`, which answers within `timeout`.
+    /// Reads it on a connection of its own from the server at `address`, which answers within
+    /// `timeout`.
     ///
     /// # Errors
     /// Where the server can't be asked.

@@ -6,7 +6,8 @@ use sutra_wire::ConceptId;
 
 use crate::workloads::tag;
 
-/// The true neighbours of each query, and how many of them the answers so far held. Shared by all that ask.
+/// The true neighbours of each query, and how many of them the answers so far held. Shared by all
+/// that ask.
 #[derive(Debug)]
 pub struct Recall {
     truth: Vec<Vec<u64>>,

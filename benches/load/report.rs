@@ -29,12 +29,13 @@ pub struct Report {
     pub spin: bool,
     /// Of an open loop: how many requests were due each second.
     pub offered_per_second: Option<f64>,
-    /// Of an open loop: requests that were due while measuring and had not been sent when it ended; they count in the latencies with what they
-    /// had waited until then.
+    /// Of an open loop: requests that were due while measuring and had not been sent when it ended;
+    /// they count in the latencies with what they had waited until then.
     pub overdue: u64,
     /// How long was measured, in seconds.
     pub seconds: f64,
-    /// Requests answered in that time, refused ones not among them; of an open loop only those that were due in it.
+    /// Requests answered in that time, refused ones not among them; of an open loop only those that
+    /// were due in it.
     pub requests: u64,
     /// The rate of these.
     pub requests_per_second: f64,
@@ -42,19 +43,22 @@ pub struct Report {
     pub latency: Option<Latency>,
     /// The same as quantiles, from the shortest to the longest, with the latency of each in ns.
     pub distribution: Vec<(f64, u64)>,
-    /// Bytes of a request and of a reply, on average: what the sockets took and gave while measuring.
+    /// Bytes of a request and of a reply, on average: what the sockets took and gave while
+    /// measuring.
     pub bytes_sent: f64,
     /// See `bytes_sent`.
     pub bytes_received: f64,
     /// CPUs that the load's threads used.
     pub load_cpu: f64,
-    /// The share of its time, of the busiest thread, in which the load did anything but wait: near 1 it is the load that is measured.
+    /// The share of its time, of the busiest thread, in which the load did anything but wait: near
+    /// 1 it is the load that is measured.
     pub load_busy: f64,
     /// Requests that the server refused in that time, by status.
     pub refused: BTreeMap<String, u64>,
     /// The words of the last refusal.
     pub last_refusal: Option<String>,
-    /// How often a thread that waited for answers had none on any connection for a second or longer. Their latencies count all the same.
+    /// How often a thread that waited for answers had none on any connection for a second or
+    /// longer. Their latencies count all the same.
     pub stalls: u64,
     /// The longest of these times, in ns.
     pub longest_stall_ns: u64,
@@ -106,10 +110,11 @@ pub struct CpuPerRequest {
 pub struct Measured {
     /// How long it measured, in seconds.
     pub seconds: f64,
-    /// Requests answered, refused ones not among them; of an open loop only those that were due while measuring.
+    /// Requests answered, refused ones not among them; of an open loop only those that were due
+    /// while measuring.
     pub answered: u64,
-    /// Of an open loop: requests that were due earlier and answered while measuring. They are in no figure, but the server's CPU time and
-    /// the bytes are theirs too.
+    /// Of an open loop: requests that were due earlier and answered while measuring. They are in no
+    /// figure, but the server's CPU time and the bytes are theirs too.
     pub carried: u64,
     /// Their latencies, in ns.
     pub latencies: Histogram<u64>,
@@ -167,8 +172,9 @@ impl Measured {
         }
     }
 
-    /// Counts a request of an open loop that was due at `due` and is answered now, where `window` is measured. Answers to what was due earlier
-    /// are not counted: with them more would be answered than was due.
+    /// Counts a request of an open loop that was due at `due` and is answered now, where `window`
+    /// is measured. Answers to what was due earlier are not counted: with them more would be
+    /// answered than was due.
     pub fn answer_due(&mut self, due: u64, now: u64, window: &Range<u64>) {
         if window.contains(&now) {
             let count = if due >= window.start { &mut self.answered } else { &mut self.carried };

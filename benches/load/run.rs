@@ -1,8 +1,10 @@
 //! The loop of a run: wait, receive, check, write again.
 //!
-//! How a thread waits: with one connection it sleeps in the receive itself; with more it sleeps in epoll, level-triggered, so that a
-//! connection costs one receive a wake-up; with `spin`, and in an open loop, neither sleeps. Latencies are kept of the requests that are sent
-//! and answered while measuring; the rate counts what is answered then. Of an open loop both are of what was due while measuring.
+//! How a thread waits: with one connection it sleeps in the receive itself; with more it sleeps in
+//! epoll, level-triggered, so that a connection costs one receive a wake-up; with `spin`, and in an
+//! open loop, neither sleeps. Latencies are kept of the requests that are sent and answered while
+//! measuring; the rate counts what is answered then. Of an open loop both are of what was due while
+//! measuring.
 
 mod open_loop;
 
@@ -22,7 +24,8 @@ use crate::report::Measured;
 use crate::scan::{Received, next_reply};
 use crate::{Framing, Length, LoadError, Plan, Reply, Report, Routes, ServerCpu, Workload};
 
-/// What one receive takes at most: many small replies of a deep connection, or a good part of a large one.
+/// What one receive takes at most: many small replies of a deep connection, or a good part of a
+/// large one.
 const RECEIVE_BYTES: usize = 256 << 10;
 /// Connections that one wake-up of epoll reports at most; the others follow with the next.
 const EVENTS: usize = 256;
@@ -35,8 +38,8 @@ const STALL: Nanoseconds = 1_000_000_000;
 /// How many empty receives in a row a spinning thread makes before it looks at the clock.
 const SPINS: u32 = 1 << 16;
 
-/// Drives one workload a thread as `plan` says, and reports what came of all of them; `cpu` is read when measuring begins and
-/// when it ends. Threads share nothing while they run.
+/// Drives one workload a thread as `plan` says, and reports what came of all of them; `cpu` is read
+/// when measuring begins and when it ends. Threads share nothing while they run.
 pub fn run<W: Workload>(plan: &Plan, workloads: Vec<W>, cpu: Option<ServerCpu>) -> Result<Report, LoadError> {
     let threads = workloads.len();
     plan.check(threads)?;
@@ -63,7 +66,8 @@ pub struct IdleConnections {
     _open: Vec<Connection>,
 }
 
-/// Opens the plan's connections and makes one exchange on each, so that the server has done for each what it does for one that is used.
+/// Opens the plan's connections and makes one exchange on each, so that the server has done for
+/// each what it does for one that is used.
 pub fn open_idle<W: Workload>(plan: &Plan, workload: W) -> Result<IdleConnections, LoadError> {
     let once = Plan {
         depth: 1,
@@ -100,7 +104,8 @@ enum Phase {
         since: Nanoseconds,
         until: Nanoseconds,
     },
-    /// Nothing more is sent. An open loop's last latencies still count: what was due while measuring.
+    /// Nothing more is sent. An open loop's last latencies still count: what was due while
+    /// measuring.
     Draining {
         since: Nanoseconds,
         ended: Nanoseconds,
@@ -132,8 +137,8 @@ struct Run<'p, W> {
 }
 
 impl<'p, W: Workload> Run<'p, W> {
-    /// Opens the thread's connections and says Hello on each, asking for the cores in turn; `cores` is how many the server has,
-    /// as far as is known.
+    /// Opens the thread's connections and says Hello on each, asking for the cores in turn; `cores`
+    /// is how many the server has, as far as is known.
     fn open(
         plan: &'p Plan,
         (thread, threads): (usize, usize),
@@ -294,7 +299,8 @@ impl<'p, W: Workload> Run<'p, W> {
         self.measured.polled = 0.0;
         let since = self.time();
         if let Some(pacing) = &mut self.pacing {
-            // What the warm-up left unsent would be answered while measuring and not count; only what is in flight is carried over.
+            // What the warm-up left unsent would be answered while measuring and not count; only
+            // what is in flight is carried over.
             pacing.pass_over(since);
         }
         let until = match self.plan.length {
@@ -308,7 +314,8 @@ impl<'p, W: Workload> Run<'p, W> {
         Ok(())
     }
 
-    /// Waits until something has arrived and deals with it, or until the run is to stop. Sleeps for the plan's timeout at most.
+    /// Waits until something has arrived and deals with it, or until the run is to stop. Sleeps for
+    /// the plan's timeout at most.
     fn wait(&mut self) -> Result<(), LoadError> {
         let many = self.epoll.is_some();
         match (many, self.connections[0].has_unsent(), self.plan.spin) {
@@ -381,7 +388,8 @@ impl<'p, W: Workload> Run<'p, W> {
         Ok(())
     }
 
-    /// Waits for so long until any connection is ready, and serves those that are. Whether there was any.
+    /// Waits for so long until any connection is ready, and serves those that are. Whether there
+    /// was any.
     fn take_ready(&mut self, patience: Duration) -> Result<bool, LoadError> {
         let Some(epoll) = &self.epoll else { return Ok(false) };
         let mut events = [const { std::mem::MaybeUninit::<epoll::Event>::uninit() }; EVENTS];
@@ -407,7 +415,8 @@ impl<'p, W: Workload> Run<'p, W> {
         Ok(true)
     }
 
-    /// Receives what is there, checks the replies in it and sends the next requests. Whether anything was there.
+    /// Receives what is there, checks the replies in it and sends the next requests. Whether
+    /// anything was there.
     fn receive(&mut self, at: usize, wait: bool) -> Result<bool, LoadError> {
         let connection = &mut self.connections[at];
         let count = match connection.receive(&mut self.scratch, wait) {
@@ -504,7 +513,8 @@ impl<'p, W: Workload> Run<'p, W> {
         Ok(())
     }
 
-    /// Fills the connection up to its depth, unless requests are due at times of their own, and sends.
+    /// Fills the connection up to its depth, unless requests are due at times of their own, and
+    /// sends.
     fn write(&mut self, at: usize) -> Result<(), LoadError> {
         if !matches!(self.phase, Phase::Draining { .. }) && self.pacing.is_none() {
             while self.budget > 0 && self.begin(at, None) {}

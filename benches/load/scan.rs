@@ -69,7 +69,8 @@ fn missing(used: usize) -> Received<'static> {
     Received { header: Header { status: Status::NotFound as u8, ..Header::default() }, ..plain(&[], used) }
 }
 
-/// A simple string, an integer, a bulk string or an error; the benchmark asks for nothing that is answered by an array.
+/// A simple string, an integer, a bulk string or an error; the benchmark asks for nothing that is
+/// answered by an array.
 fn redis(bytes: &[u8]) -> Result<Option<Received<'_>>, ScanError> {
     let Some(line) = first_line(bytes)? else { return Ok(None) };
     let used = line.len() + 2;
@@ -85,7 +86,8 @@ fn redis(bytes: &[u8]) -> Result<Option<Received<'_>>, ScanError> {
     }
 }
 
-/// Of the meta protocol, `VA bytes flags` and the value; `EN` for a miss; `HD flags` for a write; a refusal.
+/// Of the meta protocol, `VA bytes flags` and the value; `EN` for a miss; `HD flags` for a write; a
+/// refusal.
 fn memcached(bytes: &[u8]) -> Result<Option<Received<'_>>, ScanError> {
     let Some(line) = first_line(bytes)? else { return Ok(None) };
     let used = line.len() + 2;
@@ -157,7 +159,8 @@ mod tests {
         assert_eq!(next_reply(Framing::Fixed(16), &bytes[..15]), Ok(None));
     }
 
-    /// Every whole reply is found with what stands behind it, and none while a byte of it is missing.
+    /// Every whole reply is found with what stands behind it, and none while a byte of it is
+    /// missing.
     fn whole_and_cut(framing: Framing, reply: &str, payload: &str, status: Status, is_refusal: bool) {
         let mut bytes = reply.as_bytes().to_vec();
         bytes.extend_from_slice(b"+next\r\n");

@@ -14,8 +14,8 @@ use sutra_wire::{
 
 use crate::*;
 
-/// Serves connections of the native wire until the process ends: `answer` writes the reply to a request into the buffer, or
-/// returns `false` to close the connection.
+/// Serves connections of the native wire until the process ends: `answer` writes the reply to a
+/// request into the buffer, or returns `false` to close the connection.
 fn frame_server(answer: impl Fn(&Frame<'_>, &mut FrameBuffer) -> bool + Send + Clone + 'static) -> SocketAddr {
     serve(move |mut stream| {
         let (mut input, mut chunk) = (FrameBuffer::new(), [0; 4096]);

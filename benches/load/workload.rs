@@ -7,9 +7,11 @@ use sutra_wire::{ConceptId, CoreLayout, FrameBuffer, Status};
 pub enum Framing {
     /// Frames of the native wire, after a Hello each way.
     Native,
-    /// Replies of so many bytes (at least 8), the request number in the first 8, little-endian; no handshake.
+    /// Replies of so many bytes (at least 8), the request number in the first 8, little-endian; no
+    /// handshake.
     Fixed(usize),
-    /// Messages of the old protocol behind their length; no handshake, no numbers: replies come in the order of the requests.
+    /// Messages of the old protocol behind their length; no handshake, no numbers: replies come in
+    /// the order of the requests.
     Legacy,
     /// RESP 2, as Redis speaks it: replies in the order of the requests.
     Redis,
@@ -24,8 +26,9 @@ impl Framing {
     }
 }
 
-/// Which connections may carry which requests: as many lanes as the server has cores if every core has a connection, so that
-/// requests go straight to their owners; else one lane, and the server passes them on.
+/// Which connections may carry which requests: as many lanes as the server has cores if every core
+/// has a connection, so that requests go straight to their owners; else one lane, and the server
+/// passes them on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Routes {
     layout: CoreLayout,
@@ -62,8 +65,9 @@ pub struct Reply<'a> {
     pub sequence: u64,
     /// The key that a reply of [`Framing::Memcached`] names.
     pub key: Option<&'a [u8]>,
-    /// The payload, 16-byte aligned. Of [`Framing::Fixed`]: the whole message; of [`Framing::Legacy`]: all but its length; of
-    /// [`Framing::Redis`] and [`Framing::Memcached`]: the value or the word.
+    /// The payload, 16-byte aligned. Of [`Framing::Fixed`]: the whole message; of
+    /// [`Framing::Legacy`]: all but its length; of [`Framing::Redis`] and [`Framing::Memcached`]:
+    /// the value or the word.
     pub payload: &'a [u8],
 }
 
@@ -80,11 +84,12 @@ pub trait Workload: Send {
     /// Told once, when all of the thread's connections stand.
     fn open(&mut self, routes: &Routes);
 
-    /// Appends the next request of this lane, numbered `number`, to `out`, and returns whatever `check` will need to know about it;
-    /// `None` when the lane has no more.
+    /// Appends the next request of this lane, numbered `number`, to `out`, and returns whatever
+    /// `check` will need to know about it; `None` when the lane has no more.
     fn write(&mut self, lane: usize, number: u64, out: &mut FrameBuffer) -> Option<u64>;
 
-    /// Whether `reply` is the answer to the request for which `write` returned `tag`; else how it differs.
+    /// Whether `reply` is the answer to the request for which `write` returned `tag`; else how it
+    /// differs.
     fn check(&mut self, tag: u64, reply: &Reply<'_>) -> Result<(), String>;
 }
 

@@ -1,4 +1,5 @@
-//! The operations that servers are measured with, by protocol. Each reuses what it can: writing a request allocates nothing.
+//! The operations that servers are measured with, by protocol. Each reuses what it can: writing a
+//! request allocates nothing.
 
 mod echo;
 mod grid;
@@ -36,7 +37,8 @@ fn append(out: &mut FrameBuffer, text: fmt::Arguments<'_>) {
     Appended(out).write_fmt(text).expect("a buffer takes all");
 }
 
-/// Whether a value is as long as it was written, and begins with its own key, as every value does: a mixed-up one would not.
+/// Whether a value is as long as it was written, and begins with its own key, as every value does:
+/// a mixed-up one would not.
 fn check_value(reply: &Reply<'_>, bytes: usize, name: &str) -> Result<(), String> {
     if reply.status == Status::NotFound {
         return Err(format!("{name} is not there; were the values prepared?"));

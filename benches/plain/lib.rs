@@ -1,6 +1,8 @@
-//! The store behind contenders that have none of their own: concepts and associations in hash maps, answers by the plainest algorithm.
+//! The store behind contenders that have none of their own: concepts and associations in hash maps,
+//! answers by the plainest algorithm.
 //!
-//! What its users would write in an afternoon: it is not what is measured, so it is shared by all such contenders.
+//! What its users would write in an afternoon: it is not what is measured, so it is shared by all
+//! such contenders.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -62,7 +64,8 @@ impl Graph {
         self.neighbors.get(id).into_iter().flatten().map(|(id, ..)| *id)
     }
 
-    /// The shortest path, breadth first, of at most so many associations. Empty where there is none.
+    /// The shortest path, breadth first, of at most so many associations. Empty where there is
+    /// none.
     pub fn path(&self, start: ConceptId, end: ConceptId, max_depth: u32) -> Vec<ConceptId> {
         let mut before: HashMap<ConceptId, ConceptId> = HashMap::new();
         let mut seen = HashSet::from([start]);

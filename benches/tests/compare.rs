@@ -1,5 +1,5 @@
-//! A comparison as somebody runs it, with contenders that answer wrongly, die, are missing or are starved: it says so, and none of them
-//! has a figure.
+//! A comparison as somebody runs it, with contenders that answer wrongly, die, are missing or are
+//! starved: it says so, and none of them has a figure.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A memcached that takes every value and gives each under another's key, which it names as its own; with the same options as the real one.
+/// A memcached that takes every value and gives each under another's key, which it names as its
+/// own; with the same options as the real one.
 const LYING_MEMCACHED: &str = r#"#!/usr/bin/env python3
 import socketserver, sys
 if "--version" in sys.argv:
@@ -104,7 +105,8 @@ fn problems(record: &Value) -> Vec<&str> {
     record["problems"].as_array().unwrap().iter().map(|problem| problem.as_str().unwrap()).collect()
 }
 
-/// The rows of a contender in the tables of loads, of which only those that have figures end in one.
+/// The rows of a contender in the tables of loads, of which only those that have figures end in
+/// one.
 fn rows<'r>(report: &'r str, contender: &str) -> Vec<&'r str> {
     let row = format!("| {contender} |");
     report
@@ -143,7 +145,8 @@ fn who_is_not_installed_is_named_and_the_run_succeeds_without() {
     // Neither Redis nor memcached nor Python nor perf is anywhere.
     let host = Host::without_any(&OsString::new());
     let (output, record, report) = host.compare(&["--only", "heartbeat"]);
-    // Beside the other tests it may be starved, which is no success; nothing else may have gone wrong.
+    // Beside the other tests it may be starved, which is no success; nothing else may have gone
+    // wrong.
     assert!(output.status.success() || !problems(&record).is_empty(), "{output:?}");
     for (contender, program) in [("Redis", "redis-server"), ("memcached", "memcached")] {
         let words = format!("- {contender} is not in this run: {program} is not installed");

@@ -1,5 +1,5 @@
-//! In steady state, with buffers that are used again, neither a request nor a reply allocates. One test, as the counter
-//! is the thread's.
+//! In steady state, with buffers that are used again, neither a request nor a reply allocates. One
+//! test, as the counter is the thread's.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 

@@ -1,13 +1,9 @@
-//! Held against bincode 1.3.3 itself, over enums as the old servers and clients had them: what it writes is read, and
-//! what is written it reads, in both numberings.
+//! Held against bincode 1.3.3 itself, over enums as the old servers and clients had them: what it
+//! writes is read, and what is written it reads, in both numberings.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
+use crate::support::{Native, archive, id, native_of, reply};
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
-use support::{Native, archive, id, native_of, reply};
 use sutra_compat::{Dialect, Numbering};
 use sutra_wire::{
     AssociationRecord, ConceptId, ConceptKey, ConceptRecord, Counter, ErrorMessage, Health, IdRule, Neighbor,

@@ -1,11 +1,7 @@
-//! Every request of the old protocol in every encoding asks for what it asked for, and every reply is, byte for byte,
-//! the one that clients in the field were written to read.
+//! Every request of the old protocol in every encoding asks for what it asked for, and every reply
+//! is, byte for byte, the one that clients in the field were written to read.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
-use support::{Golden, Native, archive, golden, id, json_of, manner, msgpack, native_of, reply, unprefixed};
+use crate::support::{Golden, Native, archive, golden, id, json_of, manner, msgpack, native_of, reply, unprefixed};
 use sutra_compat::{Dialect, Manner, Numbering, encode_error};
 use sutra_wire::{
     AssociationRecord, ConceptKey, ConceptRecord, Counter, ErrorMessage, FrameBuffer, Health, Neighbor, Neighbors,
@@ -85,8 +81,8 @@ fn test_id() -> [u8; 16] {
     id("test")
 }
 
-/// A reply of the golden file: the request that it answers, the native reply, and whether old clients read it in an
-/// array.
+/// A reply of the golden file: the request that it answers, the native reply, and whether old
+/// clients read it in an array.
 struct Answer {
     title: &'static str,
     request: &'static str,

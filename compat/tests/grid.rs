@@ -1,6 +1,5 @@
-//! The old grid's messages, byte for byte as its own agents, masters and consoles wrote them; what ours add behind them; and any bytes as one.
-
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+//! The old grid's messages, byte for byte as its own agents, masters and consoles wrote them; what
+//! ours add behind them; and any bytes as one.
 
 #[path = "support/grid_golden.rs"]
 mod grid_golden;
@@ -25,7 +24,8 @@ static ALLOCATOR: Counting = Counting;
 const CONSTANT: usize = 8192;
 /// What serde takes at most for a list whose length is only claimed; a request has none.
 const CLAIMED_LIST: usize = 1 << 20;
-/// A record of empty texts is 44 bytes of a message, and 112 of memory; a list that grows is for a moment there twice.
+/// A record of empty texts is 44 bytes of a message, and 112 of memory; a list that grows is for a
+/// moment there twice.
 const OWNED_PER_WIRE: usize = 10;
 
 fn requests() -> Vec<(&'static str, GridRequest)> {

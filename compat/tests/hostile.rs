@@ -1,17 +1,14 @@
-//! Bytes from anybody: whatever they are, a message is a request that the wire can judge, or an error; nothing panics,
-//! and nothing is allocated for what a length merely claims.
-
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+//! Bytes from anybody: whatever they are, a message is a request that the wire can judge, or an
+//! error; nothing panics, and nothing is allocated for what a length merely claims.
 
 #[path = "support/hold.rs"]
 mod hold;
-mod support;
 
+use crate::support::{golden, msgpack};
 use hold::{DIALECTS, judge};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use support::{golden, msgpack};
 use sutra_compat::{CompatError, MAX_MESSAGE, decode, message_length};
 use sutra_testing::allocations::{Counting, counted};
 use sutra_wire::FrameBuffer;
@@ -19,8 +16,8 @@ use sutra_wire::FrameBuffer;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Beside the archive, of which no number takes more than four bytes for one of the message: its root, an error's text,
-/// the serializer's scratch.
+/// Beside the archive, of which no number takes more than four bytes for one of the message: its
+/// root, an error's text, the serializer's scratch.
 const CONSTANT: usize = 8192;
 
 /// Holds a message to every promise. The error, where it is one.
@@ -82,7 +79,8 @@ fn a_request_that_is_cut_off_is_an_error_wherever_it_is_cut() {
         assert_eq!(hold(&request), None);
         for length in 0..request.len() {
             let error = hold(&request[..length]);
-            // Three bytes of bincode are a number in MessagePack, the first release's name of an operation.
+            // Three bytes of bincode are a number in MessagePack, the first release's name of an
+            // operation.
             assert!(error.is_some() || length < 4, "{length} bytes of {request:02x?}");
         }
     }

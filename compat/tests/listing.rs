@@ -1,11 +1,7 @@
 //! A list of ids that takes several native replies is one legacy reply.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
+use crate::support::{archive, json_of, msgpack, unprefixed};
 use serde_json::json;
-use support::{archive, json_of, msgpack, unprefixed};
 use sutra_compat::{CompatError, Decoded, Dialect, Listing, decode, encode_reply};
 use sutra_wire::{
     Checked, ConceptId, Concepts, ConceptsRequest, FrameBuffer, Neighbor, Neighbors, NeighborsRequest, Status, limits,

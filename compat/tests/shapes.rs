@@ -1,12 +1,8 @@
-//! Every shape that clients in the field send is read as what they mean, and what can't be meant is answered with what
-//! is wrong.
+//! Every shape that clients in the field send is read as what they mean, and what can't be meant is
+//! answered with what is wrong.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
+use crate::support::{Native, archive, golden, id, json_of, manner, msgpack, native, native_of, reply, unprefixed};
 use serde_json::{Value, json};
-use support::{Native, archive, golden, id, json_of, manner, msgpack, native, native_of, reply, unprefixed};
 use sutra_compat::{CompatError, Decoded, Dialect, decode, encode_error};
 use sutra_wire::{
     AssociationKey, AssociationRecord, ConceptId, ConceptKey, ConceptRecord, Concepts, ConceptsRequest, FrameBuffer,

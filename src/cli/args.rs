@@ -1,4 +1,5 @@
-//! The command line as clap reads it. A flag that names a `SUTRA_…` variable is also a key of the settings file (`settings`).
+//! The command line as clap reads it. A flag that names a `SUTRA_…` variable is also a key of the
+//! settings file (`settings`).
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,7 +20,8 @@ pub(crate) const DEFAULT_SERVER: &str = "127.0.0.1:50050";
 /// The same for its compat port.
 const DEFAULT_COMPAT: &str = "127.0.0.1:50051";
 
-/// How long a client waits that was not told otherwise: as long as the client library's own default.
+/// How long a client waits that was not told otherwise: as long as the client library's own
+/// default.
 pub(crate) const DEFAULT_TIMEOUT: &str = "10";
 
 /// Storage server for a graph of concepts, and its client.
@@ -46,11 +48,12 @@ pub(crate) struct Arguments {
 
 #[derive(Args, Debug)]
 pub(crate) struct Common {
-    /// Settings file; SUTRA_CONFIG names it as well. Without: ./sutra.toml for serve, grid master and grid agent,
-    /// ~/.config/sutra/sutra.toml for all other commands
+    /// Settings file; SUTRA_CONFIG names it as well. Without: ./sutra.toml for serve, grid master
+    /// and grid agent, ~/.config/sutra/sutra.toml for all other commands
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// What is logged to standard error: error, warn, info, debug, trace, or a list like info,sutra_net=debug
+    /// What is logged to standard error: error, warn, info, debug, trace, or a list like
+    /// info,sutra_net=debug
     #[arg(long, global = true, env = "SUTRA_LOG", value_name = "LEVEL")]
     pub(crate) log: Option<String>,
     /// Answer in JSON, one document a result
@@ -196,28 +199,33 @@ pub(crate) struct Serve {
     /// Addresses to listen on, separated by commas
     #[arg(long, env = "SUTRA_LISTEN", value_name = "ADDRESS", value_delimiter = ',', default_value = DEFAULT_SERVER, value_parser = address)]
     pub(crate) listen: Vec<SocketAddr>,
-    /// Addresses for clients of the old protocol (msgpack and bincode), separated by commas, or off. An address is of IPv4 or of
-    /// IPv6: 0.0.0.0:50051,[::]:50051 is every address of both
+    /// Addresses for clients of the old protocol (msgpack and bincode), separated by commas, or
+    /// off. An address is of IPv4 or of IPv6: 0.0.0.0:50051,[::]:50051 is every address of both
     #[arg(long, env = "SUTRA_COMPAT", value_name = "ADDRESS|off", value_delimiter = ',', default_value = DEFAULT_COMPAT)]
     pub(crate) compat: Vec<OptionalPort>,
-    /// The numbers of bincode variants that those clients use: of the first TCP release, or of those from late October 2025 on
+    /// The numbers of bincode variants that those clients use: of the first TCP release, or of
+    /// those from late October 2025 on
     #[arg(long, env = "SUTRA_COMPAT_NUMBERING", value_enum, default_value = "first")]
     pub(crate) compat_numbering: CompatNumbering,
-    /// How names become ids in a store that is made: md5-or-hex, or legacy for what an old server filled; kept in the store
+    /// How names become ids in a store that is made: md5-or-hex, or legacy for what an old server
+    /// filled; kept in the store
     #[arg(long, env = "SUTRA_ID_RULE", value_name = "RULE")]
     pub(crate) id_rule: Option<IdRule>,
-    /// How many CPUs serve, or which (0,2,4-7; "3," for CPU 3 alone); all that the process may use by default
+    /// How many CPUs serve, or which (0,2,4-7; "3," for CPU 3 alone); all that the process may use
+    /// by default
     #[arg(long, env = "SUTRA_CORES", value_name = "N|LIST", allow_hyphen_values = true)]
     pub(crate) cores: Option<Cores>,
-    /// When a write is acknowledged: when it is on stable storage (always), or when the system has it and stable storage follows
-    /// within so many milliseconds (interval=MS) or some time (os)
+    /// When a write is acknowledged: when it is on stable storage (always), or when the system has
+    /// it and stable storage follows within so many milliseconds (interval=MS) or some time (os)
     #[arg(long, env = "SUTRA_DURABILITY", value_name = "always|interval=MS|os", default_value = "always")]
     pub(crate) durability: Durability,
-    /// Whether a core with nothing to do looks for work before it sleeps: faster answers for CPU time
+    /// Whether a core with nothing to do looks for work before it sleeps: faster answers for CPU
+    /// time
     #[arg(long, env = "SUTRA_SPIN", value_enum, default_value = "off")]
     pub(crate) spin: SpinMode,
-    /// Import this folder's .jsonl files while serving: what the store does not have yet. A file that it was given before is passed
-    /// over, so that changes and deletions outlive a restart; `sutra import` imports again, and replaces
+    /// Import this folder's .jsonl files while serving: what the store does not have yet. A file
+    /// that it was given before is passed over, so that changes and deletions outlive a restart;
+    /// `sutra import` imports again, and replaces
     #[arg(long, env = "SUTRA_IMPORT", value_name = "FOLDER")]
     pub(crate) import: Option<PathBuf>,
     /// Close connections that are silent for this long (90, 30s, 5m); never by default
@@ -395,7 +403,8 @@ pub(crate) struct Bench {
     /// Never sleep while waiting for a reply
     #[arg(long)]
     pub(crate) spin: bool,
-    /// Tell where a request's time goes on the server, by its own clock, warm-up included; other clients' requests are in it
+    /// Tell where a request's time goes on the server, by its own clock, warm-up included; other
+    /// clients' requests are in it
     #[arg(long)]
     pub(crate) profile: bool,
     /// Records to ask for, or to write over and over

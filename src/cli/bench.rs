@@ -1,8 +1,9 @@
-//! `sutra bench`: closed-loop load on a running server, and what it answered: throughput, latencies, CPU a request.
+//! `sutra bench`: closed-loop load on a running server, and what it answered: throughput,
+//! latencies, CPU a request.
 //!
-//! Promises: its records lie in a namespace of its own and have names that no other bench's have; at the end, however it
-//! comes, they are deleted again, or it is said that they are not. The first signal ends it in order: what was measured until
-//! then is shown.
+//! Promises: its records lie in a namespace of its own and have names that no other bench's have;
+//! at the end, however it comes, they are deleted again, or it is said that they are not. The first
+//! signal ends it in order: what was measured until then is shown.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -26,7 +27,8 @@ use crate::signals;
 
 /// Associations from each concept: to the next so many, in a ring.
 const EACH: u64 = 4;
-/// Files that are open beside the connections of the load: the standard streams, epoll, the resolver's and some to spare.
+/// Files that are open beside the connections of the load: the standard streams, epoll, the
+/// resolver's and some to spare.
 const OTHER_FILES: u64 = 32;
 /// What a record takes beside content and embedding at most.
 const RECORD_BYTES: usize = 1024;
@@ -75,7 +77,8 @@ pub(crate) fn run(bench: &args::Bench, output: Output) -> Result<Answer, Failure
     }
 }
 
-/// Where the records of a bench lie, out of the way of others: a namespace has vectors of one length, so each length has one.
+/// Where the records of a bench lie, out of the way of others: a namespace has vectors of one
+/// length, so each length has one.
 fn namespace(dimension: u64) -> String {
     if dimension == 0 { "sutra-bench".into() } else { format!("sutra-bench-{dimension}") }
 }

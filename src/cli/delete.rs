@@ -1,5 +1,5 @@
-//! `sutra delete`: deletes a concept and its associations, and says what was removed; the exit code says whether
-//! anything was.
+//! `sutra delete`: deletes a concept and its associations, and says what was removed; the exit code
+//! says whether anything was.
 
 use serde_json::json;
 use sutra_client::{Client, Deleted};

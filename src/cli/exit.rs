@@ -8,7 +8,8 @@ use sutra_grid::master::MasterError;
 use sutra_load::LoadError;
 use sutra_server::ServerError;
 
-/// What a shell reports of a program that a signal has ended is this and the signal's number: 130 for an interrupt.
+/// What a shell reports of a program that a signal has ended is this and the signal's number: 130
+/// for an interrupt.
 pub(crate) const SIGNALLED: i32 = 128;
 
 /// A command did what it was asked to; the answer may still be no.
@@ -87,7 +88,8 @@ impl Failure {
         }
     }
 
-    /// What is wrong, on one line where that is ours to say; none where the reader has gone, or asked for help.
+    /// What is wrong, on one line where that is ours to say; none where the reader has gone, or
+    /// asked for help.
     pub(crate) fn problem(&self) -> Option<String> {
         match self {
             Failure::Arguments(error) if !error.use_stderr() => None,

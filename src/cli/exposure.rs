@@ -1,4 +1,5 @@
-//! What is said where a service listens for more than its own host: nobody who comes is asked who he is.
+//! What is said where a service listens for more than its own host: nobody who comes is asked who
+//! he is.
 
 use std::net::SocketAddr;
 

@@ -96,7 +96,8 @@ pub(crate) struct Search {
     /// At most this many concepts
     #[arg(short, long = "count", value_name = "N", default_value_t = u64::from(SearchQuery::DEFAULT_K), value_parser = count::<1, { limits::MAX_RESULTS as u64 - 1 }>, allow_hyphen_values = true)]
     pub(crate) k: u64,
-    /// How many candidates the index looks at; the server takes 100 where it is less. More find more of the true best, and take longer
+    /// How many candidates the index looks at; the server takes 100 where it is less. More find
+    /// more of the true best, and take longer
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = count::<0, { limits::MAX_SEARCH_WIDTH as u64 }>, allow_hyphen_values = true)]
     pub(crate) ef_search: u64,
     /// Only concepts of at least this strength
@@ -136,7 +137,8 @@ pub(crate) struct Export {
     /// The nearest so many concepts of the neighbourhood; 10,000 unless said otherwise
     #[arg(long, value_name = "N", requires = "concept", value_parser = count::<1, 10_000_000>, allow_hyphen_values = true)]
     pub(crate) max_concepts: Option<u64>,
-    /// Where it is written; - for standard output. A file is replaced when the export is whole, and keeps its mode
+    /// Where it is written; - for standard output. A file is replaced when the export is whole, and
+    /// keeps its mode
     #[arg(long, short, value_name = "FILE|-", default_value = "-")]
     pub(crate) output: std::path::PathBuf,
     #[command(flatten)]

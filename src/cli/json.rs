@@ -1,5 +1,5 @@
-//! JSON as this program writes it: text in it that could steer or deceive the terminal that shows it is escaped, which changes
-//! nothing for whoever parses it.
+//! JSON as this program writes it: text in it that could steer or deceive the terminal that shows
+//! it is escaped, which changes nothing for whoever parses it.
 
 use std::io::{self, Write};
 

@@ -86,8 +86,8 @@ pub(crate) async fn look_up(client: &Client, ids: Vec<ConceptId>, content: Conte
     Ok(known)
 }
 
-/// Whether anything is known of a concept: that it is learned, or that something is associated with it. The server finds a
-/// path from it to itself then.
+/// Whether anything is known of a concept: that it is learned, or that something is associated with
+/// it. The server finds a path from it to itself then.
 pub(crate) async fn is_known(client: &Client, concept: &str) -> Result<bool, Failure> {
     Ok(!client.path(PathQuery::between(concept, concept).max_depth(0)).await?.paths.is_empty())
 }

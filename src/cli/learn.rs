@@ -1,7 +1,8 @@
 //! `sutra learn`: stores a concept, and says what of an earlier version it replaced.
 //!
-//! A learn is the whole record, so it replaces what it does not give as well. What was there is looked up just before;
-//! a vector is not dropped unless that is asked for, and a concept that is learned by its id keeps its name.
+//! A learn is the whole record, so it replaces what it does not give as well. What was there is
+//! looked up just before; a vector is not dropped unless that is asked for, and a concept that is
+//! learned by its id keeps its name.
 
 use std::fmt::Write;
 

@@ -1,13 +1,15 @@
 //! The command line: one file a command, and what they share.
 //!
-//! Promises: people on a terminal get words and `--json` gives one JSON document a result; an error is one line that says what to do, under
-//! `--json` `{"error": …, "code": …}` and then nothing else of ours but the log is on standard error;
-//! the exit code is 0 for done, 1 where the answer is no (not found, unhealthy, bad lines), 2 for wrong usage, 3 where
-//! the server can't be reached or refuses, or this host does, and 128 and its number where a signal ended the command. A reader that closes the pipe early ends the program quietly.
+//! Promises: people on a terminal get words and `--json` gives one JSON document a result; an error
+//! is one line that says what to do, under `--json` `{"error": …, "code": …}` and then nothing else
+//! of ours but the log is on standard error; the exit code is 0 for done, 1 where the answer is no
+//! (not found, unhealthy, bad lines), 2 for wrong usage, 3 where the server can't be reached or
+//! refuses, or this host does, and 128 and its number where a signal ended the command. A reader
+//! that closes the pipe early ends the program quietly.
 //!
-//! Relies on `client` for all that is asked of a server or a grid's master, on `server` for `serve` alone, on `grid` for its two services, and on
-//! `load` for `bench`. A command is
-//! a function from its arguments to an [`exit::Answer`].
+//! Relies on `client` for all that is asked of a server or a grid's master, on `server` for `serve`
+//! alone, on `grid` for its two services, and on `load` for `bench`. A command is a function from
+//! its arguments to an [`exit::Answer`].
 
 mod args;
 mod associate;

@@ -1,7 +1,7 @@
 //! The log: to standard error, for people on a terminal, as JSON lines otherwise.
 //!
-//! Lines go through a queue ([`crate::streams`]), so that none blocks or ends whoever writes it. How
-//! often a line that a client can cause is written is bounded where it is written (`net`).
+//! Lines go through a queue ([`crate::streams`]), so that none blocks or ends whoever writes it.
+//! How often a line that a client can cause is written is bounded where it is written (`net`).
 
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;

@@ -1,7 +1,8 @@
 //! `sutra neighbors`: a concept's neighbours by name, with the association that leads to each.
 //!
-//! They are named and written reply by reply, so that memory holds one reply of a hub's, however many there are; within a reply they are
-//! sorted. Where they hold much, a reply is written in parts, each sorted.
+//! They are named and written reply by reply, so that memory holds one reply of a hub's, however
+//! many there are; within a reply they are sorted. Where they hold much, a reply is written in
+//! parts, each sorted.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -69,7 +70,8 @@ pub(crate) async fn run(client: &Client, neighbors: &Neighbors, output: Output) 
     Ok(if is_known { Answer::Yes } else { Answer::No })
 }
 
-/// The next neighbours with what they are called and hold, as many as may be held; none where there are no more.
+/// The next neighbours with what they are called and hold, as many as may be held; none where there
+/// are no more.
 async fn part(
     edges: &mut impl Iterator<Item = &ArchivedNeighbor>,
     found: &mut LookUp,
@@ -99,7 +101,8 @@ struct List<W> {
     json: bool,
     /// Associations.
     count: u64,
-    /// The neighbours that they lead to, several to one perhaps; `None` where there are too many to keep.
+    /// The neighbours that they lead to, several to one perhaps; `None` where there are too many to
+    /// keep.
     neighbors: Option<HashSet<ConceptId>>,
 }
 

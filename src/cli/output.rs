@@ -1,5 +1,5 @@
-//! Where answers go: words for people, JSON for programs. Never panics on a closed stream, and never
-//! blocks a service on one that nobody reads.
+//! Where answers go: words for people, JSON for programs. Never panics on a closed stream, and
+//! never blocks a service on one that nobody reads.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -67,7 +67,8 @@ impl Output {
         }
     }
 
-    /// Writes what people may want to know meanwhile to standard error, which programs read errors from.
+    /// Writes what people may want to know meanwhile to standard error, which programs read errors
+    /// from.
     pub(crate) fn note(self, line: &str) {
         if !self.json {
             self.complain(line);
@@ -104,7 +105,8 @@ pub(crate) fn is_watched() -> bool {
     io::stderr().is_terminal()
 }
 
-/// How many columns a line of an answer may have: the terminal's, or no bound where standard output is none.
+/// How many columns a line of an answer may have: the terminal's, or no bound where standard output
+/// is none.
 pub(crate) fn columns() -> usize {
     let terminal = console::Term::stdout();
     terminal.size_checked().map_or(usize::MAX, |(_, columns)| usize::from(columns))
@@ -195,8 +197,8 @@ fn escaped(text: &str, also: impl Fn(char) -> bool) -> String {
 }
 
 /// Whether a character does something to the text around it instead of standing there: control
-/// characters, those that turn the direction of writing, and those that are not to be seen. They are
-/// Unicode's categories Cc, Cf, Zl and Zp, and the letters that it says to show as nothing.
+/// characters, those that turn the direction of writing, and those that are not to be seen. They
+/// are Unicode's categories Cc, Cf, Zl and Zp, and the letters that it says to show as nothing.
 pub(crate) fn steers(c: char) -> bool {
     c.is_control()
         || matches!(c,

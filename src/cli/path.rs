@@ -68,8 +68,8 @@ fn none(path: &graph_args::Path) -> String {
     )
 }
 
-/// The paths with what their concepts are called and hold. Each concept is looked up once; an end that is not learned goes by the name
-/// that it was asked by.
+/// The paths with what their concepts are called and hold. Each concept is looked up once; an end
+/// that is not learned goes by the name that it was asked by.
 async fn named(
     client: &Client,
     found: &View<Paths>,
@@ -104,7 +104,8 @@ async fn named(
     Ok(paths.collect())
 }
 
-/// A line for each association: where it starts, what it is, where it ends, and what is there. Several paths are numbered.
+/// A line for each association: where it starts, what it is, where it ends, and what is there.
+/// Several paths are numbered.
 fn for_people(paths: &[Path], columns: usize) -> String {
     let mut text = String::new();
     for (at, path) in paths.iter().enumerate() {

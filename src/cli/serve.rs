@@ -1,4 +1,5 @@
-//! `sutra serve`: runs a server until it is told to stop, and says what it does and what to try next.
+//! `sutra serve`: runs a server until it is told to stop, and says what it does and what to try
+//! next.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -58,8 +59,8 @@ pub(crate) fn run(serve: Serve, output: Output) -> Result<Answer, Failure> {
     let import = serve.import.map(import).transpose()?;
     let ended = server.wait();
     if let Some(import) = import {
-        // Without a server it has nothing to wait for; told to stop, it says what it did. Its progress may be on a terminal that
-        // is held (Ctrl-S), which must not hold the server.
+        // Without a server it has nothing to wait for; told to stop, it says what it did. Its
+        // progress may be on a terminal that is held (Ctrl-S), which must not hold the server.
         stop_import.ask(-1);
         let _ = import.recv_timeout(IMPORT_END);
     }
@@ -68,7 +69,8 @@ pub(crate) fn run(serve: Serve, output: Output) -> Result<Answer, Failure> {
     Ok(Answer::Yes)
 }
 
-/// The first signal drains the server. One that is still recovering has promised nothing to anybody: it ends with the first.
+/// The first signal drains the server. One that is still recovering has promised nothing to
+/// anybody: it ends with the first.
 fn end(signal: i32, import: &Stop, server: &Stopper) -> bool {
     let Some(stop) = server.get() else { return false };
     let is_first = import.ask(signal);

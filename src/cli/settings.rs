@@ -1,13 +1,15 @@
 //! Where arguments come from: flags first, then `SUTRA_…` variables, then a TOML file.
 //!
 //! Which file: the one that `--config` or SUTRA_CONFIG names; else, for the commands that run until
-//! they are told to stop, ./sutra.toml, and for all others the user's own. So no folder that a client
-//! is called in can send it elsewhere. A file that nobody has named, and that others may change, is
-//! refused.
+//! they are told to stop, ./sutra.toml, and for all others the user's own. So no folder that a
+//! client is called in can send it elsewhere. A file that nobody has named, and that others may
+//! change, is refused.
 //!
-//! The file's keys are the variables' names without `SUTRA_`, in lower case and with dashes, which are the flags' (`server = "10.0.0.1:50050"`,
-//! `cores = 4`, `listen = ["127.0.0.1:50050"]`); those of the grid have its name in front (`grid-agent-data = "/srv/agent"`). Each becomes the default of its flag, after its own parser has accepted it: so the precedence
-//! and the wording of help are clap's. A key that is no setting is an error that names key and file.
+//! The file's keys are the variables' names without `SUTRA_`, in lower case and with dashes, which
+//! are the flags' (`server = "10.0.0.1:50050"`, `cores = 4`, `listen = ["127.0.0.1:50050"]`); those
+//! of the grid have its name in front (`grid-agent-data = "/srv/agent"`). Each becomes the default
+//! of its flag, after its own parser has accepted it: so the precedence and the wording of help are
+//! clap's. A key that is no setting is an error that names key and file.
 
 use std::ffi::OsString;
 use std::fs;
@@ -152,7 +154,8 @@ pub(crate) fn arguments() -> Result<(Arguments, Option<PathBuf>), Failure> {
     Ok((Arguments::from_arg_matches(&command.try_get_matches_from(line)?)?, path))
 }
 
-/// Whether answers in JSON are asked for, where that can't be read from arguments because they are wrong.
+/// Whether answers in JSON are asked for, where that can't be read from arguments because they are
+/// wrong.
 pub(crate) fn asks_for_json() -> bool {
     let flag = std::env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == "--json");
     let parser = BoolishValueParser::new();
@@ -169,7 +172,8 @@ fn read(path: &Path) -> Result<String, Failure> {
     text.map_err(|error| Failure::Usage(format!("cannot read the settings file {}: {error}", path.display())))
 }
 
-/// The file that `--config` names. Looked for by hand: what the file says must be known before the line is parsed.
+/// The file that `--config` names. Looked for by hand: what the file says must be known before the
+/// line is parsed.
 fn named_file(line: &[OsString]) -> Option<PathBuf> {
     let mut words = line.iter().skip(1).take_while(|word| *word != "--");
     while let Some(word) = words.next() {
@@ -351,7 +355,8 @@ mod tests {
 
     #[test]
     fn a_variable_goes_before_the_file() {
-        // A variable that is always there stands in for SUTRA_SERVER: tests must not change their process's environment.
+        // A variable that is always there stands in for SUTRA_SERVER: tests must not change their
+        // process's environment.
         let command = Arguments::command().mut_subcommand("query", |query| {
             query.mut_arg("address", |arg| arg.env("PATH").default_value("default:1"))
         });

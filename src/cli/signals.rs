@@ -1,5 +1,5 @@
-//! Signals: those that ask for an end, and those that end a service by default though nobody asks for
-//! its end.
+//! Signals: those that ask for an end, and those that end a service by default though nobody asks
+//! for its end.
 //!
 //! The first one that asks is followed by an orderly end, the second ends the process at once. A
 //! signal that whoever started this process had it ignore (`nohup`, a shell's background) stays

@@ -1,13 +1,13 @@
-//! What a process says, on its way to standard error and standard output: through a bounded queue to
-//! a thread that does nothing else.
+//! What a process says, on its way to standard error and standard output: through a bounded queue
+//! to a thread that does nothing else.
 //!
-//! Promises: whoever says something never waits for a reader, and never sees a failed write. What has
-//! no room, or can't be written, is lost; it is counted, and said once something can be written
+//! Promises: whoever says something never waits for a reader, and never sees a failed write. What
+//! has no room, or can't be written, is lost; it is counted, and said once something can be written
 //! again. [`flush`] waits for what is queued, and no longer than [`FLUSH`].
 //!
-//! A library's non-blocking writer (tracing-appender) would leave two things to do: it does not count
-//! what the system refuses, and at the end of a queue that is stuck it prints so to standard error,
-//! which blocks there for ever.
+//! A library's non-blocking writer (tracing-appender) would leave two things to do: it does not
+//! count what the system refuses, and at the end of a queue that is stuck it prints so to standard
+//! error, which blocks there for ever.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};

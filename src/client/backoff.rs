@@ -1,16 +1,20 @@
-//! How long to wait before trying again: exponential, with jitter, so that clients that lost the same server do not come
-//! back at the same moments (Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
+//! How long to wait before trying again: exponential, with jitter, so that clients that lost the
+//! same server do not come back at the same moments (Brooker, "Exponential Backoff And Jitter", AWS
+//! Architecture Blog, 2015).
 
 use std::time::Duration;
 
 use rand::RngExt as _;
 
-/// The bound of the first wait: a server that was restarted is back within some tens of milliseconds.
+/// The bound of the first wait: a server that was restarted is back within some tens of
+/// milliseconds.
 const FIRST: Duration = Duration::from_millis(50);
-/// The bound of every later wait: soon enough for people, seldom enough for a server that thousands of clients wait for.
+/// The bound of every later wait: soon enough for people, seldom enough for a server that thousands
+/// of clients wait for.
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// The wait after this many failures in a row (1 for the first): drawn evenly from half its bound to its bound.
+/// The wait after this many failures in a row (1 for the first): drawn evenly from half its bound
+/// to its bound.
 pub(crate) fn delay(failures: u32) -> Duration {
     let bound = bound(failures);
     rand::rng().random_range(bound / 2..=bound)

@@ -1,8 +1,10 @@
-//! The client for code that is not asynchronous: the same operations, each of which returns when it is done.
+//! The client for code that is not asynchronous: the same operations, each of which returns when it
+//! is done.
 //!
-//! It is the asynchronous client on a runtime of its own that runs in the calling thread: a call writes its request to the socket
-//! itself and then waits on that socket, so no other thread is woken on the way. With [`crate::Connect::with_spin`] it receives
-//! the reply itself, too, without the runtime.
+//! It is the asynchronous client on a runtime of its own that runs in the calling thread: a call
+//! writes its request to the socket itself and then waits on that socket, so no other thread is
+//! woken on the way. With [`crate::Connect::with_spin`] it receives the reply itself, too, without
+//! the runtime.
 //!
 //! ```no_run
 //! use sutra_client::{Concept, blocking::Client};
@@ -16,7 +18,8 @@
 //! ```
 //!
 //! # Panics
-//! Its methods panic when they are called from asynchronous code: use the asynchronous client there, or a thread of its own.
+//! Its methods panic when they are called from asynchronous code: use the asynchronous client
+//! there, or a thread of its own.
 
 use std::sync::Arc;
 
@@ -28,7 +31,8 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::{Association, ClientError, Concept, ConceptRef, Connect, Neighborhood, PathQuery, SearchQuery, ServerInfo};
 
-/// A blocking client of one server. Cloning is cheap and shares the connections; threads may use it at the same time.
+/// A blocking client of one server. Cloning is cheap and shares the connections; threads may use it
+/// at the same time.
 #[derive(Clone, Debug)]
 pub struct Client {
     client: crate::Client,
@@ -54,7 +58,8 @@ impl Drop for OwnRuntime {
 }
 
 impl Client {
-    /// Connects with default options; with others: [`crate::Client::connect`], `with_…`, [`Connect::blocking`].
+    /// Connects with default options; with others: [`crate::Client::connect`], `with_…`,
+    /// [`Connect::blocking`].
     pub fn connect(address: impl Into<String>) -> Result<Self, ClientError> {
         Self::open(Connect::to(address))
     }

@@ -35,30 +35,34 @@ impl Connect {
         Self { address: address.into(), options: Options::default() }
     }
 
-    /// The time that a call may take in all: connecting, waiting for room, retries and the answer. 10 seconds by default.
+    /// The time that a call may take in all: connecting, waiting for room, retries and the answer.
+    /// 10 seconds by default.
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.options.timeout = timeout;
         self
     }
 
-    /// How often a call is tried again, within its timeout, after a connection could not be made or was lost, or the server
-    /// said that it is busy or shutting down. 3 by default.
+    /// How often a call is tried again, within its timeout, after a connection could not be made or
+    /// was lost, or the server said that it is busy or shutting down. 3 by default.
     pub fn with_retries(mut self, retries: u32) -> Self {
         self.options.retries = retries;
         self
     }
 
-    /// Connections per server core, used in turn; 1 by default and at least 1. One carries many requests at a time: more of them help
-    /// where large records would delay small ones behind them.
+    /// Connections per server core, used in turn; 1 by default and at least 1. One carries many
+    /// requests at a time: more of them help where large records would delay small ones behind
+    /// them.
     pub fn with_pool_size(mut self, connections: usize) -> Self {
         self.options.pool_size = connections.max(1);
         self
     }
 
-    /// How long a call looks for its answer without sleeping, before it waits as usual; not at all by default.
+    /// How long a call looks for its answer without sleeping, before it waits as usual; not at all
+    /// by default.
     ///
-    /// This trades a CPU for the tens of microseconds that falling asleep and being woken take. Inside an asynchronous application the
-    /// spinning call keeps its thread from other tasks, so keep it near the time that an answer takes.
+    /// This trades a CPU for the tens of microseconds that falling asleep and being woken take.
+    /// Inside an asynchronous application the spinning call keeps its thread from other tasks, so
+    /// keep it near the time that an answer takes.
     pub fn with_spin(mut self, spin: Duration) -> Self {
         self.options.spin = spin;
         self

@@ -19,13 +19,14 @@ use crate::retry::{self, Retry};
 use crate::topology::Topology;
 use crate::{ClientError, ConceptPages, Many, Pages, PathQuery, SearchQuery, ServerInfo, backoff};
 
-/// A client of one server: a pool of connections to each of its cores. Cloning is cheap and shares the pool; all methods
-/// may be called from many tasks at once.
+/// A client of one server: a pool of connections to each of its cores. Cloning is cheap and shares
+/// the pool; all methods may be called from many tasks at once.
 ///
-/// Every call ends within the client's timeout. A call may be dropped at any time: its reply is then ignored.
-/// Calls that fail because a connection was lost, or because the server is busy or shutting down, are repeated as often
-/// as [`Connect::with_retries`] says. Writes are upserts, so that repeating one is safe, with one caveat: a write that is
-/// repeated because its answer was lost may overwrite what another client wrote to the same concept in between.
+/// Every call ends within the client's timeout. A call may be dropped at any time: its reply is
+/// then ignored. Calls that fail because a connection was lost, or because the server is busy or
+/// shutting down, are repeated as often as [`Connect::with_retries`] says. Writes are upserts, so
+/// that repeating one is safe, with one caveat: a write that is repeated because its answer was
+/// lost may overwrite what another client wrote to the same concept in between.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Inner>,
@@ -39,9 +40,10 @@ struct Inner {
 }
 
 impl Client {
-    /// Connects to the server at `address` (`HOST:PORT`, the port 50050 if it is left out), or to the storage node of a grid at
-    /// `grid://HOST:PORT/NODE`: that is asked of the grid's master, and again when the node is gone, so that a node which is started again
-    /// elsewhere is found. Options can be set on what is returned, before it is awaited.
+    /// Connects to the server at `address` (`HOST:PORT`, the port 50050 if it is left out), or to
+    /// the storage node of a grid at `grid://HOST:PORT/NODE`: that is asked of the grid's master,
+    /// and again when the node is gone, so that a node which is started again elsewhere is found.
+    /// Options can be set on what is returned, before it is awaited.
     pub fn connect(address: impl Into<String>) -> Connect {
         Connect::to(address)
     }
@@ -78,39 +80,44 @@ impl Client {
 
     /// Learns a concept. **A learn is the whole record**: where the concept is learned already, all
     /// of the earlier version is replaced, its content, embedding, strength and confidence, and its
-    /// name; what this one leaves out is gone, an embedding, too. Only its associations stay, and the time when it
-    /// was first learned. To change one field, [`Client::query`] the record first and give the others
-    /// again. Returns the write's sequence once the write is as durable as [`ServerInfo::durability`] says.
+    /// name; what this one leaves out is gone, an embedding, too. Only its associations stay, and
+    /// the time when it was first learned. To change one field, [`Client::query`] the record first
+    /// and give the others again. Returns the write's sequence once the write is as durable as
+    /// [`ServerInfo::durability`] says.
     pub async fn learn(&self, concept: Concept) -> Result<u64, ClientError> {
         self.call(&concept.request(&self.namespace)?).await?.sequence()
     }
 
     /// Looks a concept up by its name or id. `None` where it is not learned.
     ///
-    /// The record is read where it was received: nothing is copied and nothing allocated. It keeps its receive buffer from being used
-    /// again; what is to be kept for long is better copied (`record.checked().to_owned()`).
+    /// The record is read where it was received: nothing is copied and nothing allocated. It keeps
+    /// its receive buffer from being used again; what is to be kept for long is better copied
+    /// (`record.checked().to_owned()`).
     pub async fn query(&self, concept: impl Into<ConceptRef>) -> Result<Option<View<ConceptRecord>>, ClientError> {
         let request = concept.into().request(&self.namespace)?;
         self.call(&request).await?.found()
     }
 
     /// Deletes a concept with all its associations, from either end, whether it is learned or only
-    /// associations name it. Returns what was removed ([`Deleted::default`] where there was nothing). A delete is several writes: should the server be
-    /// killed meanwhile, the concept may be left with fewer associations, and deleting it again finishes it; what is written to it
-    /// before the answer may stay or go. One that is repeated because its answer was lost finds, and counts, only what the first has left.
+    /// associations name it. Returns what was removed ([`Deleted::default`] where there was
+    /// nothing). A delete is several writes: should the server be killed meanwhile, the concept may
+    /// be left with fewer associations, and deleting it again finishes it; what is written to it
+    /// before the answer may stay or go. One that is repeated because its answer was lost finds,
+    /// and counts, only what the first has left.
     pub async fn delete(&self, concept: impl Into<ConceptRef>) -> Result<Deleted, ClientError> {
         let key = ConceptKey { id: concept.into().id()?.0, namespace: self.namespace.to_string() };
         let deleted = self.call(&Request::Delete(key)).await?.found::<Deleted>()?;
         Ok(deleted.map(|deleted| deleted.checked().to_owned()).unwrap_or_default())
     }
 
-    /// Learns an association. One of the same ends and kind is replaced, its confidence, too. Returns the write's sequence.
+    /// Learns an association. One of the same ends and kind is replaced, its confidence, too.
+    /// Returns the write's sequence.
     pub async fn associate(&self, association: Association) -> Result<u64, ClientError> {
         self.call(&association.request(&self.namespace)?).await?.sequence()
     }
 
-    /// Looks an association up: the one of this kind from `source` to `target`, or, where no kind is given, the one of the lowest kind
-    /// that there is. `None` where there is none.
+    /// Looks an association up: the one of this kind from `source` to `target`, or, where no kind
+    /// is given, the one of the lowest kind that there is. `None` where there is none.
     pub async fn association(
         &self,
         source: impl Into<ConceptRef>,
@@ -122,8 +129,9 @@ impl Client {
         self.call(&Request::Association(AssociationKey { source, target, namespace, kind })).await?.found()
     }
 
-    /// The ids of all concepts of the client's namespace, one reply after the other. A concept that is there throughout comes exactly
-    /// once; one that is learned or deleted meanwhile may come or not.
+    /// The ids of all concepts of the client's namespace, one reply after the other. A concept that
+    /// is there throughout comes exactly once; one that is learned or deleted meanwhile may come or
+    /// not.
     pub fn concept_pages(&self) -> ConceptPages {
         ConceptPages::new(self.clone())
     }
@@ -133,8 +141,9 @@ impl Client {
         self.call(&Request::Concepts(ConceptsRequest { namespace, limit, cursor })).await?.view()
     }
 
-    /// Asks for a concept's neighbours: of a name or id all of them, of a [`Neighborhood`] those that it describes. Where
-    /// there are more than a reply holds, the reply's cursor is not 0; [`Client::neighbor_pages`] follows it.
+    /// Asks for a concept's neighbours: of a name or id all of them, of a [`Neighborhood`] those
+    /// that it describes. Where there are more than a reply holds, the reply's cursor is not 0;
+    /// [`Client::neighbor_pages`] follows it.
     pub async fn neighbors(&self, of: impl Into<Neighborhood>) -> Result<View<Neighbors>, ClientError> {
         let request = of.into().request(&self.namespace)?;
         self.call(&request).await?.view()
@@ -145,9 +154,10 @@ impl Client {
         Pages::new(self.clone(), of.into())
     }
 
-    /// How two concepts are connected: the paths that the query describes, best first, none where there is none. From a concept to
-    /// itself there is a path of no associations, if it is learned or an association names it; one that was never heard of is
-    /// connected to nothing, not even to itself.
+    /// How two concepts are connected: the paths that the query describes, best first, none where
+    /// there is none. From a concept to itself there is a path of no associations, if it is learned
+    /// or an association names it; one that was never heard of is connected to nothing, not even to
+    /// itself.
     ///
     /// ```no_run
     /// # use sutra_client::{Client, ClientError, ConceptId, PathQuery};
@@ -165,7 +175,8 @@ impl Client {
         self.call(&query.request(&self.namespace)?).await?.view()
     }
 
-    /// The concepts whose embeddings are most like a vector, with their cosine similarity, best first.
+    /// The concepts whose embeddings are most like a vector, with their cosine similarity, best
+    /// first.
     ///
     /// ```no_run
     /// # use sutra_client::{Client, ClientError, ConceptId, SearchQuery};
@@ -195,7 +206,8 @@ impl Client {
         self.call(&Request::Health).await?.view()
     }
 
-    /// Learns many concepts, many of them under way at a time. Answers come in the order of the concepts.
+    /// Learns many concepts, many of them under way at a time. Answers come in the order of the
+    /// concepts.
     pub fn learn_many<I: IntoIterator<Item = Concept>>(&self, concepts: I) -> Many<I::IntoIter, u64> {
         Many::new(self.clone(), concepts.into_iter(), Concept::request, |answer| answer.sequence())
     }
@@ -205,7 +217,8 @@ impl Client {
         Many::new(self.clone(), associations.into_iter(), Association::request, |answer| answer.sequence())
     }
 
-    /// Looks many concepts up, many of them under way at a time. Answers come in the order of the names.
+    /// Looks many concepts up, many of them under way at a time. Answers come in the order of the
+    /// names.
     pub fn query_many<I>(&self, concepts: I) -> Many<I::IntoIter, Option<View<ConceptRecord>>>
     where
         I: IntoIterator<Item: Into<ConceptRef>>,
@@ -248,7 +261,8 @@ impl Client {
         self.settle(request, &deadline, first).await
     }
 
-    /// Repeats a request whose first attempt failed, where that makes sense and as long as there is time.
+    /// Repeats a request whose first attempt failed, where that makes sense and as long as there is
+    /// time.
     pub(crate) async fn settle(
         &self,
         request: &Request,

@@ -14,8 +14,9 @@ use crate::handshake::{self, ServerInfo};
 use crate::receive::ReceiveBuffer;
 use crate::{ClientError, Endpoint};
 
-/// Silence after which the kernel probes the peer, and the time between probes: a peer that vanished is found within two
-/// minutes, and routers are kept from forgetting a connection that is only idle.
+/// Silence after which the kernel probes the peer, and the time between probes: a peer that
+/// vanished is found within two minutes, and routers are kept from forgetting a connection that is
+/// only idle.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 const PROBES: Duration = Duration::from_secs(15);
 
@@ -29,7 +30,8 @@ pub(crate) struct Opened {
     core: u16,
 }
 
-/// Connects and says Hello, asking for a core where one is wanted. The caller limits the time that it takes.
+/// Connects and says Hello, asking for a core where one is wanted. The caller limits the time that
+/// it takes.
 pub(crate) async fn connect(endpoint: &Endpoint, wanted_core: Option<u16>) -> Result<Connection, ClientError> {
     let Opened { name, stream, buffer, info, core } = open(endpoint, wanted_core).await?;
     let (read, write) = stream.into_split();

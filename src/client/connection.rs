@@ -1,11 +1,13 @@
-//! One connection: requests go into one send buffer, replies come out of one receive buffer and find their requests by number.
+//! One connection: requests go into one send buffer, replies come out of one receive buffer and
+//! find their requests by number.
 //!
-//! A request is archived straight into the send buffer. Where nothing else is under way the caller writes it to the socket itself;
-//! where the connection is busy, the driver ([`crate::driver`]) writes all that has gathered at once. At most as many requests are
-//! unanswered as the server allows, the next ones wait here. Dropping a call forgets its reply and nothing else.
+//! A request is archived straight into the send buffer. Where nothing else is under way the caller
+//! writes it to the socket itself; where the connection is busy, the driver ([`crate::driver`])
+//! writes all that has gathered at once. At most as many requests are unanswered as the server
+//! allows, the next ones wait here. Dropping a call forgets its reply and nothing else.
 //!
-//! Cost of a request in steady state: one lock on the way out, one for a batch of replies, one to take the reply; no allocation
-//! in this file.
+//! Cost of a request in steady state: one lock on the way out, one for a batch of replies, one to
+//! take the reply; no allocation in this file.
 
 use std::io::{self, Read as _};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -27,15 +29,18 @@ use crate::pending::Pending;
 use crate::receive::ReceiveBuffer;
 use crate::request::Request;
 
-/// Bytes that may wait for the socket before the next request waits for them: a few of the longest embeddings.
+/// Bytes that may wait for the socket before the next request waits for them: a few of the longest
+/// embeddings.
 const MAX_QUEUED: usize = 4 << 20;
 /// Send buffers that grew beyond this are not kept.
 pub(crate) const MAX_KEPT: usize = 1 << 20;
 /// Unanswered requests that are kept track of, whatever the server allows.
 const MAX_UNANSWERED: u32 = 1 << 16;
-/// Silence after which a connection is tried before it is trusted: routers forget idle connections after minutes, some after one.
+/// Silence after which a connection is tried before it is trusted: routers forget idle connections
+/// after minutes, some after one.
 const IDLE: Duration = Duration::from_secs(30);
-/// What a health check may take, and how long an answer may be missing before its connection needs one.
+/// What a health check may take, and how long an answer may be missing before its connection needs
+/// one.
 pub(crate) const CHECK: Duration = Duration::from_secs(1);
 
 /// What a connection looks like from outside.
@@ -132,7 +137,8 @@ impl Shared {
         self.used.store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// Ends the connection: every request on it fails with this error. Only the first reason counts.
+    /// Ends the connection: every request on it fails with this error. Only the first reason
+    /// counts.
     pub(crate) fn fail(&self, error: ClientError) {
         let mut wakers = Vec::new();
         {
@@ -147,7 +153,8 @@ impl Shared {
         self.closed.store(true, Ordering::Release);
         self.room.close();
         self.drained.notify_waiters();
-        // The peer learns of it now and not when the last caller has looked; if it knows already, so much the better.
+        // The peer learns of it now and not when the last caller has looked; if it knows already,
+        // so much the better.
         let _ = SockRef::from(self.socket.as_ref()).shutdown(std::net::Shutdown::Both);
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -261,7 +268,8 @@ impl Connection {
         true
     }
 
-    /// Sends a request, waiting for room where there is none. `at_once` writes it to the socket from here if that is possible.
+    /// Sends a request, waiting for room where there is none. `at_once` writes it to the socket
+    /// from here if that is possible.
     pub(crate) async fn send(
         self: &Arc<Self>,
         request: &Request,
@@ -291,7 +299,8 @@ impl Connection {
         Ok(Pending::new(self.clone(), number, deadline.started))
     }
 
-    /// Archives a request into the send queue and sees to it that it goes out. `None` while the queue is full.
+    /// Archives a request into the send queue and sees to it that it goes out. `None` while the
+    /// queue is full.
     fn enqueue(&self, request: &Request, deadline: &Deadline, at_once: bool) -> Result<Option<u64>, ClientError> {
         let shared = &*self.shared;
         let mut state = lock(&shared.state);
@@ -316,7 +325,8 @@ impl Connection {
         if state.sending || (start > 0 && !at_once) {
             return Ok(Some(number)); // The driver was told when the first of them came.
         }
-        // A lone request gains nothing by waiting for company; a busy connection's driver writes for all.
+        // A lone request gains nothing by waiting for company; a busy connection's driver writes
+        // for all.
         if at_once || state.in_flight.unanswered() == 1 {
             // A socket that is full or broken is the driver's to deal with.
             state.queue_sent += shared.socket.try_write(&state.queue[state.queue_sent..]).unwrap_or(0);

@@ -1,7 +1,9 @@
-//! The task that moves a connection's bytes: what callers queued goes out in one write, what comes in reaches its requests.
+//! The task that moves a connection's bytes: what callers queued goes out in one write, what comes
+//! in reaches its requests.
 //!
-//! One task does both directions, so that a request costs one wake-up at most. It ends with the connection; when its
-//! runtime is shut down under it, it ends the connection. A server that stops reading is read from all the same.
+//! One task does both directions, so that a request costs one wake-up at most. It ends with the
+//! connection; when its runtime is shut down under it, it ends the connection. A server that stops
+//! reading is read from all the same.
 
 use std::future::Future;
 use std::io;
@@ -42,9 +44,10 @@ impl Driver {
 
     /// Takes what callers have queued; where that is nothing, the next caller wakes this task.
     ///
-    /// The task that queued the first request may have put this one ahead of all the others that are about to queue theirs
-    /// (tokio runs what was woken last first), so they get one turn before anything is sent: 64 tasks on one connection and
-    /// one worker thread got four times the requests through that way.
+    /// The task that queued the first request may have put this one ahead of all the others that
+    /// are about to queue theirs (tokio runs what was woken last first), so they get one turn
+    /// before anything is sent: 64 tasks on one connection and one worker thread got four times the
+    /// requests through that way.
     fn take_queue(&mut self, context: &Context<'_>) -> Queue {
         self.sending.clear();
         self.sent = 0;

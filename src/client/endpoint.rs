@@ -1,4 +1,5 @@
-//! Where a server is. Today that is a host and a port; the type is there so that other transports can join.
+//! Where a server is. Today that is a host and a port; the type is there so that other transports
+//! can join.
 
 use std::fmt;
 use std::str::FromStr;

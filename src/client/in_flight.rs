@@ -1,8 +1,9 @@
 //! The requests of a connection that wait for their replies, found by their number.
 //!
-//! A request's number is its slot and the slot's generation, so a number is not used twice within 2^32 uses of a slot. A
-//! request that nobody waits for any more keeps its slot until its reply has come: the server still counts it, and a late
-//! reply finds its own slot and nobody else's. No allocation once the slots exist.
+//! A request's number is its slot and the slot's generation, so a number is not used twice within
+//! 2^32 uses of a slot. A request that nobody waits for any more keeps its slot until its reply has
+//! come: the server still counts it, and a late reply finds its own slot and nobody else's. No
+//! allocation once the slots exist.
 
 use std::task::{Poll, Waker};
 
@@ -53,7 +54,8 @@ pub(crate) struct InFlight {
 }
 
 impl InFlight {
-    /// Takes a slot and returns the request's number, which is never 0. The caller bounds how many there are.
+    /// Takes a slot and returns the request's number, which is never 0. The caller bounds how many
+    /// there are.
     pub(crate) fn insert(&mut self, opcode: u8) -> u64 {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { generation: 0, opcode, state: State::Free });
@@ -100,8 +102,8 @@ impl InFlight {
         }
     }
 
-    /// The outcome, once it is there; takes it, and the request's number is no longer valid. Until then `waker`, where one is
-    /// given, is woken when it comes.
+    /// The outcome, once it is there; takes it, and the request's number is no longer valid. Until
+    /// then `waker`, where one is given, is woken when it comes.
     pub(crate) fn poll(&mut self, request: u64, waker: Option<&Waker>) -> Poll<Outcome> {
         let slot = self.slot(request).expect("a request is polled by its owner only, until it is ready");
         match std::mem::replace(&mut slot.state, State::Free) {

@@ -1,9 +1,10 @@
-//! The Rust client of a Sutra storage server: learn concepts, look them up, associate them, and ask for their neighbours, for
-//! the paths between them and for what is like a vector.
+//! The Rust client of a Sutra storage server: learn concepts, look them up, associate them, and ask
+//! for their neighbours, for the paths between them and for what is like a vector.
 //!
 //! # A first conversation
 //!
-//! In `Cargo.toml` (the path is that of the checkout; `tokio` with the runtime that the application likes):
+//! In `Cargo.toml` (the path is that of the checkout; `tokio` with the runtime that the application
+//! likes):
 //!
 //! ```toml
 //! [dependencies]
@@ -43,13 +44,13 @@
 //! }
 //! ```
 //!
-//! **A learn is the whole record**: learning a concept again replaces all of its earlier version, also
-//! what the new one leaves out, its embedding, too. Only its associations stay.
+//! **A learn is the whole record**: learning a concept again replaces all of its earlier version,
+//! also what the new one leaves out, its embedding, too. Only its associations stay.
 //!
-//! A concept goes by its name, any text that is not empty, or by its [`ConceptId`]. It belongs to a namespace:
-//! [`Client::namespace`] gives a client of another one than the default. Names are case-sensitive and stored with the concept;
-//! 32 hexadecimal digits are an id and are never stored as a name.
-//! The embeddings of a namespace all have the same number of numbers.
+//! A concept goes by its name, any text that is not empty, or by its [`ConceptId`]. It belongs to a
+//! namespace: [`Client::namespace`] gives a client of another one than the default. Names are
+//! case-sensitive and stored with the concept; 32 hexadecimal digits are an id and are never stored
+//! as a name. The embeddings of a namespace all have the same number of numbers.
 //!
 //! # Options
 //!
@@ -67,14 +68,15 @@
 //! # }
 //! ```
 //!
-//! It works in any tokio application, on either kind of runtime, with I/O and time enabled. Code that is not asynchronous uses
-//! [`blocking::Client`].
+//! It works in any tokio application, on either kind of runtime, with I/O and time enabled. Code
+//! that is not asynchronous uses [`blocking::Client`].
 //!
 //! # Many at a time
 //!
-//! Calls may run side by side: one connection carries as many as the server allows ([`ServerInfo::max_in_flight`]), and what is
-//! under way at the same time shares system calls and disk writes. [`Client::learn_many`], [`Client::associate_many`] and
-//! [`Client::query_many`] do that for an iterator:
+//! Calls may run side by side: one connection carries as many as the server allows
+//! ([`ServerInfo::max_in_flight`]), and what is under way at the same time shares system calls and
+//! disk writes. [`Client::learn_many`], [`Client::associate_many`] and [`Client::query_many`] do
+//! that for an iterator:
 //!
 //! ```no_run
 //! # use sutra_client::{Client, Concept};
@@ -92,8 +94,9 @@
 //!
 //! # Errors
 //!
-//! What can be repeated with sense has been repeated when a call returns an error ([`Connect::with_retries`]). Every
-//! [`ClientError`] says in its text what is wrong and what to do; a program decides by the variant, and by the [`Status`] of a refusal:
+//! What can be repeated with sense has been repeated when a call returns an error
+//! ([`Connect::with_retries`]). Every [`ClientError`] says in its text what is wrong and what to
+//! do; a program decides by the variant, and by the [`Status`] of a refusal:
 //!
 //! ```no_run
 //! # use sutra_client::{Client, ClientError, Concept, Status};
@@ -120,20 +123,24 @@
 //!
 //! # Replies are read where they lie
 //!
-//! A reply is a [`View`]: a validated archive inside the buffer that it was received into. Reading a field costs no
-//! allocation and no copy; numbers that are not read as they are (`record.created.to_native()`) are little-endian on the wire. A view
-//! keeps its buffer (4 to 256 KiB, or the reply's own size where that is more) from being used again, so keep copies for
-//! long: `view.checked().to_owned()`.
+//! A reply is a [`View`]: a validated archive inside the buffer that it was received into. Reading
+//! a field costs no allocation and no copy; numbers that are not read as they are
+//! (`record.created.to_native()`) are little-endian on the wire. A view keeps its buffer (4 to 256
+//! KiB, or the reply's own size where that is more) from being used again, so keep copies for long:
+//! `view.checked().to_owned()`.
 //!
 //! # What can be relied on
 //!
-//! - A write that was answered with `Ok` is as durable as [`ServerInfo::durability`] says; [`Client::flush`] makes sure of all so far.
-//! - A call ends within its timeout, and tells the server how long that is, so that neither side works for nobody.
+//! - A write that was answered with `Ok` is as durable as [`ServerInfo::durability`] says;
+//!   [`Client::flush`] makes sure of all so far.
+//! - A call ends within its timeout, and tells the server how long that is, so that neither side
+//!   works for nobody.
 //! - A call that is dropped, or that has timed out, never leaves its answer to another call.
-//! - A lost connection is made again, with exponential back-off and jitter; one that was silent for long or has left a call
-//!   without an answer is tried with a health request before it is used. A server that comes back with another number of cores is
-//!   followed.
-//! - Requests go to the core that owns their concept, over a connection to that core. They are made when first needed.
+//! - A lost connection is made again, with exponential back-off and jitter; one that was silent for
+//!   long or has left a call without an answer is tried with a health request before it is used. A
+//!   server that comes back with another number of cores is followed.
+//! - Requests go to the core that owns their concept, over a connection to that core. They are made
+//!   when first needed.
 
 mod answer;
 mod backoff;

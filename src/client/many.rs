@@ -11,14 +11,16 @@ use crate::pending::Pending;
 use crate::request::{Neighborhood, Request};
 use crate::{Client, ClientError};
 
-/// Requests under way at a time unless said otherwise: several group commits of a disk that takes a hundred records in one.
+/// Requests under way at a time unless said otherwise: several group commits of a disk that takes a
+/// hundred records in one.
 const IN_FLIGHT: usize = 512;
 
 /// A pipelined operation over the items of an iterator, which is drawn from as answers come in.
 ///
-/// Answers come in the order of the items, one for each; an item that fails does not stop the others. Each item has the
-/// client's timeout and retries for itself, from the moment it is sent. Nothing is sent until the first answer is asked
-/// for; what was sent when this is dropped may still take effect.
+/// Answers come in the order of the items, one for each; an item that fails does not stop the
+/// others. Each item has the client's timeout and retries for itself, from the moment it is sent.
+/// Nothing is sent until the first answer is asked for; what was sent when this is dropped may
+/// still take effect.
 pub struct Many<I: Iterator, T> {
     client: Client,
     items: I,
@@ -45,8 +47,8 @@ impl<I: Iterator, T> Many<I, T> {
         Self { client, items, request, answer, window: VecDeque::new(), in_flight: IN_FLIGHT }
     }
 
-    /// At most this many requests under way; 512 unless said otherwise. They and their answers are held in memory: make it
-    /// less where records are of megabytes.
+    /// At most this many requests under way; 512 unless said otherwise. They and their answers are
+    /// held in memory: make it less where records are of megabytes.
     pub fn in_flight(mut self, requests: usize) -> Self {
         self.in_flight = requests.max(1);
         self
@@ -70,8 +72,8 @@ impl<I: Iterator, T> Many<I, T> {
         Ok(count)
     }
 
-    /// Sends until as many as may be are under way. An item enters the window before it is sent, so that none is lost
-    /// when the caller gives up waiting.
+    /// Sends until as many as may be are under way. An item enters the window before it is sent, so
+    /// that none is lost when the caller gives up waiting.
     async fn fill(&mut self) {
         loop {
             if let Some(Item { request: Ok((request, deadline)), sent: sent @ None }) = self.window.back_mut() {
@@ -149,8 +151,8 @@ impl ConceptPages {
         self
     }
 
-    /// The next reply, `None` after the last. It may hold fewer ids than the limit, even none, and not be the last. After an error the same
-    /// reply is asked for again.
+    /// The next reply, `None` after the last. It may hold fewer ids than the limit, even none, and
+    /// not be the last. After an error the same reply is asked for again.
     pub async fn next(&mut self) -> Option<Result<View<Concepts>, ClientError>> {
         let page = self.client.concepts(self.limit, self.next?).await;
         if let Ok(page) = &page {

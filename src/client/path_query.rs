@@ -4,8 +4,8 @@ use sutra_wire::{AssociationKind, Direction, InvalidId, PathMode, PathRequest};
 
 use crate::request::{ConceptRef, Request, namespace};
 
-/// Which paths between two concepts to ask for: one of the shortest, of at most six associations of any kind, followed either way, unless
-/// said otherwise.
+/// Which paths between two concepts to ask for: one of the shortest, of at most six associations of
+/// any kind, followed either way, unless said otherwise.
 ///
 /// ```
 /// # use sutra_client::{AssociationKind, PathQuery};
@@ -21,7 +21,8 @@ pub struct PathQuery {
 }
 
 impl PathQuery {
-    /// How many associations a path has at most where nothing else was said: as in the clients of the servers before this one.
+    /// How many associations a path has at most where nothing else was said: as in the clients of
+    /// the servers before this one.
     pub const DEFAULT_MAX_DEPTH: u32 = 6;
 
     /// Paths from `start` to `end`.
@@ -60,7 +61,8 @@ impl PathQuery {
         self
     }
 
-    /// How many concepts the server may visit before it gives up with an error that says so; 0 for its own bound.
+    /// How many concepts the server may visit before it gives up with an error that says so; 0 for
+    /// its own bound.
     pub fn max_visited(mut self, concepts: u32) -> Self {
         self.request.max_visited = concepts;
         self

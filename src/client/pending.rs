@@ -1,4 +1,5 @@
-//! A request that was sent, and the wait for its reply: looking without sleeping first, where the caller asked for that.
+//! A request that was sent, and the wait for its reply: looking without sleeping first, where the
+//! caller asked for that.
 
 use std::future::poll_fn;
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! The connections of a client, by the core that they lead to, taken in turn.
 //!
-//! Pure structure: what a slot holds and how it is connected is [`crate::slot`]'s. Cost of a turn: one relaxed atomic addition.
+//! Pure structure: what a slot holds and how it is connected is [`crate::slot`]'s. Cost of a turn:
+//! one relaxed atomic addition.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +17,8 @@ struct Turns<T> {
 }
 
 impl<T> Pool<T> {
-    /// A pool whose slots are made by `slot`, which is told their core. There is at least one core and one slot.
+    /// A pool whose slots are made by `slot`, which is told their core. There is at least one core
+    /// and one slot.
     pub(crate) fn new(cores: u16, per_core: usize, mut slot: impl FnMut(u16) -> T) -> Self {
         let cores = (0..cores.max(1))
             .map(|core| Turns {

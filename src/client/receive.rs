@@ -1,12 +1,13 @@
 //! Receive buffers: bytes in, frames out, each a view of the buffer that it was received into.
 //!
-//! A buffer that still holds replies somebody reads is never written again; another takes its place, and it comes back
-//! into use when the last view of it is gone. The beginning of a frame at a buffer's end moves, once, to the start of the
-//! next buffer. A caller that reads one reply after the other goes back and forth between two buffers: no allocation, no
-//! copy.
+//! A buffer that still holds replies somebody reads is never written again; another takes its
+//! place, and it comes back into use when the last view of it is gone. The beginning of a frame at
+//! a buffer's end moves, once, to the start of the next buffer. A caller that reads one reply after
+//! the other goes back and forth between two buffers: no allocation, no copy.
 //!
-//! A view keeps its whole buffer alive, so new buffers follow the traffic: they double while reads fill them, up to
-//! 256 KiB, and halve while reads leave most of them empty, down to 4 KiB, which is what a reply kept for long then costs.
+//! A view keeps its whole buffer alive, so new buffers follow the traffic: they double while reads
+//! fill them, up to 256 KiB, and halve while reads leave most of them empty, down to 4 KiB, which
+//! is what a reply kept for long then costs.
 
 use std::sync::Arc;
 
@@ -107,7 +108,8 @@ impl ReceiveBuffer {
         }
     }
 
-    /// A spare buffer that nobody reads any more, else a new one. A new one is zeroed, once in its life.
+    /// A spare buffer that nobody reads any more, else a new one. A new one is zeroed, once in its
+    /// life.
     fn take(&mut self, needed: usize) -> Arc<FrameBuffer> {
         let free = self.spares.iter_mut().position(|spare| spare.len() >= needed && Arc::get_mut(spare).is_some());
         match free {
@@ -193,7 +195,8 @@ mod tests {
         let mut places = std::collections::HashSet::new();
         for i in 0..50 {
             let view = receive(&mut buffer, &frame(i, &[1; 64])).remove(0).1.unwrap();
-            // The space for the next bytes is asked for while the reply is still in hand, as a connection does.
+            // The space for the next bytes is asked for while the reply is still in hand, as a
+            // connection does.
             buffer.space();
             places.insert(view.as_ptr() as usize);
         }

@@ -1,5 +1,5 @@
-//! What a caller asks for: concepts, associations and neighbourhoods, built field by field (paths and searches have files of their own),
-//! and the requests that they become.
+//! What a caller asks for: concepts, associations and neighbourhoods, built field by field (paths
+//! and searches have files of their own), and the requests that they become.
 
 use crate::grid::GridCall;
 use sutra_wire::{
@@ -10,8 +10,8 @@ use sutra_wire::{
 
 /// What stands for a concept in a call: its name, or its id.
 ///
-/// A name of exactly 32 hexadecimal digits is the id that they spell; any other is hashed to one. An empty name is an
-/// error when the call is made.
+/// A name of exactly 32 hexadecimal digits is the id that they spell; any other is hashed to one.
+/// An empty name is an error when the call is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConceptRef(pub(crate) Result<ConceptId, InvalidId>);
 
@@ -46,7 +46,8 @@ impl From<ConceptId> for ConceptRef {
     }
 }
 
-/// A concept to learn. Strength and confidence are 1 unless said otherwise, content and embedding empty.
+/// A concept to learn. Strength and confidence are 1 unless said otherwise, content and embedding
+/// empty.
 ///
 /// ```
 /// # use sutra_client::Concept;
@@ -70,8 +71,8 @@ impl Concept {
         Self::of(key, if is_its_id { String::new() } else { name })
     }
 
-    /// A concept known by its id only. One that has a name loses it, as a learn is the whole record:
-    /// give it again with [`Concept::name`].
+    /// A concept known by its id only. One that has a name loses it, as a learn is the whole
+    /// record: give it again with [`Concept::name`].
     pub fn with_id(id: ConceptId) -> Self {
         Self::of(ConceptRef::from(id), String::new())
     }
@@ -119,7 +120,8 @@ impl Concept {
     }
 }
 
-/// An association to learn, from a source to a target. It is semantic and of confidence 1 unless said otherwise.
+/// An association to learn, from a source to a target. It is semantic and of confidence 1 unless
+/// said otherwise.
 ///
 /// ```
 /// # use sutra_client::{Association, AssociationKind};
@@ -275,7 +277,8 @@ impl Request {
             Request::Association(key) => Some(key.source.into()),
             Request::Neighbors(request) => Some(request.id.into()),
             Request::Path(request) => Some(request.start.into()),
-            // A listing's cursor names the core, which is the server's to read; a search asks all of them.
+            // A listing's cursor names the core, which is the server's to read; a search asks all
+            // of them.
             Request::Concepts(_) | Request::Search(_) | Request::Stats | Request::Flush | Request::Health => None,
             Request::Grid(_) => None,
         }

@@ -4,7 +4,8 @@ use sutra_wire::{InvalidId, Near, SearchRequest};
 
 use crate::request::{ConceptRef, Request, namespace};
 
-/// Which concepts to search for by their embeddings: the ten most like a vector, of all, unless said otherwise.
+/// Which concepts to search for by their embeddings: the ten most like a vector, of all, unless
+/// said otherwise.
 ///
 /// ```
 /// # use sutra_client::SearchQuery;
@@ -22,7 +23,8 @@ impl SearchQuery {
     /// How many concepts are returned where nothing else was said.
     pub const DEFAULT_K: u32 = 10;
 
-    /// The concepts most like this vector, by cosine similarity: finite numbers, as many as the namespace's embeddings have.
+    /// The concepts most like this vector, by cosine similarity: finite numbers, as many as the
+    /// namespace's embeddings have.
     pub fn like(vector: impl Into<Vec<f32>>) -> Self {
         let request = SearchRequest { vector: vector.into(), k: Self::DEFAULT_K, ..SearchRequest::default() };
         Self { near: None, namespace: None, request }
@@ -35,7 +37,8 @@ impl SearchQuery {
         self
     }
 
-    /// How many candidates the index looks at, 100 to 10,000; less is taken for 100. More find more of the true best and take longer.
+    /// How many candidates the index looks at, 100 to 10,000; less is taken for 100. More find more
+    /// of the true best and take longer.
     pub fn ef_search(mut self, candidates: u32) -> Self {
         self.request.ef_search = candidates;
         self
@@ -59,7 +62,8 @@ impl SearchQuery {
         self
     }
 
-    /// By comparing with every vector instead of asking the index: the true best, for a time that grows with their number.
+    /// By comparing with every vector instead of asking the index: the true best, for a time that
+    /// grows with their number.
     pub fn exact(mut self) -> Self {
         self.request.exact = true;
         self

@@ -1,7 +1,8 @@
-//! A place for one connection: made when it is first needed, tried when it is doubtful, made again when it is lost.
+//! A place for one connection: made when it is first needed, tried when it is doubtful, made again
+//! when it is lost.
 //!
-//! One caller at a time makes it and the others wait for what comes of that: a server that is away sees one attempt a place, spaced by
-//! the back-off, however many calls are waiting.
+//! One caller at a time makes it and the others wait for what comes of that: a server that is away
+//! sees one attempt a place, spaced by the back-off, however many calls are waiting.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -75,7 +76,8 @@ impl Slot {
         match result {
             Ok(connection) => {
                 let connection = Arc::new(connection);
-                // A server that takes connections and drops them is not to be asked faster than one that takes none.
+                // A server that takes connections and drops them is not to be asked faster than one
+                // that takes none.
                 *making = Making { not_before: Some(Instant::now() + backoff::delay(1)), ..Making::default() };
                 self.put(connection.clone());
                 Ok((connection, true))

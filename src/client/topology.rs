@@ -1,5 +1,5 @@
-//! Which connection a request goes to: the server's cores as its last Hello gave them, the pool that leads to them, and where the server is,
-//! which of a grid's node may change.
+//! Which connection a request goes to: the server's cores as its last Hello gave them, the pool
+//! that leads to them, and where the server is, which of a grid's node may change.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -16,7 +16,8 @@ use crate::retry::{self, Retry};
 use crate::slot::Slot;
 use crate::{ClientError, Endpoint, connect};
 
-/// How long a grid's node may leave a connection to it unmade, or a doubtful one unproven, before its master is asked where it is.
+/// How long a grid's node may leave a connection to it unmade, or a doubtful one unproven, before
+/// its master is asked where it is.
 const SILENCE: Duration = Duration::from_secs(2);
 
 /// The server as it is known, replaced when a new connection finds it changed.
@@ -24,7 +25,8 @@ pub(crate) struct Topology {
     place: Place,
     pool_size: usize,
     known: RwLock<Known>,
-    /// Held by whoever looks for a node that is gone: one asks the master, the others wait for what comes of that.
+    /// Held by whoever looks for a node that is gone: one asks the master, the others wait for what
+    /// comes of that.
     moving: tokio::sync::Mutex<()>,
 }
 
@@ -37,7 +39,8 @@ struct Known {
 impl Known {
     fn new(endpoint: Endpoint, connection: Arc<Connection>, pool_size: usize) -> Self {
         let info = *connection.info();
-        // Where the rule of owners is not known, the server forwards, and one set of connections does for all cores.
+        // Where the rule of owners is not known, the server forwards, and one set of connections
+        // does for all cores.
         let pool = Pool::new(info.layout.map_or(1, |layout| layout.cores()), pool_size, |_| Slot::default());
         pool.first(connection.core()).put(connection);
         Self { endpoint, info, pool }
@@ -74,7 +77,8 @@ impl Topology {
         self.known.read().unwrap_or_else(PoisonError::into_inner).info
     }
 
-    /// A connection to the core that owns the concept, or to the first core. Cost where it is there: two short locks.
+    /// A connection to the core that owns the concept, or to the first core. Cost where it is
+    /// there: two short locks.
     pub(crate) async fn connection(
         &self,
         concept: Option<ConceptId>,

@@ -1,9 +1,10 @@
-//! The loop that drives a shard on its core: commits, log space, marks, and looks at the data folder.
+//! The loop that drives a shard on its core: commits, log space, marks, and looks at the data
+//! folder.
 //!
-//! Promises: at most one commit is in flight; log space is asked for again while there is none; what a
-//! segment holds is marked when it is full; the folder is looked at twice a second, where that was
-//! asked for. Whoever drives a shard (the storage service, the grid's master) hands over what ends,
-//! and decides what to tell.
+//! Promises: at most one commit is in flight; log space is asked for again while there is none;
+//! what a segment holds is marked when it is full; the folder is looked at twice a second, where
+//! that was asked for. Whoever drives a shard (the storage service, the grid's master) hands over
+//! what ends, and decides what to tell.
 //!
 //! Relies on `store` for the shard and on `net` for writes, timers and the background thread.
 

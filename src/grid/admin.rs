@@ -1,7 +1,9 @@
-//! HTTP for people and Prometheus, of master and agent alike: `/health`, `/metrics`, and everything as JSON on `/`.
+//! HTTP for people and Prometheus, of master and agent alike: `/health`, `/metrics`, and everything
+//! as JSON on `/`.
 //!
-//! On a thread of its own, which asks its [`Source`] anew for every request. Only reads. Few requests are answered at a time; others wait for them, and
-//! none for longer than [`PATIENCE`]. Connections are bounded in number and time ([`crate::admin_listener`]).
+//! On a thread of its own, which asks its [`Source`] anew for every request. Only reads. Few
+//! requests are answered at a time; others wait for them, and none for longer than [`PATIENCE`].
+//! Connections are bounded in number and time ([`crate::admin_listener`]).
 
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
@@ -68,7 +70,8 @@ pub struct View {
 
 /// Whom the admin port asks.
 pub trait Source: Send + Sync + 'static {
-    /// What there is to see now, with its lists or only counted; `None` where there is no answer in time.
+    /// What there is to see now, with its lists or only counted; `None` where there is no answer in
+    /// time.
     fn look(&self, lists: bool) -> impl Future<Output = Option<View>> + Send;
 }
 

@@ -156,7 +156,8 @@ mod tests {
             let (mut near, far) = pair().await;
             let (_end, ended) = oneshot::channel();
             let mut bounded = Bounded::new(far, ended);
-            // As if the time were over already: what has arrived is still read, and nothing waited for.
+            // As if the time were over already: what has arrived is still read, and nothing waited
+            // for.
             bounded.patience = Box::pin(sleep(Duration::ZERO));
             near.write_all(b"GET ").await.unwrap();
             let mut text = [0; 64];

@@ -1,7 +1,9 @@
-//! How a connection ends: after its last reply, after an error, when its peer is gone, or with the server.
+//! How a connection ends: after its last reply, after an error, when its peer is gone, or with the
+//! server.
 //!
-//! close(2) with unread bytes makes TCP reset the connection, and a reset destroys what is still on its way to the peer. So a connection
-//! that has just said something closes its own side, drops what still comes, and is closed when the peer closes too.
+//! close(2) with unread bytes makes TCP reset the connection, and a reset destroys what is still on
+//! its way to the peer. So a connection that has just said something closes its own side, drops
+//! what still comes, and is closed when the peer closes too.
 
 use sutra_runtime::{Core, ReceiveEnd, Socket};
 use sutra_wire::{ErrorMessage, FrameBuffer, Header, Status, encode_archive};
@@ -13,7 +15,8 @@ use crate::service::Service;
 use crate::translator::Exchange;
 
 impl<S: Service> Net<S> {
-    /// Answers bytes that are no frame, and reads no further; what was asked before is still answered.
+    /// Answers bytes that are no frame, and reads no further; what was asked before is still
+    /// answered.
     pub(crate) fn break_off(
         &mut self,
         core: &mut Core<Envelope<S::Message>>,

@@ -14,11 +14,14 @@ pub(crate) enum Phase {
     Hello,
     /// Requests are read and answered.
     Open,
-    /// The peer sends no more, or the server drains: what has arrived is answered, then the connection is closed.
+    /// The peer sends no more, or the server drains: what has arrived is answered, then the
+    /// connection is closed.
     Ending,
-    /// The peer broke the protocol: what it sends is dropped; what it asked before, and its error, are answered.
+    /// The peer broke the protocol: what it sends is dropped; what it asked before, and its error,
+    /// are answered.
     Refused,
-    /// All is said and our side is closed: what the peer still sends is dropped until it closes its side.
+    /// All is said and our side is closed: what the peer still sends is dropped until it closes its
+    /// side.
     Lingering,
 }
 
@@ -57,7 +60,8 @@ pub(crate) struct Connection {
     pub(crate) waiting: Waiting,
     /// The deadline of the request that waits for the service.
     pub(crate) waits_until: Option<Instant>,
-    /// Whether something was sent since it began to end, which closing at once could destroy on its way.
+    /// Whether something was sent since it began to end, which closing at once could destroy on its
+    /// way.
     pub(crate) said_last: bool,
     /// Whether it has said nothing yet (`silence`).
     pub(crate) is_silent: bool,
@@ -66,7 +70,8 @@ pub(crate) struct Connection {
     pub(crate) input: Input,
     /// Of a connection that speaks another protocol.
     pub(crate) exchange: Option<Box<Exchange>>,
-    /// Replies gathered for the next send; never empty. Where there are some, it is dirty or sending.
+    /// Replies gathered for the next send; never empty. Where there are some, it is dirty or
+    /// sending.
     pub(crate) output: Option<Box<Outgoing>>,
     /// Bytes of the send that is with the kernel, 0 for none.
     pub(crate) sending: usize,
@@ -122,7 +127,8 @@ impl Connection {
         takes_no_more && answered && self.sending == 0 && self.output.is_none()
     }
 
-    /// Whether the peer has sent the beginning of a frame, and it is the peer's turn to send the rest.
+    /// Whether the peer has sent the beginning of a frame, and it is the peer's turn to send the
+    /// rest.
     pub(crate) fn has_half_a_frame(&self) -> bool {
         self.phase == Phase::Open && self.waiting == Waiting::No && !self.input.is_empty()
     }

@@ -1,4 +1,5 @@
-//! What a service may do: answer requests, speak to the other cores, write to files, ask to be woken.
+//! What a service may do: answer requests, speak to the other cores, write to files, ask to be
+//! woken.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -80,8 +81,9 @@ impl<M: Send + 'static> Context<'_, M> {
         self.core.now()
     }
 
-    /// Whether anybody still waits for the answer: the request's deadline has not passed and its connection is not gone. Work that nobody waits
-    /// for may stop, and has to [`Context::refuse`] the request all the same, which gives its place back.
+    /// Whether anybody still waits for the answer: the request's deadline has not passed and its
+    /// connection is not gone. Work that nobody waits for may stop, and has to [`Context::refuse`]
+    /// the request all the same, which gives its place back.
     pub fn is_waiting(&self, to: ReplyTo) -> bool {
         self.io.in_flight.get(to).is_some_and(|pending| {
             let connection = self.io.connections.get(pending.connection).and_then(Option::as_ref);
@@ -89,8 +91,8 @@ impl<M: Send + 'static> Context<'_, M> {
         })
     }
 
-    /// Whether the client has closed its side, broken the protocol, or gone: it asks nothing more, and hardly reads on. For answers without end,
-    /// which would keep its connection.
+    /// Whether the client has closed its side, broken the protocol, or gone: it asks nothing more,
+    /// and hardly reads on. For answers without end, which would keep its connection.
     pub fn has_left(&self, to: ReplyTo) -> bool {
         self.io.in_flight.get(to).is_some_and(|pending| {
             let connection = self.io.connections.get(pending.connection).and_then(Option::as_ref);
@@ -108,8 +110,9 @@ impl<M: Send + 'static> Context<'_, M> {
         connection.filter(|connection| connection.serial == pending.serial).map(|connection| connection.peer)
     }
 
-    /// Answers a request. Cost: a copy of header and body into the connection's next send, except for long stored bodies, which
-    /// are sent from where they lie. A request that is no longer waiting is ignored.
+    /// Answers a request. Cost: a copy of header and body into the connection's next send, except
+    /// for long stored bodies, which are sent from where they lie. A request that is no longer
+    /// waiting is ignored.
     pub fn reply(&mut self, to: ReplyTo, status: Status, sequence: u64, body: Body<'_>) {
         let before = self.core.enter_stage(Stage::Reply);
         self.reply_now(to, status, sequence, body);
@@ -154,8 +157,9 @@ impl<M: Send + 'static> Context<'_, M> {
         self.io.keep_scratch(scratch);
     }
 
-    /// Sends one more part of the answer to a request that has no end: it goes on waiting. Only where its connection has not more unread than it may,
-    /// for whoever does not read must not have the parts pile up. Cost: one serialization and two copies.
+    /// Sends one more part of the answer to a request that has no end: it goes on waiting. Only
+    /// where its connection has not more unread than it may, for whoever does not read must not
+    /// have the parts pile up. Cost: one serialization and two copies.
     pub fn reply_part<T>(&mut self, to: ReplyTo, sequence: u64, value: &T) -> Part
     where
         T: Archive + for<'b> Serialize<HighSerializer<AlignedVec<16>, ArenaHandle<'b>, Error>>,
@@ -196,13 +200,14 @@ impl<M: Send + 'static> Context<'_, M> {
         self.reply_archive(to, status, 0, &ErrorMessage { message: message.into() });
     }
 
-    /// Offers the requests that [`crate::Flow::Wait`] held back again, at the end of this turn. Cost: one call of the service for each connection
-    /// that waits, so not without reason.
+    /// Offers the requests that [`crate::Flow::Wait`] held back again, at the end of this turn.
+    /// Cost: one call of the service for each connection that waits, so not without reason.
     pub fn resume(&mut self) {
         self.io.resume = true;
     }
 
-    /// Sends a message to a core (its own included); gives it back where that core's mailbox is full.
+    /// Sends a message to a core (its own included); gives it back where that core's mailbox is
+    /// full.
     pub fn send(&mut self, core: usize, message: M) -> Result<(), M> {
         self.core.send_message(core, Envelope::Service(message)).map_err(|envelope| match envelope {
             Envelope::Service(message) => message,
@@ -210,14 +215,14 @@ impl<M: Send + 'static> Context<'_, M> {
         })
     }
 
-    /// Has something that may block run on the background thread; its result comes back as a message from this core. Gives it back
-    /// where too much waits there already.
+    /// Has something that may block run on the background thread; its result comes back as a
+    /// message from this core. Gives it back where too much waits there already.
     pub fn background(&mut self, job: BackgroundJob<M>) -> Result<(), BackgroundJob<M>> {
         self.core.background(job)
     }
 
-    /// The same for what computes for long and blocks nobody but its own thread, of which every core has one. Gives it back where too much
-    /// waits there already.
+    /// The same for what computes for long and blocks nobody but its own thread, of which every
+    /// core has one. Gives it back where too much waits there already.
     pub fn compute(&mut self, job: BackgroundJob<M>) -> Result<(), BackgroundJob<M>> {
         self.core.compute(job)
     }
@@ -232,7 +237,8 @@ impl<M: Send + 'static> Context<'_, M> {
         self.core.sync(file, token);
     }
 
-    /// Calls the service's `timer` with this number (0 to 5) after so long, in place of an earlier setting.
+    /// Calls the service's `timer` with this number (0 to 5) after so long, in place of an earlier
+    /// setting.
     pub fn wake_in(&mut self, timer: u8, delay: Duration) {
         debug_assert!(timer < 6, "a service has six timers");
         let at = self.now() + delay;

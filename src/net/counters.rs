@@ -1,5 +1,5 @@
-//! What a core's connections did, counted without sharing and read when asked. Bytes, sends and accepted connections are the runtime's
-//! to count.
+//! What a core's connections did, counted without sharing and read when asked. Bytes, sends and
+//! accepted connections are the runtime's to count.
 
 use sutra_wire::{Counter, Opcode, Status};
 

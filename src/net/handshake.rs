@@ -1,5 +1,5 @@
-//! The first exchange on a connection: the client's Hello is checked, answered, and the connection put on the core that it
-//! asks for.
+//! The first exchange on a connection: the client's Hello is checked, answered, and the connection
+//! put on the core that it asks for.
 
 use std::os::fd::OwnedFd;
 
@@ -12,11 +12,13 @@ use sutra_wire::{
 use crate::limits::Limits;
 use crate::service::Identity;
 
-/// A connection on its way to the core that its client asked for, or that has the fewest: nothing beyond Hello has been read from it.
+/// A connection on its way to the core that its client asked for, or that has the fewest: nothing
+/// beyond Hello has been read from it.
 pub struct HandOver {
     pub(crate) socket: OwnedFd,
     pub(crate) peer: PeerAddr,
-    /// The number of the Hello request, to be answered there; `None` for a connection of another protocol, which has none.
+    /// The number of the Hello request, to be answered there; `None` for a connection of another
+    /// protocol, which has none.
     pub(crate) request: Option<u64>,
 }
 
@@ -35,7 +37,8 @@ pub(crate) fn is_other_protocol(bytes: &[u8]) -> bool {
     matches!(*bytes, [first, second, ..] if u16::from_le_bytes([first, second]) != MAGIC)
 }
 
-/// Reads a Hello. Exactly [`CLIENT_HELLO_BYTES`] are looked at; a stranger is recognized by its first two bytes.
+/// Reads a Hello. Exactly [`CLIENT_HELLO_BYTES`] are looked at; a stranger is recognized by its
+/// first two bytes.
 pub(crate) fn read(bytes: &[u8], limits: &Limits, cores: usize) -> Greeting {
     if let ([first, second, ..], true) = (bytes, is_other_protocol(bytes)) {
         return refused(FrameError::Magic { found: u16::from_le_bytes([*first, *second]) });

@@ -1,4 +1,5 @@
-//! The look that a core takes at its connections now and then while any of them could be stuck, and not otherwise.
+//! The look that a core takes at its connections now and then while any of them could be stuck, and
+//! not otherwise.
 
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,8 @@ use crate::service::Service;
 /// The slowest that a peer may be at sending a long frame or reading a long reply.
 const BYTES_PER_SECOND: u64 = 64 << 10;
 
-/// How long a peer may take to close its side after ours: more than a round trip round the world, so its last replies have
-/// arrived by then, or never will. A drain may have to wait for it.
+/// How long a peer may take to close its side after ours: more than a round trip round the world,
+/// so its last replies have arrived by then, or never will. A drain may have to wait for it.
 const LINGER: Duration = Duration::from_millis(500);
 
 /// Why a connection is given up.
@@ -29,7 +30,8 @@ enum GivenUp {
     Idle,
 }
 
-/// How often to look: a quarter of the shortest timeout, at most once a millisecond and at least once a second.
+/// How often to look: a quarter of the shortest timeout, at most once a millisecond and at least
+/// once a second.
 pub(crate) fn period(limits: &Limits) -> Duration {
     let timeouts = [limits.hello_timeout, limits.stall_timeout, limits.drain_timeout];
     let shortest = timeouts.into_iter().chain(limits.idle_timeout).min().unwrap_or_default();

@@ -1,17 +1,19 @@
-//! The requests of a core that are not answered yet, so that a reply finds its connection, a deadline its request, and what comes
-//! too late nothing.
+//! The requests of a core that are not answered yet, so that a reply finds its connection, a
+//! deadline its request, and what comes too late nothing.
 //!
-//! Cost: a slot taken and given back a request; no allocation once the slots exist. Deadlines are found by a sweep when the earliest
-//! of them has come, not kept in order: almost every request is answered long before. A connection that goes leaves its
-//! requests here until the service answers them, since the service can't take them back either; so closing costs nothing for them.
+//! Cost: a slot taken and given back a request; no allocation once the slots exist. Deadlines are
+//! found by a sweep when the earliest of them has come, not kept in order: almost every request is
+//! answered long before. A connection that goes leaves its requests here until the service answers
+//! them, since the service can't take them back either; so closing costs nothing for them.
 
 use std::time::{Duration, Instant};
 
 use crate::service::ReplyTo;
 use crate::translator::Manner;
 
-/// Sweeps are at least so far apart, which is as exact as timers are; and so much farther for everything that they look at, which takes
-/// some hundredth of that. So clients that choose their deadlines to differ can't have a core do nothing else.
+/// Sweeps are at least so far apart, which is as exact as timers are; and so much farther for
+/// everything that they look at, which takes some hundredth of that. So clients that choose their
+/// deadlines to differ can't have a core do nothing else.
 const SWEEP: Duration = Duration::from_millis(1);
 const SWEEP_EACH: Duration = Duration::from_micros(1);
 
@@ -84,7 +86,8 @@ impl InFlight {
         Some(self.swept.map_or(earliest, |swept| earliest.max(swept + SWEEP + SWEEP_EACH * looks)))
     }
 
-    /// Collects the requests whose deadline has passed into `expired`; they stay until removed. Cost: a look at every slot.
+    /// Collects the requests whose deadline has passed into `expired`; they stay until removed.
+    /// Cost: a look at every slot.
     pub(crate) fn sweep(&mut self, now: Instant, expired: &mut Vec<ReplyTo>) {
         self.swept = Some(now);
         let mut earliest: Option<Instant> = None;

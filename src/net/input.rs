@@ -1,4 +1,5 @@
-//! Bytes of a connection that could not be handled where they arrived: the beginning of a frame, or frames that wait for room.
+//! Bytes of a connection that could not be handled where they arrived: the beginning of a frame, or
+//! frames that wait for room.
 //!
 //! Frames in it start on 16-byte boundaries, as in a receive buffer. An empty one owns nothing.
 
@@ -24,7 +25,8 @@ impl Input {
         self.start == self.buffer.len()
     }
 
-    /// Appends bytes; grows by doubling, so it never holds room for more than twice what has arrived.
+    /// Appends bytes; grows by doubling, so it never holds room for more than twice what has
+    /// arrived.
     pub(crate) fn extend(&mut self, bytes: &[u8], pool: &mut InputPool) {
         if bytes.is_empty() {
             return;

@@ -1,12 +1,14 @@
-//! Connections: from accepted sockets to requests, and from replies to sends. Knows frames and no concepts: it serves any
-//! [`Service`].
+//! Connections: from accepted sockets to requests, and from replies to sends. Knows frames and no
+//! concepts: it serves any [`Service`].
 //!
-//! Promises: every frame is checked before the service sees it; requests of one connection may be answered in any order;
-//! replies gathered in one turn of the core's loop leave in one send a connection; a connection owns a buffer only while bytes
-//! are in it; every buffer, count and wait has a bound ([`Limits`]); bytes that are no frame cost the peer its
-//! connection and nobody else anything.
+//! Promises: every frame is checked before the service sees it; requests of one connection may be
+//! answered in any order; replies gathered in one turn of the core's loop leave in one send a
+//! connection; a connection owns a buffer only while bytes are in it; every buffer, count and wait
+//! has a bound ([`Limits`]); bytes that are no frame cost the peer its connection and nobody else
+//! anything.
 //!
-//! Relies on `runtime` for sockets, timers and the other cores, and on `wire` for frames and the handshake.
+//! Relies on `runtime` for sockets, timers and the other cores, and on `wire` for frames and the
+//! handshake.
 
 mod closing;
 mod connection;

@@ -2,37 +2,44 @@
 
 use std::time::Duration;
 
-/// What connections may take up. Counts and sizes are at least 1; times are kept to a quarter of the shortest of them, or to
-/// a second where that is less.
+/// What connections may take up. Counts and sizes are at least 1; times are kept to a quarter of
+/// the shortest of them, or to a second where that is less.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Longest payload accepted, in bytes.
     pub max_payload: u32,
     /// Requests that a connection may have unanswered; the next ones wait in its socket.
     pub max_in_flight: u32,
-    /// Reply bytes gathered for a connection before its requests wait. As many again may be with the kernel, and the replies to what is
-    /// in flight come on top. The default keeps a socket full; a client that does not read holds half a megabyte here with it (besides
-    /// the kernel's own buffers), and is closed after `stall_timeout`.
+    /// Reply bytes gathered for a connection before its requests wait. As many again may be with
+    /// the kernel, and the replies to what is in flight come on top. The default keeps a socket
+    /// full; a client that does not read holds half a megabyte here with it (besides the kernel's
+    /// own buffers), and is closed after `stall_timeout`.
     pub max_output: usize,
-    /// Reply bytes that a core's connections may hold together in memory of their own, gathered or with the kernel. Beyond it a connection
-    /// may have 16 KiB gathered before its requests wait, and one whose late replies go beyond `max_output` is closed.
+    /// Reply bytes that a core's connections may hold together in memory of their own, gathered or
+    /// with the kernel. Beyond it a connection may have 16 KiB gathered before its requests wait,
+    /// and one whose late replies go beyond `max_output` is closed.
     pub max_output_held: usize,
-    /// Bytes of partial and waiting frames that a core's connections may hold together; beyond it the connection that would add to
-    /// them is closed. Their buffers grow by doubling, so in memory they may have room for twice as many.
+    /// Bytes of partial and waiting frames that a core's connections may hold together; beyond it
+    /// the connection that would add to them is closed. Their buffers grow by doubling, so in
+    /// memory they may have room for twice as many.
     pub max_input: usize,
-    /// Connections a core serves; the next one is closed at once, unless one that has said nothing can go.
+    /// Connections a core serves; the next one is closed at once, unless one that has said nothing
+    /// can go.
     pub max_connections: usize,
-    /// Connections of a core that may have said nothing yet; a further one takes the place of the oldest.
-    /// Clients of the old protocol may connect long before they speak, so number and not time bounds them.
+    /// Connections of a core that may have said nothing yet; a further one takes the place of the
+    /// oldest. Clients of the old protocol may connect long before they speak, so number and not
+    /// time bounds them.
     pub max_silent: usize,
     /// How long a new connection may take to say Hello.
     pub hello_timeout: Duration,
-    /// How long a peer may take to finish a frame that it began, or to read on when its replies fill the socket; and a second
-    /// more for every 64 KiB of them, so that a slow line may carry a large one.
+    /// How long a peer may take to finish a frame that it began, or to read on when its replies
+    /// fill the socket; and a second more for every 64 KiB of them, so that a slow line may carry a
+    /// large one.
     pub stall_timeout: Duration,
     /// How long a connection may be silent with nothing under way; `None`: for ever.
     pub idle_timeout: Option<Duration>,
-    /// How long a drain waits for clients to read their replies before their connections are closed.
+    /// How long a drain waits for clients to read their replies before their connections are
+    /// closed.
     pub drain_timeout: Duration,
 }
 

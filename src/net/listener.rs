@@ -1,10 +1,12 @@
-//! Listening sockets: one a core on the same address (SO_REUSEPORT), so that the kernel spreads connections without a lock.
+//! Listening sockets: one a core on the same address (SO_REUSEPORT), so that the kernel spreads
+//! connections without a lock.
 //!
-//! SO_REUSEPORT would let a second server of the same user join the port silently and take half of the connections, so the
-//! address is first bound without it: what is in use is refused by name.
+//! SO_REUSEPORT would let a second server of the same user join the port silently and take half of
+//! the connections, so the address is first bound without it: what is in use is refused by name.
 //!
-//! Accepted connections inherit what is set here (tcp(7)), so it costs no call for each: TCP_NODELAY, as replies are gathered already
-//! and must not wait for the peer's acknowledgements; and keepalive, which finds peers that are gone without a word.
+//! Accepted connections inherit what is set here (tcp(7)), so it costs no call for each:
+//! TCP_NODELAY, as replies are gathered already and must not wait for the peer's acknowledgements;
+//! and keepalive, which finds peers that are gone without a word.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -12,11 +14,12 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
-/// Pending connections that a listener holds before the kernel turns more away: the kernel's own default maximum.
+/// Pending connections that a listener holds before the kernel turns more away: the kernel's own
+/// default maximum.
 const BACKLOG: i32 = 4096;
 
-/// How long a connection is silent before the kernel asks whether the peer is still there, and how often it asks again: four
-/// questions without an answer end it.
+/// How long a connection is silent before the kernel asks whether the peer is still there, and how
+/// often it asks again: four questions without an answer end it.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 const PROBES: Duration = Duration::from_secs(15);
 
@@ -44,8 +47,8 @@ pub enum ListenError {
     },
 }
 
-/// Two of these addresses that nobody can listen on at the same time: the later one, and the one that has the port. Our own
-/// listener would be taken for another process's.
+/// Two of these addresses that nobody can listen on at the same time: the later one, and the one
+/// that has the port. Our own listener would be taken for another process's.
 pub fn first_overlap(addresses: &[SocketAddr]) -> Option<(SocketAddr, SocketAddr)> {
     addresses.iter().enumerate().find_map(|(at, address)| {
         let earlier = addresses[..at].iter().find(|earlier| overlap(earlier, address))?;
@@ -53,7 +56,8 @@ pub fn first_overlap(addresses: &[SocketAddr]) -> Option<(SocketAddr, SocketAddr
     })
 }
 
-/// Whether they are the same port of the same address, or of every address. Port 0 is another one each time.
+/// Whether they are the same port of the same address, or of every address. Port 0 is another one
+/// each time.
 fn overlap(one: &SocketAddr, other: &SocketAddr) -> bool {
     let meet = one.ip() == other.ip()
         || (one.is_ipv4() == other.is_ipv4() && (one.ip().is_unspecified() || other.ip().is_unspecified()));
@@ -66,8 +70,8 @@ pub fn listen(address: SocketAddr, count: usize) -> Result<Vec<TcpListener>, Lis
         io::ErrorKind::AddrInUse => ListenError::InUse { address },
         _ => ListenError::Failed { address, source },
     };
-    // Only asks: held on to, it would keep the real listeners out too. Another server may come in between, but two starts in the
-    // same millisecond are not what this is about.
+    // Only asks: held on to, it would keep the real listeners out too. Another server may come in
+    // between, but two starts in the same millisecond are not what this is about.
     drop(bind(address, false).map_err(failed)?);
     let first: TcpListener = bind(address, true).and_then(start).map_err(failed)?;
     let bound = first.local_addr().map_err(failed)?;

@@ -1,4 +1,5 @@
-//! A bound on the log lines that clients can cause: so many a second, and then how many were left out.
+//! A bound on the log lines that clients can cause: so many a second, and then how many were left
+//! out.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,8 @@ impl LogLimit {
         Self { burst, since: None, used: 0, left_out: 0 }
     }
 
-    /// Whether a line may be written now; where it may, how many were left out since the last one that was.
+    /// Whether a line may be written now; where it may, how many were left out since the last one
+    /// that was.
     pub fn admit(&mut self, now: Instant) -> Option<u64> {
         if self.since.is_none_or(|since| now.duration_since(since) >= Duration::from_secs(1)) {
             self.since = Some(now);

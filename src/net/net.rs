@@ -29,7 +29,8 @@ const SCRATCH_BYTES: usize = 256 << 10;
 /// Largest aligned buffer kept for the next request that travels, and how many are kept.
 const POOLED_BYTES: usize = 64 << 10;
 const POOLED_BUFFERS: usize = 1024;
-/// What a connection may have gathered while all together hold too much: a client that reads what it asks for hardly ever has more.
+/// What a connection may have gathered while all together hold too much: a client that reads what
+/// it asks for hardly ever has more.
 const SCARCE_OUTPUT: usize = 16 << 10;
 
 /// The first number of listeners whose connections speak the translator's protocol.
@@ -51,7 +52,8 @@ pub(crate) struct Io {
     pub(crate) in_flight: InFlight,
     pub(crate) inputs: InputPool,
     pub(crate) buffers: Vec<FrameBuffer>,
-    /// Of the connections that speak another protocol; `None` where there are none, and while it is at work.
+    /// Of the connections that speak another protocol; `None` where there are none, and while it is
+    /// at work.
     pub(crate) translator: Option<Box<dyn Translator>>,
     /// Pooled buffers for its messages.
     pub(crate) messages: Vec<Vec<u8>>,
@@ -84,8 +86,9 @@ pub(crate) struct Io {
 impl Io {
     /// Adds a reply to what a connection sends next.
     ///
-    /// Replies that come late, from other cores or the disk, can't be held back as requests can. Where all connections together hold too
-    /// much, one that has more than its share waiting for it and does not read it is closed.
+    /// Replies that come late, from other cores or the disk, can't be held back as requests can.
+    /// Where all connections together hold too much, one that has more than its share waiting for
+    /// it and does not read it is closed.
     pub(crate) fn gather<M: Send + 'static>(
         &mut self,
         core: &mut Core<Envelope<M>>,
@@ -136,7 +139,8 @@ impl Io {
         self.output_held >= self.limits.max_output_held
     }
 
-    /// How many reply bytes may wait for a connection before its requests do: less while all together hold too much.
+    /// How many reply bytes may wait for a connection before its requests do: less while all
+    /// together hold too much.
     pub(crate) fn output_share(&self) -> usize {
         if self.is_output_full() { self.limits.max_output.min(SCARCE_OUTPUT) } else { self.limits.max_output }
     }
@@ -151,7 +155,8 @@ impl Io {
         }
     }
 
-    /// A reply or a send of the connection is done: where it waited for that, it is tried again at the end of the turn.
+    /// A reply or a send of the connection is done: where it waited for that, it is tried again at
+    /// the end of the turn.
     pub(crate) fn make_room(&mut self, index: usize) {
         if let Some(connection) = self.connections[index].as_mut()
             && (connection.waiting == Waiting::Room || connection.waiting == Waiting::Turn && connection.in_flight == 0)
@@ -161,7 +166,8 @@ impl Io {
         }
     }
 
-    /// Has a connection tried again at the end of the turn that waits for no other reason than its own.
+    /// Has a connection tried again at the end of the turn that waits for no other reason than its
+    /// own.
     pub(crate) fn try_again(&mut self, index: usize) {
         if let Some(connection) = self.connections[index].as_mut()
             && connection.waiting != Waiting::Again
@@ -233,16 +239,17 @@ impl<S: Service> Net<S> {
         Self { service, io }
     }
 
-    /// Has connections from listeners numbered [`TRANSLATED`] and above speak another protocol. `loads` is shared by all cores: such a connection
-    /// goes to the core that has the fewest.
+    /// Has connections from listeners numbered [`TRANSLATED`] and above speak another protocol.
+    /// `loads` is shared by all cores: such a connection goes to the core that has the fewest.
     pub fn with_translator(mut self, translator: Box<dyn Translator>, loads: Arc<Loads>) -> Self {
         self.io.translator = Some(translator);
         self.io.loads = Some(loads);
         self
     }
 
-    /// Has every port, whatever its number, speak either protocol: a connection whose first bytes begin no native frame is the translator's. Such a
-    /// connection stays on the core that accepted it, and has as long for its first two bytes as others for their Hello.
+    /// Has every port, whatever its number, speak either protocol: a connection whose first bytes
+    /// begin no native frame is the translator's. Such a connection stays on the core that accepted
+    /// it, and has as long for its first two bytes as others for their Hello.
     pub fn speaking_either(mut self) -> Self {
         debug_assert!(self.io.translator.is_some(), "there is a translator to speak the other one");
         self.io.speaks_either = true;

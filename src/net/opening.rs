@@ -85,7 +85,8 @@ impl<S: Service> Net<S> {
 
     fn hand_over(&mut self, core: &mut Core<Envelope<S::Message>>, socket: Socket, to: usize, request: u64) {
         let Some(fd) = core.detach(socket) else {
-            // Something is still under way on the socket: it stays here, where it is served as well.
+            // Something is still under way on the socket: it stays here, where it is served as
+            // well.
             return self.welcome(core, socket, request);
         };
         let Some(connection) = self.io.remove(socket.index()) else { return };

@@ -24,13 +24,14 @@ impl Body<'_> {
     }
 }
 
-/// Up to this many bytes a stored body is copied next to its header; longer ones are sent from where they lie. Measured with
-/// `sutra-bench copy`, 16 connections sixteen deep: sending from where it lies takes 1.3 times the CPU of a copy at 512 bytes, as much between 1 and
-/// 2 KiB, 0.8 times at 4 KiB and 0.4 times at 8 KiB. One request at a time it makes no difference.
+/// Up to this many bytes a stored body is copied next to its header; longer ones are sent from
+/// where they lie. Measured with `sutra-bench copy`, 16 connections sixteen deep: sending from
+/// where it lies takes 1.3 times the CPU of a copy at 512 bytes, as much between 1 and 2 KiB, 0.8
+/// times at 4 KiB and 0.4 times at 8 KiB. One request at a time it makes no difference.
 const COPY_LIMIT: usize = 2 << 10;
 
-/// Appends a reply. The header's length and checksum are set here. Cost: one copy of what is not shared, and no allocation
-/// once the buffer has its room.
+/// Appends a reply. The header's length and checksum are set here. Cost: one copy of what is not
+/// shared, and no allocation once the buffer has its room.
 pub(crate) fn append(out: &mut Outgoing, mut header: Header, body: Body<'_>) {
     let bytes = body.bytes();
     let is_shared = matches!(body, Body::Stored(_)) && bytes.len() > COPY_LIMIT;

@@ -1,4 +1,5 @@
-//! From bytes to requests: frames are handed to the service where they lie, and wait where there is no room for them.
+//! From bytes to requests: frames are handed to the service where they lie, and wait where there is
+//! no room for them.
 
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use crate::net::{Envelope, Io, Net};
 use crate::service::{Flow, ReplyTo, Request, Service};
 use crate::translator::Manner;
 
-/// Connections that are offered to the service in one turn although it has no room for them: some 0.1 ms of work, however many wait.
+/// Connections that are offered to the service in one turn although it has no room for them: some
+/// 0.1 ms of work, however many wait.
 const FUTILE_TRIES: usize = 64;
 
 impl<S: Service> Net<S> {
@@ -32,15 +34,16 @@ impl<S: Service> Net<S> {
         }
     }
 
-    /// Hands the frames in `bytes` to the service; keeps what is left of them. Cost: none beyond the service's for frames that arrived
-    /// whole and aligned; one copy for those that did not.
+    /// Hands the frames in `bytes` to the service; keeps what is left of them. Cost: none beyond
+    /// the service's for frames that arrived whole and aligned; one copy for those that did not.
     fn feed(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, mut bytes: &[u8]) {
         let Some(connection) = self.io.connections[index].as_mut() else { return };
         let mut input = std::mem::take(&mut connection.input);
         let mut is_new = input.is_empty();
         if connection.waiting == Waiting::No {
             if !input.is_empty() {
-                // The frame that was begun, and no more, so that the rest can be read where it lies.
+                // The frame that was begun, and no more, so that the rest can be read where it
+                // lies.
                 bytes = top_up(&mut input, bytes, self.io.limits.max_payload, &mut self.io.inputs);
                 let used = self.run(core, index, input.bytes());
                 input.consume(used, &mut self.io.inputs);
@@ -62,7 +65,8 @@ impl<S: Service> Net<S> {
         self.keep(core, index, input, is_new);
     }
 
-    /// The same for messages of another protocol, which need no alignment. Cost: one copy of what did not arrive whole.
+    /// The same for messages of another protocol, which need no alignment. Cost: one copy of what
+    /// did not arrive whole.
     pub(crate) fn feed_translated(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, mut bytes: &[u8]) {
         let Some(connection) = self.io.connections[index].as_mut() else { return };
         let mut input = std::mem::take(&mut connection.input);
@@ -82,7 +86,8 @@ impl<S: Service> Net<S> {
         self.keep(core, index, input, is_new);
     }
 
-    /// Puts a connection's unread bytes back, where there are any. `is_new`: another frame than the one that was kept before.
+    /// Puts a connection's unread bytes back, where there are any. `is_new`: another frame than the
+    /// one that was kept before.
     fn keep(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, mut input: Input, is_new: bool) {
         core.enter_stage(Stage::Receive);
         if input.is_empty() {
@@ -108,14 +113,16 @@ impl<S: Service> Net<S> {
         self.keep_house(core);
     }
 
-    /// Offers frame after frame to the service until the bytes, or the room, end. Returns how many bytes are done with.
+    /// Offers frame after frame to the service until the bytes, or the room, end. Returns how many
+    /// bytes are done with.
     fn run(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, bytes: &[u8]) -> usize {
         let mut at = 0;
         while at < bytes.len() {
             let share = self.io.output_share();
             let Io { connections, limits, .. } = &mut self.io;
             let Some(connection) = connections[index].as_mut() else { return bytes.len() };
-            // Asked first: what has to wait is not parsed, and its checksum not computed, again and again.
+            // Asked first: what has to wait is not parsed, and its checksum not computed, again and
+            // again.
             if connection.in_flight >= limits.max_in_flight || connection.output_bytes() >= share {
                 self.wait(core, index, Waiting::Room);
                 return at;
@@ -226,8 +233,8 @@ impl<S: Service> Net<S> {
         }
     }
 
-    /// Tries the requests again that had to wait. Cost: linear in the connections that found room; of those that find none, some are
-    /// asked in every turn until all were.
+    /// Tries the requests again that had to wait. Cost: linear in the connections that found room;
+    /// of those that find none, some are asked in every turn until all were.
     pub(crate) fn retry(&mut self, core: &mut Core<Envelope<S::Message>>) {
         let roomier = self.io.retry.len();
         for at in 0..roomier {
@@ -254,7 +261,8 @@ impl<S: Service> Net<S> {
         let Some(connection) = self.io.connections[index].as_mut() else { return false };
         connection.waiting = Waiting::No;
         if connection.output_bytes() >= share {
-            // What was gathered while the last send was under way: sent at once, as its room is wanted.
+            // What was gathered while the last send was under way: sent at once, as its room is
+            // wanted.
             self.io.send(core, index);
         }
         if !self.follow_up(core, index) {
@@ -275,7 +283,8 @@ impl<S: Service> Net<S> {
         used > 0
     }
 
-    /// Answers the requests whose deadline has passed. Cost: a look at every request in flight and every connection that waits.
+    /// Answers the requests whose deadline has passed. Cost: a look at every request in flight and
+    /// every connection that waits.
     pub(crate) fn deadlines(&mut self, core: &mut Core<Envelope<S::Message>>) {
         let mut expired = std::mem::take(&mut self.io.expired);
         self.io.in_flight.sweep(core.now(), &mut expired);
@@ -314,7 +323,8 @@ fn refuse_late<M: Send + 'static>(cx: &mut Context<'_, M>, to: ReplyTo) {
 
 /// Adds to the frame that `input` begins with what is missing of it; returns the bytes behind it.
 fn top_up<'a>(input: &mut Input, mut bytes: &'a [u8], max_payload: u32, pool: &mut InputPool) -> &'a [u8] {
-    // Twice at most: for the header, then for what that says. A whole frame is left to be parsed once, by whoever handles it.
+    // Twice at most: for the header, then for what that says. A whole frame is left to be parsed
+    // once, by whoever handles it.
     while !bytes.is_empty()
         && let Ok(Parsed::Partial(whole)) = sutra_wire::parse(input.bytes(), max_payload)
     {

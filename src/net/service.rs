@@ -1,4 +1,5 @@
-//! What a server built on this layer provides: the storage service is one, the grid's master another.
+//! What a server built on this layer provides: the storage service is one, the grid's master
+//! another.
 
 use std::io;
 
@@ -7,7 +8,8 @@ use sutra_wire::{Durability, Header};
 
 use crate::Context;
 
-/// Names one unanswered request on its core. Stale names (answered, timed out, connection gone) are ignored.
+/// Names one unanswered request on its core. Stale names (answered, timed out, connection gone) are
+/// ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplyTo {
     pub(crate) slot: u32,
@@ -30,8 +32,8 @@ pub struct Request<'a> {
 pub enum Flow {
     /// It was answered, or will be.
     Taken,
-    /// There is no room for it right now: its connection waits, reading no further, until [`Context::resume`], and the request
-    /// is offered again.
+    /// There is no room for it right now: its connection waits, reading no further, until
+    /// [`Context::resume`], and the request is offered again.
     Wait,
 }
 

@@ -1,5 +1,5 @@
-//! Connections that have said nothing yet. None is closed for that alone, as clients may connect early
-//! and speak late; but only so many are kept, and the oldest gives its place to a new one.
+//! Connections that have said nothing yet. None is closed for that alone, as clients may connect
+//! early and speak late; but only so many are kept, and the oldest gives its place to a new one.
 
 use std::collections::VecDeque;
 
@@ -38,8 +38,8 @@ impl Silent {
         None
     }
 
-    /// Forgets those that have spoken or gone, where they are most. Cost: a look at each, spread over
-    /// as many arrivals.
+    /// Forgets those that have spoken or gone, where they are most. Cost: a look at each, spread
+    /// over as many arrivals.
     fn tidy(&mut self, connections: &[Option<Connection>]) {
         if self.order.len() > 64 + 2 * self.count {
             self.order.retain(|(index, serial)| is_silent(connections, *index, *serial));

@@ -1,7 +1,9 @@
-//! Connections that speak another protocol: from its messages to requests for the service, and from replies to its messages.
+//! Connections that speak another protocol: from its messages to requests for the service, and from
+//! replies to its messages.
 //!
-//! Cost besides the translator's: a pooled buffer for a request's archive; nothing else where requests come one at a time. A message
-//! that has to wait is translated again when it is tried again.
+//! Cost besides the translator's: a pooled buffer for a request's archive; nothing else where
+//! requests come one at a time. A message that has to wait is translated again when it is tried
+//! again.
 
 use sutra_runtime::{Core, Stage};
 use sutra_wire::{FrameBuffer, Header, Status};
@@ -31,7 +33,8 @@ enum Next {
 }
 
 impl<S: Service> Net<S> {
-    /// Offers message after message to the service until the bytes, or the room, end. Returns how many bytes are done with.
+    /// Offers message after message to the service until the bytes, or the room, end. Returns how
+    /// many bytes are done with.
     pub(crate) fn run_translated(
         &mut self,
         core: &mut Core<Envelope<S::Message>>,
@@ -148,7 +151,8 @@ impl<S: Service> Net<S> {
         self.offer_pending(core, pending, header, payload)
     }
 
-    /// Offers the request for the next part of a reply, where one waits; `false` where it still has to.
+    /// Offers the request for the next part of a reply, where one waits; `false` where it still has
+    /// to.
     pub(crate) fn follow_up(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize) -> bool {
         let Some(follow_up) = self.io.exchange(index).and_then(|exchange| exchange.follow_up.take()) else {
             return true;
@@ -186,7 +190,8 @@ impl Io {
         }
     }
 
-    /// Words the service's answer. It was taken out of those in flight already. Cost: no copy of its own where the reply is due.
+    /// Words the service's answer. It was taken out of those in flight already. Cost: no copy of
+    /// its own where the reply is due.
     pub(crate) fn reply_translated<M: Send + 'static>(
         &mut self,
         core: &mut Core<Envelope<M>>,

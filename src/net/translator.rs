@@ -1,8 +1,10 @@
-//! Another protocol in front of the same service: its messages become native requests, and native replies become its messages.
+//! Another protocol in front of the same service: its messages become native requests, and native
+//! replies become its messages.
 //!
-//! Such a protocol numbers nothing: replies leave in the order of their requests, whatever the order in which the service gives them. A client that
-//! sends several requests at once expects them to be done one after the other; so reads may overlap with reads and writes with
-//! writes, and whatever is of the other kind waits until those before it are answered.
+//! Such a protocol numbers nothing: replies leave in the order of their requests, whatever the
+//! order in which the service gives them. A client that sends several requests at once expects them
+//! to be done one after the other; so reads may overlap with reads and writes with writes, and
+//! whatever is of the other kind waits until those before it are answered.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,7 +21,8 @@ pub enum Overlap {
     /// Others that change nothing.
     #[default]
     Reads,
-    /// Others that change something. They take effect in their order where they concern the same thing.
+    /// Others that change something. They take effect in their order where they concern the same
+    /// thing.
     Writes,
     /// None.
     Alone,
@@ -62,27 +65,31 @@ pub struct Answer<'a> {
 pub enum Wording {
     /// The message is complete.
     Complete,
-    /// One message holds several native replies: another request, whose payload was written, is to be asked first. Only for one that
-    /// overlaps with none.
+    /// One message holds several native replies: another request, whose payload was written, is to
+    /// be asked first. Only for one that overlaps with none.
     Ask {
         /// Its operation.
         opcode: u8,
     },
 }
 
-/// One protocol's reading and wording. One a core; nothing may block. Messages that it writes are appended whole.
+/// One protocol's reading and wording. One a core; nothing may block. Messages that it writes are
+/// appended whole.
 pub trait Translator: 'static {
     /// How long the message is that `bytes` begin with; `None` where they are too few to tell.
     ///
     /// # Errors
-    /// With the reason, where this is the beginning of no message: the connection is closed after it.
+    /// With the reason, where this is the beginning of no message: the connection is closed after
+    /// it.
     fn measure(&self, bytes: &[u8]) -> Result<Option<usize>, String>;
 
-    /// Reads one whole message. `payload` is empty and gets a request's archive, `reply` gets what is answered at once.
+    /// Reads one whole message. `payload` is empty and gets a request's archive, `reply` gets what
+    /// is answered at once.
     fn request(&mut self, message: &[u8], payload: &mut FrameBuffer, reply: &mut Vec<u8>) -> Translated;
 
-    /// Words a reply. `gathered` is empty at a request's first reply, and kept until its last. `payload` holds the archive of a request that
-    /// overlaps with none, to be made the further request's; it is empty for others.
+    /// Words a reply. `gathered` is empty at a request's first reply, and kept until its last.
+    /// `payload` holds the archive of a request that overlaps with none, to be made the further
+    /// request's; it is empty for others.
     fn reply(
         &mut self,
         manner: Manner,
@@ -92,7 +99,8 @@ pub trait Translator: 'static {
         reply: &mut Vec<u8>,
     ) -> Wording;
 
-    /// Words an error that is no request's, in the manner of the connection's last message; the default where it had none.
+    /// Words an error that is no request's, in the manner of the connection's last message; the
+    /// default where it had none.
     fn error(&mut self, manner: Manner, message: &str, reply: &mut Vec<u8>);
 }
 

@@ -1,8 +1,9 @@
-//! The connections of a core that wait for the service to have room, so that each is tried again when there may be some, and all get
-//! their turn.
+//! The connections of a core that wait for the service to have room, so that each is tried again
+//! when there may be some, and all get their turn.
 //!
-//! A connection that goes leaves its entry behind, which its serial shows to be void; void entries are cleared away when they are
-//! most. So every step costs the same however many wait, and there are never more than twice as many entries as connections that wait.
+//! A connection that goes leaves its entry behind, which its serial shows to be void; void entries
+//! are cleared away when they are most. So every step costs the same however many wait, and there
+//! are never more than twice as many entries as connections that wait.
 
 use std::collections::VecDeque;
 

@@ -1,10 +1,12 @@
-//! Listeners: a task of tokio-uring's runtime for each, which takes connections and lays them into the core's inbox.
+//! Listeners: a task of tokio-uring's runtime for each, which takes connections and lays them into
+//! the core's inbox.
 //!
-//! A task never dies of an accept error: it warns, waits and goes on. When it is told to stop it takes what is in the backlog
-//! first, because closing a listener resets those connections.
+//! A task never dies of an accept error: it warns, waits and goes on. When it is told to stop it
+//! takes what is in the backlog first, because closing a listener resets those connections.
 //!
-//! The task awaits readiness and then takes all that is queued with accept4(2). tokio-uring's own accept operation would take one
-//! connection for each time the thread parks, can't be cancelled, and gives a stream that does not part with its descriptor.
+//! The task awaits readiness and then takes all that is queued with accept4(2). tokio-uring's own
+//! accept operation would take one connection for each time the thread parks, can't be cancelled,
+//! and gives a stream that does not part with its descriptor.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -29,11 +31,12 @@ pub struct ListenerId(pub u8);
 /// The other side of an accepted connection.
 pub type PeerAddr = SocketAddr;
 
-/// Accepted connections that wait for the core's next turn; when so many do, accepting pauses and the backlog waits in the kernel.
+/// Accepted connections that wait for the core's next turn; when so many do, accepting pauses and
+/// the backlog waits in the kernel.
 const INBOX: usize = 256;
 
-/// How long to wait after the kernel had no descriptor or memory for a connection: long enough to cost nothing, short
-/// enough that a client does not notice once there is room again.
+/// How long to wait after the kernel had no descriptor or memory for a connection: long enough to
+/// cost nothing, short enough that a client does not notice once there is room again.
 const BACKOFF: Duration = Duration::from_millis(100);
 
 /// A connection that was accepted and not yet handed over.
@@ -54,8 +57,8 @@ pub(crate) struct Inbox {
     stop: Notify,
     listening: Cell<usize>,
     failures: Cell<u64>,
-    /// Descriptors from this number on are left for files: numbers are given from the lowest free one on, so one that is higher tells
-    /// that all below are taken.
+    /// Descriptors from this number on are left for files: numbers are given from the lowest free
+    /// one on, so one that is higher tells that all below are taken.
     reserved: Cell<Option<RawFd>>,
 }
 
@@ -131,7 +134,8 @@ impl Inbox {
 /// Starts a listener's task. To be called on the core's thread, inside its runtime.
 pub(crate) fn listen(inbox: &Rc<Inbox>, listener: TcpListener, id: ListenerId) -> Result<(), RuntimeError> {
     listener.set_nonblocking(true).map_err(RuntimeError::system("making a listener non-blocking"))?;
-    // SAFETY: a TcpListener answers with the same descriptor as long as it lives, and it is not taken out of the AsyncFd.
+    // SAFETY: a TcpListener answers with the same descriptor as long as it lives, and it is not
+    // taken out of the AsyncFd.
     let listener = unsafe { AsyncFd::register_with_interest(listener, Interest::READABLE) }
         .map_err(|error| RuntimeError::system("watching a listening socket")(error.into()))?;
     inbox.listening.set(inbox.listening.get() + 1);

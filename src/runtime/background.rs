@@ -1,8 +1,9 @@
-//! Low-priority threads for what can't be sliced: one of the process for what blocks (file creation, zero-filling, syncing), and one for each
-//! core for what computes (index insertions, checkpoints), so that a core that builds an index holds up no other's log.
+//! Low-priority threads for what can't be sliced: one of the process for what blocks (file
+//! creation, zero-filling, syncing), and one for each core for what computes (index insertions,
+//! checkpoints), so that a core that builds an index holds up no other's log.
 //!
-//! Jobs wait in a bounded queue a thread, first come first served; each result goes to the core that asked, as a message from itself. None of
-//! the threads is pinned.
+//! Jobs wait in a bounded queue a thread, first come first served; each result goes to the core
+//! that asked, as a message from itself. None of the threads is pinned.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,11 +17,12 @@ use crate::mailbox::Doorbell;
 /// What runs in the background; its result comes back as a message.
 pub type Job<M> = Box<dyn FnOnce() -> M + Send>;
 
-/// Jobs that wait before new ones are refused. Each takes milliseconds to seconds: a longer queue would only hide
-/// that the disk does not keep up.
+/// Jobs that wait before new ones are refused. Each takes milliseconds to seconds: a longer queue
+/// would only hide that the disk does not keep up.
 const QUEUE: usize = 64;
 
-/// Jobs of a core that wait for its worker. Each takes milliseconds, and what a core computes in the background comes one after the other.
+/// Jobs of a core that wait for its worker. Each takes milliseconds, and what a core computes in
+/// the background comes one after the other.
 const WORKER_QUEUE: usize = 4;
 
 /// How much nicer than the cores the thread is: they come first wherever they share a CPU with it.
@@ -73,8 +75,9 @@ pub(crate) struct Background<M> {
     outstanding: usize,
 }
 
-/// A thread's way to a core that is not its own: for threads that wait for what no ring and no job can (other hosts' answers). The core takes
-/// what is posted as messages from itself, in order. There is no bound but the poster's own: it posts no more than it was asked for.
+/// A thread's way to a core that is not its own: for threads that wait for what no ring and no job
+/// can (other hosts' answers). The core takes what is posted as messages from itself, in order.
+/// There is no bound but the poster's own: it posts no more than it was asked for.
 pub struct Postbox<M> {
     posted: Arc<Results<M>>,
     doorbells: Arc<[Doorbell]>,
@@ -147,8 +150,8 @@ impl<M: Send + 'static> Background<M> {
     }
 }
 
-/// Starts the threads; returns one end for each core and the threads, which end when all ends are gone. To be called before the
-/// calling thread is pinned: the new ones inherit its mask.
+/// Starts the threads; returns one end for each core and the threads, which end when all ends are
+/// gone. To be called before the calling thread is pinned: the new ones inherit its mask.
 pub(crate) fn start<M: Send + 'static>(doorbells: &Arc<[Doorbell]>) -> Result<Threads<M>, RuntimeError> {
     let mut threads = Vec::with_capacity(doorbells.len() + 1);
     let mut spawn = |name: String, length| {
@@ -181,7 +184,8 @@ pub(crate) fn start<M: Send + 'static>(doorbells: &Arc<[Doorbell]>) -> Result<Th
 type Threads<M> = (Vec<Background<M>>, Vec<JoinHandle<()>>);
 
 fn work<M>(queue: &Receiver<Order<M>>, doorbells: &[Doorbell]) {
-    // On Linux niceness belongs to the thread (sched(7)). Refused nowhere; without it the thread merely competes.
+    // On Linux niceness belongs to the thread (sched(7)). Refused nowhere; without it the thread
+    // merely competes.
     let _ = rustix::process::nice(NICENESS);
     while let Ok(order) = queue.recv() {
         order.results.put((order.job)());

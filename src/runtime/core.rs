@@ -1,6 +1,7 @@
 //! What a handler works with: one core's sockets, writes, timers and messages.
 //!
-//! Every method only queues; the kernel is entered once a turn. What concerns sockets is in `traffic`, what concerns files in `writes`.
+//! Every method only queues; the kernel is entered once a turn. What concerns sockets is in
+//! `traffic`, what concerns files in `writes`.
 
 use std::collections::VecDeque;
 use std::net::TcpListener;
@@ -26,12 +27,14 @@ use crate::timers::{TimerId, Timers};
 use crate::turn::Ending;
 use crate::writes::Writes;
 
-/// `Outgoing`s that a core keeps for the next sends: as many as there are sockets with a send in flight in a busy turn.
+/// `Outgoing`s that a core keeps for the next sends: as many as there are sockets with a send in
+/// flight in a busy turn.
 const POOLED_OUTGOING: usize = 256;
 
 /// One core, as its handler sees it. `M` is what cores send each other.
 pub struct Core<M> {
-    // First, so that it is dropped first: it waits for the kernel to let go of what the other fields own.
+    // First, so that it is dropped first: it waits for the kernel to let go of what the other
+    // fields own.
     pub(crate) ring: Ring,
     pub(crate) sockets: SocketTable,
     pub(crate) writes: Writes,
@@ -116,7 +119,8 @@ impl<M: Send + 'static> Core<M> {
         &self.metrics
     }
 
-    /// The handler begins something else; returns what the core was doing. A branch, but in the turns that are timed.
+    /// The handler begins something else; returns what the core was doing. A branch, but in the
+    /// turns that are timed.
     #[inline]
     pub fn enter_stage(&mut self, stage: Stage) -> Stage {
         self.stages.enter(stage)
@@ -128,7 +132,8 @@ impl<M: Send + 'static> Core<M> {
         self.stages.count_request();
     }
 
-    /// How many turns were timed, the requests in them, and the ns that each stage took in them, by name.
+    /// How many turns were timed, the requests in them, and the ns that each stage took in them, by
+    /// name.
     pub fn profile(&self) -> impl Iterator<Item = (&'static str, u64)> {
         self.stages.named()
     }
@@ -143,13 +148,15 @@ impl<M: Send + 'static> Core<M> {
         self.sockets.len()
     }
 
-    /// Sets a timer, in place of its earlier setting, or clears it. It comes due once, to the millisecond, as [`crate::Handler::timer`].
+    /// Sets a timer, in place of its earlier setting, or clears it. It comes due once, to the
+    /// millisecond, as [`crate::Handler::timer`].
     pub fn set_timer(&mut self, id: TimerId, at: Option<Instant>) {
         self.timers.set(id, at);
     }
 
-    /// Sends a message to a core (the own one included: it comes in the next turn). Messages from one core to another arrive in order. `Err`
-    /// gives it back when the mailbox is full. Costs a few stores; the target is woken at the end of the turn, once, if it sleeps.
+    /// Sends a message to a core (the own one included: it comes in the next turn). Messages from
+    /// one core to another arrive in order. `Err` gives it back when the mailbox is full. Costs a
+    /// few stores; the target is woken at the end of the turn, once, if it sleeps.
     pub fn send_message(&mut self, to: usize, message: M) -> Result<(), M> {
         let before = self.stages.enter(Stage::Messages);
         let sent = self.mailboxes.send(to, message);
@@ -158,25 +165,26 @@ impl<M: Send + 'static> Core<M> {
         sent
     }
 
-    /// Has a job run on the process's background thread; its result comes as a message from this core's own index. `Err` gives
-    /// the job back when 64 are waiting already.
+    /// Has a job run on the process's background thread; its result comes as a message from this
+    /// core's own index. `Err` gives the job back when 64 are waiting already.
     pub fn background(&mut self, job: Job<M>) -> Result<(), Job<M>> {
         self.background.run(job)
     }
 
-    /// Has a job run on this core's own low-priority thread, for what computes for long; otherwise as [`Core::background`], `Err` when 4 are
-    /// waiting.
+    /// Has a job run on this core's own low-priority thread, for what computes for long; otherwise
+    /// as [`Core::background`], `Err` when 4 are waiting.
     pub fn compute(&mut self, job: Job<M>) -> Result<(), Job<M>> {
         self.background.compute(job)
     }
 
-    /// A way for another thread to send this core messages, which come as messages from its own index.
+    /// A way for another thread to send this core messages, which come as messages from its own
+    /// index.
     pub fn postbox(&self) -> Postbox<M> {
         self.background.postbox()
     }
 
-    /// Accepts connections from a bound and listening socket, which come as [`crate::Event::Accepted`]. A failing accept is
-    /// warned about and tried again.
+    /// Accepts connections from a bound and listening socket, which come as
+    /// [`crate::Event::Accepted`]. A failing accept is warned about and tried again.
     ///
     /// # Errors
     /// When the socket can't be watched.
@@ -184,7 +192,8 @@ impl<M: Send + 'static> Core<M> {
         accept::listen(&self.inbox, listener, id)
     }
 
-    /// Has every listener take what its backlog holds (those connections still come as [`crate::Event::Accepted`]) and close.
+    /// Has every listener take what its backlog holds (those connections still come as
+    /// [`crate::Event::Accepted`]) and close.
     pub fn stop_listening(&mut self) {
         self.inbox.stop_listening();
     }

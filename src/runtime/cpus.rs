@@ -76,12 +76,14 @@ pub fn available_cpus() -> Vec<usize> {
     cpus
 }
 
-/// The smallest quota, in whole CPUs, among the process's cgroup and its parents; `None` without any.
+/// The smallest quota, in whole CPUs, among the process's cgroup and its parents; `None` without
+/// any.
 fn cgroup_quota() -> Option<usize> {
     let memberships = fs::read_to_string("/proc/self/cgroup").ok()?;
     let mut smallest: Option<usize> = None;
     for (root, path, version) in cpu_cgroups(&memberships) {
-        // A container sees its own group as the root, so the path may not exist below the mount: then the root counts.
+        // A container sees its own group as the root, so the path may not exist below the mount:
+        // then the root counts.
         let own = root.join(path.trim_start_matches('/'));
         let mut folder: Option<&Path> = Some(&own);
         while let Some(here) = folder.filter(|here| here.starts_with(&root)) {

@@ -1,7 +1,9 @@
-//! A file for log writes: how it is written so that data is durable when the write is over, and what alignment that asks for.
+//! A file for log writes: how it is written so that data is durable when the write is over, and
+//! what alignment that asks for.
 //!
-//! Where the filesystem does direct I/O, a write with O_DIRECT|O_DSYNC is durable when it completes; where it does not, a buffered write is
-//! followed by fdatasync(2). The blocking work on a file (zero-filling, reading back) is in `file_io`.
+//! Where the filesystem does direct I/O, a write with O_DIRECT|O_DSYNC is durable when it
+//! completes; where it does not, a buffered write is followed by fdatasync(2). The blocking work on
+//! a file (zero-filling, reading back) is in `file_io`.
 
 use std::fmt;
 use std::fs::File;
@@ -26,7 +28,8 @@ pub enum Durability {
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteMode {
-    /// O_DIRECT|O_DSYNC: one operation, past the page cache, durable when it completes. Memory, offset and length are multiples of `align`.
+    /// O_DIRECT|O_DSYNC: one operation, past the page cache, durable when it completes. Memory,
+    /// offset and length are multiples of `align`.
     Direct {
         /// Bytes; a power of two, 512 to the page size.
         align: u32,
@@ -47,7 +50,8 @@ impl fmt::Display for WriteMode {
     }
 }
 
-/// What commits are aligned to where the file does not say: the block of nearly every disk and filesystem, and a page.
+/// What commits are aligned to where the file does not say: the block of nearly every disk and
+/// filesystem, and a page.
 const DEFAULT_ALIGNMENT: u32 = 4096;
 
 /// An open file for log writes.
@@ -62,14 +66,16 @@ pub struct DataFile {
 }
 
 impl DataFile {
-    /// Creates an empty file that must not exist yet. Its name is durable only after [`Folder::sync`]. After an error there is none.
+    /// Creates an empty file that must not exist yet. Its name is durable only after
+    /// [`Folder::sync`]. After an error there is none.
     ///
     /// # Errors
     /// Those of openat(2), with the path.
     pub fn create(folder: &Folder, name: &str, durability: Durability) -> io::Result<DataFile> {
         let plain = folder.file(name, OFlags::CREATE | OFlags::EXCL | OFlags::RDWR)?;
         DataFile::from_plain(folder, name, plain, durability).inspect_err(|_| {
-            // It would be in the next attempt's way. Where it stays, whoever meets it has to tell that it is half made.
+            // It would be in the next attempt's way. Where it stays, whoever meets it has to tell
+            // that it is half made.
             let _ = folder.remove(name);
         })
     }
@@ -115,7 +121,8 @@ impl DataFile {
         self.mode
     }
 
-    /// What the offset and length of every commit shall be a multiple of, so that no block is written twice.
+    /// What the offset and length of every commit shall be a multiple of, so that no block is
+    /// written twice.
     pub fn alignment(&self) -> u32 {
         match self.mode {
             WriteMode::Direct { align } => align,
@@ -180,9 +187,10 @@ fn same(one: &File, other: &File) -> io::Result<()> {
     }
 }
 
-/// The alignment that direct I/O on this file needs, in memory and on disk (statx(2), STATX_DIOALIGN, Linux 6.1); `None` where the
-/// filesystem has no direct I/O or does not say. No less than the disk's physical block, which is what a torn write can
-/// tear; at least 512, at most a page, as log regions are page-aligned.
+/// The alignment that direct I/O on this file needs, in memory and on disk (statx(2),
+/// STATX_DIOALIGN, Linux 6.1); `None` where the filesystem has no direct I/O or does not say. No
+/// less than the disk's physical block, which is what a torn write can tear; at least 512, at most
+/// a page, as log regions are page-aligned.
 fn direct_alignment(file: &File) -> Option<u32> {
     let found = rustix::fs::statx(file.as_fd(), "", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN).ok()?;
     if found.stx_mask & StatxFlags::DIOALIGN.bits() == 0 || found.stx_dio_offset_align == 0 {
@@ -194,7 +202,8 @@ fn direct_alignment(file: &File) -> Option<u32> {
     (needed.is_power_of_two() && needed <= page).then_some(needed.max(physical.min(page)))
 }
 
-/// The physical block of a disk, by its device number, as the kernel knows it; `None` for what is no disk.
+/// The physical block of a disk, by its device number, as the kernel knows it; `None` for what is
+/// no disk.
 fn physical_block(major: u32, minor: u32) -> Option<u32> {
     let device = format!("/sys/dev/block/{major}:{minor}");
     // A partition has no queue of its own; its disk is the folder above.

@@ -1,7 +1,8 @@
 //! What can go wrong when the runtime starts or registers something, with the cure in the message.
 //!
-//! Errors of single operations (a send, a write) are `std::io::Error` and travel in their events. The diagnosis of a
-//! missing `io_uring` lives here because three different causes answer with the same errno.
+//! Errors of single operations (a send, a write) are `std::io::Error` and travel in their events.
+//! The diagnosis of a missing `io_uring` lives here because three different causes answer with the
+//! same errno.
 
 use std::io;
 
@@ -19,7 +20,8 @@ pub enum RuntimeError {
         /// The value of the sysctl: 1 bars unprivileged processes, 2 bars all.
         setting: u32,
     },
-    /// `io_uring_setup` is refused although the host allows it: a seccomp filter, as containers have.
+    /// `io_uring_setup` is refused although the host allows it: a seccomp filter, as containers
+    /// have.
     #[error(
         "io_uring is blocked for this process ({source}), usually by a container's seccomp profile: allow io_uring_setup, \
          io_uring_enter and io_uring_register in it (Docker and Podman: --security-opt seccomp=PROFILE.json, or \
@@ -93,7 +95,8 @@ pub enum RuntimeError {
 }
 
 impl RuntimeError {
-    /// Wraps the error of a system call, saying what it was for; a few errnos have a cure of their own.
+    /// Wraps the error of a system call, saying what it was for; a few errnos have a cure of their
+    /// own.
     pub(crate) fn system(what: &'static str) -> impl Fn(io::Error) -> RuntimeError {
         move |source| match source.raw_os_error() {
             Some(libc::ENOMEM) => RuntimeError::LockedMemory { what, limit: memlock_limit() },
@@ -127,7 +130,8 @@ pub(crate) fn explain_setup_failure(source: io::Error) -> RuntimeError {
     diagnose(source, disabled, &release)
 }
 
-/// The pure part of [`explain_setup_failure`]: errno, the sysctl's value where the kernel has it, and `uname -r`.
+/// The pure part of [`explain_setup_failure`]: errno, the sysctl's value where the kernel has it,
+/// and `uname -r`.
 fn diagnose(source: io::Error, io_uring_disabled: Option<u32>, release: &str) -> RuntimeError {
     const WHAT: &str = "setting up io_uring";
     match source.raw_os_error() {
@@ -144,7 +148,8 @@ fn diagnose(source: io::Error, io_uring_disabled: Option<u32>, release: &str) ->
     }
 }
 
-/// Whether `uname -r` names a kernel before 6.1. What can't be read counts as new enough: the errno then speaks.
+/// Whether `uname -r` names a kernel before 6.1. What can't be read counts as new enough: the errno
+/// then speaks.
 fn older_than_6_1(release: &str) -> bool {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
     match (numbers.next(), numbers.next()) {

@@ -11,8 +11,8 @@ use crate::timers::TimerId;
 
 /// What a core runs. All calls come from the core's own thread, one at a time; none may block.
 ///
-/// A turn: everything that had arrived is handed over (`event`, `message`, `timer`), then `turn_end` queues what
-/// follows from it, then all of it is submitted with one system call.
+/// A turn: everything that had arrived is handed over (`event`, `message`, `timer`), then
+/// `turn_end` queues what follows from it, then all of it is submitted with one system call.
 pub trait Handler: Sized + 'static {
     /// What cores send each other.
     type Message: Send + 'static;
@@ -32,8 +32,9 @@ pub trait Handler: Sized + 'static {
     /// The process was asked to stop: stop listening, finish what was begun. Called once.
     fn shutdown(&mut self, core: &mut Core<Self::Message>);
 
-    /// Whether nothing is left to do after `shutdown`. Asked every turn from then on; the cores end together when all say so, their mailboxes
-    /// and listeners are empty and their background jobs are done.
+    /// Whether nothing is left to do after `shutdown`. Asked every turn from then on; the cores end
+    /// together when all say so, their mailboxes and listeners are empty and their background jobs
+    /// are done.
     fn drained(&self) -> bool;
 }
 
@@ -49,7 +50,8 @@ pub enum Next {
 /// Something that happened.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// A connection was accepted; it is not adopted yet. The descriptor is non-blocking and close-on-exec.
+    /// A connection was accepted; it is not adopted yet. The descriptor is non-blocking and
+    /// close-on-exec.
     Accepted {
         /// By which listener.
         listener: ListenerId,
@@ -58,8 +60,8 @@ pub enum Event<'a> {
         /// The other side.
         peer: PeerAddr,
     },
-    /// Bytes arrived. They lie in a buffer of the core's, which starts at a multiple of 64, and are gone when the
-    /// handler returns.
+    /// Bytes arrived. They lie in a buffer of the core's, which starts at a multiple of 64, and are
+    /// gone when the handler returns.
     Received {
         /// At which socket.
         socket: Socket,
@@ -86,10 +88,12 @@ pub enum Event<'a> {
     Written {
         /// What the caller named it by.
         token: u64,
-        /// Whether all of it is as durable as the file's mode promises. After an error nothing can be said about the file.
+        /// Whether all of it is as durable as the file's mode promises. After an error nothing can
+        /// be said about the file.
         result: io::Result<()>,
     },
-    /// A socket that [`Core::close`] was called for is closed, all its operations ended. Nothing comes from it any more.
+    /// A socket that [`Core::close`] was called for is closed, all its operations ended. Nothing
+    /// comes from it any more.
     Closed {
         /// Which.
         socket: Socket,

@@ -1,4 +1,5 @@
-//! Errors of files, with what was done and to which; the system's own number stays readable, as the cure depends on it.
+//! Errors of files, with what was done and to which; the system's own number stays readable, as the
+//! cure depends on it.
 
 use std::fmt;
 use std::io;

@@ -1,7 +1,8 @@
-//! Blocking work on a data file, for background threads and recovery: zero-filling, reading back, syncing.
+//! Blocking work on a data file, for background threads and recovery: zero-filling, reading back,
+//! syncing.
 //!
-//! Large steps, past the page cache where the file and the memory allow it, so that recovery runs at disk speed and neither evicts what
-//! others have cached.
+//! Large steps, past the page cache where the file and the memory allow it, so that recovery runs
+//! at disk speed and neither evicts what others have cached.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -12,16 +13,16 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use crate::data_file::DataFile;
 use crate::region::RegionWriter;
 
-/// Bytes of one zero-filling write: large enough for full speed, small enough that writes of others are not held up behind it for
-/// more than about a millisecond.
+/// Bytes of one zero-filling write: large enough for full speed, small enough that writes of others
+/// are not held up behind it for more than about a millisecond.
 const FILL_STEP: usize = 1 << 20;
 
 /// Bytes of one read: disks reach their sequential speed at 1 MiB and more.
 const READ_STEP: usize = 4 << 20;
 
 impl DataFile {
-    /// Writes zeroes over `range` and makes them durable, so that later writes there neither allocate nor change metadata. Blocks;
-    /// direct where the range is aligned.
+    /// Writes zeroes over `range` and makes them durable, so that later writes there neither
+    /// allocate nor change metadata. Blocks; direct where the range is aligned.
     ///
     /// # Errors
     /// Those of write(2) and fdatasync(2), with the path; a full disk is `StorageFull`.
@@ -38,7 +39,8 @@ impl DataFile {
         self.plain().sync_data().map_err(self.in_context("sync"))
     }
 
-    /// The file opened for direct writes that are synced at the end and not one by one; `None` where it can't be, or `range` is not aligned.
+    /// The file opened for direct writes that are synced at the end and not one by one; `None`
+    /// where it can't be, or `range` is not aligned.
     fn direct_unsynced(&self, range: &Range<u64>) -> Option<File> {
         let (file, align) = self.direct()?;
         let align = u64::from(align);
@@ -50,8 +52,8 @@ impl DataFile {
         OpenOptions::new().write(true).custom_flags(libc::O_DIRECT).open(path).ok()
     }
 
-    /// Reads exactly the bytes from `offset` on that fill `buffer`. Blocks; direct where address, offset and length
-    /// are aligned (a [`crate::RegionWriter`]'s memory is).
+    /// Reads exactly the bytes from `offset` on that fill `buffer`. Blocks; direct where address,
+    /// offset and length are aligned (a [`crate::RegionWriter`]'s memory is).
     ///
     /// # Errors
     /// Those of pread(2), with the path; `UnexpectedEof` where the file ends before.

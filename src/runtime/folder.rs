@@ -1,7 +1,9 @@
-//! A folder held by its descriptor: what is done in it is done there, wherever its name leads by then.
+//! A folder held by its descriptor: what is done in it is done there, wherever its name leads by
+//! then.
 //!
-//! Every call takes a name in the folder and never a path. What a file or folder is can be asked again ([`Folder::known_as`]) and held
-//! against what it was, so that one that was moved, removed or replaced is noticed. Everything here blocks. Errors name the path.
+//! Every call takes a name in the folder and never a path. What a file or folder is can be asked
+//! again ([`Folder::known_as`]) and held against what it was, so that one that was moved, removed
+//! or replaced is noticed. Everything here blocks. Errors name the path.
 
 use std::fs::File;
 use std::io;
@@ -13,7 +15,8 @@ use rustix::io::Errno;
 
 use crate::file_error::{in_context, os_error};
 
-/// Which file or folder something is, whatever its name: two names with the same identity lead to the same.
+/// Which file or folder something is, whatever its name: two names with the same identity lead to
+/// the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileIdentity {
     device: u64,
@@ -94,7 +97,8 @@ impl Folder {
         &self.path
     }
 
-    /// Where it is now, as the kernel tells it: another path where it was moved, one that ends with ` (deleted)` where it was removed.
+    /// Where it is now, as the kernel tells it: another path where it was moved, one that ends with
+    /// ` (deleted)` where it was removed.
     pub fn path_now(&self) -> Option<PathBuf> {
         std::fs::read_link(format!("/proc/self/fd/{}", self.held.as_raw_fd())).ok()
     }
@@ -114,7 +118,8 @@ impl Folder {
         }
     }
 
-    /// Opens a plain file in it and nothing else: a link is not followed, and of a pipe no writer is waited for.
+    /// Opens a plain file in it and nothing else: a link is not followed, and of a pipe no writer
+    /// is waited for.
     ///
     /// # Errors
     /// Those of openat(2), with the path; what is not a file is named.
@@ -145,7 +150,8 @@ impl Folder {
         }
     }
 
-    /// Makes a folder in it, its owner's alone; `false` where there is one. Durable after [`Folder::sync`].
+    /// Makes a folder in it, its owner's alone; `false` where there is one. Durable after
+    /// [`Folder::sync`].
     ///
     /// # Errors
     /// Those of mkdirat(2), with the path.

@@ -1,8 +1,10 @@
-//! Bounded mailboxes between cores, and the one wake-up that a sleeping core needs however much lies in them.
+//! Bounded mailboxes between cores, and the one wake-up that a sleeping core needs however much
+//! lies in them.
 //!
-//! One single-producer ring for every ordered pair of cores, so sending is a few plain stores. A core that goes to sleep says so first and
-//! looks into its mailboxes then; a sender fills first and looks for sleepers then (Dekker, with a full fence on
-//! either side), so one of the two sees the other.
+//! One single-producer ring for every ordered pair of cores, so sending is a few plain stores. A
+//! core that goes to sleep says so first and looks into its mailboxes then; a sender fills first
+//! and looks for sleepers then (Dekker, with a full fence on either side), so one of the two sees
+//! the other.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -13,11 +15,13 @@ use rustix::event::EventfdFlags;
 
 use crate::RuntimeError;
 
-/// How other threads reach a core. On a cache line of its own, as it is read by all and written by its core at every sleep.
+/// How other threads reach a core. On a cache line of its own, as it is read by all and written by
+/// its core at every sleep.
 ///
-/// There are two bells, because one can't do: a core that naps in its ring hears only what the ring polls, and a ring that has its
-/// poll fired by an eventfd cannot signal its own eventfd from there (the kernel forbids the recursion and puts the signal off
-/// for an RCU grace period, 16 to 20 ms measured on 6.18, or for ever), so a parked core is called through that one directly.
+/// There are two bells, because one can't do: a core that naps in its ring hears only what the ring
+/// polls, and a ring that has its poll fired by an eventfd cannot signal its own eventfd from there
+/// (the kernel forbids the recursion and puts the signal off for an RCU grace period, 16 to 20 ms
+/// measured on 6.18, or for ever), so a parked core is called through that one directly.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(crate) struct Doorbell {
@@ -67,15 +71,16 @@ impl Doorbell {
         fence(Ordering::SeqCst);
     }
 
-    /// The core is awake. Returns whether somebody had woken it; a ring in this very moment is not counted, and harms nothing, as the
-    /// core looks for work before it sleeps again.
+    /// The core is awake. Returns whether somebody had woken it; a ring in this very moment is not
+    /// counted, and harms nothing, as the core looks for work before it sleeps again.
     pub(crate) fn say_awake(&self) -> bool {
         let rung = self.state.load(Ordering::Relaxed) == AWAKE;
         self.state.store(AWAKE, Ordering::Relaxed);
         rung
     }
 
-    /// Wakes the core if it sleeps; whatever was stored before is then seen by it. One system call if it does, none if not.
+    /// Wakes the core if it sleeps; whatever was stored before is then seen by it. One system call
+    /// if it does, none if not.
     pub(crate) fn ring(&self) -> bool {
         fence(Ordering::SeqCst);
         if self.state.load(Ordering::Relaxed) == AWAKE {
@@ -89,9 +94,11 @@ impl Doorbell {
         true
     }
 
-    /// Signals a core that napped a moment ago. By now it may have parked: this thread can have stood still since it looked. Then the ring has work that
-    /// nobody was told of, and tells nobody of what comes on top of it, so the core would sleep over all its sockets. Who parks after this signal
-    /// sees the work, as the signal comes before the look here, and the look there behind saying so (Dekker once more).
+    /// Signals a core that napped a moment ago. By now it may have parked: this thread can have
+    /// stood still since it looked. Then the ring has work that nobody was told of, and tells
+    /// nobody of what comes on top of it, so the core would sleep over all its sockets. Who parks
+    /// after this signal sees the work, as the signal comes before the look here, and the look
+    /// there behind saying so (Dekker once more).
     fn ring_nap_bell(&self) {
         signal(self.nap_bell());
         fence(Ordering::SeqCst);
@@ -146,7 +153,8 @@ impl<M> Mailboxes<M> {
         self.to.len()
     }
 
-    /// Puts a message into the mailbox of core `to`; gives it back when that is full or there is no such core.
+    /// Puts a message into the mailbox of core `to`; gives it back when that is full or there is no
+    /// such core.
     pub(crate) fn send(&mut self, to: usize, message: M) -> Result<(), M> {
         let Some(mailbox) = self.to.get_mut(to) else {
             return Err(message);

@@ -1,22 +1,26 @@
-//! One anonymous, page-aligned memory mapping that unmaps itself: the ground under log segments and receive buffers.
+//! One anonymous, page-aligned memory mapping that unmaps itself: the ground under log segments and
+//! receive buffers.
 
 use std::io;
 use std::ptr::{self, NonNull};
 
 use rustix::mm::{Advice, MapFlags, ProtFlags};
 
-/// From this length on a mapping asks for huge pages (transparent, where the host allows them on request): records are read at random, and with small
-/// pages nearly every one would miss the processor's page table cache as well as its data cache.
+/// From this length on a mapping asks for huge pages (transparent, where the host allows them on
+/// request): records are read at random, and with small pages nearly every one would miss the
+/// processor's page table cache as well as its data cache.
 const HUGE_PAGE: usize = 2 << 20;
 
-/// Zeroed private memory, aligned to a page, of a fixed length. Says nothing about who may touch which byte: its users do.
+/// Zeroed private memory, aligned to a page, of a fixed length. Says nothing about who may touch
+/// which byte: its users do.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     start: NonNull<u8>,
     len: usize,
 }
 
-// SAFETY: a mapping is plain process memory, valid from any thread; access is ordered by the types built on it.
+// SAFETY: a mapping is plain process memory, valid from any thread; access is ordered by the types
+// built on it.
 unsafe impl Send for Mapping {}
 // SAFETY: as above; `&Mapping` itself only gives out the address and the length.
 unsafe impl Sync for Mapping {}
@@ -31,8 +35,8 @@ impl Mapping {
         let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         let mapping = Mapping { start, len };
         if len >= HUGE_PAGE {
-            // SAFETY: advice about memory that this value has just mapped; it changes no byte. A kernel without huge pages refuses, and
-            // serves as well with small ones.
+            // SAFETY: advice about memory that this value has just mapped; it changes no byte. A
+            // kernel without huge pages refuses, and serves as well with small ones.
             let _ = unsafe { rustix::mm::madvise(start.as_ptr().cast(), len, Advice::LinuxHugepage) };
         }
         Ok(mapping)
@@ -51,8 +55,9 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: this value owns the mapping of exactly this address and length, and its users hold it while they or the
-        // kernel use the memory. A failure could only mean that the mapping is not there, and there is nothing to do.
+        // SAFETY: this value owns the mapping of exactly this address and length, and its users
+        // hold it while they or the kernel use the memory. A failure could only mean that the
+        // mapping is not there, and there is nothing to do.
         let _ = unsafe { rustix::mm::munmap(self.start.as_ptr().cast(), self.len) };
     }
 }

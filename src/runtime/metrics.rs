@@ -1,4 +1,5 @@
-//! Plain counters of one core, and what the kernel gave it. No atomics: only the core itself counts and reads.
+//! Plain counters of one core, and what the kernel gave it. No atomics: only the core itself counts
+//! and reads.
 
 use std::fmt;
 

@@ -1,7 +1,9 @@
-//! What one send puts on the wire: bytes of its own, and shared pieces of regions sent from where they lie.
+//! What one send puts on the wire: bytes of its own, and shared pieces of regions sent from where
+//! they lie.
 //!
-//! An `Outgoing` is pooled by its core, so in steady state building and sending one allocates nothing. The kernel's view of it (iovecs
-//! and message header) lives inside the same box, which stays put while a send is with the kernel.
+//! An `Outgoing` is pooled by its core, so in steady state building and sending one allocates
+//! nothing. The kernel's view of it (iovecs and message header) lives inside the same box, which
+//! stays put while a send is with the kernel.
 
 use std::fmt;
 use std::io::IoSlice;
@@ -11,8 +13,8 @@ use crate::region::RegionSlice;
 /// Most iovecs that one sendmsg takes (IOV_MAX, sysconf(3)); what is beyond goes out with the next.
 const MAX_IOVECS: usize = 1024;
 
-/// Capacity that a recycled `Outgoing` keeps: larger buffers are given back to the allocator, so that one large reply
-/// does not hold memory for ever.
+/// Capacity that a recycled `Outgoing` keeps: larger buffers are given back to the allocator, so
+/// that one large reply does not hold memory for ever.
 const KEPT_BYTES: usize = 64 * 1024;
 /// Pieces that a recycled one keeps room for.
 const KEPT_PIECES: usize = 256;
@@ -43,12 +45,14 @@ pub(crate) enum Parts {
 }
 
 impl Outgoing {
-    /// The bytes copied so far. Append at the end; what comes before the last [`Outgoing::push_shared`] must not be shortened.
+    /// The bytes copied so far. Append at the end; what comes before the last
+    /// [`Outgoing::push_shared`] must not be shortened.
     pub fn bytes(&mut self) -> &mut Vec<u8> {
         &mut self.buffer
     }
 
-    /// Appends bytes that are sent from where they lie. The region is held until the kernel is done with it.
+    /// Appends bytes that are sent from where they lie. The region is held until the kernel is done
+    /// with it.
     pub fn push_shared(&mut self, slice: RegionSlice) {
         if slice.is_empty() {
             return;
@@ -90,8 +94,8 @@ impl Outgoing {
         self.iovecs.shrink_to(KEPT_PIECES);
     }
 
-    /// The parts from `sent` on, for the kernel; valid until `self` is changed or dropped. Costs no allocation once the iovec
-    /// list has its room.
+    /// The parts from `sent` on, for the kernel; valid until `self` is changed or dropped. Costs no
+    /// allocation once the iovec list has its room.
     pub(crate) fn parts(&mut self) -> Parts {
         self.iovecs.clear();
         let mut skip = self.sent;
@@ -121,7 +125,8 @@ impl Outgoing {
     }
 }
 
-/// Adds `bytes` to the list, less what of them was sent already. Bytes are only read through the iovec, though its type says `mut`.
+/// Adds `bytes` to the list, less what of them was sent already. Bytes are only read through the
+/// iovec, though its type says `mut`.
 fn push(iovecs: &mut Vec<libc::iovec>, skip: &mut usize, bytes: &[u8]) {
     let skipped = (*skip).min(bytes.len());
     *skip -= skipped;
@@ -158,7 +163,8 @@ mod tests {
     /// What the kernel would read.
     fn wire(outgoing: &mut Outgoing) -> Vec<u8> {
         let read = |start: *const u8, len: usize| {
-            // SAFETY: `parts` points into `outgoing`, which is borrowed for the whole of this function.
+            // SAFETY: `parts` points into `outgoing`, which is borrowed for the whole of this
+            // function.
             unsafe { std::slice::from_raw_parts(start, len) }.to_vec()
         };
         match outgoing.parts() {

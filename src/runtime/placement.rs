@@ -2,12 +2,13 @@
 //!
 //! What counts, in this order: CPUs that another server has marked; threads of other processes that
 //! are pinned there; how busy the CPU was during a short look. A container may see neither of the
-//! first two of its neighbours, whence the third. Where a quota cuts the choice and nothing tells the
-//! CPUs apart, the first is drawn by lot: servers that can't see each other spread all the same.
+//! first two of its neighbours, whence the third. Where a quota cuts the choice and nothing tells
+//! the CPUs apart, the first is drawn by lot: servers that can't see each other spread all the
+//! same.
 //!
 //! A mark is an abstract socket address: bound by one process at a time, gone with it, and it needs
-//! no right to write anywhere. It is advice among servers: whoever binds such an address keeps nobody
-//! from anything.
+//! no right to write anywhere. It is advice among servers: whoever binds such an address keeps
+//! nobody from anything.
 
 use std::collections::HashMap;
 use std::fs;
@@ -123,8 +124,8 @@ fn mark(cpu: usize) -> Mark {
     }
 }
 
-/// How many threads of other processes may run on one CPU only, by CPU. The kernel's own threads are
-/// left out: each CPU has as many.
+/// How many threads of other processes may run on one CPU only, by CPU. The kernel's own threads
+/// are left out: each CPU has as many.
 fn pinned_threads(proc: &Path, own: u32) -> HashMap<usize, usize> {
     let mut found = HashMap::new();
     let numbers = |folder: &Path| -> Vec<u32> {
@@ -224,7 +225,8 @@ mod tests {
 
     #[test]
     fn a_cpu_that_is_marked_is_another_servers_until_that_has_gone() {
-        // No host has CPUs of these numbers, so no server has marked them; nor has another run of this test.
+        // No host has CPUs of these numbers, so no server has marked them; nor has another run of
+        // this test.
         let number = std::process::id() as usize * 10_000;
         let among = [number, number + 1, number + 2];
         let first = Placement::least_used(&among, 1, false);

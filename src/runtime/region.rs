@@ -1,9 +1,11 @@
-//! Memory of a log segment: written once from the front, read by many while it is still being written.
+//! Memory of a log segment: written once from the front, read by many while it is still being
+//! written.
 //!
-//! One [`RegionWriter`] fills a region beyond its watermark; everything below the watermark is frozen and never changes again, so
-//! [`RegionSlice`]s of it can be sent to sockets and written to disk while the writer goes on.
-//! That disjointness is the whole safety argument: mutable references exist only above the watermark, shared ones only
-//! below it, and the watermark only rises while anything is shared.
+//! One [`RegionWriter`] fills a region beyond its watermark; everything below the watermark is
+//! frozen and never changes again, so [`RegionSlice`]s of it can be sent to sockets and written to
+//! disk while the writer goes on. That disjointness is the whole safety argument: mutable
+//! references exist only above the watermark, shared ones only below it, and the watermark only
+//! rises while anything is shared.
 
 use std::io;
 use std::ops::{Deref, Range};
@@ -22,7 +24,8 @@ pub struct Region {
 impl Region {
     /// The watermark: how many bytes from the start are frozen.
     pub fn frozen(&self) -> usize {
-        // Acquire pairs with the Release in `freeze`: who sees the watermark sees the bytes below it.
+        // Acquire pairs with the Release in `freeze`: who sees the watermark sees the bytes below
+        // it.
         self.frozen.load(Ordering::Acquire)
     }
 
@@ -31,8 +34,9 @@ impl Region {
         if range.start > range.end || range.end > self.frozen() {
             return None;
         }
-        // SAFETY: the range lies inside the mapping (the watermark never exceeds its length) and below the
-        // watermark, where no mutable reference exists or will exist while this region is shared.
+        // SAFETY: the range lies inside the mapping (the watermark never exceeds its length) and
+        // below the watermark, where no mutable reference exists or will exist while this region is
+        // shared.
         Some(unsafe { self.frozen_bytes(range) })
     }
 
@@ -43,10 +47,12 @@ impl Region {
     }
 
     /// # Safety
-    /// `range` must have been checked against the watermark once: it only rises while the region is shared.
+    /// `range` must have been checked against the watermark once: it only rises while the region is
+    /// shared.
     unsafe fn frozen_bytes(&self, range: Range<usize>) -> &[u8] {
-        // SAFETY: start + range.start lies inside the mapping, the length too (the caller's promise), and frozen bytes
-        // are initialised (the mapping starts zeroed) and not written again.
+        // SAFETY: start + range.start lies inside the mapping, the length too (the caller's
+        // promise), and frozen bytes are initialised (the mapping starts zeroed) and not written
+        // again.
         unsafe { std::slice::from_raw_parts(self.memory.start().as_ptr().add(range.start), range.end - range.start) }
     }
 }
@@ -74,8 +80,9 @@ impl Deref for RegionSlice {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: the range was below the watermark when the slice was made, and while the slice holds its Arc the
-        // writer cannot reclaim the region, so the watermark has only risen since.
+        // SAFETY: the range was below the watermark when the slice was made, and while the slice
+        // holds its Arc the writer cannot reclaim the region, so the watermark has only risen
+        // since.
         unsafe { self.region.frozen_bytes(self.range.clone()) }
     }
 }
@@ -97,8 +104,9 @@ impl RegionWriter {
     pub fn writable(&mut self) -> &mut [u8] {
         let frozen = self.frozen();
         let rest = self.len() - frozen;
-        // SAFETY: these bytes lie above the watermark, where readers never look, and `&mut self` of the only writer makes this
-        // the only mutable reference; the watermark can't rise while it is borrowed.
+        // SAFETY: these bytes lie above the watermark, where readers never look, and `&mut self` of
+        // the only writer makes this the only mutable reference; the watermark can't rise while it
+        // is borrowed.
         unsafe { std::slice::from_raw_parts_mut(self.region.memory.start().as_ptr().add(frozen), rest) }
     }
 
@@ -131,8 +139,8 @@ impl RegionWriter {
         self.region.frozen()
     }
 
-    /// Takes the region back for new content: watermark 0, bytes as they were. Fails, giving itself back, while a slice or another
-    /// reference exists.
+    /// Takes the region back for new content: watermark 0, bytes as they were. Fails, giving itself
+    /// back, while a slice or another reference exists.
     pub fn reclaim(mut self) -> Result<RegionWriter, RegionWriter> {
         match Arc::get_mut(&mut self.region) {
             Some(region) => {

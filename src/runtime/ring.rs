@@ -1,9 +1,11 @@
-//! The data ring: set-up with fallbacks, submission, waiting, and the count of what the kernel still holds.
+//! The data ring: set-up with fallbacks, submission, waiting, and the count of what the kernel
+//! still holds.
 //!
-//! Built with SINGLE_ISSUER, DEFER_TASKRUN (completions are made only inside our own `io_uring_enter`) and TASKRUN_FLAG
-//! (a flag in shared memory says when there are some to make, so looking for work costs no system call). The registered
-//! eventfd is signalled only while armed, that is while the thread sleeps in tokio's driver.
-//! Promise: dropping the ring first ends every operation, so what they point to may be freed afterwards.
+//! Built with SINGLE_ISSUER, DEFER_TASKRUN (completions are made only inside our own
+//! `io_uring_enter`) and TASKRUN_FLAG (a flag in shared memory says when there are some to make, so
+//! looking for work costs no system call). The registered eventfd is signalled only while armed,
+//! that is while the thread sleeps in tokio's driver. Promise: dropping the ring first ends every
+//! operation, so what they point to may be freed afterwards.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -63,14 +65,15 @@ impl Ring {
     /// Queues an operation; no system call unless the submission queue is full.
     ///
     /// # Safety
-    /// What the entry points to stays valid, and is not changed, until the operation's last completion was reaped or
-    /// this ring was dropped.
+    /// What the entry points to stays valid, and is not changed, until the operation's last
+    /// completion was reaped or this ring was dropped.
     pub(crate) unsafe fn push(&mut self, entry: squeue::Entry) {
         self.in_flight += 1;
         // SAFETY: the caller keeps what the entry points to.
         if !self.waiting.is_empty() || unsafe { self.io.submission().push(&entry) }.is_err() {
             self.waiting.push_back(entry);
-            // Room is made now, so that the list stays short. A failure shows at the turn's own submission.
+            // Room is made now, so that the list stays short. A failure shows at the turn's own
+            // submission.
             let _ = self.submit();
         }
     }
@@ -80,11 +83,13 @@ impl Ring {
         !self.waiting.is_empty() || !self.io.submission().is_empty()
     }
 
-    /// Whether there are completions, or the kernel says that it has work which [`Ring::enter`] would turn into some. Two loads.
+    /// Whether there are completions, or the kernel says that it has work which [`Ring::enter`]
+    /// would turn into some. Two loads.
     ///
-    /// The latter is a hint, which may be wrong until the kernel's next work: it lists its work first and raises the flag then, so where the list is
-    /// worked off in between the flag stays up over an empty list, and entering takes it down only where there is something on the list. Who loops on
-    /// this looks after entering whether anything [is ready](Ring::is_ready).
+    /// The latter is a hint, which may be wrong until the kernel's next work: it lists its work
+    /// first and raises the flag then, so where the list is worked off in between the flag stays up
+    /// over an empty list, and entering takes it down only where there is something on the list.
+    /// Who loops on this looks after entering whether anything [is ready](Ring::is_ready).
     pub(crate) fn has_completions(&mut self) -> bool {
         if self.is_ready() {
             return true;
@@ -103,7 +108,8 @@ impl Ring {
         self.enter(0, None)
     }
 
-    /// Makes completions of the kernel's work, unless there are some already. For a loop that looks with [`Ring::has_completions`].
+    /// Makes completions of the kernel's work, unless there are some already. For a loop that looks
+    /// with [`Ring::has_completions`].
     pub(crate) fn make_completions(&mut self) -> Result<(), RuntimeError> {
         if self.is_ready() { Ok(()) } else { self.submit() }
     }
@@ -130,8 +136,9 @@ impl Ring {
                     let timespec = Timespec::from(timeout);
                     let args = SubmitArgs::new().timespec(&timespec);
                     let flags = flags | EnterFlags::EXT_ARG;
-                    // SAFETY: EXT_ARG says that the argument is a getevents argument, which SubmitArgs is, with its size; it
-                    // and the timespec live through the call. The entries' pointers were vouched for in `push`.
+                    // SAFETY: EXT_ARG says that the argument is a getevents argument, which
+                    // SubmitArgs is, with its size; it and the timespec live through the call. The
+                    // entries' pointers were vouched for in `push`.
                     unsafe { submitter.enter(queued as u32, want, flags.bits(), Some(&args)) }
                 }
                 // SAFETY: no argument; the entries' pointers were vouched for in `push`.
@@ -139,7 +146,8 @@ impl Ring {
             };
             match result {
                 Ok(_) => {}
-                // The wait timed out, a signal came, or the kernel wants completions reaped first: the next turn goes on.
+                // The wait timed out, a signal came, or the kernel wants completions reaped first:
+                // the next turn goes on.
                 Err(error)
                     if matches!(error.raw_os_error(), Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN)) =>
                 {
@@ -173,13 +181,17 @@ impl Ring {
         self.in_flight -= ended;
     }
 
-    /// Arms the eventfd before a sleep; `false` if there is something to reap already, and then nothing is armed.
+    /// Arms the eventfd before a sleep; `false` if there is something to reap already, and then
+    /// nothing is armed.
     pub(crate) fn arm_eventfd(&mut self) -> Result<bool, RuntimeError> {
         self.io.completion().enable_eventfd();
-        // Dekker: the kernel queues its work, then looks whether the eventfd is armed; we arm it, then look for work.
+        // Dekker: the kernel queues its work, then looks whether the eventfd is armed; we arm it,
+        // then look for work.
         fence(Ordering::SeqCst);
-        // Between raising the work flag and reading ours the kernel has no full barrier where atomic operations are not one; entering looks at the
-        // work list itself, which is. It also tells a flag that was left up from one that means something: with an empty list one sleeps well.
+        // Between raising the work flag and reading ours the kernel has no full barrier where
+        // atomic operations are not one; entering looks at the work list itself, which is. It also
+        // tells a flag that was left up from one that means something: with an empty list one
+        // sleeps well.
         if cfg!(not(target_arch = "x86_64")) || self.has_completions() {
             self.make_completions()?;
         }
@@ -205,8 +217,8 @@ impl Drop for Ring {
             unsafe { self.push(cancel) };
             if let Err(error) = self.submit_and_wait(Duration::from_millis(10)) {
                 tracing::error!(%error, "the data ring can't be drained");
-                // A ring that can't be entered can't be drained either: better a dead process than freed memory under
-                // the kernel's pen.
+                // A ring that can't be entered can't be drained either: better a dead process than
+                // freed memory under the kernel's pen.
                 std::process::abort();
             }
             self.reap(&mut completions);
@@ -247,8 +259,8 @@ fn build(entries: u32) -> Result<IoUring, RuntimeError> {
     }
 }
 
-/// Makes the ring's file table: as many places as asked for, fewer where the limit on open files is lower, none where
-/// the kernel refuses. Returns how many.
+/// Makes the ring's file table: as many places as asked for, fewer where the limit on open files is
+/// lower, none where the kernel refuses. Returns how many.
 pub(crate) fn register_files(io: &IoUring, wanted: u32) -> u32 {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
     let places = u32::try_from(limit).unwrap_or(u32::MAX).min(wanted);
@@ -273,7 +285,8 @@ mod tests {
         Ring::new(entries, crate::mailbox::Doorbell::new().unwrap().park_bell())
     }
 
-    /// Has io_uring_setup(2) answer `errno` in the calling thread, as a container's seccomp profile does.
+    /// Has io_uring_setup(2) answer `errno` in the calling thread, as a container's seccomp profile
+    /// does.
     fn forbid_io_uring(errno: i32) {
         let filter = [
             // Load the system call's number (seccomp_data.nr lies at offset 0).
@@ -293,8 +306,8 @@ mod tests {
             libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k: libc::SECCOMP_RET_ALLOW },
         ];
         let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
-        // SAFETY: both calls concern this thread only; the filter and the program live through them, and the kernel
-        // copies them.
+        // SAFETY: both calls concern this thread only; the filter and the program live through
+        // them, and the kernel copies them.
         unsafe {
             assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
             assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program), 0);
@@ -313,19 +326,22 @@ mod tests {
         }
     }
 
-    /// Raises the kernel's flag for work over an empty list, as it does where another thread lists work, is held up, and raises the flag when that work
-    /// has been done.
+    /// Raises the kernel's flag for work over an empty list, as it does where another thread lists
+    /// work, is held up, and raises the flag when that work has been done.
     fn leave_flag_up(ring: &mut Ring) {
         const TASKRUN: u32 = 1 << 2; // IORING_SQ_TASKRUN, io_uring_enter(2)
-        // Head, tail and flags of both queues lie at the start of the region that every ring shares with its process.
+        // Head, tail and flags of both queues lie at the start of the region that every ring shares
+        // with its process.
         let length = 256;
-        // SAFETY: a fresh mapping of the ring's first page, which the kernel gives to whoever has the ring; unmapped below.
+        // SAFETY: a fresh mapping of the ring's first page, which the kernel gives to whoever has
+        // the ring; unmapped below.
         let start = unsafe {
             let access = libc::PROT_READ | libc::PROT_WRITE;
             libc::mmap(std::ptr::null_mut(), length, access, libc::MAP_SHARED, ring.io.as_raw_fd(), 0)
         };
         assert_ne!(start, libc::MAP_FAILED);
-        // SAFETY: the mapping is page-aligned and a page long, and everybody changes its words atomically.
+        // SAFETY: the mapping is page-aligned and a page long, and everybody changes its words
+        // atomically.
         let words = unsafe { std::slice::from_raw_parts(start.cast::<std::sync::atomic::AtomicU32>(), length / 4) };
         let is_flag = |word: &std::sync::atomic::AtomicU32| {
             let before = word.fetch_or(TASKRUN, Ordering::SeqCst);

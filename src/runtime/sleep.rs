@@ -1,8 +1,10 @@
-//! How a core waits: spinning over shared memory, napping in its ring, or sleeping in tokio's driver.
+//! How a core waits: spinning over shared memory, napping in its ring, or sleeping in tokio's
+//! driver.
 //!
-//! tokio-uring's runtime (accept, timers, tasks) runs only while the core's thread is parked in tokio. So while there is traffic
-//! the core naps in its own ring, one system call for submitting and waiting, and visits tokio every
-//! [`TOKIO_TURN`]; when nothing came for that long it parks there until something does.
+//! tokio-uring's runtime (accept, timers, tasks) runs only while the core's thread is parked in
+//! tokio. So while there is traffic the core naps in its own ring, one system call for submitting
+//! and waiting, and visits tokio every [`TOKIO_TURN`]; when nothing came for that long it parks
+//! there until something does.
 
 use std::future::poll_fn;
 use std::os::fd::{AsFd, OwnedFd};
@@ -20,8 +22,8 @@ use crate::core::Core;
 use crate::mailbox::signal;
 use crate::stages::Stage;
 
-/// How long tokio's share (accept, timers, tasks) may wait while the core is busy, and how long a core naps
-/// before it parks. A visit costs three system calls, some 3 µs: 0.3 % of a busy core.
+/// How long tokio's share (accept, timers, tasks) may wait while the core is busy, and how long a
+/// core naps before it parks. A visit costs three system calls, some 3 µs: 0.3 % of a busy core.
 const TOKIO_TURN: Duration = Duration::from_millis(1);
 
 /// What the loop does next.
@@ -57,8 +59,9 @@ impl Pace {
         self.visited = Instant::now();
     }
 
-    /// Submits what the turn queued and waits as the configuration and the moment ask; `again` forbids waiting. One `io_uring_enter`, none where
-    /// nothing is to submit and nothing is to be waited for.
+    /// Submits what the turn queued and waits as the configuration and the moment ask; `again`
+    /// forbids waiting. One `io_uring_enter`, none where nothing is to submit and nothing is to be
+    /// waited for.
     pub(crate) fn wait<M: Send + 'static>(&self, core: &mut Core<M>, again: bool) -> Result<Wait, RuntimeError> {
         let due = self.visited + TOKIO_TURN;
         if again || core.has_work() {
@@ -89,7 +92,8 @@ impl Pace {
         Ok(Wait::Turn)
     }
 
-    /// Looks for work without a system call (once what is queued is submitted). `true` if there is some, `false` when looking is over.
+    /// Looks for work without a system call (once what is queued is submitted). `true` if there is
+    /// some, `false` when looking is over.
     fn spins_until_work<M: Send + 'static>(&self, core: &mut Core<M>, due: Instant) -> Result<bool, RuntimeError> {
         if core.ring.has_unsubmitted() {
             core.stages.enter_kernel(Stage::Kernel);
@@ -153,20 +157,21 @@ impl Parking {
     pub(crate) fn new<M: Send + 'static>(core: &Core<M>) -> Result<Parking, RuntimeError> {
         const WHAT: &str = "watching the ring's eventfd";
         let bell = core.doorbell().park_bell().try_clone_to_owned().map_err(RuntimeError::system(WHAT))?;
-        // SAFETY: an OwnedFd answers with the same descriptor as long as it lives, and it is not taken out of the AsyncFd.
+        // SAFETY: an OwnedFd answers with the same descriptor as long as it lives, and it is not
+        // taken out of the AsyncFd.
         let bell = unsafe { AsyncFd::register_with_interest(bell, Interest::READABLE) };
         Ok(Parking { bell: bell.map_err(|error| RuntimeError::system(WHAT)(error.into()))? })
     }
 
-    /// Gives tokio its share without sleeping. The thread has to park for it (tokio-uring submits only then), so it
-    /// parks with its own eventfd already signalled.
+    /// Gives tokio its share without sleeping. The thread has to park for it (tokio-uring submits
+    /// only then), so it parks with its own eventfd already signalled.
     pub(crate) async fn visit(&self) {
         signal(self.bell.get_ref().as_fd());
         self.until_signalled(None, None).await;
     }
 
-    /// Sleeps until there is something to do for the loop: a completion, another core's ring at the door (a completion too), an accepted
-    /// connection, a due timer.
+    /// Sleeps until there is something to do for the loop: a completion, another core's ring at the
+    /// door (a completion too), an accepted connection, a due timer.
     pub(crate) async fn park<M: Send + 'static>(&self, core: &mut Core<M>) -> Result<(), RuntimeError> {
         core.doorbell().say_parked();
         if !core.has_work() && core.ring.arm_eventfd()? {
@@ -198,7 +203,8 @@ impl Parking {
             }
             match self.bell.poll_read_ready(context) {
                 Poll::Ready(Ok(mut ready)) => {
-                    // The eventfd is never read: every signal is an edge, so forgetting this one loses none.
+                    // The eventfd is never read: every signal is an edge, so forgetting this one
+                    // loses none.
                     ready.clear_ready();
                     Poll::Ready(())
                 }

@@ -1,7 +1,7 @@
 //! The table of a core's sockets: slots with generations, and what each has with the kernel.
 //!
-//! A slot is freed only when none of its operations is with the kernel any more, and its generation rises then, so that
-//! neither a stale handle nor a late completion can reach the next owner.
+//! A slot is freed only when none of its operations is with the kernel any more, and its generation
+//! rises then, so that neither a stale handle nor a late completion can reach the next owner.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -10,7 +10,8 @@ use io_uring::types::{Fd, Fixed};
 use crate::operation::MAX_SLOTS;
 use crate::outgoing::Outgoing;
 
-/// A socket of one core. A handle: copying it is free, and one whose socket was closed is ignored everywhere.
+/// A socket of one core. A handle: copying it is free, and one whose socket was closed is ignored
+/// everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Socket {
     pub(crate) slot: u32,
@@ -18,8 +19,9 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// A small number that no other socket of the core has while this one is open: to keep what belongs to a socket in an array. It
-    /// is given to a later socket after [`crate::Event::Closed`] or [`crate::Core::detach`].
+    /// A small number that no other socket of the core has while this one is open: to keep what
+    /// belongs to a socket in an array. It is given to a later socket after
+    /// [`crate::Event::Closed`] or [`crate::Core::detach`].
     pub fn index(self) -> usize {
         self.slot as usize
     }

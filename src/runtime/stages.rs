@@ -1,10 +1,12 @@
-//! Where a core's time goes: a clock that is switched from one stage of the work to the next, in one turn of [`EVERY`] or so.
+//! Where a core's time goes: a clock that is switched from one stage of the work to the next, in
+//! one turn of [`EVERY`] or so.
 //!
-//! Promises: each moment of a timed turn is charged to exactly one stage, less what reading the clock takes; a turn that is not timed costs a
-//! predictable branch a switch, some eight a request. The turns are picked at random, so that they beat with no pattern of the load.
+//! Promises: each moment of a timed turn is charged to exactly one stage, less what reading the
+//! clock takes; a turn that is not timed costs a predictable branch a switch, some eight a request.
+//! The turns are picked at random, so that they beat with no pattern of the load.
 //!
-//! Relies on the processor's time-stamp counter where there is one whose rate never changes (x86-64 of the last fifteen years), else on
-//! the system's monotonic clock.
+//! Relies on the processor's time-stamp counter where there is one whose rate never changes (x86-64
+//! of the last fifteen years), else on the system's monotonic clock.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +31,8 @@ pub enum Stage {
     Other,
     /// tokio's share: accept and control-plane files.
     Tokio,
-    /// In the ring's system call: sends, receives and writes are made there, and interrupts handled.
+    /// In the ring's system call: sends, receives and writes are made there, and interrupts
+    /// handled.
     Kernel,
     /// Submitting writes and syncs of files, in system calls of their own.
     Write,
@@ -57,7 +60,8 @@ impl Stage {
     ];
 }
 
-/// One turn of about so many is timed: at a few per cent of its time for some hundred readings of the clock, that is less than a thousandth of all.
+/// One turn of about so many is timed: at a few per cent of its time for some hundred readings of
+/// the clock, that is less than a thousandth of all.
 const EVERY: u32 = 64;
 
 /// Reads the clock, in ticks of its own.
@@ -136,7 +140,8 @@ impl StageClock {
         }
     }
 
-    /// The core begins something else; returns what it was doing. A branch where the turn is not timed.
+    /// The core begins something else; returns what it was doing. A branch where the turn is not
+    /// timed.
     #[inline]
     pub(crate) fn enter(&mut self, stage: Stage) -> Stage {
         let before = self.current;
@@ -206,8 +211,9 @@ impl StageClock {
 
 #[cfg(target_arch = "x86_64")]
 fn ticks() -> u64 {
-    // SAFETY: RDTSC is there on every x86-64, reads a counter, and touches no memory. Where a kernel forbids it (prctl(2), PR_SET_TSC), which nothing
-    // does to itself by accident, the process would get SIGSEGV.
+    // SAFETY: RDTSC is there on every x86-64, reads a counter, and touches no memory. Where a
+    // kernel forbids it (prctl(2), PR_SET_TSC), which nothing does to itself by accident, the
+    // process would get SIGSEGV.
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 

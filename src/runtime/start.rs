@@ -1,7 +1,8 @@
-//! Starts the cores: a pinned thread each, its tokio-uring runtime, its data ring, its handler; and ends them.
+//! Starts the cores: a pinned thread each, its tokio-uring runtime, its data ring, its handler; and
+//! ends them.
 //!
-//! All or nothing: handlers run only when every core was set up, and a start that fails has ended every thread before it
-//! returns.
+//! All or nothing: handlers run only when every core was set up, and a start that fails has ended
+//! every thread before it returns.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -85,8 +86,9 @@ struct Seat<M> {
     ending: Arc<Ending>,
 }
 
-/// Starts one core for each of `config.cpus`. `make` is called on every core's own thread to build its handler (and may take long: recovery
-/// belongs there); the cores begin to run when all have theirs.
+/// Starts one core for each of `config.cpus`. `make` is called on every core's own thread to build
+/// its handler (and may take long: recovery belongs there); the cores begin to run when all have
+/// theirs.
 ///
 /// # Errors
 /// The first reason why a core could not be set up or its handler built; no thread is left then.
@@ -220,7 +222,8 @@ where
 {
     let config = &seat.config;
     let ring = Ring::new(config.ring_entries, seat.doorbells[seat.index].park_bell())?;
-    // Declared before the core, so dropped after it: the core's ring writes to them until it is gone.
+    // Declared before the core, so dropped after it: the core's ring writes to them until it is
+    // gone.
     let buffers = ReceiveBuffers::register(ring.io(), config.receive_buffers, config.receive_buffer_bytes)?;
     let features = Features {
         kernel: rustix::system::uname().release().to_string_lossy().into_owned(),

@@ -1,7 +1,7 @@
 //! Sockets: adopting, receiving, sending, closing, and what their completions mean.
 //!
-//! A socket has at most one receive and one send with the kernel. Both are awaited before its descriptor is closed, since close(2) ends
-//! no operation and a reused descriptor would inherit it.
+//! A socket has at most one receive and one send with the kernel. Both are awaited before its
+//! descriptor is closed, since close(2) ends no operation and a reused descriptor would inherit it.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -20,7 +20,8 @@ use crate::sockets::{Receive, Socket, Target};
 /// The most that one SEND takes: its result is a signed 32-bit number.
 const MAX_SEND: usize = i32::MAX as usize;
 
-/// MSG_NOSIGNAL: a closed peer is an error, not a signal. MSG_WAITALL: the kernel itself goes on after a short send.
+/// MSG_NOSIGNAL: a closed peer is an error, not a signal. MSG_WAITALL: the kernel itself goes on
+/// after a short send.
 const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
 
 /// Builds an operation for a registered or a plain descriptor.
@@ -34,11 +35,13 @@ macro_rules! for_target {
 }
 
 impl<M: Send + 'static> Core<M> {
-    /// Takes a connected stream socket into this core's care. Nothing is received before [`Core::receive`] or
-    /// [`Core::receive_once`]. One system call where the ring's file table has room.
+    /// Takes a connected stream socket into this core's care. Nothing is received before
+    /// [`Core::receive`] or [`Core::receive_once`]. One system call where the ring's file table has
+    /// room.
     ///
     /// # Errors
-    /// When a core has 2^28 sockets, or the kernel refuses the registration for lack of memory; the descriptor is closed then.
+    /// When a core has 2^28 sockets, or the kernel refuses the registration for lack of memory; the
+    /// descriptor is closed then.
     pub fn adopt(&mut self, fd: OwnedFd) -> Result<Socket, RuntimeError> {
         let raw = fd.as_raw_fd();
         let socket = self.sockets.insert(fd).map_err(|_| RuntimeError::FileLimit { what: "adopting a socket" })?;
@@ -56,14 +59,16 @@ impl<M: Send + 'static> Core<M> {
         Ok(socket)
     }
 
-    /// Receives whatever comes from now on, as [`Event::Received`], until the peer closes, the connection fails, or [`Core::pause`].
-    /// Called while a pause has not been told yet, it takes the pause back.
+    /// Receives whatever comes from now on, as [`Event::Received`], until the peer closes, the
+    /// connection fails, or [`Core::pause`]. Called while a pause has not been told yet, it takes
+    /// the pause back.
     pub fn receive(&mut self, socket: Socket) {
         self.want(socket, Receive::Always);
     }
 
-    /// Receives once, at most `limit` bytes: a single [`Event::Received`], or [`Event::ReceiveEnded`]. Bytes beyond the limit stay in the
-    /// kernel. Not to be called while a receive is under way.
+    /// Receives once, at most `limit` bytes: a single [`Event::Received`], or
+    /// [`Event::ReceiveEnded`]. Bytes beyond the limit stay in the kernel. Not to be called while a
+    /// receive is under way.
     pub fn receive_once(&mut self, socket: Socket, limit: u32) {
         self.want(socket, Receive::Once(limit));
     }
@@ -79,8 +84,9 @@ impl<M: Send + 'static> Core<M> {
         }
     }
 
-    /// Stops receiving. Bytes that have arrived by then still come, then [`Event::ReceiveEnded`] with [`ReceiveEnd::Paused`];
-    /// [`Core::receive`] resumes. Ignored when nothing is being received.
+    /// Stops receiving. Bytes that have arrived by then still come, then [`Event::ReceiveEnded`]
+    /// with [`ReceiveEnd::Paused`]; [`Core::receive`] resumes. Ignored when nothing is being
+    /// received.
     pub fn pause(&mut self, socket: Socket) {
         let Some(slot) = self.sockets.get_open(socket) else {
             return;
@@ -96,10 +102,11 @@ impl<M: Send + 'static> Core<M> {
         }
     }
 
-    /// Sends all of `outgoing`, which comes back in [`Event::Sent`]. At most one send of a socket is under way: calling it again before
-    /// `Sent` is a bug, caught in debug builds; the socket is closed then, as its bytes would be out of order.
-    /// On a socket that is closed or closing the `Outgoing` is recycled and nothing is told but [`Event::Closed`].
-    /// Costs no system call of its own.
+    /// Sends all of `outgoing`, which comes back in [`Event::Sent`]. At most one send of a socket
+    /// is under way: calling it again before `Sent` is a bug, caught in debug builds; the socket is
+    /// closed then, as its bytes would be out of order. On a socket that is closed or closing the
+    /// `Outgoing` is recycled and nothing is told but [`Event::Closed`]. Costs no system call of
+    /// its own.
     pub fn send(&mut self, socket: Socket, mut outgoing: Box<Outgoing>) {
         let Some(slot) = self.sockets.get_open(socket) else {
             self.recycle(outgoing);
@@ -121,9 +128,10 @@ impl<M: Send + 'static> Core<M> {
         }
     }
 
-    /// Ends the connection: both directions are shut down, operations are cancelled and awaited, the descriptor is closed, and
-    /// [`Event::Closed`] is told. After this call nothing else is told about the socket; an `Outgoing` under way is recycled. What the
-    /// kernel had taken to send is still sent, unless bytes lie unread: then TCP resets the connection.
+    /// Ends the connection: both directions are shut down, operations are cancelled and awaited,
+    /// the descriptor is closed, and [`Event::Closed`] is told. After this call nothing else is
+    /// told about the socket; an `Outgoing` under way is recycled. What the kernel had taken to
+    /// send is still sent, unless bytes lie unread: then TCP resets the connection.
     pub fn close(&mut self, socket: Socket) {
         let Some(slot) = self.sockets.get_open(socket) else {
             return;
@@ -145,8 +153,8 @@ impl<M: Send + 'static> Core<M> {
         }
     }
 
-    /// Tells the peer that nothing more will be sent (shutdown(2)); receiving goes on. To be called when no send is under way. One
-    /// system call.
+    /// Tells the peer that nothing more will be sent (shutdown(2)); receiving goes on. To be called
+    /// when no send is under way. One system call.
     pub fn finish_sending(&mut self, socket: Socket) {
         if let Some(fd) = self.sockets.get_open(socket).and_then(|slot| slot.fd.as_ref()) {
             // Fails only where the connection is gone already, which the receive will tell.
@@ -154,8 +162,9 @@ impl<M: Send + 'static> Core<M> {
         }
     }
 
-    /// Gives the descriptor back, to be adopted by another core. `None`, and nothing changed, while an operation is under way
-    /// or the socket is closing. The handle is stale then; nothing is told about it any more.
+    /// Gives the descriptor back, to be adopted by another core. `None`, and nothing changed, while
+    /// an operation is under way or the socket is closing. The handle is stale then; nothing is
+    /// told about it any more.
     pub fn detach(&mut self, socket: Socket) -> Option<OwnedFd> {
         let slot = self.sockets.get_open(socket)?;
         if slot.is_busy() {
@@ -200,7 +209,8 @@ impl<M: Send + 'static> Core<M> {
         };
         slot.receiving = true;
         let entry = entry.user_data(encode(Kind::Receive, socket.slot, socket.generation));
-        // SAFETY: the kernel takes its memory from the provided-buffer ring, which outlives this ring.
+        // SAFETY: the kernel takes its memory from the provided-buffer ring, which outlives this
+        // ring.
         unsafe { self.ring.push(entry) };
     }
 
@@ -221,8 +231,8 @@ impl<M: Send + 'static> Core<M> {
             }
         };
         let entry = entry.user_data(encode(Kind::Send, socket.slot, socket.generation));
-        // SAFETY: the parts lie in the boxed `Outgoing` and the regions that it holds, which stay in the slot,
-        // unchanged, until the send's completion.
+        // SAFETY: the parts lie in the boxed `Outgoing` and the regions that it holds, which stay
+        // in the slot, unchanged, until the send's completion.
         unsafe { self.ring.push(entry) };
     }
 
@@ -289,12 +299,14 @@ fn receive_ended<H: Handler>(handler: &mut H, core: &mut Core<H::Message>, socke
             slot.pausing = false;
             handler.event(core, Event::ReceiveEnded { socket, reason });
         }
-        // Every buffer of this turn is back when the ring is entered next, so there is one for this receive.
+        // Every buffer of this turn is back when the ring is entered next, so there is one for this
+        // receive.
         None => core.arm_receive(socket),
     }
 }
 
-/// Whether a receive that ended with this errno is simply started again: no buffer was free, or it was cancelled for a pause.
+/// Whether a receive that ended with this errno is simply started again: no buffer was free, or it
+/// was cancelled for a pause.
 fn is_passing(errno: i32) -> bool {
     matches!(errno, libc::ENOBUFS | libc::ECANCELED | libc::EINTR | libc::EAGAIN)
 }
@@ -344,7 +356,8 @@ pub(crate) fn send_completed<H: Handler>(
 pub(crate) fn tell_pending<H: Handler>(handler: &mut H, core: &mut Core<H::Message>, pending: Pending) {
     match pending {
         Pending::Closed(socket) => {
-            // Closing the descriptor here, after the file table let go of it, is what closes the connection.
+            // Closing the descriptor here, after the file table let go of it, is what closes the
+            // connection.
             if core.release(socket).is_some() {
                 core.metrics.closed += 1;
                 handler.event(core, Event::Closed { socket });

@@ -1,7 +1,9 @@
-//! File writes through the data ring: short writes are continued, and a buffered write is followed by its sync.
+//! File writes through the data ring: short writes are continued, and a buffered write is followed
+//! by its sync.
 //!
-//! A write keeps its file and its bytes until the kernel is done. After a failed write or sync nothing is tried
-//! again: the kernel may have dropped the pages and would call the next sync a success.
+//! A write keeps its file and its bytes until the kernel is done. After a failed write or sync
+//! nothing is tried again: the kernel may have dropped the pages and would call the next sync a
+//! success.
 
 use std::io;
 use std::sync::Arc;
@@ -39,9 +41,10 @@ impl Write {
 }
 
 impl<M: Send + 'static> Core<M> {
-    /// Writes `bytes` at `offset`; [`Event::Written`] with `token` comes when all of it is as durable as the file's mode says.
-    /// In [`WriteMode::Direct`] offset and length are multiples of the file's alignment and the bytes start at one
-    /// in their region, or the kernel refuses the write.
+    /// Writes `bytes` at `offset`; [`Event::Written`] with `token` comes when all of it is as
+    /// durable as the file's mode says. In [`WriteMode::Direct`] offset and length are multiples of
+    /// the file's alignment and the bytes start at one in their region, or the kernel refuses the
+    /// write.
     pub fn write(&mut self, file: &Arc<DataFile>, offset: u64, bytes: RegionSlice, token: u64) {
         if bytes.is_empty() {
             self.pending.push_back(Pending::Written(token));
@@ -52,13 +55,15 @@ impl<M: Send + 'static> Core<M> {
         self.arm_write(index);
     }
 
-    /// Makes everything that was written to the file durable (fdatasync); [`Event::Written`] with `token` comes then.
+    /// Makes everything that was written to the file durable (fdatasync); [`Event::Written`] with
+    /// `token` comes then.
     pub fn sync(&mut self, file: &Arc<DataFile>, token: u64) {
         let index = self.writes.insert(Write { file: Arc::clone(file), offset: 0, bytes: None, done: 0, token });
         self.arm_write(index);
     }
 
-    /// Submits a write's next step: the bytes that are left, or the sync when none are. One system call.
+    /// Submits a write's next step: the bytes that are left, or the sync when none are. One system
+    /// call.
     fn arm_write(&mut self, index: usize) {
         let Some(write) = self.writes.get(index) else {
             return;
@@ -73,10 +78,12 @@ impl<M: Send + 'static> Core<M> {
                 .build()
         };
         let entry = entry.user_data(encode(Kind::Write, index as u32, 0));
-        // SAFETY: the slab keeps the slice, so its region and the frozen bytes, and the file, until the completion.
+        // SAFETY: the slab keeps the slice, so its region and the frozen bytes, and the file, until
+        // the completion.
         unsafe { self.ring.push(entry) };
-        // In a system call of its own: submitted together with a turn's sends, the block layer would hold the request back (plugged) until the
-        // last send is done: 144 µs were seen with 24 sends. A failure shows at the turn's own submission.
+        // In a system call of its own: submitted together with a turn's sends, the block layer
+        // would hold the request back (plugged) until the last send is done: 144 µs were seen with
+        // 24 sends. A failure shows at the turn's own submission.
         self.stages.enter_kernel(Stage::Write);
         let _ = self.ring.submit();
         self.stages.leave_kernel();
@@ -103,7 +110,8 @@ pub(crate) fn write_completed<H: Handler>(
             let before = write.done;
             write.done += written as usize;
             if let (WriteMode::Direct { align }, false) = (write.file.mode(), write.rest().is_empty()) {
-                // A direct write goes on at a whole block; what was written of the next one is written again.
+                // A direct write goes on at a whole block; what was written of the next one is
+                // written again.
                 write.done -= write.done % align as usize;
             }
             match write.rest() {

@@ -1,4 +1,5 @@
-//! Questions that concern every core: stats, flush, health. The core that was asked asks all (itself included) and merges.
+//! Questions that concern every core: stats, flush, health. The core that was asked asks all
+//! (itself included) and merges.
 
 mod flushes;
 mod process;

@@ -19,7 +19,8 @@ pub struct ServerConfig {
     pub compat: Vec<SocketAddr>,
     /// The variant numbers of their bincode messages.
     pub numbering: Numbering,
-    /// How a name becomes an id in a store that is made; `None` for the default, or for what the store has.
+    /// How a name becomes an id in a store that is made; `None` for the default, or for what the
+    /// store has.
     pub id_rule: Option<IdRule>,
     /// Which CPUs serve; a store that is there says how many where nobody does.
     pub cores: Cores,

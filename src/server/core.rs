@@ -75,7 +75,8 @@ impl Core {
         self.peers.is_idle()
     }
 
-    /// Sends a validated request to the core that owns its concept, where that core has a place for it.
+    /// Sends a validated request to the core that owns its concept, where that core has a place for
+    /// it.
     pub(crate) fn forward(
         &mut self,
         cx: &mut Context<'_, Message>,
@@ -149,7 +150,8 @@ impl Core {
         }
     }
 
-    /// Tells whoever reads the server's log when the shard stops taking writes, and when it takes them again.
+    /// Tells whoever reads the server's log when the shard stops taking writes, and when it takes
+    /// them again.
     pub(crate) fn tell_health(&mut self, cx: &Context<'_, Message>) {
         match self.shard.health_change() {
             Some(Health::Refuses(refusal)) => {

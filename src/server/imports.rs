@@ -7,7 +7,8 @@ use sutra_store::OpenManifest;
 
 use crate::error::ServerError;
 
-/// The digests of files that were imported into the store of a running server, kept in its manifest.
+/// The digests of files that were imported into the store of a running server, kept in its
+/// manifest.
 #[derive(Clone, Debug)]
 pub struct ImportRecord(Arc<OpenManifest>);
 

@@ -1,6 +1,8 @@
-//! The compat port: the old protocol (crate `sutra-compat`) in front of the service, as `net` asks for a translator.
+//! The compat port: the old protocol (crate `sutra-compat`) in front of the service, as `net` asks
+//! for a translator.
 //!
-//! Every message becomes the native request that a native client would have sent, so no operation is done a second way.
+//! Every message becomes the native request that a native client would have sent, so no operation
+//! is done a second way.
 
 use sutra_compat::{
     CompatError, Decoded, Dialect, Listing, Manner as CompatManner, PREFIX_BYTES, Undecodable, decode, encode_error,
@@ -20,11 +22,13 @@ impl Legacy {
     }
 }
 
-/// What a request may overlap with: a client of the old protocol expects one to be done when the next begins.
+/// What a request may overlap with: a client of the old protocol expects one to be done when the
+/// next begins.
 fn overlap(opcode: Opcode) -> Overlap {
     match opcode {
         Opcode::Learn | Opcode::Associate => Overlap::Writes,
-        // A flush is for what was written before it; a deletion takes several writes; lists of ids may come in several parts.
+        // A flush is for what was written before it; a deletion takes several writes; lists of ids
+        // may come in several parts.
         Opcode::Flush | Opcode::Delete | Opcode::Neighbors | Opcode::Concepts => Overlap::Alone,
         _ => Overlap::Reads,
     }

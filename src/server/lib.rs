@@ -1,11 +1,13 @@
-//! The storage service: opcodes onto shards, one shard a core, fan-out and merge where a request concerns them all.
+//! The storage service: opcodes onto shards, one shard a core, fan-out and merge where a request
+//! concerns them all.
 //!
-//! Promises: a request that arrives at the wrong core is answered all the same, through its owner's mailbox; a write is answered when
-//! it is as durable as the server says, and an association when both ends' cores know of it; what can't be done is answered with a reason;
-//! SIGTERM loses nothing that was received.
+//! Promises: a request that arrives at the wrong core is answered all the same, through its owner's
+//! mailbox; a write is answered when it is as durable as the server says, and an association when
+//! both ends' cores know of it; what can't be done is answered with a reason; SIGTERM loses nothing
+//! that was received.
 //!
-//! Relies on `store` for the log and the tables, on `net` for connections, on `runtime` for cores. [`start`] builds it all from a
-//! [`ServerConfig`].
+//! Relies on `store` for the log and the tables, on `net` for connections, on `runtime` for cores.
+//! [`start`] builds it all from a [`ServerConfig`].
 
 mod all_cores;
 mod config;

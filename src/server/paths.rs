@@ -1,12 +1,14 @@
 //! Searches over the graph: how two concepts are connected, and which lie around one.
 //!
-//! A search goes level by level (`coordinator.rs`): the core that was asked keeps what has been visited, reads its own concepts' associations
-//! in place, and has every other core read those of its concepts (`helper.rs`), a batch of concepts a message. What is sought is the goal's
-//! (`shortest.rs`, `most_confident.rs`, `within.rs`). A search reads each core's visible state as it goes: every edge that it reports was
-//! there when it was read.
+//! A search goes level by level (`coordinator.rs`): the core that was asked keeps what has been
+//! visited, reads its own concepts' associations in place, and has every other core read those of
+//! its concepts (`helper.rs`), a batch of concepts a message. What is sought is the goal's
+//! (`shortest.rs`, `most_confident.rs`, `within.rs`). A search reads each core's visible state as
+//! it goes: every edge that it reports was there when it was read.
 //!
-//! A traversal works in slices (`run_queue.rs`), at most [`RUNNING`] on a core at a time, and stops when nobody waits for it any more. Its
-//! place is free again when every other core has let go of the batch that it was given, so no answer can be another's.
+//! A traversal works in slices (`run_queue.rs`), at most [`RUNNING`] on a core at a time, and stops
+//! when nobody waits for it any more. Its place is free again when every other core has let go of
+//! the batch that it was given, so no answer can be another's.
 
 mod coordinator;
 mod helper;
@@ -37,9 +39,11 @@ use traversal::{Far, Goal, Outcome, Progress, RUNNING, Terms, Traversal};
 use visited::Visited;
 use within::Within;
 
-/// Concepts of a search up to which its memory is kept for the next: some 4 MiB for each of [`RUNNING`].
+/// Concepts of a search up to which its memory is kept for the next: some 4 MiB for each of
+/// [`RUNNING`].
 const KEPT: usize = 65_536;
-/// Concepts of all paths of one reply: with its association each takes 28 bytes of at most [`limits::MAX_PAYLOAD`].
+/// Concepts of all paths of one reply: with its association each takes 28 bytes of at most
+/// [`limits::MAX_PAYLOAD`].
 const MOST_CONCEPTS: usize = 1 << 19;
 
 /// A path as it is answered.
@@ -49,7 +53,8 @@ struct Route {
     hops: Vec<Hop>,
 }
 
-/// What was found around a concept, by the cores that own it, for a vector search; or why nothing was.
+/// What was found around a concept, by the cores that own it, for a vector search; or why nothing
+/// was.
 pub(crate) struct Neighborhood {
     pub(crate) search: SearchNumber,
     pub(crate) found: Result<Vec<Vec<[u8; 16]>>, (Status, String)>,
@@ -71,7 +76,8 @@ pub(crate) struct Paths {
     helpers: Helpers,
     /// A slice's associations, kept for its memory.
     steps: Vec<Step>,
-    /// What ended searches visited, empty, kept for its memory: growing hash tables anew was a tenth of a search.
+    /// What ended searches visited, empty, kept for its memory: growing hash tables anew was a
+    /// tenth of a search.
     spare: Vec<(Visited, [Level; 3])>,
     spare_ways: Vec<Ways>,
 }
@@ -138,8 +144,8 @@ impl Paths {
         Flow::Taken
     }
 
-    /// Looks for the concepts around one, for a vector search that answers `to`; the outcome comes out of [`Paths::advance`]. There
-    /// must be a place.
+    /// Looks for the concepts around one, for a vector search that answers `to`; the outcome comes
+    /// out of [`Paths::advance`]. There must be a place.
     pub(crate) fn find_neighborhood(
         &mut self,
         core: &mut Core,
@@ -159,7 +165,8 @@ impl Paths {
         self.begin(core, cx, place, terms, goal, &[id]);
     }
 
-    /// Begins a traversal in a free place, from these concepts: a start, and an end where it has one.
+    /// Begins a traversal in a free place, from these concepts: a start, and an end where it has
+    /// one.
     fn begin(
         &mut self,
         core: &mut Core,
@@ -319,7 +326,8 @@ impl Paths {
         far
     }
 
-    /// Gives a place of which the traversal has ended to whoever waits for one, if every core has let go.
+    /// Gives a place of which the traversal has ended to whoever waits for one, if every core has
+    /// let go.
     fn free(&mut self, cx: &mut Context<'_, Message>, place: TraversalPlace) {
         if let Place::Ending(far) = &self.places[place.0]
             && !far.iter().any(Far::is_working)

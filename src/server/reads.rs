@@ -1,7 +1,9 @@
-//! Reads that one shard can answer at once: a concept, an association, a concept's neighbours, a page of concepts.
+//! Reads that one shard can answer at once: a concept, an association, a concept's neighbours, a
+//! page of concepts.
 //!
-//! Cost of a query hit on its owner's core: one pass over the key, one table lookup, one count on the segment, no allocation. The reply is the
-//! stored archive. Each file here has two functions: one that takes a client's request, and one that answers it on the owner's core.
+//! Cost of a query hit on its owner's core: one pass over the key, one table lookup, one count on
+//! the segment, no allocation. The reply is the stored archive. Each file here has two functions:
+//! one that takes a client's request, and one that answers it on the owner's core.
 
 mod associations;
 mod concepts;

@@ -1,6 +1,7 @@
 //! One core's part of the storage service: which feature each request, message and event goes to.
 //!
-//! The features do not know each other: what one of them finds for another is returned here and handed on.
+//! The features do not know each other: what one of them finds for another is returned here and
+//! handed on.
 
 use std::io;
 use std::sync::Arc;

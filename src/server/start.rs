@@ -21,12 +21,14 @@ use crate::service::StorageService;
 /// The listeners of one address, one a core.
 type Port = (ListenerId, Vec<TcpListener>);
 
-/// Open files that a server needs whatever its size: the standard streams, the lock, the manifest, and some for connections.
+/// Open files that a server needs whatever its size: the standard streams, the lock, the manifest,
+/// and some for connections.
 const FILES: u64 = 32;
-/// Open files that a core needs: its two rings, its bells, listeners, folder and log segments, and some to spare.
+/// Open files that a core needs: its two rings, its bells, listeners, folder and log segments, and
+/// some to spare.
 const FILES_PER_CORE: u64 = 20;
-/// Open files that connections leave free for what is opened later: the next manifest, and for each core its next segment and
-/// checkpoint.
+/// Open files that connections leave free for what is opened later: the next manifest, and for each
+/// core its next segment and checkpoint.
 const RESERVED: u64 = 8;
 const RESERVED_PER_CORE: u64 = 6;
 
@@ -140,11 +142,13 @@ fn addresses(ports: &[Port]) -> Vec<SocketAddr> {
     ports.iter().filter_map(|(_, listeners)| listeners.first()?.local_addr().ok()).collect()
 }
 
-/// Raises the soft limit on open files, which many hosts set to 1,024 for programs that use select(2), to the hard one: every connection is a file.
-/// Returns how many files that allows; `None` for no limit.
+/// Raises the soft limit on open files, which many hosts set to 1,024 for programs that use
+/// select(2), to the hard one: every connection is a file. Returns how many files that allows;
+/// `None` for no limit.
 pub fn allow_all_files() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
-    // Refused only if another thread lowered the hard limit just now; then the soft one stays as it is.
+    // Refused only if another thread lowered the hard limit just now; then the soft one stays as it
+    // is.
     let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).is_ok();
     if raised { limit.maximum } else { limit.current }
 }

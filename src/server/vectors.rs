@@ -1,8 +1,9 @@
 //! Vector search: every core searches its own shard, in slices, and the core that was asked merges.
 //!
-//! A search goes to all cores with one message each, which shares the query; each answers with its best k once. A core that can't search
-//! yet, as its index is away with the worker that builds it, goes on when it is back. At its deadline, or when nobody waits for the answer
-//! any more, a search ends where it is; what is left of it on other cores ends with its deadline.
+//! A search goes to all cores with one message each, which shares the query; each answers with its
+//! best k once. A core that can't search yet, as its index is away with the worker that builds it,
+//! goes on when it is back. At its deadline, or when nobody waits for the answer any more, a search
+//! ends where it is; what is left of it on other cores ends with its deadline.
 
 mod searches;
 mod shares;

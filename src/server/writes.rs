@@ -1,9 +1,11 @@
 //! Writes: learn, associate, delete, and the steps that deletions are made of.
 //!
-//! Cost of a learn on its owner's core: one pass of validation, one copy into the log, no allocation, no system call of its own. On another
-//! core: one copy more, into a pooled buffer, and a message each way.
+//! Cost of a learn on its owner's core: one pass of validation, one copy into the log, no
+//! allocation, no system call of its own. On another core: one copy more, into a pooled buffer, and
+//! a message each way.
 //!
-//! A write is answered when its commit has landed; an association and its removal when its target's core has applied it, too.
+//! A write is answered when its commit has landed; an association and its removal when its target's
+//! core has applied it, too.
 
 mod deletions;
 mod registrations;
@@ -28,8 +30,8 @@ use registrations::{Registrations, Unnumbered};
 pub(crate) struct Writes {
     deletions: Deletions,
     registrations: Registrations,
-    /// Requests of other cores and steps of deletions that found no room in the log, oldest first; bounded by the other cores' credits and by
-    /// the removals that deletions have under way.
+    /// Requests of other cores and steps of deletions that found no room in the log, oldest first;
+    /// bounded by the other cores' credits and by the removals that deletions have under way.
     stalled: VecDeque<(WriteTicket, Write)>,
 }
 
@@ -201,8 +203,8 @@ impl Writes {
         self.registrations.retry(core, cx);
     }
 
-    /// A write's commit has landed, or failed. A concept is acknowledged now, an association or its removal when its target's
-    /// core has applied it.
+    /// A write's commit has landed, or failed. A concept is acknowledged now, an association or its
+    /// removal when its target's core has applied it.
     fn acknowledge(&mut self, core: &mut Core, cx: &mut Context<'_, Message>, entry: Acknowledged<WriteTicket>) {
         let Acknowledged { ticket, sequence, effect } = entry;
         match effect {

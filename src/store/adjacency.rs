@@ -1,11 +1,13 @@
 //! Associations as they are walked: out-edges and in-edges of nodes.
 //!
-//! Edges are 32 bytes each (48 where they say where their record lies), linked per node, newest first. The first edge between two nodes is
-//! found by (node, peer) in one index, those of further kinds by (node, peer, kind) in another, so that learning one again or asking for
-//! one costs the same at a hub as anywhere. The two directions are two [`Edges`].
+//! Edges are 32 bytes each (48 where they say where their record lies), linked per node, newest
+//! first. The first edge between two nodes is found by (node, peer) in one index, those of further
+//! kinds by (node, peer, kind) in another, so that learning one again or asking for one costs the
+//! same at a hub as anywhere. The two directions are two [`Edges`].
 //!
-//! An edge that is removed stays where it is, unseen: a walk that stopped there goes on, what comes late finds the removal's sequence, and
-//! learning the association again brings it back to its place.
+//! An edge that is removed stays where it is, unseen: a walk that stopped there goes on, what comes
+//! late finds the removal's sequence, and learning the association again brings it back to its
+//! place.
 
 use crate::index::Index;
 use crate::slab::Slab;
@@ -100,7 +102,8 @@ impl<R> Edges<R> {
         })
     }
 
-    /// The edge of this kind between the same two nodes as `pair`, their first. Cost: one hash and one probe where there are several.
+    /// The edge of this kind between the same two nodes as `pair`, their first. Cost: one hash and
+    /// one probe where there are several.
     fn of_kind(&self, pair: u32, kind: u32) -> Option<u32> {
         let &Edge { node, peer, kind: first, sibling, .. } = &self.edges[pair];
         if first == kind || sibling == END {
@@ -112,8 +115,8 @@ impl<R> Edges<R> {
         })
     }
 
-    /// An edge, if there is one: of this kind, or of the lowest that there is. Cost: a probe or two; without a kind one look at each
-    /// edge between the two.
+    /// An edge, if there is one: of this kind, or of the lowest that there is. Cost: a probe or
+    /// two; without a kind one look at each edge between the two.
     pub(crate) fn get(&self, node: u32, peer: u32, kind: Option<u32>) -> Option<&Edge<R>> {
         let pair = self.between(node, peer)?;
         if let Some(kind) = kind {

@@ -1,7 +1,8 @@
-//! Reading commits back: whether one stands whole at a place, and what stands behind a place where none does.
+//! Reading commits back: whether one stands whole at a place, and what stands behind a place where
+//! none does.
 //!
-//! Pure functions over bytes that nobody vouches for: they never panic, allocate nothing, and look at each byte a bounded number
-//! of times.
+//! Pure functions over bytes that nobody vouches for: they never panic, allocate nothing, and look
+//! at each byte a bounded number of times.
 
 use crate::format::{COMMIT_ENTRY, CommitBody, ENTRY_HEADER, Entry, KIND_COMMIT, Seed, is_zero};
 
@@ -34,7 +35,8 @@ pub(crate) struct Commit {
 pub(crate) struct Fault {
     pub(crate) at: usize,
     pub(crate) what: &'static str,
-    /// Whether all that is there passes its checksums and still can't be: no interrupted write leaves this behind.
+    /// Whether all that is there passes its checksums and still can't be: no interrupted write
+    /// leaves this behind.
     pub(crate) certain: bool,
 }
 
@@ -93,8 +95,9 @@ pub(crate) fn verify(bytes: &[u8], seed: Seed, block: usize, expected: &Expected
     Ok(Commit { padded, body, crc: first.crc, sequence })
 }
 
-/// Where a commit begins in `bytes` (at a multiple of `block`) that proves that commit `missing` was on stable storage: one that was
-/// sealed when `missing` was durable already. `None`: whatever is missing was never promised.
+/// Where a commit begins in `bytes` (at a multiple of `block`) that proves that commit `missing`
+/// was on stable storage: one that was sealed when `missing` was durable already. `None`: whatever
+/// is missing was never promised.
 pub(crate) fn proof_of_loss(bytes: &[u8], seed: Seed, block: usize, missing: u64) -> Option<usize> {
     (0..bytes.len()).step_by(block).find(|at| {
         let rest = &bytes[*at..];

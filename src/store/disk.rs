@@ -1,7 +1,9 @@
-//! The store's only way to the disk and the clock, small enough that a simulator of faults can stand in for both.
+//! The store's only way to the disk and the clock, small enough that a simulator of faults can
+//! stand in for both.
 //!
-//! Everything here blocks and is called while a store is opened or by background jobs, never on a data core; commits
-//! themselves are written by whoever drives the shard ([`crate::CommitWrite`]). Errors name the file they are about.
+//! Everything here blocks and is called while a store is opened or by background jobs, never on a
+//! data core; commits themselves are written by whoever drives the shard ([`crate::CommitWrite`]).
+//! Errors name the file they are about.
 
 use std::fmt;
 use std::io;
@@ -74,12 +76,14 @@ pub(crate) fn shard_folder(shard: u16) -> String {
 /// Behind the name of a file while it is written to take another's place.
 const NEW: &str = ".new";
 
-/// A name for what is to take a file's place: no two writers have the same, not even where both believe to be the only one.
+/// A name for what is to take a file's place: no two writers have the same, not even where both
+/// believe to be the only one.
 pub(crate) fn new_name(file_name: &str) -> String {
     format!("{file_name}.{:016x}{NEW}", rand::random::<u64>())
 }
 
-/// The name of the file whose place this one was to take. With no letters and digits in between it was an earlier version's.
+/// The name of the file whose place this one was to take. With no letters and digits in between it
+/// was an earlier version's.
 pub(crate) fn name_of_new(file_name: &str) -> Option<&str> {
     let name = file_name.strip_suffix(NEW)?;
     let is_random = |part: &str| part.len() == 16 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -119,15 +123,19 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn write(&self, file: &DataFile, offset: u64, bytes: &[u8]) -> io::Result<()>;
     /// Makes everything written to the file durable.
     fn sync(&self, file: &DataFile) -> io::Result<()>;
-    /// A checkpoint's bytes; `None` where there is none. One of more than `limit` bytes is an error.
+    /// A checkpoint's bytes; `None` where there is none. One of more than `limit` bytes is an
+    /// error.
     fn read_checkpoint(&self, name: CheckpointName, limit: u64) -> io::Result<Option<Vec<u8>>>;
-    /// Replaces a checkpoint by these bytes, one after the other: after a crash the old or the new one is there, whole.
+    /// Replaces a checkpoint by these bytes, one after the other: after a crash the old or the new
+    /// one is there, whole.
     fn replace_checkpoint(&self, name: CheckpointName, parts: &[&[u8]]) -> io::Result<()>;
     /// Whether the manifest is another than was last read or written here.
     fn is_manifest_touched(&self) -> io::Result<bool>;
-    /// Looks at the folder anew, with what belongs to the store in it: what is not as this disk has opened and made it, in words.
+    /// Looks at the folder anew, with what belongs to the store in it: what is not as this disk has
+    /// opened and made it, in words.
     fn look(&self) -> io::Result<Option<Change>>;
-    /// Notes beside the lock whether the store is in use: from when it was opened until it was closed in order.
+    /// Notes beside the lock whether the store is in use: from when it was opened until it was
+    /// closed in order.
     fn note_use(&self, in_use: bool) -> io::Result<()>;
 }
 
@@ -151,7 +159,8 @@ impl Change {
 
 /// Tells the time.
 pub trait Clock: Send + Sync + fmt::Debug {
-    /// µs since 1970. People and other programs set it: it is written down, and nothing waits by it.
+    /// µs since 1970. People and other programs set it: it is written down, and nothing waits by
+    /// it.
     fn now(&self) -> u64;
     /// µs since some moment; never goes back. What waits is measured by it.
     fn monotonic(&self) -> u64;

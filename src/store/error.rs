@@ -1,6 +1,7 @@
 //! Why a store could not be opened or changed: what, where, and what to do about it.
 //!
-//! What is refused to a single write is a [`crate::Refusal`]; this is for starts, the manifest and log space.
+//! What is refused to a single write is a [`crate::Refusal`]; this is for starts, the manifest and
+//! log space.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -100,7 +101,8 @@ pub enum StoreError {
         /// What is wrong with it.
         what: String,
     },
-    /// The folder is a copy of one that a server had in use, and parts of it are of different times.
+    /// The folder is a copy of one that a server had in use, and parts of it are of different
+    /// times.
     #[error(
         "{} is a copy that was made while a server was writing to the folder, and its files do not fit together ({what}). Nothing was \
          changed. Stop that server with TERM and copy its folder again",
@@ -152,7 +154,8 @@ impl StoreError {
         matches!(self, StoreError::Io { source } if is_out_of_space(source))
     }
 
-    /// The same, of a folder that is a copy of one in use: what does not fit is then the copy's fault.
+    /// The same, of a folder that is a copy of one in use: what does not fit is then the copy's
+    /// fault.
     pub(crate) fn of_copy(self, folder: &Path) -> Self {
         let what = match self {
             StoreError::Damage { file, offset, what } => format!("{}, byte {offset}: {what}", file.display()),

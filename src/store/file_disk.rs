@@ -1,7 +1,8 @@
 //! The disk as it is: a folder that is held by its descriptor and locked for this process.
 //!
-//! Everything is done by name in a held folder, never by path: a folder that was moved keeps its store whole, and one that took its name
-//! is never written to. What was opened is remembered by identity, so that a look tells what has become of it.
+//! Everything is done by name in a held folder, never by path: a folder that was moved keeps its
+//! store whole, and one that took its name is never written to. What was opened is remembered by
+//! identity, so that a look tells what has become of it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
@@ -44,9 +45,11 @@ struct Known {
 }
 
 impl FileDisk {
-    /// Makes the folder where it is not there, and locks it. `listening` is told to whoever finds it locked.
+    /// Makes the folder where it is not there, and locks it. `listening` is told to whoever finds
+    /// it locked.
     pub fn open(folder: &Path, durability: sutra_wire::Durability, listening: &str) -> Result<Self, StoreError> {
-        // Each folder that is made is an entry of the one above it, which a power cut could take with all that is in it.
+        // Each folder that is made is an entry of the one above it, which a power cut could take
+        // with all that is in it.
         let made =
             folder.ancestors().skip(1).take_while(|above| !above.as_os_str().is_empty() && !above.exists()).count();
         if let Some(above) = folder.parent().filter(|above| !above.as_os_str().is_empty()) {
@@ -337,7 +340,8 @@ fn replace(folder: &Folder, name: &str, parts: &[&[u8]]) -> io::Result<()> {
     let written = parts.iter().try_for_each(|part| file.write_all(part)).and_then(|()| file.sync_all());
     let replaced = written.map_err(in_context("replace", &path)).and_then(|()| folder.rename(&new, name));
     replaced.inspect_err(|_| {
-        // What was written of it only takes space, which may be what lacks. Where it stays, the next start removes it.
+        // What was written of it only takes space, which may be what lacks. Where it stays, the
+        // next start removes it.
         let _ = folder.remove(&new);
     })?;
     folder.sync()

@@ -1,4 +1,5 @@
-//! Tests of recovery on logs that pass every checksum and hold anything: no bytes of a file make it panic.
+//! Tests of recovery on logs that pass every checksum and hold anything: no bytes of a file make it
+//! panic.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;

@@ -1,7 +1,8 @@
 //! The bytes of the log: segment header, entry header, commit. Everything little-endian.
 //!
-//! A segment file is a header of 4,096 bytes and a row of commits, each of which starts at a multiple of the segment's block size. A
-//! commit is a Commit entry and the entries of the writes that became durable together, padded with zeros to the next block.
+//! A segment file is a header of 4,096 bytes and a row of commits, each of which starts at a
+//! multiple of the segment's block size. A commit is a Commit entry and the entries of the writes
+//! that became durable together, padded with zeros to the next block.
 //!
 //! ```text
 //! segment header (4,096 bytes)              entry header (32 bytes)
@@ -26,8 +27,9 @@
 //!   as it was stored
 //! ```
 //!
-//! An entry's crc is seeded with its segment's generation, a number drawn anew whenever a file becomes a segment: entries that a
-//! recycled file still holds from its earlier life never pass. A tombstone says that a concept is deleted, a removal that an association is.
+//! An entry's crc is seeded with its segment's generation, a number drawn anew whenever a file
+//! becomes a segment: entries that a recycled file still holds from its earlier life never pass. A
+//! tombstone says that a concept is deleted, a removal that an association is.
 
 /// Bytes of a segment's header on disk.
 pub(crate) const SEGMENT_HEADER: usize = 4096;
@@ -180,8 +182,8 @@ pub(crate) struct EntryHeader {
 }
 
 impl EntryHeader {
-    /// Writes the header in front of the body that `entry` already holds behind it, and zeros into the padding. Returns
-    /// the crc. Cost: one pass over the body.
+    /// Writes the header in front of the body that `entry` already holds behind it, and zeros into
+    /// the padding. Returns the crc. Cost: one pass over the body.
     pub(crate) fn write(&self, seed: Seed, entry: &mut [u8]) -> u32 {
         let end = ENTRY_HEADER + self.length as usize;
         entry[0..4].copy_from_slice(&self.length.to_le_bytes());

@@ -1,7 +1,8 @@
 //! What a shard knows: concepts and associations, as they are looked up and walked.
 //!
-//! Applied here is what is durable: by a commit that landed, by recovery, or, for in-edges, by the core of an association's source.
-//! Applying anything twice, or late, changes nothing: what has the higher sequence stays.
+//! Applied here is what is durable: by a commit that landed, by recovery, or, for in-edges, by the
+//! core of an association's source. Applying anything twice, or late, changes nothing: what has the
+//! higher sequence stays.
 
 use std::collections::HashSet;
 
@@ -63,8 +64,8 @@ impl NeighborQuery<'_> {
     }
 }
 
-/// The most edges that one call looks at, wanted or not, so that a hub's filtered-out edges hold a core no longer than a page
-/// of wanted ones: about 0.2 ms.
+/// The most edges that one call looks at, wanted or not, so that a hub's filtered-out edges hold a
+/// core no longer than a page of wanted ones: about 0.2 ms.
 const MAX_VISITED: u32 = limits::MAX_NEIGHBORS;
 
 /// The most nodes that one call for a namespace's concepts looks at: about 0.1 ms.
@@ -123,8 +124,9 @@ impl Graph {
         self.table.set(namespace, id, Version { sequence, record: None })
     }
 
-    /// Where the record of an association lies, at its source: of this kind, or of the lowest that there is. Cost: three or four probes;
-    /// without a kind one look at each association between the two.
+    /// Where the record of an association lies, at its source: of this kind, or of the lowest that
+    /// there is. Cost: three or four probes; without a kind one look at each association between
+    /// the two.
     pub(crate) fn association(
         &self,
         namespace: NamespaceId,
@@ -136,8 +138,9 @@ impl Graph {
         Some(self.outgoing.get(source, target, kind)?.record)
     }
 
-    /// Appends the ids of a namespace's concepts to `out`, at most `limit`, from node `first` on; returns the node to go on with, `None` at
-    /// the end. Concepts that are there throughout come exactly once. A call may return fewer than asked for, even none.
+    /// Appends the ids of a namespace's concepts to `out`, at most `limit`, from node `first` on;
+    /// returns the node to go on with, `None` at the end. Concepts that are there throughout come
+    /// exactly once. A call may return fewer than asked for, even none.
     pub(crate) fn concepts(
         &self,
         namespace: NamespaceId,
@@ -204,10 +207,11 @@ impl Graph {
         self.incoming.set(target, source, *kind, edge.confidence, edge.sequence, ());
     }
 
-    /// Appends a concept's neighbours to `out`; returns the cursor to go on with, 0 at the end. Edges that are there throughout come exactly
-    /// once; ones that are added meanwhile may be missed. A call may return fewer than asked for, even none, and a cursor. A
-    /// cursor that makes no sense ends the walk. An association of the concept with itself is one
-    /// edge: of both directions it comes as one that leads out.
+    /// Appends a concept's neighbours to `out`; returns the cursor to go on with, 0 at the end.
+    /// Edges that are there throughout come exactly once; ones that are added meanwhile may be
+    /// missed. A call may return fewer than asked for, even none, and a cursor. A cursor that makes
+    /// no sense ends the walk. An association of the concept with itself is one edge: of both
+    /// directions it comes as one that leads out.
     pub(crate) fn neighbors(&self, query: &NeighborQuery<'_>, out: &mut Vec<Neighbor>) -> u64 {
         let Some(node) = self.table.find(query.namespace, &query.id) else { return 0 };
         let at = |incoming: bool, edge: Option<u32>| edge.map(|edge| Place { incoming, edge });

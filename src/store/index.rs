@@ -1,14 +1,16 @@
-//! From a key's hash to a number, in many small hash tables: when one grows, it moves some thousands of entries, not millions.
+//! From a key's hash to a number, in many small hash tables: when one grows, it moves some
+//! thousands of entries, not millions.
 //!
-//! The hash is seeded anew for every index (foldhash), as ids may be chosen by whoever wants them to collide. A
-//! table keeps each entry's hash beside its number, so growing touches nothing else.
+//! The hash is seeded anew for every index (foldhash), as ids may be chosen by whoever wants them
+//! to collide. A table keeps each entry's hash beside its number, so growing touches nothing else.
 
 use std::hash::{BuildHasher, Hash};
 
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 
-/// Tables of an index: at 16 million entries one holds 16 thousand, and growing it takes about 0.1 ms.
+/// Tables of an index: at 16 million entries one holds 16 thousand, and growing it takes about 0.1
+/// ms.
 const TABLES: usize = 1024;
 
 #[derive(Clone, Copy)]
@@ -37,7 +39,8 @@ impl KeyHash {
     }
 }
 
-/// The 64 bits that a table works with, from the 32 that a slot keeps: it takes a tag from the top and a place from the bottom.
+/// The 64 bits that a table works with, from the 32 that a slot keeps: it takes a tag from the top
+/// and a place from the bottom.
 fn widen(hash: u32) -> u64 {
     u64::from(hash) << 32 | u64::from(hash)
 }
@@ -53,7 +56,8 @@ impl Index {
         KeyHash(self.random.hash_one(key))
     }
 
-    /// The number of the item whose key `is_it`. Cost: one probe of one table, and one look at an item.
+    /// The number of the item whose key `is_it`. Cost: one probe of one table, and one look at an
+    /// item.
     pub(crate) fn find(&self, hash: KeyHash, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         let kept = hash.kept();
         let found = self.tables[hash.table()].find(widen(kept), |slot| slot.hash == kept && is_it(slot.number));

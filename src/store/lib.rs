@@ -1,13 +1,17 @@
-//! What a server keeps: for each core a shard, which is a segmented log, a concept table, the associations and an index of the vectors.
+//! What a server keeps: for each core a shard, which is a segmented log, a concept table, the
+//! associations and an index of the vectors.
 //!
-//! A record's archive is copied once, into the log's memory; the same bytes go to disk and answer queries. A write is visible and
-//! acknowledged when the commit that carries it has landed. The log is the truth: tables are rebuilt from it at every start.
+//! A record's archive is copied once, into the log's memory; the same bytes go to disk and answer
+//! queries. A write is visible and acknowledged when the commit that carries it has landed. The log
+//! is the truth: tables are rebuilt from it at every start.
 //!
-//! Promises: no acknowledged write is lost by a crash or a power cut where the durability is `always`; a commit is there whole or not at
-//! all; nothing that is damaged is served or quietly dropped; no I/O on the thread that drives a shard; no allocation per write or read in
-//! steady state. No bytes of a file make it panic.
+//! Promises: no acknowledged write is lost by a crash or a power cut where the durability is
+//! `always`; a commit is there whole or not at all; nothing that is damaged is served or quietly
+//! dropped; no I/O on the thread that drives a shard; no allocation per write or read in steady
+//! state. No bytes of a file make it panic.
 //!
-//! Relies on `sutra-wire` for records and their validation, and on `sutra-runtime` for the segments' memory and files. Knows no sockets.
+//! Relies on `sutra-wire` for records and their validation, and on `sutra-runtime` for the
+//! segments' memory and files. Knows no sockets.
 
 mod adjacency;
 mod commit;

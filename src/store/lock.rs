@@ -1,12 +1,14 @@
 //! The lock on a data folder: one process at a time, and a second one is told which.
 //!
-//! An exclusive flock(2) on the folder itself, which nothing that is removed in it undoes, and which the kernel releases when the process ends
-//! however it ends. The file `lock` beside the data says who has it, for people and for a grid's agent; it is locked, too, as servers from
-//! before had nothing else. Where it was removed it is made again ([`FolderLock::look`]); on filesystems that lock no folders (NFS) it is
-//! all there is.
+//! An exclusive flock(2) on the folder itself, which nothing that is removed in it undoes, and
+//! which the kernel releases when the process ends however it ends. The file `lock` beside the data
+//! says who has it, for people and for a grid's agent; it is locked, too, as servers from before
+//! had nothing else. Where it was removed it is made again ([`FolderLock::look`]); on filesystems
+//! that lock no folders (NFS) it is all there is.
 //!
-//! The file's lines: pid, start in µs since 1970, addresses, and while the store is in use `folder` with the folder's inode and its birth. These
-//! tell a copy of a folder that was in use from the folder itself: a copy has the words and is another folder.
+//! The file's lines: pid, start in µs since 1970, addresses, and while the store is in use `folder`
+//! with the folder's inode and its birth. These tell a copy of a folder that was in use from the
+//! folder itself: a copy has the words and is another folder.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -80,7 +82,8 @@ impl FolderLock {
         };
         let holder = format!("{}\n{}\n{listening}\n", std::process::id(), SystemClock.now());
         let own = own_line(folder)?;
-        // What the last server noted stays until this one has opened the store: a second attempt is told the same.
+        // What the last server noted stays until this one has opened the store: a second attempt is
+        // told the same.
         let text = file.as_ref().and_then(|file| file.try_clone().ok()).map(text_of).unwrap_or_default();
         let used_as = text.lines().nth(3).filter(|line| line.starts_with("folder ")).unwrap_or_default().to_owned();
         let lock = Self { state: Mutex::new(State { file, holder, used_as }), on_folder, own };
@@ -104,7 +107,8 @@ impl FolderLock {
         self.write(&state)
     }
 
-    /// Looks whether the file is still this process's: one that was removed is made again. In words what another process has done.
+    /// Looks whether the file is still this process's: one that was removed is made again. In words
+    /// what another process has done.
     pub(crate) fn look(&self, folder: &Folder) -> io::Result<Option<String>> {
         let mut state = self.lock();
         let ours = match &state.file {
@@ -158,7 +162,8 @@ impl FolderLock {
 fn take(folder: &Folder) -> io::Result<Taken> {
     for _ in 0..ATTEMPTS {
         if folder.is_no_file(LOCK)? {
-            // Nobody locks that. What a link leads to is not ours to write to, and a pipe would be waited for.
+            // Nobody locks that. What a link leads to is not ours to write to, and a pipe would be
+            // waited for.
             tracing::warn!(folder = %folder.path().display(), "what is called lock is no file, and is replaced by one");
             folder.remove(LOCK)?;
         }
@@ -188,7 +193,8 @@ fn text_of(file: File) -> String {
     text
 }
 
-/// The lock file's text (pid, start in µs since 1970, addresses; one a line) in words; `None` where it names nobody.
+/// The lock file's text (pid, start in µs since 1970, addresses; one a line) in words; `None` where
+/// it names nobody.
 fn holder(text: &str, now: u64) -> Option<String> {
     let mut lines = text.lines();
     let pid = lines.next().and_then(|line| line.parse::<u32>().ok())?;

@@ -1,10 +1,13 @@
-//! The log of a shard while it is written: gathering entries into a commit, sealing it, rolling to the next segment.
+//! The log of a shard while it is written: gathering entries into a commit, sealing it, rolling to
+//! the next segment.
 //!
-//! One commit is in flight; behind it the next gathers in the memory of the active segment, above the watermark of its region. When an entry does
-//! not fit the segment any more, what has gathered is closed there and the log goes on in the spare segment, which the background
-//! thread made ready (`prepare`). Entries are copied once, into the segment; nothing here allocates in steady state.
+//! One commit is in flight; behind it the next gathers in the memory of the active segment, above
+//! the watermark of its region. When an entry does not fit the segment any more, what has gathered
+//! is closed there and the log goes on in the spare segment, which the background thread made ready
+//! (`prepare`). Entries are copied once, into the segment; nothing here allocates in steady state.
 //!
-//! Bounds: a commit has at most [`MAX_COMMIT`] bytes (or one entry); at most one closed commit waits behind the one in flight.
+//! Bounds: a commit has at most [`MAX_COMMIT`] bytes (or one entry); at most one closed commit
+//! waits behind the one in flight.
 
 use std::io;
 use std::sync::Arc;
@@ -21,7 +24,8 @@ use crate::prepare::{Preparation, PrepareJob, Prepared, SpaceFailure, Spoiled};
 use crate::segment::Segment;
 use crate::segments::{Location, Segments};
 
-/// The most bytes of a commit of several entries: a disk that writes 1 GB/s has it in 8 ms, and a larger write gains nothing.
+/// The most bytes of a commit of several entries: a disk that writes 1 GB/s has it in 8 ms, and a
+/// larger write gains nothing.
 pub(crate) const MAX_COMMIT: usize = 8 << 20;
 
 /// A record in the log that is not durable yet.
@@ -136,7 +140,8 @@ impl<T> Log<T> {
         }
     }
 
-    /// Appends a copy of a validated archive to the commit that gathers. `stamp` may set the times in the copy.
+    /// Appends a copy of a validated archive to the commit that gathers. `stamp` may set the times
+    /// in the copy.
     /// Cost: one copy and one checksum over it.
     pub(crate) fn append<R: Payload>(
         &mut self,
@@ -162,9 +167,10 @@ impl<T> Log<T> {
         };
         header.write(self.active.seed, space);
         self.batch.tail += space.len();
-        // SAFETY: the archive that `record` vouches for was just copied there, with nothing but its times changed (what
-        // `stamp` is for), behind headers whose lengths are multiples of 16 in page-aligned memory; the watermark passes
-        // it when the commit is sealed, and until then nobody else writes to the batch.
+        // SAFETY: the archive that `record` vouches for was just copied there, with nothing but its
+        // times changed (what `stamp` is for), behind headers whose lengths are multiples of 16 in
+        // page-aligned memory; the watermark passes it when the commit is sealed, and until then
+        // nobody else writes to the batch.
         Ok(unsafe { Location::new(self.active.number, body, length) })
     }
 
@@ -173,7 +179,8 @@ impl<T> Log<T> {
         self.batch.pending.push(pending);
     }
 
-    /// Sees to it that `bytes` more fit the commit that gathers, rolling to the spare segment if that helps.
+    /// Sees to it that `bytes` more fit the commit that gathers, rolling to the spare segment if
+    /// that helps.
     fn make_room(&mut self, segments: &mut Segments, bytes: usize) -> Result<(), NoRoom> {
         let end = self.batch.tail + bytes;
         if !self.batch.pending.is_empty() && end - self.batch.start > MAX_COMMIT {
@@ -219,7 +226,8 @@ impl<T> Log<T> {
         self.in_flight.is_some() || (self.closed.is_none() && self.batch.pending.is_empty())
     }
 
-    /// Seals the commit that is next, if none is in flight. Cost: a checksum over 64 bytes; no allocation in steady state.
+    /// Seals the commit that is next, if none is in flight. Cost: a checksum over 64 bytes; no
+    /// allocation in steady state.
     pub(crate) fn next_commit(&mut self, time: u64) -> Option<CommitWrite> {
         if self.is_idle() {
             return None;
@@ -248,8 +256,9 @@ impl<T> Log<T> {
         Some(landed)
     }
 
-    /// The commit in flight found no space: takes every write that has not landed, in order, as none of them will. The log goes on where it
-    /// was, when what the disk may hold of that commit is overwritten.
+    /// The commit in flight found no space: takes every write that has not landed, in order, as
+    /// none of them will. The log goes on where it was, when what the disk may hold of that commit
+    /// is overwritten.
     pub(crate) fn out_of_space(&mut self, error: io::Error, now: u64) -> impl Iterator<Item = Pending<T>> + use<T> {
         if let Some(Landed { file, batch, reached }) = &self.in_flight {
             let range = batch.start as u64..u64::from(reached.position.offset);

@@ -1,7 +1,7 @@
 //! The manifest: what a store is, in one small JSON file that is replaced whole.
 //!
-//! Its last field is a crc32c over the others, in their canonical (compact) form: an edit by hand or a damaged file is told from what
-//! was written.
+//! Its last field is a crc32c over the others, in their canonical (compact) form: an edit by hand
+//! or a damaged file is told from what was written.
 
 use std::fs::File;
 use std::io::Read;
@@ -16,10 +16,12 @@ use crate::{StoreError, format};
 
 /// The file's name.
 const NAME: &str = "manifest.json";
-/// The longest manifest that is read: 4,096 namespaces of 255 bytes, six characters for each where JSON escapes it, and some more.
+/// The longest manifest that is read: 4,096 namespaces of 255 bytes, six characters for each where
+/// JSON escapes it, and some more.
 pub(crate) const MAX_BYTES: u64 = 8 << 20;
 
-/// Files that are remembered as imported at starts: as many as a folder of them is likely to hold, at 35 bytes each.
+/// Files that are remembered as imported at starts: as many as a folder of them is likely to hold,
+/// at 35 bytes each.
 pub const MAX_IMPORTS: usize = 4_096;
 
 /// What a store is.
@@ -39,7 +41,8 @@ pub(crate) struct Manifest {
     /// Names of the namespaces by number; the first is the empty one, and others that are empty are
     /// places that were given back.
     pub(crate) namespaces: Vec<String>,
-    /// Digests of files that were imported at starts. Absent where there are none, as before there were any.
+    /// Digests of files that were imported at starts. Absent where there are none, as before there
+    /// were any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) imports: Vec<String>,
     /// Entries up to this sequence may name namespaces that are not listed any more, where any ever
@@ -133,8 +136,8 @@ impl Manifest {
     }
 }
 
-/// How many cores the store in this folder was made for; `None` where there is no store, or none that
-/// can be read: opening it says why.
+/// How many cores the store in this folder was made for; `None` where there is no store, or none
+/// that can be read: opening it says why.
 pub fn stored_cores(folder: &Path) -> Option<usize> {
     let mut bytes = Vec::new();
     File::open(folder.join(NAME)).ok()?.take(MAX_BYTES).read_to_end(&mut bytes).ok()?;

@@ -1,8 +1,9 @@
 //! How far each shard's log has come, and the marks that a start holds it against.
 //!
-//! A shard's *mark* stands in the manifest: the place up to which its log was on stable storage when the manifest was written. A log that is
-//! shorter at the next start, or damaged before its mark, has lost something that was there, and is refused; behind the mark a torn tail is
-//! what it always was. A mark is a lower bound: it may be as old as it likes, and needs no clearing.
+//! A shard's *mark* stands in the manifest: the place up to which its log was on stable storage
+//! when the manifest was written. A log that is shorter at the next start, or damaged before its
+//! mark, has lost something that was there, and is refused; behind the mark a torn tail is what it
+//! always was. A mark is a lower bound: it may be as old as it likes, and needs no clearing.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -32,8 +33,8 @@ impl Position {
     }
 }
 
-/// How far a shard's log has come: set by its core and read by whoever writes the manifest. A cache line of its own, as every commit
-/// writes to it.
+/// How far a shard's log has come: set by its core and read by whoever writes the manifest. A cache
+/// line of its own, as every commit writes to it.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 pub(crate) struct Progress {

@@ -1,7 +1,8 @@
 //! Namespaces by name and number: numbered in the manifest, known to every core.
 //!
-//! Looking a name up takes no lock: names live in a fixed table of write-once slots (open addressing with linear probing, Knuth TAOCP 6.4),
-//! and a slot is filled after the manifest that names it is on the disk. Registering some rewrites the manifest once: a background job.
+//! Looking a name up takes no lock: names live in a fixed table of write-once slots (open
+//! addressing with linear probing, Knuth TAOCP 6.4), and a slot is filled after the manifest that
+//! names it is on the disk. Registering some rewrites the manifest once: a background job.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
@@ -15,7 +16,8 @@ use crate::StoreError;
 use crate::manifest::Manifest;
 use crate::open_manifest::OpenManifest;
 
-/// The most namespaces of a store: enough for a tenant each of a large team, few enough that the manifest stays a small file.
+/// The most namespaces of a store: enough for a tenant each of a large team, few enough that the
+/// manifest stays a small file.
 pub const MAX_NAMESPACES: usize = 4096;
 
 /// Slots of the table: half of them stay empty, so a probe ends soon.
@@ -105,7 +107,8 @@ impl Namespaces {
         }
     }
 
-    /// The number of a namespace, if the store has it. Cost: one hash and one probe, no lock; none for the empty name.
+    /// The number of a namespace, if the store has it. Cost: one hash and one probe, no lock; none
+    /// for the empty name.
     pub fn lookup(&self, name: &str) -> Option<NamespaceId> {
         if name.is_empty() {
             return Some(NamespaceId::DEFAULT);
@@ -113,7 +116,8 @@ impl Namespaces {
         self.probe(name).map_while(OnceLock::get).find(|(known, _)| **known == *name).map(|(_, number)| *number)
     }
 
-    /// How many numbers the embeddings of a namespace have; `None` while it has none. Cost: one load.
+    /// How many numbers the embeddings of a namespace have; `None` while it has none. Cost: one
+    /// load.
     pub fn dimension(&self, namespace: NamespaceId) -> Option<u32> {
         let held = Held::of(self.dimensions.get(namespace.0 as usize)?.load(Ordering::Relaxed));
         (held.shards > 0).then_some(held.dimension)
@@ -150,8 +154,9 @@ impl Namespaces {
         self.count.load(Ordering::Relaxed) >= MAX_NAMESPACES
     }
 
-    /// The numbers of namespaces, which they get now where they have none: all of them with one rewrite of the manifest. In the order of the
-    /// names, which may repeat. Blocks on the disk: for background jobs.
+    /// The numbers of namespaces, which they get now where they have none: all of them with one
+    /// rewrite of the manifest. In the order of the names, which may repeat. Blocks on the disk:
+    /// for background jobs.
     pub fn register(&self, names: &[impl AsRef<str>]) -> Vec<Result<NamespaceId, Arc<StoreError>>> {
         let mut manifest = self.manifest.lock();
         let is_free = |number: &u32| manifest.namespaces.get(*number as usize).is_none_or(String::is_empty);

@@ -23,7 +23,8 @@ use crate::settle::{Recovered, Replayed, Uncut};
 use crate::shard::Shard;
 use crate::vectors::{First, Home, Vectors, first_embeddings};
 
-/// The smallest segment: a first step of zero-filling in the smallest sense, for tests and tiny stores.
+/// The smallest segment: a first step of zero-filling in the smallest sense, for tests and tiny
+/// stores.
 const MIN_SEGMENT: u64 = 64 << 10;
 /// The largest: offsets in it are 32 bits.
 const MAX_SEGMENT: u64 = 2 << 30;
@@ -39,7 +40,8 @@ pub struct OpenOptions {
     pub durability: Durability,
     /// Size of new segments, in bytes: 64 KiB to 2 GiB.
     pub segment_bytes: u64,
-    /// How a caller's string becomes an id in a store that is made: a store keeps its own. `None` takes what is there.
+    /// How a caller's string becomes an id in a store that is made: a store keeps its own. `None`
+    /// takes what is there.
     pub id_rule: Option<IdRule>,
     /// Where the server listens, for the message that a second one gets.
     pub listening: String,
@@ -110,15 +112,18 @@ impl fmt::Display for OpenReport {
 pub struct Store;
 
 impl Store {
-    /// Opens the store in a folder, or makes one. The folder stays locked until all that came of it is dropped.
+    /// Opens the store in a folder, or makes one. The folder stays locked until all that came of it
+    /// is dropped.
     ///
     /// # Errors
-    /// The folder is in use, can't be read or written, is damaged, or was made for another number of cores.
+    /// The folder is in use, can't be read or written, is damaged, or was made for another number
+    /// of cores.
     pub fn open<T: Send>(folder: &Path, options: OpenOptions) -> Result<Opened<T>, StoreError> {
         let disk = FileDisk::open(folder, options.durability, &options.listening)?;
         let is_copy = disk.is_copy();
         if is_copy && options.cores > 1 {
-            // One by one they are whole up to some commit; together they would be of no moment that there was.
+            // One by one they are whole up to some commit; together they would be of no moment that
+            // there was.
             let what = format!(
                 "its {} shards were copied one after the other; removing the file lock in it has them opened as they are, \
                  each as of its own moment",
@@ -217,7 +222,8 @@ fn check(options: &OpenOptions) -> Result<(u16, usize), StoreError> {
     Ok((cores, bytes))
 }
 
-/// Makes a new store. The manifest comes last: without it there is no store, and what a crash left of one is made anew.
+/// Makes a new store. The manifest comes last: without it there is no store, and what a crash left
+/// of one is made anew.
 fn make(disk: &dyn Disk, cores: u16, segment_bytes: usize, id_rule: IdRule) -> Result<Manifest, StoreError> {
     let mut left = Vec::new();
     // Of all shards that there can be: it may have been made for more cores than this start has.
@@ -253,7 +259,8 @@ fn check_empty(disk: &dyn Disk, name: SegmentName) -> Result<(), StoreError> {
     }
 }
 
-/// Recovers all shards, each on a thread of its own. What is to be changed on the disk is changed when all were read and none is refused.
+/// Recovers all shards, each on a thread of its own. What is to be changed on the disk is changed
+/// when all were read and none is refused.
 fn recover_all(source: &Source, marks: &[Position]) -> Result<Vec<Recovered>, StoreError> {
     thread::scope(|scope| {
         let threads: Vec<_> = (0..)

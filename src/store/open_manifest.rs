@@ -1,7 +1,8 @@
-//! The manifest of a store that is open: the one place that rewrites it, for namespaces and for marks alike.
+//! The manifest of a store that is open: the one place that rewrites it, for namespaces and for
+//! marks alike.
 //!
-//! Every rewrite carries the marks of all shards, as high as they are at that moment. Everything here blocks on the disk: for starts, background
-//! jobs and the end.
+//! Every rewrite carries the marks of all shards, as high as they are at that moment. Everything
+//! here blocks on the disk: for starts, background jobs and the end.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -49,7 +50,8 @@ impl OpenManifest {
         &self.progress[usize::from(shard)]
     }
 
-    /// Replaces the manifest by a changed one, with all marks raised. After an error it is as it was. Another store's is never replaced.
+    /// Replaces the manifest by a changed one, with all marks raised. After an error it is as it
+    /// was. Another store's is never replaced.
     pub(crate) fn replace(
         &self,
         manifest: &mut MutexGuard<'_, Manifest>,
@@ -66,8 +68,8 @@ impl OpenManifest {
         Ok(())
     }
 
-    /// Raises the marks to where the logs are durable now, if that is further than they say. Where there is no space for it they stay
-    /// lower than they could be, which loses nothing.
+    /// Raises the marks to where the logs are durable now, if that is further than they say. Where
+    /// there is no space for it they stay lower than they could be, which loses nothing.
     pub(crate) fn mark(&self) -> Result<(), StoreError> {
         let mut manifest = self.lock();
         if self.progress.iter().map(Progress::durable).eq(manifest.marks.iter().copied()) {
@@ -87,7 +89,8 @@ impl OpenManifest {
         }
     }
 
-    /// Whether the manifest on the disk is another store's, or can't be read: what of it. Cost where nobody has touched it: one look at the file.
+    /// Whether the manifest on the disk is another store's, or can't be read: what of it. Cost
+    /// where nobody has touched it: one look at the file.
     fn foreign(&self, ours: &Manifest) -> Result<Option<String>, StoreError> {
         let mut foreign = self.foreign.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.disk.is_manifest_touched()? {
@@ -103,8 +106,8 @@ impl OpenManifest {
         Ok(foreign.clone())
     }
 
-    /// Looks at the folder anew: what has become of it, if it is not what it was. A manifest that was removed is written again, as the
-    /// folder is this store's alone.
+    /// Looks at the folder anew: what has become of it, if it is not what it was. A manifest that
+    /// was removed is written again, as the folder is this store's alone.
     fn look(&self) -> Result<Option<Change>, StoreError> {
         if let Some(change) = self.disk.look()? {
             return Ok(Some(change));
@@ -120,8 +123,8 @@ impl OpenManifest {
         Ok(None)
     }
 
-    /// The work of looking at the folder, to be done about twice a second in the background; now and then with `raise`, which raises the marks
-    /// where something became durable since.
+    /// The work of looking at the folder, to be done about twice a second in the background; now
+    /// and then with `raise`, which raises the marks where something became durable since.
     pub fn look_job(self: &Arc<Self>, raise: bool) -> LookJob {
         LookJob { manifest: Arc::clone(self), raise }
     }
@@ -148,7 +151,8 @@ impl OpenManifest {
         })
     }
 
-    /// Sees to it that a shard's log is on stable storage up to `position`, all of which was written.
+    /// Sees to it that a shard's log is on stable storage up to `position`, all of which was
+    /// written.
     pub(crate) fn sync_up_to(&self, shard: u16, position: Position) -> Result<(), StoreError> {
         let progress = self.progress(shard);
         let durable = progress.durable();
@@ -162,10 +166,12 @@ impl OpenManifest {
         Ok(())
     }
 
-    /// A clean stop, when nothing drives the shards any more: everything written is made durable, and the marks say so.
+    /// A clean stop, when nothing drives the shards any more: everything written is made durable,
+    /// and the marks say so.
     ///
     /// # Errors
-    /// The disk refused, and what was acknowledged since the last sync may be lost; or something in the folder is gone.
+    /// The disk refused, and what was acknowledged since the last sync may be lost; or something in
+    /// the folder is gone.
     pub fn close(&self) -> Result<(), StoreError> {
         match self.look()? {
             Some(Change::Lost(what)) => return Err(StoreError::Lost { what }),
@@ -191,10 +197,12 @@ pub struct LookJob {
 }
 
 impl LookJob {
-    /// Does it: what has become of the folder, in words for [`crate::Shard::set_lost`], where it is not what it was.
+    /// Does it: what has become of the folder, in words for [`crate::Shard::set_lost`], where it is
+    /// not what it was.
     pub fn run(self) -> Option<Arc<str>> {
         let manifest = &*self.manifest;
-        // What can't be looked at for now (no descriptors, an error of the disk) is no proof of anything.
+        // What can't be looked at for now (no descriptors, an error of the disk) is no proof of
+        // anything.
         let change = manifest.look().unwrap_or_else(|error| {
             tracing::debug!(%error, "the data folder could not be looked at");
             None
@@ -209,7 +217,8 @@ impl LookJob {
     }
 }
 
-/// A log went on in a new segment: what closed the old one is to be made durable, and marked. Blocks on the disk: for a background thread.
+/// A log went on in a new segment: what closed the old one is to be made durable, and marked.
+/// Blocks on the disk: for a background thread.
 #[must_use = "the shard waits for its end"]
 pub struct MarkJob {
     pub(crate) manifest: Arc<OpenManifest>,

@@ -15,7 +15,8 @@ pub enum Refusal {
         /// What could not be done, and what helps.
         reason: Arc<str>,
     },
-    /// The data folder, or something in it, is not what it was. Reads go on, and writes when it is back.
+    /// The data folder, or something in it, is not what it was. Reads go on, and writes when it is
+    /// back.
     #[error("{reason}")]
     Lost {
         /// What has become of it, and what helps.
@@ -29,8 +30,8 @@ pub enum Refusal {
         /// The longest.
         limit: usize,
     },
-    /// A write or sync of the log failed: what is on the disk is not known any more, so nothing is written until a start has read it. Reads
-    /// go on.
+    /// A write or sync of the log failed: what is on the disk is not known any more, so nothing is
+    /// written until a start has read it. Reads go on.
     #[error("the log could not be written ({reason}); check the disk, then restart the server")]
     Failed {
         /// What the operating system said.
@@ -46,7 +47,8 @@ pub enum Refusal {
         /// Numbers of this one.
         got: u32,
     },
-    /// There is no room at this moment: to be tried again after the next [`Shard::commit_finished`] or [`Shard::prepared`].
+    /// There is no room at this moment: to be tried again after the next [`Shard::commit_finished`]
+    /// or [`Shard::prepared`].
     #[error("the log has no room at this moment")]
     Stalled,
 }
@@ -63,8 +65,8 @@ impl Refusal {
 pub enum Effect {
     /// A concept is visible.
     Concept,
-    /// An association is visible at its source; the shard of the edge's target (this one or another) is to be told
-    /// ([`Shard::apply_in_edge`]).
+    /// An association is visible at its source; the shard of the edge's target (this one or
+    /// another) is to be told ([`Shard::apply_in_edge`]).
     Association(InEdge),
     /// An association is gone at its source, of which its target's shard is to be told as well;
     /// whether it was there before: of two removals under way at a time only one finds it.

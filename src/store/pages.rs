@@ -1,8 +1,9 @@
 //! Memory behind a segment before it is written to: given ahead, by the background thread.
 //!
-//! A first touch of fresh memory is a page fault, and the kernel clears the page before it returns: on the development host (a virtual machine)
-//! copying 1.7 KB records into fresh memory took 4.8 µs each, into memory that is there 0.2 µs, and one fault on a huge page 5 ms, for
-//! which the core answers nobody. Advice only: where the kernel refuses, the first touch pays.
+//! A first touch of fresh memory is a page fault, and the kernel clears the page before it returns:
+//! on the development host (a virtual machine) copying 1.7 KB records into fresh memory took 4.8 µs
+//! each, into memory that is there 0.2 µs, and one fault on a huge page 5 ms, for which the core
+//! answers nobody. Advice only: where the kernel refuses, the first touch pays.
 
 use std::ffi::c_void;
 use std::ops::Range;
@@ -18,12 +19,13 @@ pub(crate) struct Pages {
     length: usize,
 }
 
-// SAFETY: the pointer is only ever passed to madvise(2) (`populate`), which any thread may call for any mapping of the process; the
-// region behind it is Send and Sync and kept alive.
+// SAFETY: the pointer is only ever passed to madvise(2) (`populate`), which any thread may call for
+// any mapping of the process; the region behind it is Send and Sync and kept alive.
 unsafe impl Send for Pages {}
 
 impl Pages {
-    /// The pages of the bytes `range`, counted from the region's start; what lies below the watermark is left out.
+    /// The pages of the bytes `range`, counted from the region's start; what lies below the
+    /// watermark is left out.
     pub(crate) fn of(writer: &mut RegionWriter, range: Range<usize>) -> Self {
         let frozen = writer.frozen();
         let space = writer.writable();
@@ -37,8 +39,8 @@ impl Pages {
 
     /// Gives every page memory now. Blocks as long as the kernel needs to clear it.
     pub(crate) fn populate(&self) {
-        // SAFETY: this advice keeps the bytes as they are, whoever reads or writes them meanwhile; the range lies inside the
-        // region's mapping, which is kept alive.
+        // SAFETY: this advice keeps the bytes as they are, whoever reads or writes them meanwhile;
+        // the range lies inside the region's mapping, which is kept alive.
         let advised = unsafe { madvise(self.start.cast::<c_void>(), self.length, Advice::LinuxPopulateWrite) };
         if let Err(error) = advised {
             tracing::debug!(%error, "the kernel gives no memory ahead");

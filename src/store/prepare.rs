@@ -1,9 +1,9 @@
-//! Log space made ready ahead of the tail, by background jobs: zeros in the active segment's file and memory behind it, and the spare
-//! segment after it.
+//! Log space made ready ahead of the tail, by background jobs: zeros in the active segment's file
+//! and memory behind it, and the spare segment after it.
 //!
-//! A store begins small: its first segment is filled as it is used. From then on a fixed stretch is kept ready. One
-//! job of a shard runs at a time. One that failed is tried again after a while; until then writes are refused only once the space that is
-//! ready is used up.
+//! A store begins small: its first segment is filled as it is used. From then on a fixed stretch is
+//! kept ready. One job of a shard runs at a time. One that failed is tried again after a while;
+//! until then writes are refused only once the space that is ready is used up.
 
 use std::io;
 use std::ops::Range;
@@ -20,11 +20,14 @@ use crate::segment::Segment;
 
 /// What is made ready at first: small, so that an empty store starts at once.
 pub(crate) const FIRST_STEP: usize = 1 << 20;
-/// What one job makes ready: some milliseconds of work, so that the jobs of other shards get their turn.
+/// What one job makes ready: some milliseconds of work, so that the jobs of other shards get their
+/// turn.
 const STEP: usize = 4 << 20;
-/// What is kept ready ahead of the tail: a tenth of a second of writing at 160 MB/s, and the longest record.
+/// What is kept ready ahead of the tail: a tenth of a second of writing at 160 MB/s, and the
+/// longest record.
 const AHEAD: usize = 16 << 20;
-/// How long after a failure the next attempt is made, in µs: soon enough for whoever has just freed space.
+/// How long after a failure the next attempt is made, in µs: soon enough for whoever has just freed
+/// space.
 const RETRY_AFTER: u64 = 900_000;
 
 /// Why log space could not be made ready.
@@ -35,7 +38,8 @@ pub(crate) struct SpaceFailure {
     retry_at: u64,
 }
 
-/// A stretch of a segment's file that may hold what a failed write has left of a commit: the log goes on when it is overwritten.
+/// A stretch of a segment's file that may hold what a failed write has left of a commit: the log
+/// goes on when it is overwritten.
 pub(crate) struct Spoiled {
     pub(crate) file: Arc<DataFile>,
     pub(crate) range: Range<u64>,
@@ -56,7 +60,8 @@ pub(crate) struct Preparation {
     /// The spare should have room for a commit of this size: a write waits for it.
     wanted_spare: usize,
     failure: Option<SpaceFailure>,
-    /// What is to be overwritten first, and how much of the active segment is ready then. Until then none of it counts.
+    /// What is to be overwritten first, and how much of the active segment is ready then. Until
+    /// then none of it counts.
     spoiled: Option<(Spoiled, usize)>,
 }
 
@@ -85,8 +90,9 @@ impl Preparation {
         }
     }
 
-    /// A write found no space: what it may have left is overwritten before anything else is written. Where that lies in the active segment,
-    /// the log goes on in the next one, as sealed memory never changes.
+    /// A write found no space: what it may have left is overwritten before anything else is
+    /// written. Where that lies in the active segment, the log goes on in the next one, as sealed
+    /// memory never changes.
     pub(crate) fn spoil(&mut self, active: &mut Segment, spoiled: Spoiled, error: io::Error, now: u64) {
         let ready = std::mem::take(&mut active.prepared);
         let is_active = Arc::ptr_eq(&spoiled.file, &active.file);
@@ -158,7 +164,8 @@ impl Preparation {
         if let Some((Spoiled { file, range }, _)) = &self.spoiled {
             return Some(Work::Clear { file: Arc::clone(file), range: range.clone() });
         }
-        // A first segment grows with its store; later ones belong to a store that has shown its appetite.
+        // A first segment grows with its store; later ones belong to a store that has shown its
+        // appetite.
         let ahead = if active.number == 0 { tail.clamp(FIRST_STEP, AHEAD) } else { AHEAD };
         if let Some(work) = extend(active, self.wanted.max(tail + ahead)) {
             return Some(work);
@@ -270,7 +277,8 @@ impl PrepareJob {
     }
 }
 
-/// Refuses to go on in a folder that is not the store's any more: the log must not roll into another's.
+/// Refuses to go on in a folder that is not the store's any more: the log must not roll into
+/// another's.
 fn is_here(disk: &dyn Disk) -> io::Result<()> {
     match disk.look()? {
         None => Ok(()),

@@ -1,13 +1,17 @@
 //! From the segment files to a shard: every crc checked, every archive validated, damage refused.
 //!
-//! A log ends where no whole commit stands. What is there instead is a *torn tail* when it was never acknowledged: no later commit says that
-//! it was on stable storage when that later one was sealed. If a later commit does say so, the log is *damaged* and the start is refused:
-//! repair is a decision for people. Reading changes nothing on the disk; a torn tail is cut afterwards (`settle`).
+//! A log ends where no whole commit stands. What is there instead is a *torn tail* when it was
+//! never acknowledged: no later commit says that it was on stable storage when that later one was
+//! sealed. If a later commit does say so, the log is *damaged* and the start is refused: repair is
+//! a decision for people. Reading changes nothing on the disk; a torn tail is cut afterwards
+//! (`settle`).
 //!
-//! The manifest's mark says up to where a shard's log was whole once: anything that does not stand before it is damage, too. Behind it,
-//! damage to the last commit of all can't be told from a write that was interrupted, in this or any log without a second copy: it is cut.
+//! The manifest's mark says up to where a shard's log was whole once: anything that does not stand
+//! before it is damage, too. Behind it, damage to the last commit of all can't be told from a write
+//! that was interrupted, in this or any log without a second copy: it is cut.
 //!
-//! The log may have passed over a segment, as its first commit found no space: it holds nothing, and the commits around it chain.
+//! The log may have passed over a segment, as its first commit found no space: it holds nothing,
+//! and the commits around it chain.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -65,7 +69,8 @@ impl Source {
         StoreError::Damage { file: self.path(name), offset: offset as u64, what: what.into() }
     }
 
-    /// Reads a segment into the memory that will serve it. What is read may not be on the disk yet, so it is synced first.
+    /// Reads a segment into the memory that will serve it. What is read may not be on the disk yet,
+    /// so it is synced first.
     pub(crate) fn load(&self, name: SegmentName) -> Result<Loaded, StoreError> {
         let disk = &*self.disk;
         let file = disk.open(name)?;
@@ -112,7 +117,8 @@ struct Beyond {
     empty: Option<Loaded>,
 }
 
-/// The sequences above this are never reached: at a billion writes a second it would take 146 years.
+/// The sequences above this are never reached: at a billion writes a second it would take 146
+/// years.
 const MAX_SEQUENCE: u64 = 1 << 62;
 
 struct Recovery {
@@ -124,8 +130,8 @@ struct Recovery {
     report: ShardReport,
 }
 
-/// Reads one shard back. Blocks until those that it exchanges edges with are done too. Changes nothing on the disk: that is for
-/// [`Replayed::settle`], when all of them are known to be whole.
+/// Reads one shard back. Blocks until those that it exchanges edges with are done too. Changes
+/// nothing on the disk: that is for [`Replayed::settle`], when all of them are known to be whole.
 pub(crate) fn recover(source: Source, exchange: Exchange) -> Result<Replayed, StoreError> {
     let expected = Expected { shard: source.shard, number: 1, previous: 0, sequence: 0 };
     let recovery = Recovery {
@@ -145,14 +151,16 @@ impl Recovery {
         let names = self.names()?;
         // The segment that the log ends in so far, and the fault that was met there.
         let mut tail: Option<(Loaded, SegmentHeader, Fault)> = None;
-        // Segments behind it in which the log has not gone on so far, and why it may not end before them.
+        // Segments behind it in which the log has not gone on so far, and why it may not end before
+        // them.
         let mut beyond: Vec<Beyond> = Vec::new();
         let mut short = None;
         for name in &names {
             let mut loaded = self.source.load(*name)?;
             let header = match loaded.header.clone() {
                 Ok(header) => header,
-                // A store's first segments were durable before its manifest: they are never half made.
+                // A store's first segments were durable before its manifest: they are never half
+                // made.
                 Err(_)
                     if name.number > self.source.mark.segment
                         && Some(name) == names.last()
@@ -170,7 +178,8 @@ impl Recovery {
                     // The log does not go on here: then nothing later may stand here either.
                     if let Some(proof) = self.proof_of_loss(&mut loaded, &header) {
                         let start = loaded.writer.frozen();
-                        // Where a later commit opens this segment, or something broken closes the one before, the lost one stood there.
+                        // Where a later commit opens this segment, or something broken closes the
+                        // one before, the lost one stood there.
                         let (name, commit, fault) = match proof == start || !is_zero(before.rest()) {
                             true => (before.name, before.writer.frozen(), *fault),
                             false => (*name, start, here),
@@ -278,7 +287,8 @@ impl Recovery {
         Err(self.source.damaged(name, 0, what))
     }
 
-    /// Applies every commit from the watermark on, and moves it behind them; returns why there are no more.
+    /// Applies every commit from the watermark on, and moves it behind them; returns why there are
+    /// no more.
     fn replay(&mut self, loaded: &mut Loaded, header: &SegmentHeader) -> Result<Fault, StoreError> {
         loop {
             let start = loaded.writer.frozen();
@@ -316,8 +326,8 @@ impl Recovery {
                 let record = self.validated::<ConceptRecord>(name, at, body)?;
                 let Some(namespace) = self.namespace(name, at, header, &record.namespace)? else { return Ok(()) };
                 self.check_owner(name, at, &ConceptId(record.id))?;
-                // SAFETY: `validated` accepted exactly these bytes, which lie at a multiple of 16 of this segment and below
-                // its watermark.
+                // SAFETY: `validated` accepted exactly these bytes, which lie at a multiple of 16
+                // of this segment and below its watermark.
                 let location = unsafe { Location::new(name.number, at, body.len()) };
                 self.graph.learn(namespace, &record, location, header.sequence);
             }
@@ -419,7 +429,8 @@ pub(crate) fn used(bytes: &[u8]) -> usize {
     bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
 }
 
-/// Whether a segment is one that was being made when the server was stopped: nothing follows its header.
+/// Whether a segment is one that was being made when the server was stopped: nothing follows its
+/// header.
 fn is_half_made(loaded: &mut Loaded) -> bool {
     let bytes = loaded.bytes;
     let rest = &loaded.writer.writable()[SEGMENT_HEADER.min(bytes)..bytes];

@@ -25,7 +25,8 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    /// Makes a new segment's file and memory, and its first `prepared` bytes ready. Blocks. What an earlier attempt has left is made anew.
+    /// Makes a new segment's file and memory, and its first `prepared` bytes ready. Blocks. What an
+    /// earlier attempt has left is made anew.
     pub(crate) fn create(
         disk: &dyn Disk,
         name: SegmentName,
@@ -34,7 +35,8 @@ impl Segment {
         capacity: usize,
     ) -> io::Result<Self> {
         let file = match disk.create(name) {
-            // An attempt that could not be undone, for lack of descriptors or because the server was stopped in it.
+            // An attempt that could not be undone, for lack of descriptors or because the server
+            // was stopped in it.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && !holds_data(disk, name)? => {
                 tracing::info!(segment = %name, "making a segment anew that was left half made");
                 disk.remove(name)?;
@@ -43,7 +45,8 @@ impl Segment {
             created => created?,
         };
         Self::fill(disk, &file, name, store, prepared, capacity).inspect_err(|_| {
-            // Best effort: what stays is recognised as half made by the next attempt, and by the next start.
+            // Best effort: what stays is recognised as half made by the next attempt, and by the
+            // next start.
             let _ = disk.remove(name);
         })
     }

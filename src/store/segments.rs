@@ -1,11 +1,12 @@
 //! Where records lie: the memory of a shard's segments, and locations in it.
 //!
-//! A segment's bytes are reached only through here. Nothing holds a pointer into one: a reader takes a [`RegionSlice`], which keeps
-//! the segment's memory alive for as long as a socket needs it.
+//! A segment's bytes are reached only through here. Nothing holds a pointer into one: a reader
+//! takes a [`RegionSlice`], which keeps the segment's memory alive for as long as a socket needs
+//! it.
 //!
-//! This is the one module that takes bytes of the log for validated. The promise behind it: a [`Location`] of type `R` is made
-//! only for bytes of which [`Checked<R>`] vouched (received and copied by the log, or validated by recovery), and
-//! bytes below a region's watermark never change.
+//! This is the one module that takes bytes of the log for validated. The promise behind it: a
+//! [`Location`] of type `R` is made only for bytes of which [`Checked<R>`] vouched (received and
+//! copied by the log, or validated by recovery), and bytes below a region's watermark never change.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -31,8 +32,9 @@ impl<R> Copy for Location<R> {}
 
 impl<R: Payload> Location<R> {
     /// # Safety
-    /// The `length` bytes from `offset` on in segment `segment` are, or will be when the region's watermark has passed them, an
-    /// archive that [`Checked::<R>::new`] accepted, but for its times, on a 16-byte boundary.
+    /// The `length` bytes from `offset` on in segment `segment` are, or will be when the region's
+    /// watermark has passed them, an archive that [`Checked::<R>::new`] accepted, but for its
+    /// times, on a 16-byte boundary.
     pub(crate) unsafe fn new(segment: u32, offset: usize, length: usize) -> Self {
         let fits = |number| u32::try_from(number).expect("a segment is shorter than 4 GiB");
         Self { segment, offset: fits(offset), length: fits(length), of: PhantomData }
@@ -85,8 +87,9 @@ impl Segments {
     /// The record itself, in place.
     pub(crate) fn record<R: Payload>(&self, location: Location<R>) -> Option<Checked<'_, R>> {
         let bytes = self.segments.get(location.segment as usize)?.region.bytes(location.range())?;
-        // SAFETY: a location is made only where its maker promised (`Location::new`) that these bytes are a validated
-        // archive of `R` on a 16-byte boundary, and `bytes` are below the watermark, so they don't change.
+        // SAFETY: a location is made only where its maker promised (`Location::new`) that these
+        // bytes are a validated archive of `R` on a 16-byte boundary, and `bytes` are below the
+        // watermark, so they don't change.
         Some(unsafe { Checked::from_validated(bytes) })
     }
 }

@@ -1,7 +1,9 @@
-//! Making the end of a log fit to be written on, once every shard's log has been read and none is refused.
+//! Making the end of a log fit to be written on, once every shard's log has been read and none is
+//! refused.
 //!
-//! A torn tail is overwritten with zeros on disk before anything new is written, so that it can't become half valid later. Interrupted
-//! anywhere, the next start reads the same log and does this again.
+//! A torn tail is overwritten with zeros on disk before anything new is written, so that it can't
+//! become half valid later. Interrupted anywhere, the next start reads the same log and does this
+//! again.
 
 use std::io;
 use std::ops::Range;
@@ -78,7 +80,8 @@ impl Replayed {
         Ok(Recovered { graph, segments, end, sequence: expected.sequence, active, spare, uncut, report })
     }
 
-    /// Removes the segments behind the log's end; the first of them stays as the spare if it is fit for that.
+    /// Removes the segments behind the log's end; the first of them stays as the spare if it is fit
+    /// for that.
     fn clear(&self) -> Result<Option<Segment>, StoreError> {
         let disk = &*self.source.disk;
         let mut spare = None;
@@ -114,13 +117,15 @@ impl Replayed {
         Ok(Some(segment(name, loaded.file, loaded.writer, &header, prepared, capacity)))
     }
 
-    /// Overwrites what stands behind the last commit. A full disk may have no space even for that: then it is read all the same.
+    /// Overwrites what stands behind the last commit. A full disk may have no space even for that:
+    /// then it is read all the same.
     fn cut(&mut self) -> Result<Option<Uncut>, StoreError> {
         let end = self.tail.writer.frozen();
         let torn = used(self.tail.rest());
         let bytes = self.tail.bytes;
         if bytes == end && (bytes as u64) < self.header.capacity && !bytes.is_multiple_of(FIRST_STEP) {
-            // Space is made ready behind every commit, a step at a time, so a file does not end there by itself.
+            // Space is made ready behind every commit, a step at a time, so a file does not end
+            // there by itself.
             let path = self.source.path(self.tail.name);
             tracing::warn!(file = %path.display(), bytes, "the file ends with a commit: what followed may have been cut off");
         }
@@ -144,7 +149,8 @@ fn active(tail: Loaded, header: &SegmentHeader) -> Segment {
     let block = header.block as usize;
     let end = tail.writer.frozen();
     let capacity = usize::try_from(header.capacity).expect("loading checked it").min(tail.writer.len());
-    // Where the file now asks for larger blocks than it did, nothing more can be put into this segment.
+    // Where the file now asks for larger blocks than it did, nothing more can be put into this
+    // segment.
     let capacity = if tail.file.alignment() > header.block { end } else { capacity - capacity % block };
     let prepared = (tail.bytes - tail.bytes % block).clamp(end, capacity.max(end));
     segment(tail.name, tail.file, tail.writer, header, prepared, capacity)

@@ -1,11 +1,14 @@
-//! A shard: what one core keeps. It knows no sockets and does no I/O: it says what to write, and is told how that went.
+//! A shard: what one core keeps. It knows no sockets and does no I/O: it says what to write, and is
+//! told how that went.
 //!
-//! A write goes into the log's memory when it is accepted, becomes visible and is acknowledged when its commit has landed, and not before.
-//! `T` is whatever the caller needs to find back to whom to tell.
+//! A write goes into the log's memory when it is accepted, becomes visible and is acknowledged when
+//! its commit has landed, and not before. `T` is whatever the caller needs to find back to whom to
+//! tell.
 //!
-//! The caller's part: after a round of writes take [`Shard::next_commit`], write it, and report to [`Shard::commit_finished`]; run what
-//! [`Shard::work`] gives on a background thread and bring back the result; tell [`Shard::observe`] of sequences seen elsewhere; pass each
-//! in-edge to its target's shard.
+//! The caller's part: after a round of writes take [`Shard::next_commit`], write it, and report to
+//! [`Shard::commit_finished`]; run what [`Shard::work`] gives on a background thread and bring back
+//! the result; tell [`Shard::observe`] of sequences seen elsewhere; pass each in-edge to its
+//! target's shard.
 
 mod search;
 
@@ -95,8 +98,10 @@ impl<T> Shard<T> {
         (shard, report)
     }
 
-    /// Accepts a concept. Times that are 0 become now, and `created` that of the version it replaces, if one is visible. The first embedding
-    /// of a namespace fixes the length of all. Returns its sequence. Cost: one copy of the archive into the log, one checksum over it, one table lookup; no allocation in steady state.
+    /// Accepts a concept. Times that are 0 become now, and `created` that of the version it
+    /// replaces, if one is visible. The first embedding of a namespace fixes the length of all.
+    /// Returns its sequence. Cost: one copy of the archive into the log, one checksum over it, one
+    /// table lookup; no allocation in steady state.
     pub fn learn(
         &mut self,
         record: Checked<'_, ConceptRecord>,
@@ -122,8 +127,9 @@ impl<T> Shard<T> {
         logged
     }
 
-    /// Accepts an association. Times that are 0 become now, and `created` that of the version it replaces, if one is visible. Returns its
-    /// sequence. Cost: as [`Shard::learn`], with three probes in place of the lookup.
+    /// Accepts an association. Times that are 0 become now, and `created` that of the version it
+    /// replaces, if one is visible. Returns its sequence. Cost: as [`Shard::learn`], with three
+    /// probes in place of the lookup.
     pub fn associate(
         &mut self,
         record: Checked<'_, AssociationRecord>,
@@ -141,7 +147,8 @@ impl<T> Shard<T> {
         self.log_write(KIND_ASSOCIATION, now, &record, stamp, Write::Association, namespace, ticket)
     }
 
-    /// Accepts the removal of an association whose source belongs to this shard. `None`, and nothing is to be done, where it is not visible.
+    /// Accepts the removal of an association whose source belongs to this shard. `None`, and
+    /// nothing is to be done, where it is not visible.
     /// Cost: three or four probes, one validation and one copy of its record into the log.
     pub fn dissociate(&mut self, key: &EdgeKey, ticket: T) -> Result<Option<u64>, Refusal> {
         self.check()?;
@@ -152,7 +159,8 @@ impl<T> Shard<T> {
         self.log_write(KIND_REMOVAL, now, &record, |_| {}, Write::Removal, namespace, ticket).map(Some)
     }
 
-    /// Accepts a concept's deletion; its associations are to be removed before ([`Shard::dissociate`]), at both ends. Returns its sequence.
+    /// Accepts a concept's deletion; its associations are to be removed before
+    /// ([`Shard::dissociate`]), at both ends. Returns its sequence.
     /// Cost: one copy of the key into the log.
     pub fn delete(&mut self, key: Checked<'_, ConceptKey>, namespace: NamespaceId, ticket: T) -> Result<u64, Refusal> {
         self.check()?;
@@ -204,8 +212,8 @@ impl<T> Shard<T> {
         }
     }
 
-    /// What is to be written now; `None` while a commit is in flight or nothing has gathered. Cost: some 100 bytes filled in;
-    /// no allocation in steady state.
+    /// What is to be written now; `None` while a commit is in flight or nothing has gathered. Cost:
+    /// some 100 bytes filled in; no allocation in steady state.
     pub fn next_commit(&mut self) -> Option<CommitWrite> {
         if self.log.is_idle() {
             return None;
@@ -213,12 +221,14 @@ impl<T> Shard<T> {
         self.log.next_commit(self.clock.now())
     }
 
-    /// The commit in flight has landed: makes its writes visible, in order, and hands back their tickets. After an error all writes that have
-    /// not landed are refused, and ever after, but where the disk had no space: then until [`Shard::work`] has found some.
+    /// The commit in flight has landed: makes its writes visible, in order, and hands back their
+    /// tickets. After an error all writes that have not landed are refused, and ever after, but
+    /// where the disk had no space: then until [`Shard::work`] has found some.
     pub fn commit_finished(&mut self, result: io::Result<()>, mut acknowledge: impl FnMut(Acknowledged<T>)) {
         match result {
             Err(error) if self.failed.is_none() && is_out_of_space(&error) => {
-                // What the log is written to was filled with zeros; a filesystem that writes nothing in place (btrfs) wants space all the same.
+                // What the log is written to was filled with zeros; a filesystem that writes
+                // nothing in place (btrfs) wants space all the same.
                 let reason: Arc<str> =
                     StoreError::from(io::Error::new(error.kind(), error.to_string())).to_string().into();
                 for Pending { ticket, sequence, .. } in self.log.out_of_space(error, self.clock.monotonic()) {
@@ -298,14 +308,15 @@ impl<T> Shard<T> {
         }
     }
 
-    /// The log can't be trusted any more (a sync failed): refuses writes from now on. Those that wait get their refusal with the
-    /// next [`Shard::commit_finished`].
+    /// The log can't be trusted any more (a sync failed): refuses writes from now on. Those that
+    /// wait get their refusal with the next [`Shard::commit_finished`].
     pub fn fail(&mut self, error: &io::Error) {
         self.failed.get_or_insert_with(|| error.to_string().into());
         self.progress().give_up_unsynced();
     }
 
-    /// What a [`crate::LookJob`] has found: while the folder, or something in it, is not what it was, no further writes are taken.
+    /// What a [`crate::LookJob`] has found: while the folder, or something in it, is not what it
+    /// was, no further writes are taken.
     pub fn set_lost(&mut self, what: Option<Arc<str>>) {
         self.lost = what;
     }
@@ -324,8 +335,10 @@ impl<T> Shard<T> {
         self.segments.record(self.graph.table.location(namespace, id)?)
     }
 
-    /// The stored archive of an association whose source belongs to this shard: of this kind, or of the lowest that there is between the two.
-    /// Cost: three or four probes, without a kind one look at each association between the two; one count on the segment; no copy.
+    /// The stored archive of an association whose source belongs to this shard: of this kind, or of
+    /// the lowest that there is between the two.
+    /// Cost: three or four probes, without a kind one look at each association between the two; one
+    /// count on the segment; no copy.
     pub fn association(
         &self,
         namespace: NamespaceId,
@@ -336,9 +349,10 @@ impl<T> Shard<T> {
         self.segments.slice(self.graph.association(namespace, source, target, kind)?)
     }
 
-    /// Appends the ids of a namespace's concepts to `out`, at most `limit`; returns where to go on (0 is the beginning), `None` at the end.
-    /// Concepts that are there throughout come exactly once. A call looks at a bounded number of concepts, so it may return
-    /// fewer than asked for, even none.
+    /// Appends the ids of a namespace's concepts to `out`, at most `limit`; returns where to go on
+    /// (0 is the beginning), `None` at the end. Concepts that are there throughout come exactly
+    /// once. A call looks at a bounded number of concepts, so it may return fewer than asked for,
+    /// even none.
     pub fn concepts(&self, namespace: NamespaceId, from: u32, limit: u32, out: &mut Vec<[u8; 16]>) -> Option<u32> {
         self.graph.concepts(namespace, from, limit, out)
     }
@@ -353,8 +367,9 @@ impl<T> Shard<T> {
         self.segments.record(self.graph.association(namespace, &source, &target, Some(of.kind.to_native()))?)
     }
 
-    /// Appends a concept's neighbours to `out`; returns the cursor to go on with, 0 at the end. Edges that are there throughout come
-    /// exactly once; ones that are added meanwhile may be missed. A call looks at a bounded number of edges, so it may return fewer than asked for,
+    /// Appends a concept's neighbours to `out`; returns the cursor to go on with, 0 at the end.
+    /// Edges that are there throughout come exactly once; ones that are added meanwhile may be
+    /// missed. A call looks at a bounded number of edges, so it may return fewer than asked for,
     /// even none, and a cursor.
     pub fn neighbors(&self, query: &NeighborQuery<'_>, out: &mut Vec<Neighbor>) -> u64 {
         self.graph.neighbors(query, out)
@@ -381,19 +396,21 @@ impl<T> Shard<T> {
         self.graph.table.node(node).id
     }
 
-    /// Puts a node's associations of this direction into a walk; `from` is what steps will call it. Only nodes of concepts that belong to
-    /// this shard have all of theirs.
+    /// Puts a node's associations of this direction into a walk; `from` is what steps will call it.
+    /// Only nodes of concepts that belong to this shard have all of theirs.
     pub fn begin_walk(&self, walk: &mut Walk, from: u32, node: NodeNumber, direction: Direction) {
         self.graph.begin_walk(walk, from, node, direction);
     }
 
-    /// Goes on with a walk until it is over or about `limit` associations were looked at (and no more than as many again as the walk has nodes, twice):
-    /// appends those of the wanted kinds, all where none is named.
+    /// Goes on with a walk until it is over or about `limit` associations were looked at (and no
+    /// more than as many again as the walk has nodes, twice): appends those of the wanted kinds,
+    /// all where none is named.
     pub fn continue_walk(&self, walk: &mut Walk, kinds: &[u32], limit: usize, out: &mut Vec<Step>) {
         self.graph.continue_walk(walk, kinds, limit, out);
     }
 
-    /// Learns of an association, or its removal, whose target belongs to this shard, from the shard of its source. Again or late changes nothing.
+    /// Learns of an association, or its removal, whose target belongs to this shard, from the shard
+    /// of its source. Again or late changes nothing.
     pub fn apply_in_edge(&mut self, edge: InEdge) {
         self.observe(edge.sequence);
         self.graph.apply_in_edge(&edge);
@@ -419,18 +436,21 @@ impl<T> Shard<T> {
         self.log.pending()
     }
 
-    /// Background work to run, if there is any: log space ahead of the tail. One job at a time; its end goes to [`Shard::prepared`].
+    /// Background work to run, if there is any: log space ahead of the tail. One job at a time; its
+    /// end goes to [`Shard::prepared`].
     pub fn work(&mut self) -> Option<PrepareJob> {
         self.log.work(&*self.clock)
     }
 
-    /// The end of background work. After an error [`Shard::work`] gives it again, about a second later.
+    /// The end of background work. After an error [`Shard::work`] gives it again, about a second
+    /// later.
     pub fn prepared(&mut self, prepared: Prepared) -> Result<(), StoreError> {
         self.log.prepared(prepared, self.clock.monotonic())
     }
 
-    /// Background work to run when the log has gone on in a new segment: what closed the old one is made durable, where it is not, and marked
-    /// in the manifest. One job at a time; its end goes to [`Shard::marked`].
+    /// Background work to run when the log has gone on in a new segment: what closed the old one is
+    /// made durable, where it is not, and marked in the manifest. One job at a time; its end goes
+    /// to [`Shard::marked`].
     pub fn next_mark(&mut self) -> Option<MarkJob> {
         if self.marking || self.failed.is_some() {
             return None;
@@ -450,8 +470,9 @@ impl<T> Shard<T> {
         }
     }
 
-    /// The files to be synced so that all commits finished so far are on stable storage; none where commits are durable when they land. To be called
-    /// only when the syncs of the last call have ended; if one failed, [`Shard::fail`] comes first.
+    /// The files to be synced so that all commits finished so far are on stable storage; none where
+    /// commits are durable when they land. To be called only when the syncs of the last call have
+    /// ended; if one failed, [`Shard::fail`] comes first.
     pub fn next_sync(&mut self) -> Vec<Arc<DataFile>> {
         if self.failed.is_none() {
             self.log.synced(self.syncing.number);

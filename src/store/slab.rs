@@ -1,8 +1,10 @@
-//! Numbered items in chunks of fixed size: growing never moves what is there, so no write waits for a large copy.
+//! Numbered items in chunks of fixed size: growing never moves what is there, so no write waits for
+//! a large copy.
 
 use std::ops::{Index, IndexMut};
 
-/// Items of a chunk; with the 32 to 64 bytes of ours a chunk is 256 to 512 KiB, which the allocator maps without touching.
+/// Items of a chunk; with the 32 to 64 bytes of ours a chunk is 256 to 512 KiB, which the allocator
+/// maps without touching.
 const CHUNK: usize = 8192;
 
 /// A growing row of items, numbered from 0.

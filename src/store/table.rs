@@ -1,7 +1,9 @@
-//! The concept table: every id that a shard has heard of, and where its concept's latest record lies.
+//! The concept table: every id that a shard has heard of, and where its concept's latest record
+//! lies.
 //!
-//! A *node* is an id's slot: a concept of this shard, or the far end of an association, learned here, elsewhere or not at all. Nodes are
-//! numbered and never move, so that associations can name them by 32 bits.
+//! A *node* is an id's slot: a concept of this shard, or the far end of an association, learned
+//! here, elsewhere or not at all. Nodes are numbered and never move, so that associations can name
+//! them by 32 bits.
 
 use sutra_wire::{ConceptId, ConceptRecord};
 
@@ -103,8 +105,9 @@ impl Table {
         concepts > 0
     }
 
-    /// Appends the ids of a namespace's concepts from node `first` on to `out`, at most `limit`, after a look at no more than `visits`
-    /// nodes. Returns the node to go on with, `None` at the end.
+    /// Appends the ids of a namespace's concepts from node `first` on to `out`, at most `limit`,
+    /// after a look at no more than `visits` nodes. Returns the node to go on with, `None` at the
+    /// end.
     pub(crate) fn concepts_from(
         &self,
         namespace: NamespaceId,

@@ -1,7 +1,8 @@
 //! Walking many nodes' associations at once, for searches over the graph.
 //!
-//! Edges are linked lists over a slab, so walking one node after the other waits for memory at every edge. Here the lists of a window of
-//! nodes are walked side by side, an edge of each in turn: their loads do not depend on each other and overlap.
+//! Edges are linked lists over a slab, so walking one node after the other waits for memory at
+//! every edge. Here the lists of a window of nodes are walked side by side, an edge of each in
+//! turn: their loads do not depend on each other and overlap.
 
 use sutra_wire::Direction;
 
@@ -32,8 +33,8 @@ struct Cursor {
     edge: u32,
 }
 
-/// Lists that are being walked. It holds no more than was put into it, and names edges that stay where they are, so it may rest while the graph
-/// changes.
+/// Lists that are being walked. It holds no more than was put into it, and names edges that stay
+/// where they are, so it may rest while the graph changes.
 #[derive(Default)]
 pub struct Walk {
     outgoing: Vec<Cursor>,
@@ -64,8 +65,9 @@ impl Graph {
         }
     }
 
-    /// Goes on with a walk until it is over or about `limit` edges were looked at (and no more than as many again as there are lists): appends
-    /// those of the wanted kinds, all where none is named.
+    /// Goes on with a walk until it is over or about `limit` edges were looked at (and no more than
+    /// as many again as there are lists): appends those of the wanted kinds, all where none is
+    /// named.
     pub(crate) fn continue_walk(&self, walk: &mut Walk, kinds: &[u32], limit: usize, out: &mut Vec<Step>) {
         let mut seen = 0;
         while seen < limit && !walk.is_over() {

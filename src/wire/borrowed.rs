@@ -1,6 +1,6 @@
-//! Records and requests whose strings and numbers still lie in a message of another protocol. Their archives are byte
-//! for byte those of the owned types, so whoever translates a message copies every string and every vector once: from
-//! the message into the archive.
+//! Records and requests whose strings and numbers still lie in a message of another protocol. Their
+//! archives are byte for byte those of the owned types, so whoever translates a message copies
+//! every string and every vector once: from the message into the archive.
 
 use std::marker::PhantomData;
 
@@ -21,8 +21,8 @@ pub trait Numbers {
     /// How many numbers it has.
     fn count(&self) -> usize;
 
-    /// Gives the numbers to `write`, in order, as little-endian `f32`, in pieces of any length, and stops at its first
-    /// error. Promises four bytes for each of [`Numbers::count`].
+    /// Gives the numbers to `write`, in order, as little-endian `f32`, in pieces of any length, and
+    /// stops at its first error. Promises four bytes for each of [`Numbers::count`].
     fn write<E>(&self, write: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E>;
 }
 

@@ -1,8 +1,8 @@
 //! Typed views of bytes from outside: made only by validation, never validated twice.
 //!
-//! [`Checked`] borrows an archive that bytecheck has walked (every pointer inside the slice, every string UTF-8, every option
-//! one of its values) and whose values make sense ([`Payload::check`]: ids, lengths, finite numbers in range). Cost: one
-//! pass over the archive, no allocation, no copy.
+//! [`Checked`] borrows an archive that bytecheck has walked (every pointer inside the slice, every
+//! string UTF-8, every option one of its values) and whose values make sense ([`Payload::check`]:
+//! ids, lengths, finite numbers in range). Cost: one pass over the archive, no allocation, no copy.
 
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -40,7 +40,8 @@ pub struct Checked<'a, T: Payload> {
 }
 
 impl<'a, T: Payload> Checked<'a, T> {
-    /// Validates `bytes`, which must hold exactly one archive, aligned as its type needs (frames align every payload to 16 bytes).
+    /// Validates `bytes`, which must hold exactly one archive, aligned as its type needs (frames
+    /// align every payload to 16 bytes).
     pub fn new(bytes: &'a [u8]) -> Result<Self, PayloadError> {
         let archived = rkyv::access::<T::Archived, Error>(bytes).map_err(|_| PayloadError::Archive {
             expected: T::NAME,
@@ -54,8 +55,8 @@ impl<'a, T: Payload> Checked<'a, T> {
     /// Takes bytes for validated without looking at them again.
     ///
     /// # Safety
-    /// These bytes, or bytes that they are a copy of at the same alignment, have passed [`Checked::new`] of the same `T`,
-    /// and nothing but the times of a record was changed since.
+    /// These bytes, or bytes that they are a copy of at the same alignment, have passed
+    /// [`Checked::new`] of the same `T`, and nothing but the times of a record was changed since.
     pub unsafe fn from_validated(bytes: &'a [u8]) -> Self {
         // SAFETY: the caller promises that validation of these bytes succeeded.
         let archived = unsafe { rkyv::access_unchecked::<T::Archived>(bytes) };
@@ -82,7 +83,8 @@ impl<'a, T: Payload> Checked<'a, T> {
     }
 }
 
-/// A copy of a validated archive with the buffer that holds it, so that it can travel to another core.
+/// A copy of a validated archive with the buffer that holds it, so that it can travel to another
+/// core.
 pub struct Parcel<T: Payload> {
     buffer: FrameBuffer,
     of: PhantomData<fn() -> T>,
@@ -91,8 +93,8 @@ pub struct Parcel<T: Payload> {
 impl<T: Payload> Parcel<T> {
     /// The archive.
     pub fn checked(&self) -> Checked<'_, T> {
-        // SAFETY: only `Checked::copy_into` makes a parcel: the buffer holds a copy of a validated archive, 16-byte aligned like
-        // the original, and is not handed out mutably.
+        // SAFETY: only `Checked::copy_into` makes a parcel: the buffer holds a copy of a validated
+        // archive, 16-byte aligned like the original, and is not handed out mutably.
         unsafe { Checked::from_validated(&self.buffer) }
     }
 
@@ -127,10 +129,11 @@ impl<T: Payload> Clone for Checked<'_, T> {
 
 impl<T: Payload> Copy for Checked<'_, T> {}
 
-/// What is wrong with bytes that failed validation. Validated once more for it, as the error of the hot path says nothing in a release build.
+/// What is wrong with bytes that failed validation. Validated once more for it, as the error of the
+/// hot path says nothing in a release build.
 ///
-/// The validator's errors are traces over several lines, with addresses in them: a reply wants one line, and a peer must not learn where
-/// this process's memory lies.
+/// The validator's errors are traces over several lines, with addresses in them: a reply wants one
+/// line, and a peer must not learn where this process's memory lies.
 fn fault<T: Payload>(bytes: &[u8]) -> String {
     let Err(error) = rkyv::access::<T::Archived, BoxedError>(bytes) else {
         unreachable!("the same bytes were refused a moment ago");

@@ -2,7 +2,8 @@
 
 use crate::{HEADER_BYTES, MAGIC, Status, VERSION};
 
-/// The bytes are no frame. Where the next frame would start is unknown, so the connection ends after this error.
+/// The bytes are no frame. Where the next frame would start is unknown, so the connection ends
+/// after this error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// The first two bytes are not ours.
@@ -78,7 +79,8 @@ const _: () = assert!(HEADER_BYTES == 32);
 /// A frame's payload is not an acceptable value of its type. The connection goes on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PayloadError {
-    /// The structure is wrong: truncated, out of bounds, misaligned, not UTF-8, an impossible option.
+    /// The structure is wrong: truncated, out of bounds, misaligned, not UTF-8, an impossible
+    /// option.
     #[error("payload of {length} bytes is not a valid {expected}: {detail}")]
     Archive {
         /// The type that the operation takes.

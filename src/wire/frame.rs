@@ -1,8 +1,9 @@
 //! Frames in a buffer: finding the next one, and building one in place.
 //!
-//! A frame is a header and a payload padded with zeros to 16 bytes, so in a 16-byte aligned buffer every payload of a pipelined
-//! run is aligned where it lies. Parsing borrows; it allocates nothing and copies nothing. Building appends to a
-//! caller's buffer, which keeps its capacity from frame to frame.
+//! A frame is a header and a payload padded with zeros to 16 bytes, so in a 16-byte aligned buffer
+//! every payload of a pipelined run is aligned where it lies. Parsing borrows; it allocates nothing
+//! and copies nothing. Building appends to a caller's buffer, which keeps its capacity from frame
+//! to frame.
 
 use rkyv::api::high::HighSerializer;
 use rkyv::rancor::Error;
@@ -35,7 +36,8 @@ pub const fn padded(length: usize) -> usize {
     length.next_multiple_of(16)
 }
 
-/// Looks for a frame at the start of `bytes`. A payload longer than `limit` is refused before anything is kept for it.
+/// Looks for a frame at the start of `bytes`. A payload longer than `limit` is refused before
+/// anything is kept for it.
 pub fn parse(bytes: &[u8], limit: u32) -> Result<Parsed<'_>, FrameError> {
     let Some((head, rest)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
         return Ok(Parsed::Partial(HEADER_BYTES));
@@ -59,8 +61,8 @@ pub fn parse(bytes: &[u8], limit: u32) -> Result<Parsed<'_>, FrameError> {
     Ok(Parsed::Frame(Frame { header, payload }, whole))
 }
 
-/// Leaves room for a header at the end of `out` and returns where the frame starts. Payload is appended next, then
-/// [`finish_frame`] closes it.
+/// Leaves room for a header at the end of `out` and returns where the frame starts. Payload is
+/// appended next, then [`finish_frame`] closes it.
 pub fn begin_frame(out: &mut FrameBuffer) -> usize {
     let start = out.len();
     debug_assert_eq!(start % 16, 0, "frames are whole multiples of 16 bytes");
@@ -68,8 +70,9 @@ pub fn begin_frame(out: &mut FrameBuffer) -> usize {
     start
 }
 
-/// Closes the frame that [`begin_frame`] opened at `start`: pads the payload and writes the header, with a checksum where the
-/// header's flags ask for one. The header's length and checksum are set here.
+/// Closes the frame that [`begin_frame`] opened at `start`: pads the payload and writes the header,
+/// with a checksum where the header's flags ask for one. The header's length and checksum are set
+/// here.
 pub fn finish_frame(out: &mut FrameBuffer, start: usize, mut header: Header) {
     let length = out.len() - start - HEADER_BYTES;
     header.length = u32::try_from(length).expect("payloads are bounded far below 4 GiB");
@@ -101,12 +104,14 @@ where
     finish_frame(out, start, header);
 }
 
-/// Appends the archive of `value` alone, without header and padding. `out` is empty, or ends at a multiple of 16 bytes.
+/// Appends the archive of `value` alone, without header and padding. `out` is empty, or ends at a
+/// multiple of 16 bytes.
 pub fn archive<T>(out: &mut FrameBuffer, value: &T)
 where
     T: Archive + for<'a> Serialize<HighSerializer<AlignedVec<16>, ArenaHandle<'a>, Error>>,
 {
-    // The serializer aligns by the writer's position, which counts from the buffer's start: a multiple of 16 here.
+    // The serializer aligns by the writer's position, which counts from the buffer's start: a
+    // multiple of 16 here.
     debug_assert_eq!(out.len() % 16, 0, "archives start aligned");
     *out = rkyv::api::high::to_bytes_in::<_, Error>(value, std::mem::take(out))
         .expect("archiving plain data into memory can't fail");

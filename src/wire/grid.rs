@@ -1,8 +1,10 @@
-//! What the grid's master is asked and answers: agents on hosts, the storage nodes that they keep alive, and what happens to them.
+//! What the grid's master is asked and answers: agents on hosts, the storage nodes that they keep
+//! alive, and what happens to them.
 //!
-//! An agent registers once a connection, says that it is there by small heartbeats, and reports its nodes when they have changed: a heartbeat
-//! carries the number of its last change (its *revision*), and the master asks for a report where it has another. So a lost message
-//! is made up for by the next heartbeat, and a report that comes twice changes nothing.
+//! An agent registers once a connection, says that it is there by small heartbeats, and reports its
+//! nodes when they have changed: a heartbeat carries the number of its last change (its
+//! *revision*), and the master asks for a report where it has another. So a lost message is made up
+//! for by the next heartbeat, and a report that comes twice changes nothing.
 
 use rkyv::string::ArchivedString;
 use rkyv::vec::ArchivedVec;
@@ -177,7 +179,8 @@ pub struct AgentRegistration {
     pub version: String,
     /// Where the master reaches it, `host:port`.
     pub endpoint: String,
-    /// Of the agent's folder and its place: tells an agent that comes back from another with the same name, and from a copy of its folder.
+    /// Of the agent's folder and its place: tells an agent that comes back from another with the
+    /// same name, and from a copy of its folder.
     pub incarnation: u64,
     /// The number of the last change to its nodes.
     pub revision: u64,
@@ -215,7 +218,8 @@ pub struct AgentHeartbeat {
     pub incarnation: u64,
     /// The number of the last change to its nodes.
     pub revision: u64,
-    /// When it was sent, in µs since 1970 by the agent's clock: given back, and otherwise only shown.
+    /// When it was sent, in µs since 1970 by the agent's clock: given back, and otherwise only
+    /// shown.
     pub sent: u64,
 }
 
@@ -249,7 +253,8 @@ pub struct AgentReport {
 pub struct AgentKey {
     /// Its name.
     pub agent_id: String,
-    /// As it registered, so that an agent can only take leave for itself; 0 for whichever has the name, which people mean.
+    /// As it registered, so that an agent can only take leave for itself; 0 for whichever has the
+    /// name, which people mean.
     pub incarnation: u64,
 }
 
@@ -263,7 +268,8 @@ pub struct SpawnNode {
     pub name: String,
     /// Its data folder, below the agent's own; empty for one of its own.
     pub storage_path: String,
-    /// CPUs that no other node of the agent has, as `sutra serve --cores` reads them; empty for one thread on any.
+    /// CPUs that no other node of the agent has, as `sutra serve --cores` reads them; empty for one
+    /// thread on any.
     pub cores: String,
     /// Most memory, in MiB; 0 for no limit.
     pub memory_limit_mb: u64,
@@ -403,7 +409,8 @@ pub struct WatchRequest {
     pub after: u64,
 }
 
-/// Something that happened: one part of the answer to a [`WatchRequest`], which ends only with the connection.
+/// Something that happened: one part of the answer to a [`WatchRequest`], which ends only with the
+/// connection.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[rkyv(derive(Debug))]
 pub struct GridEvent {
@@ -423,12 +430,14 @@ pub struct GridEvent {
     pub kind: u8,
 }
 
-/// Names go into tables, file names and addresses: letters, digits, `-`, `_` and `.`, and no `.` in front.
+/// Names go into tables, file names and addresses: letters, digits, `-`, `_` and `.`, and no `.` in
+/// front.
 fn check_label(field: &'static str, text: &ArchivedString, may_be_empty: bool) -> Result<(), PayloadError> {
     check_letters(field, text, may_be_empty, "")
 }
 
-/// Ids of agents and nodes are names, too; those that agents of the old protocol gave themselves may be addresses as well.
+/// Ids of agents and nodes are names, too; those that agents of the old protocol gave themselves
+/// may be addresses as well.
 fn check_id(field: &'static str, text: &ArchivedString, may_be_empty: bool) -> Result<(), PayloadError> {
     check_letters(field, text, may_be_empty, ":@")
 }

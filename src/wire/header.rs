@@ -13,14 +13,15 @@
 //! 24  extra     u64    requests: deadline in µs from receipt, 0 for none; replies: sequence
 //! ```
 //!
-//! All integers are little-endian. A reader of this version ignores what means nothing to it: a request's status and MORE flag, a checksum without
-//! its flag, what stands in the padding, a payload where an operation has none. A writer leaves all of it zero. Decoding checks what can be wrong with a header in itself; whether the length is acceptable
-//! is the caller's limit (`frame`).
+//! All integers are little-endian. A reader of this version ignores what means nothing to it: a
+//! request's status and MORE flag, a checksum without its flag, what stands in the padding, a
+//! payload where an operation has none. A writer leaves all of it zero. Decoding checks what can be
+//! wrong with a header in itself; whether the length is acceptable is the caller's limit (`frame`).
 
 use crate::FrameError;
 
-/// First two bytes of every frame: `RT` read as a little-endian number, unlike the first bytes of TLS, HTTP, msgpack maps and
-/// small length prefixes.
+/// First two bytes of every frame: `RT` read as a little-endian number, unlike the first bytes of
+/// TLS, HTTP, msgpack maps and small length prefixes.
 pub const MAGIC: u16 = 0x5452;
 /// The version of the frame and its schema that this build speaks.
 pub const VERSION: u8 = 1;
@@ -34,7 +35,8 @@ pub const MORE: u8 = 2;
 /// A decoded frame header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Header {
-    /// What is asked or answered ([`crate::Opcode`]); kept as a number so that an unknown one can be answered.
+    /// What is asked or answered ([`crate::Opcode`]); kept as a number so that an unknown one can
+    /// be answered.
     pub opcode: u8,
     /// 0 in requests; a [`crate::Status`] in replies.
     pub status: u8,
@@ -66,7 +68,8 @@ impl Header {
         out
     }
 
-    /// Reads a header; refuses a foreign magic, another version, a non-zero reserved field and unknown flags.
+    /// Reads a header; refuses a foreign magic, another version, a non-zero reserved field and
+    /// unknown flags.
     pub fn decode(bytes: &[u8; HEADER_BYTES]) -> Result<Self, FrameError> {
         let magic = u16::from_le_bytes([bytes[0], bytes[1]]);
         if magic != MAGIC {

@@ -1,7 +1,8 @@
 //! The handshake: one frame of fixed length each way, before anything else.
 //!
-//! Its length is fixed so that a server can take it with one plain receive that reads nothing beyond it, and hand the socket to the core
-//! that the client asks for before a single request has been read.
+//! Its length is fixed so that a server can take it with one plain receive that reads nothing
+//! beyond it, and hand the socket to the core that the client asks for before a single request has
+//! been read.
 
 use std::mem::size_of;
 
@@ -62,7 +63,8 @@ pub const CLIENT_HELLO_BYTES: usize = HEADER_BYTES + crate::padded(size_of::<Arc
 pub const SERVER_HELLO_BYTES: usize = HEADER_BYTES + crate::padded(size_of::<ArchivedServerHello>());
 
 impl ClientHello {
-    /// What a client of this release says, with no token, to be served by `wanted_core` (or [`NO_CORE`]).
+    /// What a client of this release says, with no token, to be served by `wanted_core` (or
+    /// [`NO_CORE`]).
     pub fn new(wanted_core: u16) -> Self {
         Self {
             fingerprint: FINGERPRINT,

@@ -1,7 +1,8 @@
 //! Concept ids: 128 bits, from 32 hexadecimal digits as they stand, else from a name by MD5.
 //!
-//! MD5 is the rule of the server that this one replaces: ids that old clients hold keep resolving. It names things, it protects
-//! nothing. The id of nothing (all zero) is refused wherever an id is needed.
+//! MD5 is the rule of the server that this one replaces: ids that old clients hold keep resolving.
+//! It names things, it protects nothing. The id of nothing (all zero) is refused wherever an id is
+//! needed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -26,12 +27,13 @@ pub enum InvalidId {
 /// How a caller's string becomes an id. A store keeps to the one that it was made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum IdRule {
-    /// Exactly 32 hexadecimal digits are decoded, all else is hashed: distinct names are distinct concepts.
+    /// Exactly 32 hexadecimal digits are decoded, all else is hashed: distinct names are distinct
+    /// concepts.
     #[default]
     Md5OrHex,
-    /// The old server's: any hexadecimal digits are decoded (an odd number with a zero in front), cut or filled with
-    /// zeros on the right to 16 bytes, and only the rest is hashed. "1", "01" and "100" are one concept. For stores that
-    /// it filled.
+    /// The old server's: any hexadecimal digits are decoded (an odd number with a zero in front),
+    /// cut or filled with zeros on the right to 16 bytes, and only the rest is hashed. "1", "01"
+    /// and "100" are one concept. For stores that it filled.
     Legacy,
 }
 
@@ -77,7 +79,8 @@ impl ConceptId {
     /// The old server's reading of a run of hexadecimal digits, whatever its length.
     fn from_any_digits(digits: &str) -> Option<Self> {
         let mut id = [0; 16];
-        // Counted in digits of the result: an odd number of them starts in the middle of the first byte.
+        // Counted in digits of the result: an odd number of them starts in the middle of the first
+        // byte.
         let first = digits.len() % 2;
         for (at, byte) in (first..).zip(digits.bytes()) {
             let value = digit(byte)?;
@@ -88,7 +91,8 @@ impl ConceptId {
         Some(Self(id))
     }
 
-    /// The id that a caller's string stands for: exactly 32 hexadecimal digits are decoded, all else is hashed.
+    /// The id that a caller's string stands for: exactly 32 hexadecimal digits are decoded, all
+    /// else is hashed.
     pub fn from_name(name: &str) -> Result<Self, InvalidId> {
         if name.is_empty() {
             return Err(InvalidId::Empty);

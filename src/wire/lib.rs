@@ -1,13 +1,14 @@
-//! What travels between a client and a server, and what a server keeps: the frame header, the archived requests and
-//! replies, ids, limits and the checks that stand between bytes from outside and a typed view of them.
+//! What travels between a client and a server, and what a server keeps: the frame header, the
+//! archived requests and replies, ids, limits and the checks that stand between bytes from outside
+//! and a typed view of them.
 //!
-//! Promises: every published layout is the same on every host (little-endian, 32-bit relative pointers, aligned
-//! primitives) and never changes once published: a new field is a new type under a new opcode, and golden bytes in
-//! `tests/golden` hold the old ones still. No function here allocates more than the bytes it was given, and none panics
-//! on them.
+//! Promises: every published layout is the same on every host (little-endian, 32-bit relative
+//! pointers, aligned primitives) and never changes once published: a new field is a new type under
+//! a new opcode, and golden bytes in `tests/golden` hold the old ones still. No function here
+//! allocates more than the bytes it was given, and none panics on them.
 //!
-//! Relies on nothing of ours. A concept record is archived once, by the client; the same bytes are the request's
-//! payload, the log entry's body and the reply to a query.
+//! Relies on nothing of ours. A concept record is archived once, by the client; the same bytes are
+//! the request's payload, the log entry's body and the reply to a query.
 
 mod borrowed;
 mod checked;

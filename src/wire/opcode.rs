@@ -1,7 +1,7 @@
 //! The operations of the storage service and of the grid's master, by their number on the wire.
 //!
-//! A number never changes its meaning. An operation that this version of the server does not serve yet keeps its number and is
-//! answered with [`crate::Status::NotServed`].
+//! A number never changes its meaning. An operation that this version of the server does not serve
+//! yet keeps its number and is answered with [`crate::Status::NotServed`].
 
 /// What a frame asks for or answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -11,10 +11,11 @@ pub enum Opcode {
     Hello = 0x01,
     /// Upserts a concept: [`crate::ConceptRecord`]; answered by a bare header with the sequence.
     Learn = 0x10,
-    /// Upserts an association: [`crate::AssociationRecord`]; answered by a bare header with the sequence.
+    /// Upserts an association: [`crate::AssociationRecord`]; answered by a bare header with the
+    /// sequence.
     Associate = 0x11,
-    /// Deletes a concept and its associations: [`crate::ConceptKey`]; answered by a bare header with the sequence, or not found
-    /// where there was neither.
+    /// Deletes a concept and its associations: [`crate::ConceptKey`]; answered by a bare header
+    /// with the sequence, or not found where there was neither.
     Delete = 0x12,
     /// Deletes as [`Opcode::Delete`] does and says what: [`crate::ConceptKey`]; answered by
     /// [`crate::Deleted`], or not found where there was neither the concept nor an association.
@@ -27,30 +28,38 @@ pub enum Opcode {
     Path = 0x22,
     /// Finds the nearest vectors: [`crate::SearchRequest`]; answered by [`crate::SearchHits`].
     Search = 0x23,
-    /// Reads an association: [`crate::AssociationKey`]; answered by the stored [`crate::AssociationRecord`].
+    /// Reads an association: [`crate::AssociationKey`]; answered by the stored
+    /// [`crate::AssociationRecord`].
     Association = 0x24,
     /// Lists a namespace's concepts: [`crate::ConceptsRequest`]; answered by [`crate::Concepts`].
     Concepts = 0x25,
     /// Reads the server's counters: no payload; answered by [`crate::Stats`].
     Stats = 0x30,
-    /// Makes everything written so far durable, whatever the server's durability: no payload either way.
+    /// Makes everything written so far durable, whatever the server's durability: no payload either
+    /// way.
     Flush = 0x31,
     /// Reads the server's health: no payload; answered by [`crate::Health`].
     Health = 0x32,
-    /// Asked of the grid's master: an agent takes up its work: [`crate::grid::AgentRegistration`]; answered by
-    /// [`crate::grid::AgentRegistered`].
+    /// Asked of the grid's master: an agent takes up its work: [`crate::grid::AgentRegistration`];
+    /// answered by [`crate::grid::AgentRegistered`].
     RegisterAgent = 0x40,
-    /// An agent is there: [`crate::grid::AgentHeartbeat`]; answered by [`crate::grid::HeartbeatAck`], or not found where it must register.
+    /// An agent is there: [`crate::grid::AgentHeartbeat`]; answered by
+    /// [`crate::grid::HeartbeatAck`], or not found where it must register.
     AgentHeartbeat = 0x41,
-    /// An agent's nodes have changed: [`crate::grid::AgentReport`]; answered by a bare header, or not found where it must register.
+    /// An agent's nodes have changed: [`crate::grid::AgentReport`]; answered by a bare header, or
+    /// not found where it must register.
     ReportNodes = 0x42,
-    /// An agent takes its leave: [`crate::grid::AgentKey`]; answered by a bare header, or not found.
+    /// An agent takes its leave: [`crate::grid::AgentKey`]; answered by a bare header, or not
+    /// found.
     UnregisterAgent = 0x43,
-    /// Has an agent start a storage node: [`crate::grid::SpawnNode`]; answered by [`crate::grid::NodeInfo`].
+    /// Has an agent start a storage node: [`crate::grid::SpawnNode`]; answered by
+    /// [`crate::grid::NodeInfo`].
     SpawnNode = 0x44,
-    /// Has a storage node stopped: [`crate::grid::NodeKey`]; answered by a bare header, or not found.
+    /// Has a storage node stopped: [`crate::grid::NodeKey`]; answered by a bare header, or not
+    /// found.
     StopNode = 0x45,
-    /// Asks for a storage node: [`crate::grid::NodeKey`]; answered by [`crate::grid::NodeInfo`], or not found.
+    /// Asks for a storage node: [`crate::grid::NodeKey`]; answered by [`crate::grid::NodeInfo`], or
+    /// not found.
     Node = 0x46,
     /// Lists storage nodes: [`crate::grid::NodesRequest`]; answered by [`crate::grid::Nodes`].
     Nodes = 0x47,
@@ -58,7 +67,8 @@ pub enum Opcode {
     Agents = 0x48,
     /// Asks for the grid as a whole: no payload; answered by [`crate::grid::Cluster`].
     Cluster = 0x49,
-    /// Asks for what happens: [`crate::grid::WatchRequest`]; answered by a [`crate::grid::GridEvent`] after the other, without end.
+    /// Asks for what happens: [`crate::grid::WatchRequest`]; answered by a
+    /// [`crate::grid::GridEvent`] after the other, without end.
     Watch = 0x4a,
 }
 
@@ -128,7 +138,8 @@ impl Opcode {
         }
     }
 
-    /// Whether repeating the request after a lost answer may change what is stored by others in between.
+    /// Whether repeating the request after a lost answer may change what is stored by others in
+    /// between.
     pub fn is_write(self) -> bool {
         matches!(self, Opcode::Learn | Opcode::Associate | Opcode::Delete | Opcode::DeleteCounted)
     }

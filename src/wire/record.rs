@@ -1,7 +1,8 @@
-//! The records that are stored: concepts and associations. Their archives are request payload, log entry and reply in one.
+//! The records that are stored: concepts and associations. Their archives are request payload, log
+//! entry and reply in one.
 //!
-//! The two times are set by the server where the client sends 0: they stand at fixed offsets from the archive's end, so
-//! the server writes them into its copy without touching anything else.
+//! The two times are set by the server where the client sends 0: they stand at fixed offsets from
+//! the archive's end, so the server writes them into its copy without touching anything else.
 
 use std::fmt;
 use std::mem::{offset_of, size_of};
@@ -80,8 +81,8 @@ impl Payload for AssociationRecord {
     }
 }
 
-/// Writes the two times into a copy of a record's archive. The root stands at the archive's end, so both fields have fixed
-/// places counted from there.
+/// Writes the two times into a copy of a record's archive. The root stands at the archive's end, so
+/// both fields have fixed places counted from there.
 fn write_times(archive: &mut [u8], root: usize, created_at: usize, updated_at: usize, created: u64, updated: u64) {
     let start = archive.len() - root;
     archive[start + created_at..][..8].copy_from_slice(&created.to_le_bytes());
@@ -106,7 +107,8 @@ impl Checked<'_, AssociationRecord> {
     }
 }
 
-/// What an association means. The first five are the old protocol's; any other number is kept and shown as it is.
+/// What an association means. The first five are the old protocol's; any other number is kept and
+/// shown as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AssociationKind(pub u32);
 

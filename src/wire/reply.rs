@@ -36,11 +36,13 @@ pub struct Neighbor {
     pub kind: u32,
     /// The association's.
     pub confidence: f32,
-    /// [`crate::Direction::Out`] where the concept asked for is the source, [`crate::Direction::In`] where it is the target.
+    /// [`crate::Direction::Out`] where the concept asked for is the source,
+    /// [`crate::Direction::In`] where it is the target.
     pub direction: u8,
 }
 
-/// A concept's neighbours. Two concepts with several associations between them appear once for each.
+/// A concept's neighbours. Two concepts with several associations between them appear once for
+/// each.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[rkyv(derive(Debug))]
 pub struct Neighbors {
@@ -54,8 +56,8 @@ pub struct Neighbors {
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[rkyv(derive(Debug))]
 pub struct Concepts {
-    /// The 16 bytes of each one's [`crate::ConceptId`], in no particular order. There may be fewer than asked for, even none, and a
-    /// cursor.
+    /// The 16 bytes of each one's [`crate::ConceptId`], in no particular order. There may be fewer
+    /// than asked for, even none, and a cursor.
     pub ids: Vec<[u8; 16]>,
     /// Where to go on, 0 when these are the last.
     pub cursor: u64,
@@ -161,7 +163,8 @@ pub struct Health {
     pub uptime: u64,
 }
 
-/// Replies come from the server: their structure is validated, their values are the server's to answer for.
+/// Replies come from the server: their structure is validated, their values are the server's to
+/// answer for.
 macro_rules! reply_payloads {
     ($($reply:ident: $archived:ident, $name:literal;)*) => {$(
         impl Payload for $reply {

@@ -27,12 +27,13 @@ pub struct AssociationKey {
     pub target: [u8; 16],
     /// The namespace of both ends.
     pub namespace: String,
-    /// An [`crate::AssociationKind`]; where none is given, the one with the lowest number between the two is meant.
+    /// An [`crate::AssociationKind`]; where none is given, the one with the lowest number between
+    /// the two is meant.
     pub kind: Option<u32>,
 }
 
-/// Asks for the concepts of a namespace, page by page. What is there from the first page to the last is listed exactly once;
-/// what is learned or deleted meanwhile may be listed or not.
+/// Asks for the concepts of a namespace, page by page. What is there from the first page to the
+/// last is listed exactly once; what is learned or deleted meanwhile may be listed or not.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[rkyv(derive(Debug))]
 pub struct ConceptsRequest {
@@ -109,10 +110,12 @@ pub struct PathRequest {
     pub kinds: Vec<u32>,
     /// At most this many associations long.
     pub max_depth: u32,
-    /// How many paths to return at most; 0 is taken for 1. Alternatives are as short as the shortest; the most confident path has none.
+    /// How many paths to return at most; 0 is taken for 1. Alternatives are as short as the
+    /// shortest; the most confident path has none.
     pub alternatives: u32,
-    /// How many concepts the search may visit, 0 for [`limits::DEFAULT_VISITED`], at most [`limits::MAX_VISITED`]. A further way to a concept, kept
-    /// for an alternative or because it is more confident, counts like a concept.
+    /// How many concepts the search may visit, 0 for [`limits::DEFAULT_VISITED`], at most
+    /// [`limits::MAX_VISITED`]. A further way to a concept, kept for an alternative or because it
+    /// is more confident, counts like a concept.
     pub max_visited: u32,
     /// A [`Direction`].
     pub direction: u8,

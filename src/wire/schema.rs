@@ -1,7 +1,8 @@
-//! The fingerprint of the published layouts: names, sizes and offsets of every archived type, hashed at compile time.
+//! The fingerprint of the published layouts: names, sizes and offsets of every archived type,
+//! hashed at compile time.
 //!
-//! Two builds with the same fingerprint read each other's bytes. New types under new opcodes don't enter it: a server
-//! that has more still speaks to a client that knows less.
+//! Two builds with the same fingerprint read each other's bytes. New types under new opcodes don't
+//! enter it: a server that has more still speaks to a client that knows less.
 
 use std::mem::{align_of, offset_of, size_of};
 
@@ -15,7 +16,8 @@ use crate::request::{
     ArchivedConceptKey, ArchivedNear, ArchivedNeighborsRequest, ArchivedPathRequest, ArchivedSearchRequest,
 };
 
-/// FNV-1a, 64 bits (draft-eastlake-fnv): small enough to run at compile time, and nobody gains by a collision.
+/// FNV-1a, 64 bits (draft-eastlake-fnv): small enough to run at compile time, and nobody gains by a
+/// collision.
 const fn text(mut hash: u64, text: &str) -> u64 {
     let bytes = text.as_bytes();
     let mut at = 0;

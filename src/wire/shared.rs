@@ -1,7 +1,9 @@
-//! Replies that outlive the call that received them: a validated archive together with the buffer that it lies in.
+//! Replies that outlive the call that received them: a validated archive together with the buffer
+//! that it lies in.
 //!
-//! A client receives into one buffer, hands out views of the frames in it, and gets the buffer back when the last view is
-//! dropped. Making a view validates once; reading a field of it costs no allocation and no copy.
+//! A client receives into one buffer, hands out views of the frames in it, and gets the buffer back
+//! when the last view is dropped. Making a view validates once; reading a field of it costs no
+//! allocation and no copy.
 
 use std::marker::PhantomData;
 use std::ops::{Deref, Range};
@@ -9,7 +11,8 @@ use std::sync::Arc;
 
 use crate::{Checked, FrameBuffer, Payload, PayloadError};
 
-/// A part of a receive buffer that several views may hold on to. The bytes never change while it lives.
+/// A part of a receive buffer that several views may hold on to. The bytes never change while it
+/// lives.
 #[derive(Clone, Debug)]
 pub struct SharedBytes {
     buffer: Arc<FrameBuffer>,
@@ -53,8 +56,8 @@ impl<T: Payload> View<T> {
 
     /// The view as a borrowed one.
     pub fn checked(&self) -> Checked<'_, T> {
-        // SAFETY: `new` validated exactly these bytes, and bytes behind an `Arc` that is never handed out mutably
-        // don't change or move.
+        // SAFETY: `new` validated exactly these bytes, and bytes behind an `Arc` that is never
+        // handed out mutably don't change or move.
         unsafe { Checked::from_validated(&self.bytes) }
     }
 

@@ -1,7 +1,7 @@
 //! How a request ended: the stable codes in a reply's header.
 //!
-//! Below 16 the request was answered; from 16 on it was refused and the payload is an [`crate::ErrorMessage`]. A code never
-//! changes its meaning, so clients may decide by it.
+//! Below 16 the request was answered; from 16 on it was refused and the payload is an
+//! [`crate::ErrorMessage`]. A code never changes its meaning, so clients may decide by it.
 
 /// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,7 +39,8 @@ pub enum Status {
     StorageFull = 35,
     /// The disk failed: writes are refused until the server is started again, reads go on.
     StorageFailed = 36,
-    /// Somebody else whom it takes can't be reached, or has not answered; the message says whether it may have been done.
+    /// Somebody else whom it takes can't be reached, or has not answered; the message says whether
+    /// it may have been done.
     Unavailable = 37,
     /// A bug in the server.
     Internal = 63,
@@ -77,7 +78,8 @@ impl Status {
         self as u8 >= Status::Malformed as u8
     }
 
-    /// Whether the same request may succeed if it is sent again, to this server or to the one that takes its place.
+    /// Whether the same request may succeed if it is sent again, to this server or to the one that
+    /// takes its place.
     pub fn is_transient(self) -> bool {
         matches!(self, Status::Busy | Status::ShuttingDown)
     }

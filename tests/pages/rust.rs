@@ -1,8 +1,9 @@
 //! The Rust examples of pages and doc comments, compiled and run as they are printed.
 //!
-//! They stand once more in `examples.rs`, which is part of this test and is compiled with it. It is written by
-//! `SUTRA_WRITE_EXAMPLES=1 cargo test --test behaviour pages::`; otherwise it is held against the pages, so that an example that is new
-//! or changed fails until it is written there, and run.
+//! They stand once more in `examples.rs`, which is part of this test and is compiled with it. It is
+//! written by `SUTRA_WRITE_EXAMPLES=1 cargo test --test behaviour pages::`; otherwise it is held
+//! against the pages, so that an example that is new or changed fails until it is written there,
+//! and run.
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
@@ -10,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::blocks::{Block, doc_comments, markdown};
-use super::printed::{files, read};
+use crate::support::files::{files, read};
 
 const NOTE: &str = "// The Rust examples of the pages, as they are printed. Written by the test beside it (rust.rs).\n";
 

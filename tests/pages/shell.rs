@@ -1,8 +1,9 @@
 //! Conversations with a shell, run as they are printed.
 //!
-//! Each command is given to `sh`, in a folder of its own, where `cargo run --release --` and `sutra` are the binary under
-//! test. Services (`serve`, `grid master`, `grid agent`) run until the session ends or the same one is started again; they
-//! take any free port, and the addresses that are printed stand for those.
+//! Each command is given to `sh`, in a folder of its own, where `cargo run --release --` and
+//! `sutra` are the binary under test. Services (`serve`, `grid master`, `grid agent`) run until the
+//! session ends or the same one is started again; they take any free port, and the addresses that
+//! are printed stand for those.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -67,7 +68,8 @@ impl Kind {
         }
     }
 
-    /// Settings that let it run beside anything else, where its command line does not say otherwise.
+    /// Settings that let it run beside anything else, where its command line does not say
+    /// otherwise.
     fn settings(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Kind::Server => {
@@ -87,8 +89,8 @@ impl Kind {
 pub struct Session {
     folder: TempDir,
     services: Vec<(Kind, Child)>,
-    /// Where they have listened: one that is started again does so there, as an agent that comes back on another port is
-    /// another agent.
+    /// Where they have listened: one that is started again does so there, as an agent that comes
+    /// back on another port is another agent.
     ports: Vec<(Kind, String)>,
     /// Addresses as they are printed, and where what is meant listens.
     pub addresses: Vec<(&'static str, String)>,
@@ -119,7 +121,8 @@ impl Session {
         self.folder.path().canonicalize().unwrap()
     }
 
-    /// Runs the commands of a block, in order, and holds what they say against what is printed below each.
+    /// Runs the commands of a block, in order, and holds what they say against what is printed
+    /// below each.
     pub fn converse(&mut self, text: &str) {
         let is_prompted = text.lines().any(|line| line.starts_with("$ "));
         let mut lines = text.lines().peekable();
@@ -141,7 +144,8 @@ impl Session {
         }
     }
 
-    /// Runs one command, which must do what it is asked to; what it said. `None` where it goes on, or is not run here.
+    /// Runs one command, which must do what it is asked to; what it said. `None` where it goes on,
+    /// or is not run here.
     pub fn command(&mut self, command: &str) -> Option<String> {
         if ELSEWHERE.iter().any(|(beginning, _)| command.starts_with(beginning)) {
             return None;
@@ -250,7 +254,8 @@ impl Session {
         assert!(line.contains("watching"), "{command}: {line}");
     }
 
-    /// Whether a command said what is printed: `…` stands for anything on its line, and alone for any lines.
+    /// Whether a command said what is printed: `…` stands for anything on its line, and alone for
+    /// any lines.
     fn hold(&self, command: &str, expected: &[&str], said: &str) {
         let printed = self.addresses.iter().fold(said.to_owned(), |text, (printed, actual)| {
             // Of several that stand for one, the first.
@@ -295,7 +300,8 @@ fn is_command(line: &str) -> bool {
     programs.iter().any(|program| line.starts_with(program))
 }
 
-/// A line without what differs from run to run: ids of nodes, ports, sequences, times, and how wide its columns are.
+/// A line without what differs from run to run: ids of nodes, ports, sequences, times, and how wide
+/// its columns are.
 fn masked(line: &str) -> String {
     let mut words: Vec<String> = Vec::new();
     for word in line.split_whitespace() {

@@ -23,7 +23,8 @@ pub struct Master {
 }
 
 impl Master {
-    /// Starts one on this folder and address. Its patience is short unless the arguments say otherwise.
+    /// Starts one on this folder and address. Its patience is short unless the arguments say
+    /// otherwise.
     pub fn start(data: &Path, listen: &str, arguments: &[&str]) -> Self {
         Self::start_by(sutra(), data, listen, arguments)
     }

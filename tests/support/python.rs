@@ -24,7 +24,8 @@ pub fn run(command: &mut Command, what: &str) -> String {
     said
 }
 
-/// The environment's interpreter, everything that is needed installed. Runs of the tests beside each other share it.
+/// The environment's interpreter, everything that is needed installed. Runs of the tests beside
+/// each other share it.
 pub fn python() -> PathBuf {
     let environment = target().join("python");
     let python = environment.join("bin/python");

@@ -1,7 +1,7 @@
 //! An allocator that counts, for tests that bound what a piece of code may allocate.
 //!
-//! It counts where a test's crate makes it the global one, and only there; so a test that expects no allocation also shows that
-//! one would have counted.
+//! It counts where a test's crate makes it the global one, and only there; so a test that expects
+//! no allocation also shows that one would have counted.
 //!
 //! ```
 //! use sutra_testing::allocations::{Counting, counted};
@@ -39,7 +39,8 @@ impl Sub for Requested {
 }
 
 thread_local! {
-    // Without destructors and without lazy initialisation: safe to touch from inside the allocator at any time.
+    // Without destructors and without lazy initialisation: safe to touch from inside the allocator
+    // at any time.
     static HERE: Cell<Requested> = const { Cell::new(Requested { times: 0, bytes: 0 }) };
     static EXEMPT: Cell<bool> = const { Cell::new(false) };
 }
@@ -76,11 +77,13 @@ fn count(bytes: usize) {
     }
 }
 
-// SAFETY: every call is passed on to `System` unchanged, which keeps the contract; counting allocates nothing and does not unwind.
+// SAFETY: every call is passed on to `System` unchanged, which keeps the contract; counting
+// allocates nothing and does not unwind.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size());
-        // SAFETY: the caller keeps `GlobalAlloc::alloc`'s contract, and the arguments are passed on as they are.
+        // SAFETY: the caller keeps `GlobalAlloc::alloc`'s contract, and the arguments are passed on
+        // as they are.
         unsafe { System.alloc(layout) }
     }
 
@@ -92,7 +95,8 @@ unsafe impl GlobalAlloc for Counting {
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         count(new_size);
-        // SAFETY: `pointer` came from `System` through this allocator with `layout`, as the caller promises.
+        // SAFETY: `pointer` came from `System` through this allocator with `layout`, as the caller
+        // promises.
         unsafe { System.realloc(pointer, layout, new_size) }
     }
 

@@ -1,7 +1,8 @@
-//! What the tests of several layers need alike: an allocator that counts, and a connection that speaks the wire byte by byte.
+//! What the tests of several layers need alike: an allocator that counts, and a connection that
+//! speaks the wire byte by byte.
 //!
-//! Only ever a dev-dependency: nothing that ships knows it. Relies on `sutra-wire` for frames; where something is not as a test
-//! expects, it panics.
+//! Only ever a dev-dependency: nothing that ships knows it. Relies on `sutra-wire` for frames;
+//! where something is not as a test expects, it panics.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 

@@ -9,7 +9,8 @@ use sutra_wire::{
     encode_archive, encode_bytes, padded,
 };
 
-/// How long anything may take before a test gives up: far longer than anything takes, so that only a hang reaches it.
+/// How long anything may take before a test gives up: far longer than anything takes, so that only
+/// a hang reaches it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A reply as it was received.
@@ -39,7 +40,8 @@ impl Reply {
     }
 }
 
-/// A connection that sends what it is given. What it reads is read frame by frame and nothing beyond.
+/// A connection that sends what it is given. What it reads is read frame by frame and nothing
+/// beyond.
 pub struct Raw {
     /// Its socket.
     pub stream: TcpStream,
@@ -99,7 +101,8 @@ impl Raw {
         self.receive().unwrap().expect("a reply before the end")
     }
 
-    /// Whether the connection ends here: closed, or reset because not all that was sent had been read.
+    /// Whether the connection ends here: closed, or reset because not all that was sent had been
+    /// read.
     pub fn has_ended(&mut self) -> bool {
         match self.receive() {
             Ok(reply) => reply.is_none(),

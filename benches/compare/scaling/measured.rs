@@ -63,7 +63,8 @@ pub(crate) struct Costs {
     pub(crate) turns: f64,
 }
 
-/// A server of which one core works: how long its turns look into everyone's mailboxes, and its memory while it was empty.
+/// A server of which one core works: how long its turns look into everyone's mailboxes, and its
+/// memory while it was empty.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Turning {
     pub(crate) cores: usize,

@@ -1,7 +1,8 @@
 //! What more cores than this host has would do, by arithmetic on what was measured.
 //!
-//! A request's CPU time on N cores is what it takes on one, and three things that grow with N: the looks of every turn into every core's mailbox,
-//! the messages between cores, and of a search the work that is done on every core. What is not measured here (memory bandwidth, NUMA, caches that
+//! A request's CPU time on N cores is what it takes on one, and three things that grow with N: the
+//! looks of every turn into every core's mailbox, the messages between cores, and of a search the
+//! work that is done on every core. What is not measured here (memory bandwidth, NUMA, caches that
 //! many cores share, the network card) is not in it: real machines do worse.
 
 use super::super::record::Spread;
@@ -39,7 +40,8 @@ pub(crate) struct Model {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Operation {
     pub(crate) name: String,
-    /// Which measured points it speaks of: the question, the load of one core, and whether clients know the layout.
+    /// Which measured points it speaks of: the question, the load of one core, and whether clients
+    /// know the layout.
     asked: Option<(Question, (usize, usize), bool)>,
     /// CPU a request on one core.
     own: f64,
@@ -171,8 +173,8 @@ pub(crate) struct Memory {
 }
 
 impl Model {
-    /// From what was measured; or what is missing. `apart` is what a request takes on one core while the load has a CPU of its own, where a table has
-    /// that.
+    /// From what was measured; or what is missing. `apart` is what a request takes on one core
+    /// while the load has a CPU of its own, where a table has that.
     pub(crate) fn of(
         scaling: &Scaling,
         apart: impl Fn(Question, (usize, usize)) -> Option<Spread>,
@@ -236,7 +238,8 @@ impl Model {
         (cores * cores) as f64 * self.mailbox_bytes
     }
 
-    /// The number of cores from which the mailboxes have more memory than everything else of an empty store.
+    /// The number of cores from which the mailboxes have more memory than everything else of an
+    /// empty store.
     pub(crate) fn mailboxes_outgrow(&self) -> Option<usize> {
         let Memory { fixed, each } = self.memory?;
         (1..=FAR).find(|cores| self.mailbox_bytes(*cores) > fixed + each * *cores as f64)
@@ -272,7 +275,8 @@ fn searches(
     let scanned = Spread { median: each(scanned.median), low: each(scanned.low), high: each(scanned.high) };
     let scanned = keep("search: a vector of a scan, µs", scanned);
     let part = Part { measured, vectors: measured, whole: own - request, halving, scanned };
-    // Two halves and two requests' overhead were measured as one request: what is left over is the second core's message and answer.
+    // Two halves and two requests' overhead were measured as one request: what is left over is the
+    // second core's message and answer.
     let rounds = two.rounds.iter().zip(&half.rounds);
     let left = rounds.filter_map(|(two, half)| Some(two.as_ref()?.cpu_us - 2.0 * half.as_ref()?.cpu_us + request));
     let further = Spread::of(left.collect()).ok_or("search on two cores has no figures")?;

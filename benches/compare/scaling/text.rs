@@ -41,7 +41,8 @@ pub(crate) fn section(record: &Record) -> String {
     out
 }
 
-/// What the question takes on one core in its own table, where the load does not share the server's CPU.
+/// What the question takes on one core in its own table, where the load does not share the server's
+/// CPU.
 fn apart(record: &Record, question: Question, (connections, depth): (usize, usize)) -> Option<Spread> {
     let (section, contender) = match question {
         Question::Query => (QUERY, Instance::Sutra),
@@ -118,7 +119,8 @@ fn points(out: &mut String, scaling: &Scaling) {
     out.push('\n');
 }
 
-/// Of requests that come to any core: how much of their CPU they take more than those that come to their owners, in percent.
+/// Of requests that come to any core: how much of their CPU they take more than those that come to
+/// their owners, in percent.
 fn share(scaling: &Scaling, point: &Point) -> Option<Spread> {
     if point.is_aware {
         return None;

@@ -1,6 +1,8 @@
-//! The gRPC contender: a tonic server and client with the calls that Sutra's users had first, as its users would run it.
+//! The gRPC contender: a tonic server and client with the calls that Sutra's users had first, as
+//! its users would run it.
 //!
-//! A program of its own, so that its libraries stay out of everything else: `sutra-bench compare` starts it and reads the JSON that it prints.
+//! A program of its own, so that its libraries stay out of everything else: `sutra-bench compare`
+//! starts it and reads the JSON that it prints.
 
 #![allow(clippy::print_stdout, reason = "what it prints is its result")]
 

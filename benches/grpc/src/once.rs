@@ -1,4 +1,5 @@
-//! What is done once: filling the store, opening connections that stay idle, and the first answer on a new connection.
+//! What is done once: filling the store, opening connections that stay idle, and the first answer
+//! on a new connection.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Calls at fixed times, whatever became of earlier ones; latencies count from the time at which a call was due.
+//! Calls at fixed times, whatever became of earlier ones; latencies count from the time at which a
+//! call was due.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -21,7 +22,8 @@ struct Shared {
     failed: Option<String>,
 }
 
-/// Looks again and again what is due, and lets the runtime have its turn in between: it never sleeps, as a timer's wake-up would be measured.
+/// Looks again and again what is due, and lets the runtime have its turn in between: it never
+/// sleeps, as a timer's wake-up would be measured.
 pub(crate) async fn run(
     channels: &Rc<Vec<Channel>>,
     options: &Options,
@@ -48,7 +50,8 @@ pub(crate) async fn run(
             pacing.pass_over(measured.start);
         }
         let (mut called, before) = (false, (shared.borrow().ended, traffic.bytes()));
-        // Calls that are due together go out together: what they write is sent when the runtime has its turn.
+        // Calls that are due together go out together: what they write is sent when the runtime has
+        // its turn.
         while Duration::from_nanos(pacing.next_due()) <= now {
             let room = |at: &usize| shared.borrow().in_flight[*at] < options.depth;
             let mut places = (pacing.cursor..pacing.cursor + channels.len()).map(|at| at % channels.len());

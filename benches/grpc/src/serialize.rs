@@ -13,7 +13,8 @@ use crate::client::{heartbeat, learned, queried};
 const ROUNDS: usize = 15;
 const ROUND: Duration = Duration::from_millis(20);
 
-/// Prints one JSON object: for each message its bytes and the medians of encoding and decoding it, in ns.
+/// Prints one JSON object: for each message its bytes and the medians of encoding and decoding it,
+/// in ns.
 pub(crate) fn run() -> Outcome {
     let reply = HeartbeatReply { acknowledged: true, timestamp: heartbeat().timestamp };
     let figures = json!({

@@ -27,7 +27,8 @@ struct Served(Arc<Store>);
 
 type Answer<T> = Result<Response<T>, Status>;
 
-/// Serves until it is killed: as many worker threads as the process may use CPUs, which is tokio's own choice.
+/// Serves until it is killed: as many worker threads as the process may use CPUs, which is tokio's
+/// own choice.
 pub(crate) fn serve(cpu: Option<usize>) -> Outcome {
     if let Some(id) = cpu
         && !core_affinity::set_for_current(core_affinity::CoreId { id })

@@ -35,8 +35,9 @@ impl<W: Workload> Run<'_, W> {
         self.in_flight == 0 && matches!(self.phase, Phase::Draining { .. })
     }
 
-    /// Sends the requests that are due, to the connections in turn that have room; those of one connection together, so that a load which
-    /// has fallen behind does not pay a system call for each. Whether there was any.
+    /// Sends the requests that are due, to the connections in turn that have room; those of one
+    /// connection together, so that a load which has fallen behind does not pay a system call for
+    /// each. Whether there was any.
     fn write_due(&mut self) -> Result<bool, LoadError> {
         let mut any = false;
         let count = self.connections.len();

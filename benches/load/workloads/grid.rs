@@ -10,7 +10,8 @@ use sutra_wire::{Checked, FrameBuffer, Header, Opcode, encode_archive};
 use crate::workload::{expect_bare_ok, expect_ok};
 use crate::{Reply, Routes, Workload};
 
-/// What an agent of this number is called: as long as the old documentation's `agent-001`, and longer from the ten thousandth on.
+/// What an agent of this number is called: as long as the old documentation's `agent-001`, and
+/// longer from the ten thousandth on.
 fn name(number: u64, into: &mut String) {
     into.clear();
     write!(into, "agent-{number:03}").expect("writing to a string can't fail");

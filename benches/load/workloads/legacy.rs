@@ -208,7 +208,8 @@ impl Workload for LegacySearch {
     }
 }
 
-/// The ids in `{"results": [[id, similarity], …]}`, or in the same with the values alone; at most 15 of them.
+/// The ids in `{"results": [[id, similarity], …]}`, or in the same with the values alone; at most
+/// 15 of them.
 fn search_hits(bytes: &[u8]) -> Option<Vec<ConceptId>> {
     let results = bytes.strip_prefix(b"\x81\xa7results").or_else(|| bytes.strip_prefix(b"\x91"))?;
     let (count, mut rest) = results.split_first()?;
@@ -247,7 +248,8 @@ impl Workload for LegacyHealth {
     }
 }
 
-/// An agent's heartbeat to the old grid master, in bincode: 37 bytes, answered by 17, the length of each among them.
+/// An agent's heartbeat to the old grid master, in bincode: 37 bytes, answered by 17, the length of
+/// each among them.
 #[derive(Debug)]
 pub struct GridHeartbeat {
     is_registering: bool,

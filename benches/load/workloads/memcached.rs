@@ -1,5 +1,6 @@
-//! memcached's meta protocol, which it has since 1.6: values of fixed bytes under the names of concepts. Its text protocol's pipelined
-//! gets are answered with a system call each, its meta gets all with one.
+//! memcached's meta protocol, which it has since 1.6: values of fixed bytes under the names of
+//! concepts. Its text protocol's pipelined gets are answered with a system call each, its meta gets
+//! all with one.
 
 use sutra_wire::FrameBuffer;
 

@@ -42,7 +42,8 @@ impl Learn {
         Self { embeddings, ..Self::new(namespace, keys, 0, 0) }
     }
 
-    /// Bytes of the archive that each of its concepts is stored as: what a query hit's payload must have.
+    /// Bytes of the archive that each of its concepts is stored as: what a query hit's payload must
+    /// have.
     pub fn archived_bytes(&mut self) -> usize {
         self.name_record(ConceptId::default(), 0);
         let mut out = FrameBuffer::new();
@@ -119,8 +120,8 @@ impl Workload for Query {
         Some(tag(&id.0))
     }
 
-    /// Compares length and id where they stand in the archive: the full validation is the client library's, and would make
-    /// the load heavier than the server.
+    /// Compares length and id where they stand in the archive: the full validation is the client
+    /// library's, and would make the load heavier than the server.
     fn check(&mut self, asked: u64, reply: &Reply<'_>) -> Result<(), String> {
         expect_ok(reply)?;
         let length = reply.payload.len();
@@ -150,7 +151,8 @@ pub struct Associate {
 }
 
 impl Associate {
-    /// `each` associations from every concept that `keys` gives, which are numbers below `concepts`.
+    /// `each` associations from every concept that `keys` gives, which are numbers below
+    /// `concepts`.
     pub fn new(namespace: &str, keys: Keys, concepts: u64, each: u64) -> Self {
         let record = AssociationRecord {
             namespace: namespace.into(),
@@ -199,7 +201,8 @@ pub struct Neighbors {
 }
 
 impl Neighbors {
-    /// Neighbours of the concepts of `keys`, in both directions; `expected` is how many each has, where that is known.
+    /// Neighbours of the concepts of `keys`, in both directions; `expected` is how many each has,
+    /// where that is known.
     pub fn new(namespace: &str, keys: Keys, expected: Option<usize>) -> Self {
         let request = NeighborsRequest { namespace: namespace.into(), ..NeighborsRequest::default() };
         Self { keys, request, expected }
@@ -242,7 +245,8 @@ pub struct Search {
 }
 
 impl Search {
-    /// Asks for the `k` nearest of each query, at the index width `ef_search` (0 for the server's own).
+    /// Asks for the `k` nearest of each query, at the index width `ef_search` (0 for the server's
+    /// own).
     pub fn new(namespace: &str, queries: &[Vec<f32>], k: u32, ef_search: u32) -> Self {
         let request = |vector: &Vec<f32>| SearchRequest {
             namespace: namespace.into(),

@@ -1,9 +1,11 @@
-//! What must hold for any bytes that are offered as a message of the old grid. The tests and the fuzz target share it.
+//! What must hold for any bytes that are offered as a message of the old grid. The tests and the
+//! fuzz target share it.
 
 use sutra_compat::PREFIX_BYTES;
 use sutra_compat::grid::{GridReply, GridRequest};
 
-/// Offers the bytes as a request: an error that can be told, or one that is written and read again as the same.
+/// Offers the bytes as a request: an error that can be told, or one that is written and read again
+/// as the same.
 pub(crate) fn hold_request(message: &[u8]) {
     match GridRequest::read(message) {
         Ok(read) => {

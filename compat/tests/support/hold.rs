@@ -1,4 +1,5 @@
-//! What must hold for any bytes that are taken for a legacy message. The property tests and the fuzz target share it.
+//! What must hold for any bytes that are taken for a legacy message. The property tests and the
+//! fuzz target share it.
 
 use sutra_compat::{CompatError, Decoded, Dialect, Numbering, Undecodable, encode_error};
 use sutra_wire::{

@@ -1,6 +1,8 @@
-//! The language of Graphviz: labels of nodes, what they hold as their tooltips, type and confidence of edges.
+//! The language of Graphviz: labels of nodes, what they hold as their tooltips, type and confidence
+//! of edges.
 //!
-//! Promises: what Graphviz draws is the text as it is stored. What no drawing can hold is shown by its picture.
+//! Promises: what Graphviz draws is the text as it is stored. What no drawing can hold is shown by
+//! its picture.
 
 use std::fmt;
 use std::io::{self, Write};

@@ -1,4 +1,5 @@
-//! GraphML, as Gephi, yEd, Cytoscape and networkx read it: labels and contents of nodes, type and confidence of edges.
+//! GraphML, as Gephi, yEd, Cytoscape and networkx read it: labels and contents of nodes, type and
+//! confidence of edges.
 
 use std::fmt;
 use std::io::{self, Write};

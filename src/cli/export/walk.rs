@@ -25,7 +25,8 @@ pub(super) enum Scope {
     Neighbourhood(Vec<ConceptId>, HashSet<ConceptId>),
 }
 
-/// The concepts within so many associations of one, the nearest first, at most `most`; also whether there are more.
+/// The concepts within so many associations of one, the nearest first, at most `most`; also whether
+/// there are more.
 pub(super) async fn neighbourhood(
     client: &Client,
     middle: ConceptId,
@@ -112,8 +113,9 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Writes some concepts and the associations that are to be written with them: those from them to concepts `among` others, or, without that,
-    /// all from them, and those to them from what is not learned and so in no list.
+    /// Writes some concepts and the associations that are to be written with them: those from them
+    /// to concepts `among` others, or, without that, all from them, and those to them from what is
+    /// not learned and so in no list.
     async fn chunk(&mut self, ids: &[ConceptId], among: Option<&HashSet<ConceptId>>) -> Result<(), Failure> {
         let mut ends = Vec::with_capacity(ids.len());
         let mut records = self.client.query_many(ids.iter().copied()).in_flight(RECORDS);

@@ -1,4 +1,5 @@
-//! The command line of `sutra grid`. Its settings go by `SUTRA_GRID…` variables, and by keys of the settings file that begin with `grid`.
+//! The command line of `sutra grid`. Its settings go by `SUTRA_GRID…` variables, and by keys of the
+//! settings file that begin with `grid`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -63,8 +64,8 @@ pub(crate) struct Master {
     /// The master
     #[arg(long = "master", env = "SUTRA_GRID", value_name = "ADDRESS", default_value = DEFAULT_MASTER)]
     pub(crate) address: String,
-    /// How long an answer may take in all (10, 500ms, 1m); 10 s by default, 45 s where a node is started or stopped; `watch` goes on
-    /// once it has begun
+    /// How long an answer may take in all (10, 500ms, 1m); 10 s by default, 45 s where a node is
+    /// started or stopped; `watch` goes on once it has begun
     #[arg(long, env = "SUTRA_TIMEOUT", value_name = "SECONDS", value_parser = some_duration, allow_hyphen_values = true)]
     pub(crate) timeout: Option<Duration>,
 }
@@ -126,7 +127,8 @@ pub(crate) struct RunAgent {
     /// The host that others reach it and its nodes by; the address that it listens on by default
     #[arg(long, env = "SUTRA_GRID_AGENT_ADVERTISE", value_name = "HOST")]
     pub(crate) advertise: Option<String>,
-    /// What becomes of the nodes when the agent is told to end: they go on (leave), or are stopped and started again with it (stop)
+    /// What becomes of the nodes when the agent is told to end: they go on (leave), or are stopped
+    /// and started again with it (stop)
     #[arg(long, env = "SUTRA_GRID_AGENT_ON_STOP", value_name = "leave|stop", default_value = "leave")]
     pub(crate) on_stop: OnStop,
     /// The program that nodes are; this one by default
@@ -161,7 +163,8 @@ pub(crate) struct Spawn {
     /// Most memory (512M, 4G); no limit by default
     #[arg(long, value_name = "SIZE", value_parser = mebibytes, allow_hyphen_values = true)]
     pub(crate) memory: Option<u64>,
-    /// How many CPUs it has to itself, or which (2, or 0,2,4-7; "3," for CPU 3 alone); by default one thread on any
+    /// How many CPUs it has to itself, or which (2, or 0,2,4-7; "3," for CPU 3 alone); by default
+    /// one thread on any
     #[arg(long, value_name = "N|LIST", default_value = "", hide_default_value = true, value_parser = cores, allow_hyphen_values = true)]
     pub(crate) cores: String,
     /// Its data folder, below the agent's; one of its own by default
@@ -189,7 +192,8 @@ pub(crate) struct Stop {
 
 #[derive(Args, Debug)]
 pub(crate) struct Watch {
-    /// Begin behind the event of this number, as far back as the master knows; 0 for only what is to come
+    /// Begin behind the event of this number, as far back as the master knows; 0 for only what is
+    /// to come
     #[arg(long, value_name = "NUMBER", default_value_t = 0, hide_default_value = true)]
     pub(crate) after: u64,
     #[command(flatten)]

@@ -1,4 +1,5 @@
-//! How agents, nodes and events are shown: rows for people, JSON for programs. A number from a newer master that means nothing here is shown as it is.
+//! How agents, nodes and events are shown: rows for people, JSON for programs. A number from a
+//! newer master that means nothing here is shown as it is.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! What a store was given before by an import that comes with every start.
 //!
-//! A file is known again by a digest of its bytes and of those of the embeddings beside it, whatever it is
-//! called now. It is remembered when all of it was written and is durable, so an import that was
-//! interrupted is done again, and a file that was changed is new.
+//! A file is known again by a digest of its bytes and of those of the embeddings beside it,
+//! whatever it is called now. It is remembered when all of it was written and is durable, so an
+//! import that was interrupted is done again, and a file that was changed is new.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -43,8 +43,9 @@ impl<'a> Before<'a> {
         self.known[at]
     }
 
-    /// Has the store remember all of them. First everything that was written is made durable: with a relaxed durability a power cut could
-    /// otherwise leave a store that takes for imported what it lost.
+    /// Has the store remember all of them. First everything that was written is made durable: with
+    /// a relaxed durability a power cut could otherwise leave a store that takes for imported what
+    /// it lost.
     pub(super) async fn remember(self, client: &Client) -> Result<(), Failure> {
         client.flush().await?;
         Ok(self.record.remember(self.digests)?)

@@ -1,8 +1,8 @@
 //! How many numbers the vectors of each namespace have, as far as an import decides that.
 //!
 //! Requests overtake each other, and the first vector that the server takes decides for all of its
-//! namespace. So the first line of each length is sent alone: then it is the first line that decides,
-//! and which one did can be said.
+//! namespace. So the first line of each length is sent alone: then it is the first line that
+//! decides, and which one did can be said.
 
 use std::collections::HashMap;
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
 //! Embeddings in a `.npy` file (NumPy format 1.0 to 3.0), read row by row.
 //!
-//! Promises: numbers of any NumPy type that is real, of either byte order, and arrays of either memory
-//! order are read; the shape, the type and the length are checked when the file is opened; a block of
-//! rows is in memory.
+//! Promises: numbers of any NumPy type that is real, of either byte order, and arrays of either
+//! memory order are read; the shape, the type and the length are checked when the file is opened; a
+//! block of rows is in memory.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};

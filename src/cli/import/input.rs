@@ -1,9 +1,9 @@
 //! What an import reads: files by their names, and pipes, devices and standard input, which can be
 //! read only once and are copied to a temporary file first.
 //!
-//! Promises: waiting for a pipe ends when nothing has come for so long, or when the import is told to
-//! stop; the copy has no name, so nothing is left of it however the process ends; gzip and zstd are
-//! known by their first bytes, whatever the name, and decoded as they are read.
+//! Promises: waiting for a pipe ends when nothing has come for so long, or when the import is told
+//! to stop; the copy has no name, so nothing is left of it however the process ends; gzip and zstd
+//! are known by their first bytes, whatever the name, and decoded as they are read.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, Write};
@@ -181,7 +181,8 @@ impl Input {
         file.unwrap_or(0)
     }
 
-    /// The file that holds the embeddings of this one's concepts and of no other's, if it has a name for that.
+    /// The file that holds the embeddings of this one's concepts and of no other's, if it has a
+    /// name for that.
     pub(super) fn own_embeddings(&self) -> PathBuf {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let stem = NAMES.iter().find_map(|ending| name.strip_suffix(ending));
@@ -228,8 +229,8 @@ impl Packing {
     }
 }
 
-/// The text of a gzip stream: of all its members, one behind the other. Zeros behind the last are left out, as tapes and blocks are
-/// padded by them.
+/// The text of a gzip stream: of all its members, one behind the other. Zeros behind the last are
+/// left out, as tapes and blocks are padded by them.
 struct Gzip<R> {
     /// `None` only while it is exchanged for the next.
     member: Option<GzDecoder<R>>,

@@ -12,7 +12,8 @@ use sutra_wire::{
 use super::input::Input;
 use crate::text;
 
-/// Longest line, in bytes: the longest content that a request holds (16 MiB), each byte escaped in the worst JSON way, fits.
+/// Longest line, in bytes: the longest content that a request holds (16 MiB), each byte escaped in
+/// the worst JSON way, fits.
 const MAX_LINE: usize = 96 << 20;
 
 /// A concept's line.
@@ -43,7 +44,8 @@ pub(crate) enum Line {
     Association(AssociationLine),
 }
 
-/// Every key that a line may have. An unknown one is refused: a misspelt key would silently lose what it holds.
+/// Every key that a line may have. An unknown one is refused: a misspelt key would silently lose
+/// what it holds.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Keys {
@@ -80,7 +82,8 @@ enum Kind {
 pub(crate) struct Bad {
     /// What is wrong with it.
     pub(crate) reason: String,
-    /// Whether it may be meant for a concept: then a row of the embeddings belongs to it all the same.
+    /// Whether it may be meant for a concept: then a row of the embeddings belongs to it all the
+    /// same.
     pub(crate) has_row: bool,
 }
 
@@ -144,7 +147,8 @@ fn id(name: &str) -> Result<[u8; 16], String> {
 }
 
 impl ConceptLine {
-    /// Whether a server would take it. It says so by the server's own checks, before anything is written.
+    /// Whether a server would take it. It says so by the server's own checks, before anything is
+    /// written.
     fn check(&self) -> Result<(), String> {
         let record = ConceptRecord {
             id: id(&self.name)?,
@@ -218,7 +222,8 @@ impl Lines<Box<dyn BufRead>> {
     }
 }
 
-/// A line without the white space around it, nor the mark that it begins with where files were put together.
+/// A line without the white space around it, nor the mark that it begins with where files were put
+/// together.
 fn trimmed(line: &[u8]) -> &[u8] {
     let line = line.trim_ascii();
     line.strip_prefix(text::MARK).unwrap_or(line).trim_ascii_start()
@@ -229,7 +234,8 @@ impl<R: BufRead> Lines<R> {
         Self { reader, number: 0, buffer: Vec::new(), limit }
     }
 
-    /// The next line that is not blank, with its number in the file, from 1. Of a line beyond the limit no more than that is held.
+    /// The next line that is not blank, with its number in the file, from 1. Of a line beyond the
+    /// limit no more than that is held.
     pub(crate) fn next(&mut self) -> io::Result<Option<(u64, Text<'_>)>> {
         loop {
             self.buffer.clear();

@@ -19,9 +19,11 @@ use crate::output::{Output, grouped};
 
 /// Bad lines that are told one by one; the others are counted.
 const TOLD: usize = 20;
-/// Associations that are gathered (a few MB) to look up those of one source together, wherever they stand among the others.
+/// Associations that are gathered (a few MB) to look up those of one source together, wherever they
+/// stand among the others.
 const GATHERED: usize = 16_384;
-/// How long the requests under way may take when an import is told to stop, for the sake of a summary that counts them.
+/// How long the requests under way may take when an import is told to stop, for the sake of a
+/// summary that counts them.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// Bad lines as they are found.
@@ -63,7 +65,8 @@ pub(super) struct Passes<'a> {
     progress: Progress,
     summary: Summary,
     told: Told,
-    /// Lines that the server refused. Answers come in any order, so they are told when a pass is over; only the first are kept.
+    /// Lines that the server refused. Answers come in any order, so they are told when a pass is
+    /// over; only the first are kept.
     refused: BTreeMap<Place, String>,
     refused_count: u64,
     dimensions: Dimensions,
@@ -156,7 +159,8 @@ impl<'a> Passes<'a> {
         Ok(())
     }
 
-    /// Sends a concept; the first with a vector of its length alone, as it may decide about the others.
+    /// Sends a concept; the first with a vector of its length alone, as it may decide about the
+    /// others.
     async fn concept(&mut self, place: Place, key: Key, concept: ConceptLine) -> Result<(), Failure> {
         let numbers = concept.embedding.as_ref().map_or(0, Vec::len);
         let namespace = concept.namespace.as_deref().unwrap_or(self.namespace).to_owned();
@@ -235,7 +239,8 @@ impl<'a> Passes<'a> {
         Ok(())
     }
 
-    /// The line and its key, unless it is bad, which was told already, or a later one makes it void.
+    /// The line and its key, unless it is bad, which was told already, or a later one makes it
+    /// void.
     fn wanted(&mut self, place: Place, line: Result<Line, Bad>) -> Option<(Key, Line)> {
         let found = line.ok().map(|line| (Key::of(&line, self.namespace), line));
         let is_void = found.as_ref().is_some_and(|(key, _)| self.survey.repeats.is_void(*key, place));

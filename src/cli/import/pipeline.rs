@@ -1,6 +1,8 @@
-//! Requests of an import on their way: many at a time, bounded by number and by bytes, each with the line that it came from.
+//! Requests of an import on their way: many at a time, bounded by number and by bytes, each with
+//! the line that it came from.
 //!
-//! Requests under way overtake each other, so no two lines of one key are: the second waits until all before it are done.
+//! Requests under way overtake each other, so no two lines of one key are: the second waits until
+//! all before it are done.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -17,7 +19,8 @@ const MAX_REQUESTS: usize = 2_048;
 const MAX_BYTES: usize = 64 << 20;
 /// Keys that are remembered as under way (a few MB) before all of them are waited for.
 const MAX_KEYS: usize = 1 << 16;
-/// Neighbours asked for in one reply when associations are looked up: a hub's are walked through, never held.
+/// Neighbours asked for in one reply when associations are looked up: a hub's are walked through,
+/// never held.
 const PAGE: u32 = 4_096;
 /// What a line takes in memory beside its texts, roughly.
 const LINE_BYTES: usize = 256;
@@ -106,7 +109,8 @@ impl Pipeline {
         });
     }
 
-    /// Whether associations are looked up before they are written: then it pays to do so for many of one source at once.
+    /// Whether associations are looked up before they are written: then it pays to do so for many
+    /// of one source at once.
     pub(super) fn looks_up(&self) -> bool {
         self.lookup != Lookup::No
     }
@@ -160,8 +164,9 @@ impl Pipeline {
         self.tasks.len() >= MAX_REQUESTS || self.bytes >= MAX_BYTES
     }
 
-    /// Waits for the next request to end and adds what became of its lines to `settled`; `false` when none is under way. An error that is
-    /// not its line's fault ends the import. Dropping the future loses nothing.
+    /// Waits for the next request to end and adds what became of its lines to `settled`; `false`
+    /// when none is under way. An error that is not its line's fault ends the import. Dropping the
+    /// future loses nothing.
     pub(super) async fn settle(&mut self, settled: &mut Vec<Settled>) -> Result<bool, ClientError> {
         let Some(done) = self.tasks.join_next().await else {
             self.keys.clear();
@@ -247,7 +252,8 @@ async fn write_concept(client: &Client, lookup: Lookup, line: ConceptLine) -> Re
 fn is_stored(line: &ConceptLine, stored: &ArchivedConceptRecord) -> bool {
     let embedding = line.embedding.as_deref().unwrap_or_default();
     let is_named = match ConceptId::from_digits(&line.name) {
-        // Whatever it is called, the line does not change that; only the spelling of its id is no name.
+        // Whatever it is called, the line does not change that; only the spelling of its id is no
+        // name.
         Some(_) => ConceptId::from_digits(&stored.name).is_none(),
         None => stored.name == line.name,
     };
@@ -259,8 +265,8 @@ fn is_stored(line: &ConceptLine, stored: &ArchivedConceptRecord) -> bool {
         && stored.embedding.iter().zip(embedding).all(|(stored, number)| stored == number)
 }
 
-/// Walks through the source's associations, page by page, and leaves out of `run` those that the server has just so, or, where
-/// others are kept, at all.
+/// Walks through the source's associations, page by page, and leaves out of `run` those that the
+/// server has just so, or, where others are kept, at all.
 async fn look_up(client: &Client, keep: bool, run: Vec<(Place, AssociationLine)>) -> Result<LookedUp, ClientError> {
     let mut found = LookedUp { unchanged: 0, kept: 0, missing: Vec::new() };
     let Some((_, first)) = run.first() else { return Ok(found) };

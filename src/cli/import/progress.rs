@@ -1,4 +1,5 @@
-//! What an import says while it runs: a bar with rate and time left on a terminal, else a plain line every few seconds.
+//! What an import says while it runs: a bar with rate and time left on a terminal, else a plain
+//! line every few seconds.
 
 use std::time::{Duration, Instant};
 

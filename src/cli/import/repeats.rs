@@ -1,9 +1,11 @@
-//! Lines that a later line of the same concept or association makes void: found before anything is written, so that the last
-//! line wins without the earlier ones ever being stored, and an import that is repeated finds nothing to do.
+//! Lines that a later line of the same concept or association makes void: found before anything is
+//! written, so that the last line wins without the earlier ones ever being stored, and an import
+//! that is repeated finds nothing to do.
 //!
-//! Promises: a line that is called void has a later line of its key. Memory is bounded: keys that were seen set bits of a
-//! filter, and only those that find their bits set, the repeated ones and few others, are remembered with their last place. Beyond
-//! [`MOST`] of these no more are found; their lines are then written one after the other (`pipeline`).
+//! Promises: a line that is called void has a later line of its key. Memory is bounded: keys that
+//! were seen set bits of a filter, and only those that find their bits set, the repeated ones and
+//! few others, are remembered with their last place. Beyond [`MOST`] of these no more are found;
+//! their lines are then written one after the other (`pipeline`).
 
 use std::collections::HashMap;
 
@@ -12,11 +14,14 @@ use sutra_wire::ConceptId;
 use super::lines::Line;
 use super::pipeline::Place;
 
-/// Repeated keys that are remembered: some 60 MB. A file that repeats more is a log of changes rather than a set of records.
+/// Repeated keys that are remembered: some 60 MB. A file that repeats more is a log of changes
+/// rather than a set of records.
 const MOST: usize = 1 << 20;
-/// Bits of the filter, one for each byte of the files: some 2 % of the keys of short lines find theirs set by others.
+/// Bits of the filter, one for each byte of the files: some 2 % of the keys of short lines find
+/// theirs set by others.
 const FEWEST_BITS: u64 = 1 << 16;
-/// 64 MiB, which serve 40 million lines as well; above that ever more keys are remembered for nothing, up to [`MOST`].
+/// 64 MiB, which serve 40 million lines as well; above that ever more keys are remembered for
+/// nothing, up to [`MOST`].
 const MOST_BITS: u64 = 1 << 29;
 
 /// What a line's record is stored under: a digest, the same for no two keys that occur.

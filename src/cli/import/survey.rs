@@ -1,5 +1,5 @@
-//! What there is to import: the files, what their lines are, and the embeddings beside them; looked through before
-//! anything is written, so that a mismatch is found first.
+//! What there is to import: the files, what their lines are, and the embeddings beside them; looked
+//! through before anything is written, so that a mismatch is found first.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -61,8 +61,9 @@ impl Survey {
     }
 }
 
-/// Looks through files, whose lines belong to `namespace` where they name no other; with each, whether it is to be imported. Bad lines
-/// of those that are to be are told to `bad`, in order; embeddings that don't fit are an error.
+/// Looks through files, whose lines belong to `namespace` where they name no other; with each,
+/// whether it is to be imported. Bad lines of those that are to be are told to `bad`, in order;
+/// embeddings that don't fit are an error.
 pub(super) fn survey(
     inputs: Vec<(Input, bool)>,
     namespace: &str,
@@ -122,7 +123,8 @@ fn look_through(
     Ok(Source { input, is_new, concepts, associations, embeddings: None })
 }
 
-/// `FILE.npy` beside `FILE.jsonl`; or `embeddings.npy` beside the one file of the folder that holds concepts.
+/// `FILE.npy` beside `FILE.jsonl`; or `embeddings.npy` beside the one file of the folder that holds
+/// concepts.
 fn embeddings_beside(source: &Source, all: &[Source]) -> Result<Option<PathBuf>, Failure> {
     if source.concepts == 0 || !source.input.has_a_place() {
         return Ok(None);
@@ -131,7 +133,8 @@ fn embeddings_beside(source: &Source, all: &[Source]) -> Result<Option<PathBuf>,
     let path = if own.exists() {
         own
     } else if shared.exists() && source.concepts > source.associations {
-        // A bad line counts as a concept, since it takes up a row: a file of associations with some of them is still none of concepts.
+        // A bad line counts as a concept, since it takes up a row: a file of associations with some
+        // of them is still none of concepts.
         let with_concepts =
             all.iter().filter(|other| other.concepts > other.associations && other.input.shared_embeddings() == shared);
         if with_concepts.count() > 1 {

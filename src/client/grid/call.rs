@@ -6,7 +6,8 @@ use sutra_wire::grid::{
 };
 use sutra_wire::{FrameBuffer, Header, Opcode, encode_archive, encode_empty};
 
-/// A request to the master, ready to be archived into a connection's send buffer, once for each attempt.
+/// A request to the master, ready to be archived into a connection's send buffer, once for each
+/// attempt.
 #[derive(Clone, Debug)]
 pub(crate) enum GridCall {
     Register(AgentRegistration),
@@ -41,7 +42,8 @@ impl GridCall {
         }
     }
 
-    /// Whether it may be sent again where it may have arrived before: what it does twice is no more than once.
+    /// Whether it may be sent again where it may have arrived before: what it does twice is no more
+    /// than once.
     pub(crate) fn is_repeatable(&self) -> bool {
         !matches!(self, GridCall::Spawn(_))
     }

@@ -22,10 +22,11 @@ use crate::retry::{self, Retry};
 use crate::slot::Slot;
 use crate::{ClientError, Endpoint, backoff};
 
-/// A client of the grid's master: it asks where storage nodes are, and has them started and stopped.
+/// A client of the grid's master: it asks where storage nodes are, and has them started and
+/// stopped.
 ///
-/// It keeps one connection, made when it is first needed and made again when it is lost. Cloning is cheap and shares it; calls may run side by
-/// side. Either port of the master will do.
+/// It keeps one connection, made when it is first needed and made again when it is lost. Cloning is
+/// cheap and shares it; calls may run side by side. Either port of the master will do.
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -51,20 +52,23 @@ pub struct GridClient {
 }
 
 impl GridClient {
-    /// A client of the master at `address` (`HOST:PORT`, the port 7001 if it is left out). Connects with the first call.
+    /// A client of the master at `address` (`HOST:PORT`, the port 7001 if it is left out). Connects
+    /// with the first call.
     pub fn new(address: impl Into<String>) -> Self {
         let Options { timeout, retries, .. } = Options::default();
         Self { address: address.into(), slot: Arc::default(), timeout, retries }
     }
 
-    /// The time that a call may take in all; 10 seconds by default. Starting a node takes as long as the node's recovery.
+    /// The time that a call may take in all; 10 seconds by default. Starting a node takes as long
+    /// as the node's recovery.
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// How often a call is tried again, within its timeout, after a connection could not be made or was lost, or the master said that it is busy or
-    /// shutting down. 3 by default. Starting a node is not tried again where the request may have arrived.
+    /// How often a call is tried again, within its timeout, after a connection could not be made or
+    /// was lost, or the master said that it is busy or shutting down. 3 by default. Starting a node
+    /// is not tried again where the request may have arrived.
     pub fn with_retries(mut self, retries: u32) -> Self {
         self.retries = retries;
         self
@@ -85,7 +89,8 @@ impl GridClient {
         self.find(GridCall::Heartbeat(heartbeat.clone())).await
     }
 
-    /// An agent's nodes have changed. `false` where the master does not know the agent: it must register.
+    /// An agent's nodes have changed. `false` where the master does not know the agent: it must
+    /// register.
     pub async fn report_nodes(&self, report: &AgentReport) -> Result<bool, ClientError> {
         self.was_found(GridCall::Report(report.clone())).await
     }
@@ -105,7 +110,8 @@ impl GridClient {
         self.ask(GridCall::Spawn(spawn.clone())).await
     }
 
-    /// Has a storage node stopped, by its id or name; returns when its process has ended. Whether there was such a node.
+    /// Has a storage node stopped, by its id or name; returns when its process has ended. Whether
+    /// there was such a node.
     pub async fn stop_node(&self, node: &str) -> Result<bool, ClientError> {
         self.was_found(GridCall::Stop(NodeKey { node: node.into() })).await
     }
@@ -153,8 +159,9 @@ impl GridClient {
         self.ask(GridCall::Health).await
     }
 
-    /// What happens from now on; with the number of an event that was seen, also what has happened since. On a connection of its own. When this
-    /// returns, the master has begun to watch: whatever is asked of it afterwards is seen.
+    /// What happens from now on; with the number of an event that was seen, also what has happened
+    /// since. On a connection of its own. When this returns, the master has begun to watch:
+    /// whatever is asked of it afterwards is seen.
     pub async fn watch(&self, after: u64) -> Result<Watch, ClientError> {
         let call = GridCall::Watch(WatchRequest { after });
         let deadline = Deadline::of(call.opcode(), self.timeout);

@@ -51,7 +51,8 @@ impl std::fmt::Display for GridNode {
 }
 
 impl GridNode {
-    /// Where the node listens now. One that is being started is waited for, as long as the call may take.
+    /// Where the node listens now. One that is being started is waited for, as long as the call may
+    /// take.
     pub(crate) async fn locate(&self, deadline: &Deadline) -> Result<Endpoint, ClientError> {
         loop {
             let asked = self.master.clone().with_timeout(deadline.remaining()).with_retries(0);

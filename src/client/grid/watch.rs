@@ -50,8 +50,9 @@ impl Watch {
         }
     }
 
-    /// The next event, whenever it comes; `None` where the master is stopping. An event's number goes into [`crate::GridClient::watch`] to go on
-    /// after a lost connection. May be dropped while it waits: no event is lost by that.
+    /// The next event, whenever it comes; `None` where the master is stopping. An event's number
+    /// goes into [`crate::GridClient::watch`] to go on after a lost connection. May be dropped
+    /// while it waits: no event is lost by that.
     ///
     /// # Errors
     /// Where the connection is lost, or the master refuses to be watched.

@@ -1,4 +1,5 @@
-//! What the client makes of servers that break off, go silent, answer late, out of order, or with garbage.
+//! What the client makes of servers that break off, go silent, answer late, out of order, or with
+//! garbage.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod fake;
@@ -287,7 +288,8 @@ async fn each_request_goes_to_the_core_that_owns_its_concept() {
         peer.say_hello(&ServerHello { cores: CORES, core, ..server_hello() });
         while let Some(request) = peer.request() {
             let id = sutra_wire::Checked::<sutra_wire::ConceptKey>::new(&request.payload).unwrap().id;
-            // A request for another core's concept is not answered, and the test fails by its timeout.
+            // A request for another core's concept is not answered, and the test fails by its
+            // timeout.
             if sutra_wire::CoreLayout::new(CORES).owner(&id.into()) == core {
                 peer.answer(&request);
             }

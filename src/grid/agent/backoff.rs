@@ -1,13 +1,16 @@
-//! How long to wait before the master is asked again: exponential, with jitter, so that a thousand agents do not come back at one moment.
+//! How long to wait before the master is asked again: exponential, with jitter, so that a thousand
+//! agents do not come back at one moment.
 
 use std::time::Duration;
 
 /// The bound of the first wait.
 const FIRST: Duration = Duration::from_millis(100);
-/// The bound of every later wait: well below the age at which a master that is back calls an agent degraded.
+/// The bound of every later wait: well below the age at which a master that is back calls an agent
+/// degraded.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// The wait after this many failures in a row (1 for the first): drawn evenly from half its bound to its bound.
+/// The wait after this many failures in a row (1 for the first): drawn evenly from half its bound
+/// to its bound.
 pub(super) fn delay(failures: u32) -> Duration {
     let bound = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST);
     jittered(bound.mul_f64(0.75), 1.0 / 3.0)

@@ -30,7 +30,8 @@ impl FromStr for OnStop {
 /// How long things may take, and how often they are done.
 #[derive(Clone, Debug)]
 pub struct Timings {
-    /// A new node's time to answer its health; then the spawn has failed. Short of the time that a master waits for the answer.
+    /// A new node's time to answer its health; then the spawn has failed. Short of the time that a
+    /// master waits for the answer.
     pub start: Duration,
     /// A node's time to finish what it has received, between TERM and KILL.
     pub drain: Duration,
@@ -73,13 +74,15 @@ pub struct AgentConfig {
     pub id: String,
     /// The master's native address, `host:port`.
     pub master: String,
-    /// Its folder: the list of nodes, their logs, and their data below it. Made where it does not exist.
+    /// Its folder: the list of nodes, their logs, and their data below it. Made where it does not
+    /// exist.
     pub data: PathBuf,
     /// Storage nodes that it keeps running at most.
     pub max_nodes: u32,
     /// Where the master reaches it. Its nodes listen on the same address, on ports of their own.
     pub listen: SocketAddr,
-    /// The host that others reach it and its nodes by; `None` for the address of `listen`, or for the host's name where that is every address.
+    /// The host that others reach it and its nodes by; `None` for the address of `listen`, or for
+    /// the host's name where that is every address.
     pub advertise: Option<String>,
     /// Where health, metrics and the nodes as JSON are served over HTTP; nowhere by default.
     pub admin: Option<SocketAddr>,

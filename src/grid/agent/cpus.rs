@@ -4,8 +4,8 @@ use sutra_runtime::{Cores, by_use};
 
 use super::error::Refusal;
 
-/// The CPUs that there are, in the order in which nodes that ask for a number of them get them: those
-/// first that nobody else uses. Takes a look at every process where that matters.
+/// The CPUs that there are, in the order in which nodes that ask for a number of them get them:
+/// those first that nobody else uses. Takes a look at every process where that matters.
 pub(super) fn in_order(asked: &str, available: &[usize]) -> Vec<usize> {
     let is_count = matches!(asked.trim().parse(), Ok(Cores::Count(_)));
     if is_count { by_use(available) } else { available.to_vec() }
@@ -46,7 +46,8 @@ pub(super) fn choose(asked: &str, available: &[usize], taken: &[usize]) -> Resul
     }
 }
 
-/// The list as `--cores` reads it: with a comma behind a single one, which would be a count without.
+/// The list as `--cores` reads it: with a comma behind a single one, which would be a count
+/// without.
 pub(super) fn written(cpus: &[usize]) -> String {
     let mut cpus = cpus.to_vec();
     cpus.sort_unstable();

@@ -1,4 +1,5 @@
-//! Why an agent does not start, and why it refuses what it is asked for. Every text says what to do.
+//! Why an agent does not start, and why it refuses what it is asked for. Every text says what to
+//! do.
 
 use std::io;
 use std::net::SocketAddr;

@@ -95,7 +95,8 @@ pub(super) fn make_new(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(FOLDER_MODE).create(path)
 }
 
-/// An exclusive flock(2), which ends with the process however that ends. A node does not inherit it.
+/// An exclusive flock(2), which ends with the process however that ends. A node does not inherit
+/// it.
 fn try_lock(file: &File) -> io::Result<bool> {
     match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),

@@ -1,4 +1,5 @@
-//! The life of one node: it is started, looked after, started again when it has ended by itself, and stopped when that is asked for.
+//! The life of one node: it is started, looked after, started again when it has ended by itself,
+//! and stopped when that is asked for.
 
 use std::path::PathBuf;
 use std::sync::Arc;

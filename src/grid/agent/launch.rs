@@ -1,4 +1,5 @@
-//! Starts a node's process: `sutra serve` in a session of its own, its words in a file, nothing of the agent's in its hands.
+//! Starts a node's process: `sutra serve` in a session of its own, its words in a file, nothing of
+//! the agent's in its hands.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -44,7 +45,8 @@ impl Launcher {
 
     /// Starts the node's process, in `group` where it has a memory limit that can be kept.
     pub(super) fn launch(&self, node: &NodeRecord, log: &Path, group: Option<&Group>) -> io::Result<Process> {
-        // The child writes to the file itself: the agent's end does not take its words away, and its truncation does not leave a hole.
+        // The child writes to the file itself: the agent's end does not take its words away, and
+        // its truncation does not leave a hole.
         let log = OpenOptions::new().create(true).append(true).mode(FILE_MODE).open(log)?;
         let mut command = Command::new(&self.program);
         command.arg("serve").arg("--data").arg(self.data(node)).args(self.arguments(node));

@@ -1,7 +1,9 @@
-//! The link to the master: registers, says by heartbeats that the agent is there, and reports nodes that have changed.
+//! The link to the master: registers, says by heartbeats that the agent is there, and reports nodes
+//! that have changed.
 //!
-//! A master that is away or refuses is asked again for ever, at growing distances; the nodes do not notice. A call that has failed makes the agent
-//! register anew, which tells the master everything, whatever was lost.
+//! A master that is away or refuses is asked again for ever, at growing distances; the nodes do not
+//! notice. A call that has failed makes the agent register anew, which tells the master everything,
+//! whatever was lost.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -51,7 +53,8 @@ enum Lost {
 impl Link {
     pub(super) fn new(master: &str, id: &str, endpoint: String, supervisor: Arc<Supervisor>) -> Self {
         let patience = supervisor.timings.master;
-        // What is tried again here is a registration with everything in it, not the call that failed.
+        // What is tried again here is a registration with everything in it, not the call that
+        // failed.
         let client = GridClient::new(master).with_timeout(patience).with_retries(0);
         let (master, id, max_nodes) = (master.to_owned(), id.to_owned(), supervisor.max_nodes);
         let hostname = host::name();
@@ -157,7 +160,8 @@ impl Link {
                 *reported = revision;
                 Ok(known)
             }
-            // A master whose disk is full still hears heartbeats, and asks for the report again with each.
+            // A master whose disk is full still hears heartbeats, and asks for the report again
+            // with each.
             Err(error @ ClientError::Refused { status: Status::StorageFull | Status::StorageFailed, .. }) => {
                 tracing::warn!(master = self.master, %error, "the master can't take a report; it is sent again");
                 Ok(true)

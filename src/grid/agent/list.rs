@@ -1,7 +1,9 @@
-//! The list of nodes on disk: which there are, what is wanted of each, and which process each was last.
+//! The list of nodes on disk: which there are, what is wanted of each, and which process each was
+//! last.
 //!
-//! It is written anew and renamed into place, so it is whole or the one before. What can't be read stops the agent's start: an agent that took it for
-//! an empty list would leave processes that nobody keeps.
+//! It is written anew and renamed into place, so it is whole or the one before. What can't be read
+//! stops the agent's start: an agent that took it for an empty list would leave processes that
+//! nobody keeps.
 
 use std::collections::HashSet;
 use std::fs;
@@ -46,7 +48,8 @@ pub(super) struct NodeRecord {
     /// As `--cores` reads them; empty for any.
     pub(super) cores: String,
     pub(super) memory_limit_mb: u64,
-    /// How that limit is kept, in words: as it was when the process was started, whatever a later agent may do.
+    /// How that limit is kept, in words: as it was when the process was started, whatever a later
+    /// agent may do.
     #[serde(default)]
     pub(super) memory: String,
     pub(super) wanted: Wanted,

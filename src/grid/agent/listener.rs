@@ -1,8 +1,10 @@
-//! Where the master asks for nodes: the old protocol's messages, bincode behind a big-endian length, one after the other on a connection.
+//! Where the master asks for nodes: the old protocol's messages, bincode behind a big-endian
+//! length, one after the other on a connection.
 //!
-//! Bounded: connections, bytes of a message, and the time that one may take to arrive or to be sent. Where every place is taken, a new connection gets
-//! that of the one that has been silent longest, so connections that say nothing keep no master out. What was begun goes on when the one who asked has
-//! gone: the master learns of it by the next report.
+//! Bounded: connections, bytes of a message, and the time that one may take to arrive or to be
+//! sent. Where every place is taken, a new connection gets that of the one that has been silent
+//! longest, so connections that say nothing keep no master out. What was begun goes on when the one
+//! who asked has gone: the master learns of it by the next report.
 
 use std::io;
 use std::sync::Arc;
@@ -28,7 +30,8 @@ const MOST: usize = 64 << 10;
 const IDLE: Duration = Duration::from_secs(60);
 /// A message that has begun arrives, and an answer goes, within this.
 const TRANSFER: Duration = Duration::from_secs(10);
-/// For the end of a connection that is here already to be seen; next to nothing beside the start of a process.
+/// For the end of a connection that is here already to be seen; next to nothing beside the start of
+/// a process.
 const NOW: Duration = Duration::from_millis(5);
 /// After accept(2) has failed, as it does where no file is free.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -1,4 +1,5 @@
-//! Nodes' logs: a file a node, which the node writes to itself; bounded while an agent is there, and read for why a node has ended.
+//! Nodes' logs: a file a node, which the node writes to itself; bounded while an agent is there,
+//! and read for why a node has ended.
 //!
 //! A node appends to the file that it was given. So who rotates logs copies and truncates
 //! (`copytruncate`); one that is renamed or removed is written to all the same, bounded where it
@@ -65,8 +66,8 @@ fn moved(file: &Path, pid: u32) -> Option<PathBuf> {
     (of(file) != Some(now)).then_some(written)
 }
 
-/// Copies a file that has more than `most` bytes aside and begins it anew. The node appends, so it goes on at the new beginning; the few lines that
-/// it writes between copy and cut are lost.
+/// Copies a file that has more than `most` bytes aside and begins it anew. The node appends, so it
+/// goes on at the new beginning; the few lines that it writes between copy and cut are lost.
 pub(super) fn bound(file: &Path, most: u64) -> io::Result<()> {
     if length(file) <= most {
         return Ok(());
@@ -83,8 +84,8 @@ pub(super) fn bound(file: &Path, most: u64) -> io::Result<()> {
     copied.map(|_| ())
 }
 
-/// The last trouble that was written behind `from`: an error, a panic, or a warning of the log, of which the message. What a node says while all is well
-/// explains no end.
+/// The last trouble that was written behind `from`: an error, a panic, or a warning of the log, of
+/// which the message. What a node says while all is well explains no end.
 pub(super) fn last_words(file: &Path, from: u64) -> Option<String> {
     let mut opened = File::open(file).ok()?;
     let length = opened.metadata().ok()?.len();

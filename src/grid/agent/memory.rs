@@ -1,7 +1,9 @@
-//! Memory limits of nodes, by cgroup v2 where this process's group is delegated to it; elsewhere they are not kept, and that is said.
+//! Memory limits of nodes, by cgroup v2 where this process's group is delegated to it; elsewhere
+//! they are not kept, and that is said.
 //!
-//! Only a group without processes of its own can give its children a memory limit. So the agent moves itself into a child of the group that it was
-//! started in; under systemd `Delegate=memory` with `DelegateSubgroup=sutra-agent` has it start there.
+//! Only a group without processes of its own can give its children a memory limit. So the agent
+//! moves itself into a child of the group that it was started in; under systemd `Delegate=memory`
+//! with `DelegateSubgroup=sutra-agent` has it start there.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -99,7 +101,8 @@ fn base() -> Result<PathBuf, String> {
     if has_limit { Ok(base) } else { Err(format!("groups in {} have no memory.max", base.display())) }
 }
 
-/// Leaves the group for a child of it and has its children take memory limits; back again if that fails.
+/// Leaves the group for a child of it and has its children take memory limits; back again if that
+/// fails.
 fn give_memory(base: &Path) -> io::Result<()> {
     let own = base.join(OWN);
     if !own.is_dir() {

@@ -1,4 +1,5 @@
-//! What the agent's admin port shows: its nodes, whether it is on good terms with its master, and what does not go as it should.
+//! What the agent's admin port shows: its nodes, whether it is on good terms with its master, and
+//! what does not go as it should.
 
 use std::sync::Arc;
 

@@ -136,7 +136,8 @@ impl Made {
         self.folders.last().is_none_or(|made| made != path)
     }
 
-    /// Removes what was made: the node's folder with what is in it, and those around it where no other node has come to use them.
+    /// Removes what was made: the node's folder with what is in it, and those around it where no
+    /// other node has come to use them.
     pub(super) fn unmake(&self, path: &Path) {
         for folder in self.folders.iter().rev() {
             let removed = if folder == path { std::fs::remove_dir_all(folder) } else { std::fs::remove_dir(folder) };

@@ -1,7 +1,8 @@
 //! Ports for nodes: the ones that are asked for, or free ones.
 //!
-//! Free ones lie below the range that the system takes outgoing connections' ports from, so that a node that is started again finds its port as it
-//! left it. Where to begin is drawn, as several agents of one host look for ports at the same time.
+//! Free ones lie below the range that the system takes outgoing connections' ports from, so that a
+//! node that is started again finds its port as it left it. Where to begin is drawn, as several
+//! agents of one host look for ports at the same time.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, TcpListener};
@@ -23,7 +24,8 @@ pub(super) fn check(ip: IpAddr, port: u16) -> Result<(), String> {
     })
 }
 
-/// The port that was asked for, if it is free and not in `taken`; for 0, `before` if that is, or any that is.
+/// The port that was asked for, if it is free and not in `taken`; for 0, `before` if that is, or
+/// any that is.
 pub(super) fn choose(ip: IpAddr, asked: u32, before: u16, taken: &HashSet<u16>) -> Result<u16, Refusal> {
     if asked != 0 {
         let wrong = |reason: String| Refusal::Port { port: asked, reason };

@@ -1,7 +1,9 @@
-//! A node's process: held by a pidfd, so that nothing is ever done to another that has its pid by now.
+//! A node's process: held by a pidfd, so that nothing is ever done to another that has its pid by
+//! now.
 //!
-//! A process is known by its pid, its start time (field 22 of `/proc/PID/stat`) and the boot that both belong to. One that the agent did not start itself
-//! is taken for a node's only where its command line and its data folder's lock say so, too.
+//! A process is known by its pid, its start time (field 22 of `/proc/PID/stat`) and the boot that
+//! both belong to. One that the agent did not start itself is taken for a node's only where its
+//! command line and its data folder's lock say so, too.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -55,7 +57,8 @@ impl Process {
         }
     }
 
-    /// Holds the process that runs on this data folder, if `pid` is one; with `known`, only if it is that very one.
+    /// Holds the process that runs on this data folder, if `pid` is one; with `known`, only if it
+    /// is that very one.
     pub(super) fn adopt(pid: u32, known: Option<&ProcessId>, data: &Path) -> Option<Self> {
         let pidfd = open(pid).ok()?;
         let id = id(pid).ok()?;
@@ -116,7 +119,8 @@ fn is_readable(pidfd: &AsyncFd<OwnedFd>) -> bool {
 fn open(pid: u32) -> io::Result<AsyncFd<OwnedFd>> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
     let pidfd = pidfd_open(pid, PidfdFlags::NONBLOCK)?;
-    // SAFETY: an OwnedFd gives the same descriptor as long as it lives, and keeps it open; it moves into the AsyncFd, which nobody takes it out of.
+    // SAFETY: an OwnedFd gives the same descriptor as long as it lives, and keeps it open; it moves
+    // into the AsyncFd, which nobody takes it out of.
     Ok(unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) }?)
 }
 
@@ -131,7 +135,8 @@ fn state(pid: u32) -> Option<char> {
     field(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?, 3)?.chars().next()
 }
 
-/// A field of `/proc/PID/stat`, counted from 1 as proc(5) does. The second, the name, may hold anything, parentheses and spaces too.
+/// A field of `/proc/PID/stat`, counted from 1 as proc(5) does. The second, the name, may hold
+/// anything, parentheses and spaces too.
 fn field(stat: &str, number: usize) -> Option<&str> {
     let behind_name = stat.rsplit_once(')')?.1;
     behind_name.split_whitespace().nth(number.checked_sub(3)?)
@@ -151,8 +156,9 @@ fn serves(pid: u32, data: &Path) -> bool {
     served(pid).is_some_and(|folder| folder == data)
 }
 
-/// Whether the lock of the data folder names this process, or none that could have it: it is taken soon after the start. The lock itself is not tried,
-/// as a server that took it at that moment would be refused.
+/// Whether the lock of the data folder names this process, or none that could have it: it is taken
+/// soon after the start. The lock itself is not tried, as a server that took it at that moment
+/// would be refused.
 fn holds(pid: u32, data: &Path) -> bool {
     holder(data).is_none_or(|holder| holder == pid || !serves(holder, data))
 }

@@ -61,7 +61,8 @@ impl Agent {
     /// Takes the folder and the port, adopts the nodes that still run and starts those that should.
     ///
     /// # Errors
-    /// Where the folder, the list in it, the address or a setting can't be used. Nothing has been done to any node then.
+    /// Where the folder, the list in it, the address or a setting can't be used. Nothing has been
+    /// done to any node then.
     pub async fn start(config: AgentConfig) -> Result<Self, AgentError> {
         check(&config)?;
         let program = match &config.program {

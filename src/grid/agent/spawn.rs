@@ -1,5 +1,5 @@
-//! A new node: what is asked for is checked, reserved, noted on disk, and only then made. A failure takes all of it back, but for a node that takes long
-//! to read a folder which was there before.
+//! A new node: what is asked for is checked, reserved, noted on disk, and only then made. A failure
+//! takes all of it back, but for a node that takes long to read a folder which was there before.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +19,8 @@ use super::restarts::Recent;
 use super::supervisor::Supervisor;
 use super::{cpus, logs, ports};
 
-/// The time to end of a node that has not run yet, so has nothing of anybody's to finish: whoever asked for it still waits.
+/// The time to end of a node that has not run yet, so has nothing of anybody's to finish: whoever
+/// asked for it still waits.
 const NEVER_RAN: Duration = Duration::from_secs(5);
 
 /// What is asked for.
@@ -52,8 +53,8 @@ enum First {
 }
 
 impl Supervisor {
-    /// Starts a node and answers when its health does. A stopped or given-up one whose folder or, where no folder is named, whose name is asked for is
-    /// taken up again, under its old id.
+    /// Starts a node and answers when its health does. A stopped or given-up one whose folder or,
+    /// where no folder is named, whose name is asked for is taken up again, under its old id.
     pub(super) async fn spawn(self: &Arc<Self>, asked: Asked) -> Result<NodeReport, Refusal> {
         let (reserved, mut life) = self.reserve(&asked)?;
         if let Err(error) = self.save().await {

@@ -1,4 +1,5 @@
-//! All nodes of an agent: what is known of each, its list on disk, and the number of its last change.
+//! All nodes of an agent: what is known of each, its list on disk, and the number of its last
+//! change.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -72,7 +73,8 @@ impl Supervisor {
             memory,
             cpus,
             nodes: Mutex::new(Vec::new()),
-            // Above those of the agent that was here before, as far as the clock has not been turned back; a registration tells all anyway.
+            // Above those of the agent that was here before, as far as the clock has not been
+            // turned back; a registration tells all anyway.
             revision: watch::Sender::new(host::now()),
             saving: tokio::sync::Mutex::new(()),
             is_unsaved: AtomicBool::new(false),
@@ -81,7 +83,8 @@ impl Supervisor {
         })
     }
 
-    /// Takes over the nodes of the agent that was here before: adopts those that run, starts those that should. Returns how many of each.
+    /// Takes over the nodes of the agent that was here before: adopts those that run, starts those
+    /// that should. Returns how many of each.
     pub(super) fn take_over(self: &Arc<Self>, records: Vec<NodeRecord>) -> (usize, usize) {
         let (servers, boot) = (process::servers(), host::boot_id());
         let (mut adopted, mut started) = (0, 0);
@@ -131,7 +134,8 @@ impl Supervisor {
     fn held(&self, record: &NodeRecord, servers: &HashMap<PathBuf, u32>) -> Option<Process> {
         let data = self.launcher.data(record);
         let known = record.process.as_ref().and_then(|known| Process::adopt(known.pid, Some(known), &data));
-        // The agent may have ended between the process's start and its place on the list. Where none is wanted, somebody else's is left alone.
+        // The agent may have ended between the process's start and its place on the list. Where
+        // none is wanted, somebody else's is left alone.
         known.or_else(|| {
             let found = servers.get(&data).filter(|_| record.wanted == Wanted::Running)?;
             Process::adopt(*found, None, &data)
@@ -199,7 +203,8 @@ impl Supervisor {
         }
     }
 
-    /// Stops a node, by its id or name. One that does not run stays as it is, and is not started again.
+    /// Stops a node, by its id or name. One that does not run stays as it is, and is not started
+    /// again.
     pub(super) async fn stop(&self, name: &str) -> Result<(), Refusal> {
         let found = self.status(name).ok_or_else(|| Refusal::Unknown { node: name.into() })?;
         let id = found.node_id;

@@ -13,7 +13,8 @@ pub struct MasterConfig {
     pub data: PathBuf,
     /// Where to listen for native clients.
     pub listen: Vec<SocketAddr>,
-    /// Where to listen for the old grid's clients; nowhere where this is empty. Either kind of port speaks either protocol.
+    /// Where to listen for the old grid's clients; nowhere where this is empty. Either kind of port
+    /// speaks either protocol.
     pub compat: Vec<SocketAddr>,
     /// Where health, metrics and the grid as JSON are served over HTTP; nowhere by default.
     pub admin: Option<SocketAddr>,
@@ -42,9 +43,11 @@ impl Default for MasterConfig {
             offline_after: Duration::from_secs(30),
             heartbeat: Duration::from_secs(5),
             cpu: None,
-            // Old agents may open a connection long before they say anything on it, and every port waits for the first words.
+            // Old agents may open a connection long before they say anything on it, and every port
+            // waits for the first words.
             limits: Limits { hello_timeout: Duration::from_secs(300), ..Limits::default() },
-            // An agent's record has some 300 bytes, a node's 500: room for tens of thousands of changes.
+            // An agent's record has some 300 bytes, a node's 500: room for tens of thousands of
+            // changes.
             segment_bytes: 16 << 20,
         }
     }

@@ -1,6 +1,7 @@
 //! What has happened lately: a ring of events, numbered so that the numbers rise over restarts.
 //!
-//! A number is the count of the master's starts and, below it, the event's own count. The starts are counted in the log.
+//! A number is the count of the master's starts and, below it, the event's own count. The starts
+//! are counted in the log.
 
 use std::collections::VecDeque;
 
@@ -8,7 +9,8 @@ use sutra_wire::grid::{EventKind, GridEvent};
 
 use super::registry::Happening;
 
-/// Events that are kept for whoever watches: a thousand agents that come back after a restart, with a few nodes each.
+/// Events that are kept for whoever watches: a thousand agents that come back after a restart, with
+/// a few nodes each.
 const KEPT: usize = 4096;
 /// Bits of an event's own count. 53 bits, which JSON readers have, leave two million starts.
 const COUNT_BITS: u32 = 32;

@@ -1,6 +1,8 @@
-//! Errands to agents: what is asked of them goes from a thread of its own, over a connection of its own, within a time of its own.
+//! Errands to agents: what is asked of them goes from a thread of its own, over a connection of its
+//! own, within a time of its own.
 //!
-//! Bounded: errands that wait, errands under way, bytes of an answer. An agent that hangs takes up one place until its time is over.
+//! Bounded: errands that wait, errands under way, bytes of an answer. An agent that hangs takes up
+//! one place until its time is over.
 
 use std::io;
 use std::sync::{Arc, OnceLock};

@@ -1,7 +1,9 @@
-//! The log of the registry: a shard of the store, driven by the master's one core as a storage server drives its own (`sutra-driver`).
+//! The log of the registry: a shard of the store, driven by the master's one core as a storage
+//! server drives its own (`sutra-driver`).
 //!
-//! Entries wait here in their order until the log has room; what is to be answered waits with the last entry of its change, and is answered when that
-//! has landed. Commits land in order, so by then all of the change is on the disk.
+//! Entries wait here in their order until the log has room; what is to be answered waits with the
+//! last entry of its change, and is answered when that has landed. Commits land in order, so by
+//! then all of the change is on the disk.
 
 use std::collections::VecDeque;
 use std::io;
@@ -72,7 +74,8 @@ impl Journal {
         }
     }
 
-    /// Moves what waits into the log, begins a commit, and has the background make room. Returns what the log refuses.
+    /// Moves what waits into the log, begins a commit, and has the background make room. Returns
+    /// what the log refuses.
     pub(crate) fn advance(&mut self, cx: &mut Context<'_, Message>) -> Vec<Landed> {
         let mut refused = Vec::new();
         while let Some((entry, answer)) = self.queue.front() {
@@ -100,7 +103,8 @@ impl Journal {
         landed
     }
 
-    /// The background has done something for the log. Returns whether changes that were held back may be taken now.
+    /// The background has done something for the log. Returns whether changes that were held back
+    /// may be taken now.
     pub(crate) fn ended(&mut self, cx: &mut Context<'_, Message>, ended: Ended) -> bool {
         self.shard.ended(cx, ended).is_some()
     }
@@ -110,7 +114,8 @@ impl Journal {
         self.shard.timer(cx, timer);
     }
 
-    /// Tells whoever reads the master's log when changes stop being taken, and when they are taken again.
+    /// Tells whoever reads the master's log when changes stop being taken, and when they are taken
+    /// again.
     pub(crate) fn tell_health(&mut self) {
         match self.shard.health_change() {
             Some(Health::Refuses(refusal)) => {

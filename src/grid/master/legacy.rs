@@ -1,8 +1,10 @@
-//! The old grid's protocol (crate `sutra-compat`, `grid`) in front of the master, as `net` asks for a translator.
+//! The old grid's protocol (crate `sutra-compat`, `grid`) in front of the master, as `net` asks for
+//! a translator.
 //!
-//! Every message becomes the request that a native client would have sent. What an old client reads where a native one is told "not found":
-//! a heartbeat of an unknown agent is not acknowledged (old agents then register again), leaving twice is done, and a node that is not there is an
-//! error in words. Requests of one connection are done one after the other, as old clients expect.
+//! Every message becomes the request that a native client would have sent. What an old client reads
+//! where a native one is told "not found": a heartbeat of an unknown agent is not acknowledged (old
+//! agents then register again), leaving twice is done, and a node that is not there is an error in
+//! words. Requests of one connection are done one after the other, as old clients expect.
 
 use rkyv::{Archive, Deserialize, Serialize};
 use sutra_compat::grid::{AgentList, AgentRecord, GridReply, GridRequest};
@@ -14,8 +16,9 @@ use sutra_wire::grid::{
 };
 use sutra_wire::{Checked, ErrorMessage, FrameBuffer, Opcode, Payload, PayloadError, Status, archive, limits};
 
-/// Stops a node of an agent: as [`Opcode::StopNode`], but that a node of another agent is refused. The old message names both. No native client
-/// is told of this number; one that sends it gets what it asks for.
+/// Stops a node of an agent: as [`Opcode::StopNode`], but that a node of another agent is refused.
+/// The old message names both. No native client is told of this number; one that sends it gets what
+/// it asks for.
 pub(crate) const STOP: u8 = 0xf5;
 /// Asks for a node, and asks its agent where that is an old one.
 pub(crate) const STATUS: u8 = 0xf6;
@@ -226,7 +229,8 @@ fn done(answer: &Answer<'_>) -> Result<GridReply, PayloadError> {
     Ok(reply)
 }
 
-/// Adds a page of agents to the list, and words it when it was the last. What is gathered is the list so far.
+/// Adds a page of agents to the list, and words it when it was the last. What is gathered is the
+/// list so far.
 fn list(
     answer: &Answer<'_>,
     gathered: &mut Vec<u8>,

@@ -1,4 +1,5 @@
-//! The master as a whole: what it counts, what it tells of itself natively, and what its admin port shows.
+//! The master as a whole: what it counts, what it tells of itself natively, and what its admin port
+//! shows.
 
 use std::time::Duration;
 

@@ -1,6 +1,8 @@
-//! Agents and nodes as they stand in the log: concept records named `agent/ID`, `node/ID` and `master/starts`, with JSON for content.
+//! Agents and nodes as they stand in the log: concept records named `agent/ID`, `node/ID` and
+//! `master/starts`, with JSON for content.
 //!
-//! Fields that a later version adds are ignored by this one, and those that an earlier one did not have are empty.
+//! Fields that a later version adds are ignored by this one, and those that an earlier one did not
+//! have are empty.
 
 use serde::{Deserialize, Serialize};
 use sutra_wire::grid::{NodeReport, NodeState};

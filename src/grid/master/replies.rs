@@ -28,7 +28,8 @@ pub(crate) enum What {
 }
 
 impl MasterService {
-    /// Logs what the last call of the registry has changed, answers when it has landed, and tells whoever watches what has happened.
+    /// Logs what the last call of the registry has changed, answers when it has landed, and tells
+    /// whoever watches what has happened.
     pub(crate) fn conclude(&mut self, cx: &mut Context<'_, Message>, answer: Option<Answer>) {
         let at = self.moment(cx);
         self.ask_back(at);
@@ -47,7 +48,8 @@ impl MasterService {
         let changes = self.registry.take_changes();
         let mut entries = Vec::with_capacity(changes.len());
         for (index, change) in changes.iter().enumerate() {
-            // The last of several changes of one thing says it all, as a record holds what is true now.
+            // The last of several changes of one thing says it all, as a record holds what is true
+            // now.
             if !changes[index + 1..].contains(change) {
                 entries.push(super::records::entry(&self.registry, change));
             }

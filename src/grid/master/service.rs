@@ -112,7 +112,8 @@ impl MasterService {
         u64::try_from(self.started_at.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// The core runs: other threads may send it messages, the start is counted, and ages are looked at.
+    /// The core runs: other threads may send it messages, the start is counted, and ages are looked
+    /// at.
     fn begin(&mut self, cx: &mut Context<'_, Message>) {
         self.has_begun = true;
         let _ = self.home.set(cx.postbox());

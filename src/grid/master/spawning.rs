@@ -166,7 +166,8 @@ type Failure = (Status, String);
 
 type Outcome = Result<(GridReply, Option<ReplyDetails>), ErrandError>;
 
-/// The message that asks an agent for a node. An old agent has one port to give, and reads no options.
+/// The message that asks an agent for a node. An old agent has one port to give, and reads no
+/// options.
 fn message(spawn: &SpawnNode, contact: &Contact) -> (GridRequest, Option<SpawnOptions>) {
     let SpawnNode { agent_id, name, storage_path, cores, memory_limit_mb, port, compat_port } = spawn.clone();
     if contact.is_old {
@@ -191,7 +192,8 @@ fn other() -> Failure {
     refused("it gave an answer to something else; is an agent listening there?".into())
 }
 
-/// What the agent says of the node that it has started; an old one says no more than what was asked for.
+/// What the agent says of the node that it has started; an old one says no more than what was asked
+/// for.
 fn spawned(asked: &SpawnNode, outcome: Outcome) -> Result<NodeReport, Failure> {
     match outcome.map_err(|error| failure(&error))? {
         (GridReply::SpawnStorageNodeOk { node_id, endpoint: compat_endpoint, success: true, .. }, details) => {

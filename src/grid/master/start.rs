@@ -31,7 +31,8 @@ const MAILBOX: usize = 16;
 const MOST_PORTS: usize = 64;
 /// Ids that are read back at a time.
 const PAGE: u32 = 1024;
-/// Descriptors that connections leave free: for the next segment and manifest, and for what is asked of agents.
+/// Descriptors that connections leave free: for the next segment and manifest, and for what is
+/// asked of agents.
 const RESERVED_FILES: u64 = 32;
 
 /// A running master.
@@ -47,7 +48,8 @@ pub struct Master {
 /// Opens the registry's log, reads it back, and serves it. Returns when agents can connect.
 ///
 /// # Errors
-/// A setting that can't be, an address that can't be had, a data folder that is in use, damaged, or a storage server's.
+/// A setting that can't be, an address that can't be had, a data folder that is in use, damaged, or
+/// a storage server's.
 pub fn start(config: MasterConfig) -> Result<Master, MasterError> {
     check_times(&config)?;
     let cpus = choose_cpu(config.cpu)?;
@@ -163,8 +165,8 @@ fn open_ports(config: &MasterConfig) -> Result<Ports, MasterError> {
     if let Some((address, earlier)) = first_overlap(&all) {
         return Err(MasterError::ListenTwice { address, earlier });
     }
-    // None is numbered as a translator's own port: each is asked by its first bytes what it speaks, the compat port too, to which old habits
-    // lead native clients.
+    // None is numbered as a translator's own port: each is asked by its first bytes what it speaks,
+    // the compat port too, to which old habits lead native clients.
     let mut id = 0;
     let mut open = |addresses: &[SocketAddr]| -> Result<Vec<(ListenerId, TcpListener)>, ListenError> {
         let mut ports = Vec::with_capacity(addresses.len());
@@ -246,7 +248,8 @@ impl Master {
         &self.report
     }
 
-    /// Asks it to stop: accepts nothing more, finishes what was received, tells those who watch. Returns at once.
+    /// Asks it to stop: accepts nothing more, finishes what was received, tells those who watch.
+    /// Returns at once.
     pub fn shutdown(&self) {
         self.running.shutdown();
     }

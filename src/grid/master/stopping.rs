@@ -43,7 +43,8 @@ impl MasterService {
         Flow::Taken
     }
 
-    /// How a node is, over the old protocol. An old agent is asked, as it reports nothing by itself; of others the last report is told.
+    /// How a node is, over the old protocol. An old agent is asked, as it reports nothing by
+    /// itself; of others the last report is told.
     pub(crate) fn status_on(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) {
         let Some(key) = validated::<NodeOfAgent>(cx, request) else { return };
         let to = request.reply_to;

@@ -1,4 +1,5 @@
-//! The old grid's clients and agents against a real master: the bytes that they send, and the bytes that they read.
+//! The old grid's clients and agents against a real master: the bytes that they send, and the bytes
+//! that they read.
 
 use crate::support::*;
 use sutra_compat::grid::{GridReply, GridRequest, SpawnedDetails};

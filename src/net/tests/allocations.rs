@@ -1,4 +1,5 @@
-//! A request in steady state allocates nothing: an allocator that counts, around every way of answering that needs no new memory.
+//! A request in steady state allocates nothing: an allocator that counts, around every way of
+//! answering that needs no new memory.
 #![allow(clippy::unwrap_used)]
 
 mod support;

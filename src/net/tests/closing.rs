@@ -57,7 +57,8 @@ fn a_reset_in_the_middle_leaves_nothing_behind_and_its_replies_reach_nobody() {
         );
         other.until("waits_for_room", |count| count > round);
         client.reset();
-        // Seen although it is not read from: the pending receive was paused, so only what follows tells it.
+        // Seen although it is not read from: the pending receive was paused, so only what follows
+        // tells it.
         let mut next = Client::connect(&server);
         other.ask(RELEASE, 5, b"");
         assert_eq!(&next.ask(ECHO, 6, b"mine").payload[..], b"mine");
@@ -225,7 +226,8 @@ fn a_drain_under_load_ends_every_connection_in_an_orderly_way() {
                         match client.receive() {
                             Ok(Some(reply)) => assert_eq!(reply.header.request, number),
                             Ok(None) => return answered,
-                            // A burst that was not read at all may be answered by a reset: no reply was lost.
+                            // A burst that was not read at all may be answered by a reset: no reply
+                            // was lost.
                             Err(_) if number == 0 => return answered,
                             Err(error) => panic!("{error} before reply {number}"),
                         }

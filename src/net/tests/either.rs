@@ -1,4 +1,5 @@
-//! Ports that speak either protocol: what a connection says first tells which, in whatever pieces it comes, and the same limits hold for both.
+//! Ports that speak either protocol: what a connection says first tells which, in whatever pieces
+//! it comes, and the same limits hold for both.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -57,7 +58,8 @@ fn native_clients_get_the_core_that_they_ask_for_and_others_are_served_where_the
 fn the_first_message_may_be_cut_at_any_byte() {
     let server = Server::of_either(1, Limits::default());
     let mut other = Client::connect(&server);
-    // Longer than a Hello, which is as much as is read at first. Its first byte is as a native frame's, its second is not.
+    // Longer than a Hello, which is as much as is read at first. Its first byte is as a native
+    // frame's, its second is not.
     let text = [b'x'; MAGIC.to_le_bytes()[0] as usize - 1];
     let first = message(READ, &text);
     assert_eq!(first[0], MAGIC.to_le_bytes()[0]);

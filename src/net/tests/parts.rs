@@ -1,5 +1,5 @@
-//! Answers without end: their parts arrive in order while the request goes on waiting, whoever does not read has nothing piled up for it, and who
-//! is gone gives its place back.
+//! Answers without end: their parts arrive in order while the request goes on waiting, whoever does
+//! not read has nothing piled up for it, and who is gone gives its place back.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -24,7 +24,8 @@ fn is_part(reply: &Reply, request: u64, number: u64) {
     assert!(reply.payload[..] == number.to_le_bytes().repeat(WORDS), "part {number}");
 }
 
-/// Waits until nobody watches any more; nothing of those who did is left but the connection that asks.
+/// Waits until nobody watches any more; nothing of those who did is left but the connection that
+/// asks.
 fn nothing_is_left(other: &mut Client) -> HashMap<String, u64> {
     other.until("watching", |count| count == 0);
     let counters = other.until("connections", |count| count == 1);
@@ -141,7 +142,8 @@ fn who_does_not_read_has_no_parts_pile_up_and_gets_all_of_them_when_it_reads_on(
     client.send(&frame(WATCH, 7, b""));
     other.until("watching", |count| count == 1);
     tell(&mut other, PARTS);
-    // Each of these is a turn in which it could not be told more. What its socket takes, it has taken by the end of them.
+    // Each of these is a turn in which it could not be told more. What its socket takes, it has
+    // taken by the end of them.
     loop {
         let counters = other.counters();
         assert!(counters["output_held_bytes"] <= most_held, "{counters:?}");

@@ -1,4 +1,5 @@
-//! A thread that is no core has things to say: they reach the service of the core whose postbox it has, in order, also while that core sleeps.
+//! A thread that is no core has things to say: they reach the service of the core whose postbox it
+//! has, in order, also while that core sleeps.
 
 use crate::support::watchers::{POSTBOX, WATCH, WORDS};
 use crate::support::{Client, ECHO, Reply, Say, Server, frame};

@@ -1,4 +1,5 @@
-//! Back-pressure: what there is no room for waits in its socket, nothing is lost, and nobody else waits with it.
+//! Back-pressure: what there is no room for waits in its socket, nothing is lost, and nobody else
+//! waits with it.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -57,7 +58,8 @@ fn hundreds_of_waiting_connections_all_get_their_turn_even_if_others_leave() {
     other.until("waits_for_room", |count| count >= 300);
     let mut number = 0..;
     clients.retain(|_| number.next().unwrap() % 3 != 0);
-    // Their places are taken by others, who are not mistaken for them. Two thirds wait still, having paused.
+    // Their places are taken by others, who are not mistaken for them. Two thirds wait still,
+    // having paused.
     let newcomers: Vec<_> = (0..50).map(|_| Client::connect(&server)).collect();
     other.ask(OPEN, 1, &300u32.to_le_bytes());
     for client in &mut clients {
@@ -171,7 +173,8 @@ fn late_replies_that_nobody_reads_are_bounded_for_all_connections_together() {
     other.until("requests_in_flight", |count| count == 1_001);
     reader.send(&frame(HOLD, 7, &LATE.to_le_bytes()));
     other.until("requests_in_flight", |count| count == 1_002);
-    // Some 62 MiB at once for somebody who reads nothing: more than its socket takes, and more than the core holds.
+    // Some 62 MiB at once for somebody who reads nothing: more than its socket takes, and more than
+    // the core holds.
     other.ask(RELEASE, 1, b"");
     let counters = other.until("connections_closed_unread", |count| count == 1);
     assert_eq!(reader.reply().payload.len(), LATE as usize, "who reads loses nothing");

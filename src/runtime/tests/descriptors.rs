@@ -1,4 +1,5 @@
-//! Accepting while there are no descriptors left. A file, and so a process, of its own: it takes them all.
+//! Accepting while there are no descriptors left. A file, and so a process, of its own: it takes
+//! them all.
 #![allow(clippy::unwrap_used)]
 
 mod support;

@@ -1,4 +1,5 @@
-//! Bytes through a core and back: sizes, order, many connections, few buffers, every way of waiting.
+//! Bytes through a core and back: sizes, order, many connections, few buffers, every way of
+//! waiting.
 
 use std::io::{Read, Write};
 use std::sync::mpsc::channel;

@@ -1,4 +1,5 @@
-//! Log writes through the ring: they land where they belong in every mode, and failures are told with the path.
+//! Log writes through the ring: they land where they belong in every mode, and failures are told
+//! with the path.
 
 use std::path::Path;
 use std::sync::Arc;

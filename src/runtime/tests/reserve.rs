@@ -1,4 +1,5 @@
-//! Connections leave descriptors for files. A file, and so a process, of its own: it takes nearly all there are.
+//! Connections leave descriptors for files. A file, and so a process, of its own: it takes nearly
+//! all there are.
 #![allow(clippy::unwrap_used)]
 
 mod support;

@@ -1,4 +1,5 @@
-//! The life of a socket: pausing, receiving once, detaching, breaking, and closing with operations under way.
+//! The life of a socket: pausing, receiving once, detaching, breaking, and closing with operations
+//! under way.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -34,7 +35,8 @@ fn tell(told: &Sender<Told>, core: &mut Core<u64>, event: Event<'_>) {
     told.send(message).unwrap();
 }
 
-/// A core that adopts one connection, calls `begin` with it, and reports every event, after `also` has seen it.
+/// A core that adopts one connection, calls `begin` with it, and reports every event, after `also`
+/// has seen it.
 fn serve_one(
     begin: fn(&mut Core<u64>, Socket),
     also: fn(&mut Core<u64>, &Event<'_>),

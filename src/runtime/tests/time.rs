@@ -36,7 +36,8 @@ fn timers_come_when_due_in_order_and_can_be_moved_and_cleared() {
     }
 }
 
-/// Counts what tokio and tokio-uring get done beside a busy core: a timer that goes off, a file operation.
+/// Counts what tokio and tokio-uring get done beside a busy core: a timer that goes off, a file
+/// operation.
 fn let_tokio_count(turns: &Rc<Cell<u32>>) {
     let turns = Rc::clone(turns);
     tokio_uring::spawn(async move {

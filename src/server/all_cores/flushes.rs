@@ -1,7 +1,7 @@
 //! Flush, and the syncs of the relaxed durabilities.
 //!
-//! A core has flushed when everything that it had accepted before is committed and, where commits are acknowledged before they are on stable
-//! storage, a sync that began after that has ended.
+//! A core has flushed when everything that it had accepted before is committed and, where commits
+//! are acknowledged before they are on stable storage, a sync that began after that has ended.
 
 use std::io;
 use std::time::Duration;
@@ -94,8 +94,8 @@ impl Flushes {
         }
     }
 
-    /// Begins a sync of every file with unsynced writes, unless one is under way; then the next check
-    /// after its end begins another.
+    /// Begins a sync of every file with unsynced writes, unless one is under way; then the next
+    /// check after its end begins another.
     pub(super) fn start_sync(&mut self, core: &mut Core, cx: &mut Context<'_, Message>) {
         self.timer = false;
         if self.begun != self.ended || !is_relaxed(core) {

@@ -2,7 +2,8 @@
 
 use sutra_wire::Counter;
 
-/// Adds the process's CPU time and memory to `out`. Cost: two clock calls and two small reads from procfs (memory, not disk).
+/// Adds the process's CPU time and memory to `out`. Cost: two clock calls and two small reads from
+/// procfs (memory, not disk).
 pub(super) fn report(out: &mut Vec<Counter>) {
     let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     let micros = u64::try_from(cpu.tv_sec).unwrap_or(0) * 1_000_000 + u64::try_from(cpu.tv_nsec).unwrap_or(0) / 1000;
@@ -19,8 +20,8 @@ pub(super) fn report(out: &mut Vec<Counter>) {
     }
 }
 
-/// utime and stime (fields 14 and 15 of proc_pid_stat(5)), in ticks. The command's name may hold spaces, so fields are counted from its
-/// closing parenthesis.
+/// utime and stime (fields 14 and 15 of proc_pid_stat(5)), in ticks. The command's name may hold
+/// spaces, so fields are counted from its closing parenthesis.
 fn cpu_ticks(stat: &str) -> Option<(u64, u64)> {
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
     Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))

@@ -1,5 +1,5 @@
-//! This core's side of the mailboxes: credits, so that every request that another core takes can be answered; and an outbox for the moments
-//! in which a mailbox is full.
+//! This core's side of the mailboxes: credits, so that every request that another core takes can be
+//! answered; and an outbox for the moments in which a mailbox is full.
 
 use std::collections::VecDeque;
 
@@ -7,14 +7,15 @@ use sutra_net::Context;
 
 use super::message::{Body, Message};
 
-/// Requests that a core may have under way at each other core. A mailbox holds [`MAILBOX`] messages: the answers to these, the other
-/// core's own requests, their associations' in-edges, the removals of deletions, and a batch and a part of each traversal.
+/// Requests that a core may have under way at each other core. A mailbox holds [`MAILBOX`]
+/// messages: the answers to these, the other core's own requests, their associations' in-edges, the
+/// removals of deletions, and a batch and a part of each traversal.
 const CREDITS: u32 = 256;
 /// Messages that a mailbox between two cores holds.
 pub(crate) const MAILBOX: usize = 1024;
 
-/// Bytes of the mailbox from one core to another; a server has one for every ordered pair. They are address space until messages have gone
-/// round it once.
+/// Bytes of the mailbox from one core to another; a server has one for every ordered pair. They are
+/// address space until messages have gone round it once.
 pub const fn mailbox_bytes() -> usize {
     MAILBOX * size_of::<Message>()
 }
@@ -23,10 +24,12 @@ pub const fn mailbox_bytes() -> usize {
 #[derive(Default)]
 struct Peer {
     under_way: u32,
-    /// Messages that found the mailbox full. Bounded by the requests that are unanswered on both cores and by the removals that
-    /// deletions have under way: each causes at most one message at a time. And by the traversals of both cores: each has one batch
-    /// under way at the other core, for which it sends two messages at most (go on, and let go) before that core answers, and gets two at most
-    /// (a part of up to 28 KiB, and the end) before it sends another; its place is not used again before the end.
+    /// Messages that found the mailbox full. Bounded by the requests that are unanswered on both
+    /// cores and by the removals that deletions have under way: each causes at most one message at
+    /// a time. And by the traversals of both cores: each has one batch under way at the other core,
+    /// for which it sends two messages at most (go on, and let go) before that core answers, and
+    /// gets two at most (a part of up to 28 KiB, and the end) before it sends another; its place is
+    /// not used again before the end.
     outbox: VecDeque<Message>,
 }
 

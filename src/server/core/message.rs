@@ -1,4 +1,5 @@
-//! What cores tell each other, and where answers go. Knows no feature: each has a part of its own here.
+//! What cores tell each other, and where answers go. Knows no feature: each has a part of its own
+//! here.
 
 use std::sync::Arc;
 
@@ -11,8 +12,8 @@ use sutra_wire::{
     SearchHit, Status,
 };
 
-/// A message and the highest sequence that its sender had seen (Lamport 1978): so that causes come before effects in any merged
-/// order of the shards' logs.
+/// A message and the highest sequence that its sender had seen (Lamport 1978): so that causes come
+/// before effects in any merged order of the shards' logs.
 pub(crate) struct Message {
     pub(crate) clock: u64,
     pub(crate) body: Body,
@@ -153,7 +154,8 @@ pub(crate) enum WriteMessage {
     InEdge { ticket: WriteTicket, sequence: u64, edge: InEdge },
     /// The receiver's association, or its removal, is known at its target: it may be acknowledged.
     InEdgeApplied { ticket: WriteTicket, sequence: u64 },
-    /// An association whose source the receiver owns is to be removed for a deletion of the sender's.
+    /// An association whose source the receiver owns is to be removed for a deletion of the
+    /// sender's.
     Remove { deletion: DeletionNumber, key: EdgeKey },
     /// It is gone at both ends, and whether by this removal; or why it is not.
     Removed { deletion: DeletionNumber, outcome: Result<bool, (Status, String)> },
@@ -167,7 +169,8 @@ pub(crate) enum PathMessage {
     Expand { place: TraversalPlace, batch: Batch },
     /// More of them are wanted.
     ExpandOn { place: TraversalPlace },
-    /// No more of them is wanted. The receiver says that it has let go, unless it has sent the last of them before.
+    /// No more of them is wanted. The receiver says that it has let go, unless it has sent the last
+    /// of them before.
     Abandon { place: TraversalPlace },
     /// Some of what a traversal of the receiver's asked for.
     Expanded { place: TraversalPlace, edges: Edges },
@@ -207,7 +210,8 @@ pub(crate) struct Edges {
 pub(crate) enum VectorMessage {
     /// A search of which the receiver does its shard's share.
     Search(Box<ShareAsked>),
-    /// The sender's share of a search of the receiver's: its best hits, or nothing where it gave up.
+    /// The sender's share of a search of the receiver's: its best hits, or nothing where it gave
+    /// up.
     Searched { search: SearchNumber, hits: Option<Vec<SearchHit>> },
     /// The core's worker is done with a job of its shard's index.
     Indexed(Box<Indexed>),

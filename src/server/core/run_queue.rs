@@ -1,19 +1,22 @@
-//! Long work, cut into slices: a turn of a core ends with one slice of one job, in turn, so that a small request never waits for more
-//! than one slice, and a job of a thousand slices holds up none of two.
+//! Long work, cut into slices: a turn of a core ends with one slice of one job, in turn, so that a
+//! small request never waits for more than one slice, and a job of a thousand slices holds up none
+//! of two.
 //!
-//! What a turn answers is sent when the turn is over. So a turn in which something arrived leaves its slice to the next one, but never two
-//! turns in a row: a core that always has small requests gets on with its long work all the same.
+//! What a turn answers is sent when the turn is over. So a turn in which something arrived leaves
+//! its slice to the next one, but never two turns in a row: a core that always has small requests
+//! gets on with its long work all the same.
 //!
-//! A job has at most one entry here: it is put in when its next slice can be done at once, taken out for the slice, and puts itself in
-//! again at the end where there is more to do. A slice is some 0.15 ms of work. What the queue holds is bounded by the jobs that each kind of
-//! work allows.
+//! A job has at most one entry here: it is put in when its next slice can be done at once, taken
+//! out for the slice, and puts itself in again at the end where there is more to do. A slice is
+//! some 0.15 ms of work. What the queue holds is bounded by the jobs that each kind of work allows.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::message::{BatchSlot, DeletionNumber, ShareNumber, TraversalPlace};
 
-/// How long a slice of work that can be cut anywhere goes on: some tens of times what a turn of the core costs besides.
+/// How long a slice of work that can be cut anywhere goes on: some tens of times what a turn of the
+/// core costs besides.
 pub(crate) const SLICE: Duration = Duration::from_micros(150);
 
 /// A job with a slice to do, by the kind of work and its place among those.

@@ -1,7 +1,7 @@
 //! One traversal, level by level: what it goes on with, and the edges that are taken for it.
 //!
-//! This core's own concepts' associations are read in place, those of other cores' concepts by those cores. What has been visited and what
-//! is sought is the traversal's (`traversal.rs`).
+//! This core's own concepts' associations are read in place, those of other cores' concepts by
+//! those cores. What has been visited and what is sought is the traversal's (`traversal.rs`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -72,7 +72,8 @@ pub(super) fn id(core: &Core, traversal: &Traversal, concept: u32) -> ConceptId 
     }
 }
 
-/// One piece of work: a batch for another core, a part that one has sent, some of this core's own edges, or the step to the next level.
+/// One piece of work: a batch for another core, a part that one has sent, some of this core's own
+/// edges, or the step to the next level.
 pub(super) fn work_on(
     core: &mut Core,
     cx: &mut Context<'_, Message>,

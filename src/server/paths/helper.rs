@@ -1,8 +1,8 @@
-//! What a core does for the traversals of other cores: reads the associations of its own concepts, a batch of concepts at a time, and
-//! sends them in parts.
+//! What a core does for the traversals of other cores: reads the associations of its own concepts,
+//! a batch of concepts at a time, and sends them in parts.
 //!
-//! It keeps the batch that it works on and nothing else of a traversal. A part is made when the one before it has been taken, so a hub's
-//! associations never pile up between two cores.
+//! It keeps the batch that it works on and nothing else of a traversal. A part is made when the one
+//! before it has been taken, so a hub's associations never pile up between two cores.
 
 use std::time::Instant;
 
@@ -53,7 +53,8 @@ impl Helpers {
         Self { slots: (0..cores * RUNNING).map(|_| Slot::Free).collect(), steps: Vec::new() }
     }
 
-    /// Another core's traversal asks for a batch. Its last one has ended: it asks for one at a time.
+    /// Another core's traversal asks for a batch. Its last one has ended: it asks for one at a
+    /// time.
     pub(super) fn begin(&mut self, core: usize, place: TraversalPlace, batch: Batch) -> BatchSlot {
         let slot = slot_of(core, place);
         debug_assert!(matches!(self.slots[slot.0], Slot::Free), "a batch at a time");
@@ -91,7 +92,8 @@ impl Helpers {
         false
     }
 
-    /// Reads the next associations of a batch; sends them when a part is full or the batch is done. Returns whether it is to go on at once.
+    /// Reads the next associations of a batch; sends them when a part is full or the batch is done.
+    /// Returns whether it is to go on at once.
     pub(super) fn advance(&mut self, core: &mut Core, cx: &mut Context<'_, Message>, slot: BatchSlot) -> bool {
         let (asked_by, place) = (slot.0 / RUNNING, TraversalPlace(slot.0 % RUNNING));
         let mut reading = match std::mem::replace(&mut self.slots[slot.0], Slot::Free) {

@@ -2,7 +2,8 @@
 
 use sutra_store::Slab;
 
-/// Units to go on from, by the core that owns their concepts. A unit is a concept's number or, for the most confident path, a label's.
+/// Units to go on from, by the core that owns their concepts. A unit is a concept's number or, for
+/// the most confident path, a label's.
 #[derive(Default)]
 pub(super) struct Level {
     pub(super) cores: Vec<Slab<u32>>,

@@ -1,10 +1,12 @@
-//! The path whose product of confidences is greatest, of at most so many edges: by levels of edges, each path a label that is followed only
-//! where it is better than every path to the same concept before it (a label-correcting search: Bellman 1958, Moore 1959). Knows concepts by
-//! number and is told the edges.
+//! The path whose product of confidences is greatest, of at most so many edges: by levels of edges,
+//! each path a label that is followed only where it is better than every path to the same concept
+//! before it (a label-correcting search: Bellman 1958, Moore 1959). Knows concepts by number and is
+//! told the edges.
 //!
-//! A path's cost is the sum of −ln of its confidences: infinite where one of them is 0, and then still a path, worse than any other. Of paths
-//! that cost the same the one with fewer edges is best. A path's cost never falls as it grows, so one that costs as much as the best to the
-//! end is dropped.
+//! A path's cost is the sum of −ln of its confidences: infinite where one of them is 0, and then
+//! still a path, worse than any other. Of paths that cost the same the one with fewer edges is
+//! best. A path's cost never falls as it grows, so one that costs as much as the best to the end is
+//! dropped.
 
 use sutra_store::Slab;
 
@@ -23,7 +25,8 @@ struct Label {
     hop: Hop,
 }
 
-/// A search for the most confident path from concept 0 to concept 1. Its levels' units are labels; the first is label 0.
+/// A search for the most confident path from concept 0 to concept 1. Its levels' units are labels;
+/// the first is label 0.
 pub(super) struct MostConfident {
     max_depth: u32,
     /// How many labels may be kept.
@@ -45,7 +48,8 @@ impl MostConfident {
         Self { max_depth, max_visited, labels, best, level: 0, is_exceeded: false }
     }
 
-    /// Begins the next level, where there are so many labels to go on from; `false` at the search's end.
+    /// Begins the next level, where there are so many labels to go on from; `false` at the search's
+    /// end.
     pub(super) fn begin_level(&mut self, size: usize) -> bool {
         let goes_on = size > 0 && self.level < self.max_depth;
         self.level += u32::from(goes_on);
@@ -57,7 +61,8 @@ impl MostConfident {
         self.labels[label].concept
     }
 
-    /// Takes an edge from a label of the last level. Returns a label of this level to go on from, each once.
+    /// Takes an edge from a label of the last level. Returns a label of this level to go on from,
+    /// each once.
     pub(super) fn take(&mut self, before: u32, to: u32, hop: Hop) -> Option<u32> {
         if to as usize == self.best.len() {
             self.best.push(NONE);

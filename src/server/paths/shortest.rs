@@ -1,8 +1,10 @@
-//! Shortest paths by bidirectional breadth-first search (Pohl 1971), level by level and always on the side with fewer concepts to go on
-//! from. Knows concepts by number and is told the edges; where they are read is another's affair.
+//! Shortest paths by bidirectional breadth-first search (Pohl 1971), level by level and always on
+//! the side with fewer concepts to go on from. Knows concepts by number and is told the edges;
+//! where they are read is another's affair.
 //!
-//! When the sides have been searched to depths a and b, no path of at most a + b edges is left to be found, so the first concept that both
-//! sides know lies on a shortest one. Asked for several, it finishes that level and has then seen every shortest path.
+//! When the sides have been searched to depths a and b, no path of at most a + b edges is left to
+//! be found, so the first concept that both sides know lies on a shortest one. Asked for several,
+//! it finishes that level and has then seen every shortest path.
 
 use std::cmp::Ordering;
 
@@ -21,8 +23,8 @@ pub(super) struct Hop {
 }
 
 impl Hop {
-    /// Whether to report it rather than another between the same two: the higher confidence, then the one along its direction, then the
-    /// lower kind.
+    /// Whether to report it rather than another between the same two: the higher confidence, then
+    /// the one along its direction, then the lower kind.
     pub(super) fn is_better_than(&self, other: &Self) -> bool {
         let order = self.confidence.total_cmp(&other.confidence).then(self.is_forward.cmp(&other.is_forward));
         order.then(other.kind.cmp(&self.kind)) == Ordering::Greater
@@ -72,7 +74,8 @@ struct Link {
     hop: Hop,
 }
 
-/// What a search knows of concepts and the ways to them; kept for the next one, as fresh memory costs a fault of the processor a page.
+/// What a search knows of concepts and the ways to them; kept for the next one, as fresh memory
+/// costs a fault of the processor a page.
 #[derive(Default)]
 pub(super) struct Ways {
     seen: Slab<[Seen; 2]>,
@@ -133,7 +136,8 @@ impl Shortest {
         Ways { seen: self.seen, links: self.links }
     }
 
-    /// Begins the next level, where each side has so many concepts to go on from; says of which side, or `None` at the search's end.
+    /// Begins the next level, where each side has so many concepts to go on from; says of which
+    /// side, or `None` at the search's end.
     pub(super) fn begin_level(&mut self, sizes: [usize; 2]) -> Option<Side> {
         let depth = self.depths[0].saturating_add(self.depths[1]);
         if self.is_met() || sizes.contains(&0) || depth >= self.max_depth {
@@ -144,7 +148,8 @@ impl Shortest {
         Some(self.side)
     }
 
-    /// Takes an edge of this level, from one of its concepts to any. Whether the side has to go on from there.
+    /// Takes an edge of this level, from one of its concepts to any. Whether the side has to go on
+    /// from there.
     pub(super) fn take(&mut self, from: u32, to: u32, hop: Hop) -> bool {
         if to as usize == self.seen.len() {
             self.seen.push([UNSEEN, UNSEEN]);
@@ -210,7 +215,8 @@ impl Shortest {
         !self.meetings.is_empty()
     }
 
-    /// Whether all that was asked for has been found, but for better edges between the last two concepts.
+    /// Whether all that was asked for has been found, but for better edges between the last two
+    /// concepts.
     pub(super) fn is_enough(&self) -> bool {
         self.alternatives == 1 && self.is_met()
     }
@@ -220,8 +226,8 @@ impl Shortest {
         self.is_exceeded && !self.is_enough()
     }
 
-    /// The paths: distinct, of least length, as many as there are or were asked for, but for those that would take the sum of all paths' concepts
-    /// beyond `most`. The first comes in any case.
+    /// The paths: distinct, of least length, as many as there are or were asked for, but for those
+    /// that would take the sum of all paths' concepts beyond `most`. The first comes in any case.
     pub(super) fn paths(&self, most: usize) -> Vec<Found> {
         let mut paths: Vec<Found> = Vec::new();
         let length = self.length as usize + 1;
@@ -240,7 +246,8 @@ impl Shortest {
         paths
     }
 
-    /// At most `most` ways from a side's end to a concept, each as its links, the concept's own first.
+    /// At most `most` ways from a side's end to a concept, each as its links, the concept's own
+    /// first.
     fn ways(&self, side: Side, concept: u32, most: usize) -> Vec<Vec<u32>> {
         let mut ways = Vec::new();
         let mut way = Vec::new();
@@ -281,7 +288,8 @@ mod tests {
     use super::super::visited::Visited;
     use super::*;
 
-    /// Searches from node 0 to node 1 along edges that are followed either way; paths come as nodes.
+    /// Searches from node 0 to node 1 along edges that are followed either way; paths come as
+    /// nodes.
     fn search(edges: &[(u32, u32, f32)], search: &mut Shortest) -> Vec<(Vec<u32>, Vec<f32>)> {
         let mut visited = Visited::default();
         let mut nodes = vec![0, 1];
@@ -317,7 +325,8 @@ mod tests {
         found.collect()
     }
 
-    /// Every node of each layer of three with every one of the next: 27 shortest paths of four edges.
+    /// Every node of each layer of three with every one of the next: 27 shortest paths of four
+    /// edges.
     fn layers() -> Vec<(u32, u32, f32)> {
         let layer = |number: u32| 10 * number..10 * number + 3;
         let inner =

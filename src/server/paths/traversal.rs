@@ -1,7 +1,8 @@
-//! The state of one search over the graph: what it seeks, what it has visited, and how far its level has come. Reads nothing itself: `coordinator.rs`
-//! brings it the edges, level by level.
+//! The state of one search over the graph: what it seeks, what it has visited, and how far its
+//! level has come. Reads nothing itself: `coordinator.rs` brings it the edges, level by level.
 //!
-//! What is sought, and so what to do with an edge, is the goal's (`shortest.rs`, `most_confident.rs`, `within.rs`).
+//! What is sought, and so what to do with an edge, is the goal's (`shortest.rs`,
+//! `most_confident.rs`, `within.rs`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,11 +18,11 @@ use super::visited::Visited;
 use super::within::Within;
 use crate::core::message::{Edges, SearchNumber};
 
-/// Traversals that a core works on at a time: their memory is bounded by what each may visit ([`sutra_wire::limits::MAX_VISITED`]), and more would only
-/// all take longer.
+/// Traversals that a core works on at a time: their memory is bounded by what each may visit
+/// ([`sutra_wire::limits::MAX_VISITED`]), and more would only all take longer.
 pub(super) const RUNNING: usize = 4;
-/// Concepts whose associations are read side by side: enough loads to keep the memory busy, few enough that little is read in vain when a
-/// path has been found.
+/// Concepts whose associations are read side by side: enough loads to keep the memory busy, few
+/// enough that little is read in vain when a path has been found.
 pub(super) const WINDOW: usize = 32;
 
 /// What a request says of the way.
@@ -54,7 +55,8 @@ pub(super) type Outcome = Result<(), (Status, String)>;
 #[derive(Clone, Copy)]
 pub(super) enum Far {
     Idle,
-    /// It has a batch of which the last part has not been taken; the batch begins there among the level's units.
+    /// It has a batch of which the last part has not been taken; the batch begins there among the
+    /// level's units.
     Working {
         first: u32,
     },
@@ -77,7 +79,8 @@ impl Far {
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Phase {
     Searching,
-    /// It has ended with an edge that this core gave: more of it may still come, and of the same two concepts.
+    /// It has ended with an edge that this core gave: more of it may still come, and of the same
+    /// two concepts.
     Finishing {
         core: usize,
     },
@@ -172,7 +175,8 @@ impl Traversal {
         true
     }
 
-    /// Where the search stands after edges from a core. `is_whole`: each concept of which it has given any has had all of its edges.
+    /// Where the search stands after edges from a core. `is_whole`: each concept of which it has
+    /// given any has had all of its edges.
     pub(super) fn progress(&mut self, core: usize, is_whole: bool) -> Progress {
         let (is_enough, is_exceeded, is_met) = match &self.goal {
             Goal::Shortest(search) => (search.is_enough(), search.is_exceeded(), search.is_met()),

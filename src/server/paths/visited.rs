@@ -1,10 +1,12 @@
 //! The concepts that a search over the graph has met, numbered in the order in which it met them.
 //!
-//! A concept that this core's shard had heard of when the search began goes by its node, which needs no look at its id; any other by its id.
-//! Nodes are numbered upwards, so a concept that the shard hears of meanwhile is told by its number and stays with its id: no concept is two.
+//! A concept that this core's shard had heard of when the search began goes by its node, which
+//! needs no look at its id; any other by its id. Nodes are numbered upwards, so a concept that the
+//! shard hears of meanwhile is told by its number and stays with its id: no concept is two.
 //!
-//! Cost: a probe a look. The hash is seeded anew for each search, as ids may be chosen by whoever wants them to collide. It is spread over
-//! several tables, so that growing moves some thousands of entries at a time and holds the core up for no longer than a slice of work does.
+//! Cost: a probe a look. The hash is seeded anew for each search, as ids may be chosen by whoever
+//! wants them to collide. It is spread over several tables, so that growing moves some thousands of
+//! entries at a time and holds the core up for no longer than a slice of work does.
 
 use std::hash::BuildHasher;
 

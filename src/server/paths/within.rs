@@ -1,4 +1,5 @@
-//! A neighbourhood: the concepts within so many edges of one, by breadth-first search. Knows concepts by number and is told the edges.
+//! A neighbourhood: the concepts within so many edges of one, by breadth-first search. Knows
+//! concepts by number and is told the edges.
 
 /// A search for everything around concept 0.
 pub(super) struct Within {
@@ -16,7 +17,8 @@ impl Within {
         Self { edges, depth: 0, met: 1, most, is_exceeded: false }
     }
 
-    /// Begins the next level, where there are so many concepts to go on from; `false` at the search's end.
+    /// Begins the next level, where there are so many concepts to go on from; `false` at the
+    /// search's end.
     pub(super) fn begin_level(&mut self, size: usize) -> bool {
         let goes_on = size > 0 && self.depth < self.edges;
         self.depth += u32::from(goes_on);

@@ -1,7 +1,9 @@
-//! Pages of a namespace's concepts: one core after the other, each in the order in which it first heard of its concepts.
+//! Pages of a namespace's concepts: one core after the other, each in the order in which it first
+//! heard of its concepts.
 //!
-//! A cursor names a core and the place to go on with in its table. Places never move, so a concept that is there throughout is listed
-//! exactly once, whatever is learned or deleted between two pages. A page is of one core and one bounded slice of work.
+//! A cursor names a core and the place to go on with in its table. Places never move, so a concept
+//! that is there throughout is listed exactly once, whatever is learned or deleted between two
+//! pages. A page is of one core and one bounded slice of work.
 
 use sutra_net::{Context, Flow, Request};
 use sutra_store::NamespaceId;
@@ -32,7 +34,8 @@ pub(crate) fn concepts(core: &mut Core, cx: &mut Context<'_, Message>, request: 
     let PageStart { core: place, from } = PageStart::from_cursor(concepts.cursor.to_native());
     let namespace = core.namespaces.lookup(&concepts.namespace).filter(|_| place < cx.cores());
     let Some(namespace) = namespace else {
-        // Nothing is listed in a namespace that is not there, nor from a cursor that no server gave.
+        // Nothing is listed in a namespace that is not there, nor from a cursor that no server
+        // gave.
         cx.reply_archive(request.reply_to, Status::Ok, core.shard.last_sequence(), &Concepts::default());
         return Flow::Taken;
     };

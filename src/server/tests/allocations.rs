@@ -1,5 +1,5 @@
-//! In steady state the server allocates nothing for a query hit, a learn or an association: a counting allocator around a real
-//! server in this process, driven over a real socket.
+//! In steady state the server allocates nothing for a query hit, a learn or an association: a
+//! counting allocator around a real server in this process, driven over a real socket.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
@@ -71,8 +71,9 @@ fn requests_in_steady_state_allocate_nothing_on_the_server() {
             round();
             allocated.push(times_on_all_threads() - before);
         }
-        // Every 4 MiB of log (a thousand commits of one record) the background thread makes new space ready, which takes some allocations: its
-        // beginning, its work and its end may fall into three of these rounds.
+        // Every 4 MiB of log (a thousand commits of one record) the background thread makes new
+        // space ready, which takes some allocations: its beginning, its work and its end may fall
+        // into three of these rounds.
         let disturbed = allocated.iter().filter(|count| **count > 0).count();
         let allowed = if name == "query" { 0 } else { 3 };
         assert!(disturbed <= allowed, "{name}: rounds of {CONCEPTS} requests allocated {allocated:?} times");

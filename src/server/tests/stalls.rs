@@ -51,7 +51,8 @@ fn a_peer_that_stops_in_the_middle_is_given_up_and_others_notice_nothing() {
     let no_hello = thread::spawn(move || assert!(Raw::connect(address).has_ended()));
     let never_reads = thread::spawn(move || {
         let mut raw = Raw::open(address);
-        // Far more than both sockets hold: the server stops taking requests, and in the end gives the connection up, which fails the write.
+        // Far more than both sockets hold: the server stops taking requests, and in the end gives
+        // the connection up, which fails the write.
         while raw.stream.write_all(&query).is_ok() {}
     });
     let gone = [half_a_frame, no_hello, never_reads];

@@ -10,8 +10,8 @@ use sutra_wire::SearchHit;
 
 use crate::core::message::SearchNumber;
 
-/// Searches that a core coordinates at a time: enough to keep every core busy, few enough that the messages of all of them fit into a
-/// mailbox. Others wait with their connections.
+/// Searches that a core coordinates at a time: enough to keep every core busy, few enough that the
+/// messages of all of them fit into a mailbox. Others wait with their connections.
 const SEARCHES: usize = 64;
 
 /// A search that this core was asked for.

@@ -23,7 +23,8 @@ pub(super) struct Shares {
     all: Slab<Share>,
     /// Those that can go on when the index is back.
     waiting: Vec<ShareNumber>,
-    /// How many have waited and not had it yet: the index is not lent again before, or a search could wait for as long as it is built.
+    /// How many have waited and not had it yet: the index is not lent again before, or a search
+    /// could wait for as long as it is built.
     owed: usize,
 }
 

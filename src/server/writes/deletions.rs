@@ -1,11 +1,12 @@
-//! Deletions: a concept's associations are removed, each in its source's log, and when all removals are durable and known at both ends, the
-//! concept's tombstone is logged. The answer says what was deleted, or, to whoever asks by the older
-//! opcode, whether anything was. Each association counts for the deletion that removed it: of two
-//! deletions at its two ends, one.
+//! Deletions: a concept's associations are removed, each in its source's log, and when all removals
+//! are durable and known at both ends, the concept's tombstone is logged. The answer says what was
+//! deleted, or, to whoever asks by the older opcode, whether anything was. Each association counts
+//! for the deletion that removed it: of two deletions at its two ends, one.
 //!
-//! A crash in between leaves the concept with fewer associations, and deleting again finishes it. What is written to the concept while it is
-//! being deleted may stay or go. A concept's core walks its associations in slices (`run_queue.rs`), and the next of a deletion when the removals of
-//! the last have ended, so that a hub holds no core for long.
+//! A crash in between leaves the concept with fewer associations, and deleting again finishes it.
+//! What is written to the concept while it is being deleted may stay or go. A concept's core walks
+//! its associations in slices (`run_queue.rs`), and the next of a deletion when the removals of the
+//! last have ended, so that a hub holds no core for long.
 //!
 //! This file keeps count; what is to be done it returns.
 
@@ -17,10 +18,11 @@ use sutra_wire::{ConceptId, ConceptKey, Direction, Neighbor, Parcel, Status};
 
 use crate::core::message::{BurialNumber, DeletionNumber, Ticket};
 
-/// Associations that a deletion removes at a time: some 0.1 ms of work on their cores, and enough to share a commit.
+/// Associations that a deletion removes at a time: some 0.1 ms of work on their cores, and enough
+/// to share a commit.
 const SLICE: u32 = 256;
-/// Deletions that a core works on at a time. With [`SLICE`] it bounds the removals under way; more deletions gain nothing, as one slice is
-/// done a turn.
+/// Deletions that a core works on at a time. With [`SLICE`] it bounds the removals under way; more
+/// deletions gain nothing, as one slice is done a turn.
 const RUNNING: usize = 64;
 
 /// A request to delete, with where it is to be answered.
@@ -76,7 +78,8 @@ pub(super) enum Slice {
 #[derive(Default)]
 pub(super) struct Deletions {
     running: Slab<Deletion>,
-    /// Deletions that other cores asked for and that wait for a place; bounded by the other cores' credits.
+    /// Deletions that other cores asked for and that wait for a place; bounded by the other cores'
+    /// credits.
     waiting: VecDeque<Asked>,
     /// Bounded, as all writes that wait for the disk are, by the log.
     burials: Slab<Buried>,

@@ -1,8 +1,9 @@
-//! Namespaces that a write names for the first time: they are numbered in the manifest by the background thread, and the write waits for
-//! it.
+//! Namespaces that a write names for the first time: they are numbered in the manifest by the
+//! background thread, and the write waits for it.
 //!
-//! Names that come while the manifest is being written gather, and the next rewrite carries all of them. So that they can, a write that waits
-//! is taken out of its connection, as long as there is room for it; what comes behind it for the same namespace waits behind it.
+//! Names that come while the manifest is being written gather, and the next rewrite carries all of
+//! them. So that they can, a write that waits is taken out of its connection, as long as there is
+//! room for it; what comes behind it for the same namespace waits behind it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -15,7 +16,8 @@ use sutra_wire::{AssociationRecord, ConceptId, ConceptRecord, FrameBuffer, Parce
 use crate::core::Core;
 use crate::core::message::{Body, Forwarded, Message, Ticket, Write, WriteMessage, WriteTicket};
 
-/// Writes that wait for a namespace at most, all connections of a core: enough that a rewrite of the manifest carries many names.
+/// Writes that wait for a namespace at most, all connections of a core: enough that a rewrite of
+/// the manifest carries many names.
 const WAITING: usize = 1024;
 /// Their bytes at most, where one may go beyond.
 const WAITING_BYTES: usize = 16 << 20;
@@ -84,8 +86,8 @@ impl Registrations {
         self.waiting.is_empty()
     }
 
-    /// The number of the namespace that a write names; `None` where the write has to wait for it. Cost where it is known: one lookup; the
-    /// empty one costs nothing.
+    /// The number of the namespace that a write names; `None` where the write has to wait for it.
+    /// Cost where it is known: one lookup; the empty one costs nothing.
     pub(super) fn namespace_to_write(&self, core: &Core, name: &str) -> Option<NamespaceId> {
         if !self.names.is_empty() && self.names.contains_key(name) {
             return None;
@@ -93,7 +95,8 @@ impl Registrations {
         core.namespaces.lookup(name)
     }
 
-    /// Has a write wait until its namespace has a number. Cost: a copy of the record into a pooled buffer.
+    /// Has a write wait until its namespace has a number. Cost: a copy of the record into a pooled
+    /// buffer.
     pub(super) fn wait(
         &mut self,
         core: &mut Core,
@@ -187,7 +190,8 @@ impl Registrations {
         }
     }
 
-    /// Carries out a write, or sends it to the core that does; gives it back where there is no room for it now.
+    /// Carries out a write, or sends it to the core that does; gives it back where there is no room
+    /// for it now.
     fn write_at_owner(
         core: &mut Core,
         cx: &mut Context<'_, Message>,

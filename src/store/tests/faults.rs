@@ -1,4 +1,5 @@
-//! Disks that refuse: no space and failed writes while log space is made ready, at a start, and for the manifest.
+//! Disks that refuse: no space and failed writes while log space is made ready, at a start, and for
+//! the manifest.
 
 use std::fs;
 use std::io;
@@ -202,7 +203,8 @@ fn commit_without_space(world: &mut World) -> Vec<Acknowledged<u64>> {
 
 #[test]
 fn a_commit_that_finds_no_space_is_refused_and_the_log_goes_on_when_there_is_some() {
-    // From the first commit of a segment to the one that closes it, and with others that gather behind it or not.
+    // From the first commit of a segment to the one that closes it, and with others that gather
+    // behind it or not.
     for (before, behind) in (0..12).flat_map(|before| [0, 1, 5].map(|behind| (before, behind))) {
         let folder = folder();
         let mut world = World::open(folder.path()).unwrap();

@@ -1,4 +1,5 @@
-//! Starts and background work that end at any disk operation, before it, after it or half way: the next start finds everything.
+//! Starts and background work that end at any disk operation, before it, after it or half way: the
+//! next start finds everything.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
@@ -112,7 +113,8 @@ impl Disk for CutDisk {
         self.read(|| self.disk.len(file))
     }
     fn read(&self, file: &DataFile, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        // What a killed server wrote may be in the page cache only: it counts when it is on the disk.
+        // What a killed server wrote may be in the page cache only: it counts when it is on the
+        // disk.
         assert!(!self.reads || self.synced.lock().unwrap().contains(file.path()), "read before it was synced");
         CutDisk::read(self, || self.disk.read(file, offset, buffer))
     }
@@ -193,7 +195,8 @@ fn holds(world: &mut World, count: u32) {
     assert!(there.iter().copied().eq(0..count), "{there:?} are there, not the first {count}");
 }
 
-/// Runs `start` on disks that are cut at the first, second … operation, until one is not; `check` looks at what each leaves.
+/// Runs `start` on disks that are cut at the first, second … operation, until one is not; `check`
+/// looks at what each leaves.
 fn cut_at_every_operation(
     folder: &Path,
     options: &OpenOptions,

@@ -1,4 +1,5 @@
-//! The ends that must be there: what a clean stop, a start or a full segment has marked can't be lost unnoticed, whatever the durability.
+//! The ends that must be there: what a clean stop, a start or a full segment has marked can't be
+//! lost unnoticed, whatever the durability.
 
 use std::fs::{self, OpenOptions as FileOptions};
 use std::ops::Range;
@@ -129,7 +130,8 @@ fn a_log_that_opens_its_last_segment_is_refused_without_that_commit() {
             refused(folder.path(), &path, &places[places.len() - 1], &format!("{durability}, byte {at}"));
             flip(&path, at);
         }
-        // The file's header alone: the segment was whole once, so it is not one that was being made.
+        // The file's header alone: the segment was whole once, so it is not one that was being
+        // made.
         let whole = fs::read(&path).unwrap();
         fs::write(&path, [0; 4096]).unwrap();
         refused(folder.path(), &path, &(0..1), "no header");

@@ -24,7 +24,8 @@ enum Step {
     /// A concept is deleted as a server does it, to the end.
     Delete(String, u32),
     Commit,
-    /// Both shards' commits are in flight when the power goes; of each, these sectors reached the disk (by bit).
+    /// Both shards' commits are in flight when the power goes; of each, these sectors reached the
+    /// disk (by bit).
     PowerCut(u64),
     /// Killed between commits.
     Kill,
@@ -92,7 +93,8 @@ impl Model {
         self.concepts.remove(&(namespace.to_owned(), id)).is_some()
     }
 
-    /// What a world shows, in the same form; checks that both ends of associations, and all ways to read, agree.
+    /// What a world shows, in the same form; checks that both ends of associations, and all ways to
+    /// read, agree.
     fn of(world: &mut World) -> Self {
         let mut model = Self::default();
         let mut incoming = BTreeMap::new();
@@ -131,7 +133,8 @@ impl Model {
     }
 }
 
-/// Writes those sectors of a shard's next commit that `sectors` names; whether that was all of them.
+/// Writes those sectors of a shard's next commit that `sectors` names; whether that was all of
+/// them.
 fn write_partly(world: &mut World, shard: usize, sectors: u64) -> bool {
     let Some(commit) = world.shards[shard].next_commit() else { return true };
     let file = FileOptions::new().write(true).open(commit.file.path()).unwrap();
@@ -192,13 +195,15 @@ proptest! {
                     waiting.iter_mut().flat_map(|waiting| waiting.drain(..)).for_each(|write| landed.apply(write));
                 }
                 Step::PowerCut(sectors) => {
-                    // A write that found no room has committed what waited before it: those landed and are acknowledged.
+                    // A write that found no room has committed what waited before it: those landed
+                    // and are acknowledged.
                     for (shard, waiting) in waiting.iter_mut().enumerate() {
                         let still = world.shards[shard].pending();
                         waiting.drain(..waiting.len() - still).for_each(|write| landed.apply(write));
                         let whole = write_partly(&mut world, shard, sectors);
                         if whole {
-                            // Not acknowledged, and there all the same. What waited in a further commit is lost.
+                            // Not acknowledged, and there all the same. What waited in a further
+                            // commit is lost.
                             let mut kept = Vec::new();
                             world.shards[shard].commit_finished(Ok(()), |entry| kept.push(entry));
                             waiting.drain(..kept.len()).for_each(|write| landed.apply(write));

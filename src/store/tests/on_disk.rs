@@ -1,4 +1,5 @@
-//! The log on the disk that holds the build: direct writes where that filesystem has them, with its own block size.
+//! The log on the disk that holds the build: direct writes where that filesystem has them, with its
+//! own block size.
 
 use std::fs::{self, OpenOptions as FileOptions};
 use std::os::unix::fs::FileExt;
@@ -70,7 +71,8 @@ fn a_torn_tail_is_cut_whatever_the_block_size_is_now() {
     }
 }
 
-/// Moves the commits of a log of one segment to multiples of `block`, as a disk of such blocks would have them.
+/// Moves the commits of a log of one segment to multiples of `block`, as a disk of such blocks
+/// would have them.
 fn move_to_blocks(path: &Path, old: usize, block: usize) {
     let bytes = fs::read(path).unwrap();
     let mut moved = vec![0; bytes.len()];

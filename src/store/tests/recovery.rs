@@ -1,4 +1,5 @@
-//! Starts on logs that a crash, a disk or a person has changed: a torn tail is cut, damage is refused with file and offset.
+//! Starts on logs that a crash, a disk or a person has changed: a torn tail is cut, damage is
+//! refused with file and offset.
 
 use std::fs::{self, OpenOptions as FileOptions};
 use std::ops::Range;
@@ -11,7 +12,8 @@ use sutra_store::{OpenOptions, StoreError};
 use sutra_wire::{ConceptRecord, Direction, Durability};
 use tempfile::TempDir;
 
-/// A store of five commits, the last of several entries; and where in its first segment each commit lies.
+/// A store of five commits, the last of several entries; and where in its first segment each commit
+/// lies.
 fn five_commits(options: &OpenOptions) -> (TempDir, Vec<Range<usize>>) {
     let folder = folder();
     let mut world = World::open_with(folder.path(), options).unwrap();
@@ -329,7 +331,8 @@ fn stray_files_do_not_stop_a_start() {
 
 #[test]
 fn a_valid_commit_of_another_generation_is_not_taken() {
-    // The same commit, in another segment's file at the place where the log goes on: as a recycled file holds it.
+    // The same commit, in another segment's file at the place where the log goes on: as a recycled
+    // file holds it.
     let (folder, commits) = five_commits(&always());
     let (other, _) = five_commits(&always());
     let (path, foreign) = (segment(folder.path(), 0, 0), fs::read(segment(other.path(), 0, 0)).unwrap());

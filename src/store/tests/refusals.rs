@@ -32,7 +32,8 @@ fn owned() -> [u32; CORES] {
     })
 }
 
-/// A store of three shards, of which only the given ones hold something: two commits each, in the order given.
+/// A store of three shards, of which only the given ones hold something: two commits each, in the
+/// order given.
 fn store(shards: &[usize]) -> TempDir {
     let folder = folder();
     let mut world = World::open_with(folder.path(), &three()).unwrap();

@@ -1,5 +1,6 @@
-//! Power cuts where commits are acknowledged before they are on stable storage: whatever subset of what no sync has covered reaches the
-//! disk, the store starts, with every commit that a sync covered and no commit behind a lost one.
+//! Power cuts where commits are acknowledged before they are on stable storage: whatever subset of
+//! what no sync has covered reaches the disk, the store starts, with every commit that a sync
+//! covered and no commit behind a lost one.
 
 use std::fs::{self, OpenOptions as FileOptions};
 use std::os::unix::fs::FileExt;

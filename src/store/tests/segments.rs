@@ -1,4 +1,5 @@
-//! Logs of several segments: what stands at a segment's start and end, and segments that were made and never written.
+//! Logs of several segments: what stands at a segment's start and end, and segments that were made
+//! and never written.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions as FileOptions};
@@ -22,7 +23,8 @@ fn content(commit: u32) -> String {
     format!("the content of commit {commit}")
 }
 
-/// Commit `number` learns concept `number`; background work first, so that nothing else is written on the way.
+/// Commit `number` learns concept `number`; background work first, so that nothing else is written
+/// on the way.
 fn write_commit(world: &mut World, number: u32, content: &str) -> Written {
     world.work();
     world.learn(&concept(number, content));
@@ -37,7 +39,8 @@ fn write_commit(world: &mut World, number: u32, content: &str) -> Written {
     }
 }
 
-/// A log of short commits whose last ones, `more` of them, follow the first of segment `last`; and where each lies.
+/// A log of short commits whose last ones, `more` of them, follow the first of segment `last`; and
+/// where each lies.
 fn log(last: usize, more: usize) -> (TempDir, Vec<Written>) {
     let folder = folder();
     let mut world = World::open(folder.path()).unwrap();
@@ -93,7 +96,8 @@ fn restore(folder: &Path, files: &BTreeMap<PathBuf, Vec<u8>>) {
     files.iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
 }
 
-/// Expects that the store is refused for damage in this segment, with an offset in `where_`, and that no file changes.
+/// Expects that the store is refused for damage in this segment, with an offset in `where_`, and
+/// that no file changes.
 fn refused(folder: &Path, number: usize, place: &Range<usize>, why: &str) {
     let before = files(folder);
     match World::open(folder).err() {
@@ -273,7 +277,8 @@ fn a_commit_torn_while_the_next_segment_gathers_is_cut_and_the_next_segment_used
     let mut world = World::open(folder.path()).unwrap();
     world.work();
     let mut accepted = written.len() as u32;
-    // Gathers without committing until the log has rolled: what was gathered is closed, and the rest waits in segment 2.
+    // Gathers without committing until the log has rolled: what was gathered is closed, and the
+    // rest waits in segment 2.
     while world.shards[0].stats().segments < 3 {
         world.learn(&concept(accepted, &content(accepted)));
         accepted += 1;
@@ -327,7 +332,8 @@ fn a_log_two_segments_ahead_of_its_disk_takes_no_more_until_a_commit_lands() {
     world.learn(&concept(1, &content(1)));
     let in_flight = world.shards[0].next_commit().unwrap();
     let mut accepted = 2;
-    // What the server does while the disk is slow: it tries again whenever background work has ended.
+    // What the server does while the disk is slow: it tries again whenever background work has
+    // ended.
     let mut stalled = 0;
     while stalled < 3 {
         assert!(accepted < 10_000, "it takes ever more");

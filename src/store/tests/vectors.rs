@@ -1,4 +1,5 @@
-//! Vector search: what is found, with what similarity, whatever comes and goes, and whatever becomes of the checkpoint.
+//! Vector search: what is found, with what similarity, whatever comes and goes, and whatever
+//! becomes of the checkpoint.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -258,7 +259,8 @@ fn checkpoint(folder: &Path) -> PathBuf {
     folder.join("shard-000/vectors-0.index")
 }
 
-/// Learns these, deletes every third and gives every third another's mixed with its own; the last vector of each concept that is left.
+/// Learns these, deletes every third and gives every third another's mixed with its own; the last
+/// vector of each concept that is left.
 fn learn_and_change(world: &mut World, rows: &[Vec<f32>]) {
     for (number, row) in (0..).zip(rows) {
         world.learn(&with_vector(number, row));

@@ -1,7 +1,8 @@
 //! The checkpoint of an index: a file from which a start takes it instead of building it again.
 //!
-//! It names every vector in it by its concept's id and the checksum of its numbers, so it is right whatever the log holds beside it: what
-//! matches is indexed, what does not is dead, and what it lacks is not indexed yet. It can be lost at any time.
+//! It names every vector in it by its concept's id and the checksum of its numbers, so it is right
+//! whatever the log holds beside it: what matches is indexed, what does not is dead, and what it
+//! lacks is not indexed yet. It can be lost at any time.
 //!
 //! All little-endian, offsets in bytes:
 //!
@@ -41,7 +42,8 @@ const HEADER: usize = 64;
 const MEMBER: usize = 32;
 const STRAY: u32 = 1;
 const UNCHECKED: u32 = 2;
-/// The most that usearch stores of a vector beside its numbers, generously: its links take some 150 bytes.
+/// The most that usearch stores of a vector beside its numbers, generously: its links take some 150
+/// bytes.
 const LINKS: u64 = 1024;
 
 /// Whose checkpoint it is to be.
@@ -80,7 +82,8 @@ struct Parts<'a> {
     index: &'a [u8],
 }
 
-/// Reads a checkpoint; `None` where there is none. One of more than `most` vectors is not worth its memory. Blocks on the disk.
+/// Reads a checkpoint; `None` where there is none. One of more than `most` vectors is not worth its
+/// memory. Blocks on the disk.
 ///
 /// # Errors
 /// It can't be read, is damaged, or belongs to something else: it is to be ignored.
@@ -95,7 +98,8 @@ pub(super) fn read(disk: &dyn Disk, origin: &Origin, most: u64) -> Result<Option
         .map_err(|error| StoreError::Checkpoint { file: file(), what: error.to_string() })
 }
 
-/// Writes a checkpoint in place of the last. Takes memory for a copy of the index. Blocks on the disk.
+/// Writes a checkpoint in place of the last. Takes memory for a copy of the index. Blocks on the
+/// disk.
 pub(super) fn write(disk: &dyn Disk, origin: &Origin, sequence: u64, coarse: &Coarse) -> Result<(), StoreError> {
     let index = coarse.serialize()?;
     let head = encode(origin, sequence, &Contents::of(coarse), &index);
@@ -140,7 +144,8 @@ fn field<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     bytes[at..at + N].try_into().expect("a range of N bytes")
 }
 
-/// The parts of a file whose checksums hold and which says that it is what is asked for; otherwise what is wrong.
+/// The parts of a file whose checksums hold and which says that it is what is asked for; otherwise
+/// what is wrong.
 fn decode<'a>(bytes: &'a [u8], origin: &Origin) -> Result<Parts<'a>, String> {
     let Some((header, body)) = bytes.split_first_chunk::<HEADER>() else {
         return Err(format!("it has {} bytes, its header alone has {HEADER}", bytes.len()));

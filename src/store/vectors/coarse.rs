@@ -1,14 +1,16 @@
-//! The index of a shard's vectors: a graph (HNSW, Malkov and Yashunin 2016) of the usearch library over coarse copies of them.
+//! The index of a shard's vectors: a graph (HNSW, Malkov and Yashunin 2016) of the usearch library
+//! over coarse copies of them.
 //!
-//! A copy is its vector divided by its greatest magnitude and rounded to 8 bits, with one over its length behind it, so that the distance of
-//! two is one product of small integers and two multiplications. What an index search finds is to be ordered again by the true vectors.
+//! A copy is its vector divided by its greatest magnitude and rounded to 8 bits, with one over its
+//! length behind it, so that the distance of two is one product of small integers and two
+//! multiplications. What an index search finds is to be ordered again by the true vectors.
 //!
 //! Copies that rounding can't tell apart share an entry of the graph: many of them would link to
 //! each other alone, and hide the rest. `groups.rs` has the vectors behind each, `checks.rs` what
 //! the graph loses all the same.
 //!
-//! Promises: whatever the library throws is an error here. One thread at a time searches or changes it; serializing may go on beside
-//! searches.
+//! Promises: whatever the library throws is an error here. One thread at a time searches or changes
+//! it; serializing may go on beside searches.
 
 use std::collections::HashSet;
 
@@ -138,7 +140,8 @@ impl Coarse {
         Ok(coarse)
     }
 
-    /// One that was serialized. `bytes` are as [`Coarse::serialize`] gave them: a checksum has vouched for them.
+    /// One that was serialized. `bytes` are as [`Coarse::serialize`] gave them: a checksum has
+    /// vouched for them.
     pub(super) fn deserialize(
         dimension: usize,
         members: Vec<Member>,
@@ -164,9 +167,10 @@ impl Coarse {
     fn use_own_metric(&mut self) -> Result<(), StoreError> {
         let length = copy_len(self.dimension);
         let metric = move |a: *const i8, b: *const i8| {
-            // SAFETY: usearch calls a metric with two vectors of the index that it is of, or one and a query, and has checked that
-            // each has as many numbers as the index has dimensions: `length`, which `make` gave it, and
-            // `deserialize` looks at before anything is searched. They live until the call returns, and nothing changes them.
+            // SAFETY: usearch calls a metric with two vectors of the index that it is of, or one
+            // and a query, and has checked that each has as many numbers as the index has
+            // dimensions: `length`, which `make` gave it, and `deserialize` looks at before
+            // anything is searched. They live until the call returns, and nothing changes them.
             let (a, b) = unsafe { (std::slice::from_raw_parts(a, length), std::slice::from_raw_parts(b, length)) };
             distance(a, b)
         };
@@ -293,7 +297,8 @@ impl Coarse {
         // What is reserved was never touched, and takes none.
         let reserved = stats.graph_reserved + stats.vectors_reserved;
         let tapes = (stats.graph_allocated + stats.vectors_allocated).saturating_sub(reserved);
-        // Beside its tapes the library keeps two pointers and, in a table that is at most two thirds full, a key and a slot a vector.
+        // Beside its tapes the library keeps two pointers and, in a table that is at most two
+        // thirds full, a key and a slot a vector.
         let lookups = self.index.capacity() * (2 * size_of::<usize>() + 24);
         let lists = self.members.capacity() * size_of::<Member>() + self.joined.capacity() * size_of::<Joined>();
         (tapes + lookups + lists + self.checks.memory()) as u64

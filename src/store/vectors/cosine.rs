@@ -1,7 +1,8 @@
 //! Cosine similarity of a query and stored vectors, for every finite number that a vector may hold.
 //!
-//! Ordinary vectors take one product and two multiplications. Where the squares leave the range in which `f32` is precise, all is computed
-//! again in `f64`, in which no finite vector overflows. A zero vector has similarity 0 to everything.
+//! Ordinary vectors take one product and two multiplications. Where the squares leave the range in
+//! which `f32` is precise, all is computed again in `f64`, in which no finite vector overflows. A
+//! zero vector has similarity 0 to everything.
 
 use rkyv::rend::f32_le;
 
@@ -53,7 +54,8 @@ impl Direction {
         self.length == Length::ZERO
     }
 
-    /// From -1 to 1. `length` is that of `stored`. Cost: 384 numbers take about 30 ns when they are in the cache.
+    /// From -1 to 1. `length` is that of `stored`. Cost: 384 numbers take about 30 ns when they are
+    /// in the cache.
     pub(super) fn similarity(&self, stored: &[f32_le], length: Length) -> f32 {
         let similarity = match (self.length, length) {
             (Length::ZERO, _) | (_, Length::ZERO) => 0.0,

@@ -14,7 +14,8 @@ use super::coarse::{Coarse, Member, copy_len};
 use crate::disk::Disk;
 use crate::{NamespaceId, StoreError};
 
-/// How long a job inserts where no search waits: short, so that one which begins to wait is not far from its end.
+/// How long a job inserts where no search waits: short, so that one which begins to wait is not far
+/// from its end.
 const BUDGET: Duration = Duration::from_millis(5);
 /// What a job inserts whoever waits, so that the index grows under any load.
 const AT_LEAST: usize = 4;

@@ -1,9 +1,12 @@
-//! The inner loops: products of vectors, compiled for what CPUs have and chosen when they run (AVX-512, AVX2, NEON).
+//! The inner loops: products of vectors, compiled for what CPUs have and chosen when they run
+//! (AVX-512, AVX2, NEON).
 //!
-//! Plain loops over a fixed number of sums, so that the compiler can put them side by side in registers. The order of additions is the same
-//! on every CPU, so a similarity does not depend on the machine. Lengths that differ count as the shorter one.
+//! Plain loops over a fixed number of sums, so that the compiler can put them side by side in
+//! registers. The order of additions is the same on every CPU, so a similarity does not depend on
+//! the machine. Lengths that differ count as the shorter one.
 //!
-//! Loops over indices, as what an iterator calls may be compiled as a function of its own, for the oldest CPU.
+//! Loops over indices, as what an iterator calls may be compiled as a function of its own, for the
+//! oldest CPU.
 
 use multiversion::multiversion;
 use rkyv::rend::f32_le;
@@ -49,7 +52,8 @@ pub(super) fn square(a: &[f32_le]) -> f32 {
     total(&sums)
 }
 
-/// Σ a·b of small integers. At most 65,536 products of 127² each: below 2³¹. Cost: 384 numbers take about 10 ns when they are in the cache.
+/// Σ a·b of small integers. At most 65,536 products of 127² each: below 2³¹. Cost: 384 numbers take
+/// about 10 ns when they are in the cache.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512bw+avx512vnni",
     "x86_64+avx512f+avx512vl+avx512bw",

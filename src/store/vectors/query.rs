@@ -4,8 +4,9 @@ use sutra_wire::{ArchivedConceptRecord, limits};
 
 use crate::namespaces::NamespaceId;
 
-/// Width of an index search where the query leaves it open, and the least: at this width every entry was looked for by its own
-/// copy (`checks.rs`). At 50, one in 36 of 8,000 vectors with an offset of 20 in each of 128 dimensions was not found by itself.
+/// Width of an index search where the query leaves it open, and the least: at this width every
+/// entry was looked for by its own copy (`checks.rs`). At 50, one in 36 of 8,000 vectors with an
+/// offset of 20 in each of 128 dimensions was not found by itself.
 pub(super) const LEAST_WIDTH: usize = 100;
 
 /// Asks for the concepts of a namespace whose embeddings are most like a vector. All shards share
@@ -18,7 +19,8 @@ pub struct VectorQuery {
     pub vector: Vec<f32>,
     /// How many to find, at most [`limits::MAX_RESULTS`].
     pub k: u32,
-    /// Width of the index search; at least 100 and `k`, and at most [`limits::MAX_SEARCH_WIDTH`] is taken.
+    /// Width of the index search; at least 100 and `k`, and at most [`limits::MAX_SEARCH_WIDTH`] is
+    /// taken.
     pub ef: u32,
     /// Only concepts of at least this strength.
     pub minimum_strength: f32,

@@ -1,4 +1,5 @@
-//! A shard's vectors at a start: found in the recovered table, indexed where a checkpoint holds them.
+//! A shard's vectors at a start: found in the recovered table, indexed where a checkpoint holds
+//! them.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -10,7 +11,8 @@ use super::space::{MIN_INDEXED, Space};
 use super::{Home, Ordinals, Records, Spaces, Vectors, checkpoint, checksum};
 use crate::namespaces::NamespaceId;
 
-/// A checkpoint that holds more than so many times what lives, and some thousands, is mostly dead: building anew is less work.
+/// A checkpoint that holds more than so many times what lives, and some thousands, is mostly dead:
+/// building anew is less work.
 const MOSTLY_DEAD: u64 = 4;
 
 /// How long the first embedding of each namespace is among those that are visible, and its

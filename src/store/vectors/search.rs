@@ -1,4 +1,5 @@
-//! A search of one shard, in slices: the tail is scanned, the index asked, and what that found ordered by the true vectors.
+//! A search of one shard, in slices: the tail is scanned, the index asked, and what that found
+//! ordered by the true vectors.
 //!
 //! All is scanned instead where that is asked for, where there is no index, where a filter leaves
 //! little, and where the search is very wide; and where what the index found is not to be relied
@@ -27,11 +28,13 @@ use crate::namespaces::NamespaceId;
 const SLICE: usize = 512 << 10;
 /// What a vector costs beside its numbers: the way to it, in numbers that would take as long.
 const OVERHEAD: usize = 128;
-/// Results that are kept beyond those asked for, in place of concepts that go before the search ends.
+/// Results that are kept beyond those asked for, in place of concepts that go before the search
+/// ends.
 const SPARE: usize = 16;
 /// A neighbourhood up to this is scanned: it takes about 2 ms.
 const SMALL: usize = 16 << 10;
-/// What leaves fewer than one in so many is scanned: the index would be searched in vain for most of what it shows.
+/// What leaves fewer than one in so many is scanned: the index would be searched in vain for most
+/// of what it shows.
 const SELECTIVE: u64 = 10;
 /// An index search is one piece: 0.4 ms at the default width, 1.2 at 400 (100,000 vectors), and so
 /// many times that where others want the CPU. A wider one takes as long as a scan of some ten
@@ -323,7 +326,8 @@ impl VectorSearch {
         self.judge(shelf, shelf.space.entry(shelf.ordinals.get(node)?)?)
     }
 
-    /// A living vector as a candidate, if the filters let it through. Cost: about 0.2 µs for 384 numbers, most of it the way to them.
+    /// A living vector as a candidate, if the filters let it through. Cost: about 0.2 µs for 384
+    /// numbers, most of it the way to them.
     fn judge(&self, shelf: &Shelf<'_>, entry: &Entry) -> Option<Candidate> {
         let record = shelf.records.record(entry.node)?;
         if !self.query.wants(&record) {

@@ -1,8 +1,11 @@
-//! The vectors of one namespace on one shard: which there are, which of them the index holds, and what is to be done about the rest.
+//! The vectors of one namespace on one shard: which there are, which of them the index holds, and
+//! what is to be done about the rest.
 //!
-//! A vector has an *ordinal*. An embedding that changes gets a new one, and the old one is dead at once: searches pass over what the
-//! index holds of it. What the index lacks is in the *tail*, which is scanned. When the dead outnumber the living, a new index is built
-//! beside the old one, which serves until it is replaced; then the dead ordinals are free. So memory stays in proportion to what lives.
+//! A vector has an *ordinal*. An embedding that changes gets a new one, and the old one is dead at
+//! once: searches pass over what the index holds of it. What the index lacks is in the *tail*,
+//! which is scanned. When the dead outnumber the living, a new index is built beside the old one,
+//! which serves until it is replaced; then the dead ordinals are free. So memory stays in
+//! proportion to what lives.
 
 mod growth;
 
@@ -17,7 +20,8 @@ use crate::slab::Slab;
 
 /// Fewer vectors than this are scanned: it takes about as long as an index search.
 pub(super) const MIN_INDEXED: u64 = 1024;
-/// The nodes that got a vector last, for searches that are under way: those of a tenth of a second of writing.
+/// The nodes that got a vector last, for searches that are under way: those of a tenth of a second
+/// of writing.
 const RECENT: usize = 4096;
 
 /// A vector. 20 bytes, as there are millions.
@@ -94,7 +98,8 @@ pub(super) struct Space {
     index_memory: [u64; 2],
     /// Vectors indexed since the last checkpoint.
     unsaved: u64,
-    /// Of those, what is being saved; and when it may be tried again after a failure, by the monotonic clock.
+    /// Of those, what is being saved; and when it may be tried again after a failure, by the
+    /// monotonic clock.
     saving: u64,
     save_at: u64,
     /// Vectors that the last job inserted; many at first.
@@ -145,8 +150,9 @@ impl Space {
         }
     }
 
-    /// Takes an index from a checkpoint, into a space that is empty; its vectors are dead until they are [`Space::revive`]d. `false`, and
-    /// nothing is changed, where its ordinals make no sense.
+    /// Takes an index from a checkpoint, into a space that is empty; its vectors are dead until
+    /// they are [`Space::revive`]d. `false`, and nothing is changed, where its ordinals make no
+    /// sense.
     pub(super) fn take_in(&mut self, coarse: Coarse) -> bool {
         let members = coarse.members();
         let count = members.iter().map(|member| member.ordinal as usize + 1).max().unwrap_or(0);

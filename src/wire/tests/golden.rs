@@ -1,8 +1,9 @@
-//! The published bytes of version 1 stand still: `tests/golden/wire-v1.txt` holds them, written down once. A layout that
-//! moves (a field, an rkyv release, a Cargo feature that some dependency sets) fails here by the name of its type.
+//! The published bytes of version 1 stand still: `tests/golden/wire-v1.txt` holds them, written
+//! down once. A layout that moves (a field, an rkyv release, a Cargo feature that some dependency
+//! sets) fails here by the name of its type.
 //!
-//! A published type is never mended by editing the file: a new layout is a new type under a new opcode. A type that is
-//! new gets a new section; the failing test prints it.
+//! A published type is never mended by editing the file: a new layout is a new type under a new
+//! opcode. A type that is new gets a new section; the failing test prints it.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,9 +1,10 @@
-//! Bytes from anybody: whatever they are, the wire neither panics nor reads outside the slice that it was given nor
-//! allocates more than it was given, and what it accepts can be read in full.
+//! Bytes from anybody: whatever they are, the wire neither panics nor reads outside the slice that
+//! it was given nor allocates more than it was given, and what it accepts can be read in full.
 //!
-//! Three sources: any bytes, valid archives damaged at random, and valid archives damaged everywhere (every cut, every bit).
-//! Over-reads show in two ways: a verdict that depends on what lies around the slice, and, under a sanitizer or Miri, a read
-//! beyond an allocation of exactly the slice's length.
+//! Three sources: any bytes, valid archives damaged at random, and valid archives damaged
+//! everywhere (every cut, every bit). Over-reads show in two ways: a verdict that depends on what
+//! lies around the slice, and, under a sanitizer or Miri, a read beyond an allocation of exactly
+//! the slice's length.
 
 #![allow(clippy::unwrap_used)]
 
@@ -40,15 +41,17 @@ use walk::walk;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What a refusal may allocate beside the input's length: the validator's error, made a second time for its text, the trace as text, and
-/// that text on one line. All of fixed kinds and depth, so bounded whatever the input is.
+/// What a refusal may allocate beside the input's length: the validator's error, made a second time
+/// for its text, the trace as text, and that text on one line. All of fixed kinds and depth, so
+/// bounded whatever the input is.
 const MESSAGE_BYTES: usize = 2048;
 
-/// What copying a value out may allocate for each byte of its archive: an archived path is 16 bytes, an owned one 48.
+/// What copying a value out may allocate for each byte of its archive: an archived path is 16
+/// bytes, an owned one 48.
 const OWNED_PER_ARCHIVED: usize = 3;
 
-/// What validation says of the bytes with `around` on either side of them. Run twice with other surroundings it must say
-/// the same: it looks at nothing outside the slice.
+/// What validation says of the bytes with `around` on either side of them. Run twice with other
+/// surroundings it must say the same: it looks at nothing outside the slice.
 fn judge_amid<T: Probed>(bytes: &[u8], around: u8, buffer: &mut FrameBuffer) -> Result<u64, PayloadError> {
     const MARGIN: usize = 64;
     buffer.clear();
@@ -98,7 +101,8 @@ macro_rules! for_every_payload {
     }};
 }
 
-/// A message without what it quotes, which is the sender's and may be anything: a quote within it is escaped.
+/// A message without what it quotes, which is the sender's and may be anything: a quote within it
+/// is escaped.
 fn unquoted(message: &str) -> String {
     let (mut kept, mut quoted, mut escaped) = (String::new(), false, false);
     for character in message.chars() {
@@ -131,7 +135,8 @@ fn hold<T: Probed>(bytes: &[u8]) {
             assert!(allocated.bytes <= bytes.len() + MESSAGE_BYTES, "{}: {allocated:?} for {error}", T::NAME);
             assert!(!error.to_string().contains('\n'), "one line: {error}");
             assert!(!unquoted(&error.to_string()).contains("0x"), "no address of this process: {error}");
-            // What the library says of an error whose words were left out of the build, as a release build does.
+            // What the library says of an error whose words were left out of the build, as a
+            // release build does.
             assert!(!error.to_string().contains("rancor"), "words of our own: {error}");
         }
     }
@@ -231,7 +236,8 @@ fn hold_frame(bytes: &[u8], limit: u32) {
 }
 
 proptest! {
-    // A failure prints its smallest case, which becomes a test of its own; nothing is written into the source tree.
+    // A failure prints its smallest case, which becomes a test of its own; nothing is written into
+    // the source tree.
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
@@ -327,8 +333,9 @@ fn hold_every_flip<T: Probed + Samples>() {
     }
 }
 
-/// Relative pointers and lengths are words: each in turn takes every value that lands near the archive. Two lists that
-/// claim the same bytes are among the outcomes: were they accepted, copying out would exceed its bound.
+/// Relative pointers and lengths are words: each in turn takes every value that lands near the
+/// archive. Two lists that claim the same bytes are among the outcomes: were they accepted, copying
+/// out would exceed its bound.
 fn hold_every_word<T: Probed + Samples>() {
     for archive in archives::<T>() {
         let mut bytes = archive.to_vec();
@@ -344,8 +351,9 @@ fn hold_every_word<T: Probed + Samples>() {
     }
 }
 
-/// Off its root's alignment an archive is refused, and on that of a frame's payload, 16, it is not. In between it is either, as its lists hold
-/// something of a stricter alignment than the root or do not; if it is accepted, all of it can be read.
+/// Off its root's alignment an archive is refused, and on that of a frame's payload, 16, it is not.
+/// In between it is either, as its lists hold something of a stricter alignment than the root or do
+/// not; if it is accepted, all of it can be read.
 fn refuse_off_alignment<T: Probed + Samples>() {
     let alignment = align_of::<T::Archived>();
     for archive in archives::<T>() {

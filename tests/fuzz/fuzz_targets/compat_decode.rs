@@ -1,4 +1,5 @@
-//! Any bytes as a message of the old protocol: an error that can be told, or the archive of a native request.
+//! Any bytes as a message of the old protocol: an error that can be told, or the archive of a
+//! native request.
 
 #![no_main]
 

@@ -1,5 +1,6 @@
-//! Any bytes as a concept record, the archive that goes from the socket to the disk and back to a socket: refused, or read
-//! in full, and the server's times can be written into a copy of it without harm.
+//! Any bytes as a concept record, the archive that goes from the socket to the disk and back to a
+//! socket: refused, or read in full, and the server's times can be written into a copy of it
+//! without harm.
 
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! Any bytes as a run of frames: each is found whole, or the run ends with how much is missing or what is wrong.
+//! Any bytes as a run of frames: each is found whole, or the run ends with how much is missing or
+//! what is wrong.
 
 #![no_main]
 

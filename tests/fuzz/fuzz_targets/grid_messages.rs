@@ -1,4 +1,5 @@
-//! Any bytes as a message of the old grid: an error that can be told, or a request or reply that is written and read again as the same.
+//! Any bytes as a message of the old grid: an error that can be told, or a request or reply that is
+//! written and read again as the same.
 
 #![no_main]
 

@@ -132,7 +132,8 @@ impl Registry {
         self.agent_event(EventKind::AgentRegistered, agent_id, detail);
     }
 
-    /// An agent is there. Says whether its nodes are to be reported; `None` where it is to register.
+    /// An agent is there. Says whether its nodes are to be reported; `None` where it is to
+    /// register.
     pub(crate) fn heartbeat(&mut self, agent_id: &str, incarnation: u64, revision: u64, at: Moment) -> Option<bool> {
         let agent = self.agents.get_mut(agent_id).filter(|agent| agent.facts.incarnation == incarnation)?;
         let silence = at.now.saturating_duration_since(agent.heard);
@@ -154,7 +155,8 @@ impl Registry {
         Some(wants_report)
     }
 
-    /// An agent takes its leave, and what it kept is not kept any more; `false` where there is no such agent. With an incarnation only that one leaves.
+    /// An agent takes its leave, and what it kept is not kept any more; `false` where there is no
+    /// such agent. With an incarnation only that one leaves.
     pub(crate) fn unregister(&mut self, agent_id: &str, incarnation: u64) -> bool {
         if self.agents.get(agent_id).is_some_and(|known| ![0, known.facts.incarnation].contains(&incarnation)) {
             return false;
@@ -192,8 +194,9 @@ fn facts(registration: &AgentRegistration, source: Option<Source>, at: Moment) -
     }
 }
 
-/// Whether an agent that registers is the one that is known. An old one has nothing but its place to be known by; a new one's incarnation is of its folder and
-/// its place, so that this holds for its heartbeats as well.
+/// Whether an agent that registers is the one that is known. An old one has nothing but its place
+/// to be known by; a new one's incarnation is of its folder and its place, so that this holds for
+/// its heartbeats as well.
 fn is_same(known: &AgentFacts, new: &AgentFacts) -> bool {
     let same_place = known.hostname == new.hostname && known.endpoint == new.endpoint;
     known.incarnation == new.incarnation && (!new.is_old() || same_place)

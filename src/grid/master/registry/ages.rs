@@ -9,8 +9,8 @@ use super::{Agent, Moment, Patience, Registry};
 
 /// How often ages are looked at while there are agents.
 pub(crate) const LOOK: Duration = Duration::from_millis(250);
-/// Looks that are farther apart than this mean that it was the master that was not there (stopped, or a host that slept): its own absence makes
-/// nobody offline.
+/// Looks that are farther apart than this mean that it was the master that was not there (stopped,
+/// or a host that slept): its own absence makes nobody offline.
 const ABSENCE: Duration = Duration::from_secs(2);
 
 impl Agent {
@@ -32,7 +32,8 @@ impl Registry {
         }
     }
 
-    /// Where nobody has looked for long, it was the master that was not there: what agents did not say meanwhile they are not blamed for.
+    /// Where nobody has looked for long, it was the master that was not there: what agents did not
+    /// say meanwhile they are not blamed for.
     pub(crate) fn notice_absence(&mut self, at: Moment) {
         let since = self.looked.map_or(Duration::ZERO, |looked| at.now.saturating_duration_since(looked));
         if since <= ABSENCE {
@@ -44,7 +45,8 @@ impl Registry {
         }
     }
 
-    /// Finds the agents that have become degraded or offline. To be called every [`LOOK`] or sooner while there are agents; returns when next.
+    /// Finds the agents that have become degraded or offline. To be called every [`LOOK`] or sooner
+    /// while there are agents; returns when next.
     pub(crate) fn look_at_ages(&mut self, at: Moment) -> Option<Instant> {
         self.notice_absence(at);
         self.looked = Some(at.now);

@@ -10,7 +10,8 @@ use super::{Change, Contact, Moment, Refused, Registry};
 pub(crate) enum StopTarget {
     /// There is no such node.
     Unknown,
-    /// Nothing more: it was stopped already, or is known to nobody but the master, which forgets it.
+    /// Nothing more: it was stopped already, or is known to nobody but the master, which forgets
+    /// it.
     Done,
     /// Its agent is to be asked.
     Ask { agent_id: String, node_id: String, contact: Contact },
@@ -35,7 +36,8 @@ impl Registry {
         }
     }
 
-    /// Where the agent is that has this node, if that agent is an old one that can be asked: it reports nothing by itself.
+    /// Where the agent is that has this node, if that agent is an old one that can be asked: it
+    /// reports nothing by itself.
     pub(crate) fn old_agent_of(&self, key: &str, at: Moment) -> Option<(String, Contact)> {
         let node = self.find(key)?;
         let contact = self.contact(&node.agent_id, at).ok().filter(|contact| contact.is_old)?;

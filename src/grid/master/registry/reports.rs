@@ -9,7 +9,8 @@ use sutra_wire::limits::MAX_AGENT_NODES;
 use super::standing::Ask;
 use super::{Change, Moment, Node, Registry};
 
-/// How long a node that an agent was asked to start may be missing from its reports: one that was begun before may still be on its way.
+/// How long a node that an agent was asked to start may be missing from its reports: one that was
+/// begun before may still be on its way.
 pub(super) const UNLISTED: Duration = Duration::from_secs(60);
 
 impl Registry {

@@ -1,4 +1,5 @@
-//! Nodes that agents are asked to start: a place is reserved first, and filled or given back when the agent has answered.
+//! Nodes that agents are asked to start: a place is reserved first, and filled or given back when
+//! the agent has answered.
 
 use sutra_wire::grid::{AgentState, EventKind, NodeReport, NodeState, SpawnNode};
 
@@ -14,8 +15,8 @@ pub(crate) struct Contact {
 }
 
 impl Registry {
-    /// Reserves a place for a node; its number is given back with [`Registry::spawned`], [`Registry::spawn_failed`] or
-    /// [`Registry::spawn_unknown`].
+    /// Reserves a place for a node; its number is given back with [`Registry::spawned`],
+    /// [`Registry::spawn_failed`] or [`Registry::spawn_unknown`].
     pub(crate) fn reserve(&mut self, spawn: &SpawnNode, at: Moment) -> Result<(u64, Contact), Refused> {
         let (agent_id, name) = (&spawn.agent_id, &spawn.name);
         let contact = self.contact(agent_id, at)?;
@@ -47,7 +48,8 @@ impl Registry {
         Ok((number, contact))
     }
 
-    /// A name is one node's at a time. One that its agent has given up is started again by its name.
+    /// A name is one node's at a time. One that its agent has given up is started again by its
+    /// name.
     fn check_name(&self, agent_id: &str, name: &str) -> Result<(), Refused> {
         // Whether the same agent has begun with one before, it knows better.
         let is_reserved = |reservation: &Reservation| {
@@ -142,7 +144,8 @@ impl Registry {
         self.reservations.remove(&reservation);
     }
 
-    /// The agent has not said whether it has started the node. Its place and its name are kept until it would have reported it.
+    /// The agent has not said whether it has started the node. Its place and its name are kept
+    /// until it would have reported it.
     pub(crate) fn spawn_unknown(&mut self, reservation: u64, at: Moment) {
         if let Some(reservation) = self.reservations.get_mut(&reservation) {
             reservation.until = Some(at.now + UNLISTED);

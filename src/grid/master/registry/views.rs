@@ -7,7 +7,8 @@ use sutra_wire::limits::MAX_GRID_PAGE;
 
 use super::{Agent, Moment, Node, Registry};
 
-/// A page ends when its texts have about so many bytes, whatever was asked for: a quarter of the longest reply.
+/// A page ends when its texts have about so many bytes, whatever was asked for: a quarter of the
+/// longest reply.
 const PAGE_BYTES: usize = 4 << 20;
 
 /// How agents are shown.

@@ -1,4 +1,5 @@
-//! A protocol of bytes for the toy service: a length, an operation, a payload; replies are a length and their bytes.
+//! A protocol of bytes for the toy service: a length, an operation, a payload; replies are a length
+//! and their bytes.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -1,4 +1,5 @@
-//! Answers without end: those who watch are told every value that the toy has said, as fast as they read.
+//! Answers without end: those who watch are told every value that the toy has said, as fast as they
+//! read.
 
 use std::sync::Mutex;
 
@@ -13,7 +14,8 @@ pub const WATCH: u8 = 0x8a;
 pub const WATCH_ON: u8 = 0x8b;
 /// Says so many (u32) values: each is the count of those before it.
 pub const TELL: u8 = 0x8c;
-/// Answers all who watch. They stay on the list, so that the next value is offered to requests that have been answered.
+/// Answers all who watch. They stay on the list, so that the next value is offered to requests that
+/// have been answered.
 pub const END: u8 = 0x8d;
 /// Leaves its core's postbox with the test, which posts values.
 pub const POSTBOX: u8 = 0x8e;
@@ -71,7 +73,8 @@ impl Watchers {
         self.said.push(value);
     }
 
-    /// Tells everyone what is new to it; gives back the requests of those who are not there to be told.
+    /// Tells everyone what is new to it; gives back the requests of those who are not there to be
+    /// told.
     pub fn tell(&mut self, cx: &mut Context<'_, Say>, shared: &Shared) {
         let Watchers { watching, said, sent, full, gone, left } = self;
         watching.retain_mut(|watcher| {

@@ -1,4 +1,5 @@
-//! How an index grows, is built anew, and is saved: what a worker is given to do, and what becomes of its end.
+//! How an index grows, is built anew, and is saved: what a worker is given to do, and what becomes
+//! of its end.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,8 +15,8 @@ use crate::vectors::{Records, checksum};
 const MIN_DEAD: u64 = 4096;
 /// Fewer vectors than this are not worth a checkpoint: they are indexed again in a second.
 const MIN_SAVED: u64 = 4096;
-/// The most vectors that a job is given, and the fewest: twice what the last one came to lies between, as a copy that no job comes to
-/// costs the data core a µs for nothing.
+/// The most vectors that a job is given, and the fewest: twice what the last one came to lies
+/// between, as a copy that no job comes to costs the data core a µs for nothing.
 const BATCH: std::ops::RangeInclusive<usize> = 8..=128;
 /// The numbers of a job's vectors, one vector aside: copying them takes the data core about 0.1 ms.
 const BATCH_NUMBERS: usize = 128 << 10;
@@ -30,8 +31,9 @@ impl Space {
         self.adopt(None);
     }
 
-    /// Puts an index in the place of the one that serves: what it holds is indexed, what lives beside it is the tail, and ordinals that
-    /// it does not hold are free. Cost: a look at every entry, about 3 ns each.
+    /// Puts an index in the place of the one that serves: what it holds is indexed, what lives
+    /// beside it is the tail, and ordinals that it does not hold are free. Cost: a look at every
+    /// entry, about 3 ns each.
     fn adopt(&mut self, coarse: Option<Coarse>) {
         let mut inside = vec![false; self.entries.len()];
         for member in coarse.as_ref().map_or(&[][..], Coarse::members) {
@@ -107,7 +109,8 @@ impl Space {
             && (!matches!(self.main, Main::None) || self.indexed + self.tail.len() as u64 >= MIN_INDEXED)
     }
 
-    /// What a worker is to do next. `save` makes the work of writing a checkpoint. To be called only while nothing is lent.
+    /// What a worker is to do next. `save` makes the work of writing a checkpoint. To be called
+    /// only while nothing is lent.
     pub(in crate::vectors) fn next_work(
         &mut self,
         records: &Records<'_>,

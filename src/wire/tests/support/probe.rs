@@ -1,5 +1,5 @@
-//! What must hold for any bytes that are offered as an archive, whatever they are. The property tests and the fuzz targets
-//! share it.
+//! What must hold for any bytes that are offered as an archive, whatever they are. The property
+//! tests and the fuzz targets share it.
 
 use rkyv::api::high::{HighDeserializer, HighSerializer};
 use rkyv::rancor::Error;
@@ -24,15 +24,17 @@ impl<T> Probed for T where
 {
 }
 
-/// The bytes in an allocation of exactly their length, so that a sanitizer sees a read of one byte more.
+/// The bytes in an allocation of exactly their length, so that a sanitizer sees a read of one byte
+/// more.
 pub(crate) fn exact(bytes: &[u8]) -> FrameBuffer {
     let mut buffer = FrameBuffer::with_capacity(bytes.len());
     buffer.extend_from_slice(bytes);
     buffer
 }
 
-/// Offers the bytes as an archive of `T`. Either they are refused, or every field can be read where it lies, copied out,
-/// and archived anew to something that is accepted and reads the same. Says whether they were accepted.
+/// Offers the bytes as an archive of `T`. Either they are refused, or every field can be read where
+/// it lies, copied out, and archived anew to something that is accepted and reads the same. Says
+/// whether they were accepted.
 pub(crate) fn probe<T: Probed>(bytes: &[u8]) -> bool {
     let buffer = exact(bytes);
     let Ok(checked) = Checked::<T>::new(&buffer) else { return false };

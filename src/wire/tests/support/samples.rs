@@ -1,8 +1,9 @@
-//! Fixed values of every published type. Their archives are the golden bytes, and the valid archives that the hostile
-//! tests damage.
+//! Fixed values of every published type. Their archives are the golden bytes, and the valid
+//! archives that the hostile tests damage.
 //!
-//! Strings of up to eight bytes lie inline in an archive, longer ones out of line: the samples have both, and vectors
-//! and options both empty and filled. A sample never changes; a new one gets a new label.
+//! Strings of up to eight bytes lie inline in an archive, longer ones out of line: the samples have
+//! both, and vectors and options both empty and filled. A sample never changes; a new one gets a
+//! new label.
 
 use sutra_wire::grid::{
     AgentHeartbeat, AgentInfo, AgentKey, AgentRegistered, AgentRegistration, AgentReport, Agents, AgentsRequest,

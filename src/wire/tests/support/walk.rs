@@ -1,5 +1,5 @@
-//! Reads every field of an archive in place, as a server or a client does, and holds each byte read to the slice that the
-//! archive was validated in.
+//! Reads every field of an archive in place, as a server or a client does, and holds each byte read
+//! to the slice that the archive was validated in.
 //!
 //! The structs are taken apart without `..`: a field that is added and not walked does not compile.
 

@@ -142,7 +142,8 @@ fn what_is_kept_of_nodes_that_are_gone_is_bounded() {
 fn nodes_of_an_agent_that_goes_on_under_another_name_are_that_ones_in_the_end() {
     let mut world = World::new();
     world.register("a", 7, vec![node("n1", NodeState::Running)]).unwrap();
-    // The same folder under another name: until the first is offline its nodes are the first's, and asked for again.
+    // The same folder under another name: until the first is offline its nodes are the first's, and
+    // asked for again.
     world.register("b", 7, vec![node("n1", NodeState::Running)]).unwrap();
     assert_eq!(world.beat("b", 7, 1), Some(true));
     for _ in 0..4 {

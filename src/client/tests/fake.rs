@@ -1,5 +1,6 @@
-//! A server that does what it is told: for the faults that a real one never shows. Each connection is handled by a script on a thread of its
-//! own; scripts and tests meet at requests and replies, never at times.
+//! A server that does what it is told: for the faults that a real one never shows. Each connection
+//! is handled by a script on a thread of its own; scripts and tests meet at requests and replies,
+//! never at times.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};

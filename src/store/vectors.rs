@@ -1,11 +1,14 @@
-//! Vector search on one shard: cosine similarity of embeddings, found by an index and ordered by the vectors that the log holds.
+//! Vector search on one shard: cosine similarity of embeddings, found by an index and ordered by
+//! the vectors that the log holds.
 //!
-//! The log is the truth and all here derives from it: the index holds coarse copies and is built by jobs on a worker thread; what it
-//! does not hold yet is scanned. A vector is found as soon as its concept is visible and not any more once it is replaced or deleted.
+//! The log is the truth and all here derives from it: the index holds coarse copies and is built by
+//! jobs on a worker thread; what it does not hold yet is scanned. A vector is found as soon as its
+//! concept is visible and not any more once it is replaced or deleted.
 //!
-//! Promises: results carry the cosine of the stored vector; nothing that the index library or a checkpoint does fails a search or a
-//! start; a slice of scanning takes about 0.15 ms, an index search is one piece. Relies on being told of every concept that becomes visible
-//! or is deleted, and on being driven: [`Vectors::work`] on a worker thread, its end to [`Vectors::indexed`].
+//! Promises: results carry the cosine of the stored vector; nothing that the index library or a
+//! checkpoint does fails a search or a start; a slice of scanning takes about 0.15 ms, an index
+//! search is one piece. Relies on being told of every concept that becomes visible or is deleted,
+//! and on being driven: [`Vectors::work`] on a worker thread, its end to [`Vectors::indexed`].
 
 mod checkpoint;
 mod checks;
@@ -168,7 +171,8 @@ pub(crate) struct Vectors {
 }
 
 impl Vectors {
-    /// A concept became visible that has an embedding, or had one. `previous` is what it replaced. Cost: two passes over the embedding.
+    /// A concept became visible that has an embedding, or had one. `previous` is what it replaced.
+    /// Cost: two passes over the embedding.
     pub(crate) fn learned(
         &mut self,
         namespace: NamespaceId,
@@ -243,7 +247,8 @@ impl Vectors {
         }
     }
 
-    /// Work for a worker thread, if there is any and none is under way. Where the store is `stopping`, only checkpoints that are worth it.
+    /// Work for a worker thread, if there is any and none is under way. Where the store is
+    /// `stopping`, only checkpoints that are worth it.
     pub(crate) fn work(
         &mut self,
         records: &Records<'_>,

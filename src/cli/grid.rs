@@ -23,7 +23,8 @@ use args::{GridCommand, Master};
 
 /// How long an answer may take that the master has at hand.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// The same where an agent has to start or stop a process first: as long as that may take, and some.
+/// The same where an agent has to start or stop a process first: as long as that may take, and
+/// some.
 const TIMEOUT_OF_WORK: Duration = Duration::from_secs(45);
 
 pub(crate) fn run(command: GridCommand, output: Output) -> Result<Answer, Failure> {

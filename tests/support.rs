@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
 pub mod agent;
+pub mod files;
 pub mod legacy;
 pub mod master;
 pub mod python;
@@ -53,7 +54,8 @@ pub struct Folder(TempDir);
 
 impl Folder {
     pub fn new() -> Self {
-        // Below the build's folder: on a real filesystem, where the system's temporary folder may be memory.
+        // Below the build's folder: on a real filesystem, where the system's temporary folder may
+        // be memory.
         Self(tempfile::Builder::new().prefix("store-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap())
     }
 
@@ -63,7 +65,8 @@ impl Folder {
 }
 
 impl Server {
-    /// Starts a server on an empty folder and any free port. Two unpinned cores unless the arguments say otherwise.
+    /// Starts a server on an empty folder and any free port. Two unpinned cores unless the
+    /// arguments say otherwise.
     pub fn start(arguments: &[&str]) -> Self {
         Self::start_on(Folder::new(), arguments)
     }
@@ -120,7 +123,8 @@ impl Server {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
-    /// SIGSTOP, and waits until every thread has stopped: the signal reaches them one by one, and one that still runs may answer.
+    /// SIGSTOP, and waits until every thread has stopped: the signal reaches them one by one, and
+    /// one that still runs may answer.
     pub fn freeze(&self) {
         self.signal(rustix::process::Signal::STOP);
         let is_stopped = |task: std::io::Result<std::fs::DirEntry>| {
@@ -201,7 +205,8 @@ impl Stopped {
     }
 }
 
-/// Starts a command that says in a line of JSON where it listens, and reads that line. What it writes else is read to its end, so that it never blocks.
+/// Starts a command that says in a line of JSON where it listens, and reads that line. What it
+/// writes else is read to its end, so that it never blocks.
 pub fn greeted(mut command: Command) -> (Child, serde_json::Value) {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();

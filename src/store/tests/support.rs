@@ -1,4 +1,5 @@
-//! A store driven the way a server drives it, on one thread: writes go to the files by hand, background work runs at once.
+//! A store driven the way a server drives it, on one thread: writes go to the files by hand,
+//! background work runs at once.
 #![allow(dead_code)]
 
 use std::collections::VecDeque;
@@ -149,7 +150,8 @@ impl World {
         self.neighbors(namespace, id, Direction::Both).into_iter().map(of).collect()
     }
 
-    /// Deletes a concept as a server does: its associations first, then, when these are durable, itself.
+    /// Deletes a concept as a server does: its associations first, then, when these are durable,
+    /// itself.
     pub(crate) fn delete(&mut self, namespace: &str, id: [u8; 16]) -> bool {
         for key in self.edges(namespace, id) {
             self.dissociate(&key);

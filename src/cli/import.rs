@@ -1,9 +1,12 @@
-//! `sutra import`: concepts and associations from `.jsonl` files and pipes, embeddings from `.npy` files beside them.
+//! `sutra import`: concepts and associations from `.jsonl` files and pipes, embeddings from `.npy`
+//! files beside them.
 //!
-//! Promises: memory is bounded whatever the files' size; all lines are looked through before the first is written; a bad line is told
-//! with file, number and reason, in the order of the lines, and the others go on; concepts come before associations; of lines about the
-//! same concept or association the last one wins; what the server has just so is not written again, so an import that was
-//! interrupted, or is repeated, does no harm. However it ends, what it did until then is said.
+//! Promises: memory is bounded whatever the files' size; all lines are looked through before the
+//! first is written; a bad line is told with file, number and reason, in the order of the lines,
+//! and the others go on; concepts come before associations; of lines about the same concept or
+//! association the last one wins; what the server has just so is not written again, so an import
+//! that was interrupted, or is repeated, does no harm. However it ends, what it did until then is
+//! said.
 
 mod before;
 mod dimensions;
@@ -37,16 +40,18 @@ pub(crate) use stop::Stop;
 pub(crate) use summary::Summary;
 use survey::survey;
 
-/// How often a request of an import is sent again: back-off makes that some seconds, so that an import rides over a restart of the server.
+/// How often a request of an import is sent again: back-off makes that some seconds, so that an
+/// import rides over a restart of the server.
 const RETRIES: u32 = 12;
 
 /// What becomes of a record of which the server has another.
 #[derive(Clone, Copy)]
 pub(crate) enum Existing<'a> {
-    /// The imported one takes its place: an import that was asked for brings the server up to date with the files.
+    /// The imported one takes its place: an import that was asked for brings the server up to date
+    /// with the files.
     Replace,
-    /// It stays: an import that comes with every start must not undo what was changed since. For the same reason files that the store
-    /// was given before, by this record, are passed over.
+    /// It stays: an import that comes with every start must not undo what was changed since. For
+    /// the same reason files that the store was given before, by this record, are passed over.
     Keep(&'a ImportRecord),
 }
 
@@ -72,7 +77,8 @@ pub(crate) fn run(import: &args::Import, output: Output) -> Result<Answer, Failu
     }
 }
 
-/// Imports until all is done or it is asked to stop. An error is one that came before anything was written.
+/// Imports until all is done or it is asked to stop. An error is one that came before anything was
+/// written.
 pub(crate) fn files(
     import: &args::Import,
     existing: Existing<'_>,
@@ -113,7 +119,8 @@ pub(crate) fn files(
 }
 
 async fn lookup(client: &Client, existing: Existing<'_>) -> Result<Lookup, Failure> {
-    // Others may write while a server that has just started is filled: it is asked even while it is empty.
+    // Others may write while a server that has just started is filled: it is asked even while it is
+    // empty.
     if let Existing::Keep(_) = existing {
         return Ok(Lookup::Any);
     }

@@ -1,16 +1,19 @@
-//! The master: knows which agents there are and which storage nodes they keep, has them start and stop nodes, and tells who watches what happens.
+//! The master: knows which agents there are and which storage nodes they keep, has them start and
+//! stop nodes, and tells who watches what happens.
 //!
-//! One core on the runtime and net layers. Either port speaks either protocol: archives, as every native client, and the old grid's bincode. What is
-//! asked of agents (starting and stopping nodes) goes from a thread of its own, so that no agent that hangs holds up a heartbeat.
+//! One core on the runtime and net layers. Either port speaks either protocol: archives, as every
+//! native client, and the old grid's bincode. What is asked of agents (starting and stopping nodes)
+//! goes from a thread of its own, so that no agent that hangs holds up a heartbeat.
 //!
 //! Promises: a change is in the log when it is answered, and known after a restart (a list may show
 //! it a commit earlier), but for agents that have not answered where they say that they are: of
 //! these nothing is kept. Agents and nodes come back as they were last known, and agents have their
 //! whole time to send a heartbeat; a name is the node's that has had it longest; a clock that jumps
-//! makes nobody offline; what an agent reports
-//! last is what is true of its nodes; nothing is asked of an agent that is offline; every queue has a bound.
+//! makes nobody offline; what an agent reports last is what is true of its nodes; nothing is asked
+//! of an agent that is offline; every queue has a bound.
 //!
-//! Relies on `store` for the log: each agent and each node is a record in it. Heartbeats are not logged.
+//! Relies on `store` for the log: each agent and each node is a record in it. Heartbeats are not
+//! logged.
 
 mod config;
 mod error;

@@ -1,7 +1,9 @@
-//! `sutra export`: a concept's neighbourhood, or a whole namespace, as a file for other programs, or for `sutra import`.
+//! `sutra export`: a concept's neighbourhood, or a whole namespace, as a file for other programs,
+//! or for `sutra import`.
 //!
-//! Promises: memory is bounded by `--max-concepts` ids and some pages, whatever is exported; a file appears under its name when it is whole. It is
-//! no snapshot: what is written meanwhile may be in it or not.
+//! Promises: memory is bounded by `--max-concepts` ids and some pages, whatever is exported; a file
+//! appears under its name when it is whole. It is no snapshot: what is written meanwhile may be in
+//! it or not.
 
 mod destination;
 mod dot;
@@ -25,7 +27,8 @@ use walk::{Scope, Walk};
 
 /// How many associations a neighbourhood reaches where nothing else was said.
 const WITHIN: u64 = 2;
-/// How many concepts of it are exported where nothing else was said: more than a program that draws graphs shows with profit.
+/// How many concepts of it are exported where nothing else was said: more than a program that draws
+/// graphs shows with profit.
 const MAX_CONCEPTS: u64 = 10_000;
 
 /// What was exported.

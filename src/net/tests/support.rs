@@ -1,4 +1,5 @@
-//! A toy service whose every opcode shows one way of answering, and clients that speak frames byte by byte.
+//! A toy service whose every opcode shows one way of answering, and clients that speak frames byte
+//! by byte.
 #![allow(dead_code, unreachable_pub)]
 
 pub mod toy_protocol;
@@ -29,7 +30,8 @@ use watchers::Watchers;
 pub const ECHO: u8 = 0x80;
 /// Answered at once with so many (u32) bytes of a region: [`pattern`].
 pub const STORED: u8 = 0x81;
-/// Answered by the next [`RELEASE`] on its core, the last one first; with so many (u32) bytes, where it names a number.
+/// Answered by the next [`RELEASE`] on its core, the last one first; with so many (u32) bytes,
+/// where it names a number.
 pub const HOLD: u8 = 0x82;
 pub const RELEASE: u8 = 0x83;
 /// Answered by way of the next core.
@@ -49,7 +51,8 @@ pub const PROBE: u8 = 0x89;
 pub struct Shared {
     /// The requests that took a credit, in order.
     pub credited: Mutex<Vec<u64>>,
-    /// Reply bytes handed over by the service, those that the test's client has read, and the most that ever lay in between.
+    /// Reply bytes handed over by the service, those that the test's client has read, and the most
+    /// that ever lay in between.
     pub replied: AtomicU64,
     pub read: AtomicU64,
     pub most_between: AtomicU64,
@@ -268,7 +271,8 @@ impl Server {
         let loads = Arc::new(Loads::new(cores));
         let config = Config { cpus: vec![0; cores], pin: false, ..Config::default() };
         let running = sutra_runtime::start(config, move |_, core| {
-            // Which core gets which does not matter; each is in one place only, so that closing it closes it.
+            // Which core gets which does not matter; each is in one place only, so that closing it
+            // closes it.
             let mut listeners = listeners.lock().unwrap();
             core.listen(listeners.0.pop().unwrap(), ListenerId(0))?;
             core.listen(listeners.1.pop().unwrap(), ListenerId(TRANSLATED))?;

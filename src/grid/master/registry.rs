@@ -1,10 +1,13 @@
-//! What the master knows: agents and their nodes, as a state machine that is told the time and does nothing else.
+//! What the master knows: agents and their nodes, as a state machine that is told the time and does
+//! nothing else.
 //!
-//! Every call leaves behind what it changed ([`Registry::take_changes`]: to be logged) and what it made happen ([`Registry::take_events`]: to be told).
-//! Ages are measured by the monotonic clock; the clock on the wall is only for what is shown.
+//! Every call leaves behind what it changed ([`Registry::take_changes`]: to be logged) and what it
+//! made happen ([`Registry::take_events`]: to be told). Ages are measured by the monotonic clock;
+//! the clock on the wall is only for what is shown.
 //!
-//! An agent of the old protocol has no incarnation (0), and no revisions: where a revision would stand, its heartbeats have the number of its
-//! nodes, which is all that they tell. It is known by its host and endpoint, and its nodes by what was asked of it through this master.
+//! An agent of the old protocol has no incarnation (0), and no revisions: where a revision would
+//! stand, its heartbeats have the number of its nodes, which is all that they tell. It is known by
+//! its host and endpoint, and its nodes by what was asked of it through this master.
 
 mod agents;
 mod ages;

@@ -1,4 +1,5 @@
-//! The grid: what its master knows and does, and addresses that name a storage node instead of a host.
+//! The grid: what its master knows and does, and addresses that name a storage node instead of a
+//! host.
 
 mod call;
 mod client;
