@@ -4,9 +4,9 @@
 
 use serde::Serialize;
 
-use crate::dialect::Numbering;
+use crate::answer::{Reply, reconciliations, seconds};
 use crate::ids::Hex;
-use crate::reply::{Reply, reconciliations, seconds};
+use crate::operation::Numbering;
 
 /// The number of `GetNeighborsOk`, in all releases.
 pub(crate) const NEIGHBORS: u32 = 3;

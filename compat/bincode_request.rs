@@ -9,8 +9,9 @@ use bincode::Options;
 use serde::{Deserialize, Serialize};
 
 use crate::MAX_MESSAGE;
-use crate::dialect::{Manner, Numbering};
+use crate::dialect::Manner;
 use crate::error::CompatError;
+use crate::operation::Numbering;
 use crate::operation::Operation;
 use crate::request::Request;
 use crate::vector::{Vector, check_count};

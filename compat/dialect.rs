@@ -2,19 +2,7 @@
 
 use sutra_wire::IdRule;
 
-use crate::operation::Operation;
-
-/// Which numbers bincode's variants have. A client's release decides, and no message shows it: so
-/// it is a setting of the port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Numbering {
-    /// The first TCP release: `GetStats` is request 6.
-    #[default]
-    First,
-    /// From late October 2025 on: `QueryByMetadata` is request 6 and its reply is reply 6; what
-    /// followed moved up by one.
-    Later,
-}
+use crate::operation::{Numbering, Operation};
 
 /// The settings of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

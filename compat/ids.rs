@@ -8,17 +8,13 @@
 //! for every association. It is sorted and thinned out where it will stand, in the message, so that
 //! it takes no memory of its own.
 
-use rmp::Marker;
 use sutra_wire::{ConceptId, IdRule, InvalidId, limits};
 
-use crate::bincode_reply;
-use crate::dialect::Encoding;
 use crate::error::CompatError;
-use crate::msgpack_reply::Writer;
 
 /// Bytes of an id.
 pub(crate) const ID_BYTES: usize = 16;
-const DIGITS: usize = 2 * ID_BYTES;
+pub(crate) const DIGITS: usize = 2 * ID_BYTES;
 
 /// The id of the concept that old clients know by 32 zeros: the MD5 of those zeros, which no other
 /// name has.
@@ -44,7 +40,7 @@ pub(crate) fn read(rule: IdRule, place: &'static str, text: &str) -> Result<[u8;
 }
 
 /// An id in digits.
-pub(crate) struct Hex([u8; DIGITS]);
+pub(crate) struct Hex(pub(crate) [u8; DIGITS]);
 
 impl Hex {
     pub(crate) fn of(id: &[u8; ID_BYTES]) -> Self {
@@ -64,31 +60,6 @@ impl Hex {
     }
 }
 
-/// Turns the ids that lie from `start` to the end of `out`, as bare bytes, into the reply of this
-/// operation, in their place. Each appears once: those that may not be distinct are sorted, and are
-/// in the order of their bytes. Sorting 120,000 takes some 6 ms, in which the core does nothing
-/// else.
-pub(crate) fn reply(encoding: Encoding, (name, field): (&str, &str), distinct: bool, start: usize, out: &mut Vec<u8>) {
-    let count = if distinct { (out.len() - start) / ID_BYTES } else { sort_and_thin(start, out) };
-    // What stands in front of the list says how long it is, so it is written behind it and brought
-    // forward.
-    let end = out.len();
-    match encoding {
-        Encoding::Msgpack | Encoding::TaggedMsgpack => {
-            Writer(out).open(name, 1).text(field).array(count);
-        }
-        Encoding::Bincode(_) => bincode_reply::put(out, &(bincode_reply::NEIGHBORS, count as u64)),
-    }
-    let head = out.len() - end;
-    out[start..].rotate_right(head);
-    match encoding {
-        Encoding::Msgpack | Encoding::TaggedMsgpack => {
-            spell_out(start + head, &[Marker::Str8.to_u8(), DIGITS as u8], out);
-        }
-        Encoding::Bincode(_) => spell_out(start + head, &(DIGITS as u64).to_le_bytes(), out),
-    }
-}
-
 /// Sorts the bare ids from `start` on and keeps one of each. How many are left.
 pub(crate) fn sort_and_thin(start: usize, out: &mut Vec<u8>) -> usize {
     let (ids, rest) = out[start..].as_chunks_mut::<ID_BYTES>();
@@ -103,42 +74,4 @@ pub(crate) fn sort_and_thin(start: usize, out: &mut Vec<u8>) -> usize {
     }
     out.truncate(start + kept * ID_BYTES);
     kept
-}
-
-/// Turns the bare ids from `start` on into texts, each after the encoding's `mark` of a text of 32
-/// bytes.
-fn spell_out(start: usize, mark: &[u8], out: &mut Vec<u8>) {
-    let bare = out.len() - start;
-    let width = mark.len() + DIGITS;
-    let (from, length) = (out.len(), bare / ID_BYTES * width);
-    out.resize(start + length, 0);
-    // Moved to the end, each id lies behind the place where its text will end, so that the texts
-    // never overtake the ids.
-    let ids = start + length - bare;
-    out.copy_within(start..from, ids);
-    for (at, place) in (start..start + length).step_by(width).enumerate() {
-        let id = Hex::of(out[ids + at * ID_BYTES..][..ID_BYTES].try_into().expect("an id's bytes"));
-        let text = &mut out[place..place + width];
-        text[..mark.len()].copy_from_slice(mark);
-        text[mark.len()..].copy_from_slice(&id.0);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_are_spelled_out_in_their_place_each_once() {
-        for count in [0_u8, 1, 2, 3, 17, 255] {
-            let mut out = b"before".to_vec();
-            for id in (0..count).rev().chain(0..count) {
-                out.extend_from_slice(&[id; ID_BYTES]);
-            }
-            reply(Encoding::Bincode(crate::Numbering::First), ("", ""), false, 6, &mut out);
-            let ids: Vec<_> = (0..count).map(|id| format!("{id:02x}").repeat(ID_BYTES)).collect();
-            assert_eq!(out[..6], *b"before");
-            assert_eq!(out[6..], bincode::serialize(&(3_u32, ids)).expect("fits"), "{count} ids");
-        }
-    }
 }

@@ -14,6 +14,7 @@
 //! not judged: whether its numbers are finite and its lengths within limits is for
 //! `sutra_wire::Checked`, as for any request.
 
+mod answer;
 mod bincode_reply;
 mod bincode_request;
 mod dialect;
@@ -21,6 +22,7 @@ mod error;
 pub mod grid;
 mod ids;
 mod listing;
+mod message;
 mod msgpack;
 mod msgpack_reply;
 mod msgpack_request;
@@ -31,9 +33,10 @@ mod vector;
 
 use sutra_wire::{FrameBuffer, Opcode, limits};
 
-pub use dialect::{Dialect, Manner, Numbering};
+pub use dialect::{Dialect, Manner};
 pub use error::CompatError;
 pub use listing::Listing;
+pub use operation::Numbering;
 pub use reply::{encode_error, encode_reply};
 
 use dialect::{Encoding, encoding};

@@ -1,14 +1,17 @@
 //! A list of ids that takes several native replies: the old protocol has no cursor, so the parts
 //! are gathered and answered as one.
 
+use rmp::Marker;
 use sutra_wire::{Checked, Concepts, ConceptsRequest, FrameBuffer, Neighbors, NeighborsRequest, archive};
 
 use crate::MAX_MESSAGE;
-use crate::dialect::Manner;
+use crate::bincode_reply;
+use crate::dialect::{Encoding, Manner};
 use crate::error::CompatError;
-use crate::ids::{self, ID_BYTES};
+use crate::ids::{self, DIGITS, ID_BYTES};
+use crate::message::message;
+use crate::msgpack_reply::Writer;
 use crate::operation::Operation;
-use crate::reply::message;
 
 /// Bytes that a text of 32 digits takes in a message, at least.
 const TEXT_BYTES: usize = 34;
@@ -127,11 +130,74 @@ pub(crate) fn write(manner: Manner, start: usize, out: &mut Vec<u8>) {
         Some(Operation::GetAllConceptIds) => ("GetAllConceptIdsOk", "concept_ids"),
         other => unreachable!("{other:?} lists no ids"),
     };
-    ids::reply(manner.encoding, (name, field), is_distinct(manner), start, out);
+    put_ids(manner.encoding, (name, field), is_distinct(manner), start, out);
 }
 
 /// Whether each id comes once: a concept is listed once, and a neighbour for each of its
 /// associations.
 fn is_distinct(manner: Manner) -> bool {
     manner.operation == Some(Operation::GetAllConceptIds)
+}
+
+/// Turns the ids that lie from `start` to the end of `out`, as bare bytes, into the reply of this
+/// operation, in their place. Each appears once: those that may not be distinct are sorted, and are
+/// in the order of their bytes. Sorting 120,000 takes some 6 ms, in which the core does nothing
+/// else.
+fn put_ids(encoding: Encoding, (name, field): (&str, &str), distinct: bool, start: usize, out: &mut Vec<u8>) {
+    let count = if distinct { (out.len() - start) / ID_BYTES } else { ids::sort_and_thin(start, out) };
+    // What stands in front of the list says how long it is, so it is written behind it and brought
+    // forward.
+    let end = out.len();
+    match encoding {
+        Encoding::Msgpack | Encoding::TaggedMsgpack => {
+            Writer(out).open(name, 1).text(field).array(count);
+        }
+        Encoding::Bincode(_) => bincode_reply::put(out, &(bincode_reply::NEIGHBORS, count as u64)),
+    }
+    let head = out.len() - end;
+    out[start..].rotate_right(head);
+    match encoding {
+        Encoding::Msgpack | Encoding::TaggedMsgpack => {
+            spell_out(start + head, &[Marker::Str8.to_u8(), DIGITS as u8], out);
+        }
+        Encoding::Bincode(_) => spell_out(start + head, &(DIGITS as u64).to_le_bytes(), out),
+    }
+}
+
+/// Turns the bare ids from `start` on into texts, each after the encoding's `mark` of a text of 32
+/// bytes.
+fn spell_out(start: usize, mark: &[u8], out: &mut Vec<u8>) {
+    let bare = out.len() - start;
+    let width = mark.len() + DIGITS;
+    let (from, length) = (out.len(), bare / ID_BYTES * width);
+    out.resize(start + length, 0);
+    // Moved to the end, each id lies behind the place where its text will end, so that the texts
+    // never overtake the ids.
+    let ids = start + length - bare;
+    out.copy_within(start..from, ids);
+    for (at, place) in (start..start + length).step_by(width).enumerate() {
+        let id = ids::Hex::of(out[ids + at * ID_BYTES..][..ID_BYTES].try_into().expect("an id's bytes"));
+        let text = &mut out[place..place + width];
+        text[..mark.len()].copy_from_slice(mark);
+        text[mark.len()..].copy_from_slice(&id.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_spelled_out_in_their_place_each_once() {
+        for count in [0_u8, 1, 2, 3, 17, 255] {
+            let mut out = b"before".to_vec();
+            for id in (0..count).rev().chain(0..count) {
+                out.extend_from_slice(&[id; ID_BYTES]);
+            }
+            put_ids(Encoding::Bincode(crate::operation::Numbering::First), ("", ""), false, 6, &mut out);
+            let ids: Vec<_> = (0..count).map(|id| format!("{id:02x}").repeat(ID_BYTES)).collect();
+            assert_eq!(out[..6], *b"before");
+            assert_eq!(out[6..], bincode::serialize(&(3_u32, ids)).expect("fits"), "{count} ids");
+        }
+    }
 }

@@ -8,8 +8,8 @@
 use rmp::encode;
 use sutra_wire::ArchivedStats;
 
+use crate::answer::{Reply, reconciliations, seconds};
 use crate::ids::Hex;
-use crate::reply::{Reply, reconciliations, seconds};
 
 const INTO_MEMORY: &str = "writing into memory can't fail";
 

@@ -13,9 +13,10 @@
 
 use rmp::Marker;
 
-use crate::dialect::{Encoding, Manner, Numbering};
+use crate::dialect::{Encoding, Manner};
 use crate::error::{CompatError, excerpt};
 use crate::msgpack::{Reader, wrong};
+use crate::operation::Numbering;
 use crate::operation::{Field, Fields, Kind, MAX_FIELDS, Operation};
 use crate::request::{self, Request};
 use crate::vector::Vector;

@@ -1,7 +1,17 @@
 //! The operations of the old protocol: their names, their numbers in bincode, and their fields in
 //! order.
 
-use crate::dialect::Numbering;
+/// Which numbers bincode's variants have. A client's release decides, and no message shows it: so
+/// it is a setting of the port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Numbering {
+    /// The first TCP release: `GetStats` is request 6.
+    #[default]
+    First,
+    /// From late October 2025 on: `QueryByMetadata` is request 6 and its reply is reply 6; what
+    /// followed moved up by one.
+    Later,
+}
 
 /// What a legacy client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

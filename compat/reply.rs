@@ -1,41 +1,14 @@
 //! A native reply as a legacy message: which reply it is here, how it is spelled in `msgpack_reply`
 //! and `bincode_reply`.
 
-use sutra_wire::{
-    ArchivedAssociationRecord, ArchivedConceptRecord, ArchivedHealth, ArchivedPath, ArchivedSearchHit, ArchivedStats,
-    AssociationRecord, Checked, ConceptRecord, ErrorMessage, Health, Paths, SearchHits, Stats, Status,
-};
+use sutra_wire::{AssociationRecord, Checked, ConceptRecord, ErrorMessage, Health, Paths, SearchHits, Stats, Status};
 
+use crate::answer::Reply;
 use crate::dialect::{Encoding, Manner};
 use crate::error::CompatError;
+use crate::message::message;
 use crate::operation::Operation;
-use crate::{MAX_MESSAGE, PREFIX_BYTES, bincode_reply, listing, msgpack_reply};
-
-/// A reply, whatever encoding it goes out in.
-#[derive(Clone, Copy)]
-pub(crate) enum Reply<'a> {
-    LearnConceptOk { sequence: u64 },
-    LearnAssociationOk { sequence: u64 },
-    QueryConceptOk(Option<&'a ArchivedConceptRecord>),
-    FindPathOk(Option<&'a ArchivedPath>),
-    VectorSearchOk(&'a [ArchivedSearchHit]),
-    StatsOk(&'a ArchivedStats),
-    FlushOk,
-    HealthCheckOk(&'a ArchivedHealth),
-    DeleteConceptOk { deleted: bool },
-    GetAssociationOk(Option<&'a ArchivedAssociationRecord>),
-    Error { message: &'a str },
-}
-
-/// The time in the unit of the old protocol.
-pub(crate) fn seconds(microseconds: u64) -> u64 {
-    microseconds / 1_000_000
-}
-
-/// How often what was written became visible: the old server's reconciliations are commits here.
-pub(crate) fn reconciliations(stats: &ArchivedStats) -> u64 {
-    stats.counters.iter().find(|counter| counter.name == "commits").map_or(0, |counter| counter.value.to_native())
-}
+use crate::{bincode_reply, listing, msgpack_reply};
 
 /// Appends the message, with its prefix, that answers a request: `status`, `sequence` and `payload`
 /// are those of the native reply, the payload 16-byte aligned as in a frame. What does not fit into
@@ -108,33 +81,6 @@ pub fn encode_error(manner: Manner, text: &str, out: &mut Vec<u8>) {
         Ok(())
     })
     .expect("an error of bounded length can be said in every encoding");
-}
-
-/// Appends a message: its length, once it is known, and what `write` appends. Nothing, if that
-/// fails or is too long.
-pub(crate) fn message(
-    out: &mut Vec<u8>,
-    write: impl FnOnce(&mut Vec<u8>) -> Result<(), CompatError>,
-) -> Result<(), CompatError> {
-    let start = out.len();
-    out.extend_from_slice(&[0; PREFIX_BYTES]);
-    let written = write(out).and_then(|()| {
-        let length = out.len() - start - PREFIX_BYTES;
-        match u32::try_from(length) {
-            Ok(prefix) if prefix <= MAX_MESSAGE => Ok(prefix),
-            _ => Err(CompatError::ReplyTooLong { length, limit: MAX_MESSAGE }),
-        }
-    });
-    match written {
-        Ok(prefix) => {
-            out[start..start + PREFIX_BYTES].copy_from_slice(&prefix.to_be_bytes());
-            Ok(())
-        }
-        Err(error) => {
-            out.truncate(start);
-            Err(error)
-        }
-    }
 }
 
 fn write(manner: Manner, reply: Reply<'_>, out: &mut Vec<u8>) {

@@ -10,7 +10,7 @@
 mod blocks;
 #[allow(warnings, clippy::all, clippy::unwrap_used, reason = "they are printed for readers")]
 mod examples {
-    include!("examples.rs");
+    include!("pages/examples.rs");
 }
 mod help;
 mod printed;

@@ -20,6 +20,15 @@ use tempfile::TempDir;
 
 /// The binary under test.
 pub fn sutra() -> Command {
+    // A shell's background job ignores Ctrl-C, and what it starts would, too.
+    static RESTORED: std::sync::Once = std::sync::Once::new();
+    RESTORED.call_once(|| {
+        for signal in [libc::SIGINT, libc::SIGQUIT] {
+            // SAFETY: signal(2) with a constant disposition; no handler of anybody's is replaced,
+            // as this program has none.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+    });
     let mut command = Command::new(env!("CARGO_BIN_EXE_sutra"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SUTRA_")) {
         command.env_remove(name);

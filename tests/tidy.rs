@@ -82,8 +82,10 @@ fn comments_have_a_hundred_columns() {
         let text = read(&source);
         let mut is_fenced = false;
         for (number, line) in (1..).zip(text.lines()) {
-            let comment = line.trim_start().trim_start_matches(['/', '!', '#']);
-            let is_comment = comment.len() < line.trim_start().len();
+            let line = line.trim_end();
+            let mark = ["///", "//!", "//", "# "].into_iter().find(|mark| line.trim_start().starts_with(mark));
+            let comment = mark.map_or("", |mark| &line.trim_start()[mark.len()..]);
+            let is_comment = mark.is_some();
             is_fenced = is_comment && (is_fenced ^ comment.trim_start().starts_with("```"));
             // Programs, tables and byte maps are as wide as they are.
             let is_prose = is_comment && !is_fenced && !comment.trim().contains("  ") && !comment.contains(" | ");

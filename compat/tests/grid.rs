@@ -15,10 +15,7 @@ use sutra_compat::PREFIX_BYTES;
 use sutra_compat::grid::{
     AgentClaim, AgentList, AgentRecord, GridReply, GridRequest, ReplyDetails, SpawnOptions, SpawnedDetails,
 };
-use sutra_testing::allocations::{Counting, counted};
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use sutra_testing::allocations::counted;
 
 /// Beside what the message holds: an error's text.
 const CONSTANT: usize = 8192;

@@ -10,11 +10,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use sutra_compat::{CompatError, MAX_MESSAGE, decode, message_length};
-use sutra_testing::allocations::{Counting, counted};
+use sutra_testing::allocations::counted;
 use sutra_wire::FrameBuffer;
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Beside the archive, of which no number takes more than four bytes for one of the message: its
 /// root, an error's text, the serializer's scratch.

@@ -133,7 +133,7 @@ pub(crate) fn golden() -> Vec<Golden> {
         digits.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
     };
     let mut all: Vec<Golden> = Vec::new();
-    for line in include_str!("../../../tests/golden/compat.txt").lines() {
+    for line in include_str!("../../tests/golden/compat.txt").lines() {
         if let Some(encoded) = line.strip_prefix("  ") {
             let (encoding, digits) = encoded.split_once(' ').unwrap();
             let message = all.last_mut().unwrap();

@@ -10,9 +10,9 @@ use sutra_wire::{ErrorMessage, FrameBuffer, Header, Status, encode_archive};
 use tracing::{debug, info};
 
 use crate::connection::{Connection, Phase, Receiving, Waiting};
-use crate::net::{Envelope, Io, Net};
+use crate::io::{Envelope, Io};
+use crate::net::Net;
 use crate::service::Service;
-use crate::translator::Exchange;
 
 impl<S: Service> Net<S> {
     /// Answers bytes that are no frame, and reads no further; what was asked before is still
@@ -29,13 +29,13 @@ impl<S: Service> Net<S> {
         let now = core.now();
         self.io.wait_no_longer(index);
         let Io { inputs, connections, log_limit, .. } = &mut self.io;
-        let Some(connection) = connections[index].as_mut() else { return };
+        let Some(connection) = connections.get_mut(index) else { return };
         connection.phase = Phase::Refused;
         connection.input.clear(inputs);
         if let Some(left_out) = log_limit.admit(now) {
             info!(peer = %connection.peer, left_out, reason = %message, "connection closed: broken protocol");
         }
-        if connection.exchange.is_some() {
+        if !connection.is_native() {
             return self.io.say_error(core, index, &message);
         }
         let mut frame = FrameBuffer::new();
@@ -71,7 +71,7 @@ impl<S: Service> Net<S> {
 
     /// Closes a connection that has nothing left to do.
     pub(crate) fn finish(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize) {
-        let Some(connection) = self.io.connections[index].as_mut().filter(|connection| connection.is_finished()) else {
+        let Some(connection) = self.io.connections.get_mut(index).filter(|connection| connection.is_finished()) else {
             return;
         };
         if connection.receiving == Receiving::Over || !connection.said_last {
@@ -95,8 +95,8 @@ impl<S: Service> Net<S> {
         info!(core = core.index(), connections = self.io.counters.connections, "draining");
         self.io.drain_end = Some(core.now() + self.io.limits.drain_timeout);
         core.stop_listening();
-        for index in 0..self.io.connections.len() {
-            let Some(connection) = self.io.connections[index].as_mut() else { continue };
+        for index in 0..self.io.connections.slots() {
+            let Some(connection) = self.io.connections.get_mut(index) else { continue };
             match connection.phase {
                 Phase::Hello => self.drop_connection(core, index),
                 Phase::Open => {
@@ -124,10 +124,10 @@ impl Io {
         if let Some(loads) = &self.loads {
             loads.take(core.index());
         }
-        self.output_held -= connection.sending_copied;
-        self.output_held -= connection.exchange.as_deref().map_or(0, Exchange::held);
+        self.output_budget.take(connection.sending_copied);
+        self.output_budget.take(connection.held());
         if let Some(output) = connection.output {
-            self.output_held -= output.copied();
+            self.output_budget.take(output.copied());
             core.recycle(output);
         }
         core.close(connection.socket);
@@ -136,7 +136,7 @@ impl Io {
     /// Takes a connection out of its place.
     pub(crate) fn remove(&mut self, index: usize) -> Option<Connection> {
         self.wait_no_longer(index);
-        let connection = self.connections[index].take()?;
+        let connection = self.connections.take(index)?;
         if connection.is_silent {
             self.silent.left();
         }
@@ -146,7 +146,7 @@ impl Io {
 
     /// Takes a connection off the list of those that wait for the service, where it is on it.
     fn wait_no_longer(&mut self, index: usize) {
-        let Some(connection) = self.connections[index].as_mut() else { return };
+        let Some(connection) = self.connections.get_mut(index) else { return };
         if std::mem::replace(&mut connection.waiting, Waiting::No) == Waiting::Service {
             self.waiting.left(&self.connections);
         }

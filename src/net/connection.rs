@@ -50,6 +50,13 @@ pub(crate) enum Waiting {
     Service,
 }
 
+/// What a connection speaks.
+pub(crate) enum Protocol {
+    Native,
+    /// The translator's; what it has under way.
+    Translated(Box<Exchange>),
+}
+
 pub(crate) struct Connection {
     pub(crate) socket: Socket,
     /// Unlike the slot, never used twice on a core.
@@ -68,8 +75,7 @@ pub(crate) struct Connection {
     /// Whether it is on the core's list of connections with output to send.
     pub(crate) dirty: bool,
     pub(crate) input: Input,
-    /// Of a connection that speaks another protocol.
-    pub(crate) exchange: Option<Box<Exchange>>,
+    pub(crate) protocol: Protocol,
     /// Replies gathered for the next send; never empty. Where there are some, it is dirty or
     /// sending.
     pub(crate) output: Option<Box<Outgoing>>,
@@ -100,7 +106,7 @@ impl Connection {
             is_silent: true,
             dirty: false,
             input: Input::default(),
-            exchange: None,
+            protocol: Protocol::Native,
             output: None,
             sending: 0,
             sending_copied: 0,
@@ -108,6 +114,26 @@ impl Connection {
             received: now,
             sent: now,
             began: now,
+        }
+    }
+
+    /// What it has under way, where it speaks the translator's protocol.
+    pub(crate) fn exchange(&mut self) -> Option<&mut Exchange> {
+        match &mut self.protocol {
+            Protocol::Native => None,
+            Protocol::Translated(exchange) => Some(exchange),
+        }
+    }
+
+    pub(crate) fn is_native(&self) -> bool {
+        matches!(self.protocol, Protocol::Native)
+    }
+
+    /// Bytes of replies that are kept until those before them have left.
+    pub(crate) fn held(&self) -> usize {
+        match &self.protocol {
+            Protocol::Native => 0,
+            Protocol::Translated(exchange) => exchange.held(),
         }
     }
 

@@ -14,14 +14,9 @@ use sutra_runtime::{Core, DataFile, Job, RegionSlice, Stage, TimerId};
 use sutra_wire::{Counter, ErrorMessage, FrameBuffer, Header, MORE, Status};
 
 use crate::connection::{Phase, Receiving};
-use crate::net::{Envelope, Io};
+use crate::io::{Envelope, Io, SERVICE};
 use crate::output::{self, Body};
 use crate::service::ReplyTo;
-
-pub(crate) const HOUSEKEEPING: TimerId = TimerId(0);
-pub(crate) const DEADLINES: TimerId = TimerId(1);
-/// The first of the service's own timers.
-pub(crate) const SERVICE: u8 = 2;
 
 /// Something for the background thread.
 pub type BackgroundJob<M> = Job<Envelope<M>>;
@@ -85,29 +80,24 @@ impl<M: Send + 'static> Context<'_, M> {
     /// connection is not gone. Work that nobody waits for may stop, and has to [`Context::refuse`]
     /// the request all the same, which gives its place back.
     pub fn is_waiting(&self, to: ReplyTo) -> bool {
-        self.io.in_flight.get(to).is_some_and(|pending| {
-            let connection = self.io.connections.get(pending.connection).and_then(Option::as_ref);
-            connection.is_some_and(|connection| connection.serial == pending.serial)
-        })
+        let pending = self.io.in_flight.get(to);
+        pending.is_some_and(|pending| self.io.connections.live(pending.connection, pending.serial).is_some())
     }
 
     /// Whether the client has closed its side, broken the protocol, or gone: it asks nothing more,
     /// and hardly reads on. For answers without end, which would keep its connection.
     pub fn has_left(&self, to: ReplyTo) -> bool {
         self.io.in_flight.get(to).is_some_and(|pending| {
-            let connection = self.io.connections.get(pending.connection).and_then(Option::as_ref);
-            connection.is_none_or(|connection| {
-                let is_gone = connection.serial != pending.serial;
-                is_gone || connection.receiving == Receiving::Over || connection.phase == Phase::Refused
-            })
+            let connection = self.io.connections.live(pending.connection, pending.serial);
+            connection
+                .is_none_or(|connection| connection.receiving == Receiving::Over || connection.phase == Phase::Refused)
         })
     }
 
     /// Where a request came from that is not answered yet and whose connection is not gone.
     pub fn peer(&self, to: ReplyTo) -> Option<SocketAddr> {
         let pending = self.io.in_flight.get(to)?;
-        let connection = self.io.connections.get(pending.connection).and_then(Option::as_ref);
-        connection.filter(|connection| connection.serial == pending.serial).map(|connection| connection.peer)
+        self.io.connections.live(pending.connection, pending.serial).map(|connection| connection.peer)
     }
 
     /// Answers a request. Cost: a copy of header and body into the connection's next send, except
@@ -121,14 +111,11 @@ impl<M: Send + 'static> Context<'_, M> {
 
     fn reply_now(&mut self, to: ReplyTo, status: Status, sequence: u64, body: Body<'_>) {
         let Some(pending) = self.io.in_flight.remove(to) else { return };
-        let Some(connection) = self.io.connections.get_mut(pending.connection).and_then(Option::as_mut) else { return };
-        if connection.serial != pending.serial {
-            return;
-        }
+        let Some(connection) = self.io.connections.live_mut(pending.connection, pending.serial) else { return };
         if status.is_error() {
             self.io.counters.error(status);
         }
-        if connection.exchange.is_some() {
+        if !connection.is_native() {
             return self.io.reply_translated(self.core, pending, status, sequence, &body);
         }
         connection.in_flight -= 1;
@@ -149,12 +136,11 @@ impl<M: Send + 'static> Context<'_, M> {
     where
         T: Archive + for<'b> Serialize<HighSerializer<AlignedVec<16>, ArenaHandle<'b>, Error>>,
     {
-        let mut scratch = std::mem::take(&mut self.io.scratch);
-        scratch.clear();
+        let mut scratch = self.io.pools.scratch();
         scratch = rkyv::api::high::to_bytes_in::<_, Error>(value, scratch)
             .expect("archiving plain data into memory can't fail");
         self.reply(to, status, sequence, Body::Bytes(&scratch));
-        self.io.keep_scratch(scratch);
+        self.io.pools.keep_scratch(scratch);
     }
 
     /// Sends one more part of the answer to a request that has no end: it goes on waiting. Only
@@ -165,17 +151,13 @@ impl<M: Send + 'static> Context<'_, M> {
         T: Archive + for<'b> Serialize<HighSerializer<AlignedVec<16>, ArenaHandle<'b>, Error>>,
     {
         let Some(pending) = self.io.in_flight.get(to).copied() else { return Part::Gone };
-        let share = self.io.output_share();
-        let connection = self.io.connections.get(pending.connection).and_then(Option::as_ref);
-        let Some(connection) = connection.filter(|connection| connection.serial == pending.serial) else {
-            return Part::Gone;
-        };
-        debug_assert!(connection.exchange.is_none(), "other protocols know no parts");
+        let share = self.io.output_budget.share();
+        let Some(connection) = self.io.connections.live(pending.connection, pending.serial) else { return Part::Gone };
+        debug_assert!(connection.is_native(), "other protocols know no parts");
         if connection.output_bytes() >= share {
             return Part::Full;
         }
-        let mut scratch = std::mem::take(&mut self.io.scratch);
-        scratch.clear();
+        let mut scratch = self.io.pools.scratch();
         scratch = rkyv::api::high::to_bytes_in::<_, Error>(value, scratch)
             .expect("archiving plain data into memory can't fail");
         let header = Header {
@@ -186,7 +168,7 @@ impl<M: Send + 'static> Context<'_, M> {
             ..Header::default()
         };
         self.io.gather(self.core, pending.connection, |output| output::append(output, header, Body::Bytes(&scratch)));
-        self.io.keep_scratch(scratch);
+        self.io.pools.keep_scratch(scratch);
         Part::Sent
     }
 
@@ -203,7 +185,7 @@ impl<M: Send + 'static> Context<'_, M> {
     /// Offers the requests that [`crate::Flow::Wait`] held back again, at the end of this turn.
     /// Cost: one call of the service for each connection that waits, so not without reason.
     pub fn resume(&mut self) {
-        self.io.resume = true;
+        self.io.waiting.resume();
     }
 
     /// Sends a message to a core (its own included); gives it back where that core's mailbox is
@@ -261,7 +243,7 @@ impl<M: Send + 'static> Context<'_, M> {
         self.io.counters.report(out);
         out.push(Counter { name: "requests_in_flight".into(), value: self.io.in_flight.len() as u64 });
         out.push(Counter { name: "input_held_bytes".into(), value: self.io.inputs.held() as u64 });
-        out.push(Counter { name: "output_held_bytes".into(), value: self.io.output_held as u64 });
+        out.push(Counter { name: "output_held_bytes".into(), value: self.io.output_budget.held() as u64 });
         for (name, value) in self.core.metrics().named().into_iter().chain(self.core.profile()) {
             out.push(Counter { name: name.into(), value });
         }
@@ -269,11 +251,11 @@ impl<M: Send + 'static> Context<'_, M> {
 
     /// An empty aligned buffer from this core's pool.
     pub fn buffer(&mut self) -> FrameBuffer {
-        self.io.buffers.pop().unwrap_or_default()
+        self.io.pools.buffer()
     }
 
     /// Gives a buffer back to the pool.
     pub fn give_back(&mut self, buffer: FrameBuffer) {
-        self.io.give_back(buffer);
+        self.io.pools.give_back(buffer);
     }
 }

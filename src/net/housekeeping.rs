@@ -8,9 +8,9 @@ use sutra_wire::Status;
 use tracing::{debug, info};
 
 use crate::connection::{Connection, Phase, Waiting};
-use crate::context::HOUSEKEEPING;
+use crate::io::{Envelope, HOUSEKEEPING};
 use crate::limits::Limits;
-use crate::net::{Envelope, Net};
+use crate::net::Net;
 use crate::service::Service;
 
 /// The slowest that a peer may be at sending a long frame or reading a long reply.
@@ -28,14 +28,6 @@ enum GivenUp {
     NotReading,
     NotClosing,
     Idle,
-}
-
-/// How often to look: a quarter of the shortest timeout, at most once a millisecond and at least
-/// once a second.
-pub(crate) fn period(limits: &Limits) -> Duration {
-    let timeouts = [limits.hello_timeout, limits.stall_timeout, limits.drain_timeout];
-    let shortest = timeouts.into_iter().chain(limits.idle_timeout).min().unwrap_or_default();
-    (shortest / 4).clamp(Duration::from_millis(1), Duration::from_secs(1))
 }
 
 /// How long a peer may take over so many bytes.
@@ -101,9 +93,9 @@ impl<S: Service> Net<S> {
         self.io.next_look = None;
         let now = core.now();
         let (mut needed, mut lingering) = (false, false);
-        for index in 0..self.io.connections.len() {
+        for index in 0..self.io.connections.slots() {
             let io = &mut self.io;
-            let Some(connection) = io.connections[index].as_ref() else { continue };
+            let Some(connection) = io.connections.get(index) else { continue };
             let Some(reason) = given_up(connection, &io.limits, now, io.drain_end) else {
                 needed |= must_be_watched(connection, &io.limits);
                 lingering |= connection.phase == Phase::Lingering;
@@ -141,14 +133,6 @@ impl<S: Service> Net<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_shortest_timeout_sets_how_often_a_core_looks() {
-        assert_eq!(period(&Limits::default()), Duration::from_secs(1));
-        let idle = Limits { idle_timeout: Some(Duration::from_millis(40)), ..Limits::default() };
-        assert_eq!(period(&idle), Duration::from_millis(10));
-        assert_eq!(period(&Limits { drain_timeout: Duration::ZERO, ..idle }), Duration::from_millis(1));
-    }
 
     #[test]
     fn a_long_frame_may_take_longer_than_a_short_one() {

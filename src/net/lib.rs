@@ -10,20 +10,24 @@
 //! Relies on `runtime` for sockets, timers and the other cores, and on `wire` for frames and the
 //! handshake.
 
+mod budget;
 mod closing;
 mod connection;
+mod connections;
 mod context;
 mod counters;
 mod handshake;
 mod housekeeping;
 mod in_flight;
 mod input;
+mod io;
 mod limits;
 mod listener;
 mod log_limit;
 mod net;
 mod opening;
 mod output;
+mod pools;
 mod requests;
 mod service;
 mod silence;
@@ -32,10 +36,11 @@ mod translator;
 mod waiting;
 
 pub use context::{BackgroundJob, Context, Part, Postbox, background_job};
+pub use io::Envelope;
 pub use limits::Limits;
 pub use listener::{ListenError, first_overlap, listen};
 pub use log_limit::LogLimit;
-pub use net::{Envelope, Net, TRANSLATED};
+pub use net::Net;
 pub use output::Body;
 pub use service::{Flow, Identity, ReplyTo, Request, Service};
 pub use sutra_runtime::Stage;

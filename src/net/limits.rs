@@ -60,3 +60,26 @@ impl Default for Limits {
         }
     }
 }
+
+impl Limits {
+    /// How often to look: a quarter of the shortest timeout, at most once a millisecond and at
+    /// least once a second.
+    pub(crate) fn look_period(&self) -> Duration {
+        let timeouts = [self.hello_timeout, self.stall_timeout, self.drain_timeout];
+        let shortest = timeouts.into_iter().chain(self.idle_timeout).min().unwrap_or_default();
+        (shortest / 4).clamp(Duration::from_millis(1), Duration::from_secs(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shortest_timeout_sets_how_often_a_core_looks() {
+        assert_eq!(Limits::default().look_period(), Duration::from_secs(1));
+        let idle = Limits { idle_timeout: Some(Duration::from_millis(40)), ..Limits::default() };
+        assert_eq!(idle.look_period(), Duration::from_millis(10));
+        assert_eq!(Limits { drain_timeout: Duration::ZERO, ..idle }.look_period(), Duration::from_millis(1));
+    }
+}

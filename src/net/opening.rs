@@ -4,11 +4,12 @@ use std::os::fd::OwnedFd;
 
 use sutra_runtime::{Core, PeerAddr, Socket};
 use sutra_wire::{CLIENT_HELLO_BYTES, FrameBuffer, Header, Opcode, encode_archive};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
-use crate::connection::{Connection, Phase};
+use crate::connection::{Connection, Phase, Protocol};
 use crate::handshake::{self, Greeting, HandOver};
-use crate::net::{Envelope, Io, Net};
+use crate::io::{Envelope, Io, Ports};
+use crate::net::Net;
 use crate::service::Service;
 
 impl<S: Service> Net<S> {
@@ -58,10 +59,10 @@ impl<S: Service> Net<S> {
 
     /// More of a Hello arrived.
     pub(crate) fn greeted(&mut self, core: &mut Core<Envelope<S::Message>>, socket: Socket, bytes: &[u8]) {
-        let Io { limits, inputs, connections, speaks_either, .. } = &mut self.io;
-        let Some(connection) = connections[socket.index()].as_mut() else { return };
+        let Io { limits, inputs, connections, ports, .. } = &mut self.io;
+        let Some(connection) = connections.get_mut(socket.index()) else { return };
         connection.input.extend(bytes, inputs);
-        if *speaks_either && handshake::is_other_protocol(connection.input.bytes()) {
+        if *ports == Ports::Either && handshake::is_other_protocol(connection.input.bytes()) {
             return self.turn_translated(core, socket);
         }
         match handshake::read(connection.input.bytes(), limits, core.cores()) {
@@ -149,7 +150,7 @@ impl<S: Service> Net<S> {
     fn open_translated(&mut self, core: &mut Core<Envelope<S::Message>>, fd: OwnedFd, peer: PeerAddr) {
         let Some(socket) = self.adopt(core, fd, peer, Phase::Open) else { return };
         let Some(connection) = self.io.get(socket) else { return };
-        connection.exchange = Some(Box::default());
+        connection.protocol = Protocol::Translated(Box::default());
         debug!(%peer, core = core.index(), "connection of another protocol open");
         self.listen_to(core, socket.index());
         if self.io.limits.idle_timeout.is_some() {
@@ -162,12 +163,12 @@ impl<S: Service> Net<S> {
         self.io.note_spoken(socket.index());
         let Some(connection) = self.io.get(socket) else { return };
         connection.phase = Phase::Open;
-        connection.exchange = Some(Box::default());
+        connection.protocol = Protocol::Translated(Box::default());
         // Its first message begins here, and not with the connection.
         connection.began = core.now();
         debug!(peer = %connection.peer, core = core.index(), "connection of another protocol open");
         self.listen_to(core, socket.index());
-        self.feed_translated(core, socket.index(), &[]);
+        self.feed(core, socket.index(), &[]);
         if self.io.limits.idle_timeout.is_some() {
             self.keep_house(core);
         }
@@ -189,15 +190,26 @@ impl<S: Service> Net<S> {
 }
 
 impl Io {
-    fn insert(&mut self, now: std::time::Instant, socket: Socket, peer: PeerAddr, phase: Phase) {
-        self.next_serial += 1;
-        let connection = Connection::new(socket, self.next_serial, peer, phase, now);
-        let index = socket.index();
-        if index >= self.connections.len() {
-            self.connections.resize_with(index + 1, || None);
+    /// Makes room for one more connection where that takes the place of a silent one.
+    pub(crate) fn make_place<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>) {
+        let is_full = self.counters.connections >= self.limits.max_connections as u64;
+        if !is_full && self.silent.count < self.limits.max_silent {
+            return;
         }
-        self.connections[index] = Some(connection);
+        let Some(index) = self.silent.oldest(&self.connections) else { return };
+        self.counters.closed_silent += 1;
+        if let (Some(connection), Some(left_out)) = (self.connections.get(index), self.log_limit.admit(core.now())) {
+            let (peer, kept) = (connection.peer, self.limits.max_silent);
+            info!(%peer, kept, left_out, "a connection that had said nothing gave its place to a new one");
+        }
+        self.drop_connection(core, index);
+    }
+
+    fn insert(&mut self, now: std::time::Instant, socket: Socket, peer: PeerAddr, phase: Phase) {
+        let index = socket.index();
+        let make = |serial| Connection::new(socket, serial, peer, phase, now);
+        let serial = self.connections.insert(index, make);
         self.counters.connections += 1;
-        self.note_silent(index, self.next_serial);
+        self.note_silent(index, serial);
     }
 }

@@ -6,11 +6,12 @@ use std::time::Duration;
 use sutra_runtime::{Core, Socket, Stage};
 use sutra_wire::{CHECKSUM, HEADER_BYTES, Header, Parsed, Status};
 
-use crate::connection::{Phase, Receiving, Waiting};
+use crate::connection::{Phase, Protocol, Receiving, Waiting};
 use crate::context::Context;
 use crate::in_flight::Pending;
 use crate::input::{Input, InputPool};
-use crate::net::{Envelope, Io, Net};
+use crate::io::{Envelope, Io};
+use crate::net::Net;
 use crate::service::{Flow, ReplyTo, Request, Service};
 use crate::translator::Manner;
 
@@ -25,64 +26,49 @@ impl<S: Service> Net<S> {
         connection.received = now;
         match connection.phase {
             Phase::Hello => self.greeted(core, socket, bytes),
-            Phase::Open | Phase::Ending if connection.exchange.is_some() => {
-                self.io.note_spoken(socket.index());
-                self.feed_translated(core, socket.index(), bytes);
+            Phase::Open | Phase::Ending => {
+                if !connection.is_native() {
+                    self.io.note_spoken(socket.index());
+                }
+                self.feed(core, socket.index(), bytes);
             }
-            Phase::Open | Phase::Ending => self.feed(core, socket.index(), bytes),
             Phase::Refused | Phase::Lingering => {}
         }
     }
 
-    /// Hands the frames in `bytes` to the service; keeps what is left of them. Cost: none beyond
-    /// the service's for frames that arrived whole and aligned; one copy for those that did not.
-    fn feed(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, mut bytes: &[u8]) {
-        let Some(connection) = self.io.connections[index].as_mut() else { return };
+    /// Hands the requests in `bytes` to the service; keeps what is left of them. Cost: none beyond
+    /// the service's for what arrived whole (and aligned, where it is native); one copy of what did
+    /// not.
+    pub(crate) fn feed(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, mut bytes: &[u8]) {
+        let Some(connection) = self.io.connections.get_mut(index) else { return };
+        let is_native = connection.is_native();
         let mut input = std::mem::take(&mut connection.input);
         let mut is_new = input.is_empty();
         if connection.waiting == Waiting::No {
             if !input.is_empty() {
-                // The frame that was begun, and no more, so that the rest can be read where it
-                // lies.
-                bytes = top_up(&mut input, bytes, self.io.limits.max_payload, &mut self.io.inputs);
+                if is_native {
+                    // The frame that was begun, and no more, so that the rest can be read where it
+                    // lies.
+                    bytes = top_up(&mut input, bytes, self.io.limits.max_payload, &mut self.io.inputs);
+                } else {
+                    input.extend(std::mem::take(&mut bytes), &mut self.io.inputs);
+                }
                 let used = self.run(core, index, input.bytes());
                 input.consume(used, &mut self.io.inputs);
                 is_new |= used > 0;
             }
             if input.is_empty() {
-                if bytes.as_ptr().addr().is_multiple_of(16) {
+                if !is_native || bytes.as_ptr().addr().is_multiple_of(16) {
                     let used = self.run(core, index, bytes);
                     bytes = &bytes[used..];
                 } else {
-                    input.extend(bytes, &mut self.io.inputs);
-                    bytes = &[];
+                    input.extend(std::mem::take(&mut bytes), &mut self.io.inputs);
                     let used = self.run(core, index, input.bytes());
                     input.consume(used, &mut self.io.inputs);
                 }
             }
         }
         input.extend(bytes, &mut self.io.inputs);
-        self.keep(core, index, input, is_new);
-    }
-
-    /// The same for messages of another protocol, which need no alignment. Cost: one copy of what
-    /// did not arrive whole.
-    pub(crate) fn feed_translated(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, mut bytes: &[u8]) {
-        let Some(connection) = self.io.connections[index].as_mut() else { return };
-        let mut input = std::mem::take(&mut connection.input);
-        let mut is_new = input.is_empty();
-        if connection.waiting != Waiting::No {
-            input.extend(bytes, &mut self.io.inputs);
-        } else if input.is_empty() {
-            let used = self.run_translated(core, index, bytes);
-            bytes = &bytes[used..];
-            input.extend(bytes, &mut self.io.inputs);
-        } else {
-            input.extend(bytes, &mut self.io.inputs);
-            let used = self.run_translated(core, index, input.bytes());
-            input.consume(used, &mut self.io.inputs);
-            is_new |= used > 0;
-        }
         self.keep(core, index, input, is_new);
     }
 
@@ -95,7 +81,7 @@ impl<S: Service> Net<S> {
         }
         let Io { connections, inputs, limits, .. } = &mut self.io;
         let Some(connection) =
-            connections[index].as_mut().filter(|connection| matches!(connection.phase, Phase::Open | Phase::Ending))
+            connections.get_mut(index).filter(|connection| matches!(connection.phase, Phase::Open | Phase::Ending))
         else {
             return input.clear(inputs);
         };
@@ -113,14 +99,22 @@ impl<S: Service> Net<S> {
         self.keep_house(core);
     }
 
-    /// Offers frame after frame to the service until the bytes, or the room, end. Returns how many
-    /// bytes are done with.
+    /// Offers request after request to the service until the bytes, or the room, end. Returns how
+    /// many bytes are done with.
     fn run(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, bytes: &[u8]) -> usize {
+        match self.io.connections.get(index).map(|connection| &connection.protocol) {
+            None => bytes.len(),
+            Some(Protocol::Native) => self.run_native(core, index, bytes),
+            Some(Protocol::Translated(_)) => self.run_translated(core, index, bytes),
+        }
+    }
+
+    fn run_native(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, bytes: &[u8]) -> usize {
         let mut at = 0;
         while at < bytes.len() {
-            let share = self.io.output_share();
+            let share = self.io.output_budget.share();
             let Io { connections, limits, .. } = &mut self.io;
-            let Some(connection) = connections[index].as_mut() else { return bytes.len() };
+            let Some(connection) = connections.get_mut(index) else { return bytes.len() };
             // Asked first: what has to wait is not parsed, and its checksum not computed, again and
             // again.
             if connection.in_flight >= limits.max_in_flight || connection.output_bytes() >= share {
@@ -147,7 +141,7 @@ impl<S: Service> Net<S> {
     }
 
     fn offer(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, header: Header, payload: &[u8]) -> Flow {
-        let Some(connection) = self.io.connections[index].as_mut() else { return Flow::Taken };
+        let Some(connection) = self.io.connections.get_mut(index) else { return Flow::Taken };
         let deadline = match header.extra {
             0 => None,
             micros => connection.received.checked_add(Duration::from_micros(micros)),
@@ -164,7 +158,7 @@ impl<S: Service> Net<S> {
         };
         let flow = self.offer_pending(core, pending, header, payload);
         if flow == Flow::Wait
-            && let Some(connection) = self.io.connections[index].as_mut()
+            && let Some(connection) = self.io.connections.get_mut(index)
         {
             connection.in_flight -= 1;
             connection.waits_until = deadline;
@@ -209,7 +203,7 @@ impl<S: Service> Net<S> {
 
     /// Reads no further from a connection until there is room for its next request.
     pub(crate) fn wait(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, waiting: Waiting) {
-        let Some(connection) = self.io.connections[index].as_mut() else { return };
+        let Some(connection) = self.io.connections.get_mut(index) else { return };
         connection.waiting = waiting;
         self.io.counters.waits += 1;
         if waiting == Waiting::Service {
@@ -223,7 +217,7 @@ impl<S: Service> Net<S> {
 
     /// Reads on, where that is wanted and not done.
     pub(crate) fn listen_to(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize) {
-        let Some(connection) = self.io.connections[index].as_mut() else { return };
+        let Some(connection) = self.io.connections.get_mut(index) else { return };
         if connection.receiving == Receiving::Off
             && connection.phase == Phase::Open
             && connection.waiting == Waiting::No
@@ -236,17 +230,14 @@ impl<S: Service> Net<S> {
     /// Tries the requests again that had to wait. Cost: linear in the connections that found room;
     /// of those that find none, some are asked in every turn until all were.
     pub(crate) fn retry(&mut self, core: &mut Core<Envelope<S::Message>>) {
-        let roomier = self.io.retry.len();
+        let roomier = self.io.waiting.roomier();
         for at in 0..roomier {
-            let index = self.io.retry[at];
-            if self.io.connections[index].as_ref().is_some_and(|connection| connection.waiting == Waiting::Again) {
+            let index = self.io.waiting.roomy(at);
+            if self.io.connections.get(index).is_some_and(|connection| connection.waiting == Waiting::Again) {
                 self.again(core, index);
             }
         }
-        self.io.retry.drain(..roomier);
-        if std::mem::take(&mut self.io.resume) {
-            self.io.waiting.try_all();
-        }
+        self.io.waiting.tried(roomier);
         let mut futile = 0;
         while futile < FUTILE_TRIES
             && let Some(index) = self.io.waiting.next(&self.io.connections)
@@ -257,8 +248,8 @@ impl<S: Service> Net<S> {
 
     /// Takes up a connection where it had to wait; `false` where it still has to.
     fn again(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize) -> bool {
-        let share = self.io.output_share();
-        let Some(connection) = self.io.connections[index].as_mut() else { return false };
+        let share = self.io.output_budget.share();
+        let Some(connection) = self.io.connections.get_mut(index) else { return false };
         connection.waiting = Waiting::No;
         if connection.output_bytes() >= share {
             // What was gathered while the last send was under way: sent at once, as its room is
@@ -268,14 +259,9 @@ impl<S: Service> Net<S> {
         if !self.follow_up(core, index) {
             return false;
         }
-        let Some(connection) = self.io.connections[index].as_mut() else { return false };
+        let Some(connection) = self.io.connections.get_mut(index) else { return false };
         let mut input = std::mem::take(&mut connection.input);
-        let is_translated = connection.exchange.is_some();
-        let used = if is_translated {
-            self.run_translated(core, index, input.bytes())
-        } else {
-            self.run(core, index, input.bytes())
-        };
+        let used = self.run(core, index, input.bytes());
         input.consume(used, &mut self.io.inputs);
         self.keep(core, index, input, true);
         self.listen_to(core, index);
@@ -293,11 +279,11 @@ impl<S: Service> Net<S> {
             refuse_late(&mut cx, to);
         }
         self.io.expired = expired;
-        let Io { waiting, connections, in_flight, retry, .. } = &mut self.io;
+        let Io { waiting, connections, in_flight, .. } = &mut self.io;
         let mut due = 0;
         for number in 0..waiting.len() {
             if let Some(index) = waiting.get(number, connections)
-                && let Some(connection) = connections[index].as_mut()
+                && let Some(connection) = connections.get_mut(index)
                 && let Some(deadline) = connection.waits_until
             {
                 if deadline > core.now() {
@@ -305,7 +291,7 @@ impl<S: Service> Net<S> {
                 } else {
                     // Answered when it is offered again.
                     connection.waiting = Waiting::Again;
-                    retry.push(index);
+                    waiting.again(index);
                     due += 1;
                 }
             }

@@ -10,15 +10,11 @@ use sutra_wire::{FrameBuffer, Header, Status};
 
 use crate::connection::Waiting;
 use crate::in_flight::Pending;
-use crate::net::{Envelope, Io, Net};
+use crate::io::{Envelope, Io};
+use crate::net::Net;
 use crate::output::Body;
 use crate::service::{Flow, Service};
 use crate::translator::{Answer, Exchange, FollowUp, Manner, Overlap, Translated, Wording};
-
-/// Largest message buffer kept for the next reply that comes before its turn.
-const POOLED_BYTES: usize = 64 << 10;
-/// Message buffers that a core keeps.
-const POOLED_MESSAGES: usize = 256;
 
 /// A message that was looked at.
 enum Next {
@@ -43,20 +39,20 @@ impl<S: Service> Net<S> {
     ) -> usize {
         let mut at = 0;
         while at < bytes.len() {
-            let share = self.io.output_share();
+            let share = self.io.output_budget.share();
             let max_in_flight = self.io.limits.max_in_flight;
-            let Some(connection) = self.io.connections[index].as_ref() else { return bytes.len() };
+            let Some(connection) = self.io.connections.get(index) else { return bytes.len() };
             if connection.waiting == Waiting::Again {
                 // A reply of several parts goes on at the end of this turn.
                 return at;
             }
-            let held = connection.exchange.as_deref().map_or(0, Exchange::held);
+            let held = connection.held();
             if connection.in_flight >= max_in_flight || connection.output_bytes() + held >= share {
                 self.wait(core, index, Waiting::Room);
                 return at;
             }
-            let mut payload = self.io.buffers.pop().unwrap_or_default();
-            let mut reply = self.io.messages.pop().unwrap_or_default();
+            let mut payload = self.io.pools.buffer();
+            let mut reply = self.io.pools.message();
             core.enter_stage(Stage::Parse);
             let next = self.io.look_at(&bytes[at..], &mut payload, &mut reply);
             if let Next::Ask { manner, .. } | Next::Answered { manner, .. } = next
@@ -79,8 +75,8 @@ impl<S: Service> Net<S> {
                     Some(bytes.len() - at)
                 }
             };
-            self.io.give_back(payload);
-            self.io.give_back_message(reply);
+            self.io.pools.give_back(payload);
+            self.io.pools.give_back_message(reply);
             match done {
                 Some(len) => at += len,
                 None => return at,
@@ -99,9 +95,10 @@ impl<S: Service> Net<S> {
         overlap: Overlap,
         payload: &[u8],
     ) -> bool {
-        let Some(connection) = self.io.connections[index].as_mut() else { return true };
-        let Some(exchange) = connection.exchange.as_mut() else { return true };
-        if !exchange.admits(overlap, connection.in_flight) {
+        let Some(connection) = self.io.connections.get_mut(index) else { return true };
+        let in_flight = connection.in_flight;
+        let Some(exchange) = connection.exchange() else { return true };
+        if !exchange.admits(overlap, in_flight) {
             self.wait(core, index, Waiting::Turn);
             return false;
         }
@@ -116,9 +113,9 @@ impl<S: Service> Net<S> {
         self.io.counters.translated += 1;
         let flow = self.offer_translated(core, index, number, opcode, manner, payload);
         if flow == Flow::Wait {
-            if let Some(connection) = self.io.connections[index].as_mut() {
+            if let Some(connection) = self.io.connections.get_mut(index) {
                 connection.in_flight -= 1;
-                if let Some(exchange) = connection.exchange.as_deref_mut() {
+                if let Some(exchange) = connection.exchange() {
                     exchange.took_back();
                 }
             }
@@ -137,7 +134,7 @@ impl<S: Service> Net<S> {
         manner: Manner,
         payload: &[u8],
     ) -> Flow {
-        let Some(connection) = self.io.connections[index].as_ref() else { return Flow::Taken };
+        let Some(connection) = self.io.connections.get(index) else { return Flow::Taken };
         let header = Header { opcode, request: number, length: payload.len() as u32, ..Header::default() };
         let pending = Pending {
             connection: index,
@@ -164,7 +161,7 @@ impl<S: Service> Net<S> {
         }
         let flow = self.offer_translated(core, index, number, opcode, manner, &payload);
         if flow == Flow::Taken {
-            self.io.give_back(payload);
+            self.io.pools.give_back(payload);
             return true;
         }
         if let Some(exchange) = self.io.exchange(index) {
@@ -205,7 +202,7 @@ impl Io {
         let is_due = exchange.is_due(number);
         let mut gathered = std::mem::take(&mut exchange.gathered);
         let mut payload = std::mem::take(&mut exchange.asked);
-        self.output_held -= gathered.len();
+        self.output_budget.take(gathered.len());
         let Some(mut translator) = self.translator.take() else { return };
         let answer = Answer { opcode: pending.opcode, status, sequence, payload: body.bytes() };
         let mut wording = Wording::Complete;
@@ -214,7 +211,7 @@ impl Io {
                 wording = translator.reply(manner, answer, &mut gathered, &mut payload, output.bytes());
             });
         } else {
-            let mut message = self.messages.pop().unwrap_or_default();
+            let mut message = self.pools.message();
             wording = translator.reply(manner, answer, &mut gathered, &mut payload, &mut message);
             self.keep_message(core, index, number, message);
         }
@@ -228,37 +225,37 @@ impl Io {
         match wording {
             Wording::Complete => {
                 if payload.capacity() > 0 {
-                    self.give_back(payload);
+                    self.pools.give_back(payload);
                 }
                 if is_due {
                     self.say_those_kept(core, index);
                 }
-                if let Some(connection) = self.connections[index].as_mut() {
+                if let Some(connection) = self.connections.get_mut(index) {
                     connection.in_flight -= 1;
                 }
                 self.make_room(index);
             }
             Wording::Ask { opcode } => {
                 exchange.follow_up = Some(FollowUp { number, manner, opcode, payload });
-                self.output_held += gathered_bytes;
+                self.output_budget.add(gathered_bytes);
                 self.try_again(index);
             }
         }
     }
 
     fn exchange(&mut self, index: usize) -> Option<&mut Exchange> {
-        self.connections[index].as_mut()?.exchange.as_deref_mut()
+        self.connections.get_mut(index)?.exchange()
     }
 
     /// Words an error that no request caused, in its turn.
     pub(crate) fn say_error<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, index: usize, reason: &str) {
-        let mut message = self.messages.pop().unwrap_or_default();
+        let mut message = self.pools.message();
         let manner = self.exchange(index).map(|exchange| exchange.manner).unwrap_or_default();
         if let Some(translator) = self.translator.as_mut() {
             translator.error(manner, reason, &mut message);
         }
         self.say(core, index, &message);
-        self.give_back_message(message);
+        self.pools.give_back_message(message);
         if self.exchange(index).is_some_and(|exchange| exchange.follow_up.is_some()) {
             // What it gathers comes before the error.
             self.try_again(index);
@@ -274,7 +271,7 @@ impl Io {
             self.gather(core, index, |output| output.bytes().extend_from_slice(message));
             self.say_those_kept(core, index);
         } else {
-            let mut copy = self.messages.pop().unwrap_or_default();
+            let mut copy = self.pools.message();
             copy.extend_from_slice(message);
             self.keep_message(core, index, number, copy);
         }
@@ -283,9 +280,9 @@ impl Io {
     /// The reply that was due has been sent: so are those behind it that have waited for it.
     fn say_those_kept<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, index: usize) {
         while let Some(message) = self.exchange(index).and_then(Exchange::left) {
-            self.output_held -= message.len();
+            self.output_budget.take(message.len());
             self.gather(core, index, |output| output.bytes().extend_from_slice(&message));
-            self.give_back_message(message);
+            self.pools.give_back_message(message);
         }
     }
 
@@ -302,17 +299,9 @@ impl Io {
         let len = message.len();
         exchange.keep(number, message);
         let is_beyond_share = exchange.held() >= max_output;
-        self.output_held += len;
-        if is_beyond_share && self.is_output_full() {
+        self.output_budget.add(len);
+        if is_beyond_share && self.output_budget.is_full() {
             self.close_unread(core, index);
-        }
-    }
-
-    /// Gives a buffer of messages back to the pool.
-    fn give_back_message(&mut self, mut message: Vec<u8>) {
-        if message.capacity() <= POOLED_BYTES && self.messages.len() < POOLED_MESSAGES {
-            message.clear();
-            self.messages.push(message);
         }
     }
 }

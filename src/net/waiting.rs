@@ -7,7 +7,8 @@
 
 use std::collections::VecDeque;
 
-use crate::connection::{Connection, Waiting};
+use crate::connection::Waiting;
+use crate::connections::Connections;
 
 /// A connection's place, and its serial.
 type Entry = (usize, u64);
@@ -21,6 +22,10 @@ pub(crate) struct WaitingList {
     untried: usize,
     /// Who was in front then.
     first: Option<Entry>,
+    /// Whether the service has room again.
+    has_room: bool,
+    /// Connections that wait for nothing any more ([`Waiting::Again`]).
+    roomy: Vec<usize>,
 }
 
 impl WaitingList {
@@ -30,7 +35,7 @@ impl WaitingList {
     }
 
     /// A connection on the list does not wait any more.
-    pub(crate) fn left(&mut self, connections: &[Option<Connection>]) {
+    pub(crate) fn left(&mut self, connections: &Connections) {
         self.void += 1;
         if self.void * 2 > self.entries.len() {
             self.entries.retain(|entry| waits(connections, *entry));
@@ -39,19 +44,42 @@ impl WaitingList {
         }
     }
 
-    /// There may be room: all that wait now are to be tried.
-    pub(crate) fn try_all(&mut self) {
-        self.untried = self.entries.len();
-        self.first = self.entries.front().copied();
+    /// The service may have room: all that wait are to be tried at the end of the turn.
+    pub(crate) fn resume(&mut self) {
+        self.has_room = true;
+    }
+
+    /// A connection waits for nothing any more: it is to be tried at the end of the turn.
+    pub(crate) fn again(&mut self, index: usize) {
+        self.roomy.push(index);
+    }
+
+    /// How many wait for nothing any more.
+    pub(crate) fn roomier(&self) -> usize {
+        self.roomy.len()
+    }
+
+    /// The one of these at this place.
+    pub(crate) fn roomy(&self, at: usize) -> usize {
+        self.roomy[at]
+    }
+
+    /// So many of these were tried. Where the service has room, all that wait for it now are next.
+    pub(crate) fn tried(&mut self, roomier: usize) {
+        self.roomy.drain(..roomier);
+        if std::mem::take(&mut self.has_room) {
+            self.untried = self.entries.len();
+            self.first = self.entries.front().copied();
+        }
     }
 
     /// Whether some are still to be tried.
-    pub(crate) fn is_being_tried(&self) -> bool {
-        self.untried > 0
+    pub(crate) fn is_to_be_tried(&self) -> bool {
+        self.has_room || !self.roomy.is_empty() || self.untried > 0
     }
 
     /// Takes the next one to be tried off the list.
-    pub(crate) fn next(&mut self, connections: &[Option<Connection>]) -> Option<usize> {
+    pub(crate) fn next(&mut self, connections: &Connections) -> Option<usize> {
         while self.untried > 0 {
             self.untried -= 1;
             let entry = self.entries.pop_front()?;
@@ -70,7 +98,7 @@ impl WaitingList {
     }
 
     /// The places on the list, those of void entries included, by number.
-    pub(crate) fn get(&self, number: usize, connections: &[Option<Connection>]) -> Option<usize> {
+    pub(crate) fn get(&self, number: usize, connections: &Connections) -> Option<usize> {
         self.entries.get(number).filter(|entry| waits(connections, **entry)).map(|entry| entry.0)
     }
 
@@ -80,7 +108,6 @@ impl WaitingList {
     }
 }
 
-fn waits(connections: &[Option<Connection>], (index, serial): Entry) -> bool {
-    let connection = connections.get(index).and_then(Option::as_ref);
-    connection.is_some_and(|connection| connection.serial == serial && connection.waiting == Waiting::Service)
+fn waits(connections: &Connections, (index, serial): Entry) -> bool {
+    connections.live(index, serial).is_some_and(|connection| connection.waiting == Waiting::Service)
 }

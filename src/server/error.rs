@@ -44,6 +44,14 @@ pub enum ServerError {
         /// The one that has the port.
         earlier: SocketAddr,
     },
+    /// No address to listen on, or far too many.
+    #[error("this server is to listen on {count} addresses; give it 1 to {most} with --listen and --compat")]
+    Ports {
+        /// How many there are.
+        count: usize,
+        /// The most.
+        most: usize,
+    },
     /// More cores than there are CPUs.
     #[error(
         "--cores {wanted}: this process may use the CPUs {available}, one for each core; ask for fewer, or add --no-pin to let \
@@ -77,7 +85,10 @@ impl ServerError {
     /// The process's exit code: 2 for a wrong setting, 3 for what the host or the folder refuses.
     pub fn exit_code(&self) -> u8 {
         match self {
-            ServerError::Cores { .. } | ServerError::TooManyCores { .. } | ServerError::ListenTwice { .. } => 2,
+            ServerError::Cores { .. }
+            | ServerError::TooManyCores { .. }
+            | ServerError::ListenTwice { .. }
+            | ServerError::Ports { .. } => 2,
             ServerError::FileLimit { .. }
             | ServerError::Listen(_)
             | ServerError::Compat(_)

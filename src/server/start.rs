@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sutra_compat::Dialect;
-use sutra_net::{Identity, ListenError, Loads, Net, TRANSLATED, first_overlap, listen};
+use sutra_net::{Identity, ListenError, Loads, Net, first_overlap, listen};
 use sutra_runtime::{Config, Cores, ListenerId, Placement, Running, RuntimeError, StartError, allowed_cpus, cpu_quota};
 use sutra_store::{OpenManifest, OpenOptions, Store, StoreError, stored_cores};
 
@@ -21,6 +21,8 @@ use crate::service::StorageService;
 /// The listeners of one address, one a core.
 type Port = (ListenerId, Vec<TcpListener>);
 
+/// Addresses to listen on: far more than a host has reasons for.
+const MOST_PORTS: usize = 64;
 /// Open files that a server needs whatever its size: the standard streams, the lock, the manifest,
 /// and some for connections.
 const FILES: u64 = 32;
@@ -55,11 +57,15 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
     }
     // Addresses first: a port in use should be said before a long recovery, not after it.
     let all: Vec<SocketAddr> = config.listen.iter().chain(&config.compat).copied().collect();
+    if config.listen.is_empty() || all.len() > MOST_PORTS {
+        return Err(ServerError::Ports { count: all.len(), most: MOST_PORTS });
+    }
     if let Some((address, earlier)) = first_overlap(&all) {
         return Err(ServerError::ListenTwice { address, earlier });
     }
     let mut listeners = open_ports(&config.listen, cores, 0)?;
-    let compat = open_ports(&config.compat, cores, TRANSLATED).map_err(ServerError::Compat)?;
+    let first_compat = u8::try_from(listeners.len()).expect("MOST_PORTS at most");
+    let compat = open_ports(&config.compat, cores, first_compat).map_err(ServerError::Compat)?;
     let (listening, compat_listening) = (addresses(&listeners), addresses(&compat));
     listeners.extend(compat);
 
@@ -124,7 +130,11 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
         let (namespaces, info) = (Arc::clone(&opened.namespaces), Arc::clone(&info));
         let service = StorageService::new(shard, namespaces, looking, info, identity.clone(), cores);
         let net = Net::new(service, config.limits.clone());
-        Ok::<_, RuntimeError>(net.with_translator(Box::new(Legacy::new(dialect)), Arc::clone(&loads)))
+        Ok::<_, RuntimeError>(net.with_translator(
+            Box::new(Legacy::new(dialect)),
+            ListenerId(first_compat),
+            Arc::clone(&loads),
+        ))
     })
     .map_err(|error| match error {
         StartError::Runtime(error) | StartError::Handler { error, .. } => error,

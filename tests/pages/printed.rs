@@ -6,7 +6,7 @@ use std::process::Command;
 use super::blocks::{Block, doc_comments, markdown};
 use super::rust;
 use super::shell::Session;
-use crate::support::files::{files, read};
+use crate::support::files::{files, read, repository};
 use crate::support::python;
 
 /// A picture made of characters.

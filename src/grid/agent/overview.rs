@@ -95,7 +95,9 @@ mod tests {
         };
         let words = problems(&[gave_up, NodeReport::default()], Some("it is away"), true).join("; ");
         assert!(
-            ["registered with the master: it is away", "disk", "n: why"].iter().all(|part| words.contains(part)),
+            ["registered with the master: it is away", "list of nodes", "n: why"]
+                .iter()
+                .all(|part| words.contains(part)),
             "{words}"
         );
     }

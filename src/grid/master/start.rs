@@ -110,7 +110,7 @@ pub fn start(config: MasterConfig) -> Result<Master, MasterError> {
             core.listen(listener, id)?;
         }
         let net = Net::new(MasterService::new(parts), limits.clone());
-        Ok::<_, RuntimeError>(net.with_translator(Box::new(GridLegacy), Arc::clone(&loads)).speaking_either())
+        Ok::<_, RuntimeError>(net.speaking_either(Box::new(GridLegacy), Arc::clone(&loads)))
     })
     .map_err(|error| match error {
         StartError::Runtime(error) | StartError::Handler { error, .. } => error,

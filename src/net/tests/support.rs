@@ -13,9 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use sutra_net::{
-    Body, Context, Flow, Identity, Limits, Loads, Net, ReplyTo, Request, Service, TRANSLATED, background_job, listen,
-};
+use sutra_net::{Body, Context, Flow, Identity, Limits, Loads, Net, ReplyTo, Request, Service, background_job, listen};
 use sutra_runtime::{Config, ListenerId, Next, Region, RegionWriter, Running, RuntimeError};
 use sutra_testing::raw::{self, Raw};
 pub use sutra_testing::raw::{Reply, hello};
@@ -244,14 +242,14 @@ impl Server {
 
     /// One that speaks either protocol on either port.
     pub fn of_either(cores: usize, limits: Limits) -> Server {
-        Server::build(cores, limits, || 0, Net::speaking_either)
+        Server::build(cores, limits, || 0, true)
     }
 
     pub fn with_probe(cores: usize, limits: Limits, probe: fn() -> u64) -> Server {
-        Server::build(cores, limits, probe, |net| net)
+        Server::build(cores, limits, probe, false)
     }
 
-    fn build(cores: usize, limits: Limits, probe: fn() -> u64, finish: fn(Net<Toy>) -> Net<Toy>) -> Server {
+    fn build(cores: usize, limits: Limits, probe: fn() -> u64, speaks_either: bool) -> Server {
         let shared = Arc::new(Shared {
             credited: Mutex::new(Vec::with_capacity(10_000)),
             replied: AtomicU64::new(0),
@@ -275,9 +273,13 @@ impl Server {
             // closes it.
             let mut listeners = listeners.lock().unwrap();
             core.listen(listeners.0.pop().unwrap(), ListenerId(0))?;
-            core.listen(listeners.1.pop().unwrap(), ListenerId(TRANSLATED))?;
+            core.listen(listeners.1.pop().unwrap(), ListenerId(1))?;
             let net = Net::new(Toy::new(Arc::clone(&seen)), limits.clone());
-            Ok::<_, RuntimeError>(finish(net.with_translator(Box::new(ToyProtocol), Arc::clone(&loads))))
+            let (toy, loads) = (Box::new(ToyProtocol), Arc::clone(&loads));
+            Ok::<_, RuntimeError>(match speaks_either {
+                true => net.speaking_either(toy, loads),
+                false => net.with_translator(toy, ListenerId(1), loads),
+            })
         });
         Server { address, translated, shared, running: running.unwrap() }
     }
