@@ -15,6 +15,7 @@ mod cores;
 mod crash;
 mod data_folder;
 mod deletes;
+mod examples;
 mod explore;
 mod export;
 mod grid;

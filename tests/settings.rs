@@ -155,16 +155,23 @@ fn two_servers_with_a_quota_of_one_cpu_each_pin_different_ones() {
         let (child, greeting) = greeted(command);
         (child, greeting["cpus"].clone(), folder)
     };
-    let (mut first, ours, _one) = start(&[]);
-    let (mut second, theirs, _two) = start(&[]);
+    // Other tests pin threads meanwhile, here and there; a server that takes the lowest CPU does so
+    // each time.
+    let are_apart = (0..10).any(|_| {
+        let (mut first, ours, _one) = start(&[]);
+        let (mut second, theirs, _two) = start(&[]);
+        for child in [&mut first, &mut second] {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        assert_eq!((ours.as_array().map(Vec::len), theirs.as_array().map(Vec::len)), (Some(1), Some(1)));
+        ours != theirs
+    });
     let highest = format!("{},", cpus - 1);
     let (mut third, listed, _three) = start(&["--cores", &highest]);
-    for child in [&mut first, &mut second, &mut third] {
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
+    third.kill().unwrap();
+    third.wait().unwrap();
     fs::remove_dir(&group).unwrap();
-    assert_eq!((ours.as_array().map(Vec::len), theirs.as_array().map(Vec::len)), (Some(1), Some(1)));
-    assert_ne!(ours, theirs);
+    assert!(are_apart, "ten times on one CPU");
     assert_eq!(listed, serde_json::json!([cpus - 1]), "a list is checked against the mask, not the quota");
 }

@@ -204,7 +204,8 @@ fn a_full_disk_refuses_writes_says_so_in_health_and_keeps_what_was_acknowledged(
         return;
     }
     let script = format!(
-        "mount -t tmpfs -o size=20m none {data} && exec {sutra} serve --data {data} --cores 1 --no-pin --listen 127.0.0.1:0",
+        "mount -t tmpfs -o size=20m none {data} && exec {sutra} serve --data {data} --cores 1 --no-pin \
+         --listen 127.0.0.1:0 --compat off",
         data = folder.path().display(),
         sutra = env!("CARGO_BIN_EXE_sutra"),
     );

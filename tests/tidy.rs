@@ -132,3 +132,45 @@ fn nothing_is_left_to_be_done_later() {
     }
     assert!(left.is_empty(), "left for later:\n{}", left.join("\n"));
 }
+
+/// Functions that are longer than seventy lines, and why they may be.
+const LONG: [(&str, &str); 11] = [
+    ("benches/compare.rs", "measure"),         // the order of a run, a step a line
+    ("benches/compare/claims.rs", "rows"),     // a table
+    ("benches/legacy/store.rs", "try_answer"), // a table: operation to answer
+    ("compat/request.rs", "archive"),          // a table: old request to native one
+    ("compat/tests/bincode.rs", "request"),    // a table
+    ("compat/tests/bincode.rs", "every_reply_reads_as_the_old_enum"), // a table
+    ("src/grid/agent/spawn.rs", "reserve"),    // checks, one behind the other
+    ("src/store/recovery.rs", "run"),          // one loop over the segments, whose cases need each other
+    ("src/store/vectors/search.rs", "advance"), // the steps of a search, in order
+    ("src/store/tests/model.rs", "a_store_shows_what_landed_and_nothing_else_through_any_crash"), // one story
+    ("tests/grid.rs", "a_grid_outlives_the_loss_of_a_node_an_agent_and_its_master"), // one story
+];
+
+#[test]
+fn functions_have_at_most_seventy_lines_but_for_those_with_a_reason() {
+    let mut long = Vec::new();
+    for source in all(&["rs"]) {
+        let text = read(&source);
+        let lines: Vec<&str> = text.lines().collect();
+        for (number, line) in lines.iter().enumerate() {
+            let begin = line.trim_start();
+            let Some((before, behind)) = begin.split_once("fn ") else { continue };
+            let is_function = before
+                .split_whitespace()
+                .all(|word| ["pub", "pub(crate)", "pub(super)", "const", "async", "unsafe"].contains(&word));
+            if !is_function {
+                continue;
+            }
+            let end = format!("{}}}", &line[..line.len() - begin.len()]);
+            let length = lines[number..].iter().position(|line| *line == end).map_or(0, |place| place + 1);
+            let name: String = behind.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+            let is_excused = LONG.iter().any(|(file, function)| source.ends_with(file) && name == *function);
+            if length > 70 && !is_excused {
+                long.push(format!("{}:{}: {name} has {length} lines", source.display(), number + 1));
+            }
+        }
+    }
+    assert!(long.is_empty(), "longer than seventy lines:\n{}", long.join("\n"));
+}

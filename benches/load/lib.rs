@@ -9,7 +9,7 @@
 //! receive, shared by all that are ready at once, so that the server is what is measured.
 //!
 //! Relies on `wire` for frames and on epoll; knows nothing of the client library, so that the
-//! client can be measured against it. [`run`] drives one [`Workload`] a thread as a [`Plan`] says
+//! client can be measured against it. [`run()`] drives one [`Workload`] a thread as a [`Plan`] says
 //! and returns a [`Report`].
 
 mod connection;

@@ -201,6 +201,7 @@ pub(crate) struct Serve {
     pub(crate) listen: Vec<SocketAddr>,
     /// Addresses for clients of the old protocol (msgpack and bincode), separated by commas, or
     /// off. An address is of IPv4 or of IPv6: 0.0.0.0:50051,[::]:50051 is every address of both
+    #[allow(rustdoc::broken_intra_doc_links, reason = "the help prints it as it stands")]
     #[arg(long, env = "SUTRA_COMPAT", value_name = "ADDRESS|off", value_delimiter = ',', default_value = DEFAULT_COMPAT)]
     pub(crate) compat: Vec<OptionalPort>,
     /// The numbers of bincode variants that those clients use: of the first TCP release, or of

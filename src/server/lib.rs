@@ -7,7 +7,7 @@
 //! that was received.
 //!
 //! Relies on `store` for the log and the tables, on `net` for connections, on `runtime` for cores.
-//! [`start`] builds it all from a [`ServerConfig`].
+//! [`start()`] builds it all from a [`ServerConfig`].
 
 mod all_cores;
 mod config;

@@ -8,10 +8,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sutra_compat::Dialect;
 use sutra_net::{Identity, ListenError, Loads, Net, first_overlap, listen};
 use sutra_runtime::{Config, Cores, ListenerId, Placement, Running, RuntimeError, StartError, allowed_cpus, cpu_quota};
-use sutra_store::{OpenManifest, OpenOptions, Store, StoreError, stored_cores};
+use sutra_store::{OpenManifest, OpenOptions, Opened, Store, StoreError, stored_cores};
 
 use crate::config::ServerConfig;
 use crate::core::mailbox::MAILBOX;
+use crate::core::message::WriteTicket;
 use crate::error::ServerError;
 use crate::imports::ImportRecord;
 use crate::legacy::Legacy;
@@ -49,59 +50,86 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
     let files = allow_all_files();
     let allowed = allowed_cpus();
     let (placement, pinned) = place(&config, &allowed, cpu_quota())?;
-    let cpus = placement.cpus.clone();
-    let cores = cpus.len();
+    let cores = placement.cpus.len();
     let needed = FILES + FILES_PER_CORE * cores as u64;
     if let Some(limit) = files.filter(|limit| *limit < needed) {
         return Err(ServerError::FileLimit { limit, cores, needed });
     }
     // Addresses first: a port in use should be said before a long recovery, not after it.
-    let all: Vec<SocketAddr> = config.listen.iter().chain(&config.compat).copied().collect();
-    if config.listen.is_empty() || all.len() > MOST_PORTS {
-        return Err(ServerError::Ports { count: all.len(), most: MOST_PORTS });
-    }
-    if let Some((address, earlier)) = first_overlap(&all) {
-        return Err(ServerError::ListenTwice { address, earlier });
-    }
-    let mut listeners = open_ports(&config.listen, cores, 0)?;
-    let first_compat = u8::try_from(listeners.len()).expect("MOST_PORTS at most");
-    let compat = open_ports(&config.compat, cores, first_compat).map_err(ServerError::Compat)?;
-    let (listening, compat_listening) = (addresses(&listeners), addresses(&compat));
-    listeners.extend(compat);
-
-    let opened = Store::open(
-        &config.data,
-        OpenOptions {
-            cores,
-            durability: config.durability,
-            segment_bytes: config.segment_bytes,
-            id_rule: config.id_rule,
-            listening: listening.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-        },
-    )
-    .map_err(|error| explained(error, pinned, &allowed))?;
+    let ports = Ports::open(&config, cores)?;
+    let options = OpenOptions {
+        cores,
+        durability: config.durability,
+        segment_bytes: config.segment_bytes,
+        id_rule: config.id_rule,
+        listening: ports.native.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    };
+    let opened = Store::open(&config.data, options).map_err(|error| explained(error, pinned, &allowed))?;
     let report = StartReport {
-        listening,
-        compat: compat_listening,
+        listening: ports.native.clone(),
+        compat: ports.compat.clone(),
         pinned,
         allowed,
         durability: config.durability,
         write_path: opened.shards.first().map(sutra_store::Shard::write_path).unwrap_or_default(),
         data: config.data.clone(),
-        recovery: opened.report,
-        cpus: cpus.clone(),
+        recovery: opened.report.clone(),
+        cpus: placement.cpus.clone(),
     };
-    let identity = Identity { store: opened.store_id, started: opened.started, durability: config.durability };
     let info = Arc::new(ServerInfo {
-        data: config.data,
+        data: config.data.clone(),
         durability: config.durability,
         started_at,
-        recovery: report.recovery.clone(),
+        recovery: opened.report.clone(),
     });
+    let manifest = Arc::clone(&opened.manifest);
+    let running = run_cores(&config, &placement, pinned, ports, opened, &info)?;
+    Ok(Server { running, manifest, report, _placement: placement })
+}
 
+/// The listeners of a server, all open.
+struct Ports {
+    /// By address, one a core.
+    listeners: Vec<Port>,
+    /// From this number on they are of the old protocol.
+    first_compat: ListenerId,
+    /// Where they listen.
+    native: Vec<SocketAddr>,
+    compat: Vec<SocketAddr>,
+}
+
+impl Ports {
+    fn open(config: &ServerConfig, cores: usize) -> Result<Self, ServerError> {
+        let all: Vec<SocketAddr> = config.listen.iter().chain(&config.compat).copied().collect();
+        if config.listen.is_empty() || all.len() > MOST_PORTS {
+            return Err(ServerError::Ports { count: all.len(), most: MOST_PORTS });
+        }
+        if let Some((address, earlier)) = first_overlap(&all) {
+            return Err(ServerError::ListenTwice { address, earlier });
+        }
+        let mut listeners = open_ports(&config.listen, cores, 0)?;
+        let first_compat = u8::try_from(listeners.len()).expect("MOST_PORTS at most");
+        let compat = open_ports(&config.compat, cores, first_compat).map_err(ServerError::Compat)?;
+        let (native, compat_addresses) = (addresses(&listeners), addresses(&compat));
+        listeners.extend(compat);
+        Ok(Self { listeners, first_compat: ListenerId(first_compat), native, compat: compat_addresses })
+    }
+}
+
+/// Starts the cores' threads, each with its shard and its listeners.
+fn run_cores(
+    config: &ServerConfig,
+    placement: &Placement,
+    pinned: bool,
+    ports: Ports,
+    opened: Opened<WriteTicket>,
+    info: &Arc<ServerInfo>,
+) -> Result<Running, ServerError> {
+    let cores = placement.cpus.len();
+    let identity = Identity { store: opened.store_id, started: opened.started, durability: config.durability };
     // What each core's thread takes when it builds its part.
     let mut by_core: Vec<Option<_>> = opened.shards.into_iter().map(|shard| Some((shard, Vec::new()))).collect();
-    for (id, listeners) in listeners {
+    for (id, listeners) in ports.listeners {
         for (part, listener) in by_core.iter_mut().zip(listeners) {
             if let Some((_, listeners)) = part {
                 listeners.push((id, listener));
@@ -109,11 +137,10 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
         }
     }
     let dialect = Dialect { numbering: config.numbering, id_rule: opened.id_rule };
-    let loads = Arc::new(Loads::new(cores));
-    let parts = Mutex::new(by_core);
-    let manifest = Arc::clone(&opened.manifest);
+    let (loads, first_compat) = (Arc::new(Loads::new(cores)), ports.first_compat);
+    let (limits, info, parts) = (config.limits.clone(), Arc::clone(info), Mutex::new(by_core));
     let runtime = Config {
-        cpus,
+        cpus: placement.cpus.clone(),
         pin: pinned,
         spin: config.spin,
         mailbox: MAILBOX,
@@ -129,17 +156,13 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
         let looking = (index == 0).then(|| Arc::clone(&opened.manifest));
         let (namespaces, info) = (Arc::clone(&opened.namespaces), Arc::clone(&info));
         let service = StorageService::new(shard, namespaces, looking, info, identity.clone(), cores);
-        let net = Net::new(service, config.limits.clone());
-        Ok::<_, RuntimeError>(net.with_translator(
-            Box::new(Legacy::new(dialect)),
-            ListenerId(first_compat),
-            Arc::clone(&loads),
-        ))
+        let legacy = Box::new(Legacy::new(dialect));
+        let net = Net::new(service, limits.clone()).with_translator(legacy, first_compat, Arc::clone(&loads));
+        Ok::<_, RuntimeError>(net)
+    });
+    running.map_err(|error| match error {
+        StartError::Runtime(error) | StartError::Handler { error, .. } => error.into(),
     })
-    .map_err(|error| match error {
-        StartError::Runtime(error) | StartError::Handler { error, .. } => error,
-    })?;
-    Ok(Server { running, manifest, report, _placement: placement })
 }
 
 /// Opens a listener a core on each address, numbered from `first` on.

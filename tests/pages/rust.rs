@@ -61,9 +61,13 @@ pub async fn client() -> sutra_client::Client {
     sutra_client::Client::connect(at("127.0.0.1:50050")).await.unwrap().namespace("examples")
 }
 
-/// The Rust files whose doc comments are pages of a package.
+/// The Rust files whose doc comments are pages of a package. Its example programs are none: they
+/// run whole, in `tests/examples.rs`.
 pub fn sources() -> Vec<PathBuf> {
-    files("rs").into_iter().filter(|path| path.starts_with("src") || path.starts_with("compat")).collect()
+    let is_page = |path: &PathBuf| {
+        (path.starts_with("src") || path.starts_with("compat")) && !path.starts_with("src/client/examples")
+    };
+    files("rs").into_iter().filter(is_page).collect()
 }
 
 /// A page's Rust examples.

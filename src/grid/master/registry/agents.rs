@@ -2,8 +2,10 @@
 
 use sutra_wire::grid::{AgentRegistration, AgentState, EventKind, NodeState};
 
-use super::standing::{self, Answered, Ask, Source, Standing};
-use super::{Agent, AgentFacts, Change, Moment, Refused, Registry};
+use super::facts::{Agent, AgentFacts, Answered, Ask, Change, Moment, Source, Standing};
+use super::refused::Refused;
+use super::standing::{self};
+use super::state::Registry;
 
 /// What becomes of a registration.
 #[derive(Clone, Debug, PartialEq)]

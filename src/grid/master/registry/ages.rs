@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use sutra_wire::grid::{AgentState, EventKind};
 
+use super::facts::{Agent, Moment, Patience};
 use super::standing::SOON;
-use super::{Agent, Moment, Patience, Registry};
+use super::state::Registry;
 
 /// How often ages are looked at while there are agents.
 pub(crate) const LOOK: Duration = Duration::from_millis(250);

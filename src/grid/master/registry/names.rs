@@ -4,10 +4,8 @@
 //! nor the other way round. A node that is stopped keeps its name. Whoever has a node started under
 //! a name that nobody uses gives it to that node.
 
-use super::{Change, Node, Registry};
-
-/// The claim of nodes that were logged by a master that did not number them: older than all others.
-pub(crate) const FIRST: u64 = 1;
+use super::facts::{Change, Node};
+use super::state::Registry;
 
 impl Registry {
     /// A node by its id or its name.

@@ -3,7 +3,10 @@
 use sutra_wire::grid::{EventKind, NodeState};
 use sutra_wire::limits::MAX_GRID_TEXT;
 
-use super::{Change, Contact, Moment, Refused, Registry};
+use super::facts::{Change, Moment};
+use super::refused::Refused;
+use super::spawns::Contact;
+use super::state::Registry;
 
 /// What it takes to stop a node.
 #[derive(Clone, Debug, PartialEq, Eq)]

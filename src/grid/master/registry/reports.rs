@@ -6,8 +6,8 @@ use std::time::Duration;
 use sutra_wire::grid::{AgentReport, AgentState, EventKind, NodeReport, NodeState};
 use sutra_wire::limits::MAX_AGENT_NODES;
 
-use super::standing::Ask;
-use super::{Change, Moment, Node, Registry};
+use super::facts::{Ask, Change, Moment, Node};
+use super::state::Registry;
 
 /// How long a node that an agent was asked to start may be missing from its reports: one that was
 /// begun before may still be on its way.

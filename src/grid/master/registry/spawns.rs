@@ -3,8 +3,10 @@
 
 use sutra_wire::grid::{AgentState, EventKind, NodeReport, NodeState, SpawnNode};
 
+use super::facts::{Change, Moment, Node, Reservation};
+use super::refused::Refused;
 use super::reports::UNLISTED;
-use super::{Change, Moment, Node, Refused, Registry, Reservation};
+use super::state::Registry;
 
 /// Where an agent is, and what it speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]

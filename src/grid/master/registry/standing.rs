@@ -6,13 +6,14 @@
 //! for each address that they register from, and an agent that has answered never makes room for
 //! them.
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sutra_wire::grid::{AgentRegistration, AgentState, EventKind, NodeReport};
 
-use super::{Agent, AgentFacts, Change, MAX_AGENTS, Moment, Refused, Registry};
+use super::facts::{Agent, AgentFacts, Answered, Ask, Change, MAX_AGENTS, Moment, Source, Standing};
+use super::refused::Refused;
+use super::shares::{Share, counted};
+use super::state::Registry;
 
 /// Agents that have not answered, of one address: a site behind one that comes to a new master at
 /// once.
@@ -35,90 +36,6 @@ const LONGEST: Duration = Duration::from_secs(60);
 pub(super) const SOON: Duration = Duration::from_millis(50);
 /// Nodes that are kept until their agent has answered, in bytes of text: more are reported again.
 const KEPT: usize = 1 << 20;
-
-/// Where registrations come from: an address, of IPv6 the network that one site has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Source(pub(crate) IpAddr);
-
-impl From<SocketAddr> for Source {
-    fn from(peer: SocketAddr) -> Self {
-        Self(match peer.ip().to_canonical() {
-            IpAddr::V6(ip) => Ipv6Addr::from(u128::from(ip) & (u128::MAX << 64)).into(),
-            ip => ip,
-        })
-    }
-}
-
-/// Whether an agent has answered where it says that it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
-    Proven,
-    Unproven {
-        since: Instant,
-        failures: u32,
-        /// When it is to be asked; `None` while it is.
-        ask_at: Option<Instant>,
-    },
-}
-
-/// Somebody to be asked back.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Ask {
-    pub(crate) agent_id: String,
-    pub(crate) incarnation: u64,
-    pub(crate) endpoint: String,
-    pub(crate) source: Option<Source>,
-    /// What it says of its nodes.
-    pub(crate) nodes: Vec<NodeReport>,
-    pub(crate) revision: Option<u64>,
-}
-
-/// What the one at the endpoint has answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Answered {
-    /// That it is this agent.
-    Itself,
-    /// It does not say who it is; these nodes it runs.
-    Nodes(Vec<String>),
-    /// Nothing of use.
-    No(String),
-}
-
-/// How many agents an address has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Share {
-    proven: usize,
-    unproven: usize,
-    asked: usize,
-}
-
-/// How many agents there are, and whose.
-#[derive(Debug, Default)]
-pub(super) struct Shares {
-    of: BTreeMap<Option<Source>, Share>,
-    all: Share,
-}
-
-impl Shares {
-    fn change(&mut self, source: Option<Source>, change: impl Fn(&mut Share)) {
-        change(&mut self.all);
-        let share = self.of.entry(source).or_default();
-        change(share);
-        if *share == Share::default() {
-            self.of.remove(&source);
-        }
-    }
-
-    fn of(&self, source: Option<Source>) -> Share {
-        self.of.get(&source).copied().unwrap_or_default()
-    }
-}
-
-impl Agent {
-    pub(crate) fn is_proven(&self) -> bool {
-        self.standing == Standing::Proven
-    }
-}
 
 impl Registry {
     /// Puts an agent into its place, where it may be another one's.
@@ -336,10 +253,6 @@ impl Registry {
     pub(crate) fn unproven(&self) -> usize {
         self.shares.all.unproven
     }
-}
-
-fn counted(share: &mut Share, is_proven: bool) -> &mut usize {
-    if is_proven { &mut share.proven } else { &mut share.unproven }
 }
 
 /// What a registration asks back about.

@@ -14,6 +14,7 @@ use sutra_wire::grid::{
     AgentRegistration, AgentReport, AgentState, ClusterState, EventKind, NodeReport, NodeState, SpawnNode,
 };
 
+use super::facts::Node;
 use super::*;
 
 const DEGRADED: Duration = Duration::from_secs(15);

@@ -5,7 +5,8 @@ use std::ops::Bound;
 use sutra_wire::grid::{AgentInfo, AgentState, Agents, Cluster, NodeInfo, NodeState, Nodes};
 use sutra_wire::limits::MAX_GRID_PAGE;
 
-use super::{Agent, Moment, Node, Registry};
+use super::facts::{Agent, Moment, Node};
+use super::state::Registry;
 
 /// A page ends when its texts have about so many bytes, whatever was asked for: a quarter of the
 /// longest reply.

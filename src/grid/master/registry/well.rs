@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use sutra_wire::grid::{AgentState, ClusterState, NodeState};
 
-use super::{Agent, Moment, Node, Registry};
+use super::facts::{Agent, Moment, Node};
+use super::state::Registry;
 
 /// How long a node may start, or stop, before something is wrong with it.
 const LONG: Duration = Duration::from_secs(15);

@@ -1,0 +1,40 @@
+//! How many agents come from which address.
+
+use std::collections::BTreeMap;
+
+use super::facts::Source;
+
+/// How many agents an address has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Share {
+    pub(super) proven: usize,
+    pub(super) unproven: usize,
+    pub(super) asked: usize,
+}
+
+/// How many agents there are, and whose.
+#[derive(Debug, Default)]
+pub(super) struct Shares {
+    pub(super) of: BTreeMap<Option<Source>, Share>,
+    pub(super) all: Share,
+}
+
+impl Shares {
+    pub(super) fn change(&mut self, source: Option<Source>, change: impl Fn(&mut Share)) {
+        change(&mut self.all);
+        let share = self.of.entry(source).or_default();
+        change(share);
+        if *share == Share::default() {
+            self.of.remove(&source);
+        }
+    }
+
+    pub(super) fn of(&self, source: Option<Source>) -> Share {
+        self.of.get(&source).copied().unwrap_or_default()
+    }
+}
+
+/// The count that an agent belongs to.
+pub(super) fn counted(share: &mut Share, is_proven: bool) -> &mut usize {
+    if is_proven { &mut share.proven } else { &mut share.unproven }
+}
