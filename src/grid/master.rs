@@ -15,22 +15,25 @@
 //! Relies on `store` for the log: each agent and each node is a record in it. Heartbeats are not
 //! logged.
 
+mod answer;
 mod config;
+mod core;
+mod errands;
 mod error;
 mod events;
 mod forward;
 mod journal;
 mod legacy;
+mod message;
 mod overview;
 mod proving;
 mod records;
 mod registry;
-mod replies;
 mod report;
 mod service;
-mod spawning;
 mod start;
 mod stopping;
+mod summary;
 mod watch;
 
 pub use config::MasterConfig;

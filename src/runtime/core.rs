@@ -16,6 +16,7 @@ use io_uring::types::Fd;
 use crate::RuntimeError;
 use crate::accept::{self, Inbox, ListenerId};
 use crate::background::{Background, Job, Postbox};
+use crate::ending::Ending;
 use crate::mailbox::{Doorbell, Mailboxes};
 use crate::metrics::{CoreMetrics, Features};
 use crate::operation::{Kind, encode};
@@ -24,8 +25,7 @@ use crate::ring::Ring;
 use crate::sockets::{Socket, SocketTable};
 use crate::stages::{Stage, StageClock};
 use crate::timers::{TimerId, Timers};
-use crate::turn::Ending;
-use crate::writes::Writes;
+use crate::under_way::Writes;
 
 /// `Outgoing`s that a core keeps for the next sends: as many as there are sockets with a send in
 /// flight in a busy turn.

@@ -18,6 +18,7 @@ mod config;
 mod core;
 mod cpus;
 mod data_file;
+mod ending;
 mod error;
 mod event;
 mod file_error;
@@ -38,6 +39,7 @@ mod start;
 mod timers;
 mod traffic;
 mod turn;
+mod under_way;
 mod writes;
 
 pub use accept::{ListenerId, PeerAddr};

@@ -14,13 +14,14 @@ use crate::background::{self, Background};
 use crate::buffers::ReceiveBuffers;
 use crate::config::Config;
 use crate::core::Core;
+use crate::ending::Ending;
 use crate::error::explain_setup_failure;
 use crate::event::Handler;
 use crate::mailbox::{Doorbell, Mailboxes};
 use crate::metrics::Features;
 use crate::ring::{Ring, register_files};
 use crate::sleep::{Pace, Parking};
-use crate::turn::{Ending, Turns};
+use crate::turn::Turns;
 use crate::{RuntimeError, StartError};
 
 /// Entries of tokio-uring's own ring: it carries a core's few control operations.

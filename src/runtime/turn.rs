@@ -1,7 +1,5 @@
 //! The loop of a core: hand over what arrived, let the handler queue what follows, submit, wait.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use io_uring::cqueue;
@@ -10,70 +8,12 @@ use crate::RuntimeError;
 use crate::buffers::ReceiveBuffers;
 use crate::core::Core;
 use crate::event::{Event, Handler, Next};
-use crate::mailbox::Doorbell;
 use crate::operation::{Kind, decode};
 use crate::sleep::{Pace, Parking, Wait};
 use crate::sockets::Socket;
 use crate::stages::Stage;
 use crate::traffic::{receive_completed, send_completed, tell_pending};
 use crate::writes::write_completed;
-
-/// How the cores end together.
-pub(crate) struct Ending {
-    stop: AtomicBool,
-    /// By core: whether it has nothing left to do. Given up again when something arrives.
-    drained: Box<[AtomicBool]>,
-    /// Set once by the first core that finds all drained, or by one that fails.
-    over: AtomicBool,
-    doorbells: Arc<[Doorbell]>,
-}
-
-impl Ending {
-    pub(crate) fn new(doorbells: Arc<[Doorbell]>) -> Ending {
-        Ending {
-            stop: AtomicBool::new(false),
-            drained: doorbells.iter().map(|_| AtomicBool::new(false)).collect(),
-            over: AtomicBool::new(false),
-            doorbells,
-        }
-    }
-
-    /// Asks all cores to shut down.
-    pub(crate) fn stop(&self) {
-        self.stop.store(true, Ordering::Release);
-        self.wake_all();
-    }
-
-    /// Ends all cores at once, whatever they have left to do.
-    pub(crate) fn end(&self) {
-        self.over.store(true, Ordering::Release);
-        self.wake_all();
-    }
-
-    fn wake_all(&self) {
-        for doorbell in self.doorbells.iter() {
-            doorbell.ring();
-        }
-    }
-
-    fn is_stopping(&self) -> bool {
-        self.stop.load(Ordering::Acquire)
-    }
-
-    /// Whether there is something here that a core must not sleep over.
-    pub(crate) fn is_news(&self, told_to_stop: bool) -> bool {
-        self.over.load(Ordering::Acquire) || (!told_to_stop && self.is_stopping())
-    }
-
-    /// Says whether `core` is drained; `true` when all are, for good.
-    fn is_over(&self, core: usize, drained: bool) -> bool {
-        self.drained[core].store(drained, Ordering::SeqCst);
-        if drained && self.drained.iter().all(|core| core.load(Ordering::SeqCst)) {
-            self.end();
-        }
-        self.over.load(Ordering::Acquire)
-    }
-}
 
 /// Everything that one core's loop has.
 pub(crate) struct Turns<H: Handler> {
@@ -217,7 +157,7 @@ impl<H: Handler> Turns<H> {
     fn is_over(&self) -> bool {
         let core = &self.core;
         if !core.told_to_stop {
-            return core.ending.over.load(Ordering::Acquire);
+            return core.ending.is_at_once();
         }
         let drained = self.handler.drained()
             && core.mailboxes.is_empty()

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use io_uring::types::{Fd, FsyncFlags};
 use io_uring::{cqueue, opcode};
-use slab::Slab;
 
 use crate::core::{Core, Pending};
 use crate::data_file::{DataFile, WriteMode};
@@ -18,27 +17,10 @@ use crate::event::{Event, Handler};
 use crate::operation::{Kind, encode};
 use crate::region::RegionSlice;
 use crate::stages::Stage;
+use crate::under_way::Write;
 
 /// The most that one WRITE takes; a multiple of every alignment, below 2 GiB.
 const MAX_WRITE: usize = 1 << 30;
-
-/// Writes and syncs of a core that are under way. As many as the handler starts: a log has one.
-pub(crate) type Writes = Slab<Write>;
-
-/// One write, or one sync.
-pub(crate) struct Write {
-    file: Arc<DataFile>,
-    offset: u64,
-    bytes: Option<RegionSlice>,
-    done: usize,
-    token: u64,
-}
-
-impl Write {
-    fn rest(&self) -> &[u8] {
-        self.bytes.as_ref().and_then(|bytes| bytes.get(self.done..)).unwrap_or_default()
-    }
-}
 
 impl<M: Send + 'static> Core<M> {
     /// Writes `bytes` at `offset`; [`Event::Written`] with `token` comes when all of it is as

@@ -20,7 +20,7 @@ use crate::disk::Clock;
 use crate::format::{COMMIT_ENTRY, CommitBody, ENTRY_HEADER, EntryHeader, KIND_COMMIT, entry_bytes};
 use crate::marks::Position;
 use crate::namespaces::NamespaceId;
-use crate::prepare::{Preparation, PrepareJob, Prepared, SpaceFailure, Spoiled};
+use crate::prepare::{NoRoom, Preparation, PrepareJob, Prepared, SpaceFailure, Spoiled};
 use crate::segment::Segment;
 use crate::segments::{Location, Segments};
 
@@ -68,17 +68,6 @@ pub struct CommitWrite {
     pub offset: u64,
     /// The commit.
     pub bytes: RegionSlice,
-}
-
-/// Why an entry can't be appended now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NoRoom {
-    /// There will be room when the commit in flight has landed or log space is ready.
-    Yet,
-    /// Log space could not be made ready ([`Preparation::failure`] says why).
-    Space,
-    /// It would not fit an empty segment.
-    Ever { limit: usize },
 }
 
 /// What to write into an entry's header.

@@ -17,11 +17,12 @@ use crate::marks::Position;
 use crate::namespaces::Namespaces;
 use crate::open_manifest::OpenManifest;
 use crate::prepare::{FIRST_STEP, Preparation, Spoiled};
-use crate::recovery::{ShardReport, Source, recover};
+use crate::recovery::{Replayed, ShardReport, Source, recover};
 use crate::segment::{Segment, holds_data};
-use crate::settle::{Recovered, Replayed, Uncut};
+use crate::settle::{Recovered, Uncut};
 use crate::shard::Shard;
-use crate::vectors::{First, Home, Vectors, first_embeddings};
+use crate::vectors::restore::{First, first_embeddings};
+use crate::vectors::{Home, Vectors};
 
 /// The smallest segment: a first step of zero-filling in the smallest sense, for tests and tiny
 /// stores.

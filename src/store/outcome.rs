@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use crate::graph::InEdge;
-#[cfg(doc)]
-use crate::shard::Shard;
 
 /// Why a write is not taken, or not acknowledged.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -47,8 +45,11 @@ pub enum Refusal {
         /// Numbers of this one.
         got: u32,
     },
-    /// There is no room at this moment: to be tried again after the next [`Shard::commit_finished`]
-    /// or [`Shard::prepared`].
+    /// There is no room at this moment: to be tried again after the shard's next
+    /// [`commit_finished`] or [`prepared`].
+    ///
+    /// [`commit_finished`]: crate::Shard::commit_finished
+    /// [`prepared`]: crate::Shard::prepared
     #[error("the log has no room at this moment")]
     Stalled,
 }
@@ -66,7 +67,7 @@ pub enum Effect {
     /// A concept is visible.
     Concept,
     /// An association is visible at its source; the shard of the edge's target (this one or
-    /// another) is to be told ([`Shard::apply_in_edge`]).
+    /// another) is to be told ([`crate::Shard::apply_in_edge`]).
     Association(InEdge),
     /// An association is gone at its source, of which its target's shard is to be told as well;
     /// whether it was there before: of two removals under way at a time only one finds it.

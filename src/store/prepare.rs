@@ -14,7 +14,6 @@ use sutra_runtime::DataFile;
 use crate::StoreError;
 use crate::disk::{Clock, Disk, SegmentName};
 use crate::format::SEGMENT_HEADER;
-use crate::log::NoRoom;
 use crate::pages::Pages;
 use crate::segment::Segment;
 
@@ -29,6 +28,17 @@ const AHEAD: usize = 16 << 20;
 /// How long after a failure the next attempt is made, in µs: soon enough for whoever has just freed
 /// space.
 const RETRY_AFTER: u64 = 900_000;
+
+/// Why an entry can't be appended now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoRoom {
+    /// There will be room when the commit in flight has landed or log space is ready.
+    Yet,
+    /// Log space could not be made ready ([`Preparation::failure`] says why).
+    Space,
+    /// It would not fit an empty segment.
+    Ever { limit: usize },
+}
 
 /// Why log space could not be made ready.
 #[derive(Clone, Debug)]

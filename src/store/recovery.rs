@@ -32,7 +32,21 @@ use crate::graph::Graph;
 use crate::marks::Position;
 use crate::namespaces::{NamespaceId, Namespaces};
 use crate::segments::{Location, Segments};
-use crate::settle::Replayed;
+
+/// A shard whose log was read, and not changed yet.
+pub(crate) struct Replayed {
+    pub(crate) source: Source,
+    pub(crate) graph: Graph,
+    pub(crate) segments: Segments,
+    /// What the next commit will look like.
+    pub(crate) expected: Expected,
+    pub(crate) report: ShardReport,
+    /// The segment that the log ends in.
+    pub(crate) tail: Loaded,
+    pub(crate) header: SegmentHeader,
+    /// Segments behind it, in order: none belongs to the log.
+    pub(crate) beyond: Vec<SegmentName>,
+}
 
 /// What recovery found in one shard.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -12,32 +12,16 @@ use std::sync::Arc;
 use sutra_runtime::{DataFile, RegionWriter, is_out_of_space};
 
 use crate::StoreError;
-use crate::commit::Expected;
 use crate::disk::SegmentName;
 use crate::format::{SegmentHeader, is_zero};
 use crate::graph::Graph;
 use crate::log::{LogEnd, Reached};
 use crate::marks::Position;
 use crate::prepare::FIRST_STEP;
-use crate::recovery::{Loaded, ShardReport, Source, used};
+use crate::recovery::{Loaded, Replayed, ShardReport, used};
 use crate::segment::Segment;
 use crate::segments::Segments;
 use crate::vectors::Records;
-
-/// A shard whose log was read, and not changed yet.
-pub(crate) struct Replayed {
-    pub(crate) source: Source,
-    pub(crate) graph: Graph,
-    pub(crate) segments: Segments,
-    /// What the next commit will look like.
-    pub(crate) expected: Expected,
-    pub(crate) report: ShardReport,
-    /// The segment that the log ends in.
-    pub(crate) tail: Loaded,
-    pub(crate) header: SegmentHeader,
-    /// Segments behind it, in order: none belongs to the log.
-    pub(crate) beyond: Vec<SegmentName>,
-}
 
 /// A recovered shard, before it serves.
 pub(crate) struct Recovered {

@@ -24,12 +24,12 @@ use sutra_wire::{
 use crate::disk::Clock;
 use crate::format::{KIND_ASSOCIATION, KIND_CONCEPT, KIND_REMOVAL, KIND_TOMBSTONE};
 use crate::graph::{EdgeKey, Graph, InEdge, NeighborQuery};
-use crate::log::{CommitWrite, Landed, Log, NewEntry, NoRoom, Pending, Reached, Write};
+use crate::log::{CommitWrite, Landed, Log, NewEntry, Pending, Reached, Write};
 use crate::marks::Progress;
 use crate::namespaces::NamespaceId;
 use crate::open_manifest::{MarkJob, Marked, OpenManifest};
 use crate::outcome::{Acknowledged, Effect, Refusal};
-use crate::prepare::{Preparation, PrepareJob, Prepared};
+use crate::prepare::{NoRoom, Preparation, PrepareJob, Prepared};
 use crate::recovery::ShardReport;
 use crate::segments::{Location, Segments};
 use crate::settle::Recovered;

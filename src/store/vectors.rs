@@ -16,145 +16,38 @@ mod coarse;
 mod cosine;
 mod dimensions;
 mod groups;
+mod home;
 mod job;
 mod kernels;
 mod nearest;
 mod ordering;
 mod query;
-mod restore;
+mod records;
+pub(crate) mod restore;
 mod search;
 mod space;
+mod spaces;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use rkyv::rend::f32_le;
 use sutra_wire::{Checked, ConceptRecord};
 
-use self::checkpoint::Origin;
 use self::coarse::Coarse;
 use self::cosine::Length;
 use self::dimensions::Dimensions;
+pub(crate) use self::home::Home;
 use self::job::Work;
 pub use self::job::{IndexJob, Indexed};
 pub use self::query::VectorQuery;
-pub(crate) use self::restore::{First, first_embeddings};
+pub(crate) use self::records::Records;
+use self::records::is_same;
 pub use self::search::{SearchProgress, VectorSearch};
 use self::search::{Shelf, Slice};
 use self::space::Space;
-use crate::disk::{CheckpointName, Clock, Disk};
-use crate::namespaces::{NamespaceId, Namespaces};
-use crate::segments::Segments;
-use crate::slab::Slab;
-use crate::table::Table;
-
-/// Where the visible records are.
-#[derive(Clone, Copy)]
-pub(crate) struct Records<'a> {
-    pub(crate) table: &'a Table,
-    pub(crate) segments: &'a Segments,
-}
-
-impl<'a> Records<'a> {
-    /// The record of a node's concept.
-    fn record(&self, node: u32) -> Option<Checked<'a, ConceptRecord>> {
-        self.segments.record(self.table.location_of(node)?)
-    }
-}
-
-/// crc32c of an embedding's bytes.
-fn checksum(embedding: &[f32_le]) -> u32 {
-    let mut bytes = [0; 1024];
-    embedding.chunks(bytes.len() / 4).fold(0, |crc, numbers| {
-        for (bytes, number) in bytes.chunks_exact_mut(4).zip(numbers) {
-            bytes.copy_from_slice(&number.to_native().to_le_bytes());
-        }
-        crc32c::crc32c_append(crc, &bytes[..4 * numbers.len()])
-    })
-}
-
-fn is_same(a: &[f32_le], b: &[f32_le]) -> bool {
-    let bits = |number: &f32_le| number.to_native().to_bits();
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| bits(a) == bits(b))
-}
-
-/// The ordinals of nodes that have a vector.
-#[derive(Default)]
-struct Ordinals(Slab<u32>);
-
-impl Ordinals {
-    const NONE: u32 = u32::MAX;
-
-    fn get(&self, node: u32) -> Option<u32> {
-        self.0.get(node).copied().filter(|ordinal| *ordinal != Self::NONE)
-    }
-
-    fn set(&mut self, node: u32, ordinal: Option<u32>) {
-        if ordinal.is_none() && self.0.get(node).is_none() {
-            return;
-        }
-        while self.0.get(node).is_none() {
-            self.0.push(Self::NONE);
-        }
-        self.0[node] = ordinal.unwrap_or(Self::NONE);
-    }
-}
-
-/// The namespaces' vectors, by number.
-#[derive(Default)]
-struct Spaces {
-    spaces: Vec<Option<Box<Space>>>,
-    /// How many there ever were: a namespace may lose its vectors and get others, of another
-    /// dimension.
-    lives: u32,
-}
-
-impl Spaces {
-    fn get(&self, namespace: NamespaceId) -> Option<&Space> {
-        self.spaces.get(namespace.number() as usize)?.as_deref()
-    }
-
-    fn get_mut(&mut self, namespace: NamespaceId) -> Option<&mut Space> {
-        self.spaces.get_mut(namespace.number() as usize)?.as_deref_mut()
-    }
-
-    fn get_or_make(&mut self, namespace: NamespaceId, dimension: u32) -> &mut Space {
-        let number = namespace.number() as usize;
-        if self.spaces.len() <= number {
-            self.spaces.resize_with(number + 1, || None);
-        }
-        let lives = &mut self.lives;
-        self.spaces[number].get_or_insert_with(|| {
-            *lives += 1;
-            Box::new(Space::new(dimension, *lives))
-        })
-    }
-
-    /// Takes a namespace's out, which has none any more.
-    fn take(&mut self, namespace: NamespaceId) -> Option<Box<Space>> {
-        self.spaces.get_mut(namespace.number() as usize)?.take()
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &Space> {
-        self.spaces.iter().flatten().map(|space| &**space)
-    }
-}
-
-/// Where a shard's checkpoints belong.
-#[derive(Clone)]
-pub(crate) struct Home {
-    pub(crate) disk: Arc<dyn Disk>,
-    pub(crate) store: u64,
-    pub(crate) shard: u16,
-    pub(crate) namespaces: Arc<Namespaces>,
-}
-
-impl Home {
-    fn origin(&self, namespace: NamespaceId, dimension: u32) -> Origin {
-        let name = CheckpointName { shard: self.shard, namespace: namespace.number() };
-        Origin { store: self.store, name, dimension }
-    }
-}
+use self::spaces::{Ordinals, Spaces};
+use crate::disk::Clock;
+use crate::namespaces::NamespaceId;
 
 /// A shard's vectors.
 pub(crate) struct Vectors {
@@ -260,7 +153,7 @@ impl Vectors {
             return None;
         }
         if stopping {
-            let mut all = (0..self.spaces.spaces.len() as u32).map(NamespaceId::from_number);
+            let mut all = (0..self.spaces.count()).map(NamespaceId::from_number);
             return all.find_map(|namespace| self.work_of(namespace, records, clock, sequence, true));
         }
         if let Some(coarse) = self.discarded.pop() {
@@ -349,7 +242,7 @@ impl Vectors {
     /// and bytes of memory.
     pub(crate) fn stats(&self) -> (u64, u64, u64) {
         let sum = |of: fn(&Space) -> u64| self.spaces.iter().map(of).sum::<u64>();
-        let memory = sum(Space::memory) + if self.spaces.spaces.is_empty() { 0 } else { self.ordinals.0.memory() };
+        let memory = sum(Space::memory) + if self.spaces.count() == 0 { 0 } else { self.ordinals.memory() };
         (sum(|space| space.progress().0), sum(|space| space.progress().1), memory)
     }
 }

@@ -5,20 +5,17 @@
 //! one place until its time is over.
 
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use sutra_compat::grid::{GridReply, GridRequest, ReplyDetails, SpawnOptions};
 use sutra_compat::{CompatError, PREFIX_BYTES};
-use sutra_net::Postbox;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
-
-use super::service::Message;
 
 /// Errands that wait for their turn; with more, whoever asks is told that there is too much to do.
 const QUEUE: usize = 256;
@@ -32,9 +29,6 @@ pub(crate) const SPAWN: Duration = Duration::from_secs(30);
 pub(crate) const STOP: Duration = Duration::from_secs(15);
 /// The agent knows it.
 pub(crate) const STATUS: Duration = Duration::from_secs(5);
-
-/// The way to the service's core, there once that runs.
-pub(crate) type Home = Arc<OnceLock<Postbox<Message>>>;
 
 /// Something to ask an agent.
 #[derive(Debug)]
@@ -116,26 +110,24 @@ pub(crate) fn start_worker<T: Send + 'static>(
     Ok((Worker { queue: errands, _alive: alive }, thread))
 }
 
-/// Starts the thread that runs errands.
-pub(crate) fn start(home: Home) -> io::Result<(Worker<Errand>, JoinHandle<()>)> {
-    start_worker("errands", async move |queue: &mut Receiver<Errand>| work(queue, &home).await)
+/// Starts the thread that runs errands, and tells what came of each.
+pub(crate) fn start(tell: impl Fn(Done) + Clone + Send + 'static) -> io::Result<(Worker<Errand>, JoinHandle<()>)> {
+    start_worker("errands", async move |queue: &mut Receiver<Errand>| work(queue, &tell).await)
 }
 
-async fn work(queue: &mut Receiver<Errand>, home: &Home) {
+async fn work(queue: &mut Receiver<Errand>, tell: &(impl Fn(Done) + Clone + Send + 'static)) {
     let places = Arc::new(Semaphore::new(AT_A_TIME));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let Some(errand) = queue.recv().await else { return };
-        let home = Arc::clone(home);
+        let tell = tell.clone();
         tokio::spawn(async move {
             let Errand { number, endpoint, request, options, timeout } = errand;
             let mut message = Vec::new();
             request.append(options.as_ref(), &mut message);
             let asked = tokio::time::timeout(timeout, exchange(&endpoint, message, MOST)).await;
             let result = asked.unwrap_or(Err(ErrandError::TimedOut { endpoint, timeout }));
-            if let Some(home) = home.get() {
-                home.post(Message::Done(Done { number, result }));
-            }
+            tell(Done { number, result });
             drop(place);
         });
     }

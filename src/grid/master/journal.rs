@@ -14,9 +14,9 @@ use sutra_net::Context;
 use sutra_store::{Acknowledged, NamespaceId, OpenManifest, Refusal, Shard};
 use sutra_wire::{Checked, ConceptKey, ConceptRecord, FrameBuffer};
 
+use super::answer::Answer;
+use super::message::Message;
 use super::records::Entry;
-use super::replies::Answer;
-use super::service::Message;
 
 /// Entries that wait; with more, requests that change something wait in their connections.
 const QUEUE: usize = 4096;

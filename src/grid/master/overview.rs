@@ -1,21 +1,10 @@
-//! The master as a whole: what it counts, what it tells of itself natively, and what its admin port
-//! shows.
-
-use std::time::Duration;
+//! The master as its admin port shows it, and what it counts.
 
 use serde_json::{Value, json};
-use sutra_net::Context;
 use sutra_wire::grid::{AgentInfo, AgentState, Cluster, ClusterState, NodeInfo, NodeState};
-use sutra_wire::{Counter, Durability, Stats};
-use tokio::sync::oneshot;
 
-use super::forward::Home;
-use super::registry::{Problems, Shown};
-use super::service::{MasterService, Message};
-use crate::admin::{Metric, Source, View};
-
-/// The core answers within a turn of its loop; a master that takes so long is not well.
-const PATIENCE: Duration = Duration::from_secs(2);
+use super::registry::Problems;
+use crate::admin::{Metric, View};
 
 /// What the master has done since its start.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,107 +22,23 @@ pub(crate) struct Counters {
 
 /// What the admin port shows.
 pub(crate) struct Overview {
-    cluster: Cluster,
-    nodes_by_state: [usize; NodeState::ALL.len()],
-    counters: Counters,
-    errands_under_way: usize,
-    watchers: usize,
-    last_event: u64,
+    pub(crate) cluster: Cluster,
+    pub(crate) nodes_by_state: [usize; NodeState::ALL.len()],
+    pub(crate) counters: Counters,
+    pub(crate) errands_under_way: usize,
+    pub(crate) watchers: usize,
+    pub(crate) last_event: u64,
     /// Agents that have not answered where they say that they are.
-    unproven: usize,
-    is_writable: bool,
-    problems: Problems,
+    pub(crate) unproven: usize,
+    pub(crate) is_writable: bool,
+    pub(crate) problems: Problems,
     /// The first page of each, where they were asked for.
-    agents: Vec<AgentInfo>,
-    nodes: Vec<NodeInfo>,
-}
-
-impl MasterService {
-    pub(crate) fn cluster(&self, cx: &Context<'_, Message>, shown: Shown) -> Cluster {
-        let cluster = self.registry.cluster(shown, self.moment(cx));
-        let state = match self.journal.health() {
-            Err(_) if cluster.state == ClusterState::Healthy as u8 => ClusterState::Degraded as u8,
-            _ => cluster.state,
-        };
-        Cluster { version: env!("CARGO_PKG_VERSION").into(), uptime: self.uptime(), state, ..cluster }
-    }
-
-    /// What is not as it should be, in the grid and with the master's log.
-    pub(crate) fn problems(&self, cx: &Context<'_, Message>) -> Problems {
-        let mut problems = self.registry.problems(self.moment(cx));
-        if let Err(refusal) = self.journal.health() {
-            problems.add_first(format!("changes are refused: {refusal}"));
-        }
-        problems
-    }
-
-    pub(crate) fn overview(&self, cx: &Context<'_, Message>, lists: bool) -> Overview {
-        let at = self.moment(cx);
-        let agents = if lists { self.registry.agent_page("", 0, Shown::ByAnswer, at).agents } else { Vec::new() };
-        let nodes = if lists { self.registry.node_page("", "", 0, at).nodes } else { Vec::new() };
-        Overview {
-            cluster: self.cluster(cx, Shown::ByAnswer),
-            nodes_by_state: self.registry.nodes_by_state(),
-            counters: self.counters,
-            errands_under_way: self.waiting.len(),
-            watchers: self.watchers.count(),
-            last_event: self.events.last(),
-            unproven: self.registry.unproven(),
-            is_writable: self.journal.health().is_ok(),
-            problems: self.problems(cx),
-            agents,
-            nodes,
-        }
-    }
-
-    /// The answer to a client that asks any server for its counters.
-    pub(crate) fn stats(&self, cx: &Context<'_, Message>) -> Stats {
-        let shard = self.journal.shard().stats();
-        let mut counters = Vec::new();
-        cx.counters(&mut counters);
-        for (name, value) in [
-            ("agents", self.registry.agents() as u64),
-            ("nodes", self.registry.nodes() as u64),
-            ("watchers", self.watchers.count() as u64),
-            ("heartbeats", self.counters.heartbeats),
-            ("heartbeats_of_unknown_agents", self.counters.unknown),
-            ("refused", self.counters.refused),
-            ("errands", self.counters.errands),
-            ("errands_failed", self.counters.errands_failed),
-            ("events_told", self.counters.events_told),
-            ("log_bytes", shard.log_bytes),
-        ] {
-            counters.push(Counter { name: name.into(), value });
-        }
-        Stats {
-            concepts: shard.concepts,
-            written: shard.written,
-            pending: shard.pending,
-            uptime: self.uptime(),
-            cores: 1,
-            durability: Durability::Always.to_string(),
-            write_path: self.journal.shard().write_path(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            counters,
-            ..Stats::default()
-        }
-    }
-}
-
-/// The master, as the admin thread asks it.
-pub(crate) struct MasterSource(pub(crate) Home);
-
-impl Source for MasterSource {
-    async fn look(&self, lists: bool) -> Option<View> {
-        let (to, overview) = oneshot::channel();
-        self.0.get()?.post(Message::Look { lists, to });
-        let overview = tokio::time::timeout(PATIENCE, overview).await.ok()?.ok()?;
-        Some(overview.view())
-    }
+    pub(crate) agents: Vec<AgentInfo>,
+    pub(crate) nodes: Vec<NodeInfo>,
 }
 
 impl Overview {
-    fn view(&self) -> View {
+    pub(crate) fn view(&self) -> View {
         View {
             healthy: self.problems.state == ClusterState::Healthy,
             status: self.problems.words(),

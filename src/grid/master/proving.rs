@@ -3,19 +3,22 @@
 //! From a thread of its own, so that addresses at which nobody answers hold up nothing else that
 //! agents are asked. The registry bounds how many are asked at a time.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use sutra_compat::grid::{AgentClaim, GridReply, GridRequest, ReplyDetails};
 use sutra_net::{Context, ReplyTo};
+use sutra_wire::Status;
 use sutra_wire::grid::AgentRegistration;
 use tokio::sync::mpsc::Receiver;
 
-use super::forward::{self, ErrandError, Home, Worker};
-use super::registry::{Answered, Ask, Moment};
-use super::replies::{Answer, What};
-use super::service::{MasterService, Message};
+use super::answer::{Answer, What};
+use super::core::MasterCore;
+use super::forward::{self, ErrandError, Worker};
+use super::message::Message;
+use super::registry::{Answered, Ask, Moment, Registry};
 
 /// An agent that is there answers at once, as it starts nothing for it.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -23,17 +26,18 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const MOST: usize = 64 << 10;
 
 /// An agent that is being asked back.
-pub(crate) struct Asking {
+struct Asking {
     ask: Ask,
     /// Where it registers in another's place: who waits for it.
     instead: Option<(ReplyTo, Box<AgentRegistration>)>,
 }
 
-impl Asking {
-    /// Who waits for the answer.
-    pub(crate) fn waiting(self) -> Option<ReplyTo> {
-        self.instead.map(|(to, _)| to)
-    }
+/// Those that are being asked back.
+pub(crate) struct Proofs {
+    worker: Worker<Proof>,
+    /// By the number of the asking.
+    asking: BTreeMap<u64, Asking>,
+    next: u64,
 }
 
 /// What the thread is asked.
@@ -46,12 +50,16 @@ pub(crate) struct Proof {
     nodes: Vec<String>,
 }
 
-impl MasterService {
-    /// Asks those back that are to be asked.
-    pub(crate) fn ask_back(&mut self, at: Moment) {
-        for ask in self.registry.take_asks(at) {
-            if let Some(unsent) = self.send_ask(ask, None) {
-                self.registry.not_asked(&unsent, at);
+impl Proofs {
+    pub(crate) fn new(worker: Worker<Proof>) -> Self {
+        Self { worker, asking: BTreeMap::new(), next: 0 }
+    }
+
+    /// Asks those back that are to be asked. To be called at the end of each turn.
+    pub(crate) fn ask_back(&mut self, registry: &mut Registry, at: Moment) {
+        for ask in registry.take_asks(at) {
+            if let Some(unsent) = self.send(ask, None) {
+                registry.not_asked(&unsent, at);
             }
         }
     }
@@ -59,21 +67,22 @@ impl MasterService {
     /// Asks one back that registers in another's place, and answers it when it has answered.
     pub(crate) fn ask_first(
         &mut self,
+        core: &mut MasterCore,
         cx: &mut Context<'_, Message>,
         to: ReplyTo,
         registration: AgentRegistration,
         ask: Ask,
     ) {
-        let at = self.moment(cx);
-        if let Some(unsent) = self.send_ask(ask, Some((to, Box::new(registration)))) {
-            self.registry.not_asked(&unsent, at);
-            self.too_busy(cx, to);
+        let at = core.moment(cx);
+        if let Some(unsent) = self.send(ask, Some((to, Box::new(registration)))) {
+            core.registry.not_asked(&unsent, at);
+            core.too_busy(cx, to);
         }
     }
 
     /// Has the thread ask; gives back what it takes no more of.
-    fn send_ask(&mut self, ask: Ask, instead: Option<(ReplyTo, Box<AgentRegistration>)>) -> Option<Ask> {
-        let number = self.next_errand;
+    fn send(&mut self, ask: Ask, instead: Option<(ReplyTo, Box<AgentRegistration>)>) -> Option<Ask> {
+        let number = self.next;
         let proof = Proof {
             number,
             endpoint: ask.endpoint.clone(),
@@ -81,37 +90,54 @@ impl MasterService {
             incarnation: ask.incarnation,
             nodes: ask.nodes.iter().map(|node| node.node_id.clone()).collect(),
         };
-        if !self.proofs.send(proof) {
+        if !self.worker.send(proof) {
             return Some(ask);
         }
-        self.next_errand += 1;
+        self.next += 1;
         self.asking.insert(number, Asking { ask, instead });
         None
     }
 
     /// One has answered, or has not.
-    pub(crate) fn answered(&mut self, cx: &mut Context<'_, Message>, number: u64, answer: Answered) {
+    pub(crate) fn answered(
+        &mut self,
+        core: &mut MasterCore,
+        cx: &mut Context<'_, Message>,
+        number: u64,
+        answer: Answered,
+    ) {
         let Some(Asking { ask, instead }) = self.asking.remove(&number) else { return };
-        let at = self.moment(cx);
+        let at = core.moment(cx);
         let Some((to, registration)) = instead else {
-            self.registry.answered(ask, answer, at);
-            return self.conclude(cx, None);
+            core.registry.answered(ask, answer, at);
+            return core.conclude(cx, None);
         };
-        match self.registry.replace(&registration, ask, answer, at) {
-            Ok(()) => self.conclude(cx, Some(Answer { to, what: What::Registered })),
+        match core.registry.replace(&registration, ask, answer, at) {
+            Ok(()) => core.conclude(cx, Some(Answer { to, what: What::Registered })),
             Err(refused) => {
-                self.conclude(cx, None);
-                self.refuse_agent(cx, to, &registration.agent_id, &refused);
+                core.conclude(cx, None);
+                core.refuse_agent(cx, to, &registration.agent_id, &refused);
+            }
+        }
+    }
+
+    /// The master is stopping: it waits for nobody.
+    pub(crate) fn abandon(&mut self, cx: &mut Context<'_, Message>) {
+        for (_, asking) in std::mem::take(&mut self.asking) {
+            if let Some((to, _)) = asking.instead {
+                cx.refuse(to, Status::ShuttingDown, "this master is stopping; register again when it is back");
             }
         }
     }
 }
 
-/// Starts the thread that asks.
-pub(crate) fn start(home: Home) -> io::Result<(Worker<Proof>, JoinHandle<()>)> {
+/// Starts the thread that asks, and tells which asking has had which answer.
+pub(crate) fn start(
+    tell: impl Fn(u64, Answered) + Clone + Send + 'static,
+) -> io::Result<(Worker<Proof>, JoinHandle<()>)> {
     forward::start_worker("proofs", async move |proofs: &mut Receiver<Proof>| {
         while let Some(proof) = proofs.recv().await {
-            let home = home.clone();
+            let tell = tell.clone();
             tokio::spawn(async move {
                 let number = proof.number;
                 let answer = match tokio::time::timeout(PATIENCE, prove(proof)).await {
@@ -119,9 +145,7 @@ pub(crate) fn start(home: Home) -> io::Result<(Worker<Proof>, JoinHandle<()>)> {
                     Ok(Err(error)) => Answered::No(error.to_string()),
                     Err(_) => Answered::No(format!("it has not answered within {PATIENCE:?}")),
                 };
-                if let Some(home) = home.get() {
-                    home.post(Message::Answered { number, answer });
-                }
+                tell(number, answer);
             });
         }
     })

@@ -11,18 +11,20 @@ use sutra_store::{NamespaceId, OpenManifest, OpenOptions, Shard, Store};
 use sutra_wire::grid::AgentRegistered;
 use sutra_wire::{Checked, ConceptId, ConceptRecord, Durability};
 
+use super::answer::Answer;
 use super::config::MasterConfig;
+use super::core::{MasterCore, wall_clock};
 use super::error::MasterError;
-use super::forward::{self, Home};
+use super::forward;
 use super::journal::Journal;
 use super::legacy::GridLegacy;
-use super::overview::MasterSource;
+use super::message::{Home, Message, post};
 use super::proving;
 use super::records::{self, Known, Unreadable};
 use super::registry::{Moment, Patience, Registry};
-use super::replies::Answer;
 use super::report::StartReport;
-use super::service::{MasterService, Parts, wall_clock};
+use super::service::{MasterService, Parts};
+use super::summary::MasterSource;
 use crate::admin::{self, Admin};
 
 /// Messages between cores: there is one core, which sends itself none.
@@ -73,8 +75,12 @@ pub fn start(config: MasterConfig) -> Result<Master, MasterError> {
 
     let home: Home = Arc::new(OnceLock::new());
     let no_thread = |source| MasterError::Thread { source };
-    let (errands, errand_thread) = forward::start(Arc::clone(&home)).map_err(no_thread)?;
-    let (proofs, proof_thread) = proving::start(Arc::clone(&home)).map_err(no_thread)?;
+    let (done, answered) = (Arc::clone(&home), Arc::clone(&home));
+    let (errands, errand_thread) =
+        forward::start(move |errand| post(&done, Message::Done(errand))).map_err(no_thread)?;
+    let (proofs, proof_thread) =
+        proving::start(move |number, answer| post(&answered, Message::Answered { number, answer }))
+            .map_err(no_thread)?;
     let admin = admin_listener.map(|listener| admin::start(listener, MasterSource(Arc::clone(&home)))).transpose()?;
     let report = StartReport {
         listening,
@@ -90,9 +96,7 @@ pub fn start(config: MasterConfig) -> Result<Master, MasterError> {
     };
     let parts = Parts {
         identity: Identity { store: opened.store_id, started: opened.started, durability: Durability::Always },
-        terms: terms(&config),
-        registry,
-        journal: Journal::new(shard, Arc::clone(&opened.manifest)),
+        core: MasterCore::new(terms(&config), registry, Journal::new(shard, Arc::clone(&opened.manifest)), starts + 1),
         errands,
         proofs,
         home,

@@ -9,8 +9,9 @@ use sutra_net::{Context, Flow, Part, ReplyTo, Request};
 use sutra_wire::Status;
 use sutra_wire::grid::WatchRequest;
 
+use super::core::{MasterCore, WATCH_TIMER, validated};
 use super::events::Events;
-use super::service::{MasterService, Message, WATCH_TIMER, validated};
+use super::message::Message;
 
 /// Most watchers at a time: consoles and services, each with a connection of its own.
 const MOST: usize = 1024;
@@ -38,29 +39,27 @@ impl Watchers {
     pub(crate) fn count(&self) -> usize {
         self.watching.len()
     }
-}
 
-impl MasterService {
-    pub(crate) fn watch(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
+    pub(crate) fn watch(&mut self, core: &MasterCore, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
         let Some(asked) = validated::<WatchRequest>(cx, request) else { return Flow::Taken };
         let to = request.reply_to;
         if cx.is_draining() {
             cx.refuse(to, Status::ShuttingDown, "this master is about to stop; ask again in a moment");
             return Flow::Taken;
         }
-        self.watchers.watching.retain(|watcher| Self::keeps_watching(cx, watcher));
-        if self.watchers.count() >= MOST {
+        self.watching.retain(|watcher| Self::keeps_watching(cx, watcher));
+        if self.count() >= MOST {
             cx.refuse(to, Status::Busy, format!("{MOST} watch already, the most at a time; try again later"));
             return Flow::Taken;
         }
-        let last = self.events.last();
+        let last = core.events.last();
         let seen = match asked.after.to_native() {
             0 => last,
             after => after.min(last),
         };
-        self.watchers.watching.push(Watcher { to, seen });
+        self.watching.push(Watcher { to, seen });
         if seen < last {
-            self.watchers.offered = 0;
+            self.offered = 0;
         }
         Flow::Taken
     }
@@ -75,30 +74,30 @@ impl MasterService {
     }
 
     /// Tells everyone what is new. To be called at the end of each turn.
-    pub(crate) fn tell_watchers(&mut self, cx: &mut Context<'_, Message>) {
-        if self.watchers.watching.is_empty() {
-            self.watchers.offered = self.events.last();
+    pub(crate) fn tell_all(&mut self, core: &mut MasterCore, cx: &mut Context<'_, Message>) {
+        if self.watching.is_empty() {
+            self.offered = core.events.last();
             return;
         }
         if cx.is_draining() {
-            for watcher in self.watchers.watching.drain(..) {
+            for watcher in self.watching.drain(..) {
                 cx.refuse(watcher.to, Status::ShuttingDown, "this master is stopping; watch on when it is back");
             }
             return;
         }
-        if self.watchers.offered != self.events.last() {
-            self.offer(cx);
+        if self.offered != core.events.last() {
+            self.offer(core, cx);
         }
     }
 
     /// Tells each what it has not seen, as far as it reads.
-    pub(crate) fn offer(&mut self, cx: &mut Context<'_, Message>) {
-        let wall = self.moment(cx).wall;
-        let Self { watchers, events, counters, .. } = self;
-        watchers.offered = events.last();
+    pub(crate) fn offer(&mut self, core: &mut MasterCore, cx: &mut Context<'_, Message>) {
+        let wall = core.moment(cx).wall;
+        let MasterCore { events, counters, .. } = core;
+        self.offered = events.last();
         let mut is_behind = false;
         let mut index = 0;
-        while let Some(watcher) = watchers.watching.get_mut(index) {
+        while let Some(watcher) = self.watching.get_mut(index) {
             match tell(cx, events, watcher, wall) {
                 Some(told) => {
                     counters.events_told += told;
@@ -106,7 +105,7 @@ impl MasterService {
                     index += 1;
                 }
                 None => {
-                    let gone = watchers.watching.swap_remove(index);
+                    let gone = self.watching.swap_remove(index);
                     cx.refuse(gone.to, Status::ShuttingDown, "");
                 }
             }
@@ -117,8 +116,8 @@ impl MasterService {
     }
 
     /// Gives back the requests of those who watch no more.
-    pub(crate) fn look_after_watchers(&mut self, cx: &mut Context<'_, Message>) {
-        self.watchers.watching.retain(|watcher| Self::keeps_watching(cx, watcher));
+    pub(crate) fn look_after(&mut self, cx: &mut Context<'_, Message>) {
+        self.watching.retain(|watcher| Self::keeps_watching(cx, watcher));
     }
 }
 

@@ -7,8 +7,11 @@ use std::sync::Arc;
 use super::coarse::Member;
 use super::cosine::Length;
 use super::dimensions::Dimensions;
+use super::home::Home;
+use super::records::{Records, checksum};
 use super::space::{MIN_INDEXED, Space};
-use super::{Home, Ordinals, Records, Spaces, Vectors, checkpoint, checksum};
+use super::spaces::{Ordinals, Spaces};
+use super::{Vectors, checkpoint};
 use crate::namespaces::NamespaceId;
 
 /// A checkpoint that holds more than so many times what lives, and some thousands, is mostly dead:

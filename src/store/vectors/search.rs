@@ -10,18 +10,20 @@
 //! throughout with the same embedding.
 
 mod answer;
+mod strays;
 
 use std::sync::Arc;
 
 use sutra_wire::{ConceptId, SearchHit};
 
-use self::answer::Strays;
+use self::strays::Strays;
 use super::cosine::Direction;
 use super::nearest::{Candidate, Nearest};
 use super::ordering::Ordering;
 use super::query::{LEAST_WIDTH, VectorQuery};
+use super::records::Records;
 use super::space::{Entry, MIN_INDEXED, Main, Space};
-use super::{Ordinals, Records};
+use super::spaces::Ordinals;
 use crate::namespaces::NamespaceId;
 
 /// What a slice of scanning costs at most, in numbers of vectors that are looked at: about 0.15 ms.

@@ -2,8 +2,7 @@
 //! vectors, completed by the vectors that the index is known to miss, or put aside for a scan where
 //! it can't be relied upon.
 
-use foldhash::{HashSet, HashSetExt};
-
+use super::strays::Strays;
 use super::{Shelf, Step, VectorSearch};
 use crate::vectors::coarse::{Coarse, Hit, copy_of};
 use crate::vectors::nearest::Candidate;
@@ -23,24 +22,6 @@ const PATIENCE: usize = 6_400;
 /// The same in numbers, for long vectors; but so many at least.
 const PATIENCE_NUMBERS: usize = PATIENCE * 384;
 const LEAST_PATIENCE: usize = 400;
-
-/// Vectors that the index is known to miss, and that are scanned instead.
-pub(super) struct Strays {
-    /// Their entries, and those that this search found.
-    heads: Vec<u32>,
-    found: HashSet<u32>,
-    /// Vectors of one of them that are yet to be read.
-    rest: Vec<u32>,
-    best: f32,
-    /// Whether there are so many that one of them among the best says that others may be missed.
-    is_gap: bool,
-}
-
-impl Default for Strays {
-    fn default() -> Self {
-        Self { heads: Vec::new(), found: HashSet::new(), rest: Vec::new(), best: f32::NEG_INFINITY, is_gap: false }
-    }
-}
 
 impl VectorSearch {
     /// Looks at everything, as the index can't be relied upon for this search.

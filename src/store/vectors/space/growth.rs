@@ -9,7 +9,7 @@ use crate::StoreError;
 use crate::vectors::coarse::{Coarse, Member, copy_of};
 use crate::vectors::groups::Groups;
 use crate::vectors::job::{Batch, Done, Insertion, Work};
-use crate::vectors::{Records, checksum};
+use crate::vectors::records::{Records, checksum};
 
 /// Fewer dead ones than this are not worth a new index.
 const MIN_DEAD: u64 = 4096;

@@ -1,24 +1,21 @@
-//! Having agents start nodes, and what comes back of what they are asked.
+//! What agents are asked, who waits for it, and what comes back; among it having them start nodes.
+
+use std::collections::BTreeMap;
 
 use sutra_compat::grid::{GridReply, GridRequest, ReplyDetails, SpawnOptions, SpawnedDetails};
 use sutra_net::{Context, Flow, ReplyTo, Request};
 use sutra_wire::grid::{NodeReport, SpawnNode};
 use sutra_wire::{Status, limits};
 
-use super::forward::{self, Done, Errand, ErrandError};
-use super::proving::Asking;
+use super::answer::{Answer, What};
+use super::core::{MasterCore, validated};
+use super::forward::{self, Done, Errand, ErrandError, Worker};
+use super::message::Message;
 use super::registry::Contact;
-use super::replies::{Answer, What};
-use super::service::{MasterService, Message, validated};
 
 /// Who waits for an agent, and for what.
 pub(crate) enum Waiting {
-    Spawn {
-        to: ReplyTo,
-        reservation: u64,
-        spawn: SpawnNode,
-        is_old: bool,
-    },
+    Spawn(Spawn),
     Stop {
         to: ReplyTo,
         agent_id: String,
@@ -31,25 +28,55 @@ pub(crate) enum Waiting {
     },
 }
 
-impl MasterService {
-    pub(crate) fn spawn(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
+/// A node that an agent is to start.
+pub(crate) struct Spawn {
+    to: ReplyTo,
+    reservation: u64,
+    asked: SpawnNode,
+    is_old: bool,
+}
+
+/// What agents are being asked.
+pub(crate) struct Errands {
+    worker: Worker<Errand>,
+    /// By the errand's number.
+    waiting: BTreeMap<u64, Waiting>,
+    next: u64,
+}
+
+impl Errands {
+    pub(crate) fn new(worker: Worker<Errand>) -> Self {
+        Self { worker, waiting: BTreeMap::new(), next: 0 }
+    }
+
+    /// How many are under way.
+    pub(crate) fn count(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub(crate) fn spawn(
+        &mut self,
+        core: &mut MasterCore,
+        cx: &mut Context<'_, Message>,
+        request: &Request<'_>,
+    ) -> Flow {
         let Some(spawn) = validated::<SpawnNode>(cx, request) else { return Flow::Taken };
         let to = request.reply_to;
-        if let Some(flow) = self.hold_back(cx, to) {
+        if let Some(flow) = core.hold_back(cx, to) {
             return flow;
         }
         let spawn = spawn.to_owned();
-        match self.registry.reserve(&spawn, self.moment(cx)) {
+        match core.registry.reserve(&spawn, core.moment(cx)) {
             Ok((reservation, contact)) => {
                 let (request, options) = message(&spawn, &contact);
                 let is_old = contact.is_old;
-                let waiting = Waiting::Spawn { to, reservation, spawn, is_old };
-                if !self.send(contact.endpoint, request, options, forward::SPAWN, waiting) {
-                    self.registry.spawn_failed(reservation);
-                    self.too_busy(cx, to);
+                let waiting = Waiting::Spawn(Spawn { to, reservation, asked: spawn, is_old });
+                if !self.send(core, contact.endpoint, request, options, forward::SPAWN, waiting) {
+                    core.registry.spawn_failed(reservation);
+                    core.too_busy(cx, to);
                 }
             }
-            Err(refused) => self.refuse(cx, to, &refused),
+            Err(refused) => core.refuse(cx, to, &refused),
         }
         Flow::Taken
     }
@@ -57,101 +84,87 @@ impl MasterService {
     /// Asks an agent; `false` where too much waits already.
     pub(crate) fn send(
         &mut self,
+        core: &mut MasterCore,
         endpoint: String,
         request: GridRequest,
         options: Option<SpawnOptions>,
         timeout: std::time::Duration,
         waiting: Waiting,
     ) -> bool {
-        let number = self.next_errand;
-        let is_sent = self.errands.send(Errand { number, endpoint, request, options, timeout });
+        let number = self.next;
+        let is_sent = self.worker.send(Errand { number, endpoint, request, options, timeout });
         if is_sent {
-            self.next_errand += 1;
-            self.counters.errands += 1;
+            self.next += 1;
+            core.counters.errands += 1;
             self.waiting.insert(number, waiting);
         }
         is_sent
     }
 
-    pub(crate) fn too_busy(&mut self, cx: &mut Context<'_, Message>, to: ReplyTo) {
-        self.counters.refused += 1;
-        cx.refuse(to, Status::Busy, "too much is being asked of agents already; ask again in a moment");
-    }
-
     /// An agent has answered, or has not.
-    pub(crate) fn done(&mut self, cx: &mut Context<'_, Message>, Done { number, result }: Done) {
+    pub(crate) fn done(&mut self, core: &mut MasterCore, cx: &mut Context<'_, Message>, Done { number, result }: Done) {
         let Some(waiting) = self.waiting.remove(&number) else { return };
-        self.counters.errands_failed += u64::from(result.is_err());
+        core.counters.errands_failed += u64::from(result.is_err());
         let is_known = result.as_ref().err().is_none_or(ErrandError::is_certain);
         match waiting {
-            Waiting::Spawn { to, reservation, spawn, is_old } => match spawned(&spawn, result) {
-                Ok(report) => self.spawned(cx, to, reservation, &spawn, report, is_old),
+            Waiting::Spawn(spawn) => match spawned(&spawn.asked, result) {
+                Ok(report) => self.spawned(core, cx, spawn, report),
                 Err(failure) => {
                     if is_known {
-                        self.registry.spawn_failed(reservation);
+                        core.registry.spawn_failed(spawn.reservation);
                     } else {
-                        self.registry.spawn_unknown(reservation, self.moment(cx));
+                        core.registry.spawn_unknown(spawn.reservation, core.moment(cx));
                     }
-                    self.fail(cx, to, &spawn.agent_id, failure);
+                    fail(core, cx, spawn.to, &spawn.asked.agent_id, failure);
                 }
             },
             Waiting::Stop { to, agent_id, node_id } => match stopped(result) {
                 Ok(()) => {
-                    self.registry.stopped(&node_id);
-                    self.conclude(cx, Some(Answer { to, what: What::Done }));
+                    core.registry.stopped(&node_id);
+                    core.conclude(cx, Some(Answer { to, what: What::Done }));
                 }
-                Err(failure) => self.fail(cx, to, &agent_id, failure),
+                Err(failure) => fail(core, cx, to, &agent_id, failure),
             },
             Waiting::Status { to, node_id } => {
                 if let Ok((GridReply::GetStorageNodeStatusOk { status, pid, .. }, _)) = &result
                     && status.len() <= limits::MAX_GRID_TEXT
                 {
-                    self.registry.told_of(&node_id, status, *pid);
+                    core.registry.told_of(&node_id, status, *pid);
                 }
                 if let Ok((GridReply::Error { message }, _)) = &result {
-                    self.registry.denied(&node_id, message);
+                    core.registry.denied(&node_id, message);
                 }
                 // Where the agent says nothing of use, what was known is what is answered.
-                self.conclude(cx, to.map(|to| Answer { to, what: What::Node(node_id) }));
+                core.conclude(cx, to.map(|to| Answer { to, what: What::Node(node_id) }));
             }
         }
     }
 
     fn spawned(
         &mut self,
+        core: &mut MasterCore,
         cx: &mut Context<'_, Message>,
-        to: ReplyTo,
-        reservation: u64,
-        spawn: &SpawnNode,
+        Spawn { to, reservation, asked, is_old }: Spawn,
         report: NodeReport,
-        is_old: bool,
     ) {
-        let (node_id, at) = (report.node_id.clone(), self.moment(cx));
-        if let Err(refused) = self.registry.spawned(reservation, spawn, report, at) {
-            return self.refuse(cx, to, &refused);
+        let (node_id, at) = (report.node_id.clone(), core.moment(cx));
+        if let Err(refused) = core.registry.spawned(reservation, &asked, report, at) {
+            return core.refuse(cx, to, &refused);
         }
-        if is_old && let Some((node_id, contact)) = self.registry.old_agent_of(&node_id, at) {
+        if is_old && let Some((node_id, contact)) = core.registry.old_agent_of(&node_id, at) {
             // It reports nothing by itself: not even the process.
             let request = GridRequest::GetStorageNodeStatus { node_id: node_id.clone() };
             let waiting = Waiting::Status { to: None, node_id };
-            let _ = self.send(contact.endpoint, request, None, forward::STATUS, waiting);
+            let _ = self.send(core, contact.endpoint, request, None, forward::STATUS, waiting);
         }
-        self.conclude(cx, Some(Answer { to, what: What::Node(node_id) }));
-    }
-
-    fn fail(&mut self, cx: &mut Context<'_, Message>, to: ReplyTo, agent_id: &str, (status, reason): Failure) {
-        self.counters.refused += 1;
-        cx.refuse(to, status, format!("agent {agent_id:?}: {reason}"));
+        core.conclude(cx, Some(Answer { to, what: What::Node(node_id) }));
     }
 
     /// The master is stopping: it waits for no agent.
     pub(crate) fn abandon(&mut self, cx: &mut Context<'_, Message>) {
-        let registering = std::mem::take(&mut self.asking).into_values().filter_map(Asking::waiting);
-        for to in registering {
-            cx.refuse(to, Status::ShuttingDown, "this master is stopping; register again when it is back");
-        }
         for (_, waiting) in std::mem::take(&mut self.waiting) {
-            let (Waiting::Spawn { to, .. } | Waiting::Stop { to, .. } | Waiting::Status { to: Some(to), .. }) = waiting
+            let (Waiting::Spawn(Spawn { to, .. }) | Waiting::Stop { to, .. } | Waiting::Status { to: Some(to), .. }) =
+                waiting
             else {
                 continue;
             };
@@ -159,6 +172,12 @@ impl MasterService {
             cx.refuse(to, Status::ShuttingDown, message);
         }
     }
+}
+
+/// Refuses what an agent has not done.
+fn fail(core: &mut MasterCore, cx: &mut Context<'_, Message>, to: ReplyTo, agent_id: &str, (status, reason): Failure) {
+    core.counters.refused += 1;
+    cx.refuse(to, status, format!("agent {agent_id:?}: {reason}"));
 }
 
 /// A status and the reason in words.

@@ -1,0 +1,103 @@
+//! What the master tells of itself as a whole: the cluster, its health, its counters, and the
+//! overview for its admin port.
+
+use std::time::Duration;
+
+use sutra_net::Context;
+use sutra_wire::grid::{Cluster, ClusterState};
+use sutra_wire::{Counter, Durability, Stats};
+use tokio::sync::oneshot;
+
+use super::core::MasterCore;
+use super::message::{Home, Message};
+use super::overview::Overview;
+use super::registry::{Problems, Shown};
+use crate::admin::{Source, View};
+
+/// The core answers within a turn of its loop; a master that takes so long is not well.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+impl MasterCore {
+    pub(crate) fn cluster(&self, cx: &Context<'_, Message>, shown: Shown) -> Cluster {
+        let cluster = self.registry.cluster(shown, self.moment(cx));
+        let state = match self.journal.health() {
+            Err(_) if cluster.state == ClusterState::Healthy as u8 => ClusterState::Degraded as u8,
+            _ => cluster.state,
+        };
+        Cluster { version: env!("CARGO_PKG_VERSION").into(), uptime: self.uptime(), state, ..cluster }
+    }
+
+    /// What is not as it should be, in the grid and with the master's log.
+    pub(crate) fn problems(&self, cx: &Context<'_, Message>) -> Problems {
+        let mut problems = self.registry.problems(self.moment(cx));
+        if let Err(refusal) = self.journal.health() {
+            problems.add_first(format!("changes are refused: {refusal}"));
+        }
+        problems
+    }
+
+    /// The whole, with `errands` under way and so many watchers.
+    pub(crate) fn overview(&self, cx: &Context<'_, Message>, lists: bool, errands: usize, watchers: usize) -> Overview {
+        let at = self.moment(cx);
+        let agents = if lists { self.registry.agent_page("", 0, Shown::ByAnswer, at).agents } else { Vec::new() };
+        let nodes = if lists { self.registry.node_page("", "", 0, at).nodes } else { Vec::new() };
+        Overview {
+            cluster: self.cluster(cx, Shown::ByAnswer),
+            nodes_by_state: self.registry.nodes_by_state(),
+            counters: self.counters,
+            errands_under_way: errands,
+            watchers,
+            last_event: self.events.last(),
+            unproven: self.registry.unproven(),
+            is_writable: self.journal.health().is_ok(),
+            problems: self.problems(cx),
+            agents,
+            nodes,
+        }
+    }
+
+    /// The answer to a client that asks any server for its counters.
+    pub(crate) fn stats(&self, cx: &Context<'_, Message>, watchers: usize) -> Stats {
+        let shard = self.journal.shard().stats();
+        let mut counters = Vec::new();
+        cx.counters(&mut counters);
+        for (name, value) in [
+            ("agents", self.registry.agents() as u64),
+            ("nodes", self.registry.nodes() as u64),
+            ("watchers", watchers as u64),
+            ("heartbeats", self.counters.heartbeats),
+            ("heartbeats_of_unknown_agents", self.counters.unknown),
+            ("refused", self.counters.refused),
+            ("errands", self.counters.errands),
+            ("errands_failed", self.counters.errands_failed),
+            ("events_told", self.counters.events_told),
+            ("log_bytes", shard.log_bytes),
+        ] {
+            counters.push(Counter { name: name.into(), value });
+        }
+        Stats {
+            concepts: shard.concepts,
+            written: shard.written,
+            pending: shard.pending,
+            uptime: self.uptime(),
+            cores: 1,
+            durability: Durability::Always.to_string(),
+            write_path: self.journal.shard().write_path(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            counters,
+            ..Stats::default()
+        }
+    }
+}
+
+/// The master, as the admin thread asks it.
+pub(crate) struct MasterSource(pub(crate) Home);
+
+impl Source for MasterSource {
+    async fn look(&self, lists: bool) -> Option<View> {
+        let (to, overview) = oneshot::channel();
+        self.0.get()?.post(Message::Look { lists, to });
+        let overview = tokio::time::timeout(PATIENCE, overview).await.ok()?.ok()?;
+        Some(overview.view())
+    }
+}
