@@ -231,7 +231,7 @@ fn a_command_waits_as_long_as_it_is_told() {
 fn a_bench_that_can_not_be_run_writes_nothing() {
     let server = Server::start(&[]);
     for (arguments, expected, says) in [
-        (&["--duration", "0"][..], 2, "more than no time"),
+        (&["--duration", "0"][..], 2, "it is zero; write a time above it"),
         (&["--depth", "100000"], 3, "--depth 100000: the server takes 1024"),
         (&["--connections", "0"], 2, "a whole number from 1"),
         (

@@ -3,7 +3,6 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
@@ -14,15 +13,11 @@ use sutra_wire::{AssociationKind, Durability, IdRule};
 use crate::exit::Failure;
 use crate::graph_args::{Export, Neighbors, Path, Search};
 use crate::grid::args::{Grid, GridCommand};
+use crate::target::{DEFAULT_SERVER, Named, Place, Server};
+use crate::values::{OptionalPort, address, count, duration, some_duration};
 
-/// The native port of a server that was not told otherwise.
-pub(crate) const DEFAULT_SERVER: &str = "127.0.0.1:50050";
 /// The same for its compat port.
 const DEFAULT_COMPAT: &str = "127.0.0.1:50051";
-
-/// How long a client waits that was not told otherwise: as long as the client library's own
-/// default.
-pub(crate) const DEFAULT_TIMEOUT: &str = "10";
 
 /// Storage server for a graph of concepts, and its client.
 #[derive(Debug, Parser)]
@@ -144,50 +139,6 @@ fn share(flag: &str, number: f32) -> Result<(), Failure> {
     Err(Failure::Usage(format!("{flag}: {number} is no number from 0 to 1")))
 }
 
-/// Where the server is, and how long it may take.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Server {
-    /// The server
-    #[arg(long = "server", env = "SUTRA_SERVER", value_name = "ADDRESS", default_value = DEFAULT_SERVER)]
-    pub(crate) address: String,
-    /// How long an answer may take in all, connecting and repeating included (10, 500ms, 1m)
-    #[arg(
-        long,
-        env = "SUTRA_TIMEOUT",
-        value_name = "SECONDS",
-        default_value = DEFAULT_TIMEOUT,
-        value_parser = some_duration,
-        allow_hyphen_values = true
-    )]
-    pub(crate) timeout: Duration,
-}
-
-/// Where records are: on which server, in which namespace of it.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Place {
-    /// The namespace; the empty one is the default
-    #[arg(
-        long = "namespace",
-        env = "SUTRA_NAMESPACE",
-        value_name = "NAME",
-        default_value = "",
-        hide_default_value = true
-    )]
-    pub(crate) namespace: String,
-    #[command(flatten)]
-    pub(crate) server: Server,
-}
-
-/// Which concept is meant.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Named {
-    /// The concept's name, or its id as 32 hexadecimal digits
-    #[arg(value_name = "NAME")]
-    pub(crate) concept: String,
-    #[command(flatten)]
-    pub(crate) place: Place,
-}
-
 #[derive(Args, Debug)]
 #[command(
     after_help = "Example:\n  sutra serve --data sutra-data --listen 127.0.0.1:50050 --import tests/data/wordnet"
@@ -235,46 +186,6 @@ pub(crate) struct Serve {
     /// Leave the threads to the scheduler, for hosts with a CPU quota
     #[arg(long, env = "SUTRA_NO_PIN", value_parser = BoolishValueParser::new())]
     pub(crate) no_pin: bool,
-}
-
-/// An address to listen on, or none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OptionalPort {
-    Off,
-    At(SocketAddr),
-}
-
-impl FromStr for OptionalPort {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "off" {
-            return Ok(Self::Off);
-        }
-        address(text).map(Self::At).map_err(|expected| format!("{expected}, or off alone"))
-    }
-}
-
-impl OptionalPort {
-    /// The address, if there is one.
-    pub(crate) fn address(self) -> Option<SocketAddr> {
-        match self {
-            OptionalPort::Off => None,
-            OptionalPort::At(address) => Some(address),
-        }
-    }
-}
-
-/// Where clients of the old protocol are served; nowhere where that is off.
-pub(crate) fn compat_addresses(ports: &[OptionalPort]) -> Result<Vec<SocketAddr>, Failure> {
-    if let [OptionalPort::Off] = ports {
-        return Ok(Vec::new());
-    }
-    let address = |port: &OptionalPort| match port {
-        OptionalPort::At(address) => Ok(*address),
-        OptionalPort::Off => Err(Failure::Usage("--compat: off stands alone; leave off or the addresses away".into())),
-    };
-    ports.iter().map(address).collect()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -447,44 +358,6 @@ pub(crate) enum Operation {
     Health,
 }
 
-/// `90` and `90s` are seconds; `ms`, `m` and `h` follow suit.
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let milliseconds = match &text[digits.len()..] {
-        "ms" => 1,
-        "" | "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => 0,
-    };
-    let number: Option<f64> = digits.parse().ok().filter(|number| (0.0..1e9).contains(number));
-    number
-        .filter(|_| milliseconds > 0)
-        .map(|number| Duration::from_secs_f64(number * f64::from(milliseconds) / 1000.0))
-        .ok_or_else(|| format!("{text:?} is no time; write 90, 500ms, 30s, 5m or 2h"))
-}
-
-/// The same, but not nothing.
-pub(crate) fn some_duration(text: &str) -> Result<Duration, String> {
-    duration(text).and_then(|time| if time.is_zero() { Err("it takes more than no time".into()) } else { Ok(time) })
-}
-
-pub(crate) fn count<const LEAST: u64, const MOST: u64>(text: &str) -> Result<u64, String> {
-    let most = if MOST == u64::MAX { "on".into() } else { format!("to {MOST}") };
-    let number = text.parse().ok().filter(|number| (LEAST..=MOST).contains(number));
-    number.ok_or_else(|| format!("expected a whole number from {LEAST} {most}"))
-}
-
-pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
-    let expected = "expected an IP address of this host and a port, like 127.0.0.1:50050, 0.0.0.0:50050 or [::1]:50050";
-    text.parse().map_err(|_| match text.rsplit_once(':') {
-        Some((host, _)) if host.contains(|c: char| c.is_alphabetic()) && !host.contains(['[', ':', '/']) => {
-            format!("{host} is a name; {expected}")
-        }
-        _ => expected.into(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -531,24 +404,6 @@ mod tests {
     }
 
     #[test]
-    fn times_read_with_and_without_a_unit() {
-        let read = |text| duration(text).unwrap().as_millis();
-        assert_eq!(["90", "1.5s", "500ms", "5m", "2h"].map(read), [90_000, 1_500, 500, 300_000, 7_200_000]);
-        for wrong in ["", "s", "-1", "1d", "5 m", "inf", "nan"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn the_compat_port_is_off_or_has_addresses_and_not_both() {
-        let at = |text: &str| text.parse::<OptionalPort>().expect("off or an address");
-        assert_eq!(compat_addresses(&[at("off")]).ok(), Some(Vec::new()));
-        let two = compat_addresses(&[at("0.0.0.0:7"), at("[::]:7")]).ok();
-        assert_eq!(two.map(|two| two.len()), Some(2));
-        assert!(matches!(compat_addresses(&[at("127.0.0.1:7"), at("off")]), Err(Failure::Usage(_))));
-    }
-
-    #[test]
     fn negative_values_get_to_the_checks_of_their_flags() {
         for (line, says) in [
             (&["learn", "a", "b", "--strength", "-x"][..], "invalid float"),
@@ -571,8 +426,8 @@ mod tests {
             (&["associate", "a", "b", "--type", "-3"], "neither a number nor"),
             (&["bench", "--connections", "-1"], "a whole number from 1 to"),
             (&["bench", "--duration", "-1"], "is no time"),
-            (&["bench", "--duration", "0"], "more than no time"),
-            (&["health", "--timeout", "0"], "more than no time"),
+            (&["bench", "--duration", "0"], "it is zero; write a time above it"),
+            (&["health", "--timeout", "0"], "it is zero; write a time above it"),
             (&["serve", "--listen", "localhost:5"], "localhost is a name; expected an IP address"),
             (&["serve", "--compat", "localhost:5"], "localhost is a name; expected an IP address"),
             (&["serve", "--compat", "127.0.0.1:5,on"], "[::1]:50050, or off alone"),

@@ -3,8 +3,8 @@
 use sutra_client::{Client, Connect};
 use tokio::runtime::Runtime;
 
-use crate::args::Server;
 use crate::exit::{Answer, Failure};
+use crate::target::Server;
 
 /// The runtime that a command's client runs in: one thread, this one.
 pub(crate) fn runtime() -> Result<Runtime, Failure> {

@@ -4,10 +4,10 @@
 use serde_json::json;
 use sutra_client::{Client, Deleted};
 
-use crate::args::Named;
 use crate::exit::{Answer, Failure};
 use crate::known::not_known;
 use crate::output::{Output, counted, name};
+use crate::target::Named;
 
 pub(crate) async fn run(client: &Client, delete: &Named, output: Output) -> Result<Answer, Failure> {
     let deleted = client.namespace(&delete.place.namespace).delete(&delete.concept).await?;

@@ -4,7 +4,8 @@ use clap::{ArgGroup, Args, ValueEnum};
 use sutra_client::{PathQuery, SearchQuery};
 use sutra_wire::{AssociationKind, Direction, limits};
 
-use crate::args::{Named, Place, count};
+use crate::target::{Named, Place};
+use crate::values::count;
 
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  sutra neighbors n02084071 --type hierarchical --direction in --limit 10\n\n\

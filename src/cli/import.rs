@@ -32,6 +32,7 @@ use crate::connect;
 use crate::exit::{Answer, Failure};
 use crate::output::Output;
 use crate::signals;
+use crate::target::Place;
 use before::Before;
 use input::{Input, Patience};
 use passes::{Passes, Told};
@@ -86,7 +87,7 @@ pub(crate) fn files(
     output: Output,
 ) -> Result<Imported, Failure> {
     let began = Instant::now();
-    let args::Import { paths, place: args::Place { namespace, server } } = import;
+    let args::Import { paths, place: Place { namespace, server } } = import;
     let inputs = Input::all(paths, &Patience { timeout: server.timeout, stop, output })?;
     let before = match existing {
         Existing::Replace => None,

@@ -10,9 +10,10 @@ use serde::Serialize;
 use sutra_client::{Client, Concept};
 use sutra_wire::{ArchivedConceptRecord, ConceptId};
 
-use crate::args::{Learn, Named};
+use crate::args::Learn;
 use crate::exit::{Answer, Failure};
 use crate::output::{Output, columns, counted, first_line, name};
+use crate::target::Named;
 use crate::vector::vector;
 
 /// The answer for programs.

@@ -39,7 +39,9 @@ mod settings;
 mod signals;
 mod stats;
 mod streams;
+mod target;
 mod text;
+mod values;
 mod vector;
 
 use std::path::PathBuf;

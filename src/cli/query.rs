@@ -7,10 +7,10 @@ use serde_json::json;
 use sutra_client::Client;
 use sutra_wire::{ArchivedConceptRecord, ConceptId};
 
-use crate::args::Named;
 use crate::exit::{Answer, Failure};
 use crate::known::{is_known, not_known};
 use crate::output::{Output, local_time, name, printable, utc_time};
+use crate::target::Named;
 
 /// How many of an embedding's numbers people are shown.
 const SHOWN: usize = 6;

@@ -12,12 +12,14 @@ use std::time::Duration;
 use serde_json::json;
 use sutra_server::{Cores, ImportRecord, Limits, ServerConfig, StartReport};
 
-use crate::args::{self, DEFAULT_SERVER, Serve, compat_addresses};
+use crate::args::{self, Serve};
 use crate::exit::{Answer, Failure};
 use crate::exposure;
 use crate::import::{self, Existing, Imported, Stop};
 use crate::output::Output;
 use crate::signals;
+use crate::target::{self, DEFAULT_SERVER};
+use crate::values::compat_addresses;
 
 /// How long an answer to the import may take, as by default.
 const IMPORT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -130,8 +132,8 @@ fn spawn_import(
 }
 
 fn import_folder(folder: PathBuf, address: SocketAddr, record: &ImportRecord, stop: &Stop, output: Output) {
-    let server = args::Server { address: address.to_string(), timeout: IMPORT_TIMEOUT };
-    let place = args::Place { namespace: String::new(), server };
+    let server = target::Server { address: address.to_string(), timeout: IMPORT_TIMEOUT };
+    let place = target::Place { namespace: String::new(), server };
     let source = args::Import { paths: vec![folder], place };
     let imported = import::files(&source, Existing::Keep(record), stop, output);
     let told = imported.and_then(|Imported { summary, failure }| {

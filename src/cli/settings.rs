@@ -350,7 +350,7 @@ mod tests {
         let file = "server = \"file:1\"";
         assert_eq!(server_of(parse(file, &["sutra", "query", "dog"]).unwrap()), "file:1");
         assert_eq!(server_of(parse(file, &["sutra", "query", "dog", "--server", "flag:1"]).unwrap()), "flag:1");
-        assert_eq!(server_of(parse("", &["sutra", "query", "dog"]).unwrap()), args::DEFAULT_SERVER);
+        assert_eq!(server_of(parse("", &["sutra", "query", "dog"]).unwrap()), crate::target::DEFAULT_SERVER);
     }
 
     #[test]

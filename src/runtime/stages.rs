@@ -67,7 +67,7 @@ const EVERY: u32 = 64;
 /// Reads the clock, in ticks of its own.
 type Ticks = fn() -> u64;
 
-/// One core's.
+/// The clock of one core: where its time goes, stage by stage.
 #[derive(Debug)]
 pub(crate) struct StageClock {
     is_timing: bool,

@@ -56,9 +56,9 @@ pub enum ClusterState {
     /// All agents and nodes are as they should be, or there are none.
     #[default]
     Healthy = 0,
-    /// Something is not: the master's health says what.
+    /// Something is not as it should be: the master's health says what.
     Degraded = 1,
-    /// None of some is.
+    /// There are agents, and none of them is healthy.
     Critical = 2,
 }
 

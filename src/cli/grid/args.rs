@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use sutra_grid::agent::OnStop;
 use sutra_server::Cores;
 
-use crate::args::{OptionalPort, address, count, some_duration};
+use crate::values::{OptionalPort, address, count, some_duration};
 
 /// The native port of a master that was not told otherwise.
 pub(crate) const DEFAULT_MASTER: &str = "127.0.0.1:7001";

@@ -7,11 +7,11 @@ use serde_json::json;
 use sutra_grid::master::{self, MasterConfig, StartReport};
 
 use super::args::RunMaster;
-use crate::args::compat_addresses;
 use crate::exit::{Answer, Failure};
 use crate::exposure;
 use crate::output::Output;
 use crate::signals;
+use crate::values::compat_addresses;
 
 /// Stops the master; set once there is one.
 type Stopper = OnceLock<Box<dyn Fn() + Send + Sync>>;

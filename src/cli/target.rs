@@ -1,0 +1,58 @@
+//! What most commands name alike: a server, a namespace of it, a concept there.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::values::some_duration;
+
+/// The native port of a server that was not told otherwise.
+pub(crate) const DEFAULT_SERVER: &str = "127.0.0.1:50050";
+
+/// How long a client waits that was not told otherwise: as long as the client library's own
+/// default.
+pub(crate) const DEFAULT_TIMEOUT: &str = "10";
+
+/// Where the server is, and how long it may take.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Server {
+    /// The server
+    #[arg(long = "server", env = "SUTRA_SERVER", value_name = "ADDRESS", default_value = DEFAULT_SERVER)]
+    pub(crate) address: String,
+    /// How long an answer may take in all, connecting and repeating included (10, 500ms, 1m)
+    #[arg(
+        long,
+        env = "SUTRA_TIMEOUT",
+        value_name = "SECONDS",
+        default_value = DEFAULT_TIMEOUT,
+        value_parser = some_duration,
+        allow_hyphen_values = true
+    )]
+    pub(crate) timeout: Duration,
+}
+
+/// Where records are: on which server, in which namespace of it.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Place {
+    /// The namespace; the empty one is the default
+    #[arg(
+        long = "namespace",
+        env = "SUTRA_NAMESPACE",
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) namespace: String,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+/// Which concept is meant.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Named {
+    /// The concept's name, or its id as 32 hexadecimal digits
+    #[arg(value_name = "NAME")]
+    pub(crate) concept: String,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
