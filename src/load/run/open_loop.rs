@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Nanoseconds, Phase, Run, nanoseconds};
+use super::Run;
+use super::tally::{Nanoseconds, nanoseconds};
 use crate::report::Measured;
 use crate::{LoadError, Workload};
 
@@ -11,28 +12,28 @@ impl<W: Workload> Run<'_, W> {
     pub(super) fn drive_open_loop(mut self) -> Result<Measured, LoadError> {
         let mut heard: Nanoseconds = 0;
         loop {
-            let began = self.time();
+            let began = self.clock.now();
             self.now = began;
-            let answered = self.measured.completed();
+            let answered = self.tally.completed();
             self.advance()?;
             let sent = self.write_due()?;
             if self.is_over() {
-                return Ok(self.measured);
+                return Ok(self.tally.finish(0));
             }
             let received = self.poll()?;
             if self.in_flight == 0 || received {
                 heard = self.now;
             } else if self.now.saturating_sub(heard) > nanoseconds(self.plan.timeout) {
-                return Err(self.silent(self.waiting_connection()));
+                return Err(self.silent());
             }
-            if !sent && self.measured.completed() == answered {
-                self.polled(began, self.time());
+            if !sent && self.tally.completed() == answered {
+                self.tally.polled(began, self.clock.now());
             }
         }
     }
 
     fn is_over(&self) -> bool {
-        self.in_flight == 0 && matches!(self.phase, Phase::Draining { .. })
+        self.in_flight == 0 && self.tally.is_draining()
     }
 
     /// Sends the requests that are due, to the connections in turn that have room; those of one
@@ -40,9 +41,9 @@ impl<W: Workload> Run<'_, W> {
     /// each. Whether there was any.
     fn write_due(&mut self) -> Result<bool, LoadError> {
         let mut any = false;
-        let count = self.connections.len();
+        let count = self.sockets.count();
         while let Some(pacing) = self.pacing.as_mut()
-            && !matches!(self.phase, Phase::Draining { .. })
+            && !self.tally.is_draining()
             && self.budget > 0
         {
             let due = pacing.next_due();
@@ -50,7 +51,7 @@ impl<W: Workload> Run<'_, W> {
                 break;
             }
             let has_room = |at: &usize| {
-                let connection = &self.connections[*at];
+                let connection = self.sockets.at(*at);
                 !connection.exhausted && connection.next_number().is_some()
             };
             let Some(at) = (pacing.cursor..pacing.cursor + count).map(|at| at % count).find(has_room) else { break };
@@ -63,7 +64,7 @@ impl<W: Workload> Run<'_, W> {
         if any {
             for at in 0..count {
                 // One that takes nothing now is sent to when epoll reports that it does.
-                if !self.connections[at].is_watched_for_room {
+                if !self.sockets.at(at).is_watched_for_room {
                     self.flush(at)?;
                 }
             }
@@ -73,7 +74,7 @@ impl<W: Workload> Run<'_, W> {
 
     /// Takes what has arrived on any connection, without sleeping. Whether there was anything.
     fn poll(&mut self) -> Result<bool, LoadError> {
-        if self.epoll.is_some() {
+        if self.sockets.are_many() {
             return self.take_ready(Duration::ZERO);
         }
         self.flush(0)?;
@@ -98,10 +99,10 @@ mod tests {
         let mut run = Run::open(&plan, (0, 1), Echo::new(64, 64), None, &mut 1).expect("opened");
         // Sockets that keep what was sent apart, as TCP does not.
         let mut far = Vec::new();
-        for connection in &mut run.connections {
+        for at in 0..2 {
             let pair = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::empty(), None);
             let (near, end) = pair.expect("a pair");
-            connection.stream = TcpStream::from(near);
+            run.sockets.at_mut(at).stream = TcpStream::from(near);
             far.push(end);
         }
         run.now = 499_000;
