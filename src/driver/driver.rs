@@ -6,16 +6,23 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sutra_net::{BackgroundJob, Context, background_job};
+use sutra_net::{BackgroundJob, Context, ServiceMessage, background_job};
 use sutra_store::{Acknowledged, Marked, OpenManifest, Prepared, Refusal, Shard};
 
-/// The token of the write that carries the commit in flight; the owner's own tokens are others.
-pub const COMMIT: u64 = 0;
-/// The service's timers that the driver takes, from 0 on. The owner's own follow.
-pub const TIMERS: u8 = 3;
-const PREPARE_TIMER: u8 = 0;
-const BACKGROUND_TIMER: u8 = 1;
-const LOOK_TIMER: u8 = 2;
+/// What the write is for that carries the commit in flight; one of its owner's tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Commit;
+
+/// What the driver's timers are for; some of its owner's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DriverTimer {
+    /// Log space is asked for again.
+    Prepare,
+    /// Jobs are offered to the background thread again.
+    Offer,
+    /// The data folder is looked at.
+    Look,
+}
 
 /// How soon log space that could not be made ready is asked for again.
 const PREPARE_AGAIN: Duration = Duration::from_secs(1);
@@ -84,7 +91,10 @@ impl<T, M: Send + 'static> DerefMut for ShardDriver<T, M> {
     }
 }
 
-impl<T, M: Send + 'static> ShardDriver<T, M> {
+impl<T, M> ShardDriver<T, M>
+where
+    M: ServiceMessage<Token: From<Commit>, Timer: From<DriverTimer>>,
+{
     /// Drives a shard; `message` wraps what has ended, with the highest sequence when it began.
     pub fn new(shard: Shard<T>, message: fn(u64, Ended) -> M) -> Self {
         let (jobs, acknowledged) = (VecDeque::new(), Vec::new());
@@ -94,14 +104,14 @@ impl<T, M: Send + 'static> ShardDriver<T, M> {
     /// Begins to look at the data folder, twice a second. Of a store's shards one does.
     pub fn begin_looks(&mut self, cx: &mut Context<'_, M>, manifest: Arc<OpenManifest>) {
         self.looks = Some(Looks { manifest, count: 0, lost: None });
-        cx.wake_in(LOOK_TIMER, LOOK);
+        cx.wake_in(DriverTimer::Look.into(), LOOK);
     }
 
     /// Begins a commit of what has gathered, unless one is in flight; whether it did. Its end comes
-    /// to the owner's `written` as [`COMMIT`], and from there to [`ShardDriver::committed`].
+    /// to the owner's `written` as [`Commit`], and from there to [`ShardDriver::committed`].
     pub fn commit(&mut self, cx: &mut Context<'_, M>) -> bool {
         let Some(commit) = self.shard.next_commit() else { return false };
-        cx.write(&commit.file, commit.offset, commit.bytes, COMMIT);
+        cx.write(&commit.file, commit.offset, commit.bytes, Commit.into());
         true
     }
 
@@ -110,7 +120,7 @@ impl<T, M: Send + 'static> ShardDriver<T, M> {
     pub fn committed(&mut self, cx: &mut Context<'_, M>, result: io::Result<()>) -> Vec<Acknowledged<T>> {
         if result.is_err() {
             // It may have found no space, which is looked for again.
-            cx.wake_in(PREPARE_TIMER, PREPARE_AGAIN);
+            cx.wake_in(DriverTimer::Prepare.into(), PREPARE_AGAIN);
         }
         let mut acknowledged = std::mem::take(&mut self.acknowledged);
         self.shard.commit_finished(result, |entry| acknowledged.push(entry));
@@ -140,7 +150,7 @@ impl<T, M: Send + 'static> ShardDriver<T, M> {
             Ended::Prepared(prepared) => {
                 if self.shard.prepared(*prepared).is_err() {
                     // By then the shard gives the job again.
-                    cx.wake_in(PREPARE_TIMER, PREPARE_AGAIN);
+                    cx.wake_in(DriverTimer::Prepare.into(), PREPARE_AGAIN);
                 }
                 Some(Change::Space)
             }
@@ -154,7 +164,7 @@ impl<T, M: Send + 'static> ShardDriver<T, M> {
 
     fn looked(&mut self, cx: &mut Context<'_, M>, lost: Option<Arc<str>>) -> bool {
         let Some(looks) = &mut self.looks else { return false };
-        cx.wake_in(LOOK_TIMER, LOOK);
+        cx.wake_in(DriverTimer::Look.into(), LOOK);
         if looks.lost == lost {
             return false;
         }
@@ -168,12 +178,12 @@ impl<T, M: Send + 'static> ShardDriver<T, M> {
         self.looks.as_ref().and_then(|looks| looks.lost.clone())
     }
 
-    /// One of the first [`TIMERS`] timers has come.
-    pub fn timer(&mut self, cx: &mut Context<'_, M>, timer: u8) {
+    /// One of the driver's timers has come.
+    pub fn timer(&mut self, cx: &mut Context<'_, M>, timer: DriverTimer) {
         match timer {
-            PREPARE_TIMER => self.prepare(cx),
-            LOOK_TIMER => self.look(cx),
-            _ => self.start_jobs(cx),
+            DriverTimer::Prepare => self.prepare(cx),
+            DriverTimer::Offer => self.start_jobs(cx),
+            DriverTimer::Look => self.look(cx),
         }
     }
 
@@ -199,7 +209,7 @@ impl<T, M: Send + 'static> ShardDriver<T, M> {
         while let Some(job) = self.jobs.pop_front() {
             if let Err(job) = cx.background(job) {
                 self.jobs.push_front(job);
-                return cx.wake_in(BACKGROUND_TIMER, BACKGROUND_AGAIN);
+                return cx.wake_in(DriverTimer::Offer.into(), BACKGROUND_AGAIN);
             }
         }
     }

@@ -11,5 +11,5 @@
 mod driver;
 mod status;
 
-pub use driver::{COMMIT, Change, Ended, Health, ShardDriver, TIMERS};
+pub use driver::{Change, Commit, DriverTimer, Ended, Health, ShardDriver};
 pub use status::status_of;

@@ -10,11 +10,12 @@ use rkyv::rancor::Error;
 use rkyv::ser::allocator::ArenaHandle;
 use rkyv::util::AlignedVec;
 use rkyv::{Archive, Serialize};
-use sutra_runtime::{Core, DataFile, Job, RegionSlice, Stage, TimerId};
+use sutra_runtime::{Core, DataFile, Job, RegionSlice, Stage};
 use sutra_wire::{Counter, ErrorMessage, FrameBuffer, Header, MORE, Status};
 
 use crate::connection::{Phase, Receiving};
-use crate::io::{Envelope, Io, SERVICE};
+use crate::io::{Envelope, Io};
+use crate::names::{self, ServiceMessage};
 use crate::output::{self, Body};
 use crate::service::ReplyTo;
 
@@ -209,24 +210,6 @@ impl<M: Send + 'static> Context<'_, M> {
         self.core.compute(job)
     }
 
-    /// Writes to a file; the service's `written` hears of the end.
-    pub fn write(&mut self, file: &Arc<DataFile>, offset: u64, bytes: RegionSlice, token: u64) {
-        self.core.write(file, offset, bytes, token);
-    }
-
-    /// Makes what was written to a file durable; the service's `written` hears of the end.
-    pub fn sync(&mut self, file: &Arc<DataFile>, token: u64) {
-        self.core.sync(file, token);
-    }
-
-    /// Calls the service's `timer` with this number (0 to 5) after so long, in place of an earlier
-    /// setting.
-    pub fn wake_in(&mut self, timer: u8, delay: Duration) {
-        debug_assert!(timer < 6, "a service has six timers");
-        let at = self.now() + delay;
-        self.core.set_timer(TimerId(SERVICE + timer), Some(at));
-    }
-
     /// The service begins something else. A branch, but in the turns that are timed.
     #[inline]
     pub fn enter_stage(&mut self, stage: Stage) {
@@ -257,5 +240,23 @@ impl<M: Send + 'static> Context<'_, M> {
     /// Gives a buffer back to the pool.
     pub fn give_back(&mut self, buffer: FrameBuffer) {
         self.io.pools.give_back(buffer);
+    }
+}
+
+impl<M: ServiceMessage> Context<'_, M> {
+    /// Writes to a file; the service's `written` hears of the end.
+    pub fn write(&mut self, file: &Arc<DataFile>, offset: u64, bytes: RegionSlice, token: M::Token) {
+        self.core.write(file, offset, bytes, names::token_number(token));
+    }
+
+    /// Makes what was written to a file durable; the service's `written` hears of the end.
+    pub fn sync(&mut self, file: &Arc<DataFile>, token: M::Token) {
+        self.core.sync(file, names::token_number(token));
+    }
+
+    /// Calls the service's `timer` after so long, in place of an earlier setting of the same one.
+    pub fn wake_in(&mut self, timer: M::Timer, delay: Duration) {
+        let at = self.now() + delay;
+        self.core.set_timer(names::timer_id(timer), Some(at));
     }
 }

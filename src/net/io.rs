@@ -23,8 +23,6 @@ use crate::waiting::WaitingList;
 
 pub(crate) const HOUSEKEEPING: TimerId = TimerId(0);
 pub(crate) const DEADLINES: TimerId = TimerId(1);
-/// The first of the service's own timers.
-pub(crate) const SERVICE: u8 = 2;
 
 /// Log lines that clients of one core can cause in a second.
 const CLIENT_LINES: u32 = 5;

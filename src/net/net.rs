@@ -8,8 +8,9 @@ use tracing::debug;
 
 use crate::connection::Phase;
 use crate::context::Context;
-use crate::io::{DEADLINES, Envelope, HOUSEKEEPING, Io, Ports, SERVICE};
+use crate::io::{DEADLINES, Envelope, HOUSEKEEPING, Io, Ports};
 use crate::limits::Limits;
+use crate::names;
 use crate::service::Service;
 use crate::translator::{Loads, Translator};
 
@@ -102,7 +103,7 @@ impl<S: Service> Handler for Net<S> {
             Event::Written { token, result } => {
                 core.enter_stage(Stage::LookUp);
                 let mut cx = Context { io: &mut self.io, core };
-                self.service.written(&mut cx, token, result);
+                self.service.written(&mut cx, names::token(token), result);
             }
             Event::Closed { .. } => {}
         }
@@ -123,9 +124,9 @@ impl<S: Service> Handler for Net<S> {
         match timer {
             HOUSEKEEPING => self.housekeeping(core),
             DEADLINES => self.deadlines(core),
-            TimerId(number) => {
+            own => {
                 let mut cx = Context { io: &mut self.io, core };
-                self.service.timer(&mut cx, number.wrapping_sub(SERVICE));
+                self.service.timer(&mut cx, names::timer(own));
             }
         }
     }

@@ -7,6 +7,7 @@ use sutra_runtime::Next;
 use sutra_wire::{Durability, Header};
 
 use crate::Context;
+use crate::names::ServiceMessage;
 
 /// Names one unanswered request on its core. Stale names (answered, timed out, connection gone) are
 /// ignored.
@@ -48,10 +49,15 @@ pub struct Identity {
     pub durability: Durability,
 }
 
+/// What a service's writes are for.
+pub type Token<S> = <<S as Service>::Message as ServiceMessage>::Token;
+/// What a service's timers are for.
+pub type Timer<S> = <<S as Service>::Message as ServiceMessage>::Timer;
+
 /// One core's part of a service. Everything runs on that core's thread; nothing may block.
 pub trait Service: Sized + 'static {
-    /// What its cores send each other.
-    type Message: Send + 'static;
+    /// What its cores send each other, with the names of its writes and timers.
+    type Message: ServiceMessage;
 
     /// What the handshake says.
     fn identity(&self) -> &Identity;
@@ -63,10 +69,10 @@ pub trait Service: Sized + 'static {
     fn message(&mut self, cx: &mut Context<'_, Self::Message>, from: usize, message: Self::Message);
 
     /// A write or sync that the service started with [`Context::write`] or [`Context::sync`] ended.
-    fn written(&mut self, cx: &mut Context<'_, Self::Message>, token: u64, result: io::Result<()>);
+    fn written(&mut self, cx: &mut Context<'_, Self::Message>, token: Token<Self>, result: io::Result<()>);
 
     /// The time that the service asked for with [`Context::wake_in`] has come.
-    fn timer(&mut self, cx: &mut Context<'_, Self::Message>, timer: u8);
+    fn timer(&mut self, cx: &mut Context<'_, Self::Message>, timer: Timer<Self>);
 
     /// Everything that had arrived was handed over: start what was gathered.
     fn turn_end(&mut self, cx: &mut Context<'_, Self::Message>) -> Next;

@@ -13,7 +13,8 @@ use sutra_net::{Context, Flow, ReplyTo, Stage};
 use sutra_wire::{Health, Stats, Status};
 
 use crate::core::Core;
-use crate::core::message::{Body, CoreReply, CoreStats, Message, Question, QuestionMessage, QuestionNumber};
+use crate::core::message::{Body, CoreReply, CoreStats, Message, Question, QuestionMessage};
+use crate::core::names::QuestionNumber;
 use flushes::{Flushed, Flushes};
 
 /// A question that not all cores have answered yet.

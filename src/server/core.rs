@@ -5,6 +5,7 @@
 
 pub(crate) mod mailbox;
 pub(crate) mod message;
+pub(crate) mod names;
 pub(crate) mod run_queue;
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use rkyv::rancor::Error;
 use rkyv::ser::allocator::ArenaHandle;
 use rkyv::util::AlignedVec;
 use rkyv::{Archive, Serialize};
-use sutra_driver::{COMMIT, Health, ShardDriver, TIMERS};
+use sutra_driver::{Health, ShardDriver};
 use sutra_net::{Body as ReplyBody, Context, Flow, ReplyTo, Request, Stage};
 use sutra_store::{Namespaces, Shard};
 use sutra_wire::{Checked, ConceptId, CoreLayout, ErrorMessage, FrameBuffer, Payload as Archived, Status};
@@ -23,11 +24,6 @@ use crate::report::ServerInfo;
 use mailbox::Peers;
 use message::{Body, Forwarded, Message, Payload, Ticket, WriteTicket};
 use run_queue::RunQueue;
-
-/// Syncs of files whose writes were acknowledged before; the driver's write is [`COMMIT`].
-pub(crate) const SYNC: u64 = COMMIT + 1;
-/// The service's own timer, behind the driver's.
-pub(crate) const SYNC_TIMER: u8 = TIMERS;
 
 pub(crate) struct Core {
     pub(crate) shard: ShardDriver<WriteTicket, Message>,
@@ -75,7 +71,20 @@ impl Core {
         self.peers.is_idle()
     }
 
-    /// Sends a validated request to the core that owns its concept, where that core has a place for
+    /// Has a request of a client's answered by the core that owns what it asks about: `here` where
+    /// that is this core; where it is another, that core answers what `there` makes of the request.
+    pub(crate) fn at_owner(
+        &mut self,
+        cx: &mut Context<'_, Message>,
+        owner: usize,
+        to: ReplyTo,
+        there: impl FnOnce(&mut Context<'_, Message>) -> Forwarded,
+        here: impl FnOnce(&mut Self, &mut Context<'_, Message>, Ticket) -> Flow,
+    ) -> Flow {
+        if owner == cx.index() { here(self, cx, Ticket::Here(to)) } else { self.forward(cx, owner, to, there) }
+    }
+
+    /// Sends a validated request to the core that owns its concept, where that core has room for
     /// it.
     pub(crate) fn forward(
         &mut self,
@@ -92,7 +101,7 @@ impl Core {
         Flow::Taken
     }
 
-    /// An answer of another core's has come: it has a place for another request.
+    /// An answer of another core's has come: it has room for another request.
     pub(crate) fn give_back(&mut self, core: usize) {
         self.peers.give_back(core);
     }

@@ -26,9 +26,8 @@ use sutra_net::{Context, Flow, ReplyTo, Request};
 use sutra_store::{NamespaceId, Step};
 use sutra_wire::{ConceptId, Direction, Path, PathEdge, PathMode, PathRequest, Paths as PathsReply, Status, limits};
 
-use crate::core::message::{
-    Batch, BatchSlot, Body, Edges, Forwarded, Message, PathMessage, SearchNumber, Ticket, TraversalPlace,
-};
+use crate::core::message::{Batch, Body, Edges, Forwarded, Message, PathMessage, Ticket};
+use crate::core::names::{BatchSlot, SearchNumber, TraversalPlace};
 use crate::core::run_queue::{SLICE, Work};
 use crate::core::{Core, validated};
 use helper::Helpers;
@@ -114,12 +113,11 @@ impl Paths {
             return Flow::Taken;
         };
         if start == end {
-            let owner = core.owner(&start);
-            if owner != cx.index() {
-                return core.forward(cx, owner, request.reply_to, |_| Forwarded::Itself { namespace, id: start });
-            }
-            itself(core, cx, Ticket::Here(request.reply_to), namespace, start);
-            return Flow::Taken;
+            let there = |_: &mut Context<'_, Message>| Forwarded::Itself { namespace, id: start };
+            return core.at_owner(cx, core.owner(&start), request.reply_to, there, |core, cx, ticket| {
+                itself(core, cx, ticket, namespace, start);
+                Flow::Taken
+            });
         }
         let Some(place) = self.free_place() else { return Flow::Wait };
         let max_visited = match path.max_visited.to_native() {

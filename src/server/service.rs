@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sutra_driver::{COMMIT, Change, TIMERS};
+use sutra_driver::Change;
 use sutra_net::{Context, Flow, Identity, Request, Service, Stage};
 use sutra_runtime::Next;
 use sutra_store::{Namespaces, OpenManifest, Shard};
@@ -16,6 +16,7 @@ use sutra_wire::{Durability, Opcode, Status};
 use crate::all_cores::AllCores;
 use crate::core::Core;
 use crate::core::message::{Body, Forwarded, Message, Question, Ticket, WriteTicket};
+use crate::core::names::{Timer, Token};
 use crate::core::run_queue::Work;
 use crate::paths::{self, Paths};
 use crate::reads;
@@ -188,25 +189,25 @@ impl Service for StorageService {
         }
     }
 
-    fn written(&mut self, cx: &mut Context<'_, Message>, token: u64, result: io::Result<()>) {
+    fn written(&mut self, cx: &mut Context<'_, Message>, token: Token, result: io::Result<()>) {
         self.core.run_queue.note_arrival();
         let core = &mut self.core;
         match token {
-            COMMIT => {
+            Token::Commit => {
                 let entries = core.shard.committed(cx, result);
                 self.writes.committed(core, cx, entries);
                 cx.resume();
             }
-            _ => self.all_cores.synced(core, result),
+            Token::Sync => self.all_cores.synced(core, result),
         }
         self.core.tell_health(cx);
         self.all_cores.check_flushes(&mut self.core, cx);
     }
 
-    fn timer(&mut self, cx: &mut Context<'_, Message>, timer: u8) {
+    fn timer(&mut self, cx: &mut Context<'_, Message>, timer: Timer) {
         match timer {
-            0..TIMERS => self.core.shard.timer(cx, timer),
-            _ => self.all_cores.sync(&mut self.core, cx),
+            Timer::Driver(timer) => self.core.shard.timer(cx, timer),
+            Timer::Sync => self.all_cores.sync(&mut self.core, cx),
         }
     }
 

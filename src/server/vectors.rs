@@ -15,7 +15,8 @@ use sutra_net::{BackgroundJob, Context, Flow, Request, background_job};
 use sutra_store::{Indexed, NamespaceId, SearchProgress, VectorQuery};
 use sutra_wire::{ArchivedSearchRequest, Checked, ConceptId, SearchHit, SearchHits, SearchRequest, Status};
 
-use crate::core::message::{Body, Message, SearchNumber, ShareAsked, ShareNumber, VectorMessage};
+use crate::core::message::{Body, Message, ShareAsked, VectorMessage};
+use crate::core::names::{SearchNumber, ShareNumber};
 use crate::core::run_queue::Work;
 use crate::core::{Core, validated};
 use searches::{Search, Searches};

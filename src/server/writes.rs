@@ -17,9 +17,8 @@ use sutra_net::{Context, Flow, ReplyTo, Request};
 use sutra_store::{Acknowledged, Effect, InEdge, Refusal};
 use sutra_wire::{AssociationRecord, ConceptId, ConceptKey, ConceptRecord, Deleted, Status};
 
-use crate::core::message::{
-    Body, DeletionNumber, Forwarded, Message, Payload, Ticket, Write, WriteMessage, WriteTicket,
-};
+use crate::core::message::{Body, Forwarded, Message, Payload, Ticket, Write, WriteMessage, WriteTicket};
+use crate::core::names::DeletionNumber;
 use crate::core::run_queue::Work;
 use crate::core::{Core, archive, validated};
 use deletions::{Asked, Buried, Deletions, Ended, Slice};
@@ -47,14 +46,12 @@ impl Writes {
                 Unnumbered::Learn(record.copy_into(cx.buffer()))
             });
         };
-        let owner = core.owner(&ConceptId(record.id));
-        if owner != cx.index() {
-            return core.forward(cx, owner, request.reply_to, |cx| {
-                Forwarded::Write(Write::Learn { namespace, record: record.copy_into(cx.buffer()) })
-            });
-        }
-        let ticket = WriteTicket::Request(Ticket::Here(request.reply_to));
-        logged(cx, request.reply_to, core.shard.learn(record, namespace, ticket))
+        let there = |cx: &mut Context<'_, Message>| {
+            Forwarded::Write(Write::Learn { namespace, record: record.copy_into(cx.buffer()) })
+        };
+        core.at_owner(cx, core.owner(&ConceptId(record.id)), request.reply_to, there, |core, cx, ticket| {
+            logged(cx, request.reply_to, core.shard.learn(record, namespace, WriteTicket::Request(ticket)))
+        })
     }
 
     pub(crate) fn associate(&mut self, core: &mut Core, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
@@ -64,14 +61,12 @@ impl Writes {
                 Unnumbered::Associate(record.copy_into(cx.buffer()))
             });
         };
-        let owner = core.owner(&ConceptId(record.source));
-        if owner != cx.index() {
-            return core.forward(cx, owner, request.reply_to, |cx| {
-                Forwarded::Write(Write::Associate { namespace, record: record.copy_into(cx.buffer()) })
-            });
-        }
-        let ticket = WriteTicket::Request(Ticket::Here(request.reply_to));
-        logged(cx, request.reply_to, core.shard.associate(record, namespace, ticket))
+        let there = |cx: &mut Context<'_, Message>| {
+            Forwarded::Write(Write::Associate { namespace, record: record.copy_into(cx.buffer()) })
+        };
+        core.at_owner(cx, core.owner(&ConceptId(record.source)), request.reply_to, there, |core, cx, ticket| {
+            logged(cx, request.reply_to, core.shard.associate(record, namespace, WriteTicket::Request(ticket)))
+        })
     }
 
     pub(crate) fn delete(
@@ -82,23 +77,21 @@ impl Writes {
         is_counted: bool,
     ) -> Flow {
         let Some(key) = validated::<ConceptKey>(cx, request) else { return Flow::Taken };
-        let ticket = Ticket::Here(request.reply_to);
         let Some(namespace) = core.namespaces.lookup(&key.namespace) else {
-            core.answer_now(cx, ticket, Status::NotFound, Payload::Empty);
+            core.answer_now(cx, Ticket::Here(request.reply_to), Status::NotFound, Payload::Empty);
             return Flow::Taken;
         };
-        let owner = core.owner(&ConceptId(key.id));
-        if owner != cx.index() {
-            return core.forward(cx, owner, request.reply_to, |cx| {
-                Forwarded::Write(Write::Delete { namespace, key: key.copy_into(cx.buffer()), is_counted })
-            });
-        }
-        if !self.deletions.has_place() {
-            return Flow::Wait;
-        }
-        let key = key.copy_into(cx.buffer());
-        self.begin_deletion(core, Asked { ticket, namespace, key, is_counted });
-        Flow::Taken
+        let there = |cx: &mut Context<'_, Message>| {
+            Forwarded::Write(Write::Delete { namespace, key: key.copy_into(cx.buffer()), is_counted })
+        };
+        core.at_owner(cx, core.owner(&ConceptId(key.id)), request.reply_to, there, |core, cx, ticket| {
+            if !self.deletions.has_room() {
+                return Flow::Wait;
+            }
+            let key = key.copy_into(cx.buffer());
+            self.begin_deletion(core, Asked { ticket, namespace, key, is_counted });
+            Flow::Taken
+        })
     }
 
     /// A write that another core received, and validated there; or a step of a deletion.
@@ -121,7 +114,7 @@ impl Writes {
             Write::Delete { namespace, key, is_counted } => {
                 let WriteTicket::Request(ticket) = ticket else { unreachable!("no step of a deletion is one") };
                 let asked = Asked { ticket, namespace, key, is_counted };
-                if let Some(asked) = self.deletions.wait_for_place(asked) {
+                if let Some(asked) = self.deletions.wait_for_room(asked) {
                     self.begin_deletion(core, asked);
                 }
                 return;

@@ -5,7 +5,7 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use sutra_driver::{TIMERS, status_of};
+use sutra_driver::status_of;
 use sutra_net::{Body, Context, Flow, ReplyTo, Request};
 use sutra_store::Refusal;
 use sutra_wire::grid::AgentRegistered;
@@ -18,10 +18,6 @@ use super::message::Message;
 use super::overview::Counters;
 use super::records;
 use super::registry::{Moment, Refused, Registry};
-
-/// The service's timers, behind those of its log.
-pub(crate) const AGES_TIMER: u8 = TIMERS;
-pub(crate) const WATCH_TIMER: u8 = TIMERS + 1;
 
 /// The registry with its log.
 pub(crate) struct MasterCore {

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use sutra_driver::{Ended, Health, ShardDriver};
+use sutra_driver::{DriverTimer, Ended, Health, ShardDriver};
 use sutra_net::Context;
 use sutra_store::{Acknowledged, NamespaceId, OpenManifest, Refusal, Shard};
 use sutra_wire::{Checked, ConceptKey, ConceptRecord, FrameBuffer};
@@ -110,7 +110,7 @@ impl Journal {
     }
 
     /// One of the log's timers has come.
-    pub(crate) fn timer(&mut self, cx: &mut Context<'_, Message>, timer: u8) {
+    pub(crate) fn timer(&mut self, cx: &mut Context<'_, Message>, timer: DriverTimer) {
         self.shard.timer(cx, timer);
     }
 

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
-use sutra_driver::Ended;
-use sutra_net::Postbox;
+use sutra_driver::{Commit, DriverTimer, Ended};
+use sutra_net::{Name, Postbox, ServiceMessage};
 use tokio::sync::oneshot;
 
 use super::forward::Done;
@@ -23,6 +23,53 @@ pub(crate) enum Message {
     Driver(Ended),
     /// The admin thread wants to know.
     Look { lists: bool, to: oneshot::Sender<Overview> },
+}
+
+impl ServiceMessage for Message {
+    type Token = Token;
+    type Timer = Timer;
+}
+
+/// What the master's writes are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Token {
+    Commit,
+}
+
+impl Name for Token {
+    const ALL: &'static [Self] = &[Self::Commit];
+}
+
+impl From<Commit> for Token {
+    fn from(_: Commit) -> Self {
+        Self::Commit
+    }
+}
+
+/// What the master's timers are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Timer {
+    Driver(DriverTimer),
+    /// The ages of agents and nodes are looked at.
+    Ages,
+    /// Watchers that had no room are told again.
+    Watchers,
+}
+
+impl Name for Timer {
+    const ALL: &'static [Self] = &[
+        Self::Driver(DriverTimer::Prepare),
+        Self::Driver(DriverTimer::Offer),
+        Self::Driver(DriverTimer::Look),
+        Self::Ages,
+        Self::Watchers,
+    ];
+}
+
+impl From<DriverTimer> for Timer {
+    fn from(timer: DriverTimer) -> Self {
+        Self::Driver(timer)
+    }
 }
 
 /// Says it to the core, where that runs; before it does, nobody has asked for anything.

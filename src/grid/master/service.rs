@@ -12,11 +12,11 @@ use sutra_wire::grid::{
 use sutra_wire::{Health, Opcode, Status};
 
 use super::answer::{Answer, What};
-use super::core::{AGES_TIMER, MasterCore, WATCH_TIMER, validated};
+use super::core::{MasterCore, validated};
 use super::errands::Errands;
 use super::forward::{Errand, Worker};
 use super::legacy;
-use super::message::{Home, Message};
+use super::message::{Home, Message, Timer, Token};
 use super::proving::{Proof, Proofs};
 use super::records;
 use super::registry::{Registered, Shown, Source};
@@ -62,7 +62,7 @@ impl MasterService {
         self.has_begun = true;
         let _ = self.home.set(cx.postbox());
         self.core.journal.log(vec![records::starts_entry(self.starts)], None);
-        cx.wake_in(AGES_TIMER, SHORTEST_LOOK);
+        cx.wake_in(Timer::Ages, SHORTEST_LOOK);
         self.core.journal.begin(cx);
     }
 
@@ -161,7 +161,7 @@ impl MasterService {
         self.core.conclude(cx, None);
         self.watchers.look_after(cx);
         let wait = next.map_or(IDLE_LOOK, |next| next.saturating_duration_since(cx.now()));
-        cx.wake_in(AGES_TIMER, wait.max(SHORTEST_LOOK));
+        cx.wake_in(Timer::Ages, wait.max(SHORTEST_LOOK));
     }
 }
 
@@ -246,18 +246,19 @@ impl Service for MasterService {
         }
     }
 
-    fn written(&mut self, cx: &mut Context<'_, Message>, _: u64, result: io::Result<()>) {
+    fn written(&mut self, cx: &mut Context<'_, Message>, token: Token, result: io::Result<()>) {
+        let Token::Commit = token;
         let landed = self.core.journal.committed(cx, result);
         self.core.journal.tell_health();
         self.core.answer_all(cx, landed);
         cx.resume();
     }
 
-    fn timer(&mut self, cx: &mut Context<'_, Message>, timer: u8) {
+    fn timer(&mut self, cx: &mut Context<'_, Message>, timer: Timer) {
         match timer {
-            AGES_TIMER => self.look_at_ages(cx),
-            WATCH_TIMER => self.watchers.offer(&mut self.core, cx),
-            _ => self.core.journal.timer(cx, timer),
+            Timer::Ages => self.look_at_ages(cx),
+            Timer::Watchers => self.watchers.offer(&mut self.core, cx),
+            Timer::Driver(timer) => self.core.journal.timer(cx, timer),
         }
     }
 

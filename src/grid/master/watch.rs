@@ -9,9 +9,9 @@ use sutra_net::{Context, Flow, Part, ReplyTo, Request};
 use sutra_wire::Status;
 use sutra_wire::grid::WatchRequest;
 
-use super::core::{MasterCore, WATCH_TIMER, validated};
+use super::core::{MasterCore, validated};
 use super::events::Events;
-use super::message::Message;
+use super::message::{Message, Timer};
 
 /// Most watchers at a time: consoles and services, each with a connection of its own.
 const MOST: usize = 1024;
@@ -111,7 +111,7 @@ impl Watchers {
             }
         }
         if is_behind {
-            cx.wake_in(WATCH_TIMER, AGAIN);
+            cx.wake_in(Timer::Watchers, AGAIN);
         }
     }
 

@@ -13,7 +13,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use sutra_net::{Body, Context, Flow, Identity, Limits, Loads, Net, ReplyTo, Request, Service, background_job, listen};
+use sutra_net::{
+    Body, Context, Flow, Identity, Limits, Loads, Net, Never, ReplyTo, Request, Service, ServiceMessage, background_job,
+    listen,
+};
 use sutra_runtime::{Config, ListenerId, Next, Region, RegionWriter, Running, RuntimeError};
 use sutra_testing::raw::{self, Raw};
 pub use sutra_testing::raw::{Reply, hello};
@@ -80,6 +83,11 @@ impl Shared {
             is_open = self.gate_moved.wait(is_open).unwrap();
         }
     }
+}
+
+impl ServiceMessage for Say {
+    type Token = Never;
+    type Timer = Never;
 }
 
 pub enum Say {
@@ -215,8 +223,12 @@ impl Service for Toy {
         }
     }
 
-    fn written(&mut self, _: &mut Context<'_, Say>, _: u64, _: io::Result<()>) {}
-    fn timer(&mut self, _: &mut Context<'_, Say>, _: u8) {}
+    fn written(&mut self, _: &mut Context<'_, Say>, token: Never, _: io::Result<()>) {
+        match token {}
+    }
+    fn timer(&mut self, _: &mut Context<'_, Say>, timer: Never) {
+        match timer {}
+    }
     fn turn_end(&mut self, cx: &mut Context<'_, Say>) -> Next {
         self.watchers.tell(cx, &self.shared);
         Next::Sleep

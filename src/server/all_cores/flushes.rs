@@ -10,8 +10,9 @@ use sutra_net::Context;
 use sutra_store::Refusal;
 use sutra_wire::Durability;
 
-use crate::core::message::{Message, QuestionNumber};
-use crate::core::{Core, SYNC, SYNC_TIMER};
+use crate::core::message::Message;
+use crate::core::names::{QuestionNumber, Timer, Token};
+use crate::core::Core;
 
 struct Waiting {
     core: usize,
@@ -90,7 +91,7 @@ impl Flushes {
     /// Sees to it that a sync begins within `delay`.
     pub(super) fn sync_within(&mut self, cx: &mut Context<'_, Message>, delay: Duration) {
         if !std::mem::replace(&mut self.timer, true) {
-            cx.wake_in(SYNC_TIMER, delay);
+            cx.wake_in(Timer::Sync, delay);
         }
     }
 
@@ -108,7 +109,7 @@ impl Flushes {
             self.ended = self.begun;
         }
         for file in &files {
-            cx.sync(file, SYNC);
+            cx.sync(file, Token::Sync);
         }
     }
 

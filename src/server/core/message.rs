@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use sutra_driver::Ended;
-use sutra_net::ReplyTo;
+use sutra_net::{ReplyTo, ServiceMessage};
 use sutra_runtime::RegionSlice;
 use sutra_store::{EdgeKey, InEdge, Indexed, NamespaceId, ShardStats, VectorQuery};
 use sutra_wire::{
@@ -12,11 +12,20 @@ use sutra_wire::{
     SearchHit, Status,
 };
 
+use super::names::{
+    BurialNumber, DeletionNumber, QuestionNumber, SearchNumber, Timer, Token, TraversalPlace,
+};
+
 /// A message and the highest sequence that its sender had seen (Lamport 1978): so that causes come
 /// before effects in any merged order of the shards' logs.
 pub(crate) struct Message {
     pub(crate) clock: u64,
     pub(crate) body: Body,
+}
+
+impl ServiceMessage for Message {
+    type Token = Token;
+    type Timer = Timer;
 }
 
 /// What is told, by the feature that it is for.
@@ -66,34 +75,6 @@ pub(crate) enum WriteTicket {
     /// It is the last step of a deletion of this core's.
     Burial(BurialNumber),
 }
-
-/// A deletion of the core that works on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct DeletionNumber(pub(crate) usize);
-
-/// A deletion of this core's whose tombstone is on its way to the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct BurialNumber(pub(crate) usize);
-
-/// One of a core's traversals.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TraversalPlace(pub(crate) usize);
-
-/// A batch of another core's traversal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct BatchSlot(pub(crate) usize);
-
-/// A vector search of the core that was asked for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SearchNumber(pub(crate) usize);
-
-/// A core's share of a vector search.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ShareNumber(pub(crate) usize);
-
-/// A question to all cores, of the core that was asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct QuestionNumber(pub(crate) usize);
 
 /// A request that was validated by the core that received it.
 pub(crate) enum Forwarded {

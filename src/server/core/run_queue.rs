@@ -13,7 +13,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::message::{BatchSlot, DeletionNumber, ShareNumber, TraversalPlace};
+use super::names::{BatchSlot, DeletionNumber, ShareNumber, TraversalPlace};
 
 /// How long a slice of work that can be cut anywhere goes on: some tens of times what a turn of the
 /// core costs besides.

@@ -15,7 +15,8 @@ use super::shortest::Side;
 use super::traversal::{Far, Goal, Phase, Progress, Terms, Traversal, WINDOW};
 use super::visited::{Name, Visited};
 use crate::core::Core;
-use crate::core::message::{Batch, Body, Edges, Message, PathMessage, TraversalPlace};
+use crate::core::message::{Batch, Body, Edges, Message, PathMessage};
+use crate::core::names::TraversalPlace;
 
 /// Associations that are looked at between two looks at the clock.
 const STEPS: usize = 256;

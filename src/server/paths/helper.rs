@@ -11,7 +11,8 @@ use sutra_store::{Step, Walk};
 
 use super::traversal::{RUNNING, WINDOW};
 use crate::core::Core;
-use crate::core::message::{Batch, BatchSlot, Body, Edges, FarEdge, Message, PathMessage, TraversalPlace};
+use crate::core::message::{Batch, Body, Edges, FarEdge, Message, PathMessage};
+use crate::core::names::{BatchSlot, TraversalPlace};
 use crate::core::run_queue::SLICE;
 
 /// Associations after which a part is full: 28 KiB, and some 0.1 ms of work for either core.

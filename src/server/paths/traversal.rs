@@ -16,7 +16,8 @@ use super::most_confident::MostConfident;
 use super::shortest::{Hop, Shortest, Side};
 use super::visited::Visited;
 use super::within::Within;
-use crate::core::message::{Edges, SearchNumber};
+use crate::core::message::Edges;
+use crate::core::names::SearchNumber;
 
 /// Traversals that a core works on at a time: their memory is bounded by what each may visit
 /// ([`sutra_wire::limits::MAX_VISITED`]), and more would only all take longer.

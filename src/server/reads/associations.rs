@@ -9,21 +9,17 @@ use crate::core::{Core, validated};
 
 pub(crate) fn association(core: &mut Core, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
     let Some(key) = validated::<AssociationKey>(cx, request) else { return Flow::Taken };
-    let ticket = Ticket::Here(request.reply_to);
     let Some(namespace) = core.namespaces.lookup(&key.namespace) else {
-        core.answer_now(cx, ticket, Status::NotFound, Payload::Empty);
+        core.answer_now(cx, Ticket::Here(request.reply_to), Status::NotFound, Payload::Empty);
         return Flow::Taken;
     };
     let (source, target) = (ConceptId(key.source), ConceptId(key.target));
     let kind = key.kind.as_ref().map(|kind| kind.to_native());
-    let owner = core.owner(&source);
-    if owner != cx.index() {
-        return core.forward(cx, owner, request.reply_to, |_| {
-            Forwarded::Read(Read::Association { namespace, source, target, kind })
-        });
-    }
-    here(core, cx, ticket, namespace, &source, &target, kind);
-    Flow::Taken
+    let there = |_: &mut Context<'_, Message>| Forwarded::Read(Read::Association { namespace, source, target, kind });
+    core.at_owner(cx, core.owner(&source), request.reply_to, there, |core, cx, ticket| {
+        here(core, cx, ticket, namespace, &source, &target, kind);
+        Flow::Taken
+    })
 }
 
 pub(super) fn here(

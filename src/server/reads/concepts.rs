@@ -10,17 +10,15 @@ use crate::core::{Core, validated};
 pub(crate) fn concept(core: &mut Core, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
     let Some(key) = validated::<ConceptKey>(cx, request) else { return Flow::Taken };
     let id = ConceptId(key.id);
-    let ticket = Ticket::Here(request.reply_to);
     let Some(namespace) = core.namespaces.lookup(&key.namespace) else {
-        core.answer_now(cx, ticket, Status::NotFound, Payload::Empty);
+        core.answer_now(cx, Ticket::Here(request.reply_to), Status::NotFound, Payload::Empty);
         return Flow::Taken;
     };
-    let owner = core.owner(&id);
-    if owner != cx.index() {
-        return core.forward(cx, owner, request.reply_to, |_| Forwarded::Read(Read::Concept { namespace, id }));
-    }
-    here(core, cx, ticket, namespace, id);
-    Flow::Taken
+    let there = |_: &mut Context<'_, Message>| Forwarded::Read(Read::Concept { namespace, id });
+    core.at_owner(cx, core.owner(&id), request.reply_to, there, |core, cx, ticket| {
+        here(core, cx, ticket, namespace, id);
+        Flow::Taken
+    })
 }
 
 pub(super) fn here(

@@ -31,8 +31,8 @@ impl PageStart {
 
 pub(crate) fn concepts(core: &mut Core, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
     let Some(concepts) = validated::<ConceptsRequest>(cx, request) else { return Flow::Taken };
-    let PageStart { core: place, from } = PageStart::from_cursor(concepts.cursor.to_native());
-    let namespace = core.namespaces.lookup(&concepts.namespace).filter(|_| place < cx.cores());
+    let PageStart { core: lister, from } = PageStart::from_cursor(concepts.cursor.to_native());
+    let namespace = core.namespaces.lookup(&concepts.namespace).filter(|_| lister < cx.cores());
     let Some(namespace) = namespace else {
         // Nothing is listed in a namespace that is not there, nor from a cursor that no server
         // gave.
@@ -43,12 +43,11 @@ pub(crate) fn concepts(core: &mut Core, cx: &mut Context<'_, Message>, request: 
         0 => limits::MAX_CONCEPTS,
         limit => limit,
     };
-    if place != cx.index() {
-        let there = |_: &mut Context<'_, Message>| Forwarded::Read(Read::Concepts { namespace, from, limit });
-        return core.forward(cx, place, request.reply_to, there);
-    }
-    here(core, cx, Ticket::Here(request.reply_to), namespace, from, limit);
-    Flow::Taken
+    let there = |_: &mut Context<'_, Message>| Forwarded::Read(Read::Concepts { namespace, from, limit });
+    core.at_owner(cx, lister, request.reply_to, there, |core, cx, ticket| {
+        here(core, cx, ticket, namespace, from, limit);
+        Flow::Taken
+    })
 }
 
 pub(super) fn here(

@@ -13,14 +13,13 @@ pub(crate) fn neighbors(core: &mut Core, cx: &mut Context<'_, Message>, request:
         cx.reply_archive(request.reply_to, Status::Ok, core.shard.last_sequence(), &Neighbors::default());
         return Flow::Taken;
     };
-    let owner = core.owner(&ConceptId(neighbors.id));
-    if owner != cx.index() {
-        return core.forward(cx, owner, request.reply_to, |cx| {
-            Forwarded::Read(Read::Neighbors { namespace, request: neighbors.copy_into(cx.buffer()) })
-        });
-    }
-    here(core, cx, Ticket::Here(request.reply_to), namespace, neighbors);
-    Flow::Taken
+    let there = |cx: &mut Context<'_, Message>| {
+        Forwarded::Read(Read::Neighbors { namespace, request: neighbors.copy_into(cx.buffer()) })
+    };
+    core.at_owner(cx, core.owner(&ConceptId(neighbors.id)), request.reply_to, there, |core, cx, ticket| {
+        here(core, cx, ticket, namespace, neighbors);
+        Flow::Taken
+    })
 }
 
 pub(super) fn here(

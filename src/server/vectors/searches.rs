@@ -8,7 +8,7 @@ use sutra_net::ReplyTo;
 use sutra_store::VectorQuery;
 use sutra_wire::SearchHit;
 
-use crate::core::message::SearchNumber;
+use crate::core::names::SearchNumber;
 
 /// Searches that a core coordinates at a time: enough to keep every core busy, few enough that the
 /// messages of all of them fit into a mailbox. Others wait with their connections.

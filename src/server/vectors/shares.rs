@@ -5,7 +5,8 @@ use std::time::Instant;
 use slab::Slab;
 use sutra_store::{Shard, VectorSearch};
 
-use crate::core::message::{SearchNumber, ShareAsked, ShareNumber};
+use crate::core::message::ShareAsked;
+use crate::core::names::{SearchNumber, ShareNumber};
 
 /// This core's share of a search.
 pub(super) struct Share {

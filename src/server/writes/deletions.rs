@@ -16,7 +16,8 @@ use slab::Slab;
 use sutra_store::{EdgeKey, NamespaceId, NeighborQuery, Shard};
 use sutra_wire::{ConceptId, ConceptKey, Direction, Neighbor, Parcel, Status};
 
-use crate::core::message::{BurialNumber, DeletionNumber, Ticket};
+use crate::core::message::Ticket;
+use crate::core::names::{BurialNumber, DeletionNumber};
 
 /// Associations that a deletion removes at a time: some 0.1 ms of work on their cores, and enough
 /// to share a commit.
@@ -78,7 +79,7 @@ pub(super) enum Slice {
 #[derive(Default)]
 pub(super) struct Deletions {
     running: Slab<Deletion>,
-    /// Deletions that other cores asked for and that wait for a place; bounded by the other cores'
+    /// Deletions that other cores asked for and that wait for room; bounded by the other cores'
     /// credits.
     waiting: VecDeque<Asked>,
     /// Bounded, as all writes that wait for the disk are, by the log.
@@ -94,13 +95,13 @@ impl Deletions {
     }
 
     /// Whether another one may begin.
-    pub(super) fn has_place(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         self.running.len() < RUNNING
     }
 
     /// Gives it back where it may begin; otherwise it waits.
-    pub(super) fn wait_for_place(&mut self, asked: Asked) -> Option<Asked> {
-        if self.has_place() {
+    pub(super) fn wait_for_room(&mut self, asked: Asked) -> Option<Asked> {
+        if self.has_room() {
             return Some(asked);
         }
         self.waiting.push_back(asked);
