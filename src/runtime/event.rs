@@ -1,42 +1,17 @@
-//! What a core tells its handler, and what a handler is.
+//! What a core tells its handler.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
-use crate::accept::{ListenerId, PeerAddr};
-use crate::core::Core;
-use crate::outgoing::Outgoing;
-use crate::sockets::Socket;
-use crate::timers::TimerId;
+use crate::sockets::{Outgoing, Socket};
 
-/// What a core runs. All calls come from the core's own thread, one at a time; none may block.
-///
-/// A turn: everything that had arrived is handed over (`event`, `message`, `timer`), then
-/// `turn_end` queues what follows from it, then all of it is submitted with one system call.
-pub trait Handler: Sized + 'static {
-    /// What cores send each other.
-    type Message: Send + 'static;
+/// One of a core's listeners; the handler decides what each number stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ListenerId(pub u8);
 
-    /// Something happened to a socket, a listener or a write.
-    fn event(&mut self, core: &mut Core<Self::Message>, event: Event<'_>);
-
-    /// A message arrived from core `from`, or (from the own index) the result of a background job.
-    fn message(&mut self, core: &mut Core<Self::Message>, from: usize, message: Self::Message);
-
-    /// A timer that was set is due; it is clear now.
-    fn timer(&mut self, core: &mut Core<Self::Message>, timer: TimerId);
-
-    /// Called once a turn, after everything that had arrived was handed over.
-    fn turn_end(&mut self, core: &mut Core<Self::Message>) -> Next;
-
-    /// The process was asked to stop: stop listening, finish what was begun. Called once.
-    fn shutdown(&mut self, core: &mut Core<Self::Message>);
-
-    /// Whether nothing is left to do after `shutdown`. Asked every turn from then on; the cores end
-    /// together when all say so, their mailboxes and listeners are empty and their background jobs
-    /// are done.
-    fn drained(&self) -> bool;
-}
+/// The other side of an accepted connection.
+pub type PeerAddr = SocketAddr;
 
 /// Whether a core may sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +43,7 @@ pub enum Event<'a> {
         /// The bytes; never empty.
         bytes: &'a [u8],
     },
-    /// Nothing will be received any more, unless [`Core::receive`] is called again after a pause.
+    /// Nothing will be received any more, unless [`crate::Core::receive`] is called again after a pause.
     ReceiveEnded {
         /// At which socket.
         socket: Socket,
@@ -92,7 +67,7 @@ pub enum Event<'a> {
         /// be said about the file.
         result: io::Result<()>,
     },
-    /// A socket that [`Core::close`] was called for is closed, all its operations ended. Nothing
+    /// A socket that [`crate::Core::close`] was called for is closed, all its operations ended. Nothing
     /// comes from it any more.
     Closed {
         /// Which.
@@ -105,7 +80,7 @@ pub enum Event<'a> {
 pub enum ReceiveEnd {
     /// The other side sent all that it will send.
     PeerClosed,
-    /// [`Core::pause`] took effect.
+    /// [`crate::Core::pause`] took effect.
     Paused,
     /// The connection broke.
     Failed(io::Error),

@@ -11,9 +11,7 @@
 //! never reaches a later one. Relies on Linux 6.1 or later. Nothing above this crate names
 //! tokio-uring or io-uring.
 
-mod accept;
-mod background;
-mod buffers;
+mod backend;
 mod config;
 mod core;
 mod cpus;
@@ -24,39 +22,34 @@ mod event;
 mod file_error;
 mod file_io;
 mod folder;
-mod mailbox;
+mod handler;
+mod linux;
 mod mapping;
 mod metrics;
 mod operation;
-mod outgoing;
 mod placement;
 mod region;
-mod ring;
-mod sleep;
 mod sockets;
 mod stages;
 mod start;
 mod timers;
-mod traffic;
 mod turn;
-mod under_way;
 mod writes;
 
-pub use accept::{ListenerId, PeerAddr};
-pub use background::{Job, Postbox};
+pub use backend::{Job, Postbox};
 pub use config::{Config, Spin};
 pub use core::Core;
 pub use cpus::{Cores, allowed_cpus, available_cpus, cpu_quota};
 pub use data_file::{DataFile, Durability, WriteMode};
 pub use error::{RuntimeError, StartError};
-pub use event::{Event, Handler, Next, ReceiveEnd};
+pub use event::{Event, ListenerId, Next, PeerAddr, ReceiveEnd};
 pub use file_error::{in_context, is_out_of_descriptors, is_out_of_space};
 pub use folder::{FileIdentity, Folder};
+pub use handler::Handler;
 pub use metrics::{CoreMetrics, Features};
-pub use outgoing::Outgoing;
 pub use placement::{Placement, by_use};
 pub use region::{Region, RegionSlice, RegionWriter};
-pub use sockets::Socket;
+pub use sockets::{Outgoing, Socket};
 pub use stages::Stage;
 pub use start::{Running, start};
 pub use timers::TimerId;

@@ -1,66 +1,52 @@
-//! What an operation's `user_data` says: its kind, and the socket or write that it belongs to.
+//! What passes between a core and the backend below it: what a socket shall receive, what can be
+//! cancelled, what has completed.
 //!
-//! 64 bits: kind in the top 4, slot in the next 28, generation in the low 32. A socket has at most
-//! one operation of each kind with the kernel, so no table of operations is needed; the generation
-//! tells a late completion from one of the slot's next owner.
+//! A socket has at most one receive and one send with the backend. So no operation needs a name of
+//! its own: the socket and what it does are enough.
 
-/// What a completion is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Bytes arrived at a socket, or its receiving ended.
-    Receive,
-    /// A send went on.
-    Send,
-    /// A step of a file write ended.
-    Write,
-    /// Another thread calls.
-    Wake,
-    /// A cancellation was carried out; nothing follows from it.
-    Cancel,
-}
+use rustix::io::Errno;
 
-/// Slots are numbered with 28 bits.
+use crate::sockets::Socket;
+
+/// How many slots the table of sockets may have, and the table of writes: backends keep a slot's
+/// number in 28 bits.
 pub(crate) const MAX_SLOTS: u32 = 1 << 28;
 
-/// Packs a completion's `user_data`.
-pub(crate) fn encode(kind: Kind, slot: u32, generation: u32) -> u64 {
-    debug_assert!(slot < MAX_SLOTS);
-    let kind: u64 = match kind {
-        Kind::Receive => 1,
-        Kind::Send => 2,
-        Kind::Write => 3,
-        Kind::Wake => 4,
-        Kind::Cancel => 5,
-    };
-    kind << 60 | u64::from(slot) << 32 | u64::from(generation)
+/// What a socket's owner wants to receive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Receive {
+    /// One receive of at most so many bytes.
+    Once(u32),
+    /// Everything that comes.
+    Always,
 }
 
-/// Unpacks it; `None` for what no operation of ours carries.
-pub(crate) fn decode(user_data: u64) -> Option<(Kind, u32, u32)> {
-    let kind = match user_data >> 60 {
-        1 => Kind::Receive,
-        2 => Kind::Send,
-        3 => Kind::Write,
-        4 => Kind::Wake,
-        5 => Kind::Cancel,
-        _ => return None,
-    };
-    let slot = (user_data >> 32) as u32 & (MAX_SLOTS - 1);
-    Some((kind, slot, user_data as u32))
+/// An operation that can be cancelled. It still completes, as what it had become by then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// The socket's receive.
+    Receive(Socket),
+    /// The socket's send.
+    Send(Socket),
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// How many bytes were moved, or why none were.
+pub(crate) type Outcome = Result<usize, Errno>;
 
-    #[test]
-    fn what_is_packed_comes_out_again() {
-        for kind in [Kind::Receive, Kind::Send, Kind::Write, Kind::Wake, Kind::Cancel] {
-            for (slot, generation) in [(0, 0), (1, u32::MAX), (MAX_SLOTS - 1, 7)] {
-                assert_eq!(decode(encode(kind, slot, generation)), Some((kind, slot, generation)));
-            }
-        }
-        assert_eq!(decode(0), None);
-        assert_eq!(decode(u64::MAX), None);
-    }
+/// A step of an operation is over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Completion {
+    /// Bytes arrived at a socket, or its receive ended, or both.
+    Received {
+        socket: Socket,
+        outcome: Outcome,
+        /// The buffer that the bytes are in.
+        buffer: Option<u16>,
+        /// Whether the receive goes on.
+        more: bool,
+    },
+    /// A send went on as far as it came.
+    Sent { socket: Socket, outcome: Outcome },
+    /// So did a write to a file, or a sync.
+    Written { write: u32, outcome: Outcome },
 }

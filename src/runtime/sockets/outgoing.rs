@@ -27,7 +27,7 @@ pub struct Outgoing {
     /// Sum of the pieces' lengths.
     shared: usize,
     /// How much the kernel has taken already.
-    pub(crate) sent: usize,
+    sent: usize,
     iovecs: Vec<libc::iovec>,
     header: Option<libc::msghdr>,
 }
@@ -83,6 +83,26 @@ impl Outgoing {
         self.iovecs.clear();
         self.header = None;
         self.shared = 0;
+        self.sent = 0;
+    }
+
+    /// How much the kernel has taken.
+    pub(crate) fn sent(&self) -> usize {
+        self.sent
+    }
+
+    /// Whether the kernel has taken everything.
+    pub(crate) fn is_sent(&self) -> bool {
+        self.sent >= self.len()
+    }
+
+    /// The kernel has taken so many bytes more.
+    pub(crate) fn advance(&mut self, taken: usize) {
+        self.sent += taken;
+    }
+
+    /// All of it is to be sent, whatever was sent before.
+    pub(crate) fn rewind(&mut self) {
         self.sent = 0;
     }
 

@@ -16,7 +16,7 @@ use crate::RuntimeError;
 use crate::mapping::Mapping;
 
 /// The one buffer group of a data ring.
-pub(crate) const GROUP: u16 = 0;
+pub(super) const GROUP: u16 = 0;
 
 /// Every buffer starts at a multiple of this, so that archives in it are aligned as the wire
 /// aligned them.
@@ -36,7 +36,7 @@ impl ReceiveBuffers {
     /// registers them.
     ///
     /// The caller keeps the value until the data ring is gone.
-    pub(crate) fn register(io: &IoUring, count: u16, size: u32) -> Result<ReceiveBuffers, RuntimeError> {
+    pub(super) fn register(io: &IoUring, count: u16, size: u32) -> Result<ReceiveBuffers, RuntimeError> {
         const WHAT: &str = "registering receive buffers";
         let count = count.next_power_of_two();
         let size = size.next_multiple_of(ALIGNMENT);
@@ -57,12 +57,12 @@ impl ReceiveBuffers {
     }
 
     /// How many buffers.
-    pub(crate) fn count(&self) -> u16 {
+    pub(super) fn count(&self) -> u16 {
         self.count
     }
 
     /// Bytes of one.
-    pub(crate) fn size(&self) -> u32 {
+    pub(super) fn size(&self) -> u32 {
         self.size
     }
 

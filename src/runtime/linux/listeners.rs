@@ -23,13 +23,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 
 use crate::RuntimeError;
-
-/// One of a core's listeners; the handler decides what each number stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ListenerId(pub u8);
-
-/// The other side of an accepted connection.
-pub type PeerAddr = SocketAddr;
+use crate::event::{Event, ListenerId, PeerAddr};
 
 /// Accepted connections that wait for the core's next turn; when so many do, accepting pauses and
 /// the backlog waits in the kernel.
@@ -39,17 +33,10 @@ const INBOX: usize = 256;
 /// cost nothing, short enough that a client does not notice once there is room again.
 const BACKOFF: Duration = Duration::from_millis(100);
 
-/// A connection that was accepted and not yet handed over.
-pub(crate) struct Accepted {
-    pub(crate) listener: ListenerId,
-    pub(crate) socket: OwnedFd,
-    pub(crate) peer: PeerAddr,
-}
-
 /// What the listeners' tasks and the core's loop share; all in one thread.
 #[derive(Default)]
-pub(crate) struct Inbox {
-    accepted: RefCell<VecDeque<Accepted>>,
+pub(super) struct Inbox {
+    accepted: RefCell<VecDeque<Event<'static>>>,
     /// The loop, when it sleeps.
     sleeper: RefCell<Option<Waker>>,
     news: Cell<bool>,
@@ -64,17 +51,17 @@ pub(crate) struct Inbox {
 
 impl Inbox {
     /// The next connection.
-    pub(crate) fn take(&self) -> Option<Accepted> {
+    pub(super) fn take(&self) -> Option<Event<'static>> {
         self.accepted.borrow_mut().pop_front()
     }
 
     /// Whether none waits.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.accepted.borrow().is_empty()
     }
 
     /// Has the loop woken when a connection comes or a listener ends.
-    pub(crate) fn wake_on_arrival(&self, context: &Context<'_>) {
+    pub(super) fn wake_on_arrival(&self, context: &Context<'_>) {
         let mut sleeper = self.sleeper.borrow_mut();
         match &mut *sleeper {
             Some(waker) => waker.clone_from(context.waker()),
@@ -83,28 +70,28 @@ impl Inbox {
     }
 
     /// Tells all listeners to take what is queued and close.
-    pub(crate) fn stop_listening(&self) {
+    pub(super) fn stop_listening(&self) {
         self.stopping.set(true);
         self.stop.notify_waiters();
     }
 
     /// Whether every listener is closed and every connection handed over.
-    pub(crate) fn is_finished(&self) -> bool {
+    pub(super) fn is_finished(&self) -> bool {
         self.listening.get() == 0 && self.is_empty()
     }
 
     /// Whether a connection came or a listener ended since this was last asked.
-    pub(crate) fn take_news(&self) -> bool {
+    pub(super) fn take_news(&self) -> bool {
         self.news.take()
     }
 
     /// How often accepting failed for lack of descriptors or memory.
-    pub(crate) fn failures(&self) -> u64 {
+    pub(super) fn failures(&self) -> u64 {
         self.failures.get()
     }
 
     /// Leaves so many of the descriptors that the process may have for files.
-    pub(crate) fn reserve(&self, files: u64) {
+    pub(super) fn reserve(&self, files: u64) {
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let first = limit.and_then(|limit| RawFd::try_from(limit.saturating_sub(files)).ok());
         self.reserved.set(first.filter(|_| files > 0));
@@ -121,7 +108,7 @@ impl Inbox {
         }
     }
 
-    fn put(&self, accepted: Accepted) {
+    fn put(&self, accepted: Event<'static>) {
         self.accepted.borrow_mut().push_back(accepted);
         self.wake();
     }
@@ -132,7 +119,7 @@ impl Inbox {
 }
 
 /// Starts a listener's task. To be called on the core's thread, inside its runtime.
-pub(crate) fn listen(inbox: &Rc<Inbox>, listener: TcpListener, id: ListenerId) -> Result<(), RuntimeError> {
+pub(super) fn listen(inbox: &Rc<Inbox>, listener: TcpListener, id: ListenerId) -> Result<(), RuntimeError> {
     listener.set_nonblocking(true).map_err(RuntimeError::system("making a listener non-blocking"))?;
     // SAFETY: a TcpListener answers with the same descriptor as long as it lives, and it is not
     // taken out of the AsyncFd.
@@ -168,11 +155,11 @@ async fn accept_all(inbox: &Inbox, listener: AsyncFd<TcpListener>, id: ListenerI
             {
                 break none_left();
             }
-            match accept(listener.get_ref(), id) {
-                Ok(accepted) => {
-                    let is_last = inbox.is_reserved(accepted.socket.as_raw_fd());
+            match accept(listener.get_ref()) {
+                Ok((socket, peer)) => {
+                    let is_last = inbox.is_reserved(socket.as_raw_fd());
                     failing = false;
-                    inbox.put(accepted);
+                    inbox.put(Event::Accepted { listener: id, socket, peer });
                     if is_last {
                         break none_left();
                     }
@@ -205,13 +192,13 @@ async fn accept_all(inbox: &Inbox, listener: AsyncFd<TcpListener>, id: ListenerI
     }
 }
 
-fn accept(listener: &TcpListener, id: ListenerId) -> io::Result<Accepted> {
+fn accept(listener: &TcpListener) -> io::Result<(OwnedFd, PeerAddr)> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let (socket, peer) = rustix::net::acceptfrom_with(listener, flags)?;
     let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
     // A connection without an address was reset before it was taken.
     let peer = peer.ok_or(io::ErrorKind::ConnectionAborted)?;
-    Ok(Accepted { listener: id, socket, peer })
+    Ok((socket, peer))
 }
 
 /// Errors of the connection, not of the listener (accept(2)): the next one may be fine.

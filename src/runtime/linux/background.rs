@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use crate::RuntimeError;
-use crate::mailbox::Doorbell;
+use crate::linux::doorbell::Doorbell;
 
 /// What runs in the background; its result comes back as a message.
 pub type Job<M> = Box<dyn FnOnce() -> M + Send>;

@@ -1,0 +1,139 @@
+//! How a sleeping core is woken.
+//!
+//! A core that goes to sleep says so first and then looks for work. Whoever has work for it puts
+//! that down first and then looks whether it sleeps (Dekker's algorithm, with a full fence on
+//! either side). So one of the two sees the other.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU8, Ordering, fence};
+
+use rustix::event::EventfdFlags;
+
+use crate::RuntimeError;
+
+/// How other threads reach a core. On a cache line of its own, as it is read by all and written by
+/// its core at every sleep.
+///
+/// There are two bells, because one can't do: a core that naps in its ring hears only what the ring
+/// polls, and a ring that has its poll fired by an eventfd cannot signal its own eventfd from there
+/// (the kernel forbids the recursion and puts the signal off for an RCU grace period, 16 to 20 ms
+/// measured on 6.18, or for ever), so a parked core is called through that one directly.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(crate) struct Doorbell {
+    state: AtomicU8,
+    /// The core's ring polls it. Neither bell is ever read: every write counts as an edge.
+    nap: OwnedFd,
+    /// The core's ring signals it too, and tokio's driver watches it.
+    park: OwnedFd,
+}
+
+const AWAKE: u8 = 0;
+const NAPPING: u8 = 1;
+const PARKED: u8 = 2;
+
+impl Doorbell {
+    /// A core's doorbell; the core counts as awake.
+    pub(crate) fn new() -> Result<Doorbell, RuntimeError> {
+        let bell = || {
+            rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+                .map_err(|errno| RuntimeError::system("creating an eventfd")(errno.into()))
+        };
+        Ok(Doorbell { state: AtomicU8::new(AWAKE), nap: bell()?, park: bell()? })
+    }
+
+    /// What the core's ring polls.
+    pub(super) fn nap_bell(&self) -> BorrowedFd<'_> {
+        self.nap.as_fd()
+    }
+
+    /// What tokio's driver watches, and the ring signals.
+    pub(super) fn park_bell(&self) -> BorrowedFd<'_> {
+        self.park.as_fd()
+    }
+
+    /// The core is about to wait in its ring: it must look for work once more after this.
+    pub(super) fn say_napping(&self) {
+        self.say_asleep(NAPPING);
+    }
+
+    /// The core is about to park in tokio's driver: it must look for work once more after this.
+    pub(super) fn say_parked(&self) {
+        self.say_asleep(PARKED);
+    }
+
+    fn say_asleep(&self, state: u8) {
+        self.state.store(state, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+    }
+
+    /// The core is awake. Returns whether somebody had woken it; a ring in this very moment is not
+    /// counted, and harms nothing, as the core looks for work before it sleeps again.
+    pub(super) fn say_awake(&self) -> bool {
+        let rung = self.state.load(Ordering::Relaxed) == AWAKE;
+        self.state.store(AWAKE, Ordering::Relaxed);
+        rung
+    }
+
+    /// Wakes the core if it sleeps; whatever was stored before is then seen by it. One system call
+    /// if it does, none if not.
+    pub(super) fn ring(&self) -> bool {
+        fence(Ordering::SeqCst);
+        if self.state.load(Ordering::Relaxed) == AWAKE {
+            return false;
+        }
+        match self.state.swap(AWAKE, Ordering::Relaxed) {
+            NAPPING => self.ring_nap_bell(),
+            PARKED => signal(self.park_bell()),
+            _ => return false, // somebody else was first, or it woke by itself
+        }
+        true
+    }
+
+    /// Signals a core that napped a moment ago. By now it may have parked: this thread can have
+    /// stood still since it looked. Then the ring has work that nobody was told of, and tells
+    /// nobody of what comes on top of it, so the core would sleep over all its sockets. Who parks
+    /// after this signal sees the work, as the signal comes before the look here, and the look
+    /// there behind saying so (Dekker once more).
+    fn ring_nap_bell(&self) {
+        signal(self.nap_bell());
+        fence(Ordering::SeqCst);
+        if self.state.load(Ordering::Relaxed) == PARKED && self.state.swap(AWAKE, Ordering::Relaxed) == PARKED {
+            signal(self.park_bell());
+        }
+    }
+}
+
+/// Wakes every core that sleeps.
+pub(crate) fn ring_all(doorbells: &[Doorbell]) {
+    for doorbell in doorbells {
+        doorbell.ring();
+    }
+}
+
+/// Signals an eventfd. Refused only when its count is full, after 2^64 - 1 signals.
+pub(super) fn signal(eventfd: BorrowedFd<'_>) {
+    let _ = rustix::io::write(eventfd, &1u64.to_ne_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_core_that_has_parked_while_its_nap_bell_was_reached_for_is_called_by_the_other_one_too() {
+        let doorbell = Doorbell::new().unwrap();
+        let count = |bell: BorrowedFd<'_>| {
+            let mut bytes = [0; 8];
+            rustix::io::read(bell, &mut bytes).map_or(0, |_| u64::from_ne_bytes(bytes))
+        };
+        doorbell.say_parked();
+        doorbell.ring_nap_bell();
+        assert_eq!((count(doorbell.nap_bell()), count(doorbell.park_bell())), (1, 1));
+        assert!(!doorbell.ring(), "it was woken");
+        doorbell.say_napping();
+        doorbell.ring_nap_bell();
+        assert_eq!((count(doorbell.nap_bell()), count(doorbell.park_bell())), (1, 0));
+    }
+}
