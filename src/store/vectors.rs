@@ -37,14 +37,14 @@ use self::coarse::Coarse;
 use self::cosine::Length;
 use self::dimensions::Dimensions;
 pub(crate) use self::home::Home;
-use self::job::Work;
+use self::job::IndexTask;
 pub use self::job::{IndexJob, Indexed};
 pub use self::query::VectorQuery;
 pub(crate) use self::records::Records;
 use self::records::is_same;
 pub use self::search::{SearchProgress, VectorSearch};
 use self::search::{Shelf, Slice};
-use self::space::Space;
+use self::space::{Space, Vector};
 use self::spaces::{Ordinals, Spaces};
 use crate::disk::Clock;
 use crate::namespaces::NamespaceId;
@@ -81,8 +81,10 @@ impl Vectors {
             space.kill(ordinal);
         }
         let added = self.dimensions.held(namespace).filter(|dimension| *dimension as usize == record.embedding.len());
-        let ordinal = added
-            .map(|dimension| self.spaces.get_or_make(namespace, dimension).add(node, Length::of(&record.embedding)));
+        let ordinal = added.map(|dimension| {
+            let vector = Vector { node, length: Length::of(&record.embedding) };
+            self.spaces.get_or_make(namespace, dimension).add(vector)
+        });
         self.ordinals.set(node, ordinal);
         self.settle(namespace);
         self.see_to(namespace);
@@ -131,11 +133,7 @@ impl Vectors {
     }
 
     fn see_to(&mut self, namespace: NamespaceId) {
-        if let Some(space) = self.spaces.get_mut(namespace)
-            && !space.queued
-            && space.has_work()
-        {
-            space.queued = true;
+        if self.spaces.get_mut(namespace).is_some_and(Space::enqueue) {
             self.due.push_back(namespace);
         }
     }
@@ -158,13 +156,13 @@ impl Vectors {
         }
         if let Some(coarse) = self.discarded.pop() {
             self.working = true;
-            return Some(IndexJob { namespace: NamespaceId::DEFAULT, life: 0, work: Work::Discard(coarse) });
+            return Some(IndexJob::new(NamespaceId::DEFAULT, 0, IndexTask::Discard(coarse)));
         }
         for _ in 0..self.due.len() {
             let namespace = self.due.pop_front()?;
             let job = self.work_of(namespace, records, clock, sequence, false);
             if let Some(space) = self.spaces.get_mut(namespace) {
-                space.queued = false;
+                space.dequeued();
             }
             // The job's end sees to it again; what may only be tried later stays in line.
             if job.is_some() {
@@ -184,21 +182,22 @@ impl Vectors {
         stopping: bool,
     ) -> Option<IndexJob> {
         let space = self.spaces.get_mut(namespace)?;
-        let (disk, origin) = (Arc::clone(&self.home.disk), self.home.origin(namespace, space.dimension));
-        let save = |coarse| Work::Save { coarse, disk, origin, sequence };
-        let work = space.next_work(records, clock.monotonic(), stopping, save)?;
+        let (disk, origin) = (Arc::clone(&self.home.disk), self.home.origin(namespace, space.dimension()));
+        let save = |coarse| IndexTask::Save { coarse, disk, origin, sequence };
+        let task = space.next_task(records, clock.monotonic(), stopping, save)?;
         self.working = true;
-        Some(IndexJob { namespace, life: space.life, work })
+        Some(IndexJob::new(namespace, space.life(), task))
     }
 
     /// The end of a job.
     pub(crate) fn indexed(&mut self, indexed: Indexed, clock: &dyn Clock) {
         self.working = false;
-        match self.spaces.get_mut(indexed.namespace).filter(|space| space.life == indexed.life) {
-            Some(space) => space.indexed(indexed.done, clock.monotonic()),
-            None => self.discarded.extend(indexed.done.into_index().map(Arc::new)),
+        let (namespace, life, done) = indexed.into_parts();
+        match self.spaces.get_mut(namespace).filter(|space| space.life() == life) {
+            Some(space) => space.indexed(done, clock.monotonic()),
+            None => self.discarded.extend(done.into_index().map(Arc::new)),
         }
-        self.see_to(indexed.namespace);
+        self.see_to(namespace);
     }
 
     /// Whether a job is under way.

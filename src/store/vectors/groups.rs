@@ -56,15 +56,15 @@ impl Groups {
         ordinals.get(seat.at as usize).copied()
     }
 
-    /// The head of a group that nobody is left in, which is given back.
-    pub(super) fn disband_empty(&mut self, group: u32) -> Option<u32> {
-        let Group { head, ordinals } = &mut self.groups[group];
+    /// Gives a group back that nobody is left in; whether it did.
+    pub(super) fn disband_if_empty(&mut self, group: u32) -> bool {
+        let ordinals = &mut self.groups[group].ordinals;
         if !ordinals.is_empty() {
-            return None;
+            return false;
         }
         self.places -= std::mem::take(ordinals).capacity();
         self.free.push(group);
-        Some(*head)
+        true
     }
 
     pub(super) fn head(&self, group: u32) -> u32 {

@@ -10,7 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::checkpoint::{self, Origin};
-use super::coarse::{Coarse, Member, copy_len};
+use super::coarse::{Coarse, Member, copy_len, copy_of};
+use super::records::checksum;
+use sutra_wire::ArchivedConceptRecord;
+
 use crate::disk::Disk;
 use crate::{NamespaceId, StoreError};
 
@@ -23,21 +26,29 @@ const AT_LEAST: usize = 4;
 /// Work on a vector index. Takes milliseconds, a checkpoint seconds: for a worker thread.
 #[must_use = "the shard waits for its end"]
 pub struct IndexJob {
-    pub(super) namespace: NamespaceId,
-    /// Of the namespace's vectors when it was given out: see [`super::space::Space::life`].
-    pub(super) life: u32,
-    pub(super) work: Work,
+    namespace: NamespaceId,
+    life: u32,
+    task: IndexTask,
 }
 
 /// The end of an [`IndexJob`], for [`crate::Shard::indexed`].
 #[must_use = "the shard waits for it"]
 pub struct Indexed {
-    pub(super) namespace: NamespaceId,
-    pub(super) life: u32,
-    pub(super) done: Done,
+    namespace: NamespaceId,
+    life: u32,
+    done: IndexDone,
 }
 
-pub(super) enum Work {
+impl Indexed {
+    /// The namespace that the job was for, the life of its space then ([`super::space::Space::life`]),
+    /// and what was done.
+    pub(super) fn into_parts(self) -> (NamespaceId, u32, IndexDone) {
+        (self.namespace, self.life, self.done)
+    }
+}
+
+/// What a job is to do.
+pub(super) enum IndexTask {
     Insert(Insertion),
     Check { coarse: Coarse, wanted: Arc<AtomicBool> },
     Save { coarse: Arc<Coarse>, disk: Arc<dyn Disk>, origin: Origin, sequence: u64 },
@@ -47,21 +58,40 @@ pub(super) enum Work {
 /// Vectors that are to be inserted.
 #[derive(Default)]
 pub(super) struct Batch {
-    pub(super) members: Vec<Member>,
-    /// One after the other.
-    pub(super) copies: Vec<i8>,
+    members: Vec<Member>,
+    /// Their coarse copies, one after the other.
+    copies: Vec<i8>,
 }
 
+impl Batch {
+    /// Adds the vector of a record; whether it did, as a zero vector has no copy.
+    pub(super) fn add(&mut self, record: &ArchivedConceptRecord, ordinal: u32) -> bool {
+        let has_copy = copy_of(&record.embedding, &mut self.copies);
+        if has_copy {
+            self.members.push(Member { id: record.id, crc: checksum(&record.embedding), ordinal });
+        }
+        has_copy
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+}
+
+/// Vectors, and the index that they are to be inserted into.
 pub(super) struct Insertion {
-    pub(super) coarse: Coarse,
-    pub(super) batch: Batch,
-    /// Whether a search waits for the index.
-    pub(super) wanted: Arc<AtomicBool>,
-    /// Whether it is a new index, beside one that serves.
-    pub(super) rebuild: bool,
+    coarse: Coarse,
+    batch: Batch,
+    wanted: Arc<AtomicBool>,
+    rebuild: bool,
 }
 
-pub(super) enum Done {
+/// What a job has done.
+pub(super) enum IndexDone {
     Inserted {
         /// What was lent; none where it failed, and can't be trusted any more.
         coarse: Result<Coarse, StoreError>,
@@ -77,7 +107,7 @@ pub(super) enum Done {
     Discarded,
 }
 
-impl Done {
+impl IndexDone {
     /// The index that was lent.
     pub(super) fn into_index(self) -> Option<Coarse> {
         match self {
@@ -89,18 +119,23 @@ impl Done {
 }
 
 impl IndexJob {
+    /// A job for the vectors of a namespace, in this life of its space.
+    pub(super) fn new(namespace: NamespaceId, life: u32, task: IndexTask) -> Self {
+        Self { namespace, life, task }
+    }
+
     /// Does it.
     pub fn run(self) -> Indexed {
-        let Self { namespace, life, work } = self;
-        let done = match work {
-            Work::Insert(insertion) => insertion.run(),
-            Work::Check { coarse, wanted } => Done::Checked(check(coarse, &wanted)),
-            Work::Save { coarse, disk, origin, sequence } => {
-                Done::Saved(checkpoint::write(&*disk, &origin, sequence, &coarse))
+        let Self { namespace, life, task } = self;
+        let done = match task {
+            IndexTask::Insert(insertion) => insertion.run(),
+            IndexTask::Check { coarse, wanted } => IndexDone::Checked(check(coarse, &wanted)),
+            IndexTask::Save { coarse, disk, origin, sequence } => {
+                IndexDone::Saved(checkpoint::write(&*disk, &origin, sequence, &coarse))
             }
-            Work::Discard(coarse) => {
+            IndexTask::Discard(coarse) => {
                 drop(coarse);
-                Done::Discarded
+                IndexDone::Discarded
             }
         };
         Indexed { namespace, life, done }
@@ -108,20 +143,26 @@ impl IndexJob {
 }
 
 impl Insertion {
-    fn run(self) -> Done {
+    /// `wanted`: whether a search waits for the index. `rebuild`: whether it is a new one, beside
+    /// one that serves.
+    pub(super) fn new(coarse: Coarse, batch: Batch, wanted: Arc<AtomicBool>, rebuild: bool) -> Self {
+        Self { coarse, batch, wanted, rebuild }
+    }
+
+    fn run(self) -> IndexDone {
         let Self { mut coarse, batch: Batch { members, copies }, wanted, rebuild } = self;
         let mut share = Share::new(&wanted);
         let mut heads = Vec::with_capacity(members.len());
         for (member, copy) in members.iter().zip(copies.chunks_exact(copy_len(coarse.dimension()))) {
             match coarse.insert(*member, copy) {
                 Ok(head) => heads.push(head),
-                Err(error) => return Done::Inserted { coarse: Err(error), members, heads: Vec::new(), rebuild },
+                Err(error) => return IndexDone::Inserted { coarse: Err(error), members, heads: Vec::new(), rebuild },
             }
             if share.is_over() {
                 break;
             }
         }
-        Done::Inserted { coarse: Ok(coarse), members, heads, rebuild }
+        IndexDone::Inserted { coarse: Ok(coarse), members, heads, rebuild }
     }
 }
 

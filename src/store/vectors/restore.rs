@@ -9,7 +9,7 @@ use super::cosine::Length;
 use super::dimensions::Dimensions;
 use super::home::Home;
 use super::records::{Records, checksum};
-use super::space::{MIN_INDEXED, Space};
+use super::space::{MIN_INDEXED, Space, Vector};
 use super::spaces::{Ordinals, Spaces};
 use super::{Vectors, checkpoint};
 use crate::namespaces::NamespaceId;
@@ -91,18 +91,18 @@ impl Vectors {
         let mut rest = Vec::new();
         for node in nodes {
             let Some(record) = records.record(*node) else { continue };
-            let length = Length::of(&record.embedding);
+            let vector = Vector { node: *node, length: Length::of(&record.embedding) };
             let ordinal = match known.is_empty() {
                 true => None,
                 false => known.get(&(record.id, checksum(&record.embedding))).copied(),
             };
-            match ordinal.filter(|(ordinal, head)| space.revive(*ordinal, *head, *node, length)) {
+            match ordinal.filter(|(ordinal, head)| space.revive(*ordinal, *head, vector)) {
                 Some((ordinal, _)) => self.ordinals.set(*node, Some(ordinal)),
-                None => rest.push((*node, length)),
+                None => rest.push(vector),
             }
         }
-        for (node, length) in rest {
-            self.ordinals.set(node, Some(space.add(node, length)));
+        for vector in rest {
+            self.ordinals.set(vector.node, Some(space.add(vector)));
         }
     }
 }
@@ -115,7 +115,7 @@ fn take_in_checkpoint(
     space: &mut Space,
     live: u64,
 ) -> HashMap<([u8; 16], u32), (u32, u32)> {
-    let origin = home.origin(namespace, space.dimension);
+    let origin = home.origin(namespace, space.dimension());
     let most = MOSTLY_DEAD * live + 16_384;
     let coarse = match checkpoint::read(&*home.disk, &origin, most) {
         Ok(Some(coarse)) => coarse,

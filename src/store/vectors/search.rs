@@ -22,7 +22,7 @@ use super::nearest::{Candidate, Nearest};
 use super::ordering::Ordering;
 use super::query::{LEAST_WIDTH, VectorQuery};
 use super::records::Records;
-use super::space::{Entry, MIN_INDEXED, Main, Space};
+use super::space::{MIN_INDEXED, Moment, Slot, Space, Vector};
 use super::spaces::Ordinals;
 use crate::namespaces::NamespaceId;
 
@@ -68,10 +68,8 @@ pub struct VectorSearch {
     /// What it is known to miss.
     strays: Strays,
     step: Step,
-    /// The space's counts when it began.
-    changes: u64,
-    came: u64,
-    epoch: u64,
+    /// When it began, but for what came since and was looked at.
+    since: Moment,
 }
 
 /// The concepts that a search is restricted to.
@@ -149,17 +147,14 @@ impl VectorSearch {
             ordering: None,
             strays: Strays::default(),
             step: Step::Done,
-            changes: 0,
-            came: 0,
-            epoch: 0,
+            since: Moment::default(),
             query,
         };
         if let Some(shelf) = shelf
             && search.query.k > 0
-            && search.query.vector.len() == shelf.space.dimension as usize
+            && search.query.vector.len() == shelf.space.dimension() as usize
         {
-            let space = shelf.space;
-            (search.changes, search.came, search.epoch) = (space.changes, space.came, space.epoch);
+            search.since = shelf.space.now();
             search.step = search.first_step(shelf);
         }
         search
@@ -172,9 +167,9 @@ impl VectorSearch {
     fn first_step(&self, shelf: &Shelf<'_>) -> Step {
         let space = shelf.space;
         let scans = self.query.exact
-            || self.query.width() > widest(shelf.space.dimension)
+            || self.query.width() > widest(shelf.space.dimension())
             || self.direction.is_zero()
-            || matches!(space.main(), Main::None);
+            || space.slot().is_empty();
         if let Some(allowed) = &self.allowed {
             let few = allowed.ids.len() <= SMALL || (allowed.ids.len() as u64) < space.live() / SELECTIVE;
             return if scans || few { Step::Allowed(0) } else { Step::Resolve(0) };
@@ -190,33 +185,32 @@ impl VectorSearch {
         let ordinals = shelf.space.ordinals();
         let stride = (ordinals / SAMPLE).max(1);
         let (mut seen, mut wanted) = (0, 0);
-        for entry in (0..ordinals).step_by(stride as usize).filter_map(|ordinal| shelf.space.entry(ordinal)) {
+        for vector in (0..ordinals).step_by(stride as usize).filter_map(|ordinal| shelf.space.vector(ordinal)) {
             seen += 1;
-            wanted += u64::from(shelf.records.record(entry.node).is_some_and(|record| self.query.wants(&record)));
+            wanted += u64::from(shelf.records.record(vector.node).is_some_and(|record| self.query.wants(&record)));
         }
         wanted * SELECTIVE < seen
     }
 
     /// Does a slice.
     pub(super) fn advance(&mut self, shelf: &Shelf<'_>) -> Slice {
-        if !matches!(self.step, Step::Done) && self.epoch != shelf.space.epoch {
+        if !matches!(self.step, Step::Done) && self.since.is_of_another_tail(shelf.space.now()) {
             // Another index: the tail is not what it was. Or other vectors altogether, after the
             // last of those that there were was gone.
             self.found.clear();
-            if shelf.space.dimension as usize != self.query.vector.len() {
+            if shelf.space.dimension() as usize != self.query.vector.len() {
                 self.step = Step::Done;
                 return Slice::Progress(SearchProgress::Done);
             }
-            (self.changes, self.came) = (shelf.space.changes, shelf.space.came);
+            self.since = shelf.space.now();
             (self.ordering, self.strays) = (None, Strays::default());
             if let Some(allowed) = &mut self.allowed {
                 allowed.vectors = 0;
             }
-            self.epoch = shelf.space.epoch;
             self.step = self.first_step(shelf);
         }
         let space = shelf.space;
-        let most = (SLICE / (space.dimension as usize + OVERHEAD)).clamp(4, 1024);
+        let most = (SLICE / (space.dimension() as usize + OVERHEAD)).clamp(4, 1024);
         self.step = match self.step {
             Step::Resolve(at) => {
                 match self.resolve(shelf, at, most) {
@@ -239,13 +233,13 @@ impl VectorSearch {
                 self.scan(shelf, space.tail()[rest..at].iter().copied());
                 if rest > 0 { Step::Tail(rest) } else { Step::Index }
             }
-            Step::Index => match space.main() {
-                Main::Lent if space.indexed_count() > 0 => {
+            Step::Index => match space.slot() {
+                Slot::Lent { .. } if space.indexed_count() > 0 => {
                     space.want();
                     return Slice::Progress(SearchProgress::Waits);
                 }
-                Main::Lent | Main::None => Step::Zeros(space.zeros().len()),
-                Main::Home(coarse) => match self.ask(shelf, coarse) {
+                Slot::Lent { .. } | Slot::Empty => Step::Zeros(space.zeros().len()),
+                Slot::Home { coarse, .. } => match self.ask(shelf, coarse) {
                     Ok(step) => step,
                     Err(error) => return Slice::Failed(error),
                 },
@@ -311,9 +305,9 @@ impl VectorSearch {
     }
 
     fn scan(&mut self, shelf: &Shelf<'_>, ordinals: impl Iterator<Item = u32>) {
-        for entry in ordinals.filter_map(|ordinal| shelf.space.entry(ordinal)) {
-            if self.is_allowed(entry.node)
-                && let Some(candidate) = self.judge(shelf, entry)
+        for vector in ordinals.filter_map(|ordinal| shelf.space.vector(ordinal)) {
+            if self.is_allowed(vector.node)
+                && let Some(candidate) = self.judge(shelf, vector)
             {
                 self.found.offer(candidate);
             }
@@ -325,31 +319,31 @@ impl VectorSearch {
     }
 
     fn judge_node(&self, shelf: &Shelf<'_>, node: u32) -> Option<Candidate> {
-        self.judge(shelf, shelf.space.entry(shelf.ordinals.get(node)?)?)
+        self.judge(shelf, shelf.space.vector(shelf.ordinals.get(node)?)?)
     }
 
     /// A living vector as a candidate, if the filters let it through. Cost: about 0.2 µs for 384
     /// numbers, most of it the way to them.
-    fn judge(&self, shelf: &Shelf<'_>, entry: &Entry) -> Option<Candidate> {
-        let record = shelf.records.record(entry.node)?;
+    fn judge(&self, shelf: &Shelf<'_>, vector: &Vector) -> Option<Candidate> {
+        let record = shelf.records.record(vector.node)?;
         if !self.query.wants(&record) {
             return None;
         }
-        let similarity = self.direction.similarity(&record.embedding, entry.length);
-        Some(Candidate { similarity, id: record.id, node: entry.node })
+        let similarity = self.direction.similarity(&record.embedding, vector.length);
+        Some(Candidate { similarity, id: record.id, node: vector.node })
     }
 
     /// What came and went since the search began is taken into account, at most so much of it;
     /// whether that is all.
     fn finish(&mut self, shelf: &Shelf<'_>, most: usize) -> bool {
         let space = shelf.space;
-        if self.changes == space.changes {
+        if !space.has_changed_since(self.since) {
             return true;
         }
         // What is allowed and came late was looked at as it was then, and needs no second look.
-        let late: Vec<_> = space.last(space.came - self.came).collect();
+        let late: Vec<_> = space.came_since(self.since).collect();
         let (now, later) = late.split_at(late.len().min(most));
-        self.came = space.came - later.len() as u64;
+        self.since.looked_at(space.now(), later.len());
         // What was found is judged last, when nothing can come any more.
         let found = if later.is_empty() { self.found.take_nodes() } else { Vec::new() };
         for node in

@@ -52,15 +52,15 @@ impl VectorSearch {
             hits
         } else {
             let is_wanted = |ordinal| {
-                shelf.space.entry(ordinal).is_some_and(|entry| {
-                    self.is_allowed(entry.node)
+                shelf.space.vector(ordinal).is_some_and(|vector| {
+                    self.is_allowed(vector.node)
                         && (!filtered
-                            || shelf.records.record(entry.node).is_some_and(|record| self.query.wants(&record)))
+                            || shelf.records.record(vector.node).is_some_and(|record| self.query.wants(&record)))
                 })
             };
             let space = shelf.space;
             let wanted = |head| space.count_behind(head) > LOOKED_AT || space.behind(head).any(is_wanted);
-            let patience = (PATIENCE_NUMBERS / space.dimension as usize).clamp(LEAST_PATIENCE, PATIENCE);
+            let patience = (PATIENCE_NUMBERS / space.dimension() as usize).clamp(LEAST_PATIENCE, PATIENCE);
             let candidates = coarse.search_among(&copy, width, patience, wanted)?;
             if candidates.gave_up {
                 return Ok(self.scan_instead());
@@ -115,16 +115,16 @@ impl VectorSearch {
         let mut found = Vec::with_capacity(hits.len());
         for hit in hits {
             let mut behind = space.behind(hit.head);
-            let Some(entry) = behind.next().and_then(|ordinal| space.entry(ordinal)) else { continue };
+            let Some(vector) = behind.next().and_then(|ordinal| space.vector(ordinal)) else { continue };
             ordering.rest().extend(behind);
-            let Some(record) = shelf.records.record(entry.node) else { continue };
-            found.push((*hit, entry, record.get(), record.get().embedding.as_slice()));
+            let Some(record) = shelf.records.record(vector.node) else { continue };
+            found.push((*hit, vector, record.get(), record.get().embedding.as_slice()));
         }
-        for (hit, entry, record, embedding) in found {
-            let similarity = self.direction.similarity(embedding, entry.length);
+        for (hit, vector, record, embedding) in found {
+            let similarity = self.direction.similarity(embedding, vector.length);
             ordering.note(hit, similarity);
-            if self.query.wants(record) && self.is_allowed(entry.node) {
-                self.found.offer(Candidate { similarity, id: record.id, node: entry.node });
+            if self.query.wants(record) && self.is_allowed(vector.node) {
+                self.found.offer(Candidate { similarity, id: record.id, node: vector.node });
             }
         }
     }
@@ -146,9 +146,9 @@ impl VectorSearch {
                 }
                 continue;
             };
-            if let Some(entry) = shelf.space.entry(ordinal)
-                && self.is_allowed(entry.node)
-                && let Some(candidate) = self.judge(shelf, entry)
+            if let Some(vector) = shelf.space.vector(ordinal)
+                && self.is_allowed(vector.node)
+                && let Some(candidate) = self.judge(shelf, vector)
             {
                 self.strays.best = self.strays.best.max(candidate.similarity);
                 self.found.offer(candidate);
