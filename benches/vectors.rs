@@ -151,7 +151,7 @@ impl Ours {
     }
 
     fn commit(&mut self) -> Outcome {
-        while let Some(job) = self.shard.work() {
+        while let Some(job) = self.shard.next_preparation() {
             self.shard.prepared(job.run())?;
         }
         while let Some(commit) = self.shard.next_commit() {
@@ -185,7 +185,7 @@ impl Ours {
     fn job(&mut self) -> Option<(u64, Duration)> {
         let before = self.shard.stats().vectors_indexed;
         let start = Instant::now();
-        let job = self.shard.index_work(false)?;
+        let job = self.shard.next_index_job(false)?;
         self.shard.indexed(job.run());
         Some((self.shard.stats().vectors_indexed - before, start.elapsed()))
     }
@@ -329,7 +329,7 @@ fn compare(ours: &mut Ours, plain: &Index, data: &Data, rounds: usize, is_all: b
 
 /// How long a start takes with the checkpoint and without.
 fn start_times(mut ours: Ours, folder: &Path) -> Outcome {
-    while let Some(job) = ours.shard.index_work(true) {
+    while let Some(job) = ours.shard.next_index_job(true) {
         ours.shard.indexed(job.run());
     }
     drop(ours);

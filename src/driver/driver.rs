@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sutra_net::{BackgroundJob, Context, ServiceMessage, background_job};
-use sutra_store::{Acknowledged, Marked, OpenManifest, Prepared, Refusal, Shard};
+use sutra_store::{Acknowledged, Keeper, Marked, Prepared, Refusal, Shard};
 
 /// What the write is for that carries the commit in flight; one of its owner's tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub enum Health {
 
 /// The looks at a data folder.
 struct Looks {
-    manifest: Arc<OpenManifest>,
+    keeper: Arc<Keeper>,
     count: u64,
     /// What has become of the folder, as was told last.
     lost: Option<Arc<str>>,
@@ -102,8 +102,8 @@ where
     }
 
     /// Begins to look at the data folder, twice a second. Of a store's shards one does.
-    pub fn begin_looks(&mut self, cx: &mut Context<'_, M>, manifest: Arc<OpenManifest>) {
-        self.looks = Some(Looks { manifest, count: 0, lost: None });
+    pub fn begin_looks(&mut self, cx: &mut Context<'_, M>, keeper: Arc<Keeper>) {
+        self.looks = Some(Looks { keeper, count: 0, lost: None });
         cx.wake_in(DriverTimer::Look.into(), LOOK);
     }
 
@@ -136,7 +136,7 @@ where
     /// Has the background make ready what the shard will need, and mark what is full. To be called
     /// at the end of a turn.
     pub fn prepare(&mut self, cx: &mut Context<'_, M>) {
-        if let Some(job) = self.shard.work() {
+        if let Some(job) = self.shard.next_preparation() {
             self.run_own(cx, move || Ended::Prepared(Box::new(job.run())));
         }
         if let Some(job) = self.shard.next_mark() {
@@ -190,7 +190,7 @@ where
     fn look(&mut self, cx: &mut Context<'_, M>) {
         let Some(looks) = &mut self.looks else { return };
         looks.count += 1;
-        let job = looks.manifest.look_job(looks.count.is_multiple_of(RAISE));
+        let job = looks.keeper.look_job(looks.count.is_multiple_of(RAISE));
         self.run_own(cx, move || Ended::Looked(job.run()));
     }
 

@@ -3,17 +3,17 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use sutra_store::OpenManifest;
+use sutra_store::Keeper;
 
 use crate::error::ServerError;
 
 /// The digests of files that were imported into the store of a running server, kept in its
 /// manifest.
 #[derive(Clone, Debug)]
-pub struct ImportRecord(Arc<OpenManifest>);
+pub struct ImportRecord(Arc<Keeper>);
 
 impl ImportRecord {
-    pub(crate) fn new(manifest: Arc<OpenManifest>) -> Self {
+    pub(crate) fn new(manifest: Arc<Keeper>) -> Self {
         Self(manifest)
     }
 

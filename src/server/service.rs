@@ -10,7 +10,7 @@ use std::time::Duration;
 use sutra_driver::Change;
 use sutra_net::{Context, Flow, Identity, Request, Service, Stage};
 use sutra_runtime::Next;
-use sutra_store::{Namespaces, OpenManifest, Shard};
+use sutra_store::{Keeper, Namespaces, Shard};
 use sutra_wire::{Durability, Opcode, Status};
 
 use crate::all_cores::AllCores;
@@ -32,7 +32,7 @@ pub(crate) struct StorageService {
     all_cores: AllCores,
     identity: Identity,
     /// For the first turn of the core that looks at the data folder.
-    manifest: Option<Arc<OpenManifest>>,
+    manifest: Option<Arc<Keeper>>,
 }
 
 impl StorageService {
@@ -40,7 +40,7 @@ impl StorageService {
     pub(crate) fn new(
         shard: Shard<WriteTicket>,
         namespaces: Arc<Namespaces>,
-        manifest: Option<Arc<OpenManifest>>,
+        manifest: Option<Arc<Keeper>>,
         info: Arc<ServerInfo>,
         identity: Identity,
         cores: usize,

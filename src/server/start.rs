@@ -8,7 +8,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sutra_compat::Dialect;
 use sutra_net::{Identity, ListenError, Loads, Net, first_overlap, listen};
 use sutra_runtime::{Config, Cores, ListenerId, Placement, Running, RuntimeError, StartError, allowed_cpus, cpu_quota};
-use sutra_store::{OpenManifest, OpenOptions, Opened, Store, StoreError, stored_cores};
+use sutra_store::{Keeper, OpenOptions, Opened, Store, StoreError, stored_cores};
 
 use crate::config::ServerConfig;
 use crate::core::mailbox::MAILBOX;
@@ -38,7 +38,7 @@ const RESERVED_PER_CORE: u64 = 6;
 /// A running server.
 pub struct Server {
     running: Running,
-    manifest: Arc<OpenManifest>,
+    manifest: Arc<Keeper>,
     report: StartReport,
     /// Its CPUs are its own for as long as it runs.
     _placement: Placement,
@@ -82,7 +82,7 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
         started_at,
         recovery: opened.report.clone(),
     });
-    let manifest = Arc::clone(&opened.manifest);
+    let manifest = Arc::clone(&opened.keeper);
     let running = run_cores(&config, &placement, pinned, ports, opened, &info)?;
     Ok(Server { running, manifest, report, _placement: placement })
 }
@@ -153,7 +153,7 @@ fn run_cores(
         for (id, listener) in listeners {
             core.listen(listener, id)?;
         }
-        let looking = (index == 0).then(|| Arc::clone(&opened.manifest));
+        let looking = (index == 0).then(|| Arc::clone(&opened.keeper));
         let (namespaces, info) = (Arc::clone(&opened.namespaces), Arc::clone(&info));
         let service = StorageService::new(shard, namespaces, looking, info, identity.clone(), cores);
         let legacy = Box::new(Legacy::new(dialect));

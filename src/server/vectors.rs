@@ -210,7 +210,7 @@ impl Vectors {
             if self.shares.owe() {
                 return;
             }
-            let Some(job) = core.shard.index_work(cx.is_draining()) else { return };
+            let Some(job) = core.shard.next_index_job(cx.is_draining()) else { return };
             let clock = core.shard.last_sequence();
             let job = move || Message { clock, body: Body::Vector(VectorMessage::Indexed(Box::new(job.run()))) };
             self.index_job = Some(background_job(job));

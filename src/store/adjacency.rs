@@ -9,7 +9,7 @@
 //! late finds the removal's sequence, and learning the association again brings it back to its
 //! place.
 
-use crate::index::Index;
+use crate::hash_index::HashIndex;
 use crate::slab::Slab;
 
 /// No edge.
@@ -21,23 +21,28 @@ const REMOVED: f32 = -1.0;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Edge<R> {
     /// The end that it is seen from.
-    pub(crate) node: u32,
+    node: u32,
     /// The other one.
-    pub(crate) peer: u32,
-    pub(crate) kind: u32,
+    peer: u32,
+    kind: u32,
     confidence: f32,
     /// Of the entry that said so last.
-    pub(crate) sequence: u64,
+    sequence: u64,
     /// The node's next edge.
     next: u32,
     /// An edge of another kind between the same two.
     sibling: u32,
-    pub(crate) record: R,
+    record: R,
 }
 
 impl<R> Edge<R> {
+    /// Where its record lies, or whatever else is kept of it.
+    pub(crate) fn record(&self) -> &R {
+        &self.record
+    }
+
     /// Its confidence; `None` where it was removed.
-    pub(crate) fn confidence(&self) -> Option<f32> {
+    fn confidence(&self) -> Option<f32> {
         Some(self.confidence).filter(|confidence| *confidence != REMOVED)
     }
 }
@@ -74,9 +79,9 @@ pub(crate) struct Edges<R> {
     /// Of each node; nodes beyond have no edges.
     heads: Slab<Head>,
     /// The first edge between two nodes.
-    pairs: Index,
+    pairs: HashIndex,
     /// The edges of further kinds between them.
-    further: Index,
+    further: HashIndex,
     /// Edges that are not removed.
     count: usize,
 }
@@ -86,8 +91,8 @@ impl<R> Default for Edges<R> {
         Self {
             edges: Slab::default(),
             heads: Slab::default(),
-            pairs: Index::default(),
-            further: Index::default(),
+            pairs: HashIndex::default(),
+            further: HashIndex::default(),
             count: 0,
         }
     }
@@ -225,7 +230,7 @@ mod tests {
     #[test]
     fn an_edge_takes_32_bytes_and_48_with_its_records_place() {
         assert_eq!(size_of::<Edge<()>>(), 32);
-        assert_eq!(size_of::<Edge<crate::segments::Location<sutra_wire::AssociationRecord>>>(), 48);
+        assert_eq!(size_of::<Edge<crate::log_memory::Location<sutra_wire::AssociationRecord>>>(), 48);
     }
 
     #[test]

@@ -4,20 +4,23 @@
 //! store whole, and one that took its name is never written to. What was opened is remembered by
 //! identity, so that a look tells what has become of it.
 
-use std::collections::BTreeMap;
+mod known;
+
 use std::fs::{self, DirBuilder};
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use rustix::fs::OFlags;
-use sutra_runtime::{DataFile, FileIdentity, Folder, in_context};
+use sutra_runtime::{DataFile, Folder, in_context};
 
+use self::known::{Known, changed};
 use crate::StoreError;
 use crate::disk::{Change, CheckpointName, Disk, SegmentName, name_of_new, new_name, shard_folder};
 use crate::lock::FolderLock;
+use crate::manifest::MAX_BYTES;
 
 const MANIFEST: &str = "manifest.json";
 /// How often a folder is opened again that was moved away before it was locked.
@@ -32,16 +35,7 @@ pub struct FileDisk {
     durability: sutra_runtime::Durability,
     lock: FolderLock,
     /// What was opened and made in it.
-    known: Mutex<Known>,
-}
-
-#[derive(Debug, Default)]
-struct Known {
-    shards: BTreeMap<u16, Arc<Folder>>,
-    /// The manifest as it was last read or written.
-    manifest: Option<FileIdentity>,
-    /// Segments, each no shorter than this.
-    segments: BTreeMap<SegmentName, FileIdentity>,
+    known: Known,
 }
 
 impl FileDisk {
@@ -72,7 +66,7 @@ impl FileDisk {
             sutra_wire::Durability::Always => sutra_runtime::Durability::Always,
             sutra_wire::Durability::Interval(_) | sutra_wire::Durability::Os => sutra_runtime::Durability::Relaxed,
         };
-        Ok(Self { folder: held, path, durability, lock, known: Mutex::default() })
+        Ok(Self { folder: held, path, durability, lock, known: Known::default() })
     }
 
     /// Opens and locks the folder, and sees to it that the path leads to what was locked.
@@ -101,57 +95,9 @@ impl FileDisk {
         self.lock.is_copy()
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// A shard's folder, which is held from the first time on.
     fn shard(&self, shard: u16) -> io::Result<Arc<Folder>> {
-        if let Some(folder) = self.known().shards.get(&shard) {
-            return Ok(Arc::clone(folder));
-        }
-        let folder = Arc::new(self.folder.folder(&shard_folder(shard))?);
-        self.known().shards.insert(shard, Arc::clone(&folder));
-        Ok(folder)
-    }
-
-    fn remember(&self, name: SegmentName, file: &DataFile) -> io::Result<()> {
-        let identity = file.identity()?;
-        self.known().segments.insert(name, identity);
-        Ok(())
-    }
-
-    /// What became of the things in the folder.
-    fn look_inside(&self) -> io::Result<Option<String>> {
-        let (shards, segments) = {
-            let known = self.known();
-            (known.shards.clone(), known.segments.clone())
-        };
-        let here = self.folder.path();
-        for (shard, held) in &shards {
-            let (name, held) = (shard_folder(*shard), held.identity()?);
-            match (held, self.folder.known_as(&name)?) {
-                (Some(held), Some(found)) if held.is(&found) => {}
-                (_, Some(_)) => return Ok(Some(changed(&here.join(name), "is another folder than it was"))),
-                (_, None) => return Ok(Some(changed(&here.join(name), "was removed"))),
-            }
-        }
-        for (name, known) in &segments {
-            let Some(shard) = shards.get(&name.shard) else { continue };
-            let path = || here.join(name.to_string());
-            match shard.known_as(&name.file_name())? {
-                Some(found) if found.is(known) && found.length >= known.length => {}
-                Some(found) if found.is(known) => {
-                    let what = format!("was cut from {} bytes to {}", known.length, found.length);
-                    return Ok(Some(changed(&path(), &what)));
-                }
-                // It may have been removed by the store itself since the list was copied.
-                None if !self.known().segments.contains_key(name) => {}
-                Some(_) => return Ok(Some(changed(&path(), "is another file than it was"))),
-                None => return Ok(Some(changed(&path(), "was removed"))),
-            }
-        }
-        self.lock.look(&self.folder)
+        self.known.shard(&self.folder, shard)
     }
 
     /// Removes what earlier attempts to replace a file have left.
@@ -164,17 +110,8 @@ impl FileDisk {
             Ok(())
         };
         remove(&self.folder, |name| name == MANIFEST)?;
-        let shards: Vec<_> = self.known().shards.values().cloned().collect();
-        shards.iter().try_for_each(|shard| remove(shard, CheckpointName::is_one))
+        self.known.shards().iter().try_for_each(|shard| remove(shard, CheckpointName::is_one))
     }
-}
-
-/// What happened to something in the folder, and what helps.
-fn changed(path: &Path, what: &str) -> String {
-    format!(
-        "{} {what}: put back what was there, or export what this server holds (sutra export) and start on a new folder",
-        path.display()
-    )
 }
 
 impl Disk for FileDisk {
@@ -188,8 +125,8 @@ impl Disk for FileDisk {
         match self.folder.plain_file(MANIFEST, OFlags::RDONLY) {
             Ok(file) => {
                 // Looked at before it is read: what is changed meanwhile is seen by the next look.
-                self.known().manifest = self.folder.known_as(MANIFEST)?;
-                let read = file.take(crate::manifest::MAX_BYTES).read_to_end(&mut bytes);
+                self.known.note_manifest(self.folder.known_as(MANIFEST)?);
+                let read = file.take(MAX_BYTES).read_to_end(&mut bytes);
                 read.map(|_| Some(bytes)).map_err(in_context("read", &path))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -199,7 +136,7 @@ impl Disk for FileDisk {
 
     fn replace_manifest(&self, bytes: &[u8]) -> io::Result<()> {
         replace(&self.folder, MANIFEST, &[bytes])?;
-        self.known().manifest = self.folder.known_as(MANIFEST)?;
+        self.known.note_manifest(self.folder.known_as(MANIFEST)?);
         Ok(())
     }
 
@@ -220,26 +157,23 @@ impl Disk for FileDisk {
 
     fn create(&self, name: SegmentName) -> io::Result<Arc<DataFile>> {
         let file = DataFile::create(&*self.shard(name.shard)?, &name.file_name(), self.durability)?;
-        self.remember(name, &file)?;
+        self.known.remember(name, file.identity()?);
         Ok(Arc::new(file))
     }
 
     fn open(&self, name: SegmentName) -> io::Result<Arc<DataFile>> {
         let file = DataFile::open(&*self.shard(name.shard)?, &name.file_name(), self.durability)?;
         let identity = file.identity()?;
-        match self.known().segments.get(&name) {
-            Some(known) if !known.is(&identity) => {
-                let path = self.folder.path().join(name.to_string());
-                return Err(io::Error::other(changed(&path, "is another file than it was")));
-            }
-            _ => {}
+        if self.known.is_another(name, &identity) {
+            let path = self.folder.path().join(name.to_string());
+            return Err(io::Error::other(changed(&path, "is another file than it was")));
         }
-        self.remember(name, &file)?;
+        self.known.remember(name, identity);
         Ok(Arc::new(file))
     }
 
     fn remove(&self, name: SegmentName) -> io::Result<()> {
-        self.known().segments.remove(&name);
+        self.known.forget(name);
         self.shard(name.shard)?.remove(&name.file_name())
     }
 
@@ -257,11 +191,7 @@ impl Disk for FileDisk {
 
     fn zero_fill(&self, file: &DataFile, range: Range<u64>) -> io::Result<()> {
         file.zero_fill(range)?;
-        let grown = file.identity()?;
-        let mut known = self.known();
-        if let Some(known) = known.segments.values_mut().find(|known| known.is(&grown)) {
-            known.length = known.length.max(grown.length);
-        }
+        self.known.grew(&file.identity()?);
         Ok(())
     }
 
@@ -299,7 +229,7 @@ impl Disk for FileDisk {
 
     fn is_manifest_touched(&self) -> io::Result<bool> {
         let found = self.folder.known_as(MANIFEST)?;
-        Ok(found.is_none() || found != self.known().manifest)
+        Ok(!self.known.is_manifest(found))
     }
 
     fn look(&self) -> io::Result<Option<Change>> {
@@ -310,7 +240,8 @@ impl Disk for FileDisk {
                  and start on a new folder"
             ))));
         };
-        if let Some(what) = self.look_inside()? {
+        let inside = self.known.look(&self.folder)?;
+        if let Some(what) = inside.map_or_else(|| self.lock.look(&self.folder), |what| Ok(Some(what)))? {
             return Ok(Some(Change::Lost(what)));
         }
         let what = match Folder::at(&self.path)? {
@@ -348,115 +279,4 @@ fn replace(folder: &Folder, name: &str, parts: &[&[u8]]) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
-
-    fn open(path: &Path) -> FileDisk {
-        FileDisk::open(path, sutra_wire::Durability::Always, "").unwrap()
-    }
-
-    #[test]
-    fn the_manifest_is_replaced_whole_and_what_was_left_of_attempts_is_removed() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a/b");
-        let disk = open(&path);
-        assert_eq!(disk.read_manifest().unwrap(), None);
-        disk.replace_manifest(b"one, and longer").unwrap();
-        disk.replace_manifest(b"two").unwrap();
-        assert_eq!(disk.read_manifest().unwrap().unwrap(), b"two");
-        disk.create_shard(0).unwrap();
-        assert!(disk.list(0).unwrap().unwrap().is_empty());
-        let leftovers = ["manifest.json.new", "manifest.json.0123456789abcdef.new", "shard-000/vectors-3.index.new"];
-        for leftover in leftovers.iter().chain(&["mine.new", "shard-000/mine.new"]) {
-            fs::write(path.join(leftover), "").unwrap();
-        }
-        disk.note_use(true).unwrap();
-        assert!(leftovers.iter().all(|leftover| !path.join(leftover).exists()));
-        assert!(path.join("mine.new").exists() && path.join("shard-000/mine.new").exists());
-    }
-
-    #[test]
-    fn a_folder_that_is_a_file_is_named_with_a_cure() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
-        fs::write(&path, "").unwrap();
-        let error = FileDisk::open(&path, sutra_wire::Durability::Always, "").unwrap_err().to_string();
-        assert!(error.contains("file") && error.contains("--data"), "{error}");
-    }
-
-    #[test]
-    fn the_folder_and_all_in_it_are_their_owners_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("data");
-        let disk = open(&path);
-        disk.create_shard(0).unwrap();
-        disk.create(SegmentName { shard: 0, number: 0 }).unwrap();
-        disk.replace_manifest(b"x").unwrap();
-        let mode = |name: &str| path.join(name).metadata().unwrap().permissions().mode() & 0o777;
-        assert_eq!([mode(""), mode("shard-000")], [0o700; 2]);
-        assert_eq!([mode("lock"), mode("manifest.json"), mode("shard-000/segment-00000000.log")], [0o600; 3]);
-    }
-
-    /// A disk with a segment of one block, and its folder.
-    fn used() -> (tempfile::TempDir, PathBuf, FileDisk) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("data");
-        let disk = open(&path);
-        disk.create_shard(0).unwrap();
-        let file = disk.create(SegmentName { shard: 0, number: 0 }).unwrap();
-        disk.zero_fill(&file, 0..8192).unwrap();
-        assert_eq!(disk.look().unwrap(), None);
-        (folder, path, disk)
-    }
-
-    #[test]
-    fn a_folder_that_was_moved_is_noticed_until_it_is_back() {
-        let (folder, path, disk) = used();
-        let away = folder.path().join("away");
-        fs::rename(&path, &away).unwrap();
-        let Some(Change::Moved(words)) = disk.look().unwrap() else { panic!("it was moved") };
-        assert!(words.contains("leads nowhere") && words.contains(away.to_str().unwrap()), "{words}");
-        fs::create_dir(&path).unwrap();
-        disk.replace_manifest(b"ours").unwrap();
-        let Some(Change::Moved(words)) = disk.look().unwrap() else { panic!("another is there") };
-        assert!(words.contains("another folder"), "{words}");
-        assert!(fs::read_dir(&path).unwrap().next().is_none(), "nothing is written into another's folder");
-        fs::remove_dir(&path).unwrap();
-        fs::rename(&away, &path).unwrap();
-        assert_eq!(disk.look().unwrap(), None);
-    }
-
-    #[test]
-    fn what_was_removed_replaced_or_cut_in_it_is_named() {
-        type Change = fn(&Path);
-        let changes: [(&str, Change); 6] = [
-            ("was removed", |path| fs::remove_dir_all(path).unwrap()),
-            ("was removed", |path| fs::remove_file(path.join("shard-000/segment-00000000.log")).unwrap()),
-            ("was removed", |path| fs::rename(path.join("shard-000"), path.join("other")).unwrap()),
-            ("another folder", |path| {
-                fs::rename(path.join("shard-000"), path.join("other")).unwrap();
-                fs::create_dir(path.join("shard-000")).unwrap();
-            }),
-            ("another file", |path| {
-                fs::remove_file(path.join("shard-000/segment-00000000.log")).unwrap();
-                fs::write(path.join("other"), [0; 8192]).unwrap();
-                fs::write(path.join("shard-000/segment-00000000.log"), [0; 8192]).unwrap();
-            }),
-            ("from 8192 bytes to 100", |path| {
-                let file = fs::OpenOptions::new().write(true).open(path.join("shard-000/segment-00000000.log"));
-                file.unwrap().set_len(100).unwrap();
-            }),
-        ];
-        for (expected, change) in changes {
-            let (_folder, path, disk) = used();
-            change(&path);
-            match disk.look().unwrap() {
-                Some(super::Change::Lost(words)) => assert!(words.contains(expected), "{words}"),
-                other => panic!("{expected}: {other:?}"),
-            }
-        }
-    }
-}
+mod tests;

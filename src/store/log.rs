@@ -18,11 +18,11 @@ use sutra_wire::{AssociationRecord, Checked, ConceptKey, ConceptRecord, Payload}
 use crate::StoreError;
 use crate::disk::Clock;
 use crate::format::{COMMIT_ENTRY, CommitBody, ENTRY_HEADER, EntryHeader, KIND_COMMIT, entry_bytes};
+use crate::log_memory::{Location, LogMemory};
 use crate::marks::Position;
 use crate::namespaces::NamespaceId;
-use crate::prepare::{NoRoom, Preparation, PrepareJob, Prepared, SpaceFailure, Spoiled};
+use crate::prepare::{NoRoom, Preparation, PrepareJob, Prepared};
 use crate::segment::Segment;
-use crate::segments::{Location, Segments};
 
 /// The most bytes of a commit of several entries: a disk that writes 1 GB/s has it in 8 ms, and a
 /// larger write gains nothing.
@@ -45,12 +45,12 @@ pub(crate) struct Pending<T> {
 }
 
 /// A commit that gathers, waits or is in flight.
-pub(crate) struct Batch<T> {
+struct Batch<T> {
     number: u64,
     start: usize,
     /// Where the next entry goes.
     tail: usize,
-    pub(crate) pending: Vec<Pending<T>>,
+    pending: Vec<Pending<T>>,
 }
 
 impl<T> Batch<T> {
@@ -85,10 +85,17 @@ pub(crate) struct Reached {
     pub(crate) position: Position,
 }
 
-/// A commit that has landed.
+/// A commit that is being written.
+struct InFlight<T> {
+    file: Arc<DataFile>,
+    batch: Batch<T>,
+    reached: Reached,
+}
+
+/// A commit that has landed: its file, its writes in order, and its end.
 pub(crate) struct Landed<T> {
     pub(crate) file: Arc<DataFile>,
-    pub(crate) batch: Batch<T>,
+    pub(crate) writes: Vec<Pending<T>>,
     pub(crate) reached: Reached,
 }
 
@@ -105,7 +112,7 @@ pub(crate) struct Log<T> {
     active: Segment,
     batch: Batch<T>,
     closed: Option<(Segment, Batch<T>)>,
-    in_flight: Option<Landed<T>>,
+    in_flight: Option<InFlight<T>>,
     preparation: Preparation,
     chain: Chain,
     /// Of the commit that was finished last.
@@ -134,13 +141,13 @@ impl<T> Log<T> {
     /// Cost: one copy and one checksum over it.
     pub(crate) fn append<R: Payload>(
         &mut self,
-        segments: &mut Segments,
+        memory: &mut LogMemory,
         record: &Checked<'_, R>,
         entry: &NewEntry,
         stamp: impl FnOnce(&mut [u8]),
     ) -> Result<Location<R>, NoRoom> {
         let length = record.bytes().len();
-        self.make_room(segments, entry_bytes(length))?;
+        self.make_room(memory, entry_bytes(length))?;
         let body = self.batch.tail + ENTRY_HEADER;
         let from = self.batch.tail - self.active.writer.frozen();
         let space = &mut self.active.writer.writable()[from..][..entry_bytes(length)];
@@ -170,7 +177,7 @@ impl<T> Log<T> {
 
     /// Sees to it that `bytes` more fit the commit that gathers, rolling to the spare segment if
     /// that helps.
-    fn make_room(&mut self, segments: &mut Segments, bytes: usize) -> Result<(), NoRoom> {
+    fn make_room(&mut self, memory: &mut LogMemory, bytes: usize) -> Result<(), NoRoom> {
         let end = self.batch.tail + bytes;
         if !self.batch.pending.is_empty() && end - self.batch.start > MAX_COMMIT {
             return Err(NoRoom::Yet);
@@ -193,13 +200,13 @@ impl<T> Log<T> {
         let Some(spare) = self.preparation.take_spare(alone) else {
             return Err(self.preparation.want_spare(alone));
         };
-        self.roll(segments, spare);
+        self.roll(memory, spare);
         Ok(())
     }
 
-    fn roll(&mut self, segments: &mut Segments, spare: Segment) {
-        debug_assert_eq!(segments.count(), spare.number as usize);
-        segments.push(Arc::clone(spare.writer.region()), 0);
+    fn roll(&mut self, memory: &mut LogMemory, spare: Segment) {
+        debug_assert_eq!(memory.count(), spare.number as usize);
+        memory.push(Arc::clone(spare.writer.region()), 0);
         let start = spare.writer.frozen();
         let full = std::mem::replace(&mut self.active, spare);
         if self.batch.pending.is_empty() {
@@ -231,28 +238,27 @@ impl<T> Log<T> {
         };
         let end = batch.start + write.bytes.len();
         let reached = Reached { number: batch.number, position: Position::new(segment, end) };
-        self.in_flight = Some(Landed { file: Arc::clone(&write.file), batch, reached });
+        self.in_flight = Some(InFlight { file: Arc::clone(&write.file), batch, reached });
         Some(write)
     }
 
     /// The commit in flight has landed: takes it. `durable`: it is on stable storage now.
     pub(crate) fn landed(&mut self, durable: bool) -> Option<Landed<T>> {
-        let landed = self.in_flight.take()?;
-        self.finished = landed.reached;
+        let InFlight { file, batch, reached } = self.in_flight.take()?;
+        self.finished = reached;
         if durable {
             self.chain.durable = self.finished.number;
         }
-        Some(landed)
+        Some(Landed { file, writes: batch.pending, reached })
     }
 
     /// The commit in flight found no space: takes every write that has not landed, in order, as
     /// none of them will. The log goes on where it was, when what the disk may hold of that commit
     /// is overwritten.
     pub(crate) fn out_of_space(&mut self, error: io::Error, now: u64) -> impl Iterator<Item = Pending<T>> + use<T> {
-        if let Some(Landed { file, batch, reached }) = &self.in_flight {
+        if let Some(InFlight { file, batch, reached }) = &self.in_flight {
             let range = batch.start as u64..u64::from(reached.position.offset);
-            let spoiled = Spoiled { file: Arc::clone(file), range };
-            self.preparation.spoil(&mut self.active, spoiled, error, now);
+            self.preparation.spoil(&mut self.active, Arc::clone(file), range, error, now);
             self.chain.previous = self.chain.before;
             let number = batch.number;
             let pending = self.give_up();
@@ -264,16 +270,16 @@ impl<T> Log<T> {
 
     /// Takes every write that has not landed, in order: none of them will.
     pub(crate) fn give_up(&mut self) -> impl Iterator<Item = Pending<T>> + use<T> {
-        let in_flight = self.in_flight.take().map(|landed| landed.batch.pending);
+        let in_flight = self.in_flight.take().map(|in_flight| in_flight.batch.pending);
         let closed = self.closed.take().map(|(_, batch)| batch.pending);
         let gathering = std::mem::take(&mut self.batch.pending);
         in_flight.into_iter().chain(closed).chain([gathering]).flatten()
     }
 
     /// Takes back the emptied vector of a commit that has landed.
-    pub(crate) fn recycle(&mut self, batch: Batch<T>) {
-        debug_assert!(batch.pending.is_empty());
-        self.recycled.push(batch.pending);
+    pub(crate) fn recycle(&mut self, writes: Vec<Pending<T>>) {
+        debug_assert!(writes.is_empty());
+        self.recycled.push(writes);
     }
 
     /// The commit that was finished last.
@@ -287,7 +293,7 @@ impl<T> Log<T> {
     }
 
     fn batches(&self) -> impl Iterator<Item = &Batch<T>> {
-        let in_flight = self.in_flight.as_ref().map(|landed| &landed.batch);
+        let in_flight = self.in_flight.as_ref().map(|in_flight| &in_flight.batch);
         let closed = self.closed.as_ref().map(|(_, batch)| batch);
         in_flight.into_iter().chain(closed).chain([&self.batch])
     }
@@ -309,18 +315,18 @@ impl<T> Log<T> {
         ((used + recycled) * size_of::<Pending<T>>()) as u64
     }
 
-    /// The background work that the log needs now.
-    pub(crate) fn work(&mut self, clock: &dyn Clock) -> Option<PrepareJob> {
-        self.preparation.work(&mut self.active, self.batch.tail, clock)
+    /// The job that makes ready what the log will need.
+    pub(crate) fn next_preparation(&mut self, clock: &dyn Clock) -> Option<PrepareJob> {
+        self.preparation.next_job(&mut self.active, self.batch.tail, clock)
     }
 
-    /// The end of background work.
+    /// That job has ended.
     pub(crate) fn prepared(&mut self, prepared: Prepared, now: u64) -> Result<(), StoreError> {
         self.preparation.ended(&mut self.active, prepared, now)
     }
 
     /// Why log space could not be made ready, if it could not.
-    pub(crate) fn space_failure(&self) -> Option<&SpaceFailure> {
+    pub(crate) fn space_failure(&self) -> Option<&Arc<str>> {
         self.preparation.failure()
     }
 

@@ -13,8 +13,8 @@ use foldhash::quality::RandomState;
 use sutra_wire::limits::MAX_NAMESPACE;
 
 use crate::StoreError;
+use crate::keeper::Keeper;
 use crate::manifest::Manifest;
-use crate::open_manifest::OpenManifest;
 
 /// The most namespaces of a store: enough for a tenant each of a large team, few enough that the
 /// manifest stays a small file.
@@ -69,17 +69,17 @@ pub struct Namespaces {
     count: AtomicUsize,
     /// By number: how long the embeddings are, and how many shards hold it to that ([`Held`]).
     dimensions: Box<[AtomicU64]>,
-    manifest: Arc<OpenManifest>,
+    keeper: Arc<Keeper>,
 }
 
 impl Namespaces {
     /// Those of a manifest.
-    pub(crate) fn new(manifest: Arc<OpenManifest>) -> Result<Self, StoreError> {
+    pub(crate) fn new(keeper: Arc<Keeper>) -> Result<Self, StoreError> {
         let slots = (0..SLOTS).map(|_| OnceLock::new()).collect();
         let dimensions = (0..MAX_NAMESPACES).map(|_| AtomicU64::new(0)).collect();
         let (random, count) = (RandomState::default(), AtomicUsize::new(0));
-        let namespaces = Self { slots, random, count, dimensions, manifest };
-        let manifest = namespaces.manifest.lock();
+        let namespaces = Self { slots, random, count, dimensions, keeper };
+        let manifest = namespaces.keeper.lock();
         if manifest.namespaces.len() > MAX_NAMESPACES {
             return Err(StoreError::TooManyNamespaces { limit: MAX_NAMESPACES });
         }
@@ -158,7 +158,7 @@ impl Namespaces {
     /// rewrite of the manifest. In the order of the names, which may repeat. Blocks on the disk:
     /// for background jobs.
     pub fn register(&self, names: &[impl AsRef<str>]) -> Vec<Result<NamespaceId, Arc<StoreError>>> {
-        let mut manifest = self.manifest.lock();
+        let mut manifest = self.keeper.lock();
         let is_free = |number: &u32| manifest.namespaces.get(*number as usize).is_none_or(String::is_empty);
         let mut free = (1..MAX_NAMESPACES as u32).filter(is_free).map(NamespaceId);
         let mut new: HashMap<&str, NamespaceId> = HashMap::new();
@@ -191,7 +191,7 @@ impl Namespaces {
                 (*name).clone_into(&mut manifest.namespaces[number]);
             }
         };
-        match self.manifest.replace(&mut manifest, add) {
+        match self.keeper.replace(&mut manifest, add) {
             Ok(()) => new.iter().for_each(|(name, number)| self.publish(name, *number)),
             Err(error) => {
                 let error = Arc::new(error);
@@ -215,7 +215,7 @@ impl Namespaces {
         in_use: &HashSet<NamespaceId>,
         sequence: u64,
     ) -> Result<Arc<Self>, StoreError> {
-        let mut manifest = self.manifest.lock();
+        let mut manifest = self.keeper.lock();
         let is_empty =
             |(number, name): (u32, &String)| number > 0 && !name.is_empty() && !in_use.contains(&NamespaceId(number));
         let count = (0..).zip(&manifest.namespaces).filter(|entry| is_empty(*entry)).count();
@@ -233,7 +233,7 @@ impl Namespaces {
             manifest.namespaces.truncate(length);
             manifest.given_back = sequence;
         };
-        match self.manifest.replace(&mut manifest, clear) {
+        match self.keeper.replace(&mut manifest, clear) {
             Err(error) if error.is_full() => {
                 tracing::warn!(%error, "namespaces without content keep their places");
                 drop(manifest);
@@ -243,12 +243,12 @@ impl Namespaces {
         }
         tracing::info!(count, "namespaces without concepts and associations gave their places back");
         drop(manifest);
-        Ok(Arc::new(Self::new(Arc::clone(&self.manifest))?))
+        Ok(Arc::new(Self::new(Arc::clone(&self.keeper))?))
     }
 
     /// Whether an entry of this sequence may name a namespace that the store does not know.
     pub(crate) fn is_given_back(&self, sequence: u64) -> bool {
-        sequence <= self.manifest.lock().given_back
+        sequence <= self.keeper.lock().given_back
     }
 }
 
@@ -261,7 +261,7 @@ mod tests {
     fn open(folder: &tempfile::TempDir, manifest: Option<Manifest>) -> Namespaces {
         let disk = FileDisk::open(folder.path(), sutra_wire::Durability::Always, "").unwrap();
         let manifest = manifest.unwrap_or_else(|| Manifest::read(&disk).unwrap().unwrap());
-        Namespaces::new(Arc::new(OpenManifest::new(manifest, Arc::new(disk)))).unwrap()
+        Namespaces::new(Arc::new(Keeper::new(manifest, Arc::new(disk)))).unwrap()
     }
 
     fn register(namespaces: &Namespaces, name: &str) -> Result<NamespaceId, Arc<StoreError>> {

@@ -12,17 +12,16 @@ use crate::StoreError;
 use crate::disk::{Clock, Disk, SegmentName, SystemClock};
 use crate::exchange::Exchange;
 use crate::file_disk::FileDisk;
+use crate::keeper::Keeper;
 use crate::manifest::Manifest;
 use crate::marks::Position;
 use crate::namespaces::Namespaces;
-use crate::open_manifest::OpenManifest;
-use crate::prepare::{FIRST_STEP, Preparation, Spoiled};
-use crate::recovery::{Replayed, ShardReport, Source, recover};
+use crate::prepare::{FIRST_STEP, Preparation};
+use crate::recovery::{Recovered, Replayed, ShardReport, Source, Uncut, recover};
 use crate::segment::{Segment, holds_data};
-use crate::settle::{Recovered, Uncut};
 use crate::shard::Shard;
 use crate::vectors::restore::{First, first_embeddings};
-use crate::vectors::{Home, Vectors};
+use crate::vectors::{Checkpoints, Vectors};
 
 /// The smallest segment: a first step of zero-filling in the smallest sense, for tests and tiny
 /// stores.
@@ -54,8 +53,8 @@ pub struct Opened<T> {
     pub shards: Vec<Shard<T>>,
     /// The namespaces, for all of them.
     pub namespaces: Arc<Namespaces>,
-    /// The manifest, to be closed when the shards are no longer driven.
-    pub manifest: Arc<OpenManifest>,
+    /// Keeps the manifest; to be closed when the shards are no longer driven.
+    pub keeper: Arc<Keeper>,
     /// How a caller's string becomes an id here.
     pub id_rule: IdRule,
     /// Drawn when the store was made.
@@ -161,27 +160,19 @@ impl Store {
         }
         let store = manifest.store;
         let marks = manifest.marks.clone();
-        let manifest = Arc::new(OpenManifest::new(manifest, Arc::clone(&disk)));
-        let namespaces = Arc::new(Namespaces::new(Arc::clone(&manifest))?);
-        let source = Source {
-            disk: Arc::clone(&disk),
-            shard: 0,
-            mark: Position::default(),
-            store,
-            layout: CoreLayout::new(cores),
-            namespaces: Arc::clone(&namespaces),
-            segment_bytes,
-        };
+        let keeper = Arc::new(Keeper::new(manifest, Arc::clone(&disk)));
+        let namespaces = Arc::new(Namespaces::new(Arc::clone(&keeper))?);
+        let layout = CoreLayout::new(cores);
+        let source = Source::new(Arc::clone(&disk), store, layout, Arc::clone(&namespaces), segment_bytes);
         let recovered = recover_all(&source, &marks)?;
         for (shard, recovered) in (0..).zip(&recovered) {
-            manifest.progress(shard).set_durable(recovered.end.reached.position);
+            keeper.progress(shard).set_durable(recovered.end.reached.position);
         }
-        manifest.mark()?;
+        keeper.mark()?;
         let highest = recovered.iter().map(|recovered| recovered.sequence).max().unwrap_or(0);
         let in_use = on_threads(&recovered, |_, recovered| recovered.graph.namespaces());
         let namespaces = namespaces.give_back(&in_use.into_iter().flatten().collect(), highest)?;
-        let source = Source { namespaces: Arc::clone(&namespaces), ..source };
-        let vectors = restore_vectors(&source, &recovered);
+        let vectors = restore_vectors(&disk, store, &namespaces, &recovered);
         let mut report = OpenReport::default();
         let mut shards = Vec::with_capacity(recovered.len());
         for ((number, mut recovered), vectors) in (0..).zip(recovered).zip(vectors) {
@@ -190,11 +181,11 @@ impl Store {
             let mut preparation = Preparation::new(Arc::clone(&disk), number, store, segment_bytes, block, spare);
             if let Some(Uncut { range, error }) = recovered.uncut.take() {
                 let file = Arc::clone(&recovered.active.file);
-                preparation.spoil(&mut recovered.active, Spoiled { file, range }, error, clock.monotonic());
+                preparation.spoil(&mut recovered.active, file, range, error, clock.monotonic());
             }
             let relaxed = options.durability != Durability::Always;
-            let (manifest, clock) = (Arc::clone(&manifest), Arc::clone(&clock));
-            let (mut shard, shard_report) = Shard::new(recovered, vectors, preparation, manifest, clock, relaxed);
+            let (keeper, clock) = (Arc::clone(&keeper), Arc::clone(&clock));
+            let (mut shard, shard_report) = Shard::new(recovered, vectors, preparation, keeper, clock, relaxed);
             // Every core starts above all that any has seen (Lamport 1978).
             shard.observe(highest);
             shards.push(shard);
@@ -204,7 +195,7 @@ impl Store {
             tracing::warn!(%error, "the folder could not be tidied up");
         }
         report.elapsed = started_at.elapsed();
-        Ok(Opened { shards, namespaces, manifest, id_rule, store_id: store, started: clock.now(), report })
+        Ok(Opened { shards, namespaces, keeper, id_rule, store_id: store, started: clock.now(), report })
     }
 }
 
@@ -268,7 +259,7 @@ fn recover_all(source: &Source, marks: &[Position]) -> Result<Vec<Recovered>, St
             .zip(marks)
             .zip(Exchange::among(marks.len()))
             .map(|((shard, mark), exchange)| {
-                let source = Source { shard, mark: *mark, ..source.clone() };
+                let source = source.of(shard, *mark);
                 let thread = thread::Builder::new().name(format!("recover-{shard}"));
                 thread.spawn_scoped(scope, move || recover(source, exchange))
             })
@@ -290,7 +281,12 @@ fn recover_all(source: &Source, marks: &[Position]) -> Result<Vec<Recovered>, St
 
 /// Makes the shards' vectors searchable, each on a thread of its own; of every namespace those that
 /// are as long as the first of it that is visible anywhere.
-fn restore_vectors(source: &Source, recovered: &[Recovered]) -> Vec<Vectors> {
+fn restore_vectors(
+    disk: &Arc<dyn Disk>,
+    store: u64,
+    namespaces: &Arc<Namespaces>,
+    recovered: &[Recovered],
+) -> Vec<Vectors> {
     let mut first = First::new();
     for (namespace, found) in
         on_threads(recovered, |_, recovered| first_embeddings(&recovered.records())).into_iter().flatten()
@@ -298,9 +294,8 @@ fn restore_vectors(source: &Source, recovered: &[Recovered]) -> Vec<Vectors> {
         first.entry(namespace).and_modify(|first| *first = (*first).min(found)).or_insert(found);
     }
     on_threads(recovered, |shard, recovered| {
-        let (disk, namespaces) = (Arc::clone(&source.disk), Arc::clone(&source.namespaces));
-        let home = Home { disk, store: source.store, shard, namespaces };
-        Vectors::restore(home, &recovered.records(), &first)
+        let checkpoints = Checkpoints::new(Arc::clone(disk), store, shard);
+        Vectors::restore(checkpoints, Arc::clone(namespaces), &recovered.records(), &first)
     })
 }
 

@@ -41,18 +41,19 @@ pub(crate) enum NoRoom {
 }
 
 /// Why log space could not be made ready.
-#[derive(Clone, Debug)]
-pub(crate) struct SpaceFailure {
-    pub(crate) reason: Arc<str>,
+struct SpaceFailure {
+    reason: Arc<str>,
     /// By the monotonic clock.
     retry_at: u64,
 }
 
 /// A stretch of a segment's file that may hold what a failed write has left of a commit: the log
 /// goes on when it is overwritten.
-pub(crate) struct Spoiled {
-    pub(crate) file: Arc<DataFile>,
-    pub(crate) range: Range<u64>,
+struct Spoiled {
+    file: Arc<DataFile>,
+    range: Range<u64>,
+    /// How much of the active segment is ready then. Until then none of it counts.
+    ready: usize,
 }
 
 /// What is ready, what is wanted, and what is being done about it.
@@ -70,9 +71,8 @@ pub(crate) struct Preparation {
     /// The spare should have room for a commit of this size: a write waits for it.
     wanted_spare: usize,
     failure: Option<SpaceFailure>,
-    /// What is to be overwritten first, and how much of the active segment is ready then. Until
-    /// then none of it counts.
-    spoiled: Option<(Spoiled, usize)>,
+    /// What is to be overwritten first.
+    spoiled: Option<Spoiled>,
 }
 
 impl Preparation {
@@ -100,16 +100,22 @@ impl Preparation {
         }
     }
 
-    /// A write found no space: what it may have left is overwritten before anything else is
-    /// written. Where that lies in the active segment, the log goes on in the next one, as sealed
-    /// memory never changes.
-    pub(crate) fn spoil(&mut self, active: &mut Segment, spoiled: Spoiled, error: io::Error, now: u64) {
-        let ready = std::mem::take(&mut active.prepared);
-        let is_active = Arc::ptr_eq(&spoiled.file, &active.file);
-        if is_active {
-            active.capacity = 0;
+    /// A write found no space: what it may have left in this range of a file is overwritten before
+    /// anything else is written. Where that lies in the active segment, the log goes on in the next
+    /// one, as sealed memory never changes.
+    pub(crate) fn spoil(
+        &mut self,
+        active: &mut Segment,
+        file: Arc<DataFile>,
+        range: Range<u64>,
+        error: io::Error,
+        now: u64,
+    ) {
+        let mut ready = std::mem::take(&mut active.prepared);
+        if Arc::ptr_eq(&file, &active.file) {
+            (active.capacity, ready) = (0, 0);
         }
-        self.spoiled = Some((spoiled, if is_active { 0 } else { ready }));
+        self.spoiled = Some(Spoiled { file, range, ready });
         self.failed(&error.into(), now);
     }
 
@@ -156,34 +162,35 @@ impl Preparation {
         if self.failure.is_some() { NoRoom::Space } else { NoRoom::Yet }
     }
 
-    pub(crate) fn failure(&self) -> Option<&SpaceFailure> {
-        self.failure.as_ref()
+    /// Why log space could not be made ready, if it could not.
+    pub(crate) fn failure(&self) -> Option<&Arc<str>> {
+        self.failure.as_ref().map(|failure| &failure.reason)
     }
 
     /// The job to run now, if any. Cost: a few comparisons; after a failure one look at the clock.
-    pub(crate) fn work(&mut self, active: &mut Segment, tail: usize, clock: &dyn Clock) -> Option<PrepareJob> {
+    pub(crate) fn next_job(&mut self, active: &mut Segment, tail: usize, clock: &dyn Clock) -> Option<PrepareJob> {
         if self.running || self.failure.as_ref().is_some_and(|failure| clock.monotonic() < failure.retry_at) {
             return None;
         }
-        let work = self.next_work(active, tail)?;
+        let task = self.next_task(active, tail)?;
         self.running = true;
-        Some(PrepareJob { disk: Arc::clone(&self.disk), work })
+        Some(PrepareJob { disk: Arc::clone(&self.disk), task })
     }
 
-    fn next_work(&mut self, active: &mut Segment, tail: usize) -> Option<Work> {
-        if let Some((Spoiled { file, range }, _)) = &self.spoiled {
-            return Some(Work::Clear { file: Arc::clone(file), range: range.clone() });
+    fn next_task(&mut self, active: &mut Segment, tail: usize) -> Option<PrepareTask> {
+        if let Some(Spoiled { file, range, .. }) = &self.spoiled {
+            return Some(PrepareTask::Clear { file: Arc::clone(file), range: range.clone() });
         }
         // A first segment grows with its store; later ones belong to a store that has shown its
         // appetite.
         let ahead = if active.number == 0 { tail.clamp(FIRST_STEP, AHEAD) } else { AHEAD };
-        if let Some(work) = extend(active, self.wanted.max(tail + ahead)) {
-            return Some(work);
+        if let Some(task) = extend(active, self.wanted.max(tail + ahead)) {
+            return Some(task);
         }
         let space = active.capacity.saturating_sub(tail);
         let room = SEGMENT_HEADER.max(self.block) + self.wanted_spare.next_multiple_of(self.block);
         match &mut self.spare {
-            None if self.wanted_spare > 0 || space <= AHEAD.min(active.capacity / 2) => Some(Work::Create {
+            None if self.wanted_spare > 0 || space <= AHEAD.min(active.capacity / 2) => Some(PrepareTask::Create {
                 name: SegmentName { shard: self.shard, number: active.number + 1 },
                 store: self.store,
                 prepared: STEP.min(self.segment_bytes),
@@ -198,16 +205,16 @@ impl Preparation {
     pub(crate) fn ended(&mut self, active: &mut Segment, prepared: Prepared, now: u64) -> Result<(), StoreError> {
         self.running = false;
         match prepared.outcome {
-            Ok(Done::Created(segment)) => self.spare = Some(segment),
-            Ok(Done::Cleared) => {
-                if let Some((_, ready)) = self.spoiled.take() {
-                    active.prepared = ready;
+            Ok(PrepareDone::Created(segment)) => self.spare = Some(segment),
+            Ok(PrepareDone::Cleared) => {
+                if let Some(spoiled) = self.spoiled.take() {
+                    active.prepared = spoiled.ready;
                 }
             }
-            Ok(Done::Extended { number, to }) => {
-                if let (Some((_, ready)), true) = (&mut self.spoiled, number == active.number) {
+            Ok(PrepareDone::Extended { number, to }) => {
+                if let (Some(spoiled), true) = (&mut self.spoiled, number == active.number) {
                     // Ready, but for what has to be overwritten first.
-                    *ready = to.min(active.capacity);
+                    spoiled.ready = to.min(active.capacity);
                     return Ok(());
                 }
                 // The segment may have been rolled into or out of meanwhile.
@@ -227,15 +234,15 @@ impl Preparation {
     }
 }
 
-/// The work that brings a segment's ready part a step nearer to `end`.
-fn extend(segment: &mut Segment, end: usize) -> Option<Work> {
+/// The task that brings a segment's ready part a step nearer to `end`.
+fn extend(segment: &mut Segment, end: usize) -> Option<PrepareTask> {
     let end = end.min(segment.capacity);
     if segment.prepared >= end {
         return None;
     }
     let to = segment.prepared + segment.prepared.clamp(FIRST_STEP, STEP);
     let to = to.next_multiple_of(segment.block).min(segment.capacity);
-    Some(Work::Extend {
+    Some(PrepareTask::Extend {
         file: Arc::clone(&segment.file),
         number: segment.number,
         range: segment.prepared as u64..to as u64,
@@ -243,13 +250,15 @@ fn extend(segment: &mut Segment, end: usize) -> Option<Work> {
     })
 }
 
-enum Work {
+/// What a job is to do.
+enum PrepareTask {
     Create { name: SegmentName, store: u64, prepared: usize, capacity: usize },
     Extend { file: Arc<DataFile>, number: u32, range: Range<u64>, pages: Pages },
     Clear { file: Arc<DataFile>, range: Range<u64> },
 }
 
-enum Done {
+/// What a job has done.
+enum PrepareDone {
     Created(Segment),
     Extended { number: u32, to: usize },
     Cleared,
@@ -259,28 +268,28 @@ enum Done {
 #[must_use = "the shard waits for its end"]
 pub struct PrepareJob {
     disk: Arc<dyn Disk>,
-    work: Work,
+    task: PrepareTask,
 }
 
 /// The end of a [`PrepareJob`], for [`crate::Shard::prepared`].
 #[must_use = "the shard waits for it"]
 pub struct Prepared {
-    outcome: io::Result<Done>,
+    outcome: io::Result<PrepareDone>,
 }
 
 impl PrepareJob {
     /// Does it.
     pub fn run(self) -> Prepared {
         let disk = &*self.disk;
-        let outcome = match self.work {
-            Work::Create { name, store, prepared, capacity } => {
-                is_here(disk).and_then(|()| Segment::create(disk, name, store, prepared, capacity)).map(Done::Created)
-            }
-            Work::Clear { file, range } => disk.zero_fill(&file, range).map(|()| Done::Cleared),
-            Work::Extend { file, number, range, pages } => {
+        let outcome = match self.task {
+            PrepareTask::Create { name, store, prepared, capacity } => is_here(disk)
+                .and_then(|()| Segment::create(disk, name, store, prepared, capacity))
+                .map(PrepareDone::Created),
+            PrepareTask::Clear { file, range } => disk.zero_fill(&file, range).map(|()| PrepareDone::Cleared),
+            PrepareTask::Extend { file, number, range, pages } => {
                 pages.populate();
                 let to = usize::try_from(range.end).expect("a segment fits memory");
-                disk.zero_fill(&file, range).map(|()| Done::Extended { number, to })
+                disk.zero_fill(&file, range).map(|()| PrepareDone::Extended { number, to })
             }
         };
         Prepared { outcome }

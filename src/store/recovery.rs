@@ -13,39 +13,41 @@
 //! The log may have passed over a segment, as its first commit found no space: it holds nothing,
 //! and the commits around it chain.
 
+mod load;
+mod replay;
+mod settle;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sutra_runtime::{DataFile, RegionWriter};
-use sutra_wire::{AssociationRecord, Checked, ConceptId, ConceptKey, ConceptRecord, CoreLayout, Payload};
+use sutra_wire::CoreLayout;
 
+pub(crate) use self::settle::{Recovered, Uncut};
 use crate::StoreError;
 use crate::commit::{self, Commit, Expected, Fault};
 use crate::disk::{CheckpointName, Disk, SegmentName};
 use crate::exchange::Exchange;
-use crate::format::{
-    Entry, EntryHeader, HeaderFault, KIND_ASSOCIATION, KIND_CONCEPT, KIND_REMOVAL, KIND_TOMBSTONE, SEGMENT_HEADER,
-    SegmentHeader, is_zero,
-};
+use crate::format::{HeaderFault, SegmentHeader, is_zero};
 use crate::graph::Graph;
+use crate::log_memory::LogMemory;
 use crate::marks::Position;
-use crate::namespaces::{NamespaceId, Namespaces};
-use crate::segments::{Location, Segments};
+use crate::namespaces::Namespaces;
 
 /// A shard whose log was read, and not changed yet.
 pub(crate) struct Replayed {
-    pub(crate) source: Source,
-    pub(crate) graph: Graph,
-    pub(crate) segments: Segments,
+    source: Source,
+    graph: Graph,
+    memory: LogMemory,
     /// What the next commit will look like.
-    pub(crate) expected: Expected,
-    pub(crate) report: ShardReport,
+    expected: Expected,
+    report: ShardReport,
     /// The segment that the log ends in.
-    pub(crate) tail: Loaded,
-    pub(crate) header: SegmentHeader,
+    tail: Loaded,
+    header: SegmentHeader,
     /// Segments behind it, in order: none belongs to the log.
-    pub(crate) beyond: Vec<SegmentName>,
+    beyond: Vec<SegmentName>,
 }
 
 /// What recovery found in one shard.
@@ -64,64 +66,50 @@ pub struct ShardReport {
 /// What a shard is recovered from and with.
 #[derive(Clone)]
 pub(crate) struct Source {
-    pub(crate) disk: Arc<dyn Disk>,
-    pub(crate) shard: u16,
+    disk: Arc<dyn Disk>,
+    shard: u16,
     /// The log must be whole up to here.
-    pub(crate) mark: Position,
-    pub(crate) store: u64,
-    pub(crate) layout: CoreLayout,
-    pub(crate) namespaces: Arc<Namespaces>,
-    pub(crate) segment_bytes: usize,
+    mark: Position,
+    store: u64,
+    layout: CoreLayout,
+    namespaces: Arc<Namespaces>,
+    segment_bytes: usize,
 }
 
 impl Source {
-    pub(crate) fn path(&self, name: SegmentName) -> PathBuf {
+    /// What all shards of a store are recovered with; [`Source::of`] names one.
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        store: u64,
+        layout: CoreLayout,
+        namespaces: Arc<Namespaces>,
+        segment_bytes: usize,
+    ) -> Self {
+        Self { disk, shard: 0, mark: Position::default(), store, layout, namespaces, segment_bytes }
+    }
+
+    /// The same for one shard, whose log must be whole up to `mark`.
+    pub(crate) fn of(&self, shard: u16, mark: Position) -> Self {
+        Self { shard, mark, ..self.clone() }
+    }
+
+    fn path(&self, name: SegmentName) -> PathBuf {
         self.disk.folder().join(name.to_string())
     }
 
     fn damaged(&self, name: SegmentName, offset: usize, what: impl Into<String>) -> StoreError {
         StoreError::Damage { file: self.path(name), offset: offset as u64, what: what.into() }
     }
-
-    /// Reads a segment into the memory that will serve it. What is read may not be on the disk yet,
-    /// so it is synced first.
-    pub(crate) fn load(&self, name: SegmentName) -> Result<Loaded, StoreError> {
-        let disk = &*self.disk;
-        let file = disk.open(name)?;
-        disk.sync(&file)?;
-        let length = disk.len(&file)?;
-        let bytes = usize::try_from(length).ok().filter(|bytes| u32::try_from(*bytes).is_ok());
-        let bytes = bytes.ok_or_else(|| self.damaged(name, 0, format!("a segment can't be {length} bytes long")))?;
-        // The header says how long the segment may become; until then a block is enough.
-        let mut block = [0; SEGMENT_HEADER];
-        let first = bytes.min(SEGMENT_HEADER);
-        disk.read(&file, 0, &mut block[..first])?;
-        let header = SegmentHeader::decode(&block[..first]);
-        let capacity = header.as_ref().map_or(0, |header| header.capacity);
-        let capacity = usize::try_from(capacity).ok().filter(|capacity| u32::try_from(*capacity).is_ok());
-        let capacity = capacity.ok_or_else(|| self.damaged(name, 0, "the segment's size makes no sense"))?;
-        let mut writer = RegionWriter::new(capacity.max(bytes).max(SEGMENT_HEADER))?;
-        disk.read(&file, 0, &mut writer.writable()[..bytes])?;
-        Ok(Loaded { name, file, writer, bytes, header })
-    }
 }
 
 /// A segment file in memory, nothing of it believed yet.
 pub(crate) struct Loaded {
-    pub(crate) name: SegmentName,
-    pub(crate) file: Arc<DataFile>,
-    pub(crate) writer: RegionWriter,
+    name: SegmentName,
+    file: Arc<DataFile>,
+    writer: RegionWriter,
     /// Bytes of the file.
-    pub(crate) bytes: usize,
-    pub(crate) header: Result<SegmentHeader, HeaderFault>,
-}
-
-impl Loaded {
-    /// What the file holds above the watermark.
-    pub(crate) fn rest(&mut self) -> &[u8] {
-        let end = self.bytes - self.writer.frozen().min(self.bytes);
-        &self.writer.writable()[..end]
-    }
+    bytes: usize,
+    header: Result<SegmentHeader, HeaderFault>,
 }
 
 /// A segment behind the end of the log.
@@ -131,15 +119,11 @@ struct Beyond {
     empty: Option<Loaded>,
 }
 
-/// The sequences above this are never reached: at a billion writes a second it would take 146
-/// years.
-const MAX_SEQUENCE: u64 = 1 << 62;
-
 struct Recovery {
     source: Source,
     exchange: Exchange,
     graph: Graph,
-    segments: Segments,
+    memory: LogMemory,
     expected: Expected,
     report: ShardReport,
 }
@@ -152,7 +136,7 @@ pub(crate) fn recover(source: Source, exchange: Exchange) -> Result<Replayed, St
         source,
         exchange,
         graph: Graph::default(),
-        segments: Segments::default(),
+        memory: LogMemory::default(),
         expected,
         report: ShardReport::default(),
     };
@@ -178,7 +162,7 @@ impl Recovery {
                 Err(_)
                     if name.number > self.source.mark.segment
                         && Some(name) == names.last()
-                        && is_half_made(&mut loaded) =>
+                        && loaded.is_half_made() =>
                 {
                     beyond.push(Beyond { name: *name, empty: None });
                     break;
@@ -210,7 +194,7 @@ impl Recovery {
                             false => self.short_of_mark(before.name, before.writer.frozen(), fault),
                         });
                     }
-                    let used = used(loaded.rest());
+                    let used = loaded.used();
                     self.report.cut += used as u64;
                     beyond.push(Beyond { name: *name, empty: (used == 0).then_some(loaded) });
                     continue;
@@ -220,11 +204,11 @@ impl Recovery {
                 }
                 // The log passed over them, as their first commit found no space.
                 for passed in beyond.drain(..).filter_map(|segment| segment.empty) {
-                    self.segments.push(Arc::clone(passed.writer.region()), passed.bytes);
+                    self.memory.push(Arc::clone(passed.writer.region()), passed.bytes);
                 }
                 short = None;
             }
-            self.segments.push(Arc::clone(loaded.writer.region()), loaded.bytes);
+            self.memory.push(Arc::clone(loaded.writer.region()), loaded.bytes);
             let fault = self.replay(&mut loaded, &header)?;
             if let Some(proof) = self.proof_of_loss(&mut loaded, &header) {
                 return Err(self.lost(*name, loaded.writer.frozen(), &fault, *name, proof));
@@ -240,11 +224,11 @@ impl Recovery {
         }
         let (tail, header, _) = tail.expect("the first segment is there, and was read or refused");
         let beyond = beyond.into_iter().map(|segment| segment.name).collect();
-        let Self { source, exchange, mut graph, segments, expected, mut report } = self;
-        report.bytes = segments.bytes();
+        let Self { source, exchange, mut graph, memory, expected, mut report } = self;
+        report.bytes = memory.bytes();
         report.elapsed = started.elapsed();
         exchange.finish(&mut graph);
-        Ok(Replayed { source, graph, segments, expected, report, tail, header, beyond })
+        Ok(Replayed { source, graph, memory, expected, report, tail, header, beyond })
     }
 
     /// The shard's segments in order, none missing.
@@ -301,115 +285,6 @@ impl Recovery {
         Err(self.source.damaged(name, 0, what))
     }
 
-    /// Applies every commit from the watermark on, and moves it behind them; returns why there are
-    /// no more.
-    fn replay(&mut self, loaded: &mut Loaded, header: &SegmentHeader) -> Result<Fault, StoreError> {
-        loop {
-            let start = loaded.writer.frozen();
-            let commit = match self.verify(loaded, header) {
-                Ok(commit) => commit,
-                Err(fault) if fault.certain => return Err(self.damage(loaded.name, start, &fault)),
-                Err(fault) => return Ok(fault),
-            };
-            if commit.sequence >= MAX_SEQUENCE {
-                return Err(self.source.damaged(loaded.name, start, "its sequences can't be that high"));
-            }
-            loaded.writer.freeze(start + commit.padded);
-            let region = Arc::clone(loaded.writer.region());
-            let whole = region.bytes(start..start + commit.padded).expect("the watermark was just moved behind it");
-            for (at, entry) in commit::entries(whole, &commit) {
-                self.apply(loaded.name, start + at, &entry)?;
-            }
-            self.passed(&commit);
-            self.exchange.take_in(&mut self.graph);
-        }
-    }
-
-    fn passed(&mut self, commit: &Commit) {
-        self.expected.number += 1;
-        self.expected.previous = commit.crc;
-        self.expected.sequence = commit.sequence;
-        self.report.entries += u64::from(commit.body.entries);
-    }
-
-    fn apply(&mut self, name: SegmentName, offset: usize, entry: &Entry<'_>) -> Result<(), StoreError> {
-        let (header, body) = (&entry.header, entry.body);
-        let at = offset + crate::format::ENTRY_HEADER;
-        match header.kind {
-            KIND_CONCEPT => {
-                let record = self.validated::<ConceptRecord>(name, at, body)?;
-                let Some(namespace) = self.namespace(name, at, header, &record.namespace)? else { return Ok(()) };
-                self.check_owner(name, at, &ConceptId(record.id))?;
-                // SAFETY: `validated` accepted exactly these bytes, which lie at a multiple of 16
-                // of this segment and below its watermark.
-                let location = unsafe { Location::new(name.number, at, body.len()) };
-                self.graph.learn(namespace, &record, location, header.sequence);
-            }
-            KIND_ASSOCIATION | KIND_REMOVAL => {
-                let record = self.validated::<AssociationRecord>(name, at, body)?;
-                let Some(namespace) = self.namespace(name, at, header, &record.namespace)? else { return Ok(()) };
-                self.check_owner(name, at, &ConceptId(record.source))?;
-                // SAFETY: as for a concept.
-                let location = unsafe { Location::new(name.number, at, body.len()) };
-                let edge = match header.kind {
-                    KIND_REMOVAL => self.graph.dissociate(namespace, &record, location, header.sequence).0,
-                    _ => self.graph.associate(namespace, &record, location, header.sequence),
-                };
-                match self.source.layout.owner(&edge.key.target) {
-                    owner if owner == self.source.shard => self.graph.apply_in_edge(&edge),
-                    owner => self.exchange.tell(usize::from(owner), edge),
-                }
-            }
-            KIND_TOMBSTONE => {
-                let key = self.validated::<ConceptKey>(name, at, body)?;
-                let Some(namespace) = self.namespace(name, at, header, &key.namespace)? else { return Ok(()) };
-                self.check_owner(name, at, &ConceptId(key.id))?;
-                self.graph.delete(namespace, &ConceptId(key.id), header.sequence);
-            }
-            kind => {
-                let what = format!("it has an entry of kind {kind} at byte {offset}, which this version does not know");
-                return Err(StoreError::Version { file: self.source.path(name), what });
-            }
-        }
-        Ok(())
-    }
-
-    fn validated<'a, R: Payload>(
-        &self,
-        name: SegmentName,
-        at: usize,
-        body: &'a [u8],
-    ) -> Result<Checked<'a, R>, StoreError> {
-        Checked::new(body)
-            .map_err(|error| self.source.damaged(name, at, format!("an entry's record is not valid: {error}")))
-    }
-
-    /// The number of an entry's namespace; `None` where that one gave its place back after the
-    /// entry was written.
-    fn namespace(
-        &self,
-        name: SegmentName,
-        at: usize,
-        header: &EntryHeader,
-        namespace: &str,
-    ) -> Result<Option<NamespaceId>, StoreError> {
-        let namespaces = &self.source.namespaces;
-        match namespaces.lookup(namespace) {
-            None if !namespaces.is_given_back(header.sequence) => {
-                let what = format!("the manifest does not name the namespace {namespace:?}");
-                Err(self.source.damaged(name, at, what))
-            }
-            number => Ok(number),
-        }
-    }
-
-    fn check_owner(&self, name: SegmentName, at: usize, id: &ConceptId) -> Result<(), StoreError> {
-        match self.source.layout.owner(id) {
-            owner if owner == self.source.shard => Ok(()),
-            owner => Err(self.source.damaged(name, at, format!("this record belongs to shard {owner}"))),
-        }
-    }
-
     /// Whether the commit that comes next stands at the watermark.
     fn verify(&self, loaded: &mut Loaded, header: &SegmentHeader) -> Result<Commit, Fault> {
         commit::verify(loaded.rest(), header.seed(), header.block as usize, &self.expected)
@@ -436,17 +311,4 @@ impl Recovery {
         let what = format!("{}; a later commit, at byte {proof} of {later}, shows that it was whole once", fault.what);
         self.source.damaged(name, commit + fault.at, what)
     }
-}
-
-/// Bytes up to the last one that is not zero.
-pub(crate) fn used(bytes: &[u8]) -> usize {
-    bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
-}
-
-/// Whether a segment is one that was being made when the server was stopped: nothing follows its
-/// header.
-fn is_half_made(loaded: &mut Loaded) -> bool {
-    let bytes = loaded.bytes;
-    let rest = &loaded.writer.writable()[SEGMENT_HEADER.min(bytes)..bytes];
-    is_zero(rest)
 }

@@ -6,63 +6,50 @@
 //! tell.
 //!
 //! The caller's part: after a round of writes take [`Shard::next_commit`], write it, and report to
-//! [`Shard::commit_finished`]; run what [`Shard::work`] gives on a background thread and bring back
+//! [`Shard::commit_finished`]; run what [`Shard::next_preparation`] gives on a background thread and bring back
 //! the result; tell [`Shard::observe`] of sequences seen elsewhere; pass each in-edge to its
 //! target's shard.
 
+mod marking;
+mod reads;
 mod search;
 
 use std::io;
 use std::sync::Arc;
 
-use sutra_runtime::{DataFile, RegionSlice, is_out_of_space};
-use sutra_wire::{
-    ArchivedAssociationRecord, AssociationRecord, Checked, ConceptId, ConceptKey, ConceptRecord, Direction, Neighbor,
-    Payload,
-};
+use sutra_runtime::{DataFile, is_out_of_space};
+use sutra_wire::{AssociationRecord, Checked, ConceptId, ConceptKey, ConceptRecord, Payload};
 
+use self::marking::Marking;
+pub use self::marking::{MarkJob, Marked};
 use crate::disk::Clock;
 use crate::format::{KIND_ASSOCIATION, KIND_CONCEPT, KIND_REMOVAL, KIND_TOMBSTONE};
-use crate::graph::{EdgeKey, Graph, InEdge, NeighborQuery};
-use crate::log::{CommitWrite, Landed, Log, NewEntry, Pending, Reached, Write};
-use crate::marks::Progress;
+use crate::graph::{EdgeKey, Graph, InEdge};
+use crate::keeper::Keeper;
+use crate::log::{CommitWrite, Landed, Log, NewEntry, Pending, Write};
+use crate::log_memory::{Location, LogMemory};
 use crate::namespaces::NamespaceId;
-use crate::open_manifest::{MarkJob, Marked, OpenManifest};
 use crate::outcome::{Acknowledged, Effect, Refusal};
 use crate::prepare::{NoRoom, Preparation, PrepareJob, Prepared};
-use crate::recovery::ShardReport;
-use crate::segments::{Location, Segments};
-use crate::settle::Recovered;
+use crate::recovery::{Recovered, ShardReport};
 use crate::vectors::Vectors;
-use crate::walk::{NodeNumber, Step, Walk};
 use crate::{ShardStats, StoreError};
 
 /// One core's part of a store.
 pub struct Shard<T> {
     log: Log<T>,
-    segments: Segments,
+    memory: LogMemory,
     graph: Graph,
     vectors: Vectors,
     clock: Arc<dyn Clock>,
-    /// Whether writes are acknowledged before they are on stable storage.
-    relaxed: bool,
     last_sequence: u64,
+    /// Why the log can't be trusted any more.
     failed: Option<Arc<str>>,
     /// What has become of the folder, while it is not what it was.
     lost: Option<Arc<str>>,
     written: u64,
     commits: u64,
-    /// Files with commits that no sync has covered.
-    unsynced: Vec<Arc<DataFile>>,
-    /// The commit up to which the last [`Shard::next_sync`] covers.
-    syncing: Reached,
-    /// Where the marks are kept, and this shard's number there.
-    manifest: Arc<OpenManifest>,
-    number: u16,
-    /// The last commit of segments that are full, where it is to be marked.
-    full: Option<Reached>,
-    /// Whether a [`MarkJob`] is under way.
-    marking: bool,
+    marking: Marking,
 }
 
 impl<T> Shard<T> {
@@ -70,30 +57,24 @@ impl<T> Shard<T> {
         recovered: Recovered,
         vectors: Vectors,
         preparation: Preparation,
-        manifest: Arc<OpenManifest>,
+        keeper: Arc<Keeper>,
         clock: Arc<dyn Clock>,
         relaxed: bool,
     ) -> (Self, ShardReport) {
-        let Recovered { graph, segments, end, sequence, active, report, .. } = recovered;
-        let (syncing, number) = (end.reached, end.shard);
+        let Recovered { graph, memory, end, sequence, active, report, .. } = recovered;
+        let marking = Marking::new(keeper, end.shard, end.reached, relaxed);
         let shard = Self {
             log: Log::new(end, active, preparation),
-            segments,
+            memory,
             graph,
             vectors,
             clock,
-            relaxed,
             last_sequence: sequence,
             failed: None,
             lost: None,
             written: 0,
             commits: 0,
-            unsynced: Vec::new(),
-            syncing,
-            manifest,
-            number,
-            full: None,
-            marking: false,
+            marking,
         };
         (shard, report)
     }
@@ -184,7 +165,7 @@ impl<T> Shard<T> {
         let entry = NewEntry { kind, sequence, time };
         let location = self
             .log
-            .append(&mut self.segments, record, &entry, stamp)
+            .append(&mut self.memory, record, &entry, stamp)
             .map_err(|no_room| self.refusal(no_room, record.bytes().len()))?;
         self.last_sequence = sequence;
         self.log.note(Pending { write: write(location), namespace, sequence, ticket });
@@ -206,7 +187,7 @@ impl<T> Shard<T> {
 
     fn refusal(&self, no_room: NoRoom, length: usize) -> Refusal {
         match (no_room, self.log.space_failure()) {
-            (NoRoom::Space, Some(failure)) => Refusal::Full { reason: Arc::clone(&failure.reason) },
+            (NoRoom::Space, Some(reason)) => Refusal::Full { reason: Arc::clone(reason) },
             (NoRoom::Ever { limit }, _) => Refusal::TooLarge { length, limit },
             (NoRoom::Yet | NoRoom::Space, _) => Refusal::Stalled,
         }
@@ -223,7 +204,7 @@ impl<T> Shard<T> {
 
     /// The commit in flight has landed: makes its writes visible, in order, and hands back their
     /// tickets. After an error all writes that have not landed are refused, and ever after, but
-    /// where the disk had no space: then until [`Shard::work`] has found some.
+    /// where the disk had no space: then until [`Shard::next_preparation`] has found some.
     pub fn commit_finished(&mut self, result: io::Result<()>, mut acknowledge: impl FnMut(Acknowledged<T>)) {
         match result {
             Err(error) if self.failed.is_none() && is_out_of_space(&error) => {
@@ -249,37 +230,30 @@ impl<T> Shard<T> {
             return;
         }
         let before = self.log.finished();
-        let Some(Landed { file, mut batch, reached }) = self.log.landed(!self.relaxed) else { return };
-        if before.number > 0 && before.position.segment < reached.position.segment {
-            self.full = Some(before);
-        }
-        self.progress().set_landed(reached.position);
-        if !self.relaxed {
-            self.progress().set_durable(reached.position);
-        }
+        let Some(Landed { file, mut writes, reached }) = self.log.landed(self.marking.is_durable_at_once()) else {
+            return;
+        };
+        self.marking.landed(before, reached, file);
         self.commits += 1;
-        self.written += batch.pending.len() as u64;
-        for Pending { write, namespace, sequence, ticket } in batch.pending.drain(..) {
+        self.written += writes.len() as u64;
+        for Pending { write, namespace, sequence, ticket } in writes.drain(..) {
             let effect = Ok(self.apply(&write, namespace, sequence));
             acknowledge(Acknowledged { ticket, sequence, effect });
         }
-        self.log.recycle(batch);
-        if self.relaxed && self.unsynced.last().is_none_or(|last| !Arc::ptr_eq(last, &file)) {
-            self.unsynced.push(file);
-        }
+        self.log.recycle(writes);
     }
 
     fn apply(&mut self, write: &Write, namespace: NamespaceId, sequence: u64) -> Effect {
         const SEALED: &str = "sealing the commit moved the watermark behind its entries";
         match *write {
             Write::Concept(location) => {
-                let record = self.segments.record(location).expect(SEALED);
+                let record = self.memory.record(location).expect(SEALED);
                 let id = ConceptId(record.id);
-                let table = &self.graph.table;
-                let previous = table.location(namespace, &id).and_then(|location| self.segments.record(location));
+                let table = self.graph.table();
+                let previous = table.location(namespace, &id).and_then(|location| self.memory.record(location));
                 self.graph.learn(namespace, &record, location, sequence);
                 if (!record.embedding.is_empty() || previous.is_some_and(|previous| !previous.embedding.is_empty()))
-                    && let Some(node) = self.graph.table.find(namespace, &id)
+                    && let Some(node) = self.graph.table().find(namespace, &id)
                 {
                     self.vectors.learned(namespace, node, &record, previous);
                 }
@@ -289,18 +263,18 @@ impl<T> Shard<T> {
                 Effect::Concept
             }
             Write::Association(location) => {
-                let record = self.segments.record(location).expect(SEALED);
+                let record = self.memory.record(location).expect(SEALED);
                 Effect::Association(self.graph.associate(namespace, &record, location, sequence))
             }
             Write::Removal(location) => {
-                let record = self.segments.record(location).expect(SEALED);
+                let record = self.memory.record(location).expect(SEALED);
                 let (edge, was_there) = self.graph.dissociate(namespace, &record, location, sequence);
                 Effect::Removal(edge, was_there)
             }
             Write::Tombstone(location) => {
-                let key = self.segments.record(location).expect(SEALED);
+                let key = self.memory.record(location).expect(SEALED);
                 let id = ConceptId(key.id);
-                if let Some(node) = self.graph.table.find(namespace, &id) {
+                if let Some(node) = self.graph.table().find(namespace, &id) {
                     self.vectors.deleted(namespace, node);
                 }
                 Effect::Deleted(self.graph.delete(namespace, &id, sequence))
@@ -312,101 +286,13 @@ impl<T> Shard<T> {
     /// wait get their refusal with the next [`Shard::commit_finished`].
     pub fn fail(&mut self, error: &io::Error) {
         self.failed.get_or_insert_with(|| error.to_string().into());
-        self.progress().give_up_unsynced();
+        self.marking.failed();
     }
 
     /// What a [`crate::LookJob`] has found: while the folder, or something in it, is not what it
     /// was, no further writes are taken.
     pub fn set_lost(&mut self, what: Option<Arc<str>>) {
         self.lost = what;
-    }
-
-    fn progress(&self) -> &Progress {
-        self.manifest.progress(self.number)
-    }
-
-    /// A concept's stored archive. Cost: one table lookup, one count on the segment; no copy.
-    pub fn concept(&self, namespace: NamespaceId, id: &ConceptId) -> Option<RegionSlice> {
-        self.segments.slice(self.graph.table.location(namespace, id)?)
-    }
-
-    /// A concept's record, read in place. Cost: one table lookup.
-    pub fn record(&self, namespace: NamespaceId, id: &ConceptId) -> Option<Checked<'_, ConceptRecord>> {
-        self.segments.record(self.graph.table.location(namespace, id)?)
-    }
-
-    /// The stored archive of an association whose source belongs to this shard: of this kind, or of
-    /// the lowest that there is between the two.
-    /// Cost: three or four probes, without a kind one look at each association between the two; one
-    /// count on the segment; no copy.
-    pub fn association(
-        &self,
-        namespace: NamespaceId,
-        source: &ConceptId,
-        target: &ConceptId,
-        kind: Option<u32>,
-    ) -> Option<RegionSlice> {
-        self.segments.slice(self.graph.association(namespace, source, target, kind)?)
-    }
-
-    /// Appends the ids of a namespace's concepts to `out`, at most `limit`; returns where to go on
-    /// (0 is the beginning), `None` at the end. Concepts that are there throughout come exactly
-    /// once. A call looks at a bounded number of concepts, so it may return fewer than asked for,
-    /// even none.
-    pub fn concepts(&self, namespace: NamespaceId, from: u32, limit: u32, out: &mut Vec<[u8; 16]>) -> Option<u32> {
-        self.graph.concepts(namespace, from, limit, out)
-    }
-
-    /// The visible version of an association, read in place.
-    fn association_record(
-        &self,
-        namespace: NamespaceId,
-        of: &ArchivedAssociationRecord,
-    ) -> Option<Checked<'_, AssociationRecord>> {
-        let (source, target) = (ConceptId(of.source), ConceptId(of.target));
-        self.segments.record(self.graph.association(namespace, &source, &target, Some(of.kind.to_native()))?)
-    }
-
-    /// Appends a concept's neighbours to `out`; returns the cursor to go on with, 0 at the end.
-    /// Edges that are there throughout come exactly once; ones that are added meanwhile may be
-    /// missed. A call looks at a bounded number of edges, so it may return fewer than asked for,
-    /// even none, and a cursor.
-    pub fn neighbors(&self, query: &NeighborQuery<'_>, out: &mut Vec<Neighbor>) -> u64 {
-        self.graph.neighbors(query, out)
-    }
-
-    /// Whether anything is known of a concept that belongs to this shard: that it is learned, or
-    /// that an association leads from it or to it. Cost: one probe.
-    pub fn knows(&self, namespace: NamespaceId, id: &ConceptId) -> bool {
-        self.graph.knows(namespace, id)
-    }
-
-    /// How many ids the shard has heard of: the numbers of its nodes are those below.
-    pub fn nodes(&self) -> NodeNumber {
-        u32::try_from(self.graph.table.len()).expect("nodes are numbered by 32 bits")
-    }
-
-    /// The node of an id, if the shard has heard of it. Cost: one hash, one probe.
-    pub fn node(&self, namespace: NamespaceId, id: &ConceptId) -> Option<NodeNumber> {
-        self.graph.table.find(namespace, id)
-    }
-
-    /// The id of a node, which must be one of this shard's.
-    pub fn node_id(&self, node: NodeNumber) -> ConceptId {
-        self.graph.table.node(node).id
-    }
-
-    /// Puts a node's associations of this direction into a walk; `from` is what steps will call it.
-    /// Only nodes of concepts that belong to this shard have all of theirs.
-    pub fn begin_walk(&self, walk: &mut Walk, from: u32, node: NodeNumber, direction: Direction) {
-        self.graph.begin_walk(walk, from, node, direction);
-    }
-
-    /// Goes on with a walk until it is over or about `limit` associations were looked at (and no
-    /// more than as many again as the walk has nodes, twice): appends those of the wanted kinds,
-    /// all where none is named.
-    pub fn continue_walk(&self, walk: &mut Walk, kinds: &[u32], limit: usize, out: &mut Vec<Step>) {
-        self.graph.continue_walk(walk, kinds, limit, out);
     }
 
     /// Learns of an association, or its removal, whose target belongs to this shard, from the shard
@@ -436,13 +322,13 @@ impl<T> Shard<T> {
         self.log.pending()
     }
 
-    /// Background work to run, if there is any: log space ahead of the tail. One job at a time; its
+    /// The next job that makes log space ready ahead of the tail, if there is one. One at a time; its
     /// end goes to [`Shard::prepared`].
-    pub fn work(&mut self) -> Option<PrepareJob> {
-        self.log.work(&*self.clock)
+    pub fn next_preparation(&mut self) -> Option<PrepareJob> {
+        self.log.next_preparation(&*self.clock)
     }
 
-    /// The end of background work. After an error [`Shard::work`] gives it again, about a second
+    /// The end of background work. After an error [`Shard::next_preparation`] gives it again, about a second
     /// later.
     pub fn prepared(&mut self, prepared: Prepared) -> Result<(), StoreError> {
         self.log.prepared(prepared, self.clock.monotonic())
@@ -452,18 +338,15 @@ impl<T> Shard<T> {
     /// made durable, where it is not, and marked in the manifest. One job at a time; its end goes
     /// to [`Shard::marked`].
     pub fn next_mark(&mut self) -> Option<MarkJob> {
-        if self.marking || self.failed.is_some() {
-            return None;
+        match self.failed {
+            Some(_) => None,
+            None => self.marking.next_mark(),
         }
-        let Reached { number, position } = self.full.take()?;
-        self.marking = true;
-        Some(MarkJob { manifest: Arc::clone(&self.manifest), shard: self.number, position, number })
     }
 
     /// The end of a [`MarkJob`].
     pub fn marked(&mut self, marked: Marked) {
-        self.marking = false;
-        match marked.outcome {
+        match self.marking.marked(marked) {
             Ok(number) if self.failed.is_none() => self.log.synced(number),
             Ok(_) => {}
             Err(error) => self.fail(&io::Error::other(error)),
@@ -475,18 +358,16 @@ impl<T> Shard<T> {
     /// ended; if one failed, [`Shard::fail`] comes first.
     pub fn next_sync(&mut self) -> Vec<Arc<DataFile>> {
         if self.failed.is_none() {
-            self.log.synced(self.syncing.number);
-            self.progress().set_durable(self.syncing.position);
+            self.log.synced(self.marking.synced());
         }
-        self.syncing = self.log.finished();
-        std::mem::take(&mut self.unsynced)
+        self.marking.next_sync(self.log.finished())
     }
 
     /// Whether writes are taken, or why they are refused.
     pub fn health(&self) -> Result<(), Refusal> {
         self.check()?;
         match self.log.space_failure() {
-            Some(failure) => Err(Refusal::Full { reason: Arc::clone(&failure.reason) }),
+            Some(reason) => Err(Refusal::Full { reason: Arc::clone(reason) }),
             None => Ok(()),
         }
     }
@@ -500,17 +381,17 @@ impl<T> Shard<T> {
     pub fn stats(&self) -> ShardStats {
         let (vectors_indexed, vectors_tail, vector_memory) = self.vectors.stats();
         ShardStats {
-            concepts: self.graph.table.concepts(),
+            concepts: self.graph.table().concepts(),
             associations: self.graph.associations(),
-            vectors: self.graph.table.vectors(),
+            vectors: self.graph.table().vectors(),
             vectors_indexed,
             vectors_tail,
             written: self.written,
             pending: self.pending() as u64,
             commits: self.commits,
-            log_bytes: self.segments.bytes(),
-            segments: self.segments.count() as u64,
-            segment_memory: self.segments.memory(),
+            log_bytes: self.memory.bytes(),
+            segments: self.memory.count() as u64,
+            segment_memory: self.memory.memory(),
             table_memory: self.graph.memory() + self.log.memory(),
             vector_memory,
         }

@@ -7,29 +7,29 @@
 
 use sutra_wire::{ConceptId, ConceptRecord};
 
-use crate::index::Index;
+use crate::hash_index::HashIndex;
+use crate::log_memory::Location;
 use crate::namespaces::NamespaceId;
-use crate::segments::Location;
 use crate::slab::Slab;
 
 /// The latest version of a concept.
-pub(crate) struct Version {
-    pub(crate) sequence: u64,
+struct Version {
+    sequence: u64,
     /// `None` where it says that the concept is deleted.
-    pub(crate) record: Option<Stored>,
+    record: Option<Stored>,
 }
 
 /// A concept's record in the log.
-pub(crate) struct Stored {
-    pub(crate) location: Location<ConceptRecord>,
+struct Stored {
+    location: Location<ConceptRecord>,
     /// Whether it has an embedding.
-    pub(crate) vector: bool,
+    vector: bool,
 }
 
 /// An id's slot.
-pub(crate) struct Node {
-    pub(crate) id: ConceptId,
-    pub(crate) namespace: NamespaceId,
+struct Node {
+    id: ConceptId,
+    namespace: NamespaceId,
     version: Option<Version>,
 }
 
@@ -43,7 +43,7 @@ impl Node {
 #[derive(Default)]
 pub(crate) struct Table {
     nodes: Slab<Node>,
-    index: Index,
+    index: HashIndex,
     concepts: u64,
     vectors: u64,
 }
@@ -71,8 +71,14 @@ impl Table {
         self.nodes.len()
     }
 
-    pub(crate) fn node(&self, node: u32) -> &Node {
-        &self.nodes[node]
+    /// The id of a node, which must be there.
+    pub(crate) fn id_of(&self, node: u32) -> ConceptId {
+        self.nodes[node].id
+    }
+
+    /// The namespace of a node, which must be there.
+    pub(crate) fn namespace_of(&self, node: u32) -> NamespaceId {
+        self.nodes[node].namespace
     }
 
     /// Where the visible record of a node's concept lies.
@@ -90,8 +96,27 @@ impl Table {
         self.nodes[self.find(namespace, id)?].record().map(|record| record.location)
     }
 
-    /// Makes a version visible, unless a newer one is. Whether the concept was there before.
-    pub(crate) fn set(&mut self, namespace: NamespaceId, id: &ConceptId, version: Version) -> bool {
+    /// Makes a concept's record visible, unless a newer version is. `has_vector`: it has an
+    /// embedding.
+    pub(crate) fn learn(
+        &mut self,
+        namespace: NamespaceId,
+        id: &ConceptId,
+        sequence: u64,
+        location: Location<ConceptRecord>,
+        has_vector: bool,
+    ) {
+        let stored = Stored { location, vector: has_vector };
+        self.set(namespace, id, Version { sequence, record: Some(stored) });
+    }
+
+    /// Makes a concept's deletion visible, unless a newer version is. Whether the concept was there
+    /// before.
+    pub(crate) fn delete(&mut self, namespace: NamespaceId, id: &ConceptId, sequence: u64) -> bool {
+        self.set(namespace, id, Version { sequence, record: None })
+    }
+
+    fn set(&mut self, namespace: NamespaceId, id: &ConceptId, version: Version) -> bool {
         let node = self.find_or_insert(namespace, id);
         let node = &mut self.nodes[node];
         let count = |node: &Node| node.record().map_or((0, 0), |record| (1, u64::from(record.vector)));
@@ -189,7 +214,7 @@ mod tests {
         assert_eq!((table.concepts(), table.vectors()), (1, 1));
         table.set(NamespaceId::DEFAULT, &id, version(6, false));
         assert_eq!((table.concepts(), table.vectors()), (1, 0));
-        let newest = table.find(NamespaceId::DEFAULT, &id).and_then(|node| table.node(node).version.as_ref());
+        let newest = table.find(NamespaceId::DEFAULT, &id).and_then(|node| table.nodes[node].version.as_ref());
         assert_eq!(newest.map(|version| version.sequence), Some(6));
     }
 

@@ -8,7 +8,7 @@
 //! Promises: results carry the cosine of the stored vector; nothing that the index library or a
 //! checkpoint does fails a search or a start; a slice of scanning takes about 0.15 ms, an index
 //! search is one piece. Relies on being told of every concept that becomes visible or is deleted,
-//! and on being driven: [`Vectors::work`] on a worker thread, its end to [`Vectors::indexed`].
+//! and on being driven: [`Vectors::next_job`] on a worker thread, its end to [`Vectors::indexed`].
 
 mod checkpoint;
 mod checks;
@@ -16,9 +16,9 @@ mod coarse;
 mod cosine;
 mod dimensions;
 mod groups;
-mod home;
 mod job;
 mod kernels;
+mod lookup;
 mod nearest;
 mod ordering;
 mod query;
@@ -26,26 +26,25 @@ mod records;
 pub(crate) mod restore;
 mod search;
 mod space;
-mod spaces;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use sutra_wire::{Checked, ConceptRecord};
 
+pub(crate) use self::checkpoint::Checkpoints;
 use self::coarse::Coarse;
 use self::cosine::Length;
 use self::dimensions::Dimensions;
-pub(crate) use self::home::Home;
 use self::job::IndexTask;
 pub use self::job::{IndexJob, Indexed};
+use self::lookup::{Ordinals, Spaces};
 pub use self::query::VectorQuery;
 pub(crate) use self::records::Records;
 use self::records::is_same;
 pub use self::search::{SearchProgress, VectorSearch};
 use self::search::{Shelf, Slice};
 use self::space::{Space, Vector};
-use self::spaces::{Ordinals, Spaces};
 use crate::disk::Clock;
 use crate::namespaces::NamespaceId;
 
@@ -60,7 +59,7 @@ pub(crate) struct Vectors {
     /// Indexes of namespaces that lost all their vectors.
     discarded: Vec<Arc<Coarse>>,
     dimensions: Dimensions,
-    home: Home,
+    checkpoints: Checkpoints,
 }
 
 impl Vectors {
@@ -140,7 +139,7 @@ impl Vectors {
 
     /// Work for a worker thread, if there is any and none is under way. Where the store is
     /// `stopping`, only checkpoints that are worth it.
-    pub(crate) fn work(
+    pub(crate) fn next_job(
         &mut self,
         records: &Records<'_>,
         clock: &dyn Clock,
@@ -152,7 +151,7 @@ impl Vectors {
         }
         if stopping {
             let mut all = (0..self.spaces.count()).map(NamespaceId::from_number);
-            return all.find_map(|namespace| self.work_of(namespace, records, clock, sequence, true));
+            return all.find_map(|namespace| self.job_of(namespace, records, clock, sequence, true));
         }
         if let Some(coarse) = self.discarded.pop() {
             self.working = true;
@@ -160,7 +159,7 @@ impl Vectors {
         }
         for _ in 0..self.due.len() {
             let namespace = self.due.pop_front()?;
-            let job = self.work_of(namespace, records, clock, sequence, false);
+            let job = self.job_of(namespace, records, clock, sequence, false);
             if let Some(space) = self.spaces.get_mut(namespace) {
                 space.dequeued();
             }
@@ -173,7 +172,7 @@ impl Vectors {
         None
     }
 
-    fn work_of(
+    fn job_of(
         &mut self,
         namespace: NamespaceId,
         records: &Records<'_>,
@@ -182,8 +181,8 @@ impl Vectors {
         stopping: bool,
     ) -> Option<IndexJob> {
         let space = self.spaces.get_mut(namespace)?;
-        let (disk, origin) = (Arc::clone(&self.home.disk), self.home.origin(namespace, space.dimension()));
-        let save = |coarse| IndexTask::Save { coarse, disk, origin, sequence };
+        let checkpoint = self.checkpoints.of(namespace, space.dimension());
+        let save = |coarse| IndexTask::Save { coarse, checkpoint, sequence };
         let task = space.next_task(records, clock.monotonic(), stopping, save)?;
         self.working = true;
         Some(IndexJob::new(namespace, space.life(), task))

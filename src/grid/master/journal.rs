@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use sutra_driver::{DriverTimer, Ended, Health, ShardDriver};
 use sutra_net::Context;
-use sutra_store::{Acknowledged, NamespaceId, OpenManifest, Refusal, Shard};
+use sutra_store::{Acknowledged, Keeper, NamespaceId, Refusal, Shard};
 use sutra_wire::{Checked, ConceptKey, ConceptRecord, FrameBuffer};
 
 use super::answer::Answer;
@@ -26,14 +26,14 @@ pub(crate) struct Journal {
     shard: ShardDriver<Option<Answer>, Message>,
     queue: VecDeque<(Entry, Option<Answer>)>,
     buffer: FrameBuffer,
-    manifest: Arc<OpenManifest>,
+    manifest: Arc<Keeper>,
 }
 
 /// The end of a change: whom to answer, and whether it is in the log.
 pub(crate) type Landed = (Answer, Result<u64, Refusal>);
 
 impl Journal {
-    pub(crate) fn new(shard: Shard<Option<Answer>>, manifest: Arc<OpenManifest>) -> Self {
+    pub(crate) fn new(shard: Shard<Option<Answer>>, manifest: Arc<Keeper>) -> Self {
         let shard = ShardDriver::new(shard, |_, ended| Message::Driver(ended));
         Self { shard, queue: VecDeque::new(), buffer: FrameBuffer::new(), manifest }
     }

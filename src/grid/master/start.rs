@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use sutra_net::{Identity, ListenError, Loads, Net, first_overlap, listen};
 use sutra_runtime::{Config, ListenerId, Running, RuntimeError, StartError, allowed_cpus};
-use sutra_store::{NamespaceId, OpenManifest, OpenOptions, Shard, Store};
+use sutra_store::{Keeper, NamespaceId, OpenOptions, Shard, Store};
 use sutra_wire::grid::AgentRegistered;
 use sutra_wire::{Checked, ConceptId, ConceptRecord, Durability};
 
@@ -43,7 +43,7 @@ pub struct Master {
     /// Those that speak to agents.
     threads: [JoinHandle<()>; 2],
     admin: Option<Admin>,
-    manifest: Arc<OpenManifest>,
+    manifest: Arc<Keeper>,
     report: StartReport,
 }
 
@@ -96,7 +96,7 @@ pub fn start(config: MasterConfig) -> Result<Master, MasterError> {
     };
     let parts = Parts {
         identity: Identity { store: opened.store_id, started: opened.started, durability: Durability::Always },
-        core: MasterCore::new(terms(&config), registry, Journal::new(shard, Arc::clone(&opened.manifest)), starts + 1),
+        core: MasterCore::new(terms(&config), registry, Journal::new(shard, Arc::clone(&opened.keeper)), starts + 1),
         errands,
         proofs,
         home,
@@ -119,7 +119,7 @@ pub fn start(config: MasterConfig) -> Result<Master, MasterError> {
     .map_err(|error| match error {
         StartError::Runtime(error) | StartError::Handler { error, .. } => error,
     })?;
-    Ok(Master { running, threads: [errand_thread, proof_thread], admin, manifest: opened.manifest, report })
+    Ok(Master { running, threads: [errand_thread, proof_thread], admin, manifest: opened.keeper, report })
 }
 
 fn check_times(config: &MasterConfig) -> Result<(), MasterError> {

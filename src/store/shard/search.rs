@@ -1,6 +1,6 @@
 //! A shard's vector searches, and the work on its indexes.
 //!
-//! The caller's part: run what [`Shard::index_work`] gives on a worker thread and bring back its
+//! The caller's part: run what [`Shard::next_index_job`] gives on a worker thread and bring back its
 //! end; drive a search slice by slice, other work in between.
 
 use std::sync::Arc;
@@ -14,23 +14,22 @@ impl<T> Shard<T> {
     /// nothing where the namespace has no vectors here, or ones of another dimension.
     /// Cost: a copy of the vector; with filters a look at 256 records.
     pub fn begin_search(&self, query: Arc<VectorQuery>, allowed: Option<Vec<[u8; 16]>>) -> VectorSearch {
-        let records = Records { table: &self.graph.table, segments: &self.segments };
-        self.vectors.begin(query, allowed, records)
+        self.vectors.begin(query, allowed, Records::of(self.graph.table(), &self.memory))
     }
 
     /// Does a slice of a search: about 0.15 ms of scanning, or an index search, which is one piece.
     /// After [`SearchProgress::Waits`] it is to be called again after the next [`Shard::indexed`].
     pub fn advance_search(&mut self, search: &mut VectorSearch) -> SearchProgress {
-        let records = Records { table: &self.graph.table, segments: &self.segments };
+        let records = Records::of(self.graph.table(), &self.memory);
         self.vectors.advance(search, records, &*self.clock)
     }
 
     /// Work on the vector indexes, if there is any and none is under way; its end goes to
     /// [`Shard::indexed`]. Where the store is `stopping`, only checkpoints that are worth it: to be
     /// run until there are no more. Cost: what is to be inserted is copied, some 20 µs.
-    pub fn index_work(&mut self, stopping: bool) -> Option<IndexJob> {
-        let records = Records { table: &self.graph.table, segments: &self.segments };
-        self.vectors.work(&records, &*self.clock, self.last_sequence, stopping)
+    pub fn next_index_job(&mut self, stopping: bool) -> Option<IndexJob> {
+        let records = Records::of(self.graph.table(), &self.memory);
+        self.vectors.next_job(&records, &*self.clock, self.last_sequence, stopping)
     }
 
     /// The end of an [`IndexJob`].

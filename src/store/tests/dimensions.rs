@@ -88,7 +88,7 @@ fn vectors_of_another_dimension_come_while_the_index_of_the_old_ones_is_away_and
     }
     world.commit();
     let shard = &mut world.shards[0];
-    let job = shard.index_work(false).unwrap();
+    let job = shard.next_index_job(false).unwrap();
     let mut search = shard.begin_search(Arc::new(query(&vector(3, 3), 10)), None);
     for number in 0..1500 {
         world.bury("", id(number));

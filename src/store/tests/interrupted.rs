@@ -326,7 +326,7 @@ fn a_clean_stop_can_be_interrupted_anywhere() {
                 }
             }
             world.shards.clear();
-            let closed = world.opened.manifest.close();
+            let closed = world.opened.keeper.close();
             assert!(closed.is_err() || !disk.is_cut());
         };
         cut_at_every_operation(folder.path(), &options, true, start, |cut| {

@@ -187,7 +187,7 @@ impl World {
     /// Runs all background work there is.
     pub(crate) fn work(&mut self) {
         for shard in &mut self.shards {
-            while let Some(job) = shard.work() {
+            while let Some(job) = shard.next_preparation() {
                 if shard.prepared(job.run()).is_err() {
                     break;
                 }
@@ -205,8 +205,8 @@ impl World {
 
     fn index_work(&mut self, stopping: bool) {
         for shard in &mut self.shards {
-            while let Some(job) = shard.index_work(stopping) {
-                assert!(shard.is_indexing() && shard.index_work(stopping).is_none(), "one at a time");
+            while let Some(job) = shard.next_index_job(stopping) {
+                assert!(shard.is_indexing() && shard.next_index_job(stopping).is_none(), "one at a time");
                 shard.indexed(job.run());
             }
         }
@@ -242,7 +242,7 @@ impl World {
         self.commit();
         self.index_work(true);
         self.shards.clear();
-        self.opened.manifest.close().unwrap();
+        self.opened.keeper.close().unwrap();
     }
 
     /// Writes everything that has gathered, and passes in-edges on. Returns what was acknowledged.

@@ -194,7 +194,7 @@ fn searches_among_changes_and_index_jobs_find_what_is_there_and_nothing_else() {
                 }
                 9 => trial.begin(),
                 10..=15 => trial.advance(),
-                16..=17 => job = job.or_else(|| trial.world.shards[0].index_work(false)),
+                16..=17 => job = job.or_else(|| trial.world.shards[0].next_index_job(false)),
                 _ => {
                     if let Some(job) = job.take() {
                         trial.world.shards[0].indexed(sutra_store::IndexJob::run(job));
@@ -547,7 +547,7 @@ fn a_search_that_waits_for_the_index_goes_on_after_the_job() {
     world.learn(&with_vector(5000, &late));
     world.commit();
     let shard = &mut world.shards[0];
-    let job = shard.index_work(false).unwrap();
+    let job = shard.next_index_job(false).unwrap();
     let mut search = shard.begin_search(Arc::new(query(&late, 1)), None);
     let progress: Vec<_> = (0..5).map(|_| shard.advance_search(&mut search)).collect();
     assert_eq!(progress.last(), Some(&SearchProgress::Waits));

@@ -29,11 +29,13 @@
 //! neither; its graphs could hide vectors, so they are built again.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::checks::Checks;
 use super::coarse::{CONNECTIVITY, Coarse, EXPANSION, Joined, Member};
 use crate::StoreError;
 use crate::disk::{CheckpointName, Disk};
+use crate::namespaces::NamespaceId;
 
 const MAGIC: [u8; 8] = *b"SUTRAVEC";
 /// To be raised with every change of what is in the file, usearch's part of it included.
@@ -46,12 +48,75 @@ const UNCHECKED: u32 = 2;
 /// bytes.
 const LINKS: u64 = 1024;
 
+/// Where a shard's checkpoints are.
+pub(crate) struct Checkpoints {
+    disk: Arc<dyn Disk>,
+    store: u64,
+    shard: u16,
+}
+
+impl Checkpoints {
+    /// Those of a shard of this store.
+    pub(crate) fn new(disk: Arc<dyn Disk>, store: u64, shard: u16) -> Self {
+        Self { disk, store, shard }
+    }
+
+    /// The shard's number.
+    pub(super) fn shard(&self) -> u16 {
+        self.shard
+    }
+
+    /// That of a namespace whose vectors have this dimension.
+    pub(super) fn of(&self, namespace: NamespaceId, dimension: u32) -> Checkpoint {
+        let name = CheckpointName { shard: self.shard, namespace: namespace.number() };
+        Checkpoint { disk: Arc::clone(&self.disk), origin: Origin { store: self.store, name, dimension } }
+    }
+}
+
+/// The checkpoint of a namespace's index on a shard, which may not be there.
+pub(super) struct Checkpoint {
+    disk: Arc<dyn Disk>,
+    origin: Origin,
+}
+
+impl Checkpoint {
+    /// The file's name.
+    pub(super) fn name(&self) -> CheckpointName {
+        self.origin.name
+    }
+
+    /// Reads it; `None` where there is none. One of more than `most` vectors is not worth its
+    /// memory. Blocks on the disk.
+    ///
+    /// # Errors
+    /// It can't be read, is damaged, or belongs to something else: it is to be ignored.
+    pub(super) fn read(&self, most: u64) -> Result<Option<Coarse>, StoreError> {
+        let Self { disk, origin } = self;
+        let each = u64::from(origin.dimension) + LINKS + MEMBER as u64;
+        let Some(bytes) = disk.read_checkpoint(origin.name, HEADER as u64 + most * each)? else { return Ok(None) };
+        let file = || disk.folder().join(origin.name.to_string());
+        let parts = decode(&bytes, origin).map_err(|what| StoreError::Checkpoint { file: file(), what })?;
+        let Contents { members, joined, checks } = parts.contents;
+        Coarse::deserialize(origin.dimension as usize, members, joined, checks, parts.index)
+            .map(Some)
+            .map_err(|error| StoreError::Checkpoint { file: file(), what: error.to_string() })
+    }
+
+    /// Writes a new one in place of the last. Takes memory for a copy of the index. Blocks on the
+    /// disk.
+    pub(super) fn write(&self, sequence: u64, coarse: &Coarse) -> Result<(), StoreError> {
+        let index = coarse.serialize()?;
+        let head = encode(&self.origin, sequence, &Contents::of(coarse), &index);
+        Ok(self.disk.replace_checkpoint(self.origin.name, &[&head, &index])?)
+    }
+}
+
 /// Whose checkpoint it is to be.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Origin {
-    pub(super) store: u64,
-    pub(super) name: CheckpointName,
-    pub(super) dimension: u32,
+struct Origin {
+    store: u64,
+    name: CheckpointName,
+    dimension: u32,
 }
 
 /// What is said of the vectors of an index.
@@ -80,30 +145,6 @@ struct Parts<'a> {
     contents: Contents,
     /// usearch's.
     index: &'a [u8],
-}
-
-/// Reads a checkpoint; `None` where there is none. One of more than `most` vectors is not worth its
-/// memory. Blocks on the disk.
-///
-/// # Errors
-/// It can't be read, is damaged, or belongs to something else: it is to be ignored.
-pub(super) fn read(disk: &dyn Disk, origin: &Origin, most: u64) -> Result<Option<Coarse>, StoreError> {
-    let each = u64::from(origin.dimension) + LINKS + MEMBER as u64;
-    let Some(bytes) = disk.read_checkpoint(origin.name, HEADER as u64 + most * each)? else { return Ok(None) };
-    let file = || disk.folder().join(origin.name.to_string());
-    let parts = decode(&bytes, origin).map_err(|what| StoreError::Checkpoint { file: file(), what })?;
-    let Contents { members, joined, checks } = parts.contents;
-    Coarse::deserialize(origin.dimension as usize, members, joined, checks, parts.index)
-        .map(Some)
-        .map_err(|error| StoreError::Checkpoint { file: file(), what: error.to_string() })
-}
-
-/// Writes a checkpoint in place of the last. Takes memory for a copy of the index. Blocks on the
-/// disk.
-pub(super) fn write(disk: &dyn Disk, origin: &Origin, sequence: u64, coarse: &Coarse) -> Result<(), StoreError> {
-    let index = coarse.serialize()?;
-    let head = encode(origin, sequence, &Contents::of(coarse), &index);
-    Ok(disk.replace_checkpoint(origin.name, &[&head, &index])?)
 }
 
 /// The header and the members.

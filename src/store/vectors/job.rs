@@ -9,12 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::checkpoint::{self, Origin};
+use super::checkpoint::Checkpoint;
 use super::coarse::{Coarse, Member, copy_len, copy_of};
 use super::records::checksum;
 use sutra_wire::ArchivedConceptRecord;
 
-use crate::disk::Disk;
 use crate::{NamespaceId, StoreError};
 
 /// How long a job inserts where no search waits: short, so that one which begins to wait is not far
@@ -51,7 +50,7 @@ impl Indexed {
 pub(super) enum IndexTask {
     Insert(Insertion),
     Check { coarse: Coarse, wanted: Arc<AtomicBool> },
-    Save { coarse: Arc<Coarse>, disk: Arc<dyn Disk>, origin: Origin, sequence: u64 },
+    Save { coarse: Arc<Coarse>, checkpoint: Checkpoint, sequence: u64 },
     Discard(Arc<Coarse>),
 }
 
@@ -130,9 +129,7 @@ impl IndexJob {
         let done = match task {
             IndexTask::Insert(insertion) => insertion.run(),
             IndexTask::Check { coarse, wanted } => IndexDone::Checked(check(coarse, &wanted)),
-            IndexTask::Save { coarse, disk, origin, sequence } => {
-                IndexDone::Saved(checkpoint::write(&*disk, &origin, sequence, &coarse))
-            }
+            IndexTask::Save { coarse, checkpoint, sequence } => IndexDone::Saved(checkpoint.write(sequence, &coarse)),
             IndexTask::Discard(coarse) => {
                 drop(coarse);
                 IndexDone::Discarded

@@ -1,22 +1,51 @@
 //! The embeddings that the log holds: where they are, and what tells two of them apart.
 
 use rkyv::rend::f32_le;
-use sutra_wire::{Checked, ConceptRecord};
+use sutra_wire::{Checked, ConceptId, ConceptRecord};
 
-use crate::segments::Segments;
+use crate::log_memory::LogMemory;
+use crate::namespaces::NamespaceId;
 use crate::table::Table;
 
 /// Where the visible records are.
 #[derive(Clone, Copy)]
 pub(crate) struct Records<'a> {
-    pub(crate) table: &'a Table,
-    pub(crate) segments: &'a Segments,
+    table: &'a Table,
+    memory: &'a LogMemory,
 }
 
 impl<'a> Records<'a> {
+    /// Those of the concepts in a table.
+    pub(crate) fn of(table: &'a Table, memory: &'a LogMemory) -> Self {
+        Self { table, memory }
+    }
+
+    /// The node of a concept, if the shard has heard of it.
+    pub(super) fn find(&self, namespace: NamespaceId, id: &ConceptId) -> Option<u32> {
+        self.table.find(namespace, id)
+    }
+
+    /// The nodes that have an embedding, each with its namespace and its record. Cost: a look at
+    /// every record.
+    pub(super) fn with_embedding(
+        &self,
+    ) -> impl Iterator<Item = (u32, NamespaceId, Checked<'a, ConceptRecord>)> + use<'a> {
+        let Self { table, .. } = *self;
+        let records = *self;
+        (0..table.len() as u32).filter_map(move |node| {
+            let record = records.record(node).filter(|record| !record.embedding.is_empty())?;
+            Some((node, table.namespace_of(node), record))
+        })
+    }
+
+    /// The sequence of a node's record.
+    pub(super) fn sequence(&self, node: u32) -> Option<u64> {
+        self.table.sequence(node)
+    }
+
     /// The record of a node's concept.
     pub(super) fn record(&self, node: u32) -> Option<Checked<'a, ConceptRecord>> {
-        self.segments.record(self.table.location_of(node)?)
+        self.memory.record(self.table.location_of(node)?)
     }
 }
 

@@ -4,15 +4,15 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
+use super::Vectors;
+use super::checkpoint::Checkpoints;
 use super::coarse::Member;
 use super::cosine::Length;
 use super::dimensions::Dimensions;
-use super::home::Home;
+use super::lookup::{Ordinals, Spaces};
 use super::records::{Records, checksum};
 use super::space::{MIN_INDEXED, Space, Vector};
-use super::spaces::{Ordinals, Spaces};
-use super::{Vectors, checkpoint};
-use crate::namespaces::NamespaceId;
+use crate::namespaces::{NamespaceId, Namespaces};
 
 /// A checkpoint that holds more than so many times what lives, and some thousands, is mostly dead:
 /// building anew is less work.
@@ -25,11 +25,9 @@ pub(crate) type First = HashMap<NamespaceId, (u64, u32)>;
 /// Of a shard that was recovered. Cost: a look at every record.
 pub(crate) fn first_embeddings(records: &Records<'_>) -> First {
     let mut first = First::new();
-    for node in 0..records.table.len() as u32 {
-        let Some(record) = records.record(node).filter(|record| !record.embedding.is_empty()) else { continue };
-        let Some(sequence) = records.table.sequence(node) else { continue };
+    for (node, namespace, record) in records.with_embedding() {
+        let Some(sequence) = records.sequence(node) else { continue };
         let found = (sequence, u32::try_from(record.embedding.len()).expect("validation takes at most 65,536"));
-        let namespace = records.table.node(node).namespace;
         first.entry(namespace).and_modify(|first| *first = (*first).min(found)).or_insert(found);
     }
     first
@@ -38,21 +36,24 @@ pub(crate) fn first_embeddings(records: &Records<'_>) -> First {
 impl Vectors {
     /// Those of a shard that was recovered; each namespace's as long as its `first` over all
     /// shards. Reads the checkpoints. Cost: a pass over all embeddings.
-    pub(crate) fn restore(home: Home, records: &Records<'_>, first: &First) -> Self {
+    pub(crate) fn restore(
+        checkpoints: Checkpoints,
+        namespaces: Arc<Namespaces>,
+        records: &Records<'_>,
+        first: &First,
+    ) -> Self {
         let mut vectors = Self {
             ordinals: Ordinals::default(),
             spaces: Spaces::default(),
             due: VecDeque::new(),
             working: false,
             discarded: Vec::new(),
-            dimensions: Dimensions::new(Arc::clone(&home.namespaces)),
-            home,
+            dimensions: Dimensions::new(namespaces),
+            checkpoints,
         };
         let mut found: BTreeMap<NamespaceId, Vec<u32>> = BTreeMap::new();
         let mut others: BTreeMap<NamespaceId, u64> = BTreeMap::new();
-        for node in 0..records.table.len() as u32 {
-            let Some(record) = records.record(node).filter(|record| !record.embedding.is_empty()) else { continue };
-            let namespace = records.table.node(node).namespace;
+        for (node, namespace, record) in records.with_embedding() {
             match first.get(&namespace) {
                 Some((_, dimension)) if *dimension as usize == record.embedding.len() => {
                     found.entry(namespace).or_default().push(node);
@@ -61,7 +62,7 @@ impl Vectors {
             }
         }
         for (namespace, count) in others {
-            let (shard, number) = (vectors.home.shard, namespace.number());
+            let (shard, number) = (vectors.checkpoints.shard(), namespace.number());
             tracing::warn!(
                 shard,
                 namespace = number,
@@ -85,7 +86,7 @@ impl Vectors {
     fn restore_space(&mut self, namespace: NamespaceId, dimension: u32, nodes: &[u32], records: &Records<'_>) {
         let space = self.spaces.get_or_make(namespace, dimension);
         let known = match nodes.len() as u64 >= MIN_INDEXED {
-            true => take_in_checkpoint(&self.home, namespace, space, nodes.len() as u64),
+            true => take_in_checkpoint(&self.checkpoints, namespace, space, nodes.len() as u64),
             false => HashMap::new(),
         };
         let mut rest = Vec::new();
@@ -110,14 +111,14 @@ impl Vectors {
 /// The ordinals of an index from a checkpoint, each with its head, by what they were given for;
 /// none where there is no checkpoint that can be used.
 fn take_in_checkpoint(
-    home: &Home,
+    checkpoints: &Checkpoints,
     namespace: NamespaceId,
     space: &mut Space,
     live: u64,
 ) -> HashMap<([u8; 16], u32), (u32, u32)> {
-    let origin = home.origin(namespace, space.dimension());
+    let checkpoint = checkpoints.of(namespace, space.dimension());
     let most = MOSTLY_DEAD * live + 16_384;
-    let coarse = match checkpoint::read(&*home.disk, &origin, most) {
+    let coarse = match checkpoint.read(most) {
         Ok(Some(coarse)) => coarse,
         Ok(None) => return HashMap::new(),
         Err(error) => {
@@ -134,7 +135,7 @@ fn take_in_checkpoint(
     if space.take_in(coarse) {
         return known;
     }
-    let file = origin.name;
+    let file = checkpoint.name();
     tracing::warn!(%file, "a vector index is built again: the ordinals in its checkpoint make no sense");
     HashMap::new()
 }

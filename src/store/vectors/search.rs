@@ -18,12 +18,13 @@ use sutra_wire::{ConceptId, SearchHit};
 
 use self::strays::Strays;
 use super::cosine::Direction;
+use super::lookup::Ordinals;
 use super::nearest::{Candidate, Nearest};
 use super::ordering::Ordering;
 use super::query::{LEAST_WIDTH, VectorQuery};
 use super::records::Records;
 use super::space::{MIN_INDEXED, Moment, Slot, Space, Vector};
-use super::spaces::Ordinals;
+
 use crate::namespaces::NamespaceId;
 
 /// What a slice of scanning costs at most, in numbers of vectors that are looked at: about 0.15 ms.
@@ -279,7 +280,7 @@ impl VectorSearch {
         let allowed = self.allowed.as_mut().expect("what is resolved is what is allowed");
         let end = allowed.ids.len().min(at + most);
         for at in at..end {
-            if let Some(node) = shelf.records.table.find(namespace, &ConceptId(allowed.ids[at])) {
+            if let Some(node) = shelf.records.find(namespace, &ConceptId(allowed.ids[at])) {
                 allowed.add(node);
                 allowed.vectors += u64::from(shelf.ordinals.get(node).is_some());
             }
@@ -296,7 +297,7 @@ impl VectorSearch {
         let ids = self.allowed.as_ref().map_or(&[][..], |allowed| &allowed.ids);
         let end = ids.len().min(at + most);
         for id in &ids[at..end] {
-            let node = shelf.records.table.find(self.query.namespace, &ConceptId(*id));
+            let node = shelf.records.find(self.query.namespace, &ConceptId(*id));
             if let Some(candidate) = node.and_then(|node| self.judge_node(shelf, node)) {
                 self.found.offer(candidate);
             }

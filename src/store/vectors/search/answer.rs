@@ -2,7 +2,7 @@
 //! vectors, completed by the vectors that the index is known to miss, or put aside for a scan where
 //! it can't be relied upon.
 
-use super::strays::Strays;
+use super::strays::{Stray, Strays};
 use super::{Shelf, Step, VectorSearch};
 use crate::vectors::coarse::{Coarse, Hit, copy_of};
 use crate::vectors::nearest::Candidate;
@@ -69,7 +69,7 @@ impl VectorSearch {
         };
         if !checks.strays().is_empty() {
             let (heads, found) = (checks.strays().to_vec(), hits.iter().map(|hit| hit.head).collect());
-            self.strays = Strays { heads, found, is_gap: checks.has_gaps(entries), ..Strays::default() };
+            self.strays = Strays::new(heads, found, checks.has_gaps(entries));
         }
         self.ordering = Some(Ordering::new(hits, self.query.shortlist(), self.query.k(), width));
         Ok(Step::Order)
@@ -132,25 +132,20 @@ impl VectorSearch {
     /// Scans vectors that the index is known to miss, at most so many.
     pub(super) fn scan_strays(&mut self, shelf: &Shelf<'_>, most: usize) -> Step {
         for _ in 0..most {
-            let Some(ordinal) = self.strays.rest.pop() else {
-                let Some(head) = self.strays.heads.pop() else {
-                    let is_among_best = |than: f32| self.strays.best >= than;
-                    let is_gap = self.strays.is_gap && self.found.similarity(self.query.k()).is_some_and(is_among_best);
-                    return if is_gap { self.scan_instead() } else { Step::Zeros(shelf.space.zeros().len()) };
-                };
-                if shelf.space.count_behind(head) > MOST_BEHIND {
+            let ordinal = match self.strays.next(shelf.space, MOST_BEHIND) {
+                Stray::Vector(ordinal) => ordinal,
+                Stray::None => continue,
+                Stray::TooMany => return self.scan_instead(),
+                Stray::End if self.strays.show_gap(self.found.similarity(self.query.k())) => {
                     return self.scan_instead();
                 }
-                if !self.strays.found.contains(&head) {
-                    self.strays.rest.extend(shelf.space.behind(head));
-                }
-                continue;
+                Stray::End => return Step::Zeros(shelf.space.zeros().len()),
             };
             if let Some(vector) = shelf.space.vector(ordinal)
                 && self.is_allowed(vector.node)
                 && let Some(candidate) = self.judge(shelf, vector)
             {
-                self.strays.best = self.strays.best.max(candidate.similarity);
+                self.strays.note(candidate.similarity);
                 self.found.offer(candidate);
             }
         }

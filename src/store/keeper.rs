@@ -1,5 +1,5 @@
-//! The manifest of a store that is open: the one place that rewrites it, for namespaces and for
-//! marks alike.
+//! Keeps the manifest of a store that is open: the one place that rewrites it, for namespaces and
+//! for marks alike.
 //!
 //! Every rewrite carries the marks of all shards, as high as they are at that moment. Everything
 //! here blocks on the disk: for starts, background jobs and the end.
@@ -12,9 +12,9 @@ use crate::disk::{Change, Disk, SegmentName};
 use crate::manifest::{MAX_IMPORTS, Manifest};
 use crate::marks::{Position, Progress};
 
-/// The manifest of a store that is open.
+/// Keeps the manifest of a store that is open, and looks at its folder.
 #[derive(Debug)]
-pub struct OpenManifest {
+pub struct Keeper {
     manifest: Mutex<Manifest>,
     /// By shard.
     progress: Box<[Progress]>,
@@ -25,7 +25,7 @@ pub struct OpenManifest {
     is_failing: AtomicBool,
 }
 
-impl OpenManifest {
+impl Keeper {
     pub(crate) fn new(manifest: Manifest, disk: Arc<dyn Disk>) -> Self {
         let progress = manifest.marks.iter().map(|mark| {
             let progress = Progress::default();
@@ -126,7 +126,7 @@ impl OpenManifest {
     /// The work of looking at the folder, to be done about twice a second in the background; now
     /// and then with `raise`, which raises the marks where something became durable since.
     pub fn look_job(self: &Arc<Self>, raise: bool) -> LookJob {
-        LookJob { manifest: Arc::clone(self), raise }
+        LookJob { keeper: Arc::clone(self), raise }
     }
 
     /// The digests of files that were imported at starts, those of the last import last.
@@ -192,7 +192,7 @@ impl OpenManifest {
 /// The folder is to be looked at. Blocks on the disk: for a background thread.
 #[must_use = "nothing is looked at before it runs"]
 pub struct LookJob {
-    manifest: Arc<OpenManifest>,
+    keeper: Arc<Keeper>,
     raise: bool,
 }
 
@@ -200,51 +200,19 @@ impl LookJob {
     /// Does it: what has become of the folder, in words for [`crate::Shard::set_lost`], where it is
     /// not what it was.
     pub fn run(self) -> Option<Arc<str>> {
-        let manifest = &*self.manifest;
+        let keeper = &*self.keeper;
         // What can't be looked at for now (no descriptors, an error of the disk) is no proof of
         // anything.
-        let change = manifest.look().unwrap_or_else(|error| {
+        let change = keeper.look().unwrap_or_else(|error| {
             tracing::debug!(%error, "the data folder could not be looked at");
             None
         });
         if self.raise
             && !matches!(change, Some(Change::Lost(_)))
-            && let Err(error) = manifest.mark()
+            && let Err(error) = keeper.mark()
         {
             tracing::debug!(%error, "the end of the log could not be noted in the manifest");
         }
         change.map(|change| change.what().into())
-    }
-}
-
-/// A log went on in a new segment: what closed the old one is to be made durable, and marked.
-/// Blocks on the disk: for a background thread.
-#[must_use = "the shard waits for its end"]
-pub struct MarkJob {
-    pub(crate) manifest: Arc<OpenManifest>,
-    pub(crate) shard: u16,
-    pub(crate) position: Position,
-    /// The last commit before it.
-    pub(crate) number: u64,
-}
-
-/// The end of a [`MarkJob`], for [`crate::Shard::marked`].
-#[must_use = "the shard waits for it"]
-pub struct Marked {
-    /// The commit up to which the log is durable.
-    pub(crate) outcome: Result<u64, StoreError>,
-}
-
-impl MarkJob {
-    /// Does it.
-    pub fn run(self) -> Marked {
-        let synced = self.manifest.sync_up_to(self.shard, self.position);
-        if synced.is_ok()
-            && let Err(error) = self.manifest.mark()
-        {
-            // The old manifest is as true as it was.
-            tracing::warn!(%error, "the end of the log could not be noted in the manifest");
-        }
-        Marked { outcome: synced.map(|()| self.number) }
     }
 }

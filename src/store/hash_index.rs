@@ -20,12 +20,12 @@ struct Slot {
 }
 
 /// The numbers of items by their keys; the keys themselves lie with the items.
-pub(crate) struct Index {
+pub(crate) struct HashIndex {
     tables: Box<[HashTable<Slot>]>,
     random: RandomState,
 }
 
-/// A hash as an [`Index`] made it.
+/// A hash as an [`HashIndex`] made it.
 #[derive(Clone, Copy)]
 pub(crate) struct KeyHash(u64);
 
@@ -45,13 +45,13 @@ fn widen(hash: u32) -> u64 {
     u64::from(hash) << 32 | u64::from(hash)
 }
 
-impl Default for Index {
+impl Default for HashIndex {
     fn default() -> Self {
         Self { tables: (0..TABLES).map(|_| HashTable::new()).collect(), random: RandomState::default() }
     }
 }
 
-impl Index {
+impl HashIndex {
     pub(crate) fn hash(&self, key: &impl Hash) -> KeyHash {
         KeyHash(self.random.hash_one(key))
     }
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn every_item_is_found_by_its_key_and_no_other() {
-        let mut index = Index::default();
+        let mut index = HashIndex::default();
         for number in 0..50_000u32 {
             let hash = index.hash(&(number * 7));
             assert_eq!(index.find(hash, |found| found * 7 == number * 7), None);

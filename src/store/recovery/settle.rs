@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use sutra_runtime::{DataFile, RegionWriter, is_out_of_space};
 
+use super::{Loaded, Replayed, ShardReport};
 use crate::StoreError;
 use crate::disk::SegmentName;
 use crate::format::{SegmentHeader, is_zero};
@@ -18,15 +19,15 @@ use crate::graph::Graph;
 use crate::log::{LogEnd, Reached};
 use crate::marks::Position;
 use crate::prepare::FIRST_STEP;
-use crate::recovery::{Loaded, Replayed, ShardReport, used};
+
+use crate::log_memory::LogMemory;
 use crate::segment::Segment;
-use crate::segments::Segments;
 use crate::vectors::Records;
 
 /// A recovered shard, before it serves.
 pub(crate) struct Recovered {
     pub(crate) graph: Graph,
-    pub(crate) segments: Segments,
+    pub(crate) memory: LogMemory,
     pub(crate) end: LogEnd,
     pub(crate) sequence: u64,
     pub(crate) active: Segment,
@@ -38,7 +39,7 @@ pub(crate) struct Recovered {
 
 impl Recovered {
     pub(crate) fn records(&self) -> Records<'_> {
-        Records { table: &self.graph.table, segments: &self.segments }
+        Records::of(self.graph.table(), &self.memory)
     }
 }
 
@@ -53,7 +54,7 @@ impl Replayed {
     pub(crate) fn settle(mut self) -> Result<Recovered, StoreError> {
         let spare = self.clear()?;
         let uncut = self.cut()?;
-        let Self { graph, segments, expected, report, tail, header, .. } = self;
+        let Self { graph, memory, expected, report, tail, header, .. } = self;
         let position = match expected.number {
             1 => Position::default(),
             _ => Position::new(tail.name.number, tail.writer.frozen()),
@@ -61,7 +62,7 @@ impl Replayed {
         let reached = Reached { number: expected.number - 1, position };
         let end = LogEnd { shard: expected.shard, reached, crc: expected.previous };
         let active = active(tail, &header);
-        Ok(Recovered { graph, segments, end, sequence: expected.sequence, active, spare, uncut, report })
+        Ok(Recovered { graph, memory, end, sequence: expected.sequence, active, spare, uncut, report })
     }
 
     /// Removes the segments behind the log's end; the first of them stays as the spare if it is fit
@@ -105,7 +106,7 @@ impl Replayed {
     /// then it is read all the same.
     fn cut(&mut self) -> Result<Option<Uncut>, StoreError> {
         let end = self.tail.writer.frozen();
-        let torn = used(self.tail.rest());
+        let torn = self.tail.used();
         let bytes = self.tail.bytes;
         if bytes == end && (bytes as u64) < self.header.capacity && !bytes.is_multiple_of(FIRST_STEP) {
             // Space is made ready behind every commit, a step at a time, so a file does not end

@@ -1,4 +1,4 @@
-//! Where records lie: the memory of a shard's segments, and locations in it.
+//! The log in memory, as it is read: the bytes of a shard's segments, and locations in them.
 //!
 //! A segment's bytes are reached only through here. Nothing holds a pointer into one: a reader
 //! takes a [`RegionSlice`], which keeps the segment's memory alive for as long as a socket needs
@@ -48,20 +48,21 @@ impl<R: Payload> Location<R> {
 
 /// The memory of a shard's segments, by number.
 #[derive(Default)]
-pub(crate) struct Segments {
-    segments: Vec<Segment>,
+pub(crate) struct LogMemory {
+    segments: Vec<Stretch>,
 }
 
-struct Segment {
+/// The memory of one segment.
+struct Stretch {
     region: Arc<Region>,
     /// Bytes that recovery read into it.
     loaded: usize,
 }
 
-impl Segments {
+impl LogMemory {
     /// Adds the next segment, of which recovery read so many bytes.
     pub(crate) fn push(&mut self, region: Arc<Region>, loaded: usize) {
-        self.segments.push(Segment { region, loaded });
+        self.segments.push(Stretch { region, loaded });
     }
 
     /// How many there are; the number of the next.

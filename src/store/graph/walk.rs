@@ -1,4 +1,4 @@
-//! Walking many nodes' associations at once, for searches over the graph.
+//! Walking many nodes' associations at once, for paths over the graph.
 //!
 //! Edges are linked lists over a slab, so walking one node after the other waits for memory at
 //! every edge. Here the lists of a window of nodes are walked side by side, an edge of each in
@@ -6,7 +6,7 @@
 
 use sutra_wire::Direction;
 
-use crate::graph::Graph;
+use super::Graph;
 
 /// A node's number: an id that this shard has heard of. Numbers count up from 0 and never change.
 pub type NodeNumber = u32;
@@ -140,7 +140,7 @@ mod tests {
             }
             assert_eq!(all.len(), expected);
             for step in &all {
-                let peer = graph.table.node(step.peer).id;
+                let peer = graph.table.id_of(step.peer);
                 let target = [0, 2000, 2001][step.from as usize - 70];
                 assert!(edges.iter().any(|edge| (id(edge.0), edge.1, edge.2) == (peer, target, step.kind)), "{step:?}");
                 assert!(!step.is_outgoing);
@@ -162,7 +162,7 @@ mod tests {
         let key = EdgeKey { namespace: NamespaceId::DEFAULT, source: id(2), target: id(0), kind: 0 };
         graph.apply_in_edge(&InEdge { key, confidence: None, sequence: 9 });
         graph.continue_walk(&mut walk, &[], 10, &mut seen);
-        let ids: Vec<_> = seen.iter().map(|step| graph.table.node(step.peer).id).collect();
+        let ids: Vec<_> = seen.iter().map(|step| graph.table.id_of(step.peer)).collect();
         assert_eq!((ids, walk.is_over()), (vec![id(3), id(1)], true));
         let mut none = Walk::default();
         graph.begin_walk(&mut none, 0, node(&graph, 0), Direction::Out);

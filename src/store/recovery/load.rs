@@ -1,0 +1,52 @@
+//! Segment files read into the memory that will serve them; nothing of them is believed yet.
+
+use sutra_runtime::RegionWriter;
+
+use super::{Loaded, Source};
+use crate::StoreError;
+use crate::disk::SegmentName;
+use crate::format::{SEGMENT_HEADER, SegmentHeader, is_zero};
+
+impl Source {
+    /// Reads a segment into the memory that will serve it. What is read may not be on the disk yet,
+    /// so it is synced first.
+    pub(super) fn load(&self, name: SegmentName) -> Result<Loaded, StoreError> {
+        let disk = &*self.disk;
+        let file = disk.open(name)?;
+        disk.sync(&file)?;
+        let length = disk.len(&file)?;
+        let bytes = usize::try_from(length).ok().filter(|bytes| u32::try_from(*bytes).is_ok());
+        let bytes = bytes.ok_or_else(|| self.damaged(name, 0, format!("a segment can't be {length} bytes long")))?;
+        // The header says how long the segment may become; until then a block is enough.
+        let mut block = [0; SEGMENT_HEADER];
+        let first = bytes.min(SEGMENT_HEADER);
+        disk.read(&file, 0, &mut block[..first])?;
+        let header = SegmentHeader::decode(&block[..first]);
+        let capacity = header.as_ref().map_or(0, |header| header.capacity);
+        let capacity = usize::try_from(capacity).ok().filter(|capacity| u32::try_from(*capacity).is_ok());
+        let capacity = capacity.ok_or_else(|| self.damaged(name, 0, "the segment's size makes no sense"))?;
+        let mut writer = RegionWriter::new(capacity.max(bytes).max(SEGMENT_HEADER))?;
+        disk.read(&file, 0, &mut writer.writable()[..bytes])?;
+        Ok(Loaded { name, file, writer, bytes, header })
+    }
+}
+
+impl Loaded {
+    /// What the file holds above the watermark.
+    pub(super) fn rest(&mut self) -> &[u8] {
+        let end = self.bytes - self.writer.frozen().min(self.bytes);
+        &self.writer.writable()[..end]
+    }
+
+    /// Whether the segment was being made when the server was stopped: nothing follows its header.
+    pub(super) fn is_half_made(&mut self) -> bool {
+        let bytes = self.bytes;
+        let rest = &self.writer.writable()[SEGMENT_HEADER.min(bytes)..bytes];
+        is_zero(rest)
+    }
+
+    /// Bytes above the watermark up to the last one that is not zero.
+    pub(super) fn used(&mut self) -> usize {
+        self.rest().iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
+    }
+}
