@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::StoreError;
 use crate::disk::{Change, Disk, SegmentName};
-use crate::manifest::{MAX_IMPORTS, Manifest};
+use crate::manifest::Manifest;
 use crate::marks::{Position, Progress};
 
 /// Keeps the manifest of a store that is open, and looks at its folder.
@@ -27,7 +27,7 @@ pub struct Keeper {
 
 impl Keeper {
     pub(crate) fn new(manifest: Manifest, disk: Arc<dyn Disk>) -> Self {
-        let progress = manifest.marks.iter().map(|mark| {
+        let progress = manifest.marks().iter().map(|mark| {
             let progress = Progress::default();
             progress.set_durable(*mark);
             progress
@@ -59,7 +59,7 @@ impl Keeper {
     ) -> Result<(), StoreError> {
         let mut changed = Manifest::clone(manifest);
         change(&mut changed);
-        changed.marks = self.progress.iter().map(Progress::durable).collect();
+        changed.set_marks(self.progress.iter().map(Progress::durable));
         if let Some(what) = self.foreign(manifest)? {
             return Err(StoreError::Lost { what });
         }
@@ -72,7 +72,7 @@ impl Keeper {
     /// there is no space for it they stay lower than they could be, which loses nothing.
     pub(crate) fn mark(&self) -> Result<(), StoreError> {
         let mut manifest = self.lock();
-        if self.progress.iter().map(Progress::durable).eq(manifest.marks.iter().copied()) {
+        if self.progress.iter().map(Progress::durable).eq(manifest.marks().iter().copied()) {
             return Ok(());
         }
         let marked = self.replace(&mut manifest, |_| {});
@@ -98,7 +98,7 @@ impl Keeper {
         }
         let file = self.disk.folder().join("manifest.json");
         *foreign = match Manifest::read(&*self.disk) {
-            Ok(found) if found.as_ref().is_none_or(|found| found.store == ours.store) => None,
+            Ok(found) if found.as_ref().is_none_or(|found| found.store() == ours.store()) => None,
             Ok(_) => Some(format!("{} is another store's: put this store's back", file.display())),
             Err(StoreError::Io { source }) => return Err(source.into()),
             Err(error) => Some(error.to_string()),
@@ -131,24 +131,19 @@ impl Keeper {
 
     /// The digests of files that were imported at starts, those of the last import last.
     pub fn imports(&self) -> Vec<String> {
-        self.lock().imports.clone()
+        self.lock().imports().to_vec()
     }
 
-    /// Remembers such digests, durably; beyond [`MAX_IMPORTS`] the oldest are forgotten.
+    /// Remembers such digests, durably; beyond [`crate::MAX_IMPORTS`] the oldest are forgotten.
     ///
     /// # Errors
     /// The manifest can't be written.
     pub fn remember_imports(&self, digests: Vec<String>) -> Result<(), StoreError> {
         let mut manifest = self.lock();
-        if digests.iter().all(|digest| manifest.imports.contains(digest)) {
+        if digests.iter().all(|digest| manifest.imports().contains(digest)) {
             return Ok(());
         }
-        self.replace(&mut manifest, |manifest| {
-            manifest.imports.retain(|digest| !digests.contains(digest));
-            manifest.imports.extend(digests);
-            let forgotten = manifest.imports.len().saturating_sub(MAX_IMPORTS);
-            manifest.imports.drain(..forgotten);
-        })
+        self.replace(&mut manifest, |manifest| manifest.remember_imports(digests))
     }
 
     /// Sees to it that a shard's log is on stable storage up to `position`, all of which was

@@ -123,7 +123,7 @@ pub(crate) struct Log<T> {
 
 impl<T> Log<T> {
     pub(crate) fn new(end: LogEnd, active: Segment, preparation: Preparation) -> Self {
-        let start = active.writer.frozen();
+        let start = active.end();
         Self {
             batch: Batch::new(end.reached.number + 1, start, Vec::new()),
             active,
@@ -149,8 +149,8 @@ impl<T> Log<T> {
         let length = record.bytes().len();
         self.make_room(memory, entry_bytes(length))?;
         let body = self.batch.tail + ENTRY_HEADER;
-        let from = self.batch.tail - self.active.writer.frozen();
-        let space = &mut self.active.writer.writable()[from..][..entry_bytes(length)];
+        let seed = self.active.seed();
+        let space = self.active.space(self.batch.tail, entry_bytes(length));
         space[ENTRY_HEADER..][..length].copy_from_slice(record.bytes());
         stamp(&mut space[ENTRY_HEADER..][..length]);
         let header = EntryHeader {
@@ -161,13 +161,13 @@ impl<T> Log<T> {
             sequence: entry.sequence,
             time: entry.time,
         };
-        header.write(self.active.seed, space);
+        header.write(seed, space);
         self.batch.tail += space.len();
         // SAFETY: the archive that `record` vouches for was just copied there, with nothing but its
         // times changed (what `stamp` is for), behind headers whose lengths are multiples of 16 in
         // page-aligned memory; the watermark passes it when the commit is sealed, and until then
         // nobody else writes to the batch.
-        Ok(unsafe { Location::new(self.active.number, body, length) })
+        Ok(unsafe { Location::new(self.active.number(), body, length) })
     }
 
     /// Notes a write that was appended, until its commit is finished.
@@ -182,11 +182,11 @@ impl<T> Log<T> {
         if !self.batch.pending.is_empty() && end - self.batch.start > MAX_COMMIT {
             return Err(NoRoom::Yet);
         }
-        let padded = end.next_multiple_of(self.active.block);
-        if padded <= self.active.prepared {
+        let padded = self.active.padded(end);
+        if self.active.is_ready_up_to(padded) {
             return Ok(());
         }
-        if padded <= self.active.capacity {
+        if self.active.can_reach(padded) {
             return Err(self.preparation.want_active(padded));
         }
         let alone = COMMIT_ENTRY + bytes;
@@ -205,9 +205,9 @@ impl<T> Log<T> {
     }
 
     fn roll(&mut self, memory: &mut LogMemory, spare: Segment) {
-        debug_assert_eq!(memory.count(), spare.number as usize);
-        memory.push(Arc::clone(spare.writer.region()), 0);
-        let start = spare.writer.frozen();
+        debug_assert_eq!(memory.count(), spare.number() as usize);
+        memory.push(Arc::clone(spare.region()), 0);
+        let start = spare.end();
         let full = std::mem::replace(&mut self.active, spare);
         if self.batch.pending.is_empty() {
             self.batch = Batch::new(self.batch.number, start, std::mem::take(&mut self.batch.pending));
@@ -229,12 +229,12 @@ impl<T> Log<T> {
             return None;
         }
         let (write, segment, batch) = if let Some((mut segment, batch)) = self.closed.take() {
-            (self.chain.seal(&mut segment, &batch, time), segment.number, batch)
+            (self.chain.seal(&mut segment, &batch, time), segment.number(), batch)
         } else {
-            let start = self.batch.tail.next_multiple_of(self.active.block);
+            let start = self.active.padded(self.batch.tail);
             let next = Batch::new(self.batch.number + 1, start, self.recycled.pop().unwrap_or_default());
             let batch = std::mem::replace(&mut self.batch, next);
-            (self.chain.seal(&mut self.active, &batch, time), self.active.number, batch)
+            (self.chain.seal(&mut self.active, &batch, time), self.active.number(), batch)
         };
         let end = batch.start + write.bytes.len();
         let reached = Reached { number: batch.number, position: Position::new(segment, end) };
@@ -262,7 +262,7 @@ impl<T> Log<T> {
             self.chain.previous = self.chain.before;
             let number = batch.number;
             let pending = self.give_up();
-            self.batch = Batch::new(number, self.active.writer.frozen(), Vec::new());
+            self.batch = Batch::new(number, self.active.end(), Vec::new());
             return pending;
         }
         self.give_up()
@@ -332,7 +332,7 @@ impl<T> Log<T> {
 
     /// How the active segment is written, in words.
     pub(crate) fn write_path(&self) -> String {
-        self.active.file.mode().to_string()
+        self.active.file().mode().to_string()
     }
 }
 
@@ -352,9 +352,9 @@ impl Chain {
     fn seal<T>(&mut self, segment: &mut Segment, batch: &Batch<T>, time: u64) -> CommitWrite {
         let fits = |number: usize| u32::try_from(number).expect("a segment is shorter than 4 GiB");
         let bytes = batch.tail - batch.start;
-        let padded = bytes.next_multiple_of(segment.block);
-        debug_assert_eq!(segment.writer.frozen(), batch.start);
-        let space = &mut segment.writer.writable()[..padded];
+        let (padded, seed) = (segment.padded(bytes), segment.seed());
+        debug_assert_eq!(segment.end(), batch.start);
+        let space = segment.space(batch.start, padded);
         space[bytes..].fill(0);
         let body = CommitBody {
             bytes: fits(bytes),
@@ -373,13 +373,8 @@ impl Chain {
             sequence: batch.pending.last().map_or(0, |pending| pending.sequence),
             time,
         };
-        self.before = std::mem::replace(&mut self.previous, header.write(segment.seed, &mut space[..COMMIT_ENTRY]));
-        let range = batch.start..batch.start + padded;
-        segment.writer.freeze(range.end);
-        CommitWrite {
-            file: Arc::clone(&segment.file),
-            offset: range.start as u64,
-            bytes: segment.writer.region().slice(range).expect("the watermark was just moved behind it"),
-        }
+        self.before = std::mem::replace(&mut self.previous, header.write(seed, &mut space[..COMMIT_ENTRY]));
+        let bytes = segment.seal(batch.start + padded);
+        CommitWrite { file: Arc::clone(segment.file()), offset: batch.start as u64, bytes }
     }
 }

@@ -29,26 +29,26 @@ pub const MAX_IMPORTS: usize = 4_096;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Manifest {
     /// Version of the manifest and the log.
-    pub(crate) format: u32,
+    format: u32,
     /// Drawn when the store was made.
-    pub(crate) store: u64,
+    store: u64,
     /// Shards, one a core.
-    pub(crate) cores: usize,
+    cores: usize,
     /// How a caller's string becomes an id: an [`IdRule`]'s name.
-    pub(crate) id_rule: String,
+    id_rule: String,
     /// By shard: the place up to which its log must be whole.
-    pub(crate) marks: Vec<Position>,
+    marks: Vec<Position>,
     /// Names of the namespaces by number; the first is the empty one, and others that are empty are
     /// places that were given back.
-    pub(crate) namespaces: Vec<String>,
+    namespaces: Vec<String>,
     /// Digests of files that were imported at starts. Absent where there are none, as before there
     /// were any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) imports: Vec<String>,
+    imports: Vec<String>,
     /// Entries up to this sequence may name namespaces that are not listed any more, where any ever
     /// gave its place back.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub(crate) given_back: u64,
+    given_back: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
@@ -65,12 +65,12 @@ struct Sealed {
 
 impl Manifest {
     /// A new store's.
-    pub(crate) fn new(store: u64, cores: usize) -> Self {
+    pub(crate) fn new(store: u64, cores: usize, id_rule: IdRule) -> Self {
         Self {
             format: format::FORMAT,
             store,
             cores,
-            id_rule: IdRule::default().name().to_owned(),
+            id_rule: id_rule.name().to_owned(),
             marks: vec![Position::default(); cores],
             namespaces: vec![String::new()],
             imports: Vec::new(),
@@ -81,6 +81,82 @@ impl Manifest {
     /// How a caller's string becomes an id.
     pub(crate) fn id_rule(&self) -> IdRule {
         self.id_rule.parse().expect("checked when it was read")
+    }
+
+    /// The number that was drawn when the store was made.
+    pub(crate) fn store(&self) -> u64 {
+        self.store
+    }
+
+    /// Shards, one a core.
+    pub(crate) fn cores(&self) -> usize {
+        self.cores
+    }
+
+    /// By shard: the place up to which its log must be whole.
+    pub(crate) fn marks(&self) -> &[Position] {
+        &self.marks
+    }
+
+    /// Sets the marks of all shards.
+    pub(crate) fn set_marks(&mut self, marks: impl Iterator<Item = Position>) {
+        self.marks = marks.collect();
+    }
+
+    /// Places of namespaces, those that were given back among them.
+    pub(crate) fn namespace_places(&self) -> usize {
+        self.namespaces.len()
+    }
+
+    /// The namespaces by number, the empty one first.
+    pub(crate) fn namespaces(&self) -> impl Iterator<Item = (u32, &str)> {
+        // Without a name it is a place that was given back.
+        let named = (0..).zip(&self.namespaces).filter(|(number, name)| *number == 0 || !name.is_empty());
+        named.map(|(number, name)| (number, name.as_str()))
+    }
+
+    /// Whether no namespace has this number.
+    pub(crate) fn is_free(&self, number: u32) -> bool {
+        number > 0 && self.namespaces.get(number as usize).is_none_or(String::is_empty)
+    }
+
+    /// Gives a namespace a number that is free.
+    pub(crate) fn name_namespace(&mut self, number: u32, name: &str) {
+        let number = number as usize;
+        let length = self.namespaces.len().max(number + 1);
+        self.namespaces.resize(length, String::new());
+        name.clone_into(&mut self.namespaces[number]);
+    }
+
+    /// Takes their places from namespaces that are not `in_use`, the empty one aside. Entries up to
+    /// this sequence may go on naming them.
+    pub(crate) fn give_back(&mut self, in_use: impl Fn(u32) -> bool, sequence: u64) {
+        for (number, name) in (0..).zip(&mut self.namespaces) {
+            if number > 0 && !in_use(number) {
+                name.clear();
+            }
+        }
+        let length = self.namespaces.iter().rposition(|name| !name.is_empty()).map_or(1, |last| last + 1);
+        self.namespaces.truncate(length);
+        self.given_back = sequence;
+    }
+
+    /// Whether an entry of this sequence may name a namespace that is not there.
+    pub(crate) fn is_given_back(&self, sequence: u64) -> bool {
+        sequence <= self.given_back
+    }
+
+    /// The digests of files that were imported at starts, those of the last import last.
+    pub(crate) fn imports(&self) -> &[String] {
+        &self.imports
+    }
+
+    /// Adds such digests; beyond [`MAX_IMPORTS`] the oldest are forgotten.
+    pub(crate) fn remember_imports(&mut self, digests: Vec<String>) {
+        self.imports.retain(|digest| !digests.contains(digest));
+        self.imports.extend(digests);
+        let forgotten = self.imports.len().saturating_sub(MAX_IMPORTS);
+        self.imports.drain(..forgotten);
     }
 
     fn path(disk: &dyn Disk) -> PathBuf {
@@ -159,7 +235,7 @@ mod tests {
         Manifest {
             namespaces: vec!["".into(), "na\"m\né".into()],
             marks: vec![Position::new(0, 0), Position::new(7, 8192)],
-            ..Manifest::new(u64::MAX, 2)
+            ..Manifest::new(u64::MAX, 2, IdRule::default())
         }
     }
 

@@ -80,14 +80,11 @@ impl Namespaces {
         let (random, count) = (RandomState::default(), AtomicUsize::new(0));
         let namespaces = Self { slots, random, count, dimensions, keeper };
         let manifest = namespaces.keeper.lock();
-        if manifest.namespaces.len() > MAX_NAMESPACES {
+        if manifest.namespace_places() > MAX_NAMESPACES {
             return Err(StoreError::TooManyNamespaces { limit: MAX_NAMESPACES });
         }
-        for (number, name) in (0..).zip(&manifest.namespaces) {
-            // Without a name it is a place that was given back.
-            if number == 0 || !name.is_empty() {
-                namespaces.publish(name, NamespaceId(number));
-            }
+        for (number, name) in manifest.namespaces() {
+            namespaces.publish(name, NamespaceId(number));
         }
         drop(manifest);
         Ok(namespaces)
@@ -159,8 +156,7 @@ impl Namespaces {
     /// for background jobs.
     pub fn register(&self, names: &[impl AsRef<str>]) -> Vec<Result<NamespaceId, Arc<StoreError>>> {
         let mut manifest = self.keeper.lock();
-        let is_free = |number: &u32| manifest.namespaces.get(*number as usize).is_none_or(String::is_empty);
-        let mut free = (1..MAX_NAMESPACES as u32).filter(is_free).map(NamespaceId);
+        let mut free = (1..MAX_NAMESPACES as u32).filter(|number| manifest.is_free(*number)).map(NamespaceId);
         let mut new: HashMap<&str, NamespaceId> = HashMap::new();
         let mut numbers: Vec<_> = names
             .iter()
@@ -185,10 +181,7 @@ impl Namespaces {
         }
         let add = |manifest: &mut Manifest| {
             for (name, number) in &new {
-                let number = number.0 as usize;
-                let length = manifest.namespaces.len().max(number + 1);
-                manifest.namespaces.resize(length, String::new());
-                (*name).clone_into(&mut manifest.namespaces[number]);
+                manifest.name_namespace(number.0, name);
             }
         };
         match self.keeper.replace(&mut manifest, add) {
@@ -216,23 +209,13 @@ impl Namespaces {
         sequence: u64,
     ) -> Result<Arc<Self>, StoreError> {
         let mut manifest = self.keeper.lock();
-        let is_empty =
-            |(number, name): (u32, &String)| number > 0 && !name.is_empty() && !in_use.contains(&NamespaceId(number));
-        let count = (0..).zip(&manifest.namespaces).filter(|entry| is_empty(*entry)).count();
+        let is_in_use = |number| number == 0 || in_use.contains(&NamespaceId(number));
+        let count = manifest.namespaces().filter(|(number, _)| !is_in_use(*number)).count();
         if count == 0 {
             drop(manifest);
             return Ok(self);
         }
-        let clear = |manifest: &mut Manifest| {
-            for (number, name) in (0..).zip(&mut manifest.namespaces) {
-                if number > 0 && !in_use.contains(&NamespaceId(number)) {
-                    name.clear();
-                }
-            }
-            let length = manifest.namespaces.iter().rposition(|name| !name.is_empty()).map_or(1, |last| last + 1);
-            manifest.namespaces.truncate(length);
-            manifest.given_back = sequence;
-        };
+        let clear = |manifest: &mut Manifest| manifest.give_back(is_in_use, sequence);
         match self.keeper.replace(&mut manifest, clear) {
             Err(error) if error.is_full() => {
                 tracing::warn!(%error, "namespaces without content keep their places");
@@ -248,13 +231,15 @@ impl Namespaces {
 
     /// Whether an entry of this sequence may name a namespace that the store does not know.
     pub(crate) fn is_given_back(&self, sequence: u64) -> bool {
-        sequence <= self.keeper.lock().given_back
+        self.keeper.lock().is_given_back(sequence)
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use sutra_wire::IdRule;
+
     use super::*;
     use crate::file_disk::FileDisk;
 
@@ -264,6 +249,13 @@ mod tests {
         Namespaces::new(Arc::new(Keeper::new(manifest, Arc::new(disk)))).unwrap()
     }
 
+    /// A manifest with so many namespaces, the empty one and n1, n2, ….
+    fn manifest(places: usize) -> Manifest {
+        let mut manifest = Manifest::new(1, 1, IdRule::default());
+        (1..places as u32).for_each(|number| manifest.name_namespace(number, &format!("n{number}")));
+        manifest
+    }
+
     fn register(namespaces: &Namespaces, name: &str) -> Result<NamespaceId, Arc<StoreError>> {
         namespaces.register(&[name]).remove(0)
     }
@@ -271,8 +263,7 @@ mod tests {
     #[test]
     fn many_are_registered_with_one_rewrite_each_with_a_number_of_its_own() {
         let folder = tempfile::tempdir().unwrap();
-        let mut manifest = Manifest::new(1, 1);
-        manifest.namespaces.extend((1..MAX_NAMESPACES - 3).map(|number| format!("n{number}")));
+        let manifest = manifest(MAX_NAMESPACES - 3);
         let namespaces = open(&folder, Some(manifest));
         let known = namespaces.lookup("n7").unwrap();
         let long = "x".repeat(MAX_NAMESPACE + 1);
@@ -298,8 +289,7 @@ mod tests {
     #[test]
     fn namespaces_without_content_give_their_places_back_to_others() {
         let folder = tempfile::tempdir().unwrap();
-        let mut manifest = Manifest::new(1, 1);
-        manifest.namespaces.extend((1..MAX_NAMESPACES).map(|number| format!("n{number}")));
+        let manifest = manifest(MAX_NAMESPACES);
         let namespaces = Arc::new(open(&folder, Some(manifest)));
         assert!(namespaces.is_full());
         let in_use = [1, 3, 5, 4000].map(NamespaceId).into_iter().collect();
@@ -325,7 +315,7 @@ mod tests {
     #[test]
     fn a_dimension_is_held_by_shards_and_free_when_the_last_lets_go() {
         let folder = tempfile::tempdir().unwrap();
-        let (namespaces, of) = (open(&folder, Some(Manifest::new(1, 1))), NamespaceId::DEFAULT);
+        let (namespaces, of) = (open(&folder, Some(manifest(1))), NamespaceId::DEFAULT);
         assert_eq!((namespaces.hold_dimension(of, 3), namespaces.hold_dimension(of, 3)), (Ok(()), Ok(())));
         assert_eq!((namespaces.hold_dimension(of, 5), namespaces.dimension(of)), (Err(3), Some(3)));
         namespaces.release_dimension(of);
@@ -338,7 +328,7 @@ mod tests {
     #[test]
     fn a_namespace_keeps_its_number() {
         let folder = tempfile::tempdir().unwrap();
-        let namespaces = open(&folder, Some(Manifest::new(1, 1)));
+        let namespaces = open(&folder, Some(manifest(1)));
         assert_eq!(namespaces.lookup(""), Some(NamespaceId::DEFAULT));
         assert_eq!(namespaces.lookup("a"), None);
         let a = register(&namespaces, "a").unwrap();
@@ -352,8 +342,7 @@ mod tests {
     #[test]
     fn the_most_namespaces_are_all_found_and_one_more_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let mut manifest = Manifest::new(1, 1);
-        manifest.namespaces.extend((1..MAX_NAMESPACES).map(|number| format!("n{number}")));
+        let manifest = manifest(MAX_NAMESPACES);
         let namespaces = open(&folder, Some(manifest));
         for number in 1..MAX_NAMESPACES {
             assert_eq!(namespaces.lookup(&format!("n{number}")), Some(NamespaceId(number as u32)));
@@ -365,7 +354,7 @@ mod tests {
     #[test]
     fn a_namespace_that_the_manifest_could_not_take_is_not_known() {
         let folder = tempfile::tempdir().unwrap();
-        let namespaces = open(&folder, Some(Manifest::new(1, 1)));
+        let namespaces = open(&folder, Some(manifest(1)));
         // No file takes a folder's place.
         std::fs::create_dir(folder.path().join("manifest.json")).unwrap();
         assert!(register(&namespaces, "a").is_err());

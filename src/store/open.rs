@@ -150,16 +150,16 @@ impl Store {
             Some(manifest) => manifest,
             None => make(&*disk, cores, segment_bytes, options.id_rule.unwrap_or_default())?,
         };
-        if manifest.cores != options.cores {
+        if manifest.cores() != options.cores {
             let folder = disk.folder().to_owned();
-            return Err(StoreError::Cores { folder, stored: manifest.cores, asked: options.cores });
+            return Err(StoreError::Cores { folder, stored: manifest.cores(), asked: options.cores });
         }
         let id_rule = manifest.id_rule();
         if let Some(asked) = options.id_rule.filter(|asked| *asked != id_rule) {
             return Err(StoreError::IdRule { folder: disk.folder().to_owned(), stored: id_rule, asked });
         }
-        let store = manifest.store;
-        let marks = manifest.marks.clone();
+        let store = manifest.store();
+        let marks = manifest.marks().to_vec();
         let keeper = Arc::new(Keeper::new(manifest, Arc::clone(&disk)));
         let namespaces = Arc::new(Namespaces::new(Arc::clone(&keeper))?);
         let layout = CoreLayout::new(cores);
@@ -176,11 +176,11 @@ impl Store {
         let mut report = OpenReport::default();
         let mut shards = Vec::with_capacity(recovered.len());
         for ((number, mut recovered), vectors) in (0..).zip(recovered).zip(vectors) {
-            let block = recovered.active.file.alignment() as usize;
+            let block = recovered.active.file().alignment() as usize;
             let spare = recovered.spare.take();
             let mut preparation = Preparation::new(Arc::clone(&disk), number, store, segment_bytes, block, spare);
             if let Some(Uncut { range, error }) = recovered.uncut.take() {
-                let file = Arc::clone(&recovered.active.file);
+                let file = Arc::clone(recovered.active.file());
                 preparation.spoil(&mut recovered.active, file, range, error, clock.monotonic());
             }
             let relaxed = options.durability != Durability::Always;
@@ -230,11 +230,11 @@ fn make(disk: &dyn Disk, cores: u16, segment_bytes: usize, id_rule: IdRule) -> R
     for name in left {
         disk.remove(name)?;
     }
-    let manifest = Manifest { id_rule: id_rule.name().to_owned(), ..Manifest::new(rand::random(), usize::from(cores)) };
+    let manifest = Manifest::new(rand::random(), usize::from(cores), id_rule);
     for shard in 0..cores {
         disk.create_shard(shard)?;
         let first = SegmentName { shard, number: 0 };
-        Segment::create(disk, first, manifest.store, FIRST_STEP.min(segment_bytes), segment_bytes)?;
+        Segment::create(disk, first, manifest.store(), FIRST_STEP.min(segment_bytes), segment_bytes)?;
     }
     manifest.write(disk)?;
     Ok(manifest)

@@ -52,7 +52,8 @@ struct SpaceFailure {
 struct Spoiled {
     file: Arc<DataFile>,
     range: Range<u64>,
-    /// How much of the active segment is ready then. Until then none of it counts.
+    /// Up to where the active segment is ready then, if it is written to at all. Until then none of
+    /// it counts.
     ready: usize,
 }
 
@@ -111,9 +112,9 @@ impl Preparation {
         error: io::Error,
         now: u64,
     ) {
-        let mut ready = std::mem::take(&mut active.prepared);
-        if Arc::ptr_eq(&file, &active.file) {
-            (active.capacity, ready) = (0, 0);
+        let ready = active.suspend();
+        if Arc::ptr_eq(&file, active.file()) {
+            active.close();
         }
         self.spoiled = Some(Spoiled { file, range, ready });
         self.failed(&error.into(), now);
@@ -139,9 +140,7 @@ impl Preparation {
         if self.spoiled.is_some() {
             return None;
         }
-        let spare = self
-            .spare
-            .take_if(|spare| spare.writer.frozen() + bytes.next_multiple_of(spare.block) <= spare.prepared)?;
+        let spare = self.spare.take_if(|spare| spare.is_ready_up_to(spare.end() + spare.padded(bytes)))?;
         (self.wanted, self.wanted_spare) = (0, 0);
         Some(spare)
     }
@@ -183,15 +182,14 @@ impl Preparation {
         }
         // A first segment grows with its store; later ones belong to a store that has shown its
         // appetite.
-        let ahead = if active.number == 0 { tail.clamp(FIRST_STEP, AHEAD) } else { AHEAD };
+        let ahead = if active.number() == 0 { tail.clamp(FIRST_STEP, AHEAD) } else { AHEAD };
         if let Some(task) = extend(active, self.wanted.max(tail + ahead)) {
             return Some(task);
         }
-        let space = active.capacity.saturating_sub(tail);
         let room = SEGMENT_HEADER.max(self.block) + self.wanted_spare.next_multiple_of(self.block);
         match &mut self.spare {
-            None if self.wanted_spare > 0 || space <= AHEAD.min(active.capacity / 2) => Some(PrepareTask::Create {
-                name: SegmentName { shard: self.shard, number: active.number + 1 },
+            None if self.wanted_spare > 0 || active.is_nearly_full(tail, AHEAD) => Some(PrepareTask::Create {
+                name: SegmentName { shard: self.shard, number: active.number() + 1 },
                 store: self.store,
                 prepared: STEP.min(self.segment_bytes),
                 capacity: self.segment_bytes,
@@ -208,19 +206,19 @@ impl Preparation {
             Ok(PrepareDone::Created(segment)) => self.spare = Some(segment),
             Ok(PrepareDone::Cleared) => {
                 if let Some(spoiled) = self.spoiled.take() {
-                    active.prepared = spoiled.ready;
+                    active.set_ready(spoiled.ready);
                 }
             }
             Ok(PrepareDone::Extended { number, to }) => {
-                if let (Some(spoiled), true) = (&mut self.spoiled, number == active.number) {
+                if let (Some(spoiled), true) = (&mut self.spoiled, number == active.number()) {
                     // Ready, but for what has to be overwritten first.
-                    spoiled.ready = to.min(active.capacity);
+                    spoiled.ready = to;
                     return Ok(());
                 }
                 // The segment may have been rolled into or out of meanwhile.
                 let segments = [Some(active), self.spare.as_mut()];
-                for segment in segments.into_iter().flatten().filter(|segment| segment.number == number) {
-                    segment.prepared = to.min(segment.capacity);
+                for segment in segments.into_iter().flatten().filter(|segment| segment.number() == number) {
+                    segment.set_ready(to);
                 }
             }
             Err(error) => {
@@ -236,18 +234,9 @@ impl Preparation {
 
 /// The task that brings a segment's ready part a step nearer to `end`.
 fn extend(segment: &mut Segment, end: usize) -> Option<PrepareTask> {
-    let end = end.min(segment.capacity);
-    if segment.prepared >= end {
-        return None;
-    }
-    let to = segment.prepared + segment.prepared.clamp(FIRST_STEP, STEP);
-    let to = to.next_multiple_of(segment.block).min(segment.capacity);
-    Some(PrepareTask::Extend {
-        file: Arc::clone(&segment.file),
-        number: segment.number,
-        range: segment.prepared as u64..to as u64,
-        pages: Pages::of(&mut segment.writer, segment.prepared..to),
-    })
+    let (range, pages) = segment.next_step(end, FIRST_STEP..=STEP)?;
+    let range = range.start as u64..range.end as u64;
+    Some(PrepareTask::Extend { file: Arc::clone(segment.file()), number: segment.number(), range, pages })
 }
 
 /// What a job is to do.

@@ -7,9 +7,8 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
 
-use sutra_runtime::{DataFile, RegionWriter, is_out_of_space};
+use sutra_runtime::is_out_of_space;
 
 use super::{Loaded, Replayed, ShardReport};
 use crate::StoreError;
@@ -99,7 +98,7 @@ impl Replayed {
         }
         let capacity = usize::try_from(header.capacity).expect("loading checked it");
         loaded.writer.freeze(first);
-        Ok(Some(segment(name, loaded.file, loaded.writer, &header, prepared, capacity)))
+        Ok(Some(Segment::new(name.number, loaded.file, loaded.writer, &header, prepared, capacity)))
     }
 
     /// Overwrites what stands behind the last commit. A full disk may have no space even for that:
@@ -138,16 +137,5 @@ fn active(tail: Loaded, header: &SegmentHeader) -> Segment {
     // segment.
     let capacity = if tail.file.alignment() > header.block { end } else { capacity - capacity % block };
     let prepared = (tail.bytes - tail.bytes % block).clamp(end, capacity.max(end));
-    segment(tail.name, tail.file, tail.writer, header, prepared, capacity)
-}
-
-fn segment(
-    name: SegmentName,
-    file: Arc<DataFile>,
-    writer: RegionWriter,
-    header: &SegmentHeader,
-    prepared: usize,
-    capacity: usize,
-) -> Segment {
-    Segment { number: name.number, file, writer, seed: header.seed(), block: header.block as usize, prepared, capacity }
+    Segment::new(tail.name.number, tail.file, tail.writer, header, prepared, capacity)
 }
