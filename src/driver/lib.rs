@@ -1,8 +1,8 @@
 //! The loop that drives a shard on its core: commits, log space, marks, and looks at the data
 //! folder.
 //!
-//! Promises: at most one commit is in flight; log space is asked for again while there is none;
-//! what a segment holds is marked when it is full; the folder is looked at twice a second, where
+//! Promises: at most one commit is in flight. While there is no log space, it is asked for again.
+//! What a segment holds is marked when it is full. The folder is looked at twice a second, where
 //! that was asked for. Whoever drives a shard (the storage service, the grid's master) hands over
 //! what ends, and decides what to tell.
 //!

@@ -1,13 +1,13 @@
 //! Associations as they are walked: out-edges and in-edges of nodes.
 //!
 //! Edges are 32 bytes each (48 where they say where their record lies), linked per node, newest
-//! first. The first edge between two nodes is found by (node, peer) in one index, those of further
-//! kinds by (node, peer, kind) in another, so that learning one again or asking for one costs the
-//! same at a hub as anywhere. The two directions are two [`Edges`].
+//! first. The first edge between two nodes is found by (node, peer) in one index. Those of further
+//! kinds are found by (node, peer, kind) in another. So learning one again or asking for one costs
+//! the same at a hub as anywhere. The two directions are two [`Edges`].
 //!
-//! An edge that is removed stays where it is, unseen: a walk that stopped there goes on, what comes
-//! late finds the removal's sequence, and learning the association again brings it back to its
-//! place.
+//! An edge that is removed stays where it is, unseen. So a walk that stopped there goes on, and an
+//! older version that comes late finds the removal's sequence. Learning the association again makes
+//! the edge visible again.
 
 use crate::hash_index::HashIndex;
 use crate::slab::Slab;

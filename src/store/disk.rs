@@ -1,8 +1,8 @@
 //! The store's only way to the disk and the clock, small enough that a simulator of faults can
 //! stand in for both.
 //!
-//! Everything here blocks and is called while a store is opened or by background jobs, never on a
-//! data core; commits themselves are written by whoever drives the shard ([`crate::CommitWrite`]).
+//! Everything here blocks. It is called while a store is opened and by background jobs, never on a
+//! data core. Commits themselves are written by whoever drives the shard ([`crate::CommitWrite`]).
 //! Errors name the file they are about.
 
 use std::fmt;

@@ -1,7 +1,7 @@
 //! In-edges on their way between shards while all are recovered at the same time.
 //!
-//! Each shard's thread sends what it finds for others in batches, and takes in what others found
-//! whenever it has applied a commit, so what is under way stays a small part of the log. Nobody
+//! Each shard's thread sends what it finds for others in batches. It takes in what others found
+//! whenever it has applied a commit. So what is under way stays a small share of the log. Nobody
 //! waits for room: two shards could then wait for each other.
 
 use std::sync::mpsc::{Receiver, Sender, channel};

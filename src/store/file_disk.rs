@@ -1,8 +1,8 @@
 //! The disk as it is: a folder that is held by its descriptor and locked for this process.
 //!
-//! Everything is done by name in a held folder, never by path: a folder that was moved keeps its
+//! Everything is done by name in a held folder, never by path. So a folder that was moved keeps its
 //! store whole, and one that took its name is never written to. What was opened is remembered by
-//! identity, so that a look tells what has become of it.
+//! identity (`known.rs`), so that a look tells what has become of it.
 
 mod known;
 

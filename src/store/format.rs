@@ -28,8 +28,8 @@
 //! ```
 //!
 //! An entry's crc is seeded with its segment's generation, a number drawn anew whenever a file
-//! becomes a segment: entries that a recycled file still holds from its earlier life never pass. A
-//! tombstone says that a concept is deleted, a removal that an association is.
+//! becomes a segment. So entries that a recycled file still holds from its earlier life never pass.
+//! A tombstone says that a concept is deleted, a removal that an association is.
 
 /// Bytes of a segment's header on disk.
 pub(crate) const SEGMENT_HEADER: usize = 4096;

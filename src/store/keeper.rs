@@ -123,8 +123,8 @@ impl Keeper {
         Ok(None)
     }
 
-    /// The work of looking at the folder, to be done about twice a second in the background; now
-    /// and then with `raise`, which raises the marks where something became durable since.
+    /// The job that looks at the folder, to be run about twice a second in the background. With
+    /// `raise` it raises the marks, too, where something became durable since.
     pub fn look_job(self: &Arc<Self>, raise: bool) -> LookJob {
         LookJob { keeper: Arc::clone(self), raise }
     }

@@ -5,10 +5,10 @@
 //! queries. A write is visible and acknowledged when the commit that carries it has landed. The log
 //! is the truth: tables are rebuilt from it at every start.
 //!
-//! Promises: no acknowledged write is lost by a crash or a power cut where the durability is
-//! `always`; a commit is there whole or not at all; nothing that is damaged is served or quietly
-//! dropped; no I/O on the thread that drives a shard; no allocation per write or read in steady
-//! state. No bytes of a file make it panic.
+//! Promises: where the durability is `always`, no crash and no power cut loses an acknowledged
+//! write. A commit is there whole or not at all. Nothing that is damaged is served or dropped
+//! without a word. The thread that drives a shard does no I/O. A write or a read allocates nothing
+//! in steady state. No bytes of a file make it panic.
 //!
 //! Relies on `sutra-wire` for records and their validation, and on `sutra-runtime` for the
 //! segments' memory and files. Knows no sockets.

@@ -1,10 +1,10 @@
 //! The lock on a data folder: one process at a time, and a second one is told which.
 //!
-//! An exclusive flock(2) on the folder itself, which nothing that is removed in it undoes, and
-//! which the kernel releases when the process ends however it ends. The file `lock` beside the data
-//! says who has it, for people and for a grid's agent; it is locked, too, as servers from before
-//! had nothing else. Where it was removed it is made again ([`FolderLock::look`]); on filesystems
-//! that lock no folders (NFS) it is all there is.
+//! It is an exclusive flock(2) on the folder itself. Nothing that is removed in the folder undoes
+//! it, and the kernel releases it however the process ends. The file `lock` beside the data says
+//! who has it, for people and for a grid's agent. That file is locked, too, as earlier versions
+//! locked nothing else. Where it was removed it is made again ([`FolderLock::look`]). On
+//! filesystems that lock no folders (NFS) it is the only lock.
 //!
 //! The file's lines: pid, start in µs since 1970, addresses, and while the store is in use `folder`
 //! with the folder's inode and its birth. These tell a copy of a folder that was in use from the
@@ -23,9 +23,9 @@ use crate::StoreError;
 use crate::disk::{Clock, SystemClock};
 
 const LOCK: &str = "lock";
-/// The longest text of one that is read.
+/// The longest lock file that is read, in bytes.
 const MOST: u64 = 4096;
-/// How often the file is tried again that was removed between its opening and its lock.
+/// How often the file is opened again where it was removed before it was locked.
 const ATTEMPTS: usize = 10;
 
 /// The lock, held until the folder is dropped.
@@ -48,7 +48,7 @@ struct State {
     used_as: String,
 }
 
-/// What becomes of the file.
+/// What came of the attempt to lock the file.
 enum Taken {
     Ours(File),
     Anothers(File),

@@ -3,8 +3,9 @@
 //!
 //! One commit is in flight; behind it the next gathers in the memory of the active segment, above
 //! the watermark of its region. When an entry does not fit the segment any more, what has gathered
-//! is closed there and the log goes on in the spare segment, which the background thread made ready
-//! (`prepare`). Entries are copied once, into the segment; nothing here allocates in steady state.
+//! is closed there. The log goes on in the spare segment, which the background thread has made
+//! ready (`prepare`). Entries are copied once, into the segment. Nothing here allocates in steady
+//! state.
 //!
 //! Bounds: a commit has at most [`MAX_COMMIT`] bytes (or one entry); at most one closed commit
 //! waits behind the one in flight.

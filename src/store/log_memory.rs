@@ -5,8 +5,9 @@
 //! it.
 //!
 //! This is the one module that takes bytes of the log for validated. The promise behind it: a
-//! [`Location`] of type `R` is made only for bytes of which [`Checked<R>`] vouched (received and
-//! copied by the log, or validated by recovery), and bytes below a region's watermark never change.
+//! [`Location`] of type `R` is made only for bytes of which [`Checked<R>`] vouched. The log has
+//! copied them from a checked record, or recovery has validated them. Bytes below a region's
+//! watermark never change.
 
 use std::marker::PhantomData;
 use std::sync::Arc;

@@ -2,8 +2,8 @@
 //!
 //! A shard's *mark* stands in the manifest: the place up to which its log was on stable storage
 //! when the manifest was written. A log that is shorter at the next start, or damaged before its
-//! mark, has lost something that was there, and is refused; behind the mark a torn tail is what it
-//! always was. A mark is a lower bound: it may be as old as it likes, and needs no clearing.
+//! mark, has lost something that was there, and is refused. Behind the mark a torn tail is cut as
+//! it would be without one. A mark is a lower bound: it may be old, and is never taken back.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,8 +1,8 @@
 //! Namespaces by name and number: numbered in the manifest, known to every core.
 //!
-//! Looking a name up takes no lock: names live in a fixed table of write-once slots (open
-//! addressing with linear probing, Knuth TAOCP 6.4), and a slot is filled after the manifest that
-//! names it is on the disk. Registering some rewrites the manifest once: a background job.
+//! Looking a name up takes no lock. Names are in a fixed table of write-once slots (open addressing
+//! with linear probing, Knuth TAOCP 6.4). A slot is filled after the manifest that names it is on
+//! the disk. Registering several rewrites the manifest once, in a background job.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;

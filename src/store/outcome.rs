@@ -69,8 +69,8 @@ pub enum Effect {
     /// An association is visible at its source; the shard of the edge's target (this one or
     /// another) is to be told ([`crate::Shard::apply_in_edge`]).
     Association(InEdge),
-    /// An association is gone at its source, of which its target's shard is to be told as well;
-    /// whether it was there before: of two removals under way at a time only one finds it.
+    /// An association is gone at its source; its target's shard is to be told as well. Whether it
+    /// was there before: of two removals that are under way at the same time only one finds it.
     Removal(InEdge, bool),
     /// A concept is gone; whether it was there before.
     Deleted(bool),

@@ -1,9 +1,10 @@
 //! Memory behind a segment before it is written to: given ahead, by the background thread.
 //!
-//! A first touch of fresh memory is a page fault, and the kernel clears the page before it returns:
-//! on the development host (a virtual machine) copying 1.7 KB records into fresh memory took 4.8 µs
-//! each, into memory that is there 0.2 µs, and one fault on a huge page 5 ms, for which the core
-//! answers nobody. Advice only: where the kernel refuses, the first touch pays.
+//! The first touch of fresh memory is a page fault, and the kernel clears the page before it
+//! returns. On the development host (a virtual machine) copying a record of 1.7 KB took 4.8 µs into
+//! fresh memory, and 0.2 µs into memory that had been touched. One fault on a huge page took 5 ms,
+//! and the core answers nobody meanwhile. This is advice only: where the kernel refuses it, the
+//! first touch takes as long as before.
 
 use std::ffi::c_void;
 use std::ops::Range;

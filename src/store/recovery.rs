@@ -6,12 +6,12 @@
 //! a decision for people. Reading changes nothing on the disk; a torn tail is cut afterwards
 //! (`settle`).
 //!
-//! The manifest's mark says up to where a shard's log was whole once: anything that does not stand
-//! before it is damage, too. Behind it, damage to the last commit of all can't be told from a write
-//! that was interrupted, in this or any log without a second copy: it is cut.
+//! The manifest's mark says up to where a shard's log was whole once. Whatever is missing before it
+//! is damage, too. Behind the mark, damage to the last commit of all can't be told from a write
+//! that was interrupted, and it is cut. Any log without a second copy has this limit.
 //!
-//! The log may have passed over a segment, as its first commit found no space: it holds nothing,
-//! and the commits around it chain.
+//! The log may have passed over a segment, as the first commit in it found no space. Such a segment
+//! holds nothing, and the commits around it chain.
 
 mod load;
 mod replay;

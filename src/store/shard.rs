@@ -2,14 +2,14 @@
 //! told how that went.
 //!
 //! A write goes into the log's memory when it is accepted, becomes visible and is acknowledged when
-//! its commit has landed, and not before. `T` is whatever the caller needs to find back to whom to
-//! tell.
+//! its commit has landed, and not before. `T` is the caller's note of whom to tell.
 //!
-//! The caller's part: after a round of writes take [`Shard::next_commit`], write it, and report to
-//! [`Shard::commit_finished`]; run what [`Shard::next_preparation`] gives on a background thread and bring back
-//! the result; tell [`Shard::observe`] of sequences seen elsewhere; pass each in-edge to its
-//! target's shard.
+//! The caller writes what [`Shard::next_commit`] gives after a round of writes, and reports to
+//! [`Shard::commit_finished`]. It runs the jobs of [`Shard::next_preparation`] and
+//! [`Shard::next_mark`] on a background thread and brings back their ends. It tells
+//! [`Shard::observe`] of sequences seen elsewhere, and passes each in-edge to its target's shard.
 
+mod apply;
 mod marking;
 mod reads;
 mod search;
@@ -29,7 +29,7 @@ use crate::keeper::Keeper;
 use crate::log::{CommitWrite, Landed, Log, NewEntry, Pending, Write};
 use crate::log_memory::{Location, LogMemory};
 use crate::namespaces::NamespaceId;
-use crate::outcome::{Acknowledged, Effect, Refusal};
+use crate::outcome::{Acknowledged, Refusal};
 use crate::prepare::{NoRoom, Preparation, PrepareJob, Prepared};
 use crate::recovery::{Recovered, ShardReport};
 use crate::vectors::Vectors;
@@ -203,8 +203,9 @@ impl<T> Shard<T> {
     }
 
     /// The commit in flight has landed: makes its writes visible, in order, and hands back their
-    /// tickets. After an error all writes that have not landed are refused, and ever after, but
-    /// where the disk had no space: then until [`Shard::next_preparation`] has found some.
+    /// tickets. After an error all writes that have not landed are refused, and so are all that
+    /// follow. Where the disk had no space, that is until a job of [`Shard::next_preparation`] has
+    /// found some.
     pub fn commit_finished(&mut self, result: io::Result<()>, mut acknowledge: impl FnMut(Acknowledged<T>)) {
         match result {
             Err(error) if self.failed.is_none() && is_out_of_space(&error) => {
@@ -241,45 +242,6 @@ impl<T> Shard<T> {
             acknowledge(Acknowledged { ticket, sequence, effect });
         }
         self.log.recycle(writes);
-    }
-
-    fn apply(&mut self, write: &Write, namespace: NamespaceId, sequence: u64) -> Effect {
-        const SEALED: &str = "sealing the commit moved the watermark behind its entries";
-        match *write {
-            Write::Concept(location) => {
-                let record = self.memory.record(location).expect(SEALED);
-                let id = ConceptId(record.id);
-                let table = self.graph.table();
-                let previous = table.location(namespace, &id).and_then(|location| self.memory.record(location));
-                self.graph.learn(namespace, &record, location, sequence);
-                if (!record.embedding.is_empty() || previous.is_some_and(|previous| !previous.embedding.is_empty()))
-                    && let Some(node) = self.graph.table().find(namespace, &id)
-                {
-                    self.vectors.learned(namespace, node, &record, previous);
-                }
-                if !record.embedding.is_empty() {
-                    self.vectors.landed(namespace);
-                }
-                Effect::Concept
-            }
-            Write::Association(location) => {
-                let record = self.memory.record(location).expect(SEALED);
-                Effect::Association(self.graph.associate(namespace, &record, location, sequence))
-            }
-            Write::Removal(location) => {
-                let record = self.memory.record(location).expect(SEALED);
-                let (edge, was_there) = self.graph.dissociate(namespace, &record, location, sequence);
-                Effect::Removal(edge, was_there)
-            }
-            Write::Tombstone(location) => {
-                let key = self.memory.record(location).expect(SEALED);
-                let id = ConceptId(key.id);
-                if let Some(node) = self.graph.table().find(namespace, &id) {
-                    self.vectors.deleted(namespace, node);
-                }
-                Effect::Deleted(self.graph.delete(namespace, &id, sequence))
-            }
-        }
     }
 
     /// The log can't be trusted any more (a sync failed): refuses writes from now on. Those that
@@ -322,20 +284,20 @@ impl<T> Shard<T> {
         self.log.pending()
     }
 
-    /// The next job that makes log space ready ahead of the tail, if there is one. One at a time; its
-    /// end goes to [`Shard::prepared`].
+    /// The next job that makes log space ready ahead of the tail, if there is one. One runs at a
+    /// time; its end goes to [`Shard::prepared`].
     pub fn next_preparation(&mut self) -> Option<PrepareJob> {
         self.log.next_preparation(&*self.clock)
     }
 
-    /// The end of background work. After an error [`Shard::next_preparation`] gives it again, about a second
-    /// later.
+    /// The end of such a job. After an error [`Shard::next_preparation`] gives it again, about a
+    /// second later.
     pub fn prepared(&mut self, prepared: Prepared) -> Result<(), StoreError> {
         self.log.prepared(prepared, self.clock.monotonic())
     }
 
-    /// Background work to run when the log has gone on in a new segment: what closed the old one is
-    /// made durable, where it is not, and marked in the manifest. One job at a time; its end goes
+    /// The next job that marks a full segment, if there is one. The end of that segment is made
+    /// durable, where it is not, and marked in the manifest. One job runs at a time; its end goes
     /// to [`Shard::marked`].
     pub fn next_mark(&mut self) -> Option<MarkJob> {
         match self.failed {

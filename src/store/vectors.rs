@@ -1,14 +1,15 @@
 //! Vector search on one shard: cosine similarity of embeddings, found by an index and ordered by
 //! the vectors that the log holds.
 //!
-//! The log is the truth and all here derives from it: the index holds coarse copies and is built by
-//! jobs on a worker thread; what it does not hold yet is scanned. A vector is found as soon as its
-//! concept is visible and not any more once it is replaced or deleted.
+//! The log is the truth, and all that is here derives from it. The index holds coarse copies, and
+//! jobs on a worker thread build it. What it does not hold yet is scanned. A vector is found as
+//! soon as its concept is visible, until it is replaced or deleted.
 //!
-//! Promises: results carry the cosine of the stored vector; nothing that the index library or a
-//! checkpoint does fails a search or a start; a slice of scanning takes about 0.15 ms, an index
-//! search is one piece. Relies on being told of every concept that becomes visible or is deleted,
-//! and on being driven: [`Vectors::next_job`] on a worker thread, its end to [`Vectors::indexed`].
+//! Promises: results carry the cosine of the stored vector. Nothing that the index library or a
+//! checkpoint does fails a search or a start. A slice of scanning takes about 0.15 ms; an index
+//! search is one piece. Relies on being told of every concept that becomes visible or is deleted.
+//! Relies on its driver to run [`Vectors::next_job`] on a worker thread and to bring its end to
+//! [`Vectors::indexed`].
 
 mod checkpoint;
 mod checks;
@@ -52,7 +53,7 @@ use crate::namespaces::NamespaceId;
 pub(crate) struct Vectors {
     ordinals: Ordinals,
     spaces: Spaces,
-    /// Those with work for a worker.
+    /// Namespaces that a worker has something to do for.
     due: VecDeque<NamespaceId>,
     /// Whether a job is under way.
     working: bool,
@@ -98,7 +99,7 @@ impl Vectors {
         self.dimensions.accept(namespace, dimension)
     }
 
-    /// It is visible, or never will be.
+    /// A concept that was accepted is visible, or never will be.
     pub(crate) fn landed(&mut self, namespace: NamespaceId) {
         self.dimensions.landed(namespace);
         self.settle(namespace);
@@ -137,7 +138,7 @@ impl Vectors {
         }
     }
 
-    /// Work for a worker thread, if there is any and none is under way. Where the store is
+    /// The next job for a worker thread, if there is one and none is under way. Where the store is
     /// `stopping`, only checkpoints that are worth it.
     pub(crate) fn next_job(
         &mut self,

@@ -33,8 +33,8 @@ impl NeighborQuery<'_> {
     }
 }
 
-/// The most edges that one call looks at, wanted or not, so that a hub's filtered-out edges hold a
-/// core no longer than a page of wanted ones: about 0.2 ms.
+/// The most edges that one call looks at, wanted or not: about 0.2 ms. So a hub's edges that are
+/// filtered out hold a core no longer than a page of wanted ones.
 pub(super) const MAX_VISITED: u32 = limits::MAX_NEIGHBORS;
 
 /// One of a node's edges, for a call to go on with: the out-edges come first. As a number it is

@@ -65,9 +65,9 @@ impl Graph {
         }
     }
 
-    /// Goes on with a walk until it is over or about `limit` edges were looked at (and no more than
-    /// as many again as there are lists): appends those of the wanted kinds, all where none is
-    /// named.
+    /// Goes on with a walk until it is over or about `limit` edges were looked at. It may look at
+    /// more, but at no more than one for each list. Appends those of the wanted kinds, all where
+    /// none is named.
     pub(crate) fn continue_walk(&self, walk: &mut Walk, kinds: &[u32], limit: usize, out: &mut Vec<Step>) {
         let mut seen = 0;
         while seen < limit && !walk.is_over() {

@@ -87,9 +87,9 @@ impl<T> Shard<T> {
         self.graph.begin_walk(walk, from, node, direction);
     }
 
-    /// Goes on with a walk until it is over or about `limit` associations were looked at (and no
-    /// more than as many again as the walk has nodes, twice): appends those of the wanted kinds,
-    /// all where none is named.
+    /// Goes on with a walk until it is over or about `limit` associations were looked at. It may
+    /// look at more, but at no more than two for each of the walk's nodes. Appends those of the
+    /// wanted kinds, all where none is named.
     pub fn continue_walk(&self, walk: &mut Walk, kinds: &[u32], limit: usize, out: &mut Vec<Step>) {
         self.graph.continue_walk(walk, kinds, limit, out);
     }

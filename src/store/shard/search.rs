@@ -1,7 +1,7 @@
-//! A shard's vector searches, and the work on its indexes.
+//! A shard's vector searches, and the jobs on its indexes.
 //!
-//! The caller's part: run what [`Shard::next_index_job`] gives on a worker thread and bring back its
-//! end; drive a search slice by slice, other work in between.
+//! The caller runs what [`Shard::next_index_job`] gives on a worker thread, and brings back its
+//! end. It drives a search slice by slice, with other work in between.
 
 use std::sync::Arc;
 
@@ -24,9 +24,9 @@ impl<T> Shard<T> {
         self.vectors.advance(search, records, &*self.clock)
     }
 
-    /// Work on the vector indexes, if there is any and none is under way; its end goes to
-    /// [`Shard::indexed`]. Where the store is `stopping`, only checkpoints that are worth it: to be
-    /// run until there are no more. Cost: what is to be inserted is copied, some 20 µs.
+    /// The next job on the vector indexes, if there is one and none is under way; its end goes to
+    /// [`Shard::indexed`]. Where the store is `stopping`, these are only checkpoints that are worth
+    /// it, to be run until there are no more. Cost: what is to be inserted is copied, some 20 µs.
     pub fn next_index_job(&mut self, stopping: bool) -> Option<IndexJob> {
         let records = Records::of(self.graph.table(), &self.memory);
         self.vectors.next_job(&records, &*self.clock, self.last_sequence, stopping)

@@ -1,8 +1,8 @@
 //! The checkpoint of an index: a file from which a start takes it instead of building it again.
 //!
-//! It names every vector in it by its concept's id and the checksum of its numbers, so it is right
-//! whatever the log holds beside it: what matches is indexed, what does not is dead, and what it
-//! lacks is not indexed yet. It can be lost at any time.
+//! It names every vector in it by its concept's id and the checksum of its numbers. So it is right
+//! whatever the log holds: what matches is indexed, what does not is dead, and what it lacks is not
+//! indexed yet. It can be lost at any time.
 //!
 //! All little-endian, offsets in bytes:
 //!

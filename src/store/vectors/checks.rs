@@ -5,15 +5,15 @@
 //! way to others is pruned. No rule of building it rules that out, so it is looked at. Strays are
 //! scanned by every search; where they are many, the graph leads nowhere.
 //!
-//! What was inserted is checked when nothing is left to be inserted; all of it anew when an eighth
-//! has come since, as what comes later can cut off what was there.
+//! What was inserted is checked when nothing is left to be inserted. When an eighth has come since,
+//! all is checked anew, as what comes later can cut off what was there.
 
 /// All are checked anew when more than one in so many came since they last were; and while vectors
 /// keep coming, when they have doubled.
 const ANEW: u64 = 8;
-/// One stray in so many: too many of them to trust the graph at all. Measured with one dimension 10
-/// to 1,000 times as large as the others (1,500 and 5,000 vectors of 48 to 384 numbers): at 32 some
-/// such graphs were trusted and had recall 0.94, at 128 none is.
+/// One stray in so many: too many of them to trust the graph at all. Measured with 1,500 and 5,000
+/// vectors of 48 to 384 numbers, one of them 10 to 1,000 times as large as the others. At 32 some
+/// of these graphs were trusted and had recall 0.94; at 128 none is.
 const MISLEADING: u64 = 128;
 /// One stray in so many: a few were missed, as in any such graph. More, and the graph has gaps:
 /// near a stray there may be others.

@@ -2,12 +2,12 @@
 //! over coarse copies of them.
 //!
 //! A copy is its vector divided by its greatest magnitude and rounded to 8 bits, with one over its
-//! length behind it, so that the distance of two is one product of small integers and two
+//! length behind it. So the distance of two is one product of small integers and two
 //! multiplications. What an index search finds is to be ordered again by the true vectors.
 //!
-//! Copies that rounding can't tell apart share an entry of the graph: many of them would link to
-//! each other alone, and hide the rest. `groups.rs` has the vectors behind each, `checks.rs` what
-//! the graph loses all the same.
+//! Copies that rounding can't tell apart share an entry of the graph. Otherwise many of them would
+//! link to each other alone, and hide the rest. `groups.rs` has the vectors behind each entry,
+//! `checks.rs` what the graph loses all the same.
 //!
 //! Promises: whatever the library throws is an error here. One thread at a time searches or changes
 //! it; serializing may go on beside searches.

@@ -1,8 +1,8 @@
 //! How long the embeddings of each namespace are, as a shard holds it.
 //!
-//! The length is the store's, over all shards: the first embedding that is accepted decides it, and
-//! it is free again when no shard has one any more nor waits for one to land. Each shard counts its
-//! own, so the length that all share is only touched by a shard's first and last.
+//! The length is the same on all shards. The first embedding that is accepted decides it. It is
+//! free again when no shard has one any more, nor waits for one to land. Each shard counts its own,
+//! so the length that all share is only touched by a shard's first and last.
 
 use std::sync::Arc;
 

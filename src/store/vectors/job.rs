@@ -16,10 +16,10 @@ use sutra_wire::ArchivedConceptRecord;
 
 use crate::{NamespaceId, StoreError};
 
-/// How long a job inserts where no search waits: short, so that one which begins to wait is not far
-/// from its end.
+/// How long a job inserts where no search waits. It is short, so that a search which begins to wait
+/// does not wait long.
 const BUDGET: Duration = Duration::from_millis(5);
-/// What a job inserts whoever waits, so that the index grows under any load.
+/// What a job inserts even where a search waits, so that the index grows under any load.
 const AT_LEAST: usize = 4;
 
 /// Work on a vector index. Takes milliseconds, a checkpoint seconds: for a worker thread.
@@ -39,8 +39,7 @@ pub struct Indexed {
 }
 
 impl Indexed {
-    /// The namespace that the job was for, the life of its space then ([`super::space::Space::life`]),
-    /// and what was done.
+    /// The namespace that the job was for, the life of its space then, and what was done.
     pub(super) fn into_parts(self) -> (NamespaceId, u32, IndexDone) {
         (self.namespace, self.life, self.done)
     }

@@ -3,8 +3,8 @@
 //!
 //! The copies place vectors roughly: how roughly shows as the true similarities come in. So
 //! candidates are read, best first, until the next can't be among the best any more. Where not even
-//! the last of them is clearly worse, the copies can't tell these vectors apart, or the search has
-//! looked in the wrong place, and there may be better ones that it did not see.
+//! the last of them is clearly worse, there may be better ones that were not seen: the copies can't
+//! tell these vectors apart, or the index has looked in the wrong region.
 
 use super::coarse::Hit;
 use super::nearest::Nearest;

@@ -1,13 +1,13 @@
-//! A search of one shard, in slices: the tail is scanned, the index asked, and what that found
+//! A search of one shard, in slices. The tail is scanned, the index is asked, and what it found is
 //! ordered by the true vectors.
 //!
-//! All is scanned instead where that is asked for, where there is no index, where a filter leaves
-//! little, and where the search is very wide; and where what the index found is not to be relied
-//! upon: it is too little, the copies can't tell it apart (`ordering.rs`), or vectors that the
-//! index is known to miss (`checks.rs`) are among the best. Between two slices vectors come and go:
-//! at the end, if any did, what was found is judged again as it stands, and what came meanwhile is
-//! judged as well. So no concept is found that is gone, and none is missed that was there
-//! throughout with the same embedding.
+//! All vectors are scanned instead where that is asked for, where there is no index, where a filter
+//! leaves little, and where the search is very wide. They are scanned, too, where the index can't
+//! be relied upon: it found too little, the copies can't tell apart what it found (`ordering.rs`),
+//! or vectors that it is known to miss (`checks.rs`) are among the best. Vectors come and go
+//! between two slices. If any did, what was found is judged again at the end, and so is what came
+//! meanwhile. So no concept is found that is gone. None is missed that was there throughout with
+//! the same embedding.
 
 mod answer;
 mod strays;

@@ -1,6 +1,6 @@
-//! The part of a search that asks the index, and what becomes of its answer: ordered by the true
-//! vectors, completed by the vectors that the index is known to miss, or put aside for a scan where
-//! it can't be relied upon.
+//! The part of a search that asks the index. What it found is ordered by the true vectors, and
+//! vectors that it is known to miss are added. Where it can't be relied upon, all vectors are
+//! scanned.
 
 use super::strays::{Stray, Strays};
 use super::{Shelf, Step, VectorSearch};

@@ -14,8 +14,8 @@ use crate::vectors::records::Records;
 const MIN_DEAD: u64 = 4096;
 /// Fewer vectors than this are not worth a checkpoint: they are indexed again in a second.
 const MIN_SAVED: u64 = 4096;
-/// The most vectors that a job is given, and the fewest: twice what the last one came to lies
-/// between, as a copy that no job comes to costs the data core a µs for nothing.
+/// The fewest vectors that a job is given, and the most. Between them it is twice what the last job
+/// inserted: a copy that no job comes to costs the data core a µs for nothing.
 const BATCH: std::ops::RangeInclusive<usize> = 8..=128;
 /// The numbers of a job's vectors, one vector aside: copying them takes the data core about 0.1 ms.
 const BATCH_NUMBERS: usize = 128 << 10;
