@@ -7,6 +7,7 @@ use crate::StoreError;
 use crate::vectors::coarse::Coarse;
 
 /// Where the index of a space is.
+#[expect(clippy::large_enum_variant, reason = "there is one for each namespace with vectors")]
 pub(in crate::vectors) enum Slot {
     /// There is none: all vectors are scanned.
     Empty,
