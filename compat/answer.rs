@@ -1,12 +1,12 @@
-//! What a reply says, whatever encoding it goes out in.
+//! What a reply of the old protocol says, whatever encoding it goes out in.
 
 use sutra_wire::{
     ArchivedAssociationRecord, ArchivedConceptRecord, ArchivedHealth, ArchivedPath, ArchivedSearchHit, ArchivedStats,
 };
 
-/// A reply, whatever encoding it goes out in.
+/// What a reply says.
 #[derive(Clone, Copy)]
-pub(crate) enum Reply<'a> {
+pub(crate) enum Answer<'a> {
     LearnConceptOk { sequence: u64 },
     LearnAssociationOk { sequence: u64 },
     QueryConceptOk(Option<&'a ArchivedConceptRecord>),

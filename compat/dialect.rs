@@ -28,12 +28,35 @@ pub(crate) enum Encoding {
 /// nothing is known of: MessagePack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Manner {
-    pub(crate) encoding: Encoding,
+    encoding: Encoding,
     /// Known as soon as the message has said it.
-    pub(crate) operation: Option<Operation>,
+    operation: Option<Operation>,
 }
 
 impl Manner {
+    /// That of a message of which nothing but its encoding has been read.
+    pub(crate) fn of(message: &[u8], dialect: Dialect) -> Self {
+        Self { encoding: encoding(message, dialect), operation: None }
+    }
+
+    pub(crate) fn encoding(self) -> Encoding {
+        self.encoding
+    }
+
+    pub(crate) fn operation(self) -> Option<Operation> {
+        self.operation
+    }
+
+    /// The message has said what it asks for.
+    pub(crate) fn note_operation(&mut self, operation: Operation) {
+        self.operation = Some(operation);
+    }
+
+    /// The message turned out to be of the other MessagePack kind.
+    pub(crate) fn note_tagged(&mut self) {
+        self.encoding = Encoding::TaggedMsgpack;
+    }
+
     /// As a number, for who keeps it without knowing what it says.
     pub fn to_bits(self) -> u32 {
         let encoding = match self.encoding {
@@ -53,12 +76,12 @@ impl Manner {
             3 => Encoding::Bincode(Numbering::Later),
             _ => Encoding::Msgpack,
         };
-        let place = (bits >> 8).checked_sub(1).and_then(|place| usize::try_from(place).ok());
-        Self { encoding, operation: place.and_then(|place| Operation::ALL.get(place).copied()) }
+        let number = (bits >> 8).checked_sub(1).and_then(|number| usize::try_from(number).ok());
+        Self { encoding, operation: number.and_then(|number| Operation::ALL.get(number).copied()) }
     }
 
     /// The operation that was asked for, as the protocol spells it, for logs and counters.
-    pub fn operation(&self) -> Option<&'static str> {
+    pub fn operation_name(self) -> Option<&'static str> {
         self.operation.map(Operation::name)
     }
 }
@@ -66,7 +89,7 @@ impl Manner {
 /// The encoding of a message. bincode starts with a small variant index in little-endian `u32`:
 /// three zeros after a byte below 0x80, which in MessagePack would be a number and three more.
 /// Every MessagePack request starts with a map or a text.
-pub(crate) fn encoding(message: &[u8], dialect: Dialect) -> Encoding {
+fn encoding(message: &[u8], dialect: Dialect) -> Encoding {
     match message {
         [..0x80, 0, 0, 0, ..] => Encoding::Bincode(dialect.numbering),
         _ => Encoding::Msgpack,

@@ -2,8 +2,8 @@
 //! speak it, and as our master speaks it to agents.
 //!
 //! The variants stand in the old order, with the old fields in theirs. What later fields there are
-//! (`SpawnOptions`, `SpawnedDetails`) stand behind them, where old readers, which ignore trailing
-//! bytes, do not see them; and they are absent in what old writers send.
+//! (`SpawnOptions`, `SpawnedDetails`) stand behind them, where old readers do not see them, as they
+//! ignore trailing bytes. They are absent in what old writers send.
 
 use bincode::Options;
 use serde::de::DeserializeOwned;

@@ -3,7 +3,7 @@
 //!
 //! A message is a big-endian `u32` length and so many bytes of MessagePack or bincode 1, told apart
 //! message by message and answered in kind. [`decode`] writes the archive of the native request
-//! that the native port would have been sent, so no operation is done a second way;
+//! that the native port would have been sent, so no operation is done a second way.
 //! [`encode_reply`] turns the archive of its reply into the shape that old clients read.
 //!
 //! Promises: no byte string makes anything here panic, or allocate more than the request's archive
@@ -15,18 +15,14 @@
 //! `sutra_wire::Checked`, as for any request.
 
 mod answer;
-mod bincode_reply;
-mod bincode_request;
 mod dialect;
 mod error;
 pub mod grid;
 mod ids;
 mod listing;
 mod message;
-mod msgpack;
-mod msgpack_reply;
-mod msgpack_request;
 mod operation;
+mod reader;
 mod reply;
 mod request;
 mod vector;
@@ -39,7 +35,7 @@ pub use listing::Listing;
 pub use operation::Numbering;
 pub use reply::{encode_error, encode_reply};
 
-use dialect::{Encoding, encoding};
+use dialect::Encoding;
 
 /// Length of the prefix that says a message's length.
 pub const PREFIX_BYTES: usize = 4;
@@ -99,12 +95,12 @@ pub struct Undecodable {
 /// is empty, and stays so for operations without payload; after an error `out` may hold anything.
 pub fn decode(message: &[u8], dialect: Dialect, out: &mut FrameBuffer) -> Result<Decoded, Undecodable> {
     debug_assert!(out.is_empty(), "a buffer of its own for every request");
-    let mut manner = Manner { encoding: encoding(message, dialect), operation: None };
-    let opcode = match manner.encoding {
+    let mut manner = Manner::of(message, dialect);
+    let opcode = match manner.encoding() {
         Encoding::Bincode(numbering) => {
-            bincode_request::read(message, numbering, &mut manner).map(|request| request.map(|request| (request, "")))
+            request::bincode::read(message, numbering, &mut manner).map(|request| request.map(|request| (request, "")))
         }
-        Encoding::Msgpack | Encoding::TaggedMsgpack => msgpack_request::read(message, &mut manner),
+        Encoding::Msgpack | Encoding::TaggedMsgpack => request::msgpack::read(message, &mut manner),
     }
     .and_then(|request| {
         request.map(|(request, namespace)| request.archive(namespace, dialect.id_rule, out)).transpose()
@@ -121,7 +117,7 @@ pub fn decode(message: &[u8], dialect: Dialect, out: &mut FrameBuffer) -> Result
 }
 
 fn refusal(manner: Manner) -> String {
-    let operation = manner.operation.expect("a request that is refused has named its operation");
+    let operation = manner.operation().expect("a request that is refused has named its operation");
     let reason = operation.refusal().expect("only what is not served is refused");
     format!("{} is not served: {reason}", operation.name())
 }

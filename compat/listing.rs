@@ -5,13 +5,13 @@ use rmp::Marker;
 use sutra_wire::{Checked, Concepts, ConceptsRequest, FrameBuffer, Neighbors, NeighborsRequest, archive};
 
 use crate::MAX_MESSAGE;
-use crate::bincode_reply;
 use crate::dialect::{Encoding, Manner};
 use crate::error::CompatError;
 use crate::ids::{self, DIGITS, ID_BYTES};
 use crate::message::message;
-use crate::msgpack_reply::Writer;
 use crate::operation::Operation;
+use crate::reply::bincode;
+use crate::reply::msgpack::Writer;
 
 /// Bytes that a text of 32 digits takes in a message, at least.
 const TEXT_BYTES: usize = 34;
@@ -22,8 +22,8 @@ const MOST_IDS: usize = MAX_MESSAGE as usize / TEXT_BYTES;
 /// [`CompatError::Partial`], and takes that reply first.
 ///
 /// Holds at most twice the ids that fit into a message, 16 MiB: of the associations of a hub, many
-/// lead to the same neighbours, and the ids are thinned out only when there are so many, so that
-/// each is sorted a few times at most.
+/// lead to the same neighbours. The ids are thinned out only when there are so many, so each is
+/// sorted a few times at most.
 pub struct Listing {
     manner: Manner,
     request: FrameBuffer,
@@ -55,7 +55,7 @@ impl Listing {
     /// Takes a part: the payload of the reply to [`Listing::request`]. Whether there is more: the
     /// next request is then ready.
     pub fn take(&mut self, payload: &[u8]) -> Result<bool, CompatError> {
-        let Some(operation) = self.manner.operation else { unreachable!("a listing answers an operation") };
+        let Some(operation) = self.manner.operation() else { unreachable!("a listing answers an operation") };
         let cursor = part(operation, payload, |id| self.ids.extend_from_slice(id))?;
         if self.ids.len() > 2 * MOST_IDS * ID_BYTES {
             self.thin()?;
@@ -125,18 +125,18 @@ pub(crate) fn part(
 
 /// Turns the ids from `start` on into the reply of the listing that was asked for.
 pub(crate) fn write(manner: Manner, start: usize, out: &mut Vec<u8>) {
-    let (name, field) = match manner.operation {
+    let (name, field) = match manner.operation() {
         Some(Operation::GetNeighbors) => ("GetNeighborsOk", "neighbor_ids"),
         Some(Operation::GetAllConceptIds) => ("GetAllConceptIdsOk", "concept_ids"),
         other => unreachable!("{other:?} lists no ids"),
     };
-    put_ids(manner.encoding, (name, field), is_distinct(manner), start, out);
+    put_ids(manner.encoding(), (name, field), is_distinct(manner), start, out);
 }
 
 /// Whether each id comes once: a concept is listed once, and a neighbour for each of its
 /// associations.
 fn is_distinct(manner: Manner) -> bool {
-    manner.operation == Some(Operation::GetAllConceptIds)
+    manner.operation() == Some(Operation::GetAllConceptIds)
 }
 
 /// Turns the ids that lie from `start` to the end of `out`, as bare bytes, into the reply of this
@@ -152,7 +152,7 @@ fn put_ids(encoding: Encoding, (name, field): (&str, &str), distinct: bool, star
         Encoding::Msgpack | Encoding::TaggedMsgpack => {
             Writer(out).open(name, 1).text(field).array(count);
         }
-        Encoding::Bincode(_) => bincode_reply::put(out, &(bincode_reply::NEIGHBORS, count as u64)),
+        Encoding::Bincode(_) => bincode::put(out, &(bincode::NEIGHBORS, count as u64)),
     }
     let head = out.len() - end;
     out[start..].rotate_right(head);
@@ -197,7 +197,7 @@ mod tests {
             put_ids(Encoding::Bincode(crate::operation::Numbering::First), ("", ""), false, 6, &mut out);
             let ids: Vec<_> = (0..count).map(|id| format!("{id:02x}").repeat(ID_BYTES)).collect();
             assert_eq!(out[..6], *b"before");
-            assert_eq!(out[6..], bincode::serialize(&(3_u32, ids)).expect("fits"), "{count} ids");
+            assert_eq!(out[6..], ::bincode::serialize(&(3_u32, ids)).expect("fits"), "{count} ids");
         }
     }
 }

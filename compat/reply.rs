@@ -1,14 +1,17 @@
-//! A native reply as a legacy message: which reply it is here, how it is spelled in `msgpack_reply`
-//! and `bincode_reply`.
+//! A native reply as a legacy message: which reply it is here, how it is spelled in
+//! `reply/msgpack.rs` and `reply/bincode.rs`.
+
+pub(crate) mod bincode;
+pub(crate) mod msgpack;
 
 use sutra_wire::{AssociationRecord, Checked, ConceptRecord, ErrorMessage, Health, Paths, SearchHits, Stats, Status};
 
-use crate::answer::Reply;
+use crate::answer::Answer;
 use crate::dialect::{Encoding, Manner};
 use crate::error::CompatError;
+use crate::listing;
 use crate::message::message;
 use crate::operation::Operation;
-use crate::{bincode_reply, listing, msgpack_reply};
 
 /// Appends the message, with its prefix, that answers a request: `status`, `sequence` and `payload`
 /// are those of the native reply, the payload 16-byte aligned as in a frame. What does not fit into
@@ -29,18 +32,20 @@ pub fn encode_reply(
         return Ok(());
     }
     let found = status != Status::NotFound;
-    let Some(operation) = manner.operation else { unreachable!("only a request that named its operation is answered") };
-    let write = |reply, out: &mut Vec<u8>| {
-        write(manner, reply, out);
+    let Some(operation) = manner.operation() else {
+        unreachable!("only a request that named its operation is answered")
+    };
+    let write = |answer, out: &mut Vec<u8>| {
+        write(manner, answer, out);
         Ok(())
     };
     message(out, |out| match operation {
-        Operation::LearnConcept => write(Reply::LearnConceptOk { sequence }, out),
-        Operation::LearnAssociation => write(Reply::LearnAssociationOk { sequence }, out),
+        Operation::LearnConcept => write(Answer::LearnConceptOk { sequence }, out),
+        Operation::LearnAssociation => write(Answer::LearnAssociationOk { sequence }, out),
         Operation::QueryConcept if found => {
-            write(Reply::QueryConceptOk(Some(Checked::<ConceptRecord>::new(payload)?.get())), out)
+            write(Answer::QueryConceptOk(Some(Checked::<ConceptRecord>::new(payload)?.get())), out)
         }
-        Operation::QueryConcept => write(Reply::QueryConceptOk(None), out),
+        Operation::QueryConcept => write(Answer::QueryConceptOk(None), out),
         Operation::GetNeighbors | Operation::GetAllConceptIds => {
             let start = out.len();
             if found && listing::part(operation, payload, |id| out.extend_from_slice(id))? != 0 {
@@ -50,22 +55,22 @@ pub fn encode_reply(
             Ok(())
         }
         Operation::GetAssociation if found => {
-            write(Reply::GetAssociationOk(Some(Checked::<AssociationRecord>::new(payload)?.get())), out)
+            write(Answer::GetAssociationOk(Some(Checked::<AssociationRecord>::new(payload)?.get())), out)
         }
-        Operation::GetAssociation => write(Reply::GetAssociationOk(None), out),
+        Operation::GetAssociation => write(Answer::GetAssociationOk(None), out),
         Operation::FindPath if found => {
             let paths = Checked::<Paths>::new(payload)?;
-            write(Reply::FindPathOk(paths.get().paths.first()), out)
+            write(Answer::FindPathOk(paths.get().paths.first()), out)
         }
-        Operation::FindPath => write(Reply::FindPathOk(None), out),
+        Operation::FindPath => write(Answer::FindPathOk(None), out),
         Operation::VectorSearch if found => {
-            write(Reply::VectorSearchOk(&Checked::<SearchHits>::new(payload)?.get().hits), out)
+            write(Answer::VectorSearchOk(&Checked::<SearchHits>::new(payload)?.get().hits), out)
         }
-        Operation::VectorSearch => write(Reply::VectorSearchOk(&[]), out),
-        Operation::GetStats => write(Reply::StatsOk(Checked::<Stats>::new(payload)?.get()), out),
-        Operation::Flush => write(Reply::FlushOk, out),
-        Operation::HealthCheck => write(Reply::HealthCheckOk(Checked::<Health>::new(payload)?.get()), out),
-        Operation::DeleteConcept => write(Reply::DeleteConceptOk { deleted: found }, out),
+        Operation::VectorSearch => write(Answer::VectorSearchOk(&[]), out),
+        Operation::GetStats => write(Answer::StatsOk(Checked::<Stats>::new(payload)?.get()), out),
+        Operation::Flush => write(Answer::FlushOk, out),
+        Operation::HealthCheck => write(Answer::HealthCheckOk(Checked::<Health>::new(payload)?.get()), out),
+        Operation::DeleteConcept => write(Answer::DeleteConceptOk { deleted: found }, out),
         other => unreachable!("{} is refused, so it has no reply", other.name()),
     })
 }
@@ -77,16 +82,16 @@ pub fn encode_error(manner: Manner, text: &str, out: &mut Vec<u8>) {
     const LONGEST: usize = 1 << 16;
     let text = &text[..text.floor_char_boundary(LONGEST)];
     message(out, |out| {
-        write(manner, Reply::Error { message: text }, out);
+        write(manner, Answer::Error { message: text }, out);
         Ok(())
     })
     .expect("an error of bounded length can be said in every encoding");
 }
 
-fn write(manner: Manner, reply: Reply<'_>, out: &mut Vec<u8>) {
-    match manner.encoding {
-        Encoding::Msgpack => msgpack_reply::write(reply, false, out),
-        Encoding::TaggedMsgpack => msgpack_reply::write(reply, true, out),
-        Encoding::Bincode(numbering) => bincode_reply::write(reply, numbering, out),
+fn write(manner: Manner, answer: Answer<'_>, out: &mut Vec<u8>) {
+    match manner.encoding() {
+        Encoding::Msgpack => msgpack::write(answer, false, out),
+        Encoding::TaggedMsgpack => msgpack::write(answer, true, out),
+        Encoding::Bincode(numbering) => bincode::write(answer, numbering, out),
     }
 }

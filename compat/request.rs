@@ -1,6 +1,9 @@
 //! A legacy request, whatever encoding it came in, and the archive of the native request that it
 //! becomes. Texts and vectors still lie in the message and go into the archive from there.
 
+pub(crate) mod bincode;
+pub(crate) mod msgpack;
+
 use sutra_wire::{
     AssociationKeyRef, AssociationRecordRef, ConceptId, ConceptKeyRef, ConceptRecordRef, ConceptsRequestRef, Direction,
     FrameBuffer, IdRule, NeighborsRequestRef, Numbers, Opcode, PathMode, PathRequestRef, SearchRequestRef, archive,

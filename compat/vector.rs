@@ -5,7 +5,7 @@ use rmp::Marker;
 use sutra_wire::{Numbers, limits};
 
 use crate::error::CompatError;
-use crate::msgpack::Reader;
+use crate::reader::Reader;
 
 /// Numbers that have been found to be numbers, at most [`limits::MAX_DIMENSION`].
 #[derive(Clone, Copy, Debug)]

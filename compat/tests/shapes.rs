@@ -348,7 +348,7 @@ fn an_operation_that_is_not_served_is_refused_by_name_in_the_clients_own_shape()
                 panic!("{form} is refused")
             };
             assert!(message.starts_with(&format!("{name} is not served: ")) && message.contains(reason), "{message}");
-            assert_eq!(manner.operation(), Some(name));
+            assert_eq!(manner.operation_name(), Some(name));
         }
     }
     let later = Dialect { numbering: sutra_compat::Numbering::Later, ..Dialect::default() };

@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
-use sutra_runtime::{Outgoing, PeerAddr, Socket};
+use sutra_runtime::{PeerAddr, Socket};
 
-use crate::input::Input;
-use crate::translator::Exchange;
+use crate::exchange::Exchange;
+use crate::input::{Input, InputPool};
+use crate::outbox::Outbox;
 
 /// How far a connection has come. Only ever goes on to a later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub(crate) enum Phase {
 
 /// What the runtime is doing with the receiving side once Hello has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Receiving {
+enum Receiving {
     Off,
     On,
     /// Bytes that had arrived may still come, then the runtime says that it is off.
@@ -51,70 +52,99 @@ pub(crate) enum Waiting {
 }
 
 /// What a connection speaks.
-pub(crate) enum Protocol {
+enum Protocol {
     Native,
     /// The translator's; what it has under way.
     Translated(Box<Exchange>),
 }
 
-pub(crate) struct Connection {
-    pub(crate) socket: Socket,
+/// Names one connection of a core, also when it is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ConnectionId {
+    index: usize,
     /// Unlike the slot, never used twice on a core.
-    pub(crate) serial: u64,
-    pub(crate) peer: PeerAddr,
-    pub(crate) phase: Phase,
-    pub(crate) receiving: Receiving,
-    pub(crate) waiting: Waiting,
+    serial: u64,
+}
+
+impl ConnectionId {
+    pub(crate) fn new(index: usize, serial: u64) -> Self {
+        Self { index, serial }
+    }
+
+    /// The slot that it has, or had.
+    pub(crate) fn index(self) -> usize {
+        self.index
+    }
+}
+
+pub(crate) struct Connection {
+    id: ConnectionId,
+    socket: Socket,
+    peer: PeerAddr,
+    phase: Phase,
+    receiving: Receiving,
+    waiting: Waiting,
     /// The deadline of the request that waits for the service.
-    pub(crate) waits_until: Option<Instant>,
+    waits_until: Option<Instant>,
     /// Whether something was sent since it began to end, which closing at once could destroy on its
     /// way.
-    pub(crate) said_last: bool,
+    has_said_last: bool,
     /// Whether it has said nothing yet (`silence`).
-    pub(crate) is_silent: bool,
-    /// Whether it is on the core's list of connections with output to send.
-    pub(crate) dirty: bool,
-    pub(crate) input: Input,
-    pub(crate) protocol: Protocol,
-    /// Replies gathered for the next send; never empty. Where there are some, it is dirty or
-    /// sending.
-    pub(crate) output: Option<Box<Outgoing>>,
-    /// Bytes of the send that is with the kernel, 0 for none.
-    pub(crate) sending: usize,
-    /// What of them is memory of its own, and not the service's.
-    pub(crate) sending_copied: usize,
-    pub(crate) in_flight: u32,
+    is_silent: bool,
+    input: Input,
+    protocol: Protocol,
+    outbox: Outbox,
+    /// Requests without an answer.
+    in_flight: u32,
     /// When bytes last arrived: everything in `input` was here by then.
-    pub(crate) received: Instant,
-    /// When a send last began or ended.
-    pub(crate) sent: Instant,
-    /// When that began which the peer is to finish: its Hello, a frame, the end of its side.
-    pub(crate) began: Instant,
+    received: Instant,
+    /// When the peer began what it has to finish: its Hello, a frame, the end of its side.
+    began: Instant,
 }
 
 impl Connection {
-    pub(crate) fn new(socket: Socket, serial: u64, peer: PeerAddr, phase: Phase, now: Instant) -> Self {
+    pub(crate) fn new(id: ConnectionId, socket: Socket, peer: PeerAddr, now: Instant) -> Self {
         Self {
+            id,
             socket,
-            serial,
             peer,
-            phase,
+            phase: Phase::Hello,
             receiving: Receiving::Off,
             waiting: Waiting::No,
             waits_until: None,
-            said_last: false,
+            has_said_last: false,
             is_silent: true,
-            dirty: false,
             input: Input::default(),
             protocol: Protocol::Native,
-            output: None,
-            sending: 0,
-            sending_copied: 0,
+            outbox: Outbox::new(now),
             in_flight: 0,
             received: now,
-            sent: now,
             began: now,
         }
+    }
+
+    pub(crate) fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    pub(crate) fn socket(&self) -> Socket {
+        self.socket
+    }
+
+    pub(crate) fn peer(&self) -> PeerAddr {
+        self.peer
+    }
+}
+
+/// What it speaks.
+impl Connection {
+    /// It speaks the translator's protocol, from what has arrived on.
+    pub(crate) fn speak_translated(&mut self) {
+        self.protocol = Protocol::Translated(Box::default());
+    }
+
+    pub(crate) fn is_native(&self) -> bool {
+        matches!(self.protocol, Protocol::Native)
     }
 
     /// What it has under way, where it speaks the translator's protocol.
@@ -125,10 +155,6 @@ impl Connection {
         }
     }
 
-    pub(crate) fn is_native(&self) -> bool {
-        matches!(self.protocol, Protocol::Native)
-    }
-
     /// Bytes of replies that are kept until those before them have left.
     pub(crate) fn held(&self) -> usize {
         match &self.protocol {
@@ -136,10 +162,55 @@ impl Connection {
             Protocol::Translated(exchange) => exchange.held(),
         }
     }
+}
 
-    /// Bytes gathered and not yet on their way.
-    pub(crate) fn output_bytes(&self) -> usize {
-        self.output.as_ref().map_or(0, |output| output.len())
+/// How far it has come.
+impl Connection {
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// It was greeted, or knows no greeting: requests are read.
+    pub(crate) fn open(&mut self) {
+        self.phase = Phase::Open;
+    }
+
+    /// The peer broke the protocol.
+    pub(crate) fn refuse(&mut self, inputs: &mut InputPool) {
+        self.phase = Phase::Refused;
+        self.input.clear(inputs);
+    }
+
+    /// It takes no more requests than have arrived. Returns whether receiving is to be paused.
+    pub(crate) fn end(&mut self) -> bool {
+        self.phase = Phase::Ending;
+        self.pause()
+    }
+
+    /// The peer has sent all that it will send. Returns whether nothing is left to be said to it.
+    pub(crate) fn peer_closed(&mut self) -> bool {
+        self.receiving = Receiving::Over;
+        if self.phase == Phase::Open {
+            self.phase = Phase::Ending;
+        }
+        matches!(self.phase, Phase::Hello | Phase::Lingering)
+    }
+
+    /// All is said: what still comes is dropped. Receiving is on, also where it was pausing.
+    pub(crate) fn linger(&mut self, now: Instant) {
+        self.phase = Phase::Lingering;
+        self.receiving = Receiving::On;
+        self.began = now;
+    }
+
+    /// Whether the peer asks nothing more: it has closed its side, or broken the protocol.
+    pub(crate) fn has_left(&self) -> bool {
+        self.receiving == Receiving::Over || self.phase == Phase::Refused
+    }
+
+    /// Whether it may be closed at once: nothing that was said can be destroyed on its way.
+    pub(crate) fn can_close(&self) -> bool {
+        self.receiving == Receiving::Over || !self.has_said_last
     }
 
     /// Whether a connection that takes no more requests has answered all that it took.
@@ -149,13 +220,168 @@ impl Connection {
             Phase::Refused => true,
             Phase::Hello | Phase::Open | Phase::Lingering => false,
         };
-        let answered = self.in_flight == 0 && self.waiting == Waiting::No;
-        takes_no_more && answered && self.sending == 0 && self.output.is_none()
+        takes_no_more && self.in_flight == 0 && self.waiting == Waiting::No && self.outbox.is_done()
+    }
+
+    /// Whether it has said nothing yet.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.is_silent
+    }
+
+    /// It has spoken. Returns whether it had not before.
+    pub(crate) fn note_spoken(&mut self) -> bool {
+        std::mem::take(&mut self.is_silent)
+    }
+}
+
+/// What it receives.
+impl Connection {
+    /// Receives again where that is wanted. Returns whether it did not before.
+    pub(crate) fn listen(&mut self) -> bool {
+        let is_wanted = self.phase == Phase::Open && self.waiting == Waiting::No;
+        let begins = self.receiving == Receiving::Off && is_wanted;
+        if begins {
+            self.receiving = Receiving::On;
+        }
+        begins
+    }
+
+    /// Reads no further. Returns whether the runtime is to be told.
+    fn pause(&mut self) -> bool {
+        let is_on = self.receiving == Receiving::On;
+        if is_on {
+            self.receiving = Receiving::Pausing;
+        }
+        is_on
+    }
+
+    /// The runtime has stopped to receive.
+    pub(crate) fn paused(&mut self) {
+        self.receiving = Receiving::Off;
+    }
+
+    /// Bytes have arrived.
+    pub(crate) fn note_received(&mut self, now: Instant) {
+        self.received = now;
+    }
+
+    /// When bytes last arrived.
+    pub(crate) fn received(&self) -> Instant {
+        self.received
+    }
+
+    /// What has arrived and was not handled yet.
+    pub(crate) fn input(&mut self) -> &mut Input {
+        &mut self.input
+    }
+
+    pub(crate) fn input_bytes(&self) -> &[u8] {
+        self.input.bytes()
+    }
+
+    /// Keeps what was not handled; gives it back where nothing more is taken.
+    pub(crate) fn keep(&mut self, input: Input) -> Result<(), Input> {
+        if !matches!(self.phase, Phase::Open | Phase::Ending) {
+            return Err(input);
+        }
+        self.input = input;
+        Ok(())
+    }
+
+    /// The peer begins something that it has to finish.
+    pub(crate) fn begin(&mut self, now: Instant) {
+        self.began = now;
+    }
+
+    /// When it began that.
+    pub(crate) fn began(&self) -> Instant {
+        self.began
     }
 
     /// Whether the peer has sent the beginning of a frame, and it is the peer's turn to send the
     /// rest.
     pub(crate) fn has_half_a_frame(&self) -> bool {
         self.phase == Phase::Open && self.waiting == Waiting::No && !self.input.is_empty()
+    }
+}
+
+/// What it waits for.
+impl Connection {
+    pub(crate) fn waiting(&self) -> Waiting {
+        self.waiting
+    }
+
+    /// Takes no further request until there is room. Returns whether receiving is to be paused.
+    pub(crate) fn wait(&mut self, waiting: Waiting) -> bool {
+        self.waiting = waiting;
+        self.pause()
+    }
+
+    /// It waits no longer. Returns for what it did.
+    pub(crate) fn wait_no_longer(&mut self) -> Waiting {
+        std::mem::replace(&mut self.waiting, Waiting::No)
+    }
+
+    /// It is to be tried again. Returns whether that is new.
+    pub(crate) fn try_again(&mut self) -> bool {
+        std::mem::replace(&mut self.waiting, Waiting::Again) != Waiting::Again
+    }
+
+    /// A reply or a send is done: whether what it waits for is there.
+    pub(crate) fn has_room(&self) -> bool {
+        match self.waiting {
+            Waiting::Room => true,
+            Waiting::Turn => self.in_flight == 0,
+            Waiting::No | Waiting::Again | Waiting::Service => false,
+        }
+    }
+
+    /// The deadline of the request that waits for the service.
+    pub(crate) fn waits_until(&self) -> Option<Instant> {
+        self.waits_until
+    }
+}
+
+/// What it has asked, and what it is told.
+impl Connection {
+    /// Requests without an answer.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight
+    }
+
+    /// A request is offered to the service.
+    pub(crate) fn ask(&mut self) {
+        self.in_flight += 1;
+    }
+
+    /// A request was answered.
+    pub(crate) fn answered(&mut self) {
+        self.in_flight -= 1;
+    }
+
+    /// The service did not take the request, which has this deadline.
+    pub(crate) fn take_back(&mut self, deadline: Option<Instant>) {
+        self.in_flight -= 1;
+        self.waits_until = deadline;
+    }
+
+    /// What it has to send.
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    pub(crate) fn outbox_mut(&mut self) -> &mut Outbox {
+        &mut self.outbox
+    }
+
+    /// A send has ended. Returns how many bytes of its own memory it had.
+    pub(crate) fn sent(&mut self, now: Instant) -> usize {
+        self.has_said_last |= matches!(self.phase, Phase::Ending | Phase::Refused);
+        self.outbox.sent(now)
+    }
+
+    /// What is unsent, when it is given up.
+    pub(crate) fn into_outbox(self) -> Outbox {
+        self.outbox
     }
 }

@@ -10,58 +10,27 @@ use rkyv::rancor::Error;
 use rkyv::ser::allocator::ArenaHandle;
 use rkyv::util::AlignedVec;
 use rkyv::{Archive, Serialize};
-use sutra_runtime::{Core, DataFile, Job, RegionSlice, Stage};
-use sutra_wire::{Counter, ErrorMessage, FrameBuffer, Header, MORE, Status};
+use sutra_runtime::{Core, DataFile, RegionSlice, Stage};
+use sutra_wire::{Counter, ErrorMessage, FrameBuffer, Status};
 
-use crate::connection::{Phase, Receiving};
-use crate::io::{Envelope, Io};
+use crate::envelope::Envelope;
+use crate::in_flight::ReplyTo;
+use crate::io::{Io, PartSent};
 use crate::names::{self, ServiceMessage};
-use crate::output::{self, Body};
-use crate::service::ReplyTo;
-
-/// Something for the background thread.
-pub type BackgroundJob<M> = Job<Envelope<M>>;
-
-/// A job for the background thread; its result comes back as a message.
-pub fn background_job<M: Send + 'static>(job: impl FnOnce() -> M + Send + 'static) -> BackgroundJob<M> {
-    Box::new(move || Envelope::Service(job()))
-}
-
-/// What became of a part of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Part {
-    /// It is on its way.
-    Sent,
-    /// The client reads too slowly: it was not sent.
-    Full,
-    /// Nobody waits for it any more: the request is to be refused, which gives its place back.
-    Gone,
-}
-
-/// A thread's way to a core of the service that is not its own.
-pub struct Postbox<M: Send + 'static>(sutra_runtime::Postbox<Envelope<M>>);
-
-impl<M: Send + 'static> Postbox<M> {
-    /// Sends the service's core a message, which comes as from itself.
-    pub fn post(&self, message: M) {
-        self.0.post(Envelope::Service(message));
-    }
-}
-
-impl<M: Send + 'static> Clone for Postbox<M> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
+use crate::output::Body;
+use crate::postbox::{BackgroundJob, Postbox};
 
 /// A service's hands, lent to it for one call.
 pub struct Context<'a, M: Send + 'static> {
-    pub(crate) io: &'a mut Io,
-    pub(crate) core: &'a mut Core<Envelope<M>>,
+    io: &'a mut Io,
+    core: &'a mut Core<Envelope<M>>,
 }
 
-impl<M: Send + 'static> Context<'_, M> {
+impl<'a, M: Send + 'static> Context<'a, M> {
+    pub(crate) fn new(io: &'a mut Io, core: &'a mut Core<Envelope<M>>) -> Self {
+        Self { io, core }
+    }
+
     /// This core's number, 0 to [`Context::cores`] - 1.
     pub fn index(&self) -> usize {
         self.core.index()
@@ -79,26 +48,20 @@ impl<M: Send + 'static> Context<'_, M> {
 
     /// Whether anybody still waits for the answer: the request's deadline has not passed and its
     /// connection is not gone. Work that nobody waits for may stop, and has to [`Context::refuse`]
-    /// the request all the same, which gives its place back.
+    /// the request all the same, which gives its slot back.
     pub fn is_waiting(&self, to: ReplyTo) -> bool {
-        let pending = self.io.in_flight.get(to);
-        pending.is_some_and(|pending| self.io.connections.live(pending.connection, pending.serial).is_some())
+        self.io.is_waiting(to)
     }
 
     /// Whether the client has closed its side, broken the protocol, or gone: it asks nothing more,
     /// and hardly reads on. For answers without end, which would keep its connection.
     pub fn has_left(&self, to: ReplyTo) -> bool {
-        self.io.in_flight.get(to).is_some_and(|pending| {
-            let connection = self.io.connections.live(pending.connection, pending.serial);
-            connection
-                .is_none_or(|connection| connection.receiving == Receiving::Over || connection.phase == Phase::Refused)
-        })
+        self.io.has_left(to)
     }
 
     /// Where a request came from that is not answered yet and whose connection is not gone.
     pub fn peer(&self, to: ReplyTo) -> Option<SocketAddr> {
-        let pending = self.io.in_flight.get(to)?;
-        self.io.connections.live(pending.connection, pending.serial).map(|connection| connection.peer)
+        self.io.peer(to)
     }
 
     /// Answers a request. Cost: a copy of header and body into the connection's next send, except
@@ -106,30 +69,8 @@ impl<M: Send + 'static> Context<'_, M> {
     /// waiting is ignored.
     pub fn reply(&mut self, to: ReplyTo, status: Status, sequence: u64, body: Body<'_>) {
         let before = self.core.enter_stage(Stage::Reply);
-        self.reply_now(to, status, sequence, body);
+        self.io.reply(self.core, to, status, sequence, body);
         self.core.enter_stage(before);
-    }
-
-    fn reply_now(&mut self, to: ReplyTo, status: Status, sequence: u64, body: Body<'_>) {
-        let Some(pending) = self.io.in_flight.remove(to) else { return };
-        let Some(connection) = self.io.connections.live_mut(pending.connection, pending.serial) else { return };
-        if status.is_error() {
-            self.io.counters.error(status);
-        }
-        if !connection.is_native() {
-            return self.io.reply_translated(self.core, pending, status, sequence, &body);
-        }
-        connection.in_flight -= 1;
-        let header = Header {
-            opcode: pending.opcode,
-            status: status as u8,
-            flags: pending.flags,
-            request: pending.request,
-            extra: sequence,
-            ..Header::default()
-        };
-        self.io.gather(self.core, pending.connection, |output| output::append(output, header, body));
-        self.io.make_room(pending.connection);
     }
 
     /// Answers a request with an archive built for it. Cost: one serialization and one copy.
@@ -137,45 +78,39 @@ impl<M: Send + 'static> Context<'_, M> {
     where
         T: Archive + for<'b> Serialize<HighSerializer<AlignedVec<16>, ArenaHandle<'b>, Error>>,
     {
-        let mut scratch = self.io.pools.scratch();
-        scratch = rkyv::api::high::to_bytes_in::<_, Error>(value, scratch)
-            .expect("archiving plain data into memory can't fail");
-        self.reply(to, status, sequence, Body::Bytes(&scratch));
-        self.io.pools.keep_scratch(scratch);
+        let archive = self.archive(value);
+        self.reply(to, status, sequence, Body::Bytes(&archive));
+        self.io.pools().keep_scratch(archive);
     }
 
     /// Sends one more part of the answer to a request that has no end: it goes on waiting. Only
     /// where its connection has not more unread than it may, for whoever does not read must not
     /// have the parts pile up. Cost: one serialization and two copies.
-    pub fn reply_part<T>(&mut self, to: ReplyTo, sequence: u64, value: &T) -> Part
+    pub fn reply_part<T>(&mut self, to: ReplyTo, sequence: u64, value: &T) -> PartSent
     where
         T: Archive + for<'b> Serialize<HighSerializer<AlignedVec<16>, ArenaHandle<'b>, Error>>,
     {
-        let Some(pending) = self.io.in_flight.get(to).copied() else { return Part::Gone };
-        let share = self.io.output_budget.share();
-        let Some(connection) = self.io.connections.live(pending.connection, pending.serial) else { return Part::Gone };
-        debug_assert!(connection.is_native(), "other protocols know no parts");
-        if connection.output_bytes() >= share {
-            return Part::Full;
+        let sent = self.io.has_room_for_part(to);
+        if sent == PartSent::Sent {
+            let archive = self.archive(value);
+            self.io.reply_part(self.core, to, sequence, &archive);
+            self.io.pools().keep_scratch(archive);
         }
-        let mut scratch = self.io.pools.scratch();
-        scratch = rkyv::api::high::to_bytes_in::<_, Error>(value, scratch)
-            .expect("archiving plain data into memory can't fail");
-        let header = Header {
-            opcode: pending.opcode,
-            flags: pending.flags | MORE,
-            request: pending.request,
-            extra: sequence,
-            ..Header::default()
-        };
-        self.io.gather(self.core, pending.connection, |output| output::append(output, header, Body::Bytes(&scratch)));
-        self.io.pools.keep_scratch(scratch);
-        Part::Sent
+        sent
+    }
+
+    /// The archive of a reply, in the buffer that is kept for it.
+    fn archive<T>(&mut self, value: &T) -> FrameBuffer
+    where
+        T: Archive + for<'b> Serialize<HighSerializer<AlignedVec<16>, ArenaHandle<'b>, Error>>,
+    {
+        let scratch = self.io.pools().scratch();
+        rkyv::api::high::to_bytes_in::<_, Error>(value, scratch).expect("archiving plain data into memory can't fail")
     }
 
     /// A way for another thread to send this core the service's messages.
     pub fn postbox(&self) -> Postbox<M> {
-        Postbox(self.core.postbox())
+        Postbox::of(self.core)
     }
 
     /// Refuses a request with its reason.
@@ -186,7 +121,7 @@ impl<M: Send + 'static> Context<'_, M> {
     /// Offers the requests that [`crate::Flow::Wait`] held back again, at the end of this turn.
     /// Cost: one call of the service for each connection that waits, so not without reason.
     pub fn resume(&mut self) {
-        self.io.waiting.resume();
+        self.io.resume();
     }
 
     /// Sends a message to a core (its own included); gives it back where that core's mailbox is
@@ -218,15 +153,12 @@ impl<M: Send + 'static> Context<'_, M> {
 
     /// Whether the process was asked to stop.
     pub fn is_draining(&self) -> bool {
-        self.io.drain_end.is_some()
+        self.io.is_draining()
     }
 
     /// Adds this core's counts of connections, requests and runtime to `out`.
     pub fn counters(&self, out: &mut Vec<Counter>) {
-        self.io.counters.report(out);
-        out.push(Counter { name: "requests_in_flight".into(), value: self.io.in_flight.len() as u64 });
-        out.push(Counter { name: "input_held_bytes".into(), value: self.io.inputs.held() as u64 });
-        out.push(Counter { name: "output_held_bytes".into(), value: self.io.output_budget.held() as u64 });
+        self.io.report(out);
         for (name, value) in self.core.metrics().named().into_iter().chain(self.core.profile()) {
             out.push(Counter { name: name.into(), value });
         }
@@ -234,12 +166,12 @@ impl<M: Send + 'static> Context<'_, M> {
 
     /// An empty aligned buffer from this core's pool.
     pub fn buffer(&mut self) -> FrameBuffer {
-        self.io.pools.buffer()
+        self.io.pools().buffer()
     }
 
     /// Gives a buffer back to the pool.
     pub fn give_back(&mut self, buffer: FrameBuffer) {
-        self.io.pools.give_back(buffer);
+        self.io.pools().give_back(buffer);
     }
 }
 

@@ -3,19 +3,37 @@
 
 use sutra_wire::{Counter, Opcode, Status};
 
+/// What is counted since the start, in the order in which it is reported.
+#[derive(Clone, Copy)]
+pub(crate) enum Count {
+    HandedOver,
+    Refused,
+    TimedOutHello,
+    TimedOutStalled,
+    TimedOutIdle,
+    ClosedUnread,
+    ClosedSilent,
+    Waits,
+    Translated,
+}
+
+const NAMES: [&str; 9] = [
+    "connections_handed_over",
+    "connections_refused",
+    "connections_timed_out_in_hello",
+    "connections_timed_out_stalled",
+    "connections_timed_out_idle",
+    "connections_closed_unread",
+    "connections_closed_silent",
+    "waits_for_room",
+    "requests_translated",
+];
+
 /// Counts since the start, and `connections` as it is now.
 #[derive(Default)]
 pub(crate) struct Counters {
-    pub(crate) connections: u64,
-    pub(crate) handed_over: u64,
-    pub(crate) refused_connections: u64,
-    pub(crate) timed_out_hello: u64,
-    pub(crate) timed_out_stall: u64,
-    pub(crate) timed_out_idle: u64,
-    pub(crate) closed_unread: u64,
-    pub(crate) closed_silent: u64,
-    pub(crate) waits: u64,
-    pub(crate) translated: u64,
+    connections: u64,
+    counts: [u64; NAMES.len()],
     requests: Numbers,
     errors: Numbers,
 }
@@ -30,6 +48,30 @@ impl Default for Numbers {
 }
 
 impl Counters {
+    /// A connection has come.
+    pub(crate) fn opened(&mut self) {
+        self.connections += 1;
+    }
+
+    /// A connection has gone.
+    pub(crate) fn closed(&mut self) {
+        self.connections -= 1;
+    }
+
+    /// How many connections there are.
+    pub(crate) fn connections(&self) -> u64 {
+        self.connections
+    }
+
+    pub(crate) fn count(&mut self, what: Count) {
+        self.counts[what as usize] += 1;
+    }
+
+    /// What was counted did not happen after all.
+    pub(crate) fn take_back(&mut self, what: Count) {
+        self.counts[what as usize] -= 1;
+    }
+
     pub(crate) fn request(&mut self, opcode: u8) {
         self.requests.0[usize::from(opcode)] += 1;
     }
@@ -42,15 +84,9 @@ impl Counters {
     pub(crate) fn report(&self, out: &mut Vec<Counter>) {
         let mut add = |name: String, value: u64| out.push(Counter { name, value });
         add("connections".into(), self.connections);
-        add("connections_handed_over".into(), self.handed_over);
-        add("connections_refused".into(), self.refused_connections);
-        add("connections_timed_out_in_hello".into(), self.timed_out_hello);
-        add("connections_timed_out_stalled".into(), self.timed_out_stall);
-        add("connections_timed_out_idle".into(), self.timed_out_idle);
-        add("connections_closed_unread".into(), self.closed_unread);
-        add("connections_closed_silent".into(), self.closed_silent);
-        add("waits_for_room".into(), self.waits);
-        add("requests_translated".into(), self.translated);
+        for (name, count) in NAMES.into_iter().zip(self.counts) {
+            add(name.into(), count);
+        }
         for opcode in Opcode::ALL {
             add(format!("requests_{}", opcode.name()), self.requests.0[usize::from(opcode as u8)]);
         }

@@ -1,25 +1,22 @@
 //! The first exchange on a connection: the client's Hello is checked, answered, and the connection
 //! put on the core that it asks for.
 
-use std::os::fd::OwnedFd;
-
-use sutra_runtime::PeerAddr;
 use sutra_wire::{
-    CLIENT_HELLO_BYTES, Checked, ClientHello, CoreLayout, FINGERPRINT, Frame, FrameError, MAGIC, NO_CORE, Opcode,
-    Parsed, ServerHello, Status, VERSION,
+    CLIENT_HELLO_BYTES, Checked, ClientHello, CoreLayout, Durability, FINGERPRINT, Frame, FrameError, MAGIC, NO_CORE,
+    Opcode, Parsed, ServerHello, Status, VERSION,
 };
 
 use crate::limits::Limits;
-use crate::service::Identity;
 
-/// A connection on its way to the core that its client asked for, or that has the fewest: nothing
-/// beyond Hello has been read from it.
-pub struct HandOver {
-    pub(crate) socket: OwnedFd,
-    pub(crate) peer: PeerAddr,
-    /// The number of the Hello request, to be answered there; `None` for a connection of another
-    /// protocol, which has none.
-    pub(crate) request: Option<u64>,
+/// What the handshake says of a service.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Drawn when the store was made.
+    pub store: u64,
+    /// When the server started, in µs since 1970.
+    pub started: u64,
+    /// When a write is acknowledged.
+    pub durability: Durability,
 }
 
 /// What the bytes received so far amount to.

@@ -8,31 +8,82 @@
 
 use std::time::{Duration, Instant};
 
-use crate::service::ReplyTo;
+use sutra_wire::{CHECKSUM, Header, Status};
+
+use crate::connection::ConnectionId;
+use crate::exchange::Asked;
 use crate::translator::Manner;
 
-/// Sweeps are at least so far apart, which is as exact as timers are; and so much farther for
-/// everything that they look at, which takes some hundredth of that. So clients that choose their
-/// deadlines to differ can't have a core do nothing else.
+/// Sweeps are at least this far apart, which is as exact as timers are. For every slot that a sweep
+/// looks at, the next one is later by `SWEEP_EACH`: a hundred times what the look takes. So clients
+/// that choose their deadlines to differ can't have a core do nothing else.
 const SWEEP: Duration = Duration::from_millis(1);
 const SWEEP_EACH: Duration = Duration::from_micros(1);
 
-/// Where a reply goes and what its header repeats.
+/// Names one unanswered request on its core. Stale names (answered, timed out, connection gone) are
+/// ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplyTo {
+    slot: u32,
+    generation: u32,
+}
+
+/// A request that waits for its answer: where that goes, and what its header repeats.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pending {
-    pub(crate) connection: usize,
-    pub(crate) serial: u64,
-    pub(crate) request: u64,
-    pub(crate) opcode: u8,
-    pub(crate) flags: u8,
+pub(crate) struct Unanswered {
+    connection: ConnectionId,
+    request: u64,
+    opcode: u8,
+    flags: u8,
     /// Of a request in another protocol.
-    pub(crate) manner: Manner,
-    pub(crate) deadline: Option<Instant>,
+    manner: Manner,
+    deadline: Option<Instant>,
+}
+
+impl Unanswered {
+    /// One that came in a frame with this header.
+    pub(crate) fn native(connection: ConnectionId, header: &Header, deadline: Option<Instant>) -> Self {
+        let Header { request, opcode, flags, .. } = *header;
+        Self { connection, request, opcode, flags: flags & CHECKSUM, manner: Manner::default(), deadline }
+    }
+
+    /// One that another protocol's message became.
+    pub(crate) fn translated(connection: ConnectionId, asked: Asked) -> Self {
+        let (request, opcode, manner) = (asked.number(), asked.opcode(), asked.manner());
+        Self { connection, request, opcode, flags: 0, manner, deadline: None }
+    }
+
+    /// Whose it is.
+    pub(crate) fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
+    /// What it asks, where it came in another protocol.
+    pub(crate) fn asked(&self) -> Asked {
+        Asked::new(self.request, self.opcode, self.manner)
+    }
+
+    /// Until when it is to be answered.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// The header of its answer, or with [`sutra_wire::MORE`] of a part of that.
+    pub(crate) fn reply_header(&self, status: Status, more: u8, sequence: u64) -> Header {
+        Header {
+            opcode: self.opcode,
+            status: status as u8,
+            flags: self.flags | more,
+            request: self.request,
+            extra: sequence,
+            ..Header::default()
+        }
+    }
 }
 
 struct Slot {
     generation: u32,
-    pending: Option<Pending>,
+    request: Option<Unanswered>,
 }
 
 #[derive(Default)]
@@ -45,28 +96,28 @@ pub(crate) struct InFlight {
 }
 
 impl InFlight {
-    pub(crate) fn insert(&mut self, pending: Pending) -> ReplyTo {
+    pub(crate) fn insert(&mut self, request: Unanswered) -> ReplyTo {
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { generation: 0, pending: None });
+            self.slots.push(Slot { generation: 0, request: None });
             u32::try_from(self.slots.len() - 1).expect("2^32 slots would take more memory than there is")
         });
         let entry = &mut self.slots[slot as usize];
-        entry.pending = Some(pending);
+        entry.request = Some(request);
         ReplyTo { slot, generation: entry.generation }
     }
 
     /// Takes the request out: it is being answered, or offered again later.
-    pub(crate) fn remove(&mut self, to: ReplyTo) -> Option<Pending> {
+    pub(crate) fn remove(&mut self, to: ReplyTo) -> Option<Unanswered> {
         let entry = self.slots.get_mut(to.slot as usize).filter(|entry| entry.generation == to.generation)?;
-        let pending = entry.pending.take()?;
+        let request = entry.request.take()?;
         entry.generation = entry.generation.wrapping_add(1);
         self.free.push(to.slot);
-        Some(pending)
+        Some(request)
     }
 
     /// The request, where it is not answered yet.
-    pub(crate) fn get(&self, to: ReplyTo) -> Option<&Pending> {
-        self.slots.get(to.slot as usize).filter(|slot| slot.generation == to.generation)?.pending.as_ref()
+    pub(crate) fn get(&self, to: ReplyTo) -> Option<&Unanswered> {
+        self.slots.get(to.slot as usize).filter(|slot| slot.generation == to.generation)?.request.as_ref()
     }
 
     /// Whether the request is not answered yet.
@@ -92,7 +143,7 @@ impl InFlight {
         self.swept = Some(now);
         let mut earliest: Option<Instant> = None;
         for (slot, entry) in (0..).zip(&self.slots) {
-            match entry.pending.as_ref().and_then(|pending| pending.deadline) {
+            match entry.request.as_ref().and_then(|request| request.deadline) {
                 Some(deadline) if deadline <= now => expired.push(ReplyTo { slot, generation: entry.generation }),
                 Some(deadline) => earliest = Some(earliest.map_or(deadline, |earliest| earliest.min(deadline))),
                 None => {}
@@ -110,21 +161,21 @@ impl InFlight {
 mod tests {
     use super::*;
 
-    fn pending(request: u64, deadline: Option<Instant>) -> Pending {
-        Pending { connection: 1, serial: 1, request, opcode: 0, flags: 0, manner: Manner::default(), deadline }
+    fn asked(request: u64, deadline: Option<Instant>) -> Unanswered {
+        Unanswered::native(ConnectionId::new(1, 1), &Header { request, ..Header::default() }, deadline)
     }
 
     #[test]
     fn an_answered_request_can_not_be_answered_again() {
         let mut in_flight = InFlight::default();
-        let first = in_flight.insert(pending(1, None));
+        let first = in_flight.insert(asked(1, None));
         assert!(in_flight.contains(first));
-        assert_eq!(in_flight.remove(first).map(|pending| pending.request), Some(1));
-        let second = in_flight.insert(pending(2, None));
+        assert_eq!(in_flight.remove(first).map(|asked| asked.request), Some(1));
+        let second = in_flight.insert(asked(2, None));
         assert_eq!(first.slot, second.slot);
         assert!(!in_flight.contains(first));
         assert!(in_flight.remove(first).is_none());
-        assert_eq!(in_flight.remove(second).map(|pending| pending.request), Some(2));
+        assert_eq!(in_flight.remove(second).map(|asked| asked.request), Some(2));
         assert_eq!(in_flight.len(), 0);
     }
 
@@ -133,8 +184,8 @@ mod tests {
         let mut in_flight = InFlight::default();
         let now = Instant::now();
         let after = |seconds| now + Duration::from_secs(seconds);
-        let soon = in_flight.insert(pending(1, Some(after(1))));
-        in_flight.insert(pending(2, Some(after(9))));
+        let soon = in_flight.insert(asked(1, Some(after(1))));
+        in_flight.insert(asked(2, Some(after(9))));
         in_flight.note_deadline(after(9));
         in_flight.note_deadline(after(1));
         assert_eq!(in_flight.next_sweep(0), Some(after(1)));

@@ -1,49 +1,54 @@
 //! Connections: from accepted sockets to requests, and from replies to sends. Knows frames and no
 //! concepts: it serves any [`Service`].
 //!
-//! Promises: every frame is checked before the service sees it; requests of one connection may be
-//! answered in any order; replies gathered in one turn of the core's loop leave in one send a
-//! connection; a connection owns a buffer only while bytes are in it; every buffer, count and wait
-//! has a bound ([`Limits`]); bytes that are no frame cost the peer its connection and nobody else
-//! anything.
+//! Promises: every frame is checked before the service sees it. Requests of one connection may be
+//! answered in any order. Replies that were gathered in one turn of the core's loop leave in one
+//! send a connection. A connection owns a buffer only while bytes are in it. Every buffer, count
+//! and wait has a bound ([`Limits`]). Bytes that are no frame cost the peer its connection, and
+//! nobody else anything.
 //!
 //! Relies on `runtime` for sockets, timers and the other cores, and on `wire` for frames and the
 //! handshake.
 
 mod budget;
-mod closing;
 mod connection;
-mod connections;
 mod context;
 mod counters;
+mod envelope;
+mod exchange;
+mod front;
 mod handshake;
-mod housekeeping;
 mod in_flight;
 mod input;
 mod io;
 mod limits;
 mod listener;
+mod loads;
 mod log_limit;
 mod names;
-mod net;
-mod opening;
+mod outbox;
 mod output;
 mod pools;
-mod requests;
+mod postbox;
 mod service;
 mod silence;
-mod translating;
+mod slots;
 mod translator;
 mod waiting;
 
-pub use context::{BackgroundJob, Context, Part, Postbox, background_job};
-pub use io::Envelope;
+pub use context::Context;
+pub use envelope::Envelope;
+pub use front::Front;
+pub use handshake::Identity;
+pub use in_flight::ReplyTo;
+pub use io::PartSent;
 pub use limits::Limits;
 pub use listener::{ListenError, first_overlap, listen};
+pub use loads::Loads;
 pub use log_limit::LogLimit;
 pub use names::{Name, Never, ServiceMessage};
-pub use net::Net;
 pub use output::Body;
-pub use service::{Flow, Identity, ReplyTo, Request, Service, Timer, Token};
+pub use postbox::{BackgroundJob, Postbox, background_job};
+pub use service::{Flow, Request, Service, Timer, Token};
 pub use sutra_runtime::Stage;
-pub use translator::{Answer, Loads, Manner, Overlap, Translated, Translator, Wording};
+pub use translator::{Answer, Manner, Overlap, Translated, Translator, Wording};

@@ -12,8 +12,8 @@ pub struct Limits {
     pub max_in_flight: u32,
     /// Reply bytes gathered for a connection before its requests wait. As many again may be with
     /// the kernel, and the replies to what is in flight come on top. The default keeps a socket
-    /// full; a client that does not read holds half a megabyte here with it (besides the kernel's
-    /// own buffers), and is closed after `stall_timeout`.
+    /// full. A client that does not read holds half a megabyte here, besides the kernel's own
+    /// buffers, and is closed after `stall_timeout`.
     pub max_output: usize,
     /// Reply bytes that a core's connections may hold together in memory of their own, gathered or
     /// with the kernel. Beyond it a connection may have 16 KiB gathered before its requests wait,
@@ -33,8 +33,8 @@ pub struct Limits {
     /// How long a new connection may take to say Hello.
     pub hello_timeout: Duration,
     /// How long a peer may take to finish a frame that it began, or to read on when its replies
-    /// fill the socket; and a second more for every 64 KiB of them, so that a slow line may carry a
-    /// large one.
+    /// fill the socket. It has a second more for every 64 KiB of them, so that a slow line may
+    /// carry a large one.
     pub stall_timeout: Duration,
     /// How long a connection may be silent with nothing under way; `None`: for ever.
     pub idle_timeout: Option<Duration>,

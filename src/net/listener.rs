@@ -2,7 +2,7 @@
 //! connections without a lock.
 //!
 //! SO_REUSEPORT would let a second server of the same user join the port silently and take half of
-//! the connections, so the address is first bound without it: what is in use is refused by name.
+//! the connections. So the address is first bound without it: what is in use is refused by name.
 //!
 //! Accepted connections inherit what is set here (tcp(7)), so it costs no call for each:
 //! TCP_NODELAY, as replies are gathered already and must not wait for the peer's acknowledgements;

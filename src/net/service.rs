@@ -4,18 +4,12 @@
 use std::io;
 
 use sutra_runtime::Next;
-use sutra_wire::{Durability, Header};
+use sutra_wire::Header;
 
-use crate::Context;
+use crate::context::Context;
+use crate::handshake::Identity;
+use crate::in_flight::ReplyTo;
 use crate::names::ServiceMessage;
-
-/// Names one unanswered request on its core. Stale names (answered, timed out, connection gone) are
-/// ignored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReplyTo {
-    pub(crate) slot: u32,
-    pub(crate) generation: u32,
-}
 
 /// A request whose frame has been checked. Its payload is still bytes: the service knows the type.
 pub struct Request<'a> {
@@ -36,17 +30,6 @@ pub enum Flow {
     /// There is no room for it right now: its connection waits, reading no further, until
     /// [`Context::resume`], and the request is offered again.
     Wait,
-}
-
-/// What the handshake says of a service.
-#[derive(Clone, Debug)]
-pub struct Identity {
-    /// Drawn when the store was made.
-    pub store: u64,
-    /// When the server started, in µs since 1970.
-    pub started: u64,
-    /// When a write is acknowledged.
-    pub durability: Durability,
 }
 
 /// What a service's writes are for.

@@ -1,21 +1,26 @@
 //! Connections that have said nothing yet. None is closed for that alone, as clients may connect
-//! early and speak late; but only so many are kept, and the oldest gives its place to a new one.
+//! early and speak late. But only so many are kept: the oldest is closed for a new one.
 
 use std::collections::VecDeque;
 
-use crate::connections::Connections;
+use crate::connection::{Connection, ConnectionId};
+use crate::slots::Slots;
 
 /// Which connections of a core are silent, the oldest first.
 #[derive(Default)]
 pub(crate) struct Silent {
-    /// Slot and serial; those that have spoken or gone since are passed over.
-    order: VecDeque<(usize, u64)>,
-    pub(crate) count: usize,
+    /// Those that have spoken or gone since are passed over.
+    order: VecDeque<ConnectionId>,
+    count: usize,
 }
 
 impl Silent {
-    pub(crate) fn add(&mut self, index: usize, serial: u64) {
-        self.order.push_back((index, serial));
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    pub(crate) fn add(&mut self, id: ConnectionId) {
+        self.order.push_back(id);
         self.count += 1;
     }
 
@@ -25,10 +30,10 @@ impl Silent {
     }
 
     /// The oldest.
-    pub(crate) fn oldest(&mut self, connections: &Connections) -> Option<usize> {
-        while let Some((index, serial)) = self.order.pop_front() {
-            if is_silent(connections, index, serial) {
-                return Some(index);
+    pub(crate) fn oldest(&mut self, connections: &Slots) -> Option<usize> {
+        while let Some(id) = self.order.pop_front() {
+            if is_silent(connections, id) {
+                return Some(id.index());
             }
         }
         None
@@ -36,13 +41,13 @@ impl Silent {
 
     /// Forgets those that have spoken or gone, where they are most. Cost: a look at each, spread
     /// over as many arrivals.
-    pub(crate) fn tidy(&mut self, connections: &Connections) {
+    pub(crate) fn tidy(&mut self, connections: &Slots) {
         if self.order.len() > 64 + 2 * self.count {
-            self.order.retain(|(index, serial)| is_silent(connections, *index, *serial));
+            self.order.retain(|id| is_silent(connections, *id));
         }
     }
 }
 
-fn is_silent(connections: &Connections, index: usize, serial: u64) -> bool {
-    connections.live(index, serial).is_some_and(|connection| connection.is_silent)
+fn is_silent(connections: &Slots, id: ConnectionId) -> bool {
+    connections.live(id).is_some_and(Connection::is_silent)
 }

@@ -1,5 +1,5 @@
-//! The connections of a core that wait for the service to have room, so that each is tried again
-//! when there may be some, and all get their turn.
+//! The connections of a core that wait until the service has room. When there may be some, each is
+//! tried again, and all get their turn.
 //!
 //! A connection that goes leaves its entry behind, which its serial shows to be void; void entries
 //! are cleared away when they are most. So every step costs the same however many wait, and there
@@ -7,35 +7,34 @@
 
 use std::collections::VecDeque;
 
-use crate::connection::Waiting;
-use crate::connections::Connections;
-
-/// A connection's place, and its serial.
-type Entry = (usize, u64);
+use crate::connection::{ConnectionId, Waiting};
+use crate::slots::Slots;
 
 #[derive(Default)]
 pub(crate) struct WaitingList {
     /// Those to be tried first in front; each that waits is there once.
-    entries: VecDeque<Entry>,
+    entries: VecDeque<ConnectionId>,
     void: usize,
     /// How many are still to be tried, since the service last had room.
     untried: usize,
     /// Who was in front then.
-    first: Option<Entry>,
+    first: Option<ConnectionId>,
     /// Whether the service has room again.
     has_room: bool,
     /// Connections that wait for nothing any more ([`Waiting::Again`]).
     roomy: Vec<usize>,
+    /// Empty, kept for its memory.
+    spare: Vec<usize>,
 }
 
 impl WaitingList {
     /// Adds a connection, which has just been told to wait.
-    pub(crate) fn push(&mut self, index: usize, serial: u64) {
-        self.entries.push_back((index, serial));
+    pub(crate) fn push(&mut self, id: ConnectionId) {
+        self.entries.push_back(id);
     }
 
     /// A connection on the list does not wait any more.
-    pub(crate) fn left(&mut self, connections: &Connections) {
+    pub(crate) fn left(&mut self, connections: &Slots) {
         self.void += 1;
         if self.void * 2 > self.entries.len() {
             self.entries.retain(|entry| waits(connections, *entry));
@@ -54,19 +53,15 @@ impl WaitingList {
         self.roomy.push(index);
     }
 
-    /// How many wait for nothing any more.
-    pub(crate) fn roomier(&self) -> usize {
-        self.roomy.len()
+    /// Those that wait for nothing any more; to be given back to [`WaitingList::tried`].
+    pub(crate) fn take_roomy(&mut self) -> Vec<usize> {
+        std::mem::replace(&mut self.roomy, std::mem::take(&mut self.spare))
     }
 
-    /// The one of these at this place.
-    pub(crate) fn roomy(&self, at: usize) -> usize {
-        self.roomy[at]
-    }
-
-    /// So many of these were tried. Where the service has room, all that wait for it now are next.
-    pub(crate) fn tried(&mut self, roomier: usize) {
-        self.roomy.drain(..roomier);
+    /// These were tried. Where the service has room, all that wait for it now are next.
+    pub(crate) fn tried(&mut self, mut roomy: Vec<usize>) {
+        roomy.clear();
+        self.spare = roomy;
         if std::mem::take(&mut self.has_room) {
             self.untried = self.entries.len();
             self.first = self.entries.front().copied();
@@ -79,12 +74,12 @@ impl WaitingList {
     }
 
     /// Takes the next one to be tried off the list.
-    pub(crate) fn next(&mut self, connections: &Connections) -> Option<usize> {
+    pub(crate) fn next(&mut self, connections: &Slots) -> Option<usize> {
         while self.untried > 0 {
             self.untried -= 1;
             let entry = self.entries.pop_front()?;
             if waits(connections, entry) {
-                return Some(entry.0);
+                return Some(entry.index());
             }
             self.void = self.void.saturating_sub(1);
         }
@@ -97,9 +92,9 @@ impl WaitingList {
         None
     }
 
-    /// The places on the list, those of void entries included, by number.
-    pub(crate) fn get(&self, number: usize, connections: &Connections) -> Option<usize> {
-        self.entries.get(number).filter(|entry| waits(connections, **entry)).map(|entry| entry.0)
+    /// The connection of an entry by its number; `None` for void entries.
+    pub(crate) fn get(&self, number: usize, connections: &Slots) -> Option<usize> {
+        self.entries.get(number).filter(|entry| waits(connections, **entry)).map(|entry| entry.index())
     }
 
     /// How many entries there are.
@@ -108,6 +103,6 @@ impl WaitingList {
     }
 }
 
-fn waits(connections: &Connections, (index, serial): Entry) -> bool {
-    connections.live(index, serial).is_some_and(|connection| connection.waiting == Waiting::Service)
+fn waits(connections: &Slots, id: ConnectionId) -> bool {
+    connections.live(id).is_some_and(|connection| connection.waiting() == Waiting::Service)
 }

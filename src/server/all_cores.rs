@@ -83,7 +83,7 @@ impl AllCores {
     ) {
         let reply = match question {
             Question::Stats => CoreReply::Stats(Box::new(stats::of_core(core, cx))),
-            Question::Health => CoreReply::Done(core.shard.health().map_err(|error| error.to_string())),
+            Question::Health => CoreReply::Done(core.shard().health().map_err(|error| error.to_string())),
             Question::Flush => {
                 self.flushes.begin(core, from, number);
                 return self.check_flushes(core, cx);
@@ -154,8 +154,8 @@ impl AllCores {
 }
 
 fn conclude(core: &Core, cx: &mut Context<'_, Message>, asked: Asked) {
-    let uptime = core.info.started_at.elapsed().as_micros() as u64;
-    let (sequence, wrong) = (core.shard.last_sequence(), asked.wrong.join("; "));
+    let uptime = core.info().uptime();
+    let (sequence, wrong) = (core.shard().last_sequence(), asked.wrong.join("; "));
     match asked.question {
         Question::Stats => {
             let stats = stats::of_server(core, cx, asked.stats, uptime);

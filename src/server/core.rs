@@ -6,6 +6,7 @@
 pub(crate) mod mailbox;
 pub(crate) mod message;
 pub(crate) mod names;
+pub(crate) mod neighborhood;
 pub(crate) mod run_queue;
 
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use rkyv::util::AlignedVec;
 use rkyv::{Archive, Serialize};
 use sutra_driver::{Health, ShardDriver};
 use sutra_net::{Body as ReplyBody, Context, Flow, ReplyTo, Request, Stage};
-use sutra_store::{Namespaces, Shard};
+use sutra_store::{Keeper, Namespaces, Shard};
 use sutra_wire::{Checked, ConceptId, CoreLayout, ErrorMessage, FrameBuffer, Payload as Archived, Status};
 
 use crate::report::ServerInfo;
@@ -26,18 +27,22 @@ use message::{Body, Forwarded, Message, Payload, Ticket, WriteTicket};
 use run_queue::RunQueue;
 
 pub(crate) struct Core {
-    pub(crate) shard: ShardDriver<WriteTicket, Message>,
-    pub(crate) namespaces: Arc<Namespaces>,
-    pub(crate) run_queue: RunQueue,
-    pub(crate) info: Arc<ServerInfo>,
+    shard: ShardDriver<WriteTicket, Message>,
+    namespaces: Arc<Namespaces>,
+    run_queue: RunQueue,
+    info: Arc<ServerInfo>,
     layout: CoreLayout,
     peers: Peers,
+    /// For the first turn of the core that looks at the data folder.
+    manifest: Option<Arc<Keeper>>,
 }
 
 impl Core {
+    /// `manifest`: where this core is to look at the data folder for all.
     pub(crate) fn new(
         shard: Shard<WriteTicket>,
         namespaces: Arc<Namespaces>,
+        manifest: Option<Arc<Keeper>>,
         info: Arc<ServerInfo>,
         cores: usize,
     ) -> Self {
@@ -48,7 +53,31 @@ impl Core {
             info,
             layout: CoreLayout::new(u16::try_from(cores).expect("fewer than 65,536 cores")),
             peers: Peers::new(cores),
+            manifest,
         }
+    }
+
+    /// The shard, with what drives it.
+    pub(crate) fn shard(&self) -> &ShardDriver<WriteTicket, Message> {
+        &self.shard
+    }
+
+    pub(crate) fn shard_mut(&mut self) -> &mut ShardDriver<WriteTicket, Message> {
+        &mut self.shard
+    }
+
+    pub(crate) fn namespaces(&self) -> &Arc<Namespaces> {
+        &self.namespaces
+    }
+
+    /// The long work that is ready for its next slice.
+    pub(crate) fn run_queue(&mut self) -> &mut RunQueue {
+        &mut self.run_queue
+    }
+
+    /// What every core knows of the server.
+    pub(crate) fn info(&self) -> &ServerInfo {
+        &self.info
     }
 
     /// The core that owns a concept.
@@ -66,9 +95,16 @@ impl Core {
         self.peers.flush(cx)
     }
 
-    /// Whether nothing waits for another core's mailbox.
-    pub(crate) fn has_posted(&self) -> bool {
-        self.peers.is_idle()
+    /// Whether no write, no indexing and no message is under way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.shard.pending() == 0 && !self.shard.is_indexing() && self.peers.is_idle()
+    }
+
+    /// Begins to look at the data folder, on the core that does it for all.
+    pub(crate) fn begin_looks(&mut self, cx: &mut Context<'_, Message>) {
+        if let Some(manifest) = self.manifest.take() {
+            self.shard.begin_looks(cx, manifest);
+        }
     }
 
     /// Has a request of a client's answered by the core that owns what it asks about: `here` where
@@ -101,9 +137,18 @@ impl Core {
         Flow::Taken
     }
 
-    /// An answer of another core's has come: it has room for another request.
-    pub(crate) fn give_back(&mut self, core: usize) {
-        self.peers.give_back(core);
+    /// Another core has answered a request that was sent there: it has room for one more.
+    pub(crate) fn answered(
+        &mut self,
+        cx: &mut Context<'_, Message>,
+        from: usize,
+        to: ReplyTo,
+        status: Status,
+        sequence: u64,
+        payload: Payload,
+    ) {
+        self.peers.give_back(from);
+        self.answer(cx, Ticket::Here(to), status, sequence, payload);
     }
 
     /// Answers a request wherever it came from.
@@ -156,6 +201,14 @@ impl Core {
                 let buffer = archive(cx, &ErrorMessage { message });
                 self.answer(cx, ticket, status, 0, Payload::Built(buffer));
             }
+        }
+    }
+
+    /// Tells the other cores what has become of the data folder.
+    pub(crate) fn tell_folder(&mut self, cx: &mut Context<'_, Message>) {
+        let lost = self.shard.lost();
+        for other in (0..cx.cores()).filter(|other| *other != cx.index()).collect::<Vec<_>>() {
+            self.post(cx, other, Body::Folder(lost.clone()));
         }
     }
 

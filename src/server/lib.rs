@@ -2,9 +2,9 @@
 //! concerns them all.
 //!
 //! Promises: a request that arrives at the wrong core is answered all the same, through its owner's
-//! mailbox; a write is answered when it is as durable as the server says, and an association when
-//! both ends' cores know of it; what can't be done is answered with a reason; SIGTERM loses nothing
-//! that was received.
+//! mailbox. A write is answered when it is as durable as the server says; an association when the
+//! cores of both its ends know of it. What can't be done is answered with a reason. SIGTERM loses
+//! nothing that was received.
 //!
 //! Relies on `store` for the log and the tables, on `net` for connections, on `runtime` for cores.
 //! [`start()`] builds it all from a [`ServerConfig`].
@@ -20,6 +20,7 @@ mod reads;
 mod report;
 mod service;
 mod start;
+mod unserved;
 mod vectors;
 mod writes;
 

@@ -1,13 +1,13 @@
-//! Searches over the graph: how two concepts are connected, and which lie around one.
+//! Traversals of the graph: how two concepts are connected, and which lie around one.
 //!
-//! A search goes level by level (`coordinator.rs`): the core that was asked keeps what has been
-//! visited, reads its own concepts' associations in place, and has every other core read those of
-//! its concepts (`helper.rs`), a batch of concepts a message. What is sought is the goal's
-//! (`shortest.rs`, `most_confident.rs`, `within.rs`). A search reads each core's visible state as
-//! it goes: every edge that it reports was there when it was read.
+//! A traversal goes level by level (`coordinator.rs`): the core that was asked keeps what has been
+//! visited, and reads its own concepts' associations in place. It has every other core read those
+//! of its concepts (`helper.rs`), a batch of concepts a message. What is sought is the goal's
+//! (`shortest.rs`, `most_confident.rs`, `within.rs`). A traversal reads each core's visible state
+//! as it goes: every edge that it reports was there when it was read.
 //!
 //! A traversal works in slices (`run_queue.rs`), at most [`RUNNING`] on a core at a time, and stops
-//! when nobody waits for it any more. Its place is free again when every other core has let go of
+//! when nobody waits for it any more. Its number is free again when every other core has let go of
 //! the batch that it was given, so no answer can be another's.
 
 mod coordinator;
@@ -22,23 +22,22 @@ mod within;
 use std::sync::Arc;
 use std::time::Instant;
 
-use sutra_net::{Context, Flow, ReplyTo, Request};
+use sutra_net::{Context, Flow, Request};
 use sutra_store::{NamespaceId, Step};
 use sutra_wire::{ConceptId, Direction, Path, PathEdge, PathMode, PathRequest, Paths as PathsReply, Status, limits};
 
 use crate::core::message::{Batch, Body, Edges, Forwarded, Message, PathMessage, Ticket};
-use crate::core::names::{BatchSlot, SearchNumber, TraversalPlace};
-use crate::core::run_queue::{SLICE, Work};
+use crate::core::names::{BatchNumber, TraversalNumber};
+use crate::core::neighborhood::{Neighborhood, NeighborhoodAsked};
+use crate::core::run_queue::{LongWork, SLICE};
 use crate::core::{Core, validated};
 use helper::Helpers;
-use level::Level;
 use most_confident::MostConfident;
 use shortest::{Found, Hop, Shortest, Ways};
-use traversal::{Far, Goal, Outcome, Progress, RUNNING, Terms, Traversal};
-use visited::Visited;
+use traversal::{Goal, Helping, Memory, Outcome, Progress, RUNNING, Sought, Terms, Traversal};
 use within::Within;
 
-/// Concepts of a search up to which its memory is kept for the next: some 4 MiB for each of
+/// Concepts of a traversal up to which its memory is kept for the next: some 4 MiB for each of
 /// [`RUNNING`].
 const KEPT: usize = 65_536;
 /// Concepts of all paths of one reply: with its association each takes 28 bytes of at most
@@ -52,39 +51,32 @@ struct Route {
     hops: Vec<Hop>,
 }
 
-/// What was found around a concept, by the cores that own it, for a vector search; or why nothing
-/// was.
-pub(crate) struct Neighborhood {
-    pub(crate) search: SearchNumber,
-    pub(crate) found: Result<Vec<Vec<[u8; 16]>>, (Status, String)>,
-}
-
-enum Place {
+enum Slot {
     Free,
     /// It is in the run queue.
     Queued(Box<Traversal>),
     /// Only another core can bring it on.
     Waiting(Box<Traversal>),
-    /// Answered; these cores may not have let go of their batches.
-    Ending(Vec<Far>),
+    /// Answered; other cores may not have let go of their batches.
+    Ending(Helping),
 }
 
 /// A core's traversals, and what it reads for those of other cores.
 pub(crate) struct Paths {
-    places: [Place; RUNNING],
+    slots: [Slot; RUNNING],
     helpers: Helpers,
     /// A slice's associations, kept for its memory.
     steps: Vec<Step>,
-    /// What ended searches visited, empty, kept for its memory: growing hash tables anew was a
-    /// tenth of a search.
-    spare: Vec<(Visited, [Level; 3])>,
+    /// What ended traversals visited, empty, kept for its memory: growing hash tables anew was a
+    /// tenth of a traversal.
+    spare: Vec<Memory>,
     spare_ways: Vec<Ways>,
 }
 
 impl Paths {
     pub(crate) fn new(cores: usize) -> Self {
         Self {
-            places: std::array::from_fn(|_| Place::Free),
+            slots: std::array::from_fn(|_| Slot::Free),
             helpers: Helpers::new(cores),
             steps: Vec::new(),
             spare: Vec::new(),
@@ -93,22 +85,22 @@ impl Paths {
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.places.iter().all(|place| matches!(place, Place::Free))
+        self.slots.iter().all(|slot| matches!(slot, Slot::Free))
     }
 
-    fn free_place(&self) -> Option<TraversalPlace> {
-        self.places.iter().position(|place| matches!(place, Place::Free)).map(TraversalPlace)
+    fn free_slot(&self) -> Option<TraversalNumber> {
+        self.slots.iter().position(|slot| matches!(slot, Slot::Free)).map(TraversalNumber)
     }
 
     /// Whether another traversal may begin.
-    pub(crate) fn has_place(&self) -> bool {
-        self.free_place().is_some()
+    pub(crate) fn has_room(&self) -> bool {
+        self.free_slot().is_some()
     }
 
     pub(crate) fn path(&mut self, core: &mut Core, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
         let Some(path) = validated::<PathRequest>(cx, request) else { return Flow::Taken };
         let (start, end) = (ConceptId(path.start), ConceptId(path.end));
-        let Some(namespace) = core.namespaces.lookup(&path.namespace) else {
+        let Some(namespace) = core.namespaces().lookup(&path.namespace) else {
             answer(core, cx, Ticket::Here(request.reply_to), Ok(Vec::new()));
             return Flow::Taken;
         };
@@ -119,7 +111,7 @@ impl Paths {
                 Flow::Taken
             });
         }
-        let Some(place) = self.free_place() else { return Flow::Wait };
+        let Some(number) = self.free_slot() else { return Flow::Wait };
         let max_visited = match path.max_visited.to_native() {
             0 => limits::DEFAULT_VISITED,
             visited => visited,
@@ -131,55 +123,42 @@ impl Paths {
             let ways = self.spare_ways.pop().unwrap_or_default();
             Goal::Shortest(Shortest::new(max_depth, path.alternatives.to_native() as usize, max_visited, ways))
         };
-        let terms = Terms {
-            to: request.reply_to,
-            namespace,
-            kinds: path.kinds.iter().map(|kind| kind.to_native()).collect(),
-            direction: Direction::from_number(path.direction).expect("validated"),
-            max_visited,
-        };
-        self.begin(core, cx, place, terms, goal, &[start, end]);
+        let kinds = path.kinds.iter().map(|kind| kind.to_native()).collect();
+        let direction = Direction::from_number(path.direction).expect("validated");
+        let terms = Terms::new(request.reply_to, namespace, kinds, direction, max_visited);
+        self.begin(core, cx, number, terms, goal, &[start, end]);
         Flow::Taken
     }
 
-    /// Looks for the concepts around one, for a vector search that answers `to`; the outcome comes
-    /// out of [`Paths::advance`]. There must be a place.
-    pub(crate) fn find_neighborhood(
-        &mut self,
-        core: &mut Core,
-        cx: &Context<'_, Message>,
-        search: SearchNumber,
-        to: ReplyTo,
-        namespace: NamespaceId,
-        around: (ConceptId, u32),
-    ) {
-        let place = self.free_place().expect("there is a place for whoever was told so");
-        let (id, edges) = around;
+    /// Looks for the concepts around one; the outcome comes out of [`Paths::advance`]. There must
+    /// be a free slot.
+    pub(crate) fn find_neighborhood(&mut self, core: &mut Core, cx: &Context<'_, Message>, asked: NeighborhoodAsked) {
+        let NeighborhoodAsked { search, to, namespace, around, edges } = asked;
+        let number = self.free_slot().expect("there is a free slot for whoever was told so");
         let mut ids = vec![Vec::new(); cx.cores()];
-        ids[core.owner(&id)].push(id.0);
+        ids[core.owner(&around)].push(around.0);
         let goal = Goal::Within { within: Within::new(edges, limits::DEFAULT_VISITED), ids, search };
         let max_visited = limits::DEFAULT_VISITED as usize;
-        let terms = Terms { to, namespace, kinds: Arc::default(), direction: Direction::Both, max_visited };
-        self.begin(core, cx, place, terms, goal, &[id]);
+        let terms = Terms::new(to, namespace, Arc::default(), Direction::Both, max_visited);
+        self.begin(core, cx, number, terms, goal, &[around]);
     }
 
-    /// Begins a traversal in a free place, from these concepts: a start, and an end where it has
+    /// Begins a traversal in a free number, from these concepts: a start, and an end where it has
     /// one.
     fn begin(
         &mut self,
         core: &mut Core,
         cx: &Context<'_, Message>,
-        place: TraversalPlace,
+        number: TraversalNumber,
         terms: Terms,
         goal: Goal,
         ends: &[ConceptId],
     ) {
         let cores = cx.cores();
-        let fresh = || (Visited::default(), std::array::from_fn(|_| Level::new(cores)));
-        let memory = self.spare.pop().unwrap_or_else(fresh);
+        let memory = self.spare.pop().unwrap_or_else(|| Memory::new(cores));
         let traversal = coordinator::begin(core, cores, terms, goal, ends, memory);
-        self.places[place.0] = Place::Queued(Box::new(traversal));
-        core.run_queue.push(Work::Traversal(place));
+        self.slots[number.0] = Slot::Queued(Box::new(traversal));
+        core.run_queue().push(LongWork::Traversal(number));
     }
 
     /// Another core asks for help, or gives it.
@@ -191,30 +170,30 @@ impl Paths {
         message: PathMessage,
     ) {
         match message {
-            PathMessage::Expand { place, batch } => self.expand(core, from, place, batch),
-            PathMessage::ExpandOn { place } => {
-                if let Some(slot) = self.helpers.go_on(from, place) {
-                    core.run_queue.push(Work::Batch(slot));
+            PathMessage::Expand { traversal: number, batch } => self.expand(core, from, number, batch),
+            PathMessage::ExpandOn { traversal: number } => {
+                if let Some(batch) = self.helpers.go_on(from, number) {
+                    core.run_queue().push(LongWork::Batch(batch));
                 }
             }
-            PathMessage::Abandon { place } => {
-                if self.helpers.abandon(from, place) {
-                    helper::let_go(core, cx, from, place);
+            PathMessage::Abandon { traversal: number } => {
+                if self.helpers.abandon(from, number) {
+                    helper::let_go(core, cx, from, number);
                 }
             }
-            PathMessage::Expanded { place, edges } => self.expanded(core, cx, from, place, edges),
+            PathMessage::Expanded { traversal: number, edges } => self.expanded(core, cx, from, number, edges),
         }
     }
 
-    fn expand(&mut self, core: &mut Core, from: usize, place: TraversalPlace, batch: Batch) {
-        let slot = self.helpers.begin(from, place, batch);
-        core.run_queue.push(Work::Batch(slot));
+    fn expand(&mut self, core: &mut Core, from: usize, number: TraversalNumber, batch: Batch) {
+        let batch = self.helpers.begin(from, number, batch);
+        core.run_queue().push(LongWork::Batch(batch));
     }
 
     /// Reads the next associations of a batch of another core's.
-    pub(crate) fn advance_batch(&mut self, core: &mut Core, cx: &mut Context<'_, Message>, slot: BatchSlot) {
-        if self.helpers.advance(core, cx, slot) {
-            core.run_queue.push(Work::Batch(slot));
+    pub(crate) fn advance_batch(&mut self, core: &mut Core, cx: &mut Context<'_, Message>, number: BatchNumber) {
+        if self.helpers.advance(core, cx, number) {
+            core.run_queue().push(LongWork::Batch(number));
         }
     }
 
@@ -224,26 +203,26 @@ impl Paths {
         core: &mut Core,
         cx: &mut Context<'_, Message>,
         from: usize,
-        place: TraversalPlace,
+        number: TraversalNumber,
         edges: Edges,
     ) {
-        let state = &mut self.places[place.0];
-        match std::mem::replace(state, Place::Free) {
-            Place::Queued(mut traversal) => {
-                traversal.received.push_back((from, edges));
-                *state = Place::Queued(traversal);
+        let state = &mut self.slots[number.0];
+        match std::mem::replace(state, Slot::Free) {
+            Slot::Queued(mut traversal) => {
+                traversal.receive(from, edges);
+                *state = Slot::Queued(traversal);
             }
-            Place::Waiting(mut traversal) => {
-                traversal.received.push_back((from, edges));
-                *state = Place::Queued(traversal);
-                core.run_queue.push(Work::Traversal(place));
+            Slot::Waiting(mut traversal) => {
+                traversal.receive(from, edges);
+                *state = Slot::Queued(traversal);
+                core.run_queue().push(LongWork::Traversal(number));
             }
-            Place::Ending(mut far) => {
-                far[from].took(edges.is_last);
-                *state = Place::Ending(far);
-                self.free(cx, place);
+            Slot::Ending(mut helping) => {
+                helping.took(from, &edges);
+                *state = Slot::Ending(helping);
+                self.free(cx, number);
             }
-            Place::Free => debug_assert!(false, "a place is free when every core has let go"),
+            Slot::Free => debug_assert!(false, "a slot is free when every core has let go"),
         }
     }
 
@@ -252,30 +231,30 @@ impl Paths {
         &mut self,
         core: &mut Core,
         cx: &mut Context<'_, Message>,
-        place: TraversalPlace,
+        number: TraversalNumber,
     ) -> Option<Neighborhood> {
-        let Place::Queued(mut traversal) = std::mem::replace(&mut self.places[place.0], Place::Free) else {
+        let Slot::Queued(mut traversal) = std::mem::replace(&mut self.slots[number.0], Slot::Free) else {
             unreachable!("only a queued traversal is in the queue, and it leaves it for its slice");
         };
         let until = Instant::now() + SLICE;
         loop {
-            let progress = match cx.is_waiting(traversal.to) {
-                true => coordinator::work_on(core, cx, place, &mut traversal, &mut self.steps),
+            let progress = match cx.is_waiting(traversal.to()) {
+                true => coordinator::work_on(core, cx, number, &mut traversal, &mut self.steps),
                 false => {
                     let message = "nobody waits for it any more".to_owned();
                     Progress::Ended(Err((Status::DeadlineExceeded, message)))
                 }
             };
             match progress {
-                Progress::Ended(outcome) => return self.end(core, cx, place, *traversal, outcome),
+                Progress::Ended(outcome) => return self.end(core, cx, number, *traversal, outcome),
                 Progress::Waits => {
-                    self.places[place.0] = Place::Waiting(traversal);
+                    self.slots[number.0] = Slot::Waiting(traversal);
                     return None;
                 }
                 Progress::Again if Instant::now() < until => {}
                 Progress::Again => {
-                    self.places[place.0] = Place::Queued(traversal);
-                    core.run_queue.push(Work::Traversal(place));
+                    self.slots[number.0] = Slot::Queued(traversal);
+                    core.run_queue().push(LongWork::Traversal(number));
                     return None;
                 }
             }
@@ -287,50 +266,41 @@ impl Paths {
         &mut self,
         core: &mut Core,
         cx: &mut Context<'_, Message>,
-        place: TraversalPlace,
+        number: TraversalNumber,
         mut traversal: Traversal,
         outcome: Outcome,
     ) -> Option<Neighborhood> {
         let neighborhood = tell(core, cx, &mut traversal, outcome);
-        for (from, edges) in traversal.received.drain(..) {
-            traversal.far[from].took(edges.is_last);
+        let (memory, ways, helping) = traversal.end();
+        self.keep_memory(memory, ways);
+        for other in helping.working() {
+            core.post(cx, other, Body::Path(PathMessage::Abandon { traversal: number }));
         }
-        for (other, far) in traversal.far.iter().enumerate() {
-            if far.is_working() {
-                core.post(cx, other, Body::Path(PathMessage::Abandon { place }));
-            }
-        }
-        let far = self.keep_memory(traversal);
-        self.places[place.0] = Place::Ending(far);
-        self.free(cx, place);
+        self.slots[number.0] = Slot::Ending(helping);
+        self.free(cx, number);
         neighborhood
     }
 
     /// Keeps an ended traversal's memory for the next, where it is not too much.
-    fn keep_memory(&mut self, traversal: Traversal) -> Vec<Far> {
-        let Traversal { mut visited, mut level, next: [mut start_next, mut end_next], goal, far, .. } = traversal;
-        if visited.len() <= KEPT && self.spare.len() < RUNNING {
-            visited.clear();
-            [&mut level, &mut start_next, &mut end_next].into_iter().for_each(Level::clear);
-            self.spare.push((visited, [level, start_next, end_next]));
+    fn keep_memory(&mut self, mut memory: Memory, ways: Option<Ways>) {
+        if memory.visited() <= KEPT && self.spare.len() < RUNNING {
+            memory.clear();
+            self.spare.push(memory);
         }
-        if let Goal::Shortest(search) = goal
-            && let ways = search.into_ways()
+        if let Some(ways) = ways
             && ways.len() <= KEPT
             && self.spare_ways.len() < RUNNING
         {
             self.spare_ways.push(ways);
         }
-        far
     }
 
-    /// Gives a place of which the traversal has ended to whoever waits for one, if every core has
-    /// let go.
-    fn free(&mut self, cx: &mut Context<'_, Message>, place: TraversalPlace) {
-        if let Place::Ending(far) = &self.places[place.0]
-            && !far.iter().any(Far::is_working)
+    /// Frees the slot of a traversal that has ended, if every core has let go.
+    fn free(&mut self, cx: &mut Context<'_, Message>, number: TraversalNumber) {
+        if let Slot::Ending(helping) = &self.slots[number.0]
+            && helping.working().next().is_none()
         {
-            self.places[place.0] = Place::Free;
+            self.slots[number.0] = Slot::Free;
             cx.resume();
         }
     }
@@ -343,20 +313,16 @@ fn tell(
     traversal: &mut Traversal,
     outcome: Outcome,
 ) -> Option<Neighborhood> {
-    let found = match &mut traversal.goal {
-        Goal::Within { ids, search, .. } => {
-            return Some(Neighborhood { search: *search, found: outcome.map(|()| std::mem::take(ids)) });
-        }
-        Goal::Shortest(search) if search.is_met() => search.paths(MOST_CONCEPTS),
-        Goal::Shortest(_) => Vec::new(),
-        Goal::MostConfident(search) => search.path().into_iter().collect(),
+    let found = match traversal.found(MOST_CONCEPTS) {
+        Sought::Around(search, ids) => return Some(Neighborhood { search, found: outcome.map(|()| ids) }),
+        Sought::Paths(found) => found,
     };
     let route = |Found { concepts, hops }| {
-        let ids = concepts.iter().map(|concept| coordinator::id(core, traversal, *concept));
+        let ids = concepts.iter().map(|concept| coordinator::id(core, traversal.name(*concept)));
         Route { concepts: ids.collect(), hops }
     };
     let routes = outcome.map(|()| found.into_iter().map(route).collect());
-    answer(core, cx, Ticket::Here(traversal.to), routes);
+    answer(core, cx, Ticket::Here(traversal.to()), routes);
     None
 }
 
@@ -370,7 +336,7 @@ pub(crate) fn itself(
     id: ConceptId,
 ) {
     let route = Route { concepts: vec![id], hops: Vec::new() };
-    let found = if core.shard.knows(namespace, &id) { vec![route] } else { Vec::new() };
+    let found = if core.shard().knows(namespace, &id) { vec![route] } else { Vec::new() };
     answer(core, cx, ticket, Ok(found));
 }
 

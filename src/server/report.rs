@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use sutra_store::OpenReport;
@@ -11,10 +11,37 @@ use sutra_wire::Durability;
 /// What every core knows of the server.
 #[derive(Debug)]
 pub(crate) struct ServerInfo {
-    pub(crate) data: PathBuf,
-    pub(crate) durability: Durability,
-    pub(crate) started_at: Instant,
-    pub(crate) recovery: OpenReport,
+    data: PathBuf,
+    durability: Durability,
+    recovery: OpenReport,
+    started_at: Instant,
+}
+
+impl ServerInfo {
+    pub(crate) fn new(report: &StartReport, started_at: Instant) -> Self {
+        let StartReport { data, durability, recovery, .. } = report;
+        Self { data: data.clone(), durability: *durability, recovery: recovery.clone(), started_at }
+    }
+
+    /// The data folder.
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// When a write is acknowledged.
+    pub(crate) fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    /// What recovery read.
+    pub(crate) fn recovery(&self) -> &OpenReport {
+        &self.recovery
+    }
+
+    /// How long the server has run, in µs.
+    pub(crate) fn uptime(&self) -> u64 {
+        self.started_at.elapsed().as_micros() as u64
+    }
 }
 
 /// What a start found and set up.

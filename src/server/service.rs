@@ -4,23 +4,21 @@
 //! handed on.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sutra_driver::Change;
 use sutra_net::{Context, Flow, Identity, Request, Service, Stage};
 use sutra_runtime::Next;
-use sutra_store::{Keeper, Namespaces, Shard};
-use sutra_wire::{Durability, Opcode, Status};
+use sutra_wire::{Durability, Opcode};
 
 use crate::all_cores::AllCores;
 use crate::core::Core;
 use crate::core::message::{Body, Forwarded, Message, Question, Ticket, WriteTicket};
 use crate::core::names::{Timer, Token};
-use crate::core::run_queue::Work;
+use crate::core::run_queue::LongWork;
 use crate::paths::{self, Paths};
 use crate::reads;
-use crate::report::ServerInfo;
+use crate::unserved;
 use crate::vectors::{Asked, Vectors};
 use crate::writes::Writes;
 
@@ -31,56 +29,44 @@ pub(crate) struct StorageService {
     vectors: Vectors,
     all_cores: AllCores,
     identity: Identity,
-    /// For the first turn of the core that looks at the data folder.
-    manifest: Option<Arc<Keeper>>,
 }
 
 impl StorageService {
-    /// `manifest`: where this core is to look at the data folder for all.
-    pub(crate) fn new(
-        shard: Shard<WriteTicket>,
-        namespaces: Arc<Namespaces>,
-        manifest: Option<Arc<Keeper>>,
-        info: Arc<ServerInfo>,
-        identity: Identity,
-        cores: usize,
-    ) -> Self {
+    pub(crate) fn new(core: Core, identity: Identity, cores: usize) -> Self {
         Self {
-            core: Core::new(shard, namespaces, info, cores),
+            core,
             writes: Writes::default(),
             paths: Paths::new(cores),
             vectors: Vectors::default(),
             all_cores: AllCores::default(),
             identity,
-            manifest,
         }
     }
 
     fn search(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
-        match self.vectors.search(&mut self.core, cx, request, self.paths.has_place()) {
+        match self.vectors.search(&mut self.core, cx, request, self.paths.has_room()) {
             Asked::Flow(flow) => flow,
-            Asked::Near(near) => {
-                let around = (near.id, near.edges);
-                self.paths.find_neighborhood(&mut self.core, cx, near.search, near.to, near.namespace, around);
+            Asked::Near(asked) => {
+                self.paths.find_neighborhood(&mut self.core, cx, asked);
                 Flow::Taken
             }
         }
     }
 
-    /// Does the next slice of the job whose turn it is.
-    fn advance_work(&mut self, cx: &mut Context<'_, Message>) {
-        let Some(work) = self.core.run_queue.next() else { return };
+    /// Does the next slice of the long work whose turn it is.
+    fn advance_long_work(&mut self, cx: &mut Context<'_, Message>) {
+        let Some(work) = self.core.run_queue().next() else { return };
         cx.enter_stage(Stage::LongWork);
         let core = &mut self.core;
         match work {
-            Work::Deletion(number) => self.writes.advance_deletion(core, cx, number),
-            Work::Batch(slot) => self.paths.advance_batch(core, cx, slot),
-            Work::Traversal(place) => {
-                if let Some(found) = self.paths.advance(core, cx, place) {
-                    self.vectors.neighborhood_found(core, cx, found.search, found.found);
+            LongWork::Deletion(number) => self.writes.advance_deletion(core, cx, number),
+            LongWork::Batch(number) => self.paths.advance_batch(core, cx, number),
+            LongWork::Traversal(number) => {
+                if let Some(found) = self.paths.advance(core, cx, number) {
+                    self.vectors.neighborhood_found(core, cx, found);
                 }
             }
-            Work::Search(share) => self.vectors.advance(core, cx, share),
+            LongWork::Share(share) => self.vectors.advance(core, cx, share),
         }
         cx.enter_stage(Stage::LookUp);
     }
@@ -92,14 +78,6 @@ impl StorageService {
         self.writes.retry(&mut self.core, cx);
         cx.resume();
     }
-
-    /// The data folder has gone, or is back: every core is to know.
-    fn folder_changed(&mut self, cx: &mut Context<'_, Message>) {
-        let lost = self.core.shard.lost();
-        for other in (0..cx.cores()).filter(|other| *other != cx.index()).collect::<Vec<_>>() {
-            self.core.post(cx, other, Body::Folder(lost.clone()));
-        }
-    }
 }
 
 impl Service for StorageService {
@@ -110,50 +88,32 @@ impl Service for StorageService {
     }
 
     fn request(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
-        self.core.run_queue.note_arrival();
-        let Some(opcode) = Opcode::from_number(request.header.opcode) else {
-            return refuse_unknown(cx, request);
-        };
+        self.core.run_queue().note_arrival();
         let core = &mut self.core;
-        match opcode {
-            Opcode::Learn => self.writes.learn(core, cx, request),
-            Opcode::Associate => self.writes.associate(core, cx, request),
-            Opcode::Delete => self.writes.delete(core, cx, request, false),
-            Opcode::DeleteCounted => self.writes.delete(core, cx, request, true),
-            Opcode::Query => reads::concept(core, cx, request),
-            Opcode::Association => reads::association(core, cx, request),
-            Opcode::Neighbors => reads::neighbors(core, cx, request),
-            Opcode::Concepts => reads::concepts(core, cx, request),
-            Opcode::Path => self.paths.path(core, cx, request),
-            Opcode::Search => self.search(cx, request),
-            Opcode::Stats => self.all_cores.ask(core, cx, request.reply_to, Question::Stats),
-            Opcode::Flush => self.all_cores.ask(core, cx, request.reply_to, Question::Flush),
-            Opcode::Health => self.all_cores.ask(core, cx, request.reply_to, Question::Health),
-            Opcode::RegisterAgent
-            | Opcode::AgentHeartbeat
-            | Opcode::ReportNodes
-            | Opcode::UnregisterAgent
-            | Opcode::SpawnNode
-            | Opcode::StopNode
-            | Opcode::Node
-            | Opcode::Nodes
-            | Opcode::Agents
-            | Opcode::Cluster
-            | Opcode::Watch => {
-                let message = "this is a storage server; ask the grid's master (127.0.0.1:7001 unless told otherwise)";
-                cx.refuse(request.reply_to, Status::NotServed, message);
-                Flow::Taken
-            }
-            Opcode::Hello => {
-                cx.refuse(request.reply_to, Status::InvalidArgument, "Hello was said already on this connection");
+        match Opcode::from_number(request.header.opcode) {
+            Some(Opcode::Learn) => self.writes.learn(core, cx, request),
+            Some(Opcode::Associate) => self.writes.associate(core, cx, request),
+            Some(Opcode::Delete) => self.writes.delete(core, cx, request, false),
+            Some(Opcode::DeleteCounted) => self.writes.delete(core, cx, request, true),
+            Some(Opcode::Query) => reads::concept(core, cx, request),
+            Some(Opcode::Association) => reads::association(core, cx, request),
+            Some(Opcode::Neighbors) => reads::neighbors(core, cx, request),
+            Some(Opcode::Concepts) => reads::concepts(core, cx, request),
+            Some(Opcode::Path) => self.paths.path(core, cx, request),
+            Some(Opcode::Search) => self.search(cx, request),
+            Some(Opcode::Stats) => self.all_cores.ask(core, cx, request.reply_to, Question::Stats),
+            Some(Opcode::Flush) => self.all_cores.ask(core, cx, request.reply_to, Question::Flush),
+            Some(Opcode::Health) => self.all_cores.ask(core, cx, request.reply_to, Question::Health),
+            other => {
+                unserved::refuse(cx, request, other);
                 Flow::Taken
             }
         }
     }
 
     fn message(&mut self, cx: &mut Context<'_, Message>, from: usize, message: Message) {
-        self.core.shard.observe(message.clock);
-        self.core.run_queue.note_arrival();
+        self.core.shard_mut().observe(message.clock);
+        self.core.run_queue().note_arrival();
         let core = &mut self.core;
         match message.body {
             Body::Request { to, request } => {
@@ -165,8 +125,7 @@ impl Service for StorageService {
                 }
             }
             Body::Answer { to, status, sequence, payload } => {
-                core.give_back(from);
-                core.answer(cx, Ticket::Here(to), status, sequence, payload);
+                core.answered(cx, from, to, status, sequence, payload);
                 self.writes.retry_numbered(core, cx);
                 cx.resume();
             }
@@ -174,27 +133,27 @@ impl Service for StorageService {
             Body::Path(message) => self.paths.message(core, cx, from, message),
             Body::Vector(message) => self.vectors.message(core, cx, from, message),
             Body::Question(message) => self.all_cores.message(core, cx, from, message),
-            Body::Driver(ended) => match core.shard.ended(cx, ended) {
+            Body::Driver(ended) => match core.shard_mut().ended(cx, ended) {
                 Some(Change::Space) => self.go_on(cx),
                 Some(Change::Folder) => {
-                    self.folder_changed(cx);
+                    core.tell_folder(cx);
                     self.go_on(cx);
                 }
                 None => {}
             },
             Body::Folder(lost) => {
-                core.shard.set_lost(lost);
+                core.shard_mut().set_lost(lost);
                 self.go_on(cx);
             }
         }
     }
 
     fn written(&mut self, cx: &mut Context<'_, Message>, token: Token, result: io::Result<()>) {
-        self.core.run_queue.note_arrival();
+        self.core.run_queue().note_arrival();
         let core = &mut self.core;
         match token {
             Token::Commit => {
-                let entries = core.shard.committed(cx, result);
+                let entries = core.shard_mut().committed(cx, result);
                 self.writes.committed(core, cx, entries);
                 cx.resume();
             }
@@ -206,43 +165,32 @@ impl Service for StorageService {
 
     fn timer(&mut self, cx: &mut Context<'_, Message>, timer: Timer) {
         match timer {
-            Timer::Driver(timer) => self.core.shard.timer(cx, timer),
+            Timer::Driver(timer) => self.core.shard_mut().timer(cx, timer),
             Timer::Sync => self.all_cores.sync(&mut self.core, cx),
         }
     }
 
     fn turn_end(&mut self, cx: &mut Context<'_, Message>) -> Next {
-        if let Some(manifest) = self.manifest.take() {
-            self.core.shard.begin_looks(cx, manifest);
-        }
-        self.advance_work(cx);
-        if self.core.shard.commit(cx)
+        self.core.begin_looks(cx);
+        self.advance_long_work(cx);
+        if self.core.shard_mut().commit(cx)
             && let Durability::Interval(milliseconds) = self.identity.durability
         {
             self.all_cores.sync_within(cx, Duration::from_millis(u64::from(milliseconds)));
         }
-        self.core.shard.prepare(cx);
+        self.core.shard_mut().prepare(cx);
         self.vectors.build_index(&mut self.core, cx);
-        match self.core.post_waiting(cx) || !self.core.run_queue.is_empty() {
+        match self.core.post_waiting(cx) || !self.core.run_queue().is_empty() {
             true => Next::Again,
             false => Next::Sleep,
         }
     }
 
     fn is_idle(&self) -> bool {
-        self.core.shard.pending() == 0
-            && !self.core.shard.is_indexing()
-            && self.core.has_posted()
+        self.core.is_idle()
             && self.writes.is_idle()
             && self.paths.is_idle()
             && self.vectors.is_idle()
             && self.all_cores.is_idle()
     }
-}
-
-fn refuse_unknown(cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
-    let number = request.header.opcode;
-    let message = format!("no operation has the number 0x{number:02x}; is the client newer than this server?");
-    cx.refuse(request.reply_to, Status::UnknownOpcode, message);
-    Flow::Taken
 }

@@ -6,11 +6,12 @@ use std::time::Instant;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sutra_compat::Dialect;
-use sutra_net::{Identity, ListenError, Loads, Net, first_overlap, listen};
+use sutra_net::{Front, Identity, ListenError, Loads, first_overlap, listen};
 use sutra_runtime::{Config, Cores, ListenerId, Placement, Running, RuntimeError, StartError, allowed_cpus, cpu_quota};
 use sutra_store::{Keeper, OpenOptions, Opened, Store, StoreError, stored_cores};
 
 use crate::config::ServerConfig;
+use crate::core::Core;
 use crate::core::mailbox::MAILBOX;
 use crate::core::message::WriteTicket;
 use crate::error::ServerError;
@@ -49,7 +50,7 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
     let started_at = Instant::now();
     let files = allow_all_files();
     let allowed = allowed_cpus();
-    let (placement, pinned) = place(&config, &allowed, cpu_quota())?;
+    let (placement, pinned) = choose_cpus(&config, &allowed, cpu_quota())?;
     let cores = placement.cpus.len();
     let needed = FILES + FILES_PER_CORE * cores as u64;
     if let Some(limit) = files.filter(|limit| *limit < needed) {
@@ -76,12 +77,7 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
         recovery: opened.report.clone(),
         cpus: placement.cpus.clone(),
     };
-    let info = Arc::new(ServerInfo {
-        data: config.data.clone(),
-        durability: config.durability,
-        started_at,
-        recovery: opened.report.clone(),
-    });
+    let info = Arc::new(ServerInfo::new(&report, started_at));
     let manifest = Arc::clone(&opened.keeper);
     let running = run_cores(&config, &placement, pinned, ports, opened, &info)?;
     Ok(Server { running, manifest, report, _placement: placement })
@@ -127,18 +123,18 @@ fn run_cores(
 ) -> Result<Running, ServerError> {
     let cores = placement.cpus.len();
     let identity = Identity { store: opened.store_id, started: opened.started, durability: config.durability };
-    // What each core's thread takes when it builds its part.
+    // What each core's thread takes when it begins.
     let mut by_core: Vec<Option<_>> = opened.shards.into_iter().map(|shard| Some((shard, Vec::new()))).collect();
     for (id, listeners) in ports.listeners {
-        for (part, listener) in by_core.iter_mut().zip(listeners) {
-            if let Some((_, listeners)) = part {
+        for (taken, listener) in by_core.iter_mut().zip(listeners) {
+            if let Some((_, listeners)) = taken {
                 listeners.push((id, listener));
             }
         }
     }
     let dialect = Dialect { numbering: config.numbering, id_rule: opened.id_rule };
     let (loads, first_compat) = (Arc::new(Loads::new(cores)), ports.first_compat);
-    let (limits, info, parts) = (config.limits.clone(), Arc::clone(info), Mutex::new(by_core));
+    let (limits, info, by_core) = (config.limits.clone(), Arc::clone(info), Mutex::new(by_core));
     let runtime = Config {
         cpus: placement.cpus.clone(),
         pin: pinned,
@@ -148,17 +144,18 @@ fn run_cores(
         ..Config::default()
     };
     let running = sutra_runtime::start(runtime, move |index, core| {
-        let part = parts.lock().unwrap_or_else(PoisonError::into_inner)[index].take();
-        let (shard, listeners) = part.expect("each core is built once");
+        let taken = by_core.lock().unwrap_or_else(PoisonError::into_inner)[index].take();
+        let (shard, listeners) = taken.expect("each core begins once");
         for (id, listener) in listeners {
             core.listen(listener, id)?;
         }
         let looking = (index == 0).then(|| Arc::clone(&opened.keeper));
         let (namespaces, info) = (Arc::clone(&opened.namespaces), Arc::clone(&info));
-        let service = StorageService::new(shard, namespaces, looking, info, identity.clone(), cores);
+        let core_state = Core::new(shard, namespaces, looking, info, cores);
+        let service = StorageService::new(core_state, identity.clone(), cores);
         let legacy = Box::new(Legacy::new(dialect));
-        let net = Net::new(service, limits.clone()).with_translator(legacy, first_compat, Arc::clone(&loads));
-        Ok::<_, RuntimeError>(net)
+        let front = Front::new(service, limits.clone()).with_translator(legacy, first_compat, Arc::clone(&loads));
+        Ok::<_, RuntimeError>(front)
     });
     running.map_err(|error| match error {
         StartError::Runtime(error) | StartError::Handler { error, .. } => error.into(),
@@ -188,7 +185,11 @@ pub fn allow_all_files() -> Option<u64> {
 
 /// The CPU of each core, and whether its thread stays there. Unpinned cores may outnumber the CPUs:
 /// they share them.
-fn place(config: &ServerConfig, allowed: &[usize], quota: Option<usize>) -> Result<(Placement, bool), ServerError> {
+fn choose_cpus(
+    config: &ServerConfig,
+    allowed: &[usize],
+    quota: Option<usize>,
+) -> Result<(Placement, bool), ServerError> {
     let paid = quota.map_or(allowed.len(), |quota| quota.min(allowed.len()));
     let (count, is_asked) = match &config.cores {
         Cores::List(list) if !list.iter().all(|cpu| allowed.contains(cpu)) => {

@@ -3,7 +3,7 @@
 //! A search goes to all cores with one message each, which shares the query; each answers with its
 //! best k once. A core that can't search yet, as its index is away with the worker that builds it,
 //! goes on when it is back. At its deadline, or when nobody waits for the answer any more, a search
-//! ends where it is; what is left of it on other cores ends with its deadline.
+//! ends where it is. What is left of it on other cores ends with its deadline.
 
 mod searches;
 mod shares;
@@ -17,7 +17,8 @@ use sutra_wire::{ArchivedSearchRequest, Checked, ConceptId, SearchHit, SearchHit
 
 use crate::core::message::{Body, Message, ShareAsked, VectorMessage};
 use crate::core::names::{SearchNumber, ShareNumber};
-use crate::core::run_queue::Work;
+use crate::core::neighborhood::{Neighborhood, NeighborhoodAsked};
+use crate::core::run_queue::LongWork;
 use crate::core::{Core, validated};
 use searches::{Search, Searches};
 use shares::Shares;
@@ -35,17 +36,7 @@ pub(crate) struct Vectors {
 pub(crate) enum Asked {
     Flow(Flow),
     /// It is among the concepts around one, which are to be found first.
-    Near(Near),
-}
-
-/// The concepts among which a search is to look.
-pub(crate) struct Near {
-    pub(crate) search: SearchNumber,
-    pub(crate) to: sutra_net::ReplyTo,
-    pub(crate) namespace: NamespaceId,
-    pub(crate) id: ConceptId,
-    /// At most so many associations away.
-    pub(crate) edges: u32,
+    Near(NeighborhoodAsked),
 }
 
 impl Vectors {
@@ -63,33 +54,27 @@ impl Vectors {
     ) -> Asked {
         let Some(wanted) = validated::<SearchRequest>(cx, request) else { return Asked::Flow(Flow::Taken) };
         let to = request.reply_to;
-        let namespace = core.namespaces.lookup(&wanted.namespace);
-        let dimension = namespace.and_then(|namespace| core.namespaces.dimension(namespace));
+        let namespace = core.namespaces().lookup(&wanted.namespace);
+        let dimension = namespace.and_then(|namespace| core.namespaces().dimension(namespace));
         if let Err(message) = check(&wanted, dimension) {
             cx.refuse(to, Status::InvalidArgument, message);
             return Asked::Flow(Flow::Taken);
         }
         let (Some(namespace), Some(_)) = (namespace, dimension) else {
             // No vector was ever learned there.
-            cx.reply_archive(to, Status::Ok, core.shard.last_sequence(), &SearchHits::default());
+            cx.reply_archive(to, Status::Ok, core.shard().last_sequence(), &SearchHits::default());
             return Asked::Flow(Flow::Taken);
         };
-        if !self.searches.has_place() || wanted.near.is_some() && !can_traverse {
+        if !self.searches.has_room() || wanted.near.is_some() && !can_traverse {
             return Asked::Flow(Flow::Wait);
         }
         let deadline = Some(request.header.extra).filter(|left| *left != 0).map(Duration::from_micros);
-        let search = self.searches.add(Search {
-            to,
-            query: Arc::new(query(namespace, &wanted)),
-            deadline: deadline.and_then(|left| cx.now().checked_add(left)),
-            missing: cx.cores(),
-            is_cut: false,
-            hits: Vec::new(),
-        });
+        let deadline = deadline.and_then(|left| cx.now().checked_add(left));
+        let search = self.searches.add(Search::new(to, query(namespace, &wanted), deadline, cx.cores()));
         match wanted.near.as_ref() {
             Some(near) => {
-                let (id, edges) = (ConceptId(near.id), near.edges.to_native());
-                Asked::Near(Near { search, to, namespace, id, edges })
+                let (around, edges) = (ConceptId(near.id), near.edges.to_native());
+                Asked::Near(NeighborhoodAsked { search, to, namespace, around, edges })
             }
             None => {
                 self.ask_cores(core, cx, search, None);
@@ -98,20 +83,19 @@ impl Vectors {
         }
     }
 
-    /// The concepts among which a search is to look are found, by the cores that own them; or why
-    /// they are not: there are too many, or nobody waits for the search any more.
+    /// The concepts among which a search is to look are found, or can't be.
     pub(crate) fn neighborhood_found(
         &mut self,
         core: &mut Core,
         cx: &mut Context<'_, Message>,
-        search: SearchNumber,
-        found: Result<Vec<Vec<[u8; 16]>>, (Status, String)>,
+        neighborhood: Neighborhood,
     ) {
+        let Neighborhood { search, found } = neighborhood;
         match found {
             Ok(ids) => self.ask_cores(core, cx, search, Some(ids)),
             Err((status, message)) => {
                 if let Some(search) = self.searches.remove(search) {
-                    cx.refuse(search.to, status, message);
+                    cx.refuse(search.to(), status, message);
                     cx.resume();
                 }
             }
@@ -141,8 +125,7 @@ impl Vectors {
         search: SearchNumber,
         mut allowed: Option<Vec<Vec<[u8; 16]>>>,
     ) {
-        let Some(Search { query, deadline, .. }) = self.searches.get(search) else { return };
-        let (query, deadline) = (Arc::clone(query), *deadline);
+        let Some((query, deadline)) = self.searches.get(search).map(Search::question) else { return };
         for other in 0..cx.cores() {
             let allowed = allowed.as_mut().map(|by_core| std::mem::take(&mut by_core[other]));
             let asked = ShareAsked { search, query: Arc::clone(&query), deadline, allowed };
@@ -155,21 +138,21 @@ impl Vectors {
     }
 
     fn begin_share(&mut self, core: &mut Core, asked_by: usize, asked: ShareAsked) {
-        let share = self.shares.begin(&core.shard, asked_by, asked);
-        core.run_queue.push(Work::Search(share));
+        let share = self.shares.begin(core.shard(), asked_by, asked);
+        core.run_queue().push(LongWork::Share(share));
     }
 
     /// Does the next slice of a share.
     pub(crate) fn advance(&mut self, core: &mut Core, cx: &mut Context<'_, Message>, number: ShareNumber) {
         let Some(share) = self.shares.take_up(number) else { return };
-        let is_late = share.deadline.is_some_and(|deadline| deadline <= cx.now());
+        let (asked_by, search) = share.asked_by();
         let is_unwanted =
-            share.core == cx.index() && self.searches.get(share.search).is_none_or(|search| !cx.is_waiting(search.to));
-        if is_late || is_unwanted {
+            asked_by == cx.index() && self.searches.get(search).is_none_or(|search| !cx.is_waiting(search.to()));
+        if share.is_late(cx.now()) || is_unwanted {
             return self.end_share(core, cx, number, false);
         }
-        match core.shard.advance_search(&mut share.state) {
-            SearchProgress::More => core.run_queue.push(Work::Search(number)),
+        match core.shard_mut().advance_search(share.state()) {
+            SearchProgress::More => core.run_queue().push(LongWork::Share(number)),
             SearchProgress::Waits => self.shares.wait(number),
             SearchProgress::Done => self.end_share(core, cx, number, true),
         }
@@ -177,8 +160,8 @@ impl Vectors {
 
     fn end_share(&mut self, core: &mut Core, cx: &mut Context<'_, Message>, number: ShareNumber, is_whole: bool) {
         let Some(share) = self.shares.remove(number) else { return };
-        let (asked_by, search) = (share.core, share.search);
-        let hits = is_whole.then(|| share.state.into_hits());
+        let (asked_by, search) = share.asked_by();
+        let hits = is_whole.then(|| share.into_hits());
         if asked_by == cx.index() {
             self.searched(core, cx, search, hits);
         } else {
@@ -194,14 +177,16 @@ impl Vectors {
         search: SearchNumber,
         hits: Option<Vec<SearchHit>>,
     ) {
-        let Some(Search { to, query, is_cut, mut hits, .. }) = self.searches.merge(search, hits) else { return };
+        let Some(search) = self.searches.merge(search, hits) else { return };
         cx.resume();
-        if is_cut {
-            return cx.refuse(to, Status::DeadlineExceeded, "the deadline passed during the search; give it more time");
+        let to = search.to();
+        match search.into_best() {
+            Some(hits) => cx.reply_archive(to, Status::Ok, core.shard().last_sequence(), &SearchHits { hits }),
+            None => {
+                let message = "the deadline passed during the search; give it more time";
+                cx.refuse(to, Status::DeadlineExceeded, message);
+            }
         }
-        hits.sort_unstable_by(|a, b| b.similarity.total_cmp(&a.similarity).then(a.id.cmp(&b.id)));
-        hits.truncate(query.k as usize);
-        cx.reply_archive(to, Status::Ok, core.shard.last_sequence(), &SearchHits { hits });
     }
 
     /// Has this core's worker insert what waits to be indexed, if it has nothing else to do.
@@ -210,8 +195,8 @@ impl Vectors {
             if self.shares.owe() {
                 return;
             }
-            let Some(job) = core.shard.next_index_job(cx.is_draining()) else { return };
-            let clock = core.shard.last_sequence();
+            let Some(job) = core.shard_mut().next_index_job(cx.is_draining()) else { return };
+            let clock = core.shard().last_sequence();
             let job = move || Message { clock, body: Body::Vector(VectorMessage::Indexed(Box::new(job.run()))) };
             self.index_job = Some(background_job(job));
         }
@@ -221,9 +206,9 @@ impl Vectors {
 
     /// The worker is done for now: the index is back.
     fn index_is_back(&mut self, core: &mut Core, indexed: Indexed) {
-        core.shard.indexed(indexed);
+        core.shard_mut().indexed(indexed);
         for share in self.shares.wake() {
-            core.run_queue.push(Work::Search(share));
+            core.run_queue().push(LongWork::Share(share));
         }
     }
 }

@@ -19,7 +19,7 @@ use sutra_wire::{AssociationRecord, ConceptId, ConceptKey, ConceptRecord, Delete
 
 use crate::core::message::{Body, Forwarded, Message, Payload, Ticket, Write, WriteMessage, WriteTicket};
 use crate::core::names::DeletionNumber;
-use crate::core::run_queue::Work;
+use crate::core::run_queue::LongWork;
 use crate::core::{Core, archive, validated};
 use deletions::{Asked, Buried, Deletions, Ended, Slice};
 use registrations::{Registrations, Unnumbered};
@@ -29,8 +29,8 @@ use registrations::{Registrations, Unnumbered};
 pub(crate) struct Writes {
     deletions: Deletions,
     registrations: Registrations,
-    /// Requests of other cores and steps of deletions that found no room in the log, oldest first;
-    /// bounded by the other cores' credits and by the removals that deletions have under way.
+    /// Requests of other cores and steps of deletions that found no room in the log, oldest first.
+    /// Bounded by the other cores' credits and by the removals that deletions have under way.
     stalled: VecDeque<(WriteTicket, Write)>,
 }
 
@@ -50,7 +50,7 @@ impl Writes {
             Forwarded::Write(Write::Learn { namespace, record: record.copy_into(cx.buffer()) })
         };
         core.at_owner(cx, core.owner(&ConceptId(record.id)), request.reply_to, there, |core, cx, ticket| {
-            logged(cx, request.reply_to, core.shard.learn(record, namespace, WriteTicket::Request(ticket)))
+            logged(cx, request.reply_to, core.shard_mut().learn(record, namespace, WriteTicket::Request(ticket)))
         })
     }
 
@@ -65,7 +65,7 @@ impl Writes {
             Forwarded::Write(Write::Associate { namespace, record: record.copy_into(cx.buffer()) })
         };
         core.at_owner(cx, core.owner(&ConceptId(record.source)), request.reply_to, there, |core, cx, ticket| {
-            logged(cx, request.reply_to, core.shard.associate(record, namespace, WriteTicket::Request(ticket)))
+            logged(cx, request.reply_to, core.shard_mut().associate(record, namespace, WriteTicket::Request(ticket)))
         })
     }
 
@@ -77,7 +77,7 @@ impl Writes {
         is_counted: bool,
     ) -> Flow {
         let Some(key) = validated::<ConceptKey>(cx, request) else { return Flow::Taken };
-        let Some(namespace) = core.namespaces.lookup(&key.namespace) else {
+        let Some(namespace) = core.namespaces().lookup(&key.namespace) else {
             core.answer_now(cx, Ticket::Here(request.reply_to), Status::NotFound, Payload::Empty);
             return Flow::Taken;
         };
@@ -103,14 +103,16 @@ impl Writes {
         write: Write,
     ) {
         let refused = match write {
-            Write::Learn { namespace, record } => match core.shard.learn(record.checked(), namespace, ticket) {
+            Write::Learn { namespace, record } => match core.shard_mut().learn(record.checked(), namespace, ticket) {
                 Ok(_) => return cx.give_back(record.into_buffer()),
                 Err(refusal) => (refusal, Write::Learn { namespace, record }),
             },
-            Write::Associate { namespace, record } => match core.shard.associate(record.checked(), namespace, ticket) {
-                Ok(_) => return cx.give_back(record.into_buffer()),
-                Err(refusal) => (refusal, Write::Associate { namespace, record }),
-            },
+            Write::Associate { namespace, record } => {
+                match core.shard_mut().associate(record.checked(), namespace, ticket) {
+                    Ok(_) => return cx.give_back(record.into_buffer()),
+                    Err(refusal) => (refusal, Write::Associate { namespace, record }),
+                }
+            }
             Write::Delete { namespace, key, is_counted } => {
                 let WriteTicket::Request(ticket) = ticket else { unreachable!("no step of a deletion is one") };
                 let asked = Asked { ticket, namespace, key, is_counted };
@@ -119,16 +121,16 @@ impl Writes {
                 }
                 return;
             }
-            Write::Remove(key) => match core.shard.dissociate(&key, ticket) {
+            Write::Remove(key) => match core.shard_mut().dissociate(&key, ticket) {
                 Ok(Some(_)) => return,
                 // It was removed by somebody else meanwhile.
                 Ok(None) => {
-                    let sequence = core.shard.last_sequence();
+                    let sequence = core.shard().last_sequence();
                     return self.done(core, cx, ticket, Status::Ok, sequence);
                 }
                 Err(refusal) => (refusal, Write::Remove(key)),
             },
-            Write::Bury { namespace, key } => match core.shard.delete(key.checked(), namespace, ticket) {
+            Write::Bury { namespace, key } => match core.shard_mut().delete(key.checked(), namespace, ticket) {
                 Ok(_) => return cx.give_back(key.into_buffer()),
                 Err(refusal) => (refusal, Write::Bury { namespace, key }),
             },
@@ -149,7 +151,7 @@ impl Writes {
     ) {
         match message {
             WriteMessage::InEdge { ticket, sequence, edge } => {
-                core.shard.apply_in_edge(edge);
+                core.shard_mut().apply_in_edge(edge);
                 core.post(cx, from, Body::Write(WriteMessage::InEdgeApplied { ticket, sequence }));
             }
             WriteMessage::InEdgeApplied { ticket, sequence } => self.done(core, cx, ticket, Status::Ok, sequence),
@@ -172,7 +174,7 @@ impl Writes {
         for entry in entries.drain(..) {
             self.acknowledge(core, cx, entry);
         }
-        core.shard.recycle(entries);
+        core.shard_mut().recycle(entries);
         self.retry(core, cx);
     }
 
@@ -230,7 +232,7 @@ impl Writes {
     ) {
         let owner = core.owner(&edge.key.target);
         if owner == cx.index() {
-            core.shard.apply_in_edge(edge);
+            core.shard_mut().apply_in_edge(edge);
             self.done(core, cx, ticket, Status::Ok, sequence);
         } else {
             core.post(cx, owner, Body::Write(WriteMessage::InEdge { ticket, sequence, edge }));
@@ -293,13 +295,13 @@ impl Writes {
     /// One removal of a deletion has ended: whether it removed the association, or why it did not.
     fn removed(&mut self, core: &mut Core, deletion: DeletionNumber, outcome: Result<bool, (Status, String)>) {
         if self.deletions.removed(deletion, outcome) {
-            core.run_queue.push(Work::Deletion(deletion));
+            core.run_queue().push(LongWork::Deletion(deletion));
         }
     }
 
     fn begin_deletion(&mut self, core: &mut Core, asked: Asked) {
         let deletion = self.deletions.begin(asked);
-        core.run_queue.push(Work::Deletion(deletion));
+        core.run_queue().push(LongWork::Deletion(deletion));
     }
 
     /// Does the next piece of work of one deletion: a slice of its associations, or its end.
@@ -309,10 +311,10 @@ impl Writes {
         cx: &mut Context<'_, Message>,
         deletion: DeletionNumber,
     ) {
-        match self.deletions.next_slice(&core.shard, deletion) {
+        match self.deletions.next_slice(core.shard(), deletion) {
             Slice::Nothing => {}
             // Nothing but associations that were removed before.
-            Slice::Again => core.run_queue.push(Work::Deletion(deletion)),
+            Slice::Again => core.run_queue().push(LongWork::Deletion(deletion)),
             Slice::Removals(mut keys) => {
                 for key in keys.drain(..) {
                     let owner = core.owner(&key.source);
@@ -332,16 +334,16 @@ impl Writes {
     /// The associations are gone, or can't be removed: logs the tombstone, or tells why not.
     fn end_deletion(&mut self, core: &mut Core, cx: &mut Context<'_, Message>, ended: Ended) {
         let Ended { asked: Asked { ticket, namespace, key, is_counted }, removed, refused } = ended;
-        let is_learned = core.shard.record(namespace, &ConceptId(key.checked().id)).is_some();
+        let is_learned = core.shard().record(namespace, &ConceptId(key.checked().id)).is_some();
         match refused {
             Some((status, message)) => {
                 core.refuse(cx, ticket, status, deletions::cut_short(message, removed));
                 cx.give_back(key.into_buffer());
             }
             // Without a write under way that could be of this concept, there is nothing to bury.
-            None if !is_learned && core.shard.pending() == 0 => {
+            None if !is_learned && core.shard().pending() == 0 => {
                 let deleted = Deleted { concept: false, associations: removed };
-                let sequence = core.shard.last_sequence();
+                let sequence = core.shard().last_sequence();
                 answer_deleted(core, cx, ticket, is_counted, deleted, sequence);
                 cx.give_back(key.into_buffer());
             }

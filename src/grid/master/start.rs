@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use sutra_net::{Identity, ListenError, Loads, Net, first_overlap, listen};
+use sutra_net::{Front, Identity, ListenError, Loads, first_overlap, listen};
 use sutra_runtime::{Config, ListenerId, Running, RuntimeError, StartError, allowed_cpus};
 use sutra_store::{Keeper, NamespaceId, OpenOptions, Shard, Store};
 use sutra_wire::grid::AgentRegistered;
@@ -113,8 +113,8 @@ pub fn start(config: MasterConfig) -> Result<Master, MasterError> {
         for (id, listener) in ports {
             core.listen(listener, id)?;
         }
-        let net = Net::new(MasterService::new(parts), limits.clone());
-        Ok::<_, RuntimeError>(net.speaking_either(Box::new(GridLegacy), Arc::clone(&loads)))
+        let front = Front::new(MasterService::new(parts), limits.clone());
+        Ok::<_, RuntimeError>(front.speaking_either(Box::new(GridLegacy), Arc::clone(&loads)))
     })
     .map_err(|error| match error {
         StartError::Runtime(error) | StartError::Handler { error, .. } => error,

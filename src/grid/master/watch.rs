@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use sutra_net::{Context, Flow, Part, ReplyTo, Request};
+use sutra_net::{Context, Flow, PartSent, ReplyTo, Request};
 use sutra_wire::Status;
 use sutra_wire::grid::WatchRequest;
 
@@ -128,9 +128,9 @@ fn tell(cx: &mut Context<'_, Message>, events: &Events, watcher: &mut Watcher, w
         && let Some(event) = events.after(watcher.seen, wall)
     {
         match cx.reply_part(watcher.to, event.number, &event) {
-            Part::Sent => watcher.seen = event.number,
-            Part::Full => break,
-            Part::Gone => return None,
+            PartSent::Sent => watcher.seen = event.number,
+            PartSent::Full => break,
+            PartSent::Gone => return None,
         }
         told += 1;
     }

@@ -14,8 +14,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use sutra_net::{
-    Body, Context, Flow, Identity, Limits, Loads, Net, Never, ReplyTo, Request, Service, ServiceMessage, background_job,
-    listen,
+    Body, Context, Flow, Front, Identity, Limits, Loads, Never, ReplyTo, Request, Service, ServiceMessage,
+    background_job, listen,
 };
 use sutra_runtime::{Config, ListenerId, Next, Region, RegionWriter, Running, RuntimeError};
 use sutra_testing::raw::{self, Raw};
@@ -286,7 +286,7 @@ impl Server {
             let mut listeners = listeners.lock().unwrap();
             core.listen(listeners.0.pop().unwrap(), ListenerId(0))?;
             core.listen(listeners.1.pop().unwrap(), ListenerId(1))?;
-            let net = Net::new(Toy::new(Arc::clone(&seen)), limits.clone());
+            let net = Front::new(Toy::new(Arc::clone(&seen)), limits.clone());
             let (toy, loads) = (Box::new(ToyProtocol), Arc::clone(&loads));
             Ok::<_, RuntimeError>(match speaks_either {
                 true => net.speaking_either(toy, loads),

@@ -1,7 +1,8 @@
 //! Flush, and the syncs of the relaxed durabilities.
 //!
-//! A core has flushed when everything that it had accepted before is committed and, where commits
-//! are acknowledged before they are on stable storage, a sync that began after that has ended.
+//! A core has flushed when everything that it had accepted before is committed. Where commits are
+//! acknowledged before they are on stable storage, a sync that began after that must have ended,
+//! too.
 
 use std::io;
 use std::time::Duration;
@@ -10,9 +11,9 @@ use sutra_net::Context;
 use sutra_store::Refusal;
 use sutra_wire::Durability;
 
+use crate::core::Core;
 use crate::core::message::Message;
 use crate::core::names::{QuestionNumber, Timer, Token};
-use crate::core::Core;
 
 struct Waiting {
     core: usize,
@@ -49,7 +50,7 @@ impl Flushes {
     }
 
     pub(super) fn begin(&mut self, core: &Core, asked_by: usize, number: QuestionNumber) {
-        let sequence = core.shard.last_sequence();
+        let sequence = core.shard().last_sequence();
         self.waiting.push(Waiting { core: asked_by, number, sequence, sync: u64::MAX });
     }
 
@@ -68,9 +69,9 @@ impl Flushes {
         if self.waiting.is_empty() {
             return Vec::new();
         }
-        let committed = core.shard.committed_sequence();
+        let committed = core.shard().committed_sequence();
         // Without space the log takes no more, and keeps what it has.
-        let failed = core.shard.health().err().filter(|refusal| !matches!(refusal, Refusal::Full { .. }));
+        let failed = core.shard().health().err().filter(|refusal| !matches!(refusal, Refusal::Full { .. }));
         let failed = failed.map(|refusal| refusal.to_string()).or_else(|| self.failed.clone());
         let (next_sync, relaxed) = (self.begun + 1, is_relaxed(core));
         let mut flushed = Vec::new();
@@ -103,7 +104,7 @@ impl Flushes {
             return;
         }
         self.begun += 1;
-        let files = core.shard.next_sync();
+        let files = core.shard_mut().next_sync();
         self.files_under_way = files.len();
         if files.is_empty() {
             self.ended = self.begun;
@@ -116,7 +117,7 @@ impl Flushes {
     /// One file's sync has ended.
     pub(super) fn synced(&mut self, core: &mut Core, result: io::Result<()>) {
         if let Err(error) = result {
-            core.shard.fail(&error);
+            core.shard_mut().fail(&error);
             self.failed = Some(format!("sync failed: {error}; what was acknowledged since the last one may be lost"));
         }
         self.files_under_way -= 1;
@@ -127,5 +128,5 @@ impl Flushes {
 }
 
 fn is_relaxed(core: &Core) -> bool {
-    core.info.durability != Durability::Always
+    core.info().durability() != Durability::Always
 }

@@ -22,7 +22,7 @@ pub(super) fn add(sum: &mut CoreStats, more: CoreStats) {
 pub(super) fn of_core(core: &Core, cx: &Context<'_, Message>) -> CoreStats {
     let mut counters = Vec::new();
     cx.counters(&mut counters);
-    CoreStats { shard: core.shard.stats(), counters }
+    CoreStats { shard: core.shard().stats(), counters }
 }
 
 /// What the whole server has and has done.
@@ -41,7 +41,7 @@ pub(super) fn of_server(core: &Core, cx: &Context<'_, Message>, all: CoreStats, 
     ] {
         counters.push(Counter { name: name.into(), value });
     }
-    for (name, value) in core.info.recovery.fields() {
+    for (name, value) in core.info().recovery().fields() {
         counters.push(Counter { name: format!("recovered_{name}"), value });
     }
     process::report(&mut counters);
@@ -53,9 +53,9 @@ pub(super) fn of_server(core: &Core, cx: &Context<'_, Message>, all: CoreStats, 
         pending: shard.pending,
         uptime,
         cores: u32::try_from(cx.cores()).expect("fewer than 65,536 cores"),
-        durability: core.info.durability.to_string(),
-        write_path: core.shard.write_path(),
-        data: core.info.data.display().to_string(),
+        durability: core.info().durability().to_string(),
+        write_path: core.shard().write_path(),
+        data: core.info().data().display().to_string(),
         version: env!("CARGO_PKG_VERSION").into(),
         counters,
     }

@@ -26,10 +26,10 @@ struct Peer {
     under_way: u32,
     /// Messages that found the mailbox full. Bounded by the requests that are unanswered on both
     /// cores and by the removals that deletions have under way: each causes at most one message at
-    /// a time. And by the traversals of both cores: each has one batch under way at the other core,
-    /// for which it sends two messages at most (go on, and let go) before that core answers, and
-    /// gets two at most (a part of up to 28 KiB, and the end) before it sends another; its place is
-    /// not used again before the end.
+    /// a time. And by the traversals of both cores: each has one batch under way at the other core.
+    /// For that it sends two messages at most (go on, and let go) before that core answers. It gets
+    /// two at most (edges of up to 28 KiB, and the end) before it sends another. Its number is not
+    /// used again before the end.
     outbox: VecDeque<Message>,
 }
 
@@ -42,7 +42,7 @@ impl Peers {
         Self { peers: (0..cores).map(|_| Peer::default()).collect() }
     }
 
-    /// Whether another request may be sent to the core; its answer gives the place back.
+    /// Whether another request may be sent to the core; its answer gives the credit back.
     pub(crate) fn take_credit(&mut self, core: usize) -> bool {
         let peer = &mut self.peers[core];
         let free = peer.under_way < CREDITS;

@@ -12,9 +12,7 @@ use sutra_wire::{
     SearchHit, Status,
 };
 
-use super::names::{
-    BurialNumber, DeletionNumber, QuestionNumber, SearchNumber, Timer, Token, TraversalPlace,
-};
+use super::names::{BurialNumber, DeletionNumber, QuestionNumber, SearchNumber, Timer, Token, TraversalNumber};
 
 /// A message and the highest sequence that its sender had seen (Lamport 1978): so that causes come
 /// before effects in any merged order of the shards' logs.
@@ -144,17 +142,17 @@ pub(crate) enum WriteMessage {
     Registered { refused: Vec<(String, String)> },
 }
 
-/// Of traversals, which the place names.
+/// Of traversals, by the number that they have on the core that asks.
 pub(crate) enum PathMessage {
     /// Concepts whose associations the receiver reads for a traversal of the sender's.
-    Expand { place: TraversalPlace, batch: Batch },
+    Expand { traversal: TraversalNumber, batch: Batch },
     /// More of them are wanted.
-    ExpandOn { place: TraversalPlace },
+    ExpandOn { traversal: TraversalNumber },
     /// No more of them is wanted. The receiver says that it has let go, unless it has sent the last
     /// of them before.
-    Abandon { place: TraversalPlace },
+    Abandon { traversal: TraversalNumber },
     /// Some of what a traversal of the receiver's asked for.
-    Expanded { place: TraversalPlace, edges: Edges },
+    Expanded { traversal: TraversalNumber, edges: Edges },
 }
 
 /// Concepts whose associations a traversal asks another core for.

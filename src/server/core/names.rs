@@ -56,11 +56,11 @@ pub(crate) struct BurialNumber(pub(crate) usize);
 
 /// One of a core's traversals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TraversalPlace(pub(crate) usize);
+pub(crate) struct TraversalNumber(pub(crate) usize);
 
 /// A batch of another core's traversal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct BatchSlot(pub(crate) usize);
+pub(crate) struct BatchNumber(pub(crate) usize);
 
 /// A vector search of the core that was asked for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

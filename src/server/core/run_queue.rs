@@ -1,37 +1,38 @@
-//! Long work, cut into slices: a turn of a core ends with one slice of one job, in turn, so that a
-//! small request never waits for more than one slice, and a job of a thousand slices holds up none
-//! of two.
+//! Long work, cut into slices. A turn of a core ends with one slice of one piece of long work, in
+//! their order. So a small request never waits for more than one slice, and work of a thousand
+//! slices does not hold up work of two.
 //!
 //! What a turn answers is sent when the turn is over. So a turn in which something arrived leaves
 //! its slice to the next one, but never two turns in a row: a core that always has small requests
 //! gets on with its long work all the same.
 //!
-//! A job has at most one entry here: it is put in when its next slice can be done at once, taken
-//! out for the slice, and puts itself in again at the end where there is more to do. A slice is
-//! some 0.15 ms of work. What the queue holds is bounded by the jobs that each kind of work allows.
+//! A piece of long work has at most one entry here. It is put in when its next slice can be done at
+//! once, and taken out for the slice. At the slice's end it puts itself in again, where there is
+//! more to do. A slice is some 0.15 ms of work. What the queue holds is bounded by what each kind
+//! of long work allows.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::names::{BatchSlot, DeletionNumber, ShareNumber, TraversalPlace};
+use super::names::{BatchNumber, DeletionNumber, ShareNumber, TraversalNumber};
 
 /// How long a slice of work that can be cut anywhere goes on: some tens of times what a turn of the
 /// core costs besides.
 pub(crate) const SLICE: Duration = Duration::from_micros(150);
 
-/// A job with a slice to do, by the kind of work and its place among those.
+/// Long work with a slice to do, by its kind and its number among those.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Work {
+pub(crate) enum LongWork {
     Deletion(DeletionNumber),
-    Batch(BatchSlot),
-    Traversal(TraversalPlace),
-    Search(ShareNumber),
+    Batch(BatchNumber),
+    Traversal(TraversalNumber),
+    Share(ShareNumber),
 }
 
-/// The jobs of a core that are ready, first in, first out.
+/// The long work of a core that is ready, first in, first out.
 #[derive(Default)]
 pub(crate) struct RunQueue {
-    ready: VecDeque<Work>,
+    ready: VecDeque<LongWork>,
     /// Whether this turn has something to send, as far as is known.
     has_arrival: bool,
     /// Whether the turn before left its slice to this one.
@@ -39,7 +40,7 @@ pub(crate) struct RunQueue {
 }
 
 impl RunQueue {
-    pub(crate) fn push(&mut self, work: Work) {
+    pub(crate) fn push(&mut self, work: LongWork) {
         debug_assert!(!self.ready.contains(&work), "{work:?} is ready already");
         self.ready.push_back(work);
     }
@@ -49,8 +50,8 @@ impl RunQueue {
         self.has_arrival = true;
     }
 
-    /// The job whose turn it is, where this turn is for one.
-    pub(crate) fn next(&mut self) -> Option<Work> {
+    /// The work whose turn it is, where this turn is for one.
+    pub(crate) fn next(&mut self) -> Option<LongWork> {
         self.is_put_off = std::mem::take(&mut self.has_arrival) && !self.is_put_off;
         if self.is_put_off { None } else { self.ready.pop_front() }
     }
@@ -66,10 +67,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn jobs_take_turns_and_a_turn_with_arrivals_is_left_out_but_never_two_in_a_row() {
+    fn long_work_takes_turns_and_a_turn_with_arrivals_is_left_out_but_never_two_in_a_row() {
         let mut queue = RunQueue::default();
-        let jobs =
-            [Work::Deletion(DeletionNumber(1)), Work::Search(ShareNumber(1)), Work::Traversal(TraversalPlace(2))];
+        let jobs = [
+            LongWork::Deletion(DeletionNumber(1)),
+            LongWork::Share(ShareNumber(1)),
+            LongWork::Traversal(TraversalNumber(2)),
+        ];
         jobs.into_iter().for_each(|job| queue.push(job));
         assert_eq!(queue.next(), Some(jobs[0]));
         queue.note_arrival();

@@ -12,7 +12,7 @@ use sutra_store::{Step, Walk};
 use super::traversal::{RUNNING, WINDOW};
 use crate::core::Core;
 use crate::core::message::{Batch, Body, Edges, FarEdge, Message, PathMessage};
-use crate::core::names::{BatchSlot, TraversalPlace};
+use crate::core::names::{BatchNumber, TraversalNumber};
 use crate::core::run_queue::SLICE;
 
 /// Associations after which a part is full: 28 KiB, and some 0.1 ms of work for either core.
@@ -38,15 +38,15 @@ enum Slot {
     Abandoned,
 }
 
-/// The batches of other cores, by the core that asked and its traversal's place.
+/// The batches of other cores, by the core that asked and its traversal.
 pub(super) struct Helpers {
     slots: Vec<Slot>,
     /// A slice's associations, kept for its memory.
     steps: Vec<Step>,
 }
 
-fn slot_of(core: usize, place: TraversalPlace) -> BatchSlot {
-    BatchSlot(core * RUNNING + place.0)
+fn number_of(core: usize, traversal: TraversalNumber) -> BatchNumber {
+    BatchNumber(core * RUNNING + traversal.0)
 }
 
 impl Helpers {
@@ -56,21 +56,21 @@ impl Helpers {
 
     /// Another core's traversal asks for a batch. Its last one has ended: it asks for one at a
     /// time.
-    pub(super) fn begin(&mut self, core: usize, place: TraversalPlace, batch: Batch) -> BatchSlot {
-        let slot = slot_of(core, place);
-        debug_assert!(matches!(self.slots[slot.0], Slot::Free), "a batch at a time");
-        self.slots[slot.0] = Slot::Queued(Reading { batch, begun: 0, walk: Walk::default(), edges: Vec::new() });
-        slot
+    pub(super) fn begin(&mut self, core: usize, traversal: TraversalNumber, batch: Batch) -> BatchNumber {
+        let number = number_of(core, traversal);
+        debug_assert!(matches!(self.slots[number.0], Slot::Free), "a batch at a time");
+        self.slots[number.0] = Slot::Queued(Reading { batch, begun: 0, walk: Walk::default(), edges: Vec::new() });
+        number
     }
 
     /// The next part is wanted. Returns what is to be put into the run queue.
-    pub(super) fn go_on(&mut self, core: usize, place: TraversalPlace) -> Option<BatchSlot> {
-        let slot = slot_of(core, place);
-        let state = &mut self.slots[slot.0];
+    pub(super) fn go_on(&mut self, core: usize, traversal: TraversalNumber) -> Option<BatchNumber> {
+        let number = number_of(core, traversal);
+        let state = &mut self.slots[number.0];
         match std::mem::replace(state, Slot::Free) {
             Slot::Waiting(reading) => {
                 *state = Slot::Queued(reading);
-                Some(slot)
+                Some(number)
             }
             other => {
                 *state = other;
@@ -80,8 +80,8 @@ impl Helpers {
     }
 
     /// Nothing more of a batch is wanted. Returns whether it was let go at once.
-    pub(super) fn abandon(&mut self, core: usize, place: TraversalPlace) -> bool {
-        let state = &mut self.slots[slot_of(core, place).0];
+    pub(super) fn abandon(&mut self, core: usize, traversal: TraversalNumber) -> bool {
+        let state = &mut self.slots[number_of(core, traversal).0];
         match state {
             Slot::Queued(_) => *state = Slot::Abandoned,
             Slot::Waiting(_) => {
@@ -95,26 +95,26 @@ impl Helpers {
 
     /// Reads the next associations of a batch; sends them when a part is full or the batch is done.
     /// Returns whether it is to go on at once.
-    pub(super) fn advance(&mut self, core: &mut Core, cx: &mut Context<'_, Message>, slot: BatchSlot) -> bool {
-        let (asked_by, place) = (slot.0 / RUNNING, TraversalPlace(slot.0 % RUNNING));
-        let mut reading = match std::mem::replace(&mut self.slots[slot.0], Slot::Free) {
+    pub(super) fn advance(&mut self, core: &mut Core, cx: &mut Context<'_, Message>, number: BatchNumber) -> bool {
+        let (asked_by, traversal) = (number.0 / RUNNING, TraversalNumber(number.0 % RUNNING));
+        let mut reading = match std::mem::replace(&mut self.slots[number.0], Slot::Free) {
             Slot::Queued(reading) => reading,
             Slot::Abandoned => {
-                let_go(core, cx, asked_by, place);
+                let_go(core, cx, asked_by, traversal);
                 return false;
             }
             Slot::Free | Slot::Waiting(_) => unreachable!("only a queued batch is in the queue"),
         };
         let is_last = reading.slice(core, &mut self.steps);
         if !is_last && reading.edges.len() < PART {
-            self.slots[slot.0] = Slot::Queued(reading);
+            self.slots[number.0] = Slot::Queued(reading);
             return true;
         }
         let edges = std::mem::take(&mut reading.edges);
         let edges = Edges { edges, is_whole: reading.walk.is_over(), is_last };
-        core.post(cx, asked_by, Body::Path(PathMessage::Expanded { place, edges }));
+        core.post(cx, asked_by, Body::Path(PathMessage::Expanded { traversal, edges }));
         if !is_last {
-            self.slots[slot.0] = Slot::Waiting(reading);
+            self.slots[number.0] = Slot::Waiting(reading);
         }
         false
     }
@@ -128,15 +128,15 @@ impl Reading {
         loop {
             if walk.is_over() {
                 for (number, id) in (*begun..).zip(batch.ids[*begun..].iter().take(WINDOW)) {
-                    if let Some(node) = core.shard.node(batch.namespace, id) {
-                        core.shard.begin_walk(walk, number as u32, node, batch.direction);
+                    if let Some(node) = core.shard().node(batch.namespace, id) {
+                        core.shard().begin_walk(walk, number as u32, node, batch.direction);
                     }
                     *begun += 1;
                 }
             }
-            core.shard.continue_walk(walk, &batch.kinds, PART / 4, steps);
+            core.shard().continue_walk(walk, &batch.kinds, PART / 4, steps);
             edges.extend(steps.drain(..).map(|Step { from, peer, kind, confidence, is_outgoing }| {
-                let peer = core.shard.node_id(peer);
+                let peer = core.shard().node_id(peer);
                 FarEdge { from, peer, kind, confidence, is_outgoing }
             }));
             let is_last = walk.is_over() && *begun == batch.ids.len();
@@ -148,7 +148,7 @@ impl Reading {
 }
 
 /// Tells the core that asked that its batch is let go.
-pub(super) fn let_go(core: &mut Core, cx: &mut Context<'_, Message>, asked_by: usize, place: TraversalPlace) {
+pub(super) fn let_go(core: &mut Core, cx: &mut Context<'_, Message>, asked_by: usize, traversal: TraversalNumber) {
     let edges = Edges { is_whole: true, is_last: true, ..Edges::default() };
-    core.post(cx, asked_by, Body::Path(PathMessage::Expanded { place, edges }));
+    core.post(cx, asked_by, Body::Path(PathMessage::Expanded { traversal, edges }));
 }

@@ -6,10 +6,10 @@ use sutra_store::Slab;
 /// the most confident path, a label's.
 #[derive(Default)]
 pub(super) struct Level {
-    pub(super) cores: Vec<Slab<u32>>,
+    cores: Vec<Slab<u32>>,
     /// How many of each core's have been begun.
-    pub(super) begun: Vec<u32>,
-    pub(super) length: usize,
+    begun: Vec<u32>,
+    length: usize,
 }
 
 impl Level {
@@ -29,6 +29,22 @@ impl Level {
         Some(unit)
     }
 
+    /// The unit of a core at this place among its own.
+    pub(super) fn unit(&self, core: usize, at: u32) -> u32 {
+        self.cores[core][at]
+    }
+
+    /// How many of a core's have been begun.
+    pub(super) fn begun(&self, core: usize) -> u32 {
+        self.begun[core]
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether all of a core's have been begun.
     pub(super) fn is_begun(&self, core: usize) -> bool {
         self.begun[core] as usize == self.cores[core].len()
     }

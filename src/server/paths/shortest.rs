@@ -3,7 +3,7 @@
 //! where they are read is another's affair.
 //!
 //! When the sides have been searched to depths a and b, no path of at most a + b edges is left to
-//! be found, so the first concept that both sides know lies on a shortest one. Asked for several,
+//! be found. So the first concept that both sides know lies on a shortest one. Asked for several,
 //! it finishes that level and has then seen every shortest path.
 
 use std::cmp::Ordering;

@@ -1,12 +1,13 @@
-//! The concepts that a search over the graph has met, numbered in the order in which it met them.
+//! The concepts that a traversal of the graph has met, numbered in the order in which it met them.
 //!
-//! A concept that this core's shard had heard of when the search began goes by its node, which
-//! needs no look at its id; any other by its id. Nodes are numbered upwards, so a concept that the
-//! shard hears of meanwhile is told by its number and stays with its id: no concept is two.
+//! A concept that this core's shard had heard of when the traversal began goes by its node, which
+//! needs no look at its id. Any other goes by its id. Nodes are numbered upwards, so a concept that
+//! the shard hears of meanwhile is told by its number and stays with its id: no concept is two.
 //!
-//! Cost: a probe a look. The hash is seeded anew for each search, as ids may be chosen by whoever
-//! wants them to collide. It is spread over several tables, so that growing moves some thousands of
-//! entries at a time and holds the core up for no longer than a slice of work does.
+//! Cost: a probe a look. The hash is seeded anew for each traversal, as ids may be chosen by
+//! whoever wants them to collide. The concepts are spread over several tables. So growing moves
+//! some thousands of entries at a time, and holds the core up for no longer than a slice of work
+//! does.
 
 use std::hash::BuildHasher;
 
@@ -15,7 +16,7 @@ use hashbrown::HashTable;
 use sutra_store::{NodeNumber, Slab};
 use sutra_wire::ConceptId;
 
-/// Tables: of the 262,144 concepts that a search visits by default each holds some 4,000.
+/// Tables: of the 262,144 concepts that a traversal visits by default each holds some 4,000.
 const TABLES: usize = 64;
 
 /// How a concept is known.
@@ -91,7 +92,7 @@ impl Visited {
         number
     }
 
-    /// Forgets all concepts, for another search; keeps the memory.
+    /// Forgets all concepts, for another traversal; keeps the memory.
     pub(super) fn clear(&mut self) {
         self.names.clear();
         self.tables.iter_mut().for_each(HashTable::clear);

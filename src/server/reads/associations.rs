@@ -9,7 +9,7 @@ use crate::core::{Core, validated};
 
 pub(crate) fn association(core: &mut Core, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
     let Some(key) = validated::<AssociationKey>(cx, request) else { return Flow::Taken };
-    let Some(namespace) = core.namespaces.lookup(&key.namespace) else {
+    let Some(namespace) = core.namespaces().lookup(&key.namespace) else {
         core.answer_now(cx, Ticket::Here(request.reply_to), Status::NotFound, Payload::Empty);
         return Flow::Taken;
     };
@@ -31,7 +31,7 @@ pub(super) fn here(
     target: &ConceptId,
     kind: Option<u32>,
 ) {
-    match core.shard.association(namespace, source, target, kind) {
+    match core.shard().association(namespace, source, target, kind) {
         Some(archive) => core.answer_now(cx, ticket, Status::Ok, Payload::Stored(archive)),
         None => core.answer_now(cx, ticket, Status::NotFound, Payload::Empty),
     }

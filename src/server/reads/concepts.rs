@@ -10,7 +10,7 @@ use crate::core::{Core, validated};
 pub(crate) fn concept(core: &mut Core, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
     let Some(key) = validated::<ConceptKey>(cx, request) else { return Flow::Taken };
     let id = ConceptId(key.id);
-    let Some(namespace) = core.namespaces.lookup(&key.namespace) else {
+    let Some(namespace) = core.namespaces().lookup(&key.namespace) else {
         core.answer_now(cx, Ticket::Here(request.reply_to), Status::NotFound, Payload::Empty);
         return Flow::Taken;
     };
@@ -28,7 +28,7 @@ pub(super) fn here(
     namespace: NamespaceId,
     id: ConceptId,
 ) {
-    match core.shard.concept(namespace, &id) {
+    match core.shard().concept(namespace, &id) {
         Some(archive) => core.answer_now(cx, ticket, Status::Ok, Payload::Stored(archive)),
         None => core.answer_now(cx, ticket, Status::NotFound, Payload::Empty),
     }

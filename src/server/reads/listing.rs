@@ -32,11 +32,11 @@ impl PageStart {
 pub(crate) fn concepts(core: &mut Core, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
     let Some(concepts) = validated::<ConceptsRequest>(cx, request) else { return Flow::Taken };
     let PageStart { core: lister, from } = PageStart::from_cursor(concepts.cursor.to_native());
-    let namespace = core.namespaces.lookup(&concepts.namespace).filter(|_| lister < cx.cores());
+    let namespace = core.namespaces().lookup(&concepts.namespace).filter(|_| lister < cx.cores());
     let Some(namespace) = namespace else {
         // Nothing is listed in a namespace that is not there, nor from a cursor that no server
         // gave.
-        cx.reply_archive(request.reply_to, Status::Ok, core.shard.last_sequence(), &Concepts::default());
+        cx.reply_archive(request.reply_to, Status::Ok, core.shard().last_sequence(), &Concepts::default());
         return Flow::Taken;
     };
     let limit = match concepts.limit.to_native() {
@@ -59,7 +59,7 @@ pub(super) fn here(
     limit: u32,
 ) {
     let mut reply = Concepts::default();
-    let next = match core.shard.concepts(namespace, from, limit, &mut reply.ids) {
+    let next = match core.shard().concepts(namespace, from, limit, &mut reply.ids) {
         Some(from) => Some(PageStart { core: cx.index(), from }),
         None => Some(PageStart { core: cx.index() + 1, from: 0 }).filter(|next| next.core < cx.cores()),
     };

@@ -9,8 +9,8 @@ use crate::core::{Core, validated};
 
 pub(crate) fn neighbors(core: &mut Core, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
     let Some(neighbors) = validated::<NeighborsRequest>(cx, request) else { return Flow::Taken };
-    let Some(namespace) = core.namespaces.lookup(&neighbors.namespace) else {
-        cx.reply_archive(request.reply_to, Status::Ok, core.shard.last_sequence(), &Neighbors::default());
+    let Some(namespace) = core.namespaces().lookup(&neighbors.namespace) else {
+        cx.reply_archive(request.reply_to, Status::Ok, core.shard().last_sequence(), &Neighbors::default());
         return Flow::Taken;
     };
     let there = |cx: &mut Context<'_, Message>| {
@@ -43,6 +43,6 @@ pub(super) fn here(
         cursor: request.cursor.to_native(),
     };
     let mut reply = Neighbors::default();
-    reply.cursor = core.shard.neighbors(&query, &mut reply.neighbors);
+    reply.cursor = core.shard().neighbors(&query, &mut reply.neighbors);
     core.answer_archive(cx, ticket, &reply);
 }

@@ -16,14 +16,40 @@ const SEARCHES: usize = 64;
 
 /// A search that this core was asked for.
 pub(super) struct Search {
-    pub(super) to: ReplyTo,
-    pub(super) query: Arc<VectorQuery>,
-    pub(super) deadline: Option<Instant>,
+    to: ReplyTo,
+    query: Arc<VectorQuery>,
+    deadline: Option<Instant>,
     /// Cores that have not answered.
-    pub(super) missing: usize,
+    missing: usize,
     /// Whether a core gave up on it.
-    pub(super) is_cut: bool,
-    pub(super) hits: Vec<SearchHit>,
+    is_cut: bool,
+    hits: Vec<SearchHit>,
+}
+
+impl Search {
+    pub(super) fn new(to: ReplyTo, query: VectorQuery, deadline: Option<Instant>, cores: usize) -> Self {
+        Self { to, query: Arc::new(query), deadline, missing: cores, is_cut: false, hits: Vec::new() }
+    }
+
+    /// The request that waits for it.
+    pub(super) fn to(&self) -> ReplyTo {
+        self.to
+    }
+
+    /// What every core is to search for, and until when.
+    pub(super) fn question(&self) -> (Arc<VectorQuery>, Option<Instant>) {
+        (Arc::clone(&self.query), self.deadline)
+    }
+
+    /// The best hits of all cores; `None` where one gave up.
+    pub(super) fn into_best(mut self) -> Option<Vec<SearchHit>> {
+        if self.is_cut {
+            return None;
+        }
+        self.hits.sort_unstable_by(|a, b| b.similarity.total_cmp(&a.similarity).then(a.id.cmp(&b.id)));
+        self.hits.truncate(self.query.k as usize);
+        Some(self.hits)
+    }
 }
 
 #[derive(Default)]
@@ -34,7 +60,7 @@ impl Searches {
         self.0.is_empty()
     }
 
-    pub(super) fn has_place(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         self.0.len() < SEARCHES
     }
 

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use slab::Slab;
 use sutra_store::{Shard, VectorSearch};
+use sutra_wire::SearchHit;
 
 use crate::core::message::ShareAsked;
 use crate::core::names::{SearchNumber, ShareNumber};
@@ -11,12 +12,32 @@ use crate::core::names::{SearchNumber, ShareNumber};
 /// This core's share of a search.
 pub(super) struct Share {
     /// Who asked: a core, and the number that it gave the search.
-    pub(super) core: usize,
-    pub(super) search: SearchNumber,
-    pub(super) deadline: Option<Instant>,
-    pub(super) state: VectorSearch,
+    core: usize,
+    search: SearchNumber,
+    deadline: Option<Instant>,
+    state: VectorSearch,
     /// Whether it has waited for the index, which stays until it has had it.
     is_owed: bool,
+}
+
+impl Share {
+    /// The core that asked, and the number that it gave the search.
+    pub(super) fn asked_by(&self) -> (usize, SearchNumber) {
+        (self.core, self.search)
+    }
+
+    pub(super) fn is_late(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    /// How far it has come.
+    pub(super) fn state(&mut self) -> &mut VectorSearch {
+        &mut self.state
+    }
+
+    pub(super) fn into_hits(self) -> Vec<SearchHit> {
+        self.state.into_hits()
+    }
 }
 
 #[derive(Default)]

@@ -5,8 +5,8 @@
 //!
 //! A crash in between leaves the concept with fewer associations, and deleting again finishes it.
 //! What is written to the concept while it is being deleted may stay or go. A concept's core walks
-//! its associations in slices (`run_queue.rs`), and the next of a deletion when the removals of the
-//! last have ended, so that a hub holds no core for long.
+//! its associations in slices (`run_queue.rs`). The next slice comes when the removals of the last
+//! have ended, so a hub holds no core for long.
 //!
 //! This file keeps count; what is to be done it returns.
 

@@ -3,7 +3,7 @@
 //!
 //! Names that come while the manifest is being written gather, and the next rewrite carries all of
 //! them. So that they can, a write that waits is taken out of its connection, as long as there is
-//! room for it; what comes behind it for the same namespace waits behind it.
+//! room for it. What comes behind it for the same namespace waits behind it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -92,7 +92,7 @@ impl Registrations {
         if !self.names.is_empty() && self.names.contains_key(name) {
             return None;
         }
-        core.namespaces.lookup(name)
+        core.namespaces().lookup(name)
     }
 
     /// Has a write wait until its namespace has a number. Cost: a copy of the record into a pooled
@@ -106,7 +106,7 @@ impl Registrations {
         write: impl FnOnce(&mut Context<'_, Message>) -> Unnumbered,
     ) -> Flow {
         let is_new = !self.names.contains_key(name);
-        if is_new && core.namespaces.is_full() {
+        if is_new && core.namespaces().is_full() {
             let limit = sutra_store::MAX_NAMESPACES;
             cx.refuse(to, Status::StorageFull, sutra_store::StoreError::TooManyNamespaces { limit }.to_string());
             return Flow::Taken;
@@ -128,9 +128,9 @@ impl Registrations {
             return;
         }
         self.running = true;
-        let (namespaces, names) = (Arc::clone(&core.namespaces), std::mem::take(&mut self.gathered));
-        let clock = core.shard.last_sequence();
-        core.shard.run(cx, move || {
+        let (namespaces, names) = (Arc::clone(core.namespaces()), std::mem::take(&mut self.gathered));
+        let clock = core.shard().last_sequence();
+        core.shard_mut().run(cx, move || {
             let numbers = namespaces.register(&names);
             let refused =
                 names.into_iter().zip(numbers).filter_map(|(name, number)| Some((name, number.err()?.to_string())));
@@ -176,7 +176,7 @@ impl Registrations {
         for (to, write) in std::mem::take(&mut self.waiting) {
             let namespace = match self.stalled {
                 true => None,
-                false => core.namespaces.lookup(write.namespace()),
+                false => core.namespaces().lookup(write.namespace()),
             };
             let Some(namespace) = namespace else {
                 self.waiting.push_back((to, write));
@@ -209,8 +209,8 @@ impl Registrations {
         }
         let ticket = WriteTicket::Request(Ticket::Here(to));
         let logged = match &write {
-            Unnumbered::Learn(record) => core.shard.learn(record.checked(), namespace, ticket),
-            Unnumbered::Associate(record) => core.shard.associate(record.checked(), namespace, ticket),
+            Unnumbered::Learn(record) => core.shard_mut().learn(record.checked(), namespace, ticket),
+            Unnumbered::Associate(record) => core.shard_mut().associate(record.checked(), namespace, ticket),
         };
         match logged {
             Err(refusal) if refusal.is_stalled() => return Some(write),

@@ -3,7 +3,7 @@
 
 use std::sync::Mutex;
 
-use sutra_net::{Body, Context, Part, Postbox, ReplyTo, Request};
+use sutra_net::{Body, Context, PartSent, Postbox, ReplyTo, Request};
 use sutra_wire::{Counter, Status};
 
 use super::{Say, Shared, number};
@@ -81,16 +81,16 @@ impl Watchers {
             let mut is_there = true;
             while let (Some(value), true) = (said.get(watcher.told), is_there) {
                 match cx.reply_part(watcher.to, watcher.told as u64, &[*value; WORDS]) {
-                    Part::Sent => {
+                    PartSent::Sent => {
                         shared.note_reply(PART);
                         watcher.told += 1;
                         *sent += 1;
                     }
-                    Part::Full => {
+                    PartSent::Full => {
                         *full += 1;
                         break;
                     }
-                    Part::Gone => {
+                    PartSent::Gone => {
                         *gone += 1;
                         is_there = false;
                     }

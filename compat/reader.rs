@@ -1,8 +1,8 @@
 //! Reading MessagePack where it lies.
 //!
 //! What a byte means is rmp's to say ([`Marker`]). What stands behind it is read here: rmp reads
-//! through `std::io::Read` and so can lend neither a text nor a vector, its measure of a value
-//! panics on extension types, and rmp-serde's visitors can't take `{"type": …}` in any order
+//! through `std::io::Read` and so can lend neither a text nor a vector. Its measure of a value
+//! panics on extension types. And rmp-serde's visitors can't take `{"type": …}` in any order
 //! without copying what comes before it. A claimed length is held against what is left of the
 //! message before anything is done with it; nothing here allocates but an error's text.
 

@@ -8,7 +8,7 @@
 use rmp::encode;
 use sutra_wire::ArchivedStats;
 
-use crate::answer::{Reply, reconciliations, seconds};
+use crate::answer::{Answer, reconciliations, seconds};
 use crate::ids::Hex;
 
 const INTO_MEMORY: &str = "writing into memory can't fail";
@@ -87,12 +87,12 @@ impl Writer<'_> {
 }
 
 /// Appends a reply, all of maps where the client speaks in them.
-pub(crate) fn write(reply: Reply<'_>, maps: bool, out: &mut Vec<u8>) {
+pub(crate) fn write(answer: Answer<'_>, maps: bool, out: &mut Vec<u8>) {
     let mut out = Writer(out);
-    match reply {
-        Reply::LearnConceptOk { sequence } => out.sequence("LearnConceptOk", sequence, maps),
-        Reply::LearnAssociationOk { sequence } => out.sequence("LearnAssociationOk", sequence, maps),
-        Reply::QueryConceptOk(concept) => {
+    match answer {
+        Answer::LearnConceptOk { sequence } => out.sequence("LearnConceptOk", sequence, maps),
+        Answer::LearnAssociationOk { sequence } => out.sequence("LearnAssociationOk", sequence, maps),
+        Answer::QueryConceptOk(concept) => {
             out.open("QueryConceptOk", 5).text("found").boolean(concept.is_some());
             match concept {
                 Some(concept) => {
@@ -107,7 +107,7 @@ pub(crate) fn write(reply: Reply<'_>, maps: bool, out: &mut Vec<u8>) {
                 }
             }
         }
-        Reply::FindPathOk(path) => {
+        Answer::FindPathOk(path) => {
             out.open("FindPathOk", 2).text("found").boolean(path.is_some()).text("path");
             let concepts = path.map_or(&[][..], |path| &path.concepts);
             out.array(concepts.len());
@@ -115,26 +115,26 @@ pub(crate) fn write(reply: Reply<'_>, maps: bool, out: &mut Vec<u8>) {
                 out.text(Hex::of(id).as_str());
             }
         }
-        Reply::VectorSearchOk(hits) => {
+        Answer::VectorSearchOk(hits) => {
             out.open("VectorSearchOk", 1).text("results").array(hits.len());
             for hit in hits {
                 out.array(2).text(Hex::of(&hit.id).as_str()).float(hit.similarity.to_native());
             }
         }
-        Reply::StatsOk(stats) => out.stats(stats),
-        Reply::FlushOk => {
+        Answer::StatsOk(stats) => out.stats(stats),
+        Answer::FlushOk => {
             if maps {
                 out.open("FlushOk", 0)
             } else {
                 out.text("FlushOk")
             };
         }
-        Reply::HealthCheckOk(health) => {
+        Answer::HealthCheckOk(health) => {
             out.open("HealthCheckOk", 3).text("healthy").boolean(health.healthy);
             out.text("status").text(&health.status);
             out.text("uptime_seconds").integer(seconds(health.uptime.to_native()));
         }
-        Reply::GetAssociationOk(association) => {
+        Answer::GetAssociationOk(association) => {
             out.open("GetAssociationOk", 5).text("found").boolean(association.is_some());
             match association {
                 Some(association) => {
@@ -149,10 +149,10 @@ pub(crate) fn write(reply: Reply<'_>, maps: bool, out: &mut Vec<u8>) {
                 }
             }
         }
-        Reply::DeleteConceptOk { deleted } => {
+        Answer::DeleteConceptOk { deleted } => {
             out.open("DeleteConceptOk", 1).text("deleted").boolean(deleted);
         }
-        Reply::Error { message } => {
+        Answer::Error { message } => {
             out.open("Error", 1).text("message").text(message);
         }
     }

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use crate::answer::{Reply, reconciliations, seconds};
+use crate::answer::{Answer, reconciliations, seconds};
 use crate::ids::Hex;
 use crate::operation::Numbering;
 
@@ -25,37 +25,37 @@ pub(crate) fn put(out: &mut Vec<u8>, values: &impl Serialize) {
 }
 
 /// Appends a reply.
-pub(crate) fn write(reply: Reply<'_>, numbering: Numbering, out: &mut Vec<u8>) {
+pub(crate) fn write(answer: Answer<'_>, numbering: Numbering, out: &mut Vec<u8>) {
     let number = |first| number(first, numbering);
-    match reply {
-        Reply::LearnConceptOk { sequence } => put(out, &(number(0), sequence)),
-        Reply::LearnAssociationOk { sequence } => put(out, &(number(1), sequence)),
-        Reply::QueryConceptOk(None) => put(out, &(number(2), false, "", "", 0_f32, 0_f32)),
-        Reply::QueryConceptOk(Some(concept)) => {
+    match answer {
+        Answer::LearnConceptOk { sequence } => put(out, &(number(0), sequence)),
+        Answer::LearnAssociationOk { sequence } => put(out, &(number(1), sequence)),
+        Answer::QueryConceptOk(None) => put(out, &(number(2), false, "", "", 0_f32, 0_f32)),
+        Answer::QueryConceptOk(Some(concept)) => {
             let (strength, confidence) = (concept.strength.to_native(), concept.confidence.to_native());
             put(out, &(number(2), true, Hex::of(&concept.id).as_str(), concept.content.as_str(), strength, confidence));
         }
-        Reply::FindPathOk(path) => {
+        Answer::FindPathOk(path) => {
             let concepts = path.map_or(&[][..], |path| &path.concepts);
             put(out, &(number(4), path.is_some(), concepts.len() as u64));
             concepts.iter().for_each(|id| put(out, &Hex::of(id).as_str()));
         }
-        Reply::VectorSearchOk(hits) => {
+        Answer::VectorSearchOk(hits) => {
             put(out, &(number(5), hits.len() as u64));
             hits.iter().for_each(|hit| put(out, &(Hex::of(&hit.id).as_str(), hit.similarity.to_native())));
         }
-        Reply::StatsOk(stats) => {
+        Answer::StatsOk(stats) => {
             let (concepts, edges) = (stats.concepts.to_native(), stats.associations.to_native());
             let (written, dropped, pending) = (stats.written.to_native(), 0_u64, stats.pending.to_native());
             let (reconciliations, uptime) = (reconciliations(stats), seconds(stats.uptime.to_native()));
             put(out, &(number(6), concepts, edges, written, dropped, pending, reconciliations, uptime));
         }
-        Reply::FlushOk => put(out, &number(7)),
-        Reply::HealthCheckOk(health) => {
+        Answer::FlushOk => put(out, &number(7)),
+        Answer::HealthCheckOk(health) => {
             put(out, &(number(8), health.healthy, health.status.as_str(), seconds(health.uptime.to_native())));
         }
-        Reply::Error { message } => put(out, &(number(9), message)),
-        Reply::DeleteConceptOk { .. } | Reply::GetAssociationOk(_) => {
+        Answer::Error { message } => put(out, &(number(9), message)),
+        Answer::DeleteConceptOk { .. } | Answer::GetAssociationOk(_) => {
             unreachable!("no number of bincode's stands for DeleteConcept or GetAssociation")
         }
     }

@@ -60,7 +60,7 @@ pub(crate) fn read<'a>(
     let number: u32 = reader.take("the variant's number")?;
     let operation = Operation::from_number(number.into(), numbering)
         .ok_or_else(|| CompatError::UnknownOperation { name: number.to_string() })?;
-    manner.operation = Some(operation);
+    manner.note_operation(operation);
     Ok(Some(match operation {
         Operation::LearnConcept => Request::LearnConcept {
             concept_id: reader.text("concept_id")?,

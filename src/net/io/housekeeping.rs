@@ -7,11 +7,11 @@ use sutra_runtime::Core;
 use sutra_wire::Status;
 use tracing::{debug, info};
 
+use super::{HOUSEKEEPING, Io};
 use crate::connection::{Connection, Phase, Waiting};
-use crate::io::{Envelope, HOUSEKEEPING};
+use crate::counters::Count;
+use crate::envelope::Envelope;
 use crate::limits::Limits;
-use crate::net::Net;
-use crate::service::Service;
 
 /// The slowest that a peer may be at sending a long frame or reading a long reply.
 const BYTES_PER_SECOND: u64 = 64 << 10;
@@ -39,82 +39,82 @@ fn patience(limits: &Limits, bytes: usize) -> Duration {
 fn given_up(connection: &Connection, limits: &Limits, now: Instant, drain_end: Option<Instant>) -> Option<GivenUp> {
     let since = |then: Instant| now.saturating_duration_since(then);
     let is_drained = drain_end.is_some_and(|end| now > end);
-    match connection.phase {
-        Phase::Hello => return (since(connection.began) > limits.hello_timeout).then_some(GivenUp::NoHello),
+    match connection.phase() {
+        Phase::Hello => return (since(connection.began()) > limits.hello_timeout).then_some(GivenUp::NoHello),
         Phase::Lingering => {
-            return (is_drained || since(connection.began) > LINGER).then_some(GivenUp::NotClosing);
+            return (is_drained || since(connection.began()) > LINGER).then_some(GivenUp::NotClosing);
         }
         Phase::Open | Phase::Ending | Phase::Refused => {}
     }
-    if connection.sending > 0 {
-        let late = since(connection.sent) > patience(limits, connection.sending);
+    let outbox = connection.outbox();
+    if outbox.is_sending() {
+        let late = since(outbox.moved()) > patience(limits, outbox.sending());
         if late || is_drained {
             return Some(GivenUp::NotReading);
         }
     }
     if connection.has_half_a_frame() {
-        let late = since(connection.began) > patience(limits, connection.input.bytes().len());
+        let late = since(connection.began()) > patience(limits, connection.input_bytes().len());
         return late.then_some(GivenUp::HalfFrame);
     }
-    let under_way = connection.sending > 0 || connection.in_flight > 0 || connection.waiting != Waiting::No;
-    let silent = since(connection.received.max(connection.sent));
+    let under_way = outbox.is_sending() || connection.in_flight() > 0 || connection.waiting() != Waiting::No;
+    let silent = since(connection.received().max(outbox.moved()));
     (!under_way && limits.idle_timeout.is_some_and(|timeout| silent > timeout)).then_some(GivenUp::Idle)
 }
 
 /// Whether time alone can change what becomes of it.
 fn must_be_watched(connection: &Connection, limits: &Limits) -> bool {
     limits.idle_timeout.is_some()
-        || connection.phase == Phase::Hello
-        || connection.sending > 0
+        || connection.phase() == Phase::Hello
+        || connection.outbox().is_sending()
         || connection.has_half_a_frame()
 }
 
-impl<S: Service> Net<S> {
+impl Io {
     /// Has the core look at its connections before long.
-    pub(crate) fn keep_house(&mut self, core: &mut Core<Envelope<S::Message>>) {
-        self.look_within(core, self.io.period);
+    pub(crate) fn keep_house<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>) {
+        self.look_within(core, self.period);
     }
 
     /// The same for a connection that lingers, which nobody else's timeout shall delay.
-    pub(crate) fn watch_lingering(&mut self, core: &mut Core<Envelope<S::Message>>) {
-        self.look_within(core, self.io.period.min(LINGER / 4));
+    pub(crate) fn watch_lingering<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>) {
+        self.look_within(core, self.period.min(LINGER / 4));
     }
 
-    fn look_within(&mut self, core: &mut Core<Envelope<S::Message>>, delay: Duration) {
+    fn look_within<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, delay: Duration) {
         let at = core.now() + delay;
-        if self.io.next_look.is_none_or(|next| at < next) {
-            self.io.next_look = Some(at);
+        if self.next_look.is_none_or(|next| at < next) {
+            self.next_look = Some(at);
             core.set_timer(HOUSEKEEPING, Some(at));
         }
     }
 
     /// Gives up the connections whose peers have let a time pass. Cost: a look at every connection.
-    pub(crate) fn housekeeping(&mut self, core: &mut Core<Envelope<S::Message>>) {
-        self.io.next_look = None;
+    pub(crate) fn housekeeping<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>) {
+        self.next_look = None;
         let now = core.now();
         let (mut needed, mut lingering) = (false, false);
-        for index in 0..self.io.connections.slots() {
-            let io = &mut self.io;
-            let Some(connection) = io.connections.get(index) else { continue };
-            let Some(reason) = given_up(connection, &io.limits, now, io.drain_end) else {
-                needed |= must_be_watched(connection, &io.limits);
-                lingering |= connection.phase == Phase::Lingering;
+        for index in 0..self.connections.len() {
+            let Some(connection) = self.connections.get(index) else { continue };
+            let Some(reason) = given_up(connection, &self.limits, now, self.drain_end) else {
+                needed |= must_be_watched(connection, &self.limits);
+                lingering |= connection.phase() == Phase::Lingering;
                 continue;
             };
-            debug!(peer = %connection.peer, ?reason, "connection given up");
+            debug!(peer = %connection.peer(), ?reason, "connection given up");
             match reason {
-                GivenUp::NoHello => io.counters.timed_out_hello += 1,
-                GivenUp::HalfFrame | GivenUp::NotReading => io.counters.timed_out_stall += 1,
-                GivenUp::Idle => io.counters.timed_out_idle += 1,
+                GivenUp::NoHello => self.counters.count(Count::TimedOutHello),
+                GivenUp::HalfFrame | GivenUp::NotReading => self.counters.count(Count::TimedOutStalled),
+                GivenUp::Idle => self.counters.count(Count::TimedOutIdle),
                 GivenUp::NotClosing => {}
             }
             if reason == GivenUp::NotReading
-                && let Some(left_out) = io.log_limit.admit(now)
+                && let Some(left_out) = self.log_limit.admit(now)
             {
-                info!(peer = %connection.peer, left_out, "a client does not read its replies; its connection is closed");
+                info!(peer = %connection.peer(), left_out, "a client does not read its replies; its connection is closed");
             }
             if reason == GivenUp::HalfFrame {
-                let waited = now.saturating_duration_since(connection.began);
+                let waited = now.saturating_duration_since(connection.began());
                 let message =
                     format!("the rest of a frame did not arrive within {waited:.0?}; the connection is closed");
                 self.break_off(core, index, 0, Status::Malformed, message);

@@ -13,11 +13,11 @@
 
 use rmp::Marker;
 
-use crate::dialect::{Encoding, Manner};
+use crate::dialect::Manner;
 use crate::error::{CompatError, excerpt};
-use crate::msgpack::{Reader, wrong};
 use crate::operation::Numbering;
 use crate::operation::{Field, Fields, Kind, MAX_FIELDS, Operation};
+use crate::reader::{Reader, wrong};
 use crate::request::{self, Request};
 use crate::vector::Vector;
 
@@ -44,15 +44,15 @@ pub(crate) fn read<'a>(message: &'a [u8], manner: &mut Manner) -> Result<Option<
     let mut reader = Reader::new(message);
     let Some(entries) = reader.map(REQUEST)? else {
         let operation = tag(&mut reader)?;
-        manner.operation = Some(operation);
+        manner.note_operation(operation);
         return finish(operation, |_| Ok(()));
     };
     let is_tagged = entries != 1 || reader.clone().text_bytes(REQUEST)? == Some(TYPE);
     let operation = if is_tagged { tagged(reader, entries)? } else { tag(&mut reader)? };
     if is_tagged {
-        manner.encoding = Encoding::TaggedMsgpack;
+        manner.note_tagged();
     }
-    manner.operation = Some(operation);
+    manner.note_operation(operation);
     finish(operation, |found| if is_tagged { found.map(reader, entries, 1) } else { found.body(reader) })
 }
 

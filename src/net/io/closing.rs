@@ -1,0 +1,150 @@
+//! How a connection ends: after its last reply, after an error, when its peer is gone, or with the
+//! server.
+//!
+//! close(2) with unread bytes makes TCP reset the connection, and a reset destroys what is still on
+//! its way to the peer. So a connection that has just said something closes its own side, drops
+//! what still comes, and is closed when the peer closes too.
+
+use sutra_runtime::{Core, ReceiveEnd, Socket};
+use sutra_wire::{ErrorMessage, FrameBuffer, Header, Status, encode_archive};
+use tracing::{debug, info};
+
+use super::Io;
+use crate::connection::{Connection, Phase, Waiting};
+use crate::envelope::Envelope;
+
+impl Io {
+    /// Answers bytes that are no frame, and reads no further; what was asked before is still
+    /// answered.
+    pub(crate) fn break_off<M: Send + 'static>(
+        &mut self,
+        core: &mut Core<Envelope<M>>,
+        index: usize,
+        request: u64,
+        status: Status,
+        message: String,
+    ) {
+        self.counters.error(status);
+        self.wait_no_longer(index);
+        let Some(connection) = self.connections.get_mut(index) else { return };
+        connection.refuse(&mut self.inputs);
+        if let Some(left_out) = self.log_limit.admit(core.now()) {
+            info!(peer = %connection.peer(), left_out, reason = %message, "connection closed: broken protocol");
+        }
+        if !connection.is_native() {
+            return self.say_error(core, index, &message);
+        }
+        let mut frame = FrameBuffer::new();
+        let header = Header { status: status as u8, request, ..Header::default() };
+        encode_archive(&mut frame, header, &ErrorMessage { message });
+        self.gather(core, index, |output| output.bytes().extend_from_slice(&frame));
+    }
+
+    pub(crate) fn receive_ended<M: Send + 'static>(
+        &mut self,
+        core: &mut Core<Envelope<M>>,
+        socket: Socket,
+        reason: ReceiveEnd,
+    ) {
+        let Some(connection) = self.connections.of(socket) else { return };
+        let index = socket.index();
+        match reason {
+            ReceiveEnd::Paused => {
+                connection.paused();
+                self.listen_to(core, index);
+                self.finish(core, index);
+            }
+            ReceiveEnd::PeerClosed => match connection.peer_closed() {
+                true => self.drop_connection(core, index),
+                false => self.finish(core, index),
+            },
+            ReceiveEnd::Failed(error) => self.lost(core, index, &error),
+        }
+    }
+
+    /// A connection's peer is gone.
+    pub(crate) fn lost<M: Send + 'static>(
+        &mut self,
+        core: &mut Core<Envelope<M>>,
+        index: usize,
+        error: &std::io::Error,
+    ) {
+        if let Some(connection) = self.connections.get(index) {
+            debug!(peer = %connection.peer(), %error, "connection lost");
+            self.drop_connection(core, index);
+        }
+    }
+
+    /// Closes a connection that has nothing left to do.
+    pub(crate) fn finish<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, index: usize) {
+        let Some(connection) = self.connections.get_mut(index).filter(|connection| connection.is_finished()) else {
+            return;
+        };
+        if connection.can_close() {
+            return self.drop_connection(core, index);
+        }
+        core.finish_sending(connection.socket());
+        connection.linger(core.now());
+        core.receive(connection.socket());
+        self.watch_lingering(core);
+    }
+
+    /// Takes no more connections and no more requests; those that have arrived are answered.
+    pub(crate) fn drain<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>) {
+        info!(core = core.index(), connections = self.connections(), "draining");
+        self.drain_end = Some(core.now() + self.limits.drain_timeout);
+        core.stop_listening();
+        for index in 0..self.connections.len() {
+            let Some(connection) = self.connections.get_mut(index) else { continue };
+            match connection.phase() {
+                Phase::Hello => self.drop_connection(core, index),
+                Phase::Open => {
+                    if connection.end() {
+                        core.pause(connection.socket());
+                    }
+                    self.finish(core, index);
+                }
+                // They end by themselves.
+                Phase::Ending | Phase::Refused | Phase::Lingering => {}
+            }
+        }
+        self.keep_house(core);
+    }
+
+    /// Closes a connection, whatever is under way on it.
+    pub(super) fn drop_connection<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, index: usize) {
+        let Some(mut connection) = self.remove(core.index(), index) else { return };
+        debug!(peer = %connection.peer(), "connection closed");
+        connection.input().clear(&mut self.inputs);
+        self.output_budget.take(connection.held());
+        let socket = connection.socket();
+        let (copied, unsent) = connection.into_outbox().abandon();
+        self.output_budget.take(copied);
+        if let Some(unsent) = unsent {
+            core.recycle(unsent);
+        }
+        core.close(socket);
+    }
+
+    /// Takes a connection out of its slot.
+    pub(super) fn remove(&mut self, core: usize, index: usize) -> Option<Connection> {
+        self.wait_no_longer(index);
+        let connection = self.connections.take(index)?;
+        if let Some(loads) = &self.loads {
+            loads.take(core);
+        }
+        if connection.is_silent() {
+            self.silent.left();
+        }
+        self.counters.closed();
+        Some(connection)
+    }
+
+    /// Takes a connection off the list of those that wait for the service, where it is on it.
+    fn wait_no_longer(&mut self, index: usize) {
+        let Some(connection) = self.connections.get_mut(index) else { return };
+        if connection.wait_no_longer() == Waiting::Service {
+            self.waiting.left(&self.connections);
+        }
+    }
+}

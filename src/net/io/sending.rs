@@ -1,0 +1,89 @@
+//! From replies to sends: what is gathered for a connection in a turn leaves in one send.
+
+use sutra_runtime::{Core, Outgoing};
+use tracing::info;
+
+use super::Io;
+use crate::counters::Count;
+use crate::envelope::Envelope;
+
+impl Io {
+    /// Adds a reply to what a connection sends next.
+    ///
+    /// Replies that come late, from other cores or the disk, can't be held back as requests can.
+    /// Where all connections together hold too much, one that has more than its share waiting for
+    /// it and does not read it is closed.
+    pub(crate) fn gather<M: Send + 'static>(
+        &mut self,
+        core: &mut Core<Envelope<M>>,
+        index: usize,
+        append: impl FnOnce(&mut Outgoing),
+    ) {
+        let Some(connection) = self.connections.get_mut(index) else { return };
+        let outbox = connection.outbox_mut();
+        let (added, nothing) = outbox.gather(|| core.outgoing(), append);
+        self.output_budget.add(added);
+        if let Some(nothing) = nothing {
+            return core.recycle(nothing);
+        }
+        if outbox.len() < self.limits.max_output || !self.output_budget.is_full() {
+            if outbox.mark() {
+                self.marked.push(index);
+            }
+            return;
+        }
+        if outbox.is_sending() { self.close_unread(core, index) } else { self.send(core, index) }
+    }
+
+    /// Closes a connection whose replies wait unread while all together hold too much.
+    pub(super) fn close_unread<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, index: usize) {
+        let Some(peer) = self.connections.get(index).map(|connection| connection.peer()) else { return };
+        self.counters.count(Count::ClosedUnread);
+        if let Some(left_out) = self.log_limit.admit(core.now()) {
+            let held = self.output_budget.held();
+            info!(%peer, held, left_out, "a client does not read its replies while too many wait for others: closed");
+        }
+        self.drop_connection(core, index);
+    }
+
+    /// Sends a connection's output, unless a send is under way: then its end will.
+    pub(crate) fn send<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, index: usize) {
+        if let Some(connection) = self.connections.get_mut(index)
+            && let Some(output) = connection.outbox_mut().begin(core.now())
+        {
+            core.send(connection.socket(), output);
+        }
+    }
+
+    /// A send has ended. More is sent at the end of the turn, where that was gathered meanwhile;
+    /// otherwise a connection that has nothing left to do is closed.
+    pub(crate) fn sent<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, index: usize) {
+        let Some(connection) = self.connections.get_mut(index) else { return };
+        let copied = connection.sent(core.now());
+        let is_all = connection.outbox().is_empty();
+        self.output_budget.take(copied);
+        self.make_room(index);
+        if is_all {
+            return self.finish(core, index);
+        }
+        if let Some(connection) = self.connections.get_mut(index)
+            && connection.outbox_mut().mark()
+        {
+            self.marked.push(index);
+        }
+    }
+
+    /// Sends what was gathered in this turn: one send a connection.
+    pub(crate) fn flush<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>) {
+        if self.marked.is_empty() {
+            return;
+        }
+        self.keep_house(core);
+        while let Some(index) = self.marked.pop() {
+            if let Some(connection) = self.connections.get_mut(index) {
+                connection.outbox_mut().unmark();
+                self.send(core, index);
+            }
+        }
+    }
+}
