@@ -4,8 +4,9 @@ use std::path::Path;
 use std::process::Command;
 
 use sutra_client::ConceptId;
+use sutra_testing::wait_until;
 
-use crate::support::agent::{Agent, Home, wait_until};
+use crate::support::agent::{Agent, Home};
 use crate::support::master::Master;
 use crate::support::python::{python, run};
 use crate::support::{Folder, Server};

@@ -2,16 +2,17 @@
 //! by `grid://` addresses; and what each of its parts loses, which is nothing, when another one is
 //! gone.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::support::agent::{Agent, Home, is_alive, kill, wait_until};
+use crate::support::agent::{Agent, Home, is_alive, kill};
 use crate::support::master::{Master, pid_of};
 use crate::support::{Folder, wordnet};
 use rustix::process::Signal;
 use serde_json::Value;
 use sutra_client::blocking::Client;
 use sutra_client::{Client as Connector, Concept};
+use sutra_testing::wait_until;
 
 const AGENTS: [&str; 3] = ["rack-1", "rack-2", "rack-3"];
 const NODES_EACH: usize = 3;
@@ -72,28 +73,26 @@ fn a_grid_outlives_the_loss_of_a_node_an_agent_and_its_master() {
     // A node is killed under load: it comes back, its client goes on, and nothing that was
     // acknowledged is lost.
     let before = master.node("words-0");
-    let (writer, done) = (&clients[0], &AtomicBool::new(false));
-    let acknowledged = std::thread::scope(|scope| {
-        let writing = scope.spawn(move || {
-            let mut count = 0;
+    let (writer, done, acknowledged) = (&clients[0], &AtomicBool::new(false), &AtomicU32::new(0));
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
             while !done.load(Ordering::Relaxed) {
-                writer.learn(Concept::new(format!("late-{count}")).content("learned under fire")).unwrap();
-                count += 1;
+                let number = acknowledged.load(Ordering::Relaxed);
+                writer.learn(Concept::new(format!("late-{number}")).content("learned under fire")).unwrap();
+                acknowledged.store(number + 1, Ordering::Relaxed);
             }
-            count
         });
-        std::thread::park_timeout(Duration::from_millis(50));
+        wait_until("the load has begun", || acknowledged.load(Ordering::Relaxed) > 0);
         kill(pid_of(&before), Signal::KILL);
         wait_until("it is started again", || {
             let node = master.node("words-0");
             node["state"] == "running" && node["restarts"] == 1
         });
-        std::thread::park_timeout(Duration::from_millis(50));
+        let now = acknowledged.load(Ordering::Relaxed);
+        wait_until("the load goes on", || acknowledged.load(Ordering::Relaxed) > now);
         done.store(true, Ordering::Relaxed);
-        writing.join().unwrap()
     });
-    assert!(acknowledged > 0);
-    for number in 0..acknowledged {
+    for number in 0..acknowledged.load(Ordering::Relaxed) {
         assert!(writer.query(format!("late-{number}").as_str()).unwrap().is_some(), "late-{number} was acknowledged");
     }
 

@@ -6,11 +6,12 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
-use crate::support::agent::{Agent, Home, block_list, is_alive, kill, read_reply, wait_until};
+use crate::support::agent::{Agent, Home, block_list, is_alive, kill, read_reply};
 use crate::support::sutra;
 use rustix::process::Signal;
 use sutra_client::Concept;
 use sutra_compat::grid::{GridReply, GridRequest, SpawnOptions};
+use sutra_testing::wait_until;
 
 #[test]
 fn a_node_is_started_answers_and_is_stopped_and_its_data_is_taken_up_again() {

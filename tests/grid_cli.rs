@@ -5,13 +5,14 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
-use crate::support::agent::{Agent, Home, kill, wait_until};
+use crate::support::agent::{Agent, Home, kill};
 use crate::support::master::{Master, pid_of};
 use crate::support::{Folder, sutra};
 use rustix::process::Signal;
 use serde_json::Value;
 use sutra_client::Concept;
 use sutra_client::blocking::Client;
+use sutra_testing::wait_until;
 
 #[test]
 fn a_grid_is_made_asked_and_taken_apart_by_commands() {

@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use crate::support::Folder;
-use crate::support::agent::{Agent, Home, wait_until};
+use crate::support::agent::{Agent, Home};
 use crate::support::master::{Master, answering_agent};
 use sutra_client::grid::{AgentHeartbeat, AgentRegistration, AgentReport, EventKind, NodeReport, NodeState, SpawnNode};
 use sutra_client::{Client, ClientError, GridClient};
+use sutra_testing::wait_until;
 
 /// A patience that a test without agents' heartbeats does not outrun.
 const PATIENT: [&str; 4] = ["--degraded-after", "1h", "--offline-after", "2h"];

@@ -6,10 +6,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::support::agent::{Home, is_alive, kill, read_reply, wait_until};
+use crate::support::agent::{Home, is_alive, kill, read_reply};
 use rustix::process::Signal;
 use sutra_compat::grid::{GridReply, GridRequest};
-use sutra_grid::agent::{Agent, AgentConfig, Timings};
+use sutra_grid_agent::{Agent, AgentConfig, Timings};
+use sutra_testing::wait_until;
 
 /// Runs an agent until the process ends. Where it listens, and its admin port.
 fn start(home: &Home) -> (SocketAddr, SocketAddr) {

@@ -3,8 +3,8 @@
 use std::io;
 
 use sutra_client::ClientError;
-use sutra_grid::agent::AgentError;
-use sutra_grid::master::MasterError;
+use sutra_grid_agent::AgentError;
+use sutra_grid_master::MasterError;
 use sutra_load::LoadError;
 use sutra_server::ServerError;
 

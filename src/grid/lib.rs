@@ -1,19 +1,17 @@
-//! The grid: a master that knows which storage nodes run on which hosts, and an agent on each host
-//! that keeps them alive.
+//! What the grid's master and its agents have in common: an admin port, and files that are their
+//! user's alone.
 //!
-//! It is an inventory and a supervisor. It moves no data, elects nobody and splits nothing.
+//! The master (`sutra-grid-master`) knows which storage nodes run on which hosts. An agent
+//! (`sutra-grid-agent`) on each host keeps them alive. They are crates of their own, and neither
+//! knows the other: what they say to each other is in `sutra-wire` and `sutra-compat`. The grid is
+//! an inventory and a supervisor. It moves no data, elects nobody and splits nothing.
 //!
-//! Promises: what the master has answered is in its log and known after a restart; a node is
-//! reported as running only when its health answers; an agent's end, and the master's, leave every
-//! node serving; nothing is spawned that is not on the agent's list before its process exists.
+//! Promises: an admin port only reads, and its connections are bounded in number and time.
 //!
-//! Relies on `net` and `store` for the master, which is a service like the storage service, and on
-//! `client` for the agent, which is an ordinary process beside the nodes that it supervises.
+//! Relies on no layer of ours.
 
 pub mod admin;
 mod admin_listener;
-pub mod agent;
-pub mod master;
 
 use rustix::fs::Mode;
 

@@ -4,11 +4,11 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use sutra_client::blocking::Client;
 use sutra_compat::grid::{GridReply, GridRequest, SpawnOptions, SpawnedDetails};
+use sutra_testing::wait_until;
 use tempfile::TempDir;
 
 use super::{PATIENCE, greeted, sutra};
@@ -202,14 +202,6 @@ pub fn kill(pid: u32, signal: Signal) {
 pub fn is_alive(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
-}
-
-pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < until, "waited in vain: {what}");
-        std::thread::park_timeout(Duration::from_millis(10));
-    }
 }
 
 /// A file that the agent's list can't be written over: what a full disk is to it.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use sutra_grid::agent::{Agent, AgentConfig, AgentStart};
+use sutra_grid_agent::{Agent, AgentConfig, AgentStart};
 use tokio::sync::Notify;
 
 use super::args::RunAgent;

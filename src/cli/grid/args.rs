@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use sutra_grid::agent::OnStop;
+use sutra_grid_agent::OnStop;
 use sutra_server::Cores;
 
 use crate::values::{OptionalPort, address, count, some_duration};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::json;
-use sutra_grid::master::{self, MasterConfig, StartReport};
+use sutra_grid_master::{MasterConfig, StartReport};
 
 use super::args::RunMaster;
 use crate::exit::{Answer, Failure};
@@ -42,7 +42,7 @@ pub(super) fn run(run: RunMaster, output: Output) -> Result<Answer, Failure> {
         }
         is_first
     })?;
-    let master = master::start(config)?;
+    let master = sutra_grid_master::start(config)?;
     stop_master.get_or_init(|| Box::new(master.stopper()));
     let report = master.report();
     let may = "may have storage nodes started and stopped, and register agents";

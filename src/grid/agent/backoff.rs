@@ -11,13 +11,13 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// The wait after this many failures in a row (1 for the first): drawn evenly from half its bound
 /// to its bound.
-pub(super) fn delay(failures: u32) -> Duration {
+pub(crate) fn delay(failures: u32) -> Duration {
     let bound = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST);
     jittered(bound.mul_f64(0.75), 1.0 / 3.0)
 }
 
 /// A time drawn evenly from around another: at most `share` of it away.
-pub(super) fn jittered(time: Duration, share: f64) -> Duration {
+pub(crate) fn jittered(time: Duration, share: f64) -> Duration {
     time.mul_f64(rand::random_range(1.0 - share..=1.0 + share))
 }
 

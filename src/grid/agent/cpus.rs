@@ -2,18 +2,18 @@
 
 use sutra_runtime::{Cores, by_use};
 
-use super::error::Refusal;
+use crate::error::Refusal;
 
 /// The CPUs that there are, in the order in which nodes that ask for a number of them get them:
 /// those first that nobody else uses. Takes a look at every process where that matters.
-pub(super) fn in_order(asked: &str, available: &[usize]) -> Vec<usize> {
+pub(crate) fn in_order(asked: &str, available: &[usize]) -> Vec<usize> {
     let is_count = matches!(asked.trim().parse(), Ok(Cores::Count(_)));
     if is_count { by_use(available) } else { available.to_vec() }
 }
 
 /// The CPUs of a node, the first of those that the host lets the agent use and no other node has;
 /// empty for any, unpinned.
-pub(super) fn choose(asked: &str, available: &[usize], taken: &[usize]) -> Result<Vec<usize>, Refusal> {
+pub(crate) fn choose(asked: &str, available: &[usize], taken: &[usize]) -> Result<Vec<usize>, Refusal> {
     let refused = |problem: String| Refusal::Cores { cores: asked.into(), problem };
     let asked_for = match asked.trim() {
         "" => return Ok(Vec::new()),
@@ -48,7 +48,7 @@ pub(super) fn choose(asked: &str, available: &[usize], taken: &[usize]) -> Resul
 
 /// The list as `--cores` reads it: with a comma behind a single one, which would be a count
 /// without.
-pub(super) fn written(cpus: &[usize]) -> String {
+pub(crate) fn written(cpus: &[usize]) -> String {
     let mut cpus = cpus.to_vec();
     cpus.sort_unstable();
     let text = cpus.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
@@ -56,7 +56,7 @@ pub(super) fn written(cpus: &[usize]) -> String {
 }
 
 /// What was written, or nothing of it that is none.
-pub(super) fn read(text: &str) -> Vec<usize> {
+pub(crate) fn read(text: &str) -> Vec<usize> {
     text.split(',').filter_map(|cpu| cpu.trim().parse().ok()).collect()
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sutra_wire::limits;
 
-use crate::admin::AdminError;
+use sutra_grid::admin::AdminError;
 
 /// Why an agent could not start.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +83,7 @@ impl AgentError {
     }
 
     /// For `map_err`: what was tried on which file.
-    pub(super) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::File { action, path, source }
     }
@@ -91,7 +91,7 @@ impl AgentError {
 
 /// Why a node is not started, or not stopped. The texts go to whoever asked.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     #[error("the storage path {path:?} {problem}; leave it away for a folder of the node's own, or name one below {}", root.display())]
     Path { path: String, problem: String, root: PathBuf },
     #[error(
@@ -136,7 +136,7 @@ pub(super) enum Refusal {
 
 impl Refusal {
     /// Whether something else is to be asked for; otherwise it is this host that refuses.
-    pub(super) fn is_usage(&self) -> bool {
+    pub(crate) fn is_usage(&self) -> bool {
         match self {
             Self::Path { .. }
             | Self::PathTaken { .. }

@@ -15,24 +15,25 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::{AgentError, host};
+use crate::error::AgentError;
+use crate::host;
 
 const LOCK: &str = "agent.lock";
 const INCARNATION: &str = "incarnation";
-pub(super) const LIST: &str = "nodes.json";
-pub(super) const LOGS: &str = "logs";
+pub(crate) const LIST: &str = "nodes.json";
+pub(crate) const LOGS: &str = "logs";
 /// Where nodes have their data that were not told another place.
-pub(super) const NODES: &str = "nodes";
+pub(crate) const NODES: &str = "nodes";
 /// How a file ends that is written to be renamed.
 const UNFINISHED: &str = ".new";
 /// What earlier versions called theirs.
 const UNFINISHED_OF_OLD: [&str; 2] = ["incarnation.new", "nodes.new"];
 /// The agent's files and folders are nobody else's to read.
-pub(super) const FILE_MODE: u32 = 0o600;
+pub(crate) const FILE_MODE: u32 = 0o600;
 const FOLDER_MODE: u32 = 0o700;
 
 /// Whether an entry of the agent's folder is its own, so that no node's folder is or lies in it.
-pub(super) fn is_reserved(name: &OsStr) -> bool {
+pub(crate) fn is_reserved(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     let is_like = |own: &str| name.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
     [LOCK, INCARNATION, LIST].into_iter().any(is_like) || name == LOGS || UNFINISHED_OF_OLD.contains(&&*name)
@@ -40,11 +41,11 @@ pub(super) fn is_reserved(name: &OsStr) -> bool {
 
 /// The folder, held until dropped.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(crate) struct Folder {
     /// Absolute, without symlinks.
-    pub(super) root: PathBuf,
+    pub(crate) root: PathBuf,
     /// What the master knows this agent by, and no copy of its folder.
-    pub(super) incarnation: u64,
+    pub(crate) incarnation: u64,
     /// The folder itself, locked.
     held: File,
     _lock: File,
@@ -53,7 +54,7 @@ pub(super) struct Folder {
 impl Folder {
     /// Makes the folder where there is none, takes its locks, removes what was left unfinished, and
     /// reads or draws the incarnation.
-    pub(super) fn open(path: &Path) -> Result<Self, AgentError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, AgentError> {
         make(path).map_err(AgentError::file("make", path))?;
         let root = fs::canonicalize(path).map_err(AgentError::file("open", path))?;
         let held = File::open(&root).map_err(AgentError::file("open", &root))?;
@@ -69,7 +70,7 @@ impl Folder {
 
     /// Replaces a file of the folder, unless the folder has been moved away or another one has come
     /// in its place.
-    pub(super) fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), AgentError> {
+    pub(crate) fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), AgentError> {
         self.check_place()?;
         replace(&self.root.join(name), bytes)
     }
@@ -86,12 +87,12 @@ impl Folder {
 
 /// Makes a folder that is its owner's alone, and what is missing around it. One that is there stays
 /// as it is.
-pub(super) fn make(path: &Path) -> io::Result<()> {
+pub(crate) fn make(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path)
 }
 
 /// The same for one folder, which must not be there.
-pub(super) fn make_new(path: &Path) -> io::Result<()> {
+pub(crate) fn make_new(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(FOLDER_MODE).create(path)
 }
 

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use sutra_client::Client;
 
-use super::process;
+use crate::data_folder;
 
 /// One answer may take this long.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Asks one node.
-pub(super) struct Health {
+pub(crate) struct Health {
     address: SocketAddr,
     data: PathBuf,
     pid: u32,
@@ -22,13 +22,13 @@ pub(super) struct Health {
 }
 
 impl Health {
-    pub(super) fn of(address: SocketAddr, data: &Path, pid: u32) -> Self {
+    pub(crate) fn of(address: SocketAddr, data: &Path, pid: u32) -> Self {
         Self { address, data: data.to_owned(), pid, has_opened: false, client: None }
     }
 
     /// What it says that is not well, empty where all is; or why there is no answer.
-    pub(super) async fn ask(&mut self) -> Result<String, String> {
-        let has_folder = process::holder(&self.data) == Some(self.pid);
+    pub(crate) async fn ask(&mut self) -> Result<String, String> {
+        let has_folder = data_folder::holder(&self.data) == Some(self.pid);
         self.has_opened |= has_folder;
         // Before that somebody else on this port would answer as well.
         if !self.has_opened {

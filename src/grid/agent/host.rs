@@ -6,25 +6,25 @@ use rustix::system::{sysinfo, uname};
 use rustix::time::{ClockId, clock_gettime};
 
 /// The host's name.
-pub(super) fn name() -> String {
+pub(crate) fn name() -> String {
     uname().nodename().to_string_lossy().into_owned()
 }
 
 /// Its system and processor, like `Linux 6.18.5 x86_64`.
-pub(super) fn platform() -> String {
+pub(crate) fn platform() -> String {
     let of = uname();
     [of.sysname(), of.release(), of.machine()].map(|part| part.to_string_lossy()).join(" ")
 }
 
 /// What tells this boot from every other one, on every machine; empty where the system does not
 /// say.
-pub(super) fn boot_id() -> String {
+pub(crate) fn boot_id() -> String {
     first_line("/proc/sys/kernel/random/boot_id")
 }
 
 /// What tells this installation of a system from others, over boots (machine-id(5)); empty where it
 /// has none, as in many containers.
-pub(super) fn machine_id() -> String {
+pub(crate) fn machine_id() -> String {
     first_line("/etc/machine-id")
 }
 
@@ -33,26 +33,26 @@ fn first_line(file: &str) -> String {
 }
 
 /// Since the boot, sleep included: no clock that somebody sets, and one for all processes.
-pub(super) fn since_boot() -> Duration {
+pub(crate) fn since_boot() -> Duration {
     let now = clock_gettime(ClockId::Boottime);
     let (seconds, nanos) = (u64::try_from(now.tv_sec), u32::try_from(now.tv_nsec));
     Duration::new(seconds.unwrap_or_default(), nanos.unwrap_or_default())
 }
 
 /// Its memory, in MiB.
-pub(super) fn memory_mb() -> u64 {
+pub(crate) fn memory_mb() -> u64 {
     let info = sysinfo();
     (info.totalram as u64).saturating_mul(u64::from(info.mem_unit)) >> 20
 }
 
 /// The wall clock, in µs since 1970. It may jump: it is shown, and nothing is measured by it.
-pub(super) fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// `host:port`, with an IPv6 address in brackets.
-pub(super) fn endpoint(host: &str, port: u16) -> String {
+pub(crate) fn endpoint(host: &str, port: u16) -> String {
     let is_bare_ipv6 = host.contains(':') && !host.starts_with('[');
     if is_bare_ipv6 { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }

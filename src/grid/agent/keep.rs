@@ -10,14 +10,15 @@ use sutra_wire::grid::NodeState;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::folder::LOGS;
-use super::health::Health;
-use super::list::{NodeRecord, Wanted};
-use super::mounts::Mounts;
-use super::node::{Keeper, Node};
-use super::process::Process;
-use super::supervisor::Supervisor;
-use super::{AgentError, host, logs, paths, ports, room};
+use crate::error::AgentError;
+use crate::folder::LOGS;
+use crate::health::Health;
+use crate::list::{NodeRecord, Wanted};
+use crate::mounts::Mounts;
+use crate::node::{Keeper, Node};
+use crate::process::Process;
+use crate::supervisor::Supervisor;
+use crate::{host, logs, paths, ports, room};
 
 /// Between two looks at the health of a node that is starting.
 const SOON: Duration = Duration::from_millis(50);
@@ -30,7 +31,7 @@ const FULL: Duration = Duration::from_secs(1);
 const LOOKED: Duration = Duration::from_secs(10);
 
 /// What a task needs to keep a node.
-pub(super) struct Life {
+pub(crate) struct Life {
     supervisor: Arc<Supervisor>,
     id: String,
     stop: watch::Receiver<bool>,
@@ -39,7 +40,7 @@ pub(super) struct Life {
 }
 
 /// Why a process is looked after no more.
-pub(super) enum End {
+pub(crate) enum End {
     /// It is to be stopped.
     Told,
     /// It neither answers nor does anything.
@@ -49,8 +50,8 @@ pub(super) enum End {
 }
 
 /// A process, and where its log began.
-pub(super) struct Started {
-    pub(super) process: Process,
+pub(crate) struct Started {
+    pub(crate) process: Process,
     health: Health,
     log: PathBuf,
     log_from: u64,
@@ -80,7 +81,7 @@ impl Idle {
 
 impl Started {
     /// Why the start of a node that did not answer has failed.
-    pub(super) fn not_in_time(&self, time: Duration) -> String {
+    pub(crate) fn not_in_time(&self, time: Duration) -> String {
         let words = logs::last_words(&self.log, self.log_from);
         let words = words.map_or_else(String::new, |words| format!("; it said at last: {words}"));
         format!("its health has not answered within {time:?}{words}")
@@ -89,7 +90,7 @@ impl Started {
 
 impl Life {
     /// What a task needs, and the way to it.
-    pub(super) fn of(supervisor: &Arc<Supervisor>, id: &str) -> (Keeper, Self) {
+    pub(crate) fn of(supervisor: &Arc<Supervisor>, id: &str) -> (Keeper, Self) {
         let (stop, told) = watch::channel(false);
         let (finished, done) = watch::channel(());
         let life = Self { supervisor: Arc::clone(supervisor), id: id.into(), stop: told, _done: finished };
@@ -102,7 +103,7 @@ impl Life {
     }
 
     /// Starts the node's process and notes it. Whether the note is on disk is told apart.
-    pub(super) async fn start(&self) -> Result<(Started, Result<(), AgentError>), String> {
+    pub(crate) async fn start(&self) -> Result<(Started, Result<(), AgentError>), String> {
         self.find_ports()?;
         let record = self.record()?;
         let supervisor = &self.supervisor;
@@ -169,7 +170,7 @@ impl Life {
     }
 
     /// Looks once, after a wait: what the health says, or why there is nothing more to look at.
-    pub(super) async fn look(&mut self, started: &mut Started, wait: Duration) -> Result<Result<String, String>, End> {
+    pub(crate) async fn look(&mut self, started: &mut Started, wait: Duration) -> Result<Result<String, String>, End> {
         let Started { process, health, log, log_from } = started;
         let ask = async {
             sleep(wait).await;
@@ -186,7 +187,7 @@ impl Life {
     }
 
     /// The health has answered: with these words of what is not well.
-    pub(super) fn is_running(&self, words: String) {
+    pub(crate) fn is_running(&self, words: String) {
         let is_news =
             self.supervisor.with(&self.id, |node| node.state != NodeState::Running || node.record.detail != words);
         if is_news == Some(true) {
@@ -229,7 +230,7 @@ impl Life {
     }
 
     /// Waits until the health answers.
-    pub(super) async fn first_answer(&mut self, started: &mut Started) -> Result<(), End> {
+    pub(crate) async fn first_answer(&mut self, started: &mut Started) -> Result<(), End> {
         loop {
             if let Ok(words) = self.look(started, SOON).await? {
                 self.is_running(words);
@@ -239,7 +240,7 @@ impl Life {
     }
 
     /// Asks the process to end, and ends it if it does not. Returns when it is gone.
-    pub(super) async fn terminate(&self, process: &mut Process, drain: Duration) {
+    pub(crate) async fn terminate(&self, process: &mut Process, drain: Duration) {
         self.supervisor.change(&self.id, |node| node.state = NodeState::Stopping);
         if let Err(error) = process.signal(Signal::TERM) {
             tracing::warn!(node = self.id, %error, "a node can't be told to end");
@@ -272,7 +273,7 @@ impl Life {
 
     /// Keeps the node: `held` is its process, where there is one already; `died` says that it had
     /// one, which has ended while nobody looked.
-    pub(super) async fn keep(self, held: Option<Process>, died: Option<String>) {
+    pub(crate) async fn keep(self, held: Option<Process>, died: Option<String>) {
         let started = held.and_then(|process| {
             let record = self.record().ok()?;
             let log_from = logs::length(&logs::file(&self.supervisor.folder.root, &record.id));
@@ -282,7 +283,7 @@ impl Life {
     }
 
     /// The same for a process that was started just now.
-    pub(super) async fn keep_started(self, started: Started) {
+    pub(crate) async fn keep_started(self, started: Started) {
         self.keep_on(Some(started), None).await;
     }
 

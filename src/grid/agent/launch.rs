@@ -9,32 +9,30 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use sutra_store::stored_cores;
-
-use super::folder::FILE_MODE;
-use super::list::NodeRecord;
-use super::memory::Group;
-use super::process::Process;
-use super::surroundings;
+use crate::folder::FILE_MODE;
+use crate::list::NodeRecord;
+use crate::memory::Group;
+use crate::process::Process;
+use crate::{data_folder, surroundings};
 
 /// What all nodes of an agent have in common.
 #[derive(Clone, Debug)]
-pub(super) struct Launcher {
-    pub(super) program: PathBuf,
+pub(crate) struct Launcher {
+    pub(crate) program: PathBuf,
     /// The agent's folder.
-    pub(super) root: PathBuf,
+    pub(crate) root: PathBuf,
     /// Where nodes listen.
-    pub(super) ip: IpAddr,
+    pub(crate) ip: IpAddr,
 }
 
 impl Launcher {
     /// A node's data folder.
-    pub(super) fn data(&self, node: &NodeRecord) -> PathBuf {
+    pub(crate) fn data(&self, node: &NodeRecord) -> PathBuf {
         self.root.join(&node.path)
     }
 
     /// Where this host reaches what listens on the port.
-    pub(super) fn reach(&self, port: u16) -> SocketAddr {
+    pub(crate) fn reach(&self, port: u16) -> SocketAddr {
         let ip = match self.ip {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -44,7 +42,7 @@ impl Launcher {
     }
 
     /// Starts the node's process, in `group` where it has a memory limit that can be kept.
-    pub(super) fn launch(&self, node: &NodeRecord, log: &Path, group: Option<&Group>) -> io::Result<Process> {
+    pub(crate) fn launch(&self, node: &NodeRecord, log: &Path, group: Option<&Group>) -> io::Result<Process> {
         // The child writes to the file itself: the agent's end does not take its words away, and
         // its truncation does not leave a hole.
         let log = OpenOptions::new().create(true).append(true).mode(FILE_MODE).open(log)?;
@@ -72,7 +70,7 @@ impl Launcher {
         let mut arguments = vec!["--listen".into(), at(node.port), "--compat".into(), at(node.compat_port)];
         if node.cores.is_empty() {
             // A store that is there says for how many cores it was made.
-            if stored_cores(&self.data(node)).is_none() {
+            if !data_folder::has_store(&self.data(node)) {
                 arguments.extend(["--cores".into(), "1".into()]);
             }
             arguments.push("--no-pin".into());

@@ -15,9 +15,9 @@ use sutra_wire::Status;
 use sutra_wire::grid::{AgentHeartbeat, AgentRegistered, AgentRegistration, AgentReport};
 use tokio::time::{sleep, timeout};
 
-use super::backoff::{self, jittered};
-use super::host;
-use super::supervisor::Supervisor;
+use crate::backoff::{self, jittered};
+use crate::host;
+use crate::supervisor::Supervisor;
 
 /// A refusal is for people to mend: it is asked again this seldom.
 const REFUSED: Duration = Duration::from_secs(10);
@@ -31,7 +31,7 @@ const JITTER: f64 = 0.1;
 const PERIODS: std::ops::RangeInclusive<Duration> = Duration::from_millis(20)..=Duration::from_secs(60);
 
 /// The agent's end of the link.
-pub(super) struct Link {
+pub(crate) struct Link {
     client: GridClient,
     master: String,
     id: String,
@@ -51,7 +51,7 @@ enum Lost {
 }
 
 impl Link {
-    pub(super) fn new(master: &str, id: &str, endpoint: String, supervisor: Arc<Supervisor>) -> Self {
+    pub(crate) fn new(master: &str, id: &str, endpoint: String, supervisor: Arc<Supervisor>) -> Self {
         let patience = supervisor.timings.master;
         // What is tried again here is a registration with everything in it, not the call that
         // failed.
@@ -64,7 +64,7 @@ impl Link {
     }
 
     /// Keeps the link for ever.
-    pub(super) async fn run(&mut self) {
+    pub(crate) async fn run(&mut self) {
         let mut failures = 0;
         loop {
             match self.client.register_agent(&self.registration()).await {
@@ -101,7 +101,7 @@ impl Link {
     }
 
     /// Takes leave of the master, if it knows this agent.
-    pub(super) async fn unregister(&self) {
+    pub(crate) async fn unregister(&self) {
         let leave = self.client.leave(&self.id, self.incarnation);
         match timeout(self.patience, leave).await {
             Ok(Ok(false)) => tracing::info!(master = self.master, "the master does not know this agent"),

@@ -13,18 +13,18 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sutra_wire::limits;
 
-use super::AgentError;
-use super::folder::{Folder, LIST};
-use super::paths::plain;
-use super::process::ProcessId;
-use super::restarts::Recent;
+use crate::error::AgentError;
+use crate::folder::{Folder, LIST};
+use crate::paths::plain;
+use crate::process::ProcessId;
+use crate::restarts::Recent;
 
 const FORMAT: u32 = 1;
 
 /// What is to become of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Wanted {
+pub(crate) enum Wanted {
     /// It shall run.
     Running,
     /// It was stopped.
@@ -35,34 +35,34 @@ pub(super) enum Wanted {
 
 /// A node, as much of it as outlives the agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct NodeRecord {
-    pub(super) id: String,
-    pub(super) name: String,
+pub(crate) struct NodeRecord {
+    pub(crate) id: String,
+    pub(crate) name: String,
     /// Its data folder, from the agent's.
-    pub(super) path: PathBuf,
-    pub(super) port: u16,
-    pub(super) compat_port: u16,
+    pub(crate) path: PathBuf,
+    pub(crate) port: u16,
+    pub(crate) compat_port: u16,
     /// Whether somebody asked for these ports; others may change when it is started again.
-    pub(super) asked_port: bool,
-    pub(super) asked_compat_port: bool,
+    pub(crate) asked_port: bool,
+    pub(crate) asked_compat_port: bool,
     /// As `--cores` reads them; empty for any.
-    pub(super) cores: String,
-    pub(super) memory_limit_mb: u64,
+    pub(crate) cores: String,
+    pub(crate) memory_limit_mb: u64,
     /// How that limit is kept, in words: as it was when the process was started, whatever a later
     /// agent may do.
     #[serde(default)]
-    pub(super) memory: String,
-    pub(super) wanted: Wanted,
+    pub(crate) memory: String,
+    pub(crate) wanted: Wanted,
     /// Its process, where there was one when this was written.
-    pub(super) process: Option<ProcessId>,
+    pub(crate) process: Option<ProcessId>,
     /// When that was started, in µs since 1970.
-    pub(super) started: u64,
-    pub(super) restarts: u32,
+    pub(crate) started: u64,
+    pub(crate) restarts: u32,
     /// Those that count against its budget.
     #[serde(default)]
-    pub(super) recent: Recent,
+    pub(crate) recent: Recent,
     /// Why it is as it is.
-    pub(super) detail: String,
+    pub(crate) detail: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -72,7 +72,7 @@ struct Document {
 }
 
 /// The list, or an empty one where there has never been one.
-pub(super) fn load(root: &Path) -> Result<Vec<NodeRecord>, AgentError> {
+pub(crate) fn load(root: &Path) -> Result<Vec<NodeRecord>, AgentError> {
     let file = root.join(LIST);
     let text = match fs::read(&file) {
         Ok(text) => text,
@@ -106,20 +106,20 @@ pub(super) fn load(root: &Path) -> Result<Vec<NodeRecord>, AgentError> {
 }
 
 /// Puts the list on stable storage.
-pub(super) fn save(folder: &Folder, nodes: Vec<NodeRecord>) -> Result<(), AgentError> {
+pub(crate) fn save(folder: &Folder, nodes: Vec<NodeRecord>) -> Result<(), AgentError> {
     let document = Document { format: FORMAT, nodes };
     let text = serde_json::to_vec_pretty(&document).expect("plain values are JSON");
     folder.replace(LIST, &text)
 }
 
 /// Whether a text can name an agent or a node: it becomes part of file names, tables and addresses.
-pub(super) fn is_label(text: &str) -> bool {
+pub(crate) fn is_label(text: &str) -> bool {
     let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
     !text.is_empty() && text.len() <= limits::MAX_LABEL && !text.starts_with('.') && text.chars().all(fits)
 }
 
 #[cfg(test)]
-pub(super) fn sample(id: &str) -> NodeRecord {
+pub(crate) fn sample(id: &str) -> NodeRecord {
     NodeRecord {
         id: id.into(),
         name: "orders".into(),

@@ -18,9 +18,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{sleep, timeout};
 
-use super::error::Refusal;
-use super::spawn::Asked;
-use super::supervisor::Supervisor;
+use crate::error::Refusal;
+use crate::spawn::Asked;
+use crate::supervisor::Supervisor;
 
 /// A master has one or a few; more are somebody else's mistake.
 const CONNECTIONS: usize = 64;
@@ -37,7 +37,7 @@ const NOW: Duration = Duration::from_millis(5);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers for ever.
-pub(super) async fn serve(listener: TcpListener, agent: String, supervisor: Arc<Supervisor>) {
+pub(crate) async fn serve(listener: TcpListener, agent: String, supervisor: Arc<Supervisor>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let place_wanted = Arc::new(Notify::new());
     loop {

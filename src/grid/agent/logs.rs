@@ -10,27 +10,27 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::folder::LOGS;
+use crate::folder::LOGS;
 
 /// A file longer than this is put aside.
-pub(super) const MOST: u64 = 64 << 20;
+pub(crate) const MOST: u64 = 64 << 20;
 /// How much of a file's end is looked at for its last line.
 const TAIL: u64 = 8 << 10;
 /// A line is told up to here.
 const LINE: usize = 500;
 
 /// The file of a node.
-pub(super) fn file(root: &Path, id: &str) -> PathBuf {
+pub(crate) fn file(root: &Path, id: &str) -> PathBuf {
     root.join(LOGS).join(format!("{id}.log"))
 }
 
 /// Its length now: what comes behind it is of a process that is started next.
-pub(super) fn length(file: &Path) -> u64 {
+pub(crate) fn length(file: &Path) -> u64 {
     fs::metadata(file).map_or(0, |metadata| metadata.len())
 }
 
 /// Removes what a node has written.
-pub(super) fn remove(file: &Path) {
+pub(crate) fn remove(file: &Path) {
     for file in [file.to_owned(), aside(file)] {
         // One that is not there is as good.
         let _ = fs::remove_file(file);
@@ -43,7 +43,7 @@ fn aside(file: &Path) -> PathBuf {
 
 /// Bounds what a node has written: its file, and the one that its process writes to where that is
 /// another by now.
-pub(super) fn keep(file: &Path, pid: Option<u32>, most: u64) -> io::Result<()> {
+pub(crate) fn keep(file: &Path, pid: Option<u32>, most: u64) -> io::Result<()> {
     if let Some(moved) = pid.and_then(|pid| moved(file, pid)) {
         let length = length(&moved);
         if length > most {
@@ -68,7 +68,7 @@ fn moved(file: &Path, pid: u32) -> Option<PathBuf> {
 
 /// Copies a file that has more than `most` bytes aside and begins it anew. The node appends, so it
 /// goes on at the new beginning; the few lines that it writes between copy and cut are lost.
-pub(super) fn bound(file: &Path, most: u64) -> io::Result<()> {
+pub(crate) fn bound(file: &Path, most: u64) -> io::Result<()> {
     if length(file) <= most {
         return Ok(());
     }
@@ -86,7 +86,7 @@ pub(super) fn bound(file: &Path, most: u64) -> io::Result<()> {
 
 /// The last trouble that was written behind `from`: an error, a panic, or a warning of the log, of
 /// which the message. What a node says while all is well explains no end.
-pub(super) fn last_words(file: &Path, from: u64) -> Option<String> {
+pub(crate) fn last_words(file: &Path, from: u64) -> Option<String> {
     let mut opened = File::open(file).ok()?;
     let length = opened.metadata().ok()?.len();
     let from = if from > length { 0 } else { from };

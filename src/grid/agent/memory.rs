@@ -14,7 +14,7 @@ const OWN: &str = "sutra-agent";
 
 /// Whether limits are kept on this host.
 #[derive(Clone, Debug)]
-pub(super) enum Memory {
+pub(crate) enum Memory {
     /// In groups below this one.
     Groups(PathBuf),
     /// Not, and why.
@@ -23,11 +23,11 @@ pub(super) enum Memory {
 
 /// The group of one node.
 #[derive(Clone, Debug)]
-pub(super) struct Group(PathBuf);
+pub(crate) struct Group(PathBuf);
 
 impl Memory {
     /// Looks what this process may do.
-    pub(super) fn probe() -> Self {
+    pub(crate) fn probe() -> Self {
         match base() {
             Ok(base) => Self::Groups(base),
             Err(why) => Self::Unenforced(format!("unenforced: {why}")),
@@ -35,7 +35,7 @@ impl Memory {
     }
 
     /// How the limit of a node is kept, in words; nothing where it has none.
-    pub(super) fn words(&self, limit_mb: u64) -> String {
+    pub(crate) fn words(&self, limit_mb: u64) -> String {
         match self {
             _ if limit_mb == 0 => String::new(),
             Self::Groups(_) => "cgroup v2 (memory.max)".into(),
@@ -45,7 +45,7 @@ impl Memory {
 
     /// The group for a node with this limit, 0 for none; no group where none can be made. One
     /// without a limit has a group as well: what the agent's is held to is not meant for its nodes.
-    pub(super) fn group(&self, node: &str, limit_mb: u64) -> io::Result<Option<Group>> {
+    pub(crate) fn group(&self, node: &str, limit_mb: u64) -> io::Result<Option<Group>> {
         let Self::Groups(base) = self else { return Ok(None) };
         let group = base.join(format!("sutra-{node}"));
         if !group.is_dir() {
@@ -57,7 +57,7 @@ impl Memory {
     }
 
     /// Removes the group of a node that has no process.
-    pub(super) fn remove(&self, node: &str) {
+    pub(crate) fn remove(&self, node: &str) {
         if let Self::Groups(base) = self {
             // Mostly there is none.
             let _ = fs::remove_dir(base.join(format!("sutra-{node}")));
@@ -67,7 +67,7 @@ impl Memory {
 
 impl Group {
     /// Where a process writes to become a member.
-    pub(super) fn members(&self) -> io::Result<File> {
+    pub(crate) fn members(&self) -> io::Result<File> {
         OpenOptions::new().write(true).open(self.0.join("cgroup.procs"))
     }
 }

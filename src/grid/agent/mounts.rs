@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// What is mounted, in the order of mounting.
 #[derive(Debug, Default)]
-pub(super) struct Mounts(Vec<Mount>);
+pub(crate) struct Mounts(Vec<Mount>);
 
 #[derive(Debug, PartialEq, Eq)]
 struct Mount {
@@ -24,7 +24,7 @@ struct Mount {
 
 impl Mounts {
     /// As this process sees them.
-    pub(super) fn now() -> Self {
+    pub(crate) fn now() -> Self {
         Self::parse(&fs::read("/proc/self/mountinfo").unwrap_or_default())
     }
 
@@ -42,7 +42,7 @@ impl Mounts {
     }
 
     /// Whether the second path is the first folder, or lies in it.
-    pub(super) fn contains(&self, folder: &Path, path: &Path) -> bool {
+    pub(crate) fn contains(&self, folder: &Path, path: &Path) -> bool {
         path.starts_with(folder)
             || match (self.place(folder), self.place(path)) {
                 (Some((device, folder)), Some((other, path))) => device == other && path.starts_with(folder),
@@ -51,7 +51,7 @@ impl Mounts {
     }
 
     /// Whether one lies in the other, or they are the same.
-    pub(super) fn overlap(&self, one: &Path, other: &Path) -> bool {
+    pub(crate) fn overlap(&self, one: &Path, other: &Path) -> bool {
         self.contains(one, other) || self.contains(other, one)
     }
 }

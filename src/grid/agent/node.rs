@@ -5,39 +5,39 @@ use sutra_wire::limits;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::host;
-use super::list::{NodeRecord, Wanted};
+use crate::host;
+use crate::list::{NodeRecord, Wanted};
 
 /// A node.
 #[derive(Debug)]
-pub(super) struct Node {
-    pub(super) record: NodeRecord,
-    pub(super) state: NodeState,
+pub(crate) struct Node {
+    pub(crate) record: NodeRecord,
+    pub(crate) state: NodeState,
     /// Since when its health has not answered, where there is a process that should.
-    pub(super) unanswered: Option<Instant>,
+    pub(crate) unanswered: Option<Instant>,
     /// The task that keeps it, where one does.
-    pub(super) keeper: Option<Keeper>,
+    pub(crate) keeper: Option<Keeper>,
 }
 
 /// The way to the task that keeps a node.
 #[derive(Clone, Debug)]
-pub(super) struct Keeper {
+pub(crate) struct Keeper {
     /// Tells it to stop the node.
-    pub(super) stop: watch::Sender<bool>,
+    pub(crate) stop: watch::Sender<bool>,
     /// Closed when it has ended.
-    pub(super) done: watch::Receiver<()>,
+    pub(crate) done: watch::Receiver<()>,
 }
 
 impl Keeper {
     /// Waits for the task's end.
-    pub(super) async fn ended(mut self) {
+    pub(crate) async fn ended(mut self) {
         while self.done.changed().await.is_ok() {}
     }
 }
 
 impl Node {
     /// A node of the list, without a task.
-    pub(super) fn of(record: NodeRecord) -> Self {
+    pub(crate) fn of(record: NodeRecord) -> Self {
         let state = match record.wanted {
             Wanted::Running => NodeState::Starting,
             Wanted::Stopped => NodeState::Stopped,
@@ -47,17 +47,17 @@ impl Node {
     }
 
     /// Whether it takes one of the agent's places.
-    pub(super) fn is_active(&self) -> bool {
+    pub(crate) fn is_active(&self) -> bool {
         self.record.wanted == Wanted::Running || self.keeper.is_some()
     }
 
     /// Whether it goes by this id or name.
-    pub(super) fn is_called(&self, name: &str) -> bool {
+    pub(crate) fn is_called(&self, name: &str) -> bool {
         self.record.id == name || (!self.record.name.is_empty() && self.record.name == name)
     }
 
     /// What the master is told. Its address is told as long as it may be there.
-    pub(super) fn report(&self, host: &str, root: &std::path::Path) -> NodeReport {
+    pub(crate) fn report(&self, host: &str, root: &std::path::Path) -> NodeReport {
         let record = &self.record;
         let at = |port: u16| if self.is_active() { host::endpoint(host, port) } else { String::new() };
         NodeReport {
@@ -87,7 +87,7 @@ fn cut(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::list;
+    use crate::list;
 
     #[test]
     fn a_report_tells_what_is_true_and_fits() {

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use serde_json::json;
 use sutra_wire::grid::{NodeReport, NodeState};
 
-use super::supervisor::Supervisor;
-use crate::admin::{Metric, Source, View};
+use crate::supervisor::Supervisor;
+use sutra_grid::admin::{Metric, Source, View};
 
 /// Shows an agent.
-pub(super) struct AgentSource {
-    pub(super) id: String,
-    pub(super) master: String,
-    pub(super) supervisor: Arc<Supervisor>,
+pub(crate) struct AgentSource {
+    pub(crate) id: String,
+    pub(crate) master: String,
+    pub(crate) supervisor: Arc<Supervisor>,
 }
 
 impl Source for AgentSource {

@@ -3,14 +3,14 @@
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use super::error::Refusal;
-use super::folder::{self, LOGS, NODES, is_reserved};
-use super::mounts::Mounts;
+use crate::error::Refusal;
+use crate::folder::{self, LOGS, NODES, is_reserved};
+use crate::mounts::Mounts;
 
 /// The folder that is asked for, as a path from `root` (which is absolute and without symlinks):
 /// absolute or from `root`, without `..`, and where it really lies: neither a symlink nor a mount
 /// makes it the agent's own. An empty one is the node's own, named after it.
-pub(super) fn resolve(root: &Path, asked: &str, node: &str) -> Result<PathBuf, Refusal> {
+pub(crate) fn resolve(root: &Path, asked: &str, node: &str) -> Result<PathBuf, Refusal> {
     if asked.is_empty() {
         return Ok(Path::new(NODES).join(node));
     }
@@ -61,7 +61,7 @@ fn inside(root: &Path, path: &Path) -> Option<PathBuf> {
 }
 
 /// The same path with nothing but names in it; `None` where it has `..`.
-pub(super) fn plain(path: &Path) -> Option<PathBuf> {
+pub(crate) fn plain(path: &Path) -> Option<PathBuf> {
     let mut plain = PathBuf::new();
     for component in path.components() {
         match component {
@@ -97,7 +97,7 @@ fn real(path: &Path) -> io::Result<PathBuf> {
 
 /// Whether a folder that was given to a node is still the one that it was: nobody has put a symlink
 /// in its place, or mounted something there.
-pub(super) fn check_again(root: &Path, path: &Path, node: &str) -> Result<(), String> {
+pub(crate) fn check_again(root: &Path, path: &Path, node: &str) -> Result<(), String> {
     match resolve(root, &path.to_string_lossy(), node) {
         Ok(now) if now == path => Ok(()),
         Ok(now) => Err(format!("its folder {} leads to {} by now; put it back", path.display(), now.display())),
@@ -107,14 +107,14 @@ pub(super) fn check_again(root: &Path, path: &Path, node: &str) -> Result<(), St
 
 /// The folders that are made for a node, to be unmade if its start fails.
 #[derive(Debug, Default)]
-pub(super) struct Made {
+pub(crate) struct Made {
     /// The outermost first.
     folders: Vec<PathBuf>,
 }
 
 impl Made {
     /// Makes `path` below `root` and what is missing on the way. A failure leaves nothing.
-    pub(super) fn make(root: &Path, path: &Path) -> io::Result<Self> {
+    pub(crate) fn make(root: &Path, path: &Path) -> io::Result<Self> {
         let mut made = Self::default();
         let mut here = root.to_owned();
         for part in path.components() {
@@ -132,13 +132,13 @@ impl Made {
     }
 
     /// Whether the node's folder was there before, with whatever it holds.
-    pub(super) fn is_old(&self, path: &Path) -> bool {
+    pub(crate) fn is_old(&self, path: &Path) -> bool {
         self.folders.last().is_none_or(|made| made != path)
     }
 
     /// Removes what was made: the node's folder with what is in it, and those around it where no
     /// other node has come to use them.
-    pub(super) fn unmake(&self, path: &Path) {
+    pub(crate) fn unmake(&self, path: &Path) {
         for folder in self.folders.iter().rev() {
             let removed = if folder == path { std::fs::remove_dir_all(folder) } else { std::fs::remove_dir(folder) };
             if let Err(error) = removed {

@@ -7,8 +7,8 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, TcpListener};
 
-use super::error::Refusal;
-use super::node::Node;
+use crate::error::Refusal;
+use crate::node::Node;
 
 /// The lowest port that is chosen.
 const FIRST: u16 = 20_000;
@@ -16,7 +16,7 @@ const FIRST: u16 = 20_000;
 const SYSTEM: u16 = 32_768;
 
 /// Whether nobody listens there.
-pub(super) fn check(ip: IpAddr, port: u16) -> Result<(), String> {
+pub(crate) fn check(ip: IpAddr, port: u16) -> Result<(), String> {
     // Without SO_REUSEPORT: a server of ours that has it is met, too.
     TcpListener::bind((ip, port)).map(|_| ()).map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => "it is in use by another process".into(),
@@ -26,7 +26,7 @@ pub(super) fn check(ip: IpAddr, port: u16) -> Result<(), String> {
 
 /// The port that was asked for, if it is free and not in `taken`; for 0, `before` if that is, or
 /// any that is.
-pub(super) fn choose(ip: IpAddr, asked: u32, before: u16, taken: &HashSet<u16>) -> Result<u16, Refusal> {
+pub(crate) fn choose(ip: IpAddr, asked: u32, before: u16, taken: &HashSet<u16>) -> Result<u16, Refusal> {
     if asked != 0 {
         let wrong = |reason: String| Refusal::Port { port: asked, reason };
         let port = u16::try_from(asked).map_err(|_| wrong("ports end at 65535".into()))?;
@@ -47,7 +47,7 @@ pub(super) fn choose(ip: IpAddr, asked: u32, before: u16, taken: &HashSet<u16>) 
 }
 
 /// The ports of these nodes.
-pub(super) fn of<'n>(nodes: impl Iterator<Item = &'n Node>) -> HashSet<u16> {
+pub(crate) fn of<'n>(nodes: impl Iterator<Item = &'n Node>) -> HashSet<u16> {
     nodes.flat_map(|node| [node.record.port, node.record.compat_port]).collect()
 }
 

@@ -7,11 +7,10 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 
@@ -20,24 +19,21 @@ use serde::{Deserialize, Serialize};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::host;
-
-/// What is read of a lock, which may be anybody's file.
-const MOST_OF_LOCK: u64 = 4096;
+use crate::{data_folder, host};
 
 /// What tells a process from every other one, before and after it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct ProcessId {
-    pub(super) pid: u32,
+pub(crate) struct ProcessId {
+    pub(crate) pid: u32,
     /// In clock ticks since the boot.
-    pub(super) start: u64,
-    pub(super) boot: String,
+    pub(crate) start: u64,
+    pub(crate) boot: String,
 }
 
 /// A process that is held.
 #[derive(Debug)]
-pub(super) struct Process {
-    pub(super) id: ProcessId,
+pub(crate) struct Process {
+    pub(crate) id: ProcessId,
     pidfd: AsyncFd<OwnedFd>,
     /// Where the agent is its parent: to be reaped.
     child: Option<Child>,
@@ -45,7 +41,7 @@ pub(super) struct Process {
 
 impl Process {
     /// Holds a child that has just been started.
-    pub(super) fn of_child(mut child: Child) -> io::Result<Self> {
+    pub(crate) fn of_child(mut child: Child) -> io::Result<Self> {
         let held = open(child.id()).and_then(|pidfd| Ok((pidfd, id(child.id())?)));
         match held {
             Ok((pidfd, id)) => Ok(Self { id, pidfd, child: Some(child) }),
@@ -59,7 +55,7 @@ impl Process {
 
     /// Holds the process that runs on this data folder, if `pid` is one; with `known`, only if it
     /// is that very one.
-    pub(super) fn adopt(pid: u32, known: Option<&ProcessId>, data: &Path) -> Option<Self> {
+    pub(crate) fn adopt(pid: u32, known: Option<&ProcessId>, data: &Path) -> Option<Self> {
         let pidfd = open(pid).ok()?;
         let id = id(pid).ok()?;
         let is_it = known.is_none_or(|known| *known == id) && serves(pid, data) && holds(pid, data);
@@ -74,7 +70,7 @@ impl Process {
     }
 
     /// Waits for its end, and says how it was. May be called again.
-    pub(super) async fn ended(&mut self) -> String {
+    pub(crate) async fn ended(&mut self) -> String {
         // Readable is: ended. It stays so.
         let waited = self.pidfd.async_io(Interest::READABLE, |_| Ok(())).await;
         if let Err(error) = waited {
@@ -89,7 +85,7 @@ impl Process {
 
     /// How much it has done by now: it changes with everything that the process does. `None` where
     /// that is not told, and where a debugger holds it, whose business it is.
-    pub(super) fn done(&self) -> Option<u64> {
+    pub(crate) fn done(&self) -> Option<u64> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.id.pid)).ok()?;
         if field(&stat, 3)? == "t" {
             return None;
@@ -101,7 +97,7 @@ impl Process {
     }
 
     /// Sends a signal. That it has ended is no error.
-    pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
+    pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
         match pidfd_send_signal(self.pidfd.get_ref(), signal) {
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
             Err(error) => Err(error.into()),
@@ -160,19 +156,11 @@ fn serves(pid: u32, data: &Path) -> bool {
 /// soon after the start. The lock itself is not tried, as a server that took it at that moment
 /// would be refused.
 fn holds(pid: u32, data: &Path) -> bool {
-    holder(data).is_none_or(|holder| holder == pid || !serves(holder, data))
-}
-
-/// The process that says in the data folder's lock that it has it.
-pub(super) fn holder(data: &Path) -> Option<u32> {
-    let mut text = String::new();
-    let lock = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(data.join("lock")).ok()?;
-    lock.take(MOST_OF_LOCK).read_to_string(&mut text).ok()?;
-    text.lines().next()?.parse().ok()
+    data_folder::holder(data).is_none_or(|holder| holder == pid || !serves(holder, data))
 }
 
 /// The processes that run on data folders, whoever started them.
-pub(super) fn servers() -> HashMap<PathBuf, u32> {
+pub(crate) fn servers() -> HashMap<PathBuf, u32> {
     let processes = fs::read_dir("/proc").into_iter().flatten();
     let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
     pids.filter_map(|pid| Some((served(pid)?, pid))).collect()

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::config::Timings;
-use super::host;
+use crate::config::Timings;
+use crate::host;
 
 /// When a node was started again lately.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Recent {
+pub(crate) struct Recent {
     /// The boot that the times count from.
     boot: String,
     /// In milliseconds since then, the oldest first.
@@ -22,7 +22,7 @@ pub(super) struct Recent {
 
 impl Recent {
     /// Counts a restart and says after what pause it may be; `None` where there have been too many.
-    pub(super) fn next(&mut self, timings: &Timings) -> Option<Duration> {
+    pub(crate) fn next(&mut self, timings: &Timings) -> Option<Duration> {
         self.next_at(&host::boot_id(), host::since_boot(), timings)
     }
 

@@ -9,7 +9,7 @@ const LEAST: u64 = 1 << 20;
 
 /// Whether the filesystem of a folder, or of the nearest one that is there, has next to no room
 /// left.
-pub(super) fn is_full(folder: &Path) -> bool {
+pub(crate) fn is_full(folder: &Path) -> bool {
     let there = folder.ancestors().find(|folder| folder.exists());
     // What can't be asked is no reason to wait.
     there.and_then(|folder| statvfs(folder).ok()).is_some_and(|disk| {

@@ -9,16 +9,17 @@ use sutra_runtime::allowed_cpus;
 use sutra_wire::limits;
 use tokio::net::TcpListener;
 
-use super::config::{AgentConfig, OnStop};
-use super::folder::Folder;
-use super::launch::Launcher;
-use super::link::Link;
-use super::list::is_label;
-use super::memory::Memory;
-use super::overview::AgentSource;
-use super::supervisor::{Parts, Supervisor};
-use super::{AgentError, host, list, listener};
-use crate::admin::{self, Admin};
+use crate::config::{AgentConfig, OnStop};
+use crate::error::AgentError;
+use crate::folder::Folder;
+use crate::launch::Launcher;
+use crate::link::Link;
+use crate::list::is_label;
+use crate::memory::Memory;
+use crate::overview::AgentSource;
+use crate::supervisor::{Parts, Supervisor};
+use crate::{host, list, listener};
+use sutra_grid::admin::{self, Admin};
 
 /// What the start has found and set up.
 #[derive(Clone, Debug)]

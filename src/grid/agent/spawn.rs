@@ -9,15 +9,15 @@ use sutra_wire::grid::{NodeReport, NodeState};
 use sutra_wire::limits;
 use tokio::time::timeout;
 
-use super::error::Refusal;
-use super::keep::{End, Life, Started};
-use super::list::{NodeRecord, Wanted, is_label};
-use super::mounts::Mounts;
-use super::node::Node;
-use super::paths::{self, Made};
-use super::restarts::Recent;
-use super::supervisor::Supervisor;
-use super::{cpus, logs, ports};
+use crate::error::Refusal;
+use crate::keep::{End, Life, Started};
+use crate::list::{NodeRecord, Wanted, is_label};
+use crate::mounts::Mounts;
+use crate::node::Node;
+use crate::paths::{self, Made};
+use crate::restarts::Recent;
+use crate::supervisor::Supervisor;
+use crate::{cpus, logs, ports};
 
 /// The time to end of a node that has not run yet, so has nothing of anybody's to finish: whoever
 /// asked for it still waits.
@@ -25,13 +25,13 @@ const NEVER_RAN: Duration = Duration::from_secs(5);
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Asked {
-    pub(super) name: String,
-    pub(super) storage_path: String,
-    pub(super) cores: String,
-    pub(super) memory_limit_mb: u64,
-    pub(super) port: u32,
-    pub(super) compat_port: u32,
+pub(crate) struct Asked {
+    pub(crate) name: String,
+    pub(crate) storage_path: String,
+    pub(crate) cores: String,
+    pub(crate) memory_limit_mb: u64,
+    pub(crate) port: u32,
+    pub(crate) compat_port: u32,
 }
 
 /// What a failure takes back.
@@ -55,7 +55,7 @@ enum First {
 impl Supervisor {
     /// Starts a node and answers when its health does. A stopped or given-up one whose folder or,
     /// where no folder is named, whose name is asked for is taken up again, under its old id.
-    pub(super) async fn spawn(self: &Arc<Self>, asked: Asked) -> Result<NodeReport, Refusal> {
+    pub(crate) async fn spawn(self: &Arc<Self>, asked: Asked) -> Result<NodeReport, Refusal> {
         let (reserved, mut life) = self.reserve(&asked)?;
         if let Err(error) = self.save().await {
             self.take_back(reserved, None).await;

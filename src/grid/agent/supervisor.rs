@@ -11,16 +11,17 @@ use sutra_wire::grid::{NodeReport, NodeState};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::config::Timings;
-use super::error::Refusal;
-use super::folder::Folder;
-use super::keep::Life;
-use super::launch::Launcher;
-use super::list::{self, NodeRecord, Wanted};
-use super::memory::Memory;
-use super::node::{Keeper, Node};
-use super::process::{self, Process};
-use super::{AgentError, host, logs};
+use crate::config::Timings;
+use crate::error::AgentError;
+use crate::error::Refusal;
+use crate::folder::Folder;
+use crate::keep::Life;
+use crate::launch::Launcher;
+use crate::list::{self, NodeRecord, Wanted};
+use crate::memory::Memory;
+use crate::node::{Keeper, Node};
+use crate::process::{self, Process};
+use crate::{host, logs};
 
 /// Between two looks at what is to be tidied up.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
@@ -28,16 +29,16 @@ const HOUSEKEEPING: Duration = Duration::from_secs(5);
 const KILLED: Duration = Duration::from_secs(5);
 
 /// All nodes of an agent.
-pub(super) struct Supervisor {
-    pub(super) folder: Arc<Folder>,
-    pub(super) launcher: Launcher,
-    pub(super) timings: Timings,
-    pub(super) max_nodes: u32,
+pub(crate) struct Supervisor {
+    pub(crate) folder: Arc<Folder>,
+    pub(crate) launcher: Launcher,
+    pub(crate) timings: Timings,
+    pub(crate) max_nodes: u32,
     /// The host that nodes are reached by.
-    pub(super) advertise: String,
-    pub(super) memory: Memory,
+    pub(crate) advertise: String,
+    pub(crate) memory: Memory,
     /// CPUs that nodes may be pinned to.
-    pub(super) cpus: Vec<usize>,
+    pub(crate) cpus: Vec<usize>,
     nodes: Mutex<Vec<Node>>,
     /// The number of the last change.
     revision: watch::Sender<u64>,
@@ -51,18 +52,18 @@ pub(super) struct Supervisor {
 }
 
 /// What a supervisor is made of.
-pub(super) struct Parts {
-    pub(super) folder: Arc<Folder>,
-    pub(super) launcher: Launcher,
-    pub(super) timings: Timings,
-    pub(super) max_nodes: u32,
-    pub(super) advertise: String,
-    pub(super) memory: Memory,
-    pub(super) cpus: Vec<usize>,
+pub(crate) struct Parts {
+    pub(crate) folder: Arc<Folder>,
+    pub(crate) launcher: Launcher,
+    pub(crate) timings: Timings,
+    pub(crate) max_nodes: u32,
+    pub(crate) advertise: String,
+    pub(crate) memory: Memory,
+    pub(crate) cpus: Vec<usize>,
 }
 
 impl Supervisor {
-    pub(super) fn new(parts: Parts) -> Arc<Self> {
+    pub(crate) fn new(parts: Parts) -> Arc<Self> {
         let Parts { folder, launcher, timings, max_nodes, advertise, memory, cpus } = parts;
         Arc::new(Self {
             folder,
@@ -85,7 +86,7 @@ impl Supervisor {
 
     /// Takes over the nodes of the agent that was here before: adopts those that run, starts those
     /// that should. Returns how many of each.
-    pub(super) fn take_over(self: &Arc<Self>, records: Vec<NodeRecord>) -> (usize, usize) {
+    pub(crate) fn take_over(self: &Arc<Self>, records: Vec<NodeRecord>) -> (usize, usize) {
         let (servers, boot) = (process::servers(), host::boot_id());
         let (mut adopted, mut started) = (0, 0);
         for record in records {
@@ -142,43 +143,43 @@ impl Supervisor {
         })
     }
 
-    pub(super) fn nodes(&self) -> MutexGuard<'_, Vec<Node>> {
+    pub(crate) fn nodes(&self) -> MutexGuard<'_, Vec<Node>> {
         // What a panicking task has left is still the best that is known.
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does something with a node, if it is there.
-    pub(super) fn with<T>(&self, id: &str, look: impl FnOnce(&mut Node) -> T) -> Option<T> {
+    pub(crate) fn with<T>(&self, id: &str, look: impl FnOnce(&mut Node) -> T) -> Option<T> {
         self.nodes().iter_mut().find(|node| node.record.id == id).map(look)
     }
 
     /// Changes a node, and says so.
-    pub(super) fn change(&self, id: &str, change: impl FnOnce(&mut Node)) {
+    pub(crate) fn change(&self, id: &str, change: impl FnOnce(&mut Node)) {
         self.with(id, change);
         self.changed();
     }
 
     /// Something has changed.
-    pub(super) fn changed(&self) {
+    pub(crate) fn changed(&self) {
         // Under the lock, so that a report never has a newer number than what it tells.
         let _nodes = self.nodes();
         self.revision.send_modify(|revision| *revision += 1);
     }
 
     /// The number of the last change, to be waited for.
-    pub(super) fn revision(&self) -> watch::Receiver<u64> {
+    pub(crate) fn revision(&self) -> watch::Receiver<u64> {
         self.revision.subscribe()
     }
 
     /// All nodes, and the number of the last change to them.
-    pub(super) fn report(&self) -> (u64, Vec<NodeReport>) {
+    pub(crate) fn report(&self) -> (u64, Vec<NodeReport>) {
         let nodes = self.nodes();
         let reports = nodes.iter().map(|node| node.report(&self.advertise, &self.folder.root)).collect();
         (*self.revision.borrow(), reports)
     }
 
     /// A node by its id or name.
-    pub(super) fn status(&self, name: &str) -> Option<NodeReport> {
+    pub(crate) fn status(&self, name: &str) -> Option<NodeReport> {
         let nodes = self.nodes();
         let node =
             nodes.iter().find(|node| node.record.id == name).or_else(|| nodes.iter().find(|node| node.is_called(name)));
@@ -186,7 +187,7 @@ impl Supervisor {
     }
 
     /// Puts the list on stable storage, as it is when this has its turn.
-    pub(super) async fn save(&self) -> Result<(), AgentError> {
+    pub(crate) async fn save(&self) -> Result<(), AgentError> {
         let _turn = self.saving.lock().await;
         let records: Vec<NodeRecord> = self.nodes().iter().map(|node| node.record.clone()).collect();
         let folder = Arc::clone(&self.folder);
@@ -197,7 +198,7 @@ impl Supervisor {
     }
 
     /// The same where the work goes on without: it is tried again.
-    pub(super) async fn save_or_warn(&self) {
+    pub(crate) async fn save_or_warn(&self) {
         if let Err(error) = self.save().await {
             tracing::warn!(%error, "the list of nodes is not on disk as it should be; it is tried again");
         }
@@ -205,7 +206,7 @@ impl Supervisor {
 
     /// Stops a node, by its id or name. One that does not run stays as it is, and is not started
     /// again.
-    pub(super) async fn stop(&self, name: &str) -> Result<(), Refusal> {
+    pub(crate) async fn stop(&self, name: &str) -> Result<(), Refusal> {
         let found = self.status(name).ok_or_else(|| Refusal::Unknown { node: name.into() })?;
         let id = found.node_id;
         let keeper = self.with(&id, |node| {
@@ -226,38 +227,38 @@ impl Supervisor {
     }
 
     /// The nodes whose health should answer and has not for long, and for how long.
-    pub(super) fn silent(&self) -> Vec<(String, Duration)> {
+    pub(crate) fn silent(&self) -> Vec<(String, Duration)> {
         let nodes = self.nodes();
         let times = nodes.iter().filter_map(|node| Some((node.record.id.clone(), node.unanswered?.elapsed())));
         times.filter(|(_, time)| *time >= self.timings.silent).collect()
     }
 
     /// Whether the list on disk is older than what is known.
-    pub(super) fn is_unsaved(&self) -> bool {
+    pub(crate) fn is_unsaved(&self) -> bool {
         self.is_unsaved.load(Ordering::Relaxed)
     }
 
     /// The agent is registered with its master, or why it is not.
-    pub(super) fn tell_master(&self, trouble: Option<String>) {
+    pub(crate) fn tell_master(&self, trouble: Option<String>) {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
     /// Why the agent is not registered with its master, if it is not.
-    pub(super) fn trouble(&self) -> Option<String> {
+    pub(crate) fn trouble(&self) -> Option<String> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Nothing is started any more.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.is_stopping.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.is_stopping.load(Ordering::Relaxed)
     }
 
     /// Stops all nodes at once; they are still wanted, and started by the next agent here.
-    pub(super) async fn stop_all(&self) {
+    pub(crate) async fn stop_all(&self) {
         let keepers: Vec<Keeper> = self.nodes().iter().filter_map(|node| node.keeper.clone()).collect();
         keepers.iter().for_each(|keeper| {
             keeper.stop.send_replace(true);
@@ -273,7 +274,7 @@ impl Supervisor {
     }
 
     /// Bounds the logs and writes the list where that has failed, for ever.
-    pub(super) async fn housekeep(&self) {
+    pub(crate) async fn housekeep(&self) {
         loop {
             tokio::time::sleep(HOUSEKEEPING).await;
             if self.is_unsaved() && self.save().await.is_ok() {

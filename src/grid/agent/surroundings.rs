@@ -43,7 +43,7 @@ const LIMITS: [Resource; 8] = [
 
 /// Leaves the command a few variables of the agent's: its settings and its secrets are not a
 /// node's.
-pub(super) fn environment(command: &mut Command) {
+pub(crate) fn environment(command: &mut Command) {
     command.env_clear();
     for (name, value) in std::env::vars_os() {
         let known = name.to_string_lossy();
@@ -61,7 +61,7 @@ struct Limit {
 }
 
 /// What the child does between fork and exec; to be made before the fork.
-pub(super) fn prepare() -> impl FnMut() -> io::Result<()> + Send + Sync + 'static {
+pub(crate) fn prepare() -> impl FnMut() -> io::Result<()> + Send + Sync + 'static {
     let limits = LIMITS.map(|resource| {
         let most = getrlimit(resource).maximum;
         let allowed = Rlimit { current: most, maximum: most };

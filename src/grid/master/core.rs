@@ -11,13 +11,13 @@ use sutra_store::Refusal;
 use sutra_wire::grid::AgentRegistered;
 use sutra_wire::{Checked, Payload, Status};
 
-use super::answer::{Answer, What};
-use super::events::Events;
-use super::journal::{Journal, Landed};
-use super::message::Message;
-use super::overview::Counters;
-use super::records;
-use super::registry::{Moment, Refused, Registry};
+use crate::answer::{Answer, What};
+use crate::events::Events;
+use crate::journal::{Journal, Landed};
+use crate::message::Message;
+use crate::overview::Counters;
+use crate::records;
+use crate::registry::{Moment, Refused, Registry};
 
 /// The registry with its log.
 pub(crate) struct MasterCore {

@@ -7,11 +7,11 @@ use sutra_net::{Context, Flow, ReplyTo, Request};
 use sutra_wire::grid::{NodeReport, SpawnNode};
 use sutra_wire::{Status, limits};
 
-use super::answer::{Answer, What};
-use super::core::{MasterCore, validated};
-use super::forward::{self, Done, Errand, ErrandError, Worker};
-use super::message::Message;
-use super::registry::Contact;
+use crate::answer::{Answer, What};
+use crate::core::{MasterCore, validated};
+use crate::forward::{self, Done, Errand, ErrandError, Worker};
+use crate::message::Message;
+use crate::registry::Contact;
 
 /// Who waits for an agent, and for what.
 pub(crate) enum Waiting {

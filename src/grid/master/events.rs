@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use sutra_wire::grid::{EventKind, GridEvent};
 
-use super::registry::Happening;
+use crate::registry::Happening;
 
 /// Events that are kept for whoever watches: a thousand agents that come back after a restart, with
 /// a few nodes each.

@@ -14,9 +14,9 @@ use sutra_net::Context;
 use sutra_store::{Acknowledged, Keeper, NamespaceId, Refusal, Shard};
 use sutra_wire::{Checked, ConceptKey, ConceptRecord, FrameBuffer};
 
-use super::answer::Answer;
-use super::message::Message;
-use super::records::Entry;
+use crate::answer::Answer;
+use crate::message::Message;
+use crate::records::Entry;
 
 /// Entries that wait; with more, requests that change something wait in their connections.
 const QUEUE: usize = 4096;

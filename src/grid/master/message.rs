@@ -6,9 +6,9 @@ use sutra_driver::{Commit, DriverTimer, Ended};
 use sutra_net::{Name, Postbox, ServiceMessage};
 use tokio::sync::oneshot;
 
-use super::forward::Done;
-use super::overview::Overview;
-use super::registry::Answered;
+use crate::forward::Done;
+use crate::overview::Overview;
+use crate::registry::Answered;
 
 /// The way to the service's core, there once that runs.
 pub(crate) type Home = Arc<OnceLock<Postbox<Message>>>;

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use sutra_wire::grid::{AgentInfo, AgentState, Cluster, ClusterState, NodeInfo, NodeState};
 
-use super::registry::Problems;
-use crate::admin::{Metric, View};
+use crate::registry::Problems;
+use sutra_grid::admin::{Metric, View};
 
 /// What the master has done since its start.
 #[derive(Clone, Copy, Debug, Default)]

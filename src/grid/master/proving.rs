@@ -14,11 +14,11 @@ use sutra_wire::Status;
 use sutra_wire::grid::AgentRegistration;
 use tokio::sync::mpsc::Receiver;
 
-use super::answer::{Answer, What};
-use super::core::MasterCore;
-use super::forward::{self, ErrandError, Worker};
-use super::message::Message;
-use super::registry::{Answered, Ask, Moment, Registry};
+use crate::answer::{Answer, What};
+use crate::core::MasterCore;
+use crate::forward::{self, ErrandError, Worker};
+use crate::message::Message;
+use crate::registry::{Answered, Ask, Moment, Registry};
 
 /// An agent that is there answers at once, as it starts nothing for it.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sutra_wire::grid::{NodeReport, NodeState};
 use sutra_wire::{ConceptId, ConceptKey, ConceptRecord};
 
-use super::registry::{AgentFacts, Change, FIRST, Registry, Source};
+use crate::registry::{AgentFacts, Change, FIRST, Origin, Registry};
 
 /// The record that counts the master's starts.
 pub(crate) const STARTS: &str = "master/starts";
@@ -162,7 +162,7 @@ impl AgentDocument {
             cores: facts.cores,
             registered: facts.registered,
             vouches: facts.vouches,
-            source: facts.source.map(|source| source.0.to_string()).unwrap_or_default(),
+            source: facts.origin.map(|origin| origin.0.to_string()).unwrap_or_default(),
         }
     }
 
@@ -178,7 +178,7 @@ impl AgentDocument {
             cores: self.cores,
             registered: self.registered,
             vouches: self.vouches,
-            source: self.source.parse().ok().map(Source),
+            origin: self.source.parse().ok().map(Origin),
         }
     }
 }
@@ -238,7 +238,7 @@ mod tests {
             incarnation: u64::MAX,
             max_nodes: 3,
             vouches: true,
-            source: Some(Source("10.0.0.1".parse().unwrap())),
+            origin: Some(Origin("10.0.0.1".parse().unwrap())),
             ..AgentFacts::default()
         };
         let content = json(&AgentDocument::of(&facts));

@@ -16,8 +16,8 @@ mod names;
 mod nodes;
 mod refused;
 mod reports;
+mod reservations;
 mod shares;
-mod spawns;
 mod standing;
 mod state;
 #[cfg(test)]
@@ -26,10 +26,10 @@ mod views;
 mod well;
 
 pub(crate) use agents::Registered;
-pub(crate) use facts::{AgentFacts, Answered, Ask, Change, FIRST, Happening, Moment, Patience, Source};
+pub(crate) use facts::{AgentFacts, Answered, Ask, Change, FIRST, Happening, Moment, Origin, Patience};
 pub(crate) use nodes::StopTarget;
 pub(crate) use refused::Refused;
-pub(crate) use spawns::Contact;
+pub(crate) use reservations::Contact;
 pub(crate) use state::Registry;
 pub(crate) use views::Shown;
 pub(crate) use well::Problems;

@@ -11,16 +11,16 @@ use sutra_wire::grid::{
 };
 use sutra_wire::{Health, Opcode, Status};
 
-use super::answer::{Answer, What};
-use super::core::{MasterCore, validated};
-use super::errands::Errands;
-use super::forward::{Errand, Worker};
-use super::legacy;
-use super::message::{Home, Message, Timer, Token};
-use super::proving::{Proof, Proofs};
-use super::records;
-use super::registry::{Registered, Shown, Source};
-use super::watch::Watchers;
+use crate::answer::{Answer, What};
+use crate::core::{MasterCore, validated};
+use crate::errands::Errands;
+use crate::forward::{Errand, Worker};
+use crate::legacy;
+use crate::message::{Home, Message, Timer, Token};
+use crate::proving::{Proof, Proofs};
+use crate::records;
+use crate::registry::{Origin, Registered, Shown};
+use crate::watch::Watchers;
 
 /// Looks at ages are at least so far apart, whatever the patience.
 const SHORTEST_LOOK: Duration = Duration::from_millis(10);
@@ -39,7 +39,7 @@ pub(crate) struct MasterService {
 }
 
 /// What a service starts with.
-pub(crate) struct Parts {
+pub(crate) struct Setup {
     pub(crate) identity: Identity,
     pub(crate) core: MasterCore,
     pub(crate) errands: Worker<Errand>,
@@ -50,8 +50,8 @@ pub(crate) struct Parts {
 }
 
 impl MasterService {
-    pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { identity, core, errands, proofs, home, starts } = parts;
+    pub(crate) fn new(setup: Setup) -> Self {
+        let Setup { identity, core, errands, proofs, home, starts } = setup;
         let (errands, proofs) = (Errands::new(errands), Proofs::new(proofs));
         Self { identity, core, watchers: Watchers::default(), errands, proofs, starts, home, has_begun: false }
     }
@@ -72,8 +72,8 @@ impl MasterService {
         if let Some(flow) = self.core.hold_back(cx, to) {
             return flow;
         }
-        let (registration, source) = (registration.to_owned(), cx.peer(to).map(Source::from));
-        match self.core.registry.register(&registration, source, self.core.moment(cx)) {
+        let (registration, origin) = (registration.to_owned(), cx.peer(to).map(Origin::from));
+        match self.core.registry.register(&registration, origin, self.core.moment(cx)) {
             Ok(Registered::Done) => self.core.conclude(cx, Some(Answer { to, what: What::Registered })),
             Ok(Registered::AskFirst(ask)) => self.proofs.ask_first(&mut self.core, cx, to, registration, ask),
             Err(refused) => self.core.refuse_agent(cx, to, &registration.agent_id, &refused),

@@ -11,21 +11,21 @@ use sutra_store::{Keeper, NamespaceId, OpenOptions, Shard, Store};
 use sutra_wire::grid::AgentRegistered;
 use sutra_wire::{Checked, ConceptId, ConceptRecord, Durability};
 
-use super::answer::Answer;
-use super::config::MasterConfig;
-use super::core::{MasterCore, wall_clock};
-use super::error::MasterError;
-use super::forward;
-use super::journal::Journal;
-use super::legacy::GridLegacy;
-use super::message::{Home, Message, post};
-use super::proving;
-use super::records::{self, Known, Unreadable};
-use super::registry::{Moment, Patience, Registry};
-use super::report::StartReport;
-use super::service::{MasterService, Parts};
-use super::summary::MasterSource;
-use crate::admin::{self, Admin};
+use crate::answer::Answer;
+use crate::config::MasterConfig;
+use crate::core::{MasterCore, wall_clock};
+use crate::error::MasterError;
+use crate::forward;
+use crate::journal::Journal;
+use crate::legacy::GridLegacy;
+use crate::message::{Home, Message, post};
+use crate::proving;
+use crate::records::{self, Known, Unreadable};
+use crate::registry::{Moment, Patience, Registry};
+use crate::service::{MasterService, Setup};
+use crate::start_report::StartReport;
+use crate::summary::MasterSource;
+use sutra_grid::admin::{self, Admin};
 
 /// Messages between cores: there is one core, which sends itself none.
 const MAILBOX: usize = 16;
@@ -94,7 +94,7 @@ pub fn start(config: MasterConfig) -> Result<Master, MasterError> {
         nodes: registry.nodes(),
         recovery: opened.report,
     };
-    let parts = Parts {
+    let setup = Setup {
         identity: Identity { store: opened.store_id, started: opened.started, durability: Durability::Always },
         core: MasterCore::new(terms(&config), registry, Journal::new(shard, Arc::clone(&opened.keeper)), starts + 1),
         errands,
@@ -106,14 +106,14 @@ pub fn start(config: MasterConfig) -> Result<Master, MasterError> {
     let pin = config.cpu.is_some();
     let runtime = Config { cpus, pin, mailbox: MAILBOX, reserved_files: RESERVED_FILES, ..Config::default() };
     let (loads, limits) = (Arc::new(Loads::new(1)), config.limits);
-    let parts = Mutex::new(Some((parts, ports)));
+    let setup = Mutex::new(Some((setup, ports)));
     let running = sutra_runtime::start(runtime, move |_, core| {
-        let taken = parts.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let (parts, ports) = taken.expect("there is one core, which is built once");
+        let taken = setup.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (setup, ports) = taken.expect("there is one core, which is built once");
         for (id, listener) in ports {
             core.listen(listener, id)?;
         }
-        let front = Front::new(MasterService::new(parts), limits.clone());
+        let front = Front::new(MasterService::new(setup), limits.clone());
         Ok::<_, RuntimeError>(front.speaking_either(Box::new(GridLegacy), Arc::clone(&loads)))
     })
     .map_err(|error| match error {

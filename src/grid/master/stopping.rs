@@ -5,13 +5,13 @@ use sutra_net::{Body, Context, Flow, ReplyTo, Request};
 use sutra_wire::Status;
 use sutra_wire::grid::NodeKey;
 
-use super::answer::{Answer, What};
-use super::core::{MasterCore, validated};
-use super::errands::{Errands, Waiting};
-use super::forward;
-use super::legacy::NodeOfAgent;
-use super::message::Message;
-use super::registry::StopTarget;
+use crate::answer::{Answer, What};
+use crate::core::{MasterCore, validated};
+use crate::errands::{Errands, Waiting};
+use crate::forward;
+use crate::legacy::NodeOfAgent;
+use crate::message::Message;
+use crate::registry::StopTarget;
 
 impl Errands {
     pub(crate) fn stop(&mut self, core: &mut MasterCore, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {

@@ -8,11 +8,11 @@ use sutra_wire::grid::{Cluster, ClusterState};
 use sutra_wire::{Counter, Durability, Stats};
 use tokio::sync::oneshot;
 
-use super::core::MasterCore;
-use super::message::{Home, Message};
-use super::overview::Overview;
-use super::registry::{Problems, Shown};
-use crate::admin::{Source, View};
+use crate::core::MasterCore;
+use crate::message::{Home, Message};
+use crate::overview::Overview;
+use crate::registry::{Problems, Shown};
+use sutra_grid::admin::{Source, View};
 
 /// The core answers within a turn of its loop; a master that takes so long is not well.
 const PATIENCE: Duration = Duration::from_secs(2);

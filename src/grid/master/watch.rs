@@ -9,9 +9,9 @@ use sutra_net::{Context, Flow, PartSent, ReplyTo, Request};
 use sutra_wire::Status;
 use sutra_wire::grid::WatchRequest;
 
-use super::core::{MasterCore, validated};
-use super::events::Events;
-use super::message::{Message, Timer};
+use crate::core::{MasterCore, validated};
+use crate::events::Events;
+use crate::message::{Message, Timer};
 
 /// Most watchers at a time: consoles and services, each with a connection of its own.
 const MOST: usize = 1024;

@@ -2,7 +2,7 @@
 
 use sutra_wire::grid::{AgentRegistration, AgentState, EventKind, NodeState};
 
-use super::facts::{Agent, AgentFacts, Answered, Ask, Change, Moment, Source, Standing};
+use super::facts::{Agent, AgentFacts, Answered, Ask, Change, Moment, Origin, Standing};
 use super::refused::Refused;
 use super::standing::{self};
 use super::state::Registry;
@@ -27,11 +27,11 @@ impl Registry {
     pub(crate) fn register(
         &mut self,
         registration: &AgentRegistration,
-        source: Option<Source>,
+        origin: Option<Origin>,
         at: Moment,
     ) -> Result<Registered, Refused> {
         let agent_id = &registration.agent_id;
-        let facts = facts(registration, source, at);
+        let facts = facts(registration, origin, at);
         let known = self.agents.get(agent_id);
         if let Some(known) = known.filter(|known| !is_same(&known.facts, &facts)) {
             // Who has not answered keeps nobody out; who has is left alone as long as it may come
@@ -39,14 +39,14 @@ impl Registry {
             if known.is_proven() && self.state_of(known, at) != AgentState::Offline {
                 return Err(self.taken(agent_id, known, at));
             }
-            let ask = self.ask_first(registration, source).ok_or(Refused::Crowded { agents: 0 })?;
+            let ask = self.ask_first(registration, origin).ok_or(Refused::Crowded { agents: 0 })?;
             return Ok(Registered::AskFirst(ask));
         }
         let standing = match known {
             Some(known) if known.is_proven() || known.facts.endpoint == facts.endpoint => known.standing.clone(),
             Some(_) => Standing::Unproven { since: at.now, failures: 0, ask_at: Some(at.now) },
             None => {
-                self.make_room(source, at)?;
+                self.make_room(origin, at)?;
                 Standing::Unproven { since: at.now, failures: 0, ask_at: Some(at.now) }
             }
         };
@@ -55,7 +55,7 @@ impl Registry {
         if self.vouches(agent_id) {
             self.reconcile(agent_id, &registration.nodes, registration.revision, at);
         } else if !is_known || registration.incarnation != 0 {
-            self.ask_back(standing::ask(registration, source));
+            self.ask_back(standing::ask(registration, origin));
         }
         Ok(Registered::Done)
     }
@@ -74,7 +74,7 @@ impl Registry {
     ) -> Result<(), Refused> {
         let agent_id = &registration.agent_id;
         let known = self.agents.get(agent_id);
-        let facts = facts(registration, ask.source, at);
+        let facts = facts(registration, ask.origin, at);
         let is_in_the_way = |known: &&Agent| {
             !is_same(&known.facts, &facts) && known.is_proven() && self.state_of(known, at) != AgentState::Offline
         };
@@ -180,7 +180,7 @@ impl Registry {
     }
 }
 
-fn facts(registration: &AgentRegistration, source: Option<Source>, at: Moment) -> AgentFacts {
+fn facts(registration: &AgentRegistration, origin: Option<Origin>, at: Moment) -> AgentFacts {
     AgentFacts {
         hostname: registration.hostname.clone(),
         platform: registration.platform.clone(),
@@ -192,7 +192,7 @@ fn facts(registration: &AgentRegistration, source: Option<Source>, at: Moment) -
         cores: registration.cores,
         registered: at.wall,
         vouches: false,
-        source,
+        origin,
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) struct AgentFacts {
     /// its word.
     pub(crate) vouches: bool,
     /// Where it registered from, where that is known.
-    pub(crate) source: Option<Source>,
+    pub(crate) origin: Option<Origin>,
 }
 
 impl AgentFacts {
@@ -131,9 +131,9 @@ pub(super) struct Reservation {
 
 /// Where registrations come from: an address, of IPv6 the network that one site has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Source(pub(crate) IpAddr);
+pub(crate) struct Origin(pub(crate) IpAddr);
 
-impl From<SocketAddr> for Source {
+impl From<SocketAddr> for Origin {
     fn from(peer: SocketAddr) -> Self {
         Self(match peer.ip().to_canonical() {
             IpAddr::V6(ip) => Ipv6Addr::from(u128::from(ip) & (u128::MAX << 64)).into(),
@@ -160,7 +160,7 @@ pub(crate) struct Ask {
     pub(crate) agent_id: String,
     pub(crate) incarnation: u64,
     pub(crate) endpoint: String,
-    pub(crate) source: Option<Source>,
+    pub(crate) origin: Option<Origin>,
     /// What it says of its nodes.
     pub(crate) nodes: Vec<NodeReport>,
     pub(crate) revision: Option<u64>,

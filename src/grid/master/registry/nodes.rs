@@ -5,7 +5,7 @@ use sutra_wire::limits::MAX_GRID_TEXT;
 
 use super::facts::{Change, Moment};
 use super::refused::Refused;
-use super::spawns::Contact;
+use super::reservations::Contact;
 use super::state::Registry;
 
 /// What it takes to stop a node.

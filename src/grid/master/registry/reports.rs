@@ -32,9 +32,9 @@ impl Registry {
         if nodes.iter().all(|node| agent.nodes.contains(&node.node_id)) {
             self.reconcile(agent_id, nodes, *revision, at);
         } else {
-            let (endpoint, source) = (agent.facts.endpoint.clone(), agent.facts.source);
+            let (endpoint, origin) = (agent.facts.endpoint.clone(), agent.facts.origin);
             let (agent_id, nodes, revision) = (agent_id.clone(), nodes.clone(), Some(*revision));
-            self.ask_back(Ask { agent_id, incarnation: *incarnation, endpoint, source, nodes, revision });
+            self.ask_back(Ask { agent_id, incarnation: *incarnation, endpoint, origin, nodes, revision });
         }
         true
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::facts::Source;
+use super::facts::Origin;
 
 /// How many agents an address has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,22 +15,22 @@ pub(super) struct Share {
 /// How many agents there are, and whose.
 #[derive(Debug, Default)]
 pub(super) struct Shares {
-    pub(super) of: BTreeMap<Option<Source>, Share>,
+    pub(super) of: BTreeMap<Option<Origin>, Share>,
     pub(super) all: Share,
 }
 
 impl Shares {
-    pub(super) fn change(&mut self, source: Option<Source>, change: impl Fn(&mut Share)) {
+    pub(super) fn change(&mut self, origin: Option<Origin>, change: impl Fn(&mut Share)) {
         change(&mut self.all);
-        let share = self.of.entry(source).or_default();
+        let share = self.of.entry(origin).or_default();
         change(share);
         if *share == Share::default() {
-            self.of.remove(&source);
+            self.of.remove(&origin);
         }
     }
 
-    pub(super) fn of(&self, source: Option<Source>) -> Share {
-        self.of.get(&source).copied().unwrap_or_default()
+    pub(super) fn of(&self, origin: Option<Origin>) -> Share {
+        self.of.get(&origin).copied().unwrap_or_default()
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sutra_wire::grid::{AgentRegistration, AgentState, EventKind, NodeReport};
 
-use super::facts::{Agent, AgentFacts, Answered, Ask, Change, MAX_AGENTS, Moment, Source, Standing};
+use super::facts::{Agent, AgentFacts, Answered, Ask, Change, MAX_AGENTS, Moment, Origin, Standing};
 use super::refused::Refused;
 use super::shares::{Share, counted};
 use super::state::Registry;
@@ -42,20 +42,20 @@ impl Registry {
     pub(super) fn put_agent(&mut self, agent_id: String, agent: Agent) {
         self.take_agent(&agent_id);
         let is_proven = agent.is_proven();
-        self.shares.change(agent.facts.source, |share| *counted(share, is_proven) += 1);
+        self.shares.change(agent.facts.origin, |share| *counted(share, is_proven) += 1);
         self.agents.insert(agent_id, agent);
     }
 
     pub(super) fn take_agent(&mut self, agent_id: &str) -> Option<Agent> {
         let agent = self.agents.remove(agent_id)?;
         let is_proven = agent.is_proven();
-        self.shares.change(agent.facts.source, |share| *counted(share, is_proven) -= 1);
+        self.shares.change(agent.facts.origin, |share| *counted(share, is_proven) -= 1);
         Some(agent)
     }
 
     /// Makes room for an agent that has not answered yet, at the cost of others that have not.
-    pub(super) fn make_room(&mut self, source: Option<Source>, at: Moment) -> Result<(), Refused> {
-        let own = self.shares.of(source).unproven;
+    pub(super) fn make_room(&mut self, origin: Option<Origin>, at: Moment) -> Result<(), Refused> {
+        let own = self.shares.of(origin).unproven;
         let is_full = self.shares.all.unproven >= UNPROVEN;
         if own < UNPROVEN_OF_ONE && !is_full {
             return Ok(());
@@ -66,9 +66,9 @@ impl Registry {
             return Err(crowded);
         }
         self.made_room = Some(at.now);
-        let heaviest = self.shares.of.iter().max_by_key(|(_, share)| share.unproven).map(|(source, _)| *source);
-        let whose = if is_full && own <= FEW { heaviest.unwrap_or(source) } else { source };
-        let oldest = self.agents.iter().filter(|(_, agent)| agent.facts.source == whose);
+        let heaviest = self.shares.of.iter().max_by_key(|(_, share)| share.unproven).map(|(origin, _)| *origin);
+        let whose = if is_full && own <= FEW { heaviest.unwrap_or(origin) } else { origin };
+        let oldest = self.agents.iter().filter(|(_, agent)| agent.facts.origin == whose);
         let oldest = oldest.filter_map(|(agent_id, agent)| match agent.standing {
             Standing::Unproven { since, failures, .. } if failures > 0 && at.now >= since + AGAIN => {
                 Some((since, agent_id))
@@ -89,13 +89,13 @@ impl Registry {
 
     /// Who registers in another's place is asked before anything is changed. `None` where too many
     /// are asked.
-    pub(crate) fn ask_first(&mut self, registration: &AgentRegistration, source: Option<Source>) -> Option<Ask> {
-        let share = self.shares.of(source).asked;
+    pub(crate) fn ask_first(&mut self, registration: &AgentRegistration, origin: Option<Origin>) -> Option<Ask> {
+        let share = self.shares.of(origin).asked;
         if share >= ASKED_OF_ONE || self.shares.all.asked >= ASKED {
             return None;
         }
-        self.shares.change(source, |share| share.asked += 1);
-        Some(ask(registration, source))
+        self.shares.change(origin, |share| share.asked += 1);
+        Some(ask(registration, origin))
     }
 
     /// Asks an agent back that has registered or reported, as soon as there is a place.
@@ -134,8 +134,8 @@ impl Registry {
         while self.shares.all.asked < ASKED && kept.len() <= ASKED {
             let Some(agent_id) = self.backlog.pop() else { break };
             let Some(agent) = self.agents.get(&agent_id).filter(|agent| !agent.is_proven()) else { continue };
-            let AgentFacts { incarnation, endpoint, source, .. } = agent.facts.clone();
-            let ask = Ask { agent_id, incarnation, endpoint, source, nodes: Vec::new(), revision: None };
+            let AgentFacts { incarnation, endpoint, origin, .. } = agent.facts.clone();
+            let ask = Ask { agent_id, incarnation, endpoint, origin, nodes: Vec::new(), revision: None };
             if self.take_place(&ask) {
                 asks.push(ask);
             } else {
@@ -148,7 +148,7 @@ impl Registry {
 
     /// Whether there is a place to ask this one, which it takes.
     fn take_place(&mut self, ask: &Ask) -> bool {
-        if self.shares.of(ask.source).asked >= ASKED_OF_ONE || self.shares.all.asked >= ASKED {
+        if self.shares.of(ask.origin).asked >= ASKED_OF_ONE || self.shares.all.asked >= ASKED {
             return false;
         }
         if let Some(Agent { standing: Standing::Unproven { ask_at, .. }, .. }) = self.agents.get_mut(&ask.agent_id)
@@ -156,13 +156,13 @@ impl Registry {
         {
             return false;
         }
-        self.shares.change(ask.source, |share| share.asked += 1);
+        self.shares.change(ask.origin, |share| share.asked += 1);
         true
     }
 
     /// It could not be asked after all: later.
     pub(crate) fn not_asked(&mut self, ask: &Ask, at: Moment) {
-        self.shares.change(ask.source, |share| share.asked -= 1);
+        self.shares.change(ask.origin, |share| share.asked -= 1);
         self.ask_later(ask, at, 0);
     }
 
@@ -181,7 +181,7 @@ impl Registry {
     /// An agent was asked back. What it says of its nodes is taken as far as it answers for it.
     pub(crate) fn answered(&mut self, mut ask: Ask, answer: Answered, at: Moment) {
         let reports = std::mem::take(&mut ask.nodes);
-        self.shares.change(ask.source, |share| share.asked -= 1);
+        self.shares.change(ask.origin, |share| share.asked -= 1);
         let Ask { agent_id, incarnation, endpoint, .. } = &ask;
         let is_it = |agent: &&Agent| agent.facts.incarnation == *incarnation && agent.facts.endpoint == *endpoint;
         let Some(agent) = self.agents.get(agent_id).filter(is_it) else { return };
@@ -201,7 +201,7 @@ impl Registry {
             Answered::Nodes(ids) => (false, reports.into_iter().filter(|node| ids.contains(&node.node_id)).collect()),
         };
         if !agent.is_proven() {
-            let Share { proven, .. } = self.shares.of(agent.facts.source);
+            let Share { proven, .. } = self.shares.of(agent.facts.origin);
             if proven >= PROVEN_OF_ONE || self.shares.all.proven >= MAX_AGENTS {
                 let why = "there are as many agents as the master takes, of its address or in all";
                 return self.forget(agent_id, why);
@@ -256,7 +256,7 @@ impl Registry {
 }
 
 /// What a registration asks back about.
-pub(super) fn ask(registration: &AgentRegistration, source: Option<Source>) -> Ask {
+pub(super) fn ask(registration: &AgentRegistration, origin: Option<Origin>) -> Ask {
     let AgentRegistration { agent_id, incarnation, endpoint, revision, nodes, .. } = registration;
     let texts = |node: &NodeReport| {
         let NodeReport { endpoint, compat_endpoint, storage_path, detail, cores, memory_enforcement, .. } = node;
@@ -271,7 +271,7 @@ pub(super) fn ask(registration: &AgentRegistration, source: Option<Source>) -> A
         agent_id: agent_id.clone(),
         incarnation: *incarnation,
         endpoint: endpoint.clone(),
-        source,
+        origin,
         nodes: if is_short { nodes.clone() } else { Vec::new() },
         revision: is_short.then_some(*revision),
     }

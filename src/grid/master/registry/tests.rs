@@ -20,7 +20,7 @@ use super::*;
 const DEGRADED: Duration = Duration::from_secs(15);
 const OFFLINE: Duration = Duration::from_secs(30);
 /// Where agents register from.
-const HERE: Option<Source> = Some(Source(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+const HERE: Option<Origin> = Some(Origin(IpAddr::V4(Ipv4Addr::LOCALHOST)));
 const HOUR: u64 = 3_600_000_000;
 
 /// A registry and a time that passes.

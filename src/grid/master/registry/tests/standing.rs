@@ -3,17 +3,17 @@
 use super::*;
 
 /// Registers one that is not answered for yet.
-fn list(world: &mut World, id: &str, source: Option<Source>) -> Result<Registered, Refused> {
+fn list(world: &mut World, id: &str, origin: Option<Origin>) -> Result<Registered, Refused> {
     let nodes = vec![NodeReport { name: "words".into(), ..node(&format!("n-{id}"), NodeState::Running) }];
-    world.registry.register(&registration(id, 7, nodes), source, world.at)
+    world.registry.register(&registration(id, 7, nodes), origin, world.at)
 }
 
 fn no(_: &Ask) -> Answered {
     Answered::No("nobody is there".into())
 }
 
-fn address(last: u8) -> Option<Source> {
-    Some(Source::from(std::net::SocketAddr::from(([10, 0, 0, last], 1))))
+fn address(last: u8) -> Option<Origin> {
+    Some(Origin::from(std::net::SocketAddr::from(([10, 0, 0, last], 1))))
 }
 
 #[test]
@@ -112,10 +112,10 @@ fn many_addresses_are_bounded_together_and_one_that_has_few_is_let_in_still() {
     assert_eq!(list(&mut world, "x", address(99)), Ok(Registered::Done));
     assert_eq!(world.registry.unproven(), 8_192);
     let one_site = ["[2001:db8::1]:1", "[2001:db8::ffff:2]:3"]
-        .map(|peer| Source::from(peer.parse::<std::net::SocketAddr>().unwrap()));
+        .map(|peer| Origin::from(peer.parse::<std::net::SocketAddr>().unwrap()));
     assert_eq!(one_site[0], one_site[1]);
     let mapped: std::net::SocketAddr = "[::ffff:10.0.0.1]:7".parse().unwrap();
-    assert_eq!(Some(Source::from(mapped)), address(1));
+    assert_eq!(Some(Origin::from(mapped)), address(1));
 }
 
 #[test]

@@ -29,15 +29,15 @@ mod overview;
 mod proving;
 mod records;
 mod registry;
-mod report;
 mod service;
 mod start;
+mod start_report;
 mod stopping;
 mod summary;
 mod watch;
 
 pub use config::MasterConfig;
 pub use error::MasterError;
-pub use report::StartReport;
 pub use start::{Master, start};
+pub use start_report::StartReport;
 pub use sutra_net::Limits;

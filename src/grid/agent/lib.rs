@@ -27,6 +27,7 @@
 mod backoff;
 mod config;
 mod cpus;
+mod data_folder;
 mod error;
 mod folder;
 mod health;

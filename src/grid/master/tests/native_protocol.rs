@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::support::*;
 use sutra_compat::grid::{GridReply, GridRequest};
-use sutra_grid::master::MasterConfig;
-use sutra_testing::raw::Raw;
+use sutra_grid_master::MasterConfig;
+use sutra_testing::raw::{PATIENCE, Raw};
 use sutra_wire::grid::{
     AgentHeartbeat, AgentKey, AgentRegistered, AgentReport, AgentState, Agents, AgentsRequest, Cluster, ClusterState,
     EventKind, GridEvent, HeartbeatAck, NodeInfo, NodeKey, NodeReport, NodeState, Nodes, NodesRequest, SpawnNode,
@@ -122,7 +122,7 @@ fn a_second_master_on_the_folder_is_refused_and_told_of_the_first() {
 #[test]
 fn settings_that_can_not_be_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let refused = |config: MasterConfig| match sutra_grid::master::start(config) {
+    let refused = |config: MasterConfig| match sutra_grid_master::start(config) {
         Ok(_) => panic!("it should be refused"),
         Err(error) => (error.exit_code(), error.to_string()),
     };
@@ -161,7 +161,7 @@ fn agents_of_one_name_are_told_apart() {
 #[test]
 fn silence_is_told_to_whoever_watches_and_so_is_the_end() {
     let folder = tempfile::tempdir().unwrap();
-    let master = sutra_grid::master::start(hasty(folder.path())).unwrap();
+    let master = sutra_grid_master::start(hasty(folder.path())).unwrap();
     let mut watcher = Native::open(master.listening()[0]);
     watcher.send(Opcode::Watch, &WatchRequest { after: 0 });
     // One that leaves at once, and half of another: nobody waits for them.
@@ -214,7 +214,7 @@ fn silence_is_told_to_whoever_watches_and_so_is_the_end() {
     assert_eq!(ended.status(), Status::ShuttingDown);
     master.wait().unwrap();
     // Numbers rise over restarts, and what went missing is said.
-    let master = sutra_grid::master::start(hasty(folder.path())).unwrap();
+    let master = sutra_grid_master::start(hasty(folder.path())).unwrap();
     let mut watcher = Native::open(master.listening()[0]);
     watcher.send(Opcode::Watch, &WatchRequest { after: *numbers.last().unwrap() });
     let missed = Checked::<GridEvent>::new(&watcher.0.reply().payload).unwrap().to_owned();
@@ -274,7 +274,7 @@ fn an_agent_that_fails_or_can_not_be_reached_is_told_of_in_words() {
     let mut waiting = Native::open(master.listening()[0]);
     waiting.send(Opcode::SpawnNode, &spawn("a", "hang"));
     assert!(client.ask(Opcode::AgentHeartbeat, &heartbeat("a", 7, 1)).is_ok());
-    hangs.recv_timeout(Duration::from_secs(30)).expect("the agent is asked");
+    hangs.recv_timeout(PATIENCE).expect("the agent is asked");
     master.shutdown();
     assert_eq!(waiting.0.reply().status(), Status::ShuttingDown);
     master.wait().unwrap();
@@ -338,7 +338,7 @@ fn what_is_no_masters_business_is_refused_and_the_connection_goes_on() {
 fn the_admin_port_tells_of_the_grid() {
     let folder = tempfile::tempdir().unwrap();
     let admin = Some("127.0.0.1:0".parse().unwrap());
-    let master = sutra_grid::master::start(MasterConfig { admin, ..config(folder.path()) }).unwrap();
+    let master = sutra_grid_master::start(MasterConfig { admin, ..config(folder.path()) }).unwrap();
     let address = master.report().admin.unwrap();
     let get = |path: &str| {
         let mut stream = TcpStream::connect(address).unwrap();

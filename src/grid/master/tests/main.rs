@@ -5,6 +5,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-mod master;
+mod native_protocol;
 mod old_protocol;
 mod support;

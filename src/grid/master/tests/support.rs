@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rkyv::api::high::HighSerializer;
 use rkyv::rancor::Error;
@@ -14,8 +14,9 @@ use rkyv::ser::allocator::ArenaHandle;
 use rkyv::util::AlignedVec;
 use rkyv::{Archive, Deserialize, Serialize};
 use sutra_compat::grid::{GridReply, GridRequest, ReplyDetails, SpawnOptions, SpawnedDetails};
-use sutra_grid::master::{Master, MasterConfig, MasterError};
+use sutra_grid_master::{Master, MasterConfig, MasterError};
 use sutra_testing::raw::{PATIENCE, Raw, Reply, frame};
+use sutra_testing::wait_until;
 use sutra_wire::grid::{AgentRegistration, NodeInfo, NodeKey, NodeReport, NodeState};
 use sutra_wire::{Checked, FrameBuffer, Header, Opcode, Payload};
 
@@ -33,7 +34,7 @@ pub(crate) fn hasty(data: &Path) -> MasterConfig {
 }
 
 pub(crate) fn start(data: &Path) -> Master {
-    sutra_grid::master::start(config(data)).unwrap()
+    sutra_grid_master::start(config(data)).unwrap()
 }
 
 pub(crate) fn stop(master: Master) {
@@ -42,7 +43,7 @@ pub(crate) fn stop(master: Master) {
 }
 
 pub(crate) fn start_error(data: &Path) -> MasterError {
-    match sutra_grid::master::start(config(data)) {
+    match sutra_grid_master::start(config(data)) {
         Ok(_) => panic!("it should be refused"),
         Err(error) => error,
     }
@@ -192,15 +193,13 @@ pub(crate) fn answering() -> AgentEnd {
 
 /// Waits until a node is known, which it is when its agent has answered.
 pub(crate) fn wait_for_node(client: &mut Native, node: &str) -> NodeInfo {
-    let until = Instant::now() + PATIENCE;
-    loop {
+    let mut known = None;
+    wait_until(&format!("{node} is known"), || {
         let reply = client.ask(Opcode::Node, &NodeKey { node: node.into() });
-        if reply.is_ok() {
-            return value(&reply);
-        }
-        assert!(Instant::now() < until, "{node} is not known");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+        known = reply.is_ok().then(|| value(&reply));
+        known.is_some()
+    });
+    known.expect("it was waited for")
 }
 
 /// A reply without its length in front.
