@@ -43,9 +43,9 @@ pub(crate) fn is_reserved(name: &OsStr) -> bool {
 #[derive(Debug)]
 pub(crate) struct Folder {
     /// Absolute, without symlinks.
-    pub(crate) root: PathBuf,
+    root: PathBuf,
     /// What the master knows this agent by, and no copy of its folder.
-    pub(crate) incarnation: u64,
+    incarnation: u64,
     /// The folder itself, locked.
     held: File,
     _lock: File,
@@ -66,6 +66,15 @@ impl Folder {
         make(&logs).map_err(AgentError::file("make", &logs))?;
         let incarnation = incarnation(&root, &held)?;
         Ok(Self { root, incarnation, held, _lock: lock })
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What the master knows this agent by.
+    pub(crate) fn incarnation(&self) -> u64 {
+        self.incarnation
     }
 
     /// Replaces a file of the folder, unless the folder has been moved away or another one has come
@@ -138,16 +147,17 @@ fn remove_unfinished(root: &Path) {
     }
 }
 
-/// What the master knows an agent by, and the place that it was drawn for.
+/// What the master knows an agent by, and the folder that it was drawn for.
 #[derive(Debug, Serialize, Deserialize)]
 struct Incarnation {
     number: u64,
-    place: Place,
+    #[serde(rename = "place")]
+    folder: FolderIdentity,
 }
 
 /// What tells a folder from its copies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Place {
+struct FolderIdentity {
     device: u64,
     inode: u64,
     boot: String,
@@ -155,7 +165,7 @@ struct Place {
     hostname: String,
 }
 
-impl Place {
+impl FolderIdentity {
     fn of(folder: &File) -> io::Result<Self> {
         let folder = folder.metadata()?;
         let (boot, machine, hostname) = (host::boot_id(), host::machine_id(), host::name());
@@ -179,13 +189,13 @@ impl Place {
 /// The folder's incarnation: kept as long as the folder stays where it is, drawn anew for a copy.
 fn incarnation(root: &Path, folder: &File) -> Result<u64, AgentError> {
     let path = root.join(INCARNATION);
-    let here = Place::of(folder).map_err(AgentError::file("look at", root))?;
+    let here = FolderIdentity::of(folder).map_err(AgentError::file("look at", root))?;
     let number = match fs::read_to_string(&path) {
         Ok(text) => match serde_json::from_str::<Incarnation>(&text) {
-            Ok(known) if known.place == here => return Ok(known.number),
-            Ok(known) if known.place.is(&here) => known.number,
+            Ok(known) if known.folder == here => return Ok(known.number),
+            Ok(known) if known.folder.is(&here) => known.number,
             Ok(_) => draw(),
-            // As earlier versions wrote it, without its place.
+            // As earlier versions wrote it, without its folder.
             Err(_) => text.trim().parse().map_err(|_| {
                 let problem = "it holds neither a number nor a number and its place".into();
                 AgentError::Damaged { file: path.clone(), problem }
@@ -194,7 +204,7 @@ fn incarnation(root: &Path, folder: &File) -> Result<u64, AgentError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => draw(),
         Err(error) => return Err(AgentError::file("read", &path)(error)),
     };
-    let text = serde_json::to_vec(&Incarnation { number, place: here }).expect("plain values are JSON");
+    let text = serde_json::to_vec(&Incarnation { number, folder: here }).expect("plain values are JSON");
     replace(&path, &text)?;
     Ok(number)
 }
@@ -250,8 +260,8 @@ mod tests {
     fn a_folder_is_itself_under_another_host_name_and_its_copy_is_another() {
         let place = tempfile::tempdir().unwrap();
         let folder = Folder::open(place.path()).unwrap();
-        let here = Place::of(&folder.held).unwrap();
-        let again = |change: fn(&mut Place)| {
+        let here = FolderIdentity::of(&folder.held).unwrap();
+        let again = |change: fn(&mut FolderIdentity)| {
             let mut other = here.clone();
             change(&mut other);
             here.is(&other)

@@ -11,24 +11,44 @@ use std::process::{Command, Stdio};
 
 use crate::folder::FILE_MODE;
 use crate::list::NodeRecord;
-use crate::memory::Group;
+use crate::memory::{Group, Memory};
 use crate::process::Process;
-use crate::{data_folder, surroundings};
+use crate::{data_folder, logs, surroundings};
 
 /// What all nodes of an agent have in common.
 #[derive(Clone, Debug)]
 pub(crate) struct Launcher {
-    pub(crate) program: PathBuf,
+    program: PathBuf,
     /// The agent's folder.
-    pub(crate) root: PathBuf,
+    root: PathBuf,
     /// Where nodes listen.
-    pub(crate) ip: IpAddr,
+    ip: IpAddr,
+    memory: Memory,
 }
 
 impl Launcher {
+    pub(crate) fn new(program: PathBuf, root: PathBuf, ip: IpAddr, memory: Memory) -> Self {
+        Self { program, root, ip, memory }
+    }
+
+    /// Where nodes listen.
+    pub(crate) fn ip(&self) -> IpAddr {
+        self.ip
+    }
+
     /// A node's data folder.
     pub(crate) fn data(&self, node: &NodeRecord) -> PathBuf {
         self.root.join(&node.path)
+    }
+
+    /// A node's log.
+    pub(crate) fn log(&self, node_id: &str) -> PathBuf {
+        logs::file(&self.root, node_id)
+    }
+
+    /// How a memory limit is kept, in words; nothing where there is none.
+    pub(crate) fn memory_words(&self, limit_mb: u64) -> String {
+        self.memory.words(limit_mb)
     }
 
     /// Where this host reaches what listens on the port.
@@ -41,8 +61,20 @@ impl Launcher {
         SocketAddr::new(ip, port)
     }
 
-    /// Starts the node's process, in `group` where it has a memory limit that can be kept.
-    pub(crate) fn launch(&self, node: &NodeRecord, log: &Path, group: Option<&Group>) -> io::Result<Process> {
+    /// Starts a node's process, with its memory limit where that can be kept; or says why not.
+    pub(crate) fn launch(&self, node: &NodeRecord) -> Result<Process, String> {
+        let group = self.memory.group(&node.id, node.memory_limit_mb);
+        let group = group.map_err(|error| format!("its memory limit can't be set: {error}"))?;
+        let process = self.start(node, &self.log(&node.id), group.as_ref());
+        process.map_err(|error| format!("{} can't be started: {error}", self.program.display()))
+    }
+
+    /// Removes what the system keeps for a node that has no process.
+    pub(crate) fn clear(&self, node_id: &str) {
+        self.memory.remove(node_id);
+    }
+
+    fn start(&self, node: &NodeRecord, log: &Path, group: Option<&Group>) -> io::Result<Process> {
         // The child writes to the file itself: the agent's end does not take its words away, and
         // its truncation does not leave a hole.
         let log = OpenOptions::new().create(true).append(true).mode(FILE_MODE).open(log)?;

@@ -24,34 +24,41 @@
 //! master asks (`listener`), and on Linux: pidfds, `/proc`, flock, cgroup v2 where it is delegated.
 //! It is an ordinary tokio process without a core of its own.
 
+mod agent;
+mod asked;
 mod backoff;
 mod config;
+mod core;
 mod cpus;
 mod data_folder;
+mod disk_space;
 mod error;
 mod folder;
 mod health;
 mod host;
-mod keep;
+mod housekeeping;
+mod identity;
 mod launch;
+mod life;
 mod link;
 mod list;
 mod listener;
+mod live_process;
 mod logs;
 mod memory;
 mod mounts;
 mod node;
+mod orders;
 mod overview;
 mod paths;
 mod ports;
 mod process;
 mod restarts;
-mod room;
-mod run;
-mod spawn;
+mod standing;
 mod supervisor;
 mod surroundings;
+mod table;
 
+pub use agent::{Agent, AgentStart, run};
 pub use config::{AgentConfig, OnStop, Timings};
 pub use error::AgentError;
-pub use run::{Agent, AgentStart, run};

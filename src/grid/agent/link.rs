@@ -16,8 +16,10 @@ use sutra_wire::grid::{AgentHeartbeat, AgentRegistered, AgentRegistration, Agent
 use tokio::time::{sleep, timeout};
 
 use crate::backoff::{self, jittered};
+use crate::core::AgentCore;
 use crate::host;
-use crate::supervisor::Supervisor;
+use crate::identity::AgentIdentity;
+use crate::standing::Standing;
 
 /// A refusal is for people to mend: it is asked again this seldom.
 const REFUSED: Duration = Duration::from_secs(10);
@@ -33,14 +35,11 @@ const PERIODS: std::ops::RangeInclusive<Duration> = Duration::from_millis(20)..=
 /// The agent's end of the link.
 pub(crate) struct Link {
     client: GridClient,
-    master: String,
-    id: String,
-    endpoint: String,
+    who: Arc<AgentIdentity>,
     hostname: String,
-    incarnation: u64,
-    max_nodes: u32,
     patience: Duration,
-    supervisor: Arc<Supervisor>,
+    core: Arc<AgentCore>,
+    standing: Arc<Standing>,
     trouble: Trouble,
 }
 
@@ -51,16 +50,12 @@ enum Lost {
 }
 
 impl Link {
-    pub(crate) fn new(master: &str, id: &str, endpoint: String, supervisor: Arc<Supervisor>) -> Self {
-        let patience = supervisor.timings.master;
+    pub(crate) fn new(who: Arc<AgentIdentity>, core: Arc<AgentCore>, standing: Arc<Standing>) -> Self {
+        let patience = core.timings().master;
         // What is tried again here is a registration with everything in it, not the call that
         // failed.
-        let client = GridClient::new(master).with_timeout(patience).with_retries(0);
-        let (master, id, max_nodes) = (master.to_owned(), id.to_owned(), supervisor.max_nodes);
-        let hostname = host::name();
-        let incarnation = supervisor.folder.incarnation;
-        let trouble = Trouble::default();
-        Self { client, master, id, endpoint, hostname, incarnation, max_nodes, patience, supervisor, trouble }
+        let client = GridClient::new(&who.master).with_timeout(patience).with_retries(0);
+        Self { client, who, hostname: host::name(), patience, core, standing, trouble: Trouble::default() }
     }
 
     /// Keeps the link for ever.
@@ -71,28 +66,28 @@ impl Link {
                 Ok(terms) => {
                     failures = 0;
                     self.trouble = Trouble::default();
-                    tracing::info!(master = self.master, version = terms.master_version, "registered");
-                    self.supervisor.tell_master(None);
+                    tracing::info!(master = self.who.master, version = terms.master_version, "registered");
+                    self.standing.registered();
                     match self.stay(&terms).await {
                         Lost::Unknown => {
-                            self.supervisor.tell_master(Some("it does not know this agent".into()));
+                            self.standing.not_registered("it does not know this agent".into());
                             tracing::info!(
-                                master = self.master,
+                                master = self.who.master,
                                 "the master does not know this agent; registering again"
                             );
                         }
                         Lost::Error(error) => {
-                            self.supervisor.tell_master(Some(error.to_string()));
-                            tracing::warn!(master = self.master, %error, "lost the master; the nodes go on, and it is tried again");
+                            self.standing.not_registered(error.to_string());
+                            tracing::warn!(master = self.who.master, %error, "lost the master; the nodes go on, and it is tried again");
                         }
                     }
                     sleep(backoff::delay(1)).await;
                 }
                 Err(error) => {
                     failures += 1;
-                    self.supervisor.tell_master(Some(error.to_string()));
+                    self.standing.not_registered(error.to_string());
                     let is_refused = matches!(&error, ClientError::Refused { status, .. } if !status.is_transient());
-                    self.trouble.tell(&self.master, &error, is_refused);
+                    self.trouble.tell(&self.who.master, &error, is_refused);
                     let wait = if is_refused { jittered(REFUSED, 0.25) } else { backoff::delay(failures) };
                     sleep(wait).await;
                 }
@@ -102,19 +97,19 @@ impl Link {
 
     /// Takes leave of the master, if it knows this agent.
     pub(crate) async fn unregister(&self) {
-        let leave = self.client.leave(&self.id, self.incarnation);
+        let leave = self.client.leave(&self.who.id, self.who.incarnation);
         match timeout(self.patience, leave).await {
-            Ok(Ok(false)) => tracing::info!(master = self.master, "the master does not know this agent"),
-            Ok(Ok(true)) => tracing::info!(master = self.master, "unregistered"),
-            Ok(Err(error)) => tracing::warn!(master = self.master, %error, "could not unregister"),
-            Err(_) => tracing::warn!(master = self.master, "could not unregister in time"),
+            Ok(Ok(false)) => tracing::info!(master = self.who.master, "the master does not know this agent"),
+            Ok(Ok(true)) => tracing::info!(master = self.who.master, "unregistered"),
+            Ok(Err(error)) => tracing::warn!(master = self.who.master, %error, "could not unregister"),
+            Err(_) => tracing::warn!(master = self.who.master, "could not unregister in time"),
         }
     }
 
     /// Sends heartbeats, and reports what changes, until the agent has to register again.
     async fn stay(&self, terms: &AgentRegistered) -> Lost {
         let period = Duration::from_millis(u64::from(terms.heartbeat_ms)).clamp(*PERIODS.start(), *PERIODS.end());
-        let mut revision = self.supervisor.revision();
+        let mut revision = self.core.nodes().revision();
         let mut reported = *revision.borrow_and_update();
         // A change between the registration and now is found by the first heartbeat.
         let mut beat = Instant::now() + jittered(period, 1.0).min(period);
@@ -142,8 +137,8 @@ impl Link {
     }
 
     async fn heartbeat(&self, reported: &mut u64) -> Result<bool, ClientError> {
-        let (agent_id, incarnation) = (self.id.clone(), self.incarnation);
-        let revision = *self.supervisor.revision().borrow();
+        let (agent_id, incarnation) = (self.who.id.clone(), self.who.incarnation);
+        let revision = *self.core.nodes().revision().borrow();
         let heartbeat = AgentHeartbeat { agent_id, incarnation, revision, sent: host::now() };
         match self.client.heartbeat(&heartbeat).await? {
             None => Ok(false),
@@ -153,8 +148,8 @@ impl Link {
     }
 
     async fn report(&self, reported: &mut u64) -> Result<bool, ClientError> {
-        let (revision, nodes) = self.supervisor.report();
-        let (agent_id, incarnation) = (self.id.clone(), self.incarnation);
+        let (revision, nodes) = self.core.nodes().report();
+        let (agent_id, incarnation) = (self.who.id.clone(), self.who.incarnation);
         match self.client.report_nodes(&AgentReport { agent_id, incarnation, revision, nodes }).await {
             Ok(known) => {
                 *reported = revision;
@@ -163,7 +158,7 @@ impl Link {
             // A master whose disk is full still hears heartbeats, and asks for the report again
             // with each.
             Err(error @ ClientError::Refused { status: Status::StorageFull | Status::StorageFailed, .. }) => {
-                tracing::warn!(master = self.master, %error, "the master can't take a report; it is sent again");
+                tracing::warn!(master = self.who.master, %error, "the master can't take a report; it is sent again");
                 Ok(true)
             }
             Err(error) => Err(error),
@@ -171,17 +166,17 @@ impl Link {
     }
 
     fn registration(&self) -> AgentRegistration {
-        let (revision, nodes) = self.supervisor.report();
+        let (revision, nodes) = self.core.nodes().report();
         AgentRegistration {
-            agent_id: self.id.clone(),
+            agent_id: self.who.id.clone(),
             hostname: self.hostname.clone(),
             platform: host::platform(),
             version: env!("CARGO_PKG_VERSION").into(),
-            endpoint: self.endpoint.clone(),
-            incarnation: self.incarnation,
+            endpoint: self.who.endpoint.clone(),
+            incarnation: self.who.incarnation,
             revision,
             memory_mb: host::memory_mb(),
-            max_nodes: self.max_nodes,
+            max_nodes: self.who.max_nodes,
             cores: u32::try_from(available_cpus().len()).unwrap_or(u32::MAX),
             nodes,
         }

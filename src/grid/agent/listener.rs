@@ -18,8 +18,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{sleep, timeout};
 
+use crate::asked::Asked;
 use crate::error::Refusal;
-use crate::spawn::Asked;
+use crate::identity::AgentIdentity;
 use crate::supervisor::Supervisor;
 
 /// A master has one or a few; more are somebody else's mistake.
@@ -37,9 +38,9 @@ const NOW: Duration = Duration::from_millis(5);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers for ever.
-pub(crate) async fn serve(listener: TcpListener, agent: String, supervisor: Arc<Supervisor>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let place_wanted = Arc::new(Notify::new());
+pub(crate) async fn serve(listener: TcpListener, who: Arc<AgentIdentity>, supervisor: Arc<Supervisor>) {
+    let permits = Arc::new(Semaphore::new(CONNECTIONS));
+    let room_wanted = Arc::new(Notify::new());
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -49,26 +50,26 @@ pub(crate) async fn serve(listener: TcpListener, agent: String, supervisor: Arc<
                 continue;
             }
         };
-        if places.available_permits() == 0 {
+        if permits.available_permits() == 0 {
             // Wakes the one that has waited longest.
-            place_wanted.notify_one();
+            room_wanted.notify_one();
         }
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let (agent, supervisor, place_wanted) = (agent.clone(), Arc::clone(&supervisor), Arc::clone(&place_wanted));
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+        let (who, supervisor, room_wanted) = (Arc::clone(&who), Arc::clone(&supervisor), Arc::clone(&room_wanted));
         tokio::spawn(async move {
-            if let Err(error) = converse(stream, &agent, &supervisor, &place_wanted).await {
+            if let Err(error) = converse(stream, &who, &supervisor, &room_wanted).await {
                 tracing::debug!(%peer, %error, "a connection has ended");
             }
-            drop(place);
+            drop(permit);
         });
     }
 }
 
 async fn converse(
     mut stream: TcpStream,
-    agent: &str,
+    who: &Arc<AgentIdentity>,
     supervisor: &Arc<Supervisor>,
-    place_wanted: &Notify,
+    room_wanted: &Notify,
 ) -> io::Result<()> {
     // An answer is one small segment that nothing follows.
     stream.set_nodelay(true)?;
@@ -76,7 +77,7 @@ async fn converse(
         let mut prefix = [0; PREFIX_BYTES];
         let read = tokio::select! {
             read = timeout(IDLE, stream.read_exact(&mut prefix)) => read?,
-            () = place_wanted.notified() => return Ok(()),
+            () = room_wanted.notified() => return Ok(()),
         };
         match read {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
@@ -95,15 +96,15 @@ async fn converse(
         let claim = GridRequest::read_claim(&message).ok().flatten();
         // Its number is told to nobody: whoever has it is asked back whether it is right.
         let claimed = claim.map(|claim| ReplyDetails::Agent {
-            is_it: claim.agent_id == agent && claim.incarnation == supervisor.folder.incarnation,
+            is_it: claim.agent_id == who.id && claim.incarnation == who.incarnation,
         });
         let (reply, details) = match GridRequest::read(&message) {
             // Whoever asked has given up, and may have asked another agent for the same by now.
             Ok((GridRequest::SpawnStorageNode { .. }, _)) if has_ended(&stream).await => return Ok(()),
             Ok((request, options)) => {
-                let (agent, supervisor) = (agent.to_owned(), Arc::clone(supervisor));
+                let (who, supervisor) = (Arc::clone(who), Arc::clone(supervisor));
                 // A task of its own, which the connection's end does not end.
-                let answered = tokio::spawn(async move { answer(request, options, &agent, &supervisor).await }).await;
+                let answered = tokio::spawn(async move { answer(request, options, &who.id, &supervisor).await }).await;
                 let failed = |error| error_reply(format!("the agent has failed: {error}"));
                 let (reply, details) = answered.unwrap_or_else(failed);
                 (reply, claimed.or(details))
@@ -138,7 +139,7 @@ async fn answer(
     request: GridRequest,
     options: Option<SpawnOptions>,
     agent: &str,
-    supervisor: &Arc<Supervisor>,
+    supervisor: &Supervisor,
 ) -> (GridReply, Option<ReplyDetails>) {
     match request {
         GridRequest::SpawnStorageNode { agent_id, .. } | GridRequest::StopStorageNode { agent_id, .. }
@@ -147,7 +148,7 @@ async fn answer(
             error_reply(format!("this is agent {agent:?}, not {agent_id:?}; has an agent's address changed hands?"))
         }
         GridRequest::SpawnStorageNode { storage_path, memory_limit_mb, port, .. } => {
-            spawn(supervisor, asked(storage_path, memory_limit_mb, port, options)).await
+            spawn(supervisor, &asked(storage_path, memory_limit_mb, port, options)).await
         }
         GridRequest::StopStorageNode { node_id, .. } => {
             let stopped = supervisor.stop(&node_id).await;
@@ -182,7 +183,7 @@ fn asked(storage_path: String, memory_limit_mb: u64, port: u32, options: Option<
     }
 }
 
-async fn spawn(supervisor: &Arc<Supervisor>, asked: Asked) -> (GridReply, Option<ReplyDetails>) {
+async fn spawn(supervisor: &Supervisor, asked: &Asked) -> (GridReply, Option<ReplyDetails>) {
     match supervisor.spawn(asked).await {
         Ok(node) => {
             let NodeReport { node_id, compat_endpoint: endpoint, .. } = node;

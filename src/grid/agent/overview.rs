@@ -6,33 +6,38 @@ use std::sync::Arc;
 use serde_json::json;
 use sutra_wire::grid::{NodeReport, NodeState};
 
-use crate::supervisor::Supervisor;
+use crate::core::AgentCore;
+use crate::identity::AgentIdentity;
+use crate::standing::Standing;
 use sutra_grid::admin::{Metric, Source, View};
 
 /// Shows an agent.
 pub(crate) struct AgentSource {
-    pub(crate) id: String,
-    pub(crate) master: String,
-    pub(crate) supervisor: Arc<Supervisor>,
+    who: Arc<AgentIdentity>,
+    core: Arc<AgentCore>,
+    standing: Arc<Standing>,
+}
+
+impl AgentSource {
+    pub(crate) fn new(who: Arc<AgentIdentity>, core: Arc<AgentCore>, standing: Arc<Standing>) -> Self {
+        Self { who, core, standing }
+    }
 }
 
 impl Source for AgentSource {
     async fn look(&self, lists: bool) -> Option<View> {
-        let (revision, nodes) = self.supervisor.report();
-        let trouble = self.supervisor.trouble();
+        let (revision, nodes) = self.core.nodes().report();
+        let trouble = self.standing.trouble();
         let is_registered = trouble.is_none();
-        let mut problems = problems(&nodes, trouble.as_deref(), self.supervisor.is_unsaved());
-        problems.extend(
-            self.supervisor
-                .silent()
-                .into_iter()
-                .map(|(node, time)| format!("{node}: its health has not answered for {:.0} s", time.as_secs_f64())),
-        );
+        let mut problems = problems(&nodes, trouble.as_deref(), self.core.nodes().is_unsaved());
+        for (node, time) in self.core.nodes().silent(self.core.timings().silent) {
+            problems.push(format!("{node}: its health has not answered for {:.0} s", time.as_secs_f64()));
+        }
         let status = if problems.is_empty() { "ok".to_owned() } else { problems.join("; ") };
         let list = if lists { nodes.iter().map(node).collect() } else { Vec::new() };
         let page = json!({
-            "agent_id": self.id, "master": self.master, "registered": is_registered, "version": env!("CARGO_PKG_VERSION"),
-            "status": status, "revision": revision, "max_nodes": self.supervisor.max_nodes, "nodes": list,
+            "agent_id": self.who.id, "master": self.who.master, "registered": is_registered, "version": env!("CARGO_PKG_VERSION"),
+            "status": status, "revision": revision, "max_nodes": self.who.max_nodes, "nodes": list,
         });
         let by_state = NodeState::ALL.iter().map(|state| (state.name(), count(&nodes, *state)));
         let restarts = nodes.iter().map(|node| (node.node_id.clone(), f64::from(node.restarts)));
@@ -44,7 +49,7 @@ impl Source for AgentSource {
                 "Whether the master knows this agent",
                 f64::from(u8::from(is_registered)),
             ),
-            Metric::gauge("sutra_agent_max_nodes", "Storage nodes at most", f64::from(self.supervisor.max_nodes)),
+            Metric::gauge("sutra_agent_max_nodes", "Storage nodes at most", f64::from(self.who.max_nodes)),
         ];
         Some(View { healthy: problems.is_empty(), status, page, metrics })
     }

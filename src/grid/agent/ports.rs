@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::net::{IpAddr, TcpListener};
 
 use crate::error::Refusal;
-use crate::node::Node;
+use crate::list::NodeRecord;
 
 /// The lowest port that is chosen.
 const FIRST: u16 = 20_000;
@@ -46,9 +46,20 @@ pub(crate) fn choose(ip: IpAddr, asked: u32, before: u16, taken: &HashSet<u16>) 
     found.ok_or(Refusal::NoPort { first, last })
 }
 
-/// The ports of these nodes.
-pub(crate) fn of<'n>(nodes: impl Iterator<Item = &'n Node>) -> HashSet<u16> {
-    nodes.flat_map(|node| [node.record.port, node.record.compat_port]).collect()
+/// The ports of a node that is started again: its own, or others for those that nobody asked for
+/// and that somebody else has by now. `taken` are those of other nodes.
+pub(crate) fn renew(ip: IpAddr, node: &NodeRecord, mut taken: HashSet<u16>) -> Result<[u16; 2], Refusal> {
+    let (mut port, mut compat_port) = (node.port, node.compat_port);
+    if !node.asked_port {
+        taken.insert(compat_port);
+        port = choose(ip, 0, port, &taken)?;
+        taken.remove(&compat_port);
+    }
+    if !node.asked_compat_port {
+        taken.insert(port);
+        compat_port = choose(ip, 0, compat_port, &taken)?;
+    }
+    Ok([port, compat_port])
 }
 
 fn range() -> (u16, u16) {

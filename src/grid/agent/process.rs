@@ -33,7 +33,7 @@ pub(crate) struct ProcessId {
 /// A process that is held.
 #[derive(Debug)]
 pub(crate) struct Process {
-    pub(crate) id: ProcessId,
+    id: ProcessId,
     pidfd: AsyncFd<OwnedFd>,
     /// Where the agent is its parent: to be reaped.
     child: Option<Child>,
@@ -62,6 +62,10 @@ impl Process {
         // All that was read is the process's that the pidfd holds if that has not ended by now.
         let process = Self { id, pidfd, child: None };
         (is_it && process.is_alive()).then_some(process)
+    }
+
+    pub(crate) fn id(&self) -> &ProcessId {
+        &self.id
     }
 
     /// Whether it has not ended.

@@ -5,21 +5,26 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use sutra_grid::admin::{self, Admin};
 use sutra_runtime::allowed_cpus;
 use sutra_wire::limits;
 use tokio::net::TcpListener;
 
 use crate::config::{AgentConfig, OnStop};
+use crate::core::AgentCore;
 use crate::error::AgentError;
 use crate::folder::Folder;
+use crate::housekeeping::keep_house;
+use crate::identity::AgentIdentity;
 use crate::launch::Launcher;
 use crate::link::Link;
 use crate::list::is_label;
 use crate::memory::Memory;
 use crate::overview::AgentSource;
-use crate::supervisor::{Parts, Supervisor};
+use crate::standing::Standing;
+use crate::supervisor::Supervisor;
+use crate::table::NodeTable;
 use crate::{host, list, listener};
-use sutra_grid::admin::{self, Admin};
 
 /// What the start has found and set up.
 #[derive(Clone, Debug)]
@@ -42,8 +47,11 @@ pub struct AgentStart {
 
 /// An agent with its folder, its nodes and its port, in a tokio runtime.
 pub struct Agent {
-    config: AgentConfig,
+    who: Arc<AgentIdentity>,
+    on_stop: OnStop,
+    core: Arc<AgentCore>,
     supervisor: Arc<Supervisor>,
+    standing: Arc<Standing>,
     listener: TcpListener,
     _admin: Option<Admin>,
     start: AgentStart,
@@ -71,7 +79,7 @@ impl Agent {
             None => std::env::current_exe().map_err(AgentError::file("find", "/proc/self/exe".as_ref()))?,
         };
         let folder = Folder::open(&config.data)?;
-        let records = list::load(&folder.root)?;
+        let records = list::load(folder.root())?;
         let listener = TcpListener::bind(config.listen).await;
         let wrong = |source| AgentError::Listen { address: config.listen, source };
         let listener = listener.map_err(wrong)?;
@@ -84,31 +92,34 @@ impl Agent {
         });
         let endpoint = host::endpoint(&advertise, listening.port());
         let memory = Memory::probe();
-        let supervisor = Supervisor::new(Parts {
-            launcher: Launcher { program, root: folder.root.clone(), ip: listening.ip() },
-            folder: Arc::new(folder),
-            timings: config.timings.clone(),
+        let memory_limits = memory.words(1);
+        let data = folder.root().to_owned();
+        let who = Arc::new(AgentIdentity {
+            id: config.id.clone(),
+            master: config.master.clone(),
+            endpoint,
+            incarnation: folder.incarnation(),
             max_nodes: config.max_nodes,
-            advertise,
-            cpus: allowed_cpus(),
-            memory,
         });
+        let launcher = Launcher::new(program, data.clone(), listening.ip(), memory);
+        let nodes = NodeTable::new(folder, advertise);
+        let core = Arc::new(AgentCore::new(nodes, launcher, config.timings.clone()));
+        let supervisor = Arc::new(Supervisor::new(Arc::clone(&core), config.max_nodes, allowed_cpus()));
         let (adopted, started) = supervisor.take_over(records);
-        supervisor.save_or_warn().await;
-        let (id, master) = (config.id.clone(), config.master.clone());
-        let source = AgentSource { id, master, supervisor: Arc::clone(&supervisor) };
+        core.nodes().save_or_warn().await;
+        let standing = Arc::new(Standing::new());
+        let source = AgentSource::new(Arc::clone(&who), Arc::clone(&core), Arc::clone(&standing));
         let admin = admin_listener.map(|listener| admin::start(listener, source)).transpose()?;
-        let (data, memory) = (supervisor.folder.root.clone(), supervisor.memory.words(1));
         let start = AgentStart {
             listening,
-            endpoint,
+            endpoint: who.endpoint.clone(),
             admin: admin.as_ref().map(Admin::address),
             data,
             adopted,
             started,
-            memory,
+            memory: memory_limits,
         };
-        Ok(Self { config, supervisor, listener, _admin: admin, start })
+        Ok(Self { who, on_stop: config.on_stop, core, supervisor, standing, listener, _admin: admin, start })
     }
 
     /// What the start has found and set up.
@@ -118,12 +129,12 @@ impl Agent {
 
     /// Works until `shutdown` is ready; then leaves the nodes or stops them, as configured.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { config, supervisor, listener, _admin, start } = self;
-        let mut link = Link::new(&config.master, &config.id, start.endpoint, Arc::clone(&supervisor));
-        let serving = tokio::spawn(listener::serve(listener, config.id.clone(), Arc::clone(&supervisor)));
+        let Self { who, on_stop, core, supervisor, standing, listener, _admin, start: _ } = self;
+        let mut link = Link::new(Arc::clone(&who), Arc::clone(&core), standing);
+        let serving = tokio::spawn(listener::serve(listener, who, Arc::clone(&supervisor)));
         let keeping_house = {
-            let supervisor = Arc::clone(&supervisor);
-            tokio::spawn(async move { supervisor.housekeep().await })
+            let core = Arc::clone(&core);
+            tokio::spawn(async move { keep_house(core.nodes()).await })
         };
         tokio::select! {
             () = shutdown => {}
@@ -132,7 +143,7 @@ impl Agent {
         }
         supervisor.close();
         serving.abort();
-        match config.on_stop {
+        match on_stop {
             OnStop::Leave => tracing::info!("ending; the nodes go on, and the next agent on this folder adopts them"),
             OnStop::Stop => {
                 tracing::info!("ending; stopping the nodes");
@@ -141,7 +152,7 @@ impl Agent {
             }
         }
         keeping_house.abort();
-        supervisor.save_or_warn().await;
+        core.nodes().save_or_warn().await;
     }
 }
 
