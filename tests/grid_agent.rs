@@ -4,7 +4,8 @@
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
 use crate::support::agent::{Agent, Home, block_list, is_alive, kill, read_reply};
 use crate::support::sutra;
@@ -136,6 +137,31 @@ fn a_node_that_nobody_waits_for_any_more_is_not_started() {
     assert!(!home.path().join("late").exists());
 }
 
+/// A server that no agent has started, once it listens.
+fn serve_by_hand(data: &Path, cores: &str) -> Child {
+    let mut command = sutra();
+    command.args(["serve", "--data"]).arg(data).args(["--cores", cores, "--no-pin"]);
+    command.args(["--listen", "127.0.0.1:0", "--compat", "off"]);
+    let mut server = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(server.stdout.take().unwrap()));
+    lines.find(|line| line.as_ref().unwrap().starts_with("listening")).expect("it listens").unwrap();
+    server
+}
+
+#[test]
+fn a_new_node_has_one_core_and_a_store_that_is_there_as_many_as_it_was_made_for() {
+    let home = Home::new();
+    let agent = Agent::start(&home, &[]);
+    let mut by_hand = serve_by_hand(&home.path().join("made-for-two"), "2");
+    by_hand.kill().unwrap();
+    by_hand.wait().unwrap();
+    for (path, is_new) in [("new", true), ("made-for-two", false)] {
+        let pid = agent.status(&agent.spawn(path).id).1;
+        let words = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
+        assert_eq!(words.contains("\0--cores\x001\0"), is_new, "{words:?}");
+    }
+}
+
 #[test]
 fn a_server_that_somebody_has_started_by_hand_on_a_stopped_nodes_data_is_left_alone() {
     let home = Home::new();
@@ -143,17 +169,7 @@ fn a_server_that_somebody_has_started_by_hand_on_a_stopped_nodes_data_is_left_al
     let node = agent.spawn("data");
     agent.stop_node(&node.id).unwrap();
     agent.kill();
-    let mut by_hand = sutra()
-        .args(["serve", "--data"])
-        .arg(home.path().join("data"))
-        .args(["--cores", "1", "--no-pin", "--listen", "127.0.0.1:0", "--compat", "off"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(by_hand.stdout.take().unwrap()));
-    lines.find(|line| line.as_ref().unwrap().starts_with("listening")).expect("it listens").unwrap();
+    let mut by_hand = serve_by_hand(&home.path().join("data"), "1");
     let agent = Agent::start(&home, &[]);
     assert_eq!((agent.greeting["adopted"].as_u64(), agent.status(&node.id).0.as_str()), (Some(0), "stopped"));
     assert!(by_hand.try_wait().unwrap().is_none());
@@ -229,7 +245,7 @@ fn what_can_not_be_is_refused_with_words_and_leaves_nothing() {
         ("x", 70_000, &plain, "65535"),
         ("x", 0, &cores("4000,"), "no CPU 4000"),
         ("x", 0, &cores("many"), "neither"),
-        ("x", 0, &SpawnOptions { name: "a b".into(), ..plain.clone() }, "is none"),
+        ("x", 0, &SpawnOptions { name: "a b".into(), ..plain.clone() }, "can't be a node's name"),
         ("x", 0, &SpawnOptions { name: node.id.clone(), ..plain.clone() }, "has the name"),
     ] {
         let why = agent.try_spawn(path, port, options).unwrap_err();

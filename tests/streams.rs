@@ -151,7 +151,7 @@ fn a_service_goes_on_when_nobody_reads_its_answers() {
         let mut command = command(words, &folder.path());
         let service = Service(command.stdout(writer).stderr(Stdio::null()).spawn().unwrap());
         let mut address = None;
-        support::agent::wait_until("it listens", || {
+        sutra_testing::wait_until("it listens", || {
             address = listening(service.0.id());
             address.is_some()
         });

@@ -21,16 +21,15 @@ use crate::exit::{Answer, Failure};
 use crate::output::Output;
 use args::{GridCommand, Master};
 
-/// How long an answer may take that the master has at hand.
+/// How long the master may take to answer from what it knows.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// The same where an agent has to start or stop a process first: as long as that may take, and
-/// some.
+/// The same where an agent has to start or stop a process first: somewhat longer than that may
+/// take.
 const TIMEOUT_OF_WORK: Duration = Duration::from_secs(45);
 
 pub(crate) fn run(command: GridCommand, output: Output) -> Result<Answer, Failure> {
     if matches!(command, GridCommand::Master(_) | GridCommand::Agent(_)) {
-        // What they write is their user's alone, whatever the one who started them lets others
-        // read.
+        // Only their user may read what they write, whatever umask they were started with.
         sutra_grid::write_privately();
     }
     match command {

@@ -37,9 +37,9 @@ const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-
 /// Why the admin port can't be served.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
-    /// The address can't be had.
+    /// The address can't be listened on.
     #[error(
-        "admin port: can't listen on {address}: {source}; --admin gives this port another address, --admin off leaves it away"
+        "admin port: can't listen on {address}: {source}; --admin gives this port another address, --admin off serves none"
     )]
     Listen {
         /// The address.
@@ -68,7 +68,7 @@ pub struct View {
     pub metrics: Vec<Metric>,
 }
 
-/// Whom the admin port asks.
+/// What the admin port shows.
 pub trait Source: Send + Sync + 'static {
     /// What there is to see now, with its lists or only counted; `None` where there is no answer in
     /// time.
@@ -181,7 +181,7 @@ pub fn start<S: Source>(listener: TcpListener, source: S) -> Result<Admin, Admin
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(thread_error)?;
     let (stop, stopped) = oneshot::channel();
     let serve = async move {
-        let state = Arc::new(Served { source, places: Semaphore::new(AT_A_TIME) });
+        let state = Arc::new(Served { source, permits: Semaphore::new(AT_A_TIME) });
         let router = Router::new()
             .route("/", get(page::<S>))
             .route("/health", get(health::<S>))
@@ -205,13 +205,13 @@ pub fn start<S: Source>(listener: TcpListener, source: S) -> Result<Admin, Admin
 
 struct Served<S> {
     source: S,
-    places: Semaphore,
+    permits: Semaphore,
 }
 
 impl<S: Source> Served<S> {
     async fn look(&self, lists: bool) -> Option<View> {
         let look = async {
-            let _place = self.places.acquire().await.ok()?;
+            let _permit = self.permits.acquire().await.ok()?;
             self.source.look(lists).await
         };
         tokio::time::timeout(PATIENCE, look).await.ok()?

@@ -53,7 +53,7 @@ pub(crate) enum GridCommand {
     /// Show what happens, as it happens
     #[command(after_help = "Example:\n  sutra grid watch")]
     Watch(Watch),
-    /// Have the master forget an agent; its nodes go on
+    /// Make the master forget an agent; its nodes keep running
     #[command(after_help = "Example:\n  sutra grid unregister agent-1")]
     Unregister(Unregister),
 }
@@ -88,7 +88,7 @@ pub(crate) struct RunMaster {
     /// How often agents send a heartbeat (5, 500ms)
     #[arg(long, env = "SUTRA_GRID_MASTER_HEARTBEAT", value_name = "TIME", default_value = "5", value_parser = some_duration, allow_hyphen_values = true)]
     pub(crate) heartbeat: Duration,
-    /// After how long without one an agent is degraded
+    /// After how long without a heartbeat an agent is degraded
     #[arg(long, env = "SUTRA_GRID_MASTER_DEGRADED_AFTER", value_name = "TIME", default_value = "15", value_parser = some_duration, allow_hyphen_values = true)]
     pub(crate) degraded_after: Duration,
     /// After how long it is offline
@@ -127,11 +127,11 @@ pub(crate) struct RunAgent {
     /// The host that others reach it and its nodes by; the address that it listens on by default
     #[arg(long, env = "SUTRA_GRID_AGENT_ADVERTISE", value_name = "HOST")]
     pub(crate) advertise: Option<String>,
-    /// What becomes of the nodes when the agent is told to end: they go on (leave), or are stopped
-    /// and started again with it (stop)
+    /// What happens to the nodes when the agent is told to end: they keep running (leave), or are
+    /// stopped and started again with it (stop)
     #[arg(long, env = "SUTRA_GRID_AGENT_ON_STOP", value_name = "leave|stop", default_value = "leave")]
     pub(crate) on_stop: OnStop,
-    /// The program that nodes are; this one by default
+    /// The program to run as a node; this one by default
     #[arg(long, env = "SUTRA_GRID_AGENT_PROGRAM", value_name = "FILE", hide = true)]
     pub(crate) program: Option<PathBuf>,
 }
@@ -174,7 +174,7 @@ pub(crate) struct Spawn {
     pub(crate) to: Master,
 }
 
-/// What the agent's host will read as [`Cores`], as it was typed; nothing is the default.
+/// Checks what the agent's host will read as [`Cores`], and passes it on as it was typed.
 fn cores(text: &str) -> Result<String, String> {
     if !text.is_empty() {
         text.parse::<Cores>()?;
@@ -192,8 +192,8 @@ pub(crate) struct Stop {
 
 #[derive(Args, Debug)]
 pub(crate) struct Watch {
-    /// Begin behind the event of this number, as far back as the master knows; 0 for only what is
-    /// to come
+    /// Begin after the event with this number, as far back as the master keeps events; 0 for new
+    /// events only
     #[arg(long, value_name = "NUMBER", default_value_t = 0, hide_default_value = true)]
     pub(crate) after: u64,
     #[command(flatten)]

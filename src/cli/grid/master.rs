@@ -32,8 +32,7 @@ pub(super) fn run(run: RunMaster, output: Output) -> Result<Answer, Failure> {
     let stopping = Arc::clone(&stop_master);
     let mut was_asked = false;
     signals::heed_as_service(move |signal| {
-        // One that still reads its log has promised nothing to anybody: it ends with the first
-        // signal.
+        // A master that still reads its log has answered nobody yet: it ends with the first signal.
         let Some(stop) = stopping.get() else { return false };
         let is_first = !std::mem::replace(&mut was_asked, true);
         if is_first {

@@ -159,7 +159,7 @@ impl Agent {
 fn check(config: &AgentConfig) -> Result<(), AgentError> {
     if !is_label(&config.id) {
         let problem = format!(
-            "{:?} is no name for an agent; use at most {} letters, digits, '-', '_' and '.', and begin with no '.'",
+            "{:?} can't be an agent's name; use at most {} letters, digits, '-', '_' and '.', and begin with no '.'",
             config.id,
             limits::MAX_LABEL
         );
@@ -171,7 +171,7 @@ fn check(config: &AgentConfig) -> Result<(), AgentError> {
     }
     let is_host = |host: &String| !host.is_empty() && !host.contains(['/', ' ', '\n']) && host.len() < 256;
     if config.advertise.as_ref().is_some_and(|host| !is_host(host)) {
-        let problem = "is no host; give a name or an address without a port".into();
+        let problem = "is not a host; give a name or an address without a port".into();
         return Err(AgentError::Setting { setting: "--advertise", problem });
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// What becomes of the nodes when their agent is told to end.
+/// What happens to the nodes when their agent is told to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum OnStop {
     /// They go on serving, and the next agent on the folder adopts them.
@@ -37,9 +37,9 @@ pub struct Timings {
     pub drain: Duration,
     /// Between two looks at the health of a node that runs.
     pub health: Duration,
-    /// How long a health may stay away before the agent says that something is wrong.
+    /// How long a node's health may not answer before the agent says that something is wrong.
     pub silent: Duration,
-    /// How long a node whose health stays away may do nothing at all before it is ended.
+    /// How long a node whose health does not answer may do nothing at all before it is killed.
     pub hung: Duration,
     /// The pause before a node is started again, the first time; it doubles.
     pub restart_pause: Duration,
@@ -86,7 +86,7 @@ pub struct AgentConfig {
     pub advertise: Option<String>,
     /// Where health, metrics and the nodes as JSON are served over HTTP; nowhere by default.
     pub admin: Option<SocketAddr>,
-    /// What becomes of the nodes when it is told to end.
+    /// What happens to the nodes when it is told to end.
     pub on_stop: OnStop,
     /// The program that is started as `PROGRAM serve …`; `None` for the one that runs.
     pub program: Option<PathBuf>,

@@ -1,4 +1,4 @@
-//! CPUs for nodes: those that are asked for, each one node's at a time; or none in particular.
+//! CPUs for nodes: those that are asked for, each for one node at a time; or any.
 
 use sutra_runtime::{Cores, by_use};
 
@@ -55,7 +55,7 @@ pub(crate) fn written(cpus: &[usize]) -> String {
     if cpus.len() == 1 { text + "," } else { text }
 }
 
-/// What was written, or nothing of it that is none.
+/// Reads what [`written`] wrote; leaves out what is not a CPU.
 pub(crate) fn read(text: &str) -> Vec<usize> {
     text.split(',').filter_map(|cpu| cpu.trim().parse().ok()).collect()
 }

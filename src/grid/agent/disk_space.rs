@@ -1,4 +1,4 @@
-//! Whether a disk has room: a node that ends on a full one is not to blame.
+//! Whether a disk has room. A node that ends on a full disk is not to blame.
 
 use std::path::Path;
 
@@ -11,9 +11,9 @@ const LEAST: u64 = 1 << 20;
 /// left.
 pub(crate) fn is_full(folder: &Path) -> bool {
     let there = folder.ancestors().find(|folder| folder.exists());
-    // What can't be asked is no reason to wait.
+    // A disk that does not say is not taken for full.
     there.and_then(|folder| statvfs(folder).ok()).is_some_and(|disk| {
-        // Where nothing is counted nothing is known.
+        // Some filesystems count nothing: then they are not full.
         let has_no_room = disk.f_blocks > 0 && disk.f_bavail.saturating_mul(disk.f_frsize) < LEAST;
         let has_no_files = disk.f_files > 0 && disk.f_favail == 0;
         has_no_room || has_no_files

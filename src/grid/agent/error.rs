@@ -13,7 +13,7 @@ use sutra_grid::admin::AdminError;
 /// Why an agent could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
-    /// A setting that can't be meant.
+    /// A setting that is wrong.
     #[error("{setting} {problem}")]
     Setting {
         /// Which.
@@ -31,7 +31,7 @@ pub enum AgentError {
     },
     /// The list of nodes can't be read as one.
     #[error(
-        "{} is damaged ({problem}); mend it, or move it away together with the nodes' data: without it their processes are nobody's",
+        "{} is damaged ({problem}); repair it, or move it away together with the nodes' data: without it nobody looks after their processes",
         file.display()
     )]
     Damaged {
@@ -43,7 +43,7 @@ pub enum AgentError {
     /// Another folder has taken the place of the agent's.
     #[error(
         "{} is another folder than the one that this agent works in, which was moved or removed; \
-         put it back, or stop this agent and start it on the folder that is meant",
+         put that one back, or stop this agent and start it on the right folder",
         folder.display()
     )]
     Replaced {
@@ -74,7 +74,7 @@ pub enum AgentError {
 }
 
 impl AgentError {
-    /// 2 for wrong usage, 3 for a host that refuses.
+    /// The process's exit code: 2 for wrong usage, 3 for a host that refuses.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Setting { .. } => 2,
@@ -92,7 +92,7 @@ impl AgentError {
 /// Why a node is not started, or not stopped. The texts go to whoever asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
-    #[error("the storage path {path:?} {problem}; leave it away for a folder of the node's own, or name one below {}", root.display())]
+    #[error("the storage path {path:?} {problem}; leave it out for a folder of the node's own, or name one below {}", root.display())]
     Path { path: String, problem: String, root: PathBuf },
     #[error(
         "node {node} has the folder {path}, or one inside or around it; stop that node first, or name another folder"
@@ -101,11 +101,11 @@ pub(crate) enum Refusal {
     #[error("node {node} of this agent has the name {name:?}; choose another")]
     NameTaken { name: String, node: String },
     #[error(
-        "the name {name:?} is none: use at most {} letters, digits, '-', '_' and '.', and begin with no '.'",
+        "{name:?} can't be a node's name: use at most {} letters, digits, '-', '_' and '.', and begin with no '.'",
         limits::MAX_LABEL
     )]
     Name { name: String },
-    #[error("port {port} can't be used: {reason}; choose another, or leave it away for a free one")]
+    #[error("port {port} can't be used: {reason}; choose another, or leave it out for a free one")]
     Port { port: u32, reason: String },
     #[error("no free port was found between {first} and {last}; stop some nodes, or ask for a port")]
     NoPort { first: u16, last: u16 },
@@ -115,7 +115,7 @@ pub(crate) enum Refusal {
         "the agent keeps {running} nodes and takes no more than {most} (--max-nodes); stop one, or choose another agent"
     )]
     Full { running: usize, most: u32 },
-    #[error("the agent's list of nodes is full; nothing can be forgotten of it")]
+    #[error("the agent's list is full of nodes that run; stop one")]
     ListFull,
     #[error("the agent is stopping; ask again when it is back")]
     Stopping,
@@ -124,7 +124,7 @@ pub(crate) enum Refusal {
     #[error("cannot start the node: {0}")]
     Start(String),
     #[error(
-        "node {node} has been started and reads its data: its health has not answered within {time:?}; it is let to finish, and `sutra grid nodes` \
+        "node {node} has been started and reads its data: its health has not answered within {time:?}; it goes on, and `sutra grid nodes` \
          shows when it runs"
     )]
     Recovering { node: String, time: Duration },
@@ -135,7 +135,7 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    /// Whether something else is to be asked for; otherwise it is this host that refuses.
+    /// Whether the request itself is wrong; otherwise this host refuses it.
     pub(crate) fn is_usage(&self) -> bool {
         match self {
             Self::Path { .. }

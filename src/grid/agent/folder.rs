@@ -1,9 +1,9 @@
 //! The agent's folder: one agent at a time, what tells it from others with its name, and how its
 //! files are replaced.
 //!
-//! Nodes' data, logs and the list lie below it; the names of the agent's own entries are no node's.
-//! Promises: the folder is held by a lock on itself, so that removing a file lets nobody else in;
-//! nothing is written into a folder that has taken its place.
+//! Nodes' data, logs and the list lie below it. No node may use the names of the agent's own
+//! entries. Promises: the folder is held by a lock on itself, so that removing a file lets nobody
+//! else in; nothing is written into a folder that has taken its place.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -22,11 +22,11 @@ const LOCK: &str = "agent.lock";
 const INCARNATION: &str = "incarnation";
 pub(crate) const LIST: &str = "nodes.json";
 pub(crate) const LOGS: &str = "logs";
-/// Where nodes have their data that were not told another place.
+/// Where nodes have their data, unless they were given another folder.
 pub(crate) const NODES: &str = "nodes";
 /// How a file ends that is written to be renamed.
 const UNFINISHED: &str = ".new";
-/// What earlier versions called theirs.
+/// The same in earlier versions.
 const UNFINISHED_OF_OLD: [&str; 2] = ["incarnation.new", "nodes.new"];
 /// The agent's files and folders are nobody else's to read.
 pub(crate) const FILE_MODE: u32 = 0o600;
@@ -42,7 +42,7 @@ pub(crate) fn is_reserved(name: &OsStr) -> bool {
 /// The folder, held until dropped.
 #[derive(Debug)]
 pub(crate) struct Folder {
-    /// Absolute, without symlinks.
+    /// Its path: absolute, without symlinks.
     root: PathBuf,
     /// What the master knows this agent by, and no copy of its folder.
     incarnation: u64,
@@ -197,7 +197,7 @@ fn incarnation(root: &Path, folder: &File) -> Result<u64, AgentError> {
             Ok(_) => draw(),
             // As earlier versions wrote it, without its folder.
             Err(_) => text.trim().parse().map_err(|_| {
-                let problem = "it holds neither a number nor a number and its place".into();
+                let problem = "it holds no incarnation".into();
                 AgentError::Damaged { file: path.clone(), problem }
             })?,
         },

@@ -1,4 +1,4 @@
-//! Whether a node's health answers, over a client that is kept while it does.
+//! Asks a node for its health, over a connection that is kept while it answers.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -26,11 +26,11 @@ impl Health {
         Self { address, data: data.to_owned(), pid, has_opened: false, client: None }
     }
 
-    /// What it says that is not well, empty where all is; or why there is no answer.
+    /// What the node says is wrong with it, empty where nothing is; or why there is no answer.
     pub(crate) async fn ask(&mut self) -> Result<String, String> {
         let has_folder = data_folder::holder(&self.data) == Some(self.pid);
         self.has_opened |= has_folder;
-        // Before that somebody else on this port would answer as well.
+        // Before that another process may answer on this port.
         if !self.has_opened {
             return Err(match self.data.exists() {
                 true => "it has not opened its data folder yet".into(),

@@ -1,4 +1,4 @@
-//! What the master is told of the host.
+//! What the agent knows of its host: its names, its boot, its clocks, its memory.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

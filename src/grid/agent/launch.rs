@@ -1,5 +1,5 @@
-//! Starts a node's process: `sutra serve` in a session of its own, its words in a file, nothing of
-//! the agent's in its hands.
+//! Starts a node's process: `sutra serve` in a session of its own, with its output in a file and
+//! none of the agent's descriptors.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -75,8 +75,8 @@ impl Launcher {
     }
 
     fn start(&self, node: &NodeRecord, log: &Path, group: Option<&Group>) -> io::Result<Process> {
-        // The child writes to the file itself: the agent's end does not take its words away, and
-        // its truncation does not leave a hole.
+        // The child writes to the file itself, so it goes on when the agent ends. It appends, so a
+        // truncated file has no hole.
         let log = OpenOptions::new().create(true).append(true).mode(FILE_MODE).open(log)?;
         let mut command = Command::new(&self.program);
         command.arg("serve").arg("--data").arg(self.data(node)).args(self.arguments(node));

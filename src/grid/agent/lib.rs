@@ -2,27 +2,29 @@
 //! master of them.
 //!
 //! Promises:
-//! - A node is on the list on disk before its process exists, and off it when its start has failed;
-//!   then nothing of it is left.
+//! - A node is on the list on disk before its process exists. Where its start fails it is taken off
+//!   again, and nothing of it is left.
 //! - A node is reported as running only while its health answers.
-//! - The agent's end, however it comes, leaves every node serving. An agent that comes back adopts
-//!   the nodes that still run: by a pidfd, after pid, start time, command line and data folder have
-//!   all been found to be the node's; and it starts those that should run and do not.
-//! - A signal goes to a node through its pidfd, so never to a process that has been given its pid
-//!   since.
-//! - A node that ends by itself is started again, and after three times within ten minutes no more;
-//!   each time it is said why. The agent's own end gives it no further times.
-//! - A node that ends while its disk is full is tried again until there is room: that does not
+//! - However the agent ends, every node goes on serving. An agent that comes back adopts the nodes
+//!   that still run, and starts those that should run and do not. A process is adopted only where
+//!   its pid, start time, command line and data folder are all the node's.
+//! - A signal goes to a node through its pidfd, so never to another process with its pid.
+//! - A node that ends by itself is started again, at most three times within ten minutes. Each time
+//!   the reason is told. A restart of the agent does not reset that count.
+//! - A node that ends while its disk is full is tried again until there is room. That does not
 //!   count.
-//! - A node that neither answers nor does anything for half a minute is ended, and started again as
-//!   any that has ended.
-//! - A node has limits, priority and environment of its own, not its agent's; its files and folders
+//! - A node that neither answers nor does anything for half a minute is killed and started again.
+//! - A node has limits, priority and environment of its own, not its agent's. Its files and folders
 //!   are its user's alone.
 //! - A master that is away, or that refuses, changes nothing for the nodes.
 //!
-//! Relies on `client` for the master (`link`) and for the nodes' health, on `compat` for what the
-//! master asks (`listener`), and on Linux: pidfds, `/proc`, flock, cgroup v2 where it is delegated.
-//! It is an ordinary tokio process without a core of its own.
+//! `agent.rs` starts and ends it. `listener.rs` takes what the master asks, `link.rs` tells the
+//! master, `supervisor.rs` starts and stops nodes, and `life.rs` looks after one. What is known of
+//! nodes is in `table.rs`. Files import in one direction, downwards in this order.
+//!
+//! Relies on `client` for the master and for the nodes' health, on `compat` for what the master
+//! asks, and on Linux: pidfds, `/proc`, flock, cgroup v2 where it is delegated. It is an ordinary
+//! tokio process without a core of its own. It knows neither the store nor the master.
 
 mod agent;
 mod asked;

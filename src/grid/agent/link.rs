@@ -1,9 +1,9 @@
 //! The link to the master: registers, says by heartbeats that the agent is there, and reports nodes
 //! that have changed.
 //!
-//! A master that is away or refuses is asked again for ever, at growing distances; the nodes do not
-//! notice. A call that has failed makes the agent register anew, which tells the master everything,
-//! whatever was lost.
+//! A master that is away or refuses is asked again for ever, with growing pauses. The nodes do not
+//! notice. After a call that failed the agent registers anew, which tells the master everything
+//! that may have been lost.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,13 +21,13 @@ use crate::host;
 use crate::identity::AgentIdentity;
 use crate::standing::Standing;
 
-/// A refusal is for people to mend: it is asked again this seldom.
+/// How long to wait after a refusal, which only a person can resolve.
 const REFUSED: Duration = Duration::from_secs(10);
 /// The same trouble is logged this often.
 const REMINDER: Duration = Duration::from_secs(60);
 /// Changes that come within this are reported together.
 const TOGETHER: Duration = Duration::from_millis(10);
-/// Heartbeats are this much of their period early or late.
+/// Each heartbeat is early or late by up to this share of the period.
 const JITTER: f64 = 0.1;
 /// What a master may name as the period between two.
 const PERIODS: std::ops::RangeInclusive<Duration> = Duration::from_millis(20)..=Duration::from_secs(60);
@@ -52,8 +52,7 @@ enum Lost {
 impl Link {
     pub(crate) fn new(who: Arc<AgentIdentity>, core: Arc<AgentCore>, standing: Arc<Standing>) -> Self {
         let patience = core.timings().master;
-        // What is tried again here is a registration with everything in it, not the call that
-        // failed.
+        // No retries: after a failure a whole registration is sent, not the call that failed.
         let client = GridClient::new(&who.master).with_timeout(patience).with_retries(0);
         Self { client, who, hostname: host::name(), patience, core, standing, trouble: Trouble::default() }
     }
@@ -183,7 +182,7 @@ impl Link {
     }
 }
 
-/// What keeps the agent from registering: said when it changes, and now and then.
+/// What keeps the agent from registering: logged when it changes, and now and then.
 #[derive(Default)]
 struct Trouble {
     said: Option<(String, Instant)>,

@@ -3,7 +3,7 @@
 //!
 //! It is written anew and renamed into place, so it is whole or the one before. What can't be read
 //! stops the agent's start: an agent that took it for an empty list would leave processes that
-//! nobody keeps.
+//! nobody looks after.
 
 use std::collections::HashSet;
 use std::fs;
@@ -21,11 +21,11 @@ use crate::restarts::Recent;
 
 const FORMAT: u32 = 1;
 
-/// What is to become of a node.
+/// Whether a node is to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Wanted {
-    /// It shall run.
+    /// It is to run.
     Running,
     /// It was stopped.
     Stopped,
@@ -45,7 +45,7 @@ pub(crate) struct NodeRecord {
     /// Whether somebody asked for these ports; others may change when it is started again.
     pub(crate) asked_port: bool,
     pub(crate) asked_compat_port: bool,
-    /// As `--cores` reads them; empty for any.
+    /// Its CPUs, as `--cores` reads them; empty for any.
     pub(crate) cores: String,
     pub(crate) memory_limit_mb: u64,
     /// How that limit is kept, in words: as it was when the process was started, whatever a later
@@ -58,7 +58,7 @@ pub(crate) struct NodeRecord {
     /// When that was started, in µs since 1970.
     pub(crate) started: u64,
     pub(crate) restarts: u32,
-    /// Those that count against its budget.
+    /// Those that count against its limit.
     #[serde(default)]
     pub(crate) recent: Recent,
     /// Why it is as it is.
@@ -90,13 +90,16 @@ pub(crate) fn load(root: &Path) -> Result<Vec<NodeRecord>, AgentError> {
     for node in &document.nodes {
         let id = &node.id;
         if !is_label(id) || !(node.name.is_empty() || is_label(&node.name)) {
-            return Err(damaged(format!("{id:?} or {:?} is no name of a node", node.name)));
+            return Err(damaged(format!("{id:?} or {:?} can't be a node's name", node.name)));
         }
         if !ids.insert(id) {
             return Err(damaged(format!("node {id} is there twice")));
         }
         if plain(&node.path).is_none_or(|path| path != node.path || path.as_os_str().is_empty()) {
-            return Err(damaged(format!("node {id} has the folder {:?}, which is none below the agent's", node.path)));
+            return Err(damaged(format!(
+                "node {id} has the folder {:?}, which does not lie below the agent's",
+                node.path
+            )));
         }
     }
     if document.nodes.len() > limits::MAX_AGENT_NODES {

@@ -4,7 +4,7 @@
 //! Bounded: connections, bytes of a message, and the time that one may take to arrive or to be
 //! sent. Where every place is taken, a new connection gets that of the one that has been silent
 //! longest, so connections that say nothing keep no master out. What was begun goes on when the one
-//! who asked has gone: the master learns of it by the next report.
+//! who asked has gone. The master learns of it by the next report.
 
 use std::io;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::error::Refusal;
 use crate::identity::AgentIdentity;
 use crate::supervisor::Supervisor;
 
-/// A master has one or a few; more are somebody else's mistake.
+/// A master has one or a few. More than this come from something that goes wrong elsewhere.
 const CONNECTIONS: usize = 64;
 /// Far more than the longest request, of which a path is most.
 const MOST: usize = 64 << 10;
@@ -31,8 +31,7 @@ const MOST: usize = 64 << 10;
 const IDLE: Duration = Duration::from_secs(60);
 /// A message that has begun arrives, and an answer goes, within this.
 const TRANSFER: Duration = Duration::from_secs(10);
-/// For the end of a connection that is here already to be seen; next to nothing beside the start of
-/// a process.
+/// How long to look whether a connection has ended. Next to nothing beside the start of a process.
 const NOW: Duration = Duration::from_millis(5);
 /// After accept(2) has failed, as it does where no file is free.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -85,16 +84,15 @@ async fn converse(
         };
         let length = u32::from_be_bytes(prefix) as usize;
         if length > MOST {
-            let message = format!(
-                "message of {length} bytes is over this agent's limit of {MOST}; is this the port that is meant?"
-            );
+            let message =
+                format!("message of {length} bytes is over this agent's limit of {MOST}; is this the right port?");
             send(&mut stream, &GridReply::Error { message }, None).await?;
             return Ok(());
         }
         let mut message = vec![0; length];
         timeout(TRANSFER, stream.read_exact(&mut message)).await??;
         let claim = GridRequest::read_claim(&message).ok().flatten();
-        // Its number is told to nobody: whoever has it is asked back whether it is right.
+        // The incarnation is told to nobody: who names one is told whether it is the right one.
         let claimed = claim.map(|claim| ReplyDetails::Agent {
             is_it: claim.agent_id == who.id && claim.incarnation == who.incarnation,
         });

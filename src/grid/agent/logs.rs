@@ -1,9 +1,9 @@
-//! Nodes' logs: a file a node, which the node writes to itself; bounded while an agent is there,
-//! and read for why a node has ended.
+//! Nodes' logs: each node writes to a file of its own. The agent bounds it, and reads in it why a
+//! node has ended.
 //!
-//! A node appends to the file that it was given. So who rotates logs copies and truncates
-//! (`copytruncate`); one that is renamed or removed is written to all the same, bounded where it
-//! is, and told of.
+//! A node appends to the file that it was given. So logs are rotated by copying and truncating
+//! (`copytruncate`). A file that was renamed or removed is still written to: it is bounded where it
+//! is, with a warning.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -16,7 +16,7 @@ use crate::folder::LOGS;
 pub(crate) const MOST: u64 = 64 << 20;
 /// How much of a file's end is looked at for its last line.
 const TAIL: u64 = 8 << 10;
-/// A line is told up to here.
+/// A longer line is cut.
 const LINE: usize = 500;
 
 /// The file of a node.
@@ -24,7 +24,7 @@ pub(crate) fn file(root: &Path, id: &str) -> PathBuf {
     root.join(LOGS).join(format!("{id}.log"))
 }
 
-/// Its length now: what comes behind it is of a process that is started next.
+/// Its length now. What comes behind it was written by the process that is started next.
 pub(crate) fn length(file: &Path) -> u64 {
     fs::metadata(file).map_or(0, |metadata| metadata.len())
 }
@@ -73,7 +73,7 @@ pub(crate) fn bound(file: &Path, most: u64) -> io::Result<()> {
         return Ok(());
     }
     let aside = aside(file);
-    // Anew, so that it is nobody's link to somewhere else.
+    // Removed first: a symlink there would lead the copy elsewhere.
     let _ = fs::remove_file(&aside);
     let copied = fs::copy(file, &aside);
     if copied.is_err() {
@@ -84,8 +84,8 @@ pub(crate) fn bound(file: &Path, most: u64) -> io::Result<()> {
     copied.map(|_| ())
 }
 
-/// The last trouble that was written behind `from`: an error, a panic, or a warning of the log, of
-/// which the message. What a node says while all is well explains no end.
+/// The last trouble that was written behind `from`: an error, a panic, or the message of a warning.
+/// What a node says while all is well does not explain its end.
 pub(crate) fn last_words(file: &Path, from: u64) -> Option<String> {
     let mut opened = File::open(file).ok()?;
     let length = opened.metadata().ok()?.len();

@@ -1,5 +1,5 @@
-//! Memory limits of nodes, by cgroup v2 where this process's group is delegated to it; elsewhere
-//! they are not kept, and that is said.
+//! Memory limits of nodes, by cgroup v2 where this process's group is delegated to it. Elsewhere
+//! they are not enforced, and the agent says so.
 //!
 //! Only a group without processes of its own can give its children a memory limit. So the agent
 //! moves itself into a child of the group that it was started in; under systemd `Delegate=memory`
@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 /// The group of the agent itself, beside its nodes'.
 const OWN: &str = "sutra-agent";
 
-/// Whether limits are kept on this host.
+/// How memory limits are enforced on this host.
 #[derive(Clone, Debug)]
 pub(crate) enum Memory {
     /// In groups below this one.
     Groups(PathBuf),
-    /// Not, and why.
+    /// Not at all, and why.
     Unenforced(String),
 }
 
@@ -26,7 +26,7 @@ pub(crate) enum Memory {
 pub(crate) struct Group(PathBuf);
 
 impl Memory {
-    /// Looks what this process may do.
+    /// Finds out what this process may do.
     pub(crate) fn probe() -> Self {
         match base() {
             Ok(base) => Self::Groups(base),
@@ -43,8 +43,8 @@ impl Memory {
         }
     }
 
-    /// The group for a node with this limit, 0 for none; no group where none can be made. One
-    /// without a limit has a group as well: what the agent's is held to is not meant for its nodes.
+    /// The group for a node with this limit, 0 for none; no group where none can be made. A node
+    /// without a limit has a group as well, so that the agent's own limit does not apply to it.
     pub(crate) fn group(&self, node: &str, limit_mb: u64) -> io::Result<Option<Group>> {
         let Self::Groups(base) = self else { return Ok(None) };
         let group = base.join(format!("sutra-{node}"));

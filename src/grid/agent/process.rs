@@ -1,5 +1,5 @@
-//! A node's process: held by a pidfd, so that nothing is ever done to another that has its pid by
-//! now.
+//! A node's process: held by a pidfd, so that no signal ever reaches another process that has been
+//! given its pid.
 //!
 //! A process is known by its pid, its start time (field 22 of `/proc/PID/stat`) and the boot that
 //! both belong to. One that the agent did not start itself is taken for a node's only where its
@@ -21,7 +21,7 @@ use tokio::io::unix::AsyncFd;
 
 use crate::{data_folder, host};
 
-/// What tells a process from every other one, before and after it.
+/// What tells a process from all others, earlier and later ones too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ProcessId {
     pub(crate) pid: u32,
@@ -75,20 +75,20 @@ impl Process {
 
     /// Waits for its end, and says how it was. May be called again.
     pub(crate) async fn ended(&mut self) -> String {
-        // Readable is: ended. It stays so.
+        // A pidfd is readable once its process has ended, and stays so.
         let waited = self.pidfd.async_io(Interest::READABLE, |_| Ok(())).await;
         if let Err(error) = waited {
             return format!("it can't be watched any more: {error}");
         }
         match self.child.as_mut().map(Child::wait) {
             Some(Ok(status)) => format!("it ended with {status}"),
-            Some(Err(error)) => format!("it ended, how is not known: {error}"),
-            None => "it ended, how is not known: it was started by an earlier agent".into(),
+            Some(Err(error)) => format!("it ended, and how is not known: {error}"),
+            None => "it ended, and how is not known, as an earlier agent started it".into(),
         }
     }
 
-    /// How much it has done by now: it changes with everything that the process does. `None` where
-    /// that is not told, and where a debugger holds it, whose business it is.
+    /// How much it has done by now: CPU time, and bytes read and written. `None` where the system
+    /// does not say, and where a debugger holds the process.
     pub(crate) fn done(&self) -> Option<u64> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.id.pid)).ok()?;
         if field(&stat, 3)? == "t" {

@@ -1,8 +1,9 @@
 //! How often a node that ends by itself is started again: so many times within a window, after
 //! pauses that double.
 //!
-//! What counts stands in the agent's list, so that the agent's own end gives a node nothing back.
-//! Times count from the boot, which no set clock moves; a reboot forgets them.
+//! The restarts that count are kept in the agent's list, so they still count after the agent itself
+//! has restarted. Their times count from the boot, so setting the clock changes nothing. A reboot
+//! forgets them.
 
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ pub(crate) struct Recent {
 }
 
 impl Recent {
-    /// Counts a restart and says after what pause it may be; `None` where there have been too many.
+    /// Counts a restart, and says how long to wait before it; `None` where there were too many.
     pub(crate) fn next(&mut self, timings: &Timings) -> Option<Duration> {
         self.next_at(&host::boot_id(), host::since_boot(), timings)
     }

@@ -143,7 +143,7 @@ impl Supervisor {
                 nodes.status(&reserved.id).ok_or(Refusal::Unknown { node: reserved.id })
             }
             Ok(First::Recovers(live)) => {
-                tracing::info!(node = reserved.id, "a node takes long to read its data; it is let to finish");
+                tracing::info!(node = reserved.id, "a node takes long to read its data; it goes on");
                 tokio::spawn(life.keep(Some(live), None));
                 Err(Refusal::Recovering { node: reserved.id, time: self.core.timings().start })
             }

@@ -1,9 +1,8 @@
 //! What a node's process gets of its own instead of its agent's: environment, limits, priority,
 //! umask.
 //!
-//! An agent may be protected from the killer of processes, low in priority, or held to few files;
-//! its nodes are servers of their own. What only a privileged agent may give is given where it is
-//! one.
+//! An agent may be protected from the out-of-memory killer, low in priority, or allowed few files.
+//! Its nodes are servers of their own. What only a privileged agent may set is set where it may.
 
 use std::io;
 use std::process::Command;
@@ -25,11 +24,11 @@ const KEPT: [&str; 11] = [
     "LD_PRELOAD",
     "RUST_BACKTRACE",
 ];
-/// The one setting of the agent's that is its nodes' as well.
+/// The one setting that an agent passes on to its nodes.
 const LOG: &str = "SUTRA_LOG";
 /// Files that a node may open, where the agent may say so: what systemd gives a service.
 const FILES: u64 = 524_288;
-/// Limits that end or refuse a server for what its agent was held to.
+/// Limits of the agent's that would end its nodes, or refuse them something.
 const LIMITS: [Resource; 8] = [
     Resource::Nofile,
     Resource::Memlock,
@@ -53,7 +52,7 @@ pub(crate) fn environment(command: &mut Command) {
     }
 }
 
-/// What a node's limit is to be, where that may be set, and where it may not.
+/// What a limit of a node is set to: `wanted` where the agent may, else `allowed`.
 struct Limit {
     resource: Resource,
     wanted: Rlimit,
@@ -71,7 +70,7 @@ pub(crate) fn prepare() -> impl FnMut() -> io::Result<()> + Send + Sync + 'stati
     move || {
         for Limit { resource, wanted, allowed } in &limits {
             let set = setrlimit(*resource, *wanted).or_else(|_| setrlimit(*resource, *allowed));
-            // To its own maximum it may always be set.
+            // Its own maximum may always be set.
             set?;
         }
         umask(Mode::RWXG | Mode::RWXO);
@@ -82,7 +81,7 @@ pub(crate) fn prepare() -> impl FnMut() -> io::Result<()> + Send + Sync + 'stati
     }
 }
 
-/// As important as any other process. An agent that may not say so has said all that it may.
+/// Gives it the usual priority. What the agent may not set stays as it is.
 fn own_priority() {
     let flags = OFlags::WRONLY | OFlags::CLOEXEC;
     if let Ok(file) = rustix::fs::open(c"/proc/self/oom_score_adj", flags, Mode::empty()) {
@@ -99,11 +98,11 @@ fn own_priority() {
     let _ = unsafe { libc::syscall(libc::SYS_ioprio_set, OF_A_PROCESS, 0, 0) };
 }
 
-/// Has exec close all that is open behind standard error, whoever opened it.
+/// Makes exec close all descriptors above standard error, whoever opened them.
 fn hold_nothing() -> io::Result<()> {
     const CLOSE_AT_EXEC: libc::c_uint = 4;
     // SAFETY: close_range(2) takes three numbers and no memory. With this flag it closes nothing
-    // before exec, so that all that is held here goes on being held.
+    // before exec, so every descriptor that is owned here stays open.
     let done = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, CLOSE_AT_EXEC) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

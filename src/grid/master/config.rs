@@ -43,8 +43,8 @@ impl Default for MasterConfig {
             offline_after: Duration::from_secs(30),
             heartbeat: Duration::from_secs(5),
             cpu: None,
-            // Old agents may open a connection long before they say anything on it, and every port
-            // waits for the first words.
+            // Old agents may open a connection long before they send anything, and every port waits
+            // for the first bytes.
             limits: Limits { hello_timeout: Duration::from_secs(300), ..Limits::default() },
             // An agent's record has some 300 bytes, a node's 500: room for tens of thousands of
             // changes.

@@ -68,7 +68,7 @@ impl MasterCore {
         agent_id: &str,
         refused: &Refused,
     ) {
-        // Whoever sends many has no line for each.
+        // One line for each of many would fill the log.
         if !matches!(refused, Refused::Crowded { .. }) {
             tracing::warn!(agent_id, "an agent is refused: {refused}");
         }

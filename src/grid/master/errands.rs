@@ -21,7 +21,7 @@ pub(crate) enum Waiting {
         agent_id: String,
         node_id: String,
     },
-    /// An old agent's word on a node; nobody where the master asks for itself.
+    /// What an old agent says of a node; `to` is nobody where the master asks for itself.
     Status {
         to: Option<ReplyTo>,
         node_id: String,
@@ -134,7 +134,7 @@ impl Errands {
                 if let Ok((GridReply::Error { message }, _)) = &result {
                     core.registry.denied(&node_id, message);
                 }
-                // Where the agent says nothing of use, what was known is what is answered.
+                // Where the agent says nothing of use, the answer is what was known.
                 core.conclude(cx, to.map(|to| Answer { to, what: What::Node(node_id) }));
             }
         }

@@ -12,13 +12,13 @@ use sutra_grid::admin::AdminError;
 /// Why a master could not start, or ended badly. Each says what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum MasterError {
-    /// The address can't be had.
+    /// The address can't be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// The compat port's address can't be had.
-    #[error("compat port: {0}; --compat gives this port another address, --compat off leaves it away")]
+    /// The compat port can't be listened on.
+    #[error("compat port: {0}; --compat gives this port another address, --compat off opens none")]
     Compat(#[source] ListenError),
-    /// The admin port's address can't be had.
+    /// The admin port can't be served.
     #[error(transparent)]
     Admin(#[from] AdminError),
     /// The host does not offer what the master's thread needs.
@@ -45,7 +45,7 @@ pub enum MasterError {
         /// What to do about it.
         cure: &'static str,
     },
-    /// Two addresses to listen on are one.
+    /// Two addresses to listen on take the same port.
     #[error(
         "this master is to listen on {earlier} and on {address}, which take the same port; leave one of them out of --listen and --compat"
     )]
@@ -64,7 +64,7 @@ pub enum MasterError {
         most: usize,
     },
     /// A CPU that is not this process's.
-    #[error("--cpu {wanted}: this process may use the CPUs {available}; choose among these, or leave the flag away")]
+    #[error("--cpu {wanted}: this process may use the CPUs {available}; choose one of these, or leave the flag out")]
     Cpu {
         /// What was asked for.
         wanted: usize,

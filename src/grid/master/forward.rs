@@ -1,8 +1,8 @@
 //! Errands to agents: what is asked of them goes from a thread of its own, over a connection of its
 //! own, within a time of its own.
 //!
-//! Bounded: errands that wait, errands under way, bytes of an answer. An agent that hangs takes up
-//! one place until its time is over.
+//! Bounded: errands that wait, errands under way, bytes of an answer. An agent that hangs holds one
+//! of the connections until its time is over.
 
 use std::io;
 use std::sync::Arc;
@@ -67,7 +67,7 @@ pub(crate) enum ErrandError {
 }
 
 impl ErrandError {
-    /// Whether it is certain that nothing was done.
+    /// Whether the agent has certainly done nothing.
     pub(crate) fn is_certain(&self) -> bool {
         matches!(self, Self::Unreachable { .. })
     }
@@ -116,9 +116,9 @@ pub(crate) fn start(tell: impl Fn(Done) + Clone + Send + 'static) -> io::Result<
 }
 
 async fn work(queue: &mut Receiver<Errand>, tell: &(impl Fn(Done) + Clone + Send + 'static)) {
-    let places = Arc::new(Semaphore::new(AT_A_TIME));
+    let permits = Arc::new(Semaphore::new(AT_A_TIME));
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
         let Some(errand) = queue.recv().await else { return };
         let tell = tell.clone();
         tokio::spawn(async move {
@@ -128,7 +128,7 @@ async fn work(queue: &mut Receiver<Errand>, tell: &(impl Fn(Done) + Clone + Send
             let asked = tokio::time::timeout(timeout, exchange(&endpoint, message, MOST)).await;
             let result = asked.unwrap_or(Err(ErrandError::TimedOut { endpoint, timeout }));
             tell(Done { number, result });
-            drop(place);
+            drop(permit);
         });
     }
 }

@@ -29,7 +29,7 @@ pub(crate) struct Journal {
     manifest: Arc<Keeper>,
 }
 
-/// The end of a change: whom to answer, and whether it is in the log.
+/// A change that has ended: whom to answer, and whether the change is in the log.
 pub(crate) type Landed = (Answer, Result<u64, Refusal>);
 
 impl Journal {

@@ -5,15 +5,17 @@
 //! native client, and the old grid's bincode. What is asked of agents (starting and stopping nodes)
 //! goes from a thread of its own, so that no agent that hangs holds up a heartbeat.
 //!
-//! Promises: a change is in the log when it is answered, and known after a restart (a list may show
-//! it a commit earlier), but for agents that have not answered where they say that they are: of
-//! these nothing is kept. Agents and nodes come back as they were last known, and agents have their
-//! whole time to send a heartbeat; a name is the node's that has had it longest; a clock that jumps
-//! makes nobody offline; what an agent reports last is what is true of its nodes; nothing is asked
-//! of an agent that is offline; every queue has a bound.
+//! Promises:
+//! - A change is in the log when it is answered, and known after a restart. A list may show it a
+//!   commit earlier. Of agents that have not answered at their endpoints nothing is kept.
+//! - After a restart agents and nodes are as they were last known, and agents have their whole time
+//!   to send a heartbeat.
+//! - A name is the node's that has had it longest. What an agent reports last is true of its nodes.
+//! - A clock that jumps makes nobody offline. Nothing is asked of an agent that is offline.
+//! - Every queue has a bound.
 //!
 //! Relies on `store` for the log: each agent and each node is a record in it. Heartbeats are not
-//! logged.
+//! logged. It knows no agent's code, only their messages.
 
 mod answer;
 mod config;

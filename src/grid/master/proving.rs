@@ -1,4 +1,4 @@
-//! Asking agents back, where they say that they are, whether they are who they say.
+//! Asks agents back at their endpoints whether they are who they say.
 //!
 //! From a thread of its own, so that addresses at which nobody answers hold up nothing else that
 //! agents are asked. The registry bounds how many are asked at a time.
@@ -28,7 +28,7 @@ const MOST: usize = 64 << 10;
 /// An agent that is being asked back.
 struct Asking {
     ask: Ask,
-    /// Where it registers in another's place: who waits for it.
+    /// Who waits, where it registers in place of another agent.
     instead: Option<(ReplyTo, Box<AgentRegistration>)>,
 }
 
@@ -80,7 +80,7 @@ impl Proofs {
         }
     }
 
-    /// Has the thread ask; gives back what it takes no more of.
+    /// Has the thread ask; gives the question back where too many wait.
     fn send(&mut self, ask: Ask, instead: Option<(ReplyTo, Box<AgentRegistration>)>) -> Option<Ask> {
         let number = self.next;
         let proof = Proof {

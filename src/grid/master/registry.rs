@@ -5,9 +5,9 @@
 //! made happen ([`Registry::take_events`]: to be told). Ages are measured by the monotonic clock;
 //! the clock on the wall is only for what is shown.
 //!
-//! An agent of the old protocol has no incarnation (0), and no revisions: where a revision would
-//! stand, its heartbeats have the number of its nodes, which is all that they tell. It is known by
-//! its host and endpoint, and its nodes by what was asked of it through this master.
+//! An agent of the old protocol has no incarnation (0) and no revisions. In place of a revision its
+//! heartbeats have the number of its nodes, which is all that they tell. It is known by its host
+//! and endpoint. Its nodes are known by what was asked of it through this master.
 
 mod agents;
 mod ages;

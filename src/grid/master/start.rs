@@ -55,7 +55,7 @@ pub struct Master {
 pub fn start(config: MasterConfig) -> Result<Master, MasterError> {
     check_times(&config)?;
     let cpus = choose_cpu(config.cpu)?;
-    // Addresses first: a port in use should be said before anything is read.
+    // Addresses first, so that a port in use is reported before anything is read.
     let (ports, listening, compat) = open_ports(&config)?;
     let admin_listener = config.admin.map(admin::bind).transpose()?;
 
@@ -169,8 +169,8 @@ fn open_ports(config: &MasterConfig) -> Result<Ports, MasterError> {
     if let Some((address, earlier)) = first_overlap(&all) {
         return Err(MasterError::ListenTwice { address, earlier });
     }
-    // None is numbered as a translator's own port: each is asked by its first bytes what it speaks,
-    // the compat port too, to which old habits lead native clients.
+    // None is numbered as a translator's own port: the first bytes of each connection tell what it
+    // speaks. So native clients are served on the compat port, too.
     let mut id = 0;
     let mut open = |addresses: &[SocketAddr]| -> Result<Vec<(ListenerId, TcpListener)>, ListenError> {
         let mut ports = Vec::with_capacity(addresses.len());

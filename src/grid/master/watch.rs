@@ -1,7 +1,7 @@
 //! Those who watch: each is told event after event, as fast as it reads.
 //!
-//! Whoever reads too slowly goes on where it was once there is room again, and is told where events
-//! have gone missing meanwhile.
+//! A slow reader goes on where it was once there is room again. It is told where events have gone
+//! missing meanwhile.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::message::{Message, Timer};
 const MOST: usize = 1024;
 /// How soon one that reads too slowly is tried again.
 const AGAIN: Duration = Duration::from_millis(100);
-/// Events that one watcher is told in one turn, so that one who asks for all that is kept holds up
+/// Events that one watcher is told in one turn, so that one that asks for all of them holds up
 /// nobody.
 const AT_A_TIME: usize = 256;
 

@@ -1,10 +1,10 @@
-//! Agents come, are heard of, and go.
+//! Agents register, send heartbeats, and leave.
 
 use sutra_wire::grid::{AgentRegistration, AgentState, EventKind, NodeState};
 
 use super::facts::{Agent, AgentFacts, Answered, Ask, Change, Moment, Origin, Standing};
 use super::refused::Refused;
-use super::standing::{self};
+use super::standing;
 use super::state::Registry;
 
 /// What becomes of a registration.
@@ -13,14 +13,14 @@ use super::state::Registry;
 pub(crate) enum Registered {
     /// It is taken.
     Done,
-    /// Another one has the name: this one is to be asked back first, and then [`Registry::replace`]
-    /// called.
+    /// Another agent has the name. This one is to be asked back first, and then given to
+    /// [`Registry::replace`].
     AskFirst(Ask),
 }
 
 impl Registry {
-    /// An agent takes up its work, or comes back to it. One that is new is asked back, and is no
-    /// more than listed until it has answered.
+    /// An agent registers, for the first time or again. A new one is asked back, and is only listed
+    /// until it has answered.
     ///
     /// # Errors
     /// Another agent has its name and is not offline; or there are too many.
@@ -34,8 +34,8 @@ impl Registry {
         let facts = facts(registration, origin, at);
         let known = self.agents.get(agent_id);
         if let Some(known) = known.filter(|known| !is_same(&known.facts, &facts)) {
-            // Who has not answered keeps nobody out; who has is left alone as long as it may come
-            // back.
+            // One that has not answered keeps nobody out. One that has keeps its name until it is
+            // offline.
             if known.is_proven() && self.state_of(known, at) != AgentState::Offline {
                 return Err(self.taken(agent_id, known, at));
             }
@@ -95,7 +95,7 @@ impl Registry {
         self.enter(registration, facts, standing, at);
         self.answered(ask, answer, at);
         if is_old {
-            // What it has is known by what is asked of it from now on.
+            // An old agent lists no nodes: they become known as it is asked for them.
             self.reconcile(agent_id, &[], 0, at);
         }
         Ok(())
@@ -106,10 +106,10 @@ impl Registry {
         Refused::Taken { agent_id: agent_id.to_owned(), hostname, endpoint, age: known.age(at) }
     }
 
-    /// Puts an agent into its place, with the nodes that the one of its name had.
+    /// Adds an agent, with the nodes that the one with its id had.
     fn enter(&mut self, registration: &AgentRegistration, facts: AgentFacts, standing: Standing, at: Moment) {
         if self.agents.is_empty() {
-            // Nobody has looked while there was nothing to look at.
+            // Ages were not looked at while there were no agents.
             self.looked = Some(at.now);
         }
         let agent_id = &registration.agent_id;
@@ -134,8 +134,8 @@ impl Registry {
         self.agent_event(EventKind::AgentRegistered, agent_id, detail);
     }
 
-    /// An agent is there. Says whether its nodes are to be reported; `None` where it is to
-    /// register.
+    /// An agent has sent a heartbeat. Whether it is to report its nodes; `None` where it is to
+    /// register first.
     pub(crate) fn heartbeat(&mut self, agent_id: &str, incarnation: u64, revision: u64, at: Moment) -> Option<bool> {
         let agent = self.agents.get_mut(agent_id).filter(|agent| agent.facts.incarnation == incarnation)?;
         let silence = at.now.saturating_duration_since(agent.heard);
@@ -149,7 +149,7 @@ impl Registry {
             agent.is_proven() && agent.revision != Some(revision)
         };
         let was = std::mem::replace(&mut agent.state, AgentState::Healthy);
-        // Of one that was not heard of since the master's start nobody has said that it was away.
+        // Nobody was told that an agent in state unknown was away.
         if !matches!(was, AgentState::Healthy | AgentState::Unknown) {
             let detail = format!("after {:.1} s", silence.as_secs_f64());
             self.agent_event(EventKind::AgentRecovered, agent_id, detail);
@@ -157,8 +157,8 @@ impl Registry {
         Some(wants_report)
     }
 
-    /// An agent takes its leave, and what it kept is not kept any more; `false` where there is no
-    /// such agent. With an incarnation only that one leaves.
+    /// An agent leaves, and its nodes are forgotten; `false` where there is no such agent. With an
+    /// incarnation only the agent that has it leaves.
     pub(crate) fn unregister(&mut self, agent_id: &str, incarnation: u64) -> bool {
         if self.agents.get(agent_id).is_some_and(|known| ![0, known.facts.incarnation].contains(&incarnation)) {
             return false;
@@ -196,9 +196,8 @@ fn facts(registration: &AgentRegistration, origin: Option<Origin>, at: Moment) -
     }
 }
 
-/// Whether an agent that registers is the one that is known. An old one has nothing but its place
-/// to be known by; a new one's incarnation is of its folder and its place, so that this holds for
-/// its heartbeats as well.
+/// Whether an agent that registers is the one that is known. Old agents are told apart by host and
+/// endpoint alone. A new one has an incarnation, which its heartbeats name as well.
 fn is_same(known: &AgentFacts, new: &AgentFacts) -> bool {
     let same_place = known.hostname == new.hostname && known.endpoint == new.endpoint;
     known.incarnation == new.incarnation && (!new.is_old() || same_place)

@@ -10,8 +10,8 @@ use super::state::Registry;
 
 /// How often ages are looked at while there are agents.
 pub(crate) const LOOK: Duration = Duration::from_millis(250);
-/// Looks that are farther apart than this mean that it was the master that was not there (stopped,
-/// or a host that slept): its own absence makes nobody offline.
+/// Looks that are farther apart than this mean that the master itself was away: it was stopped, or
+/// its host slept. That makes no agent offline.
 const ABSENCE: Duration = Duration::from_secs(2);
 
 impl Agent {
@@ -22,8 +22,8 @@ impl Agent {
 }
 
 impl Registry {
-    /// How an agent is. What was logged of one that has not been heard of since the master's start
-    /// says nothing of how it is now.
+    /// The state of an agent. One that was logged and not heard of since the master's start is
+    /// unknown.
     pub(super) fn state_of(&self, agent: &Agent, at: Moment) -> AgentState {
         match agent.age(at) {
             age if age >= self.patience.offline_after => AgentState::Offline,
@@ -33,8 +33,8 @@ impl Registry {
         }
     }
 
-    /// Where nobody has looked for long, it was the master that was not there: what agents did not
-    /// say meanwhile they are not blamed for.
+    /// Where ages were not looked at for long, the master itself was away. That time does not count
+    /// against agents.
     pub(crate) fn notice_absence(&mut self, at: Moment) {
         let since = self.looked.map_or(Duration::ZERO, |looked| at.now.saturating_duration_since(looked));
         if since <= ABSENCE {
@@ -63,7 +63,7 @@ impl Registry {
                 AgentState::Offline => LOOK,
             };
             next = next.min(until);
-            // Healthy again is who is heard of, and nobody else.
+            // Only a heartbeat makes an agent healthy again.
             let is_worse = matches!(
                 (state, agent.state),
                 (AgentState::Degraded, AgentState::Healthy)

@@ -21,7 +21,7 @@ pub(crate) struct Moment {
     pub(crate) wall: u64,
 }
 
-/// After how long without a heartbeat an agent is what.
+/// After how long without a heartbeat an agent is degraded, and offline.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
     pub(crate) degraded_after: Duration,
@@ -41,8 +41,8 @@ pub(crate) struct AgentFacts {
     pub(crate) cores: u32,
     /// In µs since 1970.
     pub(crate) registered: u64,
-    /// Whether it has said, where it was asked back, that it is this agent: then its reports are
-    /// its word.
+    /// Whether it said, when it was asked back, that it is this agent: then its reports are
+    /// believed.
     pub(crate) vouches: bool,
     /// Where it registered from, where that is known.
     pub(crate) origin: Option<Origin>,
@@ -79,7 +79,8 @@ pub(crate) struct Agent {
 pub(crate) struct Node {
     pub(crate) agent_id: String,
     pub(crate) report: NodeReport,
-    /// When it took its id and its name, as a number that rises: who has had a name longest has it.
+    /// When it took its id and its name, as a number that rises. The node with the lowest has the
+    /// name.
     pub(crate) claim: u64,
     /// Since when it has been in its state, as far as is known here.
     pub(super) since: Instant,
@@ -92,18 +93,18 @@ impl Node {
         NodeState::from_number(self.report.state).unwrap_or_default()
     }
 
-    /// Whether it is one of those that its agent has: not stopped, and not lost.
+    /// Whether its agent has it: it is neither stopped nor lost.
     pub(super) fn is_there(&self) -> bool {
         !matches!(self.state(), NodeState::Stopped | NodeState::Lost)
     }
 
-    /// Whether it takes up one of its agent's places.
+    /// Whether it counts against its agent's most nodes.
     pub(super) fn takes_place(&self) -> bool {
         self.is_there() && self.state() != NodeState::GaveUp
     }
 }
 
-/// Something whose record is to be written again as it is now, or removed where it is gone.
+/// What is to be logged anew as it is now, or removed where it is gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     Agent(String),
@@ -125,11 +126,12 @@ pub(crate) struct Happening {
 pub(super) struct Reservation {
     pub(super) agent_id: String,
     pub(super) name: String,
-    /// Where the agent has not said what has come of it: until when it may be about to.
+    /// Where the agent has not answered: until when it may still report the node.
     pub(super) until: Option<Instant>,
 }
 
-/// Where registrations come from: an address, of IPv6 the network that one site has.
+/// Where registrations come from: an IPv4 address, or the /64 of an IPv6 address, which is one
+/// site's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Origin(pub(crate) IpAddr);
 
@@ -142,7 +144,7 @@ impl From<SocketAddr> for Origin {
     }
 }
 
-/// Whether an agent has answered where it says that it is.
+/// Whether an agent has answered at its endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     Proven,
@@ -171,7 +173,7 @@ pub(crate) struct Ask {
 pub(crate) enum Answered {
     /// That it is this agent.
     Itself,
-    /// It does not say who it is; these nodes it runs.
+    /// It does not say who it is, but that it runs these nodes.
     Nodes(Vec<String>),
     /// Nothing of use.
     No(String),

@@ -1,8 +1,8 @@
 //! Whose a name is: the node's that has had it longest.
 //!
-//! A node's id counts as a name of it, so that no other takes its calls by having that for a name,
-//! nor the other way round. A node that is stopped keeps its name. Whoever has a node started under
-//! a name that nobody uses gives it to that node.
+//! A node's id counts as one of its names, so no other node gets its calls by taking the id for a
+//! name, nor the other way round. A stopped node keeps its name, until another node is started
+//! under it.
 
 use super::facts::{Change, Node};
 use super::state::Registry;
@@ -27,8 +27,8 @@ impl Registry {
         self.next_claim - 1
     }
 
-    /// A node has been started under this name by whoever asked for that: others that have it and
-    /// do not use it come behind it.
+    /// A node has been started under this name because somebody asked for that. Others that have
+    /// the name and are not there come behind it.
     pub(super) fn give_name(&mut self, name: &str, to: &str) {
         if name.is_empty() {
             return;

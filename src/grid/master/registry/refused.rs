@@ -31,7 +31,7 @@ pub(crate) enum Refused {
     #[error("a node with the name {name:?} is just being started; choose another name, or ask again later")]
     NameReserved { name: String },
     #[error(
-        "agent {agent_id:?} speaks the old protocol, which knows no {what}; leave it away, or start an agent of this version"
+        "agent {agent_id:?} speaks the old protocol, which has no {what}; leave it out, or start an agent of this version"
     )]
     OldAgent { agent_id: String, what: &'static str },
     #[error(

@@ -25,7 +25,7 @@ impl Registry {
             return true;
         }
         let Some(agent) = self.agents.get(agent_id).filter(|agent| agent.is_proven() && !agent.facts.is_old()) else {
-            // It is asked for them once it has answered.
+            // It is asked for its nodes once it has answered.
             return true;
         };
         // It does not say who it is, but says of each node whether it runs it.

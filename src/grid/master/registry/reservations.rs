@@ -1,5 +1,5 @@
-//! Nodes that agents are asked to start: a place is reserved first, and filled or given back when
-//! the agent has answered.
+//! Nodes that agents are asked to start. Room and name are reserved first, and taken or given back
+//! when the agent has answered.
 
 use sutra_wire::grid::{AgentState, EventKind, NodeReport, NodeState, SpawnNode};
 
@@ -17,7 +17,7 @@ pub(crate) struct Contact {
 }
 
 impl Registry {
-    /// Reserves a place for a node; its number is given back with [`Registry::spawned`],
+    /// Reserves room and name for a node. The reservation ends with [`Registry::spawned`],
     /// [`Registry::spawn_failed`] or [`Registry::spawn_unknown`].
     pub(crate) fn reserve(&mut self, spawn: &SpawnNode, at: Moment) -> Result<(u64, Contact), Refused> {
         let (agent_id, name) = (&spawn.agent_id, &spawn.name);
@@ -29,11 +29,11 @@ impl Registry {
             return Err(Refused::OldAgent { agent_id: agent_id.clone(), what: "cores" });
         }
         let known = agent.nodes.iter().filter(|id| self.nodes.get(*id).is_some_and(Node::takes_place)).count();
-        // What was not said in time was not done, or is reported by now.
+        // A node that was not reported in time was not started.
         self.reservations.retain(|_, reservation| reservation.until.is_none_or(|until| at.now < until));
         let known = known.max(agent.told.map_or(0, |told| told as usize));
         let reserved = self.reservations.values().filter(|reservation| reservation.agent_id == *agent_id).count();
-        // What the agent reports as starting for the first time is what a place was reserved for.
+        // What the agent reports as starting for the first time has a reservation.
         let is_first_start = |node: &Node| node.state() == NodeState::Starting && node.report.restarts == 0;
         let starting = agent.nodes.iter().filter(|id| self.nodes.get(*id).is_some_and(is_first_start)).count();
         let reserved = reserved.saturating_sub(starting);
@@ -53,14 +53,14 @@ impl Registry {
     /// A name is one node's at a time. One that its agent has given up is started again by its
     /// name.
     fn check_name(&self, agent_id: &str, name: &str) -> Result<(), Refused> {
-        // Whether the same agent has begun with one before, it knows better.
+        // The same agent may be asked again: it knows whether it has begun.
         let is_reserved = |reservation: &Reservation| {
             reservation.name == name && (reservation.until.is_none() || reservation.agent_id != agent_id)
         };
         if self.reservations.values().any(is_reserved) {
             return Err(Refused::NameReserved { name: name.to_owned() });
         }
-        // Others that have the name come behind it, so they can't keep it from coming back.
+        // It has had the name longest, so others with that name can't keep it from coming back.
         let is_free = |node: &Node| !node.is_there() || node.state() == NodeState::GaveUp;
         if self.find(name).is_some_and(|holder| holder.agent_id == agent_id && is_free(holder)) {
             return Ok(());
@@ -99,7 +99,7 @@ impl Registry {
             return Err(Refused::Left { agent_id: agent_id.clone() });
         };
         agent.told = None;
-        // It has answered at its endpoint. Who it is it may not have said.
+        // It has answered at its endpoint, though it may not have said who it is.
         let vouches = agent.facts.vouches;
         self.prove(agent_id, vouches);
         let node_id = report.node_id.clone();
@@ -116,7 +116,7 @@ impl Registry {
             _ => {}
         }
         if spawn.name.is_empty() {
-            // Started again by its path or its id, it is called what it was.
+            // Started again by its path or its id, it keeps its name.
             let known = self.nodes.get(&node_id).filter(|known| known.agent_id == *agent_id);
             if let (Some(known), true) = (known, report.name.is_empty()) {
                 report.name.clone_from(&known.report.name);
@@ -146,8 +146,8 @@ impl Registry {
         self.reservations.remove(&reservation);
     }
 
-    /// The agent has not said whether it has started the node. Its place and its name are kept
-    /// until it would have reported it.
+    /// The agent has not said whether it has started the node. The reservation is kept until the
+    /// agent would have reported it.
     pub(crate) fn spawn_unknown(&mut self, reservation: u64, at: Moment) {
         if let Some(reservation) = self.reservations.get_mut(&reservation) {
             reservation.until = Some(at.now + UNLISTED);

@@ -1,4 +1,4 @@
-//! Who is taken at its word: an agent that answers where it says that it is.
+//! Which agents are believed: those that answer at the endpoint they name.
 //!
 //! Anybody may register. So an agent is asked back at its endpoint, and until it has answered it is
 //! no more than listed: it is not logged, nothing that it says of nodes is taken, and it is
@@ -15,30 +15,31 @@ use super::refused::Refused;
 use super::shares::{Share, counted};
 use super::state::Registry;
 
-/// Agents that have not answered, of one address: a site behind one that comes to a new master at
-/// once.
+/// Agents that have not answered, from one address: a whole site behind one address may come to a
+/// new master at once.
 const UNPROVEN_OF_ONE: usize = 1_280;
 /// The same in all: 8,192 with texts of 16 KiB, the longest that there are, take 128 MiB.
 const UNPROVEN: usize = 8_192;
-/// An address that has no more than this is let in before one that has more.
+/// A new agent from an address with no more than this many makes room at the cost of the address
+/// with the most.
 const FEW: usize = 64;
 /// Agents that have answered, of one address: a quarter of all, so that nobody fills the master
 /// alone.
 const PROVEN_OF_ONE: usize = MAX_AGENTS / 4;
-/// Agents that are asked back at a time, of one address and in all: one that hangs takes up a place
-/// for two seconds.
+/// Agents that are asked back at a time, from one address and in all. One that hangs counts for two
+/// seconds.
 const ASKED_OF_ONE: usize = 8;
 const ASKED: usize = 32;
 /// How soon an agent that has not answered is asked again; it doubles up to the longest.
 const AGAIN: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
-/// How soon it is looked for who is to be asked, while somebody is.
+/// How often agents to be asked back are looked for, while there are any.
 pub(super) const SOON: Duration = Duration::from_millis(50);
 /// Nodes that are kept until their agent has answered, in bytes of text: more are reported again.
 const KEPT: usize = 1 << 20;
 
 impl Registry {
-    /// Puts an agent into its place, where it may be another one's.
+    /// Adds an agent, in place of one with its id.
     pub(super) fn put_agent(&mut self, agent_id: String, agent: Agent) {
         self.take_agent(&agent_id);
         let is_proven = agent.is_proven();
@@ -61,7 +62,7 @@ impl Registry {
             return Ok(());
         }
         let crowded = Refused::Crowded { agents: own };
-        // Whoever sends many at once is not looked for room for each time.
+        // Not for each of many that come at once.
         if self.made_room.is_some_and(|last| at.now.saturating_duration_since(last) < SOON) && own > FEW {
             return Err(crowded);
         }
@@ -80,15 +81,15 @@ impl Registry {
         Ok(())
     }
 
-    /// Forgets an agent that has never answered: it has nothing.
+    /// Forgets an agent that has never answered, and so has no nodes here.
     pub(super) fn forget(&mut self, agent_id: &str, why: &str) {
         if self.take_agent(agent_id).is_some() {
             self.agent_event(EventKind::AgentUnregistered, agent_id, why.to_owned());
         }
     }
 
-    /// Who registers in another's place is asked before anything is changed. `None` where too many
-    /// are asked.
+    /// An agent that registers in place of another is asked before anything is changed. `None`
+    /// where too many are being asked.
     pub(crate) fn ask_first(&mut self, registration: &AgentRegistration, origin: Option<Origin>) -> Option<Ask> {
         let share = self.shares.of(origin).asked;
         if share >= ASKED_OF_ONE || self.shares.all.asked >= ASKED {
@@ -98,17 +99,17 @@ impl Registry {
         Some(ask(registration, origin))
     }
 
-    /// Asks an agent back that has registered or reported, as soon as there is a place.
+    /// Asks an agent back that has registered or reported, as soon as that may be.
     pub(super) fn ask_back(&mut self, ask: Ask) {
         self.asks.push(ask);
     }
 
-    /// Those to be asked now, the newest first: whoever comes now is not kept waiting by what came
-    /// before. Each is to be answered for with [`Registry::answered`] or [`Registry::not_asked`].
+    /// The agents to be asked now, the newest first, so that a new one does not wait for all before
+    /// it. The caller ends each with [`Registry::answered`] or [`Registry::not_asked`].
     pub(crate) fn take_asks(&mut self, at: Moment) -> Vec<Ask> {
         let mut asks = Vec::new();
         while let Some(ask) = self.asks.pop() {
-            if self.take_place(&ask) {
+            if self.may_ask(&ask) {
                 asks.push(ask);
             }
         }
@@ -136,7 +137,7 @@ impl Registry {
             let Some(agent) = self.agents.get(&agent_id).filter(|agent| !agent.is_proven()) else { continue };
             let AgentFacts { incarnation, endpoint, origin, .. } = agent.facts.clone();
             let ask = Ask { agent_id, incarnation, endpoint, origin, nodes: Vec::new(), revision: None };
-            if self.take_place(&ask) {
+            if self.may_ask(&ask) {
                 asks.push(ask);
             } else {
                 kept.push(ask.agent_id);
@@ -146,8 +147,8 @@ impl Registry {
         asks
     }
 
-    /// Whether there is a place to ask this one, which it takes.
-    fn take_place(&mut self, ask: &Ask) -> bool {
+    /// Whether this one may be asked now; if so, it is counted.
+    fn may_ask(&mut self, ask: &Ask) -> bool {
         if self.shares.of(ask.origin).asked >= ASKED_OF_ONE || self.shares.all.asked >= ASKED {
             return false;
         }
@@ -160,7 +161,7 @@ impl Registry {
         true
     }
 
-    /// It could not be asked after all: later.
+    /// It could not be asked after all. It is asked later.
     pub(crate) fn not_asked(&mut self, ask: &Ask, at: Moment) {
         self.shares.change(ask.origin, |share| share.asked -= 1);
         self.ask_later(ask, at, 0);
@@ -178,7 +179,7 @@ impl Registry {
         }
     }
 
-    /// An agent was asked back. What it says of its nodes is taken as far as it answers for it.
+    /// An agent was asked back. Of its nodes those are taken that its answer confirms.
     pub(crate) fn answered(&mut self, mut ask: Ask, answer: Answered, at: Moment) {
         let reports = std::mem::take(&mut ask.nodes);
         self.shares.change(ask.origin, |share| share.asked -= 1);
@@ -192,7 +193,7 @@ impl Registry {
                         agent_id,
                         endpoint,
                         why,
-                        "an agent does not answer where it says that it is: nothing that it says of nodes is taken until it does"
+                        "an agent does not answer at its endpoint: what it reports of nodes is ignored until it does"
                     );
                 }
                 return;
@@ -208,13 +209,13 @@ impl Registry {
             }
         }
         self.prove(agent_id, vouches);
-        // Where they were not kept, it is asked for them by its next heartbeat.
+        // Reports that were too long to keep are asked for at its next heartbeat.
         if let Some(revision) = ask.revision {
             self.reconcile(agent_id, &nodes, revision, at);
         }
     }
 
-    /// An agent has answered where it says that it is: from now on it is logged.
+    /// An agent has answered at its endpoint: from now on it is logged.
     pub(super) fn prove(&mut self, agent_id: &str, vouches: bool) {
         let Some(mut agent) = self.take_agent(agent_id) else { return };
         let is_news = !agent.is_proven() || agent.facts.vouches != vouches;
@@ -255,7 +256,7 @@ impl Registry {
     }
 }
 
-/// What a registration asks back about.
+/// What is asked back after a registration.
 pub(super) fn ask(registration: &AgentRegistration, origin: Option<Origin>) -> Ask {
     let AgentRegistration { agent_id, incarnation, endpoint, revision, nodes, .. } = registration;
     let texts = |node: &NodeReport| {

@@ -25,7 +25,7 @@ pub(crate) struct Registry {
     pub(super) shares: Shares,
     /// Agents to be asked back.
     pub(super) asks: Vec<Ask>,
-    /// The same of those that did not answer at once or found no place; the last is the next.
+    /// The same for agents that did not answer or could not be asked yet; the last is the next.
     pub(super) backlog: Vec<String>,
     /// When those that have not answered were last looked through for whom to ask, and for whom to
     /// forget.
@@ -54,8 +54,8 @@ impl Registry {
         }
     }
 
-    /// Puts back an agent that was logged: with its whole time to be heard of, and until then
-    /// nobody knows how it is.
+    /// Puts back an agent that was logged. It has its whole time to send a heartbeat, and is
+    /// unknown until then.
     pub(crate) fn restore_agent(&mut self, agent_id: String, facts: AgentFacts, at: Moment) {
         let agent = Agent {
             heard: at.now,
