@@ -28,11 +28,11 @@ use crate::RuntimeError;
 use crate::data_file::DataFile;
 use crate::event::{Event, ListenerId};
 use crate::linux::Linux;
-pub use crate::linux::background::{Job, Postbox};
 use crate::linux::buffers::ReceiveBuffers;
 use crate::linux::mail::LinuxMail;
 use crate::metrics::CoreMetrics;
 use crate::operation::{Completion, Operation, Receive};
+use crate::postbox::{Job, Postbox};
 use crate::sockets::{Outgoing, Socket};
 
 /// Calls the variant that is there.

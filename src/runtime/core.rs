@@ -12,10 +12,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::RuntimeError;
-use crate::backend::{Backend, Job, Mail, Postbox};
+use crate::backend::{Backend, Mail};
 use crate::ending::{Ending, Leaving};
 use crate::event::ListenerId;
 use crate::metrics::{CoreMetrics, Features};
+use crate::postbox::{Job, Postbox};
 use crate::sockets::Sockets;
 use crate::stages::{Stage, StageClock};
 use crate::timers::{TimerId, Timers};

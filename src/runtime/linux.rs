@@ -4,7 +4,7 @@
 //! operations; `linux/thread.rs` is a core's thread, from its runtime to its end; `linux/pace.rs`
 //! decides how the thread waits between two turns.
 
-pub(crate) mod background;
+mod background;
 pub(crate) mod buffers;
 pub(crate) mod doorbell;
 mod listeners;

@@ -5,17 +5,13 @@
 //! Jobs wait in a bounded queue a thread, first come first served; each result goes to the core
 //! that asked, as a message from itself. None of the threads is pinned.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use crate::RuntimeError;
 use crate::linux::doorbell::Doorbell;
-
-/// What runs in the background; its result comes back as a message.
-pub type Job<M> = Box<dyn FnOnce() -> M + Send>;
+use crate::postbox::{Job, Postbox, Results};
 
 /// Jobs that wait before new ones are refused. Each takes milliseconds to seconds: a longer queue
 /// would only hide that the disk does not keep up.
@@ -28,34 +24,6 @@ const WORKER_QUEUE: usize = 4;
 /// How much nicer than the cores the thread is: they come first wherever they share a CPU with it.
 const NICENESS: i32 = 10;
 
-/// Results on their way to one core. No more than its jobs, which are bounded.
-pub(crate) struct Results<M> {
-    done: Mutex<VecDeque<M>>,
-    waiting: AtomicUsize,
-}
-
-impl<M> Results<M> {
-    fn new() -> Self {
-        Self { done: Mutex::new(VecDeque::new()), waiting: AtomicUsize::new(0) }
-    }
-
-    fn put(&self, message: M) {
-        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        done.push_back(message);
-        self.waiting.store(done.len(), Ordering::Release);
-    }
-
-    fn take(&self) -> Option<M> {
-        if self.waiting.load(Ordering::Acquire) == 0 {
-            return None;
-        }
-        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        let message = done.pop_front();
-        self.waiting.store(done.len(), Ordering::Release);
-        message
-    }
-}
-
 struct Order<M> {
     job: Job<M>,
     core: usize,
@@ -63,49 +31,25 @@ struct Order<M> {
 }
 
 /// A core's way to the background thread and to its own worker.
-pub(crate) struct Background<M> {
+pub(super) struct Background<M> {
     core: usize,
     orders: SyncSender<Order<M>>,
     worker: SyncSender<Order<M>>,
     results: Arc<Results<M>>,
-    /// What other threads have sent.
-    posted: Arc<Results<M>>,
-    doorbells: Arc<[Doorbell]>,
+    /// What other threads have sent is in it.
+    postbox: Postbox<M>,
     /// Jobs whose result has not been taken.
     outstanding: usize,
 }
 
-/// A thread's way to a core that is not its own: for threads that wait for what no ring and no job
-/// can (other hosts' answers). The core takes what is posted as messages from itself, in order.
-/// There is no bound but the poster's own: it posts no more than it was asked for.
-pub struct Postbox<M> {
-    posted: Arc<Results<M>>,
-    doorbells: Arc<[Doorbell]>,
-    core: usize,
-}
-
-impl<M> Clone for Postbox<M> {
-    fn clone(&self) -> Self {
-        Self { posted: Arc::clone(&self.posted), doorbells: Arc::clone(&self.doorbells), core: self.core }
-    }
-}
-
-impl<M: Send> Postbox<M> {
-    /// Sends the core a message, and wakes it where it sleeps. Lost where the core has ended.
-    pub fn post(&self, message: M) {
-        self.posted.put(message);
-        self.doorbells[self.core].ring();
-    }
-}
-
 impl<M: Send + 'static> Background<M> {
     /// Queues a job for the process's thread; gives it back when the queue is full.
-    pub(crate) fn run(&mut self, job: Job<M>) -> Result<(), Job<M>> {
+    pub(super) fn run(&mut self, job: Job<M>) -> Result<(), Job<M>> {
         self.queue(job, |ends| &ends.orders)
     }
 
     /// Queues a job for this core's worker; gives it back when the queue is full.
-    pub(crate) fn compute(&mut self, job: Job<M>) -> Result<(), Job<M>> {
+    pub(super) fn compute(&mut self, job: Job<M>) -> Result<(), Job<M>> {
         self.queue(job, |ends| &ends.worker)
     }
 
@@ -121,38 +65,38 @@ impl<M: Send + 'static> Background<M> {
     }
 
     /// A finished job's result, or what another thread has posted. Two loads where there is none.
-    pub(crate) fn take(&mut self) -> Option<M> {
+    pub(super) fn take(&mut self) -> Option<M> {
         if let Some(message) = self.results.take() {
             self.outstanding -= 1;
             return Some(message);
         }
-        self.posted.take()
+        self.postbox.posted().take()
     }
 
     /// A way to this core for another thread.
-    pub(crate) fn postbox(&self) -> Postbox<M> {
-        Postbox { posted: Arc::clone(&self.posted), doorbells: Arc::clone(&self.doorbells), core: self.core }
+    pub(super) fn postbox(&self) -> Postbox<M> {
+        self.postbox.clone()
     }
 
     /// How many results, and messages of other threads, are there.
-    pub(crate) fn arrived(&self) -> usize {
-        self.results.waiting.load(Ordering::Acquire) + self.posted.waiting.load(Ordering::Acquire)
+    pub(super) fn arrived(&self) -> usize {
+        self.results.waiting() + self.postbox.posted().waiting()
     }
 
     /// Whether a result is there.
-    pub(crate) fn has_result(&self) -> bool {
+    pub(super) fn has_result(&self) -> bool {
         self.arrived() > 0
     }
 
     /// Whether no job is waiting, running, or done with its result not taken.
-    pub(crate) fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         self.outstanding == 0
     }
 }
 
 /// Starts the threads; returns one end for each core and the threads, which end when all ends are
 /// gone. To be called before the calling thread is pinned: the new ones inherit its mask.
-pub(crate) fn start<M: Send + 'static>(doorbells: &Arc<[Doorbell]>) -> Result<Threads<M>, RuntimeError> {
+pub(super) fn start<M: Send + 'static>(doorbells: &Arc<[Doorbell]>) -> Result<Threads<M>, RuntimeError> {
     let mut threads = Vec::with_capacity(doorbells.len() + 1);
     let mut spawn = |name: String, length| {
         let (orders, queue) = sync_channel(length);
@@ -167,13 +111,15 @@ pub(crate) fn start<M: Send + 'static>(doorbells: &Arc<[Doorbell]>) -> Result<Th
     let orders = spawn("background".into(), QUEUE)?;
     let mut ends = Vec::with_capacity(doorbells.len());
     for core in 0..doorbells.len() {
+        let bells = Arc::clone(doorbells);
         ends.push(Background {
             core,
             orders: orders.clone(),
             worker: spawn(format!("worker-{core}"), WORKER_QUEUE)?,
             results: Arc::new(Results::new()),
-            posted: Arc::new(Results::new()),
-            doorbells: Arc::clone(doorbells),
+            postbox: Postbox::new(move || {
+                bells[core].ring();
+            }),
             outstanding: 0,
         });
     }

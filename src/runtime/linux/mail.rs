@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crate::RuntimeError;
-use crate::linux::background::{self, Background, Job, Postbox};
+use crate::linux::background::{self, Background};
 use crate::linux::doorbell::Doorbell;
 use crate::linux::mailboxes::Mailboxes;
+use crate::postbox::{Job, Postbox};
 
 /// One core's mail.
 pub(crate) struct LinuxMail<M> {

@@ -129,12 +129,15 @@ impl Ring {
 
     /// Whether entering the kernel for this would do anything.
     pub(super) fn is_due(&mut self, what: Enter) -> bool {
-        let has_unsubmitted = !self.waiting.is_empty() || !self.io.submission().is_empty();
         match what {
             Enter::Wait(_) => true,
-            Enter::Submit => has_unsubmitted,
-            Enter::Complete => has_unsubmitted || (!self.is_ready() && self.has_completions()),
+            Enter::Submit => self.has_unsubmitted(),
+            Enter::Complete => self.has_unsubmitted() || (!self.is_ready() && self.has_completions()),
         }
+    }
+
+    fn has_unsubmitted(&mut self) -> bool {
+        !self.waiting.is_empty() || !self.io.submission().is_empty()
     }
 
     /// The one way into the kernel: a system call where it is due, none where not.

@@ -343,6 +343,21 @@ fn a_timer_is_due_by_the_backends_clock_and_not_before() {
 }
 
 #[test]
+fn messages_of_a_turn_are_those_that_had_arrived_before_it() {
+    let mut stage = Stage::new();
+    let postbox = stage.core().postbox();
+    postbox.post(3);
+    stage.core().send_message(0, 1).unwrap();
+    stage.core().send_message(0, 2).unwrap();
+    assert_eq!(stage.core().send_message(1, 9), Err(9), "there is no core 1");
+    assert_eq!(stage.turn(&[]), [1, 2, 3].map(Told::Message), "cores' first, then other threads'");
+    assert!(!stage.core().has_work());
+    postbox.post(4);
+    assert!(stage.core().has_work());
+    assert_eq!(stage.turn(&[]), [Told::Message(4)]);
+}
+
+#[test]
 fn a_core_that_is_stopped_ends_when_its_last_message_was_handed_over() {
     let mut stage = Stage::new();
     stage.core().send_message(0, 1).unwrap();
