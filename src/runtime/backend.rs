@@ -1,17 +1,18 @@
 //! The seam below a core: all that a core asks of the world, and all that the world tells it.
 //!
-//! What stands below is a [`Backend`] (operations on sockets and files, what completes, listeners,
-//! the time), its [`Mail`] (messages between cores, jobs) and its [`Buffers`] (received bytes).
-//! Today there is one, on Linux. Whatever else is to stand there is one more variant of each, and a
-//! loop that calls [`Turns::turn`](crate::turn::Turns::turn).
+//! Three types stand below. A [`Backend`] carries out operations on sockets and files, tells what
+//! has completed, accepts connections and knows the time. Its [`Mail`] carries messages between
+//! cores, and runs jobs. Its [`Buffers`] hold received bytes. README.md says how a second backend
+//! is made.
 //!
-//! Enums, since one program may hold two of them, a server and its simulator. So no type above
-//! says which it is on, and a call costs a branch that always goes the same way; none while there
-//! is one variant.
+//! They are enums, since one program may hold two backends, a server and its simulator. So no type
+//! above says which one it is on. A call costs a branch that always goes the same way, and none
+//! while there is one variant.
 //!
-//! Promises to a core: an operation completes once for each time that it was begun, a receive of
-//! everything until there is no more; nothing completes within a call; what a core has lent is let
-//! go when the operation has completed, or the backend was dropped.
+//! Promises to a core: each operation that was begun completes once, and a receive of everything
+//! again and again until there is no `more`. A completion comes only with [`Backend::reap`]. Memory
+//! that a core has lent is not touched any more once the operation has completed, or the backend
+//! was dropped.
 
 #[cfg(test)]
 pub(crate) mod scripted;

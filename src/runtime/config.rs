@@ -19,8 +19,8 @@ pub enum Spin {
 
 impl Spin {
     /// How long `Adaptive` looks before it sleeps. Falling asleep and being woken costs 40 to 70 µs
-    /// (measured on a virtual EPYC), and looking for as long as that is never more than twice as
-    /// dear as the better of the two.
+    /// (measured on a virtual EPYC). Looking for as long as that costs never more than twice the
+    /// better of the two.
     pub const ADAPTIVE: Duration = Duration::from_micros(60);
 }
 
@@ -35,16 +35,16 @@ pub struct Config {
     pub pin: bool,
     /// How a core waits.
     pub spin: Spin,
-    /// Submission queue entries of a data ring (rounded up to a power of two by the kernel); the
-    /// completion queue has four times as many. 1024 holds a send and a receive for 512 connections
-    /// a turn in 64 KiB; more than that is submitted in two system calls.
+    /// Submission queue entries of a data ring, rounded up to a power of two by the kernel. The
+    /// completion queue has four times as many. 1024 entries take 64 KiB, and hold a send and a
+    /// receive for 512 connections a turn. More than that is submitted in two system calls.
     pub ring_entries: u32,
     /// Receive buffers of a core, rounded up to a power of two, at most 32768. A buffer is in use
-    /// only between the arrival of bytes and the end of the handler's call, so 256 serve as many
+    /// only from the arrival of bytes to the end of the handler's call. So 256 serve as many
     /// sockets as become readable in one turn.
     pub receive_buffers: u16,
     /// Bytes of one receive buffer, rounded up to 64. 16 KiB takes a pipelined run of small
-    /// requests whole, and 256 of them are 4 MiB a core, about an L2 and L3 share.
+    /// requests whole. 256 of them are 4 MiB a core: about its share of the L2 and L3 caches.
     pub receive_buffer_bytes: u32,
     /// Sockets that get a place in the ring's file table, which saves a reference count at every
     /// operation. Those beyond work all the same. A place costs 8 bytes.
@@ -52,9 +52,8 @@ pub struct Config {
     /// Messages that a mailbox from one core to another holds before it refuses. 1024 is a turn's
     /// worth of requests of a busy core with room to spare.
     pub mailbox: usize,
-    /// Descriptors that connections leave free, for files that are opened while they are served: a
-    /// core that accepts one beyond pauses. Each listener of each core may have taken one more by
-    /// then.
+    /// Descriptors that connections leave free for files that are opened meanwhile. A core that
+    /// accepts one beyond pauses. Each listener of each core may have taken one more by then.
     pub reserved_files: u64,
 }
 

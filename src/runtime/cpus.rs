@@ -1,7 +1,7 @@
 //! Which CPUs this process may use: its affinity mask says which, its cgroup's quota how many.
 //!
-//! Read before any thread is pinned: the mask is the calling thread's. Which of them to take is
-//! [`crate::placement`]'s to say.
+//! To be read before any thread is pinned, as the mask is the calling thread's.
+//! [`crate::placement`] decides which of them to take.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,9 +1,9 @@
-//! A file for log writes: how it is written so that data is durable when the write is over, and
-//! what alignment that asks for.
+//! A file for log writes: how it is written to be durable when the write is over, and the alignment
+//! that this asks for.
 //!
 //! Where the filesystem does direct I/O, a write with O_DIRECT|O_DSYNC is durable when it
-//! completes; where it does not, a buffered write is followed by fdatasync(2). The blocking work on
-//! a file (zero-filling, reading back) is in `file_io`.
+//! completes. Elsewhere a buffered write is followed by fdatasync(2). The blocking work on a file
+//! (zero-filling, reading back) is in `file_io`.
 
 use std::fmt;
 use std::fs::File;
@@ -188,9 +188,9 @@ fn same(one: &File, other: &File) -> io::Result<()> {
 }
 
 /// The alignment that direct I/O on this file needs, in memory and on disk (statx(2),
-/// STATX_DIOALIGN, Linux 6.1); `None` where the filesystem has no direct I/O or does not say. No
-/// less than the disk's physical block, which is what a torn write can tear; at least 512, at most
-/// a page, as log regions are page-aligned.
+/// STATX_DIOALIGN, Linux 6.1). `None` where the filesystem has no direct I/O or does not say. It is
+/// no less than the disk's physical block, the unit in which a write can tear. It is at least 512,
+/// and at most a page, as log regions are page-aligned.
 fn direct_alignment(file: &File) -> Option<u32> {
     let found = rustix::fs::statx(file.as_fd(), "", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN).ok()?;
     if found.stx_mask & StatxFlags::DIOALIGN.bits() == 0 || found.stx_dio_offset_align == 0 {

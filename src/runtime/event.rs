@@ -43,7 +43,8 @@ pub enum Event<'a> {
         /// The bytes; never empty.
         bytes: &'a [u8],
     },
-    /// Nothing will be received any more, unless [`crate::Core::receive`] is called again after a pause.
+    /// Nothing will be received any more, unless [`crate::Core::receive`] is called again after a
+    /// pause.
     ReceiveEnded {
         /// At which socket.
         socket: Socket,
@@ -67,8 +68,8 @@ pub enum Event<'a> {
         /// be said about the file.
         result: io::Result<()>,
     },
-    /// A socket that [`crate::Core::close`] was called for is closed, all its operations ended. Nothing
-    /// comes from it any more.
+    /// A socket that [`crate::Core::close`] was called for is closed, all its operations ended.
+    /// Nothing comes from it any more.
     Closed {
         /// Which.
         socket: Socket,

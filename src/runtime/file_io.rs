@@ -1,8 +1,8 @@
 //! Blocking work on a data file, for background threads and recovery: zero-filling, reading back,
 //! syncing.
 //!
-//! Large steps, past the page cache where the file and the memory allow it, so that recovery runs
-//! at disk speed and neither evicts what others have cached.
+//! In large steps, and past the page cache where the file and the memory allow it. So recovery runs
+//! at the speed of the disk, and evicts nothing that others have cached.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -13,8 +13,8 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use crate::data_file::DataFile;
 use crate::region::RegionWriter;
 
-/// Bytes of one zero-filling write: large enough for full speed, small enough that writes of others
-/// are not held up behind it for more than about a millisecond.
+/// Bytes of one zero-filling write: large enough for full speed, small enough to hold up the writes
+/// of others for no more than about a millisecond.
 const FILL_STEP: usize = 1 << 20;
 
 /// Bytes of one read: disks reach their sequential speed at 1 MiB and more.
@@ -39,8 +39,8 @@ impl DataFile {
         self.plain().sync_data().map_err(self.in_context("sync"))
     }
 
-    /// The file opened for direct writes that are synced at the end and not one by one; `None`
-    /// where it can't be, or `range` is not aligned.
+    /// The file, opened for direct writes that are synced at the end and not one by one. `None`
+    /// where that can't be, or `range` is not aligned.
     fn direct_unsynced(&self, range: &Range<u64>) -> Option<File> {
         let (file, align) = self.direct()?;
         let align = u64::from(align);

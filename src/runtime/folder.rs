@@ -1,9 +1,9 @@
 //! A folder held by its descriptor: what is done in it is done there, wherever its name leads by
 //! then.
 //!
-//! Every call takes a name in the folder and never a path. What a file or folder is can be asked
-//! again ([`Folder::known_as`]) and held against what it was, so that one that was moved, removed
-//! or replaced is noticed. Everything here blocks. Errors name the path.
+//! Every call takes a name in the folder and never a path. Which file a name leads to can be asked
+//! again ([`Folder::known_as`]) and compared with what it was. So one that was moved, removed or
+//! replaced is noticed. Everything here blocks. Errors name the path.
 
 use std::fs::File;
 use std::io;
@@ -97,8 +97,8 @@ impl Folder {
         &self.path
     }
 
-    /// Where it is now, as the kernel tells it: another path where it was moved, one that ends with
-    /// ` (deleted)` where it was removed.
+    /// Where it is now, as the kernel tells it: another path if it was moved; one with "(deleted)"
+    /// at its end if it was removed.
     pub fn path_now(&self) -> Option<PathBuf> {
         std::fs::read_link(format!("/proc/self/fd/{}", self.held.as_raw_fd())).ok()
     }
@@ -118,8 +118,8 @@ impl Folder {
         }
     }
 
-    /// Opens a plain file in it and nothing else: a link is not followed, and of a pipe no writer
-    /// is waited for.
+    /// Opens a plain file in it and nothing else: it follows no link, and does not wait for a
+    /// pipe's writer.
     ///
     /// # Errors
     /// Those of openat(2), with the path; what is not a file is named.

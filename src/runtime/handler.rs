@@ -6,8 +6,8 @@ use crate::timers::TimerId;
 
 /// What a core runs. All calls come from the core's own thread, one at a time; none may block.
 ///
-/// A turn: everything that had arrived is handed over (`event`, `message`, `timer`), then
-/// `turn_end` queues what follows from it, then all of it is submitted with one system call.
+/// A turn hands over everything that had arrived (`event`, `message`, `timer`). Then `turn_end`
+/// queues what follows from it. Then all of it is submitted with one system call.
 pub trait Handler: Sized + 'static {
     /// What cores send each other.
     type Message: Send + 'static;
@@ -27,8 +27,7 @@ pub trait Handler: Sized + 'static {
     /// The process was asked to stop: stop listening, finish what was begun. Called once.
     fn shutdown(&mut self, core: &mut Core<Self::Message>);
 
-    /// Whether nothing is left to do after `shutdown`. Asked every turn from then on; the cores end
-    /// together when all say so, their mailboxes and listeners are empty and their background jobs
-    /// are done.
+    /// Whether nothing is left to do after `shutdown`. Asked every turn from then on. The cores end
+    /// together, once all say so and no message, connection or background job is left.
     fn drained(&self) -> bool;
 }

@@ -1,15 +1,17 @@
 //! One pinned thread a core, each with its own `io_uring`, and the little that cores share.
 //!
-//! A core's thread is tokio-uring's: its runtime runs accept, tasks and timers. Hosted in the same
-//! thread is a second ring, the data ring, which moves socket bytes and log writes. A [`Handler`]
-//! is told what happened ([`Event`]) and queues what shall happen ([`Core`]); nothing blocks,
-//! nothing is a task per connection, and a request in steady state costs no allocation here. Cores
-//! talk through bounded mailboxes.
+//! A [`Handler`] is told what happened ([`Event`]) and queues what shall happen ([`Core`]). Nothing
+//! blocks. No connection has a task of its own, and a request in steady state costs no allocation
+//! here. Cores talk through bounded mailboxes.
 //!
-//! Promises: what is queued in one turn is submitted with one system call; every buffer that the
-//! kernel may touch is kept alive until the kernel is done with it; a completion of a closed socket
-//! never reaches a later one. Relies on Linux 6.1 or later. Nothing above this crate names
-//! tokio-uring or io-uring.
+//! Below [`Core`] stands a backend (`backend.rs`). The one that serves is on Linux. Its threads run
+//! tokio-uring, which accepts connections and parks the thread. Beside it each thread has a second
+//! ring, the data ring, which moves socket bytes and log writes.
+//!
+//! Promises: what is queued in one turn is submitted with one system call. Memory that the kernel
+//! may touch is kept alive until the kernel is done with it. A completion of a closed socket never
+//! reaches a later one. Relies on Linux 6.1 or later. Nothing above this crate names tokio-uring or
+//! io-uring.
 
 mod backend;
 mod config;

@@ -1,13 +1,13 @@
-//! One anonymous, page-aligned memory mapping that unmaps itself: the ground under log segments and
-//! receive buffers.
+//! One anonymous, page-aligned memory mapping that unmaps itself. Log segments and receive buffers
+//! lie in one.
 
 use std::io;
 use std::ptr::{self, NonNull};
 
 use rustix::mm::{Advice, MapFlags, ProtFlags};
 
-/// From this length on a mapping asks for huge pages (transparent, where the host allows them on
-/// request): records are read at random, and with small pages nearly every one would miss the
+/// From this length on a mapping asks for huge pages (transparent ones, where the host allows them
+/// on request). Records are read at random. With small pages nearly every one would miss the
 /// processor's page table cache as well as its data cache.
 const HUGE_PAGE: usize = 2 << 20;
 

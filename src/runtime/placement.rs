@@ -1,14 +1,14 @@
 //! Which CPUs to take where there is a choice: those that others use least.
 //!
-//! What counts, in this order: CPUs that another server has marked; threads of other processes that
-//! are pinned there; how busy the CPU was during a short look. A container may see neither of the
-//! first two of its neighbours, whence the third. Where a quota cuts the choice and nothing tells
-//! the CPUs apart, the first is drawn by lot: servers that can't see each other spread all the
-//! same.
+//! Three things count, in this order: whether another server has marked the CPU; how many threads
+//! of other processes are pinned there; how busy it was during a short look. A container may see
+//! neither the marks nor the threads of its neighbours, so there the third decides. A quota may
+//! leave a choice among CPUs that nothing tells apart. Then the first is drawn by lot, so that
+//! servers which can't see each other spread all the same.
 //!
-//! A mark is an abstract socket address: bound by one process at a time, gone with it, and it needs
-//! no right to write anywhere. It is advice among servers: whoever binds such an address keeps
-//! nobody from anything.
+//! A mark is an abstract socket address. One process at a time can bind it, it is gone with the
+//! process, and it needs no right to write anywhere. It is advice among servers and keeps nobody
+//! from using the CPU.
 
 use std::collections::HashMap;
 use std::fs;
@@ -20,7 +20,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-/// How long it is looked how busy CPUs are: ten ticks of the kernel's clock.
+/// How long to look how busy CPUs are: ten ticks of the kernel's clock.
 const LOOK: Duration = Duration::from_millis(100);
 /// Differences in how busy CPUs are that mean nothing, in percent.
 const NOISE: u64 = 20;

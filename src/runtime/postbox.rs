@@ -42,9 +42,9 @@ impl<M> Results<M> {
     }
 }
 
-/// A thread's way to a core that is not its own: for threads that wait for what no ring and no job
-/// can (other hosts' answers). The core takes what is posted as messages from itself, in order.
-/// There is no bound but the poster's own: it posts no more than it was asked for.
+/// Another thread's way to a core. It is for threads that wait for what no ring and no job can wait
+/// for, such as other hosts' answers. The core takes what is posted as messages from itself, in
+/// order. There is no bound but the poster's own: it posts no more than it was asked for.
 pub struct Postbox<M> {
     posted: Arc<Results<M>>,
     wake: Arc<dyn Fn() + Send + Sync>,

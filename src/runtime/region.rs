@@ -1,11 +1,12 @@
 //! Memory of a log segment: written once from the front, read by many while it is still being
 //! written.
 //!
-//! One [`RegionWriter`] fills a region beyond its watermark; everything below the watermark is
-//! frozen and never changes again, so [`RegionSlice`]s of it can be sent to sockets and written to
-//! disk while the writer goes on. That disjointness is the whole safety argument: mutable
-//! references exist only above the watermark, shared ones only below it, and the watermark only
-//! rises while anything is shared.
+//! One [`RegionWriter`] fills a region beyond its watermark. Everything below the watermark is
+//! frozen and never changes again. So [`RegionSlice`]s of it can be sent to sockets and written to
+//! disk while the writer goes on.
+//!
+//! The whole safety argument: mutable references exist only above the watermark, and shared ones
+//! only below it. The watermark only rises while anything is shared.
 
 use std::io;
 use std::ops::{Deref, Range};
@@ -34,9 +35,9 @@ impl Region {
         if range.start > range.end || range.end > self.frozen() {
             return None;
         }
-        // SAFETY: the range lies inside the mapping (the watermark never exceeds its length) and
-        // below the watermark, where no mutable reference exists or will exist while this region is
-        // shared.
+        // SAFETY: the range lies inside the mapping, as the watermark never exceeds its length. It
+        // lies below the watermark, where no mutable reference exists or will exist while this
+        // region is shared.
         Some(unsafe { self.frozen_bytes(range) })
     }
 
@@ -50,9 +51,8 @@ impl Region {
     /// `range` must have been checked against the watermark once: it only rises while the region is
     /// shared.
     unsafe fn frozen_bytes(&self, range: Range<usize>) -> &[u8] {
-        // SAFETY: start + range.start lies inside the mapping, the length too (the caller's
-        // promise), and frozen bytes are initialised (the mapping starts zeroed) and not written
-        // again.
+        // SAFETY: the range lies inside the mapping (the caller's promise). Frozen bytes are
+        // initialised, as the mapping starts zeroed, and are not written again.
         unsafe { std::slice::from_raw_parts(self.memory.start().as_ptr().add(range.start), range.end - range.start) }
     }
 }
@@ -80,9 +80,8 @@ impl Deref for RegionSlice {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: the range was below the watermark when the slice was made, and while the slice
-        // holds its Arc the writer cannot reclaim the region, so the watermark has only risen
-        // since.
+        // SAFETY: the range was below the watermark when the slice was made. While the slice holds
+        // its Arc the writer can't reclaim the region, so the watermark has only risen since.
         unsafe { self.region.frozen_bytes(self.range.clone()) }
     }
 }
@@ -104,9 +103,9 @@ impl RegionWriter {
     pub fn writable(&mut self) -> &mut [u8] {
         let frozen = self.frozen();
         let rest = self.len() - frozen;
-        // SAFETY: these bytes lie above the watermark, where readers never look, and `&mut self` of
-        // the only writer makes this the only mutable reference; the watermark can't rise while it
-        // is borrowed.
+        // SAFETY: these bytes lie above the watermark, where readers never look. `&mut self` of the
+        // only writer makes this the only mutable reference. The watermark can't rise while it is
+        // borrowed.
         unsafe { std::slice::from_raw_parts_mut(self.region.memory.start().as_ptr().add(frozen), rest) }
     }
 

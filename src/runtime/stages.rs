@@ -1,12 +1,12 @@
-//! Where a core's time goes: a clock that is switched from one stage of the work to the next, in
-//! one turn of [`EVERY`] or so.
+//! Where a core's time goes: in one turn of [`EVERY`] or so, a clock is switched from one stage of
+//! the work to the next.
 //!
 //! Promises: each moment of a timed turn is charged to exactly one stage, less what reading the
-//! clock takes; a turn that is not timed costs a predictable branch a switch, some eight a request.
-//! The turns are picked at random, so that they beat with no pattern of the load.
+//! clock takes. In a turn that is not timed a switch costs a predictable branch, some eight a
+//! request. The turns are picked at random, so that no rhythm of the load favours any.
 //!
-//! Relies on the processor's time-stamp counter where there is one whose rate never changes (x86-64
-//! of the last fifteen years), else on the system's monotonic clock.
+//! Relies on the time-stamp counter of x86-64 processors, whose rate has been constant for fifteen
+//! years. Elsewhere on the system's monotonic clock.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ pub enum Stage {
     LongWork,
     /// Timers, accepted connections, housekeeping.
     Other,
-    /// tokio's share: accept and control-plane files.
+    /// tokio's share: accepting connections.
     Tokio,
     /// In the ring's system call: sends, receives and writes are made there, and interrupts
     /// handled.
@@ -60,8 +60,8 @@ impl Stage {
     ];
 }
 
-/// One turn of about so many is timed: at a few per cent of its time for some hundred readings of
-/// the clock, that is less than a thousandth of all.
+/// One turn of about so many is timed. Some hundred readings of the clock take a few per cent of
+/// that turn, so less than a thousandth of all turns' time.
 const EVERY: u32 = 64;
 
 /// Reads the clock, in ticks of its own.

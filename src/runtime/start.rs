@@ -57,7 +57,7 @@ impl Running {
 }
 
 /// Starts one core for each of `config.cpus`. `make` is called on every core's own thread to build
-/// its handler (and may take long: recovery belongs there); the cores begin to run when all have
+/// its handler. It may take long: recovery belongs there. The cores begin to run when all have
 /// theirs.
 ///
 /// # Errors

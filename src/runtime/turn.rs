@@ -101,9 +101,8 @@ impl<H: Handler> Turns<H> {
         }
     }
 
-    /// Hands over the messages that had arrived before the call, so that cores which write each
-    /// other without end, or are posted to without end, still get to the rest of their turn.
-    /// Returns how many.
+    /// Hands over the messages that had arrived before the call, and no later ones. So cores that
+    /// write to each other without end still get to the rest of their turn. Returns how many.
     fn hand_over_messages(&mut self) -> usize {
         self.core.enter_stage(Stage::Messages);
         let mut count = 0;

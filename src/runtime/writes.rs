@@ -1,7 +1,7 @@
 //! File writes: short writes are continued, and a buffered write is followed by its sync.
 //!
 //! A write keeps its file and its bytes until the kernel is done. After a failed write or sync
-//! nothing is tried again: the kernel may have dropped the pages and would call the next sync a
+//! nothing is tried again. The kernel may have dropped the pages, and would call the next sync a
 //! success.
 
 use std::collections::VecDeque;
@@ -97,11 +97,11 @@ impl Writes {
         if rest.is_empty() {
             backend.sync(index as u32, &write.file);
         } else {
-            // SAFETY: the slab keeps the slice, so its region and the frozen bytes, until the
-            // completion or the end of the core, whose backend goes first.
+            // SAFETY: the slab keeps the file and the slice, so its region and the frozen bytes,
+            // until the completion. A core that ends before drops its backend first.
             unsafe { backend.write(index as u32, &write.file, write.offset + write.done as u64, rest) };
         }
-        // In a system call of its own: submitted together with a turn's sends, the block layer
+        // In a system call of its own. Submitted together with a turn's sends, the block layer
         // would hold the request back (plugged) until the last send is done: 144 µs were seen with
         // 24 sends. A failure shows at the turn's own submission.
         stages.enter_kernel(Stage::Write);

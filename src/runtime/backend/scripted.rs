@@ -1,4 +1,4 @@
-//! A backend for tests: it keeps what it is asked for, and completes what the test says, in the
+//! A backend for tests. It notes what it is asked for. It completes what the test says, in the
 //! order and by the clock of the test.
 
 use std::collections::VecDeque;

@@ -8,9 +8,9 @@ use crate::region::RegionSlice;
 
 impl<M: Send + 'static> Core<M> {
     /// Writes `bytes` at `offset`; [`crate::Event::Written`] with `token` comes when all of it is
-    /// as durable as the file's mode says. In [`crate::WriteMode::Direct`] offset and length are
-    /// multiples of the file's alignment and the bytes start at one in their region, or the kernel
-    /// refuses the write.
+    /// as durable as the file's mode says. In [`crate::WriteMode::Direct`] offset, length and the
+    /// bytes' place in their region are multiples of the file's alignment; the kernel refuses the
+    /// write otherwise.
     pub fn write(&mut self, file: &Arc<DataFile>, offset: u64, bytes: RegionSlice, token: u64) {
         self.writes.write(&mut self.backend, &mut self.stages, file, offset, bytes, token);
     }

@@ -39,8 +39,8 @@ impl<M: Send + 'static> Core<M> {
     }
 
     /// Stops receiving. Bytes that have arrived by then still come, then
-    /// [`crate::Event::ReceiveEnded`] with [`crate::ReceiveEnd::Paused`]; [`Core::receive`] resumes.
-    /// Ignored when nothing is being received.
+    /// [`crate::Event::ReceiveEnded`] with [`crate::ReceiveEnd::Paused`]; [`Core::receive`]
+    /// resumes. Ignored when nothing is being received.
     pub fn pause(&mut self, socket: Socket) {
         self.sockets.pause(&mut self.backend, socket);
     }
@@ -56,10 +56,10 @@ impl<M: Send + 'static> Core<M> {
     }
 
     /// Sends all of `outgoing`, which comes back in [`crate::Event::Sent`]. At most one send of a
-    /// socket is under way: calling it again before `Sent` is a bug, caught in debug builds; the
-    /// socket is closed then, as its bytes would be out of order. On a socket that is closed or
-    /// closing the `Outgoing` is recycled and nothing is told but [`crate::Event::Closed`]. Costs
-    /// no system call of its own.
+    /// socket is under way. Calling it again before `Sent` is a bug: debug builds panic, others
+    /// close the socket, as its bytes would be out of order. On a socket that is closed or closing
+    /// the `Outgoing` is recycled and nothing is told but [`crate::Event::Closed`]. Costs no system
+    /// call of its own.
     pub fn send(&mut self, socket: Socket, outgoing: Box<Outgoing>) {
         self.sockets.send(&mut self.backend, socket, outgoing);
     }

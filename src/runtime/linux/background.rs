@@ -1,9 +1,9 @@
-//! Low-priority threads for what can't be sliced: one of the process for what blocks (file
-//! creation, zero-filling, syncing), and one for each core for what computes (index insertions,
-//! checkpoints), so that a core that builds an index holds up no other's log.
+//! Low-priority threads for what can't be sliced. The process has one for what blocks: files are
+//! made, zero-filled and synced there. Each core has one for what computes, index insertions and
+//! checkpoints. So a core that builds an index holds up no other's log.
 //!
-//! Jobs wait in a bounded queue a thread, first come first served; each result goes to the core
-//! that asked, as a message from itself. None of the threads is pinned.
+//! Each thread has a bounded queue of jobs, first come first served. A result goes to the core that
+//! asked, as a message from itself. None of the threads is pinned.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -21,7 +21,7 @@ const QUEUE: usize = 64;
 /// the background comes one after the other.
 const WORKER_QUEUE: usize = 4;
 
-/// How much nicer than the cores the thread is: they come first wherever they share a CPU with it.
+/// The threads' niceness (nice(2)): cores come first wherever they share a CPU with one.
 const NICENESS: i32 = 10;
 
 struct Order<M> {

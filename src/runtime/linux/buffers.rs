@@ -92,10 +92,10 @@ impl ReceiveBuffers {
     fn offer(&mut self, buffer: u16) {
         let address = self.address(buffer).as_ptr() as u64;
         let index = usize::from(self.tail & (self.count - 1));
-        // SAFETY: the mapping holds `count` entries and is zeroed or written by us; the kernel
-        // reads entries only below the published tail, and this one is not below it: at most
-        // `count` buffers are offered at a time. `&mut self` makes this the only reference. The
-        // first entry shares its last two bytes with the tail, which `set_*` leave alone.
+        // SAFETY: the mapping holds `count` entries and is zeroed or written by us. The kernel
+        // reads entries only below the published tail. This one is not below it, as at most `count`
+        // buffers are offered at a time. `&mut self` makes this the only reference. The first entry
+        // shares its last two bytes with the tail, which `set_*` leave alone.
         let entry = unsafe { self.entries.start().cast::<BufRingEntry>().add(index).as_mut() };
         entry.set_addr(address);
         entry.set_len(self.size);
@@ -105,7 +105,7 @@ impl ReceiveBuffers {
 
     fn publish(&self) {
         // SAFETY: the mapping starts with an initialised entry, whose reserved field is the ring's
-        // tail by the protocol; it is 2-byte aligned, lives as long as the mapping, and is written
+        // tail by the protocol. It is 2-byte aligned, lives as long as the mapping, and is written
         // only through this atomic.
         let tail = unsafe { &*BufRingEntry::tail(self.entries.start().as_ptr().cast()).cast::<AtomicU16>() };
         tail.store(self.tail, Ordering::Release);

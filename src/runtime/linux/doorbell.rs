@@ -14,10 +14,10 @@ use crate::RuntimeError;
 /// How other threads reach a core. On a cache line of its own, as it is read by all and written by
 /// its core at every sleep.
 ///
-/// There are two bells, because one can't do: a core that naps in its ring hears only what the ring
-/// polls, and a ring that has its poll fired by an eventfd cannot signal its own eventfd from there
-/// (the kernel forbids the recursion and puts the signal off for an RCU grace period, 16 to 20 ms
-/// measured on 6.18, or for ever), so a parked core is called through that one directly.
+/// There are two bells, because one can't do. A core that naps in its ring hears only what the ring
+/// polls. But a poll that an eventfd has fired can't signal the ring's own eventfd: the kernel
+/// forbids the recursion, and puts the signal off for an RCU grace period (16 to 20 ms measured on
+/// 6.18) or for ever. So a parked core is called through the ring's own eventfd directly.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(crate) struct Doorbell {
@@ -67,8 +67,8 @@ impl Doorbell {
         fence(Ordering::SeqCst);
     }
 
-    /// The core is awake. Returns whether somebody had woken it; a ring in this very moment is not
-    /// counted, and harms nothing, as the core looks for work before it sleeps again.
+    /// The core is awake. Returns whether somebody had woken it. One who rings in this very moment
+    /// is not counted. That harms nothing, as the core looks for work before it sleeps again.
     pub(super) fn say_awake(&self) -> bool {
         let rung = self.state.load(Ordering::Relaxed) == AWAKE;
         self.state.store(AWAKE, Ordering::Relaxed);
@@ -90,11 +90,12 @@ impl Doorbell {
         true
     }
 
-    /// Signals a core that napped a moment ago. By now it may have parked: this thread can have
-    /// stood still since it looked. Then the ring has work that nobody was told of, and tells
-    /// nobody of what comes on top of it, so the core would sleep over all its sockets. Who parks
-    /// after this signal sees the work, as the signal comes before the look here, and the look
-    /// there behind saying so (Dekker once more).
+    /// Signals a core that napped a moment ago. It may have parked by now, as this thread can have
+    /// stood still since it looked. Then the ring has work that it told nobody of, and it tells of
+    /// no later work while the first is there. So the core would sleep through everything on its
+    /// sockets: it is called by the other bell, too. A core that parks only after this signal sees
+    /// the work: the signal comes before the look here, and the core looks after saying that it is
+    /// parked.
     fn ring_nap_bell(&self) {
         signal(self.nap_bell());
         fence(Ordering::SeqCst);

@@ -1,12 +1,12 @@
-//! Listeners: a task of tokio-uring's runtime for each, which takes connections and lays them into
+//! Listeners: each has a task of tokio-uring's runtime, which takes connections and puts them into
 //! the core's inbox.
 //!
 //! A task never dies of an accept error: it warns, waits and goes on. When it is told to stop it
 //! takes what is in the backlog first, because closing a listener resets those connections.
 //!
 //! The task awaits readiness and then takes all that is queued with accept4(2). tokio-uring's own
-//! accept operation would take one connection for each time the thread parks, can't be cancelled,
-//! and gives a stream that does not part with its descriptor.
+//! accept operation takes one connection each time the thread parks. It can't be cancelled, and its
+//! stream does not give the descriptor away.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -29,8 +29,8 @@ use crate::event::{Event, ListenerId, PeerAddr};
 /// the backlog waits in the kernel.
 const INBOX: usize = 256;
 
-/// How long to wait after the kernel had no descriptor or memory for a connection: long enough to
-/// cost nothing, short enough that a client does not notice once there is room again.
+/// How long to wait after the kernel had no descriptor or memory for a connection. Trying so seldom
+/// costs nothing, and once there is room again no client notices the wait.
 const BACKOFF: Duration = Duration::from_millis(100);
 
 /// What the listeners' tasks and the core's loop share; all in one thread.
@@ -44,8 +44,8 @@ pub(super) struct Inbox {
     stop: Notify,
     listening: Cell<usize>,
     failures: Cell<u64>,
-    /// Descriptors from this number on are left for files: numbers are given from the lowest free
-    /// one on, so one that is higher tells that all below are taken.
+    /// Descriptors from this number on are left for files. The kernel gives the lowest free number,
+    /// so a higher one says that all below are taken.
     reserved: Cell<Option<RawFd>>,
 }
 
@@ -148,7 +148,7 @@ async fn accept_all(inbox: &Inbox, listener: AsyncFd<TcpListener>, id: ListenerI
                 // The loop empties the inbox in its next turn, in this same thread.
                 tokio::task::yield_now().await;
             }
-            // While there were none left a look at the next free number is worth its cost.
+            // After a failure a look at the next free number is worth its system call.
             if failing
                 && rustix::io::fcntl_dupfd_cloexec(listener.get_ref(), 0)
                     .is_ok_and(|next| inbox.is_reserved(next.as_raw_fd()))

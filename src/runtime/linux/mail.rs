@@ -16,9 +16,9 @@ pub(crate) struct LinuxMail<M> {
 }
 
 impl<M: Send + 'static> LinuxMail<M> {
-    /// The mail of all cores, with room for `capacity` messages from each core to each; and the
-    /// threads that run jobs, which end when all mail is gone. To be called before the calling
-    /// thread is pinned: the new ones inherit its mask.
+    /// The mail of all cores, with room for `capacity` messages from each core to each. With it
+    /// come the threads that run jobs; they end when all mail is gone. To be called before the
+    /// calling thread is pinned: the new ones inherit its mask.
     pub(crate) fn connect(doorbells: &Arc<[Doorbell]>, capacity: usize) -> Result<AllMail<M>, RuntimeError> {
         let (backgrounds, threads) = background::start(doorbells)?;
         let both = Mailboxes::connect(doorbells, capacity).into_iter().zip(backgrounds);

@@ -1,10 +1,10 @@
-//! How a core waits between two turns: spinning over shared memory, napping in its ring, or
-//! sleeping in tokio's driver.
+//! How a core waits between two turns: spinning (reading shared memory again and again), napping in
+//! its ring, or sleeping in tokio's driver.
 //!
 //! tokio-uring's runtime (accept, timers, tasks) runs only while the core's thread is parked in
-//! tokio. So while there is traffic the core naps in its own ring, one system call for submitting
-//! and waiting, and visits tokio every [`TOKIO_TURN`]; when nothing came for that long it parks
-//! there until something does.
+//! tokio. While there is traffic the core naps in its own ring: one system call submits and waits.
+//! It visits tokio every [`TOKIO_TURN`]. When nothing came for that long it parks there until
+//! something does.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! How a core's thread parks in tokio's driver: to give tokio its share, or to sleep until something
-//! happens.
+//! How a core's thread parks in tokio's driver: to give tokio its share, or to sleep until
+//! something happens.
 
 use std::future::poll_fn;
 use std::os::fd::{AsFd, OwnedFd};
@@ -40,8 +40,8 @@ impl Parking {
         self.until_signalled(None, None).await;
     }
 
-    /// Sleeps until there is something to do for the loop: a completion, another core's ring at the
-    /// door (a completion too), an accepted connection, a due timer.
+    /// Sleeps until there is something to do for the loop: a completion, another thread that rings,
+    /// an accepted connection, a due timer.
     pub(super) async fn park<M: Send + 'static>(&self, core: &mut Core<M>) -> Result<(), RuntimeError> {
         core.stop_timing();
         core.backend().linux().doorbell().say_parked();

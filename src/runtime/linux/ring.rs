@@ -1,11 +1,13 @@
 //! The data ring: set-up with fallbacks, submission, waiting, and the count of what the kernel
 //! still holds.
 //!
-//! Built with SINGLE_ISSUER, DEFER_TASKRUN (completions are made only inside our own
-//! `io_uring_enter`) and TASKRUN_FLAG (a flag in shared memory says when there are some to make, so
-//! looking for work costs no system call). The registered eventfd is signalled only while armed,
-//! that is while the thread sleeps in tokio's driver. Promise: dropping the ring first ends every
-//! operation, so what they point to may be freed afterwards.
+//! Built with SINGLE_ISSUER, DEFER_TASKRUN and TASKRUN_FLAG. Completions are made only inside our
+//! own `io_uring_enter`. A flag in shared memory says when there are some to make, so looking for
+//! work costs no system call. The registered eventfd is signalled only while armed: while the
+//! thread sleeps in tokio's driver.
+//!
+//! Promises: dropping the ring first ends every operation, so what they point to may be freed
+//! afterwards.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -69,8 +71,8 @@ impl Ring {
         self.no_iowait
     }
 
-    /// Makes the ring's file table: as many places as asked for, fewer where the limit on open files
-    /// is lower, none where the kernel refuses. Returns how many.
+    /// Makes the ring's file table. It has as many places as asked for, fewer where the limit on
+    /// open files is lower, none where the kernel refuses. Returns how many.
     pub(super) fn register_files(&self, wanted: u32) -> u32 {
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
         let places = u32::try_from(limit).unwrap_or(u32::MAX).min(wanted);
@@ -110,10 +112,10 @@ impl Ring {
     /// Whether there are completions, or the kernel says that it has work which entering would turn
     /// into some. Two loads.
     ///
-    /// The latter is a hint, which may be wrong until the kernel's next work: it lists its work
-    /// first and raises the flag then, so where the list is worked off in between the flag stays up
-    /// over an empty list, and entering takes it down only where there is something on the list.
-    /// Who loops on this looks after entering whether anything [is ready](Ring::is_ready).
+    /// What the kernel says is a hint. It lists its work first, and raises its flag then. Where the
+    /// list is worked off in between, the flag stays up over an empty list until the next work, and
+    /// entering does not take it down. Whoever loops on this looks after entering whether anything
+    /// [is ready](Ring::is_ready).
     pub(super) fn has_completions(&mut self) -> bool {
         if self.is_ready() {
             return true;
@@ -218,10 +220,10 @@ impl Ring {
         // Dekker: the kernel queues its work, then looks whether the eventfd is armed; we arm it,
         // then look for work.
         fence(Ordering::SeqCst);
-        // Between raising the work flag and reading ours the kernel has no full barrier where
-        // atomic operations are not one; entering looks at the work list itself, which is. It also
-        // tells a flag that was left up from one that means something: with an empty list one
-        // sleeps well.
+        // Between raising the work flag and reading ours the kernel has no full barrier on
+        // processors whose atomic operations are no barrier. So there we enter: the kernel looks at
+        // the work list itself. Entering also tells whether a flag means something or was left up
+        // over an empty list.
         if !self.is_ready() && (cfg!(not(target_arch = "x86_64")) || self.has_completions()) {
             self.call(0, None)?;
         }
@@ -246,8 +248,8 @@ impl Drop for Ring {
             unsafe { self.push(cancel) };
             if let Err(error) = self.enter(Enter::Wait(Duration::from_millis(10))) {
                 tracing::error!(%error, "the data ring can't be drained");
-                // A ring that can't be entered can't be drained either: better a dead process than
-                // freed memory under the kernel's pen.
+                // A ring that can't be entered can't be drained either. Better a dead process than
+                // one whose freed memory the kernel writes to.
                 std::process::abort();
             }
             self.reap(drop);

@@ -1,7 +1,7 @@
 //! What an operation's `user_data` says: its kind, and the socket or write that it belongs to.
 //!
 //! 64 bits: kind in the top 4, slot in the next 28, generation in the low 32. A socket has at most
-//! one operation of each kind with the kernel, so no table of operations is needed; the generation
+//! one operation of each kind with the kernel, so no table of operations is needed. The generation
 //! tells a late completion from one of the slot's next owner.
 
 use crate::operation::MAX_SLOTS;

@@ -13,8 +13,8 @@ use crate::region::RegionSlice;
 /// Most iovecs that one sendmsg takes (IOV_MAX, sysconf(3)); what is beyond goes out with the next.
 const MAX_IOVECS: usize = 1024;
 
-/// Capacity that a recycled `Outgoing` keeps: larger buffers are given back to the allocator, so
-/// that one large reply does not hold memory for ever.
+/// Capacity that a recycled `Outgoing` keeps. Larger buffers go back to the allocator, so that one
+/// large reply does not hold memory for ever.
 const KEPT_BYTES: usize = 64 * 1024;
 /// Pieces that a recycled one keeps room for.
 const KEPT_PIECES: usize = 256;

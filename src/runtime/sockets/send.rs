@@ -47,8 +47,8 @@ impl Sockets {
 
     fn arm_send(&mut self, backend: &mut Backend, socket: Socket) {
         if let Some((fd, outgoing)) = self.table.get(socket).and_then(|slot| slot.sending()) {
-            // SAFETY: the `Outgoing` is boxed and stays in the slot, unchanged and with the regions
-            // that it holds, until the send's completion or the end of the core, whose backend goes
+            // SAFETY: the `Outgoing` lies in a box. The slot keeps it unchanged, with the regions
+            // that it holds, until the send's completion. A core that ends before drops its backend
             // first.
             unsafe { backend.send(socket, fd, outgoing) };
         }

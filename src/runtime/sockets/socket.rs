@@ -14,8 +14,8 @@ impl Socket {
         Socket { slot, generation }
     }
 
-    /// A small number that no other socket of the core has while this one is open: to keep what
-    /// belongs to a socket in an array. It is given to a later socket after
+    /// A small number that no other socket of the core has while this one is open. With it what
+    /// belongs to a socket can be kept in an array. It is given to a later socket after
     /// [`crate::Event::Closed`] or [`crate::Core::detach`].
     pub fn index(self) -> usize {
         self.slot as usize

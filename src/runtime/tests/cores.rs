@@ -83,7 +83,7 @@ fn a_full_mailbox_gives_the_message_back_and_an_unknown_core_too() {
 
 #[test]
 fn a_sleeping_core_is_woken_by_a_message() {
-    // Two cores play a ball back and forth; each waits longer and longer before it returns it, so
+    // Two cores play a ball back and forth. Each waits longer and longer before it returns it, so
     // that the other naps and then sleeps. They play until one has slept, however busy the host is.
     const ROUNDS: u64 = 24;
     let (sender, told) = channel();

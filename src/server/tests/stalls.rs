@@ -5,16 +5,29 @@
 mod support;
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
 use rkyv::rancor::Error;
 use sutra_server::Limits;
-use sutra_testing::raw::{Raw, frame};
-use sutra_wire::{Checked, ConceptKey, ConceptRecord, Header, Opcode, Stats, Status};
+use sutra_testing::raw::{Raw, frame, hello};
+use sutra_wire::{Checked, ConceptKey, ConceptRecord, Header, NO_CORE, Opcode, Stats, Status};
 
 fn header(opcode: Opcode) -> Header {
     Header { opcode: opcode as u8, request: 7, ..Header::default() }
+}
+
+/// A connection that has said Hello. One that a busy host has kept from saying it in time is given
+/// up as it ought to be, and tries again.
+fn opened(address: SocketAddr) -> Raw {
+    loop {
+        let mut raw = Raw::connect(address);
+        let is_sent = raw.stream.write_all(&hello(NO_CORE)).is_ok();
+        if is_sent && matches!(raw.receive(), Ok(Some(reply)) if reply.is_ok()) {
+            return raw;
+        }
+    }
 }
 
 #[test]
@@ -35,13 +48,13 @@ fn a_peer_that_stops_in_the_middle_is_given_up_and_others_notice_nothing() {
         ..ConceptRecord::default()
     };
     let learn = rkyv::to_bytes::<Error>(&record).unwrap();
-    let mut neighbour = Raw::open(address);
+    let mut neighbour = opened(address);
     assert!(neighbour.ask(header(Opcode::Learn), &learn).is_ok());
     let key = rkyv::to_bytes::<Error>(&ConceptKey { id: record.id, namespace: String::new() }).unwrap();
     let query = frame(header(Opcode::Query), &key);
 
     let half_a_frame = thread::spawn(move || {
-        let mut raw = Raw::open(address);
+        let mut raw = opened(address);
         raw.send(&frame(header(Opcode::Learn), &learn)[..40]);
         let reply = raw.reply();
         assert_eq!(reply.status(), Status::Malformed);
@@ -50,7 +63,7 @@ fn a_peer_that_stops_in_the_middle_is_given_up_and_others_notice_nothing() {
     });
     let no_hello = thread::spawn(move || assert!(Raw::connect(address).has_ended()));
     let never_reads = thread::spawn(move || {
-        let mut raw = Raw::open(address);
+        let mut raw = opened(address);
         // Far more than both sockets hold: the server stops taking requests, and in the end gives
         // the connection up, which fails the write.
         while raw.stream.write_all(&query).is_ok() {}
@@ -68,7 +81,7 @@ fn a_peer_that_stops_in_the_middle_is_given_up_and_others_notice_nothing() {
     let stats = Checked::<Stats>::new(&reply.payload).unwrap().to_owned();
     let counter = |name: &str| stats.counters.iter().find(|counter| counter.name == name).unwrap().value;
     assert_eq!(counter("connections_timed_out_stalled"), 2);
-    assert_eq!(counter("connections_timed_out_in_hello"), 1);
+    assert!(counter("connections_timed_out_in_hello") >= 1);
     assert!(counter("resident_bytes") < 256 << 20, "a client that does not read holds no memory without a bound");
     support::stop(server);
 }

@@ -47,8 +47,8 @@ fn a_seccomp_profile_without_io_uring_is_named_as_the_cause() {
     }
 }
 
-/// Raises the kernel's flag for work over an empty list, as it does where another thread lists
-/// work, is held up, and raises the flag when that work has been done.
+/// Raises the kernel's flag for work over an empty list. The kernel does so where another thread
+/// lists work, is held up, and raises the flag only when that work has been done.
 fn leave_flag_up(ring: &mut Ring) {
     const TASKRUN: u32 = 1 << 2; // IORING_SQ_TASKRUN, io_uring_enter(2)
     // Head, tail and flags of both queues lie at the start of the region that every ring shares
