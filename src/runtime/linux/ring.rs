@@ -82,7 +82,7 @@ impl Ring {
         match self.io.submitter().register_files_sparse(places) {
             Ok(()) => places,
             Err(error) => {
-                tracing::warn!(%error, places, "the kernel takes no registered files: every operation looks its file up");
+                tracing::warn!(%error, places, "the kernel refuses to register files: operations are a little slower");
                 0
             }
         }
@@ -276,7 +276,7 @@ fn build(entries: u32) -> Result<IoUring, RuntimeError> {
                     tracing::warn!(
                         wanted,
                         entries,
-                        "not enough lockable memory for the data ring as wanted: it is smaller"
+                        "too little lockable memory for the data ring: it has fewer entries than asked for"
                     );
                 }
                 return Ok(io);
