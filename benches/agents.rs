@@ -1,28 +1,25 @@
-//! Many agents on one master's core: so many that are registered, a heartbeat a second each, and
-//! then faster until the core does not keep up.
+//! Many agents on one master's core. Each sends a heartbeat a second, and then more, until the core
+//! does not keep up.
 
 use std::time::Duration;
 
 use clap::Args;
-use sutra_load::{AgentHeartbeats, Length, Plan, RegisterAgents, Report, ServerCpu};
+use sutra_load::{AgentHeartbeats, Plan, RegisterAgents, Report, ServerCpu};
 
 use crate::Outcome;
+use crate::options::{Cpus, filling, load};
 use crate::process::Running;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// How many agents, in turn
+    /// How many agents; several numbers are measured in turn
     #[arg(long, value_delimiter = ',', default_values_t = [1_000, 10_000])]
     agents: Vec<u64>,
     /// Seconds measured for each figure
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
-    /// The master's CPU
-    #[arg(long, default_value_t = 0)]
-    server_cpu: usize,
-    /// The load's CPU
-    #[arg(long, default_value_t = 1)]
-    load_cpu: usize,
+    #[command(flatten)]
+    cpus: Cpus,
 }
 
 /// Agents that register in a second.
@@ -35,7 +32,7 @@ const KEPT_UP: f64 = 0.98;
 pub(crate) fn run(options: &Options) -> Outcome {
     println!("heartbeats on one master's core, each agent on a connection of its own; latency from when one was due");
     for agents in &options.agents {
-        let master = Running::grid_master(options.server_cpu)?;
+        let master = Running::grid_master(options.cpus.server_cpu)?;
         register(*agents, &master)?;
         println!(
             "\n{agents} agents, registered at {REGISTERED:.0}/s and asked back; {:.1} MB resident",
@@ -64,28 +61,15 @@ pub(crate) fn run(options: &Options) -> Outcome {
 }
 
 fn register(agents: u64, master: &Running) -> Outcome<Report> {
-    let plan = Plan {
-        connections: 4,
-        // The master takes so many of one address as it can ask back.
-        rate: Some(REGISTERED),
-        warm_up: Duration::ZERO,
-        length: Length::Requests(agents),
-        ..Plan::new(master.address)
-    };
+    // The master takes so many of one address as it can ask back.
+    let plan = Plan { connections: 4, depth: 1, rate: Some(REGISTERED), ..filling(master, agents) };
     let report = sutra_load::run(&plan, vec![RegisterAgents::new(agents)?], None)?;
     if report.requests == agents { Ok(report) } else { Err(format!("not all agents were registered: {report}").into()) }
 }
 
 fn heartbeats(options: &Options, agents: u64, rate: f64, master: &Running) -> Outcome<Report> {
-    let plan = Plan {
-        connections: usize::try_from(agents)?,
-        depth: 4,
-        rate: Some(rate),
-        warm_up: Duration::from_secs(1),
-        length: Length::Duration(Duration::from_secs_f64(options.seconds)),
-        pin: vec![options.load_cpu],
-        ..Plan::new(master.address)
-    };
+    let load = load(master, usize::try_from(agents)?, 4, options.seconds, options.cpus.load_cpu);
+    let plan = Plan { rate: Some(rate), warm_up: Duration::from_secs(1), ..load };
     let cpu = ServerCpu::of_process(master.pid());
     Ok(sutra_load::run(&plan, vec![AgentHeartbeats::new(agents)], Some(cpu))?)
 }

@@ -1,20 +1,22 @@
 //! `sutra-bench compare`: Sutra beside everything that a user could pick instead, and beside the
 //! floor, in one run and one report.
 //!
-//! Every contender is started as its users would run it, on a CPU of its own for its turn, with the
-//! load on another; orders are shuffled; every answer is checked; who was starved, answered wrongly
-//! or died has no figures. What can't be had is named and left out. The run writes `report.json`,
-//! `report.md` and plots, and exits with an error where a contender failed.
+//! Every contender is started as its users would run it. In its turn it has a CPU to itself, and the
+//! load has another. The order is shuffled, and every answer is checked. A contender that was
+//! starved, answered wrongly or died has no figures. One that is not installed is named and left
+//! out. The run writes `report.json`, `report.md` and plots. It exits with an error where a
+//! contender failed.
 
-mod claims;
-mod contender;
+mod ask;
+mod cell;
+mod contenders;
 mod costs;
 mod fairness;
+mod floor;
 mod goals;
 mod host;
 mod idle;
 mod markdown;
-mod peers;
 mod plots;
 mod profiles;
 mod python;
@@ -24,8 +26,11 @@ mod rounds;
 mod scaling;
 mod search;
 mod serialize;
+mod server;
+mod setup;
 mod system_calls;
 mod tables;
+mod template;
 mod vector_data;
 
 use std::fs;
@@ -34,19 +39,20 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use sutra_load::{KeySpace, Keys, Plan, Query};
 
 use crate::Outcome;
-use crate::durable::Floor;
+use crate::options::Cpus;
 use crate::process::{Running, target_folder};
-use contender::{Contender, Instance, Operation, Setup, Timing};
-use record::{Agreement, Memory, Record, Settings};
+use crate::spread::Agreement;
+use contenders::ALL;
+use record::{Memory, Record, Settings};
 use rounds::Bench;
+use setup::{Operation, Setup, Timing};
 use vector_data::Vectors;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// A look at everything in under three minutes, with few rounds and loads
+    /// Measure less: few rounds, few loads, in under three minutes
     #[arg(long)]
     quick: bool,
     /// Rounds over all contenders [default: 7, quick: 3]
@@ -55,29 +61,25 @@ pub(crate) struct Options {
     /// Seconds measured for each figure [default: 0.5, quick: 0.15]
     #[arg(long)]
     seconds: Option<f64>,
-    /// The servers' CPU
-    #[arg(long, default_value_t = 0)]
-    server_cpu: usize,
-    /// The load's CPU
-    #[arg(long, default_value_t = 1)]
-    load_cpu: usize,
-    /// Only these parts
+    #[command(flatten)]
+    cpus: Cpus,
+    /// Measure only these parts
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PART")]
     only: Vec<Part>,
-    /// Takes the server and the gRPC contender as they lie beside this program, and builds neither
+    /// Do not build the server and the gRPC contender first: use those beside this program
     #[arg(long)]
     no_build: bool,
-    /// A folder with embeddings.npy to search, and queries.npy and neighbours.npy if it has them
-    /// [default: the slice of WordNet that tests use]
+    /// The folder with the vectors to search: embeddings.npy, and queries.npy and neighbours.npy if
+    /// there are any [default: the slice of WordNet that tests use]
     #[arg(long)]
     wordnet: Option<PathBuf>,
-    /// The folder for the report [default: a folder `compare` beside this program]
+    /// Where to write the report [default: a folder `compare` beside this program]
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Measures nothing: says where the ratios of two reports disagree by more than their spreads
+    /// Measure nothing: say where the ratios of two reports disagree
     #[arg(long, num_args = 2, value_names = ["REPORT", "REPORT"])]
     agree: Option<Vec<PathBuf>>,
-    /// Measures nothing: writes tables and plots of an earlier run anew
+    /// Measure nothing: write the tables and plots of an earlier run anew
     #[arg(long, value_name = "REPORT")]
     render: Option<PathBuf>,
 }
@@ -152,89 +154,43 @@ fn build() -> Outcome {
 }
 
 fn measure(options: &Options) -> Outcome<Record> {
-    let (began, started) = (Instant::now(), host::now());
-    let rounds = options.rounds.unwrap_or(if options.quick { 3 } else { 7 });
-    let seconds = options.seconds.unwrap_or(if options.quick { 0.15 } else { 0.5 });
-    let setup = setup(options)?;
+    let (began, quick) = (Instant::now(), options.quick);
+    let rounds = options.rounds.unwrap_or(if quick { 3 } else { 7 });
+    let seconds = options.seconds.unwrap_or(if quick { 0.15 } else { 0.5 });
+    let setup = Setup::measure(&options.cpus)?;
     let slice = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/wordnet");
     let vectors = Vectors::read(options.wordnet.as_deref().unwrap_or(&slice))?;
-    let timing = Timing {
-        warm_up: Duration::from_secs_f64((seconds / 4.0).max(0.1)),
-        measured: Duration::from_secs_f64(seconds),
-    };
-    let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(target_folder()?)?;
-    let mut bench = Bench {
-        setup,
-        timing,
-        anew: !options.quick,
-        contenders: Instance::ALL.into_iter().map(|instance| (instance, Contender::start(instance, &setup))).collect(),
-        floor: Floor::create(&folder.path().join("floor"))?,
-        problems: Vec::new(),
-        uncounted: system_calls::missing(),
-    };
-    if let Some(why) = &bench.uncounted {
-        eprintln!("system calls are not counted: {why}");
-    }
-    let filled = resident(&mut bench);
-    let mut sections = Vec::new();
-    let quick = options.quick;
-    for (part, table) in [
-        (Part::Query, tables::query(rounds, quick)),
-        (Part::LearnDurable, tables::durable(rounds, quick)),
-        (Part::LearnRelaxed, tables::relaxed(rounds, quick)),
-        (Part::Heartbeat, tables::heartbeat(rounds)),
-    ] {
-        if options.wants(part) {
-            sections.push(bench.run(&table));
-        }
-    }
-    if options.wants(Part::QueryOpen) {
-        sections.push(tables::open_loop(&mut bench, if quick { 1 } else { 3 }, quick));
-    }
-    if options.wants(Part::Python) {
-        for operation in [Operation::Query, Operation::Learn] {
-            sections.push(bench.run(&tables::python(operation, rounds)));
-        }
-    }
-    let profiles = if options.wants(Part::Profile) { profiles::measure(&mut bench) } else { Vec::new() };
-    let at_end = resident(&mut bench);
-    let memory = filled.into_iter().map(|(contender, filled)| {
-        // Who has died meanwhile has none.
-        let at_end = at_end.iter().find(|(name, _)| *name == contender).map(|(_, bytes)| *bytes);
-        Memory { contender, filled, at_end }
-    });
-    let contenders = Instance::ALL.into_iter().filter_map(|instance| Some(bench.contenders.get(&instance)?.describe()));
-    let floor = options.wants(Part::LearnDurable).then(tables::described_floor);
-    let pythons = if options.wants(Part::Python) { python::describe() } else { Vec::new() };
+    let warm_up = Duration::from_secs_f64((seconds / 4.0).max(0.1));
+    let timing = Timing { warm_up, measured: Duration::from_secs_f64(seconds) };
     let mut record = Record {
         sutra: env!("CARGO_PKG_VERSION").to_owned(),
-        started,
+        started: host::now(),
         minutes: 0.0,
-        quick: options.quick,
+        quick,
         host: host::Host::read(),
         settings: Settings {
             rounds,
             seconds,
-            server_cpu: options.server_cpu,
-            load_cpu: options.load_cpu,
-            concepts: contender::CONCEPTS,
+            server_cpu: setup.server_cpu,
+            load_cpu: setup.load_cpu,
+            concepts: setup::CONCEPTS,
             query_bytes: setup.query_bytes,
             learn_bytes: setup.archived.1,
         },
-        contenders: contenders.chain(floor).chain(pythons).collect(),
-        sections,
-        memory: memory.collect(),
-        profiles,
+        contenders: Vec::new(),
+        sections: Vec::new(),
+        memory: Vec::new(),
+        profiles: Vec::new(),
         idle: Vec::new(),
         search: Vec::new(),
         scaling: None,
         serialized: Vec::new(),
         round_trips: Vec::new(),
-        problems: std::mem::take(&mut bench.problems),
+        problems: Vec::new(),
     };
-    drop(bench);
+    measure_tables(options, Bench::start(setup, timing, !quick)?, rounds, &mut record);
     if options.wants(Part::Search) {
-        match search::measure(&vectors, &setup, timing, rounds, !options.quick) {
+        match search::measure(&vectors, &setup, timing, rounds, !quick) {
             Ok(search::Found { searched, contenders, problems }) => {
                 record.search = searched;
                 record.contenders.extend(contenders);
@@ -266,34 +222,51 @@ fn measure(options: &Options) -> Outcome<Record> {
     Ok(record)
 }
 
-/// Resident memory of all that are there, in the order of [`Instance::ALL`].
-fn resident(bench: &mut Bench) -> Vec<(String, u64)> {
-    let of = |instance: &Instance| {
-        let resident = bench.contenders.get_mut(instance)?.take_turn(Running::resident).ok()?;
-        Some((instance.name().to_owned(), resident))
-    };
-    Instance::ALL.iter().filter_map(of).collect()
+/// The tables, of which every contender's process is the same for all, and what is known of the
+/// processes themselves.
+fn measure_tables(options: &Options, mut bench: Bench, rounds: usize, record: &mut Record) {
+    let quick = options.quick;
+    let filled = resident(&mut bench);
+    for (part, table) in [
+        (Part::Query, tables::query(quick)),
+        (Part::LearnDurable, tables::durable(quick)),
+        (Part::LearnRelaxed, tables::relaxed(quick)),
+        (Part::Heartbeat, tables::heartbeat()),
+    ] {
+        if options.wants(part) {
+            record.sections.push(bench.run(&table, rounds));
+        }
+    }
+    if options.wants(Part::QueryOpen) {
+        record.sections.push(tables::open_loop(&mut bench, quick));
+    }
+    if options.wants(Part::Python) {
+        let tables = [Operation::Query, Operation::Learn].map(tables::python);
+        record.sections.extend(tables.iter().map(|table| bench.run(table, rounds)));
+    }
+    if options.wants(Part::Profile) {
+        record.profiles = profiles::measure(&mut bench);
+    }
+    let at_end = resident(&mut bench);
+    record.memory.extend(filled.into_iter().map(|(contender, filled)| {
+        // Who has died meanwhile has none.
+        let at_end = at_end.iter().find(|(name, _)| *name == contender).map(|(_, bytes)| *bytes);
+        Memory { contender: contender.to_owned(), filled, at_end }
+    }));
+    record.contenders.extend(ALL.iter().map(|contender| bench.server(contender).describe()));
+    record.contenders.extend(options.wants(Part::LearnDurable).then(tables::described_floor));
+    if options.wants(Part::Python) {
+        record.contenders.extend(python::describe());
+    }
+    record.problems.append(&mut bench.problems);
 }
 
-/// The sizes of the exchange that the echoes copy, measured on a server that is gone again when the
-/// contenders start.
-fn setup(options: &Options) -> Outcome<Setup> {
-    if options.server_cpu == options.load_cpu {
-        return Err("the server and the load each need a CPU of their own; say --server-cpu and --load-cpu".into());
-    }
-    let archived = (contender::filling().archived_bytes(), contender::learning().archived_bytes());
-    let server = Running::sutra(options.server_cpu, &[])?;
-    let plan = Plan {
-        warm_up: Duration::ZERO,
-        length: sutra_load::Length::Requests(contender::CONCEPTS),
-        depth: 64,
-        ..Plan::new(server.address)
+/// Resident memory of all that are there.
+fn resident(bench: &mut Bench) -> Vec<(&'static str, u64)> {
+    let mut of = |contender: &&'static contenders::Contender| {
+        Some((contender.name, bench.server(contender).take_turn(Running::resident).ok()?))
     };
-    sutra_load::run(&plan, vec![contender::filling()], None)?;
-    let keys = Keys::new("bench", KeySpace::Once(contender::CONCEPTS));
-    let queried = sutra_load::run(&plan, vec![Query::new("", keys, Some(archived.0))], None)?;
-    let query_bytes = (queried.bytes_sent.round() as usize, queried.bytes_received.round() as usize);
-    Ok(Setup { server_cpu: options.server_cpu, load_cpu: options.load_cpu, query_bytes, archived })
+    ALL.iter().filter_map(&mut of).collect()
 }
 
 fn write(record: &Record, folder: &Path) -> Outcome {
@@ -323,7 +296,7 @@ fn agree(one: &Record, other: &Record) -> Outcome {
         counts[agreement as usize] += 1;
         if agreement != Agreement::Both {
             let verdict = format!("{agreement:?}").to_uppercase();
-            println!("{verdict}: {}: {} and {}", ratio.name(), markdown::show(here, 2), markdown::show(there, 2));
+            println!("{verdict}: {}: {} and {}", ratio.name(), here.show(2), there.show(2));
         }
     }
     let [both, half, ranges, apart] = counts;

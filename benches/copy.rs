@@ -4,38 +4,38 @@
 //! It is the measurement behind `COPY_LIMIT` in src/net/output.rs. The server's CPU time a request
 //! decides: at long replies the load's core and not the server's bounds the rate.
 
-use std::time::Duration;
-
 use clap::Args;
-use sutra_load::{Length, Plan, ServerCpu};
+use sutra_load::{Report, ServerCpu};
 
 use crate::Outcome;
-use crate::process::{Kind, Running};
+use crate::options::{Cpus, Rounds, load};
+use crate::process::Running;
+use crate::spread::{ratios, show};
 use crate::stored::Ask;
-use crate::table::Figures;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Rounds over both ways
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
-    /// Seconds measured for each figure
-    #[arg(long, default_value_t = 1.0)]
-    seconds: f64,
+    #[command(flatten)]
+    rounds: Rounds,
     /// Reply payloads, in bytes: multiples of 16
     #[arg(long, value_delimiter = ',', default_value = "512,1024,2048,4096,8192,16384,32768", value_parser = payload)]
     sizes: Vec<usize>,
-    /// The server's CPU
-    #[arg(long, default_value_t = 0)]
-    server_cpu: usize,
-    /// The load's CPU
-    #[arg(long, default_value_t = 1)]
-    load_cpu: usize,
+    #[command(flatten)]
+    cpus: Cpus,
 }
 
 /// Connections and depth: a reply on its own, many connections with one each, many replies in one
 /// send.
 const SHAPES: [(usize, usize); 3] = [(1, 1), (64, 1), (16, 16)];
+
+/// What is compared: its name, how it is read, and the digits to show.
+type Figure = (&'static str, fn(&Report) -> f64, usize);
+
+const FIGURES: [Figure; 3] = [
+    ("p50 µs", |report| report.latency.as_ref().map_or(f64::NAN, |latency| latency.p50_ns as f64 / 1000.0), 1),
+    ("thousand/s", |report| report.requests_per_second / 1000.0, 1),
+    ("server CPU µs", |report| report.server_cpu.as_ref().map_or(f64::NAN, |cpu| cpu.total_us), 2),
+];
 
 fn payload(text: &str) -> Result<usize, String> {
     let bytes = text.parse().ok().filter(|bytes| (16..=1 << 20).contains(bytes) && bytes % 16 == 0);
@@ -43,40 +43,31 @@ fn payload(text: &str) -> Result<usize, String> {
 }
 
 pub(crate) fn run(options: &Options) -> Outcome {
+    let Rounds { rounds, seconds } = options.rounds;
     println!(
-        "replies copied beside their header, and sent from where they lie; median over {} rounds [lowest, highest]",
-        options.rounds
+        "replies copied beside their header, and sent from where they lie; median over {rounds} rounds [lowest, highest]"
     );
-    let server = Running::contender(Kind::Stored, options.server_cpu, &[])?;
+    let server = Running::own(options.cpus.server_cpu, &["stored"])?;
     for (connections, depth) in SHAPES {
-        println!("\n{}", Figures::heading(&format!("{connections} × {depth} deep")));
+        println!("\n{connections} × {depth}");
+        let plan = load(&server, connections, depth, seconds, options.cpus.load_cpu);
         for bytes in &options.sizes {
-            let plan = Plan {
-                connections,
-                depth,
-                warm_up: Duration::from_millis(200),
-                length: Length::Duration(Duration::from_secs_f64(options.seconds)),
-                pin: vec![options.load_cpu],
-                ..Plan::new(server.address)
-            };
-            let [copied, shared] = compare(options.rounds, &plan, *bytes, &server)?;
-            println!("{}", copied.row(&format!("{bytes:>6} copied")));
-            println!("{}", shared.row(&format!("{bytes:>6} shared")));
-            println!("{}", shared.ratios(&copied, "       shared/copied"));
+            let mut reports: [Vec<Report>; 2] = Default::default();
+            for round in 0..rounds {
+                // Each way is first in turn.
+                for which in [round % 2, (round + 1) % 2] {
+                    let cpu = ServerCpu::of_process(server.pid());
+                    let asked = Ask { bytes: *bytes, shared: which == 1 };
+                    reports[which].push(sutra_load::run(&plan, vec![asked], Some(cpu))?);
+                }
+            }
+            for (name, figure, digits) in FIGURES {
+                let [copied, shared] = reports.each_ref().map(|reports| reports.iter().map(figure).collect::<Vec<_>>());
+                let ratio = show(ratios(&shared, &copied), 3);
+                let (copied, shared) = (show(copied, digits), show(shared, digits));
+                println!("{bytes:>6} {name:<14} copied {copied:<26} shared {shared:<26} shared/copied {ratio}");
+            }
         }
     }
     Ok(())
-}
-
-/// Both ways, in turn first.
-fn compare(rounds: usize, plan: &Plan, bytes: usize, server: &Running) -> Outcome<[Figures; 2]> {
-    let mut figures = [Figures::default(), Figures::default()];
-    for round in 0..rounds {
-        for turn in 0..2 {
-            let which = (round + turn) % 2;
-            let cpu = ServerCpu::of_process(server.pid());
-            figures[which].add(&sutra_load::run(plan, vec![Ask { bytes, shared: which == 1 }], Some(cpu))?);
-        }
-    }
-    Ok(figures)
 }

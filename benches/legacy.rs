@@ -37,7 +37,7 @@ const MAX_MESSAGE: usize = 16 << 20;
 /// Serves storage until the process is killed. The log lies in a folder that goes with the
 /// process's target folder.
 pub(crate) fn serve(listener: TcpListener, cpu: usize, sync: Sync) -> Outcome {
-    let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(crate::process::target_folder()?)?;
+    let folder = crate::process::folder()?;
     let store = Arc::new(Store::create(&folder.path().join("wal.log"), sync == Sync::Always)?);
     accept(listener, cpu, move |message| {
         let store = Arc::clone(&store);

@@ -1,8 +1,9 @@
-//! `sutra-bench`: the server beside the floor it stands on, measured in one run on this host.
+//! `sutra-bench`: the server beside everything that it can be compared with, on this host.
 //!
-//! Every comparison of servers starts its contenders as processes of their own, pins them to one
-//! CPU and the load to another, goes round them in turn so that drift of the host hits all alike,
-//! checks every reply, and prints medians over the rounds with their ratios.
+//! `compare` measures all contenders in one run. The other commands answer single questions. Every
+//! server is a process of its own on one CPU, and the load is on another. What is compared takes
+//! turns, so that drift of the host hits all alike. Every reply is checked, and figures are medians
+//! over the rounds.
 
 #![allow(clippy::print_stdout, reason = "a benchmark's output is what it prints")]
 
@@ -11,20 +12,17 @@ mod aligned;
 mod answering;
 mod bare_echo;
 mod compare;
-mod compat;
 mod copy;
-mod durable;
-mod echo;
-mod idle;
 mod legacy;
 mod options;
 mod paths;
 mod process;
 mod recovery;
 mod search;
+mod serve;
 mod sizes;
+mod spread;
 mod stored;
-mod table;
 mod vectors;
 
 use std::process::ExitCode;
@@ -39,7 +37,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 #[derive(Parser)]
-#[command(name = "sutra-bench", about = "Measures sutra beside the floor it stands on", version)]
+#[command(name = "sutra-bench", about = "Measures sutra beside what it can be compared with", version)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -47,50 +45,35 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Sutra beside everything else that a user could pick, and beside the floor: all contenders,
-    /// one report
+    /// Compare Sutra with everything that a user could pick instead, in one report
     Compare(compare::Options),
-    /// Many agents' heartbeats on one core of a grid's master
+    /// Load one core of a grid's master with many agents' heartbeats
     Agents(agents::Options),
-    /// Query beside an echo on our runtime and an echo on a bare io_uring loop
-    Echo(echo::Options),
-    /// Durable learn beside a bare loop of group-committed writes to the same disk
-    Learn(durable::Options),
-    /// Query through the compat port beside the native port
-    Compat(options::Rounds),
-    /// Memory of ten thousand idle connections
-    Idle(idle::Options),
-    /// Replies copied beside their header and sent from where they lie, by size
+    /// Compare replies that are copied with replies that are sent from where they lie, by size
     Copy(copy::Options),
-    /// Recovery from a cold disk beside a sequential read of the same files
+    /// Compare recovery from a cold disk with a sequential read of the same files
     Recovery(recovery::Options),
-    /// Paths between random pairs beside a search over adjacency vectors in memory
+    /// Compare paths over the socket with a search over adjacency vectors in memory
     Paths(paths::Options),
-    /// Vector search over the socket beside the index library in-process, and what a query waits
-    /// for on a core that is full of searches and paths
+    /// Measure a query on a core that is full of searches and paths
     Search(search::Options),
-    /// Vector search through the store beside the index library in-process, and beside an exact
-    /// scan
+    /// Compare vector search in the store with the index library alone, and with an exact scan
     Vectors(vectors::Options),
-    /// One contender, on its own: listens until it is killed
+    /// Serve as one of the contenders until killed
     #[command(hide = true)]
-    Serve(process::Contender),
+    Serve(serve::Options),
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Compare(options) => compare::run(&options),
         Command::Agents(options) => agents::run(&options),
-        Command::Echo(options) => echo::run(&options),
-        Command::Learn(options) => durable::run(&options),
-        Command::Compat(options) => compat::run(&options),
-        Command::Idle(options) => idle::run(&options),
         Command::Copy(options) => copy::run(&options),
         Command::Recovery(options) => recovery::run(&options),
         Command::Paths(options) => paths::run(&options),
         Command::Search(options) => search::run(&options),
         Command::Vectors(options) => vectors::run(&options),
-        Command::Serve(contender) => contender.serve(),
+        Command::Serve(options) => serve::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

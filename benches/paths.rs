@@ -10,7 +10,6 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -23,25 +22,22 @@ use sutra_wire::{
 };
 
 use crate::Outcome;
-use crate::process::{Running, sutra_binary};
+use crate::options::Cpus;
+use crate::process::{Running, import};
 
 #[derive(Args)]
 pub(crate) struct Options {
     /// A folder with concepts.jsonl and associations.jsonl
     #[arg(long)]
     wordnet: PathBuf,
-    /// Graphs to search: the first so many concepts of the file, and the associations between them
+    /// Sizes of the graphs: each has the first so many concepts, and their associations
     #[arg(long, value_delimiter = ',', default_values_t = [10_000, 200_000])]
     concepts: Vec<usize>,
-    /// Random pairs
+    /// How many random pairs
     #[arg(long, default_value_t = 2_000)]
     pairs: usize,
-    /// The server's CPU
-    #[arg(long, default_value_t = 0)]
-    server_cpu: usize,
-    /// The CPU of the asking side, and of the plain search
-    #[arg(long, default_value_t = 1)]
-    load_cpu: usize,
+    #[command(flatten)]
+    cpus: Cpus,
 }
 
 /// Visits of the plain search from which on a pair counts as one of the long ones.
@@ -51,8 +47,8 @@ pub(crate) fn run(options: &Options) -> Outcome {
     // Before this thread is pinned, which those that it starts would be, too.
     let prepared: Vec<_> =
         options.concepts.iter().map(|concepts| prepare(options, *concepts)).collect::<Outcome<_>>()?;
-    if !core_affinity::set_for_current(core_affinity::CoreId { id: options.load_cpu }) {
-        return Err(format!("can't run on CPU {}", options.load_cpu).into());
+    if !core_affinity::set_for_current(core_affinity::CoreId { id: options.cpus.load_cpu }) {
+        return Err(format!("can't run on CPU {}", options.cpus.load_cpu).into());
     }
     prepared.into_iter().try_for_each(|(graph, server)| compare(options, graph, &server))
 }
@@ -61,13 +57,8 @@ pub(crate) fn run(options: &Options) -> Outcome {
 fn prepare(options: &Options, concepts: usize) -> Outcome<(Graph, Running)> {
     let folder = tempfile::tempdir()?;
     let graph = Graph::cut(&options.wordnet, concepts, folder.path())?;
-    let server = Running::sutra(options.server_cpu, &["--durability", "os"])?;
-    let mut import = Command::new(sutra_binary()?);
-    import.arg("import").arg(folder.path()).arg("--json").arg("--server").arg(server.address.to_string());
-    let imported = import.output()?;
-    if !imported.status.success() {
-        return Err(String::from_utf8_lossy(&imported.stderr).into());
-    }
+    let server = Running::sutra(&format!("{},", options.cpus.server_cpu), &["--durability", "os"])?;
+    import(folder.path(), &server)?;
     Ok((graph, server))
 }
 

@@ -1,151 +1,65 @@
-//! Contenders as processes: started on a port of their own, pinned, killed when dropped.
+//! Servers and helper programs as processes: started, pinned, frozen, stopped; killed when dropped.
 
-use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use clap::{Args, ValueEnum};
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
-use crate::answering::{self, Echo};
-use crate::legacy::{self, Sync};
-use crate::sizes::Sizes;
-use crate::stored::Pieces;
-use crate::{Outcome, bare_echo};
+use crate::Outcome;
 
-/// The servers that this program can be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Kind {
-    /// An echo on a bare io_uring loop: the floor.
-    Bare,
-    /// An echo on our runtime.
-    Runtime,
-    /// Pieces of a region on our runtime, copied or sent from where they lie.
-    Stored,
-    /// The server that Sutra replaces.
-    Legacy,
-    /// The old grid master's heartbeats.
-    LegacyGrid,
-}
+/// How long a server may take until it accepts.
+const PATIENCE: Duration = Duration::from_secs(10);
 
-#[derive(Args)]
-pub(crate) struct Contender {
-    #[arg(value_enum)]
-    kind: Kind,
-    /// The CPU to serve on
-    #[arg(long)]
-    cpu: usize,
-    /// Never sleep
-    #[arg(long)]
-    spin: bool,
-    /// Bytes of an echo's requests
-    #[arg(long, default_value_t = 64)]
-    request_bytes: usize,
-    /// Bytes of an echo's replies
-    #[arg(long, default_value_t = 64)]
-    reply_bytes: usize,
-    /// Of the old server: when a write is answered
-    #[arg(long, value_enum, default_value_t = Sync::Always)]
-    sync: Sync,
-}
-
-impl Contender {
-    /// Serves until it is killed.
-    pub(crate) fn serve(&self) -> Outcome {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        println!("listening   {}", listener.local_addr()?);
-        let sizes = Sizes::new(self.request_bytes, self.reply_bytes);
-        match self.kind {
-            Kind::Bare => bare_echo::run(listener, self.cpu, self.spin, sizes)?,
-            Kind::Runtime => answering::run(Echo(sizes), listener, self.cpu, self.spin)?,
-            Kind::Stored => answering::run(Pieces::new()?, listener, self.cpu, self.spin)?,
-            Kind::Legacy => legacy::serve(listener, self.cpu, self.sync)?,
-            Kind::LegacyGrid => legacy::serve_grid(listener, self.cpu)?,
-        }
-        Ok(())
-    }
-}
-
-/// A contender that is running.
+/// A server that is running.
 pub(crate) struct Running {
     child: Child,
     pub(crate) address: SocketAddr,
     /// Where a storage server speaks the old protocol.
-    pub(crate) compat: Option<SocketAddr>,
+    compat: Option<SocketAddr>,
     folder: Option<TempDir>,
 }
 
 impl Running {
-    /// Starts one of this program's own servers.
-    pub(crate) fn contender(kind: Kind, cpu: usize, arguments: &[&str]) -> Outcome<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.arg("serve").arg(kind.to_possible_value().ok_or("a value")?.get_name());
-        command.arg("--cpu").arg(cpu.to_string()).args(arguments);
-        Self::start(command, None)
-    }
-
-    /// Starts an echo with requests and replies of these sizes.
-    pub(crate) fn echo(kind: Kind, cpu: usize, spin: bool, (request, reply): (usize, usize)) -> Outcome<Self> {
-        let (request, reply) = (request.to_string(), reply.to_string());
-        let mut arguments = vec!["--request-bytes", &request, "--reply-bytes", &reply];
-        arguments.extend(spin.then_some("--spin"));
-        Self::contender(kind, cpu, &arguments)
-    }
-
-    /// Starts the gRPC contender, a program of its own.
-    pub(crate) fn grpc(binary: &Path, cpu: usize) -> Outcome<Self> {
-        let mut command = Command::new(binary);
-        command.args(["serve", "--cpu", &cpu.to_string()]);
-        Self::start(command, None)
-    }
-
-    /// A server that somebody else has started.
-    pub(crate) fn of(child: Child, address: SocketAddr, folder: Option<TempDir>) -> Self {
-        Self { child, address, compat: None, folder }
-    }
-
-    /// How the process has ended, if it has.
-    pub(crate) fn ended(&mut self) -> Outcome<Option<std::process::ExitStatus>> {
-        Ok(self.child.try_wait()?)
-    }
-
-    /// Starts the server on an empty folder, one core.
-    pub(crate) fn sutra(cpu: usize, arguments: &[&str]) -> Outcome<Self> {
-        Self::sutra_on(&format!("{cpu},"), arguments)
-    }
-
-    /// The same on the cores that `--cores` is told.
-    pub(crate) fn sutra_on(cores: &str, arguments: &[&str]) -> Outcome<Self> {
-        let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(target_folder()?)?;
-        let mut command = Command::new(sutra_binary()?);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--compat", "127.0.0.1:0", "--cores", cores, "--data"]);
-        command.arg(folder.path().join("data")).args(arguments);
-        Self::start(command, Some(folder))
+    /// Starts the server on an empty folder, on the cores that `--cores` is told.
+    pub(crate) fn sutra(cores: &str, arguments: &[&str]) -> Outcome<Self> {
+        let mut command = Command::new(built("sutra")?);
+        command.args("serve --listen 127.0.0.1:0 --compat 127.0.0.1:0 --cores".split(' '));
+        command.arg(cores).args(arguments);
+        Self::with_folder(command)
     }
 
     /// Starts a grid's master on an empty folder.
     pub(crate) fn grid_master(cpu: usize) -> Outcome<Self> {
-        let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(target_folder()?)?;
-        let mut command = Command::new(sutra_binary()?);
-        command.args([
-            "grid",
-            "master",
-            "--listen",
-            "127.0.0.1:0",
-            "--compat",
-            "127.0.0.1:0",
-            "--admin",
-            "off",
-            "--cpu",
-        ]);
-        command.arg(cpu.to_string()).arg("--data").arg(folder.path().join("data"));
+        let mut command = Command::new(built("sutra")?);
+        command.args("grid master --listen 127.0.0.1:0 --compat 127.0.0.1:0 --admin off --cpu".split(' '));
         // At "info" it names every agent that registers.
-        command.env("SUTRA_LOG", "warn");
-        Self::start(command, Some(folder))
+        command.arg(cpu.to_string()).env("SUTRA_LOG", "warn");
+        Self::with_folder(command)
     }
 
-    fn start(mut command: Command, folder: Option<TempDir>) -> Outcome<Self> {
+    /// Starts one of this program's own servers.
+    pub(crate) fn own(cpu: usize, arguments: &[&str]) -> Outcome<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("serve").args(arguments).args(["--cpu", &cpu.to_string()]);
+        Self::announced(command, None)
+    }
+
+    /// Starts a program that is told its folder by `--data`, with an empty one.
+    fn with_folder(mut command: Command) -> Outcome<Self> {
+        let folder = folder()?;
+        command.arg("--data").arg(folder.path().join("data"));
+        Self::announced(command, Some(folder))
+    }
+
+    /// Starts a server that prints where it listens.
+    pub(crate) fn announced(mut command: Command, folder: Option<TempDir>) -> Outcome<Self> {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let mut lines = BufReader::new(child.stdout.take().ok_or("stdout is piped")?).lines();
         let address = loop {
@@ -155,27 +69,69 @@ impl Running {
             }
         };
         // A storage server names its compat port on the next line.
-        let compat = match &folder {
-            Some(_) => {
-                let line = lines.next().transpose()?.unwrap_or_default();
-                line.strip_prefix("compat").and_then(|line| line.split_whitespace().next()?.parse().ok())
-            }
-            None => None,
-        };
+        let next = if folder.is_some() { lines.next().transpose()? } else { None };
+        let compat = next.and_then(|line| line.strip_prefix("compat")?.split_whitespace().next()?.parse().ok());
         std::thread::spawn(move || lines.for_each(drop));
         Ok(Self { child, address, compat, folder })
     }
 
-    /// Stops the server in an orderly way; what it leaves lies in `data` of the folder, which is
+    /// Starts a server that says nothing, and waits until it accepts at `address`.
+    pub(crate) fn silent(mut command: Command, address: SocketAddr, folder: Option<TempDir>) -> Outcome<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut running = Self { child: command.spawn()?, address, compat: None, folder };
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(address).is_err() {
+            if let Some(ended) = running.ended()? {
+                return Err(format!("{command:?} ended with {ended} before it listened").into());
+            }
+            if Instant::now() > deadline {
+                return Err(format!("{command:?} does not listen on {address} after {PATIENCE:?}").into());
+            }
+            sleep(Duration::from_millis(20));
+        }
+        Ok(running)
+    }
+
+    /// How the process has ended, if it has.
+    fn ended(&mut self) -> Outcome<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
+    /// Where it speaks the old protocol.
+    pub(crate) fn compat(&self) -> Outcome<SocketAddr> {
+        Ok(self.compat.ok_or("the server named no compat port")?)
+    }
+
+    /// Stops all its threads until its next turn.
+    pub(crate) fn freeze(&self) -> Outcome {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets a frozen process run while `turn` uses it.
+    pub(crate) fn take_turn<T>(&mut self, turn: impl FnOnce(&Running) -> Outcome<T>) -> Outcome<T> {
+        self.signal(Signal::CONT)?;
+        let done = turn(self);
+        // Whatever went wrong in its turn: that it is gone says more.
+        if let Some(ended) = self.ended()? {
+            return Err(format!("it ended with {ended}").into());
+        }
+        self.freeze()?;
+        done
+    }
+
+    /// Stops the server in an orderly way. What it leaves lies in `data` of the folder, which is
     /// gone when that is dropped.
     pub(crate) fn stop(mut self) -> Outcome<TempDir> {
-        let pid = rustix::process::Pid::from_raw(i32::try_from(self.pid())?).ok_or("a process has a number")?;
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+        self.signal(Signal::TERM)?;
         let status = self.child.wait()?;
         if !status.success() {
             return Err(format!("the server ended with {status}").into());
         }
         self.folder.take().ok_or_else(|| "only a storage server has a folder".into())
+    }
+
+    fn signal(&self, signal: Signal) -> Outcome {
+        Ok(kill_process(Pid::from_child(&self.child), signal)?)
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -197,16 +153,76 @@ impl Drop for Running {
     }
 }
 
+/// Calls `start` with this thread on `cpu`: a process that it starts stays there, with every thread
+/// that it will have.
+pub(crate) fn on_cpu<T>(cpu: usize, start: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+    let before = sched_getaffinity(None)?;
+    let mut only = CpuSet::new();
+    only.set(cpu);
+    sched_setaffinity(None, &only)?;
+    let started = start();
+    sched_setaffinity(None, &before)?;
+    started
+}
+
+/// An address that nobody listens on. Another process could take it before its server does, which
+/// that server would say.
+pub(crate) fn free_address() -> Outcome<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
 /// The folder of the binaries: build output, on the disk that is measured.
 pub(crate) fn target_folder() -> Outcome<PathBuf> {
     Ok(std::env::current_exe()?.parent().ok_or("a binary lies in a folder")?.to_path_buf())
 }
 
-/// The server's binary, built beside this one.
-pub(crate) fn sutra_binary() -> Outcome<PathBuf> {
-    let binary = target_folder()?.join("sutra");
-    if !binary.exists() {
-        return Err(format!("{} is missing: run `cargo build --release` first", binary.display()).into());
+/// An empty folder on that disk, gone when dropped.
+pub(crate) fn folder() -> Outcome<TempDir> {
+    Ok(tempfile::Builder::new().prefix("bench-").tempdir_in(target_folder()?)?)
+}
+
+/// A program of the project, built beside this one.
+pub(crate) fn built(program: &str) -> Outcome<PathBuf> {
+    let binary = target_folder()?.join(program);
+    if binary.exists() {
+        return Ok(binary);
     }
-    Ok(binary)
+    Err(format!("{} is missing: run `cargo build --release -p {program}`", binary.display()).into())
+}
+
+/// The version that a program tells, or why it can't be had.
+pub(crate) fn version(program: &str) -> Outcome<String> {
+    let output = Command::new(program).arg("--version").stdin(Stdio::null()).output().map_err(|error| {
+        if error.kind() == ErrorKind::NotFound {
+            format!("{program} is not installed")
+        } else {
+            format!("{program} can't be run: {error}")
+        }
+    })?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    Ok(said.lines().next().unwrap_or_default().trim().to_owned())
+}
+
+/// Runs a helper program to its end; what it printed.
+pub(crate) fn said(mut command: Command) -> Outcome<String> {
+    let output = command.stdin(Stdio::null()).output().map_err(|error| format!("{command:?}: {error}"))?;
+    if !output.status.success() {
+        let words = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{}: {}", output.status, words.trim()).into());
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// The same, read as the line of JSON that it is.
+pub(crate) fn printed<T: DeserializeOwned>(command: Command) -> Outcome<T> {
+    let said = said(command)?;
+    Ok(serde_json::from_str(said.trim())
+        .map_err(|error| format!("not the JSON that was expected ({error}): {said}"))?)
+}
+
+/// Has the server import a folder of JSON lines.
+pub(crate) fn import(folder: &std::path::Path, server: &Running) -> Outcome {
+    let mut import = Command::new(built("sutra")?);
+    import.arg("import").arg(folder).arg("--json").arg("--server").arg(server.address.to_string());
+    said(import).map(drop)
 }

@@ -14,13 +14,14 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use rustix::fs::{Advice, OFlags, fadvise};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
-use sutra_load::{KeySpace, Keys, Learn, Length, Plan};
+use sutra_load::{KeySpace, Keys, Learn};
 use sutra_store::{Opened, Store};
 
 use crate::Outcome;
 use crate::aligned::{Aligned, BLOCK};
+use crate::options::filling;
 use crate::process::Running;
-use crate::table::Rounds;
+use crate::spread::{ratios, show};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -33,7 +34,7 @@ pub(crate) struct Options {
     /// Numbers in each record's embedding
     #[arg(long, default_value_t = 384)]
     dimension: usize,
-    /// Rounds over both contenders
+    /// Rounds over both
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// The CPU of the server that writes the store
@@ -56,7 +57,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
         files.len(),
         options.rounds
     );
-    let (mut plain, mut recovery) = (Rounds::default(), Rounds::default());
+    let (mut plain, mut recovery) = (Vec::new(), Vec::new());
     for round in 0..options.rounds {
         for turn in 0..2 {
             drop_from_cache(&files)?;
@@ -67,24 +68,18 @@ pub(crate) fn run(options: &Options) -> Outcome {
             }
         }
     }
-    println!("  sequential read   {} MB/s a core", plain.show(0));
-    println!("  recovery          {} MB/s a core", recovery.show(0));
-    println!("  recovery / read   {}", recovery.ratio(&plain).show(3));
+    println!("  sequential read   {} MB/s a core", show(plain.iter().copied(), 0));
+    println!("  recovery          {} MB/s a core", show(recovery.iter().copied(), 0));
+    println!("  recovery / read   {}", show(ratios(&recovery, &plain), 3));
     Ok(())
 }
 
 /// A store of one shard, written by a server that was stopped in an orderly way.
 fn fill(options: &Options) -> Outcome<tempfile::TempDir> {
-    let server = Running::sutra(options.server_cpu, &[])?;
+    let server = Running::sutra(&format!("{},", options.server_cpu), &[])?;
     let keys = Keys::new("bench", KeySpace::Once(options.records));
     let learn = Learn::new("", keys, options.content, options.dimension);
-    let plan = Plan {
-        depth: 256,
-        warm_up: Duration::ZERO,
-        length: Length::Requests(options.records),
-        ..Plan::new(server.address)
-    };
-    sutra_load::run(&plan, vec![learn], None)?;
+    sutra_load::run(&filling(&server, options.records), vec![learn], None)?;
     server.stop()
 }
 

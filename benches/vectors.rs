@@ -16,25 +16,26 @@ use clap::Args;
 use half::f16;
 use multiversion::multiversion;
 use npyz::{Deserialize, NpyFile};
+use sutra_client::blocking::Client;
 use sutra_store::{NamespaceId, Opened, SearchProgress, Shard, Store, VectorQuery};
 use sutra_wire::{Checked, ConceptRecord};
 use usearch::{Index, IndexOptions, MetricKind, ScalarKind, VectorType};
 
 use crate::Outcome;
-use crate::table::Rounds;
+use crate::spread::{ratios, show};
 
 #[derive(Args)]
 pub(crate) struct Options {
     /// The folder with embeddings.npy, queries.npy and neighbours.npy
     #[arg(long)]
     wordnet: PathBuf,
-    /// How many of the vectors; there is no recall to be told where it is not all
+    /// How many of the vectors to use [default: all; recall is only told of all]
     #[arg(long)]
     vectors: Option<usize>,
-    /// Rounds over all contenders
+    /// Rounds over everything that is compared
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// The CPU of the run
+    /// The CPU to run on
     #[arg(long, default_value_t = 0)]
     cpu: usize,
 }
@@ -105,6 +106,20 @@ impl Data {
             found += search(query)?.iter().filter(|row| truth.contains(row)).count();
         }
         Ok(found as f64 / (K * self.queries.len()) as f64)
+    }
+}
+
+/// Waits until every vector is in an index, but for so many, which lie on shards that have too few
+/// for one.
+pub(crate) fn wait_until_indexed(client: &Client, left: u64) -> Outcome<Duration> {
+    let start = Instant::now();
+    loop {
+        let stats = client.stats()?;
+        let tail = stats.counters.iter().find(|counter| counter.name == "vectors_tail").ok_or("vectors_tail")?;
+        if tail.value.to_native() <= left {
+            return Ok(start.elapsed());
+        }
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 
@@ -203,7 +218,7 @@ fn product(a: &[i8], b: &[i8]) -> i32 {
 }
 
 /// The library as it comes, but for its product: its own is compiled for the oldest CPUs.
-pub(crate) fn plain(dimension: usize) -> Outcome<Index> {
+fn plain(dimension: usize) -> Outcome<Index> {
     let options = IndexOptions {
         dimensions: dimension,
         metric: MetricKind::Cos,
@@ -226,10 +241,7 @@ pub(crate) fn plain(dimension: usize) -> Outcome<Index> {
 }
 
 /// Searches a second, and the median time of one in µs.
-pub(crate) fn measure(
-    queries: &[Vec<f32>],
-    mut search: impl FnMut(&[f32]) -> Outcome<Vec<u32>>,
-) -> Outcome<(f64, f64)> {
+fn measure(queries: &[Vec<f32>], mut search: impl FnMut(&[f32]) -> Outcome<Vec<u32>>) -> Outcome<(f64, f64)> {
     let mut times = Vec::with_capacity(queries.len());
     for query in queries {
         let start = Instant::now();
@@ -296,7 +308,7 @@ fn compare(ours: &mut Ours, plain: &Index, data: &Data, rounds: usize, is_all: b
         let found = plain.search(query, K)?;
         found.keys.into_iter().map(|key| Ok(u32::try_from(key)?)).collect()
     };
-    let mut figures: [(Rounds, Rounds); 4] = Default::default();
+    let mut figures: [(Vec<f64>, Vec<f64>); 4] = Default::default();
     for _ in 0..rounds {
         let measured = [
             measure(&data.queries, |query| ours.search(query, 0, false))?,
@@ -321,9 +333,13 @@ fn compare(ours: &mut Ours, plain: &Index, data: &Data, rounds: usize, is_all: b
     let names = ["store", "library", "store, ef 400", "store, exact"];
     for ((name, (rates, medians)), recall) in names.iter().zip(&figures).zip(recall) {
         let recall = if is_all { format!(", recall@10 {recall:.4}") } else { String::new() };
-        println!("  {name:<17} {} searches/s, p50 {} µs{recall}", rates.show(0), medians.show(0));
+        println!(
+            "  {name:<17} {} searches/s, p50 {} µs{recall}",
+            show(rates.iter().copied(), 0),
+            show(medians.iter().copied(), 0)
+        );
     }
-    println!("  store / library   {}", figures[0].0.ratio(&figures[1].0).show(3));
+    println!("  store / library   {}", show(ratios(&figures[0].0, &figures[1].0), 3));
     Ok(())
 }
 

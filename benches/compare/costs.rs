@@ -1,20 +1,21 @@
 //! What CPU and memory figures mean in instances and money: plain arithmetic on stated assumptions.
 
-use super::contender::Instance;
-use super::record::{Cell, Figure, Record, Shape};
+use super::cell::{Cell, Figure, Shape};
+use super::contenders::{GRPC, MEMCACHED, OLD, OLD_UNSYNCED, REDIS, SUTRA};
+use super::record::Record;
 use super::tables::{OPEN, PRICED_RATE, QUERY, kept_up};
 
 /// The load that is priced.
-pub(crate) const QUERIES_PER_SECOND: f64 = 1e6;
-pub(crate) const IDLE_CONNECTIONS: f64 = 1e6;
+const QUERIES_PER_SECOND: f64 = 1e6;
+const IDLE_CONNECTIONS: f64 = 1e6;
 /// An instance as clouds rent it, and how full it is run. The price is a round one of
 /// general-purpose machines of that size on demand in 2025; whoever pays another scales the last
 /// column.
-pub(crate) const CORES: f64 = 8.0;
-pub(crate) const MEMORY_GB: f64 = 32.0;
-pub(crate) const DOLLARS_PER_HOUR: f64 = 0.40;
-pub(crate) const UTILIZATION: f64 = 0.6;
-pub(crate) const HOURS_A_YEAR: f64 = 8760.0;
+const CORES: f64 = 8.0;
+const MEMORY_GB: f64 = 32.0;
+const DOLLARS_PER_HOUR: f64 = 0.40;
+const UTILIZATION: f64 = 0.6;
+const HOURS_A_YEAR: f64 = 8760.0;
 
 /// One contender's bill.
 pub(crate) struct Bill {
@@ -26,30 +27,37 @@ pub(crate) struct Bill {
     pub(crate) bytes_each: Option<f64>,
 }
 
+/// What the report says of the arithmetic, by the name of its gap there.
+pub(crate) fn assumption(gap: &str) -> String {
+    match gap {
+        "millions" => (QUERIES_PER_SECOND / 1e6).to_string(),
+        "idle_millions" => (IDLE_CONNECTIONS / 1e6).to_string(),
+        "cores" => CORES.to_string(),
+        "gigabytes" => MEMORY_GB.to_string(),
+        "percent" => format!("{:.0}", UTILIZATION * 100.0),
+        "utilization" => UTILIZATION.to_string(),
+        "hourly" => format!("{DOLLARS_PER_HOUR:.2}"),
+        "yearly" => format!("{:.0}", DOLLARS_PER_HOUR * HOURS_A_YEAR),
+        _ => PRICED_RATE.to_string(),
+    }
+}
+
 pub(crate) fn bills(record: &Record) -> Vec<Bill> {
-    let busy = Shape { connections: 64, depth: 1, rate: None };
-    let servers = [Instance::Grpc, Instance::OldUnsynced, Instance::Redis, Instance::Memcached, Instance::Sutra];
-    let bill = |instance: Instance| {
-        let name = instance.name();
+    let busy = Shape::closed((64, 1));
+    let bill = |name: &'static str| {
         // Nobody waits for the disk in a query: those tables have one row for the old server.
-        let queried = if instance == Instance::OldUnsynced { Instance::Old.name() } else { name };
+        let queried = if name == OLD_UNSYNCED.name { OLD.name } else { name };
         let cpu = |cell: &Cell| Some(cell.figures(Figure::Cpu)?.median);
         let keeping_up = open_loop_cell(record, queried, PRICED_RATE).filter(|cell| kept_up(cell, PRICED_RATE));
         let cpu_us = keeping_up.or_else(|| record.cell(QUERY, queried, busy)).and_then(cpu);
-        let idle = record.idle.iter().find(|idle| idle.contender == name);
-        Bill {
-            contender: name,
-            cpu_us,
-            keeps_up: keeping_up.is_some(),
-            bytes_each: idle.and_then(|idle| idle.bytes_each.as_ref().ok().copied()),
-        }
+        Bill { contender: name, cpu_us, keeps_up: keeping_up.is_some(), bytes_each: record.idle_bytes(name) }
     };
-    servers.into_iter().map(bill).filter(|bill| bill.cpu_us.is_some() || bill.bytes_each.is_some()).collect()
+    let priced = [GRPC.name, OLD_UNSYNCED.name, REDIS.name, MEMCACHED.name, SUTRA.name];
+    priced.into_iter().map(bill).filter(|bill| bill.cpu_us.is_some() || bill.bytes_each.is_some()).collect()
 }
 
 fn open_loop_cell<'a>(record: &'a Record, contender: &str, rate: f64) -> Option<&'a Cell> {
-    let section = record.sections.iter().find(|section| section.id == OPEN)?;
-    section.cells.iter().find(|cell| cell.contender == contender && cell.shape.rate == Some(rate))
+    record.section(OPEN)?.cells.iter().find(|cell| cell.contender == contender && cell.shape.rate == Some(rate))
 }
 
 impl Bill {

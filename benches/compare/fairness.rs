@@ -25,6 +25,61 @@ const SERVER_IDLE: f64 = 0.90;
 /// when its time is up comes to less.
 const ANSWERED: f64 = 0.99;
 
+/// How often a starved measurement is repeated before its round is given up.
+const REPEATS: usize = 2;
+
+/// What was measured, or in words who was starved meanwhile.
+pub(crate) enum Fair<T> {
+    Yes(T),
+    Starved(String),
+}
+
+impl<T> Fair<T> {
+    pub(crate) fn unless(starved: Option<String>, measured: T) -> Self {
+        starved.map_or(Fair::Yes(measured), Fair::Starved)
+    }
+}
+
+/// One measurement of one load.
+pub(crate) struct Measured {
+    pub(crate) report: Report,
+    pub(crate) bound_by_load: bool,
+}
+
+/// Measures, and again where somebody was starved; none where that was so every time.
+pub(crate) fn fairly<T>(whose: &str, mut measure: impl FnMut() -> Outcome<Fair<T>>) -> Outcome<Option<T>> {
+    let mut words = String::new();
+    for _ in 0..=REPEATS {
+        match measure()? {
+            Fair::Yes(measured) => return Ok(Some(measured)),
+            Fair::Starved(starved) => words = starved,
+        }
+    }
+    eprintln!("  {whose}: {words}");
+    Ok(None)
+}
+
+/// What keeps the rounds of something from being taken at their word.
+pub(crate) fn problem<T>(place: &str, failed: Option<&str>, rounds: &[Option<T>]) -> Option<String> {
+    if let Some(words) = failed {
+        return Some(format!("{place} FAILED, so it has no figures: {words}"));
+    }
+    let unfair = rounds.iter().filter(|round| round.is_none()).count();
+    let fate = if unfair * 2 >= rounds.len() { "so it has no figures" } else { "left out" };
+    (unfair > 0).then(|| format!("{place} was STARVED in {unfair} of {} rounds, {fate}", rounds.len()))
+}
+
+/// Whether a report is of requests that were answered.
+pub(crate) fn check(report: &Report) -> Outcome {
+    if let Some(words) = &report.last_refusal {
+        return Err(format!("it refused {} requests: {words}", report.refused.values().sum::<u64>()).into());
+    }
+    if report.requests == 0 {
+        return Err("it answered nothing while it was measured".into());
+    }
+    Ok(())
+}
+
 /// CPU time that a process has used, in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Used {
@@ -119,6 +174,27 @@ pub(crate) fn is_bound_by_load(report: &Report) -> bool {
     let server_busy = report.server_cpu.as_ref().map_or(0.0, |cpu| cpu.cores_busy);
     let fell_short = report.offered_per_second.is_none_or(|due| report.requests_per_second < ANSWERED * due);
     fell_short && report.load_busy >= LOAD_BUSY && server_busy < SERVER_IDLE
+}
+
+/// What this process and those which it started and saw end have used.
+pub(crate) fn used_here() -> Outcome<Used> {
+    let own = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    // Fields 14 to 17 (proc_pid_stat(5)), counted from behind the program's name: user and system,
+    // own and of those that have ended.
+    let fields = stat.rsplit_once(") ").ok_or("/proc/self/stat names the program")?.1.split(' ');
+    let second = rustix::param::clock_ticks_per_second().max(1) as f64;
+    let times: Vec<f64> =
+        fields.skip(11).take(4).filter_map(|field| Some(field.parse::<f64>().ok()? / second)).collect();
+    let [user, _, ended_user, ended_system] = times[..] else { return Err("/proc/self/stat has four times".into()) };
+    let own = own.tv_sec as f64 + own.tv_nsec as f64 / 1e9;
+    Ok(Used { user: user + ended_user, total: own + ended_user + ended_system })
+}
+
+/// What a process has used.
+pub(crate) fn used(pid: u32) -> Outcome<Used> {
+    let used = sutra_load::ServerCpu::of_process(pid).read()?;
+    Ok(Used { user: used.user as f64 / 1e6, total: used.total as f64 / 1e9 })
 }
 
 fn times(cpu: usize) -> Outcome<Times> {

@@ -1,9 +1,14 @@
 //! The distances that the next piece of work is to close: each a ratio of two contenders, taken
 //! round by round.
 
-use super::contender::Instance;
-use super::record::{Cell, Figure, Record, Shape, Spread};
+use super::cell::{Cell, Figure, Shape};
+use super::contenders::{
+    BARE, GRID_MASTER, GRPC, OLD, REDIS, REDIS_ALWAYS, SUTRA, SUTRA_OS, SUTRA_OS_VECTORS, SUTRA_VECTORS,
+};
+use super::python::CLIENTS;
+use super::record::Record;
 use super::tables::{DISK, DURABLE, HEARTBEAT, PYTHON_LEARN, PYTHON_QUERY, QUERY, RELAXED};
+use crate::spread::Spread;
 
 /// One of Sutra's rows over somebody else's under the same load, as far as it could be measured.
 pub(crate) struct Ratio {
@@ -23,95 +28,71 @@ impl Ratio {
     }
 }
 
+impl Ratio {
+    /// By the rounds that are fair in both; there is nothing but a rate to be had of the disk.
+    fn of(section: &str, ours: &Cell, other: &Cell, figure: Figure) -> Self {
+        let figure = if other.contender == DISK { Figure::Rate } else { figure };
+        Self {
+            section: section.to_owned(),
+            ours: ours.contender.clone(),
+            other: other.contender.clone(),
+            shape: ours.shape,
+            figure,
+            spread: ours.ratio(other, figure),
+        }
+    }
+}
+
 /// Sutra beside everybody else, in the order of the tables.
 pub(crate) fn ratios(record: &Record) -> Vec<Ratio> {
     let mut ratios = Vec::new();
     for (section, sutra) in [
-        (QUERY, Instance::Sutra),
-        (DURABLE, Instance::Sutra),
-        (DURABLE, Instance::SutraVectors),
-        (RELAXED, Instance::SutraOs),
-        (RELAXED, Instance::SutraOsVectors),
-        (HEARTBEAT, Instance::GridMaster),
+        (QUERY, SUTRA.name),
+        (DURABLE, SUTRA.name),
+        (DURABLE, SUTRA_VECTORS.name),
+        (RELAXED, SUTRA_OS.name),
+        (RELAXED, SUTRA_OS_VECTORS.name),
+        (HEARTBEAT, GRID_MASTER.name),
     ] {
-        section_ratios(record, section, sutra.name(), &mut ratios);
+        let cells = record.section(section).map_or(&[][..], |section| &section.cells);
+        for ours in cells.iter().filter(|cell| cell.contender == sutra) {
+            for other in cells.iter().filter(|other| other.shape == ours.shape && other.contender != sutra) {
+                // The disk has no CPU, and who never sleeps is compared with nobody who does.
+                let is_left_out =
+                    |figure| other.contender == DISK && figure == Figure::Cpu || other.contender.ends_with("polling");
+                let figures = telling(ours.shape).iter().filter(|figure| !is_left_out(**figure));
+                ratios.extend(figures.map(|figure| Ratio::of(section, ours, other, *figure)));
+            }
+        }
     }
     search_ratios(record, &mut ratios);
-    for (section, ours, others) in PYTHON {
-        for other in others {
-            push(record, section, ours, other, Shape::closed((1, 1)), Figure::P50, &mut ratios);
+    for section in [PYTHON_QUERY, PYTHON_LEARN] {
+        let cells = record.section(section).map_or(&[][..], |section| &section.cells);
+        if let Some(ours) = cells.iter().find(|cell| cell.contender == CLIENTS[0].name) {
+            let others = cells.iter().filter(|other| other.contender != ours.contender);
+            ratios.extend(others.map(|other| Ratio::of(section, ours, other, Figure::P50)));
         }
     }
     ratios
 }
 
-/// The Python tables, our client's row, and whom it stands beside.
-pub(crate) const PYTHON: [(&str, &str, &[&str]); 2] = [
-    (PYTHON_QUERY, "sutra_storage_client", &["bare socket and msgpack", "grpcio", "redis-py"]),
-    (PYTHON_LEARN, "sutra_storage_client", &["bare socket and msgpack", "grpcio", "redis-py"]),
-];
-
-fn section_ratios(record: &Record, id: &str, sutra: &str, ratios: &mut Vec<Ratio>) {
-    let Some(section) = record.sections.iter().find(|section| section.id == id) else { return };
-    for cell in section.cells.iter().filter(|cell| cell.contender == sutra) {
-        // One connection waits: latency says it. Many: what a core gets done, and what each request
-        // takes of it.
-        let figures: &[Figure] =
-            if cell.shape.connections * cell.shape.depth == 1 { &[Figure::P50] } else { &[Figure::Rate, Figure::Cpu] };
-        for other in section.cells.iter().filter(|other| other.shape == cell.shape && other.contender != sutra) {
-            for figure in figures {
-                if other.contender == DISK && *figure == Figure::Cpu || other.contender.ends_with("polling") {
-                    continue;
-                }
-                push(record, id, sutra, &other.contender, cell.shape, *figure, ratios);
-            }
-        }
-    }
+/// One connection waits: latency says it. Many: what a core gets done, and what each request takes
+/// of it.
+fn telling(shape: Shape) -> &'static [Figure] {
+    if shape.connections * shape.depth == 1 { &[Figure::P50] } else { &[Figure::Rate, Figure::Cpu] }
 }
 
 /// Our searches beside the others'; what runs in-process has one load, and stands beside all of
 /// ours.
 fn search_ratios(record: &Record, ratios: &mut Vec<Ratio>) {
     let (ours, others): (Vec<_>, Vec<_>) =
-        record.search.iter().map(|searched| &searched.cell).partition(|cell| cell.contender == Instance::Sutra.name());
+        record.search.iter().map(|searched| &searched.cell).partition(|cell| cell.contender == SUTRA.name);
     for ours in ours {
         let beside = |other: &&&Cell| other.shape == ours.shape || other.contender.ends_with("in-process");
         for other in others.iter().filter(beside) {
-            let figures: &[Figure] =
-                if ours.shape.connections == 1 { &[Figure::P50] } else { &[Figure::Rate, Figure::Cpu] };
-            ratios.extend(figures.iter().map(|figure| Ratio {
-                section: "search".to_owned(),
-                ours: ours.contender.clone(),
-                other: other.contender.clone(),
-                shape: ours.shape,
-                figure: *figure,
-                spread: ours.ratio(other, *figure),
-            }));
+            ratios.extend(telling(ours.shape).iter().map(|figure| Ratio::of("search", ours, other, *figure)));
         }
     }
-}
-
-fn push(
-    record: &Record,
-    section: &str,
-    ours: &str,
-    other: &str,
-    shape: Shape,
-    figure: Figure,
-    ratios: &mut Vec<Ratio>,
-) {
-    let (Some(ours), Some(other)) = (record.cell(section, ours, shape), record.cell(section, other, shape)) else {
-        return;
-    };
-    let figure_of = if other.contender == DISK && figure == Figure::P50 { Figure::Rate } else { figure };
-    ratios.push(Ratio {
-        section: section.to_owned(),
-        ours: ours.contender.clone(),
-        other: other.contender.clone(),
-        shape,
-        figure: figure_of,
-        spread: ours.ratio(other, figure_of),
-    });
 }
 
 /// One of the next piece of work's goals.
@@ -123,29 +104,30 @@ pub(crate) struct Goal {
     pub(crate) rest: String,
 }
 
-/// What a goal is about: its table, the other's row and ours, and the loads with the figures that
-/// count.
-type Aim = (&'static str, &'static str, Instance, &'static [((usize, usize), Figure)]);
+/// What a goal is about: its table, the other's row, and the loads with the figures that count.
+type Aim = (&'static str, &'static str, &'static [((usize, usize), Figure)]);
 
 const QUERIES: &[((usize, usize), Figure)] =
     &[((1, 1), Figure::P50), ((64, 1), Figure::Rate), ((64, 16), Figure::Rate)];
 const WRITES: &[((usize, usize), Figure)] = &[((1, 1), Figure::P50), ((32, 1), Figure::Rate), ((128, 1), Figure::Rate)];
 
+const AIMS: [(&str, Aim); 6] = [
+    ("query / bare echo", (QUERY, BARE.name, QUERIES)),
+    ("query / gRPC", (QUERY, GRPC.name, QUERIES)),
+    ("query / Redis", (QUERY, REDIS.name, QUERIES)),
+    ("durable learn / the disk alone", (DURABLE, DISK, WRITES)),
+    ("durable learn / Redis `always`", (DURABLE, REDIS_ALWAYS.name, WRITES)),
+    ("durable learn / the server this replaces", (DURABLE, OLD.name, WRITES)),
+];
+
 /// The goals, as far as they were measured.
 pub(crate) fn goals(record: &Record) -> Vec<Goal> {
-    let aims: [(&'static str, Aim); 6] = [
-        ("query / bare echo", (QUERY, "bare io_uring echo", Instance::Sutra, QUERIES)),
-        ("query / gRPC", (QUERY, "gRPC (tonic)", Instance::Sutra, QUERIES)),
-        ("query / Redis", (QUERY, "Redis", Instance::Sutra, QUERIES)),
-        ("durable learn / the disk alone", (DURABLE, DISK, Instance::Sutra, WRITES)),
-        ("durable learn / Redis `always`", (DURABLE, "Redis, `always`", Instance::Sutra, WRITES)),
-        ("durable learn / the server this replaces", (DURABLE, "old server (tokio, msgpack)", Instance::Sutra, WRITES)),
-    ];
-    let mut goals: Vec<Goal> = aims.into_iter().map(|(name, aim)| goal(record, name, aim)).collect();
-    for (section, ours, others) in PYTHON {
-        let today = others.iter().filter_map(|other| {
+    let mut goals: Vec<Goal> = AIMS.into_iter().map(|(name, aim)| goal(record, name, aim)).collect();
+    for section in [PYTHON_QUERY, PYTHON_LEARN] {
+        let today = CLIENTS[1..].iter().filter_map(|other| {
             let cell = |contender| record.cell(section, contender, Shape::closed((1, 1)));
-            Some((format!("p50 / {other}"), cell(ours)?.ratio(cell(other)?, Figure::P50)?))
+            let ratio = cell(CLIENTS[0].name)?.ratio(cell(other.name)?, Figure::P50)?;
+            Some((format!("p50 / {}", other.name), ratio))
         });
         let rest = "the interpreter: the server's share of a call is that of a native query or learn above".to_owned();
         goals.push(Goal { name: section, today: today.collect(), rest });
@@ -154,13 +136,13 @@ pub(crate) fn goals(record: &Record) -> Vec<Goal> {
     goals
 }
 
-fn goal(record: &Record, name: &'static str, (section, other, ours, loads): Aim) -> Goal {
+fn goal(record: &Record, name: &'static str, (section, other, loads): Aim) -> Goal {
     let mut today = Vec::new();
     let mut rest = Vec::new();
     for (load, figure) in loads {
         let shape = Shape::closed(*load);
         let cell = |contender| record.cell(section, contender, shape);
-        let (Some(mine), Some(theirs)) = (cell(ours.name()), cell(other)) else { continue };
+        let (Some(mine), Some(theirs)) = (cell(SUTRA.name), cell(other)) else { continue };
         let figure = if other == DISK { Figure::Rate } else { *figure };
         let Some(ratio) = mine.ratio(theirs, figure) else { continue };
         today.push((format!("{} {}", shape.name(), figure.name()), ratio));

@@ -1,33 +1,29 @@
 //! What an idle connection costs each server: its resident memory before and after so many were
 //! opened, used once, and fell silent.
 
-use std::process::Command;
-
 use serde::Deserialize;
-use sutra_load::{Health, KeySpace, Keys, LegacyHealth, MemcachedGet, Plan, RedisPing, Workload};
+use sutra_load::Plan;
 
-use super::contender::{CONCEPTS, Instance, Setup, fill, printed};
-use super::peers;
+use super::ask::{fill, grpc, workload};
+use super::contenders::{Contender, GRPC, MEMCACHED, OLD_UNSYNCED, REDIS, SUTRA};
 use super::record::Idle;
+use super::setup::{Operation, Setup};
 use crate::Outcome;
+use crate::process::printed;
 
 /// Connections that pay for what all share.
 const FIRST: usize = 100;
-
-const SERVERS: [Instance; 5] =
-    [Instance::Sutra, Instance::OldUnsynced, Instance::Grpc, Instance::Redis, Instance::Memcached];
 
 /// Each contender anew, one after the other: memory that an earlier load has left would hide what
 /// connections take.
 pub(crate) fn measure(setup: &Setup, connections: usize) -> Vec<Idle> {
     let mut measured = Vec::new();
-    for instance in SERVERS {
-        if instance.version().is_err() {
-            continue;
+    for contender in [&SUTRA, &OLD_UNSYNCED, &GRPC, &REDIS, &MEMCACHED] {
+        if contender.version().is_ok() {
+            eprintln!("{connections} idle connections: {}", contender.name);
+            let bytes_each = of(contender, setup, connections).map_err(|error| error.to_string());
+            measured.push(Idle { contender: contender.name.to_owned(), connections, bytes_each });
         }
-        eprintln!("{connections} idle connections: {}", instance.name());
-        let bytes_each = of(instance, setup, connections).map_err(|error| error.to_string());
-        measured.push(Idle { contender: instance.name().to_owned(), connections, bytes_each });
     }
     measured
 }
@@ -38,26 +34,18 @@ struct Printed {
     bytes_each: f64,
 }
 
-fn of(instance: Instance, setup: &Setup, connections: usize) -> Outcome<f64> {
-    let running = instance.start(setup.server_cpu, setup.query_bytes)?;
-    if instance == Instance::Grpc {
-        fill(instance, &running, setup)?;
-        let mut command = Command::new(peers::grpc_binary()?);
-        command.args(["idle", "--address", &running.address.to_string(), "--connections", &connections.to_string()]);
-        command.args(["--server-pid", &running.pid().to_string()]);
+fn of(contender: &Contender, setup: &Setup, connections: usize) -> Outcome<f64> {
+    let running = contender.start(setup.server_cpu, setup.query_bytes)?;
+    fill(contender, &running, setup)?;
+    if contender.name == GRPC.name {
+        let mut command = grpc("idle", running.address)?;
+        command.args(["--connections", &connections.to_string(), "--server-pid", &running.pid().to_string()]);
         return Ok(printed::<Printed>(command)?.bytes_each);
     }
-    fill(instance, &running, setup)?;
+    // The smallest exchange that the protocol has.
+    let operation = if contender.name == MEMCACHED.name { Operation::Query } else { Operation::Heartbeat };
     let open = |count| -> Outcome<_> {
-        let workload: Box<dyn Workload> = match instance {
-            Instance::Redis => Box::new(RedisPing),
-            Instance::Memcached => {
-                let keys = Keys::new("bench", KeySpace::Cycling(CONCEPTS));
-                Box::new(MemcachedGet::new(keys, setup.archived.0))
-            }
-            Instance::OldUnsynced => Box::new(LegacyHealth),
-            _ => Box::new(Health),
-        };
+        let workload = workload(contender.protocol, operation, setup)?;
         Ok(sutra_load::open_idle(&Plan { connections: count, ..Plan::new(running.address) }, workload)?)
     };
     let _first = open(FIRST)?;

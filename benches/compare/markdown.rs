@@ -1,441 +1,305 @@
-//! The report for people: what `report.json` holds, as tables.
+//! The report for people: what `report.json` holds, in the sections of `report.md`.
 
-use std::fmt::Write;
-
-use super::claims;
-use super::costs::{self, CORES, DOLLARS_PER_HOUR, IDLE_CONNECTIONS, MEMORY_GB, QUERIES_PER_SECOND, UTILIZATION};
-use super::goals;
-use super::record::{Cell, Figure, Profiled, Record, Searched, Section, Shape, Spread};
+use super::cell::{Cell, Figure, Shape};
+use super::costs;
+use super::goals::{self, Ratio};
+use super::record::{Idle, Profiled, Record, Searched, Section, Serialized};
 use super::scaling;
-use super::tables::{OPEN, PRICED_RATE};
+use super::setup::{DIMENSION, LEARNED_CONTENT, QUERIED_CONTENT};
+use super::tables::{KEPT_UP, OPEN, OPEN_LOOP};
+use super::template::{dashes, row, rows, section, with};
+
+/// What stands where there is no figure.
+const NONE: &str = "–";
 
 /// The whole report; `plots` are the files that lie beside it, with their captions.
 pub(crate) fn report(record: &Record, plots: &[(String, String)]) -> String {
-    let mut text = String::new();
-    let out = &mut text;
-    head(out, record);
-    problems(out, record);
-    closing(out, record);
-    distances(out, record);
+    let mut out = head(record) + &problems(record) + &closing(record) + &distances(record);
     for section in &record.sections {
-        if section.id == OPEN { open_loop(out, section) } else { table(out, section) }
+        out += &table(section);
     }
-    profiles(out, record);
-    search(out, record);
-    serialized(out, record);
-    round_trips(out, record);
-    out.push_str(&scaling::text::section(record));
-    memory(out, record);
-    claimed(out, record);
-    bills(out, record);
+    out += &profiles(record);
+    out += &search(record);
+    out += &messages(record);
+    out += &round_trips(record);
+    out += &scaling::text::section(record);
+    out += &memory(record);
+    out += &section("claims", |gap| {
+        claimed(record, gap).map_or_else(|| NONE.to_owned(), |figure| round(figure).to_string())
+    });
+    out += &bills(record);
     for (file, caption) in plots {
-        line(out, &format!("![{caption}]({file})\n"));
+        out += &format!("![{caption}]({file})\n\n");
     }
-    contenders(out, record);
-    text
+    out + &contenders(record)
 }
 
-fn line(out: &mut String, text: &str) {
-    out.push_str(text);
-    out.push('\n');
+/// A section with nothing but rows; nothing where there are none.
+fn of_rows(name: &str, all: impl IntoIterator<Item = String>) -> String {
+    let all = rows(all);
+    if all.is_empty() { all } else { with(name, &[("rows", all)]) }
 }
 
-fn head(out: &mut String, record: &Record) {
+fn head(record: &Record) -> String {
     let (host, settings) = (&record.host, &record.settings);
-    line(out, "# Sutra beside everything else\n");
-    let _ = writeln!(
-        out,
-        "{}, {} ({} CPUs{}{}), {:.0} GiB, Linux {}, logs on {}. Sutra {}. Rounds: {}, of {} s{}; {:.0} minutes.\n",
-        record.started,
-        host.processor,
-        host.cpus,
-        if host.virtual_machine { ", a virtual machine" } else { "" },
-        host.governor.as_ref().map_or_else(String::new, |governor| format!(", governor {governor}")),
-        host.memory_bytes as f64 / (1u64 << 30) as f64,
-        host.kernel,
-        host.disk,
-        record.sutra,
-        settings.rounds,
-        settings.seconds,
-        if record.quick { " (quick: a look, not a measurement)" } else { "" },
-        record.minutes
-    );
-    let _ = writeln!(
-        out,
-        "Each server has CPU {} for itself and the load CPU {}; contenders take turns in an order shuffled each round, and are frozen outside their turn. \
-         Every answer is checked. A figure is the median of the rounds [lowest, highest]; a ratio is taken round by round. \
-         \u{201c}≥\u{201d} marks a figure that the load's CPU bounded in half of the rounds or more while the server's had time left: the server could do more.\n",
-        settings.server_cpu, settings.load_cpu
-    );
+    let governor = host.governor.as_ref().map_or_else(String::new, |governor| format!(", governor {governor}"));
+    let gaps = [
+        ("started", record.started.clone()),
+        ("processor", host.processor.clone()),
+        ("cpus", host.cpus.to_string()),
+        ("virtual", if host.virtual_machine { ", a virtual machine" } else { "" }.to_owned()),
+        ("governor", governor),
+        ("memory", format!("{:.0}", host.memory_bytes as f64 / (1u64 << 30) as f64)),
+        ("kernel", host.kernel.clone()),
+        ("disk", host.disk.clone()),
+        ("sutra", record.sutra.clone()),
+        ("rounds", settings.rounds.to_string()),
+        ("seconds", settings.seconds.to_string()),
+        ("quick", if record.quick { " (quick: a look, not a measurement)" } else { "" }.to_owned()),
+        ("minutes", format!("{:.0}", record.minutes)),
+        ("server_cpu", settings.server_cpu.to_string()),
+        ("load_cpu", settings.load_cpu.to_string()),
+    ];
+    with("head", &gaps)
 }
 
-fn problems(out: &mut String, record: &Record) {
-    let missing: Vec<_> = record.contenders.iter().filter(|contender| contender.missing.is_some()).collect();
-    if record.problems.is_empty() && missing.is_empty() {
-        return line(out, "Nothing was missing, nothing failed, nobody was starved.\n");
-    }
-    line(out, "## What was left out, and what went wrong\n");
-    for contender in missing {
-        let why = contender.missing.as_deref().unwrap_or_default();
-        line(out, &format!("- {} is not in this run: {why}", contender.name));
-    }
-    for problem in &record.problems {
-        line(out, &format!("- {problem}"));
-    }
-    line(out, "");
-}
-
-fn distances(out: &mut String, record: &Record) {
-    line(out, "## Distances\n");
-    line(
-        out,
-        "Sutra's figure over each of the others', round by round. Of latencies and CPU less is better, of rates more.\n",
-    );
-    let ratios = goals::ratios(record);
-    let mut tables: Vec<(&str, &str)> = Vec::new();
-    for ratio in &ratios {
-        push_new(&mut tables, (&ratio.section, &ratio.ours));
-    }
-    for (section, ours) in tables {
-        let within = || ratios.iter().filter(move |ratio| ratio.section == section && ratio.ours == ours);
-        let (mut others, mut rows) = (Vec::new(), Vec::new());
-        for ratio in within() {
-            push_new(&mut others, &ratio.other);
-            push_new(&mut rows, (ratio.shape, ratio.figure));
-        }
-        line(out, &format!("### {section}: {ours} over …\n"));
-        let names: Vec<_> = others.iter().map(|other| other.as_str()).collect();
-        line(out, &format!("| connections × depth | figure | {} |", names.join(" | ")));
-        line(out, &format!("|---|---|{}", "---|".repeat(names.len())));
-        for (shape, figure) in rows {
-            let _ = write!(out, "| {} | {} |", shape.name(), figure.name());
-            for other in &others {
-                let found = within().find(|ratio| (&ratio.other, ratio.shape, ratio.figure) == (*other, shape, figure));
-                let shown = found
-                    .and_then(|ratio| ratio.spread)
-                    .map_or_else(|| "\u{2013}".to_owned(), |spread| show(spread, 2));
-                let _ = write!(out, " {shown} |");
-            }
-            line(out, "");
-        }
-        line(out, "");
-    }
-}
-
-fn push_new<T: PartialEq>(list: &mut Vec<T>, item: T) {
-    if !list.contains(&item) {
-        list.push(item);
-    }
-}
-
-fn table(out: &mut String, section: &Section) {
-    line(out, &format!("## {}\n\n{}\n", section.title, section.note));
-    line(
-        out,
-        "| connections × depth | contender | requests/s | p50 µs | p99 µs | p99.9 µs | server CPU µs a request | system calls a request | bytes a request |",
-    );
-    line(out, "|---|---|---|---|---|---|---|---|---|");
-    let mut shapes: Vec<Shape> = Vec::new();
-    for cell in &section.cells {
-        if !shapes.contains(&cell.shape) {
-            shapes.push(cell.shape);
-        }
-    }
-    for shape in shapes {
-        for cell in section.cells.iter().filter(|cell| cell.shape == shape) {
-            row(out, cell);
-        }
-    }
-    line(out, "");
-}
-
-fn row(out: &mut String, cell: &Cell) {
-    let _ = write!(out, "| {} | {} |", cell.shape.name(), cell.contender);
-    if let Some(why) = without_figures(cell) {
-        return line(out, &format!(" {why} | | | | | | |"));
-    }
-    let figure = |figure, digits| cell.figures(figure).map_or_else(String::new, |spread| show(spread, digits));
-    let calls = cell.system_calls.map_or_else(String::new, |calls| round(calls).to_string());
-    let _ = writeln!(
-        out,
-        " {}{} | {} | {} | {} | {} | {calls} | {} |",
-        bound(cell),
-        figure(Figure::Rate, 0),
-        figure(Figure::P50, 1),
-        figure(Figure::P99, 1),
-        figure(Figure::P999, 1),
-        figure(Figure::Cpu, 2),
-        cell.figures(Figure::Bytes)
-            .filter(|bytes| bytes.median > 0.0)
-            .map_or_else(String::new, |bytes| format!("{:.0}", bytes.median)),
-    );
-}
-
-/// The mark of a figure that the load bounded.
-fn bound(cell: &Cell) -> &'static str {
-    if cell.bound_by_load * 2 >= cell.rounds.len() { "≥ " } else { "" }
-}
-
-/// Why a cell has none.
-fn without_figures(cell: &Cell) -> Option<String> {
-    match &cell.failed {
-        Some(_) => Some("FAILED, see above".to_owned()),
-        None => cell.figures(Figure::Rate).is_none().then(|| "STARVED, see above".to_owned()),
-    }
-}
-
-fn open_loop(out: &mut String, section: &Section) {
-    line(out, &format!("## {}\n\n{}\n", section.title, section.note));
-    line(
-        out,
-        "| due | contender | answered/s | p50 µs | p99 µs | p99.9 µs | server CPU µs a request |\n|---|---|---|---|---|---|---|",
-    );
-    for cell in &section.cells {
-        let _ = write!(out, "| {} | {} |", cell.shape.name(), cell.contender);
-        if let Some(why) = without_figures(cell) {
-            line(out, &format!(" {why} | | | | |"));
-            continue;
-        }
-        let figure = |figure, digits| cell.figures(figure).map_or_else(String::new, |spread| show(spread, digits));
-        let _ = writeln!(
-            out,
-            " {}{} | {} | {} | {} | {} |",
-            bound(cell),
-            figure(Figure::Rate, 0),
-            figure(Figure::P50, 1),
-            figure(Figure::P99, 1),
-            figure(Figure::P999, 1),
-            figure(Figure::Cpu, 2)
-        );
-    }
-    line(out, "");
-}
-
-fn profiles(out: &mut String, record: &Record) {
-    if record.profiles.is_empty() {
-        return;
-    }
-    line(out, "## Where the time goes\n");
-    line(
-        out,
-        "Of one of Sutra's requests, in ns by the server's own clock (one turn of its loop in about 64 is timed; `sutra bench --profile` prints the same). \
-         Kernel: the ring's system call, in which sends and receives are made; write: submitting a write of the log.\n",
-    );
-    let mut stages: Vec<&str> = Vec::new();
-    for stage in record.profiles.iter().flat_map(|one| &one.profile.stages) {
-        push_new(&mut stages, &stage.stage);
-    }
-    let columns = |show: &dyn Fn(&Profiled) -> String| record.profiles.iter().map(show).collect::<Vec<_>>().join(" | ");
-    line(out, &format!("| stage | {} |", columns(&|one| format!("{}, {}", one.section, one.shape.name()))));
-    line(out, &format!("|---|{}", "---|".repeat(record.profiles.len())));
-    for stage in stages {
-        line(out, &format!("| {stage} | {} |", columns(&|one| format!("{:.0}", one.profile.ns(stage)))));
-    }
-    line(out, &format!("| together | {} |", columns(&|one| format!("{:.0}", one.profile.busy_ns()))));
-    line(out, &format!("| server CPU of the process | {} |", columns(&|one| format!("{:.0}", one.cpu_us * 1000.0))));
-    line(out, &format!("| asleep | {} |\n", columns(&|one| format!("{:.0}", one.profile.wait_ns))));
+fn problems(record: &Record) -> String {
+    let missing = record.contenders.iter().filter_map(|contender| {
+        let why = contender.missing.as_ref()?;
+        Some(format!("- {} is not in this run: {why}", contender.name))
+    });
+    let listed = of_rows("problems", missing.chain(record.problems.iter().map(|problem| format!("- {problem}"))));
+    if listed.is_empty() { with("flawless", &[]) } else { listed }
 }
 
 /// The distances that the next piece of work is to close, with what stands between.
-fn closing(out: &mut String, record: &Record) {
-    let goals = goals::goals(record);
-    if goals.is_empty() {
-        return;
-    }
-    line(out, "## What is to be closed\n");
-    line(out, "| goal | today | where the rest of the time goes |\n|---|---|---|");
-    for goal in goals {
-        let today: Vec<_> = goal.today.iter().map(|(what, spread)| format!("{what} {}", show(*spread, 2))).collect();
-        line(out, &format!("| {} | {} | {} |", goal.name, today.join("; "), goal.rest));
-    }
-    line(out, "");
+fn closing(record: &Record) -> String {
+    let goals = goals::goals(record).into_iter().map(|goal| {
+        let today = goal.today.iter().map(|(what, spread)| format!("{what} {}", spread.show(2)));
+        row([goal.name, &today.collect::<Vec<_>>().join("; "), &goal.rest])
+    });
+    of_rows("goals", goals)
 }
 
-fn search(out: &mut String, record: &Record) {
-    if record.search.is_empty() {
-        return;
-    }
-    line(out, "## Vector search\n");
-    line(
-        out,
-        "The ten nearest by cosine, one server core. The old server and gRPC scan: so did the servers that are replaced. The index library and the fast scan run \
-         inside this process, on the server's CPU and without a network. Recall is over the answers that were measured; of gRPC over 50 queries more. \
-         A p99 of fewer than 100 searches a round is left out.\n",
-    );
-    line(
-        out,
-        "| connections × depth | contender | vectors | searches/s | p50 µs | p99 µs | server CPU µs a search | recall@10 |\n|---|---|---|---|---|---|---|---|",
-    );
-    let mut rows: Vec<&Searched> = record.search.iter().collect();
-    rows.sort_by_key(|searched| searched.cell.shape.connections);
-    for Searched { vectors, recall, cell } in rows {
-        let _ = write!(out, "| {} | {} | {vectors} |", cell.shape.name(), cell.contender);
-        if let Some(why) = without_figures(cell) {
-            line(out, &format!(" {why} | | | | |"));
-            continue;
-        }
-        let figure = |figure, digits| cell.figures(figure).map_or_else(String::new, |spread| show(spread, digits));
-        let is_many = cell.rounds.iter().flatten().all(|report| report.requests >= 100);
-        let _ = writeln!(
-            out,
-            " {}{} | {} | {} | {} | {} |",
-            bound(cell),
-            figure(Figure::Rate, 0),
-            figure(Figure::P50, 0),
-            if is_many { figure(Figure::P99, 0) } else { String::new() },
-            figure(Figure::Cpu, 0),
-            recall.map_or_else(String::new, |recall| format!("{recall:.4}"))
-        );
-    }
-    line(out, "");
-}
-
-fn serialized(out: &mut String, record: &Record) {
-    if record.serialized.is_empty() {
-        return;
-    }
-    line(out, "## Messages\n");
-    line(
-        out,
-        "One message in each encoding, without its frame, in this process and without a network: a learn of 100 bytes of content and 384 numbers, the answer to a query of 200 bytes, a heartbeat and its answer. \
-         rkyv: archiving, and checking the archive in place, after which its fields are read where they lie; the others decode into values of their own.\n",
-    );
-    line(out, "| message | encoding | bytes | encode, ns | decode or check, ns |\n|---|---|---|---|---|");
-    let mut messages: Vec<&str> = Vec::new();
-    for one in &record.serialized {
-        push_new(&mut messages, &one.message);
-    }
-    for message in messages {
-        for one in record.serialized.iter().filter(|one| one.message == message) {
-            let name = message.replace('_', " ");
-            line(
-                out,
-                &format!("| {name} | {} | {} | {:.0} | {:.0} |", one.encoding, one.bytes, one.encode_ns, one.decode_ns),
-            );
-        }
-    }
-    line(out, "");
-}
-
-fn round_trips(out: &mut String, record: &Record) {
-    if record.round_trips.is_empty() {
-        return;
-    }
-    line(out, "## Round trips to the first answer\n");
-    line(
-        out,
-        "From connecting until the first query is answered, over a link whose bytes take 10 ms each way; TCP's handshake, which such a link can't delay, is one and added. \
-         Sutra's client says Hello first, which tells it the layout of the cores; a connection to each core follows.\n",
-    );
-    line(out, "| contender | round trips |\n|---|---|");
-    for one in &record.round_trips {
-        let shown =
-            one.round_trips.as_ref().map_or_else(|why| format!("not measured: {why}"), |count| format!("{count:.1}"));
-        line(out, &format!("| {} | {shown} |", one.contender));
-    }
-    line(out, "");
-}
-
-fn memory(out: &mut String, record: &Record) {
-    line(out, "## Memory\n");
-    line(
-        out,
-        "| contender | resident with the data, MB | at the end of the run, MB | bytes an idle connection (of so many) |\n|---|---|---|---|",
-    );
-    for memory in &record.memory {
-        let idle = record.idle.iter().find(|idle| idle.contender == memory.contender);
-        let idle = idle.map_or_else(String::new, |idle| match &idle.bytes_each {
-            Ok(bytes) => format!("{bytes:.0} ({})", idle.connections),
-            Err(why) => format!("not measured: {why}"),
+fn distances(record: &Record) -> String {
+    let ratios = goals::ratios(record);
+    let mut out = with("ratios", &[]);
+    let tables = distinct(ratios.iter().map(|ratio| (&ratio.section, &ratio.ours)));
+    for (section, ours) in tables {
+        let within: Vec<&Ratio> =
+            ratios.iter().filter(|ratio| (&ratio.section, &ratio.ours) == (section, ours)).collect();
+        let others = distinct(within.iter().map(|ratio| ratio.other.as_str()));
+        let loads = distinct(within.iter().map(|ratio| (ratio.shape, ratio.figure)));
+        let lines = loads.into_iter().map(|(shape, figure)| {
+            let against = |other: &&str| {
+                let is_it =
+                    |ratio: &&&Ratio| (ratio.other.as_str(), ratio.shape, ratio.figure) == (other, shape, figure);
+                let spread = within.iter().find(is_it).and_then(|ratio| ratio.spread);
+                spread.map_or_else(|| NONE.to_owned(), |spread| spread.show(2))
+            };
+            row([shape.name(), figure.name().to_owned()].into_iter().chain(others.iter().map(against)))
         });
-        let megabytes = |bytes: u64| bytes as f64 / 1e6;
-        let _ = writeln!(
-            out,
-            "| {} | {:.1} | {} | {idle} |",
-            memory.contender,
+        let gaps = [
+            ("section", section.clone()),
+            ("ours", ours.clone()),
+            ("others", others.join(" | ")),
+            ("dashes", dashes(others.len())),
+            ("rows", rows(lines)),
+        ];
+        out += &with("ratios-of", &gaps);
+    }
+    out
+}
+
+/// Each once, in their order.
+fn distinct<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut list = Vec::new();
+    for item in items {
+        if !list.contains(&item) {
+            list.push(item);
+        }
+    }
+    list
+}
+
+fn table(table: &Section) -> String {
+    const FIGURES: [(Figure, usize); 5] =
+        [(Figure::Rate, 0), (Figure::P50, 1), (Figure::P99, 1), (Figure::P999, 1), (Figure::Cpu, 2)];
+    let note = section(&format!("note-{}", table.id), given);
+    let is_open = table.id == OPEN;
+    let shapes = distinct(table.cells.iter().map(|cell| cell.shape));
+    let cells = shapes.iter().flat_map(|shape| table.cells.iter().filter(move |cell| cell.shape == *shape));
+    let lines = cells.map(|cell| {
+        let calls = cell.system_calls.map_or_else(String::new, |calls| round(calls).to_string());
+        let bytes = cell.figures(Figure::Bytes).filter(|bytes| bytes.median > 0.0);
+        let bytes = bytes.map_or_else(String::new, |bytes| format!("{:.0}", bytes.median));
+        cell_row(cell, None, &FIGURES, if is_open { vec![] } else { vec![calls, bytes] })
+    });
+    let gaps = [("title", table.title.clone()), ("note", note.trim_end().to_owned()), ("rows", rows(lines))];
+    with(if is_open { "open-loop" } else { "table" }, &gaps)
+}
+
+/// What is the same for every run.
+fn given(gap: &str) -> String {
+    match gap {
+        "queried_content" => QUERIED_CONTENT.to_string(),
+        "learned_content" => LEARNED_CONTENT.to_string(),
+        "dimension" => DIMENSION.to_string(),
+        "open_connections" => OPEN_LOOP.0.to_string(),
+        "open_depth" => OPEN_LOOP.1.to_string(),
+        "kept_up" => format!("{:.0}", KEPT_UP * 100.0),
+        _ => panic!("report.md has a gap {gap}, which nothing fills"),
+    }
+}
+
+/// A cell's load and contender, its figures with so many digits each, and what stands beside them;
+/// or why it has no figures.
+fn cell_row(cell: &Cell, before: Option<String>, figures: &[(Figure, usize)], behind: Vec<String>) -> String {
+    let what = [cell.shape.name(), cell.contender.clone()].into_iter().chain(before);
+    let without = match &cell.failed {
+        Some(_) => Some("FAILED, see above"),
+        None => cell.figures(Figure::Rate).is_none().then_some("STARVED, see above"),
+    };
+    if let Some(why) = without {
+        let blank = figures.len() + behind.len() - 1;
+        return row(what.chain([why.to_owned()]).chain(std::iter::repeat_n(String::new(), blank)));
+    }
+    let shown = figures.iter().map(|(figure, digits)| {
+        let shown = shown(cell, *figure, *digits);
+        // The mark of a figure that the load bounded.
+        let is_bound = *figure == Figure::Rate && cell.bound_by_load * 2 >= cell.rounds.len();
+        if is_bound { format!("≥ {shown}") } else { shown }
+    });
+    row(what.chain(shown).chain(behind))
+}
+
+fn shown(cell: &Cell, figure: Figure, digits: usize) -> String {
+    cell.figures(figure).map_or_else(String::new, |spread| spread.show(digits))
+}
+
+fn profiles(record: &Record) -> String {
+    if record.profiles.is_empty() {
+        return String::new();
+    }
+    let columns = |show: &dyn Fn(&Profiled) -> String| record.profiles.iter().map(show).collect::<Vec<_>>();
+    let line = |name: &str, ns: &dyn Fn(&Profiled) -> f64| {
+        row([name.to_owned()].into_iter().chain(columns(&|one| format!("{:.0}", ns(one)))))
+    };
+    let stages = record.profiles.iter().flat_map(|one| &one.profile.stages);
+    let stages = distinct(stages.map(|stage| stage.stage.as_str()));
+    let mut lines: Vec<_> = stages.into_iter().map(|stage| line(stage, &|one| one.profile.ns(stage))).collect();
+    lines.push(line("together", &|one| one.profile.busy_ns()));
+    lines.push(line("server CPU of the process", &|one| one.cpu_us * 1000.0));
+    lines.push(line("asleep", &|one| one.profile.wait_ns));
+    let loads = columns(&|one| format!("{}, {}", one.section, one.shape.name())).join(" | ");
+    with("profiles", &[("loads", loads), ("dashes", dashes(record.profiles.len())), ("rows", rows(lines))])
+}
+
+fn search(record: &Record) -> String {
+    let mut searched: Vec<&Searched> = record.search.iter().collect();
+    searched.sort_by_key(|searched| searched.cell.shape.connections);
+    let lines = searched.into_iter().map(|Searched { vectors, recall, cell }| {
+        let recall = recall.map_or_else(String::new, |recall| format!("{recall:.4}"));
+        let is_many = cell.rounds.iter().flatten().all(|report| report.requests >= 100);
+        let p99 = if is_many { shown(cell, Figure::P99, 0) } else { String::new() };
+        let behind = vec![p99, shown(cell, Figure::Cpu, 0), recall];
+        cell_row(cell, Some(vectors.to_string()), &[(Figure::Rate, 0), (Figure::P50, 0)], behind)
+    });
+    of_rows("search", lines)
+}
+
+fn messages(record: &Record) -> String {
+    let messages = distinct(record.serialized.iter().map(|one| &one.message));
+    let of = |message| record.serialized.iter().filter(move |one| &one.message == message);
+    let lines = messages.into_iter().flat_map(of).map(|one| {
+        let ns = |ns: f64| format!("{ns:.0}");
+        let (name, bytes) = (one.message.replace('_', " "), one.bytes.to_string());
+        row([name, one.encoding.clone(), bytes, ns(one.encode_ns), ns(one.decode_ns)])
+    });
+    let lines = rows(lines);
+    if lines.is_empty() {
+        return lines;
+    }
+    section("messages", |gap| if gap == "rows" { lines.clone() } else { given(gap) })
+}
+
+/// A figure, or why it was not measured.
+fn or_why<T>(figure: &Result<T, String>, show: impl Fn(&T) -> String) -> String {
+    figure.as_ref().map_or_else(|why| format!("not measured: {why}"), show)
+}
+
+fn round_trips(record: &Record) -> String {
+    let counted = |count: &f64| format!("{count:.1}");
+    let lines = record.round_trips.iter().map(|one| row([&one.contender, &or_why(&one.round_trips, counted)]));
+    of_rows("round-trips", lines)
+}
+
+fn memory(record: &Record) -> String {
+    let lines = record.memory.iter().map(|memory| {
+        let idle = record.idle.iter().find(|idle| idle.contender == memory.contender);
+        let each = |idle: &Idle| or_why(&idle.bytes_each, |bytes| format!("{bytes:.0} ({})", idle.connections));
+        let megabytes = |bytes: u64| format!("{:.1}", bytes as f64 / 1e6);
+        row([
+            memory.contender.clone(),
             megabytes(memory.filled),
-            memory.at_end.map_or_else(|| "gone".to_owned(), |bytes| format!("{:.1}", megabytes(bytes)))
-        );
-    }
-    line(out, "");
+            memory.at_end.map_or_else(|| "gone".to_owned(), megabytes),
+            idle.map_or_else(String::new, each),
+        ])
+    });
+    with("memory", &[("rows", rows(lines))])
 }
 
-fn claimed(out: &mut String, record: &Record) {
-    line(out, "## The old documentation's claims\n");
-    line(
-        out,
-        "| | claimed: gRPC → its successor | gRPC, measured | its successor, measured | Sutra, measured | what was measured |\n|---|---|---|---|---|---|",
-    );
-    for claim in claims::rows(record) {
-        let figure =
-            |figure: Option<f64>| figure.map_or_else(|| "\u{2013}".to_owned(), |figure| round(figure).to_string());
-        let _ = writeln!(
-            out,
-            "| {}{} | {} → {} | {} | {} | {} | {} |",
-            claim.what,
-            if claim.unit.is_empty() { String::new() } else { format!(", {}", claim.unit) },
-            claim.claimed.0,
-            claim.claimed.1,
-            figure(claim.grpc),
-            figure(claim.old),
-            figure(claim.sutra),
-            claim.measured
-        );
+/// The figure that stands beside one of the old documentation's claims. Its gap names it: a table,
+/// a contender, a load and a figure; or what was counted, and of whom.
+fn claimed(record: &Record, gap: &str) -> Option<f64> {
+    let words: Vec<&str> = gap.split("; ").collect();
+    match words[..] {
+        ["message", encoding] => {
+            let is_it = |one: &&Serialized| one.encoding == encoding && one.message == "learn_request";
+            record.serialized.iter().find(is_it).map(|one| (one.encode_ns + one.decode_ns) / 1000.0)
+        }
+        ["round trips", contender] => {
+            record.round_trips.iter().find(|one| one.contender == contender)?.round_trips.clone().ok()
+        }
+        ["idle", contender] => Some(record.idle_bytes(contender)? / 1000.0),
+        [table, contender, load, figure] => {
+            let shape =
+                [Shape::closed((1, 1)), Shape::closed((64, 1))].into_iter().find(|shape| shape.name() == load)?;
+            let figure = [Figure::Rate, Figure::P50, Figure::Bytes].into_iter().find(|known| known.name() == figure)?;
+            let median = record.cell(table, contender, shape)?.figures(figure)?.median;
+            Some(if figure == Figure::Rate { median / 1000.0 } else { median })
+        }
+        _ => None,
     }
-    line(out, "");
 }
 
-fn bills(out: &mut String, record: &Record) {
-    let millions = |count: f64| count / 1e6;
-    line(out, "## What that costs\n");
-    let _ = writeln!(
-        out,
-        "{} million queries/s and {} million idle connections on instances of {CORES} cores and {MEMORY_GB} GB, run at {:.0} %, at an assumed ${DOLLARS_PER_HOUR:.2} an hour (${:.0} a year). \
-         CPU a query is what it takes at {PRICED_RATE:.0}/s on one core, a core that is far from full, as these are; of who does not keep up with that rate (*) as measured at 64 × 1. \
-         Cores = queries/s × CPU a query; instances for CPU = cores / ({CORES} × {UTILIZATION}), for memory = connections × bytes each / ({MEMORY_GB} GB × {UTILIZATION}), rounded up; the dearer of the two is paid. \
-         It supposes that a contender uses more cores as well as one, which no table here shows, and counts the server's user memory, not the kernel's socket buffers (the same for all).\n",
-        millions(QUERIES_PER_SECOND),
-        millions(IDLE_CONNECTIONS),
-        UTILIZATION * 100.0,
-        DOLLARS_PER_HOUR * costs::HOURS_A_YEAR
-    );
-    line(
-        out,
-        "| contender | CPU µs a query | cores | instances for CPU | GB of connections | instances for memory | $ a year |\n|---|---|---|---|---|---|---|",
-    );
-    for bill in costs::bills(record) {
-        let show = |figure: Option<f64>, digits: usize| {
-            figure.map_or_else(|| "\u{2013}".to_owned(), |figure| format!("{figure:.digits$}"))
-        };
-        let _ = writeln!(
-            out,
-            "| {} | {}{} | {} | {} | {} | {} | {} |",
-            bill.contender,
-            show(bill.cpu_us, 2),
-            if bill.keeps_up { "" } else { " *" },
+fn bills(record: &Record) -> String {
+    let show = |figure: Option<f64>, digits: usize| {
+        figure.map_or_else(|| NONE.to_owned(), |figure| format!("{figure:.digits$}"))
+    };
+    let lines = costs::bills(record).into_iter().map(|bill| {
+        let mark = if bill.keeps_up { "" } else { " *" };
+        row([
+            bill.contender.to_owned(),
+            show(bill.cpu_us, 2) + mark,
             show(bill.cores(), 1),
             show(bill.instances_for_cpu(), 0),
             show(bill.gigabytes(), 1),
             show(bill.instances_for_memory(), 0),
-            show(bill.a_year(), 0)
-        );
-    }
-    line(out, "");
+            show(bill.a_year(), 0),
+        ])
+    });
+    let lines = rows(lines);
+    section("costs", |gap| if gap == "rows" { lines.clone() } else { costs::assumption(gap) })
 }
 
-fn contenders(out: &mut String, record: &Record) {
-    line(out, "## The contenders, and how each was run\n");
+fn contenders(record: &Record) -> String {
+    let mut lines = Vec::new();
     for contender in record.contenders.iter().filter(|contender| contender.missing.is_none()) {
-        line(out, &format!("- **{}**: {}.", contender.name, contender.what));
-        for (setting, reason) in &contender.settings {
-            line(out, &format!("  - {setting}: {reason}"));
-        }
+        lines.push(format!("- **{}**: {}.", contender.name, contender.what));
+        lines.extend(contender.settings.iter().map(|(setting, reason)| format!("  - {setting}: {reason}")));
     }
-}
-
-/// The median with the lowest and the highest round.
-pub(crate) fn show(spread: Spread, digits: usize) -> String {
-    format!("{:.digits$} [{:.digits$}, {:.digits$}]", spread.median, spread.low, spread.high)
+    with("contenders", &[("rows", rows(lines))])
 }
 
 /// To three digits.
@@ -466,9 +330,7 @@ mod tests {
             ..Cell::new(contender, shape)
         };
         let cells = vec![cell("busy load", 2), cell("slow server", 1)];
-        let section = Section { id: "open".into(), title: "Open".into(), note: String::new(), cells };
-        let mut out = String::new();
-        open_loop(&mut out, &section);
+        let out = table(&Section { id: OPEN.into(), title: "Open".into(), cells });
         assert!(out.contains("| 50000/s | busy load | ≥ 40000 "), "{out}");
         assert!(out.contains("| 50000/s | slow server | 40000 "), "{out}");
     }

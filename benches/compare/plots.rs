@@ -4,7 +4,8 @@ use std::path::Path;
 
 use plotters::prelude::*;
 
-use super::record::{Cell, Figure, Record, Section};
+use super::cell::{Cell, Figure};
+use super::record::{Record, Section};
 use super::tables::{OPEN, QUERY};
 use crate::Outcome;
 
@@ -44,7 +45,7 @@ pub(crate) fn write(record: &Record, folder: &Path) -> Outcome<Vec<(String, Stri
         Ok(())
     };
     let count = |connections: &f64| format!("{connections:.0}");
-    if let Some(section) = find(record, QUERY) {
+    if let Some(section) = record.section(QUERY) {
         for depth in depths(section) {
             for (figure, name, y) in [
                 (Figure::Rate, "throughput", "requests/s"),
@@ -76,7 +77,7 @@ pub(crate) fn write(record: &Record, folder: &Path) -> Outcome<Vec<(String, Stri
             plot(&format!("{}-latency-{connections}x{depth}.svg", section.id), &axes, lines)?;
         }
     }
-    if let Some(section) = find(record, OPEN) {
+    if let Some(section) = record.section(OPEN) {
         for figure in [Figure::P50, Figure::P99] {
             let axes = Axes {
                 title: format!("Query at fixed rates: {} from the time a request was due", figure.name()),
@@ -89,10 +90,6 @@ pub(crate) fn write(record: &Record, folder: &Path) -> Outcome<Vec<(String, Stri
         }
     }
     Ok(plots)
-}
-
-fn find<'r>(record: &'r Record, id: &str) -> Option<&'r Section> {
-    record.sections.iter().find(|section| section.id == id)
 }
 
 fn depths(section: &Section) -> Vec<usize> {

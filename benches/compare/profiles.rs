@@ -1,12 +1,16 @@
 //! Where the time of Sutra's requests goes, by the server's own clock, under the loads that the
 //! goals are about.
 
-use super::contender::{Instance, Operation, Protocol, ask};
-use super::record::{Profiled, Shape};
+use sutra_load::ProfileSoFar;
+
+use super::ask::Question;
+use super::cell::Shape;
+use super::contenders::SUTRA;
+use super::record::Profiled;
 use super::rounds::Bench;
+use super::setup::Operation;
 use super::tables::{DURABLE, QUERY};
 use crate::Outcome;
-use sutra_load::ProfileSoFar;
 
 /// What is profiled: the table, what is asked there, and its loads.
 type Load = (&'static str, Operation, &'static [(usize, usize)]);
@@ -39,10 +43,10 @@ pub(crate) fn measure(bench: &mut Bench) -> Vec<Profiled> {
 fn one(bench: &mut Bench, section: &str, operation: Operation, shape: Shape) -> Outcome<Profiled> {
     let (setup, mut timing) = (bench.setup, bench.timing);
     timing.measured *= TIMES;
-    let contender = bench.contenders.get_mut(&Instance::Sutra).ok_or("every instance has its place")?;
-    contender.take_turn(|running| {
+    let question = Question { protocol: SUTRA.protocol, operation, shape, spin: false, timing };
+    bench.server(&SUTRA).take_turn(|running| {
         let before = ProfileSoFar::read(running.address, PATIENCE)?;
-        let report = ask(running, Protocol::Native, operation, shape, false, timing, &setup)?;
+        let report = question.ask(running, &setup)?;
         let profile = before.until(&ProfileSoFar::read(running.address, PATIENCE)?);
         if profile.requests == 0 {
             return Err("no request was in a timed turn".into());

@@ -9,75 +9,69 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use serde::Deserialize;
-use sutra_load::{CpuTime, Length, Measured, Plan, Report, ServerCpu};
+use sutra_load::{CpuTime, Measured, Report, ServerCpu};
 
-use super::contender::{Operation, Setup, Timing, printed};
-use super::peers;
-use super::record::{Described, Shape};
+use super::cell::Shape;
+use super::record::Described;
+use super::setup::{Operation, Setup, Timing};
 use crate::Outcome;
-use crate::process::{Running, target_folder};
+use crate::process::{Running, printed, target_folder, version};
 
 /// What every client needs, by the names under which pip knows it.
 const PACKAGES: [&str; 2] = ["msgpack", "numpy"];
 
-/// A client, and what it is called in tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Client {
-    Package,
-    Floor,
-    Grpcio,
-    Redis,
-}
-
-impl Client {
-    const ALL: [Client; 4] = [Client::Package, Client::Floor, Client::Grpcio, Client::Redis];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Client::Package => "sutra_storage_client",
-            Client::Floor => "bare socket and msgpack",
-            Client::Grpcio => "grpcio",
-            Client::Redis => "redis-py",
-        }
-    }
-
+/// A client.
+#[derive(Debug)]
+pub(crate) struct Client {
+    /// What it is called in tables.
+    pub(crate) name: &'static str,
     /// As the script knows it.
-    fn argument(self) -> &'static str {
-        match self {
-            Client::Package => "package",
-            Client::Floor => "floor",
-            Client::Grpcio => "grpcio",
-            Client::Redis => "redis",
-        }
-    }
-
+    argument: &'static str,
+    what: &'static str,
     /// What it needs besides, to be fetched and to be imported.
-    fn packages(self) -> (&'static [&'static str], &'static str) {
-        match self {
-            Client::Package | Client::Floor => (&[], "import msgpack, numpy"),
-            Client::Grpcio => (&["grpcio", "grpcio-tools"], "import grpc, grpc_tools.protoc"),
-            Client::Redis => (&["redis", "hiredis"], "import hiredis, redis"),
-        }
-    }
-
-    fn what(self) -> &'static str {
-        match self {
-            Client::Package => "Sutra's Python package, over the compat port",
-            Client::Floor => "the least that Python can do over the same port",
-            Client::Grpcio => "gRPC's Python client and the code that its compiler makes, on the tonic server",
-            Client::Redis => "redis-py on Redis",
-        }
-    }
-
-    fn settings(self) -> &'static [(&'static str, &'static str)] {
-        match self {
-            Client::Package => &[("vectors as numpy arrays", "as its users have them; they are sent as they are")],
-            Client::Floor => &[("no timeout, no retries, one receive", "nothing but the exchange itself")],
-            Client::Grpcio => &[("vectors as lists of floats", "what its messages take")],
-            Client::Redis => &[("hiredis installed", "the parser in C that its documentation recommends")],
-        }
-    }
+    packages: &'static [&'static str],
+    imports: &'static str,
+    is_over_compat: bool,
+    setting: (&'static str, &'static str),
 }
+
+const PACKAGE: Client = Client {
+    name: "sutra_storage_client",
+    argument: "package",
+    what: "Sutra's Python package, over the compat port",
+    packages: &[],
+    imports: "import msgpack, numpy",
+    is_over_compat: true,
+    setting: ("vectors as numpy arrays", "as its users have them; they are sent as they are"),
+};
+const FLOOR: Client = Client {
+    name: "bare socket and msgpack",
+    argument: "floor",
+    what: "the least that Python can do over the same port",
+    setting: ("no timeout, no retries, one receive", "nothing but the exchange itself"),
+    ..PACKAGE
+};
+const GRPCIO: Client = Client {
+    name: "grpcio",
+    argument: "grpcio",
+    what: "gRPC's Python client and the code that its compiler makes, on the tonic server",
+    packages: &["grpcio", "grpcio-tools"],
+    imports: "import grpc, grpc_tools.protoc",
+    is_over_compat: false,
+    setting: ("vectors as lists of floats", "what its messages take"),
+};
+const REDIS_PY: Client = Client {
+    name: "redis-py",
+    argument: "redis",
+    what: "redis-py on Redis",
+    packages: &["redis", "hiredis"],
+    imports: "import hiredis, redis",
+    is_over_compat: false,
+    setting: ("hiredis installed", "the parser in C that its documentation recommends"),
+};
+
+/// All clients, ours first.
+pub(crate) static CLIENTS: [Client; 4] = [PACKAGE, FLOOR, GRPCIO, REDIS_PY];
 
 /// An interpreter with what the clients need, as far as it can be had.
 #[derive(Debug)]
@@ -87,7 +81,7 @@ struct Environment {
     version: String,
     packages: String,
     /// Clients whose packages can't be had, with the reason.
-    missing: Vec<(Client, String)>,
+    missing: Vec<(&'static str, String)>,
 }
 
 /// The environment, made where it is not there; or why there is none.
@@ -100,7 +94,7 @@ fn make() -> Outcome<Environment> {
     let folder = target_folder()?.join("bench-python");
     let (python, stubs) = (folder.join("bin/python"), folder.join("stubs"));
     if run(Command::new(&python).arg("--version")).is_err() {
-        peers::version("python3")?;
+        version("python3")?;
         eprintln!("fetching the packages of Python's clients (once)");
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))
             .map_err(|error| format!("no virtual environment of Python could be made: {error}"))?;
@@ -118,17 +112,16 @@ fn make() -> Outcome<Environment> {
     has(&PACKAGES, "import msgpack, numpy")?;
     std::fs::create_dir_all(&stubs)?;
     let mut missing = Vec::new();
-    for client in Client::ALL {
-        let (packages, imports) = client.packages();
-        let usable = has(packages, imports).and_then(|()| match client {
-            Client::Grpcio => compile_calls(&python, &stubs),
-            _ => Ok(()),
+    for Client { name, packages, imports, .. } in &CLIENTS {
+        let usable = has(packages, imports).and_then(|()| match *name == GRPCIO.name {
+            true => compile_calls(&python, &stubs),
+            false => Ok(()),
         });
-        missing.extend(usable.err().map(|why| (client, why)));
+        missing.extend(usable.err().map(|why| (*name, why)));
     }
     let version = run(Command::new(&python).arg("--version"))?;
     let list = run(Command::new(&python).args(["-m", "pip", "list", "--format", "freeze"]))?;
-    let wanted = || Client::ALL.iter().flat_map(|client| client.packages().0).chain(&PACKAGES);
+    let wanted = || CLIENTS.iter().flat_map(|client| client.packages).chain(&PACKAGES);
     let ours = |line: &&str| wanted().any(|package| line.starts_with(&format!("{package}==")));
     let packages = list.lines().filter(ours).collect::<Vec<_>>().join(", ");
     Ok(Environment { python, stubs, version, packages, missing })
@@ -154,27 +147,25 @@ fn run(command: &mut Command) -> Result<String, String> {
 }
 
 /// Why a client can't be measured; `None` where it can.
-pub(crate) fn missing(client: Client) -> Option<&'static str> {
+pub(crate) fn missing(client: &Client) -> Option<&'static str> {
     match environment() {
         Err(why) => Some(why),
-        Ok(environment) => environment.missing.iter().find(|(known, _)| *known == client).map(|(_, why)| why.as_str()),
+        Ok(environment) => {
+            environment.missing.iter().find(|(known, _)| *known == client.name).map(|(_, why)| why.as_str())
+        }
     }
 }
 
 /// How each client is run.
 pub(crate) fn describe() -> Vec<Described> {
-    let described = |client: Client| {
+    let described = |client: &Client| {
         let versions =
             environment().as_ref().map(|environment| format!("; {}, {}", environment.version, environment.packages));
-        let settings = client.settings().iter().map(|(setting, reason)| ((*setting).to_owned(), (*reason).to_owned()));
-        Described {
-            name: format!("Python: {}", client.name()),
-            what: format!("{}{}", client.what(), versions.as_deref().unwrap_or_default()),
-            settings: settings.collect(),
-            missing: missing(client).map(str::to_owned),
-        }
+        let what = format!("{}{}", client.what, versions.as_deref().unwrap_or_default());
+        let name = format!("Python: {}", client.name);
+        Described::new(&name, &what, &[client.setting], missing(client).map(str::to_owned))
     };
-    Client::ALL.into_iter().map(described).collect()
+    CLIENTS.iter().map(described).collect()
 }
 
 /// What the script prints.
@@ -189,25 +180,18 @@ struct Printed {
 /// One client's calls, one after the other, every answer checked.
 pub(crate) fn ask(
     running: &Running,
-    client: Client,
+    client: &Client,
     operation: Operation,
     shape: Shape,
     timing: Timing,
     setup: &Setup,
 ) -> Outcome<Report> {
     let environment = environment().as_ref().map_err(Clone::clone)?;
-    let address = match client {
-        Client::Package | Client::Floor => running.compat.ok_or("the server named no compat port")?,
-        Client::Grpcio | Client::Redis => running.address,
-    };
-    let (operation, value_bytes) = match operation {
-        Operation::Query => ("query", setup.archived.0),
-        Operation::Learn => ("learn", setup.archived.1),
-        Operation::Heartbeat => return Err("Python's clients have no heartbeat".into()),
-    };
+    let address = if client.is_over_compat { running.compat()? } else { running.address };
+    let value_bytes = if operation == Operation::Learn { setup.archived.1 } else { setup.archived.0 };
     let benches = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut command = Command::new(&environment.python);
-    command.arg(benches.join("python/clients.py")).args([client.argument(), operation, &address.to_string()]);
+    command.arg(benches.join("python/clients.py")).args([client.argument, operation.name(), &address.to_string()]);
     command.args(["--seconds", &timing.measured.as_secs_f64().to_string()]);
     command.args(["--warm-up", &timing.warm_up.as_secs_f64().to_string()]);
     command.args(["--cpu", &setup.load_cpu.to_string(), "--value-bytes", &value_bytes.to_string(), "--stubs"]);
@@ -235,11 +219,5 @@ pub(crate) fn ask(
         total: used(before.total, after.total),
     };
     measured.cpu = Some((CpuTime::default(), during));
-    let plan = Plan {
-        connections: shape.connections,
-        depth: shape.depth,
-        length: Length::Duration(timing.measured),
-        ..Plan::new(address)
-    };
-    Ok(Report::of(operation, &plan, &[measured]))
+    Ok(Report::of(operation.name(), &setup.plan(address, shape, timing), &[measured]))
 }

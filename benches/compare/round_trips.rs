@@ -6,68 +6,54 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use sutra_client::blocking::Client;
-use sutra_load::{KeySpace, Keys, LegacyQuery, Length, Plan, RedisGet, Spelling, Workload};
+use sutra_load::{Length, Plan, Spelling};
 
-use super::contender::{CONCEPTS, Instance, Setup, fill, printed};
-use super::peers;
+use super::ask::{fill, grpc, workload};
+use super::contenders::{GRPC, OLD_UNSYNCED, Protocol, REDIS, SUTRA};
 use super::record::RoundTrips;
+use super::setup::{Operation, Setup};
 use crate::Outcome;
-use crate::process::Running;
+use crate::process::{Running, printed};
 
 /// How long a byte is on its way, in each direction: far above what the exchange itself takes.
 const DELAY: Duration = Duration::from_millis(10);
 const TIMES: usize = 3;
 
-const SERVERS: [Instance; 4] = [Instance::Sutra, Instance::OldUnsynced, Instance::Grpc, Instance::Redis];
-/// The row of the old protocol on Sutra.
-pub(crate) const COMPAT: &str = "sutra, compat port";
-
-/// All that are there, one after the other.
+/// All that are there, one after the other; Sutra by its client and through the compat port.
 pub(crate) fn measure(setup: &Setup) -> Vec<RoundTrips> {
     let mut measured = Vec::new();
-    for instance in SERVERS.into_iter().filter(|instance| instance.version().is_ok()) {
-        eprintln!("round trips: {}", instance.name());
-        let running = instance.start(setup.server_cpu, setup.query_bytes).and_then(|running| {
-            fill(instance, &running, setup)?;
-            Ok(running)
-        });
-        let mut push = |contender: &str, counted: Outcome<f64>| {
+    for (name, contender, protocol) in [
+        (SUTRA.name, &SUTRA, SUTRA.protocol),
+        ("sutra, compat port", &SUTRA, Protocol::Compat(Spelling::Msgpack)),
+        (OLD_UNSYNCED.name, &OLD_UNSYNCED, Protocol::Old),
+        (GRPC.name, &GRPC, Protocol::Grpc),
+        (REDIS.name, &REDIS, Protocol::Redis),
+    ] {
+        if contender.version().is_ok() {
+            eprintln!("round trips: {name}");
+            let counted = contender.start(setup.server_cpu, setup.query_bytes).and_then(|running| {
+                fill(contender, &running, setup)?;
+                count(&running, protocol, setup)
+            });
             let round_trips = counted.map_err(|error| error.to_string());
-            measured.push(RoundTrips { contender: contender.to_owned(), round_trips });
-        };
-        match running {
-            Err(error) => push(instance.name(), Err(error)),
-            Ok(running) => {
-                push(instance.name(), count(running.address, |address| first_answer(instance, address, setup)));
-                if instance == Instance::Sutra {
-                    push(COMPAT, compat(&running));
-                }
-            }
+            measured.push(RoundTrips { contender: name.to_owned(), round_trips });
         }
     }
     measured
 }
 
-fn compat(running: &Running) -> Outcome<f64> {
-    let address = running.compat.ok_or("the server named no compat port")?;
-    count(address, |address| asked(address, Box::new(LegacyQuery::new(keys(), Spelling::Msgpack))))
-}
-
-fn keys() -> Keys {
-    Keys::new("bench", KeySpace::Random(CONCEPTS))
-}
-
 /// Round trips of the median run, TCP's own among them.
-fn count(server: SocketAddr, exchange: impl Fn(SocketAddr) -> Outcome<Duration>) -> Outcome<f64> {
+fn count(running: &Running, protocol: Protocol, setup: &Setup) -> Outcome<f64> {
+    let server = if let Protocol::Compat(_) = protocol { running.compat()? } else { running.address };
     let link = slow_link(server)?;
-    let mut times = (0..TIMES).map(|_| exchange(link)).collect::<Outcome<Vec<_>>>()?;
+    let first_answer = |_| first_answer(link, protocol, setup);
+    let mut times = (0..TIMES).map(first_answer).collect::<Outcome<Vec<_>>>()?;
     times.sort();
     Ok(round_trips(times[TIMES / 2]))
 }
@@ -76,37 +62,35 @@ fn round_trips(elapsed: Duration) -> f64 {
     1.0 + elapsed.as_secs_f64() / (2.0 * DELAY.as_secs_f64())
 }
 
+/// What the gRPC contender's program prints.
+#[derive(Deserialize)]
+struct Printed {
+    seconds: f64,
+}
+
 /// From connecting until the first answer is there.
-fn first_answer(instance: Instance, address: SocketAddr, setup: &Setup) -> Outcome<Duration> {
+fn first_answer(link: SocketAddr, protocol: Protocol, setup: &Setup) -> Outcome<Duration> {
     let began = Instant::now();
-    match instance {
-        Instance::Grpc => {
-            #[derive(Deserialize)]
-            struct Printed {
-                seconds: f64,
-            }
-            let mut command = Command::new(peers::grpc_binary()?);
-            command.args(["connect", "--address", &address.to_string()]);
-            return Ok(Duration::from_secs_f64(printed::<Printed>(command)?.seconds));
+    match protocol {
+        Protocol::Grpc => {
+            let connected: Printed = printed(grpc("connect", link)?)?;
+            return Ok(Duration::from_secs_f64(connected.seconds));
         }
-        Instance::Sutra => {
-            let client = Client::connect(address.to_string())?;
+        Protocol::Native => {
+            let client = Client::connect(link.to_string())?;
             let found = client.query(sutra_load::key_name("bench", 0).as_str())?;
             found.ok_or("the record that was asked for is not there")?;
         }
-        Instance::Redis => return asked(address, Box::new(RedisGet::new(keys(), setup.archived.0))),
-        _ => return asked(address, Box::new(LegacyQuery::new(keys(), Spelling::Msgpack))),
+        // By the load generator, as these have no greeting.
+        _ => {
+            let plan = Plan { warm_up: Duration::ZERO, length: Length::Requests(1), ..Plan::new(link) };
+            let report = sutra_load::run(&plan, vec![workload(protocol, Operation::Query, setup)?], None)?;
+            if report.requests != 1 {
+                return Err(format!("it was refused: {report}").into());
+            }
+        }
     }
     Ok(began.elapsed())
-}
-
-/// The same by the load generator, for protocols without a greeting.
-fn asked(address: SocketAddr, workload: Box<dyn Workload>) -> Outcome<Duration> {
-    let plan = Plan { warm_up: Duration::ZERO, length: Length::Requests(1), ..Plan::new(address) };
-    let began = Instant::now();
-    let report = sutra_load::run(&plan, vec![workload], None)?;
-    let elapsed = began.elapsed();
-    if report.requests == 1 { Ok(elapsed) } else { Err(format!("it was refused: {report}").into()) }
 }
 
 /// Listens, and passes what each connection brings to `server` and back, [`DELAY`] later.

@@ -19,12 +19,11 @@ use sutra_client::blocking::Client;
 use sutra_load::{Health, KeySpace, Keys, Learn, Length, Plan, Query, Search, ServerCpu, Workload};
 use sutra_wire::CoreLayout;
 
-use super::contender::{CONCEPTS, Setup, Timing, filling, freeze, take_turn};
-use super::fairness::{Watched, starved_together};
-use super::record::Shape;
-use super::rounds::{check, used, used_here};
-use super::search::learn_and_index;
-use super::vector_data::Vectors;
+use super::ask::write_all;
+use super::cell::Shape;
+use super::fairness::{Fair, Watched, check, fairly, problem, starved_together, used, used_here};
+use super::setup::{CONCEPTS, Setup, Timing, learned_bytes, queried_keys, queried_records};
+use super::vector_data::{Vectors, learn_and_index};
 use crate::Outcome;
 use crate::process::Running;
 use crate::vectors::K;
@@ -34,15 +33,8 @@ use model::{DEEP, SEARCHES, SHALLOW};
 /// Namespaces of the vectors: all of them, and half.
 const ALL: &str = "vectors";
 const HALF: &str = "half";
-/// Bytes of content of a learned record, which is as long as one of 384 numbers but gives the index
-/// nothing to do, as that would be measured, too.
-const LEARNED_CONTENT: usize = 100 + 384 * 4;
-/// Records that are learned in turn.
-const LEARNED: u64 = 20_000;
 /// Threads of the load, one on each of the two CPUs.
 const THREADS: usize = 2;
-/// How often a starved measurement is repeated.
-const REPEATS: usize = 1;
 
 /// How much is measured.
 pub(crate) struct Extent {
@@ -56,33 +48,16 @@ pub(crate) struct Extent {
 
 impl Extent {
     pub(crate) fn new(rounds: usize, timing: Timing, quick: bool) -> Self {
-        match quick {
-            true => Self {
-                rounds: rounds.min(2),
-                timing: Timing {
-                    warm_up: Duration::from_millis(40),
-                    measured: timing.measured.min(Duration::from_millis(150)),
-                },
-                many: &[4],
-                turning: &[1, 16],
-            },
-            false => Self {
-                rounds: rounds.min(5),
-                timing: Timing {
-                    warm_up: Duration::from_millis(100),
-                    measured: timing.measured.min(Duration::from_millis(500)),
-                },
-                many: &[4, 8, 16],
-                turning: &[1, 2, 4, 8, 16, 32],
-            },
+        let timing = |warm_up, most: u64| Timing {
+            warm_up: Duration::from_millis(warm_up),
+            measured: timing.measured.min(Duration::from_millis(most)),
+        };
+        if quick {
+            return Self { rounds: rounds.min(2), timing: timing(40, 150), many: &[4], turning: &[1, 16] };
         }
+        let (many, turning) = (&[4, 8, 16], &[1, 2, 4, 8, 16, 32]);
+        Self { rounds: rounds.min(5), timing: timing(100, 500), many, turning }
     }
-}
-
-/// A server with its number of cores.
-struct Served {
-    cores: usize,
-    running: Running,
 }
 
 /// Measures everything; what went wrong is told beside it.
@@ -91,27 +66,9 @@ pub(crate) fn measure(vectors: &Vectors, setup: &Setup, extent: &Extent) -> Outc
         Scaling { vectors: vectors.count(), mailbox_bytes: sutra_server::mailbox_bytes(), ..Scaling::default() };
     turns(&mut scaling, setup, extent)?;
     eprintln!("More than one core: filling");
-    let half = Arc::new(vectors.rows[..vectors.count() / 2].to_vec());
     let mut servers = Vec::new();
     for cores in [1, 2].iter().chain(extent.many) {
-        let running = match cores {
-            1 => Running::sutra(setup.server_cpu, &["--durability", "os"])?,
-            2 => Running::sutra_on(&format!("{},{}", setup.server_cpu, setup.load_cpu), &["--durability", "os"])?,
-            _ => Running::sutra_on(&cores.to_string(), &["--no-pin", "--durability", "os"])?,
-        };
-        let fill = Plan {
-            depth: 64,
-            warm_up: Duration::ZERO,
-            length: Length::Requests(CONCEPTS),
-            ..Plan::new(running.address)
-        };
-        sutra_load::run(&fill, vec![filling()], None)?;
-        learn_and_index(&running, ALL, &vectors.rows, u16::try_from(*cores)?)?;
-        if *cores == 1 {
-            learn_and_index(&running, HALF, &half, 1)?;
-        }
-        freeze(&running, true)?;
-        servers.push(Served { cores: *cores, running });
+        servers.push((*cores, filled(*cores, vectors, setup)?));
     }
     let mut points = points(vectors.count(), extent.many);
     for round in 0..extent.rounds {
@@ -119,17 +76,43 @@ pub(crate) fn measure(vectors: &Vectors, setup: &Setup, extent: &Extent) -> Outc
         let mut turns: Vec<_> = points.iter_mut().collect();
         turns.shuffle(&mut rand::rng());
         for point in turns.into_iter().filter(|point| point.failed.is_none()) {
-            let server = servers.iter_mut().find(|server| server.cores == point.cores);
-            let server = server.ok_or("every point has its server")?;
-            match fair(&mut server.running, point, vectors, setup, extent.timing) {
+            let server = servers.iter_mut().find(|(cores, _)| *cores == point.cores);
+            let (_, running) = server.ok_or("every point has its server")?;
+            let whose = format!("{} on {} cores", point.question.name(), point.cores);
+            match fairly(&whose, || measured(running, point, vectors, setup, extent.timing)) {
                 Ok(costs) => point.rounds.push(costs),
                 Err(error) => point.failed = Some(error.to_string()),
             }
         }
     }
-    let problems = points.iter().filter_map(problem).collect();
+    let problems = points.iter().filter_map(|point| {
+        let (question, cores, load) = (point.question.name(), point.cores, point.shape.name());
+        let place = format!("More than one core: {question} on {cores} cores under {load}");
+        problem(&place, point.failed.as_deref(), &point.rounds)
+    });
+    let problems = problems.collect();
     scaling.points = points;
     Ok((scaling, problems))
+}
+
+/// A server of so many cores with everything that is asked for, frozen.
+fn filled(cores: usize, vectors: &Vectors, setup: &Setup) -> Outcome<Running> {
+    let running = match cores {
+        1 => Running::sutra(&format!("{},", setup.server_cpu), &["--durability", "os"])?,
+        2 => Running::sutra(&format!("{},{}", setup.server_cpu, setup.load_cpu), &["--durability", "os"])?,
+        _ => unpinned(cores)?,
+    };
+    write_all(&running, Box::new(queried_records()), CONCEPTS)?;
+    learn_and_index(&running, ALL, &vectors.rows, u16::try_from(cores)?)?;
+    if cores == 1 {
+        learn_and_index(&running, HALF, &Arc::new(vectors.rows[..vectors.count() / 2].to_vec()), 1)?;
+    }
+    running.freeze()?;
+    Ok(running)
+}
+
+fn unpinned(cores: usize) -> Outcome<Running> {
+    Running::sutra(&cores.to_string(), &["--no-pin", "--durability", "os"])
 }
 
 /// Everything that is asked, of whom, and how.
@@ -158,48 +141,28 @@ fn points(vectors: usize, many: &[usize]) -> Vec<Point> {
     points
 }
 
-fn problem(point: &Point) -> Option<String> {
-    let place =
-        format!("More than one core: {} on {} cores under {}", point.question.name(), point.cores, point.shape.name());
-    if let Some(error) = &point.failed {
-        return Some(format!("{place} FAILED, so it has no figures: {error}"));
-    }
-    let unfair = point.rounds.iter().filter(|round| round.is_none()).count();
-    (unfair > 0).then(|| format!("{place} was STARVED in {unfair} of {} rounds", point.rounds.len()))
-}
-
-/// One measurement, again where it was starved; nothing where it was every time.
-fn fair(
+/// One measurement, with both CPUs watched.
+fn measured(
     running: &mut Running,
     point: &Point,
     vectors: &Vectors,
     setup: &Setup,
     timing: Timing,
-) -> Outcome<Option<Costs>> {
-    for _ in 0..=REPEATS {
-        let watched = [Watched::begin(setup.server_cpu)?, Watched::begin(setup.load_cpu)?];
-        let used_together = |pid| Ok::<_, Box<dyn std::error::Error>>(used(pid)?.total + used_here()?.total);
-        let before = used_together(running.pid())?;
-        let costs = take_turn(running, |running| ask(running, point, vectors, setup, timing))?;
-        let own = used_together(running.pid())? - before;
-        let watches = watched.into_iter().map(Watched::end).collect::<Outcome<Vec<_>>>()?;
-        match starved_together(&watches, own) {
-            None => return Ok(Some(costs)),
-            Some(words) => eprintln!("  {} on {} cores: {words}", point.question.name(), point.cores),
-        }
-    }
-    Ok(None)
+) -> Outcome<Fair<Costs>> {
+    let watched = [Watched::begin(setup.server_cpu)?, Watched::begin(setup.load_cpu)?];
+    let used_together = |pid| Outcome::Ok(used(pid)?.total + used_here()?.total);
+    let before = used_together(running.pid())?;
+    let costs = running.take_turn(|running| ask(running, point, vectors, setup, timing))?;
+    let own = used_together(running.pid())? - before;
+    let watches = watched.into_iter().map(Watched::end).collect::<Outcome<Vec<_>>>()?;
+    Ok(Fair::unless(starved_together(&watches, own), costs))
 }
 
 fn ask(running: &Running, point: &Point, vectors: &Vectors, setup: &Setup, timing: Timing) -> Outcome<Costs> {
     let plan = |length| Plan {
-        connections: point.shape.connections,
-        depth: point.shape.depth,
-        warm_up: Duration::ZERO,
-        length: Length::Duration(length),
         layout_aware: point.is_aware,
         pin: vec![setup.server_cpu, setup.load_cpu],
-        ..Plan::new(running.address)
+        ..setup.plan(running.address, point.shape, Timing { warm_up: Duration::ZERO, measured: length })
     };
     let workloads = || (0..THREADS).map(|thread| workload(point, vectors, thread)).collect::<Vec<_>>();
     // A warm-up of its own, so that the counters are of the same time as the requests.
@@ -229,11 +192,10 @@ fn workload(point: &Point, vectors: &Vectors, thread: usize) -> Box<dyn Workload
         Search::new(namespace, &queries, K as u32, 0)
     };
     match point.question {
-        Question::Query => Box::new(Query::new("", Keys::new("bench", KeySpace::Random(CONCEPTS)), None)),
-        Question::Learn => {
-            let keys = Keys::new("learned", KeySpace::Cycling(LEARNED));
-            Box::new(Learn::new("learned", keys, LEARNED_CONTENT, 0))
-        }
+        Question::Query => Box::new(Query::new("", queried_keys(KeySpace::Random(CONCEPTS)), None)),
+        // As long as a record of 384 numbers, but it gives the index nothing to do, as that would
+        // be measured, too.
+        Question::Learn => Box::new(learned_bytes()),
         Question::Health => Box::new(Health),
         Question::Search => Box::new(search()),
         Question::Scan => Box::new(search().exact()),
@@ -274,21 +236,19 @@ fn turns(scaling: &mut Scaling, setup: &Setup, extent: &Extent) -> Outcome {
     eprintln!("More than one core: looks into mailboxes");
     let mut servers = Vec::new();
     for cores in extent.turning {
-        let running = Running::sutra_on(&cores.to_string(), &["--no-pin", "--durability", "os"])?;
+        let running = unpinned(*cores)?;
         // So that what is made ready in the background is there.
         sleep(Duration::from_millis(200));
         let resident = running.resident()?;
         let prefix = owned_by_the_first(u16::try_from(*cores)?);
-        let learn = Learn::new("", Keys::new(&prefix, KeySpace::Once(1)), 0, 0);
-        let plan = Plan { warm_up: Duration::ZERO, length: Length::Requests(1), ..Plan::new(running.address) };
-        sutra_load::run(&plan, vec![learn], None)?;
-        freeze(&running, true)?;
+        write_all(&running, Box::new(Learn::new("", Keys::new(&prefix, KeySpace::Once(1)), 0, 0)), 1)?;
+        running.freeze()?;
         scaling.turns.push(Turning { cores: *cores, mailboxes_ns: Vec::new(), resident });
         servers.push((running, prefix));
     }
     for _ in 0..extent.rounds {
         for ((running, prefix), turning) in servers.iter_mut().zip(&mut scaling.turns) {
-            let taken = take_turn(running, |running| mailboxes_ns(running, prefix, setup, extent.timing.measured))?;
+            let taken = running.take_turn(|running| mailboxes_ns(running, prefix, setup, extent.timing.measured))?;
             turning.mailboxes_ns.push(taken);
         }
     }

@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 use sutra_wire::grid::{AgentHeartbeat, HeartbeatAck};
 use sutra_wire::{Checked, ConceptId, ConceptRecord, FrameBuffer, Header, Opcode, Payload, encode_archive};
 
-use super::contender::{DIMENSION, LEARNED_CONTENT, QUERIED_CONTENT, printed};
-use super::peers;
 use super::record::Serialized;
+use super::setup::{DIMENSION, LEARNED_CONTENT, QUERIED_CONTENT};
 use crate::Outcome;
+use crate::process::{built, printed};
 
 const ROUNDS: usize = 15;
 const ROUND: Duration = Duration::from_millis(10);
@@ -164,7 +164,7 @@ struct Printed {
 }
 
 fn protobuf() -> Outcome<Vec<Serialized>> {
-    let mut command = Command::new(peers::grpc_binary()?);
+    let mut command = Command::new(built("sutra-bench-grpc")?);
     command.arg("serialize");
     let messages: std::collections::BTreeMap<String, Printed> = printed(command)?;
     let one = |(message, Printed { bytes, encode_ns, decode_ns })| Serialized {

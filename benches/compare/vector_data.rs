@@ -8,16 +8,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use multiversion::multiversion;
-use sutra_load::{KeySpace, Keys, key_name};
-use sutra_wire::ConceptId;
+use sutra_client::blocking::Client;
+use sutra_load::{KeySpace, Keys, Learn, key_name};
+use sutra_wire::{ConceptId, CoreLayout};
 
+use super::ask::write_all;
 use crate::Outcome;
-use crate::vectors::{Data, K};
+use crate::process::Running;
+use crate::vectors::{Data, K, wait_until_indexed};
 
 /// Rows that are held out where the folder has no queries.
 const HELD_OUT: usize = 200;
 /// What names of the vectors' concepts start with.
-pub(crate) const PREFIX: &str = "row";
+const PREFIX: &str = "row";
 
 /// What all contenders are given, and are asked.
 pub(crate) struct Vectors {
@@ -66,6 +69,28 @@ impl Vectors {
 /// The concept of a row.
 pub(crate) fn id(row: u32) -> Outcome<ConceptId> {
     Ok(ConceptId::from_name(&key_name(PREFIX, u64::from(row)))?)
+}
+
+/// Shards with fewer vectors build no index, and are scanned (the store's own constant).
+pub(crate) const MIN_INDEXED: u64 = 1024;
+
+/// Has our server of so many cores learn the vectors, and waits until its indexes have all that
+/// they will have.
+pub(crate) fn learn_and_index(running: &Running, namespace: &str, rows: &Arc<Vec<Vec<f32>>>, cores: u16) -> Outcome {
+    let learned = Learn::with_embeddings(namespace, Vectors::keys(rows.len()), Arc::clone(rows));
+    write_all(running, Box::new(learned), rows.len() as u64)?;
+    wait_until_indexed(&Client::connect(running.address.to_string())?, unindexed(rows.len(), cores)?)?;
+    Ok(())
+}
+
+/// How many of so many vectors lie on cores that have too few for an index.
+fn unindexed(vectors: usize, cores: u16) -> Outcome<u64> {
+    let layout = CoreLayout::new(cores);
+    let mut by_core = vec![0; usize::from(cores)];
+    for row in 0..u32::try_from(vectors)? {
+        by_core[usize::from(layout.owner(&id(row)?))] += 1;
+    }
+    Ok(by_core.into_iter().filter(|count| *count < MIN_INDEXED).sum())
 }
 
 fn hold_out(all: Vec<Vec<f32>>) -> Data {

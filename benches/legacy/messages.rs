@@ -1,4 +1,4 @@
-//! The old storage protocol's nine calls.
+//! The calls of the old storage protocol that are measured.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,22 +11,8 @@ pub(super) enum Request {
         strength: f32,
         confidence: f32,
     },
-    LearnAssociation {
-        source_id: String,
-        target_id: String,
-        assoc_type: u32,
-        confidence: f32,
-    },
     QueryConcept {
         concept_id: String,
-    },
-    GetNeighbors {
-        concept_id: String,
-    },
-    FindPath {
-        start_id: String,
-        end_id: String,
-        max_depth: u32,
     },
     VectorSearch {
         query_vector: Vec<f32>,
@@ -34,59 +20,21 @@ pub(super) enum Request {
         #[serde(rename = "ef_search")]
         _ef_search: u32,
     },
-    GetStats,
-    Flush,
     HealthCheck,
 }
 
 impl Request {
     /// Whether it must be in the log before it is answered.
     pub(super) fn is_write(&self) -> bool {
-        matches!(self, Request::LearnConcept { .. } | Request::LearnAssociation { .. } | Request::Flush)
+        matches!(self, Request::LearnConcept { .. })
     }
 }
 
 #[derive(Debug, PartialEq, Serialize)]
 pub(super) enum Response {
-    LearnConceptOk {
-        sequence: u64,
-    },
-    LearnAssociationOk {
-        sequence: u64,
-    },
-    QueryConceptOk {
-        found: bool,
-        concept_id: String,
-        content: String,
-        strength: f32,
-        confidence: f32,
-    },
-    GetNeighborsOk {
-        neighbor_ids: Vec<String>,
-    },
-    FindPathOk {
-        found: bool,
-        path: Vec<String>,
-    },
-    VectorSearchOk {
-        results: Vec<(String, f32)>,
-    },
-    StatsOk {
-        concepts: u64,
-        edges: u64,
-        written: u64,
-        dropped: u64,
-        pending: u64,
-        reconciliations: u64,
-        uptime_seconds: u64,
-    },
-    FlushOk,
-    HealthCheckOk {
-        healthy: bool,
-        status: String,
-        uptime_seconds: u64,
-    },
-    Error {
-        message: String,
-    },
+    LearnConceptOk { sequence: u64 },
+    QueryConceptOk { found: bool, concept_id: String, content: String, strength: f32, confidence: f32 },
+    VectorSearchOk { results: Vec<(String, f32)> },
+    HealthCheckOk { healthy: bool, status: String, uptime_seconds: u64 },
+    Error { message: String },
 }

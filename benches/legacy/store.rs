@@ -58,12 +58,6 @@ impl Store {
                 write()?.learn(id(&concept_id)?, concept);
                 Response::LearnConceptOk { sequence }
             }
-            Request::LearnAssociation { source_id, target_id, assoc_type, confidence } => {
-                let (source, target) = (id(&source_id)?, id(&target_id)?);
-                let sequence = self.append(message)?;
-                write()?.associate(source, target, assoc_type, confidence);
-                Response::LearnAssociationOk { sequence }
-            }
             Request::QueryConcept { concept_id } => {
                 let asked = id(&concept_id)?;
                 match read()?.query(&asked) {
@@ -83,37 +77,11 @@ impl Store {
                     },
                 }
             }
-            Request::GetNeighbors { concept_id } => {
-                let neighbor_ids = read()?.neighbors(&id(&concept_id)?).map(|id| id.to_string()).collect();
-                Response::GetNeighborsOk { neighbor_ids }
-            }
-            Request::FindPath { start_id, end_id, max_depth } => {
-                let path = read()?.path(id(&start_id)?, id(&end_id)?, max_depth);
-                let path: Vec<_> = path.iter().map(ToString::to_string).collect();
-                Response::FindPathOk { found: !path.is_empty(), path }
-            }
             Request::VectorSearch { query_vector, k, _ef_search: _ } => {
                 let nearest = read()?.nearest(&query_vector, k as usize).into_iter();
                 Response::VectorSearchOk {
                     results: nearest.map(|(id, similarity)| (id.to_string(), similarity)).collect(),
                 }
-            }
-            Request::GetStats => {
-                let graph = read()?;
-                Response::StatsOk {
-                    concepts: graph.concepts(),
-                    edges: graph.edges(),
-                    written: self.log.lock().map_err(|_| LOST.to_owned())?.sequence,
-                    dropped: 0,
-                    pending: 0,
-                    reconciliations: 0,
-                    uptime_seconds: self.started.elapsed().as_secs(),
-                }
-            }
-            Request::Flush => {
-                let log = self.log.lock().map_err(|_| LOST.to_owned())?;
-                log.file.sync_data().map_err(|error| error.to_string())?;
-                Response::FlushOk
             }
             Request::HealthCheck => Response::HealthCheckOk {
                 healthy: true,
@@ -157,42 +125,23 @@ mod tests {
     }
 
     #[test]
-    fn all_nine_calls_are_answered_and_writes_are_in_the_log() {
+    fn all_calls_are_answered_and_writes_are_in_the_log() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::create(&folder.path().join("wal.log"), true).expect("a log");
         for (at, name) in ["a", "b", "c"].into_iter().enumerate() {
             let embedding = vec![1.0, at as f32];
             assert_eq!(learn(&store, name, embedding), Response::LearnConceptOk { sequence: at as u64 + 1 });
         }
-        let names = |from: &str, to: &str| (from.to_owned(), to.to_owned());
-        for (source_id, target_id) in [names("a", "b"), names("b", "c")] {
-            let request = Request::LearnAssociation { source_id, target_id, assoc_type: 0, confidence: 1.0 };
-            assert!(matches!(store.answer(request, b"edge"), Response::LearnAssociationOk { .. }));
-        }
         let hex = |name: &str| id(name).expect("a name").to_string();
         let asked = store.answer(Request::QueryConcept { concept_id: "b".into() }, b"");
         assert!(matches!(asked, Response::QueryConceptOk { found: true, content, .. } if content == "about b"));
         let asked = store.answer(Request::QueryConcept { concept_id: "d".into() }, b"");
         assert!(matches!(asked, Response::QueryConceptOk { found: false, .. }));
-        let neighbor_ids = vec![hex("a"), hex("c")];
-        let asked = store.answer(Request::GetNeighbors { concept_id: "b".into() }, b"");
-        assert_eq!(asked, Response::GetNeighborsOk { neighbor_ids });
-        let (start_id, end_id) = names("a", "c");
-        let asked = store.answer(Request::FindPath { start_id, end_id, max_depth: 2 }, b"");
-        assert_eq!(asked, Response::FindPathOk { found: true, path: ["a", "b", "c"].map(hex).to_vec() });
-        let (start_id, end_id) = names("a", "c");
-        let asked = store.answer(Request::FindPath { start_id, end_id, max_depth: 1 }, b"");
-        assert_eq!(asked, Response::FindPathOk { found: false, path: Vec::new() });
         let asked = store.answer(Request::VectorSearch { query_vector: vec![0.0, 1.0], k: 2, _ef_search: 0 }, b"");
         let Response::VectorSearchOk { results } = asked else { panic!("{asked:?}") };
         assert_eq!(results.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>(), ["c", "b"].map(hex));
-        assert!(matches!(
-            store.answer(Request::GetStats, b""),
-            Response::StatsOk { concepts: 3, edges: 2, written: 5, .. }
-        ));
-        assert_eq!(store.answer(Request::Flush, b""), Response::FlushOk);
         assert!(matches!(store.answer(Request::HealthCheck, b""), Response::HealthCheckOk { healthy: true, .. }));
         let log = std::fs::read(folder.path().join("wal.log")).expect("the log");
-        assert_eq!(log, b"\x01\0\0\0a\x01\0\0\0b\x01\0\0\0c\x04\0\0\0edge\x04\0\0\0edge");
+        assert_eq!(log, b"\x01\0\0\0a\x01\0\0\0b\x01\0\0\0c");
     }
 }

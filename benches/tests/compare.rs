@@ -157,6 +157,21 @@ fn who_is_not_installed_is_named_and_the_run_succeeds_without() {
     assert!(!problems(&record).iter().any(|problem| problem.contains("FAILED")), "{record}");
 }
 
+#[test]
+fn every_table_of_the_published_report_is_made_of_its_record_again() {
+    let benches = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let out = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let mut render = Command::new(env!("CARGO_BIN_EXE_sutra-bench"));
+    render.args(["compare", "--render"]).arg(benches.join("results/first.json")).arg("--out").arg(out.path());
+    assert!(render.status().unwrap().success());
+    let (report, published) = (out.path().join("report.md"), benches.join("RESULTS.md"));
+    let [report, published] = [report, published].map(|file| fs::read_to_string(file).unwrap());
+    let is_table = |line: &&str| line.starts_with('|') || line.starts_with('#');
+    let missing: Vec<_> =
+        report.lines().filter(is_table).filter(|line| !published.lines().any(|known| known == *line)).collect();
+    assert!(report.lines().filter(is_table).count() > 500 && missing.is_empty(), "{missing:#?}");
+}
+
 struct SetWhenDropped<'a>(&'a AtomicBool);
 
 impl Drop for SetWhenDropped<'_> {

@@ -31,8 +31,8 @@ pub enum LoadError {
     FileLimit,
     /// A new connection was accepted and then left alone.
     #[error(
-        "{address} has not answered a new connection in time; is it stopped or overloaded, or has it as many connections as its \
-         limit on open files lets it have (`ulimit -n` where it runs)?"
+        "{address} has not answered a new connection in time; is it stopped, overloaded, or at its limit on open files \
+         (`ulimit -n` where it runs)?"
     )]
     NoAnswer {
         /// The server.

@@ -2,15 +2,15 @@
 //! request for every reply. Open loop: requests due at a fixed rate, whatever became of earlier
 //! ones.
 //!
-//! Promises: every reply is checked (number, status, payload), and one wrong answer fails the run;
-//! refusals are counted by status; a latency runs from just before the send (of an open loop: from
-//! when the request was due) to just after the receive that brought the reply; nothing is allocated
-//! for a request once a run is under way, and a request costs the load's thread one send and one
-//! receive, shared by all that are ready at once, so that the server is what is measured.
+//! Promises: every reply is checked (number, status, payload), and one wrong answer fails the run.
+//! Refusals are counted by status. A latency runs from just before the send to just after the
+//! receive that brought the reply; in an open loop it runs from when the request was due. Once a
+//! run is under way, nothing is allocated for a request. A request costs one send and one receive,
+//! which all that are ready at once share. So the server is what is measured, and not the load.
 //!
-//! Relies on `wire` for frames and on epoll; knows nothing of the client library, so that the
-//! client can be measured against it. [`run()`] drives one [`Workload`] a thread as a [`Plan`] says
-//! and returns a [`Report`].
+//! Relies on `wire` for frames and on epoll. It knows nothing of the client library, so the client
+//! can be measured against it. [`run()`] drives one [`Workload`] a thread as a [`Plan`] says and
+//! returns a [`Report`].
 
 mod connection;
 mod cpu;
@@ -40,8 +40,7 @@ pub use scan::ScanError;
 pub use workload::{Framing, Reply, Routes, Workload};
 pub use workloads::{
     AgentHeartbeats, Associate, Echo, GridHeartbeat, Health, Learn, LegacyHealth, LegacyLearn, LegacyQuery,
-    LegacySearch, MemcachedGet, MemcachedSet, Neighbors, Path, Query, RedisGet, RedisPing, RedisSet, RegisterAgents,
-    Search, Spelling,
+    LegacySearch, Neighbors, Path, Query, RedisPing, RegisterAgents, Search, Spelling, ValueGet, ValueSet, ValueStore,
 };
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Where a request's time goes on the server, by its own clock: the stages of the turns that it has
-//! timed, read from its counters before a load and after it.
+//! Where a request's time goes on the server, by the server's own clock. Its counters say how long
+//! each stage of the timed turns took; they are read before a load and after it.
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -4,16 +4,14 @@
 mod echo;
 mod grid;
 mod legacy;
-mod memcached;
 mod native;
-mod redis;
+mod values;
 
 pub use echo::Echo;
 pub use grid::{AgentHeartbeats, RegisterAgents};
 pub use legacy::{GridHeartbeat, LegacyHealth, LegacyLearn, LegacyQuery, LegacySearch, Spelling};
-pub use memcached::{MemcachedGet, MemcachedSet};
 pub use native::{Associate, Health, Learn, Neighbors, Path, Query, Search};
-pub use redis::{RedisGet, RedisPing, RedisSet};
+pub use values::{RedisPing, ValueGet, ValueSet, ValueStore};
 
 use std::fmt::{self, Write};
 
@@ -37,8 +35,8 @@ fn append(out: &mut FrameBuffer, text: fmt::Arguments<'_>) {
     Appended(out).write_fmt(text).expect("a buffer takes all");
 }
 
-/// Whether a value is as long as it was written, and begins with its own key, as every value does:
-/// a mixed-up one would not.
+/// Whether a value is as long as it was written, and begins with its own key. Every value does, so
+/// that a mixed-up one is found.
 fn check_value(reply: &Reply<'_>, bytes: usize, name: &str) -> Result<(), String> {
     if reply.status == Status::NotFound {
         return Err(format!("{name} is not there; were the values prepared?"));

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::record::{Shape, Spread};
+use super::super::cell::{Shape, fair};
+use crate::spread::Spread;
 
 /// Everything that was measured with more than one core, and what it is compared with.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -76,11 +77,7 @@ pub(crate) struct Turning {
 impl Point {
     /// A figure of the fair rounds; none where half or more were not fair, or where it failed.
     pub(crate) fn spread(&self, figure: impl Fn(&Costs) -> f64) -> Option<Spread> {
-        let fair: Vec<f64> = self.rounds.iter().flatten().map(figure).collect();
-        if self.failed.is_some() || fair.len() * 2 <= self.rounds.len() {
-            return None;
-        }
-        Spread::of(fair)
+        if self.failed.is_some() { None } else { fair(&self.rounds, figure) }
     }
 
     pub(crate) fn cpu(&self) -> Option<Spread> {

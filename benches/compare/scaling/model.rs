@@ -5,9 +5,10 @@
 //! work that is done on every core. What is not measured here (memory bandwidth, NUMA, caches that
 //! many cores share, the network card) is not in it: real machines do worse.
 
-use super::super::record::Spread;
-use super::super::search::MIN_INDEXED;
+use super::super::cell::paired;
+use super::super::vector_data::MIN_INDEXED;
 use super::measured::{Point, Question, Scaling};
+use crate::spread::Spread;
 
 /// Where looking for the number of cores at which something breaks ends.
 pub(crate) const FAR: usize = 4096;
@@ -277,9 +278,8 @@ fn searches(
     let part = Part { measured, vectors: measured, whole: own - request, halving, scanned };
     // Two halves and two requests' overhead were measured as one request: what is left over is the
     // second core's message and answer.
-    let rounds = two.rounds.iter().zip(&half.rounds);
-    let left = rounds.filter_map(|(two, half)| Some(two.as_ref()?.cpu_us - 2.0 * half.as_ref()?.cpu_us + request));
-    let further = Spread::of(left.collect()).ok_or("search on two cores has no figures")?;
+    let left = paired(&two.rounds, &half.rounds, |two, half| two.cpu_us - 2.0 * half.cpu_us + request);
+    let further = left.ok_or("search on two cores has no figures")?;
     let further = keep("search: asking each further core, beyond its searching, µs", further).max(0.0);
     let operation = |name: String, asked, vectors: f64| {
         let part = Part { vectors, ..part };
@@ -294,18 +294,14 @@ fn searches(
 
 /// One point's CPU beyond another's, by the rounds that are fair in both.
 fn difference(point: &Point, other: &Point) -> Option<Spread> {
-    let rounds = point.rounds.iter().zip(&other.rounds);
-    Spread::of(rounds.filter_map(|(this, other)| Some(this.as_ref()?.cpu_us - other.as_ref()?.cpu_us)).collect())
+    paired(&point.rounds, &other.rounds, |this, other| this.cpu_us - other.cpu_us)
 }
 
 /// CPU a message: what requests take more that come to any core, over the messages that they take.
 fn messages(aware: &Point, unaware: &Point) -> Option<Spread> {
-    let rounds = aware.rounds.iter().zip(&unaware.rounds);
-    let each = rounds.filter_map(|(aware, unaware)| {
-        let (aware, unaware) = (aware.as_ref()?, unaware.as_ref()?);
-        Some((unaware.cpu_us - aware.cpu_us) / (unaware.messages - aware.messages))
-    });
-    Spread::of(each.collect())
+    paired(&aware.rounds, &unaware.rounds, |aware, unaware| {
+        (unaware.cpu_us - aware.cpu_us) / (unaware.messages - aware.messages)
+    })
 }
 
 /// The slope of a turn's time in the mailboxes over the cores, and its value at one, by round.
@@ -316,8 +312,8 @@ fn looks(scaling: &Scaling) -> Option<(Spread, Spread)> {
             line(scaling.turns.iter().map(|turning| (turning.cores as f64, turning.mailboxes_ns[round])))
         })
         .collect();
-    let at_one = lines.iter().map(|(start, slope)| start + slope).collect();
-    Some((Spread::of(lines.iter().map(|(_, slope)| *slope).collect())?, Spread::of(at_one)?))
+    let at_one = lines.iter().map(|(start, slope)| start + slope);
+    Some((Spread::of(lines.iter().map(|(_, slope)| *slope))?, Spread::of(at_one)?))
 }
 
 fn memory(scaling: &Scaling) -> Option<Memory> {

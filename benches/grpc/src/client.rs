@@ -23,8 +23,6 @@ pub(crate) enum Operation {
     Search,
     /// An agent's heartbeat
     Heartbeat,
-    /// Whether the server is healthy
-    Health,
 }
 
 /// Concepts that are queried, and that are learned again and again.
@@ -93,14 +91,23 @@ fn text(bytes: usize) -> String {
     "sutra ".chars().cycle().take(bytes).collect()
 }
 
+fn concept(name: String, content: usize, embedding: Vec<f32>) -> LearnConceptRequest {
+    let (concept_id, content) = (name, text(content));
+    LearnConceptRequest { concept_id, content, embedding, strength: 1.0, confidence: 1.0 }
+}
+
 /// A concept as it is learned while measuring.
 pub(crate) fn learned(number: u64) -> LearnConceptRequest {
-    LearnConceptRequest {
-        concept_id: key_name("learned", number),
-        content: text(LEARNED_CONTENT),
-        embedding: (0..DIMENSION).map(|at| at as f32 / DIMENSION as f32).collect(),
-        strength: 1.0,
-        confidence: 1.0,
+    let embedding = (0..DIMENSION).map(|at| at as f32 / DIMENSION as f32).collect();
+    concept(key_name("learned", number), LEARNED_CONTENT, embedding)
+}
+
+/// A concept that a query will ask for; where vectors were read, the one with the vector of this
+/// number.
+pub(crate) fn filled(number: u64) -> LearnConceptRequest {
+    match vectors().get(number as usize) {
+        Some(vector) => concept(key_name("row", number), 0, vector.clone()),
+        None => concept(key_name("bench", number), QUERIED_CONTENT, Vec::new()),
     }
 }
 
@@ -140,22 +147,11 @@ pub(crate) async fn call(channel: &Channel, operation: Operation, number: u64) -
                 return Err(format!("expected {K} hits, got {found}"));
             }
         }
-        Operation::Learn => {
-            let reply = StorageClient::new(channel.clone()).learn_concept(learned(number)).await.map_err(said)?;
-            if reply.get_ref().sequence == 0 {
-                return Err("a write without a sequence".into());
-            }
-        }
+        Operation::Learn => learn(channel, learned(number)).await?,
         Operation::Heartbeat => {
             let reply = GridClient::new(channel.clone()).heartbeat(heartbeat()).await.map_err(said)?;
             if !reply.get_ref().acknowledged {
                 return Err("the heartbeat was not acknowledged".into());
-            }
-        }
-        Operation::Health => {
-            let reply = StorageClient::new(channel.clone()).health_check(HealthCheckRequest {}).await.map_err(said)?;
-            if !reply.get_ref().healthy {
-                return Err("it says that it is not healthy".into());
             }
         }
     }
@@ -171,28 +167,9 @@ pub(crate) async fn search(channel: &Channel, number: u64) -> Result<Vec<String>
     Ok(reply.into_inner().results.into_iter().map(|hit| hit.concept_id).collect())
 }
 
-/// Learns the vector with this number.
-pub(crate) async fn fill_vector(channel: &Channel, number: u64) -> Outcome {
-    let concept = LearnConceptRequest {
-        concept_id: key_name("row", number),
-        content: String::new(),
-        embedding: vectors().get(number as usize).cloned().ok_or("there is no such vector")?,
-        strength: 1.0,
-        confidence: 1.0,
-    };
-    StorageClient::new(channel.clone()).learn_concept(concept).await?;
-    Ok(())
-}
-
-/// Learns the concept that a query will ask for.
-pub(crate) async fn fill(channel: &Channel, number: u64) -> Outcome {
-    let concept = LearnConceptRequest {
-        concept_id: key_name("bench", number),
-        content: text(QUERIED_CONTENT),
-        embedding: Vec::new(),
-        strength: 1.0,
-        confidence: 1.0,
-    };
-    StorageClient::new(channel.clone()).learn_concept(concept).await?;
-    Ok(())
+/// Has the server store a concept.
+pub(crate) async fn learn(channel: &Channel, concept: LearnConceptRequest) -> Result<(), String> {
+    let reply =
+        StorageClient::new(channel.clone()).learn_concept(concept).await.map_err(|status| status.to_string())?;
+    if reply.get_ref().sequence == 0 { Err("a write without a sequence".into()) } else { Ok(()) }
 }

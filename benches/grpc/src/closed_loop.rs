@@ -8,16 +8,16 @@ use tonic::transport::Channel;
 
 use crate::Outcome;
 use crate::client::{Numbers, call};
-use crate::load::{Options, Window};
+use crate::window::{Asked, Window};
 
 /// As many tasks as calls are in flight; each makes one after the other until the window ends.
-pub(crate) async fn run(channels: &Rc<Vec<Channel>>, options: &Options, window: Window) -> Outcome<Measured> {
+pub(crate) async fn run(channels: &Rc<Vec<Channel>>, asked: Asked, window: Window) -> Outcome<Measured> {
     let measured = Rc::new(RefCell::new(Measured::new()));
-    let numbers = Rc::new(RefCell::new(Numbers::of(options.operation)));
+    let numbers = Rc::new(RefCell::new(Numbers::of(asked.operation)));
     let mut tasks = tokio::task::JoinSet::new();
     for connection in 0..channels.len() {
-        for _ in 0..options.depth {
-            let (channels, operation) = (Rc::clone(channels), options.operation);
+        for _ in 0..asked.depth {
+            let (channels, operation) = (Rc::clone(channels), asked.operation);
             let (measured, numbers) = (Rc::clone(&measured), Rc::clone(&numbers));
             tasks.spawn_local(async move {
                 loop {

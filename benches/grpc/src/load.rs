@@ -1,7 +1,6 @@
 //! A load: so many connections, so many calls in flight on each, one thread.
 
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +11,7 @@ use tokio::task::LocalSet;
 
 use crate::client::{Operation, Vectors};
 use crate::transport::{Traffic, connect};
+use crate::window::{Asked, Window};
 use crate::{Outcome, closed_loop, open_loop};
 
 #[derive(Args)]
@@ -19,19 +19,19 @@ pub(crate) struct Options {
     #[arg(long)]
     address: SocketAddr,
     #[arg(long, value_enum)]
-    pub(crate) operation: Operation,
+    operation: Operation,
     #[arg(long, default_value_t = 1)]
-    pub(crate) connections: usize,
+    connections: usize,
     /// Calls in flight on each connection
     #[arg(long, default_value_t = 1)]
-    pub(crate) depth: usize,
+    depth: usize,
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
     #[arg(long, default_value_t = 1.0)]
     warm_up: f64,
     /// Calls a second that are due, whether or not earlier ones were answered
     #[arg(long)]
-    pub(crate) rate: Option<f64>,
+    rate: Option<f64>,
     /// The CPU to make the load on
     #[arg(long)]
     cpu: Option<usize>,
@@ -41,21 +41,6 @@ pub(crate) struct Options {
     /// What searches ask for
     #[command(flatten)]
     queries: Vectors,
-}
-
-/// When measuring begins and ends, on the run's clock.
-#[derive(Clone, Copy)]
-pub(crate) struct Window {
-    pub(crate) clock: Instant,
-    pub(crate) since: Duration,
-    pub(crate) until: Duration,
-}
-
-impl Window {
-    /// The same in ns of the clock.
-    pub(crate) fn nanoseconds(&self) -> Range<u64> {
-        self.since.as_nanos() as u64..self.until.as_nanos() as u64
-    }
 }
 
 pub(crate) fn run(options: &Options) -> Outcome {
@@ -85,10 +70,11 @@ async fn measure(options: &Options) -> Outcome<Report> {
     let channels = Rc::new(channels);
     let since = Duration::from_secs_f64(options.warm_up);
     let window = Window { clock: Instant::now(), since, until: since + Duration::from_secs_f64(options.seconds) };
+    let asked = Asked { operation: options.operation, depth: options.depth };
     let load = async {
         match options.rate {
-            None => closed_loop::run(&channels, options, window).await,
-            Some(rate) => open_loop::run(&channels, options, rate, window, &traffic).await,
+            None => closed_loop::run(&channels, asked, window).await,
+            Some(rate) => open_loop::run(&channels, asked, rate, window, &traffic).await,
         }
     };
     // Read beside the load, when measuring begins and when it ends.

@@ -1,4 +1,4 @@
-//! The gRPC contender: a tonic server and client with the calls that Sutra's users had first, as
+//! The gRPC contender: a tonic server and client with the calls that are measured, as
 //! its users would run it.
 //!
 //! A program of its own, so that its libraries stay out of everything else: `sutra-bench compare`
@@ -15,6 +15,7 @@ mod open_loop;
 mod serialize;
 mod server;
 mod transport;
+mod window;
 
 use std::process::ExitCode;
 

@@ -7,9 +7,10 @@ use std::time::Instant;
 
 use clap::Args;
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use crate::Outcome;
-use crate::client::{CONCEPTS, Operation, Vectors, call, fill, fill_vector, search};
+use crate::client::{CONCEPTS, Operation, Vectors, call, filled, learn, search};
 use crate::transport::{Traffic, connect};
 
 /// Connections that pay for what all share.
@@ -55,17 +56,17 @@ pub(crate) struct Connect {
 
 impl Fill {
     pub(crate) fn run(&self) -> Outcome {
-        let vectors = self.vectors.read()?;
-        let count = vectors.unwrap_or(self.concepts);
+        let count = self.vectors.read()?.unwrap_or(self.concepts);
         runtime()?.block_on(async {
             let channel = connect(self.address, &Arc::default()).await?;
             for first in (0..count).step_by(AT_ONCE as usize) {
-                let batch = (first..count.min(first + AT_ONCE)).map(async |number| match vectors {
-                    Some(_) => fill_vector(&channel, number).await,
-                    None => fill(&channel, number).await,
-                });
-                for filled in join_all(batch).await {
-                    filled?;
+                let mut batch = JoinSet::new();
+                for number in first..count.min(first + AT_ONCE) {
+                    let channel = channel.clone();
+                    batch.spawn(async move { learn(&channel, filled(number)).await });
+                }
+                while let Some(learned) = batch.join_next().await {
+                    learned??;
                 }
             }
             Ok(())
@@ -107,10 +108,7 @@ impl Idle {
             }
             let after = resident(self.server_pid)?;
             let each = after.saturating_sub(before) as f64 / (self.connections - FIRST) as f64;
-            println!(
-                "{}",
-                json!({ "connections": self.connections, "resident_before": before, "resident_after": after, "bytes_each": each })
-            );
+            println!("{}", json!({ "bytes_each": each }));
             Ok(())
         })
     }
@@ -130,23 +128,6 @@ impl Connect {
 
 fn runtime() -> Outcome<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
-}
-
-/// Drives all to their ends, together.
-async fn join_all<T>(calls: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
-    let mut calls: Vec<_> = calls.map(|call| (Box::pin(call), None)).collect();
-    std::future::poll_fn(|cx| {
-        let mut pending = false;
-        for (call, done) in calls.iter_mut().filter(|(_, done)| done.is_none()) {
-            match call.as_mut().poll(cx) {
-                std::task::Poll::Ready(value) => *done = Some(value),
-                std::task::Poll::Pending => pending = true,
-            }
-        }
-        if pending { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
-    })
-    .await;
-    calls.into_iter().filter_map(|(_, done)| done).collect()
 }
 
 fn resident(pid: u32) -> Outcome<u64> {

@@ -10,8 +10,8 @@ use tonic::transport::Channel;
 
 use crate::Outcome;
 use crate::client::{Numbers, call};
-use crate::load::{Options, Window};
 use crate::transport::Traffic;
+use crate::window::{Asked, Window};
 
 struct Shared {
     measured: Measured,
@@ -26,7 +26,7 @@ struct Shared {
 /// sleeps, as a timer's wake-up would be measured.
 pub(crate) async fn run(
     channels: &Rc<Vec<Channel>>,
-    options: &Options,
+    asked: Asked,
     rate: f64,
     window: Window,
     traffic: &Traffic,
@@ -34,7 +34,7 @@ pub(crate) async fn run(
     let in_flight = vec![0; channels.len()];
     let shared = Rc::new(RefCell::new(Shared { measured: Measured::new(), in_flight, ended: 0, failed: None }));
     let measured = window.nanoseconds();
-    let mut numbers = Numbers::of(options.operation);
+    let mut numbers = Numbers::of(asked.operation);
     let mut pacing = Pacing::new(rate, 0);
     let mut polled = 0.0;
     loop {
@@ -53,7 +53,7 @@ pub(crate) async fn run(
         // Calls that are due together go out together: what they write is sent when the runtime has
         // its turn.
         while Duration::from_nanos(pacing.next_due()) <= now {
-            let room = |at: &usize| shared.borrow().in_flight[*at] < options.depth;
+            let room = |at: &usize| shared.borrow().in_flight[*at] < asked.depth;
             let mut places = (pacing.cursor..pacing.cursor + channels.len()).map(|at| at % channels.len());
             let Some(at) = places.find(room) else { break };
             pacing.cursor = (at + 1) % channels.len();
@@ -61,7 +61,7 @@ pub(crate) async fn run(
             pacing.take();
             called = true;
             shared.borrow_mut().in_flight[at] += 1;
-            let (channels, shared, operation) = (Rc::clone(channels), Rc::clone(&shared), options.operation);
+            let (channels, shared, operation) = (Rc::clone(channels), Rc::clone(&shared), asked.operation);
             let measured = measured.clone();
             let number = numbers.next();
             tokio::task::spawn_local(async move {

@@ -3,7 +3,6 @@
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Instant;
 
 use sutra_plain_store::{Concept, Graph};
 use sutra_wire::ConceptId;
@@ -16,10 +15,10 @@ use crate::calls::grid_server::{Grid, GridServer};
 use crate::calls::storage_server::{Storage, StorageServer};
 use crate::calls::{vector_search_reply::Hit, *};
 
+#[derive(Default)]
 struct Store {
     graph: RwLock<Graph>,
     written: AtomicU64,
-    started: Instant,
 }
 
 #[derive(Clone)]
@@ -40,8 +39,7 @@ pub(crate) fn serve(cpu: Option<usize>) -> Outcome {
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         println!("listening   {}", listener.local_addr()?);
-        let served =
-            Served(Arc::new(Store { graph: RwLock::default(), written: AtomicU64::new(0), started: Instant::now() }));
+        let served = Served(Arc::default());
         Server::builder()
             .add_service(StorageServer::new(served.clone()))
             .add_service(GridServer::new(served))
@@ -66,10 +64,6 @@ impl Served {
         change(&mut self.0.graph.write().unwrap_or_else(PoisonError::into_inner));
         self.0.written.fetch_add(1, Ordering::Relaxed) + 1
     }
-
-    fn uptime(&self) -> u64 {
-        self.0.started.elapsed().as_secs()
-    }
 }
 
 #[tonic::async_trait]
@@ -79,13 +73,6 @@ impl Storage for Served {
         let id = id(&concept_id)?;
         let sequence = self.write(|graph| graph.learn(id, Concept { content, embedding, strength, confidence }));
         Ok(Response::new(LearnConceptReply { sequence }))
-    }
-
-    async fn learn_association(&self, request: Request<LearnAssociationRequest>) -> Answer<LearnAssociationReply> {
-        let request = request.into_inner();
-        let (source, target) = (id(&request.source_id)?, id(&request.target_id)?);
-        let sequence = self.write(|graph| graph.associate(source, target, request.assoc_type, request.confidence));
-        Ok(Response::new(LearnAssociationReply { sequence }))
     }
 
     async fn query_concept(&self, request: Request<QueryConceptRequest>) -> Answer<QueryConceptReply> {
@@ -102,40 +89,11 @@ impl Storage for Served {
         })))
     }
 
-    async fn get_neighbors(&self, request: Request<GetNeighborsRequest>) -> Answer<GetNeighborsReply> {
-        let id = id(&request.get_ref().concept_id)?;
-        let neighbor_ids = self.read(|graph| graph.neighbors(&id).map(|id| id.to_string()).collect());
-        Ok(Response::new(GetNeighborsReply { neighbor_ids }))
-    }
-
-    async fn find_path(&self, request: Request<FindPathRequest>) -> Answer<FindPathReply> {
-        let request = request.into_inner();
-        let (start, end) = (id(&request.start_id)?, id(&request.end_id)?);
-        let path = self.read(|graph| graph.path(start, end, request.max_depth));
-        let path: Vec<_> = path.iter().map(ToString::to_string).collect();
-        Ok(Response::new(FindPathReply { found: !path.is_empty(), path }))
-    }
-
     async fn vector_search(&self, request: Request<VectorSearchRequest>) -> Answer<VectorSearchReply> {
         let request = request.into_inner();
         let nearest = self.read(|graph| graph.nearest(&request.query_vector, request.k as usize));
         let hit = |(id, similarity): (ConceptId, f32)| Hit { concept_id: id.to_string(), similarity };
         Ok(Response::new(VectorSearchReply { results: nearest.into_iter().map(hit).collect() }))
-    }
-
-    async fn get_stats(&self, _: Request<GetStatsRequest>) -> Answer<GetStatsReply> {
-        let (concepts, edges) = self.read(|graph| (graph.concepts(), graph.edges()));
-        let written = self.0.written.load(Ordering::Relaxed);
-        Ok(Response::new(GetStatsReply { concepts, edges, written, uptime_seconds: self.uptime() }))
-    }
-
-    async fn flush(&self, _: Request<FlushRequest>) -> Answer<FlushReply> {
-        Ok(Response::new(FlushReply {}))
-    }
-
-    async fn health_check(&self, _: Request<HealthCheckRequest>) -> Answer<HealthCheckReply> {
-        let status = "healthy".to_owned();
-        Ok(Response::new(HealthCheckReply { healthy: true, status, uptime_seconds: self.uptime() }))
     }
 }
 

@@ -204,3 +204,32 @@ fn thread_cpu() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is counted when replies come at these times, in ms, of which measuring begins at the
+    /// first.
+    fn heard_at(times: [u64; 4], is_open_loop: bool) -> Measured {
+        let mut tally = Tally::new(None, is_open_loop);
+        tally.received(64, times[0] * 1_000_000);
+        tally.begin(times[0] * 1_000_000, Nanoseconds::MAX);
+        for time in &times[1..] {
+            tally.received(64, time * 1_000_000);
+        }
+        tally.finish(0)
+    }
+
+    #[test]
+    fn a_second_without_answers_is_a_stall_and_the_longest_is_told() {
+        let measured = heard_at([5_000, 6_000, 6_999, 9_000], false);
+        assert_eq!((measured.stalls, measured.longest_stall_ns), (2, 2_001_000_000));
+        assert_eq!(measured.bytes_received, 3 * 64);
+    }
+
+    #[test]
+    fn an_open_loop_that_has_nothing_to_wait_for_has_no_stalls() {
+        assert_eq!(heard_at([0, 5_000, 10_000, 15_000], true).stalls, 0);
+    }
+}

@@ -1,0 +1,75 @@
+//! The report's prose and table heads: sections of `report.md` with named gaps.
+//!
+//! A section stands between a line `<!-- its name -->` and the next one. Its paragraphs are wrapped
+//! there for whoever reads the template, and come out as one line each.
+
+const TEMPLATE: &str = include_str!("report.md");
+
+/// The section of this name, each gap filled with what `fill` gives for its name.
+pub(crate) fn section(name: &str, fill: impl Fn(&str) -> String) -> String {
+    let mark = format!("<!-- {name} -->\n");
+    let (_, behind) = TEMPLATE.split_once(&mark).unwrap_or_else(|| panic!("report.md has a section {name}"));
+    let text = behind.split_once("<!-- ").map_or(behind, |(text, _)| text);
+    let mut filled = String::new();
+    for part in unwrapped(text).split('{') {
+        match part.split_once('}') {
+            Some((gap, rest)) => filled.extend([&fill(gap), rest]),
+            None => filled.push_str(part),
+        }
+    }
+    filled
+}
+
+/// The same with values for its gaps.
+pub(crate) fn with(name: &str, gaps: &[(&str, String)]) -> String {
+    section(name, |gap| {
+        let found = gaps.iter().find(|(known, _)| *known == gap);
+        found.map_or_else(|| panic!("section {name} of report.md has a gap {gap}"), |(_, value)| value.clone())
+    })
+}
+
+/// Each paragraph as one line. Rows of tables, and gaps that stand for rows, are lines of their own.
+fn unwrapped(text: &str) -> String {
+    let is_prose = |line: &str| !line.is_empty() && !line.starts_with(['|', '#']);
+    let mut out = String::new();
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        out.push_str(line);
+        let goes_on = lines.peek().is_some_and(|next| is_prose(line) && is_prose(next) && !is_gap(line));
+        out.push(if goes_on { ' ' } else { '\n' });
+    }
+    out
+}
+
+/// Whether the line is one gap and nothing else.
+fn is_gap(line: &str) -> bool {
+    line.strip_prefix('{').and_then(|rest| rest.find('}')) == line.len().checked_sub(2)
+}
+
+/// A row of a table.
+pub(crate) fn row<S: AsRef<str>>(cells: impl IntoIterator<Item = S>) -> String {
+    cells.into_iter().fold("|".to_owned(), |row, cell| row + " " + cell.as_ref() + " |")
+}
+
+/// Rows below each other.
+pub(crate) fn rows(rows: impl IntoIterator<Item = String>) -> String {
+    rows.into_iter().collect::<Vec<_>>().join("\n")
+}
+
+/// What stands under so many columns' names, behind those that the template has.
+pub(crate) fn dashes(columns: usize) -> String {
+    "---|".repeat(columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paragraphs_are_one_line_and_gaps_are_filled() {
+        assert_eq!(unwrapped("One\ntwo.\n\n| a |\n|---|\n{rows}\n"), "One two.\n\n| a |\n|---|\n{rows}\n");
+        let filled = with("no-model", &[("missing", "all".to_owned())]);
+        assert_eq!(filled, "There is no model of more cores: all.\n\n");
+        assert_eq!(row(["a", "", "b"]), "| a |  | b |");
+    }
+}
