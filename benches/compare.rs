@@ -1,8 +1,8 @@
 //! `sutra-bench compare`: Sutra beside everything that a user could pick instead, and beside the
 //! floor, in one run and one report.
 //!
-//! Every contender is started as its users would run it. In its turn it has a CPU to itself, and the
-//! load has another. The order is shuffled, and every answer is checked. A contender that was
+//! Every contender is started as its users would run it. In its turn it has a CPU to itself, and
+//! the load has another. The order is shuffled, and every answer is checked. A contender that was
 //! starved, answered wrongly or died has no figures. One that is not installed is named and left
 //! out. The run writes `report.json`, `report.md` and plots. It exits with an error where a
 //! contender failed.

@@ -28,7 +28,8 @@ pub(crate) fn with(name: &str, gaps: &[(&str, String)]) -> String {
     })
 }
 
-/// Each paragraph as one line. Rows of tables, and gaps that stand for rows, are lines of their own.
+/// Each paragraph as one line. Rows of tables, and gaps that stand for rows, are lines of their
+/// own.
 fn unwrapped(text: &str) -> String {
     let is_prose = |line: &str| !line.is_empty() && !line.starts_with(['|', '#']);
     let mut out = String::new();
