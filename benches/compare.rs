@@ -165,7 +165,6 @@ fn measure(options: &Options) -> Outcome<Record> {
     let mut record = Record {
         sutra: env!("CARGO_PKG_VERSION").to_owned(),
         started: host::now(),
-        minutes: 0.0,
         quick,
         host: host::Host::read(),
         settings: Settings {
@@ -177,16 +176,7 @@ fn measure(options: &Options) -> Outcome<Record> {
             query_bytes: setup.query_bytes,
             learn_bytes: setup.archived.1,
         },
-        contenders: Vec::new(),
-        sections: Vec::new(),
-        memory: Vec::new(),
-        profiles: Vec::new(),
-        idle: Vec::new(),
-        search: Vec::new(),
-        scaling: None,
-        serialized: Vec::new(),
-        round_trips: Vec::new(),
-        problems: Vec::new(),
+        ..Record::default()
     };
     measure_tables(options, Bench::start(setup, timing, !quick)?, rounds, &mut record);
     if options.wants(Part::Search) {

@@ -34,8 +34,7 @@ pub(crate) enum Sync {
 /// The old protocol's bound on a message.
 const MAX_MESSAGE: usize = 16 << 20;
 
-/// Serves storage until the process is killed. The log lies in a folder that goes with the
-/// process's target folder.
+/// Serves storage until the process is killed. The log lies on the disk of the build output.
 pub(crate) fn serve(listener: TcpListener, cpu: usize, sync: Sync) -> Outcome {
     let folder = crate::process::folder()?;
     let store = Arc::new(Store::create(&folder.path().join("wal.log"), sync == Sync::Always)?);

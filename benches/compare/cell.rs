@@ -133,6 +133,17 @@ impl Cell {
     }
 }
 
+/// Each once, in their order.
+pub(crate) fn distinct<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut list = Vec::new();
+    for item in items {
+        if !list.contains(&item) {
+            list.push(item);
+        }
+    }
+    list
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

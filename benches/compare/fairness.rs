@@ -110,7 +110,7 @@ pub(crate) struct Watched {
     before: Times,
 }
 
-/// What happened on it.
+/// What was done on it meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Watch {
     cpu: usize,

@@ -11,7 +11,7 @@ use super::setup::{Operation, Setup};
 use crate::Outcome;
 use crate::process::printed;
 
-/// Connections that pay for what all share.
+/// The first connections, which are not counted: with them come things that all share.
 const FIRST: usize = 100;
 
 /// Each contender anew, one after the other: memory that an earlier load has left would hide what

@@ -1,6 +1,6 @@
 //! The report for people: what `report.json` holds, in the sections of `report.md`.
 
-use super::cell::{Cell, Figure, Shape};
+use super::cell::{Cell, Figure, Shape, distinct};
 use super::costs;
 use super::goals::{self, Ratio};
 use super::record::{Idle, Profiled, Record, Searched, Section, Serialized};
@@ -109,17 +109,6 @@ fn distances(record: &Record) -> String {
         out += &with("ratios-of", &gaps);
     }
     out
-}
-
-/// Each once, in their order.
-fn distinct<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
-    let mut list = Vec::new();
-    for item in items {
-        if !list.contains(&item) {
-            list.push(item);
-        }
-    }
-    list
 }
 
 fn table(table: &Section) -> String {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use plotters::prelude::*;
 
-use super::cell::{Cell, Figure};
+use super::cell::{Cell, Figure, distinct};
 use super::record::{Record, Section};
 use super::tables::{OPEN, QUERY};
 use crate::Outcome;
@@ -93,9 +93,8 @@ pub(crate) fn write(record: &Record, folder: &Path) -> Outcome<Vec<(String, Stri
 }
 
 fn depths(section: &Section) -> Vec<usize> {
-    let mut depths: Vec<_> = section.cells.iter().map(|cell| cell.shape.depth).collect();
+    let mut depths = distinct(section.cells.iter().map(|cell| cell.shape.depth));
     depths.sort_unstable();
-    depths.dedup();
     depths
 }
 
@@ -104,15 +103,7 @@ struct Colors<'r>(Vec<&'r str>);
 
 impl<'r> Colors<'r> {
     fn of(record: &'r Record) -> Self {
-        let mut names = Vec::new();
-        for section in &record.sections {
-            for name in names_of(section) {
-                if !names.contains(&name) {
-                    names.push(name);
-                }
-            }
-        }
-        Self(names)
+        Self(distinct(record.sections.iter().flat_map(names_of)))
     }
 
     fn color(&self, name: &str) -> RGBAColor {
@@ -122,13 +113,7 @@ impl<'r> Colors<'r> {
 
 /// The section's contenders, in the order of its rows.
 fn names_of(section: &Section) -> Vec<&str> {
-    let mut names: Vec<&str> = Vec::new();
-    for cell in &section.cells {
-        if !names.contains(&cell.contender.as_str()) {
-            names.push(&cell.contender);
-        }
-    }
-    names
+    distinct(section.cells.iter().map(|cell| cell.contender.as_str()))
 }
 
 fn by_connections<'r>(colors: &Colors<'_>, section: &'r Section, depth: usize, figure: Figure) -> Vec<Line<'r>> {

@@ -8,7 +8,7 @@ use super::host::Host;
 use super::scaling::measured::Scaling;
 
 /// A whole run.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(crate) sutra: String,
     /// When the run began, in UTC.
@@ -33,7 +33,7 @@ pub(crate) struct Record {
 }
 
 /// How the run was made.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Settings {
     pub(crate) rounds: usize,
     pub(crate) seconds: f64,

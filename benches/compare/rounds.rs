@@ -14,7 +14,7 @@ use rand::seq::SliceRandom;
 use sutra_load::Report;
 
 use super::ask::{Question, fill};
-use super::cell::{Cell, Shape};
+use super::cell::{Cell, Shape, distinct};
 use super::contenders::{ALL, Contender, Protocol};
 use super::fairness::{self, Fair, Measured, Watched, fairly, used, used_here};
 use super::floor::Floor;
@@ -165,12 +165,7 @@ pub(crate) fn go_round<S, E>(
     renew: impl Fn(&mut S),
     measure: impl Fn(&mut S, &E, Shape) -> Outcome<Fair<Measured>>,
 ) {
-    let mut shapes = Vec::new();
-    for (_, cell) in cells.iter() {
-        if !shapes.contains(&cell.shape) {
-            shapes.push(cell.shape);
-        }
-    }
+    let shapes = distinct(cells.iter().map(|(_, cell)| cell.shape));
     for round in 0..rounds {
         eprintln!("{title}: round {} of {rounds}", round + 1);
         if round > 0 {

@@ -32,8 +32,8 @@ pub(crate) const OPEN_LOOP: (usize, usize) = (64, 16);
 /// Rates of the open loop, in requests a second; a contender that can't keep up with one is not
 /// asked for more.
 const RATES: [f64; 9] = [2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 4e5, 8e5];
-/// The fixed rate whose CPU a query is priced: the highest that leaves Sutra's core a third of its
-/// time or so, as whoever pays for instances leaves it.
+/// The rate at which a query's CPU is priced: the highest that leaves Sutra's core about a third of
+/// its time, as those who pay for instances do.
 pub(crate) const PRICED_RATE: f64 = 5e4;
 const QUICK_RATES: [f64; 4] = [2e3, 1e4, 5e4, 2e5];
 /// Answered over due: below it a contender has not kept up.

@@ -67,7 +67,7 @@ impl Vectors {
     }
 }
 
-/// Which numbers are asked for next; one a thread.
+/// The numbers that are asked for, one after the other.
 pub(crate) struct Numbers(Keys);
 
 impl Numbers {

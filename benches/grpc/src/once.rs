@@ -13,7 +13,7 @@ use crate::Outcome;
 use crate::client::{CONCEPTS, Operation, Vectors, call, filled, learn, search};
 use crate::transport::{Traffic, connect};
 
-/// Connections that pay for what all share.
+/// The first connections, which are not counted: with them come things that all share.
 const FIRST: usize = 100;
 /// Concepts that are learned at a time.
 const AT_ONCE: u64 = 64;
@@ -92,7 +92,7 @@ impl Search {
 impl Idle {
     pub(crate) fn run(&self) -> Outcome {
         if self.connections <= FIRST {
-            return Err(format!("have more than {FIRST} connections, which pay for what all share").into());
+            return Err(format!("--connections must be over {FIRST}: the first ones are not counted").into());
         }
         runtime()?.block_on(async {
             let traffic = Arc::new(Traffic::default());

@@ -112,7 +112,7 @@ impl Tally {
         matches!(self.phase, Phase::Draining { ended, .. } if now > ended.saturating_add(LAST_ANSWERS))
     }
 
-    /// Nothing came between the two. What is drained is not measured.
+    /// The thread polled in vain between these times. It counts while measuring.
     pub(super) fn polled(&mut self, began: Nanoseconds, ended: Nanoseconds) {
         if self.is_measuring() {
             self.measured.polled += ended.saturating_sub(began) as f64 / 1e9;
