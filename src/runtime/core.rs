@@ -1,11 +1,11 @@
 //! What a handler works with: one core's sockets, writes, timers and messages.
 //!
 //! Every method only queues; the kernel is entered once a turn. What concerns sockets is in
-//! `core/sockets.rs`, files in `core/files.rs`, and what the loop asks in `core/turning.rs`.
+//! `core/sockets.rs`, files in `core/files.rs`, and what the loop asks in `core/drive.rs`.
 
+mod drive;
 mod files;
 mod sockets;
-mod turning;
 
 use std::net::TcpListener;
 use std::sync::Arc;

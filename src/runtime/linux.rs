@@ -7,10 +7,10 @@
 mod background;
 pub(crate) mod buffers;
 pub(crate) mod doorbell;
+mod entries;
 mod listeners;
 pub(crate) mod mail;
 mod mailboxes;
-mod operations;
 mod pace;
 mod parking;
 mod ring;

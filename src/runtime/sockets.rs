@@ -7,21 +7,21 @@
 //! A socket has at most one receive and one send with the kernel. Both are awaited before its
 //! descriptor is closed, since close(2) ends no operation and a reused descriptor would inherit it.
 
+mod handle;
 mod life;
 mod outgoing;
 mod pool;
 mod receive;
 mod send;
 mod slot;
-mod socket;
 mod table;
 
 use std::collections::VecDeque;
 
+pub use handle::Socket;
 pub use outgoing::Outgoing;
 pub(crate) use outgoing::Parts;
 use pool::OutgoingPool;
-pub use socket::Socket;
 use table::SocketTable;
 
 /// All sockets of a core, and what its next sends are built in.

@@ -9,7 +9,7 @@ use crate::backend::Backend;
 use crate::event::{Event, ReceiveEnd};
 use crate::metrics::CoreMetrics;
 use crate::operation::Operation;
-use crate::sockets::socket::Socket;
+use crate::sockets::handle::Socket;
 use crate::sockets::{Pending, Sockets};
 
 impl Sockets {

@@ -6,8 +6,8 @@ use crate::backend::Backend;
 use crate::event::Event;
 use crate::metrics::CoreMetrics;
 use crate::operation::{Operation, Outcome, Receive};
+use crate::sockets::handle::Socket;
 use crate::sockets::slot::{AfterReceive, Pause};
-use crate::sockets::socket::Socket;
 use crate::sockets::{Pending, Sockets};
 
 impl Sockets {

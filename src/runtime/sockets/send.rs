@@ -8,8 +8,8 @@ use crate::backend::Backend;
 use crate::event::Event;
 use crate::metrics::CoreMetrics;
 use crate::operation::Outcome;
+use crate::sockets::handle::Socket;
 use crate::sockets::outgoing::Outgoing;
-use crate::sockets::socket::Socket;
 use crate::sockets::{Pending, Sockets};
 
 impl Sockets {

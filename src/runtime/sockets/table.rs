@@ -6,8 +6,8 @@
 use std::os::fd::OwnedFd;
 
 use crate::operation::MAX_SLOTS;
+use crate::sockets::handle::Socket;
 use crate::sockets::slot::Slot;
-use crate::sockets::socket::Socket;
 
 /// All sockets of a core.
 #[derive(Debug, Default)]

@@ -1,4 +1,4 @@
-//! What the loop asks of a core: what has arrived, what is due, whether it may sleep or end.
+//! What drives a core asks of it: what has arrived, what is due, whether it may sleep or end.
 //!
 //! The turn asks for one thing after the other and tells the handler. The backend asks whether
 //! there is work, and until when it may sleep.
