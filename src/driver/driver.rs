@@ -28,11 +28,11 @@ pub enum DriverTimer {
 const PREPARE_AGAIN: Duration = Duration::from_secs(1);
 /// How soon a job is offered again to a background thread that has too much to do.
 const BACKGROUND_AGAIN: Duration = Duration::from_millis(10);
-/// Between two looks at the folder: what is written into one that is gone is acknowledged for no
-/// longer than twice this.
+/// Between two looks at the folder. So writes to a folder that is gone are acknowledged for at most
+/// twice this time.
 const LOOK: Duration = Duration::from_millis(500);
-/// Every so many looks the marks are raised: what a killed server has acknowledged before can't be
-/// missing without a word.
+/// Every so many looks the marks are raised. What is before a mark can't be missing at the next
+/// start without an error.
 const RAISE: u64 = 4;
 
 /// A job of the driver's that the background thread has ended.

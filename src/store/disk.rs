@@ -76,14 +76,14 @@ pub(crate) fn shard_folder(shard: u16) -> String {
 /// Behind the name of a file while it is written to take another's place.
 const NEW: &str = ".new";
 
-/// A name for what is to take a file's place: no two writers have the same, not even where both
-/// believe to be the only one.
+/// A name for what is to take a file's place. No two writers use the same, even where each believes
+/// to be the only one.
 pub(crate) fn new_name(file_name: &str) -> String {
     format!("{file_name}.{:016x}{NEW}", rand::random::<u64>())
 }
 
-/// The name of the file whose place this one was to take. With no letters and digits in between it
-/// was an earlier version's.
+/// The name of the file whose place this one was to take. Without the 16 random characters it is an
+/// earlier version's.
 pub(crate) fn name_of_new(file_name: &str) -> Option<&str> {
     let name = file_name.strip_suffix(NEW)?;
     let is_random = |part: &str| part.len() == 16 && part.bytes().all(|byte| byte.is_ascii_hexdigit());

@@ -77,7 +77,7 @@ pub enum StoreError {
     },
     /// It was made with another rule for ids.
     #[error(
-        "{}: this store turns names into ids by the rule {stored}, and was started with --id-rule {asked}: leave the flag away, or start on \
+        "{}: this store turns names into ids by the rule {stored}, and was started with --id-rule {asked}: leave the flag out, or start on \
          another folder, as ids that are stored can't change",
         .folder.display()
     )]

@@ -21,7 +21,7 @@ pub struct Keeper {
     disk: Arc<dyn Disk>,
     /// Whether the manifest on the disk was another store's when it was last read.
     foreign: Mutex<Option<String>>,
-    /// Whether the last attempt to raise the marks failed, and was told.
+    /// Whether the last attempt to raise the marks failed, which is logged once.
     is_failing: AtomicBool,
 }
 

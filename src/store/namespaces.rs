@@ -201,7 +201,7 @@ impl Namespaces {
     /// Gives back the places of namespaces that have neither concepts nor associations; `in_use`
     /// are those that have. To be called after recovery, before anything is served: at run time a
     /// core could be about to write to one. Old entries of the logs, up to `sequence`, may go on
-    /// naming them: all of them together come to nothing. A number may be another namespace's
+    /// naming them: what these wrote was deleted again. A number may be another namespace's
     /// afterwards, as entries name namespaces by their names. Blocks on the disk.
     pub(crate) fn give_back(
         self: Arc<Self>,

@@ -23,8 +23,7 @@ use crate::shard::Shard;
 use crate::vectors::restore::{First, first_embeddings};
 use crate::vectors::{Checkpoints, Vectors};
 
-/// The smallest segment: a first step of zero-filling in the smallest sense, for tests and tiny
-/// stores.
+/// The smallest segment, for tests and tiny stores.
 const MIN_SEGMENT: u64 = 64 << 10;
 /// The largest: offsets in it are 32 bits.
 const MAX_SEGMENT: u64 = 2 << 30;
@@ -122,11 +121,11 @@ impl Store {
         let disk = FileDisk::open(folder, options.durability, &options.listening)?;
         let is_copy = disk.is_copy();
         if is_copy && options.cores > 1 {
-            // One by one they are whole up to some commit; together they would be of no moment that
-            // there was.
+            // Each shard is whole up to some commit. But they were copied at different times, so
+            // together they may show a state that never was.
             let what = format!(
-                "its {} shards were copied one after the other; removing the file lock in it has them opened as they are, \
-                 each as of its own moment",
+                "its {} shards were copied one after the other; to open them all the same, \
+                 each as it was when it was copied, remove the file lock in it",
                 options.cores
             );
             return Err(StoreError::Copy { folder: folder.to_owned(), what });

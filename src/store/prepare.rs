@@ -180,8 +180,7 @@ impl Preparation {
         if let Some(Spoiled { file, range, .. }) = &self.spoiled {
             return Some(PrepareTask::Clear { file: Arc::clone(file), range: range.clone() });
         }
-        // A first segment grows with its store; later ones belong to a store that has shown its
-        // appetite.
+        // The first segment grows with its store. A store that has later ones writes much.
         let ahead = if active.number() == 0 { tail.clamp(FIRST_STEP, AHEAD) } else { AHEAD };
         if let Some(task) = extend(active, self.wanted.max(tail + ahead)) {
             return Some(task);

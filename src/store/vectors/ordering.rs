@@ -9,10 +9,10 @@
 use super::coarse::Hit;
 use super::nearest::Nearest;
 
-/// How many times the usual error a similarity by copies may be off.
+/// A similarity by copies may be off by so many times the usual error.
 const ERRORS: f32 = 3.0;
-/// Of the best so many the last is compared with the end of what was found, where more are asked
-/// for.
+/// The result that is compared with the index's worst hit is the last one asked for, but its rank
+/// is at most the search's width over this.
 const TENTH: usize = 10;
 
 /// What is found of the entries of an index, and what was read of them.

@@ -4,9 +4,9 @@ use sutra_wire::{ArchivedConceptRecord, limits};
 
 use crate::namespaces::NamespaceId;
 
-/// Width of an index search where the query leaves it open, and the least: at this width every
-/// entry was looked for by its own copy (`checks.rs`). At 50, one in 36 of 8,000 vectors with an
-/// offset of 20 in each of 128 dimensions was not found by itself.
+/// The default width of an index search, and the least. At this width every entry was looked for by
+/// its own copy (`checks.rs`). At 50, one in 36 of 8,000 vectors with an offset of 20 in each of
+/// 128 dimensions was not found by itself.
 pub(super) const LEAST_WIDTH: usize = 100;
 
 /// Asks for the concepts of a namespace whose embeddings are most like a vector. All shards share

@@ -18,8 +18,7 @@ use crate::namespaces::{NamespaceId, Namespaces};
 /// building anew is less work.
 const MOSTLY_DEAD: u64 = 4;
 
-/// How long the first embedding of each namespace is among those that are visible, and its
-/// sequence.
+/// Of each namespace the visible embedding with the lowest sequence: that sequence, and its length.
 pub(crate) type First = HashMap<NamespaceId, (u64, u32)>;
 
 /// Of a shard that was recovered. Cost: a look at every record.

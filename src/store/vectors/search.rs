@@ -29,21 +29,21 @@ use crate::namespaces::NamespaceId;
 
 /// What a slice of scanning costs at most, in numbers of vectors that are looked at: about 0.15 ms.
 const SLICE: usize = 512 << 10;
-/// What a vector costs beside its numbers: the way to it, in numbers that would take as long.
+/// What it costs to reach a vector, in numbers that would take as long.
 const OVERHEAD: usize = 128;
 /// Results that are kept beyond those asked for, in place of concepts that go before the search
 /// ends.
 const SPARE: usize = 16;
 /// A neighbourhood up to this is scanned: it takes about 2 ms.
 const SMALL: usize = 16 << 10;
-/// What leaves fewer than one in so many is scanned: the index would be searched in vain for most
-/// of what it shows.
+/// Where a filter leaves fewer than one vector in so many, all are scanned: most of what the index
+/// finds would be filtered out.
 const SELECTIVE: u64 = 10;
-/// An index search is one piece: 0.4 ms at the default width, 1.2 at 400 (100,000 vectors), and so
-/// many times that where others want the CPU. A wider one takes as long as a scan of some ten
-/// thousands, which is cut into slices and misses nothing.
+/// The widest index search, as it is one piece: 0.4 ms at the default width, 1.2 ms at 400 (100,000
+/// vectors), and more where others want the CPU. A wider one takes as long as a scan of some ten
+/// thousand vectors, which is cut into slices and misses nothing.
 const WIDEST: usize = 400;
-/// The same in numbers that a width costs, for long vectors.
+/// The same for long vectors, in numbers: width times dimension.
 const WIDEST_NUMBERS: usize = WIDEST * 1_536;
 /// Vectors that a filter's selectivity is judged by.
 const SAMPLE: u32 = 256;

@@ -8,11 +8,11 @@ use crate::vectors::coarse::{Coarse, Hit, copy_of};
 use crate::vectors::nearest::Candidate;
 use crate::vectors::ordering::{Next, Ordering};
 
-/// Entries that are read together once the first of them were: enough that their records' ways
-/// through memory overlap.
+/// How many entries are read together after the shortlist: enough that their waits for memory
+/// overlap.
 const TOGETHER: usize = 16;
-/// An entry of the index that has more vectors behind it is wanted whatever they are: whether they
-/// are is looked at when they are read.
+/// An entry with more vectors behind it than this passes every filter. Its vectors are filtered
+/// when they are read.
 const LOOKED_AT: usize = 64;
 /// An entry with more vectors behind it than this is not worth a list of them: all are scanned.
 const MOST_BEHIND: usize = 64 << 10;

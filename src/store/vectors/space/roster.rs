@@ -349,4 +349,21 @@ mod tests {
     fn an_ordinal_takes_20_bytes() {
         assert_eq!(size_of::<Row>(), 20);
     }
+
+    #[test]
+    fn an_ordinal_that_a_job_has_is_given_again_only_after_its_end() {
+        let mut roster = Roster::default();
+        let vector = Vector { node: 7, length: Length::of(&[rkyv::rend::f32_le::from_native(1.0)]) };
+        let [first, second, third] = [(); 3].map(|()| roster.add(vector));
+        [first, second, third].map(|ordinal| roster.hold(ordinal));
+        [first, second].map(|ordinal| roster.kill(ordinal));
+        assert_eq!((roster.live(), roster.dead(), roster.tail()), (1, 2, &[third][..]));
+        assert_eq!(roster.add(vector), 3, "the job has the others");
+        // The job inserted the first, and did not come to the others.
+        roster.returned(first, Some(first));
+        roster.returned(second, None);
+        roster.returned(third, None);
+        assert_eq!((roster.live(), roster.dead(), roster.indexed()), (2, 1, 0));
+        assert_eq!([roster.add(vector), roster.add(vector)], [second, 4], "the index holds the first");
+    }
 }
