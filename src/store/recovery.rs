@@ -149,9 +149,9 @@ impl Recovery {
         let names = self.names()?;
         // The segment that the log ends in so far, and the fault that was met there.
         let mut tail: Option<(Loaded, SegmentHeader, Fault)> = None;
-        // Segments behind it in which the log has not gone on so far, and why it may not end before
-        // them.
+        // Segments behind it in which the log has not gone on so far.
         let mut beyond: Vec<Beyond> = Vec::new();
+        // Why the log may not end before them.
         let mut short = None;
         for name in &names {
             let mut loaded = self.source.load(*name)?;
@@ -173,27 +173,7 @@ impl Recovery {
             loaded.writer.freeze(header.first_commit());
             if let Some((before, _, fault)) = &mut tail {
                 if let Err(here) = self.verify(&mut loaded, &header) {
-                    // The log does not go on here: then nothing later may stand here either.
-                    if let Some(proof) = self.proof_of_loss(&mut loaded, &header) {
-                        let start = loaded.writer.frozen();
-                        // Where a later commit opens this segment, or something broken closes the
-                        // one before, the lost one stood there.
-                        let (name, commit, fault) = match proof == start || !is_zero(before.rest()) {
-                            true => (before.name, before.writer.frozen(), *fault),
-                            false => (*name, start, here),
-                        };
-                        return Err(self.lost(name, commit, &fault, loaded.name, proof));
-                    }
-                    if here.certain {
-                        return Err(self.damage(*name, loaded.writer.frozen(), &here));
-                    }
-                    if name.number <= self.source.mark.segment && short.is_none() {
-                        // What was marked closed the segment before, or opens this one.
-                        short = Some(match is_zero(before.rest()) {
-                            true => self.short_of_mark(*name, loaded.writer.frozen(), &here),
-                            false => self.short_of_mark(before.name, before.writer.frozen(), fault),
-                        });
-                    }
+                    short = short.or(self.check_beyond(before, fault, &mut loaded, &header, &here)?);
                     let used = loaded.used();
                     self.report.cut += used as u64;
                     beyond.push(Beyond { name: *name, empty: (used == 0).then_some(loaded) });
@@ -295,6 +275,40 @@ impl Recovery {
         let start = loaded.writer.frozen();
         let proof = commit::proof_of_loss(loaded.rest(), header.seed(), header.block as usize, self.expected.number);
         proof.map(|proof| start + proof)
+    }
+
+    /// The log has ended in the segment `before` with `fault`, and does not go on in this one for
+    /// the reason `here`: then nothing of it may stand behind that. Returns the error that holds
+    /// unless the log goes on later, where a mark says that it was whole here once.
+    fn check_beyond(
+        &self,
+        before: &mut Loaded,
+        fault: &Fault,
+        loaded: &mut Loaded,
+        header: &SegmentHeader,
+        here: &Fault,
+    ) -> Result<Option<StoreError>, StoreError> {
+        let start = loaded.writer.frozen();
+        if let Some(proof) = self.proof_of_loss(loaded, header) {
+            // Where a later commit opens this segment, or something broken closes the one before,
+            // the lost one stood there.
+            let (name, commit, fault) = match proof == start || !is_zero(before.rest()) {
+                true => (before.name, before.writer.frozen(), fault),
+                false => (loaded.name, start, here),
+            };
+            return Err(self.lost(name, commit, fault, loaded.name, proof));
+        }
+        if here.certain {
+            return Err(self.damage(loaded.name, start, here));
+        }
+        if loaded.name.number > self.source.mark.segment {
+            return Ok(None);
+        }
+        // What was marked closed the segment before, or opens this one.
+        Ok(Some(match is_zero(before.rest()) {
+            true => self.short_of_mark(loaded.name, start, here),
+            false => self.short_of_mark(before.name, before.writer.frozen(), fault),
+        }))
     }
 
     /// The log ends before the place up to which it was whole once.

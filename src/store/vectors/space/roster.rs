@@ -355,8 +355,8 @@ mod tests {
         let mut roster = Roster::default();
         let vector = Vector { node: 7, length: Length::of(&[rkyv::rend::f32_le::from_native(1.0)]) };
         let [first, second, third] = [(); 3].map(|()| roster.add(vector));
-        [first, second, third].map(|ordinal| roster.hold(ordinal));
-        [first, second].map(|ordinal| roster.kill(ordinal));
+        [first, second, third].into_iter().for_each(|ordinal| roster.hold(ordinal));
+        [first, second].into_iter().for_each(|ordinal| roster.kill(ordinal));
         assert_eq!((roster.live(), roster.dead(), roster.tail()), (1, 2, &[third][..]));
         assert_eq!(roster.add(vector), 3, "the job has the others");
         // The job inserted the first, and did not come to the others.
