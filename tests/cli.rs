@@ -135,7 +135,7 @@ fn a_concept_that_is_written_by_its_id_keeps_its_name() {
         assert_eq!(code(&server.run(&["import", by_id.path().to_str().unwrap()])), 0);
         assert_eq!((&stored()["name"], &stored()["content"]), (&"dog".into(), &"meows".into()));
     }
-    // One that never had a name has none.
+    // A concept that never had a name has none now.
     assert_eq!(code(&server.run(&["learn", &"ab".repeat(16), "nameless"])), 0);
     assert_eq!(json(&server.run(&["query", &"ab".repeat(16), "--json"]))["name"], "");
     let client = server.client();

@@ -106,13 +106,13 @@ fn a_frozen_server_costs_the_timeout_and_no_more_and_answers_again_when_it_thaws
     // From now on the connection is tried before it is used: that fails as well.
     assert!(client.query("dog").is_err() && client.query("dog").is_err());
     server.signal(Signal::CONT);
-    // The late replies of the queries above must not be taken for this one's.
+    // The late replies to the queries above must not be taken for the reply to this one.
     eventually(|| client.learn(Concept::new("cat").content("after")));
     assert_eq!(eventually(|| client.query("cat")).unwrap().content.as_str(), "after");
     assert_eq!(eventually(|| client.query("dog")).unwrap().content.as_str(), "before");
 }
 
-/// The first answer that is none of an error.
+/// Asks until there is an answer and no error.
 fn eventually<T>(ask: impl Fn() -> Result<T, ClientError>) -> T {
     let until = Instant::now() + support::PATIENCE;
     loop {
@@ -126,7 +126,9 @@ fn eventually<T>(ask: impl Fn() -> Result<T, ClientError>) -> T {
 #[test]
 fn a_restarted_server_is_found_again_by_the_same_client() {
     let server = Server::start(&[]);
-    let client = server.client();
+    // A server may take long to start on a slow host: it is asked again as long as there is time.
+    let patient = Client::connect(server.address.to_string()).with_timeout(support::PATIENCE).with_retries(u32::MAX);
+    let client = patient.blocking().unwrap();
     client.learn(Concept::new("dog").content("before")).unwrap();
     let server = server.kill().start_on_same_port();
     assert_eq!(client.query("dog").unwrap().unwrap().content.as_str(), "before");
@@ -143,10 +145,11 @@ fn a_restarted_server_is_found_again_by_the_same_client() {
 fn a_server_that_is_gone_is_an_error_within_the_timeout() {
     let server = Server::start(&[]);
     let address = server.address.to_string();
-    let client = Client::connect(address.as_str()).with_timeout(Duration::from_millis(500)).blocking().unwrap();
+    let connect = || Client::connect(address.as_str()).with_timeout(Duration::from_millis(500)).blocking();
+    let client = eventually(connect);
     drop(server.kill());
     assert!(client.query("dog").is_err());
-    let error = Client::connect(address.as_str()).with_timeout(Duration::from_millis(500)).blocking().unwrap_err();
+    let error = connect().unwrap_err();
     assert!(error.to_string().contains(&address), "{error}");
 }
 

@@ -41,7 +41,7 @@ fn write_until_killed(client: &Client, life: u64, writer: u64, book: &Book, writ
     for number in 0u64.. {
         let name = format!("life-{life}-writer-{writer}-{number}");
         let content = format!("{name} {}", "x".repeat(random.random_range(0..3000)));
-        // All as long as the first, or none.
+        // The embeddings of a namespace are all as long; some concepts have none.
         let numbers = if random.random_bool(0.8) { 48 } else { 0 };
         let embedding: Vec<f32> = (0..numbers).map(|_| random.random()).collect();
         if client.learn(Concept::new(&name).content(&content).embedding(embedding)).is_err() {

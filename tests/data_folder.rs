@@ -1,6 +1,6 @@
 //! What happens to a data folder under a running server, and to copies of one: nothing is
-//! acknowledged into a folder that is gone, nothing is written into another's, and what does not
-//! fit together is said to be a copy.
+//! acknowledged into a folder that is gone, nothing is written into another store's folder, and a
+//! folder whose files do not fit together is refused as a copy.
 
 use std::collections::HashSet;
 use std::fs;
@@ -235,7 +235,7 @@ fn a_log_whose_file_ends_with_a_commit_is_said_to_have_been_cut_perhaps() {
     assert!(words.contains("the file ends with a commit"), "{words}");
 }
 
-/// Lets another process open so many files more than it has open.
+/// Lets another process open this many files more than it has open.
 fn leave_files(pid: u32, count: usize) {
     let files = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
     let name = |file: std::io::Result<fs::DirEntry>| file.unwrap().file_name().to_str().unwrap().parse().unwrap();

@@ -13,7 +13,7 @@ fn id(name: &str) -> [u8; 16] {
     ConceptId::from_name(name).unwrap().0
 }
 
-/// A concept "hub" with so many associations from it and to it, its other ends learned on all
+/// A concept "hub" with this many associations from it and to it, its other ends learned on all
 /// cores.
 fn learn_hub(client: &Client, spokes: u32) {
     client.learn(Concept::new("hub").content("in the middle").embedding(vec![0.5])).unwrap();

@@ -210,7 +210,7 @@ fn programs_that_draw_graphs_read_a_neighbourhood_with_its_names_kinds_and_confi
     };
     let id = |name: &str| ConceptId::from_name(name).unwrap().to_string();
     let nameless = ConceptId([9; 16]).to_string();
-    // What neither can hold is shown by its picture, or by a sign that says so.
+    // A character that neither format can hold is shown by its picture, or by a replacement sign.
     let shown = HOSTILE.replace('\u{0}', "\u{2400}").replace('\u{1b}', "\u{241b}").replace('\u{fffe}', "\u{fffd}");
 
     let graph = export("graphml", "1");

@@ -151,8 +151,8 @@ fn compression_is_known_by_content_and_a_stream_that_is_cut_writes_nothing() {
     assert_eq!(server.client().stats().unwrap().concepts, concepts);
 }
 
-/// An import that waits for a pipe to which nobody writes, and the other ends, which keep its pipes
-/// open.
+/// An import that waits for a pipe to which nobody writes. Also the other ends, which keep its
+/// pipes open.
 fn waiting(server: &Server, path: &Path, arguments: &[&str]) -> (Child, BufReader<ChildStderr>, ChildStdin) {
     let mut command = sutra();
     command.arg("import").arg(path).args(arguments).env("SUTRA_SERVER", server.address.to_string());
@@ -313,7 +313,7 @@ fn the_first_line_with_a_vector_decides_how_long_vectors_are_and_the_others_are_
             "{reason}"
         );
         let words = server.run(&["import", file.to_str().unwrap()]);
-        assert!(text(&words.stdout).contains("mixed.jsonl:2 decided that embeddings have 3 numbers, which 200 others"));
+        assert!(text(&words.stdout).contains("mixed.jsonl:2 decided that embeddings have 3 numbers; 200 others"));
     }
     // Where the store has vectors already, these have decided.
     let server = Server::start(&[]);
@@ -341,7 +341,7 @@ fn an_import_says_how_many_vectors_its_lines_without_one_removed() {
     assert!(!text(&again.stdout).contains("lost"), "{}", text(&again.stdout));
 }
 
-/// A server that imports a folder at its start, when it is done with that; what it said about it.
+/// A server that has imported a folder at its start, and what it said about that.
 fn importing(folder: Folder, source: &Path) -> (Server, Value) {
     let mut command = sutra();
     command.args(["serve", "--cores", "2", "--no-pin", "--listen", "127.0.0.1:0", "--compat", "off", "--json"]);

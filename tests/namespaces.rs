@@ -104,7 +104,8 @@ fn a_namespace_without_content_gives_its_place_back_at_a_start() {
     assert!(client.namespace("n1").delete("a").unwrap().concept);
     drop(client);
     let server = server.kill().start();
-    // In the place of one of them; and one under its old name, of which the log still has entries.
+    // One takes the place of one of them. Another has its old name, which entries of the log still
+    // have.
     let client = server.client();
     for name in ["new", "n1"] {
         client.namespace(name).learn(Concept::new("c").content(name)).unwrap();

@@ -160,7 +160,7 @@ impl Asked {
         leads.max_by(|a, b| a.0.total_cmp(&b.0))
     }
 
-    /// Every path without a circle, as its concepts, of at most so many edges.
+    /// Every path without a circle, as its concepts, of at most this many edges.
     fn all(&self, path: &mut Vec<usize>, found: &mut Vec<Vec<usize>>) {
         let last = *path.last().unwrap();
         if last == self.end {

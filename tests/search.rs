@@ -98,7 +98,8 @@ fn wait_until_indexed(client: &Client) {
     let until = Instant::now() + Duration::from_secs(120);
     while counter(client, "vectors_tail") > 0 || counter(client, "vectors_indexed") == 0 {
         assert!(Instant::now() < until, "the index was not built");
-        std::thread::sleep(Duration::from_millis(20));
+        // The worker that builds it has a low priority, so it is left alone for a moment.
+        std::thread::park_timeout(Duration::from_millis(20));
     }
 }
 

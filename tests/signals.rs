@@ -10,7 +10,8 @@ use crate::support::master::Master;
 use crate::support::{Folder, Server, greeted};
 use rustix::process::Signal;
 
-/// All whose default is the end of a process, but those that ask for it or are a fault of its own.
+/// All signals that end a process by default. Left out are those that ask for its end, and those
+/// that report its own faults.
 fn that_ask_for_nothing() -> Vec<i32> {
     let named = [
         libc::SIGHUP,

@@ -70,7 +70,7 @@ fn ask_nonsense(address: SocketAddr) {
     }
 }
 
-/// Each service answers with such a standard error, and ends by SIGTERM with 0.
+/// Each service answers although its standard error is like that, and ends by SIGTERM with 0.
 fn goes_on_with(errors: impl Fn() -> Stdio) {
     for words in SERVICES {
         let folder = Folder::new();
@@ -127,7 +127,7 @@ fn a_service_goes_on_with_its_streams_closed() {
     }
 }
 
-/// Where a process listens, as the system says; for one whose greeting nobody reads.
+/// Where a process listens, by what the system says: its greeting may not be read.
 fn listening(pid: u32) -> Option<SocketAddr> {
     let files = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
     let links = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
@@ -240,6 +240,6 @@ fn an_answer_that_can_not_be_written_is_an_error_and_no_panic() {
     let ended = command.stdout(full()).stderr(Stdio::piped()).output().unwrap();
     assert_eq!(ended.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&ended.stderr).contains("cannot write the answer"));
-    // Neither is there anywhere to say so.
+    // There is nowhere to say so either.
     assert_eq!(command.stdout(full()).stderr(full()).status().unwrap().code(), Some(3));
 }

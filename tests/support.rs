@@ -24,8 +24,8 @@ pub fn sutra() -> Command {
     static RESTORED: std::sync::Once = std::sync::Once::new();
     RESTORED.call_once(|| {
         for signal in [libc::SIGINT, libc::SIGQUIT] {
-            // SAFETY: signal(2) with a constant disposition; no handler of anybody's is replaced,
-            // as this program has none.
+            // SAFETY: signal(2) with a constant disposition; no handler is replaced, as this
+            // program has none.
             unsafe { libc::signal(signal, libc::SIG_DFL) };
         }
     });
@@ -33,7 +33,7 @@ pub fn sutra() -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SUTRA_")) {
         command.env_remove(name);
     }
-    // Nobody's own settings file is meant.
+    // The settings file of the user who runs the tests is not read.
     command.env("XDG_CONFIG_HOME", "/nowhere");
     command
 }
@@ -263,7 +263,7 @@ fn launch(data: &Path, arguments: &[String]) -> (Child, SocketAddr, String) {
             break listening;
         }
     };
-    // Both pipes are read to their end, so that the server never blocks on what nobody reads.
+    // Both pipes are read to their end, so that the server never blocks on a full pipe.
     std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
     std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
     (child, address, greeting)

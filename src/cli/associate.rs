@@ -1,11 +1,45 @@
 //! `sutra associate`: stores an association, and says what of an earlier version it replaced.
 
+use clap::Args;
 use serde::Serialize;
 use sutra_client::{Association, Client};
+use sutra_wire::AssociationKind;
 
-use crate::args::Associate;
 use crate::exit::{Answer, Failure};
-use crate::output::{Output, name};
+use crate::output::Output;
+use crate::printable::name;
+use crate::target::{Place, Server};
+use crate::values::share;
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  sutra associate dog animal --type hierarchical --confidence 0.9\n\n\
+    An association is known by its two ends and its type. Storing it again replaces its\n\
+    confidence, even where none is given. The answer says what was replaced.")]
+pub(crate) struct Associate {
+    /// The concept that it leads from: name or id
+    source: String,
+    /// The concept that it leads to: name or id
+    target: String,
+    /// What it means: semantic, causal, temporal, hierarchical, compositional, or a number
+    #[arg(long = "type", value_name = "TYPE", default_value = "semantic", allow_hyphen_values = true)]
+    kind: AssociationKind,
+    /// Its confidence, 0 to 1
+    #[arg(long, value_name = "NUMBER", default_value_t = 1.0, allow_hyphen_values = true)]
+    confidence: f32,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl Associate {
+    /// Refuses numbers that no server would take, before one is asked.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        share("--confidence", self.confidence)
+    }
+
+    pub(crate) fn server(&self) -> &Server {
+        &self.place.server
+    }
+}
 
 /// The answer for programs.
 #[derive(Serialize)]

@@ -5,6 +5,8 @@
 //! at the end, however it comes, they are deleted again, or it is said that they are not. The first
 //! signal ends it in order: what was measured until then is shown.
 
+pub(crate) mod args;
+
 use std::hash::{BuildHasher, RandomState};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -19,11 +21,12 @@ use sutra_load::{
 };
 use tokio::task::JoinSet;
 
-use crate::args::{self, Operation};
 use crate::connect;
 use crate::exit::{Answer, Failure};
-use crate::output::{Output, grouped};
+use crate::output::Output;
 use crate::signals;
+use crate::words::grouped;
+use args::Operation;
 
 /// Associations from each concept: to the next so many, in a ring.
 const EACH: u64 = 4;

@@ -6,7 +6,8 @@ use serde_json::json;
 
 use crate::exit::{Answer, Failure};
 use crate::output::Output;
-use crate::settings::{self, Reader, Setting};
+use crate::settings::file::{self, Reader};
+use crate::settings::list::{Setting, list, values};
 
 /// A setting as it is for some commands.
 struct Set {
@@ -16,9 +17,9 @@ struct Set {
 }
 
 pub(crate) fn run(output: Output) -> Result<Answer, Failure> {
-    let named = settings::named(&std::env::args_os().collect::<Vec<_>>());
-    let service = settings::file(Reader::Service, named.as_deref())?;
-    let client = settings::file(Reader::Client, named.as_deref())?;
+    let named = file::named(&std::env::args_os().collect::<Vec<_>>());
+    let service = file::file(Reader::Service, named.as_deref())?;
+    let client = file::file(Reader::Client, named.as_deref())?;
     let (of_services, of_clients) = (set(Reader::Service, service.as_ref())?, set(Reader::Client, client.as_ref())?);
     let unknown = unknown_variables();
     let value = json!({
@@ -31,7 +32,7 @@ pub(crate) fn run(output: Output) -> Result<Answer, Failure> {
         text += "\n";
         text += &section("all other commands", client.as_ref(), &of_clients);
         for variable in &unknown {
-            text += &format!("\n{variable} is no setting: nothing reads it\n");
+            text += &format!("\n{variable} is not a setting: nothing reads it\n");
         }
         text.trim_end().to_owned()
     })?;
@@ -40,8 +41,8 @@ pub(crate) fn run(output: Output) -> Result<Answer, Failure> {
 
 /// What commands of this kind would find.
 fn set(reader: Reader, file: Option<&PathBuf>) -> Result<Vec<Set>, Failure> {
-    let in_file = file.map(|file| settings::values(file)).transpose()?.unwrap_or_default();
-    let found = settings::list().into_iter().filter(|setting| setting.is_read_by(reader));
+    let in_file = file.map(|file| values(file)).transpose()?.unwrap_or_default();
+    let found = list().into_iter().filter(|setting| setting.is_read_by(reader));
     let as_set = |setting: Setting| {
         let in_file = in_file.iter().find(|(key, _)| *key == setting.key);
         let (value, from) = match (std::env::var_os(&setting.variable), in_file, file) {
@@ -71,9 +72,9 @@ fn section(commands: &str, file: Option<&PathBuf>, all: &[Set]) -> String {
     text
 }
 
-/// Variables that look like settings, and are none.
+/// Variables that look like settings and are not.
 fn unknown_variables() -> Vec<String> {
-    let known = settings::list();
+    let known = list();
     let is_known = |name: &String| name == "SUTRA_CONFIG" || known.iter().any(|setting| setting.variable == *name);
     let all = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let mut unknown: Vec<String> = all.filter(|name| name.starts_with("SUTRA_") && !is_known(name)).collect();

@@ -6,8 +6,10 @@ use sutra_client::{Client, Deleted};
 
 use crate::exit::{Answer, Failure};
 use crate::known::not_known;
-use crate::output::{Output, counted, name};
+use crate::output::Output;
+use crate::printable::name;
 use crate::target::Named;
+use crate::words::counted;
 
 pub(crate) async fn run(client: &Client, delete: &Named, output: Output) -> Result<Answer, Failure> {
     let deleted = client.namespace(&delete.place.namespace).delete(&delete.concept).await?;

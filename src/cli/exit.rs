@@ -39,7 +39,7 @@ pub(crate) enum Failure {
     /// The command line as clap sees it: its help, its version, or what is wrong.
     #[error(transparent)]
     Arguments(#[from] clap::Error),
-    /// A flag, a setting or a file that can't be meant.
+    /// A bad flag, setting or file.
     #[error("{0}")]
     Usage(String),
     /// What the host refuses.
@@ -88,8 +88,7 @@ impl Failure {
         }
     }
 
-    /// What is wrong, on one line where that is ours to say; none where the reader has gone, or
-    /// asked for help.
+    /// What is wrong, on one line. Nothing where the reader has gone, or asked for help.
     pub(crate) fn problem(&self) -> Option<String> {
         match self {
             Failure::Arguments(error) if !error.use_stderr() => None,

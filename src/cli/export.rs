@@ -12,23 +12,65 @@ mod graphml;
 mod jsonl;
 mod walk;
 
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde_json::json;
 use sutra_client::Client;
 use sutra_wire::ConceptId;
 
 use crate::exit::{Answer, Failure};
-use crate::graph_args::{self, Export, number};
 use crate::known::{is_known, not_known};
-use crate::output::{Output, grouped};
+use crate::output::Output;
+use crate::target::{Place, Server};
+use crate::values::{count, number};
+use crate::words::grouped;
 use destination::Destination;
 use format::Format;
 use walk::{Scope, Walk};
 
-/// How many associations a neighbourhood reaches where nothing else was said.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  sutra export n02084071 --format graphml --within 2 --output dog.graphml\n\n\
+    graphml is for Gephi, yEd, Cytoscape or networkx. dot is for Graphviz. jsonl is what\n\
+    `sutra import` reads. Without NAME the whole namespace is written, as jsonl. It leaves out the times of\n\
+    writing, and associations between two concepts that are not learned. What is changed meanwhile\n\
+    may be in it or not.")]
+pub(crate) struct Export {
+    /// The concept whose neighbourhood is exported: name or id. Without it, the whole namespace
+    #[arg(value_name = "NAME")]
+    concept: Option<String>,
+    /// The file's format
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    format: FileFormat,
+    /// How many associations the neighbourhood reaches; 2 by default
+    #[arg(long, value_name = "N", requires = "concept", value_parser = count::<0, { u32::MAX as u64 }>, allow_hyphen_values = true)]
+    within: Option<u64>,
+    /// At most this many concepts, the nearest ones; 10,000 by default
+    #[arg(long, value_name = "N", requires = "concept", value_parser = count::<1, 10_000_000>, allow_hyphen_values = true)]
+    max_concepts: Option<u64>,
+    /// The file to write; - for standard output. A file that exists is replaced when the export is
+    /// complete, and keeps its permissions
+    #[arg(long, short, value_name = "FILE|-", default_value = "-")]
+    output: std::path::PathBuf,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl Export {
+    pub(crate) fn server(&self) -> &Server {
+        &self.place.server
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FileFormat {
+    Graphml,
+    Dot,
+    Jsonl,
+}
+
+/// How many associations a neighbourhood reaches by default.
 const WITHIN: u64 = 2;
-/// How many concepts of it are exported where nothing else was said: more than a program that draws
-/// graphs shows with profit.
+/// How many of its concepts are exported by default: more than a drawing can show well.
 const MAX_CONCEPTS: u64 = 10_000;
 
 /// What was exported.
@@ -44,12 +86,12 @@ pub(crate) async fn run(client: &Client, export: &Export, output: Output) -> Res
     let namespace = &export.place.namespace;
     let client = client.namespace(namespace);
     let format: &dyn Format = match export.format {
-        graph_args::Format::Graphml => &graphml::GraphMl,
-        graph_args::Format::Dot => &dot::Dot,
-        graph_args::Format::Jsonl => &jsonl::JsonLines { namespace },
+        FileFormat::Graphml => &graphml::GraphMl,
+        FileFormat::Dot => &dot::Dot,
+        FileFormat::Jsonl => &jsonl::JsonLines { namespace },
     };
     let (scope, cut) = match &export.concept {
-        None if export.format == graph_args::Format::Jsonl => (Scope::Namespace, false),
+        None if export.format == FileFormat::Jsonl => (Scope::Namespace, false),
         None => {
             let problem = "a whole namespace is exported as jsonl only: name the concept whose neighbourhood is meant";
             return Err(Failure::Usage(problem.into()));

@@ -1,19 +1,18 @@
-//! What is said where a service listens for more than its own host: nobody who comes is asked who
-//! he is.
+//! The warning where a service can be reached from other hosts: no port asks for a password.
 
 use std::net::SocketAddr;
 
 /// Warns of each address that others than this host's users may reach, with what they may do there.
 pub(crate) fn warn(port: &str, addresses: &[SocketAddr], may: &str) {
     for address in addresses.iter().filter(|address| is_open(**address)) {
-        let whoever = if address.ip().is_unspecified() {
-            "whoever reaches this host by any of its addresses"
+        let anyone = if address.ip().is_unspecified() {
+            "anyone who reaches this host by any of its addresses"
         } else {
-            "whoever reaches this address"
+            "anyone who reaches this address"
         };
         tracing::warn!(
             %address,
-            "the {port} port is open: {whoever} {may}; there is no password and no encryption: listen on a loopback \
+            "the {port} port is open: {anyone} {may}. There is no password and no encryption: listen on a loopback \
              address, or keep others out with a firewall"
         );
     }

@@ -6,7 +6,9 @@ use serde_json::json;
 use sutra_client::Client;
 
 use crate::exit::{Answer, Failure};
-use crate::output::{Output, duration, printable};
+use crate::output::Output;
+use crate::printable::printable;
+use crate::words::duration;
 
 pub(crate) async fn run(client: &Client, output: Output) -> Result<Answer, Failure> {
     let health = client.health().await?;

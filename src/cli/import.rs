@@ -1,18 +1,22 @@
 //! `sutra import`: concepts and associations from `.jsonl` files and pipes, embeddings from `.npy`
 //! files beside them.
 //!
-//! Promises: memory is bounded whatever the files' size; all lines are looked through before the
-//! first is written; a bad line is told with file, number and reason, in the order of the lines,
-//! and the others go on; concepts come before associations; of lines about the same concept or
-//! association the last one wins; what the server has just so is not written again, so an import
-//! that was interrupted, or is repeated, does no harm. However it ends, what it did until then is
-//! said.
+//! Promises:
+//! - Memory is bounded, whatever the files' size.
+//! - All lines are read before the first is written. A bad line is told with file, number and
+//!   reason, in the order of the lines, and the others go on.
+//! - Concepts come before associations. Of lines about the same concept or association the last one
+//!   counts.
+//! - What the server already has is not written again: an import that was interrupted, or is
+//!   repeated, does no harm.
+//! - However it ends, it says what it did until then.
 
 mod before;
 mod dimensions;
 mod embeddings;
 mod input;
 mod lines;
+mod origin;
 mod passes;
 mod pipeline;
 mod progress;
@@ -22,12 +26,13 @@ mod summary;
 mod survey;
 mod zstd;
 
+use std::path::PathBuf;
 use std::time::Instant;
 
+use clap::Args;
 use sutra_client::Client;
 use sutra_server::ImportRecord;
 
-use crate::args;
 use crate::connect;
 use crate::exit::{Answer, Failure};
 use crate::output::Output;
@@ -41,11 +46,42 @@ pub(crate) use stop::Stop;
 pub(crate) use summary::Summary;
 use survey::survey;
 
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  sutra import tests/data/wordnet\n\n\
+    A line is a concept:\n  \
+    {\"id\": NAME, \"content\": TEXT, \"embedding\"?: [..], \"strength\"?, \"confidence\"?, \"namespace\"?}\n\
+    or an association:\n  \
+    {\"source\": NAME, \"target\": NAME, \"type\"?: NAME|NUMBER, \"confidence\"?, \"namespace\"?}\n\n\
+    Embeddings may be in a file beside: FILE.npy for FILE.jsonl, or embeddings.npy. Row i is that of\n\
+    concept i, in real numbers of any type. The first embedding of a namespace decides how many\n\
+    numbers all of them have.\n\n\
+    Files may be compressed by gzip or zstd (.jsonl.gz, .jsonl.zst), in UTF-8 or UTF-16. Pipes and\n\
+    standard input are first read to their end, into a temporary file. --timeout says how long each\n\
+    wait for them may take.\n\n\
+    Importing again writes only what is new or different. It replaces the whole record: a line\n\
+    without an embedding drops the one that is stored. A concept that a line names by its id keeps\n\
+    its name. Of several lines about the same concept or association the last one counts. Ctrl-C\n\
+    ends the import, which then says what was done.")]
+pub(crate) struct Import {
+    /// .jsonl files, folders of them, pipes, or - for standard input
+    #[arg(required = true, value_name = "FILE|FOLDER|-")]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl Import {
+    /// What `sutra serve --import` asks for.
+    pub(crate) fn of_folder(folder: PathBuf, place: Place) -> Self {
+        Self { paths: vec![folder], place }
+    }
+}
+
 /// How often a request of an import is sent again: back-off makes that some seconds, so that an
 /// import rides over a restart of the server.
 const RETRIES: u32 = 12;
 
-/// What becomes of a record of which the server has another.
+/// What to do with a record that the server has, but with other values.
 #[derive(Clone, Copy)]
 pub(crate) enum Existing<'a> {
     /// The imported one takes its place: an import that was asked for brings the server up to date
@@ -64,7 +100,7 @@ pub(crate) struct Imported {
     pub(crate) failure: Option<Failure>,
 }
 
-pub(crate) fn run(import: &args::Import, output: Output) -> Result<Answer, Failure> {
+pub(crate) fn run(import: &Import, output: Output) -> Result<Answer, Failure> {
     let stop = Stop::default();
     let asked = stop.clone();
     signals::heed(move |signal| asked.ask(signal) && asked.has_begun())?;
@@ -80,14 +116,9 @@ pub(crate) fn run(import: &args::Import, output: Output) -> Result<Answer, Failu
 
 /// Imports until all is done or it is asked to stop. An error is one that came before anything was
 /// written.
-pub(crate) fn files(
-    import: &args::Import,
-    existing: Existing<'_>,
-    stop: &Stop,
-    output: Output,
-) -> Result<Imported, Failure> {
+pub(crate) fn files(import: &Import, existing: Existing<'_>, stop: &Stop, output: Output) -> Result<Imported, Failure> {
     let began = Instant::now();
-    let args::Import { paths, place: Place { namespace, server } } = import;
+    let Import { paths, place: Place { namespace, server } } = import;
     let inputs = Input::all(paths, &Patience { timeout: server.timeout, stop, output })?;
     let before = match existing {
         Existing::Replace => None,

@@ -1,12 +1,12 @@
 //! JSON as this program writes it: text in it that could steer or deceive the terminal that shows
-//! it is escaped, which changes nothing for whoever parses it.
+//! it is escaped, which changes nothing for a parser.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter, Serializer};
 
-use crate::output::steers;
+use crate::printable::steers;
 
 /// Writes a value as one line, without its end.
 pub(crate) fn write(out: impl Write, value: &impl Serialize) -> serde_json::Result<()> {

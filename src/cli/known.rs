@@ -7,7 +7,7 @@ use sutra_client::{Client, ConceptRecord, Many, PathQuery, View};
 use sutra_wire::ConceptId;
 
 use crate::exit::Failure;
-use crate::output;
+use crate::printable::{in_namespace, name};
 
 /// Records under way at a time: few, as one may have 16 MiB.
 pub(crate) const RECORDS: usize = 64;
@@ -41,12 +41,12 @@ impl Known {
     /// What people call it: its name, else what it says, else its id.
     pub(crate) fn called(&self) -> String {
         let text = [&*self.name, first_line(&self.content)].into_iter().find(|text| !text.is_empty());
-        text.map_or_else(|| self.id.to_string(), output::name)
+        text.map_or_else(|| self.id.to_string(), name)
     }
 
     /// What it holds, for people.
     pub(crate) fn holds(&self) -> String {
-        if self.learned { output::name(first_line(&self.content)) } else { "not learned yet".into() }
+        if self.learned { name(first_line(&self.content)) } else { "not learned yet".into() }
     }
 }
 
@@ -92,7 +92,7 @@ pub(crate) async fn is_known(client: &Client, concept: &str) -> Result<bool, Fai
     Ok(!client.path(PathQuery::between(concept, concept).max_depth(0)).await?.paths.is_empty())
 }
 
-/// Those of some concepts of which nothing is known, each once.
+/// Those of these concepts that the server does not know, each once.
 pub(crate) async fn unknown<'a>(
     client: &Client,
     concepts: impl IntoIterator<Item = &'a str>,
@@ -106,11 +106,11 @@ pub(crate) async fn unknown<'a>(
     Ok(unknown)
 }
 
-/// Words for concepts of which nothing is known.
+/// Words for concepts that the server does not know.
 pub(crate) fn not_known(concepts: &[&str], namespace: &str) -> String {
-    let names: Vec<String> = concepts.iter().map(|concept| output::name(concept)).collect();
+    let names: Vec<String> = concepts.iter().map(|concept| name(concept)).collect();
     let verb = if names.len() == 1 { "is" } else { "are" };
-    format!("{} {verb} not known{}", names.join(" and "), output::in_namespace(namespace))
+    format!("{} {verb} not known{}", names.join(" and "), in_namespace(namespace))
 }
 
 #[cfg(test)]

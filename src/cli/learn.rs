@@ -1,20 +1,61 @@
 //! `sutra learn`: stores a concept, and says what of an earlier version it replaced.
 //!
-//! A learn is the whole record, so it replaces what it does not give as well. What was there is
-//! looked up just before; a vector is not dropped unless that is asked for, and a concept that is
-//! learned by its id keeps its name.
+//! A learn is the whole record, so it also replaces what is not given. What was there is looked up
+//! just before. A vector is dropped only where that is asked for. A concept that is learned by its
+//! id keeps its name.
 
 use std::fmt::Write;
 
+use clap::Args;
 use serde::Serialize;
 use sutra_client::{Client, Concept};
 use sutra_wire::{ArchivedConceptRecord, ConceptId};
 
-use crate::args::Learn;
 use crate::exit::{Answer, Failure};
-use crate::output::{Output, columns, counted, first_line, name};
-use crate::target::Named;
+use crate::output::{Output, columns};
+use crate::printable::name;
+use crate::target::{Named, Server};
+use crate::values::{from_zero, share};
 use crate::vector::vector;
+use crate::words::{counted, first_line};
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  sutra learn dog \"a domesticated carnivore\"\n  \
+    sutra learn dog \"a domesticated carnivore\" --namespace pets --embedding \"[0.1, 0.2, 0.3]\"\n\n\
+    Learning a concept again replaces its whole record: content, embedding, strength and\n\
+    confidence, even those that are not given. Only its associations stay. The answer says what\n\
+    was replaced. Without --without-embedding no embedding is dropped. A concept that is learned\n\
+    by its id keeps its name. All embeddings of a namespace have the same number of numbers.")]
+pub(crate) struct Learn {
+    #[command(flatten)]
+    named: Named,
+    /// Its text
+    content: String,
+    /// Its embedding: a JSON list of numbers, or a file that holds one
+    #[arg(long, value_name = "FILE|JSON", allow_hyphen_values = true)]
+    embedding: Option<String>,
+    /// Drop the embedding that the concept has
+    #[arg(long, conflicts_with = "embedding")]
+    without_embedding: bool,
+    /// Its strength, not negative
+    #[arg(long, value_name = "NUMBER", default_value_t = 1.0, allow_hyphen_values = true)]
+    strength: f32,
+    /// Its confidence, 0 to 1
+    #[arg(long, value_name = "NUMBER", default_value_t = 1.0, allow_hyphen_values = true)]
+    confidence: f32,
+}
+
+impl Learn {
+    /// Refuses numbers that no server would take, before one is asked.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        from_zero("--strength", self.strength)?;
+        share("--confidence", self.confidence)
+    }
+
+    pub(crate) fn server(&self) -> &Server {
+        self.named.server()
+    }
+}
 
 /// The answer for programs.
 #[derive(Serialize)]
@@ -42,7 +83,7 @@ struct Replaced {
 }
 
 pub(crate) async fn run(client: &Client, learn: &Learn, output: Output) -> Result<Answer, Failure> {
-    let patience = learn.named.place.server.timeout;
+    let patience = learn.server().timeout;
     let embedding = learn.embedding.as_deref().map_or(Ok(Vec::new()), |text| vector("--embedding", text, patience))?;
     let Named { concept: called, place } = &learn.named;
     let client = client.namespace(&place.namespace);
@@ -50,7 +91,7 @@ pub(crate) async fn run(client: &Client, learn: &Learn, output: Output) -> Resul
     let numbers = earlier.as_ref().map_or(0, |earlier| earlier.embedding.len());
     if numbers > 0 && embedding.is_empty() && !learn.without_embedding {
         return Err(Failure::Refused(format!(
-            "{} has an embedding of {}, which this would drop, as a learn is the whole record; give it again with \
+            "{} has an embedding of {}, which this would drop: learning replaces the whole record. Give it again with \
              --embedding, or drop it with --without-embedding",
             name(called),
             counted(numbers as u64, "number")
@@ -124,7 +165,20 @@ fn for_people(
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use clap::Parser;
+
     use super::*;
+    use crate::args::{Arguments, Command};
+
+    #[test]
+    fn negative_values_get_to_the_checks_of_their_flags() {
+        let line = ["sutra", "learn", "a", "b", "--strength", "-1", "--embedding", "-1"];
+        let Command::Learn(learn) = Arguments::try_parse_from(line).unwrap().command else { panic!("learn") };
+        assert_eq!((learn.strength, learn.embedding.as_deref()), (-1.0, Some("-1")));
+        assert_eq!(learn.check().unwrap_err().to_string(), "--strength: -1 is not a number from 0 on");
+    }
 
     #[test]
     fn people_see_what_was_there_and_is_not_any_more() {

@@ -1,15 +1,17 @@
 //! The command line: one file a command, and what they share.
 //!
-//! Promises: people on a terminal get words and `--json` gives one JSON document a result; an error
-//! is one line that says what to do, under `--json` `{"error": …, "code": …}` and then nothing else
-//! of ours but the log is on standard error; the exit code is 0 for done, 1 where the answer is no
-//! (not found, unhealthy, bad lines), 2 for wrong usage, 3 where the server can't be reached or
-//! refuses, or this host does, and 128 and its number where a signal ended the command. A reader
-//! that closes the pipe early ends the program quietly.
+//! Promises:
+//! - People get words, and `--json` gives one JSON document for each result.
+//! - An error is one line that says what to do. Under `--json` it is `{"error": …, "code": …}`, and
+//!   nothing else of ours but the log is on standard error.
+//! - The exit code is 0 for done, and 1 where the answer is no (not found, unhealthy, bad lines).
+//!   It is 2 for wrong usage, and 3 where the server can't be reached, or it or this host refuses.
+//!   Where a signal ended the command it is 128 and the signal's number.
+//! - A reader that closes the pipe early ends the program quietly.
 //!
-//! Relies on `client` for all that is asked of a server or a grid's master, on `server` for `serve`
-//! alone, on `grid` for its two services, and on `load` for `bench`. A command is a function from
-//! its arguments to an [`exit::Answer`].
+//! Relies on `client` for all that is asked of a server or a grid's master. `serve` alone needs
+//! `server`, the grid's two services need `grid`, and `bench` needs `load`. A command is a function
+//! from its arguments to an [`exit::Answer`].
 
 mod args;
 mod associate;
@@ -21,7 +23,6 @@ mod exit;
 mod export;
 mod exposure;
 mod flush;
-mod graph_args;
 mod grid;
 mod health;
 mod import;
@@ -32,6 +33,7 @@ mod logging;
 mod neighbors;
 mod output;
 mod path;
+mod printable;
 mod query;
 mod search;
 mod serve;
@@ -43,6 +45,7 @@ mod target;
 mod text;
 mod values;
 mod vector;
+mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -78,28 +81,23 @@ fn run(arguments: Arguments, file: Option<PathBuf>, output: Output) -> Result<An
     command.check()?;
     match command {
         Command::Serve(serve) => serve::run(serve, output),
-        Command::Learn(learn) => {
-            with_client(&learn.named.place.server, async |client| learn::run(&client, &learn, output).await)
-        }
-        Command::Query(named) => {
-            with_client(&named.place.server, async |client| query::run(&client, &named, output).await)
-        }
+        Command::Learn(learn) => with_client(learn.server(), async |client| learn::run(&client, &learn, output).await),
+        Command::Query(named) => with_client(named.server(), async |client| query::run(&client, &named, output).await),
         Command::Associate(associate) => {
-            with_client(&associate.place.server, async |client| associate::run(&client, &associate, output).await)
+            with_client(associate.server(), async |client| associate::run(&client, &associate, output).await)
         }
         Command::Delete(named) => {
-            with_client(&named.place.server, async |client| delete::run(&client, &named, output).await)
+            with_client(named.server(), async |client| delete::run(&client, &named, output).await)
         }
         Command::Neighbors(neighbors) => {
-            let server = &neighbors.named.place.server;
-            with_client(server, async |client| neighbors::run(&client, &neighbors, output).await)
+            with_client(neighbors.server(), async |client| neighbors::run(&client, &neighbors, output).await)
         }
-        Command::Path(path) => with_client(&path.place.server, async |client| path::run(&client, &path, output).await),
+        Command::Path(path) => with_client(path.server(), async |client| path::run(&client, &path, output).await),
         Command::Search(search) => {
-            with_client(&search.place.server, async |client| search::run(&client, &search, output).await)
+            with_client(search.server(), async |client| search::run(&client, &search, output).await)
         }
         Command::Export(export) => {
-            with_client(&export.place.server, async |client| export::run(&client, &export, output).await)
+            with_client(export.server(), async |client| export::run(&client, &export, output).await)
         }
         Command::Stats(server) => with_client(&server, async |client| stats::run(&client, output).await),
         Command::Flush(server) => with_client(&server, async |client| flush::run(&client, output).await),

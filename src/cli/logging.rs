@@ -1,7 +1,7 @@
 //! The log: to standard error, for people on a terminal, as JSON lines otherwise.
 //!
-//! Lines go through a queue ([`crate::streams`]), so that none blocks or ends whoever writes it.
-//! How often a line that a client can cause is written is bounded where it is written (`net`).
+//! Lines go through a queue ([`crate::streams`]), so that no writer is blocked or ended by one. How
+//! often a line that a client can cause is written is bounded where it is written (`net`).
 
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
@@ -35,7 +35,7 @@ fn is_for_people() -> bool {
     std::io::stderr().is_terminal()
 }
 
-/// A line in the log's own form, for what is said beside `tracing`.
+/// A line in the log's own form, for what does not go through `tracing`.
 pub(crate) fn line(level: &str, message: &str, fields: &Value) -> Vec<u8> {
     let at = Timestamp::now();
     let mut line = if is_for_people() {

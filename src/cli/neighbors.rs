@@ -1,22 +1,57 @@
 //! `sutra neighbors`: a concept's neighbours by name, with the association that leads to each.
 //!
-//! They are named and written reply by reply, so that memory holds one reply of a hub's, however
-//! many there are; within a reply they are sorted. Where they hold much, a reply is written in
+//! They are named and written reply by reply, so that memory holds one reply of a hub, however many
+//! neighbours it has. Within a reply they are sorted. A reply with long contents is written in
 //! parts, each sorted.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write};
 
+use clap::Args;
 use serde::Serialize;
 use sutra_client::{Client, Neighborhood};
 use sutra_wire::{ArchivedNeighbor, AssociationKind, ConceptId, Direction, limits};
 
 use crate::exit::{Answer, Failure};
-use crate::graph_args::Neighbors;
 use crate::json;
 use crate::known::{Known, LookUp, is_known, not_known};
-use crate::output::{self, Output, columns, counted, first_line, shortest};
+use crate::output::{Output, columns};
+use crate::printable;
+use crate::target::{Named, Server};
+use crate::values::{Way, count, share};
+use crate::words::{counted, first_line, shortest};
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  sutra neighbors n02084071 --type hierarchical --direction in --limit 10\n\n\
+    Each line is an association. A neighbour with several of them has several lines.")]
+pub(crate) struct Neighbors {
+    #[command(flatten)]
+    named: Named,
+    /// Only associations of these types, separated by commas
+    #[arg(long = "type", value_name = "TYPE", value_delimiter = ',', allow_hyphen_values = true)]
+    kinds: Vec<AssociationKind>,
+    /// Only associations that lead this way
+    #[arg(long, value_enum, default_value = "both")]
+    direction: Way,
+    /// Only associations of at least this confidence, 0 to 1
+    #[arg(long, value_name = "NUMBER", default_value_t = 0.0, allow_hyphen_values = true)]
+    min_confidence: f32,
+    /// At most this many associations; 0 for all
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = count::<0, { u64::MAX }>, allow_hyphen_values = true)]
+    limit: u64,
+}
+
+impl Neighbors {
+    /// Refuses numbers that no server would take, before one is asked.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        share("--min-confidence", self.min_confidence)
+    }
+
+    pub(crate) fn server(&self) -> &Server {
+        self.named.server()
+    }
+}
 
 /// Bytes of contents that are held at a time, where one may go beyond.
 const HELD: usize = 32 << 20;
@@ -70,8 +105,7 @@ pub(crate) async fn run(client: &Client, neighbors: &Neighbors, output: Output) 
     Ok(if is_known { Answer::Yes } else { Answer::No })
 }
 
-/// The next neighbours with what they are called and hold, as many as may be held; none where there
-/// are no more.
+/// The next neighbours with their names and contents, as many as memory may hold. Empty at the end.
 async fn part(
     edges: &mut impl Iterator<Item = &ArchivedNeighbor>,
     found: &mut LookUp,
@@ -101,8 +135,8 @@ struct List<W> {
     json: bool,
     /// Associations.
     count: u64,
-    /// The neighbours that they lead to, several to one perhaps; `None` where there are too many to
-    /// keep.
+    /// The neighbours that they lead to; several may lead to one. `None` where there are too many
+    /// to keep.
     neighbors: Option<HashSet<ConceptId>>,
 }
 
@@ -143,7 +177,7 @@ impl<W: Write> List<W> {
 
     fn end(&mut self, concept: &str, namespace: &str, is_known: bool, more: bool) -> io::Result<()> {
         let count = self.count;
-        let called = output::name(concept);
+        let called = printable::name(concept);
         match (self.json, is_known, count) {
             (true, ..) => {
                 if count == 0 {
@@ -173,7 +207,7 @@ impl<W: Write> List<W> {
 fn for_people(neighbors: &[Neighbor], columns: usize) -> String {
     let name = |neighbor: &Neighbor| match neighbor.known.name.as_str() {
         "" => neighbor.known.id.to_string(),
-        name => output::name(name),
+        name => printable::name(name),
     };
     let name_width = neighbors.iter().map(|neighbor| name(neighbor).chars().count()).max().unwrap_or(0).min(40);
     let kind_width = neighbors.iter().map(|neighbor| neighbor.kind.len()).max().unwrap_or(0);

@@ -3,19 +3,74 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
+use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 use sutra_client::{Client, PathQuery, Paths, View};
-use sutra_wire::{AssociationKind, ConceptId};
+use sutra_wire::{AssociationKind, ConceptId, limits};
 
 use crate::exit::{Answer, Failure};
-use crate::graph_args;
 use crate::known::{Known, look_up, not_known, unknown};
-use crate::output::{Output, columns, first_line, grouped, name, shortest};
+use crate::output::{Output, columns};
+use crate::printable::name;
+use crate::target::{Place, Server};
+use crate::values::{Way, count, number};
+use crate::words::{first_line, grouped, shortest};
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  sutra path n02084071 n02264232 --max-depth 8\n\n\
+    Each line is an association of the path. --> follows it from source to target, <-- from target to source.\n\
+    Exits with 1 where there is no such path.")]
+pub(crate) struct Path {
+    /// Where it starts: name or id
+    #[arg(value_name = "FROM")]
+    start: String,
+    /// Where it ends: name or id
+    #[arg(value_name = "TO")]
+    end: String,
+    /// Only paths of at most this many associations
+    #[arg(long, value_name = "N", default_value_t = u64::from(PathQuery::DEFAULT_MAX_DEPTH), value_parser = count::<0, { u32::MAX as u64 }>, allow_hyphen_values = true)]
+    max_depth: u64,
+    /// Only over associations of these types, separated by commas
+    #[arg(long = "type", value_name = "TYPE", value_delimiter = ',', allow_hyphen_values = true)]
+    kinds: Vec<AssociationKind>,
+    /// Only over associations followed this way
+    #[arg(long, value_enum, default_value = "both")]
+    direction: Way,
+    /// Up to this many paths, all equally short
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = count::<1, { limits::MAX_ALTERNATIVES as u64 }>, allow_hyphen_values = true)]
+    alternatives: u64,
+    /// The path whose product of confidences is greatest, instead of the shortest
+    #[arg(long, conflicts_with = "alternatives")]
+    most_confident: bool,
+    /// How many concepts the server may visit before it gives up; 0 for the server's own limit
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = count::<0, { u32::MAX as u64 }>, allow_hyphen_values = true)]
+    max_visited: u64,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl Path {
+    pub(crate) fn server(&self) -> &Server {
+        &self.place.server
+    }
+}
+
+impl From<&Path> for PathQuery {
+    fn from(path: &Path) -> Self {
+        let query = PathQuery::between(&path.start, &path.end)
+            .max_depth(number(path.max_depth))
+            .kinds(path.kinds.iter().copied())
+            .direction(path.direction.into())
+            .alternatives(number(path.alternatives))
+            .max_visited(number(path.max_visited));
+        if path.most_confident { query.most_confident() } else { query }
+    }
+}
 
 /// A path: the concepts, and the associations between them, one fewer.
 #[derive(Debug, Serialize)]
-struct Path {
+struct NamedPath {
     length: usize,
     concepts: Vec<Known>,
     associations: Vec<Step>,
@@ -32,10 +87,10 @@ struct Step {
     confidence: f32,
 }
 
-pub(crate) async fn run(client: &Client, path: &graph_args::Path, output: Output) -> Result<Answer, Failure> {
+pub(crate) async fn run(client: &Client, path: &Path, output: Output) -> Result<Answer, Failure> {
     let client = client.namespace(&path.place.namespace);
     let found = client.path(PathQuery::from(path)).await?;
-    let graph_args::Path { start, end, .. } = path;
+    let Path { start, end, .. } = path;
     if found.paths.is_empty() {
         let unknown = unknown(&client, [start.as_str(), end.as_str()]).await?;
         let value = json!({ "found": false, "start": start, "end": end, "unknown": unknown, "paths": [] });
@@ -52,13 +107,13 @@ pub(crate) async fn run(client: &Client, path: &graph_args::Path, output: Output
 }
 
 /// Words for a path that there is not.
-fn none(path: &graph_args::Path) -> String {
+fn none(path: &Path) -> String {
     let kinds: Vec<String> = path.kinds.iter().map(ToString::to_string).collect();
     let kinds = if kinds.is_empty() { String::new() } else { format!("{} ", kinds.join(" or ")) };
     let way = match path.direction {
-        graph_args::Way::Both => "",
-        graph_args::Way::Out => ", each followed from source to target",
-        graph_args::Way::In => ", each followed from target to source",
+        Way::Both => "",
+        Way::Out => ", each followed from source to target",
+        Way::In => ", each followed from target to source",
     };
     let (depth, plural) = (grouped(path.max_depth), if path.max_depth == 1 { "" } else { "s" });
     format!(
@@ -75,7 +130,7 @@ async fn named(
     found: &View<Paths>,
     asked: [&String; 2],
     output: Output,
-) -> Result<Vec<Path>, Failure> {
+) -> Result<Vec<NamedPath>, Failure> {
     let mut ids: Vec<ConceptId> =
         found.paths.iter().flat_map(|path| path.concepts.iter().map(|id| ConceptId(*id))).collect();
     ids.sort_unstable();
@@ -88,7 +143,7 @@ async fn named(
             end.name.clone_from(name);
         }
     }
-    let paths = found.paths.iter().map(|path| Path {
+    let paths = found.paths.iter().map(|path| NamedPath {
         length: path.edges.len(),
         concepts: path.concepts.iter().filter_map(|id| known.get(&ConceptId(*id)).cloned()).collect(),
         associations: path
@@ -106,7 +161,7 @@ async fn named(
 
 /// A line for each association: where it starts, what it is, where it ends, and what is there.
 /// Several paths are numbered.
-fn for_people(paths: &[Path], columns: usize) -> String {
+fn for_people(paths: &[NamedPath], columns: usize) -> String {
     let mut text = String::new();
     for (at, path) in paths.iter().enumerate() {
         let length = path.length;
@@ -138,7 +193,7 @@ impl Step {
         };
         let arrow = if self.direction == "out" { format!("--{kind}-->") } else { format!("<--{kind}--") };
         let called = to.called();
-        // Where a concept goes by what it holds, that has been said.
+        // A concept without a name is called by its content, which then stands there already.
         let holds = if to.name.is_empty() && to.learned { String::new() } else { format!("  {}", to.holds()) };
         format!("{} {arrow} {called}{holds}", from.called())
     }
@@ -156,8 +211,8 @@ mod tests {
         Step { kind: kind.into(), direction, confidence }
     }
 
-    fn path(concepts: Vec<Known>, associations: Vec<Step>) -> Path {
-        Path { length: associations.len(), concepts, associations }
+    fn path(concepts: Vec<Known>, associations: Vec<Step>) -> NamedPath {
+        NamedPath { length: associations.len(), concepts, associations }
     }
 
     #[test]

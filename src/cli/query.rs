@@ -9,8 +9,10 @@ use sutra_wire::{ArchivedConceptRecord, ConceptId};
 
 use crate::exit::{Answer, Failure};
 use crate::known::{is_known, not_known};
-use crate::output::{Output, local_time, name, printable, utc_time};
+use crate::output::Output;
+use crate::printable::{name, printable};
 use crate::target::Named;
+use crate::words::{local_time, utc_time};
 
 /// How many of an embedding's numbers people are shown.
 const SHOWN: usize = 6;

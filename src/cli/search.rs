@@ -2,16 +2,72 @@
 
 use std::fmt::Write as _;
 
+use clap::{ArgGroup, Args};
 use serde::Serialize;
 use serde_json::json;
 use sutra_client::{Client, SearchQuery};
-use sutra_wire::ConceptId;
+use sutra_wire::{ConceptId, limits};
 
 use crate::exit::{Answer, Failure};
-use crate::graph_args::{Search, number};
 use crate::known::{Known, is_known, look_up, not_known, unknown};
-use crate::output::{Output, columns, first_line, name, shortest};
+use crate::output::{Output, columns};
+use crate::printable::name;
+use crate::target::{Place, Server};
+use crate::values::{count, from_zero, number, share};
 use crate::vector::vector;
+use crate::words::{first_line, shortest};
+
+#[derive(Args, Debug)]
+#[command(
+    group = ArgGroup::new("what").args(["like", "vector"]).required(true),
+    after_help = "Example:\n  sutra search --like n02084071 -k 5\n\n\
+    Each line is a concept's cosine similarity, name and first line of content. The most alike comes first.\n\
+    Exits with 1 where nothing is found."
+)]
+pub(crate) struct Search {
+    /// Find what is like this concept, by its stored embedding. The concept itself is left out
+    #[arg(long, value_name = "NAME")]
+    like: Option<String>,
+    /// Find what is like this vector: a JSON list of numbers, or a file that holds one
+    #[arg(long, value_name = "FILE|JSON", allow_hyphen_values = true)]
+    vector: Option<String>,
+    /// At most this many concepts
+    #[arg(short, long = "count", value_name = "N", default_value_t = u64::from(SearchQuery::DEFAULT_K), value_parser = count::<1, { limits::MAX_RESULTS as u64 - 1 }>, allow_hyphen_values = true)]
+    k: u64,
+    /// How many candidates the index looks at, at least 100. More of them find more of the true
+    /// best, and take longer
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = count::<0, { limits::MAX_SEARCH_WIDTH as u64 }>, allow_hyphen_values = true)]
+    ef_search: u64,
+    /// Only concepts of at least this strength
+    #[arg(long, value_name = "NUMBER", default_value_t = 0.0, allow_hyphen_values = true)]
+    min_strength: f32,
+    /// Only concepts of at least this confidence, 0 to 1
+    #[arg(long, value_name = "NUMBER", default_value_t = 0.0, allow_hyphen_values = true)]
+    min_confidence: f32,
+    /// Only concepts in the neighbourhood of this one
+    #[arg(long, value_name = "NAME", requires = "within")]
+    near: Option<String>,
+    /// How many associations that neighbourhood reaches
+    #[arg(long, value_name = "N", requires = "near", value_parser = count::<0, { u32::MAX as u64 }>, allow_hyphen_values = true)]
+    within: Option<u64>,
+    /// Compare with every vector instead of asking the index
+    #[arg(long)]
+    exact: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl Search {
+    /// Refuses numbers that no server would take, before one is asked.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        from_zero("--min-strength", self.min_strength)?;
+        share("--min-confidence", self.min_confidence)
+    }
+
+    pub(crate) fn server(&self) -> &Server {
+        &self.place.server
+    }
+}
 
 /// A result for programs.
 #[derive(Debug, Serialize)]

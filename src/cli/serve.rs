@@ -9,23 +9,114 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
+use clap::{Args, ValueEnum};
 use serde_json::json;
-use sutra_server::{Cores, ImportRecord, Limits, ServerConfig, StartReport};
+use sutra_server::{Cores, ImportRecord, Limits, Numbering, ServerConfig, Spin, StartReport};
+use sutra_wire::{Durability, IdRule};
 
-use crate::args::{self, Serve};
 use crate::exit::{Answer, Failure};
 use crate::exposure;
 use crate::import::{self, Existing, Imported, Stop};
 use crate::output::Output;
 use crate::signals;
 use crate::target::{self, DEFAULT_SERVER};
-use crate::values::compat_addresses;
+use crate::values::{OptionalPort, address, compat_addresses, some_duration};
+
+/// The compat port of a server that was not told otherwise.
+const DEFAULT_COMPAT: &str = "127.0.0.1:50051";
 
 /// How long an answer to the import may take, as by default.
 const IMPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a server that ends waits for an import to say what it did.
 const IMPORT_END: Duration = Duration::from_secs(5);
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Example:\n  sutra serve --data sutra-data --listen 127.0.0.1:50050 --import tests/data/wordnet"
+)]
+pub(crate) struct Serve {
+    /// The data folder; created if it does not exist
+    #[arg(long, env = "SUTRA_DATA", value_name = "FOLDER", default_value = "sutra-data")]
+    data: PathBuf,
+    /// Addresses to listen on, separated by commas
+    #[arg(long, env = "SUTRA_LISTEN", value_name = "ADDRESS", value_delimiter = ',', default_value = DEFAULT_SERVER, value_parser = address)]
+    listen: Vec<SocketAddr>,
+    /// Addresses for clients of the old protocol (msgpack and bincode), separated by commas, or
+    /// off. 0.0.0.0:50051,[::]:50051 is every IPv4 and every IPv6 address
+    #[allow(rustdoc::broken_intra_doc_links, reason = "the help prints it as it stands")]
+    #[arg(long, env = "SUTRA_COMPAT", value_name = "ADDRESS|off", value_delimiter = ',', default_value = DEFAULT_COMPAT)]
+    compat: Vec<OptionalPort>,
+    /// How those clients number their bincode requests: as in the first TCP release, or as in
+    /// those from late October 2025 on
+    #[arg(long, env = "SUTRA_COMPAT_NUMBERING", value_enum, default_value = "first")]
+    compat_numbering: CompatNumbering,
+    /// How names become ids in a new store: md5-or-hex, or legacy for the data of an old server.
+    /// The store keeps its rule
+    #[arg(long, env = "SUTRA_ID_RULE", value_name = "RULE")]
+    id_rule: Option<IdRule>,
+    /// How many CPUs to serve on, or which ones (0,2,4-7; "3," for CPU 3 alone). By default all
+    /// that the process may use
+    #[arg(long, env = "SUTRA_CORES", value_name = "N|LIST", allow_hyphen_values = true)]
+    cores: Option<Cores>,
+    /// When a write is acknowledged: when it is on stable storage (always), or when the system has
+    /// it. Then stable storage follows within MS milliseconds (interval=MS), or when the system
+    /// likes (os)
+    #[arg(long, env = "SUTRA_DURABILITY", value_name = "always|interval=MS|os", default_value = "always")]
+    durability: Durability,
+    /// Whether an idle core looks for work before it sleeps: faster answers, for CPU time
+    #[arg(long, env = "SUTRA_SPIN", value_enum, default_value = "off")]
+    spin: SpinMode,
+    /// Import this folder's .jsonl files while serving: what the store does not have yet. A file
+    /// that was imported before is left out, so that changes and deletions outlive a restart.
+    /// `sutra import` imports again, and replaces
+    #[arg(long, env = "SUTRA_IMPORT", value_name = "FOLDER")]
+    import: Option<PathBuf>,
+    /// Close connections that are silent for this long (90, 30s, 5m); never by default
+    #[arg(long, env = "SUTRA_IDLE_TIMEOUT", value_name = "TIME", value_parser = some_duration, allow_hyphen_values = true)]
+    idle_timeout: Option<Duration>,
+    /// Let the scheduler move the threads between CPUs, for hosts with a CPU quota
+    #[arg(long, env = "SUTRA_NO_PIN", value_parser = BoolishValueParser::new())]
+    no_pin: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CompatNumbering {
+    /// GetStats is request 6
+    First,
+    /// QueryByMetadata is request 6, GetStats 7
+    Later,
+}
+
+impl From<CompatNumbering> for Numbering {
+    fn from(numbering: CompatNumbering) -> Self {
+        match numbering {
+            CompatNumbering::First => Numbering::First,
+            CompatNumbering::Later => Numbering::Later,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SpinMode {
+    /// Sleep at once
+    Off,
+    /// Look for a while, then sleep
+    Adaptive,
+    /// Never sleep
+    Always,
+}
+
+impl From<SpinMode> for Spin {
+    fn from(mode: SpinMode) -> Self {
+        match mode {
+            SpinMode::Off => Spin::Off,
+            SpinMode::Adaptive => Spin::Adaptive,
+            SpinMode::Always => Spin::Always,
+        }
+    }
+}
 
 /// Drains the server; set once there is one.
 type Stopper = OnceLock<Box<dyn Fn() + Send + Sync>>;
@@ -71,8 +162,8 @@ pub(crate) fn run(serve: Serve, output: Output) -> Result<Answer, Failure> {
     Ok(Answer::Yes)
 }
 
-/// The first signal drains the server. One that is still recovering has promised nothing to
-/// anybody: it ends with the first.
+/// The first signal drains the server. One that is still recovering has acknowledged nothing: it
+/// ends at once.
 fn end(signal: i32, import: &Stop, server: &Stopper) -> bool {
     let Some(stop) = server.get() else { return false };
     let is_first = import.ask(signal);
@@ -134,7 +225,7 @@ fn spawn_import(
 fn import_folder(folder: PathBuf, address: SocketAddr, record: &ImportRecord, stop: &Stop, output: Output) {
     let server = target::Server { address: address.to_string(), timeout: IMPORT_TIMEOUT };
     let place = target::Place { namespace: String::new(), server };
-    let source = args::Import { paths: vec![folder], place };
+    let source = import::Import::of_folder(folder, place);
     let imported = import::files(&source, Existing::Keep(record), stop, output);
     let told = imported.and_then(|Imported { summary, failure }| {
         output.answer(&summary, || match &summary.example {
@@ -186,7 +277,21 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use clap::Parser;
+
     use super::*;
+    use crate::args::{Arguments, Command};
+
+    #[test]
+    fn cores_spin_and_listen_read_as_the_server_takes_them() {
+        let line =
+            ["sutra", "serve", "--cores", "0,2-3", "--spin", "adaptive", "--listen", "127.0.0.1:1,[::1]:2", "--no-pin"];
+        let Command::Serve(serve) = Arguments::try_parse_from(line).unwrap().command else { panic!("serve") };
+        assert_eq!(serve.cores, Some(Cores::List(vec![0, 2, 3])));
+        assert_eq!((Spin::from(serve.spin), serve.listen.len(), serve.no_pin), (Spin::Adaptive, 2, true));
+    }
 
     #[test]
     fn a_server_on_every_address_is_reached_on_the_loopback() {

@@ -2,8 +2,7 @@
 //! for its end.
 //!
 //! The first one that asks is followed by an orderly end, the second ends the process at once. A
-//! signal that whoever started this process had it ignore (`nohup`, a shell's background) stays
-//! ignored.
+//! signal that this process was started to ignore (`nohup`, a shell's background) stays ignored.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,11 +22,11 @@ const ASKING: &[i32] = &[SIGTERM, SIGINT];
 const ASKING_SERVICE: &[i32] = &[SIGTERM, SIGINT, SIGQUIT, SIGXCPU, SIGPWR];
 /// Those that ask a service for nothing. A write beyond a limit on the size of files fails, too.
 const SURVIVED: &[i32] = &[SIGHUP, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGXFSZ, SIGSTKFLT];
-/// How often it is said that signals are ignored.
+/// How often the log tells of ignored signals.
 const SAID_EVERY: Duration = Duration::from_secs(1);
 
-/// Calls `end` in a thread of its own for each signal that asks for the end; where it says `false`,
-/// because it was asked before or there is nothing to end in order, the process ends.
+/// Calls `end` in a thread of its own for each signal that asks for the end. Where it returns
+/// `false`, the process ends at once: it was asked before, or there is nothing to finish.
 pub(crate) fn heed(end: impl FnMut(i32) -> bool + Send + 'static) -> Result<(), Failure> {
     heed_those(ASKING, &[], end)
 }
@@ -51,7 +50,7 @@ fn heed_those(
         signals.handle().add_signal(*signal).map_err(refused)?;
     }
     if is_in(ignored, SIGTERM) {
-        tracing::warn!("started with SIGTERM ignored, which stays so: it ends by another signal");
+        tracing::warn!("SIGTERM was ignored at the start and stays ignored; another signal ends this process");
     }
     let mut said: Option<Instant> = None;
     let heeding = move || {
@@ -73,9 +72,9 @@ fn heed_those(
 
 fn say_survived(signal: i32) {
     match signal {
-        SIGHUP => tracing::info!("SIGHUP: nothing is read again; settings are read at a start"),
+        SIGHUP => tracing::info!("SIGHUP does nothing here: settings are read at the start"),
         SIGXFSZ => tracing::error!("SIGXFSZ: a file has reached the limit on its size (`ulimit -f`)"),
-        signal => tracing::info!(signal, "a signal that asks for nothing; SIGTERM asks for the end"),
+        signal => tracing::info!(signal, "this signal does nothing here; SIGTERM ends the process"),
     }
 }
 

@@ -8,7 +8,9 @@ use sutra_client::Client;
 use sutra_wire::ArchivedStats;
 
 use crate::exit::{Answer, Failure};
-use crate::output::{Output, duration, grouped, printable};
+use crate::output::Output;
+use crate::printable::printable;
+use crate::words::{duration, grouped};
 
 pub(crate) async fn run(client: &Client, output: Output) -> Result<Answer, Failure> {
     let stats = client.stats().await?;

@@ -1,13 +1,14 @@
 //! What a process says, on its way to standard error and standard output: through a bounded queue
 //! to a thread that does nothing else.
 //!
-//! Promises: whoever says something never waits for a reader, and never sees a failed write. What
-//! has no room, or can't be written, is lost; it is counted, and said once something can be written
-//! again. [`flush`] waits for what is queued, and no longer than [`FLUSH`].
+//! Promises: a thread that says something never waits for a reader, and never sees a failed write.
+//! What has no room, or can't be written, is lost. It is counted, and the count is told once
+//! something can be written again. [`flush`] waits for what is queued, and no longer than
+//! [`FLUSH`].
 //!
-//! A library's non-blocking writer (tracing-appender) would leave two things to do: it does not
-//! count what the system refuses, and at the end of a queue that is stuck it prints so to standard
-//! error, which blocks there for ever.
+//! A library's non-blocking writer (tracing-appender) would leave two things to do. It does not
+//! count what the system refuses. And when its queue is stuck at the end, it prints that to standard
+//! error, which blocks for ever.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -29,7 +30,7 @@ pub(crate) static ERRORS: Queue = Queue::new(Stream::Error);
 /// A service's answers.
 pub(crate) static ANSWERS: Queue = Queue::new(Stream::Output);
 
-/// Waits until all that was said is written, within a bound.
+/// Waits until all that is queued is written, within a bound.
 pub(crate) fn flush() {
     // Lost answers are told in the log, so it comes last.
     ANSWERS.flush(Instant::now() + FLUSH);
@@ -135,7 +136,8 @@ impl Queue {
     /// The thread's work: one line after the other, for ever.
     fn write_all(&self) {
         let (error, output) = (io::stderr(), io::stdout());
-        // The descriptors themselves: the standard library's locks may be held by whoever is stuck.
+        // The descriptors themselves: the standard library's locks may be held by a thread that is
+        // stuck.
         let stream = if self.stream == Stream::Error { error.as_fd() } else { output.as_fd() };
         let mut writer = Lines { stream, is_torn: false };
         loop {
@@ -167,7 +169,7 @@ impl Queue {
         }
     }
 
-    /// Says what was lost, in the log; whether that has been said.
+    /// Tells in the log what was lost; whether that worked.
     fn tell(&self, lost: Lost, writer: &mut Lines<'_>) -> bool {
         if self.stream == Stream::Error {
             return writer.write(&notice(lost)).is_ok();
@@ -177,7 +179,7 @@ impl Queue {
     }
 }
 
-/// What is said of lost lines, as the log's other lines are said.
+/// The log line that tells of lost lines, in the form of the others.
 fn notice(lost: Lost) -> Vec<u8> {
     let fields = serde_json::json!({ "lost": lost.lines, "reason": lost.reason.to_string() });
     crate::logging::line("WARN", "log lines were lost", &fields)
@@ -210,7 +212,7 @@ impl Lines<'_> {
                 Ok(0) => return Err((Errno::IO, done)),
                 Ok(count) => done += count,
                 Err(Errno::INTR) => {}
-                // Whoever started this process may have left its stream non-blocking.
+                // The process may have been started with a non-blocking stream.
                 Err(Errno::AGAIN) => wait_for_room(self.stream).map_err(|errno| (errno, done))?,
                 Err(errno) => return Err((errno, done)),
             }
@@ -250,7 +252,7 @@ mod tests {
     #[test]
     fn what_has_no_room_is_counted_and_keeps_nobody() {
         static QUEUE: Queue = Queue::new(Stream::Error);
-        // Whether there is a thread does not matter to who pushes: none writes here.
+        // No thread writes here; a push does not notice.
         QUEUE.state().has_thread = true;
         for _ in 0..40 {
             QUEUE.push(vec![b'x'; MOST_BYTES / 32]);

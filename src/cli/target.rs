@@ -56,3 +56,9 @@ pub(crate) struct Named {
     #[command(flatten)]
     pub(crate) place: Place,
 }
+
+impl Named {
+    pub(crate) fn server(&self) -> &Server {
+        &self.place.server
+    }
+}

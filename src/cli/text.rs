@@ -1,7 +1,7 @@
 //! Text as programs write it: UTF-8 or UTF-16, with a byte order mark or without.
 //!
-//! Promises: what comes out is the same text as UTF-8 without the mark (bytes that are no UTF-8
-//! stay as they are, for whoever parses them to name); memory is bounded.
+//! Promises: what comes out is the same text as UTF-8 without the mark. Bytes that are not UTF-8
+//! stay as they are: the parser tells of them. Memory is bounded.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Chain, Cursor, ErrorKind, Read};
@@ -39,8 +39,8 @@ pub(crate) fn utf8(mut reader: impl BufRead + 'static) -> io::Result<Box<dyn Buf
     })
 }
 
-/// The text of a small file, of at most so many bytes. Of a pipe or a device (`-` is standard
-/// input) each wait for what is to come ends after `patience`.
+/// The text of a file of at most `most` bytes. Where it is a pipe or a device (`-` is standard
+/// input) each wait for more ends after `patience`.
 pub(crate) fn read(path: &Path, most: u64, patience: Duration) -> io::Result<Vec<u8>> {
     // Opening a pipe would wait for a writer, which may never come.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;

@@ -1,13 +1,16 @@
-//! Values of the command line and the settings file: times, counts, addresses. Each refuses what it
+//! Values of the command line and the settings file: times, counts, addresses, directions. Each refuses what it
 //! can't be with what it would have to be.
 
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
+use clap::ValueEnum;
+use sutra_wire::Direction;
+
 use crate::exit::Failure;
 
-/// `90` and `90s` are seconds; `ms`, `m` and `h` follow suit.
+/// A time: `90` and `90s` are seconds; `ms`, `m` and `h` are other units.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let milliseconds = match &text[digits.len()..] {
@@ -21,7 +24,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     number
         .filter(|_| milliseconds > 0)
         .map(|number| Duration::from_secs_f64(number * f64::from(milliseconds) / 1000.0))
-        .ok_or_else(|| format!("{text:?} is no time; write 90, 500ms, 30s, 5m or 2h"))
+        .ok_or_else(|| format!("{text:?} is not a time; write 90, 500ms, 30s, 5m or 2h"))
 }
 
 /// The same, but not nothing.
@@ -87,6 +90,48 @@ pub(crate) fn compat_addresses(ports: &[OptionalPort]) -> Result<Vec<SocketAddr>
         OptionalPort::Off => Err(Failure::Usage("--compat: off stands alone; leave off or the addresses away".into())),
     };
     ports.iter().map(address).collect()
+}
+
+/// Refuses a number that is not from 0 on.
+pub(crate) fn from_zero(flag: &str, number: f32) -> Result<(), Failure> {
+    if number.is_finite() && number >= 0.0 {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!("{flag}: {number} is not a number from 0 on")))
+}
+
+/// Refuses a number that is not from 0 to 1.
+pub(crate) fn share(flag: &str, number: f32) -> Result<(), Failure> {
+    if (0.0..=1.0).contains(&number) {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!("{flag}: {number} is not a number from 0 to 1")))
+}
+
+/// Which associations of a concept are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Way {
+    /// From either end
+    Both,
+    /// From source to target
+    Out,
+    /// From target to source
+    In,
+}
+
+impl From<Way> for Direction {
+    fn from(way: Way) -> Self {
+        match way {
+            Way::Both => Direction::Both,
+            Way::Out => Direction::Out,
+            Way::In => Direction::In,
+        }
+    }
+}
+
+/// A number that its flag has kept within 32 bits.
+pub(crate) fn number(value: u64) -> u32 {
+    u32::try_from(value).expect("the flag's parser bounds it")
 }
 
 #[cfg(test)]

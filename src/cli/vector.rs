@@ -11,8 +11,8 @@ use crate::text;
 /// set.
 const MAX_FILE: u64 = 4 << 20;
 
-/// The vector that a flag gives: a JSON list of numbers, or the name of a file or a pipe that holds
-/// one, which is waited for no longer than `patience`.
+/// The vector that a flag gives: a JSON list of numbers, or the name of a file or pipe that holds
+/// one. A pipe is waited for no longer than `patience`.
 pub(crate) fn vector(flag: &str, given: &str, patience: Duration) -> Result<Vec<f32>, Failure> {
     let wrong = |problem: String| Failure::Usage(format!("{flag}: {problem}"));
     let given = given.trim_start_matches('\u{feff}');

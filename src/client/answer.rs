@@ -52,6 +52,6 @@ impl<'a> Answer<'a> {
         if self.found {
             return Ok(());
         }
-        Err(ClientError::protocol(self.endpoint, "\"not found\" in answer to a request that finds nothing"))
+        Err(ClientError::protocol(self.endpoint, "\"not found\" as the answer to a request that always has one"))
     }
 }

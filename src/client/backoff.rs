@@ -1,5 +1,5 @@
-//! How long to wait before trying again: exponential, with jitter, so that clients that lost the
-//! same server do not come back at the same moments (Brooker, "Exponential Backoff And Jitter", AWS
+//! How long to wait before trying again: exponential, with jitter. So clients that lost the same
+//! server do not come back at the same moment (Brooker, "Exponential Backoff And Jitter", AWS
 //! Architecture Blog, 2015).
 
 use std::time::Duration;

@@ -1,9 +1,8 @@
 //! The client for code that is not asynchronous: the same operations, each of which returns when it
 //! is done.
 //!
-//! It is the asynchronous client on a runtime of its own that runs in the calling thread: a call
-//! writes its request to the socket itself and then waits on that socket, so no other thread is
-//! woken on the way. With [`crate::Connect::with_spin`] it receives the reply itself, too, without
+//! It is the asynchronous client on a runtime of its own, which runs in the calling thread. A call
+//! writes its request to the socket itself and then waits on that socket: no other thread is woken. With [`crate::Connect::with_spin`] it receives the reply itself, too, without
 //! the runtime.
 //!
 //! ```no_run
@@ -29,7 +28,7 @@ use sutra_wire::{
 };
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{Association, ClientError, Concept, ConceptRef, Connect, Neighborhood, PathQuery, SearchQuery, ServerInfo};
+use crate::{Association, ClientError, Concept, ConceptRef, Neighborhood, PathQuery, SearchQuery, ServerInfo};
 
 /// A blocking client of one server. Cloning is cheap and shares the connections; threads may use it
 /// at the same time.
@@ -58,19 +57,16 @@ impl Drop for OwnRuntime {
 }
 
 impl Client {
-    /// Connects with default options; with others: [`crate::Client::connect`], `with_…`,
-    /// [`Connect::blocking`].
-    pub fn connect(address: impl Into<String>) -> Result<Self, ClientError> {
-        Self::open(Connect::to(address))
-    }
-
-    pub(crate) fn open(connect: Connect) -> Result<Self, ClientError> {
+    /// Connects a client on a runtime of its own.
+    pub(crate) fn open(
+        connecting: impl Future<Output = Result<crate::Client, ClientError>>,
+    ) -> Result<Self, ClientError> {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| ClientError::Runtime(Arc::new(error)))?;
         let runtime = Arc::new(OwnRuntime(Some(runtime)));
-        let client = runtime.block_on(connect.into_future())?;
+        let client = runtime.block_on(connecting)?;
         Ok(Self { client, runtime })
     }
 

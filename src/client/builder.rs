@@ -1,26 +1,13 @@
-//! Options of a client, and the future that connects it.
+//! How a client connects: its options, and the future that makes it.
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::time::Duration;
 
-use crate::grid::Place;
+use crate::address::Address;
+use crate::caller::Caller;
+use crate::options::Options;
 use crate::{Client, ClientError, blocking};
-
-/// What a client is made with.
-#[derive(Clone, Debug)]
-pub(crate) struct Options {
-    pub(crate) timeout: Duration,
-    pub(crate) retries: u32,
-    pub(crate) pool_size: usize,
-    pub(crate) spin: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { timeout: Duration::from_secs(10), retries: 3, pool_size: 1, spin: Duration::ZERO }
-    }
-}
 
 /// A client about to connect: set options, then `.await` it, or call [`Connect::blocking`].
 #[derive(Clone, Debug)]
@@ -30,11 +17,25 @@ pub struct Connect {
     options: Options,
 }
 
-impl Connect {
-    pub(crate) fn to(address: impl Into<String>) -> Self {
-        Self { address: address.into(), options: Options::default() }
+impl Client {
+    /// Connects to the server at `address` (`HOST:PORT`, the port 50050 if it is left out), or to
+    /// the storage node of a grid at `grid://HOST:PORT/NODE`. The grid's master is asked where that
+    /// is, and again when the node is gone: one that is started elsewhere is found. Options can be
+    /// set on what is returned, before it is awaited.
+    pub fn connect(address: impl Into<String>) -> Connect {
+        Connect { address: address.into(), options: Options::default() }
     }
+}
 
+impl blocking::Client {
+    /// Connects with default options; with others: [`crate::Client::connect`], `with_…`,
+    /// [`Connect::blocking`].
+    pub fn connect(address: impl Into<String>) -> Result<Self, ClientError> {
+        Client::connect(address).blocking()
+    }
+}
+
+impl Connect {
     /// The time that a call may take in all: connecting, waiting for room, retries and the answer.
     /// 10 seconds by default.
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
@@ -42,8 +43,8 @@ impl Connect {
         self
     }
 
-    /// How often a call is tried again, within its timeout, after a connection could not be made or
-    /// was lost, or the server said that it is busy or shutting down. 3 by default.
+    /// How often a call is tried again, within its timeout; 3 by default. It is tried again where a
+    /// connection could not be made or was lost, and where the server is busy or shutting down.
     pub fn with_retries(mut self, retries: u32) -> Self {
         self.options.retries = retries;
         self
@@ -70,7 +71,7 @@ impl Connect {
 
     /// Connects a client for code that is not asynchronous.
     pub fn blocking(self) -> Result<blocking::Client, ClientError> {
-        blocking::Client::open(self)
+        blocking::Client::open(self.into_future())
     }
 }
 
@@ -80,8 +81,8 @@ impl IntoFuture for Connect {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let place: Place = self.address.parse()?;
-            Client::open(place, self.options).await
+            let address: Address = self.address.parse()?;
+            Caller::open(address, self.options).await.map(Client::new)
         })
     }
 }

@@ -8,10 +8,11 @@ use sutra_wire::{FrameBuffer, FrameError, limits};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::connection::{Connection, Shared};
+use crate::connection::Connection;
 use crate::driver::Driver;
 use crate::handshake::{self, ServerInfo};
 use crate::receive::ReceiveBuffer;
+use crate::shared::Shared;
 use crate::{ClientError, Endpoint};
 
 /// Silence after which the kernel probes the peer, and the time between probes: a peer that
@@ -35,12 +36,12 @@ pub(crate) struct Opened {
 pub(crate) async fn connect(endpoint: &Endpoint, wanted_core: Option<u16>) -> Result<Connection, ClientError> {
     let Opened { name, stream, buffer, info, core } = open(endpoint, wanted_core).await?;
     let (read, write) = stream.into_split();
-    let shared = Arc::new(Shared::new(name, info, core, write, buffer));
+    let shared = Arc::new(Shared::new(name, info, write, buffer));
     tokio::spawn(Driver::new(shared.clone(), read));
-    Ok(Connection::new(shared))
+    Ok(Connection::new(shared, core))
 }
 
-/// The same, with nobody driving it yet.
+/// The same without a driver.
 pub(crate) async fn open(endpoint: &Endpoint, wanted_core: Option<u16>) -> Result<Opened, ClientError> {
     let name: Arc<str> = endpoint.to_string().into();
     let failed = |error| ClientError::connect(&name, error);

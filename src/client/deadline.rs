@@ -14,9 +14,9 @@ const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 /// When a call must be over, and what it was.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {
-    pub(crate) opcode: Opcode,
-    pub(crate) started: Instant,
-    pub(crate) at: Instant,
+    opcode: Opcode,
+    started: Instant,
+    at: Instant,
     timeout: Duration,
 }
 
@@ -26,6 +26,26 @@ impl Deadline {
         let started = Instant::now();
         let at = started.checked_add(timeout).unwrap_or_else(|| started + FAR);
         Self { opcode, started, at, timeout }
+    }
+
+    /// What kind of request the call is.
+    pub(crate) fn opcode(&self) -> Opcode {
+        self.opcode
+    }
+
+    /// The same in a word.
+    pub(crate) fn operation(&self) -> &'static str {
+        self.opcode.name()
+    }
+
+    /// When the call began.
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// When it must be over.
+    pub(crate) fn at(&self) -> Instant {
+        self.at
     }
 
     /// What is left.
@@ -45,7 +65,7 @@ impl Deadline {
 
     /// The error that says that the time is over.
     pub(crate) fn passed(&self, endpoint: &str) -> ClientError {
-        ClientError::TimedOut { operation: self.opcode.name(), endpoint: endpoint.to_owned(), timeout: self.timeout }
+        ClientError::TimedOut { operation: self.operation(), endpoint: endpoint.to_owned(), timeout: self.timeout }
     }
 }
 

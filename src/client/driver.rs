@@ -16,7 +16,10 @@ use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::net::tcp::OwnedReadHalf;
 
 use crate::ClientError;
-use crate::connection::{MAX_KEPT, Shared, lock};
+use crate::shared::Shared;
+
+/// Send buffers that grew beyond this are not kept.
+const MAX_KEPT: usize = 1 << 20;
 
 /// Ready when the connection has ended.
 pub(crate) struct Driver {
@@ -44,36 +47,35 @@ impl Driver {
 
     /// Takes what callers have queued; where that is nothing, the next caller wakes this task.
     ///
-    /// The task that queued the first request may have put this one ahead of all the others that
-    /// are about to queue theirs (tokio runs what was woken last first), so they get one turn
-    /// before anything is sent: 64 tasks on one connection and one worker thread got four times the
-    /// requests through that way.
+    /// The others get one turn before anything is sent. Tokio runs first what was woken last, so
+    /// this task may run before others that are about to queue a request. With one turn for them,
+    /// 64 tasks on one connection and one worker thread got four times the requests through.
     fn take_queue(&mut self, context: &Context<'_>) -> Queue {
         self.sending.clear();
         self.sent = 0;
         if self.sending.capacity() > MAX_KEPT {
             self.sending = FrameBuffer::new();
         }
-        let mut state = lock(&self.shared.state);
-        state.sending = false;
-        if !state.driver.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
-            state.driver = Some(context.waker().clone());
+        let Self { shared, sending, sent, yielded, .. } = self;
+        let queue = shared.with_queue(|queue| {
+            queue.driver_is_idle(context.waker());
+            if queue.is_empty() {
+                *yielded = false;
+                return Queue::Empty;
+            }
+            *yielded = !*yielded;
+            if *yielded {
+                return Queue::Growing;
+            }
+            *sent = queue.take(sending);
+            Queue::Taken
+        });
+        match queue {
+            Queue::Empty => {}
+            Queue::Growing => context.waker().wake_by_ref(),
+            Queue::Taken => shared.tell_drained(),
         }
-        if state.queue.is_empty() {
-            self.yielded = false;
-            return Queue::Empty;
-        }
-        self.yielded = !self.yielded;
-        if self.yielded {
-            context.waker().wake_by_ref();
-            return Queue::Growing;
-        }
-        state.sending = true;
-        std::mem::swap(&mut state.queue, &mut self.sending);
-        self.sent = std::mem::take(&mut state.queue_sent);
-        drop(state);
-        self.shared.drained.notify_waiters();
-        Queue::Taken
+        queue
     }
 
     /// Writes until nothing is left or the socket is full.
@@ -86,10 +88,10 @@ impl Driver {
                     Queue::Taken => {}
                 }
             }
-            match self.shared.socket.try_write(&self.sending[self.sent..]) {
+            match self.shared.socket().try_write(&self.sending[self.sent..]) {
                 Ok(count) => self.sent += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    match self.shared.socket.as_ref().poll_write_ready(context) {
+                    match self.shared.socket().as_ref().poll_write_ready(context) {
                         Poll::Ready(Ok(())) => {}
                         other => return other,
                     }
@@ -102,25 +104,11 @@ impl Driver {
 
     /// Reads until the socket is empty; ready only with the reason why nothing more will come.
     fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<ClientError> {
-        let mut receiver = lock(&self.shared.receiver);
-        loop {
-            let mut space = ReadBuf::new(receiver.buffer.space());
-            match Pin::new(&mut self.socket).poll_read(context, &mut space) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(error)) => {
-                    return Poll::Ready(ClientError::closed(&self.shared.endpoint, error.to_string()));
-                }
-                Poll::Ready(Ok(())) => {}
-            }
-            let count = space.filled().len();
-            if count == 0 {
-                return Poll::Ready(self.shared.ended());
-            }
-            receiver.buffer.received(count);
-            if let Err(error) = self.shared.dispatch(&mut receiver) {
-                return Poll::Ready(error);
-            }
-        }
+        let Self { shared, socket, .. } = self;
+        shared.receive(|space| {
+            let mut space = ReadBuf::new(space);
+            Pin::new(&mut *socket).poll_read(context, &mut space).map_ok(|()| space.filled().len())
+        })
     }
 }
 
@@ -129,14 +117,14 @@ impl Future for Driver {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let driver = self.get_mut();
-        if lock(&driver.shared.state).closed.is_some() {
+        if driver.shared.end().is_some() {
             return Poll::Ready(());
         }
         let sent = driver.poll_send(context);
         // Replies that are there are read even when the peer takes nothing more.
         let ended = match (driver.poll_receive(context), sent) {
             (Poll::Ready(error), _) => error,
-            (Poll::Pending, Poll::Ready(Err(error))) => ClientError::closed(&driver.shared.endpoint, error.to_string()),
+            (Poll::Pending, Poll::Ready(Err(error))) => driver.shared.lost(error.to_string()),
             (Poll::Pending, _) => return Poll::Pending,
         };
         driver.shared.fail(ended);
@@ -146,6 +134,6 @@ impl Future for Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        self.shared.fail(ClientError::closed(&self.shared.endpoint, "the runtime that served it was shut down"));
+        self.shared.fail(self.shared.lost("the runtime that served it was shut down"));
     }
 }

@@ -55,7 +55,11 @@ impl Endpoint {
         }
         let port = match port {
             None => default_port,
-            Some(port) => port.parse().ok().filter(|port| *port != 0).ok_or_else(|| invalid("the port is no port"))?,
+            Some(port) => port
+                .parse()
+                .ok()
+                .filter(|port| *port != 0)
+                .ok_or_else(|| invalid("the port is not a number from 1 to 65535"))?,
         };
         Ok(Self { host, port })
     }

@@ -110,8 +110,8 @@ impl ClientError {
         ClientError::Protocol { endpoint: endpoint.to_owned(), problem: problem.into() }
     }
 
-    /// The error of a call whose earlier attempt was lost on its way, so that it may have taken
-    /// effect whatever became of the later ones.
+    /// The error of a call with an earlier attempt that was lost. That one may have taken effect,
+    /// whatever became of the later ones.
     pub(crate) fn after(self, lost: Option<ClientError>) -> Self {
         let Some(ClientError::Closed { endpoint, reason }) = lost else { return self };
         let says_unknown = matches!(self, ClientError::Closed { .. } | ClientError::TimedOut { .. });

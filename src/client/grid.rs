@@ -14,7 +14,7 @@ pub use sutra_wire::grid::{
 pub use watch::Watch;
 
 pub(crate) use call::GridCall;
-pub(crate) use locate::{GridNode, Place};
+pub(crate) use locate::{GridNode, SCHEME};
 
 /// The master's native port, taken where an address names none.
 pub(crate) const DEFAULT_PORT: u16 = 7001;

@@ -67,9 +67,8 @@ pub(crate) fn answer(endpoint: &str, reply: &Reply) -> Result<(ServerInfo, u16),
         return Err(ClientError::Incompatible { endpoint: endpoint.to_owned(), problem });
     }
     let cores = hello.cores.to_native();
-    let durability = Durability::from_hello(&hello).ok_or_else(|| {
-        ClientError::protocol(endpoint, format!("durability {} is none that is known", hello.durability))
-    })?;
+    let durability = Durability::from_hello(&hello)
+        .ok_or_else(|| ClientError::protocol(endpoint, format!("durability {} is not known", hello.durability)))?;
     let info = ServerInfo {
         store: hello.store.to_native(),
         started: hello.started.to_native(),

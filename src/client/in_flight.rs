@@ -2,7 +2,7 @@
 //!
 //! A request's number is its slot and the slot's generation, so a number is not used twice within
 //! 2^32 uses of a slot. A request that nobody waits for any more keeps its slot until its reply has
-//! come: the server still counts it, and a late reply finds its own slot and nobody else's. No
+//! come. The server still counts it, and a late reply finds its own slot and no other's. No
 //! allocation once the slots exist.
 
 use std::task::{Poll, Waker};

@@ -1,5 +1,5 @@
-//! The Rust client of a Sutra storage server: learn concepts, look them up, associate them, and ask
-//! for their neighbours, for the paths between them and for what is like a vector.
+//! The Rust client of a Sutra storage server. It learns concepts, looks them up and associates
+//! them. It asks for neighbours, for paths, and for what is like a vector.
 //!
 //! # A first conversation
 //!
@@ -94,7 +94,7 @@
 //!
 //! # Errors
 //!
-//! What can be repeated with sense has been repeated when a call returns an error
+//! When a call returns an error, the client has already repeated it where that makes sense
 //! ([`Connect::with_retries`]). Every [`ClientError`] says in its text what is wrong and what to
 //! do; a program decides by the variant, and by the [`Status`] of a refusal:
 //!
@@ -133,20 +133,25 @@
 //!
 //! - A write that was answered with `Ok` is as durable as [`ServerInfo::durability`] says;
 //!   [`Client::flush`] makes sure of all so far.
-//! - A call ends within its timeout, and tells the server how long that is, so that neither side
-//!   works for nobody.
+//! - A call ends within its timeout. It tells the server how long that is, so that neither side works
+//!   in vain.
 //! - A call that is dropped, or that has timed out, never leaves its answer to another call.
-//! - A lost connection is made again, with exponential back-off and jitter; one that was silent for
-//!   long or has left a call without an answer is tried with a health request before it is used. A
-//!   server that comes back with another number of cores is followed.
+//! - A lost connection is made again, with exponential back-off and jitter. One that was silent for
+//!   long, or has left a call without an answer, is tried with a health request before it is used.
+//!   A server that comes back with another number of cores is followed.
 //! - Requests go to the core that owns their concept, over a connection to that core. They are made
 //!   when first needed.
 
+mod address;
 mod answer;
+mod association;
 mod backoff;
 pub mod blocking;
 mod builder;
+mod caller;
 mod client;
+mod concept;
+mod concept_ref;
 mod connect;
 mod connection;
 mod deadline;
@@ -157,6 +162,9 @@ pub mod grid;
 mod handshake;
 mod in_flight;
 mod many;
+mod neighborhood;
+mod options;
+mod pages;
 mod path_query;
 mod pending;
 mod pool;
@@ -164,18 +172,24 @@ mod receive;
 mod request;
 mod retry;
 mod search_query;
+mod send_queue;
+mod shared;
 mod slot;
 mod topology;
 
+pub use association::Association;
 pub use builder::Connect;
 pub use client::Client;
+pub use concept::Concept;
+pub use concept_ref::ConceptRef;
 pub use endpoint::Endpoint;
 pub use error::ClientError;
 pub use grid::GridClient;
 pub use handshake::ServerInfo;
-pub use many::{ConceptPages, Many, Pages};
+pub use many::Many;
+pub use neighborhood::Neighborhood;
+pub use pages::{ConceptPages, Pages};
 pub use path_query::PathQuery;
-pub use request::{Association, Concept, ConceptRef, Neighborhood};
 pub use search_query::SearchQuery;
 pub use sutra_wire::{
     AssociationKind, AssociationRecord, ConceptId, ConceptRecord, Concepts, Deleted, Direction, Durability, Health,

@@ -3,16 +3,17 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use sutra_wire::{Concepts, InvalidId, Neighbors, View};
+use sutra_wire::InvalidId;
 
+use crate::ClientError;
 use crate::answer::Answer;
+use crate::caller::Caller;
 use crate::deadline::Deadline;
 use crate::pending::Pending;
-use crate::request::{Neighborhood, Request};
-use crate::{Client, ClientError};
+use crate::request::Request;
 
-/// Requests under way at a time unless said otherwise: several group commits of a disk that takes a
-/// hundred records in one.
+/// Requests under way at a time by default: several group commits of a disk that takes a hundred
+/// records in one.
 const IN_FLIGHT: usize = 512;
 
 /// A pipelined operation over the items of an iterator, which is drawn from as answers come in.
@@ -22,7 +23,7 @@ const IN_FLIGHT: usize = 512;
 /// Nothing is sent until the first answer is asked for; what was sent when this is dropped may
 /// still take effect.
 pub struct Many<I: Iterator, T> {
-    client: Client,
+    caller: Caller,
     items: I,
     request: fn(I::Item, &str) -> Result<Request, InvalidId>,
     answer: for<'a> fn(Answer<'a>) -> Result<T, ClientError>,
@@ -33,18 +34,18 @@ pub struct Many<I: Iterator, T> {
 struct Item {
     /// The request and its time, or why there is none.
     request: Result<(Request, Deadline), InvalidId>,
-    /// What came of sending it; `None` until that was tried.
+    /// The outcome of sending it; `None` before that.
     sent: Option<Result<Pending, ClientError>>,
 }
 
 impl<I: Iterator, T> Many<I, T> {
     pub(crate) fn new(
-        client: Client,
+        caller: Caller,
         items: I,
         request: fn(I::Item, &str) -> Result<Request, InvalidId>,
         answer: for<'a> fn(Answer<'a>) -> Result<T, ClientError>,
     ) -> Self {
-        Self { client, items, request, answer, window: VecDeque::new(), in_flight: IN_FLIGHT }
+        Self { caller, items, request, answer, window: VecDeque::new(), in_flight: IN_FLIGHT }
     }
 
     /// At most this many requests under way; 512 unless said otherwise. They and their answers are
@@ -72,20 +73,20 @@ impl<I: Iterator, T> Many<I, T> {
         Ok(count)
     }
 
-    /// Sends until as many as may be are under way. An item enters the window before it is sent, so
-    /// that none is lost when the caller gives up waiting.
+    /// Sends until the bound is reached. An item enters the window before it is sent, so that none
+    /// is lost when the caller gives up waiting.
     async fn fill(&mut self) {
         loop {
             if let Some(Item { request: Ok((request, deadline)), sent: sent @ None }) = self.window.back_mut() {
-                *sent = Some(self.client.start(request, deadline, false).await);
+                *sent = Some(self.caller.start(request, deadline, false).await);
             }
             if self.window.len() >= self.in_flight {
                 return;
             }
             let Some(item) = self.items.next() else { return };
-            let request = (self.request)(item, self.client.default_namespace());
+            let request = (self.request)(item, self.caller.namespace());
             let request = request.map(|request| {
-                let deadline = self.client.deadline(&request);
+                let deadline = self.caller.deadline(&request);
                 (request, deadline)
             });
             self.window.push_back(Item { request, sent: None });
@@ -106,58 +107,6 @@ impl<I: Iterator, T> Many<I, T> {
             // Should the caller give up now, the next call goes on from here.
             item.sent = Some(Err(error.clone()));
         }
-        Some(self.client.settle(request, deadline, first).await.and_then(self.answer))
-    }
-}
-
-/// A concept's neighbours, reply by reply; made by [`Client::neighbor_pages`].
-pub struct Pages {
-    client: Client,
-    next: Option<Neighborhood>,
-}
-
-impl Pages {
-    pub(crate) fn new(client: Client, first: Neighborhood) -> Self {
-        Self { client, next: Some(first) }
-    }
-
-    /// The next reply, `None` after the last. After an error the same reply is asked for again.
-    pub async fn next(&mut self) -> Option<Result<View<Neighbors>, ClientError>> {
-        let page = self.client.neighbors(self.next.clone()?).await;
-        if let Ok(page) = &page {
-            let cursor = page.cursor.to_native();
-            self.next = self.next.take().filter(|_| cursor != 0).map(|next| next.cursor(cursor));
-        }
-        Some(page)
-    }
-}
-
-/// The ids of a namespace's concepts, reply by reply; made by [`Client::concept_pages`].
-pub struct ConceptPages {
-    client: Client,
-    limit: u32,
-    /// Where the next reply starts.
-    next: Option<u64>,
-}
-
-impl ConceptPages {
-    pub(crate) fn new(client: Client) -> Self {
-        Self { client, limit: 0, next: Some(0) }
-    }
-
-    /// At most this many in one reply; 0 for as many as a reply may hold (8,192).
-    pub fn limit(mut self, limit: u32) -> Self {
-        self.limit = limit;
-        self
-    }
-
-    /// The next reply, `None` after the last. It may hold fewer ids than the limit, even none, and
-    /// not be the last. After an error the same reply is asked for again.
-    pub async fn next(&mut self) -> Option<Result<View<Concepts>, ClientError>> {
-        let page = self.client.concepts(self.limit, self.next?).await;
-        if let Ok(page) = &page {
-            self.next = Some(page.cursor.to_native()).filter(|cursor| *cursor != 0);
-        }
-        Some(page)
+        Some(self.caller.settle(request, deadline, first).await.and_then(self.answer))
     }
 }

@@ -2,7 +2,8 @@
 
 use sutra_wire::{AssociationKind, Direction, InvalidId, PathMode, PathRequest};
 
-use crate::request::{ConceptRef, Request, namespace};
+use crate::concept_ref::ConceptRef;
+use crate::request::{Request, namespace};
 
 /// Which paths between two concepts to ask for: one of the shortest, of at most six associations of
 /// any kind, followed either way, unless said otherwise.
@@ -21,8 +22,7 @@ pub struct PathQuery {
 }
 
 impl PathQuery {
-    /// How many associations a path has at most where nothing else was said: as in the clients of
-    /// the servers before this one.
+    /// How many associations a path has at most by default, as with the clients of older servers.
     pub const DEFAULT_MAX_DEPTH: u32 = 6;
 
     /// Paths from `start` to `end`.

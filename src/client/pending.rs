@@ -8,9 +8,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::connection::{CHECK, Connection, Shared, lock};
+use crate::ClientError;
+use crate::connection::Connection;
 use crate::deadline::Deadline;
 use crate::in_flight::Outcome;
+use crate::request::Request;
+
+/// Where a call is dropped after this time without an answer, its connection is tried before the
+/// next use.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A request that was sent. Dropping it forgets its reply.
 pub(crate) struct Pending {
@@ -21,33 +27,41 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    pub(crate) fn new(connection: Arc<Connection>, request: u64, since: Instant) -> Self {
-        Self { connection, request, taken: false, since }
+    /// Sends a request over a connection, waiting for room where there is none. `at_once` writes it
+    /// to the socket from here if that is possible.
+    pub(crate) async fn send(
+        connection: &Arc<Connection>,
+        request: &Request,
+        deadline: &Deadline,
+        at_once: bool,
+    ) -> Result<Self, ClientError> {
+        let request = connection.send(request, deadline, at_once).await?;
+        Ok(Self { connection: connection.clone(), request, taken: false, since: deadline.started() })
     }
 
     /// The reply, as it came. For the time of `spin` the socket is looked at without sleeping.
     pub(crate) async fn wait(&mut self, deadline: &Deadline, spin: Duration) -> Outcome {
-        let shared = self.connection.shared.clone();
         if !spin.is_zero()
-            && let Poll::Ready(outcome) = self.spin(&shared, (Instant::now() + spin).min(deadline.at))
+            && let Poll::Ready(outcome) = self.spin((Instant::now() + spin).min(deadline.at()))
         {
             return outcome;
         }
-        let answer = poll_fn(|context| self.poll(&shared, Some(context.waker())));
-        let outcome = deadline.limit(&shared.endpoint, answer).await;
-        outcome.inspect_err(|_| self.connection.doubt())?
+        let connection = self.connection.clone();
+        let answer = poll_fn(|context| self.poll(Some(context.waker())));
+        let outcome = deadline.limit(connection.endpoint(), answer).await;
+        outcome.inspect_err(|_| connection.doubt())?
     }
 
-    fn poll(&mut self, shared: &Shared, waker: Option<&Waker>) -> Poll<Outcome> {
-        let outcome = lock(&shared.state).in_flight.poll(self.request, waker);
+    fn poll(&mut self, waker: Option<&Waker>) -> Poll<Outcome> {
+        let outcome = self.connection.poll(self.request, waker);
         self.taken = outcome.is_ready();
         outcome
     }
 
-    fn spin(&mut self, shared: &Shared, until: Instant) -> Poll<Outcome> {
+    fn spin(&mut self, until: Instant) -> Poll<Outcome> {
         loop {
-            shared.receive_now();
-            let outcome = self.poll(shared, None);
+            self.connection.receive_now();
+            let outcome = self.poll(None);
             if outcome.is_ready() || Instant::now() >= until {
                 return outcome;
             }
@@ -61,8 +75,8 @@ impl Drop for Pending {
         if self.taken {
             return;
         }
-        lock(&self.connection.shared.state).in_flight.abandon(self.request);
-        if self.since.elapsed() >= CHECK {
+        self.connection.abandon(self.request);
+        if self.since.elapsed() >= PATIENCE {
             self.connection.doubt();
         }
     }

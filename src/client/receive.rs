@@ -1,13 +1,13 @@
 //! Receive buffers: bytes in, frames out, each a view of the buffer that it was received into.
 //!
-//! A buffer that still holds replies somebody reads is never written again; another takes its
-//! place, and it comes back into use when the last view of it is gone. The beginning of a frame at
-//! a buffer's end moves, once, to the start of the next buffer. A caller that reads one reply after
-//! the other goes back and forth between two buffers: no allocation, no copy.
+//! A buffer with replies that are still read is not written. Another takes its place, and it comes
+//! back into use when the last view of it is gone. The beginning of a frame at a buffer's end
+//! moves, once, to the start of the next buffer. A caller that reads one reply after the other goes
+//! back and forth between two buffers: no allocation, no copy.
 //!
-//! A view keeps its whole buffer alive, so new buffers follow the traffic: they double while reads
-//! fill them, up to 256 KiB, and halve while reads leave most of them empty, down to 4 KiB, which
-//! is what a reply kept for long then costs.
+//! A view keeps its whole buffer alive, so the size of new buffers follows the traffic. It doubles
+//! while reads fill them, up to 256 KiB. It halves while reads leave most of them empty, down to
+//! 4 KiB, which is what a reply that is kept for long then costs.
 
 use std::sync::Arc;
 

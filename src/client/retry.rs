@@ -1,6 +1,6 @@
-//! Which failures are worth another attempt. Every operation may be repeated: reads change nothing
-//! and writes are upserts (one that was lost on the way back may overwrite what another client
-//! wrote in between).
+//! Which failures are worth another attempt. Every operation may be repeated: reads change nothing,
+//! and writes are upserts. (A write that is repeated because its answer was lost may overwrite
+//! another client's.).
 
 use crate::ClientError;
 

@@ -2,7 +2,8 @@
 
 use sutra_wire::{InvalidId, Near, SearchRequest};
 
-use crate::request::{ConceptRef, Request, namespace};
+use crate::concept_ref::ConceptRef;
+use crate::request::{Request, namespace};
 
 /// Which concepts to search for by their embeddings: the ten most like a vector, of all, unless
 /// said otherwise.
@@ -20,7 +21,7 @@ pub struct SearchQuery {
 }
 
 impl SearchQuery {
-    /// How many concepts are returned where nothing else was said.
+    /// How many concepts are returned by default.
     pub const DEFAULT_K: u32 = 10;
 
     /// The concepts most like this vector, by cosine similarity: finite numbers, as many as the

@@ -1,17 +1,25 @@
 //! A place for one connection: made when it is first needed, tried when it is doubtful, made again
 //! when it is lost.
 //!
-//! One caller at a time makes it and the others wait for what comes of that: a server that is away
-//! sees one attempt a place, spaced by the back-off, however many calls are waiting.
+//! One caller at a time makes it, and the others wait for the outcome. So a server that is away sees
+//! one attempt a slot, spaced by the back-off, however many calls are waiting.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use sutra_wire::Opcode;
 use tokio::time::{Instant, sleep_until};
 
-use crate::connection::{Condition, Connection, lock};
+use crate::connection::{Condition, Connection};
 use crate::deadline::Deadline;
+use crate::pending::Pending;
+use crate::request::Request;
+use crate::shared::lock;
 use crate::{ClientError, Endpoint, backoff, connect};
+
+/// What the check of a doubtful connection may take at most.
+const CHECK: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(crate) struct Slot {
@@ -57,7 +65,7 @@ impl Slot {
         let mut making = deadline.limit(&name(), self.making.lock()).await?;
         match self.current() {
             Some((connection, Condition::Ready)) => return Ok((connection, false)),
-            Some((connection, Condition::Doubtful)) if connection.check(deadline).await => {
+            Some((connection, Condition::Doubtful)) if answers(&connection, deadline).await => {
                 return Ok((connection, false));
             }
             _ => {}
@@ -66,7 +74,7 @@ impl Slot {
             return Err(error.clone());
         }
         if let Some(at) = making.not_before {
-            if at >= deadline.at {
+            if at >= deadline.at() {
                 return Err(making.error.clone().unwrap_or_else(|| deadline.passed(&name())));
             }
             sleep_until(at).await;
@@ -92,4 +100,19 @@ impl Slot {
             }
         }
     }
+}
+
+/// Asks the server for a sign of life and says whether it came in time.
+async fn answers(connection: &Arc<Connection>, deadline: &Deadline) -> bool {
+    let limit = Deadline::of(Opcode::Health, CHECK.min(deadline.remaining() / 2));
+    let answer = match Pending::send(connection, &Request::Health, &limit, false).await {
+        Ok(mut pending) => pending.wait(&limit, Duration::ZERO).await.map(|_| ()),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = &answer {
+        tracing::debug!(endpoint = connection.endpoint(), %error, "a doubtful connection did not pass its check");
+        return false;
+    }
+    connection.trust();
+    true
 }

@@ -1,5 +1,7 @@
-//! Which connection a request goes to: the server's cores as its last Hello gave them, the pool
-//! that leads to them, and where the server is, which of a grid's node may change.
+//! Which connection a request goes to.
+//!
+//! It knows the server's cores as its last Hello gave them, and the pool that leads to them. It
+//! knows where the server is, and finds a grid's node again that has moved.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -7,9 +9,10 @@ use std::time::Duration;
 use sutra_wire::ConceptId;
 use tokio::time::timeout;
 
+use crate::address::Address;
 use crate::connection::Connection;
 use crate::deadline::Deadline;
-use crate::grid::{GridNode, Place};
+use crate::grid::GridNode;
 use crate::handshake::ServerInfo;
 use crate::pool::Pool;
 use crate::retry::{self, Retry};
@@ -22,11 +25,11 @@ const SILENCE: Duration = Duration::from_secs(2);
 
 /// The server as it is known, replaced when a new connection finds it changed.
 pub(crate) struct Topology {
-    place: Place,
+    address: Address,
     pool_size: usize,
     known: RwLock<Known>,
-    /// Held by whoever looks for a node that is gone: one asks the master, the others wait for what
-    /// comes of that.
+    /// Held while a node that is gone is looked for: one call asks the master, the others wait for
+    /// the outcome.
     moving: tokio::sync::Mutex<()>,
 }
 
@@ -55,21 +58,15 @@ impl Known {
 
 impl Topology {
     /// Finds the server and learns its layout.
-    pub(crate) async fn discover(place: Place, pool_size: usize, deadline: &Deadline) -> Result<Self, ClientError> {
-        let endpoint = match &place {
-            Place::Fixed(endpoint) => endpoint.clone(),
-            Place::Grid(node) => node.locate(deadline).await?,
-        };
+    pub(crate) async fn discover(address: Address, pool_size: usize, deadline: &Deadline) -> Result<Self, ClientError> {
+        let endpoint = address.locate(deadline).await?;
         let known = RwLock::new(Known::discover(endpoint, pool_size, deadline).await?);
-        Ok(Self { place, pool_size, known, moving: tokio::sync::Mutex::default() })
+        Ok(Self { address, pool_size, known, moving: tokio::sync::Mutex::default() })
     }
 
     /// What errors call the server.
     pub(crate) fn name(&self) -> String {
-        match &self.place {
-            Place::Fixed(endpoint) => endpoint.to_string(),
-            Place::Grid(node) => node.to_string(),
-        }
+        self.address.to_string()
     }
 
     /// What the server said last.
@@ -90,7 +87,7 @@ impl Topology {
             (known.pool.next(core.unwrap_or(0)).clone(), core, known.endpoint.clone(), known.info.store)
         };
         let connecting = slot.connection(&endpoint, core, deadline);
-        let Place::Grid(node) = &self.place else {
+        let Address::Node(node) = &self.address else {
             let (connection, made) = connecting.await?;
             if made {
                 self.adopt(&connection);
@@ -107,7 +104,7 @@ impl Topology {
                 self.adopt(&connection);
                 Ok(connection)
             }
-            // Another server has its address now, or none: it is elsewhere, or on its way back.
+            // Another server has this address now: the node is elsewhere, or starts again.
             Ok(_) => self.follow(node, &endpoint, deadline).await,
             Err(error) if retry::after(&error) == Retry::Reconnect => self
                 .follow(node, &endpoint, deadline)
@@ -130,7 +127,7 @@ impl Topology {
             (known.endpoint != *before).then(|| (known.pool.first(0).clone(), known.endpoint.clone()))
         };
         if let Some((slot, endpoint)) = moved {
-            // Somebody else was first.
+            // Another call has found it.
             return slot.connection(&endpoint, Some(0), deadline).await.map(|(connection, _)| connection);
         }
         let endpoint = node.locate(deadline).await?;

@@ -1,6 +1,6 @@
 //! Records and requests whose strings and numbers still lie in a message of another protocol. Their
-//! archives are byte for byte those of the owned types, so whoever translates a message copies
-//! every string and every vector once: from the message into the archive.
+//! archives are byte for byte those of the owned types, so a translated message has every string
+//! and every vector copied once, from the message into the archive.
 
 use std::marker::PhantomData;
 

@@ -1,6 +1,7 @@
 //! What can be wrong with bytes from a peer, and the status that it is answered with.
 
-use crate::{HEADER_BYTES, MAGIC, Status, VERSION};
+use crate::status::Status;
+use crate::version::{MAGIC, VERSION};
 
 /// The bytes are no frame. Where the next frame would start is unknown, so the connection ends
 /// after this error.
@@ -73,8 +74,6 @@ impl FrameError {
         }
     }
 }
-
-const _: () = assert!(HEADER_BYTES == 32);
 
 /// A frame's payload is not an acceptable value of its type. The connection goes on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

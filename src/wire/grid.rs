@@ -1,10 +1,10 @@
 //! What the grid's master is asked and answers: agents on hosts, the storage nodes that they keep
 //! alive, and what happens to them.
 //!
-//! An agent registers once a connection, says that it is there by small heartbeats, and reports its
-//! nodes when they have changed: a heartbeat carries the number of its last change (its
-//! *revision*), and the master asks for a report where it has another. So a lost message is made up
-//! for by the next heartbeat, and a report that comes twice changes nothing.
+//! An agent registers once for each connection. It says that it is there by small heartbeats, and
+//! reports its nodes when they have changed. A heartbeat carries the number of the last change (the
+//! *revision*); the master asks for a report where it has another. So a lost message is made up for
+//! by the next heartbeat, and a report that comes twice changes nothing.
 
 use rkyv::string::ArchivedString;
 use rkyv::vec::ArchivedVec;
@@ -20,9 +20,9 @@ pub enum AgentState {
     /// Heartbeats come.
     #[default]
     Healthy = 0,
-    /// None has come for a while.
+    /// No heartbeat has come for a while.
     Degraded = 1,
-    /// None has come for so long that nothing is asked of it any more.
+    /// No heartbeat has come for so long that nothing is asked of it any more.
     Offline = 2,
     /// The master has started since, and has not heard of it yet.
     Unknown = 3,
@@ -139,7 +139,7 @@ numbered! {
 pub struct NodeReport {
     /// Given by its agent; unique in the grid.
     pub node_id: String,
-    /// Given by whoever spawned it; empty for none.
+    /// Given when it was spawned; empty for none.
     pub name: String,
     /// Where it listens for native clients, `host:port`; empty where it does not.
     pub endpoint: String,
@@ -237,7 +237,7 @@ pub struct HeartbeatAck {
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[rkyv(derive(Debug))]
 pub struct AgentReport {
-    /// Whose.
+    /// The agent that has them.
     pub agent_id: String,
     /// As it registered.
     pub incarnation: u64,

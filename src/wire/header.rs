@@ -18,13 +18,9 @@
 //! payload where an operation has none. A writer leaves all of it zero. Decoding checks what can be
 //! wrong with a header in itself; whether the length is acceptable is the caller's limit (`frame`).
 
-use crate::FrameError;
+use crate::error::FrameError;
+use crate::version::{MAGIC, VERSION};
 
-/// First two bytes of every frame: `RT` read as a little-endian number, unlike the first bytes of
-/// TLS, HTTP, msgpack maps and small length prefixes.
-pub const MAGIC: u16 = 0x5452;
-/// The version of the frame and its schema that this build speaks.
-pub const VERSION: u8 = 1;
 /// Size of a header.
 pub const HEADER_BYTES: usize = 32;
 /// Flag: the checksum field holds the crc32c of the payload.

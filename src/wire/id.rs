@@ -32,7 +32,7 @@ pub enum IdRule {
     #[default]
     Md5OrHex,
     /// The old server's: any hexadecimal digits are decoded (an odd number with a zero in front),
-    /// cut or filled with zeros on the right to 16 bytes, and only the rest is hashed. "1", "01"
+    /// then cut or filled with zeros on the right to 16 bytes. Any other name is hashed. "1", "01"
     /// and "100" are one concept. For stores that it filled.
     Legacy,
 }
@@ -101,7 +101,7 @@ impl ConceptId {
         if id.is_zero() { Err(InvalidId::Zero) } else { Ok(id) }
     }
 
-    /// The id whose 32 hexadecimal digits these are, if they are.
+    /// The id that these 32 hexadecimal digits spell; `None` for any other text.
     pub fn from_digits(digits: &str) -> Option<Self> {
         let digits: &[u8; 32] = digits.as_bytes().try_into().ok()?;
         let mut id = [0; 16];

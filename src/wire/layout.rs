@@ -2,9 +2,9 @@
 //!
 //! A concept's owner depends on its id and the number of cores alone, so that a client told the
 //! number in the handshake sends each request to the right core. Names hash to uniform ids, but ids
-//! given as digits may count upwards: both halves are folded and multiplied by 2^64/φ (Knuth, TAOCP
-//! 6.4) so that runs of ids spread; the high bits choose the core (Lemire, "Fast random integer
-//! generation in an interval", 2019).
+//! given as digits may count upwards. So both halves are folded and multiplied by 2^64/φ (Knuth,
+//! TAOCP 6.4), which spreads runs of ids. The high bits choose the core (Lemire, "Fast random
+//! integer generation in an interval", 2019).
 
 use crate::ConceptId;
 

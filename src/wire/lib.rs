@@ -1,17 +1,18 @@
 //! What travels between a client and a server, and what a server keeps: the frame header, the
-//! archived requests and replies, ids, limits and the checks that stand between bytes from outside
-//! and a typed view of them.
+//! archived requests and replies, ids and limits. Bytes from outside become a typed view only by
+//! its checks.
 //!
 //! Promises: every published layout is the same on every host (little-endian, 32-bit relative
-//! pointers, aligned primitives) and never changes once published: a new field is a new type under
-//! a new opcode, and golden bytes in `tests/golden` hold the old ones still. No function here
-//! allocates more than the bytes it was given, and none panics on them.
+//! pointers, aligned primitives). It never changes: a new field is a new type under a new opcode,
+//! and golden bytes in `tests/golden` guard the old ones. No function here allocates more than the
+//! bytes it was given, and none panics on them.
 //!
 //! Relies on nothing of ours. A concept record is archived once, by the client; the same bytes are
 //! the request's payload, the log entry's body and the reply to a query.
 
 mod borrowed;
 mod checked;
+mod durability;
 mod error;
 mod frame;
 pub mod grid;
@@ -27,20 +28,21 @@ mod request;
 mod schema;
 mod shared;
 mod status;
+mod version;
 
 pub use borrowed::{
     AssociationKeyRef, AssociationRecordRef, ConceptKeyRef, ConceptRecordRef, ConceptsRequestRef, NeighborsRequestRef,
     Numbers, PathRequestRef, SearchRequestRef,
 };
 pub use checked::{Checked, Parcel, Payload};
+pub use durability::Durability;
 pub use error::{FrameError, PayloadError};
 pub use frame::{
     Frame, Parsed, archive, begin_frame, encode_archive, encode_bytes, encode_empty, finish_frame, padded, parse,
 };
-pub use header::{CHECKSUM, HEADER_BYTES, Header, MAGIC, MORE, VERSION};
+pub use header::{CHECKSUM, HEADER_BYTES, Header, MORE};
 pub use hello::{
-    ArchivedClientHello, ArchivedServerHello, CLIENT_HELLO_BYTES, ClientHello, Durability, NO_CORE, SERVER_HELLO_BYTES,
-    ServerHello,
+    ArchivedClientHello, ArchivedServerHello, CLIENT_HELLO_BYTES, ClientHello, NO_CORE, SERVER_HELLO_BYTES, ServerHello,
 };
 pub use id::{ConceptId, IdRule, InvalidId};
 pub use layout::CoreLayout;
@@ -60,6 +62,7 @@ pub use request::{
 pub use schema::FINGERPRINT;
 pub use shared::{SharedBytes, View};
 pub use status::Status;
+pub use version::{MAGIC, VERSION};
 
 /// The growable 16-byte aligned buffer that frames are built in and read from.
 pub type FrameBuffer = rkyv::util::AlignedVec<16>;

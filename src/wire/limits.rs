@@ -1,8 +1,8 @@
 //! Every bound of the wire, with its reason. A request beyond one gets an error that names the
 //! bound.
 
-/// Longest payload of a frame, in bytes: the legacy protocol's own limit on a message, so that what
-/// an old client could send fits, but for records within some dozens of bytes of it, which are
+/// Longest payload of a frame, in bytes: the old protocol's limit on a message, so that what an old
+/// client could send fits. Only records within some dozens of bytes of it do not, as they are
 /// longer as archives.
 pub const MAX_PAYLOAD: u32 = 16 << 20;
 
@@ -29,8 +29,8 @@ pub const MAX_CONCEPTS: u32 = 8_192;
 /// Most association kinds that a filter may list.
 pub const MAX_KINDS: usize = 64;
 
-/// Most results of one vector search: a thousand, and one for whoever searches by a stored
-/// concept's embedding, finds that concept first, and leaves it out.
+/// Most results of one vector search: a thousand and one: a search by a stored concept's embedding
+/// finds that concept first, and leaves it out.
 pub const MAX_RESULTS: u32 = 1_001;
 
 /// Largest width that a vector search may ask for. A server may scan all vectors from some width
@@ -40,9 +40,8 @@ pub const MAX_SEARCH_WIDTH: u32 = 10_000;
 /// Most alternative paths in one reply.
 pub const MAX_ALTERNATIVES: u32 = 64;
 
-/// How many concepts a search over the graph visits where its request does not say: 0.1 s of one
-/// core's work and some 20 MiB, which finds a path between almost any two concepts of graphs of
-/// millions.
+/// How many concepts a search over the graph visits by default: 0.1 s of a core's work, and some 20
+/// MiB. That finds a path between almost any two concepts of graphs of millions.
 pub const DEFAULT_VISITED: u32 = 262_144;
 
 /// Most concepts that one search over the graph may be allowed to visit. With up to 80 bytes for

@@ -14,11 +14,11 @@ pub enum Opcode {
     /// Upserts an association: [`crate::AssociationRecord`]; answered by a bare header with the
     /// sequence.
     Associate = 0x11,
-    /// Deletes a concept and its associations: [`crate::ConceptKey`]; answered by a bare header
-    /// with the sequence, or not found where there was neither.
+    /// Deletes a concept and its associations: [`crate::ConceptKey`]. Answered by a bare header
+    /// with the sequence, or with not found where there was neither of them.
     Delete = 0x12,
-    /// Deletes as [`Opcode::Delete`] does and says what: [`crate::ConceptKey`]; answered by
-    /// [`crate::Deleted`], or not found where there was neither the concept nor an association.
+    /// As [`Opcode::Delete`], but says what was deleted: [`crate::ConceptKey`]. Answered by
+    /// [`crate::Deleted`], or with not found where there was neither concept nor association.
     DeleteCounted = 0x13,
     /// Reads a concept: [`crate::ConceptKey`]; answered by the stored [`crate::ConceptRecord`].
     Query = 0x20,
@@ -138,7 +138,7 @@ impl Opcode {
         }
     }
 
-    /// Whether repeating the request after a lost answer may change what is stored by others in
+    /// Whether repeating the request after a lost answer may overwrite what others have stored in
     /// between.
     pub fn is_write(self) -> bool {
         matches!(self, Opcode::Learn | Opcode::Associate | Opcode::Delete | Opcode::DeleteCounted)

@@ -1,8 +1,8 @@
 //! The records that are stored: concepts and associations. Their archives are request payload, log
 //! entry and reply in one.
 //!
-//! The two times are set by the server where the client sends 0: they stand at fixed offsets from
-//! the archive's end, so the server writes them into its copy without touching anything else.
+//! The server sets the two times where the client sends 0. They are at fixed offsets from the
+//! archive's end, so the server writes them into its copy and touches nothing else.
 
 use std::fmt;
 use std::mem::{offset_of, size_of};

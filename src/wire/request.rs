@@ -27,8 +27,7 @@ pub struct AssociationKey {
     pub target: [u8; 16],
     /// The namespace of both ends.
     pub namespace: String,
-    /// An [`crate::AssociationKind`]; where none is given, the one with the lowest number between
-    /// the two is meant.
+    /// An [`crate::AssociationKind`]. Without it the association of the lowest kind is found.
     pub kind: Option<u32>,
 }
 
@@ -111,7 +110,7 @@ pub struct PathRequest {
     /// At most this many associations long.
     pub max_depth: u32,
     /// How many paths to return at most; 0 is taken for 1. Alternatives are as short as the
-    /// shortest; the most confident path has none.
+    /// shortest path; there are none to the most confident one.
     pub alternatives: u32,
     /// How many concepts the search may visit, 0 for [`limits::DEFAULT_VISITED`], at most
     /// [`limits::MAX_VISITED`]. A further way to a concept, kept for an alternative or because it
@@ -123,7 +122,7 @@ pub struct PathRequest {
     pub mode: u8,
 }
 
-/// A neighbourhood: the concepts within so many associations of one.
+/// A neighbourhood: the concepts within this many associations of one.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[rkyv(derive(Debug))]
 pub struct Near {

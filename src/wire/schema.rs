@@ -6,7 +6,7 @@
 
 use std::mem::{align_of, offset_of, size_of};
 
-use crate::hello::{ArchivedClientHello, ArchivedServerHello};
+use crate::hello::{ArchivedClientHello, ArchivedServerHello, ClientHello};
 use crate::record::{ArchivedAssociationRecord, ArchivedConceptRecord};
 use crate::reply::{
     ArchivedCounter, ArchivedErrorMessage, ArchivedHealth, ArchivedNeighbor, ArchivedNeighbors, ArchivedPath,
@@ -15,6 +15,7 @@ use crate::reply::{
 use crate::request::{
     ArchivedConceptKey, ArchivedNear, ArchivedNeighborsRequest, ArchivedPathRequest, ArchivedSearchRequest,
 };
+use crate::version::VERSION;
 
 /// FNV-1a, 64 bits (draft-eastlake-fnv): small enough to run at compile time, and nobody gains by a
 /// collision.
@@ -75,3 +76,17 @@ pub const FINGERPRINT: u64 = fingerprint! {
     }
     ArchivedHealth { healthy, status, uptime }
 };
+
+impl ClientHello {
+    /// What a client of this schema says, with no token, to be served by `wanted_core` (or
+    /// [`NO_CORE`]).
+    pub fn new(wanted_core: u16) -> Self {
+        Self {
+            fingerprint: FINGERPRINT,
+            token: [0; 32],
+            wanted_core,
+            lowest_version: VERSION,
+            highest_version: VERSION,
+        }
+    }
+}

@@ -39,8 +39,8 @@ pub enum Status {
     StorageFull = 35,
     /// The disk failed: writes are refused until the server is started again, reads go on.
     StorageFailed = 36,
-    /// Somebody else whom it takes can't be reached, or has not answered; the message says whether
-    /// it may have been done.
+    /// Another process that is needed for it can't be reached, or has not answered. The message
+    /// says whether it may have been done.
     Unavailable = 37,
     /// A bug in the server.
     Internal = 63,

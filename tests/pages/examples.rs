@@ -37,6 +37,15 @@ pub fn run() {
 crate::pages::rust::Ended::succeeded(main());
 }
 }
+mod src_client_association_rs_0 {
+fn main() {
+use sutra_client::{Association, AssociationKind};
+let is_a = Association::between("dog", "animal").kind(AssociationKind::HIERARCHICAL);
+}
+pub fn run() {
+crate::pages::rust::Ended::succeeded(main());
+}
+}
 mod src_client_blocking_rs_0 {
 fn main() -> Result<(), impl std::fmt::Debug> {
 use sutra_client::{Concept, blocking::Client};
@@ -77,6 +86,15 @@ Ok(())
 }
 pub fn run() {
 crate::pages::rust::block_on(async { example(crate::pages::rust::client().await).await });
+}
+}
+mod src_client_concept_rs_0 {
+fn main() {
+use sutra_client::Concept;
+let dog = Concept::new("dog").content("a domesticated carnivore").embedding(vec![0.1, 0.2]).confidence(0.9);
+}
+pub fn run() {
+crate::pages::rust::Ended::succeeded(main());
 }
 }
 mod src_client_grid_client_rs_0 {
@@ -182,37 +200,19 @@ pub fn run() {
 crate::pages::rust::block_on(async { example(crate::pages::rust::client().await).await });
 }
 }
+mod src_client_neighborhood_rs_0 {
+fn main() {
+use sutra_client::{AssociationKind, Direction, Neighborhood};
+let parents = Neighborhood::of("dog").direction(Direction::Out).kinds([AssociationKind::HIERARCHICAL]).limit(10);
+}
+pub fn run() {
+crate::pages::rust::Ended::succeeded(main());
+}
+}
 mod src_client_path_query_rs_0 {
 fn main() {
 use sutra_client::{AssociationKind, PathQuery};
 let chain = PathQuery::between("dog", "animal").kinds([AssociationKind::HIERARCHICAL]).max_depth(10).alternatives(3);
-}
-pub fn run() {
-crate::pages::rust::Ended::succeeded(main());
-}
-}
-mod src_client_request_rs_0 {
-fn main() {
-use sutra_client::Concept;
-let dog = Concept::new("dog").content("a domesticated carnivore").embedding(vec![0.1, 0.2]).confidence(0.9);
-}
-pub fn run() {
-crate::pages::rust::Ended::succeeded(main());
-}
-}
-mod src_client_request_rs_1 {
-fn main() {
-use sutra_client::{Association, AssociationKind};
-let is_a = Association::between("dog", "animal").kind(AssociationKind::HIERARCHICAL);
-}
-pub fn run() {
-crate::pages::rust::Ended::succeeded(main());
-}
-}
-mod src_client_request_rs_2 {
-fn main() {
-use sutra_client::{AssociationKind, Direction, Neighborhood};
-let parents = Neighborhood::of("dog").direction(Direction::Out).kinds([AssociationKind::HIERARCHICAL]).limit(10);
 }
 pub fn run() {
 crate::pages::rust::Ended::succeeded(main());
@@ -230,17 +230,17 @@ crate::pages::rust::Ended::succeeded(main());
 pub const ALL: &[(&str, fn())] = &[
 ("README.md 0", readme_md_0::run),
 ("README.md 1", readme_md_1::run),
+("src/client/association.rs 0", src_client_association_rs_0::run),
 ("src/client/blocking.rs 0", src_client_blocking_rs_0::run),
 ("src/client/client.rs 0", src_client_client_rs_0::run),
 ("src/client/client.rs 1", src_client_client_rs_1::run),
+("src/client/concept.rs 0", src_client_concept_rs_0::run),
 ("src/client/grid/client.rs 0", src_client_grid_client_rs_0::run),
 ("src/client/lib.rs 0", src_client_lib_rs_0::run),
 ("src/client/lib.rs 1", src_client_lib_rs_1::run),
 ("src/client/lib.rs 2", src_client_lib_rs_2::run),
 ("src/client/lib.rs 3", src_client_lib_rs_3::run),
+("src/client/neighborhood.rs 0", src_client_neighborhood_rs_0::run),
 ("src/client/path_query.rs 0", src_client_path_query_rs_0::run),
-("src/client/request.rs 0", src_client_request_rs_0::run),
-("src/client/request.rs 1", src_client_request_rs_1::run),
-("src/client/request.rs 2", src_client_request_rs_2::run),
 ("src/client/search_query.rs 0", src_client_search_query_rs_0::run),
 ];

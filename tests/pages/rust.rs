@@ -61,8 +61,8 @@ pub async fn client() -> sutra_client::Client {
     sutra_client::Client::connect(at("127.0.0.1:50050")).await.unwrap().namespace("examples")
 }
 
-/// The Rust files whose doc comments are pages of a package. Its example programs are none: they
-/// run whole, in `tests/examples.rs`.
+/// The Rust files whose doc comments are pages of a package. Its example programs are left out:
+/// they run whole, in `tests/examples.rs`.
 pub fn sources() -> Vec<PathBuf> {
     let is_page = |path: &PathBuf| {
         (path.starts_with("src") || path.starts_with("compat")) && !path.starts_with("src/client/examples")

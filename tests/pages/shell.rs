@@ -18,12 +18,10 @@ use tempfile::TempDir;
 use crate::support::{PATIENCE, address, sutra};
 
 /// Commands that are not run here, by how they begin, and why.
-const ELSEWHERE: [(&str, &str); 9] = [
+const ELSEWHERE: [(&str, &str); 7] = [
     ("cargo test", "it is what runs this"),
     ("cargo run --release -p sutra-bench", "it takes minutes; benches/tests runs a short one"),
-    ("cargo install cargo-fuzz", "the fuzz targets need a sanitizer, and are run for minutes"),
-    ("cd tests/fuzz", "the same"),
-    ("RUSTC_BOOTSTRAP=1 cargo fuzz run", "the same"),
+    ("bash tests/fuzz/run", "the fuzz targets need a sanitizer, and run for minutes; .ci/run has them"),
     ("pip install -e compat/python", "tests/python.rs installs the package"),
     ("pip wheel compat/python", "the same"),
     ("pip install sutra_storage_client", "the same"),
@@ -92,7 +90,7 @@ pub struct Session {
     /// Where they have listened: one that is started again does so there, as an agent that comes
     /// back on another port is another agent.
     ports: Vec<(Kind, String)>,
-    /// Addresses as they are printed, and where what is meant listens.
+    /// Addresses as they are printed, and where those services listen here.
     pub addresses: Vec<(&'static str, String)>,
 }
 
@@ -144,8 +142,8 @@ impl Session {
         }
     }
 
-    /// Runs one command, which must do what it is asked to; what it said. `None` where it goes on,
-    /// or is not run here.
+    /// Runs one command, which must succeed, and returns what it said. `None` where it goes on, or
+    /// is not run here.
     pub fn command(&mut self, command: &str) -> Option<String> {
         if ELSEWHERE.iter().any(|(beginning, _)| command.starts_with(beginning)) {
             return None;
@@ -181,7 +179,7 @@ impl Session {
         shell
     }
 
-    /// A text with the addresses that are meant in place of those that are printed.
+    /// A text with the addresses of this run in place of those that are printed.
     pub fn actual(&self, text: &str) -> String {
         self.addresses.iter().fold(text.to_owned(), |text, (printed, actual)| text.replace(printed, actual))
     }

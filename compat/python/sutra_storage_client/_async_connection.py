@@ -56,7 +56,7 @@ class AsyncConnection:
     async def open(self, deadline: float) -> None:
         """Connects, trying what the name resolves to one after the other."""
         self._socket = await _steps.run_async(_grid.connect(self._address, deadline))
-        # By its number: a loop may keep a socket from being closed for as long as it watches it.
+        # The descriptor and not the socket: a loop may keep a socket that it watches from closing.
         self._loop.add_reader(self._socket.fileno(), self._on_readable)
         self.heard = monotonic()
         self.is_at_rest = True
@@ -210,7 +210,7 @@ class AsyncConnection:
         except (Trouble, ProtocolError) as problem:
             self._fail(problem)
         except BaseException:
-            # A signal handler's: where the stream was interrupted nobody knows.
+            # A signal handler raised this. Nobody knows where the stream was interrupted.
             self._fail(Lost(f"the connection to {self._address} was interrupted"))
             raise
         else:

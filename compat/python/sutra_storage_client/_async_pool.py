@@ -90,7 +90,8 @@ class LoopPool:
         # Tasks that wait, first come first served. Each is given a connection, or one that is still
         # to be opened.
         self._waiting: deque[asyncio.Future[AsyncConnection]] = deque()
-        # When a request was sent that got no answer: what was heard last before it may be as dead.
+        # When a request was sent that got no answer. A connection that was last heard before that
+        # may be dead, too.
         self._silent_since = 0.0
         self._end: AsyncGenerator[None, None] | None = None
 
@@ -179,7 +180,7 @@ class LoopPool:
     def failed(self, connection: AsyncConnection, error: BaseException) -> None:
         """Gives back a connection after what came instead of an answer."""
         if isinstance(error, ServerError) and connection.is_at_rest:
-            # That was the answer.
+            # A refusal is an answer: the connection is good.
             self.release(connection)
             return
         if isinstance(error, Late):

@@ -50,7 +50,7 @@ class Connection:
         self.heard = 0.0
 
     def __del__(self) -> None:
-        # One that an interrupt took out of everybody's hands, or kept from being one.
+        # An interrupt may have left it with no owner, or half opened.
         if getattr(self, "_socket", None) is not None:
             self.close()
 

@@ -32,7 +32,7 @@ def check(timeout: float, pool_size: int, retries: int | None) -> Options:
     ):
         raise TypeError(f"timeout must be {wanted}, not {timeout!r}")
     seconds = float(timeout)
-    # Not a number is neither.
+    # NaN fails both comparisons.
     if not 0 < seconds < float("inf"):
         raise ValueError(f"timeout must be {wanted}, not {timeout!r}")
     size = _count("pool_size", pool_size, 1)

@@ -52,11 +52,11 @@ class Pool:
     def _start(self) -> None:
         self._process = os.getpid()
         self._idle: list[Connection] = []
-        # Weak, so that a connection that an interrupt took out of everybody's hands does not count
-        # for ever.
+        # Weak: a connection that an interrupt has left with no owner does not count for ever.
         self._all: WeakSet[Connection] = WeakSet()
         self._waiting: deque[_Turn] = deque()
-        # When a request was sent that got no answer: what was heard last before it may be as dead.
+        # When a request was sent that got no answer. A connection that was last heard before that
+        # may be dead, too.
         self._silent_since = 0.0
         # A signal handler may use the client that it interrupts.
         self._lock = threading.RLock()
@@ -126,8 +126,8 @@ class Pool:
             connection.holder = holder
             return connection
         except BaseException:
-            # From here on nobody gives this turn anything; what it was given until now is the next
-            # one's.
+            # From here on this turn is given nothing. A connection that it was given before goes to
+            # the next turn.
             with self._lock:
                 if turn in self._waiting:
                     self._waiting.remove(turn)
@@ -165,12 +165,12 @@ class Pool:
                 if connection.holder is holder:
                     self._take_back(connection, error)
                 elif connection.holder is None and connection not in self._idle:
-                    # Interrupted on its way from one hand to the other.
+                    # An interrupt came while it was handed over.
                     self._end(connection)
 
     def _take_back(self, connection: Connection, error: BaseException) -> None:
         if isinstance(error, ServerError) and connection.is_at_rest:
-            # That was the answer.
+            # A refusal is an answer: the connection is good.
             self.release(connection)
             return
         if isinstance(error, Late):

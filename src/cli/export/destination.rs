@@ -1,11 +1,11 @@
 //! Where an export is written: standard output, a pipe or device as it is, or a file that appears
 //! under its name when it is whole.
 //!
-//! Promises: two exports to one file have a temporary file each, so the file is always one of
-//! them, whole. A temporary file has no name until it is whole where the file system allows that,
-//! so nothing is left of it however the process ends; elsewhere its name is random, and a signal
-//! or an error removes it. The mode and, where we may, the owner of a file that is replaced stay;
-//! a symbolic link stays and what it leads to is replaced.
+//! Promises: two exports to one file have a temporary file each, so the file is always one of them,
+//! whole. Where the file system allows it, a temporary file has no name until it is complete:
+//! nothing is left of it however the process ends. Elsewhere its name is random, and a signal or an
+//! error removes it. The mode and, where we may, the owner of a file that is replaced stay; a
+//! symbolic link stays and what it leads to is replaced.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -25,7 +25,7 @@ use crate::signals;
 
 /// Links that are followed, as many as the kernel follows.
 const MOST_LINKS: usize = 40;
-/// What anybody may do with a new file, before the process's umask.
+/// The permissions of a new file, before the process's umask.
 const NEW_MODE: Mode = Mode::from_raw_mode(0o666);
 /// By these names the kernel finds what the process has open.
 const DESCRIPTORS: &str = "/proc/self/fd";
@@ -46,7 +46,7 @@ struct Replacement {
     partial: Partial,
 }
 
-/// How far a temporary file has come, for whoever has to clean up after it.
+/// How far a temporary file has come, which says how to clean up after it.
 #[derive(Clone, Default)]
 struct Partial(Arc<Mutex<Stage>>);
 
@@ -69,7 +69,7 @@ impl Partial {
     fn remove(&self) -> bool {
         let mut stage = self.stage();
         if let Stage::Named(name) = &*stage {
-            // There is nobody to tell; what is left says by its name that it is not whole.
+            // There is nobody to tell. The name of what is left says that it is not complete.
             let _ = fs::remove_file(name);
             *stage = Stage::Unnamed;
         }
@@ -231,7 +231,8 @@ fn is_standard_output(descriptor: &Path) -> bool {
     [Path::new("/proc/self/fd/1"), Path::new(&own)].contains(&descriptor)
 }
 
-/// A file without a name in this folder; `None` where that can't be had, or can't be named later.
+/// A file without a name in this folder; `None` where the file system has no such files, or can't
+/// name them later.
 fn unnamed(folder: &Path) -> Option<io::Result<File>> {
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
     match rustix::fs::open(folder, flags, NEW_MODE) {

@@ -8,8 +8,8 @@ use sutra_wire::{ArchivedConceptRecord, AssociationKind, ConceptId};
 #[derive(Clone, Debug)]
 pub(super) struct End {
     pub(super) id: ConceptId,
-    /// What `sutra import` finds the same concept by: its name, or its id where the name is
-    /// another's or there is none.
+    /// What `sutra import` finds the same concept by: its name where that hashes to its id, else
+    /// its id.
     pub(super) reference: String,
 }
 

@@ -113,9 +113,9 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Writes some concepts and the associations that are to be written with them: those from them
-    /// to concepts `among` others, or, without that, all from them, and those to them from what is
-    /// not learned and so in no list.
+    /// Writes some concepts with their associations. With `among` these are the ones from them to
+    /// concepts of that set. Without it they are all from them, and those to them from concepts
+    /// that are not learned, which no list has.
     async fn chunk(&mut self, ids: &[ConceptId], among: Option<&HashSet<ConceptId>>) -> Result<(), Failure> {
         let mut ends = Vec::with_capacity(ids.len());
         let mut records = self.client.query_many(ids.iter().copied()).in_flight(RECORDS);

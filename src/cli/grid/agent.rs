@@ -10,7 +10,8 @@ use super::args::RunAgent;
 use crate::connect::runtime;
 use crate::exit::{Answer, Failure};
 use crate::exposure;
-use crate::output::{Output, name};
+use crate::output::Output;
+use crate::printable::name;
 use crate::signals;
 
 pub(super) fn run(agent: RunAgent, output: Output) -> Result<Answer, Failure> {

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use sutra_wire::grid::{AgentInfo, AgentState, GridEvent, NodeInfo, NodeState};
 
 use super::table::Table;
-use crate::output::{duration, local_time, name, utc_time};
+use crate::printable::name;
+use crate::words::{duration, local_time, utc_time};
 
 pub(super) fn agents(agents: &[AgentInfo]) -> String {
     let mut table =

@@ -9,7 +9,9 @@ use sutra_wire::grid::ClusterState;
 
 use super::show;
 use crate::exit::{Answer, Failure};
-use crate::output::{Output, duration, name};
+use crate::output::Output;
+use crate::printable::name;
+use crate::words::duration;
 
 pub(super) async fn run(grid: &GridClient, address: &str, output: Output) -> Result<Answer, Failure> {
     let cluster = grid.cluster().await?;

@@ -6,7 +6,8 @@ use sutra_wire::grid::NodeState;
 
 use super::args::Stop;
 use crate::exit::{Answer, Failure};
-use crate::output::{Output, name};
+use crate::output::Output;
+use crate::printable::name;
 
 pub(super) async fn run(grid: &GridClient, stop: &Stop, output: Output) -> Result<Answer, Failure> {
     let before = grid.node(&stop.node).await?;

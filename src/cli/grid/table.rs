@@ -2,7 +2,9 @@
 
 use console::measure_text_width;
 
-use crate::output::{columns, first_line, name};
+use crate::output::columns;
+use crate::printable::name;
+use crate::words::first_line;
 
 /// Rows under a head.
 pub(super) struct Table {

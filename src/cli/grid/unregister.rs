@@ -5,7 +5,8 @@ use sutra_client::grid::GridClient;
 
 use super::args::Unregister;
 use crate::exit::{Answer, Failure};
-use crate::output::{Output, name};
+use crate::output::Output;
+use crate::printable::name;
 
 pub(super) async fn run(grid: &GridClient, unregister: &Unregister, output: Output) -> Result<Answer, Failure> {
     let found = grid.unregister_agent(&unregister.agent).await?;

@@ -1,8 +1,8 @@
 //! What a store was given before by an import that comes with every start.
 //!
 //! A file is known again by a digest of its bytes and of those of the embeddings beside it,
-//! whatever it is called now. It is remembered when all of it was written and is durable, so an
-//! import that was interrupted is done again, and a file that was changed is new.
+//! whatever it is called now. It is remembered when all of it is durable. So an import that was
+//! interrupted is done again, and a file that was changed is new.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -29,7 +29,7 @@ impl<'a> Before<'a> {
     pub(super) fn of(inputs: &[Input], record: &'a ImportRecord, stop: &Stop) -> Result<Self, Failure> {
         if inputs.len() > MAX_IMPORTS {
             return Err(Failure::Usage(format!(
-                "{} files are more than a store remembers, which is {MAX_IMPORTS}: put some together, or use `sutra import`",
+                "{} files are too many, as a store remembers {MAX_IMPORTS}: merge some of them, or use `sutra import`",
                 inputs.len()
             )));
         }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::pipeline::Place;
+use super::origin::Origin;
 
 /// Lengths of vectors that were sent, and what they have decided.
 #[derive(Default)]
@@ -18,7 +18,7 @@ pub(super) struct Dimensions(HashMap<String, Namespace>);
 #[derive(Default)]
 struct Namespace {
     sent: Vec<usize>,
-    decided: Option<(usize, Place)>,
+    decided: Option<(usize, Origin)>,
     refused: u64,
 }
 
@@ -29,8 +29,8 @@ pub(super) enum Next {
     Send,
     /// It is the first of its length: nothing else may be under way.
     SendAlone,
-    /// The line at this place has decided on so many numbers.
-    Refuse(usize, Place),
+    /// The line there has decided on this many numbers.
+    Refuse(usize, Origin),
 }
 
 /// Which line decided, where others were refused for it.
@@ -47,9 +47,9 @@ impl Dimensions {
     pub(super) fn next(&mut self, namespace: &str, numbers: usize) -> Next {
         let Some(known) = self.0.get_mut(namespace) else { return Next::SendAlone };
         match known.decided {
-            Some((decided, place)) if decided != numbers => {
+            Some((decided, origin)) if decided != numbers => {
                 known.refused += 1;
-                Next::Refuse(decided, place)
+                Next::Refuse(decided, origin)
             }
             Some(_) => Next::Send,
             None if known.sent.contains(&numbers) => Next::Send,
@@ -58,11 +58,11 @@ impl Dimensions {
     }
 
     /// A vector that was sent alone was taken, or refused.
-    pub(super) fn sent(&mut self, namespace: &str, numbers: usize, place: Place, is_taken: bool) {
+    pub(super) fn sent(&mut self, namespace: &str, numbers: usize, origin: Origin, is_taken: bool) {
         let known = self.0.entry(namespace.to_owned()).or_default();
         known.sent.push(numbers);
         if is_taken {
-            known.decided = Some((numbers, place));
+            known.decided = Some((numbers, origin));
         }
     }
 
@@ -73,7 +73,7 @@ impl Dimensions {
             .into_iter()
             .filter(|(_, known)| known.refused > 0)
             .filter_map(|(namespace, known)| {
-                let (numbers, Place { source, line }) = known.decided?;
+                let (numbers, Origin { source, line }) = known.decided?;
                 Some(Decision { namespace, numbers, file: path(source), line, refused: known.refused })
             })
             .collect();
@@ -89,12 +89,12 @@ mod tests {
     #[test]
     fn the_first_vector_that_is_taken_decides_and_those_of_other_lengths_are_refused() {
         let mut dimensions = Dimensions::default();
-        let place = |line| Place { source: 0, line };
+        let origin = |line| Origin { source: 0, line };
         assert_eq!(dimensions.next("", 384), Next::SendAlone);
-        dimensions.sent("", 384, place(1), false);
+        dimensions.sent("", 384, origin(1), false);
         assert_eq!((dimensions.next("", 384), dimensions.next("", 3)), (Next::Send, Next::SendAlone));
-        dimensions.sent("", 3, place(2), true);
-        assert_eq!((dimensions.next("", 3), dimensions.next("", 384)), (Next::Send, Next::Refuse(3, place(2))));
+        dimensions.sent("", 3, origin(2), true);
+        assert_eq!((dimensions.next("", 3), dimensions.next("", 384)), (Next::Send, Next::Refuse(3, origin(2))));
         assert_eq!(dimensions.next("other", 384), Next::SendAlone);
         let decisions = dimensions.decisions(|_| PathBuf::from("a.jsonl"));
         assert_eq!((decisions.len(), decisions[0].line, decisions[0].refused), (1, 2, 1));

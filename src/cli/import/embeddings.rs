@@ -1,8 +1,8 @@
 //! Embeddings in a `.npy` file (NumPy format 1.0 to 3.0), read row by row.
 //!
-//! Promises: numbers of any NumPy type that is real, of either byte order, and arrays of either
-//! memory order are read; the shape, the type and the length are checked when the file is opened; a
-//! block of rows is in memory.
+//! Promises: it reads real numbers of any NumPy type and byte order, in arrays of either memory
+//! order. Shape, type and length are checked when the file is opened. One block of rows is in
+//! memory.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
@@ -15,7 +15,7 @@ use sutra_wire::limits::MAX_DIMENSION;
 
 /// Bytes of a block of rows, where one row may go beyond.
 const BLOCK: usize = 4 << 20;
-/// The longest header: it holds a shape and a type. One that claims more is none.
+/// The longest header: it holds a shape and a type. One that claims more is not a header.
 const MAX_HEADER: u32 = 1 << 20;
 
 /// A two-dimensional array of numbers.
@@ -95,7 +95,10 @@ impl Embeddings {
         check_header(&file).map_err(|problem| wrong(format!("not a .npy file: {problem}")))?;
         let header = NpyHeader::from_reader(&mut reader).map_err(|error| wrong(format!("not a .npy file: {error}")))?;
         let &[rows, dimension] = header.shape() else {
-            return Err(wrong(format!("has the shape {:?}; expected two dimensions, a row a concept", header.shape())));
+            return Err(wrong(format!(
+                "has the shape {:?}; expected two dimensions, one row for each concept",
+                header.shape()
+            )));
         };
         let dimension = usize::try_from(dimension)
             .ok()
@@ -192,8 +195,8 @@ fn check_header(mut file: &File) -> Result<(), String> {
     Ok(())
 }
 
-/// The product of the numbers in a header that stand in no quotes, which are its shape's; `None`
-/// beyond 64 bits. Zeros are left out, as what stands before one can be too much already.
+/// The product of the numbers of a header's shape: those outside of quotes. `None` beyond 64 bits.
+/// Zeros are left out, as the product before one can be too large already.
 fn product(header: &str) -> Option<u64> {
     let unquoted = header.split(['\'', '"']).step_by(2);
     let mut digits =

@@ -1,9 +1,9 @@
 //! What an import reads: files by their names, and pipes, devices and standard input, which can be
 //! read only once and are copied to a temporary file first.
 //!
-//! Promises: waiting for a pipe ends when nothing has come for so long, or when the import is told
-//! to stop; the copy has no name, so nothing is left of it however the process ends; gzip and zstd
-//! are known by their first bytes, whatever the name, and decoded as they are read.
+//! Promises: waiting for a pipe ends when nothing has come for the timeout, or when the import is
+//! told to stop. The copy has no name, so nothing is left of it however the process ends. gzip and
+//! zstd are known by their first bytes, whatever the name, and decoded as they are read.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, Write};
@@ -110,7 +110,7 @@ impl Input {
     fn copied(path: PathBuf, from: BorrowedFd<'_>, patience: &Patience<'_>) -> Result<Self, Failure> {
         let folder = std::env::temp_dir();
         let failed = |error: io::Error| {
-            Failure::Host(format!("cannot keep what {} gives in {}: {error}", shown(&path), folder.display()))
+            Failure::Host(format!("cannot copy {} to a temporary file in {}: {error}", shown(&path), folder.display()))
         };
         patience.output.note(&format!(
             "reading {} to its end into a temporary file in {} first …",

@@ -8,14 +8,16 @@ use sutra_client::Client;
 use super::dimensions::{Dimensions, Next};
 use super::embeddings::Embeddings;
 use super::lines::{AssociationLine, Bad, ConceptLine, Line, Lines};
-use super::pipeline::{Lookup, Pipeline, Place, Settled};
+use super::origin::Origin;
+use super::pipeline::{Lookup, Pipeline, Settled};
 use super::progress::Progress;
 use super::repeats::Key;
 use super::stop::Stop;
 use super::summary::Summary;
 use super::survey::{BadLine, Source, Survey};
 use crate::exit::Failure;
-use crate::output::{Output, grouped};
+use crate::output::Output;
+use crate::words::grouped;
 
 /// Bad lines that are told one by one; the others are counted.
 const TOLD: usize = 20;
@@ -67,7 +69,7 @@ pub(super) struct Passes<'a> {
     told: Told,
     /// Lines that the server refused. Answers come in any order, so they are told when a pass is
     /// over; only the first are kept.
-    refused: BTreeMap<Place, String>,
+    refused: BTreeMap<Origin, String>,
     refused_count: u64,
     dimensions: Dimensions,
     /// Of the last concept that the server kept: how many numbers its vector has.
@@ -121,8 +123,8 @@ impl<'a> Passes<'a> {
         drop(progress);
         let late = refused_count - refused.len() as u64;
         let path = |source: usize| survey.sources[source].input.path.clone();
-        for (place, reason) in refused {
-            told.tell(BadLine { file: path(place.source), line: place.line, reason });
+        for (origin, reason) in refused {
+            told.tell(BadLine { file: path(origin.source), line: origin.line, reason });
         }
         summary.decisions = dimensions.decisions(path);
         told.count += late;
@@ -147,33 +149,33 @@ impl<'a> Passes<'a> {
                 continue;
             }
             let row = rows.as_mut().map(Embeddings::next_row).transpose().map_err(Failure::Usage)?;
-            let place = Place { source: at, line: number };
-            let Some((key, Line::Concept(mut concept))) = self.wanted(place, line) else { continue };
+            let origin = Origin { source: at, line: number };
+            let Some((key, Line::Concept(mut concept))) = self.wanted(origin, line) else { continue };
             concept.embedding = concept.embedding.or(row);
             self.make_room(Pass::Concepts).await?;
             if self.pipeline.must_drain(key) {
                 self.drain(Pass::Concepts).await?;
             }
-            self.concept(place, key, concept).await?;
+            self.concept(origin, key, concept).await?;
         }
         Ok(())
     }
 
     /// Sends a concept; the first with a vector of its length alone, as it may decide about the
     /// others.
-    async fn concept(&mut self, place: Place, key: Key, concept: ConceptLine) -> Result<(), Failure> {
+    async fn concept(&mut self, origin: Origin, key: Key, concept: ConceptLine) -> Result<(), Failure> {
         let numbers = concept.embedding.as_ref().map_or(0, Vec::len);
         let namespace = concept.namespace.as_deref().unwrap_or(self.namespace).to_owned();
         let next = if numbers == 0 { Next::Send } else { self.dimensions.next(&namespace, numbers) };
         match next {
-            Next::Send => self.pipeline.concept(place, key, concept),
+            Next::Send => self.pipeline.concept(origin, key, concept),
             Next::Refuse(decided, by) => {
                 let file = self.survey.sources[by.source].input.path.display();
                 let reason = format!(
-                    "its embedding has {numbers} numbers; {file}:{} decided that those of this namespace have {decided}",
+                    "its embedding has {numbers} numbers; {file}:{} decided that all of this namespace have {decided}",
                     by.line
                 );
-                self.refuse(place, reason);
+                self.refuse(origin, reason);
                 self.progress.advance();
             }
             Next::SendAlone => {
@@ -183,19 +185,19 @@ impl<'a> Passes<'a> {
                 }
                 let refused = self.refused_count;
                 self.kept = numbers;
-                self.pipeline.concept(place, key, concept);
+                self.pipeline.concept(origin, key, concept);
                 self.drain(Pass::Concepts).await?;
                 let is_taken = self.refused_count == refused && self.kept == numbers && !self.is_stopped();
-                self.dimensions.sent(&namespace, numbers, place, is_taken);
+                self.dimensions.sent(&namespace, numbers, origin, is_taken);
             }
         }
         Ok(())
     }
 
     /// Takes note of a line that is not imported.
-    fn refuse(&mut self, place: Place, reason: String) {
+    fn refuse(&mut self, origin: Origin, reason: String) {
         self.refused_count += 1;
-        self.refused.insert(place, reason);
+        self.refused.insert(origin, reason);
         if self.refused.len() > TOLD {
             self.refused.pop_last();
         }
@@ -212,13 +214,13 @@ impl<'a> Passes<'a> {
             if !matches!(line, Ok(Line::Association(_))) {
                 continue;
             }
-            let place = Place { source: at, line: number };
-            let Some((key, Line::Association(line))) = self.wanted(place, line) else { continue };
+            let origin = Origin { source: at, line: number };
+            let Some((key, Line::Association(line))) = self.wanted(origin, line) else { continue };
             if self.pipeline.must_drain(key) || gathered.keys.contains(&key) {
                 self.send(&mut gathered).await?;
                 self.drain(Pass::Associations).await?;
             }
-            gathered.add(place, key, line);
+            gathered.add(origin, key, line);
             if gathered.keys.len() >= if self.pipeline.looks_up() { GATHERED } else { 1 } {
                 self.send(&mut gathered).await?;
             }
@@ -241,9 +243,9 @@ impl<'a> Passes<'a> {
 
     /// The line and its key, unless it is bad, which was told already, or a later one makes it
     /// void.
-    fn wanted(&mut self, place: Place, line: Result<Line, Bad>) -> Option<(Key, Line)> {
+    fn wanted(&mut self, origin: Origin, line: Result<Line, Bad>) -> Option<(Key, Line)> {
         let found = line.ok().map(|line| (Key::of(&line, self.namespace), line));
-        let is_void = found.as_ref().is_some_and(|(key, _)| self.survey.repeats.is_void(*key, place));
+        let is_void = found.as_ref().is_some_and(|(key, _)| self.survey.repeats.is_void(*key, origin));
         if is_void {
             self.summary.repeated += 1;
         }
@@ -303,7 +305,7 @@ impl<'a> Passes<'a> {
                     self.summary.kept += 1;
                     self.kept = numbers;
                 }
-                (Settled::Bad(place, reason), _) => self.refuse(place, reason),
+                (Settled::Bad(origin, reason), _) => self.refuse(origin, reason),
             }
         }
         Ok(more?)
@@ -313,21 +315,21 @@ impl<'a> Passes<'a> {
 /// Associations to send, those of one source and namespace together.
 #[derive(Default)]
 struct Gathered {
-    runs: Vec<Vec<(Place, Key, AssociationLine)>>,
+    runs: Vec<Vec<(Origin, Key, AssociationLine)>>,
     /// Where in `runs` those of a source and namespace are.
     of: HashMap<(String, Option<String>), usize>,
     keys: std::collections::HashSet<Key>,
 }
 
 impl Gathered {
-    fn add(&mut self, place: Place, key: Key, line: AssociationLine) {
+    fn add(&mut self, origin: Origin, key: Key, line: AssociationLine) {
         self.keys.insert(key);
         let next = self.runs.len();
         let run = *self.of.entry((line.source.clone(), line.namespace.clone())).or_insert(next);
         if run == next {
             self.runs.push(Vec::new());
         }
-        self.runs[run].push((place, key, line));
+        self.runs[run].push((origin, key, line));
     }
 }
 

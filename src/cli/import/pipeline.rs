@@ -11,6 +11,7 @@ use sutra_wire::{ArchivedConceptRecord, ConceptId, Direction, Status};
 use tokio::task::JoinSet;
 
 use super::lines::{AssociationLine, ConceptLine};
+use super::origin::Origin;
 use super::repeats::Key;
 
 /// Requests under way at a time: enough to fill the group commits of many cores.
@@ -27,13 +28,6 @@ const LINE_BYTES: usize = 256;
 /// What such a reply takes, roughly.
 const PAGE_BYTES: usize = PAGE as usize * 32;
 
-/// Which line of which file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
-    pub(super) source: usize,
-    pub(super) line: u64,
-}
-
 /// What the server is asked about a record before it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lookup {
@@ -48,14 +42,15 @@ pub(super) enum Lookup {
 /// What became of a line.
 #[derive(Debug)]
 pub(super) enum Settled {
-    /// It was written; whether the vector that the server had is gone, as the line has none.
+    /// It was written. Also whether the server's vector was removed, as the line has none.
     Written { vector_removed: bool },
     /// The server had it already, just so.
     Unchanged,
-    /// The server had another, and keeps it; a concept's vector has so many numbers there.
+    /// The server has it with other values, and keeps those. The length of a concept's vector
+    /// there.
     Kept(usize),
     /// The server or the client refused it, and would again.
-    Bad(Place, String),
+    Bad(Origin, String),
 }
 
 /// The requests under way.
@@ -67,12 +62,12 @@ pub(super) struct Pipeline {
     /// Keys that were sent since nothing was under way.
     keys: HashSet<Key>,
     /// Associations that were looked up and are to be written.
-    missing: VecDeque<(Place, AssociationLine)>,
+    missing: VecDeque<(Origin, AssociationLine)>,
 }
 
 struct Done {
     bytes: usize,
-    outcome: Result<Outcome, (Place, ClientError)>,
+    outcome: Result<Outcome, (Origin, ClientError)>,
 }
 
 enum Outcome {
@@ -84,7 +79,7 @@ enum Outcome {
 struct LookedUp {
     unchanged: u64,
     kept: u64,
-    missing: Vec<(Place, AssociationLine)>,
+    missing: Vec<(Origin, AssociationLine)>,
 }
 
 impl Pipeline {
@@ -98,14 +93,14 @@ impl Pipeline {
     }
 
     /// Starts to write a concept.
-    pub(super) fn concept(&mut self, place: Place, key: Key, line: ConceptLine) {
+    pub(super) fn concept(&mut self, origin: Origin, key: Key, line: ConceptLine) {
         self.keys.insert(key);
         let bytes =
             line.content.len() + line.embedding.as_ref().map_or(0, |embedding| embedding.len() * 4) + LINE_BYTES;
         let (client, lookup) = (self.client.clone(), self.lookup);
         self.spawn(bytes, async move {
             let outcome = write_concept(&client, lookup, line).await;
-            outcome.map(Outcome::Settled).map_err(|error| (place, error))
+            outcome.map(Outcome::Settled).map_err(|error| (origin, error))
         });
     }
 
@@ -116,22 +111,22 @@ impl Pipeline {
     }
 
     /// Starts to write associations that have the same source and namespace.
-    pub(super) fn associations(&mut self, run: Vec<(Place, Key, AssociationLine)>) {
+    pub(super) fn associations(&mut self, run: Vec<(Origin, Key, AssociationLine)>) {
         self.keys.extend(run.iter().map(|(_, key, _)| *key));
-        let lines = run.into_iter().map(|(place, _, line)| (place, line));
+        let lines = run.into_iter().map(|(origin, _, line)| (origin, line));
         if !self.looks_up() {
-            lines.for_each(|(place, line)| self.association(place, line));
+            lines.for_each(|(origin, line)| self.association(origin, line));
             return;
         }
         let run: Vec<_> = lines.collect();
-        let Some((place, _)) = run.first() else { return };
-        let (place, client, keep) = (*place, self.client.clone(), self.lookup == Lookup::Any);
+        let Some((origin, _)) = run.first() else { return };
+        let (origin, client, keep) = (*origin, self.client.clone(), self.lookup == Lookup::Any);
         self.spawn(run.len() * LINE_BYTES + PAGE_BYTES, async move {
-            look_up(&client, keep, run).await.map(Outcome::LookedUp).map_err(|error| (place, error))
+            look_up(&client, keep, run).await.map(Outcome::LookedUp).map_err(|error| (origin, error))
         });
     }
 
-    fn association(&mut self, place: Place, line: AssociationLine) {
+    fn association(&mut self, origin: Origin, line: AssociationLine) {
         let client = self.client.clone();
         self.spawn(LINE_BYTES, async move {
             let mut association =
@@ -142,14 +137,14 @@ impl Pipeline {
             let written = client.associate(association).await;
             written
                 .map(|_| Outcome::Settled(Settled::Written { vector_removed: false }))
-                .map_err(|error| (place, error))
+                .map_err(|error| (origin, error))
         });
     }
 
     fn spawn(
         &mut self,
         bytes: usize,
-        task: impl Future<Output = Result<Outcome, (Place, ClientError)>> + Send + 'static,
+        task: impl Future<Output = Result<Outcome, (Origin, ClientError)>> + Send + 'static,
     ) {
         self.bytes += bytes;
         self.tasks.spawn(async move { Done { bytes, outcome: task.await } });
@@ -182,9 +177,9 @@ impl Pipeline {
         }
         ended?;
         while !self.has_most_requests()
-            && let Some((place, line)) = self.missing.pop_front()
+            && let Some((origin, line)) = self.missing.pop_front()
         {
-            self.association(place, line);
+            self.association(origin, line);
         }
         Ok(true)
     }
@@ -198,7 +193,7 @@ impl Pipeline {
                 settled.extend((0..kept).map(|_| Settled::Kept(0)));
                 self.missing.extend(missing);
             }
-            Err((place, error)) if is_the_lines_fault(&error) => settled.push(Settled::Bad(place, error.to_string())),
+            Err((origin, error)) if is_the_lines_fault(&error) => settled.push(Settled::Bad(origin, error.to_string())),
             Err((_, error)) => return Err(error),
         }
         Ok(())
@@ -267,7 +262,7 @@ fn is_stored(line: &ConceptLine, stored: &ArchivedConceptRecord) -> bool {
 
 /// Walks through the source's associations, page by page, and leaves out of `run` those that the
 /// server has just so, or, where others are kept, at all.
-async fn look_up(client: &Client, keep: bool, run: Vec<(Place, AssociationLine)>) -> Result<LookedUp, ClientError> {
+async fn look_up(client: &Client, keep: bool, run: Vec<(Origin, AssociationLine)>) -> Result<LookedUp, ClientError> {
     let mut found = LookedUp { unchanged: 0, kept: 0, missing: Vec::new() };
     let Some((_, first)) = run.first() else { return Ok(found) };
     let mut of = Neighborhood::of(&first.source).direction(Direction::Out).limit(PAGE);
@@ -286,11 +281,11 @@ async fn look_up(client: &Client, keep: bool, run: Vec<(Place, AssociationLine)>
             }
         }
     }
-    for ((place, line), confidence) in run.into_iter().zip(confidences) {
+    for ((origin, line), confidence) in run.into_iter().zip(confidences) {
         match confidence {
             Some(confidence) if confidence == line.confidence => found.unchanged += 1,
             Some(_) if keep => found.kept += 1,
-            _ => found.missing.push((place, line)),
+            _ => found.missing.push((origin, line)),
         }
     }
     Ok(found)

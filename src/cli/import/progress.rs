@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
-use crate::output::{Output, duration, grouped, is_watched};
+use crate::output::{Output, is_watched};
+use crate::words::{duration, grouped};
 
 /// How often plain lines are written.
 const EVERY: Duration = Duration::from_secs(5);

@@ -1,18 +1,19 @@
-//! Lines that a later line of the same concept or association makes void: found before anything is
-//! written, so that the last line wins without the earlier ones ever being stored, and an import
-//! that is repeated finds nothing to do.
+//! Lines that a later line of the same concept or association makes void.
 //!
-//! Promises: a line that is called void has a later line of its key. Memory is bounded: keys that
-//! were seen set bits of a filter, and only those that find their bits set, the repeated ones and
-//! few others, are remembered with their last place. Beyond [`MOST`] of these no more are found;
-//! their lines are then written one after the other (`pipeline`).
+//! They are found before anything is written: only the last line is stored, and an import that is
+//! repeated has nothing to do.
+//!
+//! Promises: a line that is called void has a later line of its key. Memory is bounded: each key
+//! sets bits of a filter, and one that finds its bits set is remembered with its last line. These
+//! are the repeated keys and few others. Beyond [`MOST`] of them no more are found; their lines are
+//! then written one after the other (`pipeline`).
 
 use std::collections::HashMap;
 
 use sutra_wire::ConceptId;
 
 use super::lines::Line;
-use super::pipeline::Place;
+use super::origin::Origin;
 
 /// Repeated keys that are remembered: some 60 MB. A file that repeats more is a log of changes
 /// rather than a set of records.
@@ -48,7 +49,7 @@ impl Key {
 #[derive(Debug)]
 pub(super) struct Repeats {
     filter: Vec<u64>,
-    last: HashMap<Key, Place>,
+    last: HashMap<Key, Origin>,
     most: usize,
 }
 
@@ -59,8 +60,8 @@ impl Repeats {
         Self { filter: vec![0; usize::try_from(bits / 64).unwrap_or(1)], last: HashMap::new(), most: MOST }
     }
 
-    /// Takes note of a key; places come in the order in which they are written.
-    pub(super) fn note(&mut self, key: Key, place: Place) {
+    /// Takes note of a key; lines come in the order in which they are written.
+    pub(super) fn note(&mut self, key: Key, origin: Origin) {
         let (low, high) = (key.0 as u64, (key.0 >> 64) as u64);
         let seen_low = self.set(low);
         let seen_high = self.set(high);
@@ -68,9 +69,9 @@ impl Repeats {
             return;
         }
         if let Some(last) = self.last.get_mut(&key) {
-            *last = place;
+            *last = origin;
         } else if self.last.len() < self.most {
-            self.last.insert(key, place);
+            self.last.insert(key, origin);
         }
     }
 
@@ -90,9 +91,9 @@ impl Repeats {
         self.filter = Vec::new();
     }
 
-    /// Whether a later line of this key follows the one at `place`.
-    pub(super) fn is_void(&self, key: Key, place: Place) -> bool {
-        self.last.get(&key).is_some_and(|last| *last != place)
+    /// Whether a later line of this key follows the one at `origin`.
+    pub(super) fn is_void(&self, key: Key, origin: Origin) -> bool {
+        self.last.get(&key).is_some_and(|last| *last != origin)
     }
 }
 
@@ -104,8 +105,8 @@ mod tests {
         Key::of(&Line::parse(text.as_bytes()).expect("a good line"), namespace)
     }
 
-    fn place(line: u64) -> Place {
-        Place { source: 0, line }
+    fn origin(line: u64) -> Origin {
+        Origin { source: 0, line }
     }
 
     #[test]
@@ -114,10 +115,10 @@ mod tests {
         let mut repeats = Repeats::new(0);
         let keys: Vec<Key> =
             (0..20_000).map(|n| Key(u128::from(n % 15_000_u32) * 0x9E37_79B9_7F4A_7C15_F39C_0C9D)).collect();
-        (0..).zip(&keys).for_each(|(line, key)| repeats.note(*key, place(line)));
+        (0..).zip(&keys).for_each(|(line, key)| repeats.note(*key, origin(line)));
         repeats.finish();
         for (line, key) in (0..).zip(&keys) {
-            assert_eq!(repeats.is_void(*key, place(line)), line < 5_000, "{line}");
+            assert_eq!(repeats.is_void(*key, origin(line)), line < 5_000, "{line}");
         }
     }
 
@@ -126,9 +127,9 @@ mod tests {
         let mut repeats = Repeats { most: 1, ..Repeats::new(0) };
         let keys = [Key(1), Key(2 | 2 << 64)];
         for line in 0..2 {
-            keys.iter().for_each(|key| repeats.note(*key, place(line)));
+            keys.iter().for_each(|key| repeats.note(*key, origin(line)));
         }
-        assert_eq!([repeats.is_void(keys[0], place(0)), repeats.is_void(keys[1], place(0))], [true, false]);
+        assert_eq!([repeats.is_void(keys[0], origin(0)), repeats.is_void(keys[1], origin(0))], [true, false]);
     }
 
     #[test]

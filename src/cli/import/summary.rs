@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::dimensions::Decision;
 use super::survey::BadLine;
-use crate::output::{duration, grouped, in_namespace};
+use crate::printable::in_namespace;
+use crate::words::{duration, grouped};
 
 /// What an import did.
 #[derive(Debug, Default, Serialize)]
@@ -77,7 +78,7 @@ impl Display for Summary {
         self.decisions.iter().try_for_each(|Decision { namespace, numbers, file, line, refused }| {
             write!(
                 f,
-                "; {}:{line} decided that embeddings{} have {numbers} numbers, which {} others have not",
+                "; {}:{line} decided that embeddings{} have {numbers} numbers; {} others have not",
                 file.display(),
                 in_namespace(namespace),
                 grouped(*refused)

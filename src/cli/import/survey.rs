@@ -1,5 +1,5 @@
-//! What there is to import: the files, what their lines are, and the embeddings beside them; looked
-//! through before anything is written, so that a mismatch is found first.
+//! What there is to import: the files, what their lines are, and the embeddings beside them. All is
+//! looked through before anything is written, so that a mismatch is found first.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::embeddings::Embeddings;
 use super::input::{Input, stopped};
 use super::lines::{Line, Lines};
-use super::pipeline::Place;
+use super::origin::Origin;
 use super::repeats::{Key, Repeats};
 use super::stop::Stop;
 use crate::exit::Failure;
@@ -61,9 +61,9 @@ impl Survey {
     }
 }
 
-/// Looks through files, whose lines belong to `namespace` where they name no other; with each,
-/// whether it is to be imported. Bad lines of those that are to be are told to `bad`, in order;
-/// embeddings that don't fit are an error.
+/// Looks through files; each comes with whether it is to be imported. Lines that name no namespace
+/// belong to `namespace`. Bad lines of files that are imported are told to `bad`, in order.
+/// Embeddings that don't fit are an error.
 pub(super) fn survey(
     inputs: Vec<(Input, bool)>,
     namespace: &str,
@@ -75,7 +75,7 @@ pub(super) fn survey(
     let mut sources = Vec::new();
     for (at, (input, is_new)) in inputs.into_iter().enumerate() {
         let mut good = |number: u64, line: Line| {
-            repeats.note(Key::of(&line, namespace), Place { source: at, line: number });
+            repeats.note(Key::of(&line, namespace), Origin { source: at, line: number });
             if let Line::Association(association) = line {
                 degrees.count(association.source);
                 degrees.count(association.target);
@@ -133,8 +133,8 @@ fn embeddings_beside(source: &Source, all: &[Source]) -> Result<Option<PathBuf>,
     let path = if own.exists() {
         own
     } else if shared.exists() && source.concepts > source.associations {
-        // A bad line counts as a concept, since it takes up a row: a file of associations with some
-        // of them is still none of concepts.
+        // A bad line counts as a concept, since it takes up a row: a file of associations does not
+        // become one of concepts by them.
         let with_concepts =
             all.iter().filter(|other| other.concepts > other.associations && other.input.shared_embeddings() == shared);
         if with_concepts.count() > 1 {

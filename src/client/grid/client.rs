@@ -13,10 +13,11 @@ use sutra_wire::grid::{
 use sutra_wire::{Health, Payload, Status};
 
 use crate::answer::Answer;
-use crate::builder::Options;
 use crate::deadline::Deadline;
 use crate::grid::{DEFAULT_PORT, GridCall, Watch};
 use crate::in_flight::Reply;
+use crate::options::Options;
+use crate::pending::Pending;
 use crate::request::Request;
 use crate::retry::{self, Retry};
 use crate::slot::Slot;
@@ -214,14 +215,14 @@ impl GridClient {
             if failures > self.retries || wait >= deadline.remaining() {
                 return Err(error);
             }
-            tracing::debug!(master = self.address, operation = deadline.opcode.name(), failures, %error, "trying again");
+            tracing::debug!(master = self.address, operation = deadline.operation(), failures, %error, "trying again");
             tokio::time::sleep(wait).await;
         }
     }
 
     async fn attempt(&self, endpoint: &Endpoint, request: &Request, deadline: &Deadline) -> Result<Reply, ClientError> {
         let (connection, _) = self.slot.connection(endpoint, None, deadline).await?;
-        connection.send(request, deadline, false).await?.wait(deadline, Duration::ZERO).await
+        Pending::send(&connection, request, deadline, false).await?.wait(deadline, Duration::ZERO).await
     }
 }
 

@@ -10,16 +10,10 @@ use crate::deadline::Deadline;
 use crate::grid::GridClient;
 use crate::{ClientError, Endpoint};
 
-const SCHEME: &str = "grid://";
+/// What the address of a node begins with.
+pub(crate) const SCHEME: &str = "grid://";
 /// How often the master is asked for a node that is being started again.
 const AGAIN: Duration = Duration::from_millis(100);
-
-/// Where a client's server is to be found.
-#[derive(Clone, Debug)]
-pub(crate) enum Place {
-    Fixed(Endpoint),
-    Grid(GridNode),
-}
 
 /// A node of a grid.
 #[derive(Clone, Debug)]
@@ -28,19 +22,21 @@ pub(crate) struct GridNode {
     node: String,
 }
 
-impl FromStr for Place {
+impl FromStr for GridNode {
     type Err = ClientError;
 
     fn from_str(text: &str) -> Result<Self, ClientError> {
-        let Some(rest) = text.strip_prefix(SCHEME) else { return text.parse().map(Place::Fixed) };
-        let invalid = |problem| ClientError::InvalidEndpoint { text: text.to_owned(), problem };
-        let (master, node) =
-            rest.split_once('/').ok_or_else(|| invalid("it names no node: write grid://HOST:PORT/NODE"))?;
+        let names_no_node = || ClientError::InvalidEndpoint {
+            text: text.to_owned(),
+            problem: "it names no node: write grid://HOST:PORT/NODE",
+        };
+        let rest = text.strip_prefix(SCHEME).unwrap_or(text);
+        let (master, node) = rest.split_once('/').ok_or_else(names_no_node)?;
         if node.is_empty() || node.contains('/') {
-            return Err(invalid("it names no node: write grid://HOST:PORT/NODE"));
+            return Err(names_no_node());
         }
         Endpoint::parse(master, super::DEFAULT_PORT)?;
-        Ok(Place::Grid(GridNode { master: GridClient::new(master), node: node.to_owned() }))
+        Ok(GridNode { master: GridClient::new(master), node: node.to_owned() })
     }
 }
 
@@ -88,22 +84,5 @@ impl GridNode {
             state => format!("it is {state}{detail} on agent {}", info.agent_id),
         };
         ClientError::Node { node: self.to_string(), problem }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-
-    #[test]
-    fn a_grid_address_names_a_master_and_a_node_and_others_are_as_they_were() {
-        let Place::Grid(node) = "grid://master:7001/words".parse().unwrap() else { panic!("a grid address") };
-        assert_eq!(node.to_string(), "grid://master:7001/words");
-        assert!(matches!("10.0.0.1:50050".parse().unwrap(), Place::Fixed(_)));
-        for wrong in ["grid://", "grid://master", "grid://master/", "grid://master/a/b", "grid://:7001/a", "http://a"] {
-            assert!(matches!(wrong.parse::<Place>(), Err(ClientError::InvalidEndpoint { .. })), "{wrong}");
-        }
     }
 }
