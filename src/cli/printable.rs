@@ -1,5 +1,5 @@
-//! Text that could steer or deceive the terminal that shows it is escaped: it may be stored, given or
-//! another server's.
+//! Text that could steer or deceive the terminal that shows it is escaped. It may be stored, given
+//! or another server's.
 
 /// A text of several lines, escaped but for its line ends and tabs.
 pub(crate) fn printable(text: &str) -> String {

@@ -7,8 +7,8 @@
 //! [`FLUSH`].
 //!
 //! A library's non-blocking writer (tracing-appender) would leave two things to do. It does not
-//! count what the system refuses. And when its queue is stuck at the end, it prints that to standard
-//! error, which blocks for ever.
+//! count what the system refuses. And when its queue is stuck at the end, it prints that to
+//! standard error, which blocks for ever.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};

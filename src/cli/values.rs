@@ -1,5 +1,5 @@
-//! Values of the command line and the settings file: times, counts, addresses, directions. Each refuses what it
-//! can't be with what it would have to be.
+//! Values of the command line and the settings file: times, counts, addresses, directions. Each
+//! refuses what it can't be with what it would have to be.
 
 use std::net::SocketAddr;
 use std::str::FromStr;

@@ -2,8 +2,8 @@
 //! is done.
 //!
 //! It is the asynchronous client on a runtime of its own, which runs in the calling thread. A call
-//! writes its request to the socket itself and then waits on that socket: no other thread is woken. With [`crate::Connect::with_spin`] it receives the reply itself, too, without
-//! the runtime.
+//! writes its request to the socket itself and then waits on that socket: no other thread is woken.
+//! With [`crate::Connect::with_spin`] it receives the reply itself, too, without the runtime.
 //!
 //! ```no_run
 //! use sutra_client::{Concept, blocking::Client};

@@ -64,9 +64,10 @@ impl Client {
     /// associations name it. Returns what was removed ([`Deleted::default`] where there was
     /// nothing).
     ///
-    /// A delete is several writes. If the server is killed meanwhile, some associations may be left;
-    /// deleting again removes them. What is written to the concept before the answer may stay or go.
-    /// A delete that is repeated because its answer was lost counts only what the first has left.
+    /// A delete is several writes. If the server is killed meanwhile, some associations may be
+    /// left; deleting again removes them. What is written to the concept before the answer may stay
+    /// or go. A delete that is repeated because its answer was lost counts only what the first has
+    /// left.
     pub async fn delete(&self, concept: impl Into<ConceptRef>) -> Result<Deleted, ClientError> {
         let key = ConceptKey { id: concept.into().id()?.0, namespace: self.caller.namespace().to_owned() };
         let deleted = self.caller.call(&Request::Delete(key)).await?.found::<Deleted>()?;

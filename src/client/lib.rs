@@ -133,8 +133,8 @@
 //!
 //! - A write that was answered with `Ok` is as durable as [`ServerInfo::durability`] says;
 //!   [`Client::flush`] makes sure of all so far.
-//! - A call ends within its timeout. It tells the server how long that is, so that neither side works
-//!   in vain.
+//! - A call ends within its timeout. It tells the server how long that is, so that neither side
+//!   works in vain.
 //! - A call that is dropped, or that has timed out, never leaves its answer to another call.
 //! - A lost connection is made again, with exponential back-off and jitter. One that was silent for
 //!   long, or has left a call without an answer, is tried with a health request before it is used.

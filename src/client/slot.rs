@@ -1,7 +1,7 @@
 //! A place for one connection: made when it is first needed, tried when it is doubtful, made again
 //! when it is lost.
 //!
-//! One caller at a time makes it, and the others wait for the outcome. So a server that is away sees
+//! One caller at a time makes it and the others wait for the outcome. So a server that is away sees
 //! one attempt a slot, spaced by the back-off, however many calls are waiting.
 
 use std::sync::atomic::{AtomicU64, Ordering};
