@@ -137,14 +137,15 @@ impl Exchange {
 
     /// Keeps a reply until those before it have left.
     pub(crate) fn keep(&mut self, number: u64, reply: Vec<u8>) {
-        let Some(place) = number.checked_sub(self.due + 1).and_then(|place| usize::try_from(place).ok()) else {
+        let Some(position) = number.checked_sub(self.due + 1).and_then(|position| usize::try_from(position).ok())
+        else {
             return;
         };
-        if self.early.len() <= place {
-            self.early.resize_with(place + 1, || None);
+        if self.early.len() <= position {
+            self.early.resize_with(position + 1, || None);
         }
         self.held += reply.len();
-        self.early[place] = Some(reply);
+        self.early[position] = Some(reply);
     }
 
     /// The reply that was due has left: the next one, where it is here already.

@@ -26,8 +26,8 @@ pub struct Limits {
     /// Connections a core serves; the next one is closed at once, unless one that has said nothing
     /// can go.
     pub max_connections: usize,
-    /// Connections of a core that may have said nothing yet; a further one takes the place of the
-    /// oldest. Clients of the old protocol may connect long before they speak, so number and not
+    /// Connections of a core that may have said nothing yet; for a further one the oldest is
+    /// closed. Clients of the old protocol may connect long before they speak, so number and not
     /// time bounds them.
     pub max_silent: usize,
     /// How long a new connection may take to say Hello.

@@ -37,7 +37,7 @@ pub type Token<S> = <<S as Service>::Message as ServiceMessage>::Token;
 /// What a service's timers are for.
 pub type Timer<S> = <<S as Service>::Message as ServiceMessage>::Timer;
 
-/// One core's part of a service. Everything runs on that core's thread; nothing may block.
+/// A service on one core. Everything runs on that core's thread; nothing may block.
 pub trait Service: Sized + 'static {
     /// What its cores send each other, with the names of its writes and timers.
     type Message: ServiceMessage;

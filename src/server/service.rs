@@ -1,4 +1,4 @@
-//! One core's part of the storage service: which feature each request, message and event goes to.
+//! The storage service on one core: which feature each request, message and event goes to.
 //!
 //! The features do not know each other: what one of them finds for another is returned here and
 //! handed on.

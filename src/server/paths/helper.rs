@@ -1,8 +1,8 @@
 //! What a core does for the traversals of other cores: reads the associations of its own concepts,
-//! a batch of concepts at a time, and sends them in parts.
+//! a batch of concepts at a time, and answers in several messages.
 //!
-//! It keeps the batch that it works on and nothing else of a traversal. A part is made when the one
-//! before it has been taken, so a hub's associations never pile up between two cores.
+//! It keeps the batch that it works on and nothing else of a traversal. An answer is made when the
+//! one before it has been taken, so a hub's associations never pile up between two cores.
 
 use std::time::Instant;
 
@@ -15,8 +15,8 @@ use crate::core::message::{Batch, Body, Edges, FarEdge, Message, PathMessage};
 use crate::core::names::{BatchNumber, TraversalNumber};
 use crate::core::run_queue::SLICE;
 
-/// Associations after which a part is full: 28 KiB, and some 0.1 ms of work for either core.
-const PART: usize = 1024;
+/// Associations after which an answer is full: 28 KiB, and some 0.1 ms of work for either core.
+const FULL: usize = 1024;
 
 /// A batch that is being read.
 struct Reading {
@@ -24,7 +24,7 @@ struct Reading {
     /// How many of the batch's concepts have been begun.
     begun: usize,
     walk: Walk,
-    /// The part that is being made.
+    /// The answer that is being made.
     edges: Vec<FarEdge>,
 }
 
@@ -32,7 +32,7 @@ enum Slot {
     Free,
     /// It is in the run queue.
     Queued(Reading),
-    /// Its next part has not been asked for.
+    /// Its next answer has not been asked for.
     Waiting(Reading),
     /// It is in the run queue, and nothing more of it is wanted.
     Abandoned,
@@ -63,7 +63,7 @@ impl Helpers {
         number
     }
 
-    /// The next part is wanted. Returns what is to be put into the run queue.
+    /// The next answer is wanted. Returns what is to be put into the run queue.
     pub(super) fn go_on(&mut self, core: usize, traversal: TraversalNumber) -> Option<BatchNumber> {
         let number = number_of(core, traversal);
         let state = &mut self.slots[number.0];
@@ -93,8 +93,8 @@ impl Helpers {
         false
     }
 
-    /// Reads the next associations of a batch; sends them when a part is full or the batch is done.
-    /// Returns whether it is to go on at once.
+    /// Reads the next associations of a batch; sends them when an answer is full or the batch is
+    /// done. Returns whether it is to go on at once.
     pub(super) fn advance(&mut self, core: &mut Core, cx: &mut Context<'_, Message>, number: BatchNumber) -> bool {
         let (asked_by, traversal) = (number.0 / RUNNING, TraversalNumber(number.0 % RUNNING));
         let mut reading = match std::mem::replace(&mut self.slots[number.0], Slot::Free) {
@@ -106,7 +106,7 @@ impl Helpers {
             Slot::Free | Slot::Waiting(_) => unreachable!("only a queued batch is in the queue"),
         };
         let is_last = reading.slice(core, &mut self.steps);
-        if !is_last && reading.edges.len() < PART {
+        if !is_last && reading.edges.len() < FULL {
             self.slots[number.0] = Slot::Queued(reading);
             return true;
         }
@@ -121,7 +121,7 @@ impl Helpers {
 }
 
 impl Reading {
-    /// Reads until a part is full, the time is up, or nothing is left, which is returned.
+    /// Reads until an answer is full, the time is up, or nothing is left, which is returned.
     fn slice(&mut self, core: &Core, steps: &mut Vec<Step>) -> bool {
         let Self { batch, begun, walk, edges } = self;
         let until = Instant::now() + SLICE;
@@ -134,13 +134,13 @@ impl Reading {
                     *begun += 1;
                 }
             }
-            core.shard().continue_walk(walk, &batch.kinds, PART / 4, steps);
+            core.shard().continue_walk(walk, &batch.kinds, FULL / 4, steps);
             edges.extend(steps.drain(..).map(|Step { from, peer, kind, confidence, is_outgoing }| {
                 let peer = core.shard().node_id(peer);
                 FarEdge { from, peer, kind, confidence, is_outgoing }
             }));
             let is_last = walk.is_over() && *begun == batch.ids.len();
-            if is_last || edges.len() >= PART || Instant::now() >= until {
+            if is_last || edges.len() >= FULL || Instant::now() >= until {
                 return is_last;
             }
         }

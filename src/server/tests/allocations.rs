@@ -5,6 +5,8 @@
 
 mod support;
 
+use std::time::Instant;
+
 use rkyv::rancor::Error;
 use sutra_server::Limits;
 use sutra_testing::allocations::{Counting, exempt_this_thread, times_on_all_threads};
@@ -66,6 +68,7 @@ fn requests_in_steady_state_allocate_nothing_on_the_server() {
         // Tables, pools and queues take their size.
         (0..10).for_each(|_| round());
         let mut allocated = Vec::new();
+        let began = Instant::now();
         for _ in 0..ROUNDS {
             let before = times_on_all_threads();
             round();
@@ -74,8 +77,11 @@ fn requests_in_steady_state_allocate_nothing_on_the_server() {
         // Every 4 MiB of log (a thousand commits of one record) the background thread makes new
         // space ready, which takes some allocations: its beginning, its work and its end may fall
         // into three of these rounds.
+        // And twice a second the data folder is looked at, which takes some: in a round more on a
+        // machine that is slow just now.
         let disturbed = allocated.iter().filter(|count| **count > 0).count();
-        let allowed = if name == "query" { 0 } else { 3 };
+        let looks = began.elapsed().as_millis() as usize / 500;
+        let allowed = if name == "query" { looks } else { looks + 3 };
         assert!(disturbed <= allowed, "{name}: rounds of {CONCEPTS} requests allocated {allocated:?} times");
     }
     support::stop(server);
