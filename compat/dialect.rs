@@ -91,7 +91,7 @@ impl Manner {
 /// Every MessagePack request starts with a map or a text.
 fn encoding(message: &[u8], dialect: Dialect) -> Encoding {
     match message {
-        [..0x80, 0, 0, 0, ..] => Encoding::Bincode(dialect.numbering),
+        [(..0x80), 0, 0, 0, ..] => Encoding::Bincode(dialect.numbering),
         _ => Encoding::Msgpack,
     }
 }

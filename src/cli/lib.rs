@@ -29,6 +29,7 @@ mod import;
 mod json;
 mod known;
 mod learn;
+mod log_line;
 mod logging;
 mod neighbors;
 mod output;

@@ -3,14 +3,12 @@
 //! Lines go through a queue ([`crate::streams`]), so that no writer is blocked or ended by one. How
 //! often a line that a client can cause is written is bounded where it is written (`net`).
 
-use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
 
-use jiff::Timestamp;
-use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 
 use crate::exit::Failure;
+use crate::log_line::{is_for_people, log_line};
 use crate::streams::{self, ERRORS, LogLine};
 
 /// Starts logging at `level`, or from `info` up for a server and from `warn` up for its clients.
@@ -31,26 +29,6 @@ pub(crate) fn start(level: Option<&str>, is_server: bool) -> Result<(), Failure>
     Ok(())
 }
 
-fn is_for_people() -> bool {
-    std::io::stderr().is_terminal()
-}
-
-/// A line in the log's own form, for what does not go through `tracing`.
-pub(crate) fn line(level: &str, message: &str, fields: &Value) -> Vec<u8> {
-    let at = Timestamp::now();
-    let mut line = if is_for_people() {
-        format!("{at:.6} {level:>5} {message} {fields}")
-    } else {
-        let mut line = serde_json::json!({ "timestamp": format!("{at:.6}"), "level": level, "message": message });
-        if let (Value::Object(line), Value::Object(fields)) = (&mut line, fields) {
-            line.extend(fields.clone());
-        }
-        line.to_string()
-    };
-    line.push('\n');
-    line.into_bytes()
-}
-
 /// What a service says of a panic, which the standard library would write to standard error itself,
 /// and wait for its reader. The process may end by it right after.
 fn say_panic(panic: &PanicHookInfo<'_>) {
@@ -61,6 +39,6 @@ fn say_panic(panic: &PanicHookInfo<'_>) {
         "panic": panic.payload_as_str().unwrap_or("of an unknown kind"),
         "backtrace": std::backtrace::Backtrace::capture().to_string(),
     });
-    ERRORS.push(line("ERROR", "a bug: please report this line", &fields));
+    ERRORS.push(log_line("ERROR", "a bug: please report this line", &fields));
     streams::flush();
 }

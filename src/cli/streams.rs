@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
+use crate::log_line::log_line;
+
 /// Bytes that wait for a reader at most: some thousand lines.
 const MOST_BYTES: usize = 1 << 20;
 /// How long an end waits for what is queued.
@@ -182,7 +184,7 @@ impl Queue {
 /// The log line that tells of lost lines, in the form of the others.
 fn notice(lost: Lost) -> Vec<u8> {
     let fields = serde_json::json!({ "lost": lost.lines, "reason": lost.reason.to_string() });
-    crate::logging::line("WARN", "log lines were lost", &fields)
+    log_line("WARN", "log lines were lost", &fields)
 }
 
 /// Whole lines to a descriptor.

@@ -1,0 +1,66 @@
+//! How wide prose is, and that nothing in it is left for later.
+
+use super::all;
+use crate::support::files::read;
+
+#[test]
+fn comments_have_a_hundred_columns() {
+    let mut long = Vec::new();
+    for source in all(&["rs", "py"]) {
+        // The pages' examples, as they are printed there.
+        if source.ends_with("tests/pages/examples.rs") {
+            continue;
+        }
+        let text = read(&source);
+        let mut is_fenced = false;
+        for (number, line) in (1..).zip(text.lines()) {
+            let line = line.trim_end();
+            let mark = ["///", "//!", "//", "# "].into_iter().find(|mark| line.trim_start().starts_with(mark));
+            let comment = mark.map_or("", |mark| &line.trim_start()[mark.len()..]);
+            let is_comment = mark.is_some();
+            is_fenced = is_comment && (is_fenced ^ comment.trim_start().starts_with("```"));
+            // Programs, tables and byte maps are as wide as they are.
+            let is_prose = is_comment && !is_fenced && !comment.trim().contains("  ") && !comment.contains(" | ");
+            if is_prose && line.chars().count() > 100 {
+                long.push(format!("{}:{number}", source.display()));
+            }
+        }
+    }
+    assert!(long.is_empty(), "longer than 100 columns:\n{}", long.join("\n"));
+}
+
+#[test]
+fn pages_have_a_hundred_columns() {
+    let mut long = Vec::new();
+    for page in all(&["md"]) {
+        // Printed by a benchmark; published data with a page of its own.
+        if ["benches/RESULTS.md", "tests/data/wordnet/README.md"].contains(&page.to_str().unwrap()) {
+            continue;
+        }
+        let text = read(&page);
+        let mut is_fenced = false;
+        for (number, line) in (1..).zip(text.lines()) {
+            is_fenced ^= line.starts_with("```");
+            let is_prose = !is_fenced && !line.starts_with('|') && !line.starts_with("    ");
+            if is_prose && line.chars().count() > 100 {
+                long.push(format!("{}:{number}", page.display()));
+            }
+        }
+    }
+    assert!(long.is_empty(), "longer than 100 columns:\n{}", long.join("\n"));
+}
+
+#[test]
+fn nothing_is_left_to_be_done_later() {
+    let marks = ["TODO", "FIXME", "XXX"].map(|mark| format!("{mark}:"));
+    let mut left = Vec::new();
+    for source in all(&["rs", "py", "md", "toml"]) {
+        let text = read(&source);
+        for (number, line) in (1..).zip(text.lines()) {
+            if marks.iter().any(|mark| line.contains(mark.as_str())) {
+                left.push(format!("{}:{number}", source.display()));
+            }
+        }
+    }
+    assert!(left.is_empty(), "left for later:\n{}", left.join("\n"));
+}
