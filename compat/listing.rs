@@ -145,8 +145,8 @@ fn is_distinct(manner: Manner) -> bool {
 /// else.
 fn put_ids(encoding: Encoding, (name, field): (&str, &str), distinct: bool, start: usize, out: &mut Vec<u8>) {
     let count = if distinct { (out.len() - start) / ID_BYTES } else { ids::sort_and_thin(start, out) };
-    // What stands in front of the list says how long it is, so it is written behind it and brought
-    // forward.
+    // The list's header depends on its length, so it is written after the list and rotated to the
+    // front.
     let end = out.len();
     match encoding {
         Encoding::Msgpack | Encoding::TaggedMsgpack => {

@@ -249,7 +249,7 @@ fn neighbours_are_counted_apart_from_the_associations_that_lead_to_them() {
     assert_eq!(neighbors("a", &["--limit", "5"]), (5, "2 neighbours of a, by 5 associations".into()));
     let (lines, last) = neighbors("a", &["--limit", "4"]);
     assert!(lines == 4 && last.ends_with("; there are more: ask with --limit 0 for all"), "{last}");
-    // The fifth one is of another kind: a cursor is left, and leads to nothing.
+    // The fifth one is of another kind: the server returns a cursor, and the next page is empty.
     assert_eq!(neighbors("a", &["--limit", "1", "--type", "7"]), (1, "1 neighbour of a".into()));
     let json = json(&server.run(&["neighbors", "a", "--limit", "1", "--type", "7", "--json"]));
     assert_eq!((&json["more"], json["neighbors"].as_array().map(Vec::len)), (&json!(false), Some(1)));

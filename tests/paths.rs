@@ -204,7 +204,7 @@ fn asked() -> impl Strategy<Value = Asked> {
     let ends = (0..NODES, 0..NODES);
     (prop::collection::vec(edge, 0..22), ends, kinds, direction, depth, 1..12u32).prop_map(
         |(mut edges, (start, end), kinds, direction, max_depth, alternatives)| {
-            // A later association between the same two of the same kind replaces the earlier.
+            // One association for each pair and kind, as the server keeps one.
             let mut seen = HashSet::new();
             edges.retain(|edge| seen.insert((edge.source, edge.target, edge.kind)));
             Asked { edges, start, end, kinds, direction, max_depth, alternatives }
@@ -372,8 +372,7 @@ fn ends_may_be_dangling_the_same_or_unheard_of_and_depths_zero_or_without_bound(
     }
 }
 
-/// Associations that make every concept of a layer known to every concept of the next, and one more
-/// that leads on to "end".
+/// Associates every concept of a layer with every concept of the next.
 fn learn_layers(client: &Client, layers: usize, width: usize) {
     let name = |layer: usize, number: usize| match layer {
         0 => "start".to_owned(),
@@ -393,7 +392,7 @@ fn a_search_that_visits_too_much_says_how_much_and_what_to_do() {
         let server = Server::start(&["--cores", cores, "--durability", "os"]);
         let client = server.client();
         learn_layers(&client, 3, 30);
-        // Two stars, so that neither side ends early.
+        // A star around the end and layers around the start, so that neither side ends early.
         let star = (0..100).map(|number| Association::between("end", format!("leaf-{number}")));
         assert!(client.associate_many(star).all(|answer| answer.is_ok()));
         let query = || PathQuery::between("start", "end").max_depth(100);
@@ -445,7 +444,7 @@ fn small_requests_are_answered_before_a_long_search_and_one_that_nobody_waits_fo
         let order: Vec<u64> = (0..4).map(|_| raw.reply().header.request).collect();
         assert_eq!(order[0], 99, "on {cores} cores");
 
-        // More than run at a time, with a deadline of 1 µs, on a connection that goes.
+        // Twelve requests, more than run at a time, each with a deadline of 1 µs.
         let mut late = Raw::open_on(server.address, 0);
         for number in 0..12 {
             send(&mut late, number, 1);

@@ -36,7 +36,7 @@ impl<H: Handler> Turns<H> {
         if self.core.take_call_to_stop() {
             self.handler.shutdown(&mut self.core);
         }
-        let arrived = self.hand_over_completions() + self.hand_over_messages();
+        let arrived = self.deliver_completions() + self.deliver_messages();
         self.core.note_arrivals(arrived);
         self.core.enter_stage(Stage::Other);
         self.tell(self.core.pending_writes(), Core::next_pending_write);
@@ -66,12 +66,12 @@ impl<H: Handler> Turns<H> {
     }
 
     /// Returns how many there were.
-    fn hand_over_completions(&mut self) -> usize {
+    fn deliver_completions(&mut self) -> usize {
         // Taken first: handlers queue new operations.
         let mut completions = std::mem::take(&mut self.completions);
         self.core.reap(&mut completions);
         for completion in &completions {
-            self.hand_over(*completion);
+            self.deliver(*completion);
             self.core.enter_stage(Stage::Receive);
         }
         let count = completions.len();
@@ -80,7 +80,7 @@ impl<H: Handler> Turns<H> {
         count
     }
 
-    fn hand_over(&mut self, completion: Completion) {
+    fn deliver(&mut self, completion: Completion) {
         let Turns { handler, core, buffers, .. } = self;
         let event = match completion {
             Completion::Received { socket, outcome, buffer, more } => {
@@ -103,7 +103,7 @@ impl<H: Handler> Turns<H> {
 
     /// Hands over the messages that had arrived before the call, and no later ones. So cores that
     /// write to each other without end still get to the rest of their turn. Returns how many.
-    fn hand_over_messages(&mut self) -> usize {
+    fn deliver_messages(&mut self) -> usize {
         self.core.enter_stage(Stage::Messages);
         let mut count = 0;
         for sender in 0..self.core.senders() {

@@ -13,7 +13,7 @@ pub enum ServerError {
     #[error(transparent)]
     Listen(#[from] ListenError),
     /// The compat port's address can't be had.
-    #[error("compat port: {0}; --compat gives this port another address, --compat off leaves it away")]
+    #[error("compat port: {0}; --compat gives this port another address, --compat off closes it")]
     Compat(#[source] ListenError),
     /// The host does not offer what a core's thread needs.
     #[error(transparent)]

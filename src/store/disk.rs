@@ -76,8 +76,8 @@ pub(crate) fn shard_folder(shard: u16) -> String {
 /// Behind the name of a file while it is written to take another's place.
 const NEW: &str = ".new";
 
-/// A name for what is to take a file's place. No two writers use the same, even where each believes
-/// to be the only one.
+/// A name for what is to take a file's place. No two writers use the same, even where each takes
+/// itself for the only one.
 pub(crate) fn new_name(file_name: &str) -> String {
     format!("{file_name}.{:016x}{NEW}", rand::random::<u64>())
 }
@@ -131,8 +131,8 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn replace_checkpoint(&self, name: CheckpointName, parts: &[&[u8]]) -> io::Result<()>;
     /// Whether the manifest is another than was last read or written here.
     fn is_manifest_touched(&self) -> io::Result<bool>;
-    /// Looks at the folder anew, with what belongs to the store in it: what is not as this disk has
-    /// opened and made it, in words.
+    /// Looks at the folder and the store's files again: says what is no longer as this disk opened
+    /// or made it.
     fn look(&self) -> io::Result<Option<Change>>;
     /// Notes beside the lock whether the store is in use: from when it was opened until it was
     /// closed in order.
@@ -159,8 +159,8 @@ impl Change {
 
 /// Tells the time.
 pub trait Clock: Send + Sync + fmt::Debug {
-    /// µs since 1970. People and other programs set it: it is written down, and nothing waits by
-    /// it.
+    /// µs since 1970. People and other programs set it, so it is written down, and no timeout is
+    /// measured by it.
     fn now(&self) -> u64;
     /// µs since some moment; never goes back. What waits is measured by it.
     fn monotonic(&self) -> u64;

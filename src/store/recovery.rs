@@ -149,9 +149,9 @@ impl Recovery {
         let names = self.names()?;
         // The segment that the log ends in so far, and the fault that was met there.
         let mut tail: Option<(Loaded, SegmentHeader, Fault)> = None;
-        // Segments behind it in which the log has not gone on so far.
+        // Segments after it that do not continue the log so far.
         let mut beyond: Vec<Beyond> = Vec::new();
-        // Why the log may not end before them.
+        // The error to return if no later segment continues the log.
         let mut short = None;
         for name in &names {
             let mut loaded = self.source.load(*name)?;
@@ -304,7 +304,7 @@ impl Recovery {
         if loaded.name.number > self.source.mark.segment {
             return Ok(None);
         }
-        // What was marked closed the segment before, or opens this one.
+        // The missing commit was the last of the segment before, or the first of this one.
         Ok(Some(match is_zero(before.rest()) {
             true => self.short_of_mark(loaded.name, start, here),
             false => self.short_of_mark(before.name, before.writer.frozen(), fault),

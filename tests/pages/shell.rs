@@ -294,7 +294,7 @@ fn kill(pid: u32, signal: Signal) {
 }
 
 fn is_command(line: &str) -> bool {
-    let programs = ["cargo ", "sutra ", "pip ", "kill ", "cd ", "RUSTC_BOOTSTRAP=1 "];
+    let programs = ["cargo ", "sutra ", "pip ", "kill ", "cd ", "bash "];
     programs.iter().any(|program| line.starts_with(program))
 }
 

@@ -1,4 +1,4 @@
-//! What a store was given before by an import that comes with every start.
+//! Which files of a `serve --import` the store has imported before.
 //!
 //! A file is known again by a digest of its bytes and of those of the embeddings beside it,
 //! whatever it is called now. It is remembered when all of it is durable. So an import that was
@@ -44,8 +44,8 @@ impl<'a> Before<'a> {
     }
 
     /// Has the store remember all of them. First everything that was written is made durable: with
-    /// a relaxed durability a power cut could otherwise leave a store that takes for imported what
-    /// it lost.
+    /// a relaxed durability a power cut could otherwise leave a store that has lost a file's
+    /// records and remembers it as imported.
     pub(super) async fn remember(self, client: &Client) -> Result<(), Failure> {
         client.flush().await?;
         Ok(self.record.remember(self.digests)?)

@@ -167,7 +167,7 @@ impl ConceptLine {
 }
 
 impl AssociationLine {
-    /// As a concept's.
+    /// As [`ConceptLine::check`].
     fn check(&self) -> Result<(), String> {
         let record = AssociationRecord {
             source: id(&self.source)?,
@@ -191,7 +191,7 @@ fn check<T: Payload>(frame: &[u8]) -> Result<(), String> {
     }
 }
 
-/// The parser counts lines within its text, which is always one line.
+/// Leaves out the parser's line number: it is given one line at a time.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
@@ -222,8 +222,8 @@ impl Lines<Box<dyn BufRead>> {
     }
 }
 
-/// A line without the white space around it, nor the mark that it begins with where files were put
-/// together.
+/// A line without the white space around it, and without a byte order mark, which joined files
+/// have in the middle.
 fn trimmed(line: &[u8]) -> &[u8] {
     let line = line.trim_ascii();
     line.strip_prefix(text::MARK).unwrap_or(line).trim_ascii_start()

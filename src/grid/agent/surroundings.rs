@@ -70,7 +70,7 @@ pub(crate) fn prepare() -> impl FnMut() -> io::Result<()> + Send + Sync + 'stati
     move || {
         for Limit { resource, wanted, allowed } in &limits {
             let set = setrlimit(*resource, *wanted).or_else(|_| setrlimit(*resource, *allowed));
-            // Its own maximum may always be set.
+            // The second attempt can't fail: a process may always keep its own maximum.
             set?;
         }
         umask(Mode::RWXG | Mode::RWXO);
