@@ -1,40 +1,66 @@
-//! A server on our runtime layer that gives each received run of bytes an answer: what the frames,
-//! the service and the store above it are compared with.
+//! An echo on our runtime layer: what the frames, the service and the store above it are compared
+//! with.
+//!
+//! What is behind a reply's number is written, or it is a piece of a region, copied or sent from
+//! where it lies: the two ways in which a query's hit can go out.
 
 use std::io;
 use std::net::TcpListener;
+use std::sync::Arc;
 
-use sutra_runtime::{Config, Core, Event, Handler, ListenerId, Next, Outgoing, Socket, Spin, TimerId};
+use clap::ValueEnum;
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use sutra_runtime::{
+    Config, Core, Event, Handler, ListenerId, Next, Outgoing, Region, RegionWriter, Socket, Spin, TimerId,
+};
 
 use crate::Outcome;
-use crate::sizes::Sizes;
+use crate::sizes::{NUMBER, Sizes};
 
-/// What a server answers.
-pub(crate) trait Answer: Send + 'static {
-    /// Appends the answers to what a connection has sent. `partial` is the connection's own: what
-    /// an earlier call has left in it came before `bytes`. An error closes the connection.
-    fn answer(&mut self, partial: &mut Vec<u8>, bytes: &[u8], out: &mut Outgoing)
-    -> Result<(), sutra_wire::FrameError>;
+/// Far more than any cache of a processor holds, as a store's segments are.
+const REGION_BYTES: usize = 256 << 20;
+
+/// How a piece of the region goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Way {
+    /// Copied beside its number.
+    Copied,
+    /// Sent from where it lies.
+    Shared,
 }
 
-/// Gives each request of a fixed size a reply of a fixed size without reading more of it than its
-/// number.
-pub(crate) struct Echo(pub(crate) Sizes);
+/// A region whose pieces are sent.
+struct Pieces {
+    region: Arc<Region>,
+    way: Way,
+    random: SmallRng,
+}
 
-impl Answer for Echo {
-    fn answer(
-        &mut self,
-        partial: &mut Vec<u8>,
-        bytes: &[u8],
-        out: &mut Outgoing,
-    ) -> Result<(), sutra_wire::FrameError> {
-        self.0.answer(partial, bytes, |reply| out.bytes().extend_from_slice(reply));
-        Ok(())
+impl Pieces {
+    fn new(way: Way) -> Outcome<Self> {
+        let mut writer = RegionWriter::new(REGION_BYTES)?;
+        writer.writable().fill(0x5a);
+        writer.freeze(REGION_BYTES);
+        Ok(Self { region: Arc::clone(writer.region()), way, random: SmallRng::seed_from_u64(1) })
+    }
+
+    /// A reply of this length; its piece starts as archives in a log do, at any multiple of 16.
+    fn reply(&mut self, reply: &[u8], out: &mut Outgoing) {
+        let (number, rest) = reply.split_at(NUMBER);
+        out.bytes().extend_from_slice(number);
+        let place = self.random.random_range(0..REGION_BYTES - rest.len()) & !15;
+        let slice = self.region.slice(place..place + rest.len()).expect("all of the region is frozen");
+        match self.way {
+            Way::Copied => out.bytes().extend_from_slice(&slice),
+            Way::Shared => out.push_shared(slice),
+        }
     }
 }
 
-struct Answering<A> {
-    answer: A,
+struct Answering {
+    sizes: Sizes,
+    pieces: Option<Pieces>,
     /// By the socket's index: what is to be sent next, and whether a send is under way.
     peers: Vec<Peer>,
     dirty: Vec<Socket>,
@@ -47,7 +73,7 @@ struct Peer {
     sending: bool,
 }
 
-impl<A> Answering<A> {
+impl Answering {
     fn peer(&mut self, socket: Socket) -> &mut Peer {
         if socket.index() >= self.peers.len() {
             self.peers.resize_with(socket.index() + 1, Peer::default);
@@ -56,7 +82,7 @@ impl<A> Answering<A> {
     }
 }
 
-impl<A: Answer> Handler for Answering<A> {
+impl Handler for Answering {
     type Message = ();
 
     fn event(&mut self, core: &mut Core<()>, event: Event<'_>) {
@@ -72,13 +98,13 @@ impl<A: Answer> Handler for Answering<A> {
                     self.peer(socket).output = Some(core.outgoing());
                     self.dirty.push(socket);
                 }
-                let peer = &mut self.peers[socket.index()];
-                let answered = peer
-                    .output
-                    .as_mut()
-                    .is_some_and(|output| self.answer.answer(&mut peer.partial, bytes, output).is_ok());
-                if !answered {
-                    core.close(socket);
+                let Self { sizes, pieces, peers, .. } = self;
+                let Peer { partial, output, .. } = &mut peers[socket.index()];
+                if let Some(out) = output {
+                    sizes.answer(partial, bytes, |reply| match pieces {
+                        Some(pieces) => pieces.reply(reply, out),
+                        None => out.bytes().extend_from_slice(reply),
+                    });
                 }
             }
             Event::ReceiveEnded { socket, .. } => core.close(socket),
@@ -121,16 +147,17 @@ impl<A: Answer> Handler for Answering<A> {
     }
 }
 
-/// Answers on one core until the process is killed.
-pub(crate) fn run<A: Answer>(answer: A, listener: TcpListener, cpu: usize, spin: bool) -> Outcome {
+/// Answers on one core until the process is killed; with pieces of a region where a way is named.
+pub(crate) fn run(sizes: Sizes, way: Option<Way>, listener: TcpListener, cpu: usize, spin: bool) -> Outcome {
     let spin = if spin { Spin::Always } else { Spin::Off };
-    let parts = std::sync::Mutex::new(Some((answer, listener)));
+    let pieces = way.map(Pieces::new).transpose()?;
+    let parts = std::sync::Mutex::new(Some((sizes, pieces, listener)));
     let running = sutra_runtime::start(Config { cpus: vec![cpu], spin, ..Config::default() }, move |_, core| {
         let parts = parts.lock().ok().and_then(|mut parts| parts.take());
-        let (answer, listener) = parts.ok_or_else(|| io::Error::other("the one core is built once"))?;
+        let (sizes, pieces, listener) = parts.ok_or_else(|| io::Error::other("the one core is built once"))?;
         listener.set_nonblocking(true)?;
         core.listen(listener, ListenerId(0)).map_err(io::Error::other)?;
-        Ok::<_, io::Error>(Answering { answer, peers: Vec::new(), dirty: Vec::new() })
+        Ok::<_, io::Error>(Answering { sizes, pieces, peers: Vec::new(), dirty: Vec::new() })
     })?;
     Ok(running.join()?)
 }

@@ -16,6 +16,7 @@ mod floor;
 mod goals;
 mod host;
 mod idle;
+mod library;
 mod markdown;
 mod plots;
 mod profiles;
@@ -31,7 +32,7 @@ mod setup;
 mod system_calls;
 mod tables;
 mod template;
-mod vector_data;
+pub(crate) mod vector_data;
 
 use std::fs;
 use std::path::{Path, PathBuf};

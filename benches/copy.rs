@@ -1,24 +1,24 @@
 //! From what size on is a stored record better sent from its segment than copied beside its header?
-//! One server core answers with pieces of a region in both ways; the load is on another.
+//! An echo on one core answers with pieces of a region, in each way by a process of its own; the
+//! load is on another.
 //!
 //! It is the measurement behind `COPY_LIMIT` in src/net/output.rs. The server's CPU time a request
 //! decides: at long replies the load's core and not the server's bounds the rate.
 
 use clap::Args;
-use sutra_load::{Report, ServerCpu};
+use sutra_load::{Echo, Report, ServerCpu};
 
 use crate::Outcome;
 use crate::options::{Cpus, Rounds, load};
 use crate::process::Running;
 use crate::spread::{ratios, show};
-use crate::stored::Ask;
 
 #[derive(Args)]
 pub(crate) struct Options {
     #[command(flatten)]
     rounds: Rounds,
-    /// Reply payloads, in bytes: multiples of 16
-    #[arg(long, value_delimiter = ',', default_value = "512,1024,2048,4096,8192,16384,32768", value_parser = payload)]
+    /// Replies, in bytes, their number among them
+    #[arg(long, value_delimiter = ',', default_values_t = [512, 1024, 2048, 4096, 8192, 16384, 32768])]
     sizes: Vec<usize>,
     #[command(flatten)]
     cpus: Cpus,
@@ -27,6 +27,9 @@ pub(crate) struct Options {
 /// Connections and depth: a reply on its own, many connections with one each, many replies in one
 /// send.
 const SHAPES: [(usize, usize); 3] = [(1, 1), (64, 1), (16, 16)];
+
+/// Bytes of a request: less than any reply, so that the replies are no echo.
+const REQUEST: usize = 32;
 
 /// What is compared: its name, how it is read, and the digits to show.
 type Figure = (&'static str, fn(&Report) -> f64, usize);
@@ -37,35 +40,34 @@ const FIGURES: [Figure; 3] = [
     ("server CPU µs", |report| report.server_cpu.as_ref().map_or(f64::NAN, |cpu| cpu.total_us), 2),
 ];
 
-fn payload(text: &str) -> Result<usize, String> {
-    let bytes = text.parse().ok().filter(|bytes| (16..=1 << 20).contains(bytes) && bytes % 16 == 0);
-    bytes.ok_or_else(|| format!("{text:?} is no multiple of 16 between 16 and 1048576"))
-}
-
 pub(crate) fn run(options: &Options) -> Outcome {
     let Rounds { rounds, seconds } = options.rounds;
     println!(
         "replies copied beside their header, and sent from where they lie; median over {rounds} rounds [lowest, highest]"
     );
-    let server = Running::own(options.cpus.server_cpu, &["stored"])?;
-    for (connections, depth) in SHAPES {
-        println!("\n{connections} × {depth}");
-        let plan = load(&server, connections, depth, seconds, options.cpus.load_cpu);
-        for bytes in &options.sizes {
+    for bytes in &options.sizes {
+        let server = |way| {
+            let sizes = ["--request-bytes", &REQUEST.to_string(), "--reply-bytes", &bytes.to_string()];
+            Running::own(options.cpus.server_cpu, &[&["runtime", "--pieces", way], &sizes[..]].concat())
+        };
+        let servers = [server("copied")?, server("shared")?];
+        for (connections, depth) in SHAPES {
+            println!("\n{bytes} bytes, {connections} × {depth}");
             let mut reports: [Vec<Report>; 2] = Default::default();
             for round in 0..rounds {
                 // Each way is first in turn.
                 for which in [round % 2, (round + 1) % 2] {
+                    let server = &servers[which];
+                    let plan = load(server, connections, depth, seconds, options.cpus.load_cpu);
                     let cpu = ServerCpu::of_process(server.pid());
-                    let asked = Ask { bytes: *bytes, shared: which == 1 };
-                    reports[which].push(sutra_load::run(&plan, vec![asked], Some(cpu))?);
+                    reports[which].push(sutra_load::run(&plan, vec![Echo::new(REQUEST, *bytes)], Some(cpu))?);
                 }
             }
             for (name, figure, digits) in FIGURES {
                 let [copied, shared] = reports.each_ref().map(|reports| reports.iter().map(figure).collect::<Vec<_>>());
                 let ratio = show(ratios(&shared, &copied), 3);
                 let (copied, shared) = (show(copied, digits), show(shared, digits));
-                println!("{bytes:>6} {name:<14} copied {copied:<26} shared {shared:<26} shared/copied {ratio}");
+                println!("  {name:<14} copied {copied:<26} shared {shared:<26} shared/copied {ratio}");
             }
         }
     }

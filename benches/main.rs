@@ -22,8 +22,6 @@ mod search;
 mod serve;
 mod sizes;
 mod spread;
-mod stored;
-mod vectors;
 
 use std::process::ExitCode;
 
@@ -57,8 +55,6 @@ enum Command {
     Paths(paths::Options),
     /// Measure a query on a core that is full of searches and paths
     Search(search::Options),
-    /// Compare vector search in the store with the index library alone, and with an exact scan
-    Vectors(vectors::Options),
     /// Serve as one of the contenders until killed
     #[command(hide = true)]
     Serve(serve::Options),
@@ -72,7 +68,6 @@ fn main() -> ExitCode {
         Command::Recovery(options) => recovery::run(&options),
         Command::Paths(options) => paths::run(&options),
         Command::Search(options) => search::run(&options),
-        Command::Vectors(options) => vectors::run(&options),
         Command::Serve(options) => serve::run(&options),
     };
     match outcome {

@@ -1,14 +1,13 @@
 //! Paths between random pairs over the socket, beside a bidirectional breadth-first search over
 //! adjacency vectors in this process's memory.
 //!
-//! The same pairs for both, one after the other, so that drift of the host hits both alike; a
-//! length that differs fails the run. The plain search stamps what it visits in vectors as long as
-//! the graph, which a server with bounded memory for each search can't.
+//! The same pairs for both, in turn, so that drift of the host hits both alike; a length that
+//! differs fails the run. The plain search stamps what it visits in vectors as long as the graph,
+//! which a server with bounded memory for each search can't.
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -16,14 +15,14 @@ use clap::Args;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::Value;
-use sutra_wire::{
-    Checked, ClientHello, ConceptId, FrameBuffer, HEADER_BYTES, Header, NO_CORE, Opcode, PathRequest, Paths, Status,
-    encode_archive, padded,
-};
+use sutra_client::blocking::Client;
+use sutra_client::{ConceptId, PathQuery};
+use sutra_load::{Length, Path as PathLoad, Plan};
 
 use crate::Outcome;
-use crate::options::Cpus;
-use crate::process::{Running, import};
+use crate::options::{Cpus, load};
+use crate::process::{Running, import, on_cpu};
+use crate::spread::{ratios, show};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -36,6 +35,9 @@ pub(crate) struct Options {
     /// How many random pairs
     #[arg(long, default_value_t = 2_000)]
     pairs: usize,
+    /// Rounds over all pairs
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
     #[command(flatten)]
     cpus: Cpus,
 }
@@ -43,74 +45,74 @@ pub(crate) struct Options {
 /// Visits of the plain search from which on a pair counts as one of the long ones.
 const LONG: usize = 1_000;
 
+/// What is asked: a place in the graph to another, and how many concepts the plain search visits.
+struct Pair {
+    ends: (u32, u32),
+    visited: usize,
+}
+
 pub(crate) fn run(options: &Options) -> Outcome {
-    // Before this thread is pinned, which those that it starts would be, too.
-    let prepared: Vec<_> =
-        options.concepts.iter().map(|concepts| prepare(options, *concepts)).collect::<Outcome<_>>()?;
-    if !core_affinity::set_for_current(core_affinity::CoreId { id: options.cpus.load_cpu }) {
-        return Err(format!("can't run on CPU {}", options.cpus.load_cpu).into());
+    for concepts in &options.concepts {
+        let folder = tempfile::tempdir()?;
+        let mut graph = Graph::cut(&options.wordnet, *concepts, folder.path())?;
+        let server = Running::sutra(&format!("{},", options.cpus.server_cpu), &["--durability", "os"])?;
+        import(folder.path(), &server)?;
+        let mut pairs = pairs(options.pairs, &mut graph, &server)?;
+        println!("{} concepts, {} associations, {} random pairs", graph.ids.len(), graph.associations, pairs.len());
+        compare("all", options, &pairs, &mut graph, &server)?;
+        pairs.retain(|pair| pair.visited > LONG);
+        compare("over 1,000 visited", options, &pairs, &mut graph, &server)?;
     }
-    prepared.into_iter().try_for_each(|(graph, server)| compare(options, graph, &server))
-}
-
-/// A graph, and a server that has it.
-fn prepare(options: &Options, concepts: usize) -> Outcome<(Graph, Running)> {
-    let folder = tempfile::tempdir()?;
-    let graph = Graph::cut(&options.wordnet, concepts, folder.path())?;
-    let server = Running::sutra(&format!("{},", options.cpus.server_cpu), &["--durability", "os"])?;
-    import(folder.path(), &server)?;
-    Ok((graph, server))
-}
-
-fn compare(options: &Options, mut graph: Graph, server: &Running) -> Outcome {
-    let mut asking = Asking::connect(server.address)?;
-    let mut random = SmallRng::seed_from_u64(7);
-    let mut measured = Vec::with_capacity(options.pairs);
-    for round in 0..options.pairs + 100 {
-        let mut pick = || random.random_range(0..graph.ids.len()) as u32;
-        let (start, end) = (pick(), pick());
-        let began = Instant::now();
-        let (length, visited) = graph.search(start, end);
-        let plain = began.elapsed();
-        let ids = [start, end].map(|concept| graph.ids[concept as usize]);
-        let began = Instant::now();
-        let answered = asking.path(ids[0], ids[1])?;
-        let served = began.elapsed();
-        if answered != length {
-            return Err(
-                format!("{answered:?} associations instead of {length:?} from {:?} to {:?}", ids[0], ids[1]).into()
-            );
-        }
-        // The first ones warm up.
-        if round >= 100 {
-            measured.push((visited, plain, served));
-        }
-    }
-    println!("{} concepts, {} associations, {} random pairs", graph.ids.len(), graph.associations, measured.len());
-    show("all", &measured);
-    measured.retain(|(visited, ..)| *visited > LONG);
-    show("over 1,000 visited", &measured);
     Ok(())
 }
 
+/// Random pairs, to which both have the same answer.
+fn pairs(count: usize, graph: &mut Graph, server: &Running) -> Outcome<Vec<Pair>> {
+    let client = Client::connect(server.address.to_string())?;
+    let mut random = SmallRng::seed_from_u64(7);
+    let mut pairs = Vec::with_capacity(count);
+    for _ in 0..count {
+        let mut pick = || random.random_range(0..graph.ids.len()) as u32;
+        let ends = (pick(), pick());
+        let (length, visited) = graph.search(ends.0, ends.1);
+        let (start, end) = graph.ids_of(ends);
+        let answered = client.path(PathQuery::between(start, end).max_depth(u32::MAX))?;
+        let answered = answered.paths.first().map(|path| path.edges.len());
+        if answered != length {
+            return Err(format!("{answered:?} associations instead of {length:?} from {start:?} to {end:?}").into());
+        }
+        pairs.push(Pair { ends, visited });
+    }
+    Ok(pairs)
+}
+
 /// Prints both sides' median and 99th percentile, and their ratios.
-fn show(title: &str, measured: &[(usize, Duration, Duration)]) {
-    if measured.is_empty() {
-        return println!("  {title}: none");
+fn compare(title: &str, options: &Options, pairs: &[Pair], graph: &mut Graph, server: &Running) -> Outcome {
+    if pairs.is_empty() {
+        println!("  {title}: none");
+        return Ok(());
     }
-    let micros = |durations: Vec<Duration>, share: f64| {
-        let mut micros: Vec<f64> = durations.iter().map(|duration| duration.as_secs_f64() * 1e6).collect();
-        micros.sort_by(f64::total_cmp);
-        micros[((micros.len() - 1) as f64 * share) as usize]
-    };
-    let mut visits: Vec<usize> = measured.iter().map(|(visited, ..)| *visited).collect();
+    let mut visits: Vec<usize> = pairs.iter().map(|pair| pair.visited).collect();
     visits.sort_unstable();
-    println!("  {title}: {} pairs, {} visited at the median", measured.len(), visits[visits.len() / 2]);
-    for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
-        let plain = micros(measured.iter().map(|(_, plain, _)| *plain).collect(), share);
-        let served = micros(measured.iter().map(|(.., served)| *served).collect(), share);
-        println!("    {name}   in memory {plain:8.1} µs   served {served:8.1} µs   ratio {:.2}", served / plain);
+    println!("  {title}: {} pairs, {} visited at the median", pairs.len(), visits[visits.len() / 2]);
+    let ids: Vec<_> = pairs.iter().map(|pair| graph.ids_of(pair.ends)).collect();
+    let length = Length::Requests(pairs.len() as u64);
+    let plan = Plan { warm_up: Duration::ZERO, length, ..load(server, 1, 1, 0.0, options.cpus.load_cpu) };
+    let mut figures: [[Vec<f64>; 2]; 2] = Default::default();
+    for _ in 0..options.rounds {
+        let plain = on_cpu(options.cpus.load_cpu, || Ok(graph.times(pairs)))?;
+        let report = sutra_load::run(&plan, vec![PathLoad::new("", ids.clone(), u32::MAX)], None)?;
+        let latency = report.latency.ok_or("paths were answered")?;
+        for (at, (share, ns)) in [(0.5, latency.p50_ns), (0.99, latency.p99_ns)].into_iter().enumerate() {
+            figures[at][0].push(plain[((plain.len() - 1) as f64 * share) as usize]);
+            figures[at][1].push(ns as f64 / 1000.0);
+        }
     }
+    for (name, [plain, served]) in ["p50", "p99"].into_iter().zip(figures) {
+        let ratio = show(ratios(&served, &plain), 2);
+        println!("    {name}   in memory {} µs   served {} µs   ratio {ratio}", show(plain, 1), show(served, 1));
+    }
+    Ok(())
 }
 
 /// The graph as plain vectors.
@@ -157,6 +159,22 @@ impl Graph {
         Ok(Self { ids, adjacent, associations, seen, searches: 0 })
     }
 
+    fn ids_of(&self, ends: (u32, u32)) -> (ConceptId, ConceptId) {
+        (self.ids[ends.0 as usize], self.ids[ends.1 as usize])
+    }
+
+    /// What the search for each pair takes in µs, the least first.
+    fn times(&mut self, pairs: &[Pair]) -> Vec<f64> {
+        let mut time = |Pair { ends, .. }: &Pair| {
+            let began = Instant::now();
+            std::hint::black_box(self.search(ends.0, ends.1));
+            began.elapsed().as_secs_f64() * 1e6
+        };
+        let mut times: Vec<_> = pairs.iter().map(&mut time).collect();
+        times.sort_by(f64::total_cmp);
+        times
+    }
+
     /// The associations on a shortest path, and how many concepts were visited for it.
     fn search(&mut self, start: u32, end: u32) -> (Option<usize>, usize) {
         if start == end {
@@ -201,49 +219,5 @@ impl Graph {
             length
         };
         side(&self.seen[0]) + side(&self.seen[1])
-    }
-}
-
-/// A blocking connection that has one request under way.
-struct Asking {
-    stream: TcpStream,
-    frame: FrameBuffer,
-    payload: FrameBuffer,
-}
-
-impl Asking {
-    fn connect(address: SocketAddr) -> Outcome<Self> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        let mut asking = Self { stream, frame: FrameBuffer::new(), payload: FrameBuffer::new() };
-        let header = Header { opcode: Opcode::Hello as u8, ..Header::default() };
-        encode_archive(&mut asking.frame, header, &ClientHello::new(NO_CORE));
-        asking.exchange()?;
-        Ok(asking)
-    }
-
-    /// Sends the frame and reads the payload of its answer.
-    fn exchange(&mut self) -> Outcome {
-        self.stream.write_all(&self.frame)?;
-        let mut header = [0; HEADER_BYTES];
-        self.stream.read_exact(&mut header)?;
-        let header = Header::decode(&header)?;
-        self.payload.resize(padded(header.length as usize), 0);
-        self.stream.read_exact(&mut self.payload)?;
-        self.payload.resize(header.length as usize, 0);
-        match header.status {
-            status if status == Status::Ok as u8 => Ok(()),
-            status => Err(format!("the server answered with status {status}").into()),
-        }
-    }
-
-    /// The associations on the path that the server finds.
-    fn path(&mut self, start: ConceptId, end: ConceptId) -> Outcome<Option<usize>> {
-        let request = PathRequest { start: start.0, end: end.0, max_depth: u32::MAX, ..PathRequest::default() };
-        self.frame.clear();
-        encode_archive(&mut self.frame, Header { opcode: Opcode::Path as u8, ..Header::default() }, &request);
-        self.exchange()?;
-        let paths = Checked::<Paths>::new(&self.payload)?;
-        Ok(paths.paths.first().map(|path| path.edges.len()))
     }
 }

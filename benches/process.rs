@@ -29,10 +29,15 @@ pub(crate) struct Running {
 impl Running {
     /// Starts the server on an empty folder, on the cores that `--cores` is told.
     pub(crate) fn sutra(cores: &str, arguments: &[&str]) -> Outcome<Self> {
+        Self::sutra_on(folder()?, cores, arguments)
+    }
+
+    /// Starts it on a folder that another has left.
+    pub(crate) fn sutra_on(folder: TempDir, cores: &str, arguments: &[&str]) -> Outcome<Self> {
         let mut command = Command::new(built("sutra")?);
         command.args("serve --listen 127.0.0.1:0 --compat 127.0.0.1:0 --cores".split(' '));
         command.arg(cores).args(arguments);
-        Self::with_folder(command)
+        Self::with_folder(command, folder)
     }
 
     /// Starts a grid's master on an empty folder.
@@ -41,7 +46,7 @@ impl Running {
         command.args("grid master --listen 127.0.0.1:0 --compat 127.0.0.1:0 --admin off --cpu".split(' '));
         // At "info" it names every agent that registers.
         command.arg(cpu.to_string()).env("SUTRA_LOG", "warn");
-        Self::with_folder(command)
+        Self::with_folder(command, folder()?)
     }
 
     /// Starts one of this program's own servers.
@@ -51,9 +56,8 @@ impl Running {
         Self::announced(command, None)
     }
 
-    /// Starts a program that is told its folder by `--data`, with an empty one.
-    fn with_folder(mut command: Command) -> Outcome<Self> {
-        let folder = folder()?;
+    /// Starts a program that is told its folder by `--data`.
+    fn with_folder(mut command: Command, folder: TempDir) -> Outcome<Self> {
         command.arg("--data").arg(folder.path().join("data"));
         Self::announced(command, Some(folder))
     }

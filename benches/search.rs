@@ -1,9 +1,11 @@
 //! A query's latency on a core that serves nothing else, and on one that is full of vector searches
-//! and of paths; and what the vectors cost that core: memory, and the time until all are indexed.
+//! and of paths; and what the vectors cost that core: memory, the time until all are indexed, and a
+//! start.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use rand::rngs::SmallRng;
@@ -14,10 +16,10 @@ use sutra_client::blocking::Client;
 use sutra_load::{KeySpace, Keys, Learn, Length, Path as PathLoad, Plan, Query, Report, Search};
 
 use crate::Outcome;
+use crate::compare::vector_data::{K, Vectors, wait_until_indexed};
 use crate::options::{Cpus, Rounds, filling, load};
 use crate::process::{Running, import};
 use crate::spread::show;
-use crate::vectors::{Data, K, wait_until_indexed};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -37,7 +39,7 @@ const CROWD: usize = 8;
 const CONCEPTS: u64 = 10_000;
 
 pub(crate) fn run(options: &Options) -> Outcome {
-    let data = Data::read(&options.wordnet)?;
+    let data = Vectors::read(&options.wordnet)?;
     let names = names(&options.wordnet)?;
     let server = Running::sutra(&format!("{},", options.cpus.server_cpu), &["--durability", "os"])?;
     import(&options.wordnet, &server)?;
@@ -50,12 +52,28 @@ pub(crate) fn run(options: &Options) -> Outcome {
     if let Some(memory) = memory {
         println!("  bytes a vector beyond its record   {}", memory.value.to_native() / vectors.max(1));
     }
-    crowded(options, &data, &names, &server)
+    crowded(options, &data, &names, &server)?;
+    restarts(options, server)
+}
+
+/// How long the same server takes to start with the checkpoint of its vectors, and without.
+fn restarts(options: &Options, server: Running) -> Outcome {
+    let mut folder = server.stop()?;
+    for name in ["with", "without"] {
+        let start = Instant::now();
+        let server = Running::sutra_on(folder, &format!("{},", options.cpus.server_cpu), &["--durability", "os"])?;
+        let opened = start.elapsed();
+        let indexed = wait_until_indexed(&Client::connect(server.address.to_string())?, 0)?;
+        println!("  start {name} a checkpoint of the index   {opened:.1?}, and {indexed:.1?} until all are indexed");
+        folder = server.stop()?;
+        fs::remove_file(folder.path().join("data/shard-000/vectors-0.index"))?;
+    }
+    Ok(())
 }
 
 /// The concepts' names, in the order of the vectors.
 fn names(folder: &Path) -> Outcome<Vec<String>> {
-    let file = BufReader::new(std::fs::File::open(folder.join("concepts.jsonl"))?);
+    let file = BufReader::new(fs::File::open(folder.join("concepts.jsonl"))?);
     let name = |line: std::io::Result<String>| -> Outcome<String> {
         let line: Value = serde_json::from_str(&line?)?;
         Ok(line["id"].as_str().ok_or("a concept has an id")?.to_owned())
@@ -65,7 +83,7 @@ fn names(folder: &Path) -> Outcome<Vec<String>> {
 
 /// A query's latency beside nothing, and beside searches and paths that take all the time that
 /// there is.
-fn crowded(options: &Options, data: &Data, names: &[String], server: &Running) -> Outcome {
+fn crowded(options: &Options, data: &Vectors, names: &[String], server: &Running) -> Outcome {
     let keys = |space| Keys::new("bench", space);
     let learn = Learn::new("queried", keys(KeySpace::Once(CONCEPTS)), 200, 0);
     sutra_load::run(&filling(server, CONCEPTS), vec![learn], None)?;

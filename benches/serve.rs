@@ -4,10 +4,9 @@ use std::net::TcpListener;
 
 use clap::{Args, ValueEnum};
 
-use crate::answering::{self, Echo};
+use crate::answering::{self, Way};
 use crate::legacy::{self, Sync};
 use crate::sizes::Sizes;
-use crate::stored::Pieces;
 use crate::{Outcome, bare_echo};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -16,8 +15,6 @@ enum Kind {
     Bare,
     /// An echo on our runtime.
     Runtime,
-    /// Pieces of a region on our runtime, copied or sent from where they lie.
-    Stored,
     /// The server that Sutra replaces.
     Legacy,
     /// The old grid master's heartbeats.
@@ -40,6 +37,9 @@ pub(crate) struct Options {
     /// Bytes of an echo's replies
     #[arg(long, default_value_t = 64)]
     reply_bytes: usize,
+    /// Have the echo on our runtime reply with pieces of a region
+    #[arg(long, value_enum)]
+    pieces: Option<Way>,
     /// When the old server answers a write
     #[arg(long, value_enum, default_value_t = Sync::Always)]
     sync: Sync,
@@ -53,8 +53,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
     let Options { kind, cpu, spin, .. } = *options;
     match kind {
         Kind::Bare => bare_echo::run(listener, cpu, spin, sizes)?,
-        Kind::Runtime => answering::run(Echo(sizes), listener, cpu, spin)?,
-        Kind::Stored => answering::run(Pieces::new()?, listener, cpu, spin)?,
+        Kind::Runtime => answering::run(sizes, options.pieces, listener, cpu, spin)?,
         Kind::Legacy => legacy::serve(listener, cpu, options.sync)?,
         Kind::LegacyGrid => legacy::serve_grid(listener, cpu)?,
     }

@@ -41,7 +41,7 @@ impl Sizes {
 }
 
 /// Bytes of the number that a reply repeats.
-const NUMBER: usize = 8;
+pub(crate) const NUMBER: usize = 8;
 
 #[cfg(test)]
 mod tests {

@@ -23,10 +23,9 @@ use super::ask::write_all;
 use super::cell::Shape;
 use super::fairness::{Fair, Watched, check, fairly, problem, starved_together, used, used_here};
 use super::setup::{CONCEPTS, Setup, Timing, learned_bytes, queried_keys, queried_records};
-use super::vector_data::{Vectors, learn_and_index};
+use super::vector_data::{K, Vectors, learn_and_index};
 use crate::Outcome;
 use crate::process::Running;
-use crate::vectors::K;
 use measured::{Costs, Point, Question, Scaling, Turning};
 use model::{DEEP, SEARCHES, SHALLOW};
 

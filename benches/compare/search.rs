@@ -19,18 +19,19 @@ use super::ask::{ask_grpc, grpc, write_all};
 use super::cell::{Cell, Shape};
 use super::contenders::{Contender, GRPC, OLD_UNSYNCED, Protocol, SUTRA};
 use super::fairness::{Fair, Measured, Used, Watched, check};
+use super::library::library;
 use super::record::{Described, Searched};
 use super::rounds::{go_round, problem, watched};
 use super::server::Server;
 use super::setup::{Setup, Timing};
-use super::vector_data::{Scan, Vectors, id, learn_and_index};
+use super::vector_data::{K, Scan, Vectors, id, learn_and_index};
 use crate::Outcome;
 use crate::process::{Running, folder, on_cpu, printed, said, version};
-use crate::vectors::{K, library};
 
 /// Names of rows that are no server's own.
 const LIBRARY: &str = "index library, in-process";
 const SCAN: &str = "exact scan, in-process";
+const WIDER: &str = "sutra, `ef_search` 400";
 const TITLE: &str = "Vector search";
 /// Loads over the socket.
 const SHAPES: [(usize, usize); 2] = [(1, 1), (16, 1)];
@@ -48,8 +49,8 @@ pub(crate) struct Found {
 
 /// Who searches.
 enum Searcher {
-    /// The server at this place of the field.
-    Server(usize),
+    /// The server at this place of the field; ours is told a width.
+    Server(usize, u32),
     Library(Index),
     Scan(Scan),
 }
@@ -77,7 +78,7 @@ pub(crate) fn measure(vectors: &Vectors, setup: &Setup, timing: Timing, rounds: 
     let ids = vectors.true_ids()?;
     let mut cells = Vec::new();
     for (at, (name, searcher)) in field.searchers.iter().enumerate() {
-        let shapes = if matches!(searcher, Searcher::Server(_)) { &SHAPES[..] } else { &SHAPES[..1] };
+        let shapes = if matches!(searcher, Searcher::Server(..)) { &SHAPES[..] } else { &SHAPES[..1] };
         let cell = |shape: &(usize, usize)| {
             (Entrant { at, recall: Arc::new(Recall::new(&ids)) }, Cell::new(name, Shape::closed(*shape)))
         };
@@ -114,7 +115,10 @@ impl<'a> Field<'a> {
             (LIBRARY, Searcher::Library(library(&vectors.rows)?)),
         ];
         let there = servers.iter().enumerate().filter(|(_, server)| server.is_there());
-        searchers.extend(there.map(|(at, server)| (server.contender().name, Searcher::Server(at))));
+        searchers.extend(there.map(|(at, server)| (server.contender().name, Searcher::Server(at, 0))));
+        if servers[0].is_there() {
+            searchers.push((WIDER, Searcher::Server(0, 400)));
+        }
         Ok(Self { vectors, files, setup, timing, servers, searchers })
     }
 
@@ -134,7 +138,7 @@ impl<'a> Field<'a> {
             Searcher::Library(index) => here(setup, *timing, &vectors.queries, recall, |query| {
                 index.search(query, K)?.keys.into_iter().map(|key| id(u32::try_from(key)?)).collect()
             }),
-            Searcher::Server(at) => {
+            Searcher::Server(at, width) => {
                 let contender = servers[*at].contender();
                 servers[*at].take_turn(|running| {
                     watched(running, setup, || {
@@ -145,7 +149,9 @@ impl<'a> Field<'a> {
                                 return ask_grpc(running, "search", shape, *timing, setup, &more);
                             }
                             Protocol::Old => Box::new(LegacySearch::new(&vectors.queries, K as u8, Arc::clone(recall))),
-                            _ => Box::new(Search::new("", &vectors.queries, K as u32, 0).judged_by(Arc::clone(recall))),
+                            _ => Box::new(
+                                Search::new("", &vectors.queries, K as u32, *width).judged_by(Arc::clone(recall)),
+                            ),
                         };
                         let cpu = ServerCpu::of_process(running.pid());
                         Ok(sutra_load::run(&setup.plan(running.address, shape, *timing), vec![workload], Some(cpu))?)

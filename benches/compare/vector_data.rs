@@ -4,10 +4,14 @@
 //! A folder that has queries.npy and neighbours.npy is taken at its word. Of another, rows at even
 //! distances are held out and asked for, and the truth is computed here.
 
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use half::f16;
 use multiversion::multiversion;
+use npyz::{Deserialize, NpyFile};
 use sutra_client::blocking::Client;
 use sutra_load::{KeySpace, Keys, Learn, key_name};
 use sutra_wire::{ConceptId, CoreLayout};
@@ -15,8 +19,9 @@ use sutra_wire::{ConceptId, CoreLayout};
 use super::ask::write_all;
 use crate::Outcome;
 use crate::process::Running;
-use crate::vectors::{Data, K, wait_until_indexed};
 
+/// How many neighbours are asked for.
+pub(crate) const K: usize = 10;
 /// Rows that are held out where the folder has no queries.
 const HELD_OUT: usize = 200;
 /// What names of the vectors' concepts start with.
@@ -35,19 +40,38 @@ pub(crate) struct Vectors {
 impl Vectors {
     pub(crate) fn read(folder: &Path) -> Outcome<Self> {
         let is_held_out = !folder.join("queries.npy").exists() || !folder.join("neighbours.npy").exists();
-        let Data { rows, queries, neighbours } =
-            if is_held_out { hold_out(Data::rows_of(folder)?) } else { Data::read(folder)? };
+        let rows = wide(read(&folder.join("embeddings.npy"))?);
+        let vectors = if is_held_out { Self::held_out(rows) } else { Self::with_queries(rows, folder)? };
+        let Self { rows, queries, truth, .. } = &vectors;
         let columns = rows.first().map_or(0, Vec::len);
-        let is_even = rows.iter().chain(&queries).all(|row| row.len() == columns);
-        if rows.len() < K || queries.is_empty() || !is_even || neighbours.len() != queries.len() {
+        let is_even = rows.iter().chain(queries).all(|row| row.len() == columns);
+        if rows.len() < K || queries.is_empty() || !is_even || truth.len() != queries.len() {
             return Err(format!("{}: these are no vectors with queries of their length", folder.display()).into());
         }
-        let mut truth = neighbours;
-        if truth.iter().flatten().any(|row| *row as usize >= rows.len()) || truth.iter().any(|row| row.len() < K) {
+        if truth.iter().any(|row| row.len() < K || row.iter().any(|row| *row as usize >= rows.len())) {
             return Err(format!("{}: neighbours.npy names no {K} rows a query", folder.display()).into());
         }
-        truth.iter_mut().for_each(|row| row.truncate(K));
-        Ok(Self { rows: Arc::new(rows), queries, truth, is_held_out })
+        Ok(vectors)
+    }
+
+    fn with_queries(rows: Vec<Vec<f32>>, folder: &Path) -> Outcome<Self> {
+        let queries = folder.join("queries.npy");
+        let queries = read::<f32>(&queries).or_else(|_| read(&queries).map(wide))?;
+        let neighbours: Vec<Vec<i32>> = read(&folder.join("neighbours.npy"))?;
+        let nearest = |row: Vec<i32>| row.into_iter().take(K).map(i32::cast_unsigned).collect();
+        let truth = neighbours.into_iter().map(nearest).collect();
+        Ok(Self { rows: Arc::new(rows), queries, truth, is_held_out: false })
+    }
+
+    fn held_out(all: Vec<Vec<f32>>) -> Self {
+        let every = (all.len() / HELD_OUT).max(2);
+        let (mut rows, mut queries) = (Vec::new(), Vec::new());
+        for (at, row) in all.into_iter().enumerate() {
+            if at % every == 0 && queries.len() < HELD_OUT { queries.push(row) } else { rows.push(row) }
+        }
+        let scan = Scan::new(&rows);
+        let truth = queries.iter().map(|query| scan.nearest(query)).collect();
+        Self { rows: Arc::new(rows), queries, truth, is_held_out: true }
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -93,15 +117,37 @@ fn unindexed(vectors: usize, cores: u16) -> Outcome<u64> {
     Ok(by_core.into_iter().filter(|count| *count < MIN_INDEXED).sum())
 }
 
-fn hold_out(all: Vec<Vec<f32>>) -> Data {
-    let every = (all.len() / HELD_OUT).max(2);
-    let (mut rows, mut queries) = (Vec::new(), Vec::new());
-    for (at, row) in all.into_iter().enumerate() {
-        if at % every == 0 && queries.len() < HELD_OUT { queries.push(row) } else { rows.push(row) }
+fn read<T: Deserialize>(path: &Path) -> Outcome<Vec<Vec<T>>> {
+    let bytes = fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let file = NpyFile::new(&bytes[..])?;
+    let columns = usize::try_from(*file.shape().get(1).ok_or("an array of two dimensions is needed")?)?;
+    let mut numbers = file.into_vec::<T>()?.into_iter();
+    let mut rows = Vec::new();
+    loop {
+        let row: Vec<T> = numbers.by_ref().take(columns).collect();
+        match row.is_empty() {
+            true => return Ok(rows),
+            false => rows.push(row),
+        }
     }
-    let scan = Scan::new(&rows);
-    let neighbours = queries.iter().map(|query| scan.nearest(query)).collect();
-    Data { rows, queries, neighbours }
+}
+
+fn wide(rows: Vec<Vec<f16>>) -> Vec<Vec<f32>> {
+    rows.into_iter().map(|row| row.into_iter().map(f16::to_f32).collect()).collect()
+}
+
+/// Waits until every vector is in an index, but for so many, which lie on shards that have too few
+/// for one.
+pub(crate) fn wait_until_indexed(client: &Client, left: u64) -> Outcome<Duration> {
+    let start = Instant::now();
+    loop {
+        let stats = client.stats()?;
+        let tail = stats.counters.iter().find(|counter| counter.name == "vectors_tail").ok_or("vectors_tail")?;
+        if tail.value.to_native() <= left {
+            return Ok(start.elapsed());
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 /// All vectors in one piece of memory, each of length one, looked at one after the other: as fast
@@ -175,8 +221,8 @@ mod tests {
 
     #[test]
     fn held_out_rows_are_asked_for_and_not_there() {
-        let Data { rows, queries, neighbours } = hold_out(circle(1_000));
-        assert_eq!((rows.len(), queries.len(), neighbours.len()), (800, 200, 200));
+        let Vectors { rows, queries, truth, .. } = Vectors::held_out(circle(1_000));
+        assert_eq!((rows.len(), queries.len(), truth.len()), (800, 200, 200));
         assert!(queries.iter().all(|query| !rows.contains(query)));
     }
 
