@@ -7,7 +7,7 @@
 //! threads; one sync a write, as the original).
 
 mod grid;
-mod messages;
+pub(crate) mod messages;
 mod store;
 
 use std::net::TcpListener;

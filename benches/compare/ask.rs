@@ -35,11 +35,7 @@ pub(crate) fn fill(contender: &Contender, running: &Running, setup: &Setup) -> O
         Protocol::Redis => Box::new(ValueStore::Redis.set(keys(), setup.archived.0)),
         Protocol::Memcached => Box::new(ValueStore::Memcached.set(keys(), setup.archived.0)),
         Protocol::Grid => return register(running),
-        Protocol::Grpc => {
-            let mut command = grpc("fill", running.address)?;
-            command.args(["--concepts", &CONCEPTS.to_string()]);
-            return said(command).map(drop);
-        }
+        Protocol::Grpc => return said(grpc("fill", running.address)?).map(drop),
         Protocol::Echo | Protocol::OldGrid | Protocol::Python(_) => return Ok(()),
     };
     write_all(running, workload, CONCEPTS)

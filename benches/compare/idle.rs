@@ -1,7 +1,6 @@
 //! What an idle connection costs each server: its resident memory before and after so many were
 //! opened, used once, and fell silent.
 
-use serde::Deserialize;
 use sutra_load::Plan;
 
 use super::ask::{fill, grpc, workload};
@@ -28,19 +27,13 @@ pub(crate) fn measure(setup: &Setup, connections: usize) -> Vec<Idle> {
     measured
 }
 
-/// What the gRPC contender's program prints.
-#[derive(Deserialize)]
-struct Printed {
-    bytes_each: f64,
-}
-
 fn of(contender: &Contender, setup: &Setup, connections: usize) -> Outcome<f64> {
     let running = contender.start(setup.server_cpu, setup.query_bytes)?;
     fill(contender, &running, setup)?;
     if contender.name == GRPC.name {
         let mut command = grpc("idle", running.address)?;
         command.args(["--connections", &connections.to_string(), "--server-pid", &running.pid().to_string()]);
-        return Ok(printed::<Printed>(command)?.bytes_each);
+        return printed(command);
     }
     // The smallest exchange that the protocol has.
     let operation = if contender.name == MEMCACHED.name { Operation::Query } else { Operation::Heartbeat };

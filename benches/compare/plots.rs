@@ -22,93 +22,99 @@ struct Line<'a> {
     points: Vec<(f64, f64)>,
 }
 
-/// What a plot says of its axes.
-struct Axes<'a> {
+/// A plot: its file, what it says, and what is drawn.
+struct Plot<'a> {
+    file: String,
     title: String,
-    x: &'a str,
-    y: &'a str,
+    x: &'static str,
+    y: &'static str,
     /// How a place on the x axis is written.
-    x_label: &'a dyn Fn(&f64) -> String,
+    x_label: fn(&f64) -> String,
+    lines: Vec<Line<'a>>,
 }
 
 /// Writes all plots; their file names and captions.
 pub(crate) fn write(record: &Record, folder: &Path) -> Outcome<Vec<(String, String)>> {
     let mut plots = Vec::new();
-    let everybody = Colors::of(record);
-    let mut plot = |file: &str, axes: &Axes<'_>, lines: Vec<Line<'_>>| -> Outcome {
-        // A line needs two points.
-        let lines: Vec<_> = lines.into_iter().filter(|line| line.points.len() > 1).collect();
-        if !lines.is_empty() {
-            draw(&folder.join(file), axes, &lines)?;
-            plots.push((file.to_owned(), axes.title.clone()));
-        }
-        Ok(())
-    };
-    let count = |connections: &f64| format!("{connections:.0}");
     if let Some(section) = record.section(QUERY) {
-        for depth in depths(section) {
-            for (figure, name, y) in [
-                (Figure::Rate, "throughput", "requests/s"),
-                (Figure::Cpu, "cpu", "server CPU a request, µs"),
-                (Figure::P99, "p99", "p99, µs"),
-            ] {
-                let axes = Axes {
-                    title: format!("Query, {depth} in flight on each connection: {}", figure.name()),
-                    x: "connections",
-                    y,
-                    x_label: &count,
-                };
-                let lines = by_connections(&everybody, section, depth, figure);
-                plot(&format!("query-{name}-depth-{depth}.svg"), &axes, lines)?;
-            }
-        }
+        let mut depths = distinct(section.cells.iter().map(|cell| cell.shape.depth));
+        depths.sort_unstable();
+        plots.extend(depths.into_iter().flat_map(|depth| by_connections(record, section, depth)));
     }
     for section in record.sections.iter().filter(|section| section.id != OPEN) {
-        for (connections, depth) in [(1, 1), (64, 1), (64, 16)] {
-            let axes = Axes {
-                title: format!("{}, {connections} × {depth}: latency by quantile", section.title),
-                x: "quantile",
-                y: "µs",
-                x_label: &|nines: &f64| format!("{} %", 100.0 * (1.0 - 10f64.powf(-nines))),
-            };
-            let cells =
-                section.cells.iter().filter(|cell| (cell.shape.connections, cell.shape.depth) == (connections, depth));
-            let lines = cells.filter_map(|cell| distribution(&everybody, cell)).collect();
-            plot(&format!("{}-latency-{connections}x{depth}.svg", section.id), &axes, lines)?;
-        }
+        plots.extend([(1, 1), (64, 1), (64, 16)].map(|load| by_quantile(record, section, load)));
     }
     if let Some(section) = record.section(OPEN) {
-        for figure in [Figure::P50, Figure::P99] {
-            let axes = Axes {
-                title: format!("Query at fixed rates: {} from the time a request was due", figure.name()),
-                x: "requests/s due",
-                y: "µs",
-                x_label: &count,
-            };
-            let file = format!("query-open-{}.svg", figure.name());
-            plot(&file, &axes, by_rate(&everybody, section, figure))?;
+        plots.extend([Figure::P50, Figure::P99].map(|figure| by_rate(record, section, figure)));
+    }
+    let mut written = Vec::new();
+    for mut plot in plots {
+        // A line needs two points.
+        plot.lines.retain(|line| line.points.len() > 1);
+        if !plot.lines.is_empty() {
+            draw(&folder.join(&plot.file), &plot)?;
+            written.push((plot.file, plot.title));
         }
     }
-    Ok(plots)
+    Ok(written)
 }
 
-fn depths(section: &Section) -> Vec<usize> {
-    let mut depths = distinct(section.cells.iter().map(|cell| cell.shape.depth));
-    depths.sort_unstable();
-    depths
+fn count(connections: &f64) -> String {
+    format!("{connections:.0}")
 }
 
-/// Everybody's color: by their order in the whole record.
-struct Colors<'r>(Vec<&'r str>);
+fn by_connections<'r>(record: &'r Record, section: &'r Section, depth: usize) -> [Plot<'r>; 3] {
+    [
+        (Figure::Rate, "throughput", "requests/s"),
+        (Figure::Cpu, "cpu", "server CPU a request, µs"),
+        (Figure::P99, "p99", "p99, µs"),
+    ]
+    .map(|(figure, name, y)| Plot {
+        file: format!("query-{name}-depth-{depth}.svg"),
+        title: format!("Query, {depth} in flight on each connection: {}", figure.name()),
+        x: "connections",
+        y,
+        x_label: count,
+        lines: lines(record, section, |cell| {
+            let figures = cell.figures(figure).filter(|_| cell.shape.depth == depth)?;
+            Some((cell.shape.connections as f64, figures.median))
+        }),
+    })
+}
 
-impl<'r> Colors<'r> {
-    fn of(record: &'r Record) -> Self {
-        Self(distinct(record.sections.iter().flat_map(names_of)))
+fn by_rate<'r>(record: &'r Record, section: &'r Section, figure: Figure) -> Plot<'r> {
+    Plot {
+        file: format!("query-open-{}.svg", figure.name()),
+        title: format!("Query at fixed rates: {} from the time a request was due", figure.name()),
+        x: "requests/s due",
+        y: "µs",
+        x_label: count,
+        lines: lines(record, section, |cell| Some((cell.shape.rate?, cell.figures(figure)?.median))),
     }
+}
 
-    fn color(&self, name: &str) -> RGBAColor {
-        Palette99::pick(self.0.iter().position(|known| *known == name).unwrap_or(0)).to_rgba()
+/// The typical round's latencies, over how many nines the quantile has.
+fn by_quantile<'r>(record: &'r Record, section: &'r Section, (connections, depth): (usize, usize)) -> Plot<'r> {
+    let line = |cell: &'r Cell| {
+        let within = cell.typical()?.distribution.iter().filter(|(quantile, _)| *quantile < 0.99995);
+        let points = within.map(|(quantile, ns)| (-(1.0 - quantile).log10(), *ns as f64 / 1000.0)).collect();
+        Some(Line { name: &cell.contender, color: color(record, &cell.contender), points })
+    };
+    let cells = section.cells.iter().filter(|cell| (cell.shape.connections, cell.shape.depth) == (connections, depth));
+    Plot {
+        file: format!("{}-latency-{connections}x{depth}.svg", section.id),
+        title: format!("{}, {connections} × {depth}: latency by quantile", section.title),
+        x: "quantile",
+        y: "µs",
+        x_label: |nines| format!("{} %", 100.0 * (1.0 - 10f64.powf(-nines))),
+        lines: cells.filter_map(line).collect(),
     }
+}
+
+/// A contender's color: by its place in the whole record.
+fn color(record: &Record, name: &str) -> RGBAColor {
+    let everybody = distinct(record.sections.iter().flat_map(names_of));
+    Palette99::pick(everybody.iter().position(|known| *known == name).unwrap_or(0)).to_rgba()
 }
 
 /// The section's contenders, in the order of its rows.
@@ -116,34 +122,19 @@ fn names_of(section: &Section) -> Vec<&str> {
     distinct(section.cells.iter().map(|cell| cell.contender.as_str()))
 }
 
-fn by_connections<'r>(colors: &Colors<'_>, section: &'r Section, depth: usize, figure: Figure) -> Vec<Line<'r>> {
-    let point = |cell: &Cell| Some((cell.shape.connections as f64, cell.figures(figure)?.median));
-    lines(colors, section, |cell| (cell.shape.depth == depth).then(|| point(cell)).flatten())
-}
-
-fn by_rate<'r>(colors: &Colors<'_>, section: &'r Section, figure: Figure) -> Vec<Line<'r>> {
-    lines(colors, section, |cell| Some((cell.shape.rate?, cell.figures(figure)?.median)))
-}
-
-fn lines<'r>(colors: &Colors<'_>, section: &'r Section, point: impl Fn(&Cell) -> Option<(f64, f64)>) -> Vec<Line<'r>> {
+/// A line for each contender of the section, through its cells' points.
+fn lines<'r>(record: &Record, section: &'r Section, point: impl Fn(&Cell) -> Option<(f64, f64)>) -> Vec<Line<'r>> {
     let line = |name| {
         let cells = section.cells.iter().filter(|cell| cell.contender == name);
         let mut points: Vec<_> = cells.filter_map(&point).collect();
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
-        Line { name, color: colors.color(name), points }
+        Line { name, color: color(record, name), points }
     };
     names_of(section).into_iter().map(line).collect()
 }
 
-/// The typical round's latencies, over how many nines the quantile has.
-fn distribution<'r>(colors: &Colors<'_>, cell: &'r Cell) -> Option<Line<'r>> {
-    let report = cell.typical()?;
-    let within = report.distribution.iter().filter(|(quantile, _)| *quantile < 0.99995);
-    let points = within.map(|(quantile, ns)| (-(1.0 - quantile).log10(), *ns as f64 / 1000.0)).collect();
-    Some(Line { name: &cell.contender, color: colors.color(&cell.contender), points })
-}
-
-fn draw(path: &Path, axes: &Axes<'_>, lines: &[Line<'_>]) -> Outcome {
+fn draw(path: &Path, plot: &Plot<'_>) -> Outcome {
+    let lines = &plot.lines[..];
     let all = || lines.iter().flat_map(|line| line.points.iter().copied());
     let range = |of: fn((f64, f64)) -> f64| {
         let lowest = all().map(of).fold(f64::INFINITY, f64::min);
@@ -156,16 +147,16 @@ fn draw(path: &Path, axes: &Axes<'_>, lines: &[Line<'_>]) -> Outcome {
     let (left, right) = area.split_horizontally(LEGEND_X);
     let logarithmic_y = (ys.0.max(0.001) * 0.8..ys.1.max(0.001) * 1.25).log_scale();
     let mut builder = ChartBuilder::on(&left);
-    builder.caption(&axes.title, (FONT, 17)).margin(12).x_label_area_size(40).y_label_area_size(80);
+    builder.caption(&plot.title, (FONT, 17)).margin(12).x_label_area_size(40).y_label_area_size(80);
     // Quantiles are spread by their nines already; counts and rates are powers.
-    if axes.x == "quantile" {
+    if plot.x == "quantile" {
         let mut chart = builder.build_cartesian_2d(0.0..4.0, logarithmic_y)?;
         let mut mesh = chart.configure_mesh();
-        mesh.x_desc(axes.x).y_desc(axes.y).x_labels(5).x_max_light_lines(1).x_label_formatter(axes.x_label).draw()?;
+        mesh.x_desc(plot.x).y_desc(plot.y).x_labels(5).x_max_light_lines(1).x_label_formatter(&plot.x_label).draw()?;
         series(&mut chart, lines, 0)?;
     } else {
         let mut chart = builder.build_cartesian_2d((xs.0..xs.1).log_scale(), logarithmic_y)?;
-        chart.configure_mesh().x_desc(axes.x).y_desc(axes.y).x_label_formatter(axes.x_label).draw()?;
+        chart.configure_mesh().x_desc(plot.x).y_desc(plot.y).x_label_formatter(&plot.x_label).draw()?;
         series(&mut chart, lines, 3)?;
     }
     legend(&right, lines)?;

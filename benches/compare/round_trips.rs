@@ -10,7 +10,6 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
 use sutra_client::blocking::Client;
 use sutra_load::{Length, Plan, Spelling};
 
@@ -62,20 +61,11 @@ fn round_trips(elapsed: Duration) -> f64 {
     1.0 + elapsed.as_secs_f64() / (2.0 * DELAY.as_secs_f64())
 }
 
-/// What the gRPC contender's program prints.
-#[derive(Deserialize)]
-struct Printed {
-    seconds: f64,
-}
-
 /// From connecting until the first answer is there.
 fn first_answer(link: SocketAddr, protocol: Protocol, setup: &Setup) -> Outcome<Duration> {
     let began = Instant::now();
     match protocol {
-        Protocol::Grpc => {
-            let connected: Printed = printed(grpc("connect", link)?)?;
-            return Ok(Duration::from_secs_f64(connected.seconds));
-        }
+        Protocol::Grpc => return Ok(Duration::from_secs_f64(printed(grpc("connect", link)?)?)),
         Protocol::Native => {
             let client = Client::connect(link.to_string())?;
             let found = client.query(sutra_load::key_name("bench", 0).as_str())?;

@@ -166,18 +166,12 @@ fn ask(running: &Running, point: &Point, vectors: &Vectors, setup: &Setup, timin
     let workloads = || (0..THREADS).map(|thread| workload(point, vectors, thread)).collect::<Vec<_>>();
     // A warm-up of its own, so that the counters are of the same time as the requests.
     sutra_load::run(&plan(timing.warm_up), workloads(), None)?;
-    let before = Counters::read(running)?;
+    let before = counters(running)?;
     let report = sutra_load::run(&plan(timing.measured), workloads(), Some(ServerCpu::of_process(running.pid())))?;
-    let after = Counters::read(running)?;
+    let [messages, wakes, turns, ..] = grown(running, before)?.map(|grown| grown / report.requests as f64);
     check(&report)?;
-    let each = |before: u64, after: u64| after.saturating_sub(before) as f64 / report.requests as f64;
-    Ok(Costs {
-        cpu_us: report.server_cpu.as_ref().map_or(f64::NAN, |cpu| cpu.total_us),
-        per_second: report.requests_per_second,
-        messages: each(before.messages, after.messages),
-        wakes: each(before.wakes, after.wakes),
-        turns: each(before.turns, after.turns),
-    })
+    let cpu_us = report.server_cpu.as_ref().map_or(f64::NAN, |cpu| cpu.total_us);
+    Ok(Costs { cpu_us, per_second: report.requests_per_second, messages, wakes, turns })
 }
 
 /// What one thread of the load asks.
@@ -201,31 +195,24 @@ fn workload(point: &Point, vectors: &Vectors, thread: usize) -> Box<dyn Workload
     }
 }
 
-/// A server's counters, over all its cores.
-struct Counters {
-    messages: u64,
-    wakes: u64,
-    turns: u64,
-    /// The turns whose stages were timed, and what they took in the mailboxes.
-    timed_turns: u64,
-    mailboxes_ns: u64,
+/// Counters over all of a server's cores: messages and wake-ups to other cores, turns, the turns
+/// whose stages were timed, and what those took in the mailboxes in ns.
+const COUNTERS: [&str; 5] = ["messages_sent", "wakes_sent", "turns", "profile_turns", "profile_messages_ns"];
+
+fn counters(running: &Running) -> Outcome<[u64; 5]> {
+    let stats = Client::connect(running.address.to_string())?.stats()?;
+    let mut values = [0; 5];
+    for (value, name) in values.iter_mut().zip(COUNTERS) {
+        let found = stats.counters.iter().find(|counter| counter.name == name);
+        *value = found.ok_or_else(|| format!("stats have no counter {name}"))?.value.to_native();
+    }
+    Ok(values)
 }
 
-impl Counters {
-    fn read(running: &Running) -> Outcome<Self> {
-        let stats = Client::connect(running.address.to_string())?.stats()?;
-        let counter = |name: &str| {
-            let found = stats.counters.iter().find(|counter| counter.name == name);
-            found.map(|counter| counter.value.to_native()).ok_or_else(|| format!("stats have no counter {name}"))
-        };
-        Ok(Self {
-            messages: counter("messages_sent")?,
-            wakes: counter("wakes_sent")?,
-            turns: counter("turns")?,
-            timed_turns: counter("profile_turns")?,
-            mailboxes_ns: counter("profile_messages_ns")?,
-        })
-    }
+/// How much each has grown.
+fn grown(running: &Running, before: [u64; 5]) -> Outcome<[f64; 5]> {
+    let after = counters(running)?;
+    Ok(std::array::from_fn(|at| after[at].saturating_sub(before[at]) as f64))
 }
 
 /// How long a turn looks into mailboxes that nobody wrote into, and the memory of empty stores. One
@@ -271,12 +258,11 @@ fn mailboxes_ns(running: &Running, prefix: &str, setup: &Setup, time: Duration) 
         pin: vec![setup.load_cpu],
         ..Plan::new(running.address)
     };
-    let before = Counters::read(running)?;
+    let before = counters(running)?;
     let query = Query::new("", Keys::new(prefix, KeySpace::Cycling(1)), None);
     check(&sutra_load::run(&plan, vec![query], None)?)?;
-    let after = Counters::read(running)?;
-    let turns = after.timed_turns.saturating_sub(before.timed_turns).max(1);
-    Ok(after.mailboxes_ns.saturating_sub(before.mailboxes_ns) as f64 / turns as f64)
+    let [.., turns, nanoseconds] = grown(running, before)?;
+    Ok(nanoseconds / turns.max(1.0))
 }
 
 #[cfg(test)]

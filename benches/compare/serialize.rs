@@ -10,50 +10,38 @@ use rkyv::api::high::HighSerializer;
 use rkyv::rancor::Error;
 use rkyv::ser::allocator::ArenaHandle;
 use rkyv::util::AlignedVec;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use sutra_wire::grid::{AgentHeartbeat, HeartbeatAck};
 use sutra_wire::{Checked, ConceptId, ConceptRecord, FrameBuffer, Header, Opcode, Payload, encode_archive};
 
 use super::record::Serialized;
 use super::setup::{DIMENSION, LEARNED_CONTENT, QUERIED_CONTENT};
 use crate::Outcome;
+use crate::legacy::messages::{GridRequest, GridResponse, Request, Response};
 use crate::process::{built, printed};
 
 const ROUNDS: usize = 15;
 const ROUND: Duration = Duration::from_millis(10);
 
-/// The old protocol's messages, in its names and its order.
-#[derive(Serialize, Deserialize)]
-enum Message {
-    LearnConcept { concept_id: String, content: String, embedding: Vec<f32>, strength: f32, confidence: f32 },
-    Heartbeat { agent_id: String, storage_node_count: u32, timestamp: u64 },
-}
-
-#[derive(Serialize, Deserialize)]
-enum Answer {
-    QueryConceptOk { found: bool, concept_id: String, content: String, strength: f32, confidence: f32 },
-    HeartbeatOk { acknowledged: bool, timestamp: u64 },
-}
-
 /// All messages in all encodings; protobuf's where its program is there.
 pub(crate) fn measure(problems: &mut Vec<String>) -> Vec<Serialized> {
-    let learn = Message::LearnConcept {
+    let learn = Request::LearnConcept {
         concept_id: sutra_load::key_name("learned", 0),
         content: text(LEARNED_CONTENT),
         embedding: vector(),
         strength: 1.0,
         confidence: 1.0,
     };
-    let queried = Answer::QueryConceptOk {
+    let queried = Response::QueryConceptOk {
         found: true,
         concept_id: id("bench").to_string(),
         content: text(QUERIED_CONTENT),
         strength: 1.0,
         confidence: 1.0,
     };
-    let beat = Message::Heartbeat { agent_id: "agent-001".into(), storage_node_count: 5, timestamp: 1_230_000_000 };
-    let answered = Answer::HeartbeatOk { acknowledged: true, timestamp: 1_230_000_000 };
+    let beat = GridRequest::Heartbeat { agent_id: "agent-001".into(), storage_node_count: 5, timestamp: 1_230_000_000 };
+    let answered = GridResponse::HeartbeatOk { acknowledged: true, timestamp: 1_230_000_000 };
     let mut serialized = Vec::new();
     both("learn_request", &learn, &mut serialized);
     both("query_reply", &queried, &mut serialized);
@@ -155,24 +143,9 @@ fn median(mut work: impl FnMut() -> bool) -> f64 {
     rounds[ROUNDS / 2]
 }
 
-/// What the gRPC contender's program prints of one message.
-#[derive(Deserialize)]
-struct Printed {
-    bytes: usize,
-    encode_ns: f64,
-    decode_ns: f64,
-}
-
+/// By the gRPC contender's program, which prints them as the record has them.
 fn protobuf() -> Outcome<Vec<Serialized>> {
     let mut command = Command::new(built("sutra-bench-grpc")?);
     command.arg("serialize");
-    let messages: std::collections::BTreeMap<String, Printed> = printed(command)?;
-    let one = |(message, Printed { bytes, encode_ns, decode_ns })| Serialized {
-        encoding: "protobuf".into(),
-        message,
-        bytes,
-        encode_ns,
-        decode_ns,
-    };
-    Ok(messages.into_iter().map(one).collect())
+    printed(command)
 }

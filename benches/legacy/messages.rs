@@ -1,9 +1,10 @@
-//! The calls of the old storage protocol that are measured.
+//! The calls of the old storage protocol and of the old grid's that are measured, in their names and
+//! their order.
 
 use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Deserialize)]
-pub(super) enum Request {
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Request {
     LearnConcept {
         concept_id: String,
         content: String,
@@ -30,11 +31,28 @@ impl Request {
     }
 }
 
-#[derive(Debug, PartialEq, Serialize)]
-pub(super) enum Response {
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Response {
     LearnConceptOk { sequence: u64 },
     QueryConceptOk { found: bool, concept_id: String, content: String, strength: f32, confidence: f32 },
     VectorSearchOk { results: Vec<(String, f32)> },
     HealthCheckOk { healthy: bool, status: String, uptime_seconds: u64 },
     Error { message: String },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum GridRequest {
+    /// Nobody sends it here; a heartbeat is the second call.
+    RegisterAgent,
+    Heartbeat {
+        agent_id: String,
+        storage_node_count: u32,
+        timestamp: u64,
+    },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum GridResponse {
+    RegisterAgentOk,
+    HeartbeatOk { acknowledged: bool, timestamp: u64 },
 }

@@ -15,47 +15,10 @@ use tempfile::TempDir;
 
 /// A memcached that takes every value and gives each under another's key, which it names as its
 /// own; with the same options as the real one.
-const LYING_MEMCACHED: &str = r#"#!/usr/bin/env python3
-import socketserver, sys
-if "--version" in sys.argv:
-    print("memcached 0 that lies")
-    sys.exit()
-values = {}
-class Liar(socketserver.StreamRequestHandler):
-    def handle(self):
-        while words := self.rfile.readline().split():
-            if words[0] == b"ms":
-                values[words[1]] = self.rfile.read(int(words[2]) + 2)[:-2]
-                self.wfile.write(b"HD k%s\r\n" % words[1])
-            else:
-                value = next(value for key, value in values.items() if key != words[1])
-                self.wfile.write(b"VA %d k%s\r\n%s\r\n" % (len(value), words[1], value))
-class Server(socketserver.ThreadingTCPServer):
-    allow_reuse_address = True
-    daemon_threads = True
-Server(("127.0.0.1", int(sys.argv[sys.argv.index("-p") + 1])), Liar).serve_forever()
-"#;
+const LYING_MEMCACHED: &str = include_str!("lying_memcached.py");
 
 /// A Redis that stores what it is given and is gone at the first question.
-const DYING_REDIS: &str = r#"#!/usr/bin/env python3
-import os, socketserver, sys
-if "--version" in sys.argv:
-    print("Redis 0 that dies")
-    sys.exit()
-class Dying(socketserver.StreamRequestHandler):
-    def handle(self):
-        while line := self.rfile.readline():
-            words = []
-            for _ in range(int(line[1:])):
-                words.append(self.rfile.read(int(self.rfile.readline()[1:]) + 2)[:-2])
-            if words[0] != b"SET":
-                os._exit(3)
-            self.wfile.write(b"+OK\r\n")
-class Server(socketserver.ThreadingTCPServer):
-    allow_reuse_address = True
-    daemon_threads = True
-Server(("127.0.0.1", int(sys.argv[sys.argv.index("--port") + 1])), Dying).serve_forever()
-"#;
+const DYING_REDIS: &str = include_str!("dying_redis.py");
 
 struct Host {
     folder: TempDir,
@@ -137,7 +100,11 @@ fn who_answers_wrongly_or_dies_fails_the_run_and_has_no_figures() {
     };
     failed("memcached", "the value of another key");
     failed("Redis", "it ended with exit status: 3");
-    assert!(rows(&report, "sutra").iter().all(|row| !row.contains("FAILED")), "{report}");
+    // Everybody else answers as it should, the old server and gRPC among them.
+    let others = problems.iter().filter(|problem| problem.contains("FAILED"));
+    let others: Vec<_> =
+        others.filter(|problem| !problem.contains("memcached") && !problem.contains("Redis")).collect();
+    assert!(others.is_empty(), "{others:?}");
 }
 
 #[test]

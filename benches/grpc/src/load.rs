@@ -1,6 +1,7 @@
 //! A load: so many connections, so many calls in flight on each, one thread.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +12,6 @@ use tokio::task::LocalSet;
 
 use crate::client::{Operation, Vectors};
 use crate::transport::{Traffic, connect};
-use crate::window::{Asked, Window};
 use crate::{Outcome, closed_loop, open_loop};
 
 #[derive(Args)]
@@ -41,6 +41,28 @@ pub(crate) struct Options {
     /// What searches ask for
     #[command(flatten)]
     queries: Vectors,
+}
+
+/// What is asked, and how many calls may be in flight on each connection.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked {
+    pub(crate) operation: Operation,
+    pub(crate) depth: usize,
+}
+
+/// When measuring begins and ends, on the run's clock.
+#[derive(Clone, Copy)]
+pub(crate) struct Window {
+    pub(crate) clock: Instant,
+    pub(crate) since: Duration,
+    pub(crate) until: Duration,
+}
+
+impl Window {
+    /// The same in ns of the clock.
+    pub(crate) fn nanoseconds(&self) -> Range<u64> {
+        self.since.as_nanos() as u64..self.until.as_nanos() as u64
+    }
 }
 
 pub(crate) fn run(options: &Options) -> Outcome {

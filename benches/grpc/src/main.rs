@@ -15,7 +15,6 @@ mod open_loop;
 mod serialize;
 mod server;
 mod transport;
-mod window;
 
 use std::process::ExitCode;
 
@@ -43,15 +42,15 @@ enum Command {
         cpu: Option<usize>,
     },
     /// Learns the concepts that the load will query
-    Fill(once::Fill),
+    Fill(once::Options),
     /// Prints the ids of what is nearest to each query
-    Search(once::Search),
+    Search(once::Options),
     /// Puts a load on the server and prints its report
     Load(load::Options),
     /// Opens connections, uses each once, and prints what they cost the server
-    Idle(once::Idle),
+    Idle(once::Options),
     /// Prints how long it takes from a new connection to the first answer
-    Connect(once::Connect),
+    Connect(once::Options),
     /// Prints how long messages take to encode and to decode
     Serialize,
 }
@@ -59,11 +58,11 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Serve { cpu } => server::serve(cpu),
-        Command::Fill(options) => options.run(),
-        Command::Search(options) => options.run(),
+        Command::Fill(options) => once::run(&options, once::fill),
+        Command::Search(options) => once::run(&options, once::search_each),
         Command::Load(options) => load::run(&options),
-        Command::Idle(options) => options.run(),
-        Command::Connect(options) => options.run(),
+        Command::Idle(options) => once::run(&options, once::idle),
+        Command::Connect(options) => once::run(&options, once::first_answer),
         Command::Serialize => serialize::run(),
     };
     match outcome {

@@ -1,17 +1,17 @@
-//! What is done once: filling the store, opening connections that stay idle, and the first answer
-//! on a new connection.
+//! What is done once: filling the store, searches that are judged, opening connections that stay
+//! idle, and the first answer on a new connection.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::Outcome;
 use crate::client::{CONCEPTS, Operation, Vectors, call, filled, learn, search};
-use crate::transport::{Traffic, connect};
+use crate::transport::connect;
 
 /// The first connections, which are not counted: with them come things that all share.
 const FIRST: usize = 100;
@@ -19,115 +19,76 @@ const FIRST: usize = 100;
 const AT_ONCE: u64 = 64;
 
 #[derive(Args)]
-pub(crate) struct Fill {
+pub(crate) struct Options {
     #[arg(long)]
     address: SocketAddr,
-    #[arg(long, default_value_t = CONCEPTS)]
-    concepts: u64,
-    /// Learned instead, where they are given
+    /// What is learned or searched for
     #[command(flatten)]
     vectors: Vectors,
-}
-
-#[derive(Args)]
-pub(crate) struct Search {
-    #[arg(long)]
-    address: SocketAddr,
-    #[command(flatten)]
-    queries: Vectors,
-}
-
-#[derive(Args)]
-pub(crate) struct Idle {
-    #[arg(long)]
-    address: SocketAddr,
+    /// Connections that stay idle, more than the 100 that are not counted
     #[arg(long, default_value_t = 10_000)]
     connections: usize,
     /// The server's process, whose memory is measured
-    #[arg(long)]
+    #[arg(long, default_value_t = 0)]
     server_pid: u32,
 }
 
-#[derive(Args)]
-pub(crate) struct Connect {
-    #[arg(long)]
-    address: SocketAddr,
+/// Does one of the things below, and prints what it found as JSON.
+pub(crate) fn run(options: &Options, what: impl AsyncFnOnce(&Options) -> Outcome<Value>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    println!("{}", runtime.block_on(what(options))?);
+    Ok(())
 }
 
-impl Fill {
-    pub(crate) fn run(&self) -> Outcome {
-        let count = self.vectors.read()?.unwrap_or(self.concepts);
-        runtime()?.block_on(async {
-            let channel = connect(self.address, &Arc::default()).await?;
-            for first in (0..count).step_by(AT_ONCE as usize) {
-                let mut batch = JoinSet::new();
-                for number in first..count.min(first + AT_ONCE) {
-                    let channel = channel.clone();
-                    batch.spawn(async move { learn(&channel, filled(number)).await });
-                }
-                while let Some(learned) = batch.join_next().await {
-                    learned??;
-                }
-            }
-            Ok(())
-        })
-    }
-}
-
-impl Search {
-    pub(crate) fn run(&self) -> Outcome {
-        let count = self.queries.read()?.ok_or("searches need --vectors to ask for")?;
-        runtime()?.block_on(async {
-            let channel = connect(self.address, &Arc::default()).await?;
-            let mut found = Vec::new();
-            for number in 0..count {
-                found.push(search(&channel, number).await?);
-            }
-            println!("{}", json!(found));
-            Ok(())
-        })
-    }
-}
-
-impl Idle {
-    pub(crate) fn run(&self) -> Outcome {
-        if self.connections <= FIRST {
-            return Err(format!("--connections must be over {FIRST}: the first ones are not counted").into());
+/// How many it has learned.
+pub(crate) async fn fill(options: &Options) -> Outcome<Value> {
+    let count = options.vectors.read()?.unwrap_or(CONCEPTS);
+    let channel = connect(options.address, &Arc::default()).await?;
+    for first in (0..count).step_by(AT_ONCE as usize) {
+        let mut batch = JoinSet::new();
+        for number in first..count.min(first + AT_ONCE) {
+            let channel = channel.clone();
+            batch.spawn(async move { learn(&channel, filled(number)).await });
         }
-        runtime()?.block_on(async {
-            let traffic = Arc::new(Traffic::default());
-            let mut open = Vec::with_capacity(self.connections);
-            let mut before = 0;
-            for number in 0..self.connections {
-                if number == FIRST {
-                    before = resident(self.server_pid)?;
-                }
-                let channel = connect(self.address, &traffic).await?;
-                call(&channel, Operation::Query, number as u64 % CONCEPTS).await?;
-                open.push(channel);
-            }
-            let after = resident(self.server_pid)?;
-            let each = after.saturating_sub(before) as f64 / (self.connections - FIRST) as f64;
-            println!("{}", json!({ "bytes_each": each }));
-            Ok(())
-        })
+        while let Some(learned) = batch.join_next().await {
+            learned??;
+        }
     }
+    Ok(json!(count))
 }
 
-impl Connect {
-    pub(crate) fn run(&self) -> Outcome {
-        runtime()?.block_on(async {
-            let began = Instant::now();
-            let channel = connect(self.address, &Arc::default()).await?;
-            call(&channel, Operation::Query, 0).await?;
-            println!("{}", json!({ "seconds": began.elapsed().as_secs_f64() }));
-            Ok(())
-        })
+/// The ids of what is nearest to each query.
+pub(crate) async fn search_each(options: &Options) -> Outcome<Value> {
+    let count = options.vectors.read()?.ok_or("searches need --vectors to ask for")?;
+    let channel = connect(options.address, &Arc::default()).await?;
+    let mut found = Vec::new();
+    for number in 0..count {
+        found.push(search(&channel, number).await?);
     }
+    Ok(json!(found))
 }
 
-fn runtime() -> Outcome<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+/// The server's bytes for each idle connection.
+pub(crate) async fn idle(options: &Options) -> Outcome<Value> {
+    let (mut open, mut before) = (Vec::with_capacity(options.connections), 0);
+    for number in 0..options.connections {
+        if number == FIRST {
+            before = resident(options.server_pid)?;
+        }
+        let channel = connect(options.address, &Arc::default()).await?;
+        call(&channel, Operation::Query, number as u64 % CONCEPTS).await?;
+        open.push(channel);
+    }
+    let grown = resident(options.server_pid)?.saturating_sub(before);
+    Ok(json!(grown as f64 / open.len().saturating_sub(FIRST) as f64))
+}
+
+/// Seconds from connecting to the first answer.
+pub(crate) async fn first_answer(options: &Options) -> Outcome<Value> {
+    let began = Instant::now();
+    let channel = connect(options.address, &Arc::default()).await?;
+    call(&channel, Operation::Query, 0).await?;
+    Ok(json!(began.elapsed().as_secs_f64()))
 }
 
 fn resident(pid: u32) -> Outcome<u64> {

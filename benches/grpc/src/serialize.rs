@@ -13,21 +13,21 @@ use crate::client::{heartbeat, learned, queried};
 const ROUNDS: usize = 15;
 const ROUND: Duration = Duration::from_millis(20);
 
-/// Prints one JSON object: for each message its bytes and the medians of encoding and decoding it,
-/// in ns.
+/// Prints a JSON object for each message: its bytes and the medians of encoding and decoding it, in
+/// ns.
 pub(crate) fn run() -> Outcome {
     let reply = HeartbeatReply { acknowledged: true, timestamp: heartbeat().timestamp };
-    let figures = json!({
-        "learn_request": measured(&learned(0))?,
-        "query_reply": measured(&queried(0)?)?,
-        "heartbeat_request": measured(&heartbeat())?,
-        "heartbeat_reply": measured(&reply)?,
-    });
+    let figures = json!([
+        measured("learn_request", &learned(0))?,
+        measured("query_reply", &queried(0)?)?,
+        measured("heartbeat_request", &heartbeat())?,
+        measured("heartbeat_reply", &reply)?,
+    ]);
     println!("{figures}");
     Ok(())
 }
 
-fn measured<M: Message + Default>(message: &M) -> Outcome<Value> {
+fn measured<M: Message + Default>(name: &str, message: &M) -> Outcome<Value> {
     let bytes = message.encode_to_vec();
     M::decode(&bytes[..])?;
     let mut buffer = Vec::with_capacity(bytes.len());
@@ -39,7 +39,10 @@ fn measured<M: Message + Default>(message: &M) -> Outcome<Value> {
     let decode_ns = median(|| {
         black_box(M::decode(black_box(&bytes[..])).is_ok());
     });
-    Ok(json!({ "bytes": bytes.len(), "encode_ns": encode_ns, "decode_ns": decode_ns }))
+    let bytes = bytes.len();
+    Ok(json!({
+        "encoding": "protobuf", "message": name, "bytes": bytes, "encode_ns": encode_ns, "decode_ns": decode_ns
+    }))
 }
 
 fn median(mut work: impl FnMut()) -> f64 {
