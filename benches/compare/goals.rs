@@ -7,7 +7,9 @@ use super::contenders::{
 };
 use super::python::CLIENTS;
 use super::record::Record;
-use super::tables::{DISK, DURABLE, HEARTBEAT, PYTHON_LEARN, PYTHON_QUERY, QUERY, RELAXED};
+use super::tables::{
+    DISK, DURABLE, FEW_QUERIES, FEW_WRITES, HEARTBEAT, Loads, PYTHON_LEARN, PYTHON_QUERY, QUERY, RELAXED,
+};
 use crate::spread::Spread;
 
 /// One of Sutra's rows over somebody else's under the same load, as far as it could be measured.
@@ -26,9 +28,7 @@ impl Ratio {
         let Self { section, ours, other, .. } = self;
         format!("{section}: {ours} / {other}, {}, {}", self.shape.name(), self.figure.name())
     }
-}
 
-impl Ratio {
     /// By the rounds that are fair in both; there is nothing but a rate to be had of the disk.
     fn of(section: &str, ours: &Cell, other: &Cell, figure: Figure) -> Self {
         let figure = if other.contender == DISK { Figure::Rate } else { figure };
@@ -104,71 +104,63 @@ pub(crate) struct Goal {
     pub(crate) rest: String,
 }
 
-/// What a goal is about: its table, the other's row, and the loads with the figures that count.
-type Aim = (&'static str, &'static str, &'static [((usize, usize), Figure)]);
-
-const QUERIES: &[((usize, usize), Figure)] =
-    &[((1, 1), Figure::P50), ((64, 1), Figure::Rate), ((64, 16), Figure::Rate)];
-const WRITES: &[((usize, usize), Figure)] = &[((1, 1), Figure::P50), ((32, 1), Figure::Rate), ((128, 1), Figure::Rate)];
-
-const AIMS: [(&str, Aim); 6] = [
-    ("query / bare echo", (QUERY, BARE.name, QUERIES)),
-    ("query / gRPC", (QUERY, GRPC.name, QUERIES)),
-    ("query / Redis", (QUERY, REDIS.name, QUERIES)),
-    ("durable learn / the disk alone", (DURABLE, DISK, WRITES)),
-    ("durable learn / Redis `always`", (DURABLE, REDIS_ALWAYS.name, WRITES)),
-    ("durable learn / the server this replaces", (DURABLE, OLD.name, WRITES)),
+/// The goals that are Sutra's: a name, the table, and the other's row. The few loads of a table
+/// count.
+const AIMS: [(&str, &str, &str, &Loads); 6] = [
+    ("query / bare echo", QUERY, BARE.name, &FEW_QUERIES),
+    ("query / gRPC", QUERY, GRPC.name, &FEW_QUERIES),
+    ("query / Redis", QUERY, REDIS.name, &FEW_QUERIES),
+    ("durable learn / the disk alone", DURABLE, DISK, &FEW_WRITES),
+    ("durable learn / Redis `always`", DURABLE, REDIS_ALWAYS.name, &FEW_WRITES),
+    ("durable learn / the server this replaces", DURABLE, OLD.name, &FEW_WRITES),
 ];
 
 /// The goals, as far as they were measured.
 pub(crate) fn goals(record: &Record) -> Vec<Goal> {
-    let mut goals: Vec<Goal> = AIMS.into_iter().map(|(name, aim)| goal(record, name, aim)).collect();
-    for section in [PYTHON_QUERY, PYTHON_LEARN] {
-        let today = CLIENTS[1..].iter().filter_map(|other| {
-            let cell = |contender| record.cell(section, contender, Shape::closed((1, 1)));
-            let ratio = cell(CLIENTS[0].name)?.ratio(cell(other.name)?, Figure::P50)?;
-            Some((format!("p50 / {}", other.name), ratio))
-        });
+    let ratios = ratios(record);
+    let mut goals = Vec::new();
+    for (name, section, other, loads) in AIMS {
+        let mut goal = Goal { name, today: Vec::new(), rest: String::new() };
+        let is_aim = |ratio: &&Ratio| {
+            (&*ratio.section, &*ratio.ours, &*ratio.other) == (section, SUTRA.name, other)
+                && ratio.figure != Figure::Cpu
+                && loads.contains(&(ratio.shape.connections, ratio.shape.depth))
+        };
+        let mut rest = Vec::new();
+        for Ratio { shape, figure, spread, .. } in ratios.iter().filter(is_aim) {
+            goal.today.extend(spread.map(|spread| (format!("{} {}", shape.name(), figure.name()), spread)));
+            rest.extend(spread.and_then(|_| explained(record, section, other, *shape)));
+        }
+        goal.rest = rest.join("<br>");
+        goals.push(goal);
+    }
+    for name in [PYTHON_QUERY, PYTHON_LEARN] {
+        let of = |ratio: &Ratio| Some((format!("p50 / {}", ratio.other), ratio.spread?));
+        let today = ratios.iter().filter(|ratio| ratio.section == name).filter_map(of).collect();
         let rest = "the interpreter: the server's share of a call is that of a native query or learn above".to_owned();
-        goals.push(Goal { name: section, today: today.collect(), rest });
+        goals.push(Goal { name, today, rest });
     }
     goals.retain(|goal| !goal.today.is_empty());
     goals
 }
 
-fn goal(record: &Record, name: &'static str, (section, other, loads): Aim) -> Goal {
-    let mut today = Vec::new();
-    let mut rest = Vec::new();
-    for (load, figure) in loads {
-        let shape = Shape::closed(*load);
-        let cell = |contender| record.cell(section, contender, shape);
-        let (Some(mine), Some(theirs)) = (cell(SUTRA.name), cell(other)) else { continue };
-        let figure = if other == DISK { Figure::Rate } else { *figure };
-        let Some(ratio) = mine.ratio(theirs, figure) else { continue };
-        today.push((format!("{} {}", shape.name(), figure.name()), ratio));
-        let cpu = [mine, theirs].map(|cell| cell.figures(Figure::Cpu).map(|cpu| cpu.median));
-        rest.extend(explained(record, section, shape, cpu));
-    }
-    Goal { name, today, rest: rest.join("<br>") }
-}
-
 /// What a request's CPU is, of all threads of ours and of theirs, and what our core's loop spends
 /// its share on.
-fn explained(record: &Record, section: &str, shape: Shape, cpu: [Option<f64>; 2]) -> Option<String> {
+fn explained(record: &Record, section: &str, other: &str, shape: Shape) -> Option<String> {
     let profiled = record.profiles.iter().find(|one| one.section == section && one.shape == shape)?;
     let profile = &profiled.profile;
     let mut stages: Vec<_> = profile.stages.iter().filter(|stage| stage.ns >= 0.03 * profile.busy_ns()).collect();
     stages.sort_by(|a, b| b.ns.total_cmp(&a.ns));
     let stages: Vec<_> = stages.iter().map(|stage| format!("{} {:.2}", stage.stage, stage.ns / 1000.0)).collect();
-    let said = |cpu: f64, whose: &str| {
-        if cpu.is_finite() { format!("{whose} {cpu:.2} µs of CPU in all; ") } else { String::new() }
+    let said = |contender: &str, whose: &str| {
+        let cpu = record.cell(section, contender, shape).and_then(|cell| cell.figures(Figure::Cpu));
+        cpu.map_or_else(String::new, |cpu| format!("{whose} {:.2} µs of CPU in all; ", cpu.median))
     };
-    let [ours, theirs] = cpu.map(|cpu| cpu.unwrap_or(f64::NAN));
     Some(format!(
         "{}: {}{}in the profiled run {:.2} in all, {:.2} of it in the core's loop: {}; asleep {:.2}",
         shape.name(),
-        said(ours, "ours"),
-        said(theirs, "theirs"),
+        said(SUTRA.name, "ours"),
+        said(other, "theirs"),
         profiled.cpu_us,
         profile.busy_ns() / 1000.0,
         stages.join(", "),

@@ -9,16 +9,12 @@ use super::contenders::SUTRA;
 use super::record::Profiled;
 use super::rounds::Bench;
 use super::setup::Operation;
-use super::tables::{DURABLE, QUERY};
+use super::tables::{DURABLE, FEW_QUERIES, FEW_WRITES, Loads, QUERY};
 use crate::Outcome;
 
 /// What is profiled: the table, what is asked there, and its loads.
-type Load = (&'static str, Operation, &'static [(usize, usize)]);
-
-const LOADS: [Load; 2] = [
-    (QUERY, Operation::Query, &[(1, 1), (64, 1), (64, 16)]),
-    (DURABLE, Operation::Learn, &[(1, 1), (32, 1), (128, 1)]),
-];
+const LOADS: [(&str, Operation, &Loads); 2] =
+    [(QUERY, Operation::Query, &FEW_QUERIES), (DURABLE, Operation::Learn, &FEW_WRITES)];
 /// How often so long is measured as a round of a table: a turn in 64 is timed.
 const TIMES: u32 = 3;
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);

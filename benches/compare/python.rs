@@ -4,8 +4,9 @@
 //! Where there is no Python, no pip, or a package can't be fetched, that is named and the rest of
 //! the comparison goes on.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
 
 use serde::Deserialize;
@@ -17,9 +18,6 @@ use super::setup::{Operation, Setup, Timing};
 use crate::Outcome;
 use crate::process::{Running, printed, target_folder, version};
 
-/// What every client needs, by the names under which pip knows it.
-const PACKAGES: [&str; 2] = ["msgpack", "numpy"];
-
 /// A client.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -28,9 +26,6 @@ pub(crate) struct Client {
     /// As the script knows it.
     argument: &'static str,
     what: &'static str,
-    /// What it needs besides, to be fetched and to be imported.
-    packages: &'static [&'static str],
-    imports: &'static str,
     is_over_compat: bool,
     setting: (&'static str, &'static str),
 }
@@ -39,8 +34,6 @@ const PACKAGE: Client = Client {
     name: "sutra_storage_client",
     argument: "package",
     what: "Sutra's Python package, over the compat port",
-    packages: &[],
-    imports: "import msgpack, numpy",
     is_over_compat: true,
     setting: ("vectors as numpy arrays", "as its users have them; they are sent as they are"),
 };
@@ -55,8 +48,6 @@ const GRPCIO: Client = Client {
     name: "grpcio",
     argument: "grpcio",
     what: "gRPC's Python client and the code that its compiler makes, on the tonic server",
-    packages: &["grpcio", "grpcio-tools"],
-    imports: "import grpc, grpc_tools.protoc",
     is_over_compat: false,
     setting: ("vectors as lists of floats", "what its messages take"),
 };
@@ -64,8 +55,6 @@ const REDIS_PY: Client = Client {
     name: "redis-py",
     argument: "redis",
     what: "redis-py on Redis",
-    packages: &["redis", "hiredis"],
-    imports: "import hiredis, redis",
     is_over_compat: false,
     setting: ("hiredis installed", "the parser in C that its documentation recommends"),
 };
@@ -73,15 +62,16 @@ const REDIS_PY: Client = Client {
 /// All clients, ours first.
 pub(crate) static CLIENTS: [Client; 4] = [PACKAGE, FLOOR, GRPCIO, REDIS_PY];
 
-/// An interpreter with what the clients need, as far as it can be had.
-#[derive(Debug)]
+/// An interpreter with what the clients need, as far as it can be had; what
+/// `python/environment.py` prints.
+#[derive(Debug, Deserialize)]
 struct Environment {
     python: PathBuf,
     stubs: PathBuf,
     version: String,
     packages: String,
-    /// Clients whose packages can't be had, with the reason.
-    missing: Vec<(&'static str, String)>,
+    /// Clients whose packages can't be had, as the script knows them, with the reason.
+    missing: HashMap<String, String>,
 }
 
 /// The environment, made where it is not there; or why there is none.
@@ -91,68 +81,20 @@ fn environment() -> &'static Result<Environment, String> {
 }
 
 fn make() -> Outcome<Environment> {
-    let folder = target_folder()?.join("bench-python");
-    let (python, stubs) = (folder.join("bin/python"), folder.join("stubs"));
-    if run(Command::new(&python).arg("--version")).is_err() {
-        version("python3")?;
-        eprintln!("fetching the packages of Python's clients (once)");
-        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))
-            .map_err(|error| format!("no virtual environment of Python could be made: {error}"))?;
-    }
-    // What pip says may name where it looked, which is nobody's business in a report.
-    let has = |packages: &[&str], imports: &str| -> Result<(), String> {
-        let import = || run(Command::new(&python).args(["-c", imports]));
-        if import().is_ok() {
-            return Ok(());
-        }
-        let fetch = run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(packages));
-        let missing = |_| format!("{} can't be fetched or imported", packages.join(" and "));
-        fetch.and_then(|_| import()).map(drop).map_err(missing)
-    };
-    has(&PACKAGES, "import msgpack, numpy")?;
-    std::fs::create_dir_all(&stubs)?;
-    let mut missing = Vec::new();
-    for Client { name, packages, imports, .. } in &CLIENTS {
-        let usable = has(packages, imports).and_then(|()| match *name == GRPCIO.name {
-            true => compile_calls(&python, &stubs),
-            false => Ok(()),
-        });
-        missing.extend(usable.err().map(|why| (*name, why)));
-    }
-    let version = run(Command::new(&python).arg("--version"))?;
-    let list = run(Command::new(&python).args(["-m", "pip", "list", "--format", "freeze"]))?;
-    let wanted = || CLIENTS.iter().flat_map(|client| client.packages).chain(&PACKAGES);
-    let ours = |line: &&str| wanted().any(|package| line.starts_with(&format!("{package}==")));
-    let packages = list.lines().filter(ours).collect::<Vec<_>>().join(", ");
-    Ok(Environment { python, stubs, version, packages, missing })
-}
-
-fn compile_calls(python: &Path, stubs: &Path) -> Result<(), String> {
-    let calls = Path::new(env!("CARGO_MANIFEST_DIR")).join("grpc");
-    let mut compile = Command::new(python);
-    compile.args(["-m", "grpc_tools.protoc", "-I"]).arg(&calls);
-    compile.arg(format!("--python_out={}", stubs.display())).arg(format!("--grpc_python_out={}", stubs.display()));
-    run(compile.arg("storage.proto")).map(drop)
-}
-
-/// Runs to its end; what it printed, or the last line of its complaint.
-fn run(command: &mut Command) -> Result<String, String> {
-    let output = command.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-    if output.status.success() {
-        return Ok(text(&output.stdout));
-    }
-    let complaint = text(&output.stderr);
-    Err(complaint.lines().last().map_or_else(|| output.status.to_string(), str::to_owned))
+    version("python3")?;
+    eprintln!("making ready Python's clients; their packages are fetched the first time");
+    let benches = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut command = Command::new("python3");
+    command.arg(benches.join("python/environment.py")).arg(target_folder()?.join("bench-python"));
+    command.arg(benches.join("grpc"));
+    printed(command)
 }
 
 /// Why a client can't be measured; `None` where it can.
 pub(crate) fn missing(client: &Client) -> Option<&'static str> {
     match environment() {
         Err(why) => Some(why),
-        Ok(environment) => {
-            environment.missing.iter().find(|(known, _)| *known == client.name).map(|(_, why)| why.as_str())
-        }
+        Ok(environment) => environment.missing.get(client.argument).map(String::as_str),
     }
 }
 

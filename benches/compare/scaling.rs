@@ -281,8 +281,8 @@ mod tests {
         let turns = turns.map(|(cores, turn)| Turning { cores, mailboxes_ns: vec![turn], resident: 1 << 20 }).to_vec();
         let scaling = Scaling { points, turns, vectors: 4_000, mailbox_bytes: 1024 };
         let model = model::Model::of(&scaling, |_, _| None).expect("nothing is missing");
-        let look = model.constants.iter().find(|constant| constant.name.contains("look")).expect("a look");
-        assert_eq!((look.value.median, model.operations.len()), (2.0, 9));
+        let look = model.constants.iter().find(|(name, _)| name.contains("look")).expect("a look");
+        assert_eq!((look.1.median, model.operations.len()), (2.0, 9));
         // Every point but those that constants alone are made of can be held against the model.
         let of = |point: &Point| model.operations.iter().filter(|operation| operation.is_of(point)).count();
         let unmodelled = |point: &&Point| of(point) != 1;

@@ -40,7 +40,12 @@ const QUICK_RATES: [f64; 4] = [2e3, 1e4, 5e4, 2e5];
 pub(crate) const KEPT_UP: f64 = 0.97;
 
 /// Loads, as connections and depth.
-type Loads = [(usize, usize)];
+pub(crate) type Loads = [(usize, usize)];
+
+/// The loads that tell most: those of a quick look, of the goals and of the profiles, and those
+/// under which system calls are counted.
+pub(crate) const FEW_QUERIES: [(usize, usize); 3] = [(1, 1), (64, 1), (64, 16)];
+pub(crate) const FEW_WRITES: [(usize, usize); 3] = [(1, 1), (32, 1), (128, 1)];
 
 fn shapes(loads: &Loads) -> Vec<Shape> {
     loads.iter().copied().map(Shape::closed).collect()
@@ -74,7 +79,7 @@ pub(crate) fn query(quick: bool) -> Table {
         Entrant::new(&SUTRA_POLLING),
     ];
     let all = [(1, 1), (16, 1), (64, 1), (256, 1), (1, 16), (16, 16), (64, 16), (256, 16)];
-    table(QUERY, "Query", Operation::Query, entrants, (quick, &all, &[(1, 1), (64, 1), (64, 16)]))
+    table(QUERY, "Query", Operation::Query, entrants, (quick, &all, &FEW_QUERIES))
 }
 
 pub(crate) fn durable(quick: bool) -> Table {
@@ -87,7 +92,7 @@ pub(crate) fn durable(quick: bool) -> Table {
         Entrant::new(&REDIS_ALWAYS),
     ];
     let all = [(1, 1), (16, 1), (32, 1), (64, 1), (128, 1), (256, 1), (64, 16)];
-    table(DURABLE, "Durable learn", Operation::Learn, entrants, (quick, &all, &[(1, 1), (32, 1), (128, 1)]))
+    table(DURABLE, "Durable learn", Operation::Learn, entrants, (quick, &all, &FEW_WRITES))
 }
 
 pub(crate) fn relaxed(quick: bool) -> Table {

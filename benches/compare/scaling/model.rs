@@ -21,17 +21,11 @@ pub(crate) const DEEP: (usize, usize) = (64, 16);
 /// The load of searches.
 pub(crate) const SEARCHES: (usize, usize) = (16, 1);
 
-/// A measured number with what it is.
-#[derive(Clone, Debug)]
-pub(crate) struct Constant {
-    pub(crate) name: String,
-    pub(crate) value: Spread,
-}
-
 /// Everything that the arithmetic stands on.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
-    pub(crate) constants: Vec<Constant>,
+    /// Measured numbers, each with what it is.
+    pub(crate) constants: Vec<(String, Spread)>,
     pub(crate) operations: Vec<Operation>,
     pub(crate) memory: Option<Memory>,
     mailbox_bytes: f64,
@@ -182,7 +176,7 @@ impl Model {
     ) -> Result<Self, String> {
         let mut constants = Vec::new();
         let mut keep = |name: &str, value: Spread| {
-            constants.push(Constant { name: name.to_owned(), value });
+            constants.push((name.to_owned(), value));
             value.median
         };
         let (look, line) = looks(scaling).ok_or("turns were not measured at two numbers of cores")?;

@@ -86,19 +86,14 @@ fn held(scaling: &Scaling, model: &Model) -> String {
 }
 
 fn predicted(record: &Record, model: &Model) -> String {
-    let mut constants: Vec<String> = Vec::new();
-    for constant in &model.constants {
-        let digits = if constant.value.median.abs() < 1.0 { 4 } else { 2 };
-        constants.push(row([&constant.name, &constant.value.show(digits)]));
-    }
+    let constant =
+        |(name, value): &(String, Spread)| row([name, &value.show(if value.median.abs() < 1.0 { 4 } else { 2 })]);
+    let mut constants: Vec<String> = model.constants.iter().map(constant).collect();
     if let Some(memory) = model.memory {
         let figures = format!("{:.1}; {:.1}", memory.fixed / 1e6, memory.each / 1e6);
         constants.push(row(["resident, empty store: once, MB; each core, MB (a line through all)", &figures]));
     }
-    let mut machines = Vec::new();
-    for operation in &model.operations {
-        machines.extend(MACHINES.map(|cores| machine_row(operation, cores)));
-    }
+    let machines = model.operations.iter().flat_map(|operation| MACHINES.map(|cores| machine_row(operation, cores)));
     let mut operations: Vec<&Operation> = model.operations.iter().collect();
     operations.sort_by_key(|operation| operation.breaks_at().unwrap_or(usize::MAX));
     let verdicts = operations.into_iter().map(|operation| format!("- {}: {}", operation.name, verdict(operation)));

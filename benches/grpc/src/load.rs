@@ -102,13 +102,10 @@ async fn measure(options: &Options) -> Outcome<Report> {
     // Read beside the load, when measuring begins and when it ends.
     let server_cpu = options.server_pid.map(ServerCpu::of_process);
     let watch = tokio::task::spawn_local(watch(window, Arc::clone(&traffic), server_cpu));
-    let mut measured: Measured = load.await?;
-    let watched = watch.await?.map_err(|error| error.to_string())?;
-    // Answers are counted by the window itself, which the watch sees begin and end a little late.
-    measured.seconds = (window.until - window.since).as_secs_f64();
-    measured.cpu = watched.cpu;
-    measured.load_cpu = watched.load_cpu;
-    (measured.bytes_sent, measured.bytes_received) = watched.bytes;
+    let counted = load.await?;
+    let mut measured = watch.await?.map_err(|error| error.to_string())?;
+    (measured.answered, measured.latencies) = (counted.answered, counted.latencies);
+    (measured.polled, measured.overdue) = (counted.polled, counted.overdue);
     let plan = Plan {
         connections: options.connections,
         depth: options.depth,
@@ -120,28 +117,25 @@ async fn measure(options: &Options) -> Outcome<Report> {
     Ok(Report::of(&operation, &plan, &[measured]))
 }
 
-struct Watched {
-    cpu: Option<(sutra_load::CpuTime, sutra_load::CpuTime)>,
-    load_cpu: f64,
-    bytes: (u64, u64),
-}
-
+/// What is read beside the load: CPU times and bytes. Answers are counted by the window itself,
+/// which this sees begin and end a little late.
 async fn watch(
     window: Window,
     traffic: Arc<Traffic>,
     mut cpu: Option<ServerCpu>,
-) -> Result<Watched, sutra_load::LoadError> {
+) -> Result<Measured, sutra_load::LoadError> {
     tokio::time::sleep_until((window.clock + window.since).into()).await;
     let cpu_before = cpu.as_mut().map(ServerCpu::read).transpose()?;
     let (own_before, bytes_before) = (thread_cpu(), traffic.bytes());
     tokio::time::sleep_until((window.clock + window.until).into()).await;
     let (own, bytes) = (thread_cpu(), traffic.bytes());
-    let cpu_after = cpu.as_mut().map(ServerCpu::read).transpose()?;
-    Ok(Watched {
-        cpu: cpu_before.zip(cpu_after),
-        load_cpu: own - own_before,
-        bytes: (bytes.0 - bytes_before.0, bytes.1 - bytes_before.1),
-    })
+    let mut measured = Measured::new();
+    measured.cpu = cpu_before.zip(cpu.as_mut().map(ServerCpu::read).transpose()?);
+    measured.load_cpu = own - own_before;
+    measured.bytes_sent = bytes.0 - bytes_before.0;
+    measured.bytes_received = bytes.1 - bytes_before.1;
+    measured.seconds = (window.until - window.since).as_secs_f64();
+    Ok(measured)
 }
 
 /// CPU time that this thread, which is the whole load, has used, in seconds.
