@@ -5,8 +5,6 @@
 //! is counted over the answers that are measured. A folder of vectors that can't be read ends the
 //! run before anything is measured.
 
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -26,13 +24,16 @@ use super::server::Server;
 use super::setup::{Setup, Timing};
 use super::vector_data::{K, Scan, Vectors, id, learn_and_index};
 use crate::Outcome;
-use crate::process::{Running, folder, on_cpu, printed, said, version};
+use crate::process::{Running, folder, on_cpu, printed, said};
 
 /// Names of rows that are no server's own.
 const LIBRARY: &str = "index library, in-process";
 const SCAN: &str = "exact scan, in-process";
 const WIDER: &str = "sutra, `ef_search` 400";
 const TITLE: &str = "Vector search";
+/// Why pgvector is not measured, even where it is installed.
+const UNSPOKEN: &str =
+    "this program does not speak PostgreSQL's protocol; the library and the scan in this process stand in";
 /// Loads over the socket.
 const SHAPES: [(usize, usize); 2] = [(1, 1), (16, 1)];
 /// Beyond so many vectors a scan takes so long that a figure needs more time.
@@ -288,22 +289,6 @@ fn described(vectors: &Vectors) -> Vec<Described> {
     vec![
         Described::new(LIBRARY, "usearch, which our index stands on, called without a server", &library, None),
         Described::new(SCAN, products, &scan, None),
-        Described::new("pgvector", "PostgreSQL's vector extension", &[], Some(pgvector())),
+        Described::new("pgvector", "PostgreSQL's vector extension", &[], Some(UNSPOKEN.to_owned())),
     ]
-}
-
-/// Why pgvector is not measured. Even where it is installed: its protocol is none that this program
-/// speaks.
-fn pgvector() -> String {
-    let Ok(version) = version("psql") else { return "PostgreSQL is not installed".to_owned() };
-    let mut config = Command::new("pg_config");
-    config.arg("--sharedir");
-    match said(config) {
-        Ok(folder) if Path::new(folder.trim()).join("extension/vector.control").exists() => {
-            format!("{version} and its extension are installed, but this program does not speak PostgreSQL's protocol")
-        }
-        _ => format!(
-            "{version} is installed, its extension `vector` is not; the library and the scan in this process stand in"
-        ),
-    }
 }

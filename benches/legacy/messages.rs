@@ -1,5 +1,5 @@
-//! The calls of the old storage protocol and of the old grid's that are measured, in their names and
-//! their order.
+//! The calls of the old storage protocol and of the old grid's that are measured, in their names
+//! and their order.
 
 use serde::{Deserialize, Serialize};
 

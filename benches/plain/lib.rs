@@ -4,7 +4,6 @@
 //! What its users would write in an afternoon: it is not what is measured, so it is shared by all
 //! such contenders.
 
-use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use sutra_wire::ConceptId;
@@ -51,14 +50,8 @@ impl Graph {
                 (*id, if norms > 0.0 { product / norms } else { 0.0 })
             })
             .collect();
-        scored.sort_by_key(|(_, similarity)| Reverse(ordered(*similarity)));
+        scored.sort_by(|(_, one), (_, other)| other.total_cmp(one));
         scored.truncate(k);
         scored
     }
-}
-
-/// Floats in their order, as integers.
-fn ordered(number: f32) -> i32 {
-    let bits = number.to_bits().cast_signed();
-    bits ^ ((bits >> 31).cast_unsigned() >> 1).cast_signed()
 }

@@ -12,7 +12,7 @@ use tokio::task::LocalSet;
 
 use crate::client::{Operation, Vectors};
 use crate::transport::{Traffic, connect};
-use crate::{Outcome, closed_loop, open_loop};
+use crate::{Outcome, closed_loop, open_loop, pin};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -20,24 +20,24 @@ pub(crate) struct Options {
     address: SocketAddr,
     #[arg(long, value_enum)]
     operation: Operation,
-    #[arg(long, default_value_t = 1)]
+    #[arg(long)]
     connections: usize,
     /// Calls in flight on each connection
-    #[arg(long, default_value_t = 1)]
+    #[arg(long)]
     depth: usize,
-    #[arg(long, default_value_t = 5.0)]
+    #[arg(long)]
     seconds: f64,
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long)]
     warm_up: f64,
     /// Calls a second that are due, whether or not earlier ones were answered
     #[arg(long)]
     rate: Option<f64>,
     /// The CPU to make the load on
     #[arg(long)]
-    cpu: Option<usize>,
+    cpu: usize,
     /// The server's process, whose CPU time is measured
     #[arg(long)]
-    server_pid: Option<u32>,
+    server_pid: u32,
     /// What searches ask for
     #[command(flatten)]
     queries: Vectors,
@@ -66,17 +66,8 @@ impl Window {
 }
 
 pub(crate) fn run(options: &Options) -> Outcome {
-    if options.connections == 0 || options.depth == 0 {
-        return Err("have at least one connection and one call in flight".into());
-    }
-    if options.queries.read()?.unwrap_or(0) == 0 && options.operation == Operation::Search {
-        return Err("searches need --vectors to ask for".into());
-    }
-    if let Some(id) = options.cpu
-        && !core_affinity::set_for_current(core_affinity::CoreId { id })
-    {
-        return Err(format!("could not pin to CPU {id}").into());
-    }
+    options.queries.read()?;
+    pin(options.cpu)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = LocalSet::new().block_on(&runtime, measure(options))?;
     println!("{}", serde_json::to_string(&report)?);
@@ -100,7 +91,7 @@ async fn measure(options: &Options) -> Outcome<Report> {
         }
     };
     // Read beside the load, when measuring begins and when it ends.
-    let server_cpu = options.server_pid.map(ServerCpu::of_process);
+    let server_cpu = ServerCpu::of_process(options.server_pid);
     let watch = tokio::task::spawn_local(watch(window, Arc::clone(&traffic), server_cpu));
     let counted = load.await?;
     let mut measured = watch.await?.map_err(|error| error.to_string())?;
@@ -119,18 +110,14 @@ async fn measure(options: &Options) -> Outcome<Report> {
 
 /// What is read beside the load: CPU times and bytes. Answers are counted by the window itself,
 /// which this sees begin and end a little late.
-async fn watch(
-    window: Window,
-    traffic: Arc<Traffic>,
-    mut cpu: Option<ServerCpu>,
-) -> Result<Measured, sutra_load::LoadError> {
+async fn watch(window: Window, traffic: Arc<Traffic>, mut cpu: ServerCpu) -> Result<Measured, sutra_load::LoadError> {
     tokio::time::sleep_until((window.clock + window.since).into()).await;
-    let cpu_before = cpu.as_mut().map(ServerCpu::read).transpose()?;
+    let cpu_before = cpu.read()?;
     let (own_before, bytes_before) = (thread_cpu(), traffic.bytes());
     tokio::time::sleep_until((window.clock + window.until).into()).await;
     let (own, bytes) = (thread_cpu(), traffic.bytes());
     let mut measured = Measured::new();
-    measured.cpu = cpu_before.zip(cpu.as_mut().map(ServerCpu::read).transpose()?);
+    measured.cpu = Some((cpu_before, cpu.read()?));
     measured.load_cpu = own - own_before;
     measured.bytes_sent = bytes.0 - bytes_before.0;
     measured.bytes_received = bytes.1 - bytes_before.1;

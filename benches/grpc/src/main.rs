@@ -39,7 +39,7 @@ enum Command {
     Serve {
         /// The CPU to serve on
         #[arg(long)]
-        cpu: Option<usize>,
+        cpu: usize,
     },
     /// Learns the concepts that the load will query
     Fill(once::Options),
@@ -72,4 +72,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Keeps this thread, and those that it will start, on a CPU.
+fn pin(id: usize) -> Outcome {
+    if core_affinity::set_for_current(core_affinity::CoreId { id }) {
+        return Ok(());
+    }
+    Err(format!("could not pin to CPU {id}").into())
 }

@@ -10,10 +10,10 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
-use crate::Outcome;
 use crate::calls::grid_server::{Grid, GridServer};
 use crate::calls::storage_server::{Storage, StorageServer};
 use crate::calls::{vector_search_reply::Hit, *};
+use crate::{Outcome, pin};
 
 #[derive(Default)]
 struct Store {
@@ -26,16 +26,10 @@ struct Served(Arc<Store>);
 
 type Answer<T> = Result<Response<T>, Status>;
 
-/// Serves until it is killed: as many worker threads as the process may use CPUs, which is tokio's
-/// own choice.
-pub(crate) fn serve(cpu: Option<usize>) -> Outcome {
-    if let Some(id) = cpu
-        && !core_affinity::set_for_current(core_affinity::CoreId { id })
-    {
-        return Err(format!("could not pin to CPU {id}").into());
-    }
-    let cpus = if cpu.is_some() { 1 } else { std::thread::available_parallelism()?.get() };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(cpus).enable_all().build()?;
+/// Serves until it is killed, with one worker thread, as tokio starts on one CPU.
+pub(crate) fn serve(cpu: usize) -> Outcome {
+    pin(cpu)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         println!("listening   {}", listener.local_addr()?);
