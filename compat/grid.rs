@@ -159,7 +159,7 @@ fn append<T: Serialize, E: Serialize>(message: &T, extension: Option<&E>, out: &
     append_by(message, |out| extension.map_or(Ok(()), |extension| bincode::serialize_into(out, extension)), out);
 }
 
-/// The same with what writes the extension.
+/// Appends a message, and after it what `extension` writes.
 fn append_by<T: Serialize>(
     message: &T,
     extension: impl FnOnce(&mut Vec<u8>) -> bincode::Result<()>,

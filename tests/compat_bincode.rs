@@ -23,7 +23,7 @@ enum Request {
     GetStats,
 }
 
-/// Its replies.
+/// The replies of the old protocol.
 #[derive(Debug, Deserialize)]
 #[allow(dead_code, reason = "a field or variant that stands only for its place")]
 #[allow(clippy::enum_variant_names, reason = "the protocol's own names")]

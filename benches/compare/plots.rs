@@ -17,7 +17,7 @@ const FONT: &str = "sans-serif";
 /// One contender's line.
 struct Line<'a> {
     name: &'a str,
-    /// The same for a contender in all plots.
+    /// The contender's colour, which is the same in all plots.
     color: RGBAColor,
     points: Vec<(f64, f64)>,
 }

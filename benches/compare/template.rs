@@ -20,7 +20,7 @@ pub(crate) fn section(name: &str, fill: impl Fn(&str) -> String) -> String {
     filled
 }
 
-/// The same with values for its gaps.
+/// A section of the template with values for its gaps.
 pub(crate) fn with(name: &str, gaps: &[(&str, String)]) -> String {
     section(name, |gap| {
         let found = gaps.iter().find(|(known, _)| *known == gap);

@@ -19,7 +19,7 @@ use crate::neighbors::Neighbors;
 use crate::path::Path;
 use crate::search::Search;
 use crate::serve::Serve;
-use crate::target::{Named, Server};
+use crate::target::{COMMON, Named, Server};
 
 /// Storage server for a graph of concepts, and its client.
 #[derive(Debug, Parser)]
@@ -34,7 +34,7 @@ use crate::target::{Named, Server};
     2    wrong usage: a bad flag, name, setting or input\n  \
     3    the server can't be reached, or it refused, or this host did\n  \
     130  ended by Ctrl-C; by another signal 128 plus its number, so 143 by SIGTERM\n\n\
-    Settings come from flags, then SUTRA_… variables, then a file. `sutra config` shows each,\n\
+    Settings come from flags, then SUTRA_… variables, then a file. `sutra config` shows each, \
     and where it comes from."
 )]
 pub(crate) struct Arguments {
@@ -48,14 +48,21 @@ pub(crate) struct Arguments {
 pub(crate) struct Common {
     /// The settings file, which SUTRA_CONFIG names as well. By default ./sutra.toml for serve, grid
     /// master and grid agent, and ~/.config/sutra/sutra.toml for all other commands
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = COMMON, display_order = 106)]
     pub(crate) config: Option<PathBuf>,
     /// What is logged to standard error: error, warn, info, debug, trace, or a list like
     /// info,sutra_net=debug
-    #[arg(long, global = true, env = "SUTRA_LOG", value_name = "LEVEL")]
+    #[arg(long, global = true, env = "SUTRA_LOG", value_name = "LEVEL", help_heading = COMMON, display_order = 105)]
     pub(crate) log: Option<String>,
     /// Answer in JSON, one document for each result
-    #[arg(long, global = true, env = "SUTRA_JSON", value_parser = BoolishValueParser::new())]
+    #[arg(
+        long,
+        global = true,
+        env = "SUTRA_JSON",
+        value_parser = BoolishValueParser::new(),
+        help_heading = COMMON,
+        display_order = 104
+    )]
     pub(crate) json: bool,
 }
 
@@ -149,6 +156,33 @@ mod tests {
         for (name, command) in commands() {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains(&name), "{name}");
+        }
+    }
+
+    /// A line ends where the next word has no room, a paragraph ends, or a list goes on.
+    #[test]
+    fn help_is_wrapped_by_its_width_and_not_by_hand() {
+        const COLUMNS: usize = 100;
+        let mut all = Arguments::command();
+        all.build();
+        let inner = |command: &clap::Command| command.get_subcommands().cloned().collect::<Vec<_>>();
+        let outer = inner(&all);
+        let commands = outer.iter().flat_map(inner).chain(outer.iter().cloned()).chain([all.clone()]);
+        for command in commands {
+            let name = command.get_name().to_owned();
+            let help = command.term_width(COLUMNS).render_long_help().to_string();
+            let lines: Vec<&str> = help.lines().collect();
+            for (line, next) in lines.iter().zip(&lines[1..]) {
+                let (text, following) = (line.trim(), next.trim());
+                let is_list = ["-", "[", "sutra "].iter().any(|item| following.starts_with(item));
+                let is_table = following.contains("  ") || text.contains("  ");
+                let indent = |line: &str| line.len() - line.trim_start().len();
+                if text.is_empty() || following.is_empty() || is_list || is_table || indent(line) != indent(next) {
+                    continue;
+                }
+                let word = following.split(' ').next().map_or(0, |word| word.chars().count());
+                assert!(line.chars().count() + 1 + word > COLUMNS, "{name}: {line:?} ends before {next:?}");
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use crate::values::share;
 
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  sutra associate dog animal --type hierarchical --confidence 0.9\n\n\
-    An association is known by its two ends and its type. Storing it again replaces its\n\
+    An association is known by its two ends and its type. Storing it again replaces its \
     confidence, even where none is given. The answer says what was replaced.")]
 pub(crate) struct Associate {
     /// The concept that it leads from: name or id

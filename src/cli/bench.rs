@@ -25,7 +25,7 @@ use crate::connect;
 use crate::exit::{Answer, Failure};
 use crate::output::Output;
 use crate::signals;
-use crate::words::grouped;
+use crate::words::counted;
 use args::Operation;
 
 /// Associations from each concept: to the next so many, in a ring.
@@ -113,8 +113,9 @@ fn check(bench: &args::Bench) -> Result<(), Failure> {
     let info = connect::runtime()?.block_on(async { Ok::<_, Failure>(connect::to(&bench.server).await?.server()) })?;
     if bench.depth > u64::from(info.max_in_flight) {
         return Err(Failure::Host(format!(
-            "--depth {}: the server takes {} requests at a time on a connection; use that many at most",
-            bench.depth, info.max_in_flight
+            "--depth {}: the server takes {} at a time on a connection; use that many at most",
+            bench.depth,
+            counted(info.max_in_flight.into(), "request")
         )));
     }
     let record = size(bench.content_bytes) + size(bench.dimension) * size_of::<f32>() + RECORD_BYTES;
@@ -205,7 +206,7 @@ impl Bench<'_> {
         if !self.has_records() {
             return Ok(());
         }
-        self.output.note(&format!("preparing {} records …", grouped(self.asked.records)));
+        self.output.note(&format!("preparing {} …", counted(self.asked.records, "record")));
         let once = || KeySpace::Once(self.asked.records);
         all_written(&self.write_all(self.learn(once()))?)?;
         if self.asked.operation == Operation::Neighbors {

@@ -23,16 +23,16 @@ use crate::known::{is_known, not_known};
 use crate::output::Output;
 use crate::target::{Place, Server};
 use crate::values::{count, number};
-use crate::words::grouped;
+use crate::words::counted;
 use destination::Destination;
 use format::Format;
 use walk::{Scope, Walk};
 
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  sutra export n02084071 --format graphml --within 2 --output dog.graphml\n\n\
-    graphml is for Gephi, yEd, Cytoscape or networkx. dot is for Graphviz. jsonl is what\n\
-    `sutra import` reads. Without NAME the whole namespace is written, as jsonl. It leaves out the times of\n\
-    writing, and associations between two concepts that are not learned. What is changed meanwhile\n\
+    graphml is for Gephi, yEd, Cytoscape or networkx. dot is for Graphviz. jsonl is what \
+    `sutra import` reads. Without NAME the whole namespace is written, as jsonl. It leaves out the times of \
+    writing, and associations between two concepts that are not learned. What is changed meanwhile \
     may be in it or not.")]
 pub(crate) struct Export {
     /// The concept whose neighbourhood is exported: name or id. Without it, the whole namespace
@@ -131,13 +131,8 @@ fn failure_of(export: &Export, to_file: bool, failure: Failure) -> Failure {
 
 /// Says what was exported: as the answer, unless that is the export itself.
 fn tell(summary: &Summary, export: &Export, to_file: bool, output: Output) -> Result<(), Failure> {
-    let (concepts, associations) = (grouped(summary.concepts), grouped(summary.associations));
-    let plural = |count| if count == 1 { "" } else { "s" };
-    let mut words = format!(
-        "exported {concepts} concept{} and {associations} association{}",
-        plural(summary.concepts),
-        plural(summary.associations)
-    );
+    let (concepts, associations) = (counted(summary.concepts, "concept"), counted(summary.associations, "association"));
+    let mut words = format!("exported {concepts} and {associations}");
     if to_file {
         words.push_str(&format!(" to {}", export.output.display()));
     }

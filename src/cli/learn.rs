@@ -22,9 +22,9 @@ use crate::words::{counted, first_line};
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  sutra learn dog \"a domesticated carnivore\"\n  \
     sutra learn dog \"a domesticated carnivore\" --namespace pets --embedding \"[0.1, 0.2, 0.3]\"\n\n\
-    Learning a concept again replaces its whole record: content, embedding, strength and\n\
-    confidence, even those that are not given. Only its associations stay. The answer says what\n\
-    was replaced. Without --without-embedding no embedding is dropped. A concept that is learned\n\
+    Learning a concept again replaces its whole record: content, embedding, strength and \
+    confidence, even those that are not given. Only its associations stay. The answer says what \
+    was replaced. Without --without-embedding no embedding is dropped. A concept that is learned \
     by its id keeps its name. All embeddings of a namespace have the same number of numbers.")]
 pub(crate) struct Learn {
     #[command(flatten)]

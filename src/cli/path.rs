@@ -15,11 +15,11 @@ use crate::output::{Output, columns};
 use crate::printable::name;
 use crate::target::{Place, Server};
 use crate::values::{Way, count, number};
-use crate::words::{first_line, grouped, shortest};
+use crate::words::{counted, first_line, shortest};
 
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  sutra path n02084071 n02264232 --max-depth 8\n\n\
-    Each line is an association of the path. --> follows it from source to target, <-- from target to source.\n\
+    Each line is an association of the path. --> follows it from source to target, <-- from target to source. \
     Exits with 1 where there is no such path.")]
 pub(crate) struct Path {
     /// Where it starts: name or id
@@ -115,9 +115,9 @@ fn none(path: &Path) -> String {
         Way::Out => ", each followed from source to target",
         Way::In => ", each followed from target to source",
     };
-    let (depth, plural) = (grouped(path.max_depth), if path.max_depth == 1 { "" } else { "s" });
     format!(
-        "no path of at most {depth} {kinds}association{plural} from {} to {}{way}",
+        "no path of at most {} from {} to {}{way}",
+        counted(path.max_depth, &format!("{kinds}association")),
         name(&path.start),
         name(&path.end)
     )
@@ -164,11 +164,10 @@ async fn named(
 fn for_people(paths: &[NamedPath], columns: usize) -> String {
     let mut text = String::new();
     for (at, path) in paths.iter().enumerate() {
-        let length = path.length;
-        let plural = if length == 1 { "" } else { "s" };
+        let length = counted(path.length as u64, "association");
         if paths.len() > 1 {
             // Writing to a string can't fail.
-            let _ = writeln!(text, "path {} of {}: {length} association{plural}", at + 1, paths.len());
+            let _ = writeln!(text, "path {} of {}: {length}", at + 1, paths.len());
         }
         if let [alone] = path.concepts.as_slice() {
             let line = format!("{}  {}", alone.called(), alone.holds());
@@ -178,7 +177,7 @@ fn for_people(paths: &[NamedPath], columns: usize) -> String {
             let _ = writeln!(text, "{}", first_line(&step.line(&ends[0], &ends[1]), columns));
         }
         if let ([_, ..], [first, .., last], 1) = (path.associations.as_slice(), path.concepts.as_slice(), paths.len()) {
-            let _ = writeln!(text, "{length} association{plural} from {} to {}", first.called(), last.called());
+            let _ = writeln!(text, "{length} from {} to {}", first.called(), last.called());
         }
     }
     text.truncate(text.trim_end().len());

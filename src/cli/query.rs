@@ -12,7 +12,7 @@ use crate::known::{is_known, not_known};
 use crate::output::Output;
 use crate::printable::{name, printable};
 use crate::target::Named;
-use crate::words::{local_time, utc_time};
+use crate::words::{counted, local_time, utc_time};
 
 /// How many of an embedding's numbers people are shown.
 const SHOWN: usize = 6;
@@ -84,7 +84,7 @@ fn for_people(concept: &ArchivedConceptRecord, asked: &str) -> String {
     if numbers > 0 {
         let first: Vec<String> = concept.embedding.iter().take(SHOWN).map(|number| format!("{number:.4}")).collect();
         let more = if numbers > SHOWN { ", …" } else { "" };
-        line("embedding", &format!("{numbers} numbers: {}{more}", first.join(", ")));
+        line("embedding", &format!("{}: {}{more}", counted(numbers as u64, "number"), first.join(", ")));
     }
     text
 }

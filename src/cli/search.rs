@@ -17,11 +17,14 @@ use crate::values::{count, from_zero, number, share};
 use crate::vector::vector;
 use crate::words::{first_line, shortest};
 
+/// How many candidates the index looks at in any case.
+const LEAST_WIDTH: u64 = 100;
+
 #[derive(Args, Debug)]
 #[command(
     group = ArgGroup::new("what").args(["like", "vector"]).required(true),
     after_help = "Example:\n  sutra search --like n02084071 -k 5\n\n\
-    Each line is a concept's cosine similarity, name and first line of content. The most alike comes first.\n\
+    Each line is a concept's cosine similarity, name and first line of content. The most alike comes first. \
     Exits with 1 where nothing is found."
 )]
 pub(crate) struct Search {
@@ -34,9 +37,9 @@ pub(crate) struct Search {
     /// At most this many concepts
     #[arg(short, long = "count", value_name = "N", default_value_t = u64::from(SearchQuery::DEFAULT_K), value_parser = count::<1, { limits::MAX_RESULTS as u64 - 1 }>, allow_hyphen_values = true)]
     k: u64,
-    /// How many candidates the index looks at, at least 100. More of them find more of the true
-    /// best, and take longer
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = count::<0, { limits::MAX_SEARCH_WIDTH as u64 }>, allow_hyphen_values = true)]
+    /// How many candidates the index looks at; less than 100 is taken for 100. More of them find
+    /// more of the true best, and take longer
+    #[arg(long, value_name = "N", default_value_t = LEAST_WIDTH, value_parser = count::<0, { limits::MAX_SEARCH_WIDTH as u64 }>, allow_hyphen_values = true)]
     ef_search: u64,
     /// Only concepts of at least this strength
     #[arg(long, value_name = "NUMBER", default_value_t = 0.0, allow_hyphen_values = true)]

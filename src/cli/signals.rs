@@ -16,7 +16,7 @@ use signal_hook::iterator::Signals;
 use crate::exit::{Failure, SIGNALLED};
 use crate::streams;
 
-/// Those that ask a command for its end.
+/// The signals that ask a command for its end.
 const ASKING: &[i32] = &[SIGTERM, SIGINT];
 /// The same of a service: somebody at a terminal, and the system where CPU time or power runs out.
 const ASKING_SERVICE: &[i32] = &[SIGTERM, SIGINT, SIGQUIT, SIGXCPU, SIGPWR];

@@ -10,7 +10,7 @@ use sutra_wire::ArchivedStats;
 use crate::exit::{Answer, Failure};
 use crate::output::Output;
 use crate::printable::printable;
-use crate::words::{duration, grouped};
+use crate::words::{counted, duration, grouped};
 
 pub(crate) async fn run(client: &Client, output: Output) -> Result<Answer, Failure> {
     let stats = client.stats().await?;
@@ -53,7 +53,10 @@ fn for_people(stats: &ArchivedStats) -> String {
         ),
         ("durability", format!("{} ({})", printable(&stats.durability), printable(&stats.write_path))),
         ("data", printable(&stats.data)),
-        ("server", format!("version {}, {} cores", printable(&stats.version), stats.cores)),
+        (
+            "server",
+            format!("version {}, {}", printable(&stats.version), counted(stats.cores.to_native().into(), "core")),
+        ),
         ("uptime", duration(Duration::from_micros(stats.uptime.to_native()))),
     ];
     // What never happened is left to `--json`.

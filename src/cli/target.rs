@@ -13,11 +13,22 @@ pub(crate) const DEFAULT_SERVER: &str = "127.0.0.1:50050";
 /// default.
 pub(crate) const DEFAULT_TIMEOUT: &str = "10";
 
+/// What help puts above the flags that many commands have, in the order of their `display_order`:
+/// a command's own stand before them.
+pub(crate) const COMMON: &str = "Common options";
+
 /// Where the server is, and how long it may take.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Server {
     /// The server
-    #[arg(long = "server", env = "SUTRA_SERVER", value_name = "ADDRESS", default_value = DEFAULT_SERVER)]
+    #[arg(
+        long = "server",
+        env = "SUTRA_SERVER",
+        value_name = "ADDRESS",
+        default_value = DEFAULT_SERVER,
+        help_heading = COMMON,
+        display_order = 102
+    )]
     pub(crate) address: String,
     /// How long an answer may take in all, connecting and repeating included (10, 500ms, 1m)
     #[arg(
@@ -26,7 +37,9 @@ pub(crate) struct Server {
         value_name = "SECONDS",
         default_value = DEFAULT_TIMEOUT,
         value_parser = some_duration,
-        allow_hyphen_values = true
+        allow_hyphen_values = true,
+        help_heading = COMMON,
+        display_order = 103
     )]
     pub(crate) timeout: Duration,
 }
@@ -40,7 +53,9 @@ pub(crate) struct Place {
         env = "SUTRA_NAMESPACE",
         value_name = "NAME",
         default_value = "",
-        hide_default_value = true
+        hide_default_value = true,
+        help_heading = COMMON,
+        display_order = 101
     )]
     pub(crate) namespace: String,
     #[command(flatten)]

@@ -51,7 +51,7 @@ pub(crate) fn duration(duration: Duration) -> String {
         0..60 => format!("{:.1} s", duration.as_secs_f64()),
         60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
         3600..86400 => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
-        _ => format!("{} days {} h", seconds / 86400, seconds / 3600 % 24),
+        _ => format!("{} {} h", counted(seconds / 86400, "day"), seconds / 3600 % 24),
     }
 }
 
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn durations_have_the_units_that_matter() {
         let words = [5, 125, 7260, 90_000].map(|seconds| duration(Duration::from_secs(seconds)));
-        assert_eq!(words, ["5.0 s", "2 min 5 s", "2 h 1 min", "1 days 1 h"]);
+        assert_eq!(words, ["5.0 s", "2 min 5 s", "2 h 1 min", "1 day 1 h"]);
     }
 
     #[test]

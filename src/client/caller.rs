@@ -52,7 +52,7 @@ impl Caller {
         Ok(Self { server: Arc::new(Server { name, options, topology }), namespace: "".into() })
     }
 
-    /// The same for another namespace.
+    /// A caller of the same server, for another namespace.
     pub(crate) fn with_namespace(&self, namespace: &str) -> Self {
         Self { server: self.server.clone(), namespace: namespace.into() }
     }

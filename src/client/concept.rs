@@ -48,7 +48,7 @@ impl Concept {
         Self { key, namespace: None, record }
     }
 
-    /// Its text.
+    /// Sets the concept's text.
     pub fn content(mut self, content: impl Into<String>) -> Self {
         self.record.content = content.into();
         self

@@ -41,7 +41,7 @@ pub(crate) async fn connect(endpoint: &Endpoint, wanted_core: Option<u16>) -> Re
     Ok(Connection::new(shared, core))
 }
 
-/// The same without a driver.
+/// Opens a connection, handshake included, and gives it no driver.
 pub(crate) async fn open(endpoint: &Endpoint, wanted_core: Option<u16>) -> Result<Opened, ClientError> {
     let name: Arc<str> = endpoint.to_string().into();
     let failed = |error| ClientError::connect(&name, error);

@@ -33,7 +33,7 @@ impl Deadline {
         self.opcode
     }
 
-    /// The same in a word.
+    /// What kind of request the call is, in a word.
     pub(crate) fn operation(&self) -> &'static str {
         self.opcode.name()
     }

@@ -30,7 +30,7 @@ struct Slot {
 pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
     pub(crate) address: SocketAddr,
-    /// Its number in the run.
+    /// The connection's number in the run.
     pub(crate) number: usize,
     /// The lane whose requests it carries.
     pub(crate) lane: usize,

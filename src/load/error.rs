@@ -43,9 +43,9 @@ pub enum LoadError {
     Refused {
         /// The server.
         address: SocketAddr,
-        /// Its status.
+        /// The status that it refused with.
         status: Status,
-        /// Its words.
+        /// Why it refused, in its words.
         message: String,
     },
     /// The server speaks another schema.

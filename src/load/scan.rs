@@ -26,7 +26,7 @@ pub enum ScanError {
     /// Of a protocol of lines.
     #[error("a line begins with {line:?}, which is no reply")]
     Line {
-        /// Its beginning.
+        /// The beginning of the line.
         line: String,
     },
 }

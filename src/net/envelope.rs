@@ -8,7 +8,7 @@ use sutra_runtime::PeerAddr;
 pub enum Envelope<M> {
     /// A connection that is to be served by this core.
     HandOver(HandOver),
-    /// The service's own.
+    /// A message of the service's own, which this layer only carries.
     Service(M),
 }
 

@@ -44,7 +44,7 @@ const CLIENT_LINES: u32 = 5;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Ports {
     Native,
-    /// From this listener's number on the translator's.
+    /// Listeners from this number on are the translator's; those before are native.
     TranslatedFrom(ListenerId),
     /// Either, as its first bytes tell.
     Either,

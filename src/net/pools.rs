@@ -8,7 +8,7 @@ const SCRATCH_BYTES: usize = 256 << 10;
 /// Largest aligned buffer kept for the next request that travels, and how many are kept.
 const ALIGNED_BYTES: usize = 64 << 10;
 const ALIGNED: usize = 1024;
-/// The same for messages.
+/// Largest buffer kept for the next message of another protocol, and how many are kept.
 const MESSAGE_BYTES: usize = 64 << 10;
 const MESSAGES: usize = 256;
 

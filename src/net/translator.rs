@@ -30,7 +30,7 @@ pub enum Overlap {
 pub enum Translated {
     /// A request: its payload was written to the buffer for it.
     Request {
-        /// Its operation.
+        /// The native operation that it asks for.
         opcode: u8,
         /// To be given back with its reply.
         manner: Manner,
@@ -65,7 +65,7 @@ pub enum Wording {
     /// One message holds several native replies: another request, whose payload was written, is to
     /// be asked first. Only for one that overlaps with none.
     Ask {
-        /// Its operation.
+        /// The native operation that it asks for.
         opcode: u8,
     },
 }

@@ -13,12 +13,12 @@ const MOST: usize = 4096;
 /// Which CPUs are asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Cores {
-    /// As many as the quota pays for.
+    /// As many CPUs as the quota pays for.
     #[default]
     All,
-    /// So many of them.
+    /// So many of the CPUs that the process may use.
     Count(usize),
-    /// These.
+    /// The CPUs of these numbers.
     List(Vec<usize>),
 }
 

@@ -62,7 +62,7 @@ pub enum RuntimeError {
     CpuNotAvailable {
         /// The CPU that was asked for.
         cpu: usize,
-        /// Those that may be used.
+        /// The CPUs that the process may use.
         available: Vec<usize>,
     },
     /// More pinned cores than CPUs.

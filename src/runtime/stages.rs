@@ -131,7 +131,7 @@ impl StageClock {
         }
     }
 
-    /// What comes until the next turn begins is nobody's.
+    /// Ends the turn: time until the next one begins is charged to no stage.
     #[inline]
     pub(crate) fn end_turn(&mut self) {
         if self.is_timing {

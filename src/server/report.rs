@@ -53,7 +53,7 @@ pub struct StartReport {
     pub compat: Vec<SocketAddr>,
     /// The CPUs of its cores.
     pub cpus: Vec<usize>,
-    /// Those that the process may use.
+    /// The CPUs that the process may use.
     pub allowed: Vec<usize>,
     /// Whether each core's thread stays on its CPU.
     pub pinned: bool,

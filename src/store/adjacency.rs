@@ -67,7 +67,7 @@ impl At {
 /// What a node has of one direction.
 #[derive(Clone, Copy)]
 struct Head {
-    /// Its newest edge.
+    /// The node's newest edge of this direction.
     first: u32,
     /// How many are there, removed ones not counted.
     count: u32,

@@ -10,11 +10,11 @@ use crate::format::{COMMIT_ENTRY, CommitBody, ENTRY_HEADER, Entry, KIND_COMMIT, 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Expected {
     pub(crate) shard: u16,
-    /// Its number.
+    /// The commit's number in its log.
     pub(crate) number: u64,
     /// The crc of the Commit entry before it.
     pub(crate) previous: u32,
-    /// Its sequences are higher than this.
+    /// The highest sequence before the commit: its entries' are higher.
     pub(crate) sequence: u64,
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct Commit {
     pub(crate) body: CommitBody,
     /// The Commit entry's crc.
     pub(crate) crc: u32,
-    /// Its highest sequence.
+    /// The highest sequence of the commit's entries.
     pub(crate) sequence: u64,
 }
 

@@ -70,9 +70,9 @@ pub enum StoreError {
     Cores {
         /// The data folder.
         folder: PathBuf,
-        /// The store's number.
+        /// How many cores the store was made for.
         stored: usize,
-        /// This start's.
+        /// How many cores this start has.
         asked: usize,
     },
     /// It was made with another rule for ids.
@@ -84,9 +84,9 @@ pub enum StoreError {
     IdRule {
         /// The data folder.
         folder: PathBuf,
-        /// The store's rule.
+        /// The rule that the store was made with.
         stored: IdRule,
-        /// This start's.
+        /// The rule that this start asks for.
         asked: IdRule,
     },
     /// The manifest is missing or can't be read.

@@ -38,7 +38,7 @@ pub struct InEdge {
     pub key: EdgeKey,
     /// From 0 to 1; `None` where it was removed.
     pub confidence: Option<f32>,
-    /// The entry's.
+    /// The sequence of the log entry that stored or removed it.
     pub sequence: u64,
 }
 

@@ -64,7 +64,7 @@ struct Sealed {
 }
 
 impl Manifest {
-    /// A new store's.
+    /// The manifest of a new store.
     pub(crate) fn new(store: u64, cores: usize, id_rule: IdRule) -> Self {
         Self {
             format: format::FORMAT,

@@ -73,7 +73,7 @@ pub struct Namespaces {
 }
 
 impl Namespaces {
-    /// Those of a manifest.
+    /// The namespaces that a manifest names.
     pub(crate) fn new(keeper: Arc<Keeper>) -> Result<Self, StoreError> {
         let slots = (0..SLOTS).map(|_| OnceLock::new()).collect();
         let dimensions = (0..MAX_NAMESPACES).map(|_| AtomicU64::new(0)).collect();

@@ -36,7 +36,7 @@ pub(crate) enum NoRoom {
     Yet,
     /// Log space could not be made ready ([`Preparation::failure`] says why).
     Space,
-    /// It would not fit an empty segment.
+    /// The write would not fit an empty segment.
     Ever { limit: usize },
 }
 

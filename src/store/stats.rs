@@ -32,7 +32,7 @@ pub struct ShardStats {
 }
 
 impl ShardStats {
-    /// Adds another shard's.
+    /// Adds the numbers of another shard.
     pub fn add(&mut self, other: &ShardStats) {
         self.concepts += other.concepts;
         self.associations += other.associations;

@@ -160,7 +160,7 @@ impl Table {
         self.concepts
     }
 
-    /// Those with an embedding.
+    /// How many of the concepts have an embedding.
     pub(crate) fn vectors(&self) -> u64 {
         self.vectors
     }

@@ -35,7 +35,7 @@ pub enum NodeState {
     /// Its process runs and has not said yet that it is healthy.
     #[default]
     Starting = 0,
-    /// Its health answers.
+    /// It answers that it is healthy.
     Running = 1,
     /// Its process is being asked to end.
     Stopping = 2,
@@ -70,25 +70,25 @@ pub enum EventKind {
     AgentRegistered = 0,
     /// An agent's heartbeats stay away.
     AgentDegraded = 1,
-    /// They have stayed away for long.
+    /// An agent's heartbeats have stayed away for long.
     AgentOffline = 2,
-    /// They come again.
+    /// The heartbeats of an agent that was degraded or offline come again.
     AgentRecovered = 3,
     /// An agent took its leave.
     AgentUnregistered = 4,
     /// A node was started for the first time.
     NodeSpawned = 5,
-    /// Its health answers.
+    /// A node answers that it is healthy.
     NodeRunning = 6,
-    /// It was stopped.
+    /// A node was stopped.
     NodeStopped = 7,
-    /// Its process ended by itself.
+    /// A node's process ended by itself.
     NodeCrashed = 8,
-    /// It was started again after that.
+    /// A node whose process had ended was started again.
     NodeRestarted = 9,
-    /// It is not started again.
+    /// A node ended too often and is not started again.
     NodeGaveUp = 10,
-    /// Its agent does not know it any more.
+    /// A node's agent does not know it any more.
     NodeLost = 11,
     /// A watcher was too slow, or asked for what is long past: events are missing before this one.
     Missed = 12,
@@ -171,7 +171,7 @@ pub struct NodeReport {
 pub struct AgentRegistration {
     /// Its name: one agent's at a time.
     pub agent_id: String,
-    /// Its host's.
+    /// The name of the agent's host.
     pub hostname: String,
     /// The host's system and processor.
     pub platform: String,
@@ -339,7 +339,7 @@ pub struct AgentsRequest {
 pub struct AgentInfo {
     /// Its name.
     pub agent_id: String,
-    /// Its host's.
+    /// The name of the agent's host.
     pub hostname: String,
     /// The host's system and processor.
     pub platform: String,

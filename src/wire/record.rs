@@ -43,7 +43,7 @@ pub struct ConceptRecord {
 pub struct AssociationRecord {
     /// The 16 bytes of the source's [`crate::ConceptId`].
     pub source: [u8; 16],
-    /// The 16 bytes of the target's.
+    /// The 16 bytes of the target's [`crate::ConceptId`].
     pub target: [u8; 16],
     /// The namespace of both ends.
     pub namespace: String,
@@ -51,9 +51,9 @@ pub struct AssociationRecord {
     pub kind: u32,
     /// From 0 to 1.
     pub confidence: f32,
-    /// As a concept's.
+    /// When it was first stored, in µs since 1970; 0 in a request: the server says.
     pub created: u64,
-    /// As a concept's.
+    /// When it was last stored, in µs since 1970; 0 in a request: the server says.
     pub updated: u64,
 }
 

@@ -34,7 +34,7 @@ pub struct Neighbor {
     pub id: [u8; 16],
     /// An [`crate::AssociationKind`].
     pub kind: u32,
-    /// The association's.
+    /// The association's confidence, from 0 to 1.
     pub confidence: f32,
     /// [`crate::Direction::Out`] where the concept asked for is the source,
     /// [`crate::Direction::In`] where it is the target.
@@ -69,7 +69,7 @@ pub struct Concepts {
 pub struct PathEdge {
     /// An [`crate::AssociationKind`].
     pub kind: u32,
-    /// The association's.
+    /// The association's confidence, from 0 to 1.
     pub confidence: f32,
     /// Whether the path follows it from source to target.
     pub forward: bool,

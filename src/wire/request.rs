@@ -23,7 +23,7 @@ pub struct ConceptKey {
 pub struct AssociationKey {
     /// The 16 bytes of the source's [`crate::ConceptId`].
     pub source: [u8; 16],
-    /// The 16 bytes of the target's.
+    /// The 16 bytes of the target's [`crate::ConceptId`].
     pub target: [u8; 16],
     /// The namespace of both ends.
     pub namespace: String,
@@ -126,9 +126,9 @@ pub struct PathRequest {
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[rkyv(derive(Debug))]
 pub struct Near {
-    /// Its middle.
+    /// The id of the concept in the middle of the neighbourhood.
     pub id: [u8; 16],
-    /// Its radius in associations.
+    /// How many associations the neighbourhood reaches.
     pub edges: u32,
 }
 

@@ -59,7 +59,7 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// The same in ns of the clock.
+    /// The window in ns of the clock.
     pub(crate) fn nanoseconds(&self) -> Range<u64> {
         self.since.as_nanos() as u64..self.until.as_nanos() as u64
     }

@@ -21,7 +21,7 @@ pub(crate) fn hold_request(message: &[u8]) {
     }
 }
 
-/// The same as a reply.
+/// Reads a message as a reply and holds what it reads to its promises.
 pub(crate) fn hold_reply(message: &[u8]) {
     match GridReply::read(message) {
         Ok(read) => {

@@ -56,7 +56,7 @@ enum Stage {
     #[default]
     Unnamed,
     Named(PathBuf),
-    /// It is the file.
+    /// It has become the file that was asked for.
     Whole,
 }
 

@@ -9,11 +9,12 @@ use clap::{Args, Subcommand};
 use sutra_grid_agent::OnStop;
 use sutra_server::Cores;
 
+use crate::target::COMMON;
 use crate::values::{OptionalPort, address, count, some_duration};
 
 /// The native port of a master that was not told otherwise.
 pub(crate) const DEFAULT_MASTER: &str = "127.0.0.1:7001";
-/// The same for its compat port.
+/// The compat port of a master that was not told otherwise.
 const DEFAULT_MASTER_COMPAT: &str = "127.0.0.1:7002";
 /// Where its HTTP is.
 const DEFAULT_MASTER_ADMIN: &str = "127.0.0.1:9002";
@@ -62,11 +63,26 @@ pub(crate) enum GridCommand {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Master {
     /// The master
-    #[arg(long = "master", env = "SUTRA_GRID", value_name = "ADDRESS", default_value = DEFAULT_MASTER)]
+    #[arg(
+        long = "master",
+        env = "SUTRA_GRID",
+        value_name = "ADDRESS",
+        default_value = DEFAULT_MASTER,
+        help_heading = COMMON,
+        display_order = 102
+    )]
     pub(crate) address: String,
     /// How long an answer may take in all (10, 500ms, 1m); 10 s by default, 45 s where a node is
     /// started or stopped; `watch` goes on once it has begun
-    #[arg(long, env = "SUTRA_TIMEOUT", value_name = "SECONDS", value_parser = some_duration, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        env = "SUTRA_TIMEOUT",
+        value_name = "SECONDS",
+        value_parser = some_duration,
+        allow_hyphen_values = true,
+        help_heading = COMMON,
+        display_order = 103
+    )]
     pub(crate) timeout: Option<Duration>,
 }
 
@@ -102,7 +118,7 @@ pub(crate) struct RunMaster {
 #[derive(Args, Debug)]
 #[command(
     after_help = "Example:\n  sutra grid agent --id agent-1 --master 10.0.0.1:7001 --data sutra-agent --listen 10.0.0.2:8001\n\n\
-    Nodes outlive their agent, which adopts them when it comes back. Under systemd set KillMode=process, and for memory\n\
+    Nodes outlive their agent, which adopts them when it comes back. Under systemd set KillMode=process, and for memory \
     limits Delegate=memory and DelegateSubgroup=sutra-agent."
 )]
 pub(crate) struct RunAgent {

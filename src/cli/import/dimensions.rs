@@ -25,9 +25,9 @@ struct Namespace {
 /// What to do with a line's vector.
 #[derive(Debug, PartialEq)]
 pub(super) enum Next {
-    /// Its like was sent before.
+    /// Send it: one of its length was sent before.
     Send,
-    /// It is the first of its length: nothing else may be under way.
+    /// Send it while nothing else is under way: it is the first of its length.
     SendAlone,
     /// The line there has decided on this many numbers.
     Refuse(usize, Origin),

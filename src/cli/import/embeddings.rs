@@ -13,6 +13,8 @@ use half::f16;
 use npyz::{DType, Endianness, NpyHeader, Order, TypeChar};
 use sutra_wire::limits::MAX_DIMENSION;
 
+use crate::words::counted;
+
 /// Bytes of a block of rows, where one row may go beyond.
 const BLOCK: usize = 4 << 20;
 /// The longest header: it holds a shape and a type. One that claims more is not a header.
@@ -112,7 +114,9 @@ impl Embeddings {
         let bytes = rows.checked_mul(dimension as u64 * numbers.size as u64);
         if bytes.and_then(|bytes| bytes.checked_add(start)).is_none_or(|expected| expected > length) {
             return Err(wrong(format!(
-                "is cut short: {length} bytes are too few for {rows} rows of {dimension} numbers"
+                "is cut short: {length} bytes can't hold {} of {}",
+                counted(rows, "row"),
+                counted(dimension as u64, "number")
             )));
         }
         let order = header.order();

@@ -17,7 +17,7 @@ use super::summary::Summary;
 use super::survey::{BadLine, Source, Survey};
 use crate::exit::Failure;
 use crate::output::Output;
-use crate::words::grouped;
+use crate::words::counted;
 
 /// Bad lines that are told one by one; the others are counted.
 const TOLD: usize = 20;
@@ -130,7 +130,7 @@ impl<'a> Passes<'a> {
         told.count += late;
         let untold = told.count - told.lines.len() as u64;
         if untold > 0 {
-            told.output.note(&format!("… and {} more bad lines", grouped(untold)));
+            told.output.note(&format!("… and {}", counted(untold, "more bad line")));
         }
         summary.bad = told.count;
         summary.bad_lines = told.lines;
@@ -172,7 +172,8 @@ impl<'a> Passes<'a> {
             Next::Refuse(decided, by) => {
                 let file = self.survey.sources[by.source].input.path.display();
                 let reason = format!(
-                    "its embedding has {numbers} numbers; {file}:{} decided that all of this namespace have {decided}",
+                    "its embedding has {}; {file}:{} decided that all of this namespace have {decided}",
+                    counted(numbers as u64, "number"),
                     by.line
                 );
                 self.refuse(origin, reason);

@@ -37,7 +37,7 @@ impl Stop {
         self.0.has_begun.load(Ordering::Relaxed)
     }
 
-    /// It begins to write.
+    /// Marks that the import begins to write.
     pub(super) fn begin(&self) {
         self.0.has_begun.store(true, Ordering::Relaxed);
     }

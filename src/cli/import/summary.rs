@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::dimensions::Decision;
 use super::survey::BadLine;
 use crate::printable::in_namespace;
-use crate::words::{duration, grouped};
+use crate::words::{counted, duration, grouped};
 
 /// What an import did.
 #[derive(Debug, Default, Serialize)]
@@ -40,20 +40,20 @@ pub(crate) struct Summary {
 impl Display for Summary {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         if self.passed_over > 0 && self.nothing_else() {
-            let (files, were) = if self.passed_over == 1 { ("file", "was") } else { ("files", "were") };
+            let were = if self.passed_over == 1 { "was" } else { "were" };
             return write!(
                 f,
-                "nothing to import: {} {files} {were} imported into this store before, and what was deleted or changed \
+                "nothing to import: {} {were} imported into this store before, and what was deleted or changed \
                  since stays so; `sutra import` imports again",
-                grouped(self.passed_over)
+                counted(self.passed_over, "file")
             );
         }
         write!(
             f,
-            "{} {} concepts and {} associations in {}",
+            "{} {} and {} in {}",
             if self.stopped { "stopped after" } else { "imported" },
-            grouped(self.concepts_written),
-            grouped(self.associations_written),
+            counted(self.concepts_written, "concept"),
+            counted(self.associations_written, "association"),
             duration(Duration::from_secs_f64(self.seconds))
         )?;
         let mut part = |count: u64, one: &str, many: &str| match count {
@@ -78,10 +78,11 @@ impl Display for Summary {
         self.decisions.iter().try_for_each(|Decision { namespace, numbers, file, line, refused }| {
             write!(
                 f,
-                "; {}:{line} decided that embeddings{} have {numbers} numbers; {} others have not",
+                "; {}:{line} decided that embeddings{} have {}; {} not",
                 file.display(),
                 in_namespace(namespace),
-                grouped(*refused)
+                counted(*numbers as u64, "number"),
+                if *refused == 1 { "1 other has".to_owned() } else { format!("{} others have", grouped(*refused)) }
             )
         })
     }

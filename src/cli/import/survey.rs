@@ -11,6 +11,7 @@ use super::origin::Origin;
 use super::repeats::{Key, Repeats};
 use super::stop::Stop;
 use crate::exit::Failure;
+use crate::words::counted;
 
 /// How many concepts are counted to find a good example.
 const COUNTED: usize = 65_536;
@@ -158,10 +159,11 @@ fn embeddings_beside(source: &Source, all: &[Source]) -> Result<Option<PathBuf>,
     let rows = Embeddings::open(&path).map_err(Failure::Usage)?.rows();
     if rows != source.concepts {
         return Err(Failure::Usage(format!(
-            "{} has {rows} rows and {} has {} concepts; row i must belong to concept i",
+            "{} has {} and {} has {}; row i must belong to concept i",
             path.display(),
+            counted(rows, "row"),
             source.input.path.display(),
-            source.concepts
+            counted(source.concepts, "concept")
         )));
     }
     Ok(Some(path))

@@ -138,7 +138,7 @@ impl Agent {
         };
         tokio::select! {
             () = shutdown => {}
-            // It goes on for ever.
+            // The link to the master goes on for ever.
             () = link.run() => {}
         }
         supervisor.close();

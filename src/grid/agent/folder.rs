@@ -26,7 +26,7 @@ pub(crate) const LOGS: &str = "logs";
 pub(crate) const NODES: &str = "nodes";
 /// How a file ends that is written to be renamed.
 const UNFINISHED: &str = ".new";
-/// The same in earlier versions.
+/// The names of unfinished files in earlier versions.
 const UNFINISHED_OF_OLD: [&str; 2] = ["incarnation.new", "nodes.new"];
 /// The agent's files and folders are nobody else's to read.
 pub(crate) const FILE_MODE: u32 = 0o600;

@@ -30,9 +30,9 @@ pub(crate) struct Life {
 
 /// Why a process is looked after no more.
 pub(crate) enum End {
-    /// It is to be stopped.
+    /// The agent was told to stop it.
     Told,
-    /// It neither answers nor does anything.
+    /// The process neither answers nor does anything.
     Hung,
     /// It has ended; how, and its last words.
     Ended(String),

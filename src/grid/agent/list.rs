@@ -25,9 +25,9 @@ const FORMAT: u32 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Wanted {
-    /// It is to run.
+    /// The node is to run.
     Running,
-    /// It was stopped.
+    /// The node was stopped.
     Stopped,
     /// It ended too often, and waits for somebody to ask for it.
     GivenUp,
@@ -58,7 +58,7 @@ pub(crate) struct NodeRecord {
     /// When that was started, in µs since 1970.
     pub(crate) started: u64,
     pub(crate) restarts: u32,
-    /// Those that count against its limit.
+    /// The restarts that count against the limit.
     #[serde(default)]
     pub(crate) recent: Recent,
     /// Why it is as it is.

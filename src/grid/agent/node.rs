@@ -102,7 +102,7 @@ impl Node {
         self.record.compat_port = compat_port;
     }
 
-    /// It is about to be started again.
+    /// Counts that the node is about to be started again.
     pub(crate) fn count_restart(&mut self) {
         self.record.restarts = self.record.restarts.saturating_add(1);
     }
@@ -139,7 +139,7 @@ impl Node {
         self.unanswered.get_or_insert_with(Instant::now);
     }
 
-    /// It has been told to end.
+    /// The node has been told to end.
     pub(crate) fn stopping(&mut self) {
         self.state = NodeState::Stopping;
     }
@@ -179,7 +179,7 @@ impl Node {
         self.keeper.clone()
     }
 
-    /// It was stopped.
+    /// The node was stopped.
     pub(crate) fn stopped(&mut self) {
         self.state = NodeState::Stopped;
         self.keeper = None;

@@ -56,7 +56,7 @@ struct Reserved {
 
 /// What has come of a start that did not fail.
 enum First {
-    /// Its health answers.
+    /// The node answers that it is healthy.
     Runs(LiveProcess),
     /// Its process runs on a folder that was there before, and does not answer yet.
     Recovers(LiveProcess),

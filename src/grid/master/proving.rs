@@ -32,7 +32,7 @@ struct Asking {
     instead: Option<(ReplyTo, Box<AgentRegistration>)>,
 }
 
-/// Those that are being asked back.
+/// The agents that are being asked back.
 pub(crate) struct Proofs {
     worker: Worker<Proof>,
     /// By the number of the asking.

@@ -33,9 +33,9 @@ pub(crate) enum Known {
 /// Why a record says nothing.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Unreadable {
-    /// It is none of a master's.
+    /// The record is none that a master writes.
     Foreign,
-    /// It is damaged.
+    /// The record is damaged.
     Damaged(String),
 }
 

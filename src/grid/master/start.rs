@@ -40,7 +40,7 @@ const RESERVED_FILES: u64 = 32;
 /// A running master.
 pub struct Master {
     running: Running,
-    /// Those that speak to agents.
+    /// The threads that speak to agents.
     threads: [JoinHandle<()>; 2],
     admin: Option<Admin>,
     manifest: Arc<Keeper>,

@@ -27,7 +27,7 @@ struct Watcher {
     seen: u64,
 }
 
-/// Those who watch.
+/// The clients that watch for events.
 #[derive(Default)]
 pub(crate) struct Watchers {
     watching: Vec<Watcher>,

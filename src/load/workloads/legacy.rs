@@ -10,9 +10,9 @@ use crate::{Framing, Keys, Recall, Reply, Routes, Workload};
 /// How an old client spells its requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spelling {
-    /// As the Python clients.
+    /// As the Python clients do.
     Msgpack,
-    /// As some Rust clients.
+    /// As some Rust clients do.
     Bincode,
 }
 

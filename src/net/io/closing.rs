@@ -104,7 +104,7 @@ impl Io {
                     }
                     self.finish(core, index);
                 }
-                // They end by themselves.
+                // Connections in these phases end by themselves.
                 Phase::Ending | Phase::Refused | Phase::Lingering => {}
             }
         }

@@ -148,7 +148,7 @@ impl<M: Send + 'static> Core<M> {
         self.stages.enter_kernel(stage);
     }
 
-    /// It is back.
+    /// The call into the kernel has returned.
     pub(crate) fn leave_kernel(&mut self) {
         self.stages.leave_kernel();
     }

@@ -53,9 +53,9 @@ pub(crate) enum Body {
 /// A request that waits for something on this core: where its answer goes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Ticket {
-    /// It came from a connection of this core.
+    /// A connection of this core sent it.
     Here(ReplyTo),
-    /// It came from another core.
+    /// Another core sent it on.
     There { core: usize, to: ReplyTo },
 }
 
@@ -70,7 +70,7 @@ pub(crate) enum WriteTicket {
         deletion: DeletionNumber,
         has_removed: bool,
     },
-    /// It is the last step of a deletion of this core's.
+    /// The write is the last step of a deletion that this core began.
     Burial(BurialNumber),
 }
 

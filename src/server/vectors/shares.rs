@@ -72,7 +72,7 @@ impl Shares {
         self.all.try_remove(number.0)
     }
 
-    /// It waits for the index.
+    /// A share waits for the index.
     pub(super) fn wait(&mut self, number: ShareNumber) {
         self.waiting.push(number);
     }

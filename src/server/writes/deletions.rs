@@ -65,13 +65,13 @@ pub(super) struct Buried {
 
 /// What a deletion needs next.
 pub(super) enum Slice {
-    /// It has ended already.
+    /// Nothing: the deletion has ended already.
     Nothing,
-    /// Another slice.
+    /// Another slice of the deletion's work.
     Again,
     /// These associations are to be removed.
     Removals(Vec<EdgeKey>),
-    /// Its end.
+    /// The deletion has come to its end.
     End(Ended),
 }
 

@@ -56,7 +56,7 @@ pub(crate) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Those of a shard of this store.
+    /// The checkpoints of a shard of this store.
     pub(crate) fn new(disk: Arc<dyn Disk>, store: u64, shard: u16) -> Self {
         Self { disk, store, shard }
     }

@@ -36,7 +36,7 @@ pub(super) struct Checks {
 }
 
 impl Checks {
-    /// Those of a checkpoint.
+    /// The checks that a checkpoint has kept.
     pub(super) fn restored(fresh: Vec<u32>, strays: Vec<u32>) -> Self {
         Self { since: fresh.len() as u64, fresh, strays, ..Self::default() }
     }

@@ -42,7 +42,7 @@ const MOST_SHARED: f32 = 1e-3;
 /// What an index holds of a vector beside its copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Member {
-    /// Its concept's.
+    /// The id of the vector's concept.
     pub(super) id: [u8; 16],
     /// crc32c of the embedding's bytes.
     pub(super) crc: u32,
@@ -71,7 +71,7 @@ pub(super) struct Coarse {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Hit {
     pub(super) head: u32,
-    /// As far as the copies tell.
+    /// The cosine similarity, as far as the rounded copies tell.
     pub(super) similarity: f32,
 }
 
@@ -151,7 +151,7 @@ impl Coarse {
     ) -> Result<Self, StoreError> {
         let mut coarse = Self { index: make(dimension)?, dimension, members, joined, checks };
         coarse.index.load_from_buffer(bytes).map_err(fault)?;
-        // Loading brought the library's own.
+        // Loading set the library's own metric.
         coarse.use_own_metric()?;
         let Self { index, members, joined, checks, .. } = &coarse;
         let holds = |ordinal: u32| index.contains(u64::from(ordinal));

@@ -15,7 +15,7 @@ pub(super) struct Seat {
 
 struct Group {
     head: u32,
-    /// Those that live.
+    /// The members that live.
     ordinals: Vec<u32>,
 }
 

@@ -31,7 +31,7 @@ impl PartialOrd for Candidate {
 /// The best candidates of all that were offered, up to a number, each node once.
 pub(super) struct Nearest {
     heap: BinaryHeap<Reverse<Candidate>>,
-    /// Those in the heap.
+    /// The nodes of the candidates in the heap.
     nodes: HashSet<u32>,
     most: usize,
 }

@@ -15,7 +15,7 @@ pub(crate) struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    /// Those of the concepts in a table.
+    /// The records of the concepts in a table.
     pub(crate) fn of(table: &'a Table, memory: &'a LogMemory) -> Self {
         Self { table, memory }
     }

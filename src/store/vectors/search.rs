@@ -54,7 +54,7 @@ pub enum SearchProgress {
     More,
     /// A job has the index: another slice is to follow after its end ([`crate::Shard::indexed`]).
     Waits,
-    /// It has found what there is.
+    /// The search has found what there is.
     Done,
 }
 

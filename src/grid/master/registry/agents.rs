@@ -11,7 +11,7 @@ use super::state::Registry;
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub(crate) enum Registered {
-    /// It is taken.
+    /// The registration is taken.
     Done,
     /// Another agent has the name. This one is to be asked back first, and then given to
     /// [`Registry::replace`].

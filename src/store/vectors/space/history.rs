@@ -35,7 +35,7 @@ pub(super) struct History {
 }
 
 impl History {
-    /// That of a new life.
+    /// The history of an index in a new life, before any change.
     pub(super) fn new(life: u32) -> Self {
         let now = Moment { epoch: u64::from(life) << 32, ..Moment::default() };
         Self { now, recent: VecDeque::new() }
