@@ -3,139 +3,100 @@
 //! A number never changes its meaning. An operation that this version of the server does not serve
 //! yet keeps its number and is answered with [`crate::Status::NotServed`].
 
-/// What a frame asks for or answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Opcode {
+/// Makes the enum, [`Opcode::ALL`] and [`Opcode::name`] of one table: an operation is one line.
+macro_rules! opcodes {
+    ($($(#[$doc:meta])+ $opcode:ident = $number:literal, $name:literal;)+) => {
+        /// What a frame asks for or answers.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Opcode {
+            $($(#[$doc])+ $opcode = $number,)+
+        }
+
+        impl Opcode {
+            /// Every opcode, in numeric order.
+            pub const ALL: [Opcode; [$($number),+].len()] = [$(Opcode::$opcode),+];
+
+            /// Its name, as messages and counters spell it.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Opcode::$opcode => $name,)+
+                }
+            }
+        }
+    };
+}
+
+opcodes! {
     /// Opens a connection: [`crate::ClientHello`], answered by [`crate::ServerHello`].
-    Hello = 0x01,
+    Hello = 0x01, "hello";
     /// Upserts a concept: [`crate::ConceptRecord`]; answered by a bare header with the sequence.
-    Learn = 0x10,
+    Learn = 0x10, "learn";
     /// Upserts an association: [`crate::AssociationRecord`]; answered by a bare header with the
     /// sequence.
-    Associate = 0x11,
+    Associate = 0x11, "associate";
     /// Deletes a concept and its associations: [`crate::ConceptKey`]. Answered by a bare header
     /// with the sequence, or with not found where there was neither of them.
-    Delete = 0x12,
+    Delete = 0x12, "delete";
     /// As [`Opcode::Delete`], but says what was deleted: [`crate::ConceptKey`]. Answered by
     /// [`crate::Deleted`], or with not found where there was neither concept nor association.
-    DeleteCounted = 0x13,
+    DeleteCounted = 0x13, "delete_counted";
     /// Reads a concept: [`crate::ConceptKey`]; answered by the stored [`crate::ConceptRecord`].
-    Query = 0x20,
+    Query = 0x20, "query";
     /// Reads a concept's neighbours: [`crate::NeighborsRequest`]; answered by [`crate::Neighbors`].
-    Neighbors = 0x21,
+    Neighbors = 0x21, "neighbors";
     /// Finds paths: [`crate::PathRequest`]; answered by [`crate::Paths`].
-    Path = 0x22,
+    Path = 0x22, "path";
     /// Finds the nearest vectors: [`crate::SearchRequest`]; answered by [`crate::SearchHits`].
-    Search = 0x23,
+    Search = 0x23, "search";
     /// Reads an association: [`crate::AssociationKey`]; answered by the stored
     /// [`crate::AssociationRecord`].
-    Association = 0x24,
+    Association = 0x24, "association";
     /// Lists a namespace's concepts: [`crate::ConceptsRequest`]; answered by [`crate::Concepts`].
-    Concepts = 0x25,
+    Concepts = 0x25, "concepts";
     /// Reads the server's counters: no payload; answered by [`crate::Stats`].
-    Stats = 0x30,
+    Stats = 0x30, "stats";
     /// Makes everything written so far durable, whatever the server's durability: no payload either
     /// way.
-    Flush = 0x31,
+    Flush = 0x31, "flush";
     /// Reads the server's health: no payload; answered by [`crate::Health`].
-    Health = 0x32,
+    Health = 0x32, "health";
     /// Asked of the grid's master: an agent takes up its work: [`crate::grid::AgentRegistration`];
     /// answered by [`crate::grid::AgentRegistered`].
-    RegisterAgent = 0x40,
+    RegisterAgent = 0x40, "register_agent";
     /// An agent is there: [`crate::grid::AgentHeartbeat`]; answered by
     /// [`crate::grid::HeartbeatAck`], or not found where it must register.
-    AgentHeartbeat = 0x41,
+    AgentHeartbeat = 0x41, "agent_heartbeat";
     /// An agent's nodes have changed: [`crate::grid::AgentReport`]; answered by a bare header, or
     /// not found where it must register.
-    ReportNodes = 0x42,
+    ReportNodes = 0x42, "report_nodes";
     /// An agent takes its leave: [`crate::grid::AgentKey`]; answered by a bare header, or not
     /// found.
-    UnregisterAgent = 0x43,
+    UnregisterAgent = 0x43, "unregister_agent";
     /// Has an agent start a storage node: [`crate::grid::SpawnNode`]; answered by
     /// [`crate::grid::NodeInfo`].
-    SpawnNode = 0x44,
+    SpawnNode = 0x44, "spawn_node";
     /// Has a storage node stopped: [`crate::grid::NodeKey`]; answered by a bare header, or not
     /// found.
-    StopNode = 0x45,
+    StopNode = 0x45, "stop_node";
     /// Asks for a storage node: [`crate::grid::NodeKey`]; answered by [`crate::grid::NodeInfo`], or
     /// not found.
-    Node = 0x46,
+    Node = 0x46, "node";
     /// Lists storage nodes: [`crate::grid::NodesRequest`]; answered by [`crate::grid::Nodes`].
-    Nodes = 0x47,
+    Nodes = 0x47, "nodes";
     /// Lists agents: [`crate::grid::AgentsRequest`]; answered by [`crate::grid::Agents`].
-    Agents = 0x48,
+    Agents = 0x48, "agents";
     /// Asks for the grid as a whole: no payload; answered by [`crate::grid::Cluster`].
-    Cluster = 0x49,
+    Cluster = 0x49, "cluster";
     /// Asks for what happens: [`crate::grid::WatchRequest`]; answered by a
     /// [`crate::grid::GridEvent`] after the other, without end.
-    Watch = 0x4a,
+    Watch = 0x4a, "watch";
 }
 
 impl Opcode {
-    /// Every opcode, in numeric order.
-    pub const ALL: [Opcode; 25] = [
-        Opcode::Hello,
-        Opcode::Learn,
-        Opcode::Associate,
-        Opcode::Delete,
-        Opcode::DeleteCounted,
-        Opcode::Query,
-        Opcode::Neighbors,
-        Opcode::Path,
-        Opcode::Search,
-        Opcode::Association,
-        Opcode::Concepts,
-        Opcode::Stats,
-        Opcode::Flush,
-        Opcode::Health,
-        Opcode::RegisterAgent,
-        Opcode::AgentHeartbeat,
-        Opcode::ReportNodes,
-        Opcode::UnregisterAgent,
-        Opcode::SpawnNode,
-        Opcode::StopNode,
-        Opcode::Node,
-        Opcode::Nodes,
-        Opcode::Agents,
-        Opcode::Cluster,
-        Opcode::Watch,
-    ];
-
     /// The opcode of this number, if there is one.
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|opcode| *opcode as u8 == number)
-    }
-
-    /// Its name, as messages and counters spell it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Opcode::Hello => "hello",
-            Opcode::Learn => "learn",
-            Opcode::Associate => "associate",
-            Opcode::Delete => "delete",
-            Opcode::DeleteCounted => "delete_counted",
-            Opcode::Query => "query",
-            Opcode::Neighbors => "neighbors",
-            Opcode::Path => "path",
-            Opcode::Search => "search",
-            Opcode::Association => "association",
-            Opcode::Concepts => "concepts",
-            Opcode::Stats => "stats",
-            Opcode::Flush => "flush",
-            Opcode::Health => "health",
-            Opcode::RegisterAgent => "register_agent",
-            Opcode::AgentHeartbeat => "agent_heartbeat",
-            Opcode::ReportNodes => "report_nodes",
-            Opcode::UnregisterAgent => "unregister_agent",
-            Opcode::SpawnNode => "spawn_node",
-            Opcode::StopNode => "stop_node",
-            Opcode::Node => "node",
-            Opcode::Nodes => "nodes",
-            Opcode::Agents => "agents",
-            Opcode::Cluster => "cluster",
-            Opcode::Watch => "watch",
-        }
     }
 
     /// Whether repeating the request after a lost answer may overwrite what others have stored in

@@ -40,7 +40,9 @@ fn every_file_and_function_that_pages_and_comments_name_is_there() {
                     sources.iter().filter(|source| format!("/{}", source.display()).ends_with(&ending)).collect();
                 let has_function = |source: &&PathBuf| {
                     let text = texts.entry((*source).clone()).or_insert_with(|| read(source));
-                    function.is_none_or(|function| text.contains(&format!("fn {function}")))
+                    function.is_none_or(|function| {
+                        ["(", "<"].iter().any(|next| text.contains(&format!("fn {function}{next}")))
+                    })
                 };
                 if !found.iter().any(has_function) {
                     missing.push(format!("{}:{number}: {file} {}", page.display(), function.unwrap_or_default()));
@@ -51,15 +53,28 @@ fn every_file_and_function_that_pages_and_comments_name_is_there() {
     assert!(missing.is_empty(), "named, and not there:\n{}", missing.join("\n"));
 }
 
+/// A heading as links name it: small letters, digits and dashes.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().to_lowercase();
+    kept.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
 #[test]
-fn every_link_of_a_page_to_a_file_leads_to_one() {
+fn every_link_of_a_page_leads_to_a_file_and_to_a_section_of_it() {
     let mut missing = Vec::new();
     for page in all(&["md"]) {
         let text = read(&page);
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let file = link.split('#').next().unwrap();
-            let is_file = !file.is_empty() && !file.contains("://");
-            if is_file && !repository().join(page.parent().unwrap()).join(file).exists() {
+            let (file, section) = link.split_once('#').unwrap_or((link, ""));
+            if file.contains("://") {
+                continue;
+            }
+            let target = match file {
+                "" => page.clone(),
+                file => page.parent().unwrap().join(file),
+            };
+            let has_section = || read(&target).lines().any(|line| line.starts_with('#') && anchor(line) == section);
+            if !repository().join(&target).exists() || (!section.is_empty() && !has_section()) {
                 missing.push(format!("{}: {link}", page.display()));
             }
         }

@@ -6,7 +6,7 @@ use crate::support::files::read;
 #[test]
 fn comments_have_a_hundred_columns() {
     let mut long = Vec::new();
-    for source in all(&["rs", "py"]) {
+    for source in all(&["rs", "py", "toml"]) {
         // The pages' examples, as they are printed there.
         if source.ends_with("tests/pages/examples.rs") {
             continue;
@@ -52,9 +52,10 @@ fn pages_have_a_hundred_columns() {
 
 #[test]
 fn nothing_is_left_to_be_done_later() {
-    let marks = ["TODO", "FIXME", "XXX"].map(|mark| format!("{mark}:"));
+    // In two pieces, so that this file has none of them.
+    let marks = [["TO", "DO"], ["FIX", "ME"], ["XX", "X"]].map(|pieces| pieces.concat());
     let mut left = Vec::new();
-    for source in all(&["rs", "py", "md", "toml"]) {
+    for source in all(&["rs", "py", "md", "toml", "sh"]) {
         let text = read(&source);
         for (number, line) in (1..).zip(text.lines()) {
             if marks.iter().any(|mark| line.contains(mark.as_str())) {

@@ -7,6 +7,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[macro_use]
+#[path = "support/published.rs"]
+mod published;
 #[path = "support/samples.rs"]
 mod samples;
 #[path = "support/sections.rs"]
@@ -20,18 +23,8 @@ use rkyv::rancor::Error;
 use rkyv::ser::allocator::ArenaHandle;
 use rkyv::util::AlignedVec;
 use rkyv::{Archive, Deserialize, Portable, Serialize};
-use sutra_wire::grid::{
-    AgentHeartbeat, AgentInfo, AgentKey, AgentRegistered, AgentRegistration, AgentReport, Agents, AgentsRequest,
-    Cluster, GridEvent, HeartbeatAck, NodeInfo, NodeKey, NodeReport, Nodes, NodesRequest, SpawnNode, WatchRequest,
-};
-use sutra_wire::{
-    AssociationKey, AssociationKeyRef, AssociationRecord, AssociationRecordRef, CHECKSUM, CLIENT_HELLO_BYTES,
-    ClientHello, ConceptKey, ConceptKeyRef, ConceptRecord, ConceptRecordRef, Concepts, ConceptsRequest,
-    ConceptsRequestRef, Counter, Deleted, ErrorMessage, FINGERPRINT, FrameBuffer, Header, Health, MORE, Near, Neighbor,
-    Neighbors, NeighborsRequest, NeighborsRequestRef, Numbers, Opcode, Parsed, Path, PathEdge, PathRequest,
-    PathRequestRef, Paths, SERVER_HELLO_BYTES, SearchHit, SearchHits, SearchRequest, SearchRequestRef, ServerHello,
-    Stats, Status, archive, encode_archive, encode_bytes, encode_empty, limits, parse,
-};
+use sutra_wire::grid::*;
+use sutra_wire::*;
 
 use samples::Samples;
 use sections::{GOLDEN, sections};
@@ -181,6 +174,12 @@ fn frames() -> Vec<(&'static str, &'static str, FrameBuffer)> {
     ]
 }
 
+macro_rules! hold_types {
+    (($book:ident) $($role:ident { $($of:ident: $archived:ident $fields:tt)* })*) => {
+        $($($book.hold_type::<$of>();)*)*
+    };
+}
+
 #[test]
 fn every_published_byte_stands_still_and_reads_back() {
     let mut book = Book::open();
@@ -200,48 +199,7 @@ fn every_published_byte_stands_still_and_reads_back() {
     for (title, note, made) in frames() {
         book.hold(title.into(), note, &made);
     }
-    book.hold_type::<ClientHello>();
-    book.hold_type::<ServerHello>();
-    book.hold_type::<ConceptRecord>();
-    book.hold_type::<AssociationRecord>();
-    book.hold_type::<ConceptKey>();
-    book.hold_type::<AssociationKey>();
-    book.hold_type::<ConceptsRequest>();
-    book.hold_type::<NeighborsRequest>();
-    book.hold_type::<PathRequest>();
-    book.hold_type::<Near>();
-    book.hold_type::<SearchRequest>();
-    book.hold_type::<ErrorMessage>();
-    book.hold_type::<Deleted>();
-    book.hold_type::<Neighbor>();
-    book.hold_type::<Neighbors>();
-    book.hold_type::<Concepts>();
-    book.hold_type::<PathEdge>();
-    book.hold_type::<Path>();
-    book.hold_type::<Paths>();
-    book.hold_type::<SearchHit>();
-    book.hold_type::<SearchHits>();
-    book.hold_type::<Counter>();
-    book.hold_type::<Stats>();
-    book.hold_type::<Health>();
-    book.hold_type::<NodeReport>();
-    book.hold_type::<AgentRegistration>();
-    book.hold_type::<AgentRegistered>();
-    book.hold_type::<AgentHeartbeat>();
-    book.hold_type::<HeartbeatAck>();
-    book.hold_type::<AgentReport>();
-    book.hold_type::<AgentKey>();
-    book.hold_type::<SpawnNode>();
-    book.hold_type::<NodeKey>();
-    book.hold_type::<NodeInfo>();
-    book.hold_type::<NodesRequest>();
-    book.hold_type::<Nodes>();
-    book.hold_type::<AgentsRequest>();
-    book.hold_type::<AgentInfo>();
-    book.hold_type::<Agents>();
-    book.hold_type::<Cluster>();
-    book.hold_type::<WatchRequest>();
-    book.hold_type::<GridEvent>();
+    published!(hold_types!(book));
     book.close();
 }
 

@@ -8,52 +8,31 @@ mod probe;
 mod sections;
 #[path = "support/seeds.rs"]
 mod seeds;
+#[macro_use]
 #[path = "../../../src/wire/tests/support/walk.rs"]
 mod walk;
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use probe::probe;
-use sutra_wire::grid::{AgentRegistered, Agents, Cluster, GridEvent, HeartbeatAck, NodeInfo, Nodes};
-use sutra_wire::{Concepts, Deleted, ErrorMessage, Health, Neighbors, Paths, SearchHits, ServerHello, Stats};
+use sutra_wire::grid::*;
+use sutra_wire::*;
+
+macro_rules! probe_all {
+    (($data:ident) requests $requests:tt replies { $($of:ident: $archived:ident $fields:tt)* } parts $parts:tt) => {
+        $(probe::<$of>($data);)*
+    };
+}
+
+macro_rules! titles {
+    (() requests $requests:tt replies { $($of:ident: $archived:ident $fields:tt)* } parts $parts:tt) => {
+        [$(concat!(stringify!($of), ", ")),*]
+    };
+}
 
 fuzz_target!(|data: &[u8]| {
-    probe::<ServerHello>(data);
-    probe::<ErrorMessage>(data);
-    probe::<Deleted>(data);
-    probe::<Neighbors>(data);
-    probe::<Concepts>(data);
-    probe::<Paths>(data);
-    probe::<SearchHits>(data);
-    probe::<Stats>(data);
-    probe::<Health>(data);
-    probe::<AgentRegistered>(data);
-    probe::<HeartbeatAck>(data);
-    probe::<NodeInfo>(data);
-    probe::<Nodes>(data);
-    probe::<Agents>(data);
-    probe::<Cluster>(data);
-    probe::<GridEvent>(data);
+    published!(probe_all!(data));
 });
 
-const TITLES: [&str; 16] = [
-    "ServerHello, ",
-    "ErrorMessage, ",
-    "Deleted, ",
-    "Neighbors, ",
-    "Concepts, ",
-    "Paths, ",
-    "SearchHits, ",
-    "Stats, ",
-    "Health, ",
-    "AgentRegistered, ",
-    "HeartbeatAck, ",
-    "NodeInfo, ",
-    "Nodes, ",
-    "Agents, ",
-    "Cluster, ",
-    "GridEvent, ",
-];
-
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
-    seeds::mutate(data, size, max_size, seed, &TITLES)
+    seeds::mutate(data, size, max_size, seed, &published!(titles!()))
 });

@@ -8,61 +8,31 @@ mod probe;
 mod sections;
 #[path = "support/seeds.rs"]
 mod seeds;
+#[macro_use]
 #[path = "../../../src/wire/tests/support/walk.rs"]
 mod walk;
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use probe::probe;
-use sutra_wire::grid::{
-    AgentHeartbeat, AgentKey, AgentRegistration, AgentReport, AgentsRequest, NodeKey, NodesRequest, SpawnNode,
-    WatchRequest,
-};
-use sutra_wire::{
-    AssociationKey, AssociationRecord, ClientHello, ConceptKey, ConceptRecord, ConceptsRequest, NeighborsRequest,
-    PathRequest, SearchRequest,
-};
+use sutra_wire::grid::*;
+use sutra_wire::*;
+
+macro_rules! probe_all {
+    (($data:ident) requests { $($of:ident: $archived:ident $fields:tt)* } replies $replies:tt parts $parts:tt) => {
+        $(probe::<$of>($data);)*
+    };
+}
+
+macro_rules! titles {
+    (() requests { $($of:ident: $archived:ident $fields:tt)* } replies $replies:tt parts $parts:tt) => {
+        [$(concat!(stringify!($of), ", ")),*]
+    };
+}
 
 fuzz_target!(|data: &[u8]| {
-    probe::<ClientHello>(data);
-    probe::<ConceptRecord>(data);
-    probe::<AssociationRecord>(data);
-    probe::<ConceptKey>(data);
-    probe::<AssociationKey>(data);
-    probe::<ConceptsRequest>(data);
-    probe::<NeighborsRequest>(data);
-    probe::<PathRequest>(data);
-    probe::<SearchRequest>(data);
-    probe::<AgentRegistration>(data);
-    probe::<AgentHeartbeat>(data);
-    probe::<AgentReport>(data);
-    probe::<AgentKey>(data);
-    probe::<SpawnNode>(data);
-    probe::<NodeKey>(data);
-    probe::<NodesRequest>(data);
-    probe::<AgentsRequest>(data);
-    probe::<WatchRequest>(data);
+    published!(probe_all!(data));
 });
 
-const TITLES: [&str; 17] = [
-    "ClientHello, ",
-    "AssociationRecord, ",
-    "ConceptKey, ",
-    "AssociationKey, ",
-    "ConceptsRequest, ",
-    "NeighborsRequest, ",
-    "PathRequest, ",
-    "SearchRequest, ",
-    "AgentRegistration, ",
-    "AgentHeartbeat, ",
-    "AgentReport, ",
-    "AgentKey, ",
-    "SpawnNode, ",
-    "NodeKey, ",
-    "NodesRequest, ",
-    "AgentsRequest, ",
-    "WatchRequest, ",
-];
-
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
-    seeds::mutate(data, size, max_size, seed, &TITLES)
+    seeds::mutate(data, size, max_size, seed, &published!(titles!()))
 });

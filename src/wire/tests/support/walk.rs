@@ -10,19 +10,12 @@ use rkyv::option::ArchivedOption;
 use rkyv::rend::{f32_le, u16_le, u32_le, u64_le};
 use rkyv::string::ArchivedString;
 use rkyv::vec::ArchivedVec;
-use sutra_wire::grid::{
-    ArchivedAgentHeartbeat, ArchivedAgentInfo, ArchivedAgentKey, ArchivedAgentRegistered, ArchivedAgentRegistration,
-    ArchivedAgentReport, ArchivedAgents, ArchivedAgentsRequest, ArchivedCluster, ArchivedGridEvent,
-    ArchivedHeartbeatAck, ArchivedNodeInfo, ArchivedNodeKey, ArchivedNodeReport, ArchivedNodes, ArchivedNodesRequest,
-    ArchivedSpawnNode, ArchivedWatchRequest,
-};
-use sutra_wire::{
-    ArchivedAssociationKey, ArchivedAssociationRecord, ArchivedClientHello, ArchivedConceptKey, ArchivedConceptRecord,
-    ArchivedConcepts, ArchivedConceptsRequest, ArchivedCounter, ArchivedDeleted, ArchivedErrorMessage, ArchivedHealth,
-    ArchivedNear, ArchivedNeighbor, ArchivedNeighbors, ArchivedNeighborsRequest, ArchivedPath, ArchivedPathEdge,
-    ArchivedPathRequest, ArchivedPaths, ArchivedSearchHit, ArchivedSearchHits, ArchivedSearchRequest,
-    ArchivedServerHello, ArchivedStats, Checked, Payload,
-};
+use sutra_wire::grid::*;
+use sutra_wire::*;
+
+#[macro_use]
+#[path = "published.rs"]
+mod published;
 
 /// Where reading is allowed, and a digest of what was read.
 pub(crate) struct Reach {
@@ -104,69 +97,14 @@ impl<T: Walk> Walk for ArchivedOption<T> {
 }
 
 macro_rules! walk_fields {
-    ($($archived:ident { $($field:ident),* $(,)? })*) => {$(
+    (() $($role:ident { $($of:ident: $archived:ident { $($field:ident),* })* })*) => {$($(
         impl Walk for $archived {
             fn walk(&self, reach: &mut Reach) {
                 let Self { $($field),* } = self;
                 $($field.walk(reach);)*
             }
         }
-    )*};
+    )*)*};
 }
 
-walk_fields! {
-    ArchivedClientHello { fingerprint, token, wanted_core, lowest_version, highest_version }
-    ArchivedServerHello {
-        fingerprint, store, started, max_payload, max_in_flight, sync_interval, cores, core, owner_function, durability, version,
-    }
-    ArchivedConceptRecord { id, namespace, name, content, embedding, strength, confidence, created, updated }
-    ArchivedAssociationRecord { source, target, namespace, kind, confidence, created, updated }
-    ArchivedConceptKey { id, namespace }
-    ArchivedAssociationKey { source, target, namespace, kind }
-    ArchivedConceptsRequest { namespace, limit, cursor }
-    ArchivedConcepts { ids, cursor }
-    ArchivedNeighborsRequest { id, namespace, kinds, minimum_confidence, limit, cursor, direction }
-    ArchivedPathRequest { start, end, namespace, kinds, max_depth, alternatives, max_visited, direction, mode }
-    ArchivedNear { id, edges }
-    ArchivedSearchRequest { namespace, vector, k, ef_search, minimum_strength, minimum_confidence, near, exact }
-    ArchivedDeleted { associations, concept }
-    ArchivedErrorMessage { message }
-    ArchivedNeighbor { id, kind, confidence, direction }
-    ArchivedNeighbors { neighbors, cursor }
-    ArchivedPathEdge { kind, confidence, forward }
-    ArchivedPath { concepts, edges }
-    ArchivedPaths { paths }
-    ArchivedSearchHit { id, similarity }
-    ArchivedSearchHits { hits }
-    ArchivedCounter { name, value }
-    ArchivedStats {
-        concepts, associations, vectors, written, pending, uptime, cores, durability, write_path, data, version, counters,
-    }
-    ArchivedHealth { healthy, status, uptime }
-    ArchivedNodeReport {
-        node_id, name, endpoint, compat_endpoint, storage_path, detail, cores, memory_enforcement, memory_limit_mb, started, pid,
-        restarts, state,
-    }
-    ArchivedAgentRegistration {
-        agent_id, hostname, platform, version, endpoint, incarnation, revision, memory_mb, max_nodes, cores, nodes,
-    }
-    ArchivedAgentRegistered { master_version, heartbeat_ms, degraded_after_ms, offline_after_ms }
-    ArchivedAgentHeartbeat { agent_id, incarnation, revision, sent }
-    ArchivedHeartbeatAck { sent, wants_report }
-    ArchivedAgentReport { agent_id, incarnation, revision, nodes }
-    ArchivedAgentKey { agent_id, incarnation }
-    ArchivedSpawnNode { agent_id, name, storage_path, cores, memory_limit_mb, port, compat_port }
-    ArchivedNodeKey { node }
-    ArchivedNodeInfo { agent_id, hostname, report, agent_state }
-    ArchivedNodesRequest { agent_id, after, limit }
-    ArchivedNodes { nodes, more }
-    ArchivedAgentsRequest { after, limit }
-    ArchivedAgentInfo {
-        agent_id, hostname, platform, version, endpoint, registered, last_heartbeat, heartbeat_age_ms, memory_mb, max_nodes, nodes,
-        running, cores, state,
-    }
-    ArchivedAgents { agents, more }
-    ArchivedCluster { version, uptime, agents, healthy, degraded, offline, nodes, running, state }
-    ArchivedWatchRequest { after }
-    ArchivedGridEvent { number, at, agent_id, node_id, name, detail, kind }
-}
+published!(walk_fields!());
