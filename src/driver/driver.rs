@@ -144,8 +144,8 @@ where
         }
     }
 
-    /// A job has ended. Returns what changed by it, if anything: log space, so that writes that were
-    /// held back are to be tried again, or the folder.
+    /// A job has ended. Returns what changed by it, if anything: log space, so that writes that
+    /// were held back are to be tried again, or the folder.
     pub fn ended(&mut self, cx: &mut Context<'_, M>, ended: Ended) -> Option<Change> {
         match ended {
             Ended::Prepared(prepared) => {

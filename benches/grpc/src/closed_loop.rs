@@ -8,7 +8,7 @@ use tonic::transport::Channel;
 
 use crate::Outcome;
 use crate::client::{Numbers, call};
-use crate::load::{Asked, Window};
+use crate::window::{Asked, Window};
 
 /// As many tasks as calls are in flight; each makes one after the other until the window ends.
 pub(crate) async fn run(channels: &Rc<Vec<Channel>>, asked: Asked, window: Window) -> Outcome<Measured> {

@@ -1,7 +1,6 @@
 //! A load: so many connections, so many calls in flight on each, one thread.
 
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +11,7 @@ use tokio::task::LocalSet;
 
 use crate::client::{Operation, Vectors};
 use crate::transport::{Traffic, connect};
+use crate::window::{Asked, Window};
 use crate::{Outcome, closed_loop, open_loop, pin};
 
 #[derive(Args)]
@@ -41,28 +41,6 @@ pub(crate) struct Options {
     /// What searches ask for
     #[command(flatten)]
     queries: Vectors,
-}
-
-/// What is asked, and how many calls may be in flight on each connection.
-#[derive(Clone, Copy)]
-pub(crate) struct Asked {
-    pub(crate) operation: Operation,
-    pub(crate) depth: usize,
-}
-
-/// When measuring begins and ends, on the run's clock.
-#[derive(Clone, Copy)]
-pub(crate) struct Window {
-    pub(crate) clock: Instant,
-    pub(crate) since: Duration,
-    pub(crate) until: Duration,
-}
-
-impl Window {
-    /// The window in ns of the clock.
-    pub(crate) fn nanoseconds(&self) -> Range<u64> {
-        self.since.as_nanos() as u64..self.until.as_nanos() as u64
-    }
 }
 
 pub(crate) fn run(options: &Options) -> Outcome {

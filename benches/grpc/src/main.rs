@@ -15,6 +15,7 @@ mod open_loop;
 mod serialize;
 mod server;
 mod transport;
+mod window;
 
 use std::process::ExitCode;
 

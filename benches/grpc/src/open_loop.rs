@@ -10,8 +10,8 @@ use tonic::transport::Channel;
 
 use crate::Outcome;
 use crate::client::{Numbers, call};
-use crate::load::{Asked, Window};
 use crate::transport::Traffic;
+use crate::window::{Asked, Window};
 
 struct Shared {
     measured: Measured,
