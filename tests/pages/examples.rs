@@ -20,7 +20,7 @@ pub fn run() {
 crate::pages::rust::Ended::succeeded(main());
 }
 }
-mod readme_md_1 {
+mod src_grid_readme_md_0 {
 use std::time::Duration;
 
 use sutra_client::grid::SpawnNode;
@@ -229,7 +229,7 @@ crate::pages::rust::Ended::succeeded(main());
 }
 pub const ALL: &[(&str, fn())] = &[
 ("README.md 0", readme_md_0::run),
-("README.md 1", readme_md_1::run),
+("src/grid/README.md 0", src_grid_readme_md_0::run),
 ("src/client/association.rs 0", src_client_association_rs_0::run),
 ("src/client/blocking.rs 0", src_client_blocking_rs_0::run),
 ("src/client/client.rs 0", src_client_client_rs_0::run),

@@ -90,10 +90,10 @@ mod tests {
         }
     }
 
-    /// The table in README is this list.
+    /// The table in this crate's README is this list.
     #[test]
     fn readme_lists_every_setting() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
         let readme = std::fs::read_to_string(path).unwrap();
         let (_, after) = readme.split_once("| setting | variable | default | read by |\n|---|---|---|---|\n").unwrap();
         let written: Vec<&str> = after.lines().take_while(|line| line.starts_with('|')).collect();

@@ -2,7 +2,7 @@
 //!
 //!     cargo run -p sutra-client --example grid
 //!
-//! Needs a master and an agent "rack-1" (README, "Many hosts"); the first argument is the master's
+//! Needs a master and an agent "rack-1" (src/grid/README.md); the first argument is the master's
 //! address, 127.0.0.1:7001 without one.
 
 #![allow(clippy::print_stdout, reason = "an example shows what it gets")]
