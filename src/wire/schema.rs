@@ -79,7 +79,7 @@ pub const FINGERPRINT: u64 = fingerprint! {
 
 impl ClientHello {
     /// What a client of this schema says, with no token, to be served by `wanted_core` (or
-    /// [`NO_CORE`]).
+    /// [`crate::NO_CORE`]).
     pub fn new(wanted_core: u16) -> Self {
         Self {
             fingerprint: FINGERPRINT,
