@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use sutra_runtime::{PeerAddr, Socket};
 
-use crate::exchange::Exchange;
 use crate::input::{Input, InputPool};
 use crate::outbox::Outbox;
+use crate::protocol::Protocol;
 
 /// How far a connection has come. Only ever goes on to a later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,13 +49,6 @@ pub(crate) enum Waiting {
     Turn,
     /// The service has no room; it is on the core's list until the service resumes.
     Service,
-}
-
-/// What a connection speaks.
-enum Protocol {
-    Native,
-    /// The translator's; what it has under way.
-    Translated(Box<Exchange>),
 }
 
 /// Names one connection of a core, also when it is gone.
@@ -143,24 +136,12 @@ impl Connection {
         self.protocol = Protocol::Translated(Box::default());
     }
 
-    pub(crate) fn is_native(&self) -> bool {
-        matches!(self.protocol, Protocol::Native)
+    pub(crate) fn protocol(&self) -> &Protocol {
+        &self.protocol
     }
 
-    /// What it has under way, where it speaks the translator's protocol.
-    pub(crate) fn exchange(&mut self) -> Option<&mut Exchange> {
-        match &mut self.protocol {
-            Protocol::Native => None,
-            Protocol::Translated(exchange) => Some(exchange),
-        }
-    }
-
-    /// Bytes of replies that are kept until those before them have left.
-    pub(crate) fn held(&self) -> usize {
-        match &self.protocol {
-            Protocol::Native => 0,
-            Protocol::Translated(exchange) => exchange.held(),
-        }
+    pub(crate) fn protocol_mut(&mut self) -> &mut Protocol {
+        &mut self.protocol
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use sutra_wire::FrameBuffer;
+use sutra_wire::{FrameBuffer, Header};
 
 use crate::translator::{Manner, Overlap};
 
@@ -23,6 +23,11 @@ impl Asked {
 
     pub(crate) fn number(self) -> u64 {
         self.number
+    }
+
+    /// As a frame would have it, with so many bytes of payload.
+    pub(crate) fn header(self, length: usize) -> Header {
+        Header { opcode: self.opcode, request: self.number, length: length as u32, ..Header::default() }
     }
 
     pub(crate) fn opcode(self) -> u8 {
@@ -81,7 +86,7 @@ impl Exchange {
     }
 
     /// The request that is asked goes on with this payload.
-    pub(crate) fn note_asked(&mut self, payload: &[u8]) {
+    fn note_asked(&mut self, payload: &[u8]) {
         self.asked.clear();
         self.asked.extend_from_slice(payload);
     }
@@ -91,9 +96,10 @@ impl Exchange {
         self.manner
     }
 
-    /// A message was spoken like this.
-    pub(crate) fn note_manner(&mut self, manner: Manner) {
+    /// A message was spoken like this. Returns the number that it would get as a request.
+    pub(crate) fn spoken(&mut self, manner: Manner) -> u64 {
         self.manner = manner;
+        self.next
     }
 
     /// What a reply of several parts has gathered so far, and the request that it answers.
@@ -112,8 +118,11 @@ impl Exchange {
         self.follow_up = Some((asked, payload));
     }
 
+    /// The request for the next part, which is about to be offered.
     pub(crate) fn take_follow_up(&mut self) -> Option<(Asked, FrameBuffer)> {
-        self.follow_up.take()
+        let (asked, payload) = self.follow_up.take()?;
+        self.note_asked(&payload);
+        Some((asked, payload))
     }
 
     pub(crate) fn has_follow_up(&self) -> bool {

@@ -5,7 +5,6 @@
 mod opening;
 mod requests;
 mod retries;
-mod translated;
 
 use std::io;
 use std::sync::Arc;

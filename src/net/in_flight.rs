@@ -41,16 +41,10 @@ pub(crate) struct Unanswered {
 }
 
 impl Unanswered {
-    /// One that came in a frame with this header.
-    pub(crate) fn native(connection: ConnectionId, header: &Header, deadline: Option<Instant>) -> Self {
+    /// One with this header, or that another protocol's message became.
+    pub(crate) fn new(connection: ConnectionId, header: &Header, manner: Manner, deadline: Option<Instant>) -> Self {
         let Header { request, opcode, flags, .. } = *header;
-        Self { connection, request, opcode, flags: flags & CHECKSUM, manner: Manner::default(), deadline }
-    }
-
-    /// One that another protocol's message became.
-    pub(crate) fn translated(connection: ConnectionId, asked: Asked) -> Self {
-        let (request, opcode, manner) = (asked.number(), asked.opcode(), asked.manner());
-        Self { connection, request, opcode, flags: 0, manner, deadline: None }
+        Self { connection, request, opcode, flags: flags & CHECKSUM, manner, deadline }
     }
 
     /// Whose it is.
@@ -162,7 +156,8 @@ mod tests {
     use super::*;
 
     fn asked(request: u64, deadline: Option<Instant>) -> Unanswered {
-        Unanswered::native(ConnectionId::new(1, 1), &Header { request, ..Header::default() }, deadline)
+        let header = Header { request, ..Header::default() };
+        Unanswered::new(ConnectionId::new(1, 1), &header, Manner::default(), deadline)
     }
 
     #[test]

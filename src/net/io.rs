@@ -6,6 +6,7 @@
 mod arriving;
 mod closing;
 mod housekeeping;
+mod messages;
 mod receiving;
 mod replies;
 mod sending;
@@ -19,7 +20,7 @@ use sutra_wire::Counter;
 
 use crate::budget::OutputBudget;
 use crate::connection::Connection;
-use crate::counters::{Count, Counters};
+use crate::counters::Counters;
 use crate::in_flight::{InFlight, ReplyTo};
 use crate::input::InputPool;
 use crate::limits::Limits;
@@ -31,8 +32,9 @@ use crate::slots::Slots;
 use crate::translator::Translator;
 use crate::waiting::WaitingList;
 
+pub(crate) use messages::{Incoming, Next, Refusal};
+pub(crate) use receiving::Readiness;
 pub use replies::PartSent;
-pub(crate) use wording::Translation;
 
 pub(crate) const HOUSEKEEPING: TimerId = TimerId(0);
 pub(crate) const DEADLINES: TimerId = TimerId(1);
@@ -146,10 +148,6 @@ impl Io {
     /// Whether the process was asked to stop.
     pub(crate) fn is_draining(&self) -> bool {
         self.drain_end.is_some()
-    }
-
-    pub(crate) fn count(&mut self, what: Count) {
-        self.counters.count(what);
     }
 
     pub(crate) fn pools(&mut self) -> &mut Pools {

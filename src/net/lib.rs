@@ -30,6 +30,7 @@ mod outbox;
 mod output;
 mod pools;
 mod postbox;
+mod protocol;
 mod service;
 mod silence;
 mod slots;

@@ -9,6 +9,7 @@ use tracing::debug;
 use super::Front;
 use crate::envelope::{Envelope, HandOver};
 use crate::handshake::{self, Greeting};
+use crate::io::Refusal;
 use crate::service::Service;
 
 impl<S: Service> Front<S> {
@@ -27,7 +28,7 @@ impl<S: Service> Front<S> {
             }
             Greeting::Refused { status, request, message } => {
                 self.io.note_spoken(socket.index());
-                self.io.break_off(core, socket.index(), request, status, message);
+                self.io.break_off(core, socket.index(), Refusal { request, status, message });
             }
             Greeting::Hello { request, wanted_core } => {
                 self.io.clear_input(socket.index());

@@ -1,10 +1,8 @@
-//! From bytes to requests: frames are handed to the service where they lie, and wait where there is
-//! no room for them.
-
-use std::time::Duration;
+//! From bytes to requests: one loop, whatever protocol they are in. Frames are handed to the service
+//! where they lie; what finds no room waits.
 
 use sutra_runtime::{Core, Socket, Stage};
-use sutra_wire::{HEADER_BYTES, Header, Parsed, Status};
+use sutra_wire::{FrameBuffer, Header, Status};
 
 use super::Front;
 use super::retries::refuse_late;
@@ -12,7 +10,8 @@ use crate::connection::{Phase, Waiting};
 use crate::context::Context;
 use crate::envelope::Envelope;
 use crate::in_flight::Unanswered;
-use crate::input::{Input, InputPool};
+use crate::input::Input;
+use crate::io::{Incoming, Next, Readiness, Refusal};
 use crate::service::{Flow, Request, Service};
 
 impl<S: Service> Front<S> {
@@ -22,7 +21,8 @@ impl<S: Service> Front<S> {
         match connection.phase() {
             Phase::Hello => self.greeted(core, socket, bytes),
             Phase::Open | Phase::Ending => {
-                if !connection.is_native() {
+                // One that says no Hello speaks with its first message.
+                if connection.is_silent() {
                     self.io.note_spoken(socket.index());
                 }
                 self.feed(core, socket.index(), bytes);
@@ -36,25 +36,19 @@ impl<S: Service> Front<S> {
     /// not.
     pub(super) fn feed(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, mut bytes: &[u8]) {
         let Some(connection) = self.io.get_mut(index) else { return };
-        let is_native = connection.is_native();
         let mut input = std::mem::take(connection.input());
         let mut is_new = input.is_empty();
         if connection.waiting() == Waiting::No {
             if !input.is_empty() {
-                if is_native {
-                    // The frame that was begun, and no more, so that the rest can be read where it
-                    // lies.
-                    let max_payload = self.io.limits().max_payload;
-                    bytes = top_up(&mut input, bytes, max_payload, self.io.inputs());
-                } else {
-                    input.extend(std::mem::take(&mut bytes), self.io.inputs());
-                }
+                // What was begun, and no more where that can be told, so that the rest can be read
+                // where it lies.
+                bytes = self.io.top_up(index, &mut input, bytes);
                 let used = self.run(core, index, input.bytes());
                 input.consume(used, self.io.inputs());
                 is_new |= used > 0;
             }
             if input.is_empty() {
-                if !is_native || bytes.as_ptr().addr().is_multiple_of(16) {
+                if self.io.reads_at(index, bytes) {
                     let used = self.run(core, index, bytes);
                     bytes = &bytes[used..];
                 } else {
@@ -80,7 +74,7 @@ impl<S: Service> Front<S> {
                 "this core's connections already hold {} bytes of unfinished frames, the limit; send smaller frames or try again",
                 self.io.limits().max_input
             );
-            return self.io.break_off(core, index, 0, Status::Busy, message);
+            return self.io.break_off(core, index, Refusal { request: 0, status: Status::Busy, message });
         }
         self.io.keep_house(core);
     }
@@ -88,57 +82,57 @@ impl<S: Service> Front<S> {
     /// Offers request after request to the service until the bytes, or the room, end. Returns how
     /// many bytes are done with.
     pub(super) fn run(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, bytes: &[u8]) -> usize {
-        match self.io.get(index).map(|connection| connection.is_native()) {
-            None => bytes.len(),
-            Some(true) => self.run_native(core, index, bytes),
-            Some(false) => self.run_translated(core, index, bytes),
-        }
-    }
-
-    fn run_native(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, bytes: &[u8]) -> usize {
+        let mut written = FrameBuffer::new();
         let mut at = 0;
         while at < bytes.len() {
             // Asked first: what has to wait is not parsed, and its checksum not computed, again and
             // again.
-            let Some(has_room) = self.io.has_room(index) else { return bytes.len() };
-            if !has_room {
-                self.io.wait(core, index, Waiting::Room);
-                return at;
+            match self.io.readiness(index) {
+                Readiness::Ready => {}
+                Readiness::NoRoom => {
+                    self.io.wait(core, index, Waiting::Room);
+                    break;
+                }
+                Readiness::Later => break,
+                Readiness::Gone => {
+                    at = bytes.len();
+                    break;
+                }
             }
             core.enter_stage(Stage::Parse);
-            match sutra_wire::parse(&bytes[at..], self.io.limits().max_payload) {
-                Ok(Parsed::Frame(frame, used)) => {
-                    if self.offer(core, index, frame.header, frame.payload) == Flow::Wait {
-                        self.io.wait(core, index, Waiting::Service);
-                        return at;
+            match self.io.next_message(core, index, &bytes[at..], &mut written) {
+                Next::Request(request, length) => match self.offer(core, index, &request) {
+                    Waiting::No => at += length,
+                    waiting => {
+                        self.io.wait(core, index, waiting);
+                        break;
                     }
-                    at += used;
-                }
-                Ok(Parsed::Partial(_)) => return at,
-                Err(error) => {
-                    self.io.break_off(core, index, error.request(), error.status(), error.to_string());
-                    return bytes.len();
+                },
+                Next::Answered(length) => at += length,
+                Next::Partial => break,
+                Next::Broken(refusal) => {
+                    self.io.break_off(core, index, refusal);
+                    at = bytes.len();
                 }
             }
+        }
+        if written.capacity() > 0 {
+            self.io.pools().give_back(written);
         }
         at
     }
 
-    fn offer(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, header: Header, payload: &[u8]) -> Flow {
-        let Some(connection) = self.io.get_mut(index) else { return Flow::Taken };
-        let deadline = match header.extra {
-            0 => None,
-            micros => connection.received().checked_add(Duration::from_micros(micros)),
-        };
-        connection.ask();
-        let request = Unanswered::native(connection.id(), &header, deadline);
-        let flow = self.offer_asked(core, request, header, payload);
-        if flow == Flow::Wait
-            && let Some(connection) = self.io.get_mut(index)
-        {
-            connection.take_back(deadline);
+    /// Offers a request; returns what it has to wait for.
+    fn offer(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, request: &Incoming<'_>) -> Waiting {
+        let Some(unanswered) = self.io.ask(index, request) else { return Waiting::Turn };
+        let deadline = unanswered.deadline();
+        match self.offer_asked(core, unanswered, request.header(), request.payload()) {
+            Flow::Taken => Waiting::No,
+            Flow::Wait => {
+                self.io.take_back(index, deadline);
+                Waiting::Service
+            }
         }
-        flow
     }
 
     /// Offers a request that its connection counts as in flight.
@@ -167,22 +161,4 @@ impl<S: Service> Front<S> {
         }
         flow
     }
-}
-
-/// Adds to the frame that `input` begins with what is missing of it; returns the bytes behind it.
-fn top_up<'a>(input: &mut Input, mut bytes: &'a [u8], max_payload: u32, pool: &mut InputPool) -> &'a [u8] {
-    // Twice at most: for the header, then for what that says. A whole frame is left to be parsed
-    // once, by whoever handles it.
-    while !bytes.is_empty()
-        && let Ok(Parsed::Partial(whole)) = sutra_wire::parse(input.bytes(), max_payload)
-    {
-        let is_known = input.bytes().len() >= HEADER_BYTES;
-        let missing = (whole - input.bytes().len()).min(bytes.len());
-        input.extend(&bytes[..missing], pool);
-        bytes = &bytes[missing..];
-        if is_known {
-            break;
-        }
-    }
-    bytes
 }

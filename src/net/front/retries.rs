@@ -7,8 +7,8 @@ use super::Front;
 use crate::connection::Waiting;
 use crate::context::Context;
 use crate::envelope::Envelope;
-use crate::in_flight::ReplyTo;
-use crate::service::Service;
+use crate::in_flight::{ReplyTo, Unanswered};
+use crate::service::{Flow, Service};
 
 /// Connections that are offered to the service in one turn although it has no room for them: some
 /// 0.1 ms of work, however many wait.
@@ -46,6 +46,21 @@ impl<S: Service> Front<S> {
         self.io.listen_to(core, index);
         self.io.finish(core, index);
         used > 0
+    }
+
+    /// Offers the request for the next part of a reply, where one waits; `false` where it still has
+    /// to.
+    fn follow_up(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize) -> bool {
+        let Some((connection, asked, payload)) = self.io.take_follow_up(index) else { return true };
+        let header = asked.header(payload.len());
+        let request = Unanswered::new(connection, &header, asked.manner(), None);
+        if self.offer_asked(core, request, header, &payload) == Flow::Taken {
+            self.io.pools().give_back(payload);
+            return true;
+        }
+        self.io.put_back_follow_up(index, asked, payload);
+        self.io.wait(core, index, Waiting::Service);
+        false
     }
 
     /// Answers the requests whose deadline has passed. Cost: a look at every request in flight and

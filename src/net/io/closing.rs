@@ -6,10 +6,9 @@
 //! what still comes, and is closed when the peer closes too.
 
 use sutra_runtime::{Core, ReceiveEnd, Socket};
-use sutra_wire::{ErrorMessage, FrameBuffer, Header, Status, encode_archive};
 use tracing::{debug, info};
 
-use super::Io;
+use super::{Io, Refusal};
 use crate::connection::{Connection, Phase, Waiting};
 use crate::envelope::Envelope;
 
@@ -20,24 +19,16 @@ impl Io {
         &mut self,
         core: &mut Core<Envelope<M>>,
         index: usize,
-        request: u64,
-        status: Status,
-        message: String,
+        refusal: Refusal,
     ) {
-        self.counters.error(status);
+        self.counters.error(refusal.status);
         self.wait_no_longer(index);
         let Some(connection) = self.connections.get_mut(index) else { return };
         connection.refuse(&mut self.inputs);
         if let Some(left_out) = self.log_limit.admit(core.now()) {
-            info!(peer = %connection.peer(), left_out, reason = %message, "connection closed: broken protocol");
+            info!(peer = %connection.peer(), left_out, reason = %refusal.message, "connection closed: broken protocol");
         }
-        if !connection.is_native() {
-            return self.say_error(core, index, &message);
-        }
-        let mut frame = FrameBuffer::new();
-        let header = Header { status: status as u8, request, ..Header::default() };
-        encode_archive(&mut frame, header, &ErrorMessage { message });
-        self.gather(core, index, |output| output.bytes().extend_from_slice(&frame));
+        self.say_refusal(core, index, refusal);
     }
 
     pub(crate) fn receive_ended<M: Send + 'static>(
@@ -116,7 +107,7 @@ impl Io {
         let Some(mut connection) = self.remove(core.index(), index) else { return };
         debug!(peer = %connection.peer(), "connection closed");
         connection.input().clear(&mut self.inputs);
-        self.output_budget.take(connection.held());
+        self.output_budget.take(connection.protocol().held());
         let socket = connection.socket();
         let (copied, unsent) = connection.into_outbox().abandon();
         self.output_budget.take(copied);

@@ -7,7 +7,7 @@ use sutra_runtime::Core;
 use sutra_wire::Status;
 use tracing::{debug, info};
 
-use super::{HOUSEKEEPING, Io};
+use super::{HOUSEKEEPING, Io, Refusal};
 use crate::connection::{Connection, Phase, Waiting};
 use crate::counters::Count;
 use crate::envelope::Envelope;
@@ -117,7 +117,7 @@ impl Io {
                 let waited = now.saturating_duration_since(connection.began());
                 let message =
                     format!("the rest of a frame did not arrive within {waited:.0?}; the connection is closed");
-                self.break_off(core, index, 0, Status::Malformed, message);
+                self.break_off(core, index, Refusal { request: 0, status: Status::Malformed, message });
             } else {
                 self.drop_connection(core, index);
             }

@@ -11,6 +11,18 @@ use crate::envelope::Envelope;
 use crate::in_flight::{ReplyTo, Unanswered};
 use crate::input::{Input, InputPool};
 
+/// Whether a connection's next message may be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Readiness {
+    Ready,
+    /// It has too much unanswered or unsent.
+    NoRoom,
+    /// A reply of several parts goes on first, at the end of this turn.
+    Later,
+    /// The connection has gone.
+    Gone,
+}
+
 impl Io {
     /// The buffers of unfinished frames.
     pub(crate) fn inputs(&mut self) -> &mut InputPool {
@@ -43,11 +55,26 @@ impl Io {
         self.inputs.held() > self.limits.max_input
     }
 
-    /// Whether there is room for another request of a connection; `None` where it has gone.
-    pub(crate) fn has_room(&self, index: usize) -> Option<bool> {
-        let connection = self.connections.get(index)?;
-        let unsent = connection.outbox().len() + connection.held();
-        Some(connection.in_flight() < self.limits.max_in_flight && unsent < self.output_budget.share())
+    /// Whether a connection's next message may be looked at.
+    pub(crate) fn readiness(&self, index: usize) -> Readiness {
+        let Some(connection) = self.connections.get(index) else { return Readiness::Gone };
+        if connection.waiting() == Waiting::Again {
+            return Readiness::Later;
+        }
+        let unsent = connection.outbox().len() + connection.protocol().held();
+        let has_room = connection.in_flight() < self.limits.max_in_flight && unsent < self.output_budget.share();
+        if has_room { Readiness::Ready } else { Readiness::NoRoom }
+    }
+
+    /// Whether messages can be read where these bytes of a connection lie.
+    pub(crate) fn reads_at(&self, index: usize, bytes: &[u8]) -> bool {
+        self.connections.get(index).is_none_or(|connection| connection.protocol().reads_at(bytes))
+    }
+
+    /// Adds to what a connection's `input` begins with; returns the bytes behind it.
+    pub(crate) fn top_up<'a>(&mut self, index: usize, input: &mut Input, bytes: &'a [u8]) -> &'a [u8] {
+        let Some(connection) = self.connections.get(index) else { return bytes };
+        connection.protocol().top_up(input, bytes, self.limits.max_payload, &mut self.inputs)
     }
 
     /// A request is offered to the service, which knows it by what is returned.
@@ -72,11 +99,6 @@ impl Io {
         if let Some(deadline) = deadline {
             self.in_flight.note_deadline(deadline);
         }
-    }
-
-    /// What was counted did not happen after all.
-    pub(crate) fn take_back_count(&mut self, what: Count) {
-        self.counters.take_back(what);
     }
 
     /// Reads no further from a connection until there is room for its next request.

@@ -9,6 +9,7 @@ use super::Io;
 use crate::envelope::Envelope;
 use crate::in_flight::ReplyTo;
 use crate::output::{self, Body};
+use crate::protocol::Protocol;
 
 /// What became of a part of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,20 +57,24 @@ impl Io {
             self.counters.error(status);
         }
         let index = request.connection().index();
-        if !connection.is_native() {
-            return self.reply_translated(core, index, request.asked(), status, sequence, &body);
+        match connection.protocol() {
+            Protocol::Native => {
+                connection.answered();
+                let header = request.reply_header(status, 0, sequence);
+                self.gather(core, index, |output| output::append(output, header, body));
+                self.make_room(index);
+            }
+            Protocol::Translated(_) => {
+                self.reply_translated(core, index, request.asked(), status, sequence, &body);
+            }
         }
-        connection.answered();
-        let header = request.reply_header(status, 0, sequence);
-        self.gather(core, index, |output| output::append(output, header, body));
-        self.make_room(index);
     }
 
     /// Whether one more part of an answer may be sent.
     pub(crate) fn has_room_for_part(&self, to: ReplyTo) -> PartSent {
         let connection = self.in_flight.get(to).and_then(|request| self.connections.live(request.connection()));
         let Some(connection) = connection else { return PartSent::Gone };
-        debug_assert!(connection.is_native(), "other protocols know no parts");
+        debug_assert!(matches!(connection.protocol(), Protocol::Native), "other protocols know no parts");
         if connection.outbox().len() < self.output_budget.share() { PartSent::Sent } else { PartSent::Full }
     }
 

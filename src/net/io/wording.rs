@@ -2,56 +2,35 @@
 //! the order of their requests.
 
 use sutra_runtime::Core;
-use sutra_wire::{FrameBuffer, Status};
+use sutra_wire::{ErrorMessage, FrameBuffer, Header, Status, encode_archive};
 
-use super::Io;
+use super::{Io, Refusal};
+use crate::connection::ConnectionId;
 use crate::envelope::Envelope;
 use crate::exchange::{Asked, Exchange};
 use crate::output::Body;
-use crate::translator::{Answer, Manner, Overlap, Translated, Wording};
-
-/// A message that was looked at.
-pub(crate) enum Translation {
-    /// It has not arrived as a whole.
-    Partial,
-    /// It asks something of the service; its length in bytes.
-    Ask { opcode: u8, manner: Manner, overlap: Overlap, len: usize },
-    /// It is answered with the message that was written; its length in bytes.
-    Answered { len: usize },
-    /// It is no message, for this reason.
-    Broken(String),
-}
+use crate::protocol::Protocol;
+use crate::translator::{Answer, Wording};
 
 impl Io {
     /// What a connection of another protocol has under way.
-    pub(crate) fn exchange(&mut self, index: usize) -> Option<&mut Exchange> {
-        self.connections.get_mut(index)?.exchange()
+    pub(super) fn exchange(&mut self, index: usize) -> Option<&mut Exchange> {
+        self.connections.get_mut(index)?.protocol_mut().exchange()
     }
 
-    /// Translates the message that a connection's bytes begin with.
-    pub(crate) fn look_at(
-        &mut self,
-        index: usize,
-        bytes: &[u8],
-        payload: &mut FrameBuffer,
-        reply: &mut Vec<u8>,
-    ) -> Translation {
-        let Some(translator) = self.translator.as_mut() else { return Translation::Partial };
-        let len = match translator.measure(bytes) {
-            Ok(Some(len)) if len <= bytes.len() => len,
-            Ok(_) => return Translation::Partial,
-            Err(reason) => return Translation::Broken(reason),
-        };
-        let (manner, message) = match translator.request(&bytes[..len], payload, reply) {
-            Translated::Request { opcode, manner, overlap } => {
-                (manner, Translation::Ask { opcode, manner, overlap, len })
-            }
-            Translated::Answered { manner } => (manner, Translation::Answered { len }),
-        };
+    /// The request for the next part of a connection's reply, where one waits, and whose it is.
+    pub(crate) fn take_follow_up(&mut self, index: usize) -> Option<(ConnectionId, Asked, FrameBuffer)> {
+        let connection = self.connections.get_mut(index)?;
+        let id = connection.id();
+        let (asked, payload) = connection.protocol_mut().exchange()?.take_follow_up()?;
+        Some((id, asked, payload))
+    }
+
+    /// That request found no room.
+    pub(crate) fn put_back_follow_up(&mut self, index: usize, asked: Asked, payload: FrameBuffer) {
         if let Some(exchange) = self.exchange(index) {
-            exchange.note_manner(manner);
+            exchange.put_back_follow_up(asked, payload);
         }
-        message
     }
 
     /// Words the service's answer. It was taken out of those in flight already. Cost: no copy of
@@ -105,8 +84,28 @@ impl Io {
         }
     }
 
+    /// Says why a connection is read no further.
+    pub(super) fn say_refusal<M: Send + 'static>(
+        &mut self,
+        core: &mut Core<Envelope<M>>,
+        index: usize,
+        refusal: Refusal,
+    ) {
+        let Some(connection) = self.connections.get(index) else { return };
+        let Refusal { request, status, message } = refusal;
+        match connection.protocol() {
+            Protocol::Native => {
+                let mut frame = FrameBuffer::new();
+                let header = Header { status: status as u8, request, ..Header::default() };
+                encode_archive(&mut frame, header, &ErrorMessage { message });
+                self.gather(core, index, |output| output.bytes().extend_from_slice(&frame));
+            }
+            Protocol::Translated(_) => self.say_error(core, index, &message),
+        }
+    }
+
     /// Words an error that no request caused, in its turn.
-    pub(super) fn say_error<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, index: usize, reason: &str) {
+    fn say_error<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, index: usize, reason: &str) {
         let mut message = self.pools.message();
         let manner = self.exchange(index).map(|exchange| exchange.manner()).unwrap_or_default();
         if let Some(translator) = self.translator.as_mut() {
@@ -121,7 +120,7 @@ impl Io {
     }
 
     /// Sends a message in the place of a reply to a request that comes after all those so far.
-    pub(crate) fn say<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, index: usize, message: &[u8]) {
+    pub(super) fn say<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, index: usize, message: &[u8]) {
         let Some(exchange) = self.exchange(index) else { return };
         let number = exchange.next();
         exchange.note_answered();
