@@ -13,10 +13,11 @@ use sutra_runtime::{Core, Event, Handler, ListenerId, Next, Outgoing, Socket, St
 
 use crate::context::Context;
 use crate::envelope::Envelope;
-use crate::io::{DEADLINES, HOUSEKEEPING, Io, Ports};
+use crate::io::{DEADLINES, HOUSEKEEPING, Io};
 use crate::limits::Limits;
 use crate::loads::Loads;
 use crate::names;
+use crate::ports::Ports;
 use crate::service::Service;
 use crate::translator::Translator;
 
@@ -75,7 +76,7 @@ impl<S: Service> Handler for Front<S> {
 
     fn event(&mut self, core: &mut Core<Self::Message>, event: Event<'_>) {
         match event {
-            Event::Accepted { listener, socket, peer } if self.io.is_translated(listener) => {
+            Event::Accepted { listener, socket, peer } if self.io.ports().are_translated(listener) => {
                 self.accepted_translated(core, socket, peer);
             }
             Event::Accepted { socket, peer, .. } => self.io.accepted(core, socket, peer),

@@ -87,6 +87,8 @@ pub(crate) struct InFlight {
     /// No deadline that was noted is earlier than this; `None` where none was.
     earliest: Option<Instant>,
     swept: Option<Instant>,
+    /// Empty, kept for its memory.
+    spare: Vec<ReplyTo>,
 }
 
 impl InFlight {
@@ -131,10 +133,11 @@ impl InFlight {
         Some(self.swept.map_or(earliest, |swept| earliest.max(swept + SWEEP + SWEEP_EACH * looks)))
     }
 
-    /// Collects the requests whose deadline has passed into `expired`; they stay until removed.
-    /// Cost: a look at every slot.
-    pub(crate) fn sweep(&mut self, now: Instant, expired: &mut Vec<ReplyTo>) {
+    /// The requests whose deadline has passed; they stay until removed. The list is to be given
+    /// back, empty, to [`InFlight::swept`]. Cost: a look at every slot.
+    pub(crate) fn sweep(&mut self, now: Instant) -> Vec<ReplyTo> {
         self.swept = Some(now);
+        let mut expired = std::mem::take(&mut self.spare);
         let mut earliest: Option<Instant> = None;
         for (slot, entry) in (0..).zip(&self.slots) {
             match entry.request.as_ref().and_then(|request| request.deadline) {
@@ -144,6 +147,13 @@ impl InFlight {
             }
         }
         self.earliest = earliest;
+        expired
+    }
+
+    /// Those that a sweep found were answered.
+    pub(crate) fn swept(&mut self, expired: Vec<ReplyTo>) {
+        debug_assert!(expired.is_empty(), "all of them were answered");
+        self.spare = expired;
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -184,9 +194,7 @@ mod tests {
         in_flight.note_deadline(after(9));
         in_flight.note_deadline(after(1));
         assert_eq!(in_flight.next_sweep(0), Some(after(1)));
-        let mut expired = Vec::new();
-        in_flight.sweep(after(2), &mut expired);
-        assert_eq!(expired, [soon]);
+        assert_eq!(in_flight.sweep(after(2)), [soon]);
         assert_eq!(in_flight.next_sweep(0), Some(after(9)));
     }
 
@@ -195,7 +203,7 @@ mod tests {
         let mut in_flight = InFlight::default();
         let now = Instant::now();
         in_flight.note_deadline(now);
-        in_flight.sweep(now, &mut Vec::new());
+        assert!(in_flight.sweep(now).is_empty());
         assert_eq!(in_flight.next_sweep(0), None);
         in_flight.note_deadline(now + Duration::from_micros(1));
         assert_eq!(in_flight.next_sweep(0), Some(now + SWEEP));

@@ -10,7 +10,7 @@
 //! Relies on `runtime` for sockets, timers and the other cores, and on `wire` for frames and the
 //! handshake.
 
-mod budget;
+mod census;
 mod connection;
 mod context;
 mod counters;
@@ -29,13 +29,16 @@ mod names;
 mod outbox;
 mod output;
 mod pools;
+mod ports;
 mod postbox;
 mod protocol;
 mod service;
 mod silence;
 mod slots;
 mod translator;
+mod unsent;
 mod waiting;
+mod watch;
 
 pub use context::Context;
 pub use envelope::Envelope;

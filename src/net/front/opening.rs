@@ -18,7 +18,7 @@ impl<S: Service> Front<S> {
         self.io.extend_input(socket.index(), bytes);
         let Some(connection) = self.io.get(socket.index()) else { return };
         let hello = connection.input_bytes();
-        if self.io.speaks_either() && handshake::is_other_protocol(hello) {
+        if self.io.ports().turn_translated(hello) {
             return self.turn_translated(core, socket);
         }
         match handshake::read(hello, self.io.limits(), core.cores()) {

@@ -41,14 +41,10 @@ impl Io {
         };
         match adopted {
             Ok(socket) => {
-                if let Some(loads) = &self.loads {
-                    loads.add(core.index());
-                }
                 let now = core.now();
                 let id = self.connections.insert(socket, |id| Connection::new(id, socket, peer, now));
                 self.counters.opened();
-                self.silent.tidy(&self.connections);
-                self.silent.add(id);
+                self.census.came(core.index(), id, &self.connections);
                 Some(socket)
             }
             Err(reason) => {
@@ -64,10 +60,10 @@ impl Io {
     /// Makes room for one more connection where that means to close a silent one.
     fn make_room_for_one<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>) {
         let is_full = self.connections() >= self.limits.max_connections as u64;
-        if !is_full && self.silent.count() < self.limits.max_silent {
+        if !is_full && self.census.silent() < self.limits.max_silent {
             return;
         }
-        let Some(index) = self.silent.oldest(&self.connections) else { return };
+        let Some(index) = self.census.longest_silent(&self.connections) else { return };
         self.counters.count(Count::ClosedSilent);
         if let (Some(connection), Some(left_out)) = (self.connections.get(index), self.log_limit.admit(core.now())) {
             let (peer, kept) = (connection.peer(), self.limits.max_silent);
@@ -95,7 +91,7 @@ impl Io {
         if let Some(connection) = self.connections.get_mut(index)
             && connection.note_spoken()
         {
-            self.silent.left();
+            self.census.spoke();
         }
     }
 
@@ -123,13 +119,10 @@ impl Io {
         peer: PeerAddr,
     ) -> Result<(), HandOver> {
         let (here, hand_over) = (core.index(), HandOver::new(fd, peer, None));
-        let Some(loads) = self.loads.clone() else { return Err(hand_over) };
-        let to = loads.least(here);
-        // Now, so that the next of a burst of connections goes elsewhere.
-        loads.add(to);
+        let Some(to) = self.census.place(here) else { return Err(hand_over) };
         let posted = if to == here { Err(hand_over) } else { self.post(core, to, hand_over) };
         if posted.is_err() {
-            loads.take(to);
+            self.census.unplace(to);
         }
         posted
     }
@@ -153,9 +146,7 @@ impl Io {
     /// A connection of another protocol that was sent here is about to be taken in: it was counted
     /// for this core when it was sent.
     pub(crate) fn take_spread(&mut self, here: usize) {
-        if let Some(loads) = &self.loads {
-            loads.take(here);
-        }
+        self.census.unplace(here);
     }
 
     /// Reads requests from a connection that speaks another protocol, which knows no greeting.

@@ -83,7 +83,7 @@ impl Io {
     /// Takes no more connections and no more requests; those that have arrived are answered.
     pub(crate) fn drain<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>) {
         info!(core = core.index(), connections = self.connections(), "draining");
-        self.drain_end = Some(core.now() + self.limits.drain_timeout);
+        self.watch.drain(core.now() + self.limits.drain_timeout);
         core.stop_listening();
         for index in 0..self.connections.len() {
             let Some(connection) = self.connections.get_mut(index) else { continue };
@@ -107,10 +107,10 @@ impl Io {
         let Some(mut connection) = self.remove(core.index(), index) else { return };
         debug!(peer = %connection.peer(), "connection closed");
         connection.input().clear(&mut self.inputs);
-        self.output_budget.take(connection.protocol().held());
+        self.unsent.take(connection.protocol().held());
         let socket = connection.socket();
         let (copied, unsent) = connection.into_outbox().abandon();
-        self.output_budget.take(copied);
+        self.unsent.take(copied);
         if let Some(unsent) = unsent {
             core.recycle(unsent);
         }
@@ -121,12 +121,7 @@ impl Io {
     pub(super) fn remove(&mut self, core: usize, index: usize) -> Option<Connection> {
         self.wait_no_longer(index);
         let connection = self.connections.take(index)?;
-        if let Some(loads) = &self.loads {
-            loads.take(core);
-        }
-        if connection.is_silent() {
-            self.silent.left();
-        }
+        self.census.went(core, connection.is_silent());
         self.counters.closed();
         Some(connection)
     }

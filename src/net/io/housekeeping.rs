@@ -35,10 +35,9 @@ fn patience(limits: &Limits, bytes: usize) -> Duration {
     limits.stall_timeout + Duration::from_micros(bytes as u64 * 1_000_000 / BYTES_PER_SECOND)
 }
 
-/// `drain_end` is when a drain waits no longer for readers.
-fn given_up(connection: &Connection, limits: &Limits, now: Instant, drain_end: Option<Instant>) -> Option<GivenUp> {
+/// `is_drained`: a drain waits no longer for readers.
+fn given_up(connection: &Connection, limits: &Limits, now: Instant, is_drained: bool) -> Option<GivenUp> {
     let since = |then: Instant| now.saturating_duration_since(then);
-    let is_drained = drain_end.is_some_and(|end| now > end);
     match connection.phase() {
         Phase::Hello => return (since(connection.began()) > limits.hello_timeout).then_some(GivenUp::NoHello),
         Phase::Lingering => {
@@ -73,30 +72,30 @@ fn must_be_watched(connection: &Connection, limits: &Limits) -> bool {
 impl Io {
     /// Has the core look at its connections before long.
     pub(crate) fn keep_house<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>) {
-        self.look_within(core, self.period);
+        self.look_within(core, self.watch.period());
     }
 
     /// The same for a connection that lingers, which nobody else's timeout shall delay.
     pub(crate) fn watch_lingering<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>) {
-        self.look_within(core, self.period.min(LINGER / 4));
+        self.look_within(core, self.watch.period().min(LINGER / 4));
     }
 
     fn look_within<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, delay: Duration) {
         let at = core.now() + delay;
-        if self.next_look.is_none_or(|next| at < next) {
-            self.next_look = Some(at);
+        if self.watch.look_by(at) {
             core.set_timer(HOUSEKEEPING, Some(at));
         }
     }
 
     /// Gives up the connections whose peers have let a time pass. Cost: a look at every connection.
     pub(crate) fn housekeeping<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>) {
-        self.next_look = None;
+        self.watch.looks();
         let now = core.now();
+        let is_drained = self.watch.is_drained(now);
         let (mut needed, mut lingering) = (false, false);
         for index in 0..self.connections.len() {
             let Some(connection) = self.connections.get(index) else { continue };
-            let Some(reason) = given_up(connection, &self.limits, now, self.drain_end) else {
+            let Some(reason) = given_up(connection, &self.limits, now, is_drained) else {
                 needed |= must_be_watched(connection, &self.limits);
                 lingering |= connection.phase() == Phase::Lingering;
                 continue;

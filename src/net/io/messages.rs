@@ -86,7 +86,7 @@ impl Io {
         bytes: &[u8],
         written: &'a mut FrameBuffer,
     ) -> Next<'a> {
-        let Some(translator) = self.translator.as_mut() else { return Next::Partial };
+        let Some(translator) = self.translation.translator() else { return Next::Partial };
         let length = match translator.measure(bytes) {
             Ok(Some(length)) if length <= bytes.len() => length,
             Ok(_) => return Next::Partial,

@@ -62,7 +62,7 @@ impl Io {
             return Readiness::Later;
         }
         let unsent = connection.outbox().len() + connection.protocol().held();
-        let has_room = connection.in_flight() < self.limits.max_in_flight && unsent < self.output_budget.share();
+        let has_room = connection.in_flight() < self.limits.max_in_flight && unsent < self.unsent.share();
         if has_room { Readiness::Ready } else { Readiness::NoRoom }
     }
 
@@ -173,7 +173,7 @@ impl Io {
     /// A connection is tried again: it waits for nothing now. Where it has gathered too much while
     /// its last send was under way, that is sent at once, as its room is wanted.
     pub(crate) fn take_up<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, index: usize) -> bool {
-        let share = self.output_budget.share();
+        let share = self.unsent.share();
         let Some(connection) = self.connections.get_mut(index) else { return false };
         connection.wait_no_longer();
         if connection.outbox().len() >= share {
@@ -190,14 +190,11 @@ impl Io {
     /// The requests whose deadline has passed; to be given back, empty, to [`Io::keep_expired`].
     /// Cost: a look at every request in flight.
     pub(crate) fn take_expired(&mut self, now: Instant) -> Vec<ReplyTo> {
-        let mut expired = std::mem::take(&mut self.expired);
-        self.in_flight.sweep(now, &mut expired);
-        expired
+        self.in_flight.sweep(now)
     }
 
     pub(crate) fn keep_expired(&mut self, expired: Vec<ReplyTo>) {
-        debug_assert!(expired.is_empty(), "all of them were answered");
-        self.expired = expired;
+        self.in_flight.swept(expired);
     }
 
     /// Has those tried again whose waiting request has passed its deadline: it is answered then.

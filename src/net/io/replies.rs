@@ -75,7 +75,7 @@ impl Io {
         let connection = self.in_flight.get(to).and_then(|request| self.connections.live(request.connection()));
         let Some(connection) = connection else { return PartSent::Gone };
         debug_assert!(matches!(connection.protocol(), Protocol::Native), "other protocols know no parts");
-        if connection.outbox().len() < self.output_budget.share() { PartSent::Sent } else { PartSent::Full }
+        if connection.outbox().len() < self.unsent.share() { PartSent::Sent } else { PartSent::Full }
     }
 
     /// Sends one more part of an answer, which goes on waiting.

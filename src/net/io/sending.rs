@@ -22,13 +22,13 @@ impl Io {
         let Some(connection) = self.connections.get_mut(index) else { return };
         let outbox = connection.outbox_mut();
         let (added, nothing) = outbox.gather(|| core.outgoing(), append);
-        self.output_budget.add(added);
+        self.unsent.add(added);
         if let Some(nothing) = nothing {
             return core.recycle(nothing);
         }
-        if outbox.len() < self.limits.max_output || !self.output_budget.is_full() {
+        if outbox.len() < self.limits.max_output || !self.unsent.is_full() {
             if outbox.mark() {
-                self.marked.push(index);
+                self.unsent.mark(index);
             }
             return;
         }
@@ -40,7 +40,7 @@ impl Io {
         let Some(peer) = self.connections.get(index).map(|connection| connection.peer()) else { return };
         self.counters.count(Count::ClosedUnread);
         if let Some(left_out) = self.log_limit.admit(core.now()) {
-            let held = self.output_budget.held();
+            let held = self.unsent.held();
             info!(%peer, held, left_out, "a client does not read its replies while too many wait for others: closed");
         }
         self.drop_connection(core, index);
@@ -61,7 +61,7 @@ impl Io {
         let Some(connection) = self.connections.get_mut(index) else { return };
         let copied = connection.sent(core.now());
         let is_all = connection.outbox().is_empty();
-        self.output_budget.take(copied);
+        self.unsent.take(copied);
         self.make_room(index);
         if is_all {
             return self.finish(core, index);
@@ -69,17 +69,17 @@ impl Io {
         if let Some(connection) = self.connections.get_mut(index)
             && connection.outbox_mut().mark()
         {
-            self.marked.push(index);
+            self.unsent.mark(index);
         }
     }
 
     /// Sends what was gathered in this turn: one send a connection.
     pub(crate) fn flush<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>) {
-        if self.marked.is_empty() {
+        if !self.unsent.has_marked() {
             return;
         }
         self.keep_house(core);
-        while let Some(index) = self.marked.pop() {
+        while let Some(index) = self.unsent.next_marked() {
             if let Some(connection) = self.connections.get_mut(index) {
                 connection.outbox_mut().unmark();
                 self.send(core, index);

@@ -47,8 +47,8 @@ impl Io {
         let Some(exchange) = self.exchange(index) else { return };
         let is_due = exchange.is_due(asked.number());
         let (mut gathered, mut payload) = exchange.take_gathered();
-        self.output_budget.take(gathered.len());
-        let Some(mut translator) = self.translator.take() else { return };
+        self.unsent.take(gathered.len());
+        let Some(mut translator) = self.translation.take() else { return };
         let answer = Answer { opcode: asked.opcode(), status, sequence, payload: body.bytes() };
         let mut wording = Wording::Complete;
         if is_due {
@@ -60,7 +60,7 @@ impl Io {
             wording = translator.reply(asked.manner(), answer, &mut gathered, &mut payload, &mut message);
             self.keep_message(core, index, asked.number(), message);
         }
-        self.translator = Some(translator);
+        self.translation.put_back(translator);
         match wording {
             Wording::Complete => {
                 if payload.capacity() > 0 {
@@ -78,7 +78,7 @@ impl Io {
                 let gathered_bytes = gathered.len();
                 let Some(exchange) = self.exchange(index) else { return };
                 exchange.follow_up(asked.followed_by(opcode), payload, gathered);
-                self.output_budget.add(gathered_bytes);
+                self.unsent.add(gathered_bytes);
                 self.try_again(index);
             }
         }
@@ -108,7 +108,7 @@ impl Io {
     fn say_error<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, index: usize, reason: &str) {
         let mut message = self.pools.message();
         let manner = self.exchange(index).map(|exchange| exchange.manner()).unwrap_or_default();
-        if let Some(translator) = self.translator.as_mut() {
+        if let Some(translator) = self.translation.translator() {
             translator.error(manner, reason, &mut message);
         }
         self.say(core, index, &message);
@@ -137,7 +137,7 @@ impl Io {
     /// The reply that was due has been sent: so are those behind it that have waited for it.
     fn say_those_kept<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, index: usize) {
         while let Some(message) = self.exchange(index).and_then(Exchange::left) {
-            self.output_budget.take(message.len());
+            self.unsent.take(message.len());
             self.gather(core, index, |output| output.bytes().extend_from_slice(&message));
             self.pools.give_back_message(message);
         }
@@ -156,8 +156,8 @@ impl Io {
         let len = message.len();
         exchange.keep(number, message);
         let is_beyond_share = exchange.held() >= max_output;
-        self.output_budget.add(len);
-        if is_beyond_share && self.output_budget.is_full() {
+        self.unsent.add(len);
+        if is_beyond_share && self.unsent.is_full() {
             self.close_unread(core, index);
         }
     }

@@ -1,5 +1,5 @@
-//! Reply bytes in memory of their own that are gathered or with the kernel, of all connections of a
-//! core, and how many there may be.
+//! What all connections of a core have to send: how many reply bytes in memory of their own are
+//! gathered or with the kernel, how many there may be, and who sends at the end of the turn.
 
 use crate::limits::Limits;
 
@@ -7,16 +7,18 @@ use crate::limits::Limits;
 /// it asks for hardly ever has more.
 const SCARCE_OUTPUT: usize = 16 << 10;
 
-pub(crate) struct OutputBudget {
+pub(crate) struct Unsent {
     held: usize,
     /// How many all connections may hold together, and how many one.
     most: usize,
     share: usize,
+    /// Slots of the connections that send at the end of the turn.
+    marked: Vec<usize>,
 }
 
-impl OutputBudget {
+impl Unsent {
     pub(crate) fn new(limits: &Limits) -> Self {
-        Self { held: 0, most: limits.max_output_held, share: limits.max_output }
+        Self { held: 0, most: limits.max_output_held, share: limits.max_output, marked: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, bytes: usize) {
@@ -41,5 +43,20 @@ impl OutputBudget {
     /// together hold too much.
     pub(crate) fn share(&self) -> usize {
         if self.is_full() { self.share.min(SCARCE_OUTPUT) } else { self.share }
+    }
+
+    /// A connection sends at the end of the turn.
+    pub(crate) fn mark(&mut self, index: usize) {
+        self.marked.push(index);
+    }
+
+    /// Whether any does.
+    pub(crate) fn has_marked(&self) -> bool {
+        !self.marked.is_empty()
+    }
+
+    /// The next one that does.
+    pub(crate) fn next_marked(&mut self) -> Option<usize> {
+        self.marked.pop()
     }
 }
