@@ -98,14 +98,14 @@ impl Io {
         written.clear();
         let mut reply = self.pools.message();
         let translated = translator.request(&bytes[..length], written, &mut reply);
+        let (Translated::Request { manner, .. } | Translated::Answered { manner }) = translated;
+        let number = self.exchange(index).map(|exchange| exchange.spoken(manner)).unwrap_or_default();
         let next = match translated {
-            Translated::Request { opcode, manner, overlap } => {
-                let number = self.exchange(index).map(|exchange| exchange.spoken(manner)).unwrap_or_default();
+            Translated::Request { opcode, overlap, .. } => {
                 let header = Asked::new(number, opcode, manner).header(written.len());
                 Next::Request(Incoming { header, payload: written, manner, overlap }, length)
             }
-            Translated::Answered { manner } => {
-                self.exchange(index).map(|exchange| exchange.spoken(manner));
+            Translated::Answered { .. } => {
                 self.say(core, index, &reply);
                 Next::Answered(length)
             }
