@@ -19,7 +19,7 @@ use crate::known::{Known, LookUp, is_known, not_known};
 use crate::output::{Output, columns};
 use crate::printable;
 use crate::target::{Named, Server};
-use crate::values::{Way, count, share};
+use crate::values::{Way, count, field, share};
 use crate::words::{counted, first_line, shortest};
 
 #[derive(Args, Debug)]
@@ -29,7 +29,7 @@ pub(crate) struct Neighbors {
     #[command(flatten)]
     named: Named,
     /// Only associations of these types, separated by commas
-    #[arg(long = "type", value_name = "TYPE", value_delimiter = ',', allow_hyphen_values = true)]
+    #[arg(long = "type", value_name = "TYPE", value_delimiter = ',', value_parser = field::<AssociationKind>, allow_hyphen_values = true)]
     kinds: Vec<AssociationKind>,
     /// Only associations that lead this way
     #[arg(long, value_enum, default_value = "both")]

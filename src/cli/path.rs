@@ -14,7 +14,7 @@ use crate::known::{Known, look_up, not_known, unknown};
 use crate::output::{Output, columns};
 use crate::printable::name;
 use crate::target::{Place, Server};
-use crate::values::{Way, count, number};
+use crate::values::{Way, count, field, number};
 use crate::words::{counted, first_line, shortest};
 
 #[derive(Args, Debug)]
@@ -32,7 +32,7 @@ pub(crate) struct Path {
     #[arg(long, value_name = "N", default_value_t = u64::from(PathQuery::DEFAULT_MAX_DEPTH), value_parser = count::<0, { u32::MAX as u64 }>, allow_hyphen_values = true)]
     max_depth: u64,
     /// Only over associations of these types, separated by commas
-    #[arg(long = "type", value_name = "TYPE", value_delimiter = ',', allow_hyphen_values = true)]
+    #[arg(long = "type", value_name = "TYPE", value_delimiter = ',', value_parser = field::<AssociationKind>, allow_hyphen_values = true)]
     kinds: Vec<AssociationKind>,
     /// Only over associations followed this way
     #[arg(long, value_enum, default_value = "both")]

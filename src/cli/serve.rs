@@ -21,7 +21,7 @@ use crate::import::{self, Existing, Imported, Stop};
 use crate::output::Output;
 use crate::signals;
 use crate::target::{self, DEFAULT_SERVER};
-use crate::values::{OptionalPort, address, compat_addresses, some_duration};
+use crate::values::{OptionalPort, address, compat_addresses, field, some_duration};
 
 /// The compat port of a server that was not told otherwise.
 const DEFAULT_COMPAT: &str = "127.0.0.1:50051";
@@ -63,7 +63,13 @@ pub(crate) struct Serve {
     /// When a write is acknowledged: when it is on stable storage (always), or when the system has
     /// it. Then stable storage follows within MS milliseconds (interval=MS), or when the system
     /// likes (os)
-    #[arg(long, env = "SUTRA_DURABILITY", value_name = "always|interval=MS|os", default_value = "always")]
+    #[arg(
+        long,
+        env = "SUTRA_DURABILITY",
+        value_name = "always|interval=MS|os",
+        default_value = "always",
+        value_parser = field::<Durability>
+    )]
     durability: Durability,
     /// Whether an idle core looks for work before it sleeps: faster answers, for CPU time
     #[arg(long, env = "SUTRA_SPIN", value_enum, default_value = "off")]

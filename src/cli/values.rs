@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use sutra_wire::Direction;
+use sutra_wire::{Direction, PayloadError};
 
 use crate::exit::Failure;
 
@@ -39,6 +39,14 @@ pub(crate) fn count<const LEAST: u64, const MOST: u64>(text: &str) -> Result<u64
     let most = if MOST == u64::MAX { "on".into() } else { format!("to {MOST}") };
     let number = text.parse().ok().filter(|number| (LEAST..=MOST).contains(number));
     number.ok_or_else(|| format!("expected a whole number from {LEAST} {most}"))
+}
+
+/// A value whose error names the field of a request that it is for: the flag says that already.
+pub(crate) fn field<T: FromStr<Err = PayloadError>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error| match error {
+        PayloadError::Argument { problem, .. } => problem,
+        error @ PayloadError::Archive { .. } => error.to_string(),
+    })
 }
 
 /// An address of this host to listen on.

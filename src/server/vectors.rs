@@ -219,7 +219,8 @@ fn check(wanted: &ArchivedSearchRequest, dimension: Option<u32>) -> Result<(), S
     match dimension {
         _ if length == 0 => Err("vector is empty; give as many numbers as the namespace's embeddings have".to_owned()),
         Some(dimension) if dimension as usize != length => {
-            Err(format!("vector has {length} numbers, the embeddings of its namespace have {dimension}"))
+            let plural = if length == 1 { "" } else { "s" };
+            Err(format!("vector has {length} number{plural}, the embeddings of its namespace have {dimension}"))
         }
         _ => Ok(()),
     }

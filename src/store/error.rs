@@ -178,7 +178,9 @@ fn cure(error: &io::Error) -> &'static str {
         }
         io::ErrorKind::ReadOnlyFilesystem => "; mount it for writing, or choose another folder with --data",
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free space on that filesystem",
-        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => "; choose another folder with --data",
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound => {
+            "; choose another folder with --data"
+        }
         io::ErrorKind::OutOfMemory => "; free memory, or give the process more",
         _ => "",
     }

@@ -196,7 +196,9 @@ fn cannot_open(path: &Path, error: &io::Error) -> Failure {
     let problem = format!("cannot write {}: {error}", path.display());
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Failure::Host(problem),
-        _ => Failure::Usage(format!("--output: {problem}")),
+        _ => {
+            Failure::Usage(format!("--output: {problem}; name a file in a folder that is there and may be written to"))
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 //! zstd are known by their first bytes, whatever the name, and decoded as they are read.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, Write};
+use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -312,5 +312,8 @@ fn refused(path: &Path, problem: &str) -> Failure {
 }
 
 fn cannot(path: &Path, error: &io::Error) -> Failure {
-    refused(path, &error.to_string())
+    match error.kind() {
+        ErrorKind::NotFound => refused(path, "there is no such file or folder"),
+        _ => refused(path, &error.to_string()),
+    }
 }

@@ -195,9 +195,10 @@ fn check<T: Payload>(frame: &[u8]) -> Result<(), String> {
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
+    let what = if error.is_data() { "" } else { "not JSON: " };
     match text.strip_suffix(&place) {
-        Some(words) => format!("{words} (column {})", error.column()),
-        None => text,
+        Some(words) => format!("{what}{words} (column {})", error.column()),
+        None => format!("{what}{text}"),
     }
 }
 

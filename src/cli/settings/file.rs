@@ -131,7 +131,10 @@ fn named_file(line: &[OsString]) -> Option<PathBuf> {
 pub(super) fn read(path: &Path) -> Result<String, Failure> {
     let text = text::read(path, MAX_FILE, PATIENCE)
         .and_then(|text| String::from_utf8(text).map_err(|error| std::io::Error::new(ErrorKind::InvalidData, error)));
-    text.map_err(|error| Failure::Usage(format!("cannot read the settings file {}: {error}", path.display())))
+    text.map_err(|error| {
+        let cure = "name one that can be read with --config, or leave the flag and SUTRA_CONFIG away";
+        Failure::Usage(format!("cannot read the settings file {}: {error}; {cure}", path.display()))
+    })
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ pub enum AgentError {
         folder: PathBuf,
     },
     /// Something about a file.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {source}{}", path.display(), cure(action))]
     File {
         /// What was tried.
         action: &'static str,
@@ -87,6 +87,14 @@ impl AgentError {
         let path = path.to_owned();
         move |source| Self::File { action, path, source }
     }
+}
+
+/// What the action that makes a folder is called.
+pub(crate) const MAKE: &str = "create the folder";
+
+/// What to do about a failed action, where that is known.
+fn cure(action: &str) -> &'static str {
+    if action == MAKE { "; choose another folder with --data" } else { "" }
 }
 
 /// Why a node is not started, or not stopped. The texts go to whoever asked.

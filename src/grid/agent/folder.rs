@@ -15,7 +15,7 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::error::AgentError;
+use crate::error::{AgentError, MAKE};
 use crate::host;
 
 const LOCK: &str = "agent.lock";
@@ -55,7 +55,7 @@ impl Folder {
     /// Makes the folder where there is none, takes its locks, removes what was left unfinished, and
     /// reads or draws the incarnation.
     pub(crate) fn open(path: &Path) -> Result<Self, AgentError> {
-        make(path).map_err(AgentError::file("make", path))?;
+        make(path).map_err(AgentError::file(MAKE, path))?;
         let root = fs::canonicalize(path).map_err(AgentError::file("open", path))?;
         let held = File::open(&root).map_err(AgentError::file("open", &root))?;
         let is_ours = try_lock(&held).map_err(AgentError::file("lock", &root))?;
@@ -63,7 +63,7 @@ impl Folder {
         let lock = lock_file(&root, is_ours)?;
         remove_unfinished(&root);
         let logs = root.join(LOGS);
-        make(&logs).map_err(AgentError::file("make", &logs))?;
+        make(&logs).map_err(AgentError::file(MAKE, &logs))?;
         let incarnation = incarnation(&root, &held)?;
         Ok(Self { root, incarnation, held, _lock: lock })
     }
