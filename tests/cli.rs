@@ -232,7 +232,7 @@ fn a_bench_that_can_not_be_run_writes_nothing() {
     let server = Server::start(&[]);
     for (arguments, expected, says) in [
         (&["--duration", "0"][..], 2, "it is zero; write a time above it"),
-        (&["--depth", "100000"], 3, "--depth 100000: the server takes 1024"),
+        (&["--depth", "100000"], 3, "--depth 100000: the server takes 1,024"),
         (&["--connections", "0"], 2, "a whole number from 1"),
         (
             &["--content-bytes", "8388608", "--dimension", "65536", "--connections", "999999999"],
