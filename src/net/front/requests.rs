@@ -1,5 +1,5 @@
-//! From bytes to requests: one loop, whatever protocol they are in. Frames are handed to the service
-//! where they lie; what finds no room waits.
+//! From bytes to requests: one loop, whatever protocol they are in. Frames are handed to the
+//! service where they lie; what finds no room waits.
 
 use sutra_runtime::{Core, Socket, Stage};
 use sutra_wire::{FrameBuffer, Header, Status};

@@ -1,8 +1,8 @@
 //! From bytes to requests, each protocol in its way: the next message is found in what a connection
 //! has sent, and noted in what the connection has under way.
 //!
-//! Cost: a frame is handed on where it lies. A message is translated into a pooled buffer, and again
-//! when it is tried again after a wait.
+//! Cost: a frame is handed on where it lies. A message is translated into a pooled buffer, and
+//! again when it is tried again after a wait.
 
 use std::time::{Duration, Instant};
 
