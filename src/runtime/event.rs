@@ -4,7 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
-use crate::sockets::{Outgoing, Socket};
+use crate::sockets::handle::Socket;
+use crate::sockets::outgoing::Outgoing;
 
 /// One of a core's listeners; the handler decides what each number stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

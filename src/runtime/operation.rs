@@ -6,7 +6,7 @@
 
 use rustix::io::Errno;
 
-use crate::sockets::Socket;
+use crate::sockets::handle::Socket;
 
 /// How many slots the table of sockets may have, and the table of writes: backends keep a slot's
 /// number in 28 bits.

@@ -7,9 +7,9 @@
 //! A socket has at most one receive and one send with the kernel. Both are awaited before its
 //! descriptor is closed, since close(2) ends no operation and a reused descriptor would inherit it.
 
-mod handle;
+pub(crate) mod handle;
 mod life;
-mod outgoing;
+pub(crate) mod outgoing;
 mod pool;
 mod receive;
 mod send;
