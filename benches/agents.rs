@@ -30,7 +30,9 @@ const RATES: [f64; 6] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0];
 const KEPT_UP: f64 = 0.98;
 
 pub(crate) fn run(options: &Options) -> Outcome {
-    println!("heartbeats on one master's core, each agent on a connection of its own; latency from when one was due");
+    println!(
+        "heartbeats on one master's core, each agent on a connection of its own; latency from when one was due"
+    );
     for agents in &options.agents {
         let master = Running::grid_master(options.cpus.server_cpu)?;
         register(*agents, &master)?;
@@ -64,7 +66,11 @@ fn register(agents: u64, master: &Running) -> Outcome<Report> {
     // The master takes so many of one address as it can ask back.
     let plan = Plan { connections: 4, depth: 1, rate: Some(REGISTERED), ..filling(master, agents) };
     let report = sutra_load::run(&plan, vec![RegisterAgents::new(agents)?], None)?;
-    if report.requests == agents { Ok(report) } else { Err(format!("not all agents were registered: {report}").into()) }
+    if report.requests == agents {
+        Ok(report)
+    } else {
+        Err(format!("not all agents were registered: {report}").into())
+    }
 }
 
 fn heartbeats(options: &Options, agents: u64, rate: f64, master: &Running) -> Outcome<Report> {

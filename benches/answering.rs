@@ -12,7 +12,8 @@ use clap::ValueEnum;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use sutra_runtime::{
-    Config, Core, Event, Handler, ListenerId, Next, Outgoing, Region, RegionWriter, Socket, Spin, TimerId,
+    Config, Core, Event, Handler, ListenerId, Next, Outgoing, Region, RegionWriter, Socket, Spin,
+    TimerId,
 };
 
 use crate::Outcome;
@@ -50,7 +51,8 @@ impl Pieces {
         let (number, rest) = reply.split_at(NUMBER);
         out.bytes().extend_from_slice(number);
         let place = self.random.random_range(0..REGION_BYTES - rest.len()) & !15;
-        let slice = self.region.slice(place..place + rest.len()).expect("all of the region is frozen");
+        let slice =
+            self.region.slice(place..place + rest.len()).expect("all of the region is frozen");
         match self.way {
             Way::Copied => out.bytes().extend_from_slice(&slice),
             Way::Shared => out.push_shared(slice),
@@ -148,16 +150,26 @@ impl Handler for Answering {
 }
 
 /// Answers on one core until the process is killed; with pieces of a region where a way is named.
-pub(crate) fn run(sizes: Sizes, way: Option<Way>, listener: TcpListener, cpu: usize, spin: bool) -> Outcome {
+pub(crate) fn run(
+    sizes: Sizes,
+    way: Option<Way>,
+    listener: TcpListener,
+    cpu: usize,
+    spin: bool,
+) -> Outcome {
     let spin = if spin { Spin::Always } else { Spin::Off };
     let pieces = way.map(Pieces::new).transpose()?;
     let parts = std::sync::Mutex::new(Some((sizes, pieces, listener)));
-    let running = sutra_runtime::start(Config { cpus: vec![cpu], spin, ..Config::default() }, move |_, core| {
-        let parts = parts.lock().ok().and_then(|mut parts| parts.take());
-        let (sizes, pieces, listener) = parts.ok_or_else(|| io::Error::other("the one core is built once"))?;
-        listener.set_nonblocking(true)?;
-        core.listen(listener, ListenerId(0)).map_err(io::Error::other)?;
-        Ok::<_, io::Error>(Answering { sizes, pieces, peers: Vec::new(), dirty: Vec::new() })
-    })?;
+    let running = sutra_runtime::start(
+        Config { cpus: vec![cpu], spin, ..Config::default() },
+        move |_, core| {
+            let parts = parts.lock().ok().and_then(|mut parts| parts.take());
+            let (sizes, pieces, listener) =
+                parts.ok_or_else(|| io::Error::other("the one core is built once"))?;
+            listener.set_nonblocking(true)?;
+            core.listen(listener, ListenerId(0)).map_err(io::Error::other)?;
+            Ok::<_, io::Error>(Answering { sizes, pieces, peers: Vec::new(), dirty: Vec::new() })
+        },
+    )?;
     Ok(running.join()?)
 }

@@ -53,10 +53,19 @@ pub(crate) fn run(listener: TcpListener, cpu: usize, spin: bool, sizes: Sizes) -
         .setup_taskrun_flag()
         .setup_cqsize(ENTRIES * 4)
         .build(ENTRIES)?;
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
-    io.submitter().register_files_sparse(CONNECTIONS.min(u32::try_from(limit).unwrap_or(u32::MAX)))?;
-    let mut server = Server { buffers: Buffers::register(&io)?, connections: Vec::new(), queued: Vec::new(), sizes };
-    server.queued.push(opcode::AcceptMulti::new(Fd(listener.as_raw_fd())).allocate_file_index(true).build());
+    let limit =
+        rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    io.submitter()
+        .register_files_sparse(CONNECTIONS.min(u32::try_from(limit).unwrap_or(u32::MAX)))?;
+    let mut server = Server {
+        buffers: Buffers::register(&io)?,
+        connections: Vec::new(),
+        queued: Vec::new(),
+        sizes,
+    };
+    server
+        .queued
+        .push(opcode::AcceptMulti::new(Fd(listener.as_raw_fd())).allocate_file_index(true).build());
     let mut completions: Vec<cqueue::Entry> = Vec::with_capacity(ENTRIES as usize * 4);
     loop {
         let mut queue = io.submission();
@@ -196,7 +205,8 @@ struct Buffers {
 impl Buffers {
     fn register(io: &IoUring) -> io::Result<Buffers> {
         let memory = map(usize::from(BUFFERS) * BUFFER_BYTES)?;
-        let entries: *mut BufRingEntry = map(usize::from(BUFFERS) * size_of::<BufRingEntry>())?.cast();
+        let entries: *mut BufRingEntry =
+            map(usize::from(BUFFERS) * size_of::<BufRingEntry>())?.cast();
         // SAFETY: the mapping has room for that many entries, is page-aligned and is never
         // unmapped.
         unsafe { io.submitter().register_buf_ring_with_flags(entries as u64, BUFFERS, 0, 0) }?;
@@ -234,7 +244,13 @@ impl Buffers {
 fn map(len: usize) -> io::Result<*mut u8> {
     use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
     // SAFETY: a null hint asks for a new mapping anywhere.
-    let start =
-        unsafe { mmap_anonymous(std::ptr::null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)? };
+    let start = unsafe {
+        mmap_anonymous(
+            std::ptr::null_mut(),
+            len,
+            ProtFlags::READ | ProtFlags::WRITE,
+            MapFlags::PRIVATE,
+        )?
+    };
     Ok(start.cast())
 }

@@ -126,14 +126,21 @@ pub(crate) fn run(options: &Options) -> Outcome {
     write(&record, &out)?;
     println!("{}", out.join("report.md").display());
     for contender in record.contenders.iter().filter(|contender| contender.missing.is_some()) {
-        println!("left out: {}: {}", contender.name, contender.missing.as_deref().unwrap_or_default());
+        println!(
+            "left out: {}: {}",
+            contender.name,
+            contender.missing.as_deref().unwrap_or_default()
+        );
     }
     for problem in &record.problems {
         println!("{problem}");
     }
     match record.problems.len() {
         0 => Ok(()),
-        count => Err(format!("{count} things went wrong; the report names them and leaves out their figures").into()),
+        count => Err(format!(
+            "{count} things went wrong; the report names them and leaves out their figures"
+        )
+        .into()),
     }
 }
 
@@ -187,7 +194,9 @@ fn measure(options: &Options) -> Outcome<Record> {
                 record.contenders.extend(contenders);
                 record.problems.extend(problems);
             }
-            Err(error) => record.problems.push(format!("Vector search FAILED, so it has no figures: {error}")),
+            Err(error) => {
+                record.problems.push(format!("Vector search FAILED, so it has no figures: {error}"))
+            }
         }
     }
     if options.wants(Part::Scaling) {
@@ -197,7 +206,9 @@ fn measure(options: &Options) -> Outcome<Record> {
                 record.scaling = Some(scaling);
                 record.problems.extend(problems);
             }
-            Err(error) => record.problems.push(format!("More than one core FAILED, so it has no figures: {error}")),
+            Err(error) => record
+                .problems
+                .push(format!("More than one core FAILED, so it has no figures: {error}")),
         }
     }
     if options.wants(Part::Serialize) {
@@ -282,7 +293,9 @@ fn agree(one: &Record, other: &Record) -> Outcome {
     let mut counts = [0; 4];
     for ratio in goals::ratios(one) {
         let same = others.iter().find(|other| other.name() == ratio.name());
-        let (Some(here), Some(there)) = (ratio.spread, same.and_then(|same| same.spread)) else { continue };
+        let (Some(here), Some(there)) = (ratio.spread, same.and_then(|same| same.spread)) else {
+            continue;
+        };
         let agreement = here.agreement(&there);
         counts[agreement as usize] += 1;
         if agreement != Agreement::Both {

@@ -35,7 +35,11 @@ const REQUEST: usize = 32;
 type Figure = (&'static str, fn(&Report) -> f64, usize);
 
 const FIGURES: [Figure; 3] = [
-    ("p50 µs", |report| report.latency.as_ref().map_or(f64::NAN, |latency| latency.p50_ns as f64 / 1000.0), 1),
+    (
+        "p50 µs",
+        |report| report.latency.as_ref().map_or(f64::NAN, |latency| latency.p50_ns as f64 / 1000.0),
+        1,
+    ),
     ("thousand/s", |report| report.requests_per_second / 1000.0, 1),
     ("server CPU µs", |report| report.server_cpu.as_ref().map_or(f64::NAN, |cpu| cpu.total_us), 2),
 ];
@@ -47,8 +51,12 @@ pub(crate) fn run(options: &Options) -> Outcome {
     );
     for bytes in &options.sizes {
         let server = |way| {
-            let sizes = ["--request-bytes", &REQUEST.to_string(), "--reply-bytes", &bytes.to_string()];
-            Running::own(options.cpus.server_cpu, &[&["runtime", "--pieces", way], &sizes[..]].concat())
+            let sizes =
+                ["--request-bytes", &REQUEST.to_string(), "--reply-bytes", &bytes.to_string()];
+            Running::own(
+                options.cpus.server_cpu,
+                &[&["runtime", "--pieces", way], &sizes[..]].concat(),
+            )
         };
         let servers = [server("copied")?, server("shared")?];
         for (connections, depth) in SHAPES {
@@ -60,14 +68,22 @@ pub(crate) fn run(options: &Options) -> Outcome {
                     let server = &servers[which];
                     let plan = load(server, connections, depth, seconds, options.cpus.load_cpu);
                     let cpu = ServerCpu::of_process(server.pid());
-                    reports[which].push(sutra_load::run(&plan, vec![Echo::new(REQUEST, *bytes)], Some(cpu))?);
+                    reports[which].push(sutra_load::run(
+                        &plan,
+                        vec![Echo::new(REQUEST, *bytes)],
+                        Some(cpu),
+                    )?);
                 }
             }
             for (name, figure, digits) in FIGURES {
-                let [copied, shared] = reports.each_ref().map(|reports| reports.iter().map(figure).collect::<Vec<_>>());
+                let [copied, shared] = reports
+                    .each_ref()
+                    .map(|reports| reports.iter().map(figure).collect::<Vec<_>>());
                 let ratio = show(ratios(&shared, &copied), 3);
                 let (copied, shared) = (show(copied, digits), show(shared, digits));
-                println!("  {name:<14} copied {copied:<26} shared {shared:<26} shared/copied {ratio}");
+                println!(
+                    "  {name:<14} copied {copied:<26} shared {shared:<26} shared/copied {ratio}"
+                );
             }
         }
     }

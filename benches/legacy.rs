@@ -77,7 +77,8 @@ where
         return Err(format!("could not pin to CPU {cpu}").into());
     }
     // What tokio starts by itself where the process may use one CPU.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     listener.set_nonblocking(true)?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;

@@ -35,7 +35,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 #[derive(Parser)]
-#[command(name = "sutra-bench", about = "Measures sutra beside what it can be compared with", version)]
+#[command(
+    name = "sutra-bench",
+    about = "Measures sutra beside what it can be compared with",
+    version
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

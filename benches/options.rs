@@ -31,11 +31,22 @@ pub(crate) struct Rounds {
 
 /// A plan that fills a store: so many requests, as fast as they go.
 pub(crate) fn filling(server: &Running, requests: u64) -> Plan {
-    Plan { depth: 64, warm_up: Duration::ZERO, length: Length::Requests(requests), ..Plan::new(server.address) }
+    Plan {
+        depth: 64,
+        warm_up: Duration::ZERO,
+        length: Length::Requests(requests),
+        ..Plan::new(server.address)
+    }
 }
 
 /// A plan that measures for so many seconds, after a short warm-up.
-pub(crate) fn load(server: &Running, connections: usize, depth: usize, seconds: f64, cpu: usize) -> Plan {
+pub(crate) fn load(
+    server: &Running,
+    connections: usize,
+    depth: usize,
+    seconds: f64,
+    cpu: usize,
+) -> Plan {
     Plan {
         connections,
         depth,

@@ -55,10 +55,16 @@ pub(crate) fn run(options: &Options) -> Outcome {
     for concepts in &options.concepts {
         let folder = tempfile::tempdir()?;
         let mut graph = Graph::cut(&options.wordnet, *concepts, folder.path())?;
-        let server = Running::sutra(&format!("{},", options.cpus.server_cpu), &["--durability", "os"])?;
+        let server =
+            Running::sutra(&format!("{},", options.cpus.server_cpu), &["--durability", "os"])?;
         import(folder.path(), &server)?;
         let mut pairs = pairs(options.pairs, &mut graph, &server)?;
-        println!("{} concepts, {} associations, {} random pairs", graph.ids.len(), graph.associations, pairs.len());
+        println!(
+            "{} concepts, {} associations, {} random pairs",
+            graph.ids.len(),
+            graph.associations,
+            pairs.len()
+        );
         compare("all", options, &pairs, &mut graph, &server)?;
         pairs.retain(|pair| pair.visited > LONG);
         compare("over 1,000 visited", options, &pairs, &mut graph, &server)?;
@@ -79,7 +85,10 @@ fn pairs(count: usize, graph: &mut Graph, server: &Running) -> Outcome<Vec<Pair>
         let answered = client.path(PathQuery::between(start, end).max_depth(u32::MAX))?;
         let answered = answered.paths.first().map(|path| path.edges.len());
         if answered != length {
-            return Err(format!("{answered:?} associations instead of {length:?} from {start:?} to {end:?}").into());
+            return Err(format!(
+                "{answered:?} associations instead of {length:?} from {start:?} to {end:?}"
+            )
+            .into());
         }
         pairs.push(Pair { ends, visited });
     }
@@ -87,30 +96,47 @@ fn pairs(count: usize, graph: &mut Graph, server: &Running) -> Outcome<Vec<Pair>
 }
 
 /// Prints both sides' median and 99th percentile, and their ratios.
-fn compare(title: &str, options: &Options, pairs: &[Pair], graph: &mut Graph, server: &Running) -> Outcome {
+fn compare(
+    title: &str,
+    options: &Options,
+    pairs: &[Pair],
+    graph: &mut Graph,
+    server: &Running,
+) -> Outcome {
     if pairs.is_empty() {
         println!("  {title}: none");
         return Ok(());
     }
     let mut visits: Vec<usize> = pairs.iter().map(|pair| pair.visited).collect();
     visits.sort_unstable();
-    println!("  {title}: {} pairs, {} visited at the median", pairs.len(), visits[visits.len() / 2]);
+    println!(
+        "  {title}: {} pairs, {} visited at the median",
+        pairs.len(),
+        visits[visits.len() / 2]
+    );
     let ids: Vec<_> = pairs.iter().map(|pair| graph.ids_of(pair.ends)).collect();
     let length = Length::Requests(pairs.len() as u64);
-    let plan = Plan { warm_up: Duration::ZERO, length, ..load(server, 1, 1, 0.0, options.cpus.load_cpu) };
+    let plan =
+        Plan { warm_up: Duration::ZERO, length, ..load(server, 1, 1, 0.0, options.cpus.load_cpu) };
     let mut figures: [[Vec<f64>; 2]; 2] = Default::default();
     for _ in 0..options.rounds {
         let plain = on_cpu(options.cpus.load_cpu, || Ok(graph.times(pairs)))?;
         let report = sutra_load::run(&plan, vec![PathLoad::new("", ids.clone(), u32::MAX)], None)?;
         let latency = report.latency.ok_or("paths were answered")?;
-        for (at, (share, ns)) in [(0.5, latency.p50_ns), (0.99, latency.p99_ns)].into_iter().enumerate() {
+        for (at, (share, ns)) in
+            [(0.5, latency.p50_ns), (0.99, latency.p99_ns)].into_iter().enumerate()
+        {
             figures[at][0].push(plain[((plain.len() - 1) as f64 * share) as usize]);
             figures[at][1].push(ns as f64 / 1000.0);
         }
     }
     for (name, [plain, served]) in ["p50", "p99"].into_iter().zip(figures) {
         let ratio = show(ratios(&served, &plain), 2);
-        println!("    {name}   in memory {} µs   served {} µs   ratio {ratio}", show(plain, 1), show(served, 1));
+        println!(
+            "    {name}   in memory {} µs   served {} µs   ratio {ratio}",
+            show(plain, 1),
+            show(served, 1)
+        );
     }
     Ok(())
 }
@@ -129,7 +155,9 @@ impl Graph {
     /// The first concepts of a folder's file and the associations between them, of which a copy
     /// goes to another folder.
     fn cut(from: &Path, concepts: usize, to: &Path) -> Outcome<Self> {
-        let lines = |name: &str| Ok::<_, std::io::Error>(BufReader::new(File::open(from.join(name))?).lines());
+        let lines = |name: &str| {
+            Ok::<_, std::io::Error>(BufReader::new(File::open(from.join(name))?).lines())
+        };
         let mut numbers = HashMap::new();
         let mut ids = Vec::new();
         let mut copy = File::create(to.join("concepts.jsonl"))?;
@@ -147,7 +175,8 @@ impl Graph {
         for line in lines("associations.jsonl")? {
             let line = line?;
             let association: Value = serde_json::from_str(&line)?;
-            let end = |name: &str| numbers.get(association[name].as_str().unwrap_or_default()).copied();
+            let end =
+                |name: &str| numbers.get(association[name].as_str().unwrap_or_default()).copied();
             if let (Some(source), Some(target)) = (end("source"), end("target")) {
                 adjacent[source as usize].push(target);
                 adjacent[target as usize].push(source);

@@ -43,7 +43,9 @@ impl Running {
     /// Starts a grid's master on an empty folder.
     pub(crate) fn grid_master(cpu: usize) -> Outcome<Self> {
         let mut command = Command::new(built("sutra")?);
-        command.args("grid master --listen 127.0.0.1:0 --compat 127.0.0.1:0 --admin off --cpu".split(' '));
+        command.args(
+            "grid master --listen 127.0.0.1:0 --compat 127.0.0.1:0 --admin off --cpu".split(' '),
+        );
         // At "info" it names every agent that registers.
         command.arg(cpu.to_string()).env("SUTRA_LOG", "warn");
         Self::with_folder(command, folder()?)
@@ -67,20 +69,26 @@ impl Running {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let mut lines = BufReader::new(child.stdout.take().ok_or("stdout is piped")?).lines();
         let address = loop {
-            let line = lines.next().ok_or_else(|| format!("{command:?} ended before it listened"))??;
+            let line =
+                lines.next().ok_or_else(|| format!("{command:?} ended before it listened"))??;
             if let Some(address) = line.strip_prefix("listening") {
                 break address.trim().parse()?;
             }
         };
         // A storage server names its compat port on the next line.
         let next = if folder.is_some() { lines.next().transpose()? } else { None };
-        let compat = next.and_then(|line| line.strip_prefix("compat")?.split_whitespace().next()?.parse().ok());
+        let compat = next
+            .and_then(|line| line.strip_prefix("compat")?.split_whitespace().next()?.parse().ok());
         std::thread::spawn(move || lines.for_each(drop));
         Ok(Self { child, address, compat, folder })
     }
 
     /// Starts a server that says nothing, and waits until it accepts at `address`.
-    pub(crate) fn silent(mut command: Command, address: SocketAddr, folder: Option<TempDir>) -> Outcome<Self> {
+    pub(crate) fn silent(
+        mut command: Command,
+        address: SocketAddr,
+        folder: Option<TempDir>,
+    ) -> Outcome<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut running = Self { child: command.spawn()?, address, compat: None, folder };
         let deadline = Instant::now() + PATIENCE;
@@ -89,7 +97,9 @@ impl Running {
                 return Err(format!("{command:?} ended with {ended} before it listened").into());
             }
             if Instant::now() > deadline {
-                return Err(format!("{command:?} does not listen on {address} after {PATIENCE:?}").into());
+                return Err(
+                    format!("{command:?} does not listen on {address} after {PATIENCE:?}").into()
+                );
             }
             sleep(Duration::from_millis(20));
         }
@@ -145,7 +155,8 @@ impl Running {
     /// Resident memory, in bytes.
     pub(crate) fn resident(&self) -> Outcome<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("VmRSS in status")?;
+        let line =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("VmRSS in status")?;
         Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? * 1024)
     }
 }
@@ -196,20 +207,22 @@ pub(crate) fn built(program: &str) -> Outcome<PathBuf> {
 
 /// The version that a program tells, or why it can't be had.
 pub(crate) fn version(program: &str) -> Outcome<String> {
-    let output = Command::new(program).arg("--version").stdin(Stdio::null()).output().map_err(|error| {
-        if error.kind() == ErrorKind::NotFound {
-            format!("{program} is not installed")
-        } else {
-            format!("{program} can't be run: {error}")
-        }
-    })?;
+    let output =
+        Command::new(program).arg("--version").stdin(Stdio::null()).output().map_err(|error| {
+            if error.kind() == ErrorKind::NotFound {
+                format!("{program} is not installed")
+            } else {
+                format!("{program} can't be run: {error}")
+            }
+        })?;
     let said = String::from_utf8_lossy(&output.stdout);
     Ok(said.lines().next().unwrap_or_default().trim().to_owned())
 }
 
 /// Runs a helper program to its end; what it printed.
 pub(crate) fn said(mut command: Command) -> Outcome<String> {
-    let output = command.stdin(Stdio::null()).output().map_err(|error| format!("{command:?}: {error}"))?;
+    let output =
+        command.stdin(Stdio::null()).output().map_err(|error| format!("{command:?}: {error}"))?;
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr);
         return Err(format!("{}: {}", output.status, words.trim()).into());

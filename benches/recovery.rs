@@ -49,7 +49,8 @@ pub(crate) fn run(options: &Options) -> Outcome {
     let folder = fill(options)?;
     let data = folder.path().join("data");
     let files = segments(&data)?;
-    let bytes = files.iter().map(|file| Ok(file.metadata()?.len())).sum::<std::io::Result<u64>>()?;
+    let bytes =
+        files.iter().map(|file| Ok(file.metadata()?.len())).sum::<std::io::Result<u64>>()?;
     let megabytes = bytes as f64 / 1e6;
     println!(
         "{} records in {} segments, {megabytes:.0} MB; none in the page cache; median over {} rounds [lowest, highest]",
@@ -112,10 +113,19 @@ fn drop_from_cache(files: &[File]) -> Outcome {
         fadvise(&buffered, 0, None, Advice::Random)?;
         let mut block = [0; BLOCK];
         for offset in (0..file.metadata()?.len()).step_by(16 * CHUNK) {
-            match preadv2(&buffered, &mut [IoSliceMut::new(&mut block)], offset, ReadWriteFlags::NOWAIT) {
+            match preadv2(
+                &buffered,
+                &mut [IoSliceMut::new(&mut block)],
+                offset,
+                ReadWriteFlags::NOWAIT,
+            ) {
                 Err(Errno::AGAIN) => {}
                 Err(error) => return Err(error.into()),
-                Ok(_) => return Err("the files stay in the page cache; is the folder on a real disk?".into()),
+                Ok(_) => {
+                    return Err(
+                        "the files stay in the page cache; is the folder on a real disk?".into()
+                    );
+                }
             }
         }
     }

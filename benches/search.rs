@@ -50,7 +50,10 @@ pub(crate) fn run(options: &Options) -> Outcome {
     println!("{vectors} vectors; the last was indexed {elapsed:.1?} after the import ended");
     let memory = stats.counters.iter().find(|counter| counter.name == "memory_vectors_bytes");
     if let Some(memory) = memory {
-        println!("  bytes a vector beyond its record   {}", memory.value.to_native() / vectors.max(1));
+        println!(
+            "  bytes a vector beyond its record   {}",
+            memory.value.to_native() / vectors.max(1)
+        );
     }
     crowded(options, &data, &names, &server)?;
     restarts(options, server)
@@ -61,10 +64,16 @@ fn restarts(options: &Options, server: Running) -> Outcome {
     let mut folder = server.stop()?;
     for name in ["with", "without"] {
         let start = Instant::now();
-        let server = Running::sutra_on(folder, &format!("{},", options.cpus.server_cpu), &["--durability", "os"])?;
+        let server = Running::sutra_on(
+            folder,
+            &format!("{},", options.cpus.server_cpu),
+            &["--durability", "os"],
+        )?;
         let opened = start.elapsed();
         let indexed = wait_until_indexed(&Client::connect(server.address.to_string())?, 0)?;
-        println!("  start {name} a checkpoint of the index   {opened:.1?}, and {indexed:.1?} until all are indexed");
+        println!(
+            "  start {name} a checkpoint of the index   {opened:.1?}, and {indexed:.1?} until all are indexed"
+        );
         folder = server.stop()?;
         fs::remove_file(folder.path().join("data/shard-000/vectors-0.index"))?;
     }
@@ -101,7 +110,10 @@ fn crowded(options: &Options, data: &Vectors, names: &[String], server: &Running
     for _ in 0..rounds {
         for (is_crowded, figures) in [false, true].into_iter().zip(&mut figures) {
             let report = std::thread::scope(|scope| -> Outcome<Report> {
-                let long = Plan { length: Length::Duration(Duration::from_secs_f64(seconds + 1.0)), ..plan(CROWD) };
+                let long = Plan {
+                    length: Length::Duration(Duration::from_secs_f64(seconds + 1.0)),
+                    ..plan(CROWD)
+                };
                 let loads = is_crowded.then(|| {
                     let (searching, asking) = (long.clone(), long);
                     let search = Search::new("", &data.queries, K as u32, 0);
@@ -128,7 +140,11 @@ fn crowded(options: &Options, data: &Vectors, names: &[String], server: &Running
         "\nquery, 1 connection, beside {CROWD} connections that search and {CROWD} that ask for paths, on one core"
     );
     for (name, [p50, p99]) in ["nothing else", "crowded"].into_iter().zip(&figures) {
-        println!("  {name:<14} p50 {} µs   p99 {} µs", show(p50.iter().copied(), 1), show(p99.iter().copied(), 1));
+        println!(
+            "  {name:<14} p50 {} µs   p99 {} µs",
+            show(p50.iter().copied(), 1),
+            show(p99.iter().copied(), 1)
+        );
     }
     let [searches, paths] = crowd;
     println!("  meanwhile      {} searches/s   {} paths/s", show(searches, 0), show(paths, 0));

@@ -10,13 +10,21 @@ pub(crate) struct Sizes {
 
 impl Sizes {
     pub(crate) fn new(request: usize, reply: usize) -> Self {
-        Self { request: request.max(NUMBER), reply: (0..reply.max(NUMBER)).map(|at| at as u8).collect() }
+        Self {
+            request: request.max(NUMBER),
+            reply: (0..reply.max(NUMBER)).map(|at| at as u8).collect(),
+        }
     }
 
     /// Gives `send` the replies to what has arrived; `partial` is the connection's, for a request
     /// that is not whole. Cost: where both sizes are the same, none; else a copy of the reply for
     /// each request.
-    pub(crate) fn answer(&mut self, partial: &mut Vec<u8>, mut bytes: &[u8], mut send: impl FnMut(&[u8])) {
+    pub(crate) fn answer(
+        &mut self,
+        partial: &mut Vec<u8>,
+        mut bytes: &[u8],
+        mut send: impl FnMut(&[u8]),
+    ) {
         if self.request == self.reply.len() {
             return send(bytes);
         }
@@ -49,7 +57,8 @@ mod tests {
 
     #[test]
     fn each_request_gets_one_reply_with_its_number_however_it_is_cut() {
-        let requests: Vec<u8> = (1..=3u64).flat_map(|number| [number.to_le_bytes(), [7; 8]].concat()).collect();
+        let requests: Vec<u8> =
+            (1..=3u64).flat_map(|number| [number.to_le_bytes(), [7; 8]].concat()).collect();
         for cut in 0..requests.len() {
             let (mut sizes, mut partial, mut sent) = (Sizes::new(16, 11), Vec::new(), Vec::new());
             for piece in [&requests[..cut], &requests[cut..]] {

@@ -17,8 +17,11 @@ impl Spread {
         }
         figures.sort_by(f64::total_cmp);
         let middle = figures.len() / 2;
-        let median =
-            if figures.len() % 2 == 1 { figures[middle] } else { f64::midpoint(figures[middle - 1], figures[middle]) };
+        let median = if figures.len() % 2 == 1 {
+            figures[middle]
+        } else {
+            f64::midpoint(figures[middle - 1], figures[middle])
+        };
         Some(Self { median, low: figures[0], high: *figures.last()? })
     }
 
@@ -86,7 +89,11 @@ mod tests {
             (0.7, 0.6, 0.8, Agreement::Apart),
         ] {
             let other = Spread { median, low, high };
-            assert_eq!((one.agreement(&other), other.agreement(&one)), (agreement, agreement), "{other:?}");
+            assert_eq!(
+                (one.agreement(&other), other.agreement(&one)),
+                (agreement, agreement),
+                "{other:?}"
+            );
         }
     }
 }

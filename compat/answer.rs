@@ -1,7 +1,8 @@
 //! What a reply of the old protocol says, whatever encoding it goes out in.
 
 use sutra_wire::{
-    ArchivedAssociationRecord, ArchivedConceptRecord, ArchivedHealth, ArchivedPath, ArchivedSearchHit, ArchivedStats,
+    ArchivedAssociationRecord, ArchivedConceptRecord, ArchivedHealth, ArchivedPath,
+    ArchivedSearchHit, ArchivedStats,
 };
 
 /// What a reply says.
@@ -27,5 +28,9 @@ pub(crate) fn seconds(microseconds: u64) -> u64 {
 
 /// How often what was written became visible: the old server's reconciliations are commits here.
 pub(crate) fn reconciliations(stats: &ArchivedStats) -> u64 {
-    stats.counters.iter().find(|counter| counter.name == "commits").map_or(0, |counter| counter.value.to_native())
+    stats
+        .counters
+        .iter()
+        .find(|counter| counter.name == "commits")
+        .map_or(0, |counter| counter.value.to_native())
 }

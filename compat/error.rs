@@ -7,7 +7,9 @@ use sutra_wire::PayloadError;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CompatError {
     /// The prefix announces more than a message may have.
-    #[error("message of {length} bytes is over the limit of {limit}; split the request or shorten its content")]
+    #[error(
+        "message of {length} bytes is over the limit of {limit}; split the request or shorten its content"
+    )]
     TooLong {
         /// What the prefix says.
         length: u32,
@@ -15,7 +17,9 @@ pub enum CompatError {
         limit: u32,
     },
     /// The native request is over the limit, though the message was not.
-    #[error("the request takes {length} bytes as the server keeps it, the limit is {limit}; shorten its content")]
+    #[error(
+        "the request takes {length} bytes as the server keeps it, the limit is {limit}; shorten its content"
+    )]
     RequestTooLong {
         /// What it takes.
         length: usize,
@@ -65,7 +69,9 @@ pub enum CompatError {
         name: String,
     },
     /// A map that is neither `{"Operation": …}` nor has a `type`.
-    #[error("a map of {entries} entries without a \"type\" names no operation; send {{\"Operation\": {{…}}}}")]
+    #[error(
+        "a map of {entries} entries without a \"type\" names no operation; send {{\"Operation\": {{…}}}}"
+    )]
     NoOperation {
         /// How many it has.
         entries: u32,
@@ -98,10 +104,14 @@ pub enum CompatError {
     },
     /// The reply comes in parts: the caller goes on with a [`crate::Listing`], or tells this to the
     /// client.
-    #[error("there are more ids than one reply of the server holds; ask for them through the native port")]
+    #[error(
+        "there are more ids than one reply of the server holds; ask for them through the native port"
+    )]
     Partial,
     /// The reply does not fit into a message.
-    #[error("the reply of {length} bytes is over this protocol's limit of {limit}; ask through the native port")]
+    #[error(
+        "the reply of {length} bytes is over this protocol's limit of {limit}; ask through the native port"
+    )]
     ReplyTooLong {
         /// What it would have.
         length: usize,

@@ -52,7 +52,12 @@ pub enum GridReply {
     /// To `UnregisterAgent`.
     UnregisterAgentOk,
     /// To `SpawnStorageNode`.
-    SpawnStorageNodeOk { node_id: String, endpoint: String, success: bool, error_message: Option<String> },
+    SpawnStorageNodeOk {
+        node_id: String,
+        endpoint: String,
+        success: bool,
+        error_message: Option<String>,
+    },
     /// To `StopStorageNode`.
     StopStorageNodeOk { success: bool, error_message: Option<String> },
     /// To `GetStorageNodeStatus`.
@@ -145,18 +150,27 @@ impl ReplyDetails {
     fn append(&self, out: &mut Vec<u8>) -> bincode::Result<()> {
         match self {
             Self::Spawned(details) => bincode::serialize_into(out, details),
-            Self::Refused { is_usage: flag } | Self::Agent { is_it: flag } => bincode::serialize_into(out, flag),
+            Self::Refused { is_usage: flag } | Self::Agent { is_it: flag } => {
+                bincode::serialize_into(out, flag)
+            }
         }
     }
 }
 
 fn options() -> impl Options {
-    bincode::options().with_fixint_encoding().allow_trailing_bytes().with_limit(u64::from(MAX_MESSAGE))
+    bincode::options()
+        .with_fixint_encoding()
+        .allow_trailing_bytes()
+        .with_limit(u64::from(MAX_MESSAGE))
 }
 
 /// Appends a message with its length in front.
 fn append<T: Serialize, E: Serialize>(message: &T, extension: Option<&E>, out: &mut Vec<u8>) {
-    append_by(message, |out| extension.map_or(Ok(()), |extension| bincode::serialize_into(out, extension)), out);
+    append_by(
+        message,
+        |out| extension.map_or(Ok(()), |extension| bincode::serialize_into(out, extension)),
+        out,
+    );
 }
 
 /// Appends a message, and after it what `extension` writes.
@@ -169,12 +183,15 @@ fn append_by<T: Serialize>(
     out.extend_from_slice(&[0; PREFIX_BYTES]);
     let written = bincode::serialize_into(&mut *out, message).and_then(|()| extension(out));
     written.expect("writing plain values into memory can't fail");
-    let length = u32::try_from(out.len() - start - PREFIX_BYTES).expect("what is listed is bounded far below 4 GiB");
+    let length = u32::try_from(out.len() - start - PREFIX_BYTES)
+        .expect("what is listed is bounded far below 4 GiB");
     out[start..start + PREFIX_BYTES].copy_from_slice(&length.to_be_bytes());
 }
 
 /// Reads a message, and what stands behind its old fields, where that is one.
-fn read<T: DeserializeOwned + Serialize, E: DeserializeOwned>(message: &[u8]) -> Result<(T, Option<E>), CompatError> {
+fn read<T: DeserializeOwned + Serialize, E: DeserializeOwned>(
+    message: &[u8],
+) -> Result<(T, Option<E>), CompatError> {
     let wrong = |error: bincode::Error| match *error {
         bincode::ErrorKind::Custom(problem) => CompatError::UnknownOperation { name: problem },
         bincode::ErrorKind::InvalidUtf8Encoding(_) => {
@@ -184,7 +201,8 @@ fn read<T: DeserializeOwned + Serialize, E: DeserializeOwned>(message: &[u8]) ->
     };
     let value: T = options().deserialize(message).map_err(wrong)?;
     let length = options().serialized_size(&value).map_err(wrong)?;
-    let rest = usize::try_from(length).ok().and_then(|length| message.get(length..)).unwrap_or_default();
+    let rest =
+        usize::try_from(length).ok().and_then(|length| message.get(length..)).unwrap_or_default();
     let extension = if rest.is_empty() { None } else { options().deserialize(rest).ok() };
     Ok((value, extension))
 }
@@ -238,9 +256,15 @@ impl GridReply {
     pub fn read_with_details(message: &[u8]) -> Result<(Self, Option<ReplyDetails>), CompatError> {
         let (reply, flag) = read::<Self, bool>(message)?;
         let details = match &reply {
-            Self::SpawnStorageNodeOk { success: true, .. } => Self::read(message)?.1.map(ReplyDetails::Spawned),
-            Self::SpawnStorageNodeOk { .. } => flag.map(|is_usage| ReplyDetails::Refused { is_usage }),
-            Self::GetStorageNodeStatusOk { .. } | Self::Error { .. } => flag.map(|is_it| ReplyDetails::Agent { is_it }),
+            Self::SpawnStorageNodeOk { success: true, .. } => {
+                Self::read(message)?.1.map(ReplyDetails::Spawned)
+            }
+            Self::SpawnStorageNodeOk { .. } => {
+                flag.map(|is_usage| ReplyDetails::Refused { is_usage })
+            }
+            Self::GetStorageNodeStatusOk { .. } | Self::Error { .. } => {
+                flag.map(|is_it| ReplyDetails::Agent { is_it })
+            }
             _ => None,
         };
         Ok((reply, details))
@@ -271,7 +295,11 @@ impl AgentList {
 
     /// Goes on with what [`AgentList::into_bytes`] gave, or begins where that is empty.
     pub fn resume(bytes: Vec<u8>) -> Self {
-        if bytes.len() < Self::COUNT { Self { bytes: vec![0; Self::COUNT] } } else { Self { bytes } }
+        if bytes.len() < Self::COUNT {
+            Self { bytes: vec![0; Self::COUNT] }
+        } else {
+            Self { bytes }
+        }
     }
 
     /// Adds a record.
@@ -279,7 +307,8 @@ impl AgentList {
         if let Some(count) = self.bytes.first_chunk_mut::<{ Self::COUNT }>() {
             *count = (u64::from_le_bytes(*count) + 1).to_le_bytes();
         }
-        bincode::serialize_into(&mut self.bytes, record).expect("writing plain values into memory can't fail");
+        bincode::serialize_into(&mut self.bytes, record)
+            .expect("writing plain values into memory can't fail");
     }
 
     /// To be kept until there is more.
@@ -290,8 +319,8 @@ impl AgentList {
     /// Appends the message behind its length.
     pub fn finish(self, out: &mut Vec<u8>) {
         let variant = Self::VARIANT.to_le_bytes();
-        let length =
-            u32::try_from(variant.len() + self.bytes.len()).expect("what is listed is bounded far below 4 GiB");
+        let length = u32::try_from(variant.len() + self.bytes.len())
+            .expect("what is listed is bounded far below 4 GiB");
         out.extend_from_slice(&length.to_be_bytes());
         out.extend_from_slice(&variant);
         out.extend_from_slice(&self.bytes);

@@ -26,7 +26,11 @@ const EMPTY: [u8; ID_BYTES] = 0xd41d_8cd9_8f00_b204_e980_0998_ecf8_427e_u128.to_
 
 /// The id that a client's text stands for by this rule. A text that is longer than a record's name
 /// may be is refused before it is hashed.
-pub(crate) fn read(rule: IdRule, place: &'static str, text: &str) -> Result<[u8; ID_BYTES], CompatError> {
+pub(crate) fn read(
+    rule: IdRule,
+    place: &'static str,
+    text: &str,
+) -> Result<[u8; ID_BYTES], CompatError> {
     if text.len() > limits::MAX_NAME {
         let problem = format!("has {} bytes, the limit is {}", text.len(), limits::MAX_NAME);
         return Err(CompatError::Value { place, problem });

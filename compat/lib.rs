@@ -93,20 +93,27 @@ pub struct Undecodable {
 
 /// Reads a message without its prefix. The archive of the native request is written to `out`, which
 /// is empty, and stays so for operations without payload; after an error `out` may hold anything.
-pub fn decode(message: &[u8], dialect: Dialect, out: &mut FrameBuffer) -> Result<Decoded, Undecodable> {
+pub fn decode(
+    message: &[u8],
+    dialect: Dialect,
+    out: &mut FrameBuffer,
+) -> Result<Decoded, Undecodable> {
     debug_assert!(out.is_empty(), "a buffer of its own for every request");
     let mut manner = Manner::of(message, dialect);
     let opcode = match manner.encoding() {
-        Encoding::Bincode(numbering) => {
-            request::bincode::read(message, numbering, &mut manner).map(|request| request.map(|request| (request, "")))
-        }
+        Encoding::Bincode(numbering) => request::bincode::read(message, numbering, &mut manner)
+            .map(|request| request.map(|request| (request, ""))),
         Encoding::Msgpack | Encoding::TaggedMsgpack => request::msgpack::read(message, &mut manner),
     }
     .and_then(|request| {
-        request.map(|(request, namespace)| request.archive(namespace, dialect.id_rule, out)).transpose()
+        request
+            .map(|(request, namespace)| request.archive(namespace, dialect.id_rule, out))
+            .transpose()
     })
     .and_then(|opcode| match out.len() {
-        length if length > MAX_MESSAGE as usize => Err(CompatError::RequestTooLong { length, limit: MAX_MESSAGE }),
+        length if length > MAX_MESSAGE as usize => {
+            Err(CompatError::RequestTooLong { length, limit: MAX_MESSAGE })
+        }
         _ => Ok(opcode),
     });
     match opcode {

@@ -2,7 +2,9 @@
 //! are gathered and answered as one.
 
 use rmp::Marker;
-use sutra_wire::{Checked, Concepts, ConceptsRequest, FrameBuffer, Neighbors, NeighborsRequest, archive};
+use sutra_wire::{
+    Checked, Concepts, ConceptsRequest, FrameBuffer, Neighbors, NeighborsRequest, archive,
+};
 
 use crate::MAX_MESSAGE;
 use crate::dialect::{Encoding, Manner};
@@ -55,7 +57,9 @@ impl Listing {
     /// Takes a part: the payload of the reply to [`Listing::request`]. Whether there is more: the
     /// next request is then ready.
     pub fn take(&mut self, payload: &[u8]) -> Result<bool, CompatError> {
-        let Some(operation) = self.manner.operation() else { unreachable!("a listing answers an operation") };
+        let Some(operation) = self.manner.operation() else {
+            unreachable!("a listing answers an operation")
+        };
         let cursor = part(operation, payload, |id| self.ids.extend_from_slice(id))?;
         if self.ids.len() > 2 * MOST_IDS * ID_BYTES {
             self.thin()?;
@@ -70,7 +74,10 @@ impl Listing {
     fn thin(&mut self) -> Result<(), CompatError> {
         let count = ids::sort_and_thin(0, &mut self.ids);
         if count > MOST_IDS {
-            return Err(CompatError::ReplyTooLong { length: count * TEXT_BYTES, limit: MAX_MESSAGE });
+            return Err(CompatError::ReplyTooLong {
+                length: count * TEXT_BYTES,
+                limit: MAX_MESSAGE,
+            });
         }
         Ok(())
     }
@@ -80,11 +87,17 @@ impl Listing {
         let last = std::mem::take(&mut self.request);
         match operation {
             Operation::GetAllConceptIds => {
-                let request = ConceptsRequest { cursor, ..Checked::<ConceptsRequest>::new(&last)?.to_owned() };
+                let request = ConceptsRequest {
+                    cursor,
+                    ..Checked::<ConceptsRequest>::new(&last)?.to_owned()
+                };
                 archive(&mut self.request, &request);
             }
             _ => {
-                let request = NeighborsRequest { cursor, ..Checked::<NeighborsRequest>::new(&last)?.to_owned() };
+                let request = NeighborsRequest {
+                    cursor,
+                    ..Checked::<NeighborsRequest>::new(&last)?.to_owned()
+                };
                 archive(&mut self.request, &request);
             }
         }
@@ -143,8 +156,15 @@ fn is_distinct(manner: Manner) -> bool {
 /// operation, in their place. Each appears once: those that may not be distinct are sorted, and are
 /// in the order of their bytes. Sorting 120,000 takes some 6 ms, in which the core does nothing
 /// else.
-fn put_ids(encoding: Encoding, (name, field): (&str, &str), distinct: bool, start: usize, out: &mut Vec<u8>) {
-    let count = if distinct { (out.len() - start) / ID_BYTES } else { ids::sort_and_thin(start, out) };
+fn put_ids(
+    encoding: Encoding,
+    (name, field): (&str, &str),
+    distinct: bool,
+    start: usize,
+    out: &mut Vec<u8>,
+) {
+    let count =
+        if distinct { (out.len() - start) / ID_BYTES } else { ids::sort_and_thin(start, out) };
     // The list's header depends on its length, so it is written after the list and rotated to the
     // front.
     let end = out.len();
@@ -176,7 +196,8 @@ fn spell_out(start: usize, mark: &[u8], out: &mut Vec<u8>) {
     let ids = start + length - bare;
     out.copy_within(start..from, ids);
     for (at, place) in (start..start + length).step_by(width).enumerate() {
-        let id = ids::Hex::of(out[ids + at * ID_BYTES..][..ID_BYTES].try_into().expect("an id's bytes"));
+        let id =
+            ids::Hex::of(out[ids + at * ID_BYTES..][..ID_BYTES].try_into().expect("an id's bytes"));
         let text = &mut out[place..place + width];
         text[..mark.len()].copy_from_slice(mark);
         text[mark.len()..].copy_from_slice(&id.0);
@@ -194,7 +215,13 @@ mod tests {
             for id in (0..count).rev().chain(0..count) {
                 out.extend_from_slice(&[id; ID_BYTES]);
             }
-            put_ids(Encoding::Bincode(crate::operation::Numbering::First), ("", ""), false, 6, &mut out);
+            put_ids(
+                Encoding::Bincode(crate::operation::Numbering::First),
+                ("", ""),
+                false,
+                6,
+                &mut out,
+            );
             let ids: Vec<_> = (0..count).map(|id| format!("{id:02x}").repeat(ID_BYTES)).collect();
             assert_eq!(out[..6], *b"before");
             assert_eq!(out[6..], ::bincode::serialize(&(3_u32, ids)).expect("fits"), "{count} ids");

@@ -83,8 +83,14 @@ const fn integer(name: &'static str) -> Field {
 }
 
 const NAMESPACE: Field = text("namespace");
-const LEARN: &[Field] =
-    &[text("concept_id"), text("content"), vector("embedding"), float("strength"), float("confidence"), NAMESPACE];
+const LEARN: &[Field] = &[
+    text("concept_id"),
+    text("content"),
+    vector("embedding"),
+    float("strength"),
+    float("confidence"),
+    NAMESPACE,
+];
 const ASSOCIATE: &[Field] =
     &[text("source_id"), text("target_id"), integer("assoc_type"), float("confidence"), NAMESPACE];
 const CONCEPT: &[Field] = &[text("concept_id"), NAMESPACE];
@@ -163,9 +169,9 @@ impl Operation {
     /// Why this server never serves the operation; `None` where it does.
     pub(crate) fn refusal(self) -> Option<&'static str> {
         match self {
-            Operation::LearnConceptV2 | Operation::LearnBatch => {
-                Some("no embedder is configured on this server; send LearnConcept with an embedding of your own")
-            }
+            Operation::LearnConceptV2 | Operation::LearnBatch => Some(
+                "no embedder is configured on this server; send LearnConcept with an embedding of your own",
+            ),
             Operation::FindPathSemantic
             | Operation::FindTemporalChain
             | Operation::FindCausalChain

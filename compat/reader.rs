@@ -52,11 +52,15 @@ impl<'a> Reader<'a> {
 
     /// What the next value is.
     pub(crate) fn peek(&self, inside: &'static str) -> Result<Marker, CompatError> {
-        self.rest.first().map(|byte| Marker::from_u8(*byte)).ok_or(CompatError::Truncated { inside })
+        self.rest
+            .first()
+            .map(|byte| Marker::from_u8(*byte))
+            .ok_or(CompatError::Truncated { inside })
     }
 
     fn take(&mut self, length: u32, inside: &'static str) -> Result<&'a [u8], CompatError> {
-        let (taken, rest) = self.rest.split_at_checked(length as usize).ok_or(CompatError::Truncated { inside })?;
+        let (taken, rest) =
+            self.rest.split_at_checked(length as usize).ok_or(CompatError::Truncated { inside })?;
         self.rest = rest;
         Ok(taken)
     }
@@ -90,7 +94,11 @@ impl<'a> Reader<'a> {
 
     /// Takes `count` values of `N` bytes each, if all of them have this marker. `None`, and nothing
     /// read, where one has not.
-    pub(crate) fn uniform<const N: usize>(&mut self, marker: Marker, count: usize) -> Option<&'a [[u8; N]]> {
+    pub(crate) fn uniform<const N: usize>(
+        &mut self,
+        marker: Marker,
+        count: usize,
+    ) -> Option<&'a [[u8; N]]> {
         let (values, rest) = self.rest.split_at_checked(count * N)?;
         let (values, _) = values.as_chunks();
         let marker = marker.to_u8();
@@ -112,7 +120,10 @@ impl<'a> Reader<'a> {
 
     /// The bytes of a text: `str`, or `bin` as old Python clients send for `bytes`. `None`, and
     /// nothing read, where it is neither.
-    pub(crate) fn text_bytes(&mut self, place: &'static str) -> Result<Option<&'a [u8]>, CompatError> {
+    pub(crate) fn text_bytes(
+        &mut self,
+        place: &'static str,
+    ) -> Result<Option<&'a [u8]>, CompatError> {
         let length = match self.peek(place)? {
             Marker::FixStr(length) => self.bare(u32::from(length)),
             Marker::Str8 | Marker::Bin8 => self.length8(place)?,
@@ -136,16 +147,23 @@ impl<'a> Reader<'a> {
     /// A number of any type.
     #[inline]
     pub(crate) fn number(&mut self, place: &'static str) -> Result<Number, CompatError> {
-        let signed = |number: i64| u64::try_from(number).map_or(Number::Negative(number), Number::Unsigned);
+        let signed =
+            |number: i64| u64::try_from(number).map_or(Number::Negative(number), Number::Unsigned);
         match self.peek(place)? {
             Marker::F64 => self.fixed(place).map(|bytes| Number::Double(f64::from_be_bytes(bytes))),
             Marker::F32 => self.fixed(place).map(|bytes| Number::Single(f32::from_be_bytes(bytes))),
             Marker::FixPos(number) => Ok(self.bare(Number::Unsigned(number.into()))),
             Marker::FixNeg(number) => Ok(self.bare(Number::Negative(number.into()))),
             Marker::U8 => self.fixed::<1>(place).map(|[number]| Number::Unsigned(number.into())),
-            Marker::U16 => self.fixed(place).map(|bytes| Number::Unsigned(u16::from_be_bytes(bytes).into())),
-            Marker::U32 => self.fixed(place).map(|bytes| Number::Unsigned(u32::from_be_bytes(bytes).into())),
-            Marker::U64 => self.fixed(place).map(|bytes| Number::Unsigned(u64::from_be_bytes(bytes))),
+            Marker::U16 => {
+                self.fixed(place).map(|bytes| Number::Unsigned(u16::from_be_bytes(bytes).into()))
+            }
+            Marker::U32 => {
+                self.fixed(place).map(|bytes| Number::Unsigned(u32::from_be_bytes(bytes).into()))
+            }
+            Marker::U64 => {
+                self.fixed(place).map(|bytes| Number::Unsigned(u64::from_be_bytes(bytes)))
+            }
             Marker::I8 => self.fixed(place).map(|bytes| signed(i8::from_be_bytes(bytes).into())),
             Marker::I16 => self.fixed(place).map(|bytes| signed(i16::from_be_bytes(bytes).into())),
             Marker::I32 => self.fixed(place).map(|bytes| signed(i32::from_be_bytes(bytes).into())),
@@ -158,11 +176,14 @@ impl<'a> Reader<'a> {
     pub(crate) fn integer(&mut self, place: &'static str) -> Result<u32, CompatError> {
         let found = self.peek(place)?;
         match self.number(place)? {
-            Number::Unsigned(number) => u32::try_from(number)
-                .map_err(|_| CompatError::Value { place, problem: format!("is {number}, the limit is {}", u32::MAX) }),
-            Number::Negative(number) => {
-                Err(CompatError::Value { place, problem: format!("is {number}; it must not be negative") })
-            }
+            Number::Unsigned(number) => u32::try_from(number).map_err(|_| CompatError::Value {
+                place,
+                problem: format!("is {number}, the limit is {}", u32::MAX),
+            }),
+            Number::Negative(number) => Err(CompatError::Value {
+                place,
+                problem: format!("is {number}; it must not be negative"),
+            }),
             Number::Single(_) | Number::Double(_) => Err(wrong(place, "a whole number", found)),
         }
     }
@@ -201,8 +222,12 @@ impl<'a> Reader<'a> {
             Marker::FixExt8 => self.fixed::<1>(place).map(|_| 8)?,
             Marker::FixExt16 => self.fixed::<1>(place).map(|_| 16)?,
             Marker::Ext8 => self.fixed::<2>(place).map(|[length, _]| length.into())?,
-            Marker::Ext16 => self.fixed::<3>(place).map(|[a, b, _]| u16::from_be_bytes([a, b]).into())?,
-            Marker::Ext32 => self.fixed::<5>(place).map(|[a, b, c, d, _]| u32::from_be_bytes([a, b, c, d]))?,
+            Marker::Ext16 => {
+                self.fixed::<3>(place).map(|[a, b, _]| u16::from_be_bytes([a, b]).into())?
+            }
+            Marker::Ext32 => {
+                self.fixed::<5>(place).map(|[a, b, c, d, _]| u32::from_be_bytes([a, b, c, d]))?
+            }
             _ => return Ok(None),
         };
         self.take(length, place).map(Some)
@@ -238,8 +263,12 @@ pub(crate) fn wrong(place: &'static str, expected: &'static str, found: Marker) 
 
 fn described(marker: Marker) -> &'static str {
     match marker {
-        Marker::FixPos(_) | Marker::U8 | Marker::U16 | Marker::U32 | Marker::U64 => "a whole number",
-        Marker::FixNeg(_) | Marker::I8 | Marker::I16 | Marker::I32 | Marker::I64 => "a signed number",
+        Marker::FixPos(_) | Marker::U8 | Marker::U16 | Marker::U32 | Marker::U64 => {
+            "a whole number"
+        }
+        Marker::FixNeg(_) | Marker::I8 | Marker::I16 | Marker::I32 | Marker::I64 => {
+            "a signed number"
+        }
         Marker::F32 | Marker::F64 => "a float",
         Marker::Null => "nil",
         Marker::True | Marker::False => "a boolean",

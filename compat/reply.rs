@@ -4,7 +4,10 @@
 pub(crate) mod bincode;
 pub(crate) mod msgpack;
 
-use sutra_wire::{AssociationRecord, Checked, ConceptRecord, ErrorMessage, Health, Paths, SearchHits, Stats, Status};
+use sutra_wire::{
+    AssociationRecord, Checked, ConceptRecord, ErrorMessage, Health, Paths, SearchHits, Stats,
+    Status,
+};
 
 use crate::answer::Answer;
 use crate::dialect::{Encoding, Manner};
@@ -54,9 +57,10 @@ pub fn encode_reply(
             listing::write(manner, start, out);
             Ok(())
         }
-        Operation::GetAssociation if found => {
-            write(Answer::GetAssociationOk(Some(Checked::<AssociationRecord>::new(payload)?.get())), out)
-        }
+        Operation::GetAssociation if found => write(
+            Answer::GetAssociationOk(Some(Checked::<AssociationRecord>::new(payload)?.get())),
+            out,
+        ),
         Operation::GetAssociation => write(Answer::GetAssociationOk(None), out),
         Operation::FindPath if found => {
             let paths = Checked::<Paths>::new(payload)?;
@@ -69,7 +73,9 @@ pub fn encode_reply(
         Operation::VectorSearch => write(Answer::VectorSearchOk(&[]), out),
         Operation::GetStats => write(Answer::StatsOk(Checked::<Stats>::new(payload)?.get()), out),
         Operation::Flush => write(Answer::FlushOk, out),
-        Operation::HealthCheck => write(Answer::HealthCheckOk(Checked::<Health>::new(payload)?.get()), out),
+        Operation::HealthCheck => {
+            write(Answer::HealthCheckOk(Checked::<Health>::new(payload)?.get()), out)
+        }
         Operation::DeleteConcept => write(Answer::DeleteConceptOk { deleted: found }, out),
         other => unreachable!("{} is refused, so it has no reply", other.name()),
     })

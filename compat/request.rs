@@ -5,9 +5,9 @@ pub(crate) mod bincode;
 pub(crate) mod msgpack;
 
 use sutra_wire::{
-    AssociationKeyRef, AssociationRecordRef, ConceptId, ConceptKeyRef, ConceptRecordRef, ConceptsRequestRef, Direction,
-    FrameBuffer, IdRule, NeighborsRequestRef, Numbers, Opcode, PathMode, PathRequestRef, SearchRequestRef, archive,
-    limits,
+    AssociationKeyRef, AssociationRecordRef, ConceptId, ConceptKeyRef, ConceptRecordRef,
+    ConceptsRequestRef, Direction, FrameBuffer, IdRule, NeighborsRequestRef, Numbers, Opcode,
+    PathMode, PathRequestRef, SearchRequestRef, archive, limits,
 };
 
 use crate::error::CompatError;
@@ -24,14 +24,42 @@ pub(crate) const EF_SEARCH: u32 = 50;
 /// An operation that is served, with its fields.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Request<'a> {
-    LearnConcept { concept_id: &'a str, content: &'a str, embedding: Vector<'a>, strength: f32, confidence: f32 },
-    LearnAssociation { source_id: &'a str, target_id: &'a str, assoc_type: u32, confidence: f32 },
-    QueryConcept { concept_id: &'a str },
-    GetNeighbors { concept_id: &'a str },
-    FindPath { start_id: &'a str, end_id: &'a str, max_depth: u32 },
-    VectorSearch { query_vector: Vector<'a>, k: u32, ef_search: u32 },
-    DeleteConcept { id: &'a str },
-    GetAssociation { source_id: &'a str, target_id: &'a str },
+    LearnConcept {
+        concept_id: &'a str,
+        content: &'a str,
+        embedding: Vector<'a>,
+        strength: f32,
+        confidence: f32,
+    },
+    LearnAssociation {
+        source_id: &'a str,
+        target_id: &'a str,
+        assoc_type: u32,
+        confidence: f32,
+    },
+    QueryConcept {
+        concept_id: &'a str,
+    },
+    GetNeighbors {
+        concept_id: &'a str,
+    },
+    FindPath {
+        start_id: &'a str,
+        end_id: &'a str,
+        max_depth: u32,
+    },
+    VectorSearch {
+        query_vector: Vector<'a>,
+        k: u32,
+        ef_search: u32,
+    },
+    DeleteConcept {
+        id: &'a str,
+    },
+    GetAssociation {
+        source_id: &'a str,
+        target_id: &'a str,
+    },
     GetAllConceptIds,
     GetStats,
     Flush,
@@ -54,11 +82,17 @@ fn reserve(out: &mut FrameBuffer, texts: usize, vector: &Vector<'_>) {
 
 impl Request<'_> {
     /// Appends the native request's archive to `out`, which is empty.
-    pub(crate) fn archive(&self, namespace: &str, rule: IdRule, out: &mut FrameBuffer) -> Result<Opcode, CompatError> {
+    pub(crate) fn archive(
+        &self,
+        namespace: &str,
+        rule: IdRule,
+        out: &mut FrameBuffer,
+    ) -> Result<Opcode, CompatError> {
         match *self {
             Request::LearnConcept { concept_id, content, embedding, strength, confidence } => {
                 let id = ids::read(rule, "concept_id", concept_id)?;
-                let name = if ConceptId::from_digits(concept_id).is_some() { "" } else { concept_id };
+                let name =
+                    if ConceptId::from_digits(concept_id).is_some() { "" } else { concept_id };
                 let (created, updated) = (0, 0);
                 let record = ConceptRecordRef {
                     id,
@@ -76,14 +110,30 @@ impl Request<'_> {
                 Ok(Opcode::Learn)
             }
             Request::LearnAssociation { source_id, target_id, assoc_type: kind, confidence } => {
-                let (source, target) =
-                    (ids::read(rule, "source_id", source_id)?, ids::read(rule, "target_id", target_id)?);
+                let (source, target) = (
+                    ids::read(rule, "source_id", source_id)?,
+                    ids::read(rule, "target_id", target_id)?,
+                );
                 let (confidence, created, updated) = (nearest(confidence, 1.0), 0, 0);
-                archive(out, &AssociationRecordRef { source, target, namespace, kind, confidence, created, updated });
+                archive(
+                    out,
+                    &AssociationRecordRef {
+                        source,
+                        target,
+                        namespace,
+                        kind,
+                        confidence,
+                        created,
+                        updated,
+                    },
+                );
                 Ok(Opcode::Associate)
             }
             Request::QueryConcept { concept_id } => {
-                archive(out, &ConceptKeyRef { id: ids::read(rule, "concept_id", concept_id)?, namespace });
+                archive(
+                    out,
+                    &ConceptKeyRef { id: ids::read(rule, "concept_id", concept_id)?, namespace },
+                );
                 Ok(Opcode::Query)
             }
             Request::DeleteConcept { id: text } => {
@@ -91,8 +141,10 @@ impl Request<'_> {
                 Ok(Opcode::Delete)
             }
             Request::GetAssociation { source_id, target_id } => {
-                let (source, target) =
-                    (ids::read(rule, "source_id", source_id)?, ids::read(rule, "target_id", target_id)?);
+                let (source, target) = (
+                    ids::read(rule, "source_id", source_id)?,
+                    ids::read(rule, "target_id", target_id)?,
+                );
                 archive(out, &AssociationKeyRef { source, target, namespace, kind: None });
                 Ok(Opcode::Association)
             }

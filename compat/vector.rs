@@ -39,7 +39,11 @@ impl<'a> Vector<'a> {
     }
 
     /// The elements that follow an array's head.
-    pub(crate) fn array(reader: &mut Reader<'a>, count: u32, place: &'static str) -> Result<Self, CompatError> {
+    pub(crate) fn array(
+        reader: &mut Reader<'a>,
+        count: u32,
+        place: &'static str,
+    ) -> Result<Self, CompatError> {
         let count = check_count(u64::from(count), place)?;
         if let Some(doubles) = reader.uniform(Marker::F64, count) {
             return Ok(Vector::Doubles(doubles));
@@ -79,15 +83,17 @@ impl Numbers for Vector<'_> {
     fn write<E>(&self, mut write: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         match self {
             Vector::Raw(numbers) => write(numbers.as_flattened()),
-            Vector::Doubles(numbers) => {
-                in_pieces(numbers.iter().map(|[_, double @ ..]| f64::from_be_bytes(*double) as f32), write)
-            }
+            Vector::Doubles(numbers) => in_pieces(
+                numbers.iter().map(|[_, double @ ..]| f64::from_be_bytes(*double) as f32),
+                write,
+            ),
             Vector::Singles(numbers) => {
                 in_pieces(numbers.iter().map(|[_, single @ ..]| f32::from_be_bytes(*single)), write)
             }
             Vector::Mixed { count, elements } => {
                 let mut reader = Reader::new(elements);
-                let next = |_| reader.number("").expect("every element was found to be a number").to_f32();
+                let next =
+                    |_| reader.number("").expect("every element was found to be a number").to_f32();
                 in_pieces((0..*count).map(next), write)
             }
         }

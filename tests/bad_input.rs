@@ -6,7 +6,9 @@ use std::io::Write;
 use crate::support::Server;
 use rkyv::rancor::Error;
 use sutra_testing::raw::{Raw, frame, hello};
-use sutra_wire::{CHECKSUM, ConceptKey, ConceptRecord, HEADER_BYTES, Header, NO_CORE, Opcode, Status};
+use sutra_wire::{
+    CHECKSUM, ConceptKey, ConceptRecord, HEADER_BYTES, Header, NO_CORE, Opcode, Status,
+};
 
 fn header(opcode: Opcode) -> Header {
     Header { opcode: opcode as u8, request: 7, ..Header::default() }
@@ -76,7 +78,8 @@ fn bytes_that_are_no_frame_get_their_error_and_end_only_their_own_connection() {
     closes(&server, &with(6, 1), Status::Malformed, "reserved");
     let long = Header { length: (16 << 20) + 1, ..header(Opcode::Learn) }.encode();
     closes(&server, &long, Status::TooLarge, "16777217 bytes is over the limit of 16777216");
-    let mut damaged = frame(Header { flags: CHECKSUM, ..header(Opcode::Learn) }, &archive(&record()));
+    let mut damaged =
+        frame(Header { flags: CHECKSUM, ..header(Opcode::Learn) }, &archive(&record()));
     damaged[HEADER_BYTES + 3] ^= 0x10;
     closes(&server, &damaged, Status::ChecksumMismatch, "checksum");
 }
@@ -101,7 +104,13 @@ fn another_protocol_is_told_so() {
 #[test]
 fn requests_that_make_no_sense_are_refused_by_name_and_the_connection_goes_on() {
     let server = Server::start(&[]);
-    refuses(&server, Header { opcode: 0x7f, request: 7, ..Header::default() }, &[], Status::UnknownOpcode, "0x7f");
+    refuses(
+        &server,
+        Header { opcode: 0x7f, request: 7, ..Header::default() },
+        &[],
+        Status::UnknownOpcode,
+        "0x7f",
+    );
     refuses(
         &server,
         header(Opcode::Learn),
@@ -115,7 +124,13 @@ fn requests_that_make_no_sense_are_refused_by_name_and_the_connection_goes_on() 
         archive(&record)
     };
     let nan = learn(&|record| record.embedding = vec![0.5, f32::NAN]);
-    refuses(&server, header(Opcode::Learn), &nan, Status::InvalidArgument, "embedding: number 1 of 2 is NaN");
+    refuses(
+        &server,
+        header(Opcode::Learn),
+        &nan,
+        Status::InvalidArgument,
+        "embedding: number 1 of 2 is NaN",
+    );
     let infinite = learn(&|record| record.strength = f32::INFINITY);
     refuses(&server, header(Opcode::Learn), &infinite, Status::InvalidArgument, "strength");
     let confident = learn(&|record| record.confidence = 1.5);
@@ -125,7 +140,13 @@ fn requests_that_make_no_sense_are_refused_by_name_and_the_connection_goes_on() 
     let mut not_text = archive(&record());
     let at = not_text.windows(12).position(|window| window == b"some content").unwrap();
     not_text[at] = 0xff;
-    refuses(&server, header(Opcode::Learn), &not_text, Status::InvalidArchive, "not a valid concept record");
+    refuses(
+        &server,
+        header(Opcode::Learn),
+        &not_text,
+        Status::InvalidArchive,
+        "not a valid concept record",
+    );
     let key = rkyv::to_bytes::<Error>(&ConceptKey::default()).unwrap();
     refuses(&server, header(Opcode::Query), &key, Status::InvalidArgument, "id: is empty");
 }
@@ -154,8 +175,10 @@ fn random_bytes_never_stop_the_server() {
     let server = Server::start(&[]);
     let mut random = rand::rngs::StdRng::seed_from_u64(7);
     for round in 0..300 {
-        let mut raw = if round % 2 == 0 { Raw::open(server.address) } else { Raw::connect(server.address) };
-        let mut bytes: Vec<u8> = (0..random.random_range(1..4000)).map(|_| random.random()).collect();
+        let mut raw =
+            if round % 2 == 0 { Raw::open(server.address) } else { Raw::connect(server.address) };
+        let mut bytes: Vec<u8> =
+            (0..random.random_range(1..4000)).map(|_| random.random()).collect();
         if round % 3 == 0 {
             // A plausible header, so that the payload's parser is reached.
             let opcodes = Opcode::ALL;

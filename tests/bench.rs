@@ -21,7 +21,12 @@ fn counts(server: &Server) -> [u64; 3] {
 
 fn bench(server: &Server, arguments: &[&str]) -> Value {
     let measured = server.run(&[&["bench"], arguments, &SHORT, &["--json"]].concat());
-    assert_eq!(measured.status.code(), Some(0), "{arguments:?}: {}", String::from_utf8_lossy(&measured.stderr));
+    assert_eq!(
+        measured.status.code(),
+        Some(0),
+        "{arguments:?}: {}",
+        String::from_utf8_lossy(&measured.stderr)
+    );
     serde_json::from_slice(&measured.stdout).unwrap()
 }
 
@@ -42,7 +47,10 @@ fn benches_with_vectors_of_other_lengths_run_one_after_the_other_and_leave_the_s
         &["health"],
     ] {
         let report = bench(&server, arguments);
-        assert!(report["requests"].as_u64() > Some(0) && report["interrupted"] == false, "{report}");
+        assert!(
+            report["requests"].as_u64() > Some(0) && report["interrupted"] == false,
+            "{report}"
+        );
         assert_eq!(counts(&server), before, "{arguments:?}");
     }
     assert_eq!(client.query("dog").unwrap().unwrap().embedding.len(), 3);
@@ -51,9 +59,17 @@ fn benches_with_vectors_of_other_lengths_run_one_after_the_other_and_leave_the_s
 /// A bench without an end of its own, and what it says to standard error.
 fn endless(server: &Server, arguments: &[&str]) -> (Child, BufReader<std::process::ChildStderr>) {
     let mut command = sutra();
-    command.args(["bench"]).args(arguments).args(["--duration", "1h", "--warmup", "0", "--timeout", "60"]);
+    command.args(["bench"]).args(arguments).args([
+        "--duration",
+        "1h",
+        "--warmup",
+        "0",
+        "--timeout",
+        "60",
+    ]);
     command.env("SUTRA_SERVER", server.address.to_string());
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let errors = BufReader::new(child.stderr.take().unwrap());
     (child, errors)
 }
@@ -79,7 +95,8 @@ fn wait_until_asked(server: &Server, kind: &str, requests: u64) {
 fn a_bench_that_is_interrupted_shows_what_it_measured_and_removes_its_records() {
     let server = Server::start(&[]);
     for (connections, signal) in [("1", Signal::INT), ("8", Signal::TERM)] {
-        let (child, mut errors) = endless(&server, &["query", "--records", "100", "--connections", connections]);
+        let (child, mut errors) =
+            endless(&server, &["query", "--records", "100", "--connections", connections]);
         wait_until_asked(&server, "requests_query", 1_000);
         kill_process(Pid::from_child(&child), signal).unwrap();
         let output = child.wait_with_output().unwrap();
@@ -87,7 +104,11 @@ fn a_bench_that_is_interrupted_shows_what_it_measured_and_removes_its_records() 
         errors.read_to_string(&mut said).unwrap();
         let shown = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(128 + signal.as_raw()), "{said}");
-        assert!(shown.contains("throughput") && shown.contains("interrupted before its time; 0 requests"), "{shown}");
+        assert!(
+            shown.contains("throughput")
+                && shown.contains("interrupted before its time; 0 requests"),
+            "{shown}"
+        );
         assert!(said.contains("interrupted: what was measured follows"), "{said}");
         assert_eq!(counts(&server), [0; 3]);
     }
@@ -103,6 +124,9 @@ fn a_bench_that_is_interrupted_while_it_prepares_removes_what_it_wrote() {
     let mut said = String::new();
     errors.read_to_string(&mut said).unwrap();
     assert_eq!(output.status.code(), Some(130), "{said}");
-    assert!(String::from_utf8(output.stdout).unwrap().contains("before anything was measured"), "{said}");
+    assert!(
+        String::from_utf8(output.stdout).unwrap().contains("before anything was measured"),
+        "{said}"
+    );
     assert_eq!(counts(&server), [0; 3]);
 }

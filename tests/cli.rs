@@ -19,21 +19,43 @@ fn stderr(output: &Output) -> String {
 }
 
 fn json(output: &Output) -> serde_json::Value {
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", stdout(output)))
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", stdout(output)))
 }
 
 #[test]
 fn a_first_conversation_goes_as_the_readme_tells_it() {
     let server = Server::start(&[]);
-    let learned =
-        server.run(&["learn", "dog", "a domesticated carnivore", "--embedding", "[0.5, -1.25]", "--strength", "0.5"]);
+    let learned = server.run(&[
+        "learn",
+        "dog",
+        "a domesticated carnivore",
+        "--embedding",
+        "[0.5, -1.25]",
+        "--strength",
+        "0.5",
+    ]);
     assert_eq!(code(&learned), 0, "{}", stderr(&learned));
     assert_eq!(code(&server.run(&["learn", "animal", "a living organism"])), 0);
-    assert_eq!(code(&server.run(&["associate", "dog", "animal", "--type", "hierarchical", "--confidence", "0.75"])), 0);
+    assert_eq!(
+        code(&server.run(&[
+            "associate",
+            "dog",
+            "animal",
+            "--type",
+            "hierarchical",
+            "--confidence",
+            "0.75"
+        ])),
+        0
+    );
     assert_eq!(code(&server.run(&["associate", "dog", "unheard of"])), 0);
 
     let dog = json(&server.run(&["query", "dog", "--json"]));
-    assert_eq!((dog["content"].as_str(), dog["strength"].as_f64()), (Some("a domesticated carnivore"), Some(0.5)));
+    assert_eq!(
+        (dog["content"].as_str(), dog["strength"].as_f64()),
+        (Some("a domesticated carnivore"), Some(0.5))
+    );
     assert_eq!(dog["embedding"], serde_json::json!([0.5, -1.25]));
 
     let neighbors = stdout(&server.run(&["neighbors", "dog"]));
@@ -50,12 +72,16 @@ fn a_first_conversation_goes_as_the_readme_tells_it() {
     assert_eq!((stats["concepts"].as_u64(), stats["associations"].as_u64()), (Some(2), Some(2)));
 
     let deleted = server.run(&["delete", "dog"]);
-    assert_eq!((code(&deleted), stdout(&deleted).as_str()), (0, "deleted dog and 2 associations\n"));
+    assert_eq!(
+        (code(&deleted), stdout(&deleted).as_str()),
+        (0, "deleted dog and 2 associations\n")
+    );
     assert_eq!(code(&server.run(&["query", "dog"])), 1);
     let neighbors = server.run(&["neighbors", "animal"]);
     assert!(!stdout(&neighbors).contains("dog"), "{}", stdout(&neighbors));
     let again = server.run(&["delete", "dog", "--json"]);
-    let nothing = serde_json::json!({"deleted": false, "name": "dog", "concept": false, "associations": 0});
+    let nothing =
+        serde_json::json!({"deleted": false, "name": "dog", "concept": false, "associations": 0});
     assert_eq!((code(&again), json(&again)), (1, nothing));
 }
 
@@ -72,7 +98,10 @@ fn a_delete_says_what_it_removed_also_of_a_concept_that_only_associations_name()
     assert_eq!(deleted("g2"), (1, "g2 is not known\n".into()));
     assert_eq!(code(&server.run(&["associate", "g1", "g1"])), 0);
     let value = json(&server.run(&["delete", "g1", "--json"]));
-    assert_eq!(value, serde_json::json!({"deleted": true, "name": "g1", "concept": false, "associations": 1}));
+    assert_eq!(
+        value,
+        serde_json::json!({"deleted": true, "name": "g1", "concept": false, "associations": 1})
+    );
     assert_eq!(code(&server.run(&["learn", "alone", ""])), 0);
     assert_eq!(deleted("alone"), (0, "deleted alone; it had no associations\n".into()));
 }
@@ -86,10 +115,16 @@ fn a_learn_says_what_it_replaced_and_drops_no_embedding_unasked() {
     for arguments in [&["dog", "meows"][..], &["dog", "meows", "--embedding", "[]"]] {
         let refused = learn(arguments);
         assert_eq!(code(&refused), 3, "{}", stdout(&refused));
-        assert!(stderr(&refused).contains("2 numbers") && stderr(&refused).contains("--without-embedding"));
+        assert!(
+            stderr(&refused).contains("2 numbers")
+                && stderr(&refused).contains("--without-embedding")
+        );
     }
     let stored = json(&server.run(&["query", "dog", "--json"]));
-    assert_eq!((&stored["content"], &stored["embedding"]), (&"barks".into(), &serde_json::json!([0.5, 1.0])));
+    assert_eq!(
+        (&stored["content"], &stored["embedding"]),
+        (&"barks".into(), &serde_json::json!([0.5, 1.0]))
+    );
 
     let anew = learn(&["dog", "howls", "--embedding", "[1, 1]", "--json"]);
     let was = serde_json::json!({"content": "barks", "embedding": [0.5, 1.0], "strength": 0.5});
@@ -99,7 +134,10 @@ fn a_learn_says_what_it_replaced_and_drops_no_embedding_unasked() {
     let dropped = learn(&["dog", "meows", "--without-embedding"]);
     let words = stdout(&dropped);
     assert!(code(&dropped) == 0 && words.starts_with("learned dog anew"), "{words}");
-    assert!(words.contains("was: howls") && words.contains("was: 2 numbers; it has none now"), "{words}");
+    assert!(
+        words.contains("was: howls") && words.contains("was: 2 numbers; it has none now"),
+        "{words}"
+    );
     assert_eq!(json(&server.run(&["query", "dog", "--json"]))["embedding"], serde_json::json!([]));
     assert_eq!(code(&learn(&["dog", "meows again"])), 0, "there is none to drop any more");
     assert_eq!(code(&learn(&["dog", "x", "--embedding", "[1, 1]", "--without-embedding"])), 2);
@@ -112,12 +150,24 @@ fn an_association_that_is_stored_again_says_what_it_replaced() {
     let server = Server::start(&[]);
     let associate = |further: &[&str]| server.run(&[&["associate", "a", "b"], further].concat());
     let first = json(&associate(&["--confidence", "0.75", "--json"]));
-    assert_eq!((&first["replaced"], &first["type"]), (&serde_json::Value::Null, &"semantic".into()));
+    assert_eq!(
+        (&first["replaced"], &first["type"]),
+        (&serde_json::Value::Null, &"semantic".into())
+    );
     let words = stdout(&associate(&[]));
-    assert!(words.starts_with("a → b anew") && words.ends_with("; its confidence was 0.75\n"), "{words}");
+    assert!(
+        words.starts_with("a → b anew") && words.ends_with("; its confidence was 0.75\n"),
+        "{words}"
+    );
     assert_eq!(json(&associate(&["--json"]))["replaced"], serde_json::json!({}));
-    assert_eq!(json(&associate(&["--type", "causal", "--json"]))["replaced"], serde_json::Value::Null);
-    assert_eq!(json(&associate(&["--namespace", "n", "--json"]))["replaced"], serde_json::Value::Null);
+    assert_eq!(
+        json(&associate(&["--type", "causal", "--json"]))["replaced"],
+        serde_json::Value::Null
+    );
+    assert_eq!(
+        json(&associate(&["--namespace", "n", "--json"]))["replaced"],
+        serde_json::Value::Null
+    );
 }
 
 #[test]
@@ -169,7 +219,11 @@ fn wrong_values_are_told_by_what_is_wrong_with_them() {
     ] {
         let refused = server.run(arguments);
         assert_eq!(code(&refused), 2, "{arguments:?}");
-        assert!(error(&refused).contains(says) && stderr(&refused).lines().count() == 1, "{}", stderr(&refused));
+        assert!(
+            error(&refused).contains(says) && stderr(&refused).lines().count() == 1,
+            "{}",
+            stderr(&refused)
+        );
     }
     assert_eq!(code(&server.run(&["learn", "dog", "barks", "--embedding", "[-1]"])), 0);
 }
@@ -181,7 +235,10 @@ fn errors_are_json_where_answers_are() {
     for (output, expected, says) in [(missing, 3, "127.0.0.1:1"), (usage, 2, "--sever")] {
         let value: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
         assert_eq!((code(&output), value["code"].as_i64()), (expected, Some(i64::from(expected))));
-        assert!(value["error"].as_str().unwrap().contains(says) && stdout(&output).is_empty(), "{value}");
+        assert!(
+            value["error"].as_str().unwrap().contains(says) && stdout(&output).is_empty(),
+            "{value}"
+        );
     }
 }
 
@@ -189,10 +246,18 @@ fn errors_are_json_where_answers_are() {
 fn a_name_that_would_steer_the_terminal_is_shown_escaped() {
     let server = Server::start(&[]);
     let name = "a\u{1b}[31m\nb";
-    for arguments in [&["query", name][..], &["learn", name, "text"], &["associate", name, name], &["query", name]] {
+    for arguments in [
+        &["query", name][..],
+        &["learn", name, "text"],
+        &["associate", name, name],
+        &["query", name],
+    ] {
         let output = server.run(arguments);
         let said = stdout(&output) + &stderr(&output);
-        assert!(!said.contains('\u{1b}') && said.contains("a\\u{1b}[31m\\nb"), "{arguments:?}: {said}");
+        assert!(
+            !said.contains('\u{1b}') && said.contains("a\\u{1b}[31m\\nb"),
+            "{arguments:?}: {said}"
+        );
     }
 }
 
@@ -201,7 +266,9 @@ fn a_broken_settings_file_is_told_on_one_line_and_help_is_given_all_the_same() {
     let folder = support::Folder::new();
     std::fs::create_dir_all(folder.path()).unwrap();
     std::fs::write(folder.path().join("sutra.toml"), "cores = 1\nlisten = [\n").unwrap();
-    let there = |arguments: &[&str]| support::sutra().args(arguments).current_dir(folder.path()).output().unwrap();
+    let there = |arguments: &[&str]| {
+        support::sutra().args(arguments).current_dir(folder.path()).output().unwrap()
+    };
     for asked in ["--help", "--version"] {
         let output = there(&[asked]);
         assert!(code(&output) == 0 && stdout(&output).contains("sutra"), "{}", stderr(&output));
@@ -222,7 +289,11 @@ fn a_command_waits_as_long_as_it_is_told() {
     let file = folder.path().join("some.toml");
     std::fs::write(&file, "timeout = 0.2\n").unwrap();
     let from_file = server.run(&["stats", "--config", file.to_str().unwrap()]);
-    assert!(code(&from_file) == 3 && stderr(&from_file).contains("within 200ms"), "{}", stderr(&from_file));
+    assert!(
+        code(&from_file) == 3 && stderr(&from_file).contains("within 200ms"),
+        "{}",
+        stderr(&from_file)
+    );
     let bench = server.run(&["bench", "--timeout", "0.1"]);
     assert!(code(&bench) == 3 && stderr(&bench).contains("within 100ms"), "{}", stderr(&bench));
 }
@@ -241,12 +312,24 @@ fn a_bench_that_can_not_be_run_writes_nothing() {
         ),
     ] {
         let refused = server.run(&[&["bench", "learn"], arguments].concat());
-        assert!(code(&refused) == expected && stderr(&refused).contains(says), "{}", stderr(&refused));
+        assert!(
+            code(&refused) == expected && stderr(&refused).contains(says),
+            "{}",
+            stderr(&refused)
+        );
     }
     let mut few_files = Command::new("sh");
-    few_files.args(["-c", "ulimit -n 100 && exec \"$0\" bench learn --connections 100", env!("CARGO_BIN_EXE_sutra")]);
+    few_files.args([
+        "-c",
+        "ulimit -n 100 && exec \"$0\" bench learn --connections 100",
+        env!("CARGO_BIN_EXE_sutra"),
+    ]);
     let refused = few_files.env("SUTRA_SERVER", server.address.to_string()).output().unwrap();
-    assert!(code(&refused) == 3 && stderr(&refused).contains("--connections 100"), "{}", stderr(&refused));
+    assert!(
+        code(&refused) == 3 && stderr(&refused).contains("--connections 100"),
+        "{}",
+        stderr(&refused)
+    );
     assert_eq!(server.client().stats().unwrap().concepts, 0);
 }
 
@@ -258,7 +341,8 @@ fn importing_twice_writes_once_and_equals_the_source() {
     let first = json(&server.run(&["import", folder, "--json"]));
     let concepts = std::fs::read_to_string(wordnet().join("concepts.jsonl")).unwrap();
     let associations = std::fs::read_to_string(wordnet().join("associations.jsonl")).unwrap();
-    let (concepts, associations): (Vec<&str>, usize) = (concepts.lines().collect(), associations.lines().count());
+    let (concepts, associations): (Vec<&str>, usize) =
+        (concepts.lines().collect(), associations.lines().count());
     assert_eq!(first["concepts_written"].as_u64(), Some(concepts.len() as u64));
     assert_eq!(first["associations_written"].as_u64(), Some(associations as u64));
 
@@ -295,8 +379,10 @@ fn bad_lines_are_named_by_number_and_the_others_are_imported() {
     let imported = server.run(&["import", file.to_str().unwrap()]);
     assert_eq!(code(&imported), 1);
     let said = stdout(&imported) + &stderr(&imported);
-    let told: Vec<&str> =
-        said.lines().filter_map(|line| line.split_once("mixed.jsonl:")?.1.split(':').next()).collect();
+    let told: Vec<&str> = said
+        .lines()
+        .filter_map(|line| line.split_once("mixed.jsonl:")?.1.split(':').next())
+        .collect();
     assert_eq!(told, ["2", "3", "4", "7"], "in the order of the lines: {said}");
     let stats = json(&server.run(&["stats", "--json"]));
     assert_eq!((stats["concepts"].as_u64(), stats["associations"].as_u64()), (Some(2), Some(1)));
@@ -325,8 +411,8 @@ fn the_last_of_several_lines_about_the_same_thing_wins_in_every_import() {
     let path = folder.path();
     for round in 0..3 {
         let imported = json(&server.run(&["import", path.to_str().unwrap(), "--json"]));
-        let counts =
-            ["concepts_written", "associations_written", "unchanged", "repeated"].map(|key| imported[key].as_u64());
+        let counts = ["concepts_written", "associations_written", "unchanged", "repeated"]
+            .map(|key| imported[key].as_u64());
         let expected = if round == 0 { [2, 1, 0, 4] } else { [0, 0, 3, 4] };
         assert_eq!(counts, expected.map(Some), "round {round}: {imported}");
         assert_eq!(json(&server.run(&["query", "dog", "--json"]))["content"], "last");
@@ -338,8 +424,9 @@ fn the_last_of_several_lines_about_the_same_thing_wins_in_every_import() {
 #[test]
 fn a_hub_is_imported_again_without_writing_and_changes_of_it_are_found() {
     let server = Server::start(&[]);
-    let mut lines: Vec<String> =
-        (0..20_000).map(|n| format!(r#"{{"source": "hub", "target": "t{n}", "confidence": 0.5}}"#)).collect();
+    let mut lines: Vec<String> = (0..20_000)
+        .map(|n| format!(r#"{{"source": "hub", "target": "t{n}", "confidence": 0.5}}"#))
+        .collect();
     let import = |lines: &[String]| {
         let folder = jsonl(&lines.iter().map(String::as_str).collect::<Vec<_>>());
         let summary = json(&server.run(&["import", folder.path().to_str().unwrap(), "--json"]));
@@ -362,13 +449,28 @@ fn the_neighbours_of_a_hub_are_listed_over_several_replies_as_one_answer() {
     });
     assert_eq!(client.associate_many(spokes).finish().unwrap(), 5_000);
     let all = json(&server.run(&["neighbors", "hub", "--limit", "0", "--json"]));
-    let ids: std::collections::HashSet<&str> =
-        all["neighbors"].as_array().unwrap().iter().map(|neighbor| neighbor["id"].as_str().unwrap()).collect();
+    let ids: std::collections::HashSet<&str> = all["neighbors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|neighbor| neighbor["id"].as_str().unwrap())
+        .collect();
     assert_eq!((ids.len(), &all["more"]), (5_000, &false.into()));
     let words = stdout(&server.run(&["neighbors", "hub", "--limit", "4500"]));
     assert_eq!(words.lines().count(), 4_501);
-    assert!(words.ends_with("4,500 neighbours of hub; there are more: ask with --limit 0 for all\n"), "{words}");
-    let sure = json(&server.run(&["neighbors", "hub", "--limit", "0", "--min-confidence", "0.75", "--json"]));
+    assert!(
+        words.ends_with("4,500 neighbours of hub; there are more: ask with --limit 0 for all\n"),
+        "{words}"
+    );
+    let sure = json(&server.run(&[
+        "neighbors",
+        "hub",
+        "--limit",
+        "0",
+        "--min-confidence",
+        "0.75",
+        "--json",
+    ]));
     assert_eq!(sure["neighbors"].as_array().map(Vec::len), Some(50));
     let wrong = server.run(&["neighbors", "hub", "--min-confidence", "-1"]);
     assert!(code(&wrong) == 2 && stderr(&wrong).contains("confidence"), "{}", stderr(&wrong));
@@ -379,7 +481,8 @@ fn the_neighbours_of_a_hub_are_listed_over_several_replies_as_one_answer() {
 /// until it knows of some that they are stored: it has 2,048 requests under way at most, so of
 /// 5,000 it has the answers to most.
 fn long_import(server: &Server, arguments: &[&str]) -> (Child, support::Folder) {
-    let lines: Vec<String> = (0..300_000).map(|n| format!(r#"{{"id": "c{n}", "content": "some"}}"#)).collect();
+    let lines: Vec<String> =
+        (0..300_000).map(|n| format!(r#"{{"id": "c{n}", "content": "some"}}"#)).collect();
     let folder = jsonl(&lines.iter().map(String::as_str).collect::<Vec<_>>());
     let mut import = support::sutra()
         .args(["import", folder.path().to_str().unwrap(), "--json"])
@@ -416,7 +519,11 @@ fn an_interrupted_import_says_what_it_did() {
     let summary = json(&ended);
     assert_stopped(&summary);
     let stored = server.client().stats().unwrap().concepts.to_native();
-    assert_eq!(summary["concepts_written"].as_u64(), Some(stored), "all that was under way was waited for");
+    assert_eq!(
+        summary["concepts_written"].as_u64(),
+        Some(stored),
+        "all that was under way was waited for"
+    );
 }
 
 #[test]
@@ -477,7 +584,10 @@ fn serving_with_import_again_adds_what_is_missing_and_keeps_what_was_changed() {
     let dog = json(&server.run(&["neighbors", "dog", "--direction", "out", "--json"]));
     assert_eq!(dog["neighbors"][0]["confidence"], 0.75);
     let asked_for = json(&server.run(&["import", path.to_str().unwrap(), "--json"]));
-    assert_eq!(asked_for["concepts_written"], 1, "an import that is asked for replaces: {asked_for}");
+    assert_eq!(
+        asked_for["concepts_written"], 1,
+        "an import that is asked for replaces: {asked_for}"
+    );
     assert_eq!(json(&server.run(&["query", "dog", "--json"]))["content"], "as imported");
 }
 
@@ -491,8 +601,16 @@ fn settings_come_from_flags_then_variables_then_the_file() {
     let file = folder.path().join("sutra.toml");
     std::fs::write(&file, format!("server = \"{}\"\n", other.address)).unwrap();
     let file = file.to_str().unwrap();
-    assert_eq!(code(&run(&["query", "dog", "--config", file])), 0, "the file names the other server");
-    assert_eq!(code(&server.run(&["query", "dog", "--config", file])), 1, "the variable goes before the file");
+    assert_eq!(
+        code(&run(&["query", "dog", "--config", file])),
+        0,
+        "the file names the other server"
+    );
+    assert_eq!(
+        code(&server.run(&["query", "dog", "--config", file])),
+        1,
+        "the variable goes before the file"
+    );
     let flag = other.address.to_string();
     assert_eq!(
         code(&server.run(&["query", "dog", "--config", file, "--server", &flag])),
@@ -523,15 +641,29 @@ fn bench_measures_a_running_server_and_says_what_it_cost() {
         ]);
         assert_eq!(code(&measured), 0, "{}", stderr(&measured));
         let report = json(&measured);
-        assert!(report["requests"].as_u64() > Some(0) && report["latency"]["p99_ns"].as_u64() > Some(0), "{report}");
+        assert!(
+            report["requests"].as_u64() > Some(0) && report["latency"]["p99_ns"].as_u64() > Some(0),
+            "{report}"
+        );
     }
 }
 
 #[test]
 fn a_bench_with_a_profile_tells_where_the_servers_time_went() {
     let server = Server::start(&[]);
-    let load =
-        ["bench", "query", "--connections", "8", "--duration", "1", "--warmup", "0", "--records", "100", "--profile"];
+    let load = [
+        "bench",
+        "query",
+        "--connections",
+        "8",
+        "--duration",
+        "1",
+        "--warmup",
+        "0",
+        "--records",
+        "100",
+        "--profile",
+    ];
     let measured = server.run(&load);
     assert_eq!(code(&measured), 0, "{}", stderr(&measured));
     let words = String::from_utf8_lossy(&measured.stdout).into_owned();
@@ -540,8 +672,16 @@ fn a_bench_with_a_profile_tells_where_the_servers_time_went() {
     }
     let report = json(&server.run(&[&load[..], &["--json"]].concat()));
     let profile = &report["profile"];
-    assert!(profile["requests"].as_u64() > Some(0) && profile["turns"].as_u64() > Some(0), "{report}");
+    assert!(
+        profile["requests"].as_u64() > Some(0) && profile["turns"].as_u64() > Some(0),
+        "{report}"
+    );
     let stages = profile["stages"].as_array().unwrap();
-    let ns = |stage: &str| stages.iter().find(|known| known["stage"] == stage).and_then(|known| known["ns"].as_f64());
-    assert!(ns("kernel") > Some(0.0) && ns("look up") > Some(0.0) && ns("parse") > Some(0.0), "{report}");
+    let ns = |stage: &str| {
+        stages.iter().find(|known| known["stage"] == stage).and_then(|known| known["ns"].as_f64())
+    };
+    assert!(
+        ns("kernel") > Some(0.0) && ns("look up") > Some(0.0) && ns("parse") > Some(0.0),
+        "{report}"
+    );
 }

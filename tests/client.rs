@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use crate::support;
 use crate::support::Server;
 use rustix::process::Signal;
-use sutra_client::{Association, AssociationKind, Client, ClientError, Concept, Direction, Neighborhood};
+use sutra_client::{
+    Association, AssociationKind, Client, ClientError, Concept, Direction, Neighborhood,
+};
 
 #[test]
 fn what_is_learned_is_found_in_place_and_neighbours_are_seen_from_both_ends() {
@@ -13,13 +15,25 @@ fn what_is_learned_is_found_in_place_and_neighbours_are_seen_from_both_ends() {
     let client = server.client();
     let embedding: Vec<f32> = (0..384).map(|number| number as f32 / 7.0).collect();
     client
-        .learn(Concept::new("dog").content("a domesticated carnivore: naïve 犬").embedding(embedding.clone()))
+        .learn(
+            Concept::new("dog")
+                .content("a domesticated carnivore: naïve 犬")
+                .embedding(embedding.clone()),
+        )
         .unwrap();
-    client.learn(Concept::new("animal").content("a living organism").strength(0.5).confidence(0.25)).unwrap();
     client
-        .associate(Association::between("dog", "animal").kind(AssociationKind::HIERARCHICAL).confidence(0.75))
+        .learn(Concept::new("animal").content("a living organism").strength(0.5).confidence(0.25))
         .unwrap();
-    client.associate(Association::between("dog", "never learned").kind(AssociationKind(77))).unwrap();
+    client
+        .associate(
+            Association::between("dog", "animal")
+                .kind(AssociationKind::HIERARCHICAL)
+                .confidence(0.75),
+        )
+        .unwrap();
+    client
+        .associate(Association::between("dog", "never learned").kind(AssociationKind(77)))
+        .unwrap();
 
     let dog = client.query("dog").unwrap().unwrap();
     assert_eq!(dog.content.as_str(), "a domesticated carnivore: naïve 犬");
@@ -31,7 +45,10 @@ fn what_is_learned_is_found_in_place_and_neighbours_are_seen_from_both_ends() {
     assert_eq!(of_dog.neighbors.len(), 2);
     let of_animal = client.neighbors(Neighborhood::of("animal")).unwrap();
     let [parent] = of_animal.neighbors.as_slice() else { panic!("one association") };
-    assert_eq!((parent.id, parent.kind.to_native(), parent.confidence.to_native()), (dog.id, 3, 0.75));
+    assert_eq!(
+        (parent.id, parent.kind.to_native(), parent.confidence.to_native()),
+        (dog.id, 3, 0.75)
+    );
     assert_eq!(parent.direction, Direction::In as u8);
     assert_eq!(
         client.neighbors(Neighborhood::of("never learned")).unwrap().neighbors.len(),
@@ -64,7 +81,10 @@ fn namespaces_keep_equal_names_apart_and_survive_a_restart() {
     let server = Server::start(&["--cores", "3"]);
     let client = server.client();
     for namespace in ["", "zoo", "museum"] {
-        client.namespace(namespace).learn(Concept::new("dog").content(format!("of {namespace:?}"))).unwrap();
+        client
+            .namespace(namespace)
+            .learn(Concept::new("dog").content(format!("of {namespace:?}")))
+            .unwrap();
     }
     let server = server.kill().start();
     let client = server.client();
@@ -79,7 +99,8 @@ fn namespaces_keep_equal_names_apart_and_survive_a_restart() {
 fn the_neighbours_of_a_hub_are_read_in_pages_each_exactly_once() {
     let server = Server::start(&[]);
     let client = server.client();
-    let spokes = (0..1000).map(|number| Association::between("hub", format!("spoke-{number}").as_str()));
+    let spokes =
+        (0..1000).map(|number| Association::between("hub", format!("spoke-{number}").as_str()));
     assert!(client.associate_many(spokes).all(|answer| answer.is_ok()));
     let mut seen = std::collections::HashSet::new();
     for page in client.neighbor_pages(Neighborhood::of("hub").limit(70)) {
@@ -96,7 +117,11 @@ fn the_neighbours_of_a_hub_are_read_in_pages_each_exactly_once() {
 fn a_frozen_server_costs_the_timeout_and_no_more_and_answers_again_when_it_thaws() {
     let server = Server::start(&[]);
     // What is not frozen may be slow: it is asked until it answers.
-    let impatient = || Client::connect(server.address.to_string()).with_timeout(Duration::from_millis(300)).blocking();
+    let impatient = || {
+        Client::connect(server.address.to_string())
+            .with_timeout(Duration::from_millis(300))
+            .blocking()
+    };
     let client = eventually(impatient);
     eventually(|| client.learn(Concept::new("dog").content("before")));
     eventually(|| client.query("dog"));
@@ -127,7 +152,9 @@ fn eventually<T>(ask: impl Fn() -> Result<T, ClientError>) -> T {
 fn a_restarted_server_is_found_again_by_the_same_client() {
     let server = Server::start(&[]);
     // A server may take long to start on a slow host: it is asked again as long as there is time.
-    let patient = Client::connect(server.address.to_string()).with_timeout(support::PATIENCE).with_retries(u32::MAX);
+    let patient = Client::connect(server.address.to_string())
+        .with_timeout(support::PATIENCE)
+        .with_retries(u32::MAX);
     let client = patient.blocking().unwrap();
     client.learn(Concept::new("dog").content("before")).unwrap();
     let server = server.kill().start_on_same_port();
@@ -145,7 +172,8 @@ fn a_restarted_server_is_found_again_by_the_same_client() {
 fn a_server_that_is_gone_is_an_error_within_the_timeout() {
     let server = Server::start(&[]);
     let address = server.address.to_string();
-    let connect = || Client::connect(address.as_str()).with_timeout(Duration::from_millis(500)).blocking();
+    let connect =
+        || Client::connect(address.as_str()).with_timeout(Duration::from_millis(500)).blocking();
     let client = eventually(connect);
     drop(server.kill());
     assert!(client.query("dog").is_err());
@@ -162,12 +190,18 @@ fn thousands_of_pipelined_writes_and_reads_from_many_threads_each_get_their_own_
             let client = client.clone();
             scope.spawn(move || {
                 let name = |number: u32| format!("thread-{thread}-{number}");
-                let concepts =
-                    (0..2000).map(|number| Concept::new(name(number)).content(format!("content of {}", name(number))));
+                let concepts = (0..2000).map(|number| {
+                    Concept::new(name(number)).content(format!("content of {}", name(number)))
+                });
                 assert!(client.learn_many(concepts).all(|answer| answer.is_ok()));
                 let names: Vec<String> = (0..2000).map(name).collect();
-                for (answer, name) in client.query_many(names.iter().map(String::as_str)).zip(&names) {
-                    assert_eq!(answer.unwrap().unwrap().content.as_str(), format!("content of {name}"));
+                for (answer, name) in
+                    client.query_many(names.iter().map(String::as_str)).zip(&names)
+                {
+                    assert_eq!(
+                        answer.unwrap().unwrap().content.as_str(),
+                        format!("content of {name}")
+                    );
                 }
             });
         }

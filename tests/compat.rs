@@ -50,7 +50,8 @@ fn variant(reply: &[u8]) -> (u32, &[u8]) {
 fn every_published_request_is_answered_in_its_own_encoding() {
     let server = Server::start(&[]);
     let mut client = Legacy::open(server.compat());
-    let reply_bytes = |title: &str| golden().into_iter().find(|golden| golden.title == title).unwrap();
+    let reply_bytes =
+        |title: &str| golden().into_iter().find(|golden| golden.title == title).unwrap();
     for golden in golden().into_iter().filter(|golden| golden.title.starts_with("request ")) {
         let title = golden.title.strip_prefix("request ").unwrap();
         let replies = [client.ask(&golden.array), client.ask(&golden.named)];
@@ -58,12 +59,23 @@ fn every_published_request_is_answered_in_its_own_encoding() {
         for reply in replies {
             let value = json_of(&reply);
             match title {
-                "LearnConcept(no embedding)" => assert!(value["LearnConceptOk"][0].is_u64(), "{value}"),
-                "LearnConcept(embedding [0.1,0.2])" => assert!(value["LearnConceptOk"][0].is_u64(), "{value}"),
+                "LearnConcept(no embedding)" => {
+                    assert!(value["LearnConceptOk"][0].is_u64(), "{value}")
+                }
+                "LearnConcept(embedding [0.1,0.2])" => {
+                    assert!(value["LearnConceptOk"][0].is_u64(), "{value}")
+                }
                 "LearnAssociation" => assert!(value["LearnAssociationOk"][0].is_u64(), "{value}"),
-                "QueryConcept" => assert_eq!(reply, reply_bytes("reply QueryConceptOk(found)").named),
-                "GetNeighbors" => assert_eq!(value, json!({"GetNeighborsOk": {"neighbor_ids": []}})),
-                "FindPath" => assert_eq!(value, json!({"FindPathOk": {"found": true, "path": [id("a"), id("b")]}})),
+                "QueryConcept" => {
+                    assert_eq!(reply, reply_bytes("reply QueryConceptOk(found)").named)
+                }
+                "GetNeighbors" => {
+                    assert_eq!(value, json!({"GetNeighborsOk": {"neighbor_ids": []}}))
+                }
+                "FindPath" => assert_eq!(
+                    value,
+                    json!({"FindPathOk": {"found": true, "path": [id("a"), id("b")]}})
+                ),
                 "VectorSearch" => {
                     assert_eq!(value["VectorSearchOk"]["results"][0][0], TEST_ID, "{value}");
                     let similarity = value["VectorSearchOk"]["results"][0][1].as_f64().unwrap();
@@ -85,12 +97,18 @@ fn every_published_request_is_answered_in_its_own_encoding() {
                         assert_eq!(stats[name], count, "{name} of {value}");
                     }
                     assert_eq!(stats["written"], stats["writes"]);
-                    assert!(stats["uptime_seconds"].is_u64() && stats["reconciliations"].is_u64(), "{value}");
+                    assert!(
+                        stats["uptime_seconds"].is_u64() && stats["reconciliations"].is_u64(),
+                        "{value}"
+                    );
                 }
                 "Flush" => assert_eq!(reply, reply_bytes("reply FlushOk").named),
                 "HealthCheck" => {
                     let health = &value["HealthCheckOk"];
-                    assert_eq!((&health["healthy"], &health["status"]), (&json!(true), &json!("ok")));
+                    assert_eq!(
+                        (&health["healthy"], &health["status"]),
+                        (&json!(true), &json!("ok"))
+                    );
                     assert!(health["uptime_seconds"].is_u64());
                 }
                 other => panic!("{other} is new"),
@@ -102,11 +120,15 @@ fn every_published_request_is_answered_in_its_own_encoding() {
                 assert_eq!((number, rest.len()), (0, 8));
             }
             "LearnAssociation" => assert_eq!((number, rest.len()), (1, 8)),
-            "QueryConcept" => assert_eq!(binary, reply_bytes("reply QueryConceptOk(found)").bincode),
+            "QueryConcept" => {
+                assert_eq!(binary, reply_bytes("reply QueryConceptOk(found)").bincode)
+            }
             "GetNeighbors" => assert_eq!((number, rest), (3, &[0; 8][..])),
             "FindPath" => assert_eq!((number, rest[0], rest.len()), (4, 1, 1 + 8 + 2 * (8 + 32))),
             "VectorSearch" => assert_eq!((number, &rest[..8]), (5, &1u64.to_le_bytes()[..])),
-            "GetStats" => assert_eq!((number, rest.len(), &rest[..8]), (6, 56, &1u64.to_le_bytes()[..])),
+            "GetStats" => {
+                assert_eq!((number, rest.len(), &rest[..8]), (6, 56, &1u64.to_le_bytes()[..]))
+            }
             "Flush" => assert_eq!(binary, reply_bytes("reply FlushOk").bincode),
             "HealthCheck" => assert_eq!((number, &rest[..3]), (8, &[1, 2, 0][..])),
             other => panic!("{other} is new"),
@@ -118,7 +140,10 @@ fn every_published_request_is_answered_in_its_own_encoding() {
 fn every_shape_that_clients_were_seen_to_send_is_understood() {
     let server = Server::start(&[]);
     let mut client = Legacy::open(server.compat());
-    assert!(client.json(&json!({"LearnConcept": ["a", "b", [], 1.0, 1.0]}))["LearnConceptOk"][0].is_u64());
+    assert!(
+        client.json(&json!({"LearnConcept": ["a", "b", [], 1.0, 1.0]}))["LearnConceptOk"][0]
+            .is_u64()
+    );
     for unit in [
         json!("GetStats"),
         json!({"GetStats": {}}),
@@ -143,7 +168,9 @@ fn every_shape_that_clients_were_seen_to_send_is_understood() {
     assert_eq!(json_of(&client.ask(&trailing))["QueryConceptOk"]["found"], true);
     let binary_id = b"\x81\xacQueryConcept\x81\xaaconcept_id\xc4\x01a";
     assert_eq!(json_of(&client.ask(binary_id))["QueryConceptOk"]["found"], true);
-    for (number, embedding) in [json!([0.5]), json!([1]), json!(null), json!([])].into_iter().enumerate() {
+    for (number, embedding) in
+        [json!([0.5]), json!([1]), json!(null), json!([])].into_iter().enumerate()
+    {
         let id = format!("e{number}");
         let learn = json!({"LearnConcept": {"concept_id": id, "content": "b", "embedding": embedding, "strength": 1}});
         assert!(client.json(&learn)["LearnConceptOk"][0].is_u64(), "{learn}");
@@ -151,11 +178,13 @@ fn every_shape_that_clients_were_seen_to_send_is_understood() {
     // Tagged requests are answered with maps alone.
     let learn = json!({"type": "LearnConcept", "concept_id": "t", "content": "tagged"});
     assert!(client.json(&learn)["LearnConceptOk"]["sequence"].is_u64());
-    let associate =
-        json!({"type": "LearnAssociation", "source_id": "t", "target_id": "a", "assoc_type": 1, "confidence": 0.5});
+    let associate = json!({"type": "LearnAssociation", "source_id": "t", "target_id": "a", "assoc_type": 1, "confidence": 0.5});
     assert!(client.json(&associate)["LearnAssociationOk"]["sequence"].is_u64());
     let neighbors = client.json(&json!({"type": "GetNeighbors", "concept_id": "t"}));
-    assert_eq!(neighbors, json!({"GetNeighborsOk": {"neighbor_ids": ["0cc175b9c0f1b6a831c399e269772661"]}}));
+    assert_eq!(
+        neighbors,
+        json!({"GetNeighborsOk": {"neighbor_ids": ["0cc175b9c0f1b6a831c399e269772661"]}})
+    );
 }
 
 #[test]
@@ -165,7 +194,10 @@ fn what_is_no_request_gets_an_error_and_the_connection_goes_on() {
     let mut deep = vec![0x91; 10_000];
     deep.push(0xc0);
     let mut keys = b"\x81\xacQueryConcept\xdf\x00\x0f\x42\x40".to_vec();
-    keys.extend((0..1_000_000u32).flat_map(|number| [&b"\xa4"[..], &number.to_le_bytes(), b"\x01"].concat()));
+    keys.extend(
+        (0..1_000_000u32)
+            .flat_map(|number| [&b"\xa4"[..], &number.to_le_bytes(), b"\x01"].concat()),
+    );
     for (message, words) in [
         (Vec::new(), "empty"),
         (b"{\"type\": \"GetStats\"}".to_vec(), "JSON"),
@@ -175,7 +207,10 @@ fn what_is_no_request_gets_an_error_and_the_connection_goes_on() {
         (msgpack(&json!({"QueryConcept": {"concept_id": 7}})), "concept_id"),
         (msgpack(&json!({"LearnConcept": ["a", "b", ["x"], 1.0, 1.0]})), "embedding"),
         (msgpack(&json!({"LearnConcept": ["a", "b", [], 1e39, 1.0]})), "strength: is inf"),
-        (b"\x81\xb0LearnAssociation\x94\xa1a\xa1b\x00\xca\x7f\xc0\0\0".to_vec(), "confidence: is NaN"),
+        (
+            b"\x81\xb0LearnAssociation\x94\xa1a\xa1b\x00\xca\x7f\xc0\0\0".to_vec(),
+            "confidence: is NaN",
+        ),
         (msgpack(&json!({"QueryConcept": ["x".repeat(4097)]})), "limit is 4096"),
         (msgpack(&json!({"VectorSearch": [vec![0; 65_537], 1, 1]})), "limit is 65536"),
         (msgpack(&json!({"LearnConceptV2": ["text", {}]})), "embedder"),
@@ -211,7 +246,10 @@ fn a_length_over_the_limit_gets_an_error_and_then_the_end() {
     client.stream.write_all(&[0xff; 4]).unwrap();
     let reply = client.reply();
     let (number, text) = variant(&reply);
-    assert!(number == 9 && text[8..].starts_with(b"message of 4294967295 bytes is over the limit"), "{reply:02x?}");
+    assert!(
+        number == 9 && text[8..].starts_with(b"message of 4294967295 bytes is over the limit"),
+        "{reply:02x?}"
+    );
     Legacy::open(server.compat()).is_healthy();
 }
 
@@ -252,9 +290,12 @@ fn random_bytes_and_claims_of_many_connections_cost_the_server_little() {
 fn one_connection_may_mix_encodings_and_send_ahead() {
     let server = Server::start(&["--cores", "3"]);
     let mut client = Legacy::open(server.compat());
-    let golden: Vec<_> = golden().into_iter().filter(|golden| golden.title.starts_with("request Query")).collect();
+    let golden: Vec<_> =
+        golden().into_iter().filter(|golden| golden.title.starts_with("request Query")).collect();
     let learn = |number: u32| {
-        msgpack(&json!({"LearnConcept": [format!("c{number}"), format!("content {number}"), [], 1.0, 1.0]}))
+        msgpack(
+            &json!({"LearnConcept": [format!("c{number}"), format!("content {number}"), [], 1.0, 1.0]}),
+        )
     };
     let query = |number: u32| msgpack(&json!({"QueryConcept": [format!("c{number}")]}));
     for number in 0..500 {
@@ -265,7 +306,10 @@ fn one_connection_may_mix_encodings_and_send_ahead() {
     for number in 0..500 {
         assert!(json_of(&client.reply())["LearnConceptOk"][0].is_u64());
         // A client of a protocol without numbers counts on it: what it has written before is there.
-        assert_eq!(json_of(&client.reply())["QueryConceptOk"]["content"], format!("content {number}"));
+        assert_eq!(
+            json_of(&client.reply())["QueryConceptOk"]["content"],
+            format!("content {number}")
+        );
         assert_eq!(variant(&client.reply()).0, 2);
     }
 }
@@ -302,7 +346,10 @@ fn numeric_ids_stay_apart_unless_the_store_was_made_with_the_old_rule() {
         client.json(&json!({"LearnConcept": [id, format!("of {id}"), [], 1.0, 1.0]}));
     };
     let query = |client: &mut Legacy, id: &str| {
-        client.json(&json!({"QueryConcept": [id]}))["QueryConceptOk"]["content"].as_str().unwrap().to_owned()
+        client.json(&json!({"QueryConcept": [id]}))["QueryConceptOk"]["content"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     };
     let server = Server::start(&[]);
     let mut client = Legacy::open(server.compat());
@@ -349,8 +396,16 @@ fn what_old_clients_write_is_what_native_clients_read_and_survives_a_kill() {
     let server = server.kill().start();
     let answer = server.run(&["query", "dog", "--json"]);
     let record: Value = serde_json::from_slice(&answer.stdout).unwrap();
-    assert_eq!((&record["name"], &record["content"]), (&json!("dog"), &json!("a canine")), "{record}");
-    assert_eq!((&record["strength"], &record["confidence"]), (&json!(0.5), &json!(0.25)), "{record}");
+    assert_eq!(
+        (&record["name"], &record["content"]),
+        (&json!("dog"), &json!("a canine")),
+        "{record}"
+    );
+    assert_eq!(
+        (&record["strength"], &record["confidence"]),
+        (&json!(0.5), &json!(0.25)),
+        "{record}"
+    );
     let neighbors = Legacy::open(server.compat()).json(&json!({"GetNeighbors": ["animal"]}));
     assert_eq!(neighbors["GetNeighborsOk"]["neighbor_ids"][0], "06d80eb0c50b49a509b49f2424e8c805");
 }
@@ -370,7 +425,10 @@ fn a_path_is_the_ids_along_it_of_at_most_as_many_associations_as_asked_for() {
         (json!({"FindPath": ["a", "d", 6]}), &["a", "b", "c", "d"][..]),
         (json!({"FindPath": {"start_id": "d", "end_id": "a"}}), &["d", "c", "b", "a"]),
         (json!({"FindPath": [id("a"), id("d"), u32::MAX]}), &["a", "b", "c", "d"]),
-        (json!({"type": "FindPath", "start_id": "a", "end_id": "d", "max_depth": 3}), &["a", "b", "c", "d"]),
+        (
+            json!({"type": "FindPath", "start_id": "a", "end_id": "d", "max_depth": 3}),
+            &["a", "b", "c", "d"],
+        ),
         (json!({"FindPath": ["a", "d", 2]}), &[]),
         (json!({"FindPath": ["a", "a", 0]}), &["a"]),
         (json!({"FindPath": ["unheard of", "unheard of", 6]}), &[]),
@@ -394,19 +452,34 @@ fn a_search_gives_rows_of_id_and_similarity_and_says_what_it_can_not_take() {
     }
     let mut rows = |request: Value| -> Vec<(String, f64)> {
         let reply = client.json(&request);
-        serde_json::from_value(reply["VectorSearchOk"]["results"].clone()).unwrap_or_else(|_| panic!("{reply}"))
+        serde_json::from_value(reply["VectorSearchOk"]["results"].clone())
+            .unwrap_or_else(|_| panic!("{reply}"))
     };
     let best = rows(json!({"VectorSearch": [[1.0, 0.0], 3, 50]}));
-    assert_eq!(best.iter().map(|(found, _)| found.as_str()).collect::<Vec<_>>(), [id("c0"), id("c1"), id("c2")]);
+    assert_eq!(
+        best.iter().map(|(found, _)| found.as_str()).collect::<Vec<_>>(),
+        [id("c0"), id("c1"), id("c2")]
+    );
     assert!((best[0].1 - 1.0).abs() < 1e-6 && best.is_sorted_by(|a, b| a.1 >= b.1), "{best:?}");
-    assert_eq!(rows(json!({"VectorSearch": {"query_vector": [1.0, 0.0]}})).len(), 10, "as many as old clients meant");
+    assert_eq!(
+        rows(json!({"VectorSearch": {"query_vector": [1.0, 0.0]}})).len(),
+        10,
+        "as many as old clients meant"
+    );
     assert_eq!(rows(json!({"type": "VectorSearch", "query_vector": [1, 0], "k": 2})).len(), 2);
     assert_eq!(rows(json!({"VectorSearch": [[1.0, 0.0], 0, 50]})), []);
-    assert_eq!(rows(json!({"VectorSearch": [[-1.0, 0.0], 300, u32::MAX]})).len(), 300, "unlike ones, too");
+    assert_eq!(
+        rows(json!({"VectorSearch": [[-1.0, 0.0], 300, u32::MAX]})).len(),
+        300,
+        "unlike ones, too"
+    );
     // How an old service lists what there is.
     let listed = rows(json!({"VectorSearch": [[0.0, 0.0], 200, 50]}));
     assert!(listed.len() == 200 && listed.iter().all(|(_, similarity)| *similarity == 0.0));
-    assert_eq!(rows(json!({"VectorSearch": {"query_vector": [1.0, 0.0], "namespace": "elsewhere"}})), []);
+    assert_eq!(
+        rows(json!({"VectorSearch": {"query_vector": [1.0, 0.0], "namespace": "elsewhere"}})),
+        []
+    );
     for (request, words) in [
         (json!({"VectorSearch": [[1.0, 0.0, 0.0], 3, 50]}), ["3", "2"]),
         (json!({"VectorSearch": [[1.0, 0.0], 1002, 50]}), ["k", "1001"]),
@@ -427,15 +500,23 @@ fn one_association_and_all_ids_are_read_as_later_clients_read_them() {
     let mut ids: Vec<String> = (0..500)
         .map(|number| {
             let name = format!("c{number}");
-            assert!(client.json(&json!({"LearnConcept": [name, "x", [], 1.0, 1.0]}))["LearnConceptOk"][0].is_u64());
+            assert!(
+                client.json(&json!({"LearnConcept": [name, "x", [], 1.0, 1.0]}))["LearnConceptOk"]
+                    [0]
+                .is_u64()
+            );
             sutra_client::ConceptId::from_name(&name).unwrap().to_string()
         })
         .collect();
     ids.sort();
     let all = client.json(&json!({"GetAllConceptIds": {}}));
     // In no order, and each once.
-    let mut listed: Vec<&str> =
-        all["GetAllConceptIdsOk"]["concept_ids"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
+    let mut listed: Vec<&str> = all["GetAllConceptIdsOk"]["concept_ids"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|id| id.as_str().unwrap())
+        .collect();
     listed.sort_unstable();
     assert!(listed == ids, "{} ids of {}", listed.len(), ids.len());
     let elsewhere = client.json(&json!({"type": "GetAllConceptIds", "namespace": "elsewhere"}));
@@ -491,7 +572,16 @@ fn the_compat_port_can_be_left_away_and_says_so_where_it_is_taken() {
     let taken = Server::start(&[]);
     let folder = support::Folder::new();
     let refused = sutra()
-        .args(["serve", "--listen", "127.0.0.1:0", "--cores", "1", "--no-pin", "--compat", &taken.compat().to_string()])
+        .args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--cores",
+            "1",
+            "--no-pin",
+            "--compat",
+            &taken.compat().to_string(),
+        ])
         .arg("--data")
         .arg(folder.path())
         .output()
@@ -503,10 +593,15 @@ fn the_compat_port_can_be_left_away_and_says_so_where_it_is_taken() {
 #[test]
 fn the_compat_port_listens_on_every_address_of_its_list() {
     let server = Server::start(&["--compat", "127.0.0.1:0,[::1]:0"]);
-    let line = server.greeting.lines().find(|line| line.trim_start().starts_with("compat")).unwrap();
+    let line =
+        server.greeting.lines().find(|line| line.trim_start().starts_with("compat")).unwrap();
     let found = line.split([' ', ',']).filter_map(|word| word.parse().ok());
     let addresses: Vec<SocketAddr> = found.collect();
-    assert_eq!(addresses.iter().map(SocketAddr::is_ipv6).collect::<Vec<_>>(), [false, true], "{line}");
+    assert_eq!(
+        addresses.iter().map(SocketAddr::is_ipv6).collect::<Vec<_>>(),
+        [false, true],
+        "{line}"
+    );
     addresses.into_iter().for_each(|address| Legacy::open(address).is_healthy());
 }
 
@@ -518,7 +613,9 @@ fn a_drain_answers_every_write_that_it_took_and_takes_none_that_it_does_not_answ
     client.is_healthy();
     let (name, content) = (|number| format!("d{number}"), |number| format!("content {number}"));
     for number in 0..WRITES {
-        client.send(&msgpack(&json!({"LearnConcept": [name(number), content(number), [], 1.0, 1.0]})));
+        client.send(&msgpack(
+            &json!({"LearnConcept": [name(number), content(number), [], 1.0, 1.0]}),
+        ));
     }
     let mut replies = vec![client.reply()];
     let (status, stopped) = server.stop();
@@ -543,7 +640,12 @@ fn a_drain_answers_every_write_that_it_took_and_takes_none_that_it_does_not_answ
     for number in 0..WRITES {
         let found = client.json(&json!({"QueryConcept": [name(number)]}));
         let expected = if number < replies.len() { content(number) } else { String::new() };
-        assert_eq!(found["QueryConceptOk"]["content"], expected, "{number} of {} answered", replies.len());
+        assert_eq!(
+            found["QueryConceptOk"]["content"],
+            expected,
+            "{number} of {} answered",
+            replies.len()
+        );
     }
 }
 
@@ -555,10 +657,16 @@ fn rows() -> Vec<(&'static str, Vec<u8>, bool)> {
             "concept_id": "a", "content": "b", "embedding": embedding, "strength": 1.0, "confidence": 1.0
         }}))
     };
-    let mut raw = b"\x81\xacLearnConcept\x85\xaaconcept_id\xa1a\xa7content\xa1b\xa9embedding\xc4\x04".to_vec();
+    let mut raw =
+        b"\x81\xacLearnConcept\x85\xaaconcept_id\xa1a\xa7content\xa1b\xa9embedding\xc4\x04"
+            .to_vec();
     raw.extend(0.1f32.to_le_bytes());
     raw.extend(b"\xa8strength\x01\xaaconfidence\x01");
-    let grid = golden().into_iter().find(|golden| golden.title.contains("(no embedding)")).unwrap().bincode;
+    let grid = golden()
+        .into_iter()
+        .find(|golden| golden.title.contains("(no embedding)"))
+        .unwrap()
+        .bincode;
     vec![
         ("the name alone", msgpack(&json!("GetStats")), true),
         ("an empty map", msgpack(&json!({"GetStats": {}})), true),
@@ -572,16 +680,28 @@ fn rows() -> Vec<(&'static str, Vec<u8>, bool)> {
         ("fields by name", msgpack(&json!({"QueryConcept": {"concept_id": "a"}})), true),
         ("fields in order", msgpack(&json!({"QueryConcept": ["a"]})), true),
         ("a field more", msgpack(&json!({"QueryConcept": {"concept_id": "a", "extra": 1}})), true),
-        ("namespace nil", msgpack(&json!({"QueryConcept": {"namespace": null, "concept_id": "a"}})), true),
+        (
+            "namespace nil",
+            msgpack(&json!({"QueryConcept": {"namespace": null, "concept_id": "a"}})),
+            true,
+        ),
         ("a field missing", msgpack(&json!({"QueryConcept": {}})), false),
         ("a value too many", msgpack(&json!({"QueryConcept": ["a", 1]})), false),
         ("bin for text", b"\x81\xacQueryConcept\x81\xaaconcept_id\xc4\x01a".to_vec(), true),
-        ("a byte behind", [msgpack(&json!({"QueryConcept": {"concept_id": "a"}})), vec![0]].concat(), true),
+        (
+            "a byte behind",
+            [msgpack(&json!({"QueryConcept": {"concept_id": "a"}})), vec![0]].concat(),
+            true,
+        ),
         ("floats of eight bytes", named(json!([0.1])), true),
         ("whole numbers", named(json!([1])), true),
         ("nil for an embedding", named(json!(null)), true),
         ("raw floats", raw, true),
-        ("no embedding", msgpack(&json!({"LearnConcept": {"concept_id": "a", "content": "b"}})), true),
+        (
+            "no embedding",
+            msgpack(&json!({"LearnConcept": {"concept_id": "a", "content": "b"}})),
+            true,
+        ),
         ("an unknown operation", msgpack(&json!({"Unknown": {}})), false),
         ("nothing", Vec::new(), false),
         ("bincode", grid, true),
@@ -665,8 +785,14 @@ fn the_concept_of_zeros_is_one_like_any_other_and_native_clients_reach_it_by_dig
         client.json(&json!({"LearnAssociation": [zeros, "test", 1, 1.0]}));
         client.json(&json!({"LearnAssociation": ["test", zeros, 2, 1.0]}));
         let neighbors = |id: &str| json!({"GetNeighbors": [id]});
-        assert_eq!(client.json(&neighbors("test")), json!({"GetNeighborsOk": {"neighbor_ids": [zeros]}}));
-        assert_eq!(client.json(&neighbors(&zeros)), json!({"GetNeighborsOk": {"neighbor_ids": [TEST_ID]}}));
+        assert_eq!(
+            client.json(&neighbors("test")),
+            json!({"GetNeighborsOk": {"neighbor_ids": [zeros]}})
+        );
+        assert_eq!(
+            client.json(&neighbors(&zeros)),
+            json!({"GetNeighborsOk": {"neighbor_ids": [TEST_ID]}})
+        );
         let ids = client.json(&json!("GetAllConceptIds"));
         assert_eq!(ids, json!({"GetAllConceptIdsOk": {"concept_ids": [zeros]}}));
         let association = client.json(&json!({"GetAssociation": [zeros, "test"]}));

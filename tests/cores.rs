@@ -5,8 +5,8 @@ use rkyv::rancor::Error;
 use rustix::process::Signal;
 use sutra_testing::raw::Raw;
 use sutra_wire::{
-    AssociationRecord, Checked, ConceptId, ConceptKey, ConceptRecord, CoreLayout, Header, Neighbors, NeighborsRequest,
-    Opcode, Stats, Status,
+    AssociationRecord, Checked, ConceptId, ConceptKey, ConceptRecord, CoreLayout, Header,
+    Neighbors, NeighborsRequest, Opcode, Stats, Status,
 };
 
 const CORES: u16 = 4;
@@ -43,7 +43,8 @@ fn one_connection_reaches_the_concepts_of_all_cores_and_its_sequences_rise() {
             confidence: 1.0,
             ..AssociationRecord::default()
         };
-        let reply = raw.ask(header(Opcode::Associate), &rkyv::to_bytes::<Error>(&association).unwrap());
+        let reply =
+            raw.ask(header(Opcode::Associate), &rkyv::to_bytes::<Error>(&association).unwrap());
         assert!(reply.status() == Status::Ok && reply.header.extra > last);
         last = reply.header.extra;
     }
@@ -57,8 +58,13 @@ fn one_connection_reaches_the_concepts_of_all_cores_and_its_sequences_rise() {
             let record = Checked::<ConceptRecord>::new(&reply.payload).unwrap();
             assert_eq!(record.content.as_str(), format!("content {number}"));
             let request = NeighborsRequest { id: id(number).0, ..NeighborsRequest::default() };
-            let reply = raw.ask(header(Opcode::Neighbors), &rkyv::to_bytes::<Error>(&request).unwrap());
-            assert_eq!(Checked::<Neighbors>::new(&reply.payload).unwrap().neighbors.len(), 2, "one from each side");
+            let reply =
+                raw.ask(header(Opcode::Neighbors), &rkyv::to_bytes::<Error>(&request).unwrap());
+            assert_eq!(
+                Checked::<Neighbors>::new(&reply.payload).unwrap().neighbors.len(),
+                2,
+                "one from each side"
+            );
         }
         let nobody = ConceptKey { id: [9; 16], namespace: String::new() };
         let reply = raw.ask(header(Opcode::Query), &rkyv::to_bytes::<Error>(&nobody).unwrap());
@@ -71,12 +77,16 @@ fn the_counts_of_all_cores_are_added_up() {
     let server = Server::start(&["--cores", &CORES.to_string()]);
     let client = server.client();
     let names: Vec<String> = (0..200).map(|number| format!("concept-{number}")).collect();
-    let concepts = names.iter().map(|name| sutra_client::Concept::new(name).content("x").embedding(vec![1.0]));
+    let concepts =
+        names.iter().map(|name| sutra_client::Concept::new(name).content("x").embedding(vec![1.0]));
     assert!(client.learn_many(concepts).all(|answer| answer.is_ok()));
     let mut raw = Raw::open_on(server.address, 3);
     let reply = raw.ask(header(Opcode::Stats), &[]);
     let stats = Checked::<Stats>::new(&reply.payload).unwrap();
-    assert_eq!((stats.concepts.to_native(), stats.vectors.to_native(), stats.written.to_native()), (200, 200, 200));
+    assert_eq!(
+        (stats.concepts.to_native(), stats.vectors.to_native(), stats.written.to_native()),
+        (200, 200, 200)
+    );
     assert_eq!((stats.cores.to_native(), stats.pending.to_native()), (u32::from(CORES), 0));
 }
 
@@ -107,9 +117,14 @@ fn stand_still_and_go_on(rounds: usize) {
         server.signal(Signal::STOP);
         server.signal(Signal::CONT);
         // Each connects anew, through every core's listener.
-        let load = ["bench", "health", "--connections", "64", "--warmup", "50ms", "--duration", "100ms"];
+        let load =
+            ["bench", "health", "--connections", "64", "--warmup", "50ms", "--duration", "100ms"];
         let output = server.run(&load);
-        assert!(output.status.success(), "round {round}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "round {round}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 }
 

@@ -62,7 +62,10 @@ fn write_until_killed(client: &Client, life: u64, writer: u64, book: &Book, writ
         book.lock().unwrap().rewritten.get_mut(&rewritten).unwrap().0 = version;
 
         let kind = random.random_range(0..5);
-        if client.associate(Association::between(&name, &rewritten).kind(AssociationKind(kind))).is_err() {
+        if client
+            .associate(Association::between(&name, &rewritten).kind(AssociationKind(kind)))
+            .is_err()
+        {
             return;
         }
         book.lock().unwrap().associations.push((name, rewritten, kind));
@@ -75,16 +78,22 @@ fn write_until_killed(client: &Client, life: u64, writer: u64, book: &Book, writ
 fn check(client: &Client, book: &Book, since: usize) {
     let book = book.lock().unwrap();
     for (name, content) in &book.once {
-        let found =
-            client.query(name.as_str()).unwrap().unwrap_or_else(|| panic!("{name} was acknowledged and is lost"));
+        let found = client
+            .query(name.as_str())
+            .unwrap()
+            .unwrap_or_else(|| panic!("{name} was acknowledged and is lost"));
         assert_eq!(found.content.as_str(), content);
         assert_eq!(found.name.as_str(), name);
     }
     for (name, (acknowledged, sent)) in &book.rewritten {
         let found = client.query(name.as_str()).unwrap();
         if *acknowledged > 0 {
-            let version: u64 = found.unwrap_or_else(|| panic!("{name} is lost")).content.as_str().parse().unwrap();
-            assert!((*acknowledged..=*sent).contains(&version), "{name}: {version} is not in {acknowledged}..={sent}");
+            let version: u64 =
+                found.unwrap_or_else(|| panic!("{name} is lost")).content.as_str().parse().unwrap();
+            assert!(
+                (*acknowledged..=*sent).contains(&version),
+                "{name}: {version} is not in {acknowledged}..={sent}"
+            );
         }
     }
     for (source, target, kind) in &book.associations[since..] {
@@ -117,7 +126,11 @@ fn every_acknowledged_write_survives_fifty_kills_at_random_moments() {
                 scope.spawn(move || write_until_killed(&client, life, writer, book, &written));
             }
             drop(written);
-            assert_eq!(told.iter().take(kill_after).count(), kill_after, "the server lives until it is killed");
+            assert_eq!(
+                told.iter().take(kill_after).count(),
+                kill_after,
+                "the server lives until it is killed"
+            );
             // A moment more, so that the kill falls anywhere between two acknowledgements.
             for _ in 0..random.random_range(0..20_000) {
                 std::hint::spin_loop();

@@ -106,7 +106,9 @@ fn a_server_whose_folder_was_moved_refuses_writes_and_leaves_the_next_one_alone(
     assert!(status.success());
     fs::rename(second.folder.path(), &data).unwrap();
     let theirs = manifest(&data);
-    until("it is told of the other folder", || client.health().unwrap().status.contains("another folder"));
+    until("it is told of the other folder", || {
+        client.health().unwrap().status.contains("another folder")
+    });
     assert!(learn(&client, "never").is_err());
     let (status, first) = first.stop();
     assert!(status.success(), "it is whole where it is now");
@@ -200,7 +202,12 @@ fn a_killed_servers_log_that_was_cut_below_its_mark_is_refused() {
     let end = until_marked(&server);
     let server = server.kill();
     let segment = server.folder.path().join("shard-000/segment-00000000.log");
-    fs::OpenOptions::new().write(true).open(&segment).unwrap().set_len(end / 2 / 4096 * 4096).unwrap();
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&segment)
+        .unwrap()
+        .set_len(end / 2 / 4096 * 4096)
+        .unwrap();
     let words = refused(&server.folder.path(), "1");
     assert!(words.contains("whole once up to") && !words.contains("backup"), "{words}");
 }
@@ -238,7 +245,9 @@ fn a_log_whose_file_ends_with_a_commit_is_said_to_have_been_cut_perhaps() {
 /// Lets another process open this many files more than it has open.
 fn leave_files(pid: u32, count: usize) {
     let files = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
-    let name = |file: std::io::Result<fs::DirEntry>| file.unwrap().file_name().to_str().unwrap().parse().unwrap();
+    let name = |file: std::io::Result<fs::DirEntry>| {
+        file.unwrap().file_name().to_str().unwrap().parse().unwrap()
+    };
     let open: HashSet<u64> = files.map(name).collect();
     // The numbers of files are below the limit, and each gets the lowest that is free.
     let limit = (0..).filter(|number| !open.contains(number)).nth(count).unwrap();
@@ -278,7 +287,10 @@ fn copy(data: &Path, to: &Path, with: &str) {
         _ => {
             fs::create_dir(to).unwrap();
             let (from, to) = (data.display(), to.display());
-            Command::new("sh").arg("-c").arg(format!("tar -C {from} -cf - . 2>/dev/null | tar -C {to} -xf -")).status()
+            Command::new("sh")
+                .arg("-c")
+                .arg(format!("tar -C {from} -cf - . 2>/dev/null | tar -C {to} -xf -"))
+                .status()
         }
     };
     // A file that changes while it is read is what this is about.
@@ -289,7 +301,8 @@ fn copy(data: &Path, to: &Path, with: &str) {
 /// `c0`, `c1` and so on.
 fn copies_under_writes(server: &Server, place: &Folder) -> Vec<PathBuf> {
     let client = server.client();
-    let copies: Vec<PathBuf> = (0..6).map(|number| place.path().with_file_name(format!("copy-{number}"))).collect();
+    let copies: Vec<PathBuf> =
+        (0..6).map(|number| place.path().with_file_name(format!("copy-{number}"))).collect();
     let is_done = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -312,10 +325,25 @@ fn copies_under_writes(server: &Server, place: &Folder) -> Vec<PathBuf> {
 /// Opens a copy: the server that serves it, or why it is refused.
 fn open_copy(copied: &Path, cores: &str) -> Result<(std::process::Child, Client), String> {
     let mut command = sutra();
-    command.args(["serve", "--no-pin", "--cores", cores, "--listen", "127.0.0.1:0", "--compat", "off", "--data"]);
-    let mut child = command.arg(copied).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    command.args([
+        "serve",
+        "--no-pin",
+        "--cores",
+        cores,
+        "--listen",
+        "127.0.0.1:0",
+        "--compat",
+        "off",
+        "--data",
+    ]);
+    let mut child =
+        command.arg(copied).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.as_mut().unwrap()), &mut line).unwrap();
+    std::io::BufRead::read_line(
+        &mut std::io::BufReader::new(child.stdout.as_mut().unwrap()),
+        &mut line,
+    )
+    .unwrap();
     match crate::support::address(&line, "listening") {
         Some(address) => Ok((child, Client::connect(address.to_string()).unwrap())),
         None => Err(String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap()),
@@ -330,11 +358,17 @@ fn a_copy_of_a_running_store_opens_as_a_prefix_or_is_said_to_be_one() {
             Ok((mut child, client)) => {
                 let count = client.stats().unwrap().concepts.to_native();
                 let is_there = |number: u64| client.query(format!("c{number}")).unwrap().is_some();
-                assert!((0..count).all(is_there) && !is_there(count), "{count} that are not the first");
+                assert!(
+                    (0..count).all(is_there) && !is_there(count),
+                    "{count} that are not the first"
+                );
                 child.kill().unwrap();
                 child.wait().unwrap();
             }
-            Err(words) => assert!(words.contains("is a copy that was made while a server was writing"), "{words}"),
+            Err(words) => assert!(
+                words.contains("is a copy that was made while a server was writing"),
+                "{words}"
+            ),
         }
     }
 }
@@ -345,7 +379,10 @@ fn a_copy_of_a_running_store_of_several_cores_is_refused_unless_that_is_wanted()
     let copies = copies_under_writes(&server, &place);
     for copied in &copies {
         let words = open_copy(copied, "2").map(|_| ()).unwrap_err();
-        assert!(words.contains("is a copy that was made while") && words.contains("its 2 shards"), "{words}");
+        assert!(
+            words.contains("is a copy that was made while") && words.contains("its 2 shards"),
+            "{words}"
+        );
     }
     let is_opened = copies.iter().any(|copied| {
         fs::remove_file(copied.join("lock")).unwrap();
@@ -365,8 +402,11 @@ fn files_of_different_times_are_said_to_be_a_copy() {
     learn(&client, "early").unwrap();
     let copied = server.data().with_file_name("copied");
     fs::create_dir_all(copied.join("shard-000")).unwrap();
-    fs::copy(server.data().join("shard-000/segment-00000000.log"), copied.join("shard-000/segment-00000000.log"))
-        .unwrap();
+    fs::copy(
+        server.data().join("shard-000/segment-00000000.log"),
+        copied.join("shard-000/segment-00000000.log"),
+    )
+    .unwrap();
     learn(&client, "late").unwrap();
     until_marked(&server);
     for name in ["manifest.json", "lock"] {
@@ -388,7 +428,11 @@ impl SmallDisk {
         let path = folder.path().with_file_name("small");
         fs::create_dir(&path).unwrap();
         let size = format!("size={bytes},mode=0700");
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&path).output().ok()?;
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+            .arg(&path)
+            .output()
+            .ok()?;
         mount.status.success().then(|| (folder, Self(path)))
     }
 }
@@ -416,7 +460,9 @@ fn a_full_disk_is_opened_for_reading_and_takes_writes_again_when_there_is_room()
     while std::io::Write::write_all(&mut file, &[1; 4096]).is_ok() {}
     drop(file);
     let content = "x".repeat(100_000);
-    let full = |client: &Client| (0..100).find_map(|n| client.learn(concept(&format!("l{n}"), &content)).err());
+    let full = |client: &Client| {
+        (0..100).find_map(|n| client.learn(concept(&format!("l{n}"), &content)).err())
+    };
     let words = full(&client).expect("the disk is full").to_string();
     assert!(words.contains("free space"), "{words}");
 

@@ -18,8 +18,13 @@ fn id(name: &str) -> [u8; 16] {
 fn learn_hub(client: &Client, spokes: u32) {
     client.learn(Concept::new("hub").content("in the middle").embedding(vec![0.5])).unwrap();
     let name = |number: u32| format!("spoke-{number}");
-    assert!(client.learn_many((0..spokes).map(|number| Concept::new(name(number)))).all(|answer| answer.is_ok()));
-    let out = (0..spokes).map(|number| Association::between("hub", name(number)).kind(AssociationKind(number % 3)));
+    assert!(
+        client
+            .learn_many((0..spokes).map(|number| Concept::new(name(number))))
+            .all(|answer| answer.is_ok())
+    );
+    let out = (0..spokes)
+        .map(|number| Association::between("hub", name(number)).kind(AssociationKind(number % 3)));
     let back = (0..spokes).map(|number| Association::between(name(number), "hub"));
     assert!(client.associate_many(out.chain(back)).all(|answer| answer.is_ok()));
 }
@@ -30,7 +35,11 @@ fn associations(client: &Client) -> u64 {
 
 fn neighbors(client: &Client, of: &str) -> Vec<[u8; 16]> {
     let pages = client.neighbor_pages(Neighborhood::of(of));
-    pages.flat_map(|page| page.unwrap().neighbors.iter().map(|neighbor| neighbor.id).collect::<Vec<_>>()).collect()
+    pages
+        .flat_map(|page| {
+            page.unwrap().neighbors.iter().map(|neighbor| neighbor.id).collect::<Vec<_>>()
+        })
+        .collect()
 }
 
 #[test]
@@ -47,14 +56,19 @@ fn a_deleted_concept_is_gone_from_all_cores_and_from_its_neighbours_and_stays_go
         assert!(client.query("hub").unwrap().is_none());
         assert_eq!(neighbors(&client, "hub"), [[0; 16]; 0]);
         for number in [0, 3, 4, 99, 699] {
-            assert_eq!(neighbors(&client, &format!("spoke-{number}")), [[0; 16]; 0], "spoke-{number}");
+            assert_eq!(
+                neighbors(&client, &format!("spoke-{number}")),
+                [[0; 16]; 0],
+                "spoke-{number}"
+            );
         }
         assert_eq!(
             (neighbors(&client, "spoke-1"), neighbors(&client, "spoke-2")),
             (vec![id("spoke-2")], vec![id("spoke-1")])
         );
         assert!(client.association("hub", "spoke-0", None).unwrap().is_none());
-        let listed: Vec<_> = client.concept_pages().flat_map(|page| page.unwrap().ids.to_vec()).collect();
+        let listed: Vec<_> =
+            client.concept_pages().flat_map(|page| page.unwrap().ids.to_vec()).collect();
         assert!(listed.len() == 700 && !listed.contains(&id("hub")));
         let stats = client.stats().unwrap();
         assert_eq!(
@@ -84,7 +98,10 @@ fn a_core_answers_while_it_deletes_a_hub_and_a_delete_that_a_kill_cut_short_can_
         learn_hub(&client, SPOKES);
         let all = u64::from(2 * SPOKES);
         assert_eq!(associations(&client), all);
-        let deleting = sutra_client::Client::connect(server.address.to_string()).with_retries(0).blocking().unwrap();
+        let deleting = sutra_client::Client::connect(server.address.to_string())
+            .with_retries(0)
+            .blocking()
+            .unwrap();
         let deleting = std::thread::spawn(move || deleting.delete("hub"));
         // Each answer comes from the core, or cores, that are at it.
         let mut left = all;
@@ -104,9 +121,16 @@ fn a_core_answers_while_it_deletes_a_hub_and_a_delete_that_a_kill_cut_short_can_
         let is_there = client.query("hub").unwrap().is_some();
         assert!(!(answered && is_there), "an acknowledged delete came back");
         assert!(associations(&client) <= left, "what was removed and seen to be stays removed");
-        assert_eq!(neighbors(&client, "hub").len() as u64, associations(&client), "both ends agree");
+        assert_eq!(
+            neighbors(&client, "hub").len() as u64,
+            associations(&client),
+            "both ends agree"
+        );
         let counted = associations(&client);
-        assert_eq!(client.delete("hub").unwrap(), Deleted { concept: is_there, associations: counted });
+        assert_eq!(
+            client.delete("hub").unwrap(),
+            Deleted { concept: is_there, associations: counted }
+        );
         assert_eq!((associations(&client), neighbors(&client, "hub").len()), (0, 0));
         let server = server.kill().start();
         let client = server.client();
@@ -121,15 +145,21 @@ fn many_deletes_at_once_are_each_answered_once_and_of_two_for_one_concept_one_fi
     let server = Server::start(&["--cores", "3"]);
     let client = server.client();
     let name = |number: u64| format!("c{number}");
-    assert!(client.learn_many((0..CONCEPTS).map(|number| Concept::new(name(number)))).all(|answer| answer.is_ok()));
-    let edges = (0..CONCEPTS)
-        .flat_map(|number| [1, 7, 50].map(|step| Association::between(name(number), name((number + step) % CONCEPTS))));
+    assert!(
+        client
+            .learn_many((0..CONCEPTS).map(|number| Concept::new(name(number))))
+            .all(|answer| answer.is_ok())
+    );
+    let edges = (0..CONCEPTS).flat_map(|number| {
+        [1, 7, 50].map(|step| Association::between(name(number), name((number + step) % CONCEPTS)))
+    });
     assert!(client.associate_many(edges).all(|answer| answer.is_ok()));
     // More than a core works on at a time, from one connection, most of them to other cores.
     let mut raw = Raw::open_on(server.address, 1);
     for number in 0..2 * CONCEPTS {
         let key = ConceptKey { id: id(&name(number / 2)), namespace: String::new() };
-        let header = Header { opcode: Opcode::DeleteCounted as u8, request: number, ..Header::default() };
+        let header =
+            Header { opcode: Opcode::DeleteCounted as u8, request: number, ..Header::default() };
         raw.send(&frame(header, &rkyv::to_bytes::<Error>(&key).unwrap()));
     }
     let replies: HashMap<u64, Deleted> = (0..2 * CONCEPTS)
@@ -161,15 +191,17 @@ fn of_deletes_that_run_at_a_time_each_association_counts_for_one() {
     let client = server.client();
     let name = |number: u64| format!("c{number}");
     // Each with the next ones, and with itself; every other concept is learned.
-    let edges = (0..CONCEPTS)
-        .flat_map(|number| [0, 1, 5].map(|step| Association::between(name(number), name((number + step) % CONCEPTS))));
+    let edges = (0..CONCEPTS).flat_map(|number| {
+        [0, 1, 5].map(|step| Association::between(name(number), name((number + step) % CONCEPTS)))
+    });
     assert!(client.associate_many(edges).all(|answer| answer.is_ok()));
     let learned = (0..CONCEPTS).step_by(2).map(|number| Concept::new(name(number)));
     assert!(client.learn_many(learned).all(|answer| answer.is_ok()));
     let mut raw = Raw::open_on(server.address, 1);
     for number in 0..CONCEPTS {
         let key = ConceptKey { id: id(&name(number)), namespace: String::new() };
-        let header = Header { opcode: Opcode::DeleteCounted as u8, request: number, ..Header::default() };
+        let header =
+            Header { opcode: Opcode::DeleteCounted as u8, request: number, ..Header::default() };
         raw.send(&frame(header, &rkyv::to_bytes::<Error>(&key).unwrap()));
     }
     let (mut concepts, mut counted) = (0, 0);

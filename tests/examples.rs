@@ -25,7 +25,12 @@ mod grid;
 mod paths_and_search;
 
 fn wait<T>(work: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap().block_on(work)
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(work)
 }
 
 #[test]
@@ -64,6 +69,10 @@ fn the_python_examples_do_what_they_say() {
             .env("PYTHONPATH", &package)
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .arg(package.join("examples").join(example));
-        assert_eq!(run(command.arg(server.compat().to_string()), "run an example"), says, "{example}");
+        assert_eq!(
+            run(command.arg(server.compat().to_string()), "run an example"),
+            says,
+            "{example}"
+        );
     }
 }

@@ -6,7 +6,9 @@ use std::process::Output;
 use crate::support::Server;
 use serde_json::{Value, json};
 use sutra_client::blocking::Client;
-use sutra_client::{Association, AssociationKind, Concept, ConceptId, Direction, PathQuery, SearchQuery};
+use sutra_client::{
+    Association, AssociationKind, Concept, ConceptId, Direction, PathQuery, SearchQuery,
+};
 
 /// Dogs, wolves and cats are mammals; each has a vector; what a cat brings about is not learned.
 fn zoo(client: &Client) {
@@ -17,7 +19,9 @@ fn zoo(client: &Client) {
         ("mammal", "is warm", Vec::new(), 1.0),
         ("pet", "is kept", vec![0.0, 0.0, -1.0], 1.0),
     ] {
-        client.learn(Concept::new(name).content(content).embedding(embedding).strength(strength)).unwrap();
+        client
+            .learn(Concept::new(name).content(content).embedding(embedding).strength(strength))
+            .unwrap();
     }
     for (from, to, kind, confidence) in [
         ("dog", "mammal", AssociationKind::HIERARCHICAL, 1.0),
@@ -50,7 +54,8 @@ fn said(output: &Output) -> (String, Option<i32>) {
 }
 
 fn json(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {:?}", said(output)))
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {:?}", said(output)))
 }
 
 #[test]
@@ -66,7 +71,10 @@ fn a_path_is_told_by_names_with_the_kind_and_direction_of_each_association() {
             "2 associations from mammal to purring"
         ])
     );
-    assert_eq!(path(&["dog", "cat"]), lines(&["dog --semantic 0.25--> cat  meows", "1 association from dog to cat"]));
+    assert_eq!(
+        path(&["dog", "cat"]),
+        lines(&["dog --semantic 0.25--> cat  meows", "1 association from dog to cat"])
+    );
     assert_eq!(
         path(&["dog", "cat", "--most-confident"]),
         lines(&[
@@ -86,7 +94,11 @@ fn a_path_is_told_by_names_with_the_kind_and_direction_of_each_association() {
     let (both, code) = path(&["wolf", "cat", "--alternatives", "5"]);
     let numbered: Vec<&str> = both.lines().filter(|line| line.starts_with("path ")).collect();
     let expected = ["path 1 of 2: 2 associations", "path 2 of 2: 2 associations"];
-    assert_eq!((numbered.as_slice(), both.lines().count(), code), (&expected[..], 6, Some(0)), "{both}");
+    assert_eq!(
+        (numbered.as_slice(), both.lines().count(), code),
+        (&expected[..], 6, Some(0)),
+        "{both}"
+    );
     assert_eq!(path(&["dog", "dog", "--max-depth", "0"]), lines(&["dog  barks"]));
 }
 
@@ -94,29 +106,52 @@ fn a_path_is_told_by_names_with_the_kind_and_direction_of_each_association() {
 fn a_path_that_there_is_not_is_a_no_that_says_what_was_looked_for() {
     let server = zoo_server();
     for (arguments, says) in [
-        (&["wolf", "purring", "--max-depth", "2"][..], "no path of at most 2 associations from wolf to purring"),
-        (&["cat", "dog", "--direction", "out"], "from cat to dog, each followed from source to target"),
-        (&["dog", "cat", "--direction", "in"], "from dog to cat, each followed from target to source"),
-        (&["dog", "purring", "--type", "temporal"], "no path of at most 6 temporal associations from dog to purring"),
+        (
+            &["wolf", "purring", "--max-depth", "2"][..],
+            "no path of at most 2 associations from wolf to purring",
+        ),
+        (
+            &["cat", "dog", "--direction", "out"],
+            "from cat to dog, each followed from source to target",
+        ),
+        (
+            &["dog", "cat", "--direction", "in"],
+            "from dog to cat, each followed from target to source",
+        ),
+        (
+            &["dog", "purring", "--type", "temporal"],
+            "no path of at most 6 temporal associations from dog to purring",
+        ),
         (&["dog", "nobody"], "nobody is not known"),
         (&["nobody", "dog"], "nobody is not known"),
         (&["nobody", "nobody"], "nobody is not known"),
         (&["nobody", "nothing"], "nobody and nothing are not known"),
-        (&["dog", "dog", "--namespace", "elsewhere"], "dog is not known in the namespace elsewhere"),
-        (&["dog", "cat", "--namespace", "elsewhere"], "dog and cat are not known in the namespace elsewhere"),
+        (
+            &["dog", "dog", "--namespace", "elsewhere"],
+            "dog is not known in the namespace elsewhere",
+        ),
+        (
+            &["dog", "cat", "--namespace", "elsewhere"],
+            "dog and cat are not known in the namespace elsewhere",
+        ),
     ] {
         let (text, code) = said(&server.run(&[&["path"], arguments].concat()));
-        assert!(code == Some(1) && text.contains(says) && text.lines().count() == 1, "{arguments:?}: {text}");
+        assert!(
+            code == Some(1) && text.contains(says) && text.lines().count() == 1,
+            "{arguments:?}: {text}"
+        );
     }
     let none = json(&server.run(&["path", "dog", "nobody", "--json"]));
-    assert_eq!(none, json!({"found": false, "start": "dog", "end": "nobody", "unknown": ["nobody"], "paths": []}));
+    assert_eq!(
+        none,
+        json!({"found": false, "start": "dog", "end": "nobody", "unknown": ["nobody"], "paths": []})
+    );
     let itself = json(&server.run(&["path", "nobody", "nobody", "--json"]));
     assert_eq!((&itself["found"], &itself["unknown"]), (&json!(false), &json!(["nobody"])));
     let (text, code) = said(&server.run(&["path", "purring", "purring"]));
     assert!(code == Some(0) && text.contains("not learned yet"), "an association names it: {text}");
     let found = json(&server.run(&["path", "pet", "cat", "--json"]));
-    let concept =
-        |name: &str, content: &str| json!({"id": id(name), "name": name, "learned": true, "content": content});
+    let concept = |name: &str, content: &str| json!({"id": id(name), "name": name, "learned": true, "content": content});
     let expected = json!([{
         "length": 1,
         "concepts": [concept("pet", "is kept"), concept("cat", "meows")],
@@ -137,14 +172,29 @@ fn what_is_like_a_concept_or_a_vector_is_told_with_its_similarity() {
     found[1..].sort_unstable();
     assert_eq!((found.as_slice(), code), (&like_dog[..], Some(0)), "the dog itself is left out");
     assert_eq!(search(&["--like", "dog", "-k", "1"]), lines(&like_dog[..1]));
-    assert_eq!(search(&["--vector", "[1, 0, 0]", "-k", "1", "--exact"]), lines(&[" 1.0000  dog  barks"]));
-    assert_eq!(search(&["--vector", "[-3, -4, 0]", "-k", "4"]).0.lines().last(), Some("-0.9600  wolf  howls"));
+    assert_eq!(
+        search(&["--vector", "[1, 0, 0]", "-k", "1", "--exact"]),
+        lines(&[" 1.0000  dog  barks"])
+    );
+    assert_eq!(
+        search(&["--vector", "[-3, -4, 0]", "-k", "4"]).0.lines().last(),
+        Some("-0.9600  wolf  howls")
+    );
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "[0, 7, 0]").unwrap();
     let file = file.path().to_str().unwrap();
-    assert_eq!(search(&["--vector", file, "-k", "1", "--ef-search", "400"]), lines(&[" 1.0000  cat  meows"]));
-    assert_eq!(search(&["--vector", file, "--min-strength", "1.5"]), lines(&[" 0.6000  wolf  howls"]));
-    assert_eq!(search(&["--like", "wolf", "--near", "pet", "--within", "0"]), lines(&[" 0.0000  pet  is kept"]));
+    assert_eq!(
+        search(&["--vector", file, "-k", "1", "--ef-search", "400"]),
+        lines(&[" 1.0000  cat  meows"])
+    );
+    assert_eq!(
+        search(&["--vector", file, "--min-strength", "1.5"]),
+        lines(&[" 0.6000  wolf  howls"])
+    );
+    assert_eq!(
+        search(&["--like", "wolf", "--near", "pet", "--within", "0"]),
+        lines(&[" 0.0000  pet  is kept"])
+    );
     let found = json(&server.run(&["search", "--like", "dog", "-k", "1", "--json"]));
     assert_eq!((&found["found"], &found["results"][0]["name"]), (&json!(true), &json!("wolf")));
     assert_eq!(found["results"][0]["id"], id("wolf"));
@@ -190,16 +240,25 @@ fn every_command_says_of_a_concept_that_it_is_not_known() {
         let (text, code) = said(&server.run(arguments));
         assert_eq!((text.as_str(), code), ("nobody is not known\n", Some(1)), "{arguments:?}");
         let (text, code) = said(&server.run(&[arguments, &["--json"]].concat()));
-        assert!(code == Some(1) && text.contains("false") && text.contains("nobody"), "{arguments:?}: {text}");
+        assert!(
+            code == Some(1) && text.contains("false") && text.contains("nobody"),
+            "{arguments:?}: {text}"
+        );
         let there = &[arguments, &["--namespace", "elsewhere"]].concat();
         let (text, code) = said(&server.run(there));
-        assert!(code == Some(1) && text.ends_with(" not known in the namespace elsewhere\n"), "{there:?}: {text}");
+        assert!(
+            code == Some(1) && text.ends_with(" not known in the namespace elsewhere\n"),
+            "{there:?}: {text}"
+        );
     }
     // What associations name is known, whether or not they are of the kind that is asked for.
     let (text, code) = said(&server.run(&["neighbors", "purring", "--type", "temporal"]));
     assert_eq!((text.as_str(), code), ("purring: no neighbours found\n", Some(0)));
     let (text, code) = said(&server.run(&["query", "purring"]));
-    assert_eq!((text.as_str(), code), ("purring is not learned yet; associations name it\n", Some(1)));
+    assert_eq!(
+        (text.as_str(), code),
+        ("purring is not learned yet; associations name it\n", Some(1))
+    );
 }
 
 #[test]
@@ -236,7 +295,10 @@ fn neighbours_are_counted_apart_from_the_associations_that_lead_to_them() {
     };
     client.associate(Association::between("narcissus", "narcissus")).unwrap();
     for direction in ["both", "out", "in"] {
-        assert_eq!(neighbors("narcissus", &["--direction", direction]), (1, "1 neighbour of narcissus".into()));
+        assert_eq!(
+            neighbors("narcissus", &["--direction", direction]),
+            (1, "1 neighbour of narcissus".into())
+        );
     }
     for kind in [0, 1, 7] {
         client.associate(Association::between("a", "b").kind(AssociationKind(kind))).unwrap();
@@ -246,13 +308,19 @@ fn neighbours_are_counted_apart_from_the_associations_that_lead_to_them() {
     assert_eq!(neighbors("a", &["--type", "causal"]), (1, "1 neighbour of a".into()));
     client.associate(Association::between("a", "c")).unwrap();
     assert_eq!(neighbors("a", &[]), (5, "2 neighbours of a, by 5 associations".into()));
-    assert_eq!(neighbors("a", &["--limit", "5"]), (5, "2 neighbours of a, by 5 associations".into()));
+    assert_eq!(
+        neighbors("a", &["--limit", "5"]),
+        (5, "2 neighbours of a, by 5 associations".into())
+    );
     let (lines, last) = neighbors("a", &["--limit", "4"]);
     assert!(lines == 4 && last.ends_with("; there are more: ask with --limit 0 for all"), "{last}");
     // The fifth one is of another kind: the server returns a cursor, and the next page is empty.
     assert_eq!(neighbors("a", &["--limit", "1", "--type", "7"]), (1, "1 neighbour of a".into()));
     let json = json(&server.run(&["neighbors", "a", "--limit", "1", "--type", "7", "--json"]));
-    assert_eq!((&json["more"], json["neighbors"].as_array().map(Vec::len)), (&json!(false), Some(1)));
+    assert_eq!(
+        (&json["more"], json["neighbors"].as_array().map(Vec::len)),
+        (&json!(false), Some(1))
+    );
     let stats = client.stats().unwrap();
     assert_eq!(stats.associations.to_native(), 6, "the one with itself is one");
 }
@@ -269,12 +337,17 @@ fn the_rust_client_reads_paths_and_results_in_place_in_both_of_its_flavours() {
         found.concepts.iter().map(|id| ConceptId(*id).to_string()).collect::<Vec<_>>(),
         ["mammal", "cat", "purring"].map(id)
     );
-    let edges: Vec<_> =
-        found.edges.iter().map(|edge| (edge.kind.to_native(), edge.confidence.to_native(), edge.forward)).collect();
+    let edges: Vec<_> = found
+        .edges
+        .iter()
+        .map(|edge| (edge.kind.to_native(), edge.confidence.to_native(), edge.forward))
+        .collect();
     assert_eq!(edges, [(3, 0.5, false), (1, 1.0, true)]);
     let similar: Vec<_> = hits.hits.iter().map(|hit| ConceptId(hit.id).to_string()).collect();
     assert_eq!(similar, ["wolf", "cat"].map(id));
-    assert!((hits.hits[0].similarity.to_native() - 0.96).abs() < 1e-6 && hits.hits[1].similarity == 0.8);
+    assert!(
+        (hits.hits[0].similarity.to_native() - 0.96).abs() < 1e-6 && hits.hits[1].similarity == 0.8
+    );
 
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (same_paths, same_hits) = runtime.block_on(async {
@@ -285,12 +358,26 @@ fn the_rust_client_reads_paths_and_results_in_place_in_both_of_its_flavours() {
 
     let most_confident = PathQuery::between("dog", "cat").most_confident();
     assert_eq!(client.path(most_confident).unwrap().paths[0].concepts.len(), 3);
-    let kinds = PathQuery::between("dog", "cat").kinds([AssociationKind::HIERARCHICAL]).alternatives(10);
+    let kinds =
+        PathQuery::between("dog", "cat").kinds([AssociationKind::HIERARCHICAL]).alternatives(10);
     assert_eq!(client.path(kinds).unwrap().paths.len(), 1);
-    assert!(client.namespace("elsewhere").path(PathQuery::between("dog", "cat")).unwrap().paths.is_empty());
+    assert!(
+        client
+            .namespace("elsewhere")
+            .path(PathQuery::between("dog", "cat"))
+            .unwrap()
+            .paths
+            .is_empty()
+    );
     let there = PathQuery::between("dog", "cat").namespace("");
     assert_eq!(client.namespace("elsewhere").path(there).unwrap().paths.len(), 1);
-    let near = SearchQuery::like([1.0, 0.0, 0.0]).near("purring", 1).minimum_strength(0.5).minimum_confidence(1.0);
+    let near = SearchQuery::like([1.0, 0.0, 0.0])
+        .near("purring", 1)
+        .minimum_strength(0.5)
+        .minimum_confidence(1.0);
     let near = client.search(near).unwrap();
-    assert_eq!(near.hits.iter().map(|hit| ConceptId(hit.id).to_string()).collect::<Vec<_>>(), [id("cat")]);
+    assert_eq!(
+        near.hits.iter().map(|hit| ConceptId(hit.id).to_string()).collect::<Vec<_>>(),
+        [id("cat")]
+    );
 }

@@ -17,8 +17,7 @@ use sutra_client::blocking::Client;
 use sutra_client::{Association, AssociationKind, Concept, ConceptId, Direction, Neighborhood};
 
 /// Texts that mean something to XML, to Graphviz, to a terminal, or to none of them.
-const HOSTILE: &str =
-    "<&>\"' &amp; &#65; \\G \\L ]]> \\N \\ \r\n\t\u{1b}[2J\u{0}\u{fffe} {record|<port>} naïve → 犬 \\";
+const HOSTILE: &str = "<&>\"' &amp; &#65; \\G \\L ]]> \\N \\ \r\n\t\u{1b}[2J\u{0}\u{fffe} {record|<port>} naïve → 犬 \\";
 
 fn run(server: &Server, arguments: &[&str]) -> Output {
     let output = server.run(arguments);
@@ -37,13 +36,19 @@ fn contents(client: &Client) -> (BTreeMap<ConceptId, Value>, BTreeSet<String>) {
     for page in client.concept_pages() {
         for id in page.unwrap().ids.iter().map(|id| ConceptId(*id)) {
             let record = client.query(id).unwrap().unwrap();
-            let embedding: Vec<u32> = record.embedding.iter().map(|number| number.to_native().to_bits()).collect();
-            let numbers = [record.strength, record.confidence].map(|number| number.to_native().to_bits());
+            let embedding: Vec<u32> =
+                record.embedding.iter().map(|number| number.to_native().to_bits()).collect();
+            let numbers =
+                [record.strength, record.confidence].map(|number| number.to_native().to_bits());
             concepts.insert(id, json!([*record.name, *record.content, embedding, numbers]));
             for page in client.neighbor_pages(Neighborhood::of(id)) {
                 for edge in page.unwrap().neighbors.iter() {
                     let (here, there) = (id, ConceptId(edge.id));
-                    let (from, to) = if edge.direction == Direction::Out as u8 { (here, there) } else { (there, here) };
+                    let (from, to) = if edge.direction == Direction::Out as u8 {
+                        (here, there)
+                    } else {
+                        (there, here)
+                    };
                     associations.insert(format!("{from} {to} {} {}", edge.kind, edge.confidence));
                 }
             }
@@ -79,9 +84,10 @@ fn a_namespace_that_is_exported_and_imported_elsewhere_is_the_same_to_the_last_b
     std::fs::create_dir_all(folder.path()).unwrap();
     let file = folder.path().join("all.jsonl");
     let file = file.to_str().unwrap();
-    let said: Value =
-        serde_json::from_slice(&run(&server, &["export", "--format", "jsonl", "--output", file, "--json"]).stdout)
-            .unwrap();
+    let said: Value = serde_json::from_slice(
+        &run(&server, &["export", "--format", "jsonl", "--output", file, "--json"]).stdout,
+    )
+    .unwrap();
     assert_eq!(said, json!({"concepts": 3903, "associations": 4609, "cut": false}));
     let to_stdout = run(&server, &["export", "--format", "jsonl"]).stdout;
     assert_eq!(to_stdout.len() as u64, std::fs::metadata(file).unwrap().len());
@@ -89,16 +95,23 @@ fn a_namespace_that_is_exported_and_imported_elsewhere_is_the_same_to_the_last_b
     let other = Server::start(&["--cores", "3"]);
     let imported = text(&run(&other, &["import", file, "--json"]).stdout);
     let imported: Value = serde_json::from_str(&imported).unwrap();
-    assert_eq!((&imported["concepts_written"], &imported["associations_written"]), (&json!(3903), &json!(4609)));
+    assert_eq!(
+        (&imported["concepts_written"], &imported["associations_written"]),
+        (&json!(3903), &json!(4609))
+    );
     let (concepts, associations) = contents(&client);
     assert_eq!((concepts.len(), associations.len()), (3903, 4609));
     let there = contents(&other.client());
-    assert!(there.0 == concepts && there.1 == associations, "what was imported is what was exported");
+    assert!(
+        there.0 == concepts && there.1 == associations,
+        "what was imported is what was exported"
+    );
 
     // A namespace goes with its lines, and an import of them into the store that they are from
     // finds nothing new.
     run(&server, &["export", "--namespace", "other", "--format", "jsonl", "--output", file]);
-    let again: Value = serde_json::from_slice(&run(&server, &["import", file, "--json"]).stdout).unwrap();
+    let again: Value =
+        serde_json::from_slice(&run(&server, &["import", file, "--json"]).stdout).unwrap();
     assert_eq!((&again["unchanged"], &again["concepts_written"]), (&json!(1), &json!(0)));
 }
 
@@ -113,10 +126,14 @@ fn a_name_that_is_not_its_concepts_own_under_the_old_id_rule_is_exported_by_id()
         ..sutra_wire::ConceptRecord::default()
     };
     let mut raw = sutra_testing::raw::Raw::open(server.address);
-    let header =
-        sutra_wire::Header { opcode: sutra_wire::Opcode::Learn as u8, request: 1, ..sutra_wire::Header::default() };
+    let header = sutra_wire::Header {
+        opcode: sutra_wire::Opcode::Learn as u8,
+        request: 1,
+        ..sutra_wire::Header::default()
+    };
     raw.ask(header, &rkyv::to_bytes::<rkyv::rancor::Error>(&record).unwrap());
-    let line: Value = serde_json::from_slice(&run(&server, &["export", "--format", "jsonl"]).stdout).unwrap();
+    let line: Value =
+        serde_json::from_slice(&run(&server, &["export", "--format", "jsonl"]).stdout).unwrap();
     assert_eq!(line["id"], ConceptId(record.id).to_string());
 }
 
@@ -128,7 +145,9 @@ fn around_the_middle(client: &Client) {
     client.learn(Concept::with_id(ConceptId([9; 16])).content("first line\nsecond")).unwrap();
     client.learn(Concept::new("far").content("away")).unwrap();
     for association in [
-        Association::between("middle", HOSTILE).kind(AssociationKind::HIERARCHICAL).confidence(0.75),
+        Association::between("middle", HOSTILE)
+            .kind(AssociationKind::HIERARCHICAL)
+            .confidence(0.75),
         Association::between(HOSTILE, "middle").kind(AssociationKind(77)),
         Association::between(ConceptId([9; 16]), "middle"),
         Association::between("middle", "dangling").kind(AssociationKind::CAUSAL),
@@ -192,7 +211,11 @@ fn as_drawn(quoted: &str, backslashes: usize) -> String {
 
 fn read(python: &Path, file: &str, format: &str) -> Value {
     let mut reader = Command::new(python);
-    serde_json::from_str(&support::python::run(reader.args(["-c", READER, file, format]), "read the export")).unwrap()
+    serde_json::from_str(&support::python::run(
+        reader.args(["-c", READER, file, format]),
+        "read the export",
+    ))
+    .unwrap()
 }
 
 #[test]
@@ -205,26 +228,39 @@ fn programs_that_draw_graphs_read_a_neighbourhood_with_its_names_kinds_and_confi
     let export = |format: &str, within: &str| {
         let file = folder.path().join(format!("{within}.{format}"));
         let file = file.to_str().unwrap();
-        run(&server, &["export", "middle", "--format", format, "--within", within, "--output", file]);
+        run(
+            &server,
+            &["export", "middle", "--format", format, "--within", within, "--output", file],
+        );
         read(&python, file, format)
     };
     let id = |name: &str| ConceptId::from_name(name).unwrap().to_string();
     let nameless = ConceptId([9; 16]).to_string();
     // A character that neither format can hold is shown by its picture, or by a replacement sign.
-    let shown = HOSTILE.replace('\u{0}', "\u{2400}").replace('\u{1b}', "\u{241b}").replace('\u{fffe}', "\u{fffd}");
+    let shown = HOSTILE
+        .replace('\u{0}', "\u{2400}")
+        .replace('\u{1b}', "\u{241b}")
+        .replace('\u{fffe}', "\u{fffd}");
 
     let graph = export("graphml", "1");
     let nodes = graph["nodes"].as_object().unwrap();
     assert_eq!(nodes.len(), 4, "{graph}");
     assert_eq!(nodes[&id(HOSTILE)]["label"], shown);
-    assert_eq!((&nodes[&id(HOSTILE)]["content"], &nodes[&id(HOSTILE)]["learned"]), (&json!(shown), &json!(true)));
+    assert_eq!(
+        (&nodes[&id(HOSTILE)]["content"], &nodes[&id(HOSTILE)]["learned"]),
+        (&json!(shown), &json!(true))
+    );
     let labels = ["label", "content"].map(|key| nodes[&nameless][key].as_str().unwrap());
     assert_eq!(labels, ["first line", "first line\nsecond"]);
     let dangling = &nodes[&id("dangling")];
-    assert_eq!(dangling, &json!({"label": id("dangling"), "learned": false}), "the store knows no more of it");
-    let edge =
-        |from: &str, to: &str, kind: &str, confidence: f64| json!([from, to, {"type": kind, "confidence": confidence}]);
-    let edges: BTreeSet<String> = graph["edges"].as_array().unwrap().iter().map(Value::to_string).collect();
+    assert_eq!(
+        dangling,
+        &json!({"label": id("dangling"), "learned": false}),
+        "the store knows no more of it"
+    );
+    let edge = |from: &str, to: &str, kind: &str, confidence: f64| json!([from, to, {"type": kind, "confidence": confidence}]);
+    let edges: BTreeSet<String> =
+        graph["edges"].as_array().unwrap().iter().map(Value::to_string).collect();
     let expected = [
         edge(&id("middle"), &id(HOSTILE), "hierarchical", 0.75),
         edge(&id(HOSTILE), &id("middle"), "77", 1.0),
@@ -244,7 +280,8 @@ fn programs_that_draw_graphs_read_a_neighbourhood_with_its_names_kinds_and_confi
         assert_eq!(as_drawn(drawn, backslashes), shown, "{attribute}");
     }
     let edges = graph["edges"].as_array().unwrap();
-    let found = edges.iter().find(|edge| edge[0] == id("middle") && edge[1] == id(HOSTILE)).unwrap();
+    let found =
+        edges.iter().find(|edge| edge[0] == id("middle") && edge[1] == id(HOSTILE)).unwrap();
     assert_eq!(found[2], json!({"label": "\"hierarchical\"", "confidence": "\"0.75\""}));
     assert_eq!(edges.len(), 6);
 }
@@ -271,7 +308,10 @@ fn a_neighbourhood_is_cut_at_its_nearest_concepts_and_says_so() {
     assert_eq!(text(&cut.stdout).matches("->").count(), 99);
     let alone = run(&server, &["export", "hub", "--format", "jsonl", "--within", "0"]);
     assert_eq!(
-        (text(&alone.stdout).as_str(), text(&alone.stderr).contains("1 concept and 0 associations")),
+        (
+            text(&alone.stdout).as_str(),
+            text(&alone.stderr).contains("1 concept and 0 associations")
+        ),
         ("", true)
     );
 }
@@ -288,13 +328,28 @@ fn an_export_that_can_not_be_written_or_finished_leaves_the_file_that_was_there(
     for (arguments, code, says) in [
         (&["export", "nobody", "--format", "dot", "--output", path][..], 1, "nobody is not known"),
         (&["export", "--format", "dot", "--output", path], 2, "jsonl only"),
-        (&["export", "dog", "--format", "dot", "--output", path, "--server", "127.0.0.1:1"], 3, "127.0.0.1:1"),
-        (&["export", "dog", "--format", "dot", "--output", "/nowhere/dog.dot"], 2, "/nowhere/dog.dot"),
-        (&["export", "dog", "--format", "dot", "--output", "/dev/full"], 3, "/dev/full: No space left"),
+        (
+            &["export", "dog", "--format", "dot", "--output", path, "--server", "127.0.0.1:1"],
+            3,
+            "127.0.0.1:1",
+        ),
+        (
+            &["export", "dog", "--format", "dot", "--output", "/nowhere/dog.dot"],
+            2,
+            "/nowhere/dog.dot",
+        ),
+        (
+            &["export", "dog", "--format", "dot", "--output", "/dev/full"],
+            3,
+            "/dev/full: No space left",
+        ),
     ] {
         let refused = server.run(arguments);
         let said = text(&refused.stdout) + &text(&refused.stderr);
-        assert!(refused.status.code() == Some(code) && said.contains(says), "{arguments:?}: {said}");
+        assert!(
+            refused.status.code() == Some(code) && said.contains(says),
+            "{arguments:?}: {said}"
+        );
     }
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "as it was");
     run(&server, &["export", "dog", "--format", "dot", "--output", path]);
@@ -309,7 +364,8 @@ const MANY: usize = 1_500;
 fn with_much(concepts: usize) -> (Server, Folder) {
     let server = Server::start(&[]);
     let text = "x".repeat(20_000);
-    let concepts = (0..concepts).map(|number| Concept::new(format!("c{number}")).content(text.as_str()));
+    let concepts =
+        (0..concepts).map(|number| Concept::new(format!("c{number}")).content(text.as_str()));
     server.client().learn_many(concepts).finish().unwrap();
     let folder = Folder::new();
     std::fs::create_dir_all(folder.path()).unwrap();
@@ -342,15 +398,18 @@ fn wait_until_begun(child: &mut Child, folder: &Path) {
 }
 
 fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<_> =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
 
 fn lines(file: &Path) -> usize {
     let text = std::fs::read_to_string(file).unwrap();
-    let records: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let records: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     records.len()
 }
 
@@ -367,7 +426,8 @@ fn of_two_exports_to_one_file_each_is_whole_and_one_that_ends_early_leaves_nothi
             wait_until_begun(&mut ended, &folder.path());
             // It may be done by now: then it is tried again.
             kill_process(Pid::from_child(&ended), signal).unwrap();
-            let (ended, other) = (ended.wait_with_output().unwrap(), other.wait_with_output().unwrap());
+            let (ended, other) =
+                (ended.wait_with_output().unwrap(), other.wait_with_output().unwrap());
             if !ended.status.success() {
                 break (ended, other);
             }
@@ -396,7 +456,9 @@ fn a_file_keeps_its_mode_and_a_link_stays_a_link() {
     std::fs::write(&target, "old").unwrap();
     std::fs::set_permissions(&target, std::fs::Permissions::from_mode(0o600)).unwrap();
     symlink("elsewhere/target.jsonl", &link).unwrap();
-    let all = |file: &Path| run(&server, &["export", "--format", "jsonl", "--output", file.to_str().unwrap()]);
+    let all = |file: &Path| {
+        run(&server, &["export", "--format", "jsonl", "--output", file.to_str().unwrap()])
+    };
     all(&link);
     assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
     assert_eq!(lines(&target), 3);
@@ -413,8 +475,13 @@ fn a_file_keeps_its_mode_and_a_link_stays_a_link() {
     symlink("round", folder.path().join("round")).unwrap();
     for (file, says) in [("round", "symbolic links"), ("elsewhere", "directory")] {
         let file = folder.path().join(file);
-        let refused = server.run(&["export", "--format", "jsonl", "--output", file.to_str().unwrap()]);
-        assert!(refused.status.code() == Some(2) && text(&refused.stderr).contains(says), "{}", text(&refused.stderr));
+        let refused =
+            server.run(&["export", "--format", "jsonl", "--output", file.to_str().unwrap()]);
+        assert!(
+            refused.status.code() == Some(2) && text(&refused.stderr).contains(says),
+            "{}",
+            text(&refused.stderr)
+        );
     }
 }
 
@@ -423,8 +490,14 @@ fn pipes_and_what_is_open_already_are_written_to_as_they_are() {
     let (server, folder) = with_much(3);
     let path = |name: &str| folder.path().join(name);
     let fifo = path("fifo.jsonl");
-    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o600), 0)
-        .unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &fifo,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o600),
+        0,
+    )
+    .unwrap();
     let child = exporting(&server, &fifo);
     let mut read = String::new();
     std::fs::File::open(&fifo).unwrap().read_to_string(&mut read).unwrap();

@@ -30,7 +30,10 @@ fn concepts() -> Vec<(String, String)> {
     let text = std::fs::read_to_string(wordnet().join("concepts.jsonl")).unwrap();
     let line = |line: &str| -> (String, String) {
         let concept: Value = serde_json::from_str(line).unwrap();
-        (concept["id"].as_str().unwrap().to_owned(), concept["content"].as_str().unwrap().to_owned())
+        (
+            concept["id"].as_str().unwrap().to_owned(),
+            concept["content"].as_str().unwrap().to_owned(),
+        )
     };
     text.lines().map(line).collect()
 }
@@ -41,11 +44,18 @@ fn a_grid_outlives_the_loss_of_a_node_an_agent_and_its_master() {
     let master = Master::start(&registry.path(), "127.0.0.1:0", &[]);
     let address = master.address.clone();
     let start = |home: &Home, id: &str| {
-        Agent::start(home, &["--id", id, "--master", &address, "--max-nodes", &NODES_EACH.to_string()])
+        Agent::start(
+            home,
+            &["--id", id, "--master", &address, "--max-nodes", &NODES_EACH.to_string()],
+        )
     };
-    let mut agents: Vec<_> = homes.iter().zip(AGENTS).map(|(home, id)| Some(start(home, id))).collect();
-    wait_until("all agents are registered", || AGENTS.iter().all(|agent| master.agent_state(agent) == "healthy"));
-    let names: Vec<String> = (0..AGENTS.len() * NODES_EACH).map(|at| format!("words-{at}")).collect();
+    let mut agents: Vec<_> =
+        homes.iter().zip(AGENTS).map(|(home, id)| Some(start(home, id))).collect();
+    wait_until("all agents are registered", || {
+        AGENTS.iter().all(|agent| master.agent_state(agent) == "healthy")
+    });
+    let names: Vec<String> =
+        (0..AGENTS.len() * NODES_EACH).map(|at| format!("words-{at}")).collect();
     for (at, name) in names.iter().enumerate() {
         let node = master.json(&["spawn", AGENTS[at % AGENTS.len()], "--name", name]);
         assert_eq!(node["state"], "running", "{node}");
@@ -56,12 +66,17 @@ fn a_grid_outlives_the_loss_of_a_node_an_agent_and_its_master() {
     // A ninth of WordNet on each, through its address in the grid.
     let concepts = concepts();
     let clients: Vec<_> = names.iter().map(|name| client(&master, name)).collect();
-    for (client, part) in clients.iter().zip(concepts.chunks(concepts.len().div_ceil(names.len()))) {
-        let records = part.iter().map(|(name, content)| Concept::new(name.as_str()).content(content.as_str()));
+    for (client, part) in clients.iter().zip(concepts.chunks(concepts.len().div_ceil(names.len())))
+    {
+        let records = part
+            .iter()
+            .map(|(name, content)| Concept::new(name.as_str()).content(content.as_str()));
         client.learn_many(records).for_each(|learned| assert!(learned.is_ok(), "{learned:?}"));
     }
     let all_is_there = || {
-        for (client, part) in clients.iter().zip(concepts.chunks(concepts.len().div_ceil(names.len()))) {
+        for (client, part) in
+            clients.iter().zip(concepts.chunks(concepts.len().div_ceil(names.len())))
+        {
             for (name, content) in part.iter().step_by(17) {
                 let found = client.query(name.as_str()).unwrap().expect("it was learned");
                 assert_eq!(found.content, *content);
@@ -78,7 +93,9 @@ fn a_grid_outlives_the_loss_of_a_node_an_agent_and_its_master() {
         scope.spawn(move || {
             while !done.load(Ordering::Relaxed) {
                 let number = acknowledged.load(Ordering::Relaxed);
-                writer.learn(Concept::new(format!("late-{number}")).content("learned under fire")).unwrap();
+                writer
+                    .learn(Concept::new(format!("late-{number}")).content("learned under fire"))
+                    .unwrap();
                 acknowledged.store(number + 1, Ordering::Relaxed);
             }
         });
@@ -93,7 +110,10 @@ fn a_grid_outlives_the_loss_of_a_node_an_agent_and_its_master() {
         done.store(true, Ordering::Relaxed);
     });
     for number in 0..acknowledged.load(Ordering::Relaxed) {
-        assert!(writer.query(format!("late-{number}").as_str()).unwrap().is_some(), "late-{number} was acknowledged");
+        assert!(
+            writer.query(format!("late-{number}").as_str()).unwrap().is_some(),
+            "late-{number} was acknowledged"
+        );
     }
 
     // An agent is killed: its nodes go on serving, and it adopts them when it comes back.
@@ -106,7 +126,10 @@ fn a_grid_outlives_the_loss_of_a_node_an_agent_and_its_master() {
     agents[1] = Some(start(&homes[1], "rack-2"));
     assert_eq!(agents[1].as_ref().unwrap().greeting["adopted"], NODES_EACH);
     wait_until("it is back", || master.agent_state("rack-2") == "healthy");
-    assert!(kept.len() == NODES_EACH && kept.iter().all(|pid| is_alive(*pid)), "no node was started anew");
+    assert!(
+        kept.len() == NODES_EACH && kept.iter().all(|pid| is_alive(*pid)),
+        "no node was started anew"
+    );
 
     // An agent is frozen, and goes on.
     kill(agents[2].as_ref().unwrap().pid(), Signal::STOP);
@@ -119,7 +142,9 @@ fn a_grid_outlives_the_loss_of_a_node_an_agent_and_its_master() {
     // The master is killed: storage goes on, and it comes back and knows everything.
     let known = |master: &Master| {
         let nodes = master.json(&["nodes"]);
-        let of = |node: &Value| format!("{} {} {} {}", node["node_id"], node["name"], node["endpoint"], node["state"]);
+        let of = |node: &Value| {
+            format!("{} {} {} {}", node["node_id"], node["name"], node["endpoint"], node["state"])
+        };
         nodes.as_array().unwrap().iter().map(of).collect::<Vec<_>>()
     };
     let before = known(&master);
@@ -147,7 +172,10 @@ fn a_node_that_comes_back_on_another_port_is_found_by_the_same_address() {
     assert_eq!(master.ask(&["stop", "orders"]).0, 0);
     let somebody = std::net::TcpListener::bind(before["endpoint"].as_str().unwrap()).unwrap();
     let after = master.json(&["spawn", "a", "--name", "orders"]);
-    assert!(after["node_id"] == before["node_id"] && after["endpoint"] != before["endpoint"], "{before} {after}");
+    assert!(
+        after["node_id"] == before["node_id"] && after["endpoint"] != before["endpoint"],
+        "{before} {after}"
+    );
     assert_eq!(client.query("dog").unwrap().unwrap().content, "a carnivore");
     drop((somebody, agent));
 }

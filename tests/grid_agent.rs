@@ -26,7 +26,10 @@ fn a_node_is_started_answers_and_is_stopped_and_its_data_is_taken_up_again() {
     node.client().learn(Concept::new("dog").content("a carnivore")).unwrap();
     TcpStream::connect(&node.compat).unwrap();
     assert_eq!(
-        rustix::process::getsid(rustix::process::Pid::from_raw(pid as i32)).unwrap().as_raw_nonzero().get(),
+        rustix::process::getsid(rustix::process::Pid::from_raw(pid as i32))
+            .unwrap()
+            .as_raw_nonzero()
+            .get(),
         pid as i32
     );
 
@@ -69,7 +72,10 @@ fn a_node_that_is_killed_is_started_again_three_times_and_then_given_up() {
     assert_eq!(agent.wait_for(&node.id, "gave up"), 0);
     let list = home.list();
     let record = &list["nodes"][0];
-    assert_eq!((record["wanted"].as_str(), record["restarts"].as_u64()), (Some("given_up"), Some(3)));
+    assert_eq!(
+        (record["wanted"].as_str(), record["restarts"].as_u64()),
+        (Some("given_up"), Some(3))
+    );
     assert!(record["detail"].as_str().unwrap().contains("signal: 9"), "{record}");
     // It stays so when its agent comes back, until somebody asks for it.
     agent.kill();
@@ -98,7 +104,10 @@ fn an_agent_that_is_killed_loses_no_node_and_adopts_them_when_it_comes_back() {
     std::fs::write(home.path().join("nodes.json"), list.to_string()).unwrap();
 
     let agent = Agent::start(&home, &[]);
-    assert_eq!((agent.greeting["adopted"].as_u64(), agent.greeting["started"].as_u64()), (Some(2), Some(1)));
+    assert_eq!(
+        (agent.greeting["adopted"].as_u64(), agent.greeting["started"].as_u64()),
+        (Some(2), Some(1))
+    );
     let now = nodes.clone().map(|node| agent.wait_for(&node.id, "running"));
     assert_eq!((now[0], now[2]), (pids[0], pids[2]), "they were never restarted");
     assert_ne!(now[1], pids[1]);
@@ -142,9 +151,13 @@ fn serve_by_hand(data: &Path, cores: &str) -> Child {
     let mut command = sutra();
     command.args(["serve", "--data"]).arg(data).args(["--cores", cores, "--no-pin"]);
     command.args(["--listen", "127.0.0.1:0", "--compat", "off"]);
-    let mut server = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut server =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(server.stdout.take().unwrap()));
-    lines.find(|line| line.as_ref().unwrap().starts_with("listening")).expect("it listens").unwrap();
+    lines
+        .find(|line| line.as_ref().unwrap().starts_with("listening"))
+        .expect("it listens")
+        .unwrap();
     server
 }
 
@@ -171,7 +184,10 @@ fn a_server_that_somebody_has_started_by_hand_on_a_stopped_nodes_data_is_left_al
     agent.kill();
     let mut by_hand = serve_by_hand(&home.path().join("data"), "1");
     let agent = Agent::start(&home, &[]);
-    assert_eq!((agent.greeting["adopted"].as_u64(), agent.status(&node.id).0.as_str()), (Some(0), "stopped"));
+    assert_eq!(
+        (agent.greeting["adopted"].as_u64(), agent.status(&node.id).0.as_str()),
+        (Some(0), "stopped")
+    );
     assert!(by_hand.try_wait().unwrap().is_none());
     by_hand.kill().unwrap();
     by_hand.wait().unwrap();
@@ -251,10 +267,15 @@ fn what_can_not_be_is_refused_with_words_and_leaves_nothing() {
         let why = agent.try_spawn(path, port, options).unwrap_err();
         assert!(why.contains(says), "{path} {port}: {why}");
     }
-    let of_another = GridRequest::StopStorageNode { agent_id: "b".into(), node_id: node.id.clone() };
-    let (GridReply::Error { message }, _) = agent.ask(&of_another, None) else { panic!("an error") };
+    let of_another =
+        GridRequest::StopStorageNode { agent_id: "b".into(), node_id: node.id.clone() };
+    let (GridReply::Error { message }, _) = agent.ask(&of_another, None) else {
+        panic!("an error")
+    };
     assert!(message.contains("\"a\"") && message.contains("\"b\""), "{message}");
-    let (GridReply::Error { message }, _) = agent.ask(&GridRequest::ListAgents, None) else { panic!("an error") };
+    let (GridReply::Error { message }, _) = agent.ask(&GridRequest::ListAgents, None) else {
+        panic!("an error")
+    };
     assert!(message.contains("master"), "{message}");
     assert!(agent.stop_node("nobody").unwrap_err().contains("nobody"));
     std::fs::remove_file(home.path().join("out")).unwrap();
@@ -295,7 +316,9 @@ fn a_program_that_ends_at_once_leaves_nothing_and_its_end_is_told() {
     assert_eq!(std::fs::read_dir(home.path().join("logs")).unwrap().count(), 0);
     drop(agent);
     let agent = Agent::start(&home, &["--program", "/no/such/program"]);
-    assert!(agent.try_spawn("", 0, &SpawnOptions::default()).unwrap_err().contains("/no/such/program"));
+    assert!(
+        agent.try_spawn("", 0, &SpawnOptions::default()).unwrap_err().contains("/no/such/program")
+    );
     assert!(home.entries().iter().all(|entry| entry == "nodes"), "{:?}", home.entries());
     drop(agent);
     // The last words of a server that refuses to start are told, and what was there before is left.
@@ -333,7 +356,11 @@ fn a_node_that_reads_its_data_for_longer_than_a_spawn_waits_is_let_to_finish() {
     assert_eq!(home.list()["nodes"].as_array().unwrap().len(), 1);
     assert!(!home.path().join("new").exists());
     agent.wait_for("orders", "running");
-    assert_eq!(node.client().query("dog").unwrap().unwrap().content, "a carnivore", "and its port is its own still");
+    assert_eq!(
+        node.client().query("dog").unwrap().unwrap().content,
+        "a carnivore",
+        "and its port is its own still"
+    );
     agent.stop_node("orders").unwrap();
     assert!(home.nodes().is_empty());
 }
@@ -352,7 +379,9 @@ fn a_list_that_can_not_be_written_refuses_new_nodes_and_lets_go_of_old_ones() {
     assert!(home.nodes().is_empty());
     std::fs::remove_dir(home.path().join("nodes.json")).unwrap();
     std::fs::rename(home.path().join("nodes.json.kept"), home.path().join("nodes.json")).unwrap();
-    wait_until("the list is written when it can be", || home.list()["nodes"][0]["wanted"] == "stopped");
+    wait_until("the list is written when it can be", || {
+        home.list()["nodes"][0]["wanted"] == "stopped"
+    });
 }
 
 #[test]
@@ -384,9 +413,13 @@ fn messages_that_are_none_are_answered_and_do_no_harm() {
     let home = Home::new();
     let agent = Agent::start(&home, &[]);
     let mut stream = TcpStream::connect(agent.address).unwrap();
-    for message in
-        [&b""[..], b"\x03", b"\xff\xff\xff\xff", b"{\"GetStats\": null}", b"\x05\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff"]
-    {
+    for message in [
+        &b""[..],
+        b"\x03",
+        b"\xff\xff\xff\xff",
+        b"{\"GetStats\": null}",
+        b"\x05\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff",
+    ] {
         stream.write_all(&(message.len() as u32).to_be_bytes()).unwrap();
         stream.write_all(message).unwrap();
         assert!(matches!(read_reply(&mut stream).0, GridReply::Error { .. }), "{message:?}");
@@ -412,12 +445,18 @@ fn a_node_has_limits_priority_and_environment_of_its_own_and_holds_nothing_of_it
     let mut command = shell(
         "echo 300 >/proc/self/oom_score_adj; renice -n 5 -p $$ >/dev/null; ulimit -S -n 200; ulimit -S -t 4000; umask 0; exec 7</",
     );
-    command.env("SECRET", "of the agent").env("SUTRA_DATA", "/elsewhere").env("LC_ALL", "C").env("NOTIFY_SOCKET", "@s");
+    command
+        .env("SECRET", "of the agent")
+        .env("SUTRA_DATA", "/elsewhere")
+        .env("LC_ALL", "C")
+        .env("NOTIFY_SOCKET", "@s");
     let agent = Agent::start_by(command, &home, &[]);
     let node = agent.spawn("data");
     let pid = agent.status(&node.id).1;
     let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap();
-    let line = |text: String, start: &str| text.lines().find(|line| line.starts_with(start)).unwrap().to_owned();
+    let line = |text: String, start: &str| {
+        text.lines().find(|line| line.starts_with(start)).unwrap().to_owned()
+    };
     assert_eq!(read("oom_score_adj").trim(), "0");
     assert!(line(read("status"), "Umask:").ends_with("0077"), "{}", read("status"));
     let limit = |name: &str| {
@@ -436,7 +475,10 @@ fn a_node_has_limits_priority_and_environment_of_its_own_and_holds_nothing_of_it
     }
     let environment = read("environ");
     assert!(environment.contains("LC_ALL=C") && environment.contains("PATH="), "{environment}");
-    assert!(!["SECRET", "SUTRA_DATA", "NOTIFY_SOCKET"].iter().any(|name| environment.contains(name)), "{environment}");
+    assert!(
+        !["SECRET", "SUTRA_DATA", "NOTIFY_SOCKET"].iter().any(|name| environment.contains(name)),
+        "{environment}"
+    );
     let held = |fd: u32| std::fs::read_link(format!("/proc/{pid}/fd/{fd}")).unwrap_or_default();
     assert_ne!(held(7), std::path::Path::new("/"));
     assert_eq!(held(0), std::path::Path::new("/dev/null"));
@@ -492,10 +534,15 @@ fn no_link_gives_a_node_another_ones_folder_neither_at_its_spawn_nor_later() {
     let agent = Agent::start(&home, &[]);
     let node = agent.spawn("");
     let plain = SpawnOptions::default();
-    let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, home.path().join(name)).unwrap();
+    let link =
+        |to: &str, name: &str| std::os::unix::fs::symlink(to, home.path().join(name)).unwrap();
     link("nodes", "all");
     link(&format!("nodes/{}", node.id), "one");
-    for (path, says) in [("all", "where nodes have their folders"), ("one", "has the folder"), ("one/x", "around it")] {
+    for (path, says) in [
+        ("all", "where nodes have their folders"),
+        ("one", "has the folder"),
+        ("one/x", "around it"),
+    ] {
         let why = agent.try_spawn(path, 0, &plain).unwrap_err();
         assert!(why.contains(says), "{path}: {why}");
     }

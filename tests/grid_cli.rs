@@ -23,21 +23,36 @@ fn a_grid_is_made_asked_and_taken_apart_by_commands() {
     let words = String::from_utf8(master.run(&["status"]).stdout).unwrap();
     assert!(words.contains("sutra grid agent"), "it says what comes next: {words}");
 
-    let mut events =
-        sutra().args(["grid", "watch", "--json", "--master", &master.address]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut events = sutra()
+        .args(["grid", "watch", "--json", "--master", &master.address])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let asked = Client::connect(master.address.as_str()).unwrap();
     wait_until("somebody watches", || {
         let stats = asked.stats().unwrap();
-        stats.counters.iter().any(|counter| counter.name == "watchers" && counter.value.to_native() == 1)
+        stats
+            .counters
+            .iter()
+            .any(|counter| counter.name == "watchers" && counter.value.to_native() == 1)
     });
     let agent = Agent::start(&home, &["--master", &master.address, "--max-nodes", "2"]);
-    wait_until("the agent is registered", || master.ask(&["agents"]).1.as_array().unwrap().len() == 1);
+    wait_until("the agent is registered", || {
+        master.ask(&["agents"]).1.as_array().unwrap().len() == 1
+    });
     let (code, agents) = master.ask(&["agents"]);
     assert_eq!(code, 0);
-    assert_eq!((agents[0]["agent_id"].as_str(), agents[0]["max_nodes"].as_u64()), (Some("a"), Some(2)));
+    assert_eq!(
+        (agents[0]["agent_id"].as_str(), agents[0]["max_nodes"].as_u64()),
+        (Some("a"), Some(2))
+    );
 
     let (code, node) = master.ask(&["spawn", "a", "--name", "orders", "--memory", "1G"]);
-    assert_eq!((code, node["name"].as_str(), node["state"].as_str()), (0, Some("orders"), Some("running")), "{node}");
+    assert_eq!(
+        (code, node["name"].as_str(), node["state"].as_str()),
+        (0, Some("orders"), Some("running")),
+        "{node}"
+    );
     let client = Client::connect(node["endpoint"].as_str().unwrap()).unwrap();
     client.learn(Concept::new("dog")).unwrap();
     for (words, code, says) in [
@@ -59,7 +74,10 @@ fn a_grid_is_made_asked_and_taken_apart_by_commands() {
     assert!(client.query("dog").unwrap().is_some());
 
     let words = String::from_utf8(master.run(&["status"]).stdout).unwrap();
-    assert!(["healthy", "orders", "running", "1 of 2"].iter().all(|part| words.contains(part)), "{words}");
+    assert!(
+        ["healthy", "orders", "running", "1 of 2"].iter().all(|part| words.contains(part)),
+        "{words}"
+    );
     assert_eq!(master.ask(&["stop", "orders"]).0, 0);
     assert!(home.nodes().is_empty());
     assert_eq!(master.ask(&["nodes"]).1[0]["state"].as_str(), Some("stopped"));
@@ -99,7 +117,9 @@ fn an_agent_waits_for_its_master_and_finds_it_again() {
     node.client().learn(Concept::new("dog")).unwrap();
     agent.stop_node(&node.id).unwrap();
     let master = Master::start(&registry.path(), &address, &[]);
-    wait_until("what has changed meanwhile is known", || master.ask(&["nodes"]).1[0]["state"] == "stopped");
+    wait_until("what has changed meanwhile is known", || {
+        master.ask(&["nodes"]).1[0]["state"] == "stopped"
+    });
 }
 
 /// A master that has patience, and its agent, which is frozen.
@@ -118,7 +138,10 @@ fn whoever_asks_an_agent_that_hangs_is_told_so_in_the_masters_words() {
     let (_folders, master, agent) = with_an_agent_that_hangs();
     let (code, answer) = master.ask(&["spawn", "a", "--name", "orders"]);
     let words = answer["error"].as_str().unwrap();
-    assert!(code == 3 && words.contains("has not answered within 30 s") && words.contains("grid nodes"), "{words}");
+    assert!(
+        code == 3 && words.contains("has not answered within 30 s") && words.contains("grid nodes"),
+        "{words}"
+    );
     kill(agent.pid(), Signal::CONT);
     // Nobody waits for it any more, so it was not started; and the agent may be asked again at
     // once.
@@ -135,7 +158,10 @@ fn a_spawn_whose_master_stops_is_told_so_and_not_asked_for_again() {
         let spawning = scope.spawn(|| master.ask(&["spawn", "a"]));
         wait_until("the agent is asked", || {
             let stats = asked.stats().unwrap();
-            stats.counters.iter().any(|counter| counter.name == "errands" && counter.value.to_native() == 1)
+            stats
+                .counters
+                .iter()
+                .any(|counter| counter.name == "errands" && counter.value.to_native() == 1)
         });
         kill(master.pid(), Signal::TERM);
         spawning.join().unwrap()
@@ -147,13 +173,26 @@ fn a_spawn_whose_master_stops_is_told_so_and_not_asked_for_again() {
 
 #[test]
 fn without_a_master_every_command_says_so() {
-    for words in
-        [&["status"][..], &["agents"], &["nodes"], &["spawn", "a"], &["stop", "n"], &["watch"], &["unregister", "a"]]
-    {
-        let output =
-            sutra().arg("grid").args(words).args(["--master", "127.0.0.1:9", "--timeout", "300ms"]).output().unwrap();
+    for words in [
+        &["status"][..],
+        &["agents"],
+        &["nodes"],
+        &["spawn", "a"],
+        &["stop", "n"],
+        &["watch"],
+        &["unregister", "a"],
+    ] {
+        let output = sutra()
+            .arg("grid")
+            .args(words)
+            .args(["--master", "127.0.0.1:9", "--timeout", "300ms"])
+            .output()
+            .unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.code() == Some(3) && text.contains("127.0.0.1:9"), "{words:?}: {text}");
+        assert!(
+            output.status.code() == Some(3) && text.contains("127.0.0.1:9"),
+            "{words:?}: {text}"
+        );
     }
 }
 
@@ -173,7 +212,9 @@ fn a_grid_in_which_a_node_gave_up_is_degraded_to_people_scripts_and_probes() {
     let _agent = Agent::start(&home, &["--master", &master.address]);
     wait_until("the agent is registered", || master.agent_state("a") == "healthy");
     let mut pid = pid_of(&master.json(&["spawn", "a", "--name", "words"]));
-    wait_until("all is well", || master.ask(&["status"]).0 == 0 && health(&master.admin).starts_with("HTTP/1.1 200"));
+    wait_until("all is well", || {
+        master.ask(&["status"]).0 == 0 && health(&master.admin).starts_with("HTTP/1.1 200")
+    });
     for restarts in 1..=3 {
         kill(pid, Signal::KILL);
         wait_until("it runs again", || {
@@ -188,7 +229,10 @@ fn a_grid_in_which_a_node_gave_up_is_degraded_to_people_scripts_and_probes() {
     assert!(code == 1 && status["state"] == "degraded", "{status}");
     assert!(status["status"].as_str().unwrap().contains("\"words\""), "{status}");
     let words = String::from_utf8(master.run(&["status"]).stdout).unwrap();
-    assert!(words.contains(": degraded\n  node \"words\"") && words.contains("signal: 9"), "{words}");
+    assert!(
+        words.contains(": degraded\n  node \"words\"") && words.contains("signal: 9"),
+        "{words}"
+    );
     let health = health(&master.admin);
     assert!(health.starts_with("HTTP/1.1 503") && health.contains("words"), "{health}");
     // Started again by hand, it is well.
@@ -229,11 +273,19 @@ fn after_a_masters_restart_an_agent_is_unknown_until_it_is_heard_of() {
     let master = Master::start(&registry.path(), &address, &patient);
     assert_eq!(master.agent_state("a"), "unknown");
     let (code, status) = master.ask(&["status"]);
-    assert!(code == 1 && status["agents"]["unknown"] == 1 && status["agents"]["healthy"] == 0, "{status}");
+    assert!(
+        code == 1 && status["agents"]["unknown"] == 1 && status["agents"]["healthy"] == 0,
+        "{status}"
+    );
     let words = String::from_utf8(master.run(&["status"]).stdout).unwrap();
-    assert!(words.contains("1 not heard of since the master's start") && words.contains("running?"), "{words}");
+    assert!(
+        words.contains("1 not heard of since the master's start") && words.contains("running?"),
+        "{words}"
+    );
     kill(agent.pid(), Signal::CONT);
-    wait_until("it is heard of", || master.agent_state("a") == "healthy" && master.ask(&["status"]).0 == 0);
+    wait_until("it is heard of", || {
+        master.agent_state("a") == "healthy" && master.ask(&["status"]).0 == 0
+    });
 }
 
 #[test]

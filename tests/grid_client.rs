@@ -6,7 +6,9 @@ use std::time::Duration;
 use crate::support::Folder;
 use crate::support::agent::{Agent, Home};
 use crate::support::master::{Master, answering_agent};
-use sutra_client::grid::{AgentHeartbeat, AgentRegistration, AgentReport, EventKind, NodeReport, NodeState, SpawnNode};
+use sutra_client::grid::{
+    AgentHeartbeat, AgentRegistration, AgentReport, EventKind, NodeReport, NodeState, SpawnNode,
+};
 use sutra_client::{Client, ClientError, GridClient};
 use sutra_testing::wait_until;
 
@@ -14,7 +16,12 @@ use sutra_testing::wait_until;
 const PATIENT: [&str; 4] = ["--degraded-after", "1h", "--offline-after", "2h"];
 
 fn on_a_runtime(test: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap().block_on(test);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(test);
 }
 
 fn registration(agent_id: &str, incarnation: u64) -> AgentRegistration {
@@ -42,10 +49,13 @@ fn every_call_does_what_its_type_says() {
     wait_until("the agent is registered", || master.agent_state("a") == "healthy");
     on_a_runtime(async {
         // The old client's habits, and the old port.
-        let grid = GridClient::new(master.compat.clone()).with_timeout(Duration::from_secs(30)).with_retries(3);
+        let grid = GridClient::new(master.compat.clone())
+            .with_timeout(Duration::from_secs(30))
+            .with_retries(3);
         assert_eq!(grid.agents().await.unwrap()[0].agent_id, "a");
 
-        let wanted = SpawnNode { agent_id: "a".into(), name: "words".into(), ..SpawnNode::default() };
+        let wanted =
+            SpawnNode { agent_id: "a".into(), name: "words".into(), ..SpawnNode::default() };
         let node = grid.spawn_node(&wanted).await.unwrap();
         assert_eq!((node.agent_id.as_str(), node.report.name.as_str()), ("a", "words"));
         assert_eq!(home.nodes(), [node.report.pid]);
@@ -53,11 +63,17 @@ fn every_call_does_what_its_type_says() {
         let client = Client::connect(node.report.endpoint.clone()).await.unwrap();
         assert!(client.health().await.unwrap().healthy);
         let error = grid.spawn_node(&wanted).await.unwrap_err();
-        assert!(matches!(&error, ClientError::Refused { message, .. } if message.contains("words")), "{error}");
+        assert!(
+            matches!(&error, ClientError::Refused { message, .. } if message.contains("words")),
+            "{error}"
+        );
 
         for key in ["words", &node.report.node_id] {
             let found = grid.node(key).await.unwrap().unwrap();
-            assert_eq!((&found.report.node_id, found.report.state), (&node.report.node_id, NodeState::Running as u8));
+            assert_eq!(
+                (&found.report.node_id, found.report.state),
+                (&node.report.node_id, NodeState::Running as u8)
+            );
         }
         assert!(grid.node("nobody").await.unwrap().is_none());
         assert_eq!(grid.nodes(None).await.unwrap().len(), 1);
@@ -71,9 +87,15 @@ fn every_call_does_what_its_type_says() {
         assert!(grid.stop_node("words").await.unwrap());
         assert!(!grid.stop_node("nobody").await.unwrap());
         assert!(home.nodes().is_empty());
-        assert_eq!(grid.node("words").await.unwrap().unwrap().report.state, NodeState::Stopped as u8);
+        assert_eq!(
+            grid.node("words").await.unwrap().unwrap().report.state,
+            NodeState::Stopped as u8
+        );
         let invalid = grid.node("no name").await.unwrap_err();
-        assert!(matches!(&invalid, ClientError::Refused { message, .. } if message.contains("letters")), "{invalid}");
+        assert!(
+            matches!(&invalid, ClientError::Refused { message, .. } if message.contains("letters")),
+            "{invalid}"
+        );
     });
 }
 
@@ -83,18 +105,28 @@ fn an_agents_own_calls_are_told_when_it_must_register_and_its_clock_may_say_anyt
     let master = Master::start(&registry.path(), "127.0.0.1:0", &PATIENT);
     on_a_runtime(async {
         let grid = GridClient::new(master.address.clone());
-        let beat = |sent| AgentHeartbeat { agent_id: "sim".into(), incarnation: 7, revision: 1, sent };
-        let nodes = vec![NodeReport { node_id: "n".into(), state: NodeState::Running as u8, ..NodeReport::default() }];
+        let beat =
+            |sent| AgentHeartbeat { agent_id: "sim".into(), incarnation: 7, revision: 1, sent };
+        let nodes = vec![NodeReport {
+            node_id: "n".into(),
+            state: NodeState::Running as u8,
+            ..NodeReport::default()
+        }];
         let report = AgentReport { agent_id: "sim".into(), incarnation: 7, revision: 1, nodes };
         let agent = answering_agent().to_string();
-        let registration =
-            |incarnation| AgentRegistration { endpoint: agent.clone(), ..registration("sim", incarnation) };
+        let registration = |incarnation| AgentRegistration {
+            endpoint: agent.clone(),
+            ..registration("sim", incarnation)
+        };
         assert!(grid.heartbeat(&beat(1)).await.unwrap().is_none(), "nobody knows it");
         assert!(!grid.report_nodes(&report).await.unwrap());
         assert!(!grid.unregister_agent("sim").await.unwrap());
 
         let terms = grid.register_agent(&registration(7)).await.unwrap();
-        assert_eq!((terms.heartbeat_ms, terms.degraded_after_ms, terms.offline_after_ms), (100, 3_600_000, 7_200_000));
+        assert_eq!(
+            (terms.heartbeat_ms, terms.degraded_after_ms, terms.offline_after_ms),
+            (100, 3_600_000, 7_200_000)
+        );
         // It counts as healthy once it has answered where it says that it is.
         while grid.agents().await.unwrap()[0].state != 0 {
             assert!(grid.heartbeat(&beat(1)).await.unwrap().is_some());
@@ -105,7 +137,10 @@ fn an_agents_own_calls_are_told_when_it_must_register_and_its_clock_may_say_anyt
             assert_eq!(ack.sent, sent);
             let agent = &grid.agents().await.unwrap()[0];
             assert!(agent.state == 0 && agent.heartbeat_age_ms < 3_600_000, "{agent:?}");
-            assert!(agent.last_heartbeat > 1_700_000_000_000_000, "by the master's clock: {agent:?}");
+            assert!(
+                agent.last_heartbeat > 1_700_000_000_000_000,
+                "by the master's clock: {agent:?}"
+            );
         }
         // What it says of its nodes is taken as soon as it has answered where it says that it is.
         while grid.node("n").await.unwrap().is_none() {
@@ -115,7 +150,10 @@ fn an_agents_own_calls_are_told_when_it_must_register_and_its_clock_may_say_anyt
 
         // Another host with the same name is not it.
         let other = grid.register_agent(&registration(8)).await.unwrap_err();
-        assert!(matches!(&other, ClientError::Refused { message, .. } if message.contains("host-7")), "{other}");
+        assert!(
+            matches!(&other, ClientError::Refused { message, .. } if message.contains("host-7")),
+            "{other}"
+        );
         let stranger = AgentHeartbeat { incarnation: 8, ..beat(1) };
         assert!(grid.heartbeat(&stranger).await.unwrap().is_none());
         assert!(grid.unregister_agent("sim").await.unwrap());
@@ -129,7 +167,9 @@ fn a_call_outlasts_a_master_that_is_away() {
     let master = Master::start(&registry.path(), "127.0.0.1:0", &PATIENT);
     let address = master.address.clone();
     on_a_runtime(async {
-        let grid = GridClient::new(address.clone()).with_timeout(Duration::from_secs(60)).with_retries(1000);
+        let grid = GridClient::new(address.clone())
+            .with_timeout(Duration::from_secs(60))
+            .with_retries(1000);
         let nodes = vec![NodeReport { node_id: "n".into(), ..NodeReport::default() }];
         let endpoint = answering_agent().to_string();
         let sim = AgentRegistration { endpoint, nodes, ..registration("sim", 7) };
@@ -142,7 +182,9 @@ fn a_call_outlasts_a_master_that_is_away() {
             let grid = grid.clone();
             async move { grid.agents().await }
         });
-        let impatient = GridClient::new(address.clone()).with_timeout(Duration::from_millis(200)).with_retries(0);
+        let impatient = GridClient::new(address.clone())
+            .with_timeout(Duration::from_millis(200))
+            .with_retries(0);
         assert!(impatient.cluster().await.unwrap_err().to_string().contains(&address));
         assert!(!asking.is_finished(), "the other asks on");
         let master = Master::start(&registry.path(), &address, &PATIENT);
@@ -157,17 +199,25 @@ fn whoever_watches_sees_all_from_then_on_and_later_what_was_missed() {
     let master = Master::start(&registry.path(), "127.0.0.1:0", &PATIENT);
     let address = master.address.clone();
     on_a_runtime(async {
-        let grid = GridClient::new(address.clone()).with_timeout(Duration::from_secs(60)).with_retries(1000);
+        let grid = GridClient::new(address.clone())
+            .with_timeout(Duration::from_secs(60))
+            .with_retries(1000);
         grid.register_agent(&registration("before", 7)).await.unwrap();
         let mut watch = grid.watch(0).await.unwrap();
         grid.register_agent(&registration("sim", 7)).await.unwrap();
         let first = watch.next().await.unwrap().unwrap();
-        assert_eq!((first.agent_id.as_str(), first.kind), ("sim", EventKind::AgentRegistered as u8));
+        assert_eq!(
+            (first.agent_id.as_str(), first.kind),
+            ("sim", EventKind::AgentRegistered as u8)
+        );
         drop(watch);
         grid.unregister_agent("sim").await.unwrap();
         let mut watch = grid.watch(first.number).await.unwrap();
         let missed = watch.next().await.unwrap().unwrap();
-        assert_eq!((missed.number, missed.kind), (first.number + 1, EventKind::AgentUnregistered as u8));
+        assert_eq!(
+            (missed.number, missed.kind),
+            (first.number + 1, EventKind::AgentUnregistered as u8)
+        );
 
         // A master that stops says so; one that is back has higher numbers.
         master.stop();
@@ -176,7 +226,11 @@ fn whoever_watches_sees_all_from_then_on_and_later_what_was_missed() {
         let mut watch = grid.watch(missed.number).await.unwrap();
         grid.register_agent(&registration("later", 7)).await.unwrap();
         let lost = watch.next().await.unwrap().unwrap();
-        assert_eq!(lost.kind, EventKind::Missed as u8, "what was told before the restart is not kept: {lost:?}");
+        assert_eq!(
+            lost.kind,
+            EventKind::Missed as u8,
+            "what was told before the restart is not kept: {lost:?}"
+        );
         let later = watch.next().await.unwrap().unwrap();
         assert!(later.agent_id == "later" && later.number > missed.number, "{later:?}");
     });

@@ -27,8 +27,17 @@ impl Host {
     /// In namespaces of its own of these kinds (options of unshare(1)); `None` where this user may
     /// not make them.
     fn new(mut unshare: Command, kinds: &[&str], setup: &str) -> Option<Self> {
-        unshare.args(kinds).args(["sh", "-c", &format!("{setup} && echo ready && exec sleep infinity")]);
-        let mut child = unshare.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+        unshare.args(kinds).args([
+            "sh",
+            "-c",
+            &format!("{setup} && echo ready && exec sleep infinity"),
+        ]);
+        let mut child = unshare
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let host = Self(child);
@@ -58,7 +67,8 @@ impl Host {
     }
 
     fn ip(&self, words: &str) -> bool {
-        let status = self.on_network().arg("ip").args(words.split(' ')).stderr(Stdio::null()).status();
+        let status =
+            self.on_network().arg("ip").args(words.split(' ')).stderr(Stdio::null()).status();
         status.is_ok_and(|status| status.success())
     }
 }
@@ -95,7 +105,8 @@ fn cut_and_heal(patience: &[&str]) {
     let (home, registry) = (Home::new(), Folder::new());
     let listen = [&["--compat", "off"], patience].concat();
     let master = Master::start_by(one.sutra(), &registry.path(), "10.77.0.1:7001", &listen);
-    let json = |words: &[&str]| answer(&master.run_by(one.sutra(), &[words, &["--json"]].concat())).1;
+    let json =
+        |words: &[&str]| answer(&master.run_by(one.sutra(), &[words, &["--json"]].concat())).1;
     let node = |name: &str| {
         let nodes = json(&["nodes"]);
         nodes.as_array().unwrap().iter().find(|node| node["name"] == name).cloned().unwrap()
@@ -116,7 +127,11 @@ fn cut_and_heal(patience: &[&str]) {
     // The agent keeps its nodes alive by itself, which the master can't know yet.
     kill(pid_of(&killed), Signal::KILL);
     let is_back = |list: &serde_json::Value| {
-        list["nodes"].as_array().unwrap().iter().any(|node| node["name"] == "killed" && node["restarts"] == 1)
+        list["nodes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|node| node["name"] == "killed" && node["restarts"] == 1)
     };
     wait_until("the node is started again", || is_back(&home.list()));
     assert_eq!(node("killed")["restarts"], 0);
@@ -148,7 +163,8 @@ fn a_network_that_is_cut_for_long_leaves_no_trace() {
 fn small_disk(at: &Path, size: u32) -> Option<Host> {
     fs::create_dir_all(at).unwrap();
     let setup = format!("mount -t tmpfs -o size={size}m none {}", at.display());
-    let host = Host::new(Command::new("unshare"), &["--user", "--map-root-user", "--mount"], &setup);
+    let host =
+        Host::new(Command::new("unshare"), &["--user", "--map-root-user", "--mount"], &setup);
     if host.is_none() {
         eprintln!("SKIPPED: this user may not mount a filesystem");
     }
@@ -183,7 +199,8 @@ fn an_agent_on_a_full_disk_starts_nothing_says_why_and_goes_on_when_there_is_roo
         assert!(why.contains("No space left"), "{why}");
     }
     assert!(home.nodes().is_empty());
-    let entries: Vec<_> = fs::read_dir(&inside).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let entries: Vec<_> =
+        fs::read_dir(&inside).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(!entries.iter().any(|name| name == "data"), "{entries:?}");
     fs::remove_file(&filler).unwrap();
     let node = agent.spawn("data");
@@ -235,7 +252,9 @@ fn a_master_on_a_full_disk_refuses_changes_and_tells_what_it_knows() {
     );
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
         // Registering again where too many have not been asked back yet.
-        let grid = GridClient::new(master.address.clone()).with_retries(1000).with_timeout(Duration::from_secs(60));
+        let grid = GridClient::new(master.address.clone())
+            .with_retries(1000)
+            .with_timeout(Duration::from_secs(60));
         let (long, endpoint) = ("x".repeat(4000), answering_agent().to_string());
         let agent = |number: u32| AgentRegistration {
             agent_id: format!("agent-{number}"),
@@ -255,7 +274,10 @@ fn a_master_on_a_full_disk_refuses_changes_and_tells_what_it_knows() {
             }
             assert!(registered < 5000, "20 MB hold no more");
         };
-        assert!(matches!(refused, ClientError::Refused { status: Status::StorageFull, .. }), "{refused}");
+        assert!(
+            matches!(refused, ClientError::Refused { status: Status::StorageFull, .. }),
+            "{refused}"
+        );
         assert!(registered > 100, "{registered}");
         let known = grid.agents().await.unwrap().len();
         assert!(known >= registered as usize, "{known} of {registered}");
@@ -283,11 +305,16 @@ fn the_second_agent_of_one_name_is_refused_and_says_so_and_the_first_stays() {
     let master = Master::start(&registry.path(), "127.0.0.1:0", &[]);
     let first = Agent::start(&homes[0], &["--master", &master.address, "--admin", "127.0.0.1:0"]);
     wait_until("the first is registered", || master.agent_state("a") == "healthy");
-    let second = Agent::start(&homes[1], &["--master", &master.address, "--admin", "127.0.0.1:0", "--on-stop", "stop"]);
+    let second = Agent::start(
+        &homes[1],
+        &["--master", &master.address, "--admin", "127.0.0.1:0", "--on-stop", "stop"],
+    );
     let admin = second.greeting["admin"].as_str().unwrap().to_owned();
     wait_until("the second says that it is refused", || {
         let health = health(&admin);
-        health.starts_with("HTTP/1.1 503") && health.contains("registered already") && health.contains("another id")
+        health.starts_with("HTTP/1.1 503")
+            && health.contains("registered already")
+            && health.contains("another id")
     });
     let agents = master.json(&["agents"]);
     assert_eq!(agents.as_array().unwrap().len(), 1);
@@ -296,7 +323,8 @@ fn the_second_agent_of_one_name_is_refused_and_says_so_and_the_first_stays() {
     second.stop();
     assert_eq!(master.agent_state("a"), "healthy");
     // A copy of the first one's folder is no more the first than any other.
-    std::fs::copy(homes[0].path().join("incarnation"), homes[1].path().join("incarnation")).unwrap();
+    std::fs::copy(homes[0].path().join("incarnation"), homes[1].path().join("incarnation"))
+        .unwrap();
     let second = Agent::start(&homes[1], &["--master", &master.address, "--admin", "127.0.0.1:0"]);
     let admin = second.greeting["admin"].as_str().unwrap().to_owned();
     wait_until("the copy says that it is one", || health(&admin).contains("a copy of its folder"));
@@ -311,7 +339,9 @@ fn the_second_agent_of_one_name_is_refused_and_says_so_and_the_first_stays() {
     wait_until("the first is offline, so the second may be what it has moved to", is_second);
     kill(first.pid(), Signal::CONT);
     let admin = first.greeting["admin"].as_str().unwrap();
-    wait_until("the first says that it is refused", || health(admin).contains("registered already"));
+    wait_until("the first says that it is refused", || {
+        health(admin).contains("registered already")
+    });
     assert!(is_second());
 }
 
@@ -360,7 +390,10 @@ fn the_second_master_on_a_folder_is_refused() {
     ]);
     let text = String::from_utf8(second.stderr).unwrap();
     assert_eq!(second.status.code(), Some(3), "{text}");
-    assert!(text.contains(&master.pid().to_string()) && text.contains(data.to_str().unwrap()), "{text}");
+    assert!(
+        text.contains(&master.pid().to_string()) && text.contains(data.to_str().unwrap()),
+        "{text}"
+    );
     assert_eq!(master.ask(&["status"]).0, 0, "the first goes on");
 }
 
@@ -372,11 +405,15 @@ fn a_name_is_never_a_strangers_who_registers_it_too() {
     let agent = Agent::start(&home, &["--master", &master.address, "--id", "rack-1"]);
     wait_until("the agent is registered", || master.agent_state("rack-1") == "healthy");
     let node = master.json(&["spawn", "rack-1", "--name", "words"]);
-    let words = || Client::connect(format!("grid://{}/words", master.address)).with_timeout(Duration::from_secs(5));
+    let words = || {
+        Client::connect(format!("grid://{}/words", master.address))
+            .with_timeout(Duration::from_secs(5))
+    };
     let server = support::Server::start(&[]);
     // One that does not answer where it says that it is, one that says that it is where the real
     // one is, one that does answer, and one whose node has the name for its id.
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let closed =
+        std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let answers = answering_agent().to_string();
     let strangers = [
         ("nobody", closed.clone(), "node-0", "words"),
@@ -404,27 +441,44 @@ fn a_name_is_never_a_strangers_who_registers_it_too() {
             };
             grid.register_agent(&registration).await.unwrap();
         }
-        while grid.node("other").await.unwrap().is_none() || grid.node("node-2").await.unwrap().is_none() {
+        while grid.node("other").await.unwrap().is_none()
+            || grid.node("node-2").await.unwrap().is_none()
+        {
             tokio::task::yield_now().await;
         }
-        assert!(grid.node("node-0").await.unwrap().is_none() && grid.node("node-1").await.unwrap().is_none());
+        assert!(
+            grid.node("node-0").await.unwrap().is_none()
+                && grid.node("node-1").await.unwrap().is_none()
+        );
         for _ in 0..10 {
-            assert_eq!(grid.node("words").await.unwrap().unwrap().report.node_id, node["node_id"].as_str().unwrap());
+            assert_eq!(
+                grid.node("words").await.unwrap().unwrap().report.node_id,
+                node["node_id"].as_str().unwrap()
+            );
         }
     });
     words().blocking().unwrap().learn(Concept::new("dog")).unwrap();
     // The conflict is told.
     let (code, status) = master.ask(&["status"]);
-    assert!(code == 1 && status["status"].as_str().unwrap().contains("start it under another"), "{status}");
+    assert!(
+        code == 1 && status["status"].as_str().unwrap().contains("start it under another"),
+        "{status}"
+    );
     // It stops, and after a restart of the master it is still nobody else's.
     assert_eq!(master.ask(&["stop", "words"]).0, 0);
     let stopped = words().blocking().err().unwrap();
-    assert!(matches!(&stopped, ClientError::Node { problem, .. } if problem.contains("stopped")), "{stopped}");
+    assert!(
+        matches!(&stopped, ClientError::Node { problem, .. } if problem.contains("stopped")),
+        "{stopped}"
+    );
     let address = master.address.clone();
     drop(master);
     let master = Master::start(&registry.path(), &address, &patient);
     let stopped = Client::connect(format!("grid://{address}/words")).blocking().err().unwrap();
-    assert!(matches!(&stopped, ClientError::Node { problem, .. } if problem.contains("stopped")), "{stopped}");
+    assert!(
+        matches!(&stopped, ClientError::Node { problem, .. } if problem.contains("stopped")),
+        "{stopped}"
+    );
     drop((master, agent));
 }
 
@@ -432,7 +486,8 @@ fn a_name_is_never_a_strangers_who_registers_it_too() {
 fn made_up_agents_of_either_protocol_lock_no_real_one_out_and_leave_nothing_behind() {
     let (home, registry) = (Home::new(), Folder::new());
     let master = Master::start(&registry.path(), "127.0.0.1:0", &[]);
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let closed =
+        std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let flood = |master: &Master, round: u32| {
         let mut stream = TcpStream::connect(&master.compat).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -451,34 +506,46 @@ fn made_up_agents_of_either_protocol_lock_no_real_one_out_and_leave_nothing_behi
             let (reply, _) = support::agent::read_reply(&mut stream);
             assert!(matches!(reply, GridReply::RegisterAgentOk { .. }), "{reply:?}");
         }
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-            let grid = GridClient::new(master.address.clone()).with_retries(0);
-            for number in 0..2_500 {
-                let registration = AgentRegistration {
-                    agent_id: format!("native-{round}-{number}"),
-                    endpoint: closed.clone(),
-                    incarnation: 7,
-                    ..AgentRegistration::default()
-                };
-                match grid.register_agent(&registration).await {
-                    Ok(_) | Err(ClientError::Refused { status: Status::Busy, .. }) => {}
-                    other => panic!("{other:?}"),
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(
+            async {
+                let grid = GridClient::new(master.address.clone()).with_retries(0);
+                for number in 0..2_500 {
+                    let registration = AgentRegistration {
+                        agent_id: format!("native-{round}-{number}"),
+                        endpoint: closed.clone(),
+                        incarnation: 7,
+                        ..AgentRegistration::default()
+                    };
+                    match grid.register_agent(&registration).await {
+                        Ok(_) | Err(ClientError::Refused { status: Status::Busy, .. }) => {}
+                        other => panic!("{other:?}"),
+                    }
                 }
-            }
-        });
+            },
+        );
     };
     flood(&master, 0);
     let agent = Agent::start(&home, &["--master", &master.address]);
-    wait_until("the real agent is let in", || !master.json(&["spawn", "a", "--name", "words"])["node_id"].is_null());
+    wait_until("the real agent is let in", || {
+        !master.json(&["spawn", "a", "--name", "words"])["node_id"].is_null()
+    });
     flood(&master, 1);
     assert_eq!(master.ask(&["spawn", "a", "--name", "more"]).0, 0);
-    wait_until("the others are forgotten", || master.json(&["agents"]).as_array().unwrap().len() == 1);
+    wait_until("the others are forgotten", || {
+        master.json(&["agents"]).as_array().unwrap().len() == 1
+    });
     flood(&master, 2);
     let address = master.address.clone();
     drop(master);
     let master = Master::start(&registry.path(), &address, &[]);
-    assert_eq!(master.json(&["agents"]).as_array().unwrap().len(), 1, "nothing of them was on the disk");
-    wait_until("the real one is back", || master.agent_state("a") == "healthy" && master.ask(&["status"]).0 == 0);
+    assert_eq!(
+        master.json(&["agents"]).as_array().unwrap().len(),
+        1,
+        "nothing of them was on the disk"
+    );
+    wait_until("the real one is back", || {
+        master.agent_state("a") == "healthy" && master.ask(&["status"]).0 == 0
+    });
     drop(agent);
 }
 
@@ -499,7 +566,8 @@ fn an_agent_whose_host_has_another_name_now_is_let_in_at_once() {
     }
     let host = |agent: &str| {
         let agents = master.json(&["agents"]);
-        let found = agents.as_array().unwrap().iter().find(|known| known["agent_id"] == agent).cloned();
+        let found =
+            agents.as_array().unwrap().iter().find(|known| known["agent_id"] == agent).cloned();
         found.map(|agent| agent["hostname"].as_str().unwrap().to_owned())
     };
     let mut node = None;
@@ -509,8 +577,11 @@ fn an_agent_whose_host_has_another_name_now_is_let_in_at_once() {
         let agent = Agent::start_by(command, &home, &["--master", &master.address]);
         // Nobody is offline before an hour is over.
         wait_until("it is known under its host's name", || host("a").as_deref() == Some(name));
-        let now = node.get_or_insert_with(|| master.json(&["spawn", "a", "--name", "words"])).clone();
-        wait_until("its node is known and was never started anew", || pid_of(&master.node("words")) == pid_of(&now));
+        let now =
+            node.get_or_insert_with(|| master.json(&["spawn", "a", "--name", "words"])).clone();
+        wait_until("its node is known and was never started anew", || {
+            pid_of(&master.node("words")) == pid_of(&now)
+        });
         agent.kill();
     }
 }

@@ -34,7 +34,11 @@ fn start(home: &Home) -> (SocketAddr, SocketAddr) {
     };
     let (told, report) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
         runtime.block_on(async {
             let agent = Agent::start(config).await.unwrap();
             told.send((agent.report().listening, agent.report().admin.unwrap())).unwrap();
@@ -70,11 +74,14 @@ fn a_node_that_is_frozen_is_told_of_and_started_again() {
         memory_limit_mb: 0,
         port: 0,
     };
-    let GridReply::SpawnStorageNodeOk { node_id, success: true, .. } = ask(agent, &spawn) else { panic!("a node") };
-    let status = || match ask(agent, &GridRequest::GetStorageNodeStatus { node_id: node_id.clone() }) {
-        GridReply::GetStorageNodeStatusOk { status, pid, .. } => (status, pid),
-        other => panic!("{other:?}"),
+    let GridReply::SpawnStorageNodeOk { node_id, success: true, .. } = ask(agent, &spawn) else {
+        panic!("a node")
     };
+    let status =
+        || match ask(agent, &GridRequest::GetStorageNodeStatus { node_id: node_id.clone() }) {
+            GridReply::GetStorageNodeStatusOk { status, pid, .. } => (status, pid),
+            other => panic!("{other:?}"),
+        };
     // While it runs, and before it has answered for the first time after its start.
     for is_early in [false, true] {
         let mut pid = 0;
@@ -85,7 +92,9 @@ fn a_node_that_is_frozen_is_told_of_and_started_again() {
         });
         if is_early {
             kill(pid, Signal::KILL);
-            wait_until("it is started again", || home.nodes().first().is_some_and(|now| *now != pid));
+            wait_until("it is started again", || {
+                home.nodes().first().is_some_and(|now| *now != pid)
+            });
             pid = home.nodes()[0];
         }
         kill(pid, Signal::STOP);

@@ -78,21 +78,41 @@ fn reply(message: &[u8]) -> GridReply {
 #[test]
 fn every_recorded_message_is_answered_as_of_old_on_either_port() {
     let registry = Folder::new();
-    let master = Master::start(&registry.path(), "127.0.0.1:0", &["--degraded-after", "1h", "--offline-after", "2h"]);
+    let master = Master::start(
+        &registry.path(),
+        "127.0.0.1:0",
+        &["--degraded-after", "1h", "--offline-after", "2h"],
+    );
     for port in [&master.compat, &master.address] {
         let ask = |message: &[u8]| ask(port, message);
-        assert_eq!(reply(&ask(&golden("request ListAgents"))), GridReply::ListAgentsOk { agents: Vec::new() });
+        assert_eq!(
+            reply(&ask(&golden("request ListAgents"))),
+            GridReply::ListAgentsOk { agents: Vec::new() }
+        );
         let unknown = reply(&ask(&golden("request Heartbeat")));
-        assert_eq!(unknown, GridReply::HeartbeatOk { acknowledged: false, timestamp: 1_234_567_890 });
+        assert_eq!(
+            unknown,
+            GridReply::HeartbeatOk { acknowledged: false, timestamp: 1_234_567_890 }
+        );
 
         // As recorded, but for the master's version.
         let registered = ask(&golden("request RegisterAgent"));
-        assert!(matches!(reply(&registered), GridReply::RegisterAgentOk { success: true, error_message: None, .. }));
+        assert!(matches!(
+            reply(&registered),
+            GridReply::RegisterAgentOk { success: true, error_message: None, .. }
+        ));
         assert_eq!(ask(&golden("request Heartbeat")), golden("reply HeartbeatOk"));
-        let GridReply::ListAgentsOk { agents } = reply(&ask(&golden("request ListAgents"))) else { panic!("a list") };
-        assert_eq!((agents.len(), agents[0].agent_id.as_str(), agents[0].status.as_str()), (1, "agent-001", "healthy"));
+        let GridReply::ListAgentsOk { agents } = reply(&ask(&golden("request ListAgents"))) else {
+            panic!("a list")
+        };
+        assert_eq!(
+            (agents.len(), agents[0].agent_id.as_str(), agents[0].status.as_str()),
+            (1, "agent-001", "healthy")
+        );
         let status = reply(&ask(&golden("request GetClusterStatus")));
-        let GridReply::GetClusterStatusOk { total_agents: 1, healthy_agents: 1, status, .. } = status else {
+        let GridReply::GetClusterStatusOk { total_agents: 1, healthy_agents: 1, status, .. } =
+            status
+        else {
             panic!("{status:?}")
         };
         assert_eq!(status, "healthy");
@@ -107,20 +127,35 @@ fn every_recorded_message_is_answered_as_of_old_on_either_port() {
         // The same agent, where it can be reached: what it is asked, and what it answers, passes
         // through unchanged.
         let (address, hear) = old_agent();
-        let GridRequest::RegisterAgent { agent_id, hostname, platform, max_storage_nodes, version, .. } =
-            GridRequest::read(&golden("request RegisterAgent")).unwrap().0
+        let GridRequest::RegisterAgent {
+            agent_id,
+            hostname,
+            platform,
+            max_storage_nodes,
+            version,
+            ..
+        } = GridRequest::read(&golden("request RegisterAgent")).unwrap().0
         else {
             panic!("the recorded message")
         };
         let agent_endpoint = address.to_string();
-        let register =
-            GridRequest::RegisterAgent { agent_id, hostname, platform, max_storage_nodes, version, agent_endpoint };
+        let register = GridRequest::RegisterAgent {
+            agent_id,
+            hostname,
+            platform,
+            max_storage_nodes,
+            version,
+            agent_endpoint,
+        };
         let mut message = Vec::new();
         register.append(None, &mut message);
         ask(&message[4..]);
         assert_eq!(ask(&golden("request SpawnStorageNode")), golden("reply SpawnStorageNodeOk"));
         assert_eq!(hear.recv().unwrap(), golden("request SpawnStorageNode"));
-        assert_eq!(ask(&golden("request GetStorageNodeStatus")), golden("reply GetStorageNodeStatusOk"));
+        assert_eq!(
+            ask(&golden("request GetStorageNodeStatus")),
+            golden("reply GetStorageNodeStatusOk")
+        );
         let refused = reply(&ask(&golden("request StopStorageNode")));
         assert!(
             matches!(&refused, GridReply::StopStorageNodeOk { success: false, error_message: Some(why) } if why.ends_with('x')),

@@ -47,7 +47,12 @@ fn from_shell(server: &Server, script: &str, file: &Path) -> Output {
 }
 
 fn gzip(text: &[u8]) -> Vec<u8> {
-    let mut child = Command::new("gzip").arg("-c").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = Command::new("gzip")
+        .arg("-c")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     child.stdin.take().unwrap().write_all(text).unwrap();
     child.wait_with_output().unwrap().stdout
 }
@@ -59,7 +64,8 @@ fn zstd(text: &str) -> Vec<u8> {
         // A raw block: the format needs no compressor. One segment, its size in two bytes less 256.
         let size = u16::try_from(text.len() - 256).unwrap().to_le_bytes();
         let header = (text.len() as u32) << 3 | 1;
-        [&[0x28, 0xb5, 0x2f, 0xfd, 0x60][..], &size, &header.to_le_bytes()[..3], text.as_bytes()].concat()
+        [&[0x28, 0xb5, 0x2f, 0xfd, 0x60][..], &size, &header.to_le_bytes()[..3], text.as_bytes()]
+            .concat()
     };
     let skipped = [&[0x51, 0x2a, 0x4d, 0x18, 3, 0, 0, 0][..], b"abc"].concat();
     [frame(&text[..half]), skipped, frame(&text[half..])].concat()
@@ -76,7 +82,8 @@ fn pipes_standard_input_and_compressed_files_are_imported() {
     fs::write(&plain, LINES).unwrap();
     let packed = path.join("packed.jsonl.gz");
     // As two archives one after the other, which gzip reads as one.
-    fs::write(&packed, [gzip(&LINES.as_bytes()[..40]), gzip(&LINES.as_bytes()[40..])].concat()).unwrap();
+    fs::write(&packed, [gzip(&LINES.as_bytes()[..40]), gzip(&LINES.as_bytes()[40..])].concat())
+        .unwrap();
     for (script, file) in [
         ("\"$0\" import - <\"$1\"", &plain),
         ("cat \"$1\" | \"$0\" import -", &plain),
@@ -95,7 +102,11 @@ fn pipes_standard_input_and_compressed_files_are_imported() {
         let server = Server::start(&["--cores", "1"]);
         let output = from_shell(&server, script, file);
         assert!(output.status.success(), "{script}: {}", text(&output.stderr));
-        assert_eq!(written(&serde_json::from_slice(&output.stdout).unwrap()), [2, 1, 0], "{script}");
+        assert_eq!(
+            written(&serde_json::from_slice(&output.stdout).unwrap()),
+            [2, 1, 0],
+            "{script}"
+        );
         assert_eq!(content(&server.client(), "cat").as_deref(), Some("purrs"), "{script}");
     }
     assert_eq!(fs::read_dir(&path).unwrap().count(), 2);
@@ -109,16 +120,24 @@ fn what_is_read_only_once_is_kept_in_a_temporary_file_and_that_is_said() {
     let server = Server::start(&[]);
     let mut shell = Command::new("sh");
     shell.args(["-c", "cat \"$1\" | \"$0\" import -", env!("CARGO_BIN_EXE_sutra")]).arg(&file);
-    let output = shell.env("SUTRA_SERVER", server.address.to_string()).env("TMPDIR", &path).output().unwrap();
+    let output = shell
+        .env("SUTRA_SERVER", server.address.to_string())
+        .env("TMPDIR", &path)
+        .output()
+        .unwrap();
     let said = text(&output.stderr);
     assert!(said.contains("reading standard input to its end into a temporary file"), "{said}");
-    assert!(said.contains(path.to_str().unwrap()) && fs::read_dir(&path).unwrap().count() == 1, "{said}");
+    assert!(
+        said.contains(path.to_str().unwrap()) && fs::read_dir(&path).unwrap().count() == 1,
+        "{said}"
+    );
 }
 
 #[test]
 fn compression_is_known_by_content_and_a_stream_that_is_cut_writes_nothing() {
     let (_folder, path) = folder();
-    let many: String = (0..50).map(|n| format!("{{\"id\":\"c{n}\",\"content\":\"number {n}\"}}\n")).collect();
+    let many: String =
+        (0..50).map(|n| format!("{{\"id\":\"c{n}\",\"content\":\"number {n}\"}}\n")).collect();
     let server = Server::start(&[]);
     for (name, bytes) in [
         ("a.jsonl.zst", zstd(&many)),
@@ -146,18 +165,31 @@ fn compression_is_known_by_content_and_a_stream_that_is_cut_writes_nothing() {
         fs::write(&file, bytes).unwrap();
         let refused = server.run(&["import", "--namespace", "cut", file.to_str().unwrap()]);
         let said = text(&refused.stderr);
-        assert!(refused.status.code() == Some(2) && said.contains(says) && said.contains(name), "{name}: {said}");
+        assert!(
+            refused.status.code() == Some(2) && said.contains(says) && said.contains(name),
+            "{name}: {said}"
+        );
     }
     assert_eq!(server.client().stats().unwrap().concepts, concepts);
 }
 
 /// An import that waits for a pipe to which nobody writes. Also the other ends, which keep its
 /// pipes open.
-fn waiting(server: &Server, path: &Path, arguments: &[&str]) -> (Child, BufReader<ChildStderr>, ChildStdin) {
+fn waiting(
+    server: &Server,
+    path: &Path,
+    arguments: &[&str],
+) -> (Child, BufReader<ChildStderr>, ChildStdin) {
     let mut command = sutra();
     command.arg("import").arg(path).args(arguments).env("SUTRA_SERVER", server.address.to_string());
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let (mut said, input) = (BufReader::new(child.stderr.take().unwrap()), child.stdin.take().unwrap());
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut said, input) =
+        (BufReader::new(child.stderr.take().unwrap()), child.stdin.take().unwrap());
     let mut line = String::new();
     said.read_line(&mut line).unwrap();
     assert!(line.contains("to its end into a temporary file"), "{line}");
@@ -189,7 +221,8 @@ fn an_import_that_waits_for_a_pipe_ends_in_time_and_with_the_first_signal() {
 fn a_server_whose_import_waits_for_a_pipe_serves_and_stops() {
     let (_folder, path) = folder();
     let mode = rustix::fs::Mode::from_raw_mode(0o600);
-    rustix::fs::mknodat(rustix::fs::CWD, path.join("p.jsonl"), rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, path.join("p.jsonl"), rustix::fs::FileType::Fifo, mode, 0)
+        .unwrap();
     let server = Server::start(&["--import", path.to_str().unwrap()]);
     assert_eq!(content(&server.client(), "dog"), None);
     assert!(server.stop().0.success());
@@ -241,7 +274,8 @@ fn a_byte_order_mark_is_read_over_wherever_a_text_is_read() {
 fn npy(file: &Path, kind: &str, fortran: &str, shape: &str, numbers: &[u8]) {
     let header = format!("{{'descr': '{kind}', 'fortran_order': {fortran}, 'shape': {shape}, }}\n");
     let length = u16::try_from(header.len()).unwrap().to_le_bytes();
-    fs::write(file, [b"\x93NUMPY\x01\0", &length[..], header.as_bytes(), numbers].concat()).unwrap();
+    fs::write(file, [b"\x93NUMPY\x01\0", &length[..], header.as_bytes(), numbers].concat())
+        .unwrap();
 }
 
 #[test]
@@ -252,7 +286,9 @@ fn embeddings_of_every_real_type_and_order_lie_beside_their_concepts() {
     // Two concepts, three numbers each: 1 2 3 and 4 5 -6.
     let rows = [1.0, 2.0, 3.0, 4.0, 5.0, -6.0];
     let columns = [1.0, 4.0, 2.0, 5.0, 3.0, -6.0];
-    let bytes = |numbers: [f64; 6], of: fn(f64) -> Vec<u8>| numbers.into_iter().flat_map(of).collect::<Vec<u8>>();
+    let bytes = |numbers: [f64; 6], of: fn(f64) -> Vec<u8>| {
+        numbers.into_iter().flat_map(of).collect::<Vec<u8>>()
+    };
     for (kind, fortran, bytes) in [
         ("<f8", "False", bytes(rows, |n| n.to_le_bytes().into())),
         (">f8", "True", bytes(columns, |n| n.to_be_bytes().into())),
@@ -266,7 +302,8 @@ fn embeddings_of_every_real_type_and_order_lie_beside_their_concepts() {
         assert_eq!(written(&import(&server, &[lines.to_str().unwrap()])), [2, 1, 0], "{kind}");
         for (name, expected) in [("dog", &rows[..3]), ("cat", &rows[3..])] {
             let record = server.client().query(name).unwrap().unwrap();
-            let stored: Vec<f64> = record.embedding.iter().map(|number| f64::from(number.to_native())).collect();
+            let stored: Vec<f64> =
+                record.embedding.iter().map(|number| f64::from(number.to_native())).collect();
             assert_eq!(stored, expected, "{kind} {fortran}");
         }
     }
@@ -280,7 +317,10 @@ fn embeddings_of_every_real_type_and_order_lie_beside_their_concepts() {
         npy(&numbers, kind, "False", shape, &[0; 48]);
         let refused = server.run(&["import", lines.to_str().unwrap()]);
         let said = text(&refused.stderr);
-        assert!(refused.status.code() == Some(2) && said.contains(says) && said.contains("x.npy"), "{said}");
+        assert!(
+            refused.status.code() == Some(2) && said.contains(says) && said.contains("x.npy"),
+            "{said}"
+        );
     }
     assert_eq!(server.client().stats().unwrap().concepts, 0);
 }
@@ -309,11 +349,16 @@ fn the_first_line_with_a_vector_decides_how_long_vectors_are_and_the_others_are_
         let first = &summary["bad_lines"][0];
         let reason = first["reason"].as_str().unwrap();
         assert!(
-            first["line"] == 3 && reason.contains("has 5 numbers; ") && reason.contains("mixed.jsonl:2"),
+            first["line"] == 3
+                && reason.contains("has 5 numbers; ")
+                && reason.contains("mixed.jsonl:2"),
             "{reason}"
         );
         let words = server.run(&["import", file.to_str().unwrap()]);
-        assert!(text(&words.stdout).contains("mixed.jsonl:2 decided that embeddings have 3 numbers; 200 others"));
+        assert!(
+            text(&words.stdout)
+                .contains("mixed.jsonl:2 decided that embeddings have 3 numbers; 200 others")
+        );
     }
     // Where the store has vectors already, these have decided.
     let server = Server::start(&[]);
@@ -344,9 +389,20 @@ fn an_import_says_how_many_vectors_its_lines_without_one_removed() {
 /// A server that has imported a folder at its start, and what it said about that.
 fn importing(folder: Folder, source: &Path) -> (Server, Value) {
     let mut command = sutra();
-    command.args(["serve", "--cores", "2", "--no-pin", "--listen", "127.0.0.1:0", "--compat", "off", "--json"]);
+    command.args([
+        "serve",
+        "--cores",
+        "2",
+        "--no-pin",
+        "--listen",
+        "127.0.0.1:0",
+        "--compat",
+        "off",
+        "--json",
+    ]);
     command.arg("--data").arg(folder.path()).arg("--import").arg(source);
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     lines.next().unwrap().unwrap();
     let said = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
@@ -373,13 +429,23 @@ fn what_was_deleted_since_an_import_at_start_stays_deleted() {
     let (server, said) = importing(server.kill().folder, &path);
     assert_eq!((written(&said), &said["passed_over"]), ([0, 0, 0], &json!(2)));
     let client = server.client();
-    assert_eq!(["dog", "owl", "cat"].map(|name| content(&client, name)), [None, None, Some("hisses".into())]);
+    assert_eq!(
+        ["dog", "owl", "cat"].map(|name| content(&client, name)),
+        [None, None, Some("hisses".into())]
+    );
     assert_eq!(client.stats().unwrap().associations, 0);
 
     // A file that was changed is imported again, and only adds; the other one is left alone.
-    fs::write(&two, "{\"id\":\"owl\",\"content\":\"hoots\"}\n{\"id\":\"cat\",\"content\":\"purrs\"}\n").unwrap();
+    fs::write(
+        &two,
+        "{\"id\":\"owl\",\"content\":\"hoots\"}\n{\"id\":\"cat\",\"content\":\"purrs\"}\n",
+    )
+    .unwrap();
     let (server, said) = importing(server.stop().1.folder, &path);
-    assert_eq!((written(&said), &said["passed_over"], &said["kept"]), ([1, 0, 0], &json!(1), &json!(1)));
+    assert_eq!(
+        (written(&said), &said["passed_over"], &said["kept"]),
+        ([1, 0, 0], &json!(1), &json!(1))
+    );
     let client = server.client();
     let expected = [None, Some("hoots".into()), Some("hisses".into())];
     assert_eq!(["dog", "owl", "cat"].map(|name| content(&client, name)), expected);
@@ -398,7 +464,8 @@ fn what_was_deleted_since_an_import_at_start_stays_deleted() {
 #[test]
 fn an_import_at_start_that_was_interrupted_is_done_again() {
     let (_folder, path) = folder();
-    let many: String = (0..20_000).map(|n| format!("{{\"id\":\"c{n}\",\"content\":\"number {n}\"}}\n")).collect();
+    let many: String =
+        (0..20_000).map(|n| format!("{{\"id\":\"c{n}\",\"content\":\"number {n}\"}}\n")).collect();
     fs::write(path.join("many.jsonl"), many).unwrap();
     let server = Server::start(&["--import", path.to_str().unwrap()]);
     // It may be at any place by now, and is not done before all is there.

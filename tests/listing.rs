@@ -7,7 +7,8 @@ use rkyv::rancor::Error;
 use sutra_client::{Association, AssociationKind, Concept, ConceptId};
 use sutra_testing::raw::Raw;
 use sutra_wire::{
-    AssociationKey, AssociationRecord, Checked, Concepts, ConceptsRequest, CoreLayout, Header, Opcode, Status, limits,
+    AssociationKey, AssociationRecord, Checked, Concepts, ConceptsRequest, CoreLayout, Header,
+    Opcode, Status, limits,
 };
 
 const CORES: u16 = 4;
@@ -19,7 +20,11 @@ fn id(name: &str) -> [u8; 16] {
 fn ask<T>(raw: &mut Raw, opcode: Opcode, request: &T) -> sutra_testing::raw::Reply
 where
     T: for<'a> rkyv::Serialize<
-            rkyv::api::high::HighSerializer<rkyv::util::AlignedVec, rkyv::ser::allocator::ArenaHandle<'a>, Error>,
+            rkyv::api::high::HighSerializer<
+                rkyv::util::AlignedVec,
+                rkyv::ser::allocator::ArenaHandle<'a>,
+                Error,
+            >,
         >,
 {
     raw.ask(
@@ -53,12 +58,19 @@ fn every_concept_is_listed_exactly_once_while_others_are_learned() {
     assert!(listed.values().all(|times| *times == 1));
     assert!((0..2000).all(|number| listed.contains_key(&id(&format!("concept-{number}")))));
     let late = (0..).take_while(|number| client.query(format!("late-{number}")).unwrap().is_some());
-    let known = 2000 + late.filter(|number| listed.contains_key(&id(&format!("late-{number}")))).count();
+    let known =
+        2000 + late.filter(|number| listed.contains_key(&id(&format!("late-{number}")))).count();
     assert_eq!(listed.len(), known, "and nothing else");
 
-    let pages: Vec<_> = client.namespace("other").concept_pages().map(|page| page.unwrap().ids.len()).collect();
-    assert_eq!((pages.len(), pages.iter().sum::<usize>()), (usize::from(CORES), 300), "a page a core");
-    let nowhere: Vec<_> = client.namespace("nowhere").concept_pages().map(|page| page.unwrap().ids.len()).collect();
+    let pages: Vec<_> =
+        client.namespace("other").concept_pages().map(|page| page.unwrap().ids.len()).collect();
+    assert_eq!(
+        (pages.len(), pages.iter().sum::<usize>()),
+        (usize::from(CORES), 300),
+        "a page a core"
+    );
+    let nowhere: Vec<_> =
+        client.namespace("nowhere").concept_pages().map(|page| page.unwrap().ids.len()).collect();
     assert_eq!(nowhere, [0]);
 }
 
@@ -66,7 +78,11 @@ fn every_concept_is_listed_exactly_once_while_others_are_learned() {
 fn a_page_is_the_same_from_every_core_and_what_makes_no_sense_lists_nothing() {
     let server = Server::start(&["--cores", &CORES.to_string()]);
     let client = server.client();
-    assert!(client.learn_many((0..100).map(|number| Concept::new(number.to_string()))).all(|answer| answer.is_ok()));
+    assert!(
+        client
+            .learn_many((0..100).map(|number| Concept::new(number.to_string())))
+            .all(|answer| answer.is_ok())
+    );
     let mut pages = Vec::new();
     for core in 0..CORES {
         let mut raw = Raw::open_on(server.address, core);
@@ -88,7 +104,8 @@ fn a_page_is_the_same_from_every_core_and_what_makes_no_sense_lists_nothing() {
             let reply = ask(&mut raw, Opcode::Concepts, &request);
             assert!(Checked::<Concepts>::new(&reply.payload).unwrap().ids.is_empty(), "{cursor:x}");
         }
-        let too_many = ConceptsRequest { limit: limits::MAX_CONCEPTS + 1, ..ConceptsRequest::default() };
+        let too_many =
+            ConceptsRequest { limit: limits::MAX_CONCEPTS + 1, ..ConceptsRequest::default() };
         assert_eq!(ask(&mut raw, Opcode::Concepts, &too_many).status(), Status::InvalidArgument);
     }
     assert!(pages.iter().all(|page| *page == pages[0]));
@@ -100,7 +117,11 @@ fn an_association_is_read_as_it_was_stored_by_its_kind_or_as_the_lowest_from_eve
     let client = server.client();
     let stored = |target: &str, kind, confidence| {
         client
-            .associate(Association::between("hub", target).kind(AssociationKind(kind)).confidence(confidence))
+            .associate(
+                Association::between("hub", target)
+                    .kind(AssociationKind(kind))
+                    .confidence(confidence),
+            )
             .unwrap();
     };
     let targets: Vec<String> = (0..20).map(|number| format!("target-{number}")).collect();
@@ -115,7 +136,12 @@ fn an_association_is_read_as_it_was_stored_by_its_kind_or_as_the_lowest_from_eve
     for core in 0..CORES {
         let mut raw = Raw::open_on(server.address, core);
         let mut read = |source: &str, target: &str, kind| {
-            let key = AssociationKey { source: id(source), target: id(target), namespace: String::new(), kind };
+            let key = AssociationKey {
+                source: id(source),
+                target: id(target),
+                namespace: String::new(),
+                kind,
+            };
             let reply = ask(&mut raw, Opcode::Association, &key);
             if reply.status() == Status::NotFound {
                 return None;
@@ -134,7 +160,11 @@ fn an_association_is_read_as_it_was_stored_by_its_kind_or_as_the_lowest_from_eve
         assert_eq!(read("hub", "unheard of", None), None);
     }
     let owners = targets.iter().map(|target| CoreLayout::new(CORES).owner(&ConceptId(id(target))));
-    assert_eq!(owners.collect::<std::collections::HashSet<_>>().len(), usize::from(CORES), "ends on all cores");
+    assert_eq!(
+        owners.collect::<std::collections::HashSet<_>>().len(),
+        usize::from(CORES),
+        "ends on all cores"
+    );
 
     let client = server.client();
     let found = client.association("hub", "target-1", Some(AssociationKind(7))).unwrap().unwrap();

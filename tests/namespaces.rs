@@ -10,8 +10,9 @@ const MOST: usize = 4095;
 fn more_namespaces_than_there_can_be_are_refused_one_by_one_and_the_others_survive_a_kill() {
     let server = Server::start(&["--cores", "2"]);
     let address = server.address.to_string();
-    let concept =
-        |number: usize| Concept::new("same name").content(number.to_string()).namespace(format!("ns-{number}"));
+    let concept = |number: usize| {
+        Concept::new("same name").content(number.to_string()).namespace(format!("ns-{number}"))
+    };
     let learned = tokio::runtime::Runtime::new().unwrap().block_on(async move {
         let client = Client::connect(address).await.unwrap();
         let mut answers = client.learn_many((0..MOST + 105).map(concept));
@@ -34,7 +35,10 @@ fn more_namespaces_than_there_can_be_are_refused_one_by_one_and_the_others_survi
     let client = server.client();
     for (number, learned) in learned.into_iter().enumerate() {
         let found = client.namespace(&format!("ns-{number}")).query("same name").unwrap();
-        assert_eq!(found.map(|found| found.content.to_string()), learned.then(|| number.to_string()));
+        assert_eq!(
+            found.map(|found| found.content.to_string()),
+            learned.then(|| number.to_string())
+        );
     }
 }
 
@@ -47,8 +51,9 @@ fn writes_to_a_namespace_that_is_new_are_done_in_the_order_in_which_they_were_se
         for round in 0..10 {
             let client = client.namespace(&format!("round-{round}"));
             // Some thousand more than may wait for a namespace at a time.
-            let concepts =
-                (0..3000).map(|number| Concept::new(format!("name-{}", number % 7)).content(number.to_string()));
+            let concepts = (0..3000).map(|number| {
+                Concept::new(format!("name-{}", number % 7)).content(number.to_string())
+            });
             assert_eq!(client.learn_many(concepts).in_flight(2000).finish().await.unwrap(), 3000);
             for name in 0..7 {
                 let last = (0..3000).rev().find(|number| number % 7 == name).unwrap();
@@ -74,7 +79,8 @@ fn the_first_write_to_a_namespace_may_be_an_association_and_too_long_a_name_is_r
 fn a_namespace_takes_vectors_of_another_length_once_its_last_is_deleted() {
     let server = Server::start(&["--cores", "2"]);
     let client = server.client();
-    let learn = |name: &str, numbers: usize| client.learn(Concept::new(name).embedding(vec![0.5; numbers]));
+    let learn =
+        |name: &str, numbers: usize| client.learn(Concept::new(name).embedding(vec![0.5; numbers]));
     learn("a", 3).unwrap();
     learn("b", 3).unwrap();
     let refused = learn("c", 384).unwrap_err().to_string();
@@ -119,6 +125,7 @@ fn a_namespace_without_content_gives_its_place_back_at_a_start() {
         assert!(namespace.query("a").unwrap().is_none());
     }
     assert!(
-        client.namespace("n2").query("a").unwrap().is_some() && client.namespace("n0").query("a").unwrap().is_none()
+        client.namespace("n2").query("a").unwrap().is_some()
+            && client.namespace("n0").query("a").unwrap().is_none()
     );
 }

@@ -41,14 +41,21 @@ fn nothing_that_is_stored_or_given_steers_or_deceives_a_terminal() {
     let server = Server::start(&[]);
     let (client, name) = (server.client(), format!("dog{}god", unseen()));
     client.namespace(&name).learn(Concept::new(&name).content("in a namespace")).unwrap();
-    client.learn(Concept::new(&name).content(format!("a{}b\nsecond{}", unseen(), unseen())).embedding([1.0])).unwrap();
+    client
+        .learn(
+            Concept::new(&name)
+                .content(format!("a{}b\nsecond{}", unseen(), unseen()))
+                .embedding([1.0]),
+        )
+        .unwrap();
     client.learn(Concept::new("like").content(unseen()).embedding([1.0])).unwrap();
     client.associate(Association::between(&name, "like")).unwrap();
     let folder = support::Folder::new();
     std::fs::create_dir_all(folder.path()).unwrap();
     let file = folder.path().join(format!("{}.jsonl", unseen()));
     std::fs::write(&file, format!("{{\"id\":\"{name}\"}}\n{name}\n")).unwrap();
-    let (file, flag, unknown) = (file.to_str().unwrap(), format!("--{}", unseen()), format!("un{name}"));
+    let (file, flag, unknown) =
+        (file.to_str().unwrap(), format!("--{}", unseen()), format!("un{name}"));
     for arguments in [
         &["query", &name][..],
         &["query", "like"],
@@ -83,9 +90,22 @@ fn nothing_that_is_stored_or_given_steers_or_deceives_a_terminal() {
     }
     let shown = said(&server.run(&["query", &name]));
     for c in UNSEEN {
-        assert!(shown.contains(&c.escape_unicode().to_string()), "{c:?} is shown as what it is: {shown}");
+        assert!(
+            shown.contains(&c.escape_unicode().to_string()),
+            "{c:?} is shown as what it is: {shown}"
+        );
     }
-    let unreachable = run(&["grid", "spawn", &name, "--name", &name, "--master", "127.0.0.1:1", "--timeout", "100ms"]);
+    let unreachable = run(&[
+        "grid",
+        "spawn",
+        &name,
+        "--name",
+        &name,
+        "--master",
+        "127.0.0.1:1",
+        "--timeout",
+        "100ms",
+    ]);
     assert_harmless(&["grid spawn"], &said(&unreachable));
 
     // What people write is shown as they wrote it.
@@ -100,7 +120,15 @@ fn programs_get_contents_whole_and_numbers_by_their_shortest_digits() {
     let client = server.client();
     let content = format!("first line\r\nsecond\tline {}\n", unseen());
     for name in ["a", "b"] {
-        client.learn(Concept::new(name).content(&content).strength(0.7).confidence(0.9).embedding([0.1, 0.2])).unwrap();
+        client
+            .learn(
+                Concept::new(name)
+                    .content(&content)
+                    .strength(0.7)
+                    .confidence(0.9)
+                    .embedding([0.1, 0.2]),
+            )
+            .unwrap();
     }
     client.associate(Association::between("a", "b").confidence(0.9)).unwrap();
     let json = |arguments: &[&str]| {
@@ -123,10 +151,14 @@ fn programs_get_contents_whole_and_numbers_by_their_shortest_digits() {
     for text in [&neighbors_text, &path_text, &query_text] {
         assert!(text.contains("\"confidence\":0.9") && !text.contains("0.89999"), "{text}");
     }
-    assert_eq!((query["strength"].as_f64(), query["embedding"][0].as_f64()), (Some(0.7), Some(0.1)));
+    assert_eq!(
+        (query["strength"].as_f64(), query["embedding"][0].as_f64()),
+        (Some(0.7), Some(0.1))
+    );
     let similarity = search["results"][0]["similarity"].to_string();
     assert!(similarity.len() <= "0.99999994".len(), "{similarity}");
-    let exported = String::from_utf8(server.run(&["export", "a", "--format", "dot"]).stdout).unwrap();
+    let exported =
+        String::from_utf8(server.run(&["export", "a", "--format", "dot"]).stdout).unwrap();
     assert!(exported.contains("confidence=\"0.9\""), "{exported}");
     // People get the first line in lists.
     let shown = said(&server.run(&["neighbors", "a"]));

@@ -12,7 +12,10 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use rkyv::rancor::Error;
 use sutra_client::blocking::Client;
-use sutra_client::{Association, AssociationKind, ClientError, Concept, ConceptId, Direction, Path, PathQuery, Status};
+use sutra_client::{
+    Association, AssociationKind, ClientError, Concept, ConceptId, Direction, Path, PathQuery,
+    Status,
+};
 use sutra_testing::raw::{Raw, frame};
 use sutra_wire::{Header, Opcode, PathRequest, limits};
 
@@ -77,7 +80,8 @@ fn paths_are_as_short_as_petgraphs_on_any_number_of_cores_while_others_write() {
     let mut edges = HashSet::new();
     for (source, target) in &associations {
         let ends = [id(source), id(target)];
-        let [source, target] = ends.map(|id| *nodes.entry(id).or_insert_with(|| graph.add_node(id)));
+        let [source, target] =
+            ends.map(|id| *nodes.entry(id).or_insert_with(|| graph.add_node(id)));
         graph.add_edge(source, target, ());
         edges.insert(ends);
     }
@@ -86,9 +90,14 @@ fn paths_are_as_short_as_petgraphs_on_any_number_of_cores_while_others_write() {
     let pairs: Vec<_> = (0..2000).map(|_| (pick(), pick())).collect();
     let lengths: Vec<Option<usize>> = pairs
         .iter()
-        .map(|(start, end)| petgraph::algo::dijkstra(&graph, *start, Some(*end), |_| 1usize).get(end).copied())
+        .map(|(start, end)| {
+            petgraph::algo::dijkstra(&graph, *start, Some(*end), |_| 1usize).get(end).copied()
+        })
         .collect();
-    assert!(lengths.iter().filter(|length| length.is_some_and(|length| length > 4)).count() > 500, "{lengths:?}");
+    assert!(
+        lengths.iter().filter(|length| length.is_some_and(|length| length > 4)).count() > 500,
+        "{lengths:?}"
+    );
 
     for cores in ["1", "2", "4"] {
         let server = Server::start(&["--cores", cores]);
@@ -104,21 +113,28 @@ fn paths_are_as_short_as_petgraphs_on_any_number_of_cores_while_others_write() {
                 while !is_over.load(Ordering::Relaxed) {
                     round += 1;
                     let name = |number: u32| format!("elsewhere-{round}-{number}");
-                    let mut learned = writing.learn_many((0..20).map(|number| Concept::new(name(number))));
+                    let mut learned =
+                        writing.learn_many((0..20).map(|number| Concept::new(name(number))));
                     assert!(learned.all(|answer| answer.is_ok()));
-                    let chain = (0..20).map(|number| Association::between(name(number), name(number + 1)));
+                    let chain =
+                        (0..20).map(|number| Association::between(name(number), name(number + 1)));
                     assert!(writing.associate_many(chain).all(|answer| answer.is_ok()));
                 }
             });
             for ((start, end), length) in pairs.iter().zip(&lengths) {
                 let (start, end) = (graph[*start], graph[*end]);
-                let query = PathQuery::between(ConceptId(start), ConceptId(end)).max_depth(u32::MAX);
+                let query =
+                    PathQuery::between(ConceptId(start), ConceptId(end)).max_depth(u32::MAX);
                 let paths = ask(&client, query);
                 assert_eq!(paths.first().map(|path| path.edges.len()), *length, "on {cores} cores");
                 for path in paths {
-                    assert_eq!((path.concepts.first(), path.concepts.last()), (Some(&start), Some(&end)));
+                    assert_eq!(
+                        (path.concepts.first(), path.concepts.last()),
+                        (Some(&start), Some(&end))
+                    );
                     for (ends, edge) in path.concepts.windows(2).zip(&path.edges) {
-                        let ends = if edge.forward { [ends[0], ends[1]] } else { [ends[1], ends[0]] };
+                        let ends =
+                            if edge.forward { [ends[0], ends[1]] } else { [ends[1], ends[0]] };
                         assert!(edges.contains(&ends), "every edge is real");
                     }
                 }
@@ -151,10 +167,16 @@ struct Asked {
 impl Asked {
     /// The best edge that leads from one to the other.
     fn best(&self, from: usize, to: usize) -> Option<(f32, u32, bool)> {
-        let wanted = self.edges.iter().filter(|edge| self.kinds.is_empty() || self.kinds.contains(&edge.kind));
+        let wanted = self
+            .edges
+            .iter()
+            .filter(|edge| self.kinds.is_empty() || self.kinds.contains(&edge.kind));
         let leads = wanted.flat_map(|edge| {
-            let out = (self.direction != Direction::In && (edge.source, edge.target) == (from, to)).then_some(true);
-            let back = (self.direction != Direction::Out && (edge.target, edge.source) == (from, to)).then_some(false);
+            let out = (self.direction != Direction::In && (edge.source, edge.target) == (from, to))
+                .then_some(true);
+            let back = (self.direction != Direction::Out
+                && (edge.target, edge.source) == (from, to))
+                .then_some(false);
             out.into_iter().chain(back).map(|forward| (edge.confidence, edge.kind, forward))
         });
         leads.max_by(|a, b| a.0.total_cmp(&b.0))
@@ -192,12 +214,8 @@ const NODES: usize = 8;
 
 fn asked() -> impl Strategy<Value = Asked> {
     let confidence = prop::sample::select(vec![0.0f32, 0.25, 0.5, 0.9, 1.0]);
-    let edge = (0..NODES, 0..NODES, 0..3u32, confidence).prop_map(|(source, target, kind, confidence)| Edge {
-        source,
-        target,
-        kind,
-        confidence,
-    });
+    let edge = (0..NODES, 0..NODES, 0..3u32, confidence)
+        .prop_map(|(source, target, kind, confidence)| Edge { source, target, kind, confidence });
     let direction = prop::sample::select(vec![Direction::Both, Direction::Out, Direction::In]);
     let kinds = prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec(0..3u32, 1..3)];
     let depth = prop_oneof![0..5u32, Just(u32::MAX)];
@@ -217,7 +235,8 @@ fn paths_over_random_graphs_are_those_that_trying_every_way_finds() {
     let servers = ["1", "3"].map(|cores| Server::start(&["--cores", cores, "--durability", "os"]));
     let clients: Vec<Client> = servers.iter().map(Server::client).collect();
     let round = std::cell::Cell::new(0);
-    let mut runner = TestRunner::new(Config { cases: 150, failure_persistence: None, ..Config::default() });
+    let mut runner =
+        TestRunner::new(Config { cases: 150, failure_persistence: None, ..Config::default() });
     runner
         .run(&asked(), |asked| {
             round.set(round.get() + 1);
@@ -251,7 +270,8 @@ fn check(client: &Client, asked: &Asked, name: &dyn Fn(usize) -> String) {
         for (ends, edge) in concepts.windows(2).zip(&path.edges) {
             let best = asked.best(ends[0], ends[1]).expect("an edge of the graph");
             assert_eq!(edge.confidence, best.0, "of several the most confident");
-            let (source, target) = if edge.forward { (ends[0], ends[1]) } else { (ends[1], ends[0]) };
+            let (source, target) =
+                if edge.forward { (ends[0], ends[1]) } else { (ends[1], ends[0]) };
             let reported = Edge { source, target, kind: edge.kind, confidence: edge.confidence };
             assert!(asked.edges.contains(&reported), "{reported:?} of {asked:?}");
         }
@@ -259,12 +279,18 @@ fn check(client: &Client, asked: &Asked, name: &dyn Fn(usize) -> String) {
     };
 
     let length = every.iter().map(Vec::len).min();
-    let shortest: BTreeSet<_> = every.iter().filter(|path| Some(path.len()) == length).cloned().collect();
+    let shortest: BTreeSet<_> =
+        every.iter().filter(|path| Some(path.len()) == length).cloned().collect();
     let one: Vec<_> = ask(client, query()).iter().map(read).collect();
     assert_eq!(one.len(), shortest.len().min(1), "{asked:?}");
     assert!(one.iter().all(|path| shortest.contains(path)), "{one:?} of {asked:?}");
-    let several: Vec<_> = ask(client, query().alternatives(asked.alternatives)).iter().map(read).collect();
-    assert_eq!(several.len(), shortest.len().min(asked.alternatives as usize), "{several:?} of {asked:?}");
+    let several: Vec<_> =
+        ask(client, query().alternatives(asked.alternatives)).iter().map(read).collect();
+    assert_eq!(
+        several.len(),
+        shortest.len().min(asked.alternatives as usize),
+        "{several:?} of {asked:?}"
+    );
     assert_eq!(several.iter().collect::<BTreeSet<_>>().len(), several.len(), "distinct");
     assert!(several.iter().all(|path| shortest.contains(path)), "{several:?} of {asked:?}");
 
@@ -273,8 +299,14 @@ fn check(client: &Client, asked: &Asked, name: &dyn Fn(usize) -> String) {
     assert_eq!(confident.len(), every.len().min(1), "{asked:?}");
     for path in confident {
         let (greatest, found) = (greatest.unwrap(), asked.confidence(&path));
-        assert!((greatest - found).abs() < 1e-9, "{found} instead of {greatest}: {path:?} of {asked:?}");
-        let fewest = every.iter().filter(|other| (asked.confidence(other) - greatest).abs() < 1e-12).map(Vec::len);
+        assert!(
+            (greatest - found).abs() < 1e-9,
+            "{found} instead of {greatest}: {path:?} of {asked:?}"
+        );
+        let fewest = every
+            .iter()
+            .filter(|other| (asked.confidence(other) - greatest).abs() < 1e-12)
+            .map(Vec::len);
         // Products that differ by rounding alone may be told apart.
         if asked.edges.iter().all(|edge| [0.0, 0.25, 0.5, 1.0].contains(&edge.confidence)) {
             assert_eq!(Some(path.len()), fewest.min(), "{path:?} of {asked:?}");
@@ -309,7 +341,9 @@ fn the_most_confident_path_is_petgraphs_by_dijkstra_on_a_larger_graph() {
         for end in (0..SIZE).step_by(7).filter(|end| *end != start) {
             let query = PathQuery::between(name(start), name(end)).direction(Direction::Out);
             let paths = ask(&client, query.max_depth(u32::MAX).most_confident());
-            let cost = paths.first().map(|path| path.edges.iter().map(|edge| -f64::from(edge.confidence).ln()).sum());
+            let cost = paths
+                .first()
+                .map(|path| path.edges.iter().map(|edge| -f64::from(edge.confidence).ln()).sum());
             let expected = costs.get(&nodes[end]).copied();
             assert_eq!(cost.is_some(), expected.is_some());
             let (cost, expected): (f64, f64) = (cost.unwrap_or(0.0), expected.unwrap_or(0.0));
@@ -329,7 +363,8 @@ fn ends_may_be_dangling_the_same_or_unheard_of_and_depths_zero_or_without_bound(
         client.associate(Association::between("b", "never learned").confidence(0.5)).unwrap();
         client.associate(Association::between("a", "a")).unwrap();
         let path = |start: &str, end: &str, depth: u32| {
-            let paths = ask(&client, PathQuery::between(start, end).max_depth(depth).alternatives(9));
+            let paths =
+                ask(&client, PathQuery::between(start, end).max_depth(depth).alternatives(9));
             assert!(paths.len() < 2);
             paths.into_iter().next().map(|path| path.concepts)
         };
@@ -341,8 +376,15 @@ fn ends_may_be_dangling_the_same_or_unheard_of_and_depths_zero_or_without_bound(
         assert_eq!(path("a", "never learned", 1), Some(way[..2].to_vec()));
         for depth in [0, 1, u32::MAX] {
             assert_eq!(path("a", "a", depth), Some(vec![id("a")]));
-            assert_eq!(path("never learned", "never learned", depth), Some(vec![id("never learned")]));
-            assert_eq!(path("unheard of", "unheard of", depth), None, "it is not known, so nothing leads to it");
+            assert_eq!(
+                path("never learned", "never learned", depth),
+                Some(vec![id("never learned")])
+            );
+            assert_eq!(
+                path("unheard of", "unheard of", depth),
+                None,
+                "it is not known, so nothing leads to it"
+            );
             assert_eq!(path("a", "unheard of", depth), None);
             assert_eq!(path("unheard of", "a", depth), None);
         }
@@ -350,14 +392,18 @@ fn ends_may_be_dangling_the_same_or_unheard_of_and_depths_zero_or_without_bound(
         assert_eq!(path("alone", "alone", 0), Some(vec![id("alone")]));
         client.delete("alone").unwrap();
         assert_eq!(path("alone", "alone", 0), None, "it is not known any more");
-        for mode in
-            [PathQuery::between("a", "a").most_confident(), PathQuery::between("a", "a").kinds([AssociationKind(9)])]
-        {
+        for mode in [
+            PathQuery::between("a", "a").most_confident(),
+            PathQuery::between("a", "a").kinds([AssociationKind(9)]),
+        ] {
             assert_eq!(ask(&client, mode).len(), 1);
         }
         for namespace in ["nowhere", "other"] {
             let there = client.namespace(namespace);
-            assert!(there.path(PathQuery::between("a", "a")).unwrap().paths.is_empty(), "{namespace}");
+            assert!(
+                there.path(PathQuery::between("a", "a")).unwrap().paths.is_empty(),
+                "{namespace}"
+            );
             client.namespace("other").learn(Concept::new("another")).unwrap();
         }
         let elsewhere = client.namespace("nowhere");
@@ -365,10 +411,18 @@ fn ends_may_be_dangling_the_same_or_unheard_of_and_depths_zero_or_without_bound(
         client.namespace("other").associate(Association::between("a", "b")).unwrap();
         assert_eq!(path("a", "b", u32::MAX), Some(way), "the other namespace's is another's");
         let deleted = client.delete("a").unwrap();
-        assert_eq!((deleted.concept, deleted.associations), (false, 2), "the one with itself is one");
+        assert_eq!(
+            (deleted.concept, deleted.associations),
+            (false, 2),
+            "the one with itself is one"
+        );
         assert_eq!((path("a", "b", 9), path("a", "a", 9)), (None, None), "with what led to it");
-        let message = refused(&client, PathQuery::between("a", "b").most_confident().alternatives(2));
-        assert!(message.contains("alternatives") && message.contains("most confident"), "{message}");
+        let message =
+            refused(&client, PathQuery::between("a", "b").most_confident().alternatives(2));
+        assert!(
+            message.contains("alternatives") && message.contains("most confident"),
+            "{message}"
+        );
     }
 }
 
@@ -381,7 +435,8 @@ fn learn_layers(client: &Client, layers: usize, width: usize) {
     for layer in 0..layers {
         let from = if layer == 0 { 1 } else { width };
         let pairs = (0..from).flat_map(|from| (0..width).map(move |to| (from, to)));
-        let associations = pairs.map(|(from, to)| Association::between(name(layer, from), name(layer + 1, to)));
+        let associations =
+            pairs.map(|(from, to)| Association::between(name(layer, from), name(layer + 1, to)));
         assert!(client.associate_many(associations).all(|answer| answer.is_ok()));
     }
 }
@@ -408,9 +463,14 @@ fn a_search_that_visits_too_much_says_how_much_and_what_to_do() {
                 assert!(message.contains(part), "{message}");
             }
         }
-        assert!(refused(&client, query().max_visited(limits::MAX_VISITED + 1)).contains("max_visited"));
+        assert!(
+            refused(&client, query().max_visited(limits::MAX_VISITED + 1)).contains("max_visited")
+        );
         assert!(ask(&client, query().max_visited(limits::MAX_VISITED)).is_empty());
-        assert!(ask(&client, query().max_depth(2).max_visited(300)).is_empty(), "a lower depth visits fewer");
+        assert!(
+            ask(&client, query().max_depth(2).max_visited(300)).is_empty(),
+            "a lower depth visits fewer"
+        );
     }
 }
 
@@ -430,7 +490,8 @@ fn small_requests_are_answered_before_a_long_search_and_one_that_nobody_waits_fo
             ..PathRequest::default()
         };
         let send = |raw: &mut Raw, number: u64, extra: u64| {
-            let header = Header { opcode: Opcode::Path as u8, request: number, extra, ..Header::default() };
+            let header =
+                Header { opcode: Opcode::Path as u8, request: number, extra, ..Header::default() };
             let request = layered("start", "layer-5-0");
             raw.send(&frame(header, &rkyv::to_bytes::<Error>(&request).unwrap()));
         };
@@ -455,7 +516,11 @@ fn small_requests_are_answered_before_a_long_search_and_one_that_nobody_waits_fo
             send(&mut late, number, 0);
         }
         drop(late);
-        assert_eq!(ask(&client, PathQuery::between("start", "layer-5-9"))[0].edges.len(), 5, "places are free again");
+        assert_eq!(
+            ask(&client, PathQuery::between("start", "layer-5-9"))[0].edges.len(),
+            5,
+            "places are free again"
+        );
         let (status, _) = server.stop();
         assert!(status.success(), "nothing is left under way");
     }

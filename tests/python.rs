@@ -17,9 +17,22 @@ fn the_python_package_installs_from_its_wheel_and_holds_its_tests_against_the_re
     let own = tempfile::tempdir_in(target()).unwrap();
     let (wheels, installed) = (own.path().join("wheels"), own.path().join("installed"));
     let mut wheel = Command::new(&python);
-    wheel.args(["-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir"]);
+    wheel.args([
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--wheel-dir",
+    ]);
     run(wheel.arg(&wheels).arg(package()), "build the wheel");
-    let wheel = std::fs::read_dir(&wheels).unwrap().next().expect("pip leaves the wheel there").unwrap().path();
+    let wheel = std::fs::read_dir(&wheels)
+        .unwrap()
+        .next()
+        .expect("pip leaves the wheel there")
+        .unwrap()
+        .path();
     let mut install = Command::new(&python);
     install.args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"]).arg(&installed);
     run(install.arg(wheel), "install the wheel");
@@ -27,7 +40,12 @@ fn the_python_package_installs_from_its_wheel_and_holds_its_tests_against_the_re
     // From elsewhere than the package's folder, so that the installed one is imported, and its
     // types are found by it.
     let mut types = Command::new(&python);
-    types.current_dir(own.path()).env("PYTHONPATH", &installed).args(["-m", "mypy", "--strict", "--config-file"]);
+    types.current_dir(own.path()).env("PYTHONPATH", &installed).args([
+        "-m",
+        "mypy",
+        "--strict",
+        "--config-file",
+    ]);
     types.arg(package().join("pyproject.toml")).args(["--package", "sutra_storage_client"]);
     run(&mut types, "check the package's types");
 
@@ -37,7 +55,12 @@ fn the_python_package_installs_from_its_wheel_and_holds_its_tests_against_the_re
         .env("PYTHONPATH", &installed)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("SUTRA_TEST_BINARY", env!("CARGO_BIN_EXE_sutra"));
-    tests.args(["-X", "dev", "-m", "pytest", "-q", "--durations=5", "--basetemp"]).arg(own.path().join("pytest"));
-    let said = run(tests.arg("--rootdir").arg(package()).arg(package().join("tests")), "pass the package's tests");
+    tests
+        .args(["-X", "dev", "-m", "pytest", "-q", "--durations=5", "--basetemp"])
+        .arg(own.path().join("pytest"));
+    let said = run(
+        tests.arg("--rootdir").arg(package()).arg(package().join("tests")),
+        "pass the package's tests",
+    );
     eprintln!("{said}");
 }

@@ -19,7 +19,9 @@ const K: usize = 10;
 type Vectors = BTreeMap<[u8; 16], Vec<f32>>;
 
 fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    let dot = |a: &[f32], b: &[f32]| {
+        a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>()
+    };
     let lengths = (dot(a, a) * dot(b, b)).sqrt();
     if lengths == 0.0 { 0.0 } else { dot(a, b) / lengths }
 }
@@ -32,7 +34,13 @@ fn nearest(vectors: &Vectors, to: &[f32]) -> HashSet<[u8; 16]> {
 }
 
 fn hits(client: &Client, query: SearchQuery) -> Vec<([u8; 16], f32)> {
-    client.search(query).unwrap().hits.iter().map(|hit| (hit.id, hit.similarity.to_native())).collect()
+    client
+        .search(query)
+        .unwrap()
+        .hits
+        .iter()
+        .map(|hit| (hit.id, hit.similarity.to_native()))
+        .collect()
 }
 
 /// Queries with their exact nearest.
@@ -40,7 +48,12 @@ type Queries = Vec<(Vec<f32>, HashSet<[u8; 16]>)>;
 
 /// The share of the exact k nearest that searches find, over all queries. Every hit's similarity is
 /// checked.
-fn recall(client: &Client, vectors: &Vectors, queries: &Queries, ask: impl Fn(SearchQuery) -> SearchQuery) -> f64 {
+fn recall(
+    client: &Client,
+    vectors: &Vectors,
+    queries: &Queries,
+    ask: impl Fn(SearchQuery) -> SearchQuery,
+) -> f64 {
     let mut found = 0;
     for (query, expected) in queries {
         let hits = hits(client, ask(SearchQuery::like(query.as_slice())));
@@ -71,8 +84,9 @@ fn queries(vectors: &Vectors, count: usize) -> Queries {
 /// The names of the slice's concepts.
 fn names() -> Vec<String> {
     let file = std::fs::File::open(wordnet().join("concepts.jsonl")).unwrap();
-    let name =
-        |line: String| serde_json::from_str::<serde_json::Value>(&line).unwrap()["id"].as_str().unwrap().to_owned();
+    let name = |line: String| {
+        serde_json::from_str::<serde_json::Value>(&line).unwrap()["id"].as_str().unwrap().to_owned()
+    };
     std::io::BufReader::new(file).lines().map(|line| name(line.unwrap())).collect()
 }
 
@@ -85,12 +99,22 @@ fn stored(client: &Client, names: &[String]) -> Vectors {
         let record = answer.unwrap().unwrap();
         (id(name), record.embedding.iter().map(|number| number.to_native()).collect())
     };
-    names.iter().zip(client.query_many(names.iter())).map(|(name, answer)| vector(name, answer)).collect()
+    names
+        .iter()
+        .zip(client.query_many(names.iter()))
+        .map(|(name, answer)| vector(name, answer))
+        .collect()
 }
 
 fn counter(client: &Client, name: &str) -> u64 {
     let stats = client.stats().unwrap();
-    stats.counters.iter().find(|counter| counter.name == name).expect("it is counted").value.to_native()
+    stats
+        .counters
+        .iter()
+        .find(|counter| counter.name == name)
+        .expect("it is counted")
+        .value
+        .to_native()
 }
 
 /// Waits until every vector is in an index.
@@ -106,7 +130,9 @@ fn wait_until_indexed(client: &Client) {
 /// A vector like no other's.
 fn scattered(number: u32, dimension: u32) -> Vec<f32> {
     let number = number.wrapping_mul(7919) << 10;
-    (0..dimension).map(|at| (((number ^ at).wrapping_mul(2_654_435_769) >> 8) % 2001) as f32 - 1000.0).collect()
+    (0..dimension)
+        .map(|at| (((number ^ at).wrapping_mul(2_654_435_769) >> 8) % 2001) as f32 - 1000.0)
+        .collect()
 }
 
 fn start(cores: usize) -> Server {
@@ -133,7 +159,10 @@ fn a_search_finds_what_a_scan_of_every_vector_finds_on_one_two_and_four_cores() 
         assert!(recall(&client, &vectors, &queries, |query| query) >= 0.99, "{cores} cores");
         // Of 600 true neighbours one or two may be missed: which, is the luck of the index's
         // levels.
-        assert!(recall(&client, &vectors, &queries, |query| query.ef_search(400)) >= 0.995, "{cores} cores");
+        assert!(
+            recall(&client, &vectors, &queries, |query| query.ef_search(400)) >= 0.995,
+            "{cores} cores"
+        );
     }
 }
 
@@ -150,14 +179,20 @@ fn updates_and_deletes_take_effect_at_once_and_survive_a_kill() {
             assert!(client.delete(name.as_str()).unwrap().concept);
             let gone = vectors.remove(&id(name)).unwrap();
             if number % 30 == 1 {
-                assert!(hits(&client, SearchQuery::like(gone)).iter().all(|(hit, _)| *hit != id(name)));
+                assert!(
+                    hits(&client, SearchQuery::like(gone)).iter().all(|(hit, _)| *hit != id(name))
+                );
             }
         } else {
             // So that every old place in an index is a wrong one now.
             let vector: Vec<f32> = all[number].iter().rev().copied().collect();
             client.learn(Concept::new(name).embedding(vector.as_slice())).unwrap();
             if number % 30 == 2 {
-                assert!(hits(&client, SearchQuery::like(vector.as_slice())).iter().any(|(hit, _)| *hit == id(name)));
+                assert!(
+                    hits(&client, SearchQuery::like(vector.as_slice()))
+                        .iter()
+                        .any(|(hit, _)| *hit == id(name))
+                );
             }
             vectors.insert(id(name), vector);
         }
@@ -175,7 +210,8 @@ fn updates_and_deletes_take_effect_at_once_and_survive_a_kill() {
 
 /// The checkpoints of a store of one core.
 fn checkpoints(data: &Path) -> Vec<PathBuf> {
-    let files = std::fs::read_dir(data.join("shard-000")).unwrap().map(|entry| entry.unwrap().path());
+    let files =
+        std::fs::read_dir(data.join("shard-000")).unwrap().map(|entry| entry.unwrap().path());
     files.filter(|path| path.extension().is_some_and(|extension| extension == "index")).collect()
 }
 
@@ -186,11 +222,15 @@ fn an_index_is_read_back_after_a_stop_and_built_again_where_it_is_damaged_or_gon
     let server = start(1);
     let client = server.client();
     let mut vectors = stored(&client, &names);
-    let turned: Vec<Vec<f32>> = vectors.values().map(|vector| vector.iter().rev().copied().collect()).collect();
-    let concept =
-        |(number, vector): (usize, &Vec<f32>)| Concept::new(format!("t{number}")).embedding(vector.as_slice());
+    let turned: Vec<Vec<f32>> =
+        vectors.values().map(|vector| vector.iter().rev().copied().collect()).collect();
+    let concept = |(number, vector): (usize, &Vec<f32>)| {
+        Concept::new(format!("t{number}")).embedding(vector.as_slice())
+    };
     assert!(client.learn_many(turned.iter().enumerate().map(concept)).all(|answer| answer.is_ok()));
-    vectors.extend(turned.into_iter().enumerate().map(|(number, vector)| (id(&format!("t{number}")), vector)));
+    vectors.extend(
+        turned.into_iter().enumerate().map(|(number, vector)| (id(&format!("t{number}")), vector)),
+    );
     wait_until_indexed(&client);
     let queries = queries(&vectors, 50);
     drop(client);
@@ -241,22 +281,42 @@ fn filters_keep_what_they_should_and_all_of_it() {
     let elsewhere = client.namespace("elsewhere");
     elsewhere.learn(Concept::new("7").embedding(vec![1.0, 2.0])).unwrap();
     // A chain, and a hub beside it.
-    let chain = (0..20).map(|number: u32| Association::between(number.to_string(), (number + 1).to_string()));
+    let chain = (0..20)
+        .map(|number: u32| Association::between(number.to_string(), (number + 1).to_string()));
     let hub = (100..1100).map(|number: u32| Association::between("hub", number.to_string()));
     assert!(client.associate_many(chain.chain(hub)).all(|answer| answer.is_ok()));
 
-    let by_id: HashMap<_, _> = (0..5000_u32).map(|number| (id(&number.to_string()), number)).collect();
-    let found = |query: SearchQuery| -> HashSet<u32> { hits(&client, query).iter().map(|(id, _)| by_id[id]).collect() };
+    let by_id: HashMap<_, _> =
+        (0..5000_u32).map(|number| (id(&number.to_string()), number)).collect();
+    let found = |query: SearchQuery| -> HashSet<u32> {
+        hits(&client, query).iter().map(|(id, _)| by_id[id]).collect()
+    };
     let like = || SearchQuery::like(vector(0)).k(1000);
-    let of = |keep: fn(u32) -> bool| -> HashSet<u32> { (0..5000).filter(|number| keep(*number)).collect() };
+    let of = |keep: fn(u32) -> bool| -> HashSet<u32> {
+        (0..5000).filter(|number| keep(*number)).collect()
+    };
     assert_eq!(found(like().minimum_strength(99.0)), of(|number| number % 100 == 99));
     assert_eq!(found(like().minimum_confidence(0.9895)), of(|number| number % 1000 >= 990));
-    assert_eq!(found(like().minimum_strength(99.0).minimum_confidence(0.9985)), of(|number| number % 1000 == 999));
-    assert_eq!(found(like().minimum_strength(1e9)), HashSet::new(), "a filter that matches nothing");
+    assert_eq!(
+        found(like().minimum_strength(99.0).minimum_confidence(0.9985)),
+        of(|number| number % 1000 == 999)
+    );
+    assert_eq!(
+        found(like().minimum_strength(1e9)),
+        HashSet::new(),
+        "a filter that matches nothing"
+    );
     assert_eq!(found(like().near("10", 0)), of(|number| number == 10));
     assert_eq!(found(like().near("10", 3)), of(|number| (7..=13).contains(&number)));
-    assert_eq!(found(like().near("hub", 1)), of(|number| (100..1100).contains(&number)), "the hub has no vector");
-    assert_eq!(found(like().near("hub", 1).minimum_strength(99.0)), of(|n| (100..1100).contains(&n) && n % 100 == 99));
+    assert_eq!(
+        found(like().near("hub", 1)),
+        of(|number| (100..1100).contains(&number)),
+        "the hub has no vector"
+    );
+    assert_eq!(
+        found(like().near("hub", 1).minimum_strength(99.0)),
+        of(|n| (100..1100).contains(&n) && n % 100 == 99)
+    );
     assert_eq!(found(like().near("unheard of", 3)), HashSet::new());
     let few = found(SearchQuery::like(vector(0)).minimum_strength(50.0).k(10));
     assert_eq!(few, of(|number| (50..60).contains(&number)), "recall is kept under a filter");
@@ -275,7 +335,10 @@ fn what_makes_no_sense_is_refused_with_its_reason_and_the_connection_goes_on() {
     let good = || SearchRequest { vector: vec![1.0, 0.0, 0.0], k: 3, ..SearchRequest::default() };
     for (wrong, says) in [
         (SearchRequest { k: 1002, ..good() }, "k: is 1002, the limit is 1001"),
-        (SearchRequest { vector: vec![1.0, 0.0], ..good() }, "has 2 numbers, the embeddings of its namespace have 3"),
+        (
+            SearchRequest { vector: vec![1.0, 0.0], ..good() },
+            "has 2 numbers, the embeddings of its namespace have 3",
+        ),
         (SearchRequest { vector: vec![], ..good() }, "vector is empty"),
         (SearchRequest { vector: vec![1.0, f32::NAN, 0.0], ..good() }, "number 1 of 3 is NaN"),
         (SearchRequest { vector: vec![1.0, f32::INFINITY, 0.0], ..good() }, "number 1 of 3 is inf"),
@@ -291,29 +354,46 @@ fn what_makes_no_sense_is_refused_with_its_reason_and_the_connection_goes_on() {
     }
     assert!(raw.is_alive());
 
-    let refused = client.learn(Concept::new("b").embedding(vec![1.0, 0.0])).unwrap_err().to_string();
+    let refused =
+        client.learn(Concept::new("b").embedding(vec![1.0, 0.0])).unwrap_err().to_string();
     assert!(refused.contains("has 2 numbers") && refused.contains('3'), "{refused}");
     assert!(client.query("b").unwrap().is_none());
     client.namespace("other").learn(Concept::new("b").embedding(vec![1.0, 0.0])).unwrap();
-    let refused = client.learn(Concept::new("c").embedding(vec![1.0, 0.0, f32::NAN])).unwrap_err().to_string();
+    let refused = client
+        .learn(Concept::new("c").embedding(vec![1.0, 0.0, f32::NAN]))
+        .unwrap_err()
+        .to_string();
     assert!(refused.contains("finite"), "{refused}");
 
     // A zero vector is like nothing, and nothing is like it.
     let by_id = |query| hits(&client, query).into_iter().collect::<BTreeMap<_, _>>();
-    assert_eq!(by_id(SearchQuery::like([2.0, 0.0, 0.0])), BTreeMap::from([(id("a"), 1.0), (id("zero"), 0.0)]));
-    assert_eq!(by_id(SearchQuery::like([0.0, 0.0, 0.0])), BTreeMap::from([(id("a"), 0.0), (id("zero"), 0.0)]));
-    assert_eq!(by_id(SearchQuery::like([-3.0, 0.0, 0.0]).k(1)), BTreeMap::from([(id("zero"), 0.0)]));
+    assert_eq!(
+        by_id(SearchQuery::like([2.0, 0.0, 0.0])),
+        BTreeMap::from([(id("a"), 1.0), (id("zero"), 0.0)])
+    );
+    assert_eq!(
+        by_id(SearchQuery::like([0.0, 0.0, 0.0])),
+        BTreeMap::from([(id("a"), 0.0), (id("zero"), 0.0)])
+    );
+    assert_eq!(
+        by_id(SearchQuery::like([-3.0, 0.0, 0.0]).k(1)),
+        BTreeMap::from([(id("zero"), 0.0)])
+    );
 }
 
 #[test]
 fn a_query_overtakes_searches_of_everything_and_a_deadline_ends_them() {
     let server = Server::start(&["--cores", "1"]);
     let client = server.client();
-    let vector = |number: u32| (0..256).map(|at| ((number * 31 + at * 17) % 101) as f32 - 50.0).collect::<Vec<_>>();
-    let concepts = (0..4000).map(|number| Concept::new(number.to_string()).embedding(vector(number)));
+    let vector = |number: u32| {
+        (0..256).map(|at| ((number * 31 + at * 17) % 101) as f32 - 50.0).collect::<Vec<_>>()
+    };
+    let concepts =
+        (0..4000).map(|number| Concept::new(number.to_string()).embedding(vector(number)));
     assert!(client.learn_many(concepts).all(|answer| answer.is_ok()));
     let mut raw = Raw::open(server.address);
-    let request = SearchRequest { vector: vector(1), k: 10, exact: true, ..SearchRequest::default() };
+    let request =
+        SearchRequest { vector: vector(1), k: 10, exact: true, ..SearchRequest::default() };
     let request = rkyv::to_bytes::<Error>(&request).unwrap();
     // As many scans of everything as a core works on at a time, and a query behind them on the same
     // connection.
@@ -321,7 +401,8 @@ fn a_query_overtakes_searches_of_everything_and_a_deadline_ends_them() {
         let header = Header { opcode: Opcode::Search as u8, request: number, ..Header::default() };
         raw.send(&sutra_testing::raw::frame(header, &request));
     }
-    let query = rkyv::to_bytes::<Error>(&ConceptKey { id: id("7"), ..ConceptKey::default() }).unwrap();
+    let query =
+        rkyv::to_bytes::<Error>(&ConceptKey { id: id("7"), ..ConceptKey::default() }).unwrap();
     let header = Header { opcode: Opcode::Query as u8, request: 1000, ..Header::default() };
     raw.send(&sutra_testing::raw::frame(header, &query));
     let replies: Vec<_> = (0..61).map(|_| raw.reply()).collect();
@@ -341,7 +422,8 @@ fn a_search_has_its_turn_with_the_index_however_much_is_still_to_be_indexed() {
     let server = Server::start(&["--cores", "1", "--durability", "os"]);
     let client = server.client();
     let vector = |number: u32| scattered(number, 64);
-    let concepts = (0..30_000).map(|number| Concept::new(number.to_string()).embedding(vector(number)));
+    let concepts =
+        (0..30_000).map(|number| Concept::new(number.to_string()).embedding(vector(number)));
     assert!(client.learn_many(concepts).all(|answer| answer.is_ok()));
     let mut searches = 0;
     while counter(&client, "vectors_tail") > 0 {
@@ -354,7 +436,8 @@ fn a_search_has_its_turn_with_the_index_however_much_is_still_to_be_indexed() {
 }
 
 #[test]
-fn thousands_of_equal_vectors_hide_no_other_nor_do_they_when_they_were_deleted_and_the_server_killed() {
+fn thousands_of_equal_vectors_hide_no_other_nor_do_they_when_they_were_deleted_and_the_server_killed()
+ {
     let server = Server::start(&["--cores", "1", "--durability", "os"]);
     let client = server.client();
     let equal = || (0..4000).map(|number| format!("equal {number}"));

@@ -34,38 +34,49 @@ fn a_client_is_not_sent_elsewhere_by_the_folder_it_is_called_in() {
     let server = Server::start(&[]);
     let (folder, _) = folder_with("sutra.toml", "server = \"127.0.0.1:9\"\ntimeout = 1\n");
     let mut health = there(&folder.path(), &["health"]);
-    let (code, said) = told(&health.env("SUTRA_SERVER", server.address.to_string()).output().unwrap());
+    let (code, said) =
+        told(&health.env("SUTRA_SERVER", server.address.to_string()).output().unwrap());
     assert_eq!((code, said.as_str()), (0, ""));
     // Without the variable it is the default server that is asked, and not the folder's.
-    let (_, said) = told(&there(&folder.path(), &["health", "--timeout", "100ms"]).output().unwrap());
+    let (_, said) =
+        told(&there(&folder.path(), &["health", "--timeout", "100ms"]).output().unwrap());
     assert!(!said.contains("127.0.0.1:9;") && !said.contains("127.0.0.1:9 "), "{said}");
 }
 
 #[test]
 fn a_client_reads_the_users_own_file() {
     let server = Server::start(&[]);
-    let (folder, _) = folder_with("config/sutra/sutra.toml", &format!("server = \"{}\"\n", server.address));
+    let (folder, _) =
+        folder_with("config/sutra/sutra.toml", &format!("server = \"{}\"\n", server.address));
     assert_eq!(told(&there(&folder.path(), &["health"]).output().unwrap()), (0, String::new()));
-    let (folder, _) = folder_with(".config/sutra/sutra.toml", &format!("server = \"{}\"\n", server.address));
+    let (folder, _) =
+        folder_with(".config/sutra/sutra.toml", &format!("server = \"{}\"\n", server.address));
     let mut health = there(&folder.path(), &["health"]);
     assert_eq!(told(&health.env_remove("XDG_CONFIG_HOME").output().unwrap()), (0, String::new()));
 }
 
 #[test]
 fn a_service_reads_the_file_of_its_folder_and_says_so() {
-    let (folder, _) = folder_with("sutra.toml", "cores = 1\nno-pin = true\ncompat = \"off\"\njson = true\n");
-    let mut command = there(&folder.path(), &["serve", "--data", "data", "--listen", "127.0.0.1:0"]);
+    let (folder, _) =
+        folder_with("sutra.toml", "cores = 1\nno-pin = true\ncompat = \"off\"\njson = true\n");
+    let mut command =
+        there(&folder.path(), &["serve", "--data", "data", "--listen", "127.0.0.1:0"]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
-    let line = lines.find_map(|line| Some(line.unwrap()).filter(|line| line.contains("settings"))).unwrap();
+    let line = lines
+        .find_map(|line| Some(line.unwrap()).filter(|line| line.contains("settings")))
+        .unwrap();
     let line: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(line["file"], "sutra.toml");
     let mut greeting = String::new();
     let mut answers = std::io::BufReader::new(child.stdout.take().unwrap());
     std::io::BufRead::read_line(&mut answers, &mut greeting).unwrap();
     let greeting: Value = serde_json::from_str(&greeting).unwrap();
-    assert_eq!((greeting["cpus"].as_array().map(Vec::len), &greeting["pinned"]), (Some(1), &false.into()));
+    assert_eq!(
+        (greeting["cpus"].as_array().map(Vec::len), &greeting["pinned"]),
+        (Some(1), &false.into())
+    );
     child.kill().unwrap();
     child.wait().unwrap();
 }
@@ -81,9 +92,19 @@ fn a_file_that_others_can_change_is_refused_unless_it_is_named() {
         let (folder, file) = folder_with(name, "timeout = \"100ms\"\n");
         fs::set_permissions(&file, Permissions::from_mode(0o666)).unwrap();
         let (code, said) = told(&there(&folder.path(), words).output().unwrap());
-        assert!(code == 2 && said.contains("can be changed by others (mode 666)"), "{words:?}: {code} {said}");
-        let named = there(&folder.path(), &["health", "--server", "127.0.0.1:9", "--config", file.to_str().unwrap()]);
-        assert_eq!({ named }.output().unwrap().status.code(), Some(3), "it is read, and nobody is there");
+        assert!(
+            code == 2 && said.contains("can be changed by others (mode 666)"),
+            "{words:?}: {code} {said}"
+        );
+        let named = there(
+            &folder.path(),
+            &["health", "--server", "127.0.0.1:9", "--config", file.to_str().unwrap()],
+        );
+        assert_eq!(
+            { named }.output().unwrap().status.code(),
+            Some(3),
+            "it is read, and nobody is there"
+        );
     }
 }
 
@@ -98,8 +119,14 @@ fn config_tells_each_setting_with_where_it_came_from() {
     let all: Value = serde_json::from_slice(&output.stdout).unwrap();
     let setting = |section: &str, key: &str| {
         let settings = all[section]["settings"].as_array().unwrap();
-        let found = settings.iter().find(|setting| setting["setting"] == key).unwrap_or_else(|| panic!("{key}"));
-        (found["value"].as_str().unwrap_or_default().to_owned(), found["from"].as_str().unwrap().to_owned())
+        let found = settings
+            .iter()
+            .find(|setting| setting["setting"] == key)
+            .unwrap_or_else(|| panic!("{key}"));
+        (
+            found["value"].as_str().unwrap_or_default().to_owned(),
+            found["from"].as_str().unwrap().to_owned(),
+        )
     };
     let is = |value: &str, from: &str| (value.to_owned(), from.to_owned());
     assert_eq!(setting("services", "cores"), is("3", "file sutra.toml"));
@@ -112,7 +139,10 @@ fn config_tells_each_setting_with_where_it_came_from() {
     assert_eq!(all["unknown_variables"], serde_json::json!(["SUTRA_SEVER"]));
     let words = there(&folder.path(), &["config"]).output().unwrap();
     let words = String::from_utf8(words.stdout).unwrap();
-    assert!(words.contains("settings file sutra.toml") && words.contains("file sutra.toml\n"), "{words}");
+    assert!(
+        words.contains("settings file sutra.toml") && words.contains("file sutra.toml\n"),
+        "{words}"
+    );
 }
 
 #[test]
@@ -150,7 +180,15 @@ fn two_servers_with_a_quota_of_one_cpu_each_pin_different_ones() {
         let folder = Folder::new();
         let mut command = Command::new("sh");
         let script = format!("echo $$ > {}/cgroup.procs && exec \"$0\" \"$@\"", group.display());
-        command.args(["-c", &script, env!("CARGO_BIN_EXE_sutra"), "serve", "--json", "--listen", "127.0.0.1:0"]);
+        command.args([
+            "-c",
+            &script,
+            env!("CARGO_BIN_EXE_sutra"),
+            "serve",
+            "--json",
+            "--listen",
+            "127.0.0.1:0",
+        ]);
         command.args(["--compat", "off", "--data"]).arg(folder.path()).args(flags);
         let (child, greeting) = greeted(command);
         (child, greeting["cpus"].clone(), folder)
@@ -164,7 +202,10 @@ fn two_servers_with_a_quota_of_one_cpu_each_pin_different_ones() {
             child.kill().unwrap();
             child.wait().unwrap();
         }
-        assert_eq!((ours.as_array().map(Vec::len), theirs.as_array().map(Vec::len)), (Some(1), Some(1)));
+        assert_eq!(
+            (ours.as_array().map(Vec::len), theirs.as_array().map(Vec::len)),
+            (Some(1), Some(1))
+        );
         ours != theirs
     });
     let highest = format!("{},", cpus - 1);
@@ -173,5 +214,9 @@ fn two_servers_with_a_quota_of_one_cpu_each_pin_different_ones() {
     third.wait().unwrap();
     fs::remove_dir(&group).unwrap();
     assert!(are_apart, "ten times on one CPU");
-    assert_eq!(listed, serde_json::json!([cpus - 1]), "a list is checked against the mask, not the quota");
+    assert_eq!(
+        listed,
+        serde_json::json!([cpus - 1]),
+        "a list is checked against the mask, not the quota"
+    );
 }

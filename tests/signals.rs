@@ -86,7 +86,16 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
     let folder = Folder::new();
     let mut command = Command::new("sh");
     let script = "trap '' INT HUP; exec \"$0\" \"$@\"";
-    command.args(["-c", script, env!("CARGO_BIN_EXE_sutra"), "serve", "--json", "--cores", "1", "--no-pin"]);
+    command.args([
+        "-c",
+        script,
+        env!("CARGO_BIN_EXE_sutra"),
+        "serve",
+        "--json",
+        "--cores",
+        "1",
+        "--no-pin",
+    ]);
     command.args(["--listen", "127.0.0.1:0", "--compat", "off", "--data"]).arg(folder.path());
     let (mut child, greeting) = greeted(command);
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
@@ -109,7 +118,13 @@ fn a_server_outlives_its_terminal() {
     let (mut master, mut terminal) = (0, 0);
     // SAFETY: openpty(3) writes the two descriptors, and is given nothing else to write to.
     let opened = unsafe {
-        libc::openpty(&raw mut master, &raw mut terminal, std::ptr::null_mut(), std::ptr::null(), std::ptr::null())
+        libc::openpty(
+            &raw mut master,
+            &raw mut terminal,
+            std::ptr::null_mut(),
+            std::ptr::null(),
+            std::ptr::null(),
+        )
     };
     assert_eq!(opened, 0);
     // SAFETY: openpty(3) has just made them, and nobody else has them.
@@ -118,7 +133,17 @@ fn a_server_outlives_its_terminal() {
         (std::fs::File::from_raw_fd(master), std::fs::File::from_raw_fd(terminal))
     };
     let mut command = support::sutra();
-    command.args(["serve", "--json", "--cores", "1", "--no-pin", "--listen", "127.0.0.1:0", "--compat", "off"]);
+    command.args([
+        "serve",
+        "--json",
+        "--cores",
+        "1",
+        "--no-pin",
+        "--listen",
+        "127.0.0.1:0",
+        "--compat",
+        "off",
+    ]);
     command.arg("--data").arg(folder.path());
     command.stdin(terminal.try_clone().unwrap()).stderr(terminal).stdout(Stdio::piped());
     // SAFETY: between fork and exec two system calls are made, on constants.

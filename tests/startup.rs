@@ -13,7 +13,12 @@ use sutra_client::Concept;
 /// Tries to start a server; it must fail.
 fn refused(data: &Path, arguments: &[&str]) -> Output {
     let mut command = sutra();
-    command.arg("serve").arg("--data").arg(data).args(["--no-pin", "--compat", "127.0.0.1:0"]).args(arguments);
+    command
+        .arg("serve")
+        .arg("--data")
+        .arg(data)
+        .args(["--no-pin", "--compat", "127.0.0.1:0"])
+        .args(arguments);
     if !arguments.contains(&"--cores") {
         command.args(["--cores", "2"]);
     }
@@ -34,15 +39,19 @@ fn why(output: &Output) -> (i32, String) {
 #[test]
 fn a_port_in_use_is_named() {
     let server = Server::start(&[]);
-    let (code, line) = why(&refused(&Folder::new().path(), &["--listen", &server.address.to_string()]));
+    let (code, line) =
+        why(&refused(&Folder::new().path(), &["--listen", &server.address.to_string()]));
     assert_eq!(code, 3);
     assert!(line.contains(&server.address.to_string()) && line.contains("in use"), "{line}");
 }
 
 #[test]
 fn an_address_that_is_named_twice_is_no_other_process() {
-    for [one, other] in [["127.0.0.1:47611", "127.0.0.1:47611"], ["0.0.0.0:47611", "127.0.0.1:47611"]] {
-        let (code, line) = why(&refused(&Folder::new().path(), &["--listen", one, "--listen", other]));
+    for [one, other] in
+        [["127.0.0.1:47611", "127.0.0.1:47611"], ["0.0.0.0:47611", "127.0.0.1:47611"]]
+    {
+        let (code, line) =
+            why(&refused(&Folder::new().path(), &["--listen", one, "--listen", other]));
         assert_eq!(code, 2);
         assert!([one, other, "the same port"].iter().all(|words| line.contains(words)), "{line}");
     }
@@ -80,7 +89,10 @@ fn a_second_server_on_a_folder_is_refused_and_told_by_whom() {
     let server = Server::start(&[]);
     let (code, line) = why(&refused(&server.data(), &[]));
     assert_eq!(code, 3);
-    assert!(line.contains(&server.pid().to_string()) && line.contains(&server.address.to_string()), "{line}");
+    assert!(
+        line.contains(&server.pid().to_string()) && line.contains(&server.address.to_string()),
+        "{line}"
+    );
     let client = server.client();
     client.learn(Concept::new("still").content("serving")).unwrap();
 }
@@ -102,7 +114,12 @@ fn the_advice_for_another_number_of_cores_works_as_it_is_printed() {
     let data = stopped.folder.path();
     let serve = |flags: &[&str]| {
         let mut command = sutra();
-        command.arg("serve").arg("--data").arg(&data).args(["--listen", "127.0.0.1:0", "--compat", "off"]);
+        command.arg("serve").arg("--data").arg(&data).args([
+            "--listen",
+            "127.0.0.1:0",
+            "--compat",
+            "off",
+        ]);
         command.args(flags).stdin(Stdio::null());
         command
     };
@@ -135,7 +152,9 @@ fn a_damaged_log_is_refused_with_file_and_offset_and_left_as_it_is() {
     let server = Server::start(&["--cores", "1"]);
     let client = server.client();
     for number in 0..20 {
-        client.learn(Concept::new(format!("concept-{number}")).content("some content to damage")).unwrap();
+        client
+            .learn(Concept::new(format!("concept-{number}")).content("some content to damage"))
+            .unwrap();
     }
     let stopped = server.kill();
     let log = segments(&stopped.folder.path()).remove(0);
@@ -156,7 +175,10 @@ fn a_damaged_log_is_refused_with_file_and_offset_and_left_as_it_is() {
 fn a_log_that_is_not_as_a_clean_stop_left_it_is_refused_whatever_the_durability() {
     for durability in ["always", "interval=1000", "os"] {
         let server = Server::start(&["--cores", "1", "--durability", durability]);
-        server.client().learn(Concept::new("last").content("the last commit before the stop")).unwrap();
+        server
+            .client()
+            .learn(Concept::new("last").content("the last commit before the stop"))
+            .unwrap();
         let (status, stopped) = server.stop();
         assert!(status.success());
         let log = segments(&stopped.folder.path()).remove(0);
@@ -168,13 +190,17 @@ fn a_log_that_is_not_as_a_clean_stop_left_it_is_refused_whatever_the_durability(
             fs::write(&log, broken).unwrap();
             let (code, line) = why(&refused(&stopped.folder.path(), &["--cores", "1"]));
             assert_eq!(code, 3);
-            assert!(line.contains(log.to_str().unwrap()) && line.contains("damaged at byte "), "{line}");
+            assert!(
+                line.contains(log.to_str().unwrap()) && line.contains("damaged at byte "),
+                "{line}"
+            );
         }
         fs::remove_file(&log).unwrap();
         let (code, line) = why(&refused(&stopped.folder.path(), &["--cores", "1"]));
         assert_eq!(code, 3);
         assert!(
-            line.contains(&format!("{} is missing", log.display())) && line.contains("Put the file back"),
+            line.contains(&format!("{} is missing", log.display()))
+                && line.contains("Put the file back"),
             "{line}"
         );
         fs::write(&log, &bytes).unwrap();
@@ -198,7 +224,10 @@ fn segments(data: &Path) -> Vec<std::path::PathBuf> {
 fn a_full_disk_refuses_writes_says_so_in_health_and_keeps_what_was_acknowledged() {
     let folder = Folder::new();
     fs::create_dir_all(folder.path()).unwrap();
-    let may_mount = Command::new("unshare").args(["--mount", "true"]).status().is_ok_and(|status| status.success());
+    let may_mount = Command::new("unshare")
+        .args(["--mount", "true"])
+        .status()
+        .is_ok_and(|status| status.success());
     if !may_mount {
         eprintln!("SKIPPED: this user may not mount a filesystem");
         return;
@@ -218,7 +247,9 @@ fn a_full_disk_refuses_writes_says_so_in_health_and_keeps_what_was_acknowledged(
         .unwrap();
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
     let address = lines
-        .find_map(|line| line.unwrap().strip_prefix("listening").map(|address| address.trim().to_owned()))
+        .find_map(|line| {
+            line.unwrap().strip_prefix("listening").map(|address| address.trim().to_owned())
+        })
         .expect("it listens");
     let client = sutra_client::blocking::Client::connect(address).unwrap();
     let mut acknowledged = 0;
@@ -233,7 +264,10 @@ fn a_full_disk_refuses_writes_says_so_in_health_and_keeps_what_was_acknowledged(
     assert!(error.to_string().contains("full") || error.to_string().contains("space"), "{error}");
     assert!(acknowledged > 10, "{acknowledged}");
     for number in 0..acknowledged {
-        assert!(client.query(format!("concept-{number}").as_str()).unwrap().is_some(), "reads go on");
+        assert!(
+            client.query(format!("concept-{number}").as_str()).unwrap().is_some(),
+            "reads go on"
+        );
     }
     assert!(!client.health().unwrap().healthy);
     client.flush().expect("all that was acknowledged is stable");

@@ -16,7 +16,18 @@ use serde_json::Value;
 const SERVICES: [&[&str]; 3] = [
     &["serve", "--cores", "2", "--no-pin", "--listen", "127.0.0.1:0", "--compat", "off"],
     &["grid", "master", "--listen", "127.0.0.1:0", "--compat", "off", "--admin", "off"],
-    &["grid", "agent", "--id", "a", "--master", "127.0.0.1:9", "--listen", "127.0.0.1:0", "--admin", "off"],
+    &[
+        "grid",
+        "agent",
+        "--id",
+        "a",
+        "--master",
+        "127.0.0.1:9",
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "off",
+    ],
 ];
 
 /// A process that is killed when it is dropped.
@@ -44,7 +55,10 @@ fn command(words: &[&str], data: &Path) -> Command {
 }
 
 /// Starts a service with this standard error, and reads where it listens.
-fn start(mut command: Command, errors: impl Into<Stdio>) -> (Service, SocketAddr, BufReader<ChildStdout>) {
+fn start(
+    mut command: Command,
+    errors: impl Into<Stdio>,
+) -> (Service, SocketAddr, BufReader<ChildStdout>) {
     let mut child = command.stdout(Stdio::piped()).stderr(errors).spawn().unwrap();
     let mut answers = BufReader::new(child.stdout.take().unwrap());
     let service = Service(child);
@@ -65,7 +79,9 @@ fn ask_nonsense(address: SocketAddr) {
     // What is answered differs, and may end in a reset; that it ends is what shows a service at
     // work.
     match stream.read_to_end(&mut Vec::new()) {
-        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("{address} does not answer"),
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+            panic!("{address} does not answer")
+        }
         _ => {}
     }
 }
@@ -166,7 +182,8 @@ fn a_service_goes_on_when_nobody_reads_its_answers() {
 fn lines_that_were_lost_are_counted_and_said_later() {
     let folder = Folder::new();
     let fifo = folder.path().with_file_name("log");
-    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0)
+        .unwrap();
     // Opened for both, so that it does not wait for the other side.
     let keeper = OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
     let writer = OpenOptions::new().write(true).open(&fifo).unwrap();
@@ -186,7 +203,10 @@ fn lines_that_were_lost_are_counted_and_said_later() {
     });
     let mut lines = log.lines().map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
     let told = lines.find(|line| line["message"] == "log lines were lost").expect("it is said");
-    assert!(told["lost"].as_u64().unwrap() >= 1 && told["reason"].as_str().unwrap().contains("pipe"), "{told}");
+    assert!(
+        told["lost"].as_u64().unwrap() >= 1 && told["reason"].as_str().unwrap().contains("pipe"),
+        "{told}"
+    );
     let next = lines.next().unwrap();
     assert!(next["message"].as_str().unwrap().contains("broken protocol"), "{next}");
     drop(service);
@@ -213,18 +233,30 @@ fn a_queue_that_is_full_loses_lines_and_says_how_many() {
     });
     assert!(service.stop().success());
     let text = reading.join().unwrap();
-    let told: Value = serde_json::from_str(text.lines().find(|line| line.contains("were lost")).unwrap()).unwrap();
-    assert!(told["lost"].as_u64().unwrap() > 0 && told["reason"].as_str().unwrap().contains("read"), "{told}");
+    let told: Value =
+        serde_json::from_str(text.lines().find(|line| line.contains("were lost")).unwrap())
+            .unwrap();
+    assert!(
+        told["lost"].as_u64().unwrap() > 0 && told["reason"].as_str().unwrap().contains("read"),
+        "{told}"
+    );
 }
 
 #[test]
 fn an_answer_whose_reader_has_gone_ends_a_command_quietly() {
     let server = support::Server::start(&[]);
     let address = server.address.to_string();
-    for words in [&["stats"][..], &["health", "--json"], &["neighbors", "nothing"], &["--help"], &["serve", "--help"]] {
+    for words in [
+        &["stats"][..],
+        &["health", "--json"],
+        &["neighbors", "nothing"],
+        &["--help"],
+        &["serve", "--help"],
+    ] {
         let mut command = sutra();
         command.args(words).env("SUTRA_SERVER", &address).stdin(Stdio::null());
-        let ended = command.stdout(std::io::pipe().unwrap().1).stderr(Stdio::piped()).output().unwrap();
+        let ended =
+            command.stdout(std::io::pipe().unwrap().1).stderr(Stdio::piped()).output().unwrap();
         let said = String::from_utf8_lossy(&ended.stderr);
         assert!(ended.status.code().is_some_and(|code| code <= 1), "{words:?}: {}", ended.status);
         assert!(!said.contains("panicked") && !said.contains("cannot write"), "{words:?}: {said}");

@@ -65,7 +65,12 @@ impl Folder {
     pub fn new() -> Self {
         // Below the build's folder: on a real filesystem, where the system's temporary folder may
         // be memory.
-        Self(tempfile::Builder::new().prefix("store-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap())
+        Self(
+            tempfile::Builder::new()
+                .prefix("store-")
+                .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+                .unwrap(),
+        )
     }
 
     pub fn path(&self) -> PathBuf {
@@ -137,11 +142,13 @@ impl Server {
     pub fn freeze(&self) {
         self.signal(rustix::process::Signal::STOP);
         let is_stopped = |task: std::io::Result<std::fs::DirEntry>| {
-            let stat = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap_or_default();
+            let stat =
+                std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap_or_default();
             stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with('T'))
         };
         let until = Instant::now() + PATIENCE;
-        while !std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap().all(is_stopped) {
+        while !std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap().all(is_stopped)
+        {
             assert!(Instant::now() < until, "the server stops");
             std::thread::yield_now();
         }
@@ -181,7 +188,12 @@ impl Server {
 
     /// Runs a client command against this server.
     pub fn run(&self, arguments: &[&str]) -> Output {
-        sutra().args(arguments).env("SUTRA_SERVER", self.address.to_string()).stdin(Stdio::null()).output().unwrap()
+        sutra()
+            .args(arguments)
+            .env("SUTRA_SERVER", self.address.to_string())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
     }
 }
 
@@ -256,10 +268,15 @@ fn launch(data: &Path, arguments: &[String]) -> (Child, SocketAddr, String) {
         if lines.read_line(&mut greeting).unwrap() == 0 {
             let mut message = String::new();
             errors.read_to_string(&mut message).unwrap();
-            panic!("the server ended before it listened: {} {greeting}{message}", child.wait().unwrap());
+            panic!(
+                "the server ended before it listened: {} {greeting}{message}",
+                child.wait().unwrap()
+            );
         }
         // Both lines that name ports stand before it.
-        if let (Some(listening), true) = (address(&greeting, "listening"), greeting.contains("\ndata")) {
+        if let (Some(listening), true) =
+            (address(&greeting, "listening"), greeting.contains("\ndata"))
+        {
             break listening;
         }
     };

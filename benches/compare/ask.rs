@@ -5,16 +5,16 @@ use std::process::Command;
 use std::time::Duration;
 
 use sutra_load::{
-    AgentHeartbeats, Echo, GridHeartbeat, Health, KeySpace, LegacyHealth, LegacyLearn, LegacyQuery, Plan, Query,
-    RegisterAgents, Report, ServerCpu, Spelling, ValueStore, Workload,
+    AgentHeartbeats, Echo, GridHeartbeat, Health, KeySpace, LegacyHealth, LegacyLearn, LegacyQuery,
+    Plan, Query, RegisterAgents, Report, ServerCpu, Spelling, ValueStore, Workload,
 };
 
 use super::cell::Shape;
 use super::contenders::{Contender, Protocol};
 use super::python;
 use super::setup::{
-    CONCEPTS, DIMENSION, LEARNED_CONTENT, Operation, QUERIED_CONTENT, Setup, Timing, learned_bytes, learned_keys,
-    learned_records, queried_keys, queried_records,
+    CONCEPTS, DIMENSION, LEARNED_CONTENT, Operation, QUERIED_CONTENT, Setup, Timing, learned_bytes,
+    learned_keys, learned_records, queried_keys, queried_records,
 };
 use crate::Outcome;
 use crate::options::filling;
@@ -30,7 +30,9 @@ pub(crate) type Asked = Box<dyn Workload>;
 pub(crate) fn fill(contender: &Contender, running: &Running, setup: &Setup) -> Outcome {
     let keys = || queried_keys(KeySpace::Once(CONCEPTS));
     let workload: Asked = match contender.protocol {
-        Protocol::Native | Protocol::NativeVectors | Protocol::Compat(_) => Box::new(queried_records()),
+        Protocol::Native | Protocol::NativeVectors | Protocol::Compat(_) => {
+            Box::new(queried_records())
+        }
         Protocol::Old => Box::new(LegacyLearn::new(keys(), QUERIED_CONTENT, 0)),
         Protocol::Redis => Box::new(ValueStore::Redis.set(keys(), setup.archived.0)),
         Protocol::Memcached => Box::new(ValueStore::Memcached.set(keys(), setup.archived.0)),
@@ -52,13 +54,16 @@ pub(crate) fn write_all(running: &Running, workload: Asked, count: u64) -> Outco
 
 /// Gives a master its agents: those that speak the native way, and the one of the old protocol.
 fn register(running: &Running) -> Outcome {
-    for (workload, count) in
-        [(Box::new(RegisterAgents::new(AGENTS)?) as Asked, AGENTS), (Box::new(GridHeartbeat::registering()), 1)]
-    {
+    for (workload, count) in [
+        (Box::new(RegisterAgents::new(AGENTS)?) as Asked, AGENTS),
+        (Box::new(GridHeartbeat::registering()), 1),
+    ] {
         let plan = Plan { depth: 1, ..filling(running, count) };
         let report = sutra_load::run(&plan, vec![workload], None)?;
         if report.requests != count {
-            return Err(format!("{} of {count} agents were registered: {report}", report.requests).into());
+            return Err(
+                format!("{} of {count} agents were registered: {report}", report.requests).into()
+            );
         }
     }
     Ok(())
@@ -79,13 +84,33 @@ impl Question {
     /// Puts the load on a contender, and checks every answer.
     pub(crate) fn ask(&self, running: &Running, setup: &Setup) -> Outcome<Report> {
         match self.protocol {
-            Protocol::Grpc => return ask_grpc(running, self.operation.name(), self.shape, self.timing, setup, &[]),
+            Protocol::Grpc => {
+                return ask_grpc(
+                    running,
+                    self.operation.name(),
+                    self.shape,
+                    self.timing,
+                    setup,
+                    &[],
+                );
+            }
             Protocol::Python(client) => {
-                return python::ask(running, client, self.operation, self.shape, self.timing, setup);
+                return python::ask(
+                    running,
+                    client,
+                    self.operation,
+                    self.shape,
+                    self.timing,
+                    setup,
+                );
             }
             _ => {}
         }
-        let address = if let Protocol::Compat(_) = self.protocol { running.compat()? } else { running.address };
+        let address = if let Protocol::Compat(_) = self.protocol {
+            running.compat()?
+        } else {
+            running.address
+        };
         let plan = Plan { spin: self.spin, ..setup.plan(address, self.shape, self.timing) };
         let workload = workload(self.protocol, self.operation, setup)?;
         Ok(sutra_load::run(&plan, vec![workload], Some(ServerCpu::of_process(running.pid())))?)
@@ -110,8 +135,12 @@ pub(crate) fn workload(protocol: Protocol, operation: Operation, setup: &Setup) 
         (Protocol::Native, Operation::Learn) => Box::new(learned_bytes()),
         (Protocol::NativeVectors, Operation::Learn) => Box::new(learned_records()),
         (Protocol::Native | Protocol::NativeVectors, Operation::Heartbeat) => Box::new(Health),
-        (Protocol::Compat(spelling), Operation::Query) => Box::new(LegacyQuery::new(queried(), spelling)),
-        (Protocol::Old, Operation::Query) => Box::new(LegacyQuery::new(queried(), Spelling::Msgpack)),
+        (Protocol::Compat(spelling), Operation::Query) => {
+            Box::new(LegacyQuery::new(queried(), spelling))
+        }
+        (Protocol::Old, Operation::Query) => {
+            Box::new(LegacyQuery::new(queried(), Spelling::Msgpack))
+        }
         (Protocol::Compat(_) | Protocol::Old, Operation::Learn) => {
             Box::new(LegacyLearn::new(learned_keys(), LEARNED_CONTENT, DIMENSION))
         }
@@ -120,9 +149,13 @@ pub(crate) fn workload(protocol: Protocol, operation: Operation, setup: &Setup) 
         (Protocol::OldGrid, _) => Box::new(GridHeartbeat::new()),
         (Protocol::Redis, Operation::Heartbeat) => Box::new(sutra_load::RedisPing),
         (Protocol::Redis, _) => store(ValueStore::Redis),
-        (Protocol::Memcached, Operation::Heartbeat) => return Err("memcached has no heartbeat".into()),
+        (Protocol::Memcached, Operation::Heartbeat) => {
+            return Err("memcached has no heartbeat".into());
+        }
         (Protocol::Memcached, _) => store(ValueStore::Memcached),
-        (Protocol::Grpc | Protocol::Python(_), _) => return Err("its client is a program of its own".into()),
+        (Protocol::Grpc | Protocol::Python(_), _) => {
+            return Err("its client is a program of its own".into());
+        }
     })
 }
 

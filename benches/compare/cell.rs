@@ -51,7 +51,11 @@ pub(crate) fn fair<T>(rounds: &[Option<T>], figure: impl Fn(&T) -> f64) -> Optio
 }
 
 /// A figure of two things together, over the rounds that are fair in both.
-pub(crate) fn paired<T>(these: &[Option<T>], others: &[Option<T>], figure: impl Fn(&T, &T) -> f64) -> Option<Spread> {
+pub(crate) fn paired<T>(
+    these: &[Option<T>],
+    others: &[Option<T>],
+    figure: impl Fn(&T, &T) -> f64,
+) -> Option<Spread> {
     let pairs = these.iter().zip(others);
     Spread::of(pairs.filter_map(|(this, other)| Some(figure(this.as_ref()?, other.as_ref()?))))
 }
@@ -84,8 +88,9 @@ impl Figure {
     }
 
     pub(crate) fn of(self, report: &Report) -> f64 {
-        let latency =
-            |ns: fn(&Latency) -> u64| report.latency.as_ref().map_or(f64::NAN, |latency| ns(latency) as f64 / 1000.0);
+        let latency = |ns: fn(&Latency) -> u64| {
+            report.latency.as_ref().map_or(f64::NAN, |latency| ns(latency) as f64 / 1000.0)
+        };
         match self {
             Figure::Rate => report.requests_per_second,
             Figure::P50 => latency(|latency| latency.p50_ns),
@@ -169,7 +174,11 @@ mod tests {
     #[test]
     fn a_ratio_is_taken_round_by_round_where_both_were_fair() {
         // The host was twice as slow in the second round: the ratio does not see it.
-        let (one, other) = (cell(&[Some(4.0), Some(2.0), Some(9.0)]), cell(&[Some(2.0), Some(1.0), None]));
-        assert_eq!(one.ratio(&other, Figure::Rate), Some(Spread { median: 2.0, low: 2.0, high: 2.0 }));
+        let (one, other) =
+            (cell(&[Some(4.0), Some(2.0), Some(9.0)]), cell(&[Some(2.0), Some(1.0), None]));
+        assert_eq!(
+            one.ratio(&other, Figure::Rate),
+            Some(Spread { median: 2.0, low: 2.0, high: 2.0 })
+        );
     }
 }

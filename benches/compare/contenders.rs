@@ -76,26 +76,32 @@ pub(crate) static ALL: [&Contender; 17] = [
 
 const BARE_ECHO: &str = "one thread, one ring: multishot accept and receive into provided buffers, registered files, \
                          DEFER_TASKRUN; replies of a query's size without looking at the request";
-const THIS_SERVER: &str = "this server, one core, as `sutra serve` starts it, all its threads on the one CPU";
+const THIS_SERVER: &str =
+    "this server, one core, as `sutra serve` starts it, all its threads on the one CPU";
 const WITH_VECTORS: &str = "the same with records that have a vector: each is searchable when it is acknowledged, and \
                             the index is built beside, on the same CPU, by a thread of low priority";
-const OLD_SERVER: &str =
-    "the kind of server that Sutra replaces: tokio, a task a connection, a length and MessagePack, a log";
+const OLD_SERVER: &str = "the kind of server that Sutra replaces: tokio, a task a connection, a length and MessagePack, a log";
 const SAME_BYTES: &str = "GET and SET of the same bytes";
 
 const SLEEPS: &[Setting] = &[("sleeps in io_uring_enter", "as Sutra does by default")];
-const NEVER_SLEEPS: &[Setting] =
-    &[("never sleeps, nor does its client", "for hosts that give a core to latency; the others sleep when idle")];
-const DURABLE: &[Setting] = &[("defaults, one core", "`--durability always`: what is acknowledged is on disk")];
-const RELAXED: &[Setting] = &[("--durability os", "acknowledged before it is on disk, as its peers in that table")];
+const NEVER_SLEEPS: &[Setting] = &[(
+    "never sleeps, nor does its client",
+    "for hosts that give a core to latency; the others sleep when idle",
+)];
+const DURABLE: &[Setting] =
+    &[("defaults, one core", "`--durability always`: what is acknowledged is on disk")];
+const RELAXED: &[Setting] =
+    &[("--durability os", "acknowledged before it is on disk, as its peers in that table")];
 const ONE_WORKER: &[Setting] = &[("one worker thread", "what tokio starts on one CPU")];
 const IN_MEMORY: &[Setting] = &[
     ("--save ''", "no snapshots: a fork in the middle of a round would be measured as latency"),
     ("one I/O thread (its default)", "it has one CPU, as every contender"),
     ("--maxclients 16000", "room for the idle connections"),
 ];
-const NO_REWRITING: &[Setting] =
-    &[("--auto-aof-rewrite-percentage 0", "no rewriting of the log during a round: ours is not compacted either")];
+const NO_REWRITING: &[Setting] = &[(
+    "--auto-aof-rewrite-percentage 0",
+    "no rewriting of the log during a round: ours is not compacted either",
+)];
 
 pub(crate) const BARE: Contender = Contender {
     name: "bare io_uring echo",
@@ -129,8 +135,12 @@ pub(crate) const SUTRA_POLLING: Contender = Contender {
     settings: &[NEVER_SLEEPS],
     ..SUTRA
 };
-pub(crate) const SUTRA_VECTORS: Contender =
-    Contender { name: "sutra, vectors indexed", what: WITH_VECTORS, protocol: Protocol::NativeVectors, ..SUTRA };
+pub(crate) const SUTRA_VECTORS: Contender = Contender {
+    name: "sutra, vectors indexed",
+    what: WITH_VECTORS,
+    protocol: Protocol::NativeVectors,
+    ..SUTRA
+};
 pub(crate) const SUTRA_OS: Contender = Contender {
     name: "sutra, `--durability os`",
     program: Program::Sutra(&["--durability", "os"]),
@@ -171,7 +181,10 @@ pub(crate) const GRID_MASTER: Contender = Contender {
     what: "this grid's master, one core, as `sutra grid master` starts it, with a hundred agents",
     program: Program::GridMaster,
     protocol: Protocol::Grid,
-    settings: &[&[("defaults", "an agent is on disk once it has answered where it says that it is")]],
+    settings: &[&[(
+        "defaults",
+        "an agent is on disk once it has answered where it says that it is",
+    )]],
 };
 pub(crate) const GRPC: Contender = Contender {
     name: "gRPC (tonic)",
@@ -192,7 +205,10 @@ pub(crate) const REDIS_EVERY_SECOND: Contender = Contender {
     program: Program::Redis(&["--appendonly", "yes", "--appendfsync", "everysec"]),
     settings: &[
         IN_MEMORY,
-        &[("--appendonly yes --appendfsync everysec", "its default for a log: acknowledged before it is on disk")],
+        &[(
+            "--appendonly yes --appendfsync everysec",
+            "its default for a log: acknowledged before it is on disk",
+        )],
         NO_REWRITING,
     ],
     ..REDIS
@@ -249,7 +265,8 @@ impl Contender {
     pub(crate) fn start(&self, cpu: usize, (request, reply): (usize, usize)) -> Outcome<Running> {
         on_cpu(cpu, || match self.program {
             Program::Own(arguments) => {
-                let sizes = ["--request-bytes", &request.to_string(), "--reply-bytes", &reply.to_string()];
+                let sizes =
+                    ["--request-bytes", &request.to_string(), "--reply-bytes", &reply.to_string()];
                 Running::own(cpu, &[arguments, &sizes].concat())
             }
             Program::Sutra(arguments) => Running::sutra(&format!("{cpu},"), arguments),
@@ -262,7 +279,10 @@ impl Contender {
             Program::Redis(keeping) => {
                 let (folder, address) = (folder()?, free_address()?);
                 let mut command = Command::new("redis-server");
-                command.args("--bind 127.0.0.1 --maxclients 16000 --auto-aof-rewrite-percentage 0".split(' '));
+                command.args(
+                    "--bind 127.0.0.1 --maxclients 16000 --auto-aof-rewrite-percentage 0"
+                        .split(' '),
+                );
                 command.args(keeping).args(["--save", "", "--port", &address.port().to_string()]);
                 command.arg("--dir").arg(folder.path());
                 Running::silent(command, address, Some(folder))

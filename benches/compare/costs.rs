@@ -48,16 +48,30 @@ pub(crate) fn bills(record: &Record) -> Vec<Bill> {
         // Nobody waits for the disk in a query: those tables have one row for the old server.
         let queried = if name == OLD_UNSYNCED.name { OLD.name } else { name };
         let cpu = |cell: &Cell| Some(cell.figures(Figure::Cpu)?.median);
-        let keeping_up = open_loop_cell(record, queried, PRICED_RATE).filter(|cell| kept_up(cell, PRICED_RATE));
+        let keeping_up =
+            open_loop_cell(record, queried, PRICED_RATE).filter(|cell| kept_up(cell, PRICED_RATE));
         let cpu_us = keeping_up.or_else(|| record.cell(QUERY, queried, busy)).and_then(cpu);
-        Bill { contender: name, cpu_us, keeps_up: keeping_up.is_some(), bytes_each: record.idle_bytes(name) }
+        Bill {
+            contender: name,
+            cpu_us,
+            keeps_up: keeping_up.is_some(),
+            bytes_each: record.idle_bytes(name),
+        }
     };
     let priced = [GRPC.name, OLD_UNSYNCED.name, REDIS.name, MEMCACHED.name, SUTRA.name];
-    priced.into_iter().map(bill).filter(|bill| bill.cpu_us.is_some() || bill.bytes_each.is_some()).collect()
+    priced
+        .into_iter()
+        .map(bill)
+        .filter(|bill| bill.cpu_us.is_some() || bill.bytes_each.is_some())
+        .collect()
 }
 
 fn open_loop_cell<'a>(record: &'a Record, contender: &str, rate: f64) -> Option<&'a Cell> {
-    record.section(OPEN)?.cells.iter().find(|cell| cell.contender == contender && cell.shape.rate == Some(rate))
+    record
+        .section(OPEN)?
+        .cells
+        .iter()
+        .find(|cell| cell.contender == contender && cell.shape.rate == Some(rate))
 }
 
 impl Bill {
@@ -92,7 +106,12 @@ mod tests {
 
     #[test]
     fn a_bill_follows_from_its_arithmetic() {
-        let bill = Bill { contender: "one", cpu_us: Some(6.0), keeps_up: true, bytes_each: Some(40_000.0) };
+        let bill = Bill {
+            contender: "one",
+            cpu_us: Some(6.0),
+            keeps_up: true,
+            bytes_each: Some(40_000.0),
+        };
         // 6 cores of 8 x 0.6, and 40 GB of 32 x 0.6: 2 instances and 3.
         assert_eq!((bill.cores(), bill.instances_for_cpu()), (Some(6.0), Some(2.0)));
         assert_eq!((bill.gigabytes(), bill.instances_for_memory()), (Some(40.0), Some(3.0)));
@@ -102,6 +121,9 @@ mod tests {
     #[test]
     fn what_was_not_measured_costs_nothing_known() {
         let bill = Bill { contender: "one", cpu_us: None, keeps_up: false, bytes_each: None };
-        assert_eq!((bill.instances_for_cpu(), bill.instances_for_memory(), bill.a_year()), (None, None, None));
+        assert_eq!(
+            (bill.instances_for_cpu(), bill.instances_for_memory(), bill.a_year()),
+            (None, None, None)
+        );
     }
 }

@@ -47,7 +47,10 @@ pub(crate) struct Measured {
 }
 
 /// Measures, and again where somebody was starved; none where that was so every time.
-pub(crate) fn fairly<T>(whose: &str, mut measure: impl FnMut() -> Outcome<Fair<T>>) -> Outcome<Option<T>> {
+pub(crate) fn fairly<T>(
+    whose: &str,
+    mut measure: impl FnMut() -> Outcome<Fair<T>>,
+) -> Outcome<Option<T>> {
     let mut words = String::new();
     for _ in 0..=REPEATS {
         match measure()? {
@@ -60,19 +63,28 @@ pub(crate) fn fairly<T>(whose: &str, mut measure: impl FnMut() -> Outcome<Fair<T
 }
 
 /// What keeps the rounds of something from being taken at their word.
-pub(crate) fn problem<T>(place: &str, failed: Option<&str>, rounds: &[Option<T>]) -> Option<String> {
+pub(crate) fn problem<T>(
+    place: &str,
+    failed: Option<&str>,
+    rounds: &[Option<T>],
+) -> Option<String> {
     if let Some(words) = failed {
         return Some(format!("{place} FAILED, so it has no figures: {words}"));
     }
     let unfair = rounds.iter().filter(|round| round.is_none()).count();
     let fate = if unfair * 2 >= rounds.len() { "so it has no figures" } else { "left out" };
-    (unfair > 0).then(|| format!("{place} was STARVED in {unfair} of {} rounds, {fate}", rounds.len()))
+    (unfair > 0)
+        .then(|| format!("{place} was STARVED in {unfair} of {} rounds, {fate}", rounds.len()))
 }
 
 /// Whether a report is of requests that were answered.
 pub(crate) fn check(report: &Report) -> Outcome {
     if let Some(words) = &report.last_refusal {
-        return Err(format!("it refused {} requests: {words}", report.refused.values().sum::<u64>()).into());
+        return Err(format!(
+            "it refused {} requests: {words}",
+            report.refused.values().sum::<u64>()
+        )
+        .into());
     }
     if report.requests == 0 {
         return Err("it answered nothing while it was measured".into());
@@ -142,10 +154,15 @@ impl Watch {
     /// `None` where it was not.
     pub(crate) fn starved(&self, whose: &str, own: Used) -> Option<String> {
         let share = |seconds: f64| seconds / self.seconds.max(f64::EPSILON);
-        let (programs, all, stolen) = (share(self.user - own.user), share(self.busy - own.total), share(self.stolen));
+        let (programs, all, stolen) =
+            (share(self.user - own.user), share(self.busy - own.total), share(self.stolen));
         let percent = |share: f64| format!("{:.0} %", share * 100.0);
         if stolen > FOREIGN {
-            return Some(format!("the hypervisor took {} of the {whose}'s CPU {}", percent(stolen), self.cpu));
+            return Some(format!(
+                "the hypervisor took {} of the {whose}'s CPU {}",
+                percent(stolen),
+                self.cpu
+            ));
         }
         let foreign = programs.max(all);
         (programs > FOREIGN || all > FOREIGN_KERNEL)
@@ -164,7 +181,12 @@ pub(crate) fn starved_together(watches: &[Watch], own: f64) -> Option<String> {
     };
     let (foreign, stolen) = ((all.busy - own) / all.seconds, all.stolen / all.seconds);
     (foreign.max(stolen) > FOREIGN).then(|| {
-        format!("others took {:.0} % of the {} CPUs, the hypervisor {:.0} %", foreign * 100.0, all.cpu, stolen * 100.0)
+        format!(
+            "others took {:.0} % of the {} CPUs, the hypervisor {:.0} %",
+            foreign * 100.0,
+            all.cpu,
+            stolen * 100.0
+        )
     })
 }
 
@@ -172,7 +194,8 @@ pub(crate) fn starved_together(watches: &[Watch], own: f64) -> Option<String> {
 /// was at none.
 pub(crate) fn is_bound_by_load(report: &Report) -> bool {
     let server_busy = report.server_cpu.as_ref().map_or(0.0, |cpu| cpu.cores_busy);
-    let fell_short = report.offered_per_second.is_none_or(|due| report.requests_per_second < ANSWERED * due);
+    let fell_short =
+        report.offered_per_second.is_none_or(|due| report.requests_per_second < ANSWERED * due);
     fell_short && report.load_busy >= LOAD_BUSY && server_busy < SERVER_IDLE
 }
 
@@ -184,9 +207,14 @@ pub(crate) fn used_here() -> Outcome<Used> {
     // own and of those that have ended.
     let fields = stat.rsplit_once(") ").ok_or("/proc/self/stat names the program")?.1.split(' ');
     let second = rustix::param::clock_ticks_per_second().max(1) as f64;
-    let times: Vec<f64> =
-        fields.skip(11).take(4).filter_map(|field| Some(field.parse::<f64>().ok()? / second)).collect();
-    let [user, _, ended_user, ended_system] = times[..] else { return Err("/proc/self/stat has four times".into()) };
+    let times: Vec<f64> = fields
+        .skip(11)
+        .take(4)
+        .filter_map(|field| Some(field.parse::<f64>().ok()? / second))
+        .collect();
+    let [user, _, ended_user, ended_system] = times[..] else {
+        return Err("/proc/self/stat has four times".into());
+    };
     let own = own.tv_sec as f64 + own.tv_nsec as f64 / 1e9;
     Ok(Used { user: user + ended_user, total: own + ended_user + ended_system })
 }
@@ -199,13 +227,15 @@ pub(crate) fn used(pid: u32) -> Outcome<Used> {
 
 fn times(cpu: usize) -> Outcome<Times> {
     let stat = fs::read_to_string("/proc/stat")?;
-    parse(&stat, cpu).ok_or_else(|| format!("/proc/stat has no line for CPU {cpu}; is there such a CPU?").into())
+    parse(&stat, cpu)
+        .ok_or_else(|| format!("/proc/stat has no line for CPU {cpu}; is there such a CPU?").into())
 }
 
 fn parse(stat: &str, cpu: usize) -> Option<Times> {
     let name = format!("cpu{cpu}");
     let line = stat.lines().find(|line| line.split(' ').next() == Some(&name))?;
-    let ticks: Vec<f64> = line.split_ascii_whitespace().skip(1).map_while(|field| field.parse().ok()).collect();
+    let ticks: Vec<f64> =
+        line.split_ascii_whitespace().skip(1).map_while(|field| field.parse().ok()).collect();
     // user nice system idle iowait irq softirq steal …; a guest's time is in user's already.
     let [user, nice, system, _, _, irq, softirq, stolen] = ticks.first_chunk::<8>()?;
     let second = rustix::param::clock_ticks_per_second().max(1) as f64;
@@ -221,10 +251,14 @@ mod tests {
 
     #[test]
     fn a_cpus_line_is_found_by_its_whole_name() {
-        let stat = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu1 100 0 50 700 5 1 2 30 0 0\ncpu11 1 1 1 1 1 1 1 1 0 0\n";
+        let stat =
+            "cpu  9 9 9 9 9 9 9 9 9 9\ncpu1 100 0 50 700 5 1 2 30 0 0\ncpu11 1 1 1 1 1 1 1 1 0 0\n";
         let times = parse(stat, 1).expect("it is there");
         let second = rustix::param::clock_ticks_per_second() as f64;
-        assert_eq!((times.user * second, times.busy * second, times.stolen * second), (100.0, 153.0, 30.0));
+        assert_eq!(
+            (times.user * second, times.busy * second, times.stolen * second),
+            (100.0, 153.0, 30.0)
+        );
         assert_eq!(parse(stat, 2), None);
     }
 
@@ -232,8 +266,9 @@ mod tests {
     fn who_lost_its_cpu_to_others_is_starved_and_who_did_not_need_it_is_not() {
         let watch = |user, busy, stolen| Watch { cpu: 0, seconds: 1.0, user, busy, stolen };
         let own = Used { user: 0.1, total: 0.5 };
-        let says =
-            |watch: Watch, whose, words: &str| watch.starved(whose, own).is_some_and(|said| said.contains(words));
+        let says = |watch: Watch, whose, words: &str| {
+            watch.starved(whose, own).is_some_and(|said| said.contains(words))
+        };
         assert_eq!(watch(0.1, 0.52, 0.0).starved("server", own), None);
         // The kernel's threads finish its writes.
         assert_eq!(watch(0.1, 0.7, 0.0).starved("server", own), None);
@@ -246,7 +281,10 @@ mod tests {
     fn processes_that_share_cpus_are_starved_by_what_neither_used() {
         let watch = |busy| Watch { cpu: 0, seconds: 1.0, user: 0.0, busy, stolen: 0.0 };
         assert_eq!(starved_together(&[watch(1.0), watch(0.9)], 1.85), None);
-        assert!(starved_together(&[watch(1.0), watch(0.9)], 1.5).is_some_and(|words| words.contains("20 %")));
+        assert!(
+            starved_together(&[watch(1.0), watch(0.9)], 1.5)
+                .is_some_and(|words| words.contains("20 %"))
+        );
     }
 
     fn report(load_busy: f64, cores_busy: f64) -> Report {

@@ -32,7 +32,11 @@ impl Floor {
         let folder = folder()?;
         let flags = i32::try_from((OFlags::DIRECT | OFlags::DSYNC).bits())?;
         let mut options = OpenOptions::new();
-        let file = options.write(true).create_new(true).custom_flags(flags).open(folder.path().join("floor"))?;
+        let file = options
+            .write(true)
+            .create_new(true)
+            .custom_flags(flags)
+            .open(folder.path().join("floor"))?;
         let zeros = Aligned::new(1 << 20);
         for step in 0..FILE_BYTES >> 20 {
             file.write_all_at(zeros.bytes(), step << 20)?;
@@ -42,7 +46,12 @@ impl Floor {
 
     /// Commits that each carry one record of every writer, one after the other, as a report that
     /// can stand beside servers'.
-    pub(crate) fn report(&self, writers: usize, archived: usize, measured: Duration) -> Outcome<Report> {
+    pub(crate) fn report(
+        &self,
+        writers: usize,
+        archived: usize,
+        measured: Duration,
+    ) -> Outcome<Report> {
         let commit = writers * (ENTRY_BYTES + archived.next_multiple_of(16)) + 2 * ENTRY_BYTES;
         let bytes = Aligned::new(commit.next_multiple_of(BLOCK));
         let commit = bytes.bytes().len() as u64;

@@ -3,12 +3,14 @@
 
 use super::cell::{Cell, Figure, Shape};
 use super::contenders::{
-    BARE, GRID_MASTER, GRPC, OLD, REDIS, REDIS_ALWAYS, SUTRA, SUTRA_OS, SUTRA_OS_VECTORS, SUTRA_VECTORS,
+    BARE, GRID_MASTER, GRPC, OLD, REDIS, REDIS_ALWAYS, SUTRA, SUTRA_OS, SUTRA_OS_VECTORS,
+    SUTRA_VECTORS,
 };
 use super::python::CLIENTS;
 use super::record::Record;
 use super::tables::{
-    DISK, DURABLE, FEW_QUERIES, FEW_WRITES, HEARTBEAT, Loads, PYTHON_LEARN, PYTHON_QUERY, QUERY, RELAXED,
+    DISK, DURABLE, FEW_QUERIES, FEW_WRITES, HEARTBEAT, Loads, PYTHON_LEARN, PYTHON_QUERY, QUERY,
+    RELAXED,
 };
 use crate::spread::Spread;
 
@@ -56,10 +58,14 @@ pub(crate) fn ratios(record: &Record) -> Vec<Ratio> {
     ] {
         let cells = record.section(section).map_or(&[][..], |section| &section.cells);
         for ours in cells.iter().filter(|cell| cell.contender == sutra) {
-            for other in cells.iter().filter(|other| other.shape == ours.shape && other.contender != sutra) {
+            for other in
+                cells.iter().filter(|other| other.shape == ours.shape && other.contender != sutra)
+            {
                 // The disk has no CPU, and who never sleeps is compared with nobody who does.
-                let is_left_out =
-                    |figure| other.contender == DISK && figure == Figure::Cpu || other.contender.ends_with("polling");
+                let is_left_out = |figure| {
+                    other.contender == DISK && figure == Figure::Cpu
+                        || other.contender.ends_with("polling")
+                };
                 let figures = telling(ours.shape).iter().filter(|figure| !is_left_out(**figure));
                 ratios.extend(figures.map(|figure| Ratio::of(section, ours, other, *figure)));
             }
@@ -85,12 +91,18 @@ fn telling(shape: Shape) -> &'static [Figure] {
 /// Our searches beside the others'; what runs in-process has one load, and stands beside all of
 /// ours.
 fn search_ratios(record: &Record, ratios: &mut Vec<Ratio>) {
-    let (ours, others): (Vec<_>, Vec<_>) =
-        record.search.iter().map(|searched| &searched.cell).partition(|cell| cell.contender == SUTRA.name);
+    let (ours, others): (Vec<_>, Vec<_>) = record
+        .search
+        .iter()
+        .map(|searched| &searched.cell)
+        .partition(|cell| cell.contender == SUTRA.name);
     for ours in ours {
-        let beside = |other: &&&Cell| other.shape == ours.shape || other.contender.ends_with("in-process");
+        let beside =
+            |other: &&&Cell| other.shape == ours.shape || other.contender.ends_with("in-process");
         for other in others.iter().filter(beside) {
-            ratios.extend(telling(ours.shape).iter().map(|figure| Ratio::of("search", ours, other, *figure)));
+            ratios.extend(
+                telling(ours.shape).iter().map(|figure| Ratio::of("search", ours, other, *figure)),
+            );
         }
     }
 }
@@ -128,7 +140,9 @@ pub(crate) fn goals(record: &Record) -> Vec<Goal> {
         };
         let mut rest = Vec::new();
         for Ratio { shape, figure, spread, .. } in ratios.iter().filter(is_aim) {
-            goal.today.extend(spread.map(|spread| (format!("{} {}", shape.name(), figure.name()), spread)));
+            goal.today.extend(
+                spread.map(|spread| (format!("{} {}", shape.name(), figure.name()), spread)),
+            );
             rest.extend(spread.and_then(|_| explained(record, section, other, *shape)));
         }
         goal.rest = rest.join("<br>");
@@ -147,11 +161,14 @@ pub(crate) fn goals(record: &Record) -> Vec<Goal> {
 /// What a request's CPU is, of all threads of ours and of theirs, and what our core's loop spends
 /// its share on.
 fn explained(record: &Record, section: &str, other: &str, shape: Shape) -> Option<String> {
-    let profiled = record.profiles.iter().find(|one| one.section == section && one.shape == shape)?;
+    let profiled =
+        record.profiles.iter().find(|one| one.section == section && one.shape == shape)?;
     let profile = &profiled.profile;
-    let mut stages: Vec<_> = profile.stages.iter().filter(|stage| stage.ns >= 0.03 * profile.busy_ns()).collect();
+    let mut stages: Vec<_> =
+        profile.stages.iter().filter(|stage| stage.ns >= 0.03 * profile.busy_ns()).collect();
     stages.sort_by(|a, b| b.ns.total_cmp(&a.ns));
-    let stages: Vec<_> = stages.iter().map(|stage| format!("{} {:.2}", stage.stage, stage.ns / 1000.0)).collect();
+    let stages: Vec<_> =
+        stages.iter().map(|stage| format!("{} {:.2}", stage.stage, stage.ns / 1000.0)).collect();
     let said = |contender: &str, whose: &str| {
         let cpu = record.cell(section, contender, shape).and_then(|cell| cell.figures(Figure::Cpu));
         cpu.map_or_else(String::new, |cpu| format!("{whose} {:.2} µs of CPU in all; ", cpu.median))

@@ -21,8 +21,12 @@ pub(crate) struct Host {
 impl Host {
     pub(crate) fn read() -> Self {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let field =
-            |name: &str| cpuinfo.lines().find(|line| line.starts_with(name)).and_then(|line| line.split_once(": "));
+        let field = |name: &str| {
+            cpuinfo
+                .lines()
+                .find(|line| line.starts_with(name))
+                .and_then(|line| line.split_once(": "))
+        };
         let read = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
         Self {
             processor: field("model name")
@@ -30,8 +34,12 @@ impl Host {
             cpus: cpuinfo.lines().filter(|line| line.starts_with("processor")).count(),
             memory_bytes: memory().unwrap_or(0),
             kernel: read("/proc/sys/kernel/osrelease").unwrap_or_default(),
-            disk: crate::process::target_folder().ok().and_then(|folder| disk(&folder)).unwrap_or_default(),
-            virtual_machine: field("flags").is_some_and(|(_, flags)| flags.split(' ').any(|flag| flag == "hypervisor")),
+            disk: crate::process::target_folder()
+                .ok()
+                .and_then(|folder| disk(&folder))
+                .unwrap_or_default(),
+            virtual_machine: field("flags")
+                .is_some_and(|(_, flags)| flags.split(' ').any(|flag| flag == "hypervisor")),
             governor: read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         }
     }
@@ -49,7 +57,9 @@ fn disk(folder: &std::path::Path) -> Option<String> {
     let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
     let below = fields.filter(|fields| fields.len() > 2 && folder.starts_with(fields[1]));
     // Of equal paths the later mount is the one that is seen.
-    below.max_by_key(|fields| fields[1].len()).map(|fields| format!("{} on {}", fields[2], fields[0]))
+    below
+        .max_by_key(|fields| fields[1].len())
+        .map(|fields| format!("{} on {}", fields[2], fields[0]))
 }
 
 /// Today, as UTC to the minute.

@@ -32,14 +32,23 @@ fn of(contender: &Contender, setup: &Setup, connections: usize) -> Outcome<f64> 
     fill(contender, &running, setup)?;
     if contender.name == GRPC.name {
         let mut command = grpc("idle", running.address)?;
-        command.args(["--connections", &connections.to_string(), "--server-pid", &running.pid().to_string()]);
+        command.args([
+            "--connections",
+            &connections.to_string(),
+            "--server-pid",
+            &running.pid().to_string(),
+        ]);
         return printed(command);
     }
     // The smallest exchange that the protocol has.
-    let operation = if contender.name == MEMCACHED.name { Operation::Query } else { Operation::Heartbeat };
+    let operation =
+        if contender.name == MEMCACHED.name { Operation::Query } else { Operation::Heartbeat };
     let open = |count| -> Outcome<_> {
         let workload = workload(contender.protocol, operation, setup)?;
-        Ok(sutra_load::open_idle(&Plan { connections: count, ..Plan::new(running.address) }, workload)?)
+        Ok(sutra_load::open_idle(
+            &Plan { connections: count, ..Plan::new(running.address) },
+            workload,
+        )?)
     };
     let _first = open(FIRST)?;
     let before = running.resident()?;

@@ -24,7 +24,11 @@ pub(super) fn library(rows: &[Vec<f32>]) -> Outcome<Index> {
     Ok(index)
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512vnni", "x86_64+avx2+fma", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512bw+avx512vnni",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 fn product(a: &[i8], b: &[i8]) -> i32 {
     let length = a.len().min(b.len());
     let (a, b) = (&a[..length], &b[..length]);
@@ -50,7 +54,9 @@ fn empty(dimension: usize) -> Outcome<Index> {
     let distance = move |a: *const i8, b: *const i8| {
         // SAFETY: usearch calls a metric with two vectors of the index's dimension, which live
         // until it returns.
-        let (a, b) = unsafe { (std::slice::from_raw_parts(a, dimension), std::slice::from_raw_parts(b, dimension)) };
+        let (a, b) = unsafe {
+            (std::slice::from_raw_parts(a, dimension), std::slice::from_raw_parts(b, dimension))
+        };
         // It scales vectors to a length of 127.
         1.0 - product(a, b) as f32 / (127.0 * 127.0)
     };

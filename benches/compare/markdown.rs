@@ -42,7 +42,10 @@ fn of_rows(name: &str, all: impl IntoIterator<Item = String>) -> String {
 
 fn head(record: &Record) -> String {
     let (host, settings) = (&record.host, &record.settings);
-    let governor = host.governor.as_ref().map_or_else(String::new, |governor| format!(", governor {governor}"));
+    let governor = host
+        .governor
+        .as_ref()
+        .map_or_else(String::new, |governor| format!(", governor {governor}"));
     let gaps = [
         ("started", record.started.clone()),
         ("processor", host.processor.clone()),
@@ -68,7 +71,10 @@ fn problems(record: &Record) -> String {
         let why = contender.missing.as_ref()?;
         Some(format!("- {} is not in this run: {why}", contender.name))
     });
-    let listed = of_rows("problems", missing.chain(record.problems.iter().map(|problem| format!("- {problem}"))));
+    let listed = of_rows(
+        "problems",
+        missing.chain(record.problems.iter().map(|problem| format!("- {problem}"))),
+    );
     if listed.is_empty() { with("flawless", &[]) } else { listed }
 }
 
@@ -86,18 +92,23 @@ fn distances(record: &Record) -> String {
     let mut out = with("ratios", &[]);
     let tables = distinct(ratios.iter().map(|ratio| (&ratio.section, &ratio.ours)));
     for (section, ours) in tables {
-        let within: Vec<&Ratio> =
-            ratios.iter().filter(|ratio| (&ratio.section, &ratio.ours) == (section, ours)).collect();
+        let within: Vec<&Ratio> = ratios
+            .iter()
+            .filter(|ratio| (&ratio.section, &ratio.ours) == (section, ours))
+            .collect();
         let others = distinct(within.iter().map(|ratio| ratio.other.as_str()));
         let loads = distinct(within.iter().map(|ratio| (ratio.shape, ratio.figure)));
         let lines = loads.into_iter().map(|(shape, figure)| {
             let against = |other: &&str| {
-                let is_it =
-                    |ratio: &&&Ratio| (ratio.other.as_str(), ratio.shape, ratio.figure) == (other, shape, figure);
+                let is_it = |ratio: &&&Ratio| {
+                    (ratio.other.as_str(), ratio.shape, ratio.figure) == (other, shape, figure)
+                };
                 let spread = within.iter().find(is_it).and_then(|ratio| ratio.spread);
                 spread.map_or_else(|| NONE.to_owned(), |spread| spread.show(2))
             };
-            row([shape.name(), figure.name().to_owned()].into_iter().chain(others.iter().map(against)))
+            row([shape.name(), figure.name().to_owned()]
+                .into_iter()
+                .chain(others.iter().map(against)))
         });
         let gaps = [
             ("section", section.clone()),
@@ -112,19 +123,29 @@ fn distances(record: &Record) -> String {
 }
 
 fn table(table: &Section) -> String {
-    const FIGURES: [(Figure, usize); 5] =
-        [(Figure::Rate, 0), (Figure::P50, 1), (Figure::P99, 1), (Figure::P999, 1), (Figure::Cpu, 2)];
+    const FIGURES: [(Figure, usize); 5] = [
+        (Figure::Rate, 0),
+        (Figure::P50, 1),
+        (Figure::P99, 1),
+        (Figure::P999, 1),
+        (Figure::Cpu, 2),
+    ];
     let note = section(&format!("note-{}", table.id), given);
     let is_open = table.id == OPEN;
     let shapes = distinct(table.cells.iter().map(|cell| cell.shape));
-    let cells = shapes.iter().flat_map(|shape| table.cells.iter().filter(move |cell| cell.shape == *shape));
+    let cells =
+        shapes.iter().flat_map(|shape| table.cells.iter().filter(move |cell| cell.shape == *shape));
     let lines = cells.map(|cell| {
         let calls = cell.system_calls.map_or_else(String::new, |calls| round(calls).to_string());
         let bytes = cell.figures(Figure::Bytes).filter(|bytes| bytes.median > 0.0);
         let bytes = bytes.map_or_else(String::new, |bytes| format!("{:.0}", bytes.median));
         cell_row(cell, None, &FIGURES, if is_open { vec![] } else { vec![calls, bytes] })
     });
-    let gaps = [("title", table.title.clone()), ("note", note.trim_end().to_owned()), ("rows", rows(lines))];
+    let gaps = [
+        ("title", table.title.clone()),
+        ("note", note.trim_end().to_owned()),
+        ("rows", rows(lines)),
+    ];
     with(if is_open { "open-loop" } else { "table" }, &gaps)
 }
 
@@ -143,7 +164,12 @@ fn given(gap: &str) -> String {
 
 /// A cell's load and contender, its figures with so many digits each, and what stands beside them;
 /// or why it has no figures.
-fn cell_row(cell: &Cell, before: Option<String>, figures: &[(Figure, usize)], behind: Vec<String>) -> String {
+fn cell_row(
+    cell: &Cell,
+    before: Option<String>,
+    figures: &[(Figure, usize)],
+    behind: Vec<String>,
+) -> String {
     let what = [cell.shape.name(), cell.contender.clone()].into_iter().chain(before);
     let without = match &cell.failed {
         Some(_) => Some("FAILED, see above"),
@@ -170,18 +196,23 @@ fn profiles(record: &Record) -> String {
     if record.profiles.is_empty() {
         return String::new();
     }
-    let columns = |show: &dyn Fn(&Profiled) -> String| record.profiles.iter().map(show).collect::<Vec<_>>();
+    let columns =
+        |show: &dyn Fn(&Profiled) -> String| record.profiles.iter().map(show).collect::<Vec<_>>();
     let line = |name: &str, ns: &dyn Fn(&Profiled) -> f64| {
         row([name.to_owned()].into_iter().chain(columns(&|one| format!("{:.0}", ns(one)))))
     };
     let stages = record.profiles.iter().flat_map(|one| &one.profile.stages);
     let stages = distinct(stages.map(|stage| stage.stage.as_str()));
-    let mut lines: Vec<_> = stages.into_iter().map(|stage| line(stage, &|one| one.profile.ns(stage))).collect();
+    let mut lines: Vec<_> =
+        stages.into_iter().map(|stage| line(stage, &|one| one.profile.ns(stage))).collect();
     lines.push(line("together", &|one| one.profile.busy_ns()));
     lines.push(line("server CPU of the process", &|one| one.cpu_us * 1000.0));
     lines.push(line("asleep", &|one| one.profile.wait_ns));
     let loads = columns(&|one| format!("{}, {}", one.section, one.shape.name())).join(" | ");
-    with("profiles", &[("loads", loads), ("dashes", dashes(record.profiles.len())), ("rows", rows(lines))])
+    with(
+        "profiles",
+        &[("loads", loads), ("dashes", dashes(record.profiles.len())), ("rows", rows(lines))],
+    )
 }
 
 fn search(record: &Record) -> String {
@@ -219,14 +250,19 @@ fn or_why<T>(figure: &Result<T, String>, show: impl Fn(&T) -> String) -> String 
 
 fn round_trips(record: &Record) -> String {
     let counted = |count: &f64| format!("{count:.1}");
-    let lines = record.round_trips.iter().map(|one| row([&one.contender, &or_why(&one.round_trips, counted)]));
+    let lines = record
+        .round_trips
+        .iter()
+        .map(|one| row([&one.contender, &or_why(&one.round_trips, counted)]));
     of_rows("round-trips", lines)
 }
 
 fn memory(record: &Record) -> String {
     let lines = record.memory.iter().map(|memory| {
         let idle = record.idle.iter().find(|idle| idle.contender == memory.contender);
-        let each = |idle: &Idle| or_why(&idle.bytes_each, |bytes| format!("{bytes:.0} ({})", idle.connections));
+        let each = |idle: &Idle| {
+            or_why(&idle.bytes_each, |bytes| format!("{bytes:.0} ({})", idle.connections))
+        };
         let megabytes = |bytes: u64| format!("{:.1}", bytes as f64 / 1e6);
         row([
             memory.contender.clone(),
@@ -244,17 +280,25 @@ fn claimed(record: &Record, gap: &str) -> Option<f64> {
     let words: Vec<&str> = gap.split("; ").collect();
     match words[..] {
         ["message", encoding] => {
-            let is_it = |one: &&Serialized| one.encoding == encoding && one.message == "learn_request";
+            let is_it =
+                |one: &&Serialized| one.encoding == encoding && one.message == "learn_request";
             record.serialized.iter().find(is_it).map(|one| (one.encode_ns + one.decode_ns) / 1000.0)
         }
-        ["round trips", contender] => {
-            record.round_trips.iter().find(|one| one.contender == contender)?.round_trips.clone().ok()
-        }
+        ["round trips", contender] => record
+            .round_trips
+            .iter()
+            .find(|one| one.contender == contender)?
+            .round_trips
+            .clone()
+            .ok(),
         ["idle", contender] => Some(record.idle_bytes(contender)? / 1000.0),
         [table, contender, load, figure] => {
-            let shape =
-                [Shape::closed((1, 1)), Shape::closed((64, 1))].into_iter().find(|shape| shape.name() == load)?;
-            let figure = [Figure::Rate, Figure::P50, Figure::Bytes].into_iter().find(|known| known.name() == figure)?;
+            let shape = [Shape::closed((1, 1)), Shape::closed((64, 1))]
+                .into_iter()
+                .find(|shape| shape.name() == load)?;
+            let figure = [Figure::Rate, Figure::P50, Figure::Bytes]
+                .into_iter()
+                .find(|known| known.name() == figure)?;
             let median = record.cell(table, contender, shape)?.figures(figure)?.median;
             Some(if figure == Figure::Rate { median / 1000.0 } else { median })
         }
@@ -286,7 +330,9 @@ fn contenders(record: &Record) -> String {
     let mut lines = Vec::new();
     for contender in record.contenders.iter().filter(|contender| contender.missing.is_none()) {
         lines.push(format!("- **{}**: {}.", contender.name, contender.what));
-        lines.extend(contender.settings.iter().map(|(setting, reason)| format!("  - {setting}: {reason}")));
+        lines.extend(
+            contender.settings.iter().map(|(setting, reason)| format!("  - {setting}: {reason}")),
+        );
     }
     with("contenders", &[("rows", rows(lines))])
 }
@@ -312,7 +358,8 @@ mod tests {
     #[test]
     fn a_fixed_rate_that_the_load_did_not_keep_is_marked() {
         let shape = Shape { connections: 64, depth: 16, rate: Some(50_000.0) };
-        let report = sutra_load::Report { requests_per_second: 40_000.0, ..sutra_load::Report::default() };
+        let report =
+            sutra_load::Report { requests_per_second: 40_000.0, ..sutra_load::Report::default() };
         let cell = |contender, bound_by_load| Cell {
             rounds: vec![Some(report.clone()); 3],
             bound_by_load,

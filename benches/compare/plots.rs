@@ -89,18 +89,29 @@ fn by_rate<'r>(record: &'r Record, section: &'r Section, figure: Figure) -> Plot
         x: "requests/s due",
         y: "µs",
         x_label: count,
-        lines: lines(record, section, |cell| Some((cell.shape.rate?, cell.figures(figure)?.median))),
+        lines: lines(record, section, |cell| {
+            Some((cell.shape.rate?, cell.figures(figure)?.median))
+        }),
     }
 }
 
 /// The typical round's latencies, over how many nines the quantile has.
-fn by_quantile<'r>(record: &'r Record, section: &'r Section, (connections, depth): (usize, usize)) -> Plot<'r> {
+fn by_quantile<'r>(
+    record: &'r Record,
+    section: &'r Section,
+    (connections, depth): (usize, usize),
+) -> Plot<'r> {
     let line = |cell: &'r Cell| {
-        let within = cell.typical()?.distribution.iter().filter(|(quantile, _)| *quantile < 0.99995);
-        let points = within.map(|(quantile, ns)| (-(1.0 - quantile).log10(), *ns as f64 / 1000.0)).collect();
+        let within =
+            cell.typical()?.distribution.iter().filter(|(quantile, _)| *quantile < 0.99995);
+        let points =
+            within.map(|(quantile, ns)| (-(1.0 - quantile).log10(), *ns as f64 / 1000.0)).collect();
         Some(Line { name: &cell.contender, color: color(record, &cell.contender), points })
     };
-    let cells = section.cells.iter().filter(|cell| (cell.shape.connections, cell.shape.depth) == (connections, depth));
+    let cells = section
+        .cells
+        .iter()
+        .filter(|cell| (cell.shape.connections, cell.shape.depth) == (connections, depth));
     Plot {
         file: format!("{}-latency-{connections}x{depth}.svg", section.id),
         title: format!("{}, {connections} × {depth}: latency by quantile", section.title),
@@ -123,7 +134,11 @@ fn names_of(section: &Section) -> Vec<&str> {
 }
 
 /// A line for each contender of the section, through its cells' points.
-fn lines<'r>(record: &Record, section: &'r Section, point: impl Fn(&Cell) -> Option<(f64, f64)>) -> Vec<Line<'r>> {
+fn lines<'r>(
+    record: &Record,
+    section: &'r Section,
+    point: impl Fn(&Cell) -> Option<(f64, f64)>,
+) -> Vec<Line<'r>> {
     let line = |name| {
         let cells = section.cells.iter().filter(|cell| cell.contender == name);
         let mut points: Vec<_> = cells.filter_map(&point).collect();
@@ -152,11 +167,21 @@ fn draw(path: &Path, plot: &Plot<'_>) -> Outcome {
     if plot.x == "quantile" {
         let mut chart = builder.build_cartesian_2d(0.0..4.0, logarithmic_y)?;
         let mut mesh = chart.configure_mesh();
-        mesh.x_desc(plot.x).y_desc(plot.y).x_labels(5).x_max_light_lines(1).x_label_formatter(&plot.x_label).draw()?;
+        mesh.x_desc(plot.x)
+            .y_desc(plot.y)
+            .x_labels(5)
+            .x_max_light_lines(1)
+            .x_label_formatter(&plot.x_label)
+            .draw()?;
         series(&mut chart, lines, 0)?;
     } else {
         let mut chart = builder.build_cartesian_2d((xs.0..xs.1).log_scale(), logarithmic_y)?;
-        chart.configure_mesh().x_desc(plot.x).y_desc(plot.y).x_label_formatter(&plot.x_label).draw()?;
+        chart
+            .configure_mesh()
+            .x_desc(plot.x)
+            .y_desc(plot.y)
+            .x_label_formatter(&plot.x_label)
+            .draw()?;
         series(&mut chart, lines, 3)?;
     }
     legend(&right, lines)?;
@@ -165,7 +190,8 @@ fn draw(path: &Path, plot: &Plot<'_>) -> Outcome {
 }
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
-type Chart<'a, X> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, plotters::coord::combinators::LogCoord<f64>>>;
+type Chart<'a, X> =
+    ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, plotters::coord::combinators::LogCoord<f64>>>;
 
 /// Draws the lines, with a dot of this radius at each point that was measured.
 fn series<'a, X>(chart: &mut Chart<'a, X>, lines: &[Line<'_>], dot: u32) -> Outcome
@@ -176,7 +202,8 @@ where
         let points = || line.points.iter().copied();
         chart.draw_series(LineSeries::new(points(), line.color.stroke_width(2)))?;
         if dot > 0 {
-            chart.draw_series(points().map(|point| Circle::new(point, dot, line.color.filled())))?;
+            chart
+                .draw_series(points().map(|point| Circle::new(point, dot, line.color.filled())))?;
         }
     }
     Ok(())

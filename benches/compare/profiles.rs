@@ -28,7 +28,10 @@ pub(crate) fn measure(bench: &mut Bench) -> Vec<Profiled> {
             match one(bench, section, operation, shape) {
                 Ok(one) => profiled.push(one),
                 Err(error) => {
-                    bench.problems.push(format!("Profile of {section} under {} FAILED: {error}", shape.name()));
+                    bench.problems.push(format!(
+                        "Profile of {section} under {} FAILED: {error}",
+                        shape.name()
+                    ));
                 }
             }
         }

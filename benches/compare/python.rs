@@ -101,8 +101,9 @@ pub(crate) fn missing(client: &Client) -> Option<&'static str> {
 /// How each client is run.
 pub(crate) fn describe() -> Vec<Described> {
     let described = |client: &Client| {
-        let versions =
-            environment().as_ref().map(|environment| format!("; {}, {}", environment.version, environment.packages));
+        let versions = environment()
+            .as_ref()
+            .map(|environment| format!("; {}, {}", environment.version, environment.packages));
         let what = format!("{}{}", client.what, versions.as_deref().unwrap_or_default());
         let name = format!("Python: {}", client.name);
         Described::new(&name, &what, &[client.setting], missing(client).map(str::to_owned))
@@ -130,13 +131,24 @@ pub(crate) fn ask(
 ) -> Outcome<Report> {
     let environment = environment().as_ref().map_err(Clone::clone)?;
     let address = if client.is_over_compat { running.compat()? } else { running.address };
-    let value_bytes = if operation == Operation::Learn { setup.archived.1 } else { setup.archived.0 };
+    let value_bytes =
+        if operation == Operation::Learn { setup.archived.1 } else { setup.archived.0 };
     let benches = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut command = Command::new(&environment.python);
-    command.arg(benches.join("python/clients.py")).args([client.argument, operation.name(), &address.to_string()]);
+    command.arg(benches.join("python/clients.py")).args([
+        client.argument,
+        operation.name(),
+        &address.to_string(),
+    ]);
     command.args(["--seconds", &timing.measured.as_secs_f64().to_string()]);
     command.args(["--warm-up", &timing.warm_up.as_secs_f64().to_string()]);
-    command.args(["--cpu", &setup.load_cpu.to_string(), "--value-bytes", &value_bytes.to_string(), "--stubs"]);
+    command.args([
+        "--cpu",
+        &setup.load_cpu.to_string(),
+        "--value-bytes",
+        &value_bytes.to_string(),
+        "--stubs",
+    ]);
     command.arg(&environment.stubs);
     // As installed: the package has no compiled parts.
     command.env("PYTHONPATH", benches.join("../compat/python"));

@@ -119,8 +119,14 @@ pub(crate) struct RoundTrips {
 }
 
 impl Described {
-    pub(crate) fn new(name: &str, what: &str, settings: &[(&str, &str)], missing: Option<String>) -> Self {
-        let settings = settings.iter().map(|(setting, reason)| ((*setting).to_owned(), (*reason).to_owned()));
+    pub(crate) fn new(
+        name: &str,
+        what: &str,
+        settings: &[(&str, &str)],
+        missing: Option<String>,
+    ) -> Self {
+        let settings =
+            settings.iter().map(|(setting, reason)| ((*setting).to_owned(), (*reason).to_owned()));
         Self { name: name.to_owned(), what: what.to_owned(), settings: settings.collect(), missing }
     }
 }
@@ -136,6 +142,9 @@ impl Record {
     }
 
     pub(crate) fn cell(&self, section: &str, contender: &str, shape: Shape) -> Option<&Cell> {
-        self.section(section)?.cells.iter().find(|cell| cell.contender == contender && cell.shape == shape)
+        self.section(section)?
+            .cells
+            .iter()
+            .find(|cell| cell.contender == contender && cell.shape == shape)
     }
 }

@@ -36,10 +36,11 @@ pub(crate) fn measure(setup: &Setup) -> Vec<RoundTrips> {
     ] {
         if contender.version().is_ok() {
             eprintln!("round trips: {name}");
-            let counted = contender.start(setup.server_cpu, setup.query_bytes).and_then(|running| {
-                fill(contender, &running, setup)?;
-                count(&running, protocol, setup)
-            });
+            let counted =
+                contender.start(setup.server_cpu, setup.query_bytes).and_then(|running| {
+                    fill(contender, &running, setup)?;
+                    count(&running, protocol, setup)
+                });
             let round_trips = counted.map_err(|error| error.to_string());
             measured.push(RoundTrips { contender: name.to_owned(), round_trips });
         }
@@ -49,7 +50,8 @@ pub(crate) fn measure(setup: &Setup) -> Vec<RoundTrips> {
 
 /// Round trips of the median run, TCP's own among them.
 fn count(running: &Running, protocol: Protocol, setup: &Setup) -> Outcome<f64> {
-    let server = if let Protocol::Compat(_) = protocol { running.compat()? } else { running.address };
+    let server =
+        if let Protocol::Compat(_) = protocol { running.compat()? } else { running.address };
     let link = slow_link(server)?;
     let first_answer = |_| first_answer(link, protocol, setup);
     let mut times = (0..TIMES).map(first_answer).collect::<Outcome<Vec<_>>>()?;
@@ -73,8 +75,10 @@ fn first_answer(link: SocketAddr, protocol: Protocol, setup: &Setup) -> Outcome<
         }
         // By the load generator, as these have no greeting.
         _ => {
-            let plan = Plan { warm_up: Duration::ZERO, length: Length::Requests(1), ..Plan::new(link) };
-            let report = sutra_load::run(&plan, vec![workload(protocol, Operation::Query, setup)?], None)?;
+            let plan =
+                Plan { warm_up: Duration::ZERO, length: Length::Requests(1), ..Plan::new(link) };
+            let report =
+                sutra_load::run(&plan, vec![workload(protocol, Operation::Query, setup)?], None)?;
             if report.requests != 1 {
                 return Err(format!("it was refused: {report}").into());
             }
@@ -144,7 +148,8 @@ mod tests {
             stream.read_to_end(&mut all).expect("bytes");
             stream.write_all(&all).expect("bytes");
         });
-        let mut client = TcpStream::connect(slow_link(address).expect("a link")).expect("connected");
+        let mut client =
+            TcpStream::connect(slow_link(address).expect("a link")).expect("connected");
         let began = Instant::now();
         for piece in [&b"one "[..], b"two ", b"three"] {
             client.write_all(piece).expect("bytes");

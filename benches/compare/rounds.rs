@@ -40,7 +40,11 @@ impl Entrant {
         Self::named(contender.name, contender, contender.protocol)
     }
 
-    pub(crate) fn named(name: &'static str, contender: &'static Contender, protocol: Protocol) -> Self {
+    pub(crate) fn named(
+        name: &'static str,
+        contender: &'static Contender,
+        protocol: Protocol,
+    ) -> Self {
         Self { name, asked: Some((contender, protocol)) }
     }
 
@@ -82,7 +86,10 @@ impl Bench {
             eprintln!("system calls are not counted: {why}");
         }
         let start = |contender: &&'static Contender| {
-            (contender.name, Server::start(contender, &setup, |running| fill(contender, running, &setup)))
+            (
+                contender.name,
+                Server::start(contender, &setup, |running| fill(contender, running, &setup)),
+            )
         };
         let servers = ALL.iter().map(start).collect();
         let (floor, counts_calls) = (Floor::create()?, uncounted.is_none());
@@ -97,11 +104,16 @@ impl Bench {
         let mut cells = Vec::new();
         for entrant in &table.entrants {
             if entrant.asked.is_none_or(|(contender, _)| self.server(contender).is_there()) {
-                cells.extend(table.shapes.iter().map(|shape| (*entrant, Cell::new(entrant.name, *shape))));
+                cells.extend(
+                    table.shapes.iter().map(|shape| (*entrant, Cell::new(entrant.name, *shape))),
+                );
             }
         }
         let renews = self.anew || table.operation == Operation::Learn;
-        let asked = cells.iter().filter_map(|(entrant, _)| Some(entrant.asked?.0.name)).collect::<HashSet<_>>();
+        let asked = cells
+            .iter()
+            .filter_map(|(entrant, _)| Some(entrant.asked?.0.name))
+            .collect::<HashSet<_>>();
         go_round(
             &table.title,
             rounds,
@@ -109,7 +121,9 @@ impl Bench {
             &mut cells,
             |bench| {
                 let servers = bench.servers.values_mut();
-                for server in servers.filter(|server| renews && asked.contains(server.contender().name)) {
+                for server in
+                    servers.filter(|server| renews && asked.contains(server.contender().name))
+                {
                     let contender = server.contender();
                     server.renew(&bench.setup, |running| fill(contender, running, &bench.setup));
                 }
@@ -122,14 +136,25 @@ impl Bench {
         Section { id: table.id.to_owned(), title: table.title.clone(), cells }
     }
 
-    fn measure(&mut self, operation: Operation, entrant: Entrant, shape: Shape) -> Outcome<Fair<Measured>> {
+    fn measure(
+        &mut self,
+        operation: Operation,
+        entrant: Entrant,
+        shape: Shape,
+    ) -> Outcome<Fair<Measured>> {
         let (setup, timing) = (self.setup, self.timing);
         let Some((contender, protocol)) = entrant.asked else {
-            let report = self.floor.report(shape.connections * shape.depth, setup.archived.1, timing.measured)?;
+            let report = self.floor.report(
+                shape.connections * shape.depth,
+                setup.archived.1,
+                timing.measured,
+            )?;
             return Ok(Fair::Yes(Measured { report, bound_by_load: false }));
         };
-        let question = Question { protocol, operation, shape, spin: contender.never_sleeps(), timing };
-        self.server(contender).take_turn(|running| watched(running, &setup, || question.ask(running, &setup)))
+        let question =
+            Question { protocol, operation, shape, spin: contender.never_sleeps(), timing };
+        self.server(contender)
+            .take_turn(|running| watched(running, &setup, || question.ask(running, &setup)))
     }
 
     fn count_system_calls(&mut self, table: &Table, cells: &mut [(Entrant, Cell)]) {
@@ -137,17 +162,28 @@ impl Bench {
         let timing = Timing { warm_up: Duration::ZERO, ..self.timing };
         let is_counted = |cell: &Cell| cell.failed.is_none() && table.counted.contains(&cell.shape);
         let counts_calls = self.counts_calls;
-        for (entrant, cell) in cells.iter_mut().filter(|(_, cell)| counts_calls && is_counted(cell)) {
+        for (entrant, cell) in cells.iter_mut().filter(|(_, cell)| counts_calls && is_counted(cell))
+        {
             let Some((contender, protocol)) = entrant.asked else { continue };
-            let question = Question { protocol, operation, shape: cell.shape, spin: contender.never_sleeps(), timing };
+            let question = Question {
+                protocol,
+                operation,
+                shape: cell.shape,
+                spin: contender.never_sleeps(),
+                timing,
+            };
             let counted = self.server(contender).take_turn(|running| {
-                system_calls::a_request(running.pid(), || Ok(question.ask(running, &setup)?.requests))
+                system_calls::a_request(running.pid(), || {
+                    Ok(question.ask(running, &setup)?.requests)
+                })
             });
             match counted {
                 Ok(calls) => cell.system_calls = Some(calls),
                 Err(error) => {
                     let (title, who, load) = (&table.title, &cell.contender, cell.shape.name());
-                    let words = format!("{title}: system calls of {who} under {load} were not counted: {error}");
+                    let words = format!(
+                        "{title}: system calls of {who} under {load} were not counted: {error}"
+                    );
                     self.problems.push(words);
                 }
             }
@@ -172,7 +208,8 @@ pub(crate) fn go_round<S, E>(
             renew(state);
         }
         for shape in &shapes {
-            let mut turns: Vec<_> = cells.iter_mut().filter(|(_, cell)| cell.shape == *shape).collect();
+            let mut turns: Vec<_> =
+                cells.iter_mut().filter(|(_, cell)| cell.shape == *shape).collect();
             turns.shuffle(&mut rand::rng());
             for (entrant, cell) in turns {
                 take_round(cell, || measure(state, entrant, *shape));
@@ -189,7 +226,8 @@ fn take_round(cell: &mut Cell, measure: impl FnMut() -> Outcome<Fair<Measured>>)
     }
     match fairly(&format!("{}, {}", cell.contender, cell.shape.name()), measure) {
         Ok(measured) => {
-            cell.bound_by_load += usize::from(measured.as_ref().is_some_and(|measured| measured.bound_by_load));
+            cell.bound_by_load +=
+                usize::from(measured.as_ref().is_some_and(|measured| measured.bound_by_load));
             cell.rounds.push(measured.map(|measured| measured.report));
         }
         Err(error) => cell.failed = Some(error.to_string()),

@@ -52,7 +52,12 @@ impl Extent {
             measured: timing.measured.min(Duration::from_millis(most)),
         };
         if quick {
-            return Self { rounds: rounds.min(2), timing: timing(40, 150), many: &[4], turning: &[1, 16] };
+            return Self {
+                rounds: rounds.min(2),
+                timing: timing(40, 150),
+                many: &[4],
+                turning: &[1, 16],
+            };
         }
         let (many, turning) = (&[4, 8, 16], &[1, 2, 4, 8, 16, 32]);
         Self { rounds: rounds.min(5), timing: timing(100, 500), many, turning }
@@ -60,9 +65,16 @@ impl Extent {
 }
 
 /// Measures everything; what went wrong is told beside it.
-pub(crate) fn measure(vectors: &Vectors, setup: &Setup, extent: &Extent) -> Outcome<(Scaling, Vec<String>)> {
-    let mut scaling =
-        Scaling { vectors: vectors.count(), mailbox_bytes: sutra_server::mailbox_bytes(), ..Scaling::default() };
+pub(crate) fn measure(
+    vectors: &Vectors,
+    setup: &Setup,
+    extent: &Extent,
+) -> Outcome<(Scaling, Vec<String>)> {
+    let mut scaling = Scaling {
+        vectors: vectors.count(),
+        mailbox_bytes: sutra_server::mailbox_bytes(),
+        ..Scaling::default()
+    };
     turns(&mut scaling, setup, extent)?;
     eprintln!("More than one core: filling");
     let mut servers = Vec::new();
@@ -98,13 +110,21 @@ pub(crate) fn measure(vectors: &Vectors, setup: &Setup, extent: &Extent) -> Outc
 fn filled(cores: usize, vectors: &Vectors, setup: &Setup) -> Outcome<Running> {
     let running = match cores {
         1 => Running::sutra(&format!("{},", setup.server_cpu), &["--durability", "os"])?,
-        2 => Running::sutra(&format!("{},{}", setup.server_cpu, setup.load_cpu), &["--durability", "os"])?,
+        2 => Running::sutra(
+            &format!("{},{}", setup.server_cpu, setup.load_cpu),
+            &["--durability", "os"],
+        )?,
         _ => unpinned(cores)?,
     };
     write_all(&running, Box::new(queried_records()), CONCEPTS)?;
     learn_and_index(&running, ALL, &vectors.rows, u16::try_from(cores)?)?;
     if cores == 1 {
-        learn_and_index(&running, HALF, &Arc::new(vectors.rows[..vectors.count() / 2].to_vec()), 1)?;
+        learn_and_index(
+            &running,
+            HALF,
+            &Arc::new(vectors.rows[..vectors.count() / 2].to_vec()),
+            1,
+        )?;
     }
     running.freeze()?;
     Ok(running)
@@ -119,9 +139,19 @@ fn points(vectors: usize, many: &[usize]) -> Vec<Point> {
     let mut points = Vec::new();
     let mut push = |question, cores, is_aware, shape, vectors| {
         let shape = Shape::closed(shape);
-        points.push(Point { question, cores, is_aware, shape, vectors, rounds: Vec::new(), failed: None });
+        points.push(Point {
+            question,
+            cores,
+            is_aware,
+            shape,
+            vectors,
+            rounds: Vec::new(),
+            failed: None,
+        });
     };
-    for (question, shape) in [(Question::Query, SHALLOW), (Question::Query, DEEP), (Question::Learn, SHALLOW)] {
+    for (question, shape) in
+        [(Question::Query, SHALLOW), (Question::Query, DEEP), (Question::Learn, SHALLOW)]
+    {
         push(question, 1, true, shape, 0);
         push(question, 2, true, shape, 0);
         push(question, 2, false, shape, 0);
@@ -157,18 +187,34 @@ fn measured(
     Ok(Fair::unless(starved_together(&watches, own), costs))
 }
 
-fn ask(running: &Running, point: &Point, vectors: &Vectors, setup: &Setup, timing: Timing) -> Outcome<Costs> {
+fn ask(
+    running: &Running,
+    point: &Point,
+    vectors: &Vectors,
+    setup: &Setup,
+    timing: Timing,
+) -> Outcome<Costs> {
     let plan = |length| Plan {
         layout_aware: point.is_aware,
         pin: vec![setup.server_cpu, setup.load_cpu],
-        ..setup.plan(running.address, point.shape, Timing { warm_up: Duration::ZERO, measured: length })
+        ..setup.plan(
+            running.address,
+            point.shape,
+            Timing { warm_up: Duration::ZERO, measured: length },
+        )
     };
-    let workloads = || (0..THREADS).map(|thread| workload(point, vectors, thread)).collect::<Vec<_>>();
+    let workloads =
+        || (0..THREADS).map(|thread| workload(point, vectors, thread)).collect::<Vec<_>>();
     // A warm-up of its own, so that the counters are of the same time as the requests.
     sutra_load::run(&plan(timing.warm_up), workloads(), None)?;
     let before = counters(running)?;
-    let report = sutra_load::run(&plan(timing.measured), workloads(), Some(ServerCpu::of_process(running.pid())))?;
-    let [messages, wakes, turns, ..] = grown(running, before)?.map(|grown| grown / report.requests as f64);
+    let report = sutra_load::run(
+        &plan(timing.measured),
+        workloads(),
+        Some(ServerCpu::of_process(running.pid())),
+    )?;
+    let [messages, wakes, turns, ..] =
+        grown(running, before)?.map(|grown| grown / report.requests as f64);
     check(&report)?;
     let cpu_us = report.server_cpu.as_ref().map_or(f64::NAN, |cpu| cpu.total_us);
     Ok(Costs { cpu_us, per_second: report.requests_per_second, messages, wakes, turns })
@@ -197,7 +243,8 @@ fn workload(point: &Point, vectors: &Vectors, thread: usize) -> Box<dyn Workload
 
 /// Counters over all of a server's cores: messages and wake-ups to other cores, turns, the turns
 /// whose stages were timed, and what those took in the mailboxes in ns.
-const COUNTERS: [&str; 5] = ["messages_sent", "wakes_sent", "turns", "profile_turns", "profile_messages_ns"];
+const COUNTERS: [&str; 5] =
+    ["messages_sent", "wakes_sent", "turns", "profile_turns", "profile_messages_ns"];
 
 fn counters(running: &Running) -> Outcome<[u64; 5]> {
     let stats = Client::connect(running.address.to_string())?.stats()?;
@@ -227,14 +274,20 @@ fn turns(scaling: &mut Scaling, setup: &Setup, extent: &Extent) -> Outcome {
         sleep(Duration::from_millis(200));
         let resident = running.resident()?;
         let prefix = owned_by_the_first(u16::try_from(*cores)?);
-        write_all(&running, Box::new(Learn::new("", Keys::new(&prefix, KeySpace::Once(1)), 0, 0)), 1)?;
+        write_all(
+            &running,
+            Box::new(Learn::new("", Keys::new(&prefix, KeySpace::Once(1)), 0, 0)),
+            1,
+        )?;
         running.freeze()?;
         scaling.turns.push(Turning { cores: *cores, mailboxes_ns: Vec::new(), resident });
         servers.push((running, prefix));
     }
     for _ in 0..extent.rounds {
         for ((running, prefix), turning) in servers.iter_mut().zip(&mut scaling.turns) {
-            let taken = running.take_turn(|running| mailboxes_ns(running, prefix, setup, extent.timing.measured))?;
+            let taken = running.take_turn(|running| {
+                mailboxes_ns(running, prefix, setup, extent.timing.measured)
+            })?;
             turning.mailboxes_ns.push(taken);
         }
     }
@@ -278,15 +331,20 @@ mod tests {
             point.rounds = vec![Some(Costs { messages, cpu_us: 10.0 + messages, ..costs })];
         }
         let turns = [(1, 100.0), (3, 104.0)];
-        let turns = turns.map(|(cores, turn)| Turning { cores, mailboxes_ns: vec![turn], resident: 1 << 20 }).to_vec();
+        let turns = turns
+            .map(|(cores, turn)| Turning { cores, mailboxes_ns: vec![turn], resident: 1 << 20 })
+            .to_vec();
         let scaling = Scaling { points, turns, vectors: 4_000, mailbox_bytes: 1024 };
         let model = model::Model::of(&scaling, |_, _| None).expect("nothing is missing");
         let look = model.constants.iter().find(|(name, _)| name.contains("look")).expect("a look");
         assert_eq!((look.1.median, model.operations.len()), (2.0, 9));
         // Every point but those that constants alone are made of can be held against the model.
-        let of = |point: &Point| model.operations.iter().filter(|operation| operation.is_of(point)).count();
+        let of = |point: &Point| {
+            model.operations.iter().filter(|operation| operation.is_of(point)).count()
+        };
         let unmodelled = |point: &&Point| of(point) != 1;
-        let left: Vec<_> = scaling.points.iter().filter(unmodelled).map(|point| point.question).collect();
+        let left: Vec<_> =
+            scaling.points.iter().filter(unmodelled).map(|point| point.question).collect();
         assert_eq!(left, [Question::Scan]);
     }
 }

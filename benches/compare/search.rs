@@ -8,7 +8,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use sutra_load::{CpuTime, LegacyLearn, LegacySearch, Measured as Run, Recall, Report, Search, ServerCpu, Workload};
+use sutra_load::{
+    CpuTime, LegacyLearn, LegacySearch, Measured as Run, Recall, Report, Search, ServerCpu,
+    Workload,
+};
 use sutra_wire::ConceptId;
 use tempfile::TempDir;
 use usearch::Index;
@@ -32,8 +35,7 @@ const SCAN: &str = "exact scan, in-process";
 const WIDER: &str = "sutra, `ef_search` 400";
 const TITLE: &str = "Vector search";
 /// Why pgvector is not measured, even where it is installed.
-const UNSPOKEN: &str =
-    "this program does not speak PostgreSQL's protocol; the library and the scan in this process stand in";
+const UNSPOKEN: &str = "this program does not speak PostgreSQL's protocol; the library and the scan in this process stand in";
 /// Loads over the socket.
 const SHAPES: [(usize, usize); 2] = [(1, 1), (16, 1)];
 /// Beyond so many vectors a scan takes so long that a figure needs more time.
@@ -73,15 +75,29 @@ struct Field<'a> {
     searchers: Vec<(&'static str, Searcher)>,
 }
 
-pub(crate) fn measure(vectors: &Vectors, setup: &Setup, timing: Timing, rounds: usize, anew: bool) -> Outcome<Found> {
-    let timing = if vectors.count() > MANY { Timing { measured: timing.measured * 3, ..timing } } else { timing };
+pub(crate) fn measure(
+    vectors: &Vectors,
+    setup: &Setup,
+    timing: Timing,
+    rounds: usize,
+    anew: bool,
+) -> Outcome<Found> {
+    let timing = if vectors.count() > MANY {
+        Timing { measured: timing.measured * 3, ..timing }
+    } else {
+        timing
+    };
     let mut field = Field::start(vectors, setup, timing)?;
     let ids = vectors.true_ids()?;
     let mut cells = Vec::new();
     for (at, (name, searcher)) in field.searchers.iter().enumerate() {
-        let shapes = if matches!(searcher, Searcher::Server(..)) { &SHAPES[..] } else { &SHAPES[..1] };
+        let shapes =
+            if matches!(searcher, Searcher::Server(..)) { &SHAPES[..] } else { &SHAPES[..1] };
         let cell = |shape: &(usize, usize)| {
-            (Entrant { at, recall: Arc::new(Recall::new(&ids)) }, Cell::new(name, Shape::closed(*shape)))
+            (
+                Entrant { at, recall: Arc::new(Recall::new(&ids)) },
+                Cell::new(name, Shape::closed(*shape)),
+            )
         };
         cells.extend(shapes.iter().map(cell));
     }
@@ -100,7 +116,11 @@ pub(crate) fn measure(vectors: &Vectors, setup: &Setup, timing: Timing, rounds: 
         recall: recall.share(),
         cell,
     };
-    Ok(Found { searched: cells.into_iter().map(searched).collect(), contenders: described(vectors), problems })
+    Ok(Found {
+        searched: cells.into_iter().map(searched).collect(),
+        contenders: described(vectors),
+        problems,
+    })
 }
 
 impl<'a> Field<'a> {
@@ -116,7 +136,8 @@ impl<'a> Field<'a> {
             (LIBRARY, Searcher::Library(library(&vectors.rows)?)),
         ];
         let there = servers.iter().enumerate().filter(|(_, server)| server.is_there());
-        searchers.extend(there.map(|(at, server)| (server.contender().name, Searcher::Server(at, 0))));
+        searchers
+            .extend(there.map(|(at, server)| (server.contender().name, Searcher::Server(at, 0))));
         if servers[0].is_there() {
             searchers.push((WIDER, Searcher::Server(0, 400)));
         }
@@ -137,7 +158,12 @@ impl<'a> Field<'a> {
                 scan.nearest(query).into_iter().map(id).collect()
             }),
             Searcher::Library(index) => here(setup, *timing, &vectors.queries, recall, |query| {
-                index.search(query, K)?.keys.into_iter().map(|key| id(u32::try_from(key)?)).collect()
+                index
+                    .search(query, K)?
+                    .keys
+                    .into_iter()
+                    .map(|key| id(u32::try_from(key)?))
+                    .collect()
             }),
             Searcher::Server(at, width) => {
                 let contender = servers[*at].contender();
@@ -149,13 +175,22 @@ impl<'a> Field<'a> {
                                 let more: Vec<_> = more.iter().map(String::as_str).collect();
                                 return ask_grpc(running, "search", shape, *timing, setup, &more);
                             }
-                            Protocol::Old => Box::new(LegacySearch::new(&vectors.queries, K as u8, Arc::clone(recall))),
+                            Protocol::Old => Box::new(LegacySearch::new(
+                                &vectors.queries,
+                                K as u8,
+                                Arc::clone(recall),
+                            )),
                             _ => Box::new(
-                                Search::new("", &vectors.queries, K as u32, *width).judged_by(Arc::clone(recall)),
+                                Search::new("", &vectors.queries, K as u32, *width)
+                                    .judged_by(Arc::clone(recall)),
                             ),
                         };
                         let cpu = ServerCpu::of_process(running.pid());
-                        Ok(sutra_load::run(&setup.plan(running.address, shape, *timing), vec![workload], Some(cpu))?)
+                        Ok(sutra_load::run(
+                            &setup.plan(running.address, shape, *timing),
+                            vec![workload],
+                            Some(cpu),
+                        )?)
                     })
                 })
             }
@@ -165,7 +200,8 @@ impl<'a> Field<'a> {
     /// Has the gRPC server answer some of the queries once more: its load counts hits and no
     /// recall.
     fn judge_grpc(&mut self, cells: &[(Entrant, Cell)]) -> Outcome {
-        let is_grpc = |(_, cell): &&(Entrant, Cell)| cell.contender == GRPC.name && cell.failed.is_none();
+        let is_grpc =
+            |(_, cell): &&(Entrant, Cell)| cell.contender == GRPC.name && cell.failed.is_none();
         let Some((entrant, _)) = cells.iter().find(is_grpc) else { return Ok(()) };
         let files = &self.files;
         let server = self.servers.iter_mut().find(|server| server.contender().name == GRPC.name);
@@ -173,7 +209,9 @@ impl<'a> Field<'a> {
             let mut command = grpc("search", running.address)?;
             command.args(files.named("judged"));
             for (query, found) in printed::<Vec<Vec<String>>>(command)?.into_iter().enumerate() {
-                entrant.recall.count(query, found.iter().filter_map(|id| ConceptId::from_digits(id)));
+                entrant
+                    .recall
+                    .count(query, found.iter().filter_map(|id| ConceptId::from_digits(id)));
             }
             Ok(())
         })
@@ -191,8 +229,11 @@ impl Files {
     fn write(vectors: &Vectors) -> Outcome<Self> {
         let folder = folder()?;
         let judged = &vectors.queries[..JUDGED.min(vectors.queries.len())];
-        for (name, rows) in [("rows", &vectors.rows[..]), ("queries", &vectors.queries), ("judged", judged)] {
-            let bytes: Vec<u8> = rows.iter().flatten().flat_map(|number| number.to_le_bytes()).collect();
+        for (name, rows) in
+            [("rows", &vectors.rows[..]), ("queries", &vectors.queries), ("judged", judged)]
+        {
+            let bytes: Vec<u8> =
+                rows.iter().flatten().flat_map(|number| number.to_le_bytes()).collect();
             std::fs::write(folder.path().join(name), bytes)?;
         }
         Ok(Self { folder, columns: vectors.rows.first().map_or(0, Vec::len) })
@@ -279,15 +320,25 @@ fn thread_cpu() -> u64 {
 
 /// Those of this table that are no server of the others.
 fn described(vectors: &Vectors) -> Vec<Described> {
-    let source = if vectors.is_held_out { "held-out rows as queries" } else { "the folder's own queries" };
-    let library =
-        [("our parameters, its own rounding to 8 bits", "what is left is what a server adds"), (source, "for all")];
-    let scan =
-        [("single precision, one thread", "what the best loop over so few vectors does; one CPU, as every contender")];
+    let source =
+        if vectors.is_held_out { "held-out rows as queries" } else { "the folder's own queries" };
+    let library = [
+        ("our parameters, its own rounding to 8 bits", "what is left is what a server adds"),
+        (source, "for all"),
+    ];
+    let scan = [(
+        "single precision, one thread",
+        "what the best loop over so few vectors does; one CPU, as every contender",
+    )];
     let products = "every vector's product with the query in 32-bit floats, one piece of memory, the CPU's widest \
                     instructions";
     vec![
-        Described::new(LIBRARY, "usearch, which our index stands on, called without a server", &library, None),
+        Described::new(
+            LIBRARY,
+            "usearch, which our index stands on, called without a server",
+            &library,
+            None,
+        ),
         Described::new(SCAN, products, &scan, None),
         Described::new("pgvector", "PostgreSQL's vector extension", &[], Some(UNSPOKEN.to_owned())),
     ]

@@ -13,7 +13,9 @@ use rkyv::util::AlignedVec;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sutra_wire::grid::{AgentHeartbeat, HeartbeatAck};
-use sutra_wire::{Checked, ConceptId, ConceptRecord, FrameBuffer, Header, Opcode, Payload, encode_archive};
+use sutra_wire::{
+    Checked, ConceptId, ConceptRecord, FrameBuffer, Header, Opcode, Payload, encode_archive,
+};
 
 use super::record::Serialized;
 use super::setup::{DIMENSION, LEARNED_CONTENT, QUERIED_CONTENT};
@@ -40,7 +42,11 @@ pub(crate) fn measure(problems: &mut Vec<String>) -> Vec<Serialized> {
         strength: 1.0,
         confidence: 1.0,
     };
-    let beat = GridRequest::Heartbeat { agent_id: "agent-001".into(), storage_node_count: 5, timestamp: 1_230_000_000 };
+    let beat = GridRequest::Heartbeat {
+        agent_id: "agent-001".into(),
+        storage_node_count: 5,
+        timestamp: 1_230_000_000,
+    };
     let answered = GridResponse::HeartbeatOk { acknowledged: true, timestamp: 1_230_000_000 };
     let mut serialized = Vec::new();
     both("learn_request", &learn, &mut serialized);
@@ -59,9 +65,11 @@ pub(crate) fn measure(problems: &mut Vec<String>) -> Vec<Serialized> {
     serialized.push(archived("learn_request", &record("learned", LEARNED_CONTENT, vector())));
     serialized.push(archived("query_reply", &record("bench", QUERIED_CONTENT, Vec::new())));
     let agent_id = "agent-001".to_owned();
-    let beat = AgentHeartbeat { agent_id, incarnation: 7, revision: 5, sent: 1_230_000_000_000_000 };
+    let beat =
+        AgentHeartbeat { agent_id, incarnation: 7, revision: 5, sent: 1_230_000_000_000_000 };
     serialized.push(archived("heartbeat_request", &beat));
-    serialized.push(archived("heartbeat_reply", &HeartbeatAck { sent: beat.sent, wants_report: false }));
+    serialized
+        .push(archived("heartbeat_reply", &HeartbeatAck { sent: beat.sent, wants_report: false }));
     match protobuf() {
         Ok(more) => serialized.extend(more),
         Err(error) => problems.push(format!("Serialization by protobuf FAILED: {error}")),
@@ -78,15 +86,20 @@ fn vector() -> Vec<f32> {
 }
 
 fn id(prefix: &str) -> ConceptId {
-    ConceptId::from_name(&sutra_load::key_name(prefix, 0)).expect("a name that is not empty has an id")
+    ConceptId::from_name(&sutra_load::key_name(prefix, 0))
+        .expect("a name that is not empty has an id")
 }
 
 fn both<T: Serialize + DeserializeOwned>(message: &str, value: &T, into: &mut Vec<Serialized>) {
     let mut buffer = Vec::new();
     let encode = |buffer: &mut Vec<u8>| rmp_serde::encode::write_named(buffer, value).is_ok();
-    into.push(one("msgpack", message, &mut buffer, encode, |bytes| rmp_serde::from_slice::<T>(bytes).is_ok()));
+    into.push(one("msgpack", message, &mut buffer, encode, |bytes| {
+        rmp_serde::from_slice::<T>(bytes).is_ok()
+    }));
     let encode = |buffer: &mut Vec<u8>| bincode::serialize_into(buffer, value).is_ok();
-    into.push(one("bincode", message, &mut buffer, encode, |bytes| bincode::deserialize::<T>(bytes).is_ok()));
+    into.push(one("bincode", message, &mut buffer, encode, |bytes| {
+        bincode::deserialize::<T>(bytes).is_ok()
+    }));
 }
 
 fn one(
@@ -101,7 +114,13 @@ fn one(
         encode(buffer)
     });
     let decode_ns = median(|| decode(black_box(buffer)));
-    Serialized { encoding: encoding.into(), message: message.into(), bytes: buffer.len(), encode_ns, decode_ns }
+    Serialized {
+        encoding: encoding.into(),
+        message: message.into(),
+        bytes: buffer.len(),
+        encode_ns,
+        decode_ns,
+    }
 }
 
 /// What the wire archives with.
@@ -109,7 +128,10 @@ type Archiving<'a> = HighSerializer<AlignedVec<16>, ArenaHandle<'a>, Error>;
 
 /// Archiving into a buffer that is used again, and checking the archive where it lies: after that
 /// its fields are read in place.
-fn archived<T: Payload + for<'a> rkyv::Serialize<Archiving<'a>>>(message: &str, value: &T) -> Serialized {
+fn archived<T: Payload + for<'a> rkyv::Serialize<Archiving<'a>>>(
+    message: &str,
+    value: &T,
+) -> Serialized {
     let header = Header { opcode: Opcode::Learn as u8, ..Header::default() };
     let mut buffer = FrameBuffer::new();
     let encode_ns = median(|| {
@@ -122,7 +144,13 @@ fn archived<T: Payload + for<'a> rkyv::Serialize<Archiving<'a>>>(message: &str, 
         _ => unreachable!("a frame that was just encoded parses"),
     };
     let decode_ns = median(|| Checked::<T>::new(black_box(payload)).is_ok());
-    Serialized { encoding: "rkyv".into(), message: message.into(), bytes: payload.len(), encode_ns, decode_ns }
+    Serialized {
+        encoding: "rkyv".into(),
+        message: message.into(),
+        bytes: payload.len(),
+        encode_ns,
+        decode_ns,
+    }
 }
 
 /// The median time of `work`, in ns, over short rounds.

@@ -17,10 +17,16 @@ pub(crate) struct Server {
 impl Server {
     /// Starts it, fills it where it keeps records, and freezes it. One that can't be had is
     /// missing, which is no error.
-    pub(crate) fn start(contender: &'static Contender, setup: &Setup, fill: impl FnOnce(&Running) -> Outcome) -> Self {
+    pub(crate) fn start(
+        contender: &'static Contender,
+        setup: &Setup,
+        fill: impl FnOnce(&Running) -> Outcome,
+    ) -> Self {
         let version = match contender.version() {
             Ok(version) => version,
-            Err(missing) => return Self { contender, version: None, running: Err(missing.to_string()) },
+            Err(missing) => {
+                return Self { contender, version: None, running: Err(missing.to_string()) };
+            }
         };
         let running = contender.start(setup.server_cpu, setup.query_bytes).and_then(|running| {
             fill(&running)?;
@@ -56,7 +62,15 @@ impl Server {
 
     pub(crate) fn describe(&self) -> Described {
         let Contender { name, what, .. } = self.contender;
-        let what = self.version.as_ref().map_or_else(|| (*what).to_owned(), |version| format!("{what}; {version}"));
-        Described::new(name, &what, &self.contender.settings(), self.running.as_ref().err().cloned())
+        let what = self
+            .version
+            .as_ref()
+            .map_or_else(|| (*what).to_owned(), |version| format!("{what}; {version}"));
+        Described::new(
+            name,
+            &what,
+            &self.contender.settings(),
+            self.running.as_ref().err().cloned(),
+        )
     }
 }

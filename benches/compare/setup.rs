@@ -70,7 +70,8 @@ impl Setup {
         sutra_load::run(&plan, vec![queried_records()], None)?;
         let query = Query::new("", queried_keys(KeySpace::Once(CONCEPTS)), Some(archived.0));
         let queried = sutra_load::run(&plan, vec![query], None)?;
-        let query_bytes = (queried.bytes_sent.round() as usize, queried.bytes_received.round() as usize);
+        let query_bytes =
+            (queried.bytes_sent.round() as usize, queried.bytes_received.round() as usize);
         Ok(Self { server_cpu, load_cpu, query_bytes, archived })
     }
 

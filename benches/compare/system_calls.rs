@@ -16,12 +16,14 @@ const ATTACH: Duration = Duration::from_millis(200);
 
 /// Why system calls can't be counted here; `None` where they can.
 pub(crate) fn missing() -> Option<String> {
-    let tried = Command::new("perf").args(["stat", "-x", ",", "-e", "raw_syscalls:sys_enter", "true"]).output();
+    let tried = Command::new("perf")
+        .args(["stat", "-x", ",", "-e", "raw_syscalls:sys_enter", "true"])
+        .output();
     match tried {
         Err(error) => Some(format!("perf can't be run: {error}")),
-        Ok(output) => count(&String::from_utf8_lossy(&output.stderr))
-            .is_none()
-            .then(|| "perf can't count raw_syscalls:sys_enter here (it needs root, and tracefs)".to_owned()),
+        Ok(output) => count(&String::from_utf8_lossy(&output.stderr)).is_none().then(|| {
+            "perf can't count raw_syscalls:sys_enter here (it needs root, and tracefs)".to_owned()
+        }),
     }
 }
 
@@ -48,7 +50,12 @@ pub(crate) fn a_request(pid: u32, requests: impl FnOnce() -> Outcome<u64>) -> Ou
 
 /// The count in perf's comma-separated line.
 fn count(said: &str) -> Option<f64> {
-    said.lines().find(|line| line.contains("raw_syscalls:sys_enter"))?.split(',').next()?.parse().ok()
+    said.lines()
+        .find(|line| line.contains("raw_syscalls:sys_enter"))?
+        .split(',')
+        .next()?
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]

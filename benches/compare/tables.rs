@@ -4,8 +4,9 @@ use sutra_load::Spelling;
 
 use super::cell::{Cell, Figure, Shape};
 use super::contenders::{
-    BARE, BARE_POLLING, GRID_MASTER, GRPC, MEMCACHED, OLD, OLD_GRID, OLD_UNSYNCED, Protocol, REDIS, REDIS_ALWAYS,
-    REDIS_EVERY_SECOND, RUNTIME, SUTRA, SUTRA_OS, SUTRA_OS_VECTORS, SUTRA_POLLING, SUTRA_VECTORS,
+    BARE, BARE_POLLING, GRID_MASTER, GRPC, MEMCACHED, OLD, OLD_GRID, OLD_UNSYNCED, Protocol, REDIS,
+    REDIS_ALWAYS, REDIS_EVERY_SECOND, RUNTIME, SUTRA, SUTRA_OS, SUTRA_OS_VECTORS, SUTRA_POLLING,
+    SUTRA_VECTORS,
 };
 use super::python::{self, CLIENTS};
 use super::record::{Described, Section};
@@ -96,7 +97,8 @@ pub(crate) fn durable(quick: bool) -> Table {
 }
 
 pub(crate) fn relaxed(quick: bool) -> Table {
-    let contenders = [&SUTRA_OS, &SUTRA_OS_VECTORS, &OLD_UNSYNCED, &GRPC, &REDIS_EVERY_SECOND, &MEMCACHED];
+    let contenders =
+        [&SUTRA_OS, &SUTRA_OS_VECTORS, &OLD_UNSYNCED, &GRPC, &REDIS_EVERY_SECOND, &MEMCACHED];
     let entrants = contenders.into_iter().map(Entrant::new).collect();
     let all = [(1, 1), (16, 1), (64, 1), (256, 1), (64, 16)];
     let title = "Learn without waiting for the disk";
@@ -112,23 +114,35 @@ pub(crate) fn heartbeat() -> Table {
         Entrant::new(&GRPC),
         Entrant::new(&REDIS),
     ];
-    table(HEARTBEAT, "Heartbeat", Operation::Heartbeat, entrants, (false, &[(1, 1), (64, 1)], &[(1, 1)]))
+    table(
+        HEARTBEAT,
+        "Heartbeat",
+        Operation::Heartbeat,
+        entrants,
+        (false, &[(1, 1), (64, 1)], &[(1, 1)]),
+    )
 }
 
 /// Calls of Python's clients, one after the other; nothing where there is no Python.
 pub(crate) fn python(operation: Operation) -> Table {
     let (id, title, servers) = match operation {
-        Operation::Learn => (PYTHON_LEARN, "Learn from Python", [&SUTRA_VECTORS, &SUTRA_VECTORS, &GRPC, &REDIS_ALWAYS]),
+        Operation::Learn => (
+            PYTHON_LEARN,
+            "Learn from Python",
+            [&SUTRA_VECTORS, &SUTRA_VECTORS, &GRPC, &REDIS_ALWAYS],
+        ),
         _ => (PYTHON_QUERY, "Query from Python", [&SUTRA, &SUTRA, &GRPC, &REDIS]),
     };
     let there = CLIENTS.iter().zip(servers).filter(|(client, _)| python::missing(client).is_none());
-    let entrants = there.map(|(client, server)| Entrant::named(client.name, server, Protocol::Python(client)));
+    let entrants =
+        there.map(|(client, server)| Entrant::named(client.name, server, Protocol::Python(client)));
     table(id, title, operation, entrants.collect(), (false, &[(1, 1)], &[]))
 }
 
 /// The loop that no server stands behind, as the contenders are described.
 pub(crate) fn described_floor() -> Described {
-    let what = "a loop of writes on one file of the same filesystem: no clients, no network, no table";
+    let what =
+        "a loop of writes on one file of the same filesystem: no clients, no network, no table";
     let settings = [
         (
             "O_DIRECT|O_DSYNC into a zero-filled file",
@@ -155,16 +169,25 @@ pub(crate) fn open_loop(bench: &mut Bench, quick: bool) -> Section {
         Entrant::new(&REDIS),
         Entrant::new(&MEMCACHED),
     ];
-    let mut section = Section { id: OPEN.into(), title: "Query at fixed rates".into(), cells: Vec::new() };
+    let mut section =
+        Section { id: OPEN.into(), title: "Query at fixed rates".into(), cells: Vec::new() };
     for rate in if quick { &QUICK_RATES[..] } else { &RATES[..] } {
         if entrants.is_empty() {
             break;
         }
         let shapes = vec![Shape { connections, depth, rate: Some(*rate) }];
         let (title, operation) = (format!("Query at {rate:.0}/s"), Operation::Query);
-        let table = Table { id: OPEN, title, operation, entrants: entrants.clone(), shapes, counted: Vec::new() };
+        let table = Table {
+            id: OPEN,
+            title,
+            operation,
+            entrants: entrants.clone(),
+            shapes,
+            counted: Vec::new(),
+        };
         let cells = bench.run(&table, if quick { 1 } else { 3 }).cells;
-        let kept_up = |name| cells.iter().any(|cell| cell.contender == name && kept_up(cell, *rate));
+        let kept_up =
+            |name| cells.iter().any(|cell| cell.contender == name && kept_up(cell, *rate));
         entrants.retain(|entrant| kept_up(entrant.name));
         section.cells.extend(cells);
     }

@@ -8,7 +8,8 @@ const TEMPLATE: &str = include_str!("report.md");
 /// The section of this name, each gap filled with what `fill` gives for its name.
 pub(crate) fn section(name: &str, fill: impl Fn(&str) -> String) -> String {
     let mark = format!("<!-- {name} -->\n");
-    let (_, behind) = TEMPLATE.split_once(&mark).unwrap_or_else(|| panic!("report.md has a section {name}"));
+    let (_, behind) =
+        TEMPLATE.split_once(&mark).unwrap_or_else(|| panic!("report.md has a section {name}"));
     let text = behind.split_once("<!-- ").map_or(behind, |(text, _)| text);
     let mut filled = String::new();
     for part in unwrapped(text).split('{') {
@@ -24,7 +25,10 @@ pub(crate) fn section(name: &str, fill: impl Fn(&str) -> String) -> String {
 pub(crate) fn with(name: &str, gaps: &[(&str, String)]) -> String {
     section(name, |gap| {
         let found = gaps.iter().find(|(known, _)| *known == gap);
-        found.map_or_else(|| panic!("section {name} of report.md has a gap {gap}"), |(_, value)| value.clone())
+        found.map_or_else(
+            || panic!("section {name} of report.md has a gap {gap}"),
+            |(_, value)| value.clone(),
+        )
     })
 }
 
@@ -36,7 +40,8 @@ fn unwrapped(text: &str) -> String {
     let mut lines = text.lines().peekable();
     while let Some(line) = lines.next() {
         out.push_str(line);
-        let goes_on = lines.peek().is_some_and(|next| is_prose(line) && is_prose(next) && !is_gap(line));
+        let goes_on =
+            lines.peek().is_some_and(|next| is_prose(line) && is_prose(next) && !is_gap(line));
         out.push(if goes_on { ' ' } else { '\n' });
     }
     out
@@ -68,7 +73,10 @@ mod tests {
 
     #[test]
     fn paragraphs_are_one_line_and_gaps_are_filled() {
-        assert_eq!(unwrapped("One\ntwo.\n\n| a |\n|---|\n{rows}\n"), "One two.\n\n| a |\n|---|\n{rows}\n");
+        assert_eq!(
+            unwrapped("One\ntwo.\n\n| a |\n|---|\n{rows}\n"),
+            "One two.\n\n| a |\n|---|\n{rows}\n"
+        );
         let filled = with("no-model", &[("missing", "all".to_owned())]);
         assert_eq!(filled, "There is no model of more cores: all.\n\n");
         assert_eq!(row(["a", "", "b"]), "| a |  | b |");

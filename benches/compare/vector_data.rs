@@ -39,17 +39,28 @@ pub(crate) struct Vectors {
 
 impl Vectors {
     pub(crate) fn read(folder: &Path) -> Outcome<Self> {
-        let is_held_out = !folder.join("queries.npy").exists() || !folder.join("neighbours.npy").exists();
+        let is_held_out =
+            !folder.join("queries.npy").exists() || !folder.join("neighbours.npy").exists();
         let rows = wide(read(&folder.join("embeddings.npy"))?);
-        let vectors = if is_held_out { Self::held_out(rows) } else { Self::with_queries(rows, folder)? };
+        let vectors =
+            if is_held_out { Self::held_out(rows) } else { Self::with_queries(rows, folder)? };
         let Self { rows, queries, truth, .. } = &vectors;
         let columns = rows.first().map_or(0, Vec::len);
         let is_even = rows.iter().chain(queries).all(|row| row.len() == columns);
         if rows.len() < K || queries.is_empty() || !is_even || truth.len() != queries.len() {
-            return Err(format!("{}: these are no vectors with queries of their length", folder.display()).into());
+            return Err(format!(
+                "{}: these are no vectors with queries of their length",
+                folder.display()
+            )
+            .into());
         }
-        if truth.iter().any(|row| row.len() < K || row.iter().any(|row| *row as usize >= rows.len())) {
-            return Err(format!("{}: neighbours.npy names no {K} rows a query", folder.display()).into());
+        if truth
+            .iter()
+            .any(|row| row.len() < K || row.iter().any(|row| *row as usize >= rows.len()))
+        {
+            return Err(
+                format!("{}: neighbours.npy names no {K} rows a query", folder.display()).into()
+            );
         }
         Ok(vectors)
     }
@@ -67,7 +78,11 @@ impl Vectors {
         let every = (all.len() / HELD_OUT).max(2);
         let (mut rows, mut queries) = (Vec::new(), Vec::new());
         for (at, row) in all.into_iter().enumerate() {
-            if at % every == 0 && queries.len() < HELD_OUT { queries.push(row) } else { rows.push(row) }
+            if at % every == 0 && queries.len() < HELD_OUT {
+                queries.push(row)
+            } else {
+                rows.push(row)
+            }
         }
         let scan = Scan::new(&rows);
         let truth = queries.iter().map(|query| scan.nearest(query)).collect();
@@ -100,10 +115,18 @@ pub(crate) const MIN_INDEXED: u64 = 1024;
 
 /// Has our server of so many cores learn the vectors, and waits until its indexes have all that
 /// they will have.
-pub(crate) fn learn_and_index(running: &Running, namespace: &str, rows: &Arc<Vec<Vec<f32>>>, cores: u16) -> Outcome {
+pub(crate) fn learn_and_index(
+    running: &Running,
+    namespace: &str,
+    rows: &Arc<Vec<Vec<f32>>>,
+    cores: u16,
+) -> Outcome {
     let learned = Learn::with_embeddings(namespace, Vectors::keys(rows.len()), Arc::clone(rows));
     write_all(running, Box::new(learned), rows.len() as u64)?;
-    wait_until_indexed(&Client::connect(running.address.to_string())?, unindexed(rows.len(), cores)?)?;
+    wait_until_indexed(
+        &Client::connect(running.address.to_string())?,
+        unindexed(rows.len(), cores)?,
+    )?;
     Ok(())
 }
 
@@ -118,9 +141,11 @@ fn unindexed(vectors: usize, cores: u16) -> Outcome<u64> {
 }
 
 fn read<T: Deserialize>(path: &Path) -> Outcome<Vec<Vec<T>>> {
-    let bytes = fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let bytes =
+        fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     let file = NpyFile::new(&bytes[..])?;
-    let columns = usize::try_from(*file.shape().get(1).ok_or("an array of two dimensions is needed")?)?;
+    let columns =
+        usize::try_from(*file.shape().get(1).ok_or("an array of two dimensions is needed")?)?;
     let mut numbers = file.into_vec::<T>()?.into_iter();
     let mut rows = Vec::new();
     loop {
@@ -142,7 +167,11 @@ pub(crate) fn wait_until_indexed(client: &Client, left: u64) -> Outcome<Duration
     let start = Instant::now();
     loop {
         let stats = client.stats()?;
-        let tail = stats.counters.iter().find(|counter| counter.name == "vectors_tail").ok_or("vectors_tail")?;
+        let tail = stats
+            .counters
+            .iter()
+            .find(|counter| counter.name == "vectors_tail")
+            .ok_or("vectors_tail")?;
         if tail.value.to_native() <= left {
             return Ok(start.elapsed());
         }

@@ -19,14 +19,16 @@ impl Agents {
     /// The encoded answer; none to what is not understood, which the client takes for a lost
     /// connection. Agents that nobody knows are taken in: the old master did not mind.
     pub(super) fn answer(&self, message: &[u8]) -> Vec<u8> {
-        let Ok(GridRequest::Heartbeat { agent_id, storage_node_count, timestamp }) = bincode::deserialize(message)
+        let Ok(GridRequest::Heartbeat { agent_id, storage_node_count, timestamp }) =
+            bincode::deserialize(message)
         else {
             return Vec::new();
         };
         let Ok(mut agents) = self.0.lock() else { return Vec::new() };
         let agent = agents.entry(agent_id).or_default();
         (agent.storage_nodes, agent.last_heartbeat) = (storage_node_count, timestamp);
-        let response = GridResponse::HeartbeatOk { acknowledged: true, timestamp: agent.last_heartbeat };
+        let response =
+            GridResponse::HeartbeatOk { acknowledged: true, timestamp: agent.last_heartbeat };
         bincode::serialize(&response).unwrap_or_default()
     }
 }

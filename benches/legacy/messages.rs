@@ -33,11 +33,27 @@ impl Request {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Response {
-    LearnConceptOk { sequence: u64 },
-    QueryConceptOk { found: bool, concept_id: String, content: String, strength: f32, confidence: f32 },
-    VectorSearchOk { results: Vec<(String, f32)> },
-    HealthCheckOk { healthy: bool, status: String, uptime_seconds: u64 },
-    Error { message: String },
+    LearnConceptOk {
+        sequence: u64,
+    },
+    QueryConceptOk {
+        found: bool,
+        concept_id: String,
+        content: String,
+        strength: f32,
+        confidence: f32,
+    },
+    VectorSearchOk {
+        results: Vec<(String, f32)>,
+    },
+    HealthCheckOk {
+        healthy: bool,
+        status: String,
+        uptime_seconds: u64,
+    },
+    Error {
+        message: String,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]

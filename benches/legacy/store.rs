@@ -97,8 +97,10 @@ impl Store {
         entry.extend_from_slice(&(message.len() as u32).to_le_bytes());
         entry.extend_from_slice(message);
         let mut log = self.log.lock().map_err(|_| LOST.to_owned())?;
-        let written =
-            log.file.write_all(&entry).and_then(|()| if self.is_synced { log.file.sync_data() } else { Ok(()) });
+        let written = log
+            .file
+            .write_all(&entry)
+            .and_then(|()| if self.is_synced { log.file.sync_data() } else { Ok(()) });
         written.map_err(|error| format!("the log: {error}"))?;
         log.sequence += 1;
         Ok(log.sequence)

@@ -42,7 +42,8 @@ impl Graph {
     pub fn nearest(&self, query: &[f32], k: usize) -> Vec<(ConceptId, f32)> {
         let norm = |vector: &[f32]| vector.iter().map(|number| number * number).sum::<f32>().sqrt();
         let query_norm = norm(query);
-        let alike = self.concepts.iter().filter(|(_, concept)| concept.embedding.len() == query.len());
+        let alike =
+            self.concepts.iter().filter(|(_, concept)| concept.embedding.len() == query.len());
         let mut scored: Vec<_> = alike
             .map(|(id, concept)| {
                 let product: f32 = query.iter().zip(&concept.embedding).map(|(a, b)| a * b).sum();

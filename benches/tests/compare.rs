@@ -39,7 +39,10 @@ impl Host {
 
     /// A host whose programs are those in `path`.
     fn without_any(path: &OsString) -> Self {
-        let folder = tempfile::Builder::new().prefix("host-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let folder = tempfile::Builder::new()
+            .prefix("host-")
+            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+            .unwrap();
         let mut all = OsString::from(folder.path());
         all.push(":");
         all.push(path);
@@ -49,7 +52,16 @@ impl Host {
     fn compare(&self, arguments: &[&str]) -> (Output, Value, String) {
         let out = self.folder.path().join("report");
         let output = Command::new(env!("CARGO_BIN_EXE_sutra-bench"))
-            .args(["compare", "--quick", "--no-build", "--rounds", "1", "--seconds", "0.05", "--out"])
+            .args([
+                "compare",
+                "--quick",
+                "--no-build",
+                "--rounds",
+                "1",
+                "--seconds",
+                "0.05",
+                "--out",
+            ])
             .arg(&out)
             .args(arguments)
             .env("PATH", &self.path)
@@ -57,9 +69,12 @@ impl Host {
             .unwrap();
         let read = |name: &str| {
             let read = fs::read_to_string(out.join(name));
-            read.unwrap_or_else(|error| panic!("{name}: {error}: {}", String::from_utf8_lossy(&output.stderr)))
+            read.unwrap_or_else(|error| {
+                panic!("{name}: {error}: {}", String::from_utf8_lossy(&output.stderr))
+            })
         };
-        let (record, report) = (serde_json::from_str(&read("report.json")).unwrap(), read("report.md"));
+        let (record, report) =
+            (serde_json::from_str(&read("report.json")).unwrap(), read("report.md"));
         (output, record, report)
     }
 }
@@ -80,7 +95,9 @@ fn rows<'r>(report: &'r str, contender: &str) -> Vec<&'r str> {
     report
         .lines()
         .filter(|line| {
-            line.starts_with("| ") && line[2..].starts_with(|c: char| c.is_ascii_digit()) && line.contains(&row)
+            line.starts_with("| ")
+                && line[2..].starts_with(|c: char| c.is_ascii_digit())
+                && line.contains(&row)
         })
         .collect()
 }
@@ -92,14 +109,22 @@ fn is_there(program: &str) -> bool {
 
 #[test]
 fn who_answers_wrongly_or_dies_fails_the_run_and_has_no_figures() {
-    assert!(is_there("python3"), "the false contenders are written in Python 3, which the tests need anyway");
+    assert!(
+        is_there("python3"),
+        "the false contenders are written in Python 3, which the tests need anyway"
+    );
     let host = Host::with(&[("memcached", LYING_MEMCACHED), ("redis-server", DYING_REDIS)]);
     let (output, record, report) = host.compare(&["--only", "query"]);
     assert!(!output.status.success(), "{output:?}");
     let problems = problems(&record);
     let failed = |contender: &str, words: &str| {
-        let named = |problem: &&&str| problem.contains(&format!(": {contender} under ")) && problem.contains("FAILED");
-        assert!(problems.iter().filter(named).any(|problem| problem.contains(words)), "{contender}: {problems:?}");
+        let named = |problem: &&&str| {
+            problem.contains(&format!(": {contender} under ")) && problem.contains("FAILED")
+        };
+        assert!(
+            problems.iter().filter(named).any(|problem| problem.contains(words)),
+            "{contender}: {problems:?}"
+        );
         let rows = rows(&report, contender);
         assert!(!rows.is_empty() && rows.iter().all(|row| row.contains("FAILED")), "{rows:?}");
     };
@@ -107,8 +132,9 @@ fn who_answers_wrongly_or_dies_fails_the_run_and_has_no_figures() {
     failed("Redis", "it ended with exit status: 3");
     // Everybody else answers as it should, the old server and gRPC among them.
     let others = problems.iter().filter(|problem| has_failed(problem));
-    let others: Vec<_> =
-        others.filter(|problem| !problem.contains("memcached") && !problem.contains("Redis")).collect();
+    let others: Vec<_> = others
+        .filter(|problem| !problem.contains("memcached") && !problem.contains("Redis"))
+        .collect();
     assert!(others.is_empty(), "{others:?}");
 }
 
@@ -134,13 +160,20 @@ fn every_table_of_the_published_report_is_made_of_its_record_again() {
     let benches = Path::new(env!("CARGO_MANIFEST_DIR"));
     let out = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let mut render = Command::new(env!("CARGO_BIN_EXE_sutra-bench"));
-    render.args(["compare", "--render"]).arg(benches.join("results/first.json")).arg("--out").arg(out.path());
+    render
+        .args(["compare", "--render"])
+        .arg(benches.join("results/first.json"))
+        .arg("--out")
+        .arg(out.path());
     assert!(render.status().unwrap().success());
     let (report, published) = (out.path().join("report.md"), benches.join("RESULTS.md"));
     let [report, published] = [report, published].map(|file| fs::read_to_string(file).unwrap());
     let is_table = |line: &&str| line.starts_with('|') || line.starts_with('#');
-    let missing: Vec<_> =
-        report.lines().filter(is_table).filter(|line| !published.lines().any(|known| known == *line)).collect();
+    let missing: Vec<_> = report
+        .lines()
+        .filter(is_table)
+        .filter(|line| !published.lines().any(|known| known == *line))
+        .collect();
     assert!(report.lines().filter(is_table).count() > 500 && missing.is_empty(), "{missing:#?}");
 }
 
@@ -166,7 +199,9 @@ fn who_shares_its_cpu_with_somebody_else_is_starved_and_has_no_figures() {
         let _stop = SetWhenDropped(&stop);
         Host::without_any(&OsString::new()).compare(&["--only", "heartbeat", "--server-cpu", "0"])
     });
-    let starved = |problem: &&str| problem.contains("sutra under 64 × 1 was STARVED") && problem.contains("no figures");
+    let starved = |problem: &&str| {
+        problem.contains("sutra under 64 × 1 was STARVED") && problem.contains("no figures")
+    };
     assert!(problems(&record).iter().any(starved), "{record}");
     let row = rows(&report, "sutra").into_iter().find(|row| row.starts_with("| 64 × 1")).unwrap();
     assert!(row.contains("STARVED"), "{row}");

@@ -32,8 +32,19 @@ pub(crate) fn write(answer: Answer<'_>, numbering: Numbering, out: &mut Vec<u8>)
         Answer::LearnAssociationOk { sequence } => put(out, &(number(1), sequence)),
         Answer::QueryConceptOk(None) => put(out, &(number(2), false, "", "", 0_f32, 0_f32)),
         Answer::QueryConceptOk(Some(concept)) => {
-            let (strength, confidence) = (concept.strength.to_native(), concept.confidence.to_native());
-            put(out, &(number(2), true, Hex::of(&concept.id).as_str(), concept.content.as_str(), strength, confidence));
+            let (strength, confidence) =
+                (concept.strength.to_native(), concept.confidence.to_native());
+            put(
+                out,
+                &(
+                    number(2),
+                    true,
+                    Hex::of(&concept.id).as_str(),
+                    concept.content.as_str(),
+                    strength,
+                    confidence,
+                ),
+            );
         }
         Answer::FindPathOk(path) => {
             let concepts = path.map_or(&[][..], |path| &path.concepts);
@@ -42,17 +53,31 @@ pub(crate) fn write(answer: Answer<'_>, numbering: Numbering, out: &mut Vec<u8>)
         }
         Answer::VectorSearchOk(hits) => {
             put(out, &(number(5), hits.len() as u64));
-            hits.iter().for_each(|hit| put(out, &(Hex::of(&hit.id).as_str(), hit.similarity.to_native())));
+            hits.iter()
+                .for_each(|hit| put(out, &(Hex::of(&hit.id).as_str(), hit.similarity.to_native())));
         }
         Answer::StatsOk(stats) => {
             let (concepts, edges) = (stats.concepts.to_native(), stats.associations.to_native());
-            let (written, dropped, pending) = (stats.written.to_native(), 0_u64, stats.pending.to_native());
-            let (reconciliations, uptime) = (reconciliations(stats), seconds(stats.uptime.to_native()));
-            put(out, &(number(6), concepts, edges, written, dropped, pending, reconciliations, uptime));
+            let (written, dropped, pending) =
+                (stats.written.to_native(), 0_u64, stats.pending.to_native());
+            let (reconciliations, uptime) =
+                (reconciliations(stats), seconds(stats.uptime.to_native()));
+            put(
+                out,
+                &(number(6), concepts, edges, written, dropped, pending, reconciliations, uptime),
+            );
         }
         Answer::FlushOk => put(out, &number(7)),
         Answer::HealthCheckOk(health) => {
-            put(out, &(number(8), health.healthy, health.status.as_str(), seconds(health.uptime.to_native())));
+            put(
+                out,
+                &(
+                    number(8),
+                    health.healthy,
+                    health.status.as_str(),
+                    seconds(health.uptime.to_native()),
+                ),
+            );
         }
         Answer::Error { message } => put(out, &(number(9), message)),
         Answer::DeleteConceptOk { .. } | Answer::GetAssociationOk(_) => {

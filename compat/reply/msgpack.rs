@@ -91,7 +91,9 @@ pub(crate) fn write(answer: Answer<'_>, maps: bool, out: &mut Vec<u8>) {
     let mut out = Writer(out);
     match answer {
         Answer::LearnConceptOk { sequence } => out.sequence("LearnConceptOk", sequence, maps),
-        Answer::LearnAssociationOk { sequence } => out.sequence("LearnAssociationOk", sequence, maps),
+        Answer::LearnAssociationOk { sequence } => {
+            out.sequence("LearnAssociationOk", sequence, maps)
+        }
         Answer::QueryConceptOk(concept) => {
             out.open("QueryConceptOk", 5).text("found").boolean(concept.is_some());
             match concept {

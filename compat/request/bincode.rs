@@ -23,13 +23,19 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// The next value. `T` borrows all that has a length.
-    fn take<T: Deserialize<'a> + Serialize>(&mut self, place: &'static str) -> Result<T, CompatError> {
-        let options =
-            bincode::options().with_fixint_encoding().allow_trailing_bytes().with_limit(u64::from(MAX_MESSAGE));
+    fn take<T: Deserialize<'a> + Serialize>(
+        &mut self,
+        place: &'static str,
+    ) -> Result<T, CompatError> {
+        let options = bincode::options()
+            .with_fixint_encoding()
+            .allow_trailing_bytes()
+            .with_limit(u64::from(MAX_MESSAGE));
         let value: T = options.deserialize(self.rest).map_err(|error| match *error {
-            bincode::ErrorKind::InvalidUtf8Encoding(error) => {
-                CompatError::Value { place, problem: format!("is not UTF-8 from byte {} on", error.valid_up_to()) }
-            }
+            bincode::ErrorKind::InvalidUtf8Encoding(error) => CompatError::Value {
+                place,
+                problem: format!("is not UTF-8 from byte {} on", error.valid_up_to()),
+            },
             _ => CompatError::Truncated { inside: place },
         })?;
         let length = options.serialized_size(&value).expect("a value that was read has a size");
@@ -43,7 +49,8 @@ impl<'a> Reader<'a> {
 
     fn vector(&mut self, place: &'static str) -> Result<Vector<'a>, CompatError> {
         let length = 4 * check_count(self.take(place)?, place)?;
-        let (numbers, rest) = self.rest.split_at_checked(length).ok_or(CompatError::Truncated { inside: place })?;
+        let (numbers, rest) =
+            self.rest.split_at_checked(length).ok_or(CompatError::Truncated { inside: place })?;
         self.rest = rest;
         Vector::raw(numbers, place)
     }

@@ -35,7 +35,10 @@ enum Value<'a> {
 
 /// Reads a request, and tells `manner` how it is spoken as soon as that is known. `None` for the
 /// request of an operation that is not served; its fields are not looked at.
-pub(crate) fn read<'a>(message: &'a [u8], manner: &mut Manner) -> Result<Option<(Request<'a>, &'a str)>, CompatError> {
+pub(crate) fn read<'a>(
+    message: &'a [u8],
+    manner: &mut Manner,
+) -> Result<Option<(Request<'a>, &'a str)>, CompatError> {
     match message.first() {
         None => return Err(CompatError::Empty),
         Some(b'{') => return Err(CompatError::Json),
@@ -53,7 +56,10 @@ pub(crate) fn read<'a>(message: &'a [u8], manner: &mut Manner) -> Result<Option<
         manner.note_tagged();
     }
     manner.note_operation(operation);
-    finish(operation, |found| if is_tagged { found.map(reader, entries, 1) } else { found.body(reader) })
+    finish(
+        operation,
+        |found| if is_tagged { found.map(reader, entries, 1) } else { found.body(reader) },
+    )
 }
 
 /// Reads the fields of an operation that is served, and makes the request of them.
@@ -64,8 +70,12 @@ fn finish<'a>(
     if operation.refusal().is_some() {
         return Ok(None);
     }
-    let mut found =
-        Found { operation, fields: operation.fields(), seen: [false; MAX_FIELDS], values: [None; MAX_FIELDS] };
+    let mut found = Found {
+        operation,
+        fields: operation.fields(),
+        seen: [false; MAX_FIELDS],
+        values: [None; MAX_FIELDS],
+    };
     read(&mut found)?;
     let namespace = found.text("namespace").unwrap_or_default();
     found.request().map(|request| Some((request, namespace)))
@@ -80,7 +90,9 @@ fn tag(reader: &mut Reader<'_>) -> Result<Operation, CompatError> {
         return Operation::from_number(number, Numbering::First)
             .ok_or_else(|| CompatError::UnknownOperation { name: number.to_string() });
     }
-    let name = reader.text_bytes(REQUEST)?.ok_or_else(|| wrong(REQUEST, "a map or an operation's name", found))?;
+    let name = reader
+        .text_bytes(REQUEST)?
+        .ok_or_else(|| wrong(REQUEST, "a map or an operation's name", found))?;
     Operation::from_name(name).ok_or_else(|| CompatError::UnknownOperation { name: excerpt(name) })
 }
 
@@ -129,7 +141,12 @@ impl<'a> Found<'a> {
     }
 
     /// Fields by name, in a map that lies `depth` deep.
-    fn map(&mut self, mut reader: Reader<'a>, entries: u32, depth: usize) -> Result<(), CompatError> {
+    fn map(
+        &mut self,
+        mut reader: Reader<'a>,
+        entries: u32,
+        depth: usize,
+    ) -> Result<(), CompatError> {
         let mut has_type = false;
         for _ in 0..entries {
             let name = key(&mut reader)?;
@@ -141,7 +158,9 @@ impl<'a> Found<'a> {
                 reader.skip(REQUEST, depth)?;
                 continue;
             }
-            match name.and_then(|name| self.fields.list.iter().position(|field| field.name.as_bytes() == name)) {
+            match name.and_then(|name| {
+                self.fields.list.iter().position(|field| field.name.as_bytes() == name)
+            }) {
                 Some(at) => self.field(at, &mut reader)?,
                 None => reader.skip(REQUEST, depth)?,
             }
@@ -154,7 +173,11 @@ impl<'a> Found<'a> {
         let known = self.fields.in_arrays;
         let count = values as usize;
         if count > known + self.fields.spare {
-            return Err(CompatError::TooManyFields { operation: self.operation.name(), found: values, known });
+            return Err(CompatError::TooManyFields {
+                operation: self.operation.name(),
+                found: values,
+                known,
+            });
         }
         (0..count.min(known)).try_for_each(|at| self.field(at, &mut reader))
     }
@@ -230,8 +253,12 @@ impl<'a> Found<'a> {
                 assoc_type: self.integer("assoc_type", 0),
                 confidence: self.float("confidence", request::CONFIDENCE),
             },
-            Operation::QueryConcept => Request::QueryConcept { concept_id: self.text("concept_id")? },
-            Operation::GetNeighbors => Request::GetNeighbors { concept_id: self.text("concept_id")? },
+            Operation::QueryConcept => {
+                Request::QueryConcept { concept_id: self.text("concept_id")? }
+            }
+            Operation::GetNeighbors => {
+                Request::GetNeighbors { concept_id: self.text("concept_id")? }
+            }
             Operation::FindPath => Request::FindPath {
                 start_id: self.text("start_id")?,
                 end_id: self.text("end_id")?,
@@ -243,9 +270,10 @@ impl<'a> Found<'a> {
                 ef_search: self.integer("ef_search", request::EF_SEARCH),
             },
             Operation::DeleteConcept => Request::DeleteConcept { id: self.text("id")? },
-            Operation::GetAssociation => {
-                Request::GetAssociation { source_id: self.text("source_id")?, target_id: self.text("target_id")? }
-            }
+            Operation::GetAssociation => Request::GetAssociation {
+                source_id: self.text("source_id")?,
+                target_id: self.text("target_id")?,
+            },
             Operation::GetAllConceptIds => Request::GetAllConceptIds,
             Operation::GetStats => Request::GetStats,
             Operation::Flush => Request::Flush,

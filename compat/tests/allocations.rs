@@ -9,7 +9,9 @@ use serde_json::json;
 use support::{archive, golden, id, msgpack};
 use sutra_compat::{Decoded, Dialect, decode, encode_reply};
 use sutra_testing::allocations::{Counting, counted};
-use sutra_wire::{ConceptRecord, FrameBuffer, Neighbor, Neighbors, Path, Paths, SearchHit, SearchHits, Status};
+use sutra_wire::{
+    ConceptRecord, FrameBuffer, Neighbor, Neighbors, Path, Paths, SearchHit, SearchHits, Status,
+};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -17,14 +19,20 @@ static ALLOCATOR: Counting = Counting;
 #[test]
 fn neither_requests_nor_replies_allocate_in_steady_state() {
     let embedding: Vec<f32> = (0..384).map(|number| number as f32).collect();
-    let mut raw = b"\x81\xacLearnConcept\x83\xaaconcept_id\xa1a\xa7content\xa1b\xa9embedding\xc5\x06\0".to_vec();
+    let mut raw =
+        b"\x81\xacLearnConcept\x83\xaaconcept_id\xa1a\xa7content\xa1b\xa9embedding\xc5\x06\0"
+            .to_vec();
     raw.extend(embedding.iter().flat_map(|number| number.to_le_bytes()));
     let namespace = "a namespace that is longer than inline";
     let content = "content ".repeat(50);
     let mut messages: Vec<Vec<u8>> = vec![
         raw,
-        msgpack(&json!({"LearnConcept": {"concept_id": "a longer name", "content": content, "embedding": embedding}})),
-        msgpack(&json!({"type": "LearnConcept", "concept_id": "a", "content": "b", "namespace": namespace})),
+        msgpack(
+            &json!({"LearnConcept": {"concept_id": "a longer name", "content": content, "embedding": embedding}}),
+        ),
+        msgpack(
+            &json!({"type": "LearnConcept", "concept_id": "a", "content": "b", "namespace": namespace}),
+        ),
         msgpack(&json!({"QueryConcept": {"concept_id": "a longer name", "namespace": namespace}})),
         msgpack(&json!({"VectorSearch": {"query_vector": embedding, "k": 10}})),
     ];
@@ -51,7 +59,8 @@ fn neither_requests_nor_replies_allocate_in_steady_state() {
         .iter()
         .flat_map(|(title, payload)| {
             let golden = golden().into_iter().find(|golden| golden.title == *title).unwrap();
-            [golden.named, golden.bincode].map(|message| (support::manner(&message, Dialect::default()), payload))
+            [golden.named, golden.bincode]
+                .map(|message| (support::manner(&message, Dialect::default()), payload))
         })
         .collect();
 

@@ -6,8 +6,9 @@ use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use sutra_compat::{Dialect, Numbering};
 use sutra_wire::{
-    AssociationRecord, ConceptId, ConceptKey, ConceptRecord, Counter, ErrorMessage, Health, IdRule, Neighbor,
-    Neighbors, NeighborsRequest, Path, PathRequest, Paths, SearchHit, SearchHits, SearchRequest, Stats, Status,
+    AssociationRecord, ConceptId, ConceptKey, ConceptRecord, Counter, ErrorMessage, Health, IdRule,
+    Neighbor, Neighbors, NeighborsRequest, Path, PathRequest, Paths, SearchHit, SearchHits,
+    SearchRequest, Stats, Status,
 };
 
 macro_rules! requests {
@@ -85,44 +86,72 @@ fn name() -> impl Strategy<Value = String> {
 
 /// A request of the first release, the same of a later one, and what both ask for.
 fn request() -> impl Strategy<Value = (First, Later, Native)> {
-    let learn = (name(), ".{0,40}", prop::collection::vec(-1e30_f32..1e30, 0..40), 0_f32..9.0, 0_f32..=1.0).prop_map(
-        |(concept_id, content, embedding, strength, confidence)| {
-            let name = if ConceptId::from_digits(&concept_id).is_some() { String::new() } else { concept_id.clone() };
-            let record = ConceptRecord {
-                id: id(&concept_id),
-                name,
-                content: content.clone(),
-                embedding: embedding.clone(),
-                strength,
+    let learn =
+        (name(), ".{0,40}", prop::collection::vec(-1e30_f32..1e30, 0..40), 0_f32..9.0, 0_f32..=1.0)
+            .prop_map(|(concept_id, content, embedding, strength, confidence)| {
+                let name = if ConceptId::from_digits(&concept_id).is_some() {
+                    String::new()
+                } else {
+                    concept_id.clone()
+                };
+                let record = ConceptRecord {
+                    id: id(&concept_id),
+                    name,
+                    content: content.clone(),
+                    embedding: embedding.clone(),
+                    strength,
+                    confidence,
+                    ..ConceptRecord::default()
+                };
+                let (one, two, three) = (concept_id.clone(), content.clone(), embedding.clone());
+                (
+                    First::LearnConcept {
+                        concept_id: one,
+                        content: two,
+                        embedding: three,
+                        strength,
+                        confidence,
+                    },
+                    Later::LearnConcept {
+                        concept_id,
+                        content,
+                        embedding,
+                        strength,
+                        confidence,
+                        metadata: None,
+                    },
+                    Native::Learn(record),
+                )
+            });
+    let associate = (name(), name(), any::<u32>(), 0_f32..=1.0).prop_map(
+        |(source, target, kind, confidence)| {
+            let record = AssociationRecord {
+                source: id(&source),
+                target: id(&target),
+                kind,
                 confidence,
-                ..ConceptRecord::default()
+                ..AssociationRecord::default()
             };
-            let (one, two, three) = (concept_id.clone(), content.clone(), embedding.clone());
+            let (source_id, target_id, assoc_type) = (source.clone(), target.clone(), kind);
             (
-                First::LearnConcept { concept_id: one, content: two, embedding: three, strength, confidence },
-                Later::LearnConcept { concept_id, content, embedding, strength, confidence, metadata: None },
-                Native::Learn(record),
+                First::LearnAssociation { source_id, target_id, assoc_type, confidence },
+                Later::LearnAssociation {
+                    source_id: source,
+                    target_id: target,
+                    assoc_type,
+                    confidence,
+                },
+                Native::Associate(record),
             )
         },
     );
-    let associate = (name(), name(), any::<u32>(), 0_f32..=1.0).prop_map(|(source, target, kind, confidence)| {
-        let record = AssociationRecord {
-            source: id(&source),
-            target: id(&target),
-            kind,
-            confidence,
-            ..AssociationRecord::default()
-        };
-        let (source_id, target_id, assoc_type) = (source.clone(), target.clone(), kind);
-        (
-            First::LearnAssociation { source_id, target_id, assoc_type, confidence },
-            Later::LearnAssociation { source_id: source, target_id: target, assoc_type, confidence },
-            Native::Associate(record),
-        )
-    });
     let query = name().prop_map(|concept_id| {
         let key = ConceptKey { id: id(&concept_id), namespace: String::new() };
-        (First::QueryConcept { concept_id: concept_id.clone() }, Later::QueryConcept { concept_id }, Native::Query(key))
+        (
+            First::QueryConcept { concept_id: concept_id.clone() },
+            Later::QueryConcept { concept_id },
+            Native::Query(key),
+        )
     });
     let neighbors = name().prop_map(|concept_id| {
         let request = NeighborsRequest { id: id(&concept_id), ..NeighborsRequest::default() };
@@ -137,17 +166,22 @@ fn request() -> impl Strategy<Value = (First, Later, Native)> {
             alternatives: 1,
             ..PathRequest::default()
         };
-        let first = First::FindPath { start_id: start_id.clone(), end_id: end_id.clone(), max_depth };
+        let first =
+            First::FindPath { start_id: start_id.clone(), end_id: end_id.clone(), max_depth };
         (first, Later::FindPath { start_id, end_id, max_depth }, Native::Path(request))
     });
-    let search = (prop::collection::vec(-9_f32..9.0, 1..40), 0_u32..=1000, 0_u32..=10_000).prop_map(
-        |(query_vector, k, ef_search)| {
+    let search = (prop::collection::vec(-9_f32..9.0, 1..40), 0_u32..=1000, 0_u32..=10_000)
+        .prop_map(|(query_vector, k, ef_search)| {
             let vector = query_vector.clone();
-            let request = SearchRequest { vector: vector.clone(), k, ef_search, ..SearchRequest::default() };
+            let request =
+                SearchRequest { vector: vector.clone(), k, ef_search, ..SearchRequest::default() };
             let first = First::VectorSearch { query_vector: vector, k, ef_search };
-            (first, Later::VectorSearch { query_vector, k, ef_search, filter: None }, Native::Search(request))
-        },
-    );
+            (
+                first,
+                Later::VectorSearch { query_vector, k, ef_search, filter: None },
+                Native::Search(request),
+            )
+        });
     prop_oneof![
         learn,
         associate,

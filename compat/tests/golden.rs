@@ -1,17 +1,24 @@
 //! Every request of the old protocol in every encoding asks for what it asked for, and every reply
 //! is, byte for byte, the one that clients in the field were written to read.
 
-use crate::support::{Golden, Native, archive, golden, id, json_of, manner, msgpack, native_of, reply, unprefixed};
+use crate::support::{
+    Golden, Native, archive, golden, id, json_of, manner, msgpack, native_of, reply, unprefixed,
+};
 use sutra_compat::{Dialect, Manner, Numbering, encode_error};
 use sutra_wire::{
-    AssociationRecord, ConceptKey, ConceptRecord, Counter, ErrorMessage, FrameBuffer, Health, Neighbor, Neighbors,
-    NeighborsRequest, Path, PathRequest, Paths, SearchHit, SearchHits, SearchRequest, Stats, Status,
+    AssociationRecord, ConceptKey, ConceptRecord, Counter, ErrorMessage, FrameBuffer, Health,
+    Neighbor, Neighbors, NeighborsRequest, Path, PathRequest, Paths, SearchHit, SearchHits,
+    SearchRequest, Stats, Status,
 };
 
-const LATER: Dialect = Dialect { numbering: Numbering::Later, id_rule: sutra_wire::IdRule::Md5OrHex };
+const LATER: Dialect =
+    Dialect { numbering: Numbering::Later, id_rule: sutra_wire::IdRule::Md5OrHex };
 
 fn find(title: &str) -> Golden {
-    golden().into_iter().find(|golden| golden.title == title).unwrap_or_else(|| panic!("{title} is in the file"))
+    golden()
+        .into_iter()
+        .find(|golden| golden.title == title)
+        .unwrap_or_else(|| panic!("{title} is in the file"))
 }
 
 fn concept(embedding: &[f32]) -> ConceptRecord {
@@ -28,10 +35,22 @@ fn concept(embedding: &[f32]) -> ConceptRecord {
 
 fn requests() -> Vec<(&'static str, Native)> {
     let key = ConceptKey { id: id("test"), namespace: String::new() };
-    let edge = AssociationRecord { source: id("a"), target: id("b"), confidence: 1.0, ..AssociationRecord::default() };
+    let edge = AssociationRecord {
+        source: id("a"),
+        target: id("b"),
+        confidence: 1.0,
+        ..AssociationRecord::default()
+    };
     let neighbors = NeighborsRequest { id: id("test"), ..NeighborsRequest::default() };
-    let path = PathRequest { start: id("a"), end: id("b"), max_depth: 6, alternatives: 1, ..PathRequest::default() };
-    let search = SearchRequest { vector: vec![0.1, 0.2], k: 10, ef_search: 50, ..SearchRequest::default() };
+    let path = PathRequest {
+        start: id("a"),
+        end: id("b"),
+        max_depth: 6,
+        alternatives: 1,
+        ..PathRequest::default()
+    };
+    let search =
+        SearchRequest { vector: vec![0.1, 0.2], k: 10, ef_search: 50, ..SearchRequest::default() };
     vec![
         ("request LearnConcept(no embedding)", Native::Learn(concept(&[]))),
         ("request LearnConcept(embedding [0.1,0.2])", Native::Learn(concept(&[0.1, 0.2]))),
@@ -56,13 +75,24 @@ fn renumbered(message: &[u8]) -> Vec<u8> {
 #[test]
 fn every_old_request_asks_for_the_same_in_every_encoding() {
     let known = requests();
-    assert_eq!(known.len(), golden().iter().filter(|golden| golden.title.starts_with("request ")).count());
+    assert_eq!(
+        known.len(),
+        golden().iter().filter(|golden| golden.title.starts_with("request ")).count()
+    );
     for (title, expected) in known {
         let golden = find(title);
         for message in [&golden.array, &golden.named, &golden.bincode] {
-            assert_eq!(native_of(message, Dialect::default()).unwrap().0, expected, "{title}: {message:02x?}");
+            assert_eq!(
+                native_of(message, Dialect::default()).unwrap().0,
+                expected,
+                "{title}: {message:02x?}"
+            );
         }
-        assert_eq!(native_of(&renumbered(&golden.bincode), LATER).unwrap().0, expected, "{title}, numbered anew");
+        assert_eq!(
+            native_of(&renumbered(&golden.bincode), LATER).unwrap().0,
+            expected,
+            "{title}, numbered anew"
+        );
         for (message, dialect) in [
             (golden.array, Dialect::default()),
             (golden.named, Dialect::default()),
@@ -71,7 +101,11 @@ fn every_old_request_asks_for_the_same_in_every_encoding() {
         ] {
             // As the last releases do with their optional fields.
             let trailing = [message, vec![0]].concat();
-            assert_eq!(native_of(&trailing, dialect).unwrap().0, expected, "{title}, with a byte behind it");
+            assert_eq!(
+                native_of(&trailing, dialect).unwrap().0,
+                expected,
+                "{title}, with a byte behind it"
+            );
         }
     }
 }
@@ -93,8 +127,14 @@ struct Answer {
 }
 
 fn answers() -> Vec<Answer> {
-    let answer =
-        |title, request, payload| Answer { title, request, status: Status::Ok, sequence: 0, payload, in_array: false };
+    let answer = |title, request, payload| Answer {
+        title,
+        request,
+        status: Status::Ok,
+        sequence: 0,
+        payload,
+        in_array: false,
+    };
     let neighbor = Neighbor { id: test_id(), kind: 0, confidence: 1.0, direction: 1 };
     let again = Neighbor { kind: 3, direction: 2, ..neighbor.clone() };
     let hits = SearchHits { hits: vec![SearchHit { id: test_id(), similarity: 0.5 }] };
@@ -104,7 +144,11 @@ fn answers() -> Vec<Answer> {
         Answer {
             sequence: 42,
             in_array: true,
-            ..answer("reply LearnConceptOk{42}", "request LearnConcept(no embedding)", FrameBuffer::new())
+            ..answer(
+                "reply LearnConceptOk{42}",
+                "request LearnConcept(no embedding)",
+                FrameBuffer::new(),
+            )
         },
         Answer {
             sequence: 43,
@@ -128,7 +172,11 @@ fn answers() -> Vec<Answer> {
         answer("reply HealthCheckOk", "request HealthCheck", archive(&health)),
         Answer {
             status: Status::StorageFull,
-            ..answer("reply Error", "request Flush", archive(&ErrorMessage { message: "boom".into() }))
+            ..answer(
+                "reply Error",
+                "request Flush",
+                archive(&ErrorMessage { message: "boom".into() }),
+            )
         },
     ]
 }
@@ -148,7 +196,10 @@ fn every_reply_is_the_old_servers_bytes_in_the_shape_that_clients_read() {
         assert_eq!(made, renumbered(&golden.bincode), "{title}, numbered anew");
     }
     let covered = answers().len() + ["reply StatsOk", "reply VectorSearchOk (rows as maps)"].len();
-    assert_eq!(covered, golden().iter().filter(|golden| golden.title.starts_with("reply ")).count());
+    assert_eq!(
+        covered,
+        golden().iter().filter(|golden| golden.title.starts_with("reply ")).count()
+    );
 }
 
 #[test]
@@ -157,14 +208,17 @@ fn a_client_that_sends_a_type_gets_maps_everywhere() {
         let json = json_of(&find(request).named);
         let mut tagged = serde_json::Map::new();
         match &json {
-            serde_json::Value::String(name) => drop(tagged.insert("type".into(), name.clone().into())),
+            serde_json::Value::String(name) => {
+                drop(tagged.insert("type".into(), name.clone().into()))
+            }
             other => {
                 let (name, fields) = other.as_object().unwrap().iter().next().unwrap();
                 tagged.extend(fields.as_object().unwrap().clone());
                 tagged.insert("type".into(), name.clone().into());
             }
         }
-        let made = reply(manner(&msgpack(&tagged.into()), Dialect::default()), status, sequence, &payload);
+        let made =
+            reply(manner(&msgpack(&tagged.into()), Dialect::default()), status, sequence, &payload);
         match title {
             "reply FlushOk" => assert_eq!(json_of(&made), serde_json::json!({"FlushOk": {}})),
             _ => assert_eq!(made, find(title).named, "{title}"),
@@ -185,7 +239,12 @@ fn stats_have_both_spellings_in_msgpack_and_the_old_fields_in_bincode() {
         ..Stats::default()
     };
     let (request, golden) = (find("request GetStats"), find("reply StatsOk"));
-    let made = json_of(&reply(manner(&request.named, Dialect::default()), Status::Ok, 0, &archive(&stats)));
+    let made = json_of(&reply(
+        manner(&request.named, Dialect::default()),
+        Status::Ok,
+        0,
+        &archive(&stats),
+    ));
     let fields = &made["StatsOk"];
     for (name, value) in json_of(&golden.named)["StatsOk"].as_object().unwrap() {
         assert_eq!(fields[name], *value, "{name}");

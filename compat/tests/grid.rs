@@ -13,7 +13,8 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use sutra_compat::PREFIX_BYTES;
 use sutra_compat::grid::{
-    AgentClaim, AgentList, AgentRecord, GridReply, GridRequest, ReplyDetails, SpawnOptions, SpawnedDetails,
+    AgentClaim, AgentList, AgentRecord, GridReply, GridRequest, ReplyDetails, SpawnOptions,
+    SpawnedDetails,
 };
 use sutra_testing::allocations::counted;
 
@@ -39,7 +40,14 @@ fn requests() -> Vec<(&'static str, GridRequest)> {
                 agent_endpoint: "h:8001".into(),
             },
         ),
-        ("Heartbeat", GridRequest::Heartbeat { agent_id: agent_id(), storage_node_count: 5, timestamp: 1_234_567_890 }),
+        (
+            "Heartbeat",
+            GridRequest::Heartbeat {
+                agent_id: agent_id(),
+                storage_node_count: 5,
+                timestamp: 1_234_567_890,
+            },
+        ),
         ("UnregisterAgent", GridRequest::UnregisterAgent { agent_id: agent_id() }),
         (
             "SpawnStorageNode",
@@ -50,7 +58,10 @@ fn requests() -> Vec<(&'static str, GridRequest)> {
                 port: 50_060,
             },
         ),
-        ("StopStorageNode", GridRequest::StopStorageNode { agent_id: agent_id(), node_id: "n1".into() }),
+        (
+            "StopStorageNode",
+            GridRequest::StopStorageNode { agent_id: agent_id(), node_id: "n1".into() },
+        ),
         ("GetStorageNodeStatus", GridRequest::GetStorageNodeStatus { node_id: "n1".into() }),
         ("ListAgents", GridRequest::ListAgents),
         ("GetClusterStatus", GridRequest::GetClusterStatus),
@@ -74,7 +85,11 @@ fn replies() -> Vec<(&'static str, GridReply)> {
     vec![
         (
             "RegisterAgentOk",
-            GridReply::RegisterAgentOk { success: true, master_version: "1.0.0".into(), error_message: None },
+            GridReply::RegisterAgentOk {
+                success: true,
+                master_version: "1.0.0".into(),
+                error_message: None,
+            },
         ),
         ("HeartbeatOk", GridReply::HeartbeatOk { acknowledged: true, timestamp: 1_234_567_890 }),
         ("UnregisterAgentOk", GridReply::UnregisterAgentOk),
@@ -170,7 +185,11 @@ fn what_is_new_stands_behind_the_old_message_where_old_readers_do_not_look() {
         let message = written(&request, Some(&options));
         assert!(message.starts_with(&written(&request, None)), "{name}");
         let expected = (name == "SpawnStorageNode").then(|| options.clone());
-        assert_eq!(GridRequest::read(&message).unwrap(), (request, expected), "only a spawn has options: {name}");
+        assert_eq!(
+            GridRequest::read(&message).unwrap(),
+            (request, expected),
+            "only a spawn has options: {name}"
+        );
     }
     for (name, reply) in replies() {
         let message = written_reply(&reply, Some(&details));
@@ -194,7 +213,9 @@ fn who_is_asked_back_says_whether_it_is_the_one_and_old_readers_do_not_look() {
         assert_eq!(GridRequest::read_claim(&written(&request, None)).unwrap(), None, "{name}");
     }
     for (name, reply) in replies() {
-        for details in [ReplyDetails::Agent { is_it: true }, ReplyDetails::Refused { is_usage: false }] {
+        for details in
+            [ReplyDetails::Agent { is_it: true }, ReplyDetails::Refused { is_usage: false }]
+        {
             let mut message = Vec::new();
             reply.append_with_details(Some(&details), &mut message);
             let message = unprefixed(&message);
@@ -202,12 +223,17 @@ fn who_is_asked_back_says_whether_it_is_the_one_and_old_readers_do_not_look() {
             let (read, found) = GridReply::read_with_details(message).unwrap();
             assert_eq!(read, reply, "{name}");
             let is_agents = matches!(name, "GetStorageNodeStatusOk" | "Error");
-            let expected = (is_agents && matches!(details, ReplyDetails::Agent { .. })).then_some(details);
+            let expected =
+                (is_agents && matches!(details, ReplyDetails::Agent { .. })).then_some(details);
             if expected.is_some() {
                 assert_eq!(found, expected, "{name}");
             }
         }
-        assert_eq!(GridReply::read_with_details(&written_reply(&reply, None)).unwrap(), (reply, None), "{name}");
+        assert_eq!(
+            GridReply::read_with_details(&written_reply(&reply, None)).unwrap(),
+            (reply, None),
+            "{name}"
+        );
     }
     let refused = GridReply::SpawnStorageNodeOk {
         node_id: String::new(),
@@ -218,7 +244,10 @@ fn who_is_asked_back_says_whether_it_is_the_one_and_old_readers_do_not_look() {
     for is_usage in [false, true] {
         let (mut message, details) = (Vec::new(), Some(ReplyDetails::Refused { is_usage }));
         refused.append_with_details(details.as_ref(), &mut message);
-        assert_eq!(GridReply::read_with_details(unprefixed(&message)).unwrap(), (refused.clone(), details));
+        assert_eq!(
+            GridReply::read_with_details(unprefixed(&message)).unwrap(),
+            (refused.clone(), details)
+        );
         assert_eq!(GridReply::read(unprefixed(&message)).unwrap(), (refused.clone(), None));
     }
 }
@@ -233,11 +262,16 @@ fn a_list_that_is_made_in_pieces_is_the_list() {
     }
     let mut out = Vec::new();
     AgentList::resume(kept).finish(&mut out);
-    let agents = (0..5).map(|number| AgentRecord { agent_id: format!("agent-{number}"), ..record() }).collect();
+    let agents = (0..5)
+        .map(|number| AgentRecord { agent_id: format!("agent-{number}"), ..record() })
+        .collect();
     assert_eq!(GridReply::read(unprefixed(&out)).unwrap().0, GridReply::ListAgentsOk { agents });
     let mut empty = Vec::new();
     AgentList::resume(Vec::new()).finish(&mut empty);
-    assert_eq!(GridReply::read(unprefixed(&empty)).unwrap().0, GridReply::ListAgentsOk { agents: Vec::new() });
+    assert_eq!(
+        GridReply::read(unprefixed(&empty)).unwrap().0,
+        GridReply::ListAgentsOk { agents: Vec::new() }
+    );
 }
 
 /// Holds a message to every promise, as a request and as a reply.

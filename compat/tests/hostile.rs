@@ -24,7 +24,11 @@ fn hold(message: &[u8]) -> Option<CompatError> {
         let mut out = FrameBuffer::new();
         let (decoded, allocated) = counted(|| decode(message, dialect, &mut out));
         let allocated = allocated.bytes;
-        assert!(allocated <= 4 * message.len() + CONSTANT, "{allocated} bytes for {}", message.len());
+        assert!(
+            allocated <= 4 * message.len() + CONSTANT,
+            "{allocated} bytes for {}",
+            message.len()
+        );
         last = judge(decoded, &out);
     }
     last
@@ -104,9 +108,17 @@ fn nesting_is_followed_sixteen_deep_and_no_deeper() {
     };
     assert_eq!(hold(&nested(14, 0x91)), None);
     for depth in [15, 10_000, 1_000_000] {
-        assert_eq!(hold(&nested(depth, 0x91)), Some(CompatError::TooDeep { limit: 16 }), "{depth} arrays");
+        assert_eq!(
+            hold(&nested(depth, 0x91)),
+            Some(CompatError::TooDeep { limit: 16 }),
+            "{depth} arrays"
+        );
         let error = hold(&nested(depth, 0x81));
-        assert_eq!(error, Some(CompatError::TooDeep { limit: 16 }), "{depth} maps, each the key of the next");
+        assert_eq!(
+            error,
+            Some(CompatError::TooDeep { limit: 16 }),
+            "{depth} maps, each the key of the next"
+        );
     }
     // As the whole message: not even a request's beginning.
     assert!(hold(&[0x91; 10_000]).is_some());

@@ -4,19 +4,26 @@ use crate::support::{archive, json_of, msgpack, unprefixed};
 use serde_json::json;
 use sutra_compat::{CompatError, Decoded, Dialect, Listing, decode, encode_reply};
 use sutra_wire::{
-    Checked, ConceptId, Concepts, ConceptsRequest, FrameBuffer, Neighbor, Neighbors, NeighborsRequest, Status, limits,
+    Checked, ConceptId, Concepts, ConceptsRequest, FrameBuffer, Neighbor, Neighbors,
+    NeighborsRequest, Status, limits,
 };
 
 fn part(ids: std::ops::Range<u32>, cursor: u64) -> FrameBuffer {
-    let neighbors = ids.map(|id| Neighbor { id: u128::from(id + 1).to_be_bytes(), ..Neighbor::default() }).collect();
+    let neighbors = ids
+        .map(|id| Neighbor { id: u128::from(id + 1).to_be_bytes(), ..Neighbor::default() })
+        .collect();
     archive(&Neighbors { neighbors, cursor })
 }
 
 #[test]
 fn parts_are_asked_for_one_after_the_other_and_answered_as_one() {
     let mut request = FrameBuffer::new();
-    let message = msgpack(&json!({"GetNeighbors": {"concept_id": "a", "namespace": "one of its own"}}));
-    let Ok(Decoded::Request { manner, .. }) = decode(&message, Dialect::default(), &mut request) else { panic!() };
+    let message =
+        msgpack(&json!({"GetNeighbors": {"concept_id": "a", "namespace": "one of its own"}}));
+    let Ok(Decoded::Request { manner, .. }) = decode(&message, Dialect::default(), &mut request)
+    else {
+        panic!()
+    };
     let mut out = b"earlier".to_vec();
     let first = part(0..40_000, 77);
     assert_eq!(encode_reply(manner, Status::Ok, 0, &first, &mut out), Err(CompatError::Partial));
@@ -33,7 +40,8 @@ fn parts_are_asked_for_one_after_the_other_and_answered_as_one() {
     assert_eq!(listing.take(&part(70_000..70_001, 0)), Ok(false));
     listing.finish(&mut out).unwrap();
 
-    let ids: Vec<_> = (0..70_001_u32).map(|id| ConceptId(u128::from(id + 1).to_be_bytes()).to_string()).collect();
+    let ids: Vec<_> =
+        (0..70_001_u32).map(|id| ConceptId(u128::from(id + 1).to_be_bytes()).to_string()).collect();
     assert_eq!(json_of(&unprefixed(&out[7..])), json!({"GetNeighborsOk": {"neighbor_ids": ids}}));
 }
 
@@ -41,7 +49,10 @@ fn parts_are_asked_for_one_after_the_other_and_answered_as_one() {
 fn all_ids_of_a_namespace_are_gathered_the_same_way() {
     let mut request = FrameBuffer::new();
     let message = msgpack(&json!({"GetAllConceptIds": {"namespace": "one of its own"}}));
-    let Ok(Decoded::Request { manner, .. }) = decode(&message, Dialect::default(), &mut request) else { panic!() };
+    let Ok(Decoded::Request { manner, .. }) = decode(&message, Dialect::default(), &mut request)
+    else {
+        panic!()
+    };
     let part = |ids: std::ops::Range<u32>, cursor| {
         archive(&Concepts { ids: ids.map(|id| u128::from(id + 1).to_be_bytes()).collect(), cursor })
     };
@@ -57,7 +68,8 @@ fn all_ids_of_a_namespace_are_gathered_the_same_way() {
     assert_eq!(listing.take(&part(0..0, 78)), Ok(true), "a page may be empty");
     assert_eq!(listing.take(&part(3..5, 0)), Ok(false));
     listing.finish(&mut out).unwrap();
-    let ids: Vec<_> = (0..5_u32).map(|id| ConceptId(u128::from(id + 1).to_be_bytes()).to_string()).collect();
+    let ids: Vec<_> =
+        (0..5_u32).map(|id| ConceptId(u128::from(id + 1).to_be_bytes()).to_string()).collect();
     assert_eq!(json_of(&unprefixed(&out)), json!({"GetAllConceptIdsOk": {"concept_ids": ids}}));
 }
 
@@ -69,7 +81,10 @@ fn pages() -> impl Iterator<Item = FrameBuffer> {
 fn neighbors_of_a() -> Listing {
     let mut request = FrameBuffer::new();
     let message = msgpack(&json!({"GetNeighbors": ["a"]}));
-    let Ok(Decoded::Request { manner, .. }) = decode(&message, Dialect::default(), &mut request) else { panic!() };
+    let Ok(Decoded::Request { manner, .. }) = decode(&message, Dialect::default(), &mut request)
+    else {
+        panic!()
+    };
     Listing::new(manner, request)
 }
 

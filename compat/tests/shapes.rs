@@ -1,12 +1,15 @@
 //! Every shape that clients in the field send is read as what they mean, and what can't be meant is
 //! answered with what is wrong.
 
-use crate::support::{Native, archive, golden, id, json_of, manner, msgpack, native, native_of, reply, unprefixed};
+use crate::support::{
+    Native, archive, golden, id, json_of, manner, msgpack, native, native_of, reply, unprefixed,
+};
 use serde_json::{Value, json};
 use sutra_compat::{CompatError, Decoded, Dialect, decode, encode_error};
 use sutra_wire::{
-    AssociationKey, AssociationRecord, ConceptId, ConceptKey, ConceptRecord, Concepts, ConceptsRequest, FrameBuffer,
-    IdRule, NeighborsRequest, Path, PathRequest, Paths, SearchHit, SearchHits, SearchRequest, Status,
+    AssociationKey, AssociationRecord, ConceptId, ConceptKey, ConceptRecord, Concepts,
+    ConceptsRequest, FrameBuffer, IdRule, NeighborsRequest, Path, PathRequest, Paths, SearchHit,
+    SearchHits, SearchRequest, Status,
 };
 
 fn of(value: Value) -> Result<Native, String> {
@@ -36,7 +39,9 @@ fn learn(embedding: &[f32]) -> Native {
 
 #[test]
 fn an_operation_without_fields_is_read_in_every_form() {
-    for (name, expected) in [("GetStats", Native::Stats), ("Flush", Native::Flush), ("HealthCheck", Native::Health)] {
+    for (name, expected) in
+        [("GetStats", Native::Stats), ("Flush", Native::Flush), ("HealthCheck", Native::Health)]
+    {
         for form in [
             json!(name),
             json!({name: {}}),
@@ -49,7 +54,11 @@ fn an_operation_without_fields_is_read_in_every_form() {
             assert_eq!(of(form.clone()), Ok(expected.clone()), "{form}");
         }
     }
-    assert_eq!(native(&[6]), Ok(Native::Stats), "the first release's number, as its decoder took it");
+    assert_eq!(
+        native(&[6]),
+        Ok(Native::Stats),
+        "the first release's number, as its decoder took it"
+    );
     assert_eq!(native(&[0x81, 6, 0xc0]), Ok(Native::Stats));
     assert_eq!(native(b"\xc4\x05Flush"), Ok(Native::Flush), "a name as bin");
 }
@@ -64,13 +73,20 @@ fn fields_are_read_by_name_in_any_order_or_by_place() {
         ..AssociationRecord::default()
     });
     let map = |order: [usize; 4]| {
-        let fields: [&[u8]; 4] =
-            [b"\xa9source_id\xa1a", b"\xa9target_id\xa1b", b"\xaaassoc_type\x03", b"\xaaconfidence\xca\x3f\0\0\0"];
+        let fields: [&[u8]; 4] = [
+            b"\xa9source_id\xa1a",
+            b"\xa9target_id\xa1b",
+            b"\xaaassoc_type\x03",
+            b"\xaaconfidence\xca\x3f\0\0\0",
+        ];
         order.map(|at| fields[at]).concat()
     };
     for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
         let fields = map(order);
-        assert_eq!(native(&bytes(&[b"\x81\xb0LearnAssociation\x84", &fields])).as_ref(), Ok(&expected));
+        assert_eq!(
+            native(&bytes(&[b"\x81\xb0LearnAssociation\x84", &fields])).as_ref(),
+            Ok(&expected)
+        );
         let tag: &[u8] = b"\xa4type\xb0LearnAssociation";
         let (before, behind) = (bytes(&[b"\x85", tag, &fields]), bytes(&[b"\x85", &fields, tag]));
         assert_eq!(native(&before).as_ref(), Ok(&expected), "the type first");
@@ -96,19 +112,40 @@ fn what_is_left_out_or_nil_has_the_old_clients_defaults() {
     ] {
         assert_eq!(of(form.clone()), Ok(learn(&[])), "{form}");
     }
-    let edge = AssociationRecord { source: id("a"), target: id("b"), confidence: 1.0, ..AssociationRecord::default() };
+    let edge = AssociationRecord {
+        source: id("a"),
+        target: id("b"),
+        confidence: 1.0,
+        ..AssociationRecord::default()
+    };
     assert_eq!(of(json!({"LearnAssociation": ["a", "b"]})), Ok(Native::Associate(edge)));
-    let path = PathRequest { start: id("a"), end: id("b"), max_depth: 6, alternatives: 1, ..PathRequest::default() };
+    let path = PathRequest {
+        start: id("a"),
+        end: id("b"),
+        max_depth: 6,
+        alternatives: 1,
+        ..PathRequest::default()
+    };
     assert_eq!(of(json!({"FindPath": {"start_id": "a", "end_id": "b"}})), Ok(Native::Path(path)));
-    let search = SearchRequest { vector: vec![1.0], k: 10, ef_search: 50, ..SearchRequest::default() };
-    assert_eq!(of(json!({"VectorSearch": {"query_vector": [1]}})), Ok(Native::Search(search.clone())));
-    assert_eq!(of(json!({"VectorSearch": [[1], 10, 50, "a later release's"]})), Ok(Native::Search(search)));
+    let search =
+        SearchRequest { vector: vec![1.0], k: 10, ef_search: 50, ..SearchRequest::default() };
+    assert_eq!(
+        of(json!({"VectorSearch": {"query_vector": [1]}})),
+        Ok(Native::Search(search.clone()))
+    );
+    assert_eq!(
+        of(json!({"VectorSearch": [[1], 10, 50, "a later release's"]})),
+        Ok(Native::Search(search))
+    );
 }
 
 #[test]
 fn floats_are_read_from_every_number_and_from_raw_bytes() {
     let learn_with = |embedding: &[u8]| {
-        bytes(&[b"\x81\xacLearnConcept\x83\xaaconcept_id\xa1a\xa7content\xa1b\xa9embedding", embedding])
+        bytes(&[
+            b"\x81\xacLearnConcept\x83\xaaconcept_id\xa1a\xa7content\xa1b\xa9embedding",
+            embedding,
+        ])
     };
     let double = bytes(&[b"\x92\xcb", &0.1_f64.to_be_bytes(), b"\xcb", &(-2.5_f64).to_be_bytes()]);
     let single = bytes(&[b"\x92\xca", &0.1_f32.to_be_bytes(), b"\xca", &(-2.5_f32).to_be_bytes()]);
@@ -128,19 +165,26 @@ fn floats_are_read_from_every_number_and_from_raw_bytes() {
     let whole = b"\x96\x01\xff\xcc\xc8\xd1\xfe\x00\xce\x01\0\0\0\xcf\0\0\0\x01\0\0\0\0";
     let numbers = [1.0, -1.0, 200.0, -512.0, 16_777_216.0, 4_294_967_296.0];
     assert_eq!(native(&learn_with(whole)), Ok(learn(&numbers)));
-    assert_eq!(native(&learn_with(b"\xd6\x05\0\0\x80\x3f")), Ok(learn(&[1.0])), "an extension of four bytes");
+    assert_eq!(
+        native(&learn_with(b"\xd6\x05\0\0\x80\x3f")),
+        Ok(learn(&[1.0])),
+        "an extension of four bytes"
+    );
     let long: Vec<f32> = (0..1000).map(|number| number as f32 / 7.0).collect();
     assert_eq!(of(json!({"LearnConcept": ["a", "b", long]})), Ok(learn(&long)), "many pieces");
     let error = native(&learn_with(b"\xc4\x03abc")).unwrap_err();
     assert_eq!(error, "embedding: 3 bytes are no whole number of 4-byte floats");
-    let strength = of(json!({"LearnConcept": {"concept_id": "a", "content": "b", "strength": 2, "confidence": 0}}));
+    let strength = of(
+        json!({"LearnConcept": {"concept_id": "a", "content": "b", "strength": 2, "confidence": 0}}),
+    );
     let Ok(Native::Learn(record)) = strength else { panic!("{strength:?}") };
     assert_eq!((record.strength, record.confidence), (2.0, 0.0));
 }
 
 #[test]
 fn bytes_stand_for_text_wherever_text_is_read() {
-    let message = b"\x81\xc4\x0cLearnConcept\x82\xc4\x0aconcept_id\xc4\x01a\xc5\0\x07content\xc6\0\0\0\x01b";
+    let message =
+        b"\x81\xc4\x0cLearnConcept\x82\xc4\x0aconcept_id\xc4\x01a\xc5\0\x07content\xc6\0\0\0\x01b";
     assert_eq!(native(message), Ok(learn(&[])));
 }
 
@@ -148,8 +192,14 @@ fn bytes_stand_for_text_wherever_text_is_read() {
 fn a_namespace_is_honoured_by_every_operation_that_has_one() {
     let namespace = "a namespace that is longer than inline";
     for (form, expected) in [
-        (json!({"QueryConcept": {"concept_id": "a", "namespace": namespace}}), Native::Query(key("a", namespace))),
-        (json!({"type": "DeleteConcept", "namespace": namespace, "id": "a"}), Native::Delete(key("a", namespace))),
+        (
+            json!({"QueryConcept": {"concept_id": "a", "namespace": namespace}}),
+            Native::Query(key("a", namespace)),
+        ),
+        (
+            json!({"type": "DeleteConcept", "namespace": namespace, "id": "a"}),
+            Native::Delete(key("a", namespace)),
+        ),
         (json!({"DeleteConcept": [namespace, "a"]}), Native::Delete(key("a", namespace))),
         (json!({"DeleteConcept": {"id": "a", "namespace": null}}), Native::Delete(key("a", ""))),
         (
@@ -193,9 +243,15 @@ fn an_id_in_digits_is_itself_and_any_other_is_kept_as_the_name() {
     for rule in [IdRule::Md5OrHex, IdRule::Legacy] {
         assert_eq!(learned(digits, rule), (digits.into(), String::new()));
         assert_eq!(learned(&digits.to_uppercase(), rule), (digits.into(), String::new()));
-        assert_eq!(learned("test", rule), ("098f6bcd4621d373cade4e832627b4f6".into(), "test".into()));
+        assert_eq!(
+            learned("test", rule),
+            ("098f6bcd4621d373cade4e832627b4f6".into(), "test".into())
+        );
     }
-    assert_eq!(learned("cafe", IdRule::Legacy), ("cafe0000000000000000000000000000".into(), "cafe".into()));
+    assert_eq!(
+        learned("cafe", IdRule::Legacy),
+        ("cafe0000000000000000000000000000".into(), "cafe".into())
+    );
     assert_ne!(learned("cafe", IdRule::Md5OrHex).0, "cafe0000000000000000000000000000");
     // No native id is all zeros, and no native name is empty: these have ids of their own.
     let (zeros, of_zeros, of_nothing) =
@@ -220,29 +276,50 @@ fn the_id_of_zeros_is_spelled_as_zeros_in_every_reply() {
         json_of(&reply(manner(&msgpack(message), Dialect::default()), Status::Ok, 0, archive))
     };
     let record = archive(&ConceptRecord { id, ..ConceptRecord::default() });
-    assert_eq!(replied(&json!({"QueryConcept": [zeros]}), &record)["QueryConceptOk"]["concept_id"], zeros);
+    assert_eq!(
+        replied(&json!({"QueryConcept": [zeros]}), &record)["QueryConceptOk"]["concept_id"],
+        zeros
+    );
     let ids = archive(&Concepts { ids: vec![id, [255; 16]], cursor: 0 });
     let listed = replied(&json!("GetAllConceptIds"), &ids);
     assert_eq!(listed["GetAllConceptIdsOk"]["concept_ids"], json!([zeros, "ff".repeat(16)]));
     let path = archive(&Paths { paths: vec![Path { concepts: vec![id], edges: Vec::new() }] });
-    assert_eq!(replied(&json!({"FindPath": [zeros, zeros]}), &path)["FindPathOk"]["path"], json!([zeros]));
+    assert_eq!(
+        replied(&json!({"FindPath": [zeros, zeros]}), &path)["FindPathOk"]["path"],
+        json!([zeros])
+    );
     let hits = archive(&SearchHits { hits: vec![SearchHit { id, similarity: 0.5 }] });
-    assert_eq!(replied(&json!({"VectorSearch": [[1.0]]}), &hits)["VectorSearchOk"]["results"][0][0], zeros);
-    let ends = archive(&AssociationRecord { source: id, target: id, ..AssociationRecord::default() });
-    let association = &replied(&json!({"GetAssociation": [zeros, zeros]}), &ends)["GetAssociationOk"];
-    assert_eq!((&association["source_id"], &association["target_id"]), (&json!(zeros), &json!(zeros)));
+    assert_eq!(
+        replied(&json!({"VectorSearch": [[1.0]]}), &hits)["VectorSearchOk"]["results"][0][0],
+        zeros
+    );
+    let ends =
+        archive(&AssociationRecord { source: id, target: id, ..AssociationRecord::default() });
+    let association =
+        &replied(&json!({"GetAssociation": [zeros, zeros]}), &ends)["GetAssociationOk"];
+    assert_eq!(
+        (&association["source_id"], &association["target_id"]),
+        (&json!(zeros), &json!(zeros))
+    );
 }
 
 #[test]
 fn strengths_and_confidences_are_taken_to_the_nearest_that_a_record_may_have() {
-    for (given, kept) in
-        [([1.0000002, 1.0000002], [1.0000002, 1.0]), ([-0.25, -1e30], [0.0, 0.0]), ([1e30, 7.0], [1e30, 1.0])]
-    {
-        let Ok(Native::Learn(record)) = of(json!({"LearnConcept": ["a", "b", [], given[0], given[1]]})) else {
+    for (given, kept) in [
+        ([1.0000002, 1.0000002], [1.0000002, 1.0]),
+        ([-0.25, -1e30], [0.0, 0.0]),
+        ([1e30, 7.0], [1e30, 1.0]),
+    ] {
+        let Ok(Native::Learn(record)) =
+            of(json!({"LearnConcept": ["a", "b", [], given[0], given[1]]}))
+        else {
             panic!()
         };
         assert_eq!([record.strength, record.confidence], kept, "{given:?}");
-        let Ok(Native::Associate(edge)) = of(json!({"LearnAssociation": ["a", "b", 0, given[1]]})) else { panic!() };
+        let Ok(Native::Associate(edge)) = of(json!({"LearnAssociation": ["a", "b", 0, given[1]]}))
+        else {
+            panic!()
+        };
         assert_eq!(edge.confidence, kept[1], "{given:?}");
     }
 }
@@ -254,12 +331,25 @@ fn what_a_search_asks_for_reaches_the_native_request_whatever_it_is() {
         other => panic!("{other:?}"),
     };
     let zeros = vec![0.0; 768];
-    assert_eq!(search(json!({"VectorSearch": [zeros, 200, 50]})), (zeros, 200, 50), "a zero vector is none's error");
-    assert_eq!(search(json!({"VectorSearch": [[1.0], 0, 0]})), (vec![1.0], 0, 0), "k = 0 is for no rows");
-    assert_eq!(search(json!({"VectorSearch": [[1.0], 5, 4_000_000_000_u32]})), (vec![1.0], 5, 10_000));
+    assert_eq!(
+        search(json!({"VectorSearch": [zeros, 200, 50]})),
+        (zeros, 200, 50),
+        "a zero vector is none's error"
+    );
+    assert_eq!(
+        search(json!({"VectorSearch": [[1.0], 0, 0]})),
+        (vec![1.0], 0, 0),
+        "k = 0 is for no rows"
+    );
+    assert_eq!(
+        search(json!({"VectorSearch": [[1.0], 5, 4_000_000_000_u32]})),
+        (vec![1.0], 5, 10_000)
+    );
     let Ok(Native::Path(path)) = of(json!({"FindPath": ["a", "a", 0]})) else { panic!("a path") };
     assert_eq!((path.start, path.max_depth), (path.end, 0));
-    let Ok(Native::Associate(edge)) = of(json!({"LearnAssociation": ["a", "b", 70_000]})) else { panic!("an edge") };
+    let Ok(Native::Associate(edge)) = of(json!({"LearnAssociation": ["a", "b", 70_000]})) else {
+        panic!("an edge")
+    };
     assert_eq!(edge.kind, 70_000, "an unknown type is kept");
 }
 
@@ -272,16 +362,31 @@ fn a_message_that_means_nothing_is_answered_with_what_is_wrong_in_its_own_encodi
         (json!("QueryConcept"), "QueryConcept: missing field concept_id"),
         (json!({"QueryConcept": ["a", 1]}), "QueryConcept: an array of 2 values, it has 1 fields"),
         (json!({"GetStats": [1]}), "GetStats: an array of 1 values, it has 0 fields"),
-        (json!({"QueryConcept": "a"}), "QueryConcept: expected its fields as a map or an array, found text"),
-        (json!({"QueryConcept": {"concept_id": 7}}), "concept_id: expected text, found a whole number"),
+        (
+            json!({"QueryConcept": "a"}),
+            "QueryConcept: expected its fields as a map or an array, found text",
+        ),
+        (
+            json!({"QueryConcept": {"concept_id": 7}}),
+            "concept_id: expected text, found a whole number",
+        ),
         (json!({"QueryConcept": [["a"]]}), "concept_id: expected text, found an array"),
         (json!({"QueryConcept": [long]}), "concept_id: has 5000 bytes, the limit is 4096"),
         (json!({"LearnConcept": ["a", "b", [1, "2"]]}), "embedding: expected a number, found text"),
-        (json!({"LearnConcept": ["a", "b", "text"]}), "embedding: expected an array of numbers, or the bytes of"),
-        (json!({"LearnConcept": ["a", "b", [], true]}), "strength: expected a number, found a boolean"),
+        (
+            json!({"LearnConcept": ["a", "b", "text"]}),
+            "embedding: expected an array of numbers, or the bytes of",
+        ),
+        (
+            json!({"LearnConcept": ["a", "b", [], true]}),
+            "strength: expected a number, found a boolean",
+        ),
         (json!({"FindPath": ["a", "b", -1]}), "max_depth: is -1; it must not be negative"),
         (json!({"FindPath": ["a", "b", 1.5]}), "max_depth: expected a whole number, found a float"),
-        (json!({"FindPath": ["a", "b", 1_u64 << 32]}), "max_depth: is 4294967296, the limit is 4294967295"),
+        (
+            json!({"FindPath": ["a", "b", 1_u64 << 32]}),
+            "max_depth: is 4294967296, the limit is 4294967295",
+        ),
         (json!({"Unknown": {}}), "unknown operation \"Unknown\""),
         (json!({"type": "Unknown"}), "unknown operation \"Unknown\""),
         (json!({"type": {}}), "the request: expected a map or an operation's name, found a map"),
@@ -305,7 +410,10 @@ fn a_message_that_means_nothing_is_answered_with_what_is_wrong_in_its_own_encodi
     assert_eq!(unprefixed(&out), bincode::serialize(&(9_u32, error.to_string())).unwrap());
     assert_eq!(native(b""), Err(CompatError::Empty.to_string()));
     assert_eq!(native(br#"{"type": "GetStats"}"#), Err(CompatError::Json.to_string()));
-    assert_eq!(native(b"\x81\xacQueryConcept\x91\xa2\xc3\x28"), Err("concept_id: is not UTF-8 from byte 0 on".into()));
+    assert_eq!(
+        native(b"\x81\xacQueryConcept\x91\xa2\xc3\x28"),
+        Err("concept_id: is not UTF-8 from byte 0 on".into())
+    );
     assert_eq!(
         native(b"\xc1"),
         Err("the request: expected a map or an operation's name, found a byte that MessagePack never uses".into(),)
@@ -347,25 +455,35 @@ fn an_operation_that_is_not_served_is_refused_by_name_in_the_clients_own_shape()
             else {
                 panic!("{form} is refused")
             };
-            assert!(message.starts_with(&format!("{name} is not served: ")) && message.contains(reason), "{message}");
+            assert!(
+                message.starts_with(&format!("{name} is not served: ")) && message.contains(reason),
+                "{message}"
+            );
             assert_eq!(manner.operation_name(), Some(name));
         }
     }
     let later = Dialect { numbering: sutra_compat::Numbering::Later, ..Dialect::default() };
-    assert!(matches!(decode(&[6, 0, 0, 0, 1], later, &mut FrameBuffer::new()), Ok(Decoded::Refused { .. })));
+    assert!(matches!(
+        decode(&[6, 0, 0, 0, 1], later, &mut FrameBuffer::new()),
+        Ok(Decoded::Refused { .. })
+    ));
 }
 
 #[test]
 fn a_delete_says_whether_there_was_anything() {
     let manner = manner(&msgpack(&json!({"DeleteConcept": {"id": "a"}})), Dialect::default());
     for (status, deleted) in [(Status::Ok, true), (Status::NotFound, false)] {
-        assert_eq!(json_of(&reply(manner, status, 5, &[])), json!({"DeleteConceptOk": {"deleted": deleted}}));
+        assert_eq!(
+            json_of(&reply(manner, status, 5, &[])),
+            json!({"DeleteConceptOk": {"deleted": deleted}})
+        );
     }
 }
 
 #[test]
 fn one_association_is_asked_for_by_its_ends_and_answered_with_its_type_as_a_number() {
-    let key = AssociationKey { source: id("a"), target: id("b"), namespace: String::new(), kind: None };
+    let key =
+        AssociationKey { source: id("a"), target: id("b"), namespace: String::new(), kind: None };
     for form in [
         json!({"GetAssociation": {"source_id": "a", "target_id": "b"}}),
         json!({"GetAssociation": ["a", "b"]}),
@@ -373,7 +491,8 @@ fn one_association_is_asked_for_by_its_ends_and_answered_with_its_type_as_a_numb
     ] {
         assert_eq!(native(&msgpack(&form)), Ok(Native::Association(key.clone())), "{form}");
     }
-    let in_another = json!({"GetAssociation": {"source_id": "a", "target_id": "b", "namespace": "other"}});
+    let in_another =
+        json!({"GetAssociation": {"source_id": "a", "target_id": "b", "namespace": "other"}});
     let other = AssociationKey { namespace: "other".into(), ..key };
     assert_eq!(native(&msgpack(&in_another)), Ok(Native::Association(other)));
     assert_eq!(
@@ -383,7 +502,13 @@ fn one_association_is_asked_for_by_its_ends_and_answered_with_its_type_as_a_numb
 
     let manner = manner(&msgpack(&in_another), Dialect::default());
     let (source, target) = (id("a"), id("b"));
-    let record = AssociationRecord { source, target, kind: 77, confidence: 0.25, ..AssociationRecord::default() };
+    let record = AssociationRecord {
+        source,
+        target,
+        kind: 77,
+        confidence: 0.25,
+        ..AssociationRecord::default()
+    };
     let found = json!({
         "found": true,
         "source_id": ConceptId(source).to_string(),
@@ -391,15 +516,29 @@ fn one_association_is_asked_for_by_its_ends_and_answered_with_its_type_as_a_numb
         "assoc_type": 77,
         "confidence": 0.25,
     });
-    assert_eq!(json_of(&reply(manner, Status::Ok, 5, &archive(&record))), json!({"GetAssociationOk": found}));
+    assert_eq!(
+        json_of(&reply(manner, Status::Ok, 5, &archive(&record))),
+        json!({"GetAssociationOk": found})
+    );
     let missing = json!({"found": false, "source_id": "", "target_id": "", "assoc_type": 0, "confidence": 0.0});
-    assert_eq!(json_of(&reply(manner, Status::NotFound, 5, &[])), json!({"GetAssociationOk": missing}));
+    assert_eq!(
+        json_of(&reply(manner, Status::NotFound, 5, &[])),
+        json!({"GetAssociationOk": missing})
+    );
 }
 
 #[test]
 fn all_ids_are_asked_for_of_one_namespace() {
-    for form in [json!("GetAllConceptIds"), json!({"GetAllConceptIds": {}}), json!({"type": "GetAllConceptIds"})] {
-        assert_eq!(native(&msgpack(&form)), Ok(Native::Concepts(ConceptsRequest::default())), "{form}");
+    for form in [
+        json!("GetAllConceptIds"),
+        json!({"GetAllConceptIds": {}}),
+        json!({"type": "GetAllConceptIds"}),
+    ] {
+        assert_eq!(
+            native(&msgpack(&form)),
+            Ok(Native::Concepts(ConceptsRequest::default())),
+            "{form}"
+        );
     }
     let in_another = ConceptsRequest { namespace: "other".into(), ..ConceptsRequest::default() };
     let form = json!({"GetAllConceptIds": {"namespace": "other"}});
@@ -421,7 +560,8 @@ fn what_was_not_found_has_no_neighbours_no_path_and_no_rows() {
 
 #[test]
 fn a_status_without_its_message_is_told_by_name() {
-    let message = golden().into_iter().find(|golden| golden.title == "request Flush").unwrap().named;
+    let message =
+        golden().into_iter().find(|golden| golden.title == "request Flush").unwrap().named;
     let said = reply(manner(&message, Dialect::default()), Status::Busy, 0, b"not an archive");
     assert_eq!(json_of(&said), json!({"Error": {"message": "busy"}}));
 }
@@ -429,7 +569,8 @@ fn a_status_without_its_message_is_told_by_name() {
 #[test]
 fn a_reply_that_can_not_be_a_message_leaves_nothing_behind() {
     let manner = manner(&msgpack(&json!({"QueryConcept": ["a"]})), Dialect::default());
-    let record = ConceptRecord { id: id("a"), content: "x".repeat(16 << 20), ..ConceptRecord::default() };
+    let record =
+        ConceptRecord { id: id("a"), content: "x".repeat(16 << 20), ..ConceptRecord::default() };
     let mut out = b"earlier".to_vec();
     let encoded = sutra_compat::encode_reply(manner, Status::Ok, 0, &archive(&record), &mut out);
     assert!(matches!(encoded, Err(CompatError::ReplyTooLong { .. })), "{encoded:?}");

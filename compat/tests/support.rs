@@ -7,8 +7,9 @@ use serde::Serialize;
 use serde_json::Value;
 use sutra_compat::{Decoded, Dialect, Manner, decode, encode_reply, message_length};
 use sutra_wire::{
-    AssociationKey, AssociationRecord, Checked, ConceptId, ConceptKey, ConceptRecord, ConceptsRequest, FrameBuffer,
-    NeighborsRequest, Opcode, PathRequest, Payload, SearchRequest, Status,
+    AssociationKey, AssociationRecord, Checked, ConceptId, ConceptKey, ConceptRecord,
+    ConceptsRequest, FrameBuffer, NeighborsRequest, Opcode, PathRequest, Payload, SearchRequest,
+    Status,
 };
 
 /// A native request, read back from its archive.
@@ -105,7 +106,11 @@ pub(crate) fn msgpack(value: &Value) -> Vec<u8> {
 pub(crate) fn archive<T>(value: &T) -> FrameBuffer
 where
     T: for<'a> rkyv::Serialize<
-            rkyv::api::high::HighSerializer<FrameBuffer, rkyv::ser::allocator::ArenaHandle<'a>, rkyv::rancor::Error>,
+            rkyv::api::high::HighSerializer<
+                FrameBuffer,
+                rkyv::ser::allocator::ArenaHandle<'a>,
+                rkyv::rancor::Error,
+            >,
         >,
 {
     let mut out = FrameBuffer::new();
@@ -144,7 +149,12 @@ pub(crate) fn golden() -> Vec<Golden> {
                 other => panic!("{other}?"),
             } = bytes(digits);
         } else if !line.is_empty() && !line.starts_with('#') {
-            all.push(Golden { title: line, array: Vec::new(), named: Vec::new(), bincode: Vec::new() });
+            all.push(Golden {
+                title: line,
+                array: Vec::new(),
+                named: Vec::new(),
+                bincode: Vec::new(),
+            });
         }
     }
     all

@@ -111,8 +111,10 @@ pub(crate) enum Command {
 impl Command {
     /// Whether it runs until it is told to stop.
     pub(crate) fn is_service(&self) -> bool {
-        let is_grid_service = |grid: &Grid| matches!(grid.command, GridCommand::Master(_) | GridCommand::Agent(_));
-        matches!(self, Command::Serve(_)) || matches!(self, Command::Grid(grid) if is_grid_service(grid))
+        let is_grid_service =
+            |grid: &Grid| matches!(grid.command, GridCommand::Master(_) | GridCommand::Agent(_));
+        matches!(self, Command::Serve(_))
+            || matches!(self, Command::Grid(grid) if is_grid_service(grid))
     }
 
     /// Refuses numbers that no server would take, before one is asked.
@@ -145,7 +147,11 @@ mod tests {
         let mut all = Vec::new();
         for command in Arguments::command().get_subcommands() {
             let name = format!("sutra {}", command.get_name());
-            all.extend(command.get_subcommands().map(|inner| (format!("{name} {}", inner.get_name()), inner.clone())));
+            all.extend(
+                command
+                    .get_subcommands()
+                    .map(|inner| (format!("{name} {}", inner.get_name()), inner.clone())),
+            );
             all.push((name, command.clone()));
         }
         all
@@ -165,9 +171,11 @@ mod tests {
         const COLUMNS: usize = 100;
         let mut all = Arguments::command();
         all.build();
-        let inner = |command: &clap::Command| command.get_subcommands().cloned().collect::<Vec<_>>();
+        let inner =
+            |command: &clap::Command| command.get_subcommands().cloned().collect::<Vec<_>>();
         let outer = inner(&all);
-        let commands = outer.iter().flat_map(inner).chain(outer.iter().cloned()).chain([all.clone()]);
+        let commands =
+            outer.iter().flat_map(inner).chain(outer.iter().cloned()).chain([all.clone()]);
         for command in commands {
             let name = command.get_name().to_owned();
             let help = command.term_width(COLUMNS).render_long_help().to_string();
@@ -177,11 +185,19 @@ mod tests {
                 let is_list = ["-", "[", "sutra "].iter().any(|item| following.starts_with(item));
                 let is_table = following.contains("  ") || text.contains("  ");
                 let indent = |line: &str| line.len() - line.trim_start().len();
-                if text.is_empty() || following.is_empty() || is_list || is_table || indent(line) != indent(next) {
+                if text.is_empty()
+                    || following.is_empty()
+                    || is_list
+                    || is_table
+                    || indent(line) != indent(next)
+                {
                     continue;
                 }
                 let word = following.split(' ').next().map_or(0, |word| word.chars().count());
-                assert!(line.chars().count() + 1 + word > COLUMNS, "{name}: {line:?} ends before {next:?}");
+                assert!(
+                    line.chars().count() + 1 + word > COLUMNS,
+                    "{name}: {line:?} ends before {next:?}"
+                );
             }
         }
     }
@@ -205,7 +221,10 @@ mod tests {
             (&["learn", "a", "b", "--strength", "-x"][..], "invalid float"),
             (&["neighbors", "a", "--limit", "-1"], "a whole number from 0 on"),
             (&["path", "a", "b", "--max-depth", "-1"], "a whole number from 0 to 4294967295"),
-            (&["path", "a", "b", "--max-depth", "4294967296"], "a whole number from 0 to 4294967295"),
+            (
+                &["path", "a", "b", "--max-depth", "4294967296"],
+                "a whole number from 0 to 4294967295",
+            ),
             (&["path", "a", "b", "--alternatives", "0"], "a whole number from 1 to 64"),
             (&["path", "a", "b", "--alternatives", "2", "--most-confident"], "cannot be used with"),
             (&["path", "a", "b", "--direction", "up"], "both, out, in"),
@@ -227,9 +246,13 @@ mod tests {
             (&["serve", "--listen", "localhost:5"], "localhost is a name; expected an IP address"),
             (&["serve", "--compat", "localhost:5"], "localhost is a name; expected an IP address"),
             (&["serve", "--compat", "127.0.0.1:5,on"], "[::1]:50050, or off alone"),
-            (&["serve", "--listen", "5"], "invalid value '5' for '--listen <ADDRESS>': expected an IP address"),
+            (
+                &["serve", "--listen", "5"],
+                "invalid value '5' for '--listen <ADDRESS>': expected an IP address",
+            ),
         ] {
-            let error = Arguments::try_parse_from(["sutra"].iter().chain(line)).unwrap_err().to_string();
+            let error =
+                Arguments::try_parse_from(["sutra"].iter().chain(line)).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");
         }
     }

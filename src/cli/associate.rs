@@ -12,9 +12,11 @@ use crate::target::{Place, Server};
 use crate::values::{field, share};
 
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  sutra associate dog animal --type hierarchical --confidence 0.9\n\n\
+#[command(
+    after_help = "Example:\n  sutra associate dog animal --type hierarchical --confidence 0.9\n\n\
     An association is known by its two ends and its type. Storing it again replaces its \
-    confidence, even where none is given. The answer says what was replaced.")]
+    confidence, even where none is given. The answer says what was replaced."
+)]
 pub(crate) struct Associate {
     /// The concept that it leads from: name or id
     source: String,
@@ -60,12 +62,17 @@ struct Replaced {
     confidence: Option<f32>,
 }
 
-pub(crate) async fn run(client: &Client, associate: &Associate, output: Output) -> Result<Answer, Failure> {
+pub(crate) async fn run(
+    client: &Client,
+    associate: &Associate,
+    output: Output,
+) -> Result<Answer, Failure> {
     let Associate { source, target, kind, confidence, place } = associate;
     let client = client.namespace(&place.namespace);
     let earlier = client.association(source, target, Some(*kind)).await?;
-    let replaced = earlier
-        .map(|earlier| Replaced { confidence: Some(earlier.confidence.to_native()).filter(|was| was != confidence) });
+    let replaced = earlier.map(|earlier| Replaced {
+        confidence: Some(earlier.confidence.to_native()).filter(|was| was != confidence),
+    });
     let association = Association::between(source, target).kind(*kind).confidence(*confidence);
     let sequence = client.associate(association).await?;
     let value = Associated { source, target, kind: kind.to_string(), sequence, replaced };

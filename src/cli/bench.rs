@@ -16,8 +16,8 @@ use std::time::Duration;
 use serde_json::json;
 use sutra_client::{Client, Endpoint};
 use sutra_load::{
-    Associate, Health, KeySpace, Keys, Learn, Length, Neighbors, Plan, ProfileSoFar, Query, Report, ServerCpu,
-    Workload, key_name,
+    Associate, Health, KeySpace, Keys, Learn, Length, Neighbors, Plan, ProfileSoFar, Query, Report,
+    ServerCpu, Workload, key_name,
 };
 use tokio::task::JoinSet;
 
@@ -44,7 +44,8 @@ pub(crate) fn run(bench: &args::Bench, output: Output) -> Result<Answer, Failure
     let address = resolve(&bench.server.address)?;
     check(bench)?;
     let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicI32::new(0)));
-    let (stopping, signalled, left) = (Arc::clone(&stop), Arc::clone(&asked), namespace(bench.dimension));
+    let (stopping, signalled, left) =
+        (Arc::clone(&stop), Arc::clone(&asked), namespace(bench.dimension));
     signals::heed(move |signal| {
         signalled.store(signal, Ordering::Relaxed);
         let is_first = !stopping.swap(true, Ordering::Relaxed);
@@ -55,7 +56,14 @@ pub(crate) fn run(bench: &args::Bench, output: Output) -> Result<Answer, Failure
         is_first
     })?;
     let prefix = format!("bench-{:016x}", RandomState::new().hash_one(std::process::id()));
-    let bench = Bench { asked: bench, address, namespace: namespace(bench.dimension), prefix, stop, output };
+    let bench = Bench {
+        asked: bench,
+        address,
+        namespace: namespace(bench.dimension),
+        prefix,
+        stop,
+        output,
+    };
     let measured = bench.measure();
     let cleaned = bench.clean_up();
     match &measured {
@@ -67,7 +75,10 @@ pub(crate) fn run(bench: &args::Bench, output: Output) -> Result<Answer, Failure
         Err(_) => {}
     }
     if let Err(failure) = cleaned {
-        let problem = format!("the records of the bench stay in the namespace {}: {failure}", bench.namespace);
+        let problem = format!(
+            "the records of the bench stay in the namespace {}: {failure}",
+            bench.namespace
+        );
         output.note(&problem);
         if measured.is_ok() {
             return Err(Failure::Host(problem));
@@ -75,7 +86,11 @@ pub(crate) fn run(bench: &args::Bench, output: Output) -> Result<Answer, Failure
     }
     let report = measured?;
     match asked.load(Ordering::Relaxed) {
-        0 => Ok(if report.is_some_and(|report| report.requests > 0) { Answer::Yes } else { Answer::No }),
+        0 => Ok(if report.is_some_and(|report| report.requests > 0) {
+            Answer::Yes
+        } else {
+            Answer::No
+        }),
         signal => Ok(Answer::Interrupted(signal)),
     }
 }
@@ -110,7 +125,8 @@ fn check(bench: &args::Bench) -> Result<(), Failure> {
             bench.connections
         )));
     }
-    let info = connect::runtime()?.block_on(async { Ok::<_, Failure>(connect::to(&bench.server).await?.server()) })?;
+    let info = connect::runtime()?
+        .block_on(async { Ok::<_, Failure>(connect::to(&bench.server).await?.server()) })?;
     if bench.depth > u64::from(info.max_in_flight) {
         return Err(Failure::Host(format!(
             "--depth {}: the server takes {} at a time on a connection; use that many at most",
@@ -118,7 +134,8 @@ fn check(bench: &args::Bench) -> Result<(), Failure> {
             counted(info.max_in_flight.into(), "request")
         )));
     }
-    let record = size(bench.content_bytes) + size(bench.dimension) * size_of::<f32>() + RECORD_BYTES;
+    let record =
+        size(bench.content_bytes) + size(bench.dimension) * size_of::<f32>() + RECORD_BYTES;
     if record > info.max_payload as usize {
         return Err(Failure::Host(format!(
             "--content-bytes {} and --dimension {}: the server takes records of {} bytes at most",
@@ -131,10 +148,9 @@ fn check(bench: &args::Bench) -> Result<(), Failure> {
 /// The first address that the name stands for.
 fn resolve(server: &str) -> Result<SocketAddr, Failure> {
     let endpoint: Endpoint = server.parse()?;
-    let mut found = endpoint
-        .to_string()
-        .to_socket_addrs()
-        .map_err(|error| Failure::Host(format!("cannot find {endpoint}: {error}; is its name right?")))?;
+    let mut found = endpoint.to_string().to_socket_addrs().map_err(|error| {
+        Failure::Host(format!("cannot find {endpoint}: {error}; is its name right?"))
+    })?;
     found.next().ok_or_else(|| Failure::Host(format!("{endpoint} has no address")))
 }
 
@@ -147,7 +163,8 @@ impl Bench<'_> {
         }
         let timeout = self.asked.server.timeout;
         let cpu = ServerCpu::of_server(self.address, timeout)?;
-        let read = || self.asked.profile.then(|| ProfileSoFar::read(self.address, timeout)).transpose();
+        let read =
+            || self.asked.profile.then(|| ProfileSoFar::read(self.address, timeout)).transpose();
         let before = read()?;
         let mut report = sutra_load::run(&self.plan(), vec![self.workload()], Some(cpu))?;
         report.profile = before.zip(read()?).map(|(before, after)| before.until(&after));
@@ -173,7 +190,12 @@ impl Bench<'_> {
     }
 
     fn learn(&self, space: KeySpace) -> Learn {
-        Learn::new(&self.namespace, self.keys(space), size(self.asked.content_bytes), size(self.asked.dimension))
+        Learn::new(
+            &self.namespace,
+            self.keys(space),
+            size(self.asked.content_bytes),
+            size(self.asked.dimension),
+        )
     }
 
     fn associate(&self, space: KeySpace) -> Associate {
@@ -185,13 +207,21 @@ impl Bench<'_> {
         match self.asked.operation {
             Operation::Query => {
                 let length = self.learn(KeySpace::Once(0)).archived_bytes();
-                Box::new(Query::new(&self.namespace, self.keys(KeySpace::Random(records)), Some(length)))
+                Box::new(Query::new(
+                    &self.namespace,
+                    self.keys(KeySpace::Random(records)),
+                    Some(length),
+                ))
             }
             Operation::Learn => Box::new(self.learn(KeySpace::Cycling(records))),
             Operation::Associate => Box::new(self.associate(KeySpace::Cycling(records))),
             Operation::Neighbors => {
                 let both_ways = usize::try_from(2 * EACH).ok();
-                Box::new(Neighbors::new(&self.namespace, self.keys(KeySpace::Random(records)), both_ways))
+                Box::new(Neighbors::new(
+                    &self.namespace,
+                    self.keys(KeySpace::Random(records)),
+                    both_ways,
+                ))
             }
             Operation::Health => Box::new(Health),
         }
@@ -220,7 +250,8 @@ impl Bench<'_> {
         let length = Length::Requests(u64::MAX);
         let timeout = self.asked.server.timeout;
         let (warm_up, stop) = (Duration::ZERO, Arc::clone(&self.stop));
-        let plan = Plan { connections, depth, warm_up, length, timeout, stop, ..Plan::new(self.address) };
+        let plan =
+            Plan { connections, depth, warm_up, length, timeout, stop, ..Plan::new(self.address) };
         Ok(sutra_load::run(&plan, vec![workload], None)?)
     }
 
@@ -249,10 +280,14 @@ impl Bench<'_> {
 }
 
 /// Waits for one deletion.
-async fn finished(deleting: &mut JoinSet<Result<(), sutra_client::ClientError>>) -> Result<(), Failure> {
+async fn finished(
+    deleting: &mut JoinSet<Result<(), sutra_client::ClientError>>,
+) -> Result<(), Failure> {
     let ended = deleting.join_next().await;
     ended.map_or(Ok(()), |ended| {
-        ended.map_err(|error| Failure::Host(format!("a deletion was lost: {error}")))?.map_err(Failure::from)
+        ended
+            .map_err(|error| Failure::Host(format!("a deletion was lost: {error}")))?
+            .map_err(Failure::from)
     })
 }
 
@@ -260,6 +295,8 @@ async fn finished(deleting: &mut JoinSet<Result<(), sutra_client::ClientError>>)
 fn all_written(report: &Report) -> Result<(), Failure> {
     match &report.last_refusal {
         None => Ok(()),
-        Some(words) => Err(Failure::Host(format!("the server refused to store the records of the bench: {words}"))),
+        Some(words) => Err(Failure::Host(format!(
+            "the server refused to store the records of the bench: {words}"
+        ))),
     }
 }

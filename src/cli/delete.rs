@@ -11,7 +11,11 @@ use crate::printable::name;
 use crate::target::Named;
 use crate::words::counted;
 
-pub(crate) async fn run(client: &Client, delete: &Named, output: Output) -> Result<Answer, Failure> {
+pub(crate) async fn run(
+    client: &Client,
+    delete: &Named,
+    output: Output,
+) -> Result<Answer, Failure> {
     let deleted = client.namespace(&delete.place.namespace).delete(&delete.concept).await?;
     let is_any = deleted != Deleted::default();
     let Deleted { concept, associations } = deleted;
@@ -26,9 +30,13 @@ pub(crate) async fn run(client: &Client, delete: &Named, output: Output) -> Resu
 fn words(shown: &str, deleted: Deleted) -> String {
     let associations = counted(deleted.associations, "association");
     match deleted {
-        Deleted { concept: true, associations: 0 } => format!("deleted {shown}; it had no associations"),
+        Deleted { concept: true, associations: 0 } => {
+            format!("deleted {shown}; it had no associations")
+        }
         Deleted { concept: true, .. } => format!("deleted {shown} and {associations}"),
-        Deleted { concept: false, .. } => format!("removed {associations} of {shown}, which was not learned"),
+        Deleted { concept: false, .. } => {
+            format!("removed {associations} of {shown}, which was not learned")
+        }
     }
 }
 

@@ -95,7 +95,8 @@ impl Failure {
             Failure::Arguments(error) => {
                 // The first paragraph says it; what follows are hints for people.
                 let text = error.to_string();
-                let problem: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+                let problem: Vec<&str> =
+                    text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
                 Some(problem.join(" ").trim_start_matches("error: ").to_owned())
             }
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
@@ -119,7 +120,10 @@ mod tests {
         };
         assert_eq!(Failure::from(name).code(), 2);
         assert_eq!(Failure::from(connect).code(), 3);
-        assert_eq!([Answer::Yes.code(), Answer::No.code(), Answer::Interrupted(2).code()], [0, 1, 130]);
+        assert_eq!(
+            [Answer::Yes.code(), Answer::No.code(), Answer::Interrupted(2).code()],
+            [0, 1, 130]
+        );
     }
 
     #[test]

@@ -29,11 +29,13 @@ use format::Format;
 use walk::{Scope, Walk};
 
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  sutra export n02084071 --format graphml --within 2 --output dog.graphml\n\n\
+#[command(
+    after_help = "Example:\n  sutra export n02084071 --format graphml --within 2 --output dog.graphml\n\n\
     graphml is for Gephi, yEd, Cytoscape or networkx. dot is for Graphviz. jsonl is what \
     `sutra import` reads. Without NAME the whole namespace is written, as jsonl. It leaves out the times of \
     writing, and associations between two concepts that are not learned. What is changed meanwhile \
-    may be in it or not.")]
+    may be in it or not."
+)]
 pub(crate) struct Export {
     /// The concept whose neighbourhood is exported: name or id. Without it, the whole namespace
     #[arg(value_name = "NAME")]
@@ -82,7 +84,11 @@ struct Summary {
     cut: bool,
 }
 
-pub(crate) async fn run(client: &Client, export: &Export, output: Output) -> Result<Answer, Failure> {
+pub(crate) async fn run(
+    client: &Client,
+    export: &Export,
+    output: Output,
+) -> Result<Answer, Failure> {
     let namespace = &export.place.namespace;
     let client = client.namespace(namespace);
     let format: &dyn Format = match export.format {
@@ -104,8 +110,8 @@ pub(crate) async fn run(client: &Client, export: &Export, output: Output) -> Res
             }
             let middle = ConceptId::from_name(concept).map_err(sutra_client::ClientError::from)?;
             let within = number(export.within.unwrap_or(WITHIN));
-            let most =
-                usize::try_from(export.max_concepts.unwrap_or(MAX_CONCEPTS)).expect("the flag's parser bounds it");
+            let most = usize::try_from(export.max_concepts.unwrap_or(MAX_CONCEPTS))
+                .expect("the flag's parser bounds it");
             walk::neighbourhood(&client, middle, within, most).await?
         }
     };
@@ -131,7 +137,8 @@ fn failure_of(export: &Export, to_file: bool, failure: Failure) -> Failure {
 
 /// Says what was exported: as the answer, unless that is the export itself.
 fn tell(summary: &Summary, export: &Export, to_file: bool, output: Output) -> Result<(), Failure> {
-    let (concepts, associations) = (counted(summary.concepts, "concept"), counted(summary.associations, "association"));
+    let (concepts, associations) =
+        (counted(summary.concepts, "concept"), counted(summary.associations, "association"));
     let mut words = format!("exported {concepts} and {associations}");
     if to_file {
         words.push_str(&format!(" to {}", export.output.display()));

@@ -30,8 +30,16 @@ mod tests {
     fn only_a_loopback_address_is_for_this_host_alone() {
         let open = |text: &str| is_open(text.parse().expect("an address"));
         assert!(
-            ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "[fe80::1]:1", "[::ffff:10.0.0.1]:1"].map(open).iter().all(|o| *o)
+            ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "[fe80::1]:1", "[::ffff:10.0.0.1]:1"]
+                .map(open)
+                .iter()
+                .all(|o| *o)
         );
-        assert!(!["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"].map(open).iter().any(|o| *o));
+        assert!(
+            !["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"]
+                .map(open)
+                .iter()
+                .any(|o| *o)
+        );
     }
 }

@@ -8,6 +8,8 @@ use crate::output::Output;
 
 pub(crate) async fn run(client: &Client, output: Output) -> Result<Answer, Failure> {
     client.flush().await?;
-    output.answer(&json!({ "flushed": true }), || "everything written so far is on stable storage".into())?;
+    output.answer(&json!({ "flushed": true }), || {
+        "everything written so far is on stable storage".into()
+    })?;
     Ok(Answer::Yes)
 }

@@ -35,23 +35,27 @@ pub(crate) fn run(command: GridCommand, output: Output) -> Result<Answer, Failur
     match command {
         GridCommand::Master(master) => master::run(master, output),
         GridCommand::Agent(agent) => agent::run(agent, output),
-        GridCommand::Status(to) => with_grid(&to, TIMEOUT, async |grid| status::run(&grid, &to.address, output).await),
-        GridCommand::Agents(to) => with_grid(&to, TIMEOUT, async |grid| agents::run(&grid, output).await),
+        GridCommand::Status(to) => {
+            with_grid(&to, TIMEOUT, async |grid| status::run(&grid, &to.address, output).await)
+        }
+        GridCommand::Agents(to) => {
+            with_grid(&to, TIMEOUT, async |grid| agents::run(&grid, output).await)
+        }
         GridCommand::Nodes(nodes) => {
             with_grid(&nodes.to, TIMEOUT, async |grid| nodes::run(&grid, &nodes, output).await)
         }
-        GridCommand::Spawn(spawn) => {
-            with_grid(&spawn.to, TIMEOUT_OF_WORK, async |grid| spawn::run(&grid, &spawn, output).await)
-        }
+        GridCommand::Spawn(spawn) => with_grid(&spawn.to, TIMEOUT_OF_WORK, async |grid| {
+            spawn::run(&grid, &spawn, output).await
+        }),
         GridCommand::Stop(stop) => {
             with_grid(&stop.to, TIMEOUT_OF_WORK, async |grid| stop::run(&grid, &stop, output).await)
         }
         GridCommand::Watch(watch) => {
             with_grid(&watch.to, TIMEOUT, async |grid| watch::run(&grid, &watch, output).await)
         }
-        GridCommand::Unregister(unregister) => {
-            with_grid(&unregister.to, TIMEOUT, async |grid| unregister::run(&grid, &unregister, output).await)
-        }
+        GridCommand::Unregister(unregister) => with_grid(&unregister.to, TIMEOUT, async |grid| {
+            unregister::run(&grid, &unregister, output).await
+        }),
     }
 }
 

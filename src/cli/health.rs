@@ -13,7 +13,8 @@ use crate::words::duration;
 pub(crate) async fn run(client: &Client, output: Output) -> Result<Answer, Failure> {
     let health = client.health().await?;
     let uptime = health.uptime.to_native();
-    let value = json!({ "healthy": health.healthy, "status": health.status.as_str(), "uptime_us": uptime });
+    let value =
+        json!({ "healthy": health.healthy, "status": health.status.as_str(), "uptime_us": uptime });
     output.answer(&value, || {
         let word = if health.healthy { "healthy" } else { "unhealthy" };
         let up = duration(Duration::from_micros(uptime));

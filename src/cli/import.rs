@@ -116,7 +116,12 @@ pub(crate) fn run(import: &Import, output: Output) -> Result<Answer, Failure> {
 
 /// Imports until all is done or it is asked to stop. An error is one that came before anything was
 /// written.
-pub(crate) fn files(import: &Import, existing: Existing<'_>, stop: &Stop, output: Output) -> Result<Imported, Failure> {
+pub(crate) fn files(
+    import: &Import,
+    existing: Existing<'_>,
+    stop: &Stop,
+    output: Output,
+) -> Result<Imported, Failure> {
     let began = Instant::now();
     let Import { paths, place: Place { namespace, server } } = import;
     let inputs = Input::all(paths, &Patience { timeout: server.timeout, stop, output })?;

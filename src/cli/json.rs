@@ -24,7 +24,11 @@ pub(crate) fn line(value: &impl Serialize) -> serde_json::Result<String> {
 struct Escaping;
 
 impl Formatter for Escaping {
-    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        out: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
         let mut rest = fragment;
         while let Some((at, c)) = rest.char_indices().find(|(_, c)| steers(*c)) {
             CompactFormatter.write_string_fragment(out, &rest[..at])?;

@@ -40,7 +40,8 @@ fn digits<S: serde::Serializer>(id: &ConceptId, serializer: S) -> Result<S::Ok, 
 impl Known {
     /// What people call it: its name, else what it says, else its id.
     pub(crate) fn called(&self) -> String {
-        let text = [&*self.name, first_line(&self.content)].into_iter().find(|text| !text.is_empty());
+        let text =
+            [&*self.name, first_line(&self.content)].into_iter().find(|text| !text.is_empty());
         text.map_or_else(|| self.id.to_string(), name)
     }
 
@@ -68,16 +69,28 @@ impl LookUp {
     }
 
     pub(crate) async fn next(&mut self) -> Result<Option<Known>, Failure> {
-        let (Some(id), Some(answer)) = (self.ids.next(), self.answers.next().await) else { return Ok(None) };
+        let (Some(id), Some(answer)) = (self.ids.next(), self.answers.next().await) else {
+            return Ok(None);
+        };
         let concept = answer?;
-        let (name, content) = concept.as_ref().map_or(("", ""), |concept| (&*concept.name, &*concept.content));
+        let (name, content) =
+            concept.as_ref().map_or(("", ""), |concept| (&*concept.name, &*concept.content));
         let content = if self.content == Content::Whole { content } else { first_line(content) };
-        Ok(Some(Known { id, name: name.to_owned(), learned: concept.is_some(), content: content.to_owned() }))
+        Ok(Some(Known {
+            id,
+            name: name.to_owned(),
+            learned: concept.is_some(),
+            content: content.to_owned(),
+        }))
     }
 }
 
 /// Looks concepts up, all of them.
-pub(crate) async fn look_up(client: &Client, ids: Vec<ConceptId>, content: Content) -> Result<Vec<Known>, Failure> {
+pub(crate) async fn look_up(
+    client: &Client,
+    ids: Vec<ConceptId>,
+    content: Content,
+) -> Result<Vec<Known>, Failure> {
     let mut known = Vec::with_capacity(ids.len());
     let mut found = LookUp::new(client, ids, content);
     while let Some(concept) = found.next().await? {

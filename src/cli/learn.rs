@@ -84,7 +84,10 @@ struct Replaced {
 
 pub(crate) async fn run(client: &Client, learn: &Learn, output: Output) -> Result<Answer, Failure> {
     let patience = learn.server().timeout;
-    let embedding = learn.embedding.as_deref().map_or(Ok(Vec::new()), |text| vector("--embedding", text, patience))?;
+    let embedding = learn
+        .embedding
+        .as_deref()
+        .map_or(Ok(Vec::new()), |text| vector("--embedding", text, patience))?;
     let Named { concept: called, place } = &learn.named;
     let client = client.namespace(&place.namespace);
     let earlier = client.query(called).await?;
@@ -110,12 +113,24 @@ pub(crate) async fn run(client: &Client, learn: &Learn, output: Output) -> Resul
     let sequence = client.learn(concept).await?;
     let replaced = earlier.as_ref().map(|earlier| replaced(earlier, learn, &embedding, is_by_id));
     let id = ConceptId::from_name(called).map(|id| id.to_string()).unwrap_or_default();
-    let words = for_people(&name(called), &id, sequence, replaced.as_ref(), embedding.is_empty(), columns());
+    let words = for_people(
+        &name(called),
+        &id,
+        sequence,
+        replaced.as_ref(),
+        embedding.is_empty(),
+        columns(),
+    );
     output.answer(&Learned { name: called, id, sequence, replaced }, || words)?;
     Ok(Answer::Yes)
 }
 
-fn replaced(earlier: &ArchivedConceptRecord, learn: &Learn, embedding: &[f32], is_by_id: bool) -> Replaced {
+fn replaced(
+    earlier: &ArchivedConceptRecord,
+    learn: &Learn,
+    embedding: &[f32],
+    is_by_id: bool,
+) -> Replaced {
     let unless_same = |was: f32, is: f32| Some(was).filter(|was| *was != is);
     let called = &learn.named.concept;
     let was: Vec<f32> = earlier.embedding.iter().map(|number| number.to_native()).collect();
@@ -143,7 +158,10 @@ fn for_people(
         // Writing to a string can't fail.
         let _ = write!(text, "\n{}", first_line(&format!("  {field:<11} was: {value}"), columns));
     };
-    let Some(Replaced { name: earlier_name, content, embedding, strength, confidence }) = replaced else { return text };
+    let Some(Replaced { name: earlier_name, content, embedding, strength, confidence }) = replaced
+    else {
+        return text;
+    };
     if let Some(earlier) = earlier_name {
         was("name", &name(earlier));
     }
@@ -175,9 +193,14 @@ mod tests {
     #[test]
     fn negative_values_get_to_the_checks_of_their_flags() {
         let line = ["sutra", "learn", "a", "b", "--strength", "-1", "--embedding", "-1"];
-        let Command::Learn(learn) = Arguments::try_parse_from(line).unwrap().command else { panic!("learn") };
+        let Command::Learn(learn) = Arguments::try_parse_from(line).unwrap().command else {
+            panic!("learn")
+        };
         assert_eq!((learn.strength, learn.embedding.as_deref()), (-1.0, Some("-1")));
-        assert_eq!(learn.check().unwrap_err().to_string(), "--strength: -1 is not a number from 0 on");
+        assert_eq!(
+            learn.check().unwrap_err().to_string(),
+            "--strength: -1 is not a number from 0 on"
+        );
     }
 
     #[test]
@@ -196,6 +219,9 @@ mod tests {
             "  strength    was: 0.5",
         ];
         assert_eq!(text.lines().collect::<Vec<_>>(), expected);
-        assert_eq!(for_people("dog", "06d8", 7, None, true, 200), "learned dog (id 06d8, sequence 7)");
+        assert_eq!(
+            for_people("dog", "06d8", 7, None, true, 200),
+            "learned dog (id 06d8, sequence 7)"
+        );
     }
 }

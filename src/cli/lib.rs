@@ -59,7 +59,9 @@ use output::Output;
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let arguments = settings::arguments();
-    let json = arguments.as_ref().map_or_else(|_| settings::asks_for_json(), |(arguments, _)| arguments.common.json);
+    let json = arguments
+        .as_ref()
+        .map_or_else(|_| settings::asks_for_json(), |(arguments, _)| arguments.common.json);
     let is_service = arguments.as_ref().is_ok_and(|(arguments, _)| arguments.command.is_service());
     let output = if is_service { Output::of_service(json) } else { Output::new(json) };
     let code = match arguments.and_then(|(arguments, file)| run(arguments, file, output)) {
@@ -82,27 +84,39 @@ fn run(arguments: Arguments, file: Option<PathBuf>, output: Output) -> Result<An
     command.check()?;
     match command {
         Command::Serve(serve) => serve::run(serve, output),
-        Command::Learn(learn) => with_client(learn.server(), async |client| learn::run(&client, &learn, output).await),
-        Command::Query(named) => with_client(named.server(), async |client| query::run(&client, &named, output).await),
-        Command::Associate(associate) => {
-            with_client(associate.server(), async |client| associate::run(&client, &associate, output).await)
+        Command::Learn(learn) => {
+            with_client(learn.server(), async |client| learn::run(&client, &learn, output).await)
         }
+        Command::Query(named) => {
+            with_client(named.server(), async |client| query::run(&client, &named, output).await)
+        }
+        Command::Associate(associate) => with_client(associate.server(), async |client| {
+            associate::run(&client, &associate, output).await
+        }),
         Command::Delete(named) => {
             with_client(named.server(), async |client| delete::run(&client, &named, output).await)
         }
-        Command::Neighbors(neighbors) => {
-            with_client(neighbors.server(), async |client| neighbors::run(&client, &neighbors, output).await)
+        Command::Neighbors(neighbors) => with_client(neighbors.server(), async |client| {
+            neighbors::run(&client, &neighbors, output).await
+        }),
+        Command::Path(path) => {
+            with_client(path.server(), async |client| path::run(&client, &path, output).await)
         }
-        Command::Path(path) => with_client(path.server(), async |client| path::run(&client, &path, output).await),
         Command::Search(search) => {
             with_client(search.server(), async |client| search::run(&client, &search, output).await)
         }
         Command::Export(export) => {
             with_client(export.server(), async |client| export::run(&client, &export, output).await)
         }
-        Command::Stats(server) => with_client(&server, async |client| stats::run(&client, output).await),
-        Command::Flush(server) => with_client(&server, async |client| flush::run(&client, output).await),
-        Command::Health(server) => with_client(&server, async |client| health::run(&client, output).await),
+        Command::Stats(server) => {
+            with_client(&server, async |client| stats::run(&client, output).await)
+        }
+        Command::Flush(server) => {
+            with_client(&server, async |client| flush::run(&client, output).await)
+        }
+        Command::Health(server) => {
+            with_client(&server, async |client| health::run(&client, output).await)
+        }
         Command::Config => config::run(output),
         Command::Import(import) => import::run(&import, output),
         Command::Bench(bench) => bench::run(&bench, output),

@@ -16,8 +16,11 @@ pub(crate) fn start(level: Option<&str>, is_server: bool) -> Result<(), Failure>
     let default = if is_server { "info" } else { "warn" };
     let level = level.unwrap_or(default);
     let filter = EnvFilter::try_new(level).map_err(|_| {
-        let expected = "write error, warn, info, debug or trace, or a list like info,sutra_net=debug";
-        Failure::Usage(format!("--log: {level:?} is neither a level nor a list of them; {expected}"))
+        let expected =
+            "write error, warn, info, debug or trace, or a list like info,sutra_net=debug";
+        Failure::Usage(format!(
+            "--log: {level:?} is neither a level nor a list of them; {expected}"
+        ))
     })?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| LogLine);
     if is_for_people() {

@@ -23,8 +23,10 @@ use crate::values::{Way, count, field, share};
 use crate::words::{counted, first_line, shortest};
 
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  sutra neighbors n02084071 --type hierarchical --direction in --limit 10\n\n\
-    Each line is an association. A neighbour with several of them has several lines.")]
+#[command(
+    after_help = "Example:\n  sutra neighbors n02084071 --type hierarchical --direction in --limit 10\n\n\
+    Each line is an association. A neighbour with several of them has several lines."
+)]
 pub(crate) struct Neighbors {
     #[command(flatten)]
     named: Named,
@@ -68,7 +70,11 @@ struct Neighbor {
     confidence: f32,
 }
 
-pub(crate) async fn run(client: &Client, neighbors: &Neighbors, output: Output) -> Result<Answer, Failure> {
+pub(crate) async fn run(
+    client: &Client,
+    neighbors: &Neighbors,
+    output: Output,
+) -> Result<Answer, Failure> {
     let client = client.namespace(&neighbors.named.place.namespace);
     let concept = &neighbors.named.concept;
     let limit = if neighbors.limit == 0 { u64::MAX } else { neighbors.limit };
@@ -76,7 +82,10 @@ pub(crate) async fn run(client: &Client, neighbors: &Neighbors, output: Output) 
         .direction(neighbors.direction.into())
         .kinds(neighbors.kinds.iter().copied())
         .minimum_confidence(neighbors.min_confidence)
-        .limit(u32::try_from(limit).map_or(limits::MAX_NEIGHBORS, |limit| limit.min(limits::MAX_NEIGHBORS)));
+        .limit(
+            u32::try_from(limit)
+                .map_or(limits::MAX_NEIGHBORS, |limit| limit.min(limits::MAX_NEIGHBORS)),
+        );
     let mut pages = client.neighbor_pages(of);
     let mut list = List::new(BufWriter::new(io::stdout().lock()), output.is_json());
     let mut more = false;
@@ -175,7 +184,13 @@ impl<W: Write> List<W> {
         write!(self.out, "{{\"found\":{found},\"name\":{},\"neighbors\":[", json::line(&concept)?)
     }
 
-    fn end(&mut self, concept: &str, namespace: &str, is_known: bool, more: bool) -> io::Result<()> {
+    fn end(
+        &mut self,
+        concept: &str,
+        namespace: &str,
+        is_known: bool,
+        more: bool,
+    ) -> io::Result<()> {
         let count = self.count;
         let called = printable::name(concept);
         match (self.json, is_known, count) {
@@ -190,9 +205,15 @@ impl<W: Write> List<W> {
             (false, true, _) => {
                 let neighbors = self.neighbors.as_ref().map(|neighbors| neighbors.len() as u64);
                 let listed = match neighbors {
-                    Some(neighbors) if neighbors == count => format!("{} of {called}", counted(count, "neighbour")),
+                    Some(neighbors) if neighbors == count => {
+                        format!("{} of {called}", counted(count, "neighbour"))
+                    }
                     Some(neighbors) => {
-                        format!("{} of {called}, by {}", counted(neighbors, "neighbour"), counted(count, "association"))
+                        format!(
+                            "{} of {called}, by {}",
+                            counted(neighbors, "neighbour"),
+                            counted(count, "association")
+                        )
                     }
                     None => format!("{} of {called}", counted(count, "association")),
                 };
@@ -209,7 +230,8 @@ fn for_people(neighbors: &[Neighbor], columns: usize) -> String {
         "" => neighbor.known.id.to_string(),
         name => printable::name(name),
     };
-    let name_width = neighbors.iter().map(|neighbor| name(neighbor).chars().count()).max().unwrap_or(0).min(40);
+    let name_width =
+        neighbors.iter().map(|neighbor| name(neighbor).chars().count()).max().unwrap_or(0).min(40);
     let kind_width = neighbors.iter().map(|neighbor| neighbor.kind.len()).max().unwrap_or(0);
     let mut text = String::new();
     for neighbor in neighbors {
@@ -249,9 +271,14 @@ mod tests {
     fn neighbours_go_by_name_and_unlearned_ones_by_id() {
         let text = for_people(&[neighbor("canine", true, "out"), neighbor("", false, "in")], 70);
         let lines: Vec<_> = text.lines().collect();
-        assert!(lines[0].starts_with("→ hierarchical  1.00  canine ") && lines[0].chars().count() == 70, "{text}");
         assert!(
-            lines[1].starts_with("← ") && lines[1].contains(&"ab".repeat(16)) && lines[1].contains("not learned"),
+            lines[0].starts_with("→ hierarchical  1.00  canine ") && lines[0].chars().count() == 70,
+            "{text}"
+        );
+        assert!(
+            lines[1].starts_with("← ")
+                && lines[1].contains(&"ab".repeat(16))
+                && lines[1].contains("not learned"),
             "{text}"
         );
     }
@@ -260,18 +287,24 @@ mod tests {
     fn several_replies_make_one_list_and_one_document() {
         for json in [false, true] {
             let mut list = List::new(Vec::new(), json);
-            list.page("dog", &[neighbor("a", true, "out"), neighbor("b", true, "in")]).expect("memory");
+            list.page("dog", &[neighbor("a", true, "out"), neighbor("b", true, "in")])
+                .expect("memory");
             list.page("dog", &[neighbor("c", true, "out")]).expect("memory");
             list.end("dog", "", true, true).expect("memory");
             let text = String::from_utf8(list.out).expect("UTF-8");
             if json {
                 let value: serde_json::Value = serde_json::from_str(&text).expect("one document");
-                let names: Vec<_> =
-                    value["neighbors"].as_array().into_iter().flatten().map(|one| &one["name"]).collect();
+                let names: Vec<_> = value["neighbors"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(|one| &one["name"])
+                    .collect();
                 assert!(names == ["a", "b", "c"] && value["more"] == true, "{text}");
             } else {
                 assert!(
-                    text.lines().count() == 4 && text.contains("1 neighbour of dog, by 3 associations; there are more"),
+                    text.lines().count() == 4
+                        && text.contains("1 neighbour of dog, by 3 associations; there are more"),
                     "{text}"
                 );
             }

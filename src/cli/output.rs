@@ -84,8 +84,16 @@ impl Output {
     }
 
     /// Writes an answer: `value` as one line of JSON, or `words`, which need no line end.
-    pub(crate) fn answer(self, value: &impl Serialize, words: impl FnOnce() -> String) -> Result<(), Failure> {
-        let mut line = if self.json { json::line(value).map_err(io::Error::from)? } else { printable(&words()) };
+    pub(crate) fn answer(
+        self,
+        value: &impl Serialize,
+        words: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        let mut line = if self.json {
+            json::line(value).map_err(io::Error::from)?
+        } else {
+            printable(&words())
+        };
         line.push('\n');
         if self.queued {
             ANSWERS.push(line.into_bytes());

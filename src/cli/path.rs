@@ -93,7 +93,8 @@ pub(crate) async fn run(client: &Client, path: &Path, output: Output) -> Result<
     let Path { start, end, .. } = path;
     if found.paths.is_empty() {
         let unknown = unknown(&client, [start.as_str(), end.as_str()]).await?;
-        let value = json!({ "found": false, "start": start, "end": end, "unknown": unknown, "paths": [] });
+        let value =
+            json!({ "found": false, "start": start, "end": end, "unknown": unknown, "paths": [] });
         output.answer(&value, || match unknown.is_empty() {
             false => not_known(&unknown, &path.place.namespace),
             true => none(path),
@@ -136,7 +137,8 @@ async fn named(
     ids.sort_unstable();
     ids.dedup();
     let looked_up = look_up(client, ids, output.content()).await?;
-    let mut known: HashMap<ConceptId, Known> = looked_up.into_iter().map(|known| (known.id, known)).collect();
+    let mut known: HashMap<ConceptId, Known> =
+        looked_up.into_iter().map(|known| (known.id, known)).collect();
     for name in asked {
         let end = ConceptId::from_name(name).ok().and_then(|id| known.get_mut(&id));
         if let Some(end) = end.filter(|end| !end.learned) {
@@ -145,7 +147,11 @@ async fn named(
     }
     let paths = found.paths.iter().map(|path| NamedPath {
         length: path.edges.len(),
-        concepts: path.concepts.iter().filter_map(|id| known.get(&ConceptId(*id)).cloned()).collect(),
+        concepts: path
+            .concepts
+            .iter()
+            .filter_map(|id| known.get(&ConceptId(*id)).cloned())
+            .collect(),
         associations: path
             .edges
             .iter()
@@ -176,7 +182,9 @@ fn for_people(paths: &[NamedPath], columns: usize) -> String {
         for (step, ends) in path.associations.iter().zip(path.concepts.windows(2)) {
             let _ = writeln!(text, "{}", first_line(&step.line(&ends[0], &ends[1]), columns));
         }
-        if let ([_, ..], [first, .., last], 1) = (path.associations.as_slice(), path.concepts.as_slice(), paths.len()) {
+        if let ([_, ..], [first, .., last], 1) =
+            (path.associations.as_slice(), path.concepts.as_slice(), paths.len())
+        {
             let _ = writeln!(text, "{length} from {} to {}", first.called(), last.called());
         }
     }
@@ -190,10 +198,15 @@ impl Step {
             1.0 => self.kind.clone(),
             confidence => format!("{} {confidence}", self.kind),
         };
-        let arrow = if self.direction == "out" { format!("--{kind}-->") } else { format!("<--{kind}--") };
+        let arrow =
+            if self.direction == "out" { format!("--{kind}-->") } else { format!("<--{kind}--") };
         let called = to.called();
         // A concept without a name is called by its content, which then stands there already.
-        let holds = if to.name.is_empty() && to.learned { String::new() } else { format!("  {}", to.holds()) };
+        let holds = if to.name.is_empty() && to.learned {
+            String::new()
+        } else {
+            format!("  {}", to.holds())
+        };
         format!("{} {arrow} {called}{holds}", from.called())
     }
 }
@@ -222,7 +235,11 @@ mod tests {
             known("", "a nameless one", true),
             known("", "", false),
         ];
-        let steps = vec![step("hierarchical", "out", 1.0), step("causal", "in", 0.75), step("semantic", "out", 1.0)];
+        let steps = vec![
+            step("hierarchical", "out", 1.0),
+            step("causal", "in", 0.75),
+            step("semantic", "out", 1.0),
+        ];
         let text = for_people(&[path(concepts, steps)], 200);
         let id = "ab".repeat(16);
         let expected = [
@@ -236,11 +253,17 @@ mod tests {
 
     #[test]
     fn several_paths_are_numbered_and_a_concept_is_a_path_to_itself() {
-        let short = || path(vec![known("a", "", true), known("b", "x", true)], vec![step("7", "out", 1.0)]);
+        let short =
+            || path(vec![known("a", "", true), known("b", "x", true)], vec![step("7", "out", 1.0)]);
         let text = for_people(&[short(), short()], 200);
         assert_eq!(
             text.lines().collect::<Vec<_>>(),
-            ["path 1 of 2: 1 association", "a --7--> b  x", "path 2 of 2: 1 association", "a --7--> b  x"]
+            [
+                "path 1 of 2: 1 association",
+                "a --7--> b  x",
+                "path 2 of 2: 1 association",
+                "a --7--> b  x"
+            ]
         );
         assert_eq!(for_people(&[path(vec![known("a", "x", true)], Vec::new())], 200), "a  x");
     }
@@ -250,6 +273,9 @@ mod tests {
         let concepts = vec![known("a\u{1b}[2J", "", true), known("b", &"long ".repeat(100), true)];
         let text = for_people(&[path(concepts, vec![step("causal", "in", 1.0)])], 40);
         let first = text.lines().next().unwrap_or_default();
-        assert!(first.starts_with("a\\u{1b}[2J <--causal-- b  long") && first.chars().count() == 40, "{text}");
+        assert!(
+            first.starts_with("a\\u{1b}[2J <--causal-- b  long") && first.chars().count() == 40,
+            "{text}"
+        );
     }
 }

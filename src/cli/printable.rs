@@ -13,7 +13,11 @@ pub(crate) fn name(text: &str) -> String {
 
 /// Words for where it was looked for, where that is not the default.
 pub(crate) fn in_namespace(namespace: &str) -> String {
-    if namespace.is_empty() { String::new() } else { format!(" in the namespace {}", name(namespace)) }
+    if namespace.is_empty() {
+        String::new()
+    } else {
+        format!(" in the namespace {}", name(namespace))
+    }
 }
 
 fn escaped(text: &str, also: impl Fn(char) -> bool) -> String {
@@ -68,7 +72,10 @@ mod tests {
     fn stored_escape_sequences_do_not_reach_the_terminal() {
         assert_eq!(printable("a\u{1b}[2Jb\tc\nd\u{9b}"), "a\\u{1b}[2Jb\tc\nd\\u{9b}");
         assert_eq!(name("a\u{1b}[2Jb\nc"), "a\\u{1b}[2Jb\\nc");
-        for c in "\u{202e}\u{2066}\u{200b}\u{200d}\u{feff}\u{61c}\u{2028}\u{e0041}\u{7f}\u{85}\u{ad}".chars() {
+        for c in
+            "\u{202e}\u{2066}\u{200b}\u{200d}\u{feff}\u{61c}\u{2028}\u{e0041}\u{7f}\u{85}\u{ad}"
+                .chars()
+        {
             assert_eq!(printable(&format!("a{c}b")), format!("a{}b", c.escape_unicode()));
         }
         let plain = "naïve e\u{301} 犬 🐕\u{fe0f} עברית ภาษา \u{a0}";

@@ -37,7 +37,8 @@ pub(crate) async fn run(client: &Client, query: &Named, output: Output) -> Resul
     let Some(concept) = namespaced.query(&query.concept).await? else {
         let id = ConceptId::from_name(&query.concept).map(|id| id.to_string()).unwrap_or_default();
         let associated = is_known(&namespaced, &query.concept).await?;
-        let value = json!({ "found": false, "name": query.concept, "id": id, "associated": associated });
+        let value =
+            json!({ "found": false, "name": query.concept, "id": id, "associated": associated });
         output.answer(&value, || match associated {
             true => format!("{} is not learned yet; associations name it", name(&query.concept)),
             false => not_known(&[&query.concept], &query.place.namespace),
@@ -82,9 +83,13 @@ fn for_people(concept: &ArchivedConceptRecord, asked: &str) -> String {
     }
     let numbers = concept.embedding.len();
     if numbers > 0 {
-        let first: Vec<String> = concept.embedding.iter().take(SHOWN).map(|number| format!("{number:.4}")).collect();
+        let first: Vec<String> =
+            concept.embedding.iter().take(SHOWN).map(|number| format!("{number:.4}")).collect();
         let more = if numbers > SHOWN { ", …" } else { "" };
-        line("embedding", &format!("{}: {}{more}", counted(numbers as u64, "number"), first.join(", ")));
+        line(
+            "embedding",
+            &format!("{}: {}{more}", counted(numbers as u64, "number"), first.join(", ")),
+        );
     }
     text
 }
@@ -100,7 +105,10 @@ mod tests {
         encode_archive(&mut out, Header::default(), record);
         let Ok(Parsed::Frame(frame, _)) = parse(&out, u32::MAX) else { panic!("a whole frame") };
         let concept = Checked::<ConceptRecord>::new(frame.payload).expect("valid");
-        (for_people(&concept, "asked"), serde_json::to_value(for_programs(&concept)).expect("plain data"))
+        (
+            for_people(&concept, "asked"),
+            serde_json::to_value(for_programs(&concept)).expect("plain data"),
+        )
     }
 
     #[test]
@@ -114,9 +122,20 @@ mod tests {
             ..ConceptRecord::default()
         };
         let (text, value) = shown(&record);
-        assert!(text.starts_with("asked\n") && text.contains("8 numbers: 0.2500") && text.contains(", …"), "{text}");
-        assert!(!text.contains('\u{1b}') && !text.contains("updated") && !text.contains("namespace"), "{text}");
+        assert!(
+            text.starts_with("asked\n")
+                && text.contains("8 numbers: 0.2500")
+                && text.contains(", …"),
+            "{text}"
+        );
+        assert!(
+            !text.contains('\u{1b}') && !text.contains("updated") && !text.contains("namespace"),
+            "{text}"
+        );
         assert_eq!(value["embedding"].as_array().map(Vec::len), Some(8));
-        assert_eq!((&value["id"], &value["content"]), (&"ab".repeat(16).into(), &"first\nsecond\u{1b}".into()));
+        assert_eq!(
+            (&value["id"], &value["content"]),
+            (&"ab".repeat(16).into(), &"first\nsecond\u{1b}".into())
+        );
     }
 }

@@ -90,14 +90,20 @@ enum Like {
     Nothing(String),
 }
 
-pub(crate) async fn run(client: &Client, search: &Search, output: Output) -> Result<Answer, Failure> {
+pub(crate) async fn run(
+    client: &Client,
+    search: &Search,
+    output: Output,
+) -> Result<Answer, Failure> {
     let client = client.namespace(&search.place.namespace);
     let k = number(search.k);
     let (vector, without) = match like(&client, search).await? {
         Like::Vector(vector) => (vector, None),
         Like::Concept(vector, id) => (vector, Some(id)),
         Like::Nothing(reason) => {
-            output.answer(&json!({ "found": false, "reason": reason, "results": [] }), || reason.clone())?;
+            output.answer(&json!({ "found": false, "reason": reason, "results": [] }), || {
+                reason.clone()
+            })?;
             return Ok(Answer::No);
         }
     };
@@ -127,34 +133,47 @@ pub(crate) async fn run(client: &Client, search: &Search, output: Output) -> Res
         let unknown = unknown(&client, [near]).await?;
         if !unknown.is_empty() {
             let reason = not_known(&unknown, &search.place.namespace);
-            output.answer(&json!({ "found": false, "reason": reason, "results": [] }), || reason.clone())?;
+            output.answer(&json!({ "found": false, "reason": reason, "results": [] }), || {
+                reason.clone()
+            })?;
             return Ok(Answer::No);
         }
     }
-    let known = look_up(&client, hits.iter().map(|(id, _)| *id).collect(), output.content()).await?;
-    let hits: Vec<Hit> =
-        hits.into_iter().zip(known).map(|((_, similarity), known)| Hit { similarity, known }).collect();
-    output.answer(&json!({ "found": !hits.is_empty(), "results": hits }), || for_people(&hits, columns()))?;
+    let known =
+        look_up(&client, hits.iter().map(|(id, _)| *id).collect(), output.content()).await?;
+    let hits: Vec<Hit> = hits
+        .into_iter()
+        .zip(known)
+        .map(|((_, similarity), known)| Hit { similarity, known })
+        .collect();
+    output.answer(&json!({ "found": !hits.is_empty(), "results": hits }), || {
+        for_people(&hits, columns())
+    })?;
     Ok(if hits.is_empty() { Answer::No } else { Answer::Yes })
 }
 
 async fn like(client: &Client, search: &Search) -> Result<Like, Failure> {
     let Some(concept) = &search.like else {
-        let text = search.vector.as_deref().expect("one of the two is given: their group is required");
+        let text =
+            search.vector.as_deref().expect("one of the two is given: their group is required");
         let vector = vector("--vector", text, search.place.server.timeout)?;
         if vector.is_empty() {
-            return Err(Failure::Usage("--vector: the vector is empty; give its numbers, like [0.1, 0.2]".into()));
+            return Err(Failure::Usage(
+                "--vector: the vector is empty; give its numbers, like [0.1, 0.2]".into(),
+            ));
         }
         return Ok(Like::Vector(vector));
     };
     Ok(match client.query(concept).await? {
-        None if is_known(client, concept).await? => {
-            Like::Nothing(format!("{} is not learned yet, so it has no embedding to search by", name(concept)))
-        }
+        None if is_known(client, concept).await? => Like::Nothing(format!(
+            "{} is not learned yet, so it has no embedding to search by",
+            name(concept)
+        )),
         None => Like::Nothing(not_known(&[concept], &search.place.namespace)),
-        Some(record) if record.embedding.is_empty() => {
-            Like::Nothing(format!("{} has no embedding to search by: learn it with --embedding", name(concept)))
-        }
+        Some(record) if record.embedding.is_empty() => Like::Nothing(format!(
+            "{} has no embedding to search by: learn it with --embedding",
+            name(concept)
+        )),
         Some(record) => {
             let vector = record.embedding.iter().map(|number| number.to_native()).collect();
             Like::Concept(vector, ConceptId(record.id))
@@ -166,7 +185,8 @@ fn for_people(hits: &[Hit], columns: usize) -> String {
     if hits.is_empty() {
         return "nothing found".into();
     }
-    let width = hits.iter().map(|hit| hit.known.called().chars().count()).max().unwrap_or(0).min(40);
+    let width =
+        hits.iter().map(|hit| hit.known.called().chars().count()).max().unwrap_or(0).min(40);
     let mut text = String::new();
     for hit in hits {
         // One that has no name goes by what it holds, and one that was deleted meanwhile by its id.
@@ -187,9 +207,17 @@ mod tests {
     fn each_line_is_a_similarity_a_name_and_what_is_there() {
         let hit = |similarity, name: &str, content: &str| Hit {
             similarity,
-            known: Known { id: ConceptId([0xab; 16]), name: name.into(), learned: true, content: content.into() },
+            known: Known {
+                id: ConceptId([0xab; 16]),
+                name: name.into(),
+                learned: true,
+                content: content.into(),
+            },
         };
-        let text = for_people(&[hit(0.98766, "dog", "barks"), hit(-0.5, "canine", "has teeth"), hit(0.0, "", "x")], 30);
+        let text = for_people(
+            &[hit(0.98766, "dog", "barks"), hit(-0.5, "canine", "has teeth"), hit(0.0, "", "x")],
+            30,
+        );
         let expected = [" 0.9877  dog     barks", "-0.5000  canine  has teeth", " 0.0000  x"];
         assert_eq!(text.lines().collect::<Vec<_>>(), expected);
         assert_eq!(for_people(&[], 30), "nothing found");

@@ -129,7 +129,10 @@ type Stopper = OnceLock<Box<dyn Fn() + Send + Sync>>;
 
 pub(crate) fn run(serve: Serve, output: Output) -> Result<Answer, Failure> {
     if let Some(folder) = serve.import.as_ref().filter(|folder| !folder.exists()) {
-        return Err(Failure::Usage(format!("--import {}: there is no such file or folder", folder.display())));
+        return Err(Failure::Usage(format!(
+            "--import {}: there is no such file or folder",
+            folder.display()
+        )));
     }
     let compat = compat_addresses(&serve.compat)?;
     let (stop_import, stop_server) = (Stop::default(), Arc::new(Stopper::new()));
@@ -154,7 +157,8 @@ pub(crate) fn run(serve: Serve, output: Output) -> Result<Answer, Failure> {
     exposure::warn("compat", &report.compat, "may read, change and delete all that is stored");
     let address = reachable(server.listening().first().copied());
     announce(server.report(), address, serve.import.is_some(), output)?;
-    let import = |folder| spawn_import(folder, address, server.imports(), stop_import.clone(), output);
+    let import =
+        |folder| spawn_import(folder, address, server.imports(), stop_import.clone(), output);
     let import = serve.import.map(import).transpose()?;
     let ended = server.wait();
     if let Some(import) = import {
@@ -174,7 +178,10 @@ fn end(signal: i32, import: &Stop, server: &Stopper) -> bool {
     let Some(stop) = server.get() else { return false };
     let is_first = import.ask(signal);
     if is_first {
-        tracing::info!(signal, "stopping: finishing what was received; a second signal ends at once");
+        tracing::info!(
+            signal,
+            "stopping: finishing what was received; a second signal ends at once"
+        );
         stop();
     }
     is_first
@@ -184,14 +191,22 @@ fn end(signal: i32, import: &Stop, server: &Stopper) -> bool {
 fn reachable(listening: Option<SocketAddr>) -> SocketAddr {
     let mut address = listening.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     if address.ip().is_unspecified() {
-        let loopback =
-            if address.is_ipv4() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { IpAddr::V6(Ipv6Addr::LOCALHOST) };
+        let loopback = if address.is_ipv4() {
+            IpAddr::V4(Ipv4Addr::LOCALHOST)
+        } else {
+            IpAddr::V6(Ipv6Addr::LOCALHOST)
+        };
         address.set_ip(loopback);
     }
     address
 }
 
-fn announce(report: &StartReport, address: SocketAddr, importing: bool, output: Output) -> Result<(), Failure> {
+fn announce(
+    report: &StartReport,
+    address: SocketAddr,
+    importing: bool,
+    output: Output,
+) -> Result<(), Failure> {
     let value = json!({
         "listening": report.listening,
         "compat": report.compat,
@@ -228,7 +243,13 @@ fn spawn_import(
     spawned.map(|_| end).map_err(|error| Failure::Host(format!("cannot start a thread: {error}")))
 }
 
-fn import_folder(folder: PathBuf, address: SocketAddr, record: &ImportRecord, stop: &Stop, output: Output) {
+fn import_folder(
+    folder: PathBuf,
+    address: SocketAddr,
+    record: &ImportRecord,
+    stop: &Stop,
+    output: Output,
+) {
     let server = target::Server { address: address.to_string(), timeout: IMPORT_TIMEOUT };
     let place = target::Place { namespace: String::new(), server };
     let source = import::Import::of_folder(folder, place);
@@ -237,7 +258,10 @@ fn import_folder(folder: PathBuf, address: SocketAddr, record: &ImportRecord, st
         output.answer(&summary, || match &summary.example {
             Some(name) if !summary.stopped => {
                 let name = quoted(name);
-                format!("{summary}\ntry next{}", suggestions(address, &[("query", &name), ("neighbors", &name)]))
+                format!(
+                    "{summary}\ntry next{}",
+                    suggestions(address, &[("query", &name), ("neighbors", &name)])
+                )
             }
             _ => summary.to_string(),
         })?;
@@ -246,7 +270,9 @@ fn import_folder(folder: PathBuf, address: SocketAddr, record: &ImportRecord, st
     match told {
         // That the server is going away is no news.
         Err(failure) if stop.signal().is_none() => {
-            output.fail(&Failure::Host(format!("the import has ended: {failure}; the server goes on")));
+            output.fail(&Failure::Host(format!(
+                "the import has ended: {failure}; the server goes on"
+            )));
         }
         _ => {}
     }
@@ -255,11 +281,18 @@ fn import_folder(folder: PathBuf, address: SocketAddr, record: &ImportRecord, st
 /// Command lines that work where this one was typed.
 fn suggestions(address: SocketAddr, commands: &[(&str, &str)]) -> String {
     let program = program();
-    let server = if address.to_string() == DEFAULT_SERVER { String::new() } else { format!(" --server {address}") };
+    let server = if address.to_string() == DEFAULT_SERVER {
+        String::new()
+    } else {
+        format!(" --server {address}")
+    };
     commands
         .iter()
         .map(|(command, words)| {
-            format!("\n  {}", format!("{program} {command} {words}").trim_end().to_owned() + &server)
+            format!(
+                "\n  {}",
+                format!("{program} {command} {words}").trim_end().to_owned() + &server
+            )
         })
         .collect()
 }
@@ -267,7 +300,11 @@ fn suggestions(address: SocketAddr, commands: &[(&str, &str)]) -> String {
 /// How this program was called: through cargo, or by a path.
 fn program() -> String {
     if std::env::var_os("CARGO_MANIFEST_DIR").is_some() {
-        return if cfg!(debug_assertions) { "cargo run --".into() } else { "cargo run --release --".into() };
+        return if cfg!(debug_assertions) {
+            "cargo run --".into()
+        } else {
+            "cargo run --release --".into()
+        };
     }
     std::env::args().next().unwrap_or_else(|| "sutra".into())
 }
@@ -292,11 +329,25 @@ mod tests {
 
     #[test]
     fn cores_spin_and_listen_read_as_the_server_takes_them() {
-        let line =
-            ["sutra", "serve", "--cores", "0,2-3", "--spin", "adaptive", "--listen", "127.0.0.1:1,[::1]:2", "--no-pin"];
-        let Command::Serve(serve) = Arguments::try_parse_from(line).unwrap().command else { panic!("serve") };
+        let line = [
+            "sutra",
+            "serve",
+            "--cores",
+            "0,2-3",
+            "--spin",
+            "adaptive",
+            "--listen",
+            "127.0.0.1:1,[::1]:2",
+            "--no-pin",
+        ];
+        let Command::Serve(serve) = Arguments::try_parse_from(line).unwrap().command else {
+            panic!("serve")
+        };
         assert_eq!(serve.cores, Some(Cores::List(vec![0, 2, 3])));
-        assert_eq!((Spin::from(serve.spin), serve.listen.len(), serve.no_pin), (Spin::Adaptive, 2, true));
+        assert_eq!(
+            (Spin::from(serve.spin), serve.listen.len(), serve.no_pin),
+            (Spin::Adaptive, 2, true)
+        );
     }
 
     #[test]
@@ -309,7 +360,8 @@ mod tests {
 
     #[test]
     fn suggestions_name_the_server_where_it_is_not_the_default() {
-        let with = |address: &str| suggestions(address.parse().expect("an address"), &[("query", "dog")]);
+        let with =
+            |address: &str| suggestions(address.parse().expect("an address"), &[("query", "dog")]);
         assert!(with("127.0.0.1:50050").ends_with(" query dog"));
         assert!(with("127.0.0.1:7").ends_with(" query dog --server 127.0.0.1:7"));
     }

@@ -24,8 +24,11 @@ pub(crate) fn arguments() -> Result<(Arguments, Option<PathBuf>), Failure> {
     let words = command_words(&line);
     let mut command = Arguments::command();
     // `config` tells of all files, and of what is wrong with them.
-    let file =
-        if words.first() == Some(&"config") { Ok(None) } else { file(Reader::of(&words), named(&line).as_deref()) };
+    let file = if words.first() == Some(&"config") {
+        Ok(None)
+    } else {
+        file(Reader::of(&words), named(&line).as_deref())
+    };
     let read_file = file.and_then(|path| match path {
         None => Ok(None),
         Some(path) => {
@@ -53,8 +56,11 @@ pub(crate) fn arguments() -> Result<(Arguments, Option<PathBuf>), Failure> {
 /// Whether answers in JSON are asked for, where that can't be read from arguments because they are
 /// wrong.
 pub(crate) fn asks_for_json() -> bool {
-    let flag = std::env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == "--json");
+    let flag =
+        std::env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == "--json");
     let parser = BoolishValueParser::new();
     let variable = std::env::var_os("SUTRA_JSON");
-    flag || variable.is_some_and(|value| parser.parse_ref(&Command::new("sutra"), None, &value).unwrap_or(false))
+    flag || variable.is_some_and(|value| {
+        parser.parse_ref(&Command::new("sutra"), None, &value).unwrap_or(false)
+    })
 }

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use libc::{SIGPWR, SIGRTMAX, SIGRTMIN, SIGSTKFLT};
 use signal_hook::consts::{
-    SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU, SIGXFSZ,
+    SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM,
+    SIGXCPU, SIGXFSZ,
 };
 use signal_hook::iterator::Signals;
 
@@ -21,7 +22,8 @@ const ASKING: &[i32] = &[SIGTERM, SIGINT];
 /// The same of a service: somebody at a terminal, and the system where CPU time or power runs out.
 const ASKING_SERVICE: &[i32] = &[SIGTERM, SIGINT, SIGQUIT, SIGXCPU, SIGPWR];
 /// Those that ask a service for nothing. A write beyond a limit on the size of files fails, too.
-const SURVIVED: &[i32] = &[SIGHUP, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGXFSZ, SIGSTKFLT];
+const SURVIVED: &[i32] =
+    &[SIGHUP, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGXFSZ, SIGSTKFLT];
 /// How often the log tells of ignored signals.
 const SAID_EVERY: Duration = Duration::from_secs(1);
 
@@ -32,7 +34,9 @@ pub(crate) fn heed(end: impl FnMut(i32) -> bool + Send + 'static) -> Result<(), 
 }
 
 /// The same for a service, which other signals do not end.
-pub(crate) fn heed_as_service(end: impl FnMut(i32) -> bool + Send + 'static) -> Result<(), Failure> {
+pub(crate) fn heed_as_service(
+    end: impl FnMut(i32) -> bool + Send + 'static,
+) -> Result<(), Failure> {
     let survived: Vec<i32> = SURVIVED.iter().copied().chain(SIGRTMIN()..=SIGRTMAX()).collect();
     heed_those(ASKING_SERVICE, &survived, end)
 }
@@ -50,7 +54,9 @@ fn heed_those(
         signals.handle().add_signal(*signal).map_err(refused)?;
     }
     if is_in(ignored, SIGTERM) {
-        tracing::warn!("SIGTERM was ignored at the start and stays ignored; another signal ends this process");
+        tracing::warn!(
+            "SIGTERM was ignored at the start and stays ignored; another signal ends this process"
+        );
     }
     let mut said: Option<Instant> = None;
     let heeding = move || {
@@ -73,7 +79,9 @@ fn heed_those(
 fn say_survived(signal: i32) {
     match signal {
         SIGHUP => tracing::info!("SIGHUP does nothing here: settings are read at the start"),
-        SIGXFSZ => tracing::error!("SIGXFSZ: a file has reached the limit on its size (`ulimit -f`)"),
+        SIGXFSZ => {
+            tracing::error!("SIGXFSZ: a file has reached the limit on its size (`ulimit -f`)")
+        }
         signal => tracing::info!(signal, "this signal does nothing here; SIGTERM ends the process"),
     }
 }

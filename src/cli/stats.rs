@@ -19,8 +19,11 @@ pub(crate) async fn run(client: &Client, output: Output) -> Result<Answer, Failu
 }
 
 fn for_programs(stats: &ArchivedStats) -> Value {
-    let counters: Map<String, Value> =
-        stats.counters.iter().map(|counter| (counter.name.to_string(), counter.value.to_native().into())).collect();
+    let counters: Map<String, Value> = stats
+        .counters
+        .iter()
+        .map(|counter| (counter.name.to_string(), counter.value.to_native().into()))
+        .collect();
     json!({
         "concepts": stats.concepts.to_native(),
         "associations": stats.associations.to_native(),
@@ -51,11 +54,18 @@ fn for_people(stats: &ArchivedStats) -> String {
                 count(stats.pending.to_native())
             ),
         ),
-        ("durability", format!("{} ({})", printable(&stats.durability), printable(&stats.write_path))),
+        (
+            "durability",
+            format!("{} ({})", printable(&stats.durability), printable(&stats.write_path)),
+        ),
         ("data", printable(&stats.data)),
         (
             "server",
-            format!("version {}, {}", printable(&stats.version), counted(stats.cores.to_native().into(), "core")),
+            format!(
+                "version {}, {}",
+                printable(&stats.version),
+                counted(stats.cores.to_native().into(), "core")
+            ),
         ),
         ("uptime", duration(Duration::from_micros(stats.uptime.to_native()))),
     ];
@@ -82,15 +92,23 @@ mod tests {
     fn people_see_what_has_happened_and_programs_every_counter() {
         let never = Counter { name: "errors_internal".into(), value: 0 };
         let counters = vec![Counter { name: "requests_answered".into(), value: 1_234_567 }, never];
-        let stats = Stats { concepts: 3900, durability: "always".into(), counters, ..Stats::default() };
+        let stats =
+            Stats { concepts: 3900, durability: "always".into(), counters, ..Stats::default() };
         let mut out = FrameBuffer::new();
         encode_archive(&mut out, Header::default(), &stats);
         let Ok(Parsed::Frame(frame, _)) = parse(&out, u32::MAX) else { panic!("a whole frame") };
         let stats = Checked::<Stats>::new(frame.payload).expect("valid");
         let text = for_people(&stats);
-        assert!(text.contains("concepts           3,900") && text.ends_with("requests_answered  1,234,567"), "{text}");
+        assert!(
+            text.contains("concepts           3,900")
+                && text.ends_with("requests_answered  1,234,567"),
+            "{text}"
+        );
         assert!(!text.contains("errors_internal"), "{text}");
         let counters = &for_programs(&stats)["counters"];
-        assert_eq!((&counters["requests_answered"], &counters["errors_internal"]), (&1_234_567.into(), &0.into()));
+        assert_eq!(
+            (&counters["requests_answered"], &counters["errors_internal"]),
+            (&1_234_567.into(), &0.into())
+        );
     }
 }

@@ -273,7 +273,10 @@ mod tests {
         assert!(!lines.is_torn);
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
-        assert_eq!(Lines { stream: writer.as_fd(), is_torn: false }.write(b"a\n"), Err(Errno::PIPE));
+        assert_eq!(
+            Lines { stream: writer.as_fd(), is_torn: false }.write(b"a\n"),
+            Err(Errno::PIPE)
+        );
     }
 
     #[test]

@@ -21,8 +21,13 @@ pub(crate) const MARK: &[u8] = "\u{feff}".as_bytes();
 pub(crate) fn utf8(mut reader: impl BufRead + 'static) -> io::Result<Box<dyn BufRead>> {
     let mut head = Vec::with_capacity(4);
     reader.by_ref().take(4).read_to_end(&mut head)?;
-    if matches!(*head, [0xff, 0xfe, 0, 0] | [0, 0, 0xfe, 0xff] | [1..=u8::MAX, 0, 0, 0] | [0, 0, 0, 1..=u8::MAX]) {
-        return Err(invalid("the text is UTF-32; give it as UTF-8, as `iconv -f UTF-32 -t UTF-8` writes it"));
+    if matches!(
+        *head,
+        [0xff, 0xfe, 0, 0] | [0, 0, 0xfe, 0xff] | [1..=u8::MAX, 0, 0, 0] | [0, 0, 0, 1..=u8::MAX]
+    ) {
+        return Err(invalid(
+            "the text is UTF-32; give it as UTF-8, as `iconv -f UTF-32 -t UTF-8` writes it",
+        ));
     }
     let (skipped, big_endian) = match *head {
         [0xef, 0xbb, 0xbf, ..] => (3, None),
@@ -35,7 +40,9 @@ pub(crate) fn utf8(mut reader: impl BufRead + 'static) -> io::Result<Box<dyn Buf
     let rest = Cursor::new(head.split_off(skipped)).chain(reader);
     Ok(match big_endian {
         None => Box::new(rest),
-        Some(big_endian) => Box::new(BufReader::with_capacity(256 << 10, Utf16::new(rest, big_endian))),
+        Some(big_endian) => {
+            Box::new(BufReader::with_capacity(256 << 10, Utf16::new(rest, big_endian)))
+        }
     })
 }
 
@@ -49,11 +56,15 @@ pub(crate) fn read(path: &Path, most: u64, patience: Duration) -> io::Result<Vec
         _ => File::from(rustix::fs::open(path, flags, Mode::empty())?),
     };
     let is_ready = file.metadata()?.is_file();
-    let reader: Box<dyn Read> = if is_ready { Box::new(file) } else { Box::new(Patient { file, patience }) };
+    let reader: Box<dyn Read> =
+        if is_ready { Box::new(file) } else { Box::new(Patient { file, patience }) };
     let mut text = Vec::new();
     utf8(BufReader::new(reader))?.take(most + 1).read_to_end(&mut text)?;
     if text.len() as u64 > most {
-        return Err(io::Error::new(ErrorKind::FileTooLarge, format!("it is longer than {most} bytes")));
+        return Err(io::Error::new(
+            ErrorKind::FileTooLarge,
+            format!("it is longer than {most} bytes"),
+        ));
     }
     Ok(text)
 }
@@ -69,7 +80,8 @@ impl Read for Patient {
         let until = Instant::now() + self.patience;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            let time = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+            let time =
+                Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
             match poll(&mut [PollFd::new(&self.file, PollFlags::IN)], Some(&time)) {
                 Ok(0) => {
                     let waited = self.patience;
@@ -81,7 +93,8 @@ impl Read for Patient {
                 Ok(_) => {}
             }
             match self.file.read(out) {
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
                 read => return read,
             }
         }
@@ -110,7 +123,11 @@ impl<R: BufRead> Utf16<R> {
             ErrorKind::UnexpectedEof => invalid("the UTF-16 text ends within a character"),
             _ => error,
         })?;
-        Ok(Some(if self.big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }))
+        Ok(Some(if self.big_endian {
+            u16::from_be_bytes(bytes)
+        } else {
+            u16::from_le_bytes(bytes)
+        }))
     }
 
     fn character(&mut self) -> io::Result<Option<char>> {
@@ -166,14 +183,17 @@ mod tests {
     }
 
     fn utf16(text: &str, big_endian: bool) -> Vec<u8> {
-        text.encode_utf16().flat_map(|unit| if big_endian { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect()
+        text.encode_utf16()
+            .flat_map(|unit| if big_endian { unit.to_be_bytes() } else { unit.to_le_bytes() })
+            .collect()
     }
 
     #[test]
     fn every_encoding_reads_as_the_same_text_with_its_mark_and_without() {
         for mark in ["\u{feff}", ""] {
             let marked = format!("{mark}{TEXT}");
-            for bytes in [marked.clone().into_bytes(), utf16(&marked, false), utf16(&marked, true)] {
+            for bytes in [marked.clone().into_bytes(), utf16(&marked, false), utf16(&marked, true)]
+            {
                 assert_eq!(read_as_utf8(bytes.clone()).unwrap(), TEXT, "{bytes:?}");
             }
         }
@@ -195,7 +215,8 @@ mod tests {
     fn a_pipe_is_read_to_its_end_and_one_that_nobody_writes_to_is_given_up() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pipe");
-        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, Mode::RWXU, 0).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, Mode::RWXU, 0)
+            .unwrap();
         let error = read(&path, 1_000, Duration::from_millis(20)).unwrap_err();
         assert!(error.to_string().contains("nothing has come from it for 20ms"), "{error}");
         let writer = std::thread::spawn({

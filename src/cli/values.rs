@@ -30,7 +30,11 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 /// The same, but not nothing.
 pub(crate) fn some_duration(text: &str) -> Result<Duration, String> {
     duration(text).and_then(|time| {
-        if time.is_zero() { Err("it is zero; write a time above it, like 500ms or 10s".into()) } else { Ok(time) }
+        if time.is_zero() {
+            Err("it is zero; write a time above it, like 500ms or 10s".into())
+        } else {
+            Ok(time)
+        }
     })
 }
 
@@ -53,7 +57,9 @@ pub(crate) fn field<T: FromStr<Err = PayloadError>>(text: &str) -> Result<T, Str
 pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     let expected = "expected an IP address of this host and a port, like 127.0.0.1:50050, 0.0.0.0:50050 or [::1]:50050";
     text.parse().map_err(|_| match text.rsplit_once(':') {
-        Some((host, _)) if host.contains(|c: char| c.is_alphabetic()) && !host.contains(['[', ':', '/']) => {
+        Some((host, _))
+            if host.contains(|c: char| c.is_alphabetic()) && !host.contains(['[', ':', '/']) =>
+        {
             format!("{host} is a name; {expected}")
         }
         _ => expected.into(),
@@ -95,7 +101,9 @@ pub(crate) fn compat_addresses(ports: &[OptionalPort]) -> Result<Vec<SocketAddr>
     }
     let address = |port: &OptionalPort| match port {
         OptionalPort::At(address) => Ok(*address),
-        OptionalPort::Off => Err(Failure::Usage("--compat: off stands alone; leave off or the addresses away".into())),
+        OptionalPort::Off => Err(Failure::Usage(
+            "--compat: off stands alone; leave off or the addresses away".into(),
+        )),
     };
     ports.iter().map(address).collect()
 }
@@ -151,7 +159,10 @@ mod tests {
     #[test]
     fn times_read_with_and_without_a_unit() {
         let read = |text| duration(text).unwrap().as_millis();
-        assert_eq!(["90", "1.5s", "500ms", "5m", "2h"].map(read), [90_000, 1_500, 500, 300_000, 7_200_000]);
+        assert_eq!(
+            ["90", "1.5s", "500ms", "5m", "2h"].map(read),
+            [90_000, 1_500, 500, 300_000, 7_200_000]
+        );
         for wrong in ["", "s", "-1", "1d", "5 m", "inf", "nan"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
@@ -163,6 +174,9 @@ mod tests {
         assert_eq!(compat_addresses(&[at("off")]).ok(), Some(Vec::new()));
         let two = compat_addresses(&[at("0.0.0.0:7"), at("[::]:7")]).ok();
         assert_eq!(two.map(|two| two.len()), Some(2));
-        assert!(matches!(compat_addresses(&[at("127.0.0.1:7"), at("off")]), Err(Failure::Usage(_))));
+        assert!(matches!(
+            compat_addresses(&[at("127.0.0.1:7"), at("off")]),
+            Err(Failure::Usage(_))
+        ));
     }
 }

@@ -49,7 +49,8 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "[2.5]").unwrap();
         assert_eq!(read(file.path().to_str().unwrap()).unwrap(), [2.5]);
-        let utf16: Vec<u8> = "\u{feff}[0.5,\r\n1]\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let utf16: Vec<u8> =
+            "\u{feff}[0.5,\r\n1]\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
         std::fs::write(file.path(), utf16).unwrap();
         assert_eq!(read(file.path().to_str().unwrap()).unwrap(), [0.5, 1.0]);
         assert_eq!(read("\u{feff}[1]").unwrap(), [1.0]);

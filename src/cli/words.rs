@@ -40,7 +40,10 @@ pub(crate) fn counted(number: u64, noun: &str) -> String {
 
 /// Serializes a number of 32 bits with its shortest digits: 0.9 and not 0.8999999761581421. A
 /// `Value`, which has 64 bits, keeps them.
-pub(crate) fn shortest<S: serde::Serializer>(number: &f32, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn shortest<S: serde::Serializer>(
+    number: &f32,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(number.to_string().parse().unwrap_or(f64::from(*number)))
 }
 
@@ -75,7 +78,8 @@ mod tests {
     #[test]
     fn times_are_iso_dates() {
         assert_eq!(utc_time(1_700_000_000_000_001), "2023-11-14T22:13:20.000001Z");
-        let local: Timestamp = local_time(1_700_000_000_000_001).parse().expect("an ISO date with its offset");
+        let local: Timestamp =
+            local_time(1_700_000_000_000_001).parse().expect("an ISO date with its offset");
         assert_eq!(local.as_second(), 1_700_000_000);
         assert_eq!(local_time(u64::MAX), "18446744073709551615 µs");
     }

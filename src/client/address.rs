@@ -28,7 +28,11 @@ impl FromStr for Address {
     type Err = ClientError;
 
     fn from_str(text: &str) -> Result<Self, ClientError> {
-        if text.starts_with(SCHEME) { text.parse().map(Address::Node) } else { text.parse().map(Address::Host) }
+        if text.starts_with(SCHEME) {
+            text.parse().map(Address::Node)
+        } else {
+            text.parse().map(Address::Host)
+        }
     }
 }
 
@@ -50,11 +54,23 @@ mod tests {
 
     #[test]
     fn a_grid_address_names_a_master_and_a_node_and_others_are_as_they_were() {
-        let Address::Node(node) = "grid://master:7001/words".parse().unwrap() else { panic!("a grid address") };
+        let Address::Node(node) = "grid://master:7001/words".parse().unwrap() else {
+            panic!("a grid address")
+        };
         assert_eq!(node.to_string(), "grid://master:7001/words");
         assert!(matches!("10.0.0.1:50050".parse().unwrap(), Address::Host(_)));
-        for wrong in ["grid://", "grid://master", "grid://master/", "grid://master/a/b", "grid://:7001/a", "http://a"] {
-            assert!(matches!(wrong.parse::<Address>(), Err(ClientError::InvalidEndpoint { .. })), "{wrong}");
+        for wrong in [
+            "grid://",
+            "grid://master",
+            "grid://master/",
+            "grid://master/a/b",
+            "grid://:7001/a",
+            "http://a",
+        ] {
+            assert!(
+                matches!(wrong.parse::<Address>(), Err(ClientError::InvalidEndpoint { .. })),
+                "{wrong}"
+            );
         }
     }
 }

@@ -15,13 +15,20 @@ pub(crate) struct Answer<'a> {
 
 impl<'a> Answer<'a> {
     /// Tells answers from refusals.
-    pub(crate) fn new(endpoint: &'a str, deadline: &Deadline, reply: Reply) -> Result<Self, ClientError> {
+    pub(crate) fn new(
+        endpoint: &'a str,
+        deadline: &Deadline,
+        reply: Reply,
+    ) -> Result<Self, ClientError> {
         match Status::from_number(reply.header.status) {
             Some(Status::Ok) => Ok(Self { endpoint, found: true, reply }),
             Some(Status::NotFound) => Ok(Self { endpoint, found: false, reply }),
             Some(Status::DeadlineExceeded) => Err(deadline.passed(endpoint)),
             Some(status) => Err(ClientError::refused(status, reply.payload)),
-            None => Err(ClientError::protocol(endpoint, format!("a reply of unknown status {}", reply.header.status))),
+            None => Err(ClientError::protocol(
+                endpoint,
+                format!("a reply of unknown status {}", reply.header.status),
+            )),
         }
     }
 
@@ -52,6 +59,9 @@ impl<'a> Answer<'a> {
         if self.found {
             return Ok(());
         }
-        Err(ClientError::protocol(self.endpoint, "\"not found\" as the answer to a request that always has one"))
+        Err(ClientError::protocol(
+            self.endpoint,
+            "\"not found\" as the answer to a request that always has one",
+        ))
     }
 }

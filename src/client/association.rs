@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn an_association_is_asked_of_its_sources_core() {
-        let request = Association::between("a", "b").kind(AssociationKind::CAUSAL).request("").unwrap();
+        let request =
+            Association::between("a", "b").kind(AssociationKind::CAUSAL).request("").unwrap();
         assert_eq!(request.concept(), Some(ConceptId::from_name("a").unwrap()));
     }
 

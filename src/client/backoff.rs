@@ -32,7 +32,8 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_the_longest() {
-        let bounds: Vec<u128> = [1, 2, 3, 6, 7, 100, u32::MAX].map(|failures| bound(failures).as_millis()).to_vec();
+        let bounds: Vec<u128> =
+            [1, 2, 3, 6, 7, 100, u32::MAX].map(|failures| bound(failures).as_millis()).to_vec();
         assert_eq!(bounds, [50, 100, 200, 1600, 2000, 2000, 2000]);
     }
 
@@ -40,6 +41,8 @@ mod tests {
     fn waits_are_spread_over_the_upper_half_of_their_bound() {
         let delays: HashSet<Duration> = (0..100).map(|_| delay(4)).collect();
         assert!(delays.len() > 90);
-        assert!(delays.iter().all(|delay| (Duration::from_millis(200)..=Duration::from_millis(400)).contains(delay)));
+        assert!(delays.iter().all(|delay| {
+            (Duration::from_millis(200)..=Duration::from_millis(400)).contains(delay)
+        }));
     }
 }

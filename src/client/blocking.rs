@@ -23,12 +23,14 @@
 use std::sync::Arc;
 
 use sutra_wire::{
-    AssociationKind, AssociationRecord, ConceptRecord, Concepts, Deleted, Health, Neighbors, Paths, SearchHits, Stats,
-    View,
+    AssociationKind, AssociationRecord, ConceptRecord, Concepts, Deleted, Health, Neighbors, Paths,
+    SearchHits, Stats, View,
 };
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{Association, ClientError, Concept, ConceptRef, Neighborhood, PathQuery, SearchQuery, ServerInfo};
+use crate::{
+    Association, ClientError, Concept, ConceptRef, Neighborhood, PathQuery, SearchQuery, ServerInfo,
+};
 
 /// A blocking client of one server. Cloning is cheap and shares the connections; threads may use it
 /// at the same time.
@@ -86,7 +88,10 @@ impl Client {
     }
 
     /// As [`crate::Client::query`].
-    pub fn query(&self, concept: impl Into<ConceptRef>) -> Result<Option<View<ConceptRecord>>, ClientError> {
+    pub fn query(
+        &self,
+        concept: impl Into<ConceptRef>,
+    ) -> Result<Option<View<ConceptRecord>>, ClientError> {
         self.runtime.block_on(self.client.query(concept))
     }
 
@@ -151,12 +156,18 @@ impl Client {
     }
 
     /// As [`crate::Client::learn_many`], as an iterator.
-    pub fn learn_many<I: IntoIterator<Item = Concept>>(&self, concepts: I) -> Many<I::IntoIter, u64> {
+    pub fn learn_many<I: IntoIterator<Item = Concept>>(
+        &self,
+        concepts: I,
+    ) -> Many<I::IntoIter, u64> {
         Many { many: self.client.learn_many(concepts), runtime: self.runtime.clone() }
     }
 
     /// As [`crate::Client::associate_many`], as an iterator.
-    pub fn associate_many<I: IntoIterator<Item = Association>>(&self, associations: I) -> Many<I::IntoIter, u64> {
+    pub fn associate_many<I: IntoIterator<Item = Association>>(
+        &self,
+        associations: I,
+    ) -> Many<I::IntoIter, u64> {
         Many { many: self.client.associate_many(associations), runtime: self.runtime.clone() }
     }
 

@@ -41,7 +41,10 @@ impl Caller {
                 Err(error) => {
                     failures += 1;
                     let wait = backoff::delay(failures);
-                    if failures > options.retries || retry::after(&error) == Retry::No || wait >= deadline.remaining() {
+                    if failures > options.retries
+                        || retry::after(&error) == Retry::No
+                        || wait >= deadline.remaining()
+                    {
                         return Err(error);
                     }
                     tokio::time::sleep(wait).await;
@@ -113,10 +116,11 @@ impl Caller {
         // Of an attempt that may have reached the server before its connection was lost.
         let mut lost = None;
         loop {
-            let error = match result.and_then(|reply| Answer::new(self.server_name(), deadline, reply)) {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
-            };
+            let error =
+                match result.and_then(|reply| Answer::new(self.server_name(), deadline, reply)) {
+                    Ok(answer) => return Ok(answer),
+                    Err(error) => error,
+                };
             failures += 1;
             let wait = match retry::after(&error) {
                 Retry::No => return Err(error.after(lost)),

@@ -1,15 +1,15 @@
 //! The client: what can be asked of a server. How a call is made is [`crate::caller`]'s.
 
 use sutra_wire::{
-    AssociationKey, AssociationKind, AssociationRecord, ConceptKey, ConceptRecord, Deleted, Health, Neighbors, Paths,
-    SearchHits, Stats, View,
+    AssociationKey, AssociationKind, AssociationRecord, ConceptKey, ConceptRecord, Deleted, Health,
+    Neighbors, Paths, SearchHits, Stats, View,
 };
 
 use crate::caller::Caller;
 use crate::request::Request;
 use crate::{
-    Association, ClientError, Concept, ConceptPages, ConceptRef, Many, Neighborhood, Pages, PathQuery, SearchQuery,
-    ServerInfo,
+    Association, ClientError, Concept, ConceptPages, ConceptRef, Many, Neighborhood, Pages,
+    PathQuery, SearchQuery, ServerInfo,
 };
 
 /// A client of one server: a pool of connections to each of its cores. Cloning is cheap and shares
@@ -55,7 +55,10 @@ impl Client {
     /// The record is read where it was received: nothing is copied and nothing allocated. It keeps
     /// its receive buffer from being used again; what is to be kept for long is better copied
     /// (`record.checked().to_owned()`).
-    pub async fn query(&self, concept: impl Into<ConceptRef>) -> Result<Option<View<ConceptRecord>>, ClientError> {
+    pub async fn query(
+        &self,
+        concept: impl Into<ConceptRef>,
+    ) -> Result<Option<View<ConceptRecord>>, ClientError> {
         let request = concept.into().request(self.caller.namespace())?;
         self.caller.call(&request).await?.found()
     }
@@ -69,7 +72,10 @@ impl Client {
     /// or go. A delete that is repeated because its answer was lost counts only what the first has
     /// left.
     pub async fn delete(&self, concept: impl Into<ConceptRef>) -> Result<Deleted, ClientError> {
-        let key = ConceptKey { id: concept.into().id()?.0, namespace: self.caller.namespace().to_owned() };
+        let key = ConceptKey {
+            id: concept.into().id()?.0,
+            namespace: self.caller.namespace().to_owned(),
+        };
         let deleted = self.caller.call(&Request::Delete(key)).await?.found::<Deleted>()?;
         Ok(deleted.map(|deleted| deleted.checked().to_owned()).unwrap_or_default())
     }
@@ -90,7 +96,10 @@ impl Client {
     ) -> Result<Option<View<AssociationRecord>>, ClientError> {
         let (source, target) = (source.into().id()?.0, target.into().id()?.0);
         let (namespace, kind) = (self.caller.namespace().to_owned(), kind.map(|kind| kind.0));
-        self.caller.call(&Request::Association(AssociationKey { source, target, namespace, kind })).await?.found()
+        self.caller
+            .call(&Request::Association(AssociationKey { source, target, namespace, kind }))
+            .await?
+            .found()
     }
 
     /// The ids of all concepts of the client's namespace, one reply after the other. A concept that
@@ -103,7 +112,10 @@ impl Client {
     /// Asks for a concept's neighbours: of a name or id all of them, of a [`Neighborhood`] those
     /// that it describes. Where there are more than a reply holds, the reply's cursor is not 0;
     /// [`Client::neighbor_pages`] follows it.
-    pub async fn neighbors(&self, of: impl Into<Neighborhood>) -> Result<View<Neighbors>, ClientError> {
+    pub async fn neighbors(
+        &self,
+        of: impl Into<Neighborhood>,
+    ) -> Result<View<Neighbors>, ClientError> {
         let request = of.into().request(self.caller.namespace())?;
         self.caller.call(&request).await?.view()
     }
@@ -167,13 +179,23 @@ impl Client {
 
     /// Learns many concepts, many of them under way at a time. Answers come in the order of the
     /// concepts.
-    pub fn learn_many<I: IntoIterator<Item = Concept>>(&self, concepts: I) -> Many<I::IntoIter, u64> {
-        Many::new(self.caller.clone(), concepts.into_iter(), Concept::request, |answer| answer.sequence())
+    pub fn learn_many<I: IntoIterator<Item = Concept>>(
+        &self,
+        concepts: I,
+    ) -> Many<I::IntoIter, u64> {
+        Many::new(self.caller.clone(), concepts.into_iter(), Concept::request, |answer| {
+            answer.sequence()
+        })
     }
 
     /// Learns many associations, as [`Client::learn_many`] does concepts.
-    pub fn associate_many<I: IntoIterator<Item = Association>>(&self, associations: I) -> Many<I::IntoIter, u64> {
-        Many::new(self.caller.clone(), associations.into_iter(), Association::request, |answer| answer.sequence())
+    pub fn associate_many<I: IntoIterator<Item = Association>>(
+        &self,
+        associations: I,
+    ) -> Many<I::IntoIter, u64> {
+        Many::new(self.caller.clone(), associations.into_iter(), Association::request, |answer| {
+            answer.sequence()
+        })
     }
 
     /// Looks many concepts up, many of them under way at a time. Answers come in the order of the

@@ -44,7 +44,8 @@ impl Concept {
     }
 
     fn of(key: ConceptRef, name: String) -> Self {
-        let record = ConceptRecord { name, strength: 1.0, confidence: 1.0, ..ConceptRecord::default() };
+        let record =
+            ConceptRecord { name, strength: 1.0, confidence: 1.0, ..ConceptRecord::default() };
         Self { key, namespace: None, record }
     }
 
@@ -80,7 +81,11 @@ impl Concept {
 
     pub(crate) fn request(self, clients: &str) -> Result<Request, InvalidId> {
         let id = self.key.id()?.0;
-        Ok(Request::Learn(ConceptRecord { id, namespace: namespace(self.namespace, clients), ..self.record }))
+        Ok(Request::Learn(ConceptRecord {
+            id,
+            namespace: namespace(self.namespace, clients),
+            ..self.record
+        }))
     }
 }
 
@@ -92,8 +97,12 @@ mod tests {
 
     #[test]
     fn a_concept_of_its_own_namespace_stays_there_and_another_takes_the_clients() {
-        for (concept, expected) in [(Concept::new("a").namespace("own"), "own"), (Concept::new("a"), "client's")] {
-            let Request::Learn(record) = concept.request("client's").unwrap() else { panic!("learn") };
+        for (concept, expected) in
+            [(Concept::new("a").namespace("own"), "own"), (Concept::new("a"), "client's")]
+        {
+            let Request::Learn(record) = concept.request("client's").unwrap() else {
+                panic!("learn")
+            };
             assert_eq!((record.namespace.as_str(), record.name.as_str()), (expected, "a"));
             assert_eq!(record.id, ConceptId::from_name("a").unwrap().0);
             assert_eq!((record.strength, record.confidence), (1.0, 1.0));
@@ -102,12 +111,18 @@ mod tests {
 
     #[test]
     fn a_concept_known_by_id_only_has_no_name() {
-        for concept in
-            [Concept::with_id(ConceptId([0xa9; 16])), Concept::new("a9".repeat(16)), Concept::new("A9".repeat(16))]
-        {
-            let Request::Learn(record) = concept.clone().request("").unwrap() else { panic!("learn") };
+        for concept in [
+            Concept::with_id(ConceptId([0xa9; 16])),
+            Concept::new("a9".repeat(16)),
+            Concept::new("A9".repeat(16)),
+        ] {
+            let Request::Learn(record) = concept.clone().request("").unwrap() else {
+                panic!("learn")
+            };
             assert_eq!((record.name.as_str(), record.id), ("", [0xa9; 16]));
-            let Request::Learn(record) = concept.name("dog").request("").unwrap() else { panic!("learn") };
+            let Request::Learn(record) = concept.name("dog").request("").unwrap() else {
+                panic!("learn")
+            };
             assert_eq!((record.name.as_str(), record.id), ("dog", [0xa9; 16]));
         }
     }

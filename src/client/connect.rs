@@ -33,7 +33,10 @@ pub(crate) struct Opened {
 
 /// Connects and says Hello, asking for a core where one is wanted. The caller limits the time that
 /// it takes.
-pub(crate) async fn connect(endpoint: &Endpoint, wanted_core: Option<u16>) -> Result<Connection, ClientError> {
+pub(crate) async fn connect(
+    endpoint: &Endpoint,
+    wanted_core: Option<u16>,
+) -> Result<Connection, ClientError> {
     let Opened { name, stream, buffer, info, core } = open(endpoint, wanted_core).await?;
     let (read, write) = stream.into_split();
     let shared = Arc::new(Shared::new(name, info, write, buffer));
@@ -42,7 +45,10 @@ pub(crate) async fn connect(endpoint: &Endpoint, wanted_core: Option<u16>) -> Re
 }
 
 /// Opens a connection, handshake included, and gives it no driver.
-pub(crate) async fn open(endpoint: &Endpoint, wanted_core: Option<u16>) -> Result<Opened, ClientError> {
+pub(crate) async fn open(
+    endpoint: &Endpoint,
+    wanted_core: Option<u16>,
+) -> Result<Opened, ClientError> {
     let name: Arc<str> = endpoint.to_string().into();
     let failed = |error| ClientError::connect(&name, error);
     let lost = |error: std::io::Error| ClientError::closed(&name, error.to_string());
@@ -58,14 +64,20 @@ pub(crate) async fn open(endpoint: &Endpoint, wanted_core: Option<u16>) -> Resul
     let reply = loop {
         let count = stream.read(buffer.space()).await.map_err(lost)?;
         if count == 0 {
-            return Err(ClientError::closed(&name, "the server closed it before it answered Hello"));
+            return Err(ClientError::closed(
+                &name,
+                "the server closed it before it answered Hello",
+            ));
         }
         buffer.received(count);
         match buffer.next_reply() {
             Ok(Some(reply)) => break reply,
             Ok(None) => {}
             Err(error @ FrameError::Version { .. }) => {
-                return Err(ClientError::Incompatible { endpoint: name.to_string(), problem: error.to_string() });
+                return Err(ClientError::Incompatible {
+                    endpoint: name.to_string(),
+                    problem: error.to_string(),
+                });
             }
             Err(error) => return Err(ClientError::protocol(&name, error.to_string())),
         }
@@ -73,7 +85,12 @@ pub(crate) async fn open(endpoint: &Endpoint, wanted_core: Option<u16>) -> Resul
     let (info, core) = handshake::answer(&name, &reply)?;
     drop(reply);
     if wanted_core.is_some_and(|wanted| wanted != core) {
-        tracing::debug!(endpoint = &*name, ?wanted_core, core, "served by another core than asked for");
+        tracing::debug!(
+            endpoint = &*name,
+            ?wanted_core,
+            core,
+            "served by another core than asked for"
+        );
     }
     Ok(Opened { name, stream, buffer, info, core })
 }

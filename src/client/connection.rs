@@ -91,7 +91,12 @@ impl Connection {
 
     /// Sends a request and returns its number, as [`Shared::send`]. Whoever sends one takes its
     /// outcome or abandons it.
-    pub(crate) async fn send(&self, request: &Request, deadline: &Deadline, at_once: bool) -> Result<u64, ClientError> {
+    pub(crate) async fn send(
+        &self,
+        request: &Request,
+        deadline: &Deadline,
+        at_once: bool,
+    ) -> Result<u64, ClientError> {
         let sent = self.shared.send(request, deadline, at_once).await;
         match &sent {
             Ok(_) => self.use_at(deadline.started()),
@@ -154,7 +159,8 @@ mod tests {
             version: 1,
             layout: None,
         };
-        let shared = Shared::new("server".into(), info, stream.into_split().1, ReceiveBuffer::new(1000));
+        let shared =
+            Shared::new("server".into(), info, stream.into_split().1, ReceiveBuffer::new(1000));
         (Connection::new(Arc::new(shared), 0), peer)
     }
 
@@ -168,17 +174,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_left_a_call_without_an_answer_is_tried_first_and_one_that_has_ended_is_not_used() {
+    async fn a_connection_that_left_a_call_without_an_answer_is_tried_first_and_one_that_has_ended_is_not_used()
+     {
         let (connection, peer) = connection().await;
         let connection = Arc::new(connection);
         let deadline = Deadline::of(Opcode::Stats, Duration::ZERO);
-        let mut pending = Pending::send(&connection, &Request::Stats, &deadline, false).await.unwrap();
-        assert!(matches!(pending.wait(&deadline, Duration::ZERO).await, Err(ClientError::TimedOut { .. })));
+        let mut pending =
+            Pending::send(&connection, &Request::Stats, &deadline, false).await.unwrap();
+        assert!(matches!(
+            pending.wait(&deadline, Duration::ZERO).await,
+            Err(ClientError::TimedOut { .. })
+        ));
         assert_eq!(connection.condition(Instant::now()), Condition::Doubtful);
         drop(peer);
         while connection.condition(Instant::now()) != Condition::Closed {
             connection.receive_now();
         }
-        assert!(matches!(connection.send(&Request::Stats, &deadline, false).await, Err(ClientError::Closed { .. })));
+        assert!(matches!(
+            connection.send(&Request::Stats, &deadline, false).await,
+            Err(ClientError::Closed { .. })
+        ));
     }
 }

@@ -59,13 +59,21 @@ impl Deadline {
     }
 
     /// Waits for `future` as long as the call may take.
-    pub(crate) async fn limit<F: Future>(&self, endpoint: &str, future: F) -> Result<F::Output, ClientError> {
+    pub(crate) async fn limit<F: Future>(
+        &self,
+        endpoint: &str,
+        future: F,
+    ) -> Result<F::Output, ClientError> {
         timeout_at(self.at, future).await.map_err(|_| self.passed(endpoint))
     }
 
     /// The error that says that the time is over.
     pub(crate) fn passed(&self, endpoint: &str) -> ClientError {
-        ClientError::TimedOut { operation: self.operation(), endpoint: endpoint.to_owned(), timeout: self.timeout }
+        ClientError::TimedOut {
+            operation: self.operation(),
+            endpoint: endpoint.to_owned(),
+            timeout: self.timeout,
+        }
     }
 }
 

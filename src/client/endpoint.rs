@@ -39,13 +39,17 @@ impl Endpoint {
             return Err(invalid("it is a URL"));
         }
         let (host, port) = if let Some(rest) = text.strip_prefix('[') {
-            let (host, rest) = rest.split_once(']').ok_or_else(|| invalid("the bracket is not closed"))?;
-            let address: std::net::Ipv6Addr = host.parse().map_err(|_| invalid("no IPv6 address in the brackets"))?;
+            let (host, rest) =
+                rest.split_once(']').ok_or_else(|| invalid("the bracket is not closed"))?;
+            let address: std::net::Ipv6Addr =
+                host.parse().map_err(|_| invalid("no IPv6 address in the brackets"))?;
             let port = if rest.is_empty() { None } else { rest.strip_prefix(':').or(Some("")) };
             (address.to_string(), port)
         } else {
             match text.split_once(':') {
-                Some((_, rest)) if rest.contains(':') => return Err(invalid("IPv6 addresses need brackets")),
+                Some((_, rest)) if rest.contains(':') => {
+                    return Err(invalid("IPv6 addresses need brackets"));
+                }
                 Some((host, port)) => (host.to_owned(), Some(port)),
                 None => (text.to_owned(), None),
             }
@@ -95,10 +99,22 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused_with_the_reason() {
-        for text in
-            ["", ":50050", "::1", "[::1", "[nine]:1", "[::1]50050", "host:0", "host:65536", "http://host:1", "a b:1"]
-        {
-            assert!(matches!(text.parse::<Endpoint>(), Err(ClientError::InvalidEndpoint { .. })), "{text}");
+        for text in [
+            "",
+            ":50050",
+            "::1",
+            "[::1",
+            "[nine]:1",
+            "[::1]50050",
+            "host:0",
+            "host:65536",
+            "http://host:1",
+            "a b:1",
+        ] {
+            assert!(
+                matches!(text.parse::<Endpoint>(), Err(ClientError::InvalidEndpoint { .. })),
+                "{text}"
+            );
         }
     }
 }

@@ -23,7 +23,9 @@ pub enum ClientError {
     #[error("not a concept: {0}")]
     InvalidName(#[from] InvalidId),
     /// The request's payload is longer than this server takes. It was not sent.
-    #[error("the {operation} request takes {length} bytes, the server takes {limit}; shorten its content or embedding")]
+    #[error(
+        "the {operation} request takes {length} bytes, the server takes {limit}; shorten its content or embedding"
+    )]
     TooLarge {
         /// The operation.
         operation: &'static str,
@@ -77,7 +79,9 @@ pub enum ClientError {
         reason: String,
     },
     /// The peer's bytes break the protocol; the connection was given up.
-    #[error("{endpoint} does not speak this protocol as it should: {problem}; is this the server's native port?")]
+    #[error(
+        "{endpoint} does not speak this protocol as it should: {problem}; is this the server's native port?"
+    )]
     Protocol {
         /// Which server.
         endpoint: String,
@@ -114,13 +118,18 @@ impl ClientError {
     /// whatever became of the later ones.
     pub(crate) fn after(self, lost: Option<ClientError>) -> Self {
         let Some(ClientError::Closed { endpoint, reason }) = lost else { return self };
-        let says_unknown = matches!(self, ClientError::Closed { .. } | ClientError::TimedOut { .. });
+        let says_unknown =
+            matches!(self, ClientError::Closed { .. } | ClientError::TimedOut { .. });
         // What is wrong with the request itself was wrong with it the first time.
-        let is_final = matches!(&self, ClientError::Refused { status, .. } if !status.is_transient());
+        let is_final =
+            matches!(&self, ClientError::Refused { status, .. } if !status.is_transient());
         if says_unknown || is_final {
             return self;
         }
-        ClientError::Closed { endpoint, reason: format!("{reason}; when it was tried again: {self}") }
+        ClientError::Closed {
+            endpoint,
+            reason: format!("{reason}; when it was tried again: {self}"),
+        }
     }
 
     pub(crate) fn payload(endpoint: &str, error: &PayloadError) -> Self {
@@ -130,7 +139,10 @@ impl ClientError {
     /// The refusal that a reply with this status carries.
     pub(crate) fn refused(status: Status, payload: Option<SharedBytes>) -> Self {
         let message = payload.and_then(|bytes| View::<ErrorMessage>::new(bytes).ok());
-        let message = message.map_or_else(|| "the server gave no reason".to_owned(), |view| view.message.to_string());
+        let message = message.map_or_else(
+            || "the server gave no reason".to_owned(),
+            |view| view.message.to_string(),
+        );
         ClientError::Refused { status, message }
     }
 }
@@ -144,11 +156,17 @@ mod tests {
         let lost = || Some(ClientError::closed("here:1", "it was reset"));
         let unreachable = ClientError::connect("here:1", io::ErrorKind::ConnectionRefused.into());
         let told = unreachable.clone().after(lost());
-        assert!(matches!(&told, ClientError::Closed { reason, .. } if reason.contains("refused")), "{told}");
+        assert!(
+            matches!(&told, ClientError::Closed { reason, .. } if reason.contains("refused")),
+            "{told}"
+        );
         assert!(matches!(unreachable.after(None), ClientError::Connect { .. }));
         let refused = |status| ClientError::Refused { status, message: String::new() };
         assert!(matches!(refused(Status::Busy).after(lost()), ClientError::Closed { .. }));
         // The first attempt was refused for the same reason, if it arrived.
-        assert!(matches!(refused(Status::InvalidArgument).after(lost()), ClientError::Refused { .. }));
+        assert!(matches!(
+            refused(Status::InvalidArgument).after(lost()),
+            ClientError::Refused { .. }
+        ));
     }
 }

@@ -1,8 +1,8 @@
 //! The first exchange on a connection: what this side says, and what the server's answer means.
 
 use sutra_wire::{
-    Checked, ClientHello, CoreLayout, Durability, FINGERPRINT, FrameBuffer, Header, NO_CORE, Opcode, ServerHello,
-    Status, VERSION, encode_archive,
+    Checked, ClientHello, CoreLayout, Durability, FINGERPRINT, FrameBuffer, Header, NO_CORE,
+    Opcode, ServerHello, Status, VERSION, encode_archive,
 };
 
 use crate::ClientError;
@@ -35,7 +35,11 @@ const HELLO: u64 = 1;
 /// Appends a Hello that asks for a core.
 pub(crate) fn hello(out: &mut FrameBuffer, wanted_core: Option<u16>) {
     let hello = ClientHello::new(wanted_core.unwrap_or(NO_CORE));
-    encode_archive(out, Header { opcode: Opcode::Hello as u8, request: HELLO, ..Header::default() }, &hello);
+    encode_archive(
+        out,
+        Header { opcode: Opcode::Hello as u8, request: HELLO, ..Header::default() },
+        &hello,
+    );
 }
 
 /// Reads the server's answer: what it is, and the core that serves the connection.
@@ -44,9 +48,14 @@ pub(crate) fn answer(endpoint: &str, reply: &Reply) -> Result<(ServerInfo, u16),
         Some(Status::Ok) if reply.header.opcode == Opcode::Hello as u8 => {}
         Some(Status::UnsupportedVersion) => {
             let refusal = ClientError::refused(Status::UnsupportedVersion, reply.payload.clone());
-            return Err(ClientError::Incompatible { endpoint: endpoint.to_owned(), problem: refusal.to_string() });
+            return Err(ClientError::Incompatible {
+                endpoint: endpoint.to_owned(),
+                problem: refusal.to_string(),
+            });
         }
-        Some(status) if status.is_error() => return Err(ClientError::refused(status, reply.payload.clone())),
+        Some(status) if status.is_error() => {
+            return Err(ClientError::refused(status, reply.payload.clone()));
+        }
         _ => {
             let problem = format!(
                 "the answer to Hello has opcode 0x{:02x} and status {}",
@@ -67,8 +76,9 @@ pub(crate) fn answer(endpoint: &str, reply: &Reply) -> Result<(ServerInfo, u16),
         return Err(ClientError::Incompatible { endpoint: endpoint.to_owned(), problem });
     }
     let cores = hello.cores.to_native();
-    let durability = Durability::from_hello(&hello)
-        .ok_or_else(|| ClientError::protocol(endpoint, format!("durability {} is not known", hello.durability)))?;
+    let durability = Durability::from_hello(&hello).ok_or_else(|| {
+        ClientError::protocol(endpoint, format!("durability {} is not known", hello.durability))
+    })?;
     let info = ServerInfo {
         store: hello.store.to_native(),
         started: hello.started.to_native(),
@@ -138,7 +148,10 @@ mod tests {
             read_hello(|hello| hello.version = 9).unwrap_err(),
         ] {
             let ClientError::Incompatible { problem, .. } = error else { panic!("{error}") };
-            assert!(problem.contains(&format!("{FINGERPRINT:016x}")) && problem.contains("version 1"), "{problem}");
+            assert!(
+                problem.contains(&format!("{FINGERPRINT:016x}")) && problem.contains("version 1"),
+                "{problem}"
+            );
         }
     }
 
@@ -150,8 +163,10 @@ mod tests {
     #[test]
     fn a_refusal_is_told_in_the_servers_words() {
         let refusal = |status: Status| {
-            let header = Header { status: status as u8, opcode: Opcode::Hello as u8, ..Header::default() };
-            read(|out| encode_archive(out, header, &ErrorMessage { message: "not today".into() })).unwrap_err()
+            let header =
+                Header { status: status as u8, opcode: Opcode::Hello as u8, ..Header::default() };
+            read(|out| encode_archive(out, header, &ErrorMessage { message: "not today".into() }))
+                .unwrap_err()
         };
         assert!(
             matches!(refusal(Status::Unauthorized), ClientError::Refused { message, .. } if message == "not today")

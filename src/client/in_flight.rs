@@ -59,7 +59,8 @@ impl InFlight {
     pub(crate) fn insert(&mut self, opcode: u8) -> u64 {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { generation: 0, opcode, state: State::Free });
-            u32::try_from(self.slots.len() - 1).expect("requests in flight are bounded far below 2^32")
+            u32::try_from(self.slots.len() - 1)
+                .expect("requests in flight are bounded far below 2^32")
         });
         let entry = &mut self.slots[slot as usize];
         entry.generation = entry.generation.wrapping_add(1).max(1);
@@ -81,7 +82,8 @@ impl InFlight {
     /// Gives a reply to the request that it belongs to.
     pub(crate) fn complete(&mut self, reply: Reply) -> Completion {
         let request = reply.header.request;
-        let Some(slot) = self.slot(request).filter(|slot| slot.opcode == reply.header.opcode) else {
+        let Some(slot) = self.slot(request).filter(|slot| slot.opcode == reply.header.opcode)
+        else {
             return Completion::Unknown;
         };
         match std::mem::replace(&mut slot.state, State::Free) {
@@ -105,7 +107,8 @@ impl InFlight {
     /// The outcome, once it is there; takes it, and the request's number is no longer valid. Until
     /// then `waker`, where one is given, is woken when it comes.
     pub(crate) fn poll(&mut self, request: u64, waker: Option<&Waker>) -> Poll<Outcome> {
-        let slot = self.slot(request).expect("a request is polled by its owner only, until it is ready");
+        let slot =
+            self.slot(request).expect("a request is polled by its owner only, until it is ready");
         match std::mem::replace(&mut slot.state, State::Free) {
             State::Done(outcome) => {
                 self.release(request);
@@ -118,7 +121,9 @@ impl InFlight {
                 });
                 Poll::Pending
             }
-            State::Free | State::Abandoned => unreachable!("the slot is its owner's until the outcome is taken"),
+            State::Free | State::Abandoned => {
+                unreachable!("the slot is its owner's until the outcome is taken")
+            }
         }
     }
 
@@ -181,7 +186,10 @@ mod tests {
         let mut in_flight = InFlight::default();
         let requests = [in_flight.insert(1), in_flight.insert(2), in_flight.insert(1)];
         for (at, opcode) in [(2, 1), (0, 1), (1, 2)] {
-            assert!(matches!(in_flight.complete(reply(requests[at], opcode)), Completion::Delivered(None)));
+            assert!(matches!(
+                in_flight.complete(reply(requests[at], opcode)),
+                Completion::Delivered(None)
+            ));
         }
         for request in requests {
             assert_eq!(answered(&mut in_flight, request), Some(request));
@@ -199,8 +207,14 @@ mod tests {
         assert!(matches!(in_flight.complete(reply(first, 1)), Completion::Late));
         let third = in_flight.insert(1);
         assert_eq!(first as u32, third as u32);
-        assert!(matches!(in_flight.complete(reply(first, 1)), Completion::Unknown), "nor is it taken twice");
-        assert_eq!([answered(&mut in_flight, second), answered(&mut in_flight, third)], [None, None]);
+        assert!(
+            matches!(in_flight.complete(reply(first, 1)), Completion::Unknown),
+            "nor is it taken twice"
+        );
+        assert_eq!(
+            [answered(&mut in_flight, second), answered(&mut in_flight, third)],
+            [None, None]
+        );
         assert_eq!(in_flight.unanswered(), 2);
     }
 
@@ -208,11 +222,15 @@ mod tests {
     fn numbers_that_were_never_given_and_other_kinds_of_replies_are_unknown() {
         let mut in_flight = InFlight::default();
         let request = in_flight.insert(1);
-        for stranger in [reply(0, 1), reply(request + 1, 1), reply(u64::MAX, 1), reply(request, 2)] {
+        for stranger in [reply(0, 1), reply(request + 1, 1), reply(u64::MAX, 1), reply(request, 2)]
+        {
             assert!(matches!(in_flight.complete(stranger), Completion::Unknown));
         }
         assert!(matches!(in_flight.complete(reply(request, 1)), Completion::Delivered(_)));
-        assert!(matches!(in_flight.complete(reply(request, 1)), Completion::Unknown), "a second answer");
+        assert!(
+            matches!(in_flight.complete(reply(request, 1)), Completion::Unknown),
+            "a second answer"
+        );
     }
 
     #[test]

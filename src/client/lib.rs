@@ -192,6 +192,7 @@ pub use pages::{ConceptPages, Pages};
 pub use path_query::PathQuery;
 pub use search_query::SearchQuery;
 pub use sutra_wire::{
-    AssociationKind, AssociationRecord, ConceptId, ConceptRecord, Concepts, Deleted, Direction, Durability, Health,
-    InvalidId, Neighbor, Neighbors, Path, PathEdge, Paths, SearchHit, SearchHits, Stats, Status, View,
+    AssociationKind, AssociationRecord, ConceptId, ConceptRecord, Concepts, Deleted, Direction,
+    Durability, Health, InvalidId, Neighbor, Neighbors, Path, PathEdge, Paths, SearchHit,
+    SearchHits, Stats, Status, View,
 };

@@ -77,7 +77,9 @@ impl<I: Iterator, T> Many<I, T> {
     /// is lost when the caller gives up waiting.
     async fn fill(&mut self) {
         loop {
-            if let Some(Item { request: Ok((request, deadline)), sent: sent @ None }) = self.window.back_mut() {
+            if let Some(Item { request: Ok((request, deadline)), sent: sent @ None }) =
+                self.window.back_mut()
+            {
                 *sent = Some(self.caller.start(request, deadline, false).await);
             }
             if self.window.len() >= self.in_flight {

@@ -63,7 +63,11 @@ impl Neighborhood {
 
     pub(crate) fn request(self, clients: &str) -> Result<Request, InvalidId> {
         let id = self.key.id()?.0;
-        Ok(Request::Neighbors(NeighborsRequest { id, namespace: namespace(self.namespace, clients), ..self.request }))
+        Ok(Request::Neighbors(NeighborsRequest {
+            id,
+            namespace: namespace(self.namespace, clients),
+            ..self.request
+        }))
     }
 }
 

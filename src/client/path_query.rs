@@ -118,8 +118,14 @@ mod tests {
             .most_confident()
             .namespace("own");
         let Request::Path(path) = query.request("client's").unwrap() else { panic!("path") };
-        assert_eq!((path.max_depth, path.kinds, path.direction), (3, vec![1, 77], Direction::In as u8));
-        assert_eq!((path.alternatives, path.max_visited, path.mode), (5, 1000, PathMode::MostConfident as u8));
+        assert_eq!(
+            (path.max_depth, path.kinds, path.direction),
+            (3, vec![1, 77], Direction::In as u8)
+        );
+        assert_eq!(
+            (path.alternatives, path.max_visited, path.mode),
+            (5, 1000, PathMode::MostConfident as u8)
+        );
         assert_eq!(path.namespace, "own");
         assert!(matches!(PathQuery::between("a", "").request(""), Err(InvalidId::Empty)));
     }

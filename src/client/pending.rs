@@ -36,7 +36,12 @@ impl Pending {
         at_once: bool,
     ) -> Result<Self, ClientError> {
         let request = connection.send(request, deadline, at_once).await?;
-        Ok(Self { connection: connection.clone(), request, taken: false, since: deadline.started() })
+        Ok(Self {
+            connection: connection.clone(),
+            request,
+            taken: false,
+            since: deadline.started(),
+        })
     }
 
     /// The reply, as it came. For the time of `spin` the socket is looked at without sleeping.

@@ -56,14 +56,18 @@ impl ReceiveBuffer {
         let rest = self.filled - self.start;
         match Arc::get_mut(&mut self.current) {
             // A buffer that was made for one long frame is not kept for short ones.
-            Some(buffer) if buffer.len() >= self.needed && (buffer.len() <= LARGEST || self.needed > LARGEST) => {
+            Some(buffer)
+                if buffer.len() >= self.needed
+                    && (buffer.len() <= LARGEST || self.needed > LARGEST) =>
+            {
                 if self.start > 0 {
                     buffer.copy_within(self.start..self.filled, 0);
                 }
             }
             _ => {
                 let mut next = self.take(self.needed);
-                let buffer = Arc::get_mut(&mut next).expect("a buffer that is taken has no other owner");
+                let buffer =
+                    Arc::get_mut(&mut next).expect("a buffer that is taken has no other owner");
                 buffer[..rest].copy_from_slice(&self.current[self.start..self.filled]);
                 let last = std::mem::replace(&mut self.current, next);
                 if self.spares.len() < SPARES && last.len() <= LARGEST {
@@ -72,7 +76,8 @@ impl ReceiveBuffer {
             }
         }
         (self.start, self.filled) = (0, rest);
-        let buffer = Arc::get_mut(&mut self.current).expect("the current buffer was found or made unshared above");
+        let buffer = Arc::get_mut(&mut self.current)
+            .expect("the current buffer was found or made unshared above");
         &mut buffer[rest..]
     }
 
@@ -111,7 +116,10 @@ impl ReceiveBuffer {
     /// A spare buffer that nobody reads any more, else a new one. A new one is zeroed, once in its
     /// life.
     fn take(&mut self, needed: usize) -> Arc<FrameBuffer> {
-        let free = self.spares.iter_mut().position(|spare| spare.len() >= needed && Arc::get_mut(spare).is_some());
+        let free = self
+            .spares
+            .iter_mut()
+            .position(|spare| spare.len() >= needed && Arc::get_mut(spare).is_some());
         match free {
             Some(at) => self.spares.swap_remove(at),
             None => {
@@ -164,7 +172,10 @@ mod tests {
     fn a_run_of_frames_cut_anywhere_comes_out_whole_and_aligned() {
         let mut run = Vec::new();
         for request in 1..=3u8 {
-            run.extend_from_slice(&frame(u64::from(request), &vec![request; 20 * usize::from(request)]));
+            run.extend_from_slice(&frame(
+                u64::from(request),
+                &vec![request; 20 * usize::from(request)],
+            ));
         }
         for cut in 0..run.len() {
             let mut buffer = ReceiveBuffer::new(1000);
@@ -183,7 +194,9 @@ mod tests {
     #[test]
     fn bytes_that_somebody_reads_are_never_written_again() {
         let mut buffer = ReceiveBuffer::new(100);
-        let kept: Vec<_> = (0..50u8).map(|i| receive(&mut buffer, &frame(u64::from(i), &[i; 64])).remove(0)).collect();
+        let kept: Vec<_> = (0..50u8)
+            .map(|i| receive(&mut buffer, &frame(u64::from(i), &[i; 64])).remove(0))
+            .collect();
         for (request, payload) in kept {
             assert_eq!(*payload.unwrap(), [request as u8; 64]);
         }
@@ -214,7 +227,8 @@ mod tests {
     #[test]
     fn buffers_shrink_where_replies_are_small_and_kept() {
         let mut buffer = ReceiveBuffer::new(100);
-        let kept: Vec<_> = (0..10).map(|i| receive(&mut buffer, &frame(i, &[1; 64])).remove(0).1).collect();
+        let kept: Vec<_> =
+            (0..10).map(|i| receive(&mut buffer, &frame(i, &[1; 64])).remove(0).1).collect();
         assert_eq!((buffer.size, kept.len()), (SMALLEST, 10));
     }
 

@@ -1,8 +1,9 @@
 //! A request as it is sent: its opcode, the concept whose core it goes to, and its frame.
 
 use sutra_wire::{
-    AssociationKey, AssociationRecord, ConceptId, ConceptKey, ConceptRecord, ConceptsRequest, FrameBuffer, Header,
-    NeighborsRequest, Opcode, PathRequest, SearchRequest, encode_archive, encode_empty,
+    AssociationKey, AssociationRecord, ConceptId, ConceptKey, ConceptRecord, ConceptsRequest,
+    FrameBuffer, Header, NeighborsRequest, Opcode, PathRequest, SearchRequest, encode_archive,
+    encode_empty,
 };
 
 use crate::grid::GridCall;
@@ -56,7 +57,11 @@ impl Request {
             Request::Path(request) => Some(request.start.into()),
             // A listing's cursor names the core, which is the server's to read; a search asks all
             // of them.
-            Request::Concepts(_) | Request::Search(_) | Request::Stats | Request::Flush | Request::Health => None,
+            Request::Concepts(_)
+            | Request::Search(_)
+            | Request::Stats
+            | Request::Flush
+            | Request::Health => None,
             Request::Grid(_) => None,
         }
     }

@@ -43,14 +43,21 @@ mod tests {
             after(&ClientError::connect("server", std::io::ErrorKind::ConnectionRefused.into())),
             Retry::Reconnect
         );
-        assert_eq!([after(&refused(Status::Busy)), after(&refused(Status::ShuttingDown))], [Retry::Wait; 2]);
+        assert_eq!(
+            [after(&refused(Status::Busy)), after(&refused(Status::ShuttingDown))],
+            [Retry::Wait; 2]
+        );
     }
 
     #[test]
     fn what_would_fail_again_is_not_repeated() {
-        let timed_out =
-            ClientError::TimedOut { operation: "query", endpoint: String::new(), timeout: Duration::from_secs(1) };
-        let final_ones = [refused(Status::InvalidArgument), refused(Status::StorageFull), timed_out];
+        let timed_out = ClientError::TimedOut {
+            operation: "query",
+            endpoint: String::new(),
+            timeout: Duration::from_secs(1),
+        };
+        let final_ones =
+            [refused(Status::InvalidArgument), refused(Status::StorageFull), timed_out];
         assert!(final_ones.iter().all(|error| after(error) == Retry::No));
         assert_eq!(after(&ClientError::protocol("server", "garbage")), Retry::No);
     }

@@ -27,7 +27,8 @@ impl SearchQuery {
     /// The concepts most like this vector, by cosine similarity: finite numbers, as many as the
     /// namespace's embeddings have.
     pub fn like(vector: impl Into<Vec<f32>>) -> Self {
-        let request = SearchRequest { vector: vector.into(), k: Self::DEFAULT_K, ..SearchRequest::default() };
+        let request =
+            SearchRequest { vector: vector.into(), k: Self::DEFAULT_K, ..SearchRequest::default() };
         Self { near: None, namespace: None, request }
     }
 
@@ -81,7 +82,11 @@ impl SearchQuery {
             Some((concept, edges)) => Some(Near { id: concept.id()?.0, edges }),
             None => None,
         };
-        Ok(Request::Search(SearchRequest { near, namespace: namespace(self.namespace, clients), ..self.request }))
+        Ok(Request::Search(SearchRequest {
+            near,
+            namespace: namespace(self.namespace, clients),
+            ..self.request
+        }))
     }
 }
 
@@ -98,8 +103,12 @@ mod tests {
         let request = SearchQuery::like([0.5, 1.0]).request("client's").unwrap();
         assert_eq!(request.concept(), None);
         let Request::Search(search) = request else { panic!("search") };
-        let expected =
-            SearchRequest { namespace: "client's".into(), vector: vec![0.5, 1.0], k: 10, ..SearchRequest::default() };
+        let expected = SearchRequest {
+            namespace: "client's".into(),
+            vector: vec![0.5, 1.0],
+            k: 10,
+            ..SearchRequest::default()
+        };
         assert_eq!(search, expected);
     }
 

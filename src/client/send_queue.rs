@@ -43,7 +43,12 @@ impl SendQueue {
 
     /// Appends a request. One with a longer payload than `limit` is left out, and its length is the
     /// error.
-    pub(crate) fn push(&mut self, request: &Request, header: Header, limit: usize) -> Result<(), usize> {
+    pub(crate) fn push(
+        &mut self,
+        request: &Request,
+        header: Header,
+        limit: usize,
+    ) -> Result<(), usize> {
         let start = self.frames.len();
         request.encode(&mut self.frames, header);
         let length = self.frames.len() - start - HEADER_BYTES;

@@ -55,8 +55,14 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    pub(crate) fn new(endpoint: Arc<str>, info: ServerInfo, socket: OwnedWriteHalf, buffer: ReceiveBuffer) -> Self {
-        let state = State { queue: SendQueue::default(), closed: None, in_flight: InFlight::default() };
+    pub(crate) fn new(
+        endpoint: Arc<str>,
+        info: ServerInfo,
+        socket: OwnedWriteHalf,
+        buffer: ReceiveBuffer,
+    ) -> Self {
+        let state =
+            State { queue: SendQueue::default(), closed: None, in_flight: InFlight::default() };
         Self {
             endpoint,
             info,
@@ -127,7 +133,12 @@ impl Shared {
 
     /// Sends a request, waiting for room where there is none, and returns its number. `at_once`
     /// writes it to the socket from here if that is possible.
-    pub(crate) async fn send(&self, request: &Request, deadline: &Deadline, at_once: bool) -> Result<u64, ClientError> {
+    pub(crate) async fn send(
+        &self,
+        request: &Request,
+        deadline: &Deadline,
+        at_once: bool,
+    ) -> Result<u64, ClientError> {
         let permit = match self.room.try_acquire() {
             Ok(permit) => permit,
             Err(_) => match deadline.limit(&self.endpoint, self.room.acquire()).await? {
@@ -150,7 +161,12 @@ impl Shared {
 
     /// Archives a request into the send queue and sees to it that it goes out. `None` while the
     /// queue is full.
-    fn enqueue(&self, request: &Request, deadline: &Deadline, at_once: bool) -> Result<Option<u64>, ClientError> {
+    fn enqueue(
+        &self,
+        request: &Request,
+        deadline: &Deadline,
+        at_once: bool,
+    ) -> Result<Option<u64>, ClientError> {
         let mut state = lock(&self.state);
         let State { queue, closed, in_flight } = &mut *state;
         if let Some(error) = closed {
@@ -162,7 +178,12 @@ impl Shared {
         let is_first = queue.is_empty();
         let opcode = deadline.opcode() as u8;
         let number = in_flight.insert(opcode);
-        let header = Header { opcode, request: number, extra: deadline.remaining_micros(), ..Header::default() };
+        let header = Header {
+            opcode,
+            request: number,
+            extra: deadline.remaining_micros(),
+            ..Header::default()
+        };
         if let Err(length) = queue.push(request, header, self.info.max_payload as usize) {
             in_flight.withdraw(number);
             let (operation, limit) = (deadline.operation(), self.info.max_payload);
@@ -207,7 +228,10 @@ impl Shared {
 
     /// Receives with `read` until that has nothing; ready only with the reason why nothing more
     /// will come.
-    pub(crate) fn receive(&self, mut read: impl FnMut(&mut [u8]) -> Poll<io::Result<usize>>) -> Poll<ClientError> {
+    pub(crate) fn receive(
+        &self,
+        mut read: impl FnMut(&mut [u8]) -> Poll<io::Result<usize>>,
+    ) -> Poll<ClientError> {
         let mut receiver = lock(&self.receiver);
         loop {
             match read(receiver.buffer.space()) {
@@ -230,7 +254,14 @@ impl Shared {
         };
         let socket = SockRef::from(self.socket.as_ref());
         let result = match (&*socket).read(receiver.buffer.space()) {
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => return,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) =>
+            {
+                return;
+            }
             received => self.received(&mut receiver, received),
         };
         drop(receiver);
@@ -240,7 +271,11 @@ impl Shared {
     }
 
     /// Bytes have come into the receiver's space, or none will come any more.
-    fn received(&self, receiver: &mut Receiver, received: io::Result<usize>) -> Result<(), ClientError> {
+    fn received(
+        &self,
+        receiver: &mut Receiver,
+        received: io::Result<usize>,
+    ) -> Result<(), ClientError> {
         match received {
             Err(error) => Err(self.lost(error.to_string())),
             Ok(0) => Err(self.ended()),
@@ -263,11 +298,15 @@ impl Shared {
             };
             let header = reply.header;
             if header.flags & MORE != 0 {
-                break Err(ClientError::protocol(&self.endpoint, "a reply in parts, which nothing asks for"));
+                break Err(ClientError::protocol(
+                    &self.endpoint,
+                    "a reply in parts, which nothing asks for",
+                ));
             }
             // What the server says about the connection as a whole comes under no request's number.
             if header.request == 0
-                && let Some(status) = Status::from_number(header.status).filter(|status| status.is_error())
+                && let Some(status) =
+                    Status::from_number(header.status).filter(|status| status.is_error())
             {
                 break Err(ClientError::refused(status, reply.payload));
             }
@@ -275,7 +314,10 @@ impl Shared {
                 Completion::Delivered(waker) => receiver.wakers.extend(waker),
                 Completion::Late => {}
                 Completion::Unknown => {
-                    let problem = format!("a reply (opcode 0x{:02x}) to a request that was not sent", header.opcode);
+                    let problem = format!(
+                        "a reply (opcode 0x{:02x}) to a request that was not sent",
+                        header.opcode
+                    );
                     break Err(ClientError::protocol(&self.endpoint, problem));
                 }
             }

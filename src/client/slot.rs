@@ -70,7 +70,9 @@ impl Slot {
             }
             _ => {}
         }
-        if let Some(error) = making.error.as_ref().filter(|_| self.attempts.load(Ordering::Acquire) != seen) {
+        if let Some(error) =
+            making.error.as_ref().filter(|_| self.attempts.load(Ordering::Acquire) != seen)
+        {
             return Err(error.clone());
         }
         if let Some(at) = making.not_before {
@@ -79,14 +81,18 @@ impl Slot {
             }
             sleep_until(at).await;
         }
-        let result = deadline.limit(&name(), connect::connect(endpoint, wanted_core)).await.flatten();
+        let result =
+            deadline.limit(&name(), connect::connect(endpoint, wanted_core)).await.flatten();
         self.attempts.fetch_add(1, Ordering::Release);
         match result {
             Ok(connection) => {
                 let connection = Arc::new(connection);
                 // A server that takes connections and drops them is not to be asked faster than one
                 // that takes none.
-                *making = Making { not_before: Some(Instant::now() + backoff::delay(1)), ..Making::default() };
+                *making = Making {
+                    not_before: Some(Instant::now() + backoff::delay(1)),
+                    ..Making::default()
+                };
                 self.put(connection.clone());
                 Ok((connection, true))
             }

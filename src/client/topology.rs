@@ -44,21 +44,34 @@ impl Known {
         let info = *connection.info();
         // Where the rule of owners is not known, the server forwards, and one set of connections
         // does for all cores.
-        let pool = Pool::new(info.layout.map_or(1, |layout| layout.cores()), pool_size, |_| Slot::default());
+        let pool = Pool::new(info.layout.map_or(1, |layout| layout.cores()), pool_size, |_| {
+            Slot::default()
+        });
         pool.first(connection.core()).put(connection);
         Self { endpoint, info, pool }
     }
 
     /// Learns the layout by a first connection, to the first core.
-    async fn discover(endpoint: Endpoint, pool_size: usize, deadline: &Deadline) -> Result<Self, ClientError> {
-        let connection = deadline.limit(&endpoint.to_string(), connect::connect(&endpoint, Some(0))).await.flatten()?;
+    async fn discover(
+        endpoint: Endpoint,
+        pool_size: usize,
+        deadline: &Deadline,
+    ) -> Result<Self, ClientError> {
+        let connection = deadline
+            .limit(&endpoint.to_string(), connect::connect(&endpoint, Some(0)))
+            .await
+            .flatten()?;
         Ok(Self::new(endpoint, Arc::new(connection), pool_size))
     }
 }
 
 impl Topology {
     /// Finds the server and learns its layout.
-    pub(crate) async fn discover(address: Address, pool_size: usize, deadline: &Deadline) -> Result<Self, ClientError> {
+    pub(crate) async fn discover(
+        address: Address,
+        pool_size: usize,
+        deadline: &Deadline,
+    ) -> Result<Self, ClientError> {
         let endpoint = address.locate(deadline).await?;
         let known = RwLock::new(Known::discover(endpoint, pool_size, deadline).await?);
         Ok(Self { address, pool_size, known, moving: tokio::sync::Mutex::default() })
@@ -84,7 +97,12 @@ impl Topology {
         let (slot, core, endpoint, store) = {
             let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
             let core = known.info.layout.map(|layout| concept.map_or(0, |id| layout.owner(&id)));
-            (known.pool.next(core.unwrap_or(0)).clone(), core, known.endpoint.clone(), known.info.store)
+            (
+                known.pool.next(core.unwrap_or(0)).clone(),
+                core,
+                known.endpoint.clone(),
+                known.info.store,
+            )
         };
         let connecting = slot.connection(&endpoint, core, deadline);
         let Address::Node(node) = &self.address else {
@@ -124,16 +142,21 @@ impl Topology {
         let _moving = deadline.limit(&node.to_string(), self.moving.lock()).await?;
         let moved = {
             let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-            (known.endpoint != *before).then(|| (known.pool.first(0).clone(), known.endpoint.clone()))
+            (known.endpoint != *before)
+                .then(|| (known.pool.first(0).clone(), known.endpoint.clone()))
         };
         if let Some((slot, endpoint)) = moved {
             // Another call has found it.
-            return slot.connection(&endpoint, Some(0), deadline).await.map(|(connection, _)| connection);
+            return slot
+                .connection(&endpoint, Some(0), deadline)
+                .await
+                .map(|(connection, _)| connection);
         }
         let endpoint = node.locate(deadline).await?;
         let known = Known::discover(endpoint, self.pool_size, deadline).await?;
         tracing::info!(%node, endpoint = %known.endpoint, %before, "the node was found");
-        let connection = known.pool.first(0).connection(&known.endpoint, Some(0), deadline).await?.0;
+        let connection =
+            known.pool.first(0).connection(&known.endpoint, Some(0), deadline).await?.0;
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
         Ok(connection)
     }
@@ -152,7 +175,12 @@ impl Topology {
         if old.layout == new.layout {
             known.info = new;
         } else {
-            tracing::info!(server = self.name(), before = old.cores, now = new.cores, "the server's cores changed");
+            tracing::info!(
+                server = self.name(),
+                before = old.cores,
+                now = new.cores,
+                "the server's cores changed"
+            );
             *known = Known::new(known.endpoint.clone(), connection.clone(), self.pool_size);
         }
     }
@@ -160,5 +188,8 @@ impl Topology {
 
 /// Whether it was the master that could not be asked: then the node's own error says more.
 fn is_masters(error: &ClientError) -> bool {
-    matches!(error, ClientError::Connect { .. } | ClientError::Closed { .. } | ClientError::TimedOut { .. })
+    matches!(
+        error,
+        ClientError::Connect { .. } | ClientError::Closed { .. } | ClientError::TimedOut { .. }
+    )
 }

@@ -117,7 +117,11 @@ where
 
     /// The commit in flight has ended. Returns those whose writes were in it, in order; to be given
     /// back to [`ShardDriver::recycle`].
-    pub fn committed(&mut self, cx: &mut Context<'_, M>, result: io::Result<()>) -> Vec<Acknowledged<T>> {
+    pub fn committed(
+        &mut self,
+        cx: &mut Context<'_, M>,
+        result: io::Result<()>,
+    ) -> Vec<Acknowledged<T>> {
         if result.is_err() {
             // It may have found no space, which is looked for again.
             cx.wake_in(DriverTimer::Prepare.into(), PREPARE_AGAIN);

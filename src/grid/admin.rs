@@ -48,7 +48,9 @@ pub enum AdminError {
         source: std::io::Error,
     },
     /// A thread can't be started.
-    #[error("admin port: can't start its thread: {source}; allow this user more processes (`ulimit -u`)")]
+    #[error(
+        "admin port: can't start its thread: {source}; allow this user more processes (`ulimit -u`)"
+    )]
     Thread {
         /// What the system said.
         source: std::io::Error,
@@ -167,7 +169,8 @@ impl Drop for Admin {
 /// # Errors
 /// It is in use, or none of this host's.
 pub fn bind(address: SocketAddr) -> Result<TcpListener, AdminError> {
-    let listener = TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    let listener = TcpListener::bind(address)
+        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
     listener.map_err(|source| AdminError::Listen { address, source })
 }
 
@@ -178,7 +181,8 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, AdminError> {
 pub fn start<S: Source>(listener: TcpListener, source: S) -> Result<Admin, AdminError> {
     let thread_error = |source| AdminError::Thread { source };
     let address = listener.local_addr().map_err(thread_error)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(thread_error)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(thread_error)?;
     let (stop, stopped) = oneshot::channel();
     let serve = async move {
         let state = Arc::new(Served { source, permits: Semaphore::new(AT_A_TIME) });
@@ -199,7 +203,10 @@ pub fn start<S: Source>(listener: TcpListener, source: S) -> Result<Admin, Admin
             _ = stopped => {}
         }
     };
-    let thread = Builder::new().name("admin".into()).spawn(move || runtime.block_on(serve)).map_err(thread_error)?;
+    let thread = Builder::new()
+        .name("admin".into())
+        .spawn(move || runtime.block_on(serve))
+        .map_err(thread_error)?;
     Ok(Admin { address, stop: Some(stop), thread: Some(thread) })
 }
 
@@ -265,7 +272,12 @@ mod tests {
         async fn look(&self, lists: bool) -> Option<View> {
             let metrics = vec![
                 Metric::counter("things", "Things done", 7),
-                Metric::gauges("parts", "Parts, by state", "state", [("up", 2.0), ("gave up", 1.0)]),
+                Metric::gauges(
+                    "parts",
+                    "Parts, by state",
+                    "state",
+                    [("up", 2.0), ("gave up", 1.0)],
+                ),
             ];
             let status = if self.0 { "ok" } else { "the disk is full" }.to_owned();
             Some(View { healthy: self.0, status, page: json!({ "lists": lists }), metrics })
@@ -308,7 +320,10 @@ mod tests {
     fn what_is_not_well_is_503_with_the_reason() {
         let admin = start(bind("127.0.0.1:0".parse().unwrap()).unwrap(), Fixed(false)).unwrap();
         let health = get(&admin, "/health");
-        assert!(health.starts_with("HTTP/1.1 503") && health.contains("the disk is full"), "{health}");
+        assert!(
+            health.starts_with("HTTP/1.1 503") && health.contains("the disk is full"),
+            "{health}"
+        );
         let taken = bind(admin.address()).unwrap_err().to_string();
         assert!(taken.contains("--admin"), "{taken}");
     }

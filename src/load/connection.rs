@@ -52,7 +52,13 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(stream: TcpStream, address: SocketAddr, number: usize, lane: usize, depth: u32) -> Self {
+    pub(crate) fn new(
+        stream: TcpStream,
+        address: SocketAddr,
+        number: usize,
+        lane: usize,
+        depth: u32,
+    ) -> Self {
         Self {
             stream,
             address,
@@ -133,7 +139,11 @@ impl Connection {
     pub(crate) fn send(&mut self) -> Result<usize, Errno> {
         let before = self.taken;
         while self.has_unsent() {
-            match rustix::net::send(&self.stream, &self.out[self.taken..], SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            match rustix::net::send(
+                &self.stream,
+                &self.out[self.taken..],
+                SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
+            ) {
                 Ok(count) => self.taken += count,
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Ok(self.taken - before),

@@ -58,8 +58,10 @@ impl ServerCpu {
 
 fn of_process(pid: u32) -> Result<CpuTime, LoadError> {
     let path = format!("/proc/{pid}/stat");
-    let stat = fs::read_to_string(&path).map_err(|error| LoadError::Cpu { problem: format!("{path}: {error}") })?;
-    let ticks = user_and_system(&stat).ok_or_else(|| LoadError::Cpu { problem: format!("{path} reads {stat:?}") })?;
+    let stat = fs::read_to_string(&path)
+        .map_err(|error| LoadError::Cpu { problem: format!("{path}: {error}") })?;
+    let ticks = user_and_system(&stat)
+        .ok_or_else(|| LoadError::Cpu { problem: format!("{path} reads {stat:?}") })?;
     let tick_us = 1_000_000 / rustix::param::clock_ticks_per_second().max(1);
     let (user, system) = (ticks.0 * tick_us, ticks.1 * tick_us);
     let total = process_ns(pid).unwrap_or((user + system) * 1000);
@@ -95,7 +97,8 @@ pub(crate) fn stats(stream: &TcpStream, address: SocketAddr) -> Result<Stats, Lo
     let mut buffer = FrameBuffer::new();
     encode_empty(&mut buffer, Header { opcode: Opcode::Stats as u8, ..Header::default() });
     let frame = exchange(stream, address, &mut buffer)?;
-    let stats = Checked::<Stats>::new(frame.payload).map_err(|error| LoadError::Cpu { problem: error.to_string() })?;
+    let stats = Checked::<Stats>::new(frame.payload)
+        .map_err(|error| LoadError::Cpu { problem: error.to_string() })?;
     Ok(stats.to_owned())
 }
 
@@ -106,7 +109,9 @@ fn of_counters(stream: &TcpStream, address: SocketAddr) -> Result<CpuTime, LoadE
         found.map(|counter| counter.value)
     };
     let (Some(user), Some(system)) = (counter("cpu_user_us"), counter("cpu_system_us")) else {
-        return Err(LoadError::Cpu { problem: "the server's stats have no cpu_user_us and cpu_system_us".into() });
+        return Err(LoadError::Cpu {
+            problem: "the server's stats have no cpu_user_us and cpu_system_us".into(),
+        });
     };
     let total = counter("cpu_us").unwrap_or(user + system);
     Ok(CpuTime { user, system, total: total * 1000 })

@@ -49,7 +49,9 @@ pub enum LoadError {
         message: String,
     },
     /// The server speaks another schema.
-    #[error("{address} speaks another schema: {problem}; use a server and a load generator of the same version")]
+    #[error(
+        "{address} speaks another schema: {problem}; use a server and a load generator of the same version"
+    )]
     Schema {
         /// The server.
         address: SocketAddr,
@@ -65,7 +67,10 @@ pub enum LoadError {
         source: std::io::Error,
     },
     /// The server closed a connection that had requests in flight.
-    #[error("{address} closed connection {connection} with {unanswered} requests unanswered{}", after(last_refusal))]
+    #[error(
+        "{address} closed connection {connection} with {unanswered} requests unanswered{}",
+        after(last_refusal)
+    )]
     Closed {
         /// The server.
         address: SocketAddr,
@@ -77,7 +82,9 @@ pub enum LoadError {
         last_refusal: Option<String>,
     },
     /// No reply for a long time.
-    #[error("{address} left {unanswered} requests on connection {connection} without a reply for {waited:?}")]
+    #[error(
+        "{address} left {unanswered} requests on connection {connection} without a reply for {waited:?}"
+    )]
     Silent {
         /// The server.
         address: SocketAddr,
@@ -115,7 +122,9 @@ pub enum LoadError {
 }
 
 fn after(refusal: &Option<String>) -> String {
-    refusal.as_ref().map_or_else(String::new, |refusal| format!(", after it had refused: {refusal}"))
+    refusal
+        .as_ref()
+        .map_or_else(String::new, |refusal| format!(", after it had refused: {refusal}"))
 }
 
 impl LoadError {

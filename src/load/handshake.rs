@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use sutra_wire::{
-    Checked, ClientHello, ErrorMessage, FINGERPRINT, Frame, FrameBuffer, HEADER_BYTES, Header, Opcode, Parsed,
-    ServerHello, Status, encode_archive, limits, parse,
+    Checked, ClientHello, ErrorMessage, FINGERPRINT, Frame, FrameBuffer, HEADER_BYTES, Header,
+    Opcode, Parsed, ServerHello, Status, encode_archive, limits, parse,
 };
 
 use crate::LoadError;
@@ -24,10 +24,12 @@ pub(crate) struct Greeting {
 /// A socket that gives up waiting for a reply after `timeout`.
 pub(crate) fn connect(address: SocketAddr, timeout: Duration) -> Result<TcpStream, LoadError> {
     let stream =
-        TcpStream::connect_timeout(&address, timeout).map_err(|source| match Errno::from_io_error(&source) {
-            Some(Errno::MFILE | Errno::NFILE) => LoadError::FileLimit,
-            _ => LoadError::Connect { address, source },
-        })?;
+        TcpStream::connect_timeout(&address, timeout).map_err(
+            |source| match Errno::from_io_error(&source) {
+                Some(Errno::MFILE | Errno::NFILE) => LoadError::FileLimit,
+                _ => LoadError::Connect { address, source },
+            },
+        )?;
     stream
         .set_nodelay(true)
         .and_then(|()| stream.set_read_timeout(Some(timeout)))
@@ -36,15 +38,23 @@ pub(crate) fn connect(address: SocketAddr, timeout: Duration) -> Result<TcpStrea
 }
 
 /// Says Hello and hears it, asking to be served by `wanted_core`.
-pub(crate) fn greet(stream: &TcpStream, address: SocketAddr, wanted_core: u16) -> Result<Greeting, LoadError> {
+pub(crate) fn greet(
+    stream: &TcpStream,
+    address: SocketAddr,
+    wanted_core: u16,
+) -> Result<Greeting, LoadError> {
     let mut buffer = FrameBuffer::new();
     let header = Header { opcode: Opcode::Hello as u8, ..Header::default() };
     encode_archive(&mut buffer, header, &ClientHello::new(wanted_core));
     let frame = exchange(stream, address, &mut buffer)?;
     let schema = |problem: String| LoadError::Schema { address, problem };
-    let hello = Checked::<ServerHello>::new(frame.payload).map_err(|error| schema(error.to_string()))?;
+    let hello =
+        Checked::<ServerHello>::new(frame.payload).map_err(|error| schema(error.to_string()))?;
     if hello.fingerprint.to_native() != FINGERPRINT {
-        return Err(schema(format!("its fingerprint is {:016x}, ours {FINGERPRINT:016x}", hello.fingerprint)));
+        return Err(schema(format!(
+            "its fingerprint is {:016x}, ours {FINGERPRINT:016x}",
+            hello.fingerprint
+        )));
     }
     Ok(Greeting {
         cores: hello.cores.to_native(),
@@ -82,12 +92,15 @@ pub(crate) fn exchange<'b>(
         unreachable!("the loop above ends with a whole frame in the buffer")
     };
     match Status::from_number(frame.header.status) {
-        Some(status) if status.is_error() => Err(LoadError::Refused { address, status, message: words(frame.payload) }),
+        Some(status) if status.is_error() => {
+            Err(LoadError::Refused { address, status, message: words(frame.payload) })
+        }
         _ => Ok(frame),
     }
 }
 
 /// The message of a refusal.
 pub(crate) fn words(payload: &[u8]) -> String {
-    Checked::<ErrorMessage>::new(payload).map_or_else(|_| "no message".into(), |error| error.message.to_string())
+    Checked::<ErrorMessage>::new(payload)
+        .map_or_else(|_| "no message".into(), |error| error.message.to_string())
 }

@@ -54,9 +54,17 @@ impl Keys {
         let prefix = prefix.into();
         // Threads with prefixes of their own walk in orders of their own. The state must not be
         // zero.
-        let random =
-            prefix.bytes().fold(0x9e37_79b9_7f4a_7c15, |state: u64, byte| state.rotate_left(5) ^ u64::from(byte));
-        Self { prefix, space, lanes: Vec::new(), routes: Routes::single(), next_new: 0, random: random | 1 }
+        let random = prefix
+            .bytes()
+            .fold(0x9e37_79b9_7f4a_7c15, |state: u64, byte| state.rotate_left(5) ^ u64::from(byte));
+        Self {
+            prefix,
+            space,
+            lanes: Vec::new(),
+            routes: Routes::single(),
+            next_new: 0,
+            random: random | 1,
+        }
     }
 
     /// What names start with.
@@ -73,14 +81,17 @@ impl Keys {
 
     /// The id of the concept with this number.
     pub fn id(&self, number: u64) -> ConceptId {
-        ConceptId::from_name(&key_name(&self.prefix, number)).expect("a name with a number in it is not empty")
+        ConceptId::from_name(&key_name(&self.prefix, number))
+            .expect("a name with a number in it is not empty")
     }
 
     /// Sorts the concepts into lanes. Called once, before [`Keys::next`].
     pub fn open(&mut self, routes: &Routes) {
         self.routes = *routes;
         self.lanes.resize_with(routes.lanes(), Lane::default);
-        if let KeySpace::Once(count) | KeySpace::Cycling(count) | KeySpace::Random(count) = self.space {
+        if let KeySpace::Once(count) | KeySpace::Cycling(count) | KeySpace::Random(count) =
+            self.space
+        {
             for number in 0..count {
                 let id = self.id(number);
                 self.lanes[routes.lane_of(&id)].bounded.push((id, number));
@@ -177,14 +188,16 @@ mod tests {
         let twice: Vec<_> = (0..2 * length).filter_map(|_| cycling.next(0)).collect();
         assert_eq!((twice.len(), &twice[..length]), (2 * length, &twice[length..]));
         let mut random = keys(KeySpace::Random(100));
-        let numbers: HashSet<u64> = (0..1000).filter_map(|_| random.next(1)).map(|(_, number)| number).collect();
+        let numbers: HashSet<u64> =
+            (0..1000).filter_map(|_| random.next(1)).map(|(_, number)| number).collect();
         assert_eq!(numbers.len(), random.lanes[1].bounded.len());
     }
 
     #[test]
     fn new_keys_never_repeat_on_any_lane() {
         let mut keys = keys(KeySpace::Distinct);
-        let taken: Vec<u64> = (0..300).filter_map(|turn| keys.next(turn % 3)).map(|(_, number)| number).collect();
+        let taken: Vec<u64> =
+            (0..300).filter_map(|turn| keys.next(turn % 3)).map(|(_, number)| number).collect();
         assert_eq!(taken.iter().collect::<HashSet<_>>().len(), 300);
     }
 

@@ -39,8 +39,9 @@ pub use run::{IdleConnections, open_idle, run};
 pub use scan::ScanError;
 pub use workload::{Framing, Reply, Routes, Workload};
 pub use workloads::{
-    AgentHeartbeats, Associate, Echo, GridHeartbeat, Health, Learn, LegacyHealth, LegacyLearn, LegacyQuery,
-    LegacySearch, Neighbors, Path, Query, RedisPing, RegisterAgents, Search, Spelling, ValueGet, ValueSet, ValueStore,
+    AgentHeartbeats, Associate, Echo, GridHeartbeat, Health, Learn, LegacyHealth, LegacyLearn,
+    LegacyQuery, LegacySearch, Neighbors, Path, Query, RedisPing, RegisterAgents, Search, Spelling,
+    ValueGet, ValueSet, ValueStore,
 };
 
 #[cfg(test)]

@@ -81,11 +81,20 @@ impl Plan {
         let problem = if threads == 0 {
             "a run needs at least one workload".into()
         } else if self.connections < threads {
-            format!("{} connections can't be spread over {threads} threads; use more connections", self.connections)
+            format!(
+                "{} connections can't be spread over {threads} threads; use more connections",
+                self.connections
+            )
         } else if self.depth == 0 || u32::try_from(self.depth).is_err() {
-            format!("a depth of {} is not possible; have at least one request in flight", self.depth)
+            format!(
+                "a depth of {} is not possible; have at least one request in flight",
+                self.depth
+            )
         } else if self.rate.is_some_and(|rate| !(MIN_RATE..=MAX_RATE).contains(&rate)) {
-            format!("a rate of {:?} requests/s is not possible; have {MIN_RATE} to {MAX_RATE:e}", self.rate)
+            format!(
+                "a rate of {:?} requests/s is not possible; have {MIN_RATE} to {MAX_RATE:e}",
+                self.rate
+            )
         } else {
             return Ok(());
         };
@@ -116,7 +125,10 @@ mod tests {
     fn plans_that_send_nothing_are_refused() {
         assert!(plan(1, 1).check(1).is_ok());
         for (connections, depth, threads) in [(0, 1, 1), (1, 0, 1), (1, 1, 2), (1, 1, 0)] {
-            assert!(plan(connections, depth).check(threads).is_err(), "{connections} {depth} {threads}");
+            assert!(
+                plan(connections, depth).check(threads).is_err(),
+                "{connections} {depth} {threads}"
+            );
         }
     }
 }

@@ -59,7 +59,9 @@ impl ProfileSoFar {
 
     /// What was done from `self` until `later`.
     pub fn until(&self, later: &Self) -> Profile {
-        let before = |name: &str| self.0.iter().find(|(known, _)| known == name).map_or(0, |(_, value)| *value);
+        let before = |name: &str| {
+            self.0.iter().find(|(known, _)| known == name).map_or(0, |(_, value)| *value)
+        };
         let mut profile = Profile::default();
         for (name, value) in &later.0 {
             let value = value.saturating_sub(before(name));
@@ -69,7 +71,9 @@ impl ProfileSoFar {
                 None if name == "requests" => profile.requests = value,
                 None => {}
                 Some(WAIT) => profile.wait_ns = value as f64,
-                Some(stage) => profile.stages.push(StageTime { stage: stage.replace('_', " "), ns: value as f64 }),
+                Some(stage) => profile
+                    .stages
+                    .push(StageTime { stage: stage.replace('_', " "), ns: value as f64 }),
             }
         }
         let requests = profile.requests.max(1) as f64;
@@ -120,7 +124,13 @@ mod tests {
     use super::*;
 
     fn so_far(values: [u64; 5]) -> ProfileSoFar {
-        let names = ["profile_turns", "profile_requests", "profile_look_up_ns", "profile_kernel_ns", "profile_wait_ns"];
+        let names = [
+            "profile_turns",
+            "profile_requests",
+            "profile_look_up_ns",
+            "profile_kernel_ns",
+            "profile_wait_ns",
+        ];
         ProfileSoFar(names.map(str::to_owned).into_iter().zip(values).collect())
     }
 
@@ -128,14 +138,23 @@ mod tests {
     fn a_profile_is_the_difference_for_each_request() {
         let profile = so_far([1, 10, 1000, 5000, 7]).until(&so_far([3, 30, 3000, 11000, 207]));
         assert_eq!((profile.turns, profile.requests, profile.wait_ns), (2, 20, 10.0));
-        assert_eq!((profile.ns("look up"), profile.ns("kernel"), profile.busy_ns()), (100.0, 300.0, 400.0));
+        assert_eq!(
+            (profile.ns("look up"), profile.ns("kernel"), profile.busy_ns()),
+            (100.0, 300.0, 400.0)
+        );
         let shown = profile.to_string();
-        assert!(shown.contains("look up") && shown.contains("25.0 %") && shown.contains("75.0 %"), "{shown}");
+        assert!(
+            shown.contains("look up") && shown.contains("25.0 %") && shown.contains("75.0 %"),
+            "{shown}"
+        );
     }
 
     #[test]
     fn without_a_timed_turn_no_time_is_told() {
         let shown = so_far([1, 10, 5, 5, 5]).until(&so_far([1, 10, 5, 5, 5])).to_string();
-        assert!(shown.contains("no request was in a timed turn") && !shown.contains("ns a request"), "{shown}");
+        assert!(
+            shown.contains("no request was in a timed turn") && !shown.contains("ns a request"),
+            "{shown}"
+        );
     }
 }

@@ -19,7 +19,11 @@ impl Recall {
     /// Nothing asked yet; `truth` has a row a query.
     pub fn new(truth: &[Vec<ConceptId>]) -> Self {
         let tags = |row: &Vec<ConceptId>| row.iter().map(|id| tag(&id.0)).collect();
-        Self { truth: truth.iter().map(tags).collect(), found: AtomicU64::new(0), wanted: AtomicU64::new(0) }
+        Self {
+            truth: truth.iter().map(tags).collect(),
+            found: AtomicU64::new(0),
+            wanted: AtomicU64::new(0),
+        }
     }
 
     /// Counts one answer to the query of this number.

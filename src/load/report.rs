@@ -144,13 +144,17 @@ pub struct Measured {
 
 /// The quantiles of [`Report::distribution`].
 const QUANTILES: [f64; 32] = [
-    0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.985,
-    0.99, 0.992, 0.995, 0.997, 0.998, 0.999, 0.9993, 0.9996, 0.9998, 0.9999, 0.99999, 1.0,
+    0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.92, 0.94, 0.95, 0.96,
+    0.97, 0.98, 0.985, 0.99, 0.992, 0.995, 0.997, 0.998, 0.999, 0.9993, 0.9996, 0.9998, 0.9999,
+    0.99999, 1.0,
 ];
 
 impl Measured {
     /// Nothing yet.
-    #[allow(clippy::new_without_default, reason = "a default would hide that it allocates a histogram")]
+    #[allow(
+        clippy::new_without_default,
+        reason = "a default would hide that it allocates a histogram"
+    )]
     pub fn new() -> Self {
         Self {
             seconds: 0.0,
@@ -202,7 +206,8 @@ impl Report {
             all.seconds = all.seconds.max(thread.seconds);
             all.answered += thread.answered;
             all.carried += thread.carried;
-            rate += if thread.seconds > 0.0 { thread.answered as f64 / thread.seconds } else { 0.0 };
+            rate +=
+                if thread.seconds > 0.0 { thread.answered as f64 / thread.seconds } else { 0.0 };
             all.latencies.add(&thread.latencies).expect("histograms of the same bounds add up");
             for (status, count) in &thread.refused {
                 *all.refused.entry(status.clone()).or_default() += count;
@@ -244,7 +249,9 @@ impl Report {
             longest_stall_ns: all.longest_stall_ns,
             interrupted: plan.stop.load(Ordering::Relaxed),
             unanswered: all.unanswered,
-            server_cpu: cpu.filter(|_| completed > 0).map(|cpu| CpuPerRequest::of(cpu, completed, all.seconds)),
+            server_cpu: cpu
+                .filter(|_| completed > 0)
+                .map(|cpu| CpuPerRequest::of(cpu, completed, all.seconds)),
             profile: None,
         }
     }
@@ -321,13 +328,26 @@ impl fmt::Display for Report {
             )?;
         }
         if self.interrupted {
-            write!(f, "\ninterrupted before its time; {} requests were not answered", self.unanswered)?;
+            write!(
+                f,
+                "\ninterrupted before its time; {} requests were not answered",
+                self.unanswered
+            )?;
         }
         if let Some(offered) = self.offered_per_second {
-            write!(f, "\nopen loop   {offered:.0} requests/s due, {} not sent in time", self.overdue)?;
+            write!(
+                f,
+                "\nopen loop   {offered:.0} requests/s due, {} not sent in time",
+                self.overdue
+            )?;
         }
-        let refused: Vec<String> = self.refused.iter().map(|(status, count)| format!("{status} {count}")).collect();
-        write!(f, "\nrefused     {}", if refused.is_empty() { "none".to_owned() } else { refused.join(", ") })?;
+        let refused: Vec<String> =
+            self.refused.iter().map(|(status, count)| format!("{status} {count}")).collect();
+        write!(
+            f,
+            "\nrefused     {}",
+            if refused.is_empty() { "none".to_owned() } else { refused.join(", ") }
+        )?;
         self.last_refusal.as_ref().map_or(Ok(()), |words| write!(f, " (the last: {words})"))?;
         self.profile.as_ref().map_or(Ok(()), |profile| write!(f, "\n{profile}"))
     }
@@ -338,7 +358,8 @@ mod tests {
     use super::*;
 
     fn thread(latencies: &[u64]) -> Measured {
-        let mut measured = Measured { seconds: 2.0, answered: latencies.len() as u64, ..Measured::new() };
+        let mut measured =
+            Measured { seconds: 2.0, answered: latencies.len() as u64, ..Measured::new() };
         latencies.iter().for_each(|ns| measured.latencies.saturating_record(*ns));
         measured
     }
@@ -349,11 +370,17 @@ mod tests {
         one.refused.insert("busy".into(), 100);
         one.cpu = Some((CpuTime::default(), CpuTime { user: 400, system: 600, total: 1_000_000 }));
         let report = Report::of("query", &Plan::new(([127, 0, 0, 1], 1).into()), &[one, two]);
-        assert_eq!((report.requests, report.requests_per_second, report.refused["busy"]), (100, 50.0, 100));
+        assert_eq!(
+            (report.requests, report.requests_per_second, report.refused["busy"]),
+            (100, 50.0, 100)
+        );
         let latency = report.latency.expect("there were requests");
         assert_eq!((latency.p50_ns, latency.p90_ns / 100), (1_000, 90));
         let cpu = report.server_cpu.expect("it was measured");
-        assert_eq!((cpu.user_us, cpu.system_us, cpu.total_us, cpu.cores_busy), (2.0, 3.0, 5.0, 0.0005));
+        assert_eq!(
+            (cpu.user_us, cpu.system_us, cpu.total_us, cpu.cores_busy),
+            (2.0, 3.0, 5.0, 0.0005)
+        );
     }
 
     #[test]
@@ -367,7 +394,10 @@ mod tests {
         assert_eq!((measured.latencies.min(), measured.latencies.max()), (2, 6));
         measured.cpu = Some((CpuTime::default(), CpuTime { user: 0, system: 0, total: 9_000 }));
         let report = Report::of("query", &Plan::new(([127, 0, 0, 1], 1).into()), &[measured]);
-        assert_eq!((report.requests, report.requests_per_second, report.bytes_sent), (2, 2.0, 100.0));
+        assert_eq!(
+            (report.requests, report.requests_per_second, report.bytes_sent),
+            (2, 2.0, 100.0)
+        );
         assert_eq!(report.server_cpu.map(|cpu| cpu.total_us), Some(3.0));
     }
 
@@ -379,7 +409,8 @@ mod tests {
         let longest = report.latency.expect("there were requests").max_ns;
         assert!((89_900_000_000..90_100_000_000).contains(&longest), "{longest}");
         assert!(
-            report.to_string().contains("stalls      1 without") && report.to_string().contains("90.0 s"),
+            report.to_string().contains("stalls      1 without")
+                && report.to_string().contains("90.0 s"),
             "{report}"
         );
     }

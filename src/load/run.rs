@@ -33,7 +33,11 @@ const SPINS: u32 = 1 << 16;
 
 /// Drives one workload a thread as `plan` says, and reports what came of all of them; `cpu` is read
 /// when measuring begins and when it ends. Threads share nothing while they run.
-pub fn run<W: Workload>(plan: &Plan, workloads: Vec<W>, cpu: Option<ServerCpu>) -> Result<Report, LoadError> {
+pub fn run<W: Workload>(
+    plan: &Plan,
+    workloads: Vec<W>,
+    cpu: Option<ServerCpu>,
+) -> Result<Report, LoadError> {
     let threads = workloads.len();
     plan.check(threads)?;
     let operation = workloads.first().map_or("", |workload| workload.name());
@@ -41,10 +45,13 @@ pub fn run<W: Workload>(plan: &Plan, workloads: Vec<W>, cpu: Option<ServerCpu>) 
     let runs = workloads
         .into_iter()
         .enumerate()
-        .map(|(thread, workload)| Run::open(plan, (thread, threads), workload, cpu.take(), &mut cores))
+        .map(|(thread, workload)| {
+            Run::open(plan, (thread, threads), workload, cpu.take(), &mut cores)
+        })
         .collect::<Result<Vec<_>, _>>()?;
     let measured = std::thread::scope(|scope| {
-        let running: Vec<_> = runs.into_iter().map(|run| scope.spawn(move || run.drive())).collect();
+        let running: Vec<_> =
+            runs.into_iter().map(|run| scope.spawn(move || run.drive())).collect();
         running
             .into_iter()
             .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
@@ -80,7 +87,11 @@ pub fn open_idle<W: Workload>(plan: &Plan, workload: W) -> Result<IdleConnection
         run.wait()?;
     }
     match run.tally.last_refusal() {
-        Some(words) => Err(LoadError::Wrong { connection: 0, request: 0, problem: format!("it was refused: {words}") }),
+        Some(words) => Err(LoadError::Wrong {
+            connection: 0,
+            request: 0,
+            problem: format!("it was refused: {words}"),
+        }),
         None => Ok(IdleConnections { _open: run.sockets.into_connections() }),
     }
 }
@@ -137,7 +148,9 @@ impl<'p, W: Workload> Run<'p, W> {
         if let Some(id) = self.cpu_to_pin
             && !core_affinity::set_for_current(core_affinity::CoreId { id })
         {
-            return Err(LoadError::Plan { problem: format!("can't pin to CPU {id}; is it one of this process's?") });
+            return Err(LoadError::Plan {
+                problem: format!("can't pin to CPU {id}; is it one of this process's?"),
+            });
         }
         self.clock = Clock::start();
         self.tally.warm_up(nanoseconds(self.plan.warm_up));
@@ -178,7 +191,8 @@ impl<'p, W: Workload> Run<'p, W> {
 
     /// Nothing is in flight; of an open loop: and nothing will be due.
     fn has_nothing_to_do(&self) -> bool {
-        self.in_flight == 0 && (self.pacing.is_none() || self.budget == 0 || self.sockets.are_exhausted())
+        self.in_flight == 0
+            && (self.pacing.is_none() || self.budget == 0 || self.sockets.are_exhausted())
     }
 
     fn begin_measuring(&mut self) -> Result<(), LoadError> {
@@ -289,7 +303,10 @@ impl<'p, W: Workload> Run<'p, W> {
     /// Receives what is there, checks the replies in it and sends the next requests. Whether
     /// anything was there.
     fn receive(&mut self, at: usize, wait: bool) -> Result<bool, LoadError> {
-        let received = self.sockets.receive(at, &mut self.scratch, wait).map_err(|failed| self.error(at, failed))?;
+        let received = self
+            .sockets
+            .receive(at, &mut self.scratch, wait)
+            .map_err(|failed| self.error(at, failed))?;
         let Some(count) = received else { return Ok(false) };
         self.now = self.clock.now();
         self.tally.received(count, self.now);
@@ -303,8 +320,9 @@ impl<'p, W: Workload> Run<'p, W> {
         let bytes = if joined { &held[..] } else { &scratch[..count] };
         let mut used = 0;
         loop {
-            let found = next_reply(self.framing, &bytes[used..])
-                .map_err(|source| LoadError::Frame { connection: self.sockets.at(at).number, source })?;
+            let found = next_reply(self.framing, &bytes[used..]).map_err(|source| {
+                LoadError::Frame { connection: self.sockets.at(at).number, source }
+            })?;
             let Some(reply) = found else { break };
             used += reply.used;
             self.complete(at, &reply)?;
@@ -326,7 +344,11 @@ impl<'p, W: Workload> Run<'p, W> {
         let Received { header, key, payload, is_refusal, .. } = received;
         let connection = self.sockets.at_mut(at);
         let number = connection.number;
-        let wrong = |problem: String| LoadError::Wrong { connection: number, request: header.request, problem };
+        let wrong = |problem: String| LoadError::Wrong {
+            connection: number,
+            request: header.request,
+            problem,
+        };
         let answered = connection.answered(header.request);
         let Some(request) = connection.complete(answered) else {
             return Err(wrong("no request in flight has this number".into()));
@@ -344,7 +366,9 @@ impl<'p, W: Workload> Run<'p, W> {
             return Ok(());
         }
         if header.flags & MORE != 0 {
-            return Err(wrong("says that more parts follow, which this operation does not have".into()));
+            return Err(wrong(
+                "says that more parts follow, which this operation does not have".into(),
+            ));
         }
         self.workload
             .check(request.tag, &Reply { status, sequence: header.extra, key: *key, payload })
@@ -382,7 +406,10 @@ impl<'p, W: Workload> Run<'p, W> {
     /// Sends what is written, as far as the socket takes it.
     fn flush(&mut self, at: usize) -> Result<(), LoadError> {
         if self.sockets.at(at).has_unsent() {
-            let sent = self.sockets.flush(at, self.clock.now()).map_err(|failed| self.error(at, failed))?;
+            let sent = self
+                .sockets
+                .flush(at, self.clock.now())
+                .map_err(|failed| self.error(at, failed))?;
             self.tally.sent(sent);
         }
         Ok(())

@@ -35,14 +35,21 @@ pub enum ScanError {
 const MAX_LINE: usize = 16 << 10;
 
 /// The reply at the start of `bytes`, if it is there as a whole.
-pub(crate) fn next_reply(framing: Framing, bytes: &[u8]) -> Result<Option<Received<'_>>, ScanError> {
+pub(crate) fn next_reply(
+    framing: Framing,
+    bytes: &[u8],
+) -> Result<Option<Received<'_>>, ScanError> {
     match framing {
         Framing::Native => Ok(match parse(bytes, limits::MAX_PAYLOAD)? {
-            Parsed::Frame(frame, used) => Some(Received { header: frame.header, ..plain(frame.payload, used) }),
+            Parsed::Frame(frame, used) => {
+                Some(Received { header: frame.header, ..plain(frame.payload, used) })
+            }
             Parsed::Partial(_) => None,
         }),
         Framing::Fixed(length) => {
-            let Some((payload, number)) = bytes.get(..length).zip(bytes.first_chunk()) else { return Ok(None) };
+            let Some((payload, number)) = bytes.get(..length).zip(bytes.first_chunk()) else {
+                return Ok(None);
+            };
             let header = Header { request: u64::from_le_bytes(*number), ..Header::default() };
             Ok(Some(Received { header, ..plain(payload, length) }))
         }
@@ -50,7 +57,9 @@ pub(crate) fn next_reply(framing: Framing, bytes: &[u8]) -> Result<Option<Receiv
             let Some((prefix, rest)) = bytes.split_first_chunk() else { return Ok(None) };
             let length = u32::from_be_bytes(*prefix);
             if length > limits::MAX_PAYLOAD {
-                return Err(FrameError::TooLong { request: 0, length, limit: limits::MAX_PAYLOAD }.into());
+                return Err(
+                    FrameError::TooLong { request: 0, length, limit: limits::MAX_PAYLOAD }.into()
+                );
             }
             let Some(payload) = rest.get(..length as usize) else { return Ok(None) };
             Ok(Some(plain(payload, 4 + payload.len())))
@@ -66,7 +75,10 @@ fn plain(payload: &[u8], used: usize) -> Received<'_> {
 }
 
 fn missing(used: usize) -> Received<'static> {
-    Received { header: Header { status: Status::NotFound as u8, ..Header::default() }, ..plain(&[], used) }
+    Received {
+        header: Header { status: Status::NotFound as u8, ..Header::default() },
+        ..plain(&[], used)
+    }
 }
 
 /// A simple string, an integer, a bulk string or an error; the benchmark asks for nothing that is
@@ -113,7 +125,12 @@ fn key<'a>(mut flags: impl Iterator<Item = &'a [u8]>) -> Option<&'a [u8]> {
 }
 
 /// A value of so many bytes from `start`, and the end of line behind it.
-fn bulk<'a>(bytes: &'a [u8], start: usize, length: u32, line: &[u8]) -> Result<Option<&'a [u8]>, ScanError> {
+fn bulk<'a>(
+    bytes: &'a [u8],
+    start: usize,
+    length: u32,
+    line: &[u8],
+) -> Result<Option<&'a [u8]>, ScanError> {
     if length > limits::MAX_PAYLOAD {
         return Err(FrameError::TooLong { request: 0, length, limit: limits::MAX_PAYLOAD }.into());
     }
@@ -154,18 +171,28 @@ mod tests {
     fn fixed_messages_carry_their_number_in_the_first_eight_bytes() {
         let mut bytes = [0; 20];
         bytes[..8].copy_from_slice(&77u64.to_le_bytes());
-        let found = next_reply(Framing::Fixed(16), &bytes).expect("no frame, no error").expect("whole");
+        let found =
+            next_reply(Framing::Fixed(16), &bytes).expect("no frame, no error").expect("whole");
         assert_eq!((found.header.request, found.payload, found.used), (77, &bytes[..16], 16));
         assert_eq!(next_reply(Framing::Fixed(16), &bytes[..15]), Ok(None));
     }
 
     /// Every whole reply is found with what stands behind it, and none while a byte of it is
     /// missing.
-    fn whole_and_cut(framing: Framing, reply: &str, payload: &str, status: Status, is_refusal: bool) {
+    fn whole_and_cut(
+        framing: Framing,
+        reply: &str,
+        payload: &str,
+        status: Status,
+        is_refusal: bool,
+    ) {
         let mut bytes = reply.as_bytes().to_vec();
         bytes.extend_from_slice(b"+next\r\n");
         let found = next_reply(framing, &bytes).expect("a reply").expect("whole");
-        assert_eq!((found.payload, found.used, found.is_refusal), (payload.as_bytes(), reply.len(), is_refusal));
+        assert_eq!(
+            (found.payload, found.used, found.is_refusal),
+            (payload.as_bytes(), reply.len(), is_refusal)
+        );
         assert_eq!(found.header.status, status as u8);
         for cut in 0..reply.len() {
             assert_eq!(next_reply(framing, &bytes[..cut]), Ok(None), "{reply:?} cut at {cut}");
@@ -191,28 +218,49 @@ mod tests {
         whole_and_cut(Framing::Memcached, "EN kone\r\n", "", Status::NotFound, false);
         whole_and_cut(Framing::Memcached, "HD kone\r\n", "HD", Status::Ok, false);
         whole_and_cut(Framing::Memcached, "NS kone\r\n", "NS kone", Status::Ok, true);
-        whole_and_cut(Framing::Memcached, "SERVER_ERROR full\r\n", "SERVER_ERROR full", Status::Ok, true);
+        whole_and_cut(
+            Framing::Memcached,
+            "SERVER_ERROR full\r\n",
+            "SERVER_ERROR full",
+            Status::Ok,
+            true,
+        );
     }
 
     #[test]
     fn replies_of_memcached_name_their_key() {
-        for (reply, key) in [("VA 1 f0 kone t-1\r\na\r\n", Some("one")), ("HD\r\n", None), ("HD kkey\r\n", Some("key"))]
-        {
-            let found = next_reply(Framing::Memcached, reply.as_bytes()).expect("a reply").expect("whole");
+        for (reply, key) in [
+            ("VA 1 f0 kone t-1\r\na\r\n", Some("one")),
+            ("HD\r\n", None),
+            ("HD kkey\r\n", Some("key")),
+        ] {
+            let found =
+                next_reply(Framing::Memcached, reply.as_bytes()).expect("a reply").expect("whole");
             assert_eq!(found.key, key.map(str::as_bytes), "{reply:?}");
         }
     }
 
     #[test]
     fn what_is_no_reply_is_refused() {
-        for bytes in
-            ["*1\r\n", "$x\r\n", "$3\r\nabcdef", "hello\r\n", "+a\rb\r\n", "$99999999999\r\n", "$4294967295\r\n"]
-        {
+        for bytes in [
+            "*1\r\n",
+            "$x\r\n",
+            "$3\r\nabcdef",
+            "hello\r\n",
+            "+a\rb\r\n",
+            "$99999999999\r\n",
+            "$4294967295\r\n",
+        ] {
             assert!(next_reply(Framing::Redis, bytes.as_bytes()).is_err(), "{bytes:?}");
         }
-        for bytes in
-            ["VA\r\n", "VA kone\r\n", "VA 1 kone\r\nabc", "VALUE one 0 1\r\na\r\nEND\r\n", "STORED\r\n", "+OK\r\n"]
-        {
+        for bytes in [
+            "VA\r\n",
+            "VA kone\r\n",
+            "VA 1 kone\r\nabc",
+            "VALUE one 0 1\r\na\r\nEND\r\n",
+            "STORED\r\n",
+            "+OK\r\n",
+        ] {
             assert!(next_reply(Framing::Memcached, bytes.as_bytes()).is_err(), "{bytes:?}");
         }
         assert!(next_reply(Framing::Redis, &[b'+'; MAX_LINE]).is_err());

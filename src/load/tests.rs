@@ -8,15 +8,17 @@ use std::thread;
 use std::time::Duration;
 
 use sutra_wire::{
-    Checked, ConceptKey, ConceptRecord, Counter, ErrorMessage, FINGERPRINT, Frame, FrameBuffer, Header, Opcode, Parsed,
-    ServerHello, Stats, Status, encode_archive, encode_empty, parse,
+    Checked, ConceptKey, ConceptRecord, Counter, ErrorMessage, FINGERPRINT, Frame, FrameBuffer,
+    Header, Opcode, Parsed, ServerHello, Stats, Status, encode_archive, encode_empty, parse,
 };
 
 use crate::*;
 
 /// Serves connections of the native wire until the process ends: `answer` writes the reply to a
 /// request into the buffer, or returns `false` to close the connection.
-fn frame_server(answer: impl Fn(&Frame<'_>, &mut FrameBuffer) -> bool + Send + Clone + 'static) -> SocketAddr {
+fn frame_server(
+    answer: impl Fn(&Frame<'_>, &mut FrameBuffer) -> bool + Send + Clone + 'static,
+) -> SocketAddr {
     serve(move |mut stream| {
         let (mut input, mut chunk) = (FrameBuffer::new(), [0; 4096]);
         loop {
@@ -106,13 +108,17 @@ fn queries() -> Query {
 #[test]
 fn every_way_of_waiting_counts_every_request_once() {
     let address = echo_server();
-    for (connections, depth, spin) in [(1, 1, false), (1, 4, false), (1, 1, true), (3, 4, false), (3, 1, true)] {
+    for (connections, depth, spin) in
+        [(1, 1, false), (1, 4, false), (1, 1, true), (3, 4, false), (3, 1, true)]
+    {
         let plan = Plan { spin, ..plan(address, connections, depth, 500) };
         let report = run(&plan, vec![Echo::new(64, 64)], None).unwrap();
         let latency = report.latency.unwrap();
         assert_eq!(report.requests, 500, "{plan:?}");
         assert!(
-            latency.min_ns > 0 && latency.p50_ns <= latency.p99_ns && latency.p99_ns <= latency.max_ns,
+            latency.min_ns > 0
+                && latency.p50_ns <= latency.p99_ns
+                && latency.p99_ns <= latency.max_ns,
             "{latency:?}"
         );
         assert!(report.requests_per_second > 0.0 && report.refused.is_empty());
@@ -123,7 +129,9 @@ fn every_way_of_waiting_counts_every_request_once() {
 fn messages_larger_than_every_buffer_on_the_way_arrive_whole() {
     let address = echo_server();
     for connections in [1, 2] {
-        let report = run(&plan(address, connections, 2, 8), vec![Echo::new(8 << 20, 8 << 20)], None).unwrap();
+        let report =
+            run(&plan(address, connections, 2, 8), vec![Echo::new(8 << 20, 8 << 20)], None)
+                .unwrap();
         assert_eq!(report.requests, 8);
     }
 }
@@ -159,18 +167,28 @@ fn a_workload_that_runs_out_ends_the_run() {
 #[test]
 fn the_record_of_another_concept_fails_the_run() {
     let address = frame_server(|frame, out| {
-        encode_archive(out, frame.header, &ConceptRecord { id: [9; 16], ..ConceptRecord::default() });
+        encode_archive(
+            out,
+            frame.header,
+            &ConceptRecord { id: [9; 16], ..ConceptRecord::default() },
+        );
         true
     });
     let error = run(&plan(address, 1, 1, 10), vec![queries()], None).unwrap_err();
-    assert!(matches!(&error, LoadError::Wrong { problem, .. } if problem.contains("another concept")), "{error}");
+    assert!(
+        matches!(&error, LoadError::Wrong { problem, .. } if problem.contains("another concept")),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_record_of_another_length_fails_the_run() {
     let query = Query::new("", Keys::new("key", KeySpace::Random(50)), Some(1000));
     let error = run(&plan(frame_server(answer_query), 1, 1, 10), vec![query], None).unwrap_err();
-    assert!(matches!(&error, LoadError::Wrong { problem, .. } if problem.contains("1000 bytes")), "{error}");
+    assert!(
+        matches!(&error, LoadError::Wrong { problem, .. } if problem.contains("1000 bytes")),
+        "{error}"
+    );
 }
 
 #[test]
@@ -180,7 +198,10 @@ fn a_reply_to_a_request_that_was_never_made_fails_the_run() {
         true
     });
     let error = run(&plan(address, 1, 1, 10), vec![Health], None).unwrap_err();
-    assert!(matches!(&error, LoadError::Wrong { problem, .. } if problem.contains("no request in flight")), "{error}");
+    assert!(
+        matches!(&error, LoadError::Wrong { problem, .. } if problem.contains("no request in flight")),
+        "{error}"
+    );
 }
 
 #[test]
@@ -203,7 +224,10 @@ fn a_concept_that_is_not_there_fails_the_run() {
         true
     });
     let error = run(&plan(address, 1, 1, 10), vec![queries()], None).unwrap_err();
-    assert!(matches!(&error, LoadError::Wrong { problem, .. } if problem.contains("not_found")), "{error}");
+    assert!(
+        matches!(&error, LoadError::Wrong { problem, .. } if problem.contains("not_found")),
+        "{error}"
+    );
 }
 
 #[test]
@@ -226,7 +250,9 @@ fn a_connection_closed_in_the_middle_is_an_error_that_names_it() {
             frame.header.request >> 32 < 5
         });
         let error = run(&plan(address, connections, 1, 1000), vec![queries()], None).unwrap_err();
-        let LoadError::Closed { address: closed, unanswered, .. } = &error else { panic!("{error}") };
+        let LoadError::Closed { address: closed, unanswered, .. } = &error else {
+            panic!("{error}")
+        };
         assert_eq!((*closed, *unanswered), (address, 1));
     }
 }
@@ -235,7 +261,10 @@ fn a_connection_closed_in_the_middle_is_an_error_that_names_it() {
 fn the_servers_own_counters_tell_its_cpu_time() {
     let counters = |names: &'static [&'static str]| {
         let address = frame_server(move |frame, out| {
-            let counter = |(at, name): (usize, &&str)| Counter { name: (*name).into(), value: 10 + at as u64 };
+            let counter = |(at, name): (usize, &&str)| Counter {
+                name: (*name).into(),
+                value: 10 + at as u64,
+            };
             let counters = names.iter().enumerate().map(counter).collect();
             encode_archive(out, frame.header, &Stats { counters, ..Stats::default() });
             true
@@ -244,7 +273,10 @@ fn the_servers_own_counters_tell_its_cpu_time() {
     };
     let time = |user, system, total| CpuTime { user, system, total };
     assert_eq!(counters(&["cpu_user_us", "cpu_system_us"]).unwrap(), time(10, 11, 21_000));
-    assert_eq!(counters(&["cpu_user_us", "cpu_system_us", "cpu_us"]).unwrap(), time(10, 11, 12_000));
+    assert_eq!(
+        counters(&["cpu_user_us", "cpu_system_us", "cpu_us"]).unwrap(),
+        time(10, 11, 12_000)
+    );
     assert!(matches!(counters(&["cpu_user_us"]), Err(LoadError::Cpu { .. })));
 }
 
@@ -263,7 +295,8 @@ fn a_refused_hello_is_told_in_the_servers_words() {
 
 #[test]
 fn a_depth_beyond_the_servers_limit_is_refused_before_anything_is_sent() {
-    let error = run(&plan(frame_server(answer_query), 1, 65, 1), vec![queries()], None).unwrap_err();
+    let error =
+        run(&plan(frame_server(answer_query), 1, 65, 1), vec![queries()], None).unwrap_err();
     assert!(error.to_string().contains("limit of 64"), "{error}");
 }
 
@@ -347,7 +380,11 @@ fn replies_of_the_old_protocol_are_told_apart_by_their_order() {
             Some(self.0)
         }
         fn check(&mut self, tag: u64, reply: &Reply<'_>) -> Result<(), String> {
-            if reply.payload == tag.to_le_bytes() { Ok(()) } else { Err(format!("{tag} was asked")) }
+            if reply.payload == tag.to_le_bytes() {
+                Ok(())
+            } else {
+                Err(format!("{tag} was asked"))
+            }
         }
     }
     let plan = Plan {

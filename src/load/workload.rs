@@ -106,7 +106,10 @@ pub(crate) fn expect_ok(reply: &Reply<'_>) -> Result<(), String> {
     if reply.status == Status::Ok {
         return Ok(());
     }
-    Err(format!("expected ok, got {}; were the records prepared in this namespace?", reply.status.name()))
+    Err(format!(
+        "expected ok, got {}; were the records prepared in this namespace?",
+        reply.status.name()
+    ))
 }
 
 impl<W: Workload + ?Sized> Workload for Box<W> {

@@ -45,7 +45,11 @@ fn check_value(reply: &Reply<'_>, bytes: usize, name: &str) -> Result<(), String
     if reply.payload.len() != expected {
         return Err(format!("expected a value of {expected} bytes, got {}", reply.payload.len()));
     }
-    if reply.payload.starts_with(name.as_bytes()) { Ok(()) } else { Err("got the value of another key".into()) }
+    if reply.payload.starts_with(name.as_bytes()) {
+        Ok(())
+    } else {
+        Err("got the value of another key".into())
+    }
 }
 
 /// Eight bytes that tell ids apart well enough to find a mixed-up reply.

@@ -105,7 +105,8 @@ impl<'a, M: Send + 'static> Context<'a, M> {
         T: Archive + for<'b> Serialize<HighSerializer<AlignedVec<16>, ArenaHandle<'b>, Error>>,
     {
         let scratch = self.io.pools().scratch();
-        rkyv::api::high::to_bytes_in::<_, Error>(value, scratch).expect("archiving plain data into memory can't fail")
+        rkyv::api::high::to_bytes_in::<_, Error>(value, scratch)
+            .expect("archiving plain data into memory can't fail")
     }
 
     /// A way for another thread to send this core the service's messages.
@@ -127,10 +128,12 @@ impl<'a, M: Send + 'static> Context<'a, M> {
     /// Sends a message to a core (its own included); gives it back where that core's mailbox is
     /// full.
     pub fn send(&mut self, core: usize, message: M) -> Result<(), M> {
-        self.core.send_message(core, Envelope::Service(message)).map_err(|envelope| match envelope {
-            Envelope::Service(message) => message,
-            Envelope::HandOver(_) => unreachable!("the mailbox gives back what it was given"),
-        })
+        self.core.send_message(core, Envelope::Service(message)).map_err(
+            |envelope| match envelope {
+                Envelope::Service(message) => message,
+                Envelope::HandOver(_) => unreachable!("the mailbox gives back what it was given"),
+            },
+        )
     }
 
     /// Has something that may block run on the background thread; its result comes back as a
@@ -177,7 +180,13 @@ impl<'a, M: Send + 'static> Context<'a, M> {
 
 impl<M: ServiceMessage> Context<'_, M> {
     /// Writes to a file; the service's `written` hears of the end.
-    pub fn write(&mut self, file: &Arc<DataFile>, offset: u64, bytes: RegionSlice, token: M::Token) {
+    pub fn write(
+        &mut self,
+        file: &Arc<DataFile>,
+        offset: u64,
+        bytes: RegionSlice,
+        token: M::Token,
+    ) {
         self.core.write(file, offset, bytes, names::token_number(token));
     }
 

@@ -27,7 +27,12 @@ impl Asked {
 
     /// As a frame would have it, with so many bytes of payload.
     pub(crate) fn header(self, length: usize) -> Header {
-        Header { opcode: self.opcode, request: self.number, length: length as u32, ..Header::default() }
+        Header {
+            opcode: self.opcode,
+            request: self.number,
+            length: length as u32,
+            ..Header::default()
+        }
     }
 
     pub(crate) fn opcode(self) -> u8 {
@@ -146,7 +151,8 @@ impl Exchange {
 
     /// Keeps a reply until those before it have left.
     pub(crate) fn keep(&mut self, number: u64, reply: Vec<u8>) {
-        let Some(position) = number.checked_sub(self.due + 1).and_then(|position| usize::try_from(position).ok())
+        let Some(position) =
+            number.checked_sub(self.due + 1).and_then(|position| usize::try_from(position).ok())
         else {
             return;
         };

@@ -76,7 +76,9 @@ impl<S: Service> Handler for Front<S> {
 
     fn event(&mut self, core: &mut Core<Self::Message>, event: Event<'_>) {
         match event {
-            Event::Accepted { listener, socket, peer } if self.io.ports().are_translated(listener) => {
+            Event::Accepted { listener, socket, peer }
+                if self.io.ports().are_translated(listener) =>
+            {
                 self.accepted_translated(core, socket, peer);
             }
             Event::Accepted { socket, peer, .. } => self.io.accepted(core, socket, peer),
@@ -85,7 +87,11 @@ impl<S: Service> Handler for Front<S> {
             Event::Sent { socket, outgoing, result } => self.sent(core, socket, outgoing, result),
             Event::Written { token, result } => {
                 core.enter_stage(Stage::LookUp);
-                self.service.written(&mut Context::new(&mut self.io, core), names::token(token), result);
+                self.service.written(
+                    &mut Context::new(&mut self.io, core),
+                    names::token(token),
+                    result,
+                );
             }
             Event::Closed { .. } => {}
         }

@@ -2,8 +2,8 @@
 //! put on the core that it asks for.
 
 use sutra_wire::{
-    CLIENT_HELLO_BYTES, Checked, ClientHello, CoreLayout, Durability, FINGERPRINT, Frame, FrameError, MAGIC, NO_CORE,
-    Opcode, Parsed, ServerHello, Status, VERSION,
+    CLIENT_HELLO_BYTES, Checked, ClientHello, CoreLayout, Durability, FINGERPRINT, Frame,
+    FrameError, MAGIC, NO_CORE, Opcode, Parsed, ServerHello, Status, VERSION,
 };
 
 use crate::limits::Limits;
@@ -55,9 +55,17 @@ fn check(frame: &Frame<'_>, cores: usize) -> Greeting {
     }
     let hello = match Checked::<ClientHello>::new(frame.payload) {
         Ok(hello) => hello,
-        Err(error) => return Greeting::Refused { status: error.status(), request, message: error.to_string() },
+        Err(error) => {
+            return Greeting::Refused {
+                status: error.status(),
+                request,
+                message: error.to_string(),
+            };
+        }
     };
-    if !(hello.lowest_version..=hello.highest_version).contains(&VERSION) || hello.fingerprint != FINGERPRINT {
+    if !(hello.lowest_version..=hello.highest_version).contains(&VERSION)
+        || hello.fingerprint != FINGERPRINT
+    {
         let message = format!(
             "client speaks versions {} to {} with schema {:016x}, server speaks version {VERSION} with schema \
              {FINGERPRINT:016x}; use a client and a server of the same release",
@@ -66,11 +74,18 @@ fn check(frame: &Frame<'_>, cores: usize) -> Greeting {
         return Greeting::Refused { status: Status::UnsupportedVersion, request, message };
     }
     let wanted = hello.wanted_core.to_native();
-    Greeting::Hello { request, wanted_core: (wanted != NO_CORE).then_some(usize::from(wanted) % cores) }
+    Greeting::Hello {
+        request,
+        wanted_core: (wanted != NO_CORE).then_some(usize::from(wanted) % cores),
+    }
 }
 
 fn refused(error: FrameError) -> Greeting {
-    Greeting::Refused { status: error.status(), request: error.request(), message: error.to_string() }
+    Greeting::Refused {
+        status: error.status(),
+        request: error.request(),
+        message: error.to_string(),
+    }
 }
 
 fn not_hello(request: u64) -> Greeting {
@@ -79,7 +94,12 @@ fn not_hello(request: u64) -> Greeting {
 }
 
 /// The server's answer.
-pub(crate) fn answer(identity: &Identity, limits: &Limits, cores: usize, core: usize) -> ServerHello {
+pub(crate) fn answer(
+    identity: &Identity,
+    limits: &Limits,
+    cores: usize,
+    core: usize,
+) -> ServerHello {
     let number = |core: usize| u16::try_from(core).expect("fewer than 65,536 cores");
     ServerHello {
         fingerprint: FINGERPRINT,
@@ -106,7 +126,11 @@ mod tests {
         let mut hello = ClientHello::new(5);
         change(&mut hello);
         let mut out = FrameBuffer::new();
-        encode_archive(&mut out, Header { opcode: Opcode::Hello as u8, request: 7, ..Header::default() }, &hello);
+        encode_archive(
+            &mut out,
+            Header { opcode: Opcode::Hello as u8, request: 7, ..Header::default() },
+            &hello,
+        );
         out
     }
 
@@ -121,10 +145,19 @@ mod tests {
     fn a_hello_is_read_at_its_full_length_and_its_core_wraps_round() {
         let bytes = hello(|_| ());
         assert_eq!(bytes.len(), CLIENT_HELLO_BYTES);
-        assert!(matches!(read(&bytes[..bytes.len() - 1], &Limits::default(), 4), Greeting::Partial));
-        assert!(matches!(read(&bytes, &Limits::default(), 4), Greeting::Hello { request: 7, wanted_core: Some(1) }));
+        assert!(matches!(
+            read(&bytes[..bytes.len() - 1], &Limits::default(), 4),
+            Greeting::Partial
+        ));
+        assert!(matches!(
+            read(&bytes, &Limits::default(), 4),
+            Greeting::Hello { request: 7, wanted_core: Some(1) }
+        ));
         let any = hello(|hello| hello.wanted_core = NO_CORE);
-        assert!(matches!(read(&any, &Limits::default(), 4), Greeting::Hello { wanted_core: None, .. }));
+        assert!(matches!(
+            read(&any, &Limits::default(), 4),
+            Greeting::Hello { wanted_core: None, .. }
+        ));
     }
 
     #[test]
@@ -134,7 +167,8 @@ mod tests {
 
     #[test]
     fn other_versions_and_schemas_are_refused_with_both_sides_named() {
-        let (status, message) = refusal(&hello(|hello| (hello.lowest_version, hello.highest_version) = (2, 3)));
+        let (status, message) =
+            refusal(&hello(|hello| (hello.lowest_version, hello.highest_version) = (2, 3)));
         assert_eq!(status, Status::UnsupportedVersion);
         assert!(message.contains("versions 2 to 3") && message.contains("version 1"), "{message}");
         assert_eq!(refusal(&hello(|hello| hello.fingerprint ^= 1)).0, Status::UnsupportedVersion);
@@ -145,7 +179,8 @@ mod tests {
         let mut out = FrameBuffer::new();
         encode_empty(&mut out, Header { opcode: Opcode::Stats as u8, ..Header::default() });
         assert_eq!(refusal(&out).0, Status::Malformed);
-        let long = Header { opcode: Opcode::Learn as u8, length: 1000, ..Header::default() }.encode();
+        let long =
+            Header { opcode: Opcode::Learn as u8, length: 1000, ..Header::default() }.encode();
         assert_eq!(refusal(&long).0, Status::Malformed);
     }
 }

@@ -42,7 +42,12 @@ pub(crate) struct Unanswered {
 
 impl Unanswered {
     /// One with this header, or that another protocol's message became.
-    pub(crate) fn new(connection: ConnectionId, header: &Header, manner: Manner, deadline: Option<Instant>) -> Self {
+    pub(crate) fn new(
+        connection: ConnectionId,
+        header: &Header,
+        manner: Manner,
+        deadline: Option<Instant>,
+    ) -> Self {
         let Header { request, opcode, flags, .. } = *header;
         Self { connection, request, opcode, flags: flags & CHECKSUM, manner, deadline }
     }
@@ -95,7 +100,8 @@ impl InFlight {
     pub(crate) fn insert(&mut self, request: Unanswered) -> ReplyTo {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { generation: 0, request: None });
-            u32::try_from(self.slots.len() - 1).expect("2^32 slots would take more memory than there is")
+            u32::try_from(self.slots.len() - 1)
+                .expect("2^32 slots would take more memory than there is")
         });
         let entry = &mut self.slots[slot as usize];
         entry.request = Some(request);
@@ -104,7 +110,10 @@ impl InFlight {
 
     /// Takes the request out: it is being answered, or offered again later.
     pub(crate) fn remove(&mut self, to: ReplyTo) -> Option<Unanswered> {
-        let entry = self.slots.get_mut(to.slot as usize).filter(|entry| entry.generation == to.generation)?;
+        let entry = self
+            .slots
+            .get_mut(to.slot as usize)
+            .filter(|entry| entry.generation == to.generation)?;
         let request = entry.request.take()?;
         entry.generation = entry.generation.wrapping_add(1);
         self.free.push(to.slot);
@@ -113,7 +122,11 @@ impl InFlight {
 
     /// The request, where it is not answered yet.
     pub(crate) fn get(&self, to: ReplyTo) -> Option<&Unanswered> {
-        self.slots.get(to.slot as usize).filter(|slot| slot.generation == to.generation)?.request.as_ref()
+        self.slots
+            .get(to.slot as usize)
+            .filter(|slot| slot.generation == to.generation)?
+            .request
+            .as_ref()
     }
 
     /// Whether the request is not answered yet.
@@ -141,8 +154,12 @@ impl InFlight {
         let mut earliest: Option<Instant> = None;
         for (slot, entry) in (0..).zip(&self.slots) {
             match entry.request.as_ref().and_then(|request| request.deadline) {
-                Some(deadline) if deadline <= now => expired.push(ReplyTo { slot, generation: entry.generation }),
-                Some(deadline) => earliest = Some(earliest.map_or(deadline, |earliest| earliest.min(deadline))),
+                Some(deadline) if deadline <= now => {
+                    expired.push(ReplyTo { slot, generation: entry.generation })
+                }
+                Some(deadline) => {
+                    earliest = Some(earliest.map_or(deadline, |earliest| earliest.min(deadline)))
+                }
                 None => {}
             }
         }

@@ -51,7 +51,10 @@ impl Input {
         if self.is_empty() {
             let mut buffer = std::mem::take(&mut self.buffer);
             self.start = 0;
-            if buffer.capacity() <= POOLED_BYTES && buffer.capacity() > 0 && pool.buffers.len() < POOLED_BUFFERS {
+            if buffer.capacity() <= POOLED_BYTES
+                && buffer.capacity() > 0
+                && pool.buffers.len() < POOLED_BUFFERS
+            {
                 buffer.clear();
                 pool.buffers.push(buffer);
             }

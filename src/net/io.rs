@@ -78,7 +78,12 @@ impl Io {
     }
 
     /// Has connections of some ports speak another protocol. `loads` is shared by all cores.
-    pub(crate) fn translate(&mut self, translator: Box<dyn Translator>, ports: Ports, loads: Arc<Loads>) {
+    pub(crate) fn translate(
+        &mut self,
+        translator: Box<dyn Translator>,
+        ports: Ports,
+        loads: Arc<Loads>,
+    ) {
         self.translation = Translation::new(translator, ports);
         self.census.share(loads);
     }

@@ -80,6 +80,9 @@ mod tests {
         assert_eq!(Limits::default().look_period(), Duration::from_secs(1));
         let idle = Limits { idle_timeout: Some(Duration::from_millis(40)), ..Limits::default() };
         assert_eq!(idle.look_period(), Duration::from_millis(10));
-        assert_eq!(Limits { drain_timeout: Duration::ZERO, ..idle }.look_period(), Duration::from_millis(1));
+        assert_eq!(
+            Limits { drain_timeout: Duration::ZERO, ..idle }.look_period(),
+            Duration::from_millis(1)
+        );
     }
 }

@@ -60,7 +60,8 @@ pub fn first_overlap(addresses: &[SocketAddr]) -> Option<(SocketAddr, SocketAddr
 /// each time.
 fn overlap(one: &SocketAddr, other: &SocketAddr) -> bool {
     let meet = one.ip() == other.ip()
-        || (one.is_ipv4() == other.is_ipv4() && (one.ip().is_unspecified() || other.ip().is_unspecified()));
+        || (one.is_ipv4() == other.is_ipv4()
+            && (one.ip().is_unspecified() || other.ip().is_unspecified()));
     meet && one.port() == other.port() && one.port() != 0
 }
 
@@ -117,17 +118,24 @@ mod tests {
 
     #[test]
     fn accepted_connections_send_at_once_and_are_kept_alive() {
-        let listener = listen("127.0.0.1:0".parse().expect("an address"), 1).expect("a free port").remove(0);
-        let _client = std::net::TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
-        let (accepted, _) = std::iter::repeat_with(|| listener.accept()).find_map(Result::ok).expect("a connection");
+        let listener =
+            listen("127.0.0.1:0".parse().expect("an address"), 1).expect("a free port").remove(0);
+        let _client =
+            std::net::TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
+        let (accepted, _) = std::iter::repeat_with(|| listener.accept())
+            .find_map(Result::ok)
+            .expect("a connection");
         let accepted = Socket::from(accepted);
-        assert!(accepted.tcp_nodelay().expect("an option") && accepted.keepalive().expect("an option"));
+        assert!(
+            accepted.tcp_nodelay().expect("an option") && accepted.keepalive().expect("an option")
+        );
         assert_eq!(accepted.tcp_keepalive_time().expect("an option"), KEEPALIVE);
     }
 
     #[test]
     fn an_address_of_another_host_is_refused_with_the_reason() {
-        let error = listen("192.0.2.1:50050".parse().expect("an address"), 1).expect_err("not ours");
+        let error =
+            listen("192.0.2.1:50050".parse().expect("an address"), 1).expect_err("not ours");
         assert!(error.to_string().starts_with("can't listen on 192.0.2.1:50050: "), "{error}");
     }
 }

@@ -8,7 +8,9 @@ use crate::envelope::Envelope;
 pub type BackgroundJob<M> = Job<Envelope<M>>;
 
 /// A job for another thread; its result comes back as a message.
-pub fn background_job<M: Send + 'static>(job: impl FnOnce() -> M + Send + 'static) -> BackgroundJob<M> {
+pub fn background_job<M: Send + 'static>(
+    job: impl FnOnce() -> M + Send + 'static,
+) -> BackgroundJob<M> {
     Box::new(move || Envelope::Service(job()))
 }
 

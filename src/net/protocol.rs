@@ -59,7 +59,12 @@ impl Protocol {
 }
 
 /// Adds to the frame that `input` begins with what is missing of it; returns the bytes behind it.
-fn top_up_frame<'a>(input: &mut Input, mut bytes: &'a [u8], max_payload: u32, pool: &mut InputPool) -> &'a [u8] {
+fn top_up_frame<'a>(
+    input: &mut Input,
+    mut bytes: &'a [u8],
+    max_payload: u32,
+    pool: &mut InputPool,
+) -> &'a [u8] {
     // Twice at most: for the header, then for what that says. A whole frame is left to be parsed
     // once, by whoever handles it.
     while !bytes.is_empty()

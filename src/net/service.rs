@@ -52,7 +52,12 @@ pub trait Service: Sized + 'static {
     fn message(&mut self, cx: &mut Context<'_, Self::Message>, from: usize, message: Self::Message);
 
     /// A write or sync that the service started with [`Context::write`] or [`Context::sync`] ended.
-    fn written(&mut self, cx: &mut Context<'_, Self::Message>, token: Token<Self>, result: io::Result<()>);
+    fn written(
+        &mut self,
+        cx: &mut Context<'_, Self::Message>,
+        token: Token<Self>,
+        result: io::Result<()>,
+    );
 
     /// The time that the service asked for with [`Context::wake_in`] has come.
     fn timer(&mut self, cx: &mut Context<'_, Self::Message>, timer: Timer<Self>);

@@ -15,7 +15,11 @@ pub(crate) struct Slots {
 
 impl Slots {
     /// Puts one into its socket's slot; `make` is given its name, which is returned.
-    pub(crate) fn insert(&mut self, socket: Socket, make: impl FnOnce(ConnectionId) -> Connection) -> ConnectionId {
+    pub(crate) fn insert(
+        &mut self,
+        socket: Socket,
+        make: impl FnOnce(ConnectionId) -> Connection,
+    ) -> ConnectionId {
         self.last_serial += 1;
         let index = socket.index();
         if index >= self.slots.len() {

@@ -82,7 +82,12 @@ pub trait Translator: 'static {
 
     /// Reads one whole message. `payload` is empty and gets a request's archive, `reply` gets what
     /// is answered at once.
-    fn request(&mut self, message: &[u8], payload: &mut FrameBuffer, reply: &mut Vec<u8>) -> Translated;
+    fn request(
+        &mut self,
+        message: &[u8],
+        payload: &mut FrameBuffer,
+        reply: &mut Vec<u8>,
+    ) -> Translated;
 
     /// Words a reply. `gathered` is empty at a request's first reply, and kept until its last.
     /// `payload` holds the archive of a request that overlaps with none, to be made the further

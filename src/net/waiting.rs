@@ -94,7 +94,10 @@ impl WaitingList {
 
     /// The connection of an entry by its number; `None` for void entries.
     pub(crate) fn get(&self, number: usize, connections: &Slots) -> Option<usize> {
-        self.entries.get(number).filter(|entry| waits(connections, **entry)).map(|entry| entry.index())
+        self.entries
+            .get(number)
+            .filter(|entry| waits(connections, **entry))
+            .map(|entry| entry.index())
     }
 
     /// How many entries there are.

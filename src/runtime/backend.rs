@@ -48,7 +48,10 @@ macro_rules! on {
 }
 
 /// What carries out a core's operations.
-#[allow(clippy::large_enum_variant, reason = "there is one a core, and the large one is the one that serves")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one a core, and the large one is the one that serves"
+)]
 pub(crate) enum Backend {
     Linux(Linux),
     #[cfg(test)]
@@ -81,7 +84,12 @@ impl Backend {
     /// # Safety
     /// `outgoing` stays where it is, unchanged, until the send has completed or this backend was
     /// dropped.
-    pub(crate) unsafe fn send(&mut self, socket: Socket, fd: BorrowedFd<'_>, outgoing: &mut Outgoing) {
+    pub(crate) unsafe fn send(
+        &mut self,
+        socket: Socket,
+        fd: BorrowedFd<'_>,
+        outgoing: &mut Outgoing,
+    ) {
         // SAFETY: the caller's promise.
         on!(Backend, self, |backend| unsafe { backend.send(socket, fd, outgoing) });
     }
@@ -101,7 +109,13 @@ impl Backend {
     /// # Safety
     /// `bytes` stay where they are, unchanged, and `file` stays open, until the write has completed
     /// or this backend was dropped.
-    pub(crate) unsafe fn write(&mut self, write: u32, file: &Arc<DataFile>, offset: u64, bytes: &[u8]) {
+    pub(crate) unsafe fn write(
+        &mut self,
+        write: u32,
+        file: &Arc<DataFile>,
+        offset: u64,
+        bytes: &[u8],
+    ) {
         // SAFETY: the caller's promise.
         on!(Backend, self, |backend| unsafe { backend.write(write, file, offset, bytes) });
     }
@@ -122,7 +136,11 @@ impl Backend {
     }
 
     /// Accepts connections from now on.
-    pub(crate) fn listen(&mut self, listener: TcpListener, id: ListenerId) -> Result<(), RuntimeError> {
+    pub(crate) fn listen(
+        &mut self,
+        listener: TcpListener,
+        id: ListenerId,
+    ) -> Result<(), RuntimeError> {
         on!(Backend, self, |backend| backend.listen(listener, id))
     }
 

@@ -81,10 +81,16 @@ impl Config {
             return refuse("no core: name at least one CPU".into());
         }
         if self.receive_buffers == 0 || self.receive_buffers > 1 << 15 {
-            return refuse(format!("receive_buffers is {}; it must be 1 to 32768", self.receive_buffers));
+            return refuse(format!(
+                "receive_buffers is {}; it must be 1 to 32768",
+                self.receive_buffers
+            ));
         }
         if self.receive_buffer_bytes == 0 || self.receive_buffer_bytes > 1 << 24 {
-            return refuse(format!("receive_buffer_bytes is {}; it must be 1 to 16777216", self.receive_buffer_bytes));
+            return refuse(format!(
+                "receive_buffer_bytes is {}; it must be 1 to 16777216",
+                self.receive_buffer_bytes
+            ));
         }
         if self.ring_entries == 0 || self.ring_entries > 1 << 15 {
             return refuse(format!("ring_entries is {}; it must be 1 to 32768", self.ring_entries));
@@ -97,14 +103,20 @@ impl Config {
 
     fn check_cpus(&self, available: &[usize]) -> Result<(), RuntimeError> {
         if self.cpus.len() > available.len() {
-            return Err(RuntimeError::TooManyCores { cores: self.cpus.len(), available: available.len() });
+            return Err(RuntimeError::TooManyCores {
+                cores: self.cpus.len(),
+                available: available.len(),
+            });
         }
         for (position, cpu) in self.cpus.iter().enumerate() {
             if self.cpus[..position].contains(cpu) {
                 return Err(RuntimeError::Config(format!("CPU {cpu} is named twice")));
             }
             if !available.contains(cpu) {
-                return Err(RuntimeError::CpuNotAvailable { cpu: *cpu, available: available.to_vec() });
+                return Err(RuntimeError::CpuNotAvailable {
+                    cpu: *cpu,
+                    available: available.to_vec(),
+                });
             }
         }
         Ok(())
@@ -131,7 +143,10 @@ mod tests {
     #[test]
     fn a_cpu_outside_the_mask_or_named_twice_is_refused() {
         let config = |cpus: Vec<usize>| Config { cpus, ..Config::default() };
-        assert!(matches!(config(vec![7]).check_cpus(&[2, 3]), Err(RuntimeError::CpuNotAvailable { cpu: 7, .. })));
+        assert!(matches!(
+            config(vec![7]).check_cpus(&[2, 3]),
+            Err(RuntimeError::CpuNotAvailable { cpu: 7, .. })
+        ));
         assert!(matches!(config(vec![2, 2]).check_cpus(&[2, 3]), Err(RuntimeError::Config(_))));
         assert!(config(vec![3, 2]).check_cpus(&[2, 3]).is_ok());
     }

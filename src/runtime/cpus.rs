@@ -32,7 +32,11 @@ impl FromStr for Cores {
             format!("{text:?} is neither {like}")
         };
         if let Ok(count) = text.parse::<usize>() {
-            return if count == 0 { Err("at least one core is needed".into()) } else { Ok(Self::Count(count)) };
+            return if count == 0 {
+                Err("at least one core is needed".into())
+            } else {
+                Ok(Self::Count(count))
+            };
         }
         let mut list = Vec::new();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
@@ -44,7 +48,9 @@ impl FromStr for Cores {
             }
             for cpu in first..=last {
                 if list.contains(&cpu) {
-                    return Err(format!("{text:?} names CPU {cpu} twice; each core has a CPU of its own"));
+                    return Err(format!(
+                        "{text:?} names CPU {cpu} twice; each core has a CPU of its own"
+                    ));
                 }
                 list.push(cpu);
             }
@@ -88,7 +94,9 @@ fn cgroup_quota() -> Option<usize> {
         let mut folder: Option<&Path> = Some(&own);
         while let Some(here) = folder.filter(|here| here.starts_with(&root)) {
             let quota = match version {
-                Version::Two => fs::read_to_string(here.join("cpu.max")).ok().and_then(|text| quota_v2(&text)),
+                Version::Two => {
+                    fs::read_to_string(here.join("cpu.max")).ok().and_then(|text| quota_v2(&text))
+                }
                 Version::One => quota_v1(
                     &fs::read_to_string(here.join("cpu.cfs_quota_us")).unwrap_or_default(),
                     &fs::read_to_string(here.join("cpu.cfs_period_us")).unwrap_or_default(),
@@ -116,7 +124,8 @@ fn cpu_cgroups(memberships: &str) -> Vec<(PathBuf, &str, Version)> {
     let mut found = Vec::new();
     for line in memberships.lines() {
         let mut parts = line.splitn(3, ':');
-        let (Some(_), Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next()) else {
+        let (Some(_), Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next())
+        else {
             continue;
         };
         if controllers.is_empty() {
@@ -165,7 +174,8 @@ mod tests {
         for cpu in available_cpus() {
             // In a thread of its own, as pinning lasts.
             let pinned = std::thread::spawn(move || {
-                core_affinity::set_for_current(core_affinity::CoreId { id: cpu }) && available_cpus() == [cpu]
+                core_affinity::set_for_current(core_affinity::CoreId { id: cpu })
+                    && available_cpus() == [cpu]
             });
             assert!(pinned.join().is_ok_and(|pinned| pinned), "CPU {cpu}");
         }
@@ -184,8 +194,10 @@ mod tests {
 
     #[test]
     fn the_groups_that_limit_the_cpu_are_found_in_both_versions() {
-        let found = cpu_cgroups("5:cpu,cpuacct:/docker/a:b\n4:memory:/m\n0::/user.slice\nnonsense\n");
-        let paths: Vec<_> = found.iter().map(|(root, path, version)| (root.to_str(), *path, *version)).collect();
+        let found =
+            cpu_cgroups("5:cpu,cpuacct:/docker/a:b\n4:memory:/m\n0::/user.slice\nnonsense\n");
+        let paths: Vec<_> =
+            found.iter().map(|(root, path, version)| (root.to_str(), *path, *version)).collect();
         assert_eq!(
             paths,
             [

@@ -89,7 +89,12 @@ impl DataFile {
         DataFile::from_plain(folder, name, plain, durability)
     }
 
-    fn from_plain(folder: &Folder, name: &str, plain: File, durability: Durability) -> io::Result<DataFile> {
+    fn from_plain(
+        folder: &Folder,
+        name: &str,
+        plain: File,
+        durability: Durability,
+    ) -> io::Result<DataFile> {
         let path = folder.path().join(name);
         let mut direct = None;
         let mut mode = match durability {
@@ -192,7 +197,8 @@ fn same(one: &File, other: &File) -> io::Result<()> {
 /// no less than the disk's physical block, the unit in which a write can tear. It is at least 512,
 /// and at most a page, as log regions are page-aligned.
 fn direct_alignment(file: &File) -> Option<u32> {
-    let found = rustix::fs::statx(file.as_fd(), "", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN).ok()?;
+    let found =
+        rustix::fs::statx(file.as_fd(), "", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN).ok()?;
     if found.stx_mask & StatxFlags::DIOALIGN.bits() == 0 || found.stx_dio_offset_align == 0 {
         return None;
     }
@@ -207,9 +213,9 @@ fn direct_alignment(file: &File) -> Option<u32> {
 fn physical_block(major: u32, minor: u32) -> Option<u32> {
     let device = format!("/sys/dev/block/{major}:{minor}");
     // A partition has no queue of its own; its disk is the folder above.
-    let text = ["queue", "../queue"]
-        .iter()
-        .find_map(|queue| std::fs::read_to_string(format!("{device}/{queue}/physical_block_size")).ok())?;
+    let text = ["queue", "../queue"].iter().find_map(|queue| {
+        std::fs::read_to_string(format!("{device}/{queue}/physical_block_size")).ok()
+    })?;
     text.trim().parse().ok().filter(|size: &u32| size.is_power_of_two())
 }
 
@@ -232,7 +238,10 @@ mod tests {
         assert!(file.alignment().is_power_of_two());
         match file.mode() {
             WriteMode::Direct { align } => {
-                assert_eq!(file.mode().to_string(), format!("O_DIRECT|O_DSYNC, {align}-byte blocks"));
+                assert_eq!(
+                    file.mode().to_string(),
+                    format!("O_DIRECT|O_DSYNC, {align}-byte blocks")
+                );
             }
             mode => assert_eq!(mode.to_string(), "write + fdatasync"),
         }

@@ -43,7 +43,9 @@ pub enum RuntimeError {
         limit: String,
     },
     /// The kernel lacks what the runtime is built on.
-    #[error("Linux {release} is too old: the data ring needs 6.1 or later (IORING_SETUP_DEFER_TASKRUN)")]
+    #[error(
+        "Linux {release} is too old: the data ring needs 6.1 or later (IORING_SETUP_DEFER_TASKRUN)"
+    )]
     KernelTooOld {
         /// `uname -r`.
         release: String,
@@ -76,7 +78,9 @@ pub enum RuntimeError {
         available: usize,
     },
     /// The kernel refused to pin a thread.
-    #[error("could not pin a thread to CPU {cpu}: check the affinity mask (taskset, cpuset), or switch pinning off")]
+    #[error(
+        "could not pin a thread to CPU {cpu}: check the affinity mask (taskset, cpuset), or switch pinning off"
+    )]
     Pin {
         /// The CPU.
         cpu: usize,
@@ -124,8 +128,9 @@ pub enum StartError<E> {
 
 /// Explains a failed `io_uring_setup` on this host.
 pub(crate) fn explain_setup_failure(source: io::Error) -> RuntimeError {
-    let disabled =
-        std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").ok().and_then(|text| text.trim().parse().ok());
+    let disabled = std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled")
+        .ok()
+        .and_then(|text| text.trim().parse().ok());
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     diagnose(source, disabled, &release)
 }
@@ -185,7 +190,9 @@ mod tests {
 
     #[test]
     fn a_refusal_with_the_sysctl_at_zero_names_seccomp() {
-        for (errno, disabled) in [(libc::EPERM, Some(0)), (libc::EPERM, None), (libc::ENOSYS, Some(0))] {
+        for (errno, disabled) in
+            [(libc::EPERM, Some(0)), (libc::EPERM, None), (libc::ENOSYS, Some(0))]
+        {
             let text = text(errno, disabled, "6.1.0-13-amd64");
             assert!(text.contains("seccomp"), "{text}");
         }

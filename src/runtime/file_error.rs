@@ -55,9 +55,12 @@ mod tests {
     #[test]
     fn the_systems_number_is_read_under_everything_that_was_added() {
         let error = io::Error::from_raw_os_error(libc::EMFILE);
-        let error = in_context("make ready", Path::new("/b"))(in_context("open", Path::new("/a"))(error));
+        let error =
+            in_context("make ready", Path::new("/b"))(in_context("open", Path::new("/a"))(error));
         assert!(is_out_of_descriptors(&error) && !is_out_of_space(&error));
         assert!(error.to_string().starts_with("cannot make ready /b: cannot open /a: "), "{error}");
-        assert!(is_out_of_space(&in_context("write", Path::new("x"))(io::Error::from_raw_os_error(libc::ENOSPC))));
+        assert!(is_out_of_space(&in_context("write", Path::new("x"))(
+            io::Error::from_raw_os_error(libc::ENOSPC)
+        )));
     }
 }

@@ -33,7 +33,8 @@ impl DataFile {
         let mut at = range.start;
         while at < range.end {
             let step = (range.end - at).min(FILL_STEP as u64) as usize;
-            file.write_all_at(&zeroes.writable()[..step], at).map_err(self.in_context("fill with zeroes"))?;
+            file.write_all_at(&zeroes.writable()[..step], at)
+                .map_err(self.in_context("fill with zeroes"))?;
             at += step as u64;
         }
         self.plain().sync_data().map_err(self.in_context("sync"))
@@ -75,7 +76,8 @@ impl DataFile {
     /// # Errors
     /// Those of pwrite(2) and fdatasync(2), with the path.
     pub fn write_synced(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let written = self.plain().write_all_at(bytes, offset).and_then(|()| self.plain().sync_data());
+        let written =
+            self.plain().write_all_at(bytes, offset).and_then(|()| self.plain().sync_data());
         written.map_err(self.in_context("write to"))
     }
 

@@ -126,10 +126,18 @@ impl Folder {
     pub fn plain_file(&self, name: &str, flags: OFlags) -> io::Result<File> {
         let not_one = || {
             let path = self.path.join(name);
-            io::Error::other(format!("{} is not a file; move away what is in its place", path.display()))
+            io::Error::other(format!(
+                "{} is not a file; move away what is in its place",
+                path.display()
+            ))
         };
         match self.file(name, flags | OFlags::NOFOLLOW | OFlags::NONBLOCK) {
-            Ok(file) if rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode).is_file() => Ok(file),
+            Ok(file)
+                if rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode)
+                    .is_file() =>
+            {
+                Ok(file)
+            }
             Ok(_) => Err(not_one()),
             Err(error) => match os_error(&error).map(Errno::from_raw_os_error) {
                 Some(Errno::LOOP | Errno::ISDIR | Errno::NXIO) => Err(not_one()),
@@ -236,7 +244,9 @@ impl Folder {
 
     /// When it was made, in ns since 1970, where the filesystem keeps that.
     pub fn born(&self) -> Option<u64> {
-        let found = rustix::fs::statx(&self.held, "", AtFlags::EMPTY_PATH, rustix::fs::StatxFlags::BTIME).ok()?;
+        let found =
+            rustix::fs::statx(&self.held, "", AtFlags::EMPTY_PATH, rustix::fs::StatxFlags::BTIME)
+                .ok()?;
         if found.stx_mask & rustix::fs::StatxFlags::BTIME.bits() == 0 {
             return None;
         }
@@ -293,7 +303,8 @@ mod tests {
         folder.sync().unwrap();
         assert!(new.join("y").exists() && !old.join("y").exists() && new.join("sub").is_dir());
         assert_eq!(folder.path_now().unwrap(), new);
-        let (held, named) = (folder.identity().unwrap().unwrap(), Folder::at(&old).unwrap().unwrap());
+        let (held, named) =
+            (folder.identity().unwrap().unwrap(), Folder::at(&old).unwrap().unwrap());
         assert!(!held.is(&named) && held.is(&Folder::at(&new).unwrap().unwrap()));
         assert_eq!(folder.known_as("y").unwrap().unwrap().length, 1);
         let mut names = folder.names().unwrap();

@@ -54,7 +54,11 @@ impl Linux {
         core: usize,
     ) -> Result<(ReceiveBuffers, Linux, Features), RuntimeError> {
         let ring = Ring::new(config.ring_entries, doorbells[core].park_bell())?;
-        let buffers = ReceiveBuffers::register(ring.io(), config.receive_buffers, config.receive_buffer_bytes)?;
+        let buffers = ReceiveBuffers::register(
+            ring.io(),
+            config.receive_buffers,
+            config.receive_buffer_bytes,
+        )?;
         let registered_files = ring.register_files(config.registered_files);
         let features = Features {
             kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
@@ -67,7 +71,16 @@ impl Linux {
         };
         let inbox = Rc::<Inbox>::default();
         inbox.reserve(config.reserved_files);
-        let mut linux = Linux { ring, registered_files, inbox, doorbells, core, naps: 0, sleeps: 0, wakes_received: 0 };
+        let mut linux = Linux {
+            ring,
+            registered_files,
+            inbox,
+            doorbells,
+            core,
+            naps: 0,
+            sleeps: 0,
+            wakes_received: 0,
+        };
         linux.watch_doorbell();
         Ok((buffers, linux, features))
     }
@@ -90,7 +103,11 @@ impl Linux {
         self.ring.enter(Enter::Submit)
     }
 
-    pub(crate) fn listen(&mut self, listener: TcpListener, id: ListenerId) -> Result<(), RuntimeError> {
+    pub(crate) fn listen(
+        &mut self,
+        listener: TcpListener,
+        id: ListenerId,
+    ) -> Result<(), RuntimeError> {
         listeners::listen(&self.inbox, listener, id)
     }
 

@@ -30,14 +30,20 @@ impl Mapping {
     pub(crate) fn new(len: usize) -> io::Result<Mapping> {
         // SAFETY: a null hint asks for a new mapping anywhere, so no existing memory is affected.
         let start = unsafe {
-            rustix::mm::mmap_anonymous(ptr::null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)?
+            rustix::mm::mmap_anonymous(
+                ptr::null_mut(),
+                len,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::PRIVATE,
+            )?
         };
         let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         let mapping = Mapping { start, len };
         if len >= HUGE_PAGE {
             // SAFETY: advice about memory that this value has just mapped; it changes no byte. A
             // kernel without huge pages refuses, and serves as well with small ones.
-            let _ = unsafe { rustix::mm::madvise(start.as_ptr().cast(), len, Advice::LinuxHugepage) };
+            let _ =
+                unsafe { rustix::mm::madvise(start.as_ptr().cast(), len, Advice::LinuxHugepage) };
         }
         Ok(mapping)
     }

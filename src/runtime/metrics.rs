@@ -111,7 +111,11 @@ impl fmt::Display for Features {
                 0 => "no registered files".to_owned(),
                 count => format!("{count} registered files"),
             },
-            if self.no_iowait { "waits not counted as I/O wait" } else { "waits counted as I/O wait" },
+            if self.no_iowait {
+                "waits not counted as I/O wait"
+            } else {
+                "waits counted as I/O wait"
+            },
         )
     }
 }

@@ -100,7 +100,12 @@ fn drawn() -> usize {
 }
 
 /// The CPUs from the least used on; those that nothing tells apart as they follow `start`.
-fn order(among: &[usize], start: usize, pinned: &HashMap<usize, usize>, busy: &HashMap<usize, u64>) -> Vec<usize> {
+fn order(
+    among: &[usize],
+    start: usize,
+    pinned: &HashMap<usize, usize>,
+    busy: &HashMap<usize, u64>,
+) -> Vec<usize> {
     let mut order: Vec<usize> = among[start..].iter().chain(&among[..start]).copied().collect();
     let used = |cpu: &usize| pinned.get(cpu).copied().unwrap_or(0);
     let load = |cpu: &usize| busy.get(cpu).copied().unwrap_or(0) / NOISE;
@@ -167,7 +172,8 @@ fn busy(look: Duration) -> HashMap<usize, u64> {
 fn times(stat: &str) -> HashMap<usize, (u64, u64)> {
     let of_line = |line: &str| {
         let (name, numbers) = line.strip_prefix("cpu")?.split_once(' ')?;
-        let ticks: Vec<u64> = numbers.split_whitespace().map_while(|number| number.parse().ok()).collect();
+        let ticks: Vec<u64> =
+            numbers.split_whitespace().map_while(|number| number.parse().ok()).collect();
         // user nice system idle iowait irq softirq steal; what follows is in the first two already.
         let all: u64 = ticks.iter().take(8).sum();
         let idle: u64 = ticks.iter().skip(3).take(2).sum();
@@ -203,7 +209,8 @@ mod tests {
             let task = folder.join("task").join(task.to_string());
             fs::create_dir_all(&task).unwrap();
             fs::write(folder.join("cmdline"), line).unwrap();
-            fs::write(task.join("status"), format!("Name:\tx\nCpus_allowed_list:\t{cpus}\n")).unwrap();
+            fs::write(task.join("status"), format!("Name:\tx\nCpus_allowed_list:\t{cpus}\n"))
+                .unwrap();
         };
         thread(10, "sutra\0serve\0", 10, "0-3");
         thread(10, "sutra\0serve\0", 11, "2");
@@ -216,7 +223,9 @@ mod tests {
     #[test]
     fn load_is_what_is_not_idle_between_two_looks() {
         let stat = |user: u64, idle: u64| {
-            times(&format!("cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 {user} 0 0 {idle} 0 0 0 0 0 0\nintr 5\n"))[&0]
+            times(&format!(
+                "cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 {user} 0 0 {idle} 0 0 0 0 0 0\nintr 5\n"
+            ))[&0]
         };
         assert_eq!(share(stat(10, 10), stat(40, 80)), 30);
         assert_eq!(share(stat(10, 10), stat(10, 10)), 0);

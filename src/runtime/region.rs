@@ -53,7 +53,12 @@ impl Region {
     unsafe fn frozen_bytes(&self, range: Range<usize>) -> &[u8] {
         // SAFETY: the range lies inside the mapping (the caller's promise). Frozen bytes are
         // initialised, as the mapping starts zeroed, and are not written again.
-        unsafe { std::slice::from_raw_parts(self.memory.start().as_ptr().add(range.start), range.end - range.start) }
+        unsafe {
+            std::slice::from_raw_parts(
+                self.memory.start().as_ptr().add(range.start),
+                range.end - range.start,
+            )
+        }
     }
 }
 
@@ -106,7 +111,9 @@ impl RegionWriter {
         // SAFETY: these bytes lie above the watermark, where readers never look. `&mut self` of the
         // only writer makes this the only mutable reference. The watermark can't rise while it is
         // borrowed.
-        unsafe { std::slice::from_raw_parts_mut(self.region.memory.start().as_ptr().add(frozen), rest) }
+        unsafe {
+            std::slice::from_raw_parts_mut(self.region.memory.start().as_ptr().add(frozen), rest)
+        }
     }
 
     /// Freezes everything below the absolute offset `to`.
@@ -114,7 +121,10 @@ impl RegionWriter {
     /// # Panics
     /// If `to` is below the watermark or beyond the end: a bug in the caller.
     pub fn freeze(&mut self, to: usize) {
-        assert!(to >= self.frozen() && to <= self.len(), "the watermark rises, and stays inside the region");
+        assert!(
+            to >= self.frozen() && to <= self.len(),
+            "the watermark rises, and stays inside the region"
+        );
         self.region.frozen.store(to, Ordering::Release);
     }
 

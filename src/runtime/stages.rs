@@ -95,7 +95,8 @@ impl StageClock {
     }
 
     fn reading(read: Ticks) -> Self {
-        let reading = (0..256).map(|_| read().wrapping_neg().wrapping_add(read())).min().unwrap_or(0);
+        let reading =
+            (0..256).map(|_| read().wrapping_neg().wrapping_add(read())).min().unwrap_or(0);
         Self {
             is_timing: false,
             current: Stage::Other,
@@ -186,7 +187,8 @@ impl StageClock {
     fn charge(&mut self) {
         let now = (self.read)();
         // The counters of two CPUs may differ by some ticks, should an unpinned core's thread move.
-        self.spent[self.current as usize] += now.saturating_sub(self.since).saturating_sub(self.reading);
+        self.spent[self.current as usize] +=
+            now.saturating_sub(self.since).saturating_sub(self.reading);
         self.since = now;
     }
 
@@ -205,7 +207,9 @@ impl StageClock {
         let rate = self.rate();
         let ns = move |ticks: u64| if rate > 0.0 { (ticks as f64 / rate) as u64 } else { 0 };
         let stages = Stage::NAMED.map(|(stage, name)| (name, ns(self.spent[stage as usize])));
-        [("profile_turns", self.turns), ("profile_requests", self.requests)].into_iter().chain(stages)
+        [("profile_turns", self.turns), ("profile_requests", self.requests)]
+            .into_iter()
+            .chain(stages)
     }
 }
 

@@ -90,7 +90,9 @@ where
                 threads.push(thread);
                 starters.push(go);
             }
-            Err(error) => failure = Some(RuntimeError::system("starting a core's thread")(error).into()),
+            Err(error) => {
+                failure = Some(RuntimeError::system("starting a core's thread")(error).into())
+            }
         }
     }
     drop(ready);

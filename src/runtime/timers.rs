@@ -33,7 +33,10 @@ impl Timers {
 
     /// Takes a timer that is due at `now` and was set before this call, earliest first.
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<TimerId> {
-        let (index, due) = (0u8..).zip(&mut self.due).filter(|(_, due)| due.is_some()).min_by_key(|(_, due)| **due)?;
+        let (index, due) = (0u8..)
+            .zip(&mut self.due)
+            .filter(|(_, due)| due.is_some())
+            .min_by_key(|(_, due)| **due)?;
         if due.is_some_and(|at| at <= now) {
             *due = None;
             return Some(TimerId(index));

@@ -87,7 +87,10 @@ impl<H: Handler> Turns<H> {
                 let len = core.received(socket, outcome, more);
                 if let Some(buffer) = buffer {
                     if let Some(len) = len {
-                        handler.event(core, Event::Received { socket, bytes: buffers.bytes(buffer, len) });
+                        handler.event(
+                            core,
+                            Event::Received { socket, bytes: buffers.bytes(buffer, len) },
+                        );
                     }
                     buffers.recycle(buffer);
                 }

@@ -81,7 +81,13 @@ impl Writes {
     }
 
     /// Begins a sync.
-    pub(crate) fn sync(&mut self, backend: &mut Backend, stages: &mut StageClock, file: &Arc<DataFile>, token: u64) {
+    pub(crate) fn sync(
+        &mut self,
+        backend: &mut Backend,
+        stages: &mut StageClock,
+        file: &Arc<DataFile>,
+        token: u64,
+    ) {
         let write = Write { file: Arc::clone(file), offset: 0, bytes: None, done: 0, token };
         let index = self.under_way.insert(write);
         self.arm(backend, stages, index);
@@ -99,7 +105,9 @@ impl Writes {
         } else {
             // SAFETY: the slab keeps the file and the slice, so its region and the frozen bytes,
             // until the completion. A core that ends before drops its backend first.
-            unsafe { backend.write(index as u32, &write.file, write.offset + write.done as u64, rest) };
+            unsafe {
+                backend.write(index as u32, &write.file, write.offset + write.done as u64, rest)
+            };
         }
         // In a system call of its own. Submitted together with a turn's sends, the block layer
         // would hold the request back (plugged) until the last send is done: 144 µs were seen with

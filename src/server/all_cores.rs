@@ -49,7 +49,8 @@ impl AllCores {
     ) -> Flow {
         cx.enter_stage(Stage::LookUp);
         let (here, cores) = (cx.index(), cx.cores());
-        let asked = Asked { to, question, missing: cores, stats: CoreStats::default(), wrong: Vec::new() };
+        let asked =
+            Asked { to, question, missing: cores, stats: CoreStats::default(), wrong: Vec::new() };
         let number = QuestionNumber(self.asked.insert(asked));
         for other in (0..cores).filter(|other| *other != here) {
             core.post(cx, other, Body::Question(QuestionMessage::Ask { number, question }));
@@ -67,7 +68,9 @@ impl AllCores {
         message: QuestionMessage,
     ) {
         match message {
-            QuestionMessage::Ask { number, question } => self.answer(core, cx, from, number, question),
+            QuestionMessage::Ask { number, question } => {
+                self.answer(core, cx, from, number, question)
+            }
             QuestionMessage::Tell { number, reply } => self.told(core, cx, from, number, reply),
         }
     }
@@ -83,7 +86,9 @@ impl AllCores {
     ) {
         let reply = match question {
             Question::Stats => CoreReply::Stats(Box::new(stats::of_core(core, cx))),
-            Question::Health => CoreReply::Done(core.shard().health().map_err(|error| error.to_string())),
+            Question::Health => {
+                CoreReply::Done(core.shard().health().map_err(|error| error.to_string()))
+            }
             Question::Flush => {
                 self.flushes.begin(core, from, number);
                 return self.check_flushes(core, cx);
@@ -168,9 +173,16 @@ fn conclude(core: &Core, cx: &mut Context<'_, Message>, asked: Asked) {
                 (true, true) => "draining: the server was asked to stop".to_owned(),
                 (false, _) => wrong,
             };
-            cx.reply_archive::<Health>(asked.to, Status::Ok, sequence, &Health { healthy, status, uptime });
+            cx.reply_archive::<Health>(
+                asked.to,
+                Status::Ok,
+                sequence,
+                &Health { healthy, status, uptime },
+            );
         }
-        Question::Flush if wrong.is_empty() => cx.reply(asked.to, Status::Ok, sequence, sutra_net::Body::Empty),
+        Question::Flush if wrong.is_empty() => {
+            cx.reply(asked.to, Status::Ok, sequence, sutra_net::Body::Empty)
+        }
         Question::Flush => cx.refuse(asked.to, Status::StorageFailed, wrong),
     }
 }

@@ -19,7 +19,9 @@ use rkyv::{Archive, Serialize};
 use sutra_driver::{Health, ShardDriver};
 use sutra_net::{Body as ReplyBody, Context, Flow, ReplyTo, Request, Stage};
 use sutra_store::{Keeper, Namespaces, Shard};
-use sutra_wire::{Checked, ConceptId, CoreLayout, ErrorMessage, FrameBuffer, Payload as Archived, Status};
+use sutra_wire::{
+    Checked, ConceptId, CoreLayout, ErrorMessage, FrameBuffer, Payload as Archived, Status,
+};
 
 use crate::report::ServerInfo;
 use mailbox::Peers;
@@ -47,7 +49,10 @@ impl Core {
         cores: usize,
     ) -> Self {
         Self {
-            shard: ShardDriver::new(shard, |clock, ended| Message { clock, body: Body::Driver(ended) }),
+            shard: ShardDriver::new(shard, |clock, ended| Message {
+                clock,
+                body: Body::Driver(ended),
+            }),
             namespaces,
             run_queue: RunQueue::default(),
             info,
@@ -117,7 +122,11 @@ impl Core {
         there: impl FnOnce(&mut Context<'_, Message>) -> Forwarded,
         here: impl FnOnce(&mut Self, &mut Context<'_, Message>, Ticket) -> Flow,
     ) -> Flow {
-        if owner == cx.index() { here(self, cx, Ticket::Here(to)) } else { self.forward(cx, owner, to, there) }
+        if owner == cx.index() {
+            here(self, cx, Ticket::Here(to))
+        } else {
+            self.forward(cx, owner, to, there)
+        }
     }
 
     /// Sends a validated request to the core that owns its concept, where that core has room for
@@ -161,7 +170,9 @@ impl Core {
         payload: Payload,
     ) {
         match ticket {
-            Ticket::There { core, to } => self.post(cx, core, Body::Answer { to, status, sequence, payload }),
+            Ticket::There { core, to } => {
+                self.post(cx, core, Body::Answer { to, status, sequence, payload })
+            }
             Ticket::Here(to) => match payload {
                 Payload::Empty => cx.reply(to, status, sequence, ReplyBody::Empty),
                 Payload::Stored(slice) => cx.reply(to, status, sequence, ReplyBody::Stored(slice)),
@@ -185,8 +196,12 @@ impl Core {
     }
 
     /// Answers with an archive.
-    pub(crate) fn answer_archive<T>(&mut self, cx: &mut Context<'_, Message>, ticket: Ticket, value: &T)
-    where
+    pub(crate) fn answer_archive<T>(
+        &mut self,
+        cx: &mut Context<'_, Message>,
+        ticket: Ticket,
+        value: &T,
+    ) where
         T: Archive + for<'a> Serialize<HighSerializer<AlignedVec<16>, ArenaHandle<'a>, Error>>,
     {
         let buffer = archive(cx, value);
@@ -194,7 +209,13 @@ impl Core {
     }
 
     /// Refuses a request wherever it came from.
-    pub(crate) fn refuse(&mut self, cx: &mut Context<'_, Message>, ticket: Ticket, status: Status, message: String) {
+    pub(crate) fn refuse(
+        &mut self,
+        cx: &mut Context<'_, Message>,
+        ticket: Ticket,
+        status: Status,
+        message: String,
+    ) {
         match ticket {
             Ticket::Here(to) => cx.refuse(to, status, message),
             Ticket::There { .. } => {
@@ -230,7 +251,8 @@ pub(crate) fn archive<T>(cx: &mut Context<'_, Message>, value: &T) -> FrameBuffe
 where
     T: Archive + for<'a> Serialize<HighSerializer<AlignedVec<16>, ArenaHandle<'a>, Error>>,
 {
-    rkyv::api::high::to_bytes_in::<_, Error>(value, cx.buffer()).expect("archiving plain data into memory can't fail")
+    rkyv::api::high::to_bytes_in::<_, Error>(value, cx.buffer())
+        .expect("archiving plain data into memory can't fail")
 }
 
 /// The request's payload as a `T`; `None` where it is none, which the client was told.

@@ -45,7 +45,9 @@ pub enum ServerError {
         earlier: SocketAddr,
     },
     /// No address to listen on, or far too many.
-    #[error("this server is to listen on {count} addresses; give it 1 to {most} with --listen and --compat")]
+    #[error(
+        "this server is to listen on {count} addresses; give it 1 to {most} with --listen and --compat"
+    )]
     Ports {
         /// How many there are.
         count: usize,
@@ -72,7 +74,9 @@ pub enum ServerError {
         source: StoreError,
     },
     /// CPUs that are not this process's.
-    #[error("--cores {wanted}: this process may use the CPUs {available}; choose among these, or change its affinity")]
+    #[error(
+        "--cores {wanted}: this process may use the CPUs {available}; choose among these, or change its affinity"
+    )]
     Cores {
         /// What was asked for.
         wanted: String,

@@ -5,8 +5,8 @@
 //! is done a second way.
 
 use sutra_compat::{
-    CompatError, Decoded, Dialect, Listing, Manner as CompatManner, PREFIX_BYTES, Undecodable, decode, encode_error,
-    encode_reply,
+    CompatError, Decoded, Dialect, Listing, Manner as CompatManner, PREFIX_BYTES, Undecodable,
+    decode, encode_error, encode_reply,
 };
 use sutra_net::{Answer, Manner, Overlap, Translated, Translator, Wording};
 use sutra_wire::{FrameBuffer, Opcode};
@@ -39,11 +39,18 @@ impl Translator for Legacy {
         sutra_compat::measure(bytes).map_err(|error| error.to_string())
     }
 
-    fn request(&mut self, message: &[u8], payload: &mut FrameBuffer, reply: &mut Vec<u8>) -> Translated {
+    fn request(
+        &mut self,
+        message: &[u8],
+        payload: &mut FrameBuffer,
+        reply: &mut Vec<u8>,
+    ) -> Translated {
         match decode(&message[PREFIX_BYTES..], self.dialect, payload) {
-            Ok(Decoded::Request { opcode, manner }) => {
-                Translated::Request { opcode: opcode as u8, manner: Manner(manner.to_bits()), overlap: overlap(opcode) }
-            }
+            Ok(Decoded::Request { opcode, manner }) => Translated::Request {
+                opcode: opcode as u8,
+                manner: Manner(manner.to_bits()),
+                overlap: overlap(opcode),
+            },
             Ok(Decoded::Refused { manner, message }) => {
                 encode_error(manner, &message, reply);
                 Translated::Answered { manner: Manner(manner.to_bits()) }

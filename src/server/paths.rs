@@ -24,7 +24,10 @@ use std::time::Instant;
 
 use sutra_net::{Context, Flow, Request};
 use sutra_store::{NamespaceId, Step};
-use sutra_wire::{ConceptId, Direction, Path, PathEdge, PathMode, PathRequest, Paths as PathsReply, Status, limits};
+use sutra_wire::{
+    ConceptId, Direction, Path, PathEdge, PathMode, PathRequest, Paths as PathsReply, Status,
+    limits,
+};
 
 use crate::core::message::{Batch, Body, Edges, Forwarded, Message, PathMessage, Ticket};
 use crate::core::names::{BatchNumber, TraversalNumber};
@@ -97,7 +100,12 @@ impl Paths {
         self.free_slot().is_some()
     }
 
-    pub(crate) fn path(&mut self, core: &mut Core, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
+    pub(crate) fn path(
+        &mut self,
+        core: &mut Core,
+        cx: &mut Context<'_, Message>,
+        request: &Request<'_>,
+    ) -> Flow {
         let Some(path) = validated::<PathRequest>(cx, request) else { return Flow::Taken };
         let (start, end) = (ConceptId(path.start), ConceptId(path.end));
         let Some(namespace) = core.namespaces().lookup(&path.namespace) else {
@@ -106,10 +114,16 @@ impl Paths {
         };
         if start == end {
             let there = |_: &mut Context<'_, Message>| Forwarded::Itself { namespace, id: start };
-            return core.at_owner(cx, core.owner(&start), request.reply_to, there, |core, cx, ticket| {
-                itself(core, cx, ticket, namespace, start);
-                Flow::Taken
-            });
+            return core.at_owner(
+                cx,
+                core.owner(&start),
+                request.reply_to,
+                there,
+                |core, cx, ticket| {
+                    itself(core, cx, ticket, namespace, start);
+                    Flow::Taken
+                },
+            );
         }
         let Some(number) = self.free_slot() else { return Flow::Wait };
         let max_visited = match path.max_visited.to_native() {
@@ -121,7 +135,12 @@ impl Paths {
             Goal::MostConfident(MostConfident::new(max_depth, max_visited))
         } else {
             let ways = self.spare_ways.pop().unwrap_or_default();
-            Goal::Shortest(Shortest::new(max_depth, path.alternatives.to_native() as usize, max_visited, ways))
+            Goal::Shortest(Shortest::new(
+                max_depth,
+                path.alternatives.to_native() as usize,
+                max_visited,
+                ways,
+            ))
         };
         let kinds = path.kinds.iter().map(|kind| kind.to_native()).collect();
         let direction = Direction::from_number(path.direction).expect("validated");
@@ -132,12 +151,18 @@ impl Paths {
 
     /// Looks for the concepts around one; the outcome comes out of [`Paths::advance`]. There must
     /// be a free slot.
-    pub(crate) fn find_neighborhood(&mut self, core: &mut Core, cx: &Context<'_, Message>, asked: NeighborhoodAsked) {
+    pub(crate) fn find_neighborhood(
+        &mut self,
+        core: &mut Core,
+        cx: &Context<'_, Message>,
+        asked: NeighborhoodAsked,
+    ) {
         let NeighborhoodAsked { search, to, namespace, around, edges } = asked;
         let number = self.free_slot().expect("there is a free slot for whoever was told so");
         let mut ids = vec![Vec::new(); cx.cores()];
         ids[core.owner(&around)].push(around.0);
-        let goal = Goal::Within { within: Within::new(edges, limits::DEFAULT_VISITED), ids, search };
+        let goal =
+            Goal::Within { within: Within::new(edges, limits::DEFAULT_VISITED), ids, search };
         let max_visited = limits::DEFAULT_VISITED as usize;
         let terms = Terms::new(to, namespace, Arc::default(), Direction::Both, max_visited);
         self.begin(core, cx, number, terms, goal, &[around]);
@@ -170,7 +195,9 @@ impl Paths {
         message: PathMessage,
     ) {
         match message {
-            PathMessage::Expand { traversal: number, batch } => self.expand(core, from, number, batch),
+            PathMessage::Expand { traversal: number, batch } => {
+                self.expand(core, from, number, batch)
+            }
             PathMessage::ExpandOn { traversal: number } => {
                 if let Some(batch) = self.helpers.go_on(from, number) {
                     core.run_queue().push(LongWork::Batch(batch));
@@ -181,7 +208,9 @@ impl Paths {
                     helper::let_go(core, cx, from, number);
                 }
             }
-            PathMessage::Expanded { traversal: number, edges } => self.expanded(core, cx, from, number, edges),
+            PathMessage::Expanded { traversal: number, edges } => {
+                self.expanded(core, cx, from, number, edges)
+            }
         }
     }
 
@@ -191,7 +220,12 @@ impl Paths {
     }
 
     /// Reads the next associations of a batch of another core's.
-    pub(crate) fn advance_batch(&mut self, core: &mut Core, cx: &mut Context<'_, Message>, number: BatchNumber) {
+    pub(crate) fn advance_batch(
+        &mut self,
+        core: &mut Core,
+        cx: &mut Context<'_, Message>,
+        number: BatchNumber,
+    ) {
         if self.helpers.advance(core, cx, number) {
             core.run_queue().push(LongWork::Batch(number));
         }
@@ -233,7 +267,8 @@ impl Paths {
         cx: &mut Context<'_, Message>,
         number: TraversalNumber,
     ) -> Option<Neighborhood> {
-        let Slot::Queued(mut traversal) = std::mem::replace(&mut self.slots[number.0], Slot::Free) else {
+        let Slot::Queued(mut traversal) = std::mem::replace(&mut self.slots[number.0], Slot::Free)
+        else {
             unreachable!("only a queued traversal is in the queue, and it leaves it for its slice");
         };
         let until = Instant::now() + SLICE;
@@ -314,7 +349,9 @@ fn tell(
     outcome: Outcome,
 ) -> Option<Neighborhood> {
     let found = match traversal.found(MOST_CONCEPTS) {
-        Sought::Around(search, ids) => return Some(Neighborhood { search, found: outcome.map(|()| ids) }),
+        Sought::Around(search, ids) => {
+            return Some(Neighborhood { search, found: outcome.map(|()| ids) });
+        }
         Sought::Paths(found) => found,
     };
     let route = |Found { concepts, hops }| {
@@ -341,19 +378,27 @@ pub(crate) fn itself(
 }
 
 /// Answers with the paths that were found, best first, or says why there are none.
-fn answer(core: &mut Core, cx: &mut Context<'_, Message>, ticket: Ticket, found: Result<Vec<Route>, (Status, String)>) {
+fn answer(
+    core: &mut Core,
+    cx: &mut Context<'_, Message>,
+    ticket: Ticket,
+    found: Result<Vec<Route>, (Status, String)>,
+) {
     let found = match found {
         Ok(found) => found,
         Err((status, message)) => return core.refuse(cx, ticket, status, message),
     };
-    if let Some(Route { concepts, .. }) = found.first().filter(|route| route.concepts.len() > MOST_CONCEPTS) {
+    if let Some(Route { concepts, .. }) =
+        found.first().filter(|route| route.concepts.len() > MOST_CONCEPTS)
+    {
         let message = format!(
             "the path found has {} concepts, and a reply holds at most {MOST_CONCEPTS}; ask for one of less max_depth",
             concepts.len()
         );
         return core.refuse(cx, ticket, Status::InvalidArgument, message);
     }
-    let edge = |Hop { kind, confidence, is_forward }| PathEdge { kind, confidence, forward: is_forward };
+    let edge =
+        |Hop { kind, confidence, is_forward }| PathEdge { kind, confidence, forward: is_forward };
     let path = |Route { concepts, hops }| Path {
         concepts: concepts.into_iter().map(|id| id.0).collect(),
         edges: hops.into_iter().map(edge).collect(),

@@ -27,7 +27,9 @@ pub(crate) fn execute(core: &mut Core, cx: &mut Context<'_, Message>, ticket: Ti
         Read::Association { namespace, source, target, kind } => {
             associations::here(core, cx, ticket, namespace, &source, &target, kind);
         }
-        Read::Concepts { namespace, from, limit } => listing::here(core, cx, ticket, namespace, from, limit),
+        Read::Concepts { namespace, from, limit } => {
+            listing::here(core, cx, ticket, namespace, from, limit)
+        }
         Read::Neighbors { namespace, request } => {
             neighbors::here(core, cx, ticket, namespace, request.checked());
             cx.give_back(request.into_buffer());

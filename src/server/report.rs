@@ -69,18 +69,26 @@ pub struct StartReport {
 
 impl fmt::Display for StartReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |addresses: &[SocketAddr]| addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let list = |addresses: &[SocketAddr]| {
+            addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        };
         let cpus: Vec<String> = self.cpus.iter().map(ToString::to_string).collect();
         writeln!(f, "listening   {}", list(&self.listening))?;
         if !self.compat.is_empty() {
-            writeln!(f, "compat      {} (msgpack and bincode clients of the old protocol)", list(&self.compat))?;
+            writeln!(
+                f,
+                "compat      {} (msgpack and bincode clients of the old protocol)",
+                list(&self.compat)
+            )?;
         }
         writeln!(f, "data        {}", self.data.display())?;
         writeln!(f, "durability  {} ({})", self.durability, self.write_path)?;
         let choice = self.allowed.len();
         let (count, cpus) = (self.cpus.len(), cpus.join(", "));
         match self.pinned {
-            true if count < choice => writeln!(f, "cores       {count} (pinned: CPU {cpus}, of {choice})")?,
+            true if count < choice => {
+                writeln!(f, "cores       {count} (pinned: CPU {cpus}, of {choice})")?
+            }
             true => writeln!(f, "cores       {count} (pinned: CPU {cpus})")?,
             false => writeln!(f, "cores       {count} (not pinned: CPU {cpus})")?,
         }

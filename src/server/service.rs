@@ -103,7 +103,9 @@ impl Service for StorageService {
             Some(Opcode::Search) => self.search(cx, request),
             Some(Opcode::Stats) => self.all_cores.ask(core, cx, request.reply_to, Question::Stats),
             Some(Opcode::Flush) => self.all_cores.ask(core, cx, request.reply_to, Question::Flush),
-            Some(Opcode::Health) => self.all_cores.ask(core, cx, request.reply_to, Question::Health),
+            Some(Opcode::Health) => {
+                self.all_cores.ask(core, cx, request.reply_to, Question::Health)
+            }
             other => {
                 unserved::refuse(cx, request, other);
                 Flow::Taken
@@ -119,9 +121,13 @@ impl Service for StorageService {
             Body::Request { to, request } => {
                 let ticket = Ticket::There { core: from, to };
                 match request {
-                    Forwarded::Write(write) => self.writes.execute(core, cx, WriteTicket::Request(ticket), write),
+                    Forwarded::Write(write) => {
+                        self.writes.execute(core, cx, WriteTicket::Request(ticket), write)
+                    }
                     Forwarded::Read(read) => reads::execute(core, cx, ticket, read),
-                    Forwarded::Itself { namespace, id } => paths::itself(core, cx, ticket, namespace, id),
+                    Forwarded::Itself { namespace, id } => {
+                        paths::itself(core, cx, ticket, namespace, id)
+                    }
                 }
             }
             Body::Answer { to, status, sequence, payload } => {

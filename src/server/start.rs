@@ -7,7 +7,10 @@ use std::time::Instant;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sutra_compat::Dialect;
 use sutra_net::{Front, Identity, ListenError, Loads, first_overlap, listen};
-use sutra_runtime::{Config, Cores, ListenerId, Placement, Running, RuntimeError, StartError, allowed_cpus, cpu_quota};
+use sutra_runtime::{
+    Config, Cores, ListenerId, Placement, Running, RuntimeError, StartError, allowed_cpus,
+    cpu_quota,
+};
 use sutra_store::{Keeper, OpenOptions, Opened, Store, StoreError, stored_cores};
 
 use crate::config::ServerConfig;
@@ -65,7 +68,8 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
         id_rule: config.id_rule,
         listening: ports.native.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
     };
-    let opened = Store::open(&config.data, options).map_err(|error| explained(error, pinned, &allowed))?;
+    let opened =
+        Store::open(&config.data, options).map_err(|error| explained(error, pinned, &allowed))?;
     let report = StartReport {
         listening: ports.native.clone(),
         compat: ports.compat.clone(),
@@ -105,10 +109,16 @@ impl Ports {
         }
         let mut listeners = open_ports(&config.listen, cores, 0)?;
         let first_compat = u8::try_from(listeners.len()).expect("MOST_PORTS at most");
-        let compat = open_ports(&config.compat, cores, first_compat).map_err(ServerError::Compat)?;
+        let compat =
+            open_ports(&config.compat, cores, first_compat).map_err(ServerError::Compat)?;
         let (native, compat_addresses) = (addresses(&listeners), addresses(&compat));
         listeners.extend(compat);
-        Ok(Self { listeners, first_compat: ListenerId(first_compat), native, compat: compat_addresses })
+        Ok(Self {
+            listeners,
+            first_compat: ListenerId(first_compat),
+            native,
+            compat: compat_addresses,
+        })
     }
 }
 
@@ -122,9 +132,11 @@ fn run_cores(
     info: &Arc<ServerInfo>,
 ) -> Result<Running, ServerError> {
     let cores = placement.cpus.len();
-    let identity = Identity { store: opened.store_id, started: opened.started, durability: config.durability };
+    let identity =
+        Identity { store: opened.store_id, started: opened.started, durability: config.durability };
     // What each core's thread takes when it begins.
-    let mut by_core: Vec<Option<_>> = opened.shards.into_iter().map(|shard| Some((shard, Vec::new()))).collect();
+    let mut by_core: Vec<Option<_>> =
+        opened.shards.into_iter().map(|shard| Some((shard, Vec::new()))).collect();
     for (id, listeners) in ports.listeners {
         for (taken, listener) in by_core.iter_mut().zip(listeners) {
             if let Some((_, listeners)) = taken {
@@ -154,7 +166,11 @@ fn run_cores(
         let core_state = Core::new(shard, namespaces, looking, info, cores);
         let service = StorageService::new(core_state, identity.clone(), cores);
         let legacy = Box::new(Legacy::new(dialect));
-        let front = Front::new(service, limits.clone()).with_translator(legacy, first_compat, Arc::clone(&loads));
+        let front = Front::new(service, limits.clone()).with_translator(
+            legacy,
+            first_compat,
+            Arc::clone(&loads),
+        );
         Ok::<_, RuntimeError>(front)
     });
     running.map_err(|error| match error {
@@ -164,7 +180,10 @@ fn run_cores(
 
 /// Opens a listener a core on each address, numbered from `first` on.
 fn open_ports(addresses: &[SocketAddr], cores: usize, first: u8) -> Result<Vec<Port>, ListenError> {
-    (first..).zip(addresses).map(|(id, address)| Ok((ListenerId(id), listen(*address, cores)?))).collect()
+    (first..)
+        .zip(addresses)
+        .map(|(id, address)| Ok((ListenerId(id), listen(*address, cores)?)))
+        .collect()
 }
 
 /// Where they listen: with the ports that the system chose where it was asked to.
@@ -207,11 +226,18 @@ fn choose_cpus(
         return Err(ServerError::TooManyCores { wanted: count, available: listed(allowed) });
     }
     if config.pin && count <= allowed.len() {
-        return Ok((marked(Placement::least_used(allowed, count, paid < allowed.len()), quota), true));
+        return Ok((
+            marked(Placement::least_used(allowed, count, paid < allowed.len()), quota),
+            true,
+        ));
     }
     if config.pin {
         let cpus = listed(allowed);
-        tracing::warn!(cores = count, cpus, "the store was made for more cores than there are CPUs: not pinned");
+        tracing::warn!(
+            cores = count,
+            cpus,
+            "the store was made for more cores than there are CPUs: not pinned"
+        );
     }
     Ok((Placement::unpinned(allowed.iter().copied().cycle().take(count).collect()), false))
 }
@@ -221,10 +247,18 @@ fn marked(placement: Placement, quota: Option<usize>) -> Placement {
     let cpus = listed(&placement.cpus);
     if !placement.shared.is_empty() {
         let shared = listed(&placement.shared);
-        tracing::warn!(cpus, shared, "another server is pinned to CPUs of this one; --cores names others");
+        tracing::warn!(
+            cpus,
+            shared,
+            "another server is pinned to CPUs of this one; --cores names others"
+        );
     }
     if let Some(quota) = quota.filter(|quota| *quota < placement.cpus.len()) {
-        tracing::warn!(cpus, quota, "the CPU quota pays for fewer CPUs: threads will be held; try --no-pin");
+        tracing::warn!(
+            cpus,
+            quota,
+            "the CPU quota pays for fewer CPUs: threads will be held; try --no-pin"
+        );
     }
     placement
 }

@@ -18,7 +18,9 @@ pub(crate) fn refuse(cx: &mut Context<'_, Message>, request: &Request<'_>, opcod
         }
         None => {
             let number = request.header.opcode;
-            let message = format!("no operation has the number 0x{number:02x}; is the client newer than this server?");
+            let message = format!(
+                "no operation has the number 0x{number:02x}; is the client newer than this server?"
+            );
             cx.refuse(to, Status::UnknownOpcode, message);
         }
     }

@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use sutra_net::{BackgroundJob, Context, Flow, Request, background_job};
 use sutra_store::{Indexed, NamespaceId, SearchProgress, VectorQuery};
-use sutra_wire::{ArchivedSearchRequest, Checked, ConceptId, SearchHit, SearchHits, SearchRequest, Status};
+use sutra_wire::{
+    ArchivedSearchRequest, Checked, ConceptId, SearchHit, SearchHits, SearchRequest, Status,
+};
 
 use crate::core::message::{Body, Message, ShareAsked, VectorMessage};
 use crate::core::names::{SearchNumber, ShareNumber};
@@ -52,7 +54,9 @@ impl Vectors {
         request: &Request<'_>,
         can_traverse: bool,
     ) -> Asked {
-        let Some(wanted) = validated::<SearchRequest>(cx, request) else { return Asked::Flow(Flow::Taken) };
+        let Some(wanted) = validated::<SearchRequest>(cx, request) else {
+            return Asked::Flow(Flow::Taken);
+        };
         let to = request.reply_to;
         let namespace = core.namespaces().lookup(&wanted.namespace);
         let dimension = namespace.and_then(|namespace| core.namespaces().dimension(namespace));
@@ -68,9 +72,11 @@ impl Vectors {
         if !self.searches.has_room() || wanted.near.is_some() && !can_traverse {
             return Asked::Flow(Flow::Wait);
         }
-        let deadline = Some(request.header.extra).filter(|left| *left != 0).map(Duration::from_micros);
+        let deadline =
+            Some(request.header.extra).filter(|left| *left != 0).map(Duration::from_micros);
         let deadline = deadline.and_then(|left| cx.now().checked_add(left));
-        let search = self.searches.add(Search::new(to, query(namespace, &wanted), deadline, cx.cores()));
+        let search =
+            self.searches.add(Search::new(to, query(namespace, &wanted), deadline, cx.cores()));
         match wanted.near.as_ref() {
             Some(near) => {
                 let (around, edges) = (ConceptId(near.id), near.edges.to_native());
@@ -125,7 +131,9 @@ impl Vectors {
         search: SearchNumber,
         mut allowed: Option<Vec<Vec<[u8; 16]>>>,
     ) {
-        let Some((query, deadline)) = self.searches.get(search).map(Search::question) else { return };
+        let Some((query, deadline)) = self.searches.get(search).map(Search::question) else {
+            return;
+        };
         for other in 0..cx.cores() {
             let allowed = allowed.as_mut().map(|by_core| std::mem::take(&mut by_core[other]));
             let asked = ShareAsked { search, query: Arc::clone(&query), deadline, allowed };
@@ -143,11 +151,16 @@ impl Vectors {
     }
 
     /// Does the next slice of a share.
-    pub(crate) fn advance(&mut self, core: &mut Core, cx: &mut Context<'_, Message>, number: ShareNumber) {
+    pub(crate) fn advance(
+        &mut self,
+        core: &mut Core,
+        cx: &mut Context<'_, Message>,
+        number: ShareNumber,
+    ) {
         let Some(share) = self.shares.take_up(number) else { return };
         let (asked_by, search) = share.asked_by();
-        let is_unwanted =
-            asked_by == cx.index() && self.searches.get(search).is_none_or(|search| !cx.is_waiting(search.to()));
+        let is_unwanted = asked_by == cx.index()
+            && self.searches.get(search).is_none_or(|search| !cx.is_waiting(search.to()));
         if share.is_late(cx.now()) || is_unwanted {
             return self.end_share(core, cx, number, false);
         }
@@ -158,7 +171,13 @@ impl Vectors {
         }
     }
 
-    fn end_share(&mut self, core: &mut Core, cx: &mut Context<'_, Message>, number: ShareNumber, is_whole: bool) {
+    fn end_share(
+        &mut self,
+        core: &mut Core,
+        cx: &mut Context<'_, Message>,
+        number: ShareNumber,
+        is_whole: bool,
+    ) {
         let Some(share) = self.shares.remove(number) else { return };
         let (asked_by, search) = share.asked_by();
         let hits = is_whole.then(|| share.into_hits());
@@ -181,7 +200,9 @@ impl Vectors {
         cx.resume();
         let to = search.to();
         match search.into_best() {
-            Some(hits) => cx.reply_archive(to, Status::Ok, core.shard().last_sequence(), &SearchHits { hits }),
+            Some(hits) => {
+                cx.reply_archive(to, Status::Ok, core.shard().last_sequence(), &SearchHits { hits })
+            }
             None => {
                 let message = "the deadline passed during the search; give it more time";
                 cx.refuse(to, Status::DeadlineExceeded, message);
@@ -197,7 +218,10 @@ impl Vectors {
             }
             let Some(job) = core.shard_mut().next_index_job(cx.is_draining()) else { return };
             let clock = core.shard().last_sequence();
-            let job = move || Message { clock, body: Body::Vector(VectorMessage::Indexed(Box::new(job.run()))) };
+            let job = move || Message {
+                clock,
+                body: Body::Vector(VectorMessage::Indexed(Box::new(job.run()))),
+            };
             self.index_job = Some(background_job(job));
         }
         // Its queue holds more than the one job that a shard has at a time.
@@ -217,10 +241,15 @@ impl Vectors {
 fn check(wanted: &ArchivedSearchRequest, dimension: Option<u32>) -> Result<(), String> {
     let length = wanted.vector.len();
     match dimension {
-        _ if length == 0 => Err("vector is empty; give as many numbers as the namespace's embeddings have".to_owned()),
+        _ if length == 0 => {
+            Err("vector is empty; give as many numbers as the namespace's embeddings have"
+                .to_owned())
+        }
         Some(dimension) if dimension as usize != length => {
             let plural = if length == 1 { "" } else { "s" };
-            Err(format!("vector has {length} number{plural}, the embeddings of its namespace have {dimension}"))
+            Err(format!(
+                "vector has {length} number{plural}, the embeddings of its namespace have {dimension}"
+            ))
         }
         _ => Ok(()),
     }

@@ -17,7 +17,9 @@ use sutra_net::{Context, Flow, ReplyTo, Request};
 use sutra_store::{Acknowledged, Effect, InEdge, Refusal};
 use sutra_wire::{AssociationRecord, ConceptId, ConceptKey, ConceptRecord, Deleted, Status};
 
-use crate::core::message::{Body, Forwarded, Message, Payload, Ticket, Write, WriteMessage, WriteTicket};
+use crate::core::message::{
+    Body, Forwarded, Message, Payload, Ticket, Write, WriteMessage, WriteTicket,
+};
 use crate::core::names::DeletionNumber;
 use crate::core::run_queue::LongWork;
 use crate::core::{Core, archive, validated};
@@ -39,7 +41,12 @@ impl Writes {
         self.deletions.is_idle() && self.stalled.is_empty() && self.registrations.is_idle()
     }
 
-    pub(crate) fn learn(&mut self, core: &mut Core, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
+    pub(crate) fn learn(
+        &mut self,
+        core: &mut Core,
+        cx: &mut Context<'_, Message>,
+        request: &Request<'_>,
+    ) -> Flow {
         let Some(record) = validated::<ConceptRecord>(cx, request) else { return Flow::Taken };
         let Some(namespace) = self.registrations.namespace_to_write(core, &record.namespace) else {
             return self.registrations.wait(core, cx, request.reply_to, &record.namespace, |cx| {
@@ -49,12 +56,27 @@ impl Writes {
         let there = |cx: &mut Context<'_, Message>| {
             Forwarded::Write(Write::Learn { namespace, record: record.copy_into(cx.buffer()) })
         };
-        core.at_owner(cx, core.owner(&ConceptId(record.id)), request.reply_to, there, |core, cx, ticket| {
-            logged(cx, request.reply_to, core.shard_mut().learn(record, namespace, WriteTicket::Request(ticket)))
-        })
+        core.at_owner(
+            cx,
+            core.owner(&ConceptId(record.id)),
+            request.reply_to,
+            there,
+            |core, cx, ticket| {
+                logged(
+                    cx,
+                    request.reply_to,
+                    core.shard_mut().learn(record, namespace, WriteTicket::Request(ticket)),
+                )
+            },
+        )
     }
 
-    pub(crate) fn associate(&mut self, core: &mut Core, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
+    pub(crate) fn associate(
+        &mut self,
+        core: &mut Core,
+        cx: &mut Context<'_, Message>,
+        request: &Request<'_>,
+    ) -> Flow {
         let Some(record) = validated::<AssociationRecord>(cx, request) else { return Flow::Taken };
         let Some(namespace) = self.registrations.namespace_to_write(core, &record.namespace) else {
             return self.registrations.wait(core, cx, request.reply_to, &record.namespace, |cx| {
@@ -64,9 +86,19 @@ impl Writes {
         let there = |cx: &mut Context<'_, Message>| {
             Forwarded::Write(Write::Associate { namespace, record: record.copy_into(cx.buffer()) })
         };
-        core.at_owner(cx, core.owner(&ConceptId(record.source)), request.reply_to, there, |core, cx, ticket| {
-            logged(cx, request.reply_to, core.shard_mut().associate(record, namespace, WriteTicket::Request(ticket)))
-        })
+        core.at_owner(
+            cx,
+            core.owner(&ConceptId(record.source)),
+            request.reply_to,
+            there,
+            |core, cx, ticket| {
+                logged(
+                    cx,
+                    request.reply_to,
+                    core.shard_mut().associate(record, namespace, WriteTicket::Request(ticket)),
+                )
+            },
+        )
     }
 
     pub(crate) fn delete(
@@ -82,16 +114,26 @@ impl Writes {
             return Flow::Taken;
         };
         let there = |cx: &mut Context<'_, Message>| {
-            Forwarded::Write(Write::Delete { namespace, key: key.copy_into(cx.buffer()), is_counted })
+            Forwarded::Write(Write::Delete {
+                namespace,
+                key: key.copy_into(cx.buffer()),
+                is_counted,
+            })
         };
-        core.at_owner(cx, core.owner(&ConceptId(key.id)), request.reply_to, there, |core, cx, ticket| {
-            if !self.deletions.has_room() {
-                return Flow::Wait;
-            }
-            let key = key.copy_into(cx.buffer());
-            self.begin_deletion(core, Asked { ticket, namespace, key, is_counted });
-            Flow::Taken
-        })
+        core.at_owner(
+            cx,
+            core.owner(&ConceptId(key.id)),
+            request.reply_to,
+            there,
+            |core, cx, ticket| {
+                if !self.deletions.has_room() {
+                    return Flow::Wait;
+                }
+                let key = key.copy_into(cx.buffer());
+                self.begin_deletion(core, Asked { ticket, namespace, key, is_counted });
+                Flow::Taken
+            },
+        )
     }
 
     /// A write that another core received, and validated there; or a step of a deletion.
@@ -103,10 +145,12 @@ impl Writes {
         write: Write,
     ) {
         let refused = match write {
-            Write::Learn { namespace, record } => match core.shard_mut().learn(record.checked(), namespace, ticket) {
-                Ok(_) => return cx.give_back(record.into_buffer()),
-                Err(refusal) => (refusal, Write::Learn { namespace, record }),
-            },
+            Write::Learn { namespace, record } => {
+                match core.shard_mut().learn(record.checked(), namespace, ticket) {
+                    Ok(_) => return cx.give_back(record.into_buffer()),
+                    Err(refusal) => (refusal, Write::Learn { namespace, record }),
+                }
+            }
             Write::Associate { namespace, record } => {
                 match core.shard_mut().associate(record.checked(), namespace, ticket) {
                     Ok(_) => return cx.give_back(record.into_buffer()),
@@ -114,7 +158,9 @@ impl Writes {
                 }
             }
             Write::Delete { namespace, key, is_counted } => {
-                let WriteTicket::Request(ticket) = ticket else { unreachable!("no step of a deletion is one") };
+                let WriteTicket::Request(ticket) = ticket else {
+                    unreachable!("no step of a deletion is one")
+                };
                 let asked = Asked { ticket, namespace, key, is_counted };
                 if let Some(asked) = self.deletions.wait_for_room(asked) {
                     self.begin_deletion(core, asked);
@@ -130,10 +176,12 @@ impl Writes {
                 }
                 Err(refusal) => (refusal, Write::Remove(key)),
             },
-            Write::Bury { namespace, key } => match core.shard_mut().delete(key.checked(), namespace, ticket) {
-                Ok(_) => return cx.give_back(key.into_buffer()),
-                Err(refusal) => (refusal, Write::Bury { namespace, key }),
-            },
+            Write::Bury { namespace, key } => {
+                match core.shard_mut().delete(key.checked(), namespace, ticket) {
+                    Ok(_) => return cx.give_back(key.into_buffer()),
+                    Err(refusal) => (refusal, Write::Bury { namespace, key }),
+                }
+            }
         };
         match refused {
             (refusal, write) if refusal.is_stalled() => self.stalled.push_back((ticket, write)),
@@ -154,13 +202,17 @@ impl Writes {
                 core.shard_mut().apply_in_edge(edge);
                 core.post(cx, from, Body::Write(WriteMessage::InEdgeApplied { ticket, sequence }));
             }
-            WriteMessage::InEdgeApplied { ticket, sequence } => self.done(core, cx, ticket, Status::Ok, sequence),
+            WriteMessage::InEdgeApplied { ticket, sequence } => {
+                self.done(core, cx, ticket, Status::Ok, sequence)
+            }
             WriteMessage::Remove { deletion, key } => {
                 let ticket = WriteTicket::Removal { core: from, deletion, has_removed: false };
                 self.execute(core, cx, ticket, Write::Remove(key));
             }
             WriteMessage::Removed { deletion, outcome } => self.removed(core, deletion, outcome),
-            WriteMessage::Registered { refused } => self.registrations.registered(core, cx, refused),
+            WriteMessage::Registered { refused } => {
+                self.registrations.registered(core, cx, refused)
+            }
         }
     }
 
@@ -200,7 +252,12 @@ impl Writes {
 
     /// A write's commit has landed, or failed. A concept is acknowledged now, an association or its
     /// removal when its target's core has applied it.
-    fn acknowledge(&mut self, core: &mut Core, cx: &mut Context<'_, Message>, entry: Acknowledged<WriteTicket>) {
+    fn acknowledge(
+        &mut self,
+        core: &mut Core,
+        cx: &mut Context<'_, Message>,
+        entry: Acknowledged<WriteTicket>,
+    ) {
         let Acknowledged { ticket, sequence, effect } = entry;
         match effect {
             Ok(Effect::Concept) => self.done(core, cx, ticket, Status::Ok, sequence),
@@ -249,7 +306,9 @@ impl Writes {
         sequence: u64,
     ) {
         match ticket {
-            WriteTicket::Request(ticket) => core.answer(cx, ticket, status, sequence, Payload::Empty),
+            WriteTicket::Request(ticket) => {
+                core.answer(cx, ticket, status, sequence, Payload::Empty)
+            }
             WriteTicket::Removal { core: asked_by, deletion, has_removed } => {
                 self.tell_removed(core, cx, asked_by, deletion, Ok(has_removed));
             }
@@ -263,7 +322,13 @@ impl Writes {
     }
 
     /// A write will not be done: tells whoever waits for it why.
-    fn not_done(&mut self, core: &mut Core, cx: &mut Context<'_, Message>, ticket: WriteTicket, refusal: &Refusal) {
+    fn not_done(
+        &mut self,
+        core: &mut Core,
+        cx: &mut Context<'_, Message>,
+        ticket: WriteTicket,
+        refusal: &Refusal,
+    ) {
         let (status, message) = (status_of(refusal), refusal.to_string());
         match ticket {
             WriteTicket::Request(ticket) => core.refuse(cx, ticket, status, message),
@@ -271,7 +336,9 @@ impl Writes {
                 self.tell_removed(core, cx, asked_by, deletion, Err((status, message)));
             }
             WriteTicket::Burial(burial) => {
-                let Some(Buried { ticket, removed, .. }) = self.deletions.buried(burial) else { return };
+                let Some(Buried { ticket, removed, .. }) = self.deletions.buried(burial) else {
+                    return;
+                };
                 core.refuse(cx, ticket, status, deletions::cut_short(message, removed));
             }
         }
@@ -293,7 +360,12 @@ impl Writes {
     }
 
     /// One removal of a deletion has ended: whether it removed the association, or why it did not.
-    fn removed(&mut self, core: &mut Core, deletion: DeletionNumber, outcome: Result<bool, (Status, String)>) {
+    fn removed(
+        &mut self,
+        core: &mut Core,
+        deletion: DeletionNumber,
+        outcome: Result<bool, (Status, String)>,
+    ) {
         if self.deletions.removed(deletion, outcome) {
             core.run_queue().push(LongWork::Deletion(deletion));
         }
@@ -319,7 +391,8 @@ impl Writes {
                 for key in keys.drain(..) {
                     let owner = core.owner(&key.source);
                     if owner == cx.index() {
-                        let ticket = WriteTicket::Removal { core: owner, deletion, has_removed: false };
+                        let ticket =
+                            WriteTicket::Removal { core: owner, deletion, has_removed: false };
                         self.execute(core, cx, ticket, Write::Remove(key));
                     } else {
                         core.post(cx, owner, Body::Write(WriteMessage::Remove { deletion, key }));

@@ -125,9 +125,13 @@ impl<R> Edges<R> {
     pub(crate) fn get(&self, node: u32, peer: u32, kind: Option<u32>) -> Option<&Edge<R>> {
         let pair = self.between(node, peer)?;
         if let Some(kind) = kind {
-            return self.of_kind(pair, kind).map(|edge| &self.edges[edge]).filter(|edge| edge.confidence().is_some());
+            return self
+                .of_kind(pair, kind)
+                .map(|edge| &self.edges[edge])
+                .filter(|edge| edge.confidence().is_some());
         }
-        let siblings = std::iter::successors(self.edges.get(pair), |edge| self.edges.get(edge.sibling));
+        let siblings =
+            std::iter::successors(self.edges.get(pair), |edge| self.edges.get(edge.sibling));
         siblings.filter(|edge| edge.confidence().is_some()).min_by_key(|edge| edge.kind)
     }
 
@@ -145,7 +149,9 @@ impl<R> Edges<R> {
         let is_there = confidence.is_some();
         let confidence = confidence.unwrap_or(REMOVED);
         let pair = self.between(node, peer);
-        if let Some(edge) = pair.and_then(|pair| self.of_kind(pair, kind)).map(|edge| &mut self.edges[edge]) {
+        if let Some(edge) =
+            pair.and_then(|pair| self.of_kind(pair, kind)).map(|edge| &mut self.edges[edge])
+        {
             let was_there = edge.confidence != REMOVED;
             if edge.sequence < sequence {
                 (edge.confidence, edge.sequence, edge.record) = (confidence, sequence, record);
@@ -163,7 +169,8 @@ impl<R> Edges<R> {
         self.count += usize::from(is_there);
         let next = self.heads[node].first;
         let sibling = pair.map_or(END, |pair| self.edges[pair].sibling);
-        let edge = self.edges.push(Edge { node, peer, kind, confidence, sequence, next, sibling, record });
+        let edge =
+            self.edges.push(Edge { node, peer, kind, confidence, sequence, next, sibling, record });
         let head = &mut self.heads[node];
         *head = Head { first: edge, count: head.count + u32::from(is_there) };
         match pair {
@@ -230,7 +237,10 @@ mod tests {
     #[test]
     fn an_edge_takes_32_bytes_and_48_with_its_records_place() {
         assert_eq!(size_of::<Edge<()>>(), 32);
-        assert_eq!(size_of::<Edge<crate::log_memory::Location<sutra_wire::AssociationRecord>>>(), 48);
+        assert_eq!(
+            size_of::<Edge<crate::log_memory::Location<sutra_wire::AssociationRecord>>>(),
+            48
+        );
     }
 
     #[test]
@@ -254,7 +264,10 @@ mod tests {
             edges.set(node, peer, kind, Some(0.5), sequence, sequence);
         }
         let record = |node, peer, kind| edges.get(node, peer, kind).map(|edge| edge.record);
-        assert_eq!([9, 4, 6, 5].map(|kind| record(1, 2, Some(kind))), [Some(1), Some(6), Some(5), None]);
+        assert_eq!(
+            [9, 4, 6, 5].map(|kind| record(1, 2, Some(kind))),
+            [Some(1), Some(6), Some(5), None]
+        );
         assert_eq!(
             [(1, 2), (1, 3), (2, 1), (3, 1)].map(|(node, peer)| record(node, peer, None)),
             [Some(6), Some(2), Some(4), None]

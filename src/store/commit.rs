@@ -49,7 +49,12 @@ fn certain(at: usize, what: &'static str) -> Fault {
 }
 
 /// Checks that the expected commit stands whole at the start of `bytes`.
-pub(crate) fn verify(bytes: &[u8], seed: Seed, block: usize, expected: &Expected) -> Result<Commit, Fault> {
+pub(crate) fn verify(
+    bytes: &[u8],
+    seed: Seed,
+    block: usize,
+    expected: &Expected,
+) -> Result<Commit, Fault> {
     let first = Entry::parse(seed, bytes).map_err(|what| torn(0, what))?;
     let Some(body) = CommitBody::of(&first) else {
         return Err(torn(0, "this is not the start of a commit"));
@@ -102,7 +107,10 @@ pub(crate) fn proof_of_loss(bytes: &[u8], seed: Seed, block: usize, missing: u64
     (0..bytes.len()).step_by(block).find(|at| {
         let rest = &bytes[*at..];
         // Most blocks fail here, before a checksum is computed.
-        if rest.len() < COMMIT_ENTRY || rest[8] != KIND_COMMIT || rest[0] as usize != COMMIT_ENTRY - ENTRY_HEADER {
+        if rest.len() < COMMIT_ENTRY
+            || rest[8] != KIND_COMMIT
+            || rest[0] as usize != COMMIT_ENTRY - ENTRY_HEADER
+        {
             return false;
         }
         let commit = Entry::parse(seed, rest).ok().and_then(|entry| CommitBody::of(&entry));
@@ -111,7 +119,10 @@ pub(crate) fn proof_of_loss(bytes: &[u8], seed: Seed, block: usize, missing: u64
 }
 
 /// The entries of a commit that was verified, each with its offset from the commit's start.
-pub(crate) fn entries<'a>(whole: &'a [u8], commit: &Commit) -> impl Iterator<Item = (usize, Entry<'a>)> {
+pub(crate) fn entries<'a>(
+    whole: &'a [u8],
+    commit: &Commit,
+) -> impl Iterator<Item = (usize, Entry<'a>)> {
     let bytes = &whole[..commit.body.bytes as usize];
     let mut at = COMMIT_ENTRY;
     std::iter::from_fn(move || {
@@ -132,22 +143,31 @@ mod tests {
     const EXPECTED: Expected = Expected { shard: 1, number: 5, previous: 77, sequence: 100 };
 
     fn seed() -> Seed {
-        SegmentHeader { block: 512, store: 1, generation: 2, number: 0, shard: 1, capacity: 65536 }.seed()
+        SegmentHeader { block: 512, store: 1, generation: 2, number: 0, shard: 1, capacity: 65536 }
+            .seed()
     }
 
     /// A commit of two entries as the log would write it.
     fn commit(number: u64, durable: u64, sequences: [u64; 2]) -> Vec<u8> {
         let mut bytes = vec![0; COMMIT_ENTRY];
-        let header =
-            EntryHeader { length: 0, kind: KIND_CONCEPT, owner: 1, commit: number as u32, sequence: 0, time: 9 };
+        let header = EntryHeader {
+            length: 0,
+            kind: KIND_CONCEPT,
+            owner: 1,
+            commit: number as u32,
+            sequence: 0,
+            time: 9,
+        };
         for (sequence, length) in sequences.into_iter().zip([20, 300]) {
             let mut entry = vec![0xab; entry_bytes(length)];
             EntryHeader { length: length as u32, sequence, ..header }.write(seed(), &mut entry);
             bytes.extend(entry);
         }
-        let body = CommitBody { bytes: bytes.len() as u32, entries: 2, number, durable, previous: 77 };
+        let body =
+            CommitBody { bytes: bytes.len() as u32, entries: 2, number, durable, previous: 77 };
         bytes[ENTRY_HEADER..COMMIT_ENTRY].copy_from_slice(&body.encode());
-        EntryHeader { length: 32, kind: KIND_COMMIT, ..header }.write(seed(), &mut bytes[..COMMIT_ENTRY]);
+        EntryHeader { length: 32, kind: KIND_COMMIT, ..header }
+            .write(seed(), &mut bytes[..COMMIT_ENTRY]);
         bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
         bytes
     }
@@ -157,8 +177,9 @@ mod tests {
         let bytes = commit(5, 4, [101, 103]);
         let commit = verify(&bytes, seed(), BLOCK, &EXPECTED).unwrap();
         assert_eq!((commit.padded, commit.sequence, commit.body.entries), (512, 103, 2));
-        let found: Vec<_> =
-            entries(&bytes, &commit).map(|(at, entry)| (at, entry.header.sequence, entry.body.len())).collect();
+        let found: Vec<_> = entries(&bytes, &commit)
+            .map(|(at, entry)| (at, entry.header.sequence, entry.body.len()))
+            .collect();
         assert_eq!(found, [(64, 101, 20), (128, 103, 300)]);
     }
 
@@ -202,7 +223,11 @@ mod tests {
         assert_eq!(proof_of_loss(&bytes, seed(), BLOCK, 6), Some(BLOCK));
         assert_eq!(proof_of_loss(&bytes, seed(), BLOCK, 7), None, "not later");
         let relaxed = [vec![0; BLOCK], commit(7, 4, [101, 103])].concat();
-        assert_eq!(proof_of_loss(&relaxed, seed(), BLOCK, 5), None, "written before anything was synced");
+        assert_eq!(
+            proof_of_loss(&relaxed, seed(), BLOCK, 5),
+            None,
+            "written before anything was synced"
+        );
         assert_eq!(proof_of_loss(&bytes[..BLOCK + 63], seed(), BLOCK, 5), None, "not whole");
     }
 }

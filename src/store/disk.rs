@@ -54,8 +54,11 @@ pub struct CheckpointName {
 impl CheckpointName {
     /// Whether a file of this name in a shard's folder is a checkpoint.
     pub(crate) fn is_one(file_name: &str) -> bool {
-        let number = file_name.strip_prefix("vectors-").and_then(|rest| rest.strip_suffix(".index"));
-        number.is_some_and(|number| number.parse::<u32>().is_ok_and(|parsed| parsed.to_string() == number))
+        let number =
+            file_name.strip_prefix("vectors-").and_then(|rest| rest.strip_suffix(".index"));
+        number.is_some_and(|number| {
+            number.parse::<u32>().is_ok_and(|parsed| parsed.to_string() == number)
+        })
     }
 
     pub(crate) fn file_name(self) -> String {
@@ -86,7 +89,8 @@ pub(crate) fn new_name(file_name: &str) -> String {
 /// earlier version's.
 pub(crate) fn name_of_new(file_name: &str) -> Option<&str> {
     let name = file_name.strip_suffix(NEW)?;
-    let is_random = |part: &str| part.len() == 16 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_random =
+        |part: &str| part.len() == 16 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
     match name.rsplit_once('.') {
         Some((name, random)) if is_random(random) => Some(name),
         _ => Some(name),
@@ -178,7 +182,8 @@ impl Clock for SystemClock {
 
     fn monotonic(&self) -> u64 {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-        let microseconds = time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_nsec / 1000);
+        let microseconds =
+            time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_nsec / 1000);
         u64::try_from(microseconds).unwrap_or_default()
     }
 }
@@ -193,7 +198,9 @@ mod tests {
         let name = SegmentName { shard: 3, number: 12 };
         assert_eq!(name.to_string(), "shard-003/segment-00000012.log");
         assert_eq!(SegmentName::parse(3, "segment-00000012.log"), Some(name));
-        for stray in ["segment-12.log", "segment-00000012.log~", "segment-+0000012.log", "lost+found", ""] {
+        for stray in
+            ["segment-12.log", "segment-00000012.log~", "segment-+0000012.log", "lost+found", ""]
+        {
             assert_eq!(SegmentName::parse(3, stray), None, "{stray}");
         }
     }
@@ -203,9 +210,14 @@ mod tests {
         let name = CheckpointName { shard: 3, namespace: 12 };
         assert_eq!(name.to_string(), "shard-003/vectors-12.index");
         assert!(CheckpointName::is_one("vectors-12.index"));
-        for stray in
-            ["vectors-012.index", "vectors-12.index~", "vectors-+1.index", "vectors-.index", "", "vectors-1.index.new"]
-        {
+        for stray in [
+            "vectors-012.index",
+            "vectors-12.index~",
+            "vectors-+1.index",
+            "vectors-.index",
+            "",
+            "vectors-1.index.new",
+        ] {
             assert!(!CheckpointName::is_one(stray), "{stray}");
         }
     }

@@ -158,7 +158,9 @@ impl StoreError {
     /// fault.
     pub(crate) fn of_copy(self, folder: &Path) -> Self {
         let what = match self {
-            StoreError::Damage { file, offset, what } => format!("{}, byte {offset}: {what}", file.display()),
+            StoreError::Damage { file, offset, what } => {
+                format!("{}, byte {offset}: {what}", file.display())
+            }
             StoreError::Missing { file } => format!("{} is missing", file.display()),
             StoreError::Manifest { file, what } => format!("{}: {what}", file.display()),
             other => return other,
@@ -176,8 +178,12 @@ fn cure(error: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied => {
             "; give this user the right to read and write there, or choose another folder with --data"
         }
-        io::ErrorKind::ReadOnlyFilesystem => "; mount it for writing, or choose another folder with --data",
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free space on that filesystem",
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "; mount it for writing, or choose another folder with --data"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; free space on that filesystem"
+        }
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound => {
             "; choose another folder with --data"
         }
@@ -198,9 +204,13 @@ mod tests {
 
     #[test]
     fn a_lack_of_descriptors_is_not_called_a_lack_of_space() {
-        let opened = sutra_runtime::in_context("open", Path::new("/x"))(rustix::io::Errno::MFILE.into());
+        let opened =
+            sutra_runtime::in_context("open", Path::new("/x"))(rustix::io::Errno::MFILE.into());
         let error = StoreError::from(opened).to_string();
-        assert!(error.starts_with("cannot open /x: ") && error.contains("out of descriptors"), "{error}");
+        assert!(
+            error.starts_with("cannot open /x: ") && error.contains("out of descriptors"),
+            "{error}"
+        );
         assert!(!error.contains("free space"), "{error}");
     }
 }

@@ -21,7 +21,8 @@ impl Exchange {
     /// The ends of an exchange among so many shards.
     pub(crate) fn among(shards: usize) -> Vec<Self> {
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..shards).map(|_| channel()).unzip();
-        let outboxes = || senders.iter().map(|sender: &Sender<_>| (sender.clone(), Vec::new())).collect();
+        let outboxes =
+            || senders.iter().map(|sender: &Sender<_>| (sender.clone(), Vec::new())).collect();
         receivers.into_iter().map(|inbox| Self { outboxes: outboxes(), inbox }).collect()
     }
 

@@ -41,11 +41,18 @@ pub struct FileDisk {
 impl FileDisk {
     /// Makes the folder where it is not there, and locks it. `listening` is told to whoever finds
     /// it locked.
-    pub fn open(folder: &Path, durability: sutra_wire::Durability, listening: &str) -> Result<Self, StoreError> {
+    pub fn open(
+        folder: &Path,
+        durability: sutra_wire::Durability,
+        listening: &str,
+    ) -> Result<Self, StoreError> {
         // Each folder that is made is an entry of the one above it, which a power cut could take
         // with all that is in it.
-        let made =
-            folder.ancestors().skip(1).take_while(|above| !above.as_os_str().is_empty() && !above.exists()).count();
+        let made = folder
+            .ancestors()
+            .skip(1)
+            .take_while(|above| !above.as_os_str().is_empty() && !above.exists())
+            .count();
         if let Some(above) = folder.parent().filter(|above| !above.as_os_str().is_empty()) {
             fs::create_dir_all(above).map_err(in_context("create the folder", above))?;
         }
@@ -56,7 +63,8 @@ impl FileDisk {
         };
         let (held, path, lock) = Self::hold(folder, listening)?;
         for above in folder.ancestors().skip(1).take(made + 1) {
-            Folder::open(if above.as_os_str().is_empty() { Path::new(".") } else { above })?.sync()?;
+            Folder::open(if above.as_os_str().is_empty() { Path::new(".") } else { above })?
+                .sync()?;
         }
         if let Some(mode) = held.is_open_to_others().filter(|_| !is_new) {
             let folder = folder.display();
@@ -64,7 +72,9 @@ impl FileDisk {
         }
         let durability = match durability {
             sutra_wire::Durability::Always => sutra_runtime::Durability::Always,
-            sutra_wire::Durability::Interval(_) | sutra_wire::Durability::Os => sutra_runtime::Durability::Relaxed,
+            sutra_wire::Durability::Interval(_) | sutra_wire::Durability::Os => {
+                sutra_runtime::Durability::Relaxed
+            }
         };
         Ok(Self { folder: held, path, durability, lock, known: Known::default() })
     }
@@ -81,7 +91,8 @@ impl FileDisk {
             };
             if leads_there(folder) {
                 // The path as it was given, where the process may not look through what lies above.
-                let absolute = std::path::absolute(folder).ok().filter(|absolute| leads_there(absolute));
+                let absolute =
+                    std::path::absolute(folder).ok().filter(|absolute| leads_there(absolute));
                 let path = absolute.unwrap_or_else(|| folder.to_owned());
                 return Ok((held, path, lock));
             }
@@ -103,7 +114,8 @@ impl FileDisk {
     /// Removes what earlier attempts to replace a file have left.
     fn remove_leftovers(&self) -> io::Result<()> {
         let remove = |folder: &Folder, is_ours: fn(&str) -> bool| -> io::Result<()> {
-            for name in folder.names()?.iter().filter(|name| name_of_new(name).is_some_and(is_ours)) {
+            for name in folder.names()?.iter().filter(|name| name_of_new(name).is_some_and(is_ours))
+            {
                 tracing::info!(file = %folder.path().join(name).display(), "removing a file that was never finished");
                 folder.remove(name)?;
             }
@@ -241,7 +253,9 @@ impl Disk for FileDisk {
             ))));
         };
         let inside = self.known.look(&self.folder)?;
-        if let Some(what) = inside.map_or_else(|| self.lock.look(&self.folder), |what| Ok(Some(what)))? {
+        if let Some(what) =
+            inside.map_or_else(|| self.lock.look(&self.folder), |what| Ok(Some(what)))?
+        {
             return Ok(Some(Change::Lost(what)));
         }
         let what = match Folder::at(&self.path)? {
@@ -250,7 +264,8 @@ impl Disk for FileDisk {
             None => "leads nowhere now",
         };
         let now = self.folder.path_now();
-        let now = now.map_or_else(|| "a place unknown".to_owned(), |path| path.display().to_string());
+        let now =
+            now.map_or_else(|| "a place unknown".to_owned(), |path| path.display().to_string());
         Ok(Some(Change::Moved(format!(
             "{named} {what}, and this server's data folder is {now}: move it back, or stop this server and start it there"
         ))))
@@ -268,8 +283,10 @@ impl Disk for FileDisk {
 fn replace(folder: &Folder, name: &str, parts: &[&[u8]]) -> io::Result<()> {
     let (path, new) = (folder.path().join(name), new_name(name));
     let mut file = folder.file(&new, OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY)?;
-    let written = parts.iter().try_for_each(|part| file.write_all(part)).and_then(|()| file.sync_all());
-    let replaced = written.map_err(in_context("replace", &path)).and_then(|()| folder.rename(&new, name));
+    let written =
+        parts.iter().try_for_each(|part| file.write_all(part)).and_then(|()| file.sync_all());
+    let replaced =
+        written.map_err(in_context("replace", &path)).and_then(|()| folder.rename(&new, name));
     replaced.inspect_err(|_| {
         // What was written of it only takes space, which may be what lacks. Where it stays, the
         // next start removes it.

@@ -10,8 +10,8 @@ use sutra_wire::{ConceptRecord, Durability};
 use tempfile::TempDir;
 
 use crate::format::{
-    COMMIT_ENTRY, CommitBody, ENTRY_HEADER, EntryHeader, KIND_ASSOCIATION, KIND_COMMIT, KIND_CONCEPT, KIND_REMOVAL,
-    KIND_TOMBSTONE, SEGMENT_HEADER, SegmentHeader, entry_bytes,
+    COMMIT_ENTRY, CommitBody, ENTRY_HEADER, EntryHeader, KIND_ASSOCIATION, KIND_COMMIT,
+    KIND_CONCEPT, KIND_REMOVAL, KIND_TOMBSTONE, SEGMENT_HEADER, SegmentHeader, entry_bytes,
 };
 use crate::{OpenOptions, Opened, Store, StoreError};
 
@@ -50,7 +50,8 @@ fn forge(folder: &Path, entries: &[Forged], body: impl FnOnce(CommitBody) -> Com
         let mut entry = vec![0; entry_bytes(forged.body.len())];
         entry[ENTRY_HEADER..][..forged.body.len()].copy_from_slice(&forged.body);
         let length = forged.body.len() as u32;
-        EntryHeader { length, kind: forged.kind, sequence: forged.sequence, ..plain }.write(header.seed(), &mut entry);
+        EntryHeader { length, kind: forged.kind, sequence: forged.sequence, ..plain }
+            .write(header.seed(), &mut entry);
         bytes.extend(entry);
     }
     let commit = body(CommitBody {
@@ -69,15 +70,21 @@ fn forge(folder: &Path, entries: &[Forged], body: impl FnOnce(CommitBody) -> Com
 }
 
 fn record() -> Vec<u8> {
-    let record =
-        ConceptRecord { id: [1; 16], content: "content".into(), embedding: vec![1.0; 4], ..ConceptRecord::default() };
+    let record = ConceptRecord {
+        id: [1; 16],
+        content: "content".into(),
+        embedding: vec![1.0; 4],
+        ..ConceptRecord::default()
+    };
     rkyv::to_bytes::<rkyv::rancor::Error>(&record).unwrap().to_vec()
 }
 
 #[test]
 fn a_forged_commit_that_is_right_is_taken() {
     let folder = folder();
-    forge(folder.path(), &[Forged { kind: KIND_CONCEPT, body: record(), sequence: 1 }], |body| body);
+    forge(folder.path(), &[Forged { kind: KIND_CONCEPT, body: record(), sequence: 1 }], |body| {
+        body
+    });
     assert_eq!(open(folder.path()).unwrap().shards[0].stats().concepts, 1);
 }
 
@@ -104,20 +111,25 @@ fn a_record_that_is_not_valid_is_damage_even_in_the_last_commit() {
 #[test]
 fn a_sequence_that_leaves_no_room_is_damage() {
     let folder = folder();
-    forge(folder.path(), &[Forged { kind: KIND_CONCEPT, body: record(), sequence: u64::MAX }], |body| body);
+    forge(
+        folder.path(),
+        &[Forged { kind: KIND_CONCEPT, body: record(), sequence: u64::MAX }],
+        |body| body,
+    );
     assert!(matches!(open(folder.path()), Err(StoreError::Damage { .. })));
 }
 
 fn any_entry() -> impl Strategy<Value = Forged> {
     let noise = proptest::collection::vec(any::<u8>(), 0..300);
-    let changed = (proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4)).prop_map(|changes| {
-        let mut body = record();
-        for (at, byte) in changes {
-            let at = at.index(body.len());
-            body[at] = byte;
-        }
-        body
-    });
+    let changed = (proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4))
+        .prop_map(|changes| {
+            let mut body = record();
+            for (at, byte) in changes {
+                let at = at.index(body.len());
+                body[at] = byte;
+            }
+            body
+        });
     let kinds = prop_oneof![
         Just(KIND_CONCEPT),
         Just(KIND_ASSOCIATION),
@@ -126,11 +138,8 @@ fn any_entry() -> impl Strategy<Value = Forged> {
         Just(KIND_COMMIT),
         any::<u8>()
     ];
-    (kinds, prop_oneof![noise, changed], prop_oneof![1..4u64, any::<u64>()]).prop_map(|(kind, body, sequence)| Forged {
-        kind,
-        body,
-        sequence,
-    })
+    (kinds, prop_oneof![noise, changed], prop_oneof![1..4u64, any::<u64>()])
+        .prop_map(|(kind, body, sequence)| Forged { kind, body, sequence })
 }
 
 proptest! {

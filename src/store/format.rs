@@ -120,8 +120,9 @@ impl SegmentHeader {
 
     /// Reads the header at the start of a segment's bytes.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, HeaderFault> {
-        let bytes =
-            bytes.get(..SEGMENT_HEADER).ok_or(HeaderFault::Invalid("the file ends inside the segment header"))?;
+        let bytes = bytes
+            .get(..SEGMENT_HEADER)
+            .ok_or(HeaderFault::Invalid("the file ends inside the segment header"))?;
         if bytes[..8] != MAGIC {
             return Err(HeaderFault::Invalid("this is not a segment header (magic)"));
         }
@@ -235,7 +236,11 @@ impl<'a> Entry<'a> {
         };
         let length = header.length as usize;
         let whole = bytes.get(..entry_bytes(length))?;
-        Some(Self { header, body: &whole[ENTRY_HEADER..ENTRY_HEADER + length], crc: u32_at(fixed, 4) })
+        Some(Self {
+            header,
+            body: &whole[ENTRY_HEADER..ENTRY_HEADER + length],
+            crc: u32_at(fixed, 4),
+        })
     }
 
     /// Bytes that it takes, padding included.
@@ -355,18 +360,29 @@ mod tests {
              68656c6c6f2c206172636869766521212b000000000000000000000000000000"
         );
         let entry = Entry::parse(HEADER.seed(), &bytes).unwrap();
-        assert_eq!((entry.header, entry.body, entry.bytes()), (header, &b"hello, archive!!+"[..], 64));
+        assert_eq!(
+            (entry.header, entry.body, entry.bytes()),
+            (header, &b"hello, archive!!+"[..], 64)
+        );
     }
 
     #[test]
     fn a_published_commit_body_keeps_its_bytes() {
-        let commit = CommitBody { bytes: 0x0101, entries: 2, number: 3, durable: 2, previous: 0xdead_beef };
+        let commit =
+            CommitBody { bytes: 0x0101, entries: 2, number: 3, durable: 2, previous: 0xdead_beef };
         assert_eq!(
             hex(&commit.encode()),
             "0101000002000000030000000000000002000000000000\
             00efbeadde00000000"
         );
-        let header = EntryHeader { length: 32, kind: KIND_COMMIT, owner: 0, commit: 3, sequence: 0, time: 0 };
+        let header = EntryHeader {
+            length: 32,
+            kind: KIND_COMMIT,
+            owner: 0,
+            commit: 3,
+            sequence: 0,
+            time: 0,
+        };
         let entry = Entry { header, body: &commit.encode(), crc: 0 };
         assert_eq!(CommitBody::of(&entry), Some(commit));
     }

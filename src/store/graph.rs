@@ -76,7 +76,13 @@ impl Graph {
         location: Location<ConceptRecord>,
         sequence: u64,
     ) {
-        self.table.learn(namespace, &ConceptId(record.id), sequence, location, !record.embedding.is_empty());
+        self.table.learn(
+            namespace,
+            &ConceptId(record.id),
+            sequence,
+            location,
+            !record.embedding.is_empty(),
+        );
     }
 
     /// Makes a concept's deletion visible, its associations aside. Whether it was there.
@@ -94,7 +100,8 @@ impl Graph {
         target: &ConceptId,
         kind: Option<u32>,
     ) -> Option<Location<AssociationRecord>> {
-        let (source, target) = (self.table.find(namespace, source)?, self.table.find(namespace, target)?);
+        let (source, target) =
+            (self.table.find(namespace, source)?, self.table.find(namespace, target)?);
         Some(*self.outgoing.get(source, target, kind)?.record())
     }
 
@@ -155,7 +162,9 @@ impl Graph {
     /// that an association leads from it or to it. Cost: one probe.
     pub(crate) fn knows(&self, namespace: NamespaceId, id: &ConceptId) -> bool {
         self.table.find(namespace, id).is_some_and(|node| {
-            self.table.location_of(node).is_some() || self.outgoing.has_any(node) || self.incoming.has_any(node)
+            self.table.location_of(node).is_some()
+                || self.outgoing.has_any(node)
+                || self.incoming.has_any(node)
         })
     }
 

@@ -47,7 +47,10 @@ fn widen(hash: u32) -> u64 {
 
 impl Default for HashIndex {
     fn default() -> Self {
-        Self { tables: (0..TABLES).map(|_| HashTable::new()).collect(), random: RandomState::default() }
+        Self {
+            tables: (0..TABLES).map(|_| HashTable::new()).collect(),
+            random: RandomState::default(),
+        }
     }
 }
 
@@ -60,7 +63,8 @@ impl HashIndex {
     /// item.
     pub(crate) fn find(&self, hash: KeyHash, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         let kept = hash.kept();
-        let found = self.tables[hash.table()].find(widen(kept), |slot| slot.hash == kept && is_it(slot.number));
+        let found = self.tables[hash.table()]
+            .find(widen(kept), |slot| slot.hash == kept && is_it(slot.number));
         found.map(|slot| slot.number)
     }
 
@@ -91,7 +95,10 @@ mod tests {
         }
         for key in 0..50_000u32 {
             let found = index.find(index.hash(&key), |found| found * 7 == key);
-            assert_eq!(found, key.is_multiple_of(7).then_some(key / 7).filter(|found| *found < 50_000));
+            assert_eq!(
+                found,
+                key.is_multiple_of(7).then_some(key / 7).filter(|found| *found < 50_000)
+            );
         }
         assert!(index.memory() > 50_000 * 8);
     }

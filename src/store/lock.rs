@@ -84,8 +84,14 @@ impl FolderLock {
         let own = own_line(folder)?;
         // What the last server noted stays until this one has opened the store: a second attempt is
         // told the same.
-        let text = file.as_ref().and_then(|file| file.try_clone().ok()).map(text_of).unwrap_or_default();
-        let used_as = text.lines().nth(3).filter(|line| line.starts_with("folder ")).unwrap_or_default().to_owned();
+        let text =
+            file.as_ref().and_then(|file| file.try_clone().ok()).map(text_of).unwrap_or_default();
+        let used_as = text
+            .lines()
+            .nth(3)
+            .filter(|line| line.starts_with("folder "))
+            .unwrap_or_default()
+            .to_owned();
         let lock = Self { state: Mutex::new(State { file, holder, used_as }), on_folder, own };
         lock.write(&lock.lock())?;
         Ok(lock)
@@ -115,7 +121,9 @@ impl FolderLock {
             Some(file) => Some(rustix::fs::fstat(file)?.st_ino),
             None => None,
         };
-        if folder.known_as(LOCK)?.is_some_and(|known| Some(known.inode()) == ours) && !folder.is_no_file(LOCK)? {
+        if folder.known_as(LOCK)?.is_some_and(|known| Some(known.inode()) == ours)
+            && !folder.is_no_file(LOCK)?
+        {
             return Ok(None);
         }
         match take(folder) {
@@ -127,7 +135,8 @@ impl FolderLock {
                 self.write(&state).map(|()| None)
             }
             Ok(Taken::Anothers(file)) => {
-                let holder = holder(&text_of(file), SystemClock.now()).unwrap_or_else(|| "another process".to_owned());
+                let holder = holder(&text_of(file), SystemClock.now())
+                    .unwrap_or_else(|| "another process".to_owned());
                 Ok(Some(format!(
                     "{} was locked by {holder} after its file lock was removed: stop one of the two servers",
                     folder.path().display()
@@ -147,7 +156,8 @@ impl FolderLock {
         let Some(file) = &state.file else { return Ok(()) };
         let text = format!("{}{}\n", state.holder, state.used_as);
         let text = if text == "\n" { "" } else { &text };
-        let written = file.write_all_at(text.as_bytes(), 0).and_then(|()| file.set_len(text.len() as u64));
+        let written =
+            file.write_all_at(text.as_bytes(), 0).and_then(|()| file.set_len(text.len() as u64));
         match written {
             Err(error) if self.on_folder && is_out_of_space(&error) => {
                 tracing::warn!(%error, "the file lock could not be written, so it does not say who has the folder");
@@ -178,7 +188,10 @@ fn take(folder: &Folder) -> io::Result<Taken> {
             return Ok(Taken::Ours(file));
         }
     }
-    Err(io::Error::other(format!("{} is removed again and again", folder.path().join(LOCK).display())))
+    Err(io::Error::other(format!(
+        "{} is removed again and again",
+        folder.path().join(LOCK).display()
+    )))
 }
 
 fn own_line(folder: &Folder) -> io::Result<String> {
@@ -212,7 +225,9 @@ fn holder(text: &str, now: u64) -> Option<String> {
 fn holder_by_kernel(folder: &Folder) -> Option<String> {
     let file = folder.identity().ok()??.in_proc_locks();
     let locks = std::fs::read_to_string("/proc/locks").ok()?;
-    let line = locks.lines().find(|line| line.contains("FLOCK") && line.split(' ').any(|word| word == file))?;
+    let line = locks
+        .lines()
+        .find(|line| line.contains("FLOCK") && line.split(' ').any(|word| word == file))?;
     let pid: u32 = line.split_whitespace().find_map(|word| word.parse().ok())?;
     Some(format!("process {pid}"))
 }
@@ -251,7 +266,9 @@ mod tests {
         assert!(matches!(error, StoreError::Locked { .. }), "{error}");
         assert_eq!(lock.look(&folder).unwrap(), None);
         assert_eq!(std::fs::read_to_string(place.path().join("lock")).unwrap(), text);
-        assert!(FolderLock::acquire(&again, "").unwrap_err().to_string().contains("127.0.0.1:50050"));
+        assert!(
+            FolderLock::acquire(&again, "").unwrap_err().to_string().contains("127.0.0.1:50050")
+        );
     }
 
     #[test]
@@ -261,12 +278,14 @@ mod tests {
         std::fs::write(&other, "mine").unwrap();
         let make_pipe = || {
             let mode = rustix::fs::Mode::RWXU;
-            rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+            rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0)
+                .unwrap();
         };
         make_pipe();
         let lock = FolderLock::acquire(&folder, "here").unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
-        let replacements: [&dyn Fn(); 2] = [&|| std::os::unix::fs::symlink(&other, &path).unwrap(), &make_pipe];
+        let replacements: [&dyn Fn(); 2] =
+            [&|| std::os::unix::fs::symlink(&other, &path).unwrap(), &make_pipe];
         for replace in replacements {
             std::fs::remove_file(&path).unwrap();
             replace();

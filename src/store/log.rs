@@ -18,7 +18,9 @@ use sutra_wire::{AssociationRecord, Checked, ConceptKey, ConceptRecord, Payload}
 
 use crate::StoreError;
 use crate::disk::Clock;
-use crate::format::{COMMIT_ENTRY, CommitBody, ENTRY_HEADER, EntryHeader, KIND_COMMIT, entry_bytes};
+use crate::format::{
+    COMMIT_ENTRY, CommitBody, ENTRY_HEADER, EntryHeader, KIND_COMMIT, entry_bytes,
+};
 use crate::log_memory::{Location, LogMemory};
 use crate::marks::Position;
 use crate::namespaces::NamespaceId;
@@ -131,7 +133,12 @@ impl<T> Log<T> {
             closed: None,
             in_flight: None,
             preparation,
-            chain: Chain { shard: end.shard, previous: end.crc, before: end.crc, durable: end.reached.number },
+            chain: Chain {
+                shard: end.shard,
+                previous: end.crc,
+                before: end.crc,
+                durable: end.reached.number,
+            },
             finished: end.reached,
             recycled: Vec::new(),
         }
@@ -211,9 +218,11 @@ impl<T> Log<T> {
         let start = spare.end();
         let full = std::mem::replace(&mut self.active, spare);
         if self.batch.pending.is_empty() {
-            self.batch = Batch::new(self.batch.number, start, std::mem::take(&mut self.batch.pending));
+            self.batch =
+                Batch::new(self.batch.number, start, std::mem::take(&mut self.batch.pending));
         } else {
-            let next = Batch::new(self.batch.number + 1, start, self.recycled.pop().unwrap_or_default());
+            let next =
+                Batch::new(self.batch.number + 1, start, self.recycled.pop().unwrap_or_default());
             self.closed = Some((full, std::mem::replace(&mut self.batch, next)));
         }
     }
@@ -233,7 +242,8 @@ impl<T> Log<T> {
             (self.chain.seal(&mut segment, &batch, time), segment.number(), batch)
         } else {
             let start = self.active.padded(self.batch.tail);
-            let next = Batch::new(self.batch.number + 1, start, self.recycled.pop().unwrap_or_default());
+            let next =
+                Batch::new(self.batch.number + 1, start, self.recycled.pop().unwrap_or_default());
             let batch = std::mem::replace(&mut self.batch, next);
             (self.chain.seal(&mut self.active, &batch, time), self.active.number(), batch)
         };
@@ -256,7 +266,11 @@ impl<T> Log<T> {
     /// The commit in flight found no space: takes every write that has not landed, in order, as
     /// none of them will. The log goes on where it was, when what the disk may hold of that commit
     /// is overwritten.
-    pub(crate) fn out_of_space(&mut self, error: io::Error, now: u64) -> impl Iterator<Item = Pending<T>> + use<T> {
+    pub(crate) fn out_of_space(
+        &mut self,
+        error: io::Error,
+        now: u64,
+    ) -> impl Iterator<Item = Pending<T>> + use<T> {
         if let Some(InFlight { file, batch, reached }) = &self.in_flight {
             let range = batch.start as u64..u64::from(reached.position.offset);
             self.preparation.spoil(&mut self.active, Arc::clone(file), range, error, now);
@@ -374,7 +388,8 @@ impl Chain {
             sequence: batch.pending.last().map_or(0, |pending| pending.sequence),
             time,
         };
-        self.before = std::mem::replace(&mut self.previous, header.write(seed, &mut space[..COMMIT_ENTRY]));
+        self.before =
+            std::mem::replace(&mut self.previous, header.write(seed, &mut space[..COMMIT_ENTRY]));
         let bytes = segment.seal(batch.start + padded);
         CommitWrite { file: Arc::clone(segment.file()), offset: batch.start as u64, bytes }
     }

@@ -111,7 +111,8 @@ impl Manifest {
     /// The namespaces by number, the empty one first.
     pub(crate) fn namespaces(&self) -> impl Iterator<Item = (u32, &str)> {
         // Without a name it is a place that was given back.
-        let named = (0..).zip(&self.namespaces).filter(|(number, name)| *number == 0 || !name.is_empty());
+        let named =
+            (0..).zip(&self.namespaces).filter(|(number, name)| *number == 0 || !name.is_empty());
         named.map(|(number, name)| (number, name.as_str()))
     }
 
@@ -136,7 +137,8 @@ impl Manifest {
                 name.clear();
             }
         }
-        let length = self.namespaces.iter().rposition(|name| !name.is_empty()).map_or(1, |last| last + 1);
+        let length =
+            self.namespaces.iter().rposition(|name| !name.is_empty()).map_or(1, |last| last + 1);
         self.namespaces.truncate(length);
         self.given_back = sequence;
     }
@@ -180,14 +182,16 @@ impl Manifest {
     fn encode(&self) -> Vec<u8> {
         let manifest = serde_json::to_value(self).expect("strings and numbers become JSON");
         let crc32c = crc32c::crc32c(manifest.to_string().as_bytes());
-        let mut bytes =
-            serde_json::to_vec_pretty(&Sealed { manifest, crc32c }).expect("strings and numbers become JSON");
+        let mut bytes = serde_json::to_vec_pretty(&Sealed { manifest, crc32c })
+            .expect("strings and numbers become JSON");
         bytes.push(b'\n');
         bytes
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, Fault> {
-        let unreadable = |error: serde_json::Error| Fault::Invalid(format!("the manifest can't be read ({error})"));
+        let unreadable = |error: serde_json::Error| {
+            Fault::Invalid(format!("the manifest can't be read ({error})"))
+        };
         let sealed: Sealed = serde_json::from_slice(bytes).map_err(unreadable)?;
         if crc32c::crc32c(sealed.manifest.to_string().as_bytes()) != sealed.crc32c {
             return Err(Fault::Invalid("the manifest does not match its checksum".to_owned()));
@@ -196,7 +200,10 @@ impl Manifest {
         match sealed.manifest.get("format").and_then(serde_json::Value::as_u64) {
             Some(version) if version == u64::from(format::FORMAT) => {}
             Some(version) => {
-                return Err(Fault::Version(format!("its format is {version}, this one reads {}", format::FORMAT)));
+                return Err(Fault::Version(format!(
+                    "its format is {version}, this one reads {}",
+                    format::FORMAT
+                )));
             }
             None => return Err(Fault::Invalid("the manifest names no format".to_owned())),
         }
@@ -269,7 +276,8 @@ mod tests {
 }
 "#;
         assert_eq!(String::from_utf8(manifest().encode()).unwrap(), golden);
-        let imported = Manifest { imports: vec!["d41d8cd98f00b204e9800998ecf8427e".into()], ..manifest() };
+        let imported =
+            Manifest { imports: vec!["d41d8cd98f00b204e9800998ecf8427e".into()], ..manifest() };
         let bytes = imported.encode();
         assert_eq!(Manifest::decode(&bytes).unwrap(), imported);
         let text = String::from_utf8(bytes).unwrap();
@@ -292,6 +300,9 @@ mod tests {
         let manifest = serde_json::json!({ "format": 2, "more": true });
         let crc32c = crc32c::crc32c(manifest.to_string().as_bytes());
         let bytes = serde_json::to_vec(&Sealed { manifest, crc32c }).unwrap();
-        assert_eq!(Manifest::decode(&bytes), Err(Fault::Version("its format is 2, this one reads 1".to_owned())));
+        assert_eq!(
+            Manifest::decode(&bytes),
+            Err(Fault::Version("its format is 2, this one reads 1".to_owned()))
+        );
     }
 }

@@ -75,7 +75,9 @@ mod tests {
     fn places_in_a_log_are_ordered_as_it_was_written_and_never_go_back() {
         let progress = Progress::default();
         assert_eq!(progress.durable(), Position::default());
-        for place in [(0, 4096), (1, 8192), (7, u32::MAX as usize)].map(|(segment, at)| Position::new(segment, at)) {
+        for place in [(0, 4096), (1, 8192), (7, u32::MAX as usize)]
+            .map(|(segment, at)| Position::new(segment, at))
+        {
             progress.set_durable(place);
             progress.set_durable(Position::new(0, 5000));
             assert_eq!(progress.durable(), place.max(Position::new(0, 5000)));

@@ -110,7 +110,10 @@ impl Namespaces {
         if name.is_empty() {
             return Some(NamespaceId::DEFAULT);
         }
-        self.probe(name).map_while(OnceLock::get).find(|(known, _)| **known == *name).map(|(_, number)| *number)
+        self.probe(name)
+            .map_while(OnceLock::get)
+            .find(|(known, _)| **known == *name)
+            .map(|(_, number)| *number)
     }
 
     /// How many numbers the embeddings of a namespace have; `None` while it has none. Cost: one
@@ -128,7 +131,9 @@ impl Namespaces {
     pub(crate) fn hold_dimension(&self, namespace: NamespaceId, dimension: u32) -> Result<(), u32> {
         let held = |word| match Held::of(word) {
             Held { shards: 0, .. } => Some(Held { dimension, shards: 1 }.word()),
-            held if held.dimension == dimension => Some(Held { shards: held.shards + 1, ..held }.word()),
+            held if held.dimension == dimension => {
+                Some(Held { shards: held.shards + 1, ..held }.word())
+            }
             _ => None,
         };
         let word = &self.dimensions[namespace.0 as usize];
@@ -143,7 +148,11 @@ impl Namespaces {
             let held = Held::of(word);
             Some(Held { shards: held.shards.checked_sub(1)?, ..held }.word())
         };
-        let _ = self.dimensions[namespace.0 as usize].try_update(Ordering::Relaxed, Ordering::Relaxed, released);
+        let _ = self.dimensions[namespace.0 as usize].try_update(
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+            released,
+        );
     }
 
     /// Whether no further namespace can be registered.
@@ -156,7 +165,8 @@ impl Namespaces {
     /// for background jobs.
     pub fn register(&self, names: &[impl AsRef<str>]) -> Vec<Result<NamespaceId, Arc<StoreError>>> {
         let mut manifest = self.keeper.lock();
-        let mut free = (1..MAX_NAMESPACES as u32).filter(|number| manifest.is_free(*number)).map(NamespaceId);
+        let mut free =
+            (1..MAX_NAMESPACES as u32).filter(|number| manifest.is_free(*number)).map(NamespaceId);
         let mut new: HashMap<&str, NamespaceId> = HashMap::new();
         let mut numbers: Vec<_> = names
             .iter()
@@ -166,7 +176,10 @@ impl Namespaces {
                     return Ok(number);
                 }
                 if name.len() > MAX_NAMESPACE {
-                    let what = format!("a namespace has at most {MAX_NAMESPACE} bytes, this one has {}", name.len());
+                    let what = format!(
+                        "a namespace has at most {MAX_NAMESPACE} bytes, this one has {}",
+                        name.len()
+                    );
                     return Err(Arc::new(StoreError::Option(what)));
                 }
                 let full = || Arc::new(StoreError::TooManyNamespaces { limit: MAX_NAMESPACES });
@@ -224,7 +237,10 @@ impl Namespaces {
             }
             result => result?,
         }
-        tracing::info!(count, "namespaces without concepts and associations gave their places back");
+        tracing::info!(
+            count,
+            "namespaces without concepts and associations gave their places back"
+        );
         drop(manifest);
         Ok(Arc::new(Self::new(Arc::clone(&self.keeper))?))
     }
@@ -252,7 +268,8 @@ mod tests {
     /// A manifest with so many namespaces, the empty one and n1, n2, ….
     fn manifest(places: usize) -> Manifest {
         let mut manifest = Manifest::new(1, 1, IdRule::default());
-        (1..places as u32).for_each(|number| manifest.name_namespace(number, &format!("n{number}")));
+        (1..places as u32)
+            .for_each(|number| manifest.name_namespace(number, &format!("n{number}")));
         manifest
     }
 
@@ -269,14 +286,30 @@ mod tests {
         let long = "x".repeat(MAX_NAMESPACE + 1);
         assert!(!namespaces.is_full());
         let numbers = namespaces.register(&["a", "n7", "b", &long, "a", "c", "d", "b", ""]);
-        let (a, b, c) =
-            (namespaces.lookup("a").unwrap(), namespaces.lookup("b").unwrap(), namespaces.lookup("c").unwrap());
+        let (a, b, c) = (
+            namespaces.lookup("a").unwrap(),
+            namespaces.lookup("b").unwrap(),
+            namespaces.lookup("c").unwrap(),
+        );
         let found: Vec<_> = numbers.iter().map(|number| number.as_ref().ok().copied()).collect();
         assert_eq!(
             found,
-            [Some(a), Some(known), Some(b), None, Some(a), Some(c), None, Some(b), Some(NamespaceId::DEFAULT)]
+            [
+                Some(a),
+                Some(known),
+                Some(b),
+                None,
+                Some(a),
+                Some(c),
+                None,
+                Some(b),
+                Some(NamespaceId::DEFAULT)
+            ]
         );
-        assert!(matches!(numbers[6].as_ref().unwrap_err().as_ref(), StoreError::TooManyNamespaces { .. }));
+        assert!(matches!(
+            numbers[6].as_ref().unwrap_err().as_ref(),
+            StoreError::TooManyNamespaces { .. }
+        ));
         assert!(namespaces.is_full() && namespaces.lookup("d").is_none());
         drop(namespaces);
         let namespaces = open(&folder, None);
@@ -294,9 +327,11 @@ mod tests {
         assert!(namespaces.is_full());
         let in_use = [1, 3, 5, 4000].map(NamespaceId).into_iter().collect();
         let namespaces = namespaces.give_back(&in_use, 77).unwrap();
-        assert!(!namespaces.is_full() && namespaces.is_given_back(77) && !namespaces.is_given_back(78));
-        let numbers =
-            ["n1", "n2", "n3", "n4000", "n4001", ""].map(|name| namespaces.lookup(name).map(|number| number.0));
+        assert!(
+            !namespaces.is_full() && namespaces.is_given_back(77) && !namespaces.is_given_back(78)
+        );
+        let numbers = ["n1", "n2", "n3", "n4000", "n4001", ""]
+            .map(|name| namespaces.lookup(name).map(|number| number.0));
         assert_eq!(numbers, [Some(1), None, Some(3), Some(4000), None, Some(0)]);
         assert_eq!(register(&namespaces, "new").unwrap(), NamespaceId(2));
         assert_eq!(register(&namespaces, "n2").unwrap(), NamespaceId(4));
@@ -316,7 +351,10 @@ mod tests {
     fn a_dimension_is_held_by_shards_and_free_when_the_last_lets_go() {
         let folder = tempfile::tempdir().unwrap();
         let (namespaces, of) = (open(&folder, Some(manifest(1))), NamespaceId::DEFAULT);
-        assert_eq!((namespaces.hold_dimension(of, 3), namespaces.hold_dimension(of, 3)), (Ok(()), Ok(())));
+        assert_eq!(
+            (namespaces.hold_dimension(of, 3), namespaces.hold_dimension(of, 3)),
+            (Ok(()), Ok(()))
+        );
         assert_eq!((namespaces.hold_dimension(of, 5), namespaces.dimension(of)), (Err(3), Some(3)));
         namespaces.release_dimension(of);
         assert_eq!(namespaces.hold_dimension(of, 5), Err(3));
@@ -347,7 +385,10 @@ mod tests {
         for number in 1..MAX_NAMESPACES {
             assert_eq!(namespaces.lookup(&format!("n{number}")), Some(NamespaceId(number as u32)));
         }
-        assert!(matches!(&*register(&namespaces, "another").unwrap_err(), StoreError::TooManyNamespaces { .. }));
+        assert!(matches!(
+            &*register(&namespaces, "another").unwrap_err(),
+            StoreError::TooManyNamespaces { .. }
+        ));
         assert_eq!(namespaces.lookup("another"), None);
     }
 

@@ -87,7 +87,12 @@ impl OpenReport {
     /// All of it by name, for programs.
     pub fn fields(&self) -> [(&'static str, u64); 4] {
         let elapsed = u64::try_from(self.elapsed.as_micros()).unwrap_or(u64::MAX);
-        [("entries", self.entries()), ("bytes", self.bytes()), ("cut_bytes", self.cut()), ("elapsed_us", elapsed)]
+        [
+            ("entries", self.entries()),
+            ("bytes", self.bytes()),
+            ("cut_bytes", self.cut()),
+            ("elapsed_us", elapsed),
+        ]
     }
 
     /// Bytes of torn tails that were cut.
@@ -151,18 +156,27 @@ impl Store {
         };
         if manifest.cores() != options.cores {
             let folder = disk.folder().to_owned();
-            return Err(StoreError::Cores { folder, stored: manifest.cores(), asked: options.cores });
+            return Err(StoreError::Cores {
+                folder,
+                stored: manifest.cores(),
+                asked: options.cores,
+            });
         }
         let id_rule = manifest.id_rule();
         if let Some(asked) = options.id_rule.filter(|asked| *asked != id_rule) {
-            return Err(StoreError::IdRule { folder: disk.folder().to_owned(), stored: id_rule, asked });
+            return Err(StoreError::IdRule {
+                folder: disk.folder().to_owned(),
+                stored: id_rule,
+                asked,
+            });
         }
         let store = manifest.store();
         let marks = manifest.marks().to_vec();
         let keeper = Arc::new(Keeper::new(manifest, Arc::clone(&disk)));
         let namespaces = Arc::new(Namespaces::new(Arc::clone(&keeper))?);
         let layout = CoreLayout::new(cores);
-        let source = Source::new(Arc::clone(&disk), store, layout, Arc::clone(&namespaces), segment_bytes);
+        let source =
+            Source::new(Arc::clone(&disk), store, layout, Arc::clone(&namespaces), segment_bytes);
         let recovered = recover_all(&source, &marks)?;
         for (shard, recovered) in (0..).zip(&recovered) {
             keeper.progress(shard).set_durable(recovered.end.reached.position);
@@ -177,14 +191,16 @@ impl Store {
         for ((number, mut recovered), vectors) in (0..).zip(recovered).zip(vectors) {
             let block = recovered.active.file().alignment() as usize;
             let spare = recovered.spare.take();
-            let mut preparation = Preparation::new(Arc::clone(&disk), number, store, segment_bytes, block, spare);
+            let mut preparation =
+                Preparation::new(Arc::clone(&disk), number, store, segment_bytes, block, spare);
             if let Some(Uncut { range, error }) = recovered.uncut.take() {
                 let file = Arc::clone(recovered.active.file());
                 preparation.spoil(&mut recovered.active, file, range, error, clock.monotonic());
             }
             let relaxed = options.durability != Durability::Always;
             let (keeper, clock) = (Arc::clone(&keeper), Arc::clone(&clock));
-            let (mut shard, shard_report) = Shard::new(recovered, vectors, preparation, keeper, clock, relaxed);
+            let (mut shard, shard_report) =
+                Shard::new(recovered, vectors, preparation, keeper, clock, relaxed);
             // Every core starts above all that any has seen (Lamport 1978).
             shard.observe(highest);
             shards.push(shard);
@@ -194,28 +210,47 @@ impl Store {
             tracing::warn!(%error, "the folder could not be tidied up");
         }
         report.elapsed = started_at.elapsed();
-        Ok(Opened { shards, namespaces, keeper, id_rule, store_id: store, started: clock.now(), report })
+        Ok(Opened {
+            shards,
+            namespaces,
+            keeper,
+            id_rule,
+            store_id: store,
+            started: clock.now(),
+            report,
+        })
     }
 }
 
 fn check(options: &OpenOptions) -> Result<(u16, usize), StoreError> {
-    let cores = u16::try_from(options.cores).ok().filter(|_| (1..=MAX_CORES).contains(&options.cores));
+    let cores =
+        u16::try_from(options.cores).ok().filter(|_| (1..=MAX_CORES).contains(&options.cores));
     let cores = cores.ok_or_else(|| {
-        StoreError::Option(format!("a store has 1 to {MAX_CORES} cores, not {}: choose with --cores", options.cores))
-    })?;
-    let bytes = usize::try_from(options.segment_bytes).ok();
-    let bytes = bytes.filter(|_| (MIN_SEGMENT..=MAX_SEGMENT).contains(&options.segment_bytes)).ok_or_else(|| {
         StoreError::Option(format!(
-            "a segment has {MIN_SEGMENT} to {MAX_SEGMENT} bytes, not {}: choose another size",
-            options.segment_bytes
+            "a store has 1 to {MAX_CORES} cores, not {}: choose with --cores",
+            options.cores
         ))
     })?;
+    let bytes = usize::try_from(options.segment_bytes).ok();
+    let bytes = bytes
+        .filter(|_| (MIN_SEGMENT..=MAX_SEGMENT).contains(&options.segment_bytes))
+        .ok_or_else(|| {
+            StoreError::Option(format!(
+                "a segment has {MIN_SEGMENT} to {MAX_SEGMENT} bytes, not {}: choose another size",
+                options.segment_bytes
+            ))
+        })?;
     Ok((cores, bytes))
 }
 
 /// Makes a new store. The manifest comes last: without it there is no store, and what a crash left
 /// of one is made anew.
-fn make(disk: &dyn Disk, cores: u16, segment_bytes: usize, id_rule: IdRule) -> Result<Manifest, StoreError> {
+fn make(
+    disk: &dyn Disk,
+    cores: u16,
+    segment_bytes: usize,
+    id_rule: IdRule,
+) -> Result<Manifest, StoreError> {
     let mut left = Vec::new();
     // Of all shards that there can be: it may have been made for more cores than this start has.
     for shard in 0..MAX_CORES as u16 {
@@ -233,7 +268,13 @@ fn make(disk: &dyn Disk, cores: u16, segment_bytes: usize, id_rule: IdRule) -> R
     for shard in 0..cores {
         disk.create_shard(shard)?;
         let first = SegmentName { shard, number: 0 };
-        Segment::create(disk, first, manifest.store(), FIRST_STEP.min(segment_bytes), segment_bytes)?;
+        Segment::create(
+            disk,
+            first,
+            manifest.store(),
+            FIRST_STEP.min(segment_bytes),
+            segment_bytes,
+        )?;
     }
     manifest.write(disk)?;
     Ok(manifest)
@@ -266,7 +307,10 @@ fn recover_all(source: &Source, marks: &[Position]) -> Result<Vec<Recovered>, St
         let mut replayed = Vec::with_capacity(threads.len());
         let mut failed = None;
         for thread in threads {
-            match thread.map_err(StoreError::from).and_then(|thread| thread.join().expect("recovery does not panic")) {
+            match thread
+                .map_err(StoreError::from)
+                .and_then(|thread| thread.join().expect("recovery does not panic"))
+            {
                 Ok(shard) => replayed.push(shard),
                 Err(error) => failed = failed.or(Some(error)),
             }
@@ -288,7 +332,9 @@ fn restore_vectors(
 ) -> Vec<Vectors> {
     let mut first = First::new();
     for (namespace, found) in
-        on_threads(recovered, |_, recovered| first_embeddings(&recovered.records())).into_iter().flatten()
+        on_threads(recovered, |_, recovered| first_embeddings(&recovered.records()))
+            .into_iter()
+            .flatten()
     {
         first.entry(namespace).and_modify(|first| *first = (*first).min(found)).or_insert(found);
     }
@@ -299,11 +345,16 @@ fn restore_vectors(
 }
 
 /// Does something for every shard, each on a thread of its own.
-fn on_threads<R: Send>(recovered: &[Recovered], run: impl Fn(u16, &Recovered) -> R + Sync) -> Vec<R> {
+fn on_threads<R: Send>(
+    recovered: &[Recovered],
+    run: impl Fn(u16, &Recovered) -> R + Sync,
+) -> Vec<R> {
     let run = &run;
     thread::scope(|scope| {
-        let threads: Vec<_> =
-            (0..).zip(recovered).map(|(shard, recovered)| scope.spawn(move || run(shard, recovered))).collect();
+        let threads: Vec<_> = (0..)
+            .zip(recovered)
+            .map(|(shard, recovered)| scope.spawn(move || run(shard, recovered)))
+            .collect();
         threads.into_iter().map(|thread| thread.join().expect("restoring does not panic")).collect()
     })
 }

@@ -21,7 +21,9 @@ pub enum Refusal {
         reason: Arc<str>,
     },
     /// The record would not fit an empty segment.
-    #[error("the record has {length} bytes, the longest that this store's segments take has {limit}")]
+    #[error(
+        "the record has {length} bytes, the longest that this store's segments take has {limit}"
+    )]
     TooLarge {
         /// The record's archive.
         length: usize,

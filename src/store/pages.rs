@@ -42,7 +42,9 @@ impl Pages {
     pub(crate) fn populate(&self) {
         // SAFETY: this advice keeps the bytes as they are, whoever reads or writes them meanwhile;
         // the range lies inside the region's mapping, which is kept alive.
-        let advised = unsafe { madvise(self.start.cast::<c_void>(), self.length, Advice::LinuxPopulateWrite) };
+        let advised = unsafe {
+            madvise(self.start.cast::<c_void>(), self.length, Advice::LinuxPopulateWrite)
+        };
         if let Err(error) = advised {
             tracing::debug!(%error, "the kernel gives no memory ahead");
         }

@@ -140,7 +140,8 @@ impl Preparation {
         if self.spoiled.is_some() {
             return None;
         }
-        let spare = self.spare.take_if(|spare| spare.is_ready_up_to(spare.end() + spare.padded(bytes)))?;
+        let spare =
+            self.spare.take_if(|spare| spare.is_ready_up_to(spare.end() + spare.padded(bytes)))?;
         (self.wanted, self.wanted_spare) = (0, 0);
         Some(spare)
     }
@@ -167,8 +168,15 @@ impl Preparation {
     }
 
     /// The job to run now, if any. Cost: a few comparisons; after a failure one look at the clock.
-    pub(crate) fn next_job(&mut self, active: &mut Segment, tail: usize, clock: &dyn Clock) -> Option<PrepareJob> {
-        if self.running || self.failure.as_ref().is_some_and(|failure| clock.monotonic() < failure.retry_at) {
+    pub(crate) fn next_job(
+        &mut self,
+        active: &mut Segment,
+        tail: usize,
+        clock: &dyn Clock,
+    ) -> Option<PrepareJob> {
+        if self.running
+            || self.failure.as_ref().is_some_and(|failure| clock.monotonic() < failure.retry_at)
+        {
             return None;
         }
         let task = self.next_task(active, tail)?;
@@ -187,19 +195,26 @@ impl Preparation {
         }
         let room = SEGMENT_HEADER.max(self.block) + self.wanted_spare.next_multiple_of(self.block);
         match &mut self.spare {
-            None if self.wanted_spare > 0 || active.is_nearly_full(tail, AHEAD) => Some(PrepareTask::Create {
-                name: SegmentName { shard: self.shard, number: active.number() + 1 },
-                store: self.store,
-                prepared: STEP.min(self.segment_bytes),
-                capacity: self.segment_bytes,
-            }),
+            None if self.wanted_spare > 0 || active.is_nearly_full(tail, AHEAD) => {
+                Some(PrepareTask::Create {
+                    name: SegmentName { shard: self.shard, number: active.number() + 1 },
+                    store: self.store,
+                    prepared: STEP.min(self.segment_bytes),
+                    capacity: self.segment_bytes,
+                })
+            }
             None => None,
             Some(spare) => extend(spare, room.max(AHEAD)),
         }
     }
 
     /// A job has ended.
-    pub(crate) fn ended(&mut self, active: &mut Segment, prepared: Prepared, now: u64) -> Result<(), StoreError> {
+    pub(crate) fn ended(
+        &mut self,
+        active: &mut Segment,
+        prepared: Prepared,
+        now: u64,
+    ) -> Result<(), StoreError> {
         self.running = false;
         match prepared.outcome {
             Ok(PrepareDone::Created(segment)) => self.spare = Some(segment),
@@ -216,7 +231,9 @@ impl Preparation {
                 }
                 // The segment may have been rolled into or out of meanwhile.
                 let segments = [Some(active), self.spare.as_mut()];
-                for segment in segments.into_iter().flatten().filter(|segment| segment.number() == number) {
+                for segment in
+                    segments.into_iter().flatten().filter(|segment| segment.number() == number)
+                {
                     segment.set_ready(to);
                 }
             }
@@ -235,7 +252,12 @@ impl Preparation {
 fn extend(segment: &mut Segment, end: usize) -> Option<PrepareTask> {
     let (range, pages) = segment.next_step(end, FIRST_STEP..=STEP)?;
     let range = range.start as u64..range.end as u64;
-    Some(PrepareTask::Extend { file: Arc::clone(segment.file()), number: segment.number(), range, pages })
+    Some(PrepareTask::Extend {
+        file: Arc::clone(segment.file()),
+        number: segment.number(),
+        range,
+        pages,
+    })
 }
 
 /// What a job is to do.
@@ -273,7 +295,9 @@ impl PrepareJob {
             PrepareTask::Create { name, store, prepared, capacity } => is_here(disk)
                 .and_then(|()| Segment::create(disk, name, store, prepared, capacity))
                 .map(PrepareDone::Created),
-            PrepareTask::Clear { file, range } => disk.zero_fill(&file, range).map(|()| PrepareDone::Cleared),
+            PrepareTask::Clear { file, range } => {
+                disk.zero_fill(&file, range).map(|()| PrepareDone::Cleared)
+            }
             PrepareTask::Extend { file, number, range, pages } => {
                 pages.populate();
                 let to = usize::try_from(range.end).expect("a segment fits memory");

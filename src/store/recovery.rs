@@ -173,7 +173,8 @@ impl Recovery {
             loaded.writer.freeze(header.first_commit());
             if let Some((before, _, fault)) = &mut tail {
                 if let Err(here) = self.verify(&mut loaded, &header) {
-                    short = short.or(self.check_beyond(before, fault, &mut loaded, &header, &here)?);
+                    short =
+                        short.or(self.check_beyond(before, fault, &mut loaded, &header, &here)?);
                     let used = loaded.used();
                     self.report.cut += used as u64;
                     beyond.push(Beyond { name: *name, empty: (used == 0).then_some(loaded) });
@@ -230,7 +231,9 @@ impl Recovery {
             .find(|(expected, name)| *name != Some(*expected));
         match found {
             // One in the middle, or one that the log had reached.
-            Some((missing, later)) if later.is_some() || missing.number <= self.source.mark.segment => {
+            Some((missing, later))
+                if later.is_some() || missing.number <= self.source.mark.segment =>
+            {
                 Err(StoreError::Missing { file: self.source.path(missing) })
             }
             _ => Ok(names),
@@ -244,15 +247,24 @@ impl Recovery {
     fn header_fault(&self, name: SegmentName, fault: &HeaderFault) -> StoreError {
         match fault {
             HeaderFault::Invalid(what) => self.source.damaged(name, 0, *what),
-            HeaderFault::Format(version) => {
-                StoreError::Version { file: self.source.path(name), what: format!("its format is {version}") }
-            }
+            HeaderFault::Format(version) => StoreError::Version {
+                file: self.source.path(name),
+                what: format!("its format is {version}"),
+            },
         }
     }
 
-    fn check_header(&self, name: SegmentName, header: &SegmentHeader, loaded: &Loaded) -> Result<(), StoreError> {
+    fn check_header(
+        &self,
+        name: SegmentName,
+        header: &SegmentHeader,
+        loaded: &Loaded,
+    ) -> Result<(), StoreError> {
         let what = if (header.number, header.shard) != (name.number, name.shard) {
-            format!("this is segment {} of shard {}, under another's name", header.number, header.shard)
+            format!(
+                "this is segment {} of shard {}, under another's name",
+                header.number, header.shard
+            )
         } else if header.store != self.source.store {
             "this segment belongs to another store".to_owned()
         } else if loaded.bytes as u64 > header.capacity {
@@ -273,7 +285,12 @@ impl Recovery {
     /// Where behind the watermark a commit proves that the one that comes next was durable once.
     fn proof_of_loss(&self, loaded: &mut Loaded, header: &SegmentHeader) -> Option<usize> {
         let start = loaded.writer.frozen();
-        let proof = commit::proof_of_loss(loaded.rest(), header.seed(), header.block as usize, self.expected.number);
+        let proof = commit::proof_of_loss(
+            loaded.rest(),
+            header.seed(),
+            header.block as usize,
+            self.expected.number,
+        );
         proof.map(|proof| start + proof)
     }
 
@@ -315,14 +332,26 @@ impl Recovery {
     fn short_of_mark(&self, name: SegmentName, commit: usize, fault: &Fault) -> StoreError {
         let Position { segment, offset } = self.source.mark;
         let marked = SegmentName { number: segment, ..name };
-        let what =
-            format!("{}; the manifest says that the log was whole once up to byte {offset} of {marked}", fault.what);
+        let what = format!(
+            "{}; the manifest says that the log was whole once up to byte {offset} of {marked}",
+            fault.what
+        );
         self.source.damaged(name, commit + fault.at, what)
     }
 
     /// A commit that was durable once does not stand whole where it should.
-    fn lost(&self, name: SegmentName, commit: usize, fault: &Fault, later: SegmentName, proof: usize) -> StoreError {
-        let what = format!("{}; a later commit, at byte {proof} of {later}, shows that it was whole once", fault.what);
+    fn lost(
+        &self,
+        name: SegmentName,
+        commit: usize,
+        fault: &Fault,
+        later: SegmentName,
+        proof: usize,
+    ) -> StoreError {
+        let what = format!(
+            "{}; a later commit, at byte {proof} of {later}, shows that it was whole once",
+            fault.what
+        );
         self.source.damaged(name, commit + fault.at, what)
     }
 }

@@ -36,7 +36,15 @@ impl Segment {
         prepared: usize,
         capacity: usize,
     ) -> Self {
-        Self { number, file, writer, seed: header.seed(), block: header.block as usize, prepared, capacity }
+        Self {
+            number,
+            file,
+            writer,
+            seed: header.seed(),
+            block: header.block as usize,
+            prepared,
+            capacity,
+        }
     }
 
     /// Makes a new segment's file and memory, and its first `prepared` bytes ready. Blocks. What an
@@ -51,7 +59,9 @@ impl Segment {
         let file = match disk.create(name) {
             // An attempt that could not be undone, for lack of descriptors or because the server
             // was stopped in it.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && !holds_data(disk, name)? => {
+            Err(error)
+                if error.kind() == io::ErrorKind::AlreadyExists && !holds_data(disk, name)? =>
+            {
                 tracing::info!(segment = %name, "making a segment anew that was left half made");
                 disk.remove(name)?;
                 disk.create(name)?
@@ -89,7 +99,8 @@ impl Segment {
         writer.writable()[..SEGMENT_HEADER].copy_from_slice(&header.encode());
         writer.freeze(header.first_commit());
         disk.zero_fill(file, 0..prepared as u64)?;
-        let bytes = writer.region().bytes(0..SEGMENT_HEADER).expect("the watermark is behind the header");
+        let bytes =
+            writer.region().bytes(0..SEGMENT_HEADER).expect("the watermark is behind the header");
         disk.write(file, 0, bytes)?;
         disk.sync(file)?;
         disk.sync_shard(name.shard)?;
@@ -154,7 +165,11 @@ impl Segment {
 
     /// The stretch to be zero-filled next, with its memory, where it is not ready up to `end`: one
     /// step, as long as what is ready already within these bounds.
-    pub(crate) fn next_step(&mut self, end: usize, step: RangeInclusive<usize>) -> Option<(Range<usize>, Pages)> {
+    pub(crate) fn next_step(
+        &mut self,
+        end: usize,
+        step: RangeInclusive<usize>,
+    ) -> Option<(Range<usize>, Pages)> {
         if self.prepared >= end.min(self.capacity) {
             return None;
         }
@@ -185,7 +200,10 @@ pub(crate) fn holds_data(disk: &dyn Disk, name: SegmentName) -> io::Result<bool>
     let length = disk.len(&file)?;
     let mut block = vec![0; SEGMENT_HEADER];
     for offset in (SEGMENT_HEADER as u64..length).step_by(SEGMENT_HEADER) {
-        block.truncate(usize::try_from(length - offset).map_or(SEGMENT_HEADER, |rest| rest.min(SEGMENT_HEADER)));
+        block.truncate(
+            usize::try_from(length - offset)
+                .map_or(SEGMENT_HEADER, |rest| rest.min(SEGMENT_HEADER)),
+        );
         disk.read(&file, offset, &mut block)?;
         if !is_zero(&block) {
             return Ok(true);

@@ -96,12 +96,15 @@ impl<T> Shard<T> {
         }
         let now = self.clock.now();
         let created = match record.created.to_native() {
-            0 => self.record(namespace, &ConceptId(record.id)).map_or(now, |previous| previous.created.to_native()),
+            0 => self
+                .record(namespace, &ConceptId(record.id))
+                .map_or(now, |previous| previous.created.to_native()),
             created => created,
         };
         let updated = or(record.updated.to_native(), now);
         let stamp = |copy: &mut [u8]| record.write_times(copy, created, updated);
-        let logged = self.log_write(KIND_CONCEPT, now, &record, stamp, Write::Concept, namespace, ticket);
+        let logged =
+            self.log_write(KIND_CONCEPT, now, &record, stamp, Write::Concept, namespace, ticket);
         if has_embedding && logged.is_err() {
             self.vectors.landed(namespace);
         }
@@ -120,7 +123,9 @@ impl<T> Shard<T> {
         self.check()?;
         let now = self.clock.now();
         let created = match record.created.to_native() {
-            0 => self.association_record(namespace, &record).map_or(now, |previous| previous.created.to_native()),
+            0 => self
+                .association_record(namespace, &record)
+                .map_or(now, |previous| previous.created.to_native()),
             created => created,
         };
         let updated = or(record.updated.to_native(), now);
@@ -134,23 +139,35 @@ impl<T> Shard<T> {
     pub fn dissociate(&mut self, key: &EdgeKey, ticket: T) -> Result<Option<u64>, Refusal> {
         self.check()?;
         let &EdgeKey { namespace, ref source, ref target, kind } = key;
-        let Some(stored) = self.association(namespace, source, target, Some(kind)) else { return Ok(None) };
-        let record = Checked::<AssociationRecord>::new(&stored).expect("the log holds what was validated");
+        let Some(stored) = self.association(namespace, source, target, Some(kind)) else {
+            return Ok(None);
+        };
+        let record =
+            Checked::<AssociationRecord>::new(&stored).expect("the log holds what was validated");
         let now = self.clock.now();
-        self.log_write(KIND_REMOVAL, now, &record, |_| {}, Write::Removal, namespace, ticket).map(Some)
+        self.log_write(KIND_REMOVAL, now, &record, |_| {}, Write::Removal, namespace, ticket)
+            .map(Some)
     }
 
     /// Accepts a concept's deletion; its associations are to be removed before
     /// ([`Shard::dissociate`]), at both ends. Returns its sequence.
     /// Cost: one copy of the key into the log.
-    pub fn delete(&mut self, key: Checked<'_, ConceptKey>, namespace: NamespaceId, ticket: T) -> Result<u64, Refusal> {
+    pub fn delete(
+        &mut self,
+        key: Checked<'_, ConceptKey>,
+        namespace: NamespaceId,
+        ticket: T,
+    ) -> Result<u64, Refusal> {
         self.check()?;
         let now = self.clock.now();
         self.log_write(KIND_TOMBSTONE, now, &key, |_| {}, Write::Tombstone, namespace, ticket)
     }
 
     /// Appends an entry to the commit that gathers. `stamp` may set the times in its copy.
-    #[expect(clippy::too_many_arguments, reason = "all that an entry is made of, in one place for every kind")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "all that an entry is made of, in one place for every kind"
+    )]
     fn log_write<R: Payload>(
         &mut self,
         kind: u8,
@@ -206,14 +223,22 @@ impl<T> Shard<T> {
     /// tickets. After an error all writes that have not landed are refused, and so are all that
     /// follow. Where the disk had no space, that is until a job of [`Shard::next_preparation`] has
     /// found some.
-    pub fn commit_finished(&mut self, result: io::Result<()>, mut acknowledge: impl FnMut(Acknowledged<T>)) {
+    pub fn commit_finished(
+        &mut self,
+        result: io::Result<()>,
+        mut acknowledge: impl FnMut(Acknowledged<T>),
+    ) {
         match result {
             Err(error) if self.failed.is_none() && is_out_of_space(&error) => {
                 // What the log is written to was filled with zeros; a filesystem that writes
                 // nothing in place (btrfs) wants space all the same.
                 let reason: Arc<str> =
-                    StoreError::from(io::Error::new(error.kind(), error.to_string())).to_string().into();
-                for Pending { ticket, sequence, .. } in self.log.out_of_space(error, self.clock.monotonic()) {
+                    StoreError::from(io::Error::new(error.kind(), error.to_string()))
+                        .to_string()
+                        .into();
+                for Pending { ticket, sequence, .. } in
+                    self.log.out_of_space(error, self.clock.monotonic())
+                {
                     let effect = Err(Refusal::Full { reason: Arc::clone(&reason) });
                     acknowledge(Acknowledged { ticket, sequence, effect });
                 }
@@ -231,7 +256,9 @@ impl<T> Shard<T> {
             return;
         }
         let before = self.log.finished();
-        let Some(Landed { file, mut writes, reached }) = self.log.landed(self.marking.is_durable_at_once()) else {
+        let Some(Landed { file, mut writes, reached }) =
+            self.log.landed(self.marking.is_durable_at_once())
+        else {
             return;
         };
         self.marking.landed(before, reached, file);

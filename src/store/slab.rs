@@ -23,7 +23,8 @@ impl<T> Default for Slab<T> {
 impl<T> Slab<T> {
     /// Appends an item and returns its number. Allocates a chunk every 8,192 items.
     pub fn push(&mut self, item: T) -> u32 {
-        let number = u32::try_from(self.length).expect("a shard holds fewer than 2^32 items: they would need 128 GiB");
+        let number = u32::try_from(self.length)
+            .expect("a shard holds fewer than 2^32 items: they would need 128 GiB");
         let chunk = self.length / CHUNK;
         if chunk == self.chunks.len() {
             self.chunks.push(Vec::with_capacity(CHUNK));
@@ -57,7 +58,8 @@ impl<T> Slab<T> {
 
     /// Bytes of memory that it holds.
     pub fn memory(&self) -> u64 {
-        (self.chunks.len() * CHUNK * size_of::<T>() + self.chunks.capacity() * size_of::<Vec<T>>()) as u64
+        (self.chunks.len() * CHUNK * size_of::<T>() + self.chunks.capacity() * size_of::<Vec<T>>())
+            as u64
     }
 }
 
@@ -96,6 +98,9 @@ mod tests {
         for item in 0..2 * CHUNK + 1 {
             assert_eq!(slab.push(item) as usize, item);
         }
-        assert_eq!((slab.len(), slab[2 * CHUNK as u32], slab.memory()), (2 * CHUNK + 1, 2 * CHUNK, memory));
+        assert_eq!(
+            (slab.len(), slab[2 * CHUNK as u32], slab.memory()),
+            (2 * CHUNK + 1, 2 * CHUNK, memory)
+        );
     }
 }

@@ -52,8 +52,9 @@ impl Table {
     /// The node of an id, if the shard has heard of it. Cost: one hash, one probe.
     pub(crate) fn find(&self, namespace: NamespaceId, id: &ConceptId) -> Option<u32> {
         let nodes = &self.nodes;
-        self.index
-            .find(self.index.hash(&(namespace, id)), |node| nodes[node].id == *id && nodes[node].namespace == namespace)
+        self.index.find(self.index.hash(&(namespace, id)), |node| {
+            nodes[node].id == *id && nodes[node].namespace == namespace
+        })
     }
 
     /// The node of an id, made if there is none. Allocates only as the table grows.
@@ -92,7 +93,11 @@ impl Table {
     }
 
     /// Where a concept's visible record lies.
-    pub(crate) fn location(&self, namespace: NamespaceId, id: &ConceptId) -> Option<Location<ConceptRecord>> {
+    pub(crate) fn location(
+        &self,
+        namespace: NamespaceId,
+        id: &ConceptId,
+    ) -> Option<Location<ConceptRecord>> {
         self.nodes[self.find(namespace, id)?].record().map(|record| record.location)
     }
 
@@ -119,7 +124,8 @@ impl Table {
     fn set(&mut self, namespace: NamespaceId, id: &ConceptId, version: Version) -> bool {
         let node = self.find_or_insert(namespace, id);
         let node = &mut self.nodes[node];
-        let count = |node: &Node| node.record().map_or((0, 0), |record| (1, u64::from(record.vector)));
+        let count =
+            |node: &Node| node.record().map_or((0, 0), |record| (1, u64::from(record.vector)));
         let (concepts, vectors) = count(node);
         if node.version.as_ref().is_none_or(|current| current.sequence < version.sequence) {
             node.version = Some(version);
@@ -214,7 +220,9 @@ mod tests {
         assert_eq!((table.concepts(), table.vectors()), (1, 1));
         table.set(NamespaceId::DEFAULT, &id, version(6, false));
         assert_eq!((table.concepts(), table.vectors()), (1, 0));
-        let newest = table.find(NamespaceId::DEFAULT, &id).and_then(|node| table.nodes[node].version.as_ref());
+        let newest = table
+            .find(NamespaceId::DEFAULT, &id)
+            .and_then(|node| table.nodes[node].version.as_ref());
         assert_eq!(newest.map(|version| version.sequence), Some(6));
     }
 
@@ -224,7 +232,10 @@ mod tests {
         let other = NamespaceId::from_number(1);
         table.set(other, &id, version(1, false));
         assert!(table.location(NamespaceId::DEFAULT, &id).is_none());
-        assert_ne!(table.find_or_insert(NamespaceId::DEFAULT, &id), table.find_or_insert(other, &id));
+        assert_ne!(
+            table.find_or_insert(NamespaceId::DEFAULT, &id),
+            table.find_or_insert(other, &id)
+        );
         assert_eq!(table.concepts(), 1);
     }
 
@@ -252,7 +263,10 @@ mod tests {
             let expected: Vec<_> = (0..1000).step_by(3).map(|number| id(number).0).collect();
             assert_eq!(listed, expected, "limit {limit}, visits {visits}");
         }
-        assert_eq!(table.concepts_from(NamespaceId::DEFAULT, u32::MAX, 1, 1, &mut Vec::new()), None);
+        assert_eq!(
+            table.concepts_from(NamespaceId::DEFAULT, u32::MAX, 1, 1, &mut Vec::new()),
+            None
+        );
     }
 
     #[test]

@@ -74,13 +74,18 @@ impl Vectors {
         previous: Option<Checked<'_, ConceptRecord>>,
     ) {
         let known = self.ordinals.get(node);
-        if known.is_some() && previous.is_some_and(|previous| is_same(&previous.embedding, &record.embedding)) {
+        if known.is_some()
+            && previous.is_some_and(|previous| is_same(&previous.embedding, &record.embedding))
+        {
             return;
         }
         if let (Some(ordinal), Some(space)) = (known, self.spaces.get_mut(namespace)) {
             space.kill(ordinal);
         }
-        let added = self.dimensions.held(namespace).filter(|dimension| *dimension as usize == record.embedding.len());
+        let added = self
+            .dimensions
+            .held(namespace)
+            .filter(|dimension| *dimension as usize == record.embedding.len());
         let ordinal = added.map(|dimension| {
             let vector = Vector { node, length: Length::of(&record.embedding) };
             self.spaces.get_or_make(namespace, dimension).add(vector)
@@ -114,7 +119,9 @@ impl Vectors {
 
     /// Where a namespace has lost its last vector here, its dimension goes with it.
     fn settle(&mut self, namespace: NamespaceId) {
-        if self.spaces.get(namespace).is_some_and(|space| space.live() > 0) || !self.dimensions.let_go(namespace) {
+        if self.spaces.get(namespace).is_some_and(|space| space.live() > 0)
+            || !self.dimensions.let_go(namespace)
+        {
             return;
         }
         if let Some(space) = self.spaces.take(namespace) {
@@ -124,7 +131,9 @@ impl Vectors {
 
     /// A concept was deleted.
     pub(crate) fn deleted(&mut self, namespace: NamespaceId, node: u32) {
-        if let (Some(ordinal), Some(space)) = (self.ordinals.get(node), self.spaces.get_mut(namespace)) {
+        if let (Some(ordinal), Some(space)) =
+            (self.ordinals.get(node), self.spaces.get_mut(namespace))
+        {
             space.kill(ordinal);
             self.ordinals.set(node, None);
             self.settle(namespace);
@@ -152,7 +161,8 @@ impl Vectors {
         }
         if stopping {
             let mut all = (0..self.spaces.count()).map(NamespaceId::from_number);
-            return all.find_map(|namespace| self.job_of(namespace, records, clock, sequence, true));
+            return all
+                .find_map(|namespace| self.job_of(namespace, records, clock, sequence, true));
         }
         if let Some(coarse) = self.discarded.pop() {
             self.working = true;
@@ -241,7 +251,8 @@ impl Vectors {
     /// and bytes of memory.
     pub(crate) fn stats(&self) -> (u64, u64, u64) {
         let sum = |of: fn(&Space) -> u64| self.spaces.iter().map(of).sum::<u64>();
-        let memory = sum(Space::memory) + if self.spaces.count() == 0 { 0 } else { self.ordinals.memory() };
+        let memory =
+            sum(Space::memory) + if self.spaces.count() == 0 { 0 } else { self.ordinals.memory() };
         (sum(|space| space.progress().0), sum(|space| space.progress().1), memory)
     }
 }

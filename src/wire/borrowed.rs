@@ -13,7 +13,8 @@ use rkyv::{Archive, Place, Serialize};
 
 use crate::{
     ArchivedAssociationKey, ArchivedAssociationRecord, ArchivedConceptKey, ArchivedConceptRecord,
-    ArchivedConceptsRequest, ArchivedNeighborsRequest, ArchivedPathRequest, ArchivedSearchRequest, Near,
+    ArchivedConceptsRequest, ArchivedNeighborsRequest, ArchivedPathRequest, ArchivedSearchRequest,
+    Near,
 };
 
 /// A vector in whatever form it lies.
@@ -42,7 +43,11 @@ impl<V: Numbers, S: Fallible + Writer + ?Sized> SerializeWith<V, S> for AsNumber
     fn serialize_with(numbers: &V, serializer: &mut S) -> Result<VecResolver, S::Error> {
         let start = serializer.align_for::<f32_le>()?;
         numbers.write(|bytes| serializer.write(bytes))?;
-        assert_eq!(serializer.pos() - start, numbers.count() * size_of::<f32_le>(), "as many numbers as were promised");
+        assert_eq!(
+            serializer.pos() - start,
+            numbers.count() * size_of::<f32_le>(),
+            "as many numbers as were promised"
+        );
         Ok(VecResolver::from_pos(start))
     }
 }

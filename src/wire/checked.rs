@@ -43,11 +43,12 @@ impl<'a, T: Payload> Checked<'a, T> {
     /// Validates `bytes`, which must hold exactly one archive, aligned as its type needs (frames
     /// align every payload to 16 bytes).
     pub fn new(bytes: &'a [u8]) -> Result<Self, PayloadError> {
-        let archived = rkyv::access::<T::Archived, Error>(bytes).map_err(|_| PayloadError::Archive {
-            expected: T::NAME,
-            length: bytes.len(),
-            detail: fault::<T>(bytes),
-        })?;
+        let archived =
+            rkyv::access::<T::Archived, Error>(bytes).map_err(|_| PayloadError::Archive {
+                expected: T::NAME,
+                length: bytes.len(),
+                detail: fault::<T>(bytes),
+            })?;
         T::check(archived)?;
         Ok(Self { bytes, archived, of: PhantomData })
     }
@@ -139,20 +140,32 @@ fn fault<T: Payload>(bytes: &[u8]) -> String {
         unreachable!("the same bytes were refused a moment ago");
     };
     let text = error.to_string();
-    let words = text.split_whitespace().map(|word| if word.contains("0x") { "(address)" } else { word });
+    let words =
+        text.split_whitespace().map(|word| if word.contains("0x") { "(address)" } else { word });
     words.collect::<Vec<_>>().join(" ")
 }
 
 pub(crate) fn check_id(field: &'static str, id: &[u8; 16]) -> Result<(), PayloadError> {
     if *id == [0; 16] {
-        return Err(PayloadError::argument(field, "is empty (16 zero bytes); give the concept's id"));
+        return Err(PayloadError::argument(
+            field,
+            "is empty (16 zero bytes); give the concept's id",
+        ));
     }
     Ok(())
 }
 
-pub(crate) fn check_length(field: &'static str, length: usize, limit: usize, unit: &str) -> Result<(), PayloadError> {
+pub(crate) fn check_length(
+    field: &'static str,
+    length: usize,
+    limit: usize,
+    unit: &str,
+) -> Result<(), PayloadError> {
     if length > limit {
-        return Err(PayloadError::argument(field, format!("has {length} {unit}, the limit is {limit}")));
+        return Err(PayloadError::argument(
+            field,
+            format!("has {length} {unit}, the limit is {limit}"),
+        ));
     }
     Ok(())
 }
@@ -165,12 +178,19 @@ pub(crate) fn check_name(name: &ArchivedString) -> Result<(), PayloadError> {
     check_length("name", name.len(), limits::MAX_NAME, "bytes")
 }
 
-pub(crate) fn check_vector(field: &'static str, vector: &ArchivedVec<f32_le>) -> Result<(), PayloadError> {
+pub(crate) fn check_vector(
+    field: &'static str,
+    vector: &ArchivedVec<f32_le>,
+) -> Result<(), PayloadError> {
     check_length(field, vector.len(), limits::MAX_DIMENSION, "numbers")?;
     match vector.iter().position(|number| !number.to_native().is_finite()) {
         Some(at) => Err(PayloadError::argument(
             field,
-            format!("number {at} of {} is {}; every number must be finite", vector.len(), vector[at].to_native()),
+            format!(
+                "number {at} of {} is {}; every number must be finite",
+                vector.len(),
+                vector[at].to_native()
+            ),
         )),
         None => Ok(()),
     }
@@ -194,7 +214,11 @@ pub(crate) fn check_confidence(field: &'static str, confidence: f32) -> Result<(
     Err(PayloadError::argument(field, format!("is {confidence}; it must lie between 0 and 1")))
 }
 
-pub(crate) fn check_at_most(field: &'static str, value: u32, limit: u32) -> Result<(), PayloadError> {
+pub(crate) fn check_at_most(
+    field: &'static str,
+    value: u32,
+    limit: u32,
+) -> Result<(), PayloadError> {
     if value > limit {
         return Err(PayloadError::argument(field, format!("is {value}, the limit is {limit}")));
     }
@@ -203,7 +227,10 @@ pub(crate) fn check_at_most(field: &'static str, value: u32, limit: u32) -> Resu
 
 pub(crate) fn check_one_of(field: &'static str, value: u8, count: u8) -> Result<(), PayloadError> {
     if value >= count {
-        return Err(PayloadError::argument(field, format!("is {value}; known are 0 to {}", count - 1)));
+        return Err(PayloadError::argument(
+            field,
+            format!("is {value}; known are 0 to {}", count - 1),
+        ));
     }
     Ok(())
 }

@@ -34,7 +34,9 @@ pub enum FrameError {
         found: u8,
     },
     /// The payload is longer than accepted.
-    #[error("payload of {length} bytes is over the limit of {limit}; split the request or shorten its content")]
+    #[error(
+        "payload of {length} bytes is over the limit of {limit}; split the request or shorten its content"
+    )]
     TooLong {
         /// What the header claims.
         length: u32,
@@ -44,7 +46,9 @@ pub enum FrameError {
         request: u64,
     },
     /// The payload is not what was sent.
-    #[error("payload checksum is 0x{computed:08x}, the header says 0x{stated:08x}: the bytes were damaged on the way")]
+    #[error(
+        "payload checksum is 0x{computed:08x}, the header says 0x{stated:08x}: the bytes were damaged on the way"
+    )]
     Checksum {
         /// What the header says.
         stated: u32,
@@ -59,7 +63,9 @@ impl FrameError {
     /// The status of the reply that tells the peer.
     pub fn status(&self) -> Status {
         match self {
-            FrameError::Magic { .. } | FrameError::Reserved { .. } | FrameError::Flags { .. } => Status::Malformed,
+            FrameError::Magic { .. } | FrameError::Reserved { .. } | FrameError::Flags { .. } => {
+                Status::Malformed
+            }
             FrameError::Version { .. } => Status::UnsupportedVersion,
             FrameError::TooLong { .. } => Status::TooLarge,
             FrameError::Checksum { .. } => Status::ChecksumMismatch,

@@ -55,7 +55,11 @@ pub fn parse(bytes: &[u8], limit: u32) -> Result<Parsed<'_>, FrameError> {
     if header.flags & CHECKSUM != 0 {
         let computed = crc32c::crc32c(payload);
         if computed != header.checksum {
-            return Err(FrameError::Checksum { stated: header.checksum, computed, request: header.request });
+            return Err(FrameError::Checksum {
+                stated: header.checksum,
+                computed,
+                request: header.request,
+            });
         }
     }
     Ok(Parsed::Frame(Frame { header, payload }, whole))
@@ -76,7 +80,8 @@ pub fn begin_frame(out: &mut FrameBuffer) -> usize {
 pub fn finish_frame(out: &mut FrameBuffer, start: usize, mut header: Header) {
     let length = out.len() - start - HEADER_BYTES;
     header.length = u32::try_from(length).expect("payloads are bounded far below 4 GiB");
-    header.checksum = if header.flags & CHECKSUM != 0 { crc32c::crc32c(&out[start + HEADER_BYTES..]) } else { 0 };
+    header.checksum =
+        if header.flags & CHECKSUM != 0 { crc32c::crc32c(&out[start + HEADER_BYTES..]) } else { 0 };
     out.resize(start + HEADER_BYTES + padded(length), 0);
     out[start..start + HEADER_BYTES].copy_from_slice(&header.encode());
 }
@@ -124,10 +129,15 @@ mod tests {
 
     #[test]
     fn frames_of_a_run_are_found_one_after_the_other_with_aligned_payloads() {
-        let key = ConceptKey { id: [1; 16], namespace: "a namespace that is longer than inline".into() };
+        let key =
+            ConceptKey { id: [1; 16], namespace: "a namespace that is longer than inline".into() };
         let mut out = FrameBuffer::new();
         encode_empty(&mut out, Header { opcode: 1, request: 1, ..Header::default() });
-        encode_bytes(&mut out, Header { request: 2, flags: CHECKSUM, ..Header::default() }, b"seven b");
+        encode_bytes(
+            &mut out,
+            Header { request: 2, flags: CHECKSUM, ..Header::default() },
+            b"seven b",
+        );
         encode_archive(&mut out, Header { request: 3, ..Header::default() }, &key);
         let mut rest: &[u8] = &out;
         let mut requests = Vec::new();
@@ -135,7 +145,10 @@ mod tests {
             assert_eq!(frame.payload.as_ptr() as usize % 16, 0);
             requests.push(frame.header.request);
             if frame.header.request == 3 {
-                assert_eq!(Checked::<ConceptKey>::new(frame.payload).expect("valid").to_owned(), key);
+                assert_eq!(
+                    Checked::<ConceptKey>::new(frame.payload).expect("valid").to_owned(),
+                    key
+                );
             }
             rest = &rest[used..];
         }
@@ -153,13 +166,20 @@ mod tests {
     #[test]
     fn a_length_over_the_limit_is_refused_before_the_payload_arrives() {
         let header = Header { request: 9, length: 101, ..Header::default() };
-        assert_eq!(parse(&header.encode(), 100), Err(FrameError::TooLong { length: 101, limit: 100, request: 9 }));
+        assert_eq!(
+            parse(&header.encode(), 100),
+            Err(FrameError::TooLong { length: 101, limit: 100, request: 9 })
+        );
     }
 
     #[test]
     fn a_damaged_payload_is_refused() {
         let mut out = FrameBuffer::new();
-        encode_bytes(&mut out, Header { flags: CHECKSUM, request: 5, ..Header::default() }, b"payload");
+        encode_bytes(
+            &mut out,
+            Header { flags: CHECKSUM, request: 5, ..Header::default() },
+            b"payload",
+        );
         out[HEADER_BYTES] ^= 1;
         assert!(matches!(parse(&out, 100), Err(FrameError::Checksum { request: 5, .. })));
     }

@@ -432,13 +432,21 @@ pub struct GridEvent {
 
 /// Names go into tables, file names and addresses: letters, digits, `-`, `_` and `.`, and no `.` in
 /// front.
-fn check_label(field: &'static str, text: &ArchivedString, may_be_empty: bool) -> Result<(), PayloadError> {
+fn check_label(
+    field: &'static str,
+    text: &ArchivedString,
+    may_be_empty: bool,
+) -> Result<(), PayloadError> {
     check_letters(field, text, may_be_empty, "")
 }
 
 /// Ids of agents and nodes are names, too; those that agents of the old protocol gave themselves
 /// may be addresses as well.
-fn check_id(field: &'static str, text: &ArchivedString, may_be_empty: bool) -> Result<(), PayloadError> {
+fn check_id(
+    field: &'static str,
+    text: &ArchivedString,
+    may_be_empty: bool,
+) -> Result<(), PayloadError> {
     check_letters(field, text, may_be_empty, ":@")
 }
 
@@ -452,11 +460,15 @@ fn check_letters(
         return Err(PayloadError::argument(field, "is empty; give a name"));
     }
     check_length(field, text.len(), limits::MAX_LABEL, "bytes")?;
-    let fits = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter) || more.contains(letter);
+    let fits = |letter: char| {
+        letter.is_ascii_alphanumeric() || "-_.".contains(letter) || more.contains(letter)
+    };
     if text.starts_with('.') || !text.chars().all(fits) {
         let more: String = more.chars().map(|letter| format!("'{letter}', ")).collect();
-        let message =
-            format!("is {:?}; use letters, digits, {more}'-', '_' and '.', and begin with no '.'", text.as_str());
+        let message = format!(
+            "is {:?}; use letters, digits, {more}'-', '_' and '.', and begin with no '.'",
+            text.as_str()
+        );
         return Err(PayloadError::argument(field, message));
     }
     Ok(())
@@ -505,7 +517,11 @@ impl Payload for AgentRegistration {
         ] {
             check_text(field, text)?;
         }
-        check_at_most("max_nodes", registration.max_nodes.to_native(), limits::MAX_AGENT_NODES as u32)?;
+        check_at_most(
+            "max_nodes",
+            registration.max_nodes.to_native(),
+            limits::MAX_AGENT_NODES as u32,
+        )?;
         check_reports(&registration.nodes)
     }
 }

@@ -58,9 +58,11 @@ pub struct ServerHello {
 }
 
 /// Bytes of a client's Hello frame on the wire.
-pub const CLIENT_HELLO_BYTES: usize = HEADER_BYTES + crate::padded(size_of::<ArchivedClientHello>());
+pub const CLIENT_HELLO_BYTES: usize =
+    HEADER_BYTES + crate::padded(size_of::<ArchivedClientHello>());
 /// Bytes of a server's Hello frame on the wire.
-pub const SERVER_HELLO_BYTES: usize = HEADER_BYTES + crate::padded(size_of::<ArchivedServerHello>());
+pub const SERVER_HELLO_BYTES: usize =
+    HEADER_BYTES + crate::padded(size_of::<ArchivedServerHello>());
 
 impl Payload for ClientHello {
     const NAME: &'static str = "client hello";

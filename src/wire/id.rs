@@ -97,7 +97,8 @@ impl ConceptId {
         if name.is_empty() {
             return Err(InvalidId::Empty);
         }
-        let id = Self::from_digits(name).unwrap_or_else(|| Self(Md5::digest(name.as_bytes()).into()));
+        let id =
+            Self::from_digits(name).unwrap_or_else(|| Self(Md5::digest(name.as_bytes()).into()));
         if id.is_zero() { Err(InvalidId::Zero) } else { Ok(id) }
     }
 
@@ -170,7 +171,8 @@ mod tests {
 
     #[test]
     fn numeric_ids_that_the_old_rule_merged_stay_distinct() {
-        let ids: std::collections::HashSet<_> = ["1", "01", "100", "10000"].map(id).into_iter().collect();
+        let ids: std::collections::HashSet<_> =
+            ["1", "01", "100", "10000"].map(id).into_iter().collect();
         assert_eq!(ids.len(), 4);
     }
 
@@ -203,7 +205,11 @@ mod tests {
             assert_eq!(old(name), Ok(expected.to_owned()), "{name}");
         }
         assert_eq!(old(""), Err(InvalidId::Empty));
-        assert_eq!(old("0"), Err(InvalidId::Zero), "the old server took this for the id of nothing");
+        assert_eq!(
+            old("0"),
+            Err(InvalidId::Zero),
+            "the old server took this for the id of nothing"
+        );
     }
 
     #[test]

@@ -52,13 +52,21 @@ mod tests {
 
     #[test]
     fn names_and_counted_ids_spread_evenly() {
-        let names = (0..10_000).map(|i| ConceptId::from_name(&format!("concept-{i}")).expect("not empty"));
+        let names =
+            (0..10_000).map(|i| ConceptId::from_name(&format!("concept-{i}")).expect("not empty"));
         let low = (1..=10_000u128).map(|i| ConceptId(i.to_le_bytes()));
         let high = (1..=10_000u128).map(|i| ConceptId(i.to_be_bytes()));
         for cores in [2, 3, 7, 16] {
             let even = 10_000 / usize::from(cores);
-            for shares in [shares(cores, names.clone()), shares(cores, low.clone()), shares(cores, high.clone())] {
-                assert!(shares.iter().all(|share| share.abs_diff(even) < even / 4), "{cores}: {shares:?}");
+            for shares in [
+                shares(cores, names.clone()),
+                shares(cores, low.clone()),
+                shares(cores, high.clone()),
+            ] {
+                assert!(
+                    shares.iter().all(|share| share.abs_diff(even) < even / 4),
+                    "{cores}: {shares:?}"
+                );
             }
         }
     }

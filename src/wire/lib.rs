@@ -31,33 +31,39 @@ mod status;
 mod version;
 
 pub use borrowed::{
-    AssociationKeyRef, AssociationRecordRef, ConceptKeyRef, ConceptRecordRef, ConceptsRequestRef, NeighborsRequestRef,
-    Numbers, PathRequestRef, SearchRequestRef,
+    AssociationKeyRef, AssociationRecordRef, ConceptKeyRef, ConceptRecordRef, ConceptsRequestRef,
+    NeighborsRequestRef, Numbers, PathRequestRef, SearchRequestRef,
 };
 pub use checked::{Checked, Parcel, Payload};
 pub use durability::Durability;
 pub use error::{FrameError, PayloadError};
 pub use frame::{
-    Frame, Parsed, archive, begin_frame, encode_archive, encode_bytes, encode_empty, finish_frame, padded, parse,
+    Frame, Parsed, archive, begin_frame, encode_archive, encode_bytes, encode_empty, finish_frame,
+    padded, parse,
 };
 pub use header::{CHECKSUM, HEADER_BYTES, Header, MORE};
 pub use hello::{
-    ArchivedClientHello, ArchivedServerHello, CLIENT_HELLO_BYTES, ClientHello, NO_CORE, SERVER_HELLO_BYTES, ServerHello,
+    ArchivedClientHello, ArchivedServerHello, CLIENT_HELLO_BYTES, ClientHello, NO_CORE,
+    SERVER_HELLO_BYTES, ServerHello,
 };
 pub use id::{ConceptId, IdRule, InvalidId};
 pub use layout::CoreLayout;
 pub use opcode::Opcode;
-pub use record::{ArchivedAssociationRecord, ArchivedConceptRecord, AssociationKind, AssociationRecord, ConceptRecord};
+pub use record::{
+    ArchivedAssociationRecord, ArchivedConceptRecord, AssociationKind, AssociationRecord,
+    ConceptRecord,
+};
 pub use reply::{
-    ArchivedConcepts, ArchivedCounter, ArchivedDeleted, ArchivedErrorMessage, ArchivedHealth, ArchivedNeighbor,
-    ArchivedNeighbors, ArchivedPath, ArchivedPathEdge, ArchivedPaths, ArchivedSearchHit, ArchivedSearchHits,
-    ArchivedStats, Concepts, Counter, Deleted, ErrorMessage, Health, Neighbor, Neighbors, Path, PathEdge, Paths,
-    SearchHit, SearchHits, Stats,
+    ArchivedConcepts, ArchivedCounter, ArchivedDeleted, ArchivedErrorMessage, ArchivedHealth,
+    ArchivedNeighbor, ArchivedNeighbors, ArchivedPath, ArchivedPathEdge, ArchivedPaths,
+    ArchivedSearchHit, ArchivedSearchHits, ArchivedStats, Concepts, Counter, Deleted, ErrorMessage,
+    Health, Neighbor, Neighbors, Path, PathEdge, Paths, SearchHit, SearchHits, Stats,
 };
 pub use request::{
-    ArchivedAssociationKey, ArchivedConceptKey, ArchivedConceptsRequest, ArchivedNear, ArchivedNeighborsRequest,
-    ArchivedPathRequest, ArchivedSearchRequest, AssociationKey, ConceptKey, ConceptsRequest, Direction, Near,
-    NeighborsRequest, PathMode, PathRequest, SearchRequest,
+    ArchivedAssociationKey, ArchivedConceptKey, ArchivedConceptsRequest, ArchivedNear,
+    ArchivedNeighborsRequest, ArchivedPathRequest, ArchivedSearchRequest, AssociationKey,
+    ConceptKey, ConceptsRequest, Direction, Near, NeighborsRequest, PathMode, PathRequest,
+    SearchRequest,
 };
 pub use schema::FINGERPRINT;
 pub use shared::{SharedBytes, View};

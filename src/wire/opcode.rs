@@ -112,8 +112,10 @@ mod tests {
 
     #[test]
     fn only_listed_numbers_are_opcodes() {
-        let known: Vec<u8> = (0..=255).filter(|number| Opcode::from_number(*number).is_some()).collect();
-        let storage = [0x01, 0x10, 0x11, 0x12, 0x13, 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x30, 0x31, 0x32];
+        let known: Vec<u8> =
+            (0..=255).filter(|number| Opcode::from_number(*number).is_some()).collect();
+        let storage =
+            [0x01, 0x10, 0x11, 0x12, 0x13, 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x30, 0x31, 0x32];
         assert_eq!(known, storage.into_iter().chain(0x40..=0x4a).collect::<Vec<u8>>());
     }
 }

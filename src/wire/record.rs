@@ -10,7 +10,9 @@ use std::str::FromStr;
 
 use rkyv::{Archive, Deserialize, Serialize};
 
-use crate::checked::{check_confidence, check_id, check_name, check_namespace, check_strength, check_vector};
+use crate::checked::{
+    check_confidence, check_id, check_name, check_namespace, check_strength, check_vector,
+};
 use crate::{Checked, Payload, PayloadError};
 
 /// A concept, as a client learns it and a query returns it.
@@ -83,7 +85,14 @@ impl Payload for AssociationRecord {
 
 /// Writes the two times into a copy of a record's archive. The root stands at the archive's end, so
 /// both fields have fixed places counted from there.
-fn write_times(archive: &mut [u8], root: usize, created_at: usize, updated_at: usize, created: u64, updated: u64) {
+fn write_times(
+    archive: &mut [u8],
+    root: usize,
+    created_at: usize,
+    updated_at: usize,
+    created: u64,
+    updated: u64,
+) {
     let start = archive.len() - root;
     archive[start + created_at..][..8].copy_from_slice(&created.to_le_bytes());
     archive[start + updated_at..][..8].copy_from_slice(&updated.to_le_bytes());
@@ -94,7 +103,14 @@ impl Checked<'_, ConceptRecord> {
     pub fn write_times(&self, copy: &mut [u8], created: u64, updated: u64) {
         assert_eq!(copy.len(), self.bytes().len(), "a copy of this archive");
         type Root = ArchivedConceptRecord;
-        write_times(copy, size_of::<Root>(), offset_of!(Root, created), offset_of!(Root, updated), created, updated);
+        write_times(
+            copy,
+            size_of::<Root>(),
+            offset_of!(Root, created),
+            offset_of!(Root, updated),
+            created,
+            updated,
+        );
     }
 }
 
@@ -103,7 +119,14 @@ impl Checked<'_, AssociationRecord> {
     pub fn write_times(&self, copy: &mut [u8], created: u64, updated: u64) {
         assert_eq!(copy.len(), self.bytes().len(), "a copy of this archive");
         type Root = ArchivedAssociationRecord;
-        write_times(copy, size_of::<Root>(), offset_of!(Root, created), offset_of!(Root, updated), created, updated);
+        write_times(
+            copy,
+            size_of::<Root>(),
+            offset_of!(Root, created),
+            offset_of!(Root, updated),
+            created,
+            updated,
+        );
     }
 }
 
@@ -124,7 +147,8 @@ impl AssociationKind {
     /// Source is a part of target.
     pub const COMPOSITIONAL: Self = Self(4);
 
-    const NAMES: [&'static str; 5] = ["semantic", "causal", "temporal", "hierarchical", "compositional"];
+    const NAMES: [&'static str; 5] =
+        ["semantic", "causal", "temporal", "hierarchical", "compositional"];
 }
 
 impl fmt::Display for AssociationKind {

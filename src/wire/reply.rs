@@ -3,8 +3,9 @@
 use rkyv::{Archive, Deserialize, Serialize};
 
 use crate::grid::{
-    AgentRegistered, Agents, ArchivedAgentRegistered, ArchivedAgents, ArchivedCluster, ArchivedGridEvent,
-    ArchivedHeartbeatAck, ArchivedNodeInfo, ArchivedNodes, Cluster, GridEvent, HeartbeatAck, NodeInfo, Nodes,
+    AgentRegistered, Agents, ArchivedAgentRegistered, ArchivedAgents, ArchivedCluster,
+    ArchivedGridEvent, ArchivedHeartbeatAck, ArchivedNodeInfo, ArchivedNodes, Cluster, GridEvent,
+    HeartbeatAck, NodeInfo, Nodes,
 };
 use crate::{Payload, PayloadError};
 

@@ -3,7 +3,8 @@
 use rkyv::{Archive, Deserialize, Serialize};
 
 use crate::checked::{
-    check_at_most, check_confidence, check_id, check_kinds, check_namespace, check_one_of, check_strength, check_vector,
+    check_at_most, check_confidence, check_id, check_kinds, check_namespace, check_one_of,
+    check_strength, check_vector,
 };
 use crate::{Payload, PayloadError, limits};
 

@@ -9,11 +9,13 @@ use std::mem::{align_of, offset_of, size_of};
 use crate::hello::{ArchivedClientHello, ArchivedServerHello, ClientHello};
 use crate::record::{ArchivedAssociationRecord, ArchivedConceptRecord};
 use crate::reply::{
-    ArchivedCounter, ArchivedErrorMessage, ArchivedHealth, ArchivedNeighbor, ArchivedNeighbors, ArchivedPath,
-    ArchivedPathEdge, ArchivedPaths, ArchivedSearchHit, ArchivedSearchHits, ArchivedStats,
+    ArchivedCounter, ArchivedErrorMessage, ArchivedHealth, ArchivedNeighbor, ArchivedNeighbors,
+    ArchivedPath, ArchivedPathEdge, ArchivedPaths, ArchivedSearchHit, ArchivedSearchHits,
+    ArchivedStats,
 };
 use crate::request::{
-    ArchivedConceptKey, ArchivedNear, ArchivedNeighborsRequest, ArchivedPathRequest, ArchivedSearchRequest,
+    ArchivedConceptKey, ArchivedNear, ArchivedNeighborsRequest, ArchivedPathRequest,
+    ArchivedSearchRequest,
 };
 use crate::version::VERSION;
 

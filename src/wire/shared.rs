@@ -94,13 +94,16 @@ mod tests {
 
     #[test]
     fn a_view_reads_in_place_and_keeps_its_buffer() {
-        let record = ConceptRecord { id: [3; 16], content: "in place".into(), ..ConceptRecord::default() };
+        let record =
+            ConceptRecord { id: [3; 16], content: "in place".into(), ..ConceptRecord::default() };
         let mut out = FrameBuffer::new();
         crate::encode_archive(&mut out, Header::default(), &record);
         let Ok(Parsed::Frame(frame, _)) = crate::parse(&out, 1000) else { panic!("a whole frame") };
         let range = 32..32 + frame.payload.len();
         let buffer = Arc::new(out);
-        let view = View::<ConceptRecord>::new(SharedBytes::new(buffer.clone(), range).expect("inside")).expect("valid");
+        let view =
+            View::<ConceptRecord>::new(SharedBytes::new(buffer.clone(), range).expect("inside"))
+                .expect("valid");
         assert!(buffer.as_ptr_range().contains(&view.content.as_ptr()));
         drop(buffer);
         assert_eq!((view.content.as_str(), view.checked().to_owned()), ("in place", record));

@@ -122,6 +122,8 @@ mod tests {
     fn numbers_are_stable() {
         let numbers: Vec<u8> = Status::ALL.into_iter().map(|status| status as u8).collect();
         assert_eq!(numbers, [0, 1, 16, 17, 18, 19, 20, 21, 22, 23, 24, 32, 33, 34, 35, 36, 37, 63]);
-        assert!(Status::ALL.into_iter().all(|status| Status::from_number(status as u8) == Some(status)));
+        assert!(
+            Status::ALL.into_iter().all(|status| Status::from_number(status as u8) == Some(status))
+        );
     }
 }

@@ -27,11 +27,18 @@ pub fn markdown(page: &str) -> Vec<Block> {
             });
         } else if is_indented(at) && (at == 0 || lines[at - 1].is_empty()) {
             // A blank line within a block belongs to it.
-            while is_indented(at) || lines.get(at).is_some_and(|line| line.is_empty()) && is_indented(at + 1) {
+            while is_indented(at)
+                || lines.get(at).is_some_and(|line| line.is_empty()) && is_indented(at + 1)
+            {
                 at += 1;
             }
-            let inside: Vec<&str> = lines[start..at].iter().map(|line| line.get(4..).unwrap_or_default()).collect();
-            blocks.push(Block { language: String::new(), text: inside.join("\n"), line: start + 1 });
+            let inside: Vec<&str> =
+                lines[start..at].iter().map(|line| line.get(4..).unwrap_or_default()).collect();
+            blocks.push(Block {
+                language: String::new(),
+                text: inside.join("\n"),
+                line: start + 1,
+            });
             continue;
         }
         at += 1;

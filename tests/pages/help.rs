@@ -27,8 +27,10 @@ fn commands(command: Vec<String>) -> Vec<Vec<String>> {
 fn examples(command: &[String]) -> Vec<String> {
     let text = help(command);
     let after = text.lines().skip_while(|line| !["Example:", "Examples:"].contains(line)).skip(1);
-    let examples: Vec<String> =
-        after.take_while(|line| line.starts_with("  ")).map(|line| line.trim_start().to_owned()).collect();
+    let examples: Vec<String> = after
+        .take_while(|line| line.starts_with("  "))
+        .map(|line| line.trim_start().to_owned())
+        .collect();
     assert!(!examples.is_empty(), "sutra {}: --help gives no example", command.join(" "));
     examples
 }

@@ -29,7 +29,10 @@ fn run(page: &str) {
                 programs += 1;
             }
             "python" => run_python(&session, text),
-            "toml" => drop(text.parse::<toml::Table>().unwrap_or_else(|error| panic!("{page}:{line}: {error}"))),
+            "toml" => drop(
+                text.parse::<toml::Table>()
+                    .unwrap_or_else(|error| panic!("{page}:{line}: {error}")),
+            ),
             other => panic!("{page}:{line}: nobody runs {other:?}"),
         }
     }
@@ -41,7 +44,10 @@ fn run_python(session: &Session, program: &str) {
     std::fs::write(&file, session.actual(program)).unwrap();
     let mut command = Command::new(python::python());
     command.current_dir(session.folder()).env("PYTHONPATH", repository().join("compat/python"));
-    python::run(command.env("PYTHONDONTWRITEBYTECODE", "1").arg(file), &format!("run\n{program}\n"));
+    python::run(
+        command.env("PYTHONDONTWRITEBYTECODE", "1").arg(file),
+        &format!("run\n{program}\n"),
+    );
 }
 
 #[test]
@@ -73,10 +79,12 @@ fn the_rust_packages_documentation_runs_as_it_is_printed() {
     for path in rust::sources() {
         for block in doc_comments(&read(&path)) {
             let (file, Block { language, text, line }) = (path.display(), &block);
-            let is_known = ["", "no_run", "rust", "toml"].contains(&language.as_str()) || is_drawing(&block);
+            let is_known =
+                ["", "no_run", "rust", "toml"].contains(&language.as_str()) || is_drawing(&block);
             assert!(is_known, "{file}:{line}: nobody runs {language:?}");
             if language == "toml" {
-                text.parse::<toml::Table>().unwrap_or_else(|error| panic!("{file}:{line}: {error}"));
+                text.parse::<toml::Table>()
+                    .unwrap_or_else(|error| panic!("{file}:{line}: {error}"));
             }
         }
         for number in 0..rust::examples(&path).len() {

@@ -65,7 +65,8 @@ pub async fn client() -> sutra_client::Client {
 /// they run whole, in `tests/examples.rs`.
 pub fn sources() -> Vec<PathBuf> {
     let is_page = |path: &PathBuf| {
-        (path.starts_with("src") || path.starts_with("compat")) && !path.starts_with("src/client/examples")
+        (path.starts_with("src") || path.starts_with("compat"))
+            && !path.starts_with("src/client/examples")
     };
     files("rs").into_iter().filter(is_page).collect()
 }
@@ -81,7 +82,8 @@ pub fn examples(path: &Path) -> Vec<Block> {
     let blocks: Vec<Block> = blocks.into_iter().filter(is_rust).collect();
     for block in &blocks {
         let Block { language, line, .. } = block;
-        let is_run = !["ignore", "compile_fail", "should_panic"].iter().any(|word| language.contains(word));
+        let is_run =
+            !["ignore", "compile_fail", "should_panic"].iter().any(|word| language.contains(word));
         assert!(is_run, "{}:{line}: an example that can not be run is none", path.display());
     }
     blocks
@@ -90,12 +92,17 @@ pub fn examples(path: &Path) -> Vec<Block> {
 /// One example as a module.
 fn module(name: &str, example: &Block) -> String {
     let shown = |line: &str| match line.trim_start().strip_prefix('#') {
-        Some(hidden) if hidden.is_empty() || hidden.starts_with(' ') => hidden.trim_start().to_owned(),
+        Some(hidden) if hidden.is_empty() || hidden.starts_with(' ') => {
+            hidden.trim_start().to_owned()
+        }
         _ => line.to_owned(),
     };
     let mut code: String = example.text.lines().map(|line| shown(line) + "\n").collect();
-    for printed in ["127.0.0.1:50050", "storage.internal:50050", "127.0.0.1:7001", "grid-master:7002"] {
-        code = code.replace(&format!("\"{printed}\""), &format!("crate::pages::rust::at(\"{printed}\")"));
+    for printed in
+        ["127.0.0.1:50050", "storage.internal:50050", "127.0.0.1:7001", "grid-master:7002"]
+    {
+        code = code
+            .replace(&format!("\"{printed}\""), &format!("crate::pages::rust::at(\"{printed}\")"));
     }
     let mut text = format!("mod {name} {{\n");
     let run = if code.contains("async fn example(client: Client)") {
@@ -105,7 +112,8 @@ fn module(name: &str, example: &Block) -> String {
     } else if code.contains("fn main()") {
         "crate::pages::rust::Ended::succeeded(main())"
     } else {
-        let result = if code.contains("Ok::<") { " -> Result<(), impl std::fmt::Debug>" } else { "" };
+        let result =
+            if code.contains("Ok::<") { " -> Result<(), impl std::fmt::Debug>" } else { "" };
         code = format!("fn main(){result} {{\n{code}}}\n");
         "crate::pages::rust::Ended::succeeded(main())"
     };
@@ -121,7 +129,9 @@ fn written() -> String {
     for path in pages {
         for (number, example) in examples(&path).iter().enumerate() {
             let page = path.display().to_string();
-            let name = format!("{page}_{number}").replace(|c: char| !c.is_ascii_alphanumeric(), "_").to_lowercase();
+            let name = format!("{page}_{number}")
+                .replace(|c: char| !c.is_ascii_alphanumeric(), "_")
+                .to_lowercase();
             text += &module(&name, example);
             let _ = writeln!(all, "(\"{page} {number}\", {name}::run),");
         }

@@ -21,7 +21,10 @@ use crate::support::{PATIENCE, address, sutra};
 const ELSEWHERE: [(&str, &str); 7] = [
     ("cargo test", "it is what runs this"),
     ("cargo run --release -p sutra-bench", "it takes minutes; benches/tests runs a short one"),
-    ("bash tests/fuzz/run", "the fuzz targets need a sanitizer, and run for minutes; .ci/run has them"),
+    (
+        "bash tests/fuzz/run",
+        "the fuzz targets need a sanitizer, and run for minutes; .ci/run has them",
+    ),
     ("pip install -e compat/python", "tests/python.rs installs the package"),
     ("pip wheel compat/python", "the same"),
     ("pip install sutra_storage_client", "the same"),
@@ -47,7 +50,8 @@ enum Kind {
 impl Kind {
     /// The service that a command line starts.
     fn of(line: &str) -> Option<Self> {
-        let line = line.strip_prefix("cargo run --release -- ").or_else(|| line.strip_prefix("sutra "))?;
+        let line =
+            line.strip_prefix("cargo run --release -- ").or_else(|| line.strip_prefix("sutra "))?;
         let mut words = line.split_whitespace();
         match (words.next()?, words.next()) {
             ("serve", _) => Some(Kind::Server),
@@ -70,9 +74,12 @@ impl Kind {
     /// otherwise.
     fn settings(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Kind::Server => {
-                &[("SUTRA_COMPAT", FREE), ("SUTRA_ADMIN", "off"), ("SUTRA_CORES", "2"), ("SUTRA_NO_PIN", "true")]
-            }
+            Kind::Server => &[
+                ("SUTRA_COMPAT", FREE),
+                ("SUTRA_ADMIN", "off"),
+                ("SUTRA_CORES", "2"),
+                ("SUTRA_NO_PIN", "true"),
+            ],
             Kind::Master => &[
                 ("SUTRA_GRID_MASTER_COMPAT", FREE),
                 ("SUTRA_GRID_MASTER_ADMIN", "off"),
@@ -96,7 +103,10 @@ pub struct Session {
 
 impl Session {
     pub fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("page-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let folder = tempfile::Builder::new()
+            .prefix("page-")
+            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+            .unwrap();
         let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
         for name in ["tests", "compat", "src"] {
             symlink(repository.join(name), folder.path().join(name)).unwrap();
@@ -108,7 +118,9 @@ impl Session {
             "#!/bin/sh\ncase \"$1 $2 $3\" in 'run --release --') shift 3; exec '{program}' \"$@\";; esac\n\
              echo \"cargo $*: no command that a page's test knows\" >&2; exit 99\n"
         );
-        for (name, text) in [("cargo", cargo), ("sutra", format!("#!/bin/sh\nexec '{program}' \"$@\"\n"))] {
+        for (name, text) in
+            [("cargo", cargo), ("sutra", format!("#!/bin/sh\nexec '{program}' \"$@\"\n"))]
+        {
             fs::write(bin.join(name), text).unwrap();
             fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755)).unwrap();
         }
@@ -126,14 +138,19 @@ impl Session {
         let mut lines = text.lines().peekable();
         while let Some(line) = lines.next() {
             let command = match is_prompted {
-                true => line.strip_prefix("$ ").unwrap_or_else(|| panic!("no command says {line:?}")),
+                true => {
+                    line.strip_prefix("$ ").unwrap_or_else(|| panic!("no command says {line:?}"))
+                }
                 false => line,
             };
             let mut expected = Vec::new();
             while let Some(next) = lines.next_if(|next| is_prompted && !next.starts_with("$ ")) {
                 expected.push(next);
             }
-            assert!(is_command(command), "{command:?} is no command: give the block a fence that says its language");
+            assert!(
+                is_command(command),
+                "{command:?} is no command: give the block a fence that says its language"
+            );
             if let Some(said) = self.command(command)
                 && !expected.is_empty()
             {
@@ -169,7 +186,9 @@ impl Session {
             shell.env_remove(name);
         }
         let path = std::env::var("PATH").unwrap_or_default();
-        shell.env("PATH", format!("{}:{path}", self.folder().join("bin").display())).current_dir(self.folder());
+        shell
+            .env("PATH", format!("{}:{path}", self.folder().join("bin").display()))
+            .current_dir(self.folder());
         for (setting, printed) in [("SUTRA_SERVER", SERVER[0]), ("SUTRA_GRID", MASTER[0])] {
             if self.addresses.iter().any(|(known, _)| *known == printed) {
                 shell.env(setting, self.actual(printed));
@@ -181,7 +200,9 @@ impl Session {
 
     /// A text with the addresses of this run in place of those that are printed.
     pub fn actual(&self, text: &str) -> String {
-        self.addresses.iter().fold(text.to_owned(), |text, (printed, actual)| text.replace(printed, actual))
+        self.addresses
+            .iter()
+            .fold(text.to_owned(), |text, (printed, actual)| text.replace(printed, actual))
     }
 
     /// Starts a service in place of the one of its kind before, and waits until it is ready.
@@ -193,12 +214,16 @@ impl Session {
             }
             *other != kind
         });
-        let words: Vec<&str> = command.split_once(" #").map_or(command, |(before, _)| before).split(' ').collect();
-        let listen = self.ports.iter().find(|(known, _)| *known == kind).map_or(FREE, |(_, port)| port);
-        let own = words.iter().enumerate().map(|(at, word)| match at.checked_sub(1).map(|before| words[before]) {
-            Some("--listen") => listen,
-            Some("--compat" | "--admin") => FREE,
-            _ => *word,
+        let words: Vec<&str> =
+            command.split_once(" #").map_or(command, |(before, _)| before).split(' ').collect();
+        let listen =
+            self.ports.iter().find(|(known, _)| *known == kind).map_or(FREE, |(_, port)| port);
+        let own = words.iter().enumerate().map(|(at, word)| {
+            match at.checked_sub(1).map(|before| words[before]) {
+                Some("--listen") => listen,
+                Some("--compat" | "--admin") => FREE,
+                _ => *word,
+            }
         });
         let mut shell = self.shell(&format!("exec {}", own.collect::<Vec<_>>().join(" ")));
         shell.envs(kind.settings().iter().copied()).env(kind.listen_setting(), listen);
@@ -244,7 +269,8 @@ impl Session {
 
     /// Watches the grid until it says that it does.
     fn watch(&self, command: &str) {
-        let mut child = self.shell(&format!("exec {command}")).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            self.shell(&format!("exec {command}")).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
         child.kill().unwrap();
@@ -277,7 +303,9 @@ impl Drop for Session {
         }
         // Storage nodes outlive their agent.
         let here = self.folder().to_string_lossy().into_owned() + "/";
-        let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let pids = fs::read_dir("/proc")
+            .unwrap()
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
         for pid in pids.filter(|pid| {
             let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             line.split('\0').skip(1).any(|word| word.starts_with(&here))
@@ -311,7 +339,9 @@ fn masked(line: &str) -> String {
         let shown = match word {
             _ if word.starts_with("node-") => "NODE".to_owned(),
             _ if is_port => "PORT".to_owned(),
-            _ if last == "sequence" => format!("N{}", word.trim_start_matches(|c: char| c.is_ascii_digit())),
+            _ if last == "sequence" => {
+                format!("N{}", word.trim_start_matches(|c: char| c.is_ascii_digit()))
+            }
             _ => word.to_owned(),
         };
         if is_time {
@@ -327,7 +357,9 @@ fn masked(line: &str) -> String {
 fn fits(wanted: &[String], said: &[String]) -> bool {
     match (wanted, said) {
         ([], said) => said.is_empty(),
-        ([any, rest @ ..], _) if any == "…" => (0..=said.len()).any(|skipped| fits(rest, &said[skipped..])),
+        ([any, rest @ ..], _) if any == "…" => {
+            (0..=said.len()).any(|skipped| fits(rest, &said[skipped..]))
+        }
         ([_, ..], []) => false,
         ([first, rest @ ..], [line, further @ ..]) => is_like(first, line) && fits(rest, further),
     }
@@ -337,7 +369,10 @@ fn fits(wanted: &[String], said: &[String]) -> bool {
 fn is_like(wanted: &str, line: &str) -> bool {
     let Some((before, after)) = wanted.split_once('…') else { return wanted == line };
     let Some(rest) = line.strip_prefix(before.trim_end()) else { return false };
-    rest.char_indices().map(|(at, _)| at).chain([rest.len()]).any(|at| is_like(after.trim_start(), &rest[at..]))
+    rest.char_indices()
+        .map(|(at, _)| at)
+        .chain([rest.len()])
+        .any(|at| is_like(after.trim_start(), &rest[at..]))
 }
 
 #[test]
@@ -347,6 +382,8 @@ fn what_is_printed_is_told_from_what_is_not() {
     assert!(fits(&["a … c", "…", "z"], &["a b c", "d", "e", "z"]));
     assert!(fits(&["learned dog (id 06, sequence 1)"], &["learned dog (id 06, sequence 5548)"]));
     assert!(fits(&["node-0  127.0.0.1:21629  0.6 s"], &["node-ab1   127.0.0.1:43210   1.25 s"]));
-    assert!(!fits(&["a"], &["a", "b"]) && !fits(&["a", "b"], &["a"]) && !fits(&["a … c"], &["a b d"]));
+    assert!(
+        !fits(&["a"], &["a", "b"]) && !fits(&["a", "b"], &["a"]) && !fits(&["a … c"], &["a b d"])
+    );
     assert!(!fits(&["3 concepts"], &["4 concepts"]) && !fits(&[], &["a"]));
 }

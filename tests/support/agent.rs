@@ -18,7 +18,12 @@ pub struct Home(TempDir);
 
 impl Home {
     pub fn new() -> Self {
-        Self(tempfile::Builder::new().prefix("agent-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap())
+        Self(
+            tempfile::Builder::new()
+                .prefix("agent-")
+                .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+                .unwrap(),
+        )
     }
 
     pub fn path(&self) -> PathBuf {
@@ -28,10 +33,13 @@ impl Home {
     /// The processes that run on data below the folder.
     pub fn nodes(&self) -> Vec<u32> {
         let below = self.path().to_string_lossy().into_owned() + "/";
-        let of = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let of =
+            |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let processes = std::fs::read_dir("/proc").unwrap();
-        let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-        pids.filter(|pid| of(*pid).split('\0').skip(1).any(|word| word.starts_with(&below))).collect()
+        let pids =
+            processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+        pids.filter(|pid| of(*pid).split('\0').skip(1).any(|word| word.starts_with(&below)))
+            .collect()
     }
 
     /// What the list on disk says.
@@ -52,7 +60,9 @@ impl Home {
                 }
             }
         }
-        found.retain(|name| !["agent.lock", "incarnation", "nodes.json", "logs"].contains(&name.as_str()));
+        found.retain(|name| {
+            !["agent.lock", "incarnation", "nodes.json", "logs"].contains(&name.as_str())
+        });
         found.sort_unstable();
         found
     }
@@ -97,9 +107,12 @@ impl Agent {
     /// The same by another command, which ends in the binary.
     pub fn start_by(mut command: Command, home: &Home, arguments: &[&str]) -> Self {
         command.args(["grid", "agent", "--json", "--data"]).arg(home.path());
-        for (flag, value) in
-            [("--id", "a"), ("--master", "127.0.0.1:9"), ("--listen", "127.0.0.1:0"), ("--admin", "off")]
-        {
+        for (flag, value) in [
+            ("--id", "a"),
+            ("--master", "127.0.0.1:9"),
+            ("--listen", "127.0.0.1:0"),
+            ("--admin", "off"),
+        ] {
             if !arguments.contains(&flag) {
                 command.args([flag, value]);
             }
@@ -114,7 +127,11 @@ impl Agent {
     }
 
     /// Asks it one thing.
-    pub fn ask(&self, request: &GridRequest, options: Option<&SpawnOptions>) -> (GridReply, Option<SpawnedDetails>) {
+    pub fn ask(
+        &self,
+        request: &GridRequest,
+        options: Option<&SpawnOptions>,
+    ) -> (GridReply, Option<SpawnedDetails>) {
         let mut stream = TcpStream::connect(self.address).unwrap();
         let mut bytes = Vec::new();
         request.append(options, &mut bytes);
@@ -123,15 +140,32 @@ impl Agent {
     }
 
     /// Asks for a node at a path with these options.
-    pub fn try_spawn(&self, path: &str, port: u32, options: &SpawnOptions) -> Result<Spawned, String> {
-        let request =
-            GridRequest::SpawnStorageNode { agent_id: "a".into(), storage_path: path.into(), memory_limit_mb: 0, port };
+    pub fn try_spawn(
+        &self,
+        path: &str,
+        port: u32,
+        options: &SpawnOptions,
+    ) -> Result<Spawned, String> {
+        let request = GridRequest::SpawnStorageNode {
+            agent_id: "a".into(),
+            storage_path: path.into(),
+            memory_limit_mb: 0,
+            port,
+        };
         match self.ask(&request, Some(options)) {
             (
-                GridReply::SpawnStorageNodeOk { node_id, endpoint, success: true, error_message: None },
+                GridReply::SpawnStorageNodeOk {
+                    node_id,
+                    endpoint,
+                    success: true,
+                    error_message: None,
+                },
                 Some(details),
             ) => Ok(Spawned { id: node_id, native: details.native_endpoint, compat: endpoint }),
-            (GridReply::SpawnStorageNodeOk { success: false, error_message: Some(why), .. }, None) => Err(why),
+            (
+                GridReply::SpawnStorageNodeOk { success: false, error_message: Some(why), .. },
+                None,
+            ) => Err(why),
             other => panic!("no answer to a spawn: {other:?}"),
         }
     }
@@ -141,7 +175,10 @@ impl Agent {
     }
 
     pub fn stop_node(&self, node: &str) -> Result<(), String> {
-        match self.ask(&GridRequest::StopStorageNode { agent_id: "a".into(), node_id: node.into() }, None).0 {
+        match self
+            .ask(&GridRequest::StopStorageNode { agent_id: "a".into(), node_id: node.into() }, None)
+            .0
+        {
             GridReply::StopStorageNodeOk { success: true, error_message: None } => Ok(()),
             GridReply::StopStorageNodeOk { success: false, error_message: Some(why) } => Err(why),
             other => panic!("no answer to a stop: {other:?}"),

@@ -14,7 +14,11 @@ pub fn files(extension: &str) -> Vec<PathBuf> {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let is_made = ["target", "__pycache__", "corpus", "artifacts"].contains(&name.as_str());
-            if path.is_dir() && !path.is_symlink() && !is_made && (!name.starts_with('.') || name == ".github") {
+            if path.is_dir()
+                && !path.is_symlink()
+                && !is_made
+                && (!name.starts_with('.') || name == ".github")
+            {
                 gather(&path, found);
             } else if path.is_file() {
                 found.push(path);

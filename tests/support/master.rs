@@ -61,7 +61,13 @@ impl Master {
 
     /// The same by another command, which ends in the binary.
     pub fn run_by(&self, mut command: Command, words: &[&str]) -> Output {
-        command.arg("grid").args(words).args(["--master", &self.address]).stdin(Stdio::null()).output().unwrap()
+        command
+            .arg("grid")
+            .args(words)
+            .args(["--master", &self.address])
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
     }
 
     /// A command with `--json`: its exit code and its answer.
@@ -132,7 +138,8 @@ pub fn answering_agent() -> SocketAddr {
             let claim = GridRequest::read_claim(&message).unwrap();
             let details = claim.map(|_| ReplyDetails::Agent { is_it: true });
             let mut answer = Vec::new();
-            GridReply::Error { message: "no such node".into() }.append_with_details(details.as_ref(), &mut answer);
+            GridReply::Error { message: "no such node".into() }
+                .append_with_details(details.as_ref(), &mut answer);
             stream.write_all(&answer).unwrap();
         }
     });

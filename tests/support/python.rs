@@ -7,8 +7,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What is imported: by the package's tests, and to read exports as others do.
-const NEEDED: [&str; 10] =
-    ["eventlet", "gevent", "hatchling", "msgpack", "mypy", "networkx", "numpy", "pydot", "pytest", "uvloop"];
+const NEEDED: [&str; 10] = [
+    "eventlet",
+    "gevent",
+    "hatchling",
+    "msgpack",
+    "mypy",
+    "networkx",
+    "numpy",
+    "pydot",
+    "pytest",
+    "uvloop",
+];
 
 /// The build's folder for what tests leave.
 pub fn target() -> &'static Path {
@@ -17,7 +27,10 @@ pub fn target() -> &'static Path {
 
 /// Runs to its end, without input; what it printed is returned, and shown where it fails.
 pub fn run(command: &mut Command, what: &str) -> String {
-    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("cannot {what}: {error}"));
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("cannot {what}: {error}"));
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (said, errors) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "cannot {what}: {}\n{said}\n{errors}", output.status);
@@ -36,12 +49,19 @@ pub fn python() -> PathBuf {
         look.args(["-c", find]).args(NEEDED).output().is_ok_and(|output| output.status.success())
     };
     // Whoever comes first makes it; let go of at the end of this function.
-    let lock = File::create(target().join("python.lock")).expect("a file can be made where the build lies");
+    let lock = File::create(target().join("python.lock"))
+        .expect("a file can be made where the build lies");
     lock.lock().expect("a file that was made can be locked");
     if !has_all(&python) {
         let mut create = Command::new("python3");
-        run(create.args(["-m", "venv", "--clear"]).arg(&environment), "create a virtual environment (python3, venv)");
-        run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(NEEDED), "fetch what the tests need");
+        run(
+            create.args(["-m", "venv", "--clear"]).arg(&environment),
+            "create a virtual environment (python3, venv)",
+        );
+        run(
+            Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(NEEDED),
+            "fetch what the tests need",
+        );
     }
     python
 }

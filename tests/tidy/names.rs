@@ -36,8 +36,10 @@ fn every_file_and_function_that_pages_and_comments_name_is_there() {
             }
             for (file, function) in named_files(line) {
                 let ending = format!("/{file}");
-                let found: Vec<_> =
-                    sources.iter().filter(|source| format!("/{}", source.display()).ends_with(&ending)).collect();
+                let found: Vec<_> = sources
+                    .iter()
+                    .filter(|source| format!("/{}", source.display()).ends_with(&ending))
+                    .collect();
                 let has_function = |source: &&PathBuf| {
                     let text = texts.entry((*source).clone()).or_insert_with(|| read(source));
                     function.is_none_or(|function| {
@@ -45,7 +47,11 @@ fn every_file_and_function_that_pages_and_comments_name_is_there() {
                     })
                 };
                 if !found.iter().any(has_function) {
-                    missing.push(format!("{}:{number}: {file} {}", page.display(), function.unwrap_or_default()));
+                    missing.push(format!(
+                        "{}:{number}: {file} {}",
+                        page.display(),
+                        function.unwrap_or_default()
+                    ));
                 }
             }
         }
@@ -56,7 +62,10 @@ fn every_file_and_function_that_pages_and_comments_name_is_there() {
 /// A heading as links name it: small letters, digits and dashes.
 fn anchor(heading: &str) -> String {
     let kept = heading.trim_start_matches('#').trim().to_lowercase();
-    kept.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).map(|c| if c == ' ' { '-' } else { c }).collect()
+    kept.chars()
+        .filter(|c| c.is_alphanumeric() || " -_".contains(*c))
+        .map(|c| if c == ' ' { '-' } else { c })
+        .collect()
 }
 
 #[test]
@@ -73,7 +82,9 @@ fn every_link_of_a_page_leads_to_a_file_and_to_a_section_of_it() {
                 "" => page.clone(),
                 file => page.parent().unwrap().join(file),
             };
-            let has_section = || read(&target).lines().any(|line| line.starts_with('#') && anchor(line) == section);
+            let has_section = || {
+                read(&target).lines().any(|line| line.starts_with('#') && anchor(line) == section)
+            };
             if !repository().join(&target).exists() || (!section.is_empty() && !has_section()) {
                 missing.push(format!("{}: {link}", page.display()));
             }

@@ -9,7 +9,9 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 use syn::visit::Visit;
-use syn::{Attribute, Expr, File, Item, ItemMod, ItemUse, Lit, LitStr, Macro, Meta, UseTree, Visibility};
+use syn::{
+    Attribute, Expr, File, Item, ItemMod, ItemUse, Lit, LitStr, Macro, Meta, UseTree, Visibility,
+};
 
 use crate::support::files::repository;
 
@@ -36,7 +38,8 @@ struct Module {
 
 /// A source file that has been read.
 pub(super) fn parsed(path: &Path) -> File {
-    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text =
+        std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -50,13 +53,22 @@ fn read_programs() -> Vec<Program> {
     let manifests = ["Cargo.toml", "tests/fuzz/Cargo.toml"];
     let roots = manifests.iter().flat_map(|manifest| {
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["metadata", "--no-deps", "--offline", "--format-version", "1", "--manifest-path"]);
+        cargo.args([
+            "metadata",
+            "--no-deps",
+            "--offline",
+            "--format-version",
+            "1",
+            "--manifest-path",
+        ]);
         let told = cargo.arg(repository().join(manifest)).output().unwrap();
         assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
         let told: Value = serde_json::from_slice(&told.stdout).unwrap();
         let packages = told["packages"].as_array().unwrap();
         let targets = packages.iter().flat_map(|package| package["targets"].as_array().unwrap());
-        targets.map(|target| PathBuf::from(target["src_path"].as_str().unwrap())).collect::<Vec<_>>()
+        targets
+            .map(|target| PathBuf::from(target["src_path"].as_str().unwrap()))
+            .collect::<Vec<_>>()
     });
     roots.map(|root| Program::read(&root)).collect()
 }
@@ -80,35 +92,43 @@ impl Program {
             let mut child_name = name.clone();
             child_name.push(child.clone());
             let plain = folder.join(format!("{child}.rs"));
-            let child_path = path_attribute.map_or(plain, |other| path.parent().unwrap().join(other));
+            let child_path =
+                path_attribute.map_or(plain, |other| path.parent().unwrap().join(other));
             let child_folder = child_path.with_extension("");
             self.add(child_name, &child_path, &child_folder);
         }
     }
 
     pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
-        self.modules.values().flat_map(|module| module.included.iter().chain([&module.path])).map(PathBuf::as_path)
+        self.modules
+            .values()
+            .flat_map(|module| module.included.iter().chain([&module.path]))
+            .map(PathBuf::as_path)
     }
 
     /// The circles in which its files name each other. A root is left out: it joins all others.
     pub(super) fn circles(&self) -> Vec<Vec<String>> {
         let modules: Vec<&Name> = self.modules.keys().filter(|name| !name.is_empty()).collect();
         let mut graph = petgraph::graph::DiGraph::<&Name, ()>::new();
-        let nodes: BTreeMap<&Name, _> = modules.iter().map(|name| (*name, graph.add_node(*name))).collect();
+        let nodes: BTreeMap<&Name, _> =
+            modules.iter().map(|name| (*name, graph.add_node(*name))).collect();
         for name in &modules {
-            for other in self.modules[*name].named.iter().filter_map(|named| self.file_of(named, 0)) {
+            for other in self.modules[*name].named.iter().filter_map(|named| self.file_of(named, 0))
+            {
                 if !other.is_empty() && other != **name {
                     graph.add_edge(nodes[*name], nodes[&other], ());
                 }
             }
         }
-        let circles = petgraph::algo::tarjan_scc(&graph).into_iter().filter(|files| files.len() > 1);
+        let circles =
+            petgraph::algo::tarjan_scc(&graph).into_iter().filter(|files| files.len() > 1);
         circles.map(|files| files.into_iter().map(|file| graph[file].join("/")).collect()).collect()
     }
 
     /// The module in whose file the named thing is defined.
     fn file_of(&self, named: &[String], depth: usize) -> Option<Name> {
-        let length = (0..=named.len()).rev().find(|length| self.modules.contains_key(&named[..*length]))?;
+        let length =
+            (0..=named.len()).rev().find(|length| self.modules.contains_key(&named[..*length]))?;
         let (module, rest) = named.split_at(length);
         let passed_on = rest.first().and_then(|first| self.modules[module].uses.get(first));
         match passed_on {
@@ -170,17 +190,25 @@ impl Reader {
                 let before = [before, &[path.ident.to_string()]].concat();
                 self.add_use(&path.tree, &before, is_public);
             }
-            UseTree::Group(group) => group.items.iter().for_each(|tree| self.add_use(tree, before, is_public)),
+            UseTree::Group(group) => {
+                group.items.iter().for_each(|tree| self.add_use(tree, before, is_public))
+            }
             UseTree::Name(name) => self.add_name(before, &name.ident.to_string(), None, is_public),
             UseTree::Rename(name) => {
-                self.add_name(before, &name.ident.to_string(), Some(name.rename.to_string()), is_public);
+                self.add_name(
+                    before,
+                    &name.ident.to_string(),
+                    Some(name.rename.to_string()),
+                    is_public,
+                );
             }
             UseTree::Glob(_) => self.named.extend(self.absolute(before)),
         }
     }
 
     fn add_name(&mut self, before: &[String], name: &str, rename: Option<String>, is_public: bool) {
-        let path = if name == "self" { before.to_vec() } else { [before, &[name.to_owned()]].concat() };
+        let path =
+            if name == "self" { before.to_vec() } else { [before, &[name.to_owned()]].concat() };
         let Some(absolute) = self.absolute(&path) else { return };
         let is_passed_on = is_public && absolute.starts_with(&self.name);
         if !is_passed_on {
@@ -227,7 +255,8 @@ impl<'ast> Visit<'ast> for Reader {
     fn visit_visibility(&mut self, _: &'ast Visibility) {}
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        let parts: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        let parts: Vec<String> =
+            path.segments.iter().map(|segment| segment.ident.to_string()).collect();
         if parts.len() > 1 {
             self.named.extend(self.absolute(&parts));
         }

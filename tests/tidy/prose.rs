@@ -15,12 +15,17 @@ fn comments_have_a_hundred_columns() {
         let mut is_fenced = false;
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.trim_end();
-            let mark = ["///", "//!", "//", "# "].into_iter().find(|mark| line.trim_start().starts_with(mark));
+            let mark = ["///", "//!", "//", "# "]
+                .into_iter()
+                .find(|mark| line.trim_start().starts_with(mark));
             let comment = mark.map_or("", |mark| &line.trim_start()[mark.len()..]);
             let is_comment = mark.is_some();
             is_fenced = is_comment && (is_fenced ^ comment.trim_start().starts_with("```"));
             // Programs, tables and byte maps are as wide as they are.
-            let is_prose = is_comment && !is_fenced && !comment.trim().contains("  ") && !comment.contains(" | ");
+            let is_prose = is_comment
+                && !is_fenced
+                && !comment.trim().contains("  ")
+                && !comment.contains(" | ");
             if is_prose && line.chars().count() > 100 {
                 long.push(format!("{}:{number}", source.display()));
             }
@@ -34,7 +39,8 @@ fn pages_have_a_hundred_columns() {
     let mut long = Vec::new();
     for page in all(&["md"]) {
         // Printed by a benchmark; published data with a page of its own.
-        if ["benches/RESULTS.md", "tests/data/wordnet/README.md"].contains(&page.to_str().unwrap()) {
+        if ["benches/RESULTS.md", "tests/data/wordnet/README.md"].contains(&page.to_str().unwrap())
+        {
             continue;
         }
         let text = read(&page);

@@ -15,7 +15,8 @@ use crate::support::files::repository;
 #[test]
 fn every_source_file_is_part_of_a_program() {
     let canonical = |path: &Path| path.canonicalize().unwrap();
-    let read: BTreeSet<PathBuf> = programs().iter().flat_map(Program::files).map(canonical).collect();
+    let read: BTreeSet<PathBuf> =
+        programs().iter().flat_map(Program::files).map(canonical).collect();
     let is_dead = |file: &PathBuf| !read.contains(&canonical(&repository().join(file)));
     let dead: Vec<_> = all(&["rs"]).into_iter().filter(is_dead).collect();
     assert!(dead.is_empty(), "no module declares these: {dead:?}");
@@ -30,15 +31,20 @@ fn no_files_import_in_a_circle() {
         if root.components().any(|part| part.as_os_str() == "tests") {
             continue;
         }
-        circles.extend(program.circles().into_iter().map(|files| format!("{}: {}", root.display(), files.join(", "))));
+        circles.extend(
+            program
+                .circles()
+                .into_iter()
+                .map(|files| format!("{}: {}", root.display(), files.join(", "))),
+        );
     }
     assert!(circles.is_empty(), "these import each other:\n{}", circles.join("\n"));
 }
 
 /// Functions that are longer than seventy lines, and why they may be.
 const LONG: [(&str, &str); 4] = [
-    ("compat/request.rs", "archive"),           // a table: old request to native one
-    ("compat/tests/bincode.rs", "request"),     // a table
+    ("compat/request.rs", "archive"), // a table: old request to native one
+    ("compat/tests/bincode.rs", "request"), // a table
     ("src/store/vectors/search.rs", "advance"), // the steps of a search, in order
     ("tests/grid.rs", "a_grid_outlives_the_loss_of_a_node_an_agent_and_its_master"), // one story
 ];
@@ -80,7 +86,9 @@ fn functions_have_at_most_seventy_lines_but_for_those_with_a_reason() {
         let mut lengths = Lengths::default();
         lengths.visit_file(&parsed(&repository().join(&source)));
         for (name, length) in lengths.0.into_iter().filter(|(_, length)| *length > 70) {
-            let excuse = LONG.into_iter().find(|(file, function)| source.ends_with(file) && name == *function);
+            let excuse = LONG
+                .into_iter()
+                .find(|(file, function)| source.ends_with(file) && name == *function);
             match excuse {
                 Some(excuse) => drop(unused.remove(&excuse)),
                 None => long.push(format!("{}: {name} has {length} lines", source.display())),

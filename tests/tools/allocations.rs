@@ -138,7 +138,8 @@ mod tests {
                     exempt_this_thread();
                 }
                 let before = times_on_all_threads();
-                let (_, here) = counted(|| (0..1_000).for_each(|number| drop(black_box(Box::new(number)))));
+                let (_, here) =
+                    counted(|| (0..1_000).for_each(|number| drop(black_box(Box::new(number)))));
                 (here.times, times_on_all_threads() - before)
             })
         };

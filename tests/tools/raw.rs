@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use sutra_wire::{
-    CHECKSUM, Checked, ClientHello, ErrorMessage, FrameBuffer, HEADER_BYTES, Header, NO_CORE, Opcode, Status,
-    encode_archive, encode_bytes, padded,
+    CHECKSUM, Checked, ClientHello, ErrorMessage, FrameBuffer, HEADER_BYTES, Header, NO_CORE,
+    Opcode, Status, encode_archive, encode_bytes, padded,
 };
 
 /// How long anything may take before a test gives up: far longer than anything takes, so that only
@@ -119,7 +119,8 @@ impl Raw {
 
     /// Whether the server still answers on this connection.
     pub fn is_alive(&mut self) -> bool {
-        self.ask(Header { opcode: Opcode::Health as u8, request: 999, ..Header::default() }, &[]).is_ok()
+        self.ask(Header { opcode: Opcode::Health as u8, request: 999, ..Header::default() }, &[])
+            .is_ok()
     }
 }
 

@@ -95,9 +95,11 @@ impl Scaling {
         shape: (usize, usize),
     ) -> Option<&Point> {
         let shape = Shape::closed(shape);
-        let vectors = if matches!(question, Question::Search | Question::Scan) { self.vectors } else { 0 };
+        let vectors =
+            if matches!(question, Question::Search | Question::Scan) { self.vectors } else { 0 };
         let is_it = |point: &&Point| {
-            (point.question, point.cores, point.is_aware, point.vectors) == (question, cores, is_aware, vectors)
+            (point.question, point.cores, point.is_aware, point.vectors)
+                == (question, cores, is_aware, vectors)
                 && point.shape == shape
         };
         self.points.iter().find(is_it)
@@ -105,8 +107,8 @@ impl Scaling {
 
     /// The search on one core in half of the vectors.
     pub(crate) fn half(&self) -> Option<&Point> {
-        self.points
-            .iter()
-            .find(|point| (point.question, point.cores, point.vectors) == (Question::Search, 1, self.vectors / 2))
+        self.points.iter().find(|point| {
+            (point.question, point.cores, point.vectors) == (Question::Search, 1, self.vectors / 2)
+        })
     }
 }

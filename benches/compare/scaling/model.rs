@@ -131,9 +131,15 @@ impl Operation {
             Over::Anywhere { message } => {
                 let crossing = others / cores;
                 // The owner takes a turn, too.
-                Cost { looks: looks(self.turns * (1.0 + crossing)), messages: 2.0 * crossing * message, ..own }
+                Cost {
+                    looks: looks(self.turns * (1.0 + crossing)),
+                    messages: 2.0 * crossing * message,
+                    ..own
+                }
             }
-            Over::All { further } => Cost { looks: looks(self.turns * cores), messages: further * others, ..own },
+            Over::All { further } => {
+                Cost { looks: looks(self.turns * cores), messages: further * others, ..own }
+            }
             Over::Parts { further, part } => Cost {
                 looks: looks(self.turns * cores),
                 messages: further * others,
@@ -179,28 +185,42 @@ impl Model {
             constants.push((name.to_owned(), value));
             value.median
         };
-        let (look, line) = looks(scaling).ok_or("turns were not measured at two numbers of cores")?;
+        let (look, line) =
+            looks(scaling).ok_or("turns were not measured at two numbers of cores")?;
         let look = keep("a look into one more core's mailbox, ns", look) / 1000.0;
         keep("what a turn of one core takes in its mailbox, ns", line);
         let point = |question, cores, is_aware, shape| {
-            let point = scaling.point(question, cores, is_aware, shape).filter(|point| point.cpu().is_some());
-            point.ok_or_else(|| format!("{} on {cores} cores has no figures", Question::name(question)))
+            let point = scaling
+                .point(question, cores, is_aware, shape)
+                .filter(|point| point.cpu().is_some());
+            point.ok_or_else(|| {
+                format!("{} on {cores} cores has no figures", Question::name(question))
+            })
         };
         let mut operations = Vec::new();
-        for (question, shape) in [(Question::Query, SHALLOW), (Question::Query, DEEP), (Question::Learn, SHALLOW)] {
+        for (question, shape) in
+            [(Question::Query, SHALLOW), (Question::Query, DEEP), (Question::Learn, SHALLOW)]
+        {
             let name = format!("{}, {} × {}", question.name(), shape.0, shape.1);
             let one = point(question, 1, true, shape)?;
             let (mut own, turns) = alone(one, &name, &mut keep)?;
             if let Some(apart) = apart(question, shape) {
                 own = keep(
-                    &format!("{name}: the same, the load on a CPU of its own (from its table); what is counted from"),
+                    &format!(
+                        "{name}: the same, the load on a CPU of its own (from its table); what is counted from"
+                    ),
                     apart,
                 );
             }
-            let (aware, unaware) = (point(question, 2, true, shape)?, point(question, 2, false, shape)?);
-            let message = messages(aware, unaware).ok_or_else(|| format!("{name}: no messages were counted"))?;
-            let message =
-                keep(&format!("{name}: CPU a message between cores, its wake-up included, µs"), message).max(0.0);
+            let (aware, unaware) =
+                (point(question, 2, true, shape)?, point(question, 2, false, shape)?);
+            let message = messages(aware, unaware)
+                .ok_or_else(|| format!("{name}: no messages were counted"))?;
+            let message = keep(
+                &format!("{name}: CPU a message between cores, its wake-up included, µs"),
+                message,
+            )
+            .max(0.0);
             let operation = |name: String, is_aware, spread| Operation {
                 name,
                 asked: Some((question, shape, is_aware)),
@@ -209,13 +229,23 @@ impl Model {
                 look,
                 spread,
             };
-            operations.push(operation(format!("{name}, clients know the layout"), true, Over::Owner));
-            operations.push(operation(format!("{name}, clients don't"), false, Over::Anywhere { message }));
+            operations.push(operation(
+                format!("{name}, clients know the layout"),
+                true,
+                Over::Owner,
+            ));
+            operations.push(operation(
+                format!("{name}, clients don't"),
+                false,
+                Over::Anywhere { message },
+            ));
         }
         let health = point(Question::Health, 1, true, SHALLOW)?;
         let (request, turns) = alone(health, "health, 64 × 1", &mut keep)?;
         let more = difference(point(Question::Health, 2, true, SHALLOW)?, health);
-        let further = keep("health, 64 × 1: each further core, µs", more.ok_or("health has no figures")?).max(0.0);
+        let further =
+            keep("health, 64 × 1: each further core, µs", more.ok_or("health has no figures")?)
+                .max(0.0);
         operations.push(Operation {
             name: "health (stats asks as many), 64 × 1".into(),
             asked: Some((Question::Health, SHALLOW, true)),
@@ -225,7 +255,12 @@ impl Model {
             spread: Over::All { further },
         });
         operations.extend(searches(scaling, request, look, &mut keep)?);
-        Ok(Self { constants, operations, memory: memory(scaling), mailbox_bytes: scaling.mailbox_bytes as f64 })
+        Ok(Self {
+            constants,
+            operations,
+            memory: memory(scaling),
+            mailbox_bytes: scaling.mailbox_bytes as f64,
+        })
     }
 
     /// All mailboxes: one for each ordered pair of cores, with all its places.
@@ -242,9 +277,14 @@ impl Model {
 }
 
 /// What a question takes on one core: CPU and turns a request.
-fn alone(point: &Point, name: &str, keep: &mut impl FnMut(&str, Spread) -> f64) -> Result<(f64, f64), String> {
+fn alone(
+    point: &Point,
+    name: &str,
+    keep: &mut impl FnMut(&str, Spread) -> f64,
+) -> Result<(f64, f64), String> {
     let missing = || format!("{name} has no figures");
-    let own = keep(&format!("{name}: CPU a request on one core, µs"), point.cpu().ok_or_else(missing)?);
+    let own =
+        keep(&format!("{name}: CPU a request on one core, µs"), point.cpu().ok_or_else(missing)?);
     let turns = point.spread(|costs| costs.turns).ok_or_else(missing)?;
     Ok((own, keep(&format!("{name}: turns a request on one core"), turns)))
 }
@@ -259,25 +299,37 @@ fn searches(
         let found = scaling.point(question, cores, true, SEARCHES);
         found.ok_or_else(|| format!("{} on {cores} cores is missing", Question::name(question)))
     };
-    let (one, two, scan) = (at(Question::Search, 1)?, at(Question::Search, 2)?, at(Question::Scan, 1)?);
+    let (one, two, scan) =
+        (at(Question::Search, 1)?, at(Question::Search, 2)?, at(Question::Scan, 1)?);
     let half = scaling.half().ok_or("the search in half of the vectors is missing")?;
     let measured = scaling.vectors as f64;
     let (own, turns) = alone(one, "search, 16 × 1", keep)?;
-    let halving = difference(one, half).ok_or("the search in half of the vectors has no figures")?;
+    let halving =
+        difference(one, half).ok_or("the search in half of the vectors has no figures")?;
     let halving = keep("search: less in half of the vectors, µs", halving).max(0.0);
     let scanned = scan.cpu().ok_or("the scan has no figures")?;
     let each = |figure: f64| (figure - request).max(0.0) / measured;
-    let scanned = Spread { median: each(scanned.median), low: each(scanned.low), high: each(scanned.high) };
+    let scanned =
+        Spread { median: each(scanned.median), low: each(scanned.low), high: each(scanned.high) };
     let scanned = keep("search: a vector of a scan, µs", scanned);
     let part = Part { measured, vectors: measured, whole: own - request, halving, scanned };
     // Two halves and two requests' overhead were measured as one request: what is left over is the
     // second core's message and answer.
-    let left = paired(&two.rounds, &half.rounds, |two, half| two.cpu_us - 2.0 * half.cpu_us + request);
+    let left =
+        paired(&two.rounds, &half.rounds, |two, half| two.cpu_us - 2.0 * half.cpu_us + request);
     let further = left.ok_or("search on two cores has no figures")?;
-    let further = keep("search: asking each further core, beyond its searching, µs", further).max(0.0);
+    let further =
+        keep("search: asking each further core, beyond its searching, µs", further).max(0.0);
     let operation = |name: String, asked, vectors: f64| {
         let part = Part { vectors, ..part };
-        Operation { name, asked, own: request + part.of(1.0), turns, look, spread: Over::Parts { further, part } }
+        Operation {
+            name,
+            asked,
+            own: request + part.of(1.0),
+            turns,
+            look,
+            spread: Over::Parts { further, part },
+        }
     };
     let asked = Some((Question::Search, SEARCHES, true));
     Ok(vec![
@@ -303,7 +355,12 @@ fn looks(scaling: &Scaling) -> Option<(Spread, Spread)> {
     let rounds = scaling.turns.iter().map(|turning| turning.mailboxes_ns.len()).min()?;
     let lines: Vec<_> = (0..rounds)
         .filter_map(|round| {
-            line(scaling.turns.iter().map(|turning| (turning.cores as f64, turning.mailboxes_ns[round])))
+            line(
+                scaling
+                    .turns
+                    .iter()
+                    .map(|turning| (turning.cores as f64, turning.mailboxes_ns[round])),
+            )
         })
         .collect();
     let at_one = lines.iter().map(|(start, slope)| start + slope);
@@ -311,14 +368,16 @@ fn looks(scaling: &Scaling) -> Option<(Spread, Spread)> {
 }
 
 fn memory(scaling: &Scaling) -> Option<Memory> {
-    let points = scaling.turns.iter().map(|turning| (turning.cores as f64, turning.resident as f64));
+    let points =
+        scaling.turns.iter().map(|turning| (turning.cores as f64, turning.resident as f64));
     line(points).map(|(fixed, each)| Memory { fixed, each })
 }
 
 /// Start and slope of the line nearest to the points by least squares; none through fewer than two.
 fn line(points: impl Iterator<Item = (f64, f64)> + Clone) -> Option<(f64, f64)> {
     let count = points.clone().count() as f64;
-    let (x, y) = points.clone().fold((0.0, 0.0), |(x, y), point| (x + point.0 / count, y + point.1 / count));
+    let (x, y) =
+        points.clone().fold((0.0, 0.0), |(x, y), point| (x + point.0 / count, y + point.1 / count));
     let (mut over, mut under) = (0.0, 0.0);
     for point in points {
         over += (point.0 - x) * (point.1 - y);
@@ -337,14 +396,16 @@ mod tests {
 
     #[test]
     fn a_line_goes_through_points_that_lie_on_one() {
-        let (start, slope) = line([(1.0, 5.0), (2.0, 7.0), (4.0, 11.0)].into_iter()).expect("a line");
+        let (start, slope) =
+            line([(1.0, 5.0), (2.0, 7.0), (4.0, 11.0)].into_iter()).expect("a line");
         assert!((start - 3.0).abs() < 1e-9 && (slope - 2.0).abs() < 1e-9);
         assert_eq!(line([(1.0, 5.0), (1.0, 6.0)].into_iter()), None);
     }
 
     #[test]
     fn one_core_has_nothing_but_its_own() {
-        let part = Part { measured: 4096.0, vectors: 4096.0, whole: 100.0, halving: 10.0, scanned: 0.1 };
+        let part =
+            Part { measured: 4096.0, vectors: 4096.0, whole: 100.0, halving: 10.0, scanned: 0.1 };
         for spread in [
             Over::Owner,
             Over::Anywhere { message: 1.0 },
@@ -373,7 +434,8 @@ mod tests {
 
     #[test]
     fn parts_get_cheaper_by_halves_and_small_ones_are_scanned() {
-        let part = Part { measured: 4096.0, vectors: 4096.0, whole: 100.0, halving: 10.0, scanned: 0.1 };
+        let part =
+            Part { measured: 4096.0, vectors: 4096.0, whole: 100.0, halving: 10.0, scanned: 0.1 };
         assert!((part.of(2.0) - 90.0).abs() < 1e-9 && (part.of(4.0) - 80.0).abs() < 1e-9);
         assert!((part.of(8.0) - 51.2).abs() < 1e-9);
         let cost = operation(Over::Parts { further: 0.0, part }).cost(2);

@@ -46,10 +46,24 @@ fn apart(record: &Record, question: Question, shape: (usize, usize)) -> Option<S
 fn point_row(scaling: &Scaling, point: &Point) -> String {
     let clients = if point.is_aware { "aware" } else { "not" };
     let vectors = if point.vectors > 0 { point.vectors.to_string() } else { String::new() };
-    let what = [point.question.name().to_owned(), point.shape.name(), point.cores.to_string(), clients.into(), vectors];
-    let median = |figure: Option<Spread>| figure.map_or_else(String::new, |figure| format!("{:.3}", figure.median));
+    let what = [
+        point.question.name().to_owned(),
+        point.shape.name(),
+        point.cores.to_string(),
+        clients.into(),
+        vectors,
+    ];
+    let median = |figure: Option<Spread>| {
+        figure.map_or_else(String::new, |figure| format!("{:.3}", figure.median))
+    };
     let figures = match point.cpu() {
-        None => ["no figures, see above".to_owned(), String::new(), String::new(), String::new(), String::new()],
+        None => [
+            "no figures, see above".to_owned(),
+            String::new(),
+            String::new(),
+            String::new(),
+            String::new(),
+        ],
         Some(cpu) => [
             cpu.show(2),
             median(point.spread(|costs| costs.messages)),
@@ -77,26 +91,45 @@ fn share(scaling: &Scaling, point: &Point) -> Option<Spread> {
 fn held(scaling: &Scaling, model: &Model) -> String {
     let held = scaling.points.iter().filter_map(|point| {
         let operation = model.operations.iter().find(|operation| operation.is_of(point))?;
-        let cpu = point.cpu().filter(|_| point.question != Question::Search || point.vectors == scaling.vectors)?;
+        let cpu = point
+            .cpu()
+            .filter(|_| point.question != Question::Search || point.vectors == scaling.vectors)?;
         let cost = operation.cost(point.cores).total();
-        let (name, load, cores) = (operation.name.clone(), point.shape.name(), point.cores.to_string());
-        Some(row([name, load, cores, cpu.show(2), format!("{cost:.2}"), format!("{:.2}", cpu.median / cost)]))
+        let (name, load, cores) =
+            (operation.name.clone(), point.shape.name(), point.cores.to_string());
+        Some(row([
+            name,
+            load,
+            cores,
+            cpu.show(2),
+            format!("{cost:.2}"),
+            format!("{:.2}", cpu.median / cost),
+        ]))
     });
     with("model-held", &[("rows", rows(held))])
 }
 
 fn predicted(record: &Record, model: &Model) -> String {
-    let constant =
-        |(name, value): &(String, Spread)| row([name, &value.show(if value.median.abs() < 1.0 { 4 } else { 2 })]);
+    let constant = |(name, value): &(String, Spread)| {
+        row([name, &value.show(if value.median.abs() < 1.0 { 4 } else { 2 })])
+    };
     let mut constants: Vec<String> = model.constants.iter().map(constant).collect();
     if let Some(memory) = model.memory {
         let figures = format!("{:.1}; {:.1}", memory.fixed / 1e6, memory.each / 1e6);
-        constants.push(row(["resident, empty store: once, MB; each core, MB (a line through all)", &figures]));
+        constants.push(row([
+            "resident, empty store: once, MB; each core, MB (a line through all)",
+            &figures,
+        ]));
     }
-    let machines = model.operations.iter().flat_map(|operation| MACHINES.map(|cores| machine_row(operation, cores)));
+    let machines = model
+        .operations
+        .iter()
+        .flat_map(|operation| MACHINES.map(|cores| machine_row(operation, cores)));
     let mut operations: Vec<&Operation> = model.operations.iter().collect();
     operations.sort_by_key(|operation| operation.breaks_at().unwrap_or(usize::MAX));
-    let verdicts = operations.into_iter().map(|operation| format!("- {}: {}", operation.name, verdict(operation)));
+    let verdicts = operations
+        .into_iter()
+        .map(|operation| format!("- {}: {}", operation.name, verdict(operation)));
     with(
         "model",
         &[
@@ -137,19 +170,27 @@ fn verdict(operation: &Operation) -> String {
             rate / alone
         ),
     };
-    format!("{BROKEN} times the CPU of one core at {cores} cores, most of what was added by {worst}{most}.")
+    format!(
+        "{BROKEN} times the CPU of one core at {cores} cores, most of what was added by {worst}{most}."
+    )
 }
 
 fn memory(record: &Record, model: &Model) -> String {
     let mut out = String::new();
     for cores in MACHINES {
-        let empty = model.memory.map_or(f64::NAN, |memory| memory.fixed + memory.each * cores as f64);
+        let empty =
+            model.memory.map_or(f64::NAN, |memory| memory.fixed + memory.each * cores as f64);
         let mailboxes = format!("{:.0}", model.mailbox_bytes(cores) / 1e6);
         let empty = format!("{:.0}", empty / 1e6);
-        out += &with("memory-of", &[("cores", cores.to_string()), ("empty", empty), ("mailboxes", mailboxes)]);
+        out += &with(
+            "memory-of",
+            &[("cores", cores.to_string()), ("empty", empty), ("mailboxes", mailboxes)],
+        );
     }
     if let Some(cores) = model.mailboxes_outgrow() {
-        out += &format!("- The mailboxes outgrow everything else of an empty store at {cores} cores.\n");
+        out += &format!(
+            "- The mailboxes outgrow everything else of an empty store at {cores} cores.\n"
+        );
     }
     if let Some(bytes) = record.idle_bytes(SUTRA.name) {
         let cores = MACHINES[MACHINES.len() - 1];

@@ -56,12 +56,18 @@ pub(crate) struct Vectors {
 impl Vectors {
     /// Reads them, where there are any; how many.
     pub(crate) fn read(&self) -> Outcome<Option<u64>> {
-        let (Some(file), Some(dimension)) = (&self.vectors, self.dimension) else { return Ok(None) };
+        let (Some(file), Some(dimension)) = (&self.vectors, self.dimension) else {
+            return Ok(None);
+        };
         let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
         if dimension == 0 || bytes.len() % (4 * dimension) != 0 {
-            return Err(format!("{} holds no vectors of {dimension} numbers", file.display()).into());
+            return Err(
+                format!("{} holds no vectors of {dimension} numbers", file.display()).into()
+            );
         }
-        let row = |row: &[u8]| row.as_chunks().0.iter().map(|number| f32::from_le_bytes(*number)).collect();
+        let row = |row: &[u8]| {
+            row.as_chunks().0.iter().map(|number| f32::from_le_bytes(*number)).collect()
+        };
         let rows: Vec<Vec<f32>> = bytes.chunks_exact(4 * dimension).map(row).collect();
         Ok(Some(VECTORS.get_or_init(|| rows).len() as u64))
     }
@@ -123,17 +129,30 @@ pub(crate) fn queried(number: u64) -> Outcome<QueryConceptReply> {
 }
 
 pub(crate) fn heartbeat() -> HeartbeatRequest {
-    HeartbeatRequest { agent_id: "agent-001".into(), storage_node_count: 5, timestamp: 1_230_000_000 }
+    HeartbeatRequest {
+        agent_id: "agent-001".into(),
+        storage_node_count: 5,
+        timestamp: 1_230_000_000,
+    }
 }
 
 /// Makes the call and checks its answer.
-pub(crate) async fn call(channel: &Channel, operation: Operation, number: u64) -> Result<(), String> {
+pub(crate) async fn call(
+    channel: &Channel,
+    operation: Operation,
+    number: u64,
+) -> Result<(), String> {
     let said = |status: tonic::Status| status.to_string();
     match operation {
         Operation::Query => {
             let request = QueryConceptRequest { concept_id: key_name("bench", number) };
-            let reply = StorageClient::new(channel.clone()).query_concept(request).await.map_err(said)?.into_inner();
-            let id = sutra_wire::ConceptId::from_name(&key_name("bench", number)).map_err(|error| error.to_string())?;
+            let reply = StorageClient::new(channel.clone())
+                .query_concept(request)
+                .await
+                .map_err(said)?
+                .into_inner();
+            let id = sutra_wire::ConceptId::from_name(&key_name("bench", number))
+                .map_err(|error| error.to_string())?;
             if !reply.found || reply.content.len() != QUERIED_CONTENT {
                 return Err(format!("expected {QUERIED_CONTENT} bytes of content, got {reply:?}"));
             }
@@ -149,7 +168,8 @@ pub(crate) async fn call(channel: &Channel, operation: Operation, number: u64) -
         }
         Operation::Learn => learn(channel, learned(number)).await?,
         Operation::Heartbeat => {
-            let reply = GridClient::new(channel.clone()).heartbeat(heartbeat()).await.map_err(said)?;
+            let reply =
+                GridClient::new(channel.clone()).heartbeat(heartbeat()).await.map_err(said)?;
             if !reply.get_ref().acknowledged {
                 return Err("the heartbeat was not acknowledged".into());
             }
@@ -162,14 +182,18 @@ pub(crate) async fn call(channel: &Channel, operation: Operation, number: u64) -
 pub(crate) async fn search(channel: &Channel, number: u64) -> Result<Vec<String>, String> {
     let query_vector = vectors().get(number as usize).cloned().ok_or("there is no such query")?;
     let request = VectorSearchRequest { query_vector, k: K, ef_search: 0 };
-    let reply =
-        StorageClient::new(channel.clone()).vector_search(request).await.map_err(|status| status.to_string())?;
+    let reply = StorageClient::new(channel.clone())
+        .vector_search(request)
+        .await
+        .map_err(|status| status.to_string())?;
     Ok(reply.into_inner().results.into_iter().map(|hit| hit.concept_id).collect())
 }
 
 /// Has the server store a concept.
 pub(crate) async fn learn(channel: &Channel, concept: LearnConceptRequest) -> Result<(), String> {
-    let reply =
-        StorageClient::new(channel.clone()).learn_concept(concept).await.map_err(|status| status.to_string())?;
+    let reply = StorageClient::new(channel.clone())
+        .learn_concept(concept)
+        .await
+        .map_err(|status| status.to_string())?;
     if reply.get_ref().sequence == 0 { Err("a write without a sequence".into()) } else { Ok(()) }
 }

@@ -11,7 +11,11 @@ use crate::client::{Numbers, call};
 use crate::window::{Asked, Window};
 
 /// As many tasks as calls are in flight; each makes one after the other until the window ends.
-pub(crate) async fn run(channels: &Rc<Vec<Channel>>, asked: Asked, window: Window) -> Outcome<Measured> {
+pub(crate) async fn run(
+    channels: &Rc<Vec<Channel>>,
+    asked: Asked,
+    window: Window,
+) -> Outcome<Measured> {
     let measured = Rc::new(RefCell::new(Measured::new()));
     let numbers = Rc::new(RefCell::new(Numbers::of(asked.operation)));
     let mut tasks = tokio::task::JoinSet::new();

@@ -60,7 +60,11 @@ async fn measure(options: &Options) -> Outcome<Report> {
     }
     let channels = Rc::new(channels);
     let since = Duration::from_secs_f64(options.warm_up);
-    let window = Window { clock: Instant::now(), since, until: since + Duration::from_secs_f64(options.seconds) };
+    let window = Window {
+        clock: Instant::now(),
+        since,
+        until: since + Duration::from_secs_f64(options.seconds),
+    };
     let asked = Asked { operation: options.operation, depth: options.depth };
     let load = async {
         match options.rate {
@@ -88,7 +92,11 @@ async fn measure(options: &Options) -> Outcome<Report> {
 
 /// What is read beside the load: CPU times and bytes. Answers are counted by the window itself,
 /// which this sees begin and end a little late.
-async fn watch(window: Window, traffic: Arc<Traffic>, mut cpu: ServerCpu) -> Result<Measured, sutra_load::LoadError> {
+async fn watch(
+    window: Window,
+    traffic: Arc<Traffic>,
+    mut cpu: ServerCpu,
+) -> Result<Measured, sutra_load::LoadError> {
     tokio::time::sleep_until((window.clock + window.since).into()).await;
     let cpu_before = cpu.read()?;
     let (own_before, bytes_before) = (thread_cpu(), traffic.bytes());

@@ -34,7 +34,10 @@ pub(crate) struct Options {
 }
 
 /// Does one of the things below, and prints what it found as JSON.
-pub(crate) fn run(options: &Options, what: impl AsyncFnOnce(&Options) -> Outcome<Value>) -> Outcome {
+pub(crate) fn run(
+    options: &Options,
+    what: impl AsyncFnOnce(&Options) -> Outcome<Value>,
+) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     println!("{}", runtime.block_on(what(options))?);
     Ok(())
@@ -93,6 +96,7 @@ pub(crate) async fn first_answer(options: &Options) -> Outcome<Value> {
 
 fn resident(pid: u32) -> Outcome<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("VmRSS in status")?;
+    let line =
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("VmRSS in status")?;
     Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? * 1024)
 }

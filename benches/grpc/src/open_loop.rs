@@ -32,7 +32,12 @@ pub(crate) async fn run(
     traffic: &Traffic,
 ) -> Outcome<Measured> {
     let in_flight = vec![0; channels.len()];
-    let shared = Rc::new(RefCell::new(Shared { measured: Measured::new(), in_flight, ended: 0, failed: None }));
+    let shared = Rc::new(RefCell::new(Shared {
+        measured: Measured::new(),
+        in_flight,
+        ended: 0,
+        failed: None,
+    }));
     let measured = window.nanoseconds();
     let mut numbers = Numbers::of(asked.operation);
     let mut pacing = Pacing::new(rate, 0);
@@ -54,14 +59,16 @@ pub(crate) async fn run(
         // its turn.
         while Duration::from_nanos(pacing.next_due()) <= now {
             let room = |at: &usize| shared.borrow().in_flight[*at] < asked.depth;
-            let mut places = (pacing.cursor..pacing.cursor + channels.len()).map(|at| at % channels.len());
+            let mut places =
+                (pacing.cursor..pacing.cursor + channels.len()).map(|at| at % channels.len());
             let Some(at) = places.find(room) else { break };
             pacing.cursor = (at + 1) % channels.len();
             let due = pacing.next_due();
             pacing.take();
             called = true;
             shared.borrow_mut().in_flight[at] += 1;
-            let (channels, shared, operation) = (Rc::clone(channels), Rc::clone(&shared), asked.operation);
+            let (channels, shared, operation) =
+                (Rc::clone(channels), Rc::clone(&shared), asked.operation);
             let measured = measured.clone();
             let number = numbers.next();
             tokio::task::spawn_local(async move {
@@ -91,6 +98,7 @@ pub(crate) async fn run(
     let mut shared = shared.borrow_mut();
     let mut result = std::mem::replace(&mut shared.measured, Measured::new());
     result.polled = polled;
-    result.overdue = pacing.give_up(measured.start, measured.end, |waited| result.latencies.saturating_record(waited));
+    result.overdue = pacing
+        .give_up(measured.start, measured.end, |waited| result.latencies.saturating_record(waited));
     Ok(result)
 }

@@ -29,7 +29,8 @@ type Answer<T> = Result<Response<T>, Status>;
 /// Serves until it is killed, with one worker thread, as tokio starts on one CPU.
 pub(crate) fn serve(cpu: usize) -> Outcome {
     pin(cpu)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         println!("listening   {}", listener.local_addr()?);
@@ -62,14 +63,22 @@ impl Served {
 
 #[tonic::async_trait]
 impl Storage for Served {
-    async fn learn_concept(&self, request: Request<LearnConceptRequest>) -> Answer<LearnConceptReply> {
-        let LearnConceptRequest { concept_id, content, embedding, strength, confidence } = request.into_inner();
+    async fn learn_concept(
+        &self,
+        request: Request<LearnConceptRequest>,
+    ) -> Answer<LearnConceptReply> {
+        let LearnConceptRequest { concept_id, content, embedding, strength, confidence } =
+            request.into_inner();
         let id = id(&concept_id)?;
-        let sequence = self.write(|graph| graph.learn(id, Concept { content, embedding, strength, confidence }));
+        let sequence = self
+            .write(|graph| graph.learn(id, Concept { content, embedding, strength, confidence }));
         Ok(Response::new(LearnConceptReply { sequence }))
     }
 
-    async fn query_concept(&self, request: Request<QueryConceptRequest>) -> Answer<QueryConceptReply> {
+    async fn query_concept(
+        &self,
+        request: Request<QueryConceptRequest>,
+    ) -> Answer<QueryConceptReply> {
         let id = id(&request.get_ref().concept_id)?;
         Ok(Response::new(self.read(|graph| match graph.query(&id) {
             Some(concept) => QueryConceptReply {
@@ -83,10 +92,14 @@ impl Storage for Served {
         })))
     }
 
-    async fn vector_search(&self, request: Request<VectorSearchRequest>) -> Answer<VectorSearchReply> {
+    async fn vector_search(
+        &self,
+        request: Request<VectorSearchRequest>,
+    ) -> Answer<VectorSearchReply> {
         let request = request.into_inner();
         let nearest = self.read(|graph| graph.nearest(&request.query_vector, request.k as usize));
-        let hit = |(id, similarity): (ConceptId, f32)| Hit { concept_id: id.to_string(), similarity };
+        let hit =
+            |(id, similarity): (ConceptId, f32)| Hit { concept_id: id.to_string(), similarity };
         Ok(Response::new(VectorSearchReply { results: nearest.into_iter().map(hit).collect() }))
     }
 }

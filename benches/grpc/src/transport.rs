@@ -50,11 +50,17 @@ pub(crate) async fn connect(address: SocketAddr, traffic: &Arc<Traffic>) -> Outc
             Ok(TokioIo::new(Counted { stream, traffic }))
         }
     });
-    Ok(Endpoint::from_shared(format!("http://{address}"))?.connect_with_connector(connector).await?)
+    Ok(Endpoint::from_shared(format!("http://{address}"))?
+        .connect_with_connector(connector)
+        .await?)
 }
 
 impl AsyncRead for Counted {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = into.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, into);
         self.traffic.received.fetch_add((into.filled().len() - before) as u64, Ordering::Relaxed);
@@ -63,7 +69,11 @@ impl AsyncRead for Counted {
 }
 
 impl AsyncWrite for Counted {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.count(&polled);
         polled

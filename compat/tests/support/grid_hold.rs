@@ -11,11 +11,18 @@ pub(crate) fn hold_request(message: &[u8]) {
         Ok(read) => {
             let mut again = Vec::new();
             read.0.append(read.1.as_ref(), &mut again);
-            assert_eq!(GridRequest::read(&again[PREFIX_BYTES..]).expect("what was read can be"), read);
-            let claim = GridRequest::read_claim(message).expect("what was read can be").unwrap_or_default();
+            assert_eq!(
+                GridRequest::read(&again[PREFIX_BYTES..]).expect("what was read can be"),
+                read
+            );
+            let claim =
+                GridRequest::read_claim(message).expect("what was read can be").unwrap_or_default();
             let mut claimed = Vec::new();
             read.0.append_with_claim(&claim, &mut claimed);
-            assert_eq!(GridRequest::read(&claimed[PREFIX_BYTES..]).expect("what was read can be").0, read.0);
+            assert_eq!(
+                GridRequest::read(&claimed[PREFIX_BYTES..]).expect("what was read can be").0,
+                read.0
+            );
         }
         Err(error) => assert!(!error.to_string().is_empty()),
     }
@@ -27,11 +34,17 @@ pub(crate) fn hold_reply(message: &[u8]) {
         Ok(read) => {
             let mut again = Vec::new();
             read.0.append(read.1.as_ref(), &mut again);
-            assert_eq!(GridReply::read(&again[PREFIX_BYTES..]).expect("what was read can be"), read);
+            assert_eq!(
+                GridReply::read(&again[PREFIX_BYTES..]).expect("what was read can be"),
+                read
+            );
             let read = GridReply::read_with_details(message).expect("what was read can be");
             let mut again = Vec::new();
             read.0.append_with_details(read.1.as_ref(), &mut again);
-            assert_eq!(GridReply::read_with_details(&again[PREFIX_BYTES..]).expect("what was read can be"), read);
+            assert_eq!(
+                GridReply::read_with_details(&again[PREFIX_BYTES..]).expect("what was read can be"),
+                read
+            );
         }
         Err(error) => assert!(!error.to_string().is_empty()),
     }

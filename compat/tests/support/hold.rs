@@ -3,8 +3,8 @@
 
 use sutra_compat::{CompatError, Decoded, Dialect, Numbering, Undecodable, encode_error};
 use sutra_wire::{
-    AssociationKey, AssociationRecord, Checked, ConceptKey, ConceptRecord, ConceptsRequest, IdRule, NeighborsRequest,
-    Opcode, PathRequest, Payload, PayloadError, SearchRequest,
+    AssociationKey, AssociationRecord, Checked, ConceptKey, ConceptRecord, ConceptsRequest, IdRule,
+    NeighborsRequest, Opcode, PathRequest, Payload, PayloadError, SearchRequest,
 };
 
 /// Both numberings and both rules for ids.
@@ -33,7 +33,9 @@ pub(crate) fn judge(decoded: Result<Decoded, Undecodable>, archive: &[u8]) -> Op
             Opcode::Neighbors => sound::<NeighborsRequest>(archive),
             Opcode::Path => sound::<PathRequest>(archive),
             Opcode::Search => sound::<SearchRequest>(archive),
-            Opcode::Stats | Opcode::Flush | Opcode::Health => assert!(archive.is_empty(), "{opcode:?} has no payload"),
+            Opcode::Stats | Opcode::Flush | Opcode::Health => {
+                assert!(archive.is_empty(), "{opcode:?} has no payload")
+            }
             other => panic!("no legacy request asks for {other:?}"),
         },
         Ok(Decoded::Refused { .. }) => {}

@@ -94,12 +94,16 @@ impl Destination {
             return Ok(Self::direct(io::stdout(), false));
         }
         let opened = match follow(path) {
-            Ok(Leads::Descriptor(path)) if is_standard_output(&path) => Ok(Self::direct(io::stdout(), false)),
+            Ok(Leads::Descriptor(path)) if is_standard_output(&path) => {
+                Ok(Self::direct(io::stdout(), false))
+            }
             // A file that is open already goes on where it ends.
             Ok(Leads::Descriptor(path)) => {
                 OpenOptions::new().append(true).open(path).map(|file| Self::direct(file, true))
             }
-            Ok(Leads::Special(path)) => OpenOptions::new().write(true).open(path).map(|file| Self::direct(file, true)),
+            Ok(Leads::Special(path)) => {
+                OpenOptions::new().write(true).open(path).map(|file| Self::direct(file, true))
+            }
             Ok(Leads::File(to)) => return Self::replace(path, to, output),
             Err(error) => Err(error),
         };
@@ -143,9 +147,14 @@ impl Destination {
             partial.remove();
         });
         let file = file.map_err(|error| match error.kind() {
-            ErrorKind::PermissionDenied if !to.exists() || rustix::fs::access(&to, Access::WRITE_OK).is_ok() => {
+            ErrorKind::PermissionDenied
+                if !to.exists() || rustix::fs::access(&to, Access::WRITE_OK).is_ok() =>
+            {
                 let folder = folder.display();
-                Failure::Usage(format!("--output: cannot make a file in {folder} for {}: {error}", path.display()))
+                Failure::Usage(format!(
+                    "--output: cannot make a file in {folder} for {}: {error}",
+                    path.display()
+                ))
             }
             _ => cannot_open(path, &error),
         })?;
@@ -173,7 +182,8 @@ impl Replacement {
         if matches!(*self.partial.stage(), Stage::Unnamed) {
             // Linking never replaces; renaming does.
             let descriptor = format!("{DESCRIPTORS}/{}", self.file.as_raw_fd());
-            let link = |name: &Path| Ok(linkat(CWD, &descriptor, CWD, name, AtFlags::SYMLINK_FOLLOW)?);
+            let link =
+                |name: &Path| Ok(linkat(CWD, &descriptor, CWD, name, AtFlags::SYMLINK_FOLLOW)?);
             named(&self.folder, &self.partial, link)?;
         }
         let mut stage = self.partial.stage();
@@ -196,9 +206,9 @@ fn cannot_open(path: &Path, error: &io::Error) -> Failure {
     let problem = format!("cannot write {}: {error}", path.display());
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Failure::Host(problem),
-        _ => {
-            Failure::Usage(format!("--output: {problem}; name a file in a folder that is there and may be written to"))
-        }
+        _ => Failure::Usage(format!(
+            "--output: {problem}; name a file in a folder that is there and may be written to"
+        )),
     }
 }
 
@@ -246,11 +256,16 @@ fn unnamed(folder: &Path) -> Option<io::Result<File>> {
 
 /// Makes something under a random name in the folder. The name is known before it is there, so that
 /// a signal at any time finds it.
-fn named<T>(folder: &Path, partial: &Partial, mut make: impl FnMut(&Path) -> io::Result<T>) -> io::Result<T> {
-    let made = Builder::new().prefix(".sutra-export-").suffix(".partial").make_in(folder, |name| {
-        *partial.stage() = Stage::Named(name.to_owned());
-        make(name).inspect_err(|_| *partial.stage() = Stage::Unnamed)
-    })?;
+fn named<T>(
+    folder: &Path,
+    partial: &Partial,
+    mut make: impl FnMut(&Path) -> io::Result<T>,
+) -> io::Result<T> {
+    let made =
+        Builder::new().prefix(".sutra-export-").suffix(".partial").make_in(folder, |name| {
+            *partial.stage() = Stage::Named(name.to_owned());
+            make(name).inspect_err(|_| *partial.stage() = Stage::Unnamed)
+        })?;
     let (made, name) = made.into_parts();
     name.keep().map_err(|error| error.error)?;
     Ok(made)

@@ -18,10 +18,17 @@ impl Format for Dot {
         out.write_all(b"digraph sutra {\n  charset=\"UTF-8\";\n")
     }
 
-    fn concept(&self, out: &mut dyn Write, end: &End, record: Option<&ArchivedConceptRecord>) -> io::Result<()> {
+    fn concept(
+        &self,
+        out: &mut dyn Write,
+        end: &End,
+        record: Option<&ArchivedConceptRecord>,
+    ) -> io::Result<()> {
         write!(out, "  \"{}\" [label=\"{}\"", end.id, Quoted(&label(end, record), Used::AsLabel))?;
         match record {
-            Some(record) => write!(out, ", tooltip=\"{}\"", Quoted(&record.content, Used::AsTooltip))?,
+            Some(record) => {
+                write!(out, ", tooltip=\"{}\"", Quoted(&record.content, Used::AsTooltip))?
+            }
             None => write!(out, ", style=\"dashed\"")?,
         }
         writeln!(out, "];")
@@ -29,7 +36,11 @@ impl Format for Dot {
 
     fn association(&self, out: &mut dyn Write, edge: &Edge<'_>) -> io::Result<()> {
         let Edge { source, target, kind, confidence } = edge;
-        writeln!(out, "  \"{}\" -> \"{}\" [label=\"{kind}\", confidence=\"{confidence}\"];", source.id, target.id)
+        writeln!(
+            out,
+            "  \"{}\" -> \"{}\" [label=\"{kind}\", confidence=\"{confidence}\"];",
+            source.id, target.id
+        )
     }
 
     fn end(&self, out: &mut dyn Write) -> io::Result<()> {

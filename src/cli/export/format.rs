@@ -35,7 +35,12 @@ pub(super) trait Format {
     }
 
     /// A concept; without a record, one that is not learned and an end of associations.
-    fn concept(&self, out: &mut dyn Write, end: &End, record: Option<&ArchivedConceptRecord>) -> io::Result<()>;
+    fn concept(
+        &self,
+        out: &mut dyn Write,
+        end: &End,
+        record: Option<&ArchivedConceptRecord>,
+    ) -> io::Result<()>;
 
     fn association(&self, out: &mut dyn Write, edge: &Edge<'_>) -> io::Result<()>;
 
@@ -57,7 +62,9 @@ pub(super) fn label(end: &End, record: Option<&ArchivedConceptRecord>) -> String
 pub(super) fn drawable(c: char) -> char {
     match c {
         '\t' | '\n' | '\r' => c,
-        '\0'..='\u{1f}' => char::from_u32(0x2400 + u32::from(c)).unwrap_or(char::REPLACEMENT_CHARACTER),
+        '\0'..='\u{1f}' => {
+            char::from_u32(0x2400 + u32::from(c)).unwrap_or(char::REPLACEMENT_CHARACTER)
+        }
         '\u{7f}' => '\u{2421}',
         // No characters at all.
         '\u{fffe}' | '\u{ffff}' => char::REPLACEMENT_CHARACTER,

@@ -27,8 +27,18 @@ impl Format for GraphMl {
         )
     }
 
-    fn concept(&self, out: &mut dyn Write, end: &End, record: Option<&ArchivedConceptRecord>) -> io::Result<()> {
-        write!(out, "    <node id=\"{}\"><data key=\"label\">{}</data>", end.id, Text(&label(end, record)))?;
+    fn concept(
+        &self,
+        out: &mut dyn Write,
+        end: &End,
+        record: Option<&ArchivedConceptRecord>,
+    ) -> io::Result<()> {
+        write!(
+            out,
+            "    <node id=\"{}\"><data key=\"label\">{}</data>",
+            end.id,
+            Text(&label(end, record))
+        )?;
         write!(out, "<data key=\"learned\">{}</data>", record.is_some())?;
         if let Some(record) = record {
             write!(out, "<data key=\"content\">{}</data>", Text(&record.content))?;
@@ -40,7 +50,11 @@ impl Format for GraphMl {
 
     fn association(&self, out: &mut dyn Write, edge: &Edge<'_>) -> io::Result<()> {
         let Edge { source, target, kind, confidence } = edge;
-        write!(out, "    <edge source=\"{}\" target=\"{}\"><data key=\"type\">{kind}</data>", source.id, target.id)?;
+        write!(
+            out,
+            "    <edge source=\"{}\" target=\"{}\"><data key=\"type\">{kind}</data>",
+            source.id, target.id
+        )?;
         writeln!(out, "<data key=\"sureness\">{confidence}</data></edge>")
     }
 

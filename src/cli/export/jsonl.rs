@@ -46,7 +46,12 @@ fn unless_one(number: f32) -> Option<f32> {
 }
 
 impl Format for JsonLines<'_> {
-    fn concept(&self, out: &mut dyn Write, end: &End, record: Option<&ArchivedConceptRecord>) -> io::Result<()> {
+    fn concept(
+        &self,
+        out: &mut dyn Write,
+        end: &End,
+        record: Option<&ArchivedConceptRecord>,
+    ) -> io::Result<()> {
         let Some(record) = record else { return Ok(()) };
         let line = Concept {
             id: &end.reference,

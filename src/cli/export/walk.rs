@@ -116,7 +116,11 @@ impl<'a> Walk<'a> {
     /// Writes some concepts with their associations. With `among` these are the ones from them to
     /// concepts of that set. Without it they are all from them, and those to them from concepts
     /// that are not learned, which no list has.
-    async fn chunk(&mut self, ids: &[ConceptId], among: Option<&HashSet<ConceptId>>) -> Result<(), Failure> {
+    async fn chunk(
+        &mut self,
+        ids: &[ConceptId],
+        among: Option<&HashSet<ConceptId>>,
+    ) -> Result<(), Failure> {
         let mut ends = Vec::with_capacity(ids.len());
         let mut records = self.client.query_many(ids.iter().copied()).in_flight(RECORDS);
         for id in ids {
@@ -175,7 +179,8 @@ impl<'a> Walk<'a> {
         peers.sort_unstable();
         peers.dedup();
         let peers = look_up(self.client, peers, Content::FirstLine).await?;
-        let peers: HashMap<ConceptId, Known> = peers.into_iter().map(|known| (known.id, known)).collect();
+        let peers: HashMap<ConceptId, Known> =
+            peers.into_iter().map(|known| (known.id, known)).collect();
         for Gathered { of, peer, outgoing, kind, confidence } in edges {
             let known = peers.get(&peer);
             if !outgoing && known.is_some_and(|known| known.learned) {
@@ -190,6 +195,10 @@ impl<'a> Walk<'a> {
     }
 }
 
-async fn answered(reply: JoinHandle<Result<View<Neighbors>, ClientError>>) -> Result<View<Neighbors>, Failure> {
-    Ok(reply.await.map_err(|error| Failure::Host(format!("cannot ask for neighbours: {error}")))??)
+async fn answered(
+    reply: JoinHandle<Result<View<Neighbors>, ClientError>>,
+) -> Result<View<Neighbors>, Failure> {
+    Ok(reply
+        .await
+        .map_err(|error| Failure::Host(format!("cannot ask for neighbours: {error}")))??)
 }

@@ -87,10 +87,17 @@ pub(crate) struct Master {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  sutra grid master --data sutra-grid --listen 10.0.0.1:7001 --compat 10.0.0.1:7002")]
+#[command(
+    after_help = "Example:\n  sutra grid master --data sutra-grid --listen 10.0.0.1:7001 --compat 10.0.0.1:7002"
+)]
 pub(crate) struct RunMaster {
     /// The folder of its registry; made where it does not exist
-    #[arg(long, env = "SUTRA_GRID_MASTER_DATA", value_name = "FOLDER", default_value = "sutra-grid")]
+    #[arg(
+        long,
+        env = "SUTRA_GRID_MASTER_DATA",
+        value_name = "FOLDER",
+        default_value = "sutra-grid"
+    )]
     pub(crate) data: PathBuf,
     /// Addresses to listen on, separated by commas
     #[arg(long, env = "SUTRA_GRID_MASTER_LISTEN", value_name = "ADDRESS", value_delimiter = ',', default_value = DEFAULT_MASTER, value_parser = address)]
@@ -129,7 +136,12 @@ pub(crate) struct RunAgent {
     #[arg(long, env = "SUTRA_GRID", value_name = "ADDRESS", default_value = DEFAULT_MASTER)]
     pub(crate) master: String,
     /// Its folder, with the nodes' data below it; made where it does not exist
-    #[arg(long, env = "SUTRA_GRID_AGENT_DATA", value_name = "FOLDER", default_value = "sutra-agent")]
+    #[arg(
+        long,
+        env = "SUTRA_GRID_AGENT_DATA",
+        value_name = "FOLDER",
+        default_value = "sutra-agent"
+    )]
     pub(crate) data: PathBuf,
     /// Storage nodes that it keeps running at most
     #[arg(long, env = "SUTRA_GRID_AGENT_MAX_NODES", value_name = "N", default_value_t = 8, value_parser = count::<1, 256>, allow_hyphen_values = true)]
@@ -145,7 +157,12 @@ pub(crate) struct RunAgent {
     pub(crate) advertise: Option<String>,
     /// What happens to the nodes when the agent is told to end: they keep running (leave), or are
     /// stopped and started again with it (stop)
-    #[arg(long, env = "SUTRA_GRID_AGENT_ON_STOP", value_name = "leave|stop", default_value = "leave")]
+    #[arg(
+        long,
+        env = "SUTRA_GRID_AGENT_ON_STOP",
+        value_name = "leave|stop",
+        default_value = "leave"
+    )]
     pub(crate) on_stop: OnStop,
     /// The program to run as a node; this one by default
     #[arg(long, env = "SUTRA_GRID_AGENT_PROGRAM", value_name = "FILE", hide = true)]
@@ -162,8 +179,10 @@ pub(crate) struct Nodes {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  sutra grid spawn agent-1 --name words --memory 4G --cores 1\n\n\
-    A stopped node is started again, on its data, where its name or its path is given.")]
+#[command(
+    after_help = "Example:\n  sutra grid spawn agent-1 --name words --memory 4G --cores 1\n\n\
+    A stopped node is started again, on its data, where its name or its path is given."
+)]
 pub(crate) struct Spawn {
     /// The agent
     pub(crate) agent: String,
@@ -233,8 +252,13 @@ fn mebibytes(text: &str) -> Result<u64, String> {
         "t" | "tb" | "tib" => 1 << 20,
         _ => 0,
     };
-    let size = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).filter(|size| *size > 0);
-    size.filter(|size| *size < 1 << 40).ok_or_else(|| format!("{text:?} is no size; write 512M, 4G or 1T"))
+    let size = digits
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(factor))
+        .filter(|size| *size > 0);
+    size.filter(|size| *size < 1 << 40)
+        .ok_or_else(|| format!("{text:?} is no size; write 512M, 4G or 1T"))
 }
 
 #[cfg(test)]

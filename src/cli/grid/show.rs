@@ -11,8 +11,17 @@ use crate::printable::name;
 use crate::words::{duration, local_time, utc_time};
 
 pub(super) fn agents(agents: &[AgentInfo]) -> String {
-    let mut table =
-        Table::new(&["AGENT", "HOST", "HEALTH", "NODES", "CORES", "MEMORY", "LAST HEARTBEAT", "ENDPOINT", "VERSION"]);
+    let mut table = Table::new(&[
+        "AGENT",
+        "HOST",
+        "HEALTH",
+        "NODES",
+        "CORES",
+        "MEMORY",
+        "LAST HEARTBEAT",
+        "ENDPOINT",
+        "VERSION",
+    ]);
     for agent in agents {
         table.row(vec![
             agent.agent_id.clone(),
@@ -30,8 +39,10 @@ pub(super) fn agents(agents: &[AgentInfo]) -> String {
 }
 
 pub(super) fn nodes(nodes: &[NodeInfo]) -> String {
-    let mut table =
-        Table::new(&["NODE", "NAME", "AGENT", "STATE", "NATIVE", "COMPAT", "CORES", "MEMORY", "RESTARTS", "DETAIL"]);
+    let mut table = Table::new(&[
+        "NODE", "NAME", "AGENT", "STATE", "NATIVE", "COMPAT", "CORES", "MEMORY", "RESTARTS",
+        "DETAIL",
+    ]);
     for node in nodes {
         let report = &node.report;
         let unknown = [AgentState::Offline as u8, AgentState::Unknown as u8];
@@ -116,11 +127,13 @@ pub(super) fn event_json(event: &GridEvent) -> Value {
 }
 
 fn agent_state(state: u8) -> String {
-    AgentState::from_number(state).map_or_else(|| format!("state {state}"), |state| state.name().into())
+    AgentState::from_number(state)
+        .map_or_else(|| format!("state {state}"), |state| state.name().into())
 }
 
 pub(super) fn node_state(state: u8) -> String {
-    NodeState::from_number(state).map_or_else(|| format!("state {state}"), |state| state.name().into())
+    NodeState::from_number(state)
+        .map_or_else(|| format!("state {state}"), |state| state.name().into())
 }
 
 fn kind(kind: u8) -> String {

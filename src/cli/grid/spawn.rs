@@ -8,7 +8,11 @@ use super::show;
 use crate::exit::{Answer, Failure};
 use crate::output::Output;
 
-pub(super) async fn run(grid: &GridClient, spawn: &Spawn, output: Output) -> Result<Answer, Failure> {
+pub(super) async fn run(
+    grid: &GridClient,
+    spawn: &Spawn,
+    output: Output,
+) -> Result<Answer, Failure> {
     let request = SpawnNode {
         agent_id: spawn.agent.clone(),
         name: spawn.name.clone(),

@@ -13,15 +13,21 @@ use crate::output::Output;
 use crate::printable::name;
 use crate::words::duration;
 
-pub(super) async fn run(grid: &GridClient, address: &str, output: Output) -> Result<Answer, Failure> {
+pub(super) async fn run(
+    grid: &GridClient,
+    address: &str,
+    output: Output,
+) -> Result<Answer, Failure> {
     let cluster = grid.cluster().await?;
     let health = grid.health().await?;
     let agents = grid.agents().await?;
     let nodes = grid.nodes(None).await?;
     let state = ClusterState::from_number(cluster.state);
-    let word = state.map_or_else(|| format!("state {}", cluster.state), |state| state.name().to_owned());
+    let word =
+        state.map_or_else(|| format!("state {}", cluster.state), |state| state.name().to_owned());
     // Not heard of since the master's start.
-    let unknown = cluster.agents.saturating_sub(cluster.healthy + cluster.degraded + cluster.offline);
+    let unknown =
+        cluster.agents.saturating_sub(cluster.healthy + cluster.degraded + cluster.offline);
     let value = json!({
         "state": word, "status": health.status, "version": cluster.version, "uptime_us": cluster.uptime,
         "agents": { "total": cluster.agents, "healthy": cluster.healthy, "degraded": cluster.degraded, "offline": cluster.offline,
@@ -55,7 +61,11 @@ pub(super) async fn run(grid: &GridClient, address: &str, output: Output) -> Res
         }
         text
     })?;
-    Ok(if state == Some(ClusterState::Healthy) && health.healthy { Answer::Yes } else { Answer::No })
+    Ok(if state == Some(ClusterState::Healthy) && health.healthy {
+        Answer::Yes
+    } else {
+        Answer::No
+    })
 }
 
 /// What is not as it should be, a line each.

@@ -27,19 +27,26 @@ impl Table {
         let widths: Vec<usize> = (0..head.len()).map(|column| self.width(column)).collect();
         let lines = self.rows.iter().map(|row| {
             let shown = row.iter().zip(&widths).filter(|(_, width)| **width > 0);
-            let cells =
-                shown.map(|(cell, width)| cell.clone() + &" ".repeat(width - measure_text_width(cell).min(*width)));
+            let cells = shown.map(|(cell, width)| {
+                cell.clone() + &" ".repeat(width - measure_text_width(cell).min(*width))
+            });
             first_line(cells.collect::<Vec<_>>().join("  ").trim_end(), columns())
         });
         lines.collect::<Vec<_>>().join("\n")
     }
 
     fn width(&self, column: usize) -> usize {
-        let is_empty = self.rows.iter().skip(1).all(|row| row.get(column).is_none_or(String::is_empty));
+        let is_empty =
+            self.rows.iter().skip(1).all(|row| row.get(column).is_none_or(String::is_empty));
         if is_empty {
             return 0;
         }
-        self.rows.iter().filter_map(|row| row.get(column)).map(|cell| measure_text_width(cell)).max().unwrap_or(0)
+        self.rows
+            .iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| measure_text_width(cell))
+            .max()
+            .unwrap_or(0)
     }
 }
 
@@ -52,6 +59,9 @@ mod tests {
         let mut table = Table::new(&["NODE", "NAME", "STATE", "DETAIL"]);
         table.row(vec!["node-1".into(), String::new(), "running".into(), String::new()]);
         table.row(vec!["n".into(), String::new(), "gave up".into(), "a\u{1b}b".into()]);
-        assert_eq!(table.lines(), "NODE    STATE    DETAIL\nnode-1  running\nn       gave up  a\\u{1b}b");
+        assert_eq!(
+            table.lines(),
+            "NODE    STATE    DETAIL\nnode-1  running\nn       gave up  a\\u{1b}b"
+        );
     }
 }

@@ -8,7 +8,11 @@ use crate::exit::{Answer, Failure};
 use crate::output::Output;
 use crate::printable::name;
 
-pub(super) async fn run(grid: &GridClient, unregister: &Unregister, output: Output) -> Result<Answer, Failure> {
+pub(super) async fn run(
+    grid: &GridClient,
+    unregister: &Unregister,
+    output: Output,
+) -> Result<Answer, Failure> {
     let found = grid.unregister_agent(&unregister.agent).await?;
     output.answer(&json!({ "agent_id": unregister.agent, "unregistered": found }), || {
         let agent = name(&unregister.agent);

@@ -7,7 +7,11 @@ use super::show;
 use crate::exit::{Answer, Failure};
 use crate::output::Output;
 
-pub(super) async fn run(grid: &GridClient, asked: &Watch, output: Output) -> Result<Answer, Failure> {
+pub(super) async fn run(
+    grid: &GridClient,
+    asked: &Watch,
+    output: Output,
+) -> Result<Answer, Failure> {
     let mut watch = grid.watch(asked.after).await?;
     output.note("watching; Ctrl-C ends it");
     while let Some(event) = watch.next().await? {

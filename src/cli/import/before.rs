@@ -26,14 +26,19 @@ pub(super) struct Before<'a> {
 }
 
 impl<'a> Before<'a> {
-    pub(super) fn of(inputs: &[Input], record: &'a ImportRecord, stop: &Stop) -> Result<Self, Failure> {
+    pub(super) fn of(
+        inputs: &[Input],
+        record: &'a ImportRecord,
+        stop: &Stop,
+    ) -> Result<Self, Failure> {
         if inputs.len() > MAX_IMPORTS {
             return Err(Failure::Usage(format!(
                 "{} files are too many, as a store remembers {MAX_IMPORTS}: merge some of them, or use `sutra import`",
                 inputs.len()
             )));
         }
-        let digests: Vec<String> = inputs.iter().map(|input| digest(input, stop)).collect::<Result<_, _>>()?;
+        let digests: Vec<String> =
+            inputs.iter().map(|input| digest(input, stop)).collect::<Result<_, _>>()?;
         let known = record.known(&digests);
         Ok(Self { record, digests, known })
     }
@@ -55,7 +60,9 @@ impl<'a> Before<'a> {
 fn digest(input: &Input, stop: &Stop) -> Result<String, Failure> {
     let mut digest = Md5::new();
     let mut add = |file: io::Result<File>| -> Result<bool, Failure> {
-        let cannot = |error: io::Error| Failure::Usage(format!("cannot read {}: {error}", input.path.display()));
+        let cannot = |error: io::Error| {
+            Failure::Usage(format!("cannot read {}: {error}", input.path.display()))
+        };
         let mut file = match file {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
             file => file.map_err(cannot)?,

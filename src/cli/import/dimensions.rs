@@ -74,7 +74,13 @@ impl Dimensions {
             .filter(|(_, known)| known.refused > 0)
             .filter_map(|(namespace, known)| {
                 let (numbers, Origin { source, line }) = known.decided?;
-                Some(Decision { namespace, numbers, file: path(source), line, refused: known.refused })
+                Some(Decision {
+                    namespace,
+                    numbers,
+                    file: path(source),
+                    line,
+                    refused: known.refused,
+                })
             })
             .collect();
         decisions.sort_by(|a, b| a.namespace.cmp(&b.namespace));
@@ -92,9 +98,15 @@ mod tests {
         let origin = |line| Origin { source: 0, line };
         assert_eq!(dimensions.next("", 384), Next::SendAlone);
         dimensions.sent("", 384, origin(1), false);
-        assert_eq!((dimensions.next("", 384), dimensions.next("", 3)), (Next::Send, Next::SendAlone));
+        assert_eq!(
+            (dimensions.next("", 384), dimensions.next("", 3)),
+            (Next::Send, Next::SendAlone)
+        );
         dimensions.sent("", 3, origin(2), true);
-        assert_eq!((dimensions.next("", 3), dimensions.next("", 384)), (Next::Send, Next::Refuse(3, origin(2))));
+        assert_eq!(
+            (dimensions.next("", 3), dimensions.next("", 384)),
+            (Next::Send, Next::Refuse(3, origin(2)))
+        );
         assert_eq!(dimensions.next("other", 384), Next::SendAlone);
         let decisions = dimensions.decisions(|_| PathBuf::from("a.jsonl"));
         assert_eq!((decisions.len(), decisions[0].line, decisions[0].refused), (1, 2, 1));

@@ -95,7 +95,8 @@ impl Embeddings {
         let length = file.metadata().map_err(failed)?.len();
         let mut reader = BufReader::new(&file);
         check_header(&file).map_err(|problem| wrong(format!("not a .npy file: {problem}")))?;
-        let header = NpyHeader::from_reader(&mut reader).map_err(|error| wrong(format!("not a .npy file: {error}")))?;
+        let header = NpyHeader::from_reader(&mut reader)
+            .map_err(|error| wrong(format!("not a .npy file: {error}")))?;
         let &[rows, dimension] = header.shape() else {
             return Err(wrong(format!(
                 "has the shape {:?}; expected two dimensions, one row for each concept",
@@ -105,14 +106,19 @@ impl Embeddings {
         let dimension = usize::try_from(dimension)
             .ok()
             .filter(|dimension| (1..=MAX_DIMENSION).contains(dimension))
-            .ok_or_else(|| wrong(format!("has rows of {dimension} numbers; 1 to {MAX_DIMENSION} are possible")))?;
+            .ok_or_else(|| {
+                wrong(format!("has rows of {dimension} numbers; 1 to {MAX_DIMENSION} are possible"))
+            })?;
         let numbers = Numbers::of(&header.dtype()).ok_or_else(|| {
             let dtype = header.dtype().descr();
-            wrong(format!("holds {dtype}; expected float16, float32, float64, integers or booleans"))
+            wrong(format!(
+                "holds {dtype}; expected float16, float32, float64, integers or booleans"
+            ))
         })?;
         let start = reader.stream_position().map_err(failed)?;
         let bytes = rows.checked_mul(dimension as u64 * numbers.size as u64);
-        if bytes.and_then(|bytes| bytes.checked_add(start)).is_none_or(|expected| expected > length) {
+        if bytes.and_then(|bytes| bytes.checked_add(start)).is_none_or(|expected| expected > length)
+        {
             return Err(wrong(format!(
                 "is cut short: {length} bytes can't hold {} of {}",
                 counted(rows, "row"),
@@ -158,7 +164,10 @@ impl Embeddings {
         } else {
             let mut bytes = vec![0; rows * numbers.size];
             for column in 0..dimension {
-                self.file.read_exact_at(&mut bytes, self.offset(column as u64 * self.rows + self.next))?;
+                self.file.read_exact_at(
+                    &mut bytes,
+                    self.offset(column as u64 * self.rows + self.next),
+                )?;
                 let numbers_of_column = block[column..].iter_mut().step_by(dimension);
                 for (number, bytes) in numbers_of_column.zip(bytes.chunks_exact(numbers.size)) {
                     *number = numbers.read(bytes);
@@ -181,8 +190,12 @@ fn check_header(mut file: &File) -> Result<(), String> {
     let mut head = [0; 12];
     file.read_exact(&mut head).map_err(|error| error.to_string())?;
     let (start, length) = match head {
-        [0x93, b'N', b'U', b'M', b'P', b'Y', 1, 0, low, high, ..] => (10, u32::from(u16::from_le_bytes([low, high]))),
-        [0x93, b'N', b'U', b'M', b'P', b'Y', 2 | 3, 0, length @ ..] => (12, u32::from_le_bytes(length)),
+        [0x93, b'N', b'U', b'M', b'P', b'Y', 1, 0, low, high, ..] => {
+            (10, u32::from(u16::from_le_bytes([low, high])))
+        }
+        [0x93, b'N', b'U', b'M', b'P', b'Y', 2 | 3, 0, length @ ..] => {
+            (12, u32::from_le_bytes(length))
+        }
         [0x93, b'N', b'U', b'M', b'P', b'Y', major, minor, ..] => {
             return Err(format!("its version is {major}.{minor}; 1.0, 2.0 and 3.0 are known"));
         }
@@ -192,7 +205,9 @@ fn check_header(mut file: &File) -> Result<(), String> {
         return Err(format!("its header claims {length} bytes"));
     }
     let mut header = vec![0; length as usize];
-    file.read_exact_at(&mut header, start).and_then(|()| file.rewind()).map_err(|error| error.to_string())?;
+    file.read_exact_at(&mut header, start)
+        .and_then(|()| file.rewind())
+        .map_err(|error| error.to_string())?;
     if product(&String::from_utf8_lossy(&header)).is_none() {
         return Err("its shape has more numbers than any file".into());
     }
@@ -203,9 +218,11 @@ fn check_header(mut file: &File) -> Result<(), String> {
 /// Zeros are left out, as the product before one can be too large already.
 fn product(header: &str) -> Option<u64> {
     let unquoted = header.split(['\'', '"']).step_by(2);
-    let mut digits =
-        unquoted.flat_map(|text| text.split(|c: char| !c.is_ascii_digit())).filter(|text| !text.is_empty());
-    digits.try_fold(1_u64, |product, digits| product.checked_mul(digits.parse::<u64>().ok()?.max(1)))
+    let mut digits = unquoted
+        .flat_map(|text| text.split(|c: char| !c.is_ascii_digit()))
+        .filter(|text| !text.is_empty());
+    digits
+        .try_fold(1_u64, |product, digits| product.checked_mul(digits.parse::<u64>().ok()?.max(1)))
 }
 
 #[cfg(test)]
@@ -219,7 +236,11 @@ mod tests {
     use super::*;
 
     /// A file of these numbers.
-    fn file<T: AutoSerialize + Copy>(numbers: &[T], shape: &[u64], order: Order) -> tempfile::NamedTempFile {
+    fn file<T: AutoSerialize + Copy>(
+        numbers: &[T],
+        shape: &[u64],
+        order: Order,
+    ) -> tempfile::NamedTempFile {
         let file = tempfile::NamedTempFile::new().unwrap();
         let builder = npyz::WriteOptions::new().default_dtype().shape(shape).order(order);
         let mut writer = builder.writer(file.as_file()).begin_nd().unwrap();
@@ -273,7 +294,8 @@ mod tests {
     #[test]
     fn every_version_and_byte_order_reads() {
         let big: Vec<u8> = [0.5f32, -2.0].iter().flat_map(|number| number.to_be_bytes()).collect();
-        let little: Vec<u8> = [0.5f64, -2.0].iter().flat_map(|number| number.to_le_bytes()).collect();
+        let little: Vec<u8> =
+            [0.5f64, -2.0].iter().flat_map(|number| number.to_le_bytes()).collect();
         for version in 1..=3 {
             let described = "'descr': '>f4', 'fortran_order': False, 'shape': (1, 2), ";
             assert_eq!(rows(&raw(version, described, &big)), [[0.5, -2.0]]);
@@ -286,29 +308,42 @@ mod tests {
     fn rows_beyond_a_block_are_the_same_in_either_order() {
         let (rows, dimension) = (700u64, 4096usize);
         let number = |row: u64, column: usize| (row * 10_000 + column as u64) as f32;
-        let by_row: Vec<f32> =
-            (0..rows).flat_map(|row| (0..dimension).map(move |column| number(row, column))).collect();
-        let by_column: Vec<f32> =
-            (0..dimension).flat_map(|column| (0..rows).map(move |row| number(row, column))).collect();
+        let by_row: Vec<f32> = (0..rows)
+            .flat_map(|row| (0..dimension).map(move |column| number(row, column)))
+            .collect();
+        let by_column: Vec<f32> = (0..dimension)
+            .flat_map(|column| (0..rows).map(move |row| number(row, column)))
+            .collect();
         let shape = [rows, dimension as u64];
         for file in [file(&by_row, &shape, Order::C), file(&by_column, &shape, Order::Fortran)] {
             let mut embeddings = Embeddings::open(file.path()).unwrap();
             for row in 0..rows {
                 let found = embeddings.next_row().unwrap();
-                assert_eq!([found[0], found[dimension - 1]], [number(row, 0), number(row, dimension - 1)]);
+                assert_eq!(
+                    [found[0], found[dimension - 1]],
+                    [number(row, 0), number(row, dimension - 1)]
+                );
             }
         }
     }
 
     #[test]
     fn other_shapes_and_types_are_refused_with_the_reason() {
-        assert!(refused(&file(&[1.0f32; 4], &[4], Order::C)).contains("has the shape [4]; expected two dimensions"));
-        assert!(refused(&file(&[1.0f32; 4], &[2, 2, 1], Order::C)).contains("has the shape [2, 2, 1]"));
+        assert!(
+            refused(&file(&[1.0f32; 4], &[4], Order::C))
+                .contains("has the shape [4]; expected two dimensions")
+        );
+        assert!(
+            refused(&file(&[1.0f32; 4], &[2, 2, 1], Order::C)).contains("has the shape [2, 2, 1]")
+        );
         assert!(refused(&file::<f32>(&[], &[2, 0], Order::C)).contains("rows of 0 numbers"));
         for kind in ["<c8", "<U4", "|O", "<M8[s]", "<f16"] {
             let described = format!("'descr': '{kind}', 'fortran_order': False, 'shape': (1, 1), ");
             let problem = refused(&raw(1, &described, &[0; 16]));
-            assert!(problem.contains("expected float16") || problem.contains("not a .npy file"), "{problem}");
+            assert!(
+                problem.contains("expected float16") || problem.contains("not a .npy file"),
+                "{problem}"
+            );
         }
     }
 

@@ -74,8 +74,11 @@ impl Input {
                 continue;
             }
             let entries = fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-            let mut found: Vec<_> =
-                entries.map_err(|error| cannot(path, &error))?.into_iter().map(|entry| entry.path()).collect();
+            let mut found: Vec<_> = entries
+                .map_err(|error| cannot(path, &error))?
+                .into_iter()
+                .map(|entry| entry.path())
+                .collect();
             found.retain(|file| is_named_as_lines(file));
             found.sort();
             if found.is_empty() {
@@ -107,10 +110,18 @@ impl Input {
     }
 
     /// Reads to its end what can be read only once.
-    fn copied(path: PathBuf, from: BorrowedFd<'_>, patience: &Patience<'_>) -> Result<Self, Failure> {
+    fn copied(
+        path: PathBuf,
+        from: BorrowedFd<'_>,
+        patience: &Patience<'_>,
+    ) -> Result<Self, Failure> {
         let folder = std::env::temp_dir();
         let failed = |error: io::Error| {
-            Failure::Host(format!("cannot copy {} to a temporary file in {}: {error}", shown(&path), folder.display()))
+            Failure::Host(format!(
+                "cannot copy {} to a temporary file in {}: {error}",
+                shown(&path),
+                folder.display()
+            ))
         };
         patience.output.note(&format!(
             "reading {} to its end into a temporary file in {} first …",
@@ -135,7 +146,8 @@ impl Input {
     fn check(&self) -> Result<(), Failure> {
         let head = self.bytes().and_then(|mut file| head(&mut file));
         let head = head.map_err(|error| cannot(&self.path, &error))?;
-        if let Some((_, what, program)) = OTHERS.iter().find(|(magic, ..)| head.starts_with(magic)) {
+        if let Some((_, what, program)) = OTHERS.iter().find(|(magic, ..)| head.starts_with(magic))
+        {
             let advice = match *program {
                 "" => String::new(),
                 program => format!("; give its lines by a pipe: {program} FILE | sutra import -"),
@@ -186,7 +198,8 @@ impl Input {
     pub(super) fn own_embeddings(&self) -> PathBuf {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let stem = NAMES.iter().find_map(|ending| name.strip_suffix(ending));
-        let stem = stem.map_or_else(|| self.path.with_extension(""), |stem| self.path.with_file_name(stem));
+        let stem = stem
+            .map_or_else(|| self.path.with_extension(""), |stem| self.path.with_file_name(stem));
         let mut path = stem.into_os_string();
         path.push(".npy");
         path.into()
@@ -250,7 +263,9 @@ impl<R: BufRead> Read for Gzip<R> {
             if count > 0 || out.is_empty() {
                 return Ok(count);
             }
-            let Some(mut bytes) = self.member.take().map(GzDecoder::into_inner) else { return Ok(0) };
+            let Some(mut bytes) = self.member.take().map(GzDecoder::into_inner) else {
+                return Ok(0);
+            };
             loop {
                 let zeros = match bytes.fill_buf()? {
                     [] => return Ok(0),
@@ -273,7 +288,8 @@ fn wait(path: &Path, from: BorrowedFd<'_>, patience: &Patience<'_>) -> Result<()
     loop {
         let left = patience.timeout.saturating_sub(began.elapsed());
         let turn = left.min(LOOK);
-        let time = Timespec { tv_sec: turn.as_secs() as i64, tv_nsec: i64::from(turn.subsec_nanos()) };
+        let time =
+            Timespec { tv_sec: turn.as_secs() as i64, tv_nsec: i64::from(turn.subsec_nanos()) };
         match poll(&mut [PollFd::from_borrowed_fd(from, PollFlags::IN)], Some(&time)) {
             Ok(0) | Err(Errno::INTR) => {}
             Ok(_) => return Ok(()),
@@ -304,7 +320,11 @@ fn is_named_as_lines(path: &Path) -> bool {
 }
 
 fn shown(path: &Path) -> String {
-    if path == Path::new(STANDARD_INPUT) { "standard input".into() } else { path.display().to_string() }
+    if path == Path::new(STANDARD_INPUT) {
+        "standard input".into()
+    } else {
+        path.display().to_string()
+    }
 }
 
 fn refused(path: &Path, problem: &str) -> Failure {

@@ -5,8 +5,8 @@ use std::io::{self, BufRead};
 use serde::Deserialize;
 use sutra_wire::limits::MAX_PAYLOAD;
 use sutra_wire::{
-    AssociationKind, AssociationRecord, Checked, ConceptId, ConceptRecord, FrameBuffer, Header, Parsed, Payload,
-    encode_archive, parse,
+    AssociationKind, AssociationRecord, Checked, ConceptId, ConceptRecord, FrameBuffer, Header,
+    Parsed, Payload, encode_archive, parse,
 };
 
 use super::input::Input;
@@ -186,8 +186,12 @@ impl AssociationLine {
 /// Whether the frame's payload is an archive that a server takes.
 fn check<T: Payload>(frame: &[u8]) -> Result<(), String> {
     match parse(frame, MAX_PAYLOAD) {
-        Ok(Parsed::Frame(frame, _)) => Checked::<T>::new(frame.payload).map(|_| ()).map_err(|error| error.to_string()),
-        _ => Err(format!("takes {} bytes as a {}, the limit is {MAX_PAYLOAD}", frame.len(), T::NAME)),
+        Ok(Parsed::Frame(frame, _)) => {
+            Checked::<T>::new(frame.payload).map(|_| ()).map_err(|error| error.to_string())
+        }
+        _ => {
+            Err(format!("takes {} bytes as a {}, the limit is {MAX_PAYLOAD}", frame.len(), T::NAME))
+        }
     }
 }
 
@@ -275,7 +279,9 @@ impl Text<'_> {
     pub(crate) fn parse(&self) -> Result<Line, Bad> {
         match self {
             Text::Whole(text) => Line::parse(text),
-            Text::TooLong => Err(Bad { reason: format!("longer than {MAX_LINE} bytes"), has_row: true }),
+            Text::TooLong => {
+                Err(Bad { reason: format!("longer than {MAX_LINE} bytes"), has_row: true })
+            }
         }
     }
 }
@@ -290,10 +296,15 @@ mod tests {
 
     #[test]
     fn concepts_and_associations_are_told_apart_by_their_keys() {
-        let Line::Concept(concept) = Line::parse(br#"{"id":"dog","content":"a \"dog\"","strength":2}"#).unwrap() else {
+        let Line::Concept(concept) =
+            Line::parse(br#"{"id":"dog","content":"a \"dog\"","strength":2}"#).unwrap()
+        else {
             panic!("a concept")
         };
-        assert_eq!((concept.content.as_str(), concept.strength, concept.confidence), ("a \"dog\"", 2.0, 1.0));
+        assert_eq!(
+            (concept.content.as_str(), concept.strength, concept.confidence),
+            ("a \"dog\"", 2.0, 1.0)
+        );
         for (kind, number) in [("\"hierarchical\"", 3), ("77", 77)] {
             let text = format!(r#"{{"source":"a","target":"b","type":{kind},"confidence":0.5}}"#);
             let Line::Association(association) = Line::parse(text.as_bytes()).unwrap() else {

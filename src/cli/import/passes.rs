@@ -119,7 +119,16 @@ impl<'a> Passes<'a> {
 
     /// Tells the bad lines that are left to tell, and what was done.
     pub(super) fn end(self) -> Summary {
-        let Passes { survey, progress, mut summary, mut told, refused, refused_count, dimensions, .. } = self;
+        let Passes {
+            survey,
+            progress,
+            mut summary,
+            mut told,
+            refused,
+            refused_count,
+            dimensions,
+            ..
+        } = self;
         drop(progress);
         let late = refused_count - refused.len() as u64;
         let path = |source: usize| survey.sources[source].input.path.clone();
@@ -138,7 +147,12 @@ impl<'a> Passes<'a> {
     }
 
     async fn concepts(&mut self, at: usize, source: &Source) -> Result<(), Failure> {
-        let mut rows = source.embeddings.as_deref().map(Embeddings::open).transpose().map_err(Failure::Usage)?;
+        let mut rows = source
+            .embeddings
+            .as_deref()
+            .map(Embeddings::open)
+            .transpose()
+            .map_err(Failure::Usage)?;
         let mut lines = open(source)?;
         while let Some((number, text)) = lines.next().map_err(|error| unreadable(source, &error))? {
             if self.is_stopped() {
@@ -148,9 +162,12 @@ impl<'a> Passes<'a> {
             if matches!(line, Ok(Line::Association(_)) | Err(Bad { has_row: false, .. })) {
                 continue;
             }
-            let row = rows.as_mut().map(Embeddings::next_row).transpose().map_err(Failure::Usage)?;
+            let row =
+                rows.as_mut().map(Embeddings::next_row).transpose().map_err(Failure::Usage)?;
             let origin = Origin { source: at, line: number };
-            let Some((key, Line::Concept(mut concept))) = self.wanted(origin, line) else { continue };
+            let Some((key, Line::Concept(mut concept))) = self.wanted(origin, line) else {
+                continue;
+            };
             concept.embedding = concept.embedding.or(row);
             self.make_room(Pass::Concepts).await?;
             if self.pipeline.must_drain(key) {
@@ -163,10 +180,16 @@ impl<'a> Passes<'a> {
 
     /// Sends a concept; the first with a vector of its length alone, as it may decide about the
     /// others.
-    async fn concept(&mut self, origin: Origin, key: Key, concept: ConceptLine) -> Result<(), Failure> {
+    async fn concept(
+        &mut self,
+        origin: Origin,
+        key: Key,
+        concept: ConceptLine,
+    ) -> Result<(), Failure> {
         let numbers = concept.embedding.as_ref().map_or(0, Vec::len);
         let namespace = concept.namespace.as_deref().unwrap_or(self.namespace).to_owned();
-        let next = if numbers == 0 { Next::Send } else { self.dimensions.next(&namespace, numbers) };
+        let next =
+            if numbers == 0 { Next::Send } else { self.dimensions.next(&namespace, numbers) };
         match next {
             Next::Send => self.pipeline.concept(origin, key, concept),
             Next::Refuse(decided, by) => {
@@ -188,7 +211,8 @@ impl<'a> Passes<'a> {
                 self.kept = numbers;
                 self.pipeline.concept(origin, key, concept);
                 self.drain(Pass::Concepts).await?;
-                let is_taken = self.refused_count == refused && self.kept == numbers && !self.is_stopped();
+                let is_taken =
+                    self.refused_count == refused && self.kept == numbers && !self.is_stopped();
                 self.dimensions.sent(&namespace, numbers, origin, is_taken);
             }
         }
@@ -246,7 +270,8 @@ impl<'a> Passes<'a> {
     /// void.
     fn wanted(&mut self, origin: Origin, line: Result<Line, Bad>) -> Option<(Key, Line)> {
         let found = line.ok().map(|line| (Key::of(&line, self.namespace), line));
-        let is_void = found.as_ref().is_some_and(|(key, _)| self.survey.repeats.is_void(*key, origin));
+        let is_void =
+            found.as_ref().is_some_and(|(key, _)| self.survey.repeats.is_void(*key, origin));
         if is_void {
             self.summary.repeated += 1;
         }
@@ -300,7 +325,9 @@ impl<'a> Passes<'a> {
                     self.summary.concepts_written += 1;
                     self.summary.vectors_removed += u64::from(vector_removed);
                 }
-                (Settled::Written { .. }, Pass::Associations) => self.summary.associations_written += 1,
+                (Settled::Written { .. }, Pass::Associations) => {
+                    self.summary.associations_written += 1
+                }
                 (Settled::Unchanged, _) => self.summary.unchanged += 1,
                 (Settled::Kept(numbers), _) => {
                     self.summary.kept += 1;

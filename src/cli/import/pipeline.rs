@@ -84,7 +84,14 @@ struct LookedUp {
 
 impl Pipeline {
     pub(super) fn new(client: Client, lookup: Lookup) -> Self {
-        Self { client, lookup, tasks: JoinSet::new(), bytes: 0, keys: HashSet::new(), missing: VecDeque::new() }
+        Self {
+            client,
+            lookup,
+            tasks: JoinSet::new(),
+            bytes: 0,
+            keys: HashSet::new(),
+            missing: VecDeque::new(),
+        }
     }
 
     /// Whether a request of this key may not be sent before all that are under way are done.
@@ -95,8 +102,9 @@ impl Pipeline {
     /// Starts to write a concept.
     pub(super) fn concept(&mut self, origin: Origin, key: Key, line: ConceptLine) {
         self.keys.insert(key);
-        let bytes =
-            line.content.len() + line.embedding.as_ref().map_or(0, |embedding| embedding.len() * 4) + LINE_BYTES;
+        let bytes = line.content.len()
+            + line.embedding.as_ref().map_or(0, |embedding| embedding.len() * 4)
+            + LINE_BYTES;
         let (client, lookup) = (self.client.clone(), self.lookup);
         self.spawn(bytes, async move {
             let outcome = write_concept(&client, lookup, line).await;
@@ -122,15 +130,19 @@ impl Pipeline {
         let Some((origin, _)) = run.first() else { return };
         let (origin, client, keep) = (*origin, self.client.clone(), self.lookup == Lookup::Any);
         self.spawn(run.len() * LINE_BYTES + PAGE_BYTES, async move {
-            look_up(&client, keep, run).await.map(Outcome::LookedUp).map_err(|error| (origin, error))
+            look_up(&client, keep, run)
+                .await
+                .map(Outcome::LookedUp)
+                .map_err(|error| (origin, error))
         });
     }
 
     fn association(&mut self, origin: Origin, line: AssociationLine) {
         let client = self.client.clone();
         self.spawn(LINE_BYTES, async move {
-            let mut association =
-                Association::between(&line.source, &line.target).kind(line.kind).confidence(line.confidence);
+            let mut association = Association::between(&line.source, &line.target)
+                .kind(line.kind)
+                .confidence(line.confidence);
             if let Some(namespace) = line.namespace {
                 association = association.namespace(namespace);
             }
@@ -193,7 +205,9 @@ impl Pipeline {
                 settled.extend((0..kept).map(|_| Settled::Kept(0)));
                 self.missing.extend(missing);
             }
-            Err((origin, error)) if is_the_lines_fault(&error) => settled.push(Settled::Bad(origin, error.to_string())),
+            Err((origin, error)) if is_the_lines_fault(&error) => {
+                settled.push(Settled::Bad(origin, error.to_string()))
+            }
             Err((_, error)) => return Err(error),
         }
         Ok(())
@@ -210,7 +224,11 @@ fn is_the_lines_fault(error: &ClientError) -> bool {
     }
 }
 
-async fn write_concept(client: &Client, lookup: Lookup, line: ConceptLine) -> Result<Settled, ClientError> {
+async fn write_concept(
+    client: &Client,
+    lookup: Lookup,
+    line: ConceptLine,
+) -> Result<Settled, ClientError> {
     let other = line.namespace.as_deref().map(|namespace| client.namespace(namespace));
     let client = other.as_ref().unwrap_or(client);
     let mut kept = String::new();
@@ -224,7 +242,8 @@ async fn write_concept(client: &Client, lookup: Lookup, line: ConceptLine) -> Re
         if lookup == Lookup::Any {
             return Ok(Settled::Kept(stored.embedding.len()));
         }
-        vector_removed = !stored.embedding.is_empty() && line.embedding.as_ref().is_none_or(Vec::is_empty);
+        vector_removed =
+            !stored.embedding.is_empty() && line.embedding.as_ref().is_none_or(Vec::is_empty);
         if ConceptId::from_digits(&stored.name).is_none() {
             stored.name.as_str().clone_into(&mut kept);
         }
@@ -262,14 +281,20 @@ fn is_stored(line: &ConceptLine, stored: &ArchivedConceptRecord) -> bool {
 
 /// Walks through the source's associations, page by page, and leaves out of `run` those that the
 /// server has just so, or, where others are kept, at all.
-async fn look_up(client: &Client, keep: bool, run: Vec<(Origin, AssociationLine)>) -> Result<LookedUp, ClientError> {
+async fn look_up(
+    client: &Client,
+    keep: bool,
+    run: Vec<(Origin, AssociationLine)>,
+) -> Result<LookedUp, ClientError> {
     let mut found = LookedUp { unchanged: 0, kept: 0, missing: Vec::new() };
     let Some((_, first)) = run.first() else { return Ok(found) };
     let mut of = Neighborhood::of(&first.source).direction(Direction::Out).limit(PAGE);
     if let Some(namespace) = &first.namespace {
         of = of.namespace(namespace);
     }
-    let target = |line: &AssociationLine| ConceptId::from_name(&line.target).map(|id| (id.0, line.kind.0)).ok();
+    let target = |line: &AssociationLine| {
+        ConceptId::from_name(&line.target).map(|id| (id.0, line.kind.0)).ok()
+    };
     let asked: HashMap<_, usize> =
         run.iter().enumerate().filter_map(|(at, (_, line))| Some((target(line)?, at))).collect();
     let mut confidences = vec![None; run.len()];

@@ -26,7 +26,9 @@ impl Progress {
     /// Begins to count up to `total`.
     pub(crate) fn new(label: &'static str, total: u64, output: Output) -> Self {
         let bar = is_watched().then(|| {
-            let style = ProgressStyle::with_template("{msg:12} {wide_bar} {human_pos}/{human_len}  {rate}  {eta} left");
+            let style = ProgressStyle::with_template(
+                "{msg:12} {wide_bar} {human_pos}/{human_len}  {rate}  {eta} left",
+            );
             let bar = ProgressBar::new(total).with_message(label);
             let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
             bar.set_style(style.with_key("rate", rate));
@@ -67,8 +69,15 @@ fn rate(state: &ProgressState, out: &mut dyn std::fmt::Write) {
 
 fn line(label: &str, done: u64, total: u64, taken: Duration) -> String {
     let rate = done as f64 / taken.as_secs_f64().max(1e-9);
-    let left = Duration::from_secs_f64((total.saturating_sub(done) as f64 / rate.max(1e-9)).min(1e9));
-    format!("{label}: {} of {}, {}/s, {} left", grouped(done), grouped(total), grouped(rate as u64), duration(left))
+    let left =
+        Duration::from_secs_f64((total.saturating_sub(done) as f64 / rate.max(1e-9)).min(1e9));
+    format!(
+        "{label}: {} of {}, {}/s, {} left",
+        grouped(done),
+        grouped(total),
+        grouped(rate as u64),
+        duration(left)
+    )
 }
 
 #[cfg(test)]

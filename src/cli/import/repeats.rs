@@ -32,9 +32,13 @@ pub(super) struct Key(u128);
 impl Key {
     /// The key of a line that names no namespace of its own, or one, among those of `namespace`.
     pub(super) fn of(line: &Line, namespace: &str) -> Self {
-        let id = |name: &str| ConceptId::from_name(name).map_or_else(|error| error.to_string(), |id| id.to_string());
+        let id = |name: &str| {
+            ConceptId::from_name(name).map_or_else(|error| error.to_string(), |id| id.to_string())
+        };
         let text = match line {
-            Line::Concept(line) => format!("{} {}", id(&line.name), line.namespace.as_deref().unwrap_or(namespace)),
+            Line::Concept(line) => {
+                format!("{} {}", id(&line.name), line.namespace.as_deref().unwrap_or(namespace))
+            }
             Line::Association(line) => {
                 let namespace = line.namespace.as_deref().unwrap_or(namespace);
                 format!("{} {} {} {namespace}", id(&line.source), id(&line.target), line.kind.0)
@@ -57,7 +61,11 @@ impl Repeats {
     /// For files of so many bytes together.
     pub(super) fn new(bytes: u64) -> Self {
         let bits = bytes.clamp(FEWEST_BITS, MOST_BITS).next_power_of_two();
-        Self { filter: vec![0; usize::try_from(bits / 64).unwrap_or(1)], last: HashMap::new(), most: MOST }
+        Self {
+            filter: vec![0; usize::try_from(bits / 64).unwrap_or(1)],
+            last: HashMap::new(),
+            most: MOST,
+        }
     }
 
     /// Takes note of a key; lines come in the order in which they are written.
@@ -113,8 +121,9 @@ mod tests {
     fn every_line_but_the_last_of_a_key_is_void_and_no_other() {
         // As few bits as lines, so that many keys find their bits set by others.
         let mut repeats = Repeats::new(0);
-        let keys: Vec<Key> =
-            (0..20_000).map(|n| Key(u128::from(n % 15_000_u32) * 0x9E37_79B9_7F4A_7C15_F39C_0C9D)).collect();
+        let keys: Vec<Key> = (0..20_000)
+            .map(|n| Key(u128::from(n % 15_000_u32) * 0x9E37_79B9_7F4A_7C15_F39C_0C9D))
+            .collect();
         (0..).zip(&keys).for_each(|(line, key)| repeats.note(*key, origin(line)));
         repeats.finish();
         for (line, key) in (0..).zip(&keys) {
@@ -129,13 +138,20 @@ mod tests {
         for line in 0..2 {
             keys.iter().for_each(|key| repeats.note(*key, origin(line)));
         }
-        assert_eq!([repeats.is_void(keys[0], origin(0)), repeats.is_void(keys[1], origin(0))], [true, false]);
+        assert_eq!(
+            [repeats.is_void(keys[0], origin(0)), repeats.is_void(keys[1], origin(0))],
+            [true, false]
+        );
     }
 
     #[test]
     fn a_key_is_made_of_what_the_server_tells_records_apart_by() {
         let dog = key(r#"{"id":"dog","content":"one"}"#, "");
-        assert_eq!(dog, key(r#"{"id":"06d80eb0c50b49a509b49f2424e8c805","content":"two"}"#, ""), "a name and its id");
+        assert_eq!(
+            dog,
+            key(r#"{"id":"06d80eb0c50b49a509b49f2424e8c805","content":"two"}"#, ""),
+            "a name and its id"
+        );
         assert_eq!(dog, key(r#"{"id":"dog","content":"one","namespace":""}"#, "pets"));
         assert_ne!(dog, key(r#"{"id":"dog","content":"one"}"#, "pets"));
         let edge = key(r#"{"source":"a","target":"b","confidence":0.5}"#, "");

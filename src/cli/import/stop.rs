@@ -22,7 +22,8 @@ struct Shared {
 impl Stop {
     /// Asks it to end because of this signal, -1 for none. `false` if it was asked before.
     pub(crate) fn ask(&self, signal: i32) -> bool {
-        let before = self.0.signal.compare_exchange(NOT_ASKED, signal, Ordering::Relaxed, Ordering::Relaxed);
+        let before =
+            self.0.signal.compare_exchange(NOT_ASKED, signal, Ordering::Relaxed, Ordering::Relaxed);
         self.0.news.notify_one();
         before.is_ok()
     }

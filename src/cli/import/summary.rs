@@ -67,7 +67,11 @@ impl Display for Summary {
             "concepts lost their vectors to lines without one",
         )?;
         part(self.unchanged, "was there already", "were there already")?;
-        part(self.kept, "differs on the server and was kept there", "differ on the server and were kept there")?;
+        part(
+            self.kept,
+            "differs on the server and was kept there",
+            "differ on the server and were kept there",
+        )?;
         part(
             self.repeated,
             "line was left out for a later one of the same concept or association",
@@ -75,23 +79,33 @@ impl Display for Summary {
         )?;
         part(self.bad, "bad line was left out", "bad lines were left out")?;
         part(self.passed_over, "file was imported before", "files were imported before")?;
-        self.decisions.iter().try_for_each(|Decision { namespace, numbers, file, line, refused }| {
-            write!(
-                f,
-                "; {}:{line} decided that embeddings{} have {}; {} not",
-                file.display(),
-                in_namespace(namespace),
-                counted(*numbers as u64, "number"),
-                if *refused == 1 { "1 other has".to_owned() } else { format!("{} others have", grouped(*refused)) }
-            )
-        })
+        self.decisions.iter().try_for_each(
+            |Decision { namespace, numbers, file, line, refused }| {
+                write!(
+                    f,
+                    "; {}:{line} decided that embeddings{} have {}; {} not",
+                    file.display(),
+                    in_namespace(namespace),
+                    counted(*numbers as u64, "number"),
+                    if *refused == 1 {
+                        "1 other has".to_owned()
+                    } else {
+                        format!("{} others have", grouped(*refused))
+                    }
+                )
+            },
+        )
     }
 }
 
 impl Summary {
     fn nothing_else(&self) -> bool {
-        let lines =
-            self.concepts_written + self.associations_written + self.unchanged + self.kept + self.repeated + self.bad;
+        let lines = self.concepts_written
+            + self.associations_written
+            + self.unchanged
+            + self.kept
+            + self.repeated
+            + self.bad;
         lines == 0 && !self.stopped
     }
 }
@@ -111,6 +125,10 @@ mod tests {
              kept there; 2 lines were left out for later ones of the same concepts or associations; 1 bad line was left out"
         );
         let again = Summary { passed_over: 2, ..Summary::default() };
-        assert!(again.to_string().starts_with("nothing to import: 2 files were imported into this store before"));
+        assert!(
+            again
+                .to_string()
+                .starts_with("nothing to import: 2 files were imported into this store before")
+        );
     }
 }

@@ -90,7 +90,10 @@ pub(super) fn survey(
         sources.push(look_through(input, is_new, stop, &mut good, &mut tell)?);
     }
     repeats.finish();
-    let paired: Vec<_> = sources.iter().map(|source| embeddings_beside(source, &sources)).collect::<Result<_, _>>()?;
+    let paired: Vec<_> = sources
+        .iter()
+        .map(|source| embeddings_beside(source, &sources))
+        .collect::<Result<_, _>>()?;
     for (source, embeddings) in sources.iter_mut().zip(paired) {
         source.embeddings = embeddings;
     }
@@ -104,14 +107,20 @@ fn look_through(
     good: &mut impl FnMut(u64, Line),
     bad: &mut impl FnMut(BadLine),
 ) -> Result<Source, Failure> {
-    let cannot = |error: std::io::Error| Failure::Usage(format!("cannot read {}: {error}", input.path.display()));
+    let cannot = |error: std::io::Error| {
+        Failure::Usage(format!("cannot read {}: {error}", input.path.display()))
+    };
     let (mut concepts, mut associations) = (0, 0);
     let mut lines = Lines::of(&input).map_err(cannot)?;
     while let Some((number, text)) = lines.next().map_err(cannot)? {
         stopped(stop)?;
         match text.parse() {
             Ok(line) => {
-                let count = if matches!(line, Line::Concept(_)) { &mut concepts } else { &mut associations };
+                let count = if matches!(line, Line::Concept(_)) {
+                    &mut concepts
+                } else {
+                    &mut associations
+                };
                 *count += 1;
                 good(number, line);
             }
@@ -136,8 +145,9 @@ fn embeddings_beside(source: &Source, all: &[Source]) -> Result<Option<PathBuf>,
     } else if shared.exists() && source.concepts > source.associations {
         // A bad line counts as a concept, since it takes up a row: a file of associations does not
         // become one of concepts by them.
-        let with_concepts =
-            all.iter().filter(|other| other.concepts > other.associations && other.input.shared_embeddings() == shared);
+        let with_concepts = all.iter().filter(|other| {
+            other.concepts > other.associations && other.input.shared_embeddings() == shared
+        });
         if with_concepts.count() > 1 {
             return Err(Failure::Usage(format!(
                 "{} could belong to several files of concepts; name it after one of them, like {}",
@@ -177,7 +187,10 @@ fn compressed(path: &Path) -> Option<(PathBuf, &'static str)> {
         PathBuf::from(packed)
     };
     let programs = [(".gz", "gunzip"), (".zst", "unzstd"), (".bz2", "bunzip2"), (".xz", "unxz")];
-    programs.iter().map(|(ending, program)| (packed(ending), *program)).find(|(path, _)| path.exists())
+    programs
+        .iter()
+        .map(|(ending, program)| (packed(ending), *program))
+        .find(|(path, _)| path.exists())
 }
 
 /// How many associations concepts have, for the first so many concepts that have any.
@@ -215,13 +228,20 @@ mod tests {
 
     fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        files.iter().for_each(|(name, text)| std::fs::write(folder.path().join(name), text).unwrap());
+        files
+            .iter()
+            .for_each(|(name, text)| std::fs::write(folder.path().join(name), text).unwrap());
         folder
     }
 
     fn write_rows(path: &Path, rows: u64) {
         let file = std::fs::File::create(path).unwrap();
-        let mut writer = npyz::WriteOptions::new().default_dtype().shape(&[rows, 2]).writer(file).begin_nd().unwrap();
+        let mut writer = npyz::WriteOptions::new()
+            .default_dtype()
+            .shape(&[rows, 2])
+            .writer(file)
+            .begin_nd()
+            .unwrap();
         writer.extend(vec![0.5f32; rows as usize * 2]).unwrap();
         writer.finish().unwrap();
     }
@@ -232,13 +252,16 @@ mod tests {
 
     fn survey_of(path: PathBuf, bad: impl FnMut(BadLine)) -> Result<Survey, Failure> {
         let stop = Stop::default();
-        let patience = Patience { timeout: Duration::from_secs(1), stop: &stop, output: Output::new(true) };
-        let inputs = Input::all(&[path], &patience)?.into_iter().map(|input| (input, true)).collect();
+        let patience =
+            Patience { timeout: Duration::from_secs(1), stop: &stop, output: Output::new(true) };
+        let inputs =
+            Input::all(&[path], &patience)?.into_iter().map(|input| (input, true)).collect();
         survey(inputs, "", &stop, bad)
     }
 
     const CONCEPTS: &str = "{\"id\":\"a\",\"content\":\"\"}\n{\"id\":\"b\",\"content\":\"\"}\n";
-    const ASSOCIATIONS: &str = "{\"source\":\"a\",\"target\":\"b\"}\n{\"source\":\"c\",\"target\":\"b\"}\n";
+    const ASSOCIATIONS: &str =
+        "{\"source\":\"a\",\"target\":\"b\"}\n{\"source\":\"c\",\"target\":\"b\"}\n";
 
     #[test]
     fn compressed_embeddings_are_named_and_not_passed_over() {
@@ -253,10 +276,17 @@ mod tests {
 
     #[test]
     fn lines_are_counted_by_kind_and_the_best_connected_concept_is_the_example() {
-        let folder = folder(&[("concepts.jsonl", CONCEPTS), ("associations.jsonl", ASSOCIATIONS), ("notes.txt", "")]);
+        let folder = folder(&[
+            ("concepts.jsonl", CONCEPTS),
+            ("associations.jsonl", ASSOCIATIONS),
+            ("notes.txt", ""),
+        ]);
         write_rows(&folder.path().join("embeddings.npy"), 2);
         let survey = of(&folder).unwrap();
-        assert_eq!((survey.concepts(), survey.associations(), survey.example.as_deref()), (2, 2, Some("b")));
+        assert_eq!(
+            (survey.concepts(), survey.associations(), survey.example.as_deref()),
+            (2, 2, Some("b"))
+        );
         assert_eq!(survey.sources[0].embeddings, None);
         assert_eq!(survey.sources[1].embeddings, Some(folder.path().join("embeddings.npy")));
     }
@@ -276,7 +306,9 @@ mod tests {
             write_rows(&folder.path().join("embeddings.npy"), rows);
             let text = of(&folder).unwrap_err().to_string();
             assert!(
-                text.contains("embeddings.npy") && text.contains("concepts.jsonl") && text.contains("2 concepts"),
+                text.contains("embeddings.npy")
+                    && text.contains("concepts.jsonl")
+                    && text.contains("2 concepts"),
                 "{text}"
             );
         }
@@ -287,14 +319,19 @@ mod tests {
         let folder = folder(&[("one.jsonl", CONCEPTS), ("two.jsonl", CONCEPTS)]);
         write_rows(&folder.path().join("embeddings.npy"), 2);
         assert!(of(&folder).unwrap_err().to_string().contains("several files"));
-        std::fs::rename(folder.path().join("embeddings.npy"), folder.path().join("two.npy")).unwrap();
+        std::fs::rename(folder.path().join("embeddings.npy"), folder.path().join("two.npy"))
+            .unwrap();
         assert!(of(&folder).unwrap().sources[1].embeddings.is_some());
     }
 
     #[test]
     fn what_can_not_be_imported_is_wrong_usage() {
         let folder = folder(&[("a.txt", "")]);
-        for path in [folder.path().to_owned(), folder.path().join("a.txt"), folder.path().join("gone.jsonl")] {
+        for path in [
+            folder.path().to_owned(),
+            folder.path().join("a.txt"),
+            folder.path().join("gone.jsonl"),
+        ] {
             assert_eq!(survey_of(path, |_| ()).unwrap_err().code(), 2);
         }
     }

@@ -26,7 +26,10 @@ impl<R: BufRead> Zstd<R> {
                     self.is_in_frame = true;
                     return Ok(true);
                 }
-                Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
+                Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
+                    length,
+                    ..
+                })) => {
                     let length = u64::from(length);
                     if io::copy(&mut self.source.by_ref().take(length), &mut io::sink())? < length {
                         return Err(wrong("the zstd stream is cut short"));
@@ -43,7 +46,9 @@ impl<R: BufRead> Read for Zstd<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         while self.is_in_frame || self.begin()? {
             while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
-                let decoded = self.decoder.decode_blocks(&mut self.source, BlockDecodingStrategy::UptoBlocks(1));
+                let decoded = self
+                    .decoder
+                    .decode_blocks(&mut self.source, BlockDecodingStrategy::UptoBlocks(1));
                 decoded.map_err(|error| wrong(&error.to_string()))?;
             }
             let count = self.decoder.read(out)?;

@@ -45,9 +45,11 @@ impl Reader {
         let path = match self {
             Reader::Service => PathBuf::from(DEFAULT_FILE),
             Reader::Client => {
-                let absolute = |path: OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
+                let absolute =
+                    |path: OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
                 let home = || Some(absolute(std::env::var_os("HOME")?)?.join(".config"));
-                let folder = std::env::var_os("XDG_CONFIG_HOME").and_then(absolute).or_else(home)?;
+                let folder =
+                    std::env::var_os("XDG_CONFIG_HOME").and_then(absolute).or_else(home)?;
                 folder.join("sutra").join(DEFAULT_FILE)
             }
         };
@@ -72,7 +74,9 @@ pub(crate) fn file(reader: Reader, named: Option<&Path>) -> Result<Option<PathBu
             Ok(found) => found,
             Err(error) => return refused(format!("can't be read ({error})")),
         };
-        if let Some(problem) = distrust(found.uid(), found.gid(), found.mode(), found.is_symlink(), own) {
+        if let Some(problem) =
+            distrust(found.uid(), found.gid(), found.mode(), found.is_symlink(), own)
+        {
             return refused(problem);
         }
     }
@@ -129,10 +133,12 @@ fn named_file(line: &[OsString]) -> Option<PathBuf> {
 
 /// The text of a settings file.
 pub(super) fn read(path: &Path) -> Result<String, Failure> {
-    let text = text::read(path, MAX_FILE, PATIENCE)
-        .and_then(|text| String::from_utf8(text).map_err(|error| std::io::Error::new(ErrorKind::InvalidData, error)));
+    let text = text::read(path, MAX_FILE, PATIENCE).and_then(|text| {
+        String::from_utf8(text).map_err(|error| std::io::Error::new(ErrorKind::InvalidData, error))
+    });
     text.map_err(|error| {
-        let cure = "name one that can be read with --config, or leave the flag and SUTRA_CONFIG away";
+        let cure =
+            "name one that can be read with --config, or leave the flag and SUTRA_CONFIG away";
         Failure::Usage(format!("cannot read the settings file {}: {error}; {cure}", path.display()))
     })
 }
@@ -143,11 +149,14 @@ mod tests {
 
     #[test]
     fn a_file_that_others_may_change_is_not_trusted() {
-        let (own, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        let (own, group) =
+            (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
         assert_eq!(distrust(own, group, 0o100_644, false, own), None);
         assert_eq!(distrust(own, group, 0o100_664, false, own), None);
         assert_eq!(distrust(own, group, 0o120_777, true, own), None);
-        for (owner, group, mode) in [(own + 1, group, 0o644), (own, group, 0o646), (own, group + 1, 0o664)] {
+        for (owner, group, mode) in
+            [(own + 1, group, 0o644), (own, group, 0o646), (own, group + 1, 0o664)]
+        {
             assert!(distrust(owner, group, mode, false, own).is_some(), "{owner} {group} {mode:o}");
         }
         assert!(distrust(own + 1, group, 0o777, true, own).is_some(), "somebody else's link");
@@ -159,17 +168,25 @@ mod tests {
             let line: Vec<OsString> = words.split(' ').map(OsString::from).collect();
             Reader::of(&command_words(&line))
         };
-        for words in ["sutra serve", "sutra --log info serve", "sutra --json grid master", "sutra grid agent --id a"] {
+        for words in [
+            "sutra serve",
+            "sutra --log info serve",
+            "sutra --json grid master",
+            "sutra grid agent --id a",
+        ] {
             assert_eq!(reader(words), Reader::Service, "{words}");
         }
-        for words in ["sutra", "sutra query serve", "sutra --config serve query dog", "sutra grid status"] {
+        for words in
+            ["sutra", "sutra query serve", "sutra --config serve query dog", "sutra grid status"]
+        {
             assert_eq!(reader(words), Reader::Client, "{words}");
         }
     }
 
     #[test]
     fn the_file_is_found_on_the_line_in_both_spellings() {
-        let line = |words: &[&str]| named_file(&words.iter().map(OsString::from).collect::<Vec<_>>());
+        let line =
+            |words: &[&str]| named_file(&words.iter().map(OsString::from).collect::<Vec<_>>());
         assert_eq!(line(&["sutra", "query", "--config", "a.toml"]), Some("a.toml".into()));
         assert_eq!(line(&["sutra", "--config=b.toml", "query"]), Some("b.toml".into()));
         assert_eq!(line(&["sutra", "query", "--", "--config"]), None);

@@ -6,7 +6,9 @@
 
 #![allow(clippy::print_stdout, reason = "an example shows what it gets")]
 
-use sutra_client::{Association, AssociationKind, Client, ClientError, Concept, ConceptId, Neighborhood};
+use sutra_client::{
+    Association, AssociationKind, Client, ClientError, Concept, ConceptId, Neighborhood,
+};
 
 /// Returns the contents of the dog's neighbours.
 pub(crate) async fn run(address: &str) -> Result<Vec<String>, ClientError> {
@@ -14,7 +16,9 @@ pub(crate) async fn run(address: &str) -> Result<Vec<String>, ClientError> {
     let client = Client::connect(address).await?.namespace("first-steps");
     client.learn(Concept::new("dog").content("a domesticated carnivore")).await?;
     client.learn(Concept::new("animal").content("a living organism")).await?;
-    client.associate(Association::between("dog", "animal").kind(AssociationKind::HIERARCHICAL)).await?;
+    client
+        .associate(Association::between("dog", "animal").kind(AssociationKind::HIERARCHICAL))
+        .await?;
 
     // What comes back is read where it was received: nothing is deserialized.
     if let Some(dog) = client.query("dog").await? {

@@ -18,7 +18,8 @@ pub(crate) async fn run(address: &str) -> Result<(usize, Option<ConceptId>), Cli
         client.associate(Association::between(source, target)).await?;
     }
 
-    let paths = client.path(PathQuery::between("poodle", "animal").max_depth(4).alternatives(3)).await?;
+    let paths =
+        client.path(PathQuery::between("poodle", "animal").max_depth(4).alternatives(3)).await?;
     let length = paths.paths.first().map_or(0, |path| path.edges.len());
     println!("poodle is {length} associations away from animal");
 

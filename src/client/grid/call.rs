@@ -1,8 +1,8 @@
 //! The requests of the grid's master.
 
 use sutra_wire::grid::{
-    AgentHeartbeat, AgentKey, AgentRegistration, AgentReport, AgentsRequest, NodeKey, NodesRequest, SpawnNode,
-    WatchRequest,
+    AgentHeartbeat, AgentKey, AgentRegistration, AgentReport, AgentsRequest, NodeKey, NodesRequest,
+    SpawnNode, WatchRequest,
 };
 use sutra_wire::{FrameBuffer, Header, Opcode, encode_archive, encode_empty};
 

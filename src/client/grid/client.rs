@@ -7,8 +7,9 @@ use rkyv::Deserialize;
 use rkyv::api::high::HighDeserializer;
 use rkyv::rancor::Error;
 use sutra_wire::grid::{
-    AgentHeartbeat, AgentInfo, AgentKey, AgentRegistered, AgentRegistration, AgentReport, Agents, AgentsRequest,
-    Cluster, HeartbeatAck, NodeInfo, NodeKey, Nodes, NodesRequest, SpawnNode, WatchRequest,
+    AgentHeartbeat, AgentInfo, AgentKey, AgentRegistered, AgentRegistration, AgentReport, Agents,
+    AgentsRequest, Cluster, HeartbeatAck, NodeInfo, NodeKey, Nodes, NodesRequest, SpawnNode,
+    WatchRequest,
 };
 use sutra_wire::{Health, Payload, Status};
 
@@ -81,12 +82,18 @@ impl GridClient {
     }
 
     /// An agent takes up its work.
-    pub async fn register_agent(&self, registration: &AgentRegistration) -> Result<AgentRegistered, ClientError> {
+    pub async fn register_agent(
+        &self,
+        registration: &AgentRegistration,
+    ) -> Result<AgentRegistered, ClientError> {
         self.ask(GridCall::Register(registration.clone())).await
     }
 
     /// An agent is there. `None` where the master does not know it: it must register.
-    pub async fn heartbeat(&self, heartbeat: &AgentHeartbeat) -> Result<Option<HeartbeatAck>, ClientError> {
+    pub async fn heartbeat(
+        &self,
+        heartbeat: &AgentHeartbeat,
+    ) -> Result<Option<HeartbeatAck>, ClientError> {
         self.find(GridCall::Heartbeat(heartbeat.clone())).await
     }
 
@@ -103,7 +110,8 @@ impl GridClient {
 
     /// An agent takes its leave, and nobody else of its name. Whether it was registered.
     pub async fn leave(&self, agent_id: &str, incarnation: u64) -> Result<bool, ClientError> {
-        self.was_found(GridCall::Unregister(AgentKey { agent_id: agent_id.into(), incarnation })).await
+        self.was_found(GridCall::Unregister(AgentKey { agent_id: agent_id.into(), incarnation }))
+            .await
     }
 
     /// Has a storage node started; returns when its health answers.
@@ -124,7 +132,10 @@ impl GridClient {
 
     /// All storage nodes, or those of one agent, in the order of their ids.
     pub async fn nodes(&self, agent_id: Option<&str>) -> Result<Vec<NodeInfo>, ClientError> {
-        let mut request = NodesRequest { agent_id: agent_id.unwrap_or_default().into(), ..NodesRequest::default() };
+        let mut request = NodesRequest {
+            agent_id: agent_id.unwrap_or_default().into(),
+            ..NodesRequest::default()
+        };
         let mut all = Vec::new();
         loop {
             let page: Nodes = self.ask(GridCall::Nodes(request.clone())).await?;
@@ -178,7 +189,10 @@ impl GridClient {
     }
 
     async fn find<T: Owned>(&self, call: GridCall) -> Result<Option<T>, ClientError> {
-        self.call(&call, async |answer| Ok(answer.found::<T>()?.map(|view| view.checked().to_owned()))).await
+        self.call(&call, async |answer| {
+            Ok(answer.found::<T>()?.map(|view| view.checked().to_owned()))
+        })
+        .await
     }
 
     async fn was_found(&self, call: GridCall) -> Result<bool, ClientError> {
@@ -204,12 +218,16 @@ impl GridClient {
             failures += 1;
             let wait = match retry::after(&error) {
                 Retry::No => return Err(error),
-                Retry::Reconnect if matches!(error, ClientError::Closed { .. }) && !call.is_repeatable() => {
+                Retry::Reconnect
+                    if matches!(error, ClientError::Closed { .. }) && !call.is_repeatable() =>
+                {
                     return Err(error);
                 }
                 Retry::Reconnect => Duration::ZERO,
                 // What it was doing for this call it goes on with, or the agent does.
-                Retry::Wait if is_shutting_down(&error) && !call.is_repeatable() => return Err(error),
+                Retry::Wait if is_shutting_down(&error) && !call.is_repeatable() => {
+                    return Err(error);
+                }
                 Retry::Wait => backoff::delay(failures),
             };
             if failures > self.retries || wait >= deadline.remaining() {
@@ -220,9 +238,17 @@ impl GridClient {
         }
     }
 
-    async fn attempt(&self, endpoint: &Endpoint, request: &Request, deadline: &Deadline) -> Result<Reply, ClientError> {
+    async fn attempt(
+        &self,
+        endpoint: &Endpoint,
+        request: &Request,
+        deadline: &Deadline,
+    ) -> Result<Reply, ClientError> {
         let (connection, _) = self.slot.connection(endpoint, None, deadline).await?;
-        Pending::send(&connection, request, deadline, false).await?.wait(deadline, Duration::ZERO).await
+        Pending::send(&connection, request, deadline, false)
+            .await?
+            .wait(deadline, Duration::ZERO)
+            .await
     }
 }
 

@@ -76,7 +76,11 @@ impl GridNode {
 
     fn not_running(&self, info: &NodeInfo) -> ClientError {
         let state = NodeState::from_number(info.report.state).unwrap_or_default();
-        let detail = if info.report.detail.is_empty() { String::new() } else { format!(" ({})", info.report.detail) };
+        let detail = if info.report.detail.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", info.report.detail)
+        };
         let problem = match state {
             NodeState::Running => "its agent has named no address for native clients".to_owned(),
             NodeState::GaveUp => format!("agent {} gave it up{detail}", info.agent_id),

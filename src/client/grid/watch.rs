@@ -27,12 +27,22 @@ pub struct Watch {
 }
 
 impl Watch {
-    pub(crate) async fn open(endpoint: &Endpoint, call: GridCall, deadline: &Deadline) -> Result<Self, ClientError> {
+    pub(crate) async fn open(
+        endpoint: &Endpoint,
+        call: GridCall,
+        deadline: &Deadline,
+    ) -> Result<Self, ClientError> {
         let name = endpoint.to_string();
         let mut opened = deadline.limit(&name, connect::open(endpoint, None)).await.flatten()?;
         let mut frames = FrameBuffer::new();
-        call.encode(&mut frames, Header { opcode: call.opcode() as u8, request: WATCHING, ..Header::default() });
-        encode_empty(&mut frames, Header { opcode: Opcode::Health as u8, request: BEGUN, ..Header::default() });
+        call.encode(
+            &mut frames,
+            Header { opcode: call.opcode() as u8, request: WATCHING, ..Header::default() },
+        );
+        encode_empty(
+            &mut frames,
+            Header { opcode: Opcode::Health as u8, request: BEGUN, ..Header::default() },
+        );
         let sent = deadline.limit(&name, opened.stream.write_all(&frames)).await?;
         sent.map_err(|error| ClientError::closed(&name, error.to_string()))?;
         let mut first = VecDeque::new();
@@ -43,7 +53,10 @@ impl Watch {
             }
             if Status::from_number(reply.header.status) != Some(Status::Ok) {
                 return Err(Answer::new(&name, deadline, reply).err().unwrap_or_else(|| {
-                    ClientError::protocol(&name, "it answers a request to be watched with \"not found\"")
+                    ClientError::protocol(
+                        &name,
+                        "it answers a request to be watched with \"not found\"",
+                    )
                 }));
             }
             first.push_back(reply);
@@ -73,10 +86,15 @@ impl Watch {
 async fn receive(opened: &mut Opened) -> Result<Reply, ClientError> {
     let Opened { name, stream, buffer, .. } = opened;
     loop {
-        if let Some(reply) = buffer.next_reply().map_err(|error| ClientError::protocol(name, error.to_string()))? {
+        if let Some(reply) =
+            buffer.next_reply().map_err(|error| ClientError::protocol(name, error.to_string()))?
+        {
             return Ok(reply);
         }
-        let count = stream.read(buffer.space()).await.map_err(|error| ClientError::closed(name, error.to_string()))?;
+        let count = stream
+            .read(buffer.space())
+            .await
+            .map_err(|error| ClientError::closed(name, error.to_string()))?;
         if count == 0 {
             return Err(ClientError::closed(name, "the master closed it"));
         }

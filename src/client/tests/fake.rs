@@ -10,8 +10,9 @@ use std::thread::JoinHandle;
 
 use sutra_client::ConceptRecord;
 use sutra_wire::{
-    CLIENT_HELLO_BYTES, Checked, ClientHello, ConceptKey, CoreLayout, ErrorMessage, FINGERPRINT, FrameBuffer, Header,
-    Opcode, Parsed, ServerHello, Status, VERSION, encode_archive, encode_empty, limits, parse,
+    CLIENT_HELLO_BYTES, Checked, ClientHello, ConceptKey, CoreLayout, ErrorMessage, FINGERPRINT,
+    FrameBuffer, Header, Opcode, Parsed, ServerHello, Status, VERSION, encode_archive,
+    encode_empty, limits, parse,
 };
 
 /// A request as it came.
@@ -109,7 +110,11 @@ impl Peer {
 
     pub(crate) fn say_hello(&mut self, hello: &ServerHello) {
         let mut out = FrameBuffer::new();
-        encode_archive(&mut out, Header { opcode: Opcode::Hello as u8, request: 1, ..Header::default() }, hello);
+        encode_archive(
+            &mut out,
+            Header { opcode: Opcode::Hello as u8, request: 1, ..Header::default() },
+            hello,
+        );
         self.send(&out);
     }
 

@@ -55,7 +55,11 @@ async fn replies_out_of_order_reach_their_own_calls() {
         requests.iter().rev().for_each(|request| peer.answer(request));
     });
     let client = connect(&server).await.unwrap();
-    tokio::join!(assert_answers(&client, "a"), assert_answers(&client, "b"), assert_answers(&client, "c"));
+    tokio::join!(
+        assert_answers(&client, "a"),
+        assert_answers(&client, "b"),
+        assert_answers(&client, "c")
+    );
 }
 
 #[tokio::test]
@@ -108,7 +112,10 @@ async fn garbage_ends_the_connection_with_an_error_and_the_next_call_makes_anoth
     });
     let client = connect(&server).await.unwrap();
     let error = failure(&client, "a").await;
-    assert!(matches!(&error, ClientError::Protocol { problem, .. } if problem.contains("bad magic")), "{error}");
+    assert!(
+        matches!(&error, ClientError::Protocol { problem, .. } if problem.contains("bad magic")),
+        "{error}"
+    );
     assert_answers(&client, "a").await;
 }
 
@@ -121,7 +128,10 @@ async fn an_answer_to_nothing_ends_the_connection_with_an_error() {
     });
     let client = connect(&server).await.unwrap();
     let error = failure(&client, "a").await;
-    assert!(matches!(&error, ClientError::Protocol { problem, .. } if problem.contains("not sent")), "{error}");
+    assert!(
+        matches!(&error, ClientError::Protocol { problem, .. } if problem.contains("not sent")),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -136,7 +146,10 @@ async fn an_archive_that_does_not_validate_is_an_error_of_its_call_only() {
     });
     let client = connect(&server).await.unwrap();
     let error = failure(&client, "a").await;
-    assert!(matches!(&error, ClientError::Protocol { problem, .. } if problem.contains("concept record")), "{error}");
+    assert!(
+        matches!(&error, ClientError::Protocol { problem, .. } if problem.contains("concept record")),
+        "{error}"
+    );
     assert_answers(&client, "b").await;
 }
 
@@ -290,7 +303,8 @@ async fn each_request_goes_to_the_core_that_owns_its_concept() {
         let core = peer.take_hello();
         peer.say_hello(&ServerHello { cores: CORES, core, ..server_hello() });
         while let Some(request) = peer.request() {
-            let id = sutra_wire::Checked::<sutra_wire::ConceptKey>::new(&request.payload).unwrap().id;
+            let id =
+                sutra_wire::Checked::<sutra_wire::ConceptKey>::new(&request.payload).unwrap().id;
             // A request for another core's concept is not answered, and the test fails by its
             // timeout.
             if sutra_wire::CoreLayout::new(CORES).owner(&id.into()) == core {
@@ -313,7 +327,11 @@ async fn no_more_requests_are_under_way_than_the_server_allows() {
         for _ in 0..8 {
             peer.stream.set_nonblocking(true).unwrap();
             let more = peer.stream.peek(&mut [0]).map_err(|error| error.kind());
-            assert_eq!(more, Err(ErrorKind::WouldBlock), "a third request while two are unanswered");
+            assert_eq!(
+                more,
+                Err(ErrorKind::WouldBlock),
+                "a third request while two are unanswered"
+            );
             peer.stream.set_nonblocking(false).unwrap();
             let answered = waiting.remove(0);
             peer.answer(&answered);
@@ -340,7 +358,10 @@ async fn a_request_that_is_too_long_is_not_sent_and_the_connection_goes_on() {
     });
     let client = connect(&server).await.unwrap();
     let error = client.learn(Concept::new("a").content("x".repeat(1000))).await.unwrap_err();
-    assert!(matches!(error, ClientError::TooLarge { operation: "learn", limit: 1000, .. }), "{error}");
+    assert!(
+        matches!(error, ClientError::TooLarge { operation: "learn", limit: 1000, .. }),
+        "{error}"
+    );
     client.learn(Concept::new("a").content("x".repeat(500))).await.unwrap();
 }
 
@@ -364,7 +385,11 @@ async fn one_item_that_fails_does_not_stop_the_others() {
     let mut answers = client.query_many(["a", "", "c"]).in_flight(2);
     let mut contents = Vec::new();
     while let Some(answer) = answers.next().await {
-        contents.push(answer.map(|record| record.unwrap().content.to_string()).map_err(|error| error.to_string()));
+        contents.push(
+            answer
+                .map(|record| record.unwrap().content.to_string())
+                .map_err(|error| error.to_string()),
+        );
     }
     assert!(matches!(&contents[..], [Ok(a), Err(error), Ok(c)]
         if *a == content("a") && error.contains("name is empty") && *c == content("c")));

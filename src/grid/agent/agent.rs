@@ -61,7 +61,10 @@ pub struct Agent {
 ///
 /// # Errors
 /// Where it can't start.
-pub async fn run(config: AgentConfig, shutdown: impl Future<Output = ()>) -> Result<(), AgentError> {
+pub async fn run(
+    config: AgentConfig,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), AgentError> {
     Agent::start(config).await?.run(shutdown).await;
     Ok(())
 }
@@ -76,7 +79,8 @@ impl Agent {
         check(&config)?;
         let program = match &config.program {
             Some(program) => program.clone(),
-            None => std::env::current_exe().map_err(AgentError::file("find", "/proc/self/exe".as_ref()))?,
+            None => std::env::current_exe()
+                .map_err(AgentError::file("find", "/proc/self/exe".as_ref()))?,
         };
         let folder = Folder::open(&config.data)?;
         let records = list::load(folder.root())?;
@@ -104,7 +108,8 @@ impl Agent {
         let launcher = Launcher::new(program, data.clone(), listening.ip(), memory);
         let nodes = NodeTable::new(folder, advertise);
         let core = Arc::new(AgentCore::new(nodes, launcher, config.timings.clone()));
-        let supervisor = Arc::new(Supervisor::new(Arc::clone(&core), config.max_nodes, allowed_cpus()));
+        let supervisor =
+            Arc::new(Supervisor::new(Arc::clone(&core), config.max_nodes, allowed_cpus()));
         let (adopted, started) = supervisor.take_over(records);
         core.nodes().save_or_warn().await;
         let standing = Arc::new(Standing::new());
@@ -119,7 +124,16 @@ impl Agent {
             started,
             memory: memory_limits,
         };
-        Ok(Self { who, on_stop: config.on_stop, core, supervisor, standing, listener, _admin: admin, start })
+        Ok(Self {
+            who,
+            on_stop: config.on_stop,
+            core,
+            supervisor,
+            standing,
+            listener,
+            _admin: admin,
+            start,
+        })
     }
 
     /// What the start has found and set up.
@@ -144,7 +158,9 @@ impl Agent {
         supervisor.close();
         serving.abort();
         match on_stop {
-            OnStop::Leave => tracing::info!("ending; the nodes go on, and the next agent on this folder adopts them"),
+            OnStop::Leave => tracing::info!(
+                "ending; the nodes go on, and the next agent on this folder adopts them"
+            ),
             OnStop::Stop => {
                 tracing::info!("ending; stopping the nodes");
                 supervisor.stop_all().await;
@@ -169,7 +185,8 @@ fn check(config: &AgentConfig) -> Result<(), AgentError> {
         let problem = format!("{} is not from 1 to {}", config.max_nodes, limits::MAX_AGENT_NODES);
         return Err(AgentError::Setting { setting: "--max-nodes", problem });
     }
-    let is_host = |host: &String| !host.is_empty() && !host.contains(['/', ' ', '\n']) && host.len() < 256;
+    let is_host =
+        |host: &String| !host.is_empty() && !host.contains(['/', ' ', '\n']) && host.len() < 256;
     if config.advertise.as_ref().is_some_and(|host| !is_host(host)) {
         let problem = "is not a host; give a name or an address without a port".into();
         return Err(AgentError::Setting { setting: "--advertise", problem });

@@ -61,7 +61,8 @@ impl Asked {
             return Err(Refusal::Full { running: active.len(), most: offer.max_nodes });
         }
         let [port, compat_port] = self.ports(&active, offer.ip, before.as_ref())?;
-        let held: Vec<usize> = active.iter().flat_map(|node| cpus::read(&node.record().cores)).collect();
+        let held: Vec<usize> =
+            active.iter().flat_map(|node| cpus::read(&node.record().cores)).collect();
         let record = NodeRecord {
             id: before.as_ref().map_or(new_id, |before| before.id.clone()),
             name: match &before {
@@ -103,7 +104,9 @@ impl Asked {
     /// one of its own.
     fn path(&self, nodes: &[Node], root: &Path, new_id: &str) -> Result<PathBuf, Refusal> {
         match self.named(nodes) {
-            Some(node) if self.storage_path.is_empty() && !node.is_active() => Ok(node.record().path.clone()),
+            Some(node) if self.storage_path.is_empty() && !node.is_active() => {
+                Ok(node.record().path.clone())
+            }
             _ => paths::resolve(root, &self.storage_path, new_id),
         }
     }
@@ -116,7 +119,8 @@ impl Asked {
         path: &Path,
     ) -> Result<(), Refusal> {
         let mounts = Mounts::now();
-        match others.find(|node| mounts.overlap(&root.join(&node.record().path), &root.join(path))) {
+        match others.find(|node| mounts.overlap(&root.join(&node.record().path), &root.join(path)))
+        {
             None => Ok(()),
             Some(other) => {
                 let path = root.join(path).to_string_lossy().into_owned();
@@ -126,12 +130,18 @@ impl Asked {
     }
 
     /// The ports that are asked for; or those that the node had before, or free ones.
-    fn ports(&self, active: &[&Node], ip: IpAddr, before: Option<&NodeRecord>) -> Result<[u16; 2], Refusal> {
+    fn ports(
+        &self,
+        active: &[&Node],
+        ip: IpAddr,
+        before: Option<&NodeRecord>,
+    ) -> Result<[u16; 2], Refusal> {
         let mut taken: HashSet<u16> = active.iter().flat_map(|node| node.ports()).collect();
         let had = |port: fn(&NodeRecord) -> u16| before.map_or(0, port);
         let port = ports::choose(ip, self.port, had(|record| record.port), &taken)?;
         taken.insert(port);
-        let compat_port = ports::choose(ip, self.compat_port, had(|record| record.compat_port), &taken)?;
+        let compat_port =
+            ports::choose(ip, self.compat_port, had(|record| record.compat_port), &taken)?;
         Ok([port, compat_port])
     }
 }

@@ -31,7 +31,10 @@ mod tests {
             let bound = Duration::from_millis(bound);
             for _ in 0..20 {
                 let wait = delay(failures);
-                assert!((bound.mul_f64(0.499)..=bound.mul_f64(1.001)).contains(&wait), "{failures}: {wait:?}");
+                assert!(
+                    (bound.mul_f64(0.499)..=bound.mul_f64(1.001)).contains(&wait),
+                    "{failures}: {wait:?}"
+                );
             }
         }
     }

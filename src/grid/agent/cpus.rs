@@ -13,7 +13,11 @@ pub(crate) fn in_order(asked: &str, available: &[usize]) -> Vec<usize> {
 
 /// The CPUs of a node, the first of those that the host lets the agent use and no other node has;
 /// empty for any, unpinned.
-pub(crate) fn choose(asked: &str, available: &[usize], taken: &[usize]) -> Result<Vec<usize>, Refusal> {
+pub(crate) fn choose(
+    asked: &str,
+    available: &[usize],
+    taken: &[usize],
+) -> Result<Vec<usize>, Refusal> {
     let refused = |problem: String| Refusal::Cores { cores: asked.into(), problem };
     let asked_for = match asked.trim() {
         "" => return Ok(Vec::new()),
@@ -39,7 +43,9 @@ pub(crate) fn choose(asked: &str, available: &[usize], taken: &[usize]) -> Resul
             }
             if let Some(cpu) = list.iter().find(|cpu| taken.contains(cpu)) {
                 let free = if free.is_empty() { "none".into() } else { written(&free) };
-                return Err(refused(format!("another node of this agent has CPU {cpu}; free are {free}")));
+                return Err(refused(format!(
+                    "another node of this agent has CPU {cpu}; free are {free}"
+                )));
             }
             Ok(list)
         }

@@ -22,7 +22,8 @@ pub(crate) fn has_store(folder: &Path) -> bool {
 /// The process that says in the folder's lock that it has the folder.
 pub(crate) fn holder(folder: &Path) -> Option<u32> {
     let mut text = String::new();
-    let lock = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(folder.join(LOCK)).ok()?;
+    let lock =
+        File::options().read(true).custom_flags(libc::O_NONBLOCK).open(folder.join(LOCK)).ok()?;
     lock.take(MOST_OF_LOCK).read_to_string(&mut text).ok()?;
     text.lines().next()?.parse().ok()
 }

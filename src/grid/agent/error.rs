@@ -61,7 +61,9 @@ pub enum AgentError {
         source: io::Error,
     },
     /// The address can't be listened on.
-    #[error("cannot listen on {address}: {source}; is another agent running? choose another address with --listen")]
+    #[error(
+        "cannot listen on {address}: {source}; is another agent running? choose another address with --listen"
+    )]
     Listen {
         /// Which.
         address: SocketAddr,
@@ -115,7 +117,9 @@ pub(crate) enum Refusal {
     Name { name: String },
     #[error("port {port} can't be used: {reason}; choose another, or leave it out for a free one")]
     Port { port: u32, reason: String },
-    #[error("no free port was found between {first} and {last}; stop some nodes, or ask for a port")]
+    #[error(
+        "no free port was found between {first} and {last}; stop some nodes, or ask for a port"
+    )]
     NoPort { first: u16, last: u16 },
     #[error("cores {cores:?}: {problem}")]
     Cores { cores: String, problem: String },

@@ -35,8 +35,12 @@ const FOLDER_MODE: u32 = 0o700;
 /// Whether an entry of the agent's folder is its own, so that no node's folder is or lies in it.
 pub(crate) fn is_reserved(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
-    let is_like = |own: &str| name.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-    [LOCK, INCARNATION, LIST].into_iter().any(is_like) || name == LOGS || UNFINISHED_OF_OLD.contains(&&*name)
+    let is_like = |own: &str| {
+        name.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    [LOCK, INCARNATION, LIST].into_iter().any(is_like)
+        || name == LOGS
+        || UNFINISHED_OF_OLD.contains(&&*name)
 }
 
 /// The folder, held until dropped.
@@ -126,11 +130,13 @@ fn lock_file(root: &Path, is_ours: bool) -> Result<File, AgentError> {
         // A holder that has not written its pid yet is another process all the same.
         let _ = file.take(64).read_to_string(&mut text);
         let pid = text.trim().parse::<u32>();
-        let holder = pid.map_or_else(|_| "another process".to_owned(), |pid| format!("process {pid}"));
+        let holder =
+            pid.map_or_else(|_| "another process".to_owned(), |pid| format!("process {pid}"));
         return Err(AgentError::Locked { folder: root.to_owned(), holder });
     }
     let text = format!("{}\n", std::process::id());
-    let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes()));
+    let written =
+        file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes()));
     written.map_err(AgentError::file("write to", &path))?;
     Ok(file)
 }
@@ -204,7 +210,8 @@ fn incarnation(root: &Path, folder: &File) -> Result<u64, AgentError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => draw(),
         Err(error) => return Err(AgentError::file("read", &path)(error)),
     };
-    let text = serde_json::to_vec(&Incarnation { number, folder: here }).expect("plain values are JSON");
+    let text =
+        serde_json::to_vec(&Incarnation { number, folder: here }).expect("plain values are JSON");
     replace(&path, &text)?;
     Ok(number)
 }
@@ -220,16 +227,21 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<(), AgentError> {
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let folder = path.parent().unwrap_or(Path::new("/"));
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned() + ".";
-    let written = tempfile::Builder::new().prefix(&name).suffix(UNFINISHED).tempfile_in(folder).and_then(|mut file| {
-        // Its mode is 0600. What is half written is removed when it is dropped: the disk may need
-        // the room.
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        Ok(file)
-    });
+    let written =
+        tempfile::Builder::new().prefix(&name).suffix(UNFINISHED).tempfile_in(folder).and_then(
+            |mut file| {
+                // Its mode is 0600. What is half written is removed when it is dropped: the disk may need
+                // the room.
+                file.write_all(bytes)?;
+                file.as_file().sync_all()?;
+                Ok(file)
+            },
+        );
     let new = written.map_err(AgentError::file("write", path))?;
     new.persist(path).map_err(|error| AgentError::file("replace", path)(error.error))?;
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(AgentError::file("sync", folder))
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(AgentError::file("sync", folder))
 }
 
 #[cfg(test)]
@@ -266,7 +278,9 @@ mod tests {
             change(&mut other);
             here.is(&other)
         };
-        assert!(again(|other| other.hostname += "-renamed") && again(|other| other.machine.clear()));
+        assert!(
+            again(|other| other.hostname += "-renamed") && again(|other| other.machine.clear())
+        );
         assert!(again(|other| {
             other.boot += "later";
             other.device += 1;
@@ -301,7 +315,10 @@ mod tests {
         folder.replace(LIST, b"new").unwrap();
         assert!(place.path().join(LIST).is_symlink());
         let target = place.path().join("elsewhere/list");
-        assert_eq!((fs::read(&target).unwrap(), fs::metadata(&target).unwrap().mode() & 0o777), (b"new".into(), 0o600));
+        assert_eq!(
+            (fs::read(&target).unwrap(), fs::metadata(&target).unwrap().mode() & 0o777),
+            (b"new".into(), 0o600)
+        );
         let mut names: Vec<_> = fs::read_dir(place.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())

@@ -40,7 +40,9 @@ impl Health {
         let client = match self.client.take() {
             Some(client) => client,
             None => {
-                let connect = Client::connect(self.address.to_string()).with_timeout(PATIENCE).with_retries(0);
+                let connect = Client::connect(self.address.to_string())
+                    .with_timeout(PATIENCE)
+                    .with_retries(0);
                 connect.await.map_err(|error| error.to_string())?
             }
         };
@@ -49,7 +51,10 @@ impl Health {
             (false, _) => health.status.to_string(),
             (true, true) => String::new(),
             (true, false) => {
-                format!("its data folder is not {} any more, or its lock is not its own", self.data.display())
+                format!(
+                    "its data folder is not {} any more, or its lock is not its own",
+                    self.data.display()
+                )
             }
         };
         drop(health);

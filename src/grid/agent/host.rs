@@ -29,7 +29,13 @@ pub(crate) fn machine_id() -> String {
 }
 
 fn first_line(file: &str) -> String {
-    std::fs::read_to_string(file).unwrap_or_default().lines().next().unwrap_or_default().trim().to_owned()
+    std::fs::read_to_string(file)
+        .unwrap_or_default()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
 }
 
 /// Since the boot, sleep included: no clock that somebody sets, and one for all processes.
@@ -65,6 +71,9 @@ mod tests {
     fn the_host_is_described() {
         assert!(!boot_id().is_empty() && !since_boot().is_zero());
         assert!(!name().is_empty() && platform().starts_with("Linux ") && memory_mb() > 0);
-        assert_eq!(endpoint("h", 1) + " " + &endpoint("::1", 2) + " " + &endpoint("[::1]", 3), "h:1 [::1]:2 [::1]:3");
+        assert_eq!(
+            endpoint("h", 1) + " " + &endpoint("::1", 2) + " " + &endpoint("[::1]", 3),
+            "h:1 [::1]:2 [::1]:3"
+        );
     }
 }

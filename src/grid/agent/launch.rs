@@ -99,7 +99,8 @@ impl Launcher {
 
     fn arguments(&self, node: &NodeRecord) -> Vec<String> {
         let at = |port: u16| SocketAddr::new(self.ip, port).to_string();
-        let mut arguments = vec!["--listen".into(), at(node.port), "--compat".into(), at(node.compat_port)];
+        let mut arguments =
+            vec!["--listen".into(), at(node.port), "--compat".into(), at(node.compat_port)];
         if node.cores.is_empty() {
             // A store that is there says for how many cores it was made.
             if !data_folder::has_store(&self.data(node)) {

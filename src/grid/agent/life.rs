@@ -69,13 +69,19 @@ impl Life {
         paths::check_again(self.core.nodes().root(), &record.path, &record.id)?;
         match self.core.nodes().in_the_way(record) {
             None => Ok(()),
-            Some(other) => Err(format!("its folder is node {other}'s as well, or lies in or around it")),
+            Some(other) => {
+                Err(format!("its folder is node {other}'s as well, or lies in or around it"))
+            }
         }
     }
 
     /// Looks once, after a wait: what the health says or why it does not answer; or why there is
     /// nothing more to look at.
-    async fn look(&mut self, live: &mut LiveProcess, wait: Duration) -> Result<Result<String, String>, End> {
+    async fn look(
+        &mut self,
+        live: &mut LiveProcess,
+        wait: Duration,
+    ) -> Result<Result<String, String>, End> {
         tokio::select! {
             look = live.look(wait) => match look {
                 Look::Answers(words) => Ok(Ok(words)),
@@ -124,7 +130,11 @@ impl Life {
                     }
                     wait = SOON.saturating_mul(1 << misses.min(6)).min(self.core.timings().health);
                     if misses == MISSES {
-                        tracing::warn!(node = self.id, problem = why, "a node's health does not answer");
+                        tracing::warn!(
+                            node = self.id,
+                            problem = why,
+                            "a node's health does not answer"
+                        );
                         self.core.nodes().change(&self.id, |node| node.fell_silent(&why));
                     }
                 }
@@ -206,9 +216,16 @@ impl Life {
     }
 
     async fn crashed(&self, ended: String, is_full: bool, pause: Duration) {
-        let why =
-            if is_full { format!("{ended} (its disk is full: it is tried again until there is room)") } else { ended };
-        tracing::warn!(node = self.id, reason = why, "a node has ended by itself; it is started again in {pause:?}");
+        let why = if is_full {
+            format!("{ended} (its disk is full: it is tried again until there is room)")
+        } else {
+            ended
+        };
+        tracing::warn!(
+            node = self.id,
+            reason = why,
+            "a node has ended by itself; it is started again in {pause:?}"
+        );
         self.core.nodes().change(&self.id, |node| node.crashed(why));
         self.core.nodes().save_or_warn().await;
     }
@@ -232,8 +249,9 @@ impl Life {
 
     async fn give_up(self, ended: String) {
         let (most, window) = (self.core.timings().restarts, self.core.timings().restart_window);
-        let why =
-            format!("it was started again {most} times within {window:?} and has ended each time; at last {ended}");
+        let why = format!(
+            "it was started again {most} times within {window:?} and has ended each time; at last {ended}"
+        );
         tracing::error!(node = self.id, reason = why, "gave a node up");
         self.core.nodes().note(&self.id, |node| node.give_up(why));
         self.core.launcher().clear(&self.id);

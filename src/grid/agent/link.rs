@@ -30,7 +30,8 @@ const TOGETHER: Duration = Duration::from_millis(10);
 /// Each heartbeat is early or late by up to this share of the period.
 const JITTER: f64 = 0.1;
 /// What a master may name as the period between two.
-const PERIODS: std::ops::RangeInclusive<Duration> = Duration::from_millis(20)..=Duration::from_secs(60);
+const PERIODS: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(20)..=Duration::from_secs(60);
 
 /// The agent's end of the link.
 pub(crate) struct Link {
@@ -50,11 +51,23 @@ enum Lost {
 }
 
 impl Link {
-    pub(crate) fn new(who: Arc<AgentIdentity>, core: Arc<AgentCore>, standing: Arc<Standing>) -> Self {
+    pub(crate) fn new(
+        who: Arc<AgentIdentity>,
+        core: Arc<AgentCore>,
+        standing: Arc<Standing>,
+    ) -> Self {
         let patience = core.timings().master;
         // No retries: after a failure a whole registration is sent, not the call that failed.
         let client = GridClient::new(&who.master).with_timeout(patience).with_retries(0);
-        Self { client, who, hostname: host::name(), patience, core, standing, trouble: Trouble::default() }
+        Self {
+            client,
+            who,
+            hostname: host::name(),
+            patience,
+            core,
+            standing,
+            trouble: Trouble::default(),
+        }
     }
 
     /// Keeps the link for ever.
@@ -65,7 +78,11 @@ impl Link {
                 Ok(terms) => {
                     failures = 0;
                     self.trouble = Trouble::default();
-                    tracing::info!(master = self.who.master, version = terms.master_version, "registered");
+                    tracing::info!(
+                        master = self.who.master,
+                        version = terms.master_version,
+                        "registered"
+                    );
                     self.standing.registered();
                     match self.stay(&terms).await {
                         Lost::Unknown => {
@@ -87,7 +104,8 @@ impl Link {
                     self.standing.not_registered(error.to_string());
                     let is_refused = matches!(&error, ClientError::Refused { status, .. } if !status.is_transient());
                     self.trouble.tell(&self.who.master, &error, is_refused);
-                    let wait = if is_refused { jittered(REFUSED, 0.25) } else { backoff::delay(failures) };
+                    let wait =
+                        if is_refused { jittered(REFUSED, 0.25) } else { backoff::delay(failures) };
                     sleep(wait).await;
                 }
             }
@@ -98,16 +116,21 @@ impl Link {
     pub(crate) async fn unregister(&self) {
         let leave = self.client.leave(&self.who.id, self.who.incarnation);
         match timeout(self.patience, leave).await {
-            Ok(Ok(false)) => tracing::info!(master = self.who.master, "the master does not know this agent"),
+            Ok(Ok(false)) => {
+                tracing::info!(master = self.who.master, "the master does not know this agent")
+            }
             Ok(Ok(true)) => tracing::info!(master = self.who.master, "unregistered"),
-            Ok(Err(error)) => tracing::warn!(master = self.who.master, %error, "could not unregister"),
+            Ok(Err(error)) => {
+                tracing::warn!(master = self.who.master, %error, "could not unregister")
+            }
             Err(_) => tracing::warn!(master = self.who.master, "could not unregister in time"),
         }
     }
 
     /// Sends heartbeats, and reports what changes, until the agent has to register again.
     async fn stay(&self, terms: &AgentRegistered) -> Lost {
-        let period = Duration::from_millis(u64::from(terms.heartbeat_ms)).clamp(*PERIODS.start(), *PERIODS.end());
+        let period = Duration::from_millis(u64::from(terms.heartbeat_ms))
+            .clamp(*PERIODS.start(), *PERIODS.end());
         let mut revision = self.core.nodes().revision();
         let mut reported = *revision.borrow_and_update();
         // A change between the registration and now is found by the first heartbeat.
@@ -149,14 +172,23 @@ impl Link {
     async fn report(&self, reported: &mut u64) -> Result<bool, ClientError> {
         let (revision, nodes) = self.core.nodes().report();
         let (agent_id, incarnation) = (self.who.id.clone(), self.who.incarnation);
-        match self.client.report_nodes(&AgentReport { agent_id, incarnation, revision, nodes }).await {
+        match self
+            .client
+            .report_nodes(&AgentReport { agent_id, incarnation, revision, nodes })
+            .await
+        {
             Ok(known) => {
                 *reported = revision;
                 Ok(known)
             }
             // A master whose disk is full still hears heartbeats, and asks for the report again
             // with each.
-            Err(error @ ClientError::Refused { status: Status::StorageFull | Status::StorageFailed, .. }) => {
+            Err(
+                error @ ClientError::Refused {
+                    status: Status::StorageFull | Status::StorageFailed,
+                    ..
+                },
+            ) => {
                 tracing::warn!(master = self.who.master, %error, "the master can't take a report; it is sent again");
                 Ok(true)
             }
@@ -191,7 +223,8 @@ struct Trouble {
 impl Trouble {
     fn tell(&mut self, master: &str, error: &ClientError, is_refused: bool) {
         let words = error.to_string();
-        let is_old = self.said.as_ref().is_some_and(|(said, at)| *said == words && at.elapsed() < REMINDER);
+        let is_old =
+            self.said.as_ref().is_some_and(|(said, at)| *said == words && at.elapsed() < REMINDER);
         if is_old {
             return;
         }

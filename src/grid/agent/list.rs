@@ -80,10 +80,13 @@ pub(crate) fn load(root: &Path) -> Result<Vec<NodeRecord>, AgentError> {
         Err(error) => return Err(AgentError::file("read", &file)(error)),
     };
     let damaged = |problem: String| AgentError::Damaged { file: file.clone(), problem };
-    let document: Document = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
+    let document: Document =
+        serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
     if document.format != FORMAT {
-        let problem =
-            format!("its format is {}, this agent reads {FORMAT}; use the agent that wrote it", document.format);
+        let problem = format!(
+            "its format is {}, this agent reads {FORMAT}; use the agent that wrote it",
+            document.format
+        );
         return Err(damaged(problem));
     }
     let mut ids = HashSet::new();
@@ -118,7 +121,10 @@ pub(crate) fn save(folder: &Folder, nodes: Vec<NodeRecord>) -> Result<(), AgentE
 /// Whether a text can name an agent or a node: it becomes part of file names, tables and addresses.
 pub(crate) fn is_label(text: &str) -> bool {
     let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
-    !text.is_empty() && text.len() <= limits::MAX_LABEL && !text.starts_with('.') && text.chars().all(fits)
+    !text.is_empty()
+        && text.len() <= limits::MAX_LABEL
+        && !text.starts_with('.')
+        && text.chars().all(fits)
 }
 
 #[cfg(test)]
@@ -153,11 +159,17 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let folder = Folder::open(place.path()).unwrap();
         assert!(load(place.path()).unwrap().is_empty());
-        let nodes = vec![sample("node-1"), NodeRecord { process: None, wanted: Wanted::GivenUp, ..sample("node-2") }];
+        let nodes = vec![
+            sample("node-1"),
+            NodeRecord { process: None, wanted: Wanted::GivenUp, ..sample("node-2") },
+        ];
         save(&folder, nodes.clone()).unwrap();
         assert_eq!(load(place.path()).unwrap(), nodes);
         let mut names = fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name());
-        assert!(!names.any(|name| name.to_string_lossy().contains("new")), "no half-written file is left");
+        assert!(
+            !names.any(|name| name.to_string_lossy().contains("new")),
+            "no half-written file is left"
+        );
     }
 
     #[test]

@@ -37,7 +37,11 @@ const NOW: Duration = Duration::from_millis(5);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers for ever.
-pub(crate) async fn serve(listener: TcpListener, who: Arc<AgentIdentity>, supervisor: Arc<Supervisor>) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    who: Arc<AgentIdentity>,
+    supervisor: Arc<Supervisor>,
+) {
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
     let room_wanted = Arc::new(Notify::new());
     loop {
@@ -54,7 +58,8 @@ pub(crate) async fn serve(listener: TcpListener, who: Arc<AgentIdentity>, superv
             room_wanted.notify_one();
         }
         let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
-        let (who, supervisor, room_wanted) = (Arc::clone(&who), Arc::clone(&supervisor), Arc::clone(&room_wanted));
+        let (who, supervisor, room_wanted) =
+            (Arc::clone(&who), Arc::clone(&supervisor), Arc::clone(&room_wanted));
         tokio::spawn(async move {
             if let Err(error) = converse(stream, &who, &supervisor, &room_wanted).await {
                 tracing::debug!(%peer, %error, "a connection has ended");
@@ -84,8 +89,9 @@ async fn converse(
         };
         let length = u32::from_be_bytes(prefix) as usize;
         if length > MOST {
-            let message =
-                format!("message of {length} bytes is over this agent's limit of {MOST}; is this the right port?");
+            let message = format!(
+                "message of {length} bytes is over this agent's limit of {MOST}; is this the right port?"
+            );
             send(&mut stream, &GridReply::Error { message }, None).await?;
             return Ok(());
         }
@@ -98,11 +104,17 @@ async fn converse(
         });
         let (reply, details) = match GridRequest::read(&message) {
             // Whoever asked has given up, and may have asked another agent for the same by now.
-            Ok((GridRequest::SpawnStorageNode { .. }, _)) if has_ended(&stream).await => return Ok(()),
+            Ok((GridRequest::SpawnStorageNode { .. }, _)) if has_ended(&stream).await => {
+                return Ok(());
+            }
             Ok((request, options)) => {
                 let (who, supervisor) = (Arc::clone(who), Arc::clone(supervisor));
                 // A task of its own, which the connection's end does not end.
-                let answered = tokio::spawn(async move { answer(request, options, &who.id, &supervisor).await }).await;
+                let answered =
+                    tokio::spawn(
+                        async move { answer(request, options, &who.id, &supervisor).await },
+                    )
+                    .await;
                 let failed = |error| error_reply(format!("the agent has failed: {error}"));
                 let (reply, details) = answered.unwrap_or_else(failed);
                 (reply, claimed.or(details))
@@ -123,7 +135,11 @@ async fn has_ended(stream: &TcpStream) -> bool {
     }
 }
 
-async fn send(stream: &mut TcpStream, reply: &GridReply, details: Option<&ReplyDetails>) -> io::Result<()> {
+async fn send(
+    stream: &mut TcpStream,
+    reply: &GridReply,
+    details: Option<&ReplyDetails>,
+) -> io::Result<()> {
     let mut bytes = Vec::new();
     reply.append_with_details(details, &mut bytes);
     timeout(TRANSFER, stream.write_all(&bytes)).await?
@@ -140,10 +156,13 @@ async fn answer(
     supervisor: &Supervisor,
 ) -> (GridReply, Option<ReplyDetails>) {
     match request {
-        GridRequest::SpawnStorageNode { agent_id, .. } | GridRequest::StopStorageNode { agent_id, .. }
+        GridRequest::SpawnStorageNode { agent_id, .. }
+        | GridRequest::StopStorageNode { agent_id, .. }
             if agent_id != agent =>
         {
-            error_reply(format!("this is agent {agent:?}, not {agent_id:?}; has an agent's address changed hands?"))
+            error_reply(format!(
+                "this is agent {agent:?}, not {agent_id:?}; has an agent's address changed hands?"
+            ))
         }
         GridRequest::SpawnStorageNode { storage_path, memory_limit_mb, port, .. } => {
             spawn(supervisor, &asked(storage_path, memory_limit_mb, port, options)).await
@@ -155,7 +174,8 @@ async fn answer(
         }
         GridRequest::GetStorageNodeStatus { node_id } => match supervisor.status(&node_id) {
             Some(node) => {
-                let status = NodeState::from_number(node.state).unwrap_or_default().name().to_owned();
+                let status =
+                    NodeState::from_number(node.state).unwrap_or_default().name().to_owned();
                 let (node_id, pid, endpoint) = (node.node_id, node.pid, node.compat_endpoint);
                 (GridReply::GetStorageNodeStatusOk { node_id, status, pid, endpoint }, None)
             }
@@ -165,14 +185,19 @@ async fn answer(
         | GridRequest::Heartbeat { .. }
         | GridRequest::UnregisterAgent { .. }
         | GridRequest::ListAgents
-        | GridRequest::GetClusterStatus => {
-            error_reply("this is an agent, which starts and stops nodes; ask the master for that".into())
-        }
+        | GridRequest::GetClusterStatus => error_reply(
+            "this is an agent, which starts and stops nodes; ask the master for that".into(),
+        ),
     }
 }
 
 /// An old message names the port of the old protocol, which is all that its sender speaks.
-fn asked(storage_path: String, memory_limit_mb: u64, port: u32, options: Option<SpawnOptions>) -> Asked {
+fn asked(
+    storage_path: String,
+    memory_limit_mb: u64,
+    port: u32,
+    options: Option<SpawnOptions>,
+) -> Asked {
     match options {
         Some(SpawnOptions { name, cores, compat_port }) => {
             Asked { name, storage_path, cores, memory_limit_mb, port, compat_port }
@@ -187,17 +212,33 @@ async fn spawn(supervisor: &Supervisor, asked: &Asked) -> (GridReply, Option<Rep
             let NodeReport { node_id, compat_endpoint: endpoint, .. } = node;
             let NodeReport { storage_path, cores, memory_enforcement, started, pid, .. } = node;
             let native_endpoint = node.endpoint;
-            let details = SpawnedDetails { native_endpoint, storage_path, cores, memory_enforcement, started, pid };
-            let reply = GridReply::SpawnStorageNodeOk { node_id, endpoint, success: true, error_message: None };
+            let details = SpawnedDetails {
+                native_endpoint,
+                storage_path,
+                cores,
+                memory_enforcement,
+                started,
+                pid,
+            };
+            let reply = GridReply::SpawnStorageNodeOk {
+                node_id,
+                endpoint,
+                success: true,
+                error_message: None,
+            };
             (reply, Some(ReplyDetails::Spawned(details)))
         }
         Err(refusal) => {
             let error_message = Some(refusal.to_string());
             let details = ReplyDetails::Refused { is_usage: refusal.is_usage() };
             // A node that is named has been started all the same: it is not there yet.
-            let node_id = if let Refusal::Recovering { node, .. } = refusal { node } else { String::new() };
+            let node_id =
+                if let Refusal::Recovering { node, .. } = refusal { node } else { String::new() };
             let endpoint = String::new();
-            (GridReply::SpawnStorageNodeOk { node_id, endpoint, success: false, error_message }, Some(details))
+            (
+                GridReply::SpawnStorageNodeOk { node_id, endpoint, success: false, error_message },
+                Some(details),
+            )
         }
     }
 }
@@ -212,6 +253,9 @@ mod tests {
         assert_eq!((old.port, old.compat_port), (0, 7));
         let options = SpawnOptions { name: "n".into(), cores: "1".into(), compat_port: 8 };
         let new = asked("a".into(), 1, 7, Some(options));
-        assert_eq!((new.port, new.compat_port, new.name.as_str(), new.cores.as_str()), (7, 8, "n", "1"));
+        assert_eq!(
+            (new.port, new.compat_port, new.name.as_str(), new.cores.as_str()),
+            (7, 8, "n", "1")
+        );
     }
 }

@@ -63,7 +63,12 @@ impl Idle {
 
 impl LiveProcess {
     /// A process whose log begins at `log_from`.
-    pub(crate) fn of(process: Process, node: &NodeRecord, launcher: &Launcher, log_from: u64) -> Self {
+    pub(crate) fn of(
+        process: Process,
+        node: &NodeRecord,
+        launcher: &Launcher,
+        log_from: u64,
+    ) -> Self {
         let health = Health::of(launcher.reach(node.port), &launcher.data(node), process.id().pid);
         let (node_id, log) = (node.id.clone(), launcher.log(&node.id));
         Self { node_id, process, health, log, log_from, idle: Idle::new() }

@@ -61,7 +61,9 @@ pub(crate) fn keep(file: &Path, pid: Option<u32>, most: u64) -> io::Result<()> {
 /// The file that a process writes its errors to, where it is a file and another one than this.
 fn moved(file: &Path, pid: u32) -> Option<PathBuf> {
     let written = PathBuf::from(format!("/proc/{pid}/fd/2"));
-    let of = |path: &Path| fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|file| (file.dev(), file.ino()));
+    let of = |path: &Path| {
+        fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|file| (file.dev(), file.ino()))
+    };
     let now = of(&written)?;
     (of(file) != Some(now)).then_some(written)
 }
@@ -124,8 +126,13 @@ mod tests {
         let mut log = OpenOptions::new().append(true).open(&file).unwrap();
         assert_eq!(last_words(&file, from), None);
         writeln!(log, "{}", "x\n".repeat(9_000)).unwrap();
-        writeln!(log, "listening  127.0.0.1:1\n{{\"level\":\"INFO\",\"message\":\"all is well\"}}").unwrap();
-        assert_eq!(last_words(&file, from), None, "what it says while all is well explains nothing");
+        writeln!(log, "listening  127.0.0.1:1\n{{\"level\":\"INFO\",\"message\":\"all is well\"}}")
+            .unwrap();
+        assert_eq!(
+            last_words(&file, from),
+            None,
+            "what it says while all is well explains nothing"
+        );
         writeln!(log, "{{\"level\":\"WARN\",\"message\":\"the disk\\u001b is full\"}}").unwrap();
         assert_eq!(last_words(&file, from).unwrap(), "the disk is full");
         writeln!(log, "error: no\n\ntry --help\n\n").unwrap();

@@ -51,7 +51,11 @@ impl Memory {
         if !group.is_dir() {
             fs::create_dir(&group)?;
         }
-        let most = if limit_mb == 0 { "max".to_owned() } else { limit_mb.saturating_mul(1 << 20).to_string() };
+        let most = if limit_mb == 0 {
+            "max".to_owned()
+        } else {
+            limit_mb.saturating_mul(1 << 20).to_string()
+        };
         fs::write(group.join("memory.max"), most)?;
         Ok(Some(Group(group)))
     }
@@ -74,7 +78,8 @@ impl Group {
 
 /// The group whose children can have memory limits, or why there is none.
 fn base() -> Result<PathBuf, String> {
-    let membership = fs::read_to_string("/proc/self/cgroup").map_err(|error| format!("/proc/self/cgroup: {error}"))?;
+    let membership = fs::read_to_string("/proc/self/cgroup")
+        .map_err(|error| format!("/proc/self/cgroup: {error}"))?;
     let own = own_group(&membership).ok_or("this process is in no group of cgroup v2")?;
     let mount = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(Path::new);
     let mount = mount.into_iter().find(|mount| mount.join("cgroup.controllers").exists());
@@ -86,11 +91,17 @@ fn base() -> Result<PathBuf, String> {
         text.split_whitespace().any(|controller| controller == "memory")
     };
     if !has("cgroup.controllers") {
-        return Err(format!("the memory controller of cgroup v2 is not there for {}", base.display()));
+        return Err(format!(
+            "the memory controller of cgroup v2 is not there for {}",
+            base.display()
+        ));
     }
     if !has("cgroup.subtree_control") {
         give_memory(&base).map_err(|error| {
-            format!("{} is not delegated to the agent ({error}); under systemd set Delegate=memory", base.display())
+            format!(
+                "{} is not delegated to the agent ({error}); under systemd set Delegate=memory",
+                base.display()
+            )
         })?;
     }
     let trial = base.join(format!("sutra-trial-{}", std::process::id()));
@@ -98,7 +109,11 @@ fn base() -> Result<PathBuf, String> {
     let has_limit = trial.join("memory.max").exists();
     let _ = fs::remove_dir(&trial);
     made.map_err(|error| format!("no group can be made in {}: {error}", base.display()))?;
-    if has_limit { Ok(base) } else { Err(format!("groups in {} have no memory.max", base.display())) }
+    if has_limit {
+        Ok(base)
+    } else {
+        Err(format!("groups in {} have no memory.max", base.display()))
+    }
 }
 
 /// Leaves the group for a child of it and has its children take memory limits; back again if that

@@ -34,10 +34,12 @@ impl Mounts {
 
     /// The filesystem that an absolute path without symlinks is on, and where it is there.
     fn place(&self, path: &Path) -> Option<(&str, PathBuf)> {
-        let over = self.0.iter().filter_map(|mount| Some((mount, path.strip_prefix(&mount.point).ok()?)));
+        let over =
+            self.0.iter().filter_map(|mount| Some((mount, path.strip_prefix(&mount.point).ok()?)));
         // The innermost mount is the one that is seen, and of several at one point the last.
         let (mount, rest) = over.max_by_key(|(mount, _)| mount.point.components().count())?;
-        let place = if rest.as_os_str().is_empty() { mount.root.clone() } else { mount.root.join(rest) };
+        let place =
+            if rest.as_os_str().is_empty() { mount.root.clone() } else { mount.root.join(rest) };
         Some((&mount.device, place))
     }
 
@@ -45,7 +47,9 @@ impl Mounts {
     pub(crate) fn contains(&self, folder: &Path, path: &Path) -> bool {
         path.starts_with(folder)
             || match (self.place(folder), self.place(path)) {
-                (Some((device, folder)), Some((other, path))) => device == other && path.starts_with(folder),
+                (Some((device, folder)), Some((other, path))) => {
+                    device == other && path.starts_with(folder)
+                }
                 _ => false,
             }
     }
@@ -102,7 +106,9 @@ mod tests {
             assert_eq!(mounts.overlap(&one, &other), mounts.overlap(&other, &one));
             mounts.overlap(&one, &other)
         };
-        for same in ["alias", "alias/x", "inner", "everything", "everything/one", "nodes", "nodes/one"] {
+        for same in
+            ["alias", "alias/x", "inner", "everything", "everything/one", "nodes", "nodes/one"]
+        {
             assert!(overlap("nodes/one", same), "{same}");
         }
         for other in ["nodes/two", "everything/two", "other", "other/nodes/one", "nodes/one-more"] {
@@ -112,7 +118,8 @@ mod tests {
         assert!(!mounts.contains(Path::new("/agent/alias"), Path::new("/agent/nodes")));
         let unknown = Mounts::default();
         assert!(
-            unknown.overlap(Path::new("/a/b"), Path::new("/a")) && !unknown.overlap(Path::new("/a"), Path::new("/b"))
+            unknown.overlap(Path::new("/a/b"), Path::new("/a"))
+                && !unknown.overlap(Path::new("/a"), Path::new("/b"))
         );
     }
 }

@@ -185,13 +185,15 @@ impl Node {
         self.keeper = None;
         self.record.process = None;
         let is_wanted = self.record.wanted == Wanted::Running;
-        self.record.detail = if is_wanted { "stopped with its agent".into() } else { String::new() };
+        self.record.detail =
+            if is_wanted { "stopped with its agent".into() } else { String::new() };
     }
 
     /// What the master is told. Its address is told as long as it may be there.
     pub(crate) fn report(&self, host: &str, root: &Path) -> NodeReport {
         let record = &self.record;
-        let at = |port: u16| if self.is_active() { host::endpoint(host, port) } else { String::new() };
+        let at =
+            |port: u16| if self.is_active() { host::endpoint(host, port) } else { String::new() };
         NodeReport {
             node_id: record.id.clone(),
             name: record.name.clone(),
@@ -227,7 +229,10 @@ mod tests {
         node.answered("ä".repeat(limits::MAX_GRID_TEXT));
         let report = node.report("host", "/agent".as_ref());
         assert_eq!((report.endpoint.as_str(), report.pid), ("host:20001", 7));
-        assert!(report.detail.len() <= limits::MAX_GRID_TEXT && report.storage_path == "/agent/nodes/node-1");
+        assert!(
+            report.detail.len() <= limits::MAX_GRID_TEXT
+                && report.storage_path == "/agent/nodes/node-1"
+        );
         node.want_stopped();
         node.stopped();
         let report = node.report("host", "/agent".as_ref());

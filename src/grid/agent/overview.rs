@@ -19,7 +19,11 @@ pub(crate) struct AgentSource {
 }
 
 impl AgentSource {
-    pub(crate) fn new(who: Arc<AgentIdentity>, core: Arc<AgentCore>, standing: Arc<Standing>) -> Self {
+    pub(crate) fn new(
+        who: Arc<AgentIdentity>,
+        core: Arc<AgentCore>,
+        standing: Arc<Standing>,
+    ) -> Self {
         Self { who, core, standing }
     }
 }
@@ -31,7 +35,10 @@ impl Source for AgentSource {
         let is_registered = trouble.is_none();
         let mut problems = problems(&nodes, trouble.as_deref(), self.core.nodes().is_unsaved());
         for (node, time) in self.core.nodes().silent(self.core.timings().silent) {
-            problems.push(format!("{node}: its health has not answered for {:.0} s", time.as_secs_f64()));
+            problems.push(format!(
+                "{node}: its health has not answered for {:.0} s",
+                time.as_secs_f64()
+            ));
         }
         let status = if problems.is_empty() { "ok".to_owned() } else { problems.join("; ") };
         let list = if lists { nodes.iter().map(node).collect() } else { Vec::new() };
@@ -43,13 +50,22 @@ impl Source for AgentSource {
         let restarts = nodes.iter().map(|node| (node.node_id.clone(), f64::from(node.restarts)));
         let metrics = vec![
             Metric::gauges("sutra_agent_nodes", "Storage nodes by state", "state", by_state),
-            Metric::gauges("sutra_agent_node_restarts", "How often a node was started again", "node", restarts),
+            Metric::gauges(
+                "sutra_agent_node_restarts",
+                "How often a node was started again",
+                "node",
+                restarts,
+            ),
             Metric::gauge(
                 "sutra_agent_registered",
                 "Whether the master knows this agent",
                 f64::from(u8::from(is_registered)),
             ),
-            Metric::gauge("sutra_agent_max_nodes", "Storage nodes at most", f64::from(self.who.max_nodes)),
+            Metric::gauge(
+                "sutra_agent_max_nodes",
+                "Storage nodes at most",
+                f64::from(self.who.max_nodes),
+            ),
         ];
         Some(View { healthy: problems.is_empty(), status, page, metrics })
     }
@@ -98,7 +114,8 @@ mod tests {
             state: NodeState::GaveUp as u8,
             ..NodeReport::default()
         };
-        let words = problems(&[gave_up, NodeReport::default()], Some("it is away"), true).join("; ");
+        let words =
+            problems(&[gave_up, NodeReport::default()], Some("it is away"), true).join("; ");
         assert!(
             ["registered with the master: it is away", "list of nodes", "n: why"]
                 .iter()

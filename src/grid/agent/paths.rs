@@ -14,7 +14,11 @@ pub(crate) fn resolve(root: &Path, asked: &str, node: &str) -> Result<PathBuf, R
     if asked.is_empty() {
         return Ok(Path::new(NODES).join(node));
     }
-    let wrong = |problem: &str| Refusal::Path { path: asked.into(), problem: problem.into(), root: root.into() };
+    let wrong = |problem: &str| Refusal::Path {
+        path: asked.into(),
+        problem: problem.into(),
+        root: root.into(),
+    };
     if asked.chars().any(char::is_control) {
         return Err(wrong("has control characters in it"));
     }
@@ -27,12 +31,16 @@ pub(crate) fn resolve(root: &Path, asked: &str, node: &str) -> Result<PathBuf, R
         Some(first) if is_reserved(first.as_os_str()) => {
             return Err(wrong("is where the agent keeps its own files"));
         }
-        Some(_) if relative == Path::new(NODES) => return Err(wrong("is where nodes have their folders")),
+        Some(_) if relative == Path::new(NODES) => {
+            return Err(wrong("is where nodes have their folders"));
+        }
         Some(_) => {}
     }
-    let lies_at = real(&root.join(&relative)).map_err(|error| wrong(&format!("can't be followed ({error})")))?;
+    let lies_at = real(&root.join(&relative))
+        .map_err(|error| wrong(&format!("can't be followed ({error})")))?;
     let real_relative = lies_at.strip_prefix(root).ok().and_then(plain);
-    let real_relative = real_relative.ok_or_else(|| wrong("leads out of the agent's folder through a symlink"))?;
+    let real_relative =
+        real_relative.ok_or_else(|| wrong("leads out of the agent's folder through a symlink"))?;
     let first = real_relative.components().next();
     if first.is_none_or(|first| is_reserved(first.as_os_str())) {
         return Err(wrong("leads to the agent's own files through a symlink"));
@@ -42,7 +50,8 @@ pub(crate) fn resolve(root: &Path, asked: &str, node: &str) -> Result<PathBuf, R
     }
     let mounts = Mounts::now();
     let is_around = |own: &Path| mounts.contains(&lies_at, own);
-    if is_around(root) || is_around(&root.join(NODES)) || mounts.overlap(&lies_at, &root.join(LOGS)) {
+    if is_around(root) || is_around(&root.join(NODES)) || mounts.overlap(&lies_at, &root.join(LOGS))
+    {
         return Err(wrong("leads to the agent's own files through a mount"));
     }
     if lies_at.exists() && !lies_at.is_dir() {
@@ -86,7 +95,9 @@ fn real(path: &Path) -> io::Result<PathBuf> {
                 return Ok(real);
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let (Some(parent), Some(name)) = (here.parent(), here.file_name()) else { return Err(error) };
+                let (Some(parent), Some(name)) = (here.parent(), here.file_name()) else {
+                    return Err(error);
+                };
                 missing.push(name);
                 here = parent;
             }
@@ -100,7 +111,11 @@ fn real(path: &Path) -> io::Result<PathBuf> {
 pub(crate) fn check_again(root: &Path, path: &Path, node: &str) -> Result<(), String> {
     match resolve(root, &path.to_string_lossy(), node) {
         Ok(now) if now == path => Ok(()),
-        Ok(now) => Err(format!("its folder {} leads to {} by now; put it back", path.display(), now.display())),
+        Ok(now) => Err(format!(
+            "its folder {} leads to {} by now; put it back",
+            path.display(),
+            now.display()
+        )),
         Err(refusal) => Err(refusal.to_string()),
     }
 }
@@ -140,7 +155,11 @@ impl Made {
     /// other node has come to use them.
     pub(crate) fn unmake(&self, path: &Path) {
         for folder in self.folders.iter().rev() {
-            let removed = if folder == path { std::fs::remove_dir_all(folder) } else { std::fs::remove_dir(folder) };
+            let removed = if folder == path {
+                std::fs::remove_dir_all(folder)
+            } else {
+                std::fs::remove_dir(folder)
+            };
             if let Err(error) = removed {
                 tracing::debug!(folder = %folder.display(), %error, "a folder of a node that did not start is left");
             }

@@ -26,7 +26,12 @@ pub(crate) fn check(ip: IpAddr, port: u16) -> Result<(), String> {
 
 /// The port that was asked for, if it is free and not in `taken`; for 0, `before` if that is, or
 /// any that is.
-pub(crate) fn choose(ip: IpAddr, asked: u32, before: u16, taken: &HashSet<u16>) -> Result<u16, Refusal> {
+pub(crate) fn choose(
+    ip: IpAddr,
+    asked: u32,
+    before: u16,
+    taken: &HashSet<u16>,
+) -> Result<u16, Refusal> {
     if asked != 0 {
         let wrong = |reason: String| Refusal::Port { port: asked, reason };
         let port = u16::try_from(asked).map_err(|_| wrong("ports end at 65535".into()))?;
@@ -48,7 +53,11 @@ pub(crate) fn choose(ip: IpAddr, asked: u32, before: u16, taken: &HashSet<u16>) 
 
 /// The ports of a node that is started again: its own, or others for those that nobody asked for
 /// and that somebody else has by now. `taken` are those of other nodes.
-pub(crate) fn renew(ip: IpAddr, node: &NodeRecord, mut taken: HashSet<u16>) -> Result<[u16; 2], Refusal> {
+pub(crate) fn renew(
+    ip: IpAddr,
+    node: &NodeRecord,
+    mut taken: HashSet<u16>,
+) -> Result<[u16; 2], Refusal> {
     let (mut port, mut compat_port) = (node.port, node.compat_port);
     if !node.asked_port {
         taken.insert(compat_port);
@@ -63,8 +72,10 @@ pub(crate) fn renew(ip: IpAddr, node: &NodeRecord, mut taken: HashSet<u16>) -> R
 }
 
 fn range() -> (u16, u16) {
-    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
-    let system = text.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(SYSTEM);
+    let text =
+        std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let system =
+        text.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(SYSTEM);
     // A host that gives the system nearly all ports has no better ones.
     if system > FIRST + 1_000 { (FIRST, system - 1) } else { (FIRST, SYSTEM - 1) }
 }

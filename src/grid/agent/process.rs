@@ -70,7 +70,8 @@ impl Process {
 
     /// Whether it has not ended.
     fn is_alive(&self) -> bool {
-        !is_readable(&self.pidfd) && state(self.id.pid).is_some_and(|state| state != 'Z' && state != 'X')
+        !is_readable(&self.pidfd)
+            && state(self.id.pid).is_some_and(|state| state != 'Z' && state != 'X')
     }
 
     /// Waits for its end, and says how it was. May be called again.
@@ -94,9 +95,15 @@ impl Process {
         if field(&stat, 3)? == "t" {
             return None;
         }
-        let ticks = [14, 15].iter().filter_map(|number| field(&stat, *number)?.parse::<u64>().ok()).sum::<u64>();
+        let ticks = [14, 15]
+            .iter()
+            .filter_map(|number| field(&stat, *number)?.parse::<u64>().ok())
+            .sum::<u64>();
         let io = fs::read_to_string(format!("/proc/{}/io", self.id.pid)).unwrap_or_default();
-        let bytes = io.lines().filter_map(|line| line.split_once(": ")?.1.trim().parse::<u64>().ok()).sum::<u64>();
+        let bytes = io
+            .lines()
+            .filter_map(|line| line.split_once(": ")?.1.trim().parse::<u64>().ok())
+            .sum::<u64>();
         Some(ticks.wrapping_add(bytes))
     }
 
@@ -127,7 +134,8 @@ fn open(pid: u32) -> io::Result<AsyncFd<OwnedFd>> {
 /// The process that has the pid now.
 fn id(pid: u32) -> io::Result<ProcessId> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let start = field(&stat, 22).and_then(|field| field.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
+    let start =
+        field(&stat, 22).and_then(|field| field.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
     Ok(ProcessId { pid, start, boot: host::boot_id() })
 }
 
@@ -179,18 +187,29 @@ mod tests {
     #[test]
     fn the_fields_are_found_behind_any_name() {
         let stat = "12 (a) b (c) R 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20";
-        assert_eq!((field(stat, 3), field(stat, 22), field(stat, 99)), (Some("R"), Some("4711"), None));
+        assert_eq!(
+            (field(stat, 3), field(stat, 22), field(stat, 99)),
+            (Some("R"), Some("4711"), None)
+        );
         assert_eq!((field("", 3), field(stat, 1)), (None, None));
     }
 
     /// A process with the command line of a node.
     fn pretender(data: &Path) -> Child {
-        Command::new("/bin/sh").arg("-c").arg("sleep 60; true").arg("serve").arg("--data").arg(data).spawn().unwrap()
+        Command::new("/bin/sh")
+            .arg("-c")
+            .arg("sleep 60; true")
+            .arg("serve")
+            .arg("--data")
+            .arg(data)
+            .spawn()
+            .unwrap()
     }
 
     #[tokio::test]
     async fn a_child_is_signalled_and_its_end_is_told() {
-        let mut process = Process::of_child(Command::new("sleep").arg("60").spawn().unwrap()).unwrap();
+        let mut process =
+            Process::of_child(Command::new("sleep").arg("60").spawn().unwrap()).unwrap();
         assert!(process.is_alive());
         process.signal(Signal::STOP).unwrap();
         let mut before = process.done();
@@ -210,7 +229,14 @@ mod tests {
         let mut other = pretender(place.path());
         assert!(Process::adopt(other.id(), None, place.path()).is_none());
         assert!(!servers().contains_key(place.path()));
-        assert!(Process::adopt(std::process::id(), Some(&id(std::process::id()).unwrap()), place.path()).is_none());
+        assert!(
+            Process::adopt(
+                std::process::id(),
+                Some(&id(std::process::id()).unwrap()),
+                place.path()
+            )
+            .is_none()
+        );
         assert!(Process::adopt(u32::MAX, None, place.path()).is_none());
         other.kill().unwrap();
         other.wait().unwrap();

@@ -31,7 +31,8 @@ impl Recent {
         if self.boot != boot {
             *self = Self { boot: boot.to_owned(), at_ms: Vec::new() };
         }
-        self.at_ms.retain(|at| now.saturating_sub(Duration::from_millis(*at)) <= timings.restart_window);
+        self.at_ms
+            .retain(|at| now.saturating_sub(Duration::from_millis(*at)) <= timings.restart_window);
         if self.at_ms.len() >= timings.restarts {
             return None;
         }
@@ -48,8 +49,12 @@ mod tests {
     #[test]
     fn the_fourth_restart_within_the_window_is_none_and_later_ones_are_again() {
         let second = Duration::from_secs(1);
-        let timings =
-            Timings { restarts: 3, restart_window: 600 * second, restart_pause: second, ..Timings::default() };
+        let timings = Timings {
+            restarts: 3,
+            restart_window: 600 * second,
+            restart_pause: second,
+            ..Timings::default()
+        };
         let mut recent = Recent::default();
         let start = 77 * second;
         let mut next = |at: u32| recent.next_at("boot", start + at * second, &timings);
@@ -58,6 +63,10 @@ mod tests {
         assert_eq!(next(600), None, "the first is still within the window");
         assert_eq!(next(601), Some(4 * second), "the first is forgotten");
         assert_eq!(next(3000), Some(second), "all are forgotten");
-        assert_eq!(recent.next_at("another", Duration::ZERO, &timings), Some(second), "and so they are by a reboot");
+        assert_eq!(
+            recent.next_at("another", Duration::ZERO, &timings),
+            Some(second),
+            "and so they are by a reboot"
+        );
     }
 }

@@ -93,7 +93,11 @@ impl Supervisor {
             let mut node = Node::kept(record, keeper);
             if let Some(live) = &live {
                 adopted += 1;
-                tracing::info!(node = node.id(), pid = live.id().pid, "adopted a node that still runs");
+                tracing::info!(
+                    node = node.id(),
+                    pid = live.id().pid,
+                    "adopted a node that still runs"
+                );
                 node.adopt(live.id().clone());
             } else {
                 started += 1;
@@ -109,7 +113,8 @@ impl Supervisor {
     fn running(&self, record: &NodeRecord, servers: &HashMap<PathBuf, u32>) -> Option<LiveProcess> {
         let launcher = self.core.launcher();
         let data = launcher.data(record);
-        let known = record.process.as_ref().and_then(|known| Process::adopt(known.pid, Some(known), &data));
+        let known =
+            record.process.as_ref().and_then(|known| Process::adopt(known.pid, Some(known), &data));
         // The agent may have ended between the process's start and its place on the list. Where
         // none is wanted, somebody else's is left alone.
         let process = known.or_else(|| {
@@ -143,7 +148,10 @@ impl Supervisor {
                 nodes.status(&reserved.id).ok_or(Refusal::Unknown { node: reserved.id })
             }
             Ok(First::Recovers(live)) => {
-                tracing::info!(node = reserved.id, "a node takes long to read its data; it goes on");
+                tracing::info!(
+                    node = reserved.id,
+                    "a node takes long to read its data; it goes on"
+                );
                 tokio::spawn(life.keep(Some(live), None));
                 Err(Refusal::Recovering { node: reserved.id, time: self.core.timings().start })
             }
@@ -198,7 +206,8 @@ impl Supervisor {
             nodes.retain(|node| node.id() != id);
             if nodes.len() >= limits::MAX_AGENT_NODES {
                 // The one that was stopped longest ago stands first.
-                let at = nodes.iter().position(|node| !node.is_active()).ok_or(Refusal::ListFull)?;
+                let at =
+                    nodes.iter().position(|node| !node.is_active()).ok_or(Refusal::ListFull)?;
                 forgotten = Some(nodes.remove(at).record().clone());
             }
             let (keeper, life) = Life::of(&self.core, &id);
@@ -239,7 +248,9 @@ impl Supervisor {
         keeper.stop();
         match timeout(self.patience(), keeper.ended()).await {
             Ok(()) => Ok(()),
-            Err(_) => Err(Refusal::NotStopped { node: id, problem: "its process does not end".into() }),
+            Err(_) => {
+                Err(Refusal::NotStopped { node: id, problem: "its process does not end".into() })
+            }
         }
     }
 

@@ -64,7 +64,8 @@ pub(crate) fn prepare() -> impl FnMut() -> io::Result<()> + Send + Sync + 'stati
     let limits = LIMITS.map(|resource| {
         let most = getrlimit(resource).maximum;
         let allowed = Rlimit { current: most, maximum: most };
-        let more = most.map(|most| if resource == Resource::Nofile { most.max(FILES) } else { most });
+        let more =
+            most.map(|most| if resource == Resource::Nofile { most.max(FILES) } else { most });
         Limit { resource, wanted: Rlimit { current: more, maximum: more }, allowed }
     });
     move || {

@@ -102,7 +102,10 @@ impl NodeTable {
     }
 
     /// Changes which nodes there are, at one moment, and tells the master; or refuses to.
-    pub(crate) fn arrange<T, E>(&self, change: impl FnOnce(&mut Vec<Node>) -> Result<T, E>) -> Result<T, E> {
+    pub(crate) fn arrange<T, E>(
+        &self,
+        change: impl FnOnce(&mut Vec<Node>) -> Result<T, E>,
+    ) -> Result<T, E> {
         let mut nodes = self.nodes();
         let changed = change(&mut nodes)?;
         self.count_change(&nodes);
@@ -124,8 +127,10 @@ impl NodeTable {
     /// A node by its id or name.
     pub(crate) fn status(&self, name: &str) -> Option<NodeReport> {
         let nodes = self.nodes();
-        let node =
-            nodes.iter().find(|node| node.id() == name).or_else(|| nodes.iter().find(|node| node.is_called(name)));
+        let node = nodes
+            .iter()
+            .find(|node| node.id() == name)
+            .or_else(|| nodes.iter().find(|node| node.is_called(name)));
         node.map(|node| node.report(&self.advertise, self.root()))
     }
 
@@ -143,7 +148,9 @@ impl NodeTable {
     /// Another node that runs, or is to, on the folder of this one, or in or around it.
     pub(crate) fn in_the_way(&self, record: &NodeRecord) -> Option<String> {
         let (root, mounts) = (self.root(), Mounts::now());
-        let overlaps = |other: &&Node| mounts.overlap(&root.join(&other.record().path), &root.join(&record.path));
+        let overlaps = |other: &&Node| {
+            mounts.overlap(&root.join(&other.record().path), &root.join(&record.path))
+        };
         let nodes = self.nodes();
         let mut others = nodes.iter().filter(|node| node.is_active() && node.id() != record.id);
         others.find(overlaps).map(|other| other.id().to_owned())
@@ -169,10 +176,12 @@ impl NodeTable {
     /// Puts the list on stable storage, as it is when this has its turn.
     pub(crate) async fn save(&self) -> Result<(), AgentError> {
         let _turn = self.saving.lock().await;
-        let records: Vec<NodeRecord> = self.nodes().iter().map(|node| node.record().clone()).collect();
+        let records: Vec<NodeRecord> =
+            self.nodes().iter().map(|node| node.record().clone()).collect();
         let folder = Arc::clone(&self.folder);
         let saved = tokio::task::spawn_blocking(move || list::save(&folder, records)).await;
-        let saved = saved.unwrap_or_else(|error| Err(AgentError::file("write", self.root())(error.into())));
+        let saved =
+            saved.unwrap_or_else(|error| Err(AgentError::file("write", self.root())(error.into())));
         self.is_unsaved.store(saved.is_err(), Ordering::Relaxed);
         saved
     }

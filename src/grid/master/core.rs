@@ -31,7 +31,12 @@ pub(crate) struct MasterCore {
 
 impl MasterCore {
     /// `starts` says which start this is.
-    pub(crate) fn new(terms: AgentRegistered, registry: Registry, journal: Journal, starts: u64) -> Self {
+    pub(crate) fn new(
+        terms: AgentRegistered,
+        registry: Registry,
+        journal: Journal,
+        starts: u64,
+    ) -> Self {
         let (events, counters) = (Events::new(starts), Counters::default());
         Self { registry, journal, events, counters, terms, started_at: Instant::now() }
     }
@@ -77,7 +82,11 @@ impl MasterCore {
 
     pub(crate) fn too_busy(&mut self, cx: &mut Context<'_, Message>, to: ReplyTo) {
         self.counters.refused += 1;
-        cx.refuse(to, Status::Busy, "too much is being asked of agents already; ask again in a moment");
+        cx.refuse(
+            to,
+            Status::Busy,
+            "too much is being asked of agents already; ask again in a moment",
+        );
     }
 
     /// Logs what the last call of the registry has changed, answers when it has landed, and tells
@@ -89,7 +98,9 @@ impl MasterCore {
         }
         let entries = self.entries();
         match answer {
-            Some(answer) if entries.is_empty() => self.answer(cx, (answer, Ok(self.journal.last_sequence()))),
+            Some(answer) if entries.is_empty() => {
+                self.answer(cx, (answer, Ok(self.journal.last_sequence())))
+            }
             _ if entries.is_empty() => {}
             answer => self.journal.log(entries, answer),
         }
@@ -131,7 +142,13 @@ impl MasterCore {
     }
 
     /// Answers with a node by its id or name; not found where there is none.
-    pub(crate) fn reply_node(&mut self, cx: &mut Context<'_, Message>, to: ReplyTo, key: &str, sequence: u64) {
+    pub(crate) fn reply_node(
+        &mut self,
+        cx: &mut Context<'_, Message>,
+        to: ReplyTo,
+        key: &str,
+        sequence: u64,
+    ) {
         let at = self.moment(cx);
         let registry: &Registry = &self.registry;
         match registry.find(key) {

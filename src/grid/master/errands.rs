@@ -102,7 +102,12 @@ impl Errands {
     }
 
     /// An agent has answered, or has not.
-    pub(crate) fn done(&mut self, core: &mut MasterCore, cx: &mut Context<'_, Message>, Done { number, result }: Done) {
+    pub(crate) fn done(
+        &mut self,
+        core: &mut MasterCore,
+        cx: &mut Context<'_, Message>,
+        Done { number, result }: Done,
+    ) {
         let Some(waiting) = self.waiting.remove(&number) else { return };
         core.counters.errands_failed += u64::from(result.is_err());
         let is_known = result.as_ref().err().is_none_or(ErrandError::is_certain);
@@ -163,19 +168,27 @@ impl Errands {
     /// The master is stopping: it waits for no agent.
     pub(crate) fn abandon(&mut self, cx: &mut Context<'_, Message>) {
         for (_, waiting) in std::mem::take(&mut self.waiting) {
-            let (Waiting::Spawn(Spawn { to, .. }) | Waiting::Stop { to, .. } | Waiting::Status { to: Some(to), .. }) =
-                waiting
+            let (Waiting::Spawn(Spawn { to, .. })
+            | Waiting::Stop { to, .. }
+            | Waiting::Status { to: Some(to), .. }) = waiting
             else {
                 continue;
             };
-            let message = "this master is stopping; what the agent does is known when the master is back";
+            let message =
+                "this master is stopping; what the agent does is known when the master is back";
             cx.refuse(to, Status::ShuttingDown, message);
         }
     }
 }
 
 /// Refuses what an agent has not done.
-fn fail(core: &mut MasterCore, cx: &mut Context<'_, Message>, to: ReplyTo, agent_id: &str, (status, reason): Failure) {
+fn fail(
+    core: &mut MasterCore,
+    cx: &mut Context<'_, Message>,
+    to: ReplyTo,
+    agent_id: &str,
+    (status, reason): Failure,
+) {
     core.counters.refused += 1;
     cx.refuse(to, status, format!("agent {agent_id:?}: {reason}"));
 }
@@ -188,10 +201,14 @@ type Outcome = Result<(GridReply, Option<ReplyDetails>), ErrandError>;
 /// The message that asks an agent for a node. An old agent has one port to give, and reads no
 /// options.
 fn message(spawn: &SpawnNode, contact: &Contact) -> (GridRequest, Option<SpawnOptions>) {
-    let SpawnNode { agent_id, name, storage_path, cores, memory_limit_mb, port, compat_port } = spawn.clone();
+    let SpawnNode { agent_id, name, storage_path, cores, memory_limit_mb, port, compat_port } =
+        spawn.clone();
     if contact.is_old {
         let port = if compat_port == 0 { port } else { compat_port };
-        return (GridRequest::SpawnStorageNode { agent_id, storage_path, memory_limit_mb, port }, None);
+        return (
+            GridRequest::SpawnStorageNode { agent_id, storage_path, memory_limit_mb, port },
+            None,
+        );
     }
     let request = GridRequest::SpawnStorageNode { agent_id, storage_path, memory_limit_mb, port };
     (request, Some(SpawnOptions { name, cores, compat_port }))
@@ -215,13 +232,27 @@ fn other() -> Failure {
 /// for.
 fn spawned(asked: &SpawnNode, outcome: Outcome) -> Result<NodeReport, Failure> {
     match outcome.map_err(|error| failure(&error))? {
-        (GridReply::SpawnStorageNodeOk { node_id, endpoint: compat_endpoint, success: true, .. }, details) => {
-            let as_asked = || SpawnedDetails { storage_path: asked.storage_path.clone(), ..SpawnedDetails::default() };
-            let SpawnedDetails { native_endpoint: endpoint, storage_path, cores, memory_enforcement, started, pid } =
-                match details {
-                    Some(ReplyDetails::Spawned(details)) => details,
-                    _ => as_asked(),
-                };
+        (
+            GridReply::SpawnStorageNodeOk {
+                node_id, endpoint: compat_endpoint, success: true, ..
+            },
+            details,
+        ) => {
+            let as_asked = || SpawnedDetails {
+                storage_path: asked.storage_path.clone(),
+                ..SpawnedDetails::default()
+            };
+            let SpawnedDetails {
+                native_endpoint: endpoint,
+                storage_path,
+                cores,
+                memory_enforcement,
+                started,
+                pid,
+            } = match details {
+                Some(ReplyDetails::Spawned(details)) => details,
+                _ => as_asked(),
+            };
             let texts = [&endpoint, &compat_endpoint, &storage_path, &cores, &memory_enforcement];
             let fits = texts.iter().all(|text| text.len() <= limits::MAX_GRID_TEXT);
             if node_id.is_empty() || node_id.len() > limits::MAX_LABEL || !fits {
@@ -229,11 +260,18 @@ fn spawned(asked: &SpawnNode, outcome: Outcome) -> Result<NodeReport, Failure> {
                     "it started a node with the id {node_id:?} at {compat_endpoint:?}, which can't be kept"
                 )));
             }
-            let report = NodeReport { node_id, endpoint, compat_endpoint, storage_path, ..NodeReport::default() };
+            let report = NodeReport {
+                node_id,
+                endpoint,
+                compat_endpoint,
+                storage_path,
+                ..NodeReport::default()
+            };
             Ok(NodeReport { cores, memory_enforcement, started, pid, ..report })
         }
         (GridReply::SpawnStorageNodeOk { error_message, .. }, details) => {
-            let words = error_message.unwrap_or_else(|| "it did not start the node, and does not say why".into());
+            let words = error_message
+                .unwrap_or_else(|| "it did not start the node, and does not say why".into());
             let is_usage = details == Some(ReplyDetails::Refused { is_usage: true });
             let status = if is_usage { Status::InvalidArgument } else { Status::Unavailable };
             Err((status, words))
@@ -246,9 +284,10 @@ fn spawned(asked: &SpawnNode, outcome: Outcome) -> Result<NodeReport, Failure> {
 fn stopped(outcome: Outcome) -> Result<(), Failure> {
     match outcome.map_err(|error| failure(&error))? {
         (GridReply::StopStorageNodeOk { success: true, .. }, _) => Ok(()),
-        (GridReply::StopStorageNodeOk { error_message, .. }, _) => {
-            Err(refused(error_message.unwrap_or_else(|| "it did not stop the node, and does not say why".into())))
-        }
+        (GridReply::StopStorageNodeOk { error_message, .. }, _) => Err(refused(
+            error_message
+                .unwrap_or_else(|| "it did not stop the node, and does not say why".into()),
+        )),
         (GridReply::Error { message }, _) => Err(refused(message)),
         _ => Err(other()),
     }
@@ -267,16 +306,24 @@ mod tests {
     fn an_old_agent_is_asked_as_it_was_of_old() {
         let contact = Contact { endpoint: String::new(), is_old: true };
         let (request, options) = message(&spawn(), &contact);
-        assert!(matches!(request, GridRequest::SpawnStorageNode { port: 2, .. }) && options.is_none());
+        assert!(
+            matches!(request, GridRequest::SpawnStorageNode { port: 2, .. }) && options.is_none()
+        );
         let contact = Contact { is_old: false, ..contact };
         let (request, options) = message(&spawn(), &contact);
         assert!(matches!(request, GridRequest::SpawnStorageNode { port: 1, .. }));
-        assert_eq!(options.map(|options| (options.name, options.compat_port)), Some(("orders".into(), 2)));
+        assert_eq!(
+            options.map(|options| (options.name, options.compat_port)),
+            Some(("orders".into(), 2))
+        );
     }
 
     #[test]
     fn what_an_agent_says_comes_back_in_its_words() {
-        let failed = GridReply::StopStorageNodeOk { success: false, error_message: Some("no such node".into()) };
+        let failed = GridReply::StopStorageNodeOk {
+            success: false,
+            error_message: Some("no such node".into()),
+        };
         assert_eq!(stopped(Ok((failed, None))), Err(refused("no such node".into())));
         let error = GridReply::Error { message: "boom".into() };
         let asked = SpawnNode { storage_path: "data".into(), ..spawn() };
@@ -288,8 +335,10 @@ mod tests {
             (is_usage(false), Status::Unavailable),
             (is_usage(true), Status::InvalidArgument),
         ] {
-            let (node_id, endpoint, error_message) = (String::new(), String::new(), Some("not so".into()));
-            let failed = GridReply::SpawnStorageNodeOk { node_id, endpoint, success: false, error_message };
+            let (node_id, endpoint, error_message) =
+                (String::new(), String::new(), Some("not so".into()));
+            let failed =
+                GridReply::SpawnStorageNodeOk { node_id, endpoint, success: false, error_message };
             assert_eq!(spawned(&asked, Ok((failed, details))), Err((status, "not so".into())));
         }
         let ok = |node_id: String| GridReply::SpawnStorageNodeOk {
@@ -311,8 +360,16 @@ mod tests {
             pid: 7,
             ..SpawnedDetails::default()
         };
-        let told = NodeReport { endpoint: "h:2".into(), storage_path: "/srv/data".into(), pid: 7, ..expected };
-        assert_eq!(spawned(&asked, Ok((ok("n".into()), Some(ReplyDetails::Spawned(details))))), Ok(told));
+        let told = NodeReport {
+            endpoint: "h:2".into(),
+            storage_path: "/srv/data".into(),
+            pid: 7,
+            ..expected
+        };
+        assert_eq!(
+            spawned(&asked, Ok((ok("n".into()), Some(ReplyDetails::Spawned(details))))),
+            Ok(told)
+        );
         assert!(spawned(&asked, Ok((ok("n".repeat(65)), None))).is_err());
     }
 }

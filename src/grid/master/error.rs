@@ -28,7 +28,9 @@ pub enum MasterError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A thread can't be started.
-    #[error("can't start the thread that speaks to agents: {source}; allow this user more processes (`ulimit -u`)")]
+    #[error(
+        "can't start the thread that speaks to agents: {source}; allow this user more processes (`ulimit -u`)"
+    )]
     Thread {
         /// What the system said.
         source: std::io::Error,
@@ -56,7 +58,9 @@ pub enum MasterError {
         earlier: SocketAddr,
     },
     /// No address to listen on, or far too many.
-    #[error("this master is to listen on {count} addresses; give it 1 to {most} with --listen and --compat")]
+    #[error(
+        "this master is to listen on {count} addresses; give it 1 to {most} with --listen and --compat"
+    )]
     Ports {
         /// How many there are.
         count: usize,
@@ -64,7 +68,9 @@ pub enum MasterError {
         most: usize,
     },
     /// A CPU that is not this process's.
-    #[error("--cpu {wanted}: this process may use the CPUs {available}; choose one of these, or leave the flag out")]
+    #[error(
+        "--cpu {wanted}: this process may use the CPUs {available}; choose one of these, or leave the flag out"
+    )]
     Cpu {
         /// What was asked for.
         wanted: usize,

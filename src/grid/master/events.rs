@@ -36,7 +36,15 @@ impl Events {
         let Happening { kind, agent_id, node_id, name, detail } = event;
         tracing::info!(agent_id, node_id, name, detail, "{kind}");
         let kind = kind as u8;
-        self.ring.push_back(GridEvent { number: self.last, at: wall, agent_id, node_id, name, detail, kind });
+        self.ring.push_back(GridEvent {
+            number: self.last,
+            at: wall,
+            agent_id,
+            node_id,
+            name,
+            detail,
+            kind,
+        });
     }
 
     /// The number of the last event.
@@ -53,9 +61,17 @@ impl Events {
     pub(crate) fn after(&self, seen: u64, wall: u64) -> Option<GridEvent> {
         let before_first = self.before_first();
         if seen < before_first {
-            let detail = "these events are not kept any more; ask for the agents and nodes as they are".into();
+            let detail =
+                "these events are not kept any more; ask for the agents and nodes as they are"
+                    .into();
             let kind = EventKind::Missed as u8;
-            return Some(GridEvent { number: before_first, at: wall, detail, kind, ..GridEvent::default() });
+            return Some(GridEvent {
+                number: before_first,
+                at: wall,
+                detail,
+                kind,
+                ..GridEvent::default()
+            });
         }
         let at = usize::try_from(seen - before_first).ok()?;
         self.ring.get(at).cloned()
@@ -69,7 +85,13 @@ mod tests {
 
     fn event(agent_id: &str) -> Happening {
         let (node_id, name, detail) = (String::new(), String::new(), String::new());
-        Happening { kind: EventKind::AgentRegistered, agent_id: agent_id.into(), node_id, name, detail }
+        Happening {
+            kind: EventKind::AgentRegistered,
+            agent_id: agent_id.into(),
+            node_id,
+            name,
+            detail,
+        }
     }
 
     #[test]

@@ -60,7 +60,9 @@ pub(crate) enum ErrandError {
     BrokenOff { endpoint: String, source: io::Error },
     #[error("{endpoint} has not answered within {:.0} s; whether it did what was asked shows in `sutra grid nodes`", .timeout.as_secs_f64())]
     TimedOut { endpoint: String, timeout: Duration },
-    #[error("{endpoint} gave an answer of {length} bytes, more than any agent does; is an agent listening there?")]
+    #[error(
+        "{endpoint} gave an answer of {length} bytes, more than any agent does; is an agent listening there?"
+    )]
     TooLong { endpoint: String, length: usize },
     #[error("what {endpoint} answered can't be read: {source}; is an agent listening there?")]
     Unreadable { endpoint: String, source: CompatError },
@@ -111,7 +113,9 @@ pub(crate) fn start_worker<T: Send + 'static>(
 }
 
 /// Starts the thread that runs errands, and tells what came of each.
-pub(crate) fn start(tell: impl Fn(Done) + Clone + Send + 'static) -> io::Result<(Worker<Errand>, JoinHandle<()>)> {
+pub(crate) fn start(
+    tell: impl Fn(Done) + Clone + Send + 'static,
+) -> io::Result<(Worker<Errand>, JoinHandle<()>)> {
     start_worker("errands", async move |queue: &mut Receiver<Errand>| work(queue, &tell).await)
 }
 
@@ -140,8 +144,9 @@ pub(crate) async fn exchange(
     most: usize,
 ) -> Result<(GridReply, Option<ReplyDetails>), ErrandError> {
     let to = || endpoint.to_owned();
-    let mut stream =
-        TcpStream::connect(endpoint).await.map_err(|source| ErrandError::Unreachable { endpoint: to(), source })?;
+    let mut stream = TcpStream::connect(endpoint)
+        .await
+        .map_err(|source| ErrandError::Unreachable { endpoint: to(), source })?;
     let broken_off = |source| ErrandError::BrokenOff { endpoint: to(), source };
     stream.write_all(&message).await.map_err(broken_off)?;
     let mut prefix = [0; PREFIX_BYTES];
@@ -153,5 +158,6 @@ pub(crate) async fn exchange(
     message.clear();
     message.resize(length, 0);
     stream.read_exact(&mut message).await.map_err(broken_off)?;
-    GridReply::read_with_details(&message).map_err(|source| ErrandError::Unreadable { endpoint: to(), source })
+    GridReply::read_with_details(&message)
+        .map_err(|source| ErrandError::Unreadable { endpoint: to(), source })
 }

@@ -92,7 +92,11 @@ impl Journal {
     }
 
     /// The commit in flight has ended.
-    pub(crate) fn committed(&mut self, cx: &mut Context<'_, Message>, result: io::Result<()>) -> Vec<Landed> {
+    pub(crate) fn committed(
+        &mut self,
+        cx: &mut Context<'_, Message>,
+        result: io::Result<()>,
+    ) -> Vec<Landed> {
         let mut acknowledged = self.shard.committed(cx, result);
         let landed = acknowledged.drain(..).filter_map(|entry| {
             let Acknowledged { ticket, sequence, effect } = entry;

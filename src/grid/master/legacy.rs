@@ -11,10 +11,12 @@ use sutra_compat::grid::{AgentList, AgentRecord, GridReply, GridRequest};
 use sutra_compat::{MAX_MESSAGE, PREFIX_BYTES};
 use sutra_net::{Answer, Manner, Overlap, Translated, Translator, Wording};
 use sutra_wire::grid::{
-    AgentHeartbeat, AgentInfo, AgentKey, AgentRegistered, AgentRegistration, AgentState, Agents, AgentsRequest,
-    Cluster, ClusterState, HeartbeatAck, NodeInfo, NodeState, SpawnNode,
+    AgentHeartbeat, AgentInfo, AgentKey, AgentRegistered, AgentRegistration, AgentState, Agents,
+    AgentsRequest, Cluster, ClusterState, HeartbeatAck, NodeInfo, NodeState, SpawnNode,
 };
-use sutra_wire::{Checked, ErrorMessage, FrameBuffer, Opcode, Payload, PayloadError, Status, archive, limits};
+use sutra_wire::{
+    Checked, ErrorMessage, FrameBuffer, Opcode, Payload, PayloadError, Status, archive, limits,
+};
 
 /// Stops a node of an agent: as [`Opcode::StopNode`], but that a node of another agent is refused.
 /// The old message names both. No native client is told of this number; one that sends it gets what
@@ -55,7 +57,12 @@ impl Translator for GridLegacy {
         sutra_compat::measure(bytes).map_err(|error| error.to_string())
     }
 
-    fn request(&mut self, message: &[u8], payload: &mut FrameBuffer, reply: &mut Vec<u8>) -> Translated {
+    fn request(
+        &mut self,
+        message: &[u8],
+        payload: &mut FrameBuffer,
+        reply: &mut Vec<u8>,
+    ) -> Translated {
         let manner = Manner::default();
         match GridRequest::read(&message[PREFIX_BYTES..]) {
             Ok((request, _)) => {
@@ -90,7 +97,9 @@ impl Translator for GridLegacy {
         } else {
             done(&answer)
         };
-        worded.unwrap_or_else(|error| GridReply::Error { message: error.to_string() }).append(None, reply);
+        worded
+            .unwrap_or_else(|error| GridReply::Error { message: error.to_string() })
+            .append(None, reply);
         Wording::Complete
     }
 
@@ -102,7 +111,14 @@ impl Translator for GridLegacy {
 /// Writes the native request that a message stands for, and returns its operation.
 fn native(request: GridRequest, payload: &mut FrameBuffer) -> u8 {
     match request {
-        GridRequest::RegisterAgent { agent_id, hostname, platform, max_storage_nodes, version, agent_endpoint } => {
+        GridRequest::RegisterAgent {
+            agent_id,
+            hostname,
+            platform,
+            max_storage_nodes,
+            version,
+            agent_endpoint,
+        } => {
             let max_nodes = max_storage_nodes.min(limits::MAX_AGENT_NODES as u32);
             let endpoint = agent_endpoint;
             let registration = AgentRegistration {
@@ -119,7 +135,10 @@ fn native(request: GridRequest, payload: &mut FrameBuffer) -> u8 {
         }
         GridRequest::Heartbeat { agent_id, storage_node_count, timestamp } => {
             let revision = u64::from(storage_node_count);
-            archive(payload, &AgentHeartbeat { agent_id, incarnation: 0, revision, sent: timestamp });
+            archive(
+                payload,
+                &AgentHeartbeat { agent_id, incarnation: 0, revision, sent: timestamp },
+            );
             Opcode::AgentHeartbeat as u8
         }
         GridRequest::UnregisterAgent { agent_id } => {
@@ -128,8 +147,13 @@ fn native(request: GridRequest, payload: &mut FrameBuffer) -> u8 {
         }
         GridRequest::SpawnStorageNode { agent_id, storage_path, memory_limit_mb, port } => {
             // The port of an old message is where the old protocol is to be spoken.
-            let spawn =
-                SpawnNode { agent_id, storage_path, memory_limit_mb, compat_port: port, ..SpawnNode::default() };
+            let spawn = SpawnNode {
+                agent_id,
+                storage_path,
+                memory_limit_mb,
+                compat_port: port,
+                ..SpawnNode::default()
+            };
             archive(payload, &spawn);
             Opcode::SpawnNode as u8
         }
@@ -161,11 +185,20 @@ fn refused(opcode: u8, message: String) -> GridReply {
     match (Opcode::from_number(opcode), opcode) {
         (Some(Opcode::RegisterAgent), _) => {
             let master_version = env!("CARGO_PKG_VERSION").to_owned();
-            GridReply::RegisterAgentOk { success: false, master_version, error_message: Some(message) }
+            GridReply::RegisterAgentOk {
+                success: false,
+                master_version,
+                error_message: Some(message),
+            }
         }
         (Some(Opcode::SpawnNode), _) => {
             let (node_id, endpoint) = (String::new(), String::new());
-            GridReply::SpawnStorageNodeOk { node_id, endpoint, success: false, error_message: Some(message) }
+            GridReply::SpawnStorageNodeOk {
+                node_id,
+                endpoint,
+                success: false,
+                error_message: Some(message),
+            }
         }
         (_, STOP) => GridReply::StopStorageNodeOk { success: false, error_message: Some(message) },
         _ => GridReply::Error { message },
@@ -181,7 +214,10 @@ fn not_found(opcode: u8, asked: &FrameBuffer) -> Result<GridReply, PayloadError>
         (Some(Opcode::UnregisterAgent), _) => Ok(GridReply::UnregisterAgentOk),
         (_, STOP | STATUS) => {
             let node = Checked::<NodeOfAgent>::new(asked)?.to_owned().node;
-            Ok(refused(opcode, format!("no node {node:?} is known here; `sutra grid nodes` lists them")))
+            Ok(refused(
+                opcode,
+                format!("no node {node:?} is known here; `sutra grid nodes` lists them"),
+            ))
         }
         _ => Ok(GridReply::Error { message: "there is no such thing".into() }),
     }
@@ -191,7 +227,8 @@ fn done(answer: &Answer<'_>) -> Result<GridReply, PayloadError> {
     let payload = answer.payload;
     let reply = match (Opcode::from_number(answer.opcode), answer.opcode) {
         (Some(Opcode::RegisterAgent), _) => {
-            let master_version = Checked::<AgentRegistered>::new(payload)?.master_version.to_string();
+            let master_version =
+                Checked::<AgentRegistered>::new(payload)?.master_version.to_string();
             GridReply::RegisterAgentOk { success: true, master_version, error_message: None }
         }
         (Some(Opcode::AgentHeartbeat), _) => {
@@ -221,10 +258,15 @@ fn done(answer: &Answer<'_>) -> Result<GridReply, PayloadError> {
                 healthy_agents: cluster.healthy,
                 total_storage_nodes: cluster.nodes,
                 running_storage_nodes: cluster.running,
-                status: ClusterState::from_number(cluster.state).unwrap_or_default().name().to_owned(),
+                status: ClusterState::from_number(cluster.state)
+                    .unwrap_or_default()
+                    .name()
+                    .to_owned(),
             }
         }
-        _ => GridReply::Error { message: "the master gave an answer that the old protocol has no words for".into() },
+        _ => GridReply::Error {
+            message: "the master gave an answer that the old protocol has no words for".into(),
+        },
     };
     Ok(reply)
 }
@@ -237,7 +279,8 @@ fn list(
     payload: &mut FrameBuffer,
     reply: &mut Vec<u8>,
 ) -> Result<Wording, String> {
-    let page = Checked::<Agents>::new(answer.payload).map_err(|error| error.to_string())?.to_owned();
+    let page =
+        Checked::<Agents>::new(answer.payload).map_err(|error| error.to_string())?.to_owned();
     let last = page.agents.last().map(|agent| agent.agent_id.clone());
     let mut all = AgentList::resume(std::mem::take(gathered));
     page.agents.into_iter().for_each(|agent| all.push(&record(agent)));

@@ -81,12 +81,28 @@ impl Overview {
     fn metrics(&self) -> Vec<Metric> {
         let Self { cluster, counters, .. } = self;
         let by_agent_state = [cluster.healthy, cluster.degraded, cluster.offline, self.unknown()];
-        let agents = AgentState::ALL.iter().zip(by_agent_state).map(|(state, count)| (state.name(), f64::from(count)));
-        let nodes = NodeState::ALL.iter().zip(self.nodes_by_state).map(|(state, count)| (state.name(), count as f64));
+        let agents = AgentState::ALL
+            .iter()
+            .zip(by_agent_state)
+            .map(|(state, count)| (state.name(), f64::from(count)));
+        let nodes = NodeState::ALL
+            .iter()
+            .zip(self.nodes_by_state)
+            .map(|(state, count)| (state.name(), count as f64));
         let gauge = |name, help, value: f64| Metric::gauge(name, help, value);
         vec![
-            Metric::gauges("sutra_grid_agents", "Agents that are registered, by state", "state", agents),
-            Metric::gauges("sutra_grid_nodes", "Storage nodes, by state as last reported", "state", nodes),
+            Metric::gauges(
+                "sutra_grid_agents",
+                "Agents that are registered, by state",
+                "state",
+                agents,
+            ),
+            Metric::gauges(
+                "sutra_grid_nodes",
+                "Storage nodes, by state as last reported",
+                "state",
+                nodes,
+            ),
             Metric::counter("sutra_grid_heartbeats", "Heartbeats received", counters.heartbeats),
             Metric::counter(
                 "sutra_grid_unknown",
@@ -100,7 +116,11 @@ impl Overview {
                 "Requests that agents did not answer",
                 counters.errands_failed,
             ),
-            Metric::counter("sutra_grid_events_told", "Events sent to whoever watches", counters.events_told),
+            Metric::counter(
+                "sutra_grid_events_told",
+                "Events sent to whoever watches",
+                counters.events_told,
+            ),
             gauge(
                 "sutra_grid_errands_under_way",
                 "Requests that agents have not answered yet",
@@ -117,8 +137,16 @@ impl Overview {
                 f64::from(u8::from(self.problems.state == ClusterState::Healthy)),
             ),
             gauge("sutra_grid_watchers", "Clients that watch", self.watchers as f64),
-            gauge("sutra_grid_log_writable", "Whether changes are taken", f64::from(u8::from(self.is_writable))),
-            gauge("sutra_grid_uptime_seconds", "Since the master started", (cluster.uptime / 1_000_000) as f64),
+            gauge(
+                "sutra_grid_log_writable",
+                "Whether changes are taken",
+                f64::from(u8::from(self.is_writable)),
+            ),
+            gauge(
+                "sutra_grid_uptime_seconds",
+                "Since the master started",
+                (cluster.uptime / 1_000_000) as f64,
+            ),
         ]
     }
 }

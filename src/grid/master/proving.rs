@@ -81,7 +81,11 @@ impl Proofs {
     }
 
     /// Has the thread ask; gives the question back where too many wait.
-    fn send(&mut self, ask: Ask, instead: Option<(ReplyTo, Box<AgentRegistration>)>) -> Option<Ask> {
+    fn send(
+        &mut self,
+        ask: Ask,
+        instead: Option<(ReplyTo, Box<AgentRegistration>)>,
+    ) -> Option<Ask> {
         let number = self.next;
         let proof = Proof {
             number,
@@ -125,7 +129,11 @@ impl Proofs {
     pub(crate) fn abandon(&mut self, cx: &mut Context<'_, Message>) {
         for (_, asking) in std::mem::take(&mut self.asking) {
             if let Some((to, _)) = asking.instead {
-                cx.refuse(to, Status::ShuttingDown, "this master is stopping; register again when it is back");
+                cx.refuse(
+                    to,
+                    Status::ShuttingDown,
+                    "this master is stopping; register again when it is back",
+                );
             }
         }
     }
@@ -170,7 +178,9 @@ async fn prove(proof: Proof) -> Result<Answered, ErrandError> {
     match details {
         Some(ReplyDetails::Agent { is_it: true }) => return Ok(Answered::Itself),
         Some(ReplyDetails::Agent { is_it: false }) => {
-            return Ok(Answered::No(format!("the one that answers at {endpoint} is another agent")));
+            return Ok(Answered::No(format!(
+                "the one that answers at {endpoint} is another agent"
+            )));
         }
         _ => {}
     }
@@ -184,7 +194,9 @@ async fn prove(proof: Proof) -> Result<Answered, ErrandError> {
         }
     }
     match reply {
-        GridReply::GetStorageNodeStatusOk { .. } | GridReply::Error { .. } => Ok(Answered::Nodes(runs)),
+        GridReply::GetStorageNodeStatusOk { .. } | GridReply::Error { .. } => {
+            Ok(Answered::Nodes(runs))
+        }
         _ => Ok(Answered::No(format!("the one that answers at {endpoint} is no agent"))),
     }
 }

@@ -93,12 +93,14 @@ fn json(document: &impl Serialize) -> String {
 pub(crate) fn entry(registry: &Registry, change: &Change) -> Entry {
     match change {
         Change::Agent(agent_id) => {
-            let content = registry.agent(agent_id).map(|agent| json(&AgentDocument::of(&agent.facts)));
+            let content =
+                registry.agent(agent_id).map(|agent| json(&AgentDocument::of(&agent.facts)));
             Entry { name: format!("{AGENT}{agent_id}"), content }
         }
         Change::Node(node_id) => {
-            let content =
-                registry.node(node_id).map(|node| json(&NodeDocument::of(&node.agent_id, &node.report, node.claim)));
+            let content = registry
+                .node(node_id)
+                .map(|node| json(&NodeDocument::of(&node.agent_id, &node.report, node.claim)));
             Entry { name: format!("{NODE}{node_id}"), content }
         }
     }
@@ -118,7 +120,14 @@ impl Entry {
     pub(crate) fn record(&self) -> Option<ConceptRecord> {
         let content = self.content.clone()?;
         let name = self.name.clone();
-        Some(ConceptRecord { id: self.id(), name, content, strength: 1.0, confidence: 1.0, ..ConceptRecord::default() })
+        Some(ConceptRecord {
+            id: self.id(),
+            name,
+            content,
+            strength: 1.0,
+            confidence: 1.0,
+            ..ConceptRecord::default()
+        })
     }
 
     /// The key to remove it by.
@@ -206,7 +215,9 @@ impl NodeDocument {
 
     fn report(self, node_id: &str) -> Result<(String, NodeReport), Unreadable> {
         let state = NodeState::ALL.iter().find(|state| state.name() == self.state);
-        let state = state.ok_or_else(|| Unreadable::Damaged(format!("{:?} is no state of a node", self.state)))?;
+        let state = state.ok_or_else(|| {
+            Unreadable::Damaged(format!("{:?} is no state of a node", self.state))
+        })?;
         let report = NodeReport {
             node_id: node_id.to_owned(),
             name: self.name,
@@ -242,11 +253,21 @@ mod tests {
             ..AgentFacts::default()
         };
         let content = json(&AgentDocument::of(&facts));
-        assert_eq!(read("agent/a", &content).unwrap(), Known::Agent { agent_id: "a".into(), facts });
-        let report =
-            NodeReport { node_id: "n".into(), state: NodeState::GaveUp as u8, pid: 7, ..NodeReport::default() };
+        assert_eq!(
+            read("agent/a", &content).unwrap(),
+            Known::Agent { agent_id: "a".into(), facts }
+        );
+        let report = NodeReport {
+            node_id: "n".into(),
+            state: NodeState::GaveUp as u8,
+            pid: 7,
+            ..NodeReport::default()
+        };
         let content = json(&NodeDocument::of("a", &report, 7));
-        assert_eq!(read("node/n", &content).unwrap(), Known::Node { agent_id: "a".into(), report, claim: 7 });
+        assert_eq!(
+            read("node/n", &content).unwrap(),
+            Known::Node { agent_id: "a".into(), report, claim: 7 }
+        );
         let earlier = read("node/n", r#"{"state": "running"}"#).unwrap();
         assert!(
             matches!(earlier, Known::Node { claim: FIRST, .. }),
@@ -261,6 +282,9 @@ mod tests {
         assert_eq!(read("dog", "a carnivore"), Err(Unreadable::Foreign));
         assert!(matches!(read("agent/a", "{"), Err(Unreadable::Damaged(_))));
         assert!(matches!(read("node/n", r#"{"state": "asleep"}"#), Err(Unreadable::Damaged(_))));
-        assert!(matches!(read("agent/a", r#"{"hostname": "h", "of a later version": 1}"#), Ok(Known::Agent { .. })));
+        assert!(matches!(
+            read("agent/a", r#"{"hostname": "h", "of a later version": 1}"#),
+            Ok(Known::Agent { .. })
+        ));
     }
 }

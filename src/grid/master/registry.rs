@@ -26,7 +26,9 @@ mod views;
 mod well;
 
 pub(crate) use agents::Registered;
-pub(crate) use facts::{AgentFacts, Answered, Ask, Change, FIRST, Happening, Moment, Origin, Patience};
+pub(crate) use facts::{
+    AgentFacts, Answered, Ask, Change, FIRST, Happening, Moment, Origin, Patience,
+};
 pub(crate) use nodes::StopTarget;
 pub(crate) use refused::Refused;
 pub(crate) use reservations::Contact;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use sutra_net::{Body, Context, Flow, Identity, ReplyTo, Request, Service};
 use sutra_runtime::Next;
 use sutra_wire::grid::{
-    AgentHeartbeat, AgentKey, AgentRegistration, AgentReport, AgentsRequest, ClusterState, HeartbeatAck, NodeKey,
-    NodesRequest,
+    AgentHeartbeat, AgentKey, AgentRegistration, AgentReport, AgentsRequest, ClusterState,
+    HeartbeatAck, NodeKey, NodesRequest,
 };
 use sutra_wire::{Health, Opcode, Status};
 
@@ -53,7 +53,16 @@ impl MasterService {
     pub(crate) fn new(setup: Setup) -> Self {
         let Setup { identity, core, errands, proofs, home, starts } = setup;
         let (errands, proofs) = (Errands::new(errands), Proofs::new(proofs));
-        Self { identity, core, watchers: Watchers::default(), errands, proofs, starts, home, has_begun: false }
+        Self {
+            identity,
+            core,
+            watchers: Watchers::default(),
+            errands,
+            proofs,
+            starts,
+            home,
+            has_begun: false,
+        }
     }
 
     /// The core runs: other threads may send it messages, the start is counted, and ages are looked
@@ -67,15 +76,21 @@ impl MasterService {
     }
 
     fn register(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
-        let Some(registration) = validated::<AgentRegistration>(cx, request) else { return Flow::Taken };
+        let Some(registration) = validated::<AgentRegistration>(cx, request) else {
+            return Flow::Taken;
+        };
         let to = request.reply_to;
         if let Some(flow) = self.core.hold_back(cx, to) {
             return flow;
         }
         let (registration, origin) = (registration.to_owned(), cx.peer(to).map(Origin::from));
         match self.core.registry.register(&registration, origin, self.core.moment(cx)) {
-            Ok(Registered::Done) => self.core.conclude(cx, Some(Answer { to, what: What::Registered })),
-            Ok(Registered::AskFirst(ask)) => self.proofs.ask_first(&mut self.core, cx, to, registration, ask),
+            Ok(Registered::Done) => {
+                self.core.conclude(cx, Some(Answer { to, what: What::Registered }))
+            }
+            Ok(Registered::AskFirst(ask)) => {
+                self.proofs.ask_first(&mut self.core, cx, to, registration, ask)
+            }
             Err(refused) => self.core.refuse_agent(cx, to, &registration.agent_id, &refused),
         }
         Flow::Taken
@@ -84,8 +99,14 @@ impl MasterService {
     fn heartbeat(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) {
         let Some(heartbeat) = validated::<AgentHeartbeat>(cx, request) else { return };
         self.core.counters.heartbeats += 1;
-        let (incarnation, revision) = (heartbeat.incarnation.to_native(), heartbeat.revision.to_native());
-        match self.core.registry.heartbeat(&heartbeat.agent_id, incarnation, revision, self.core.moment(cx)) {
+        let (incarnation, revision) =
+            (heartbeat.incarnation.to_native(), heartbeat.revision.to_native());
+        match self.core.registry.heartbeat(
+            &heartbeat.agent_id,
+            incarnation,
+            revision,
+            self.core.moment(cx),
+        ) {
             Some(wants_report) => {
                 let ack = HeartbeatAck { sent: heartbeat.sent.to_native(), wants_report };
                 cx.reply_archive(request.reply_to, Status::Ok, 0, &ack);
@@ -134,14 +155,23 @@ impl MasterService {
 
     fn agents(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>, shown: Shown) {
         let Some(asked) = validated::<AgentsRequest>(cx, request) else { return };
-        let page = self.core.registry.agent_page(&asked.after, asked.limit.to_native(), shown, self.core.moment(cx));
+        let page = self.core.registry.agent_page(
+            &asked.after,
+            asked.limit.to_native(),
+            shown,
+            self.core.moment(cx),
+        );
         cx.reply_archive(request.reply_to, Status::Ok, self.core.journal.last_sequence(), &page);
     }
 
     fn nodes(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) {
         let Some(asked) = validated::<NodesRequest>(cx, request) else { return };
-        let page =
-            self.core.registry.node_page(&asked.agent_id, &asked.after, asked.limit.to_native(), self.core.moment(cx));
+        let page = self.core.registry.node_page(
+            &asked.agent_id,
+            &asked.after,
+            asked.limit.to_native(),
+            self.core.moment(cx),
+        );
         cx.reply_archive(request.reply_to, Status::Ok, self.core.journal.last_sequence(), &page);
     }
 
@@ -153,7 +183,12 @@ impl MasterService {
     }
 
     fn reply_cluster(&self, cx: &mut Context<'_, Message>, to: ReplyTo, shown: Shown) {
-        cx.reply_archive(to, Status::Ok, self.core.journal.last_sequence(), &self.core.cluster(cx, shown));
+        cx.reply_archive(
+            to,
+            Status::Ok,
+            self.core.journal.last_sequence(),
+            &self.core.cluster(cx, shown),
+        );
     }
 
     fn look_at_ages(&mut self, cx: &mut Context<'_, Message>) {
@@ -220,8 +255,9 @@ impl Service for MasterService {
             }
             None => {
                 let number = request.header.opcode;
-                let message =
-                    format!("no operation has the number 0x{number:02x}; is the client newer than this master?");
+                let message = format!(
+                    "no operation has the number 0x{number:02x}; is the client newer than this master?"
+                );
                 cx.refuse(to, Status::UnknownOpcode, message);
             }
         }
@@ -231,7 +267,9 @@ impl Service for MasterService {
     fn message(&mut self, cx: &mut Context<'_, Message>, _: usize, message: Message) {
         match message {
             Message::Done(done) => self.errands.done(&mut self.core, cx, done),
-            Message::Answered { number, answer } => self.proofs.answered(&mut self.core, cx, number, answer),
+            Message::Answered { number, answer } => {
+                self.proofs.answered(&mut self.core, cx, number, answer)
+            }
             Message::Driver(ended) => {
                 if self.core.journal.ended(cx, ended) {
                     self.core.journal.tell_health();
@@ -239,7 +277,8 @@ impl Service for MasterService {
                 }
             }
             Message::Look { lists, to } => {
-                let overview = self.core.overview(cx, lists, self.errands.count(), self.watchers.count());
+                let overview =
+                    self.core.overview(cx, lists, self.errands.count(), self.watchers.count());
                 // Nobody waits for it any more where this fails.
                 let _ = to.send(overview);
             }

@@ -70,7 +70,8 @@ pub fn start(config: MasterConfig) -> Result<Master, MasterError> {
         },
     )?;
     let shard = opened.shards.into_iter().next().expect("a store of one core has one shard");
-    let patience = Patience { degraded_after: config.degraded_after, offline_after: config.offline_after };
+    let patience =
+        Patience { degraded_after: config.degraded_after, offline_after: config.offline_after };
     let (registry, starts) = read_back(&shard, patience, &config)?;
 
     let home: Home = Arc::new(OnceLock::new());
@@ -81,7 +82,9 @@ pub fn start(config: MasterConfig) -> Result<Master, MasterError> {
     let (proofs, proof_thread) =
         proving::start(move |number, answer| post(&answered, Message::Answered { number, answer }))
             .map_err(no_thread)?;
-    let admin = admin_listener.map(|listener| admin::start(listener, MasterSource(Arc::clone(&home)))).transpose()?;
+    let admin = admin_listener
+        .map(|listener| admin::start(listener, MasterSource(Arc::clone(&home))))
+        .transpose()?;
     let report = StartReport {
         listening,
         compat,
@@ -95,8 +98,17 @@ pub fn start(config: MasterConfig) -> Result<Master, MasterError> {
         recovery: opened.report,
     };
     let setup = Setup {
-        identity: Identity { store: opened.store_id, started: opened.started, durability: Durability::Always },
-        core: MasterCore::new(terms(&config), registry, Journal::new(shard, Arc::clone(&opened.keeper)), starts + 1),
+        identity: Identity {
+            store: opened.store_id,
+            started: opened.started,
+            durability: Durability::Always,
+        },
+        core: MasterCore::new(
+            terms(&config),
+            registry,
+            Journal::new(shard, Arc::clone(&opened.keeper)),
+            starts + 1,
+        ),
         errands,
         proofs,
         home,
@@ -104,7 +116,8 @@ pub fn start(config: MasterConfig) -> Result<Master, MasterError> {
     };
 
     let pin = config.cpu.is_some();
-    let runtime = Config { cpus, pin, mailbox: MAILBOX, reserved_files: RESERVED_FILES, ..Config::default() };
+    let runtime =
+        Config { cpus, pin, mailbox: MAILBOX, reserved_files: RESERVED_FILES, ..Config::default() };
     let (loads, limits) = (Arc::new(Loads::new(1)), config.limits);
     let setup = Mutex::new(Some((setup, ports)));
     let running = sutra_runtime::start(runtime, move |_, core| {
@@ -119,13 +132,21 @@ pub fn start(config: MasterConfig) -> Result<Master, MasterError> {
     .map_err(|error| match error {
         StartError::Runtime(error) | StartError::Handler { error, .. } => error,
     })?;
-    Ok(Master { running, threads: [errand_thread, proof_thread], admin, manifest: opened.keeper, report })
+    Ok(Master {
+        running,
+        threads: [errand_thread, proof_thread],
+        admin,
+        manifest: opened.keeper,
+        report,
+    })
 }
 
 fn check_times(config: &MasterConfig) -> Result<(), MasterError> {
     let MasterConfig { degraded_after, offline_after, heartbeat, .. } = config;
     if *heartbeat < Duration::from_millis(20) {
-        return Err(MasterError::Times(format!("a heartbeat every {heartbeat:?} is too often; take 20 ms or more")));
+        return Err(MasterError::Times(format!(
+            "a heartbeat every {heartbeat:?} is too often; take 20 ms or more"
+        )));
     }
     if heartbeat >= degraded_after || degraded_after >= offline_after {
         return Err(MasterError::Times(format!(
@@ -172,14 +193,15 @@ fn open_ports(config: &MasterConfig) -> Result<Ports, MasterError> {
     // None is numbered as a translator's own port: the first bytes of each connection tell what it
     // speaks. So native clients are served on the compat port, too.
     let mut id = 0;
-    let mut open = |addresses: &[SocketAddr]| -> Result<Vec<(ListenerId, TcpListener)>, ListenError> {
-        let mut ports = Vec::with_capacity(addresses.len());
-        for address in addresses {
-            ports.push((ListenerId(id), listen(*address, 1)?.remove(0)));
-            id += 1;
-        }
-        Ok(ports)
-    };
+    let mut open =
+        |addresses: &[SocketAddr]| -> Result<Vec<(ListenerId, TcpListener)>, ListenError> {
+            let mut ports = Vec::with_capacity(addresses.len());
+            for address in addresses {
+                ports.push((ListenerId(id), listen(*address, 1)?.remove(0)));
+                id += 1;
+            }
+            Ok(ports)
+        };
     let bound = |ports: &[(ListenerId, TcpListener)]| -> Vec<SocketAddr> {
         ports.iter().filter_map(|(_, listener)| listener.local_addr().ok()).collect()
     };
@@ -203,12 +225,17 @@ fn read_back(
         ids.clear();
         from = shard.concepts(NamespaceId::DEFAULT, next, PAGE, &mut ids);
         for id in &ids {
-            let Some(stored) = shard.concept(NamespaceId::DEFAULT, &ConceptId(*id)) else { continue };
-            let record = Checked::<ConceptRecord>::new(&stored).expect("the log holds what was validated");
+            let Some(stored) = shard.concept(NamespaceId::DEFAULT, &ConceptId(*id)) else {
+                continue;
+            };
+            let record =
+                Checked::<ConceptRecord>::new(&stored).expect("the log holds what was validated");
             match records::read(&record.name, &record.content) {
                 Ok(Known::Starts(count)) => starts = count,
                 Ok(Known::Agent { agent_id, facts }) => registry.restore_agent(agent_id, facts, at),
-                Ok(Known::Node { agent_id, report, claim }) => nodes.push((agent_id, report, claim)),
+                Ok(Known::Node { agent_id, report, claim }) => {
+                    nodes.push((agent_id, report, claim))
+                }
                 Err(unreadable) => return Err(unreadable_record(config, &record.name, unreadable)),
             }
         }

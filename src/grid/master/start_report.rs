@@ -34,16 +34,26 @@ pub struct StartReport {
 
 impl fmt::Display for StartReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |addresses: &[SocketAddr]| addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let list = |addresses: &[SocketAddr]| {
+            addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        };
         writeln!(f, "listening   {}", list(&self.listening))?;
         if !self.compat.is_empty() {
-            writeln!(f, "compat      {} (agents and consoles of the old grid)", list(&self.compat))?;
+            writeln!(
+                f,
+                "compat      {} (agents and consoles of the old grid)",
+                list(&self.compat)
+            )?;
         }
         if let Some(admin) = self.admin {
             writeln!(f, "admin       http://{admin} (/health, /metrics)")?;
         }
         writeln!(f, "data        {}", self.data.display())?;
-        writeln!(f, "agents      degraded after {:?}, offline after {:?}", self.degraded_after, self.offline_after)?;
+        writeln!(
+            f,
+            "agents      degraded after {:?}, offline after {:?}",
+            self.degraded_after, self.offline_after
+        )?;
         if let Some(cpu) = self.cpu {
             writeln!(f, "CPU         {cpu}")?;
         }

@@ -14,7 +14,12 @@ use crate::message::Message;
 use crate::registry::StopTarget;
 
 impl Errands {
-    pub(crate) fn stop(&mut self, core: &mut MasterCore, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
+    pub(crate) fn stop(
+        &mut self,
+        core: &mut MasterCore,
+        cx: &mut Context<'_, Message>,
+        request: &Request<'_>,
+    ) -> Flow {
         let Some(key) = validated::<NodeKey>(cx, request) else { return Flow::Taken };
         self.begin_stop(core, cx, request.reply_to, &key.node, None)
     }
@@ -45,7 +50,10 @@ impl Errands {
             Ok(StopTarget::Unknown) => cx.reply(to, Status::NotFound, 0, Body::Empty),
             Ok(StopTarget::Done) => core.conclude(cx, Some(Answer { to, what: What::Done })),
             Ok(StopTarget::Ask { agent_id, node_id, contact }) => {
-                let request = GridRequest::StopStorageNode { agent_id: agent_id.clone(), node_id: node_id.clone() };
+                let request = GridRequest::StopStorageNode {
+                    agent_id: agent_id.clone(),
+                    node_id: node_id.clone(),
+                };
                 let waiting = Waiting::Stop { to, agent_id, node_id };
                 if !self.send(core, contact.endpoint, request, None, forward::STOP, waiting) {
                     core.too_busy(cx, to);
@@ -58,7 +66,12 @@ impl Errands {
 
     /// How a node is, over the old protocol. An old agent is asked, as it reports nothing by
     /// itself; of others the last report is told.
-    pub(crate) fn status_on(&mut self, core: &mut MasterCore, cx: &mut Context<'_, Message>, request: &Request<'_>) {
+    pub(crate) fn status_on(
+        &mut self,
+        core: &mut MasterCore,
+        cx: &mut Context<'_, Message>,
+        request: &Request<'_>,
+    ) {
         let Some(key) = validated::<NodeOfAgent>(cx, request) else { return };
         let to = request.reply_to;
         if let Some((node_id, contact)) = core.registry.old_agent_of(&key.node, core.moment(cx)) {

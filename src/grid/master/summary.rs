@@ -24,7 +24,12 @@ impl MasterCore {
             Err(_) if cluster.state == ClusterState::Healthy as u8 => ClusterState::Degraded as u8,
             _ => cluster.state,
         };
-        Cluster { version: env!("CARGO_PKG_VERSION").into(), uptime: self.uptime(), state, ..cluster }
+        Cluster {
+            version: env!("CARGO_PKG_VERSION").into(),
+            uptime: self.uptime(),
+            state,
+            ..cluster
+        }
     }
 
     /// What is not as it should be, in the grid and with the master's log.
@@ -37,9 +42,19 @@ impl MasterCore {
     }
 
     /// The whole, with `errands` under way and so many watchers.
-    pub(crate) fn overview(&self, cx: &Context<'_, Message>, lists: bool, errands: usize, watchers: usize) -> Overview {
+    pub(crate) fn overview(
+        &self,
+        cx: &Context<'_, Message>,
+        lists: bool,
+        errands: usize,
+        watchers: usize,
+    ) -> Overview {
         let at = self.moment(cx);
-        let agents = if lists { self.registry.agent_page("", 0, Shown::ByAnswer, at).agents } else { Vec::new() };
+        let agents = if lists {
+            self.registry.agent_page("", 0, Shown::ByAnswer, at).agents
+        } else {
+            Vec::new()
+        };
         let nodes = if lists { self.registry.node_page("", "", 0, at).nodes } else { Vec::new() };
         Overview {
             cluster: self.cluster(cx, Shown::ByAnswer),

@@ -40,16 +40,29 @@ impl Watchers {
         self.watching.len()
     }
 
-    pub(crate) fn watch(&mut self, core: &MasterCore, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
+    pub(crate) fn watch(
+        &mut self,
+        core: &MasterCore,
+        cx: &mut Context<'_, Message>,
+        request: &Request<'_>,
+    ) -> Flow {
         let Some(asked) = validated::<WatchRequest>(cx, request) else { return Flow::Taken };
         let to = request.reply_to;
         if cx.is_draining() {
-            cx.refuse(to, Status::ShuttingDown, "this master is about to stop; ask again in a moment");
+            cx.refuse(
+                to,
+                Status::ShuttingDown,
+                "this master is about to stop; ask again in a moment",
+            );
             return Flow::Taken;
         }
         self.watching.retain(|watcher| Self::keeps_watching(cx, watcher));
         if self.count() >= MOST {
-            cx.refuse(to, Status::Busy, format!("{MOST} watch already, the most at a time; try again later"));
+            cx.refuse(
+                to,
+                Status::Busy,
+                format!("{MOST} watch already, the most at a time; try again later"),
+            );
             return Flow::Taken;
         }
         let last = core.events.last();
@@ -81,7 +94,11 @@ impl Watchers {
         }
         if cx.is_draining() {
             for watcher in self.watching.drain(..) {
-                cx.refuse(watcher.to, Status::ShuttingDown, "this master is stopping; watch on when it is back");
+                cx.refuse(
+                    watcher.to,
+                    Status::ShuttingDown,
+                    "this master is stopping; watch on when it is back",
+                );
             }
             return;
         }
@@ -122,7 +139,12 @@ impl Watchers {
 }
 
 /// How many events one was told; `None` where it is gone.
-fn tell(cx: &mut Context<'_, Message>, events: &Events, watcher: &mut Watcher, wall: u64) -> Option<u64> {
+fn tell(
+    cx: &mut Context<'_, Message>,
+    events: &Events,
+    watcher: &mut Watcher,
+    wall: u64,
+) -> Option<u64> {
     let mut told = 0;
     while told < AT_A_TIME as u64
         && let Some(event) = events.after(watcher.seen, wall)

@@ -54,7 +54,11 @@ impl<W: Workload> Run<'_, W> {
                 let connection = self.sockets.at(*at);
                 !connection.exhausted && connection.next_number().is_some()
             };
-            let Some(at) = (pacing.cursor..pacing.cursor + count).map(|at| at % count).find(has_room) else { break };
+            let Some(at) =
+                (pacing.cursor..pacing.cursor + count).map(|at| at % count).find(has_room)
+            else {
+                break;
+            };
             pacing.cursor = (at + 1) % count;
             if self.begin(at, Some(due)) {
                 self.pacing.as_mut().expect("an open loop").take();
@@ -100,7 +104,8 @@ mod tests {
         // Sockets that keep what was sent apart, as TCP does not.
         let mut far = Vec::new();
         for at in 0..2 {
-            let pair = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::empty(), None);
+            let pair =
+                socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::empty(), None);
             let (near, end) = pair.expect("a pair");
             run.sockets.at_mut(at).stream = TcpStream::from(near);
             far.push(end);

@@ -52,16 +52,23 @@ impl Sockets {
                 depth = depth.min(greeting.max_in_flight as usize);
             }
             let look = Some(plan.timeout.min(LOOK));
-            stream.set_read_timeout(look).map_err(|source| LoadError::system("setting a socket option", source))?;
+            stream
+                .set_read_timeout(look)
+                .map_err(|source| LoadError::system("setting a socket option", source))?;
             streams.push((stream, number, core));
         }
         if depth < plan.depth {
-            let problem = format!("a depth of {} is over the server's limit of {depth} requests in flight", plan.depth);
+            let problem = format!(
+                "a depth of {} is over the server's limit of {depth} requests in flight",
+                plan.depth
+            );
             return Err(LoadError::Plan { problem });
         }
         let cores = *cores;
-        let covered = plan.layout_aware && (0..cores).all(|core| streams.iter().any(|(.., has)| *has == core));
-        let routes = if covered { Routes::per_core(CoreLayout::new(cores)) } else { Routes::single() };
+        let covered = plan.layout_aware
+            && (0..cores).all(|core| streams.iter().any(|(.., has)| *has == core));
+        let routes =
+            if covered { Routes::per_core(CoreLayout::new(cores)) } else { Routes::single() };
         let depth = u32::try_from(depth).expect("the plan was checked");
         let connections = streams.into_iter().map(|(stream, number, core)| {
             let lane = if covered { usize::from(core) } else { 0 };
@@ -146,7 +153,12 @@ impl Sockets {
     }
 
     /// Receives what is there on a connection. `None` where nothing is.
-    pub(super) fn receive(&self, at: usize, into: &mut [u8], wait: bool) -> Result<Option<usize>, Failed> {
+    pub(super) fn receive(
+        &self,
+        at: usize,
+        into: &mut [u8],
+        wait: bool,
+    ) -> Result<Option<usize>, Failed> {
         match self.connections[at].receive(into, wait) {
             Ok(Some(0)) | Err(Errno::CONNRESET | Errno::PIPE) => Err(Failed::Closed),
             Ok(received) => Ok(received),
@@ -164,7 +176,9 @@ impl Sockets {
             Err(error) => return Err(Failed::Load(LoadError::system("send", error))),
         };
         let blocks = connection.has_unsent();
-        if let Some(epoll) = self.epoll.as_ref().filter(|_| connection.is_watched_for_room != blocks) {
+        if let Some(epoll) =
+            self.epoll.as_ref().filter(|_| connection.is_watched_for_room != blocks)
+        {
             connection.is_watched_for_room = blocks;
             let interest = if blocks { EventFlags::IN | EventFlags::OUT } else { EventFlags::IN };
             epoll::modify(epoll, &connection.stream, EventData::new_u64(at as u64), interest)
@@ -174,12 +188,22 @@ impl Sockets {
     }
 
     /// What ended the exchange on a connection, as an error.
-    pub(super) fn error(&self, at: usize, failed: Failed, last_refusal: Option<String>) -> LoadError {
+    pub(super) fn error(
+        &self,
+        at: usize,
+        failed: Failed,
+        last_refusal: Option<String>,
+    ) -> LoadError {
         let connection = &self.connections[at];
-        let (address, number, unanswered) = (connection.address, connection.number, connection.in_flight());
+        let (address, number, unanswered) =
+            (connection.address, connection.number, connection.in_flight());
         match failed {
-            Failed::Closed => LoadError::Closed { address, connection: number, unanswered, last_refusal },
-            Failed::Silent => LoadError::Silent { address, connection: number, unanswered, waited: self.timeout },
+            Failed::Closed => {
+                LoadError::Closed { address, connection: number, unanswered, last_refusal }
+            }
+            Failed::Silent => {
+                LoadError::Silent { address, connection: number, unanswered, waited: self.timeout }
+            }
             Failed::Load(error) => error,
         }
     }
@@ -197,7 +221,8 @@ pub(super) enum Failed {
 
 /// An epoll instance that reports each connection by its place in the list.
 fn watch(connections: &[Connection]) -> Result<OwnedFd, LoadError> {
-    let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(|error| LoadError::system("epoll_create", error))?;
+    let epoll = epoll::create(CreateFlags::CLOEXEC)
+        .map_err(|error| LoadError::system("epoll_create", error))?;
     for (at, connection) in connections.iter().enumerate() {
         epoll::add(&epoll, &connection.stream, EventData::new_u64(at as u64), EventFlags::IN)
             .map_err(|error| LoadError::system("epoll_ctl", error))?;

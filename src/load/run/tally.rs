@@ -72,7 +72,11 @@ impl Tally {
     }
 
     /// Measuring ends now. What was due and never sent counts with what it has waited.
-    pub(super) fn end(&mut self, ended: Nanoseconds, pacing: Option<&mut Pacing>) -> Result<(), LoadError> {
+    pub(super) fn end(
+        &mut self,
+        ended: Nanoseconds,
+        pacing: Option<&mut Pacing>,
+    ) -> Result<(), LoadError> {
         let Phase::Measuring { since, .. } = self.phase else { return Ok(()) };
         let Measured { latencies, overdue, cpu, seconds, load_cpu, .. } = &mut self.measured;
         *seconds = ended.saturating_sub(since) as f64 / 1e9;

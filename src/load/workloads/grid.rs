@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::net::TcpListener;
 
-use sutra_wire::grid::{AgentHeartbeat, AgentRegistered, AgentRegistration, AgentReport, HeartbeatAck};
+use sutra_wire::grid::{
+    AgentHeartbeat, AgentRegistered, AgentRegistration, AgentReport, HeartbeatAck,
+};
 use sutra_wire::{Checked, FrameBuffer, Header, Opcode, encode_archive};
 
 use crate::workload::{expect_bare_ok, expect_ok};
@@ -80,7 +82,8 @@ impl Workload for RegisterAgents {
         name(self.next, &mut self.registration.agent_id);
         self.next += 1;
         self.registration.incarnation = self.next;
-        let header = Header { opcode: Opcode::RegisterAgent as u8, request: number, ..Header::default() };
+        let header =
+            Header { opcode: Opcode::RegisterAgent as u8, request: number, ..Header::default() };
         encode_archive(out, header, &self.registration);
         Some(0)
     }
@@ -128,7 +131,8 @@ impl Workload for AgentHeartbeats {
         if let Some(agent) = self.asked.pop() {
             let mut report = AgentReport { incarnation: agent + 1, ..AgentReport::default() };
             name(agent, &mut report.agent_id);
-            let header = Header { opcode: Opcode::ReportNodes as u8, request: number, ..Header::default() };
+            let header =
+                Header { opcode: Opcode::ReportNodes as u8, request: number, ..Header::default() };
             encode_archive(out, header, &report);
             return Some(REPORT);
         }
@@ -137,7 +141,8 @@ impl Workload for AgentHeartbeats {
         self.heartbeat.incarnation = agent + 1;
         self.heartbeat.sent = self.sent;
         self.sent += 1;
-        let header = Header { opcode: Opcode::AgentHeartbeat as u8, request: number, ..Header::default() };
+        let header =
+            Header { opcode: Opcode::AgentHeartbeat as u8, request: number, ..Header::default() };
         encode_archive(out, header, &self.heartbeat);
         Some(self.heartbeat.sent)
     }

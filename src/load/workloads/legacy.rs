@@ -59,10 +59,13 @@ impl Workload for LegacyQuery {
     /// Compares the id where it stands in the reply.
     fn check(&mut self, asked: u64, reply: &Reply<'_>) -> Result<(), String> {
         let at = match self.spelling {
-            Spelling::Msgpack => b"\x81\xaeQueryConceptOk\x85\xa5found\xc3\xaaconcept_id\xd9\x20".len(),
+            Spelling::Msgpack => {
+                b"\x81\xaeQueryConceptOk\x85\xa5found\xc3\xaaconcept_id\xd9\x20".len()
+            }
             Spelling::Bincode => 4 + 1 + 8,
         };
-        let digits = reply.payload.get(at..at + 32).and_then(|digits| std::str::from_utf8(digits).ok());
+        let digits =
+            reply.payload.get(at..at + 32).and_then(|digits| std::str::from_utf8(digits).ok());
         match digits.and_then(ConceptId::from_digits) {
             Some(id) if tag(&id.0) == asked => Ok(()),
             Some(_) => Err("got the record of another concept".into()),
@@ -103,14 +106,18 @@ fn spell_float(out: &mut Vec<u8>, number: f32) {
 
 fn spell_vector(out: &mut Vec<u8>, vector: &[f32]) {
     out.push(0xdc);
-    out.extend_from_slice(&u16::try_from(vector.len()).expect("vectors have below 65,536 numbers").to_be_bytes());
+    out.extend_from_slice(
+        &u16::try_from(vector.len()).expect("vectors have below 65,536 numbers").to_be_bytes(),
+    );
     vector.iter().for_each(|number| spell_float(out, *number));
 }
 
 /// What follows a concept's name in a message that learns it.
 fn spell_rest(out: &mut Vec<u8>, content: &str, embedding: &[f32]) {
     out.extend_from_slice(b"\xa7content\xda");
-    out.extend_from_slice(&u16::try_from(content.len()).expect("contents are below 64 KiB").to_be_bytes());
+    out.extend_from_slice(
+        &u16::try_from(content.len()).expect("contents are below 64 KiB").to_be_bytes(),
+    );
     out.extend_from_slice(content.as_bytes());
     out.extend_from_slice(b"\xa9embedding");
     spell_vector(out, embedding);
@@ -137,7 +144,9 @@ impl Workload for LegacyLearn {
         let (_, number) = self.keys.next(lane)?;
         self.keys.spell(number, &mut self.name);
         let length = u8::try_from(self.name.len()).expect("names are short");
-        if let Some(embedding) = usize::try_from(number).ok().and_then(|number| self.embeddings.get(number)) {
+        if let Some(embedding) =
+            usize::try_from(number).ok().and_then(|number| self.embeddings.get(number))
+        {
             self.rest.clear();
             spell_rest(&mut self.rest, "", embedding);
         }
@@ -308,7 +317,11 @@ impl Workload for GridHeartbeat {
             return expect_start(reply, &[0, 0, 0, 0, 1]);
         }
         expect_start(reply, &[1, 0, 0, 0, 1])?;
-        if reply.payload.len() == 13 { Ok(()) } else { Err(format!("expected 13 bytes, got {}", reply.payload.len())) }
+        if reply.payload.len() == 13 {
+            Ok(())
+        } else {
+            Err(format!("expected 13 bytes, got {}", reply.payload.len()))
+        }
     }
 }
 
@@ -323,7 +336,11 @@ fn expect_start(reply: &Reply<'_>, expected: &[u8]) -> Result<(), String> {
         return Ok(());
     }
     let shown = &reply.payload[..reply.payload.len().min(200)];
-    Err(format!("expected {:?}, got {:?}", String::from_utf8_lossy(expected), String::from_utf8_lossy(shown)))
+    Err(format!(
+        "expected {:?}, got {:?}",
+        String::from_utf8_lossy(expected),
+        String::from_utf8_lossy(shown)
+    ))
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use std::mem::{offset_of, size_of};
 use std::sync::Arc;
 
 use sutra_wire::{
-    ArchivedConceptRecord, AssociationKind, AssociationRecord, Checked, ConceptId, ConceptKey, ConceptRecord,
-    FrameBuffer, Header, NeighborsRequest, Opcode, PathRequest, Paths, SearchHits, SearchRequest, encode_archive,
-    encode_empty,
+    ArchivedConceptRecord, AssociationKind, AssociationRecord, Checked, ConceptId, ConceptKey,
+    ConceptRecord, FrameBuffer, Header, NeighborsRequest, Opcode, PathRequest, Paths, SearchHits,
+    SearchRequest, encode_archive, encode_empty,
 };
 
 use super::{tag, text};
@@ -60,8 +60,11 @@ impl Learn {
     fn name_record(&mut self, id: ConceptId, number: u64) {
         self.record.id = id.0;
         self.record.name.clear();
-        write!(self.record.name, "{}-{number:010}", self.keys.prefix()).expect("writing to a string can't fail");
-        if let Some(embedding) = usize::try_from(number).ok().and_then(|number| self.embeddings.get(number)) {
+        write!(self.record.name, "{}-{number:010}", self.keys.prefix())
+            .expect("writing to a string can't fail");
+        if let Some(embedding) =
+            usize::try_from(number).ok().and_then(|number| self.embeddings.get(number))
+        {
             self.record.embedding.clone_from(embedding);
         }
     }
@@ -204,7 +207,8 @@ impl Neighbors {
     /// Neighbours of the concepts of `keys`, in both directions; `expected` is how many each has,
     /// where that is known.
     pub fn new(namespace: &str, keys: Keys, expected: Option<usize>) -> Self {
-        let request = NeighborsRequest { namespace: namespace.into(), ..NeighborsRequest::default() };
+        let request =
+            NeighborsRequest { namespace: namespace.into(), ..NeighborsRequest::default() };
         Self { keys, request, expected }
     }
 }
@@ -227,10 +231,13 @@ impl Workload for Neighbors {
 
     fn check(&mut self, _: u64, reply: &Reply<'_>) -> Result<(), String> {
         expect_ok(reply)?;
-        let found = Checked::<sutra_wire::Neighbors>::new(reply.payload).map_err(|error| error.to_string())?;
+        let found = Checked::<sutra_wire::Neighbors>::new(reply.payload)
+            .map_err(|error| error.to_string())?;
         let count = found.neighbors.len();
         match self.expected {
-            Some(expected) if expected != count => Err(format!("expected {expected} neighbours, got {count}")),
+            Some(expected) if expected != count => {
+                Err(format!("expected {expected} neighbours, got {count}"))
+            }
             _ => Ok(()),
         }
     }
@@ -312,7 +319,8 @@ pub struct Path {
 impl Path {
     /// Asks for the shortest path between each pair, of at most `max_depth` associations.
     pub fn new(namespace: &str, pairs: Vec<(ConceptId, ConceptId)>, max_depth: u32) -> Self {
-        let request = PathRequest { namespace: namespace.into(), max_depth, ..PathRequest::default() };
+        let request =
+            PathRequest { namespace: namespace.into(), max_depth, ..PathRequest::default() };
         Self { request, pairs, next: 0 }
     }
 }
@@ -360,7 +368,9 @@ impl Workload for Health {
 
     fn check(&mut self, _: u64, reply: &Reply<'_>) -> Result<(), String> {
         expect_ok(reply)?;
-        Checked::<sutra_wire::Health>::new(reply.payload).map(|_| ()).map_err(|error| error.to_string())
+        Checked::<sutra_wire::Health>::new(reply.payload)
+            .map(|_| ())
+            .map_err(|error| error.to_string())
     }
 }
 

@@ -40,7 +40,10 @@ impl ValueStore {
         match reply.key {
             _ if self == ValueStore::Redis => Ok(()),
             Some(key) if key == name.as_bytes() => Ok(()),
-            Some(key) => Err(format!("asked about {name}, got the reply about {:?}", String::from_utf8_lossy(key))),
+            Some(key) => Err(format!(
+                "asked about {name}, got the reply about {:?}",
+                String::from_utf8_lossy(key)
+            )),
             None => Err(format!("asked about {name}, got a reply that names no key")),
         }
     }
@@ -73,7 +76,9 @@ impl Workload for ValueGet {
         self.keys.spell(number, &mut self.name);
         let name = &self.name;
         match self.store {
-            ValueStore::Redis => append(out, format_args!("*2\r\n$3\r\nGET\r\n${}\r\n{name}\r\n", name.len())),
+            ValueStore::Redis => {
+                append(out, format_args!("*2\r\n$3\r\nGET\r\n${}\r\n{name}\r\n", name.len()))
+            }
             ValueStore::Memcached => append(out, format_args!("mg {name} k v\r\n")),
         }
         Some(number)
@@ -115,9 +120,16 @@ impl Workload for ValueSet {
         let (key, value) = (name.len(), name.len() + rest.len());
         match self.store {
             ValueStore::Redis => {
-                append(out, format_args!("*3\r\n$3\r\nSET\r\n${key}\r\n{name}\r\n${value}\r\n{name}{rest}\r\n"));
+                append(
+                    out,
+                    format_args!(
+                        "*3\r\n$3\r\nSET\r\n${key}\r\n{name}\r\n${value}\r\n{name}{rest}\r\n"
+                    ),
+                );
             }
-            ValueStore::Memcached => append(out, format_args!("ms {name} {value} k\r\n{name}{rest}\r\n")),
+            ValueStore::Memcached => {
+                append(out, format_args!("ms {name} {value} k\r\n{name}{rest}\r\n"))
+            }
         }
         Some(number)
     }
@@ -189,8 +201,9 @@ mod tests {
         let (own, other) = (key_name("key", number), key_name("key", number + 1));
         assert_eq!(&out[..], format!("mg {own} k v\r\n").as_bytes());
         let value = |name: &str| format!("{name:<64}").into_bytes();
-        let mut says =
-            |key: Option<&str>, value: &[u8]| get.check(number, &reply(key, value)).err().unwrap_or_default();
+        let mut says = |key: Option<&str>, value: &[u8]| {
+            get.check(number, &reply(key, value)).err().unwrap_or_default()
+        };
         assert_eq!(says(Some(&own), &value(&own)), "");
         assert!(says(Some(&own), &value(&other)).contains("the value of another key"));
         assert!(says(Some(&other), &value(&own)).contains("the reply about"));

@@ -14,7 +14,12 @@ use crate::service::Service;
 
 impl<S: Service> Front<S> {
     /// More of a Hello arrived.
-    pub(super) fn greeted(&mut self, core: &mut Core<Envelope<S::Message>>, socket: Socket, bytes: &[u8]) {
+    pub(super) fn greeted(
+        &mut self,
+        core: &mut Core<Envelope<S::Message>>,
+        socket: Socket,
+        bytes: &[u8],
+    ) {
         self.io.extend_input(socket.index(), bytes);
         let Some(connection) = self.io.get(socket.index()) else { return };
         let hello = connection.input_bytes();
@@ -42,7 +47,13 @@ impl<S: Service> Front<S> {
 
     /// A connection that can't go to the core that it asked for stays here, where it is served as
     /// well.
-    fn hand_over(&mut self, core: &mut Core<Envelope<S::Message>>, socket: Socket, to: usize, request: u64) {
+    fn hand_over(
+        &mut self,
+        core: &mut Core<Envelope<S::Message>>,
+        socket: Socket,
+        to: usize,
+        request: u64,
+    ) {
         match self.io.hand_over(core, socket, to, request) {
             Some(Ok(())) => {}
             Some(Err(back)) => self.take_over(core, back),
@@ -63,14 +74,24 @@ impl<S: Service> Front<S> {
     }
 
     /// A connection of another protocol begins: it goes to the core that has the fewest.
-    pub(super) fn accepted_translated(&mut self, core: &mut Core<Envelope<S::Message>>, fd: OwnedFd, peer: PeerAddr) {
+    pub(super) fn accepted_translated(
+        &mut self,
+        core: &mut Core<Envelope<S::Message>>,
+        fd: OwnedFd,
+        peer: PeerAddr,
+    ) {
         if let Err(back) = self.io.spread(core, fd, peer) {
             let (fd, peer, _) = back.into_parts();
             self.take_translated(core, fd, peer);
         }
     }
 
-    fn take_translated(&mut self, core: &mut Core<Envelope<S::Message>>, fd: OwnedFd, peer: PeerAddr) {
+    fn take_translated(
+        &mut self,
+        core: &mut Core<Envelope<S::Message>>,
+        fd: OwnedFd,
+        peer: PeerAddr,
+    ) {
         if let Some(socket) = self.io.adopt(core, fd, peer) {
             self.io.open_translated(core, socket);
         }
@@ -85,7 +106,12 @@ impl<S: Service> Front<S> {
 
     /// Answers Hello, and reads requests from here on.
     fn welcome(&mut self, core: &mut Core<Envelope<S::Message>>, socket: Socket, request: u64) {
-        let answer = handshake::answer(self.service.identity(), self.io.limits(), core.cores(), core.index());
+        let answer = handshake::answer(
+            self.service.identity(),
+            self.io.limits(),
+            core.cores(),
+            core.index(),
+        );
         self.io.note_spoken(socket.index());
         let Some(connection) = self.io.of(socket) else { return };
         connection.open();

@@ -15,7 +15,12 @@ use crate::io::{Incoming, Next, Readiness, Refusal};
 use crate::service::{Flow, Request, Service};
 
 impl<S: Service> Front<S> {
-    pub(super) fn received(&mut self, core: &mut Core<Envelope<S::Message>>, socket: Socket, bytes: &[u8]) {
+    pub(super) fn received(
+        &mut self,
+        core: &mut Core<Envelope<S::Message>>,
+        socket: Socket,
+        bytes: &[u8],
+    ) {
         let Some(connection) = self.io.of(socket) else { return };
         connection.note_received(core.now());
         match connection.phase() {
@@ -34,7 +39,12 @@ impl<S: Service> Front<S> {
     /// Hands the requests in `bytes` to the service; keeps what is left of them. Cost: none beyond
     /// the service's for what arrived whole (and aligned, where it is native); one copy of what did
     /// not.
-    pub(super) fn feed(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, mut bytes: &[u8]) {
+    pub(super) fn feed(
+        &mut self,
+        core: &mut Core<Envelope<S::Message>>,
+        index: usize,
+        mut bytes: &[u8],
+    ) {
         let Some(connection) = self.io.get_mut(index) else { return };
         let mut input = std::mem::take(connection.input());
         let mut is_new = input.is_empty();
@@ -64,7 +74,13 @@ impl<S: Service> Front<S> {
 
     /// Puts a connection's unread bytes back, where there are any. `is_new`: another frame than the
     /// one that was kept before.
-    pub(super) fn keep(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, input: Input, is_new: bool) {
+    pub(super) fn keep(
+        &mut self,
+        core: &mut Core<Envelope<S::Message>>,
+        index: usize,
+        input: Input,
+        is_new: bool,
+    ) {
         core.enter_stage(Stage::Receive);
         if input.is_empty() || !self.io.keep_input(index, input, is_new.then(|| core.now())) {
             return;
@@ -74,14 +90,23 @@ impl<S: Service> Front<S> {
                 "this core's connections already hold {} bytes of unfinished frames, the limit; send smaller frames or try again",
                 self.io.limits().max_input
             );
-            return self.io.break_off(core, index, Refusal { request: 0, status: Status::Busy, message });
+            return self.io.break_off(
+                core,
+                index,
+                Refusal { request: 0, status: Status::Busy, message },
+            );
         }
         self.io.keep_house(core);
     }
 
     /// Offers request after request to the service until the bytes, or the room, end. Returns how
     /// many bytes are done with.
-    pub(super) fn run(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, bytes: &[u8]) -> usize {
+    pub(super) fn run(
+        &mut self,
+        core: &mut Core<Envelope<S::Message>>,
+        index: usize,
+        bytes: &[u8],
+    ) -> usize {
         let mut written = FrameBuffer::new();
         let mut at = 0;
         while at < bytes.len() {
@@ -123,7 +148,12 @@ impl<S: Service> Front<S> {
     }
 
     /// Offers a request; returns what it has to wait for.
-    fn offer(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize, request: &Incoming<'_>) -> Waiting {
+    fn offer(
+        &mut self,
+        core: &mut Core<Envelope<S::Message>>,
+        index: usize,
+        request: &Incoming<'_>,
+    ) -> Waiting {
         let Some(unanswered) = self.io.ask(index, request) else { return Waiting::Turn };
         let deadline = unanswered.deadline();
         match self.offer_asked(core, unanswered, request.header(), request.payload()) {

@@ -20,7 +20,8 @@ impl<S: Service> Front<S> {
     pub(super) fn retry(&mut self, core: &mut Core<Envelope<S::Message>>) {
         let roomy = self.io.take_roomy();
         for index in &roomy {
-            if self.io.get(*index).is_some_and(|connection| connection.waiting() == Waiting::Again) {
+            if self.io.get(*index).is_some_and(|connection| connection.waiting() == Waiting::Again)
+            {
                 self.again(core, *index);
             }
         }

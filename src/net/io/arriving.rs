@@ -14,7 +14,12 @@ use crate::envelope::{Envelope, HandOver};
 
 impl Io {
     /// A connection was accepted that is to say Hello.
-    pub(crate) fn accepted<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, fd: OwnedFd, peer: PeerAddr) {
+    pub(crate) fn accepted<M: Send + 'static>(
+        &mut self,
+        core: &mut Core<Envelope<M>>,
+        fd: OwnedFd,
+        peer: PeerAddr,
+    ) {
         if let Some(socket) = self.adopt(core, fd, peer) {
             core.receive_once(socket, CLIENT_HELLO_BYTES as u32);
             self.keep_house(core);
@@ -42,7 +47,8 @@ impl Io {
         match adopted {
             Ok(socket) => {
                 let now = core.now();
-                let id = self.connections.insert(socket, |id| Connection::new(id, socket, peer, now));
+                let id =
+                    self.connections.insert(socket, |id| Connection::new(id, socket, peer, now));
                 self.counters.opened();
                 self.census.came(core.index(), id, &self.connections);
                 Some(socket)
@@ -65,7 +71,9 @@ impl Io {
         }
         let Some(index) = self.census.longest_silent(&self.connections) else { return };
         self.counters.count(Count::ClosedSilent);
-        if let (Some(connection), Some(left_out)) = (self.connections.get(index), self.log_limit.admit(core.now())) {
+        if let (Some(connection), Some(left_out)) =
+            (self.connections.get(index), self.log_limit.admit(core.now()))
+        {
             let (peer, kept) = (connection.peer(), self.limits.max_silent);
             info!(%peer, kept, left_out, "a connection that had said nothing gave its place to a new one");
         }
@@ -150,7 +158,11 @@ impl Io {
     }
 
     /// Reads requests from a connection that speaks another protocol, which knows no greeting.
-    pub(crate) fn open_translated<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, socket: Socket) {
+    pub(crate) fn open_translated<M: Send + 'static>(
+        &mut self,
+        core: &mut Core<Envelope<M>>,
+        socket: Socket,
+    ) {
         let Some(connection) = self.connections.of(socket) else { return };
         connection.open();
         connection.speak_translated();

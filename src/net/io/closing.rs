@@ -68,7 +68,9 @@ impl Io {
 
     /// Closes a connection that has nothing left to do.
     pub(crate) fn finish<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, index: usize) {
-        let Some(connection) = self.connections.get_mut(index).filter(|connection| connection.is_finished()) else {
+        let Some(connection) =
+            self.connections.get_mut(index).filter(|connection| connection.is_finished())
+        else {
             return;
         };
         if connection.can_close() {
@@ -103,7 +105,11 @@ impl Io {
     }
 
     /// Closes a connection, whatever is under way on it.
-    pub(super) fn drop_connection<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, index: usize) {
+    pub(super) fn drop_connection<M: Send + 'static>(
+        &mut self,
+        core: &mut Core<Envelope<M>>,
+        index: usize,
+    ) {
         let Some(mut connection) = self.remove(core.index(), index) else { return };
         debug!(peer = %connection.peer(), "connection closed");
         connection.input().clear(&mut self.inputs);

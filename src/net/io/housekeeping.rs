@@ -36,12 +36,20 @@ fn patience(limits: &Limits, bytes: usize) -> Duration {
 }
 
 /// `is_drained`: a drain waits no longer for readers.
-fn given_up(connection: &Connection, limits: &Limits, now: Instant, is_drained: bool) -> Option<GivenUp> {
+fn given_up(
+    connection: &Connection,
+    limits: &Limits,
+    now: Instant,
+    is_drained: bool,
+) -> Option<GivenUp> {
     let since = |then: Instant| now.saturating_duration_since(then);
     match connection.phase() {
-        Phase::Hello => return (since(connection.began()) > limits.hello_timeout).then_some(GivenUp::NoHello),
+        Phase::Hello => {
+            return (since(connection.began()) > limits.hello_timeout).then_some(GivenUp::NoHello);
+        }
         Phase::Lingering => {
-            return (is_drained || since(connection.began()) > LINGER).then_some(GivenUp::NotClosing);
+            return (is_drained || since(connection.began()) > LINGER)
+                .then_some(GivenUp::NotClosing);
         }
         Phase::Open | Phase::Ending | Phase::Refused => {}
     }
@@ -56,9 +64,11 @@ fn given_up(connection: &Connection, limits: &Limits, now: Instant, is_drained: 
         let late = since(connection.began()) > patience(limits, connection.input_bytes().len());
         return late.then_some(GivenUp::HalfFrame);
     }
-    let under_way = outbox.is_sending() || connection.in_flight() > 0 || connection.waiting() != Waiting::No;
+    let under_way =
+        outbox.is_sending() || connection.in_flight() > 0 || connection.waiting() != Waiting::No;
     let silent = since(connection.received().max(outbox.moved()));
-    (!under_way && limits.idle_timeout.is_some_and(|timeout| silent > timeout)).then_some(GivenUp::Idle)
+    (!under_way && limits.idle_timeout.is_some_and(|timeout| silent > timeout))
+        .then_some(GivenUp::Idle)
 }
 
 /// Whether time alone can change what becomes of it.
@@ -103,7 +113,9 @@ impl Io {
             debug!(peer = %connection.peer(), ?reason, "connection given up");
             match reason {
                 GivenUp::NoHello => self.counters.count(Count::TimedOutHello),
-                GivenUp::HalfFrame | GivenUp::NotReading => self.counters.count(Count::TimedOutStalled),
+                GivenUp::HalfFrame | GivenUp::NotReading => {
+                    self.counters.count(Count::TimedOutStalled)
+                }
                 GivenUp::Idle => self.counters.count(Count::TimedOutIdle),
                 GivenUp::NotClosing => {}
             }
@@ -114,9 +126,14 @@ impl Io {
             }
             if reason == GivenUp::HalfFrame {
                 let waited = now.saturating_duration_since(connection.began());
-                let message =
-                    format!("the rest of a frame did not arrive within {waited:.0?}; the connection is closed");
-                self.break_off(core, index, Refusal { request: 0, status: Status::Malformed, message });
+                let message = format!(
+                    "the rest of a frame did not arrive within {waited:.0?}; the connection is closed"
+                );
+                self.break_off(
+                    core,
+                    index,
+                    Refusal { request: 0, status: Status::Malformed, message },
+                );
             } else {
                 self.drop_connection(core, index);
             }

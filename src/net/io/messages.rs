@@ -90,7 +90,9 @@ impl Io {
         let length = match translator.measure(bytes) {
             Ok(Some(length)) if length <= bytes.len() => length,
             Ok(_) => return Next::Partial,
-            Err(message) => return Next::Broken(Refusal { request: 0, status: Status::TooLarge, message }),
+            Err(message) => {
+                return Next::Broken(Refusal { request: 0, status: Status::TooLarge, message });
+            }
         };
         if written.capacity() == 0 {
             *written = self.pools.buffer();
@@ -99,7 +101,8 @@ impl Io {
         let mut reply = self.pools.message();
         let translated = translator.request(&bytes[..length], written, &mut reply);
         let (Translated::Request { manner, .. } | Translated::Answered { manner }) = translated;
-        let number = self.exchange(index).map(|exchange| exchange.spoken(manner)).unwrap_or_default();
+        let number =
+            self.exchange(index).map(|exchange| exchange.spoken(manner)).unwrap_or_default();
         let next = match translated {
             Translated::Request { opcode, overlap, .. } => {
                 let header = Asked::new(number, opcode, manner).header(written.len());
@@ -156,7 +159,10 @@ fn next_frame(bytes: &[u8], max_payload: u32) -> Next<'_> {
     match sutra_wire::parse(bytes, max_payload) {
         Ok(Parsed::Frame(frame, length)) => {
             let (manner, overlap) = (Manner::default(), Overlap::default());
-            Next::Request(Incoming { header: frame.header, payload: frame.payload, manner, overlap }, length)
+            Next::Request(
+                Incoming { header: frame.header, payload: frame.payload, manner, overlap },
+                length,
+            )
         }
         Ok(Parsed::Partial(_)) => Next::Partial,
         Err(error) => Next::Broken(error.into()),

@@ -31,7 +31,12 @@ impl Io {
 
     /// Puts a connection's unread bytes back. `began`: now, where they begin another frame than the
     /// one that was kept before. Returns whether the connection takes them.
-    pub(crate) fn keep_input(&mut self, index: usize, input: Input, began: Option<Instant>) -> bool {
+    pub(crate) fn keep_input(
+        &mut self,
+        index: usize,
+        input: Input,
+        began: Option<Instant>,
+    ) -> bool {
         let kept = match self.connections.get_mut(index) {
             Some(connection) => connection.keep(input).map(|()| connection),
             None => Err(input),
@@ -62,7 +67,8 @@ impl Io {
             return Readiness::Later;
         }
         let unsent = connection.outbox().len() + connection.protocol().held();
-        let has_room = connection.in_flight() < self.limits.max_in_flight && unsent < self.unsent.share();
+        let has_room =
+            connection.in_flight() < self.limits.max_in_flight && unsent < self.unsent.share();
         if has_room { Readiness::Ready } else { Readiness::NoRoom }
     }
 
@@ -72,7 +78,12 @@ impl Io {
     }
 
     /// Adds to what a connection's `input` begins with; returns the bytes behind it.
-    pub(crate) fn top_up<'a>(&mut self, index: usize, input: &mut Input, bytes: &'a [u8]) -> &'a [u8] {
+    pub(crate) fn top_up<'a>(
+        &mut self,
+        index: usize,
+        input: &mut Input,
+        bytes: &'a [u8],
+    ) -> &'a [u8] {
         let Some(connection) = self.connections.get(index) else { return bytes };
         connection.protocol().top_up(input, bytes, self.limits.max_payload, &mut self.inputs)
     }
@@ -102,7 +113,12 @@ impl Io {
     }
 
     /// Reads no further from a connection until there is room for its next request.
-    pub(crate) fn wait<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, index: usize, waiting: Waiting) {
+    pub(crate) fn wait<M: Send + 'static>(
+        &mut self,
+        core: &mut Core<Envelope<M>>,
+        index: usize,
+        waiting: Waiting,
+    ) {
         let Some(connection) = self.connections.get_mut(index) else { return };
         let pauses = connection.wait(waiting);
         self.counters.count(Count::Waits);
@@ -115,7 +131,11 @@ impl Io {
     }
 
     /// Reads on, where that is wanted and not done.
-    pub(crate) fn listen_to<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, index: usize) {
+    pub(crate) fn listen_to<M: Send + 'static>(
+        &mut self,
+        core: &mut Core<Envelope<M>>,
+        index: usize,
+    ) {
         if let Some(connection) = self.connections.get_mut(index)
             && connection.listen()
         {
@@ -172,7 +192,11 @@ impl Io {
 
     /// A connection is tried again: it waits for nothing now. Where it has gathered too much while
     /// its last send was under way, that is sent at once, as its room is wanted.
-    pub(crate) fn take_up<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, index: usize) -> bool {
+    pub(crate) fn take_up<M: Send + 'static>(
+        &mut self,
+        core: &mut Core<Envelope<M>>,
+        index: usize,
+    ) -> bool {
         let share = self.unsent.share();
         let Some(connection) = self.connections.get_mut(index) else { return false };
         connection.wait_no_longer();

@@ -26,13 +26,17 @@ pub enum PartSent {
 impl Io {
     /// Whether anybody still waits for the answer.
     pub(crate) fn is_waiting(&self, to: ReplyTo) -> bool {
-        self.in_flight.get(to).is_some_and(|request| self.connections.live(request.connection()).is_some())
+        self.in_flight
+            .get(to)
+            .is_some_and(|request| self.connections.live(request.connection()).is_some())
     }
 
     /// Whether the client that waits for the answer asks nothing more.
     pub(crate) fn has_left(&self, to: ReplyTo) -> bool {
         self.in_flight.get(to).is_some_and(|request| {
-            self.connections.live(request.connection()).is_none_or(|connection| connection.has_left())
+            self.connections
+                .live(request.connection())
+                .is_none_or(|connection| connection.has_left())
         })
     }
 
@@ -72,10 +76,18 @@ impl Io {
 
     /// Whether one more part of an answer may be sent.
     pub(crate) fn has_room_for_part(&self, to: ReplyTo) -> PartSent {
-        let connection = self.in_flight.get(to).and_then(|request| self.connections.live(request.connection()));
+        let connection =
+            self.in_flight.get(to).and_then(|request| self.connections.live(request.connection()));
         let Some(connection) = connection else { return PartSent::Gone };
-        debug_assert!(matches!(connection.protocol(), Protocol::Native), "other protocols know no parts");
-        if connection.outbox().len() < self.unsent.share() { PartSent::Sent } else { PartSent::Full }
+        debug_assert!(
+            matches!(connection.protocol(), Protocol::Native),
+            "other protocols know no parts"
+        );
+        if connection.outbox().len() < self.unsent.share() {
+            PartSent::Sent
+        } else {
+            PartSent::Full
+        }
     }
 
     /// Sends one more part of an answer, which goes on waiting.
@@ -87,7 +99,8 @@ impl Io {
         part: &[u8],
     ) {
         let Some(request) = self.in_flight.get(to) else { return };
-        let (index, header) = (request.connection().index(), request.reply_header(Status::Ok, MORE, sequence));
+        let (index, header) =
+            (request.connection().index(), request.reply_header(Status::Ok, MORE, sequence));
         self.gather(core, index, |output| output::append(output, header, Body::Bytes(part)));
     }
 }

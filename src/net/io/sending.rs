@@ -36,8 +36,14 @@ impl Io {
     }
 
     /// Closes a connection whose replies wait unread while all together hold too much.
-    pub(super) fn close_unread<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, index: usize) {
-        let Some(peer) = self.connections.get(index).map(|connection| connection.peer()) else { return };
+    pub(super) fn close_unread<M: Send + 'static>(
+        &mut self,
+        core: &mut Core<Envelope<M>>,
+        index: usize,
+    ) {
+        let Some(peer) = self.connections.get(index).map(|connection| connection.peer()) else {
+            return;
+        };
         self.counters.count(Count::ClosedUnread);
         if let Some(left_out) = self.log_limit.admit(core.now()) {
             let held = self.unsent.held();

@@ -19,7 +19,10 @@ impl Io {
     }
 
     /// The request for the next part of a connection's reply, where one waits, and whose it is.
-    pub(crate) fn take_follow_up(&mut self, index: usize) -> Option<(ConnectionId, Asked, FrameBuffer)> {
+    pub(crate) fn take_follow_up(
+        &mut self,
+        index: usize,
+    ) -> Option<(ConnectionId, Asked, FrameBuffer)> {
         let connection = self.connections.get_mut(index)?;
         let id = connection.id();
         let (asked, payload) = connection.protocol_mut().exchange()?.take_follow_up()?;
@@ -53,11 +56,18 @@ impl Io {
         let mut wording = Wording::Complete;
         if is_due {
             self.gather(core, index, |output| {
-                wording = translator.reply(asked.manner(), answer, &mut gathered, &mut payload, output.bytes());
+                wording = translator.reply(
+                    asked.manner(),
+                    answer,
+                    &mut gathered,
+                    &mut payload,
+                    output.bytes(),
+                );
             });
         } else {
             let mut message = self.pools.message();
-            wording = translator.reply(asked.manner(), answer, &mut gathered, &mut payload, &mut message);
+            wording =
+                translator.reply(asked.manner(), answer, &mut gathered, &mut payload, &mut message);
             self.keep_message(core, index, asked.number(), message);
         }
         self.translation.put_back(translator);
@@ -105,7 +115,12 @@ impl Io {
     }
 
     /// Words an error that no request caused, in its turn.
-    fn say_error<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, index: usize, reason: &str) {
+    fn say_error<M: Send + 'static>(
+        &mut self,
+        core: &mut Core<Envelope<M>>,
+        index: usize,
+        reason: &str,
+    ) {
         let mut message = self.pools.message();
         let manner = self.exchange(index).map(|exchange| exchange.manner()).unwrap_or_default();
         if let Some(translator) = self.translation.translator() {
@@ -120,7 +135,12 @@ impl Io {
     }
 
     /// Sends a message in the place of a reply to a request that comes after all those so far.
-    pub(super) fn say<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, index: usize, message: &[u8]) {
+    pub(super) fn say<M: Send + 'static>(
+        &mut self,
+        core: &mut Core<Envelope<M>>,
+        index: usize,
+        message: &[u8],
+    ) {
         let Some(exchange) = self.exchange(index) else { return };
         let number = exchange.next();
         exchange.note_answered();

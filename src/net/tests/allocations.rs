@@ -5,7 +5,8 @@
 mod support;
 
 use support::{
-    Client, ECHO, ELSEWHERE, GATED, HOLD, OPEN, PROBE, RELEASE, STORED, Server, frame, pattern, run, urgent,
+    Client, ECHO, ELSEWHERE, GATED, HOLD, OPEN, PROBE, RELEASE, STORED, Server, frame, pattern,
+    run, urgent,
 };
 use sutra_net::Limits;
 use sutra_testing::allocations::{Counting, on_this_thread};
@@ -15,7 +16,9 @@ static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn requests_in_steady_state_allocate_nothing() {
-    let server = Server::with_probe(1, Limits { max_in_flight: 8, ..Limits::default() }, || on_this_thread().times);
+    let server = Server::with_probe(1, Limits { max_in_flight: 8, ..Limits::default() }, || {
+        on_this_thread().times
+    });
     let mut clients = [Client::connect(&server), Client::connect(&server)];
     let stored = |len: u32| frame(STORED, 2, &len.to_le_bytes());
     let mixed = run([

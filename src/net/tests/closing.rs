@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::support::{BACKGROUND, Client, ECHO, GATED, HOLD, OPEN, RELEASE, STORED, Server, frame, hello, run};
+use crate::support::{
+    BACKGROUND, Client, ECHO, GATED, HOLD, OPEN, RELEASE, STORED, Server, frame, hello, run,
+};
 use sutra_net::Limits;
 use sutra_wire::{NO_CORE, Status};
 
@@ -53,7 +55,12 @@ fn a_reset_in_the_middle_leaves_nothing_behind_and_its_replies_reach_nobody() {
     for round in 0..10 {
         let mut client = Client::connect(&server);
         client.send(
-            &run([frame(HOLD, 1, b""), frame(HOLD, 2, b""), frame(GATED, 3, b""), frame(ECHO, 4, b"half")])[..120],
+            &run([
+                frame(HOLD, 1, b""),
+                frame(HOLD, 2, b""),
+                frame(GATED, 3, b""),
+                frame(ECHO, 4, b"half"),
+            ])[..120],
         );
         other.until("waits_for_room", |count| count > round);
         client.reset();
@@ -129,7 +136,11 @@ fn a_frame_that_is_never_finished_is_refused() {
     client.send(&frame(ECHO, 1, b"half")[..40]);
     let error = client.reply();
     assert_eq!(error.header.status, Status::Malformed as u8);
-    assert!(error.message().starts_with("the rest of a frame did not arrive"), "{}", error.message());
+    assert!(
+        error.message().starts_with("the rest of a frame did not arrive"),
+        "{}",
+        error.message()
+    );
     client.is_over();
     assert_eq!(idle.counters()["connections_timed_out_stalled"], 1);
     server.stop();
@@ -174,8 +185,10 @@ fn idle_connections_are_closed_where_that_is_asked_for_and_busy_ones_are_not() {
 fn a_drain_answers_what_has_arrived_and_then_closes() {
     for cores in 1..=3 {
         let server = Server::start(cores, Limits { max_in_flight: 8, ..Limits::default() });
-        let mut clients: Vec<_> = (0..cores).map(|core| Client::to_core(&server, core as u16)).collect();
-        let mut idle: Vec<_> = (0..cores).map(|core| Client::to_core(&server, core as u16)).collect();
+        let mut clients: Vec<_> =
+            (0..cores).map(|core| Client::to_core(&server, core as u16)).collect();
+        let mut idle: Vec<_> =
+            (0..cores).map(|core| Client::to_core(&server, core as u16)).collect();
         let mut unfinished = Client::silent(server.address);
         unfinished.send(&hello(NO_CORE)[..20]);
         for client in &mut clients {

@@ -15,7 +15,10 @@ fn a_request_past_its_deadline_is_refused_once_and_its_late_answer_dropped() {
     for round in 0..3 {
         client.send(&urgent(HOLD, round, 1_000, b""));
         let refused = client.reply();
-        assert_eq!((refused.header.status, refused.header.request), (Status::DeadlineExceeded as u8, round));
+        assert_eq!(
+            (refused.header.status, refused.header.request),
+            (Status::DeadlineExceeded as u8, round)
+        );
         other.ask(RELEASE, 1, b"");
         // One request in flight is all it may have: the count is right.
         assert!(client.ask(ECHO, 100 + round, b"").is_ok());
@@ -29,12 +32,19 @@ fn a_request_past_its_deadline_is_refused_once_and_its_late_answer_dropped() {
 fn only_the_requests_whose_deadline_has_passed_are_refused() {
     let server = Server::start(1, Limits::default());
     let mut client = Client::connect(&server);
-    let held =
-        [urgent(HOLD, 1, AN_HOUR, b""), urgent(HOLD, 2, 2_000, b""), frame(HOLD, 3, b""), urgent(HOLD, 4, 1, b"")];
+    let held = [
+        urgent(HOLD, 1, AN_HOUR, b""),
+        urgent(HOLD, 2, 2_000, b""),
+        frame(HOLD, 3, b""),
+        urgent(HOLD, 4, 1, b""),
+    ];
     client.send(&run(held.into_iter().chain([urgent(HOLD, 5, u64::MAX, b"")])));
     for number in [4, 2] {
         let refused = client.reply();
-        assert_eq!((refused.header.status, refused.header.request), (Status::DeadlineExceeded as u8, number));
+        assert_eq!(
+            (refused.header.status, refused.header.request),
+            (Status::DeadlineExceeded as u8, number)
+        );
     }
     client.send(&frame(RELEASE, 6, b""));
     for number in [5, 3, 1, 6] {
@@ -50,13 +60,24 @@ fn a_request_that_waits_for_room_has_its_deadline_from_when_it_arrived() {
     let server = Server::start(1, Limits::default());
     let mut client = Client::connect(&server);
     let mut other = Client::connect(&server);
-    client.send(&run([urgent(GATED, 1, 1_000, b""), urgent(GATED, 2, AN_HOUR, b""), frame(ECHO, 3, b"")]));
+    client.send(&run([
+        urgent(GATED, 1, 1_000, b""),
+        urgent(GATED, 2, AN_HOUR, b""),
+        frame(ECHO, 3, b""),
+    ]));
     // Nobody makes room.
     let refused = client.reply();
-    assert_eq!((refused.header.status, refused.header.request), (Status::DeadlineExceeded as u8, 1));
+    assert_eq!(
+        (refused.header.status, refused.header.request),
+        (Status::DeadlineExceeded as u8, 1)
+    );
     other.ask(OPEN, 4, &1u32.to_le_bytes());
     assert_eq!([client.reply().header.request, client.reply().header.request], [2, 3]);
-    assert_eq!(*server.shared.credited.lock().unwrap(), [2], "the one that was refused took nothing");
+    assert_eq!(
+        *server.shared.credited.lock().unwrap(),
+        [2],
+        "the one that was refused took nothing"
+    );
     server.stop();
 }
 

@@ -21,7 +21,8 @@ fn native(address: SocketAddr, wanted: u16) -> Client {
 fn either_port_speaks_either_protocol_with_several_clients_of_each() {
     let server = Server::of_either(1, Limits::default());
     let ports = [server.address, server.translated].repeat(3);
-    let mut clients: Vec<_> = ports.iter().map(|port| (native(*port, NO_CORE), ToyClient::connect(*port))).collect();
+    let mut clients: Vec<_> =
+        ports.iter().map(|port| (native(*port, NO_CORE), ToyClient::connect(*port))).collect();
     for round in 0..20 {
         for (native, toy) in &mut clients {
             toy.send(&message(READ, b"toy"));
@@ -131,7 +132,10 @@ fn a_first_message_that_the_service_has_no_room_for_waits_with_all_behind_it() {
     other.until("waits_for_room", |count| count == 1);
     client.send(&message(HELLO, b""));
     other.ask(OPEN, 1, &2u32.to_le_bytes());
-    assert_eq!([(); 4].map(|()| client.reply()), ["".into(), "x".repeat(90), "".into(), "hello".into()]);
+    assert_eq!(
+        [(); 4].map(|()| client.reply()),
+        ["".into(), "x".repeat(90), "".into(), "hello".into()]
+    );
     server.stop();
 }
 
@@ -145,7 +149,10 @@ fn what_is_neither_is_told_in_the_translators_way_and_ends_the_connection() {
             let mut client = ToyClient::connect(port);
             client.send(&start);
             client.send(&[7; 100_000]);
-            assert_eq!(client.reply(), format!("broken after 0: {} bytes are no message", start[0]));
+            assert_eq!(
+                client.reply(),
+                format!("broken after 0: {} bytes are no message", start[0])
+            );
             client.is_over();
         }
     }
@@ -180,8 +187,11 @@ fn what_begins_as_a_native_frame_and_is_none_is_told_natively() {
 fn who_does_not_say_in_time_what_it_speaks_is_closed() {
     let limits = Limits { hello_timeout: Duration::from_millis(200), ..Limits::default() };
     let server = Server::of_either(1, limits);
-    let mut clients =
-        [server.address, server.translated].repeat(2).into_iter().map(ToyClient::connect).collect::<Vec<_>>();
+    let mut clients = [server.address, server.translated]
+        .repeat(2)
+        .into_iter()
+        .map(ToyClient::connect)
+        .collect::<Vec<_>>();
     for hesitant in &mut clients[2..] {
         hesitant.send(&[2]);
     }
@@ -257,7 +267,10 @@ fn a_drain_answers_what_was_asked_in_either_protocol() {
     client.send(&run([frame(ECHO, 1, b""), frame(ECHO, 2, b"")]));
     assert_eq!((toy.reply().as_str(), client.reply().header.request), ("one", 1));
     server.shutdown();
-    assert_eq!(([(); 2].map(|()| toy.reply()), client.reply().header.request), (["xxx".into(), "two".into()], 2));
+    assert_eq!(
+        ([(); 2].map(|()| toy.reply()), client.reply().header.request),
+        (["xxx".into(), "two".into()], 2)
+    );
     toy.is_over();
     client.is_over();
     server.join();

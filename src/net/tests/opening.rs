@@ -13,7 +13,11 @@ fn a_connection_is_served_by_the_core_that_hello_asks_for() {
         for wanted in 0..3 {
             let mut client = Client::silent(server.address);
             // Requests right behind Hello are not lost on the way.
-            client.send(&run([hello(wanted + 3 * round), frame(ECHO, 1, b"first"), frame(ELSEWHERE, 2, b"")]));
+            client.send(&run([
+                hello(wanted + 3 * round),
+                frame(ECHO, 1, b"first"),
+                frame(ELSEWHERE, 2, b""),
+            ]));
             client.welcomed();
             assert_eq!(client.core, wanted, "a core beyond the last wraps round");
             assert_eq!(&client.reply().payload[..], b"first");

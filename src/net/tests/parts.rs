@@ -19,7 +19,12 @@ fn tell(client: &mut Client, count: u32) {
 /// What was read is the part of this request that tells this value, the one of this number.
 fn is_part(reply: &Reply, request: u64, number: u64) {
     let Header { status, flags, extra, .. } = reply.header;
-    assert_eq!((reply.header.request, status, extra), (request, Status::Ok as u8, number), "{:?}", reply.header);
+    assert_eq!(
+        (reply.header.request, status, extra),
+        (request, Status::Ok as u8, number),
+        "{:?}",
+        reply.header
+    );
     assert_eq!(flags & MORE, MORE);
     assert!(reply.payload[..] == number.to_le_bytes().repeat(WORDS), "part {number}");
 }
@@ -40,7 +45,10 @@ fn parts_arrive_in_order_and_marked_and_the_last_answer_is_not() {
     let mut other = Client::connect(&server);
     // The second time round what has been said before comes at once.
     for (flags, before) in [(0, 0), (CHECKSUM, 10)] {
-        client.send(&raw::frame(Header { opcode: WATCH, request: 7, flags, ..Header::default() }, b""));
+        client.send(&raw::frame(
+            Header { opcode: WATCH, request: 7, flags, ..Header::default() },
+            b"",
+        ));
         for number in 0..before + 10 {
             if number >= before {
                 tell(&mut other, 1);
@@ -158,7 +166,11 @@ fn who_does_not_read_has_no_parts_pile_up_and_gets_all_of_them_when_it_reads_on(
     }
     let most = server.shared.most_between.load(Ordering::Relaxed);
     // The kernel's buffers hold up to 10 MiB by default.
-    assert!(most < 24 << 20, "{most} of {} bytes were under way at once", u64::from(PARTS) * PART as u64);
+    assert!(
+        most < 24 << 20,
+        "{most} of {} bytes were under way at once",
+        u64::from(PARTS) * PART as u64
+    );
     tell(&mut other, 1);
     is_part(&client.reply(), 7, u64::from(PARTS));
     server.stop();
@@ -167,7 +179,8 @@ fn who_does_not_read_has_no_parts_pile_up_and_gets_all_of_them_when_it_reads_on(
 #[test]
 fn who_never_reads_is_closed_and_its_request_given_back() {
     // One part a send, which may take 20 ms longer.
-    let limits = Limits { stall_timeout: Duration::from_millis(20), max_output: 1, ..Limits::default() };
+    let limits =
+        Limits { stall_timeout: Duration::from_millis(20), max_output: 1, ..Limits::default() };
     let server = Server::start(1, limits);
     let mut client = Client::connect(&server);
     let mut other = Client::connect(&server);
@@ -293,7 +306,10 @@ fn a_part_for_a_request_that_was_answered_reaches_nobody_even_where_another_has_
         other.ask(RELEASE, 2, b"");
         for number in (0..5).rev() {
             let reply = client.reply();
-            assert_eq!((reply.header.request, reply.header.flags, reply.payload.len()), (number, 0, 0));
+            assert_eq!(
+                (reply.header.request, reply.header.flags, reply.payload.len()),
+                (number, 0, 0)
+            );
         }
     }
     server.stop();

@@ -27,7 +27,9 @@ fn what_threads_post_reaches_the_service_each_ones_in_its_order() {
         client.send(&frame(WATCH, 7, b""));
         let threads = [0, 1_000_000].map(|base| {
             let postbox = postbox.clone();
-            std::thread::spawn(move || (base..base + 5_000).for_each(|number| postbox.post(Say::Value(number))))
+            std::thread::spawn(move || {
+                (base..base + 5_000).for_each(|number| postbox.post(Say::Value(number)))
+            })
         });
         let mut next = [0, 1_000_000];
         for number in 0..10_000 {

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use crate::support::{
-    BACKGROUND, Client, ECHO, ELSEWHERE, HOLD, RELEASE, STORED, STORED_BYTES, Server, frame, pattern, run,
+    BACKGROUND, Client, ECHO, ELSEWHERE, HOLD, RELEASE, STORED, STORED_BYTES, Server, frame,
+    pattern, run,
 };
 use sutra_net::Limits;
 use sutra_testing::raw;
@@ -16,7 +17,10 @@ fn a_reply_repeats_the_request_and_carries_its_sequence() {
     for len in [0, 1, 15, 16, 17, 5000, 100_000] {
         let reply = client.ask(ECHO, len as u64, &pattern(len));
         assert!(reply.is_ok() && reply.payload[..] == pattern(len));
-        assert_eq!((reply.header.opcode, reply.header.extra, reply.header.flags), (ECHO, len as u64, 0));
+        assert_eq!(
+            (reply.header.opcode, reply.header.extra, reply.header.flags),
+            (ECHO, len as u64, 0)
+        );
     }
     server.stop();
 }
@@ -26,7 +30,10 @@ fn an_unknown_operation_is_refused_and_the_connection_goes_on() {
     let server = Server::start(1, Limits::default());
     let mut client = Client::connect(&server);
     let reply = client.ask(0x7f, 1, b"");
-    assert_eq!((reply.header.status, reply.message().as_str()), (Status::UnknownOpcode as u8, "no operation 127"));
+    assert_eq!(
+        (reply.header.status, reply.message().as_str()),
+        (Status::UnknownOpcode as u8, "no operation 127")
+    );
     assert!(client.ask(ECHO, 2, b"on").is_ok());
     server.stop();
 }
@@ -35,7 +42,12 @@ fn an_unknown_operation_is_refused_and_the_connection_goes_on() {
 fn replies_come_in_the_order_in_which_the_service_gives_them() {
     let server = Server::start(1, Limits::default());
     let mut client = Client::connect(&server);
-    client.send(&run([frame(HOLD, 1, b""), frame(HOLD, 2, b""), frame(ECHO, 3, b"x"), frame(RELEASE, 4, b"")]));
+    client.send(&run([
+        frame(HOLD, 1, b""),
+        frame(HOLD, 2, b""),
+        frame(ECHO, 3, b"x"),
+        frame(RELEASE, 4, b""),
+    ]));
     let order: Vec<u64> = (0..4).map(|_| client.reply().header.request).collect();
     assert_eq!(order, [3, 2, 1, 4]);
     server.stop();
@@ -46,15 +58,20 @@ fn replies_that_come_by_message_or_from_the_background_find_their_connection() {
     for cores in 1..=3 {
         let server = Server::start(cores, Limits::default());
         server.shared.open_gate();
-        let mut clients: Vec<_> = (0..cores).map(|core| Client::to_core(&server, core as u16)).collect();
+        let mut clients: Vec<_> =
+            (0..cores).map(|core| Client::to_core(&server, core as u16)).collect();
         for round in 0..20 {
             for (core, client) in clients.iter_mut().enumerate() {
                 let number = round * 100 + core as u64;
-                client.send(&run([frame(ELSEWHERE, number, b""), frame(BACKGROUND, number + 50, b"")]));
+                client.send(&run([
+                    frame(ELSEWHERE, number, b""),
+                    frame(BACKGROUND, number + 50, b""),
+                ]));
             }
             for (core, client) in clients.iter_mut().enumerate() {
                 let number = round * 100 + core as u64;
-                let got = HashSet::from([client.reply().header.request, client.reply().header.request]);
+                let got =
+                    HashSet::from([client.reply().header.request, client.reply().header.request]);
                 assert_eq!(got, HashSet::from([number, number + 50]));
             }
         }
@@ -69,7 +86,8 @@ fn stored_bodies_arrive_whole_whether_copied_or_sent_from_where_they_lie() {
     let lengths = [0, 1, 16, 100, 4095, 4096, 4097, 5000, 70_001, STORED_BYTES];
     for flags in [0, CHECKSUM] {
         let requests = lengths.iter().map(|len| {
-            let header = Header { opcode: STORED, request: *len as u64, flags, ..Header::default() };
+            let header =
+                Header { opcode: STORED, request: *len as u64, flags, ..Header::default() };
             raw::frame(header, &(*len as u32).to_le_bytes())
         });
         // All in one go, so that copied and shared pieces meet in one send.
@@ -121,7 +139,11 @@ fn frames_cut_at_any_byte_are_put_together_again() {
         client.send(&all[cut..]);
         for (number, payload) in (0u64..).zip(&payloads) {
             let reply = client.reply();
-            assert_eq!((reply.header.request, &reply.payload[..]), (number, &payload[..]), "cut at {cut}");
+            assert_eq!(
+                (reply.header.request, &reply.payload[..]),
+                (number, &payload[..]),
+                "cut at {cut}"
+            );
         }
     }
     assert_eq!(other.counters()["input_held_bytes"], 0);

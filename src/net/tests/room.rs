@@ -4,7 +4,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::support::{Client, ECHO, GATED, HOLD, OPEN, RELEASE, STORED, Server, frame, pattern, run};
+use crate::support::{
+    Client, ECHO, GATED, HOLD, OPEN, RELEASE, STORED, Server, frame, pattern, run,
+};
 use sutra_net::Limits;
 use sutra_wire::{HEADER_BYTES, Status};
 
@@ -28,7 +30,8 @@ fn what_the_service_has_no_room_for_is_offered_again() {
 #[test]
 fn connections_that_wait_for_the_service_take_turns() {
     let server = Server::start(1, Limits::default());
-    let mut clients = [Client::connect(&server), Client::connect(&server), Client::connect(&server)];
+    let mut clients =
+        [Client::connect(&server), Client::connect(&server), Client::connect(&server)];
     let mut other = Client::connect(&server);
     for (client, base) in clients.iter_mut().zip([100, 200, 300]) {
         client.send(&run((0..50).map(|number| frame(GATED, base + number, b""))));
@@ -112,7 +115,9 @@ const REPLIES: u64 = 3_000;
 /// Asks for 96 MiB and reads none of it.
 fn greedy(server: &Server) -> Client {
     let mut client = Client::connect(server);
-    client.send(&run((0..REPLIES).map(|number| frame(STORED, number, &(REPLY as u32).to_le_bytes()))));
+    client.send(&run(
+        (0..REPLIES).map(|number| frame(STORED, number, &(REPLY as u32).to_le_bytes()))
+    ));
     client
 }
 
@@ -151,7 +156,8 @@ fn a_client_that_does_not_read_costs_a_bounded_amount_and_loses_nothing_when_it_
 #[test]
 fn a_client_that_never_reads_is_closed_and_nobody_else() {
     // One reply a send, which may take half a second longer.
-    let limits = Limits { stall_timeout: Duration::from_millis(20), max_output: 1, ..Limits::default() };
+    let limits =
+        Limits { stall_timeout: Duration::from_millis(20), max_output: 1, ..Limits::default() };
     let server = Server::start(1, limits);
     let mut other = Client::connect(&server);
     let client = greedy(&server);
@@ -182,7 +188,9 @@ fn late_replies_that_nobody_reads_are_bounded_for_all_connections_together() {
     assert!(counters["output_held_bytes"] < 18 << 20, "{counters:?}");
     drop(idler);
     reader.ask(ECHO, 8, b"");
-    assert!(other.until("output_held_bytes", |count| count < 1 << 10)["output_held_bytes"] < 1 << 10);
+    assert!(
+        other.until("output_held_bytes", |count| count < 1 << 10)["output_held_bytes"] < 1 << 10
+    );
     server.stop();
 }
 

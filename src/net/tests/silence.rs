@@ -5,7 +5,8 @@ use crate::support::{Client, ECHO, Server, hello};
 use sutra_net::Limits;
 
 #[test]
-fn the_oldest_silent_connection_of_another_protocol_gives_its_place_and_the_others_may_speak_late() {
+fn the_oldest_silent_connection_of_another_protocol_gives_its_place_and_the_others_may_speak_late()
+{
     let server = Server::start(1, Limits { max_silent: 3, ..Limits::default() });
     let mut other = Client::connect(&server);
     let mut clients: Vec<_> = (0..5).map(|_| ToyClient::connect(server.translated)).collect();

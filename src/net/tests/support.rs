@@ -14,15 +14,15 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use sutra_net::{
-    Body, Context, Flow, Front, Identity, Limits, Loads, Never, ReplyTo, Request, Service, ServiceMessage,
-    background_job, listen,
+    Body, Context, Flow, Front, Identity, Limits, Loads, Never, ReplyTo, Request, Service,
+    ServiceMessage, background_job, listen,
 };
 use sutra_runtime::{Config, ListenerId, Next, Region, RegionWriter, Running, RuntimeError};
 use sutra_testing::raw::{self, Raw};
 pub use sutra_testing::raw::{Reply, hello};
 use sutra_wire::{
-    Checked, Durability, FrameBuffer, HEADER_BYTES, Header, NO_CORE, Opcode, SERVER_HELLO_BYTES, ServerHello, Status,
-    padded,
+    Checked, Durability, FrameBuffer, HEADER_BYTES, Header, NO_CORE, Opcode, SERVER_HELLO_BYTES,
+    ServerHello, Status, padded,
 };
 use toy_protocol::ToyProtocol;
 use watchers::Watchers;
@@ -199,8 +199,10 @@ impl Service for Toy {
                 let mut counters = Vec::new();
                 cx.counters(&mut counters);
                 self.watchers.report(&mut counters);
-                let lines: String =
-                    counters.iter().map(|counter| format!("{} {}\n", counter.name, counter.value)).collect();
+                let lines: String = counters
+                    .iter()
+                    .map(|counter| format!("{} {}\n", counter.name, counter.value))
+                    .collect();
                 cx.reply(to, Status::Ok, 0, Body::Bytes(lines.as_bytes()));
             }
             PROBE => cx.reply(to, Status::Ok, (self.shared.probe)(), Body::Empty),

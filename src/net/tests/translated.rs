@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::support::toy_protocol::{HELLO, LATE, LATE_WRITE, LONGEST, PAID, PARTS, READ, ToyClient, message};
+use crate::support::toy_protocol::{
+    HELLO, LATE, LATE_WRITE, LONGEST, PAID, PARTS, READ, ToyClient, message,
+};
 use crate::support::{Client, OPEN, RELEASE, Server};
 use sutra_net::Limits;
 
@@ -11,8 +13,13 @@ fn replies_leave_in_the_order_of_their_requests_whatever_the_service_does() {
     let server = Server::start(1, Limits::default());
     let mut client = ToyClient::connect(server.translated);
     let mut other = Client::connect(&server);
-    let all =
-        [message(LATE, b""), message(READ, b"one"), message(HELLO, b""), message(LATE, b""), message(READ, b"two")];
+    let all = [
+        message(LATE, b""),
+        message(READ, b"one"),
+        message(HELLO, b""),
+        message(LATE, b""),
+        message(READ, b"two"),
+    ];
     client.send(&all.concat());
     other.until("requests_in_flight", |count| count == 3);
     other.ask(RELEASE, 1, b"");
@@ -44,7 +51,9 @@ fn a_read_waits_for_the_writes_before_it_and_a_write_for_the_reads() {
 fn one_reply_may_hold_what_several_requests_bring() {
     let server = Server::start(1, Limits::default());
     let mut client = ToyClient::connect(server.translated);
-    client.send(&[message(READ, b"before"), message(PARTS, b"\x05abc"), message(READ, b"after")].concat());
+    client.send(
+        &[message(READ, b"before"), message(PARTS, b"\x05abc"), message(READ, b"after")].concat(),
+    );
     assert_eq!([(); 3].map(|()| client.reply()), ["before", "abcabcabcabcabc", "after"]);
     server.stop();
 }
@@ -53,7 +62,8 @@ fn one_reply_may_hold_what_several_requests_bring() {
 fn a_message_may_arrive_in_any_pieces() {
     let server = Server::start(1, Limits::default());
     let mut client = ToyClient::connect(server.translated);
-    let all = [message(READ, &[b'x'; 99]), message(PARTS, b"\x02yz"), message(READ, b"end")].concat();
+    let all =
+        [message(READ, &[b'x'; 99]), message(PARTS, b"\x02yz"), message(READ, b"end")].concat();
     for piece in all.chunks(7) {
         client.send(piece);
         std::thread::sleep(Duration::from_micros(300));
@@ -86,7 +96,10 @@ fn what_is_no_message_is_told_after_what_was_asked_before_and_ends_the_connectio
     client.send(&[7; 10_000]);
     other.until("requests_in_flight", |count| count == 2);
     other.ask(RELEASE, 1, b"");
-    assert_eq!([(); 3].map(|()| client.reply()), ["", "error", "broken after 255: 101 bytes are no message"]);
+    assert_eq!(
+        [(); 3].map(|()| client.reply()),
+        ["", "error", "broken after 255: 101 bytes are no message"]
+    );
     client.is_over();
     server.stop();
 }

@@ -86,7 +86,12 @@ impl Scripted {
 
     /// # Safety
     /// None is needed: nothing is kept.
-    pub(super) unsafe fn send(&mut self, socket: Socket, _: BorrowedFd<'_>, outgoing: &mut Outgoing) {
+    pub(super) unsafe fn send(
+        &mut self,
+        socket: Socket,
+        _: BorrowedFd<'_>,
+        outgoing: &mut Outgoing,
+    ) {
         self.asked.push(Asked::Send(socket, outgoing.len() - outgoing.sent()));
     }
 
@@ -98,7 +103,13 @@ impl Scripted {
 
     /// # Safety
     /// None is needed: nothing is kept.
-    pub(super) unsafe fn write(&mut self, write: u32, _: &Arc<DataFile>, offset: u64, bytes: &[u8]) {
+    pub(super) unsafe fn write(
+        &mut self,
+        write: u32,
+        _: &Arc<DataFile>,
+        offset: u64,
+        bytes: &[u8],
+    ) {
         self.asked.push(Asked::Write(write, offset, bytes.len()));
     }
 

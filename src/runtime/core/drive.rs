@@ -35,13 +35,16 @@ impl<M: Send + 'static> Core<M> {
 
     /// Whether the core is to end now; `is_drained` tells whether its handler has anything left.
     pub(crate) fn is_over(&self, is_drained: impl FnOnce() -> bool) -> bool {
-        self.leaving.is_over(|| is_drained() && self.mail.is_idle() && self.backend.is_done_listening())
+        self.leaving
+            .is_over(|| is_drained() && self.mail.is_idle() && self.backend.is_done_listening())
     }
 
     /// Takes the completions that are there.
     pub(crate) fn reap(&mut self, into: &mut Vec<Completion>) {
         self.backend.reap(into);
-        let has_buffer = |completion: &&Completion| matches!(completion, Completion::Received { buffer: Some(_), .. });
+        let has_buffer = |completion: &&Completion| {
+            matches!(completion, Completion::Received { buffer: Some(_), .. })
+        };
         let in_use = into.iter().filter(has_buffer).count() as u64;
         let high_water = &mut self.metrics.receive_buffers_high_water;
         *high_water = in_use.max(*high_water);
@@ -56,12 +59,21 @@ impl<M: Send + 'static> Core<M> {
 
     /// Bytes arrived, or the socket's receive ended, or both. Returns how many bytes are to be
     /// told.
-    pub(crate) fn received(&mut self, socket: Socket, outcome: Outcome, more: bool) -> Option<usize> {
+    pub(crate) fn received(
+        &mut self,
+        socket: Socket,
+        outcome: Outcome,
+        more: bool,
+    ) -> Option<usize> {
         self.sockets.received(&mut self.metrics, socket, outcome, more)
     }
 
     /// What follows from a receive that ended, after its bytes were told.
-    pub(crate) fn receive_ended(&mut self, socket: Socket, outcome: Outcome) -> Option<Event<'static>> {
+    pub(crate) fn receive_ended(
+        &mut self,
+        socket: Socket,
+        outcome: Outcome,
+    ) -> Option<Event<'static>> {
         self.sockets.receive_ended(&mut self.backend, &mut self.metrics, socket, outcome)
     }
 

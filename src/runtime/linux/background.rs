@@ -53,7 +53,11 @@ impl<M: Send + 'static> Background<M> {
         self.queue(job, |ends| &ends.worker)
     }
 
-    fn queue(&mut self, job: Job<M>, thread: fn(&Self) -> &SyncSender<Order<M>>) -> Result<(), Job<M>> {
+    fn queue(
+        &mut self,
+        job: Job<M>,
+        thread: fn(&Self) -> &SyncSender<Order<M>>,
+    ) -> Result<(), Job<M>> {
         let order = Order { job, core: self.core, results: Arc::clone(&self.results) };
         match thread(self).try_send(order) {
             Ok(()) => {
@@ -96,7 +100,9 @@ impl<M: Send + 'static> Background<M> {
 
 /// Starts the threads; returns one end for each core and the threads, which end when all ends are
 /// gone. To be called before the calling thread is pinned: the new ones inherit its mask.
-pub(super) fn start<M: Send + 'static>(doorbells: &Arc<[Doorbell]>) -> Result<Threads<M>, RuntimeError> {
+pub(super) fn start<M: Send + 'static>(
+    doorbells: &Arc<[Doorbell]>,
+) -> Result<Threads<M>, RuntimeError> {
     let mut threads = Vec::with_capacity(doorbells.len() + 1);
     let mut spawn = |name: String, length| {
         let (orders, queue) = sync_channel(length);
@@ -154,7 +160,10 @@ mod tests {
         let postbox = end.postbox();
         std::thread::spawn(move || (0..3).for_each(|number| postbox.post(number))).join().unwrap();
         assert!(end.has_result() && end.is_idle());
-        assert_eq!([end.take(), end.take(), end.take(), end.take()], [Some(0), Some(1), Some(2), None]);
+        assert_eq!(
+            [end.take(), end.take(), end.take(), end.take()],
+            [Some(0), Some(1), Some(2), None]
+        );
         drop(end);
         for thread in threads {
             thread.join().unwrap();

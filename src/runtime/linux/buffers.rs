@@ -36,13 +36,18 @@ impl ReceiveBuffers {
     /// registers them.
     ///
     /// The caller keeps the value until the data ring is gone.
-    pub(super) fn register(io: &IoUring, count: u16, size: u32) -> Result<ReceiveBuffers, RuntimeError> {
+    pub(super) fn register(
+        io: &IoUring,
+        count: u16,
+        size: u32,
+    ) -> Result<ReceiveBuffers, RuntimeError> {
         const WHAT: &str = "registering receive buffers";
         let count = count.next_power_of_two();
         let size = size.next_multiple_of(ALIGNMENT);
-        let memory = Mapping::new(usize::from(count) * size as usize).map_err(RuntimeError::system(WHAT))?;
-        let entries =
-            Mapping::new(usize::from(count) * size_of::<BufRingEntry>()).map_err(RuntimeError::system(WHAT))?;
+        let memory =
+            Mapping::new(usize::from(count) * size as usize).map_err(RuntimeError::system(WHAT))?;
+        let entries = Mapping::new(usize::from(count) * size_of::<BufRingEntry>())
+            .map_err(RuntimeError::system(WHAT))?;
         let address = entries.start().as_ptr() as u64;
         // SAFETY: the mapping has room for `count` entries and page alignment, and outlives the
         // ring (the caller's promise).
@@ -107,7 +112,9 @@ impl ReceiveBuffers {
         // SAFETY: the mapping starts with an initialised entry, whose reserved field is the ring's
         // tail by the protocol. It is 2-byte aligned, lives as long as the mapping, and is written
         // only through this atomic.
-        let tail = unsafe { &*BufRingEntry::tail(self.entries.start().as_ptr().cast()).cast::<AtomicU16>() };
+        let tail = unsafe {
+            &*BufRingEntry::tail(self.entries.start().as_ptr().cast()).cast::<AtomicU16>()
+        };
         tail.store(self.tail, Ordering::Release);
     }
 }

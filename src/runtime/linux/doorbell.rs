@@ -99,7 +99,9 @@ impl Doorbell {
     fn ring_nap_bell(&self) {
         signal(self.nap_bell());
         fence(Ordering::SeqCst);
-        if self.state.load(Ordering::Relaxed) == PARKED && self.state.swap(AWAKE, Ordering::Relaxed) == PARKED {
+        if self.state.load(Ordering::Relaxed) == PARKED
+            && self.state.swap(AWAKE, Ordering::Relaxed) == PARKED
+        {
             signal(self.park_bell());
         }
     }

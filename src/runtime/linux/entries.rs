@@ -76,8 +76,10 @@ impl Linux {
         let entry = match wanted {
             Receive::Always => for_target!(target, |fd| opcode::RecvMulti::new(fd, GROUP).build()),
             Receive::Once(limit) => {
-                for_target!(target, |fd| opcode::Recv::new(fd, std::ptr::null_mut(), limit).buf_group(GROUP).build())
-                    .flags(squeue::Flags::BUFFER_SELECT)
+                for_target!(target, |fd| opcode::Recv::new(fd, std::ptr::null_mut(), limit)
+                    .buf_group(GROUP)
+                    .build())
+                .flags(squeue::Flags::BUFFER_SELECT)
             }
         };
         let entry = entry.user_data(encode(Kind::Receive, socket.slot(), socket.generation()));
@@ -88,15 +90,24 @@ impl Linux {
 
     /// # Safety
     /// `outgoing` stays where it is, unchanged, until the send has completed or this was dropped.
-    pub(crate) unsafe fn send(&mut self, socket: Socket, fd: BorrowedFd<'_>, outgoing: &mut Outgoing) {
+    pub(crate) unsafe fn send(
+        &mut self,
+        socket: Socket,
+        fd: BorrowedFd<'_>,
+        outgoing: &mut Outgoing,
+    ) {
         let target = self.target(socket, fd);
         let entry = match outgoing.parts() {
             Parts::One { start, len } => {
                 let len = len.min(MAX_SEND) as u32;
-                for_target!(target, |fd| opcode::Send::new(fd, start, len).flags(SEND_FLAGS).build())
+                for_target!(target, |fd| opcode::Send::new(fd, start, len)
+                    .flags(SEND_FLAGS)
+                    .build())
             }
             Parts::Many { header } => {
-                for_target!(target, |fd| opcode::SendMsg::new(fd, header).flags(SEND_FLAGS as u32).build())
+                for_target!(target, |fd| opcode::SendMsg::new(fd, header)
+                    .flags(SEND_FLAGS as u32)
+                    .build())
             }
         };
         let entry = entry.user_data(encode(Kind::Send, socket.slot(), socket.generation()));
@@ -111,7 +122,11 @@ impl Linux {
             Operation::Send(socket) => (Kind::Send, socket),
         };
         let operation = encode(kind, socket.slot(), socket.generation());
-        let cancel = opcode::AsyncCancel::new(operation).build().user_data(encode(Kind::Cancel, socket.slot(), 0));
+        let cancel = opcode::AsyncCancel::new(operation).build().user_data(encode(
+            Kind::Cancel,
+            socket.slot(),
+            0,
+        ));
         // SAFETY: a cancellation points to nothing.
         unsafe { self.ring.push(cancel) };
     }
@@ -124,9 +139,16 @@ impl Linux {
     /// # Safety
     /// `bytes` stay where they are, unchanged, and `file` stays open, until the write has completed
     /// or this was dropped.
-    pub(crate) unsafe fn write(&mut self, write: u32, file: &Arc<DataFile>, offset: u64, bytes: &[u8]) {
+    pub(crate) unsafe fn write(
+        &mut self,
+        write: u32,
+        file: &Arc<DataFile>,
+        offset: u64,
+        bytes: &[u8],
+    ) {
         let len = bytes.len().min(MAX_WRITE) as u32;
-        let entry = opcode::Write::new(Fd(file.write_fd()), bytes.as_ptr(), len).offset(offset).build();
+        let entry =
+            opcode::Write::new(Fd(file.write_fd()), bytes.as_ptr(), len).offset(offset).build();
         // SAFETY: the bytes stay: the caller's promise.
         unsafe { self.ring.push(entry.user_data(encode(Kind::Write, write, 0))) };
     }
@@ -140,8 +162,10 @@ impl Linux {
     /// Has the ring watch the doorbell: one operation for many rings, until the kernel ends it.
     pub(super) fn watch_doorbell(&mut self) {
         let bell = Fd(self.doorbell().nap_bell().as_raw_fd());
-        let poll =
-            opcode::PollAdd::new(bell, libc::POLLIN as u32).multi(true).build().user_data(encode(Kind::Wake, 0, 0));
+        let poll = opcode::PollAdd::new(bell, libc::POLLIN as u32)
+            .multi(true)
+            .build()
+            .user_data(encode(Kind::Wake, 0, 0));
         // SAFETY: a poll points to no memory; the kernel holds the file.
         unsafe { self.ring.push(poll) };
     }
@@ -155,11 +179,15 @@ impl Linux {
             };
             let socket = Socket::new(slot, generation);
             let more = cqueue::more(entry.flags());
-            let outcome = usize::try_from(entry.result()).map_err(|_| Errno::from_raw_os_error(-entry.result()));
+            let outcome = usize::try_from(entry.result())
+                .map_err(|_| Errno::from_raw_os_error(-entry.result()));
             into.push(match kind {
-                Kind::Receive => {
-                    Completion::Received { socket, outcome, buffer: cqueue::buffer_select(entry.flags()), more }
-                }
+                Kind::Receive => Completion::Received {
+                    socket,
+                    outcome,
+                    buffer: cqueue::buffer_select(entry.flags()),
+                    more,
+                },
                 Kind::Send => Completion::Sent { socket, outcome },
                 Kind::Write => Completion::Written { write: slot, outcome },
                 Kind::Wake => {

@@ -119,8 +119,14 @@ impl Inbox {
 }
 
 /// Starts a listener's task. To be called on the core's thread, inside its runtime.
-pub(super) fn listen(inbox: &Rc<Inbox>, listener: TcpListener, id: ListenerId) -> Result<(), RuntimeError> {
-    listener.set_nonblocking(true).map_err(RuntimeError::system("making a listener non-blocking"))?;
+pub(super) fn listen(
+    inbox: &Rc<Inbox>,
+    listener: TcpListener,
+    id: ListenerId,
+) -> Result<(), RuntimeError> {
+    listener
+        .set_nonblocking(true)
+        .map_err(RuntimeError::system("making a listener non-blocking"))?;
     // SAFETY: a TcpListener answers with the same descriptor as long as it lives, and it is not
     // taken out of the AsyncFd.
     let listener = unsafe { AsyncFd::register_with_interest(listener, Interest::READABLE) }

@@ -19,10 +19,16 @@ impl<M: Send + 'static> LinuxMail<M> {
     /// The mail of all cores, with room for `capacity` messages from each core to each. With it
     /// come the threads that run jobs; they end when all mail is gone. To be called before the
     /// calling thread is pinned: the new ones inherit its mask.
-    pub(crate) fn connect(doorbells: &Arc<[Doorbell]>, capacity: usize) -> Result<AllMail<M>, RuntimeError> {
+    pub(crate) fn connect(
+        doorbells: &Arc<[Doorbell]>,
+        capacity: usize,
+    ) -> Result<AllMail<M>, RuntimeError> {
         let (backgrounds, threads) = background::start(doorbells)?;
         let both = Mailboxes::connect(doorbells, capacity).into_iter().zip(backgrounds);
-        Ok((both.map(|(mailboxes, background)| LinuxMail { mailboxes, background }).collect(), threads))
+        Ok((
+            both.map(|(mailboxes, background)| LinuxMail { mailboxes, background }).collect(),
+            threads,
+        ))
     }
 
     pub(crate) fn cores(&self) -> usize {
@@ -38,7 +44,11 @@ impl<M: Send + 'static> LinuxMail<M> {
     }
 
     pub(crate) fn arrived(&self, sender: usize) -> usize {
-        if sender == self.cores() { self.background.arrived() } else { self.mailboxes.arrived(sender) }
+        if sender == self.cores() {
+            self.background.arrived()
+        } else {
+            self.mailboxes.arrived(sender)
+        }
     }
 
     pub(crate) fn take(&mut self, sender: usize) -> Option<M> {

@@ -55,7 +55,11 @@ impl Pace {
 
     /// Submits what the turn queued, and waits as the configuration and the moment ask. One
     /// `io_uring_enter`, none where nothing is to submit and nothing is to be waited for.
-    pub(super) fn wait<M: Send + 'static>(&self, core: &mut Core<M>, next: Next) -> Result<Wait, RuntimeError> {
+    pub(super) fn wait<M: Send + 'static>(
+        &self,
+        core: &mut Core<M>,
+        next: Next,
+    ) -> Result<Wait, RuntimeError> {
         let due = self.visited + TOKIO_TURN;
         if next == Next::Again || core.has_work() {
             enter_ring(core, Enter::Complete)?;
@@ -68,7 +72,8 @@ impl Pace {
                 Spun::Nothing(until) => now = until,
             }
         }
-        let is_idle = self.spin != Spin::Always && now.duration_since(core.last_active()) >= TOKIO_TURN;
+        let is_idle =
+            self.spin != Spin::Always && now.duration_since(core.last_active()) >= TOKIO_TURN;
         if is_idle || now >= due {
             enter_ring(core, Enter::Submit)?;
             return Ok(if is_idle { Wait::Park } else { Wait::Visit });
@@ -78,7 +83,11 @@ impl Pace {
     }
 
     /// Looks for work without a system call (once what is queued is submitted).
-    fn spin<M: Send + 'static>(&self, core: &mut Core<M>, due: Instant) -> Result<Spun, RuntimeError> {
+    fn spin<M: Send + 'static>(
+        &self,
+        core: &mut Core<M>,
+        due: Instant,
+    ) -> Result<Spun, RuntimeError> {
         enter_ring(core, Enter::Submit)?;
         core.enter_stage(Stage::Wait);
         let until = match self.spin {
@@ -108,7 +117,11 @@ impl Pace {
 }
 
 /// Waits in the ring, at most until tokio or a timer is due.
-fn nap<M: Send + 'static>(core: &mut Core<M>, now: Instant, due: Instant) -> Result<(), RuntimeError> {
+fn nap<M: Send + 'static>(
+    core: &mut Core<M>,
+    now: Instant,
+    due: Instant,
+) -> Result<(), RuntimeError> {
     let until = core.earliest_timer().map_or(due, |timer| due.min(timer));
     core.backend().linux().doorbell().say_napping();
     let result = if core.has_work() || until <= now {

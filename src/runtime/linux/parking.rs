@@ -42,7 +42,10 @@ impl Parking {
 
     /// Sleeps until there is something to do for the loop: a completion, another thread that rings,
     /// an accepted connection, a due timer.
-    pub(super) async fn park<M: Send + 'static>(&self, core: &mut Core<M>) -> Result<(), RuntimeError> {
+    pub(super) async fn park<M: Send + 'static>(
+        &self,
+        core: &mut Core<M>,
+    ) -> Result<(), RuntimeError> {
         core.stop_timing();
         core.backend().linux().doorbell().say_parked();
         if !core.has_work() && core.backend().linux().ring.arm_eventfd()? {
@@ -59,7 +62,8 @@ impl Parking {
 
     async fn until_signalled(&self, timer: Option<Instant>, inbox: Option<&Inbox>) {
         let far = Duration::from_secs(86_400);
-        let mut timer = pin!(timer.map(|at| tokio::time::sleep_until(at.min(Instant::now() + far).into())));
+        let mut timer =
+            pin!(timer.map(|at| tokio::time::sleep_until(at.min(Instant::now() + far).into())));
         poll_fn(|context| {
             if let Some(timer) = timer.as_mut().as_pin_mut()
                 && timer.poll(context).is_ready()

@@ -74,7 +74,9 @@ impl Ring {
     /// Makes the ring's file table. It has as many places as asked for, fewer where the limit on
     /// open files is lower, none where the kernel refuses. Returns how many.
     pub(super) fn register_files(&self, wanted: u32) -> u32 {
-        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile)
+            .current
+            .unwrap_or(u64::MAX);
         let places = u32::try_from(limit).unwrap_or(u32::MAX).min(wanted);
         if places == 0 {
             return 0;
@@ -134,7 +136,9 @@ impl Ring {
         match what {
             Enter::Wait(_) => true,
             Enter::Submit => self.has_unsubmitted(),
-            Enter::Complete => self.has_unsubmitted() || (!self.is_ready() && self.has_completions()),
+            Enter::Complete => {
+                self.has_unsubmitted() || (!self.is_ready() && self.has_completions())
+            }
         }
     }
 
@@ -174,14 +178,19 @@ impl Ring {
                     unsafe { submitter.enter(queued as u32, want, flags.bits(), Some(&args)) }
                 }
                 // SAFETY: no argument; the entries' pointers were vouched for in `push`.
-                None => unsafe { submitter.enter::<libc::sigset_t>(queued as u32, want, flags.bits(), None) },
+                None => unsafe {
+                    submitter.enter::<libc::sigset_t>(queued as u32, want, flags.bits(), None)
+                },
             };
             match result {
                 Ok(_) => {}
                 // The wait timed out, a signal came, or the kernel wants completions reaped first:
                 // the next turn goes on.
                 Err(error)
-                    if matches!(error.raw_os_error(), Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN)) =>
+                    if matches!(
+                        error.raw_os_error(),
+                        Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN)
+                    ) =>
                 {
                     return Ok(());
                 }
@@ -243,7 +252,11 @@ impl Ring {
 impl Drop for Ring {
     fn drop(&mut self) {
         while self.in_flight > 0 {
-            let cancel = opcode::AsyncCancel2::new(CancelBuilder::any()).build().user_data(encode(Kind::Cancel, 0, 0));
+            let cancel = opcode::AsyncCancel2::new(CancelBuilder::any()).build().user_data(encode(
+                Kind::Cancel,
+                0,
+                0,
+            ));
             // SAFETY: a cancellation points to nothing.
             unsafe { self.push(cancel) };
             if let Err(error) = self.enter(Enter::Wait(Duration::from_millis(10))) {
@@ -281,7 +294,9 @@ fn build(entries: u32) -> Result<IoUring, RuntimeError> {
                 }
                 return Ok(io);
             }
-            Err(error) if error.raw_os_error() == Some(libc::ENOMEM) && entries / 2 >= FEWEST_ENTRIES => {
+            Err(error)
+                if error.raw_os_error() == Some(libc::ENOMEM) && entries / 2 >= FEWEST_ENTRIES =>
+            {
                 entries /= 2;
             }
             Err(error) => return Err(explain_setup_failure(error)),

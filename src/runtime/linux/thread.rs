@@ -40,7 +40,8 @@ impl<M: Send + 'static> Seat<M> {
         doorbells: &Arc<[Doorbell]>,
         ending: &Arc<Ending>,
     ) -> Seat<M> {
-        let (config, doorbells, ending) = (Arc::clone(config), Arc::clone(doorbells), Arc::clone(ending));
+        let (config, doorbells, ending) =
+            (Arc::clone(config), Arc::clone(doorbells), Arc::clone(ending));
         Seat { index, config, mail, doorbells, ending }
     }
 
@@ -114,12 +115,17 @@ where
     // until it is gone.
     let (buffers, linux, features) = Linux::new(&config, doorbells, index)?;
     let mut core = Core::new(index, Backend::Linux(linux), features, Mail::Linux(mail), ending);
-    let handler = make(index, &mut core).map_err(|error| StartError::Handler { core: index, error })?;
+    let handler =
+        make(index, &mut core).map_err(|error| StartError::Handler { core: index, error })?;
     Ok((Turns::new(handler, core, Buffers::Linux(buffers)), parking))
 }
 
 /// Runs turns until the cores end together.
-async fn run_turns<H: Handler>(mut turns: Turns<H>, mut pace: Pace, parking: &Parking) -> Result<(), RuntimeError> {
+async fn run_turns<H: Handler>(
+    mut turns: Turns<H>,
+    mut pace: Pace,
+    parking: &Parking,
+) -> Result<(), RuntimeError> {
     while let Some(next) = turns.turn() {
         let core = turns.core();
         match pace.wait(core, next)? {

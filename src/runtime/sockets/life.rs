@@ -20,7 +20,10 @@ impl Sockets {
         metrics: &mut CoreMetrics,
         fd: OwnedFd,
     ) -> Result<Socket, RuntimeError> {
-        let socket = self.table.insert(fd).map_err(|_| RuntimeError::FileLimit { what: "adopting a socket" })?;
+        let socket = self
+            .table
+            .insert(fd)
+            .map_err(|_| RuntimeError::FileLimit { what: "adopting a socket" })?;
         if let Some(slot) = self.table.get(socket)
             && let Err(error) = backend.register(socket.slot(), slot.fd())
         {
@@ -75,7 +78,11 @@ impl Sockets {
     }
 
     /// Takes an event that needed no completion; `None` where there is nothing to tell by now.
-    pub(crate) fn next_pending(&mut self, backend: &mut Backend, metrics: &mut CoreMetrics) -> Option<Event<'static>> {
+    pub(crate) fn next_pending(
+        &mut self,
+        backend: &mut Backend,
+        metrics: &mut CoreMetrics,
+    ) -> Option<Event<'static>> {
         match self.pending.pop_front()? {
             Pending::Closed(socket) => {
                 // Closing the descriptor here, after the backend has let go of it, is what closes

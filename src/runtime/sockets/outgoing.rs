@@ -191,7 +191,8 @@ mod tests {
             Parts::One { start, len } => read(start, len),
             Parts::Many { header } => {
                 // SAFETY: as above; the header and its iovecs lie in `outgoing`.
-                let iovecs = unsafe { std::slice::from_raw_parts((*header).msg_iov, (*header).msg_iovlen) };
+                let iovecs =
+                    unsafe { std::slice::from_raw_parts((*header).msg_iov, (*header).msg_iovlen) };
                 iovecs.iter().flat_map(|iovec| read(iovec.iov_base.cast(), iovec.iov_len)).collect()
             }
         }

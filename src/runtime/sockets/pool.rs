@@ -8,7 +8,10 @@ const KEPT: usize = 256;
 /// The `Outgoing`s of one core that are not in use.
 #[derive(Debug, Default)]
 pub(super) struct OutgoingPool {
-    #[allow(clippy::vec_box, reason = "an `Outgoing` in use lies in a box, which moves in and out whole")]
+    #[allow(
+        clippy::vec_box,
+        reason = "an `Outgoing` in use lies in a box, which moves in and out whole"
+    )]
     kept: Vec<Box<Outgoing>>,
 }
 

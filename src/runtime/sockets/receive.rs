@@ -62,7 +62,8 @@ impl Sockets {
         outcome: Outcome,
     ) -> Option<Event<'static>> {
         let slot = self.table.get(socket)?;
-        metrics.receive_buffers_exhausted += u64::from(outcome == Err(Errno::NOBUFS) && slot.is_open());
+        metrics.receive_buffers_exhausted +=
+            u64::from(outcome == Err(Errno::NOBUFS) && slot.is_open());
         match slot.after_receive(outcome) {
             AfterReceive::Nothing => None,
             AfterReceive::Close => {

@@ -24,7 +24,12 @@ impl Sockets {
     }
 
     /// Sends all of `outgoing`.
-    pub(crate) fn send(&mut self, backend: &mut Backend, socket: Socket, mut outgoing: Box<Outgoing>) {
+    pub(crate) fn send(
+        &mut self,
+        backend: &mut Backend,
+        socket: Socket,
+        mut outgoing: Box<Outgoing>,
+    ) {
         let Some(slot) = self.table.get_open(socket) else {
             self.recycle(outgoing);
             return;

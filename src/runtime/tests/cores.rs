@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::support::{Message, Script, config, stop};
 use sutra_runtime::{
-    Config, Core, Event, Handler, Next, Postbox, Running, RuntimeError, StartError, TimerId, available_cpus,
+    Config, Core, Event, Handler, Next, Postbox, Running, RuntimeError, StartError, TimerId,
+    available_cpus,
 };
 
 /// How many messages each core sends to each core.
@@ -57,7 +58,12 @@ impl Handler for Chatter {
 fn messages_among_four_cores_all_arrive_in_order_through_small_mailboxes() {
     let running = sutra_runtime::start(Config { mailbox: 8, ..config(4) }, |_, core| {
         let none = vec![0; core.cores()];
-        Ok::<_, RuntimeError>(Chatter { sent: none.clone(), got: none, refused: 0, stopping: false })
+        Ok::<_, RuntimeError>(Chatter {
+            sent: none.clone(),
+            got: none,
+            refused: 0,
+            stopping: false,
+        })
     });
     // The cores end only when every message was sent and received.
     stop(running.unwrap());
@@ -99,7 +105,10 @@ fn a_sleeping_core_is_woken_by_a_message() {
             Script::default()
                 .with_messages(move |core, _, message| {
                     caught.set(message);
-                    core.set_timer(TimerId(0), Some(core.now() + Duration::from_micros(200 * message)));
+                    core.set_timer(
+                        TimerId(0),
+                        Some(core.now() + Duration::from_micros(200 * message)),
+                    );
                 })
                 .with_timer(move |core, _| {
                     sleeps.fetch_max(core.metrics().sleeps, Ordering::Relaxed);
@@ -238,7 +247,8 @@ fn what_is_posted_to_a_core_that_has_ended_is_lost_and_does_no_harm() {
 
 #[test]
 fn the_stopper_stops_from_another_thread() {
-    let running = sutra_runtime::start(config(3), |_, _| Ok::<_, RuntimeError>(Script::default())).unwrap();
+    let running =
+        sutra_runtime::start(config(3), |_, _| Ok::<_, RuntimeError>(Script::default())).unwrap();
     let stopper = running.stopper();
     std::thread::spawn(stopper).join().unwrap();
     running.join().unwrap();
@@ -269,18 +279,26 @@ fn a_start_in_which_one_handler_fails_fails_whole_and_leaves_no_thread() {
 fn a_cpu_that_is_not_there_is_refused_before_anything_starts() {
     let cpus = vec![100_000];
     let config = Config { cpus, pin: true, ..Config::default() };
-    let result = sutra_runtime::start(config, |_, _| -> Result<Script, RuntimeError> { panic!("not called") });
-    assert!(matches!(result, Err(StartError::Runtime(RuntimeError::CpuNotAvailable { cpu: 100_000, .. }))));
+    let result = sutra_runtime::start(config, |_, _| -> Result<Script, RuntimeError> {
+        panic!("not called")
+    });
+    assert!(matches!(
+        result,
+        Err(StartError::Runtime(RuntimeError::CpuNotAvailable { cpu: 100_000, .. }))
+    ));
 }
 
 #[test]
 fn a_pinned_core_runs_on_its_cpu() {
     let cpu = *available_cpus().last().unwrap();
     let (sender, told) = channel();
-    let running = sutra_runtime::start(Config { cpus: vec![cpu], pin: true, ..Config::default() }, move |_, _| {
-        sender.send(available_cpus()).unwrap();
-        Ok::<_, RuntimeError>(Script::default())
-    });
+    let running = sutra_runtime::start(
+        Config { cpus: vec![cpu], pin: true, ..Config::default() },
+        move |_, _| {
+            sender.send(available_cpus()).unwrap();
+            Ok::<_, RuntimeError>(Script::default())
+        },
+    );
     assert_eq!(told.recv().unwrap(), [cpu], "the thread's own mask");
     stop(running.unwrap());
 }

@@ -44,7 +44,8 @@ fn a_connection_that_found_no_descriptor_is_accepted_when_there_is_one() {
     limit.current = Some(limit.current.unwrap_or(256).min(256));
     setrlimit(Resource::Nofile, limit).unwrap();
 
-    let client: OwnedFd = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    let client: OwnedFd =
+        rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
     let mut taken = Vec::new();
     while let Ok(file) = File::open("/dev/null") {
         taken.push(file);

@@ -49,7 +49,8 @@ fn pipelined_bytes_come_back_in_order() {
 
 #[test]
 fn connections_beyond_the_registered_files_are_served_too() {
-    let (running, address) = serve(Config { registered_files: 3, ..config(1) }, |_| Echo::default());
+    let (running, address) =
+        serve(Config { registered_files: 3, ..config(1) }, |_| Echo::default());
     let mut clients: Vec<_> = (0..8).map(|_| connect(address)).collect();
     for _ in 0..3 {
         for client in &mut clients {
@@ -91,10 +92,15 @@ impl Drop for Counted {
     }
 }
 
-fn counted(config: Config) -> (sutra_runtime::Running, std::net::SocketAddr, std::sync::mpsc::Receiver<CoreMetrics>) {
+fn counted(
+    config: Config,
+) -> (sutra_runtime::Running, std::net::SocketAddr, std::sync::mpsc::Receiver<CoreMetrics>) {
     let (tell, told) = channel();
-    let (running, address) =
-        serve(config, move |_| Counted { echo: Echo::default(), metrics: CoreMetrics::default(), tell: tell.clone() });
+    let (running, address) = serve(config, move |_| Counted {
+        echo: Echo::default(),
+        metrics: CoreMetrics::default(),
+        tell: tell.clone(),
+    });
     (running, address, told)
 }
 

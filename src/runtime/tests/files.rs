@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
 use crate::support::{Script, config, pattern, stop};
-use sutra_runtime::{DataFile, Durability, Event, Folder, RegionSlice, RegionWriter, Running, RuntimeError, WriteMode};
+use sutra_runtime::{
+    DataFile, Durability, Event, Folder, RegionSlice, RegionWriter, Running, RuntimeError,
+    WriteMode,
+};
 
 const LEN: usize = 3 << 20;
 
@@ -31,7 +34,9 @@ fn on_core(
         begin(core, &file);
         Ok::<_, RuntimeError>(Script::events(move |_, event| match event {
             Event::Written { token, result } => {
-                sender.send((token, result.map_err(|error| (error.kind(), error.to_string())))).unwrap();
+                sender
+                    .send((token, result.map_err(|error| (error.kind(), error.to_string()))))
+                    .unwrap();
             }
             event => panic!("unexpected {event:?}"),
         }))
@@ -111,7 +116,9 @@ fn a_full_disk_fails_the_write_with_its_path() {
 fn a_direct_write_off_its_alignment_is_refused() {
     let place = tempfile::tempdir().unwrap();
     let folder = Folder::open(place.path()).unwrap();
-    if let WriteMode::Direct { .. } = DataFile::create(&folder, "segment", Durability::Always).unwrap().mode() {
+    if let WriteMode::Direct { .. } =
+        DataFile::create(&folder, "segment", Durability::Always).unwrap().mode()
+    {
         let (running, results) = on_core(
             move || DataFile::open(&folder, "segment", Durability::Always),
             |core, file| core.write(file, 1, filled_region().region().slice(0..4096).unwrap(), 5),

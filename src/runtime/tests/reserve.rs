@@ -47,7 +47,9 @@ fn connections_leave_descriptors_for_files_and_are_accepted_again_when_others_ha
     let mut clients = Vec::new();
     while failures.load(Ordering::Relaxed) == 0 {
         clients.push(TcpStream::connect(address).unwrap());
-        while accepted.load(Ordering::Relaxed) < clients.len() as u64 && failures.load(Ordering::Relaxed) == 0 {
+        while accepted.load(Ordering::Relaxed) < clients.len() as u64
+            && failures.load(Ordering::Relaxed) == 0
+        {
             std::thread::yield_now();
         }
     }

@@ -289,7 +289,9 @@ fn closing_with_a_receive_and_a_send_under_way_tells_only_closed() {
     assert_eq!(told.recv().unwrap(), Told::Closed);
     let mut rest = Vec::new();
     let end = client.read_to_end(&mut rest);
-    assert!(end.is_ok() || end.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset));
+    assert!(
+        end.is_ok() || end.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset)
+    );
     stop(running);
     assert!(told.try_recv().is_err());
 }

@@ -6,7 +6,9 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use sutra_runtime::{Config, Core, Event, Handler, ListenerId, Next, Outgoing, ReceiveEnd, Running, Socket, TimerId};
+use sutra_runtime::{
+    Config, Core, Event, Handler, ListenerId, Next, Outgoing, ReceiveEnd, Running, Socket, TimerId,
+};
 
 pub type Message = u64;
 type OnEvent = Box<dyn FnMut(&mut Core<Message>, Event<'_>)>;
@@ -40,7 +42,10 @@ impl Script {
         Script { on_event: Box::new(on_event), ..Script::default() }
     }
 
-    pub fn with_messages(self, on_message: impl FnMut(&mut Core<Message>, usize, Message) + 'static) -> Script {
+    pub fn with_messages(
+        self,
+        on_message: impl FnMut(&mut Core<Message>, usize, Message) + 'static,
+    ) -> Script {
         Script { on_message: Box::new(on_message), ..self }
     }
 
@@ -110,7 +115,8 @@ impl Handler for Echo {
         match event {
             Event::Accepted { socket, .. } => {
                 let socket = core.adopt(socket).unwrap();
-                self.connections.insert(socket, Connection { sending: false, ended: false, queued: None });
+                self.connections
+                    .insert(socket, Connection { sending: false, ended: false, queued: None });
                 core.receive(socket);
             }
             Event::Received { socket, bytes } => {

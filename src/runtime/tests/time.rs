@@ -153,6 +153,9 @@ fn an_idle_core_sleeps() {
         }))
     });
     let (metrics, timers) = told.recv().unwrap();
-    assert!(metrics.turns < 50 * timers, "a core with nothing to do does next to nothing: {metrics:?}");
+    assert!(
+        metrics.turns < 50 * timers,
+        "a core with nothing to do does next to nothing: {metrics:?}"
+    );
     stop(running.unwrap());
 }

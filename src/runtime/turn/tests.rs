@@ -48,12 +48,16 @@ impl Handler for Recorder {
             Event::Received { bytes, .. } => Told::Bytes(bytes.to_vec()),
             Event::ReceiveEnded { reason: ReceiveEnd::PeerClosed, .. } => Told::PeerClosed,
             Event::ReceiveEnded { reason: ReceiveEnd::Paused, .. } => Told::Paused,
-            Event::ReceiveEnded { reason: ReceiveEnd::Failed(error), .. } => Told::Failed(error.kind()),
+            Event::ReceiveEnded { reason: ReceiveEnd::Failed(error), .. } => {
+                Told::Failed(error.kind())
+            }
             Event::Sent { outgoing, result, .. } => {
                 core.recycle(outgoing);
                 Told::Sent(result.map_err(|error| error.kind()))
             }
-            Event::Written { token, result } => Told::Written(token, result.map_err(|error| error.kind())),
+            Event::Written { token, result } => {
+                Told::Written(token, result.map_err(|error| error.kind()))
+            }
             Event::Closed { .. } => Told::Closed,
             Event::Accepted { .. } => unreachable!("nothing listens"),
         });
@@ -160,7 +164,9 @@ fn sending(len: usize) -> (Stage, Socket) {
 #[test]
 fn a_send_goes_on_where_the_kernel_stopped_and_is_told_once() {
     let (mut stage, socket) = sending(100);
-    for (outcome, left) in [(Ok(1), 99), (Err(Errno::INTR), 99), (Ok(60), 39), (Err(Errno::AGAIN), 39)] {
+    for (outcome, left) in
+        [(Ok(1), 99), (Err(Errno::INTR), 99), (Ok(60), 39), (Err(Errno::AGAIN), 39)]
+    {
         assert_eq!(stage.turn(&[sent(socket, outcome)]), []);
         assert_eq!(stage.asked(), [Asked::Send(socket, left)]);
     }
@@ -226,7 +232,10 @@ fn a_receive_that_found_no_buffer_is_begun_again_and_nobody_is_told() {
         assert_eq!(stage.asked(), begun);
     }
     assert_eq!(stage.core().metrics().receive_buffers_exhausted, 3);
-    assert_eq!(stage.turn(&[ended(socket, Err(Errno::CONNRESET))]), [Told::Failed(ErrorKind::ConnectionReset)]);
+    assert_eq!(
+        stage.turn(&[ended(socket, Err(Errno::CONNRESET))]),
+        [Told::Failed(ErrorKind::ConnectionReset)]
+    );
     assert_eq!(stage.asked(), []);
 }
 
@@ -237,7 +246,8 @@ fn bytes_that_overtake_a_pause_come_before_it() {
     stage.core().receive(socket);
     stage.core().pause(socket);
     stage.core().pause(socket);
-    let asked = [Asked::Receive(socket, Receive::Always), Asked::Cancel(Operation::Receive(socket))];
+    let asked =
+        [Asked::Receive(socket, Receive::Always), Asked::Cancel(Operation::Receive(socket))];
     assert_eq!(stage.asked(), asked, "a second pause asks for nothing");
     // The receive ends with bytes, before the cancellation could reach it.
     let bytes = [(0, 5, true), (1, 6, false)].map(|(buffer, len, more)| Completion::Received {
@@ -260,7 +270,11 @@ fn a_pause_that_is_taken_back_before_its_cancellation_is_never_told() {
     stage.core().receive(socket);
     stage.asked();
     assert_eq!(stage.turn(&[ended(socket, Err(Errno::CANCELED))]), []);
-    assert_eq!(stage.asked(), [Asked::Receive(socket, Receive::Always)], "the cancelled receive is begun again");
+    assert_eq!(
+        stage.asked(),
+        [Asked::Receive(socket, Receive::Always)],
+        "the cancelled receive is begun again"
+    );
 }
 
 #[test]
@@ -289,7 +303,9 @@ fn a_relaxed_write_goes_on_at_the_byte_where_the_kernel_stopped() {
     let (mut stage, file) = with_file(place.path(), Durability::Relaxed);
     stage.core().write(&file, 8192, bytes(10_000), 7);
     assert_eq!(stage.asked(), [Asked::Write(0, 8192, 10_000)]);
-    for (outcome, at, left) in [(Ok(4097), 12_289, 5903), (Err(Errno::INTR), 12_289, 5903), (Ok(3), 12_292, 5900)] {
+    for (outcome, at, left) in
+        [(Ok(4097), 12_289, 5903), (Err(Errno::INTR), 12_289, 5903), (Ok(3), 12_292, 5900)]
+    {
         assert_eq!(stage.turn(&written(outcome)), []);
         assert_eq!(stage.asked(), [Asked::Write(0, at, left)]);
     }
@@ -317,7 +333,9 @@ fn a_buffered_write_is_told_after_its_sync_and_a_failed_sync_is_not_tried_again(
     // tmpfs tells no direct-I/O alignment. A host without it is one where this can't be shown.
     let Ok(place) = tempfile::tempdir_in("/dev/shm") else { return };
     let (mut stage, file) = with_file(place.path(), Durability::Always);
-    for (outcome, told) in [(Ok(0), Ok(())), (Err(Errno::IO), Err(std::io::Error::from(Errno::IO).kind()))] {
+    for (outcome, told) in
+        [(Ok(0), Ok(())), (Err(Errno::IO), Err(std::io::Error::from(Errno::IO).kind()))]
+    {
         stage.core().write(&file, 0, bytes(4096), 7);
         assert_eq!(stage.asked(), [Asked::Write(0, 0, 4096)]);
         assert_eq!(stage.turn(&written(Ok(4096))), []);

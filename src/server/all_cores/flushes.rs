@@ -71,7 +71,8 @@ impl Flushes {
         }
         let committed = core.shard().committed_sequence();
         // Without space the log takes no more, and keeps what it has.
-        let failed = core.shard().health().err().filter(|refusal| !matches!(refusal, Refusal::Full { .. }));
+        let failed =
+            core.shard().health().err().filter(|refusal| !matches!(refusal, Refusal::Full { .. }));
         let failed = failed.map(|refusal| refusal.to_string()).or_else(|| self.failed.clone());
         let (next_sync, relaxed) = (self.begun + 1, is_relaxed(core));
         let mut flushed = Vec::new();
@@ -118,7 +119,9 @@ impl Flushes {
     pub(super) fn synced(&mut self, core: &mut Core, result: io::Result<()>) {
         if let Err(error) = result {
             core.shard_mut().fail(&error);
-            self.failed = Some(format!("sync failed: {error}; what was acknowledged since the last one may be lost"));
+            self.failed = Some(format!(
+                "sync failed: {error}; what was acknowledged since the last one may be lost"
+            ));
         }
         self.files_under_way -= 1;
         if self.files_under_way == 0 {

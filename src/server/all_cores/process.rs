@@ -6,7 +6,8 @@ use sutra_wire::Counter;
 /// procfs (memory, not disk).
 pub(super) fn report(out: &mut Vec<Counter>) {
     let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    let micros = u64::try_from(cpu.tv_sec).unwrap_or(0) * 1_000_000 + u64::try_from(cpu.tv_nsec).unwrap_or(0) / 1000;
+    let micros = u64::try_from(cpu.tv_sec).unwrap_or(0) * 1_000_000
+        + u64::try_from(cpu.tv_nsec).unwrap_or(0) / 1000;
     out.push(Counter { name: "cpu_us".into(), value: micros });
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     if let Some((user, system)) = cpu_ticks(&stat) {
@@ -15,8 +16,12 @@ pub(super) fn report(out: &mut Vec<Counter>) {
         out.push(Counter { name: "cpu_system_us".into(), value: system * tick });
     }
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    if let Some(pages) = statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok()) {
-        out.push(Counter { name: "resident_bytes".into(), value: pages * rustix::param::page_size() as u64 });
+    if let Some(pages) = statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok())
+    {
+        out.push(Counter {
+            name: "resident_bytes".into(),
+            value: pages * rustix::param::page_size() as u64,
+        });
     }
 }
 
@@ -42,7 +47,9 @@ mod tests {
     fn this_process_has_used_cpu_and_memory() {
         let mut out = Vec::new();
         report(&mut out);
-        let value = |name: &str| out.iter().find(|counter| counter.name == name).map(|counter| counter.value);
+        let value = |name: &str| {
+            out.iter().find(|counter| counter.name == name).map(|counter| counter.value)
+        };
         assert!(value("cpu_us") > Some(0) && value("resident_bytes") > Some(0), "{out:?}");
     }
 }

@@ -26,7 +26,12 @@ pub(super) fn of_core(core: &Core, cx: &Context<'_, Message>) -> CoreStats {
 }
 
 /// What the whole server has and has done.
-pub(super) fn of_server(core: &Core, cx: &Context<'_, Message>, all: CoreStats, uptime: u64) -> Stats {
+pub(super) fn of_server(
+    core: &Core,
+    cx: &Context<'_, Message>,
+    all: CoreStats,
+    uptime: u64,
+) -> Stats {
     let mut counters = all.counters;
     let shard = all.shard;
     for (name, value) in [

@@ -57,7 +57,13 @@ impl Peers {
     }
 
     /// Posts a message, in order after those that wait in the outbox.
-    pub(crate) fn post(&mut self, cx: &mut Context<'_, Message>, core: usize, clock: u64, body: Body) {
+    pub(crate) fn post(
+        &mut self,
+        cx: &mut Context<'_, Message>,
+        core: usize,
+        clock: u64,
+        body: Body,
+    ) {
         let outbox = &mut self.peers[core].outbox;
         let message = Message { clock, body };
         if !outbox.is_empty() {

@@ -8,11 +8,13 @@ use sutra_net::{ReplyTo, ServiceMessage};
 use sutra_runtime::RegionSlice;
 use sutra_store::{EdgeKey, InEdge, Indexed, NamespaceId, ShardStats, VectorQuery};
 use sutra_wire::{
-    AssociationRecord, ConceptId, ConceptKey, ConceptRecord, Counter, Direction, FrameBuffer, NeighborsRequest, Parcel,
-    SearchHit, Status,
+    AssociationRecord, ConceptId, ConceptKey, ConceptRecord, Counter, Direction, FrameBuffer,
+    NeighborsRequest, Parcel, SearchHit, Status,
 };
 
-use super::names::{BurialNumber, DeletionNumber, QuestionNumber, SearchNumber, Timer, Token, TraversalNumber};
+use super::names::{
+    BurialNumber, DeletionNumber, QuestionNumber, SearchNumber, Timer, Token, TraversalNumber,
+};
 
 /// A message and the highest sequence that its sender had seen (Lamport 1978): so that causes come
 /// before effects in any merged order of the shards' logs.

@@ -56,10 +56,16 @@ impl Helpers {
 
     /// Another core's traversal asks for a batch. Its last one has ended: it asks for one at a
     /// time.
-    pub(super) fn begin(&mut self, core: usize, traversal: TraversalNumber, batch: Batch) -> BatchNumber {
+    pub(super) fn begin(
+        &mut self,
+        core: usize,
+        traversal: TraversalNumber,
+        batch: Batch,
+    ) -> BatchNumber {
         let number = number_of(core, traversal);
         debug_assert!(matches!(self.slots[number.0], Slot::Free), "a batch at a time");
-        self.slots[number.0] = Slot::Queued(Reading { batch, begun: 0, walk: Walk::default(), edges: Vec::new() });
+        self.slots[number.0] =
+            Slot::Queued(Reading { batch, begun: 0, walk: Walk::default(), edges: Vec::new() });
         number
     }
 
@@ -95,7 +101,12 @@ impl Helpers {
 
     /// Reads the next associations of a batch; sends them when an answer is full or the batch is
     /// done. Returns whether it is to go on at once.
-    pub(super) fn advance(&mut self, core: &mut Core, cx: &mut Context<'_, Message>, number: BatchNumber) -> bool {
+    pub(super) fn advance(
+        &mut self,
+        core: &mut Core,
+        cx: &mut Context<'_, Message>,
+        number: BatchNumber,
+    ) -> bool {
         let (asked_by, traversal) = (number.0 / RUNNING, TraversalNumber(number.0 % RUNNING));
         let mut reading = match std::mem::replace(&mut self.slots[number.0], Slot::Free) {
             Slot::Queued(reading) => reading,
@@ -135,10 +146,12 @@ impl Reading {
                 }
             }
             core.shard().continue_walk(walk, &batch.kinds, FULL / 4, steps);
-            edges.extend(steps.drain(..).map(|Step { from, peer, kind, confidence, is_outgoing }| {
-                let peer = core.shard().node_id(peer);
-                FarEdge { from, peer, kind, confidence, is_outgoing }
-            }));
+            edges.extend(steps.drain(..).map(
+                |Step { from, peer, kind, confidence, is_outgoing }| {
+                    let peer = core.shard().node_id(peer);
+                    FarEdge { from, peer, kind, confidence, is_outgoing }
+                },
+            ));
             let is_last = walk.is_over() && *begun == batch.ids.len();
             if is_last || edges.len() >= FULL || Instant::now() >= until {
                 return is_last;
@@ -148,7 +161,12 @@ impl Reading {
 }
 
 /// Tells the core that asked that its batch is let go.
-pub(super) fn let_go(core: &mut Core, cx: &mut Context<'_, Message>, asked_by: usize, traversal: TraversalNumber) {
+pub(super) fn let_go(
+    core: &mut Core,
+    cx: &mut Context<'_, Message>,
+    asked_by: usize,
+    traversal: TraversalNumber,
+) {
     let edges = Edges { is_whole: true, is_last: true, ..Edges::default() };
     core.post(cx, asked_by, Body::Path(PathMessage::Expanded { traversal, edges }));
 }

@@ -14,7 +14,11 @@ pub(super) struct Level {
 
 impl Level {
     pub(super) fn new(cores: usize) -> Self {
-        Self { cores: (0..cores).map(|_| Slab::default()).collect(), begun: vec![0; cores], length: 0 }
+        Self {
+            cores: (0..cores).map(|_| Slab::default()).collect(),
+            begun: vec![0; cores],
+            length: 0,
+        }
     }
 
     pub(super) fn push(&mut self, core: usize, unit: u32) {

@@ -73,7 +73,10 @@ impl MostConfident {
             let known = &mut self.labels[best];
             let is_new = known.level == self.level;
             if is_new
-                && (cost < known.cost || cost == known.cost && known.before == before && hop.is_better_than(&known.hop))
+                && (cost < known.cost
+                    || cost == known.cost
+                        && known.before == before
+                        && hop.is_better_than(&known.hop))
             {
                 // Nothing follows from it yet, and it is to be gone on from already.
                 (known.cost, known.before, known.hop) = (cost, before, hop);
@@ -140,11 +143,17 @@ mod tests {
                     if to as usize == nodes.len() {
                         nodes.push(*target);
                     }
-                    next.extend(search.take(label, to, Hop { kind: 0, confidence: *confidence, is_forward: true }));
+                    next.extend(search.take(
+                        label,
+                        to,
+                        Hop { kind: 0, confidence: *confidence, is_forward: true },
+                    ));
                 }
             }
         }
-        search.path().map(|found| found.concepts.iter().map(|concept| nodes[*concept as usize]).collect())
+        search
+            .path()
+            .map(|found| found.concepts.iter().map(|concept| nodes[*concept as usize]).collect())
     }
 
     fn best(edges: &[(u32, u32, f32)], max_depth: u32) -> Option<Vec<u32>> {
@@ -170,8 +179,10 @@ mod tests {
     fn a_path_without_confidence_is_one_and_the_worst() {
         let only = [(0, 2, 0.0), (2, 3, 1.0), (3, 1, 0.0), (2, 1, 0.5)];
         assert_eq!(best(&only, 9), Some(vec![0, 2, 1]));
-        let weak: Vec<_> =
-            only.into_iter().chain([(0, 5, 0.001), (5, 6, 0.001), (6, 7, 0.001), (7, 1, 0.001)]).collect();
+        let weak: Vec<_> = only
+            .into_iter()
+            .chain([(0, 5, 0.001), (5, 6, 0.001), (6, 7, 0.001), (7, 1, 0.001)])
+            .collect();
         assert_eq!(best(&weak, 9), Some(vec![0, 5, 6, 7, 1]));
         assert_eq!(best(&weak, 3), Some(vec![0, 2, 1]));
     }

@@ -26,7 +26,10 @@ impl Hop {
     /// Whether to report it rather than another between the same two: the higher confidence, then
     /// the one along its direction, then the lower kind.
     pub(super) fn is_better_than(&self, other: &Self) -> bool {
-        let order = self.confidence.total_cmp(&other.confidence).then(self.is_forward.cmp(&other.is_forward));
+        let order = self
+            .confidence
+            .total_cmp(&other.confidence)
+            .then(self.is_forward.cmp(&other.is_forward));
         order.then(other.kind.cmp(&self.kind)) == Ordering::Greater
     }
 }
@@ -298,7 +301,9 @@ mod tests {
         while let Some(side) = search.begin_level([next[0].len(), next[1].len()]) {
             for from in std::mem::take(&mut next[side as usize]) {
                 for (source, target, confidence) in edges {
-                    for (near, far, is_outgoing) in [(source, target, true), (target, source, false)] {
+                    for (near, far, is_outgoing) in
+                        [(source, target, true), (target, source, false)]
+                    {
                         if *near != nodes[from as usize] {
                             continue;
                         }
@@ -307,7 +312,11 @@ mod tests {
                             nodes.push(*far);
                         }
                         let is_forward = is_outgoing == (side == Side::Start);
-                        if search.take(from, to, Hop { kind: 0, confidence: *confidence, is_forward }) {
+                        if search.take(
+                            from,
+                            to,
+                            Hop { kind: 0, confidence: *confidence, is_forward },
+                        ) {
                             next[side as usize].push(to);
                         }
                     }
@@ -329,8 +338,9 @@ mod tests {
     /// edges.
     fn layers() -> Vec<(u32, u32, f32)> {
         let layer = |number: u32| 10 * number..10 * number + 3;
-        let inner =
-            (1..3).flat_map(|number| layer(number).flat_map(move |a| layer(number + 1).map(move |b| (a, b, 0.5))));
+        let inner = (1..3).flat_map(|number| {
+            layer(number).flat_map(move |a| layer(number + 1).map(move |b| (a, b, 0.5)))
+        });
         let ends = layer(1).map(|a| (0, a, 0.5)).chain(layer(3).map(|b| (b, 1, 0.5)));
         inner.chain(ends).collect()
     }
@@ -341,7 +351,9 @@ mod tests {
             let found = search(&layers(), &mut Shortest::new(9, wanted, 1000, Ways::default()));
             let distinct: HashSet<_> = found.iter().map(|(nodes, _)| nodes.clone()).collect();
             assert_eq!((found.len(), distinct.len()), (expected, expected), "{wanted}");
-            assert!(found.iter().all(|(nodes, _)| nodes.len() == 5 && nodes[0] == 0 && nodes[4] == 1));
+            assert!(
+                found.iter().all(|(nodes, _)| nodes.len() == 5 && nodes[0] == 0 && nodes[4] == 1)
+            );
         }
         let mut bounded = Shortest::new(9, 64, 1000, Ways::default());
         search(&layers(), &mut bounded);

@@ -174,7 +174,13 @@ pub(super) enum Progress {
 
 impl Traversal {
     /// `known`: how many nodes this core's shard has.
-    pub(super) fn new(cores: usize, terms: Terms, goal: Goal, known: NodeNumber, memory: Memory) -> Self {
+    pub(super) fn new(
+        cores: usize,
+        terms: Terms,
+        goal: Goal,
+        known: NodeNumber,
+        memory: Memory,
+    ) -> Self {
         Self {
             terms,
             known,
@@ -204,7 +210,11 @@ impl Traversal {
 
     /// The number of a concept, by its node where this core's shard knew it when the traversal
     /// began.
-    pub(super) fn number(&mut self, node: Option<NodeNumber>, id: impl FnOnce() -> ConceptId) -> u32 {
+    pub(super) fn number(
+        &mut self,
+        node: Option<NodeNumber>,
+        id: impl FnOnce() -> ConceptId,
+    ) -> u32 {
         match node {
             Some(node) if node < self.known => self.memory.visited.number_of_node(node),
             _ => self.memory.visited.number_of_id(&id()),
@@ -232,12 +242,19 @@ impl Traversal {
             return None;
         }
         let level = &self.memory.level;
-        let is_due = |(other, far): (usize, &Far)| other != here && !far.is_working() && !level.is_begun(other);
+        let is_due = |(other, far): (usize, &Far)| {
+            other != here && !far.is_working() && !level.is_begun(other)
+        };
         self.far.iter().enumerate().position(is_due)
     }
 
     /// Gives a core the next concepts of the level that belong to it.
-    pub(super) fn begin_batch(&mut self, other: usize, most: usize, id: impl Fn(Name) -> ConceptId) -> Batch {
+    pub(super) fn begin_batch(
+        &mut self,
+        other: usize,
+        most: usize,
+        id: impl Fn(Name) -> ConceptId,
+    ) -> Batch {
         self.far[other] = Far::Working { first: self.memory.level.begun(other) };
         let mut ids = Vec::new();
         while ids.len() < most
@@ -319,7 +336,14 @@ impl Traversal {
     }
 
     /// Takes an edge of the level. Returns a unit of the next one, if there is a new one.
-    pub(super) fn take(&mut self, unit: u32, to: u32, kind: u32, confidence: f32, is_outgoing: bool) -> Option<u32> {
+    pub(super) fn take(
+        &mut self,
+        unit: u32,
+        to: u32,
+        kind: u32,
+        confidence: f32,
+        is_outgoing: bool,
+    ) -> Option<u32> {
         let hop = Hop { kind, confidence, is_forward: is_outgoing == (self.side == Side::Start) };
         match &mut self.goal {
             Goal::Shortest(goal) => goal.take(unit, to, hop).then_some(to),
@@ -380,7 +404,11 @@ impl Traversal {
                 "the neighbourhood has more than {visited} concepts, the most it may have; take a smaller radius"
             );
         }
-        let so_far = if is_met { "not been able to tell which paths are the best" } else { "found no path so far" };
+        let so_far = if is_met {
+            "not been able to tell which paths are the best"
+        } else {
+            "found no path so far"
+        };
         let raise = match visited < limit as usize {
             true => format!("raise max_visited (up to {limit}), or "),
             false => String::new(),

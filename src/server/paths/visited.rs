@@ -46,7 +46,12 @@ pub(super) struct Visited {
 impl Default for Visited {
     fn default() -> Self {
         let random = RandomState::default();
-        Self { names: Slab::default(), tables: std::array::from_fn(|_| HashTable::new()), seed: seed(&random), random }
+        Self {
+            names: Slab::default(),
+            tables: std::array::from_fn(|_| HashTable::new()),
+            seed: seed(&random),
+            random,
+        }
     }
 }
 
@@ -83,7 +88,8 @@ impl Visited {
         let key = self.random.hash_one(id.0) as u32;
         let (hash, seed) = (mix(key, self.seed), self.seed);
         let (table, names) = (&mut self.tables[table(hash)], &mut self.names);
-        let is_it = |slot: &Slot| slot.key == key && !slot.is_node && names[slot.number] == Name::Id(*id);
+        let is_it =
+            |slot: &Slot| slot.key == key && !slot.is_node && names[slot.number] == Name::Id(*id);
         if let Some(slot) = table.find(hash, is_it) {
             return slot.number;
         }
@@ -128,6 +134,9 @@ mod tests {
         assert_eq!((visited.name(6), visited.name(7)), (Name::Node(3), Name::Id(id(3))));
         assert_eq!(visited.len(), 40_000);
         visited.clear();
-        assert_eq!((visited.len(), visited.number_of_id(&id(9)), visited.number_of_node(9)), (0, 0, 1));
+        assert_eq!(
+            (visited.len(), visited.number_of_id(&id(9)), visited.number_of_node(9)),
+            (0, 0, 1)
+        );
     }
 }

@@ -7,7 +7,11 @@ use sutra_wire::{AssociationKey, ConceptId, Status};
 use crate::core::message::{Forwarded, Message, Payload, Read, Ticket};
 use crate::core::{Core, validated};
 
-pub(crate) fn association(core: &mut Core, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
+pub(crate) fn association(
+    core: &mut Core,
+    cx: &mut Context<'_, Message>,
+    request: &Request<'_>,
+) -> Flow {
     let Some(key) = validated::<AssociationKey>(cx, request) else { return Flow::Taken };
     let Some(namespace) = core.namespaces().lookup(&key.namespace) else {
         core.answer_now(cx, Ticket::Here(request.reply_to), Status::NotFound, Payload::Empty);
@@ -15,7 +19,9 @@ pub(crate) fn association(core: &mut Core, cx: &mut Context<'_, Message>, reques
     };
     let (source, target) = (ConceptId(key.source), ConceptId(key.target));
     let kind = key.kind.as_ref().map(|kind| kind.to_native());
-    let there = |_: &mut Context<'_, Message>| Forwarded::Read(Read::Association { namespace, source, target, kind });
+    let there = |_: &mut Context<'_, Message>| {
+        Forwarded::Read(Read::Association { namespace, source, target, kind })
+    };
     core.at_owner(cx, core.owner(&source), request.reply_to, there, |core, cx, ticket| {
         here(core, cx, ticket, namespace, &source, &target, kind);
         Flow::Taken

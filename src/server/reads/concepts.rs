@@ -7,7 +7,11 @@ use sutra_wire::{ConceptId, ConceptKey, Status};
 use crate::core::message::{Forwarded, Message, Payload, Read, Ticket};
 use crate::core::{Core, validated};
 
-pub(crate) fn concept(core: &mut Core, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
+pub(crate) fn concept(
+    core: &mut Core,
+    cx: &mut Context<'_, Message>,
+    request: &Request<'_>,
+) -> Flow {
     let Some(key) = validated::<ConceptKey>(cx, request) else { return Flow::Taken };
     let id = ConceptId(key.id);
     let Some(namespace) = core.namespaces().lookup(&key.namespace) else {

@@ -29,21 +29,31 @@ impl PageStart {
     }
 }
 
-pub(crate) fn concepts(core: &mut Core, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
+pub(crate) fn concepts(
+    core: &mut Core,
+    cx: &mut Context<'_, Message>,
+    request: &Request<'_>,
+) -> Flow {
     let Some(concepts) = validated::<ConceptsRequest>(cx, request) else { return Flow::Taken };
     let PageStart { core: lister, from } = PageStart::from_cursor(concepts.cursor.to_native());
     let namespace = core.namespaces().lookup(&concepts.namespace).filter(|_| lister < cx.cores());
     let Some(namespace) = namespace else {
         // Nothing is listed in a namespace that is not there, nor from a cursor that no server
         // gave.
-        cx.reply_archive(request.reply_to, Status::Ok, core.shard().last_sequence(), &Concepts::default());
+        cx.reply_archive(
+            request.reply_to,
+            Status::Ok,
+            core.shard().last_sequence(),
+            &Concepts::default(),
+        );
         return Flow::Taken;
     };
     let limit = match concepts.limit.to_native() {
         0 => limits::MAX_CONCEPTS,
         limit => limit,
     };
-    let there = |_: &mut Context<'_, Message>| Forwarded::Read(Read::Concepts { namespace, from, limit });
+    let there =
+        |_: &mut Context<'_, Message>| Forwarded::Read(Read::Concepts { namespace, from, limit });
     core.at_owner(cx, lister, request.reply_to, there, |core, cx, ticket| {
         here(core, cx, ticket, namespace, from, limit);
         Flow::Taken
@@ -61,7 +71,9 @@ pub(super) fn here(
     let mut reply = Concepts::default();
     let next = match core.shard().concepts(namespace, from, limit, &mut reply.ids) {
         Some(from) => Some(PageStart { core: cx.index(), from }),
-        None => Some(PageStart { core: cx.index() + 1, from: 0 }).filter(|next| next.core < cx.cores()),
+        None => {
+            Some(PageStart { core: cx.index() + 1, from: 0 }).filter(|next| next.core < cx.cores())
+        }
     };
     reply.cursor = next.map_or(0, PageStart::cursor);
     core.answer_archive(cx, ticket, &reply);

@@ -7,19 +7,34 @@ use sutra_wire::{Checked, ConceptId, Direction, Neighbors, NeighborsRequest, Sta
 use crate::core::message::{Forwarded, Message, Read, Ticket};
 use crate::core::{Core, validated};
 
-pub(crate) fn neighbors(core: &mut Core, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
+pub(crate) fn neighbors(
+    core: &mut Core,
+    cx: &mut Context<'_, Message>,
+    request: &Request<'_>,
+) -> Flow {
     let Some(neighbors) = validated::<NeighborsRequest>(cx, request) else { return Flow::Taken };
     let Some(namespace) = core.namespaces().lookup(&neighbors.namespace) else {
-        cx.reply_archive(request.reply_to, Status::Ok, core.shard().last_sequence(), &Neighbors::default());
+        cx.reply_archive(
+            request.reply_to,
+            Status::Ok,
+            core.shard().last_sequence(),
+            &Neighbors::default(),
+        );
         return Flow::Taken;
     };
     let there = |cx: &mut Context<'_, Message>| {
         Forwarded::Read(Read::Neighbors { namespace, request: neighbors.copy_into(cx.buffer()) })
     };
-    core.at_owner(cx, core.owner(&ConceptId(neighbors.id)), request.reply_to, there, |core, cx, ticket| {
-        here(core, cx, ticket, namespace, neighbors);
-        Flow::Taken
-    })
+    core.at_owner(
+        cx,
+        core.owner(&ConceptId(neighbors.id)),
+        request.reply_to,
+        there,
+        |core, cx, ticket| {
+            here(core, cx, ticket, namespace, neighbors);
+            Flow::Taken
+        },
+    )
 }
 
 pub(super) fn here(

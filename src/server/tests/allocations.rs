@@ -54,7 +54,9 @@ fn requests_in_steady_state_allocate_nothing_on_the_server() {
             confidence: 1.0,
             ..AssociationRecord::default()
         })
-        .map(|association| request(Opcode::Associate, &rkyv::to_bytes::<Error>(&association).unwrap()))
+        .map(|association| {
+            request(Opcode::Associate, &rkyv::to_bytes::<Error>(&association).unwrap())
+        })
         .collect();
 
     assert!(times_on_all_threads() > 0, "the count counts");
@@ -82,7 +84,10 @@ fn requests_in_steady_state_allocate_nothing_on_the_server() {
         let disturbed = allocated.iter().filter(|count| **count > 0).count();
         let looks = began.elapsed().as_millis() as usize / 500;
         let allowed = if name == "query" { looks } else { looks + 3 };
-        assert!(disturbed <= allowed, "{name}: rounds of {CONCEPTS} requests allocated {allocated:?} times");
+        assert!(
+            disturbed <= allowed,
+            "{name}: rounds of {CONCEPTS} requests allocated {allocated:?} times"
+        );
     }
     support::stop(server);
 }

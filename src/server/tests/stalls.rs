@@ -50,7 +50,8 @@ fn a_peer_that_stops_in_the_middle_is_given_up_and_others_notice_nothing() {
     let learn = rkyv::to_bytes::<Error>(&record).unwrap();
     let mut neighbour = opened(address);
     assert!(neighbour.ask(header(Opcode::Learn), &learn).is_ok());
-    let key = rkyv::to_bytes::<Error>(&ConceptKey { id: record.id, namespace: String::new() }).unwrap();
+    let key =
+        rkyv::to_bytes::<Error>(&ConceptKey { id: record.id, namespace: String::new() }).unwrap();
     let query = frame(header(Opcode::Query), &key);
 
     let half_a_frame = thread::spawn(move || {
@@ -79,9 +80,13 @@ fn a_peer_that_stops_in_the_middle_is_given_up_and_others_notice_nothing() {
 
     let reply = neighbour.ask(header(Opcode::Stats), &[]);
     let stats = Checked::<Stats>::new(&reply.payload).unwrap().to_owned();
-    let counter = |name: &str| stats.counters.iter().find(|counter| counter.name == name).unwrap().value;
+    let counter =
+        |name: &str| stats.counters.iter().find(|counter| counter.name == name).unwrap().value;
     assert_eq!(counter("connections_timed_out_stalled"), 2);
     assert!(counter("connections_timed_out_in_hello") >= 1);
-    assert!(counter("resident_bytes") < 256 << 20, "a client that does not read holds no memory without a bound");
+    assert!(
+        counter("resident_bytes") < 256 << 20,
+        "a client that does not read holds no memory without a bound"
+    );
     support::stop(server);
 }

@@ -27,8 +27,20 @@ pub(super) struct Search {
 }
 
 impl Search {
-    pub(super) fn new(to: ReplyTo, query: VectorQuery, deadline: Option<Instant>, cores: usize) -> Self {
-        Self { to, query: Arc::new(query), deadline, missing: cores, is_cut: false, hits: Vec::new() }
+    pub(super) fn new(
+        to: ReplyTo,
+        query: VectorQuery,
+        deadline: Option<Instant>,
+        cores: usize,
+    ) -> Self {
+        Self {
+            to,
+            query: Arc::new(query),
+            deadline,
+            missing: cores,
+            is_cut: false,
+            hits: Vec::new(),
+        }
     }
 
     /// The request that waits for it.
@@ -46,7 +58,8 @@ impl Search {
         if self.is_cut {
             return None;
         }
-        self.hits.sort_unstable_by(|a, b| b.similarity.total_cmp(&a.similarity).then(a.id.cmp(&b.id)));
+        self.hits
+            .sort_unstable_by(|a, b| b.similarity.total_cmp(&a.similarity).then(a.id.cmp(&b.id)));
         self.hits.truncate(self.query.k as usize);
         Some(self.hits)
     }
@@ -77,7 +90,11 @@ impl Searches {
     }
 
     /// Adds a core's hits, `None` where it gave up. Returns the search when it was the last core.
-    pub(super) fn merge(&mut self, number: SearchNumber, hits: Option<Vec<SearchHit>>) -> Option<Search> {
+    pub(super) fn merge(
+        &mut self,
+        number: SearchNumber,
+        hits: Option<Vec<SearchHit>>,
+    ) -> Option<Search> {
         let search = self.0.get_mut(number.0)?;
         search.is_cut |= hits.is_none();
         search.hits.extend(hits.into_iter().flatten());

@@ -55,7 +55,12 @@ impl Shares {
         self.all.is_empty()
     }
 
-    pub(super) fn begin<T>(&mut self, shard: &Shard<T>, core: usize, asked: ShareAsked) -> ShareNumber {
+    pub(super) fn begin<T>(
+        &mut self,
+        shard: &Shard<T>,
+        core: usize,
+        asked: ShareAsked,
+    ) -> ShareNumber {
         let ShareAsked { search, query, deadline, allowed } = asked;
         let state = shard.begin_search(query, allowed);
         ShareNumber(self.all.insert(Share { core, search, deadline, state, is_owed: false }))

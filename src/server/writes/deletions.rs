@@ -121,7 +121,9 @@ impl Deletions {
     /// Walks over the next slice of a deletion's associations.
     pub(super) fn next_slice<T>(&mut self, shard: &Shard<T>, number: DeletionNumber) -> Slice {
         let Some(deletion) = self.running.get_mut(number.0) else { return Slice::Nothing };
-        let (Some(cursor), None) = (deletion.next, &deletion.refused) else { return self.end(number) };
+        let (Some(cursor), None) = (deletion.next, &deletion.refused) else {
+            return self.end(number);
+        };
         let Asked { namespace, ref key, .. } = deletion.asked;
         let id = ConceptId(key.checked().id);
         let query = NeighborQuery {
@@ -144,7 +146,8 @@ impl Deletions {
         let mut keys = std::mem::take(&mut self.keys);
         keys.extend(self.neighbors.drain(..).map(|neighbor| {
             let (kind, other) = (neighbor.kind, ConceptId(neighbor.id));
-            let (source, target) = if neighbor.direction == Direction::Out as u8 { (id, other) } else { (other, id) };
+            let (source, target) =
+                if neighbor.direction == Direction::Out as u8 { (id, other) } else { (other, id) };
             EdgeKey { namespace, source, target, kind }
         }));
         Slice::Removals(keys)
@@ -157,13 +160,19 @@ impl Deletions {
 
     fn end(&mut self, number: DeletionNumber) -> Slice {
         match self.running.try_remove(number.0) {
-            Some(Deletion { asked, removed, refused, .. }) => Slice::End(Ended { asked, removed, refused }),
+            Some(Deletion { asked, removed, refused, .. }) => {
+                Slice::End(Ended { asked, removed, refused })
+            }
             None => Slice::Nothing,
         }
     }
 
     /// One removal of a deletion has ended. Returns whether it was the last of its slice.
-    pub(super) fn removed(&mut self, number: DeletionNumber, outcome: Result<bool, (Status, String)>) -> bool {
+    pub(super) fn removed(
+        &mut self,
+        number: DeletionNumber,
+        outcome: Result<bool, (Status, String)>,
+    ) -> bool {
         let Some(deletion) = self.running.get_mut(number.0) else { return false };
         deletion.under_way -= 1;
         match outcome {
@@ -188,7 +197,11 @@ impl Deletions {
 pub(super) fn cut_short(message: String, removed: u64) -> String {
     match removed {
         0 => message,
-        1 => format!("{message}; 1 association of the concept is removed: delete it again to finish"),
-        _ => format!("{message}; {removed} associations of the concept are removed: delete it again to finish"),
+        1 => {
+            format!("{message}; 1 association of the concept is removed: delete it again to finish")
+        }
+        _ => format!(
+            "{message}; {removed} associations of the concept are removed: delete it again to finish"
+        ),
     }
 }

@@ -108,7 +108,11 @@ impl Registrations {
         let is_new = !self.names.contains_key(name);
         if is_new && core.namespaces().is_full() {
             let limit = sutra_store::MAX_NAMESPACES;
-            cx.refuse(to, Status::StorageFull, sutra_store::StoreError::TooManyNamespaces { limit }.to_string());
+            cx.refuse(
+                to,
+                Status::StorageFull,
+                sutra_store::StoreError::TooManyNamespaces { limit }.to_string(),
+            );
             return Flow::Taken;
         }
         if self.waiting.len() >= WAITING || self.bytes >= WAITING_BYTES {
@@ -128,13 +132,19 @@ impl Registrations {
             return;
         }
         self.running = true;
-        let (namespaces, names) = (Arc::clone(core.namespaces()), std::mem::take(&mut self.gathered));
+        let (namespaces, names) =
+            (Arc::clone(core.namespaces()), std::mem::take(&mut self.gathered));
         let clock = core.shard().last_sequence();
         core.shard_mut().run(cx, move || {
             let numbers = namespaces.register(&names);
-            let refused =
-                names.into_iter().zip(numbers).filter_map(|(name, number)| Some((name, number.err()?.to_string())));
-            Message { clock, body: Body::Write(WriteMessage::Registered { refused: refused.collect() }) }
+            let refused = names
+                .into_iter()
+                .zip(numbers)
+                .filter_map(|(name, number)| Some((name, number.err()?.to_string())));
+            Message {
+                clock,
+                body: Body::Write(WriteMessage::Registered { refused: refused.collect() }),
+            }
         });
     }
 
@@ -202,15 +212,20 @@ impl Registrations {
         let owner = core.owner(&write.concept());
         if owner != cx.index() {
             let mut write = Some(write);
-            let forward =
-                |_: &mut Context<'_, Message>| write.take().expect("a request is made once").numbered(namespace);
+            let forward = |_: &mut Context<'_, Message>| {
+                write.take().expect("a request is made once").numbered(namespace)
+            };
             let _ = core.forward(cx, owner, to, forward);
             return write;
         }
         let ticket = WriteTicket::Request(Ticket::Here(to));
         let logged = match &write {
-            Unnumbered::Learn(record) => core.shard_mut().learn(record.checked(), namespace, ticket),
-            Unnumbered::Associate(record) => core.shard_mut().associate(record.checked(), namespace, ticket),
+            Unnumbered::Learn(record) => {
+                core.shard_mut().learn(record.checked(), namespace, ticket)
+            }
+            Unnumbered::Associate(record) => {
+                core.shard_mut().associate(record.checked(), namespace, ticket)
+            }
         };
         match logged {
             Err(refusal) if refusal.is_stalled() => return Some(write),

@@ -87,7 +87,9 @@ impl Known {
             let (name, held) = (shard_folder(*shard), held.identity()?);
             match (held, data.known_as(&name)?) {
                 (Some(held), Some(found)) if held.is(&found) => {}
-                (_, Some(_)) => return Ok(Some(changed(&here.join(name), "is another folder than it was"))),
+                (_, Some(_)) => {
+                    return Ok(Some(changed(&here.join(name), "is another folder than it was")));
+                }
                 (_, None) => return Ok(Some(changed(&here.join(name), "was removed"))),
             }
         }

@@ -20,7 +20,11 @@ fn the_manifest_is_replaced_whole_and_what_was_left_of_attempts_is_removed() {
     assert_eq!(disk.read_manifest().unwrap().unwrap(), b"two");
     disk.create_shard(0).unwrap();
     assert!(disk.list(0).unwrap().unwrap().is_empty());
-    let leftovers = ["manifest.json.new", "manifest.json.0123456789abcdef.new", "shard-000/vectors-3.index.new"];
+    let leftovers = [
+        "manifest.json.new",
+        "manifest.json.0123456789abcdef.new",
+        "shard-000/vectors-3.index.new",
+    ];
     for leftover in leftovers.iter().chain(&["mine.new", "shard-000/mine.new"]) {
         fs::write(path.join(leftover), "").unwrap();
     }
@@ -48,7 +52,10 @@ fn the_folder_and_all_in_it_are_their_owners_alone() {
     disk.replace_manifest(b"x").unwrap();
     let mode = |name: &str| path.join(name).metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!([mode(""), mode("shard-000")], [0o700; 2]);
-    assert_eq!([mode("lock"), mode("manifest.json"), mode("shard-000/segment-00000000.log")], [0o600; 3]);
+    assert_eq!(
+        [mode("lock"), mode("manifest.json"), mode("shard-000/segment-00000000.log")],
+        [0o600; 3]
+    );
 }
 
 /// A disk with a segment of one block, and its folder.
@@ -74,7 +81,10 @@ fn a_folder_that_was_moved_is_noticed_until_it_is_back() {
     disk.replace_manifest(b"ours").unwrap();
     let Some(Change::Moved(words)) = disk.look().unwrap() else { panic!("another is there") };
     assert!(words.contains("another folder"), "{words}");
-    assert!(fs::read_dir(&path).unwrap().next().is_none(), "nothing is written into another's folder");
+    assert!(
+        fs::read_dir(&path).unwrap().next().is_none(),
+        "nothing is written into another's folder"
+    );
     fs::remove_dir(&path).unwrap();
     fs::rename(&away, &path).unwrap();
     assert_eq!(disk.look().unwrap(), None);
@@ -85,7 +95,9 @@ fn what_was_removed_replaced_or_cut_in_it_is_named() {
     type Change = fn(&Path);
     let changes: [(&str, Change); 6] = [
         ("was removed", |path| fs::remove_dir_all(path).unwrap()),
-        ("was removed", |path| fs::remove_file(path.join("shard-000/segment-00000000.log")).unwrap()),
+        ("was removed", |path| {
+            fs::remove_file(path.join("shard-000/segment-00000000.log")).unwrap()
+        }),
         ("was removed", |path| fs::rename(path.join("shard-000"), path.join("other")).unwrap()),
         ("another folder", |path| {
             fs::rename(path.join("shard-000"), path.join("other")).unwrap();
@@ -97,7 +109,9 @@ fn what_was_removed_replaced_or_cut_in_it_is_named() {
             fs::write(path.join("shard-000/segment-00000000.log"), [0; 8192]).unwrap();
         }),
         ("from 8192 bytes to 100", |path| {
-            let file = fs::OpenOptions::new().write(true).open(path.join("shard-000/segment-00000000.log"));
+            let file = fs::OpenOptions::new()
+                .write(true)
+                .open(path.join("shard-000/segment-00000000.log"));
             file.unwrap().set_len(100).unwrap();
         }),
     ];

@@ -84,7 +84,9 @@ impl Graph {
             let (peer, kind, incoming) = (edge.peer, edge.kind, cursor.incoming);
             visited += 1;
             let is_seen = incoming && peer == node && query.direction == Direction::Both;
-            if let Some(confidence) = edge.confidence.filter(|confidence| !is_seen && query.wants(kind, *confidence)) {
+            if let Some(confidence) =
+                edge.confidence.filter(|confidence| !is_seen && query.wants(kind, *confidence))
+            {
                 found += 1;
                 out.push(Neighbor {
                     id: self.table.id_of(peer).0,

@@ -23,8 +23,13 @@ fn associate(
     confidence: f32,
     sequence: u64,
 ) -> InEdge {
-    let record =
-        AssociationRecord { source: source.0, target: target.0, kind, confidence, ..AssociationRecord::default() };
+    let record = AssociationRecord {
+        source: source.0,
+        target: target.0,
+        kind,
+        confidence,
+        ..AssociationRecord::default()
+    };
     let bytes = rkyv::to_bytes::<rkyv::rancor::Error>(&record).unwrap();
     // SAFETY: these tests never read what lies there.
     let location = unsafe { Location::new(0, 0, 0) };
@@ -73,11 +78,21 @@ fn a_hub_is_read_in_pages_each_edge_once_while_others_are_added() {
         if query.cursor == 0 {
             break;
         }
-        associate(&mut graph, HUB, id(1_000_000 + seen.len() as u32), 0, 0.5, 1_000_000 + seen.len() as u64);
+        associate(
+            &mut graph,
+            HUB,
+            id(1_000_000 + seen.len() as u32),
+            0,
+            0.5,
+            1_000_000 + seen.len() as u64,
+        );
     }
     for direction in [Direction::Out, Direction::In] {
-        let mut ids: Vec<_> =
-            seen.iter().filter(|neighbor| neighbor.direction == direction as u8).map(|n| n.id).collect();
+        let mut ids: Vec<_> = seen
+            .iter()
+            .filter(|neighbor| neighbor.direction == direction as u8)
+            .map(|n| n.id)
+            .collect();
         ids.sort_unstable();
         let mut expected: Vec<_> = (0..1000).map(|number| id(number).0).collect();
         expected.sort_unstable();
@@ -102,9 +117,13 @@ fn edges_are_filtered_by_kind_and_confidence() {
         associate(&mut graph, HUB, id(number), kind, confidence, u64::from(number) + 1);
     }
     let kinds = [u32_le::from_native(0), u32_le::from_native(7)];
-    let query = NeighborQuery { kinds: &kinds, minimum_confidence: 0.5, ..query(HUB, Direction::Out, 100) };
-    let mut found: Vec<_> =
-        pages(&graph, query).0.iter().map(|neighbor| (neighbor.kind, neighbor.confidence)).collect();
+    let query =
+        NeighborQuery { kinds: &kinds, minimum_confidence: 0.5, ..query(HUB, Direction::Out, 100) };
+    let mut found: Vec<_> = pages(&graph, query)
+        .0
+        .iter()
+        .map(|neighbor| (neighbor.kind, neighbor.confidence))
+        .collect();
     found.sort_by(|a, b| a.partial_cmp(b).unwrap());
     assert_eq!(found, [(0, 0.9), (7, 1.0)]);
 }
@@ -131,12 +150,17 @@ fn an_association_with_itself_is_one_whichever_way_it_is_looked_at() {
         let edge = associate(&mut graph, HUB, HUB, kind, 0.5, u64::from(kind));
         graph.apply_in_edge(&edge);
     }
-    for (asked, shown) in
-        [(Direction::Both, Direction::Out), (Direction::Out, Direction::Out), (Direction::In, Direction::In)]
-    {
+    for (asked, shown) in [
+        (Direction::Both, Direction::Out),
+        (Direction::Out, Direction::Out),
+        (Direction::In, Direction::In),
+    ] {
         for limit in [1, 2, 10] {
             let (all, _) = pages(&graph, query(HUB, asked, limit));
-            let seen: Vec<_> = all.iter().map(|neighbor| (neighbor.id, neighbor.kind, neighbor.direction)).collect();
+            let seen: Vec<_> = all
+                .iter()
+                .map(|neighbor| (neighbor.id, neighbor.kind, neighbor.direction))
+                .collect();
             assert_eq!(seen, [7, 2].map(|kind| (HUB.0, kind, shown as u8)), "{asked:?}, {limit}");
         }
     }
@@ -179,7 +203,11 @@ fn a_cursor_that_makes_no_sense_ends_the_walk() {
     associate(&mut graph, id(2), id(1), 0, 0.5, 2);
     for cursor in [2, 3, 1 << 32, (1 << 32) + 1, 1 << 33, u64::MAX] {
         let mut none = Vec::new();
-        assert_eq!(graph.neighbors(&NeighborQuery { cursor, ..query(HUB, Direction::Both, 10) }, &mut none), 0);
+        assert_eq!(
+            graph
+                .neighbors(&NeighborQuery { cursor, ..query(HUB, Direction::Both, 10) }, &mut none),
+            0
+        );
         assert_eq!(none, [], "cursor {cursor}");
     }
 }

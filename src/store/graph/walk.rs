@@ -56,7 +56,13 @@ impl Walk {
 
 impl Graph {
     /// Puts a node's edges of this direction into a walk; `from` is what steps will call it.
-    pub(crate) fn begin_walk(&self, walk: &mut Walk, from: u32, node: NodeNumber, direction: Direction) {
+    pub(crate) fn begin_walk(
+        &self,
+        walk: &mut Walk,
+        from: u32,
+        node: NodeNumber,
+        direction: Direction,
+    ) {
         if direction != Direction::In {
             walk.outgoing.extend(self.outgoing.first(node).map(|edge| Cursor { from, edge }));
         }
@@ -68,7 +74,13 @@ impl Graph {
     /// Goes on with a walk until it is over or about `limit` edges were looked at. It may look at
     /// more, but at no more than one for each list. Appends those of the wanted kinds, all where
     /// none is named.
-    pub(crate) fn continue_walk(&self, walk: &mut Walk, kinds: &[u32], limit: usize, out: &mut Vec<Step>) {
+    pub(crate) fn continue_walk(
+        &self,
+        walk: &mut Walk,
+        kinds: &[u32],
+        limit: usize,
+        out: &mut Vec<Step>,
+    ) {
         let mut seen = 0;
         while seen < limit && !walk.is_over() {
             for is_outgoing in [true, false] {
@@ -142,7 +154,12 @@ mod tests {
             for step in &all {
                 let peer = graph.table.id_of(step.peer);
                 let target = [0, 2000, 2001][step.from as usize - 70];
-                assert!(edges.iter().any(|edge| (id(edge.0), edge.1, edge.2) == (peer, target, step.kind)), "{step:?}");
+                assert!(
+                    edges
+                        .iter()
+                        .any(|edge| (id(edge.0), edge.1, edge.2) == (peer, target, step.kind)),
+                    "{step:?}"
+                );
                 assert!(!step.is_outgoing);
             }
             let mut peers: Vec<_> = all.iter().map(|step| (step.from, step.peer)).collect();
@@ -159,7 +176,8 @@ mod tests {
         graph.begin_walk(&mut walk, 0, node(&graph, 0), Direction::In);
         let mut seen = Vec::new();
         graph.continue_walk(&mut walk, &[], 1, &mut seen);
-        let key = EdgeKey { namespace: NamespaceId::DEFAULT, source: id(2), target: id(0), kind: 0 };
+        let key =
+            EdgeKey { namespace: NamespaceId::DEFAULT, source: id(2), target: id(0), kind: 0 };
         graph.apply_in_edge(&InEdge { key, confidence: None, sequence: 9 });
         graph.continue_walk(&mut walk, &[], 10, &mut seen);
         let ids: Vec<_> = seen.iter().map(|step| graph.table.id_of(step.peer)).collect();

@@ -16,15 +16,19 @@ impl Source {
         disk.sync(&file)?;
         let length = disk.len(&file)?;
         let bytes = usize::try_from(length).ok().filter(|bytes| u32::try_from(*bytes).is_ok());
-        let bytes = bytes.ok_or_else(|| self.damaged(name, 0, format!("a segment can't be {length} bytes long")))?;
+        let bytes = bytes.ok_or_else(|| {
+            self.damaged(name, 0, format!("a segment can't be {length} bytes long"))
+        })?;
         // The header says how long the segment may become; until then a block is enough.
         let mut block = [0; SEGMENT_HEADER];
         let first = bytes.min(SEGMENT_HEADER);
         disk.read(&file, 0, &mut block[..first])?;
         let header = SegmentHeader::decode(&block[..first]);
         let capacity = header.as_ref().map_or(0, |header| header.capacity);
-        let capacity = usize::try_from(capacity).ok().filter(|capacity| u32::try_from(*capacity).is_ok());
-        let capacity = capacity.ok_or_else(|| self.damaged(name, 0, "the segment's size makes no sense"))?;
+        let capacity =
+            usize::try_from(capacity).ok().filter(|capacity| u32::try_from(*capacity).is_ok());
+        let capacity =
+            capacity.ok_or_else(|| self.damaged(name, 0, "the segment's size makes no sense"))?;
         let mut writer = RegionWriter::new(capacity.max(bytes).max(SEGMENT_HEADER))?;
         disk.read(&file, 0, &mut writer.writable()[..bytes])?;
         Ok(Loaded { name, file, writer, bytes, header })

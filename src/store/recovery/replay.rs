@@ -10,7 +10,8 @@ use crate::StoreError;
 use crate::commit::{self, Commit, Fault};
 use crate::disk::SegmentName;
 use crate::format::{
-    ENTRY_HEADER, Entry, EntryHeader, KIND_ASSOCIATION, KIND_CONCEPT, KIND_REMOVAL, KIND_TOMBSTONE, SegmentHeader,
+    ENTRY_HEADER, Entry, EntryHeader, KIND_ASSOCIATION, KIND_CONCEPT, KIND_REMOVAL, KIND_TOMBSTONE,
+    SegmentHeader,
 };
 use crate::log_memory::Location;
 use crate::namespaces::NamespaceId;
@@ -22,7 +23,11 @@ const MAX_SEQUENCE: u64 = 1 << 62;
 impl Recovery {
     /// Applies every commit from the watermark on, and moves it behind them; returns why there are
     /// no more.
-    pub(super) fn replay(&mut self, loaded: &mut Loaded, header: &SegmentHeader) -> Result<Fault, StoreError> {
+    pub(super) fn replay(
+        &mut self,
+        loaded: &mut Loaded,
+        header: &SegmentHeader,
+    ) -> Result<Fault, StoreError> {
         loop {
             let start = loaded.writer.frozen();
             let commit = match self.verify(loaded, header) {
@@ -31,11 +36,17 @@ impl Recovery {
                 Err(fault) => return Ok(fault),
             };
             if commit.sequence >= MAX_SEQUENCE {
-                return Err(self.source.damaged(loaded.name, start, "its sequences can't be that high"));
+                return Err(self.source.damaged(
+                    loaded.name,
+                    start,
+                    "its sequences can't be that high",
+                ));
             }
             loaded.writer.freeze(start + commit.padded);
             let region = Arc::clone(loaded.writer.region());
-            let whole = region.bytes(start..start + commit.padded).expect("the watermark was just moved behind it");
+            let whole = region
+                .bytes(start..start + commit.padded)
+                .expect("the watermark was just moved behind it");
             for (at, entry) in commit::entries(whole, &commit) {
                 self.apply(loaded.name, start + at, &entry)?;
             }
@@ -51,13 +62,20 @@ impl Recovery {
         self.report.entries += u64::from(commit.body.entries);
     }
 
-    fn apply(&mut self, name: SegmentName, offset: usize, entry: &Entry<'_>) -> Result<(), StoreError> {
+    fn apply(
+        &mut self,
+        name: SegmentName,
+        offset: usize,
+        entry: &Entry<'_>,
+    ) -> Result<(), StoreError> {
         let (header, body) = (&entry.header, entry.body);
         let at = offset + ENTRY_HEADER;
         match header.kind {
             KIND_CONCEPT => {
                 let record = self.validated::<ConceptRecord>(name, at, body)?;
-                let Some(namespace) = self.namespace(name, at, header, &record.namespace)? else { return Ok(()) };
+                let Some(namespace) = self.namespace(name, at, header, &record.namespace)? else {
+                    return Ok(());
+                };
                 self.check_owner(name, at, &ConceptId(record.id))?;
                 // SAFETY: `validated` accepted exactly these bytes, which lie at a multiple of 16
                 // of this segment and below its watermark.
@@ -66,12 +84,16 @@ impl Recovery {
             }
             KIND_ASSOCIATION | KIND_REMOVAL => {
                 let record = self.validated::<AssociationRecord>(name, at, body)?;
-                let Some(namespace) = self.namespace(name, at, header, &record.namespace)? else { return Ok(()) };
+                let Some(namespace) = self.namespace(name, at, header, &record.namespace)? else {
+                    return Ok(());
+                };
                 self.check_owner(name, at, &ConceptId(record.source))?;
                 // SAFETY: as for a concept.
                 let location = unsafe { Location::new(name.number, at, body.len()) };
                 let edge = match header.kind {
-                    KIND_REMOVAL => self.graph.dissociate(namespace, &record, location, header.sequence).0,
+                    KIND_REMOVAL => {
+                        self.graph.dissociate(namespace, &record, location, header.sequence).0
+                    }
                     _ => self.graph.associate(namespace, &record, location, header.sequence),
                 };
                 match self.source.layout.owner(&edge.key.target) {
@@ -81,12 +103,16 @@ impl Recovery {
             }
             KIND_TOMBSTONE => {
                 let key = self.validated::<ConceptKey>(name, at, body)?;
-                let Some(namespace) = self.namespace(name, at, header, &key.namespace)? else { return Ok(()) };
+                let Some(namespace) = self.namespace(name, at, header, &key.namespace)? else {
+                    return Ok(());
+                };
                 self.check_owner(name, at, &ConceptId(key.id))?;
                 self.graph.delete(namespace, &ConceptId(key.id), header.sequence);
             }
             kind => {
-                let what = format!("it has an entry of kind {kind} at byte {offset}, which this version does not know");
+                let what = format!(
+                    "it has an entry of kind {kind} at byte {offset}, which this version does not know"
+                );
                 return Err(StoreError::Version { file: self.source.path(name), what });
             }
         }
@@ -99,8 +125,9 @@ impl Recovery {
         at: usize,
         body: &'a [u8],
     ) -> Result<Checked<'a, R>, StoreError> {
-        Checked::new(body)
-            .map_err(|error| self.source.damaged(name, at, format!("an entry's record is not valid: {error}")))
+        Checked::new(body).map_err(|error| {
+            self.source.damaged(name, at, format!("an entry's record is not valid: {error}"))
+        })
     }
 
     /// The number of an entry's namespace; `None` where that one gave its place back after the
@@ -125,7 +152,9 @@ impl Recovery {
     fn check_owner(&self, name: SegmentName, at: usize, id: &ConceptId) -> Result<(), StoreError> {
         match self.source.layout.owner(id) {
             owner if owner == self.source.shard => Ok(()),
-            owner => Err(self.source.damaged(name, at, format!("this record belongs to shard {owner}"))),
+            owner => {
+                Err(self.source.damaged(name, at, format!("this record belongs to shard {owner}")))
+            }
         }
     }
 }

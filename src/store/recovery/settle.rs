@@ -61,7 +61,16 @@ impl Replayed {
         let reached = Reached { number: expected.number - 1, position };
         let end = LogEnd { shard: expected.shard, reached, crc: expected.previous };
         let active = active(tail, &header);
-        Ok(Recovered { graph, memory, end, sequence: expected.sequence, active, spare, uncut, report })
+        Ok(Recovered {
+            graph,
+            memory,
+            end,
+            sequence: expected.sequence,
+            active,
+            spare,
+            uncut,
+            report,
+        })
     }
 
     /// Removes the segments behind the log's end; the first of them stays as the spare if it is fit
@@ -87,9 +96,14 @@ impl Replayed {
     /// The segment as the spare, if it is empty and such as would be made now.
     fn spare(&self, name: SegmentName) -> Result<Option<Segment>, StoreError> {
         let mut loaded = self.source.load(name)?;
-        let (Ok(header), block) = (loaded.header.clone(), loaded.file.alignment()) else { return Ok(None) };
+        let (Ok(header), block) = (loaded.header.clone(), loaded.file.alignment()) else {
+            return Ok(None);
+        };
         let first = header.first_commit();
-        if header.block != block || header.capacity < self.source.segment_bytes as u64 || loaded.bytes < first {
+        if header.block != block
+            || header.capacity < self.source.segment_bytes as u64
+            || loaded.bytes < first
+        {
             return Ok(None);
         }
         let prepared = loaded.bytes - loaded.bytes % block as usize;
@@ -107,7 +121,10 @@ impl Replayed {
         let end = self.tail.writer.frozen();
         let torn = self.tail.used();
         let bytes = self.tail.bytes;
-        if bytes == end && (bytes as u64) < self.header.capacity && !bytes.is_multiple_of(FIRST_STEP) {
+        if bytes == end
+            && (bytes as u64) < self.header.capacity
+            && !bytes.is_multiple_of(FIRST_STEP)
+        {
             // Space is made ready behind every commit, a step at a time, so a file does not end
             // there by itself.
             let path = self.source.path(self.tail.name);
@@ -132,10 +149,12 @@ impl Replayed {
 fn active(tail: Loaded, header: &SegmentHeader) -> Segment {
     let block = header.block as usize;
     let end = tail.writer.frozen();
-    let capacity = usize::try_from(header.capacity).expect("loading checked it").min(tail.writer.len());
+    let capacity =
+        usize::try_from(header.capacity).expect("loading checked it").min(tail.writer.len());
     // Where the file now asks for larger blocks than it did, nothing more can be put into this
     // segment.
-    let capacity = if tail.file.alignment() > header.block { end } else { capacity - capacity % block };
+    let capacity =
+        if tail.file.alignment() > header.block { end } else { capacity - capacity % block };
     let prepared = (tail.bytes - tail.bytes % block).clamp(end, capacity.max(end));
     Segment::new(tail.name.number, tail.file, tail.writer, header, prepared, capacity)
 }

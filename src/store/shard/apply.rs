@@ -16,9 +16,12 @@ impl<T> Shard<T> {
                 let record = self.memory.record(location).expect(SEALED);
                 let id = ConceptId(record.id);
                 let table = self.graph.table();
-                let previous = table.location(namespace, &id).and_then(|location| self.memory.record(location));
+                let previous = table
+                    .location(namespace, &id)
+                    .and_then(|location| self.memory.record(location));
                 self.graph.learn(namespace, &record, location, sequence);
-                if (!record.embedding.is_empty() || previous.is_some_and(|previous| !previous.embedding.is_empty()))
+                if (!record.embedding.is_empty()
+                    || previous.is_some_and(|previous| !previous.embedding.is_empty()))
                     && let Some(node) = self.graph.table().find(namespace, &id)
                 {
                     self.vectors.learned(namespace, node, &record, previous);
@@ -34,7 +37,8 @@ impl<T> Shard<T> {
             }
             Write::Removal(location) => {
                 let record = self.memory.record(location).expect(SEALED);
-                let (edge, was_there) = self.graph.dissociate(namespace, &record, location, sequence);
+                let (edge, was_there) =
+                    self.graph.dissociate(namespace, &record, location, sequence);
                 Effect::Removal(edge, was_there)
             }
             Write::Tombstone(location) => {

@@ -2,7 +2,8 @@
 
 use sutra_runtime::RegionSlice;
 use sutra_wire::{
-    ArchivedAssociationRecord, AssociationRecord, Checked, ConceptId, ConceptRecord, Direction, Neighbor,
+    ArchivedAssociationRecord, AssociationRecord, Checked, ConceptId, ConceptRecord, Direction,
+    Neighbor,
 };
 
 use super::Shard;
@@ -16,7 +17,11 @@ impl<T> Shard<T> {
     }
 
     /// A concept's record, read in place. Cost: one table lookup.
-    pub fn record(&self, namespace: NamespaceId, id: &ConceptId) -> Option<Checked<'_, ConceptRecord>> {
+    pub fn record(
+        &self,
+        namespace: NamespaceId,
+        id: &ConceptId,
+    ) -> Option<Checked<'_, ConceptRecord>> {
         self.memory.record(self.graph.table().location(namespace, id)?)
     }
 
@@ -38,7 +43,13 @@ impl<T> Shard<T> {
     /// (0 is the beginning), `None` at the end. Concepts that are there throughout come exactly
     /// once. A call looks at a bounded number of concepts, so it may return fewer than asked for,
     /// even none.
-    pub fn concepts(&self, namespace: NamespaceId, from: u32, limit: u32, out: &mut Vec<[u8; 16]>) -> Option<u32> {
+    pub fn concepts(
+        &self,
+        namespace: NamespaceId,
+        from: u32,
+        limit: u32,
+        out: &mut Vec<[u8; 16]>,
+    ) -> Option<u32> {
         self.graph.concepts(namespace, from, limit, out)
     }
 
@@ -49,7 +60,12 @@ impl<T> Shard<T> {
         of: &ArchivedAssociationRecord,
     ) -> Option<Checked<'_, AssociationRecord>> {
         let (source, target) = (ConceptId(of.source), ConceptId(of.target));
-        self.memory.record(self.graph.association(namespace, &source, &target, Some(of.kind.to_native()))?)
+        self.memory.record(self.graph.association(
+            namespace,
+            &source,
+            &target,
+            Some(of.kind.to_native()),
+        )?)
     }
 
     /// Appends a concept's neighbours to `out`; returns the cursor to go on with, 0 at the end.

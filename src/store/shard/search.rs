@@ -13,7 +13,11 @@ impl<T> Shard<T> {
     /// `allowed`: only these concepts, of which those of other shards are passed over. Finds
     /// nothing where the namespace has no vectors here, or ones of another dimension.
     /// Cost: a copy of the vector; with filters a look at 256 records.
-    pub fn begin_search(&self, query: Arc<VectorQuery>, allowed: Option<Vec<[u8; 16]>>) -> VectorSearch {
+    pub fn begin_search(
+        &self,
+        query: Arc<VectorQuery>,
+        allowed: Option<Vec<[u8; 16]>>,
+    ) -> VectorSearch {
         self.vectors.begin(query, allowed, Records::of(self.graph.table(), &self.memory))
     }
 

@@ -45,8 +45,9 @@ fn a_deleted_concept_is_gone_from_both_ends_on_every_shard_and_stays_gone() {
             assert_eq!(both.len(), 2, "its own neighbours stay: {both:?}");
             assert!(both.iter().all(|(peer, ..)| *peer != id(HUB)));
         }
-        let stats =
-            |of: fn(&sutra_store::ShardStats) -> u64| world.shards.iter().map(|shard| of(&shard.stats())).sum::<u64>();
+        let stats = |of: fn(&sutra_store::ShardStats) -> u64| {
+            world.shards.iter().map(|shard| of(&shard.stats())).sum::<u64>()
+        };
         assert_eq!((stats(|shard| shard.concepts), stats(|shard| shard.associations)), (100, 100));
         world = reopened(world, folder.path());
     }
@@ -76,7 +77,8 @@ fn what_is_learned_after_a_delete_is_new() {
 }
 
 #[test]
-fn a_delete_that_a_crash_cut_short_leaves_the_concept_with_fewer_associations_and_can_be_repeated() {
+fn a_delete_that_a_crash_cut_short_leaves_the_concept_with_fewer_associations_and_can_be_repeated()
+{
     for done in [0, 1, 7, 20] {
         let folder = folder();
         let mut world = World::open_with(folder.path(), &three(Durability::Always)).unwrap();
@@ -92,7 +94,12 @@ fn a_delete_that_a_crash_cut_short_leaves_the_concept_with_fewer_associations_an
         world = reopened(world, folder.path());
         assert!(world.concept("", id(HUB)).is_some(), "{done} removed");
         let left = world.edges("", id(HUB));
-        assert!(!left.is_empty() && left.len() <= 21 - done && left.iter().all(|edge| edges.contains(edge)), "{done}");
+        assert!(
+            !left.is_empty()
+                && left.len() <= 21 - done
+                && left.iter().all(|edge| edges.contains(edge)),
+            "{done}"
+        );
         assert!(world.delete("", id(HUB)));
         world = reopened(world, folder.path());
         assert_eq!((world.concept("", id(HUB)), world.edges("", id(HUB)).len()), (None, 0));
@@ -125,7 +132,10 @@ fn the_same_id_in_another_namespace_is_left_alone() {
     let mut world = World::open_with(folder.path(), &three(Durability::Always)).unwrap();
     for namespace in ["", "other"] {
         let namespace = namespace.to_owned();
-        world.learn(&sutra_wire::ConceptRecord { namespace: namespace.clone(), ..concept(1, "one") });
+        world.learn(&sutra_wire::ConceptRecord {
+            namespace: namespace.clone(),
+            ..concept(1, "one")
+        });
         world.associate(&AssociationRecord { namespace, ..association(1, 2, 0.5) });
     }
     world.commit();

@@ -16,7 +16,9 @@ fn of(namespace: &str, number: u32) -> ConceptRecord {
 }
 
 fn is_refused(world: &mut World, vector: &[f32]) -> bool {
-    (1000..1020).all(|number| matches!(world.try_learn(&with_vector(number, vector)), Err(Refusal::Dimension { .. })))
+    (1000..1020).all(|number| {
+        matches!(world.try_learn(&with_vector(number, vector)), Err(Refusal::Dimension { .. }))
+    })
 }
 
 #[test]
@@ -62,7 +64,9 @@ fn a_first_vector_that_never_lands_fixes_nothing() {
     let folder = folder();
     let cores = options(2, Durability::Always);
     let mut world = World::open_with(folder.path(), &cores).unwrap();
-    let owner = |world: &World, number: u32| usize::from(world.layout.owner(&sutra_wire::ConceptId(id(number))));
+    let owner = |world: &World, number: u32| {
+        usize::from(world.layout.owner(&sutra_wire::ConceptId(id(number))))
+    };
     let first = (0..).find(|number| owner(&world, *number) == 0).unwrap();
     let second = (0..).find(|number| owner(&world, *number) == 1).unwrap();
     world.learn(&with_vector(first, &[1.0; 3]));
@@ -76,7 +80,8 @@ fn a_first_vector_that_never_lands_fixes_nothing() {
 }
 
 #[test]
-fn vectors_of_another_dimension_come_while_the_index_of_the_old_ones_is_away_and_searches_are_under_way() {
+fn vectors_of_another_dimension_come_while_the_index_of_the_old_ones_is_away_and_searches_are_under_way()
+ {
     let folder = folder();
     let large = OpenOptions { segment_bytes: 16 << 20, ..options(1, Durability::Os) };
     let mut world = World::open_with(folder.path(), &large).unwrap();
@@ -119,7 +124,10 @@ fn namespaces_without_content_give_their_places_back_at_a_start_and_can_come_aga
     for number in 1..40 {
         let name = format!("n{number}");
         world.learn(&ConceptRecord { embedding: vec![1.0; number as usize], ..of(&name, number) });
-        world.associate(&AssociationRecord { namespace: name, ..association(number, number + 1, 0.5) });
+        world.associate(&AssociationRecord {
+            namespace: name,
+            ..association(number, number + 1, 0.5)
+        });
     }
     world.commit();
     // 1 to 9 lose everything, 10 to 19 their concepts alone, and 20 to 29 their associations alone.
@@ -149,7 +157,11 @@ fn namespaces_without_content_give_their_places_back_at_a_start_and_can_come_aga
     let mut world = World::open_with(folder.path(), &cores).unwrap();
     // In the places of others, whose entries the log still has; one under its old name.
     for name in ["new", "n3"] {
-        world.learn(&ConceptRecord { content: name.into(), embedding: vec![1.0; 7], ..of(name, 3) });
+        world.learn(&ConceptRecord {
+            content: name.into(),
+            embedding: vec![1.0; 7],
+            ..of(name, 3)
+        });
         world.commit();
     }
     drop(world);

@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::support::{World, archive, concept, folder, id, options, segment, write};
 use sutra_runtime::DataFile;
 use sutra_store::{
-    Acknowledged, Change, CheckpointName, Disk, FileDisk, NamespaceId, Refusal, SegmentName, StoreError,
+    Acknowledged, Change, CheckpointName, Disk, FileDisk, NamespaceId, Refusal, SegmentName,
+    StoreError,
 };
 use sutra_wire::{Checked, ConceptRecord, Durability};
 
@@ -34,7 +35,11 @@ impl FullDisk {
     }
 
     fn check(&self) -> io::Result<()> {
-        if self.full.load(Ordering::Relaxed) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        if self.full.load(Ordering::Relaxed) {
+            Err(io::ErrorKind::StorageFull.into())
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -116,7 +121,10 @@ fn a_full_disk_refuses_writes_until_there_is_space_again() {
     assert!(accepted > 10, "what was ready was used up first");
     world.commit();
     assert!(world.shards[0].health().is_err());
-    assert!((0..accepted).all(|number| world.concept("", id(number)).is_some()), "all that was accepted is there");
+    assert!(
+        (0..accepted).all(|number| world.concept("", id(number)).is_some()),
+        "all that was accepted is there"
+    );
     assert!(!segment_exists(folder.path(), 1), "nothing half made is left");
 
     disk.set_full(false);
@@ -158,7 +166,8 @@ fn a_store_can_not_be_made_on_a_full_disk_and_can_be_later() {
     let folder = folder();
     let disk = FullDisk::open(folder.path());
     disk.set_full(true);
-    let error = World::open_on(disk.clone(), &options(2, Durability::Always)).err().unwrap().to_string();
+    let error =
+        World::open_on(disk.clone(), &options(2, Durability::Always)).err().unwrap().to_string();
     assert!(error.contains("free space"), "{error}");
     disk.set_full(false);
     World::open_on(disk, &options(2, Durability::Always)).unwrap();
@@ -217,7 +226,8 @@ fn a_commit_that_finds_no_space_is_refused_and_the_log_goes_on_when_there_is_som
         // What comes while it is on its way gathers behind it, in this segment or the next.
         let commit = world.shards[0].next_commit().unwrap();
         write(&commit).unwrap();
-        let gathered = (0..behind).filter(|number| learn_once(&mut world, 2000 + number, &text)).count();
+        let gathered =
+            (0..behind).filter(|number| learn_once(&mut world, 2000 + number, &text)).count();
         world.finish(0, Ok(()));
         if gathered == 0 {
             world.learn(&concept(1001, &text));
@@ -225,7 +235,10 @@ fn a_commit_that_finds_no_space_is_refused_and_the_log_goes_on_when_there_is_som
         let refused = commit_without_space(&mut world);
         assert_eq!(refused.len(), gathered.max(1), "{before} {behind}: {refused:?}");
         assert!(refused.iter().all(is_full), "{before} {behind}: {refused:?}");
-        assert!(matches!(world.try_learn(&concept(3000, "no")), Err(Refusal::Full { .. })), "{before} {behind}");
+        assert!(
+            matches!(world.try_learn(&concept(3000, "no")), Err(Refusal::Full { .. })),
+            "{before} {behind}"
+        );
         assert!(world.shards[0].health().is_err());
         assert!(world.concept("", id(1000)).is_some(), "reads go on");
         world.clock.pass(1_000_000);
@@ -239,7 +252,9 @@ fn a_commit_that_finds_no_space_is_refused_and_the_log_goes_on_when_there_is_som
         let mut world = World::open(folder.path()).unwrap();
         assert_eq!(world.opened.report.cut(), 0);
         let there = |world: &mut World, number| world.concept("", id(number)).is_some();
-        assert!((0..before).chain([1000]).chain(4000..4010).all(|number| there(&mut world, number)));
+        assert!(
+            (0..before).chain([1000]).chain(4000..4010).all(|number| there(&mut world, number))
+        );
         assert!(!(2000..2000 + behind).chain([1001, 3000]).any(|number| there(&mut world, number)));
     }
 }
@@ -296,7 +311,9 @@ fn a_segment_that_was_left_half_made_is_made_anew_and_one_with_data_is_not() {
         });
         match full {
             None => assert!(is_taken),
-            Some(refusal) => assert!(!is_taken && refusal.to_string().contains("segment-00000001"), "{refusal}"),
+            Some(refusal) => {
+                assert!(!is_taken && refusal.to_string().contains("segment-00000001"), "{refusal}")
+            }
         }
         let holds = fs::read(segment(folder.path(), 0, 1)).unwrap() != left;
         assert_eq!(holds, is_taken);

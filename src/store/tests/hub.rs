@@ -42,7 +42,9 @@ fn pages(world: &mut World, mut query: NeighborQuery<'_>) -> Vec<Neighbor> {
 /// How often each other end comes, by direction.
 fn counted(neighbors: &[Neighbor]) -> HashMap<([u8; 16], u8), usize> {
     let mut counts = HashMap::new();
-    neighbors.iter().for_each(|neighbor| *counts.entry((neighbor.id, neighbor.direction)).or_default() += 1);
+    neighbors
+        .iter()
+        .for_each(|neighbor| *counts.entry((neighbor.id, neighbor.direction)).or_default() += 1);
     counts
 }
 
@@ -66,7 +68,11 @@ fn every_edge_of_a_hub_comes_exactly_once_on_any_core_and_after_a_restart() {
         let counts = counted(&all);
         assert_eq!(counts.len(), all.len(), "none comes twice");
         assert!((0..EDGES).all(|number| counts.contains_key(&(id(number), Direction::Out as u8))));
-        assert!((0..EDGES).step_by(2).all(|number| counts.contains_key(&(id(number), Direction::In as u8))));
+        assert!(
+            (0..EDGES)
+                .step_by(2)
+                .all(|number| counts.contains_key(&(id(number), Direction::In as u8)))
+        );
         assert_eq!(pages(&mut world, hub(Direction::Out)).len() as u32, EDGES);
         assert_eq!(pages(&mut world, hub(Direction::In)).len() as u32, EDGES / 2);
 
@@ -74,7 +80,8 @@ fn every_edge_of_a_hub_comes_exactly_once_on_any_core_and_after_a_restart() {
         let filtered = pages(&mut world, NeighborQuery { kinds: &kinds, ..hub(Direction::Out) });
         assert_eq!(filtered.len() as u32, 2 * EDGES / 5);
         assert!(filtered.iter().all(|neighbor| neighbor.kind % 2 == 1));
-        let sure = pages(&mut world, NeighborQuery { minimum_confidence: 0.75, ..hub(Direction::Both) });
+        let sure =
+            pages(&mut world, NeighborQuery { minimum_confidence: 0.75, ..hub(Direction::Both) });
         assert_eq!(sure.len() as u32, EDGES);
 
         // The other ends see the hub, on whatever core they are.
@@ -128,8 +135,13 @@ fn an_association_with_itself_goes_out_and_comes_in_and_stays_one_after_a_restar
     world.commit();
     for _ in 0..2 {
         for number in 0..9 {
-            for (direction, goes_out) in [(Direction::Both, true), (Direction::Out, true), (Direction::In, false)] {
-                assert_eq!(world.neighbors("", id(number), direction), [(id(number), 0, 0.75, goes_out)]);
+            for (direction, goes_out) in
+                [(Direction::Both, true), (Direction::Out, true), (Direction::In, false)]
+            {
+                assert_eq!(
+                    world.neighbors("", id(number), direction),
+                    [(id(number), 0, 0.75, goes_out)]
+                );
             }
         }
         let associations: u64 = world.shards.iter().map(|shard| shard.stats().associations).sum();

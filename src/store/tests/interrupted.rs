@@ -41,9 +41,22 @@ fn gone() -> io::Error {
 }
 
 impl CutDisk {
-    fn open(folder: &Path, durability: Durability, cut_at: usize, left: Left, reads: bool) -> Arc<Self> {
+    fn open(
+        folder: &Path,
+        durability: Durability,
+        cut_at: usize,
+        left: Left,
+        reads: bool,
+    ) -> Arc<Self> {
         let disk = FileDisk::open(folder, durability, "").unwrap();
-        Arc::new(Self { disk, left, operations: AtomicUsize::new(0), cut_at, reads, synced: Mutex::default() })
+        Arc::new(Self {
+            disk,
+            left,
+            operations: AtomicUsize::new(0),
+            cut_at,
+            reads,
+            synced: Mutex::default(),
+        })
     }
 
     /// What becomes of the next operation: all of it, or what is left of it.
@@ -86,7 +99,9 @@ impl Disk for CutDisk {
         let (left, result) = self.next();
         match left {
             Left::Nothing => {}
-            Left::Half => fs::write(self.folder().join("manifest.json.new"), &bytes[..bytes.len() / 2])?,
+            Left::Half => {
+                fs::write(self.folder().join("manifest.json.new"), &bytes[..bytes.len() / 2])?
+            }
             Left::All => self.disk.replace_manifest(bytes)?,
         }
         result
@@ -115,7 +130,10 @@ impl Disk for CutDisk {
     fn read(&self, file: &DataFile, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         // What a killed server wrote may be in the page cache only: it counts when it is on the
         // disk.
-        assert!(!self.reads || self.synced.lock().unwrap().contains(file.path()), "read before it was synced");
+        assert!(
+            !self.reads || self.synced.lock().unwrap().contains(file.path()),
+            "read before it was synced"
+        );
         CutDisk::read(self, || self.disk.read(file, offset, buffer))
     }
     fn zero_fill(&self, file: &DataFile, range: Range<u64>) -> io::Result<()> {
@@ -191,7 +209,8 @@ fn write_commits(world: &mut World, numbers: Range<u32>) {
 }
 
 fn holds(world: &mut World, count: u32) {
-    let there: Vec<u32> = (0..count + 20).filter(|number| world.concept("", id(*number)).is_some()).collect();
+    let there: Vec<u32> =
+        (0..count + 20).filter(|number| world.concept("", id(*number)).is_some()).collect();
     assert!(there.iter().copied().eq(0..count), "{there:?} are there, not the first {count}");
 }
 
@@ -231,7 +250,8 @@ fn a_store_in_the_making_can_be_interrupted_anywhere() {
         assert_eq!(cut, disk.is_cut());
     };
     cut_at_every_operation(folder.path(), &options, false, start, |cut| {
-        let mut world = World::open_with(folder.path(), &options).unwrap_or_else(|error| panic!("{cut}: {error}"));
+        let mut world = World::open_with(folder.path(), &options)
+            .unwrap_or_else(|error| panic!("{cut}: {error}"));
         write_commits(&mut world, 0..3);
         drop(world);
         holds(&mut World::open_with(folder.path(), &options).unwrap(), 3);
@@ -249,12 +269,19 @@ fn a_start_that_cuts_a_torn_tail_and_removes_segments_can_be_interrupted_anywher
     drop(world);
     // Commit 3 is lost, as no sync covered it, and with it all that follow.
     let path = segment(folder.path(), 0, 0);
-    let lost = fs::read(&path).unwrap().windows(7).position(|bytes| bytes == &concept(3, "xxx").id[..7]);
+    let lost =
+        fs::read(&path).unwrap().windows(7).position(|bytes| bytes == &concept(3, "xxx").id[..7]);
     let block = lost.unwrap() / 4096 * 4096;
-    FileOptions::new().write(true).open(path).unwrap().write_all_at(&[0; 4096], block as u64).unwrap();
+    FileOptions::new()
+        .write(true)
+        .open(path)
+        .unwrap()
+        .write_all_at(&[0; 4096], block as u64)
+        .unwrap();
     let start = |disk: Arc<CutDisk>| drop(World::open_on(disk, &options));
     cut_at_every_operation(folder.path(), &options, false, start, |cut| {
-        let mut world = World::open_with(folder.path(), &options).unwrap_or_else(|error| panic!("{cut}: {error}"));
+        let mut world = World::open_with(folder.path(), &options)
+            .unwrap_or_else(|error| panic!("{cut}: {error}"));
         holds(&mut world, 3);
         write_commits(&mut world, 3..12);
         drop(world);
@@ -273,7 +300,9 @@ fn a_disk_that_can_not_be_read_or_synced_stops_a_start_and_nothing_is_changed() 
     let original = files(folder.path());
     let start = |disk: Arc<CutDisk>| match World::open_on(disk.clone(), &options) {
         Ok(_) => assert!(!disk.is_cut()),
-        Err(error) => assert!(matches!(&error, StoreError::Io { source } if source.to_string() == gone().to_string())),
+        Err(error) => assert!(
+            matches!(&error, StoreError::Io { source } if source.to_string() == gone().to_string())
+        ),
     };
     cut_at_every_operation(folder.path(), &options, true, start, |cut| {
         assert!(files(folder.path()) == original, "{cut}");
@@ -301,7 +330,8 @@ fn the_making_of_log_space_can_be_interrupted_anywhere() {
         }
     };
     cut_at_every_operation(folder.path(), &options, false, start, |cut| {
-        let mut world = World::open_with(folder.path(), &options).unwrap_or_else(|error| panic!("{cut}: {error}"));
+        let mut world = World::open_with(folder.path(), &options)
+            .unwrap_or_else(|error| panic!("{cut}: {error}"));
         holds(&mut world, landed.get());
         write_commits(&mut world, landed.get()..landed.get() + 6);
         drop(world);
@@ -330,7 +360,8 @@ fn a_clean_stop_can_be_interrupted_anywhere() {
             assert!(closed.is_err() || !disk.is_cut());
         };
         cut_at_every_operation(folder.path(), &options, true, start, |cut| {
-            let mut world = World::open_with(folder.path(), &options).unwrap_or_else(|error| panic!("{cut}: {error}"));
+            let mut world = World::open_with(folder.path(), &options)
+                .unwrap_or_else(|error| panic!("{cut}: {error}"));
             holds(&mut world, landed.get());
         });
     }

@@ -94,7 +94,10 @@ fn thousands_of_equal_vectors_hide_none_of_the_others_nor_do_they_when_they_are_
         assert_eq!(world.search(&query(vector, 30), Some(&near)).len(), 20);
     }
     let hits = world.search(&query(&equal[0], 5), None);
-    assert_eq!(hits.iter().map(|hit| hit.id).collect::<Vec<_>>(), (0..5).map(id).collect::<Vec<_>>());
+    assert_eq!(
+        hits.iter().map(|hit| hit.id).collect::<Vec<_>>(),
+        (0..5).map(id).collect::<Vec<_>>()
+    );
 
     for number in 0..8000 {
         world.bury("", id(number));
@@ -131,16 +134,23 @@ fn vectors_of_every_odd_kind_are_found_by_themselves_and_so_are_their_nearest() 
         vectors.extend((0..300).map(|_| random(numbers, 48)));
         vectors
     };
-    for (what, noise) in
-        [("noise of 1e-4", 1e-4), ("noise of 1e-3", 1e-3), ("noise of 1e-2", 1e-2), ("noise of 0.1", 0.1)]
-    {
+    for (what, noise) in [
+        ("noise of 1e-4", 1e-4),
+        ("noise of 1e-3", 1e-3),
+        ("noise of 1e-2", 1e-2),
+        ("noise of 0.1", 0.1),
+    ] {
         let vectors = (0..1100).map(|_| around(numbers, &base, noise)).collect();
         kinds.push((what, beside(vectors, numbers)));
     }
-    let multiples = (1..1100).map(|size| base.iter().map(|number| number * size as f32).collect()).collect();
+    let multiples =
+        (1..1100).map(|size| base.iter().map(|number| number * size as f32).collect()).collect();
     kinds.push(("multiples", beside(multiples, numbers)));
     for (what, noise) in [("tight clusters", 0.01), ("clusters", 0.1)] {
-        kinds.push((what, (0..1600).map(|number| around(numbers, &centres[number / 80], noise)).collect()));
+        kinds.push((
+            what,
+            (0..1600).map(|number| around(numbers, &centres[number / 80], noise)).collect(),
+        ));
     }
     let mut offset = |sizes: &[f32]| -> Vec<Vec<f32>> {
         let one = |number: usize| {
@@ -154,7 +164,9 @@ fn vectors_of_every_odd_kind_are_found_by_themselves_and_so_are_their_nearest() 
     kinds.push(("an offset of 100", offset(&[100.0])));
     kinds.push(("an offset of 20", offset(&[20.0])));
     kinds.push(("several offsets", offset(&[100.0, -100.0, 50.0])));
-    for (what, times) in [("one dimension of ten times the size", 10.0), ("one dimension that outweighs all", 100.0)] {
+    for (what, times) in
+        [("one dimension of ten times the size", 10.0), ("one dimension that outweighs all", 100.0)]
+    {
         let mut outlier = |_| {
             let mut vector = random(numbers, 48);
             vector[3] *= times;
@@ -162,13 +174,17 @@ fn vectors_of_every_odd_kind_are_found_by_themselves_and_so_are_their_nearest() 
         };
         kinds.push((what, (0..1500).map(&mut outlier).collect()));
     }
-    let few = (0..1500).map(|_| (0..12).map(|_| [-1.0, 0.0, 1.0][numbers.random_range(0..3)]).collect()).collect();
+    let few = (0..1500)
+        .map(|_| (0..12).map(|_| [-1.0, 0.0, 1.0][numbers.random_range(0..3)]).collect())
+        .collect();
     kinds.push(("few distinct values", few));
     kinds.push(("one number each", (0..1500).map(|_| vec![normal(numbers)]).collect()));
     kinds.push(("two numbers each", (0..1500).map(|_| random(numbers, 2)).collect()));
     kinds.push((
         "zeros",
-        (0..2400).map(|number| if number % 2 == 0 { vec![0.0; 8] } else { random(numbers, 8) }).collect(),
+        (0..2400)
+            .map(|number| if number % 2 == 0 { vec![0.0; 8] } else { random(numbers, 8) })
+            .collect(),
     ));
     for (what, vectors) in kinds {
         let folder = folder();
@@ -190,7 +206,8 @@ fn what_the_checks_found_is_known_after_a_start() {
     let (folder, mut numbers) = (folder(), StdRng::seed_from_u64(3));
     let mut world = open(folder.path());
     let centres: Vec<_> = (0..60).map(|_| random(&mut numbers, 32)).collect();
-    let vectors: Vec<_> = (0..6000).map(|number| around(&mut numbers, &centres[number / 100], 0.02)).collect();
+    let vectors: Vec<_> =
+        (0..6000).map(|number| around(&mut numbers, &centres[number / 100], 0.02)).collect();
     learn(&mut world, 0, &vectors);
     world.index();
     world.stop();

@@ -51,7 +51,10 @@ fn refused(folder: &Path, path: &Path, place: &Range<usize>, why: &str) {
     match open(folder).err() {
         Some(StoreError::Damage { file, offset, what }) => {
             assert_eq!(file, path, "{why}");
-            assert!(place.contains(&(offset as usize)), "{why}: told {offset} ({what}), it lies in {place:?}");
+            assert!(
+                place.contains(&(offset as usize)),
+                "{why}: told {offset} ({what}), it lies in {place:?}"
+            );
         }
         other => panic!("{why}: {other:?}"),
     }
@@ -59,7 +62,8 @@ fn refused(folder: &Path, path: &Path, place: &Range<usize>, why: &str) {
 }
 
 fn holds(world: &mut World, count: u32) {
-    let there = (0..count + 10).filter(|number| world.concept("", id(*number)).is_some()).count() as u32;
+    let there =
+        (0..count + 10).filter(|number| world.concept("", id(*number)).is_some()).count() as u32;
     assert_eq!(there, count);
 }
 
@@ -101,8 +105,9 @@ fn a_changed_bit_before_the_end_of_a_clean_stop_is_refused_the_last_commit_inclu
 fn the_loss_of_the_last_used_segment_is_noticed() {
     for durability in EVERY {
         let (folder, _) = stopped(durability, 25);
-        let spare =
-            |number: &usize| fs::read(segment(folder.path(), 0, *number)).unwrap()[4096..].iter().all(|b| *b == 0);
+        let spare = |number: &usize| {
+            fs::read(segment(folder.path(), 0, *number)).unwrap()[4096..].iter().all(|b| *b == 0)
+        };
         let files = fs::read_dir(folder.path().join("shard-000")).unwrap().count();
         let last = (0..files).rev().find(|number| !spare(number)).unwrap();
         assert!(last > 1);
@@ -110,7 +115,10 @@ fn the_loss_of_the_last_used_segment_is_noticed() {
             fs::remove_file(segment(folder.path(), 0, number)).unwrap();
         }
         let error = open(folder.path()).err().unwrap();
-        assert!(matches!(&error, StoreError::Missing { file } if *file == segment(folder.path(), 0, last)), "{error}");
+        assert!(
+            matches!(&error, StoreError::Missing { file } if *file == segment(folder.path(), 0, last)),
+            "{error}"
+        );
     }
 }
 
@@ -127,7 +135,12 @@ fn a_log_that_opens_its_last_segment_is_refused_without_that_commit() {
         let path = segment(folder.path(), 0, 1);
         for at in [4096, 4096 + 70, places[places.len() - 1].end - 100] {
             flip(&path, at);
-            refused(folder.path(), &path, &places[places.len() - 1], &format!("{durability}, byte {at}"));
+            refused(
+                folder.path(),
+                &path,
+                &places[places.len() - 1],
+                &format!("{durability}, byte {at}"),
+            );
             flip(&path, at);
         }
         // The file's header alone: the segment was whole once, so it is not one that was being

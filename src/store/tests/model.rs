@@ -36,18 +36,29 @@ fn namespace() -> impl Strategy<Value = String> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let learn = (0..IDS, 0..4000usize, 0..100u32, namespace()).prop_map(|(number, length, mark, namespace)| {
-        Step::Learn(ConceptRecord { namespace, ..concept(number, &format!("{mark}{}", "x".repeat(length))) })
-    });
-    let associate =
-        (0..IDS, 0..IDS, 0..3u32, 0..=4u8, namespace()).prop_map(|(source, target, kind, quarters, namespace)| {
+    let learn = (0..IDS, 0..4000usize, 0..100u32, namespace()).prop_map(
+        |(number, length, mark, namespace)| {
+            Step::Learn(ConceptRecord {
+                namespace,
+                ..concept(number, &format!("{mark}{}", "x".repeat(length)))
+            })
+        },
+    );
+    let associate = (0..IDS, 0..IDS, 0..3u32, 0..=4u8, namespace()).prop_map(
+        |(source, target, kind, quarters, namespace)| {
             Step::Associate(AssociationRecord {
                 kind,
                 namespace,
                 ..association(source, target, f32::from(quarters) / 4.0)
             })
-        });
-    let sectors = prop_oneof![any::<u64>(), Just(u64::MAX), Just(0), (0..64u32).prop_map(|count| (1 << count) - 1)];
+        },
+    );
+    let sectors = prop_oneof![
+        any::<u64>(),
+        Just(u64::MAX),
+        Just(0),
+        (0..64u32).prop_map(|count| (1 << count) - 1)
+    ];
     let concept = || (namespace(), 0..IDS);
     let strip = concept().prop_map(|(namespace, number)| Step::Strip(namespace, number));
     let bury = concept().prop_map(|(namespace, number)| Step::Bury(namespace, number));
@@ -89,7 +100,9 @@ impl Model {
 
     /// A concept and all its associations are gone; whether it was there.
     fn delete(&mut self, namespace: &str, id: [u8; 16]) -> bool {
-        self.associations.retain(|(of, source, target, _), _| of != namespace || (*source != id && *target != id));
+        self.associations.retain(|(of, source, target, _), _| {
+            of != namespace || (*source != id && *target != id)
+        });
         self.concepts.remove(&(namespace.to_owned(), id)).is_some()
     }
 
@@ -103,14 +116,22 @@ impl Model {
             listed.sort_unstable();
             assert_eq!(
                 listed,
-                (0..IDS).map(id).filter(|id| world.concept(namespace, *id).is_some()).collect::<Vec<_>>()
+                (0..IDS)
+                    .map(id)
+                    .filter(|id| world.concept(namespace, *id).is_some())
+                    .collect::<Vec<_>>()
             );
             for id in (0..IDS).map(id) {
                 if let Some(record) = world.concept(namespace, id) {
                     model.concepts.insert((namespace.to_owned(), id), record.content);
                 }
                 for (peer, kind, confidence, _) in world.neighbors(namespace, id, Direction::Out) {
-                    assert!(model.associations.insert((namespace.to_owned(), id, peer, kind), confidence).is_none());
+                    assert!(
+                        model
+                            .associations
+                            .insert((namespace.to_owned(), id, peer, kind), confidence)
+                            .is_none()
+                    );
                     let record = world.association(namespace, id, peer, Some(kind)).unwrap();
                     assert_eq!(
                         (record.source, record.target, record.kind, record.confidence),
@@ -118,13 +139,23 @@ impl Model {
                     );
                 }
                 for peer in (0..IDS).map(support::id) {
-                    let mut between = model.associations.range((namespace.to_owned(), id, peer, 0)..);
-                    let lowest = between.next().filter(|((_, source, target, _), _)| (*source, *target) == (id, peer));
+                    let mut between =
+                        model.associations.range((namespace.to_owned(), id, peer, 0)..);
+                    let lowest = between
+                        .next()
+                        .filter(|((_, source, target, _), _)| (*source, *target) == (id, peer));
                     let found = world.association(namespace, id, peer, None);
-                    assert_eq!(found.map(|record| record.kind), lowest.map(|((.., kind), _)| *kind));
+                    assert_eq!(
+                        found.map(|record| record.kind),
+                        lowest.map(|((.., kind), _)| *kind)
+                    );
                 }
                 for (peer, kind, confidence, _) in world.neighbors(namespace, id, Direction::In) {
-                    assert!(incoming.insert((namespace.to_owned(), peer, id, kind), confidence).is_none());
+                    assert!(
+                        incoming
+                            .insert((namespace.to_owned(), peer, id, kind), confidence)
+                            .is_none()
+                    );
                 }
             }
         }

@@ -16,7 +16,10 @@ fn folder() -> TempDir {
 fn write_commits(world: &mut World, numbers: std::ops::Range<u32>) {
     for number in numbers {
         world.work();
-        world.learn(&concept(number, &format!("{number} {}", "x".repeat(number as usize % 7 * 1000))));
+        world.learn(&concept(
+            number,
+            &format!("{number} {}", "x".repeat(number as usize % 7 * 1000)),
+        ));
         world.associate(&association(number, number / 2, 0.5));
         assert_eq!(world.commit().len(), 2);
     }
@@ -24,10 +27,14 @@ fn write_commits(world: &mut World, numbers: std::ops::Range<u32>) {
 
 fn holds(world: &mut World, count: u32) {
     for number in 0..count + 5 {
-        let there =
-            world.concept("", id(number)).is_some_and(|record| record.content.starts_with(&format!("{number} ")));
+        let there = world
+            .concept("", id(number))
+            .is_some_and(|record| record.content.starts_with(&format!("{number} ")));
         assert_eq!(there, number < count, "concept {number} of {count}");
-        assert_eq!(world.neighbors("", id(number), Direction::Out).len(), usize::from(number < count));
+        assert_eq!(
+            world.neighbors("", id(number), Direction::Out).len(),
+            usize::from(number < count)
+        );
     }
 }
 
@@ -35,9 +42,13 @@ fn holds(world: &mut World, count: u32) {
 fn durability_may_change_at_every_start_and_with_it_the_block_size() {
     let folder = folder();
     let mut count = 0;
-    for durability in
-        [Durability::Always, Durability::Os, Durability::Always, Durability::Interval(10), Durability::Always]
-    {
+    for durability in [
+        Durability::Always,
+        Durability::Os,
+        Durability::Always,
+        Durability::Interval(10),
+        Durability::Always,
+    ] {
         for _ in 0..2 {
             let mut world = World::open_with(folder.path(), &options(2, durability)).unwrap();
             assert_eq!(world.opened.report.cut(), 0);
@@ -108,11 +119,18 @@ fn a_segment_of_other_blocks_than_the_disk_has_now_is_read_and_the_log_goes_on()
             for durability in [Durability::Always, Durability::Os] {
                 let mut world = World::open_with(folder.path(), &options(1, durability)).unwrap();
                 let count = world.shards[0].stats().concepts as u32;
-                assert_eq!(world.opened.report.cut() > 0, torn && count == 2, "blocks of {block} bytes");
+                assert_eq!(
+                    world.opened.report.cut() > 0,
+                    torn && count == 2,
+                    "blocks of {block} bytes"
+                );
                 holds(&mut world, count);
                 write_commits(&mut world, count..count + 20);
                 drop(world);
-                holds(&mut World::open_with(folder.path(), &options(1, durability)).unwrap(), count + 20);
+                holds(
+                    &mut World::open_with(folder.path(), &options(1, durability)).unwrap(),
+                    count + 20,
+                );
             }
         }
     }

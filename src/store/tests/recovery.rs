@@ -80,9 +80,10 @@ fn cut_everywhere(damage: impl Fn(&Path, usize)) {
         }
         copy(original.path(), folder.path());
         damage(&segment(folder.path(), 0, 0), at);
-        let intact =
-            fs::read(segment(folder.path(), 0, 0)).unwrap().get(commits[4].clone()) == bytes.get(commits[4].clone());
-        let mut world = World::open(folder.path()).unwrap_or_else(|error| panic!("at byte {at}: {error}"));
+        let intact = fs::read(segment(folder.path(), 0, 0)).unwrap().get(commits[4].clone())
+            == bytes.get(commits[4].clone());
+        let mut world =
+            World::open(folder.path()).unwrap_or_else(|error| panic!("at byte {at}: {error}"));
         assert_eq!(last_commit_is_there(&mut world), intact, "at byte {at}");
         if at % 16 == 0 {
             check_goes_on(folder.path(), world, intact);
@@ -114,7 +115,9 @@ fn flip(path: &Path, at: usize, bit: u32) {
 
 #[test]
 fn a_log_that_ends_at_any_byte_of_its_last_commit_starts_without_it() {
-    cut_everywhere(|path, at| FileOptions::new().write(true).open(path).unwrap().set_len(at as u64).unwrap());
+    cut_everywhere(|path, at| {
+        FileOptions::new().write(true).open(path).unwrap().set_len(at as u64).unwrap()
+    });
 }
 
 #[test]
@@ -160,7 +163,8 @@ fn a_changed_byte_anywhere_before_the_last_commit_is_refused_with_file_and_offse
         match World::open(folder.path()).err() {
             Some(StoreError::Damage { file, offset, .. }) => {
                 assert_eq!(file, path);
-                let commit = commits.iter().find(|commit| commit.contains(&at)).cloned().unwrap_or(0..4096);
+                let commit =
+                    commits.iter().find(|commit| commit.contains(&at)).cloned().unwrap_or(0..4096);
                 assert!(commit.contains(&(offset as usize)), "byte {at}: told {offset}");
             }
             other => panic!("byte {at}: {other:?}"),
@@ -175,7 +179,11 @@ fn a_lost_commit_before_a_later_one_is_refused() {
     let path = segment(folder.path(), 0, 0);
     overwrite(&path, commits[3].start, &vec![0; commits[3].len()]);
     let error = World::open(folder.path()).err().unwrap().to_string();
-    assert!(error.contains("segment-00000000.log") && error.contains(&format!("byte {}", commits[3].start)), "{error}");
+    assert!(
+        error.contains("segment-00000000.log")
+            && error.contains(&format!("byte {}", commits[3].start)),
+        "{error}"
+    );
 }
 
 #[test]
@@ -185,13 +193,18 @@ fn a_lost_commit_that_no_sync_had_covered_is_a_torn_tail() {
     let mut world = World::open(folder.path()).unwrap();
     assert!(world.opened.report.cut() > 0);
     assert!(
-        world.concept("", id(1)).is_some() && world.concept("", id(2)).is_none() && world.concept("", id(4)).is_none()
+        world.concept("", id(1)).is_some()
+            && world.concept("", id(2)).is_none()
+            && world.concept("", id(4)).is_none()
     );
     world.learn(&concept(2, "again"));
     world.commit();
     drop(world);
     let mut world = World::open(folder.path()).unwrap();
-    assert_eq!((world.concept("", id(2)).unwrap().content.as_str(), world.concept("", id(3))), ("again", None));
+    assert_eq!(
+        (world.concept("", id(2)).unwrap().content.as_str(), world.concept("", id(3))),
+        ("again", None)
+    );
 }
 
 #[test]
@@ -234,7 +247,10 @@ fn a_missing_segment_is_refused_by_name() {
         let folder = several_segments();
         fs::remove_file(segment(folder.path(), 0, number)).unwrap();
         let error = World::open(folder.path()).err().unwrap().to_string();
-        assert!(error.contains(&format!("segment-0000000{number}.log")) && error.contains("missing"), "{error}");
+        assert!(
+            error.contains(&format!("segment-0000000{number}.log")) && error.contains("missing"),
+            "{error}"
+        );
     }
 }
 
@@ -245,7 +261,10 @@ fn a_segment_whose_end_is_lost_is_refused_by_what_the_next_one_says() {
     let length = fs::metadata(&path).unwrap().len() as usize;
     overwrite(&path, length / 2, &vec![0; length - length / 2]);
     let error = World::open(folder.path()).err().unwrap().to_string();
-    assert!(error.contains("segment-00000001.log") && error.contains("segment-00000002.log"), "{error}");
+    assert!(
+        error.contains("segment-00000001.log") && error.contains("segment-00000002.log"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -307,7 +326,8 @@ fn a_manifest_that_does_not_name_a_namespace_of_the_log_is_refused() {
 fn another_number_of_cores_is_refused_with_both_numbers() {
     let folder = folder();
     drop(World::open_with(folder.path(), &options(3, Durability::Always)).unwrap());
-    let error = World::open_with(folder.path(), &options(2, Durability::Always)).err().unwrap().to_string();
+    let error =
+        World::open_with(folder.path(), &options(2, Durability::Always)).err().unwrap().to_string();
     assert!(error.contains("made for 3 cores") && error.contains("this start has 2"), "{error}");
 }
 
@@ -316,13 +336,22 @@ fn a_folder_in_use_is_refused_with_who_has_it() {
     let folder = folder();
     let _world = World::open(folder.path()).unwrap();
     let error = World::open(folder.path()).err().unwrap().to_string();
-    assert!(error.contains(&format!("process {}", std::process::id())) && error.contains("127.0.0.1:50050"), "{error}");
+    assert!(
+        error.contains(&format!("process {}", std::process::id()))
+            && error.contains("127.0.0.1:50050"),
+        "{error}"
+    );
 }
 
 #[test]
 fn stray_files_do_not_stop_a_start() {
     let (folder, _) = five_commits(&always());
-    for stray in ["shard-000/segment-00000000.log~", "shard-000/notes.txt", "lost+found", "manifest.json.new"] {
+    for stray in [
+        "shard-000/segment-00000000.log~",
+        "shard-000/notes.txt",
+        "lost+found",
+        "manifest.json.new",
+    ] {
         fs::write(folder.path().join(stray), "stray").unwrap();
     }
     fs::create_dir(folder.path().join("shard-000/folder")).unwrap();
@@ -335,7 +364,8 @@ fn a_valid_commit_of_another_generation_is_not_taken() {
     // file holds it.
     let (folder, commits) = five_commits(&always());
     let (other, _) = five_commits(&always());
-    let (path, foreign) = (segment(folder.path(), 0, 0), fs::read(segment(other.path(), 0, 0)).unwrap());
+    let (path, foreign) =
+        (segment(folder.path(), 0, 0), fs::read(segment(other.path(), 0, 0)).unwrap());
     overwrite(&path, commits[4].start, &foreign[commits[4].clone()]);
     let mut world = World::open(folder.path()).unwrap();
     assert!(!last_commit_is_there(&mut world));
@@ -360,5 +390,8 @@ fn a_last_commit_that_opens_a_segment_is_cut_and_told() {
     world.learn(&concept(there, "again"));
     world.commit();
     drop(world);
-    assert_eq!(World::open(folder.path()).unwrap().concept("", id(there)).unwrap().content, "again");
+    assert_eq!(
+        World::open(folder.path()).unwrap().concept("", id(there)).unwrap().content,
+        "again"
+    );
 }

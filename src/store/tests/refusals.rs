@@ -20,7 +20,9 @@ fn three() -> OpenOptions {
 fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let shards = (0..CORES).map(|shard| folder.join(format!("shard-{shard:03}")));
     let all = shards.chain([folder.to_owned()]).flat_map(|folder| fs::read_dir(folder).unwrap());
-    let paths = all.map(|entry| entry.unwrap().path()).filter(|path| path.is_file() && !path.ends_with("lock"));
+    let paths = all
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file() && !path.ends_with("lock"));
     paths.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 
@@ -83,13 +85,22 @@ fn another_number_of_cores_or_size_that_can_not_be_is_refused() {
     let folder = store(&[0, 1, 2]);
     for cores in [1, 2, 4, 64] {
         let error = refused(folder.path(), &options(cores, Durability::Always));
-        assert!(matches!(error, StoreError::Cores { stored: 3, asked, .. } if asked == cores), "{error}");
+        assert!(
+            matches!(error, StoreError::Cores { stored: 3, asked, .. } if asked == cores),
+            "{error}"
+        );
     }
     for cores in [0, 1001, usize::MAX] {
-        assert!(matches!(refused(folder.path(), &OpenOptions { cores, ..three() }), StoreError::Option(_)));
+        assert!(matches!(
+            refused(folder.path(), &OpenOptions { cores, ..three() }),
+            StoreError::Option(_)
+        ));
     }
     for segment_bytes in [0, (64 << 10) - 1, (2 << 30) + 1, u64::MAX] {
-        assert!(matches!(refused(folder.path(), &OpenOptions { segment_bytes, ..three() }), StoreError::Option(_)));
+        assert!(matches!(
+            refused(folder.path(), &OpenOptions { segment_bytes, ..three() }),
+            StoreError::Option(_)
+        ));
     }
 }
 
@@ -125,13 +136,19 @@ fn any_changed_byte_of_the_manifest_is_refused() {
         overwrite(&path, at, &[manifest[at] ^ 1]);
         if !manifest[at].is_ascii_whitespace() {
             let error = refused(folder.path(), &three());
-            assert!(matches!(&error, StoreError::Manifest { file, .. } if *file == path), "byte {at}: {error}");
+            assert!(
+                matches!(&error, StoreError::Manifest { file, .. } if *file == path),
+                "byte {at}: {error}"
+            );
         }
         overwrite(&path, at, &manifest[at..=at]);
     }
     for length in 0..manifest.len() - 1 {
         fs::write(&path, &manifest[..length]).unwrap();
-        assert!(matches!(refused(folder.path(), &three()), StoreError::Manifest { .. }), "{length} bytes");
+        assert!(
+            matches!(refused(folder.path(), &three()), StoreError::Manifest { .. }),
+            "{length} bytes"
+        );
     }
 }
 
@@ -142,7 +159,10 @@ fn a_first_segment_without_its_header_is_damage_as_it_was_made_before_the_manife
     for length in [0, 777, 4096, 65_536] {
         fs::write(&path, vec![0; length]).unwrap();
         let error = refused(folder.path(), &three());
-        assert!(matches!(&error, StoreError::Damage { file, offset: 0, .. } if *file == path), "{error}");
+        assert!(
+            matches!(&error, StoreError::Damage { file, offset: 0, .. } if *file == path),
+            "{error}"
+        );
     }
 }
 

@@ -23,7 +23,8 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let sectors = prop_oneof![4 => Just(u64::MAX), 1 => Just(0), 1 => any::<u64>(), 1 => Just(u64::MAX << 1)];
+    let sectors =
+        prop_oneof![4 => Just(u64::MAX), 1 => Just(0), 1 => any::<u64>(), 1 => Just(u64::MAX << 1)];
     prop_oneof![
         4 => (1..8usize, 0..12_000usize).prop_map(|(commits, length)| Step::Commits(commits, length)),
         1 => Just(Step::Sync),
@@ -48,7 +49,8 @@ impl Unsynced {
         for (number, sector) in self.bytes.chunks(512).enumerate() {
             if sectors >> (number % 64) & 1 == 0 {
                 // The file was filled with zeros before, durably.
-                file.write_all_at(&vec![0; sector.len()], self.offset + 512 * number as u64).unwrap();
+                file.write_all_at(&vec![0; sector.len()], self.offset + 512 * number as u64)
+                    .unwrap();
                 whole &= sector.iter().all(|byte| *byte == 0);
             }
         }
@@ -62,15 +64,25 @@ fn commit(world: &mut World, number: u32, length: usize) -> Unsynced {
     world.learn(&concept(number, &format!("{number} {}", "x".repeat(length))));
     let commit = world.shards[0].next_commit().unwrap();
     write(&commit).unwrap();
-    assert_eq!(world.finish(0, Ok(())).len(), 1, "one commit, and nothing else was written on the way");
-    Unsynced { number, path: commit.file.path().to_owned(), offset: commit.offset, bytes: commit.bytes.to_vec() }
+    assert_eq!(
+        world.finish(0, Ok(())).len(),
+        1,
+        "one commit, and nothing else was written on the way"
+    );
+    Unsynced {
+        number,
+        path: commit.file.path().to_owned(),
+        offset: commit.offset,
+        bytes: commit.bytes.to_vec(),
+    }
 }
 
 /// Whether exactly the first `count` commits are there.
 fn holds(world: &mut World, count: u32) {
     for number in 0..count + 20 {
-        let there =
-            world.concept("", id(number)).is_some_and(|record| record.content.starts_with(&format!("{number} ")));
+        let there = world
+            .concept("", id(number))
+            .is_some_and(|record| record.content.starts_with(&format!("{number} ")));
         assert_eq!(there, number < count, "commit {number} of {count}");
     }
 }

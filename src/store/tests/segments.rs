@@ -85,7 +85,8 @@ fn overwrite(path: &Path, at: usize, bytes: &[u8]) {
 
 /// The manifest and every file of the shard, by name.
 fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let entries = fs::read_dir(folder.join("shard-000")).unwrap().map(|entry| entry.unwrap().path());
+    let entries =
+        fs::read_dir(folder.join("shard-000")).unwrap().map(|entry| entry.unwrap().path());
     let paths = entries.chain([folder.join("manifest.json")]);
     paths.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
@@ -103,7 +104,10 @@ fn refused(folder: &Path, number: usize, place: &Range<usize>, why: &str) {
     match World::open(folder).err() {
         Some(StoreError::Damage { file, offset, .. }) => {
             assert_eq!(file, segment(folder, 0, number), "{why}");
-            assert!(place.contains(&(offset as usize)), "{why}: told {offset}, it lies in {place:?}");
+            assert!(
+                place.contains(&(offset as usize)),
+                "{why}: told {offset}, it lies in {place:?}"
+            );
         }
         other => panic!("{why}: {other:?}"),
     }
@@ -119,20 +123,32 @@ fn a_log_that_ends_at_any_byte_of_a_segments_first_commit_starts_without_it() {
     let used = original[&path][last.range.clone()].iter().rposition(|byte| *byte != 0).unwrap() + 1;
     // The segment's header, every byte of the commit, and its padding.
     let header = (0..last.range.start).step_by(509);
-    for at in header.chain(last.range.start..last.range.start + used + 2).chain([last.range.end - 1, last.range.end]) {
+    for at in header
+        .chain(last.range.start..last.range.start + used + 2)
+        .chain([last.range.end - 1, last.range.end])
+    {
         for how in ["truncated", "zeroed", "garbage"] {
             if how == "garbage" && at < last.range.start {
                 continue;
             }
             restore(folder.path(), &original);
             match how {
-                "truncated" => FileOptions::new().write(true).open(&path).unwrap().set_len(at as u64).unwrap(),
+                "truncated" => {
+                    FileOptions::new().write(true).open(&path).unwrap().set_len(at as u64).unwrap()
+                }
                 "zeroed" => overwrite(&path, at, &vec![0; length - at]),
-                _ => overwrite(&path, at, &(at..length).map(|byte| (byte * 131) as u8 | 1).collect::<Vec<_>>()),
+                _ => overwrite(
+                    &path,
+                    at,
+                    &(at..length).map(|byte| (byte * 131) as u8 | 1).collect::<Vec<_>>(),
+                ),
             }
-            let intact = fs::read(&path).unwrap().get(last.range.clone()) == Some(&original[&path][last.range.clone()]);
+            let intact = fs::read(&path).unwrap().get(last.range.clone())
+                == Some(&original[&path][last.range.clone()]);
             let expected = written.len() - usize::from(!intact);
-            let count = commits(&mut World::open(folder.path()).unwrap_or_else(|e| panic!("{how} at {at}: {e}")));
+            let count = commits(
+                &mut World::open(folder.path()).unwrap_or_else(|e| panic!("{how} at {at}: {e}")),
+            );
             assert_eq!(count, expected, "{how} at byte {at}");
             if at % 8 == 0 {
                 goes_on_after(folder.path(), expected);
@@ -149,7 +165,8 @@ fn a_changed_byte_of_any_segments_header_or_first_or_last_commit_is_refused() {
         let path = segment(folder.path(), 0, number);
         let commits: Vec<_> = written.iter().filter(|written| written.segment == number).collect();
         // Damage to the last commit of all is a torn tail.
-        let last = if number == 3 { commits[commits.len() - 2] } else { commits[commits.len() - 1] };
+        let last =
+            if number == 3 { commits[commits.len() - 2] } else { commits[commits.len() - 1] };
         let places = [(0..4096, 97), (commits[0].range.clone(), 29), (last.range.clone(), 29)];
         for (place, step) in places {
             for at in place.clone().take(64).chain(place.clone().step_by(step)) {
@@ -191,7 +208,11 @@ fn any_missing_segment_of_the_log_is_refused_by_name() {
         let before = files(folder.path());
         let error = World::open(folder.path()).err().unwrap();
         assert!(matches!(&error, StoreError::Missing { file } if *file == path), "{error}");
-        assert!(error.to_string().contains("is missing") && error.to_string().contains("Put the file back"), "{error}");
+        assert!(
+            error.to_string().contains("is missing")
+                && error.to_string().contains("Put the file back"),
+            "{error}"
+        );
         assert!(files(folder.path()) == before);
     }
 }
@@ -239,14 +260,20 @@ fn a_spare_segment_is_used_again_after_a_restart() {
     let (folder, count) = with_spare();
     let spare = fs::read(segment(folder.path(), 0, 2)).unwrap();
     goes_on_after(folder.path(), count);
-    assert!(fs::read(segment(folder.path(), 0, 2)).unwrap() == spare, "the same, and nothing was written to it");
+    assert!(
+        fs::read(segment(folder.path(), 0, 2)).unwrap() == spare,
+        "the same, and nothing was written to it"
+    );
     let mut world = World::open(folder.path()).unwrap();
     let mut number = count as u32 + 1;
     while write_commit(&mut world, number, &content(number)).segment < 2 {
         number += 1;
     }
     drop(world);
-    assert!(fs::read(segment(folder.path(), 0, 2)).unwrap()[..4096] == spare[..4096], "the log rolled into it");
+    assert!(
+        fs::read(segment(folder.path(), 0, 2)).unwrap()[..4096] == spare[..4096],
+        "the log rolled into it"
+    );
     goes_on_after(folder.path(), number as usize + 1);
 }
 
@@ -347,7 +374,11 @@ fn a_log_two_segments_ahead_of_its_disk_takes_no_more_until_a_commit_lands() {
             }
         }
     }
-    assert_eq!(world.shards[0].stats().segments, 2, "what waits fills the first segment and the second");
+    assert_eq!(
+        world.shards[0].stats().segments,
+        2,
+        "what waits fills the first segment and the second"
+    );
     assert_eq!(world.shards[0].pending() as u32, accepted - 1);
     write(&in_flight).unwrap();
     assert_eq!(world.finish(0, Ok(())).len(), 1);
@@ -355,7 +386,10 @@ fn a_log_two_segments_ahead_of_its_disk_takes_no_more_until_a_commit_lands() {
     assert_eq!(sequences, (3..=u64::from(accepted)).collect::<Vec<_>>());
     drop((in_flight, world));
     let mut world = World::open(folder.path()).unwrap();
-    assert!((0..accepted).all(|number| world.concept("", id(number)).unwrap().content == content(number)));
+    assert!(
+        (0..accepted)
+            .all(|number| world.concept("", id(number)).unwrap().content == content(number))
+    );
 }
 
 /// Changes a commit so that it follows another one than it does, and makes its checksum hold.

@@ -12,12 +12,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rkyv::util::AlignedVec;
 use sutra_store::{
-    Acknowledged, Clock, CommitWrite, EdgeKey, Effect, FileDisk, NamespaceId, NeighborQuery, OpenOptions, Opened,
-    Refusal, SearchProgress, Shard, Store, StoreError, VectorQuery,
+    Acknowledged, Clock, CommitWrite, EdgeKey, Effect, FileDisk, NamespaceId, NeighborQuery,
+    OpenOptions, Opened, Refusal, SearchProgress, Shard, Store, StoreError, VectorQuery,
 };
 use sutra_wire::{
-    AssociationRecord, Checked, ConceptId, ConceptKey, ConceptRecord, CoreLayout, Direction, Durability, Neighbor,
-    SearchHit,
+    AssociationRecord, Checked, ConceptId, ConceptKey, ConceptRecord, CoreLayout, Direction,
+    Durability, Neighbor, SearchHit,
 };
 use tempfile::TempDir;
 
@@ -27,7 +27,13 @@ pub(crate) fn folder() -> TempDir {
 }
 
 pub(crate) fn options(cores: usize, durability: Durability) -> OpenOptions {
-    OpenOptions { cores, durability, segment_bytes: 64 << 10, id_rule: None, listening: "127.0.0.1:50050".into() }
+    OpenOptions {
+        cores,
+        durability,
+        segment_bytes: 64 << 10,
+        id_rule: None,
+        listening: "127.0.0.1:50050".into(),
+    }
 }
 
 /// A clock that is one µs later whenever it is asked; the wall's can be set.
@@ -80,7 +86,10 @@ impl World {
         Self::open_on(Arc::new(disk), options)
     }
 
-    pub(crate) fn open_on(disk: Arc<dyn sutra_store::Disk>, options: &OpenOptions) -> Result<Self, StoreError> {
+    pub(crate) fn open_on(
+        disk: Arc<dyn sutra_store::Disk>,
+        options: &OpenOptions,
+    ) -> Result<Self, StoreError> {
         let clock = Arc::new(TestClock::default());
         let mut opened = Store::open_on(disk, clock.clone(), options)?;
         let shards = std::mem::take(&mut opened.shards);
@@ -123,13 +132,16 @@ impl World {
         let (bytes, namespace) = (archive(record), self.namespace(&record.namespace));
         let record = Checked::<AssociationRecord>::new(&bytes).unwrap();
         let ticket = self.ticket();
-        self.until_not_stalled(|world| world.shard_of(&record.source).associate(record, namespace, ticket))
+        self.until_not_stalled(|world| {
+            world.shard_of(&record.source).associate(record, namespace, ticket)
+        })
     }
 
     /// Accepts the removal of an association; `None` where it is not visible.
     pub(crate) fn dissociate(&mut self, key: &EdgeKey) -> Option<u64> {
         let ticket = self.ticket();
-        self.until_not_stalled(|world| world.shard_of(&key.source.0).dissociate(key, ticket)).unwrap()
+        self.until_not_stalled(|world| world.shard_of(&key.source.0).dissociate(key, ticket))
+            .unwrap()
     }
 
     /// Accepts a concept's tombstone.
@@ -145,7 +157,12 @@ impl World {
         let number = self.namespace(namespace);
         let of = |(peer, kind, _, outgoing): ([u8; 16], u32, f32, bool)| {
             let (source, target) = if outgoing { (id, peer) } else { (peer, id) };
-            EdgeKey { namespace: number, source: ConceptId(source), target: ConceptId(target), kind }
+            EdgeKey {
+                namespace: number,
+                source: ConceptId(source),
+                target: ConceptId(target),
+                kind,
+            }
         };
         self.neighbors(namespace, id, Direction::Both).into_iter().map(of).collect()
     }
@@ -171,7 +188,10 @@ impl World {
         self.next_ticket
     }
 
-    fn until_not_stalled<R>(&mut self, mut write: impl FnMut(&mut Self) -> Result<R, Refusal>) -> Result<R, Refusal> {
+    fn until_not_stalled<R>(
+        &mut self,
+        mut write: impl FnMut(&mut Self) -> Result<R, Refusal>,
+    ) -> Result<R, Refusal> {
         for _ in 0..1000 {
             match write(self) {
                 Err(Refusal::Stalled) => {
@@ -206,14 +226,21 @@ impl World {
     fn index_work(&mut self, stopping: bool) {
         for shard in &mut self.shards {
             while let Some(job) = shard.next_index_job(stopping) {
-                assert!(shard.is_indexing() && shard.next_index_job(stopping).is_none(), "one at a time");
+                assert!(
+                    shard.is_indexing() && shard.next_index_job(stopping).is_none(),
+                    "one at a time"
+                );
                 shard.indexed(job.run());
             }
         }
     }
 
     /// Searches all shards, as a server does.
-    pub(crate) fn search(&mut self, query: &VectorQuery, allowed: Option<&[[u8; 16]]>) -> Vec<SearchHit> {
+    pub(crate) fn search(
+        &mut self,
+        query: &VectorQuery,
+        allowed: Option<&[[u8; 16]]>,
+    ) -> Vec<SearchHit> {
         let query = Arc::new(query.clone());
         let mut hits = Vec::new();
         for shard in &mut self.shards {
@@ -259,7 +286,11 @@ impl World {
     }
 
     /// The commit that a shard has in flight has ended.
-    pub(crate) fn finish(&mut self, shard: usize, result: io::Result<()>) -> Vec<Acknowledged<u64>> {
+    pub(crate) fn finish(
+        &mut self,
+        shard: usize,
+        result: io::Result<()>,
+    ) -> Vec<Acknowledged<u64>> {
         let mut acknowledged = Vec::new();
         self.shards[shard].commit_finished(result, |entry| acknowledged.push(entry));
         let edges: VecDeque<_> = acknowledged
@@ -281,7 +312,10 @@ impl World {
         let shard = self.shard_of(&id);
         let stored = shard.concept(namespace, &ConceptId(id));
         let record = shard.record(namespace, &ConceptId(id)).map(|record| record.to_owned());
-        assert_eq!(stored.map(|stored| Checked::<ConceptRecord>::new(&stored).unwrap().to_owned()), record);
+        assert_eq!(
+            stored.map(|stored| Checked::<ConceptRecord>::new(&stored).unwrap().to_owned()),
+            record
+        );
         record
     }
 
@@ -340,7 +374,12 @@ impl World {
         let mut all: Vec<_> = all
             .into_iter()
             .map(|neighbor| {
-                (neighbor.id, neighbor.kind, neighbor.confidence, neighbor.direction == Direction::Out as u8)
+                (
+                    neighbor.id,
+                    neighbor.kind,
+                    neighbor.confidence,
+                    neighbor.direction == Direction::Out as u8,
+                )
             })
             .collect();
         all.sort_by(|a, b| a.partial_cmp(b).unwrap());
@@ -351,14 +390,24 @@ impl World {
 /// Writes a commit as the runtime would.
 pub(crate) fn write(commit: &CommitWrite) -> io::Result<()> {
     let alignment = u64::from(commit.file.alignment());
-    assert!(commit.offset.is_multiple_of(alignment) && (commit.bytes.len() as u64).is_multiple_of(alignment));
-    FileOptions::new().write(true).open(commit.file.path())?.write_all_at(&commit.bytes, commit.offset)
+    assert!(
+        commit.offset.is_multiple_of(alignment)
+            && (commit.bytes.len() as u64).is_multiple_of(alignment)
+    );
+    FileOptions::new()
+        .write(true)
+        .open(commit.file.path())?
+        .write_all_at(&commit.bytes, commit.offset)
 }
 
 pub(crate) fn archive<T>(value: &T) -> AlignedVec
 where
     T: for<'a> rkyv::Serialize<
-            rkyv::api::high::HighSerializer<AlignedVec, rkyv::ser::allocator::ArenaHandle<'a>, rkyv::rancor::Error>,
+            rkyv::api::high::HighSerializer<
+                AlignedVec,
+                rkyv::ser::allocator::ArenaHandle<'a>,
+                rkyv::rancor::Error,
+            >,
         >,
 {
     rkyv::to_bytes::<rkyv::rancor::Error>(value).unwrap()
@@ -394,7 +443,12 @@ pub(crate) fn query(vector: &[f32], k: u32) -> VectorQuery {
 }
 
 pub(crate) fn association(source: u32, target: u32, confidence: f32) -> AssociationRecord {
-    AssociationRecord { source: id(source), target: id(target), confidence, ..AssociationRecord::default() }
+    AssociationRecord {
+        source: id(source),
+        target: id(target),
+        confidence,
+        ..AssociationRecord::default()
+    }
 }
 
 /// A shard's segment file.

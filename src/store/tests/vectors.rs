@@ -26,7 +26,9 @@ fn random(random: &mut impl Rng, dimension: usize) -> Vec<f32> {
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let product = |a: &[f32], b: &[f32]| -> f64 { a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum() };
+    let product = |a: &[f32], b: &[f32]| -> f64 {
+        a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+    };
     let lengths = product(a, a).sqrt() * product(b, b).sqrt();
     if lengths == 0.0 { 0.0 } else { product(a, b) / lengths }
 }
@@ -35,11 +37,16 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
 type Expected = BTreeMap<[u8; 16], (Vec<f32>, f32)>;
 
 /// The best of what should be there, best first.
-fn best(expected: &Expected, query: &VectorQuery, allowed: Option<&HashSet<[u8; 16]>>) -> Vec<([u8; 16], f64)> {
+fn best(
+    expected: &Expected,
+    query: &VectorQuery,
+    allowed: Option<&HashSet<[u8; 16]>>,
+) -> Vec<([u8; 16], f64)> {
     let mut all: Vec<_> = expected
         .iter()
         .filter(|(id, (_, strength))| {
-            *strength >= query.minimum_strength && allowed.is_none_or(|allowed| allowed.contains(*id))
+            *strength >= query.minimum_strength
+                && allowed.is_none_or(|allowed| allowed.contains(*id))
         })
         .map(|(id, (vector, _))| (*id, cosine(&query.vector, vector)))
         .collect();
@@ -49,21 +56,40 @@ fn best(expected: &Expected, query: &VectorQuery, allowed: Option<&HashSet<[u8; 
 }
 
 /// Every hit is a living concept that was asked for, once, with its true similarity, best first.
-fn assert_true(hits: &[SearchHit], expected: &Expected, query: &VectorQuery, allowed: Option<&HashSet<[u8; 16]>>) {
+fn assert_true(
+    hits: &[SearchHit],
+    expected: &Expected,
+    query: &VectorQuery,
+    allowed: Option<&HashSet<[u8; 16]>>,
+) {
     assert!(hits.len() <= query.k as usize);
     let ids: HashSet<_> = hits.iter().map(|hit| hit.id).collect();
     assert_eq!(ids.len(), hits.len(), "each once");
-    assert!(hits.is_sorted_by(|a, b| a.similarity > b.similarity || a.similarity == b.similarity && a.id < b.id));
+    assert!(hits.is_sorted_by(
+        |a, b| a.similarity > b.similarity || a.similarity == b.similarity && a.id < b.id
+    ));
     for hit in hits {
         let (vector, strength) = expected.get(&hit.id).expect("only what is there");
-        assert!(*strength >= query.minimum_strength && allowed.is_none_or(|allowed| allowed.contains(&hit.id)));
+        assert!(
+            *strength >= query.minimum_strength
+                && allowed.is_none_or(|allowed| allowed.contains(&hit.id))
+        );
         let truth = cosine(&query.vector, vector);
-        assert!((f64::from(hit.similarity) - truth).abs() < 1e-5, "{} is not {truth}", hit.similarity);
+        assert!(
+            (f64::from(hit.similarity) - truth).abs() < 1e-5,
+            "{} is not {truth}",
+            hit.similarity
+        );
     }
 }
 
 /// As [`assert_true`], and none is missing.
-fn assert_exact(hits: &[SearchHit], expected: &Expected, query: &VectorQuery, allowed: Option<&HashSet<[u8; 16]>>) {
+fn assert_exact(
+    hits: &[SearchHit],
+    expected: &Expected,
+    query: &VectorQuery,
+    allowed: Option<&HashSet<[u8; 16]>>,
+) {
     assert_true(hits, expected, query, allowed);
     let best = best(expected, query, allowed);
     assert_eq!(hits.len(), best.len());
@@ -93,8 +119,12 @@ impl Trial {
 
     fn new(folder: &Path, seed: u64) -> Self {
         let world = World::open_with(folder, &large()).unwrap();
-        let mut trial =
-            Self { world, random: StdRng::seed_from_u64(seed), expected: Expected::new(), searches: Vec::new() };
+        let mut trial = Self {
+            world,
+            random: StdRng::seed_from_u64(seed),
+            expected: Expected::new(),
+            searches: Vec::new(),
+        };
         (0..1500).for_each(|number| trial.learn(number, 0));
         trial.world.commit();
         trial
@@ -111,7 +141,9 @@ impl Trial {
             4 => {
                 let size = self.random.random_range(1..9) as f32;
                 let one = self.random.random_range(0..2);
-                (0..Self::DIMENSION).map(|at| if at % 2 == one { size } else { -0.5 * size }).collect()
+                (0..Self::DIMENSION)
+                    .map(|at| if at % 2 == one { size } else { -0.5 * size })
+                    .collect()
             }
             _ => self.expected.get(&id).map_or_else(Vec::new, |(vector, _)| vector.clone()),
         };
@@ -131,14 +163,14 @@ impl Trial {
     }
 
     fn begin(&mut self) {
-        let mut query = query(&random(&mut self.random, Self::DIMENSION), self.random.random_range(1..30));
+        let mut query =
+            query(&random(&mut self.random, Self::DIMENSION), self.random.random_range(1..30));
         query.exact = self.random.random_bool(0.5);
         query.minimum_strength = [0.0, 0.0, 1.0, 3.0, 9.0][self.random.random_range(0..5)];
         let share = [0.01, 0.5, 1.0][self.random.random_range(0..3)];
-        let allowed = self
-            .random
-            .random_bool(0.3)
-            .then(|| (0..2000).filter(|_| self.random.random_bool(share)).map(id).collect::<HashSet<_>>());
+        let allowed = self.random.random_bool(0.3).then(|| {
+            (0..2000).filter(|_| self.random.random_bool(share)).map(id).collect::<HashSet<_>>()
+        });
         let query = Arc::new(query);
         let ids = allowed.as_ref().map(|allowed| allowed.iter().copied().collect());
         let search = self.world.shards[0].begin_search(Arc::clone(&query), ids);
@@ -163,8 +195,12 @@ impl Trial {
                     let ids: HashSet<_> = hits.iter().map(|hit| hit.id).collect();
                     let last = hits.last().filter(|_| hits.len() == query.k as usize);
                     for (id, similarity) in best(&throughout, &query, allowed.as_ref()) {
-                        let beaten = last.is_some_and(|last| f64::from(last.similarity) + 1e-5 > similarity);
-                        assert!(ids.contains(&id) || beaten, "one that was there throughout is missing");
+                        let beaten =
+                            last.is_some_and(|last| f64::from(last.similarity) + 1e-5 > similarity);
+                        assert!(
+                            ids.contains(&id) || beaten,
+                            "one that was there throughout is missing"
+                        );
                     }
                 }
             }
@@ -210,7 +246,11 @@ fn searches_among_changes_and_index_jobs_find_what_is_there_and_nothing_else() {
             trial.advance();
         }
         let stats = trial.world.shards[0].stats();
-        let zeros = trial.expected.values().filter(|(vector, _)| vector.iter().all(|number| *number == 0.0)).count();
+        let zeros = trial
+            .expected
+            .values()
+            .filter(|(vector, _)| vector.iter().all(|number| *number == 0.0))
+            .count();
         assert_eq!((stats.vectors, stats.vectors_tail), (trial.expected.len() as u64, 0));
         assert_eq!(stats.vectors_indexed, stats.vectors - zeros as u64);
         for _ in 0..20 {
@@ -225,7 +265,8 @@ fn searches_among_changes_and_index_jobs_find_what_is_there_and_nothing_else() {
 
 /// The WordNet slice: 3,900 vectors of 384 numbers.
 fn wordnet() -> Vec<Vec<f32>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/wordnet/embeddings.npy");
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/wordnet/embeddings.npy");
     let bytes = fs::read(path).unwrap();
     let numbers: Vec<f16> = npyz::NpyFile::new(&bytes[..]).unwrap().into_vec().unwrap();
     numbers.chunks(384).map(|row| row.iter().map(|number| number.to_f32()).collect()).collect()
@@ -235,7 +276,8 @@ fn wordnet() -> Vec<Vec<f32>> {
 fn questions(rows: &[Vec<f32>]) -> Vec<Vec<f32>> {
     let mut random = StdRng::seed_from_u64(1);
     let mut between = || {
-        let (a, b) = (&rows[random.random_range(0..rows.len())], &rows[random.random_range(0..rows.len())]);
+        let (a, b) =
+            (&rows[random.random_range(0..rows.len())], &rows[random.random_range(0..rows.len())]);
         a.iter().zip(b).map(|(a, b)| a + 0.4 * b + random.random_range(-0.02..0.02)).collect()
     };
     (0..150).map(|_| between()).collect()
@@ -438,7 +480,8 @@ fn a_filter_leaves_the_nearest_of_what_it_lets_through() {
     world.commit();
     world.index();
     let share = |hits: &[SearchHit], best: &[([u8; 16], f64)]| {
-        best.iter().filter(|(id, _)| hits.iter().any(|hit| hit.id == *id)).count() as f64 / best.len() as f64
+        best.iter().filter(|(id, _)| hits.iter().any(|hit| hit.id == *id)).count() as f64
+            / best.len() as f64
     };
     for minimum_strength in [10.0, 50.0, 80.0, 95.0, 99.0] {
         let mut found = 0.0;

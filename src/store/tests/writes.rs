@@ -13,7 +13,10 @@ fn a_write_is_visible_only_when_its_commit_has_landed() {
     let sequence = world.learn(&concept(1, "one"));
     world.associate(&association(1, 2, 0.5));
     assert_eq!(world.concept("", id(1)), None);
-    assert_eq!((world.shards[0].pending(), world.shards[0].committed_sequence()), (2, sequence - 1));
+    assert_eq!(
+        (world.shards[0].pending(), world.shards[0].committed_sequence()),
+        (2, sequence - 1)
+    );
     let commit = world.shards[0].next_commit().unwrap();
     assert_eq!(world.concept("", id(1)), None);
     assert!(world.shards[0].next_commit().is_none(), "one commit in flight");
@@ -28,7 +31,10 @@ fn a_write_is_visible_only_when_its_commit_has_landed() {
     assert_eq!(world.concept("", id(3)), None);
     assert_eq!(world.shards[0].committed_sequence(), sequence + 1);
     assert_eq!(world.commit().len(), 1);
-    assert_eq!((world.shards[0].pending(), world.shards[0].committed_sequence()), (0, sequence + 2));
+    assert_eq!(
+        (world.shards[0].pending(), world.shards[0].committed_sequence()),
+        (0, sequence + 2)
+    );
 }
 
 #[test]
@@ -51,11 +57,20 @@ fn a_restart_finds_every_landed_write_and_nothing_else() {
     assert_eq!(world.opened.report.cut(), 0);
     for number in 0..50 {
         assert_eq!(world.concept("", id(number)).unwrap().content, format!("content {number}"));
-        assert_eq!(world.neighbors("", id(number), Direction::Out), [(id(number + 1), 0, 0.5, true)]);
-        assert_eq!(world.neighbors("", id(number + 1), Direction::In), [(id(number), 0, 0.5, false)]);
+        assert_eq!(
+            world.neighbors("", id(number), Direction::Out),
+            [(id(number + 1), 0, 0.5, true)]
+        );
+        assert_eq!(
+            world.neighbors("", id(number + 1), Direction::In),
+            [(id(number), 0, 0.5, false)]
+        );
     }
     assert_eq!(world.concept("", id(99)), None);
-    assert!(world.shards.iter().all(|shard| shard.last_sequence() + 1 >= before), "every core starts above all");
+    assert!(
+        world.shards.iter().all(|shard| shard.last_sequence() + 1 >= before),
+        "every core starts above all"
+    );
     let concepts: u64 = world.shards.iter().map(|shard| shard.stats().concepts).sum();
     let associations: u64 = world.shards.iter().map(|shard| shard.stats().associations).sum();
     assert_eq!((concepts, associations), (50, 50));
@@ -116,7 +131,10 @@ fn namespaces_do_not_see_each_other() {
     for _ in 0..2 {
         for namespace in ["", "a", "b"] {
             assert_eq!(world.concept(namespace, id(1)).unwrap().content, namespace);
-            assert_eq!(world.neighbors(namespace, id(2), Direction::In), [(id(1), namespace.len() as u32, 0.5, false)]);
+            assert_eq!(
+                world.neighbors(namespace, id(2), Direction::In),
+                [(id(1), namespace.len() as u32, 0.5, false)]
+            );
             assert_eq!(world.concept(namespace, id(5)).is_some(), namespace == "a");
         }
         drop(world);
@@ -153,12 +171,17 @@ fn the_log_rolls_over_segments_and_a_restart_goes_on_in_the_last() {
         }
         world.commit();
         let segments = world.shards[0].stats().segments;
-        assert!(segments >= 4 * (u64::from(round) + 1), "{segments} segments of 64 KiB for 300 KB a round");
+        assert!(
+            segments >= 4 * (u64::from(round) + 1),
+            "{segments} segments of 64 KiB for 300 KB a round"
+        );
         drop(world);
         world = World::open(folder.path()).unwrap();
         assert_eq!(world.shards[0].stats().segments, segments);
         for number in 0..(round + 1) * 100 {
-            assert!(world.concept("", id(number)).unwrap().content.starts_with(&format!("{number} x")));
+            assert!(
+                world.concept("", id(number)).unwrap().content.starts_with(&format!("{number} x"))
+            );
         }
     }
 }
@@ -275,14 +298,22 @@ fn associating_again_keeps_the_first_time_also_after_a_restart() {
     let second = logged_association(&mut world, &association(1, 2, 0.75));
     assert_eq!((second.confidence, second.created), (0.75, first.created));
     assert!(second.updated > first.updated);
-    for other in
-        [AssociationRecord { kind: 7, ..association(1, 2, 0.5) }, association(2, 1, 0.5), association(1, 3, 0.5)]
-    {
-        assert!(logged_association(&mut world, &other).created > first.created, "another association: {other:?}");
+    for other in [
+        AssociationRecord { kind: 7, ..association(1, 2, 0.5) },
+        association(2, 1, 0.5),
+        association(1, 3, 0.5),
+    ] {
+        assert!(
+            logged_association(&mut world, &other).created > first.created,
+            "another association: {other:?}"
+        );
     }
     drop(world);
     let mut world = World::open(folder.path()).unwrap();
     assert_eq!(logged_association(&mut world, &association(1, 2, 1.0)).created, first.created);
-    let given = logged_association(&mut world, &AssociationRecord { created: 11, ..association(1, 2, 1.0) });
+    let given = logged_association(
+        &mut world,
+        &AssociationRecord { created: 11, ..association(1, 2, 1.0) },
+    );
     assert_eq!(given.created, 11, "what the client gives is kept");
 }

@@ -69,7 +69,10 @@ impl Checkpoints {
     /// That of a namespace whose vectors have this dimension.
     pub(super) fn of(&self, namespace: NamespaceId, dimension: u32) -> Checkpoint {
         let name = CheckpointName { shard: self.shard, namespace: namespace.number() };
-        Checkpoint { disk: Arc::clone(&self.disk), origin: Origin { store: self.store, name, dimension } }
+        Checkpoint {
+            disk: Arc::clone(&self.disk),
+            origin: Origin { store: self.store, name, dimension },
+        }
     }
 }
 
@@ -93,9 +96,12 @@ impl Checkpoint {
     pub(super) fn read(&self, most: u64) -> Result<Option<Coarse>, StoreError> {
         let Self { disk, origin } = self;
         let each = u64::from(origin.dimension) + LINKS + MEMBER as u64;
-        let Some(bytes) = disk.read_checkpoint(origin.name, HEADER as u64 + most * each)? else { return Ok(None) };
+        let Some(bytes) = disk.read_checkpoint(origin.name, HEADER as u64 + most * each)? else {
+            return Ok(None);
+        };
         let file = || disk.folder().join(origin.name.to_string());
-        let parts = decode(&bytes, origin).map_err(|what| StoreError::Checkpoint { file: file(), what })?;
+        let parts =
+            decode(&bytes, origin).map_err(|what| StoreError::Checkpoint { file: file(), what })?;
         let Contents { members, joined, checks } = parts.contents;
         Coarse::deserialize(origin.dimension as usize, members, joined, checks, parts.index)
             .map(Some)
@@ -213,7 +219,9 @@ fn decode<'a>(bytes: &'a [u8], origin: &Origin) -> Result<Parts<'a>, String> {
         ("dimension", number(32), u64::from(origin.dimension)),
         ("expansion", number(36), EXPANSION as u64),
     ];
-    if let Some((what, found, expected)) = claims.into_iter().find(|(_, found, expected)| found != expected) {
+    if let Some((what, found, expected)) =
+        claims.into_iter().find(|(_, found, expected)| found != expected)
+    {
         return Err(format!("its {what} is {found}, not {expected}"));
     }
     let count = u64::from_le_bytes(field(header, 40));
@@ -228,7 +236,8 @@ fn decode<'a>(bytes: &'a [u8], origin: &Origin) -> Result<Parts<'a>, String> {
     let mut members = Vec::with_capacity(rows.len());
     let (mut joined, mut strays, mut unchecked) = (Vec::new(), Vec::new(), Vec::new());
     for row in rows {
-        let [crc, ordinal, head, flags] = [16, 20, 24, 28].map(|at| u32::from_le_bytes(field(row, at)));
+        let [crc, ordinal, head, flags] =
+            [16, 20, 24, 28].map(|at| u32::from_le_bytes(field(row, at)));
         members.push(Member { id: field(row, 0), crc, ordinal });
         if head != ordinal {
             joined.push(Joined { ordinal, head });
@@ -246,7 +255,8 @@ mod tests {
 
     use super::*;
 
-    const ORIGIN: Origin = Origin { store: 77, name: CheckpointName { shard: 3, namespace: 5 }, dimension: 384 };
+    const ORIGIN: Origin =
+        Origin { store: 77, name: CheckpointName { shard: 3, namespace: 5 }, dimension: 384 };
 
     fn contents(count: u32) -> Contents {
         let member = |ordinal| Member { id: [ordinal as u8; 16], crc: ordinal * 3, ordinal };
@@ -267,7 +277,10 @@ mod tests {
     #[test]
     fn what_was_written_is_read() {
         for (count, index) in [(0, &b""[..]), (1, b"x"), (100, &[7; 1000])] {
-            assert_eq!(decode(&file(count, index), &ORIGIN), Ok(Parts { contents: contents(count), index }));
+            assert_eq!(
+                decode(&file(count, index), &ORIGIN),
+                Ok(Parts { contents: contents(count), index })
+            );
         }
     }
 
@@ -289,7 +302,10 @@ mod tests {
     fn a_checkpoint_of_something_else_says_so() {
         let others = [
             ("store", Origin { store: 78, ..ORIGIN }),
-            ("namespace", Origin { name: CheckpointName { namespace: 6, ..ORIGIN.name }, ..ORIGIN }),
+            (
+                "namespace",
+                Origin { name: CheckpointName { namespace: 6, ..ORIGIN.name }, ..ORIGIN },
+            ),
             ("shard", Origin { name: CheckpointName { shard: 4, ..ORIGIN.name }, ..ORIGIN }),
             ("dimension", Origin { dimension: 385, ..ORIGIN }),
         ];

@@ -153,9 +153,14 @@ mod tests {
     fn what_is_new_is_checked_once_and_everything_anew_after_an_eighth() {
         let mut checks = Checks::default();
         (0..1000).for_each(|head| checks.inserted(head, head as usize + 1));
-        assert!(checks.is_due(1000, true) && checks.unchecked(1000) == 1000 && checks.is_unknown(1000));
+        assert!(
+            checks.is_due(1000, true) && checks.unchecked(1000) == 1000 && checks.is_unknown(1000)
+        );
         assert_eq!(pass(&mut checks, 1000, |head| head % 200 != 7), 1000);
-        assert_eq!((checks.strays().len(), checks.unchecked(1000), checks.is_due(1000, true)), (5, 0, false));
+        assert_eq!(
+            (checks.strays().len(), checks.unchecked(1000), checks.is_due(1000, true)),
+            (5, 0, false)
+        );
         assert!(checks.has_gaps(1000) && !checks.is_misleading(1000));
         (1000..1100).for_each(|head| checks.inserted(head, head as usize + 1));
         assert_eq!((checks.unchecked(1100), checks.is_unknown(1100)), (100, false));

@@ -120,7 +120,8 @@ fn resolution(copy: &[i8]) -> f32 {
 
 /// 1 - the cosine of two copies.
 fn distance(a: &[i8], b: &[i8]) -> f32 {
-    let (Some((a, a_length)), Some((b, b_length))) = (a.split_last_chunk::<LENGTH>(), b.split_last_chunk::<LENGTH>())
+    let (Some((a, a_length)), Some((b, b_length))) =
+        (a.split_last_chunk::<LENGTH>(), b.split_last_chunk::<LENGTH>())
     else {
         return 1.0;
     };
@@ -135,7 +136,13 @@ impl Coarse {
     /// An empty one.
     pub(super) fn new(dimension: usize) -> Result<Self, StoreError> {
         let index = make(dimension)?;
-        let mut coarse = Self { index, dimension, members: Vec::new(), joined: Vec::new(), checks: Checks::default() };
+        let mut coarse = Self {
+            index,
+            dimension,
+            members: Vec::new(),
+            joined: Vec::new(),
+            checks: Checks::default(),
+        };
         coarse.use_own_metric()?;
         Ok(coarse)
     }
@@ -171,7 +178,9 @@ impl Coarse {
             // and a query, and has checked that each has as many numbers as the index has
             // dimensions: `length`, which `make` gave it, and `deserialize` looks at before
             // anything is searched. They live until the call returns, and nothing changes them.
-            let (a, b) = unsafe { (std::slice::from_raw_parts(a, length), std::slice::from_raw_parts(b, length)) };
+            let (a, b) = unsafe {
+                (std::slice::from_raw_parts(a, length), std::slice::from_raw_parts(b, length))
+            };
             distance(a, b)
         };
         i8::change_metric(&mut self.index, Box::new(metric)).map_err(fault)
@@ -201,7 +210,10 @@ impl Coarse {
             return Ok(None);
         }
         let nearest = self.search(copy, 1, NARROW)?;
-        Ok(nearest.first().filter(|hit| 1.0 - hit.similarity <= resolution(copy)).map(|hit| hit.head))
+        Ok(nearest
+            .first()
+            .filter(|hit| 1.0 - hit.similarity <= resolution(copy))
+            .map(|hit| hit.head))
     }
 
     pub(super) fn contains(&self, ordinal: u32) -> bool {
@@ -209,7 +221,12 @@ impl Coarse {
     }
 
     /// The `count` nearest of a search that is `width` wide.
-    pub(super) fn search(&self, copy: &[i8], count: usize, width: usize) -> Result<Vec<Hit>, StoreError> {
+    pub(super) fn search(
+        &self,
+        copy: &[i8],
+        count: usize,
+        width: usize,
+    ) -> Result<Vec<Hit>, StoreError> {
         self.index.change_expansion_search(width);
         Ok(hits(&self.index.search(copy, count).map_err(fault)?))
     }
@@ -257,7 +274,8 @@ impl Coarse {
         while let Some(head) = self.checks.next() {
             self.index.get(u64::from(head), &mut copy).map_err(fault)?;
             let has = |hits: Vec<Hit>| hits.iter().any(|hit| hit.head == head);
-            let is_found = has(self.search(&copy, NARROW / 2, NARROW)?) || has(self.search(&copy, SECOND.1, SECOND.0)?);
+            let is_found = has(self.search(&copy, NARROW / 2, NARROW)?)
+                || has(self.search(&copy, SECOND.1, SECOND.0)?);
             known += self.checks.checked(is_found);
             if over() {
                 break;
@@ -269,7 +287,11 @@ impl Coarse {
     /// The vectors that have an entry of their own.
     pub(super) fn heads(&self) -> Vec<u32> {
         let joined: HashSet<_> = self.joined.iter().map(|joined| joined.ordinal).collect();
-        self.members.iter().map(|member| member.ordinal).filter(|ordinal| !joined.contains(ordinal)).collect()
+        self.members
+            .iter()
+            .map(|member| member.ordinal)
+            .filter(|ordinal| !joined.contains(ordinal))
+            .collect()
     }
 
     pub(super) fn joined(&self) -> &[Joined] {
@@ -300,14 +322,19 @@ impl Coarse {
         // Beside its tapes the library keeps two pointers and, in a table that is at most two
         // thirds full, a key and a slot a vector.
         let lookups = self.index.capacity() * (2 * size_of::<usize>() + 24);
-        let lists = self.members.capacity() * size_of::<Member>() + self.joined.capacity() * size_of::<Joined>();
+        let lists = self.members.capacity() * size_of::<Member>()
+            + self.joined.capacity() * size_of::<Joined>();
         (tapes + lookups + lists + self.checks.memory()) as u64
     }
 }
 
 fn hits(found: &usearch::ffi::Matches) -> Vec<Hit> {
     let pairs = found.keys.iter().zip(&found.distances);
-    pairs.filter_map(|(key, distance)| Some(Hit { head: ordinal(*key)?, similarity: 1.0 - distance })).collect()
+    pairs
+        .filter_map(|(key, distance)| {
+            Some(Hit { head: ordinal(*key)?, similarity: 1.0 - distance })
+        })
+        .collect()
 }
 
 fn ordinal(key: u64) -> Option<u32> {

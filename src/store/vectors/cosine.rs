@@ -102,7 +102,10 @@ mod tests {
     #[test]
     fn a_zero_vector_has_similarity_0_to_everything() {
         for other in [[0.0, -0.0], [1.0, 2.0], [1e-45, 0.0], [f32::MAX, f32::MAX]] {
-            assert_eq!((similarity(&[0.0, -0.0], &other), similarity(&other, &[0.0, 0.0])), (0.0, 0.0));
+            assert_eq!(
+                (similarity(&[0.0, -0.0], &other), similarity(&other, &[0.0, 0.0])),
+                (0.0, 0.0)
+            );
         }
     }
 
@@ -111,7 +114,10 @@ mod tests {
         for length in 1..500 {
             let vector: Vec<f32> = (0..length).map(|number| (number as f32).sin()).collect();
             let opposite: Vec<f32> = vector.iter().map(|number| -number).collect();
-            assert!((0.999_999..=1.0).contains(&similarity(&vector, &vector)) || vector.iter().all(|n| *n == 0.0));
+            assert!(
+                (0.999_999..=1.0).contains(&similarity(&vector, &vector))
+                    || vector.iter().all(|n| *n == 0.0)
+            );
             assert!(similarity(&vector, &opposite) >= -1.0);
         }
     }

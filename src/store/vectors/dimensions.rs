@@ -38,7 +38,10 @@ impl Dimensions {
 
     /// The dimension of a namespace, where this shard has an embedding or waits for one.
     pub(crate) fn held(&self, namespace: NamespaceId) -> Option<u32> {
-        self.holds.get(namespace.number() as usize).map(|hold| hold.dimension).filter(|dimension| *dimension > 0)
+        self.holds
+            .get(namespace.number() as usize)
+            .map(|hold| hold.dimension)
+            .filter(|dimension| *dimension > 0)
     }
 
     /// Takes an embedding of this length for one of the namespace's: until it has landed

@@ -78,7 +78,10 @@ impl Groups {
     pub(super) fn memory(&self) -> u64 {
         match self.groups.is_empty() {
             true => 0,
-            false => self.groups.memory() + ((self.places + self.free.capacity()) * size_of::<u32>()) as u64,
+            false => {
+                self.groups.memory()
+                    + ((self.places + self.free.capacity()) * size_of::<u32>()) as u64
+            }
         }
     }
 }

@@ -128,7 +128,9 @@ impl IndexJob {
         let done = match task {
             IndexTask::Insert(insertion) => insertion.run(),
             IndexTask::Check { coarse, wanted } => IndexDone::Checked(check(coarse, &wanted)),
-            IndexTask::Save { coarse, checkpoint, sequence } => IndexDone::Saved(checkpoint.write(sequence, &coarse)),
+            IndexTask::Save { coarse, checkpoint, sequence } => {
+                IndexDone::Saved(checkpoint.write(sequence, &coarse))
+            }
             IndexTask::Discard(coarse) => {
                 drop(coarse);
                 IndexDone::Discarded
@@ -141,7 +143,12 @@ impl IndexJob {
 impl Insertion {
     /// `wanted`: whether a search waits for the index. `rebuild`: whether it is a new one, beside
     /// one that serves.
-    pub(super) fn new(coarse: Coarse, batch: Batch, wanted: Arc<AtomicBool>, rebuild: bool) -> Self {
+    pub(super) fn new(
+        coarse: Coarse,
+        batch: Batch,
+        wanted: Arc<AtomicBool>,
+        rebuild: bool,
+    ) -> Self {
         Self { coarse, batch, wanted, rebuild }
     }
 
@@ -149,10 +156,18 @@ impl Insertion {
         let Self { mut coarse, batch: Batch { members, copies }, wanted, rebuild } = self;
         let mut share = Share::new(&wanted);
         let mut heads = Vec::with_capacity(members.len());
-        for (member, copy) in members.iter().zip(copies.chunks_exact(copy_len(coarse.dimension()))) {
+        for (member, copy) in members.iter().zip(copies.chunks_exact(copy_len(coarse.dimension())))
+        {
             match coarse.insert(*member, copy) {
                 Ok(head) => heads.push(head),
-                Err(error) => return IndexDone::Inserted { coarse: Err(error), members, heads: Vec::new(), rebuild },
+                Err(error) => {
+                    return IndexDone::Inserted {
+                        coarse: Err(error),
+                        members,
+                        heads: Vec::new(),
+                        rebuild,
+                    };
+                }
             }
             if share.is_over() {
                 break;
@@ -183,6 +198,7 @@ impl<'a> Share<'a> {
     /// A piece was done: whether it was the last.
     fn is_over(&mut self) -> bool {
         self.done += 1;
-        self.done >= AT_LEAST && (self.wanted.load(Ordering::Relaxed) || self.started.elapsed() >= BUDGET)
+        self.done >= AT_LEAST
+            && (self.wanted.load(Ordering::Relaxed) || self.started.elapsed() >= BUDGET)
     }
 }

@@ -116,13 +116,22 @@ mod tests {
     fn products_equal_those_of_a_plain_loop_at_every_length() {
         for length in (0..200).chain([383, 384, 385, 1000, 4096, 65_536]) {
             let (a, b) = (numbers(length, 1), numbers(length, 2));
-            let product =
-                |a: &[f32], b: &[f32]| -> f64 { a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum() };
-            let near = |found: f32, expected: f64| (f64::from(found) - expected).abs() <= 1e-6 * (1.0 + length as f64);
+            let product = |a: &[f32], b: &[f32]| -> f64 {
+                a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+            };
+            let near = |found: f32, expected: f64| {
+                (f64::from(found) - expected).abs() <= 1e-6 * (1.0 + length as f64)
+            };
             assert!(near(dot(&stored(&a), &stored(&b)), product(&a, &b)), "length {length}");
             assert!(near(square(&stored(&a)), product(&a, &a)), "length {length}");
-            assert_eq!(greatest(&stored(&a)), a.iter().fold(0.0f32, |most, a| most.max(a.abs())), "length {length}");
-            let small = |numbers: &[f32]| -> Vec<i8> { numbers.iter().map(|number| (number * 127.0) as i8).collect() };
+            assert_eq!(
+                greatest(&stored(&a)),
+                a.iter().fold(0.0f32, |most, a| most.max(a.abs())),
+                "length {length}"
+            );
+            let small = |numbers: &[f32]| -> Vec<i8> {
+                numbers.iter().map(|number| (number * 127.0) as i8).collect()
+            };
             let (a, b) = (small(&a), small(&b));
             let expected: i64 = a.iter().zip(&b).map(|(a, b)| i64::from(*a) * i64::from(*b)).sum();
             assert_eq!(i64::from(dot_i8(&a, &b)), expected, "length {length}");

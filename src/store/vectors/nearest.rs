@@ -43,13 +43,16 @@ impl Nearest {
 
     /// Whether a candidate as similar as this could be among the best.
     pub(super) fn is_open_to(&self, similarity: f32) -> bool {
-        self.heap.len() < self.most || self.heap.peek().is_some_and(|Reverse(worst)| worst.similarity <= similarity)
+        self.heap.len() < self.most
+            || self.heap.peek().is_some_and(|Reverse(worst)| worst.similarity <= similarity)
     }
 
     /// Cost: a comparison for most; for one of the best a look into a table, and its place among
     /// the others.
     pub(super) fn offer(&mut self, candidate: Candidate) {
-        if self.heap.len() == self.most && self.heap.peek().is_none_or(|Reverse(worst)| candidate <= *worst) {
+        if self.heap.len() == self.most
+            && self.heap.peek().is_none_or(|Reverse(worst)| candidate <= *worst)
+        {
             return;
         }
         if !self.nodes.insert(candidate.node) {
@@ -71,7 +74,8 @@ impl Nearest {
     /// at each.
     pub(super) fn similarity(&self, rank: usize) -> Option<f32> {
         let at = self.heap.len().checked_sub(rank)?;
-        let mut all: Vec<_> = self.heap.iter().map(|Reverse(candidate)| candidate.similarity).collect();
+        let mut all: Vec<_> =
+            self.heap.iter().map(|Reverse(candidate)| candidate.similarity).collect();
         (rank > 0).then(|| *all.select_nth_unstable_by(at, f32::total_cmp).1)
     }
 
@@ -99,11 +103,16 @@ mod tests {
     #[test]
     fn the_best_are_kept_in_order_ties_by_id_each_node_once() {
         let mut nearest = Nearest::new(3);
-        for (similarity, id, node) in [(0.5, 9, 1), (0.5, 3, 2), (0.1, 1, 3), (0.5, 3, 2), (0.9, 7, 4), (0.5, 5, 5)] {
+        for (similarity, id, node) in
+            [(0.5, 9, 1), (0.5, 3, 2), (0.1, 1, 3), (0.5, 3, 2), (0.9, 7, 4), (0.5, 5, 5)]
+        {
             nearest.offer(Candidate { similarity, id: [id; 16], node });
         }
         assert!(nearest.is_open_to(0.5) && !nearest.is_open_to(0.4));
-        assert_eq!([0, 1, 2, 3, 4].map(|rank| nearest.similarity(rank)), [None, Some(0.9), Some(0.5), Some(0.5), None]);
+        assert_eq!(
+            [0, 1, 2, 3, 4].map(|rank| nearest.similarity(rank)),
+            [None, Some(0.9), Some(0.5), Some(0.5), None]
+        );
         let nodes: Vec<_> = nearest.into_sorted().map(|candidate| candidate.node).collect();
         assert_eq!(nodes, [4, 2, 5]);
     }

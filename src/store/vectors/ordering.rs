@@ -58,7 +58,9 @@ impl Ordering {
             true => self.least,
             false => from + most,
         };
-        let is_worse = |hit: &Hit, than: Option<f32>| than.is_some_and(|than| hit.similarity + self.error() < than);
+        let is_worse = |hit: &Hit, than: Option<f32>| {
+            than.is_some_and(|than| hit.similarity + self.error() < than)
+        };
         match self.hits.get(from) {
             Some(hit) if from < self.least || !is_worse(hit, found.similarity(self.k)) => {
                 self.next = end.min(self.hits.len());
@@ -99,8 +101,10 @@ mod tests {
     /// Reads what is to be read, where entry n has similarity `of(n)` and its copy is off by
     /// `error`; how many were read.
     fn read(count: u32, k: usize, error: f32, of: impl Fn(u32) -> f32) -> (usize, Next) {
-        let hits: Vec<_> = (0..count).map(|head| Hit { head, similarity: of(head) + error }).collect();
-        let (mut ordering, mut nearest, mut read) = (Ordering::new(hits, 20, k, 100), Nearest::new(k + 16), 0);
+        let hits: Vec<_> =
+            (0..count).map(|head| Hit { head, similarity: of(head) + error }).collect();
+        let (mut ordering, mut nearest, mut read) =
+            (Ordering::new(hits, 20, k, 100), Nearest::new(k + 16), 0);
         loop {
             match ordering.next(&nearest, 16) {
                 Next::Read(range) => {

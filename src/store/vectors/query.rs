@@ -36,7 +36,8 @@ impl VectorQuery {
     }
 
     pub(super) fn wants(&self, record: &ArchivedConceptRecord) -> bool {
-        record.strength.to_native() >= self.minimum_strength && record.confidence.to_native() >= self.minimum_confidence
+        record.strength.to_native() >= self.minimum_strength
+            && record.confidence.to_native() >= self.minimum_confidence
     }
 
     pub(super) fn k(&self) -> usize {

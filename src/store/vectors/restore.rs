@@ -26,7 +26,10 @@ pub(crate) fn first_embeddings(records: &Records<'_>) -> First {
     let mut first = First::new();
     for (node, namespace, record) in records.with_embedding() {
         let Some(sequence) = records.sequence(node) else { continue };
-        let found = (sequence, u32::try_from(record.embedding.len()).expect("validation takes at most 65,536"));
+        let found = (
+            sequence,
+            u32::try_from(record.embedding.len()).expect("validation takes at most 65,536"),
+        );
         first.entry(namespace).and_modify(|first| *first = (*first).min(found)).or_insert(found);
     }
     first
@@ -82,7 +85,13 @@ impl Vectors {
         vectors
     }
 
-    fn restore_space(&mut self, namespace: NamespaceId, dimension: u32, nodes: &[u32], records: &Records<'_>) {
+    fn restore_space(
+        &mut self,
+        namespace: NamespaceId,
+        dimension: u32,
+        nodes: &[u32],
+        records: &Records<'_>,
+    ) {
         let space = self.spaces.get_or_make(namespace, dimension);
         let known = match nodes.len() as u64 >= MIN_INDEXED {
             true => take_in_checkpoint(&self.checkpoints, namespace, space, nodes.len() as u64),
@@ -125,7 +134,8 @@ fn take_in_checkpoint(
             return HashMap::new();
         }
     };
-    let heads: HashMap<_, _> = coarse.joined().iter().map(|joined| (joined.ordinal, joined.head)).collect();
+    let heads: HashMap<_, _> =
+        coarse.joined().iter().map(|joined| (joined.ordinal, joined.head)).collect();
     let known = coarse.members().iter().map(|Member { id, crc, ordinal }| {
         let head = heads.get(ordinal).copied().unwrap_or(*ordinal);
         ((*id, *crc), (*ordinal, head))

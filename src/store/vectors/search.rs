@@ -140,7 +140,11 @@ pub(super) enum Slice {
 }
 
 impl VectorSearch {
-    pub(super) fn begin(query: Arc<VectorQuery>, allowed: Option<Vec<[u8; 16]>>, shelf: Option<&Shelf<'_>>) -> Self {
+    pub(super) fn begin(
+        query: Arc<VectorQuery>,
+        allowed: Option<Vec<[u8; 16]>>,
+        shelf: Option<&Shelf<'_>>,
+    ) -> Self {
         let mut search = Self {
             direction: Direction::new(&query.vector),
             found: Nearest::new(query.k() + SPARE),
@@ -172,10 +176,14 @@ impl VectorSearch {
             || self.direction.is_zero()
             || space.slot().is_empty();
         if let Some(allowed) = &self.allowed {
-            let few = allowed.ids.len() <= SMALL || (allowed.ids.len() as u64) < space.live() / SELECTIVE;
+            let few =
+                allowed.ids.len() <= SMALL || (allowed.ids.len() as u64) < space.live() / SELECTIVE;
             return if scans || few { Step::Allowed(0) } else { Step::Resolve(0) };
         }
-        if scans || space.live() < MIN_INDEXED || self.query.is_filtered() && self.is_selective(shelf) {
+        if scans
+            || space.live() < MIN_INDEXED
+            || self.query.is_filtered() && self.is_selective(shelf)
+        {
             return Step::All(0);
         }
         Step::Tail(space.tail().len())
@@ -186,9 +194,13 @@ impl VectorSearch {
         let ordinals = shelf.space.ordinals();
         let stride = (ordinals / SAMPLE).max(1);
         let (mut seen, mut wanted) = (0, 0);
-        for vector in (0..ordinals).step_by(stride as usize).filter_map(|ordinal| shelf.space.vector(ordinal)) {
+        for vector in
+            (0..ordinals).step_by(stride as usize).filter_map(|ordinal| shelf.space.vector(ordinal))
+        {
             seen += 1;
-            wanted += u64::from(shelf.records.record(vector.node).is_some_and(|record| self.query.wants(&record)));
+            wanted += u64::from(
+                shelf.records.record(vector.node).is_some_and(|record| self.query.wants(&record)),
+            );
         }
         wanted * SELECTIVE < seen
     }
@@ -222,7 +234,9 @@ impl VectorSearch {
                     None => Step::Tail(space.tail().len()),
                 }
             }
-            Step::Allowed(at) => self.scan_allowed(shelf, at, most).map_or(Step::Finish, Step::Allowed),
+            Step::Allowed(at) => {
+                self.scan_allowed(shelf, at, most).map_or(Step::Finish, Step::Allowed)
+            }
             Step::All(at) => {
                 let end = at.saturating_add(most as u32).min(space.ordinals());
                 self.scan(shelf, at..end);
@@ -256,7 +270,10 @@ impl VectorSearch {
                 if rest > 0 { Step::Zeros(rest) } else { Step::Enough }
             }
             // Fewer than are asked for, while there are others, which the index may have missed.
-            Step::Enough if self.found.len() < self.query.k() && (self.found.len() as u64) < space.live() => {
+            Step::Enough
+                if self.found.len() < self.query.k()
+                    && (self.found.len() as u64) < space.live() =>
+            {
                 self.scan_instead()
             }
             Step::Enough => Step::Finish,
@@ -290,7 +307,9 @@ impl VectorSearch {
 
     /// Whether few of the vectors are among what is allowed.
     fn is_narrow(&self, shelf: &Shelf<'_>) -> bool {
-        self.allowed.as_ref().is_some_and(|allowed| allowed.vectors < shelf.space.live() / SELECTIVE)
+        self.allowed
+            .as_ref()
+            .is_some_and(|allowed| allowed.vectors < shelf.space.live() / SELECTIVE)
     }
 
     fn scan_allowed(&mut self, shelf: &Shelf<'_>, at: usize, most: usize) -> Option<usize> {
@@ -347,8 +366,9 @@ impl VectorSearch {
         self.since.looked_at(space.now(), later.len());
         // What was found is judged last, when nothing can come any more.
         let found = if later.is_empty() { self.found.take_nodes() } else { Vec::new() };
-        for node in
-            found.into_iter().chain(now.iter().copied().filter(|node| self.is_allowed(*node)).collect::<Vec<_>>())
+        for node in found
+            .into_iter()
+            .chain(now.iter().copied().filter(|node| self.is_allowed(*node)).collect::<Vec<_>>())
         {
             if let Some(candidate) = self.judge_node(shelf, node) {
                 self.found.offer(candidate);

@@ -43,7 +43,8 @@ impl Book {
 
     /// The golden bytes under this title, where they are what this build makes.
     fn hold(&mut self, title: String, note: &str, made: &[u8]) -> Option<Vec<u8>> {
-        let golden = self.golden.iter().find(|(known, _)| *known == title).map(|(_, bytes)| bytes.clone());
+        let golden =
+            self.golden.iter().find(|(known, _)| *known == title).map(|(_, bytes)| bytes.clone());
         match &golden {
             None => self.complaints.push(format!("{title}: not in the file; it would read\n{}", text(&title, note, made))),
             Some(golden) if golden != made => self.complaints.push(format!(
@@ -67,25 +68,38 @@ impl Book {
             + PartialEq
             + Archive
             + for<'a> Serialize<HighSerializer<AlignedVec, ArenaHandle<'a>, Error>>,
-        T::Archived: Portable + for<'a> CheckBytes<HighValidator<'a, Error>> + Deserialize<T, HighDeserializer<Error>>,
+        T::Archived: Portable
+            + for<'a> CheckBytes<HighValidator<'a, Error>>
+            + Deserialize<T, HighDeserializer<Error>>,
     {
         for (label, value) in T::samples() {
             let made = rkyv::to_bytes::<Error>(&value).unwrap();
             let title = format!("{}, {label}", T::TYPE);
-            let Some(golden) = self.hold(title.clone(), &format!("{value:?}"), &made) else { continue };
+            let Some(golden) = self.hold(title.clone(), &format!("{value:?}"), &made) else {
+                continue;
+            };
             match rkyv::from_bytes::<T, Error>(&aligned(&golden)) {
                 Ok(read) if read == value => {}
                 other => {
-                    self.complaints.push(format!("{title}: the golden bytes read back as {other:?}, not {value:?}"));
+                    self.complaints.push(format!(
+                        "{title}: the golden bytes read back as {other:?}, not {value:?}"
+                    ));
                 }
             }
         }
     }
 
     fn close(self) {
-        let strays: Vec<_> =
-            self.golden.iter().filter(|(title, _)| !self.seen.iter().any(|seen| seen == title)).collect();
-        assert!(self.complaints.is_empty(), "tests/golden/wire-v1.txt:\n\n{}", self.complaints.join("\n"));
+        let strays: Vec<_> = self
+            .golden
+            .iter()
+            .filter(|(title, _)| !self.seen.iter().any(|seen| seen == title))
+            .collect();
+        assert!(
+            self.complaints.is_empty(),
+            "tests/golden/wire-v1.txt:\n\n{}",
+            self.complaints.join("\n")
+        );
         assert!(strays.is_empty(), "sections that no value stands for any more: {strays:?}");
         assert_eq!(self.seen.len(), self.golden.len(), "a title stands in the file twice");
     }
@@ -118,7 +132,8 @@ fn frames() -> Vec<(&'static str, &'static str, FrameBuffer)> {
         fill(&mut out);
         out
     };
-    let header = |opcode: Opcode, request| Header { opcode: opcode as u8, request, ..Header::default() };
+    let header =
+        |opcode: Opcode, request| Header { opcode: opcode as u8, request, ..Header::default() };
     vec![
         (
             "Frame, a client's Hello",
@@ -138,7 +153,8 @@ fn frames() -> Vec<(&'static str, &'static str, FrameBuffer)> {
             "Frame, a learn with a deadline and a checksum",
             "request 2, 10 s, payload: ConceptRecord, strings inline",
             build(&|out| {
-                let header = Header { flags: CHECKSUM, extra: 10_000_000, ..header(Opcode::Learn, 2) };
+                let header =
+                    Header { flags: CHECKSUM, extra: 10_000_000, ..header(Opcode::Learn, 2) };
                 encode_archive(out, header, &sample::<ConceptRecord>("strings inline"));
             }),
         ),
@@ -146,29 +162,44 @@ fn frames() -> Vec<(&'static str, &'static str, FrameBuffer)> {
             "Frame, a learn's ok",
             "request 2, sequence 0x0807060504030201 in extra, no payload",
             build(&|out| {
-                encode_empty(out, Header { extra: 0x0807_0605_0403_0201, ..header(Opcode::Learn, 2) });
+                encode_empty(
+                    out,
+                    Header { extra: 0x0807_0605_0403_0201, ..header(Opcode::Learn, 2) },
+                );
             }),
         ),
         (
             "Frame, not found",
             "opcode query, request 3, status 1, no payload",
             build(&|out| {
-                encode_empty(out, Header { status: Status::NotFound as u8, ..header(Opcode::Query, 3) });
+                encode_empty(
+                    out,
+                    Header { status: Status::NotFound as u8, ..header(Opcode::Query, 3) },
+                );
             }),
         ),
         (
             "Frame, an error",
             "opcode learn, request 4, status 23, payload: ErrorMessage, nine bytes",
             build(&|out| {
-                let header = Header { status: Status::InvalidArgument as u8, ..header(Opcode::Learn, 4) };
-                encode_archive(out, header, &sample::<ErrorMessage>("nine bytes, the shortest out of line"));
+                let header =
+                    Header { status: Status::InvalidArgument as u8, ..header(Opcode::Learn, 4) };
+                encode_archive(
+                    out,
+                    header,
+                    &sample::<ErrorMessage>("nine bytes, the shortest out of line"),
+                );
             }),
         ),
         (
             "Frame, a part with padding",
             "opcode neighbors, request 5, more parts and a checksum, payload: 7 bytes",
             build(&|out| {
-                encode_bytes(out, Header { flags: MORE | CHECKSUM, ..header(Opcode::Neighbors, 5) }, b"sutra-7");
+                encode_bytes(
+                    out,
+                    Header { flags: MORE | CHECKSUM, ..header(Opcode::Neighbors, 5) },
+                    b"sutra-7",
+                );
             }),
         ),
     ]
@@ -183,7 +214,11 @@ macro_rules! hold_types {
 #[test]
 fn every_published_byte_stands_still_and_reads_back() {
     let mut book = Book::open();
-    book.hold("FINGERPRINT, version 1".into(), "the schema's hash, as Hello carries it", &FINGERPRINT.to_le_bytes());
+    book.hold(
+        "FINGERPRINT, version 1".into(),
+        "the schema's hash, as Hello carries it",
+        &FINGERPRINT.to_le_bytes(),
+    );
     let header = Header {
         opcode: 0x20,
         status: 0x16,
@@ -193,7 +228,9 @@ fn every_published_byte_stands_still_and_reads_back() {
         checksum: 0x2423_2221,
         extra: 0x3837_3635_3433_3231,
     };
-    if let Some(golden) = book.hold("Header, all fields".into(), &format!("{header:?}"), &header.encode()) {
+    if let Some(golden) =
+        book.hold("Header, all fields".into(), &format!("{header:?}"), &header.encode())
+    {
         assert_eq!(Header::decode(golden.as_slice().try_into().unwrap()), Ok(header));
     }
     for (title, note, made) in frames() {
@@ -222,9 +259,10 @@ fn golden_frames_parse_to_the_headers_and_payloads_that_made_them() {
 
 #[test]
 fn a_hello_has_the_same_length_whatever_it_says() {
-    for (title, length) in
-        [("Frame, a client's Hello", CLIENT_HELLO_BYTES), ("Frame, a server's Hello", SERVER_HELLO_BYTES)]
-    {
+    for (title, length) in [
+        ("Frame, a client's Hello", CLIENT_HELLO_BYTES),
+        ("Frame, a server's Hello", SERVER_HELLO_BYTES),
+    ] {
         let golden = sections(GOLDEN).into_iter().find(|(known, _)| *known == title).unwrap().1;
         assert_eq!(golden.len(), length, "{title}");
     }
@@ -267,16 +305,38 @@ where
 #[test]
 fn records_and_requests_archived_from_parts_are_the_published_bytes() {
     for (label, record) in ConceptRecord::samples() {
-        let ConceptRecord { id, namespace, name, content, embedding, strength, confidence, created, updated } = &record;
+        let ConceptRecord {
+            id,
+            namespace,
+            name,
+            content,
+            embedding,
+            strength,
+            confidence,
+            created,
+            updated,
+        } = &record;
         let embedding = InPieces(embedding);
-        let (&id, &strength, &confidence, &created, &updated) = (id, strength, confidence, created, updated);
-        let parts =
-            ConceptRecordRef { id, namespace, name, content, embedding, strength, confidence, created, updated };
+        let (&id, &strength, &confidence, &created, &updated) =
+            (id, strength, confidence, created, updated);
+        let parts = ConceptRecordRef {
+            id,
+            namespace,
+            name,
+            content,
+            embedding,
+            strength,
+            confidence,
+            created,
+            updated,
+        };
         same_bytes::<ConceptRecord, _>(label, &parts);
     }
     for (label, record) in AssociationRecord::samples() {
-        let AssociationRecord { source, target, ref namespace, kind, confidence, created, updated } = record;
-        let parts = AssociationRecordRef { source, target, namespace, kind, confidence, created, updated };
+        let AssociationRecord { source, target, ref namespace, kind, confidence, created, updated } =
+            record;
+        let parts =
+            AssociationRecordRef { source, target, namespace, kind, confidence, created, updated };
         same_bytes::<AssociationRecord, _>(label, &parts);
     }
     for (label, ConceptKey { id, namespace }) in ConceptKey::samples() {
@@ -287,26 +347,69 @@ fn records_and_requests_archived_from_parts_are_the_published_bytes() {
         same_bytes::<AssociationKey, _>(label, &parts);
     }
     for (label, ConceptsRequest { namespace, limit, cursor }) in ConceptsRequest::samples() {
-        same_bytes::<ConceptsRequest, _>(label, &ConceptsRequestRef { namespace: &namespace, limit, cursor });
+        same_bytes::<ConceptsRequest, _>(
+            label,
+            &ConceptsRequestRef { namespace: &namespace, limit, cursor },
+        );
     }
     for (label, request) in NeighborsRequest::samples() {
-        let NeighborsRequest { id, ref namespace, ref kinds, minimum_confidence, limit, cursor, direction } = request;
-        let parts = NeighborsRequestRef { id, namespace, kinds, minimum_confidence, limit, cursor, direction };
+        let NeighborsRequest {
+            id,
+            ref namespace,
+            ref kinds,
+            minimum_confidence,
+            limit,
+            cursor,
+            direction,
+        } = request;
+        let parts = NeighborsRequestRef {
+            id,
+            namespace,
+            kinds,
+            minimum_confidence,
+            limit,
+            cursor,
+            direction,
+        };
         same_bytes::<NeighborsRequest, _>(label, &parts);
     }
     for (label, request) in PathRequest::samples() {
         let PathRequest { start, end, ref namespace, ref kinds, .. } = request;
         let PathRequest { max_depth, alternatives, max_visited, direction, mode, .. } = request;
-        let parts =
-            PathRequestRef { start, end, namespace, kinds, max_depth, alternatives, max_visited, direction, mode };
+        let parts = PathRequestRef {
+            start,
+            end,
+            namespace,
+            kinds,
+            max_depth,
+            alternatives,
+            max_visited,
+            direction,
+            mode,
+        };
         same_bytes::<PathRequest, _>(label, &parts);
     }
     for (label, request) in SearchRequest::samples() {
-        let SearchRequest { ref namespace, ref vector, k, ef_search, minimum_strength, minimum_confidence, .. } =
-            request;
+        let SearchRequest {
+            ref namespace,
+            ref vector,
+            k,
+            ef_search,
+            minimum_strength,
+            minimum_confidence,
+            ..
+        } = request;
         let (vector, near, exact) = (InPieces(vector), request.near.clone(), request.exact);
-        let parts =
-            SearchRequestRef { namespace, vector, k, ef_search, minimum_strength, minimum_confidence, near, exact };
+        let parts = SearchRequestRef {
+            namespace,
+            vector,
+            k,
+            ef_search,
+            minimum_strength,
+            minimum_confidence,
+            near,
+            exact,
+        };
         same_bytes::<SearchRequest, _>(label, &parts);
     }
 }

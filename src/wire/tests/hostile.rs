@@ -45,7 +45,11 @@ const OWNED_PER_ARCHIVED: usize = 3;
 
 /// What validation says of the bytes with `around` on either side of them. Run twice with other
 /// surroundings it must say the same: it looks at nothing outside the slice.
-fn judge_amid<T: Probed>(bytes: &[u8], around: u8, buffer: &mut FrameBuffer) -> Result<u64, PayloadError> {
+fn judge_amid<T: Probed>(
+    bytes: &[u8],
+    around: u8,
+    buffer: &mut FrameBuffer,
+) -> Result<u64, PayloadError> {
     const MARGIN: usize = 64;
     buffer.clear();
     buffer.resize(MARGIN, around);
@@ -103,9 +107,16 @@ fn hold<T: Probed>(bytes: &[u8]) {
             );
         }
         Err(error) => {
-            assert!(allocated.bytes <= bytes.len() + MESSAGE_BYTES, "{}: {allocated:?} for {error}", T::NAME);
+            assert!(
+                allocated.bytes <= bytes.len() + MESSAGE_BYTES,
+                "{}: {allocated:?} for {error}",
+                T::NAME
+            );
             assert!(!error.to_string().contains('\n'), "one line: {error}");
-            assert!(!unquoted(&error.to_string()).contains("0x"), "no address of this process: {error}");
+            assert!(
+                !unquoted(&error.to_string()).contains("0x"),
+                "no address of this process: {error}"
+            );
             // What the library says of an error whose words were left out of the build, as a
             // release build does.
             assert!(!error.to_string().contains("rancor"), "words of our own: {error}");
@@ -149,27 +160,31 @@ fn concept_record() -> impl Strategy<Value = ConceptRecord> {
         let (embedding, strength, confidence, created, updated) = numbers;
         let content = content.into_iter().collect();
         let strength = strength.abs();
-        ConceptRecord { id, namespace, name, content, embedding, strength, confidence, created, updated }
+        ConceptRecord {
+            id,
+            namespace,
+            name,
+            content,
+            embedding,
+            strength,
+            confidence,
+            created,
+            updated,
+        }
     })
 }
 
 fn association_record() -> impl Strategy<Value = AssociationRecord> {
-    (given_id(), given_id(), name(), any::<u32>(), 0.0..=1.0f32, any::<u64>(), any::<u64>()).prop_map(
-        |(source, target, namespace, kind, confidence, created, updated)| AssociationRecord {
-            source,
-            target,
-            namespace,
-            kind,
-            confidence,
-            created,
-            updated,
-        },
-    )
+    (given_id(), given_id(), name(), any::<u32>(), 0.0..=1.0f32, any::<u64>(), any::<u64>())
+        .prop_map(|(source, target, namespace, kind, confidence, created, updated)| {
+            AssociationRecord { source, target, namespace, kind, confidence, created, updated }
+        })
 }
 
 /// Headers that get past the first checks often enough to reach the later ones.
 fn frame_start() -> impl Strategy<Value = Vec<u8>> {
-    let kept = (any::<[u8; HEADER_BYTES]>(), 0..=(CHECKSUM | MORE), prop_oneof![0..600u32, any::<u32>()]);
+    let kept =
+        (any::<[u8; HEADER_BYTES]>(), 0..=(CHECKSUM | MORE), prop_oneof![0..600u32, any::<u32>()]);
     let plausible = kept.prop_map(|(mut bytes, flags, length)| {
         bytes[..2].copy_from_slice(&MAGIC.to_le_bytes());
         bytes[2] = VERSION;
@@ -189,11 +204,21 @@ fn hold_frame(bytes: &[u8], limit: u32) {
         Ok(Parsed::Frame(frame, used)) => {
             assert!(used <= bytes.len() && used.is_multiple_of(16));
             assert!(frame.header.length <= limit);
-            assert_eq!(frame.payload, &bytes[HEADER_BYTES..HEADER_BYTES + frame.header.length as usize]);
-            assert_eq!(parse(&bytes[..used], limit), parsed, "nothing behind the frame is looked at");
+            assert_eq!(
+                frame.payload,
+                &bytes[HEADER_BYTES..HEADER_BYTES + frame.header.length as usize]
+            );
+            assert_eq!(
+                parse(&bytes[..used], limit),
+                parsed,
+                "nothing behind the frame is looked at"
+            );
         }
         Ok(Parsed::Partial(needed)) => {
-            assert!(needed > bytes.len() && needed <= HEADER_BYTES + (limit as usize).next_multiple_of(16));
+            assert!(
+                needed > bytes.len()
+                    && needed <= HEADER_BYTES + (limit as usize).next_multiple_of(16)
+            );
         }
         Err(error) => assert!(error.status().is_error()),
     }
@@ -201,7 +226,11 @@ fn hold_frame(bytes: &[u8], limit: u32) {
         let (header, allocated) = counted(|| Header::decode(head));
         assert_eq!(allocated.times, 0, "decoding allocates nothing");
         if let Ok(header) = header {
-            assert_eq!(&header.encode(), head, "a header that is accepted holds nothing that is not read");
+            assert_eq!(
+                &header.encode(),
+                head,
+                "a header that is accepted holds nothing that is not read"
+            );
         }
     }
 }
@@ -350,7 +379,8 @@ fn accept_samples<T: Probed + Samples>() {
 #[test]
 fn a_refusal_quotes_what_looks_like_an_address_or_a_quote_and_stays_in_our_words() {
     for agent_id in ["agent,00x1", "agent \"0x1\"", "agent\\\"0x1\n"] {
-        let heartbeat = AgentHeartbeat { agent_id: agent_id.to_owned(), ..AgentHeartbeat::default() };
+        let heartbeat =
+            AgentHeartbeat { agent_id: agent_id.to_owned(), ..AgentHeartbeat::default() };
         let archive = rkyv::to_bytes::<Error>(&heartbeat).unwrap();
         assert!(Checked::<AgentHeartbeat>::new(&archive).is_err(), "{agent_id}");
         hold::<AgentHeartbeat>(&archive);

@@ -21,7 +21,10 @@ fuzz_target!(|data: &[u8]| {
 /// The messages of the golden file, as hexadecimal digits.
 fn golden() -> Vec<&'static str> {
     let lines = include_str!("../../golden/compat.txt").lines();
-    lines.filter_map(|line| line.strip_prefix("  ")?.split_once(' ')).map(|(_, digits)| digits).collect()
+    lines
+        .filter_map(|line| line.strip_prefix("  ")?.split_once(' '))
+        .map(|(_, digits)| digits)
+        .collect()
 }
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {

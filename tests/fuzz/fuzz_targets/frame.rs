@@ -20,7 +20,10 @@ fuzz_target!(|data: &[u8]| {
         match parse(rest, LIMIT) {
             Ok(Parsed::Frame(frame, used)) => {
                 assert_eq!(&frame.header.encode(), &rest[..HEADER_BYTES]);
-                assert_eq!(frame.payload, &rest[HEADER_BYTES..HEADER_BYTES + frame.header.length as usize]);
+                assert_eq!(
+                    frame.payload,
+                    &rest[HEADER_BYTES..HEADER_BYTES + frame.header.length as usize]
+                );
                 rest = &rest[used..];
             }
             Ok(Parsed::Partial(needed)) => {

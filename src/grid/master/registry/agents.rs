@@ -43,7 +43,9 @@ impl Registry {
             return Ok(Registered::AskFirst(ask));
         }
         let standing = match known {
-            Some(known) if known.is_proven() || known.facts.endpoint == facts.endpoint => known.standing.clone(),
+            Some(known) if known.is_proven() || known.facts.endpoint == facts.endpoint => {
+                known.standing.clone()
+            }
             Some(_) => Standing::Unproven { since: at.now, failures: 0, ask_at: Some(at.now) },
             None => {
                 self.make_room(origin, at)?;
@@ -76,7 +78,9 @@ impl Registry {
         let known = self.agents.get(agent_id);
         let facts = facts(registration, ask.origin, at);
         let is_in_the_way = |known: &&Agent| {
-            !is_same(&known.facts, &facts) && known.is_proven() && self.state_of(known, at) != AgentState::Offline
+            !is_same(&known.facts, &facts)
+                && known.is_proven()
+                && self.state_of(known, at) != AgentState::Offline
         };
         let refused = match (&answer, known.filter(is_in_the_way)) {
             (Answered::No(why), _) => {
@@ -107,7 +111,13 @@ impl Registry {
     }
 
     /// Adds an agent, with the nodes that the one with its id had.
-    fn enter(&mut self, registration: &AgentRegistration, facts: AgentFacts, standing: Standing, at: Moment) {
+    fn enter(
+        &mut self,
+        registration: &AgentRegistration,
+        facts: AgentFacts,
+        standing: Standing,
+        at: Moment,
+    ) {
         if self.agents.is_empty() {
             // Ages were not looked at while there were no agents.
             self.looked = Some(at.now);
@@ -136,8 +146,15 @@ impl Registry {
 
     /// An agent has sent a heartbeat. Whether it is to report its nodes; `None` where it is to
     /// register first.
-    pub(crate) fn heartbeat(&mut self, agent_id: &str, incarnation: u64, revision: u64, at: Moment) -> Option<bool> {
-        let agent = self.agents.get_mut(agent_id).filter(|agent| agent.facts.incarnation == incarnation)?;
+    pub(crate) fn heartbeat(
+        &mut self,
+        agent_id: &str,
+        incarnation: u64,
+        revision: u64,
+        at: Moment,
+    ) -> Option<bool> {
+        let agent =
+            self.agents.get_mut(agent_id).filter(|agent| agent.facts.incarnation == incarnation)?;
         let silence = at.now.saturating_duration_since(agent.heard);
         agent.heard = at.now;
         agent.heard_wall = at.wall;
@@ -160,7 +177,11 @@ impl Registry {
     /// An agent leaves, and its nodes are forgotten; `false` where there is no such agent. With an
     /// incarnation only the agent that has it leaves.
     pub(crate) fn unregister(&mut self, agent_id: &str, incarnation: u64) -> bool {
-        if self.agents.get(agent_id).is_some_and(|known| ![0, known.facts.incarnation].contains(&incarnation)) {
+        if self
+            .agents
+            .get(agent_id)
+            .is_some_and(|known| ![0, known.facts.incarnation].contains(&incarnation))
+        {
             return false;
         }
         let Some(agent) = self.take_agent(agent_id) else { return false };

@@ -36,7 +36,8 @@ impl Registry {
     /// Where ages were not looked at for long, the master itself was away. That time does not count
     /// against agents.
     pub(crate) fn notice_absence(&mut self, at: Moment) {
-        let since = self.looked.map_or(Duration::ZERO, |looked| at.now.saturating_duration_since(looked));
+        let since =
+            self.looked.map_or(Duration::ZERO, |looked| at.now.saturating_duration_since(looked));
         if since <= ABSENCE {
             return;
         }
@@ -67,7 +68,10 @@ impl Registry {
             let is_worse = matches!(
                 (state, agent.state),
                 (AgentState::Degraded, AgentState::Healthy)
-                    | (AgentState::Offline, AgentState::Healthy | AgentState::Degraded | AgentState::Unknown)
+                    | (
+                        AgentState::Offline,
+                        AgentState::Healthy | AgentState::Degraded | AgentState::Unknown
+                    )
             );
             if is_worse {
                 fallen.push((agent_id.clone(), state, age));
@@ -77,8 +81,16 @@ impl Registry {
             if let Some(agent) = self.agents.get_mut(&agent_id) {
                 agent.state = state;
             }
-            let kind = if state == AgentState::Offline { EventKind::AgentOffline } else { EventKind::AgentDegraded };
-            self.agent_event(kind, &agent_id, format!("no heartbeat for {:.1} s", age.as_secs_f64()));
+            let kind = if state == AgentState::Offline {
+                EventKind::AgentOffline
+            } else {
+                EventKind::AgentDegraded
+            };
+            self.agent_event(
+                kind,
+                &agent_id,
+                format!("no heartbeat for {:.1} s", age.as_secs_f64()),
+            );
         }
         if self.agents.is_empty() { None } else { Some(at.now + next) }
     }

@@ -33,8 +33,11 @@ impl Registry {
         if name.is_empty() {
             return;
         }
-        let unused = |node: &&Node| !node.is_there() && node.report.node_id != to && node.report.name == name;
-        let others: Vec<String> = self.called(name).filter(unused).map(|node| node.report.node_id.clone()).collect();
+        let unused = |node: &&Node| {
+            !node.is_there() && node.report.node_id != to && node.report.name == name
+        };
+        let others: Vec<String> =
+            self.called(name).filter(unused).map(|node| node.report.node_id.clone()).collect();
         for node_id in others {
             let claim = self.claim();
             if let Some(node) = self.nodes.get_mut(&node_id) {
@@ -58,7 +61,9 @@ impl Registry {
         let of = |name: &str| -> Vec<(&Node, &Node)> {
             let Some(holder) = self.find(name) else { return Vec::new() };
             let is_other = |node: &&Node| {
-                node.is_there() && node.report.name == name && node.report.node_id != holder.report.node_id
+                node.is_there()
+                    && node.report.name == name
+                    && node.report.node_id != holder.report.node_id
             };
             self.called(name).filter(is_other).map(|node| (node, holder)).collect()
         };

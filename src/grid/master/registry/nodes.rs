@@ -22,7 +22,12 @@ pub(crate) enum StopTarget {
 
 impl Registry {
     /// What it takes to stop a node, which `on` may say whose it is.
-    pub(crate) fn stop(&mut self, key: &str, on: Option<&str>, at: Moment) -> Result<StopTarget, Refused> {
+    pub(crate) fn stop(
+        &mut self,
+        key: &str,
+        on: Option<&str>,
+        at: Moment,
+    ) -> Result<StopTarget, Refused> {
         let Some(node) = self.find(key) else { return Ok(StopTarget::Unknown) };
         let (agent_id, node_id) = (node.agent_id.clone(), node.report.node_id.clone());
         if let Some(asked) = on.filter(|asked| *asked != agent_id) {

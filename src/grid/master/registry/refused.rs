@@ -28,7 +28,9 @@ pub(crate) enum Refused {
         "the name {name:?} is taken by node {node_id:?} of agent {agent_id:?}; choose another name, or stop that node"
     )]
     NameTaken { name: String, node_id: String, agent_id: String },
-    #[error("a node with the name {name:?} is just being started; choose another name, or ask again later")]
+    #[error(
+        "a node with the name {name:?} is just being started; choose another name, or ask again later"
+    )]
     NameReserved { name: String },
     #[error(
         "agent {agent_id:?} speaks the old protocol, which has no {what}; leave it out, or start an agent of this version"
@@ -45,7 +47,9 @@ pub(crate) enum Refused {
     Unanswered { agent_id: String, endpoint: String, why: String },
     #[error("node {node_id:?} is agent {agent_id:?}'s, not {asked:?}'s; name that agent")]
     OtherAgent { node_id: String, agent_id: String, asked: String },
-    #[error("agent {agent_id:?} has left the grid while it was asked; what it did is known when it comes back")]
+    #[error(
+        "agent {agent_id:?} has left the grid while it was asked; what it did is known when it comes back"
+    )]
     Left { agent_id: String },
     #[error(
         "agent {agent_id:?} says that it started node {node_id:?}, which is agent {owner:?}'s; stop it on that host by hand"
@@ -57,7 +61,9 @@ impl Refused {
     /// As a reply's header says it.
     pub(crate) fn status(&self) -> Status {
         match self {
-            Self::Offline { .. } | Self::Left { .. } | Self::Unanswered { .. } => Status::Unavailable,
+            Self::Offline { .. } | Self::Left { .. } | Self::Unanswered { .. } => {
+                Status::Unavailable
+            }
             Self::Crowded { .. } => Status::Busy,
             _ => Status::InvalidArgument,
         }

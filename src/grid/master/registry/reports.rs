@@ -24,7 +24,9 @@ impl Registry {
             self.reconcile(agent_id, nodes, *revision, at);
             return true;
         }
-        let Some(agent) = self.agents.get(agent_id).filter(|agent| agent.is_proven() && !agent.facts.is_old()) else {
+        let Some(agent) =
+            self.agents.get(agent_id).filter(|agent| agent.is_proven() && !agent.facts.is_old())
+        else {
             // It is asked for its nodes once it has answered.
             return true;
         };
@@ -34,12 +36,25 @@ impl Registry {
         } else {
             let (endpoint, origin) = (agent.facts.endpoint.clone(), agent.facts.origin);
             let (agent_id, nodes, revision) = (agent_id.clone(), nodes.clone(), Some(*revision));
-            self.ask_back(Ask { agent_id, incarnation: *incarnation, endpoint, origin, nodes, revision });
+            self.ask_back(Ask {
+                agent_id,
+                incarnation: *incarnation,
+                endpoint,
+                origin,
+                nodes,
+                revision,
+            });
         }
         true
     }
 
-    pub(super) fn reconcile(&mut self, agent_id: &str, reports: &[NodeReport], revision: u64, at: Moment) {
+    pub(super) fn reconcile(
+        &mut self,
+        agent_id: &str,
+        reports: &[NodeReport],
+        revision: u64,
+        at: Moment,
+    ) {
         let mut is_complete = true;
         for report in reports {
             is_complete &= self.adopt(agent_id, report, at);
@@ -61,10 +76,16 @@ impl Registry {
         let known = self.nodes.get(node_id);
         if let Some(known) = known.filter(|known| known.agent_id != agent_id) {
             let owner = self.agents.get(&known.agent_id);
-            let is_owned = owner.is_some_and(|owner| self.state_of(owner, at) != AgentState::Offline);
+            let is_owned =
+                owner.is_some_and(|owner| self.state_of(owner, at) != AgentState::Offline);
             if is_owned && known.is_there() {
                 let owner = &known.agent_id;
-                tracing::warn!(agent_id, node_id, owner, "an agent lists a node that is another's: left out");
+                tracing::warn!(
+                    agent_id,
+                    node_id,
+                    owner,
+                    "an agent lists a node that is another's: left out"
+                );
                 return false;
             }
         }
@@ -77,16 +98,28 @@ impl Registry {
         }
         let before = known.map(|known| (known.state(), known.report.restarts));
         let claim = known.filter(|known| known.report.name == report.name).map(|known| known.claim);
-        let since = known.filter(|known| known.report.state == report.state).map_or(at.now, |known| known.since);
+        let since = known
+            .filter(|known| known.report.state == report.state)
+            .map_or(at.now, |known| known.since);
         let is_asked_for = self.reservations.values().any(|reservation| {
-            reservation.agent_id == agent_id && reservation.name == report.name && !report.name.is_empty()
+            reservation.agent_id == agent_id
+                && reservation.name == report.name
+                && !report.name.is_empty()
         });
         self.reservations.retain(|_, reservation| {
-            reservation.until.is_none() || reservation.agent_id != agent_id || reservation.name != report.name
+            reservation.until.is_none()
+                || reservation.agent_id != agent_id
+                || reservation.name != report.name
         });
         let claim = claim.unwrap_or_else(|| self.claim());
         let (agent_id_of, report_of) = (agent_id.to_owned(), report.clone());
-        self.put_node(Node { agent_id: agent_id_of, report: report_of, claim, since, unlisted: None });
+        self.put_node(Node {
+            agent_id: agent_id_of,
+            report: report_of,
+            claim,
+            since,
+            unlisted: None,
+        });
         if is_asked_for {
             self.give_name(&report.name, node_id);
         }
@@ -112,7 +145,12 @@ impl Registry {
             // A start that has failed: its agent has taken all of it back.
             NodeState::Starting if node.report.restarts == 0 => {
                 let Some(node) = self.remove_node(node_id) else { return true };
-                self.node_event(EventKind::NodeStopped, &node.agent_id, &node.report, "it did not start");
+                self.node_event(
+                    EventKind::NodeStopped,
+                    &node.agent_id,
+                    &node.report,
+                    "it did not start",
+                );
                 self.changes.push(Change::Node(node_id.to_owned()));
             }
             _ => {

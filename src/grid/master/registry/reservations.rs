@@ -19,7 +19,11 @@ pub(crate) struct Contact {
 impl Registry {
     /// Reserves room and name for a node. The reservation ends with [`Registry::spawned`],
     /// [`Registry::spawn_failed`] or [`Registry::spawn_unknown`].
-    pub(crate) fn reserve(&mut self, spawn: &SpawnNode, at: Moment) -> Result<(u64, Contact), Refused> {
+    pub(crate) fn reserve(
+        &mut self,
+        spawn: &SpawnNode,
+        at: Moment,
+    ) -> Result<(u64, Contact), Refused> {
         let (agent_id, name) = (&spawn.agent_id, &spawn.name);
         let contact = self.contact(agent_id, at)?;
         let Some(agent) = self.agents.get(agent_id) else {
@@ -28,25 +32,43 @@ impl Registry {
         if contact.is_old && !spawn.cores.is_empty() {
             return Err(Refused::OldAgent { agent_id: agent_id.clone(), what: "cores" });
         }
-        let known = agent.nodes.iter().filter(|id| self.nodes.get(*id).is_some_and(Node::takes_place)).count();
+        let known = agent
+            .nodes
+            .iter()
+            .filter(|id| self.nodes.get(*id).is_some_and(Node::takes_place))
+            .count();
         // A node that was not reported in time was not started.
-        self.reservations.retain(|_, reservation| reservation.until.is_none_or(|until| at.now < until));
+        self.reservations
+            .retain(|_, reservation| reservation.until.is_none_or(|until| at.now < until));
         let known = known.max(agent.told.map_or(0, |told| told as usize));
-        let reserved = self.reservations.values().filter(|reservation| reservation.agent_id == *agent_id).count();
+        let reserved = self
+            .reservations
+            .values()
+            .filter(|reservation| reservation.agent_id == *agent_id)
+            .count();
         // What the agent reports as starting for the first time has a reservation.
-        let is_first_start = |node: &Node| node.state() == NodeState::Starting && node.report.restarts == 0;
-        let starting = agent.nodes.iter().filter(|id| self.nodes.get(*id).is_some_and(is_first_start)).count();
+        let is_first_start =
+            |node: &Node| node.state() == NodeState::Starting && node.report.restarts == 0;
+        let starting =
+            agent.nodes.iter().filter(|id| self.nodes.get(*id).is_some_and(is_first_start)).count();
         let reserved = reserved.saturating_sub(starting);
         if known + reserved >= agent.facts.max_nodes as usize {
             let most = agent.facts.max_nodes;
-            return Err(Refused::Full { agent_id: agent_id.clone(), nodes: known + reserved, most });
+            return Err(Refused::Full {
+                agent_id: agent_id.clone(),
+                nodes: known + reserved,
+                most,
+            });
         }
         if !name.is_empty() {
             self.check_name(agent_id, name)?;
         }
         let number = self.next_reservation;
         self.next_reservation += 1;
-        self.reservations.insert(number, Reservation { agent_id: agent_id.clone(), name: name.clone(), until: None });
+        self.reservations.insert(
+            number,
+            Reservation { agent_id: agent_id.clone(), name: name.clone(), until: None },
+        );
         Ok((number, contact))
     }
 
@@ -55,7 +77,8 @@ impl Registry {
     fn check_name(&self, agent_id: &str, name: &str) -> Result<(), Refused> {
         // The same agent may be asked again: it knows whether it has begun.
         let is_reserved = |reservation: &Reservation| {
-            reservation.name == name && (reservation.until.is_none() || reservation.agent_id != agent_id)
+            reservation.name == name
+                && (reservation.until.is_none() || reservation.agent_id != agent_id)
         };
         if self.reservations.values().any(is_reserved) {
             return Err(Refused::NameReserved { name: name.to_owned() });
@@ -112,7 +135,9 @@ impl Registry {
                 });
             }
             // Its agent's own report was faster, and says more.
-            Some(known) if known.agent_id == *agent_id && known.state() == NodeState::Running => return Ok(()),
+            Some(known) if known.agent_id == *agent_id && known.state() == NodeState::Running => {
+                return Ok(());
+            }
             _ => {}
         }
         if spawn.name.is_empty() {
@@ -132,9 +157,19 @@ impl Registry {
         }
         self.node_event(EventKind::NodeRunning, agent_id, &report, "");
         let name = report.name.clone();
-        let claim = self.nodes.get(&node_id).filter(|known| known.report.name == name).map(|known| known.claim);
+        let claim = self
+            .nodes
+            .get(&node_id)
+            .filter(|known| known.report.name == name)
+            .map(|known| known.claim);
         let claim = claim.unwrap_or_else(|| self.claim());
-        self.put_node(Node { agent_id: agent_id.clone(), report, claim, since: at.now, unlisted: Some(at.now) });
+        self.put_node(Node {
+            agent_id: agent_id.clone(),
+            report,
+            claim,
+            since: at.now,
+            unlisted: Some(at.now),
+        });
         self.give_name(&name, &node_id);
         self.changes.push(Change::Node(node_id));
         self.forget_the_gone(agent_id);

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use sutra_wire::grid::{AgentRegistration, AgentState, EventKind, NodeReport};
 
-use super::facts::{Agent, AgentFacts, Answered, Ask, Change, MAX_AGENTS, Moment, Origin, Standing};
+use super::facts::{
+    Agent, AgentFacts, Answered, Ask, Change, MAX_AGENTS, Moment, Origin, Standing,
+};
 use super::refused::Refused;
 use super::shares::{Share, counted};
 use super::state::Registry;
@@ -63,21 +65,33 @@ impl Registry {
         }
         let crowded = Refused::Crowded { agents: own };
         // Not for each of many that come at once.
-        if self.made_room.is_some_and(|last| at.now.saturating_duration_since(last) < SOON) && own > FEW {
+        if self.made_room.is_some_and(|last| at.now.saturating_duration_since(last) < SOON)
+            && own > FEW
+        {
             return Err(crowded);
         }
         self.made_room = Some(at.now);
-        let heaviest = self.shares.of.iter().max_by_key(|(_, share)| share.unproven).map(|(origin, _)| *origin);
+        let heaviest = self
+            .shares
+            .of
+            .iter()
+            .max_by_key(|(_, share)| share.unproven)
+            .map(|(origin, _)| *origin);
         let whose = if is_full && own <= FEW { heaviest.unwrap_or(origin) } else { origin };
         let oldest = self.agents.iter().filter(|(_, agent)| agent.facts.origin == whose);
         let oldest = oldest.filter_map(|(agent_id, agent)| match agent.standing {
-            Standing::Unproven { since, failures, .. } if failures > 0 && at.now >= since + AGAIN => {
+            Standing::Unproven { since, failures, .. }
+                if failures > 0 && at.now >= since + AGAIN =>
+            {
                 Some((since, agent_id))
             }
             _ => None,
         });
         let agent_id = oldest.min().map(|(_, agent_id)| agent_id.clone()).ok_or(crowded)?;
-        self.forget(&agent_id, "it has not answered at its endpoint, and others register from its address");
+        self.forget(
+            &agent_id,
+            "it has not answered at its endpoint, and others register from its address",
+        );
         Ok(())
     }
 
@@ -90,7 +104,11 @@ impl Registry {
 
     /// An agent that registers in place of another is asked before anything is changed. `None`
     /// where too many are being asked.
-    pub(crate) fn ask_first(&mut self, registration: &AgentRegistration, origin: Option<Origin>) -> Option<Ask> {
+    pub(crate) fn ask_first(
+        &mut self,
+        registration: &AgentRegistration,
+        origin: Option<Origin>,
+    ) -> Option<Ask> {
         let share = self.shares.of(origin).asked;
         if share >= ASKED_OF_ONE || self.shares.all.asked >= ASKED {
             return None;
@@ -134,9 +152,12 @@ impl Registry {
         let mut kept = Vec::new();
         while self.shares.all.asked < ASKED && kept.len() <= ASKED {
             let Some(agent_id) = self.backlog.pop() else { break };
-            let Some(agent) = self.agents.get(&agent_id).filter(|agent| !agent.is_proven()) else { continue };
+            let Some(agent) = self.agents.get(&agent_id).filter(|agent| !agent.is_proven()) else {
+                continue;
+            };
             let AgentFacts { incarnation, endpoint, origin, .. } = agent.facts.clone();
-            let ask = Ask { agent_id, incarnation, endpoint, origin, nodes: Vec::new(), revision: None };
+            let ask =
+                Ask { agent_id, incarnation, endpoint, origin, nodes: Vec::new(), revision: None };
             if self.may_ask(&ask) {
                 asks.push(ask);
             } else {
@@ -152,7 +173,8 @@ impl Registry {
         if self.shares.of(ask.origin).asked >= ASKED_OF_ONE || self.shares.all.asked >= ASKED {
             return false;
         }
-        if let Some(Agent { standing: Standing::Unproven { ask_at, .. }, .. }) = self.agents.get_mut(&ask.agent_id)
+        if let Some(Agent { standing: Standing::Unproven { ask_at, .. }, .. }) =
+            self.agents.get_mut(&ask.agent_id)
             && ask_at.take().is_none()
         {
             return false;
@@ -171,7 +193,8 @@ impl Registry {
         match self.agents.get_mut(&ask.agent_id).map(|agent| &mut agent.standing) {
             Some(Standing::Unproven { failures, ask_at, .. }) => {
                 *failures += failed;
-                let wait = AGAIN.saturating_mul(1 << failures.saturating_sub(1).min(6)).min(LONGEST);
+                let wait =
+                    AGAIN.saturating_mul(1 << failures.saturating_sub(1).min(6)).min(LONGEST);
                 *ask_at = Some(at.now + wait);
                 *failures
             }
@@ -184,7 +207,9 @@ impl Registry {
         let reports = std::mem::take(&mut ask.nodes);
         self.shares.change(ask.origin, |share| share.asked -= 1);
         let Ask { agent_id, incarnation, endpoint, .. } = &ask;
-        let is_it = |agent: &&Agent| agent.facts.incarnation == *incarnation && agent.facts.endpoint == *endpoint;
+        let is_it = |agent: &&Agent| {
+            agent.facts.incarnation == *incarnation && agent.facts.endpoint == *endpoint
+        };
         let Some(agent) = self.agents.get(agent_id).filter(is_it) else { return };
         let (vouches, nodes) = match answer {
             Answered::No(why) => {
@@ -199,7 +224,9 @@ impl Registry {
                 return;
             }
             Answered::Itself => (true, reports),
-            Answered::Nodes(ids) => (false, reports.into_iter().filter(|node| ids.contains(&node.node_id)).collect()),
+            Answered::Nodes(ids) => {
+                (false, reports.into_iter().filter(|node| ids.contains(&node.node_id)).collect())
+            }
         };
         if !agent.is_proven() {
             let Share { proven, .. } = self.shares.of(agent.facts.origin);
@@ -237,11 +264,19 @@ impl Registry {
         if self.shares.all.unproven == 0 {
             return;
         }
-        let is_silent = |agent: &Agent| !agent.is_proven() && self.state_of(agent, at) == AgentState::Offline;
-        let silent: Vec<String> =
-            self.agents.iter().filter(|(_, agent)| is_silent(agent)).map(|(agent_id, _)| agent_id.clone()).collect();
+        let is_silent =
+            |agent: &Agent| !agent.is_proven() && self.state_of(agent, at) == AgentState::Offline;
+        let silent: Vec<String> = self
+            .agents
+            .iter()
+            .filter(|(_, agent)| is_silent(agent))
+            .map(|(agent_id, _)| agent_id.clone())
+            .collect();
         for agent_id in silent {
-            self.forget(&agent_id, "it has not answered at its endpoint, and nothing more was heard of it");
+            self.forget(
+                &agent_id,
+                "it has not answered at its endpoint, and nothing more was heard of it",
+            );
         }
     }
 
@@ -260,7 +295,15 @@ impl Registry {
 pub(super) fn ask(registration: &AgentRegistration, origin: Option<Origin>) -> Ask {
     let AgentRegistration { agent_id, incarnation, endpoint, revision, nodes, .. } = registration;
     let texts = |node: &NodeReport| {
-        let NodeReport { endpoint, compat_endpoint, storage_path, detail, cores, memory_enforcement, .. } = node;
+        let NodeReport {
+            endpoint,
+            compat_endpoint,
+            storage_path,
+            detail,
+            cores,
+            memory_enforcement,
+            ..
+        } = node;
         [endpoint, compat_endpoint, storage_path, detail, cores, memory_enforcement]
             .map(String::len)
             .iter()

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use sutra_wire::grid::{AgentState, EventKind, NodeReport};
 
-use super::facts::{Agent, AgentFacts, Ask, Change, FIRST, Happening, Moment, Node, Patience, Reservation, Standing};
+use super::facts::{
+    Agent, AgentFacts, Ask, Change, FIRST, Happening, Moment, Node, Patience, Reservation, Standing,
+};
 use super::shares::Shares;
 
 /// All agents and nodes.
@@ -73,7 +75,13 @@ impl Registry {
     }
 
     /// Puts back a node that was logged, after all agents; `false` where its agent is not known.
-    pub(crate) fn restore_node(&mut self, agent_id: String, report: NodeReport, claim: u64, at: Moment) -> bool {
+    pub(crate) fn restore_node(
+        &mut self,
+        agent_id: String,
+        report: NodeReport,
+        claim: u64,
+        at: Moment,
+    ) -> bool {
         if !self.agents.contains_key(&agent_id) {
             return false;
         }
@@ -114,7 +122,13 @@ impl Registry {
         self.events.push(Happening { kind, agent_id: agent_id.to_owned(), node_id, name, detail });
     }
 
-    pub(super) fn node_event(&mut self, kind: EventKind, agent_id: &str, report: &NodeReport, detail: &str) {
+    pub(super) fn node_event(
+        &mut self,
+        kind: EventKind,
+        agent_id: &str,
+        report: &NodeReport,
+        detail: &str,
+    ) {
         self.events.push(Happening {
             kind,
             agent_id: agent_id.to_owned(),

@@ -11,7 +11,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use sutra_wire::grid::{
-    AgentRegistration, AgentReport, AgentState, ClusterState, EventKind, NodeReport, NodeState, SpawnNode,
+    AgentRegistration, AgentReport, AgentState, ClusterState, EventKind, NodeReport, NodeState,
+    SpawnNode,
 };
 
 use super::facts::Node;
@@ -46,13 +47,22 @@ impl World {
         }
     }
 
-    fn register(&mut self, id: &str, incarnation: u64, nodes: Vec<NodeReport>) -> Result<(), Refused> {
+    fn register(
+        &mut self,
+        id: &str,
+        incarnation: u64,
+        nodes: Vec<NodeReport>,
+    ) -> Result<(), Refused> {
         self.register_all(&registration(id, incarnation, nodes))
     }
 
     /// One that answers where it says that it is.
     fn register_all(&mut self, registration: &AgentRegistration) -> Result<(), Refused> {
-        let answer = if registration.incarnation == 0 { Answered::Nodes(Vec::new()) } else { Answered::Itself };
+        let answer = if registration.incarnation == 0 {
+            Answered::Nodes(Vec::new())
+        } else {
+            Answered::Itself
+        };
         match self.registry.register(registration, HERE, self.at)? {
             Registered::Done => {
                 self.answer(|_| answer.clone());
@@ -77,7 +87,13 @@ impl World {
         self.registry.heartbeat(id, incarnation, revision, self.at)
     }
 
-    fn report(&mut self, id: &str, incarnation: u64, revision: u64, nodes: Vec<NodeReport>) -> bool {
+    fn report(
+        &mut self,
+        id: &str,
+        incarnation: u64,
+        revision: u64,
+        nodes: Vec<NodeReport>,
+    ) -> bool {
         let report = AgentReport { agent_id: id.into(), incarnation, revision, nodes };
         self.registry.report(&report, self.at)
     }
@@ -88,7 +104,11 @@ impl World {
 
     fn spawned(&mut self, id: &str, name: &str, node_id: &str) {
         let (reservation, _) = self.spawn(id, name).unwrap();
-        let spawned = NodeReport { node_id: node_id.into(), compat_endpoint: "h:2".into(), ..NodeReport::default() };
+        let spawned = NodeReport {
+            node_id: node_id.into(),
+            compat_endpoint: "h:2".into(),
+            ..NodeReport::default()
+        };
         self.registry.spawned(reservation, &spawn(id, name), spawned, self.at).unwrap();
     }
 
@@ -121,7 +141,12 @@ fn registration(id: &str, incarnation: u64, nodes: Vec<NodeReport>) -> AgentRegi
 }
 
 fn node(id: &str, state: NodeState) -> NodeReport {
-    NodeReport { node_id: id.into(), name: format!("name-of-{id}"), state: state as u8, ..NodeReport::default() }
+    NodeReport {
+        node_id: id.into(),
+        name: format!("name-of-{id}"),
+        state: state as u8,
+        ..NodeReport::default()
+    }
 }
 
 fn spawn(id: &str, name: &str) -> SpawnNode {

@@ -74,14 +74,24 @@ impl Registry {
 
     /// A page of nodes, by id, behind `after`; of one agent where one is named.
     pub(crate) fn node_page(&self, agent_id: &str, after: &str, limit: u32, at: Moment) -> Nodes {
-        let rest = self.nodes.range::<str, _>((Bound::Excluded(after), Bound::Unbounded)).map(|(_, node)| node);
+        let rest = self
+            .nodes
+            .range::<str, _>((Bound::Excluded(after), Bound::Unbounded))
+            .map(|(_, node)| node);
         let wanted = rest.filter(|node| agent_id.is_empty() || node.agent_id == agent_id);
         let infos = wanted.map(|node| self.node_info(node, at));
         let (nodes, more) = page(infos, limit, |node| {
             let report = &node.report;
-            let texts =
-                [&report.endpoint, &report.compat_endpoint, &report.storage_path, &report.detail, &report.cores];
-            texts.iter().map(|text| text.len()).sum::<usize>() + report.memory_enforcement.len() + node.hostname.len()
+            let texts = [
+                &report.endpoint,
+                &report.compat_endpoint,
+                &report.storage_path,
+                &report.detail,
+                &report.cores,
+            ];
+            texts.iter().map(|text| text.len()).sum::<usize>()
+                + report.memory_enforcement.len()
+                + node.hostname.len()
         });
         Nodes { nodes, more }
     }
@@ -123,7 +133,11 @@ fn count(number: usize) -> u32 {
 }
 
 /// The first of the rest, and whether there are more.
-fn page<T>(rest: impl Iterator<Item = T>, limit: u32, bytes: impl Fn(&T) -> usize) -> (Vec<T>, bool) {
+fn page<T>(
+    rest: impl Iterator<Item = T>,
+    limit: u32,
+    bytes: impl Fn(&T) -> usize,
+) -> (Vec<T>, bool) {
     let limit = if limit == 0 { MAX_GRID_PAGE } else { limit.min(MAX_GRID_PAGE) };
     let mut taken = Vec::new();
     let mut held = 0;

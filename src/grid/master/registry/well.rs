@@ -96,15 +96,25 @@ impl Registry {
         problems
     }
 
-    fn add_agent(&self, problems: &mut Problems, agent_id: &str, agent: &Agent, state: AgentState, at: Moment) {
+    fn add_agent(
+        &self,
+        problems: &mut Problems,
+        agent_id: &str,
+        agent: &Agent,
+        state: AgentState,
+        at: Moment,
+    ) {
         let age = agent.age(at).as_secs_f64();
         match state {
             AgentState::Healthy => {}
             AgentState::Degraded => {
-                problems.add(|| format!("agent {agent_id:?} is degraded: no heartbeat for {age:.0} s"));
+                problems
+                    .add(|| format!("agent {agent_id:?} is degraded: no heartbeat for {age:.0} s"));
             }
             AgentState::Unknown => {
-                problems.add(|| format!("agent {agent_id:?} has not been heard of since the master's start"));
+                problems.add(|| {
+                    format!("agent {agent_id:?} has not been heard of since the master's start")
+                });
             }
             AgentState::Offline => {
                 let wanted = |id: &&String| self.nodes.get(*id).is_some_and(Node::takes_place);
@@ -133,8 +143,12 @@ impl Registry {
             NodeState::Starting | NodeState::Stopping if time >= LONG => {
                 Some(format!("has been {} for {:.0} s{detail}", node.state(), time.as_secs_f64()))
             }
-            NodeState::Running if !detail.is_empty() => Some(format!("runs, but is not well{detail}")),
-            NodeState::Starting | NodeState::Stopping | NodeState::Running | NodeState::Stopped => None,
+            NodeState::Running if !detail.is_empty() => {
+                Some(format!("runs, but is not well{detail}"))
+            }
+            NodeState::Starting | NodeState::Stopping | NodeState::Running | NodeState::Stopped => {
+                None
+            }
         }
     }
 }
@@ -149,5 +163,9 @@ fn state_words(node: &Node) -> &'static str {
 /// A node by its id, its name and its agent.
 fn called(node: &Node) -> String {
     let (id, name, agent) = (&node.report.node_id, &node.report.name, &node.agent_id);
-    if name.is_empty() { format!("{id:?} of agent {agent:?}") } else { format!("{name:?} ({id}) of agent {agent:?}") }
+    if name.is_empty() {
+        format!("{id:?} of agent {agent:?}")
+    } else {
+        format!("{name:?} ({id}) of agent {agent:?}")
+    }
 }

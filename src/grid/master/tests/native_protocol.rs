@@ -9,9 +9,9 @@ use sutra_compat::grid::{GridReply, GridRequest};
 use sutra_grid_master::MasterConfig;
 use sutra_testing::raw::{PATIENCE, Raw};
 use sutra_wire::grid::{
-    AgentHeartbeat, AgentKey, AgentRegistered, AgentReport, AgentState, Agents, AgentsRequest, Cluster, ClusterState,
-    EventKind, GridEvent, HeartbeatAck, NodeInfo, NodeKey, NodeReport, NodeState, Nodes, NodesRequest, SpawnNode,
-    WatchRequest,
+    AgentHeartbeat, AgentKey, AgentRegistered, AgentReport, AgentState, Agents, AgentsRequest,
+    Cluster, ClusterState, EventKind, GridEvent, HeartbeatAck, NodeInfo, NodeKey, NodeReport,
+    NodeState, Nodes, NodesRequest, SpawnNode, WatchRequest,
 };
 use sutra_wire::{Checked, Health, MORE, Opcode, Stats, Status};
 
@@ -28,33 +28,56 @@ fn an_agent_registers_reports_and_leaves() {
     let folder = tempfile::tempdir().unwrap();
     let master = start(folder.path());
     let mut client = Native::open(master.listening()[0]);
-    assert_eq!(client.ask(Opcode::AgentHeartbeat, &heartbeat("a", 7, 1)).status(), Status::NotFound);
+    assert_eq!(
+        client.ask(Opcode::AgentHeartbeat, &heartbeat("a", 7, 1)).status(),
+        Status::NotFound
+    );
     let agent = answering();
-    let terms: AgentRegistered =
-        value(&client.ask(Opcode::RegisterAgent, &registration("a", 7, agent.address, vec![node("n1", "orders")])));
+    let terms: AgentRegistered = value(&client.ask(
+        Opcode::RegisterAgent,
+        &registration("a", 7, agent.address, vec![node("n1", "orders")]),
+    ));
     wait_for_node(&mut client, "orders");
-    assert_eq!((terms.heartbeat_ms, terms.degraded_after_ms, terms.offline_after_ms), (5_000, 15_000, 30_000));
+    assert_eq!(
+        (terms.heartbeat_ms, terms.degraded_after_ms, terms.offline_after_ms),
+        (5_000, 15_000, 30_000)
+    );
     let ack: HeartbeatAck = value(&client.ask(Opcode::AgentHeartbeat, &heartbeat("a", 7, 1)));
     assert_eq!(ack, HeartbeatAck { sent: 99, wants_report: false });
     let ack: HeartbeatAck = value(&client.ask(Opcode::AgentHeartbeat, &heartbeat("a", 7, 2)));
     assert!(ack.wants_report);
     let info: NodeInfo = value(&client.ask(Opcode::Node, &key("orders")));
-    assert_eq!((info.report, info.hostname.as_str(), info.agent_state), (node("n1", "orders"), "host-of-a", 0));
-    let report = AgentReport { agent_id: "a".into(), incarnation: 7, revision: 2, nodes: vec![node("n2", "")] };
+    assert_eq!(
+        (info.report, info.hostname.as_str(), info.agent_state),
+        (node("n1", "orders"), "host-of-a", 0)
+    );
+    let report = AgentReport {
+        agent_id: "a".into(),
+        incarnation: 7,
+        revision: 2,
+        nodes: vec![node("n2", "")],
+    };
     assert!(client.ask(Opcode::ReportNodes, &report).is_ok());
     let page: Nodes = value(&client.ask(Opcode::Nodes, &NodesRequest::default()));
-    let states: Vec<_> = page.nodes.iter().map(|node| (node.report.node_id.as_str(), node.report.state)).collect();
+    let states: Vec<_> =
+        page.nodes.iter().map(|node| (node.report.node_id.as_str(), node.report.state)).collect();
     assert_eq!(states, [("n1", NodeState::Lost as u8), ("n2", NodeState::Running as u8)]);
     let cluster: Cluster = value(&client.ask_empty(Opcode::Cluster));
     assert_eq!((cluster.agents, cluster.healthy, cluster.nodes, cluster.running), (1, 1, 1, 1));
-    assert!(client.ask(Opcode::UnregisterAgent, &AgentKey { agent_id: "a".into(), incarnation: 0 }).is_ok());
+    assert!(
+        client
+            .ask(Opcode::UnregisterAgent, &AgentKey { agent_id: "a".into(), incarnation: 0 })
+            .is_ok()
+    );
     let page: Agents = value(&client.ask(Opcode::Agents, &AgentsRequest::default()));
     assert!(page.agents.is_empty());
     assert_eq!(client.ask(Opcode::Node, &key("n2")).status(), Status::NotFound);
     let health: Health = value(&client.ask_empty(Opcode::Health));
     assert_eq!(health.status, "ok");
     let stats: Stats = value(&client.ask_empty(Opcode::Stats));
-    assert!(stats.counters.iter().any(|counter| counter.name == "heartbeats" && counter.value == 3));
+    assert!(
+        stats.counters.iter().any(|counter| counter.name == "heartbeats" && counter.value == 3)
+    );
     stop(master);
 }
 
@@ -66,12 +89,18 @@ fn a_master_that_is_back_knows_what_it_knew() {
     let agent = answering();
     for id in ["a", "b", "gone"] {
         let nodes = vec![node(&format!("n-{id}"), &format!("orders-{id}"))];
-        assert!(client.ask(Opcode::RegisterAgent, &registration(id, 7, agent.address, nodes)).is_ok());
+        assert!(
+            client.ask(Opcode::RegisterAgent, &registration(id, 7, agent.address, nodes)).is_ok()
+        );
         wait_for_node(&mut client, &format!("orders-{id}"));
     }
     // It answers nobody, so a master that is back knows nothing of it.
     assert!(client.ask(Opcode::RegisterAgent, &registration("made-up", 7, "h:1", vec![])).is_ok());
-    assert!(client.ask(Opcode::UnregisterAgent, &AgentKey { agent_id: "gone".into(), incarnation: 0 }).is_ok());
+    assert!(
+        client
+            .ask(Opcode::UnregisterAgent, &AgentKey { agent_id: "gone".into(), incarnation: 0 })
+            .is_ok()
+    );
     let mut known: Nodes = value(&client.ask(Opcode::Nodes, &NodesRequest::default()));
     for node in &mut known.nodes {
         // Until their agents are heard of again.
@@ -91,7 +120,10 @@ fn a_master_that_is_back_knows_what_it_knew() {
         // It asks for what has happened meanwhile.
         let ack: HeartbeatAck = value(&client.ask(Opcode::AgentHeartbeat, &heartbeat("a", 7, 1)));
         assert!(ack.wants_report);
-        assert_eq!(client.ask(Opcode::AgentHeartbeat, &heartbeat("gone", 7, 1)).status(), Status::NotFound);
+        assert_eq!(
+            client.ask(Opcode::AgentHeartbeat, &heartbeat("gone", 7, 1)).status(),
+            Status::NotFound
+        );
         stop(master);
     }
 }
@@ -131,7 +163,8 @@ fn settings_that_can_not_be_are_refused() {
     assert!(code == 2 && text.contains("offline after 10s"), "{text}");
     let (code, text) = refused(MasterConfig { cpu: Some(9999), ..config(folder.path()) });
     assert!(code == 2 && text.contains("--cpu 9999"), "{text}");
-    let (code, text) = refused(MasterConfig { listen: vec![], compat: vec![], ..config(folder.path()) });
+    let (code, text) =
+        refused(MasterConfig { listen: vec![], compat: vec![], ..config(folder.path()) });
     assert!(code == 2 && text.contains("--listen"), "{text}");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
@@ -148,13 +181,21 @@ fn agents_of_one_name_are_told_apart() {
     let mut client = Native::open(master.listening()[0]);
     let (before, agent) = (answering(), answering());
     let nodes = || vec![node("n1", "orders")];
-    assert!(client.ask(Opcode::RegisterAgent, &registration("a", 7, before.address, nodes())).is_ok());
+    assert!(
+        client.ask(Opcode::RegisterAgent, &registration("a", 7, before.address, nodes())).is_ok()
+    );
     wait_for_node(&mut client, "orders");
-    assert!(client.ask(Opcode::RegisterAgent, &registration("a", 7, agent.address, nodes())).is_ok(), "it came back");
+    assert!(
+        client.ask(Opcode::RegisterAgent, &registration("a", 7, agent.address, nodes())).is_ok(),
+        "it came back"
+    );
     let refused = client.ask(Opcode::RegisterAgent, &registration("a", 8, "h:3", vec![]));
     assert_eq!(refused.status(), Status::InvalidArgument);
     let words = refused.message();
-    assert!(words.contains(&format!("from host host-of-a at {}, heard of ", agent.address)), "{words}");
+    assert!(
+        words.contains(&format!("from host host-of-a at {}, heard of ", agent.address)),
+        "{words}"
+    );
     stop(master);
 }
 
@@ -172,10 +213,18 @@ fn silence_is_told_to_whoever_watches_and_so_is_the_end() {
     assert!(client.0.is_alive());
     let agent = answering();
     assert!(
-        client.ask(Opcode::RegisterAgent, &registration("a", 7, agent.address, vec![node("n1", "orders")])).is_ok()
+        client
+            .ask(
+                Opcode::RegisterAgent,
+                &registration("a", 7, agent.address, vec![node("n1", "orders")])
+            )
+            .is_ok()
     );
     while !client.ask(Opcode::Node, &key("orders")).is_ok() {
-        assert!(client.ask(Opcode::AgentHeartbeat, &heartbeat("a", 7, 1)).is_ok(), "heard of until it is known");
+        assert!(
+            client.ask(Opcode::AgentHeartbeat, &heartbeat("a", 7, 1)).is_ok(),
+            "heard of until it is known"
+        );
     }
     let mut numbers = Vec::new();
     let mut next = |watcher: &mut Native| {
@@ -231,7 +280,9 @@ fn an_agent_that_fails_or_can_not_be_reached_is_told_of_in_words() {
     let agent = AgentEnd::start(Box::new(move |request, _| {
         let error_message = Some("port 7 is in use".to_owned());
         let reply = match request {
-            GridRequest::SpawnStorageNode { storage_path, .. } if storage_path == "odd" => GridReply::UnregisterAgentOk,
+            GridRequest::SpawnStorageNode { storage_path, .. } if storage_path == "odd" => {
+                GridReply::UnregisterAgentOk
+            }
             GridRequest::SpawnStorageNode { storage_path, .. } if storage_path == "hang" => {
                 reached.send(()).unwrap();
                 return None;
@@ -297,8 +348,15 @@ fn a_spawned_node_is_known_after_a_restart_and_stopped_by_its_name() {
         Some(bytes_of(&reply, None))
     }));
     let mut client = Native::open(master.listening()[0]);
-    assert!(client.ask(Opcode::RegisterAgent, &registration("a", 7, agent.address, vec![])).is_ok());
-    let spawn = SpawnNode { agent_id: "a".into(), name: "orders".into(), memory_limit_mb: 64, ..SpawnNode::default() };
+    assert!(
+        client.ask(Opcode::RegisterAgent, &registration("a", 7, agent.address, vec![])).is_ok()
+    );
+    let spawn = SpawnNode {
+        agent_id: "a".into(),
+        name: "orders".into(),
+        memory_limit_mb: 64,
+        ..SpawnNode::default()
+    };
     let spawned: NodeInfo = value(&client.ask(Opcode::SpawnNode, &spawn));
     assert_eq!((spawned.report.node_id.as_str(), spawned.report.name.as_str()), ("n9", "orders"));
     drop(client);
@@ -321,8 +379,9 @@ fn what_is_no_masters_business_is_refused_and_the_connection_goes_on() {
     assert_eq!(client.ask(Opcode::Query, &key("dog")).status(), Status::NotServed);
     let header = sutra_wire::Header { opcode: 0x99, request: 5, ..sutra_wire::Header::default() };
     assert_eq!(client.0.ask(header, &[]).status(), Status::UnknownOpcode);
-    for opcode in
-        Opcode::ALL.into_iter().filter(|opcode| (0x40..=0x4a).contains(&(*opcode as u8)) && *opcode != Opcode::Cluster)
+    for opcode in Opcode::ALL
+        .into_iter()
+        .filter(|opcode| (0x40..=0x4a).contains(&(*opcode as u8)) && *opcode != Opcode::Cluster)
     {
         assert_eq!(client.ask_empty(opcode).status(), Status::InvalidArchive, "{opcode:?}");
     }
@@ -365,11 +424,19 @@ fn the_admin_port_tells_of_the_grid() {
     let page = get("/");
     assert!(page.contains("\"host-of-a\"") && page.contains("\"orders\""), "{page}");
     // What is not as it should be is said with the code that probes read, natively as well.
-    let gave_up = NodeReport { state: NodeState::GaveUp as u8, detail: "it ended".into(), ..node("n1", "orders") };
-    let report = AgentReport { agent_id: "a".into(), incarnation: 7, revision: 2, nodes: vec![gave_up] };
+    let gave_up = NodeReport {
+        state: NodeState::GaveUp as u8,
+        detail: "it ended".into(),
+        ..node("n1", "orders")
+    };
+    let report =
+        AgentReport { agent_id: "a".into(), incarnation: 7, revision: 2, nodes: vec![gave_up] };
     assert!(client.ask(Opcode::ReportNodes, &report).is_ok());
     let health = get("/health");
-    assert!(health.starts_with("HTTP/1.1 503") && health.contains("is given up: it ended"), "{health}");
+    assert!(
+        health.starts_with("HTTP/1.1 503") && health.contains("is given up: it ended"),
+        "{health}"
+    );
     let health: Health = value(&client.ask_empty(Opcode::Health));
     assert!(!health.healthy && health.status.contains("orders"), "{health:?}");
     let cluster: Cluster = value(&client.ask_empty(Opcode::Cluster));

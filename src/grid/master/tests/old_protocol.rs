@@ -11,18 +11,19 @@ const REGISTER: &str = "0000000009000000000000006167656e742d30303101000000000000
                         00000000312e302e300600000000000000683a38303031";
 const HEARTBEAT: &str = "0100000009000000000000006167656e742d30303105000000d202964900000000";
 const UNREGISTER: &str = "0200000009000000000000006167656e742d303031";
-const SPAWN: &str = "0300000009000000000000006167656e742d30303102000000000000002f6400020000000000008cc30000";
+const SPAWN: &str =
+    "0300000009000000000000006167656e742d30303102000000000000002f6400020000000000008cc30000";
 const STOP: &str = "0400000009000000000000006167656e742d30303102000000000000006e31";
 const STATUS: &str = "0500000002000000000000006e31";
 const LIST: &str = "06000000";
 const CLUSTER: &str = "07000000";
 const HEARTBEAT_OK: &str = "0100000001d202964900000000";
 const UNREGISTER_OK: &str = "02000000";
-const SPAWN_OK: &str = "0300000002000000000000006e310f000000000000006c6f63616c686f73743a35303036300100";
+const SPAWN_OK: &str =
+    "0300000002000000000000006e310f000000000000006c6f63616c686f73743a35303036300100";
 const STOP_ERROR: &str = "040000000001010000000000000078";
 const STOP_OK: &str = "040000000100";
-const STATUS_OK: &str =
-    "0500000002000000000000006e31070000000000000072756e6e696e672a0000000f000000000000006c6f63616c686f73743a3530303630";
+const STATUS_OK: &str = "0500000002000000000000006e31070000000000000072756e6e696e672a0000000f000000000000006c6f63616c686f73743a3530303630";
 
 fn register(agent_id: &str, endpoint: &str) -> GridRequest {
     GridRequest::RegisterAgent {
@@ -50,16 +51,25 @@ fn every_message_of_the_old_grid_gets_the_bytes_that_its_clients_read() {
         };
         assert_eq!(client.ask_bytes(&unhex(REGISTER)), bytes_of(&registered, None));
         assert_eq!(client.ask_bytes(&unhex(HEARTBEAT)), unhex(HEARTBEAT_OK));
-        let GridReply::ListAgentsOk { agents } = GridReply::read(&client.ask_bytes(&unhex(LIST))).unwrap().0 else {
+        let GridReply::ListAgentsOk { agents } =
+            GridReply::read(&client.ask_bytes(&unhex(LIST))).unwrap().0
+        else {
             panic!("a list of agents")
         };
         let agent = &agents[0];
-        assert_eq!((agents.len(), agent.agent_id.as_str(), agent.hostname.as_str()), (1, "agent-001", "h"));
+        assert_eq!(
+            (agents.len(), agent.agent_id.as_str(), agent.hostname.as_str()),
+            (1, "agent-001", "h")
+        );
         assert_eq!((agent.platform.as_str(), agent.status.as_str()), ("docker", "healthy"));
         // As its heartbeat had it.
         assert_eq!((agent.max_storage_nodes, agent.current_storage_nodes), (5, 5));
-        assert!(agent.last_heartbeat > 1_700_000_000 && agent.last_heartbeat < 1_000_000_000_000, "seconds since 1970");
-        let cluster = "07000000010000000100000000000000000000000700000000000000".to_owned() + "6865616c746879";
+        assert!(
+            agent.last_heartbeat > 1_700_000_000 && agent.last_heartbeat < 1_000_000_000_000,
+            "seconds since 1970"
+        );
+        let cluster = "07000000010000000100000000000000000000000700000000000000".to_owned()
+            + "6865616c746879";
         assert_eq!(client.ask_bytes(&unhex(CLUSTER)), unhex(&cluster));
         assert_eq!(client.ask_bytes(&unhex(UNREGISTER)), unhex(UNREGISTER_OK));
         assert_eq!(client.ask_bytes(&unhex(UNREGISTER)), unhex(UNREGISTER_OK), "gone is gone");
@@ -77,13 +87,24 @@ fn old_agents_may_go_by_their_addresses() {
     let folder = tempfile::tempdir().unwrap();
     let master = start(folder.path());
     let mut client = Old::open(master.compat()[0]);
-    for (id, is_taken) in [("host:8001", true), ("agent@host.example.com:8002", true), ("my host", false), ("", false)]
-    {
+    for (id, is_taken) in [
+        ("host:8001", true),
+        ("agent@host.example.com:8002", true),
+        ("my host", false),
+        ("", false),
+    ] {
         let reply = client.ask(&register(id, "h:8001"));
-        assert!(matches!(reply, GridReply::RegisterAgentOk { success, .. } if success == is_taken), "{id}: {reply:?}");
+        assert!(
+            matches!(reply, GridReply::RegisterAgentOk { success, .. } if success == is_taken),
+            "{id}: {reply:?}"
+        );
         if is_taken {
-            let beat = GridRequest::Heartbeat { agent_id: id.into(), storage_node_count: 0, timestamp: 1 };
-            assert_eq!(client.ask(&beat), GridReply::HeartbeatOk { acknowledged: true, timestamp: 1 });
+            let beat =
+                GridRequest::Heartbeat { agent_id: id.into(), storage_node_count: 0, timestamp: 1 };
+            assert_eq!(
+                client.ask(&beat),
+                GridReply::HeartbeatOk { acknowledged: true, timestamp: 1 }
+            );
         }
     }
     stop(master);
@@ -120,7 +141,8 @@ fn what_is_asked_of_an_old_agent_reaches_it_as_of_old_and_so_does_its_answer() {
         panic!("{failed:?}")
     };
     assert!(words.contains("agent-001") && words.ends_with('x'), "{words}");
-    let elsewhere = GridRequest::StopStorageNode { agent_id: "agent-002".into(), node_id: "n1".into() };
+    let elsewhere =
+        GridRequest::StopStorageNode { agent_id: "agent-002".into(), node_id: "n1".into() };
     let refused = format!("{:?}", client.ask(&elsewhere));
     assert!(refused.contains("is agent \\\"agent-001\\\"'s"), "{refused}");
     assert_eq!(client.ask_bytes(&unhex(STOP)), unhex(STOP_OK));
@@ -135,14 +157,17 @@ fn an_agent_of_ours_is_told_what_the_old_message_has_no_place_for() {
         let GridRequest::SpawnStorageNode { port, .. } = request else { panic!("{request:?}") };
         let options = options.unwrap();
         let node_id = format!("node-{port}-{}", options.compat_port);
-        let details = SpawnedDetails { native_endpoint: "h:7".into(), pid: 77, ..SpawnedDetails::default() };
+        let details =
+            SpawnedDetails { native_endpoint: "h:7".into(), pid: 77, ..SpawnedDetails::default() };
         let endpoint = "h:8".into();
-        let reply = GridReply::SpawnStorageNodeOk { node_id, endpoint, success: true, error_message: None };
+        let reply =
+            GridReply::SpawnStorageNodeOk { node_id, endpoint, success: true, error_message: None };
         Some(bytes_of(&reply, Some(&details)))
     }));
     let mut native = Native::open(master.compat()[0]);
-    let _: AgentRegistered =
-        value(&native.ask(Opcode::RegisterAgent, &registration("agent-001", 7, agent.address, vec![])));
+    let _: AgentRegistered = value(
+        &native.ask(Opcode::RegisterAgent, &registration("agent-001", 7, agent.address, vec![])),
+    );
     let mut client = Old::open(master.compat()[0]);
     let GridRequest::SpawnStorageNode { agent_id, storage_path, memory_limit_mb, port } =
         GridRequest::read(&unhex(SPAWN)).unwrap().0
@@ -159,7 +184,9 @@ fn an_agent_of_ours_is_told_what_the_old_message_has_no_place_for() {
         },
         None,
     );
-    let GridReply::SpawnStorageNodeOk { node_id, endpoint, success: true, .. } = reply else { panic!("{reply:?}") };
+    let GridReply::SpawnStorageNodeOk { node_id, endpoint, success: true, .. } = reply else {
+        panic!("{reply:?}")
+    };
     assert_eq!((node_id.as_str(), endpoint.as_str()), ("node-0-50060", "h:8"));
     assert_eq!(details, None, "an old client reads what it always read");
     let told: NodeInfo = value(&native.ask(Opcode::Node, &NodeKey { node: node_id }));
@@ -187,7 +214,10 @@ fn an_agent_of_ours_is_told_what_the_old_message_has_no_place_for() {
     // Its own heartbeats go the native way; one without an incarnation is somebody else's.
     assert_eq!(client.ask_bytes(&unhex(HEARTBEAT)), unhex("0100000000d202964900000000"));
     let refused = format!("{:?}", client.ask(&register("agent-001", "h:8001")));
-    assert!(refused.contains("success: false") && refused.contains("host-of-agent-001"), "{refused}");
+    assert!(
+        refused.contains("success: false") && refused.contains("host-of-agent-001"),
+        "{refused}"
+    );
     stop(master);
 }
 
@@ -197,11 +227,16 @@ fn what_is_no_message_gets_an_error_and_the_connection_goes_on() {
     let master = start(folder.path());
     let mut client = Old::open(master.compat()[0]);
     assert_eq!(client.ask_bytes(&unhex(HEARTBEAT)).len(), 13);
-    for message in ["", "00", "ff000000", "0000000009000000000000006167", "81a8", "01000000ffffffffffffffff"] {
+    for message in
+        ["", "00", "ff000000", "0000000009000000000000006167", "81a8", "01000000ffffffffffffffff"]
+    {
         let reply = GridReply::read(&client.ask_bytes(&unhex(message))).unwrap().0;
         assert!(matches!(reply, GridReply::Error { .. }), "{message}: {reply:?}");
     }
-    let refused = format!("{:?}", client.ask(&GridRequest::UnregisterAgent { agent_id: "no such/name".into() }));
+    let refused = format!(
+        "{:?}",
+        client.ask(&GridRequest::UnregisterAgent { agent_id: "no such/name".into() })
+    );
     assert!(refused.contains("agent_id: is"), "{refused}");
     assert_eq!(client.ask_bytes(&unhex(HEARTBEAT)).len(), 13);
     stop(master);
@@ -213,12 +248,15 @@ fn more_agents_than_a_page_holds_come_in_one_list() {
     let master = start(folder.path());
     let mut native = Native::open(master.listening()[0]);
     for number in 0..1100 {
-        native.send(Opcode::RegisterAgent, &registration(&format!("a{number:04}"), 7, "h:1", vec![]));
+        native
+            .send(Opcode::RegisterAgent, &registration(&format!("a{number:04}"), 7, "h:1", vec![]));
     }
     for _ in 0..1100 {
         assert!(native.0.reply().is_ok());
     }
-    let GridReply::ListAgentsOk { agents } = Old::open(master.compat()[0]).ask(&GridRequest::ListAgents) else {
+    let GridReply::ListAgentsOk { agents } =
+        Old::open(master.compat()[0]).ask(&GridRequest::ListAgents)
+    else {
         panic!("a list of agents")
     };
     assert_eq!(agents.len(), 1100);

@@ -77,7 +77,10 @@ impl Native {
     {
         let mut payload = FrameBuffer::new();
         sutra_wire::archive(&mut payload, value);
-        self.0.send(&frame(Header { opcode: opcode as u8, request: 6, ..Header::default() }, &payload));
+        self.0.send(&frame(
+            Header { opcode: opcode as u8, request: 6, ..Header::default() },
+            &payload,
+        ));
     }
 }
 
@@ -86,7 +89,11 @@ pub(crate) fn value<T: Payload>(reply: &Reply) -> T
 where
     T::Archived: Deserialize<T, rkyv::api::high::HighDeserializer<Error>>,
 {
-    assert!(reply.is_ok(), "{:?}", if reply.status().is_error() { reply.message() } else { "not found".into() });
+    assert!(
+        reply.is_ok(),
+        "{:?}",
+        if reply.status().is_error() { reply.message() } else { "not found".into() }
+    );
     Checked::<T>::new(&reply.payload).unwrap().to_owned()
 }
 
@@ -182,7 +189,8 @@ fn proof(request: &GridRequest, message: &[u8]) -> Option<Vec<u8>> {
     let is_asked_back = claim.is_some() || node_id.starts_with("agent");
     let details = claim.map(|_| ReplyDetails::Agent { is_it: true });
     let mut bytes = Vec::new();
-    GridReply::Error { message: "no such node".into() }.append_with_details(details.as_ref(), &mut bytes);
+    GridReply::Error { message: "no such node".into() }
+        .append_with_details(details.as_ref(), &mut bytes);
     is_asked_back.then_some(bytes)
 }
 
@@ -210,7 +218,8 @@ pub(crate) fn bytes_of(reply: &GridReply, details: Option<&SpawnedDetails>) -> V
 }
 
 pub(crate) fn unhex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text.bytes().map(|digit| char::from(digit).to_digit(16).unwrap() as u8).collect();
+    let digits: Vec<u8> =
+        text.bytes().map(|digit| char::from(digit).to_digit(16).unwrap() as u8).collect();
     digits.as_chunks::<2>().0.iter().map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 

@@ -42,7 +42,12 @@ impl Translator for ToyProtocol {
         }
     }
 
-    fn request(&mut self, message: &[u8], payload: &mut FrameBuffer, reply: &mut Vec<u8>) -> Translated {
+    fn request(
+        &mut self,
+        message: &[u8],
+        payload: &mut FrameBuffer,
+        reply: &mut Vec<u8>,
+    ) -> Translated {
         assert!(payload.is_empty() && reply.is_empty());
         let (operation, rest) = (message[1], &message[2..]);
         let (opcode, overlap) = match operation {

@@ -48,18 +48,30 @@ pub struct Watchers {
 
 impl Watchers {
     /// Takes a request that concerns those who watch; `false` where it does not.
-    pub fn request(&mut self, cx: &mut Context<'_, Say>, request: &Request<'_>, shared: &Shared) -> bool {
+    pub fn request(
+        &mut self,
+        cx: &mut Context<'_, Say>,
+        request: &Request<'_>,
+        shared: &Shared,
+    ) -> bool {
         let to = request.reply_to;
         match request.header.opcode {
             opcode @ (WATCH | WATCH_ON) => {
-                self.watching.push(Watcher { to, told: 0, is_told_after_leaving: opcode == WATCH_ON });
+                self.watching.push(Watcher {
+                    to,
+                    told: 0,
+                    is_told_after_leaving: opcode == WATCH_ON,
+                });
                 return true;
             }
             TELL => {
                 let count = self.said.len() as u64;
                 self.said.extend(count..count + u64::from(number(request.payload)));
             }
-            END => self.watching.iter().for_each(|watcher| cx.reply(watcher.to, Status::Ok, 0, Body::Empty)),
+            END => self
+                .watching
+                .iter()
+                .for_each(|watcher| cx.reply(watcher.to, Status::Ok, 0, Body::Empty)),
             POSTBOX => *shared.postbox.lock().unwrap() = Some(cx.postbox()),
             _ => return false,
         }

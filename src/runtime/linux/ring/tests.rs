@@ -11,7 +11,12 @@ fn ring(entries: u32) -> Result<Ring, RuntimeError> {
 fn forbid_io_uring(errno: i32) {
     let filter = [
         // Load the system call's number (seccomp_data.nr lies at offset 0).
-        libc::sock_filter { code: (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16, jt: 0, jf: 0, k: 0 },
+        libc::sock_filter {
+            code: (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16,
+            jt: 0,
+            jf: 0,
+            k: 0,
+        },
         libc::sock_filter {
             code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
             jt: 0,
@@ -24,14 +29,22 @@ fn forbid_io_uring(errno: i32) {
             jf: 0,
             k: libc::SECCOMP_RET_ERRNO | errno as u32,
         },
-        libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k: libc::SECCOMP_RET_ALLOW },
+        libc::sock_filter {
+            code: (libc::BPF_RET | libc::BPF_K) as u16,
+            jt: 0,
+            jf: 0,
+            k: libc::SECCOMP_RET_ALLOW,
+        },
     ];
     let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
     // SAFETY: both calls concern this thread only; the filter and the program live through
     // them, and the kernel copies them.
     unsafe {
         assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program), 0);
+        assert_eq!(
+            libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program),
+            0
+        );
     }
 }
 
@@ -63,7 +76,9 @@ fn leave_flag_up(ring: &mut Ring) {
     assert_ne!(start, libc::MAP_FAILED);
     // SAFETY: the mapping is page-aligned and a page long, and everybody changes its words
     // atomically.
-    let words = unsafe { std::slice::from_raw_parts(start.cast::<std::sync::atomic::AtomicU32>(), length / 4) };
+    let words = unsafe {
+        std::slice::from_raw_parts(start.cast::<std::sync::atomic::AtomicU32>(), length / 4)
+    };
     let is_flag = |word: &std::sync::atomic::AtomicU32| {
         let before = word.fetch_or(TASKRUN, Ordering::SeqCst);
         let is_it = ring.io.submission().taskrun();
@@ -90,7 +105,8 @@ fn a_flag_that_the_kernel_has_left_up_keeps_no_core_awake() {
     ring.disarm_eventfd();
     // Real work is found under such a flag as well, and takes it down.
     let (reader, writer) = std::os::unix::net::UnixStream::pair().unwrap();
-    let poll = opcode::PollAdd::new(io_uring::types::Fd(reader.as_raw_fd()), libc::POLLIN as u32).build();
+    let poll =
+        opcode::PollAdd::new(io_uring::types::Fd(reader.as_raw_fd()), libc::POLLIN as u32).build();
     // SAFETY: a poll points to no memory.
     unsafe { ring.push(poll) };
     ring.enter(Enter::Submit).unwrap();
@@ -123,7 +139,8 @@ fn dropping_a_ring_ends_what_is_under_way() {
     let (reader, _writer) = std::os::unix::net::UnixStream::pair().unwrap();
     let mut buffer = [0u8; 16];
     let mut ring = ring(8).unwrap();
-    let receive = opcode::Recv::new(io_uring::types::Fd(reader.as_raw_fd()), buffer.as_mut_ptr(), 16).build();
+    let receive =
+        opcode::Recv::new(io_uring::types::Fd(reader.as_raw_fd()), buffer.as_mut_ptr(), 16).build();
     // SAFETY: the buffer lives until after the ring is dropped.
     unsafe { ring.push(receive) };
     ring.enter(Enter::Submit).unwrap();

@@ -32,9 +32,11 @@ fn read(coarse: &Coarse, members: Vec<Member>, bytes: &[u8]) -> Result<Coarse, S
 
 #[test]
 fn a_copys_distance_is_nearly_its_vectors() {
-    for (a, b, cosine) in
-        [([3.0, 0.0], [0.0, 1e30], 0.0), ([1e-45, 0.0], [-5.0, 0.0], -1.0), ([2.0, 2.0], [1.0, 1.0], 1.0)]
-    {
+    for (a, b, cosine) in [
+        ([3.0, 0.0], [0.0, 1e30], 0.0),
+        ([1e-45, 0.0], [-5.0, 0.0], -1.0),
+        ([2.0, 2.0], [1.0, 1.0], 1.0),
+    ] {
         assert!((distance(&copy(&a), &copy(&b)) - (1.0 - cosine)).abs() < 0.01, "{a:?} {b:?}");
     }
 }
@@ -44,7 +46,8 @@ fn the_nearest_that_are_wanted_are_found_also_after_serializing() {
     let coarse = of_circle(300);
     let read = read(&coarse, coarse.members().to_vec(), &coarse.serialize().unwrap()).unwrap();
     for coarse in [coarse, read] {
-        let found = coarse.search_among(&circle(100), 5, 1000, |ordinal| ordinal % 10 == 3).unwrap();
+        let found =
+            coarse.search_among(&circle(100), 5, 1000, |ordinal| ordinal % 10 == 3).unwrap();
         let mut found: Vec<_> = found.hits.iter().map(|hit| hit.head).collect();
         found.sort_unstable();
         assert_eq!(found, [83, 93, 103, 113, 123]);
@@ -66,10 +69,15 @@ fn vectors_whose_copies_are_equal_share_an_entry_and_all_entries_are_found() {
         // A power of two, so that no product is rounded.
         let size = 2.0_f32.powi((ordinal / 300) as i32);
         let angle = (ordinal % 300) as f32 / 100.0;
-        let head = coarse.insert(member(ordinal), &copy(&[angle.cos() * size, angle.sin() * size])).unwrap();
+        let head = coarse
+            .insert(member(ordinal), &copy(&[angle.cos() * size, angle.sin() * size]))
+            .unwrap();
         assert_eq!(head, ordinal % 300);
     }
-    assert_eq!((coarse.entries(), coarse.joined().len(), coarse.members().len()), (300, 1000, 1300));
+    assert_eq!(
+        (coarse.entries(), coarse.joined().len(), coarse.members().len()),
+        (300, 1000, 1300)
+    );
     assert_eq!(coarse.checks().unchecked(300), 300);
     let mut looked_at = 0;
     coarse
@@ -89,7 +97,9 @@ fn vectors_whose_copies_are_equal_share_an_entry_and_all_entries_are_found() {
 fn an_index_that_is_not_what_its_header_says_is_an_error() {
     let coarse = of_circle(300);
     let (members, bytes) = (coarse.members().to_vec(), coarse.serialize().unwrap());
-    assert!(Coarse::deserialize(3, members.clone(), Vec::new(), Checks::default(), &bytes).is_err());
+    assert!(
+        Coarse::deserialize(3, members.clone(), Vec::new(), Checks::default(), &bytes).is_err()
+    );
     assert!(read(&coarse, members[1..].to_vec(), &bytes).is_err());
     let mut other = members.clone();
     other[0].ordinal = 300;

@@ -34,7 +34,11 @@ impl VectorSearch {
     }
 
     /// Asks the index.
-    pub(super) fn ask(&mut self, shelf: &Shelf<'_>, coarse: &Coarse) -> Result<Step, crate::StoreError> {
+    pub(super) fn ask(
+        &mut self,
+        shelf: &Shelf<'_>,
+        coarse: &Coarse,
+    ) -> Result<Step, crate::StoreError> {
         let mut copy = Vec::new();
         if !copy_of(self.direction.vector(), &mut copy) {
             return Ok(self.scan_instead());
@@ -55,12 +59,17 @@ impl VectorSearch {
                 shelf.space.vector(ordinal).is_some_and(|vector| {
                     self.is_allowed(vector.node)
                         && (!filtered
-                            || shelf.records.record(vector.node).is_some_and(|record| self.query.wants(&record)))
+                            || shelf
+                                .records
+                                .record(vector.node)
+                                .is_some_and(|record| self.query.wants(&record)))
                 })
             };
             let space = shelf.space;
-            let wanted = |head| space.count_behind(head) > LOOKED_AT || space.behind(head).any(is_wanted);
-            let patience = (PATIENCE_NUMBERS / space.dimension() as usize).clamp(LEAST_PATIENCE, PATIENCE);
+            let wanted =
+                |head| space.count_behind(head) > LOOKED_AT || space.behind(head).any(is_wanted);
+            let patience =
+                (PATIENCE_NUMBERS / space.dimension() as usize).clamp(LEAST_PATIENCE, PATIENCE);
             let candidates = coarse.search_among(&copy, width, patience, wanted)?;
             if candidates.gave_up {
                 return Ok(self.scan_instead());
@@ -68,7 +77,8 @@ impl VectorSearch {
             candidates.hits
         };
         if !checks.strays().is_empty() {
-            let (heads, found) = (checks.strays().to_vec(), hits.iter().map(|hit| hit.head).collect());
+            let (heads, found) =
+                (checks.strays().to_vec(), hits.iter().map(|hit| hit.head).collect());
             self.strays = Strays::new(heads, found, checks.has_gaps(entries));
         }
         self.ordering = Some(Ordering::new(hits, self.query.shortlist(), self.query.k(), width));
@@ -77,7 +87,9 @@ impl VectorSearch {
 
     /// Reads vectors of what the index found, at most so many.
     pub(super) fn order(&mut self, shelf: &Shelf<'_>, most: usize) -> Step {
-        let Some(mut ordering) = self.ordering.take() else { return Step::Zeros(shelf.space.zeros().len()) };
+        let Some(mut ordering) = self.ordering.take() else {
+            return Step::Zeros(shelf.space.zeros().len());
+        };
         let mut left = most;
         while left > 0 {
             if !ordering.rest().is_empty() {
@@ -115,7 +127,9 @@ impl VectorSearch {
         let mut found = Vec::with_capacity(hits.len());
         for hit in hits {
             let mut behind = space.behind(hit.head);
-            let Some(vector) = behind.next().and_then(|ordinal| space.vector(ordinal)) else { continue };
+            let Some(vector) = behind.next().and_then(|ordinal| space.vector(ordinal)) else {
+                continue;
+            };
             ordering.rest().extend(behind);
             let Some(record) = shelf.records.record(vector.node) else { continue };
             found.push((*hit, vector, record.get(), record.get().embedding.as_slice()));

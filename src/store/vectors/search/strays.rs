@@ -30,7 +30,13 @@ pub(super) enum Stray {
 
 impl Default for Strays {
     fn default() -> Self {
-        Self { heads: Vec::new(), found: HashSet::new(), rest: Vec::new(), best: f32::NEG_INFINITY, is_gap: false }
+        Self {
+            heads: Vec::new(),
+            found: HashSet::new(),
+            rest: Vec::new(),
+            best: f32::NEG_INFINITY,
+            is_gap: false,
+        }
     }
 }
 

@@ -66,7 +66,8 @@ impl Space {
     }
 
     fn is_worth_inserting(&self) -> bool {
-        !self.tail().is_empty() && (!self.slot.is_empty() || self.roster.insertable_count() >= MIN_INDEXED)
+        !self.tail().is_empty()
+            && (!self.slot.is_empty() || self.roster.insertable_count() >= MIN_INDEXED)
     }
 
     /// What a worker is to do next. `save` makes the task of writing a checkpoint. To be called
@@ -79,7 +80,8 @@ impl Space {
         save: impl FnOnce(Arc<Coarse>) -> IndexTask,
     ) -> Option<IndexTask> {
         if let Slot::Home { coarse, .. } = &self.slot
-            && (self.is_unsaved() && !self.is_check_due() || stopping && self.save.lacks() > MIN_SAVED)
+            && (self.is_unsaved() && !self.is_check_due()
+                || stopping && self.save.lacks() > MIN_SAVED)
             && self.save.may_begin(now)
         {
             self.save.begin();
@@ -104,7 +106,9 @@ impl Space {
         let dimension = self.dimension as usize;
         if self.is_overgrown() && !self.slot.is_rebuilding() {
             match self.roster.insertable_count() >= MIN_INDEXED {
-                true => self.slot.begin_rebuild(Coarse::new(dimension)?, self.roster.all_insertable()),
+                true => {
+                    self.slot.begin_rebuild(Coarse::new(dimension)?, self.roster.all_insertable())
+                }
                 false => self.adopt(None),
             }
         }
@@ -140,7 +144,12 @@ impl Space {
     }
 
     /// The next vectors for an index, as it takes them.
-    fn batch(&mut self, records: &Records<'_>, mut next: impl FnMut(&Self) -> Option<u32>, coarse: &Coarse) -> Batch {
+    fn batch(
+        &mut self,
+        records: &Records<'_>,
+        mut next: impl FnMut(&Self) -> Option<u32>,
+        coarse: &Coarse,
+    ) -> Batch {
         let mut batch = Batch::default();
         let most = (2 * self.pace).clamp(*BATCH.start(), *BATCH.end());
         let most = most.min((BATCH_NUMBERS / self.dimension as usize).max(1));

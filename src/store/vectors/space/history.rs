@@ -71,7 +71,8 @@ impl History {
     /// The nodes that got a vector since then, as far back as they are known.
     pub(super) fn came_since(&self, moment: Moment) -> impl Iterator<Item = u32> {
         let known = self.recent.len();
-        let count = usize::try_from(self.now.came - moment.came).map_or(known, |count| count.min(known));
+        let count =
+            usize::try_from(self.now.came - moment.came).map_or(known, |count| count.min(known));
         self.recent.range(known - count..).copied()
     }
 

@@ -70,11 +70,15 @@ impl Roster {
             return false;
         }
         let mut inside = vec![false; count];
-        if members.iter().any(|member| std::mem::replace(&mut inside[member.ordinal as usize], true)) {
+        if members
+            .iter()
+            .any(|member| std::mem::replace(&mut inside[member.ordinal as usize], true))
+        {
             return false;
         }
         for (ordinal, inside) in (0..).zip(inside) {
-            let membership = if inside { Membership::Dead { group: None } } else { Membership::Free };
+            let membership =
+                if inside { Membership::Dead { group: None } } else { Membership::Free };
             self.rows.push(Row { vector: Vector::NONE, membership });
             if !inside {
                 self.free.push(ordinal);
@@ -101,7 +105,8 @@ impl Roster {
     /// where it is alone there.
     fn seat(&mut self, ordinal: u32, head: u32) -> Option<Seat> {
         let group = match self.rows[head].membership {
-            Membership::Indexed { seat: Some(Seat { group, .. }) } | Membership::Dead { group: Some(group) } => group,
+            Membership::Indexed { seat: Some(Seat { group, .. }) }
+            | Membership::Dead { group: Some(group) } => group,
             _ if ordinal == head => return None,
             Membership::Indexed { seat: None } => {
                 let group = self.groups.make(head);
@@ -142,9 +147,10 @@ impl Roster {
     pub(super) fn behind(&self, head: u32) -> impl Iterator<Item = u32> {
         let (alone, group) = match self.rows.get(head).map(|row| row.membership) {
             Some(Membership::Indexed { seat: None }) => (Some(head), &[][..]),
-            Some(Membership::Indexed { seat: Some(Seat { group, .. }) } | Membership::Dead { group: Some(group) }) => {
-                (None, self.groups.members(group))
-            }
+            Some(
+                Membership::Indexed { seat: Some(Seat { group, .. }) }
+                | Membership::Dead { group: Some(group) },
+            ) => (None, self.groups.members(group)),
             _ => (None, &[][..]),
         };
         alone.into_iter().chain(group.iter().copied())
@@ -155,7 +161,8 @@ impl Roster {
         let is_zero = vector.length == Length::ZERO;
         let list = if is_zero { &mut self.zeros } else { &mut self.tail };
         let at = list.len() as u32;
-        let membership = if is_zero { Membership::Zero { at } } else { Membership::Tail { at, held: false } };
+        let membership =
+            if is_zero { Membership::Zero { at } } else { Membership::Tail { at, held: false } };
         let row = Row { vector, membership };
         let ordinal = match self.free.pop() {
             Some(ordinal) => {
@@ -280,13 +287,15 @@ impl Roster {
     /// A living vector.
     pub(super) fn vector(&self, ordinal: u32) -> Option<&Vector> {
         let row = self.rows.get(ordinal)?;
-        (!matches!(row.membership, Membership::Free | Membership::Dead { .. })).then_some(&row.vector)
+        (!matches!(row.membership, Membership::Free | Membership::Dead { .. }))
+            .then_some(&row.vector)
     }
 
     /// A living vector of those that an index can hold.
     pub(super) fn insertable(&self, ordinal: u32) -> Option<&Vector> {
         let row = &self.rows[ordinal];
-        matches!(row.membership, Membership::Tail { .. } | Membership::Indexed { .. }).then_some(&row.vector)
+        matches!(row.membership, Membership::Tail { .. } | Membership::Indexed { .. })
+            .then_some(&row.vector)
     }
 
     /// The ordinals of all vectors that an index can hold.
@@ -335,7 +344,8 @@ impl Roster {
 fn take_from(list: &mut Vec<u32>, rows: &mut Slab<Row>, at: u32) {
     list.swap_remove(at as usize);
     if let Some(moved) = list.get(at as usize)
-        && let Membership::Tail { at: place, .. } | Membership::Zero { at: place } = &mut rows[*moved].membership
+        && let Membership::Tail { at: place, .. } | Membership::Zero { at: place } =
+            &mut rows[*moved].membership
     {
         *place = at;
     }
@@ -353,7 +363,8 @@ mod tests {
     #[test]
     fn an_ordinal_that_a_job_has_is_given_again_only_after_its_end() {
         let mut roster = Roster::default();
-        let vector = Vector { node: 7, length: Length::of(&[rkyv::rend::f32_le::from_native(1.0)]) };
+        let vector =
+            Vector { node: 7, length: Length::of(&[rkyv::rend::f32_le::from_native(1.0)]) };
         let [first, second, third] = [(); 3].map(|()| roster.add(vector));
         [first, second, third].into_iter().for_each(|ordinal| roster.hold(ordinal));
         [first, second].into_iter().for_each(|ordinal| roster.kill(ordinal));
@@ -364,6 +375,10 @@ mod tests {
         roster.returned(second, None);
         roster.returned(third, None);
         assert_eq!((roster.live(), roster.dead(), roster.indexed()), (2, 1, 0));
-        assert_eq!([roster.add(vector), roster.add(vector)], [second, 4], "the index holds the first");
+        assert_eq!(
+            [roster.add(vector), roster.add(vector)],
+            [second, 4],
+            "the index holds the first"
+        );
     }
 }

@@ -41,7 +41,9 @@ impl Save {
     /// So many more vectors are in the index. None come while a checkpoint is written.
     pub(super) fn add(&mut self, more: u64) {
         match self {
-            Self::Behind { lacks } | Self::Saving { lacks } | Self::Failed { lacks, .. } => *lacks += more,
+            Self::Behind { lacks } | Self::Saving { lacks } | Self::Failed { lacks, .. } => {
+                *lacks += more
+            }
         }
     }
 
@@ -62,7 +64,9 @@ impl Save {
     pub(super) fn ended(&mut self, is_saved: bool, now: u64) {
         *self = match *self {
             Self::Saving { .. } if is_saved => Self::Behind { lacks: 0 },
-            Self::Saving { lacks } => Self::Failed { lacks, retry_at: now.saturating_add(RETRY_AFTER) },
+            Self::Saving { lacks } => {
+                Self::Failed { lacks, retry_at: now.saturating_add(RETRY_AFTER) }
+            }
             other => other,
         };
     }

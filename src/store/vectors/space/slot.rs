@@ -97,7 +97,11 @@ impl Slot {
 
     /// The new index has come back; these are still to be put into it. Returns it where it is not
     /// waited for any more, as the old one has failed meanwhile.
-    pub(super) fn rebuild_returned(&mut self, coarse: Coarse, left: impl Iterator<Item = u32>) -> Option<Coarse> {
+    pub(super) fn rebuild_returned(
+        &mut self,
+        coarse: Coarse,
+        left: impl Iterator<Item = u32>,
+    ) -> Option<Coarse> {
         let Self::Home { rebuild, .. } = self else { return Some(coarse) };
         let Some(Rebuild::Lent { mut todo, .. }) = rebuild.take() else { return Some(coarse) };
         todo.extend(left);
@@ -126,7 +130,9 @@ impl Slot {
         match self {
             Self::Empty => 0,
             Self::Lent { memory, .. } => *memory,
-            Self::Home { coarse, rebuild } => coarse.memory() + rebuild.as_ref().map_or(0, Rebuild::memory),
+            Self::Home { coarse, rebuild } => {
+                coarse.memory() + rebuild.as_ref().map_or(0, Rebuild::memory)
+            }
         }
     }
 

@@ -39,7 +39,8 @@ pub(crate) fn probe<T: Probed>(bytes: &[u8]) -> bool {
     let buffer = exact(bytes);
     let Ok(checked) = Checked::<T>::new(&buffer) else { return false };
     let read = walk(checked);
-    let again = rkyv::to_bytes::<Error>(&checked.to_owned()).expect("a value that was read can be archived");
+    let again = rkyv::to_bytes::<Error>(&checked.to_owned())
+        .expect("a value that was read can be archived");
     let again = Checked::<T>::new(&again).expect("an accepted value stays acceptable");
     assert_eq!(walk(again), read, "{} reads differently once copied out and archived", T::NAME);
     true

@@ -6,13 +6,15 @@
 //! new label.
 
 use sutra_wire::grid::{
-    AgentHeartbeat, AgentInfo, AgentKey, AgentRegistered, AgentRegistration, AgentReport, Agents, AgentsRequest,
-    Cluster, GridEvent, HeartbeatAck, NodeInfo, NodeKey, NodeReport, Nodes, NodesRequest, SpawnNode, WatchRequest,
+    AgentHeartbeat, AgentInfo, AgentKey, AgentRegistered, AgentRegistration, AgentReport, Agents,
+    AgentsRequest, Cluster, GridEvent, HeartbeatAck, NodeInfo, NodeKey, NodeReport, Nodes,
+    NodesRequest, SpawnNode, WatchRequest,
 };
 use sutra_wire::{
-    AssociationKey, AssociationRecord, ClientHello, ConceptKey, ConceptRecord, Concepts, ConceptsRequest, Counter,
-    Deleted, ErrorMessage, Health, NO_CORE, Near, Neighbor, Neighbors, NeighborsRequest, Path, PathEdge, PathRequest,
-    Paths, SearchHit, SearchHits, SearchRequest, ServerHello, Stats,
+    AssociationKey, AssociationRecord, ClientHello, ConceptKey, ConceptRecord, Concepts,
+    ConceptsRequest, Counter, Deleted, ErrorMessage, Health, NO_CORE, Near, Neighbor, Neighbors,
+    NeighborsRequest, Path, PathEdge, PathRequest, Paths, SearchHit, SearchHits, SearchRequest,
+    ServerHello, Stats,
 };
 
 /// A published type with its fixed values.
@@ -50,7 +52,10 @@ fn edge(kind: u32, forward: bool) -> PathEdge {
 }
 
 fn path() -> Path {
-    Path { concepts: vec![id(0x10), id(0x30), id(0x50)], edges: vec![edge(3, true), edge(4, false)] }
+    Path {
+        concepts: vec![id(0x10), id(0x30), id(0x50)],
+        edges: vec![edge(3, true), edge(4, false)],
+    }
 }
 
 fn hit(first: u8, similarity: f32) -> SearchHit {

@@ -15,7 +15,8 @@ pub(crate) const GOLDEN: &str = include_str!("../../../../tests/golden/wire-v1.t
 pub(crate) fn sections(text: &str) -> Vec<(&str, Vec<u8>)> {
     text.split("\n\n")
         .filter_map(|block| {
-            let bytes: Vec<u8> = block.lines().filter(|line| !line.starts_with('#')).flat_map(decode).collect();
+            let bytes: Vec<u8> =
+                block.lines().filter(|line| !line.starts_with('#')).flat_map(decode).collect();
             let title = block.lines().next()?.strip_prefix("# ")?;
             (!bytes.is_empty()).then_some((title, bytes))
         })
@@ -26,8 +27,10 @@ fn decode(line: &str) -> Vec<u8> {
     let pairs = line.trim().as_bytes().chunks(2);
     pairs
         .map(|pair| {
-            let digits = std::str::from_utf8(pair).expect("the golden file is ASCII outside its comments");
-            u8::from_str_radix(digits, 16).unwrap_or_else(|_| panic!("{digits:?} in {line:?} is no hexadecimal byte"))
+            let digits =
+                std::str::from_utf8(pair).expect("the golden file is ASCII outside its comments");
+            u8::from_str_radix(digits, 16)
+                .unwrap_or_else(|_| panic!("{digits:?} in {line:?} is no hexadecimal byte"))
         })
         .collect()
 }

@@ -27,7 +27,10 @@ impl Reach {
     fn read<T: ?Sized>(&mut self, part: &T, value: impl Hash) {
         let start = std::ptr::from_ref(part).cast::<u8>();
         let end = start.wrapping_add(size_of_val(part));
-        assert!(self.slice.start <= start && end <= self.slice.end, "a field reaches outside the validated slice");
+        assert!(
+            self.slice.start <= start && end <= self.slice.end,
+            "a field reaches outside the validated slice"
+        );
         value.hash(&mut self.digest);
     }
 }

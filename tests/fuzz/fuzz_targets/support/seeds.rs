@@ -7,7 +7,13 @@ use crate::sections::{GOLDEN, sections};
 
 /// libFuzzer's own mutation, now and then of a golden section whose title starts with one of
 /// `titles`.
-pub(crate) fn mutate(data: &mut [u8], size: usize, max_size: usize, seed: u32, titles: &[&str]) -> usize {
+pub(crate) fn mutate(
+    data: &mut [u8],
+    size: usize,
+    max_size: usize,
+    seed: u32,
+    titles: &[&str],
+) -> usize {
     if !seed.is_multiple_of(16) {
         return fuzzer_mutate(data, size, max_size);
     }

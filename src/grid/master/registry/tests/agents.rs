@@ -7,14 +7,30 @@ fn silence_makes_an_agent_degraded_then_offline_and_a_heartbeat_makes_it_healthy
     let mut world = World::new();
     world.register("a", 7, vec![]).unwrap();
     world.pass(DEGRADED - Duration::from_millis(250));
-    assert_eq!((world.state("a"), world.kinds()), (AgentState::Healthy, vec![EventKind::AgentRegistered]));
+    assert_eq!(
+        (world.state("a"), world.kinds()),
+        (AgentState::Healthy, vec![EventKind::AgentRegistered])
+    );
     world.pass(Duration::from_millis(250));
-    assert_eq!((world.state("a"), world.kinds()), (AgentState::Degraded, vec![EventKind::AgentDegraded]));
+    assert_eq!(
+        (world.state("a"), world.kinds()),
+        (AgentState::Degraded, vec![EventKind::AgentDegraded])
+    );
     world.pass(OFFLINE - DEGRADED);
-    assert_eq!((world.state("a"), world.kinds()), (AgentState::Offline, vec![EventKind::AgentOffline]));
+    assert_eq!(
+        (world.state("a"), world.kinds()),
+        (AgentState::Offline, vec![EventKind::AgentOffline])
+    );
     assert_eq!(world.beat("a", 7, 1), Some(false));
-    assert_eq!((world.state("a"), world.kinds()), (AgentState::Healthy, vec![EventKind::AgentRecovered]));
-    assert_eq!(world.registry.take_changes(), [Change::Agent("a".into())], "heartbeats are not logged");
+    assert_eq!(
+        (world.state("a"), world.kinds()),
+        (AgentState::Healthy, vec![EventKind::AgentRecovered])
+    );
+    assert_eq!(
+        world.registry.take_changes(),
+        [Change::Agent("a".into())],
+        "heartbeats are not logged"
+    );
 }
 
 #[test]
@@ -55,7 +71,10 @@ fn a_second_agent_with_the_same_name_is_refused_until_the_first_is_offline() {
     assert_eq!(world.beat("a", 8, 1), None, "a stranger's heartbeat is not the agent's");
     world.pass(Duration::from_secs(14));
     world.register("a", 8, vec![node("n2", NodeState::Running)]).unwrap();
-    assert_eq!((world.node("n1"), world.node("n2")), (Some(NodeState::Lost), Some(NodeState::Running)));
+    assert_eq!(
+        (world.node("n1"), world.node("n2")),
+        (Some(NodeState::Lost), Some(NodeState::Running))
+    );
     assert_eq!(world.beat("a", 7, 1), None, "the first one has to register, and is refused");
     assert!(world.register("a", 7, vec![]).is_err());
     world.register("a", 8, vec![node("n2", NodeState::Running)]).unwrap();
@@ -84,7 +103,9 @@ fn a_heartbeat_with_another_revision_asks_for_a_report_until_it_comes() {
 #[test]
 fn an_agent_that_leaves_takes_its_nodes_along() {
     let mut world = World::new();
-    world.register("a", 7, vec![node("n1", NodeState::Running), node("n2", NodeState::Stopped)]).unwrap();
+    world
+        .register("a", 7, vec![node("n1", NodeState::Running), node("n2", NodeState::Stopped)])
+        .unwrap();
     let (reservation, _) = world.spawn("a", "").unwrap();
     world.kinds();
     assert!(world.registry.unregister("a", 0));
@@ -104,7 +125,8 @@ fn an_old_agent_is_known_by_its_address_and_its_nodes_by_what_was_asked() {
     assert_eq!(world.beat("old", 0, 1), Some(false), "it has no reports to give");
     world.register("old", 0, vec![]).unwrap();
     assert_eq!(world.node("n1"), Some(NodeState::Running), "it came back");
-    let elsewhere = AgentRegistration { hostname: "elsewhere".into(), ..registration("old", 0, vec![]) };
+    let elsewhere =
+        AgentRegistration { hostname: "elsewhere".into(), ..registration("old", 0, vec![]) };
     assert!(matches!(world.register_all(&elsewhere), Err(Refused::Taken { .. })));
     // It says how many nodes it has, whoever had it start them.
     world.beat("old", 0, 2);
@@ -121,8 +143,9 @@ fn an_old_agent_is_known_by_its_address_and_its_nodes_by_what_was_asked() {
 #[test]
 fn the_cluster_is_as_well_as_its_agents() {
     let mut world = World::new();
-    let state =
-        |world: &World| ClusterState::from_number(world.registry.cluster(Shown::ByAnswer, world.at).state).unwrap();
+    let state = |world: &World| {
+        ClusterState::from_number(world.registry.cluster(Shown::ByAnswer, world.at).state).unwrap()
+    };
     assert_eq!(state(&world), ClusterState::Healthy);
     for id in ["a", "b", "c"] {
         world.register(id, 7, vec![node(&format!("n-{id}"), NodeState::Running)]).unwrap();
@@ -141,7 +164,13 @@ fn the_cluster_is_as_well_as_its_agents() {
 fn lists_come_in_pages_without_gaps_and_repeats() {
     let mut world = World::new();
     for number in 0..10 {
-        world.register(&format!("a{number}"), 7, vec![node(&format!("n{number}"), NodeState::Running)]).unwrap();
+        world
+            .register(
+                &format!("a{number}"),
+                7,
+                vec![node(&format!("n{number}"), NodeState::Running)],
+            )
+            .unwrap();
     }
     let (mut after, mut ids) = (String::new(), Vec::new());
     loop {
@@ -164,12 +193,27 @@ fn what_was_logged_comes_back_with_its_whole_time() {
     let facts = AgentFacts { incarnation: 7, max_nodes: 2, ..AgentFacts::default() };
     world.registry.restore_agent("a".into(), facts, world.at);
     assert!(world.registry.restore_node("a".into(), node("n1", NodeState::Running), 7, world.at));
-    assert!(!world.registry.restore_node("gone".into(), node("n2", NodeState::Running), 8, world.at));
-    assert_eq!((world.state("a"), world.node("name-of-n1")), (AgentState::Unknown, Some(NodeState::Running)));
+    assert!(!world.registry.restore_node(
+        "gone".into(),
+        node("n2", NodeState::Running),
+        8,
+        world.at
+    ));
+    assert_eq!(
+        (world.state("a"), world.node("name-of-n1")),
+        (AgentState::Unknown, Some(NodeState::Running))
+    );
     let words = world.registry.problems(world.at).words();
-    assert!(words.starts_with("critical: ") && words.contains("since the master's start"), "{words}");
+    assert!(
+        words.starts_with("critical: ") && words.contains("since the master's start"),
+        "{words}"
+    );
     assert_eq!(world.beat("a", 7, 1), Some(true), "what has happened meanwhile is asked for");
-    assert_eq!((world.state("a"), world.kinds()), (AgentState::Healthy, vec![]), "nobody has said that it was away");
+    assert_eq!(
+        (world.state("a"), world.kinds()),
+        (AgentState::Healthy, vec![]),
+        "nobody has said that it was away"
+    );
     world.pass(OFFLINE);
     assert_eq!(world.state("a"), AgentState::Offline);
 }
@@ -177,7 +221,9 @@ fn what_was_logged_comes_back_with_its_whole_time() {
 #[test]
 fn only_the_agent_itself_or_a_person_takes_its_leave_and_all_of_it_leaves_the_log() {
     let mut world = World::new();
-    world.register("a", 7, vec![node("n1", NodeState::Running), node("n2", NodeState::Stopped)]).unwrap();
+    world
+        .register("a", 7, vec![node("n1", NodeState::Running), node("n2", NodeState::Stopped)])
+        .unwrap();
     world.registry.take_changes();
     assert!(!world.registry.unregister("a", 8), "another one of its name");
     assert_eq!(world.state("a"), AgentState::Healthy);

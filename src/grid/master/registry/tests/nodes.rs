@@ -5,7 +5,9 @@ use super::*;
 #[test]
 fn a_report_replaces_what_was_known_and_says_what_happened() {
     let mut world = World::new();
-    world.register("a", 7, vec![node("n1", NodeState::Running), node("n2", NodeState::Stopped)]).unwrap();
+    world
+        .register("a", 7, vec![node("n1", NodeState::Running), node("n2", NodeState::Stopped)])
+        .unwrap();
     world.kinds();
     world.registry.take_changes();
     let crashed = NodeReport { restarts: 1, ..node("n1", NodeState::Starting) };
@@ -31,9 +33,14 @@ fn a_report_replaces_what_was_known_and_says_what_happened() {
 fn nothing_is_spawned_on_an_agent_that_is_unknown_offline_or_full() {
     let mut world = World::new();
     assert!(matches!(world.spawn("a", ""), Err(Refused::UnknownAgent { .. })));
-    world.register("a", 7, vec![node("n1", NodeState::Running), node("n2", NodeState::GaveUp)]).unwrap();
+    world
+        .register("a", 7, vec![node("n1", NodeState::Running), node("n2", NodeState::GaveUp)])
+        .unwrap();
     let (first, _) = world.spawn("a", "").unwrap();
-    assert!(matches!(world.spawn("a", ""), Err(Refused::Full { nodes: 2, most: 2, .. })), "one is being started");
+    assert!(
+        matches!(world.spawn("a", ""), Err(Refused::Full { nodes: 2, most: 2, .. })),
+        "one is being started"
+    );
     world.registry.spawn_failed(first);
     world.spawn("a", "").unwrap();
     world.pass(OFFLINE);
@@ -67,7 +74,10 @@ fn a_spawned_node_is_found_by_id_and_by_name() {
     world.kinds();
     world.spawned("a", "orders", "n1");
     assert_eq!(world.kinds(), [EventKind::NodeSpawned, EventKind::NodeRunning]);
-    assert_eq!((world.node("n1"), world.node("orders")), (Some(NodeState::Running), Some(NodeState::Running)));
+    assert_eq!(
+        (world.node("n1"), world.node("orders")),
+        (Some(NodeState::Running), Some(NodeState::Running))
+    );
     // A report that was on its way before it does not lose it, but another one is asked for.
     world.report("a", 7, 2, vec![]);
     assert_eq!((world.node("n1"), world.beat("a", 7, 2)), (Some(NodeState::Running), Some(true)));
@@ -95,11 +105,15 @@ fn the_agents_own_report_of_a_spawned_node_stays() {
 #[test]
 fn stopping_asks_the_agent_that_has_the_node() {
     let mut world = World::new();
-    world.register("a", 7, vec![node("n1", NodeState::Running), node("n2", NodeState::Running)]).unwrap();
+    world
+        .register("a", 7, vec![node("n1", NodeState::Running), node("n2", NodeState::Running)])
+        .unwrap();
     let at = world.at;
     assert_eq!(world.registry.stop("nowhere", None, at), Ok(StopTarget::Unknown));
     assert!(matches!(world.registry.stop("n1", Some("b"), at), Err(Refused::OtherAgent { .. })));
-    let Ok(StopTarget::Ask { agent_id, node_id, .. }) = world.registry.stop("name-of-n1", Some("a"), at) else {
+    let Ok(StopTarget::Ask { agent_id, node_id, .. }) =
+        world.registry.stop("name-of-n1", Some("a"), at)
+    else {
         panic!("its agent is there")
     };
     assert_eq!((agent_id.as_str(), node_id.as_str()), ("a", "n1"));
@@ -124,15 +138,22 @@ fn a_node_that_two_agents_list_stays_with_the_first_while_that_is_there() {
         world.beat("b", 8, 1);
     }
     world.report("b", 8, 2, vec![node("n1", NodeState::Running)]);
-    assert_eq!(world.registry.node("n1").unwrap().agent_id, "b", "the agent of its folder's old place is offline");
+    assert_eq!(
+        world.registry.node("n1").unwrap().agent_id,
+        "b",
+        "the agent of its folder's old place is offline"
+    );
 }
 
 #[test]
 fn what_is_kept_of_nodes_that_are_gone_is_bounded() {
     let mut world = World::new();
-    let many = |from: usize| (from..from + 200).map(|id| node(&format!("n{id:04}"), NodeState::Running)).collect();
+    let many = |from: usize| {
+        (from..from + 200).map(|id| node(&format!("n{id:04}"), NodeState::Running)).collect()
+    };
     for round in 0..5 {
-        let report = AgentRegistration { max_nodes: 256, ..registration("a", 7, many(round * 200)) };
+        let report =
+            AgentRegistration { max_nodes: 256, ..registration("a", 7, many(round * 200)) };
         world.register_all(&report).unwrap();
     }
     assert_eq!(world.registry.nodes(), 200 + sutra_wire::limits::MAX_AGENT_NODES);
@@ -180,7 +201,12 @@ fn a_start_of_which_nothing_is_known_keeps_its_name_and_place_until_its_agent_wo
     begin(&mut world);
     assert!(matches!(world.spawn("b", "orders"), Err(Refused::NameReserved { .. })));
     // The agent tells: its node has the name.
-    world.report("a", 7, 2, vec![NodeReport { name: "orders".into(), ..node("n1", NodeState::Running) }]);
+    world.report(
+        "a",
+        7,
+        2,
+        vec![NodeReport { name: "orders".into(), ..node("n1", NodeState::Running) }],
+    );
     assert!(matches!(world.spawn("b", "orders"), Err(Refused::NameTaken { .. })));
     // It does not, as it never began.
     world.report("a", 7, 3, vec![]);

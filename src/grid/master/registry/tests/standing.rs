@@ -4,7 +4,8 @@ use super::*;
 
 /// Registers one that is not answered for yet.
 fn list(world: &mut World, id: &str, origin: Option<Origin>) -> Result<Registered, Refused> {
-    let nodes = vec![NodeReport { name: "words".into(), ..node(&format!("n-{id}"), NodeState::Running) }];
+    let nodes =
+        vec![NodeReport { name: "words".into(), ..node(&format!("n-{id}"), NodeState::Running) }];
     world.registry.register(&registration(id, 7, nodes), origin, world.at)
 }
 
@@ -22,9 +23,15 @@ fn an_agent_that_has_not_answered_is_no_more_than_listed() {
     assert_eq!(list(&mut world, "a", HERE), Ok(Registered::Done));
     assert_eq!(world.beat("a", 7, 9), Some(false), "its nodes are not asked for");
     assert!(world.report("a", 7, 9, vec![node("n1", NodeState::GaveUp)]));
-    assert_eq!((world.registry.agents(), world.registry.nodes(), world.registry.unproven()), (1, 0, 1));
+    assert_eq!(
+        (world.registry.agents(), world.registry.nodes(), world.registry.unproven()),
+        (1, 0, 1)
+    );
     assert_eq!(world.answer(no), 1);
-    assert_eq!((world.node("words"), world.registry.problems(world.at).words()), (None, "ok".into()));
+    assert_eq!(
+        (world.node("words"), world.registry.problems(world.at).words()),
+        (None, "ok".into())
+    );
     assert!(world.registry.take_changes().is_empty(), "nothing of it is logged");
     // It is asked again, and answers.
     let mut asked = 0;
@@ -51,7 +58,8 @@ fn an_agent_that_has_not_answered_is_shown_as_unknown() {
     let cluster = world.registry.cluster(Shown::ByAnswer, world.at);
     assert_eq!((cluster.agents, cluster.healthy, cluster.offline), (2, 1, 0));
     let page = world.registry.agent_page("", 0, Shown::ByAnswer, world.at);
-    let states: Vec<_> = page.agents.iter().map(|agent| (agent.agent_id.as_str(), agent.state)).collect();
+    let states: Vec<_> =
+        page.agents.iter().map(|agent| (agent.agent_id.as_str(), agent.state)).collect();
     assert_eq!(states, [("a", AgentState::Unknown as u8), ("known", AgentState::Healthy as u8)]);
     assert_eq!(world.answer(|_| Answered::Itself), 1);
     assert_eq!(world.registry.cluster(Shown::ByAnswer, world.at).healthy, 2);
@@ -89,7 +97,11 @@ fn made_up_agents_lock_nobody_out_and_leave_nothing() {
     world.answer(|ask| if ask.agent_id == "late" { Answered::Itself } else { no(ask) });
     assert_eq!(world.node("n3"), Some(NodeState::Running));
     let changed = world.registry.take_changes();
-    assert!(!changed.iter().any(|change| matches!(change, Change::Agent(id) if id.starts_with("made-up"))));
+    assert!(
+        !changed
+            .iter()
+            .any(|change| matches!(change, Change::Agent(id) if id.starts_with("made-up")))
+    );
     world.pass(OFFLINE);
     assert_eq!(world.registry.unproven(), 0);
 }
@@ -103,7 +115,10 @@ fn many_addresses_are_bounded_together_and_one_that_has_few_is_let_in_still() {
         }
     }
     assert_eq!(world.registry.unproven(), 8_192);
-    assert!(matches!(list(&mut world, "x", address(99)), Err(Refused::Crowded { .. })), "none has been tried yet");
+    assert!(
+        matches!(list(&mut world, "x", address(99)), Err(Refused::Crowded { .. })),
+        "none has been tried yet"
+    );
     for _ in 0..10 {
         assert!(world.answer(no) > 0);
         world.at.now += Duration::from_millis(60);
@@ -136,7 +151,10 @@ fn nobody_takes_an_agents_place_who_does_not_answer_and_who_does_not_answer_keep
     world.pass(OFFLINE);
     let ask = asked(&mut world);
     world.beat("a", 7, 1);
-    assert!(matches!(world.registry.replace(&other, ask, Answered::Itself, world.at), Err(Refused::Taken { .. })));
+    assert!(matches!(
+        world.registry.replace(&other, ask, Answered::Itself, world.at),
+        Err(Refused::Taken { .. })
+    ));
     // A name of an agent that somebody has made up is free for the one that answers.
     assert_eq!(list(&mut world, "b", HERE), Ok(Registered::Done));
     world.register("b", 9, vec![node("n2", NodeState::Running)]).unwrap();
@@ -148,7 +166,10 @@ fn of_an_agent_that_does_not_say_who_it_is_only_the_nodes_are_taken_that_it_answ
     let mut world = World::new();
     let nodes = vec![node("n1", NodeState::Running), node("n2", NodeState::Running)];
     let runs = |_: &Ask| Answered::Nodes(vec!["n1".into()]);
-    assert_eq!(world.registry.register(&registration("a", 7, nodes.clone()), HERE, world.at), Ok(Registered::Done));
+    assert_eq!(
+        world.registry.register(&registration("a", 7, nodes.clone()), HERE, world.at),
+        Ok(Registered::Done)
+    );
     world.answer(runs);
     assert_eq!((world.node("n1"), world.node("n2")), (Some(NodeState::Running), None));
     // What is known already is not asked for again; what is new is.

@@ -32,7 +32,8 @@ fn what_is_not_as_it_should_be_makes_the_grid_degraded_and_is_named() {
     }
     let sick = NodeReport { detail: "the disk is full".into(), ..node("n1", NodeState::Running) };
     assert!(well(vec![sick], now).contains("the disk is full"));
-    let many: Vec<_> = (0..20).map(|number| node(&format!("n{number}"), NodeState::GaveUp)).collect();
+    let many: Vec<_> =
+        (0..20).map(|number| node(&format!("n{number}"), NodeState::GaveUp)).collect();
     assert!(well(many, now).ends_with("and 12 more"));
 }
 
@@ -56,5 +57,8 @@ fn an_agent_that_is_away_makes_the_grid_degraded_where_it_has_nodes_to_look_afte
     world.pass(DEGRADED);
     world.beat("a", 7, 1);
     let words = world.registry.problems(world.at).words();
-    assert!(words.starts_with("degraded: ") && words.contains("agent \"b\" is degraded"), "{words}");
+    assert!(
+        words.starts_with("degraded: ") && words.contains("agent \"b\" is degraded"),
+        "{words}"
+    );
 }
