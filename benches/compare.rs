@@ -275,7 +275,8 @@ fn write(record: &Record, folder: &Path) -> Outcome {
     fs::create_dir_all(folder)?;
     fs::write(folder.join("report.json"), serde_json::to_vec(record)?)?;
     let plots = plots::write(record, folder)?;
-    fs::write(folder.join("report.md"), markdown::report(record, &plots))?;
+    let report = template::wrapped(&markdown::report(record, &plots));
+    fs::write(folder.join("report.md"), report)?;
     Ok(())
 }
 

@@ -1,7 +1,9 @@
 //! The report's prose and table heads: sections of `report.md` with named gaps.
 //!
-//! A section stands between a line `<!-- its name -->` and the next one. Its paragraphs are wrapped
-//! there for whoever reads the template, and come out as one line each.
+//! A section stands between a line `<!-- its name -->` and the next one. Its paragraphs are one line
+//! each until the report is whole, and are then wrapped with what came into their gaps.
+
+use std::borrow::Cow;
 
 const TEMPLATE: &str = include_str!("report.md");
 
@@ -47,6 +49,40 @@ fn unwrapped(text: &str) -> String {
     out
 }
 
+/// The whole report with its prose in lines of a hundred columns. Rows of tables, headings and
+/// pictures stay as they are.
+pub(crate) fn wrapped(report: &str) -> String {
+    let wrap = |line| -> Cow<'_, str> {
+        let is_prose = !str::starts_with(line, ['|', '#', '!']);
+        if is_prose { filled(line).into() } else { line.into() }
+    };
+    report.lines().map(|line| wrap(line) + "\n").collect()
+}
+
+/// A paragraph or an item of a list over as many lines as it takes.
+fn filled(paragraph: &str) -> String {
+    let indent = paragraph.len() - paragraph.trim_start_matches([' ', '-']).len();
+    let mut out = paragraph[..indent].to_owned();
+    let mut columns = indent;
+    for word in paragraph[indent..].split(' ') {
+        let length = word.chars().count();
+        // A line that begins so would be an item.
+        let is_mark = length < 4
+            && (word.starts_with(['-', '+', '*', '#', '>']) || word.ends_with(['.', ')']));
+        let is_first = columns == indent;
+        if !is_first && columns + 1 + length > 100 && !is_mark {
+            out = out + "\n" + &" ".repeat(indent);
+            columns = indent;
+        } else if !is_first {
+            out.push(' ');
+            columns += 1;
+        }
+        out.push_str(word);
+        columns += length;
+    }
+    out
+}
+
 /// Whether the line is one gap and nothing else.
 fn is_gap(line: &str) -> bool {
     line.strip_prefix('{').and_then(|rest| rest.find('}')) == line.len().checked_sub(2)
@@ -80,5 +116,18 @@ mod tests {
         let filled = with("no-model", &[("missing", "all".to_owned())]);
         assert_eq!(filled, "There is no model of more cores: all.\n\n");
         assert_eq!(row(["a", "", "b"]), "| a |  | b |");
+    }
+
+    #[test]
+    fn prose_is_wrapped_and_tables_are_not() {
+        let (words, cells) = ("word ".repeat(30), "| cell ".repeat(30));
+        let text =
+            format!("# {words}\n\n{cells}\n- {words}- end\n  - {words}\n![{words}](a.svg)\n");
+        let wrapped = wrapped(&text);
+        let long: Vec<_> = wrapped.lines().filter(|line| line.len() > 100).collect();
+        assert!(long.iter().all(|line| line.starts_with(['#', '|', '!'])), "{long:?}");
+        assert_eq!((long.len(), wrapped.lines().count()), (3, 9), "{wrapped}");
+        let joined = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(joined(&wrapped), joined(&text));
     }
 }

@@ -5,6 +5,7 @@
 
 use std::panic::PanicHookInfo;
 
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 
 use crate::exit::Failure;
@@ -15,7 +16,7 @@ use crate::streams::{self, ERRORS, LogLine};
 pub(crate) fn start(level: Option<&str>, is_server: bool) -> Result<(), Failure> {
     let default = if is_server { "info" } else { "warn" };
     let level = level.unwrap_or(default);
-    let filter = EnvFilter::try_new(level).map_err(|_| {
+    let filter = filter(level).ok_or_else(|| {
         let expected =
             "write error, warn, info, debug or trace, or a list like info,sutra_net=debug";
         Failure::Usage(format!(
@@ -34,6 +35,16 @@ pub(crate) fn start(level: Option<&str>, is_server: bool) -> Result<(), Failure>
     Ok(())
 }
 
+/// What is logged by `levels`: a level, or a list of levels and of `target=level`. A word that is
+/// neither is refused here, which the library would take for a target of which everything is logged.
+fn filter(levels: &str) -> Option<EnvFilter> {
+    let is_known = |word: &str| word.contains('=') || word.parse::<LevelFilter>().is_ok();
+    if !levels.split(',').map(str::trim).all(is_known) {
+        return None;
+    }
+    EnvFilter::try_new(levels).ok()
+}
+
 /// What a service says of a panic, which the standard library would write to standard error itself,
 /// and wait for its reader. The process may end by it right after.
 fn say_panic(panic: &PanicHookInfo<'_>) {
@@ -46,4 +57,19 @@ fn say_panic(panic: &PanicHookInfo<'_>) {
     });
     ERRORS.push(log_line("ERROR", "a bug: please report this line", &fields));
     streams::flush();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_and_lists_of_them_are_taken_and_other_words_refused() {
+        for levels in ["info", "TRACE", "off", "info,sutra_net=debug", "warn, sutra_store=trace"] {
+            assert!(filter(levels).is_some(), "{levels}");
+        }
+        for words in ["", "bogus", "infos", "info,bogus", "sutra_net=loud", "info,,debug"] {
+            assert!(filter(words).is_none(), "{words}");
+        }
+    }
 }

@@ -35,7 +35,7 @@ pub enum ClientError {
         limit: u32,
     },
     /// No connection could be made.
-    #[error("can't connect to {endpoint}: {source}; is the server running there?")]
+    #[error("can't connect to {endpoint}: {source}; {}", what_to_check(source))]
     Connect {
         /// Where to.
         endpoint: String,
@@ -99,6 +99,20 @@ pub enum ClientError {
     /// The runtime of a blocking client could not be started.
     #[error("can't start the client's runtime: {0}")]
     Runtime(#[source] Arc<io::Error>),
+}
+
+/// What whoever could not connect looks at first.
+fn what_to_check(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            "is the host up, and reached from here?"
+        }
+        io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::TimedOut => "is the server running there?",
+        // Among them a name that no resolver knows: it has no kind of its own.
+        _ => "is the address right?",
+    }
 }
 
 impl ClientError {

@@ -81,8 +81,7 @@ impl Slot {
             }
             sleep_until(at).await;
         }
-        let result =
-            deadline.limit(&name(), connect::connect(endpoint, wanted_core)).await.flatten();
+        let result = deadline.limit(&name(), dial::connect(endpoint, wanted_core)).await.flatten();
         self.attempts.fetch_add(1, Ordering::Release);
         match result {
             Ok(connection) => {

@@ -58,7 +58,7 @@ impl Known {
         deadline: &Deadline,
     ) -> Result<Self, ClientError> {
         let connection = deadline
-            .limit(&endpoint.to_string(), connect::connect(&endpoint, Some(0)))
+            .limit(&endpoint.to_string(), dial::connect(&endpoint, Some(0)))
             .await
             .flatten()?;
         Ok(Self::new(endpoint, Arc::new(connection), pool_size))

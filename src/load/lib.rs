@@ -17,6 +17,7 @@ mod cpu;
 mod error;
 mod handshake;
 mod keys;
+mod operations;
 mod pacing;
 mod plan;
 mod profile;
@@ -25,11 +26,15 @@ mod report;
 mod run;
 mod scan;
 mod workload;
-mod workloads;
 
 pub use cpu::{CpuTime, ServerCpu};
 pub use error::LoadError;
 pub use keys::{KeySpace, Keys, key_name};
+pub use operations::{
+    AgentHeartbeats, Associate, Echo, GridHeartbeat, Health, Learn, LegacyHealth, LegacyLearn,
+    LegacyQuery, LegacySearch, Neighbors, Path, Query, RedisPing, RegisterAgents, Search, Spelling,
+    ValueGet, ValueSet, ValueStore,
+};
 pub use pacing::Pacing;
 pub use plan::{Length, Plan};
 pub use profile::{Profile, ProfileSoFar, StageTime};
@@ -38,11 +43,6 @@ pub use report::{CpuPerRequest, Latency, Measured, Report};
 pub use run::{IdleConnections, open_idle, run};
 pub use scan::ScanError;
 pub use workload::{Framing, Reply, Routes, Workload};
-pub use workloads::{
-    AgentHeartbeats, Associate, Echo, GridHeartbeat, Health, Learn, LegacyHealth, LegacyLearn,
-    LegacyQuery, LegacySearch, Neighbors, Path, Query, RedisPing, RegisterAgents, Search, Spelling,
-    ValueGet, ValueSet, ValueStore,
-};
 
 #[cfg(test)]
 mod tests;

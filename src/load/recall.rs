@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sutra_wire::ConceptId;
 
-use crate::workloads::tag;
+use crate::operations::tag;
 
 /// The true neighbours of each query, and how many of them the answers so far held. Shared by all
 /// that ask.

@@ -7,8 +7,8 @@ use sutra_wire::{FrameBuffer, Header, Opcode, Status, encode_empty};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::answer::Answer;
-use crate::connect::{self, Opened};
 use crate::deadline::Deadline;
+use crate::dial::{self, Opened};
 use crate::grid::GridCall;
 use crate::in_flight::Reply;
 use crate::{ClientError, Endpoint};
@@ -33,7 +33,7 @@ impl Watch {
         deadline: &Deadline,
     ) -> Result<Self, ClientError> {
         let name = endpoint.to_string();
-        let mut opened = deadline.limit(&name, connect::open(endpoint, None)).await.flatten()?;
+        let mut opened = deadline.limit(&name, dial::open(endpoint, None)).await.flatten()?;
         let mut frames = FrameBuffer::new();
         call.encode(
             &mut frames,
