@@ -44,10 +44,22 @@ pub(crate) struct Export {
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: FileFormat,
     /// How many associations the neighbourhood reaches; 2 by default
-    #[arg(long, value_name = "N", requires = "concept", value_parser = count::<0, { u32::MAX as u64 }>, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "concept",
+        value_parser = count::<0, { u32::MAX as u64 }>,
+        allow_hyphen_values = true
+    )]
     within: Option<u64>,
     /// At most this many concepts, the nearest ones; 10,000 by default
-    #[arg(long, value_name = "N", requires = "concept", value_parser = count::<1, 10_000_000>, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "concept",
+        value_parser = count::<1, 10_000_000>,
+        allow_hyphen_values = true
+    )]
     max_concepts: Option<u64>,
     /// The file to write; - for standard output. A file that exists is replaced when the export is
     /// complete, and keeps its permissions

@@ -31,7 +31,13 @@ pub(crate) struct Neighbors {
     #[command(flatten)]
     named: Named,
     /// Only associations of these types, separated by commas
-    #[arg(long = "type", value_name = "TYPE", value_delimiter = ',', value_parser = field::<AssociationKind>, allow_hyphen_values = true)]
+    #[arg(
+        long = "type",
+        value_name = "TYPE",
+        value_delimiter = ',',
+        value_parser = field::<AssociationKind>,
+        allow_hyphen_values = true
+    )]
     kinds: Vec<AssociationKind>,
     /// Only associations that lead this way
     #[arg(long, value_enum, default_value = "both")]
@@ -40,7 +46,13 @@ pub(crate) struct Neighbors {
     #[arg(long, value_name = "NUMBER", default_value_t = 0.0, allow_hyphen_values = true)]
     min_confidence: f32,
     /// At most this many associations; 0 for all
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = count::<0, { u64::MAX }>, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 50,
+        value_parser = count::<0, { u64::MAX }>,
+        allow_hyphen_values = true
+    )]
     limit: u64,
 }
 

@@ -55,7 +55,10 @@ pub enum StoreError {
         file: PathBuf,
     },
     /// A file of another format version, or with entries that this version does not know.
-    #[error("{} was written by another version of sutra: {what}; start it with that version", .file.display())]
+    #[error(
+        "{} was written by another version of sutra: {what}; start it with that version",
+        .file.display()
+    )]
     Version {
         /// The file.
         file: PathBuf,

@@ -68,7 +68,11 @@ impl FileDisk {
         }
         if let Some(mode) = held.is_open_to_others().filter(|_| !is_new) {
             let folder = folder.display();
-            tracing::warn!(%folder, mode = format!("{mode:o}"), "others may look into the data folder: chmod 700 closes it");
+            tracing::warn!(
+                %folder,
+                mode = format!("{mode:o}"),
+                "others may look into the data folder: chmod 700 closes it"
+            );
         }
         let durability = match durability {
             sutra_wire::Durability::Always => sutra_runtime::Durability::Always,
@@ -116,7 +120,10 @@ impl FileDisk {
         let remove = |folder: &Folder, is_ours: fn(&str) -> bool| -> io::Result<()> {
             for name in folder.names()?.iter().filter(|name| name_of_new(name).is_some_and(is_ours))
             {
-                tracing::info!(file = %folder.path().join(name).display(), "removing a file that was never finished");
+                tracing::info!(
+                    file = %folder.path().join(name).display(),
+                    "removing a file that was never finished"
+                );
                 folder.remove(name)?;
             }
             Ok(())

@@ -22,7 +22,10 @@ pub enum AgentError {
         problem: String,
     },
     /// Another agent has the folder.
-    #[error("the folder {} is in use by another agent ({holder}); stop it, or give this one a folder of its own", folder.display())]
+    #[error(
+        "the folder {} is in use by another agent ({holder}); stop it, or give this one a folder of its own",
+        folder.display()
+    )]
     Locked {
         /// Which folder.
         folder: PathBuf,
@@ -102,7 +105,10 @@ fn cure(action: &str) -> &'static str {
 /// Why a node is not started, or not stopped. The texts go to whoever asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
-    #[error("the storage path {path:?} {problem}; leave it out for a folder of the node's own, or name one below {}", root.display())]
+    #[error(
+        "the storage path {path:?} {problem}; leave it out for a folder of the node's own, or name one below {}",
+        root.display()
+    )]
     Path { path: String, problem: String, root: PathBuf },
     #[error(
         "node {node} has the folder {path}, or one inside or around it; stop that node first, or name another folder"

@@ -235,7 +235,10 @@ impl Life {
         let (live, saved) = self.start().await?;
         if let Err(error) = saved {
             // An agent that comes back finds the process by its command line and folder.
-            tracing::warn!(%error, "the list of nodes is not on disk as it should be; it is tried again");
+            tracing::warn!(
+                %error,
+                "the list of nodes is not on disk as it should be; it is tried again"
+            );
         }
         Ok(live)
     }

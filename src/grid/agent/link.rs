@@ -94,7 +94,11 @@ impl Link {
                         }
                         Lost::Error(error) => {
                             self.standing.not_registered(error.to_string());
-                            tracing::warn!(master = self.who.master, %error, "lost the master; the nodes go on, and it is tried again");
+                            tracing::warn!(
+                                master = self.who.master,
+                                %error,
+                                "lost the master; the nodes go on, and it is tried again"
+                            );
                         }
                     }
                     sleep(backoff::delay(1)).await;
@@ -189,7 +193,11 @@ impl Link {
                     ..
                 },
             ) => {
-                tracing::warn!(master = self.who.master, %error, "the master can't take a report; it is sent again");
+                tracing::warn!(
+                    master = self.who.master,
+                    %error,
+                    "the master can't take a report; it is sent again"
+                );
                 Ok(true)
             }
             Err(error) => Err(error),

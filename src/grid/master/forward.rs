@@ -58,7 +58,10 @@ pub(crate) enum ErrandError {
         "the connection to {endpoint} broke off: {source}; whether it did what was asked shows in `sutra grid nodes`"
     )]
     BrokenOff { endpoint: String, source: io::Error },
-    #[error("{endpoint} has not answered within {:.0} s; whether it did what was asked shows in `sutra grid nodes`", .timeout.as_secs_f64())]
+    #[error(
+        "{endpoint} has not answered within {:.0} s; whether it did what was asked shows in `sutra grid nodes`",
+        .timeout.as_secs_f64()
+    )]
     TimedOut { endpoint: String, timeout: Duration },
     #[error(
         "{endpoint} gave an answer of {length} bytes, more than any agent does; is an agent listening there?"

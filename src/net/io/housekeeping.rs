@@ -122,7 +122,11 @@ impl Io {
             if reason == GivenUp::NotReading
                 && let Some(left_out) = self.log_limit.admit(now)
             {
-                info!(peer = %connection.peer(), left_out, "a client does not read its replies; its connection is closed");
+                info!(
+                    peer = %connection.peer(),
+                    left_out,
+                    "a client does not read its replies; its connection is closed"
+                );
             }
             if reason == GivenUp::HalfFrame {
                 let waited = now.saturating_duration_since(connection.began());

@@ -84,7 +84,11 @@ impl Ring {
         match self.io.submitter().register_files_sparse(places) {
             Ok(()) => places,
             Err(error) => {
-                tracing::warn!(%error, places, "the kernel refuses to register files: operations are a little slower");
+                tracing::warn!(
+                    %error,
+                    places,
+                    "the kernel refuses to register files: operations are a little slower"
+                );
                 0
             }
         }

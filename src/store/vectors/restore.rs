@@ -145,6 +145,9 @@ fn take_in_checkpoint(
         return known;
     }
     let file = checkpoint.name();
-    tracing::warn!(%file, "a vector index is built again: the ordinals in its checkpoint make no sense");
+    tracing::warn!(
+        %file,
+        "a vector index is built again: the ordinals in its checkpoint make no sense"
+    );
     HashMap::new()
 }

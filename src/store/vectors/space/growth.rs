@@ -175,7 +175,10 @@ impl Space {
             IndexDone::Saved(saved) => {
                 self.save.ended(saved.is_ok(), now);
                 if let Err(error) = saved {
-                    tracing::warn!(%error, "a vector index could not be saved; a start would build that much of it again");
+                    tracing::warn!(
+                        %error,
+                        "a vector index could not be saved; a start would build that much of it again"
+                    );
                 }
             }
             IndexDone::Checked(Ok((coarse, known))) => {
@@ -194,7 +197,10 @@ impl Space {
                     }
                     (Err(error), false) => self.failed(&error, now),
                     (Err(error), true) => {
-                        tracing::error!(%error, "a vector index could not be built anew; the old one goes on");
+                        tracing::error!(
+                            %error,
+                            "a vector index could not be built anew; the old one goes on"
+                        );
                         self.slot.give_up_rebuild();
                         self.retry_at = now.saturating_add(RETRY_AFTER);
                     }
