@@ -23,10 +23,9 @@ use crate::values::{Way, count, field, share};
 use crate::words::{counted, first_line, shortest};
 
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Example:\n  sutra neighbors n02084071 --type hierarchical --direction in --limit 10\n\n\
-    Each line is an association. A neighbour with several of them has several lines."
-)]
+#[command(after_help = "Example:\n  \
+    sutra neighbors n02084071 --type hierarchical --direction in --limit 10\n\n\
+    Each line is an association. A neighbour with several of them has several lines.")]
 pub(crate) struct Neighbors {
     #[command(flatten)]
     named: Named,

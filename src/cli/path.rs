@@ -19,8 +19,8 @@ use crate::words::{counted, first_line, shortest};
 
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  sutra path n02084071 n02264232 --max-depth 8\n\n\
-    Each line is an association of the path. --> follows it from source to target, <-- from target to source. \
-    Exits with 1 where there is no such path.")]
+    Each line is an association of the path. --> follows it from source to target, <-- from target \
+    to source. Exits with 1 where there is no such path.")]
 pub(crate) struct Path {
     /// Where it starts: name or id
     #[arg(value_name = "FROM")]

@@ -24,8 +24,8 @@ const LEAST_WIDTH: u64 = 100;
 #[command(
     group = ArgGroup::new("what").args(["like", "vector"]).required(true),
     after_help = "Example:\n  sutra search --like n02084071 -k 5\n\n\
-    Each line is a concept's cosine similarity, name and first line of content. The most alike comes first. \
-    Exits with 1 where nothing is found."
+    Each line is a concept's cosine similarity, name and first line of content. The most alike \
+    comes first. Exits with 1 where nothing is found."
 )]
 pub(crate) struct Search {
     /// Find what is like this concept, by its stored embedding. The concept itself is left out

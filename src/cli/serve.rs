@@ -33,9 +33,8 @@ const IMPORT_TIMEOUT: Duration = Duration::from_secs(10);
 const IMPORT_END: Duration = Duration::from_secs(5);
 
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Example:\n  sutra serve --data sutra-data --listen 127.0.0.1:50050 --import tests/data/wordnet"
-)]
+#[command(after_help = "Example:\n  \
+    sutra serve --data sutra-data --listen 127.0.0.1:50050 --import tests/data/wordnet")]
 pub(crate) struct Serve {
     /// The data folder; created if it does not exist
     #[arg(long, env = "SUTRA_DATA", value_name = "FOLDER", default_value = "sutra-data")]

@@ -11,8 +11,9 @@ use crate::values::{count, duration, some_duration};
 #[command(
     after_help = "Examples:\n  sutra bench query --connections 64 --depth 1 --duration 2\n  \
     sutra bench learn --connections 32 --dimension 384 --duration 2 --profile\n\n\
-    Records are prepared first, in a namespace of their own, and deleted at the end. Ctrl-C ends it, shows what was \
-    measured until then and deletes them as well. The load runs on one thread of this host."
+    Records are prepared first, in a namespace of their own, and deleted at the end. Ctrl-C ends \
+    it, shows what was measured until then and deletes them as well. The load runs on one thread \
+    of this host."
 )]
 pub(crate) struct Bench {
     /// What is asked for

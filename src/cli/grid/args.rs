@@ -25,7 +25,8 @@ const DEFAULT_AGENT: &str = "127.0.0.1:8001";
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  sutra grid master --data sutra-grid\n  \
-    sutra grid agent --id agent-1 --data sutra-agent\n  sutra grid spawn agent-1 --name orders\n  sutra grid status")]
+    sutra grid agent --id agent-1 --data sutra-agent\n  sutra grid spawn agent-1 --name orders\n  \
+    sutra grid status")]
 pub(crate) struct Grid {
     #[command(subcommand)]
     pub(crate) command: GridCommand,
@@ -87,9 +88,8 @@ pub(crate) struct Master {
 }
 
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Example:\n  sutra grid master --data sutra-grid --listen 10.0.0.1:7001 --compat 10.0.0.1:7002"
-)]
+#[command(after_help = "Example:\n  \
+    sutra grid master --data sutra-grid --listen 10.0.0.1:7001 --compat 10.0.0.1:7002")]
 pub(crate) struct RunMaster {
     /// The folder of its registry; made where it does not exist
     #[arg(
@@ -168,11 +168,11 @@ pub(crate) struct RunMaster {
 }
 
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Example:\n  sutra grid agent --id agent-1 --master 10.0.0.1:7001 --data sutra-agent --listen 10.0.0.2:8001\n\n\
-    Nodes outlive their agent, which adopts them when it comes back. Under systemd set KillMode=process, and for memory \
-    limits Delegate=memory and DelegateSubgroup=sutra-agent."
-)]
+#[command(after_help = "Example:\n  \
+    sutra grid agent --id agent-1 --master 10.0.0.1:7001 --data sutra-agent \
+    --listen 10.0.0.2:8001\n\n\
+    Nodes outlive their agent, which adopts them when it comes back. Under systemd set \
+    KillMode=process, and for memory limits Delegate=memory and DelegateSubgroup=sutra-agent.")]
 pub(crate) struct RunAgent {
     /// Its name, unique in the grid
     #[arg(long, env = "SUTRA_GRID_AGENT_ID", value_name = "NAME")]

@@ -38,21 +38,30 @@ pub(super) async fn run(
     });
     output.answer(&value, || {
         let mut text = format!(
-            "grid at {}: {word}{}\nagents  {}: {} healthy, {} degraded, {} offline{}\nnodes   {}: {} running\nmaster  {}, up {}",
+            "grid at {}: {word}{}\n\
+             agents  {}: {} healthy, {} degraded, {} offline{}\n\
+             nodes   {}: {} running\n\
+             master  {}, up {}",
             name(address),
             why(&health),
             cluster.agents,
             cluster.healthy,
             cluster.degraded,
             cluster.offline,
-            if unknown == 0 { String::new() } else { format!(", {unknown} not heard of since the master's start") },
+            if unknown == 0 {
+                String::new()
+            } else {
+                format!(", {unknown} not heard of since the master's start")
+            },
             cluster.nodes,
             cluster.running,
             name(&cluster.version),
             duration(Duration::from_micros(cluster.uptime)),
         );
         if agents.is_empty() {
-            text.push_str("\n\nno agents yet; on each host run `sutra grid agent --id NAME --master ADDRESS`");
+            text.push_str(
+                "\n\nno agents yet; on each host run `sutra grid agent --id NAME --master ADDRESS`",
+            );
         } else {
             text = text + "\n\n" + &show::agents(&agents);
         }
