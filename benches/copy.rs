@@ -51,7 +51,8 @@ const FIGURES: [Figure; 3] = [
 pub(crate) fn run(options: &Options) -> Outcome {
     let Rounds { rounds, seconds } = options.rounds;
     println!(
-        "replies copied beside their header, and sent from where they lie; median over {rounds} rounds [lowest, highest]"
+        "replies copied beside their header, and sent from where they lie; \
+         median over {rounds} rounds [lowest, highest]"
     );
     for bytes in &options.sizes {
         let server = |way| {

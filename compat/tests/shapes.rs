@@ -416,7 +416,9 @@ fn a_message_that_means_nothing_is_answered_with_what_is_wrong_in_its_own_encodi
     );
     assert_eq!(
         native(b"\xc1"),
-        Err("the request: expected a map or an operation's name, found a byte that MessagePack never uses".into(),)
+        Err("the request: expected a map or an operation's name, \
+             found a byte that MessagePack never uses"
+            .into(),)
     );
 }
 

@@ -69,8 +69,8 @@ pub(crate) fn answer(endpoint: &str, reply: &Reply) -> Result<(ServerInfo, u16),
     let fingerprint = hello.fingerprint.to_native();
     if fingerprint != FINGERPRINT || hello.version != VERSION {
         let problem = format!(
-            "the server speaks version {} with schema {fingerprint:016x}, this client version {VERSION} with schema \
-             {FINGERPRINT:016x}",
+            "the server speaks version {} with schema {fingerprint:016x}, \
+             this client version {VERSION} with schema {FINGERPRINT:016x}",
             hello.version
         );
         return Err(ClientError::Incompatible { endpoint: endpoint.to_owned(), problem });

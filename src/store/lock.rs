@@ -141,7 +141,8 @@ impl FolderLock {
                 let holder = holder(&text_of(file), SystemClock.now())
                     .unwrap_or_else(|| "another process".to_owned());
                 Ok(Some(format!(
-                    "{} was locked by {holder} after its file lock was removed: stop one of the two servers",
+                    "{} was locked by {holder} after its file lock was removed: \
+                     stop one of the two servers",
                     folder.path().display()
                 )))
             }

@@ -207,7 +207,8 @@ impl Model {
             if let Some(apart) = apart(question, shape) {
                 own = keep(
                     &format!(
-                        "{name}: the same, the load on a CPU of its own (from its table); what is counted from"
+                        "{name}: the same, the load on a CPU of its own (from its table); \
+                         what is counted from"
                     ),
                     apart,
                 );

@@ -253,7 +253,8 @@ impl Life {
     async fn give_up(self, ended: String) {
         let (most, window) = (self.core.timings().restarts, self.core.timings().restart_window);
         let why = format!(
-            "it was started again {most} times within {window:?} and has ended each time; at last {ended}"
+            "it was started again {most} times within {window:?} and has ended each time; \
+             at last {ended}"
         );
         tracing::error!(node = self.id, reason = why, "gave a node up");
         self.core.nodes().note(&self.id, |node| node.give_up(why));

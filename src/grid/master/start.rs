@@ -150,8 +150,9 @@ fn check_times(config: &MasterConfig) -> Result<(), MasterError> {
     }
     if heartbeat >= degraded_after || degraded_after >= offline_after {
         return Err(MasterError::Times(format!(
-            "an agent that sends a heartbeat every {heartbeat:?}, is degraded after {degraded_after:?} and offline after {offline_after:?} \
-             would never be well: each of these has to be longer than the one before"
+            "an agent that sends a heartbeat every {heartbeat:?}, is degraded \
+             after {degraded_after:?} and offline after {offline_after:?} would never be well: \
+             each of these has to be longer than the one before"
         )));
     }
     Ok(())

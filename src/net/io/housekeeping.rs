@@ -131,7 +131,8 @@ impl Io {
             if reason == GivenUp::HalfFrame {
                 let waited = now.saturating_duration_since(connection.began());
                 let message = format!(
-                    "the rest of a frame did not arrive within {waited:.0?}; the connection is closed"
+                    "the rest of a frame did not arrive within {waited:.0?}; \
+                     the connection is closed"
                 );
                 self.break_off(
                     core,

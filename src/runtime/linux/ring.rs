@@ -293,7 +293,8 @@ fn build(entries: u32) -> Result<IoUring, RuntimeError> {
                     tracing::warn!(
                         wanted,
                         entries,
-                        "too little lockable memory for the data ring: it has fewer entries than asked for"
+                        "too little lockable memory for the data ring: \
+                         it has fewer entries than asked for"
                     );
                 }
                 return Ok(io);

@@ -69,7 +69,8 @@ impl Vectors {
                 shard,
                 namespace = number,
                 count,
-                "embeddings that are not as long as the namespace's first are not searched: learn those concepts again"
+                "embeddings that are not as long as the namespace's first are not searched: \
+                 learn those concepts again"
             );
         }
         for (namespace, nodes) in found {

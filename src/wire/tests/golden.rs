@@ -46,9 +46,13 @@ impl Book {
         let golden =
             self.golden.iter().find(|(known, _)| *known == title).map(|(_, bytes)| bytes.clone());
         match &golden {
-            None => self.complaints.push(format!("{title}: not in the file; it would read\n{}", text(&title, note, made))),
+            None => self.complaints.push(format!(
+                "{title}: not in the file; it would read\n{}",
+                text(&title, note, made)
+            )),
             Some(golden) if golden != made => self.complaints.push(format!(
-                "{title}: HAS MOVED. The file has {} bytes, this build makes {}; the first difference is at byte {}. It makes\n{}",
+                "{title}: HAS MOVED. The file has {} bytes, this build makes {}; \
+                 the first difference is at byte {}. It makes\n{}",
                 golden.len(),
                 made.len(),
                 golden.iter().zip(made).take_while(|(one, other)| one == other).count(),

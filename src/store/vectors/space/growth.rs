@@ -177,7 +177,8 @@ impl Space {
                 if let Err(error) = saved {
                     tracing::warn!(
                         %error,
-                        "a vector index could not be saved; a start would build that much of it again"
+                        "a vector index could not be saved; \
+                         a start would build that much of it again"
                     );
                 }
             }
