@@ -119,7 +119,11 @@ fn every_recorded_message_is_answered_as_of_old_on_either_port() {
         // By its heartbeat it has five nodes, and takes no more.
         let failed = reply(&ask(&golden("request SpawnStorageNode")));
         assert!(
-            matches!(&failed, GridReply::SpawnStorageNodeOk { success: false, error_message: Some(why), .. } if why.contains("is full")),
+            matches!(
+                &failed,
+                GridReply::SpawnStorageNodeOk { success: false, error_message: Some(why), .. }
+                    if why.contains("is full")
+            ),
             "{failed:?}"
         );
         assert_eq!(ask(&golden("request UnregisterAgent")), golden("reply UnregisterAgentOk"));
@@ -158,7 +162,11 @@ fn every_recorded_message_is_answered_as_of_old_on_either_port() {
         );
         let refused = reply(&ask(&golden("request StopStorageNode")));
         assert!(
-            matches!(&refused, GridReply::StopStorageNodeOk { success: false, error_message: Some(why) } if why.ends_with('x')),
+            matches!(
+                &refused,
+                GridReply::StopStorageNodeOk { success: false, error_message: Some(why) }
+                    if why.ends_with('x')
+            ),
             "{refused:?}"
         );
         let heard: Vec<_> = hear.try_iter().collect();

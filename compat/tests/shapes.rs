@@ -94,8 +94,9 @@ fn fields_are_read_by_name_in_any_order_or_by_place() {
     }
     assert_eq!(of(json!({"LearnAssociation": ["a", "b", 3, 0.5]})).as_ref(), Ok(&expected));
     let unknown = json!({"LearnAssociation": {
-        "options": {"a": [1, {"b": null}], "c": true}, "source_id": "a", "target_id": "b", "assoc_type": 3,
-        "type": "a field like any other here", "more": [[], {}, -1, 1.5, "x"], "confidence": 0.5,
+        "options": {"a": [1, {"b": null}], "c": true}, "source_id": "a", "target_id": "b",
+        "assoc_type": 3, "type": "a field like any other here", "more": [[], {}, -1, 1.5, "x"],
+        "confidence": 0.5,
     }});
     assert_eq!(of(unknown), Ok(expected));
 }

@@ -168,11 +168,13 @@ mod tests {
             read(|out| encode_archive(out, header, &ErrorMessage { message: "not today".into() }))
                 .unwrap_err()
         };
-        assert!(
-            matches!(refusal(Status::Unauthorized), ClientError::Refused { message, .. } if message == "not today")
-        );
-        assert!(
-            matches!(refusal(Status::UnsupportedVersion), ClientError::Incompatible { problem, .. } if problem.contains("not today"))
-        );
+        assert!(matches!(
+            refusal(Status::Unauthorized),
+            ClientError::Refused { message, .. } if message == "not today"
+        ));
+        assert!(matches!(
+            refusal(Status::UnsupportedVersion),
+            ClientError::Incompatible { problem, .. } if problem.contains("not today")
+        ));
     }
 }

@@ -29,9 +29,12 @@ pub(super) async fn run(
     let unknown =
         cluster.agents.saturating_sub(cluster.healthy + cluster.degraded + cluster.offline);
     let value = json!({
-        "state": word, "status": health.status, "version": cluster.version, "uptime_us": cluster.uptime,
-        "agents": { "total": cluster.agents, "healthy": cluster.healthy, "degraded": cluster.degraded, "offline": cluster.offline,
-            "unknown": unknown },
+        "state": word, "status": health.status, "version": cluster.version,
+        "uptime_us": cluster.uptime,
+        "agents": {
+            "total": cluster.agents, "healthy": cluster.healthy, "degraded": cluster.degraded,
+            "offline": cluster.offline, "unknown": unknown,
+        },
         "nodes": { "total": cluster.nodes, "running": cluster.running },
         "agent_list": agents.iter().map(show::agent_json).collect::<Vec<_>>(),
         "node_list": nodes.iter().map(show::node_json).collect::<Vec<_>>(),

@@ -154,9 +154,9 @@ impl Life {
         let time = self.core.timings().hung;
         tracing::warn!(node = self.id, "a node neither answers nor does anything; it is killed");
         tokio::select! {
-            () = live.kill() => {
-                End::Ended(format!("its health did not answer, it did nothing for {time:?}, and it was killed"))
-            }
+            () = live.kill() => End::Ended(format!(
+                "its health did not answer, it did nothing for {time:?}, and it was killed"
+            )),
             () = self.orders.stop() => End::Told,
         }
     }

@@ -106,7 +106,10 @@ impl Link {
                 Err(error) => {
                     failures += 1;
                     self.standing.not_registered(error.to_string());
-                    let is_refused = matches!(&error, ClientError::Refused { status, .. } if !status.is_transient());
+                    let is_refused = matches!(
+                        &error,
+                        ClientError::Refused { status, .. } if !status.is_transient()
+                    );
                     self.trouble.tell(&self.who.master, &error, is_refused);
                     let wait =
                         if is_refused { jittered(REFUSED, 0.25) } else { backoff::delay(failures) };

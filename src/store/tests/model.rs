@@ -63,7 +63,16 @@ fn step() -> impl Strategy<Value = Step> {
     let strip = concept().prop_map(|(namespace, number)| Step::Strip(namespace, number));
     let bury = concept().prop_map(|(namespace, number)| Step::Bury(namespace, number));
     let delete = concept().prop_map(|(namespace, number)| Step::Delete(namespace, number));
-    prop_oneof![8 => learn, 8 => associate, 2 => strip, 2 => bury, 1 => delete, 4 => Just(Step::Commit), 1 => sectors.prop_map(Step::PowerCut), 1 => Just(Step::Kill)]
+    prop_oneof![
+        8 => learn,
+        8 => associate,
+        2 => strip,
+        2 => bury,
+        1 => delete,
+        4 => Just(Step::Commit),
+        1 => sectors.prop_map(Step::PowerCut),
+        1 => Just(Step::Kill),
+    ]
 }
 
 /// A write that a shard has accepted.
@@ -182,7 +191,11 @@ fn write_partly(world: &mut World, shard: usize, sectors: u64) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 200,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn a_store_shows_what_landed_and_nothing_else_through_any_crash(steps in proptest::collection::vec(step(), 1..60)) {

@@ -54,7 +54,10 @@ impl Space {
     /// Whether the index is to be checked before anything else is inserted.
     fn is_check_due(&self) -> bool {
         let is_idle = !self.slot.is_rebuilding() && !self.is_worth_inserting();
-        matches!(&self.slot, Slot::Home { coarse, .. } if coarse.checks().is_due(coarse.entries(), is_idle))
+        matches!(
+            &self.slot,
+            Slot::Home { coarse, .. } if coarse.checks().is_due(coarse.entries(), is_idle)
+        )
     }
 
     fn is_overgrown(&self) -> bool {
