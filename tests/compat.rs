@@ -172,13 +172,18 @@ fn every_shape_that_clients_were_seen_to_send_is_understood() {
         [json!([0.5]), json!([1]), json!(null), json!([])].into_iter().enumerate()
     {
         let id = format!("e{number}");
-        let learn = json!({"LearnConcept": {"concept_id": id, "content": "b", "embedding": embedding, "strength": 1}});
+        let learn = json!({"LearnConcept": {
+            "concept_id": id, "content": "b", "embedding": embedding, "strength": 1
+        }});
         assert!(client.json(&learn)["LearnConceptOk"][0].is_u64(), "{learn}");
     }
     // Tagged requests are answered with maps alone.
     let learn = json!({"type": "LearnConcept", "concept_id": "t", "content": "tagged"});
     assert!(client.json(&learn)["LearnConceptOk"]["sequence"].is_u64());
-    let associate = json!({"type": "LearnAssociation", "source_id": "t", "target_id": "a", "assoc_type": 1, "confidence": 0.5});
+    let associate = json!({
+        "type": "LearnAssociation", "source_id": "t", "target_id": "a", "assoc_type": 1,
+        "confidence": 0.5
+    });
     assert!(client.json(&associate)["LearnAssociationOk"]["sequence"].is_u64());
     let neighbors = client.json(&json!({"type": "GetNeighbors", "concept_id": "t"}));
     assert_eq!(
@@ -293,9 +298,8 @@ fn one_connection_may_mix_encodings_and_send_ahead() {
     let golden: Vec<_> =
         golden().into_iter().filter(|golden| golden.title.starts_with("request Query")).collect();
     let learn = |number: u32| {
-        msgpack(
-            &json!({"LearnConcept": [format!("c{number}"), format!("content {number}"), [], 1.0, 1.0]}),
-        )
+        let content = format!("content {number}");
+        msgpack(&json!({"LearnConcept": [format!("c{number}"), content, [], 1.0, 1.0]}))
     };
     let query = |number: u32| msgpack(&json!({"QueryConcept": [format!("c{number}")]}));
     for number in 0..500 {
@@ -447,7 +451,8 @@ fn a_search_gives_rows_of_id_and_similarity_and_says_what_it_can_not_take() {
     let mut client = Legacy::open(server.compat());
     for number in 0..300_u16 {
         let angle = f32::from(number) / 300.0;
-        let learn = json!({"LearnConcept": [format!("c{number}"), "x", [angle.cos(), angle.sin()], 1.0, 1.0]});
+        let embedding = [angle.cos(), angle.sin()];
+        let learn = json!({"LearnConcept": [format!("c{number}"), "x", embedding, 1.0, 1.0]});
         assert!(client.json(&learn)["LearnConceptOk"][0].is_u64());
     }
     let mut rows = |request: Value| -> Vec<(String, f64)> {
@@ -528,7 +533,8 @@ fn one_association_and_all_ids_are_read_as_later_clients_read_them() {
     let found = client.json(&json!({"GetAssociation": {"source_id": "c1", "target_id": "c2"}}));
     let (source_id, target_id) = (id("c1"), id("c2"));
     let expected = json!({
-        "found": true, "source_id": source_id, "target_id": target_id, "assoc_type": 2, "confidence": 0.75,
+        "found": true, "source_id": source_id, "target_id": target_id, "assoc_type": 2,
+        "confidence": 0.75,
     });
     assert_eq!(found, json!({"GetAssociationOk": expected}));
     let missing = client.json(&json!({"GetAssociation": ["c2", "c1"]}));
@@ -654,7 +660,8 @@ fn a_drain_answers_every_write_that_it_took_and_takes_none_that_it_does_not_answ
 fn rows() -> Vec<(&'static str, Vec<u8>, bool)> {
     let named = |embedding: Value| {
         msgpack(&json!({"LearnConcept": {
-            "concept_id": "a", "content": "b", "embedding": embedding, "strength": 1.0, "confidence": 1.0
+            "concept_id": "a", "content": "b", "embedding": embedding, "strength": 1.0,
+            "confidence": 1.0
         }}))
     };
     let mut raw =

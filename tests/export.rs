@@ -259,7 +259,11 @@ fn programs_that_draw_graphs_read_a_neighbourhood_with_its_names_kinds_and_confi
         &json!({"label": id("dangling"), "learned": false}),
         "the store knows no more of it"
     );
-    let edge = |from: &str, to: &str, kind: &str, confidence: f64| json!([from, to, {"type": kind, "confidence": confidence}]);
+    let edge = |from: &str, to: &str, kind: &str, confidence: f64| {
+        json!([
+            from, to, {"type": kind, "confidence": confidence}
+        ])
+    };
     let edges: BTreeSet<String> =
         graph["edges"].as_array().unwrap().iter().map(Value::to_string).collect();
     let expected = [
