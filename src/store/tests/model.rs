@@ -206,8 +206,8 @@ fn land_acknowledged(world: &World, shard: usize, waiting: &mut Vec<Write>, land
     landed.apply_all(waiting.drain(..waiting.len() - still));
 }
 
-/// A shard's next commit is on the disk where `sectors` says so. Where that is all of it, it landed,
-/// though it is not acknowledged. What waited in a further commit is lost.
+/// A shard's next commit is on the disk as far as `sectors` says so. Where that is all of it, it
+/// landed, though it is not acknowledged. What waited in a further commit is lost.
 fn land_partly(
     world: &mut World,
     shard: usize,
