@@ -46,93 +46,93 @@ fn variant(reply: &[u8]) -> (u32, &[u8]) {
     (u32::from_le_bytes(*number), rest)
 }
 
+fn published_reply(title: &str) -> legacy::Golden {
+    golden().into_iter().find(|golden| golden.title == title).unwrap()
+}
+
+/// What a published request is answered in MessagePack.
+fn assert_answered(title: &str, reply: &[u8]) {
+    let value = json_of(reply);
+    match title {
+        "LearnConcept(no embedding)" | "LearnConcept(embedding [0.1,0.2])" => {
+            assert!(value["LearnConceptOk"][0].is_u64(), "{value}");
+        }
+        "LearnAssociation" => assert!(value["LearnAssociationOk"][0].is_u64(), "{value}"),
+        "QueryConcept" => assert_eq!(reply, published_reply("reply QueryConceptOk(found)").named),
+        "GetNeighbors" => assert_eq!(value, json!({"GetNeighborsOk": {"neighbor_ids": []}})),
+        "FindPath" => {
+            let path = [id("a"), id("b")];
+            assert_eq!(value, json!({"FindPathOk": {"found": true, "path": path}}));
+        }
+        "VectorSearch" => {
+            assert_eq!(value["VectorSearchOk"]["results"][0][0], TEST_ID, "{value}");
+            let similarity = value["VectorSearchOk"]["results"][0][1].as_f64().unwrap();
+            assert!((similarity - 1.0).abs() < 1e-6, "{value}");
+        }
+        "GetStats" => {
+            let stats = &value["StatsOk"];
+            for (name, count) in [
+                ("concepts", 1),
+                ("total_concepts", 1),
+                ("edges", 1),
+                ("total_edges", 1),
+                ("total_associations", 1),
+                ("vectors", 1),
+                ("dropped", 0),
+                ("drops", 0),
+                ("pending", 0),
+            ] {
+                assert_eq!(stats[name], count, "{name} of {value}");
+            }
+            assert_eq!(stats["written"], stats["writes"]);
+            assert!(
+                stats["uptime_seconds"].is_u64() && stats["reconciliations"].is_u64(),
+                "{value}"
+            );
+        }
+        "Flush" => assert_eq!(reply, published_reply("reply FlushOk").named),
+        "HealthCheck" => {
+            let health = &value["HealthCheckOk"];
+            assert_eq!((&health["healthy"], &health["status"]), (&json!(true), &json!("ok")));
+            assert!(health["uptime_seconds"].is_u64());
+        }
+        other => panic!("{other} is new"),
+    }
+}
+
+/// What it is answered in bincode.
+fn assert_answered_in_bincode(title: &str, reply: &[u8]) {
+    let (number, rest) = variant(reply);
+    match title {
+        "LearnConcept(no embedding)" | "LearnConcept(embedding [0.1,0.2])" => {
+            assert_eq!((number, rest.len()), (0, 8));
+        }
+        "LearnAssociation" => assert_eq!((number, rest.len()), (1, 8)),
+        "QueryConcept" => {
+            assert_eq!(reply, published_reply("reply QueryConceptOk(found)").bincode);
+        }
+        "GetNeighbors" => assert_eq!((number, rest), (3, &[0; 8][..])),
+        "FindPath" => assert_eq!((number, rest[0], rest.len()), (4, 1, 1 + 8 + 2 * (8 + 32))),
+        "VectorSearch" => assert_eq!((number, &rest[..8]), (5, &1u64.to_le_bytes()[..])),
+        "GetStats" => {
+            assert_eq!((number, rest.len(), &rest[..8]), (6, 56, &1u64.to_le_bytes()[..]));
+        }
+        "Flush" => assert_eq!(reply, published_reply("reply FlushOk").bincode),
+        "HealthCheck" => assert_eq!((number, &rest[..3]), (8, &[1, 2, 0][..])),
+        other => panic!("{other} is new"),
+    }
+}
+
 #[test]
 fn every_published_request_is_answered_in_its_own_encoding() {
     let server = Server::start(&[]);
     let mut client = Legacy::open(server.compat());
-    let reply_bytes =
-        |title: &str| golden().into_iter().find(|golden| golden.title == title).unwrap();
     for golden in golden().into_iter().filter(|golden| golden.title.starts_with("request ")) {
         let title = golden.title.strip_prefix("request ").unwrap();
-        let replies = [client.ask(&golden.array), client.ask(&golden.named)];
-        let binary = client.ask(&golden.bincode);
-        for reply in replies {
-            let value = json_of(&reply);
-            match title {
-                "LearnConcept(no embedding)" => {
-                    assert!(value["LearnConceptOk"][0].is_u64(), "{value}")
-                }
-                "LearnConcept(embedding [0.1,0.2])" => {
-                    assert!(value["LearnConceptOk"][0].is_u64(), "{value}")
-                }
-                "LearnAssociation" => assert!(value["LearnAssociationOk"][0].is_u64(), "{value}"),
-                "QueryConcept" => {
-                    assert_eq!(reply, reply_bytes("reply QueryConceptOk(found)").named)
-                }
-                "GetNeighbors" => {
-                    assert_eq!(value, json!({"GetNeighborsOk": {"neighbor_ids": []}}))
-                }
-                "FindPath" => assert_eq!(
-                    value,
-                    json!({"FindPathOk": {"found": true, "path": [id("a"), id("b")]}})
-                ),
-                "VectorSearch" => {
-                    assert_eq!(value["VectorSearchOk"]["results"][0][0], TEST_ID, "{value}");
-                    let similarity = value["VectorSearchOk"]["results"][0][1].as_f64().unwrap();
-                    assert!((similarity - 1.0).abs() < 1e-6, "{value}");
-                }
-                "GetStats" => {
-                    let stats = &value["StatsOk"];
-                    for (name, count) in [
-                        ("concepts", 1),
-                        ("total_concepts", 1),
-                        ("edges", 1),
-                        ("total_edges", 1),
-                        ("total_associations", 1),
-                        ("vectors", 1),
-                        ("dropped", 0),
-                        ("drops", 0),
-                        ("pending", 0),
-                    ] {
-                        assert_eq!(stats[name], count, "{name} of {value}");
-                    }
-                    assert_eq!(stats["written"], stats["writes"]);
-                    assert!(
-                        stats["uptime_seconds"].is_u64() && stats["reconciliations"].is_u64(),
-                        "{value}"
-                    );
-                }
-                "Flush" => assert_eq!(reply, reply_bytes("reply FlushOk").named),
-                "HealthCheck" => {
-                    let health = &value["HealthCheckOk"];
-                    assert_eq!(
-                        (&health["healthy"], &health["status"]),
-                        (&json!(true), &json!("ok"))
-                    );
-                    assert!(health["uptime_seconds"].is_u64());
-                }
-                other => panic!("{other} is new"),
-            }
+        for request in [&golden.array, &golden.named] {
+            assert_answered(title, &client.ask(request));
         }
-        let (number, rest) = variant(&binary);
-        match title {
-            "LearnConcept(no embedding)" | "LearnConcept(embedding [0.1,0.2])" => {
-                assert_eq!((number, rest.len()), (0, 8));
-            }
-            "LearnAssociation" => assert_eq!((number, rest.len()), (1, 8)),
-            "QueryConcept" => {
-                assert_eq!(binary, reply_bytes("reply QueryConceptOk(found)").bincode)
-            }
-            "GetNeighbors" => assert_eq!((number, rest), (3, &[0; 8][..])),
-            "FindPath" => assert_eq!((number, rest[0], rest.len()), (4, 1, 1 + 8 + 2 * (8 + 32))),
-            "VectorSearch" => assert_eq!((number, &rest[..8]), (5, &1u64.to_le_bytes()[..])),
-            "GetStats" => {
-                assert_eq!((number, rest.len(), &rest[..8]), (6, 56, &1u64.to_le_bytes()[..]))
-            }
-            "Flush" => assert_eq!(binary, reply_bytes("reply FlushOk").bincode),
-            "HealthCheck" => assert_eq!((number, &rest[..3]), (8, &[1, 2, 0][..])),
-            other => panic!("{other} is new"),
-        }
+        assert_answered_in_bincode(title, &client.ask(&golden.bincode));
     }
 }
 
