@@ -31,7 +31,8 @@ const KEPT_UP: f64 = 0.98;
 
 pub(crate) fn run(options: &Options) -> Outcome {
     println!(
-        "heartbeats on one master's core, each agent on a connection of its own; latency from when one was due"
+        "heartbeats on one master's core, each agent on a connection of its own; \
+         latency from when one was due"
     );
     for agents in &options.agents {
         let master = Running::grid_master(options.cpus.server_cpu)?;
@@ -46,7 +47,8 @@ pub(crate) fn run(options: &Options) -> Outcome {
             let busy = report.server_cpu.as_ref().map_or(0.0, |cpu| cpu.cores_busy);
             let us = |ns: u64| ns as f64 / 1000.0;
             println!(
-                "  {each:>4} a second each: {:>9.0}/s answered, CPU {:>5.1} % of a core, p50 {:>8.1} µs, p99 {:>9.1} µs, p99.9 {:>9.1} µs",
+                "  {each:>4} a second each: {:>9.0}/s answered, CPU {:>5.1} % of a core, \
+                 p50 {:>8.1} µs, p99 {:>9.1} µs, p99.9 {:>9.1} µs",
                 report.requests_per_second,
                 busy * 100.0,
                 us(latency.p50_ns),

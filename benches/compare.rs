@@ -306,8 +306,8 @@ fn agree(one: &Record, other: &Record) -> Outcome {
     }
     let [both, half, ranges, apart] = counts;
     println!(
-        "{} ratios compared: of {both} each median lies within the other's spread, of {half} one does, of {ranges} none does and the spreads \
-         overlap, {apart} are apart",
+        "{} ratios compared: of {both} each median lies within the other's spread, \
+         of {half} one does, of {ranges} none does and the spreads overlap, {apart} are apart",
         both + half + ranges + apart
     );
     Ok(())

@@ -18,7 +18,11 @@ pub(crate) struct Options {
     #[command(flatten)]
     rounds: Rounds,
     /// Replies, in bytes, their number among them
-    #[arg(long, value_delimiter = ',', default_values_t = [512, 1024, 2048, 4096, 8192, 16384, 32768])]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_values_t = [512, 1024, 2048, 4096, 8192, 16384, 32768]
+    )]
     sizes: Vec<usize>,
     #[command(flatten)]
     cpus: Cpus,
@@ -47,7 +51,8 @@ const FIGURES: [Figure; 3] = [
 pub(crate) fn run(options: &Options) -> Outcome {
     let Rounds { rounds, seconds } = options.rounds;
     println!(
-        "replies copied beside their header, and sent from where they lie; median over {rounds} rounds [lowest, highest]"
+        "replies copied beside their header, and sent from where they lie; \
+         median over {rounds} rounds [lowest, highest]"
     );
     for bytes in &options.sizes {
         let server = |way| {

@@ -53,7 +53,8 @@ pub(crate) fn run(options: &Options) -> Outcome {
         files.iter().map(|file| Ok(file.metadata()?.len())).sum::<std::io::Result<u64>>()?;
     let megabytes = bytes as f64 / 1e6;
     println!(
-        "{} records in {} segments, {megabytes:.0} MB; none in the page cache; median over {} rounds [lowest, highest]",
+        "{} records in {} segments, {megabytes:.0} MB; none in the page cache; \
+         median over {} rounds [lowest, highest]",
         options.records,
         files.len(),
         options.rounds

@@ -72,7 +72,8 @@ fn restarts(options: &Options, server: Running) -> Outcome {
         let opened = start.elapsed();
         let indexed = wait_until_indexed(&Client::connect(server.address.to_string())?, 0)?;
         println!(
-            "  start {name} a checkpoint of the index   {opened:.1?}, and {indexed:.1?} until all are indexed"
+            "  start {name} a checkpoint of the index   \
+             {opened:.1?}, and {indexed:.1?} until all are indexed"
         );
         folder = server.stop()?;
         fs::remove_file(folder.path().join("data/shard-000/vectors-0.index"))?;
@@ -137,7 +138,8 @@ fn crowded(options: &Options, data: &Vectors, names: &[String], server: &Running
         }
     }
     println!(
-        "\nquery, 1 connection, beside {CROWD} connections that search and {CROWD} that ask for paths, on one core"
+        "\nquery, 1 connection, beside {CROWD} connections that search and {CROWD} that ask for \
+         paths, on one core"
     );
     for (name, [p50, p99]) in ["nothing else", "crowded"].into_iter().zip(&figures) {
         println!(

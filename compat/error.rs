@@ -8,7 +8,8 @@ use sutra_wire::PayloadError;
 pub enum CompatError {
     /// The prefix announces more than a message may have.
     #[error(
-        "message of {length} bytes is over the limit of {limit}; split the request or shorten its content"
+        "message of {length} bytes is over the limit of {limit}; \
+         split the request or shorten its content"
     )]
     TooLong {
         /// What the prefix says.
@@ -18,7 +19,8 @@ pub enum CompatError {
     },
     /// The native request is over the limit, though the message was not.
     #[error(
-        "the request takes {length} bytes as the server keeps it, the limit is {limit}; shorten its content"
+        "the request takes {length} bytes as the server keeps it, the limit is {limit}; \
+         shorten its content"
     )]
     RequestTooLong {
         /// What it takes.
@@ -70,7 +72,8 @@ pub enum CompatError {
     },
     /// A map that is neither `{"Operation": …}` nor has a `type`.
     #[error(
-        "a map of {entries} entries without a \"type\" names no operation; send {{\"Operation\": {{…}}}}"
+        "a map of {entries} entries without a \"type\" names no operation; \
+         send {{\"Operation\": {{…}}}}"
     )]
     NoOperation {
         /// How many it has.
@@ -105,12 +108,14 @@ pub enum CompatError {
     /// The reply comes in parts: the caller goes on with a [`crate::Listing`], or tells this to the
     /// client.
     #[error(
-        "there are more ids than one reply of the server holds; ask for them through the native port"
+        "there are more ids than one reply of the server holds; \
+         ask for them through the native port"
     )]
     Partial,
     /// The reply does not fit into a message.
     #[error(
-        "the reply of {length} bytes is over this protocol's limit of {limit}; ask through the native port"
+        "the reply of {length} bytes is over this protocol's limit of {limit}; \
+         ask through the native port"
     )]
     ReplyTooLong {
         /// What it would have.

@@ -170,7 +170,8 @@ impl Operation {
     pub(crate) fn refusal(self) -> Option<&'static str> {
         match self {
             Operation::LearnConceptV2 | Operation::LearnBatch => Some(
-                "no embedder is configured on this server; send LearnConcept with an embedding of your own",
+                "no embedder is configured on this server; \
+                 send LearnConcept with an embedding of your own",
             ),
             Operation::FindPathSemantic
             | Operation::FindTemporalChain

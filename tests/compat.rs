@@ -46,93 +46,93 @@ fn variant(reply: &[u8]) -> (u32, &[u8]) {
     (u32::from_le_bytes(*number), rest)
 }
 
+fn published_reply(title: &str) -> legacy::Golden {
+    golden().into_iter().find(|golden| golden.title == title).unwrap()
+}
+
+/// What a published request is answered in MessagePack.
+fn assert_answered(title: &str, reply: &[u8]) {
+    let value = json_of(reply);
+    match title {
+        "LearnConcept(no embedding)" | "LearnConcept(embedding [0.1,0.2])" => {
+            assert!(value["LearnConceptOk"][0].is_u64(), "{value}");
+        }
+        "LearnAssociation" => assert!(value["LearnAssociationOk"][0].is_u64(), "{value}"),
+        "QueryConcept" => assert_eq!(reply, published_reply("reply QueryConceptOk(found)").named),
+        "GetNeighbors" => assert_eq!(value, json!({"GetNeighborsOk": {"neighbor_ids": []}})),
+        "FindPath" => {
+            let path = [id("a"), id("b")];
+            assert_eq!(value, json!({"FindPathOk": {"found": true, "path": path}}));
+        }
+        "VectorSearch" => {
+            assert_eq!(value["VectorSearchOk"]["results"][0][0], TEST_ID, "{value}");
+            let similarity = value["VectorSearchOk"]["results"][0][1].as_f64().unwrap();
+            assert!((similarity - 1.0).abs() < 1e-6, "{value}");
+        }
+        "GetStats" => {
+            let stats = &value["StatsOk"];
+            for (name, count) in [
+                ("concepts", 1),
+                ("total_concepts", 1),
+                ("edges", 1),
+                ("total_edges", 1),
+                ("total_associations", 1),
+                ("vectors", 1),
+                ("dropped", 0),
+                ("drops", 0),
+                ("pending", 0),
+            ] {
+                assert_eq!(stats[name], count, "{name} of {value}");
+            }
+            assert_eq!(stats["written"], stats["writes"]);
+            assert!(
+                stats["uptime_seconds"].is_u64() && stats["reconciliations"].is_u64(),
+                "{value}"
+            );
+        }
+        "Flush" => assert_eq!(reply, published_reply("reply FlushOk").named),
+        "HealthCheck" => {
+            let health = &value["HealthCheckOk"];
+            assert_eq!((&health["healthy"], &health["status"]), (&json!(true), &json!("ok")));
+            assert!(health["uptime_seconds"].is_u64());
+        }
+        other => panic!("{other} is new"),
+    }
+}
+
+/// What it is answered in bincode.
+fn assert_answered_in_bincode(title: &str, reply: &[u8]) {
+    let (number, rest) = variant(reply);
+    match title {
+        "LearnConcept(no embedding)" | "LearnConcept(embedding [0.1,0.2])" => {
+            assert_eq!((number, rest.len()), (0, 8));
+        }
+        "LearnAssociation" => assert_eq!((number, rest.len()), (1, 8)),
+        "QueryConcept" => {
+            assert_eq!(reply, published_reply("reply QueryConceptOk(found)").bincode);
+        }
+        "GetNeighbors" => assert_eq!((number, rest), (3, &[0; 8][..])),
+        "FindPath" => assert_eq!((number, rest[0], rest.len()), (4, 1, 1 + 8 + 2 * (8 + 32))),
+        "VectorSearch" => assert_eq!((number, &rest[..8]), (5, &1u64.to_le_bytes()[..])),
+        "GetStats" => {
+            assert_eq!((number, rest.len(), &rest[..8]), (6, 56, &1u64.to_le_bytes()[..]));
+        }
+        "Flush" => assert_eq!(reply, published_reply("reply FlushOk").bincode),
+        "HealthCheck" => assert_eq!((number, &rest[..3]), (8, &[1, 2, 0][..])),
+        other => panic!("{other} is new"),
+    }
+}
+
 #[test]
 fn every_published_request_is_answered_in_its_own_encoding() {
     let server = Server::start(&[]);
     let mut client = Legacy::open(server.compat());
-    let reply_bytes =
-        |title: &str| golden().into_iter().find(|golden| golden.title == title).unwrap();
     for golden in golden().into_iter().filter(|golden| golden.title.starts_with("request ")) {
         let title = golden.title.strip_prefix("request ").unwrap();
-        let replies = [client.ask(&golden.array), client.ask(&golden.named)];
-        let binary = client.ask(&golden.bincode);
-        for reply in replies {
-            let value = json_of(&reply);
-            match title {
-                "LearnConcept(no embedding)" => {
-                    assert!(value["LearnConceptOk"][0].is_u64(), "{value}")
-                }
-                "LearnConcept(embedding [0.1,0.2])" => {
-                    assert!(value["LearnConceptOk"][0].is_u64(), "{value}")
-                }
-                "LearnAssociation" => assert!(value["LearnAssociationOk"][0].is_u64(), "{value}"),
-                "QueryConcept" => {
-                    assert_eq!(reply, reply_bytes("reply QueryConceptOk(found)").named)
-                }
-                "GetNeighbors" => {
-                    assert_eq!(value, json!({"GetNeighborsOk": {"neighbor_ids": []}}))
-                }
-                "FindPath" => assert_eq!(
-                    value,
-                    json!({"FindPathOk": {"found": true, "path": [id("a"), id("b")]}})
-                ),
-                "VectorSearch" => {
-                    assert_eq!(value["VectorSearchOk"]["results"][0][0], TEST_ID, "{value}");
-                    let similarity = value["VectorSearchOk"]["results"][0][1].as_f64().unwrap();
-                    assert!((similarity - 1.0).abs() < 1e-6, "{value}");
-                }
-                "GetStats" => {
-                    let stats = &value["StatsOk"];
-                    for (name, count) in [
-                        ("concepts", 1),
-                        ("total_concepts", 1),
-                        ("edges", 1),
-                        ("total_edges", 1),
-                        ("total_associations", 1),
-                        ("vectors", 1),
-                        ("dropped", 0),
-                        ("drops", 0),
-                        ("pending", 0),
-                    ] {
-                        assert_eq!(stats[name], count, "{name} of {value}");
-                    }
-                    assert_eq!(stats["written"], stats["writes"]);
-                    assert!(
-                        stats["uptime_seconds"].is_u64() && stats["reconciliations"].is_u64(),
-                        "{value}"
-                    );
-                }
-                "Flush" => assert_eq!(reply, reply_bytes("reply FlushOk").named),
-                "HealthCheck" => {
-                    let health = &value["HealthCheckOk"];
-                    assert_eq!(
-                        (&health["healthy"], &health["status"]),
-                        (&json!(true), &json!("ok"))
-                    );
-                    assert!(health["uptime_seconds"].is_u64());
-                }
-                other => panic!("{other} is new"),
-            }
+        for request in [&golden.array, &golden.named] {
+            assert_answered(title, &client.ask(request));
         }
-        let (number, rest) = variant(&binary);
-        match title {
-            "LearnConcept(no embedding)" | "LearnConcept(embedding [0.1,0.2])" => {
-                assert_eq!((number, rest.len()), (0, 8));
-            }
-            "LearnAssociation" => assert_eq!((number, rest.len()), (1, 8)),
-            "QueryConcept" => {
-                assert_eq!(binary, reply_bytes("reply QueryConceptOk(found)").bincode)
-            }
-            "GetNeighbors" => assert_eq!((number, rest), (3, &[0; 8][..])),
-            "FindPath" => assert_eq!((number, rest[0], rest.len()), (4, 1, 1 + 8 + 2 * (8 + 32))),
-            "VectorSearch" => assert_eq!((number, &rest[..8]), (5, &1u64.to_le_bytes()[..])),
-            "GetStats" => {
-                assert_eq!((number, rest.len(), &rest[..8]), (6, 56, &1u64.to_le_bytes()[..]))
-            }
-            "Flush" => assert_eq!(binary, reply_bytes("reply FlushOk").bincode),
-            "HealthCheck" => assert_eq!((number, &rest[..3]), (8, &[1, 2, 0][..])),
-            other => panic!("{other} is new"),
-        }
+        assert_answered_in_bincode(title, &client.ask(&golden.bincode));
     }
 }
 
@@ -172,13 +172,18 @@ fn every_shape_that_clients_were_seen_to_send_is_understood() {
         [json!([0.5]), json!([1]), json!(null), json!([])].into_iter().enumerate()
     {
         let id = format!("e{number}");
-        let learn = json!({"LearnConcept": {"concept_id": id, "content": "b", "embedding": embedding, "strength": 1}});
+        let learn = json!({"LearnConcept": {
+            "concept_id": id, "content": "b", "embedding": embedding, "strength": 1
+        }});
         assert!(client.json(&learn)["LearnConceptOk"][0].is_u64(), "{learn}");
     }
     // Tagged requests are answered with maps alone.
     let learn = json!({"type": "LearnConcept", "concept_id": "t", "content": "tagged"});
     assert!(client.json(&learn)["LearnConceptOk"]["sequence"].is_u64());
-    let associate = json!({"type": "LearnAssociation", "source_id": "t", "target_id": "a", "assoc_type": 1, "confidence": 0.5});
+    let associate = json!({
+        "type": "LearnAssociation", "source_id": "t", "target_id": "a", "assoc_type": 1,
+        "confidence": 0.5
+    });
     assert!(client.json(&associate)["LearnAssociationOk"]["sequence"].is_u64());
     let neighbors = client.json(&json!({"type": "GetNeighbors", "concept_id": "t"}));
     assert_eq!(
@@ -293,9 +298,8 @@ fn one_connection_may_mix_encodings_and_send_ahead() {
     let golden: Vec<_> =
         golden().into_iter().filter(|golden| golden.title.starts_with("request Query")).collect();
     let learn = |number: u32| {
-        msgpack(
-            &json!({"LearnConcept": [format!("c{number}"), format!("content {number}"), [], 1.0, 1.0]}),
-        )
+        let content = format!("content {number}");
+        msgpack(&json!({"LearnConcept": [format!("c{number}"), content, [], 1.0, 1.0]}))
     };
     let query = |number: u32| msgpack(&json!({"QueryConcept": [format!("c{number}")]}));
     for number in 0..500 {
@@ -447,7 +451,8 @@ fn a_search_gives_rows_of_id_and_similarity_and_says_what_it_can_not_take() {
     let mut client = Legacy::open(server.compat());
     for number in 0..300_u16 {
         let angle = f32::from(number) / 300.0;
-        let learn = json!({"LearnConcept": [format!("c{number}"), "x", [angle.cos(), angle.sin()], 1.0, 1.0]});
+        let embedding = [angle.cos(), angle.sin()];
+        let learn = json!({"LearnConcept": [format!("c{number}"), "x", embedding, 1.0, 1.0]});
         assert!(client.json(&learn)["LearnConceptOk"][0].is_u64());
     }
     let mut rows = |request: Value| -> Vec<(String, f64)> {
@@ -528,7 +533,8 @@ fn one_association_and_all_ids_are_read_as_later_clients_read_them() {
     let found = client.json(&json!({"GetAssociation": {"source_id": "c1", "target_id": "c2"}}));
     let (source_id, target_id) = (id("c1"), id("c2"));
     let expected = json!({
-        "found": true, "source_id": source_id, "target_id": target_id, "assoc_type": 2, "confidence": 0.75,
+        "found": true, "source_id": source_id, "target_id": target_id, "assoc_type": 2,
+        "confidence": 0.75,
     });
     assert_eq!(found, json!({"GetAssociationOk": expected}));
     let missing = client.json(&json!({"GetAssociation": ["c2", "c1"]}));
@@ -654,7 +660,8 @@ fn a_drain_answers_every_write_that_it_took_and_takes_none_that_it_does_not_answ
 fn rows() -> Vec<(&'static str, Vec<u8>, bool)> {
     let named = |embedding: Value| {
         msgpack(&json!({"LearnConcept": {
-            "concept_id": "a", "content": "b", "embedding": embedding, "strength": 1.0, "confidence": 1.0
+            "concept_id": "a", "content": "b", "embedding": embedding, "strength": 1.0,
+            "confidence": 1.0
         }}))
     };
     let mut raw =

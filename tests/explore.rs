@@ -151,7 +151,11 @@ fn a_path_that_there_is_not_is_a_no_that_says_what_was_looked_for() {
     let (text, code) = said(&server.run(&["path", "purring", "purring"]));
     assert!(code == Some(0) && text.contains("not learned yet"), "an association names it: {text}");
     let found = json(&server.run(&["path", "pet", "cat", "--json"]));
-    let concept = |name: &str, content: &str| json!({"id": id(name), "name": name, "learned": true, "content": content});
+    let concept = |name: &str, content: &str| {
+        json!({
+            "id": id(name), "name": name, "learned": true, "content": content
+        })
+    };
     let expected = json!([{
         "length": 1,
         "concepts": [concept("pet", "is kept"), concept("cat", "meows")],

@@ -17,7 +17,8 @@ use sutra_client::blocking::Client;
 use sutra_client::{Association, AssociationKind, Concept, ConceptId, Direction, Neighborhood};
 
 /// Texts that mean something to XML, to Graphviz, to a terminal, or to none of them.
-const HOSTILE: &str = "<&>\"' &amp; &#65; \\G \\L ]]> \\N \\ \r\n\t\u{1b}[2J\u{0}\u{fffe} {record|<port>} naïve → 犬 \\";
+const HOSTILE: &str = "<&>\"' &amp; &#65; \\G \\L ]]> \\N \\ \r\n\
+                       \t\u{1b}[2J\u{0}\u{fffe} {record|<port>} naïve → 犬 \\";
 
 fn run(server: &Server, arguments: &[&str]) -> Output {
     let output = server.run(arguments);
@@ -258,7 +259,11 @@ fn programs_that_draw_graphs_read_a_neighbourhood_with_its_names_kinds_and_confi
         &json!({"label": id("dangling"), "learned": false}),
         "the store knows no more of it"
     );
-    let edge = |from: &str, to: &str, kind: &str, confidence: f64| json!([from, to, {"type": kind, "confidence": confidence}]);
+    let edge = |from: &str, to: &str, kind: &str, confidence: f64| {
+        json!([
+            from, to, {"type": kind, "confidence": confidence}
+        ])
+    };
     let edges: BTreeSet<String> =
         graph["edges"].as_array().unwrap().iter().map(Value::to_string).collect();
     let expected = [
@@ -507,7 +512,8 @@ fn pipes_and_what_is_open_already_are_written_to_as_they_are() {
     // A file that the shell has opened is not replaced behind its back, and what it holds stays.
     std::fs::write(path("log"), "before\n").unwrap();
     let mut shell = Command::new("sh");
-    let script = "\"$0\" export --format jsonl --output /dev/stdout >>\"$1\" && \"$0\" export --format jsonl --output /dev/fd/3 3>>\"$1\"";
+    let script = "\"$0\" export --format jsonl --output /dev/stdout >>\"$1\" && \"$0\" export \
+                  --format jsonl --output /dev/fd/3 3>>\"$1\"";
     shell.args(["-c", script, env!("CARGO_BIN_EXE_sutra")]).arg(path("log"));
     let output = shell.env("SUTRA_SERVER", server.address.to_string()).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));

@@ -443,7 +443,8 @@ fn shell(words: &str) -> Command {
 fn a_node_has_limits_priority_and_environment_of_its_own_and_holds_nothing_of_its_agents() {
     let home = Home::new();
     let mut command = shell(
-        "echo 300 >/proc/self/oom_score_adj; renice -n 5 -p $$ >/dev/null; ulimit -S -n 200; ulimit -S -t 4000; umask 0; exec 7</",
+        "echo 300 >/proc/self/oom_score_adj; renice -n 5 -p $$ >/dev/null; ulimit -S -n 200; \
+         ulimit -S -t 4000; umask 0; exec 7</",
     );
     command
         .env("SECRET", "of the agent")

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use crate::support::agent::{Agent, Home, kill};
 use crate::support::master::{Master, pid_of};
@@ -14,16 +14,9 @@ use sutra_client::Concept;
 use sutra_client::blocking::Client;
 use sutra_testing::wait_until;
 
-#[test]
-fn a_grid_is_made_asked_and_taken_apart_by_commands() {
-    let (home, registry) = (Home::new(), Folder::new());
-    let master = Master::start(&registry.path(), "127.0.0.1:0", &[]);
-    let (code, status) = master.ask(&["status"]);
-    assert_eq!((code, status["state"].as_str()), (0, Some("healthy")));
-    let words = String::from_utf8(master.run(&["status"]).stdout).unwrap();
-    assert!(words.contains("sutra grid agent"), "it says what comes next: {words}");
-
-    let mut events = sutra()
+/// The command that shows events, when the master knows that it does.
+fn watching(master: &Master) -> Child {
+    let events = sutra()
         .args(["grid", "watch", "--json", "--master", &master.address])
         .stdout(Stdio::piped())
         .spawn()
@@ -36,6 +29,30 @@ fn a_grid_is_made_asked_and_taken_apart_by_commands() {
             .iter()
             .any(|counter| counter.name == "watchers" && counter.value.to_native() == 1)
     });
+    events
+}
+
+/// The kinds of the events that it shows, up to the first of this kind.
+fn seen_until(kind: &str, events: &mut Child) -> Vec<String> {
+    let mut seen = Vec::new();
+    let mut lines = BufReader::new(events.stdout.take().unwrap()).lines();
+    while seen.last().is_none_or(|last| last != kind) {
+        let event: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        seen.push(event["event"].as_str().unwrap().to_owned());
+    }
+    seen
+}
+
+#[test]
+fn a_grid_is_made_asked_and_taken_apart_by_commands() {
+    let (home, registry) = (Home::new(), Folder::new());
+    let master = Master::start(&registry.path(), "127.0.0.1:0", &[]);
+    let (code, status) = master.ask(&["status"]);
+    assert_eq!((code, status["state"].as_str()), (0, Some("healthy")));
+    let words = String::from_utf8(master.run(&["status"]).stdout).unwrap();
+    assert!(words.contains("sutra grid agent"), "it says what comes next: {words}");
+
+    let mut events = watching(&master);
     let agent = Agent::start(&home, &["--master", &master.address, "--max-nodes", "2"]);
     wait_until("the agent is registered", || {
         master.ask(&["agents"]).1.as_array().unwrap().len() == 1
@@ -82,12 +99,7 @@ fn a_grid_is_made_asked_and_taken_apart_by_commands() {
     assert!(home.nodes().is_empty());
     assert_eq!(master.ask(&["nodes"]).1[0]["state"].as_str(), Some("stopped"));
 
-    let mut seen = Vec::new();
-    let mut lines = BufReader::new(events.stdout.take().unwrap()).lines();
-    while seen.last().is_none_or(|last| last != "node stopped") {
-        let event: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
-        seen.push(event["event"].as_str().unwrap().to_owned());
-    }
+    let seen = seen_until("node stopped", &mut events);
     for kind in ["agent registered", "node spawned", "node crashed", "node restarted"] {
         assert!(seen.iter().any(|seen| seen == kind), "{kind}: {seen:?}");
     }

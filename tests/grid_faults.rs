@@ -397,6 +397,35 @@ fn the_second_master_on_a_folder_is_refused() {
     assert_eq!(master.ask(&["status"]).0, 0, "the first goes on");
 }
 
+/// An agent that runs one node, as it says.
+fn agent_of(
+    (agent_id, endpoint, node_id, name): (&str, String, &str, &str),
+    server: &support::Server,
+) -> AgentRegistration {
+    let report = NodeReport {
+        node_id: node_id.into(),
+        name: name.into(),
+        endpoint: server.address.to_string(),
+        state: NodeState::Running as u8,
+        ..NodeReport::default()
+    };
+    AgentRegistration {
+        agent_id: agent_id.into(),
+        endpoint,
+        incarnation: 7,
+        max_nodes: 1,
+        nodes: vec![report],
+        ..AgentRegistration::default()
+    }
+}
+
+fn assert_stopped(refused: &ClientError) {
+    assert!(
+        matches!(refused, ClientError::Node { problem, .. } if problem.contains("stopped")),
+        "{refused}"
+    );
+}
+
 #[test]
 fn a_name_is_never_a_strangers_who_registers_it_too() {
     let (home, registry) = (Home::new(), Folder::new());
@@ -423,23 +452,8 @@ fn a_name_is_never_a_strangers_who_registers_it_too() {
     ];
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
         let grid = GridClient::new(master.address.clone());
-        for (agent_id, endpoint, node_id, name) in strangers.clone() {
-            let report = NodeReport {
-                node_id: node_id.into(),
-                name: name.into(),
-                endpoint: server.address.to_string(),
-                state: NodeState::Running as u8,
-                ..NodeReport::default()
-            };
-            let registration = AgentRegistration {
-                agent_id: agent_id.into(),
-                endpoint,
-                incarnation: 7,
-                max_nodes: 1,
-                nodes: vec![report],
-                ..AgentRegistration::default()
-            };
-            grid.register_agent(&registration).await.unwrap();
+        for stranger in strangers {
+            grid.register_agent(&agent_of(stranger, &server)).await.unwrap();
         }
         while grid.node("other").await.unwrap().is_none()
             || grid.node("node-2").await.unwrap().is_none()
@@ -466,19 +480,12 @@ fn a_name_is_never_a_strangers_who_registers_it_too() {
     );
     // It stops, and after a restart of the master it is still nobody else's.
     assert_eq!(master.ask(&["stop", "words"]).0, 0);
-    let stopped = words().blocking().err().unwrap();
-    assert!(
-        matches!(&stopped, ClientError::Node { problem, .. } if problem.contains("stopped")),
-        "{stopped}"
-    );
+    assert_stopped(&words().blocking().err().unwrap());
     let address = master.address.clone();
     drop(master);
     let master = Master::start(&registry.path(), &address, &patient);
-    let stopped = Client::connect(format!("grid://{address}/words")).blocking().err().unwrap();
-    assert!(
-        matches!(&stopped, ClientError::Node { problem, .. } if problem.contains("stopped")),
-        "{stopped}"
-    );
+    let words = Client::connect(format!("grid://{address}/words")).blocking();
+    assert_stopped(&words.err().unwrap());
     drop((master, agent));
 }
 

@@ -75,14 +75,16 @@ fn reply(message: &[u8]) -> GridReply {
     GridReply::read(message).unwrap().0
 }
 
+/// A master for which agents are well for as long as a test takes.
+fn patient_master(registry: &Folder) -> Master {
+    let patient = ["--degraded-after", "1h", "--offline-after", "2h"];
+    Master::start(&registry.path(), "127.0.0.1:0", &patient)
+}
+
 #[test]
 fn every_recorded_message_is_answered_as_of_old_on_either_port() {
     let registry = Folder::new();
-    let master = Master::start(
-        &registry.path(),
-        "127.0.0.1:0",
-        &["--degraded-after", "1h", "--offline-after", "2h"],
-    );
+    let master = patient_master(&registry);
     for port in [&master.compat, &master.address] {
         let ask = |message: &[u8]| ask(port, message);
         assert_eq!(
@@ -119,37 +121,40 @@ fn every_recorded_message_is_answered_as_of_old_on_either_port() {
         // By its heartbeat it has five nodes, and takes no more.
         let failed = reply(&ask(&golden("request SpawnStorageNode")));
         assert!(
-            matches!(&failed, GridReply::SpawnStorageNodeOk { success: false, error_message: Some(why), .. } if why.contains("is full")),
+            matches!(
+                &failed,
+                GridReply::SpawnStorageNodeOk { success: false, error_message: Some(why), .. }
+                    if why.contains("is full")
+            ),
             "{failed:?}"
         );
         assert_eq!(ask(&golden("request UnregisterAgent")), golden("reply UnregisterAgentOk"));
+    }
+    // What is no message is told so, in the old words.
+    let wrong = reply(&ask(&master.compat, &[0xff; 8]));
+    assert!(matches!(wrong, GridReply::Error { .. }), "{wrong:?}");
+}
 
-        // The same agent, where it can be reached: what it is asked, and what it answers, passes
-        // through unchanged.
+/// The recorded agent's registration, from where it can be reached.
+fn registration_at(address: SocketAddr) -> Vec<u8> {
+    let mut register = GridRequest::read(&golden("request RegisterAgent")).unwrap().0;
+    let GridRequest::RegisterAgent { agent_endpoint, .. } = &mut register else {
+        panic!("the recorded message")
+    };
+    *agent_endpoint = address.to_string();
+    let mut message = Vec::new();
+    register.append(None, &mut message);
+    message.split_off(4)
+}
+
+#[test]
+fn what_an_old_agent_is_asked_and_what_it_answers_passes_through_unchanged() {
+    let registry = Folder::new();
+    let master = patient_master(&registry);
+    for port in [&master.compat, &master.address] {
+        let ask = |message: &[u8]| ask(port, message);
         let (address, hear) = old_agent();
-        let GridRequest::RegisterAgent {
-            agent_id,
-            hostname,
-            platform,
-            max_storage_nodes,
-            version,
-            ..
-        } = GridRequest::read(&golden("request RegisterAgent")).unwrap().0
-        else {
-            panic!("the recorded message")
-        };
-        let agent_endpoint = address.to_string();
-        let register = GridRequest::RegisterAgent {
-            agent_id,
-            hostname,
-            platform,
-            max_storage_nodes,
-            version,
-            agent_endpoint,
-        };
-        let mut message = Vec::new();
-        register.append(None, &mut message);
-        ask(&message[4..]);
+        ask(&registration_at(address));
         assert_eq!(ask(&golden("request SpawnStorageNode")), golden("reply SpawnStorageNodeOk"));
         assert_eq!(hear.recv().unwrap(), golden("request SpawnStorageNode"));
         assert_eq!(
@@ -158,7 +163,11 @@ fn every_recorded_message_is_answered_as_of_old_on_either_port() {
         );
         let refused = reply(&ask(&golden("request StopStorageNode")));
         assert!(
-            matches!(&refused, GridReply::StopStorageNodeOk { success: false, error_message: Some(why) } if why.ends_with('x')),
+            matches!(
+                &refused,
+                GridReply::StopStorageNodeOk { success: false, error_message: Some(why) }
+                    if why.ends_with('x')
+            ),
             "{refused:?}"
         );
         let heard: Vec<_> = hear.try_iter().collect();
@@ -166,7 +175,4 @@ fn every_recorded_message_is_answered_as_of_old_on_either_port() {
         assert_eq!(heard.last(), Some(&golden("request StopStorageNode")));
         ask(&golden("request UnregisterAgent"));
     }
-    // What is no message is told so, in the old words.
-    let wrong = reply(&ask(&master.compat, &[0xff; 8]));
-    assert!(matches!(wrong, GridReply::Error { .. }), "{wrong:?}");
 }

@@ -11,7 +11,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use sutra_client::blocking::Client;
 
-const LINES: &str = "{\"id\":\"dog\",\"content\":\"barks\"}\n{\"id\":\"cat\",\"content\":\"purrs\"}\n{\"source\":\"dog\",\"target\":\"cat\"}\n";
+const LINES: &str = "{\"id\":\"dog\",\"content\":\"barks\"}\n\
+                     {\"id\":\"cat\",\"content\":\"purrs\"}\n\
+                     {\"source\":\"dog\",\"target\":\"cat\"}\n";
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
@@ -90,7 +92,8 @@ fn pipes_standard_input_and_compressed_files_are_imported() {
         ("cat \"$1\" | \"$0\" import /dev/stdin", &plain),
         ("\"$0\" import <(cat \"$1\")", &plain),
         (
-            "mkfifo \"$1.p\"; (cat \"$1\" >\"$1.p\") & \"$0\" import \"$1.p\"; status=$?; rm \"$1.p\"; exit $status",
+            "mkfifo \"$1.p\"; (cat \"$1\" >\"$1.p\") & \"$0\" import \"$1.p\"; status=$?; \
+             rm \"$1.p\"; exit $status",
             &plain,
         ),
         ("(sleep 0.2; cat \"$1\") | \"$0\" import -", &plain),

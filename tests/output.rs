@@ -3,6 +3,7 @@
 use crate::support;
 use crate::support::{Server, run};
 use serde_json::Value;
+use sutra_client::blocking::Client;
 use sutra_client::{Association, Concept};
 
 /// What turns the direction of writing, what is not seen, what steers a terminal.
@@ -36,20 +37,20 @@ fn assert_harmless(arguments: &[&str], said: &str) {
     assert!(!said.contains(UNSEEN), "{arguments:?}: {said:?}");
 }
 
+/// Learns what steers a terminal: as content, and by this name in a namespace of this name.
+fn learn_unseen(client: &Client, name: &str) {
+    client.namespace(name).learn(Concept::new(name).content("in a namespace")).unwrap();
+    let content = format!("a{}b\nsecond{}", unseen(), unseen());
+    client.learn(Concept::new(name).content(content).embedding([1.0])).unwrap();
+    client.learn(Concept::new("like").content(unseen()).embedding([1.0])).unwrap();
+    client.associate(Association::between(name, "like")).unwrap();
+}
+
 #[test]
 fn nothing_that_is_stored_or_given_steers_or_deceives_a_terminal() {
     let server = Server::start(&[]);
     let (client, name) = (server.client(), format!("dog{}god", unseen()));
-    client.namespace(&name).learn(Concept::new(&name).content("in a namespace")).unwrap();
-    client
-        .learn(
-            Concept::new(&name)
-                .content(format!("a{}b\nsecond{}", unseen(), unseen()))
-                .embedding([1.0]),
-        )
-        .unwrap();
-    client.learn(Concept::new("like").content(unseen()).embedding([1.0])).unwrap();
-    client.associate(Association::between(&name, "like")).unwrap();
+    learn_unseen(&client, &name);
     let folder = support::Folder::new();
     std::fs::create_dir_all(folder.path()).unwrap();
     let file = folder.path().join(format!("{}.jsonl", unseen()));

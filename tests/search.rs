@@ -436,8 +436,7 @@ fn a_search_has_its_turn_with_the_index_however_much_is_still_to_be_indexed() {
 }
 
 #[test]
-fn thousands_of_equal_vectors_hide_no_other_nor_do_they_when_they_were_deleted_and_the_server_killed()
- {
+fn thousands_of_equal_vectors_hide_no_other_nor_once_they_are_deleted_and_the_server_is_killed() {
     let server = Server::start(&["--cores", "1", "--durability", "os"]);
     let client = server.client();
     let equal = || (0..4000).map(|number| format!("equal {number}"));

@@ -73,8 +73,8 @@ fn too_few_files_are_told_with_the_limit_to_raise() {
     for files in [6, 12, 47] {
         let folder = Folder::new();
         let script = format!(
-            "ulimit -n {files} && exec {sutra} serve --data {data} --cores 1 --no-pin --listen 127.0.0.1:0 \
-             --compat 127.0.0.1:0",
+            "ulimit -n {files} && exec {sutra} serve --data {data} --cores 1 --no-pin \
+             --listen 127.0.0.1:0 --compat 127.0.0.1:0",
             sutra = env!("CARGO_BIN_EXE_sutra"),
             data = folder.path().display(),
         );
@@ -233,8 +233,8 @@ fn a_full_disk_refuses_writes_says_so_in_health_and_keeps_what_was_acknowledged(
         return;
     }
     let script = format!(
-        "mount -t tmpfs -o size=20m none {data} && exec {sutra} serve --data {data} --cores 1 --no-pin \
-         --listen 127.0.0.1:0 --compat off",
+        "mount -t tmpfs -o size=20m none {data} && exec {sutra} serve --data {data} \
+         --cores 1 --no-pin --listen 127.0.0.1:0 --compat off",
         data = folder.path().display(),
         sutra = env!("CARGO_BIN_EXE_sutra"),
     );

@@ -74,13 +74,16 @@ pub(crate) static ALL: [&Contender; 17] = [
     &MEMCACHED,
 ];
 
-const BARE_ECHO: &str = "one thread, one ring: multishot accept and receive into provided buffers, registered files, \
-                         DEFER_TASKRUN; replies of a query's size without looking at the request";
+const BARE_ECHO: &str = "one thread, one ring: multishot accept and receive into provided buffers, \
+                         registered files, DEFER_TASKRUN; \
+                         replies of a query's size without looking at the request";
 const THIS_SERVER: &str =
     "this server, one core, as `sutra serve` starts it, all its threads on the one CPU";
-const WITH_VECTORS: &str = "the same with records that have a vector: each is searchable when it is acknowledged, and \
-                            the index is built beside, on the same CPU, by a thread of low priority";
-const OLD_SERVER: &str = "the kind of server that Sutra replaces: tokio, a task a connection, a length and MessagePack, a log";
+const WITH_VECTORS: &str = "the same with records that have a vector: each is searchable when \
+                            it is acknowledged, and the index is built beside, on the same CPU, \
+                            by a thread of low priority";
+const OLD_SERVER: &str = "the kind of server that Sutra replaces: tokio, a task a connection, \
+                          a length and MessagePack, a log";
 const SAME_BYTES: &str = "GET and SET of the same bytes";
 
 const SLEEPS: &[Setting] = &[("sleeps in io_uring_enter", "as Sutra does by default")];
@@ -234,7 +237,8 @@ pub(crate) const MEMCACHED: Contender = Contender {
         ("-c 16000, -U 0", "room for the idle connections; nothing of UDP, which nobody asks"),
         (
             "meta protocol, `mg KEY k v` and `ms KEY SIZE k`",
-            "answers pipelined gets together, where `get` takes a system call for each; `ms` costs what `set` does",
+            "answers pipelined gets together, where `get` takes a system call for each; \
+             `ms` costs what `set` does",
         ),
     ]],
 };

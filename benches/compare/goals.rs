@@ -151,7 +151,9 @@ pub(crate) fn goals(record: &Record) -> Vec<Goal> {
     for name in [PYTHON_QUERY, PYTHON_LEARN] {
         let of = |ratio: &Ratio| Some((format!("p50 / {}", ratio.other), ratio.spread?));
         let today = ratios.iter().filter(|ratio| ratio.section == name).filter_map(of).collect();
-        let rest = "the interpreter: the server's share of a call is that of a native query or learn above".to_owned();
+        let rest = "the interpreter: \
+                    the server's share of a call is that of a native query or learn above"
+            .to_owned();
         goals.push(Goal { name, today, rest });
     }
     goals.retain(|goal| !goal.today.is_empty());
@@ -174,7 +176,8 @@ fn explained(record: &Record, section: &str, other: &str, shape: Shape) -> Optio
         cpu.map_or_else(String::new, |cpu| format!("{whose} {:.2} µs of CPU in all; ", cpu.median))
     };
     Some(format!(
-        "{}: {}{}in the profiled run {:.2} in all, {:.2} of it in the core's loop: {}; asleep {:.2}",
+        "{}: {}{}in the profiled run {:.2} in all, {:.2} of it in the core's loop: \
+         {}; asleep {:.2}",
         shape.name(),
         said(SUTRA.name, "ours"),
         said(other, "theirs"),

@@ -35,7 +35,8 @@ const SCAN: &str = "exact scan, in-process";
 const WIDER: &str = "sutra, `ef_search` 400";
 const TITLE: &str = "Vector search";
 /// Why pgvector is not measured, even where it is installed.
-const UNSPOKEN: &str = "this program does not speak PostgreSQL's protocol; the library and the scan in this process stand in";
+const UNSPOKEN: &str = "this program does not speak PostgreSQL's protocol; \
+                        the library and the scan in this process stand in";
 /// Loads over the socket.
 const SHAPES: [(usize, usize); 2] = [(1, 1), (16, 1)];
 /// Beyond so many vectors a scan takes so long that a figure needs more time.
@@ -330,8 +331,8 @@ fn described(vectors: &Vectors) -> Vec<Described> {
         "single precision, one thread",
         "what the best loop over so few vectors does; one CPU, as every contender",
     )];
-    let products = "every vector's product with the query in 32-bit floats, one piece of memory, the CPU's widest \
-                    instructions";
+    let products = "every vector's product with the query in 32-bit floats, one piece of memory, \
+                    the CPU's widest instructions";
     vec![
         Described::new(
             LIBRARY,

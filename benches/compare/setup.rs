@@ -62,7 +62,9 @@ impl Setup {
     pub(crate) fn measure(cpus: &Cpus) -> Outcome<Self> {
         let Cpus { server_cpu, load_cpu } = *cpus;
         if server_cpu == load_cpu {
-            return Err("the server and the load each need a CPU of their own; say --server-cpu and --load-cpu".into());
+            return Err("the server and the load each need a CPU of their own; \
+                        say --server-cpu and --load-cpu"
+                .into());
         }
         let archived = (queried_records().archived_bytes(), learned_records().archived_bytes());
         let server = Running::sutra(&format!("{server_cpu},"), &[])?;

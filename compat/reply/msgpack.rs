@@ -6,7 +6,7 @@
 //! of a search are arrays of two.
 
 use rmp::encode;
-use sutra_wire::ArchivedStats;
+use sutra_wire::{ArchivedAssociationRecord, ArchivedConceptRecord, ArchivedStats};
 
 use crate::answer::{Answer, reconciliations, seconds};
 use crate::ids::Hex;
@@ -60,6 +60,38 @@ impl Writer<'_> {
         };
     }
 
+    fn concept(&mut self, concept: Option<&ArchivedConceptRecord>) {
+        self.open("QueryConceptOk", 5).text("found").boolean(concept.is_some());
+        match concept {
+            Some(concept) => {
+                self.text("concept_id").text(Hex::of(&concept.id).as_str());
+                self.text("content").text(&concept.content);
+                self.text("strength").float(concept.strength.to_native());
+                self.text("confidence").float(concept.confidence.to_native());
+            }
+            None => {
+                self.text("concept_id").text("").text("content").text("");
+                self.text("strength").float(0.0).text("confidence").float(0.0);
+            }
+        }
+    }
+
+    fn association(&mut self, association: Option<&ArchivedAssociationRecord>) {
+        self.open("GetAssociationOk", 5).text("found").boolean(association.is_some());
+        match association {
+            Some(association) => {
+                self.text("source_id").text(Hex::of(&association.source).as_str());
+                self.text("target_id").text(Hex::of(&association.target).as_str());
+                self.text("assoc_type").integer(association.kind.to_native().into());
+                self.text("confidence").float(association.confidence.to_native());
+            }
+            None => {
+                self.text("source_id").text("").text("target_id").text("");
+                self.text("assoc_type").integer(0).text("confidence").float(0.0);
+            }
+        }
+    }
+
     fn stats(&mut self, stats: &ArchivedStats) {
         let (concepts, associations) = (stats.concepts.to_native(), stats.associations.to_native());
         let written = stats.written.to_native();
@@ -94,21 +126,7 @@ pub(crate) fn write(answer: Answer<'_>, maps: bool, out: &mut Vec<u8>) {
         Answer::LearnAssociationOk { sequence } => {
             out.sequence("LearnAssociationOk", sequence, maps)
         }
-        Answer::QueryConceptOk(concept) => {
-            out.open("QueryConceptOk", 5).text("found").boolean(concept.is_some());
-            match concept {
-                Some(concept) => {
-                    out.text("concept_id").text(Hex::of(&concept.id).as_str());
-                    out.text("content").text(&concept.content);
-                    out.text("strength").float(concept.strength.to_native());
-                    out.text("confidence").float(concept.confidence.to_native());
-                }
-                None => {
-                    out.text("concept_id").text("").text("content").text("");
-                    out.text("strength").float(0.0).text("confidence").float(0.0);
-                }
-            }
-        }
+        Answer::QueryConceptOk(concept) => out.concept(concept),
         Answer::FindPathOk(path) => {
             out.open("FindPathOk", 2).text("found").boolean(path.is_some()).text("path");
             let concepts = path.map_or(&[][..], |path| &path.concepts);
@@ -136,21 +154,7 @@ pub(crate) fn write(answer: Answer<'_>, maps: bool, out: &mut Vec<u8>) {
             out.text("status").text(&health.status);
             out.text("uptime_seconds").integer(seconds(health.uptime.to_native()));
         }
-        Answer::GetAssociationOk(association) => {
-            out.open("GetAssociationOk", 5).text("found").boolean(association.is_some());
-            match association {
-                Some(association) => {
-                    out.text("source_id").text(Hex::of(&association.source).as_str());
-                    out.text("target_id").text(Hex::of(&association.target).as_str());
-                    out.text("assoc_type").integer(association.kind.to_native().into());
-                    out.text("confidence").float(association.confidence.to_native());
-                }
-                None => {
-                    out.text("source_id").text("").text("target_id").text("");
-                    out.text("assoc_type").integer(0).text("confidence").float(0.0);
-                }
-            }
-        }
+        Answer::GetAssociationOk(association) => out.association(association),
         Answer::DeleteConceptOk { deleted } => {
             out.open("DeleteConceptOk", 1).text("deleted").boolean(deleted);
         }

@@ -27,12 +27,12 @@ fn neither_requests_nor_replies_allocate_in_steady_state() {
     let content = "content ".repeat(50);
     let mut messages: Vec<Vec<u8>> = vec![
         raw,
-        msgpack(
-            &json!({"LearnConcept": {"concept_id": "a longer name", "content": content, "embedding": embedding}}),
-        ),
-        msgpack(
-            &json!({"type": "LearnConcept", "concept_id": "a", "content": "b", "namespace": namespace}),
-        ),
+        msgpack(&json!({"LearnConcept": {
+            "concept_id": "a longer name", "content": content, "embedding": embedding
+        }})),
+        msgpack(&json!({
+            "type": "LearnConcept", "concept_id": "a", "content": "b", "namespace": namespace
+        })),
         msgpack(&json!({"QueryConcept": {"concept_id": "a longer name", "namespace": namespace}})),
         msgpack(&json!({"VectorSearch": {"query_vector": embedding, "k": 10}})),
     ];

@@ -6,9 +6,9 @@ use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use sutra_compat::{Dialect, Numbering};
 use sutra_wire::{
-    AssociationRecord, ConceptId, ConceptKey, ConceptRecord, Counter, ErrorMessage, Health, IdRule,
-    Neighbor, Neighbors, NeighborsRequest, Path, PathRequest, Paths, SearchHit, SearchHits,
-    SearchRequest, Stats, Status,
+    AssociationRecord, ConceptId, ConceptKey, ConceptRecord, Counter, ErrorMessage, FrameBuffer,
+    Health, IdRule, Neighbor, Neighbors, NeighborsRequest, Path, PathRequest, Paths, SearchHit,
+    SearchHits, SearchRequest, Stats, Status,
 };
 
 macro_rules! requests {
@@ -29,11 +29,21 @@ macro_rules! requests {
                 confidence: f32,
                 $($metadata: $metadata_type,)?
             },
-            LearnAssociation { source_id: String, target_id: String, assoc_type: u32, confidence: f32 },
+            LearnAssociation {
+                source_id: String,
+                target_id: String,
+                assoc_type: u32,
+                confidence: f32,
+            },
             QueryConcept { concept_id: String },
             GetNeighbors { concept_id: String },
             FindPath { start_id: String, end_id: String, max_depth: u32 },
-            VectorSearch { query_vector: Vec<f32>, k: u32, ef_search: u32, $($filter: $filter_type,)? },
+            VectorSearch {
+                query_vector: Vec<f32>,
+                k: u32,
+                ef_search: u32,
+                $($filter: $filter_type,)?
+            },
             $($extra { $($field: $type),* },)?
             GetStats,
             Flush,
@@ -43,7 +53,12 @@ macro_rules! requests {
 }
 
 requests!(First, [], [], []);
-requests!(Later, [metadata: Option<String>], [filter: Option<String>], [QueryByMetadata { query: String }]);
+requests!(
+    Later,
+    [metadata: Option<String>],
+    [filter: Option<String>],
+    [QueryByMetadata { query: String }]
+);
 
 macro_rules! replies {
     ($name:ident, [$($extra:ident { $($field:ident: $type:ty),* })?]) => {
@@ -52,7 +67,13 @@ macro_rules! replies {
         enum $name {
             LearnConceptOk { sequence: u64 },
             LearnAssociationOk { sequence: u64 },
-            QueryConceptOk { found: bool, concept_id: String, content: String, strength: f32, confidence: f32 },
+            QueryConceptOk {
+                found: bool,
+                concept_id: String,
+                content: String,
+                strength: f32,
+                confidence: f32,
+            },
             GetNeighborsOk { neighbor_ids: Vec<String> },
             FindPathOk { found: bool, path: Vec<String> },
             VectorSearchOk { results: Vec<(String, f32)> },
@@ -195,12 +216,59 @@ fn request() -> impl Strategy<Value = (First, Later, Native)> {
     ]
 }
 
+/// What replies are made of: archives of native ones.
+struct Archives {
+    record: FrameBuffer,
+    neighbors: FrameBuffer,
+    paths: FrameBuffer,
+    stats: FrameBuffer,
+}
+
+impl Archives {
+    fn of(ids: &[[u8; 16]], content: &str, number: u64, float: f32) -> Self {
+        let neighbors = ids.iter().map(|id| Neighbor { id: *id, ..Neighbor::default() }).collect();
+        let path = Path { concepts: ids.to_vec(), edges: Vec::new() };
+        Self {
+            record: archive(&ConceptRecord {
+                id: first(ids),
+                content: content.to_owned(),
+                strength: float,
+                confidence: float,
+                ..ConceptRecord::default()
+            }),
+            neighbors: archive(&Neighbors { neighbors, cursor: 0 }),
+            paths: archive(&Paths { paths: vec![path] }),
+            stats: archive(&Stats {
+                concepts: number,
+                associations: 4,
+                written: 5,
+                pending: 6,
+                uptime: number,
+                counters: vec![Counter { name: "commits".into(), value: 7 }],
+                ..Stats::default()
+            }),
+        }
+    }
+}
+
+fn first(ids: &[[u8; 16]]) -> [u8; 16] {
+    ids.first().copied().unwrap_or([7; 16])
+}
+
+fn digits(ids: &[[u8; 16]]) -> Vec<String> {
+    ids.iter().map(|id| ConceptId(*id).to_string()).collect()
+}
+
 proptest! {
     #[test]
-    fn what_bincode_writes_is_read_in_the_numbering_that_it_was_written_in((first, later, expected) in request()) {
-        let (read, _) = native_of(&bincode::serialize(&first).unwrap(), dialect(Numbering::First)).unwrap();
+    fn what_bincode_writes_is_read_in_the_numbering_that_it_was_written_in(
+        (first, later, expected) in request(),
+    ) {
+        let first = bincode::serialize(&first).unwrap();
+        let (read, _) = native_of(&first, dialect(Numbering::First)).unwrap();
         prop_assert_eq!(&read, &expected);
-        let (read, _) = native_of(&bincode::serialize(&later).unwrap(), dialect(Numbering::Later)).unwrap();
+        let later = bincode::serialize(&later).unwrap();
+        let (read, _) = native_of(&later, dialect(Numbering::Later)).unwrap();
         prop_assert_eq!(&read, &expected);
     }
 
@@ -211,69 +279,56 @@ proptest! {
         number in any::<u64>(),
         float in 0_f32..=1.0,
     ) {
-        let digits: Vec<_> = ids.iter().map(|id| ConceptId(*id).to_string()).collect();
+        let digits = digits(&ids);
         let mut sorted = digits.clone();
         sorted.sort_unstable();
         sorted.dedup();
-        let first_id = ids.first().copied().unwrap_or([7; 16]);
-        let record = ConceptRecord {
-            id: first_id, content: text.clone(), strength: float, confidence: float, ..ConceptRecord::default()
-        };
-        let neighbors = ids.iter().map(|id| Neighbor { id: *id, ..Neighbor::default() }).collect();
-        let neighbors = archive(&Neighbors { neighbors, cursor: 0 });
-        let hits = ids.iter().map(|id| SearchHit { id: *id, similarity: float }).collect();
-        let paths = archive(&Paths { paths: vec![Path { concepts: ids.clone(), edges: Vec::new() }] });
-        let stats = Stats {
-            concepts: number, associations: 4, written: 5, pending: 6, uptime: number,
-            counters: vec![Counter { name: "commits".into(), value: 7 }], ..Stats::default()
-        };
+        let Archives { record, neighbors, paths, stats } = Archives::of(&ids, &text, number, float);
+        let error = archive(&ErrorMessage { message: text.clone() });
+        let health = archive(&Health { healthy: false, status: text.clone(), uptime: number });
         let uptime_seconds = number / 1_000_000;
-        let concept_id = "a".to_owned();
+        let id = || "a".to_owned();
         macro_rules! hold {
             ($numbering:ident, $request:ident, $reply:ident) => {{
-                let learn = $request::QueryConcept { concept_id: concept_id.clone() };
+                let query = $request::QueryConcept { concept_id: id() };
                 let cases = [
-                    (learn.clone(), Status::Ok, archive(&record), $reply::QueryConceptOk {
-                        found: true, concept_id: ConceptId(first_id).to_string(), content: text.clone(),
-                        strength: float, confidence: float,
+                    (query.clone(), Status::Ok, &record, $reply::QueryConceptOk {
+                        found: true, concept_id: ConceptId(first(&ids)).to_string(),
+                        content: text.clone(), strength: float, confidence: float,
                     }),
-                    (learn.clone(), Status::NotFound, archive(&record), $reply::QueryConceptOk {
-                        found: false, concept_id: String::new(), content: String::new(), strength: 0.0, confidence: 0.0,
+                    (query.clone(), Status::NotFound, &record, $reply::QueryConceptOk {
+                        found: false, concept_id: String::new(),
+                        content: String::new(), strength: 0.0, confidence: 0.0,
                     }),
-                    (learn, Status::Busy, archive(&ErrorMessage { message: text.clone() }), $reply::Error {
-                        message: text.clone(),
-                    }),
+                    (query, Status::Busy, &error, $reply::Error { message: text.clone() }),
                     (
-                        $request::GetNeighbors { concept_id: concept_id.clone() }, Status::Ok,
-                        neighbors.clone(), $reply::GetNeighborsOk { neighbor_ids: sorted.clone() },
+                        $request::GetNeighbors { concept_id: id() }, Status::Ok, &neighbors,
+                        $reply::GetNeighborsOk { neighbor_ids: sorted.clone() },
                     ),
                     (
-                        $request::FindPath { start_id: concept_id.clone(), end_id: concept_id.clone(), max_depth: 6 },
-                        Status::Ok, paths.clone(),
+                        $request::FindPath { start_id: id(), end_id: id(), max_depth: 6 },
+                        Status::Ok, &paths,
                         $reply::FindPathOk { found: true, path: digits.clone() },
                     ),
-                    ($request::GetStats, Status::Ok, archive(&stats), $reply::StatsOk {
-                        concepts: number, edges: 4, written: 5, dropped: 0, pending: 6, reconciliations: 7,
-                        uptime_seconds,
+                    ($request::GetStats, Status::Ok, &stats, $reply::StatsOk {
+                        concepts: number, edges: 4, written: 5, dropped: 0, pending: 6,
+                        reconciliations: 7, uptime_seconds,
                     }),
-                    ($request::Flush, Status::Ok, archive(&stats), $reply::FlushOk),
-                    (
-                        $request::HealthCheck, Status::Ok,
-                        archive(&Health { healthy: false, status: text.clone(), uptime: number }),
-                        $reply::HealthCheckOk { healthy: false, status: text.clone(), uptime_seconds },
-                    ),
+                    ($request::Flush, Status::Ok, &stats, $reply::FlushOk),
+                    ($request::HealthCheck, Status::Ok, &health, $reply::HealthCheckOk {
+                        healthy: false, status: text.clone(), uptime_seconds,
+                    }),
                     (
                         $request::LearnAssociation {
-                            source_id: concept_id.clone(), target_id: concept_id.clone(), assoc_type: 0,
-                            confidence: 1.0,
+                            source_id: id(), target_id: id(), assoc_type: 0, confidence: 1.0,
                         },
-                        Status::Ok, archive(&stats), $reply::LearnAssociationOk { sequence: number },
+                        Status::Ok, &stats, $reply::LearnAssociationOk { sequence: number },
                     ),
                 ];
                 for (request, status, payload, expected) in cases {
                     let request = bincode::serialize(&request).unwrap();
                     let manner = native_of(&request, dialect(Numbering::$numbering)).unwrap().1;
-                    let made = reply(manner, status, number, &payload);
+                    let made = reply(manner, status, number, payload);
                     prop_assert_eq!(&bincode::deserialize::<$reply>(&made).unwrap(), &expected);
                     prop_assert_eq!(made, bincode::serialize(&expected).unwrap());
                 }
@@ -281,11 +336,21 @@ proptest! {
         }
         hold!(First, First, FirstReply);
         hold!(Later, Later, LaterReply);
+    }
 
-        let rows = digits.iter().map(|id| (id.clone(), float)).collect();
-        let request = bincode::serialize(&First::VectorSearch { query_vector: vec![1.0], k: 9, ef_search: 9 }).unwrap();
+    #[test]
+    fn what_a_search_found_reads_as_rows(
+        ids in prop::collection::vec(any::<[u8; 16]>(), 0..40),
+        number in any::<u64>(),
+        similarity in 0_f32..=1.0,
+    ) {
+        let request = First::VectorSearch { query_vector: vec![1.0], k: 9, ef_search: 9 };
+        let request = bincode::serialize(&request).unwrap();
         let manner = native_of(&request, dialect(Numbering::First)).unwrap().1;
+        let hits = ids.iter().map(|id| SearchHit { id: *id, similarity }).collect();
         let made = reply(manner, Status::Ok, number, &archive(&SearchHits { hits }));
-        prop_assert_eq!(made, bincode::serialize(&FirstReply::VectorSearchOk { results: rows }).unwrap());
+        let results = digits(&ids).into_iter().map(|id| (id, similarity)).collect();
+        let expected = FirstReply::VectorSearchOk { results };
+        prop_assert_eq!(made, bincode::serialize(&expected).unwrap());
     }
 }

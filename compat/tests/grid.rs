@@ -309,7 +309,11 @@ fn a_length_that_is_only_claimed_allocates_little() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 2000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn any_bytes_are_a_message_or_an_error(message in vec(any::<u8>(), 0..600)) {

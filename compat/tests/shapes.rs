@@ -94,8 +94,9 @@ fn fields_are_read_by_name_in_any_order_or_by_place() {
     }
     assert_eq!(of(json!({"LearnAssociation": ["a", "b", 3, 0.5]})).as_ref(), Ok(&expected));
     let unknown = json!({"LearnAssociation": {
-        "options": {"a": [1, {"b": null}], "c": true}, "source_id": "a", "target_id": "b", "assoc_type": 3,
-        "type": "a field like any other here", "more": [[], {}, -1, 1.5, "x"], "confidence": 0.5,
+        "options": {"a": [1, {"b": null}], "c": true}, "source_id": "a", "target_id": "b",
+        "assoc_type": 3, "type": "a field like any other here", "more": [[], {}, -1, 1.5, "x"],
+        "confidence": 0.5,
     }});
     assert_eq!(of(unknown), Ok(expected));
 }
@@ -104,8 +105,12 @@ fn fields_are_read_by_name_in_any_order_or_by_place() {
 fn what_is_left_out_or_nil_has_the_old_clients_defaults() {
     for form in [
         json!({"LearnConcept": {"concept_id": "a", "content": "b"}}),
-        json!({"LearnConcept": {"concept_id": "a", "content": "b", "embedding": null, "strength": null}}),
-        json!({"LearnConcept": {"concept_id": "a", "content": "b", "embedding": [], "namespace": null}}),
+        json!({"LearnConcept": {
+            "concept_id": "a", "content": "b", "embedding": null, "strength": null
+        }}),
+        json!({"LearnConcept": {
+            "concept_id": "a", "content": "b", "embedding": [], "namespace": null
+        }}),
         json!({"LearnConcept": ["a", "b"]}),
         json!({"LearnConcept": ["a", "b", null, null, null, {"metadata": "of a later release"}]}),
         json!({"type": "LearnConcept", "content": "b", "concept_id": "a"}),
@@ -174,9 +179,9 @@ fn floats_are_read_from_every_number_and_from_raw_bytes() {
     assert_eq!(of(json!({"LearnConcept": ["a", "b", long]})), Ok(learn(&long)), "many pieces");
     let error = native(&learn_with(b"\xc4\x03abc")).unwrap_err();
     assert_eq!(error, "embedding: 3 bytes are no whole number of 4-byte floats");
-    let strength = of(
-        json!({"LearnConcept": {"concept_id": "a", "content": "b", "strength": 2, "confidence": 0}}),
-    );
+    let strength = of(json!({"LearnConcept": {
+        "concept_id": "a", "content": "b", "strength": 2, "confidence": 0
+    }}));
     let Ok(Native::Learn(record)) = strength else { panic!("{strength:?}") };
     assert_eq!((record.strength, record.confidence), (2.0, 0.0));
 }
@@ -416,7 +421,9 @@ fn a_message_that_means_nothing_is_answered_with_what_is_wrong_in_its_own_encodi
     );
     assert_eq!(
         native(b"\xc1"),
-        Err("the request: expected a map or an operation's name, found a byte that MessagePack never uses".into(),)
+        Err("the request: expected a map or an operation's name, \
+             found a byte that MessagePack never uses"
+            .into(),)
     );
 }
 
@@ -520,7 +527,9 @@ fn one_association_is_asked_for_by_its_ends_and_answered_with_its_type_as_a_numb
         json_of(&reply(manner, Status::Ok, 5, &archive(&record))),
         json!({"GetAssociationOk": found})
     );
-    let missing = json!({"found": false, "source_id": "", "target_id": "", "assoc_type": 0, "confidence": 0.0});
+    let missing = json!({
+        "found": false, "source_id": "", "target_id": "", "assoc_type": 0, "confidence": 0.0
+    });
     assert_eq!(
         json_of(&reply(manner, Status::NotFound, 5, &[])),
         json!({"GetAssociationOk": missing})

@@ -52,7 +52,14 @@ pub(crate) struct Common {
     pub(crate) config: Option<PathBuf>,
     /// What is logged to standard error: error, warn, info, debug, trace, or a list like
     /// info,sutra_net=debug
-    #[arg(long, global = true, env = "SUTRA_LOG", value_name = "LEVEL", help_heading = COMMON, display_order = 105)]
+    #[arg(
+        long,
+        global = true,
+        env = "SUTRA_LOG",
+        value_name = "LEVEL",
+        help_heading = COMMON,
+        display_order = 105
+    )]
     pub(crate) log: Option<String>,
     /// Answer in JSON, one document for each result
     #[arg(

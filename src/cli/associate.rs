@@ -23,7 +23,13 @@ pub(crate) struct Associate {
     /// The concept that it leads to: name or id
     target: String,
     /// What it means: semantic, causal, temporal, hierarchical, compositional, or a number
-    #[arg(long = "type", value_name = "TYPE", default_value = "semantic", value_parser = field::<AssociationKind>, allow_hyphen_values = true)]
+    #[arg(
+        long = "type",
+        value_name = "TYPE",
+        default_value = "semantic",
+        value_parser = field::<AssociationKind>,
+        allow_hyphen_values = true
+    )]
     kind: AssociationKind,
     /// Its confidence, 0 to 1
     #[arg(long, value_name = "NUMBER", default_value_t = 1.0, allow_hyphen_values = true)]

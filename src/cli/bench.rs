@@ -50,8 +50,12 @@ pub(crate) fn run(bench: &args::Bench, output: Output) -> Result<Answer, Failure
         signalled.store(signal, Ordering::Relaxed);
         let is_first = !stopping.swap(true, Ordering::Relaxed);
         output.note(&match is_first {
-            true => "interrupted: what was measured follows, and the records go; a second signal ends at once".into(),
-            false => format!("ended at once: records of the bench may be left in the namespace {left}"),
+            true => "interrupted: what was measured follows, and the records go; \
+                     a second signal ends at once"
+                .into(),
+            false => {
+                format!("ended at once: records of the bench may be left in the namespace {left}")
+            }
         });
         is_first
     })?;
@@ -121,7 +125,8 @@ fn check(bench: &args::Bench) -> Result<(), Failure> {
     let files = sutra_server::allow_all_files().unwrap_or(u64::MAX);
     if bench.connections + OTHER_FILES > files {
         return Err(Failure::Host(format!(
-            "--connections {}: this process may open {files} files; use fewer connections, or raise the limit (`ulimit -n`)",
+            "--connections {}: this process may open {files} files; \
+             use fewer connections, or raise the limit (`ulimit -n`)",
             bench.connections
         )));
     }

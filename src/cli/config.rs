@@ -24,8 +24,14 @@ pub(crate) fn run(output: Output) -> Result<Answer, Failure> {
         (set(Reader::Service, service.as_ref())?, set(Reader::Client, client.as_ref())?);
     let unknown = unknown_variables();
     let value = json!({
-        "services": { "file": service, "settings": of_services.iter().map(as_json).collect::<Vec<_>>() },
-        "others": { "file": client, "settings": of_clients.iter().map(as_json).collect::<Vec<_>>() },
+        "services": {
+            "file": service,
+            "settings": of_services.iter().map(as_json).collect::<Vec<_>>(),
+        },
+        "others": {
+            "file": client,
+            "settings": of_clients.iter().map(as_json).collect::<Vec<_>>(),
+        },
         "unknown_variables": unknown,
     });
     output.answer(&value, || {
@@ -63,7 +69,13 @@ fn set(reader: Reader, file: Option<&PathBuf>) -> Result<Vec<Set>, Failure> {
 fn as_json(set: &Set) -> serde_json::Value {
     let value = Some(&set.value).filter(|value| !value.is_empty());
     let Setting { key, variable, commands, .. } = &set.setting;
-    json!({ "setting": key, "value": value, "from": set.from, "variable": variable, "commands": commands })
+    json!({
+        "setting": key,
+        "value": value,
+        "from": set.from,
+        "variable": variable,
+        "commands": commands,
+    })
 }
 
 fn section(commands: &str, file: Option<&PathBuf>, all: &[Set]) -> String {

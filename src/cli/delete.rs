@@ -19,7 +19,12 @@ pub(crate) async fn run(
     let deleted = client.namespace(&delete.place.namespace).delete(&delete.concept).await?;
     let is_any = deleted != Deleted::default();
     let Deleted { concept, associations } = deleted;
-    let value = json!({ "deleted": is_any, "name": delete.concept, "concept": concept, "associations": associations });
+    let value = json!({
+        "deleted": is_any,
+        "name": delete.concept,
+        "concept": concept,
+        "associations": associations,
+    });
     output.answer(&value, || match is_any {
         true => words(&name(&delete.concept), deleted),
         false => not_known(&[&delete.concept], &delete.place.namespace),

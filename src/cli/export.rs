@@ -29,13 +29,12 @@ use format::Format;
 use walk::{Scope, Walk};
 
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Example:\n  sutra export n02084071 --format graphml --within 2 --output dog.graphml\n\n\
+#[command(after_help = "Example:\n  \
+    sutra export n02084071 --format graphml --within 2 --output dog.graphml\n\n\
     graphml is for Gephi, yEd, Cytoscape or networkx. dot is for Graphviz. jsonl is what \
-    `sutra import` reads. Without NAME the whole namespace is written, as jsonl. It leaves out the times of \
-    writing, and associations between two concepts that are not learned. What is changed meanwhile \
-    may be in it or not."
-)]
+    `sutra import` reads. Without NAME the whole namespace is written, as jsonl. It leaves out the \
+    times of writing, and associations between two concepts that are not learned. What is changed \
+    meanwhile may be in it or not.")]
 pub(crate) struct Export {
     /// The concept whose neighbourhood is exported: name or id. Without it, the whole namespace
     #[arg(value_name = "NAME")]
@@ -44,10 +43,22 @@ pub(crate) struct Export {
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: FileFormat,
     /// How many associations the neighbourhood reaches; 2 by default
-    #[arg(long, value_name = "N", requires = "concept", value_parser = count::<0, { u32::MAX as u64 }>, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "concept",
+        value_parser = count::<0, { u32::MAX as u64 }>,
+        allow_hyphen_values = true
+    )]
     within: Option<u64>,
     /// At most this many concepts, the nearest ones; 10,000 by default
-    #[arg(long, value_name = "N", requires = "concept", value_parser = count::<1, 10_000_000>, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "concept",
+        value_parser = count::<1, 10_000_000>,
+        allow_hyphen_values = true
+    )]
     max_concepts: Option<u64>,
     /// The file to write; - for standard output. A file that exists is replaced when the export is
     /// complete, and keeps its permissions
@@ -99,7 +110,8 @@ pub(crate) async fn run(
     let (scope, cut) = match &export.concept {
         None if export.format == FileFormat::Jsonl => (Scope::Namespace, false),
         None => {
-            let problem = "a whole namespace is exported as jsonl only: name the concept whose neighbourhood is meant";
+            let problem = "a whole namespace is exported as jsonl only: \
+                           name the concept whose neighbourhood is meant";
             return Err(Failure::Usage(problem.into()));
         }
         Some(concept) => {
@@ -144,7 +156,10 @@ fn tell(summary: &Summary, export: &Export, to_file: bool, output: Output) -> Re
         words.push_str(&format!(" to {}", export.output.display()));
     }
     if summary.cut {
-        words.push_str("; the neighbourhood has more concepts: raise --max-concepts, or ask for less with --within");
+        words.push_str(
+            "; the neighbourhood has more concepts: \
+             raise --max-concepts, or ask for less with --within",
+        );
     }
     match to_file {
         true => output.answer(summary, || words),

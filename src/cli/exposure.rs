@@ -12,8 +12,8 @@ pub(crate) fn warn(port: &str, addresses: &[SocketAddr], may: &str) {
         };
         tracing::warn!(
             %address,
-            "the {port} port is open: {anyone} {may}. There is no password and no encryption: listen on a loopback \
-             address, or keep others out with a firewall"
+            "the {port} port is open: {anyone} {may}. There is no password and no encryption: \
+             listen on a loopback address, or keep others out with a firewall"
         );
     }
 }

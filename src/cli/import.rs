@@ -49,15 +49,17 @@ use survey::survey;
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  sutra import tests/data/wordnet\n\n\
     A line is a concept:\n  \
-    {\"id\": NAME, \"content\": TEXT, \"embedding\"?: [..], \"strength\"?, \"confidence\"?, \"namespace\"?}\n\
+    {\"id\": NAME, \"content\": TEXT, \"embedding\"?: [..], \"strength\"?, \"confidence\"?, \
+    \"namespace\"?}\n\
     or an association:\n  \
-    {\"source\": NAME, \"target\": NAME, \"type\"?: NAME|NUMBER, \"confidence\"?, \"namespace\"?}\n\n\
-    Embeddings may be in a file beside: FILE.npy for FILE.jsonl, or embeddings.npy. Row i is that of \
-    concept i, in real numbers of any type. The first embedding of a namespace decides how many \
+    {\"source\": NAME, \"target\": NAME, \"type\"?: NAME|NUMBER, \"confidence\"?, \
+    \"namespace\"?}\n\n\
+    Embeddings may be in a file beside: FILE.npy for FILE.jsonl, or embeddings.npy. Row i is that \
+    of concept i, in real numbers of any type. The first embedding of a namespace decides how many \
     numbers all of them have.\n\n\
-    Files may be compressed by gzip or zstd (.jsonl.gz, .jsonl.zst), in UTF-8 or UTF-16. Pipes and \
-    standard input are first read to their end, into a temporary file. --timeout says how long each \
-    wait for them may take.\n\n\
+    Files may be compressed by gzip or zstd (.jsonl.gz, .jsonl.zst), in UTF-8 or UTF-16. Pipes \
+    and standard input are first read to their end, into a temporary file. --timeout says how long \
+    each wait for them may take.\n\n\
     Importing again writes only what is new or different. It replaces the whole record: a line \
     without an embedding drops the one that is stored. A concept that a line names by its id keeps \
     its name. Of several lines about the same concept or association the last one counts. Ctrl-C \

@@ -21,7 +21,8 @@ use crate::words::{counted, first_line};
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  sutra learn dog \"a domesticated carnivore\"\n  \
-    sutra learn dog \"a domesticated carnivore\" --namespace pets --embedding \"[0.1, 0.2, 0.3]\"\n\n\
+    sutra learn dog \"a domesticated carnivore\" --namespace pets \
+    --embedding \"[0.1, 0.2, 0.3]\"\n\n\
     Learning a concept again replaces its whole record: content, embedding, strength and \
     confidence, even those that are not given. Only its associations stay. The answer says what \
     was replaced. Without --without-embedding no embedding is dropped. A concept that is learned \
@@ -94,8 +95,8 @@ pub(crate) async fn run(client: &Client, learn: &Learn, output: Output) -> Resul
     let numbers = earlier.as_ref().map_or(0, |earlier| earlier.embedding.len());
     if numbers > 0 && embedding.is_empty() && !learn.without_embedding {
         return Err(Failure::Refused(format!(
-            "{} has an embedding of {}, which this would drop: learning replaces the whole record. Give it again with \
-             --embedding, or drop it with --without-embedding",
+            "{} has an embedding of {}, which this would drop: learning replaces the whole record. \
+             Give it again with --embedding, or drop it with --without-embedding",
             name(called),
             counted(numbers as u64, "number")
         )));

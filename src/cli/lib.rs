@@ -79,7 +79,10 @@ fn run(arguments: Arguments, file: Option<PathBuf>, output: Output) -> Result<An
     let Arguments { common, command } = arguments;
     logging::start(common.log.as_deref(), command.is_service())?;
     if let Some(file) = file {
-        tracing::info!(file = %file.display(), "settings are read from a file; `sutra config` shows them");
+        tracing::info!(
+            file = %file.display(),
+            "settings are read from a file; `sutra config` shows them"
+        );
     }
     command.check()?;
     match command {

@@ -17,7 +17,11 @@ pub(crate) fn log_line(level: &str, message: &str, fields: &Value) -> Vec<u8> {
     let mut line = if is_for_people() {
         format!("{at:.6} {level:>5} {message} {fields}")
     } else {
-        let mut line = serde_json::json!({ "timestamp": format!("{at:.6}"), "level": level, "message": message });
+        let mut line = serde_json::json!({
+            "timestamp": format!("{at:.6}"),
+            "level": level,
+            "message": message,
+        });
         if let (Value::Object(line), Value::Object(fields)) = (&mut line, fields) {
             line.extend(fields.clone());
         }

@@ -23,15 +23,20 @@ use crate::values::{Way, count, field, share};
 use crate::words::{counted, first_line, shortest};
 
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Example:\n  sutra neighbors n02084071 --type hierarchical --direction in --limit 10\n\n\
-    Each line is an association. A neighbour with several of them has several lines."
-)]
+#[command(after_help = "Example:\n  \
+    sutra neighbors n02084071 --type hierarchical --direction in --limit 10\n\n\
+    Each line is an association. A neighbour with several of them has several lines.")]
 pub(crate) struct Neighbors {
     #[command(flatten)]
     named: Named,
     /// Only associations of these types, separated by commas
-    #[arg(long = "type", value_name = "TYPE", value_delimiter = ',', value_parser = field::<AssociationKind>, allow_hyphen_values = true)]
+    #[arg(
+        long = "type",
+        value_name = "TYPE",
+        value_delimiter = ',',
+        value_parser = field::<AssociationKind>,
+        allow_hyphen_values = true
+    )]
     kinds: Vec<AssociationKind>,
     /// Only associations that lead this way
     #[arg(long, value_enum, default_value = "both")]
@@ -40,7 +45,13 @@ pub(crate) struct Neighbors {
     #[arg(long, value_name = "NUMBER", default_value_t = 0.0, allow_hyphen_values = true)]
     min_confidence: f32,
     /// At most this many associations; 0 for all
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = count::<0, { u64::MAX }>, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 50,
+        value_parser = count::<0, { u64::MAX }>,
+        allow_hyphen_values = true
+    )]
     limit: u64,
 }
 

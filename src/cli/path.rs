@@ -19,8 +19,8 @@ use crate::words::{counted, first_line, shortest};
 
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  sutra path n02084071 n02264232 --max-depth 8\n\n\
-    Each line is an association of the path. --> follows it from source to target, <-- from target to source. \
-    Exits with 1 where there is no such path.")]
+    Each line is an association of the path. --> follows it from source to target, <-- from target \
+    to source. Exits with 1 where there is no such path.")]
 pub(crate) struct Path {
     /// Where it starts: name or id
     #[arg(value_name = "FROM")]
@@ -29,22 +29,46 @@ pub(crate) struct Path {
     #[arg(value_name = "TO")]
     end: String,
     /// Only paths of at most this many associations
-    #[arg(long, value_name = "N", default_value_t = u64::from(PathQuery::DEFAULT_MAX_DEPTH), value_parser = count::<0, { u32::MAX as u64 }>, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = u64::from(PathQuery::DEFAULT_MAX_DEPTH),
+        value_parser = count::<0, { u32::MAX as u64 }>,
+        allow_hyphen_values = true
+    )]
     max_depth: u64,
     /// Only over associations of these types, separated by commas
-    #[arg(long = "type", value_name = "TYPE", value_delimiter = ',', value_parser = field::<AssociationKind>, allow_hyphen_values = true)]
+    #[arg(
+        long = "type",
+        value_name = "TYPE",
+        value_delimiter = ',',
+        value_parser = field::<AssociationKind>,
+        allow_hyphen_values = true
+    )]
     kinds: Vec<AssociationKind>,
     /// Only over associations followed this way
     #[arg(long, value_enum, default_value = "both")]
     direction: Way,
     /// Up to this many paths, all equally short
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = count::<1, { limits::MAX_ALTERNATIVES as u64 }>, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = count::<1, { limits::MAX_ALTERNATIVES as u64 }>,
+        allow_hyphen_values = true
+    )]
     alternatives: u64,
     /// The path whose product of confidences is greatest, instead of the shortest
     #[arg(long, conflicts_with = "alternatives")]
     most_confident: bool,
     /// How many concepts the server may visit before it gives up; 0 for the server's own limit
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = count::<0, { u32::MAX as u64 }>, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        value_parser = count::<0, { u32::MAX as u64 }>,
+        allow_hyphen_values = true
+    )]
     max_visited: u64,
     #[command(flatten)]
     place: Place,

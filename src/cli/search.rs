@@ -24,8 +24,8 @@ const LEAST_WIDTH: u64 = 100;
 #[command(
     group = ArgGroup::new("what").args(["like", "vector"]).required(true),
     after_help = "Example:\n  sutra search --like n02084071 -k 5\n\n\
-    Each line is a concept's cosine similarity, name and first line of content. The most alike comes first. \
-    Exits with 1 where nothing is found."
+    Each line is a concept's cosine similarity, name and first line of content. The most alike \
+    comes first. Exits with 1 where nothing is found."
 )]
 pub(crate) struct Search {
     /// Find what is like this concept, by its stored embedding. The concept itself is left out
@@ -35,11 +35,24 @@ pub(crate) struct Search {
     #[arg(long, value_name = "FILE|JSON", allow_hyphen_values = true)]
     vector: Option<String>,
     /// At most this many concepts
-    #[arg(short, long = "count", value_name = "N", default_value_t = u64::from(SearchQuery::DEFAULT_K), value_parser = count::<1, { limits::MAX_RESULTS as u64 - 1 }>, allow_hyphen_values = true)]
+    #[arg(
+        short,
+        long = "count",
+        value_name = "N",
+        default_value_t = u64::from(SearchQuery::DEFAULT_K),
+        value_parser = count::<1, { limits::MAX_RESULTS as u64 - 1 }>,
+        allow_hyphen_values = true
+    )]
     k: u64,
     /// How many candidates the index looks at; less than 100 is taken for 100. More of them find
     /// more of the true best, and take longer
-    #[arg(long, value_name = "N", default_value_t = LEAST_WIDTH, value_parser = count::<0, { limits::MAX_SEARCH_WIDTH as u64 }>, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = LEAST_WIDTH,
+        value_parser = count::<0, { limits::MAX_SEARCH_WIDTH as u64 }>,
+        allow_hyphen_values = true
+    )]
     ef_search: u64,
     /// Only concepts of at least this strength
     #[arg(long, value_name = "NUMBER", default_value_t = 0.0, allow_hyphen_values = true)]
@@ -51,7 +64,13 @@ pub(crate) struct Search {
     #[arg(long, value_name = "NAME", requires = "within")]
     near: Option<String>,
     /// How many associations that neighbourhood reaches
-    #[arg(long, value_name = "N", requires = "near", value_parser = count::<0, { u32::MAX as u64 }>, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "near",
+        value_parser = count::<0, { u32::MAX as u64 }>,
+        allow_hyphen_values = true
+    )]
     within: Option<u64>,
     /// Compare with every vector instead of asking the index
     #[arg(long)]

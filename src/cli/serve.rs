@@ -33,20 +33,32 @@ const IMPORT_TIMEOUT: Duration = Duration::from_secs(10);
 const IMPORT_END: Duration = Duration::from_secs(5);
 
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Example:\n  sutra serve --data sutra-data --listen 127.0.0.1:50050 --import tests/data/wordnet"
-)]
+#[command(after_help = "Example:\n  \
+    sutra serve --data sutra-data --listen 127.0.0.1:50050 --import tests/data/wordnet")]
 pub(crate) struct Serve {
     /// The data folder; created if it does not exist
     #[arg(long, env = "SUTRA_DATA", value_name = "FOLDER", default_value = "sutra-data")]
     data: PathBuf,
     /// Addresses to listen on, separated by commas
-    #[arg(long, env = "SUTRA_LISTEN", value_name = "ADDRESS", value_delimiter = ',', default_value = DEFAULT_SERVER, value_parser = address)]
+    #[arg(
+        long,
+        env = "SUTRA_LISTEN",
+        value_name = "ADDRESS",
+        value_delimiter = ',',
+        default_value = DEFAULT_SERVER,
+        value_parser = address
+    )]
     listen: Vec<SocketAddr>,
     /// Addresses for clients of the old protocol (msgpack and bincode), separated by commas, or
     /// off. 0.0.0.0:50051,[::]:50051 is every IPv4 and every IPv6 address
     #[allow(rustdoc::broken_intra_doc_links, reason = "the help prints it as it stands")]
-    #[arg(long, env = "SUTRA_COMPAT", value_name = "ADDRESS|off", value_delimiter = ',', default_value = DEFAULT_COMPAT)]
+    #[arg(
+        long,
+        env = "SUTRA_COMPAT",
+        value_name = "ADDRESS|off",
+        value_delimiter = ',',
+        default_value = DEFAULT_COMPAT
+    )]
     compat: Vec<OptionalPort>,
     /// How those clients number their bincode requests: as in the first TCP release, or as in
     /// those from late October 2025 on
@@ -80,7 +92,13 @@ pub(crate) struct Serve {
     #[arg(long, env = "SUTRA_IMPORT", value_name = "FOLDER")]
     import: Option<PathBuf>,
     /// Close connections that are silent for this long (90, 30s, 5m); never by default
-    #[arg(long, env = "SUTRA_IDLE_TIMEOUT", value_name = "TIME", value_parser = some_duration, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        env = "SUTRA_IDLE_TIMEOUT",
+        value_name = "TIME",
+        value_parser = some_duration,
+        allow_hyphen_values = true
+    )]
     idle_timeout: Option<Duration>,
     /// Let the scheduler move the threads between CPUs, for hosts with a CPU quota
     #[arg(long, env = "SUTRA_NO_PIN", value_parser = BoolishValueParser::new())]

@@ -55,7 +55,8 @@ pub(crate) fn field<T: FromStr<Err = PayloadError>>(text: &str) -> Result<T, Str
 
 /// An address of this host to listen on.
 pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
-    let expected = "expected an IP address of this host and a port, like 127.0.0.1:50050, 0.0.0.0:50050 or [::1]:50050";
+    let expected = "expected an IP address of this host and a port, like 127.0.0.1:50050, \
+                    0.0.0.0:50050 or [::1]:50050";
     text.parse().map_err(|_| match text.rsplit_once(':') {
         Some((host, _))
             if host.contains(|c: char| c.is_alphabetic()) && !host.contains(['[', ':', '/']) =>

@@ -19,9 +19,12 @@ pub(crate) fn vector(flag: &str, given: &str, patience: Duration) -> Result<Vec<
     let in_file = !given.trim_start().starts_with('[');
     let list = if in_file {
         text::read(Path::new(given), MAX_FILE, patience).map_err(|error| match error.kind() {
-            ErrorKind::TimedOut => Failure::Host(format!("{flag}: {given}: {error}; --timeout waits longer")),
+            ErrorKind::TimedOut => {
+                Failure::Host(format!("{flag}: {given}: {error}; --timeout waits longer"))
+            }
             _ => wrong(format!(
-                "cannot read the file {given}: {error}; give a JSON list of numbers, like [0.1, 0.2], or a file that holds one"
+                "cannot read the file {given}: {error}; \
+                 give a JSON list of numbers, like [0.1, 0.2], or a file that holds one"
             )),
         })?
     } else {

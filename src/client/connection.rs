@@ -174,8 +174,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_left_a_call_without_an_answer_is_tried_first_and_one_that_has_ended_is_not_used()
-     {
+    async fn a_connection_that_left_a_call_unanswered_is_tried_first_and_an_ended_one_is_not_used()
+    {
         let (connection, peer) = connection().await;
         let connection = Arc::new(connection);
         let deadline = Deadline::of(Opcode::Stats, Duration::ZERO);

@@ -24,7 +24,8 @@ pub enum ClientError {
     InvalidName(#[from] InvalidId),
     /// The request's payload is longer than this server takes. It was not sent.
     #[error(
-        "the {operation} request takes {length} bytes, the server takes {limit}; shorten its content or embedding"
+        "the {operation} request takes {length} bytes, the server takes {limit}; \
+         shorten its content or embedding"
     )]
     TooLarge {
         /// The operation.
@@ -60,7 +61,8 @@ pub enum ClientError {
     },
     /// The time that the call may take in all is over. A write may still take effect.
     #[error(
-        "no answer to {operation} from {endpoint} within {timeout:?}; is the server overloaded, stopped, or out of reach?"
+        "no answer to {operation} from {endpoint} within {timeout:?}; is the server overloaded, \
+         stopped, or out of reach?"
     )]
     TimedOut {
         /// What was asked for.
@@ -80,7 +82,8 @@ pub enum ClientError {
     },
     /// The peer's bytes break the protocol; the connection was given up.
     #[error(
-        "{endpoint} does not speak this protocol as it should: {problem}; is this the server's native port?"
+        "{endpoint} does not speak this protocol as it should: {problem}; \
+         is this the server's native port?"
     )]
     Protocol {
         /// Which server.

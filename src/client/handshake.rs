@@ -69,8 +69,8 @@ pub(crate) fn answer(endpoint: &str, reply: &Reply) -> Result<(ServerInfo, u16),
     let fingerprint = hello.fingerprint.to_native();
     if fingerprint != FINGERPRINT || hello.version != VERSION {
         let problem = format!(
-            "the server speaks version {} with schema {fingerprint:016x}, this client version {VERSION} with schema \
-             {FINGERPRINT:016x}",
+            "the server speaks version {} with schema {fingerprint:016x}, \
+             this client version {VERSION} with schema {FINGERPRINT:016x}",
             hello.version
         );
         return Err(ClientError::Incompatible { endpoint: endpoint.to_owned(), problem });
@@ -168,11 +168,13 @@ mod tests {
             read(|out| encode_archive(out, header, &ErrorMessage { message: "not today".into() }))
                 .unwrap_err()
         };
-        assert!(
-            matches!(refusal(Status::Unauthorized), ClientError::Refused { message, .. } if message == "not today")
-        );
-        assert!(
-            matches!(refusal(Status::UnsupportedVersion), ClientError::Incompatible { problem, .. } if problem.contains("not today"))
-        );
+        assert!(matches!(
+            refusal(Status::Unauthorized),
+            ClientError::Refused { message, .. } if message == "not today"
+        ));
+        assert!(matches!(
+            refusal(Status::UnsupportedVersion),
+            ClientError::Incompatible { problem, .. } if problem.contains("not today")
+        ));
     }
 }

@@ -98,7 +98,13 @@ impl Slot {
             Err(error) => {
                 making.failures = making.failures.saturating_add(1);
                 let wait = backoff::delay(making.failures);
-                tracing::debug!(endpoint = name(), failures = making.failures, ?wait, %error, "no connection");
+                tracing::debug!(
+                    endpoint = name(),
+                    failures = making.failures,
+                    ?wait,
+                    %error,
+                    "no connection"
+                );
                 making.not_before = Some(Instant::now() + wait);
                 making.error = Some(error.clone());
                 Err(error)
@@ -115,7 +121,11 @@ async fn answers(connection: &Arc<Connection>, deadline: &Deadline) -> bool {
         Err(error) => Err(error),
     };
     if let Err(error) = &answer {
-        tracing::debug!(endpoint = connection.endpoint(), %error, "a doubtful connection did not pass its check");
+        tracing::debug!(
+            endpoint = connection.endpoint(),
+            %error,
+            "a doubtful connection did not pass its check"
+        );
         return false;
     }
     connection.trust();

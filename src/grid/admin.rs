@@ -39,7 +39,8 @@ const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-
 pub enum AdminError {
     /// The address can't be listened on.
     #[error(
-        "admin port: can't listen on {address}: {source}; --admin gives this port another address, --admin off serves none"
+        "admin port: can't listen on {address}: {source}; --admin gives this port another address, \
+         --admin off serves none"
     )]
     Listen {
         /// The address.

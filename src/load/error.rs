@@ -26,13 +26,14 @@ pub enum LoadError {
     },
     /// No file descriptors left for connections.
     #[error(
-        "too many open files for so many connections; use fewer, or raise the limit where the load runs (`ulimit -n`)"
+        "too many open files for so many connections; \
+         use fewer, or raise the limit where the load runs (`ulimit -n`)"
     )]
     FileLimit,
     /// A new connection was accepted and then left alone.
     #[error(
-        "{address} has not answered a new connection in time; is it stopped, overloaded, or at its limit on open files \
-         (`ulimit -n` where it runs)?"
+        "{address} has not answered a new connection in time; is it stopped, overloaded, \
+         or at its limit on open files (`ulimit -n` where it runs)?"
     )]
     NoAnswer {
         /// The server.
@@ -50,7 +51,8 @@ pub enum LoadError {
     },
     /// The server speaks another schema.
     #[error(
-        "{address} speaks another schema: {problem}; use a server and a load generator of the same version"
+        "{address} speaks another schema: {problem}; \
+         use a server and a load generator of the same version"
     )]
     Schema {
         /// The server.
@@ -83,7 +85,8 @@ pub enum LoadError {
     },
     /// No reply for a long time.
     #[error(
-        "{address} left {unanswered} requests on connection {connection} without a reply for {waited:?}"
+        "{address} left {unanswered} requests on connection {connection} without a reply \
+         for {waited:?}"
     )]
     Silent {
         /// The server.

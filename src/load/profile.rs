@@ -101,7 +101,8 @@ impl fmt::Display for Profile {
         if *requests == 0 {
             return write!(
                 f,
-                "profile     no request was in a timed turn (about one turn in 64 is): ask for a longer --duration"
+                "profile     no request was in a timed turn (about one turn in 64 is): \
+                 ask for a longer --duration"
             );
         }
         write!(f, "profile     {requests} requests in {turns} timed turns, one turn in about 64:")?;

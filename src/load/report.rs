@@ -304,7 +304,8 @@ impl fmt::Display for Report {
             let us = |ns: u64| ns as f64 / 1000.0;
             write!(
                 f,
-                "\nlatency     p50 {:.1} µs   p90 {:.1} µs   p99 {:.1} µs   p99.9 {:.1} µs   max {:.1} µs",
+                "\nlatency     p50 {:.1} µs   p90 {:.1} µs   p99 {:.1} µs   \
+                 p99.9 {:.1} µs   max {:.1} µs",
                 us(latency.p50_ns),
                 us(latency.p90_ns),
                 us(latency.p99_ns),
@@ -323,7 +324,8 @@ impl fmt::Display for Report {
             let longest = self.longest_stall_ns as f64 / 1e9;
             write!(
                 f,
-                "\nstalls      {} without any answer for a second or longer, at most {longest:.1} s",
+                "\nstalls      {} without any answer for a second or longer, \
+                 at most {longest:.1} s",
                 self.stalls
             )?;
         }

@@ -199,7 +199,10 @@ fn a_reply_to_a_request_that_was_never_made_fails_the_run() {
     });
     let error = run(&plan(address, 1, 1, 10), vec![Health], None).unwrap_err();
     assert!(
-        matches!(&error, LoadError::Wrong { problem, .. } if problem.contains("no request in flight")),
+        matches!(
+            &error,
+            LoadError::Wrong { problem, .. } if problem.contains("no request in flight")
+        ),
         "{error}"
     );
 }

@@ -67,8 +67,8 @@ fn check(frame: &Frame<'_>, cores: usize) -> Greeting {
         || hello.fingerprint != FINGERPRINT
     {
         let message = format!(
-            "client speaks versions {} to {} with schema {:016x}, server speaks version {VERSION} with schema \
-             {FINGERPRINT:016x}; use a client and a server of the same release",
+            "client speaks versions {} to {} with schema {:016x}, server speaks version {VERSION} \
+             with schema {FINGERPRINT:016x}; use a client and a server of the same release",
             hello.lowest_version, hello.highest_version, hello.fingerprint
         );
         return Greeting::Refused { status: Status::UnsupportedVersion, request, message };

@@ -28,8 +28,8 @@ const PROBES: Duration = Duration::from_secs(15);
 pub enum ListenError {
     /// Somebody else listens there.
     #[error(
-        "{address} is in use by another process, or by a connection that the system gave this port as its own (ss -tanp shows it); stop \
-         that, or listen elsewhere with --listen ADDRESS"
+        "{address} is in use by another process, or by a connection that the system gave this port \
+         as its own (ss -tanp shows it); stop that, or listen elsewhere with --listen ADDRESS"
     )]
     InUse {
         /// The address.
@@ -37,7 +37,8 @@ pub enum ListenError {
     },
     /// Anything else.
     #[error(
-        "can't listen on {address}: {source}; give an address of this host, and a port above 1023 unless the process may use lower ones"
+        "can't listen on {address}: {source}; give an address of this host, \
+         and a port above 1023 unless the process may use lower ones"
     )]
     Failed {
         /// The address.

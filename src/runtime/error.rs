@@ -14,7 +14,8 @@ use thiserror::Error;
 pub enum RuntimeError {
     /// `kernel.io_uring_disabled` is 1 or 2.
     #[error(
-        "io_uring is switched off on this host (kernel.io_uring_disabled={setting}): as root run `sysctl kernel.io_uring_disabled=0`"
+        "io_uring is switched off on this host (kernel.io_uring_disabled={setting}): \
+         as root run `sysctl kernel.io_uring_disabled=0`"
     )]
     Disabled {
         /// The value of the sysctl: 1 bars unprivileged processes, 2 bars all.
@@ -23,9 +24,10 @@ pub enum RuntimeError {
     /// `io_uring_setup` is refused although the host allows it: a seccomp filter, as containers
     /// have.
     #[error(
-        "io_uring is blocked for this process ({source}), usually by a container's seccomp profile: allow io_uring_setup, \
-         io_uring_enter and io_uring_register in it (Docker and Podman: --security-opt seccomp=PROFILE.json, or \
-         seccomp=unconfined; Kubernetes: securityContext.seccompProfile)"
+        "io_uring is blocked for this process ({source}), usually by a container's \
+         seccomp profile: allow io_uring_setup, io_uring_enter and io_uring_register in it \
+         (Docker and Podman: --security-opt seccomp=PROFILE.json, or seccomp=unconfined; \
+         Kubernetes: securityContext.seccompProfile)"
     )]
     Blocked {
         /// What `io_uring_setup` answered.
@@ -33,8 +35,8 @@ pub enum RuntimeError {
     },
     /// The kernel has no memory for the ring, or the limit on locked memory is too small.
     #[error(
-        "{what}: not enough lockable memory (limit {limit}): raise it (`ulimit -l unlimited`, systemd LimitMEMLOCK=infinity, \
-         Docker --ulimit memlock=-1), or run fewer cores"
+        "{what}: not enough lockable memory (limit {limit}): raise it (`ulimit -l unlimited`, \
+         systemd LimitMEMLOCK=infinity, Docker --ulimit memlock=-1), or run fewer cores"
     )]
     LockedMemory {
         /// What was being set up.
@@ -58,8 +60,8 @@ pub enum RuntimeError {
     },
     /// A CPU was asked for that this process may not use.
     #[error(
-        "CPU {cpu} is not available to this process, which may use {available:?} (affinity mask): choose among these, or \
-         switch pinning off"
+        "CPU {cpu} is not available to this process, which may use {available:?} (affinity mask): \
+         choose among these, or switch pinning off"
     )]
     CpuNotAvailable {
         /// The CPU that was asked for.
@@ -69,7 +71,8 @@ pub enum RuntimeError {
     },
     /// More pinned cores than CPUs.
     #[error(
-        "{cores} cores were asked for and this process may use {available} CPUs: ask for fewer, or switch pinning off"
+        "{cores} cores were asked for and this process may use {available} CPUs: \
+         ask for fewer, or switch pinning off"
     )]
     TooManyCores {
         /// How many were asked for.
@@ -79,7 +82,8 @@ pub enum RuntimeError {
     },
     /// The kernel refused to pin a thread.
     #[error(
-        "could not pin a thread to CPU {cpu}: check the affinity mask (taskset, cpuset), or switch pinning off"
+        "could not pin a thread to CPU {cpu}: check the affinity mask (taskset, cpuset), \
+         or switch pinning off"
     )]
     Pin {
         /// The CPU.

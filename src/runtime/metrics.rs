@@ -101,7 +101,8 @@ impl fmt::Display for Features {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "Linux {}, io_uring with DEFER_TASKRUN and SINGLE_ISSUER, {}/{} entries, {} receive buffers of {} bytes, {}, {}",
+            "Linux {}, io_uring with DEFER_TASKRUN and SINGLE_ISSUER, {}/{} entries, \
+             {} receive buffers of {} bytes, {}, {}",
             self.kernel,
             self.ring_entries,
             self.completion_entries,

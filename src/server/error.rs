@@ -23,8 +23,8 @@ pub enum ServerError {
     Store(#[from] StoreError),
     /// Fewer open files are allowed than a server of this size needs.
     #[error(
-        "this process may open {limit} files, a server with {cores} cores needs {needed} and one more for each connection; raise \
-         the limit (`ulimit -n`, systemd LimitNOFILE=)"
+        "this process may open {limit} files, a server with {cores} cores needs {needed} and one \
+         more for each connection; raise the limit (`ulimit -n`, systemd LimitNOFILE=)"
     )]
     FileLimit {
         /// What is allowed.
@@ -36,7 +36,8 @@ pub enum ServerError {
     },
     /// Two addresses to listen on are one.
     #[error(
-        "this server is to listen on {earlier} and on {address}, which take the same port; leave one of them out of --listen and --compat"
+        "this server is to listen on {earlier} and on {address}, which take the same port; \
+         leave one of them out of --listen and --compat"
     )]
     ListenTwice {
         /// The one that comes too late.
@@ -46,7 +47,8 @@ pub enum ServerError {
     },
     /// No address to listen on, or far too many.
     #[error(
-        "this server is to listen on {count} addresses; give it 1 to {most} with --listen and --compat"
+        "this server is to listen on {count} addresses; \
+         give it 1 to {most} with --listen and --compat"
     )]
     Ports {
         /// How many there are.
@@ -56,8 +58,8 @@ pub enum ServerError {
     },
     /// More cores than there are CPUs.
     #[error(
-        "--cores {wanted}: this process may use the CPUs {available}, one for each core; ask for fewer, or add --no-pin to let \
-         cores share CPUs"
+        "--cores {wanted}: this process may use the CPUs {available}, one for each core; \
+         ask for fewer, or add --no-pin to let cores share CPUs"
     )]
     TooManyCores {
         /// How many were asked for.
@@ -75,7 +77,8 @@ pub enum ServerError {
     },
     /// CPUs that are not this process's.
     #[error(
-        "--cores {wanted}: this process may use the CPUs {available}; choose among these, or change its affinity"
+        "--cores {wanted}: this process may use the CPUs {available}; \
+         choose among these, or change its affinity"
     )]
     Cores {
         /// What was asked for.

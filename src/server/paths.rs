@@ -392,7 +392,8 @@ fn answer(
         found.first().filter(|route| route.concepts.len() > MOST_CONCEPTS)
     {
         let message = format!(
-            "the path found has {} concepts, and a reply holds at most {MOST_CONCEPTS}; ask for one of less max_depth",
+            "the path found has {} concepts, and a reply holds at most {MOST_CONCEPTS}; \
+             ask for one of less max_depth",
             concepts.len()
         );
         return core.refuse(cx, ticket, Status::InvalidArgument, message);

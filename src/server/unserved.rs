@@ -13,7 +13,8 @@ pub(crate) fn refuse(cx: &mut Context<'_, Message>, request: &Request<'_>, opcod
             cx.refuse(to, Status::InvalidArgument, "Hello was said already on this connection");
         }
         Some(_) => {
-            let message = "this is a storage server; ask the grid's master (127.0.0.1:7001 unless told otherwise)";
+            let message = "this is a storage server; \
+                           ask the grid's master (127.0.0.1:7001 unless told otherwise)";
             cx.refuse(to, Status::NotServed, message);
         }
         None => {

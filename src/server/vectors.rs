@@ -248,7 +248,8 @@ fn check(wanted: &ArchivedSearchRequest, dimension: Option<u32>) -> Result<(), S
         Some(dimension) if dimension as usize != length => {
             let plural = if length == 1 { "" } else { "s" };
             Err(format!(
-                "vector has {length} number{plural}, the embeddings of its namespace have {dimension}"
+                "vector has {length} number{plural}, \
+                 the embeddings of its namespace have {dimension}"
             ))
         }
         _ => Ok(()),

@@ -21,7 +21,8 @@ pub enum StoreError {
     },
     /// Another process has the folder open.
     #[error(
-        "{} is in use by {holder}; stop that server, or give this one a folder of its own with --data",
+        "{} is in use by {holder}; \
+         stop that server, or give this one a folder of its own with --data",
         .folder.display()
     )]
     Locked {
@@ -32,8 +33,9 @@ pub enum StoreError {
     },
     /// A file does not hold what was written to it.
     #[error(
-        "{} is damaged at byte {offset}: {what}. Nothing was changed. Check the disk, and put back the file as it was; or, where the \
-         folder was copied while its server ran, stop that server and copy it again",
+        "{} is damaged at byte {offset}: {what}. Nothing was changed. Check the disk, \
+         and put back the file as it was; or, where the folder was copied while its server ran, \
+         stop that server and copy it again",
         .file.display()
     )]
     Damage {
@@ -46,8 +48,9 @@ pub enum StoreError {
     },
     /// A segment of the log is not there.
     #[error(
-        "{} is missing, and the log cannot be read without it. Nothing was changed. Put the file back; or, where the folder was \
-         copied while its server ran, stop that server and copy it again",
+        "{} is missing, and the log cannot be read without it. Nothing was changed. \
+         Put the file back; or, where the folder was copied while its server ran, \
+         stop that server and copy it again",
         .file.display()
     )]
     Missing {
@@ -55,7 +58,10 @@ pub enum StoreError {
         file: PathBuf,
     },
     /// A file of another format version, or with entries that this version does not know.
-    #[error("{} was written by another version of sutra: {what}; start it with that version", .file.display())]
+    #[error(
+        "{} was written by another version of sutra: {what}; start it with that version",
+        .file.display()
+    )]
     Version {
         /// The file.
         file: PathBuf,
@@ -64,7 +70,8 @@ pub enum StoreError {
     },
     /// The store was made for another number of cores.
     #[error(
-        "{} was made for {stored} cores and this start has {asked}; a store's number of cores can't be changed yet",
+        "{} was made for {stored} cores and this start has {asked}; \
+         a store's number of cores can't be changed yet",
         .folder.display()
     )]
     Cores {
@@ -77,8 +84,9 @@ pub enum StoreError {
     },
     /// It was made with another rule for ids.
     #[error(
-        "{}: this store turns names into ids by the rule {stored}, and was started with --id-rule {asked}: leave the flag out, or start on \
-         another folder, as ids that are stored can't change",
+        "{}: this store turns names into ids by the rule {stored}, \
+         and was started with --id-rule {asked}: leave the flag out, or start on another folder, \
+         as ids that are stored can't change",
         .folder.display()
     )]
     IdRule {
@@ -91,8 +99,8 @@ pub enum StoreError {
     },
     /// The manifest is missing or can't be read.
     #[error(
-        "{}: {what}. Put back the file as it was; or, where the folder was copied while its server ran, stop that server and copy \
-         it again",
+        "{}: {what}. Put back the file as it was; \
+         or, where the folder was copied while its server ran, stop that server and copy it again",
         .file.display()
     )]
     Manifest {
@@ -104,8 +112,9 @@ pub enum StoreError {
     /// The folder is a copy of one that a server had in use, and parts of it are of different
     /// times.
     #[error(
-        "{} is a copy that was made while a server was writing to the folder, and its files do not fit together ({what}). Nothing was \
-         changed. Stop that server with TERM and copy its folder again",
+        "{} is a copy that was made while a server was writing to the folder, \
+         and its files do not fit together ({what}). Nothing was changed. \
+         Stop that server with TERM and copy its folder again",
         .folder.display()
     )]
     Copy {
@@ -139,8 +148,9 @@ pub enum StoreError {
     Option(String),
     /// The store has as many namespaces as it can have.
     #[error(
-        "there are {limit} namespaces already, the most that a store can have; use one of them, or delete all concepts of one and start \
-         the server again: namespaces without content give their places back at a start"
+        "there are {limit} namespaces already, the most that a store can have; \
+         use one of them, or delete all concepts of one and start the server again: \
+         namespaces without content give their places back at a start"
     )]
     TooManyNamespaces {
         /// The most.
@@ -172,11 +182,13 @@ impl StoreError {
 /// What to do about an error of the operating system, where that is known.
 fn cure(error: &io::Error) -> &'static str {
     if is_out_of_descriptors(error) {
-        return "; it is out of descriptors: raise the limit of open files (`ulimit -n`, systemd LimitNOFILE=), or have fewer connections";
+        return "; it is out of descriptors: raise the limit of open files (`ulimit -n`, \
+                systemd LimitNOFILE=), or have fewer connections";
     }
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            "; give this user the right to read and write there, or choose another folder with --data"
+            "; give this user the right to read and write there, \
+             or choose another folder with --data"
         }
         io::ErrorKind::ReadOnlyFilesystem => {
             "; mount it for writing, or choose another folder with --data"

@@ -68,7 +68,11 @@ impl FileDisk {
         }
         if let Some(mode) = held.is_open_to_others().filter(|_| !is_new) {
             let folder = folder.display();
-            tracing::warn!(%folder, mode = format!("{mode:o}"), "others may look into the data folder: chmod 700 closes it");
+            tracing::warn!(
+                %folder,
+                mode = format!("{mode:o}"),
+                "others may look into the data folder: chmod 700 closes it"
+            );
         }
         let durability = match durability {
             sutra_wire::Durability::Always => sutra_runtime::Durability::Always,
@@ -116,7 +120,10 @@ impl FileDisk {
         let remove = |folder: &Folder, is_ours: fn(&str) -> bool| -> io::Result<()> {
             for name in folder.names()?.iter().filter(|name| name_of_new(name).is_some_and(is_ours))
             {
-                tracing::info!(file = %folder.path().join(name).display(), "removing a file that was never finished");
+                tracing::info!(
+                    file = %folder.path().join(name).display(),
+                    "removing a file that was never finished"
+                );
                 folder.remove(name)?;
             }
             Ok(())
@@ -248,8 +255,8 @@ impl Disk for FileDisk {
         let named = self.path.display();
         let Some(held) = self.folder.identity()? else {
             return Ok(Some(Change::Lost(format!(
-                "the data folder {named} was removed: what this server holds is in its memory only; export it (sutra export), \
-                 and start on a new folder"
+                "the data folder {named} was removed: what this server holds is in its memory \
+                 only; export it (sutra export), and start on a new folder"
             ))));
         };
         let inside = self.known.look(&self.folder)?;
@@ -267,7 +274,8 @@ impl Disk for FileDisk {
         let now =
             now.map_or_else(|| "a place unknown".to_owned(), |path| path.display().to_string());
         Ok(Some(Change::Moved(format!(
-            "{named} {what}, and this server's data folder is {now}: move it back, or stop this server and start it there"
+            "{named} {what}, and this server's data folder is {now}: \
+             move it back, or stop this server and start it there"
         ))))
     }
 

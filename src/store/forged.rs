@@ -143,16 +143,24 @@ fn any_entry() -> impl Strategy<Value = Forged> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 300,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn no_forged_commit_makes_recovery_panic(
         entries in proptest::collection::vec(any_entry(), 0..4),
-        fields in proptest::option::of((any::<u32>(), any::<u32>(), any::<u64>(), any::<u64>(), any::<u32>())),
+        fields in proptest::option::of(
+            (any::<u32>(), any::<u32>(), any::<u64>(), any::<u64>(), any::<u32>())
+        ),
     ) {
         let folder = folder();
         forge(folder.path(), &entries, |body| match fields {
-            Some((bytes, entries, number, durable, previous)) => CommitBody { bytes, entries, number, durable, previous },
+            Some((bytes, entries, number, durable, previous)) => {
+                CommitBody { bytes, entries, number, durable, previous }
+            }
             None => body,
         });
         // Either is fine; a panic of a recovering thread would be passed on.
@@ -165,7 +173,8 @@ proptest! {
         keep in prop_oneof![Just(0), Just(SEGMENT_HEADER), Just(SEGMENT_HEADER + 100)],
     ) {
         let folder = folder();
-        forge(folder.path(), &[Forged { kind: KIND_CONCEPT, body: record(), sequence: 1 }], |body| body);
+        let entry = Forged { kind: KIND_CONCEPT, body: record(), sequence: 1 };
+        forge(folder.path(), &[entry], |body| body);
         let path = folder.path().join("shard-000/segment-00000000.log");
         let mut file = fs::read(&path).unwrap();
         file.truncate(keep);

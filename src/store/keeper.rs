@@ -117,7 +117,10 @@ impl Keeper {
             return Ok(Some(Change::Lost(what)));
         }
         if self.disk.is_manifest_touched()? && self.disk.read_manifest()?.is_none() {
-            tracing::warn!(folder = %self.disk.folder().display(), "the manifest was removed; it is written again");
+            tracing::warn!(
+                folder = %self.disk.folder().display(),
+                "the manifest was removed; it is written again"
+            );
             self.replace(&mut manifest, |_| {})?;
         }
         Ok(None)

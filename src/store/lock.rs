@@ -129,7 +129,10 @@ impl FolderLock {
         match take(folder) {
             Ok(Taken::Ours(file)) => {
                 if state.file.is_some() {
-                    tracing::warn!(folder = %folder.path().display(), "the file lock was removed; it is there again");
+                    tracing::warn!(
+                        folder = %folder.path().display(),
+                        "the file lock was removed; it is there again"
+                    );
                 }
                 state.file = Some(file);
                 self.write(&state).map(|()| None)
@@ -138,7 +141,8 @@ impl FolderLock {
                 let holder = holder(&text_of(file), SystemClock.now())
                     .unwrap_or_else(|| "another process".to_owned());
                 Ok(Some(format!(
-                    "{} was locked by {holder} after its file lock was removed: stop one of the two servers",
+                    "{} was locked by {holder} after its file lock was removed: \
+                     stop one of the two servers",
                     folder.path().display()
                 )))
             }
@@ -160,7 +164,10 @@ impl FolderLock {
             file.write_all_at(text.as_bytes(), 0).and_then(|()| file.set_len(text.len() as u64));
         match written {
             Err(error) if self.on_folder && is_out_of_space(&error) => {
-                tracing::warn!(%error, "the file lock could not be written, so it does not say who has the folder");
+                tracing::warn!(
+                    %error,
+                    "the file lock could not be written, so it does not say who has the folder"
+                );
                 Ok(())
             }
             written => written.map_err(in_context("write to", std::path::Path::new(LOCK))),
@@ -174,7 +181,10 @@ fn take(folder: &Folder) -> io::Result<Taken> {
         if folder.is_no_file(LOCK)? {
             // Nobody locks that. What a link leads to is not ours to write to, and a pipe would be
             // waited for.
-            tracing::warn!(folder = %folder.path().display(), "what is called lock is no file, and is replaced by one");
+            tracing::warn!(
+                folder = %folder.path().display(),
+                "what is called lock is no file, and is replaced by one"
+            );
             folder.remove(LOCK)?;
         }
         let file = folder.plain_file(LOCK, OFlags::CREATE | OFlags::RDWR)?;

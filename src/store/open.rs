@@ -150,27 +150,8 @@ impl Store {
     ) -> Result<Opened<T>, StoreError> {
         let started_at = Instant::now();
         let (cores, segment_bytes) = check(options)?;
-        let manifest = match Manifest::read(&*disk)? {
-            Some(manifest) => manifest,
-            None => make(&*disk, cores, segment_bytes, options.id_rule.unwrap_or_default())?,
-        };
-        if manifest.cores() != options.cores {
-            let folder = disk.folder().to_owned();
-            return Err(StoreError::Cores {
-                folder,
-                stored: manifest.cores(),
-                asked: options.cores,
-            });
-        }
-        let id_rule = manifest.id_rule();
-        if let Some(asked) = options.id_rule.filter(|asked| *asked != id_rule) {
-            return Err(StoreError::IdRule {
-                folder: disk.folder().to_owned(),
-                stored: id_rule,
-                asked,
-            });
-        }
-        let store = manifest.store();
+        let manifest = read_or_make(&*disk, cores, segment_bytes, options)?;
+        let (store, id_rule) = (manifest.store(), manifest.id_rule());
         let marks = manifest.marks().to_vec();
         let keeper = Arc::new(Keeper::new(manifest, Arc::clone(&disk)));
         let namespaces = Arc::new(Namespaces::new(Arc::clone(&keeper))?);
@@ -241,6 +222,29 @@ fn check(options: &OpenOptions) -> Result<(u16, usize), StoreError> {
             ))
         })?;
     Ok((cores, bytes))
+}
+
+/// The manifest that is there, or that of a new store. It has to be what is asked for.
+fn read_or_make(
+    disk: &dyn Disk,
+    cores: u16,
+    segment_bytes: usize,
+    options: &OpenOptions,
+) -> Result<Manifest, StoreError> {
+    let manifest = match Manifest::read(disk)? {
+        Some(manifest) => manifest,
+        None => make(disk, cores, segment_bytes, options.id_rule.unwrap_or_default())?,
+    };
+    let folder = || disk.folder().to_owned();
+    let (stored, asked) = (manifest.cores(), options.cores);
+    if stored != asked {
+        return Err(StoreError::Cores { folder: folder(), stored, asked });
+    }
+    let stored = manifest.id_rule();
+    if let Some(asked) = options.id_rule.filter(|asked| *asked != stored) {
+        return Err(StoreError::IdRule { folder: folder(), stored, asked });
+    }
+    Ok(manifest)
 }
 
 /// Makes a new store. The manifest comes last: without it there is no store, and what a crash left

@@ -39,7 +39,8 @@ pub enum Refusal {
     },
     /// Vectors of a namespace are all as long as its first.
     #[error(
-        "the embedding has {got} numbers, those of this namespace have {expected}; embed with one model, or use another namespace"
+        "the embedding has {got} numbers, those of this namespace have {expected}; \
+         embed with one model, or use another namespace"
     )]
     Dimension {
         /// Numbers of the namespace's embeddings.

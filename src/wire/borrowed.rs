@@ -82,7 +82,10 @@ pub struct ConceptRecordRef<'a, V: Numbers> {
 
 /// An [`crate::AssociationRecord`] in parts.
 #[derive(Archive, Serialize)]
-#[rkyv(as = ArchivedAssociationRecord, serialize_bounds(__S: Writer + Allocator, __S::Error: Source))]
+#[rkyv(
+    as = ArchivedAssociationRecord,
+    serialize_bounds(__S: Writer + Allocator, __S::Error: Source)
+)]
 pub struct AssociationRecordRef<'a> {
     /// As in the record.
     pub source: [u8; 16],
@@ -142,7 +145,10 @@ pub struct ConceptsRequestRef<'a> {
 
 /// A [`crate::NeighborsRequest`] in parts.
 #[derive(Archive, Serialize)]
-#[rkyv(as = ArchivedNeighborsRequest, serialize_bounds(__S: Writer + Allocator, __S::Error: Source))]
+#[rkyv(
+    as = ArchivedNeighborsRequest,
+    serialize_bounds(__S: Writer + Allocator, __S::Error: Source)
+)]
 pub struct NeighborsRequestRef<'a> {
     /// As in the request.
     pub id: [u8; 16],

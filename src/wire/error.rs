@@ -9,7 +9,8 @@ use crate::version::{MAGIC, VERSION};
 pub enum FrameError {
     /// The first two bytes are not ours.
     #[error(
-        "bad magic 0x{found:04x}: a native frame starts with 0x{MAGIC:04x}; is this client speaking another protocol?"
+        "bad magic 0x{found:04x}: a native frame starts with 0x{MAGIC:04x}; \
+         is this client speaking another protocol?"
     )]
     Magic {
         /// What stood there.
@@ -35,7 +36,8 @@ pub enum FrameError {
     },
     /// The payload is longer than accepted.
     #[error(
-        "payload of {length} bytes is over the limit of {limit}; split the request or shorten its content"
+        "payload of {length} bytes is over the limit of {limit}; \
+         split the request or shorten its content"
     )]
     TooLong {
         /// What the header claims.
@@ -47,7 +49,8 @@ pub enum FrameError {
     },
     /// The payload is not what was sent.
     #[error(
-        "payload checksum is 0x{computed:08x}, the header says 0x{stated:08x}: the bytes were damaged on the way"
+        "payload checksum is 0x{computed:08x}, the header says 0x{stated:08x}: \
+         the bytes were damaged on the way"
     )]
     Checksum {
         /// What the header says.

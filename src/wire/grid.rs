@@ -120,17 +120,22 @@ macro_rules! numbered {
     };
 }
 
-numbered! { AgentState: Healthy = "healthy", Degraded = "degraded", Offline = "offline", Unknown = "unknown", }
 numbered! {
-    NodeState: Starting = "starting", Running = "running", Stopping = "stopping", Stopped = "stopped", Crashed = "crashed",
-    GaveUp = "gave up", Lost = "lost",
+    AgentState: Healthy = "healthy", Degraded = "degraded", Offline = "offline",
+    Unknown = "unknown",
+}
+numbered! {
+    NodeState: Starting = "starting", Running = "running", Stopping = "stopping",
+    Stopped = "stopped", Crashed = "crashed", GaveUp = "gave up", Lost = "lost",
 }
 numbered! { ClusterState: Healthy = "healthy", Degraded = "degraded", Critical = "critical", }
 numbered! {
-    EventKind: AgentRegistered = "agent registered", AgentDegraded = "agent degraded", AgentOffline = "agent offline",
-    AgentRecovered = "agent recovered", AgentUnregistered = "agent unregistered", NodeSpawned = "node spawned",
-    NodeRunning = "node running", NodeStopped = "node stopped", NodeCrashed = "node crashed", NodeRestarted = "node restarted",
-    NodeGaveUp = "node gave up", NodeLost = "node lost", Missed = "events missed",
+    EventKind: AgentRegistered = "agent registered", AgentDegraded = "agent degraded",
+    AgentOffline = "agent offline", AgentRecovered = "agent recovered",
+    AgentUnregistered = "agent unregistered", NodeSpawned = "node spawned",
+    NodeRunning = "node running", NodeStopped = "node stopped", NodeCrashed = "node crashed",
+    NodeRestarted = "node restarted", NodeGaveUp = "node gave up", NodeLost = "node lost",
+    Missed = "events missed",
 }
 
 /// A storage node, as its agent reports it.

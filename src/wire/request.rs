@@ -209,7 +209,8 @@ impl Payload for PathRequest {
         check_one_of("direction", request.direction, 3)?;
         check_one_of("mode", request.mode, 2)?;
         if request.mode == PathMode::MostConfident as u8 && request.alternatives.to_native() > 1 {
-            let message = "must be 1 where the most confident path is asked for: alternatives are for shortest paths";
+            let message = "must be 1 where the most confident path is asked for: \
+                           alternatives are for shortest paths";
             return Err(PayloadError::argument("alternatives", message));
         }
         Ok(())

@@ -55,15 +55,22 @@ macro_rules! fingerprint {
 pub const FINGERPRINT: u64 = fingerprint! {
     ArchivedClientHello { fingerprint, token, wanted_core, lowest_version, highest_version }
     ArchivedServerHello {
-        fingerprint, store, started, max_payload, max_in_flight, sync_interval, cores, core, owner_function, durability, version,
+        fingerprint, store, started, max_payload, max_in_flight, sync_interval, cores, core,
+        owner_function, durability, version,
     }
-    ArchivedConceptRecord { id, namespace, name, content, embedding, strength, confidence, created, updated }
+    ArchivedConceptRecord {
+        id, namespace, name, content, embedding, strength, confidence, created, updated,
+    }
     ArchivedAssociationRecord { source, target, namespace, kind, confidence, created, updated }
     ArchivedConceptKey { id, namespace }
     ArchivedNeighborsRequest { id, namespace, kinds, minimum_confidence, limit, cursor, direction }
-    ArchivedPathRequest { start, end, namespace, kinds, max_depth, alternatives, max_visited, direction, mode }
+    ArchivedPathRequest {
+        start, end, namespace, kinds, max_depth, alternatives, max_visited, direction, mode,
+    }
     ArchivedNear { id, edges }
-    ArchivedSearchRequest { namespace, vector, k, ef_search, minimum_strength, minimum_confidence, near, exact }
+    ArchivedSearchRequest {
+        namespace, vector, k, ef_search, minimum_strength, minimum_confidence, near, exact,
+    }
     ArchivedErrorMessage { message }
     ArchivedNeighbor { id, kind, confidence, direction }
     ArchivedNeighbors { neighbors, cursor }
@@ -74,7 +81,8 @@ pub const FINGERPRINT: u64 = fingerprint! {
     ArchivedSearchHits { hits }
     ArchivedCounter { name, value }
     ArchivedStats {
-        concepts, associations, vectors, written, pending, uptime, cores, durability, write_path, data, version, counters,
+        concepts, associations, vectors, written, pending, uptime, cores, durability, write_path,
+        data, version, counters,
     }
     ArchivedHealth { healthy, status, uptime }
 };

@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use super::blocks::{Block, doc_comments, markdown};
 use crate::support::files::{files, read};
 
-const NOTE: &str = "// The Rust examples of the pages, as they are printed. Written by the test beside it (rust.rs).\n";
+const NOTE: &str = "// The Rust examples of the pages, as they are printed. \
+                    Written by the test beside it (rust.rs).\n";
 
 thread_local! {
     static ADDRESSES: RefCell<Vec<(&'static str, String)>> = const { RefCell::new(Vec::new()) };
@@ -152,7 +153,7 @@ fn each_rust_example_of_a_page_is_compiled_and_run_as_it_is_printed() {
     let first = differs.and_then(|at| written.lines().nth(at)).unwrap_or("the end");
     assert!(
         compiled == written,
-        "a page's example is not compiled, from {first:?} on: SUTRA_WRITE_EXAMPLES=1 cargo test --test behaviour pages:: writes it, and \
-         the next run compiles it"
+        "a page's example is not compiled, from {first:?} on: SUTRA_WRITE_EXAMPLES=1 cargo test \
+         --test behaviour pages:: writes it, and the next run compiles it"
     );
 }

@@ -115,7 +115,8 @@ impl Session {
         fs::create_dir(&bin).unwrap();
         let program = env!("CARGO_BIN_EXE_sutra");
         let cargo = format!(
-            "#!/bin/sh\ncase \"$1 $2 $3\" in 'run --release --') shift 3; exec '{program}' \"$@\";; esac\n\
+            "#!/bin/sh\ncase \"$1 $2 $3\" in 'run --release --') shift 3; \
+             exec '{program}' \"$@\";; esac\n\
              echo \"cargo $*: no command that a page's test knows\" >&2; exit 99\n"
         );
         for (name, text) in

@@ -1,4 +1,4 @@
-//! How wide prose is, and that nothing in it is left for later.
+//! How wide prose and code are, and that nothing in them is left for later.
 
 use super::all;
 use crate::support::files::read;
@@ -27,6 +27,26 @@ fn comments_have_a_hundred_columns() {
                 && !comment.trim().contains("  ")
                 && !comment.contains(" | ");
             if is_prose && line.chars().count() > 100 {
+                long.push(format!("{}:{number}", source.display()));
+            }
+        }
+    }
+    assert!(long.is_empty(), "longer than 100 columns:\n{}", long.join("\n"));
+}
+
+#[test]
+fn code_has_a_hundred_columns() {
+    let mut long = Vec::new();
+    for source in all(&["rs"]) {
+        // The pages' examples, as they are printed there.
+        if source.ends_with("tests/pages/examples.rs") {
+            continue;
+        }
+        let text = read(&source);
+        for (number, line) in (1..).zip(text.lines()) {
+            // Comments have a test of their own, above.
+            let is_code = !line.trim_start().starts_with("//");
+            if is_code && line.chars().count() > 100 {
                 long.push(format!("{}:{number}", source.display()));
             }
         }

@@ -189,71 +189,16 @@ impl Model {
             looks(scaling).ok_or("turns were not measured at two numbers of cores")?;
         let look = keep("a look into one more core's mailbox, ns", look) / 1000.0;
         keep("what a turn of one core takes in its mailbox, ns", line);
-        let point = |question, cores, is_aware, shape| {
-            let point = scaling
-                .point(question, cores, is_aware, shape)
-                .filter(|point| point.cpu().is_some());
-            point.ok_or_else(|| {
-                format!("{} on {cores} cores has no figures", Question::name(question))
-            })
-        };
         let mut operations = Vec::new();
         for (question, shape) in
             [(Question::Query, SHALLOW), (Question::Query, DEEP), (Question::Learn, SHALLOW)]
         {
-            let name = format!("{}, {} × {}", question.name(), shape.0, shape.1);
-            let one = point(question, 1, true, shape)?;
-            let (mut own, turns) = alone(one, &name, &mut keep)?;
-            if let Some(apart) = apart(question, shape) {
-                own = keep(
-                    &format!(
-                        "{name}: the same, the load on a CPU of its own (from its table); what is counted from"
-                    ),
-                    apart,
-                );
-            }
-            let (aware, unaware) =
-                (point(question, 2, true, shape)?, point(question, 2, false, shape)?);
-            let message = messages(aware, unaware)
-                .ok_or_else(|| format!("{name}: no messages were counted"))?;
-            let message = keep(
-                &format!("{name}: CPU a message between cores, its wake-up included, µs"),
-                message,
-            )
-            .max(0.0);
-            let operation = |name: String, is_aware, spread| Operation {
-                name,
-                asked: Some((question, shape, is_aware)),
-                own,
-                turns,
-                look,
-                spread,
-            };
-            operations.push(operation(
-                format!("{name}, clients know the layout"),
-                true,
-                Over::Owner,
-            ));
-            operations.push(operation(
-                format!("{name}, clients don't"),
-                false,
-                Over::Anywhere { message },
-            ));
+            let apart = apart(question, shape);
+            operations.extend(of_one_concept(scaling, question, shape, apart, look, &mut keep)?);
         }
-        let health = point(Question::Health, 1, true, SHALLOW)?;
-        let (request, turns) = alone(health, "health, 64 × 1", &mut keep)?;
-        let more = difference(point(Question::Health, 2, true, SHALLOW)?, health);
-        let further =
-            keep("health, 64 × 1: each further core, µs", more.ok_or("health has no figures")?)
-                .max(0.0);
-        operations.push(Operation {
-            name: "health (stats asks as many), 64 × 1".into(),
-            asked: Some((Question::Health, SHALLOW, true)),
-            own: request,
-            turns,
-            look,
-            spread: Over::All { further },
-        });
+        let health = health(scaling, look, &mut keep)?;
+        let request = health.own;
+        operations.push(health);
         operations.extend(searches(scaling, request, look, &mut keep)?);
         Ok(Self {
             constants,
@@ -274,6 +219,78 @@ impl Model {
         let Memory { fixed, each } = self.memory?;
         (1..=FAR).find(|cores| self.mailbox_bytes(*cores) > fixed + each * *cores as f64)
     }
+}
+
+/// A measured point that has figures, or what is missing.
+fn point(
+    scaling: &Scaling,
+    question: Question,
+    cores: usize,
+    is_aware: bool,
+    shape: (usize, usize),
+) -> Result<&Point, String> {
+    let point = scaling.point(question, cores, is_aware, shape);
+    point
+        .filter(|point| point.cpu().is_some())
+        .ok_or_else(|| format!("{} on {cores} cores has no figures", question.name()))
+}
+
+/// A question about one concept, which has one owner: of clients that know the layout, and of those
+/// that don't.
+fn of_one_concept(
+    scaling: &Scaling,
+    question: Question,
+    shape: (usize, usize),
+    apart: Option<Spread>,
+    look: f64,
+    keep: &mut impl FnMut(&str, Spread) -> f64,
+) -> Result<[Operation; 2], String> {
+    let name = format!("{}, {} × {}", question.name(), shape.0, shape.1);
+    let (mut own, turns) = alone(point(scaling, question, 1, true, shape)?, &name, keep)?;
+    if let Some(apart) = apart {
+        let what = format!(
+            "{name}: the same, the load on a CPU of its own (from its table); what is counted from"
+        );
+        own = keep(&what, apart);
+    }
+    let aware = point(scaling, question, 2, true, shape)?;
+    let unaware = point(scaling, question, 2, false, shape)?;
+    let message =
+        messages(aware, unaware).ok_or_else(|| format!("{name}: no messages were counted"))?;
+    let what = format!("{name}: CPU a message between cores, its wake-up included, µs");
+    let message = keep(&what, message).max(0.0);
+    let operation = |whose: &str, is_aware, spread| Operation {
+        name: format!("{name}, {whose}"),
+        asked: Some((question, shape, is_aware)),
+        own,
+        turns,
+        look,
+        spread,
+    };
+    Ok([
+        operation("clients know the layout", true, Over::Owner),
+        operation("clients don't", false, Over::Anywhere { message }),
+    ])
+}
+
+fn health(
+    scaling: &Scaling,
+    look: f64,
+    keep: &mut impl FnMut(&str, Spread) -> f64,
+) -> Result<Operation, String> {
+    let one = point(scaling, Question::Health, 1, true, SHALLOW)?;
+    let (own, turns) = alone(one, "health, 64 × 1", keep)?;
+    let more = difference(point(scaling, Question::Health, 2, true, SHALLOW)?, one);
+    let more = more.ok_or("health has no figures")?;
+    let further = keep("health, 64 × 1: each further core, µs", more).max(0.0);
+    Ok(Operation {
+        name: "health (stats asks as many), 64 × 1".into(),
+        asked: Some((Question::Health, SHALLOW, true)),
+        own,
+        turns,
+        look,
+        spread: Over::All { further },
+    })
 }
 
 /// What a question takes on one core: CPU and turns a request.

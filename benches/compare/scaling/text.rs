@@ -166,12 +166,14 @@ fn verdict(operation: &Operation) -> String {
     let most = match best {
         FAR => String::new(),
         _ => format!(
-            "; the machine answers most with {best} cores, {rate:.0}/s, {:.1} times what one answers",
+            "; the machine answers most with {best} cores, {rate:.0}/s, \
+             {:.1} times what one answers",
             rate / alone
         ),
     };
     format!(
-        "{BROKEN} times the CPU of one core at {cores} cores, most of what was added by {worst}{most}."
+        "{BROKEN} times the CPU of one core at {cores} cores, \
+         most of what was added by {worst}{most}."
     )
 }
 

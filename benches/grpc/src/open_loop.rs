@@ -2,6 +2,7 @@
 //! call was due.
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -22,6 +23,16 @@ struct Shared {
     failed: Option<String>,
 }
 
+/// What is called, and what became of it.
+struct Calls<'a> {
+    channels: &'a Rc<Vec<Channel>>,
+    asked: Asked,
+    window: Window,
+    numbers: Numbers,
+    pacing: Pacing,
+    shared: Rc<RefCell<Shared>>,
+}
+
 /// Looks again and again what is due, and lets the runtime have its turn in between: it never
 /// sleeps, as a timer's wake-up would be measured.
 pub(crate) async fn run(
@@ -31,74 +42,111 @@ pub(crate) async fn run(
     window: Window,
     traffic: &Traffic,
 ) -> Outcome<Measured> {
-    let in_flight = vec![0; channels.len()];
-    let shared = Rc::new(RefCell::new(Shared {
-        measured: Measured::new(),
-        in_flight,
-        ended: 0,
-        failed: None,
-    }));
-    let measured = window.nanoseconds();
-    let mut numbers = Numbers::of(asked.operation);
-    let mut pacing = Pacing::new(rate, 0);
+    let mut calls = Calls::new(channels, asked, rate, window);
     let mut polled = 0.0;
     loop {
         let now = window.clock.elapsed();
-        if let Some(failed) = shared.borrow_mut().failed.take() {
-            return Err(failed.into());
-        }
+        calls.check()?;
         if now >= window.until {
             break;
         }
         if now >= window.since {
             // What the warm-up left unsent would be answered while measuring and not count.
-            pacing.pass_over(measured.start);
+            calls.pacing.pass_over(window.nanoseconds().start);
         }
-        let (mut called, before) = (false, (shared.borrow().ended, traffic.bytes()));
-        // Calls that are due together go out together: what they write is sent when the runtime has
-        // its turn.
-        while Duration::from_nanos(pacing.next_due()) <= now {
-            let room = |at: &usize| shared.borrow().in_flight[*at] < asked.depth;
-            let mut places =
-                (pacing.cursor..pacing.cursor + channels.len()).map(|at| at % channels.len());
-            let Some(at) = places.find(room) else { break };
-            pacing.cursor = (at + 1) % channels.len();
-            let due = pacing.next_due();
-            pacing.take();
-            called = true;
-            shared.borrow_mut().in_flight[at] += 1;
-            let (channels, shared, operation) =
-                (Rc::clone(channels), Rc::clone(&shared), asked.operation);
-            let measured = measured.clone();
-            let number = numbers.next();
-            tokio::task::spawn_local(async move {
-                let answered = call(&channels[at], operation, number).await;
-                let now = window.clock.elapsed().as_nanos() as u64;
-                let mut shared = shared.borrow_mut();
-                shared.in_flight[at] -= 1;
-                shared.ended += 1;
-                match answered {
-                    Ok(()) => shared.measured.answer_due(due, now, &measured),
-                    Err(words) => shared.failed = Some(words),
-                }
-            });
-        }
+        let before = (calls.ended(), traffic.bytes());
+        let called = calls.send_due(now);
         tokio::task::yield_now().await;
         // A turn in which the connections only wrote or read was not in vain.
-        if now >= window.since && !called && (shared.borrow().ended, traffic.bytes()) == before {
+        if now >= window.since && !called && (calls.ended(), traffic.bytes()) == before {
             polled += (window.clock.elapsed() - now).as_secs_f64();
         }
     }
-    while shared.borrow().in_flight.iter().any(|count| *count > 0) {
-        if let Some(failed) = shared.borrow_mut().failed.take() {
-            return Err(failed.into());
+    calls.last_answers().await?;
+    Ok(calls.measured(polled))
+}
+
+impl<'a> Calls<'a> {
+    fn new(channels: &'a Rc<Vec<Channel>>, asked: Asked, rate: f64, window: Window) -> Self {
+        let shared = Shared {
+            measured: Measured::new(),
+            in_flight: vec![0; channels.len()],
+            ended: 0,
+            failed: None,
+        };
+        Self {
+            channels,
+            asked,
+            window,
+            numbers: Numbers::of(asked.operation),
+            pacing: Pacing::new(rate, 0),
+            shared: Rc::new(RefCell::new(shared)),
         }
-        tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    let mut shared = shared.borrow_mut();
-    let mut result = std::mem::replace(&mut shared.measured, Measured::new());
-    result.polled = polled;
-    result.overdue = pacing
-        .give_up(measured.start, measured.end, |waited| result.latencies.saturating_record(waited));
-    Ok(result)
+
+    /// Whether a call has failed.
+    fn check(&self) -> Outcome {
+        match self.shared.borrow_mut().failed.take() {
+            Some(failed) => Err(failed.into()),
+            None => Ok(()),
+        }
+    }
+
+    fn ended(&self) -> u64 {
+        self.shared.borrow().ended
+    }
+
+    /// Calls what is due, as far as there is room for it; whether that was anything. Calls that are
+    /// due together go out together: what they write is sent when the runtime has its turn.
+    fn send_due(&mut self, now: Duration) -> bool {
+        let (mut called, count) = (false, self.channels.len());
+        while Duration::from_nanos(self.pacing.next_due()) <= now {
+            let room = |at: &usize| self.shared.borrow().in_flight[*at] < self.asked.depth;
+            let from = self.pacing.cursor;
+            let mut places = (from..from + count).map(|at| at % count);
+            let Some(at) = places.find(room) else { break };
+            self.pacing.cursor = (at + 1) % count;
+            let due = self.pacing.next_due();
+            self.pacing.take();
+            called = true;
+            self.send(at, due);
+        }
+        called
+    }
+
+    fn send(&mut self, at: usize, due: u64) {
+        self.shared.borrow_mut().in_flight[at] += 1;
+        let (channels, shared) = (Rc::clone(self.channels), Rc::clone(&self.shared));
+        let (operation, window) = (self.asked.operation, self.window);
+        let number = self.numbers.next();
+        tokio::task::spawn_local(async move {
+            let answered = call(&channels[at], operation, number).await;
+            let now = window.clock.elapsed().as_nanos() as u64;
+            let mut shared = shared.borrow_mut();
+            shared.in_flight[at] -= 1;
+            shared.ended += 1;
+            match answered {
+                Ok(()) => shared.measured.answer_due(due, now, &window.nanoseconds()),
+                Err(words) => shared.failed = Some(words),
+            }
+        });
+    }
+
+    /// Waits for what is in flight.
+    async fn last_answers(&self) -> Outcome {
+        while self.shared.borrow().in_flight.iter().any(|count| *count > 0) {
+            self.check()?;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
+    }
+
+    fn measured(mut self, polled: f64) -> Measured {
+        let mut result = std::mem::replace(&mut self.shared.borrow_mut().measured, Measured::new());
+        result.polled = polled;
+        let Range { start, end } = self.window.nanoseconds();
+        result.overdue =
+            self.pacing.give_up(start, end, |waited| result.latencies.saturating_record(waited));
+        result
+    }
 }

@@ -41,7 +41,8 @@ fn measured<M: Message + Default>(name: &str, message: &M) -> Outcome<Value> {
     });
     let bytes = bytes.len();
     Ok(json!({
-        "encoding": "protobuf", "message": name, "bytes": bytes, "encode_ns": encode_ns, "decode_ns": decode_ns
+        "encoding": "protobuf", "message": name, "bytes": bytes, "encode_ns": encode_ns,
+        "decode_ns": decode_ns
     }))
 }
 

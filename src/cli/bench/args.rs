@@ -11,24 +11,49 @@ use crate::values::{count, duration, some_duration};
 #[command(
     after_help = "Examples:\n  sutra bench query --connections 64 --depth 1 --duration 2\n  \
     sutra bench learn --connections 32 --dimension 384 --duration 2 --profile\n\n\
-    Records are prepared first, in a namespace of their own, and deleted at the end. Ctrl-C ends it, shows what was \
-    measured until then and deletes them as well. The load runs on one thread of this host."
+    Records are prepared first, in a namespace of their own, and deleted at the end. Ctrl-C ends \
+    it, shows what was measured until then and deletes them as well. The load runs on one thread \
+    of this host."
 )]
 pub(crate) struct Bench {
     /// What is asked for
     #[arg(value_enum, default_value = "query")]
     pub(crate) operation: Operation,
     /// Connections
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = count::<1, 1_000_000>, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 16,
+        value_parser = count::<1, 1_000_000>,
+        allow_hyphen_values = true
+    )]
     pub(crate) connections: u64,
     /// Requests in flight on each
-    #[arg(long, value_name = "D", default_value_t = 1, value_parser = count::<1, 1_000_000>, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "D",
+        default_value_t = 1,
+        value_parser = count::<1, 1_000_000>,
+        allow_hyphen_values = true
+    )]
     pub(crate) depth: u64,
     /// How long is measured (10, 30s, 5m)
-    #[arg(long, value_name = "TIME", default_value = "10", value_parser = some_duration, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "10",
+        value_parser = some_duration,
+        allow_hyphen_values = true
+    )]
     pub(crate) duration: Duration,
     /// Load before anything is measured
-    #[arg(long, value_name = "TIME", default_value = "1", value_parser = duration, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "1",
+        value_parser = duration,
+        allow_hyphen_values = true
+    )]
     pub(crate) warmup: Duration,
     /// Never sleep while waiting for a reply
     #[arg(long)]
@@ -56,7 +81,13 @@ pub(crate) struct Bench {
     )]
     pub(crate) content_bytes: u64,
     /// Numbers in the embedding of each
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = count::<0, 65_536>, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        value_parser = count::<0, 65_536>,
+        allow_hyphen_values = true
+    )]
     pub(crate) dimension: u64,
     #[command(flatten)]
     pub(crate) server: Server,

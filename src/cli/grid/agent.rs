@@ -66,11 +66,19 @@ fn announce(id: &str, master: &str, start: &AgentStart, output: Output) -> Resul
     output.answer(&value, || {
         let nodes = match (start.adopted, start.started) {
             (0, 0) => String::new(),
-            (adopted, started) => format!("\nnodes      {adopted} adopted, {started} started again"),
+            (adopted, started) => {
+                format!("\nnodes      {adopted} adopted, {started} started again")
+            }
         };
-        let admin = start.admin.map_or_else(String::new, |at| format!("\nadmin      http://{at} (/health, /metrics)"));
+        let admin = start
+            .admin
+            .map_or_else(String::new, |at| format!("\nadmin      http://{at} (/health, /metrics)"));
         format!(
-            "agent      {}\nlistening  {} (the master reaches it as {})\nmaster     {}\ndata       {}\nmemory     limits: {}{admin}{nodes}",
+            "agent      {}\n\
+             listening  {} (the master reaches it as {})\n\
+             master     {}\n\
+             data       {}\n\
+             memory     limits: {}{admin}{nodes}",
             name(id),
             start.listening,
             name(&start.endpoint),

@@ -25,7 +25,8 @@ const DEFAULT_AGENT: &str = "127.0.0.1:8001";
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  sutra grid master --data sutra-grid\n  \
-    sutra grid agent --id agent-1 --data sutra-agent\n  sutra grid spawn agent-1 --name orders\n  sutra grid status")]
+    sutra grid agent --id agent-1 --data sutra-agent\n  sutra grid spawn agent-1 --name orders\n  \
+    sutra grid status")]
 pub(crate) struct Grid {
     #[command(subcommand)]
     pub(crate) command: GridCommand,
@@ -87,9 +88,8 @@ pub(crate) struct Master {
 }
 
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Example:\n  sutra grid master --data sutra-grid --listen 10.0.0.1:7001 --compat 10.0.0.1:7002"
-)]
+#[command(after_help = "Example:\n  \
+    sutra grid master --data sutra-grid --listen 10.0.0.1:7001 --compat 10.0.0.1:7002")]
 pub(crate) struct RunMaster {
     /// The folder of its registry; made where it does not exist
     #[arg(
@@ -100,34 +100,79 @@ pub(crate) struct RunMaster {
     )]
     pub(crate) data: PathBuf,
     /// Addresses to listen on, separated by commas
-    #[arg(long, env = "SUTRA_GRID_MASTER_LISTEN", value_name = "ADDRESS", value_delimiter = ',', default_value = DEFAULT_MASTER, value_parser = address)]
+    #[arg(
+        long,
+        env = "SUTRA_GRID_MASTER_LISTEN",
+        value_name = "ADDRESS",
+        value_delimiter = ',',
+        default_value = DEFAULT_MASTER,
+        value_parser = address
+    )]
     pub(crate) listen: Vec<SocketAddr>,
     /// Addresses for agents and consoles of the old protocol (bincode), separated by commas, or off
-    #[arg(long, env = "SUTRA_GRID_MASTER_COMPAT", value_name = "ADDRESS|off", value_delimiter = ',', default_value = DEFAULT_MASTER_COMPAT)]
+    #[arg(
+        long,
+        env = "SUTRA_GRID_MASTER_COMPAT",
+        value_name = "ADDRESS|off",
+        value_delimiter = ',',
+        default_value = DEFAULT_MASTER_COMPAT
+    )]
     pub(crate) compat: Vec<OptionalPort>,
     /// Where health, metrics and the grid as JSON are served over HTTP, or off
-    #[arg(long, env = "SUTRA_GRID_MASTER_ADMIN", value_name = "ADDRESS|off", default_value = DEFAULT_MASTER_ADMIN)]
+    #[arg(
+        long,
+        env = "SUTRA_GRID_MASTER_ADMIN",
+        value_name = "ADDRESS|off",
+        default_value = DEFAULT_MASTER_ADMIN
+    )]
     pub(crate) admin: OptionalPort,
     /// How often agents send a heartbeat (5, 500ms)
-    #[arg(long, env = "SUTRA_GRID_MASTER_HEARTBEAT", value_name = "TIME", default_value = "5", value_parser = some_duration, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        env = "SUTRA_GRID_MASTER_HEARTBEAT",
+        value_name = "TIME",
+        default_value = "5",
+        value_parser = some_duration,
+        allow_hyphen_values = true
+    )]
     pub(crate) heartbeat: Duration,
     /// After how long without a heartbeat an agent is degraded
-    #[arg(long, env = "SUTRA_GRID_MASTER_DEGRADED_AFTER", value_name = "TIME", default_value = "15", value_parser = some_duration, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        env = "SUTRA_GRID_MASTER_DEGRADED_AFTER",
+        value_name = "TIME",
+        default_value = "15",
+        value_parser = some_duration,
+        allow_hyphen_values = true
+    )]
     pub(crate) degraded_after: Duration,
     /// After how long it is offline
-    #[arg(long, env = "SUTRA_GRID_MASTER_OFFLINE_AFTER", value_name = "TIME", default_value = "30", value_parser = some_duration, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        env = "SUTRA_GRID_MASTER_OFFLINE_AFTER",
+        value_name = "TIME",
+        default_value = "30",
+        value_parser = some_duration,
+        allow_hyphen_values = true
+    )]
     pub(crate) offline_after: Duration,
     /// The CPU that it has to itself; any by default
-    #[arg(long, env = "SUTRA_GRID_MASTER_CPU", value_name = "CPU", value_parser = count::<0, 4095>, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        env = "SUTRA_GRID_MASTER_CPU",
+        value_name = "CPU",
+        value_parser = count::<0, 4095>,
+        allow_hyphen_values = true
+    )]
     pub(crate) cpu: Option<u64>,
 }
 
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Example:\n  sutra grid agent --id agent-1 --master 10.0.0.1:7001 --data sutra-agent --listen 10.0.0.2:8001\n\n\
-    Nodes outlive their agent, which adopts them when it comes back. Under systemd set KillMode=process, and for memory \
-    limits Delegate=memory and DelegateSubgroup=sutra-agent."
-)]
+#[command(after_help = "Example:\n  \
+    sutra grid agent --id agent-1 --master 10.0.0.1:7001 --data sutra-agent \
+    --listen 10.0.0.2:8001\n\n\
+    Nodes outlive their agent, which adopts them when it comes back. Under systemd set \
+    KillMode=process, and for memory limits Delegate=memory and DelegateSubgroup=sutra-agent.")]
 pub(crate) struct RunAgent {
     /// Its name, unique in the grid
     #[arg(long, env = "SUTRA_GRID_AGENT_ID", value_name = "NAME")]
@@ -144,13 +189,31 @@ pub(crate) struct RunAgent {
     )]
     pub(crate) data: PathBuf,
     /// Storage nodes that it keeps running at most
-    #[arg(long, env = "SUTRA_GRID_AGENT_MAX_NODES", value_name = "N", default_value_t = 8, value_parser = count::<1, 256>, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        env = "SUTRA_GRID_AGENT_MAX_NODES",
+        value_name = "N",
+        default_value_t = 8,
+        value_parser = count::<1, 256>,
+        allow_hyphen_values = true
+    )]
     pub(crate) max_nodes: u64,
     /// Where the master reaches it; its nodes listen on the same address, on ports of their own
-    #[arg(long, env = "SUTRA_GRID_AGENT_LISTEN", value_name = "ADDRESS", default_value = DEFAULT_AGENT, value_parser = address)]
+    #[arg(
+        long,
+        env = "SUTRA_GRID_AGENT_LISTEN",
+        value_name = "ADDRESS",
+        default_value = DEFAULT_AGENT,
+        value_parser = address
+    )]
     pub(crate) listen: SocketAddr,
     /// Where health, metrics and the nodes as JSON are served over HTTP, or off
-    #[arg(long, env = "SUTRA_GRID_AGENT_ADMIN", value_name = "ADDRESS|off", default_value = DEFAULT_AGENT_ADMIN)]
+    #[arg(
+        long,
+        env = "SUTRA_GRID_AGENT_ADMIN",
+        value_name = "ADDRESS|off",
+        default_value = DEFAULT_AGENT_ADMIN
+    )]
     pub(crate) admin: OptionalPort,
     /// The host that others reach it and its nodes by; the address that it listens on by default
     #[arg(long, env = "SUTRA_GRID_AGENT_ADVERTISE", value_name = "HOST")]
@@ -200,7 +263,14 @@ pub(crate) struct Spawn {
     pub(crate) memory: Option<u64>,
     /// How many CPUs it has to itself, or which (2, or 0,2,4-7; "3," for CPU 3 alone); by default
     /// one thread on any
-    #[arg(long, value_name = "N|LIST", default_value = "", hide_default_value = true, value_parser = cores, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "N|LIST",
+        default_value = "",
+        hide_default_value = true,
+        value_parser = cores,
+        allow_hyphen_values = true
+    )]
     pub(crate) cores: String,
     /// Its data folder, below the agent's; one of its own by default
     #[arg(long, value_name = "FOLDER", default_value = "", hide_default_value = true)]

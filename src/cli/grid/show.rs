@@ -101,28 +101,35 @@ pub(super) fn event(event: &GridEvent) -> String {
 
 pub(super) fn agent_json(agent: &AgentInfo) -> Value {
     json!({
-        "agent_id": agent.agent_id, "hostname": agent.hostname, "platform": agent.platform, "version": agent.version,
-        "endpoint": agent.endpoint, "state": agent_state(agent.state), "max_nodes": agent.max_nodes, "nodes": agent.nodes,
-        "running": agent.running, "cores": agent.cores, "memory_mb": agent.memory_mb, "registered": utc_time(agent.registered),
-        "last_heartbeat": utc_time(agent.last_heartbeat), "heartbeat_age_ms": agent.heartbeat_age_ms,
+        "agent_id": agent.agent_id, "hostname": agent.hostname, "platform": agent.platform,
+        "version": agent.version, "endpoint": agent.endpoint, "state": agent_state(agent.state),
+        "max_nodes": agent.max_nodes, "nodes": agent.nodes, "running": agent.running,
+        "cores": agent.cores, "memory_mb": agent.memory_mb,
+        "registered": utc_time(agent.registered), "last_heartbeat": utc_time(agent.last_heartbeat),
+        "heartbeat_age_ms": agent.heartbeat_age_ms,
     })
 }
 
 pub(super) fn node_json(node: &NodeInfo) -> Value {
     let report = &node.report;
     json!({
-        "node_id": report.node_id, "name": report.name, "agent_id": node.agent_id, "hostname": node.hostname,
-        "state": node_state(report.state), "agent_state": agent_state(node.agent_state), "endpoint": report.endpoint,
-        "compat_endpoint": report.compat_endpoint, "storage_path": report.storage_path, "cores": report.cores,
-        "memory_limit_mb": report.memory_limit_mb, "memory_enforcement": report.memory_enforcement, "pid": (report.pid > 0).then_some(report.pid),
-        "started": (report.started > 0).then(|| utc_time(report.started)), "restarts": report.restarts, "detail": report.detail,
+        "node_id": report.node_id, "name": report.name, "agent_id": node.agent_id,
+        "hostname": node.hostname, "state": node_state(report.state),
+        "agent_state": agent_state(node.agent_state), "endpoint": report.endpoint,
+        "compat_endpoint": report.compat_endpoint, "storage_path": report.storage_path,
+        "cores": report.cores, "memory_limit_mb": report.memory_limit_mb,
+        "memory_enforcement": report.memory_enforcement,
+        "pid": (report.pid > 0).then_some(report.pid),
+        "started": (report.started > 0).then(|| utc_time(report.started)),
+        "restarts": report.restarts, "detail": report.detail,
     })
 }
 
 pub(super) fn event_json(event: &GridEvent) -> Value {
     json!({
-        "number": event.number, "at": utc_time(event.at), "event": kind(event.kind), "agent_id": event.agent_id,
-        "node_id": event.node_id, "name": event.name, "detail": event.detail,
+        "number": event.number, "at": utc_time(event.at), "event": kind(event.kind),
+        "agent_id": event.agent_id, "node_id": event.node_id, "name": event.name,
+        "detail": event.detail,
     })
 }
 

@@ -29,30 +29,42 @@ pub(super) async fn run(
     let unknown =
         cluster.agents.saturating_sub(cluster.healthy + cluster.degraded + cluster.offline);
     let value = json!({
-        "state": word, "status": health.status, "version": cluster.version, "uptime_us": cluster.uptime,
-        "agents": { "total": cluster.agents, "healthy": cluster.healthy, "degraded": cluster.degraded, "offline": cluster.offline,
-            "unknown": unknown },
+        "state": word, "status": health.status, "version": cluster.version,
+        "uptime_us": cluster.uptime,
+        "agents": {
+            "total": cluster.agents, "healthy": cluster.healthy, "degraded": cluster.degraded,
+            "offline": cluster.offline, "unknown": unknown,
+        },
         "nodes": { "total": cluster.nodes, "running": cluster.running },
         "agent_list": agents.iter().map(show::agent_json).collect::<Vec<_>>(),
         "node_list": nodes.iter().map(show::node_json).collect::<Vec<_>>(),
     });
     output.answer(&value, || {
         let mut text = format!(
-            "grid at {}: {word}{}\nagents  {}: {} healthy, {} degraded, {} offline{}\nnodes   {}: {} running\nmaster  {}, up {}",
+            "grid at {}: {word}{}\n\
+             agents  {}: {} healthy, {} degraded, {} offline{}\n\
+             nodes   {}: {} running\n\
+             master  {}, up {}",
             name(address),
             why(&health),
             cluster.agents,
             cluster.healthy,
             cluster.degraded,
             cluster.offline,
-            if unknown == 0 { String::new() } else { format!(", {unknown} not heard of since the master's start") },
+            if unknown == 0 {
+                String::new()
+            } else {
+                format!(", {unknown} not heard of since the master's start")
+            },
             cluster.nodes,
             cluster.running,
             name(&cluster.version),
             duration(Duration::from_micros(cluster.uptime)),
         );
         if agents.is_empty() {
-            text.push_str("\n\nno agents yet; on each host run `sutra grid agent --id NAME --master ADDRESS`");
+            text.push_str(
+                "\n\nno agents yet; on each host run `sutra grid agent --id NAME --master ADDRESS`",
+            );
         } else {
             text = text + "\n\n" + &show::agents(&agents);
         }

@@ -33,7 +33,8 @@ impl<'a> Before<'a> {
     ) -> Result<Self, Failure> {
         if inputs.len() > MAX_IMPORTS {
             return Err(Failure::Usage(format!(
-                "{} files are too many, as a store remembers {MAX_IMPORTS}: merge some of them, or use `sutra import`",
+                "{} files are too many, as a store remembers {MAX_IMPORTS}: \
+                 merge some of them, or use `sutra import`",
                 inputs.len()
             )));
         }

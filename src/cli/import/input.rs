@@ -157,8 +157,9 @@ impl Input {
         if is_named_as_lines(&self.path) || Packing::of(&head) != Packing::None {
             return Ok(());
         }
-        let problem = "expected a .jsonl file, which may be compressed by gzip or zstd, a folder of them, a pipe, or - for \
-                       standard input; embeddings are found beside their .jsonl file";
+        let problem = "expected a .jsonl file, which may be compressed by gzip or zstd, \
+                       a folder of them, a pipe, or - for standard input; \
+                       embeddings are found beside their .jsonl file";
         Err(refused(&self.path, problem))
     }
 

@@ -111,7 +111,8 @@ impl Line {
             } => {
                 let content = content.ok_or("a concept needs \"content\"")?;
                 let strength = strength.unwrap_or(1.0);
-                let line = ConceptLine { name, content, embedding, strength, confidence, namespace };
+                let line =
+                    ConceptLine { name, content, embedding, strength, confidence, namespace };
                 line.check()?;
                 Ok(Line::Concept(line))
             }
@@ -135,9 +136,9 @@ impl Line {
                 line.check()?;
                 Ok(Line::Association(line))
             }
-            _ => {
-                Err("neither a concept (\"id\" and \"content\") nor an association (\"source\" and \"target\")".into())
-            }
+            _ => Err("neither a concept (\"id\" and \"content\") nor an association \
+                      (\"source\" and \"target\")"
+                .into()),
         }
     }
 }

@@ -195,7 +195,8 @@ impl<'a> Passes<'a> {
             Next::Refuse(decided, by) => {
                 let file = self.survey.sources[by.source].input.path.display();
                 let reason = format!(
-                    "its embedding has {}; {file}:{} decided that all of this namespace have {decided}",
+                    "its embedding has {}; \
+                     {file}:{} decided that all of this namespace have {decided}",
                     counted(numbers as u64, "number"),
                     by.line
                 );

@@ -43,8 +43,8 @@ impl Display for Summary {
             let were = if self.passed_over == 1 { "was" } else { "were" };
             return write!(
                 f,
-                "nothing to import: {} {were} imported into this store before, and what was deleted or changed \
-                 since stays so; `sutra import` imports again",
+                "nothing to import: {} {were} imported into this store before, \
+                 and what was deleted or changed since stays so; `sutra import` imports again",
                 counted(self.passed_over, "file")
             );
         }
@@ -121,8 +121,9 @@ mod tests {
         summary = Summary { unchanged: 12, kept: 1, repeated: 2, bad: 1, stopped: true, ..summary };
         assert_eq!(
             summary.to_string(),
-            "stopped after 3,900 concepts and 0 associations in 2.0 s; 12 were there already; 1 differs on the server and was \
-             kept there; 2 lines were left out for later ones of the same concepts or associations; 1 bad line was left out"
+            "stopped after 3,900 concepts and 0 associations in 2.0 s; 12 were there already; \
+             1 differs on the server and was kept there; 2 lines were left out for later ones of \
+             the same concepts or associations; 1 bad line was left out"
         );
         let again = Summary { passed_over: 2, ..Summary::default() };
         assert!(

@@ -159,7 +159,8 @@ fn embeddings_beside(source: &Source, all: &[Source]) -> Result<Option<PathBuf>,
     } else {
         return match compressed(&own).or_else(|| compressed(&shared)) {
             Some((path, program)) => Err(Failure::Usage(format!(
-                "{} is compressed, and embeddings are read as they are: `{program} {}` first, or move it away",
+                "{} is compressed, and embeddings are read as they are: \
+                 `{program} {}` first, or move it away",
                 path.display(),
                 path.display()
             ))),

@@ -166,7 +166,8 @@ mod tests {
 
     #[test]
     fn every_kind_of_value_is_taken() {
-        let file = "cores = 1\nlisten = [\"127.0.0.1:1\", \"[::1]:2\"]\nno-pin = true\njson = true\ndurability = \"os\"";
+        let file = "cores = 1\nlisten = [\"127.0.0.1:1\", \"[::1]:2\"]\nno-pin = true\n\
+                    json = true\ndurability = \"os\"";
         let serve = serve(file);
         assert!(serve.get_flag("no_pin") && serve.get_flag("json") && serve.contains_id("cores"));
         assert_eq!(serve.get_many::<SocketAddr>("listen").unwrap().len(), 2);
@@ -175,7 +176,8 @@ mod tests {
 
     #[test]
     fn the_grids_settings_are_no_other_commands() {
-        let file = "data = \"/srv/store\"\ngrid-agent-data = \"/srv/agent\"\ngrid-agent-id = \"a\"\ngrid = \"10.0.0.1:7001\"";
+        let file = "data = \"/srv/store\"\ngrid-agent-data = \"/srv/agent\"\n\
+                    grid-agent-id = \"a\"\ngrid = \"10.0.0.1:7001\"";
         let arguments = parse(file, &["sutra", "grid", "agent"]).unwrap();
         let args::Command::Grid(grid) = arguments.command else { panic!("grid was asked for") };
         let GridCommand::Agent(agent) = grid.command else { panic!("agent was asked for") };

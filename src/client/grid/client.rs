@@ -233,7 +233,13 @@ impl GridClient {
             if failures > self.retries || wait >= deadline.remaining() {
                 return Err(error);
             }
-            tracing::debug!(master = self.address, operation = deadline.operation(), failures, %error, "trying again");
+            tracing::debug!(
+                master = self.address,
+                operation = deadline.operation(),
+                failures,
+                %error,
+                "trying again"
+            );
             tokio::time::sleep(wait).await;
         }
     }

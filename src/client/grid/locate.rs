@@ -70,7 +70,9 @@ impl GridNode {
     fn unknown(&self) -> ClientError {
         ClientError::Node {
             node: self.to_string(),
-            problem: "the grid has no node of this id or name; `sutra grid nodes` lists those that it has".into(),
+            problem: "the grid has no node of this id or name; \
+                      `sutra grid nodes` lists those that it has"
+                .into(),
         }
     }
 

@@ -147,7 +147,10 @@ async fn an_archive_that_does_not_validate_is_an_error_of_its_call_only() {
     let client = connect(&server).await.unwrap();
     let error = failure(&client, "a").await;
     assert!(
-        matches!(&error, ClientError::Protocol { problem, .. } if problem.contains("concept record")),
+        matches!(
+            &error,
+            ClientError::Protocol { problem, .. } if problem.contains("concept record")
+        ),
         "{error}"
     );
     assert_answers(&client, "b").await;
@@ -239,7 +242,10 @@ async fn another_schema_is_refused_and_named() {
     });
     let error = connect(&server).await.unwrap_err();
     assert!(
-        matches!(&error, ClientError::Incompatible { problem, .. } if problem.contains("0000000000000abc")),
+        matches!(
+            &error,
+            ClientError::Incompatible { problem, .. } if problem.contains("0000000000000abc")
+        ),
         "{error}"
     );
 }

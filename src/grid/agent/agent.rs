@@ -175,7 +175,8 @@ impl Agent {
 fn check(config: &AgentConfig) -> Result<(), AgentError> {
     if !is_label(&config.id) {
         let problem = format!(
-            "{:?} can't be an agent's name; use at most {} letters, digits, '-', '_' and '.', and begin with no '.'",
+            "{:?} can't be an agent's name; use at most {} letters, digits, '-', '_' and '.', \
+             and begin with no '.'",
             config.id,
             limits::MAX_LABEL
         );

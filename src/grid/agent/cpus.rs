@@ -32,7 +32,8 @@ pub(crate) fn choose(
             Ok(cpus)
         }
         Cores::Count(count) => Err(refused(format!(
-            "{count} CPUs are asked for, and {} are free ({}); ask for fewer, or for none in particular",
+            "{count} CPUs are asked for, and {} are free ({}); \
+             ask for fewer, or for none in particular",
             free.len(),
             written(&free)
         ))),

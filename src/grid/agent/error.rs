@@ -22,7 +22,11 @@ pub enum AgentError {
         problem: String,
     },
     /// Another agent has the folder.
-    #[error("the folder {} is in use by another agent ({holder}); stop it, or give this one a folder of its own", folder.display())]
+    #[error(
+        "the folder {} is in use by another agent ({holder}); \
+         stop it, or give this one a folder of its own",
+        folder.display()
+    )]
     Locked {
         /// Which folder.
         folder: PathBuf,
@@ -31,7 +35,8 @@ pub enum AgentError {
     },
     /// The list of nodes can't be read as one.
     #[error(
-        "{} is damaged ({problem}); repair it, or move it away together with the nodes' data: without it nobody looks after their processes",
+        "{} is damaged ({problem}); repair it, or move it away together with the nodes' data: \
+         without it nobody looks after their processes",
         file.display()
     )]
     Damaged {
@@ -62,7 +67,8 @@ pub enum AgentError {
     },
     /// The address can't be listened on.
     #[error(
-        "cannot listen on {address}: {source}; is another agent running? choose another address with --listen"
+        "cannot listen on {address}: {source}; \
+         is another agent running? choose another address with --listen"
     )]
     Listen {
         /// Which.
@@ -102,16 +108,22 @@ fn cure(action: &str) -> &'static str {
 /// Why a node is not started, or not stopped. The texts go to whoever asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
-    #[error("the storage path {path:?} {problem}; leave it out for a folder of the node's own, or name one below {}", root.display())]
+    #[error(
+        "the storage path {path:?} {problem}; leave it out for a folder of the node's own, \
+         or name one below {}",
+        root.display()
+    )]
     Path { path: String, problem: String, root: PathBuf },
     #[error(
-        "node {node} has the folder {path}, or one inside or around it; stop that node first, or name another folder"
+        "node {node} has the folder {path}, or one inside or around it; \
+         stop that node first, or name another folder"
     )]
     PathTaken { path: String, node: String },
     #[error("node {node} of this agent has the name {name:?}; choose another")]
     NameTaken { name: String, node: String },
     #[error(
-        "{name:?} can't be a node's name: use at most {} letters, digits, '-', '_' and '.', and begin with no '.'",
+        "{name:?} can't be a node's name: use at most {} letters, digits, '-', '_' and '.', \
+         and begin with no '.'",
         limits::MAX_LABEL
     )]
     Name { name: String },
@@ -124,7 +136,8 @@ pub(crate) enum Refusal {
     #[error("cores {cores:?}: {problem}")]
     Cores { cores: String, problem: String },
     #[error(
-        "the agent keeps {running} nodes and takes no more than {most} (--max-nodes); stop one, or choose another agent"
+        "the agent keeps {running} nodes and takes no more than {most} (--max-nodes); \
+         stop one, or choose another agent"
     )]
     Full { running: usize, most: u32 },
     #[error("the agent's list is full of nodes that run; stop one")]
@@ -136,8 +149,8 @@ pub(crate) enum Refusal {
     #[error("cannot start the node: {0}")]
     Start(String),
     #[error(
-        "node {node} has been started and reads its data: its health has not answered within {time:?}; it goes on, and `sutra grid nodes` \
-         shows when it runs"
+        "node {node} has been started and reads its data: its health has not answered within \
+         {time:?}; it goes on, and `sutra grid nodes` shows when it runs"
     )]
     Recovering { node: String, time: Duration },
     #[error("this agent has no node {node:?}; `sutra grid nodes` lists all")]

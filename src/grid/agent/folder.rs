@@ -230,8 +230,8 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<(), AgentError> {
     let written =
         tempfile::Builder::new().prefix(&name).suffix(UNFINISHED).tempfile_in(folder).and_then(
             |mut file| {
-                // Its mode is 0600. What is half written is removed when it is dropped: the disk may need
-                // the room.
+                // Its mode is 0600. What is half written is removed when it is dropped: the disk
+                // may need the room.
                 file.write_all(bytes)?;
                 file.as_file().sync_all()?;
                 Ok(file)

@@ -154,9 +154,9 @@ impl Life {
         let time = self.core.timings().hung;
         tracing::warn!(node = self.id, "a node neither answers nor does anything; it is killed");
         tokio::select! {
-            () = live.kill() => {
-                End::Ended(format!("its health did not answer, it did nothing for {time:?}, and it was killed"))
-            }
+            () = live.kill() => End::Ended(format!(
+                "its health did not answer, it did nothing for {time:?}, and it was killed"
+            )),
             () = self.orders.stop() => End::Told,
         }
     }
@@ -235,7 +235,10 @@ impl Life {
         let (live, saved) = self.start().await?;
         if let Err(error) = saved {
             // An agent that comes back finds the process by its command line and folder.
-            tracing::warn!(%error, "the list of nodes is not on disk as it should be; it is tried again");
+            tracing::warn!(
+                %error,
+                "the list of nodes is not on disk as it should be; it is tried again"
+            );
         }
         Ok(live)
     }
@@ -250,7 +253,8 @@ impl Life {
     async fn give_up(self, ended: String) {
         let (most, window) = (self.core.timings().restarts, self.core.timings().restart_window);
         let why = format!(
-            "it was started again {most} times within {window:?} and has ended each time; at last {ended}"
+            "it was started again {most} times within {window:?} and has ended each time; \
+             at last {ended}"
         );
         tracing::error!(node = self.id, reason = why, "gave a node up");
         self.core.nodes().note(&self.id, |node| node.give_up(why));

@@ -94,7 +94,11 @@ impl Link {
                         }
                         Lost::Error(error) => {
                             self.standing.not_registered(error.to_string());
-                            tracing::warn!(master = self.who.master, %error, "lost the master; the nodes go on, and it is tried again");
+                            tracing::warn!(
+                                master = self.who.master,
+                                %error,
+                                "lost the master; the nodes go on, and it is tried again"
+                            );
                         }
                     }
                     sleep(backoff::delay(1)).await;
@@ -102,7 +106,10 @@ impl Link {
                 Err(error) => {
                     failures += 1;
                     self.standing.not_registered(error.to_string());
-                    let is_refused = matches!(&error, ClientError::Refused { status, .. } if !status.is_transient());
+                    let is_refused = matches!(
+                        &error,
+                        ClientError::Refused { status, .. } if !status.is_transient()
+                    );
                     self.trouble.tell(&self.who.master, &error, is_refused);
                     let wait =
                         if is_refused { jittered(REFUSED, 0.25) } else { backoff::delay(failures) };
@@ -189,7 +196,11 @@ impl Link {
                     ..
                 },
             ) => {
-                tracing::warn!(master = self.who.master, %error, "the master can't take a report; it is sent again");
+                tracing::warn!(
+                    master = self.who.master,
+                    %error,
+                    "the master can't take a report; it is sent again"
+                );
                 Ok(true)
             }
             Err(error) => Err(error),

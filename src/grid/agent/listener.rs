@@ -90,7 +90,8 @@ async fn converse(
         let length = u32::from_be_bytes(prefix) as usize;
         if length > MOST {
             let message = format!(
-                "message of {length} bytes is over this agent's limit of {MOST}; is this the right port?"
+                "message of {length} bytes is over this agent's limit of {MOST}; \
+                 is this the right port?"
             );
             send(&mut stream, &GridReply::Error { message }, None).await?;
             return Ok(());

@@ -93,7 +93,10 @@ impl LiveProcess {
         tokio::select! {
             ended = self.process.ended() => {
                 let words = logs::last_words(&self.log, self.log_from);
-                Look::Ended(words.map_or_else(|| ended.clone(), |words| format!("{ended}: {words}")))
+                Look::Ended(match words {
+                    Some(words) => format!("{ended}: {words}"),
+                    None => ended,
+                })
             }
             answer = ask => match answer {
                 Ok(words) => Look::Answers(words),

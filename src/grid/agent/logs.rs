@@ -50,7 +50,8 @@ pub(crate) fn keep(file: &Path, pid: Option<u32>, most: u64) -> io::Result<()> {
             let name = fs::read_link(&moved).unwrap_or_default();
             tracing::warn!(
                 file = %file.display(), now = %name.display(), length,
-                "a node's log was renamed or removed, and had grown too long: it is cut; rotate logs by copying and truncating"
+                "a node's log was renamed or removed, and had grown too long: it is cut; \
+                 rotate logs by copying and truncating"
             );
             OpenOptions::new().write(true).open(&moved)?.set_len(0)?;
         }

@@ -43,8 +43,9 @@ impl Source for AgentSource {
         let status = if problems.is_empty() { "ok".to_owned() } else { problems.join("; ") };
         let list = if lists { nodes.iter().map(node).collect() } else { Vec::new() };
         let page = json!({
-            "agent_id": self.who.id, "master": self.who.master, "registered": is_registered, "version": env!("CARGO_PKG_VERSION"),
-            "status": status, "revision": revision, "max_nodes": self.who.max_nodes, "nodes": list,
+            "agent_id": self.who.id, "master": self.who.master, "registered": is_registered,
+            "version": env!("CARGO_PKG_VERSION"), "status": status, "revision": revision,
+            "max_nodes": self.who.max_nodes, "nodes": list,
         });
         let by_state = NodeState::ALL.iter().map(|state| (state.name(), count(&nodes, *state)));
         let restarts = nodes.iter().map(|node| (node.node_id.clone(), f64::from(node.restarts)));
@@ -94,10 +95,12 @@ fn problems(nodes: &[NodeReport], trouble: Option<&str>, is_unsaved: bool) -> Ve
 
 fn node(node: &NodeReport) -> serde_json::Value {
     json!({
-        "node_id": node.node_id, "name": node.name, "state": NodeState::from_number(node.state).unwrap_or_default().name(),
-        "endpoint": node.endpoint, "compat_endpoint": node.compat_endpoint, "storage_path": node.storage_path, "cores": node.cores,
-        "memory_limit_mb": node.memory_limit_mb, "memory_enforcement": node.memory_enforcement, "pid": (node.pid > 0).then_some(node.pid),
-        "restarts": node.restarts, "detail": node.detail,
+        "node_id": node.node_id, "name": node.name,
+        "state": NodeState::from_number(node.state).unwrap_or_default().name(),
+        "endpoint": node.endpoint, "compat_endpoint": node.compat_endpoint,
+        "storage_path": node.storage_path, "cores": node.cores,
+        "memory_limit_mb": node.memory_limit_mb, "memory_enforcement": node.memory_enforcement,
+        "pid": (node.pid > 0).then_some(node.pid), "restarts": node.restarts, "detail": node.detail,
     })
 }
 

@@ -161,7 +161,11 @@ impl Made {
                 std::fs::remove_dir(folder)
             };
             if let Err(error) = removed {
-                tracing::debug!(folder = %folder.display(), %error, "a folder of a node that did not start is left");
+                tracing::debug!(
+                    folder = %folder.display(),
+                    %error,
+                    "a folder of a node that did not start is left"
+                );
             }
         }
     }

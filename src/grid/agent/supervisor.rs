@@ -156,7 +156,11 @@ impl Supervisor {
                 Err(Refusal::Recovering { node: reserved.id, time: self.core.timings().start })
             }
             Err(refusal) => {
-                tracing::warn!(node = reserved.id, reason = %refusal, "a node did not start; nothing is left of it");
+                tracing::warn!(
+                    node = reserved.id,
+                    reason = %refusal,
+                    "a node did not start; nothing is left of it"
+                );
                 self.take_back(reserved, Some((&made, &path))).await;
                 Err(refusal)
             }

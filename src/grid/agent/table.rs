@@ -189,7 +189,10 @@ impl NodeTable {
     /// The same where the work goes on without: it is tried again.
     pub(crate) async fn save_or_warn(&self) {
         if let Err(error) = self.save().await {
-            tracing::warn!(%error, "the list of nodes is not on disk as it should be; it is tried again");
+            tracing::warn!(
+                %error,
+                "the list of nodes is not on disk as it should be; it is tried again"
+            );
         }
     }
 

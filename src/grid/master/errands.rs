@@ -257,7 +257,8 @@ fn spawned(asked: &SpawnNode, outcome: Outcome) -> Result<NodeReport, Failure> {
             let fits = texts.iter().all(|text| text.len() <= limits::MAX_GRID_TEXT);
             if node_id.is_empty() || node_id.len() > limits::MAX_LABEL || !fits {
                 return Err(refused(format!(
-                    "it started a node with the id {node_id:?} at {compat_endpoint:?}, which can't be kept"
+                    "it started a node with the id {node_id:?} at {compat_endpoint:?}, \
+                     which can't be kept"
                 )));
             }
             let report = NodeReport {

@@ -29,7 +29,8 @@ pub enum MasterError {
     Store(#[from] StoreError),
     /// A thread can't be started.
     #[error(
-        "can't start the thread that speaks to agents: {source}; allow this user more processes (`ulimit -u`)"
+        "can't start the thread that speaks to agents: {source}; \
+         allow this user more processes (`ulimit -u`)"
     )]
     Thread {
         /// What the system said.
@@ -49,7 +50,8 @@ pub enum MasterError {
     },
     /// Two addresses to listen on take the same port.
     #[error(
-        "this master is to listen on {earlier} and on {address}, which take the same port; leave one of them out of --listen and --compat"
+        "this master is to listen on {earlier} and on {address}, which take the same port; \
+         leave one of them out of --listen and --compat"
     )]
     ListenTwice {
         /// The one that comes too late.
@@ -59,7 +61,8 @@ pub enum MasterError {
     },
     /// No address to listen on, or far too many.
     #[error(
-        "this master is to listen on {count} addresses; give it 1 to {most} with --listen and --compat"
+        "this master is to listen on {count} addresses; \
+         give it 1 to {most} with --listen and --compat"
     )]
     Ports {
         /// How many there are.
@@ -69,7 +72,8 @@ pub enum MasterError {
     },
     /// A CPU that is not this process's.
     #[error(
-        "--cpu {wanted}: this process may use the CPUs {available}; choose one of these, or leave the flag out"
+        "--cpu {wanted}: this process may use the CPUs {available}; \
+         choose one of these, or leave the flag out"
     )]
     Cpu {
         /// What was asked for.

@@ -51,17 +51,24 @@ pub(crate) struct Done {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ErrandError {
     #[error(
-        "can't reach it at {endpoint}: {source}; is it running, and is that its address as the master's host sees it?"
+        "can't reach it at {endpoint}: {source}; \
+         is it running, and is that its address as the master's host sees it?"
     )]
     Unreachable { endpoint: String, source: io::Error },
     #[error(
-        "the connection to {endpoint} broke off: {source}; whether it did what was asked shows in `sutra grid nodes`"
+        "the connection to {endpoint} broke off: {source}; \
+         whether it did what was asked shows in `sutra grid nodes`"
     )]
     BrokenOff { endpoint: String, source: io::Error },
-    #[error("{endpoint} has not answered within {:.0} s; whether it did what was asked shows in `sutra grid nodes`", .timeout.as_secs_f64())]
+    #[error(
+        "{endpoint} has not answered within {:.0} s; \
+         whether it did what was asked shows in `sutra grid nodes`",
+        .timeout.as_secs_f64()
+    )]
     TimedOut { endpoint: String, timeout: Duration },
     #[error(
-        "{endpoint} gave an answer of {length} bytes, more than any agent does; is an agent listening there?"
+        "{endpoint} gave an answer of {length} bytes, more than any agent does; \
+         is an agent listening there?"
     )]
     TooLong { endpoint: String, length: usize },
     #[error("what {endpoint} answered can't be read: {source}; is an agent listening there?")]

@@ -290,7 +290,9 @@ fn list(
     };
     *gathered = all.into_bytes();
     if gathered.len() > MAX_MESSAGE as usize {
-        return Err("there are more agents than one message of the old protocol holds; use `sutra grid agents`".into());
+        return Err("there are more agents than one message of the old protocol holds; \
+                    use `sutra grid agents`"
+            .into());
     }
     payload.clear();
     archive(payload, &AgentsRequest { after, limit: 0 });

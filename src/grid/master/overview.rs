@@ -20,6 +20,28 @@ pub(crate) struct Counters {
     pub(crate) events_told: u64,
 }
 
+impl Counters {
+    fn metrics(&self) -> [Metric; 6] {
+        let counter = Metric::counter;
+        [
+            counter("sutra_grid_heartbeats", "Heartbeats received", self.heartbeats),
+            counter(
+                "sutra_grid_unknown",
+                "Heartbeats and reports of agents that are to register",
+                self.unknown,
+            ),
+            counter("sutra_grid_refused", "Requests refused", self.refused),
+            counter("sutra_grid_errands", "Requests sent to agents", self.errands),
+            counter(
+                "sutra_grid_errands_failed",
+                "Requests that agents did not answer",
+                self.errands_failed,
+            ),
+            counter("sutra_grid_events_told", "Events sent to whoever watches", self.events_told),
+        ]
+    }
+}
+
 /// What the admin port shows.
 pub(crate) struct Overview {
     pub(crate) cluster: Cluster,
@@ -79,8 +101,15 @@ impl Overview {
     }
 
     fn metrics(&self) -> Vec<Metric> {
-        let Self { cluster, counters, .. } = self;
-        let by_agent_state = [cluster.healthy, cluster.degraded, cluster.offline, self.unknown()];
+        let mut metrics = Vec::from(self.by_state());
+        metrics.extend(self.counters.metrics());
+        metrics.extend(self.gauges());
+        metrics
+    }
+
+    fn by_state(&self) -> [Metric; 2] {
+        let Cluster { healthy, degraded, offline, .. } = self.cluster;
+        let by_agent_state = [healthy, degraded, offline, self.unknown()];
         let agents = AgentState::ALL
             .iter()
             .zip(by_agent_state)
@@ -89,8 +118,7 @@ impl Overview {
             .iter()
             .zip(self.nodes_by_state)
             .map(|(state, count)| (state.name(), count as f64));
-        let gauge = |name, help, value: f64| Metric::gauge(name, help, value);
-        vec![
+        [
             Metric::gauges(
                 "sutra_grid_agents",
                 "Agents that are registered, by state",
@@ -103,24 +131,12 @@ impl Overview {
                 "state",
                 nodes,
             ),
-            Metric::counter("sutra_grid_heartbeats", "Heartbeats received", counters.heartbeats),
-            Metric::counter(
-                "sutra_grid_unknown",
-                "Heartbeats and reports of agents that are to register",
-                counters.unknown,
-            ),
-            Metric::counter("sutra_grid_refused", "Requests refused", counters.refused),
-            Metric::counter("sutra_grid_errands", "Requests sent to agents", counters.errands),
-            Metric::counter(
-                "sutra_grid_errands_failed",
-                "Requests that agents did not answer",
-                counters.errands_failed,
-            ),
-            Metric::counter(
-                "sutra_grid_events_told",
-                "Events sent to whoever watches",
-                counters.events_told,
-            ),
+        ]
+    }
+
+    fn gauges(&self) -> [Metric; 6] {
+        let gauge = |name, help, value: f64| Metric::gauge(name, help, value);
+        [
             gauge(
                 "sutra_grid_errands_under_way",
                 "Requests that agents have not answered yet",
@@ -145,7 +161,7 @@ impl Overview {
             gauge(
                 "sutra_grid_uptime_seconds",
                 "Since the master started",
-                (cluster.uptime / 1_000_000) as f64,
+                (self.cluster.uptime / 1_000_000) as f64,
             ),
         ]
     }

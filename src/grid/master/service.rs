@@ -248,7 +248,8 @@ impl Service for MasterService {
             }
             Some(opcode) => {
                 let message = format!(
-                    "this is a grid's master, which does no {}; ask a storage node (`sutra grid nodes` says where they are)",
+                    "this is a grid's master, which does no {}; \
+                     ask a storage node (`sutra grid nodes` says where they are)",
                     opcode.name()
                 );
                 cx.refuse(to, Status::NotServed, message);
@@ -256,7 +257,8 @@ impl Service for MasterService {
             None => {
                 let number = request.header.opcode;
                 let message = format!(
-                    "no operation has the number 0x{number:02x}; is the client newer than this master?"
+                    "no operation has the number 0x{number:02x}; \
+                     is the client newer than this master?"
                 );
                 cx.refuse(to, Status::UnknownOpcode, message);
             }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use sutra_net::{Front, Identity, ListenError, Loads, first_overlap, listen};
 use sutra_runtime::{Config, ListenerId, Running, RuntimeError, StartError, allowed_cpus};
-use sutra_store::{Keeper, NamespaceId, OpenOptions, Shard, Store};
+use sutra_store::{Keeper, NamespaceId, OpenOptions, Opened, Shard, Store, StoreError};
 use sutra_wire::grid::AgentRegistered;
 use sutra_wire::{Checked, ConceptId, ConceptRecord, Durability};
 
@@ -59,16 +59,7 @@ pub fn start(config: MasterConfig) -> Result<Master, MasterError> {
     let (ports, listening, compat) = open_ports(&config)?;
     let admin_listener = config.admin.map(admin::bind).transpose()?;
 
-    let opened = Store::open::<Option<Answer>>(
-        &config.data,
-        OpenOptions {
-            cores: 1,
-            durability: Durability::Always,
-            segment_bytes: config.segment_bytes,
-            id_rule: None,
-            listening: listening.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-        },
-    )?;
+    let opened = open_log(&config, &listening)?;
     let shard = opened.shards.into_iter().next().expect("a store of one core has one shard");
     let patience =
         Patience { degraded_after: config.degraded_after, offline_after: config.offline_after };
@@ -115,25 +106,8 @@ pub fn start(config: MasterConfig) -> Result<Master, MasterError> {
         starts: starts + 1,
     };
 
-    let pin = config.cpu.is_some();
-    let runtime =
-        Config { cpus, pin, mailbox: MAILBOX, reserved_files: RESERVED_FILES, ..Config::default() };
-    let (loads, limits) = (Arc::new(Loads::new(1)), config.limits);
-    let setup = Mutex::new(Some((setup, ports)));
-    let running = sutra_runtime::start(runtime, move |_, core| {
-        let taken = setup.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let (setup, ports) = taken.expect("there is one core, which is built once");
-        for (id, listener) in ports {
-            core.listen(listener, id)?;
-        }
-        let front = Front::new(MasterService::new(setup), limits.clone());
-        Ok::<_, RuntimeError>(front.speaking_either(Box::new(GridLegacy), Arc::clone(&loads)))
-    })
-    .map_err(|error| match error {
-        StartError::Runtime(error) | StartError::Handler { error, .. } => error,
-    })?;
     Ok(Master {
-        running,
+        running: serve(config, cpus, setup, ports)?,
         threads: [errand_thread, proof_thread],
         admin,
         manifest: opened.keeper,
@@ -150,8 +124,9 @@ fn check_times(config: &MasterConfig) -> Result<(), MasterError> {
     }
     if heartbeat >= degraded_after || degraded_after >= offline_after {
         return Err(MasterError::Times(format!(
-            "an agent that sends a heartbeat every {heartbeat:?}, is degraded after {degraded_after:?} and offline after {offline_after:?} \
-             would never be well: each of these has to be longer than the one before"
+            "an agent that sends a heartbeat every {heartbeat:?}, is degraded \
+             after {degraded_after:?} and offline after {offline_after:?} would never be well: \
+             each of these has to be longer than the one before"
         )));
     }
     Ok(())
@@ -179,8 +154,10 @@ fn choose_cpu(wanted: Option<usize>) -> Result<Vec<usize>, MasterError> {
     }
 }
 
-/// Listeners with their numbers, and where they listen: natively, and for old clients.
-type Ports = (Vec<(ListenerId, TcpListener)>, Vec<SocketAddr>, Vec<SocketAddr>);
+/// Listeners with their numbers.
+type Listeners = Vec<(ListenerId, TcpListener)>;
+/// Listeners, and where they listen: natively, and for old clients.
+type Ports = (Listeners, Vec<SocketAddr>, Vec<SocketAddr>);
 
 fn open_ports(config: &MasterConfig) -> Result<Ports, MasterError> {
     let all: Vec<SocketAddr> = config.listen.iter().chain(&config.compat).copied().collect();
@@ -193,15 +170,14 @@ fn open_ports(config: &MasterConfig) -> Result<Ports, MasterError> {
     // None is numbered as a translator's own port: the first bytes of each connection tell what it
     // speaks. So native clients are served on the compat port, too.
     let mut id = 0;
-    let mut open =
-        |addresses: &[SocketAddr]| -> Result<Vec<(ListenerId, TcpListener)>, ListenError> {
-            let mut ports = Vec::with_capacity(addresses.len());
-            for address in addresses {
-                ports.push((ListenerId(id), listen(*address, 1)?.remove(0)));
-                id += 1;
-            }
-            Ok(ports)
-        };
+    let mut open = |addresses: &[SocketAddr]| -> Result<Listeners, ListenError> {
+        let mut ports = Vec::with_capacity(addresses.len());
+        for address in addresses {
+            ports.push((ListenerId(id), listen(*address, 1)?.remove(0)));
+            id += 1;
+        }
+        Ok(ports)
+    };
     let bound = |ports: &[(ListenerId, TcpListener)]| -> Vec<SocketAddr> {
         ports.iter().filter_map(|(_, listener)| listener.local_addr().ok()).collect()
     };
@@ -210,6 +186,20 @@ fn open_ports(config: &MasterConfig) -> Result<Ports, MasterError> {
     let (listening, compat_listening) = (bound(&ports), bound(&compat));
     ports.extend(compat);
     Ok((ports, listening, compat_listening))
+}
+
+fn open_log(
+    config: &MasterConfig,
+    listening: &[SocketAddr],
+) -> Result<Opened<Option<Answer>>, StoreError> {
+    let options = OpenOptions {
+        cores: 1,
+        durability: Durability::Always,
+        segment_bytes: config.segment_bytes,
+        id_rule: None,
+        listening: listening.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    };
+    Store::open(&config.data, options)
 }
 
 /// Reads the registry from the log, and how often a master has started on it.
@@ -248,6 +238,32 @@ fn read_back(
         }
     }
     Ok((registry, starts))
+}
+
+/// Starts the core, which listens and answers.
+fn serve(
+    config: MasterConfig,
+    cpus: Vec<usize>,
+    setup: Setup,
+    listeners: Listeners,
+) -> Result<Running, RuntimeError> {
+    let pin = config.cpu.is_some();
+    let runtime =
+        Config { cpus, pin, mailbox: MAILBOX, reserved_files: RESERVED_FILES, ..Config::default() };
+    let (loads, limits) = (Arc::new(Loads::new(1)), config.limits);
+    let setup = Mutex::new(Some((setup, listeners)));
+    sutra_runtime::start(runtime, move |_, core| {
+        let taken = setup.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (setup, listeners) = taken.expect("there is one core, which is built once");
+        for (id, listener) in listeners {
+            core.listen(listener, id)?;
+        }
+        let front = Front::new(MasterService::new(setup), limits.clone());
+        Ok::<_, RuntimeError>(front.speaking_either(Box::new(GridLegacy), Arc::clone(&loads)))
+    })
+    .map_err(|error| match error {
+        StartError::Runtime(error) | StartError::Handler { error, .. } => error,
+    })
 }
 
 fn unreadable_record(config: &MasterConfig, name: &str, unreadable: Unreadable) -> MasterError {

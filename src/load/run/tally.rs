@@ -113,7 +113,10 @@ impl Tally {
 
     /// Whether a run that is told to stop has waited long enough for the last answers.
     pub(super) fn gives_up(&self, now: Nanoseconds) -> bool {
-        matches!(self.phase, Phase::Draining { ended, .. } if now > ended.saturating_add(LAST_ANSWERS))
+        matches!(
+            self.phase,
+            Phase::Draining { ended, .. } if now > ended.saturating_add(LAST_ANSWERS)
+        )
     }
 
     /// The thread polled in vain between these times. It counts while measuring.

@@ -87,7 +87,8 @@ impl<S: Service> Front<S> {
         }
         if self.io.holds_too_much_input() {
             let message = format!(
-                "this core's connections already hold {} bytes of unfinished frames, the limit; send smaller frames or try again",
+                "this core's connections already hold {} bytes of unfinished frames, the limit; \
+                 send smaller frames or try again",
                 self.io.limits().max_input
             );
             return self.io.break_off(

@@ -75,7 +75,12 @@ impl Io {
             (self.connections.get(index), self.log_limit.admit(core.now()))
         {
             let (peer, kept) = (connection.peer(), self.limits.max_silent);
-            info!(%peer, kept, left_out, "a connection that had said nothing gave its place to a new one");
+            info!(
+                %peer,
+                kept,
+                left_out,
+                "a connection that had said nothing gave its place to a new one"
+            );
         }
         self.drop_connection(core, index);
     }
@@ -168,7 +173,11 @@ impl Io {
         connection.speak_translated();
         // Its first message begins here, and not with the connection.
         connection.begin(core.now());
-        debug!(peer = %connection.peer(), core = core.index(), "connection of another protocol open");
+        debug!(
+            peer = %connection.peer(),
+            core = core.index(),
+            "connection of another protocol open"
+        );
         self.listen_to(core, socket.index());
         if self.limits.idle_timeout.is_some() {
             self.keep_house(core);

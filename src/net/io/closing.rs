@@ -26,7 +26,12 @@ impl Io {
         let Some(connection) = self.connections.get_mut(index) else { return };
         connection.refuse(&mut self.inputs);
         if let Some(left_out) = self.log_limit.admit(core.now()) {
-            info!(peer = %connection.peer(), left_out, reason = %refusal.message, "connection closed: broken protocol");
+            info!(
+                peer = %connection.peer(),
+                left_out,
+                reason = %refusal.message,
+                "connection closed: broken protocol"
+            );
         }
         self.say_refusal(core, index, refusal);
     }

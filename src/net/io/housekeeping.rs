@@ -122,12 +122,17 @@ impl Io {
             if reason == GivenUp::NotReading
                 && let Some(left_out) = self.log_limit.admit(now)
             {
-                info!(peer = %connection.peer(), left_out, "a client does not read its replies; its connection is closed");
+                info!(
+                    peer = %connection.peer(),
+                    left_out,
+                    "a client does not read its replies; its connection is closed"
+                );
             }
             if reason == GivenUp::HalfFrame {
                 let waited = now.saturating_duration_since(connection.began());
                 let message = format!(
-                    "the rest of a frame did not arrive within {waited:.0?}; the connection is closed"
+                    "the rest of a frame did not arrive within {waited:.0?}; \
+                     the connection is closed"
                 );
                 self.break_off(
                     core,

@@ -47,7 +47,12 @@ impl Io {
         self.counters.count(Count::ClosedUnread);
         if let Some(left_out) = self.log_limit.admit(core.now()) {
             let held = self.unsent.held();
-            info!(%peer, held, left_out, "a client does not read its replies while too many wait for others: closed");
+            info!(
+                %peer,
+                held,
+                left_out,
+                "a client does not read its replies while too many wait for others: closed"
+            );
         }
         self.drop_connection(core, index);
     }

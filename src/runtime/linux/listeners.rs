@@ -189,7 +189,11 @@ async fn accept_all(inbox: &Inbox, listener: AsyncFd<TcpListener>, id: ListenerI
             }
         } else {
             if !failing {
-                tracing::warn!(%error, listener = id.0, "cannot accept connections for now; trying again");
+                tracing::warn!(
+                    %error,
+                    listener = id.0,
+                    "cannot accept connections for now; trying again"
+                );
             }
             failing = true;
             inbox.failures.set(inbox.failures.get() + 1);

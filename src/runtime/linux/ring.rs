@@ -84,7 +84,11 @@ impl Ring {
         match self.io.submitter().register_files_sparse(places) {
             Ok(()) => places,
             Err(error) => {
-                tracing::warn!(%error, places, "the kernel refuses to register files: operations are a little slower");
+                tracing::warn!(
+                    %error,
+                    places,
+                    "the kernel refuses to register files: operations are a little slower"
+                );
                 0
             }
         }
@@ -289,7 +293,8 @@ fn build(entries: u32) -> Result<IoUring, RuntimeError> {
                     tracing::warn!(
                         wanted,
                         entries,
-                        "too little lockable memory for the data ring: it has fewer entries than asked for"
+                        "too little lockable memory for the data ring: \
+                         it has fewer entries than asked for"
                     );
                 }
                 return Ok(io);

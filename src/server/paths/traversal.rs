@@ -401,7 +401,8 @@ impl Traversal {
         let (visited, limit) = (self.terms.max_visited, limits::MAX_VISITED);
         if let Goal::Within { .. } = self.goal {
             return format!(
-                "the neighbourhood has more than {visited} concepts, the most it may have; take a smaller radius"
+                "the neighbourhood has more than {visited} concepts, the most it may have; \
+                 take a smaller radius"
             );
         }
         let so_far = if is_met {
@@ -414,7 +415,8 @@ impl Traversal {
             false => String::new(),
         };
         format!(
-            "the search has visited {visited} concepts, its bound, and {so_far}; {raise}narrow it by kinds, direction or max_depth"
+            "the search has visited {visited} concepts, its bound, and {so_far}; \
+             {raise}narrow it by kinds, direction or max_depth"
         )
     }
 

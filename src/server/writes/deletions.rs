@@ -201,7 +201,8 @@ pub(super) fn cut_short(message: String, removed: u64) -> String {
             format!("{message}; 1 association of the concept is removed: delete it again to finish")
         }
         _ => format!(
-            "{message}; {removed} associations of the concept are removed: delete it again to finish"
+            "{message}; {removed} associations of the concept are removed: \
+             delete it again to finish"
         ),
     }
 }

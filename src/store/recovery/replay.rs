@@ -111,7 +111,8 @@ impl Recovery {
             }
             kind => {
                 let what = format!(
-                    "it has an entry of kind {kind} at byte {offset}, which this version does not know"
+                    "it has an entry of kind {kind} at byte {offset}, \
+                     which this version does not know"
                 );
                 return Err(StoreError::Version { file: self.source.path(name), what });
             }

@@ -85,7 +85,10 @@ impl Replayed {
             }
             if spare.is_none() {
                 let file = self.source.path(*name);
-                tracing::warn!(file = %file.display(), "removing a segment that holds nothing acknowledged");
+                tracing::warn!(
+                    file = %file.display(),
+                    "removing a segment that holds nothing acknowledged"
+                );
                 disk.remove(*name)?;
                 disk.sync_shard(name.shard)?;
             }
@@ -128,11 +131,20 @@ impl Replayed {
             // Space is made ready behind every commit, a step at a time, so a file does not end
             // there by itself.
             let path = self.source.path(self.tail.name);
-            tracing::warn!(file = %path.display(), bytes, "the file ends with a commit: what followed may have been cut off");
+            tracing::warn!(
+                file = %path.display(),
+                bytes,
+                "the file ends with a commit: what followed may have been cut off"
+            );
         }
         if torn > 0 {
             let path = self.source.path(self.tail.name);
-            tracing::warn!(file = %path.display(), offset = end, bytes = torn, "cutting a torn tail: no whole commit stands there");
+            tracing::warn!(
+                file = %path.display(),
+                offset = end,
+                bytes = torn,
+                "cutting a torn tail: no whole commit stands there"
+            );
             let zeros = torn.next_multiple_of(self.header.block as usize);
             let range = end as u64..(end + zeros) as u64;
             self.report.cut += torn as u64;

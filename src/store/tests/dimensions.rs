@@ -80,8 +80,7 @@ fn a_first_vector_that_never_lands_fixes_nothing() {
 }
 
 #[test]
-fn vectors_of_another_dimension_come_while_the_index_of_the_old_ones_is_away_and_searches_are_under_way()
- {
+fn vectors_of_another_dimension_come_while_the_old_ones_index_is_away_and_searches_are_under_way() {
     let folder = folder();
     let large = OpenOptions { segment_bytes: 16 << 20, ..options(1, Durability::Os) };
     let mut world = World::open_with(folder.path(), &large).unwrap();

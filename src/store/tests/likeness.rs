@@ -123,13 +123,11 @@ fn thousands_of_equal_vectors_hide_none_of_the_others_nor_do_they_when_they_are_
     assert_all_found(&mut world, &others, "after a start without a checkpoint");
 }
 
-#[test]
-fn vectors_of_every_odd_kind_are_found_by_themselves_and_so_are_their_nearest() {
-    let mut numbers = StdRng::seed_from_u64(2);
-    let numbers = &mut numbers;
+/// Vectors as no index likes them, by what is odd about them.
+fn odd_kinds(numbers: &mut StdRng) -> Vec<(&'static str, Vec<Vec<f32>>)> {
     let base = random(numbers, 48);
     let centres: Vec<_> = (0..20).map(|_| random(numbers, 48)).collect();
-    let mut kinds: Vec<(&str, Vec<Vec<f32>>)> = Vec::new();
+    let mut kinds: Vec<(&'static str, Vec<Vec<f32>>)> = Vec::new();
     let beside = |mut vectors: Vec<Vec<f32>>, numbers: &mut StdRng| {
         vectors.extend((0..300).map(|_| random(numbers, 48)));
         vectors
@@ -186,7 +184,12 @@ fn vectors_of_every_odd_kind_are_found_by_themselves_and_so_are_their_nearest() 
             .map(|number| if number % 2 == 0 { vec![0.0; 8] } else { random(numbers, 8) })
             .collect(),
     ));
-    for (what, vectors) in kinds {
+    kinds
+}
+
+#[test]
+fn vectors_of_every_odd_kind_are_found_by_themselves_and_so_are_their_nearest() {
+    for (what, vectors) in odd_kinds(&mut StdRng::seed_from_u64(2)) {
         let folder = folder();
         let mut world = open(folder.path());
         learn(&mut world, 0, &vectors);

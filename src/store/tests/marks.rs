@@ -116,7 +116,10 @@ fn the_loss_of_the_last_used_segment_is_noticed() {
         }
         let error = open(folder.path()).err().unwrap();
         assert!(
-            matches!(&error, StoreError::Missing { file } if *file == segment(folder.path(), 0, last)),
+            matches!(
+                &error,
+                StoreError::Missing { file } if *file == segment(folder.path(), 0, last)
+            ),
             "{error}"
         );
     }

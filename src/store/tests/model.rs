@@ -63,7 +63,16 @@ fn step() -> impl Strategy<Value = Step> {
     let strip = concept().prop_map(|(namespace, number)| Step::Strip(namespace, number));
     let bury = concept().prop_map(|(namespace, number)| Step::Bury(namespace, number));
     let delete = concept().prop_map(|(namespace, number)| Step::Delete(namespace, number));
-    prop_oneof![8 => learn, 8 => associate, 2 => strip, 2 => bury, 1 => delete, 4 => Just(Step::Commit), 1 => sectors.prop_map(Step::PowerCut), 1 => Just(Step::Kill)]
+    prop_oneof![
+        8 => learn,
+        8 => associate,
+        2 => strip,
+        2 => bury,
+        1 => delete,
+        4 => Just(Step::Commit),
+        1 => sectors.prop_map(Step::PowerCut),
+        1 => Just(Step::Kill),
+    ]
 }
 
 /// A write that a shard has accepted.
@@ -96,6 +105,10 @@ impl Model {
             }
             Write::Bury(namespace, id) => drop(self.concepts.remove(&(namespace, id))),
         }
+    }
+
+    fn apply_all(&mut self, writes: impl IntoIterator<Item = Write>) {
+        writes.into_iter().for_each(|write| self.apply(write));
     }
 
     /// A concept and all its associations are gone; whether it was there.
@@ -181,11 +194,45 @@ fn write_partly(world: &mut World, shard: usize, sectors: u64) -> bool {
     whole
 }
 
+/// The shard that a concept's writes are accepted by.
+fn owner(world: &World, concept: [u8; 16]) -> usize {
+    usize::from(world.layout.owner(&concept.into()))
+}
+
+/// A write that found no room has committed what waited before it: those landed and are
+/// acknowledged.
+fn land_acknowledged(world: &World, shard: usize, waiting: &mut Vec<Write>, landed: &mut Model) {
+    let still = world.shards[shard].pending();
+    landed.apply_all(waiting.drain(..waiting.len() - still));
+}
+
+/// A shard's next commit is on the disk as far as `sectors` says so. Where that is all of it, it
+/// landed, though it is not acknowledged. What waited in a further commit is lost.
+fn land_partly(
+    world: &mut World,
+    shard: usize,
+    sectors: u64,
+    waiting: &mut Vec<Write>,
+    landed: &mut Model,
+) {
+    if write_partly(world, shard, sectors) {
+        let mut kept = Vec::new();
+        world.shards[shard].commit_finished(Ok(()), |entry| kept.push(entry));
+        landed.apply_all(waiting.drain(..kept.len()));
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 200,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
-    fn a_store_shows_what_landed_and_nothing_else_through_any_crash(steps in proptest::collection::vec(step(), 1..60)) {
+    fn a_store_shows_what_landed_and_nothing_else_through_any_crash(
+        steps in proptest::collection::vec(step(), 1..60),
+    ) {
         let folder = folder();
         let open = || World::open_with(folder.path(), &options(CORES, Durability::Always)).unwrap();
         let mut world = open();
@@ -196,49 +243,38 @@ proptest! {
             match step {
                 Step::Learn(record) => {
                     world.learn(&record);
-                    waiting[usize::from(world.layout.owner(&record.id.into()))].push(Write::Learn(record));
+                    waiting[owner(&world, record.id)].push(Write::Learn(record));
                 }
                 Step::Associate(record) => {
                     world.associate(&record);
-                    waiting[usize::from(world.layout.owner(&record.source.into()))].push(Write::Associate(record));
+                    waiting[owner(&world, record.source)].push(Write::Associate(record));
                 }
                 Step::Strip(namespace, number) => {
                     for key in world.edges(&namespace, id(number)) {
                         if world.dissociate(&key).is_some() {
-                            let owner = usize::from(world.layout.owner(&key.source));
+                            let owner = owner(&world, key.source.0);
                             waiting[owner].push(Write::Remove(namespace.clone(), key));
                         }
                     }
                 }
                 Step::Bury(namespace, number) => {
                     world.bury(&namespace, id(number));
-                    let owner = usize::from(world.layout.owner(&id(number).into()));
-                    waiting[owner].push(Write::Bury(namespace, id(number)));
+                    waiting[owner(&world, id(number))].push(Write::Bury(namespace, id(number)));
                 }
                 Step::Delete(namespace, number) => {
                     world.commit();
-                    waiting.iter_mut().flat_map(|waiting| waiting.drain(..)).for_each(|write| landed.apply(write));
+                    landed.apply_all(waiting.iter_mut().flat_map(|waiting| waiting.drain(..)));
                     let was_there = world.delete(&namespace, id(number));
                     prop_assert_eq!(was_there, landed.delete(&namespace, id(number)));
                 }
                 Step::Commit => {
                     world.commit();
-                    waiting.iter_mut().flat_map(|waiting| waiting.drain(..)).for_each(|write| landed.apply(write));
+                    landed.apply_all(waiting.iter_mut().flat_map(|waiting| waiting.drain(..)));
                 }
                 Step::PowerCut(sectors) => {
-                    // A write that found no room has committed what waited before it: those landed
-                    // and are acknowledged.
                     for (shard, waiting) in waiting.iter_mut().enumerate() {
-                        let still = world.shards[shard].pending();
-                        waiting.drain(..waiting.len() - still).for_each(|write| landed.apply(write));
-                        let whole = write_partly(&mut world, shard, sectors);
-                        if whole {
-                            // Not acknowledged, and there all the same. What waited in a further
-                            // commit is lost.
-                            let mut kept = Vec::new();
-                            world.shards[shard].commit_finished(Ok(()), |entry| kept.push(entry));
-                            waiting.drain(..kept.len()).for_each(|write| landed.apply(write));
-                        }
+                        land_acknowledged(&world, shard, waiting, &mut landed);
+                        land_partly(&mut world, shard, sectors, waiting, &mut landed);
                         waiting.clear();
                     }
                     drop(world);
@@ -246,8 +282,7 @@ proptest! {
                 }
                 Step::Kill => {
                     for (shard, waiting) in waiting.iter_mut().enumerate() {
-                        let still = world.shards[shard].pending();
-                        waiting.drain(..waiting.len() - still).for_each(|write| landed.apply(write));
+                        land_acknowledged(&world, shard, waiting, &mut landed);
                         waiting.clear();
                     }
                     drop(world);

@@ -26,7 +26,8 @@ fn step() -> impl Strategy<Value = Step> {
     let sectors =
         prop_oneof![4 => Just(u64::MAX), 1 => Just(0), 1 => any::<u64>(), 1 => Just(u64::MAX << 1)];
     prop_oneof![
-        4 => (1..8usize, 0..12_000usize).prop_map(|(commits, length)| Step::Commits(commits, length)),
+        4 => (1..8usize, 0..12_000usize)
+            .prop_map(|(commits, length)| Step::Commits(commits, length)),
         1 => Just(Step::Sync),
         1 => Just(Step::Mark),
         2 => proptest::collection::vec(sectors, 1..6).prop_map(Step::PowerCut),
@@ -88,7 +89,11 @@ fn holds(world: &mut World, count: u32) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 150,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn a_power_cut_leaves_a_start_of_the_log_that_is_no_shorter_than_what_was_synced(
@@ -96,7 +101,8 @@ proptest! {
     ) {
         let folder = folder();
         let open = || {
-            let mut world = World::open_with(folder.path(), &options(1, Durability::Interval(1000))).unwrap();
+            let options = options(1, Durability::Interval(1000));
+            let mut world = World::open_with(folder.path(), &options).unwrap();
             world.marks_late = true;
             world
         };
@@ -112,8 +118,10 @@ proptest! {
                     }
                 }
                 Step::Sync => {
-                    let files: Vec<_> = world.shards[0].next_sync().iter().map(|file| file.path().to_owned()).collect();
-                    prop_assert!(unsynced.iter().all(|commit| files.contains(&commit.path)), "a sync covers all");
+                    let files = world.shards[0].next_sync();
+                    let files: Vec<_> = files.iter().map(|file| file.path().to_owned()).collect();
+                    let covers_all = unsynced.iter().all(|commit| files.contains(&commit.path));
+                    prop_assert!(covers_all, "a sync covers all");
                     unsynced.clear();
                 }
                 Step::Mark => {

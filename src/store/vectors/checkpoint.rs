@@ -317,7 +317,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bytes_of_any_kind_are_refused(mut bytes in proptest::collection::vec(any::<u8>(), 0..300), whole: bool) {
+        fn bytes_of_any_kind_are_refused(
+            mut bytes in proptest::collection::vec(any::<u8>(), 0..300), whole: bool,
+        ) {
             if whole && bytes.len() >= HEADER {
                 // As far as a header's own checksum lets anyone come.
                 let header = encode(&ORIGIN, 9, &contents(0), b"");

@@ -69,7 +69,8 @@ impl Vectors {
                 shard,
                 namespace = number,
                 count,
-                "embeddings that are not as long as the namespace's first are not searched: learn those concepts again"
+                "embeddings that are not as long as the namespace's first are not searched: \
+                 learn those concepts again"
             );
         }
         for (namespace, nodes) in found {
@@ -145,6 +146,9 @@ fn take_in_checkpoint(
         return known;
     }
     let file = checkpoint.name();
-    tracing::warn!(%file, "a vector index is built again: the ordinals in its checkpoint make no sense");
+    tracing::warn!(
+        %file,
+        "a vector index is built again: the ordinals in its checkpoint make no sense"
+    );
     HashMap::new()
 }

@@ -46,9 +46,13 @@ impl Book {
         let golden =
             self.golden.iter().find(|(known, _)| *known == title).map(|(_, bytes)| bytes.clone());
         match &golden {
-            None => self.complaints.push(format!("{title}: not in the file; it would read\n{}", text(&title, note, made))),
+            None => self.complaints.push(format!(
+                "{title}: not in the file; it would read\n{}",
+                text(&title, note, made)
+            )),
             Some(golden) if golden != made => self.complaints.push(format!(
-                "{title}: HAS MOVED. The file has {} bytes, this build makes {}; the first difference is at byte {}. It makes\n{}",
+                "{title}: HAS MOVED. The file has {} bytes, this build makes {}; \
+                 the first difference is at byte {}. It makes\n{}",
                 golden.len(),
                 made.len(),
                 golden.iter().zip(made).take_while(|(one, other)| one == other).count(),
@@ -125,82 +129,74 @@ fn sample<T: Samples>(label: &str) -> T {
     T::samples().into_iter().find(|(known, _)| *known == label).unwrap().1
 }
 
-/// Frames as they travel: title, note, bytes.
-fn frames() -> Vec<(&'static str, &'static str, FrameBuffer)> {
-    let build = |fill: &dyn Fn(&mut FrameBuffer)| {
-        let mut out = FrameBuffer::new();
-        fill(&mut out);
-        out
-    };
-    let header =
-        |opcode: Opcode, request| Header { opcode: opcode as u8, request, ..Header::default() };
+fn header(opcode: Opcode, request: u64) -> Header {
+    Header { opcode: opcode as u8, request, ..Header::default() }
+}
+
+/// A frame as it travels: title, note, bytes.
+type Published = (&'static str, &'static str, FrameBuffer);
+
+fn frame(
+    title: &'static str,
+    note: &'static str,
+    encode: impl FnOnce(&mut FrameBuffer),
+) -> Published {
+    let mut out = FrameBuffer::new();
+    encode(&mut out);
+    (title, note, out)
+}
+
+fn frames() -> Vec<Published> {
     vec![
-        (
+        frame(
             "Frame, a client's Hello",
             "opcode hello, request 1, payload: ClientHello, any core",
-            build(&|out| {
-                encode_archive(out, header(Opcode::Hello, 1), &sample::<ClientHello>("any core"));
-            }),
+            |out| encode_archive(out, header(Opcode::Hello, 1), &sample::<ClientHello>("any core")),
         ),
-        (
+        frame(
             "Frame, a server's Hello",
             "opcode hello, request 1, payload: ServerHello, all fields",
-            build(&|out| {
+            |out| {
                 encode_archive(out, header(Opcode::Hello, 1), &sample::<ServerHello>("all fields"));
-            }),
+            },
         ),
-        (
+        frame(
             "Frame, a learn with a deadline and a checksum",
             "request 2, 10 s, payload: ConceptRecord, strings inline",
-            build(&|out| {
+            |out| {
                 let header =
                     Header { flags: CHECKSUM, extra: 10_000_000, ..header(Opcode::Learn, 2) };
                 encode_archive(out, header, &sample::<ConceptRecord>("strings inline"));
-            }),
+            },
         ),
-        (
+        frame(
             "Frame, a learn's ok",
             "request 2, sequence 0x0807060504030201 in extra, no payload",
-            build(&|out| {
-                encode_empty(
-                    out,
-                    Header { extra: 0x0807_0605_0403_0201, ..header(Opcode::Learn, 2) },
-                );
-            }),
+            |out| {
+                let header = Header { extra: 0x0807_0605_0403_0201, ..header(Opcode::Learn, 2) };
+                encode_empty(out, header);
+            },
         ),
-        (
-            "Frame, not found",
-            "opcode query, request 3, status 1, no payload",
-            build(&|out| {
-                encode_empty(
-                    out,
-                    Header { status: Status::NotFound as u8, ..header(Opcode::Query, 3) },
-                );
-            }),
-        ),
-        (
+        frame("Frame, not found", "opcode query, request 3, status 1, no payload", |out| {
+            let status = Status::NotFound as u8;
+            encode_empty(out, Header { status, ..header(Opcode::Query, 3) });
+        }),
+        frame(
             "Frame, an error",
             "opcode learn, request 4, status 23, payload: ErrorMessage, nine bytes",
-            build(&|out| {
-                let header =
-                    Header { status: Status::InvalidArgument as u8, ..header(Opcode::Learn, 4) };
-                encode_archive(
-                    out,
-                    header,
-                    &sample::<ErrorMessage>("nine bytes, the shortest out of line"),
-                );
-            }),
+            |out| {
+                let status = Status::InvalidArgument as u8;
+                let message = sample::<ErrorMessage>("nine bytes, the shortest out of line");
+                encode_archive(out, Header { status, ..header(Opcode::Learn, 4) }, &message);
+            },
         ),
-        (
+        frame(
             "Frame, a part with padding",
             "opcode neighbors, request 5, more parts and a checksum, payload: 7 bytes",
-            build(&|out| {
-                encode_bytes(
-                    out,
-                    Header { flags: MORE | CHECKSUM, ..header(Opcode::Neighbors, 5) },
-                    b"sutra-7",
-                );
-            }),
+            |out| {
+                let header = Header { flags: MORE | CHECKSUM, ..header(Opcode::Neighbors, 5) };
+                encode_bytes(out, header, b"sutra-7");
+            },
         ),
     ]
 }
@@ -303,42 +299,37 @@ where
 }
 
 #[test]
-fn records_and_requests_archived_from_parts_are_the_published_bytes() {
+fn records_archived_from_parts_are_the_published_bytes() {
     for (label, record) in ConceptRecord::samples() {
-        let ConceptRecord {
-            id,
-            namespace,
-            name,
-            content,
-            embedding,
-            strength,
-            confidence,
-            created,
-            updated,
-        } = &record;
-        let embedding = InPieces(embedding);
-        let (&id, &strength, &confidence, &created, &updated) =
-            (id, strength, confidence, created, updated);
         let parts = ConceptRecordRef {
-            id,
-            namespace,
-            name,
-            content,
-            embedding,
-            strength,
-            confidence,
-            created,
-            updated,
+            id: record.id,
+            namespace: &record.namespace,
+            name: &record.name,
+            content: &record.content,
+            embedding: InPieces(&record.embedding),
+            strength: record.strength,
+            confidence: record.confidence,
+            created: record.created,
+            updated: record.updated,
         };
         same_bytes::<ConceptRecord, _>(label, &parts);
     }
     for (label, record) in AssociationRecord::samples() {
-        let AssociationRecord { source, target, ref namespace, kind, confidence, created, updated } =
-            record;
-        let parts =
-            AssociationRecordRef { source, target, namespace, kind, confidence, created, updated };
+        let parts = AssociationRecordRef {
+            source: record.source,
+            target: record.target,
+            namespace: &record.namespace,
+            kind: record.kind,
+            confidence: record.confidence,
+            created: record.created,
+            updated: record.updated,
+        };
         same_bytes::<AssociationRecord, _>(label, &parts);
     }
+}
+
+#[test]
+fn requests_archived_from_parts_are_the_published_bytes() {
     for (label, ConceptKey { id, namespace }) in ConceptKey::samples() {
         same_bytes::<ConceptKey, _>(label, &ConceptKeyRef { id, namespace: &namespace });
     }
@@ -347,68 +338,45 @@ fn records_and_requests_archived_from_parts_are_the_published_bytes() {
         same_bytes::<AssociationKey, _>(label, &parts);
     }
     for (label, ConceptsRequest { namespace, limit, cursor }) in ConceptsRequest::samples() {
-        same_bytes::<ConceptsRequest, _>(
-            label,
-            &ConceptsRequestRef { namespace: &namespace, limit, cursor },
-        );
+        let parts = ConceptsRequestRef { namespace: &namespace, limit, cursor };
+        same_bytes::<ConceptsRequest, _>(label, &parts);
     }
     for (label, request) in NeighborsRequest::samples() {
-        let NeighborsRequest {
-            id,
-            ref namespace,
-            ref kinds,
-            minimum_confidence,
-            limit,
-            cursor,
-            direction,
-        } = request;
         let parts = NeighborsRequestRef {
-            id,
-            namespace,
-            kinds,
-            minimum_confidence,
-            limit,
-            cursor,
-            direction,
+            id: request.id,
+            namespace: &request.namespace,
+            kinds: &request.kinds,
+            minimum_confidence: request.minimum_confidence,
+            limit: request.limit,
+            cursor: request.cursor,
+            direction: request.direction,
         };
         same_bytes::<NeighborsRequest, _>(label, &parts);
     }
     for (label, request) in PathRequest::samples() {
-        let PathRequest { start, end, ref namespace, ref kinds, .. } = request;
-        let PathRequest { max_depth, alternatives, max_visited, direction, mode, .. } = request;
         let parts = PathRequestRef {
-            start,
-            end,
-            namespace,
-            kinds,
-            max_depth,
-            alternatives,
-            max_visited,
-            direction,
-            mode,
+            start: request.start,
+            end: request.end,
+            namespace: &request.namespace,
+            kinds: &request.kinds,
+            max_depth: request.max_depth,
+            alternatives: request.alternatives,
+            max_visited: request.max_visited,
+            direction: request.direction,
+            mode: request.mode,
         };
         same_bytes::<PathRequest, _>(label, &parts);
     }
     for (label, request) in SearchRequest::samples() {
-        let SearchRequest {
-            ref namespace,
-            ref vector,
-            k,
-            ef_search,
-            minimum_strength,
-            minimum_confidence,
-            ..
-        } = request;
-        let (vector, near, exact) = (InPieces(vector), request.near.clone(), request.exact);
         let parts = SearchRequestRef {
-            namespace,
-            vector,
-            k,
-            ef_search,
-            minimum_strength,
-            minimum_confidence,
-            near,
-            exact,
+            namespace: &request.namespace,
+            vector: InPieces(&request.vector),
+            k: request.k,
+            ef_search: request.ef_search,
+            minimum_strength: request.minimum_strength,
+            minimum_confidence: request.minimum_confidence,
+            near: request.near.clone(),
+            exact: request.exact,
         };
         same_bytes::<SearchRequest, _>(label, &parts);
     }

@@ -238,10 +238,17 @@ fn hold_frame(bytes: &[u8], limit: u32) {
 proptest! {
     // A failure prints its smallest case, which becomes a test of its own; nothing is written into
     // the source tree.
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 2000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
-    #[cfg_attr(miri, ignore = "thousands of random cases take Miri hours; the tests below walk the same paths")]
+    #[cfg_attr(
+        miri,
+        ignore = "thousands of random cases take Miri hours; the tests below walk the same paths"
+    )]
     fn any_bytes_are_a_frame_a_beginning_or_an_error(
         start in frame_start(), rest in vec(any::<u8>(), 0..700), limit in 0..1000u32,
     ) {
@@ -249,45 +256,70 @@ proptest! {
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "thousands of random cases take Miri hours; the tests below walk the same paths")]
+    #[cfg_attr(
+        miri,
+        ignore = "thousands of random cases take Miri hours; the tests below walk the same paths"
+    )]
     fn frames_read_back_from_a_run_as_they_were_written(
         payloads in vec((any::<u8>(), any::<u64>(), any::<bool>(), vec(any::<u8>(), 0..100)), 0..8),
     ) {
         let mut out = FrameBuffer::new();
         for (opcode, request, checksum, payload) in &payloads {
             let flags = if *checksum { CHECKSUM } else { 0 };
-            encode_bytes(&mut out, Header { opcode: *opcode, request: *request, flags, ..Header::default() }, payload);
+            let (opcode, request) = (*opcode, *request);
+            let header = Header { opcode, request, flags, ..Header::default() };
+            encode_bytes(&mut out, header, payload);
         }
         let mut rest: &[u8] = &out;
         for (opcode, request, _, payload) in &payloads {
-            let Ok(Parsed::Frame(frame, used)) = parse(rest, 100) else { panic!("{:?}", parse(rest, 100)) };
-            assert_eq!((frame.header.opcode, frame.header.request, frame.payload), (*opcode, *request, &payload[..]));
+            let Ok(Parsed::Frame(frame, used)) = parse(rest, 100) else {
+                panic!("{:?}", parse(rest, 100))
+            };
+            let Header { opcode: read_opcode, request: read_request, .. } = frame.header;
+            assert_eq!(
+                (read_opcode, read_request, frame.payload),
+                (*opcode, *request, &payload[..])
+            );
             rest = &rest[used..];
         }
         assert_eq!(rest.len(), 0);
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "thousands of random cases take Miri hours; the tests below walk the same paths")]
+    #[cfg_attr(
+        miri,
+        ignore = "thousands of random cases take Miri hours; the tests below walk the same paths"
+    )]
     fn any_bytes_as_any_payload_are_refused_or_can_be_read(bytes in vec(any::<u8>(), 0..400)) {
         for_every_payload!(hold(&bytes));
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "thousands of random cases take Miri hours; the tests below walk the same paths")]
-    fn damaged_archives_are_refused_or_can_be_read(which in any::<Index>(), damages in vec(damage(), 1..6)) {
+    #[cfg_attr(
+        miri,
+        ignore = "thousands of random cases take Miri hours; the tests below walk the same paths"
+    )]
+    fn damaged_archives_are_refused_or_can_be_read(
+        which in any::<Index>(), damages in vec(damage(), 1..6),
+    ) {
         for_every_payload!(damaged(which, &damages));
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "thousands of random cases take Miri hours; the tests below walk the same paths")]
-    fn concept_records_survive_being_archived(record in concept_record(), damages in vec(damage(), 1..4)) {
+    #[cfg_attr(
+        miri,
+        ignore = "thousands of random cases take Miri hours; the tests below walk the same paths"
+    )]
+    fn concept_records_survive_being_archived(
+        record in concept_record(), damages in vec(damage(), 1..4),
+    ) {
         let mut bytes = rkyv::to_bytes::<Error>(&record).unwrap();
         assert_eq!(Checked::<ConceptRecord>::new(&bytes).unwrap().to_owned(), record);
         hold::<ConceptRecord>(&bytes);
         let timed = ConceptRecord { created: !record.created, updated: !record.updated, ..record };
         let original = bytes.clone();
-        Checked::<ConceptRecord>::new(&original).unwrap().write_times(&mut bytes, timed.created, timed.updated);
+        let checked = Checked::<ConceptRecord>::new(&original).unwrap();
+        checked.write_times(&mut bytes, timed.created, timed.updated);
         assert_eq!(Checked::<ConceptRecord>::new(&bytes).unwrap().to_owned(), timed);
         let mut bytes = bytes.to_vec();
         damages.iter().for_each(|damage| damage.inflict(&mut bytes));
@@ -295,14 +327,21 @@ proptest! {
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "thousands of random cases take Miri hours; the tests below walk the same paths")]
-    fn association_records_survive_being_archived(record in association_record(), damages in vec(damage(), 1..4)) {
+    #[cfg_attr(
+        miri,
+        ignore = "thousands of random cases take Miri hours; the tests below walk the same paths"
+    )]
+    fn association_records_survive_being_archived(
+        record in association_record(), damages in vec(damage(), 1..4),
+    ) {
         let mut bytes = rkyv::to_bytes::<Error>(&record).unwrap();
         assert_eq!(Checked::<AssociationRecord>::new(&bytes).unwrap().to_owned(), record);
         hold::<AssociationRecord>(&bytes);
-        let timed = AssociationRecord { created: !record.created, updated: !record.updated, ..record };
+        let (created, updated) = (!record.created, !record.updated);
+        let timed = AssociationRecord { created, updated, ..record };
         let original = bytes.clone();
-        Checked::<AssociationRecord>::new(&original).unwrap().write_times(&mut bytes, timed.created, timed.updated);
+        let checked = Checked::<AssociationRecord>::new(&original).unwrap();
+        checked.write_times(&mut bytes, timed.created, timed.updated);
         assert_eq!(Checked::<AssociationRecord>::new(&bytes).unwrap().to_owned(), timed);
         let mut bytes = bytes.to_vec();
         damages.iter().for_each(|damage| damage.inflict(&mut bytes));

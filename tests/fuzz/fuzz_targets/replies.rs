@@ -18,13 +18,23 @@ use sutra_wire::grid::*;
 use sutra_wire::*;
 
 macro_rules! probe_all {
-    (($data:ident) requests $requests:tt replies { $($of:ident: $archived:ident $fields:tt)* } parts $parts:tt) => {
+    (
+        ($data:ident)
+        requests $requests:tt
+        replies { $($of:ident: $archived:ident $fields:tt)* }
+        parts $parts:tt
+    ) => {
         $(probe::<$of>($data);)*
     };
 }
 
 macro_rules! titles {
-    (() requests $requests:tt replies { $($of:ident: $archived:ident $fields:tt)* } parts $parts:tt) => {
+    (
+        ()
+        requests $requests:tt
+        replies { $($of:ident: $archived:ident $fields:tt)* }
+        parts $parts:tt
+    ) => {
         [$(concat!(stringify!($of), ", ")),*]
     };
 }

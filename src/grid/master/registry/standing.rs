@@ -218,7 +218,8 @@ impl Registry {
                         agent_id,
                         endpoint,
                         why,
-                        "an agent does not answer at its endpoint: what it reports of nodes is ignored until it does"
+                        "an agent does not answer at its endpoint: \
+                         what it reports of nodes is ignored until it does"
                     );
                 }
                 return;

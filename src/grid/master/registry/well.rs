@@ -121,9 +121,14 @@ impl Registry {
                 let nodes = agent.nodes.iter().filter(wanted).count();
                 if nodes > 0 {
                     problems.add(|| {
-                        let nodes = if nodes == 1 { "its node".to_owned() } else { format!("its {nodes} nodes") };
+                        let nodes = if nodes == 1 {
+                            "its node".to_owned()
+                        } else {
+                            format!("its {nodes} nodes")
+                        };
                         format!(
-                            "agent {agent_id:?} is offline, and nobody looks after {nodes}: no heartbeat for {age:.0} s"
+                            "agent {agent_id:?} is offline, and nobody looks after {nodes}: \
+                             no heartbeat for {age:.0} s"
                         )
                     });
                 }

@@ -212,14 +212,8 @@ fn silence_is_told_to_whoever_watches_and_so_is_the_end() {
     let mut client = Native::open(master.listening()[0]);
     assert!(client.0.is_alive());
     let agent = answering();
-    assert!(
-        client
-            .ask(
-                Opcode::RegisterAgent,
-                &registration("a", 7, agent.address, vec![node("n1", "orders")])
-            )
-            .is_ok()
-    );
+    let registration = registration("a", 7, agent.address, vec![node("n1", "orders")]);
+    assert!(client.ask(Opcode::RegisterAgent, &registration).is_ok());
     while !client.ask(Opcode::Node, &key("orders")).is_ok() {
         assert!(
             client.ask(Opcode::AgentHeartbeat, &heartbeat("a", 7, 1)).is_ok(),

@@ -54,7 +54,10 @@ impl Space {
     /// Whether the index is to be checked before anything else is inserted.
     fn is_check_due(&self) -> bool {
         let is_idle = !self.slot.is_rebuilding() && !self.is_worth_inserting();
-        matches!(&self.slot, Slot::Home { coarse, .. } if coarse.checks().is_due(coarse.entries(), is_idle))
+        matches!(
+            &self.slot,
+            Slot::Home { coarse, .. } if coarse.checks().is_due(coarse.entries(), is_idle)
+        )
     }
 
     fn is_overgrown(&self) -> bool {
@@ -175,7 +178,11 @@ impl Space {
             IndexDone::Saved(saved) => {
                 self.save.ended(saved.is_ok(), now);
                 if let Err(error) = saved {
-                    tracing::warn!(%error, "a vector index could not be saved; a start would build that much of it again");
+                    tracing::warn!(
+                        %error,
+                        "a vector index could not be saved; \
+                         a start would build that much of it again"
+                    );
                 }
             }
             IndexDone::Checked(Ok((coarse, known))) => {
@@ -194,7 +201,10 @@ impl Space {
                     }
                     (Err(error), false) => self.failed(&error, now),
                     (Err(error), true) => {
-                        tracing::error!(%error, "a vector index could not be built anew; the old one goes on");
+                        tracing::error!(
+                            %error,
+                            "a vector index could not be built anew; the old one goes on"
+                        );
                         self.slot.give_up_rebuild();
                         self.retry_at = now.saturating_add(RETRY_AFTER);
                     }

@@ -24,11 +24,13 @@ pub(crate) fn damage() -> impl Strategy<Value = Damage> {
     prop_oneof![
         4 => (at(), 0..8u8).prop_map(|(place, bit)| Damage::FlipBit(place, bit)),
         2 => (at(), any::<u8>()).prop_map(|(place, byte)| Damage::SetByte(place, byte)),
-        4 => (at(), prop_oneof![-96..96i32, any::<i32>()]).prop_map(|(place, word)| Damage::SetWord(place, word)),
+        4 => (at(), prop_oneof![-96..96i32, any::<i32>()])
+            .prop_map(|(place, word)| Damage::SetWord(place, word)),
         1 => at().prop_map(Damage::CutEnd),
         1 => at().prop_map(Damage::CutStart),
         2 => (at(), at(), at()).prop_map(|(from, to, length)| Damage::Splice(from, to, length)),
-        1 => (at(), vec(any::<u8>(), 1..24)).prop_map(|(place, bytes)| Damage::Insert(place, bytes)),
+        1 => (at(), vec(any::<u8>(), 1..24))
+            .prop_map(|(place, bytes)| Damage::Insert(place, bytes)),
     ]
 }
 

@@ -162,7 +162,11 @@ samples! {
         };
     }
     AssociationRecord {
-        "default namespace": AssociationRecord { source: id(0x01), target: id(0x21), ..AssociationRecord::default() };
+        "default namespace": AssociationRecord {
+            source: id(0x01),
+            target: id(0x21),
+            ..AssociationRecord::default()
+        };
         "all fields": AssociationRecord {
             source: id(0x01),
             target: id(0x21),
@@ -178,7 +182,11 @@ samples! {
         "namespace out of line": ConceptKey { id: id(0x01), namespace: "wordnet-3.0".into() };
     }
     AssociationKey {
-        "any kind": AssociationKey { source: id(0x01), target: id(0x21), ..AssociationKey::default() };
+        "any kind": AssociationKey {
+            source: id(0x01),
+            target: id(0x21),
+            ..AssociationKey::default()
+        };
         "all fields": AssociationKey {
             source: id(0x01),
             target: id(0x21),
@@ -238,7 +246,10 @@ samples! {
     }
     Deleted {
         "nothing": Deleted::default();
-        "a concept and its associations": Deleted { associations: 0x0807_0605_0403_0201, concept: true };
+        "a concept and its associations": Deleted {
+            associations: 0x0807_0605_0403_0201,
+            concept: true,
+        };
     }
     ErrorMessage {
         "empty": ErrorMessage::default();
@@ -257,7 +268,10 @@ samples! {
     }
     Concepts {
         "none": Concepts::default();
-        "two and a cursor": Concepts { ids: vec![id(0x01), id(0x21)], cursor: 0x0807_0605_0403_0201 };
+        "two and a cursor": Concepts {
+            ids: vec![id(0x01), id(0x21)],
+            cursor: 0x0807_0605_0403_0201,
+        };
     }
     PathEdge {
         "forward": edge(0x0403_0201, true);
@@ -308,7 +322,10 @@ samples! {
         "all fields": node();
     }
     AgentRegistration {
-        "an agent without nodes": AgentRegistration { agent_id: "agent-001".into(), ..AgentRegistration::default() };
+        "an agent without nodes": AgentRegistration {
+            agent_id: "agent-001".into(),
+            ..AgentRegistration::default()
+        };
         "all fields": AgentRegistration {
             agent_id: "rack-1".into(),
             hostname: "storage-01".into(),
@@ -320,7 +337,10 @@ samples! {
             memory_mb: 0x2827_2625_2423_2221,
             max_nodes: 8,
             cores: 0x3433_3231,
-            nodes: vec![node(), NodeReport { node_id: "n-2".into(), state: 3, ..NodeReport::default() }],
+            nodes: vec![
+                node(),
+                NodeReport { node_id: "n-2".into(), state: 3, ..NodeReport::default() },
+            ],
         };
     }
     AgentRegistered {
@@ -338,7 +358,10 @@ samples! {
             revision: 0x1817_1615_1413_1211,
             sent: 0x2827_2625_2423_2221,
         };
-        "a name out of line": AgentHeartbeat { agent_id: "agent-001".into(), ..AgentHeartbeat::default() };
+        "a name out of line": AgentHeartbeat {
+            agent_id: "agent-001".into(),
+            ..AgentHeartbeat::default()
+        };
     }
     HeartbeatAck {
         "a report is wanted": HeartbeatAck { sent: 0x0807_0605_0403_0201, wants_report: true };
@@ -381,12 +404,20 @@ samples! {
     }
     NodesRequest {
         "all": NodesRequest::default();
-        "all fields": NodesRequest { agent_id: "rack-1".into(), after: "rack-1-000001".into(), limit: 0x0000_0201 };
+        "all fields": NodesRequest {
+            agent_id: "rack-1".into(),
+            after: "rack-1-000001".into(),
+            limit: 0x0000_0201,
+        };
     }
     Nodes {
         "none": Nodes::default();
         "one of more": Nodes {
-            nodes: vec![NodeInfo { agent_id: "rack-1".into(), report: node(), ..NodeInfo::default() }],
+            nodes: vec![NodeInfo {
+                agent_id: "rack-1".into(),
+                report: node(),
+                ..NodeInfo::default()
+            }],
             more: true,
         };
     }
