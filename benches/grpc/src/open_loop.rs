@@ -1,5 +1,5 @@
-//! Calls at fixed times, whatever became of earlier ones; latencies count from the time at which a
-//! call was due.
+//! Calls at fixed times, whether or not earlier ones were answered. Latencies count from the time
+//! at which a call was due.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -17,13 +17,13 @@ struct Shared {
     measured: Measured,
     /// Calls in flight, by connection.
     in_flight: Vec<usize>,
-    /// Calls that have been answered.
+    /// Calls that have ended, with an answer or an error.
     ended: u64,
     failed: Option<String>,
 }
 
-/// Looks again and again what is due, and lets the runtime have its turn in between: it never
-/// sleeps, as a timer's wake-up would be measured.
+/// Checks again and again what is due, and lets the runtime work in between. It never sleeps: a
+/// timer's wake-up would be measured as latency.
 pub(crate) async fn run(
     channels: &Rc<Vec<Channel>>,
     asked: Asked,
@@ -51,12 +51,12 @@ pub(crate) async fn run(
             break;
         }
         if now >= window.since {
-            // What the warm-up left unsent would be answered while measuring and not count.
+            // What was due in the warm-up and not sent would be answered while measuring, and would
+            // not count.
             pacing.pass_over(measured.start);
         }
         let (mut called, before) = (false, (shared.borrow().ended, traffic.bytes()));
-        // Calls that are due together go out together: what they write is sent when the runtime has
-        // its turn.
+        // Calls that are due together go out together: the runtime sends them when it has its turn.
         while Duration::from_nanos(pacing.next_due()) <= now {
             let room = |at: &usize| shared.borrow().in_flight[*at] < asked.depth;
             let mut places =
@@ -84,7 +84,7 @@ pub(crate) async fn run(
             });
         }
         tokio::task::yield_now().await;
-        // A turn in which the connections only wrote or read was not in vain.
+        // A turn in which the connections wrote or read anything did some work.
         if now >= window.since && !called && (shared.borrow().ended, traffic.bytes()) == before {
             polled += (window.clock.elapsed() - now).as_secs_f64();
         }
