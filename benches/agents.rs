@@ -37,7 +37,8 @@ pub(crate) fn run(options: &Options) -> Outcome {
         let master = Running::grid_master(options.cpus.server_cpu)?;
         register(*agents, &master)?;
         println!(
-            "\n{agents} agents, registered at {REGISTERED:.0}/s and asked back by the master; {:.1} MB resident",
+            "\n{agents} agents, registered at {REGISTERED:.0}/s and asked back by the master; \
+             {:.1} MB resident",
             master.resident()? as f64 / 1e6
         );
         for each in RATES {

@@ -306,8 +306,9 @@ fn agree(one: &Record, other: &Record) -> Outcome {
     }
     let [both, half, ranges, apart] = counts;
     println!(
-        "{} ratios compared: {both} where each median lies within the other's spread, {half} where one of the two does, \
-         {ranges} where neither does but the spreads overlap, {apart} where the spreads are apart",
+        "{} ratios compared: {both} where each median lies within the other's spread, {half} where \
+         one of the two does, {ranges} where neither does but the spreads overlap, {apart} where \
+         the spreads are apart",
         both + half + ranges + apart
     );
     Ok(())

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Shows where a server's time goes inside the kernel: how long its threads take from each tracepoint
 # to the next, over half a second of load. The time after sched_switch is left out, as the thread
-# does not run then. Needs root, perf(1), and the two programs built: cargo build --release -p
-# sutra. Tracing slows every event, so read the shares and not the times; `sutra bench --profile`
-# has the times.
+# does not run then.
+# Needs root, perf(1), and the two programs built: cargo build --release -p sutra
+# Tracing slows every event, so read the shares and not the times; `sutra bench --profile` has the
+# times.
 #
 #   benches/tracepoints.sh [CONNECTIONS] [OPERATION]      16 and query by default
 set -euo pipefail

@@ -1,8 +1,8 @@
 //! The gRPC contender: a tonic server and client with the calls that are measured, as its users
 //! would run it.
 //!
-//! It is a program of its own, so that its libraries stay out of everything else. `sutra-bench
-//! compare` starts it and reads the JSON that it prints.
+//! It is a program of its own, so that its libraries stay out of everything else. The program
+//! `sutra-bench` starts it and reads the JSON that it prints.
 
 #![allow(clippy::print_stdout, reason = "what it prints is its result")]
 
