@@ -29,7 +29,7 @@ use crate::process::Running;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entrant {
     pub(crate) name: &'static str,
-    /// None stands for the disk alone: group-committed writes of the records of all connections,
+    /// `None` stands for the disk alone: group-committed writes of the records of all connections,
     /// without clients or network.
     asked: Option<(&'static Contender, Protocol)>,
 }

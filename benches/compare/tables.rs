@@ -43,8 +43,8 @@ pub(crate) const KEPT_UP: f64 = 0.97;
 /// Loads, as connections and depth.
 pub(crate) type Loads = [(usize, usize)];
 
-/// The loads that tell most. A quick run, the goals and the profiles have only these, and system
-/// calls are counted under them.
+/// The loads that tell most. The goals and the profiles have only these, a quick run has these and
+/// a few others, and system calls are counted under them.
 pub(crate) const FEW_QUERIES: [(usize, usize); 3] = [(1, 1), (64, 1), (64, 16)];
 pub(crate) const FEW_WRITES: [(usize, usize); 3] = [(1, 1), (32, 1), (128, 1)];
 

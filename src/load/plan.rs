@@ -17,7 +17,7 @@ pub enum Length {
     Requests(u64),
 }
 
-/// The default timeout: the client library's.
+/// The default timeout, which is also the client library's.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The lowest and the highest rate of an open loop, in requests a second. Beyond the highest an

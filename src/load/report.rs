@@ -62,7 +62,7 @@ pub struct Report {
     pub stalls: u64,
     /// The longest time without any answer, in ns.
     pub longest_stall_ns: u64,
-    /// Whether it was told to end before its time.
+    /// Whether the run was told to end before its time.
     pub interrupted: bool,
     /// Requests without an answer when an interrupted run ended.
     pub unanswered: u64,
@@ -83,11 +83,11 @@ pub struct Latency {
     pub mean_ns: f64,
     /// Half are at most this.
     pub p50_ns: u64,
-    /// 90 of 100.
+    /// 90 of 100 are at most this.
     pub p90_ns: u64,
-    /// 99 of 100.
+    /// 99 of 100 are at most this.
     pub p99_ns: u64,
-    /// 999 of 1,000.
+    /// 999 of 1,000 are at most this.
     pub p99_9_ns: u64,
     /// The longest.
     pub max_ns: u64,
