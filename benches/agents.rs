@@ -1,5 +1,5 @@
-//! Many agents on one master's core. Each sends a heartbeat a second, and then more, until the core
-//! does not keep up.
+//! Measures many agents on one master's core. Each agent sends a heartbeat a second, and then more,
+//! until the core does not keep up.
 
 use std::time::Duration;
 
@@ -22,11 +22,11 @@ pub(crate) struct Options {
     cpus: Cpus,
 }
 
-/// Agents that register in a second.
+/// Agents that register in each second.
 const REGISTERED: f64 = 1_000.0;
 /// Heartbeats a second of each agent.
 const RATES: [f64; 6] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0];
-/// Answered over due: below it the core has not kept up.
+/// The core has not kept up if it answers less than this share of what is due.
 const KEPT_UP: f64 = 0.98;
 
 pub(crate) fn run(options: &Options) -> Outcome {
@@ -38,12 +38,13 @@ pub(crate) fn run(options: &Options) -> Outcome {
         let master = Running::grid_master(options.cpus.server_cpu)?;
         register(*agents, &master)?;
         println!(
-            "\n{agents} agents, registered at {REGISTERED:.0}/s and asked back; {:.1} MB resident",
+            "\n{agents} agents, registered at {REGISTERED:.0}/s and asked back by the master; \
+             {:.1} MB resident",
             master.resident()? as f64 / 1e6
         );
         for each in RATES {
             let report = heartbeats(options, *agents, *agents as f64 * each, &master)?;
-            let latency = report.latency.ok_or("heartbeats were answered")?;
+            let latency = report.latency.ok_or("no heartbeat was answered")?;
             let busy = report.server_cpu.as_ref().map_or(0.0, |cpu| cpu.cores_busy);
             let us = |ns: u64| ns as f64 / 1000.0;
             println!(
@@ -65,7 +66,8 @@ pub(crate) fn run(options: &Options) -> Outcome {
 }
 
 fn register(agents: u64, master: &Running) -> Outcome<Report> {
-    // The master takes so many of one address as it can ask back.
+    // A master asks each new agent back at its address. It refuses agents of one address while too
+    // many of them are not asked yet, so they come at a rate.
     let plan = Plan { connections: 4, depth: 1, rate: Some(REGISTERED), ..filling(master, agents) };
     let report = sutra_load::run(&plan, vec![RegisterAgents::new(agents)?], None)?;
     if report.requests == agents {

@@ -1,6 +1,6 @@
-//! Memory as O_DIRECT wants it.
+//! Memory that is aligned as O_DIRECT needs it.
 
-/// A multiple of every disk's logical block.
+/// The alignment in bytes: a multiple of every disk's logical block size.
 pub(crate) const BLOCK: usize = 4096;
 
 /// Bytes that start on a block boundary.

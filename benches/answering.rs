@@ -1,8 +1,9 @@
-//! An echo on our runtime layer: what the frames, the service and the store above it are compared
-//! with.
+//! An echo on our runtime layer. It shows what the frames, the service and the store on top of that
+//! layer cost.
 //!
-//! What is behind a reply's number is written, or it is a piece of a region, copied or sent from
-//! where it lies: the two ways in which a query's hit can go out.
+//! A reply is the request's number and some bytes. These are written for each reply, or they are a
+//! piece of a region. A piece is copied, or sent from where it lies: a stored record can go out in
+//! both ways.
 
 use std::io;
 use std::net::TcpListener;
@@ -19,13 +20,13 @@ use sutra_runtime::{
 use crate::Outcome;
 use crate::sizes::{NUMBER, Sizes};
 
-/// Far more than any cache of a processor holds, as a store's segments are.
+/// Bytes of the region: far more than a processor's caches hold, as a store's segments are.
 const REGION_BYTES: usize = 256 << 20;
 
 /// How a piece of the region goes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Way {
-    /// Copied beside its number.
+    /// Copied behind the reply's number.
     Copied,
     /// Sent from where it lies.
     Shared,
@@ -46,7 +47,8 @@ impl Pieces {
         Ok(Self { region: Arc::clone(writer.region()), way, random: SmallRng::seed_from_u64(1) })
     }
 
-    /// A reply of this length; its piece starts as archives in a log do, at any multiple of 16.
+    /// Appends a reply as long as `reply`, with its number. The piece starts where archives in a
+    /// log can start: at any multiple of 16.
     fn reply(&mut self, reply: &[u8], out: &mut Outgoing) {
         let (number, rest) = reply.split_at(NUMBER);
         out.bytes().extend_from_slice(number);
@@ -149,7 +151,8 @@ impl Handler for Answering {
     }
 }
 
-/// Answers on one core until the process is killed; with pieces of a region where a way is named.
+/// Answers on one core until the process is killed. With `way`, replies are pieces of a region that
+/// go out in that way.
 pub(crate) fn run(
     sizes: Sizes,
     way: Option<Way>,

@@ -18,10 +18,10 @@ use io_uring::{IoUring, cqueue, opcode, squeue};
 
 use crate::sizes::Sizes;
 
-/// The same as the runtime's defaults: 256 buffers of 16 KiB.
+/// Buffers for received bytes, and the size of each: the runtime's defaults.
 const BUFFERS: u16 = 256;
 const BUFFER_BYTES: usize = 16 * 1024;
-/// Connections, which is to say registered files.
+/// The most connections: each is a registered file.
 const CONNECTIONS: u32 = 16 * 1024;
 const ENTRIES: u32 = 1024;
 
@@ -30,18 +30,18 @@ const RECEIVE: u64 = 1;
 const SEND: u64 = 2;
 const CLOSE: u64 = 3;
 
-/// One connection: what is being sent, and what arrived meanwhile.
+/// One connection: the replies that are being sent, and those that wait for the next send.
 #[derive(Default)]
 struct Connection {
     sending: Vec<u8>,
     sent: usize,
     waiting: Vec<u8>,
-    /// The beginning of a request.
+    /// The beginning of a request whose rest has not arrived.
     partial: Vec<u8>,
     ended: bool,
 }
 
-/// Answers messages of `sizes` on `cpu` until the process is killed; `spin` never sleeps.
+/// Answers messages of `sizes` on `cpu` until the process is killed. With `spin` it never sleeps.
 pub(crate) fn run(listener: TcpListener, cpu: usize, spin: bool, sizes: Sizes) -> io::Result<()> {
     if !core_affinity::set_for_current(CoreId { id: cpu }) {
         return Err(io::Error::other(format!("could not pin to CPU {cpu}")));
@@ -122,7 +122,7 @@ impl Server {
 
     fn accepted(&mut self, completion: &cqueue::Entry) {
         let Ok(slot) = u32::try_from(completion.result()) else {
-            return; // out of descriptors: a benchmark that does that has no result
+            return; // out of descriptors: then the benchmark fails anyway
         };
         if self.connections.len() <= slot as usize {
             self.connections.resize_with(slot as usize + 1, Connection::default);
@@ -171,7 +171,7 @@ impl Server {
         }
     }
 
-    /// Sends what waits, or closes what has ended, unless a send is under way.
+    /// Sends what waits, or closes a connection that has ended, unless a send is under way.
     fn go_on(&mut self, slot: u32) {
         let connection = &mut self.connections[slot as usize];
         if !connection.sending.is_empty() {
@@ -240,7 +240,7 @@ impl Buffers {
     }
 }
 
-/// Maps zeroed memory for good.
+/// Maps zeroed memory, which is never unmapped.
 fn map(len: usize) -> io::Result<*mut u8> {
     use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
     // SAFETY: a null hint asks for a new mapping anywhere.

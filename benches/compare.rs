@@ -1,11 +1,11 @@
-//! `sutra-bench compare`: Sutra beside everything that a user could pick instead, and beside the
-//! floor, in one run and one report.
+//! `sutra-bench compare`: Sutra beside everything that a user could pick instead, and beside what
+//! an echo and the disk reach by themselves, in one run and one report.
 //!
 //! Every contender is started as its users would run it. In its turn it has a CPU to itself, and
 //! the load has another. The order is shuffled, and every answer is checked. A contender that was
-//! starved, answered wrongly or died has no figures. One that is not installed is named and left
-//! out. The run writes `report.json`, `report.md` and plots. It exits with an error where a
-//! contender failed.
+//! starved of CPU, answered wrongly or died has no figures. One that is not installed is named and
+//! left out. The run writes `report.json`, `report.md` and plots. It exits with an error if a
+//! contender failed or was starved.
 
 mod ask;
 mod cell;
@@ -91,7 +91,7 @@ impl Options {
     }
 }
 
-/// What can be measured by itself.
+/// The parts that can be measured by themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
     Query,
@@ -144,8 +144,8 @@ pub(crate) fn run(options: &Options) -> Outcome {
     }
 }
 
-/// Builds the server and the gRPC contender as this program was built, so that nothing old is
-/// measured.
+/// Builds the server and the gRPC contender in the profile of this program, so that no old binary
+/// is measured.
 fn build() -> Outcome {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.arg("build").args((!cfg!(debug_assertions)).then_some("--release"));
@@ -224,8 +224,8 @@ fn measure(options: &Options) -> Outcome<Record> {
     Ok(record)
 }
 
-/// The tables, of which every contender's process is the same for all, and what is known of the
-/// processes themselves.
+/// Measures the tables, which all use the same contenders, and describes the contenders and their
+/// memory.
 fn measure_tables(options: &Options, mut bench: Bench, rounds: usize, record: &mut Record) {
     let quick = options.quick;
     let filled = resident(&mut bench);
@@ -251,7 +251,7 @@ fn measure_tables(options: &Options, mut bench: Bench, rounds: usize, record: &m
     }
     let at_end = resident(&mut bench);
     record.memory.extend(filled.into_iter().map(|(contender, filled)| {
-        // Who has died meanwhile has none.
+        // A contender that has died since has no figure.
         let at_end = at_end.iter().find(|(name, _)| *name == contender).map(|(_, bytes)| *bytes);
         Memory { contender: contender.to_owned(), filled, at_end }
     }));
@@ -263,7 +263,7 @@ fn measure_tables(options: &Options, mut bench: Bench, rounds: usize, record: &m
     record.problems.append(&mut bench.problems);
 }
 
-/// Resident memory of all that are there.
+/// Resident memory in bytes of each contender that is running.
 fn resident(bench: &mut Bench) -> Vec<(&'static str, u64)> {
     let mut of = |contender: &&'static contenders::Contender| {
         Some((contender.name, bench.server(contender).take_turn(Running::resident).ok()?))
@@ -286,8 +286,8 @@ fn read(path: &Path) -> Outcome<Record> {
         .map_err(|error| format!("{} is no report of this version: {error}", path.display()).into())
 }
 
-/// Compares the ratios of two runs. They agree where the median of each lies within the spread of
-/// the other, half where only one does.
+/// Prints where the ratios of two runs disagree, and how many of them agree how well
+/// ([`Agreement`]).
 fn agree(one: &Record, other: &Record) -> Outcome {
     println!("{} beside {}", one.started, other.started);
     let others = goals::ratios(other);
@@ -306,8 +306,9 @@ fn agree(one: &Record, other: &Record) -> Outcome {
     }
     let [both, half, ranges, apart] = counts;
     println!(
-        "{} ratios compared: of {both} each median lies within the other's spread, \
-         of {half} one does, of {ranges} none does and the spreads overlap, {apart} are apart",
+        "{} ratios compared: {both} where each median lies within the other's spread, {half} where \
+         one of the two does, {ranges} where neither does but the spreads overlap, {apart} where \
+         the spreads are apart",
         both + half + ranges + apart
     );
     Ok(())

@@ -1,9 +1,9 @@
-//! From what size on is a stored record better sent from its segment than copied beside its header?
-//! An echo on one core answers with pieces of a region, in each way by a process of its own; the
-//! load is on another.
+//! From what size on is a stored record better sent from its segment than copied behind its header?
+//! An echo on one core answers with pieces of a region. Each of the two ways has a process of its
+//! own, and the load is on another core.
 //!
 //! It is the measurement behind `COPY_LIMIT` in src/net/output.rs. The server's CPU time a request
-//! decides: at long replies the load's core and not the server's bounds the rate.
+//! decides: with long replies the rate is bounded by the load's core and not by the server's.
 
 use clap::Args;
 use sutra_load::{Echo, Report, ServerCpu};
@@ -17,7 +17,7 @@ use crate::spread::{ratios, show};
 pub(crate) struct Options {
     #[command(flatten)]
     rounds: Rounds,
-    /// Replies, in bytes, their number among them
+    /// Sizes of the replies in bytes, the 8 of their number included
     #[arg(
         long,
         value_delimiter = ',',
@@ -28,14 +28,15 @@ pub(crate) struct Options {
     cpus: Cpus,
 }
 
-/// Connections and depth: a reply on its own, many connections with one each, many replies in one
-/// send.
+/// Connections and depth: one reply at a time, many connections with one reply each, many replies
+/// in one send.
 const SHAPES: [(usize, usize); 3] = [(1, 1), (64, 1), (16, 16)];
 
-/// Bytes of a request: less than any reply, so that the replies are no echo.
+/// Bytes of a request: fewer than any reply has, as with equal sizes the request itself would be
+/// sent back.
 const REQUEST: usize = 32;
 
-/// What is compared: its name, how it is read, and the digits to show.
+/// A figure: its name, how it is read from a report, and the digits to show.
 type Figure = (&'static str, fn(&Report) -> f64, usize);
 
 const FIGURES: [Figure; 3] = [
@@ -68,7 +69,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
             println!("\n{bytes} bytes, {connections} × {depth}");
             let mut reports: [Vec<Report>; 2] = Default::default();
             for round in 0..rounds {
-                // Each way is first in turn.
+                // The ways take turns in being first.
                 for which in [round % 2, (round + 1) % 2] {
                     let server = &servers[which];
                     let plan = load(server, connections, depth, seconds, options.cpus.load_cpu);

@@ -1,10 +1,11 @@
-//! The kind of server that Sutra replaces, as a plain and fair contender: tokio, a task a
-//! connection, messages of MessagePack behind a four-byte length, maps behind a lock, and a log
-//! that each write is appended to and synced in before it is answered.
+//! The kind of server that Sutra replaces, as a plain and fair contender. It runs on tokio, with a
+//! task for each connection. Messages are MessagePack behind a four-byte length. Maps lie behind a
+//! lock. Each write is appended to a log before it is answered, and with [`Sync::Always`] the log
+//! is synced.
 //!
-//! Kinder than the original where that costs nothing: replies to pipelined requests leave in one
-//! write, and a sync does not hold up other connections' reads (it runs on tokio's blocking
-//! threads; one sync a write, as the original).
+//! It is kinder than the original where that costs nothing. Replies to pipelined requests leave in
+//! one write. A sync does not hold up reads of other connections, as it runs on tokio's blocking
+//! threads. There is one sync for each write, as in the original.
 
 mod grid;
 pub(crate) mod messages;
@@ -27,7 +28,7 @@ use store::Store;
 pub(crate) enum Sync {
     /// When it is on disk.
     Always,
-    /// When it is in the log's file, which nobody syncs.
+    /// When it is in the log's file, which is never synced.
     Off,
 }
 
@@ -53,8 +54,8 @@ pub(crate) fn serve_grid(listener: TcpListener, cpu: usize) -> Outcome {
     })
 }
 
-/// The answer to one message, encoded. A message that is none is answered by an error, as the
-/// compat port does.
+/// The answer to one message, encoded. Bytes that are not a message are answered by an error, as on
+/// the compat port.
 async fn answer(store: Arc<Store>, message: Vec<u8>) -> Vec<u8> {
     let response = match rmp_serde::from_slice::<Request>(&message) {
         Ok(request) if request.is_write() && store.is_synced() => {
@@ -67,7 +68,7 @@ async fn answer(store: Arc<Store>, message: Vec<u8>) -> Vec<u8> {
     rmp_serde::to_vec_named(&response).unwrap_or_default()
 }
 
-/// Accepts connections on one CPU, for ever: a task each.
+/// Accepts connections on one CPU until the process is killed. Each gets a task.
 fn accept<F, A>(listener: TcpListener, cpu: usize, answer: F) -> Outcome
 where
     F: Fn(Vec<u8>) -> A + Clone + Send + std::marker::Sync + 'static,
@@ -76,7 +77,7 @@ where
     if !core_affinity::set_for_current(CoreId { id: cpu }) {
         return Err(format!("could not pin to CPU {cpu}").into());
     }
-    // What tokio starts by itself where the process may use one CPU.
+    // As many workers as tokio starts by itself where the process may use one CPU.
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     listener.set_nonblocking(true)?;
@@ -90,7 +91,7 @@ where
     })
 }
 
-/// Answers one message after the other. What goes wrong ends the connection.
+/// Answers one message after the other. An error ends the connection.
 async fn connection<F, A>(stream: TcpStream, answer: F) -> std::io::Result<()>
 where
     F: Fn(Vec<u8>) -> A,

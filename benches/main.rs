@@ -1,9 +1,9 @@
-//! `sutra-bench`: the server beside everything that it can be compared with, on this host.
+//! `sutra-bench`: Sutra's server beside everything that it can be compared with, on this host.
 //!
 //! `compare` measures all contenders in one run. The other commands answer single questions. Every
-//! server is a process of its own on one CPU, and the load is on another. What is compared takes
-//! turns, so that drift of the host hits all alike. Every reply is checked, and figures are medians
-//! over the rounds.
+//! server is a process of its own on one CPU, and the load is on another. Contenders take turns, so
+//! that drift of the host hits all alike. Every reply is checked, and figures are medians over the
+//! rounds.
 
 #![allow(clippy::print_stdout, reason = "a benchmark's output is what it prints")]
 
@@ -27,11 +27,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-// As the server: a contender must not lose by its allocator.
+// The server's allocator: no contender in this program may lose by having another.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// What can go wrong ends the run with its reason.
+/// An error ends the run, and is printed as its reason.
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 #[derive(Parser)]

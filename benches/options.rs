@@ -18,7 +18,7 @@ pub(crate) struct Cpus {
     pub(crate) load_cpu: usize,
 }
 
-/// How often and how long.
+/// How many rounds there are, and how long each figure is measured.
 #[derive(Args)]
 pub(crate) struct Rounds {
     /// Rounds over everything that is compared
@@ -29,7 +29,7 @@ pub(crate) struct Rounds {
     pub(crate) seconds: f64,
 }
 
-/// A plan that fills a store: so many requests, as fast as they go.
+/// A plan that fills a store: it sends `requests` requests as fast as the server takes them.
 pub(crate) fn filling(server: &Running, requests: u64) -> Plan {
     Plan {
         depth: 64,
@@ -39,7 +39,7 @@ pub(crate) fn filling(server: &Running, requests: u64) -> Plan {
     }
 }
 
-/// A plan that measures for so many seconds, after a short warm-up.
+/// A plan that measures for `seconds` from the CPU `cpu`, after a short warm-up.
 pub(crate) fn load(
     server: &Running,
     connections: usize,

@@ -1,9 +1,9 @@
-//! Paths between random pairs over the socket, beside a bidirectional breadth-first search over
-//! adjacency vectors in this process's memory.
+//! Measures paths between random pairs over the socket, beside a bidirectional breadth-first search
+//! over adjacency vectors in this process's memory.
 //!
-//! The same pairs for both, in turn, so that drift of the host hits both alike; a length that
-//! differs fails the run. The plain search stamps what it visits in vectors as long as the graph,
-//! which a server with bounded memory for each search can't.
+//! Both are asked for the same pairs in turn, so that drift of the host hits both alike. A path
+//! whose length differs fails the run. The plain search marks what it visits in vectors as long as
+//! the graph. A server that bounds the memory of each search can't do that.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -29,7 +29,8 @@ pub(crate) struct Options {
     /// A folder with concepts.jsonl and associations.jsonl
     #[arg(long)]
     wordnet: PathBuf,
-    /// Sizes of the graphs: each has the first so many concepts, and their associations
+    /// Sizes of the graphs, in concepts: each graph has the first concepts of the folder, and the
+    /// associations between them
     #[arg(long, value_delimiter = ',', default_values_t = [10_000, 200_000])]
     concepts: Vec<usize>,
     /// How many random pairs
@@ -42,10 +43,11 @@ pub(crate) struct Options {
     cpus: Cpus,
 }
 
-/// Visits of the plain search from which on a pair counts as one of the long ones.
+/// A pair counts as long if the plain search visits more concepts than this.
 const LONG: usize = 1_000;
 
-/// What is asked: a place in the graph to another, and how many concepts the plain search visits.
+/// A pair to ask about: the numbers of its concepts in the graph, and how many concepts the plain
+/// search visits for it.
 struct Pair {
     ends: (u32, u32),
     visited: usize,
@@ -72,7 +74,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
     Ok(())
 }
 
-/// Random pairs, to which both have the same answer.
+/// Random pairs. Fails if the server finds a path of another length than the plain search.
 fn pairs(count: usize, graph: &mut Graph, server: &Running) -> Outcome<Vec<Pair>> {
     let client = Client::connect(server.address.to_string())?;
     let mut random = SmallRng::seed_from_u64(7);
@@ -95,7 +97,8 @@ fn pairs(count: usize, graph: &mut Graph, server: &Running) -> Outcome<Vec<Pair>
     Ok(pairs)
 }
 
-/// Prints both sides' median and 99th percentile, and their ratios.
+/// Prints the median and the 99th percentile of the plain search and of the server, and their
+/// ratios.
 fn compare(
     title: &str,
     options: &Options,
@@ -122,7 +125,7 @@ fn compare(
     for _ in 0..options.rounds {
         let plain = on_cpu(options.cpus.load_cpu, || Ok(graph.times(pairs)))?;
         let report = sutra_load::run(&plan, vec![PathLoad::new("", ids.clone(), u32::MAX)], None)?;
-        let latency = report.latency.ok_or("paths were answered")?;
+        let latency = report.latency.ok_or("no path was answered")?;
         for (at, (share, ns)) in
             [(0.5, latency.p50_ns), (0.99, latency.p99_ns)].into_iter().enumerate()
         {
@@ -146,14 +149,15 @@ struct Graph {
     ids: Vec<ConceptId>,
     adjacent: Vec<Vec<u32>>,
     associations: usize,
-    /// By side and concept: the search that visited it last, and from where.
+    /// By side and concept: the number of the search that visited the concept last, and from which
+    /// one it came.
     seen: [Vec<(u32, u32)>; 2],
     searches: u32,
 }
 
 impl Graph {
-    /// The first concepts of a folder's file and the associations between them, of which a copy
-    /// goes to another folder.
+    /// Reads the first `concepts` concepts of the folder `from` and the associations between them.
+    /// Writes a copy of these to the folder `to`.
     fn cut(from: &Path, concepts: usize, to: &Path) -> Outcome<Self> {
         let lines = |name: &str| {
             Ok::<_, std::io::Error>(BufReader::new(File::open(from.join(name))?).lines())
@@ -164,7 +168,7 @@ impl Graph {
         for line in lines("concepts.jsonl")?.take(concepts) {
             let line = line?;
             let concept: Value = serde_json::from_str(&line)?;
-            let name = concept["id"].as_str().ok_or("a concept has an id")?;
+            let name = concept["id"].as_str().ok_or("a line of concepts.jsonl has no id")?;
             numbers.insert(name.to_owned(), ids.len() as u32);
             ids.push(ConceptId::from_name(name)?);
             writeln!(copy, "{line}")?;
@@ -192,7 +196,7 @@ impl Graph {
         (self.ids[ends.0 as usize], self.ids[ends.1 as usize])
     }
 
-    /// What the search for each pair takes in µs, the least first.
+    /// The time of the search for each pair in µs, shortest first.
     fn times(&mut self, pairs: &[Pair]) -> Vec<f64> {
         let mut time = |Pair { ends, .. }: &Pair| {
             let began = Instant::now();
@@ -204,7 +208,8 @@ impl Graph {
         times
     }
 
-    /// The associations on a shortest path, and how many concepts were visited for it.
+    /// The number of associations on a shortest path, if there is one, and of concepts that were
+    /// visited for it.
     fn search(&mut self, start: u32, end: u32) -> (Option<usize>, usize) {
         if start == end {
             return (Some(0), 1);
@@ -238,7 +243,7 @@ impl Graph {
         }
     }
 
-    /// The length of the path through the concept in which both sides met.
+    /// The length, in associations, of the path through the concept in which both sides met.
     fn length(&self, meeting: u32) -> usize {
         let side = |seen: &[(u32, u32)]| {
             let (mut at, mut length) = (meeting, 0);

@@ -1,4 +1,5 @@
-//! Servers and helper programs as processes: started, pinned, frozen, stopped; killed when dropped.
+//! Servers and helper programs as processes: starting, pinning, freezing and stopping them. A
+//! server is killed when it is dropped.
 
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -14,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::Outcome;
 
-/// How long a server may take until it accepts.
+/// How long a server may take until it accepts a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A server that is running.
@@ -27,12 +28,12 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts the server on an empty folder, on the cores that `--cores` is told.
+    /// Starts the server on an empty folder. `cores` is the value of its `--cores`.
     pub(crate) fn sutra(cores: &str, arguments: &[&str]) -> Outcome<Self> {
         Self::sutra_on(folder()?, cores, arguments)
     }
 
-    /// Starts it on a folder that another has left.
+    /// Starts the server on a folder that an earlier one has left.
     pub(crate) fn sutra_on(folder: TempDir, cores: &str, arguments: &[&str]) -> Outcome<Self> {
         let mut command = Command::new(built("sutra")?);
         command.args("serve --listen 127.0.0.1:0 --compat 127.0.0.1:0 --cores".split(' '));
@@ -46,7 +47,7 @@ impl Running {
         command.args(
             "grid master --listen 127.0.0.1:0 --compat 127.0.0.1:0 --admin off --cpu".split(' '),
         );
-        // At "info" it names every agent that registers.
+        // At "info" it logs every agent that registers, and that would be measured.
         command.arg(cpu.to_string()).env("SUTRA_LOG", "warn");
         Self::with_folder(command, folder()?)
     }
@@ -58,7 +59,7 @@ impl Running {
         Self::announced(command, None)
     }
 
-    /// Starts a program that is told its folder by `--data`.
+    /// Starts a program that takes its folder as `--data`.
     fn with_folder(mut command: Command, folder: TempDir) -> Outcome<Self> {
         command.arg("--data").arg(folder.path().join("data"));
         Self::announced(command, Some(folder))
@@ -67,7 +68,8 @@ impl Running {
     /// Starts a server that prints where it listens.
     pub(crate) fn announced(mut command: Command, folder: Option<TempDir>) -> Outcome<Self> {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
-        let mut lines = BufReader::new(child.stdout.take().ok_or("stdout is piped")?).lines();
+        let mut lines =
+            BufReader::new(child.stdout.take().ok_or("its stdout is not piped")?).lines();
         let address = loop {
             let line =
                 lines.next().ok_or_else(|| format!("{command:?} ended before it listened"))??;
@@ -125,7 +127,7 @@ impl Running {
     pub(crate) fn take_turn<T>(&mut self, turn: impl FnOnce(&Running) -> Outcome<T>) -> Outcome<T> {
         self.signal(Signal::CONT)?;
         let done = turn(self);
-        // Whatever went wrong in its turn: that it is gone says more.
+        // If the process has ended, that explains more than the error of its turn.
         if let Some(ended) = self.ended()? {
             return Err(format!("it ended with {ended}").into());
         }
@@ -133,8 +135,8 @@ impl Running {
         done
     }
 
-    /// Stops the server in an orderly way. What it leaves lies in `data` of the folder, which is
-    /// gone when that is dropped.
+    /// Stops the server in an orderly way, and returns its folder. The store lies in `data` of it.
+    /// The folder is removed when it is dropped.
     pub(crate) fn stop(mut self) -> Outcome<TempDir> {
         self.signal(Signal::TERM)?;
         let status = self.child.wait()?;
@@ -155,8 +157,10 @@ impl Running {
     /// Resident memory, in bytes.
     pub(crate) fn resident(&self) -> Outcome<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        let line =
-            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("VmRSS in status")?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .ok_or("/proc/PID/status has no VmRSS")?;
         Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? * 1024)
     }
 }
@@ -168,8 +172,8 @@ impl Drop for Running {
     }
 }
 
-/// Calls `start` with this thread on `cpu`: a process that it starts stays there, with every thread
-/// that it will have.
+/// Calls `start` with this thread pinned to `cpu`. A process that it starts stays there, with all
+/// its threads.
 pub(crate) fn on_cpu<T>(cpu: usize, start: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
     let before = sched_getaffinity(None)?;
     let mut only = CpuSet::new();
@@ -180,23 +184,23 @@ pub(crate) fn on_cpu<T>(cpu: usize, start: impl FnOnce() -> Outcome<T>) -> Outco
     started
 }
 
-/// An address that nobody listens on. Another process could take it before its server does, which
-/// that server would say.
+/// An address that nobody listens on. If another process takes it before the server does, the
+/// server ends with an error.
 pub(crate) fn free_address() -> Outcome<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
-/// The folder of the binaries: build output, on the disk that is measured.
+/// The folder of the binaries. It is build output, and lies on the disk that is measured.
 pub(crate) fn target_folder() -> Outcome<PathBuf> {
-    Ok(std::env::current_exe()?.parent().ok_or("a binary lies in a folder")?.to_path_buf())
+    Ok(std::env::current_exe()?.parent().ok_or("this program lies in no folder")?.to_path_buf())
 }
 
-/// An empty folder on that disk, gone when dropped.
+/// An empty folder on that disk. It is removed when it is dropped.
 pub(crate) fn folder() -> Outcome<TempDir> {
     Ok(tempfile::Builder::new().prefix("bench-").tempdir_in(target_folder()?)?)
 }
 
-/// A program of the project, built beside this one.
+/// The path of a program of the project, built beside this one.
 pub(crate) fn built(program: &str) -> Outcome<PathBuf> {
     let binary = target_folder()?.join(program);
     if binary.exists() {
@@ -205,7 +209,7 @@ pub(crate) fn built(program: &str) -> Outcome<PathBuf> {
     Err(format!("{} is missing: run `cargo build --release -p {program}`", binary.display()).into())
 }
 
-/// The version that a program tells, or why it can't be had.
+/// The version that a program prints, or why it prints none.
 pub(crate) fn version(program: &str) -> Outcome<String> {
     let output =
         Command::new(program).arg("--version").stdin(Stdio::null()).output().map_err(|error| {
@@ -219,7 +223,7 @@ pub(crate) fn version(program: &str) -> Outcome<String> {
     Ok(said.lines().next().unwrap_or_default().trim().to_owned())
 }
 
-/// Runs a helper program to its end; what it printed.
+/// Runs a helper program to its end, and returns what it printed.
 pub(crate) fn said(mut command: Command) -> Outcome<String> {
     let output =
         command.stdin(Stdio::null()).output().map_err(|error| format!("{command:?}: {error}"))?;
@@ -230,14 +234,14 @@ pub(crate) fn said(mut command: Command) -> Outcome<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// The same, read as the line of JSON that it is.
+/// Runs a helper program to its end, and parses the line of JSON that it printed.
 pub(crate) fn printed<T: DeserializeOwned>(command: Command) -> Outcome<T> {
     let said = said(command)?;
     Ok(serde_json::from_str(said.trim())
         .map_err(|error| format!("not the JSON that was expected ({error}): {said}"))?)
 }
 
-/// Has the server import a folder of JSON lines.
+/// Imports a folder of JSON lines into the server.
 pub(crate) fn import(folder: &std::path::Path, server: &Running) -> Outcome {
     let mut import = Command::new(built("sutra")?);
     import.arg("import").arg(folder).arg("--json").arg("--server").arg(server.address.to_string());

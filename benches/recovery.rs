@@ -1,9 +1,9 @@
-//! Recovery of a store whose files are not in the page cache, beside a plain sequential read of the
-//! same files.
+//! Measures the recovery of a store whose files are not in the page cache, beside a plain
+//! sequential read of the same files.
 //!
-//! One shard and so one core on either side. The plain read is O_DIRECT, a MiB at a time: what the
-//! disk gives to one reader who does nothing with the bytes. Both figures count all bytes of the
-//! files, the log's unwritten end among them.
+//! Both use one core, as the store has one shard. The plain read is O_DIRECT, a MiB at a time: what
+//! the disk gives to one reader who does nothing with the bytes. Both figures count all bytes of
+//! the files, the log's unwritten end included.
 
 use std::fs::{File, OpenOptions};
 use std::io::IoSliceMut;
@@ -42,7 +42,7 @@ pub(crate) struct Options {
     server_cpu: usize,
 }
 
-/// What the plain read asks for at a time.
+/// Bytes that the plain read asks for at a time.
 const CHUNK: usize = 1 << 20;
 
 pub(crate) fn run(options: &Options) -> Outcome {
@@ -101,8 +101,8 @@ fn segments(data: &Path) -> Outcome<Vec<File>> {
     paths.into_iter().map(open).collect()
 }
 
-/// Takes the files out of the page cache, and makes sure of it: a block that is still there can be
-/// read without waiting.
+/// Takes the files out of the page cache, and checks that they are out: a block that is still there
+/// can be read without waiting.
 fn drop_from_cache(files: &[File]) -> Outcome {
     for file in files {
         file.sync_all()?;

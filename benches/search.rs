@@ -1,6 +1,6 @@
-//! A query's latency on a core that serves nothing else, and on one that is full of vector searches
-//! and of paths; and what the vectors cost that core: memory, the time until all are indexed, and a
-//! start.
+//! Measures a query's latency on a core that does nothing else, and on one that is full of vector
+//! searches and paths. Measures what the vectors cost that core, too: memory, the time until all
+//! are indexed, and the time of a start.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -33,7 +33,7 @@ pub(crate) struct Options {
     cpus: Cpus,
 }
 
-/// Connections that search while a query's latency is measured, and as many that ask for paths.
+/// Connections that search while a query's latency is measured; as many more ask for paths.
 const CROWD: usize = 8;
 /// Concepts that are queried, in a namespace of their own.
 const CONCEPTS: u64 = 10_000;
@@ -59,7 +59,8 @@ pub(crate) fn run(options: &Options) -> Outcome {
     restarts(options, server)
 }
 
-/// How long the same server takes to start with the checkpoint of its vectors, and without.
+/// Prints how long the server takes to start with the checkpoint of its vector index, and without
+/// one.
 fn restarts(options: &Options, server: Running) -> Outcome {
     let mut folder = server.stop()?;
     for name in ["with", "without"] {
@@ -86,13 +87,13 @@ fn names(folder: &Path) -> Outcome<Vec<String>> {
     let file = BufReader::new(fs::File::open(folder.join("concepts.jsonl"))?);
     let name = |line: std::io::Result<String>| -> Outcome<String> {
         let line: Value = serde_json::from_str(&line?)?;
-        Ok(line["id"].as_str().ok_or("a concept has an id")?.to_owned())
+        Ok(line["id"].as_str().ok_or("a line of concepts.jsonl has no id")?.to_owned())
     };
     file.lines().map(name).collect()
 }
 
-/// A query's latency beside nothing, and beside searches and paths that take all the time that
-/// there is.
+/// Prints a query's latency alone, and while searches and paths take all the time that the core
+/// has.
 fn crowded(options: &Options, data: &Vectors, names: &[String], server: &Running) -> Outcome {
     let keys = |space| Keys::new("bench", space);
     let learn = Learn::new("queried", keys(KeySpace::Once(CONCEPTS)), 200, 0);
@@ -131,7 +132,7 @@ fn crowded(options: &Options, data: &Vectors, names: &[String], server: &Running
                 }
                 Ok(report)
             })?;
-            let latency = report.latency.ok_or("queries were answered")?;
+            let latency = report.latency.ok_or("no query was answered")?;
             for (rounds, nanoseconds) in figures.iter_mut().zip([latency.p50_ns, latency.p99_ns]) {
                 rounds.push(nanoseconds as f64 / 1000.0);
             }
@@ -141,7 +142,7 @@ fn crowded(options: &Options, data: &Vectors, names: &[String], server: &Running
         "\nquery, 1 connection, beside {CROWD} connections that search and {CROWD} that ask for \
          paths, on one core"
     );
-    for (name, [p50, p99]) in ["nothing else", "crowded"].into_iter().zip(&figures) {
+    for (name, [p50, p99]) in ["alone", "crowded"].into_iter().zip(&figures) {
         println!(
             "  {name:<14} p50 {} µs   p99 {} µs",
             show(p50.iter().copied(), 1),

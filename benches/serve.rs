@@ -1,4 +1,5 @@
-//! The servers that this program can be, each a process of its own: `sutra-bench serve`.
+//! The servers that are part of this program. Each runs as a process of its own, started by
+//! `sutra-bench serve`.
 
 use std::net::TcpListener;
 

@@ -1,7 +1,8 @@
-//! The messages that the echoes exchange: of fixed sizes, each way its own, so that they weigh what
-//! a protocol's do.
+//! The messages that the echoes exchange. Requests have one fixed size and replies another, so that
+//! they are as long as a protocol's messages.
 
-/// Bytes of a request and of its reply, at least the 8 of the number that both begin with.
+/// The length of a request in bytes, and a reply. Both begin with a number, so they have at least
+/// its 8 bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Sizes {
     request: usize,
@@ -16,9 +17,9 @@ impl Sizes {
         }
     }
 
-    /// Gives `send` the replies to what has arrived; `partial` is the connection's, for a request
-    /// that is not whole. Cost: where both sizes are the same, none; else a copy of the reply for
-    /// each request.
+    /// Calls `send` with the replies to `bytes`, which have just arrived. `partial` is kept by the
+    /// connection, for a request that is not whole. Where both sizes are the same the bytes are
+    /// sent back as they are.
     pub(crate) fn answer(
         &mut self,
         partial: &mut Vec<u8>,
@@ -48,7 +49,7 @@ impl Sizes {
     }
 }
 
-/// Bytes of the number that a reply repeats.
+/// Bytes of the number that a request begins with and its reply repeats.
 pub(crate) const NUMBER: usize = 8;
 
 #[cfg(test)]

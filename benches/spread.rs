@@ -9,7 +9,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// None of no figures, or where one is no number.
+    /// `None` without figures, or if one of them is not a finite number.
     pub(crate) fn of(figures: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut figures: Vec<f64> = figures.into_iter().collect();
         if figures.is_empty() || figures.iter().any(|figure| !figure.is_finite()) {
@@ -30,7 +30,7 @@ impl Spread {
         format!("{:.digits$} [{:.digits$}, {:.digits$}]", self.median, self.low, self.high)
     }
 
-    /// How two spreads of the same thing lie to each other.
+    /// How well this spread agrees with another of the same figure.
     pub(crate) fn agreement(&self, other: &Self) -> Agreement {
         let within = |spread: &Self, median: f64| (spread.low..=spread.high).contains(&median);
         match (within(self, other.median), within(other, self.median)) {
@@ -42,27 +42,27 @@ impl Spread {
     }
 }
 
-/// The spread of figures, or what stands for none.
+/// The spread of figures as text; "none" if there is no spread.
 pub(crate) fn show(figures: impl IntoIterator<Item = f64>, digits: usize) -> String {
     Spread::of(figures).map_or_else(|| "none".to_owned(), |spread| spread.show(digits))
 }
 
-/// One thing's figures over another's, round by round.
+/// The ratios of one thing's figures to another's, round by round.
 pub(crate) fn ratios(these: &[f64], others: &[f64]) -> Vec<f64> {
     these.iter().zip(others).map(|(this, other)| this / other).collect()
 }
 
-/// How two spreads of the same thing lie to each other. All but the last agree: there are values
-/// that both say are possible.
+/// How well two spreads of the same figure agree. All but [`Agreement::Apart`] have values in
+/// common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Agreement {
     /// Each median lies within the other's spread.
     Both,
-    /// One of the medians does.
+    /// Only one of the two medians lies within the other's spread.
     One,
-    /// None does, and the spreads overlap.
+    /// Neither median lies within the other's spread, but the spreads overlap.
     Ranges,
-    /// The spreads have nothing in common.
+    /// The spreads do not overlap.
     Apart,
 }
 

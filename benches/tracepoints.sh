@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Where a server's time goes inside the kernel: how long its threads take from each tracepoint to
-# the next, over half a second of load. The time after sched_switch is left out: there they do not
-# run.
+# Shows where a server's time goes inside the kernel: how long its threads take from each tracepoint
+# to the next, over half a second of load. The time after sched_switch is left out, as the thread
+# does not run then.
 # Needs root, perf(1), and the two programs built: cargo build --release -p sutra
-# Tracing slows every event, so shares count here and not times; `sutra bench --profile` has the
+# Tracing slows every event, so read the shares and not the times; `sutra bench --profile` has the
 # times.
 #
 #   benches/tracepoints.sh [CONNECTIONS] [OPERATION]      16 and query by default
@@ -35,8 +35,8 @@ perf record --quiet --output "$scratch/perf.data" --pid "$server" \
     -- sleep 0.5
 wait "$load" || { cat "$scratch/load.log"; exit 1; }
 load=
-# One line an event: "command tid [cpu] seconds: group:name: arguments". The opcode tells sends from
-# receives.
+# One line for each event: "command tid [cpu] seconds: group:name: arguments". The opcode tells
+# sends from receives.
 perf script --input "$scratch/perf.data" --fields tid,time,event,trace 2>/dev/null | awk '
     {
         tid = $1; time = $2 + 0; name = $3

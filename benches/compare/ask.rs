@@ -20,7 +20,7 @@ use crate::Outcome;
 use crate::options::filling;
 use crate::process::{Running, built, printed, said};
 
-/// Agents of a grid's master, which are heard of in turn.
+/// Agents of a grid's master. They send their heartbeats in turn.
 const AGENTS: u64 = 100;
 
 /// A workload of any kind.
@@ -43,7 +43,7 @@ pub(crate) fn fill(contender: &Contender, running: &Running, setup: &Setup) -> O
     write_all(running, workload, CONCEPTS)
 }
 
-/// Has a server take so many records, and all of them.
+/// Writes `count` records to a server. Fails unless the server takes all of them.
 pub(crate) fn write_all(running: &Running, workload: Asked, count: u64) -> Outcome {
     let report = sutra_load::run(&filling(running, count), vec![workload], None)?;
     if report.requests != count {
@@ -52,7 +52,8 @@ pub(crate) fn write_all(running: &Running, workload: Asked, count: u64) -> Outco
     Ok(())
 }
 
-/// Gives a master its agents: those that speak the native way, and the one of the old protocol.
+/// Registers a master's agents: those that speak the native protocol, and one that speaks the old
+/// one.
 fn register(running: &Running) -> Outcome {
     for (workload, count) in [
         (Box::new(RegisterAgents::new(AGENTS)?) as Asked, AGENTS),
@@ -159,14 +160,14 @@ pub(crate) fn workload(protocol: Protocol, operation: Operation, setup: &Setup) 
     })
 }
 
-/// The gRPC contender's program, about to do something with a server.
+/// The command that has the gRPC contender's program do `what` with the server at `address`.
 pub(crate) fn grpc(what: &str, address: SocketAddr) -> Outcome<Command> {
     let mut command = Command::new(built("sutra-bench-grpc")?);
     command.args([what, "--address", &address.to_string()]);
     Ok(command)
 }
 
-/// A load by that program.
+/// Has the gRPC contender's program put a load on its server.
 pub(crate) fn ask_grpc(
     running: &Running,
     operation: &str,

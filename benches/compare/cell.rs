@@ -1,4 +1,4 @@
-//! One contender under one load: its rounds, and the figures that come of them.
+//! One contender under one load: its rounds, and the figures made of them.
 
 use serde::{Deserialize, Serialize};
 use sutra_load::{Latency, Report};
@@ -10,14 +10,15 @@ use crate::spread::Spread;
 pub(crate) struct Cell {
     pub(crate) contender: String,
     pub(crate) shape: Shape,
-    /// A round each; absent where it could not be measured fairly.
+    /// One report for each round; `None` for a round that could not be measured fairly.
     pub(crate) rounds: Vec<Option<Report>>,
-    /// Why there are no figures although it was tried.
+    /// How the contender failed, if it did. It then has no figures.
     pub(crate) failed: Option<String>,
-    /// Rounds in which the load's CPU was busy and the server's was not: the figure is the load's,
-    /// a lower bound. Of an open loop: and fewer requests were answered than were due.
+    /// In how many rounds the load was the limit: its CPU was busy, and the server's was not. The
+    /// rate is then a lower bound. In an open loop such a round must also have answered fewer
+    /// requests than were due.
     pub(crate) bound_by_load: usize,
-    /// System calls a request, counted in a run of its own.
+    /// The server's system calls for each request, counted in a run of its own.
     pub(crate) system_calls: Option<f64>,
 }
 
@@ -26,7 +27,7 @@ pub(crate) struct Cell {
 pub(crate) struct Shape {
     pub(crate) connections: usize,
     pub(crate) depth: usize,
-    /// Requests a second, open loop.
+    /// Requests a second in an open loop; `None` in a closed loop.
     pub(crate) rate: Option<f64>,
 }
 
@@ -35,7 +36,7 @@ impl Shape {
         Self { connections, depth, rate: None }
     }
 
-    /// As tables name it.
+    /// Its name in tables.
     pub(crate) fn name(&self) -> String {
         match self.rate {
             None => format!("{} × {}", self.connections, self.depth),
@@ -44,13 +45,13 @@ impl Shape {
     }
 }
 
-/// A figure over the fair rounds; none where half of the rounds or more were not fair.
+/// A figure over the fair rounds; `None` if half of the rounds or more were not fair.
 pub(crate) fn fair<T>(rounds: &[Option<T>], figure: impl Fn(&T) -> f64) -> Option<Spread> {
     let fair: Vec<f64> = rounds.iter().flatten().map(figure).collect();
     if fair.len() * 2 <= rounds.len() { None } else { Spread::of(fair) }
 }
 
-/// A figure of two things together, over the rounds that are fair in both.
+/// A figure made of two things' rounds, over the rounds that are fair in both.
 pub(crate) fn paired<T>(
     these: &[Option<T>],
     others: &[Option<T>],
@@ -60,16 +61,16 @@ pub(crate) fn paired<T>(
     Spread::of(pairs.filter_map(|(this, other)| Some(figure(this.as_ref()?, other.as_ref()?))))
 }
 
-/// Which figure of a report.
+/// A figure of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Figure {
     /// Requests a second.
     Rate,
-    /// In µs.
+    /// The median latency, in µs.
     P50,
     P99,
     P999,
-    /// The server's, in µs a request.
+    /// The server's CPU time, in µs a request.
     Cpu,
     /// Bytes of a request and its reply on the wire.
     Bytes,
@@ -114,8 +115,8 @@ impl Cell {
         }
     }
 
-    /// The fair rounds' figures. None where half of the rounds or more were not fair, or where the
-    /// contender failed: what is left of it would flatter or wrong it.
+    /// The figure over the fair rounds. `None` if half of the rounds or more were not fair, or if
+    /// the contender failed: the rest of its rounds could look better or worse than it is.
     pub(crate) fn figures(&self, figure: Figure) -> Option<Spread> {
         if self.failed.is_some() {
             return None;
@@ -123,14 +124,14 @@ impl Cell {
         fair(&self.rounds, |report| figure.of(report))
     }
 
-    /// This one's figure over another's, by the rounds that are fair in both.
+    /// This cell's figure over another's, over the rounds that are fair in both.
     pub(crate) fn ratio(&self, other: &Self, figure: Figure) -> Option<Spread> {
         self.figures(figure)?;
         other.figures(figure)?;
         paired(&self.rounds, &other.rounds, |this, other| figure.of(this) / figure.of(other))
     }
 
-    /// The round whose p50 is the median: its distribution stands for all.
+    /// The round whose p50 is nearest to the median: its distribution stands for all.
     pub(crate) fn typical(&self) -> Option<&Report> {
         let median = self.figures(Figure::P50)?.median;
         let distance = |report: &&Report| (Figure::P50.of(report) - median).abs();
@@ -138,7 +139,7 @@ impl Cell {
     }
 }
 
-/// Each once, in their order.
+/// The items without repetitions, in their order.
 pub(crate) fn distinct<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
     let mut list = Vec::new();
     for item in items {

@@ -1,5 +1,5 @@
-//! Who is compared: a table with each contender's name, what it is, how it is started and asked,
-//! and each of its settings with the reason.
+//! The contenders: each one's name, what it is, how it is started and asked, and each of its
+//! settings with the reason.
 
 use std::process::Command;
 
@@ -12,16 +12,17 @@ use crate::process::{Running, built, folder, free_address, on_cpu, version};
 /// How a contender is asked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Protocol {
-    /// Messages of a query's sizes and nothing else.
+    /// Messages as long as a query's, which nobody reads.
     Echo,
     Native,
-    /// The same; what is learned has a vector.
+    /// The native protocol; records that are learned have a vector.
     NativeVectors,
     Compat(Spelling),
-    /// The server that is replaced, in MessagePack; its grid in bincode.
+    /// The server that Sutra replaces, in MessagePack.
     Old,
+    /// The grid master that Sutra's replaces, in bincode.
     OldGrid,
-    /// Agents' heartbeats, natively.
+    /// Agents' heartbeats to Sutra's grid master, in the native protocol.
     Grid,
     Grpc,
     Redis,
@@ -34,7 +35,7 @@ type Setting = (&'static str, &'static str);
 /// A contender.
 #[derive(Debug)]
 pub(crate) struct Contender {
-    /// As tables name it; no other has it.
+    /// Its name in tables. No other contender has it.
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
     program: Program,
@@ -186,7 +187,7 @@ pub(crate) const GRID_MASTER: Contender = Contender {
     protocol: Protocol::Grid,
     settings: &[&[(
         "defaults",
-        "an agent is on disk once it has answered where it says that it is",
+        "an agent is on disk once the master has asked it back at its address",
     )]],
 };
 pub(crate) const GRPC: Contender = Contender {
@@ -234,7 +235,7 @@ pub(crate) const MEMCACHED: Contender = Contender {
     settings: &[&[
         ("-t 1", "one CPU, one thread"),
         ("-m 256", "room for all values: nothing is evicted"),
-        ("-c 16000, -U 0", "room for the idle connections; nothing of UDP, which nobody asks"),
+        ("-c 16000, -U 0", "room for the idle connections; no UDP, which nobody uses"),
         (
             "meta protocol, `mg KEY k v` and `ms KEY SIZE k`",
             "answers pipelined gets together, where `get` takes a system call for each; \
@@ -249,12 +250,13 @@ impl Contender {
         self.settings.concat()
     }
 
-    /// Whether it never sleeps. Its client then does not either.
+    /// Whether it never sleeps while it waits. Then its client does not either.
     pub(crate) fn never_sleeps(&self) -> bool {
         matches!(self.program, Program::Own([.., "--spin"]) | Program::Sutra(["--spin", ..]))
     }
 
-    /// The version that an installed program tells, or why it can't be had.
+    /// The version that an installed program prints, or why it can't be had. The project's own
+    /// programs have none.
     pub(crate) fn version(&self) -> Outcome<Option<String>> {
         match self.program {
             Program::Grpc => built("sutra-bench-grpc").map(|_| None),
@@ -264,8 +266,8 @@ impl Contender {
         }
     }
 
-    /// Starts it with every thread on the one CPU, also those that make log space and index
-    /// vectors: the load's CPU is not theirs to use. Echoes are told their messages' sizes.
+    /// Starts it with all its threads on the one CPU. Those that make log space and index vectors
+    /// must not use the load's CPU either. Echoes are told the sizes of their messages.
     pub(crate) fn start(&self, cpu: usize, (request, reply): (usize, usize)) -> Outcome<Running> {
         on_cpu(cpu, || match self.program {
             Program::Own(arguments) => {

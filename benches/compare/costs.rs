@@ -5,12 +5,12 @@ use super::contenders::{GRPC, MEMCACHED, OLD, OLD_UNSYNCED, REDIS, SUTRA};
 use super::record::Record;
 use super::tables::{OPEN, PRICED_RATE, QUERY, kept_up};
 
-/// The load that is priced.
+/// The load that is priced: queries a second, and idle connections.
 const QUERIES_PER_SECOND: f64 = 1e6;
 const IDLE_CONNECTIONS: f64 = 1e6;
-/// An instance as clouds rent it, and how full it is run. The price is a round one of
-/// general-purpose machines of that size on demand in 2025; whoever pays another scales the last
-/// column.
+/// An instance that clouds rent out: its cores, its memory, its price, and the share of it that is
+/// used. The price is a rounded one of general-purpose machines of that size, on demand, in 2025.
+/// Whoever pays another price scales the last column.
 const CORES: f64 = 8.0;
 const MEMORY_GB: f64 = 32.0;
 const DOLLARS_PER_HOUR: f64 = 0.40;
@@ -20,14 +20,15 @@ const HOURS_A_YEAR: f64 = 8760.0;
 /// One contender's bill.
 pub(crate) struct Bill {
     pub(crate) contender: &'static str,
-    /// The server's, a query, at the rate that is priced; for who does not keep up with it, at 64
-    /// connections one deep.
+    /// The server's CPU time in µs a query at [`PRICED_RATE`]. For a contender that does not keep
+    /// up with that rate, the figure is the one with 64 connections and one request in flight on
+    /// each.
     pub(crate) cpu_us: Option<f64>,
     pub(crate) keeps_up: bool,
     pub(crate) bytes_each: Option<f64>,
 }
 
-/// What the report says of the arithmetic, by the name of its gap there.
+/// The value of an assumption, by the name of its gap in `report.md`.
 pub(crate) fn assumption(gap: &str) -> String {
     match gap {
         "millions" => (QUERIES_PER_SECOND / 1e6).to_string(),
@@ -45,7 +46,8 @@ pub(crate) fn assumption(gap: &str) -> String {
 pub(crate) fn bills(record: &Record) -> Vec<Bill> {
     let busy = Shape::closed((64, 1));
     let bill = |name: &'static str| {
-        // Nobody waits for the disk in a query: those tables have one row for the old server.
+        // No query waits for the disk, so the tables of queries have one row for both kinds of old
+        // server.
         let queried = if name == OLD_UNSYNCED.name { OLD.name } else { name };
         let cpu = |cell: &Cell| Some(cell.figures(Figure::Cpu)?.median);
         let keeping_up =
@@ -93,7 +95,7 @@ impl Bill {
         Some((self.gigabytes()? / (MEMORY_GB * UTILIZATION)).ceil())
     }
 
-    /// Dollars a year for the greater of the two.
+    /// Dollars a year for the greater of the two numbers of instances.
     pub(crate) fn a_year(&self) -> Option<f64> {
         let cpu = self.instances_for_cpu()?;
         Some(cpu.max(self.instances_for_memory().unwrap_or(0.0)) * DOLLARS_PER_HOUR * HOURS_A_YEAR)

@@ -1,8 +1,9 @@
-//! Whether a measurement had the CPUs that it was promised.
+//! Checks whether a measurement had the CPUs that it was promised.
 //!
-//! A contender that waits for a CPU which somebody else uses looks slow, and a load that does makes
-//! everybody look slow, so both are seen: the time that a CPU was busy with anything but its own
-//! process, or was taken away by the hypervisor, is compared with the time that was measured.
+//! A contender that waits for a CPU which somebody else uses looks slow. A load that waits makes
+//! every contender look slow. So both CPUs are watched. The time that a CPU was taken by the
+//! hypervisor, or was busy with anything but its own process, is compared with the time that was
+//! measured.
 
 use std::fs;
 use std::time::Instant;
@@ -11,24 +12,25 @@ use sutra_load::Report;
 
 use crate::Outcome;
 
-/// The share of a CPU's time that other programs may take in user mode, or the hypervisor: what the
-/// coarse ticks of /proc/stat come to on an idle host.
+/// The share of a CPU's time that other programs in user mode may take, or the hypervisor. The
+/// ticks of /proc/stat are so coarse that an idle host shows up to this much.
 const FOREIGN: f64 = 0.10;
-/// The same of all that is not the process's own, the kernel's threads included: those that finish
-/// a server's writes run on whichever CPU is free, and are part of what it costs.
+/// The share of a CPU's time that everything but its own process may take, the kernel's threads
+/// included. Kernel threads that finish a server's writes run on whichever CPU is free, and are
+/// part of what the server costs.
 const FOREIGN_KERNEL: f64 = 0.30;
-/// The load's CPU at least this busy, and the server's less than [`SERVER_IDLE`]: what was measured
-/// is the load.
+/// A figure is bounded by the load if the load's CPU was at least this busy, and the server's less
+/// than [`SERVER_IDLE`].
 const LOAD_BUSY: f64 = 0.97;
 const SERVER_IDLE: f64 = 0.90;
-/// An open loop that answered less than this share of what was due fell short: what is in flight
-/// when its time is up comes to less.
+/// An open loop fell short if less than this share of what was due was answered. Requests in flight
+/// at its end are fewer than the rest.
 const ANSWERED: f64 = 0.99;
 
 /// How often a starved measurement is repeated before its round is given up.
 const REPEATS: usize = 2;
 
-/// What was measured, or in words who was starved meanwhile.
+/// What was measured, or in words what was starved of CPU meanwhile.
 pub(crate) enum Fair<T> {
     Yes(T),
     Starved(String),
@@ -46,7 +48,7 @@ pub(crate) struct Measured {
     pub(crate) bound_by_load: bool,
 }
 
-/// Measures, and again where somebody was starved; none where that was so every time.
+/// Measures, and measures again if something was starved of CPU; `None` if it was every time.
 pub(crate) fn fairly<T>(
     whose: &str,
     mut measure: impl FnMut() -> Outcome<Fair<T>>,
@@ -62,7 +64,7 @@ pub(crate) fn fairly<T>(
     Ok(None)
 }
 
-/// What keeps the rounds of something from being taken at their word.
+/// The problem to report about the rounds of something: it failed, or was starved in some of them.
 pub(crate) fn problem<T>(
     place: &str,
     failed: Option<&str>,
@@ -77,7 +79,7 @@ pub(crate) fn problem<T>(
         .then(|| format!("{place} was STARVED in {unfair} of {} rounds, {fate}", rounds.len()))
 }
 
-/// Whether a report is of requests that were answered.
+/// Fails for a report with refusals, or without any answer.
 pub(crate) fn check(report: &Report) -> Outcome {
     if let Some(words) = &report.last_refusal {
         return Err(format!(
@@ -97,7 +99,7 @@ pub(crate) fn check(report: &Report) -> Outcome {
 pub(crate) struct Used {
     /// In user mode.
     pub(crate) user: f64,
-    /// In all.
+    /// In user mode and in the kernel.
     pub(crate) total: f64,
 }
 
@@ -115,14 +117,14 @@ struct Times {
     stolen: f64,
 }
 
-/// A CPU under observation.
+/// A CPU that is being watched.
 pub(crate) struct Watched {
     cpu: usize,
     since: Instant,
     before: Times,
 }
 
-/// What was done on it meanwhile.
+/// What a CPU did while it was watched: times in seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Watch {
     cpu: usize,
@@ -170,7 +172,8 @@ impl Watch {
     }
 }
 
-/// The same for CPUs that several processes share, which used `own` seconds of them together.
+/// Why processes that share CPUs, and used `own` seconds of them together, were starved; `None`
+/// where they were not.
 pub(crate) fn starved_together(watches: &[Watch], own: f64) -> Option<String> {
     let all = Watch {
         cpu: watches.len(),
@@ -190,8 +193,8 @@ pub(crate) fn starved_together(watches: &[Watch], own: f64) -> Option<String> {
     })
 }
 
-/// Whether the load and not the server was at its limit. An open loop that answered what was due
-/// was at none.
+/// Whether the load was at its limit, and not the server. In an open loop that answered what was
+/// due, neither was.
 pub(crate) fn is_bound_by_load(report: &Report) -> bool {
     let server_busy = report.server_cpu.as_ref().map_or(0.0, |cpu| cpu.cores_busy);
     let fell_short =
@@ -199,13 +202,14 @@ pub(crate) fn is_bound_by_load(report: &Report) -> bool {
     fell_short && report.load_busy >= LOAD_BUSY && server_busy < SERVER_IDLE
 }
 
-/// What this process and those which it started and saw end have used.
+/// CPU time of this process, and of those that it started and that have ended.
 pub(crate) fn used_here() -> Outcome<Used> {
     let own = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     // Fields 14 to 17 (proc_pid_stat(5)), counted from behind the program's name: user and system,
     // own and of those that have ended.
-    let fields = stat.rsplit_once(") ").ok_or("/proc/self/stat names the program")?.1.split(' ');
+    let fields =
+        stat.rsplit_once(") ").ok_or("/proc/self/stat does not name the program")?.1.split(' ');
     let second = rustix::param::clock_ticks_per_second().max(1) as f64;
     let times: Vec<f64> = fields
         .skip(11)
@@ -213,13 +217,13 @@ pub(crate) fn used_here() -> Outcome<Used> {
         .filter_map(|field| Some(field.parse::<f64>().ok()? / second))
         .collect();
     let [user, _, ended_user, ended_system] = times[..] else {
-        return Err("/proc/self/stat has four times".into());
+        return Err("/proc/self/stat does not have four times".into());
     };
     let own = own.tv_sec as f64 + own.tv_nsec as f64 / 1e9;
     Ok(Used { user: user + ended_user, total: own + ended_user + ended_system })
 }
 
-/// What a process has used.
+/// CPU time of another process.
 pub(crate) fn used(pid: u32) -> Outcome<Used> {
     let used = sutra_load::ServerCpu::of_process(pid).read()?;
     Ok(Used { user: used.user as f64 / 1e6, total: used.total as f64 / 1e9 })
@@ -236,7 +240,8 @@ fn parse(stat: &str, cpu: usize) -> Option<Times> {
     let line = stat.lines().find(|line| line.split(' ').next() == Some(&name))?;
     let ticks: Vec<f64> =
         line.split_ascii_whitespace().skip(1).map_while(|field| field.parse().ok()).collect();
-    // user nice system idle iowait irq softirq steal …; a guest's time is in user's already.
+    // The fields: user nice system idle iowait irq softirq steal …; a guest's time is part of
+    // user's.
     let [user, nice, system, _, _, irq, softirq, stolen] = ticks.first_chunk::<8>()?;
     let second = rustix::param::clock_ticks_per_second().max(1) as f64;
     let (user, kernel) = (user + nice, system + irq + softirq);
@@ -270,7 +275,7 @@ mod tests {
             watch.starved(whose, own).is_some_and(|said| said.contains(words))
         };
         assert_eq!(watch(0.1, 0.52, 0.0).starved("server", own), None);
-        // The kernel's threads finish its writes.
+        // The kernel's threads take part of it to finish the server's writes.
         assert_eq!(watch(0.1, 0.7, 0.0).starved("server", own), None);
         assert!(says(watch(0.1, 1.0, 0.0), "server", "50 % of the server's CPU 0"));
         assert!(says(watch(0.3, 0.7, 0.0), "server", "20 % of the server's CPU 0"));

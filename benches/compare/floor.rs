@@ -1,8 +1,8 @@
 //! The disk alone: a bare loop of group-committed, block-aligned writes of the same bytes to the
 //! same disk.
 //!
-//! It has no clients: each of its commits carries one record of every writer, so it is what the
-//! disk would give if gathering, the network and the table cost nothing.
+//! It has no clients: each of its commits carries one record of every writer. So it is what the
+//! disk would give if gathering requests, the network and the table cost nothing.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -16,9 +16,9 @@ use crate::Outcome;
 use crate::aligned::{Aligned, BLOCK};
 use crate::process::folder;
 
-/// The file that is written round and round.
+/// Bytes of the file, which is written from its start again when it is full.
 const FILE_BYTES: u64 = 256 << 20;
-/// Bytes that the log adds to a record and to a commit.
+/// Bytes that the log adds: once for each record, and twice for a commit.
 const ENTRY_BYTES: usize = 32;
 
 /// A zero-filled file, opened as the log opens its segments.
@@ -44,8 +44,8 @@ impl Floor {
         Ok(Self { file, _folder: folder })
     }
 
-    /// Commits that each carry one record of every writer, one after the other, as a report that
-    /// can stand beside servers'.
+    /// Makes commits one after the other, each with one record of every writer, `archived` bytes
+    /// long. Returns a report that can stand beside those of servers.
     pub(crate) fn report(
         &self,
         writers: usize,

@@ -1,5 +1,5 @@
-//! The distances that the next piece of work is to close: each a ratio of two contenders, taken
-//! round by round.
+//! The ratios of Sutra's figures to other contenders', taken round by round; and the goals, which
+//! are those among them that further work is to improve.
 
 use super::cell::{Cell, Figure, Shape};
 use super::contenders::{
@@ -14,7 +14,8 @@ use super::tables::{
 };
 use crate::spread::Spread;
 
-/// One of Sutra's rows over somebody else's under the same load, as far as it could be measured.
+/// A figure of one of Sutra's rows over another contender's, under the same load. `spread` is
+/// `None` where it could not be measured.
 pub(crate) struct Ratio {
     pub(crate) section: String,
     pub(crate) ours: String,
@@ -31,7 +32,8 @@ impl Ratio {
         format!("{section}: {ours} / {other}, {}, {}", self.shape.name(), self.figure.name())
     }
 
-    /// By the rounds that are fair in both; there is nothing but a rate to be had of the disk.
+    /// Takes the ratio over the rounds that are fair in both. The disk alone has no figure but its
+    /// rate.
     fn of(section: &str, ours: &Cell, other: &Cell, figure: Figure) -> Self {
         let figure = if other.contender == DISK { Figure::Rate } else { figure };
         Self {
@@ -45,7 +47,7 @@ impl Ratio {
     }
 }
 
-/// Sutra beside everybody else, in the order of the tables.
+/// The ratios of Sutra's figures to all others', in the order of the tables.
 pub(crate) fn ratios(record: &Record) -> Vec<Ratio> {
     let mut ratios = Vec::new();
     for (section, sutra) in [
@@ -61,7 +63,8 @@ pub(crate) fn ratios(record: &Record) -> Vec<Ratio> {
             for other in
                 cells.iter().filter(|other| other.shape == ours.shape && other.contender != sutra)
             {
-                // The disk has no CPU, and who never sleeps is compared with nobody who does.
+                // The disk has no CPU time. A contender that never sleeps is compared with none
+                // that does.
                 let is_left_out = |figure| {
                     other.contender == DISK && figure == Figure::Cpu
                         || other.contender.ends_with("polling")
@@ -82,14 +85,14 @@ pub(crate) fn ratios(record: &Record) -> Vec<Ratio> {
     ratios
 }
 
-/// One connection waits: latency says it. Many: what a core gets done, and what each request takes
-/// of it.
+/// The figures that tell most about a load. With one request in flight that is the latency. With
+/// more it is the rate of a core, and the CPU time that each request takes of it.
 fn telling(shape: Shape) -> &'static [Figure] {
     if shape.connections * shape.depth == 1 { &[Figure::P50] } else { &[Figure::Rate, Figure::Cpu] }
 }
 
-/// Our searches beside the others'; what runs in-process has one load, and stands beside all of
-/// ours.
+/// Adds the ratios of Sutra's searches. Those that run in-process have one load, and are compared
+/// with all loads of Sutra's.
 fn search_ratios(record: &Record, ratios: &mut Vec<Ratio>) {
     let (ours, others): (Vec<_>, Vec<_>) = record
         .search
@@ -107,17 +110,17 @@ fn search_ratios(record: &Record, ratios: &mut Vec<Ratio>) {
     }
 }
 
-/// One of the next piece of work's goals.
+/// A goal, and how far away it is.
 pub(crate) struct Goal {
     pub(crate) name: &'static str,
-    /// Ratios, each with what it is of.
+    /// The ratios of this run, each with its load and figure.
     pub(crate) today: Vec<(String, Spread)>,
-    /// By the profile.
+    /// In words: the CPU time of a request, and the stages of the profile that take most of it.
     pub(crate) rest: String,
 }
 
-/// The goals that are Sutra's: a name, the table, and the other's row. The few loads of a table
-/// count.
+/// The goals of the server itself: a name, the table, the row that Sutra's is compared with, and
+/// the loads that count.
 const AIMS: [(&str, &str, &str, &Loads); 6] = [
     ("query / bare echo", QUERY, BARE.name, &FEW_QUERIES),
     ("query / gRPC", QUERY, GRPC.name, &FEW_QUERIES),
@@ -160,8 +163,8 @@ pub(crate) fn goals(record: &Record) -> Vec<Goal> {
     goals
 }
 
-/// What a request's CPU is, of all threads of ours and of theirs, and what our core's loop spends
-/// its share on.
+/// In words: the CPU time of a request of ours and of theirs, over all threads, and the stages on
+/// which our core's loop spends most of its share.
 fn explained(record: &Record, section: &str, other: &str, shape: Shape) -> Option<String> {
     let profiled =
         record.profiles.iter().find(|one| one.section == section && one.shape == shape)?;

@@ -1,10 +1,10 @@
-//! The host's facts, as far as they bear on the figures.
+//! The facts about the host that bear on the figures.
 
 use std::fs;
 
 use serde::{Deserialize, Serialize};
 
-/// What the run ran on.
+/// The host of a run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Host {
     pub(crate) processor: String,
@@ -14,7 +14,7 @@ pub(crate) struct Host {
     /// Where the logs were written: file system and device.
     pub(crate) disk: String,
     pub(crate) virtual_machine: bool,
-    /// How the clock speed is governed, where the kernel says.
+    /// The governor of the CPU's clock speed, if the kernel names one.
     pub(crate) governor: Option<String>,
 }
 
@@ -51,18 +51,19 @@ fn memory() -> Option<u64> {
     Some(line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok()? * 1024)
 }
 
-/// The file system below a folder: the mount with the longest matching path (proc_pid_mounts(5)).
+/// The file system and device of a folder: the mount with the longest matching path
+/// (proc_pid_mounts(5)).
 fn disk(folder: &std::path::Path) -> Option<String> {
     let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
     let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
     let below = fields.filter(|fields| fields.len() > 2 && folder.starts_with(fields[1]));
-    // Of equal paths the later mount is the one that is seen.
+    // Of mounts with equal paths the last one is visible.
     below
         .max_by_key(|fields| fields[1].len())
         .map(|fields| format!("{} on {}", fields[2], fields[0]))
 }
 
-/// Today, as UTC to the minute.
+/// The present time in UTC, to the minute.
 pub(crate) fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string()
 }

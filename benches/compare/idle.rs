@@ -1,5 +1,5 @@
-//! What an idle connection costs each server: its resident memory before and after so many were
-//! opened, used once, and fell silent.
+//! Measures what an idle connection costs each server: its resident memory before and after many
+//! connections were opened, used once, and left silent.
 
 use sutra_load::Plan;
 
@@ -10,11 +10,12 @@ use super::setup::{Operation, Setup};
 use crate::Outcome;
 use crate::process::printed;
 
-/// The first connections, which are not counted: with them come things that all share.
+/// How many connections come first and are not counted: they bring memory that all connections
+/// share.
 const FIRST: usize = 100;
 
-/// Each contender anew, one after the other: memory that an earlier load has left would hide what
-/// connections take.
+/// Starts each contender anew, one after the other: memory that an earlier load has left would hide
+/// what connections take.
 pub(crate) fn measure(setup: &Setup, connections: usize) -> Vec<Idle> {
     let mut measured = Vec::new();
     for contender in [&SUTRA, &OLD_UNSYNCED, &GRPC, &REDIS, &MEMCACHED] {
@@ -40,7 +41,7 @@ fn of(contender: &Contender, setup: &Setup, connections: usize) -> Outcome<f64> 
         ]);
         return printed(command);
     }
-    // The smallest exchange that the protocol has.
+    // The smallest exchange of the protocol.
     let operation =
         if contender.name == MEMCACHED.name { Operation::Query } else { Operation::Heartbeat };
     let open = |count| -> Outcome<_> {

@@ -1,20 +1,20 @@
-//! The index library that our index stands on, called in-process with our parameters: what is
-//! left between it and our searches is what a server adds.
+//! The index library that our index stands on, called in-process with our parameters. The
+//! difference between it and our searches is what a server adds.
 //!
-//! It rounds vectors to 8 bits its own way, and is given a product of small integers as fast as the
-//! store's.
+//! It rounds vectors to 8 bits in its own way. Its product of small integers is replaced by one as
+//! fast as the store's.
 
 use multiversion::multiversion;
 use usearch::{Index, IndexOptions, MetricKind, ScalarKind, VectorType};
 
 use crate::Outcome;
 
-/// The store's own defaults.
+/// The index parameters that the store has by default.
 const CONNECTIVITY: usize = 16;
 const EXPANSION: usize = 128;
 const WIDTH: usize = 100;
 
-/// The library, with the same parameters, over the vectors; each under its number.
+/// An index of the library with the same parameters, over the vectors, each under its number.
 pub(super) fn library(rows: &[Vec<f32>]) -> Outcome<Index> {
     let index = empty(rows.first().map_or(0, Vec::len))?;
     index.reserve_capacity_and_threads(rows.len(), 1)?;
@@ -39,7 +39,8 @@ fn product(a: &[i8], b: &[i8]) -> i32 {
     sum
 }
 
-/// The library as it comes, but for its product: its own is compiled for the oldest CPUs.
+/// An empty index of the library as it comes, except for its product: the library's is compiled for
+/// the oldest CPUs.
 fn empty(dimension: usize) -> Outcome<Index> {
     let options = IndexOptions {
         dimensions: dimension,
@@ -57,7 +58,7 @@ fn empty(dimension: usize) -> Outcome<Index> {
         let (a, b) = unsafe {
             (std::slice::from_raw_parts(a, dimension), std::slice::from_raw_parts(b, dimension))
         };
-        // It scales vectors to a length of 127.
+        // The library scales vectors to a length of 127.
         1.0 - product(a, b) as f32 / (127.0 * 127.0)
     };
     i8::change_metric(&mut index, Box::new(distance))?;

@@ -9,10 +9,10 @@ use super::setup::{DIMENSION, LEARNED_CONTENT, QUERIED_CONTENT};
 use super::tables::{KEPT_UP, OPEN, OPEN_LOOP};
 use super::template::{dashes, row, rows, section, with};
 
-/// What stands where there is no figure.
+/// What a table shows where there is no figure.
 const NONE: &str = "–";
 
-/// The whole report; `plots` are the files that lie beside it, with their captions.
+/// The whole report. `plots` are the files beside it, with their captions.
 pub(crate) fn report(record: &Record, plots: &[(String, String)]) -> String {
     let mut out = head(record) + &problems(record) + &closing(record) + &distances(record);
     for section in &record.sections {
@@ -34,7 +34,7 @@ pub(crate) fn report(record: &Record, plots: &[(String, String)]) -> String {
     out + &contenders(record)
 }
 
-/// A section with nothing but rows; nothing where there are none.
+/// A section whose only gap is for rows; empty if there are none.
 fn of_rows(name: &str, all: impl IntoIterator<Item = String>) -> String {
     let all = rows(all);
     if all.is_empty() { all } else { with(name, &[("rows", all)]) }
@@ -78,7 +78,7 @@ fn problems(record: &Record) -> String {
     if listed.is_empty() { with("flawless", &[]) } else { listed }
 }
 
-/// The distances that the next piece of work is to close, with what stands between.
+/// The goals: how far away each is, and where the rest of the time goes.
 fn closing(record: &Record) -> String {
     let goals = goals::goals(record).into_iter().map(|goal| {
         let today = goal.today.iter().map(|(what, spread)| format!("{what} {}", spread.show(2)));
@@ -149,7 +149,7 @@ fn table(table: &Section) -> String {
     with(if is_open { "open-loop" } else { "table" }, &gaps)
 }
 
-/// What is the same for every run.
+/// The value of a gap that is the same for every run.
 fn given(gap: &str) -> String {
     match gap {
         "queried_content" => QUERIED_CONTENT.to_string(),
@@ -162,8 +162,8 @@ fn given(gap: &str) -> String {
     }
 }
 
-/// A cell's load and contender, its figures with so many digits each, and what stands beside them;
-/// or why it has no figures.
+/// A cell's row in a table: its load and contender, `before`, its figures with their numbers of
+/// decimals, and `behind`. Or, in place of the figures, why there are none.
 fn cell_row(
     cell: &Cell,
     before: Option<String>,
@@ -181,7 +181,7 @@ fn cell_row(
     }
     let shown = figures.iter().map(|(figure, digits)| {
         let shown = shown(cell, *figure, *digits);
-        // The mark of a figure that the load bounded.
+        // “≥” marks a rate that the load bounded.
         let is_bound = *figure == Figure::Rate && cell.bound_by_load * 2 >= cell.rounds.len();
         if is_bound { format!("≥ {shown}") } else { shown }
     });
@@ -274,8 +274,8 @@ fn memory(record: &Record) -> String {
     with("memory", &[("rows", rows(lines))])
 }
 
-/// The figure that stands beside one of the old documentation's claims. Its gap names it: a table,
-/// a contender, a load and a figure; or what was counted, and of whom.
+/// The figure beside one of the old documentation's claims. The name of its gap says which: a
+/// table, a contender, a load and a figure; or what was counted, and for which contender.
 fn claimed(record: &Record, gap: &str) -> Option<f64> {
     let words: Vec<&str> = gap.split("; ").collect();
     match words[..] {
@@ -337,7 +337,7 @@ fn contenders(record: &Record) -> String {
     with("contenders", &[("rows", rows(lines))])
 }
 
-/// To three digits.
+/// Rounds a figure to three significant digits.
 fn round(figure: f64) -> f64 {
     if figure == 0.0 {
         return 0.0;

@@ -10,7 +10,7 @@ use super::tables::{OPEN, QUERY};
 use crate::Outcome;
 
 const SIZE: (u32, u32) = (1000, 460);
-/// Where the legend begins.
+/// Where the legend begins, in pixels from the left.
 const LEGEND_X: i32 = 700;
 const FONT: &str = "sans-serif";
 
@@ -22,18 +22,18 @@ struct Line<'a> {
     points: Vec<(f64, f64)>,
 }
 
-/// A plot: its file, what it says, and what is drawn.
+/// A plot: its file, its caption, and what is drawn.
 struct Plot<'a> {
     file: String,
     title: String,
     x: &'static str,
     y: &'static str,
-    /// How a place on the x axis is written.
+    /// How a value on the x axis is written.
     x_label: fn(&f64) -> String,
     lines: Vec<Line<'a>>,
 }
 
-/// Writes all plots; their file names and captions.
+/// Writes all plots, and returns their file names and captions.
 pub(crate) fn write(record: &Record, folder: &Path) -> Outcome<Vec<(String, String)>> {
     let mut plots = Vec::new();
     if let Some(section) = record.section(QUERY) {
@@ -95,7 +95,7 @@ fn by_rate<'r>(record: &'r Record, section: &'r Section, figure: Figure) -> Plot
     }
 }
 
-/// The typical round's latencies, over how many nines the quantile has.
+/// The latencies of the typical round by quantile. The axis counts the nines of the quantile.
 fn by_quantile<'r>(
     record: &'r Record,
     section: &'r Section,
@@ -122,7 +122,7 @@ fn by_quantile<'r>(
     }
 }
 
-/// A contender's color: by its place in the whole record.
+/// A contender's color, which depends on its place in the whole record.
 fn color(record: &Record, name: &str) -> RGBAColor {
     let everybody = distinct(record.sections.iter().flat_map(names_of));
     Palette99::pick(everybody.iter().position(|known| *known == name).unwrap_or(0)).to_rgba()
@@ -163,7 +163,8 @@ fn draw(path: &Path, plot: &Plot<'_>) -> Outcome {
     let logarithmic_y = (ys.0.max(0.001) * 0.8..ys.1.max(0.001) * 1.25).log_scale();
     let mut builder = ChartBuilder::on(&left);
     builder.caption(&plot.title, (FONT, 17)).margin(12).x_label_area_size(40).y_label_area_size(80);
-    // Quantiles are spread by their nines already; counts and rates are powers.
+    // Quantiles are counted in nines, which is a logarithmic scale already. Counts and rates grow
+    // by factors, and need one.
     if plot.x == "quantile" {
         let mut chart = builder.build_cartesian_2d(0.0..4.0, logarithmic_y)?;
         let mut mesh = chart.configure_mesh();
@@ -193,7 +194,7 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 type Chart<'a, X> =
     ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, plotters::coord::combinators::LogCoord<f64>>>;
 
-/// Draws the lines, with a dot of this radius at each point that was measured.
+/// Draws the lines, with a dot of radius `dot` at each measured point.
 fn series<'a, X>(chart: &mut Chart<'a, X>, lines: &[Line<'_>], dot: u32) -> Outcome
 where
     X: plotters::coord::ranged1d::Ranged<ValueType = f64>,
@@ -209,7 +210,7 @@ where
     Ok(())
 }
 
-/// Beside the chart, where it hides nothing.
+/// Draws the legend beside the chart, where it hides nothing.
 fn legend(area: &Area<'_>, lines: &[Line<'_>]) -> Outcome {
     for (line, y) in lines.iter().zip((60..).step_by(22)) {
         area.draw(&PathElement::new([(0, y), (18, y)], line.color.stroke_width(3)))?;

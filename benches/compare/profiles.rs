@@ -15,11 +15,11 @@ use crate::Outcome;
 /// What is profiled: the table, what is asked there, and its loads.
 const LOADS: [(&str, Operation, &Loads); 2] =
     [(QUERY, Operation::Query, &FEW_QUERIES), (DURABLE, Operation::Learn, &FEW_WRITES)];
-/// How often so long is measured as a round of a table: a turn in 64 is timed.
+/// How many times as long as a round of a table is measured, as only one turn in 64 is timed.
 const TIMES: u32 = 3;
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// Profiles of all loads. One that can't be made is told as a problem.
+/// Profiles of all loads. One that can't be made is reported as a problem.
 pub(crate) fn measure(bench: &mut Bench) -> Vec<Profiled> {
     let mut profiled = Vec::new();
     for (section, operation, shapes) in LOADS {

@@ -1,8 +1,8 @@
-//! Python's clients: an interpreter with their packages, made the first time below the build's
-//! folder, and one process a measurement.
+//! Python's clients: an interpreter with their packages, and one process for each measurement. The
+//! interpreter is made at the first use, below the build's folder.
 //!
-//! Where there is no Python, no pip, or a package can't be fetched, that is named and the rest of
-//! the comparison goes on.
+//! If there is no Python or no pip, or a package can't be fetched, the report says so, and the rest
+//! of the comparison goes on.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -18,12 +18,12 @@ use super::setup::{Operation, Setup, Timing};
 use crate::Outcome;
 use crate::process::{Running, printed, target_folder, version};
 
-/// A client.
+/// One of Python's clients.
 #[derive(Debug)]
 pub(crate) struct Client {
-    /// What it is called in tables.
+    /// Its name in tables.
     pub(crate) name: &'static str,
-    /// As the script knows it.
+    /// Its name on the script's command line.
     argument: &'static str,
     what: &'static str,
     is_over_compat: bool,
@@ -62,7 +62,7 @@ const REDIS_PY: Client = Client {
 /// All clients, ours first.
 pub(crate) static CLIENTS: [Client; 4] = [PACKAGE, FLOOR, GRPCIO, REDIS_PY];
 
-/// An interpreter with what the clients need, as far as it can be had; what
+/// An interpreter with the packages of the clients that could be fetched. It is what
 /// `python/environment.py` prints.
 #[derive(Debug, Deserialize)]
 struct Environment {
@@ -74,7 +74,7 @@ struct Environment {
     missing: HashMap<String, String>,
 }
 
-/// The environment, made where it is not there; or why there is none.
+/// The environment, or why there is none. The first call makes it if it is not there.
 fn environment() -> &'static Result<Environment, String> {
     static ENVIRONMENT: OnceLock<Result<Environment, String>> = OnceLock::new();
     ENVIRONMENT.get_or_init(|| make().map_err(|error| error.to_string()))
@@ -82,7 +82,7 @@ fn environment() -> &'static Result<Environment, String> {
 
 fn make() -> Outcome<Environment> {
     version("python3")?;
-    eprintln!("making ready Python's clients; their packages are fetched the first time");
+    eprintln!("preparing Python's clients; their packages are fetched the first time");
     let benches = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut command = Command::new("python3");
     command.arg(benches.join("python/environment.py")).arg(target_folder()?.join("bench-python"));
@@ -150,7 +150,7 @@ pub(crate) fn ask(
         "--stubs",
     ]);
     command.arg(&environment.stubs);
-    // As installed: the package has no compiled parts.
+    // The package from its sources, which is what an installed one is: it has no compiled parts.
     command.env("PYTHONPATH", benches.join("../compat/python"));
     let mut cpu = ServerCpu::of_process(running.pid());
     let before = cpu.read()?;
@@ -163,8 +163,8 @@ pub(crate) fn ask(
     for ns in &printed.latencies_ns {
         measured.latencies.record(*ns)?;
     }
-    // The server's CPU was read around the whole run: the warm-up's calls take their part of it
-    // along.
+    // The server's CPU time was read around the whole run. The calls of the warm-up have their
+    // share of it.
     let share = measured.answered as f64 / printed.calls.max(1) as f64;
     let used = |before: u64, after: u64| ((after.saturating_sub(before)) as f64 * share) as u64;
     let during = CpuTime {

@@ -1,4 +1,5 @@
-//! What a comparison found, as it is written to `report.json` and read again to compare two runs.
+//! What a comparison found, as it is written to `report.json`. It is read again to compare two
+//! runs, or to write the report anew.
 
 use serde::{Deserialize, Serialize};
 use sutra_load::Profile;
@@ -23,16 +24,16 @@ pub(crate) struct Record {
     pub(crate) idle: Vec<Idle>,
     pub(crate) memory: Vec<Memory>,
     pub(crate) search: Vec<Searched>,
-    /// More than one core.
+    /// What was measured with more than one core.
     #[serde(default)]
     pub(crate) scaling: Option<Scaling>,
     pub(crate) serialized: Vec<Serialized>,
     pub(crate) round_trips: Vec<RoundTrips>,
-    /// Whatever keeps a figure from being taken at its word, in the order in which it was noticed.
+    /// Problems that a reader of the figures has to know, in the order in which they were noticed.
     pub(crate) problems: Vec<String>,
 }
 
-/// How the run was made.
+/// The settings of a run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Settings {
     pub(crate) rounds: usize,
@@ -42,7 +43,7 @@ pub(crate) struct Settings {
     pub(crate) concepts: u64,
     /// Bytes of a query's request and reply: what the echoes exchange.
     pub(crate) query_bytes: (usize, usize),
-    /// Bytes of a stored record that is learned: what Redis and memcached are given.
+    /// Bytes of a stored record that is learned: as many are given to Redis and memcached.
     pub(crate) learn_bytes: usize,
 }
 
@@ -71,20 +72,20 @@ pub(crate) struct Profiled {
     pub(crate) section: String,
     pub(crate) shape: Shape,
     pub(crate) profile: Profile,
-    /// The server's CPU a request in that run, which the stages explain.
+    /// The server's CPU time in that run, in µs a request. The stages explain it.
     pub(crate) cpu_us: f64,
 }
 
-/// A contender's memory with many connections that say nothing.
+/// A contender's memory for connections that say nothing.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Idle {
     pub(crate) contender: String,
     pub(crate) connections: usize,
-    /// Or why it was not measured.
+    /// Resident memory in bytes for each connection, or why it was not measured.
     pub(crate) bytes_each: Result<f64, String>,
 }
 
-/// A contender's resident memory when it held the data, and after all rounds.
+/// A contender's resident memory in bytes: when it held the data, and after all rounds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Memory {
     pub(crate) contender: String,
@@ -96,12 +97,12 @@ pub(crate) struct Memory {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Searched {
     pub(crate) vectors: usize,
-    /// The share of the ten nearest that its answers held.
+    /// The share of the ten true neighbours that its answers held.
     pub(crate) recall: Option<f64>,
     pub(crate) cell: Cell,
 }
 
-/// One message in one encoding.
+/// One message in one encoding: its length, and the time to encode and decode it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Serialized {
     pub(crate) encoding: String,
@@ -111,7 +112,7 @@ pub(crate) struct Serialized {
     pub(crate) decode_ns: f64,
 }
 
-/// From connect to the first answer, in round trips.
+/// Round trips from connecting to the first answer, or why they were not counted.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct RoundTrips {
     pub(crate) contender: String,
@@ -136,7 +137,7 @@ impl Record {
         self.sections.iter().find(|section| section.id == id)
     }
 
-    /// Bytes of one of a contender's idle connections, where they were measured.
+    /// Bytes for each of a contender's idle connections, if they were measured.
     pub(crate) fn idle_bytes(&self, contender: &str) -> Option<f64> {
         self.idle.iter().find(|idle| idle.contender == contender)?.bytes_each.as_ref().ok().copied()
     }

@@ -1,8 +1,9 @@
-//! How many round trips each takes from connecting to the first answer: counted on a link that was
-//! slowed down, so that they are nearly all that is measured.
+//! Counts the round trips that each contender takes from connecting to the first answer. That is
+//! measured on a link that was slowed down, so that round trips are nearly all of the time.
 //!
 //! The link is a proxy in this process that passes bytes on after a while. It accepts at once, so
-//! it can't delay TCP's own handshake: that is one more round trip for everybody, and added.
+//! it can't delay TCP's own handshake. That is one more round trip for every contender, and is
+//! added.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -20,11 +21,12 @@ use super::setup::{Operation, Setup};
 use crate::Outcome;
 use crate::process::{Running, printed};
 
-/// How long a byte is on its way, in each direction: far above what the exchange itself takes.
+/// How long a byte is under way, in each direction: far longer than the exchange itself takes.
 const DELAY: Duration = Duration::from_millis(10);
 const TIMES: usize = 3;
 
-/// All that are there, one after the other; Sutra by its client and through the compat port.
+/// Measures all contenders that are installed, one after the other; Sutra by its client and through
+/// the compat port.
 pub(crate) fn measure(setup: &Setup) -> Vec<RoundTrips> {
     let mut measured = Vec::new();
     for (name, contender, protocol) in [
@@ -63,7 +65,7 @@ fn round_trips(elapsed: Duration) -> f64 {
     1.0 + elapsed.as_secs_f64() / (2.0 * DELAY.as_secs_f64())
 }
 
-/// From connecting until the first answer is there.
+/// The time from connecting until the first answer is there.
 fn first_answer(link: SocketAddr, protocol: Protocol, setup: &Setup) -> Outcome<Duration> {
     let began = Instant::now();
     match protocol {
@@ -73,7 +75,8 @@ fn first_answer(link: SocketAddr, protocol: Protocol, setup: &Setup) -> Outcome<
             let found = client.query(sutra_load::key_name("bench", 0).as_str())?;
             found.ok_or("the record that was asked for is not there")?;
         }
-        // By the load generator, as these have no greeting.
+        // These protocols have no greeting, so the load generator takes no more round trips than a
+        // client.
         _ => {
             let plan =
                 Plan { warm_up: Duration::ZERO, length: Length::Requests(1), ..Plan::new(link) };
@@ -87,7 +90,7 @@ fn first_answer(link: SocketAddr, protocol: Protocol, setup: &Setup) -> Outcome<
     Ok(began.elapsed())
 }
 
-/// Listens, and passes what each connection brings to `server` and back, [`DELAY`] later.
+/// Listens, and passes on what comes on each connection, to `server` and back, [`DELAY`] later.
 fn slow_link(server: SocketAddr) -> Outcome<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = listener.local_addr()?;
@@ -104,7 +107,7 @@ fn slow_link(server: SocketAddr) -> Outcome<SocketAddr> {
     Ok(address)
 }
 
-/// One direction: what is read is written when its time has come; nothing overtakes anything.
+/// Passes on one direction: bytes are written [`DELAY`] after they were read, in their order.
 fn pass_on(mut from: TcpStream, to: TcpStream) {
     let (sender, receiver) = channel::<(Instant, Vec<u8>)>();
     spawn(move || {
@@ -158,7 +161,7 @@ mod tests {
         let mut back = String::new();
         client.read_to_string(&mut back).expect("text");
         assert_eq!(back, "one two three");
-        // There and back: it can't have been quicker, whatever the host does.
+        // Two delays, there and back: it can't be quicker, whatever the host does.
         assert!(began.elapsed() >= 2 * DELAY);
         echo.join().expect("the echo ended");
     }

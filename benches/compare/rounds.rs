@@ -1,11 +1,11 @@
-//! How everything is measured: every load, every contender, in an order that is shuffled anew each
-//! time, one at a time.
+//! How the tables are measured: every contender under every load, one at a time, in an order that
+//! is shuffled anew in each round.
 //!
-//! Rounds are the outer loop: a host that changes over minutes shows in the spread of every figure
+//! Rounds are the outer loop: a host that changes over minutes shows in the spread of every figure,
 //! and not as a difference between contenders. Contenders are the inner loop: those that are
-//! compared are measured within seconds of each other. Every round starts all contenders anew, as
-//! what sets one process apart from the next of the same program belongs in the spread, too. (A
-//! quick look saves that time where rounds leave nothing behind.)
+//! compared are measured within seconds of each other. Every round starts all contenders anew: two
+//! processes of the same program can differ, and that belongs in the spread, too. (A quick run
+//! saves that time where rounds leave nothing behind.)
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -25,11 +25,11 @@ use super::system_calls;
 use crate::Outcome;
 use crate::process::Running;
 
-/// A row of a table: who is asked, and how.
+/// A row of a table: a contender, and the protocol in which it is asked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entrant {
     pub(crate) name: &'static str,
-    /// None stands for the disk alone: group-committed writes of the records of all connections,
+    /// `None` stands for the disk alone: group-committed writes of the records of all connections,
     /// without clients or network.
     asked: Option<(&'static Contender, Protocol)>,
 }
@@ -64,11 +64,11 @@ pub(crate) struct Table {
     pub(crate) counted: Vec<Shape>,
 }
 
-/// Everything that measures.
+/// The contenders, and what is needed to measure them.
 pub(crate) struct Bench {
     pub(crate) setup: Setup,
     pub(crate) timing: Timing,
-    /// Whether every round starts the contenders anew, also where the one before has written
+    /// Whether every round starts the contenders anew, even if the round before has written
     /// nothing.
     anew: bool,
     servers: HashMap<&'static str, Server>,
@@ -79,7 +79,7 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// Starts all contenders that can be had.
+    /// Starts all contenders that are installed.
     pub(crate) fn start(setup: Setup, timing: Timing, anew: bool) -> Outcome<Self> {
         let uncounted = system_calls::missing();
         if let Some(why) = &uncounted {
@@ -191,8 +191,8 @@ impl Bench {
     }
 }
 
-/// Goes round all cells so often, load by load, each load's in a shuffled order; before every round
-/// but the first `renew` may start servers anew.
+/// Measures all cells `rounds` times, load by load, the cells of a load in a shuffled order. Before
+/// every round but the first, `renew` may start servers anew.
 pub(crate) fn go_round<S, E>(
     title: &str,
     rounds: usize,
@@ -218,8 +218,8 @@ pub(crate) fn go_round<S, E>(
     }
 }
 
-/// One measurement. After a failure there are no more: the figures of a contender that answered
-/// wrongly or died are nobody's.
+/// Takes one measurement. A cell that has failed is not measured again: the figures of a contender
+/// that answered wrongly or died mean nothing.
 fn take_round(cell: &mut Cell, measure: impl FnMut() -> Outcome<Fair<Measured>>) {
     if cell.failed.is_some() {
         return;
@@ -234,8 +234,8 @@ fn take_round(cell: &mut Cell, measure: impl FnMut() -> Outcome<Fair<Measured>>)
     }
 }
 
-/// Puts a load on a server, watches both CPUs meanwhile, and refuses a report of nothing or of
-/// refusals.
+/// Puts a load on a server and watches both CPUs meanwhile. Fails for a report with refusals, or
+/// without any answer.
 pub(crate) fn watched(
     running: &Running,
     setup: &Setup,
@@ -253,7 +253,7 @@ pub(crate) fn watched(
     Ok(Fair::unless(starved, Measured { report, bound_by_load }))
 }
 
-/// What keeps a cell's figures from being taken at their word.
+/// The problem to report about a cell: it failed, or was starved in some rounds.
 pub(crate) fn problem(title: &str, cell: &Cell) -> Option<String> {
     let place = format!("{title}: {} under {}", cell.contender, cell.shape.name());
     fairness::problem(&place, cell.failed.as_deref(), &cell.rounds)

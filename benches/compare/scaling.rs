@@ -1,10 +1,10 @@
-//! More than one core: what messages between cores cost, what each further core adds to a turn and
-//! to a question that goes to all, and what that comes to on machines with more cores than this
-//! one.
+//! Measures more than one core: what messages between cores cost, and what each further core adds
+//! to a turn and to a request that asks all cores. A model computes what that comes to on machines
+//! with more cores than this one.
 //!
-//! Servers of one and of two pinned cores, and of more cores than there are CPUs, unpinned, take
-//! turns. The load runs on the same two CPUs as the servers, so only CPU time a request is
-//! compared, never throughput.
+//! The servers take turns. They have one pinned core, two pinned cores, or more unpinned cores than
+//! there are CPUs. The load runs on the same two CPUs as the servers, so only the CPU time of a
+//! request is compared, and never throughput.
 
 pub(crate) mod measured;
 mod model;
@@ -29,7 +29,7 @@ use crate::process::Running;
 use measured::{Costs, Point, Question, Scaling, Turning};
 use model::{DEEP, SEARCHES, SHALLOW};
 
-/// Namespaces of the vectors: all of them, and half.
+/// Namespaces of the vectors: one with all of them, one with half.
 const ALL: &str = "vectors";
 const HALF: &str = "half";
 /// Threads of the load, one on each of the two CPUs.
@@ -39,9 +39,9 @@ const THREADS: usize = 2;
 pub(crate) struct Extent {
     pub(crate) rounds: usize,
     pub(crate) timing: Timing,
-    /// Servers with more cores than there are CPUs.
+    /// Numbers of cores, all greater than the number of CPUs.
     many: &'static [usize],
-    /// Servers of which one core works.
+    /// Numbers of cores of the servers on which one core works.
     turning: &'static [usize],
 }
 
@@ -64,7 +64,7 @@ impl Extent {
     }
 }
 
-/// Measures everything; what went wrong is told beside it.
+/// Measures everything. Returns it with the problems that came up.
 pub(crate) fn measure(
     vectors: &Vectors,
     setup: &Setup,
@@ -88,7 +88,7 @@ pub(crate) fn measure(
         turns.shuffle(&mut rand::rng());
         for point in turns.into_iter().filter(|point| point.failed.is_none()) {
             let server = servers.iter_mut().find(|(cores, _)| *cores == point.cores);
-            let (_, running) = server.ok_or("every point has its server")?;
+            let (_, running) = server.ok_or("no server has this number of cores")?;
             let whose = format!("{} on {} cores", point.question.name(), point.cores);
             match fairly(&whose, || measured(running, point, vectors, setup, extent.timing)) {
                 Ok(costs) => point.rounds.push(costs),
@@ -106,7 +106,7 @@ pub(crate) fn measure(
     Ok((scaling, problems))
 }
 
-/// A server of so many cores with everything that is asked for, frozen.
+/// A server of `cores` cores, frozen, with all records and vectors that are asked for.
 fn filled(cores: usize, vectors: &Vectors, setup: &Setup) -> Outcome<Running> {
     let running = match cores {
         1 => Running::sutra(&format!("{},", setup.server_cpu), &["--durability", "os"])?,
@@ -134,7 +134,7 @@ fn unpinned(cores: usize) -> Outcome<Running> {
     Running::sutra(&cores.to_string(), &["--no-pin", "--durability", "os"])
 }
 
-/// Everything that is asked, of whom, and how.
+/// All points: what is asked, on how many cores, by which clients, under which load.
 fn points(vectors: usize, many: &[usize]) -> Vec<Point> {
     let mut points = Vec::new();
     let mut push = |question, cores, is_aware, shape, vectors| {
@@ -163,7 +163,8 @@ fn points(vectors: usize, many: &[usize]) -> Vec<Point> {
     push(Question::Search, 1, true, SEARCHES, vectors / 2);
     push(Question::Scan, 1, true, SEARCHES, vectors);
     for cores in many {
-        // As many connections a core as one core has: a turn finds about as much.
+        // For each core as many connections as the server with one core has, so that a turn finds
+        // about as much to do.
         push(Question::Query, *cores, true, (SHALLOW.0 * cores, 1), 0);
         push(Question::Query, *cores, false, (SHALLOW.0 * cores, 1), 0);
     }
@@ -205,7 +206,7 @@ fn ask(
     };
     let workloads =
         || (0..THREADS).map(|thread| workload(point, vectors, thread)).collect::<Vec<_>>();
-    // A warm-up of its own, so that the counters are of the same time as the requests.
+    // The warm-up is a run of its own, so that the counters cover the same time as the requests.
     sutra_load::run(&plan(timing.warm_up), workloads(), None)?;
     let before = counters(running)?;
     let report = sutra_load::run(
@@ -220,11 +221,11 @@ fn ask(
     Ok(Costs { cpu_us, per_second: report.requests_per_second, messages, wakes, turns })
 }
 
-/// What one thread of the load asks.
+/// The requests of one thread of the load.
 fn workload(point: &Point, vectors: &Vectors, thread: usize) -> Box<dyn Workload> {
     let search = || {
         let namespace = if point.vectors == vectors.count() { ALL } else { HALF };
-        // The threads begin at different queries.
+        // Each thread begins at another query.
         let mut queries = vectors.queries.clone();
         let middle = queries.len() * thread / THREADS;
         queries.rotate_left(middle);
@@ -232,8 +233,8 @@ fn workload(point: &Point, vectors: &Vectors, thread: usize) -> Box<dyn Workload
     };
     match point.question {
         Question::Query => Box::new(Query::new("", queried_keys(KeySpace::Random(CONCEPTS)), None)),
-        // As long as a record of 384 numbers, but it gives the index nothing to do, as that would
-        // be measured, too.
+        // As long as a record with 384 numbers, but with content in their place: indexing would be
+        // measured, too.
         Question::Learn => Box::new(learned_bytes()),
         Question::Health => Box::new(Health),
         Question::Search => Box::new(search()),
@@ -241,8 +242,8 @@ fn workload(point: &Point, vectors: &Vectors, thread: usize) -> Box<dyn Workload
     }
 }
 
-/// Counters over all of a server's cores: messages and wake-ups to other cores, turns, the turns
-/// whose stages were timed, and what those took in the mailboxes in ns.
+/// Names of counters, each over all cores of a server: messages and wake-ups to other cores, turns,
+/// the turns whose stages were timed, and the ns that those took in the mailboxes.
 const COUNTERS: [&str; 5] =
     ["messages_sent", "wakes_sent", "turns", "profile_turns", "profile_messages_ns"];
 
@@ -256,21 +257,21 @@ fn counters(running: &Running) -> Outcome<[u64; 5]> {
     Ok(values)
 }
 
-/// How much each has grown.
+/// How much each counter has grown since `before`.
 fn grown(running: &Running, before: [u64; 5]) -> Outcome<[f64; 5]> {
     let after = counters(running)?;
     Ok(std::array::from_fn(|at| after[at].saturating_sub(before[at]) as f64))
 }
 
-/// How long a turn looks into mailboxes that nobody wrote into, and the memory of empty stores. One
-/// core answers one question after the other and the others sleep, so that no thread waits for a
-/// CPU in the middle of a look.
+/// Measures how long a turn looks into mailboxes that nobody wrote into, and the memory of empty
+/// stores. One core answers one request after the other while the others sleep, so that no thread
+/// waits for a CPU in the middle of a look.
 fn turns(scaling: &mut Scaling, setup: &Setup, extent: &Extent) -> Outcome {
     eprintln!("More than one core: looks into mailboxes");
     let mut servers = Vec::new();
     for cores in extent.turning {
         let running = unpinned(*cores)?;
-        // So that what is made ready in the background is there.
+        // By then the server has prepared what it prepares in the background.
         sleep(Duration::from_millis(200));
         let resident = running.resident()?;
         let prefix = owned_by_the_first(u16::try_from(*cores)?);
@@ -294,7 +295,7 @@ fn turns(scaling: &mut Scaling, setup: &Setup, extent: &Extent) -> Outcome {
     Ok(())
 }
 
-/// A prefix of keys whose first one belongs to the core that the first connection asks for.
+/// A prefix of keys whose first key belongs to core 0, which the first connection asks for.
 fn owned_by_the_first(cores: u16) -> String {
     let layout = CoreLayout::new(cores);
     let mut prefixes = (0..).map(|number| format!("own{number}"));
@@ -303,7 +304,8 @@ fn owned_by_the_first(cores: u16) -> String {
         .expect("ids are spread over all cores")
 }
 
-/// What a turn takes in the mailboxes while one connection asks its own core for one concept.
+/// The mean time that a turn takes in the mailboxes, in ns, while one connection asks its own core
+/// for one concept.
 fn mailboxes_ns(running: &Running, prefix: &str, setup: &Setup, time: Duration) -> Outcome<f64> {
     let plan = Plan {
         warm_up: Duration::ZERO,
@@ -338,7 +340,7 @@ mod tests {
         let model = model::Model::of(&scaling, |_, _| None).expect("nothing is missing");
         let look = model.constants.iter().find(|(name, _)| name.contains("look")).expect("a look");
         assert_eq!((look.1.median, model.operations.len()), (2.0, 9));
-        // Every point but those that constants alone are made of can be held against the model.
+        // Every point can be held against the model, except those that only constants are made of.
         let of = |point: &Point| {
             model.operations.iter().filter(|operation| operation.is_of(point)).count()
         };

@@ -1,9 +1,10 @@
-//! Vector search by everybody who has it: ours over the socket, servers that scan, and in this
-//! process the index library that ours uses and an exact scan as fast as one thread makes it.
+//! Vector search by all contenders that have it: ours over the socket, servers that scan, and two
+//! that run in this process. Those are the index library that ours uses, and an exact scan as fast
+//! as one thread makes it.
 //!
-//! Who scans over a socket runs on the server's CPU, and so does what runs in this process. Recall
-//! is counted over the answers that are measured. A folder of vectors that can't be read ends the
-//! run before anything is measured.
+//! All of them run on the server's CPU, also those in this process. Recall is counted over the
+//! answers that are measured; for gRPC it is counted over further queries. A folder of vectors that
+//! can't be read ends the run before anything is measured.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,7 +30,7 @@ use super::vector_data::{K, Scan, Vectors, id, learn_and_index};
 use crate::Outcome;
 use crate::process::{Running, folder, on_cpu, printed, said};
 
-/// Names of rows that are no server's own.
+/// Names of rows that differ from a server's own.
 const LIBRARY: &str = "index library, in-process";
 const SCAN: &str = "exact scan, in-process";
 const WIDER: &str = "sutra, `ef_search` 400";
@@ -39,12 +40,12 @@ const UNSPOKEN: &str = "this program does not speak PostgreSQL's protocol; \
                         the library and the scan in this process stand in";
 /// Loads over the socket.
 const SHAPES: [(usize, usize); 2] = [(1, 1), (16, 1)];
-/// Beyond so many vectors a scan takes so long that a figure needs more time.
+/// With more vectors than this, a scan takes so long that a figure needs more time.
 const MANY: usize = 20_000;
-/// Queries by which a server that scans is judged.
+/// How many queries the gRPC server's recall is counted over.
 const JUDGED: usize = 50;
 
-/// What was measured, and who stood there.
+/// What was measured, and the contenders that only this table has.
 pub(crate) struct Found {
     pub(crate) searched: Vec<Searched>,
     pub(crate) contenders: Vec<Described>,
@@ -53,7 +54,8 @@ pub(crate) struct Found {
 
 /// Who searches.
 enum Searcher {
-    /// The server at this place of the field; ours is told a width.
+    /// The server with this place in the field, and the index width that ours is asked for (0 for
+    /// its own).
     Server(usize, u32),
     Library(Index),
     Scan(Scan),
@@ -61,12 +63,12 @@ enum Searcher {
 
 /// A row of the table.
 struct Entrant {
-    /// Its searcher's place in the field.
+    /// The place of its searcher in the field.
     at: usize,
     recall: Arc<Recall>,
 }
 
-/// Everybody who searches, and what is searched.
+/// All that search, and what they search.
 struct Field<'a> {
     vectors: &'a Vectors,
     files: Files,
@@ -198,15 +200,15 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// Has the gRPC server answer some of the queries once more: its load counts hits and no
-    /// recall.
+    /// Has the gRPC server answer some of the queries once more, to count its recall: its load only
+    /// counts how many hits an answer has.
     fn judge_grpc(&mut self, cells: &[(Entrant, Cell)]) -> Outcome {
         let is_grpc =
             |(_, cell): &&(Entrant, Cell)| cell.contender == GRPC.name && cell.failed.is_none();
         let Some((entrant, _)) = cells.iter().find(is_grpc) else { return Ok(()) };
         let files = &self.files;
         let server = self.servers.iter_mut().find(|server| server.contender().name == GRPC.name);
-        server.ok_or("every searcher has its server")?.take_turn(|running| {
+        server.ok_or("gRPC has no server")?.take_turn(|running| {
             let mut command = grpc("search", running.address)?;
             command.args(files.named("judged"));
             for (query, found) in printed::<Vec<Vec<String>>>(command)?.into_iter().enumerate() {
@@ -219,8 +221,8 @@ impl<'a> Field<'a> {
     }
 }
 
-/// Files through which the gRPC contender's program is given the vectors and the queries, gone when
-/// dropped: rows of 32-bit floats.
+/// Files with the vectors and the queries for the gRPC contender's program, as rows of 32-bit
+/// floats. They are removed when this is dropped.
 struct Files {
     folder: TempDir,
     columns: usize,
@@ -240,7 +242,7 @@ impl Files {
         Ok(Self { folder, columns: vectors.rows.first().map_or(0, Vec::len) })
     }
 
-    /// The arguments that name one of them.
+    /// The program's arguments that name one of the files.
     fn named(&self, file: &str) -> [String; 4] {
         let path = self.folder.path().join(file).display().to_string();
         ["--vectors".to_owned(), path, "--dimension".to_owned(), self.columns.to_string()]
@@ -263,7 +265,8 @@ fn fill(contender: &Contender, running: &Running, vectors: &Vectors, files: &Fil
     }
 }
 
-/// Searches in this process, on the server's CPU, one after the other for as long as a load would.
+/// Searches in this process, on the server's CPU, one search after the other, for as long as a load
+/// would.
 fn here(
     setup: &Setup,
     timing: Timing,
@@ -319,13 +322,16 @@ fn thread_cpu() -> u64 {
     time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
 }
 
-/// Those of this table that are no server of the others.
+/// The contenders that only this table has.
 fn described(vectors: &Vectors) -> Vec<Described> {
     let source =
         if vectors.is_held_out { "held-out rows as queries" } else { "the folder's own queries" };
     let library = [
-        ("our parameters, its own rounding to 8 bits", "what is left is what a server adds"),
-        (source, "for all"),
+        (
+            "our parameters, its own rounding to 8 bits",
+            "the difference to ours is what a server adds",
+        ),
+        (source, "the same for every contender"),
     ];
     let scan = [(
         "single precision, one thread",

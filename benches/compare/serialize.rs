@@ -1,6 +1,6 @@
-//! What turning the same messages into bytes and back costs, by encoding: protobuf (in the gRPC
-//! contender's program), MessagePack and bincode as the old server's own types write them, and
-//! Sutra's archives, which are checked and read in place.
+//! What it costs to turn the same messages into bytes and back, by encoding. Protobuf is measured
+//! by the gRPC contender's program. MessagePack and bincode encode the old server's own types.
+//! Sutra's archives are checked and read in place.
 
 use std::hint::black_box;
 use std::process::Command;
@@ -26,7 +26,7 @@ use crate::process::{built, printed};
 const ROUNDS: usize = 15;
 const ROUND: Duration = Duration::from_millis(10);
 
-/// All messages in all encodings; protobuf's where its program is there.
+/// Measures all messages in all encodings; in protobuf only if its program is there.
 pub(crate) fn measure(problems: &mut Vec<String>) -> Vec<Serialized> {
     let learn = Request::LearnConcept {
         concept_id: sutra_load::key_name("learned", 0),
@@ -123,11 +123,11 @@ fn one(
     }
 }
 
-/// What the wire archives with.
+/// The serializer with which the wire archives.
 type Archiving<'a> = HighSerializer<AlignedVec<16>, ArenaHandle<'a>, Error>;
 
-/// Archiving into a buffer that is used again, and checking the archive where it lies: after that
-/// its fields are read in place.
+/// Measures archiving into a buffer that is used again, and checking the archive in place. After
+/// that its fields are read in place.
 fn archived<T: Payload + for<'a> rkyv::Serialize<Archiving<'a>>>(
     message: &str,
     value: &T,
@@ -171,7 +171,7 @@ fn median(mut work: impl FnMut() -> bool) -> f64 {
     rounds[ROUNDS / 2]
 }
 
-/// By the gRPC contender's program, which prints them as the record has them.
+/// Protobuf's figures, which the gRPC contender's program prints as the record has them.
 fn protobuf() -> Outcome<Vec<Serialized>> {
     let mut command = Command::new(built("sutra-bench-grpc")?);
     command.arg("serialize");

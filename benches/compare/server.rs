@@ -1,4 +1,4 @@
-//! A contender's process while everybody is measured in turn.
+//! A contender's process, kept while all contenders are measured in turn.
 
 use super::contenders::Contender;
 use super::record::Described;
@@ -6,7 +6,7 @@ use super::setup::Setup;
 use crate::Outcome;
 use crate::process::Running;
 
-/// A contender with its process, or why there is none. Frozen unless it is its turn, so that it
+/// A contender with its process, or why there is none. It is frozen outside its turn, so that it
 /// takes no time from the others.
 pub(crate) struct Server {
     contender: &'static Contender,
@@ -15,8 +15,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts it, fills it where it keeps records, and freezes it. One that can't be had is
-    /// missing, which is no error.
+    /// Starts it, fills it if it keeps records, and freezes it. One that can't be started is noted
+    /// as missing, which is no error.
     pub(crate) fn start(
         contender: &'static Contender,
         setup: &Setup,
@@ -36,12 +36,12 @@ impl Server {
         Self { contender, version, running: running.map_err(|error| error.to_string()) }
     }
 
-    /// Starts it anew, with nothing but what fills it: what earlier rounds have written weighs on
-    /// no later one. What one process happens to be better or worse at than the next (where its
-    /// memory lies, say) shows in the spread.
+    /// Starts it anew with nothing but what fills it, so that what earlier rounds have written
+    /// slows no later one. Two processes of one program can differ (in where their memory lies,
+    /// say), and that then shows in the spread.
     pub(crate) fn renew(&mut self, setup: &Setup, fill: impl FnOnce(&Running) -> Outcome) {
         if self.is_there() {
-            // The old one's memory is given back before the new one asks for its own.
+            // The memory of the old process is given back before the new one asks for its own.
             self.running = Err("it is being started anew".into());
             *self = Self::start(self.contender, setup, fill);
         }

@@ -1,4 +1,4 @@
-//! What all contenders are told alike: the records, the sizes, the CPUs, the time.
+//! What is the same for all contenders: the records, the sizes, the CPUs, the time.
 
 use std::time::Duration;
 
@@ -9,12 +9,13 @@ use crate::Outcome;
 use crate::options::{Cpus, filling};
 use crate::process::Running;
 
-/// Concepts that are queried, their contents, and what is learned.
+/// How many concepts are queried, and the bytes of content of each.
 pub(crate) const CONCEPTS: u64 = 10_000;
 pub(crate) const QUERIED_CONTENT: usize = 200;
+/// Bytes of content of a concept that is learned, and how many numbers its vector has.
 pub(crate) const LEARNED_CONTENT: usize = 100;
 pub(crate) const DIMENSION: usize = 384;
-/// Concepts that are learned in turn, again and again.
+/// How many concepts are learned, again and again.
 const LEARNED: u64 = 20_000;
 
 /// What is asked.
@@ -29,7 +30,7 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    /// As helper programs are told it.
+    /// Its name on the command lines of helper programs.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Operation::Query => "query",
@@ -57,8 +58,8 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// With the sizes of the exchange that the echoes copy, measured on a server that is gone again
-    /// when the contenders start.
+    /// Measures the sizes of a query's messages, which the echoes copy. The server that it asks is
+    /// gone again when the contenders start.
     pub(crate) fn measure(cpus: &Cpus) -> Outcome<Self> {
         let Cpus { server_cpu, load_cpu } = *cpus;
         if server_cpu == load_cpu {
@@ -104,12 +105,13 @@ pub(crate) fn queried_records() -> Learn {
     Learn::new("", queried_keys(KeySpace::Once(CONCEPTS)), QUERIED_CONTENT, 0)
 }
 
-/// The records that are learned. They are others than the queried ones, whose size must not change.
+/// The records that are learned. They are not those that are queried, as the size of those must not
+/// change.
 pub(crate) fn learned_records() -> Learn {
     Learn::new("learned", learned_keys(), LEARNED_CONTENT, DIMENSION)
 }
 
-/// The same number of bytes, all of them content: what a store of bytes is given.
+/// Records of as many bytes, all of them content: a store of bytes is given these.
 pub(crate) fn learned_bytes() -> Learn {
     Learn::new("learned", learned_keys(), LEARNED_CONTENT + DIMENSION * size_of::<f32>(), 0)
 }

@@ -1,5 +1,5 @@
-//! System calls a request, counted by perf(1) at the kernel's own tracepoint, in a run of their
-//! own: the tracepoint slows every system call.
+//! Counts system calls for each request, by perf(1) at the kernel's own tracepoint. The run is not
+//! used for other figures: the tracepoint slows every system call.
 
 use std::io::Read;
 use std::process::{Command, Stdio};
@@ -10,8 +10,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::Outcome;
 
-/// How long perf may take to attach before requests are sent; what it misses of an idle server is
-/// next to nothing.
+/// How long perf may take to attach before requests are sent. The idle server makes hardly any
+/// calls meanwhile.
 const ATTACH: Duration = Duration::from_millis(200);
 
 /// Why system calls can't be counted here; `None` where they can.
@@ -27,8 +27,8 @@ pub(crate) fn missing() -> Option<String> {
     }
 }
 
-/// How many system calls the process makes while `requests` are made, for each of the requests that
-/// it answers.
+/// The system calls that the process makes while `requests` runs, for each of the requests that it
+/// answers.
 pub(crate) fn a_request(pid: u32, requests: impl FnOnce() -> Outcome<u64>) -> Outcome<f64> {
     let mut perf = Command::new("perf")
         .args(["stat", "-x", ",", "-e", "raw_syscalls:sys_enter", "-p", &pid.to_string()])

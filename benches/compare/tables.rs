@@ -1,4 +1,4 @@
-//! What is measured: the tables, who stands in each, and under which loads.
+//! What is measured: the tables, the rows of each, and their loads.
 
 use sutra_load::Spelling;
 
@@ -22,7 +22,7 @@ pub(crate) const PYTHON_QUERY: &str = "python-query";
 pub(crate) const PYTHON_LEARN: &str = "python-learn";
 pub(crate) const OPEN: &str = "query-open";
 
-/// Names of rows that are no server's own.
+/// Names of rows that differ from a server's own.
 const MSGPACK: &str = "sutra, compat port, msgpack";
 const BINCODE: &str = "sutra, compat port, bincode";
 const GRID_BINCODE: &str = "sutra grid master, bincode";
@@ -33,18 +33,18 @@ pub(crate) const OPEN_LOOP: (usize, usize) = (64, 16);
 /// Rates of the open loop, in requests a second; a contender that can't keep up with one is not
 /// asked for more.
 const RATES: [f64; 9] = [2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 4e5, 8e5];
-/// The rate at which a query's CPU is priced: the highest that leaves Sutra's core about a third of
-/// its time, as those who pay for instances do.
+/// The rate at which a query's CPU time is priced: the highest that leaves Sutra's core some of its
+/// time, a fifth to a quarter. Those who pay for instances don't fill them either.
 pub(crate) const PRICED_RATE: f64 = 5e4;
 const QUICK_RATES: [f64; 4] = [2e3, 1e4, 5e4, 2e5];
-/// Answered over due: below it a contender has not kept up.
+/// A contender has not kept up if it answers less than this share of what is due.
 pub(crate) const KEPT_UP: f64 = 0.97;
 
 /// Loads, as connections and depth.
 pub(crate) type Loads = [(usize, usize)];
 
-/// The loads that tell most: those of a quick look, of the goals and of the profiles, and those
-/// under which system calls are counted.
+/// The loads that tell most. The goals and the profiles have only these, a quick run has these and
+/// a few others, and system calls are counted under them.
 pub(crate) const FEW_QUERIES: [(usize, usize); 3] = [(1, 1), (64, 1), (64, 16)];
 pub(crate) const FEW_WRITES: [(usize, usize); 3] = [(1, 1), (32, 1), (128, 1)];
 
@@ -52,8 +52,7 @@ fn shapes(loads: &Loads) -> Vec<Shape> {
     loads.iter().copied().map(Shape::closed).collect()
 }
 
-/// A table under `all` loads, or under `few` for a quick look. System calls are counted under the
-/// few.
+/// A table under `all` loads, or in a quick run under `few`. System calls are counted under `few`.
 fn table(
     id: &'static str,
     title: &str,
@@ -123,7 +122,7 @@ pub(crate) fn heartbeat() -> Table {
     )
 }
 
-/// Calls of Python's clients, one after the other; nothing where there is no Python.
+/// The calls of Python's clients, one after the other. Without Python there are none.
 pub(crate) fn python(operation: Operation) -> Table {
     let (id, title, servers) = match operation {
         Operation::Learn => (
@@ -139,7 +138,7 @@ pub(crate) fn python(operation: Operation) -> Table {
     table(id, title, operation, entrants.collect(), (false, &[(1, 1)], &[]))
 }
 
-/// The loop that no server stands behind, as the contenders are described.
+/// The disk alone, which has no server, described like the contenders.
 pub(crate) fn described_floor() -> Described {
     let what =
         "a loop of writes on one file of the same filesystem: no clients, no network, no table";
@@ -153,12 +152,12 @@ pub(crate) fn described_floor() -> Described {
     Described::new(DISK, what, &settings, None)
 }
 
-/// Whether a contender answered as many a second as were due.
+/// Whether a contender kept up with `rate` requests a second: see [`KEPT_UP`].
 pub(crate) fn kept_up(cell: &Cell, rate: f64) -> bool {
     cell.figures(Figure::Rate).is_some_and(|answered| answered.median >= KEPT_UP * rate)
 }
 
-/// Queries at fixed rates, one rate after the other, until none keeps up.
+/// Measures queries at fixed rates, one rate after the other, until no contender keeps up.
 pub(crate) fn open_loop(bench: &mut Bench, quick: bool) -> Section {
     let (connections, depth) = OPEN_LOOP;
     let mut entrants = vec![

@@ -34,8 +34,8 @@ pub(crate) fn with(name: &str, gaps: &[(&str, String)]) -> String {
     })
 }
 
-/// Each paragraph as one line. Rows of tables, and gaps that stand for rows, are lines of their
-/// own.
+/// Puts each paragraph on one line. Rows of tables, and gaps that stand for rows, are lines of
+/// their own.
 fn unwrapped(text: &str) -> String {
     let is_prose = |line: &str| !line.is_empty() && !line.starts_with(['|', '#']);
     let mut out = String::new();
@@ -93,12 +93,12 @@ pub(crate) fn row<S: AsRef<str>>(cells: impl IntoIterator<Item = S>) -> String {
     cells.into_iter().fold("|".to_owned(), |row, cell| row + " " + cell.as_ref() + " |")
 }
 
-/// Rows below each other.
+/// Rows, one a line.
 pub(crate) fn rows(rows: impl IntoIterator<Item = String>) -> String {
     rows.into_iter().collect::<Vec<_>>().join("\n")
 }
 
-/// What stands under so many columns' names, behind those that the template has.
+/// The dashes below the names of `columns` columns, behind the columns that the template has.
 pub(crate) fn dashes(columns: usize) -> String {
     "---|".repeat(columns)
 }

@@ -1,8 +1,8 @@
-//! The vectors that are searched, the queries, and what is truly nearest to each; and the exact
-//! scan that finds it.
+//! The vectors that are searched, the queries, and the true neighbours of each; and the exact scan
+//! that finds these.
 //!
-//! A folder that has queries.npy and neighbours.npy is taken at its word. Of another, rows at even
-//! distances are held out and asked for, and the truth is computed here.
+//! If a folder has queries.npy and neighbours.npy, they are used as they are. Otherwise rows at
+//! even distances are held out as queries, and their true neighbours are computed here.
 
 use std::fs;
 use std::path::Path;
@@ -22,12 +22,12 @@ use crate::process::Running;
 
 /// How many neighbours are asked for.
 pub(crate) const K: usize = 10;
-/// Rows that are held out where the folder has no queries.
+/// How many rows are held out as queries if the folder has none.
 const HELD_OUT: usize = 200;
-/// What names of the vectors' concepts start with.
+/// The beginning of the names of the vectors' concepts.
 const PREFIX: &str = "row";
 
-/// What all contenders are given, and are asked.
+/// The vectors that all contenders are given, and the queries that they are asked.
 pub(crate) struct Vectors {
     pub(crate) rows: Arc<Vec<Vec<f32>>>,
     pub(crate) queries: Vec<Vec<f32>>,
@@ -49,7 +49,7 @@ impl Vectors {
         let is_even = rows.iter().chain(queries).all(|row| row.len() == columns);
         if rows.len() < K || queries.is_empty() || !is_even || truth.len() != queries.len() {
             return Err(format!(
-                "{}: these are no vectors with queries of their length",
+                "{}: at least {K} vectors are needed, and queries of the same length with neighbours",
                 folder.display()
             )
             .into());
@@ -58,9 +58,11 @@ impl Vectors {
             .iter()
             .any(|row| row.len() < K || row.iter().any(|row| *row as usize >= rows.len()))
         {
-            return Err(
-                format!("{}: neighbours.npy names no {K} rows a query", folder.display()).into()
-            );
+            return Err(format!(
+                "{}: neighbours.npy does not name {K} rows for each query",
+                folder.display()
+            )
+            .into());
         }
         Ok(vectors)
     }
@@ -93,27 +95,27 @@ impl Vectors {
         self.rows.len()
     }
 
-    /// The names under which the first so many are learned, each once.
+    /// The names under which the first `count` vectors are learned, each once.
     pub(crate) fn keys(count: usize) -> Keys {
         Keys::new(PREFIX, KeySpace::Once(count as u64))
     }
 
-    /// The true neighbours' ids, a row a query.
+    /// The ids of the true neighbours, with a row for each query.
     pub(crate) fn true_ids(&self) -> Outcome<Vec<Vec<ConceptId>>> {
         let ids = |row: &Vec<u32>| row.iter().map(|number| id(*number)).collect();
         self.truth.iter().map(ids).collect()
     }
 }
 
-/// The concept of a row.
+/// The id of a row's concept.
 pub(crate) fn id(row: u32) -> Outcome<ConceptId> {
     Ok(ConceptId::from_name(&key_name(PREFIX, u64::from(row)))?)
 }
 
-/// Shards with fewer vectors build no index, and are scanned (the store's own constant).
+/// Shards with fewer vectors build no index and are scanned. It equals the store's constant.
 pub(crate) const MIN_INDEXED: u64 = 1024;
 
-/// Has our server of so many cores learn the vectors, and waits until its indexes have all that
+/// Has our server of `cores` cores learn the vectors, and waits until its indexes have all that
 /// they will have.
 pub(crate) fn learn_and_index(
     running: &Running,
@@ -130,7 +132,7 @@ pub(crate) fn learn_and_index(
     Ok(())
 }
 
-/// How many of so many vectors lie on cores that have too few for an index.
+/// How many of the vectors lie on cores that have too few of them for an index.
 fn unindexed(vectors: usize, cores: u16) -> Outcome<u64> {
     let layout = CoreLayout::new(cores);
     let mut by_core = vec![0; usize::from(cores)];
@@ -161,8 +163,8 @@ fn wide(rows: Vec<Vec<f16>>) -> Vec<Vec<f32>> {
     rows.into_iter().map(|row| row.into_iter().map(f16::to_f32).collect()).collect()
 }
 
-/// Waits until every vector is in an index, but for so many, which lie on shards that have too few
-/// for one.
+/// Waits until all vectors but `left` are in an index: those lie on shards that have too few for
+/// one. Returns how long that took.
 pub(crate) fn wait_until_indexed(client: &Client, left: u64) -> Outcome<Duration> {
     let start = Instant::now();
     loop {
@@ -171,7 +173,7 @@ pub(crate) fn wait_until_indexed(client: &Client, left: u64) -> Outcome<Duration
             .counters
             .iter()
             .find(|counter| counter.name == "vectors_tail")
-            .ok_or("vectors_tail")?;
+            .ok_or("stats have no counter vectors_tail")?;
         if tail.value.to_native() <= left {
             return Ok(start.elapsed());
         }
@@ -179,8 +181,8 @@ pub(crate) fn wait_until_indexed(client: &Client, left: u64) -> Outcome<Duration
     }
 }
 
-/// All vectors in one piece of memory, each of length one, looked at one after the other: as fast
-/// as one thread scans exactly.
+/// All vectors in one piece of memory, scaled to length one. Looking at them one after the other is
+/// as fast as one thread can scan exactly.
 pub(crate) struct Scan {
     columns: usize,
     numbers: Vec<f32>,
@@ -198,7 +200,7 @@ impl Scan {
         Self { columns, numbers }
     }
 
-    /// The rows nearest by cosine, the nearest first.
+    /// The rows nearest to the query by cosine, nearest first.
     pub(crate) fn nearest(&self, query: &[f32]) -> Vec<u32> {
         let mut best: Vec<(f32, u32)> = Vec::with_capacity(K + 1);
         for (number, row) in (0u32..).zip(self.numbers.chunks_exact(self.columns.max(1))) {
@@ -214,7 +216,7 @@ impl Scan {
     }
 }
 
-/// Sums that a product is added up in, so that no addition waits for the one before.
+/// Partial sums that a product is added up in, so that no addition waits for the one before.
 const LANES: usize = 32;
 
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma", "aarch64+neon"))]

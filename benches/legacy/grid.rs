@@ -1,4 +1,4 @@
-//! The old grid master, as far as heartbeats need it: agents report, in bincode.
+//! The old grid master, as far as heartbeats need it. Messages are bincode.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -16,8 +16,8 @@ struct Agent {
 pub(super) struct Agents(Mutex<HashMap<String, Agent>>);
 
 impl Agents {
-    /// The encoded answer; none to what is not understood, which the client takes for a lost
-    /// connection. Agents that nobody knows are taken in: the old master did not mind.
+    /// The encoded answer. It is empty for a message that can't be decoded, which no client takes
+    /// for an answer. A heartbeat of an unknown agent adds the agent, as on the old master.
     pub(super) fn answer(&self, message: &[u8]) -> Vec<u8> {
         let Ok(GridRequest::Heartbeat { agent_id, storage_node_count, timestamp }) =
             bincode::deserialize(message)

@@ -1,5 +1,5 @@
-//! The calls of the old storage protocol and of the old grid's that are measured, in their names
-//! and their order.
+//! The calls of the old storage protocol and of the old grid's that are measured. Names and order
+//! are the old ones, as encodings depend on them.
 
 use serde::{Deserialize, Serialize};
 
@@ -58,7 +58,7 @@ pub(crate) enum Response {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum GridRequest {
-    /// Nobody sends it here; a heartbeat is the second call.
+    /// Never sent here. It keeps the place of the first call, as a heartbeat is the second.
     RegisterAgent,
     Heartbeat {
         agent_id: String,

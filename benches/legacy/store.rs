@@ -25,7 +25,7 @@ pub(super) struct Store {
 
 type Answer = Result<Response, String>;
 
-const LOST: &str = "a thread has died with the lock";
+const LOST: &str = "a thread panicked while it held the lock";
 
 impl Store {
     pub(super) fn create(path: &Path, is_synced: bool) -> std::io::Result<Self> {
@@ -43,7 +43,8 @@ impl Store {
         self.is_synced
     }
 
-    /// Answers a request; `message` is how it arrived, which is what the log keeps of a write.
+    /// Answers a request. `message` is its bytes as they arrived, which the log keeps if it is a
+    /// write.
     pub(super) fn answer(&self, request: Request, message: &[u8]) -> Response {
         self.try_answer(request, message).unwrap_or_else(|message| Response::Error { message })
     }
@@ -91,7 +92,8 @@ impl Store {
         })
     }
 
-    /// Appends a write as it arrived, behind its length, and syncs it where writes wait for that.
+    /// Appends a write to the log as it arrived, behind its length. Syncs the log if writes wait
+    /// for the disk.
     fn append(&self, message: &[u8]) -> Result<u64, String> {
         let mut entry = Vec::with_capacity(4 + message.len());
         entry.extend_from_slice(&(message.len() as u32).to_le_bytes());

@@ -1,8 +1,8 @@
-//! The store behind contenders that have none of their own: concepts in a hash map, answers by the
+//! The store of contenders that have none of their own: concepts in a hash map, answers by the
 //! plainest algorithm.
 //!
-//! What its users would write in an afternoon: it is not what is measured, so it is shared by all
-//! such contenders.
+//! It is what users would write in an afternoon. It is not what is measured, so all such contenders
+//! share it.
 
 use std::collections::HashMap;
 
@@ -13,11 +13,11 @@ use sutra_wire::ConceptId;
 pub struct Concept {
     /// Its text.
     pub content: String,
-    /// Its vector, or none.
+    /// Its vector; empty if it has none.
     pub embedding: Vec<f32>,
-    /// How strong it is.
+    /// Its strength.
     pub strength: f32,
-    /// How sure it is.
+    /// Its confidence.
     pub confidence: f32,
 }
 
@@ -33,12 +33,12 @@ impl Graph {
         self.concepts.insert(id, concept);
     }
 
-    /// The concept.
+    /// The concept with this id, if there is one.
     pub fn query(&self, id: &ConceptId) -> Option<&Concept> {
         self.concepts.get(id)
     }
 
-    /// The `k` nearest by cosine, by an exact scan.
+    /// The `k` concepts nearest to the query by cosine, by an exact scan.
     pub fn nearest(&self, query: &[f32], k: usize) -> Vec<(ConceptId, f32)> {
         let norm = |vector: &[f32]| vector.iter().map(|number| number * number).sum::<f32>().sqrt();
         let query_norm = norm(query);

@@ -67,7 +67,7 @@ def package(address: str, options: argparse.Namespace) -> dict[str, Call]:
 
 
 def floor(address: str, options: argparse.Namespace) -> dict[str, Call]:
-    """The least that gets an answer: no timeout, no threads, no second read, no errors."""
+    """The least that gets an answer: no timeout, no threads, one read, no handling of errors."""
     import msgpack
     import numpy as np
 
@@ -94,7 +94,7 @@ def floor(address: str, options: argparse.Namespace) -> dict[str, Call]:
 
 
 def grpcio(address: str, options: argparse.Namespace) -> dict[str, Call]:
-    """gRPC's own client, with the code that its compiler makes of the calls."""
+    """gRPC's own client, with the code that its compiler makes for the calls."""
     sys.path.insert(0, options.stubs)
     import grpc
     import numpy as np
@@ -112,7 +112,7 @@ def grpcio(address: str, options: argparse.Namespace) -> dict[str, Call]:
         request = messages.LearnConceptRequest(
             concept_id=learned(number),
             content=LEARNED_CONTENT,
-            # Several times quicker than to hand over the array.
+            # Several times quicker than passing the array itself.
             embedding=vector.tolist(),
             strength=1.0,
             confidence=1.0,
@@ -162,7 +162,7 @@ def main() -> None:
     parser.add_argument("--stubs", default=".", help="where the code made of storage.proto lies")
     parser.add_argument("--value-bytes", type=int, default=0, help="bytes of Redis's values")
     options = parser.parse_args()
-    # A server that accepts and says nothing ends this run, and not the whole comparison's patience.
+    # Ends this run if a server accepts and says nothing: the comparison would wait for ever.
     signal.alarm(int(options.seconds + options.warm_up) + 30)
     if options.cpu is not None:
         os.sched_setaffinity(0, {options.cpu})

@@ -1,10 +1,10 @@
-"""An interpreter with what the clients need, made below FOLDER where it is not there yet; as far as
-it can be had. Prints what it has as JSON.
+"""Makes an interpreter with the packages that the clients need, below FOLDER, unless it is there.
+Prints as JSON what it has, and which clients' packages can't be had.
 
     python3 environment.py FOLDER CALLS
 
-CALLS is the folder of storage.proto. What pip says may name where it looked, which is nobody's
-business in a report: only the packages are named.
+CALLS is the folder of storage.proto. pip's own messages are not passed on, as they may name hosts
+and folders that do not belong in a report: only the packages are named.
 """
 
 import json
@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 EVERYBODY = ["msgpack", "numpy"]
-# What each client needs besides, to be fetched and to be imported.
+# For each client: the packages that it needs besides, and the imports that show that they work.
 CLIENTS = {
     "grpcio": (["grpcio", "grpcio-tools"], "import grpc, grpc_tools.protoc"),
     "redis": (["redis", "hiredis"], "import hiredis, redis"),
@@ -21,7 +21,7 @@ CLIENTS = {
 
 
 def run(*command):
-    """What it printed; None where it failed."""
+    """What the command printed; None if it failed."""
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     except OSError:

@@ -1,5 +1,5 @@
-//! A comparison as somebody runs it, with contenders that answer wrongly, die, are missing or are
-//! starved: it says so, and none of them has a figure.
+//! A comparison as a user runs it, with contenders that answer wrongly, die, are missing or are
+//! starved of CPU. The report says so, and none of them has a figure.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
@@ -13,11 +13,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A memcached that takes every value and gives each under another's key, which it names as its
-/// own; with the same options as the real one.
+/// A memcached that stores every value, and answers a get with the value of another key under the
+/// name of the key that was asked for. It takes the real one's options.
 const LYING_MEMCACHED: &str = include_str!("lying_memcached.py");
 
-/// A Redis that stores what it is given and is gone at the first question.
+/// A Redis that stores what it is given, and exits at the first other command.
 const DYING_REDIS: &str = include_str!("dying_redis.py");
 
 struct Host {
@@ -26,7 +26,7 @@ struct Host {
 }
 
 impl Host {
-    /// A host with these programs before all others.
+    /// A host on which these programs are found before all others.
     fn with(programs: &[(&str, &str)]) -> Self {
         let host = Self::without_any(&std::env::var_os("PATH").unwrap_or_default());
         for (name, text) in programs {
@@ -83,13 +83,13 @@ fn problems(record: &Value) -> Vec<&str> {
     record["problems"].as_array().unwrap().iter().map(|problem| problem.as_str().unwrap()).collect()
 }
 
-/// Whether it failed by itself: on a busy host a short load may end before the first answer.
+/// Whether the problem is a failure of the contender. On a busy host a short load may end before
+/// the first answer, which is none.
 fn has_failed(problem: &str) -> bool {
     problem.contains("FAILED") && !problem.contains("it answered nothing while it was measured")
 }
 
-/// The rows of a contender in the tables of loads, of which only those that have figures end in
-/// one.
+/// The rows of a contender in the tables of loads: those that begin with a load.
 fn rows<'r>(report: &'r str, contender: &str) -> Vec<&'r str> {
     let row = format!("| {contender} |");
     report
@@ -130,7 +130,7 @@ fn who_answers_wrongly_or_dies_fails_the_run_and_has_no_figures() {
     };
     failed("memcached", "the value of another key");
     failed("Redis", "it ended with exit status: 3");
-    // Everybody else answers as it should, the old server and gRPC among them.
+    // All others answer as they should, the old server and gRPC included.
     let others = problems.iter().filter(|problem| has_failed(problem));
     let others: Vec<_> = others
         .filter(|problem| !problem.contains("memcached") && !problem.contains("Redis"))
@@ -140,11 +140,10 @@ fn who_answers_wrongly_or_dies_fails_the_run_and_has_no_figures() {
 
 #[test]
 fn who_is_not_installed_is_named_and_the_run_succeeds_without() {
-    // Neither Redis nor memcached nor Python nor perf is anywhere.
+    // On this host there is no Redis, memcached, Python or perf.
     let host = Host::without_any(&OsString::new());
     let (output, record, report) = host.compare(&["--only", "heartbeat"]);
-    // Beside the other tests it may be starved, which is no success; nothing else may have gone
-    // wrong.
+    // The other tests may starve it, which is no success. Nothing else may have gone wrong.
     assert!(output.status.success() || !problems(&record).is_empty(), "{output:?}");
     for (contender, program) in [("Redis", "redis-server"), ("memcached", "memcached")] {
         let words = format!("- {contender} is not in this run: {program} is not installed");
@@ -195,7 +194,7 @@ fn who_shares_its_cpu_with_somebody_else_is_starved_and_has_no_figures() {
                 std::hint::spin_loop();
             }
         });
-        // However the comparison ends: a scope waits for its threads.
+        // A scope waits for its threads, so the loop must end also if the comparison panics.
         let _stop = SetWhenDropped(&stop);
         Host::without_any(&OsString::new()).compare(&["--only", "heartbeat", "--server-cpu", "0"])
     });

@@ -11,16 +11,16 @@ use sutra_wire::FrameBuffer;
 /// A request that has not been answered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InFlight {
-    /// When it was sent, in ns of the run's clock; of an open loop: when it was due.
+    /// When it was sent, in ns of the run's clock; in an open loop, when it was due.
     pub(crate) sent: u64,
-    /// What the workload wants to know about it.
+    /// What [`Workload::check`](crate::Workload::check) needs to know about it.
     pub(crate) tag: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Slot {
-    /// The number of the request in it: the slot's place in the low half, how often it was used in
-    /// the high half.
+    /// The number of the request in it: the slot's place in the low half, how often the slot was
+    /// used in the high half.
     number: u64,
     request: Option<InFlight>,
 }
@@ -34,20 +34,20 @@ pub(crate) struct Connection {
     pub(crate) number: usize,
     /// The lane whose requests it carries.
     pub(crate) lane: usize,
-    /// The workload has nothing more for it.
+    /// Whether the workload has no more requests for it.
     pub(crate) exhausted: bool,
     /// The beginning of a reply whose rest has not arrived.
     pub(crate) partial: FrameBuffer,
-    /// Requests that are being written, and how many bytes of them the socket has taken.
+    /// Requests that are written and not yet sent, and how many bytes of them the socket has taken.
     pub(crate) out: FrameBuffer,
     taken: usize,
     slots: Vec<Slot>,
     free: Vec<u32>,
-    /// Slots whose requests are in `out` and not stamped yet.
+    /// Slots whose requests are in `out` and have no time yet.
     fresh: Vec<u32>,
     /// Whether epoll reports when the socket takes more.
     pub(crate) is_watched_for_room: bool,
-    /// Numbers of the requests in flight, the oldest first, where replies carry none.
+    /// The numbers of the requests in flight, oldest first, where replies carry none.
     in_order: Option<VecDeque<u64>>,
 }
 
@@ -76,13 +76,15 @@ impl Connection {
         }
     }
 
-    /// The same for replies that carry no number and come in the order of their requests.
+    /// Makes this a connection whose replies carry no number and come in the order of their
+    /// requests.
     pub(crate) fn in_order(mut self) -> Self {
         self.in_order = Some(VecDeque::with_capacity(self.slots.len()));
         self
     }
 
-    /// The number of the request that the next reply answers: `number` where replies carry theirs.
+    /// The number of the request that the next reply answers. Where replies carry numbers it is
+    /// `number`.
     pub(crate) fn answered(&mut self, number: u64) -> u64 {
         self.in_order.as_mut().and_then(VecDeque::pop_front).unwrap_or(number)
     }
@@ -97,8 +99,8 @@ impl Connection {
         self.free.last().map(|slot| self.slots[*slot as usize].number)
     }
 
-    /// Takes the slot of [`Connection::next_number`] for a request that now stands in `out`; it
-    /// counts from the time `due`, or from when it is stamped.
+    /// Takes the slot of [`Connection::next_number`] for a request that was appended to `out`. Its
+    /// latency counts from `due`, or from when it is stamped.
     pub(crate) fn begin(&mut self, tag: u64, due: Option<u64>) {
         let slot = self.free.pop().expect("next_number gave this slot's number");
         self.slots[slot as usize].request = Some(InFlight { sent: due.unwrap_or(0), tag });
@@ -110,7 +112,7 @@ impl Connection {
         }
     }
 
-    /// Stamps the requests that are about to be sent.
+    /// Gives the requests that are about to be sent the time `now`.
     pub(crate) fn stamp(&mut self, now: u64) {
         for slot in self.fresh.drain(..) {
             if let Some(request) = &mut self.slots[slot as usize].request {
@@ -134,8 +136,8 @@ impl Connection {
         self.taken < self.out.len()
     }
 
-    /// Sends what the socket takes without waiting, and says how many bytes. One system call when
-    /// it takes all.
+    /// Sends what the socket takes without waiting, and returns how many bytes that was. One system
+    /// call if it takes all.
     pub(crate) fn send(&mut self) -> Result<usize, Errno> {
         let before = self.taken;
         while self.has_unsent() {
@@ -156,8 +158,8 @@ impl Connection {
         Ok(sent)
     }
 
-    /// Receives into `buffer`, waiting for the plan's timeout at most where `wait` is set. `None`
-    /// when nothing is there.
+    /// Receives into `buffer`; `None` when nothing is there. With `wait` it waits up to the
+    /// socket's timeout.
     pub(crate) fn receive(&self, buffer: &mut [u8], wait: bool) -> Result<Option<usize>, Errno> {
         let flags = if wait { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
         loop {

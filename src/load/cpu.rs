@@ -1,5 +1,5 @@
-//! How much CPU time the server has used: from /proc where its process is known, else from its own
-//! counters.
+//! How much CPU time the server has used. It is read from /proc if the server's process is known,
+//! and otherwise from the server's own counters.
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
@@ -13,11 +13,11 @@ use crate::handshake::{connect, exchange, greet};
 /// CPU time used so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuTime {
-    /// In the program, in µs.
+    /// In user mode, in µs.
     pub user: u64,
-    /// In the kernel on its behalf, in µs.
+    /// In the kernel for the process, in µs.
     pub system: u64,
-    /// Both, in ns.
+    /// User mode and kernel together, in ns.
     pub total: u64,
 }
 
@@ -32,15 +32,15 @@ enum Source {
 }
 
 impl ServerCpu {
-    /// Of the process `pid` on this host: user and system from its `stat` (proc(5)), in clock
-    /// ticks; the total in ns from its CPU-time clock.
+    /// Reads the process `pid` of this host. User and system time come from its `stat` (proc(5)),
+    /// in clock ticks; the total comes from its CPU-time clock, in ns.
     pub fn of_process(pid: u32) -> Self {
         Self(Source::Process(pid))
     }
 
-    /// Of the server at `address`, from the counters of its stats, asked for on a connection of its
-    /// own: `cpu_user_us` and `cpu_system_us`, and `cpu_us` for a total from a finer clock, where
-    /// it is there. It answers within `timeout`.
+    /// Reads the counters in the stats of the server at `address`, on a connection of its own:
+    /// `cpu_user_us` and `cpu_system_us`, and for the total `cpu_us`, which a finer clock counts,
+    /// if there is one. It waits at most `timeout` for each answer.
     pub fn of_server(address: SocketAddr, timeout: Duration) -> Result<Self, LoadError> {
         let stream = connect(address, timeout)?;
         greet(&stream, address, NO_CORE)?;
@@ -68,14 +68,15 @@ fn of_process(pid: u32) -> Result<CpuTime, LoadError> {
     Ok(CpuTime { user, system, total })
 }
 
-/// Fields 14 and 15; the second field is the program's name in parentheses and may hold anything.
+/// User and system time in clock ticks: fields 14 and 15. The second field is the program's name in
+/// parentheses, and may hold anything.
 fn user_and_system(stat: &str) -> Option<(u64, u64)> {
     let mut fields = stat.rsplit_once(") ")?.1.split_ascii_whitespace().skip(11);
     Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
 }
 
-/// The process's own clock (clock_getcpuclockid(3)): threads that have ended and the running one's
-/// last moments are in it.
+/// The total from the process's own clock (clock_getcpuclockid(3)), in ns. It includes threads that
+/// have ended, and time since the last clock tick.
 fn process_ns(pid: u32) -> Option<u64> {
     let pid = libc::pid_t::try_from(pid).ok()?;
     let mut clock = 0;
@@ -92,7 +93,7 @@ fn process_ns(pid: u32) -> Option<u64> {
     Some(u64::try_from(time.tv_sec).ok()? * 1_000_000_000 + u64::try_from(time.tv_nsec).ok()?)
 }
 
-/// The server's stats, over a connection that was greeted.
+/// Asks for the server's stats, on a connection that has exchanged Hello.
 pub(crate) fn stats(stream: &TcpStream, address: SocketAddr) -> Result<Stats, LoadError> {
     let mut buffer = FrameBuffer::new();
     encode_empty(&mut buffer, Header { opcode: Opcode::Stats as u8, ..Header::default() });

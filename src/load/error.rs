@@ -1,4 +1,4 @@
-//! Why a run failed. Refused requests don't fail a run: they are counted (`Report::errors`).
+//! Why a run failed. Refused requests don't fail a run: they are counted (`Report::refused`).
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,16 +7,16 @@ use sutra_wire::Status;
 
 use crate::scan::ScanError;
 
-/// A run that could not be started or whose figures would mean nothing.
+/// Why a run could not be started, or why its figures would mean nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The plan asks for nothing, or for more than can be.
+    /// The plan asks for nothing, or for more than is possible.
     #[error("{problem}")]
     Plan {
-        /// What to change.
+        /// What is wrong, and what to change.
         problem: String,
     },
-    /// No connection.
+    /// No connection could be made.
     #[error("cannot connect to {address}: {source}; is a server running there?")]
     Connect {
         /// The server.
@@ -24,13 +24,13 @@ pub enum LoadError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// No file descriptors left for connections.
+    /// There are no file descriptors left for connections.
     #[error(
         "too many open files for so many connections; \
          use fewer, or raise the limit where the load runs (`ulimit -n`)"
     )]
     FileLimit,
-    /// A new connection was accepted and then left alone.
+    /// A new connection was accepted and then not answered.
     #[error(
         "{address} has not answered a new connection in time; is it stopped, overloaded, \
          or at its limit on open files (`ulimit -n` where it runs)?"
@@ -83,7 +83,7 @@ pub enum LoadError {
         /// The last refusal that the server sent on any connection of the run's thread, if any.
         last_refusal: Option<String>,
     },
-    /// No reply for a long time.
+    /// No reply came for as long as the plan waits.
     #[error(
         "{address} left {unanswered} requests on connection {connection} without a reply \
          for {waited:?}"
@@ -98,15 +98,15 @@ pub enum LoadError {
         /// How long nothing came.
         waited: Duration,
     },
-    /// Bytes that are no reply.
-    #[error("connection {connection} received what is no reply: {source}")]
+    /// The bytes received are not a reply.
+    #[error("connection {connection} received bytes that are not a reply: {source}")]
     Frame {
         /// The connection's number in the run.
         connection: usize,
         /// What is wrong.
         source: ScanError,
     },
-    /// A reply that is not the answer.
+    /// A reply is not the answer to its request.
     #[error("wrong answer on connection {connection} to request {request:#x}: {problem}")]
     Wrong {
         /// The connection's number in the run.

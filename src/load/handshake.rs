@@ -1,5 +1,5 @@
-//! The first exchange on a connection, and single requests beside a run: blocking, with a bound on
-//! the wait.
+//! The first exchange on a connection, and single requests that are not part of a run. All of it
+//! blocks, with a bound on each wait.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -13,7 +13,7 @@ use sutra_wire::{
 
 use crate::LoadError;
 
-/// What a server's Hello says that a run needs.
+/// What a run needs of the server's Hello.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Greeting {
     pub(crate) cores: u16,
@@ -21,7 +21,7 @@ pub(crate) struct Greeting {
     pub(crate) max_in_flight: u32,
 }
 
-/// A socket that gives up waiting for a reply after `timeout`.
+/// Opens a socket that waits at most `timeout` for a reply.
 pub(crate) fn connect(address: SocketAddr, timeout: Duration) -> Result<TcpStream, LoadError> {
     let stream =
         TcpStream::connect_timeout(&address, timeout).map_err(
@@ -37,7 +37,7 @@ pub(crate) fn connect(address: SocketAddr, timeout: Duration) -> Result<TcpStrea
     Ok(stream)
 }
 
-/// Says Hello and hears it, asking to be served by `wanted_core`.
+/// Sends Hello, asking to be served by `wanted_core`, and reads the server's Hello.
 pub(crate) fn greet(
     stream: &TcpStream,
     address: SocketAddr,
@@ -63,14 +63,14 @@ pub(crate) fn greet(
     })
 }
 
-/// Sends what `buffer` holds and replaces it by the one reply. A refusal is an error.
+/// Sends what `buffer` holds, and replaces it by the reply. A refusal is an error.
 pub(crate) fn exchange<'b>(
     mut stream: &TcpStream,
     address: SocketAddr,
     buffer: &'b mut FrameBuffer,
 ) -> Result<Frame<'b>, LoadError> {
     let lost = |source: std::io::Error| match source.kind() {
-        // What a socket's own timeout is told as.
+        // A socket's read timeout shows as this error.
         std::io::ErrorKind::WouldBlock => LoadError::NoAnswer { address },
         _ => LoadError::system(format!("an exchange with {address}"), source),
     };

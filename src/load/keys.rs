@@ -1,4 +1,4 @@
-//! Concepts to write or to read, each with the lane that its owner's connection serves.
+//! Concepts to write or to read, each with its lane: that of its owner's connection.
 
 use std::collections::VecDeque;
 use std::fmt::Write;
@@ -7,7 +7,7 @@ use sutra_wire::ConceptId;
 
 use crate::Routes;
 
-/// Most names that are kept for lanes which don't ask for them as fast as others do.
+/// The most keys that are kept for a lane that asks for fewer than the others.
 const KEPT: usize = 4096;
 
 /// Which concepts a workload names, and how often.
@@ -23,14 +23,14 @@ pub enum KeySpace {
     Distinct,
 }
 
-/// The name of the concept with this number: as long for every number, so that all records are as
-/// long.
+/// The name of the concept with this number. Up to ten digits all are equally long, and so are the
+/// records.
 pub fn key_name(prefix: &str, number: u64) -> String {
     format!("{prefix}-{number:010}")
 }
 
-/// A source of numbered concepts, lane by lane. A bounded space keeps 24 bytes a concept; the next
-/// key costs no allocation.
+/// A source of numbered concepts, lane by lane. A bounded space keeps 24 bytes for each concept,
+/// and its next key costs no allocation. A key of [`KeySpace::Distinct`] costs one for its name.
 #[derive(Debug)]
 pub struct Keys {
     prefix: String,
@@ -52,8 +52,8 @@ impl Keys {
     /// Concepts named [`key_name`] of `prefix` and their number.
     pub fn new(prefix: impl Into<String>, space: KeySpace) -> Self {
         let prefix = prefix.into();
-        // Threads with prefixes of their own walk in orders of their own. The state must not be
-        // zero.
+        // Threads with different prefixes go through their keys in different orders. The state must
+        // not be zero.
         let random = prefix
             .bytes()
             .fold(0x9e37_79b9_7f4a_7c15, |state: u64, byte| state.rotate_left(5) ^ u64::from(byte));
@@ -123,8 +123,8 @@ impl Keys {
         }
     }
 
-    /// Takes new numbers until one belongs to this lane; those of other lanes wait for them, up to
-    /// a bound.
+    /// Takes new numbers until one belongs to this lane. Those of other lanes are kept for them, up
+    /// to [`KEPT`].
     fn next_new(&mut self, lane: usize) -> Option<(ConceptId, u64)> {
         if let Some(key) = self.lanes[lane].new.pop_front() {
             return Some(key);

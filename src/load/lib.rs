@@ -1,16 +1,18 @@
-//! Load over TCP. Closed loop: so many connections, so many requests in flight on each, a new
-//! request for every reply. Open loop: requests due at a fixed rate, whatever became of earlier
-//! ones.
+//! Generates load over TCP. In a closed loop each connection keeps a fixed number of requests in
+//! flight: every reply is followed by a new request. In an open loop requests are due at a fixed
+//! rate, whether or not earlier ones were answered.
 //!
 //! Promises: every reply is checked (number, status, payload), and one wrong answer fails the run.
 //! Refusals are counted by status. A latency runs from just before the send to just after the
 //! receive that brought the reply; in an open loop it runs from when the request was due. Once a
-//! run is under way, nothing is allocated for a request. A request costs one send and one receive,
-//! which all that are ready at once share. So the server is what is measured, and not the load.
+//! run is under way, writing a request allocates nothing; what spells a new name for each request
+//! is the exception ([`Associate`], [`KeySpace::Distinct`]). A request costs at most one send and
+//! one receive, and requests that are ready together share them. So the server is what is measured,
+//! and not the load.
 //!
 //! Relies on `wire` for frames and on epoll. It knows nothing of the client library, so the client
-//! can be measured against it. [`run()`] drives one [`Workload`] a thread as a [`Plan`] says and
-//! returns a [`Report`].
+//! can be measured against it. [`run()`] drives one [`Workload`] on each thread as a [`Plan`] says,
+//! and returns a [`Report`].
 
 mod connection;
 mod cpu;

@@ -1,5 +1,5 @@
-//! The operations that servers are measured with, by protocol. Each reuses what it can: writing a
-//! request allocates nothing.
+//! The operations that servers are measured with, by protocol. Each reuses its buffers, so that
+//! writing a request allocates nothing ([`Associate`] spells a name for each).
 
 mod echo;
 mod grid;
@@ -19,7 +19,7 @@ use sutra_wire::{FrameBuffer, Status};
 
 use crate::Reply;
 
-/// So many bytes of text.
+/// Text of `bytes` bytes.
 fn text(bytes: usize) -> String {
     "sutra ".chars().cycle().take(bytes).collect()
 }
@@ -35,8 +35,8 @@ fn append(out: &mut FrameBuffer, text: fmt::Arguments<'_>) {
     Appended(out).write_fmt(text).expect("a buffer takes all");
 }
 
-/// Whether a value is as long as it was written, and begins with its own key. Every value does, so
-/// that a mixed-up one is found.
+/// Fails unless a value is as long as it was written and begins with its own key. Every value
+/// begins with its key, so that a reply to another request is found.
 fn check_value(reply: &Reply<'_>, bytes: usize, name: &str) -> Result<(), String> {
     if reply.status == Status::NotFound {
         return Err(format!("{name} is not there; were the values prepared?"));
@@ -52,7 +52,7 @@ fn check_value(reply: &Reply<'_>, bytes: usize, name: &str) -> Result<(), String
     }
 }
 
-/// Eight bytes that tell ids apart well enough to find a mixed-up reply.
+/// The first eight bytes of an id: enough to tell the reply to another request.
 pub(crate) fn tag(id: &[u8]) -> u64 {
     id.iter().take(8).fold(0, |tag, byte| tag << 8 | u64::from(*byte))
 }

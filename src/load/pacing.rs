@@ -1,19 +1,19 @@
 //! When the requests of an open loop are due.
 
-/// Even intervals, counted and not stored: however far the sending falls behind, what is due costs
-/// a number.
+/// Requests that are due at even intervals. They are counted and not stored, so the memory stays
+/// the same however far the sending falls behind.
 #[derive(Debug)]
 pub struct Pacing {
     interval_ns: f64,
     since: u64,
-    /// Requests that were due and have been sent.
+    /// Requests that were sent, passed over or given up so far.
     taken: u64,
-    /// The connection that the next one is for, if it has room.
+    /// The connection to try first for the next request.
     pub cursor: usize,
 }
 
 impl Pacing {
-    /// So many requests a second from `since` on.
+    /// `rate` requests a second, from `since` (in ns of the run's clock) on.
     pub fn new(rate: f64, since: u64) -> Self {
         Self { interval_ns: 1e9 / rate, since, taken: 0, cursor: 0 }
     }
@@ -23,20 +23,21 @@ impl Pacing {
         self.since + (self.taken as f64 * self.interval_ns) as u64
     }
 
-    /// It was sent.
+    /// Counts the next request as sent.
     pub fn take(&mut self) {
         self.taken += 1;
     }
 
-    /// Passes over all that were due before `since` and not sent.
+    /// Passes over all requests that were due before `since` and not sent.
     pub fn pass_over(&mut self, since: u64) {
         while self.next_due() < since {
             self.take();
         }
     }
 
-    /// Takes all that were due from `since` to `until` and not sent; tells of each how long it had
-    /// waited.
+    /// Gives up all requests that were due before `until` and not sent. Calls `waited` for each
+    /// that was due from `since` on, with the ns that it had waited at `until`. Returns how many
+    /// those were.
     pub fn give_up(&mut self, since: u64, until: u64, mut waited: impl FnMut(u64)) -> u64 {
         let mut count = 0;
         while self.next_due() < until {

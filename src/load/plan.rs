@@ -12,16 +12,16 @@ use crate::LoadError;
 pub enum Length {
     /// After this time.
     Duration(Duration),
-    /// After this many requests a thread, all of them answered. Without a warm-up exactly so many
-    /// are sent.
+    /// After this many requests on each thread, all of them answered. Without a warm-up exactly
+    /// this many are sent.
     Requests(u64),
 }
 
-/// The timeout unless said otherwise: as long as the client library's.
+/// The default timeout, which is also the client library's.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The rates that requests can be due at: beyond the highest an interval is below the clock's
-/// nanosecond.
+/// The lowest and the highest rate of an open loop, in requests a second. Beyond the highest an
+/// interval is shorter than the clock's nanosecond.
 const MIN_RATE: f64 = 0.1;
 const MAX_RATE: f64 = 1e8;
 
@@ -42,24 +42,24 @@ pub struct Plan {
     pub timeout: Duration,
     /// Never sleep while waiting for a reply.
     pub spin: bool,
-    /// Send each request to its owner where every core has a connection, as our client does; else
-    /// all go anywhere, and the server's cores pass them on.
+    /// Send each request to the core that owns what it is about, as our client does, if every core
+    /// has a connection. Otherwise requests go to any core, and the cores pass them on.
     pub layout_aware: bool,
-    /// Open loop: so many requests a second in all, due at even intervals whether or not earlier
-    /// ones were answered; `depth` bounds what is in flight, and what is due beyond it waits. A
-    /// latency then counts from the time at which a request was due. Such a run never sleeps: a
-    /// timer's wake-up would be measured as latency.
+    /// Makes this an open loop of so many requests a second in all. They are due at even intervals,
+    /// whether or not earlier ones were answered. `depth` bounds what is in flight, and what is due
+    /// beyond it waits. A latency counts from the time at which the request was due. Such a run
+    /// never sleeps: a timer's wake-up would be measured as latency.
     pub rate: Option<f64>,
-    /// The CPUs to pin the threads to, the first thread to the first; threads beyond the list run
+    /// The CPUs to pin the threads to, in the order of the threads. Threads beyond the list run
     /// anywhere.
     pub pin: Vec<usize>,
-    /// Set from elsewhere, it ends the run: what was measured until then is reported.
+    /// When somebody sets it, the run ends and reports what was measured until then.
     pub stop: Arc<AtomicBool>,
 }
 
 impl Plan {
-    /// One connection, one request in flight, a second's warm-up, five seconds measured, ten
-    /// seconds' patience, sleeping, knowing the layout, unpinned.
+    /// One connection with one request in flight, a warm-up of one second, five seconds measured, a
+    /// timeout of ten seconds. Threads sleep while they wait, know the layout, and are not pinned.
     pub fn new(address: SocketAddr) -> Self {
         Self {
             address,
@@ -76,7 +76,8 @@ impl Plan {
         }
     }
 
-    /// Refuses a plan that would send nothing, or that has more threads than connections.
+    /// Refuses a plan that would send nothing, that has more threads than connections, or whose
+    /// depth or rate is out of range.
     pub(crate) fn check(&self, threads: usize) -> Result<(), LoadError> {
         let problem = if threads == 0 {
             "a run needs at least one workload".into()

@@ -1,5 +1,6 @@
-//! Where a request's time goes on the server, by the server's own clock. Its counters say how long
-//! each stage of the timed turns took; they are read before a load and after it.
+//! Where a request's time goes on the server, by the server's own clock. The server times some
+//! turns of its loop, and its counters say how long each stage of them took. They are read before a
+//! load and after it.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -11,13 +12,13 @@ use crate::LoadError;
 use crate::cpu::stats;
 use crate::handshake::{connect, greet};
 
-/// What the stages' counters begin and end with.
+/// How the names of the counters of stages begin and end.
 const PREFIX: &str = "profile_";
 const UNIT: &str = "_ns";
-/// The stage that is no work.
+/// The stage in which a core does no work.
 const WAIT: &str = "wait";
 
-/// A server's profile so far.
+/// A server's counters of stages so far, by name.
 #[derive(Clone, Debug, Default)]
 pub struct ProfileSoFar(Vec<(String, u64)>);
 
@@ -26,29 +27,29 @@ pub struct ProfileSoFar(Vec<(String, u64)>);
 pub struct Profile {
     /// Turns of the cores' loops that were timed.
     pub turns: u64,
-    /// Requests that were taken up in them.
+    /// Requests that were taken up in these turns.
     pub requests: u64,
-    /// What each of them took, in the order in which the server names its stages.
+    /// The time of each stage, in the order in which the server names them.
     pub stages: Vec<StageTime>,
-    /// Time in which the cores slept or polled in vain, in ns for each of the requests.
+    /// Time in which the cores slept or polled without result, in ns for each of the requests.
     pub wait_ns: f64,
 }
 
 /// One stage's share of a request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StageTime {
-    /// As people call it.
+    /// The stage's name, for people.
     pub stage: String,
-    /// In ns a request.
+    /// Its time, in ns a request.
     pub ns: f64,
 }
 
 impl ProfileSoFar {
-    /// Reads it on a connection of its own from the server at `address`, which answers within
-    /// `timeout`.
+    /// Reads the counters of the server at `address`, on a connection of its own. It waits at most
+    /// `timeout` for each answer.
     ///
     /// # Errors
-    /// Where the server can't be asked.
+    /// The server can't be reached, or refuses.
     pub fn read(address: SocketAddr, timeout: Duration) -> Result<Self, LoadError> {
         let stream = connect(address, timeout)?;
         greet(&stream, address, sutra_wire::NO_CORE)?;
@@ -57,7 +58,7 @@ impl ProfileSoFar {
         Ok(Self(counters.filter(|(name, _)| name.starts_with(PREFIX)).collect()))
     }
 
-    /// What was done from `self` until `later`.
+    /// The profile of the time between `self` and `later`.
     pub fn until(&self, later: &Self) -> Profile {
         let before = |name: &str| {
             self.0.iter().find(|(known, _)| known == name).map_or(0, |(_, value)| *value)
@@ -84,12 +85,12 @@ impl ProfileSoFar {
 }
 
 impl Profile {
-    /// What all stages take together, in ns a request.
+    /// The time of all stages together, in ns a request.
     pub fn busy_ns(&self) -> f64 {
         self.stages.iter().map(|stage| stage.ns).sum()
     }
 
-    /// A stage's ns a request, 0 where there is no such stage.
+    /// The time of a stage, in ns a request; 0 if there is no such stage.
     pub fn ns(&self, stage: &str) -> f64 {
         self.stages.iter().find(|known| known.stage == stage).map_or(0.0, |known| known.ns)
     }

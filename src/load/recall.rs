@@ -1,4 +1,4 @@
-//! How much of the truth the answers to searches hold.
+//! Recall: the share of the true neighbours that the answers to searches held.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,8 +6,8 @@ use sutra_wire::ConceptId;
 
 use crate::operations::tag;
 
-/// The true neighbours of each query, and how many of them the answers so far held. Shared by all
-/// that ask.
+/// The true neighbours of each query, and how many of them the answers so far held. Threads share
+/// it.
 #[derive(Debug)]
 pub struct Recall {
     truth: Vec<Vec<u64>>,
@@ -16,7 +16,7 @@ pub struct Recall {
 }
 
 impl Recall {
-    /// Nothing asked yet; `truth` has a row a query.
+    /// Before any answer. `truth` has a row of true neighbours for each query.
     pub fn new(truth: &[Vec<ConceptId>]) -> Self {
         let tags = |row: &Vec<ConceptId>| row.iter().map(|id| tag(&id.0)).collect();
         Self {
@@ -26,7 +26,7 @@ impl Recall {
         }
     }
 
-    /// Counts one answer to the query of this number.
+    /// Counts the answer `found` to the query of this number.
     pub fn count(&self, query: usize, found: impl Iterator<Item = ConceptId>) {
         let Some(truth) = self.truth.get(query) else { return };
         let found = found.filter(|id| truth.contains(&tag(&id.0))).count();
@@ -34,7 +34,7 @@ impl Recall {
         self.wanted.fetch_add(truth.len() as u64, Ordering::Relaxed);
     }
 
-    /// The share of the truth that was found; `None` before the first answer.
+    /// The share of the true neighbours that was found; `None` before the first answer.
     pub fn share(&self) -> Option<f64> {
         let wanted = self.wanted.load(Ordering::Relaxed);
         (wanted > 0).then(|| self.found.load(Ordering::Relaxed) as f64 / wanted as f64)

@@ -10,65 +10,66 @@ use serde::{Deserialize, Serialize};
 
 use crate::{CpuTime, Plan, Profile};
 
-/// Highest latency that is told apart, in ns: a day.
+/// The longest latency that the figures tell apart, in ns: a day.
 const HIGHEST: u64 = 86_400_000_000_000;
 
 /// The figures of a run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Report {
-    /// The workload's operation.
+    /// The name of the workload's operation.
     pub operation: String,
-    /// Connections.
+    /// Connections of all threads together.
     pub connections: usize,
     /// Requests in flight on each.
     pub depth: usize,
     /// Threads that made the load.
     pub threads: usize,
-    /// Whether they never slept.
+    /// Whether the threads never slept.
     pub spin: bool,
-    /// Of an open loop: how many requests were due each second.
+    /// In an open loop: how many requests were due each second.
     pub offered_per_second: Option<f64>,
-    /// Of an open loop: requests that were due while measuring and had not been sent when it ended;
-    /// they count in the latencies with what they had waited until then.
+    /// In an open loop: requests that were due while measuring and had not been sent when it ended.
+    /// They count in the latencies with the time that they had waited until then.
     pub overdue: u64,
     /// How long was measured, in seconds.
     pub seconds: f64,
-    /// Requests answered in that time, refused ones not among them; of an open loop only those that
-    /// were due in it.
+    /// Requests answered in that time, without refused ones. In an open loop only those that were
+    /// also due in it.
     pub requests: u64,
-    /// The rate of these.
+    /// The rate of `requests`, in requests a second.
     pub requests_per_second: f64,
-    /// Their latencies; absent where none was sent and answered while measuring.
+    /// Latencies of the requests that were sent and answered while measuring; in an open loop, of
+    /// all that were due while measuring. `None` without any.
     pub latency: Option<Latency>,
-    /// The same as quantiles, from the shortest to the longest, with the latency of each in ns.
+    /// The same latencies as pairs of a quantile (0 to 1) and its latency in ns, shortest first.
     pub distribution: Vec<(f64, u64)>,
-    /// Bytes of a request and of a reply, on average: what the sockets took and gave while
-    /// measuring.
+    /// Bytes of an average request: what the sockets took while measuring.
     pub bytes_sent: f64,
-    /// See `bytes_sent`.
+    /// Bytes of an average reply: what the sockets gave while measuring.
     pub bytes_received: f64,
-    /// CPUs that the load's threads used.
+    /// CPU time of the load's threads over the time measured: 1.0 is one CPU kept busy.
     pub load_cpu: f64,
-    /// The share of its time, of the busiest thread, in which the load did anything but wait: near
-    /// 1 it is the load that is measured.
+    /// The share of its time in which the busiest thread of the load did anything but wait. Near 1
+    /// the load is what is measured, and not the server.
     pub load_busy: f64,
-    /// Requests that the server refused in that time, by status.
+    /// Requests that the server refused while measuring, by status.
     pub refused: BTreeMap<String, u64>,
     /// The words of the last refusal.
     pub last_refusal: Option<String>,
-    /// How often a thread that waited for answers had none on any connection for a second or
-    /// longer. Their latencies count all the same.
+    /// How often a thread that waited for answers got none on any connection for a second or
+    /// longer. The latencies of the requests that waited count all the same.
     pub stalls: u64,
-    /// The longest of these times, in ns.
+    /// The longest time without any answer, in ns.
     pub longest_stall_ns: u64,
-    /// Whether it was told to end before its time.
+    /// Whether the run was told to end before its time.
     pub interrupted: bool,
-    /// Requests that had no answer when an interrupted run ended.
+    /// Requests without an answer when an interrupted run ended.
     pub unanswered: u64,
-    /// The server's CPU time, where it was asked for and any request was answered or refused.
+    /// The server's CPU time a request, if it was asked for and any request was answered or
+    /// refused.
     pub server_cpu: Option<CpuPerRequest>,
-    /// Where the server's time went, where it was asked for.
+    /// Where the server's time went, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<Profile>,
 }
@@ -82,11 +83,11 @@ pub struct Latency {
     pub mean_ns: f64,
     /// Half are at most this.
     pub p50_ns: u64,
-    /// 90 of 100.
+    /// 90 of 100 are at most this.
     pub p90_ns: u64,
-    /// 99 of 100.
+    /// 99 of 100 are at most this.
     pub p99_ns: u64,
-    /// 999 of 1,000.
+    /// 999 of 1,000 are at most this.
     pub p99_9_ns: u64,
     /// The longest.
     pub max_ns: u64,
@@ -95,28 +96,29 @@ pub struct Latency {
 /// The server's CPU time a request, in µs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CpuPerRequest {
-    /// In the program. From /proc this is in clock ticks: coarse in short runs.
+    /// In user mode. From /proc this is in clock ticks, which is coarse in short runs.
     pub user_us: f64,
     /// In the kernel.
     pub system_us: f64,
-    /// Both, from the finest clock there was.
+    /// User mode and kernel together, from the finest clock there was.
     pub total_us: f64,
-    /// Both, over the time measured: 1.0 is one CPU kept busy.
+    /// CPU time over the time measured: 1.0 is one CPU kept busy.
     pub cores_busy: f64,
 }
 
-/// What one thread measured: what a load of one's own fills in to have a [`Report`].
+/// What one thread measured. A load generator outside of this crate fills it in to get a
+/// [`Report`].
 #[derive(Debug)]
 pub struct Measured {
     /// How long it measured, in seconds.
     pub seconds: f64,
-    /// Requests answered, refused ones not among them; of an open loop only those that were due
-    /// while measuring.
+    /// Requests answered, without refused ones. In an open loop only those that were due while
+    /// measuring.
     pub answered: u64,
-    /// Of an open loop: requests that were due earlier and answered while measuring. They are in no
-    /// figure, but the server's CPU time and the bytes are theirs too.
+    /// In an open loop: requests that were due earlier and answered while measuring. No figure
+    /// counts them, except that the server's CPU time and the bytes are shared with them.
     pub carried: u64,
-    /// Their latencies, in ns.
+    /// Latencies, in ns. See [`Report::latency`] for whose.
     pub latencies: Histogram<u64>,
     /// Requests refused, by status.
     pub refused: BTreeMap<String, u64>,
@@ -132,13 +134,14 @@ pub struct Measured {
     pub longest_stall_ns: u64,
     /// See [`Report::unanswered`].
     pub unanswered: u64,
-    /// Bytes that the sockets took and gave.
+    /// Bytes that the sockets took.
     pub bytes_sent: u64,
-    /// See `bytes_sent`.
+    /// Bytes that the sockets gave.
     pub bytes_received: u64,
     /// CPU time of the thread, in seconds.
     pub load_cpu: f64,
-    /// Time that it polled in vain, in seconds; what it slept is no CPU time.
+    /// Time in which the thread polled without result, in seconds. It is part of `load_cpu`; time
+    /// asleep is not.
     pub polled: f64,
 }
 
@@ -150,7 +153,7 @@ const QUANTILES: [f64; 32] = [
 ];
 
 impl Measured {
-    /// Nothing yet.
+    /// Before anything was measured.
     #[allow(
         clippy::new_without_default,
         reason = "a default would hide that it allocates a histogram"
@@ -176,9 +179,9 @@ impl Measured {
         }
     }
 
-    /// Counts a request of an open loop that was due at `due` and is answered now, where `window`
-    /// is measured. Answers to what was due earlier are not counted: with them more would be
-    /// answered than was due.
+    /// Counts a request of an open loop that was due at `due` and is answered at `now`, where
+    /// `window` is the time that is measured. Answers to what was due earlier count as carried:
+    /// otherwise more would be answered than was due.
     pub fn answer_due(&mut self, due: u64, now: u64, window: &Range<u64>) {
         if window.contains(&now) {
             let count = if due >= window.start { &mut self.answered } else { &mut self.carried };
@@ -189,7 +192,7 @@ impl Measured {
         }
     }
 
-    /// Requests answered or refused.
+    /// Requests answered or refused, carried ones included.
     pub(crate) fn completed(&self) -> u64 {
         self.answered + self.carried + self.refused.values().sum::<u64>()
     }
@@ -388,7 +391,7 @@ mod tests {
     #[test]
     fn what_was_due_before_the_window_shares_the_cpu_and_is_in_no_other_figure() {
         let mut measured = Measured { seconds: 1.0, bytes_sent: 300, ..Measured::new() };
-        // Before the window, across its beginning, within it twice, across its end, behind it.
+        // Before the window, across its beginning, within it twice, across its end, after it.
         for (due, now) in [(1, 5), (9, 15), (10, 12), (14, 19), (19, 25), (20, 26)] {
             measured.answer_due(due, now, &(10..20));
         }

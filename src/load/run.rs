@@ -1,10 +1,10 @@
 //! The loop of a run: wait, receive, check, write again.
 //!
 //! How a thread waits: with one connection it sleeps in the receive itself. With more it sleeps in
-//! epoll, level-triggered, so that a connection costs one receive a wake-up. With `spin`, and in an
+//! epoll, level-triggered, so that a ready connection costs one receive. With `spin`, and in an
 //! open loop, it never sleeps. A closed loop keeps the latencies of requests that are sent and
-//! answered while measuring, and its rate is of what is answered then. An open loop counts what was
-//! due while measuring.
+//! answered while measuring, and its rate counts what is answered then. An open loop counts what
+//! was due while measuring.
 
 mod open_loop;
 mod sockets;
@@ -25,14 +25,14 @@ use crate::{Framing, Length, LoadError, Plan, Reply, Report, ServerCpu, Workload
 use sockets::{Failed, LOOK, Sockets};
 use tally::{Clock, Nanoseconds, Tally, nanoseconds};
 
-/// What one receive takes at most: many small replies of a deep connection, or a good part of a
-/// large one.
+/// The most bytes that one receive takes: many small replies of a deep connection, or a good part
+/// of a large one.
 const RECEIVE_BYTES: usize = 256 << 10;
 /// How many empty receives in a row a spinning thread makes before it looks at the clock.
 const SPINS: u32 = 1 << 16;
 
-/// Drives one workload a thread as `plan` says, and reports what came of all of them; `cpu` is read
-/// when measuring begins and when it ends. Threads share nothing while they run.
+/// Drives one workload on each thread as `plan` says, and reports the results of all together.
+/// `cpu` is read when measuring begins and when it ends. Threads share nothing while they run.
 pub fn run<W: Workload>(
     plan: &Plan,
     workloads: Vec<W>,
@@ -66,8 +66,8 @@ pub struct IdleConnections {
     _open: Vec<Connection>,
 }
 
-/// Opens the plan's connections and makes one exchange on each, so that the server has done for
-/// each what it does for one that is used.
+/// Opens the plan's connections and makes one exchange on each, so that the server has set up for
+/// each what it sets up for one that is used.
 pub fn open_idle<W: Workload>(plan: &Plan, workload: W) -> Result<IdleConnections, LoadError> {
     let once = Plan {
         depth: 1,
@@ -107,7 +107,7 @@ struct Run<'p, W> {
     in_flight: usize,
     /// Requests that may still be sent.
     budget: u64,
-    /// Of an open loop.
+    /// When the requests of an open loop are due; `None` in a closed loop.
     pacing: Option<Pacing>,
     tally: Tally,
     clock: Clock,
@@ -115,7 +115,8 @@ struct Run<'p, W> {
 }
 
 impl<'p, W: Workload> Run<'p, W> {
-    /// Opens the thread's connections; `cores` is how many the server has, as far as is known.
+    /// Opens the thread's connections. `cores` is how many the server has, as far as is known; its
+    /// Hello corrects it.
     fn open(
         plan: &'p Plan,
         (thread, threads): (usize, usize),
@@ -189,7 +190,7 @@ impl<'p, W: Workload> Run<'p, W> {
         self.tally.is_over(self.now) || self.has_nothing_to_do() || self.is_stopped()
     }
 
-    /// Nothing is in flight; of an open loop: and nothing will be due.
+    /// Whether nothing is in flight and, in an open loop, nothing more will be sent.
     fn has_nothing_to_do(&self) -> bool {
         self.in_flight == 0
             && (self.pacing.is_none() || self.budget == 0 || self.sockets.are_exhausted())
@@ -199,8 +200,8 @@ impl<'p, W: Workload> Run<'p, W> {
         self.tally.read_before()?;
         let since = self.clock.now();
         if let Some(pacing) = &mut self.pacing {
-            // What the warm-up left unsent would be answered while measuring and not count; only
-            // what is in flight is carried over.
+            // What was due in the warm-up and not sent would be answered while measuring, and would
+            // not count. Only what is in flight is carried over.
             pacing.pass_over(since);
         }
         let until = match self.plan.length {
@@ -214,8 +215,8 @@ impl<'p, W: Workload> Run<'p, W> {
         Ok(())
     }
 
-    /// Waits until something has arrived and deals with it, or until the run is to stop. Sleeps for
-    /// the plan's timeout at most.
+    /// Waits until something has arrived and handles it, or until the run is to stop. Waits for the
+    /// plan's timeout at most.
     fn wait(&mut self) -> Result<(), LoadError> {
         match (self.sockets.are_many(), self.sockets.at(0).has_unsent(), self.plan.spin) {
             (true, _, false) => self.until_heard(Self::take_ready),
@@ -226,7 +227,8 @@ impl<'p, W: Workload> Run<'p, W> {
         }
     }
 
-    /// Waits turn by turn until something was there.
+    /// Calls `look` again and again until it finds something or the run is to stop. Fails when
+    /// nothing was there for the plan's timeout.
     fn until_heard(
         &mut self,
         mut look: impl FnMut(&mut Self, Duration) -> Result<bool, LoadError>,
@@ -245,7 +247,8 @@ impl<'p, W: Workload> Run<'p, W> {
         Ok(())
     }
 
-    /// Waits until the only connection has something, or takes more.
+    /// Waits at most `turn` until the only connection has bytes, or room for more. Returns whether
+    /// it has.
     fn receive_or_send(&mut self, turn: Duration) -> Result<bool, LoadError> {
         if !self.sockets.poll_only(turn)? {
             return Ok(false);
@@ -283,8 +286,8 @@ impl<'p, W: Workload> Run<'p, W> {
         Ok(())
     }
 
-    /// Waits for so long until any connection is ready, and serves those that are. Whether there
-    /// was any.
+    /// Waits at most `patience` until any connection is ready, and serves those that are. Returns
+    /// whether there was any.
     fn take_ready(&mut self, patience: Duration) -> Result<bool, LoadError> {
         let ready = self.sockets.wait(patience)?;
         for (at, flags) in &ready {
@@ -300,8 +303,8 @@ impl<'p, W: Workload> Run<'p, W> {
         Ok(any)
     }
 
-    /// Receives what is there, checks the replies in it and sends the next requests. Whether
-    /// anything was there.
+    /// Receives what is there, checks the replies in it, and sends the next requests. Returns
+    /// whether anything was there.
     fn receive(&mut self, at: usize, wait: bool) -> Result<bool, LoadError> {
         let received = self
             .sockets
@@ -310,7 +313,7 @@ impl<'p, W: Workload> Run<'p, W> {
         let Some(count) = received else { return Ok(false) };
         self.now = self.clock.now();
         self.tally.received(count, self.now);
-        // Replies are read where they were received, unless the first one began earlier.
+        // Replies are read in the receive buffer, unless the first one began in an earlier receive.
         let scratch = std::mem::take(&mut self.scratch);
         let mut held = std::mem::take(&mut self.sockets.at_mut(at).partial);
         let joined = !held.is_empty();
@@ -377,8 +380,8 @@ impl<'p, W: Workload> Run<'p, W> {
         Ok(())
     }
 
-    /// Fills the connection up to its depth, unless requests are due at times of their own, and
-    /// sends.
+    /// Fills the connection up to its depth and sends. In an open loop it only sends: there
+    /// requests have times of their own.
     fn write(&mut self, at: usize) -> Result<(), LoadError> {
         if !self.tally.is_draining() && self.pacing.is_none() {
             while self.budget > 0 && self.begin(at, None) {}
@@ -386,7 +389,7 @@ impl<'p, W: Workload> Run<'p, W> {
         self.flush(at)
     }
 
-    /// Writes the connection's next request. `false` where it has no room, or nothing to send.
+    /// Writes the connection's next request. Returns `false` if it has no room, or nothing to send.
     fn begin(&mut self, at: usize, due: Option<Nanoseconds>) -> bool {
         let connection = self.sockets.at_mut(at);
         if connection.exhausted {

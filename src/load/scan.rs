@@ -8,22 +8,22 @@ use crate::Framing;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Received<'a> {
     pub(crate) header: Header,
-    /// The key that it names, where the protocol has it do so.
+    /// The key that the reply names, if replies of the protocol name one.
     pub(crate) key: Option<&'a [u8]>,
     pub(crate) payload: &'a [u8],
-    /// Bytes that it takes up.
+    /// Bytes of the whole reply, from the start of the receive buffer.
     pub(crate) used: usize,
-    /// Whether it is a refusal in plain words; refusals of the native wire say so in their header.
+    /// Whether it is a refusal in plain words. Refusals of the native wire say so in their header.
     pub(crate) is_refusal: bool,
 }
 
-/// Bytes that are no reply.
+/// Why received bytes are not a reply.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ScanError {
-    /// Of the native wire and the old protocol.
+    /// A frame of the native wire, or a message of the old protocol, is wrong.
     #[error(transparent)]
     Frame(#[from] FrameError),
-    /// Of a protocol of lines.
+    /// A line of Redis's or memcached's protocol is wrong.
     #[error("a line begins with {line:?}, which is no reply")]
     Line {
         /// The beginning of the line.
@@ -31,10 +31,10 @@ pub enum ScanError {
     },
 }
 
-/// A line that is longer is not looked for any further: the values' own bytes are no lines.
+/// The end of a longer line is not looked for. Values may be longer, but are no lines.
 const MAX_LINE: usize = 16 << 10;
 
-/// The reply at the start of `bytes`, if it is there as a whole.
+/// The reply at the start of `bytes`, if it has arrived as a whole.
 pub(crate) fn next_reply(
     framing: Framing,
     bytes: &[u8],
@@ -69,7 +69,7 @@ pub(crate) fn next_reply(
     }
 }
 
-/// A reply whose number is that of the oldest request, which the connection knows.
+/// A reply without a number: the connection takes it as the answer to its oldest request.
 fn plain(payload: &[u8], used: usize) -> Received<'_> {
     Received { header: Header::default(), key: None, payload, used, is_refusal: false }
 }
@@ -81,7 +81,7 @@ fn missing(used: usize) -> Received<'static> {
     }
 }
 
-/// A simple string, an integer, a bulk string or an error; the benchmark asks for nothing that is
+/// Reads a simple string, an integer, a bulk string or an error. No request of the benchmark is
 /// answered by an array.
 fn redis(bytes: &[u8]) -> Result<Option<Received<'_>>, ScanError> {
     let Some(line) = first_line(bytes)? else { return Ok(None) };
@@ -98,8 +98,8 @@ fn redis(bytes: &[u8]) -> Result<Option<Received<'_>>, ScanError> {
     }
 }
 
-/// Of the meta protocol, `VA bytes flags` and the value; `EN` for a miss; `HD flags` for a write; a
-/// refusal.
+/// Reads a reply of the meta protocol: `VA bytes flags` and the value, `EN` for a miss, `HD flags`
+/// for a write, or a refusal.
 fn memcached(bytes: &[u8]) -> Result<Option<Received<'_>>, ScanError> {
     let Some(line) = first_line(bytes)? else { return Ok(None) };
     let used = line.len() + 2;
@@ -124,7 +124,7 @@ fn key<'a>(mut flags: impl Iterator<Item = &'a [u8]>) -> Option<&'a [u8]> {
     flags.find_map(|flag| flag.strip_prefix(b"k"))
 }
 
-/// A value of so many bytes from `start`, and the end of line behind it.
+/// A value of `length` bytes from `start`, which an end of line must follow.
 fn bulk<'a>(
     bytes: &'a [u8],
     start: usize,
@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(next_reply(Framing::Fixed(16), &bytes[..15]), Ok(None));
     }
 
-    /// Every whole reply is found with what stands behind it, and none while a byte of it is
+    /// The whole reply is found with other bytes behind it, and none is found while a byte of it is
     /// missing.
     fn whole_and_cut(
         framing: Framing,

@@ -1,4 +1,4 @@
-//! Runs against a small server of blocking threads that answers as it is told.
+//! Runs against a small server of blocking threads, whose answers each test chooses.
 
 #![allow(clippy::unwrap_used)]
 
@@ -321,7 +321,7 @@ fn the_prepared_records_are_as_long_as_they_are_said_to_be() {
     run(&plan(address, 1, 1, 10), vec![Sized { learn, expected: expected as u64 }], None).unwrap();
 }
 
-/// A [`Learn`] whose server tells each payload's length as the sequence.
+/// A [`Learn`] whose server returns each payload's length as the sequence.
 struct Sized {
     learn: Learn,
     expected: u64,
@@ -348,7 +348,7 @@ impl Workload for Sized {
 
 #[test]
 fn replies_of_the_old_protocol_are_told_apart_by_their_order() {
-    // Answers every message with its own bytes behind a word, some time later and several at once.
+    // Answers every message with its own bytes, several in one write if several have arrived.
     let address = serve(|mut stream| {
         let mut held = Vec::new();
         let mut chunk = [0; 4096];
@@ -423,7 +423,7 @@ fn an_open_loop_answers_no_more_than_was_due_while_measuring() {
         let report = run(&plan, vec![Echo::new(64, 64)], None).unwrap();
         let due = rate * report.seconds;
         assert!(report.requests > 0 && report.requests as f64 <= due + 1.0, "{due} due: {report}");
-        // Who waited for the server counts from when it was due.
+        // A request that waited for the server counts from when it was due.
         assert!(report.latency.unwrap().max_ns >= 10_000_000, "{report}");
     }
 }

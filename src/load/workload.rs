@@ -2,16 +2,16 @@
 
 use sutra_wire::{ConceptId, CoreLayout, FrameBuffer, Status};
 
-/// How messages are told apart on the connection.
+/// How the bytes of a connection are divided into messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     /// Frames of the native wire, after a Hello each way.
     Native,
-    /// Replies of so many bytes (at least 8), the request number in the first 8, little-endian; no
-    /// handshake.
+    /// Replies of this many bytes (at least 8). The first 8 are the request number, little-endian.
+    /// No handshake.
     Fixed(usize),
-    /// Messages of the old protocol behind their length; no handshake, no numbers: replies come in
-    /// the order of the requests.
+    /// Messages of the old protocol behind their length. No handshake and no numbers: replies come
+    /// in the order of the requests.
     Legacy,
     /// RESP 2, as Redis speaks it: replies in the order of the requests.
     Redis,
@@ -26,9 +26,9 @@ impl Framing {
     }
 }
 
-/// Which connections may carry which requests: as many lanes as the server has cores if every core
-/// has a connection, so that requests go straight to their owners; else one lane, and the server
-/// passes them on.
+/// Which connections may carry which requests. If every core of the server has a connection, there
+/// is one lane for each core, and requests go straight to their owners. Otherwise there is one
+/// lane, and the server passes requests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Routes {
     layout: CoreLayout,
@@ -40,7 +40,7 @@ impl Routes {
         Self { layout: CoreLayout::new(1) }
     }
 
-    /// A lane a core.
+    /// One lane for each core.
     pub(crate) fn per_core(layout: CoreLayout) -> Self {
         Self { layout }
     }
@@ -65,9 +65,9 @@ pub struct Reply<'a> {
     pub sequence: u64,
     /// The key that a reply of [`Framing::Memcached`] names.
     pub key: Option<&'a [u8]>,
-    /// The payload, 16-byte aligned. Of [`Framing::Fixed`]: the whole message; of
-    /// [`Framing::Legacy`]: all but its length; of [`Framing::Redis`] and [`Framing::Memcached`]:
-    /// the value or the word.
+    /// Of [`Framing::Native`]: the payload, 16-byte aligned. Of [`Framing::Fixed`]: the whole
+    /// message. Of [`Framing::Legacy`]: the message without its length. Of [`Framing::Redis`] and
+    /// [`Framing::Memcached`]: the value, or the word that answers a write.
     pub payload: &'a [u8],
 }
 
@@ -81,19 +81,19 @@ pub trait Workload: Send {
         Framing::Native
     }
 
-    /// Told once, when all of the thread's connections stand.
+    /// Called once, when all connections of the thread are open.
     fn open(&mut self, routes: &Routes);
 
-    /// Appends the next request of this lane, numbered `number`, to `out`, and returns whatever
-    /// `check` will need to know about it; `None` when the lane has no more.
+    /// Appends the next request of this lane, numbered `number`, to `out`. Returns what `check`
+    /// needs to know about it; `None` when the lane has no more.
     fn write(&mut self, lane: usize, number: u64, out: &mut FrameBuffer) -> Option<u64>;
 
-    /// Whether `reply` is the answer to the request for which `write` returned `tag`; else how it
-    /// differs.
+    /// Fails unless `reply` is the answer to the request for which `write` returned `tag`, and says
+    /// how it differs.
     fn check(&mut self, tag: u64, reply: &Reply<'_>) -> Result<(), String>;
 }
 
-/// An `Ok` without payload, as writes are answered.
+/// Fails unless the reply is an `Ok` without payload, as writes are answered.
 pub(crate) fn expect_bare_ok(reply: &Reply<'_>) -> Result<(), String> {
     expect_ok(reply)?;
     if reply.payload.is_empty() {

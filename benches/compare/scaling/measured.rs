@@ -1,11 +1,11 @@
-//! What is known of more than one core, as it is written to `report.json`.
+//! What was measured with more than one core, as it is written to `report.json`.
 
 use serde::{Deserialize, Serialize};
 
 use super::super::cell::{Shape, fair};
 use crate::spread::Spread;
 
-/// Everything that was measured with more than one core, and what it is compared with.
+/// All that was measured with more than one core, and sizes that the model needs.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Scaling {
     pub(crate) points: Vec<Point>,
@@ -47,14 +47,15 @@ pub(crate) struct Point {
     /// Whether each request goes to the core that owns what it is about.
     pub(crate) is_aware: bool,
     pub(crate) shape: Shape,
-    /// Of searches: how many vectors there are.
+    /// For searches, how many vectors there are; else 0.
     pub(crate) vectors: usize,
-    /// A round each; absent where it was not fair.
+    /// One entry for each round; `None` for a round that was not fair.
     pub(crate) rounds: Vec<Option<Costs>>,
     pub(crate) failed: Option<String>,
 }
 
-/// What a request cost the server, all its cores together.
+/// What a request cost the server, over all its cores: CPU time in µs, messages, wake-ups and
+/// turns. `per_second` is the rate of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Costs {
     pub(crate) cpu_us: f64,
@@ -64,18 +65,19 @@ pub(crate) struct Costs {
     pub(crate) turns: f64,
 }
 
-/// A server of which one core works: how long its turns look into everyone's mailboxes, and its
-/// memory while it was empty.
+/// A server on which one core works: how long its turns look into the mailboxes of all cores, and
+/// its resident memory in bytes while it was empty.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Turning {
     pub(crate) cores: usize,
-    /// A turn's mean, in ns; a round each.
+    /// The mean over the turns, in ns; one entry for each round.
     pub(crate) mailboxes_ns: Vec<f64>,
     pub(crate) resident: u64,
 }
 
 impl Point {
-    /// A figure of the fair rounds; none where half or more were not fair, or where it failed.
+    /// A figure over the fair rounds; `None` if half of them or more were not fair, or if the point
+    /// failed.
     pub(crate) fn spread(&self, figure: impl Fn(&Costs) -> f64) -> Option<Spread> {
         if self.failed.is_some() { None } else { fair(&self.rounds, figure) }
     }
@@ -86,7 +88,7 @@ impl Point {
 }
 
 impl Scaling {
-    /// A question on so many cores. Searches are those of all vectors.
+    /// The point of a question on `cores` cores. For searches it is the one over all vectors.
     pub(crate) fn point(
         &self,
         question: Question,
@@ -105,7 +107,7 @@ impl Scaling {
         self.points.iter().find(is_it)
     }
 
-    /// The search on one core in half of the vectors.
+    /// The point of the search on one core over half of the vectors.
     pub(crate) fn half(&self) -> Option<&Point> {
         self.points.iter().find(|point| {
             (point.question, point.cores, point.vectors) == (Question::Search, 1, self.vectors / 2)

@@ -1,27 +1,27 @@
-//! What more cores than this host has would do, by arithmetic on what was measured.
+//! Computes what servers with more cores than this host has would do, from what was measured.
 //!
-//! A request's CPU time on N cores is what it takes on one, and three things that grow with N: the
-//! looks of every turn into every core's mailbox, the messages between cores, and of a search the
-//! work that is done on every core. What is not measured here (memory bandwidth, NUMA, caches that
-//! many cores share, the network card) is not in it: real machines do worse.
+//! A request's CPU time on N cores is what it takes on one, and up to three parts that grow with N.
+//! These are the looks of every turn into every core's mailbox, the messages between cores, and for
+//! a search the work that every core does. What is not measured here (memory bandwidth, NUMA,
+//! caches that many cores share, the network card) is not in it: real machines do worse.
 
 use super::super::cell::paired;
 use super::super::vector_data::MIN_INDEXED;
 use super::measured::{Point, Question, Scaling};
 use crate::spread::Spread;
 
-/// Where looking for the number of cores at which something breaks ends.
+/// The greatest number of cores that is tried.
 pub(crate) const FAR: usize = 4096;
-/// An operation has broken when a request takes so many times the CPU that it takes on one core.
+/// An operation breaks where a request takes this many times the CPU that it takes on one core.
 pub(crate) const BROKEN: f64 = 2.0;
 
-/// The loads of queries.
+/// The loads of queries, as connections and depth.
 pub(crate) const SHALLOW: (usize, usize) = (64, 1);
 pub(crate) const DEEP: (usize, usize) = (64, 16);
-/// The load of searches.
+/// The load of searches, as connections and depth.
 pub(crate) const SEARCHES: (usize, usize) = (16, 1);
 
-/// Everything that the arithmetic stands on.
+/// The model: what was measured, and the operations that are computed from it.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
     /// Measured numbers, each with what it is.
@@ -31,16 +31,16 @@ pub(crate) struct Model {
     mailbox_bytes: f64,
 }
 
-/// What an operation takes, in µs.
+/// An operation and what it takes, in µs.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Operation {
     pub(crate) name: String,
-    /// Which measured points it speaks of: the question, the load of one core, and whether clients
-    /// know the layout.
+    /// The measured points that it predicts: their question, the load of one core, and whether
+    /// clients know the layout.
     asked: Option<(Question, (usize, usize), bool)>,
-    /// CPU a request on one core.
+    /// CPU of a request on one core.
     own: f64,
-    /// Turns a request on one core.
+    /// Turns for each request on one core.
     turns: f64,
     /// A turn's look into one more mailbox.
     look: f64,
@@ -52,29 +52,32 @@ pub(crate) struct Operation {
 enum Over {
     /// The core that has the connection does it.
     Owner,
-    /// It comes to any core, and crosses to its owner and back with two messages of so many µs.
+    /// A request comes to any core, and crosses to its owner and back with two messages, of
+    /// `message` µs each.
     Anywhere { message: f64 },
-    /// Every core is asked, each further one for so many µs.
+    /// Every core is asked. Each beyond the first costs `further` µs.
     All { further: f64 },
-    /// Every core is asked, and searches its part of the vectors.
+    /// Every core is asked, as in `All`, and searches its part of the vectors.
     Parts { further: f64, part: Part },
 }
 
 /// The search of one shard, without what is done once a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Part {
-    /// Vectors in all, when it was measured, and in all for which it is asked.
+    /// Vectors of all shards when it was measured.
     measured: f64,
+    /// Vectors of all shards for which it is computed.
     vectors: f64,
-    /// At `measured` vectors, and less by so much for each halving.
+    /// CPU of a search in `measured` vectors, in µs.
     whole: f64,
+    /// How much less a search takes in half as many vectors, in µs.
     halving: f64,
-    /// A vector of a scan.
+    /// CPU of a scan for each vector, in µs.
     scanned: f64,
 }
 
 impl Part {
-    /// One core's search when they are shared out over so many.
+    /// CPU of one core's search, in µs, when the vectors are spread over `cores` cores.
     fn of(&self, cores: f64) -> f64 {
         let vectors = self.vectors / cores;
         if vectors < MIN_INDEXED as f64 {
@@ -84,13 +87,13 @@ impl Part {
     }
 }
 
-/// A request's CPU time by what it goes for, in µs.
+/// A request's CPU time by what it is spent on, in µs.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Cost {
     pub(crate) own: f64,
     pub(crate) looks: f64,
     pub(crate) messages: f64,
-    /// Searching on further cores, beyond what one core takes for all.
+    /// Searching on all cores, beyond what one core takes for all vectors.
     pub(crate) searching: f64,
 }
 
@@ -99,7 +102,7 @@ impl Cost {
         self.own + self.looks + self.messages + self.searching
     }
 
-    /// The greatest of what grows with the cores.
+    /// The name of the greatest of the parts that grow with the cores.
     pub(crate) fn worst(&self) -> &'static str {
         let terms = [
             (self.looks, "the looks into mailboxes"),
@@ -111,7 +114,8 @@ impl Cost {
 }
 
 impl Operation {
-    /// Whether the point is one of it: under the load of one core, or under that of each core.
+    /// Whether the point is one that the operation predicts: under the load of one core, or under
+    /// that load for each core.
     pub(crate) fn is_of(&self, point: &Point) -> bool {
         let Some((question, (connections, depth), is_aware)) = self.asked else { return false };
         let shape = (point.shape.connections, point.shape.depth);
@@ -123,7 +127,7 @@ impl Operation {
     pub(crate) fn cost(&self, cores: usize) -> Cost {
         let cores = cores.max(1) as f64;
         let others = cores - 1.0;
-        // Of an operation that goes to all cores, every core takes the turns.
+        // In an operation that goes to all cores, every core takes the turns.
         let looks = |turns: f64| self.look * others * turns;
         let own = Cost { own: self.own, ..Cost::default() };
         match &self.spread {
@@ -154,19 +158,21 @@ impl Operation {
         cores as f64 * 1e6 / self.cost(cores).total()
     }
 
-    /// The number of cores at which a request takes twice the CPU that it takes on one.
+    /// The number of cores at which a request takes [`BROKEN`] times the CPU that it takes on one;
+    /// `None` if [`FAR`] cores are too few for that.
     pub(crate) fn breaks_at(&self) -> Option<usize> {
         let alone = self.cost(1).total();
         (2..=FAR).find(|cores| self.cost(*cores).total() >= BROKEN * alone)
     }
 
-    /// The number of cores with which the machine answers most: beyond it more cores answer less.
+    /// The number of cores with which the machine has the highest rate: with more cores it answers
+    /// less.
     pub(crate) fn best(&self) -> usize {
         (1..=FAR).max_by(|a, b| self.rate(*a).total_cmp(&self.rate(*b))).unwrap_or(1)
     }
 }
 
-/// Resident memory of an empty store by cores.
+/// Resident memory of an empty store, in bytes: a fixed part, and a part for each core.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Memory {
     pub(crate) fixed: f64,
@@ -174,8 +180,8 @@ pub(crate) struct Memory {
 }
 
 impl Model {
-    /// From what was measured; or what is missing. `apart` is what a request takes on one core
-    /// while the load has a CPU of its own, where a table has that.
+    /// The model from what was measured, or what is missing for it. `apart` is what a request takes
+    /// on one core while the load has a CPU of its own, if a table has that.
     pub(crate) fn of(
         scaling: &Scaling,
         apart: impl Fn(Question, (usize, usize)) -> Option<Spread>,
@@ -208,12 +214,12 @@ impl Model {
         })
     }
 
-    /// All mailboxes: one for each ordered pair of cores, with all its places.
+    /// Bytes of all mailboxes: one for each ordered pair of cores, with room for all its messages.
     pub(crate) fn mailbox_bytes(&self, cores: usize) -> f64 {
         (cores * cores) as f64 * self.mailbox_bytes
     }
 
-    /// The number of cores from which the mailboxes have more memory than everything else of an
+    /// The number of cores from which on the mailboxes take more memory than everything else in an
     /// empty store.
     pub(crate) fn mailboxes_outgrow(&self) -> Option<usize> {
         let Memory { fixed, each } = self.memory?;
@@ -249,7 +255,8 @@ fn of_one_concept(
     let (mut own, turns) = alone(point(scaling, question, 1, true, shape)?, &name, keep)?;
     if let Some(apart) = apart {
         let what = format!(
-            "{name}: the same, the load on a CPU of its own (from its table); what is counted from"
+            "{name}: CPU a request on one core, from its own table, µs \
+             (the model starts from this)"
         );
         own = keep(&what, apart);
     }
@@ -269,7 +276,7 @@ fn of_one_concept(
     };
     Ok([
         operation("clients know the layout", true, Over::Owner),
-        operation("clients don't", false, Over::Anywhere { message }),
+        operation("clients don't know the layout", false, Over::Anywhere { message }),
     ])
 }
 
@@ -284,7 +291,7 @@ fn health(
     let more = more.ok_or("health has no figures")?;
     let further = keep("health, 64 × 1: each further core, µs", more).max(0.0);
     Ok(Operation {
-        name: "health (stats asks as many), 64 × 1".into(),
+        name: "health (stats asks as many cores), 64 × 1".into(),
         asked: Some((Question::Health, SHALLOW, true)),
         own,
         turns,
@@ -293,7 +300,7 @@ fn health(
     })
 }
 
-/// What a question takes on one core: CPU and turns a request.
+/// What a request takes on one core: CPU in µs, and turns.
 fn alone(
     point: &Point,
     name: &str,
@@ -323,15 +330,15 @@ fn searches(
     let (own, turns) = alone(one, "search, 16 × 1", keep)?;
     let halving =
         difference(one, half).ok_or("the search in half of the vectors has no figures")?;
-    let halving = keep("search: less in half of the vectors, µs", halving).max(0.0);
+    let halving = keep("search: how much less half of the vectors take, µs", halving).max(0.0);
     let scanned = scan.cpu().ok_or("the scan has no figures")?;
     let each = |figure: f64| (figure - request).max(0.0) / measured;
     let scanned =
         Spread { median: each(scanned.median), low: each(scanned.low), high: each(scanned.high) };
-    let scanned = keep("search: a vector of a scan, µs", scanned);
+    let scanned = keep("search: CPU of a scan for each vector, µs", scanned);
     let part = Part { measured, vectors: measured, whole: own - request, halving, scanned };
-    // Two halves and two requests' overhead were measured as one request: what is left over is the
-    // second core's message and answer.
+    // On two cores a request searches two halves. Twice the search of a half has a request's own
+    // cost once too often. What is left over is the second core's message and answer.
     let left =
         paired(&two.rounds, &half.rounds, |two, half| two.cpu_us - 2.0 * half.cpu_us + request);
     let further = left.ok_or("search on two cores has no figures")?;
@@ -355,19 +362,22 @@ fn searches(
     ])
 }
 
-/// One point's CPU beyond another's, by the rounds that are fair in both.
+/// How much more CPU a request of one point takes than one of the other, in µs, over the rounds
+/// that are fair in both.
 fn difference(point: &Point, other: &Point) -> Option<Spread> {
     paired(&point.rounds, &other.rounds, |this, other| this.cpu_us - other.cpu_us)
 }
 
-/// CPU a message: what requests take more that come to any core, over the messages that they take.
+/// CPU of a message in µs: how much more requests take that come to any core, over the messages
+/// that they add.
 fn messages(aware: &Point, unaware: &Point) -> Option<Spread> {
     paired(&aware.rounds, &unaware.rounds, |aware, unaware| {
         (unaware.cpu_us - aware.cpu_us) / (unaware.messages - aware.messages)
     })
 }
 
-/// The slope of a turn's time in the mailboxes over the cores, and its value at one, by round.
+/// The slope of a turn's time in the mailboxes over the number of cores, and its value at one core;
+/// both in ns, over the rounds.
 fn looks(scaling: &Scaling) -> Option<(Spread, Spread)> {
     let rounds = scaling.turns.iter().map(|turning| turning.mailboxes_ns.len()).min()?;
     let lines: Vec<_> = (0..rounds)
@@ -390,7 +400,8 @@ fn memory(scaling: &Scaling) -> Option<Memory> {
     line(points).map(|(fixed, each)| Memory { fixed, each })
 }
 
-/// Start and slope of the line nearest to the points by least squares; none through fewer than two.
+/// Start and slope of the line that fits the points best by least squares; `None` for fewer than
+/// two.
 fn line(points: impl Iterator<Item = (f64, f64)> + Clone) -> Option<(f64, f64)> {
     let count = points.clone().count() as f64;
     let (x, y) =

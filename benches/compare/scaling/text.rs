@@ -9,11 +9,11 @@ use super::measured::{Point, Question, Scaling};
 use super::model::{BROKEN, FAR, Model, Operation};
 use crate::spread::Spread;
 
-/// The machines that are looked at.
+/// Cores of the machines that the model is computed for.
 const MACHINES: [usize; 3] = [8, 32, 128];
 /// Clients that know the layout and keep a connection to every core.
 const CLIENTS: f64 = 1000.0;
-/// Connections that a core takes (`Limits` of the server).
+/// The most connections that a core takes (`Limits` of the server).
 const CONNECTIONS: f64 = 100_000.0;
 
 pub(crate) fn section(record: &Record) -> String {
@@ -32,8 +32,8 @@ pub(crate) fn section(record: &Record) -> String {
     measured + &model
 }
 
-/// What the question takes on one core in its own table, where the load does not share the server's
-/// CPU.
+/// The CPU time of the question's requests on one core, from its own table. There the load does not
+/// share the server's CPU.
 fn apart(record: &Record, question: Question, shape: (usize, usize)) -> Option<Spread> {
     let (section, contender) = match question {
         Question::Query => (QUERY, SUTRA.name),
@@ -75,8 +75,8 @@ fn point_row(scaling: &Scaling, point: &Point) -> String {
     row(what.into_iter().chain(figures))
 }
 
-/// Of requests that come to any core: how much of their CPU they take more than those that come to
-/// their owners, in percent.
+/// The share of the CPU time, in percent, that requests take for arriving at any core: by so much
+/// they would take less if they came to their owners.
 fn share(scaling: &Scaling, point: &Point) -> Option<Spread> {
     if point.is_aware {
         return None;
@@ -86,8 +86,8 @@ fn share(scaling: &Scaling, point: &Point) -> Option<Spread> {
     paired(&aware.rounds, &point.rounds, |aware, point| 100.0 * (1.0 - aware.cpu_us / point.cpu_us))
 }
 
-/// The model held against every point that was measured. Half of the vectors are a constant of the
-/// model and no point of it.
+/// The model beside every point that was measured, except the search over half of the vectors,
+/// which is one of the model's constants.
 fn held(scaling: &Scaling, model: &Model) -> String {
     let held = scaling.points.iter().filter_map(|point| {
         let operation = model.operations.iter().find(|operation| operation.is_of(point))?;
@@ -117,7 +117,7 @@ fn predicted(record: &Record, model: &Model) -> String {
     if let Some(memory) = model.memory {
         let figures = format!("{:.1}; {:.1}", memory.fixed / 1e6, memory.each / 1e6);
         constants.push(row([
-            "resident, empty store: once, MB; each core, MB (a line through all)",
+            "resident memory of an empty store, MB: fixed; for each core (a fitted line)",
             &figures,
         ]));
     }
@@ -166,15 +166,11 @@ fn verdict(operation: &Operation) -> String {
     let most = match best {
         FAR => String::new(),
         _ => format!(
-            "; the machine answers most with {best} cores, {rate:.0}/s, \
-             {:.1} times what one answers",
+            "; the rate is highest with {best} cores: {rate:.0}/s, {:.1} times that of one core",
             rate / alone
         ),
     };
-    format!(
-        "{BROKEN} times the CPU of one core at {cores} cores, \
-         most of what was added by {worst}{most}."
-    )
+    format!("{BROKEN} times the CPU of one core at {cores} cores, mostly because of {worst}{most}.")
 }
 
 fn memory(record: &Record, model: &Model) -> String {

@@ -1,4 +1,4 @@
-//! One connection's calls, each answer checked.
+//! The calls of one connection, with a check of each answer.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -12,7 +12,8 @@ use crate::calls::grid_client::GridClient;
 use crate::calls::storage_client::StorageClient;
 use crate::calls::*;
 
-/// What is asked; the same data as `sutra-bench compare` gives the other contenders.
+/// The calls that can be measured. Their data is what `sutra-bench compare` gives the other
+/// contenders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Operation {
     /// Read a concept by its name
@@ -25,8 +26,9 @@ pub(crate) enum Operation {
     Heartbeat,
 }
 
-/// Concepts that are queried, and that are learned again and again.
+/// How many concepts are queried.
 pub(crate) const CONCEPTS: u64 = 10_000;
+/// How many concepts are learned, again and again.
 const LEARNED: u64 = 20_000;
 const QUERIED_CONTENT: usize = 200;
 const LEARNED_CONTENT: usize = 100;
@@ -48,13 +50,13 @@ pub(crate) struct Vectors {
     /// A file of vectors as 32-bit floats, little-endian, one after the other
     #[arg(long, requires = "dimension")]
     vectors: Option<PathBuf>,
-    /// Numbers of each
+    /// How many numbers each vector has
     #[arg(long)]
     dimension: Option<usize>,
 }
 
 impl Vectors {
-    /// Reads them, where there are any; how many.
+    /// Reads the file, if one is named. Returns how many vectors it has.
     pub(crate) fn read(&self) -> Outcome<Option<u64>> {
         let (Some(file), Some(dimension)) = (&self.vectors, self.dimension) else {
             return Ok(None);
@@ -73,7 +75,7 @@ impl Vectors {
     }
 }
 
-/// The numbers that are asked for, one after the other.
+/// The numbers of the concepts or queries that are asked for, one after the other.
 pub(crate) struct Numbers(Keys);
 
 impl Numbers {
@@ -108,8 +110,8 @@ pub(crate) fn learned(number: u64) -> LearnConceptRequest {
     concept(key_name("learned", number), LEARNED_CONTENT, embedding)
 }
 
-/// A concept that a query will ask for; where vectors were read, the one with the vector of this
-/// number.
+/// A concept to store before measuring. Queries ask for it by its number; if vectors were read, it
+/// has the vector of that number.
 pub(crate) fn filled(number: u64) -> LearnConceptRequest {
     match vectors().get(number as usize) {
         Some(vector) => concept(key_name("row", number), 0, vector.clone()),
@@ -117,7 +119,7 @@ pub(crate) fn filled(number: u64) -> LearnConceptRequest {
     }
 }
 
-/// The answer to a query.
+/// The answer to the query for the concept of this number.
 pub(crate) fn queried(number: u64) -> Outcome<QueryConceptReply> {
     Ok(QueryConceptReply {
         found: true,
@@ -178,7 +180,7 @@ pub(crate) async fn call(
     Ok(())
 }
 
-/// The ids of what is nearest to one of the queries.
+/// The ids of the concepts nearest to one of the queries.
 pub(crate) async fn search(channel: &Channel, number: u64) -> Result<Vec<String>, String> {
     let query_vector = vectors().get(number as usize).cloned().ok_or("there is no such query")?;
     let request = VectorSearchRequest { query_vector, k: K, ef_search: 0 };

@@ -1,4 +1,4 @@
-//! A new call for every answer.
+//! A closed loop: every answer is followed by a new call.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -10,7 +10,8 @@ use crate::Outcome;
 use crate::client::{Numbers, call};
 use crate::window::{Asked, Window};
 
-/// As many tasks as calls are in flight; each makes one after the other until the window ends.
+/// Runs as many tasks as calls are to be in flight. Each makes one call after the other until the
+/// window ends.
 pub(crate) async fn run(
     channels: &Rc<Vec<Channel>>,
     asked: Asked,
@@ -47,6 +48,6 @@ pub(crate) async fn run(
         let ended: Result<(), String> = done?;
         ended?;
     }
-    let measured = Rc::into_inner(measured).ok_or("all tasks have ended")?;
+    let measured = Rc::into_inner(measured).ok_or("a task has not ended")?;
     Ok(measured.into_inner())
 }

@@ -1,4 +1,4 @@
-//! A load: so many connections, so many calls in flight on each, one thread.
+//! A load from one thread: several connections, each with several calls in flight.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -32,7 +32,7 @@ pub(crate) struct Options {
     /// Calls a second that are due, whether or not earlier ones were answered
     #[arg(long)]
     rate: Option<f64>,
-    /// The CPU to make the load on
+    /// The CPU that the load runs on
     #[arg(long)]
     cpu: usize,
     /// The server's process, whose CPU time is measured
@@ -72,7 +72,7 @@ async fn measure(options: &Options) -> Outcome<Report> {
             Some(rate) => open_loop::run(&channels, asked, rate, window, &traffic).await,
         }
     };
-    // Read beside the load, when measuring begins and when it ends.
+    // CPU times and bytes are read beside the load, when measuring begins and when it ends.
     let server_cpu = ServerCpu::of_process(options.server_pid);
     let watch = tokio::task::spawn_local(watch(window, Arc::clone(&traffic), server_cpu));
     let counted = load.await?;
@@ -90,8 +90,8 @@ async fn measure(options: &Options) -> Outcome<Report> {
     Ok(Report::of(&operation, &plan, &[measured]))
 }
 
-/// What is read beside the load: CPU times and bytes. Answers are counted by the window itself,
-/// which this sees begin and end a little late.
+/// Reads CPU times and bytes at the beginning and the end of the window, a little late. The loops
+/// count answers by the exact times.
 async fn watch(
     window: Window,
     traffic: Arc<Traffic>,

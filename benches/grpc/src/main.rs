@@ -1,8 +1,8 @@
-//! The gRPC contender: a tonic server and client with the calls that are measured, as
-//! its users would run it.
+//! The gRPC contender: a tonic server and client with the calls that are measured, as its users
+//! would run it.
 //!
-//! A program of its own, so that its libraries stay out of everything else: `sutra-bench compare`
-//! starts it and reads the JSON that it prints.
+//! It is a program of its own, so that its libraries stay out of everything else. The program
+//! `sutra-bench` starts it and reads the JSON that it prints.
 
 #![allow(clippy::print_stdout, reason = "what it prints is its result")]
 
@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-// As the server that it is compared with.
+// The allocator of the server that it is compared with.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -44,11 +44,11 @@ enum Command {
     },
     /// Learns the concepts that the load will query
     Fill(once::Options),
-    /// Prints the ids of what is nearest to each query
+    /// Prints the ids of the concepts nearest to each query
     Search(once::Options),
     /// Puts a load on the server and prints its report
     Load(load::Options),
-    /// Opens connections, uses each once, and prints what they cost the server
+    /// Opens connections, uses each once, and prints the server's memory for each
     Idle(once::Options),
     /// Prints how long it takes from a new connection to the first answer
     Connect(once::Options),
@@ -75,7 +75,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Keeps this thread, and those that it will start, on a CPU.
+/// Pins this thread, and those that it will start, to a CPU.
 fn pin(id: usize) -> Outcome {
     if core_affinity::set_for_current(core_affinity::CoreId { id }) {
         return Ok(());

@@ -1,5 +1,5 @@
-//! What is done once: filling the store, searches that are judged, opening connections that stay
-//! idle, and the first answer on a new connection.
+//! Tasks that run once: filling the store, searches whose recall is counted, opening connections
+//! that stay idle, and the first answer on a new connection.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,7 +13,8 @@ use crate::Outcome;
 use crate::client::{CONCEPTS, Operation, Vectors, call, filled, learn, search};
 use crate::transport::connect;
 
-/// The first connections, which are not counted: with them come things that all share.
+/// How many connections come first and are not counted: they bring memory that all connections
+/// share.
 const FIRST: usize = 100;
 /// Concepts that are learned at a time.
 const AT_ONCE: u64 = 64;
@@ -25,7 +26,7 @@ pub(crate) struct Options {
     /// What is learned or searched for
     #[command(flatten)]
     vectors: Vectors,
-    /// Connections that stay idle, more than the 100 that are not counted
+    /// Connections to open; the first 100 are not counted
     #[arg(long, default_value_t = 10_000)]
     connections: usize,
     /// The server's process, whose memory is measured
@@ -33,7 +34,7 @@ pub(crate) struct Options {
     server_pid: u32,
 }
 
-/// Does one of the things below, and prints what it found as JSON.
+/// Runs one of the tasks below, and prints its result as JSON.
 pub(crate) fn run(
     options: &Options,
     what: impl AsyncFnOnce(&Options) -> Outcome<Value>,
@@ -43,7 +44,7 @@ pub(crate) fn run(
     Ok(())
 }
 
-/// How many it has learned.
+/// Fills the store. Returns how many concepts it has learned.
 pub(crate) async fn fill(options: &Options) -> Outcome<Value> {
     let count = options.vectors.read()?.unwrap_or(CONCEPTS);
     let channel = connect(options.address, &Arc::default()).await?;
@@ -60,7 +61,7 @@ pub(crate) async fn fill(options: &Options) -> Outcome<Value> {
     Ok(json!(count))
 }
 
-/// The ids of what is nearest to each query.
+/// The ids of the concepts nearest to each query.
 pub(crate) async fn search_each(options: &Options) -> Outcome<Value> {
     let count = options.vectors.read()?.ok_or("searches need --vectors to ask for")?;
     let channel = connect(options.address, &Arc::default()).await?;
@@ -71,7 +72,7 @@ pub(crate) async fn search_each(options: &Options) -> Outcome<Value> {
     Ok(json!(found))
 }
 
-/// The server's bytes for each idle connection.
+/// Resident memory of the server for each idle connection, in bytes.
 pub(crate) async fn idle(options: &Options) -> Outcome<Value> {
     let (mut open, mut before) = (Vec::with_capacity(options.connections), 0);
     for number in 0..options.connections {
@@ -96,7 +97,9 @@ pub(crate) async fn first_answer(options: &Options) -> Outcome<Value> {
 
 fn resident(pid: u32) -> Outcome<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line =
-        status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("VmRSS in status")?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .ok_or("/proc/PID/status has no VmRSS")?;
     Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? * 1024)
 }

@@ -1,5 +1,5 @@
-//! Calls at fixed times, whatever became of earlier ones; latencies count from the time at which a
-//! call was due.
+//! Calls at fixed times, whether or not earlier ones were answered. Latencies count from the time
+//! at which a call was due.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -18,7 +18,7 @@ struct Shared {
     measured: Measured,
     /// Calls in flight, by connection.
     in_flight: Vec<usize>,
-    /// Calls that have been answered.
+    /// Calls that have ended, with an answer or an error.
     ended: u64,
     failed: Option<String>,
 }
@@ -33,8 +33,8 @@ struct Calls<'a> {
     shared: Rc<RefCell<Shared>>,
 }
 
-/// Looks again and again what is due, and lets the runtime have its turn in between: it never
-/// sleeps, as a timer's wake-up would be measured.
+/// Checks again and again what is due, and lets the runtime work in between. It never sleeps: a
+/// timer's wake-up would be measured as latency.
 pub(crate) async fn run(
     channels: &Rc<Vec<Channel>>,
     asked: Asked,
@@ -51,7 +51,8 @@ pub(crate) async fn run(
             break;
         }
         if now >= window.since {
-            // What the warm-up left unsent would be answered while measuring and not count.
+            // What was due in the warm-up and not sent would be answered while measuring, and would
+            // not count.
             calls.pacing.pass_over(window.nanoseconds().start);
         }
         let before = (calls.ended(), traffic.bytes());

@@ -1,4 +1,4 @@
-//! How long protobuf takes for the messages that are compared.
+//! Measures how long protobuf takes for the messages that are compared.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

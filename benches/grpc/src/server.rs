@@ -26,7 +26,7 @@ struct Served(Arc<Store>);
 
 type Answer<T> = Result<Response<T>, Status>;
 
-/// Serves until it is killed, with one worker thread, as tokio starts on one CPU.
+/// Serves until the process is killed, with one worker thread, as tokio starts on one CPU.
 pub(crate) fn serve(cpu: usize) -> Outcome {
     pin(cpu)?;
     let runtime =

@@ -23,7 +23,7 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    /// Bytes that were sent and received so far.
+    /// Bytes that were sent and that were received so far.
     pub(crate) fn bytes(&self) -> (u64, u64) {
         (self.sent.load(Ordering::Relaxed), self.received.load(Ordering::Relaxed))
     }
@@ -34,10 +34,10 @@ struct Counted {
     traffic: Arc<Traffic>,
 }
 
-/// One HTTP/2 connection of its own, standing.
+/// Opens an HTTP/2 connection, and returns when it stands.
 pub(crate) async fn connect(address: SocketAddr, traffic: &Arc<Traffic>) -> Outcome<Channel> {
     let traffic = Arc::clone(traffic);
-    // A channel connects again by itself; here a lost connection must be seen.
+    // A channel reconnects by itself. Here a lost connection must be an error.
     let is_first = Cell::new(true);
     let connector = tower::service_fn(move |_: Uri| {
         let (traffic, is_first) = (Arc::clone(&traffic), is_first.replace(false));

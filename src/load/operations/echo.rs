@@ -12,8 +12,8 @@ pub struct Echo {
 }
 
 impl Echo {
-    /// Requests of so many bytes, at least 8, and replies of so many, that begin with the request's
-    /// first 8 bytes. Where both sizes are the same the whole request must come back.
+    /// Requests of `request` bytes and replies of `reply` bytes, each at least 8. A reply begins
+    /// with the request's first 8 bytes. If both sizes are equal, the whole request must come back.
     pub fn new(request: usize, reply: usize) -> Self {
         Self { request: (0..request.max(8)).map(|at| at as u8).collect(), reply: reply.max(8) }
     }

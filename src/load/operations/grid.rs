@@ -1,4 +1,4 @@
-//! A grid's agents, as far as its master sees them: they register, and say that they are there.
+//! A grid's agents, as its master sees them: they register, and send heartbeats.
 
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
@@ -12,14 +12,14 @@ use sutra_wire::{Checked, FrameBuffer, Header, Opcode, encode_archive};
 use crate::workload::{expect_bare_ok, expect_ok};
 use crate::{Reply, Routes, Workload};
 
-/// What an agent of this number is called: as long as the old documentation's `agent-001`, and
-/// longer from the ten thousandth on.
+/// The name of the agent with this number: as long as the old documentation's `agent-001`, and
+/// longer from number 1,000 on.
 fn name(number: u64, into: &mut String) {
     into.clear();
     write!(into, "agent-{number:03}").expect("writing to a string can't fail");
 }
 
-/// So many agents register, each once.
+/// Registers agents, each once.
 #[derive(Debug)]
 pub struct RegisterAgents {
     next: u64,
@@ -27,11 +27,12 @@ pub struct RegisterAgents {
     registration: AgentRegistration,
 }
 
-/// The old grid's error, which any agent answers that is asked for a node that it does not have:
-/// the master asks agents back where they say that they are.
+/// The old grid's error for a node that an agent does not have. The master asks a new agent back at
+/// its endpoint, and any agent may answer it with this.
 const NO_SUCH_NODE: &[u8] = b"\0\0\0\x10\x08\0\0\0\x04\0\0\0\0\0\0\0none";
 
-/// Answers a master that asks, until the process ends; returns where.
+/// Answers every question of a master until the process ends. Returns the address at which it
+/// answers.
 fn answering() -> io::Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
@@ -43,7 +44,7 @@ fn answering() -> io::Result<String> {
                 message.resize(u32::from_be_bytes(length).min(1 << 16) as usize, 0);
                 stream.read_exact(&mut message)
             });
-            // One that asks no more is as good as one that was answered.
+            // A master that hangs up needs no answer.
             let _ = read.and_then(|()| stream.write_all(NO_SUCH_NODE));
         }
     });
@@ -54,7 +55,7 @@ impl RegisterAgents {
     /// Agents numbered from 0, for which this process answers.
     ///
     /// # Errors
-    /// The system gives no port to answer at.
+    /// The system gives no port to answer on.
     pub fn new(count: u64) -> io::Result<Self> {
         let registration = AgentRegistration {
             hostname: "bench".into(),
@@ -94,26 +95,27 @@ impl Workload for RegisterAgents {
     }
 }
 
-/// Their heartbeats, one agent after the other; and once of each, when the master asks for it, that
-/// it has no nodes.
+/// Sends heartbeats of registered agents, one agent after the other. When the master asks an agent
+/// for a report, the agent reports that it has no nodes.
 #[derive(Debug)]
 pub struct AgentHeartbeats {
-    /// Heartbeats sent: the agent of each is the remainder by `count`.
+    /// Heartbeats sent so far. A heartbeat's number modulo `count` is its agent.
     sent: u64,
     count: u64,
     heartbeat: AgentHeartbeat,
-    /// Agents that the master has asked for a report.
+    /// Agents that the master has asked for a report, and that have not sent it.
     asked: Vec<u64>,
     reports: u64,
 }
 
-/// What stands for a report where a heartbeat has its number.
+/// The tag of a report. The tag of a heartbeat is its number.
 const REPORT: u64 = u64::MAX;
-/// Reports of an agent that a master may ask for: as many as heartbeats of it are under way.
+/// The most reports, on average for each agent, that a master may ask for. It may ask in the answer
+/// to every heartbeat that is in flight when it first asks.
 const REPORTS_EACH: u64 = 64;
 
 impl AgentHeartbeats {
-    /// Of agents that [`RegisterAgents`] has registered.
+    /// Heartbeats of `count` agents that [`RegisterAgents`] has registered.
     pub fn new(count: u64) -> Self {
         let heartbeat = AgentHeartbeat::default();
         Self { sent: 0, count: count.max(1), heartbeat, asked: Vec::new(), reports: 0 }
@@ -161,7 +163,7 @@ impl Workload for AgentHeartbeats {
             self.reports += 1;
         }
         if self.reports > self.count * REPORTS_EACH {
-            Err("the master forgets what is reported".into())
+            Err("the master asks again for what was reported".into())
         } else {
             Ok(())
         }

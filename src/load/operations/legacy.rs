@@ -7,12 +7,12 @@ use sutra_wire::{ConceptId, FrameBuffer};
 use super::{tag, text};
 use crate::{Framing, Keys, Recall, Reply, Routes, Workload};
 
-/// How an old client spells its requests.
+/// How an old client encodes its requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spelling {
-    /// As the Python clients do.
+    /// MessagePack, as the Python clients do.
     Msgpack,
-    /// As some Rust clients do.
+    /// bincode, as some Rust clients do.
     Bincode,
 }
 
@@ -25,7 +25,7 @@ pub struct LegacyQuery {
 }
 
 impl LegacyQuery {
-    /// Concepts of `keys`, asked for by name.
+    /// Queries concepts of `keys` by name.
     pub fn new(keys: Keys, spelling: Spelling) -> Self {
         Self { keys, spelling, name: String::new() }
     }
@@ -56,7 +56,7 @@ impl Workload for LegacyQuery {
         Some(tag(&id.0))
     }
 
-    /// Compares the id where it stands in the reply.
+    /// Compares the id at its place in the reply, without decoding the rest.
     fn check(&mut self, asked: u64, reply: &Reply<'_>) -> Result<(), String> {
         let at = match self.spelling {
             Spelling::Msgpack => {
@@ -79,13 +79,15 @@ impl Workload for LegacyQuery {
 pub struct LegacyLearn {
     keys: Keys,
     name: String,
-    /// Everything behind the name: it is the same for all, but where each has a vector of its own.
+    /// Everything behind the name. It is the same for all concepts, unless each has an embedding of
+    /// its own.
     rest: Vec<u8>,
     embeddings: Arc<Vec<Vec<f32>>>,
 }
 
 impl LegacyLearn {
-    /// Concepts of `keys` with so many bytes of content and numbers in the embedding.
+    /// Writes concepts of `keys` with `content_bytes` bytes of content and `dimension` numbers in
+    /// the embedding.
     pub fn new(keys: Keys, content_bytes: usize, dimension: usize) -> Self {
         let embedding: Vec<f32> = (0..dimension).map(|at| at as f32 / dimension as f32).collect();
         let mut rest = Vec::new();
@@ -93,7 +95,7 @@ impl LegacyLearn {
         Self { keys, name: String::new(), rest, embeddings: Arc::default() }
     }
 
-    /// The concept of each number gets the embedding in its row, and no content.
+    /// Writes concepts without content, each with the embedding in the row of its number.
     pub fn with_embeddings(keys: Keys, embeddings: Arc<Vec<Vec<f32>>>) -> Self {
         Self { keys, name: String::new(), rest: Vec::new(), embeddings }
     }
@@ -170,7 +172,7 @@ pub struct LegacySearch {
 }
 
 impl LegacySearch {
-    /// Asks for the `k` (below 16) nearest of each query; every answer is counted in `recall`.
+    /// Asks for the `k` (below 16) nearest to each query. Counts every answer in `recall`.
     pub fn new(queries: &[Vec<f32>], k: u8, recall: Arc<Recall>) -> Self {
         let spell = |query: &Vec<f32>| {
             let mut message = b"\x81\xacVectorSearch\x83\xacquery_vector".to_vec();
@@ -217,8 +219,8 @@ impl Workload for LegacySearch {
     }
 }
 
-/// The ids in `{"results": [[id, similarity], …]}`, or in the same with the values alone; at most
-/// 15 of them.
+/// The ids in `{"results": [[id, similarity], …]}`, or in the same without field names. There are
+/// at most 15.
 fn search_hits(bytes: &[u8]) -> Option<Vec<ConceptId>> {
     let results = bytes.strip_prefix(b"\x81\xa7results").or_else(|| bytes.strip_prefix(b"\x91"))?;
     let (count, mut rest) = results.split_first()?;
@@ -232,7 +234,7 @@ fn search_hits(bytes: &[u8]) -> Option<Vec<ConceptId>> {
     Some(found)
 }
 
-/// The smallest exchange with the old storage server.
+/// A health check, the smallest exchange with the old storage server.
 #[derive(Debug)]
 pub struct LegacyHealth;
 
@@ -257,20 +259,20 @@ impl Workload for LegacyHealth {
     }
 }
 
-/// An agent's heartbeat to the old grid master, in bincode: 37 bytes, answered by 17, the length of
-/// each among them.
+/// An agent's heartbeat to the old grid master, in bincode. It has 37 bytes and the answer has 17,
+/// each with its length.
 #[derive(Debug)]
 pub struct GridHeartbeat {
     is_registering: bool,
 }
 
 impl GridHeartbeat {
-    /// Heartbeats of an agent that a master either knows or takes in.
+    /// Heartbeats of an agent that the master knows, or accepts although it does not know it.
     pub fn new() -> Self {
         Self { is_registering: false }
     }
 
-    /// The registration of that agent, instead.
+    /// The registration of that agent.
     pub fn registering() -> Self {
         Self { is_registering: true }
     }
@@ -282,10 +284,11 @@ impl Default for GridHeartbeat {
     }
 }
 
-/// As long as the old documentation's `agent-001`; no agent that registers natively has it.
+/// The agent's name: as long as the old documentation's `agent-001`. No agent that registers
+/// natively has it.
 const AGENT: &[u8; 9] = b"agent-old";
 
-/// When every heartbeat says it was sent, in seconds since 1970: nobody checks.
+/// The time that every heartbeat names, in seconds since 1970. Nobody checks it.
 const SENT: u64 = 1_230_000_000;
 
 impl Workload for GridHeartbeat {

@@ -19,12 +19,13 @@ use crate::{Keys, Recall, Reply, Routes, Workload};
 pub struct Learn {
     keys: Keys,
     record: ConceptRecord,
-    /// Where each has its own: by number.
+    /// Embeddings by the concept's number; empty if all have the record's.
     embeddings: Arc<Vec<Vec<f32>>>,
 }
 
 impl Learn {
-    /// Concepts of `keys` with so many bytes of content and numbers in the embedding.
+    /// Writes concepts of `keys` with `content_bytes` bytes of content and `dimension` numbers in
+    /// the embedding.
     pub fn new(namespace: &str, keys: Keys, content_bytes: usize, dimension: usize) -> Self {
         let record = ConceptRecord {
             namespace: namespace.into(),
@@ -37,13 +38,13 @@ impl Learn {
         Self { keys, record, embeddings: Arc::default() }
     }
 
-    /// The concept of each number gets the embedding in its row, and no content.
+    /// Writes concepts without content, each with the embedding in the row of its number.
     pub fn with_embeddings(namespace: &str, keys: Keys, embeddings: Arc<Vec<Vec<f32>>>) -> Self {
         Self { embeddings, ..Self::new(namespace, keys, 0, 0) }
     }
 
-    /// Bytes of the archive that each of its concepts is stored as: what a query hit's payload must
-    /// have.
+    /// Bytes of the archive that each of its concepts is stored as, which is the payload of a query
+    /// that finds it.
     pub fn archived_bytes(&mut self) -> usize {
         self.name_record(ConceptId::default(), 0);
         let mut out = FrameBuffer::new();
@@ -100,8 +101,8 @@ pub struct Query {
 }
 
 impl Query {
-    /// Concepts of `keys`; `payload_bytes` is the length of every one's archive where it is known
-    /// ([`Learn::archived_bytes`]).
+    /// Reads concepts of `keys`. `payload_bytes` is the length of each one's archive, if it is
+    /// known ([`Learn::archived_bytes`]).
     pub fn new(namespace: &str, keys: Keys, payload_bytes: Option<usize>) -> Self {
         Self { keys, key: ConceptKey { id: [0; 16], namespace: namespace.into() }, payload_bytes }
     }
@@ -123,8 +124,8 @@ impl Workload for Query {
         Some(tag(&id.0))
     }
 
-    /// Compares length and id where they stand in the archive: the full validation is the client
-    /// library's, and would make the load heavier than the server.
+    /// Compares length and id in the archive. A full validation, as the client library makes it,
+    /// would make the load heavier than the server.
     fn check(&mut self, asked: u64, reply: &Reply<'_>) -> Result<(), String> {
         expect_ok(reply)?;
         let length = reply.payload.len();
@@ -142,14 +143,16 @@ impl Workload for Query {
     }
 }
 
-/// Writes associations: concept i of the space to concepts i + 1, i + 2 … of it, wrapping round.
+/// Writes associations: from concept i of the space to concepts i + 1, i + 2 …, wrapping round at
+/// its end.
 #[derive(Debug)]
 pub struct Associate {
     keys: Keys,
     record: AssociationRecord,
     concepts: u64,
     each: u64,
-    /// How far the lane's current source has got.
+    /// For each lane: the concept that associations start from, its number, and how many of them
+    /// are written.
     done: Vec<(ConceptId, u64, u64)>,
 }
 
@@ -204,8 +207,8 @@ pub struct Neighbors {
 }
 
 impl Neighbors {
-    /// Neighbours of the concepts of `keys`, in both directions; `expected` is how many each has,
-    /// where that is known.
+    /// Asks for the neighbours of the concepts of `keys`, in both directions. `expected` is how
+    /// many each has, if that is known.
     pub fn new(namespace: &str, keys: Keys, expected: Option<usize>) -> Self {
         let request =
             NeighborsRequest { namespace: namespace.into(), ..NeighborsRequest::default() };
@@ -252,7 +255,7 @@ pub struct Search {
 }
 
 impl Search {
-    /// Asks for the `k` nearest of each query, at the index width `ef_search` (0 for the server's
+    /// Asks for the `k` nearest to each query, with the index width `ef_search` (0 for the server's
     /// own).
     pub fn new(namespace: &str, queries: &[Vec<f32>], k: u32, ef_search: u32) -> Self {
         let request = |vector: &Vec<f32>| SearchRequest {
@@ -265,13 +268,13 @@ impl Search {
         Self { requests: queries.iter().map(request).collect(), next: 0, recall: None }
     }
 
-    /// Every answer is counted there.
+    /// Counts every answer in `recall`.
     #[must_use]
     pub fn judged_by(self, recall: Arc<Recall>) -> Self {
         Self { recall: Some(recall), ..self }
     }
 
-    /// All vectors are looked at, without the index.
+    /// Makes the searches exact: the server looks at all vectors, without the index.
     #[must_use]
     pub fn exact(mut self) -> Self {
         self.requests.iter_mut().for_each(|request| request.exact = true);

@@ -1,6 +1,7 @@
-//! Stores of bytes: values of a fixed length under the names of concepts, in Redis's protocol (RESP
-//! 2) or in memcached's meta protocol, which it has since 1.6. memcached answers pipelined gets of
-//! its text protocol with a system call each, and its meta gets all with one.
+//! Stores of bytes. Values of a fixed length have the names of concepts as keys. They are asked for
+//! in Redis's protocol (RESP 2), or in memcached's meta protocol, which it has since 1.6. For
+//! pipelined gets of its text protocol memcached makes a system call each; pipelined meta gets it
+//! answers with one.
 
 use sutra_wire::FrameBuffer;
 
@@ -17,13 +18,13 @@ pub enum ValueStore {
 }
 
 impl ValueStore {
-    /// Reads values of so many bytes under `keys`, as [`ValueStore::set`] has put them there.
+    /// Reads values of `value_bytes` bytes under `keys`, as [`ValueStore::set`] has written them.
     pub fn get(self, keys: Keys, value_bytes: usize) -> ValueGet {
         ValueGet { store: self, keys, value_bytes, name: String::new() }
     }
 
-    /// Writes values of so many bytes under `keys`. Each begins with its key, so that a mixed-up
-    /// reply is found.
+    /// Writes values of `value_bytes` bytes under `keys`. Each begins with its key, so that a reply
+    /// to another request is found.
     pub fn set(self, keys: Keys, value_bytes: usize) -> ValueSet {
         ValueSet { store: self, keys, value: text(value_bytes), name: String::new() }
     }
@@ -35,7 +36,8 @@ impl ValueStore {
         }
     }
 
-    /// Whether the reply names the key that was asked for, as memcached's `k` has it do.
+    /// Fails unless the reply names the key that was asked for. memcached's replies do so for the
+    /// flag `k`; Redis's never name one.
     fn check_key(self, reply: &Reply<'_>, name: &str) -> Result<(), String> {
         match reply.key {
             _ if self == ValueStore::Redis => Ok(()),
@@ -141,7 +143,7 @@ impl Workload for ValueSet {
     }
 }
 
-/// The smallest exchange with Redis.
+/// PING, the smallest exchange with Redis.
 #[derive(Debug)]
 pub struct RedisPing;
 

@@ -1,4 +1,4 @@
-//! Requests at fixed times, whatever became of earlier ones.
+//! Sends requests at fixed times, whether or not earlier ones were answered.
 
 use std::time::Duration;
 
@@ -36,9 +36,9 @@ impl<W: Workload> Run<'_, W> {
         self.in_flight == 0 && self.tally.is_draining()
     }
 
-    /// Sends the requests that are due, to the connections in turn that have room; those of one
-    /// connection together, so that a load which has fallen behind does not pay a system call for
-    /// each. Whether there was any.
+    /// Sends the requests that are due, spread in turn over the connections that have room. All of
+    /// one connection go out in one send, so that a load that has fallen behind does not pay a
+    /// system call for each. Returns whether there was any.
     fn write_due(&mut self) -> Result<bool, LoadError> {
         let mut any = false;
         let count = self.sockets.count();
@@ -67,7 +67,7 @@ impl<W: Workload> Run<'_, W> {
         }
         if any {
             for at in 0..count {
-                // One that takes nothing now is sent to when epoll reports that it does.
+                // A full socket is sent to when epoll reports that it has room.
                 if !self.sockets.at(at).is_watched_for_room {
                     self.flush(at)?;
                 }
@@ -76,7 +76,8 @@ impl<W: Workload> Run<'_, W> {
         Ok(any)
     }
 
-    /// Takes what has arrived on any connection, without sleeping. Whether there was anything.
+    /// Handles what has arrived on any connection, without sleeping. Returns whether there was
+    /// anything.
     fn poll(&mut self) -> Result<bool, LoadError> {
         if self.sockets.are_many() {
             return self.take_ready(Duration::ZERO);
@@ -101,7 +102,7 @@ mod tests {
         let address = listener.local_addr().expect("bound");
         let plan = Plan { connections: 2, depth: 64, rate: Some(20_000.0), ..Plan::new(address) };
         let mut run = Run::open(&plan, (0, 1), Echo::new(64, 64), None, &mut 1).expect("opened");
-        // Sockets that keep what was sent apart, as TCP does not.
+        // Sockets that keep separate sends apart, which TCP does not.
         let mut far = Vec::new();
         for at in 0..2 {
             let pair =

@@ -1,4 +1,5 @@
-//! The connections of one thread: opened, watched, and their failures as errors that name them.
+//! The connections of one thread: opening and watching them, and their failures as errors that name
+//! them.
 
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -13,26 +14,26 @@ use crate::connection::Connection;
 use crate::handshake::{connect, greet};
 use crate::{Framing, LoadError, Plan, Routes};
 
-/// Connections that one wake-up of epoll reports at most; the others follow with the next.
+/// The most connections that one wake-up of epoll reports; the others follow with the next.
 const EVENTS: usize = 256;
-/// How long a sleeping thread goes without looking whether the run is to stop.
+/// How often a sleeping thread checks whether the run is to stop.
 pub(super) const LOOK: Duration = Duration::from_millis(100);
 
-/// Connections that are ready, by their places, and for what.
+/// Connections that are ready, by their places, and what each is ready for.
 pub(super) type Ready = Vec<(usize, EventFlags)>;
 
 /// One connection, or several that epoll watches.
 pub(super) struct Sockets {
     connections: Vec<Connection>,
     epoll: Option<OwnedFd>,
-    /// Kept to be filled again.
+    /// The list that [`Sockets::wait`] fills, kept between calls.
     ready: Ready,
     timeout: Duration,
 }
 
 impl Sockets {
-    /// Opens the thread's connections and says Hello on each, asking for the cores in turn. `cores`
-    /// is how many the server has, as far as is known.
+    /// Opens the thread's connections and exchanges Hello on each, asking for the cores in turn.
+    /// `cores` is how many the server has, as far as is known; each Hello corrects it.
     pub(super) fn open(
         plan: &Plan,
         (thread, threads): (usize, usize),
@@ -107,12 +108,12 @@ impl Sockets {
         self.connections.iter().all(|connection| connection.exhausted)
     }
 
-    /// One that has requests in flight.
+    /// The place of a connection that has requests in flight.
     pub(super) fn waiting(&self) -> usize {
         self.connections.iter().position(|connection| connection.in_flight() > 0).unwrap_or(0)
     }
 
-    /// Waits for so long until any of many connections is ready. The list goes back with
+    /// Waits at most `patience` until any of several connections is ready. The list goes back with
     /// [`Sockets::give_back`].
     pub(super) fn wait(&mut self, patience: Duration) -> Result<Ready, LoadError> {
         let mut ready = std::mem::take(&mut self.ready);
@@ -141,7 +142,7 @@ impl Sockets {
         self.ready = ready;
     }
 
-    /// Waits for so long until the only connection has something, or takes more.
+    /// Waits at most `patience` until the only connection has bytes, or room for more.
     pub(super) fn poll_only(&self, patience: Duration) -> Result<bool, LoadError> {
         let interest = PollFlags::IN | PollFlags::OUT;
         let mut sockets = [PollFd::new(&self.connections[0].stream, interest)];
@@ -152,7 +153,7 @@ impl Sockets {
         }
     }
 
-    /// Receives what is there on a connection. `None` where nothing is.
+    /// Receives what is there on a connection; `None` if nothing is.
     pub(super) fn receive(
         &self,
         at: usize,
@@ -166,7 +167,7 @@ impl Sockets {
         }
     }
 
-    /// Sends what is written, as far as the socket takes it. Says how many bytes.
+    /// Sends what is written, as far as the socket takes it. Returns how many bytes.
     pub(super) fn flush(&mut self, at: usize, now: u64) -> Result<usize, Failed> {
         let connection = &mut self.connections[at];
         connection.stamp(now);
@@ -213,7 +214,7 @@ impl Sockets {
 pub(super) enum Failed {
     /// The server has closed it.
     Closed,
-    /// The server has sent nothing for as long as the run waits.
+    /// The server has sent nothing for the plan's timeout.
     Silent,
     /// Anything else.
     Load(LoadError),

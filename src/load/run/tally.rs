@@ -1,4 +1,4 @@
-//! What a thread measures, and when: it warms up, measures, and takes the last answers.
+//! What a thread counts in each phase: it warms up, measures, and takes the last answers.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ pub(super) type Nanoseconds = u64;
 
 /// How long a run that is told to stop waits for the answers that are under way.
 const LAST_ANSWERS: Nanoseconds = 1_000_000_000;
-/// A time without answers that is called a stall.
+/// A time without answers from which on it is called a stall.
 const STALL: Nanoseconds = 1_000_000_000;
 
 #[derive(Clone, Copy, Debug)]
@@ -24,8 +24,8 @@ enum Phase {
         since: Nanoseconds,
         until: Nanoseconds,
     },
-    /// Nothing more is sent. An open loop's last latencies still count: what was due while
-    /// measuring.
+    /// Nothing more is sent. In an open loop the last latencies still count: those of requests that
+    /// were due while measuring.
     Draining {
         since: Nanoseconds,
         ended: Nanoseconds,
@@ -36,17 +36,17 @@ enum Phase {
 pub(super) struct Tally {
     phase: Phase,
     measured: Measured,
-    /// Read when measuring begins and when it ends.
+    /// Where the server's CPU time is read when measuring begins and when it ends.
     cpu: Option<ServerCpu>,
     /// The thread's own CPU time when measuring began, in seconds.
     cpu_before: f64,
     is_open_loop: bool,
-    /// When anything came last.
+    /// When bytes were last received.
     heard: Nanoseconds,
 }
 
 impl Tally {
-    /// Nothing is measured before [`Tally::begin`].
+    /// Starts in the warm-up: nothing is measured before [`Tally::begin`].
     pub(super) fn new(cpu: Option<ServerCpu>, is_open_loop: bool) -> Self {
         let phase = Phase::WarmUp { until: Nanoseconds::MAX };
         Self { phase, measured: Measured::new(), cpu, cpu_before: 0.0, is_open_loop, heard: 0 }
@@ -71,7 +71,7 @@ impl Tally {
         self.phase = Phase::Measuring { since, until };
     }
 
-    /// Measuring ends now. What was due and never sent counts with what it has waited.
+    /// Ends measuring. What was due and never sent counts with the time that it has waited.
     pub(super) fn end(
         &mut self,
         ended: Nanoseconds,
@@ -103,7 +103,7 @@ impl Tally {
         matches!(self.phase, Phase::Draining { .. })
     }
 
-    /// Whether the phase has lasted as long as it was to last.
+    /// Whether the present phase has reached its end.
     pub(super) fn is_over(&self, now: Nanoseconds) -> bool {
         match self.phase {
             Phase::WarmUp { until } | Phase::Measuring { until, .. } => now >= until,
@@ -119,7 +119,7 @@ impl Tally {
         )
     }
 
-    /// The thread polled in vain between these times. It counts while measuring.
+    /// Counts a time in which the thread polled without result, if it is measuring.
     pub(super) fn polled(&mut self, began: Nanoseconds, ended: Nanoseconds) {
         if self.is_measuring() {
             self.measured.polled += ended.saturating_sub(began) as f64 / 1e9;
@@ -152,7 +152,7 @@ impl Tally {
         self.measured.last_refusal = Some(words);
     }
 
-    /// A request was answered that was sent, or due, at `sent`.
+    /// Counts the answer to a request that was sent, or in an open loop due, at `sent`.
     pub(super) fn answered(&mut self, sent: Nanoseconds, now: Nanoseconds) {
         let window = self.window();
         if self.is_open_loop {
@@ -182,7 +182,7 @@ impl Tally {
         self.measured.last_refusal.clone()
     }
 
-    /// What was measured, with so many requests that nobody answered.
+    /// What was measured; `unanswered` requests were in flight at the end.
     pub(super) fn finish(self, unanswered: usize) -> Measured {
         Measured { unanswered: unanswered as u64, ..self.measured }
     }
@@ -216,8 +216,7 @@ fn thread_cpu() -> f64 {
 mod tests {
     use super::*;
 
-    /// What is counted when replies come at these times, in ms, of which measuring begins at the
-    /// first.
+    /// What is counted when replies come at these times, in ms. Measuring begins with the first.
     fn heard_at(times: [u64; 4], is_open_loop: bool) -> Measured {
         let mut tally = Tally::new(None, is_open_loop);
         tally.received(64, times[0] * 1_000_000);
