@@ -195,7 +195,9 @@ fn measure(options: &Options) -> Outcome<Record> {
                 record.problems.extend(problems);
             }
             Err(error) => {
-                record.problems.push(format!("Vector search FAILED, so it has no figures: {error}"))
+                record
+                    .problems
+                    .push(format!("Vector search FAILED, so it has no figures: {error}"));
             }
         }
     }

@@ -81,9 +81,9 @@ impl Vectors {
         let (mut rows, mut queries) = (Vec::new(), Vec::new());
         for (at, row) in all.into_iter().enumerate() {
             if at % every == 0 && queries.len() < HELD_OUT {
-                queries.push(row)
+                queries.push(row);
             } else {
-                rows.push(row)
+                rows.push(row);
             }
         }
         let scan = Scan::new(&rows);

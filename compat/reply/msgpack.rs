@@ -124,7 +124,7 @@ pub(crate) fn write(answer: Answer<'_>, maps: bool, out: &mut Vec<u8>) {
     match answer {
         Answer::LearnConceptOk { sequence } => out.sequence("LearnConceptOk", sequence, maps),
         Answer::LearnAssociationOk { sequence } => {
-            out.sequence("LearnAssociationOk", sequence, maps)
+            out.sequence("LearnAssociationOk", sequence, maps);
         }
         Answer::QueryConceptOk(concept) => out.concept(concept),
         Answer::FindPathOk(path) => {

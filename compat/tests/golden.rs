@@ -209,7 +209,7 @@ fn a_client_that_sends_a_type_gets_maps_everywhere() {
         let mut tagged = serde_json::Map::new();
         match &json {
             serde_json::Value::String(name) => {
-                drop(tagged.insert("type".into(), name.clone().into()))
+                drop(tagged.insert("type".into(), name.clone().into()));
             }
             other => {
                 let (name, fields) = other.as_object().unwrap().iter().next().unwrap();

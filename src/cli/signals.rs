@@ -80,7 +80,7 @@ fn say_survived(signal: i32) {
     match signal {
         SIGHUP => tracing::info!("SIGHUP does nothing here: settings are read at the start"),
         SIGXFSZ => {
-            tracing::error!("SIGXFSZ: a file has reached the limit on its size (`ulimit -f`)")
+            tracing::error!("SIGXFSZ: a file has reached the limit on its size (`ulimit -f`)");
         }
         signal => tracing::info!(signal, "this signal does nothing here; SIGTERM ends the process"),
     }

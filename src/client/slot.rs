@@ -16,7 +16,7 @@ use crate::deadline::Deadline;
 use crate::pending::Pending;
 use crate::request::Request;
 use crate::shared::lock;
-use crate::{ClientError, Endpoint, backoff, connect};
+use crate::{ClientError, Endpoint, backoff, dial};
 
 /// What the check of a doubtful connection may take at most.
 const CHECK: Duration = Duration::from_secs(1);

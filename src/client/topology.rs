@@ -17,7 +17,7 @@ use crate::handshake::ServerInfo;
 use crate::pool::Pool;
 use crate::retry::{self, Retry};
 use crate::slot::Slot;
-use crate::{ClientError, Endpoint, connect};
+use crate::{ClientError, Endpoint, dial};
 
 /// How long a grid's node may leave a connection to it unmade, or a doubtful one unproven, before
 /// its master is asked where it is.

@@ -155,10 +155,10 @@ impl InFlight {
         for (slot, entry) in (0..).zip(&self.slots) {
             match entry.request.as_ref().and_then(|request| request.deadline) {
                 Some(deadline) if deadline <= now => {
-                    expired.push(ReplyTo { slot, generation: entry.generation })
+                    expired.push(ReplyTo { slot, generation: entry.generation });
                 }
                 Some(deadline) => {
-                    earliest = Some(earliest.map_or(deadline, |earliest| earliest.min(deadline)))
+                    earliest = Some(earliest.map_or(deadline, |earliest| earliest.min(deadline)));
                 }
                 None => {}
             }

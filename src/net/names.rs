@@ -44,7 +44,10 @@ pub(crate) fn token<N: Name>(number: u64) -> N {
 
 pub(crate) fn timer_id<N: Name>(timer: N) -> TimerId {
     const {
-        assert!(FIRST_TIMER + N::ALL.len() <= TimerId::COUNT, "a core has too few timers for these")
+        assert!(
+            FIRST_TIMER + N::ALL.len() <= TimerId::COUNT,
+            "a core has too few timers for these"
+        );
     };
     TimerId((FIRST_TIMER + number(timer)) as u8)
 }

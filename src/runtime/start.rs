@@ -91,7 +91,7 @@ where
                 starters.push(go);
             }
             Err(error) => {
-                failure = Some(RuntimeError::system("starting a core's thread")(error).into())
+                failure = Some(RuntimeError::system("starting a core's thread")(error).into());
             }
         }
     }

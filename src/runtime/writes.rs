@@ -106,7 +106,7 @@ impl Writes {
             // SAFETY: the slab keeps the file and the slice, so its region and the frozen bytes,
             // until the completion. A core that ends before drops its backend first.
             unsafe {
-                backend.write(index as u32, &write.file, write.offset + write.done as u64, rest)
+                backend.write(index as u32, &write.file, write.offset + write.done as u64, rest);
             };
         }
         // In a system call of its own. Submitted together with a turn's sends, the block layer

@@ -69,7 +69,7 @@ impl AllCores {
     ) {
         match message {
             QuestionMessage::Ask { number, question } => {
-                self.answer(core, cx, from, number, question)
+                self.answer(core, cx, from, number, question);
             }
             QuestionMessage::Tell { number, reply } => self.told(core, cx, from, number, reply),
         }
@@ -181,7 +181,7 @@ fn conclude(core: &Core, cx: &mut Context<'_, Message>, asked: Asked) {
             );
         }
         Question::Flush if wrong.is_empty() => {
-            cx.reply(asked.to, Status::Ok, sequence, sutra_net::Body::Empty)
+            cx.reply(asked.to, Status::Ok, sequence, sutra_net::Body::Empty);
         }
         Question::Flush => cx.refuse(asked.to, Status::StorageFailed, wrong),
     }

@@ -171,7 +171,7 @@ impl Core {
     ) {
         match ticket {
             Ticket::There { core, to } => {
-                self.post(cx, core, Body::Answer { to, status, sequence, payload })
+                self.post(cx, core, Body::Answer { to, status, sequence, payload });
             }
             Ticket::Here(to) => match payload {
                 Payload::Empty => cx.reply(to, status, sequence, ReplyBody::Empty),

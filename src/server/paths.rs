@@ -196,7 +196,7 @@ impl Paths {
     ) {
         match message {
             PathMessage::Expand { traversal: number, batch } => {
-                self.expand(core, from, number, batch)
+                self.expand(core, from, number, batch);
             }
             PathMessage::ExpandOn { traversal: number } => {
                 if let Some(batch) = self.helpers.go_on(from, number) {
@@ -209,7 +209,7 @@ impl Paths {
                 }
             }
             PathMessage::Expanded { traversal: number, edges } => {
-                self.expanded(core, cx, from, number, edges)
+                self.expanded(core, cx, from, number, edges);
             }
         }
     }

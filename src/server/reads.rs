@@ -28,7 +28,7 @@ pub(crate) fn execute(core: &mut Core, cx: &mut Context<'_, Message>, ticket: Ti
             associations::here(core, cx, ticket, namespace, &source, &target, kind);
         }
         Read::Concepts { namespace, from, limit } => {
-            listing::here(core, cx, ticket, namespace, from, limit)
+            listing::here(core, cx, ticket, namespace, from, limit);
         }
         Read::Neighbors { namespace, request } => {
             neighbors::here(core, cx, ticket, namespace, request.checked());

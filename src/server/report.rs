@@ -87,7 +87,7 @@ impl fmt::Display for StartReport {
         let (count, cpus) = (self.cpus.len(), cpus.join(", "));
         match self.pinned {
             true if count < choice => {
-                writeln!(f, "cores       {count} (pinned: CPU {cpus}, of {choice})")?
+                writeln!(f, "cores       {count} (pinned: CPU {cpus}, of {choice})")?;
             }
             true => writeln!(f, "cores       {count} (pinned: CPU {cpus})")?,
             false => writeln!(f, "cores       {count} (not pinned: CPU {cpus})")?,

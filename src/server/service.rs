@@ -122,11 +122,11 @@ impl Service for StorageService {
                 let ticket = Ticket::There { core: from, to };
                 match request {
                     Forwarded::Write(write) => {
-                        self.writes.execute(core, cx, WriteTicket::Request(ticket), write)
+                        self.writes.execute(core, cx, WriteTicket::Request(ticket), write);
                     }
                     Forwarded::Read(read) => reads::execute(core, cx, ticket, read),
                     Forwarded::Itself { namespace, id } => {
-                        paths::itself(core, cx, ticket, namespace, id)
+                        paths::itself(core, cx, ticket, namespace, id);
                     }
                 }
             }

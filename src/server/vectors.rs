@@ -201,7 +201,12 @@ impl Vectors {
         let to = search.to();
         match search.into_best() {
             Some(hits) => {
-                cx.reply_archive(to, Status::Ok, core.shard().last_sequence(), &SearchHits { hits })
+                cx.reply_archive(
+                    to,
+                    Status::Ok,
+                    core.shard().last_sequence(),
+                    &SearchHits { hits },
+                );
             }
             None => {
                 let message = "the deadline passed during the search; give it more time";

@@ -203,7 +203,7 @@ impl Writes {
                 core.post(cx, from, Body::Write(WriteMessage::InEdgeApplied { ticket, sequence }));
             }
             WriteMessage::InEdgeApplied { ticket, sequence } => {
-                self.done(core, cx, ticket, Status::Ok, sequence)
+                self.done(core, cx, ticket, Status::Ok, sequence);
             }
             WriteMessage::Remove { deletion, key } => {
                 let ticket = WriteTicket::Removal { core: from, deletion, has_removed: false };
@@ -211,7 +211,7 @@ impl Writes {
             }
             WriteMessage::Removed { deletion, outcome } => self.removed(core, deletion, outcome),
             WriteMessage::Registered { refused } => {
-                self.registrations.registered(core, cx, refused)
+                self.registrations.registered(core, cx, refused);
             }
         }
     }
@@ -307,7 +307,7 @@ impl Writes {
     ) {
         match ticket {
             WriteTicket::Request(ticket) => {
-                core.answer(cx, ticket, status, sequence, Payload::Empty)
+                core.answer(cx, ticket, status, sequence, Payload::Empty);
             }
             WriteTicket::Removal { core: asked_by, deletion, has_removed } => {
                 self.tell_removed(core, cx, asked_by, deletion, Ok(has_removed));

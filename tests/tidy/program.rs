@@ -191,7 +191,7 @@ impl Reader {
                 self.add_use(&path.tree, &before, is_public);
             }
             UseTree::Group(group) => {
-                group.items.iter().for_each(|tree| self.add_use(tree, before, is_public))
+                group.items.iter().for_each(|tree| self.add_use(tree, before, is_public));
             }
             UseTree::Name(name) => self.add_name(before, &name.ident.to_string(), None, is_public),
             UseTree::Rename(name) => {

@@ -34,7 +34,7 @@ pub(crate) fn judge(decoded: Result<Decoded, Undecodable>, archive: &[u8]) -> Op
             Opcode::Path => sound::<PathRequest>(archive),
             Opcode::Search => sound::<SearchRequest>(archive),
             Opcode::Stats | Opcode::Flush | Opcode::Health => {
-                assert!(archive.is_empty(), "{opcode:?} has no payload")
+                assert!(archive.is_empty(), "{opcode:?} has no payload");
             }
             other => panic!("no legacy request asks for {other:?}"),
         },

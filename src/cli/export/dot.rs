@@ -27,7 +27,7 @@ impl Format for Dot {
         write!(out, "  \"{}\" [label=\"{}\"", end.id, Quoted(&label(end, record), Used::AsLabel))?;
         match record {
             Some(record) => {
-                write!(out, ", tooltip=\"{}\"", Quoted(&record.content, Used::AsTooltip))?
+                write!(out, ", tooltip=\"{}\"", Quoted(&record.content, Used::AsTooltip))?;
             }
             None => write!(out, ", style=\"dashed\"")?,
         }

@@ -327,7 +327,7 @@ impl<'a> Passes<'a> {
                     self.summary.vectors_removed += u64::from(vector_removed);
                 }
                 (Settled::Written { .. }, Pass::Associations) => {
-                    self.summary.associations_written += 1
+                    self.summary.associations_written += 1;
                 }
                 (Settled::Unchanged, _) => self.summary.unchanged += 1,
                 (Settled::Kept(numbers), _) => {

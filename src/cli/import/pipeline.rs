@@ -206,7 +206,7 @@ impl Pipeline {
                 self.missing.extend(missing);
             }
             Err((origin, error)) if is_the_lines_fault(&error) => {
-                settled.push(Settled::Bad(origin, error.to_string()))
+                settled.push(Settled::Bad(origin, error.to_string()));
             }
             Err((_, error)) => return Err(error),
         }

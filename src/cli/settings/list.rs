@@ -64,7 +64,7 @@ pub(crate) fn list() -> Vec<Setting> {
                     }
                 }
                 None => {
-                    found.push(Setting { key, variable, default, commands: vec![name.clone()] })
+                    found.push(Setting { key, variable, default, commands: vec![name.clone()] });
                 }
             }
         }

@@ -124,11 +124,11 @@ impl Link {
         let leave = self.client.leave(&self.who.id, self.who.incarnation);
         match timeout(self.patience, leave).await {
             Ok(Ok(false)) => {
-                tracing::info!(master = self.who.master, "the master does not know this agent")
+                tracing::info!(master = self.who.master, "the master does not know this agent");
             }
             Ok(Ok(true)) => tracing::info!(master = self.who.master, "unregistered"),
             Ok(Err(error)) => {
-                tracing::warn!(master = self.who.master, %error, "could not unregister")
+                tracing::warn!(master = self.who.master, %error, "could not unregister");
             }
             Err(_) => tracing::warn!(master = self.who.master, "could not unregister in time"),
         }

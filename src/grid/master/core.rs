@@ -99,7 +99,7 @@ impl MasterCore {
         let entries = self.entries();
         match answer {
             Some(answer) if entries.is_empty() => {
-                self.answer(cx, (answer, Ok(self.journal.last_sequence())))
+                self.answer(cx, (answer, Ok(self.journal.last_sequence())));
             }
             _ if entries.is_empty() => {}
             answer => self.journal.log(entries, answer),

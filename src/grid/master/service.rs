@@ -86,10 +86,10 @@ impl MasterService {
         let (registration, origin) = (registration.to_owned(), cx.peer(to).map(Origin::from));
         match self.core.registry.register(&registration, origin, self.core.moment(cx)) {
             Ok(Registered::Done) => {
-                self.core.conclude(cx, Some(Answer { to, what: What::Registered }))
+                self.core.conclude(cx, Some(Answer { to, what: What::Registered }));
             }
             Ok(Registered::AskFirst(ask)) => {
-                self.proofs.ask_first(&mut self.core, cx, to, registration, ask)
+                self.proofs.ask_first(&mut self.core, cx, to, registration, ask);
             }
             Err(refused) => self.core.refuse_agent(cx, to, &registration.agent_id, &refused),
         }
@@ -270,7 +270,7 @@ impl Service for MasterService {
         match message {
             Message::Done(done) => self.errands.done(&mut self.core, cx, done),
             Message::Answered { number, answer } => {
-                self.proofs.answered(&mut self.core, cx, number, answer)
+                self.proofs.answered(&mut self.core, cx, number, answer);
             }
             Message::Driver(ended) => {
                 if self.core.journal.ended(cx, ended) {

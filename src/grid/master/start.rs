@@ -224,7 +224,7 @@ fn read_back(
                 Ok(Known::Starts(count)) => starts = count,
                 Ok(Known::Agent { agent_id, facts }) => registry.restore_agent(agent_id, facts, at),
                 Ok(Known::Node { agent_id, report, claim }) => {
-                    nodes.push((agent_id, report, claim))
+                    nodes.push((agent_id, report, claim));
                 }
                 Err(unreadable) => return Err(unreadable_record(config, &record.name, unreadable)),
             }

@@ -79,7 +79,7 @@ impl Workload for ValueGet {
         let name = &self.name;
         match self.store {
             ValueStore::Redis => {
-                append(out, format_args!("*2\r\n$3\r\nGET\r\n${}\r\n{name}\r\n", name.len()))
+                append(out, format_args!("*2\r\n$3\r\nGET\r\n${}\r\n{name}\r\n", name.len()));
             }
             ValueStore::Memcached => append(out, format_args!("mg {name} k v\r\n")),
         }
@@ -130,7 +130,7 @@ impl Workload for ValueSet {
                 );
             }
             ValueStore::Memcached => {
-                append(out, format_args!("ms {name} {value} k\r\n{name}{rest}\r\n"))
+                append(out, format_args!("ms {name} {value} k\r\n{name}{rest}\r\n"));
             }
         }
         Some(number)

@@ -114,7 +114,7 @@ impl Io {
             match reason {
                 GivenUp::NoHello => self.counters.count(Count::TimedOutHello),
                 GivenUp::HalfFrame | GivenUp::NotReading => {
-                    self.counters.count(Count::TimedOutStalled)
+                    self.counters.count(Count::TimedOutStalled);
                 }
                 GivenUp::Idle => self.counters.count(Count::TimedOutIdle),
                 GivenUp::NotClosing => {}

@@ -28,7 +28,7 @@ fn what_threads_post_reaches_the_service_each_ones_in_its_order() {
         let threads = [0, 1_000_000].map(|base| {
             let postbox = postbox.clone();
             std::thread::spawn(move || {
-                (base..base + 5_000).for_each(|number| postbox.post(Say::Value(number)))
+                (base..base + 5_000).for_each(|number| postbox.post(Say::Value(number)));
             })
         });
         let mut next = [0, 1_000_000];

@@ -96,7 +96,7 @@ fn what_was_removed_replaced_or_cut_in_it_is_named() {
     let changes: [(&str, Change); 6] = [
         ("was removed", |path| fs::remove_dir_all(path).unwrap()),
         ("was removed", |path| {
-            fs::remove_file(path.join("shard-000/segment-00000000.log")).unwrap()
+            fs::remove_file(path.join("shard-000/segment-00000000.log")).unwrap();
         }),
         ("was removed", |path| fs::rename(path.join("shard-000"), path.join("other")).unwrap()),
         ("another folder", |path| {

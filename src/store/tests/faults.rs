@@ -312,7 +312,7 @@ fn a_segment_that_was_left_half_made_is_made_anew_and_one_with_data_is_not() {
         match full {
             None => assert!(is_taken),
             Some(refusal) => {
-                assert!(!is_taken && refusal.to_string().contains("segment-00000001"), "{refusal}")
+                assert!(!is_taken && refusal.to_string().contains("segment-00000001"), "{refusal}");
             }
         }
         let holds = fs::read(segment(folder.path(), 0, 1)).unwrap() != left;

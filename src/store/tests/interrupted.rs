@@ -100,7 +100,7 @@ impl Disk for CutDisk {
         match left {
             Left::Nothing => {}
             Left::Half => {
-                fs::write(self.folder().join("manifest.json.new"), &bytes[..bytes.len() / 2])?
+                fs::write(self.folder().join("manifest.json.new"), &bytes[..bytes.len() / 2])?;
             }
             Left::All => self.disk.replace_manifest(bytes)?,
         }

@@ -116,7 +116,7 @@ fn flip(path: &Path, at: usize, bit: u32) {
 #[test]
 fn a_log_that_ends_at_any_byte_of_its_last_commit_starts_without_it() {
     cut_everywhere(|path, at| {
-        FileOptions::new().write(true).open(path).unwrap().set_len(at as u64).unwrap()
+        FileOptions::new().write(true).open(path).unwrap().set_len(at as u64).unwrap();
     });
 }
 

@@ -134,7 +134,7 @@ fn a_log_that_ends_at_any_byte_of_a_segments_first_commit_starts_without_it() {
             restore(folder.path(), &original);
             match how {
                 "truncated" => {
-                    FileOptions::new().write(true).open(&path).unwrap().set_len(at as u64).unwrap()
+                    FileOptions::new().write(true).open(&path).unwrap().set_len(at as u64).unwrap();
                 }
                 "zeroed" => overwrite(&path, at, &vec![0; length - at]),
                 _ => overwrite(

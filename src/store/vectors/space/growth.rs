@@ -110,7 +110,7 @@ impl Space {
         if self.is_overgrown() && !self.slot.is_rebuilding() {
             match self.roster.insertable_count() >= MIN_INDEXED {
                 true => {
-                    self.slot.begin_rebuild(Coarse::new(dimension)?, self.roster.all_insertable())
+                    self.slot.begin_rebuild(Coarse::new(dimension)?, self.roster.all_insertable());
                 }
                 false => self.adopt(None),
             }

@@ -42,7 +42,7 @@ impl Save {
     pub(super) fn add(&mut self, more: u64) {
         match self {
             Self::Behind { lacks } | Self::Saving { lacks } | Self::Failed { lacks, .. } => {
-                *lacks += more
+                *lacks += more;
             }
         }
     }
