@@ -36,7 +36,8 @@ impl Running {
     /// Starts the server on a folder that an earlier one has left.
     pub(crate) fn sutra_on(folder: TempDir, cores: &str, arguments: &[&str]) -> Outcome<Self> {
         let mut command = Command::new(built("sutra")?);
-        command.args("serve --listen 127.0.0.1:0 --compat 127.0.0.1:0 --cores".split(' '));
+        command
+            .args("serve --listen 127.0.0.1:0 --compat 127.0.0.1:0 --admin off --cores".split(' '));
         command.arg(cores).args(arguments);
         Self::with_folder(command, folder)
     }

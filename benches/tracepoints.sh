@@ -20,7 +20,7 @@ finish() {
 }
 trap finish EXIT
 
-"$sutra" serve --data "$scratch/data" --listen "$address" --compat off --cores 0, >"$scratch/server.log" 2>&1 &
+"$sutra" serve --data "$scratch/data" --listen "$address" --compat off --admin off --cores 0, >"$scratch/server.log" 2>&1 &
 server=$!
 until "$sutra" health --server "$address" >/dev/null 2>&1; do
     kill -0 "$server" || { cat "$scratch/server.log"; exit 1; }

@@ -375,6 +375,8 @@ fn numeric_ids_stay_apart_unless_the_store_was_made_with_the_old_rule() {
             "serve",
             "--listen",
             "127.0.0.1:0",
+            "--admin",
+            "off",
             "--compat",
             "off",
             "--cores",
@@ -585,6 +587,8 @@ fn the_compat_port_can_be_left_away_and_says_so_where_it_is_taken() {
             "--cores",
             "1",
             "--no-pin",
+            "--admin",
+            "off",
             "--compat",
             &taken.compat().to_string(),
         ])

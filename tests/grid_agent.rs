@@ -150,7 +150,7 @@ fn a_node_that_nobody_waits_for_any_more_is_not_started() {
 fn serve_by_hand(data: &Path, cores: &str) -> Child {
     let mut command = sutra();
     command.args(["serve", "--data"]).arg(data).args(["--cores", cores, "--no-pin"]);
-    command.args(["--listen", "127.0.0.1:0", "--compat", "off"]);
+    command.args(["--listen", "127.0.0.1:0", "--admin", "off", "--compat", "off"]);
     let mut server =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(server.stdout.take().unwrap()));

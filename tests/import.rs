@@ -399,6 +399,8 @@ fn importing(folder: Folder, source: &Path) -> (Server, Value) {
         "--no-pin",
         "--listen",
         "127.0.0.1:0",
+        "--admin",
+        "off",
         "--compat",
         "off",
         "--json",

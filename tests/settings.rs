@@ -58,7 +58,7 @@ fn a_client_reads_the_users_own_file() {
 #[test]
 fn a_service_reads_the_file_of_its_folder_and_says_so() {
     let (folder, _) =
-        folder_with("sutra.toml", "cores = 1\nno-pin = true\ncompat = \"off\"\njson = true\n");
+        folder_with("sutra.toml", "cores = 1\nno-pin = true\ncompat = \"off\"\nadmin = \"off\"\njson = true\n");
     let mut command =
         there(&folder.path(), &["serve", "--data", "data", "--listen", "127.0.0.1:0"]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -189,7 +189,10 @@ fn two_servers_with_a_quota_of_one_cpu_each_pin_different_ones() {
             "--listen",
             "127.0.0.1:0",
         ]);
-        command.args(["--compat", "off", "--data"]).arg(folder.path()).args(flags);
+        command
+            .args(["--admin", "off", "--compat", "off", "--data"])
+            .arg(folder.path())
+            .args(flags);
         let (child, greeting) = greeted(command);
         (child, greeting["cpus"].clone(), folder)
     };

@@ -96,7 +96,9 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
         "1",
         "--no-pin",
     ]);
-    command.args(["--listen", "127.0.0.1:0", "--compat", "off", "--data"]).arg(folder.path());
+    command
+        .args(["--listen", "127.0.0.1:0", "--admin", "off", "--compat", "off", "--data"])
+        .arg(folder.path());
     let (mut child, greeting) = greeted(command);
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
@@ -141,6 +143,8 @@ fn a_server_outlives_its_terminal() {
         "--no-pin",
         "--listen",
         "127.0.0.1:0",
+        "--admin",
+        "off",
         "--compat",
         "off",
     ]);

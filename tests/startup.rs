@@ -17,7 +17,7 @@ fn refused(data: &Path, arguments: &[&str]) -> Output {
         .arg("serve")
         .arg("--data")
         .arg(data)
-        .args(["--no-pin", "--compat", "127.0.0.1:0"])
+        .args(["--no-pin", "--admin", "off", "--compat", "127.0.0.1:0"])
         .args(arguments);
     if !arguments.contains(&"--cores") {
         command.args(["--cores", "2"]);
@@ -117,6 +117,8 @@ fn the_advice_for_another_number_of_cores_works_as_it_is_printed() {
         command.arg("serve").arg("--data").arg(&data).args([
             "--listen",
             "127.0.0.1:0",
+            "--admin",
+            "off",
             "--compat",
             "off",
         ]);
@@ -286,6 +288,8 @@ fn a_host_that_blocks_io_uring_is_told_what_to_change() {
         "--no-pin",
         "--listen",
         "127.0.0.1:0",
+        "--admin",
+        "off",
         "--compat",
         "off",
     ]);

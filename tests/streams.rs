@@ -14,7 +14,18 @@ use serde_json::Value;
 
 /// The three commands that run until they are told to stop.
 const SERVICES: [&[&str]; 3] = [
-    &["serve", "--cores", "2", "--no-pin", "--listen", "127.0.0.1:0", "--compat", "off"],
+    &[
+        "serve",
+        "--cores",
+        "2",
+        "--no-pin",
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "off",
+        "--compat",
+        "off",
+    ],
     &["grid", "master", "--listen", "127.0.0.1:0", "--compat", "off", "--admin", "off"],
     &[
         "grid",

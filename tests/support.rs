@@ -97,6 +97,7 @@ impl Server {
         default("--no-pin", &["--no-pin"]);
         default("--listen", &["--listen", "127.0.0.1:0"]);
         default("--compat", &["--compat", "127.0.0.1:0"]);
+        default("--admin", &["--admin", "off"]);
         let (child, address, greeting) = launch(&folder.path(), &all);
         Self { child, address, folder, arguments: all, greeting }
     }

@@ -26,6 +26,9 @@ use crate::values::{OptionalPort, address, compat_addresses, field, some_duratio
 /// The compat port of a server that was not told otherwise.
 const DEFAULT_COMPAT: &str = "127.0.0.1:50051";
 
+/// The admin port of a server that was not told otherwise.
+const DEFAULT_ADMIN: &str = "127.0.0.1:9050";
+
 /// How long an answer to the import may take, as by default.
 const IMPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -64,6 +67,9 @@ pub(crate) struct Serve {
     /// those from late October 2025 on
     #[arg(long, env = "SUTRA_COMPAT_NUMBERING", value_enum, default_value = "first")]
     compat_numbering: CompatNumbering,
+    /// Where health and metrics are served over HTTP, or off
+    #[arg(long, env = "SUTRA_ADMIN", value_name = "ADDRESS|off", default_value = DEFAULT_ADMIN)]
+    admin: OptionalPort,
     /// How names become ids in a new store: md5-or-hex, or legacy for the data of an old server.
     /// The store keeps its rule
     #[arg(long, env = "SUTRA_ID_RULE", value_name = "RULE")]
@@ -160,6 +166,7 @@ pub(crate) fn run(serve: Serve, output: Output) -> Result<Answer, Failure> {
         data: serve.data,
         listen: serve.listen,
         compat,
+        admin: serve.admin.address(),
         numbering: serve.compat_numbering.into(),
         id_rule: serve.id_rule,
         cores: serve.cores.unwrap_or(Cores::All),
@@ -173,6 +180,7 @@ pub(crate) fn run(serve: Serve, output: Output) -> Result<Answer, Failure> {
     let report = server.report();
     exposure::warn("native", &report.listening, "may read, change and delete all that is stored");
     exposure::warn("compat", &report.compat, "may read, change and delete all that is stored");
+    exposure::warn("admin", report.admin.as_slice(), "may read how the server is, and no data");
     let address = reachable(server.listening().first().copied());
     announce(server.report(), address, serve.import.is_some(), output)?;
     let import =
@@ -228,6 +236,7 @@ fn announce(
     let value = json!({
         "listening": report.listening,
         "compat": report.compat,
+        "admin": report.admin,
         "data": report.data,
         "durability": report.durability.to_string(),
         "write_path": report.write_path,

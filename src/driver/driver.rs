@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use sutra_net::{BackgroundJob, Context, ServiceMessage, background_job};
+use sutra_net::{BackgroundJob, Context, Histogram, ServiceMessage, background_job};
 use sutra_store::{Acknowledged, Keeper, Marked, Prepared, Refusal, Shard};
 
 /// What the write is for that carries the commit in flight; one of its owner's tokens.
@@ -75,6 +75,9 @@ pub struct ShardDriver<T, M: Send + 'static> {
     looks: Option<Looks>,
     /// Whether the log takes writes, as was told last.
     is_writable: bool,
+    /// When the commit in flight was begun.
+    began: Option<Instant>,
+    commits: Histogram,
 }
 
 impl<T, M: Send + 'static> Deref for ShardDriver<T, M> {
@@ -98,7 +101,16 @@ where
     /// Drives a shard; `message` wraps what has ended, with the highest sequence when it began.
     pub fn new(shard: Shard<T>, message: fn(u64, Ended) -> M) -> Self {
         let (jobs, acknowledged) = (VecDeque::new(), Vec::new());
-        Self { shard, message, jobs, acknowledged, looks: None, is_writable: true }
+        Self {
+            shard,
+            message,
+            jobs,
+            acknowledged,
+            looks: None,
+            is_writable: true,
+            began: None,
+            commits: Histogram::default(),
+        }
     }
 
     /// Begins to look at the data folder, twice a second. Of a store's shards one does.
@@ -112,6 +124,7 @@ where
     pub fn commit(&mut self, cx: &mut Context<'_, M>) -> bool {
         let Some(commit) = self.shard.next_commit() else { return false };
         cx.write(&commit.file, commit.offset, commit.bytes, Commit.into());
+        self.began = Some(cx.read_clock());
         true
     }
 
@@ -126,9 +139,18 @@ where
             // It may have found no space, which is looked for again.
             cx.wake_in(DriverTimer::Prepare.into(), PREPARE_AGAIN);
         }
+        if let Some(began) = self.began.take() {
+            self.commits.record(cx.read_clock().saturating_duration_since(began), 1);
+        }
         let mut acknowledged = std::mem::take(&mut self.acknowledged);
         self.shard.commit_finished(result, |entry| acknowledged.push(entry));
         acknowledged
+    }
+
+    /// How long commits took, from the write's start to its end: on stable storage, where writes
+    /// are acknowledged then.
+    pub fn commits(&self) -> &Histogram {
+        &self.commits
     }
 
     /// Takes an emptied vector back, for its memory.

@@ -1,17 +1,11 @@
-//! What the grid's master and its agents have in common: an admin port, and files that are their
-//! user's alone.
+//! What the grid's master and its agents have in common: files that are their user's alone.
 //!
 //! The master (`sutra-grid-master`) knows which storage nodes run on which hosts. An agent
 //! (`sutra-grid-agent`) on each host keeps them alive. They are crates of their own, and neither
 //! knows the other: what they say to each other is in `sutra-wire` and `sutra-compat`. The grid is
 //! an inventory and a supervisor. It moves no data, elects nobody and splits nothing.
 //!
-//! Promises: an admin port only reads, and its connections are bounded in number and time.
-//!
 //! Relies on no layer of ours.
-
-pub mod admin;
-mod admin_listener;
 
 use rustix::fs::Mode;
 

@@ -10,8 +10,8 @@ use rkyv::rancor::Error;
 use rkyv::ser::allocator::ArenaHandle;
 use rkyv::util::AlignedVec;
 use rkyv::{Archive, Serialize};
-use sutra_runtime::{Core, DataFile, RegionSlice, Stage};
-use sutra_wire::{Counter, ErrorMessage, FrameBuffer, Status};
+use sutra_runtime::{Core, DataFile, Histogram, RegionSlice, Stage};
+use sutra_wire::{Counter, ErrorMessage, FrameBuffer, Opcode, Status};
 
 use crate::envelope::Envelope;
 use crate::in_flight::ReplyTo;
@@ -44,6 +44,11 @@ impl<'a, M: Send + 'static> Context<'a, M> {
     /// The time at which this turn of the core's loop began.
     pub fn now(&self) -> Instant {
         self.core.now()
+    }
+
+    /// The time at this moment. Costs a reading of the clock.
+    pub fn read_clock(&self) -> Instant {
+        self.core.read_clock()
     }
 
     /// Whether anybody still waits for the answer: the request's deadline has not passed and its
@@ -165,6 +170,11 @@ impl<'a, M: Send + 'static> Context<'a, M> {
         for (name, value) in self.core.metrics().named().into_iter().chain(self.core.profile()) {
             out.push(Counter { name: name.into(), value });
         }
+    }
+
+    /// How long requests took on this core since the start, by operation.
+    pub fn latencies(&self) -> impl Iterator<Item = (Opcode, &Histogram)> {
+        self.io.latencies().by_operation()
     }
 
     /// An empty aligned buffer from this core's pool.

@@ -124,6 +124,7 @@ impl<S: Service> Handler for Front<S> {
         core.enter_stage(Stage::Send);
         self.io.flush(core);
         core.enter_stage(Stage::Other);
+        self.io.turn_ended(|| core.read_clock());
         core.set_timer(DEADLINES, self.io.next_sweep());
         if self.io.has_retries() { Next::Again } else { next }
     }

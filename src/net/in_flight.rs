@@ -37,6 +37,7 @@ pub(crate) struct Unanswered {
     flags: u8,
     /// Of a request in another protocol.
     manner: Manner,
+    arrived: Instant,
     deadline: Option<Instant>,
 }
 
@@ -46,10 +47,11 @@ impl Unanswered {
         connection: ConnectionId,
         header: &Header,
         manner: Manner,
+        arrived: Instant,
         deadline: Option<Instant>,
     ) -> Self {
         let Header { request, opcode, flags, .. } = *header;
-        Self { connection, request, opcode, flags: flags & CHECKSUM, manner, deadline }
+        Self { connection, request, opcode, flags: flags & CHECKSUM, manner, arrived, deadline }
     }
 
     /// Whose it is.
@@ -60,6 +62,16 @@ impl Unanswered {
     /// What it asks, where it came in another protocol.
     pub(crate) fn asked(&self) -> Asked {
         Asked::new(self.request, self.opcode, self.manner)
+    }
+
+    /// Its operation's number.
+    pub(crate) fn opcode(&self) -> u8 {
+        self.opcode
+    }
+
+    /// When its last bytes had arrived, or those that came after it.
+    pub(crate) fn arrived(&self) -> Instant {
+        self.arrived
     }
 
     /// Until when it is to be answered.
@@ -184,7 +196,8 @@ mod tests {
 
     fn asked(request: u64, deadline: Option<Instant>) -> Unanswered {
         let header = Header { request, ..Header::default() };
-        Unanswered::new(ConnectionId::new(1, 1), &header, Manner::default(), deadline)
+        let (connection, arrived) = (ConnectionId::new(1, 1), Instant::now());
+        Unanswered::new(connection, &header, Manner::default(), arrived, deadline)
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod sending;
 mod wording;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use sutra_runtime::{Socket, TimerId};
 use sutra_wire::Counter;
@@ -22,6 +23,7 @@ use crate::connection::Connection;
 use crate::counters::Counters;
 use crate::in_flight::InFlight;
 use crate::input::InputPool;
+use crate::latencies::Latencies;
 use crate::limits::Limits;
 use crate::loads::Loads;
 use crate::log_limit::LogLimit;
@@ -54,6 +56,7 @@ pub(crate) struct Io {
     census: Census,
     unsent: Unsent,
     counters: Counters,
+    latencies: Latencies,
     log_limit: LogLimit,
     waiting: WaitingList,
     watch: Watch,
@@ -72,6 +75,7 @@ impl Io {
             translation: Translation::default(),
             census: Census::default(),
             counters: Counters::default(),
+            latencies: Latencies::default(),
             log_limit: LogLimit::new(CLIENT_LINES),
             waiting: WaitingList::default(),
         }
@@ -122,6 +126,16 @@ impl Io {
 
     pub(crate) fn pools(&mut self) -> &mut Pools {
         &mut self.pools
+    }
+
+    /// How long requests took on this core.
+    pub(crate) fn latencies(&self) -> &Latencies {
+        &self.latencies
+    }
+
+    /// The turn ends: what was answered in it is on its way.
+    pub(crate) fn turn_ended(&mut self, now: impl FnOnce() -> Instant) {
+        self.latencies.turn_ended(now);
     }
 
     /// Adds this core's counts to `out`.

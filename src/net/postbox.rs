@@ -18,7 +18,8 @@ pub fn background_job<M: Send + 'static>(
 pub struct Postbox<M: Send + 'static>(sutra_runtime::Postbox<Envelope<M>>);
 
 impl<M: Send + 'static> Postbox<M> {
-    pub(crate) fn of(core: &Core<Envelope<M>>) -> Self {
+    /// The way to this core.
+    pub fn of(core: &Core<Envelope<M>>) -> Self {
         Self(core.postbox())
     }
 

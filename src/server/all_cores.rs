@@ -5,6 +5,9 @@ mod flushes;
 mod process;
 mod stats;
 
+pub(crate) use process::Used;
+pub(crate) use stats::{add, of_server};
+
 use std::io;
 use std::time::Duration;
 
@@ -13,7 +16,9 @@ use sutra_net::{Context, Flow, ReplyTo, Stage};
 use sutra_wire::{Health, Stats, Status};
 
 use crate::core::Core;
-use crate::core::message::{Body, CoreReply, CoreStats, Message, Question, QuestionMessage};
+use crate::core::message::{
+    Body, CoreReply, CoreStats, CoreView, Message, Question, QuestionMessage,
+};
 use crate::core::names::QuestionNumber;
 use flushes::{Flushed, Flushes};
 
@@ -123,7 +128,7 @@ impl AllCores {
     ) {
         let Some(asked) = self.asked.get_mut(number.0) else { return };
         match reply {
-            CoreReply::Stats(stats) => stats::add(&mut asked.stats, *stats),
+            CoreReply::Stats(stats) => stats::add(&mut asked.stats, &stats),
             CoreReply::Done(Ok(())) => {}
             CoreReply::Done(Err(wrong)) => asked.wrong.push(format!("core {from}: {wrong}")),
         }
@@ -158,12 +163,20 @@ impl AllCores {
     }
 }
 
+/// What the admin port shows of this core.
+pub(crate) fn view(core: &Core, cx: &Context<'_, Message>) -> CoreView {
+    CoreView {
+        stats: stats::of_core(core, cx),
+        problem: core.shard().health().err().map(|error| error.to_string()),
+        is_draining: cx.is_draining(),
+    }
+}
+
 fn conclude(core: &Core, cx: &mut Context<'_, Message>, asked: Asked) {
-    let uptime = core.info().uptime();
     let (sequence, wrong) = (core.shard().last_sequence(), asked.wrong.join("; "));
     match asked.question {
         Question::Stats => {
-            let stats = stats::of_server(core, cx, asked.stats, uptime);
+            let stats = stats::of_server(core.info(), cx.cores(), asked.stats);
             cx.reply_archive::<Stats>(asked.to, Status::Ok, sequence, &stats);
         }
         Question::Health => {
@@ -177,7 +190,7 @@ fn conclude(core: &Core, cx: &mut Context<'_, Message>, asked: Asked) {
                 asked.to,
                 Status::Ok,
                 sequence,
-                &Health { healthy, status, uptime },
+                &Health { healthy, status, uptime: core.info().uptime() },
             );
         }
         Question::Flush if wrong.is_empty() => {

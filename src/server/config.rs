@@ -17,6 +17,8 @@ pub struct ServerConfig {
     pub listen: Vec<SocketAddr>,
     /// Where to listen for clients of the old protocol; nowhere where this is empty.
     pub compat: Vec<SocketAddr>,
+    /// Where health and metrics are served over HTTP; nowhere where there is none.
+    pub admin: Option<SocketAddr>,
     /// The variant numbers of their bincode messages.
     pub numbering: Numbering,
     /// How a name becomes an id in a store that is made; `None` for the default, or for what the
@@ -42,6 +44,7 @@ impl Default for ServerConfig {
             data: PathBuf::from("sutra-data"),
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 50050))],
             compat: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 50051))],
+            admin: None,
             numbering: Numbering::First,
             id_rule: None,
             cores: Cores::All,

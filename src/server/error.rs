@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use sutra_admin::AdminError;
 use sutra_net::ListenError;
 use sutra_runtime::RuntimeError;
 use sutra_store::StoreError;
@@ -15,6 +16,9 @@ pub enum ServerError {
     /// The compat port's address can't be had.
     #[error("compat port: {0}; --compat gives this port another address, --compat off closes it")]
     Compat(#[source] ListenError),
+    /// The admin port can't be served.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
     /// The host does not offer what a core's thread needs.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),

@@ -9,6 +9,7 @@
 //! Relies on `store` for the log and the tables, on `net` for connections, on `runtime` for cores.
 //! [`start()`] builds it all from a [`ServerConfig`].
 
+mod admin;
 mod all_cores;
 mod config;
 mod core;

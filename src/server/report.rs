@@ -14,13 +14,20 @@ pub(crate) struct ServerInfo {
     data: PathBuf,
     durability: Durability,
     recovery: OpenReport,
+    write_path: String,
     started_at: Instant,
 }
 
 impl ServerInfo {
     pub(crate) fn new(report: &StartReport, started_at: Instant) -> Self {
-        let StartReport { data, durability, recovery, .. } = report;
-        Self { data: data.clone(), durability: *durability, recovery: recovery.clone(), started_at }
+        let StartReport { data, durability, recovery, write_path, .. } = report;
+        Self {
+            data: data.clone(),
+            durability: *durability,
+            recovery: recovery.clone(),
+            write_path: write_path.clone(),
+            started_at,
+        }
     }
 
     /// The data folder.
@@ -38,6 +45,11 @@ impl ServerInfo {
         &self.recovery
     }
 
+    /// How the log reaches the disk, in words.
+    pub(crate) fn write_path(&self) -> &str {
+        &self.write_path
+    }
+
     /// How long the server has run, in µs.
     pub(crate) fn uptime(&self) -> u64 {
         self.started_at.elapsed().as_micros() as u64
@@ -51,6 +63,8 @@ pub struct StartReport {
     pub listening: Vec<SocketAddr>,
     /// Where it listens for clients of the old protocol.
     pub compat: Vec<SocketAddr>,
+    /// Where it serves health and metrics over HTTP.
+    pub admin: Option<SocketAddr>,
     /// The CPUs of its cores.
     pub cpus: Vec<usize>,
     /// The CPUs that the process may use.
@@ -80,6 +94,9 @@ impl fmt::Display for StartReport {
                 "compat      {} (msgpack and bincode clients of the old protocol)",
                 list(&self.compat)
             )?;
+        }
+        if let Some(admin) = self.admin {
+            writeln!(f, "admin       http://{admin} (/healthz, /readyz, /metrics, /stats.json)")?;
         }
         writeln!(f, "data        {}", self.data.display())?;
         writeln!(f, "durability  {} ({})", self.durability, self.write_path)?;

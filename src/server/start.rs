@@ -1,22 +1,24 @@
 //! From a configuration to a running server, and its orderly end.
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use sutra_admin::Admin;
 use sutra_compat::Dialect;
-use sutra_net::{Front, Identity, ListenError, Loads, first_overlap, listen};
+use sutra_net::{Front, Identity, ListenError, Loads, Postbox, first_overlap, listen};
 use sutra_runtime::{
     Config, Cores, ListenerId, Placement, Running, RuntimeError, StartError, allowed_cpus,
     cpu_quota,
 };
 use sutra_store::{Keeper, OpenOptions, Opened, Store, StoreError, stored_cores};
 
+use crate::admin::{RunningCores, ServerSource};
 use crate::config::ServerConfig;
 use crate::core::Core;
 use crate::core::mailbox::MAILBOX;
-use crate::core::message::WriteTicket;
+use crate::core::message::{Message, WriteTicket};
 use crate::error::ServerError;
 use crate::imports::ImportRecord;
 use crate::legacy::Legacy;
@@ -25,6 +27,9 @@ use crate::service::StorageService;
 
 /// The listeners of one address, one a core.
 type Port = (ListenerId, Vec<TcpListener>);
+
+/// The way to each core, once that has begun.
+type Postboxes = Arc<Mutex<Vec<Option<Postbox<Message>>>>>;
 
 /// Addresses to listen on: far more than a host has reasons for.
 const MOST_PORTS: usize = 64;
@@ -42,6 +47,7 @@ const RESERVED_PER_CORE: u64 = 6;
 /// A running server.
 pub struct Server {
     running: Running,
+    admin: Option<Admin>,
     manifest: Arc<Keeper>,
     report: StartReport,
     /// Its CPUs are its own for as long as it runs.
@@ -61,6 +67,10 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
     }
     // Addresses first: a port in use should be said before a long recovery, not after it.
     let ports = Ports::open(&config, cores)?;
+    let seen = Arc::new(OnceLock::new());
+    let source = ServerSource::new(Arc::clone(&seen), started_at);
+    let admin = config.admin.map(sutra_admin::bind).transpose()?;
+    let admin = admin.map(|listener| sutra_admin::start(listener, source)).transpose()?;
     let options = OpenOptions {
         cores,
         durability: config.durability,
@@ -73,6 +83,7 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
     let report = StartReport {
         listening: ports.native.clone(),
         compat: ports.compat.clone(),
+        admin: admin.as_ref().map(Admin::address),
         pinned,
         allowed,
         durability: config.durability,
@@ -83,8 +94,13 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
     };
     let info = Arc::new(ServerInfo::new(&report, started_at));
     let manifest = Arc::clone(&opened.keeper);
-    let running = run_cores(&config, &placement, pinned, ports, opened, &info)?;
-    Ok(Server { running, manifest, report, _placement: placement })
+    let postboxes = Arc::new(Mutex::new(vec![None; cores]));
+    let running = run_cores(&config, &placement, pinned, ports, opened, &info, &postboxes)?;
+    let postboxes = std::mem::take(&mut *postboxes.lock().unwrap_or_else(PoisonError::into_inner));
+    let postboxes = postboxes.into_iter().flatten().collect();
+    // Set once, here.
+    let _ = seen.set(RunningCores { postboxes, info });
+    Ok(Server { running, admin, manifest, report, _placement: placement })
 }
 
 /// The listeners of a server, all open.
@@ -130,6 +146,7 @@ fn run_cores(
     ports: Ports,
     opened: Opened<WriteTicket>,
     info: &Arc<ServerInfo>,
+    postboxes: &Postboxes,
 ) -> Result<Running, ServerError> {
     let cores = placement.cpus.len();
     let identity =
@@ -155,7 +172,9 @@ fn run_cores(
         reserved_files: RESERVED + RESERVED_PER_CORE * cores as u64,
         ..Config::default()
     };
+    let postboxes = Arc::clone(postboxes);
     let running = sutra_runtime::start(runtime, move |index, core| {
+        postboxes.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(Postbox::of(core));
         let taken = by_core.lock().unwrap_or_else(PoisonError::into_inner)[index].take();
         let (shard, listeners) = taken.expect("each core begins once");
         for (id, listener) in listeners {
@@ -309,6 +328,7 @@ impl Server {
     /// Waits until it has stopped, and notes in the store where it did.
     pub fn wait(self) -> Result<(), ServerError> {
         self.running.join()?;
+        drop(self.admin);
         Ok(self.manifest.close()?)
     }
 }

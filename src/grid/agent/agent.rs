@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sutra_grid::admin::{self, Admin};
+use sutra_admin::{self as admin, Admin};
 use sutra_runtime::allowed_cpus;
 use sutra_wire::limits;
 use tokio::net::TcpListener;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sutra_wire::limits;
 
-use sutra_grid::admin::AdminError;
+use sutra_admin::AdminError;
 
 /// Why an agent could not start.
 #[derive(Debug, thiserror::Error)]

@@ -101,6 +101,8 @@ impl Launcher {
         let at = |port: u16| SocketAddr::new(self.ip, port).to_string();
         let mut arguments =
             vec!["--listen".into(), at(node.port), "--compat".into(), at(node.compat_port)];
+        // Several nodes of a host would want the same port.
+        arguments.extend(["--admin".into(), "off".into()]);
         if node.cores.is_empty() {
             // A store that is there says for how many cores it was made.
             if !data_folder::has_store(&self.data(node)) {

@@ -9,7 +9,7 @@ use sutra_wire::grid::{NodeReport, NodeState};
 use crate::core::AgentCore;
 use crate::identity::AgentIdentity;
 use crate::standing::Standing;
-use sutra_grid::admin::{Metric, Source, View};
+use sutra_admin::{Detail, Metric, Readiness, Source, View};
 
 /// Shows an agent.
 pub(crate) struct AgentSource {
@@ -29,7 +29,7 @@ impl AgentSource {
 }
 
 impl Source for AgentSource {
-    async fn look(&self, lists: bool) -> Option<View> {
+    async fn look(&self, Detail { lists, .. }: Detail) -> Option<View> {
         let (revision, nodes) = self.core.nodes().report();
         let trouble = self.standing.trouble();
         let is_registered = trouble.is_none();
@@ -68,7 +68,8 @@ impl Source for AgentSource {
                 f64::from(self.who.max_nodes),
             ),
         ];
-        Some(View { healthy: problems.is_empty(), status, page, metrics })
+        let readiness = Readiness::Ready;
+        Some(View { healthy: problems.is_empty(), status, readiness, page, metrics })
     }
 }
 

@@ -7,7 +7,7 @@ use sutra_net::ListenError;
 use sutra_runtime::RuntimeError;
 use sutra_store::StoreError;
 
-use sutra_grid::admin::AdminError;
+use sutra_admin::AdminError;
 
 /// Why a master could not start, or ended badly. Each says what to do about it.
 #[derive(Debug, thiserror::Error)]

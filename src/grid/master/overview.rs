@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sutra_wire::grid::{AgentInfo, AgentState, Cluster, ClusterState, NodeInfo, NodeState};
 
 use crate::registry::Problems;
-use sutra_grid::admin::{Metric, View};
+use sutra_admin::{Metric, Readiness, View};
 
 /// What the master has done since its start.
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,6 +64,7 @@ impl Overview {
         View {
             healthy: self.problems.state == ClusterState::Healthy,
             status: self.problems.words(),
+            readiness: Readiness::Ready,
             page: self.page(),
             metrics: self.metrics(),
         }

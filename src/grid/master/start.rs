@@ -25,7 +25,7 @@ use crate::registry::{Moment, Patience, Registry};
 use crate::service::{MasterService, Setup};
 use crate::start_report::StartReport;
 use crate::summary::MasterSource;
-use sutra_grid::admin::{self, Admin};
+use sutra_admin::{self as admin, Admin};
 
 /// Messages between cores: there is one core, which sends itself none.
 const MAILBOX: usize = 16;

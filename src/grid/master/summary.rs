@@ -12,7 +12,7 @@ use crate::core::MasterCore;
 use crate::message::{Home, Message};
 use crate::overview::Overview;
 use crate::registry::{Problems, Shown};
-use sutra_grid::admin::{Source, View};
+use sutra_admin::{Detail, Source, View};
 
 /// The core answers within a turn of its loop; a master that takes so long is not well.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -109,7 +109,7 @@ impl MasterCore {
 pub(crate) struct MasterSource(pub(crate) Home);
 
 impl Source for MasterSource {
-    async fn look(&self, lists: bool) -> Option<View> {
+    async fn look(&self, Detail { lists, .. }: Detail) -> Option<View> {
         let (to, overview) = oneshot::channel();
         self.0.get()?.post(Message::Look { lists, to });
         let overview = tokio::time::timeout(PATIENCE, overview).await.ok()?.ok()?;

@@ -54,7 +54,7 @@ impl<S: Service> Front<S> {
     fn follow_up(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize) -> bool {
         let Some((connection, asked, payload)) = self.io.take_follow_up(index) else { return true };
         let header = asked.header(payload.len());
-        let request = Unanswered::new(connection, &header, asked.manner(), None);
+        let request = Unanswered::new(connection, &header, asked.manner(), core.now(), None);
         if self.offer_asked(core, request, header, &payload) == Flow::Taken {
             self.io.pools().give_back(payload);
             return true;

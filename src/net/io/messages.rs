@@ -133,11 +133,12 @@ impl Io {
             }
         }
         connection.ask();
+        let arrived = connection.received();
         let deadline = match request.header.extra {
             0 => None,
-            micros => connection.received().checked_add(Duration::from_micros(micros)),
+            micros => arrived.checked_add(Duration::from_micros(micros)),
         };
-        Some(Unanswered::new(connection.id(), &request.header, request.manner, deadline))
+        Some(Unanswered::new(connection.id(), &request.header, request.manner, arrived, deadline))
     }
 
     /// The service did not take the request, which has this deadline.

@@ -60,6 +60,7 @@ impl Io {
         if status.is_error() {
             self.counters.error(status);
         }
+        self.latencies.note(request.opcode(), request.arrived());
         let index = request.connection().index();
         match connection.protocol() {
             Protocol::Native => {

@@ -1,27 +1,50 @@
 //! What the process as a whole has used, for stats.
 
+use std::time::Duration;
+
 use sutra_wire::Counter;
 
-/// Adds the process's CPU time and memory to `out`. Cost: two clock calls and two small reads from
-/// procfs (memory, not disk).
-pub(super) fn report(out: &mut Vec<Counter>) {
-    let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    let micros = u64::try_from(cpu.tv_sec).unwrap_or(0) * 1_000_000
-        + u64::try_from(cpu.tv_nsec).unwrap_or(0) / 1000;
-    out.push(Counter { name: "cpu_us".into(), value: micros });
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    if let Some((user, system)) = cpu_ticks(&stat) {
-        let tick = 1_000_000 / rustix::param::clock_ticks_per_second().max(1);
-        out.push(Counter { name: "cpu_user_us".into(), value: user * tick });
-        out.push(Counter { name: "cpu_system_us".into(), value: system * tick });
+/// What the process has used.
+#[derive(Clone, Copy)]
+pub(crate) struct Used {
+    pub(crate) cpu: Duration,
+    /// CPU time in the program and in the kernel, to a hundredth of a second.
+    split: Option<(Duration, Duration)>,
+    /// Bytes of memory.
+    pub(crate) resident: Option<u64>,
+}
+
+impl Used {
+    /// Reads it. Cost: a clock call and two small reads from procfs (memory, not disk).
+    pub(crate) fn read() -> Self {
+        let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+        let seconds = u64::try_from(cpu.tv_sec).unwrap_or(0);
+        let nanoseconds = u32::try_from(cpu.tv_nsec).unwrap_or(0);
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        let per_second = rustix::param::clock_ticks_per_second().max(1);
+        let time = |ticks: u64| Duration::from_micros(ticks * (1_000_000 / per_second));
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+        let pages = statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
+        Self {
+            cpu: Duration::new(seconds, nanoseconds),
+            split: cpu_ticks(&stat).map(|(user, system)| (time(user), time(system))),
+            resident: pages.map(|pages| pages * rustix::param::page_size() as u64),
+        }
     }
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    if let Some(pages) = statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok())
-    {
-        out.push(Counter {
-            name: "resident_bytes".into(),
-            value: pages * rustix::param::page_size() as u64,
-        });
+}
+
+/// Adds the process's CPU time and memory to `out`.
+pub(super) fn report(out: &mut Vec<Counter>) {
+    let used = Used::read();
+    let mut add = |name: &str, value| out.push(Counter { name: name.into(), value });
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    add("cpu_us", micros(used.cpu));
+    if let Some((user, system)) = used.split {
+        add("cpu_user_us", micros(user));
+        add("cpu_system_us", micros(system));
+    }
+    if let Some(resident) = used.resident {
+        add("resident_bytes", resident);
     }
 }
 

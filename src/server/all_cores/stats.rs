@@ -1,37 +1,48 @@
 //! What a core and the whole server have and have done.
 
-use sutra_net::Context;
+use sutra_net::{Context, Histogram};
 use sutra_wire::{Counter, Stats};
 
 use super::process;
 use crate::core::Core;
 use crate::core::message::{CoreStats, Message};
+use crate::report::ServerInfo;
+
+/// Shares of requests whose longest time is told, with what their counters' names end with.
+const QUANTILES: [(f64, &str); 3] = [(0.5, "p50"), (0.99, "p99"), (0.999, "p999")];
 
 /// Adds another core's share.
-pub(super) fn add(sum: &mut CoreStats, more: CoreStats) {
+pub(crate) fn add(sum: &mut CoreStats, more: &CoreStats) {
     sum.shard.add(&more.shard);
-    for counter in more.counters {
+    for counter in &more.counters {
         match sum.counters.iter_mut().find(|known| known.name == counter.name) {
             Some(known) => known.value += counter.value,
-            None => sum.counters.push(counter),
+            None => sum.counters.push(counter.clone()),
         }
     }
+    for (opcode, latency) in &more.latencies {
+        match sum.latencies.iter_mut().find(|(known, _)| known == opcode) {
+            Some((_, known)) => known.add(latency),
+            None => sum.latencies.push((*opcode, latency.clone())),
+        }
+    }
+    sum.commits.add(&more.commits);
 }
 
 /// What this core has and has done.
 pub(super) fn of_core(core: &Core, cx: &Context<'_, Message>) -> CoreStats {
     let mut counters = Vec::new();
     cx.counters(&mut counters);
-    CoreStats { shard: core.shard().stats(), counters }
+    CoreStats {
+        shard: core.shard().stats(),
+        counters,
+        latencies: cx.latencies().map(|(opcode, latency)| (opcode, latency.clone())).collect(),
+        commits: core.shard().commits().clone(),
+    }
 }
 
 /// What the whole server has and has done.
-pub(super) fn of_server(
-    core: &Core,
-    cx: &Context<'_, Message>,
-    all: CoreStats,
-    uptime: u64,
-) -> Stats {
+pub(crate) fn of_server(info: &ServerInfo, cores: usize, all: CoreStats) -> Stats {
     let mut counters = all.counters;
     let shard = all.shard;
     for (name, value) in [
@@ -46,7 +57,11 @@ pub(super) fn of_server(
     ] {
         counters.push(Counter { name: name.into(), value });
     }
-    for (name, value) in core.info().recovery().fields() {
+    for (opcode, latency) in &all.latencies {
+        took(opcode.name(), latency, &mut counters);
+    }
+    took("commit", &all.commits, &mut counters);
+    for (name, value) in info.recovery().fields() {
         counters.push(Counter { name: format!("recovered_{name}"), value });
     }
     process::report(&mut counters);
@@ -56,12 +71,22 @@ pub(super) fn of_server(
         vectors: shard.vectors,
         written: shard.written,
         pending: shard.pending,
-        uptime,
-        cores: u32::try_from(cx.cores()).expect("fewer than 65,536 cores"),
-        durability: core.info().durability().to_string(),
-        write_path: core.shard().write_path(),
-        data: core.info().data().display().to_string(),
+        uptime: info.uptime(),
+        cores: u32::try_from(cores).expect("fewer than 65,536 cores"),
+        durability: info.durability().to_string(),
+        write_path: info.write_path().to_owned(),
+        data: info.data().display().to_string(),
         version: env!("CARGO_PKG_VERSION").into(),
         counters,
+    }
+}
+
+/// How long something took, where it was done at all.
+fn took(what: &str, latency: &Histogram, counters: &mut Vec<Counter>) {
+    for (share, name) in QUANTILES {
+        if let Some(duration) = latency.quantile(share) {
+            let value = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+            counters.push(Counter { name: format!("took_{what}_{name}_ns"), value });
+        }
     }
 }

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use sutra_driver::Ended;
-use sutra_net::{ReplyTo, ServiceMessage};
+use sutra_net::{Histogram, ReplyTo, ServiceMessage};
 use sutra_runtime::RegionSlice;
 use sutra_store::{EdgeKey, InEdge, Indexed, NamespaceId, ShardStats, VectorQuery};
 use sutra_wire::{
     AssociationRecord, ConceptId, ConceptKey, ConceptRecord, Counter, Direction, FrameBuffer,
-    NeighborsRequest, Parcel, SearchHit, Status,
+    NeighborsRequest, Opcode, Parcel, SearchHit, Status,
 };
+use tokio::sync::oneshot;
 
 use super::names::{
     BurialNumber, DeletionNumber, QuestionNumber, SearchNumber, Timer, Token, TraversalNumber,
@@ -46,6 +47,8 @@ pub(crate) enum Body {
     Path(PathMessage),
     Vector(VectorMessage),
     Question(QuestionMessage),
+    /// The admin port's thread wants to see what this core has and has done.
+    Look(oneshot::Sender<CoreView>),
     /// The background thread has done something for the receiver's shard.
     Driver(Ended),
     /// What has become of the data folder, for a core that does not look itself.
@@ -233,4 +236,16 @@ pub(crate) enum CoreReply {
 pub(crate) struct CoreStats {
     pub(crate) shard: ShardStats,
     pub(crate) counters: Vec<Counter>,
+    /// How long requests took, by operation.
+    pub(crate) latencies: Vec<(Opcode, Histogram)>,
+    /// How long commits took.
+    pub(crate) commits: Histogram,
+}
+
+/// The same, and how the core is.
+pub(crate) struct CoreView {
+    pub(crate) stats: CoreStats,
+    /// What is wrong with its shard.
+    pub(crate) problem: Option<String>,
+    pub(crate) is_draining: bool,
 }

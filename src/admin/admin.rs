@@ -1,31 +1,34 @@
-//! HTTP for people and Prometheus, of master and agent alike: `/health`, `/metrics`, and everything
-//! as JSON on `/`.
+//! The port: its paths, its thread, and how many requests are answered at a time.
 //!
-//! On a thread of its own, which asks its [`Source`] anew for every request. Only reads. Few
-//! requests are answered at a time; others wait for them, and none for longer than [`PATIENCE`].
-//! Connections are bounded in number and time ([`crate::admin_listener`]).
+//! | path | answer |
+//! |---|---|
+//! | `/healthz` | 200 while the process answers, with what is wrong; 503 where it does not |
+//! | `/readyz` | 200 where requests are to be sent here; 503 while it recovers or drains |
+//! | `/health` | 200 where all is well; 503 with what is wrong |
+//! | `/metrics` | for Prometheus; `?cores=1` has metrics of each core as well |
+//! | `/stats.json`, `/` | everything |
+//!
+//! Who restarts what is not alive asks `/healthz`: a full disk is no reason to. Who is to be woken
+//! asks `/health`.
 
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::admin_listener::AdminListener;
+use crate::error::AdminError;
+use crate::listener::AdminListener;
+use crate::metric::exposition;
+use crate::view::{Detail, Readiness, Source, View};
 
 /// Requests that are answered at a time: a scraper, a probe, and people.
 const AT_A_TIME: usize = 8;
@@ -33,113 +36,6 @@ const AT_A_TIME: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// What Prometheus reads.
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// Why the admin port can't be served.
-#[derive(Debug, thiserror::Error)]
-pub enum AdminError {
-    /// The address can't be listened on.
-    #[error(
-        "admin port: can't listen on {address}: {source}; --admin gives this port another address, \
-         --admin off serves none"
-    )]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// A thread can't be started.
-    #[error(
-        "admin port: can't start its thread: {source}; allow this user more processes (`ulimit -u`)"
-    )]
-    Thread {
-        /// What the system said.
-        source: std::io::Error,
-    },
-}
-
-/// What there is to see at a moment.
-#[derive(Clone, Debug)]
-pub struct View {
-    /// Whether all is well.
-    pub healthy: bool,
-    /// "ok", or what is wrong and what to do.
-    pub status: String,
-    /// Everything, for `/`.
-    pub page: Value,
-    /// For `/metrics`.
-    pub metrics: Vec<Metric>,
-}
-
-/// What the admin port shows.
-pub trait Source: Send + Sync + 'static {
-    /// What there is to see now, with its lists or only counted; `None` where there is no answer in
-    /// time.
-    fn look(&self, lists: bool) -> impl Future<Output = Option<View>> + Send;
-}
-
-/// A number, or one for each value of a label.
-#[derive(Clone, Debug)]
-pub struct Metric {
-    name: &'static str,
-    help: &'static str,
-    values: Values,
-}
-
-#[derive(Clone, Debug)]
-enum Values {
-    Counter(u64),
-    Gauge(f64),
-    Gauges { label: &'static str, values: Vec<(String, f64)> },
-}
-
-impl Metric {
-    /// What only rises. Its name is shown with `_total` behind it.
-    pub fn counter(name: &'static str, help: &'static str, value: u64) -> Self {
-        Self { name, help, values: Values::Counter(value) }
-    }
-
-    /// What rises and falls.
-    pub fn gauge(name: &'static str, help: &'static str, value: f64) -> Self {
-        Self { name, help, values: Values::Gauge(value) }
-    }
-
-    /// The same, for each value of a label.
-    pub fn gauges<L: Into<String>>(
-        name: &'static str,
-        help: &'static str,
-        label: &'static str,
-        values: impl IntoIterator<Item = (L, f64)>,
-    ) -> Self {
-        let values = values.into_iter().map(|(value, number)| (value.into(), number)).collect();
-        Self { name, help, values: Values::Gauges { label, values } }
-    }
-}
-
-/// All of them, as Prometheus reads them.
-fn exposition(metrics: Vec<Metric>) -> String {
-    let mut registry = Registry::default();
-    for Metric { name, help, values } in metrics {
-        match values {
-            Values::Counter(value) => registry.register(name, help, ConstCounter::new(value)),
-            Values::Gauge(value) => {
-                let gauge = Gauge::<f64, AtomicU64>::default();
-                gauge.set(value);
-                registry.register(name, help, gauge);
-            }
-            Values::Gauges { label, values } => {
-                let family = Family::<Vec<(String, String)>, Gauge<f64, AtomicU64>>::default();
-                for (value, number) in values {
-                    family.get_or_create(&vec![(label.to_owned(), value)]).set(number);
-                }
-                registry.register(name, help, family);
-            }
-        }
-    }
-    let mut text = String::new();
-    encode(&mut text, &registry).expect("writing text into memory can't fail");
-    text
-}
 
 /// A served admin port. Ends when dropped.
 pub struct Admin {
@@ -189,7 +85,10 @@ pub fn start<S: Source>(listener: TcpListener, source: S) -> Result<Admin, Admin
         let state = Arc::new(Served { source, permits: Semaphore::new(AT_A_TIME) });
         let router = Router::new()
             .route("/", get(page::<S>))
+            .route("/stats.json", get(page::<S>))
             .route("/health", get(health::<S>))
+            .route("/healthz", get(alive::<S>))
+            .route("/readyz", get(ready::<S>))
             .route("/metrics", get(metrics::<S>))
             .with_state(state);
         let listener = match AdminListener::new(listener) {
@@ -217,10 +116,10 @@ struct Served<S> {
 }
 
 impl<S: Source> Served<S> {
-    async fn look(&self, lists: bool) -> Option<View> {
+    async fn look(&self, detail: Detail) -> Option<View> {
         let look = async {
             let _permit = self.permits.acquire().await.ok()?;
-            self.source.look(lists).await
+            self.source.look(detail).await
         };
         tokio::time::timeout(PATIENCE, look).await.ok()?
     }
@@ -240,20 +139,47 @@ fn no_answer() -> Response {
 }
 
 async fn page<S: Source>(State(served): State<Arc<Served<S>>>) -> Response {
-    match served.look(true).await {
+    match served.look(Detail { lists: true, cores: false }).await {
         Some(view) => json_answer(StatusCode::OK, &view.page),
         None => no_answer(),
     }
 }
 
-async fn health<S: Source>(State(served): State<Arc<Served<S>>>) -> Response {
-    let Some(view) = served.look(false).await else { return no_answer() };
-    let status = if view.healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+/// What all checks ask for.
+const BRIEF: Detail = Detail { lists: false, cores: false };
+
+fn checked(is_well: bool, view: &View) -> Response {
+    let status = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     json_answer(status, &json!({ "healthy": view.healthy, "status": view.status }))
 }
 
-async fn metrics<S: Source>(State(served): State<Arc<Served<S>>>) -> Response {
-    match served.look(false).await {
+async fn health<S: Source>(State(served): State<Arc<Served<S>>>) -> Response {
+    served.look(BRIEF).await.map_or_else(no_answer, |view| checked(view.healthy, &view))
+}
+
+async fn alive<S: Source>(State(served): State<Arc<Served<S>>>) -> Response {
+    served.look(BRIEF).await.map_or_else(no_answer, |view| checked(true, &view))
+}
+
+async fn ready<S: Source>(State(served): State<Arc<Served<S>>>) -> Response {
+    let Some(view) = served.look(BRIEF).await else { return no_answer() };
+    match view.readiness {
+        Readiness::Ready => {
+            json_answer(StatusCode::OK, &json!({ "ready": true, "status": view.status }))
+        }
+        Readiness::NotReady(status) => json_answer(
+            StatusCode::SERVICE_UNAVAILABLE,
+            &json!({ "ready": false, "status": status }),
+        ),
+    }
+}
+
+async fn metrics<S: Source>(
+    State(served): State<Arc<Served<S>>>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let cores = query.is_some_and(|query| query.split('&').any(|word| word == "cores=1"));
+    match served.look(Detail { lists: false, cores }).await {
         Some(view) => answer(StatusCode::OK, METRICS, exposition(view.metrics)),
         None => no_answer(),
     }
@@ -267,21 +193,23 @@ mod tests {
 
     use super::*;
 
+    use crate::metric::Metric;
+
     struct Fixed(bool);
 
     impl Source for Fixed {
-        async fn look(&self, lists: bool) -> Option<View> {
-            let metrics = vec![
-                Metric::counter("things", "Things done", 7),
-                Metric::gauges(
-                    "parts",
-                    "Parts, by state",
-                    "state",
-                    [("up", 2.0), ("gave up", 1.0)],
-                ),
-            ];
+        async fn look(&self, Detail { lists, cores }: Detail) -> Option<View> {
+            let mut metrics = vec![Metric::counter("things", "Things done", 7)];
+            if cores {
+                metrics.push(Metric::gauges("core_things", "Things", "core", [("0", 7.0)]));
+            }
             let status = if self.0 { "ok" } else { "the disk is full" }.to_owned();
-            Some(View { healthy: self.0, status, page: json!({ "lists": lists }), metrics })
+            let readiness = match self.0 {
+                true => Readiness::Ready,
+                false => Readiness::NotReady("draining".into()),
+            };
+            let page = json!({ "lists": lists });
+            Some(View { healthy: self.0, status, readiness, page, metrics })
         }
     }
 
@@ -298,11 +226,15 @@ mod tests {
         let admin = start(bind("127.0.0.1:0".parse().unwrap()).unwrap(), Fixed(true)).unwrap();
         let health = get(&admin, "/health");
         assert!(health.starts_with("HTTP/1.1 200") && health.contains("\"ok\""), "{health}");
-        let metrics = get(&admin, "/metrics");
-        for line in ["things_total 7", "parts{state=\"up\"} 2.0", "parts{state=\"gave up\"} 1.0"] {
-            assert!(metrics.contains(line), "{line}: {metrics}");
+        for path in ["/healthz", "/readyz"] {
+            assert!(get(&admin, path).starts_with("HTTP/1.1 200"), "{path}");
         }
-        assert!(get(&admin, "/").contains("\"lists\": true"));
+        let metrics = get(&admin, "/metrics");
+        assert!(metrics.contains("things_total 7") && !metrics.contains("core"), "{metrics}");
+        assert!(get(&admin, "/metrics?cores=1").contains("core_things{core=\"0\"} 7.0"));
+        for path in ["/", "/stats.json"] {
+            assert!(get(&admin, path).contains("\"lists\": true"), "{path}");
+        }
         assert!(get(&admin, "/nowhere").starts_with("HTTP/1.1 404"));
     }
 
@@ -318,13 +250,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_well_is_503_with_the_reason() {
+    fn what_is_not_well_is_503_with_the_reason_and_alive_all_the_same() {
         let admin = start(bind("127.0.0.1:0".parse().unwrap()).unwrap(), Fixed(false)).unwrap();
         let health = get(&admin, "/health");
         assert!(
             health.starts_with("HTTP/1.1 503") && health.contains("the disk is full"),
             "{health}"
         );
+        let ready = get(&admin, "/readyz");
+        assert!(ready.starts_with("HTTP/1.1 503") && ready.contains("draining"), "{ready}");
+        let alive = get(&admin, "/healthz");
+        assert!(alive.starts_with("HTTP/1.1 200") && alive.contains("disk is full"), "{alive}");
         let taken = bind(admin.address()).unwrap_err().to_string();
         assert!(taken.contains("--admin"), "{taken}");
     }
