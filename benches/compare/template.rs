@@ -1,7 +1,7 @@
 //! The report's prose and table heads: sections of `report.md` with named gaps.
 //!
-//! A section stands between a line `<!-- its name -->` and the next one. Its paragraphs are one line
-//! each until the report is whole, and are then wrapped with what came into their gaps.
+//! A section stands between a line `<!-- its name -->` and the next one. Its paragraphs are one
+//! line each until the report is whole, and are then wrapped with what came into their gaps.
 
 use std::borrow::Cow;
 
