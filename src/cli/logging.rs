@@ -38,7 +38,10 @@ pub(crate) fn start(level: Option<&str>, is_server: bool) -> Result<(), Failure>
 /// What is logged by `levels`: a level, or a list of levels and of `target=level`. A word that is
 /// neither is refused here. The library would take it for a target of which everything is logged.
 fn filter(levels: &str) -> Option<EnvFilter> {
-    let is_known = |word: &str| word.contains('=') || word.parse::<LevelFilter>().is_ok();
+    let is_known = |word: &str| {
+        let is_level = !word.is_empty() && word.parse::<LevelFilter>().is_ok();
+        is_level || word.contains('=')
+    };
     let words: Vec<&str> = levels.split(',').map(str::trim).collect();
     if !words.iter().copied().all(is_known) {
         return None;
