@@ -1,7 +1,7 @@
 //! The report's prose and table heads: sections of `report.md` with named gaps.
 //!
-//! A section stands between a line `<!-- its name -->` and the next one. Its paragraphs are one line
-//! each until the report is whole, and are then wrapped with what came into their gaps.
+//! A section stands between a line `<!-- its name -->` and the next one. Its paragraphs are one
+//! line each until the report is whole, and are then wrapped with what came into their gaps.
 
 use std::borrow::Cow;
 
@@ -126,7 +126,7 @@ mod tests {
         let wrapped = wrapped(&text);
         let long: Vec<_> = wrapped.lines().filter(|line| line.len() > 100).collect();
         assert!(long.iter().all(|line| line.starts_with(['#', '|', '!'])), "{long:?}");
-        assert_eq!((long.len(), wrapped.lines().count()), (3, 9), "{wrapped}");
+        assert_eq!((long.len(), wrapped.lines().count()), (3, 8), "{wrapped}");
         let joined = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(joined(&wrapped), joined(&text));
     }

@@ -49,7 +49,8 @@ impl Vectors {
         let is_even = rows.iter().chain(queries).all(|row| row.len() == columns);
         if rows.len() < K || queries.is_empty() || !is_even || truth.len() != queries.len() {
             return Err(format!(
-                "{}: at least {K} vectors are needed, and queries of the same length with neighbours",
+                "{}: at least {K} vectors are needed, \
+                 and queries of the same length with neighbours",
                 folder.display()
             )
             .into());

@@ -36,13 +36,17 @@ pub(crate) fn start(level: Option<&str>, is_server: bool) -> Result<(), Failure>
 }
 
 /// What is logged by `levels`: a level, or a list of levels and of `target=level`. A word that is
-/// neither is refused here, which the library would take for a target of which everything is logged.
+/// neither is refused here. The library would take it for a target of which everything is logged.
 fn filter(levels: &str) -> Option<EnvFilter> {
-    let is_known = |word: &str| word.contains('=') || word.parse::<LevelFilter>().is_ok();
-    if !levels.split(',').map(str::trim).all(is_known) {
+    let is_known = |word: &str| {
+        let is_level = !word.is_empty() && word.parse::<LevelFilter>().is_ok();
+        is_level || word.contains('=')
+    };
+    let words: Vec<&str> = levels.split(',').map(str::trim).collect();
+    if !words.iter().copied().all(is_known) {
         return None;
     }
-    EnvFilter::try_new(levels).ok()
+    EnvFilter::try_new(words.join(",")).ok()
 }
 
 /// What a service says of a panic, which the standard library would write to standard error itself,
