@@ -57,8 +57,10 @@ fn a_client_reads_the_users_own_file() {
 
 #[test]
 fn a_service_reads_the_file_of_its_folder_and_says_so() {
-    let (folder, _) =
-        folder_with("sutra.toml", "cores = 1\nno-pin = true\ncompat = \"off\"\nadmin = \"off\"\njson = true\n");
+    let (folder, _) = folder_with(
+        "sutra.toml",
+        "cores = 1\nno-pin = true\ncompat = \"off\"\nadmin = \"off\"\njson = true\n",
+    );
     let mut command =
         there(&folder.path(), &["serve", "--data", "data", "--listen", "127.0.0.1:0"]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -11,7 +11,7 @@
 //! Who restarts what is not alive asks `/healthz`: a full disk is no reason to. Who is to be woken
 //! asks `/health`.
 
-use std::future::Future;
+use std::future::IntoFuture;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};

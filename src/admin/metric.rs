@@ -80,21 +80,18 @@ impl Metric {
         label: &'static str,
         values: impl IntoIterator<Item = (L, Series)>,
     ) -> Self {
-        let labels = |value: L| vec![(label, value.into())];
-        Self::by(name, help, values.into_iter().map(|(value, series)| (labels(value), series)))
-    }
-
-    /// A number of one kind for each value of several labels.
-    pub fn by(
-        name: &'static str,
-        help: &'static str,
-        series: impl IntoIterator<Item = (Vec<(&'static str, String)>, Series)>,
-    ) -> Self {
-        let series: Vec<_> = series.into_iter().collect();
+        let labelled =
+            |(value, series): (L, Series)| (vec![(label, escaped(&value.into()))], series);
+        let series: Vec<_> = values.into_iter().map(labelled).collect();
         let kind = series.first().map_or(MetricType::Gauge, |(_, first)| first.kind());
         debug_assert!(series.iter().all(|(_, series)| series.kind().as_str() == kind.as_str()));
         Self { name, help, kind, series }
     }
+}
+
+/// A label's value as it stands between quotes; the library leaves that to its caller.
+fn escaped(value: &str) -> String {
+    value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n")
 }
 
 /// All of them, in OpenMetrics' text.
@@ -169,14 +166,14 @@ mod tests {
             ),
             Metric::gauges("nothing", "Nobody", "name", Vec::<(String, f64)>::new()),
         ]);
-        let expected = "# HELP things Things done.\n\
+        let expected = "# HELP things Things done\n\
                         # TYPE things counter\n\
                         things_total 7.0\n\
-                        # HELP parts Parts.\n\
+                        # HELP parts Parts\n\
                         # TYPE parts gauge\n\
                         parts{state=\"up\"} 2.0\n\
                         parts{state=\"gave \\\"up\\\"\"} 1.0\n\
-                        # HELP took_seconds How long.\n\
+                        # HELP took_seconds How long\n\
                         # TYPE took_seconds histogram\n\
                         took_seconds_sum{what=\"one\"} 4.5\n\
                         took_seconds_count{what=\"one\"} 4\n\

@@ -19,6 +19,7 @@ use crate::neighbors::Neighbors;
 use crate::path::Path;
 use crate::search::Search;
 use crate::serve::Serve;
+use crate::stats::Stats;
 use crate::target::{COMMON, Named, Server};
 
 /// Storage server for a graph of concepts, and its client.
@@ -94,8 +95,7 @@ pub(crate) enum Command {
     /// Find the concepts that are most like one, or like a vector
     Search(Search),
     /// Show what a server has and has done
-    #[command(after_help = "Example:\n  sutra stats --json")]
-    Stats(Server),
+    Stats(Stats),
     /// Make everything written so far durable
     #[command(after_help = "Example:\n  sutra flush")]
     Flush(Server),

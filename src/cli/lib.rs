@@ -111,8 +111,8 @@ fn run(arguments: Arguments, file: Option<PathBuf>, output: Output) -> Result<An
         Command::Export(export) => {
             with_client(export.server(), async |client| export::run(&client, &export, output).await)
         }
-        Command::Stats(server) => {
-            with_client(&server, async |client| stats::run(&client, output).await)
+        Command::Stats(stats) => {
+            with_client(stats.server(), async |client| stats::run(&client, &stats, output).await)
         }
         Command::Flush(server) => {
             with_client(&server, async |client| flush::run(&client, output).await)

@@ -1,20 +1,38 @@
 //! `sutra stats`: what a server has and has done.
 
-use std::fmt::Write;
-use std::time::Duration;
+mod show;
 
+use clap::Args;
 use serde_json::{Map, Value, json};
 use sutra_client::Client;
 use sutra_wire::ArchivedStats;
 
 use crate::exit::{Answer, Failure};
 use crate::output::Output;
-use crate::printable::printable;
-use crate::words::{counted, duration, grouped};
+use crate::target::Server;
 
-pub(crate) async fn run(client: &Client, output: Output) -> Result<Answer, Failure> {
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  sutra stats --json")]
+pub(crate) struct Stats {
+    /// Show every counter by its own name as well
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    server: Server,
+}
+
+impl Stats {
+    pub(crate) fn server(&self) -> &Server {
+        &self.server
+    }
+}
+
+pub(crate) async fn run(client: &Client, asked: &Stats, output: Output) -> Result<Answer, Failure> {
     let stats = client.stats().await?;
-    output.answer(&for_programs(&stats), || for_people(&stats))?;
+    output.answer(&for_programs(&stats), || {
+        let text = show::for_people(&stats);
+        if asked.all { format!("{text}\n\n{}", show::counters(&stats)) } else { text }
+    })?;
     Ok(Answer::Yes)
 }
 
@@ -40,48 +58,6 @@ fn for_programs(stats: &ArchivedStats) -> Value {
     })
 }
 
-fn for_people(stats: &ArchivedStats) -> String {
-    let count = |number: u64| grouped(number);
-    let mut rows = vec![
-        ("concepts", count(stats.concepts.to_native())),
-        ("associations", count(stats.associations.to_native())),
-        ("vectors", count(stats.vectors.to_native())),
-        (
-            "written",
-            format!(
-                "{} since the start, {} pending",
-                count(stats.written.to_native()),
-                count(stats.pending.to_native())
-            ),
-        ),
-        (
-            "durability",
-            format!("{} ({})", printable(&stats.durability), printable(&stats.write_path)),
-        ),
-        ("data", printable(&stats.data)),
-        (
-            "server",
-            format!(
-                "version {}, {}",
-                printable(&stats.version),
-                counted(stats.cores.to_native().into(), "core")
-            ),
-        ),
-        ("uptime", duration(Duration::from_micros(stats.uptime.to_native()))),
-    ];
-    // What never happened is left to `--json`.
-    let happened = stats.counters.iter().filter(|counter| counter.value != 0);
-    rows.extend(happened.map(|counter| (counter.name.as_str(), count(counter.value.to_native()))));
-    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    let mut text = String::new();
-    for (name, value) in rows {
-        // Writing to a string can't fail.
-        let _ = writeln!(text, "{name:<width$}  {value}");
-    }
-    text.truncate(text.trim_end().len());
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use sutra_wire::{Checked, Counter, FrameBuffer, Header, Parsed, Stats, encode_archive, parse};
@@ -90,24 +66,40 @@ mod tests {
 
     #[test]
     fn people_see_what_has_happened_and_programs_every_counter() {
-        let never = Counter { name: "errors_internal".into(), value: 0 };
-        let counters = vec![Counter { name: "requests_answered".into(), value: 1_234_567 }, never];
+        let counter = |name: &str, value| Counter { name: name.into(), value };
+        let counters = vec![
+            counter("requests_query", 1_234_567),
+            counter("took_query_p50_ns", 52_100),
+            counter("took_query_p99_ns", 110_000),
+            counter("took_query_p999_ns", 1_230_000),
+            counter("requests_flush", 1),
+            counter("errors_not_found", 3),
+            counter("errors_internal", 0),
+            counter("vectors_tail", 200),
+            counter("log_bytes", 64 << 20),
+            counter("log_segments", 1),
+        ];
         let stats =
             Stats { concepts: 3900, durability: "always".into(), counters, ..Stats::default() };
         let mut out = FrameBuffer::new();
         encode_archive(&mut out, Header::default(), &stats);
         let Ok(Parsed::Frame(frame, _)) = parse(&out, u32::MAX) else { panic!("a whole frame") };
         let stats = Checked::<Stats>::new(frame.payload).expect("valid");
-        let text = for_people(&stats);
-        assert!(
-            text.contains("concepts           3,900")
-                && text.ends_with("requests_answered  1,234,567"),
-            "{text}"
-        );
-        assert!(!text.contains("errors_internal"), "{text}");
+        let text = show::for_people(&stats);
+        for lines in [
+            "stored\n  concepts      3,900\n",
+            "vectors       0 (200 not indexed yet: every search scans them)\n",
+            "asked     requests      p50     p99    p99.9\n  query  1,234,567  52.1 µs  110 µs  1.23 ms\n",
+            "  flush          1\n\nrefused\n  not found  3\n",
+            "log         64.0 MiB in 1 segment\n",
+        ] {
+            assert!(text.contains(lines), "{lines}\n---\n{text}");
+        }
+        assert!(!text.contains("internal"), "{text}");
+        assert!(show::counters(&stats).contains("errors_not_found    3"));
         let counters = &for_programs(&stats)["counters"];
         assert_eq!(
-            (&counters["requests_answered"], &counters["errors_internal"]),
+            (&counters["requests_query"], &counters["errors_internal"]),
             (&1_234_567.into(), &0.into())
         );
     }

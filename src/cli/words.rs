@@ -58,6 +58,35 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
+/// A time below a minute with three digits: `52.1 µs`.
+pub(crate) fn short_duration(duration: Duration) -> String {
+    let nanoseconds = duration.as_secs_f64() * 1e9;
+    let units = [(1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns")];
+    // Rounded up, 999.6 µs would have four digits.
+    let (unit, name) =
+        units.into_iter().find(|(unit, _)| nanoseconds >= unit * 0.999_5).unwrap_or((1.0, "ns"));
+    format!("{} {name}", three_digits(nanoseconds / unit))
+}
+
+/// So many bytes: `64.0 MiB`.
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub(crate) fn bytes(count: u64) -> String {
+    let units = [(1u64 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.into_iter().find(|(unit, _)| count >= *unit) {
+        Some((unit, name)) => format!("{} {name}", three_digits(count as f64 / unit as f64)),
+        None => counted(count, "byte"),
+    }
+}
+
+fn three_digits(number: f64) -> String {
+    let decimals = match number {
+        ..9.995 => 2,
+        ..99.95 => 1,
+        _ => 0,
+    };
+    format!("{number:.decimals$}")
+}
+
 /// The first line of a text, cut to this many columns.
 pub(crate) fn first_line(text: &str, columns: usize) -> String {
     let line = text.lines().next().unwrap_or_default();
@@ -67,6 +96,19 @@ pub(crate) fn first_line(text: &str, columns: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_and_sizes_have_three_digits_and_their_unit() {
+        let times = [0, 7, 52_100, 999_600, 1_230_000, 12_345_678_901].map(Duration::from_nanos);
+        assert_eq!(
+            times.map(short_duration),
+            ["0.00 ns", "7.00 ns", "52.1 µs", "1.00 ms", "1.23 ms", "12.3 s"]
+        );
+        assert_eq!(
+            [0, 1, 1023, 1536, 64 << 20, 5 << 40].map(bytes),
+            ["0 bytes", "1 byte", "1,023 bytes", "1.50 KiB", "64.0 MiB", "5.00 TiB"]
+        );
+    }
 
     #[test]
     fn numbers_are_grouped_by_thousands() {

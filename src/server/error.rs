@@ -103,6 +103,7 @@ impl ServerError {
             ServerError::FileLimit { .. }
             | ServerError::Listen(_)
             | ServerError::Compat(_)
+            | ServerError::Admin(_)
             | ServerError::Runtime(_)
             | ServerError::Store(_)
             | ServerError::StoredCores { .. } => 3,

@@ -1,0 +1,161 @@
+//! The admin port of a storage server: what it counts, and what it says of the server.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+
+use sutra_client::blocking::Client;
+use sutra_client::{Concept, Neighborhood};
+
+use crate::support::files::read;
+use crate::support::{Server, sutra};
+
+fn start() -> (Server, SocketAddr) {
+    let server = Server::start(&["--admin", "127.0.0.1:0"]);
+    let line = server.greeting.lines().find_map(|line| line.strip_prefix("admin")).unwrap();
+    let address = line.trim().strip_prefix("http://").unwrap().split(' ').next().unwrap();
+    let admin = address.parse().unwrap();
+    (server, admin)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The status and the body of an answer.
+fn get(admin: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(admin).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+}
+
+/// The value of a series, by its name with labels.
+fn value(metrics: &str, series: &str) -> f64 {
+    let line =
+        metrics.lines().find(|line| line.rsplit_once(' ').is_some_and(|(name, _)| name == series));
+    let line = line.unwrap_or_else(|| panic!("{series} in\n{metrics}"));
+    line.rsplit_once(' ').unwrap().1.parse().unwrap()
+}
+
+/// Asks for things of every kind: two concepts, three queries, neighbours, and what is not there.
+fn use_it(client: &Client) {
+    for name in ["dog", "cat"] {
+        client.learn(Concept::new(name).content("an animal").embedding(vec![1.0, 2.0])).unwrap();
+    }
+    for _ in 0..3 {
+        assert!(client.query("dog").unwrap().is_some());
+    }
+    assert!(client.query("nobody").unwrap().is_none());
+    client.neighbors(Neighborhood::of("dog")).unwrap();
+    let other_dimension = Concept::new("bird").embedding(vec![1.0]);
+    assert!(client.learn(other_dimension).is_err());
+}
+
+#[test]
+fn metrics_count_what_was_asked_and_how_long_it_took() {
+    let (server, admin) = start();
+    use_it(&server.client());
+    let (status, metrics) = get(admin, "/metrics?cores=1");
+    assert_eq!(status, 200);
+    for (series, expected) in [
+        ("sutra_ready", 1.0),
+        ("sutra_healthy", 1.0),
+        ("sutra_cores", 2.0),
+        ("sutra_concepts", 2.0),
+        ("sutra_vectors", 2.0),
+        ("sutra_writes_total", 2.0),
+        ("sutra_requests_total{operation=\"learn\"}", 3.0),
+        ("sutra_requests_total{operation=\"query\"}", 4.0),
+        ("sutra_request_errors_total{status=\"invalid_argument\"}", 1.0),
+        ("sutra_request_duration_seconds_count{operation=\"query\"}", 4.0),
+        ("sutra_request_duration_seconds_bucket{le=\"+Inf\",operation=\"learn\"}", 3.0),
+        ("storage_connection_errors", 0.0),
+    ] {
+        assert_eq!(value(&metrics, series), expected, "{series}");
+    }
+    // A learn waits for its commit, so it takes no less.
+    let learned = value(&metrics, "sutra_request_duration_seconds_sum{operation=\"learn\"}");
+    let committed = value(&metrics, "sutra_commit_duration_seconds_sum");
+    assert!(learned > 0.0 && committed > 0.0 && learned >= committed, "{learned} {committed}");
+    assert!(value(&metrics, "storage_request_duration_ms") > 0.0);
+    assert!(value(&metrics, "process_resident_memory_bytes") > 1e6);
+    let by_core =
+        |core: usize| value(&metrics, &format!("sutra_by_core_concepts{{core=\"{core}\"}}"));
+    assert_eq!(by_core(0) + by_core(1), 2.0);
+    assert!(!get(admin, "/metrics").1.contains("by_core"), "only when they are asked for");
+}
+
+#[test]
+fn people_and_programs_see_the_same_figures_by_the_command_and_the_port() {
+    let (server, admin) = start();
+    use_it(&server.client());
+    let (_, page) = get(admin, "/stats.json");
+    let page: serde_json::Value = serde_json::from_str(&page).unwrap();
+    let stats: serde_json::Value =
+        serde_json::from_str(&text(&server.run(&["stats", "--json"]).stdout)).unwrap();
+    for name in ["concepts", "vectors", "written", "cores", "durability", "data", "version"] {
+        assert_eq!(page[name], stats[name], "{name}");
+    }
+    for name in
+        ["requests_query", "took_query_p50_ns", "took_commit_p99_ns", "errors_invalid_argument"]
+    {
+        assert!(page["counters"][name].as_u64() > Some(0), "{name}: {page:#}");
+        assert_eq!(page["counters"][name], stats["counters"][name], "{name}");
+    }
+    let shown = text(&server.run(&["stats"]).stdout);
+    for words in
+        ["stored\n  concepts      2", "asked", "  query  ", "refused\n  invalid argument  1"]
+    {
+        assert!(shown.contains(words), "{words}\n{shown}");
+    }
+    assert!(!shown.contains("ring_enters"));
+    assert!(text(&server.run(&["stats", "--all"]).stdout).contains("ring_enters"));
+}
+
+#[test]
+fn every_metric_is_in_the_page_and_the_page_names_no_other() {
+    let (server, admin) = start();
+    use_it(&server.client());
+    let page = read(Path::new("src/admin/README.md"));
+    let table = page.split("## A server's metrics").nth(1).unwrap().split("\n## ").next().unwrap();
+    let mut told: Vec<&str> = table
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|word| ["sutra_", "process_", "storage_"].iter().any(|of| word.starts_with(of)))
+        .filter(|word| !word.starts_with("sutra_by_core"))
+        .collect();
+    let (_, metrics) = get(admin, "/metrics");
+    let types = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let mut shown: Vec<&str> = types.map(|line| line.split(' ').next().unwrap()).collect();
+    told.sort_unstable();
+    told.dedup();
+    shown.sort_unstable();
+    assert_eq!(told, shown);
+}
+
+#[test]
+fn health_and_readiness_are_told_apart() {
+    let (_server, admin) = start();
+    for path in ["/healthz", "/readyz", "/health"] {
+        let (status, body) = get(admin, path);
+        assert!(status == 200 && body.contains("\"ok\""), "{path}: {status} {body}");
+    }
+    assert_eq!(get(admin, "/nowhere").0, 404);
+}
+
+#[test]
+fn an_admin_port_that_is_taken_is_refused_with_what_to_do() {
+    let (_server, admin) = start();
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = sutra();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--compat", "off", "--cores", "1"]);
+    command.args(["--no-pin", "--admin", &admin.to_string(), "--data"]).arg(folder.path());
+    let output = command.output().unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("--admin") && said.contains(&admin.to_string()), "{said}");
+}
