@@ -46,6 +46,11 @@ impl<'a, M: Send + 'static> Context<'a, M> {
         self.core.now()
     }
 
+    /// The time at this moment. Costs a reading of the clock.
+    pub fn read_clock(&self) -> Instant {
+        self.core.read_clock()
+    }
+
     /// Whether anybody still waits for the answer: the request's deadline has not passed and its
     /// connection is not gone. Work that nobody waits for may stop, and has to [`Context::refuse`]
     /// the request all the same, which gives its slot back.
