@@ -102,7 +102,7 @@ fn another_number_of_cores_is_refused_with_the_right_one() {
     let (_, stopped) = Server::start(&["--cores", "2"]).stop();
     let (code, line) = why(&refused(&stopped.folder.path(), &["--cores", "3"]));
     assert_eq!(code, 3);
-    assert!(line.contains("--cores 2") && line.contains("leave --cores away"), "{line}");
+    assert!(line.contains("--cores 2") && line.contains("leave --cores out"), "{line}");
 }
 
 #[test]

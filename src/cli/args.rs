@@ -10,7 +10,6 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::associate::Associate;
 use crate::bench::args::Bench;
-use crate::exit::Failure;
 use crate::export::Export;
 use crate::grid::args::{Grid, GridCommand};
 use crate::import::Import;
@@ -122,17 +121,6 @@ impl Command {
             |grid: &Grid| matches!(grid.command, GridCommand::Master(_) | GridCommand::Agent(_));
         matches!(self, Command::Serve(_))
             || matches!(self, Command::Grid(grid) if is_grid_service(grid))
-    }
-
-    /// Refuses numbers that no server would take, before one is asked.
-    pub(crate) fn check(&self) -> Result<(), Failure> {
-        match self {
-            Command::Learn(learn) => learn.check(),
-            Command::Associate(associate) => associate.check(),
-            Command::Neighbors(neighbors) => neighbors.check(),
-            Command::Search(search) => search.check(),
-            _ => Ok(()),
-        }
     }
 }
 

@@ -32,18 +32,19 @@ pub(crate) struct Associate {
     )]
     kind: AssociationKind,
     /// Its confidence, 0 to 1
-    #[arg(long, value_name = "NUMBER", default_value_t = 1.0, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value = "1",
+        allow_hyphen_values = true,
+        value_parser = share
+    )]
     confidence: f32,
     #[command(flatten)]
     place: Place,
 }
 
 impl Associate {
-    /// Refuses numbers that no server would take, before one is asked.
-    pub(crate) fn check(&self) -> Result<(), Failure> {
-        share("--confidence", self.confidence)
-    }
-
     pub(crate) fn server(&self) -> &Server {
         &self.place.server
     }

@@ -39,20 +39,26 @@ pub(crate) struct Learn {
     #[arg(long, conflicts_with = "embedding")]
     without_embedding: bool,
     /// Its strength, not negative
-    #[arg(long, value_name = "NUMBER", default_value_t = 1.0, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value = "1",
+        allow_hyphen_values = true,
+        value_parser = from_zero
+    )]
     strength: f32,
     /// Its confidence, 0 to 1
-    #[arg(long, value_name = "NUMBER", default_value_t = 1.0, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value = "1",
+        allow_hyphen_values = true,
+        value_parser = share
+    )]
     confidence: f32,
 }
 
 impl Learn {
-    /// Refuses numbers that no server would take, before one is asked.
-    pub(crate) fn check(&self) -> Result<(), Failure> {
-        from_zero("--strength", self.strength)?;
-        share("--confidence", self.confidence)
-    }
-
     pub(crate) fn server(&self) -> &Server {
         self.named.server()
     }
@@ -193,15 +199,17 @@ mod tests {
 
     #[test]
     fn negative_values_get_to_the_checks_of_their_flags() {
-        let line = ["sutra", "learn", "a", "b", "--strength", "-1", "--embedding", "-1"];
+        let line = ["sutra", "learn", "a", "b", "--embedding", "-1"];
         let Command::Learn(learn) = Arguments::try_parse_from(line).unwrap().command else {
             panic!("learn")
         };
-        assert_eq!((learn.strength, learn.embedding.as_deref()), (-1.0, Some("-1")));
-        assert_eq!(
-            learn.check().unwrap_err().to_string(),
-            "--strength: -1 is not a number from 0 on"
-        );
+        assert_eq!(learn.embedding.as_deref(), Some("-1"));
+        for number in ["-1", "x", "inf", "NaN"] {
+            let line = ["sutra", "learn", "a", "b", "--strength", number];
+            let refused = Arguments::try_parse_from(line).unwrap_err().to_string();
+            assert!(refused.contains("--strength"), "{refused}");
+            assert!(refused.contains("expected a number from 0 on"), "{refused}");
+        }
     }
 
     #[test]

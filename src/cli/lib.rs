@@ -84,7 +84,6 @@ fn run(arguments: Arguments, file: Option<PathBuf>, output: Output) -> Result<An
             "settings are read from a file; `sutra config` shows them"
         );
     }
-    command.check()?;
     match command {
         Command::Serve(serve) => serve::run(serve, output),
         Command::Learn(learn) => {

@@ -42,7 +42,13 @@ pub(crate) struct Neighbors {
     #[arg(long, value_enum, default_value = "both")]
     direction: Way,
     /// Only associations of at least this confidence, 0 to 1
-    #[arg(long, value_name = "NUMBER", default_value_t = 0.0, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value = "0",
+        allow_hyphen_values = true,
+        value_parser = share
+    )]
     min_confidence: f32,
     /// At most this many associations; 0 for all
     #[arg(
@@ -56,11 +62,6 @@ pub(crate) struct Neighbors {
 }
 
 impl Neighbors {
-    /// Refuses numbers that no server would take, before one is asked.
-    pub(crate) fn check(&self) -> Result<(), Failure> {
-        share("--min-confidence", self.min_confidence)
-    }
-
     pub(crate) fn server(&self) -> &Server {
         self.named.server()
     }

@@ -55,10 +55,22 @@ pub(crate) struct Search {
     )]
     ef_search: u64,
     /// Only concepts of at least this strength
-    #[arg(long, value_name = "NUMBER", default_value_t = 0.0, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value = "0",
+        allow_hyphen_values = true,
+        value_parser = from_zero
+    )]
     min_strength: f32,
     /// Only concepts of at least this confidence, 0 to 1
-    #[arg(long, value_name = "NUMBER", default_value_t = 0.0, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value = "0",
+        allow_hyphen_values = true,
+        value_parser = share
+    )]
     min_confidence: f32,
     /// Only concepts in the neighbourhood of this one
     #[arg(long, value_name = "NAME", requires = "within")]
@@ -80,12 +92,6 @@ pub(crate) struct Search {
 }
 
 impl Search {
-    /// Refuses numbers that no server would take, before one is asked.
-    pub(crate) fn check(&self) -> Result<(), Failure> {
-        from_zero("--min-strength", self.min_strength)?;
-        share("--min-confidence", self.min_confidence)
-    }
-
     pub(crate) fn server(&self) -> &Server {
         &self.place.server
     }

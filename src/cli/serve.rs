@@ -65,7 +65,13 @@ pub(crate) struct Serve {
     compat: Vec<OptionalPort>,
     /// How those clients number their bincode requests: as in the first TCP release, or as in
     /// those from late October 2025 on
-    #[arg(long, env = "SUTRA_COMPAT_NUMBERING", value_enum, default_value = "first")]
+    #[arg(
+        long,
+        env = "SUTRA_COMPAT_NUMBERING",
+        value_name = "first|later",
+        value_enum,
+        default_value = "first"
+    )]
     compat_numbering: CompatNumbering,
     /// Where health and metrics are served over HTTP, or off
     #[arg(long, env = "SUTRA_ADMIN", value_name = "ADDRESS|off", default_value = DEFAULT_ADMIN)]
@@ -90,7 +96,13 @@ pub(crate) struct Serve {
     )]
     durability: Durability,
     /// Whether an idle core looks for work before it sleeps: faster answers, for CPU time
-    #[arg(long, env = "SUTRA_SPIN", value_enum, default_value = "off")]
+    #[arg(
+        long,
+        env = "SUTRA_SPIN",
+        value_name = "off|adaptive|always",
+        value_enum,
+        default_value = "off"
+    )]
     spin: SpinMode,
     /// Import this folder's .jsonl files while serving: what the store does not have yet. A file
     /// that was imported before is left out, so that changes and deletions outlive a restart.

@@ -45,6 +45,23 @@ pub(crate) fn count<const LEAST: u64, const MOST: u64>(text: &str) -> Result<u64
     number.ok_or_else(|| format!("expected a whole number from {LEAST} {most}"))
 }
 
+/// A number from 0 on.
+pub(crate) fn from_zero(text: &str) -> Result<f32, String> {
+    let number = text.parse().ok().filter(|number| (0.0..f32::INFINITY).contains(number));
+    number.ok_or_else(|| "expected a number from 0 on".into())
+}
+
+/// A number from 0 to 1.
+pub(crate) fn share(text: &str) -> Result<f32, String> {
+    let number = text.parse().ok().filter(|number| (0.0..=1.0).contains(number));
+    number.ok_or_else(|| "expected a number from 0 to 1".into())
+}
+
+/// A port, or 0 for any that is free.
+pub(crate) fn port(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| "expected a port: a whole number from 0 to 65535".into())
+}
+
 /// A value whose error names the field of a request that it is for: the flag says that already.
 pub(crate) fn field<T: FromStr<Err = PayloadError>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error| match error {
@@ -107,22 +124,6 @@ pub(crate) fn compat_addresses(ports: &[OptionalPort]) -> Result<Vec<SocketAddr>
         )),
     };
     ports.iter().map(address).collect()
-}
-
-/// Refuses a number that is not from 0 on.
-pub(crate) fn from_zero(flag: &str, number: f32) -> Result<(), Failure> {
-    if number.is_finite() && number >= 0.0 {
-        return Ok(());
-    }
-    Err(Failure::Usage(format!("{flag}: {number} is not a number from 0 on")))
-}
-
-/// Refuses a number that is not from 0 to 1.
-pub(crate) fn share(flag: &str, number: f32) -> Result<(), Failure> {
-    if (0.0..=1.0).contains(&number) {
-        return Ok(());
-    }
-    Err(Failure::Usage(format!("{flag}: {number} is not a number from 0 to 1")))
 }
 
 /// Which associations of a concept are meant.

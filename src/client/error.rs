@@ -112,7 +112,7 @@ fn what_to_check(error: &io::Error) -> &'static str {
         }
         io::ErrorKind::ConnectionRefused
         | io::ErrorKind::ConnectionReset
-        | io::ErrorKind::TimedOut => "is the server running there?",
+        | io::ErrorKind::TimedOut => "is it running, and listening there?",
         // Among them a name that no resolver knows: it has no kind of its own.
         _ => "is the address right?",
     }

@@ -23,7 +23,7 @@ impl Ports {
     }
 
     /// Whether a connection is the translator's that was to say Hello and begins with these bytes.
-    pub(crate) fn turn_translated(self, bytes: &[u8]) -> bool {
+    pub(crate) fn are_translated_from(self, bytes: &[u8]) -> bool {
         self == Self::Either && handshake::is_other_protocol(bytes)
     }
 }

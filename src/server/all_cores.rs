@@ -23,7 +23,7 @@ use crate::core::names::QuestionNumber;
 use flushes::{Flushed, Flushes};
 
 /// A question that not all cores have answered yet.
-struct Asked {
+struct OpenQuestion {
     to: ReplyTo,
     question: Question,
     missing: usize,
@@ -35,7 +35,7 @@ struct Asked {
 #[derive(Default)]
 pub(crate) struct AllCores {
     /// Bounded by the requests that connections may have in flight.
-    asked: Slab<Asked>,
+    asked: Slab<OpenQuestion>,
     flushes: Flushes,
 }
 
@@ -54,8 +54,13 @@ impl AllCores {
     ) -> Flow {
         cx.enter_stage(Stage::LookUp);
         let (here, cores) = (cx.index(), cx.cores());
-        let asked =
-            Asked { to, question, missing: cores, stats: CoreStats::default(), wrong: Vec::new() };
+        let asked = OpenQuestion {
+            to,
+            question,
+            missing: cores,
+            stats: CoreStats::default(),
+            wrong: Vec::new(),
+        };
         let number = QuestionNumber(self.asked.insert(asked));
         for other in (0..cores).filter(|other| *other != here) {
             core.post(cx, other, Body::Question(QuestionMessage::Ask { number, question }));
@@ -172,7 +177,7 @@ pub(crate) fn view(core: &Core, cx: &Context<'_, Message>) -> CoreView {
     }
 }
 
-fn conclude(core: &Core, cx: &mut Context<'_, Message>, asked: Asked) {
+fn conclude(core: &Core, cx: &mut Context<'_, Message>, asked: OpenQuestion) {
     let (sequence, wrong) = (core.shard().last_sequence(), asked.wrong.join("; "));
     match asked.question {
         Question::Stats => {

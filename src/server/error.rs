@@ -72,7 +72,7 @@ pub enum ServerError {
         available: String,
     },
     /// The store was made for another number of cores.
-    #[error("{source}: leave --cores away, which takes the store's number, or start with {flags}")]
+    #[error("{source}: leave --cores out, which takes the store's number, or start with {flags}")]
     StoredCores {
         /// What works on this host.
         flags: String,

@@ -20,7 +20,6 @@ mod visited;
 mod within;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use sutra_net::{Context, Flow, Request};
 use sutra_store::{NamespaceId, Step};
@@ -54,7 +53,7 @@ struct Route {
     hops: Vec<Hop>,
 }
 
-enum Slot {
+enum TraversalState {
     Free,
     /// It is in the run queue.
     Queued(Box<Traversal>),
@@ -66,7 +65,7 @@ enum Slot {
 
 /// A core's traversals, and what it reads for those of other cores.
 pub(crate) struct Paths {
-    slots: [Slot; RUNNING],
+    slots: [TraversalState; RUNNING],
     helpers: Helpers,
     /// A slice's associations, kept for its memory.
     steps: Vec<Step>,
@@ -79,7 +78,7 @@ pub(crate) struct Paths {
 impl Paths {
     pub(crate) fn new(cores: usize) -> Self {
         Self {
-            slots: std::array::from_fn(|_| Slot::Free),
+            slots: std::array::from_fn(|_| TraversalState::Free),
             helpers: Helpers::new(cores),
             steps: Vec::new(),
             spare: Vec::new(),
@@ -88,11 +87,11 @@ impl Paths {
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.slots.iter().all(|slot| matches!(slot, Slot::Free))
+        self.slots.iter().all(|slot| matches!(slot, TraversalState::Free))
     }
 
     fn free_slot(&self) -> Option<TraversalNumber> {
-        self.slots.iter().position(|slot| matches!(slot, Slot::Free)).map(TraversalNumber)
+        self.slots.iter().position(|slot| matches!(slot, TraversalState::Free)).map(TraversalNumber)
     }
 
     /// Whether another traversal may begin.
@@ -182,7 +181,7 @@ impl Paths {
         let cores = cx.cores();
         let memory = self.spare.pop().unwrap_or_else(|| Memory::new(cores));
         let traversal = coordinator::begin(core, cores, terms, goal, ends, memory);
-        self.slots[number.0] = Slot::Queued(Box::new(traversal));
+        self.slots[number.0] = TraversalState::Queued(Box::new(traversal));
         core.run_queue().push(LongWork::Traversal(number));
     }
 
@@ -241,22 +240,24 @@ impl Paths {
         edges: Edges,
     ) {
         let state = &mut self.slots[number.0];
-        match std::mem::replace(state, Slot::Free) {
-            Slot::Queued(mut traversal) => {
+        match std::mem::replace(state, TraversalState::Free) {
+            TraversalState::Queued(mut traversal) => {
                 traversal.receive(from, edges);
-                *state = Slot::Queued(traversal);
+                *state = TraversalState::Queued(traversal);
             }
-            Slot::Waiting(mut traversal) => {
+            TraversalState::Waiting(mut traversal) => {
                 traversal.receive(from, edges);
-                *state = Slot::Queued(traversal);
+                *state = TraversalState::Queued(traversal);
                 core.run_queue().push(LongWork::Traversal(number));
             }
-            Slot::Ending(mut helping) => {
+            TraversalState::Ending(mut helping) => {
                 helping.took(from, &edges);
-                *state = Slot::Ending(helping);
+                *state = TraversalState::Ending(helping);
                 self.free(cx, number);
             }
-            Slot::Free => debug_assert!(false, "a slot is free when every core has let go"),
+            TraversalState::Free => {
+                debug_assert!(false, "a slot is free when every core has let go")
+            }
         }
     }
 
@@ -267,11 +268,12 @@ impl Paths {
         cx: &mut Context<'_, Message>,
         number: TraversalNumber,
     ) -> Option<Neighborhood> {
-        let Slot::Queued(mut traversal) = std::mem::replace(&mut self.slots[number.0], Slot::Free)
+        let TraversalState::Queued(mut traversal) =
+            std::mem::replace(&mut self.slots[number.0], TraversalState::Free)
         else {
             unreachable!("only a queued traversal is in the queue, and it leaves it for its slice");
         };
-        let until = Instant::now() + SLICE;
+        let until = cx.read_clock() + SLICE;
         loop {
             let progress = match cx.is_waiting(traversal.to()) {
                 true => coordinator::work_on(core, cx, number, &mut traversal, &mut self.steps),
@@ -283,12 +285,12 @@ impl Paths {
             match progress {
                 Progress::Ended(outcome) => return self.end(core, cx, number, *traversal, outcome),
                 Progress::Waits => {
-                    self.slots[number.0] = Slot::Waiting(traversal);
+                    self.slots[number.0] = TraversalState::Waiting(traversal);
                     return None;
                 }
-                Progress::Again if Instant::now() < until => {}
+                Progress::Again if cx.read_clock() < until => {}
                 Progress::Again => {
-                    self.slots[number.0] = Slot::Queued(traversal);
+                    self.slots[number.0] = TraversalState::Queued(traversal);
                     core.run_queue().push(LongWork::Traversal(number));
                     return None;
                 }
@@ -311,7 +313,7 @@ impl Paths {
         for other in helping.working() {
             core.post(cx, other, Body::Path(PathMessage::Abandon { traversal: number }));
         }
-        self.slots[number.0] = Slot::Ending(helping);
+        self.slots[number.0] = TraversalState::Ending(helping);
         self.free(cx, number);
         neighborhood
     }
@@ -332,10 +334,10 @@ impl Paths {
 
     /// Frees the slot of a traversal that has ended, if every core has let go.
     fn free(&mut self, cx: &mut Context<'_, Message>, number: TraversalNumber) {
-        if let Slot::Ending(helping) = &self.slots[number.0]
+        if let TraversalState::Ending(helping) = &self.slots[number.0]
             && helping.working().next().is_none()
         {
-            self.slots[number.0] = Slot::Free;
+            self.slots[number.0] = TraversalState::Free;
             cx.resume();
         }
     }

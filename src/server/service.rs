@@ -19,7 +19,7 @@ use crate::core::run_queue::LongWork;
 use crate::paths::{self, Paths};
 use crate::reads;
 use crate::unserved;
-use crate::vectors::{Asked, Vectors};
+use crate::vectors::{SearchBegun, Vectors};
 use crate::writes::Writes;
 
 pub(crate) struct StorageService {
@@ -45,8 +45,8 @@ impl StorageService {
 
     fn search(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
         match self.vectors.search(&mut self.core, cx, request, self.paths.has_room()) {
-            Asked::Flow(flow) => flow,
-            Asked::Near(asked) => {
+            SearchBegun::Flow(flow) => flow,
+            SearchBegun::Near(asked) => {
                 self.paths.find_neighborhood(&mut self.core, cx, asked);
                 Flow::Taken
             }
@@ -106,10 +106,21 @@ impl Service for StorageService {
             Some(Opcode::Health) => {
                 self.all_cores.ask(core, cx, request.reply_to, Question::Health)
             }
-            other => {
-                unserved::refuse(cx, request, other);
-                Flow::Taken
-            }
+            Some(Opcode::Hello) => unserved::refuse_hello(cx, request),
+            Some(
+                Opcode::RegisterAgent
+                | Opcode::AgentHeartbeat
+                | Opcode::ReportNodes
+                | Opcode::UnregisterAgent
+                | Opcode::SpawnNode
+                | Opcode::StopNode
+                | Opcode::Node
+                | Opcode::Nodes
+                | Opcode::Agents
+                | Opcode::Cluster
+                | Opcode::Watch,
+            ) => unserved::refuse_the_masters(cx, request),
+            None => unserved::refuse_unknown(cx, request),
         }
     }
 

@@ -1,28 +1,31 @@
 //! Requests for what no storage server does.
 
-use sutra_net::{Context, Request};
-use sutra_wire::{Opcode, Status};
+use sutra_net::{Context, Flow, Request};
+use sutra_wire::Status;
 
 use crate::core::message::Message;
 
-/// Refuses a request for an operation that is another server's, or that nobody knows.
-pub(crate) fn refuse(cx: &mut Context<'_, Message>, request: &Request<'_>, opcode: Option<Opcode>) {
-    let to = request.reply_to;
-    match opcode {
-        Some(Opcode::Hello) => {
-            cx.refuse(to, Status::InvalidArgument, "Hello was said already on this connection");
-        }
-        Some(_) => {
-            let message = "this is a storage server; \
-                           ask the grid's master (127.0.0.1:7001 unless told otherwise)";
-            cx.refuse(to, Status::NotServed, message);
-        }
-        None => {
-            let number = request.header.opcode;
-            let message = format!(
-                "no operation has the number 0x{number:02x}; is the client newer than this server?"
-            );
-            cx.refuse(to, Status::UnknownOpcode, message);
-        }
-    }
+/// Refuses a second greeting.
+pub(crate) fn refuse_hello(cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
+    let message = "Hello was said already on this connection";
+    cx.refuse(request.reply_to, Status::InvalidArgument, message);
+    Flow::Taken
+}
+
+/// Refuses an operation of the grid's master.
+pub(crate) fn refuse_the_masters(cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
+    let message = "this is a storage server; \
+                   ask the grid's master (127.0.0.1:7001 unless told otherwise)";
+    cx.refuse(request.reply_to, Status::NotServed, message);
+    Flow::Taken
+}
+
+/// Refuses an operation that nobody knows.
+pub(crate) fn refuse_unknown(cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
+    let number = request.header.opcode;
+    let message = format!(
+        "no operation has the number 0x{number:02x}; is the client newer than this server?"
+    );
+    cx.refuse(request.reply_to, Status::UnknownOpcode, message);
+    Flow::Taken
 }

@@ -35,7 +35,7 @@ pub(crate) struct Vectors {
 }
 
 /// What became of a request to search.
-pub(crate) enum Asked {
+pub(crate) enum SearchBegun {
     Flow(Flow),
     /// It is among the concepts around one, which are to be found first.
     Near(NeighborhoodAsked),
@@ -53,24 +53,24 @@ impl Vectors {
         cx: &mut Context<'_, Message>,
         request: &Request<'_>,
         can_traverse: bool,
-    ) -> Asked {
+    ) -> SearchBegun {
         let Some(wanted) = validated::<SearchRequest>(cx, request) else {
-            return Asked::Flow(Flow::Taken);
+            return SearchBegun::Flow(Flow::Taken);
         };
         let to = request.reply_to;
         let namespace = core.namespaces().lookup(&wanted.namespace);
         let dimension = namespace.and_then(|namespace| core.namespaces().dimension(namespace));
         if let Err(message) = check(&wanted, dimension) {
             cx.refuse(to, Status::InvalidArgument, message);
-            return Asked::Flow(Flow::Taken);
+            return SearchBegun::Flow(Flow::Taken);
         }
         let (Some(namespace), Some(_)) = (namespace, dimension) else {
             // No vector was ever learned there.
             cx.reply_archive(to, Status::Ok, core.shard().last_sequence(), &SearchHits::default());
-            return Asked::Flow(Flow::Taken);
+            return SearchBegun::Flow(Flow::Taken);
         };
         if !self.searches.has_room() || wanted.near.is_some() && !can_traverse {
-            return Asked::Flow(Flow::Wait);
+            return SearchBegun::Flow(Flow::Wait);
         }
         let deadline =
             Some(request.header.extra).filter(|left| *left != 0).map(Duration::from_micros);
@@ -80,11 +80,11 @@ impl Vectors {
         match wanted.near.as_ref() {
             Some(near) => {
                 let (around, edges) = (ConceptId(near.id), near.edges.to_native());
-                Asked::Near(NeighborhoodAsked { search, to, namespace, around, edges })
+                SearchBegun::Near(NeighborhoodAsked { search, to, namespace, around, edges })
             }
             None => {
                 self.ask_cores(core, cx, search, None);
-                Asked::Flow(Flow::Taken)
+                SearchBegun::Flow(Flow::Taken)
             }
         }
     }

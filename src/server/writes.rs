@@ -23,8 +23,8 @@ use crate::core::message::{
 use crate::core::names::DeletionNumber;
 use crate::core::run_queue::LongWork;
 use crate::core::{Core, archive, validated};
-use deletions::{Asked, Buried, Deletions, Ended, Slice};
-use registrations::{Registrations, Unnumbered};
+use deletions::{Buried, DeleteRequest, Deletions, Ended, NextStep};
+use registrations::{Numbered, Registrations, Unnumbered};
 
 /// What this core's writes wait for.
 #[derive(Default)]
@@ -32,7 +32,8 @@ pub(crate) struct Writes {
     deletions: Deletions,
     registrations: Registrations,
     /// Requests of other cores and steps of deletions that found no room in the log, oldest first.
-    /// Bounded by the other cores' credits and by the removals that deletions have under way.
+    /// Bounded by the other cores' credits, by the removals that deletions have under way, and by
+    /// the writes that wait for a namespace.
     stalled: VecDeque<(WriteTicket, Write)>,
 }
 
@@ -130,7 +131,7 @@ impl Writes {
                     return Flow::Wait;
                 }
                 let key = key.copy_into(cx.buffer());
-                self.begin_deletion(core, Asked { ticket, namespace, key, is_counted });
+                self.begin_deletion(core, DeleteRequest { ticket, namespace, key, is_counted });
                 Flow::Taken
             },
         )
@@ -144,48 +145,60 @@ impl Writes {
         ticket: WriteTicket,
         write: Write,
     ) {
-        let refused = match write {
+        let logged = match &write {
             Write::Learn { namespace, record } => {
-                match core.shard_mut().learn(record.checked(), namespace, ticket) {
-                    Ok(_) => return cx.give_back(record.into_buffer()),
-                    Err(refusal) => (refusal, Write::Learn { namespace, record }),
-                }
+                core.shard_mut().learn(record.checked(), *namespace, ticket).map(Some)
             }
             Write::Associate { namespace, record } => {
-                match core.shard_mut().associate(record.checked(), namespace, ticket) {
-                    Ok(_) => return cx.give_back(record.into_buffer()),
-                    Err(refusal) => (refusal, Write::Associate { namespace, record }),
-                }
+                core.shard_mut().associate(record.checked(), *namespace, ticket).map(Some)
             }
-            Write::Delete { namespace, key, is_counted } => {
-                let WriteTicket::Request(ticket) = ticket else {
-                    unreachable!("no step of a deletion is one")
-                };
-                let asked = Asked { ticket, namespace, key, is_counted };
-                if let Some(asked) = self.deletions.wait_for_room(asked) {
-                    self.begin_deletion(core, asked);
-                }
-                return;
-            }
-            Write::Remove(key) => match core.shard_mut().dissociate(&key, ticket) {
-                Ok(Some(_)) => return,
-                // It was removed by somebody else meanwhile.
-                Ok(None) => {
-                    let sequence = core.shard().last_sequence();
-                    return self.done(core, cx, ticket, Status::Ok, sequence);
-                }
-                Err(refusal) => (refusal, Write::Remove(key)),
-            },
+            Write::Remove(key) => core.shard_mut().dissociate(key, ticket),
             Write::Bury { namespace, key } => {
-                match core.shard_mut().delete(key.checked(), namespace, ticket) {
-                    Ok(_) => return cx.give_back(key.into_buffer()),
-                    Err(refusal) => (refusal, Write::Bury { namespace, key }),
-                }
+                core.shard_mut().delete(key.checked(), *namespace, ticket).map(Some)
             }
+            Write::Delete { .. } => return self.execute_delete(core, ticket, write),
         };
-        match refused {
-            (refusal, write) if refusal.is_stalled() => self.stalled.push_back((ticket, write)),
-            (refusal, _) => self.not_done(core, cx, ticket, &refusal),
+        match logged {
+            Ok(Some(_)) => give_back(cx, write),
+            // The association was removed by somebody else meanwhile.
+            Ok(None) => {
+                let sequence = core.shard().last_sequence();
+                self.done(core, cx, ticket, Status::Ok, sequence);
+            }
+            Err(refusal) if refusal.is_stalled() => self.stalled.push_back((ticket, write)),
+            Err(refusal) => self.not_done(core, cx, ticket, &refusal),
+        }
+    }
+
+    fn execute_delete(&mut self, core: &mut Core, ticket: WriteTicket, write: Write) {
+        let (WriteTicket::Request(ticket), Write::Delete { namespace, key, is_counted }) =
+            (ticket, write)
+        else {
+            unreachable!("no step of a deletion is one")
+        };
+        let asked = DeleteRequest { ticket, namespace, key, is_counted };
+        if let Some(asked) = self.deletions.wait_for_room(asked) {
+            self.begin_deletion(core, asked);
+        }
+    }
+
+    /// Carries out what waited for its namespace's number, as far as there is room.
+    fn write_numbered(&mut self, core: &mut Core, cx: &mut Context<'_, Message>) {
+        for Numbered { to, namespace, write } in self.registrations.take_numbered(core) {
+            let owner = core.owner(&write.concept());
+            if owner == cx.index() {
+                let ticket = WriteTicket::Request(Ticket::Here(to));
+                self.execute(core, cx, ticket, write.numbered(namespace));
+                continue;
+            }
+            let mut write = Some(write);
+            let _ = core.forward(cx, owner, to, |_| {
+                let write = write.take().expect("a request is made once");
+                Forwarded::Write(write.numbered(namespace))
+            });
+            if let Some(write) = write {
+                self.registrations.put_back(to, write);
+            }
         }
     }
 
@@ -212,6 +225,7 @@ impl Writes {
             WriteMessage::Removed { deletion, outcome } => self.removed(core, deletion, outcome),
             WriteMessage::Registered { refused } => {
                 self.registrations.registered(core, cx, refused);
+                self.write_numbered(core, cx);
             }
         }
     }
@@ -247,7 +261,9 @@ impl Writes {
 
     /// Tries again what found no room at its owner's core after its namespace was there.
     pub(crate) fn retry_numbered(&mut self, core: &mut Core, cx: &mut Context<'_, Message>) {
-        self.registrations.retry(core, cx);
+        if self.registrations.take_stalled() {
+            self.write_numbered(core, cx);
+        }
     }
 
     /// A write's commit has landed, or failed. A concept is acknowledged now, an association or its
@@ -371,7 +387,7 @@ impl Writes {
         }
     }
 
-    fn begin_deletion(&mut self, core: &mut Core, asked: Asked) {
+    fn begin_deletion(&mut self, core: &mut Core, asked: DeleteRequest) {
         let deletion = self.deletions.begin(asked);
         core.run_queue().push(LongWork::Deletion(deletion));
     }
@@ -383,11 +399,11 @@ impl Writes {
         cx: &mut Context<'_, Message>,
         deletion: DeletionNumber,
     ) {
-        match self.deletions.next_slice(core.shard(), deletion) {
-            Slice::Nothing => {}
+        match self.deletions.next_step(core.shard(), deletion) {
+            NextStep::Nothing => {}
             // Nothing but associations that were removed before.
-            Slice::Again => core.run_queue().push(LongWork::Deletion(deletion)),
-            Slice::Removals(mut keys) => {
+            NextStep::Again => core.run_queue().push(LongWork::Deletion(deletion)),
+            NextStep::Removals(mut keys) => {
                 for key in keys.drain(..) {
                     let owner = core.owner(&key.source);
                     if owner == cx.index() {
@@ -400,13 +416,14 @@ impl Writes {
                 }
                 self.deletions.recycle(keys);
             }
-            Slice::End(ended) => self.end_deletion(core, cx, ended),
+            NextStep::End(ended) => self.end_deletion(core, cx, ended),
         }
     }
 
     /// The associations are gone, or can't be removed: logs the tombstone, or tells why not.
     fn end_deletion(&mut self, core: &mut Core, cx: &mut Context<'_, Message>, ended: Ended) {
-        let Ended { asked: Asked { ticket, namespace, key, is_counted }, removed, refused } = ended;
+        let Ended { asked: DeleteRequest { ticket, namespace, key, is_counted }, removed, refused } =
+            ended;
         let is_learned = core.shard().record(namespace, &ConceptId(key.checked().id)).is_some();
         match refused {
             Some((status, message)) => {
@@ -429,6 +446,16 @@ impl Writes {
             self.begin_deletion(core, asked);
         }
         cx.resume();
+    }
+}
+
+/// Gives the buffer of a write that is logged back to the pool.
+fn give_back(cx: &mut Context<'_, Message>, write: Write) {
+    match write {
+        Write::Learn { record, .. } => cx.give_back(record.into_buffer()),
+        Write::Associate { record, .. } => cx.give_back(record.into_buffer()),
+        Write::Delete { key, .. } | Write::Bury { key, .. } => cx.give_back(key.into_buffer()),
+        Write::Remove(_) => {}
     }
 }
 

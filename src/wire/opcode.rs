@@ -98,12 +98,6 @@ impl Opcode {
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|opcode| *opcode as u8 == number)
     }
-
-    /// Whether repeating the request after a lost answer may overwrite what others have stored in
-    /// between.
-    pub fn is_write(self) -> bool {
-        matches!(self, Opcode::Learn | Opcode::Associate | Opcode::Delete | Opcode::DeleteCounted)
-    }
 }
 
 #[cfg(test)]

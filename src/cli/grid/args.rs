@@ -10,7 +10,7 @@ use sutra_grid_agent::OnStop;
 use sutra_server::Cores;
 
 use crate::target::COMMON;
-use crate::values::{OptionalPort, address, count, some_duration};
+use crate::values::{OptionalPort, address, count, port, some_duration};
 
 /// The native port of a master that was not told otherwise.
 pub(crate) const DEFAULT_MASTER: &str = "127.0.0.1:7001";
@@ -253,10 +253,10 @@ pub(crate) struct Spawn {
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     pub(crate) name: String,
     /// Where it listens for native clients; any free port by default
-    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    #[arg(long, value_name = "PORT", default_value = "0", hide_default_value = true, value_parser = port)]
     pub(crate) port: u16,
     /// Where it listens for clients of the old protocol; any free port by default
-    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    #[arg(long, value_name = "PORT", default_value = "0", hide_default_value = true, value_parser = port)]
     pub(crate) compat_port: u16,
     /// Most memory (512M, 4G); no limit by default
     #[arg(long, value_name = "SIZE", value_parser = mebibytes, allow_hyphen_values = true)]

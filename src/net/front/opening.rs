@@ -23,7 +23,7 @@ impl<S: Service> Front<S> {
         self.io.extend_input(socket.index(), bytes);
         let Some(connection) = self.io.get(socket.index()) else { return };
         let hello = connection.input_bytes();
-        if self.io.ports().turn_translated(hello) {
+        if self.io.ports().are_translated_from(hello) {
             return self.turn_translated(core, socket);
         }
         match handshake::read(hello, self.io.limits(), core.cores()) {

@@ -75,7 +75,7 @@ impl Io {
         }
     }
 
-    /// Whether one more part of an answer may be sent.
+    /// What would become of one more part of an answer.
     pub(crate) fn has_room_for_part(&self, to: ReplyTo) -> PartSent {
         let connection =
             self.in_flight.get(to).and_then(|request| self.connections.live(request.connection()));

@@ -56,7 +56,7 @@ impl RunQueue {
         if self.is_put_off { None } else { self.ready.pop_front() }
     }
 
-    /// Whether nothing could be done at once.
+    /// Whether no work is ready.
     pub(crate) fn is_empty(&self) -> bool {
         self.ready.is_empty()
     }

@@ -4,8 +4,6 @@
 //! It keeps the batch that it works on and nothing else of a traversal. An answer is made when the
 //! one before it has been taken, so a hub's associations never pile up between two cores.
 
-use std::time::Instant;
-
 use sutra_net::Context;
 use sutra_store::{Step, Walk};
 
@@ -28,7 +26,7 @@ struct Reading {
     edges: Vec<FarEdge>,
 }
 
-enum Slot {
+enum BatchState {
     Free,
     /// It is in the run queue.
     Queued(Reading),
@@ -40,7 +38,7 @@ enum Slot {
 
 /// The batches of other cores, by the core that asked and its traversal.
 pub(super) struct Helpers {
-    slots: Vec<Slot>,
+    slots: Vec<BatchState>,
     /// A slice's associations, kept for its memory.
     steps: Vec<Step>,
 }
@@ -51,7 +49,7 @@ fn number_of(core: usize, traversal: TraversalNumber) -> BatchNumber {
 
 impl Helpers {
     pub(super) fn new(cores: usize) -> Self {
-        Self { slots: (0..cores * RUNNING).map(|_| Slot::Free).collect(), steps: Vec::new() }
+        Self { slots: (0..cores * RUNNING).map(|_| BatchState::Free).collect(), steps: Vec::new() }
     }
 
     /// Another core's traversal asks for a batch. Its last one has ended: it asks for one at a
@@ -63,9 +61,13 @@ impl Helpers {
         batch: Batch,
     ) -> BatchNumber {
         let number = number_of(core, traversal);
-        debug_assert!(matches!(self.slots[number.0], Slot::Free), "a batch at a time");
-        self.slots[number.0] =
-            Slot::Queued(Reading { batch, begun: 0, walk: Walk::default(), edges: Vec::new() });
+        debug_assert!(matches!(self.slots[number.0], BatchState::Free), "a batch at a time");
+        self.slots[number.0] = BatchState::Queued(Reading {
+            batch,
+            begun: 0,
+            walk: Walk::default(),
+            edges: Vec::new(),
+        });
         number
     }
 
@@ -73,9 +75,9 @@ impl Helpers {
     pub(super) fn go_on(&mut self, core: usize, traversal: TraversalNumber) -> Option<BatchNumber> {
         let number = number_of(core, traversal);
         let state = &mut self.slots[number.0];
-        match std::mem::replace(state, Slot::Free) {
-            Slot::Waiting(reading) => {
-                *state = Slot::Queued(reading);
+        match std::mem::replace(state, BatchState::Free) {
+            BatchState::Waiting(reading) => {
+                *state = BatchState::Queued(reading);
                 Some(number)
             }
             other => {
@@ -89,12 +91,12 @@ impl Helpers {
     pub(super) fn abandon(&mut self, core: usize, traversal: TraversalNumber) -> bool {
         let state = &mut self.slots[number_of(core, traversal).0];
         match state {
-            Slot::Queued(_) => *state = Slot::Abandoned,
-            Slot::Waiting(_) => {
-                *state = Slot::Free;
+            BatchState::Queued(_) => *state = BatchState::Abandoned,
+            BatchState::Waiting(_) => {
+                *state = BatchState::Free;
                 return true;
             }
-            Slot::Free | Slot::Abandoned => {}
+            BatchState::Free | BatchState::Abandoned => {}
         }
         false
     }
@@ -108,24 +110,26 @@ impl Helpers {
         number: BatchNumber,
     ) -> bool {
         let (asked_by, traversal) = (number.0 / RUNNING, TraversalNumber(number.0 % RUNNING));
-        let mut reading = match std::mem::replace(&mut self.slots[number.0], Slot::Free) {
-            Slot::Queued(reading) => reading,
-            Slot::Abandoned => {
+        let mut reading = match std::mem::replace(&mut self.slots[number.0], BatchState::Free) {
+            BatchState::Queued(reading) => reading,
+            BatchState::Abandoned => {
                 let_go(core, cx, asked_by, traversal);
                 return false;
             }
-            Slot::Free | Slot::Waiting(_) => unreachable!("only a queued batch is in the queue"),
+            BatchState::Free | BatchState::Waiting(_) => {
+                unreachable!("only a queued batch is in the queue")
+            }
         };
-        let is_last = reading.slice(core, &mut self.steps);
+        let is_last = reading.slice(core, cx, &mut self.steps);
         if !is_last && reading.edges.len() < FULL {
-            self.slots[number.0] = Slot::Queued(reading);
+            self.slots[number.0] = BatchState::Queued(reading);
             return true;
         }
         let edges = std::mem::take(&mut reading.edges);
         let edges = Edges { edges, is_whole: reading.walk.is_over(), is_last };
         core.post(cx, asked_by, Body::Path(PathMessage::Expanded { traversal, edges }));
         if !is_last {
-            self.slots[number.0] = Slot::Waiting(reading);
+            self.slots[number.0] = BatchState::Waiting(reading);
         }
         false
     }
@@ -133,9 +137,9 @@ impl Helpers {
 
 impl Reading {
     /// Reads until an answer is full, the time is up, or nothing is left, which is returned.
-    fn slice(&mut self, core: &Core, steps: &mut Vec<Step>) -> bool {
+    fn slice(&mut self, core: &Core, cx: &Context<'_, Message>, steps: &mut Vec<Step>) -> bool {
         let Self { batch, begun, walk, edges } = self;
-        let until = Instant::now() + SLICE;
+        let until = cx.read_clock() + SLICE;
         loop {
             if walk.is_over() {
                 for (number, id) in (*begun..).zip(batch.ids[*begun..].iter().take(WINDOW)) {
@@ -153,7 +157,7 @@ impl Reading {
                 },
             ));
             let is_last = walk.is_over() && *begun == batch.ids.len();
-            if is_last || edges.len() >= FULL || Instant::now() >= until {
+            if is_last || edges.len() >= FULL || cx.read_clock() >= until {
                 return is_last;
             }
         }

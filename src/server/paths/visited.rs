@@ -28,7 +28,7 @@ pub(super) enum Name {
 }
 
 #[derive(Clone, Copy)]
-struct Slot {
+struct Entry {
     /// The node, or a part of the id's hash.
     key: u32,
     number: u32,
@@ -38,7 +38,7 @@ struct Slot {
 /// The concepts, by number and by name.
 pub(super) struct Visited {
     names: Slab<Name>,
-    tables: [HashTable<Slot>; TABLES],
+    tables: [HashTable<Entry>; TABLES],
     random: RandomState,
     seed: u64,
 }
@@ -74,12 +74,12 @@ impl Visited {
     pub(super) fn number_of_node(&mut self, node: NodeNumber) -> u32 {
         let (hash, seed) = (mix(node, self.seed), self.seed);
         let table = &mut self.tables[table(hash)];
-        if let Some(slot) = table.find(hash, |slot| slot.key == node && slot.is_node) {
-            return slot.number;
+        if let Some(entry) = table.find(hash, |entry| entry.key == node && entry.is_node) {
+            return entry.number;
         }
         let number = self.names.push(Name::Node(node));
-        let slot = Slot { key: node, number, is_node: true };
-        table.insert_unique(hash, slot, |slot| mix(slot.key, seed));
+        let entry = Entry { key: node, number, is_node: true };
+        table.insert_unique(hash, entry, |entry| mix(entry.key, seed));
         number
     }
 
@@ -88,13 +88,16 @@ impl Visited {
         let key = self.random.hash_one(id.0) as u32;
         let (hash, seed) = (mix(key, self.seed), self.seed);
         let (table, names) = (&mut self.tables[table(hash)], &mut self.names);
-        let is_it =
-            |slot: &Slot| slot.key == key && !slot.is_node && names[slot.number] == Name::Id(*id);
-        if let Some(slot) = table.find(hash, is_it) {
-            return slot.number;
+        let is_it = |entry: &Entry| {
+            entry.key == key && !entry.is_node && names[entry.number] == Name::Id(*id)
+        };
+        if let Some(entry) = table.find(hash, is_it) {
+            return entry.number;
         }
         let number = names.push(Name::Id(*id));
-        table.insert_unique(hash, Slot { key, number, is_node: false }, |slot| mix(slot.key, seed));
+        table.insert_unique(hash, Entry { key, number, is_node: false }, |entry| {
+            mix(entry.key, seed)
+        });
         number
     }
 

@@ -21,13 +21,13 @@ use crate::core::names::{BurialNumber, DeletionNumber};
 
 /// Associations that a deletion removes at a time: some 0.1 ms of work on their cores, and enough
 /// to share a commit.
-const SLICE: u32 = 256;
-/// Deletions that a core works on at a time. With [`SLICE`] it bounds the removals under way; more
-/// deletions gain nothing, as one slice is done a turn.
+const REMOVALS_AT_A_TIME: u32 = 256;
+/// Deletions that a core works on at a time. With [`REMOVALS_AT_A_TIME`] it bounds the removals
+/// under way; more deletions gain nothing, as one step is done a turn.
 const RUNNING: usize = 64;
 
 /// A request to delete, with where it is to be answered.
-pub(super) struct Asked {
+pub(super) struct DeleteRequest {
     pub(super) ticket: Ticket,
     pub(super) namespace: NamespaceId,
     pub(super) key: Parcel<ConceptKey>,
@@ -36,7 +36,7 @@ pub(super) struct Asked {
 }
 
 struct Deletion {
-    asked: Asked,
+    asked: DeleteRequest,
     /// Associations that it has removed.
     removed: u64,
     /// Where the walk over the associations goes on, `None` when all were asked for.
@@ -49,7 +49,7 @@ struct Deletion {
 
 /// A deletion whose associations are gone, or can't be removed.
 pub(super) struct Ended {
-    pub(super) asked: Asked,
+    pub(super) asked: DeleteRequest,
     /// How many it has removed.
     pub(super) removed: u64,
     /// Why not all.
@@ -64,7 +64,7 @@ pub(super) struct Buried {
 }
 
 /// What a deletion needs next.
-pub(super) enum Slice {
+pub(super) enum NextStep {
     /// Nothing: the deletion has ended already.
     Nothing,
     /// Another slice of the deletion's work.
@@ -81,7 +81,7 @@ pub(super) struct Deletions {
     running: Slab<Deletion>,
     /// Deletions that other cores asked for and that wait for room; bounded by the other cores'
     /// credits.
-    waiting: VecDeque<Asked>,
+    waiting: VecDeque<DeleteRequest>,
     /// Bounded, as all writes that wait for the disk are, by the log.
     burials: Slab<Buried>,
     /// A slice's associations, kept for their memory.
@@ -100,7 +100,7 @@ impl Deletions {
     }
 
     /// Gives it back where it may begin; otherwise it waits.
-    pub(super) fn wait_for_room(&mut self, asked: Asked) -> Option<Asked> {
+    pub(super) fn wait_for_room(&mut self, asked: DeleteRequest) -> Option<DeleteRequest> {
         if self.has_room() {
             return Some(asked);
         }
@@ -109,22 +109,22 @@ impl Deletions {
     }
 
     /// The next that waits, when one has ended.
-    pub(super) fn next_waiting(&mut self) -> Option<Asked> {
+    pub(super) fn next_waiting(&mut self) -> Option<DeleteRequest> {
         self.waiting.pop_front()
     }
 
-    pub(super) fn begin(&mut self, asked: Asked) -> DeletionNumber {
+    pub(super) fn begin(&mut self, asked: DeleteRequest) -> DeletionNumber {
         let deletion = Deletion { asked, removed: 0, next: Some(0), under_way: 0, refused: None };
         DeletionNumber(self.running.insert(deletion))
     }
 
     /// Walks over the next slice of a deletion's associations.
-    pub(super) fn next_slice<T>(&mut self, shard: &Shard<T>, number: DeletionNumber) -> Slice {
-        let Some(deletion) = self.running.get_mut(number.0) else { return Slice::Nothing };
+    pub(super) fn next_step<T>(&mut self, shard: &Shard<T>, number: DeletionNumber) -> NextStep {
+        let Some(deletion) = self.running.get_mut(number.0) else { return NextStep::Nothing };
         let (Some(cursor), None) = (deletion.next, &deletion.refused) else {
             return self.end(number);
         };
-        let Asked { namespace, ref key, .. } = deletion.asked;
+        let DeleteRequest { namespace, ref key, .. } = deletion.asked;
         let id = ConceptId(key.checked().id);
         let query = NeighborQuery {
             namespace,
@@ -132,7 +132,7 @@ impl Deletions {
             direction: Direction::Both,
             kinds: &[],
             minimum_confidence: 0.0,
-            limit: SLICE,
+            limit: REMOVALS_AT_A_TIME,
             cursor,
         };
         let cursor = shard.neighbors(&query, &mut self.neighbors);
@@ -140,7 +140,7 @@ impl Deletions {
         deletion.under_way = self.neighbors.len();
         match (self.neighbors.is_empty(), deletion.next) {
             (true, None) => return self.end(number),
-            (true, Some(_)) => return Slice::Again,
+            (true, Some(_)) => return NextStep::Again,
             (false, _) => {}
         }
         let mut keys = std::mem::take(&mut self.keys);
@@ -150,7 +150,7 @@ impl Deletions {
                 if neighbor.direction == Direction::Out as u8 { (id, other) } else { (other, id) };
             EdgeKey { namespace, source, target, kind }
         }));
-        Slice::Removals(keys)
+        NextStep::Removals(keys)
     }
 
     /// Takes an emptied vector back, for its memory.
@@ -158,12 +158,12 @@ impl Deletions {
         self.keys = keys;
     }
 
-    fn end(&mut self, number: DeletionNumber) -> Slice {
+    fn end(&mut self, number: DeletionNumber) -> NextStep {
         match self.running.try_remove(number.0) {
             Some(Deletion { asked, removed, refused, .. }) => {
-                Slice::End(Ended { asked, removed, refused })
+                NextStep::End(Ended { asked, removed, refused })
             }
-            None => Slice::Nothing,
+            None => NextStep::Nothing,
         }
     }
 

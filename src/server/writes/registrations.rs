@@ -8,13 +8,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use sutra_driver::status_of;
 use sutra_net::{Context, Flow, ReplyTo};
 use sutra_store::NamespaceId;
-use sutra_wire::{AssociationRecord, ConceptId, ConceptRecord, FrameBuffer, Parcel, Status};
+use sutra_wire::{AssociationRecord, ConceptId, ConceptRecord, Parcel, Status};
 
 use crate::core::Core;
-use crate::core::message::{Body, Forwarded, Message, Ticket, Write, WriteMessage, WriteTicket};
+use crate::core::message::{Body, Message, Write, WriteMessage};
 
 /// Writes that wait for a namespace at most, all connections of a core: enough that a rewrite of
 /// the manifest carries many names.
@@ -44,26 +43,26 @@ impl Unnumbered {
     }
 
     /// The concept whose core owns the write.
-    fn concept(&self) -> ConceptId {
+    pub(super) fn concept(&self) -> ConceptId {
         match self {
             Self::Learn(record) => ConceptId(record.checked().get().id),
             Self::Associate(record) => ConceptId(record.checked().get().source),
         }
     }
 
-    fn into_buffer(self) -> FrameBuffer {
+    pub(super) fn numbered(self, namespace: NamespaceId) -> Write {
         match self {
-            Self::Learn(record) => record.into_buffer(),
-            Self::Associate(record) => record.into_buffer(),
-        }
-    }
-
-    fn numbered(self, namespace: NamespaceId) -> Forwarded {
-        Forwarded::Write(match self {
             Self::Learn(record) => Write::Learn { namespace, record },
             Self::Associate(record) => Write::Associate { namespace, record },
-        })
+        }
     }
+}
+
+/// A write that waited, and the number of its namespace.
+pub(super) struct Numbered {
+    pub(super) to: ReplyTo,
+    pub(super) namespace: NamespaceId,
+    pub(super) write: Unnumbered,
 }
 
 /// The registrations that this core asked for.
@@ -77,7 +76,7 @@ pub(super) struct Registrations {
     /// Names for the next rewrite; one runs at a time.
     gathered: Vec<String>,
     running: bool,
-    /// Writes whose namespace is there, and for which the log or the owner's core had no room.
+    /// Whether a write's namespace is there and its owner's core had no room for it.
     stalled: bool,
 }
 
@@ -148,7 +147,7 @@ impl Registrations {
         });
     }
 
-    /// A rewrite of the manifest has ended.
+    /// A rewrite of the manifest has ended: the names of all but the refused have a number.
     pub(super) fn registered(
         &mut self,
         core: &mut Core,
@@ -168,72 +167,34 @@ impl Registrations {
                 }
             }
         }
-        self.write_numbered(core, cx);
         self.register_gathered(core, cx);
         cx.resume();
     }
 
-    /// Tries again what found no room after its namespace was there.
-    pub(super) fn retry(&mut self, core: &mut Core, cx: &mut Context<'_, Message>) {
-        if self.stalled {
-            self.write_numbered(core, cx);
-        }
-    }
-
-    /// Carries out the writes whose namespace has a number now, in order, as far as there is room.
-    fn write_numbered(&mut self, core: &mut Core, cx: &mut Context<'_, Message>) {
-        self.stalled = false;
+    /// Takes out the writes whose namespace has a number now, in order.
+    pub(super) fn take_numbered(&mut self, core: &Core) -> Vec<Numbered> {
+        let mut numbered = Vec::new();
         for (to, write) in std::mem::take(&mut self.waiting) {
-            let namespace = match self.stalled {
-                true => None,
-                false => core.namespaces().lookup(write.namespace()),
-            };
-            let Some(namespace) = namespace else {
-                self.waiting.push_back((to, write));
-                continue;
-            };
-            self.forget(&write);
-            if let Some(write) = Self::write_at_owner(core, cx, to, namespace, write) {
-                self.add(to, write);
-                self.stalled = true;
+            match core.namespaces().lookup(write.namespace()) {
+                Some(namespace) => {
+                    self.forget(&write);
+                    numbered.push(Numbered { to, namespace, write });
+                }
+                None => self.waiting.push_back((to, write)),
             }
         }
+        numbered
     }
 
-    /// Carries out a write, or sends it to the core that does; gives it back where there is no room
-    /// for it now.
-    fn write_at_owner(
-        core: &mut Core,
-        cx: &mut Context<'_, Message>,
-        to: ReplyTo,
-        namespace: NamespaceId,
-        write: Unnumbered,
-    ) -> Option<Unnumbered> {
-        let owner = core.owner(&write.concept());
-        if owner != cx.index() {
-            let mut write = Some(write);
-            let forward = |_: &mut Context<'_, Message>| {
-                write.take().expect("a request is made once").numbered(namespace)
-            };
-            let _ = core.forward(cx, owner, to, forward);
-            return write;
-        }
-        let ticket = WriteTicket::Request(Ticket::Here(to));
-        let logged = match &write {
-            Unnumbered::Learn(record) => {
-                core.shard_mut().learn(record.checked(), namespace, ticket)
-            }
-            Unnumbered::Associate(record) => {
-                core.shard_mut().associate(record.checked(), namespace, ticket)
-            }
-        };
-        match logged {
-            Err(refusal) if refusal.is_stalled() => return Some(write),
-            Err(refusal) => cx.refuse(to, status_of(&refusal), refusal.to_string()),
-            Ok(_) => {}
-        }
-        cx.give_back(write.into_buffer());
-        None
+    /// A write's owner has no room for it now.
+    pub(super) fn put_back(&mut self, to: ReplyTo, write: Unnumbered) {
+        self.add(to, write);
+        self.stalled = true;
+    }
+
+    /// Whether any found no room since this was asked last.
+    pub(super) fn take_stalled(&mut self) -> bool {
+        std::mem::take(&mut self.stalled)
     }
 
     fn add(&mut self, to: ReplyTo, write: Unnumbered) {
