@@ -138,6 +138,29 @@ fn every_metric_is_in_the_page_and_the_page_names_no_other() {
 }
 
 #[test]
+fn every_counter_is_in_the_page() {
+    let (server, _) = start();
+    use_it(&server.client());
+    let stats: serde_json::Value =
+        serde_json::from_str(&text(&server.run(&["stats", "--json"]).stdout)).unwrap();
+    let page = read(Path::new("src/server/README.md"));
+    let table = page.split("## Counters").nth(1).unwrap();
+    let told: Vec<&str> = table.split('`').skip(1).step_by(2).collect();
+    // A name in capitals stands for every name of its kind.
+    let stands_for = |told: &str, name: &str| match told.split_once(|c: char| c.is_uppercase()) {
+        Some((begin, rest)) => {
+            let end = rest.trim_start_matches(|c: char| c.is_uppercase());
+            name.starts_with(begin) && name.ends_with(end)
+        }
+        None => told == name,
+    };
+    let is_told = |name: &str| told.iter().any(|told| stands_for(told, name));
+    let counters = stats["counters"].as_object().unwrap();
+    let missing: Vec<_> = counters.keys().filter(|name| !is_told(name)).collect();
+    assert!(missing.is_empty(), "the page does not tell of {missing:?}");
+}
+
+#[test]
 fn health_and_readiness_are_told_apart() {
     let (_server, admin) = start();
     for path in ["/healthz", "/readyz", "/health"] {
