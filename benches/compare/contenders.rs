@@ -76,12 +76,12 @@ pub(crate) static ALL: [&Contender; 17] = [
 ];
 
 const BARE_ECHO: &str = "one thread, one ring: multishot accept and receive into provided buffers, \
-                         registered files, DEFER_TASKRUN; \
-                         replies of a query's size without looking at the request";
+                         registered files, DEFER_TASKRUN. \
+                         It sends replies of a query's size without looking at the request";
 const THIS_SERVER: &str =
     "this server, one core, as `sutra serve` starts it, all its threads on the one CPU";
-const WITH_VECTORS: &str = "the same with records that have a vector: each is searchable when \
-                            it is acknowledged, and the index is built beside, on the same CPU, \
+const WITH_VECTORS: &str = "the same with records that have a vector. Each is searchable when \
+                            it is acknowledged. The index is built beside, on the same CPU, \
                             by a thread of low priority";
 const OLD_SERVER: &str = "the kind of server that Sutra replaces: tokio, a task a connection, \
                           a length and MessagePack, a log";

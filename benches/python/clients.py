@@ -1,9 +1,12 @@
-"""One Python client's calls, one after the other: what `sutra-bench compare` starts once a measurement.
+"""One Python client's calls, one after the other. `sutra-bench compare` starts it once for each
+measurement.
 
-    python clients.py CLIENT OPERATION ADDRESS --seconds 1 [--warm-up 0.2] [--cpu 1] [--stubs FOLDER] [--value-bytes N]
+    python clients.py CLIENT OPERATION ADDRESS --seconds 1 [--warm-up 0.2] [--cpu 1]
+        [--stubs FOLDER] [--value-bytes N]
 
-Every answer is checked: a wrong one ends the run with its reason. Prints one line of JSON: the calls that were made in all, and of the measured
-ones the latencies in ns and the CPU time that this process used.
+Every answer is checked. A wrong one ends the run with its reason. Prints one line of JSON: how many
+calls were made in all, and of the measured ones the seconds that they took, the CPU seconds that
+this process used, and the latencies in ns.
 """
 
 from __future__ import annotations
@@ -48,7 +51,7 @@ def check(is_right: bool, what: object) -> None:
 
 
 def package(address: str, options: argparse.Namespace) -> dict[str, Call]:
-    """The package that Sutra's users import; vectors as numpy arrays, which it sends as they are."""
+    """The package that Sutra's users import. It sends vectors as they are, as numpy arrays."""
     import numpy as np
     from sutra_storage_client import StorageClient
 
@@ -83,10 +86,15 @@ def floor(address: str, options: argparse.Namespace) -> dict[str, Call]:
 
     def query(number: int) -> None:
         found = ask({"QueryConcept": {"concept_id": queried(number)}})["QueryConceptOk"]
-        check(found["content"] == QUERIED_CONTENT and found["concept_id"] == id_of(queried(number)), found)
+        is_right = found["concept_id"] == id_of(queried(number))
+        check(is_right and found["content"] == QUERIED_CONTENT, found)
 
     def learn(number: int) -> None:
-        fields = {"concept_id": learned(number), "content": LEARNED_CONTENT, "embedding": vector.tobytes()}
+        fields = {
+            "concept_id": learned(number),
+            "content": LEARNED_CONTENT,
+            "embedding": vector.tobytes(),
+        }
         answer = ask({"LearnConcept": {**fields, "strength": 1.0, "confidence": 1.0}})
         check(answer["LearnConceptOk"][0] > 0, answer)
 
@@ -106,7 +114,8 @@ def grpcio(address: str, options: argparse.Namespace) -> dict[str, Call]:
 
     def query(number: int) -> None:
         found = stub.QueryConcept(messages.QueryConceptRequest(concept_id=queried(number)))
-        check(found.found and found.content == QUERIED_CONTENT and found.concept_id == id_of(queried(number)), found)
+        is_right = found.found and found.concept_id == id_of(queried(number))
+        check(is_right and found.content == QUERIED_CONTENT, found)
 
     def learn(number: int) -> None:
         request = messages.LearnConceptRequest(
@@ -152,7 +161,8 @@ CLIENTS: dict[str, Callable[[str, argparse.Namespace], dict[str, Call]]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    as_it_is = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_it_is)
     parser.add_argument("client", choices=CLIENTS)
     parser.add_argument("operation", choices=["query", "learn"])
     parser.add_argument("address")
@@ -191,7 +201,13 @@ def main() -> None:
         before = after
     cpu, measured = process_time() - cpu_before, before - measured_since
     calls += len(latencies)
-    print(json.dumps({"calls": calls, "seconds": measured / 1e9, "client_cpu_seconds": cpu, "latencies_ns": latencies}))
+    found = {
+        "calls": calls,
+        "seconds": measured / 1e9,
+        "client_cpu_seconds": cpu,
+        "latencies_ns": latencies,
+    }
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ pub(crate) fn compat_addresses(ports: &[OptionalPort]) -> Result<Vec<SocketAddr>
     let address = |port: &OptionalPort| match port {
         OptionalPort::At(address) => Ok(*address),
         OptionalPort::Off => Err(Failure::Usage(
-            "--compat: off stands alone; leave off or the addresses away".into(),
+            "--compat: off stands alone; leave out off, or leave out the addresses".into(),
         )),
     };
     ports.iter().map(address).collect()

@@ -5,8 +5,8 @@
 //! here. Cores talk through bounded mailboxes.
 //!
 //! Below [`Core`] stands a backend (`backend.rs`). The one that serves is on Linux. Its threads run
-//! tokio-uring, which accepts connections and parks the thread. Beside it each thread has a second
-//! ring, the data ring, which moves socket bytes and log writes.
+//! tokio-uring's runtime, in which tokio awaits connections and timers and parks the thread. Beside
+//! its ring each thread has a second one, the data ring, which moves socket bytes and log writes.
 //!
 //! Promises: what is queued in one turn is submitted with one system call. Memory that the kernel
 //! may touch is kept alive until the kernel is done with it. A completion of a closed socket never

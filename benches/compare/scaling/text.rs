@@ -166,7 +166,7 @@ fn verdict(operation: &Operation) -> String {
     let most = match best {
         FAR => String::new(),
         _ => format!(
-            "; the rate is highest with {best} cores: {rate:.0}/s, {:.1} times that of one core",
+            ". The rate is highest with {best} cores: {rate:.0}/s, {:.1} times that of one core",
             rate / alone
         ),
     };

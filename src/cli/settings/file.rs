@@ -138,7 +138,7 @@ pub(super) fn read(path: &Path) -> Result<String, Failure> {
     });
     text.map_err(|error| {
         let cure =
-            "name one that can be read with --config, or leave the flag and SUTRA_CONFIG away";
+            "name one that can be read with --config, or leave out the flag and SUTRA_CONFIG";
         Failure::Usage(format!("cannot read the settings file {}: {error}; {cure}", path.display()))
     })
 }

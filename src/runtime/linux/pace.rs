@@ -1,9 +1,9 @@
 //! How a core waits between two turns: spinning (reading shared memory again and again), napping in
 //! its ring, or sleeping in tokio's driver.
 //!
-//! tokio-uring's runtime (accept, timers, tasks) runs only while the core's thread is parked in
-//! tokio. While there is traffic the core naps in its own ring: one system call submits and waits.
-//! It visits tokio every [`TOKIO_TURN`]. When nothing came for that long it parks there until
+//! tokio's runtime awaits connections and timers. It runs only while the core's thread is parked in
+//! it. While there is traffic the core naps in its own ring: one system call submits and waits. It
+//! visits tokio every [`TOKIO_TURN`]. When nothing came for that long it parks there until
 //! something does.
 
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use crate::event::Next;
 use crate::linux::ring::Enter;
 use crate::stages::Stage;
 
-/// How long tokio's share (accept, timers, tasks) may wait while the core is busy, and how long a
+/// How long tokio's share (new connections, timers) may wait while the core is busy, and how long a
 /// core naps before it parks. A visit costs three system calls, some 3 µs: 0.3 % of a busy core.
 const TOKIO_TURN: Duration = Duration::from_millis(1);
 

@@ -33,8 +33,8 @@ impl Parking {
         Ok(Parking { bell: bell.map_err(|error| RuntimeError::system(WHAT)(error.into()))? })
     }
 
-    /// Gives tokio its share without sleeping. The thread has to park for it (tokio-uring submits
-    /// only then), so it parks with its own eventfd already signalled.
+    /// Gives tokio its share without sleeping. The thread has to park for it, as tokio looks for
+    /// events then. So it parks with its own eventfd already signalled.
     pub(super) async fn visit(&self) {
         signal(self.bell.get_ref().as_fd());
         self.until_signalled(None, None).await;

@@ -20,7 +20,7 @@ use crate::stages::Stage;
 use crate::turn::Turns;
 use crate::{RuntimeError, StartError};
 
-/// Entries of tokio-uring's own ring: it carries a core's few control operations.
+/// Entries of tokio-uring's own ring, which carries no operation of ours.
 const TOKIO_URING_ENTRIES: u32 = 64;
 
 /// What a core's thread starts with.
