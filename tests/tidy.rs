@@ -3,6 +3,7 @@
 mod names;
 mod program;
 mod prose;
+mod python;
 mod structure;
 
 use std::path::PathBuf;
