@@ -1,5 +1,6 @@
 //! What the pages and sources of the project promise about themselves.
 
+mod layers;
 mod names;
 mod program;
 mod prose;
