@@ -84,8 +84,8 @@ fn crates_know_no_more_than_architecture_promises() {
     for package in packages() {
         for needed in dependencies(package) {
             let is_ours = packages().iter().any(|other| name(other) == needed);
-            let known = KNOWN.iter().find(|(package_, _)| *package_ == name(package));
-            let namers = NAMED_BY.iter().find(|(needed_, _)| *needed_ == needed);
+            let known = KNOWN.iter().find(|known| known.0 == name(package));
+            let namers = NAMED_BY.iter().find(|named| named.0 == needed);
             let is_unknown = is_ours && known.is_some_and(|(_, known)| !known.contains(&needed));
             let is_reserved = namers.is_some_and(|(_, namers)| !namers.contains(&name(package)));
             if is_unknown || is_reserved {
