@@ -7,10 +7,9 @@ use super::{all, sources};
 use crate::support::files::{all_files, read, repository};
 
 /// What looks like a path of the project and is none.
-const ELSEWHERE: [&str; 5] = [
-    "sutra.toml", // the user's settings
-    "./sutra.toml",
-    "agent/ID", // records in the master's log
+const ELSEWHERE: [&str; 4] = [
+    "./sutra.toml", // the user's settings
+    "agent/ID",     // records in the master's log
     "node/ID",
     "master/starts",
 ];
