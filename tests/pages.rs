@@ -7,7 +7,7 @@
 
 #![allow(unreachable_pub, reason = "a test has no users")]
 
-mod blocks;
+pub(crate) mod blocks;
 #[allow(warnings, clippy::all, clippy::unwrap_used, reason = "they are printed for readers")]
 mod examples {
     include!("pages/examples.rs");

@@ -41,8 +41,9 @@ def has(python, packages, imports):
 
 def main(folder, calls):
     python, stubs = folder / "bin/python", folder / "stubs"
-    if run(python, "--version") is None and run(sys.executable, "-m", "venv", "--clear", folder) is None:
-        sys.exit("no virtual environment of Python could be made")
+    if run(python, "--version") is None:
+        if run(sys.executable, "-m", "venv", "--clear", folder) is None:
+            sys.exit("no virtual environment of Python could be made")
     if not has(python, EVERYBODY, "import msgpack, numpy"):
         sys.exit("msgpack and numpy can't be fetched or imported")
     stubs.mkdir(exist_ok=True)

@@ -89,7 +89,8 @@ mod tests {
         for lines in [
             "stored\n  concepts      3,900\n",
             "vectors       0 (200 not indexed yet: every search scans them)\n",
-            "asked     requests      p50     p99    p99.9\n  query  1,234,567  52.1 µs  110 µs  1.23 ms\n",
+            "asked     requests      p50     p99    p99.9\n",
+            "\n  query  1,234,567  52.1 µs  110 µs  1.23 ms\n",
             "  flush          1\n\nrefused\n  not found  3\n",
             "log         64.0 MiB in 1 segment\n",
         ] {

@@ -7,9 +7,10 @@ mod host;
 mod metrics;
 mod page;
 mod recent;
+mod seen;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use sutra_admin::{Detail, Readiness, Source, View};
 use sutra_net::Postbox;
@@ -19,10 +20,7 @@ use crate::all_cores;
 use crate::core::message::{Body, CoreStats, CoreView, Message};
 use crate::report::ServerInfo;
 use recent::Recent;
-
-/// How long a core may take to answer: far longer than any turn of its loop. One that takes longer
-/// is not well.
-const PATIENCE: Duration = Duration::from_secs(2);
+use seen::Seen;
 
 /// The ways to the cores of a server, and what they all know of it; there once they run.
 pub(crate) struct RunningCores {
@@ -35,13 +33,6 @@ pub(crate) struct ServerSource {
     cores: Arc<OnceLock<RunningCores>>,
     started: Instant,
     recent: Mutex<Recent>,
-}
-
-/// What the cores have answered.
-pub(crate) struct Seen {
-    /// By core; `None` for one that did not answer in time.
-    views: Vec<Option<CoreView>>,
-    info: Arc<ServerInfo>,
 }
 
 impl ServerSource {
@@ -77,47 +68,13 @@ impl RunningCores {
             view
         };
         let asked: Vec<_> = self.postboxes.iter().map(ask).collect();
-        let until = tokio::time::Instant::now() + PATIENCE;
+        let until = tokio::time::Instant::now() + seen::PATIENCE;
         let mut views = Vec::new();
         for view in asked {
             let answered = tokio::time::timeout_at(until, view).await;
             views.push(answered.ok().and_then(Result::ok));
         }
-        Seen { views, info: Arc::clone(&self.info) }
-    }
-}
-
-impl Seen {
-    /// What is wrong, core by core.
-    fn problems(&self) -> Vec<String> {
-        let problem = |(core, view): (usize, &Option<CoreView>)| match view {
-            Some(view) => view.problem.as_ref().map(|problem| format!("core {core}: {problem}")),
-            None => Some(format!(
-                "core {core} has not answered for {} s; is its CPU taken by something else?",
-                PATIENCE.as_secs()
-            )),
-        };
-        self.views.iter().enumerate().filter_map(problem).collect()
-    }
-
-    fn readiness(&self) -> Readiness {
-        let views: Vec<&CoreView> = self.views.iter().flatten().collect();
-        if views.is_empty() {
-            Readiness::NotReady("no core answers".into())
-        } else if views.iter().any(|view| view.is_draining) {
-            Readiness::NotReady("draining: the server was asked to stop".into())
-        } else {
-            Readiness::Ready
-        }
-    }
-
-    /// What all cores together have and have done.
-    fn all(&self) -> CoreStats {
-        let mut all = CoreStats::default();
-        for view in self.views.iter().flatten() {
-            all_cores::add(&mut all, &view.stats);
-        }
-        all
+        Seen::new(views, Arc::clone(&self.info))
     }
 }
 
@@ -125,7 +82,7 @@ impl Source for ServerSource {
     async fn look(&self, detail: Detail) -> Option<View> {
         let Some(cores) = self.cores.get() else { return Some(self.recovering()) };
         let seen = cores.look().await;
-        if seen.views.iter().all(Option::is_none) {
+        if seen.is_silent() {
             return None;
         }
         let (problems, readiness) = (seen.problems(), seen.readiness());
@@ -136,7 +93,7 @@ impl Source for ServerSource {
             recent.note(Instant::now(), &all.latencies)
         };
         let metrics = metrics::of_server(&seen, &all, &readiness, recent, detail);
-        let stats = all_cores::of_server(&seen.info, seen.views.len(), all);
+        let stats = all_cores::of_server(seen.info(), seen.cores(), all);
         let page = page::of_server(&stats, &status, &readiness);
         Some(View { healthy: problems.is_empty(), status, readiness, page, metrics })
     }

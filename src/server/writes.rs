@@ -422,8 +422,8 @@ impl Writes {
 
     /// The associations are gone, or can't be removed: logs the tombstone, or tells why not.
     fn end_deletion(&mut self, core: &mut Core, cx: &mut Context<'_, Message>, ended: Ended) {
-        let Ended { asked: DeleteRequest { ticket, namespace, key, is_counted }, removed, refused } =
-            ended;
+        let Ended { asked, removed, refused } = ended;
+        let DeleteRequest { ticket, namespace, key, is_counted } = asked;
         let is_learned = core.shard().record(namespace, &ConceptId(key.checked().id)).is_some();
         match refused {
             Some((status, message)) => {

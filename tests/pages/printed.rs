@@ -19,7 +19,7 @@ fn run(page: &str) {
     let mut session = Session::new();
     let mut programs = 0;
     for block in markdown(&read(Path::new(page))) {
-        let Block { language, text, line } = &block;
+        let Block { language, text, line, .. } = &block;
         eprintln!("{page}:{line}");
         match language.as_str() {
             _ if is_drawing(&block) => {}
@@ -78,7 +78,7 @@ fn the_rust_packages_documentation_runs_as_it_is_printed() {
     }
     for path in rust::sources() {
         for block in doc_comments(&read(&path)) {
-            let (file, Block { language, text, line }) = (path.display(), &block);
+            let (file, Block { language, text, line, .. }) = (path.display(), &block);
             let is_known =
                 ["", "no_run", "rust", "toml"].contains(&language.as_str()) || is_drawing(&block);
             assert!(is_known, "{file}:{line}: nobody runs {language:?}");

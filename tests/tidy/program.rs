@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
+use proc_macro2::{TokenStream, TokenTree};
 use serde_json::Value;
 use syn::visit::Visit;
 use syn::{
@@ -50,8 +51,25 @@ pub(super) fn programs() -> &'static [Program] {
 }
 
 fn read_programs() -> Vec<Program> {
+    let targets =
+        packages().iter().flat_map(|package| package["targets"].as_array().unwrap()).map(root_of);
+    targets.map(|root| Program::read(&root)).collect()
+}
+
+/// The first file of a target.
+pub(super) fn root_of(target: &Value) -> PathBuf {
+    PathBuf::from(target["src_path"].as_str().unwrap())
+}
+
+/// All packages as Cargo tells of them, the fuzz targets' among them.
+pub(super) fn packages() -> &'static [Value] {
+    static PACKAGES: LazyLock<Vec<Value>> = LazyLock::new(read_packages);
+    &PACKAGES
+}
+
+fn read_packages() -> Vec<Value> {
     let manifests = ["Cargo.toml", "tests/fuzz/Cargo.toml"];
-    let roots = manifests.iter().flat_map(|manifest| {
+    let packages = manifests.iter().flat_map(|manifest| {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args([
             "metadata",
@@ -64,13 +82,9 @@ fn read_programs() -> Vec<Program> {
         let told = cargo.arg(repository().join(manifest)).output().unwrap();
         assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
         let told: Value = serde_json::from_slice(&told.stdout).unwrap();
-        let packages = told["packages"].as_array().unwrap();
-        let targets = packages.iter().flat_map(|package| package["targets"].as_array().unwrap());
-        targets
-            .map(|target| PathBuf::from(target["src_path"].as_str().unwrap()))
-            .collect::<Vec<_>>()
+        told["packages"].as_array().unwrap().clone()
     });
-    roots.map(|root| Program::read(&root)).collect()
+    packages.collect()
 }
 
 impl Program {
@@ -106,18 +120,24 @@ impl Program {
             .map(PathBuf::as_path)
     }
 
+    /// Which module's file names which other's.
+    pub(super) fn names(&self) -> Vec<(&Name, Name)> {
+        let modules = self.modules.iter();
+        let pairs = modules.flat_map(|(name, module)| {
+            let others = module.named.iter().filter_map(|named| self.file_of(named, 0));
+            others.map(move |other| (name, other))
+        });
+        pairs.filter(|(name, other)| *name != other).collect()
+    }
+
     /// The circles in which its files name each other. A root is left out: it joins all others.
     pub(super) fn circles(&self) -> Vec<Vec<String>> {
-        let modules: Vec<&Name> = self.modules.keys().filter(|name| !name.is_empty()).collect();
         let mut graph = petgraph::graph::DiGraph::<&Name, ()>::new();
         let nodes: BTreeMap<&Name, _> =
-            modules.iter().map(|name| (*name, graph.add_node(*name))).collect();
-        for name in &modules {
-            for other in self.modules[*name].named.iter().filter_map(|named| self.file_of(named, 0))
-            {
-                if !other.is_empty() && other != **name {
-                    graph.add_edge(nodes[*name], nodes[&other], ());
-                }
+            self.modules.keys().map(|name| (name, graph.add_node(name))).collect();
+        for (name, other) in self.names() {
+            if !name.is_empty() && !other.is_empty() {
+                graph.add_edge(nodes[name], nodes[&other], ());
             }
         }
         let circles =
@@ -181,6 +201,38 @@ impl Reader {
             }
             _ if self.children.contains(first) => Some([&self.name, path].concat()),
             _ => None,
+        }
+    }
+
+    /// Names what a macro is given: all paths among its tokens.
+    fn add_paths(&mut self, tokens: TokenStream) {
+        let mut path = Vec::new();
+        let mut colons = 0;
+        for token in tokens {
+            match token {
+                TokenTree::Ident(part) => {
+                    if colons != 2 {
+                        self.add_path(&std::mem::take(&mut path));
+                    }
+                    path.push(part.to_string());
+                    colons = 0;
+                }
+                TokenTree::Punct(mark) if mark.as_char() == ':' => colons += 1,
+                other => {
+                    self.add_path(&std::mem::take(&mut path));
+                    colons = 0;
+                    if let TokenTree::Group(group) = other {
+                        self.add_paths(group.stream());
+                    }
+                }
+            }
+        }
+        self.add_path(&path);
+    }
+
+    fn add_path(&mut self, path: &[String]) {
+        if path.len() > 1 {
+            self.named.extend(self.absolute(path));
         }
     }
 
@@ -249,6 +301,7 @@ impl<'ast> Visit<'ast> for Reader {
         if call.path.is_ident("include") {
             self.included.extend(call.parse_body::<LitStr>().ok().map(|file| file.value()));
         }
+        self.add_paths(call.tokens.clone());
     }
 
     /// `pub(in crate::vectors)` names who may see, and takes nothing from there.
@@ -257,9 +310,7 @@ impl<'ast> Visit<'ast> for Reader {
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let parts: Vec<String> =
             path.segments.iter().map(|segment| segment.ident.to_string()).collect();
-        if parts.len() > 1 {
-            self.named.extend(self.absolute(&parts));
-        }
+        self.add_path(&parts);
         syn::visit::visit_path(self, path);
     }
 }

@@ -13,7 +13,7 @@ from peers import PATIENCE_S
 
 def binary() -> Path:
     path = os.environ.get("SUTRA_TEST_BINARY")
-    assert path, "SUTRA_TEST_BINARY names no binary: run `cargo test --test behaviour python::`, which sets it"
+    assert path, "SUTRA_TEST_BINARY names no binary: `cargo test --test behaviour python::` sets it"
     return Path(path)
 
 

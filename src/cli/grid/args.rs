@@ -253,10 +253,12 @@ pub(crate) struct Spawn {
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     pub(crate) name: String,
     /// Where it listens for native clients; any free port by default
-    #[arg(long, value_name = "PORT", default_value = "0", hide_default_value = true, value_parser = port)]
+    #[arg(long, value_name = "PORT", value_parser = port)]
+    #[arg(default_value = "0", hide_default_value = true)]
     pub(crate) port: u16,
     /// Where it listens for clients of the old protocol; any free port by default
-    #[arg(long, value_name = "PORT", default_value = "0", hide_default_value = true, value_parser = port)]
+    #[arg(long, value_name = "PORT", value_parser = port)]
+    #[arg(default_value = "0", hide_default_value = true)]
     pub(crate) compat_port: u16,
     /// Most memory (512M, 4G); no limit by default
     #[arg(long, value_name = "SIZE", value_parser = mebibytes, allow_hyphen_values = true)]

@@ -9,8 +9,8 @@ use sutra_admin::{Detail, Metric, Readiness, Series};
 use sutra_net::Histogram;
 use sutra_wire::Counter;
 
-use super::Seen;
 use super::host::Host;
+use super::seen::Seen;
 use crate::core::message::{CoreStats, CoreView};
 
 /// Counters of the process and of each core, with their names there.
@@ -73,18 +73,18 @@ pub(crate) fn of_server(
     recent: Histogram,
     detail: Detail,
 ) -> Vec<Metric> {
-    let uptime = Duration::from_micros(seen.info.uptime());
+    let uptime = Duration::from_micros(seen.info().uptime());
     let is_healthy = seen.problems().is_empty();
     let mut metrics = vec![
         build(),
         Metric::gauge("sutra_ready", READY, flag(*readiness == Readiness::Ready)),
         Metric::gauge("sutra_healthy", HEALTHY, flag(is_healthy)),
         Metric::gauge("sutra_uptime_seconds", "Since the server started", uptime.as_secs_f64()),
-        Metric::gauge("sutra_cores", "Data cores", number(seen.views.len() as u64)),
+        Metric::gauge("sutra_cores", "Data cores", number(seen.cores() as u64)),
         Metric::gauge(
             "sutra_cores_silent",
             "Data cores that did not answer in time",
-            number(seen.views.iter().filter(|view| view.is_none()).count() as u64),
+            number(seen.views().iter().filter(|view| view.is_none()).count() as u64),
         ),
     ];
     metrics.extend(stored(all));
@@ -97,9 +97,9 @@ pub(crate) fn of_server(
     for (name, counter, help) in CHANGING {
         metrics.push(Metric::gauge(name, help, number(count(&all.counters, counter))));
     }
-    metrics.extend(host(&Host::read(seen.info.data(), uptime)));
+    metrics.extend(host(&Host::read(seen.info().data(), uptime)));
     if detail.cores {
-        metrics.extend(by_core(&seen.views));
+        metrics.extend(by_core(seen.views()));
     }
     metrics
 }

@@ -1,0 +1,77 @@
+//! What the cores of a server have answered to one look.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sutra_admin::Readiness;
+
+use crate::all_cores;
+use crate::core::message::{CoreStats, CoreView};
+use crate::report::ServerInfo;
+
+/// How long a core may take to answer: far longer than any turn of its loop. One that takes longer
+/// is not well.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What the cores have answered.
+pub(super) struct Seen {
+    /// By core; `None` for one that did not answer in time.
+    views: Vec<Option<CoreView>>,
+    info: Arc<ServerInfo>,
+}
+
+impl Seen {
+    pub(super) fn new(views: Vec<Option<CoreView>>, info: Arc<ServerInfo>) -> Self {
+        Self { views, info }
+    }
+
+    /// Each core's answer.
+    pub(super) fn views(&self) -> &[Option<CoreView>] {
+        &self.views
+    }
+
+    pub(super) fn info(&self) -> &ServerInfo {
+        &self.info
+    }
+
+    pub(super) fn cores(&self) -> usize {
+        self.views.len()
+    }
+
+    /// Whether no core has answered.
+    pub(super) fn is_silent(&self) -> bool {
+        self.views.iter().all(Option::is_none)
+    }
+
+    /// What is wrong, core by core.
+    pub(super) fn problems(&self) -> Vec<String> {
+        let problem = |(core, view): (usize, &Option<CoreView>)| match view {
+            Some(view) => view.problem.as_ref().map(|problem| format!("core {core}: {problem}")),
+            None => Some(format!(
+                "core {core} has not answered for {} s; is its CPU taken by something else?",
+                PATIENCE.as_secs()
+            )),
+        };
+        self.views.iter().enumerate().filter_map(problem).collect()
+    }
+
+    pub(super) fn readiness(&self) -> Readiness {
+        let views: Vec<&CoreView> = self.views.iter().flatten().collect();
+        if views.is_empty() {
+            Readiness::NotReady("no core answers".into())
+        } else if views.iter().any(|view| view.is_draining) {
+            Readiness::NotReady("draining: the server was asked to stop".into())
+        } else {
+            Readiness::Ready
+        }
+    }
+
+    /// What all cores together have and have done.
+    pub(super) fn all(&self) -> CoreStats {
+        let mut all = CoreStats::default();
+        for view in self.views.iter().flatten() {
+            all_cores::add(&mut all, &view.stats);
+        }
+        all
+    }
+}
