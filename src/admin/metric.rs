@@ -1,6 +1,7 @@
 //! Numbers as Prometheus reads them.
 //!
-//! Names are in base units (seconds, bytes). What only rises is shown with `_total` behind its name.
+//! Names are in base units (seconds, bytes). What only rises is shown with `_total` behind its
+//! name.
 
 use std::fmt;
 

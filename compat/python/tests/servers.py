@@ -29,7 +29,8 @@ class Server:
     def start(self) -> None:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("SUTRA_")}
         command = [binary(), "serve", "--data", self._folder, "--cores", "2", "--no-pin"]
-        command += ["--listen", "127.0.0.1:0", "--admin", "off", "--compat", self.address, *self._arguments]
+        command += ["--listen", "127.0.0.1:0", "--admin", "off"]
+        command += ["--compat", self.address, *self._arguments]
         self._process = subprocess.Popen(
             command,
             env=clean,
