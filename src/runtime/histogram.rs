@@ -130,6 +130,8 @@ impl Histogram {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn of(all: impl IntoIterator<Item = u64>) -> Histogram {

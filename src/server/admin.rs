@@ -17,7 +17,7 @@ use sutra_net::Postbox;
 use tokio::sync::oneshot;
 
 use crate::all_cores;
-use crate::core::message::{Body, CoreStats, CoreView, Message};
+use crate::core::message::{Body, Message};
 use crate::report::ServerInfo;
 use recent::Recent;
 use seen::Seen;

@@ -256,7 +256,7 @@ impl Paths {
                 self.free(cx, number);
             }
             TraversalState::Free => {
-                debug_assert!(false, "a slot is free when every core has let go")
+                debug_assert!(false, "a slot is free when every core has let go");
             }
         }
     }
