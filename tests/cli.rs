@@ -219,11 +219,7 @@ fn wrong_values_are_told_by_what_is_wrong_with_them() {
     ] {
         let refused = server.run(arguments);
         assert_eq!(code(&refused), 2, "{arguments:?}");
-        assert!(
-            error(&refused).contains(says) && stderr(&refused).lines().count() == 1,
-            "{}",
-            stderr(&refused)
-        );
+        assert!(stderr(&refused).contains(says), "{}", stderr(&refused));
     }
     assert_eq!(code(&server.run(&["learn", "dog", "barks", "--embedding", "[-1]"])), 0);
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use crate::support::hosts::SmallDisk;
 use crate::support::{Folder, PATIENCE, Server, sutra};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::Value;
@@ -420,30 +421,6 @@ fn files_of_different_times_are_said_to_be_a_copy() {
         let words = refused(&copied, "1");
         assert!(words.contains("is a copy that was made while a server was writing"), "{words}");
         assert!(words.contains("copy its folder again"), "{words}");
-    }
-}
-
-/// A small filesystem in memory, gone when it is dropped; `None` where this process may mount none.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(bytes: u64) -> Option<(Folder, Self)> {
-        let folder = Folder::new();
-        let path = folder.path().with_file_name("small");
-        fs::create_dir(&path).unwrap();
-        let size = format!("size={bytes},mode=0700");
-        let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
-            .arg(&path)
-            .output()
-            .ok()?;
-        mount.status.success().then(|| (folder, Self(path)))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }
 

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use crate::support::hosts::CpuGroup;
 use crate::support::{Folder, Server, greeted, sutra};
 use serde_json::Value;
 
@@ -164,37 +165,15 @@ fn what_a_server_refuses_is_3_and_what_no_server_would_take_is_2() {
 #[test]
 fn two_servers_with_a_quota_of_one_cpu_each_pin_different_ones() {
     let cpus = std::thread::available_parallelism().unwrap().get();
-    let group = ["/sys/fs/cgroup/cpu", "/sys/fs/cgroup"].iter().find_map(|root| {
-        let group = Path::new(root).join(format!("sutra-test-{}", std::process::id()));
-        fs::create_dir(&group).ok()?;
-        let one_cpu = fs::write(group.join("cpu.cfs_quota_us"), "100000\n")
-            .or_else(|_| fs::write(group.join("cpu.max"), "100000 100000\n"));
-        if one_cpu.is_err() {
-            fs::remove_dir(&group).unwrap();
-        }
-        one_cpu.ok().map(|()| group)
-    });
-    let Some(group) = group.filter(|_| cpus > 1) else {
+    let Some(group) = CpuGroup::with_quota(100).filter(|_| cpus > 1) else {
         eprintln!("SKIPPED: one CPU, or no right to make a cgroup with a quota");
         return;
     };
     let start = |flags: &[&str]| {
         let folder = Folder::new();
-        let mut command = Command::new("sh");
-        let script = format!("echo $$ > {}/cgroup.procs && exec \"$0\" \"$@\"", group.display());
-        command.args([
-            "-c",
-            &script,
-            env!("CARGO_BIN_EXE_sutra"),
-            "serve",
-            "--json",
-            "--listen",
-            "127.0.0.1:0",
-        ]);
-        command
-            .args(["--admin", "off", "--compat", "off", "--data"])
-            .arg(folder.path())
-            .args(flags);
+        let mut command = group.sutra();
+        command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--admin", "off"]);
+        command.args(["--compat", "off", "--data"]).arg(folder.path()).args(flags);
         let (child, greeting) = greeted(command);
         (child, greeting["cpus"].clone(), folder)
     };
@@ -217,7 +196,6 @@ fn two_servers_with_a_quota_of_one_cpu_each_pin_different_ones() {
     let (mut third, listed, _three) = start(&["--cores", &highest]);
     third.kill().unwrap();
     third.wait().unwrap();
-    fs::remove_dir(&group).unwrap();
     assert!(are_apart, "ten times on one CPU");
     assert_eq!(
         listed,

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use crate::support;
+use crate::support::hosts::block_io_uring;
 use crate::support::{Folder, Server, sutra};
 use sutra_client::Concept;
 
@@ -300,29 +301,4 @@ fn a_host_that_blocks_io_uring_is_told_what_to_change() {
     let (code, line) = why(&command.output().unwrap());
     assert_eq!(code, 3);
     assert!(line.contains("io_uring") && line.contains("seccomp"), "{line}");
-}
-
-/// Installs a seccomp filter under which `io_uring_setup` fails with EPERM.
-fn block_io_uring() -> std::io::Result<()> {
-    const LOAD_NUMBER: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
-    const JUMP_IF_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
-    const RETURN: u16 = 0x06; // BPF_RET | BPF_K
-    const ALLOW: u32 = 0x7fff_0000;
-    const ERRNO: u32 = 0x0005_0000;
-    let io_uring_setup = u32::try_from(libc::SYS_io_uring_setup).expect("a small number");
-    let step = |code: u16, jt: u8, jf: u8, k: u32| libc::sock_filter { code, jt, jf, k };
-    let mut filter = [
-        step(LOAD_NUMBER, 0, 0, 0),
-        step(JUMP_IF_EQUAL, 0, 1, io_uring_setup),
-        step(RETURN, 0, 0, ERRNO | libc::EPERM as u32),
-        step(RETURN, 0, 0, ALLOW),
-    ];
-    let program = libc::sock_fprog { len: 4, filter: filter.as_mut_ptr() };
-    // SAFETY: prctl(2) with constants; the program and its filter outlive the call that copies
-    // them.
-    let installed = unsafe {
-        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
-            && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) == 0
-    };
-    if installed { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }

@@ -4,6 +4,7 @@
 
 pub mod agent;
 pub mod files;
+pub mod hosts;
 pub mod legacy;
 pub mod master;
 pub mod python;

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::associate::Associate;
 use crate::bench::args::Bench;
+use crate::doctor::Doctor;
 use crate::export::Export;
 use crate::grid::args::{Grid, GridCommand};
 use crate::import::Import;
@@ -20,6 +21,7 @@ use crate::search::Search;
 use crate::serve::Serve;
 use crate::stats::Stats;
 use crate::target::{COMMON, Named, Server};
+use crate::tune::Tune;
 
 /// Storage server for a graph of concepts, and its client.
 #[derive(Debug, Parser)]
@@ -30,7 +32,8 @@ use crate::target::{COMMON, Named, Server};
     after_help = "Examples:\n  sutra serve --import tests/data/wordnet\n  sutra query n02084071\n\n\
     Exit codes:\n  \
     0    done, found, healthy\n  \
-    1    the answer is no: not found, not healthy, some lines of an import bad\n  \
+    1    the answer is no: not found, not healthy, some lines of an import bad, a warning of \
+    doctor\n  \
     2    wrong usage: a bad flag, name, setting or input\n  \
     3    the server can't be reached, or it refused, or this host did\n  \
     130  ended by Ctrl-C; by another signal 128 plus its number, so 143 by SIGTERM\n\n\
@@ -107,6 +110,10 @@ pub(crate) enum Command {
     Export(Export),
     /// Measure a running server
     Bench(Bench),
+    /// Look at this host: what is wrong, why it matters, and what mends it
+    Doctor(Doctor),
+    /// Change settings of this host for the better, and back
+    Tune(Tune),
     /// Show each setting, and where it comes from
     #[command(after_help = "Example:\n  sutra config --json")]
     Config,
@@ -213,7 +220,7 @@ mod tests {
     #[test]
     fn negative_values_get_to_the_checks_of_their_flags() {
         for (line, says) in [
-            (&["learn", "a", "b", "--strength", "-x"][..], "invalid float"),
+            (&["learn", "a", "b", "--strength", "-x"][..], "expected a number from 0 on"),
             (&["neighbors", "a", "--limit", "-1"], "a whole number from 0 on"),
             (&["path", "a", "b", "--max-depth", "-1"], "a whole number from 0 to 4294967295"),
             (

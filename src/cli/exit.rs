@@ -17,8 +17,10 @@ pub(crate) const SIGNALLED: i32 = 128;
 pub(crate) enum Answer {
     /// Done, found, healthy.
     Yes,
-    /// Not found, unhealthy, some lines bad.
+    /// Not found, unhealthy, some lines bad, a warning.
     No,
+    /// No server can run here, or keep what it promises.
+    Unfit,
     /// It was told to end by this signal, and did so in order.
     Interrupted(i32),
 }
@@ -28,6 +30,7 @@ impl Answer {
         match self {
             Answer::Yes => 0,
             Answer::No => 1,
+            Answer::Unfit => 3,
             Answer::Interrupted(signal) => u8::try_from(SIGNALLED + signal).unwrap_or(u8::MAX),
         }
     }
@@ -121,8 +124,8 @@ mod tests {
         assert_eq!(Failure::from(name).code(), 2);
         assert_eq!(Failure::from(connect).code(), 3);
         assert_eq!(
-            [Answer::Yes.code(), Answer::No.code(), Answer::Interrupted(2).code()],
-            [0, 1, 130]
+            [Answer::Yes, Answer::No, Answer::Unfit, Answer::Interrupted(2)].map(Answer::code),
+            [0, 1, 3, 130]
         );
     }
 

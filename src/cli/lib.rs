@@ -10,8 +10,8 @@
 //! - A reader that closes the pipe early ends the program quietly.
 //!
 //! Relies on `client` for all that is asked of a server or a grid's master. `serve` alone needs
-//! `server`, the grid's two services need `grid`, and `bench` needs `load`. A command is a function
-//! from its arguments to an [`exit::Answer`].
+//! `server`, the grid's two services need `grid`, `bench` needs `load`, `doctor` and `tune` need
+//! `host`. A command is a function from its arguments to an [`exit::Answer`].
 
 mod args;
 mod associate;
@@ -19,12 +19,14 @@ mod bench;
 mod config;
 mod connect;
 mod delete;
+mod doctor;
 mod exit;
 mod export;
 mod exposure;
 mod flush;
 mod grid;
 mod health;
+mod host;
 mod import;
 mod json;
 mod known;
@@ -44,6 +46,7 @@ mod stats;
 mod streams;
 mod target;
 mod text;
+mod tune;
 mod values;
 mod vector;
 mod words;
@@ -119,6 +122,8 @@ fn run(arguments: Arguments, file: Option<PathBuf>, output: Output) -> Result<An
         Command::Health(server) => {
             with_client(&server, async |client| health::run(&client, output).await)
         }
+        Command::Doctor(doctor) => doctor::run(&doctor, output),
+        Command::Tune(tune) => tune::run(&tune, output),
         Command::Config => config::run(output),
         Command::Import(import) => import::run(&import, output),
         Command::Bench(bench) => bench::run(&bench, output),

@@ -16,7 +16,7 @@ use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 /// Pending connections that a listener holds before the kernel turns more away: the kernel's own
 /// default maximum.
-const BACKLOG: i32 = 4096;
+pub const BACKLOG: i32 = 4096;
 
 /// How long a connection is silent before the kernel asks whether the peer is still there, and how
 /// often it asks again: four questions without an answer end it.

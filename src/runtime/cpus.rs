@@ -4,8 +4,10 @@
 //! [`crate::placement`] decides which of them to take.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
+
+use crate::cgroup::tightest_quota;
 
 /// No host has more.
 const MOST: usize = 4096;
@@ -69,10 +71,11 @@ pub fn allowed_cpus() -> Vec<usize> {
     cpus
 }
 
-/// How many CPUs the quota of the process's cgroup pays for (v2 `cpu.max`, v1 `cpu.cfs_quota_us`),
-/// rounded up; `None` without any.
+/// How many CPUs the tightest quota of the process's cgroups pays for, rounded up; `None` without
+/// any.
 pub fn cpu_quota() -> Option<usize> {
-    cgroup_quota().map(|quota| quota.max(1))
+    let memberships = fs::read_to_string("/proc/self/cgroup").ok()?;
+    tightest_quota(Path::new("/"), &memberships).map(|quota| quota.whole_cpus())
 }
 
 /// The lowest of the allowed CPUs, as many as the quota pays for. Never empty.
@@ -80,79 +83,6 @@ pub fn available_cpus() -> Vec<usize> {
     let mut cpus = allowed_cpus();
     cpus.truncate(cpu_quota().unwrap_or(usize::MAX));
     cpus
-}
-
-/// The smallest quota, in whole CPUs, among the process's cgroup and its parents; `None` without
-/// any.
-fn cgroup_quota() -> Option<usize> {
-    let memberships = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let mut smallest: Option<usize> = None;
-    for (root, path, version) in cpu_cgroups(&memberships) {
-        // A container sees its own group as the root, so the path may not exist below the mount:
-        // then the root counts.
-        let own = root.join(path.trim_start_matches('/'));
-        let mut folder: Option<&Path> = Some(&own);
-        while let Some(here) = folder.filter(|here| here.starts_with(&root)) {
-            let quota = match version {
-                Version::Two => {
-                    fs::read_to_string(here.join("cpu.max")).ok().and_then(|text| quota_v2(&text))
-                }
-                Version::One => quota_v1(
-                    &fs::read_to_string(here.join("cpu.cfs_quota_us")).unwrap_or_default(),
-                    &fs::read_to_string(here.join("cpu.cfs_period_us")).unwrap_or_default(),
-                ),
-            };
-            smallest = match (smallest, quota) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
-            folder = here.parent();
-        }
-    }
-    smallest
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Version {
-    One,
-    Two,
-}
-
-/// Where the process's CPU limits are written: mount point, group path and version for each line of
-/// `/proc/self/cgroup` (cgroups(7)) that concerns the CPU.
-fn cpu_cgroups(memberships: &str) -> Vec<(PathBuf, &str, Version)> {
-    let mut found = Vec::new();
-    for line in memberships.lines() {
-        let mut parts = line.splitn(3, ':');
-        let (Some(_), Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next())
-        else {
-            continue;
-        };
-        if controllers.is_empty() {
-            found.push((PathBuf::from("/sys/fs/cgroup"), path, Version::Two));
-        } else if controllers.split(',').any(|controller| controller == "cpu") {
-            found.push((Path::new("/sys/fs/cgroup").join(controllers), path, Version::One));
-            found.push((PathBuf::from("/sys/fs/cgroup/cpu"), path, Version::One));
-        }
-    }
-    found
-}
-
-/// `cpu.max`: "max 100000" or "quota period", both in microseconds; in whole CPUs, rounded up.
-fn quota_v2(text: &str) -> Option<usize> {
-    let (quota, period) = text.trim().split_once(' ')?;
-    whole_cpus(quota, period)
-}
-
-/// `cpu.cfs_quota_us` (-1 for none) and `cpu.cfs_period_us`; in whole CPUs, rounded up.
-fn quota_v1(quota: &str, period: &str) -> Option<usize> {
-    whole_cpus(quota.trim(), period.trim())
-}
-
-fn whole_cpus(quota: &str, period: &str) -> Option<usize> {
-    let quota: u64 = quota.parse().ok()?; // "max" and "-1" are no number of microseconds: no limit
-    let period: u64 = period.parse().ok().filter(|period| *period > 0)?;
-    usize::try_from(quota.div_ceil(period)).ok()
 }
 
 #[cfg(test)]
@@ -179,32 +109,5 @@ mod tests {
             });
             assert!(pinned.join().is_ok_and(|pinned| pinned), "CPU {cpu}");
         }
-    }
-
-    #[test]
-    fn a_quota_is_rounded_up_to_whole_cpus() {
-        assert_eq!(quota_v2("150000 100000\n"), Some(2));
-        assert_eq!(quota_v2("400000 100000"), Some(4));
-        assert_eq!(quota_v2("max 100000"), None);
-        assert_eq!(quota_v2(""), None);
-        assert_eq!(quota_v1("50000\n", "100000\n"), Some(1));
-        assert_eq!(quota_v1("-1", "100000"), None);
-        assert_eq!(quota_v1("100", "0"), None);
-    }
-
-    #[test]
-    fn the_groups_that_limit_the_cpu_are_found_in_both_versions() {
-        let found =
-            cpu_cgroups("5:cpu,cpuacct:/docker/a:b\n4:memory:/m\n0::/user.slice\nnonsense\n");
-        let paths: Vec<_> =
-            found.iter().map(|(root, path, version)| (root.to_str(), *path, *version)).collect();
-        assert_eq!(
-            paths,
-            [
-                (Some("/sys/fs/cgroup/cpu,cpuacct"), "/docker/a:b", Version::One),
-                (Some("/sys/fs/cgroup/cpu"), "/docker/a:b", Version::One),
-                (Some("/sys/fs/cgroup"), "/user.slice", Version::Two),
-            ]
-        );
     }
 }

@@ -14,6 +14,7 @@
 //! io-uring.
 
 mod backend;
+mod cgroup;
 mod config;
 mod core;
 mod cpus;
@@ -40,6 +41,7 @@ mod timers;
 mod turn;
 mod writes;
 
+pub use cgroup::{Cgroup, CgroupVersion, Quota, cgroups, tightest_quota};
 pub use config::{Config, Spin};
 pub use core::Core;
 pub use cpus::{Cores, allowed_cpus, available_cpus, cpu_quota};

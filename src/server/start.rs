@@ -61,7 +61,7 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
     let allowed = allowed_cpus();
     let (placement, pinned) = choose_cpus(&config, &allowed, cpu_quota())?;
     let cores = placement.cpus.len();
-    let needed = FILES + FILES_PER_CORE * cores as u64;
+    let needed = files_needed(cores);
     if let Some(limit) = files.filter(|limit| *limit < needed) {
         return Err(ServerError::FileLimit { limit, cores, needed });
     }
@@ -219,6 +219,11 @@ pub fn allow_all_files() -> Option<u64> {
     // is.
     let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).is_ok();
     if raised { limit.maximum } else { limit.current }
+}
+
+/// Open files that a server of so many cores needs, its connections not counted.
+pub fn files_needed(cores: usize) -> u64 {
+    FILES + FILES_PER_CORE * cores as u64
 }
 
 /// The CPU of each core, and whether its thread stays there. Unpinned cores may outnumber the CPUs:

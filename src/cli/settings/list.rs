@@ -94,7 +94,7 @@ mod tests {
     fn readers(setting: &Setting) -> String {
         match setting.commands.as_slice() {
             all if all.iter().any(|command| command == "config") => "every command".into(),
-            few if few.len() <= 2 => few.join(", "),
+            few if few.len() <= 3 => few.join(", "),
             grid if grid.iter().all(|command| command.starts_with("grid ")) => {
                 "grid commands".into()
             }

@@ -1,0 +1,51 @@
+//! `sutra doctor`: looks at a host and says what is wrong, why it matters to this server, and what
+//! mends it.
+
+mod report;
+
+use clap::Args;
+use sutra_host::{Group, Severity, State, named};
+
+use crate::exit::{Answer, Failure};
+use crate::host::HostArgs;
+use crate::output::Output;
+use report::{Finding, Report};
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  sutra doctor --quick kernel-version io-uring\n\n\
+    It exits with 0 where nothing is worse than a hint, with 1 where something is a warning, and \
+    with 3 where something is fatal: no server can run here then, or keep what it promises. What \
+    this host does not tell is said to be unknown, and counts as neither good nor bad.\n\n\
+    Limits, CPUs and cgroups are those of the server that runs on the data folder. Where none runs \
+    they are those of this shell.\n\n\
+    tuning/README.md says what each check is about.")]
+pub(crate) struct Doctor {
+    /// Only these checks, or those of these groups
+    #[arg(value_name = "CHECK")]
+    checks: Vec<String>,
+    /// Measure nothing: leaves out the group fitness, which takes ten seconds
+    #[arg(long)]
+    quick: bool,
+    #[command(flatten)]
+    host: HostArgs,
+}
+
+pub(crate) fn run(doctor: &Doctor, output: Output) -> Result<Answer, Failure> {
+    let settings = named(&doctor.checks).map_err(|error| Failure::Usage(error.to_string()))?;
+    let host = doctor.host.host()?;
+    let is_measured = |group: Group| group == Group::Fitness;
+    if !doctor.quick && settings.iter().any(|setting| is_measured(setting.group)) {
+        output.note("measuring, which takes up to ten seconds; --quick leaves it out");
+    }
+    let looked =
+        settings.into_iter().filter(|setting| !(doctor.quick && is_measured(setting.group)));
+    let findings: Vec<Finding> =
+        looked.map(|setting| Finding { setting, look: (setting.look)(&host) }).collect();
+    let report = Report { host: &host, findings };
+    output.answer(&report.as_json(), || report.in_words())?;
+    Ok(match report.worst() {
+        State::Wrong(Severity::Fatal) => Answer::Unfit,
+        State::Wrong(Severity::Warning) => Answer::No,
+        _ => Answer::Yes,
+    })
+}
