@@ -10,11 +10,13 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::associate::Associate;
 use crate::bench::args::Bench;
+use crate::completions::Completions;
 use crate::doctor::Doctor;
 use crate::export::Export;
 use crate::grid::args::{Grid, GridCommand};
 use crate::import::Import;
 use crate::learn::Learn;
+use crate::man::Man;
 use crate::neighbors::Neighbors;
 use crate::path::Path;
 use crate::search::Search;
@@ -117,6 +119,10 @@ pub(crate) enum Command {
     /// Show each setting, and where it comes from
     #[command(after_help = "Example:\n  sutra config --json")]
     Config,
+    /// Print what a shell needs to complete this command line
+    Completions(Completions),
+    /// Print the manual page, or write those of all commands
+    Man(Man),
     /// Run storage servers on many hosts, and know where they are
     Grid(Grid),
 }

@@ -16,6 +16,7 @@
 mod args;
 mod associate;
 mod bench;
+mod completions;
 mod config;
 mod connect;
 mod delete;
@@ -33,17 +34,20 @@ mod known;
 mod learn;
 mod log_line;
 mod logging;
+mod man;
 mod neighbors;
 mod output;
 mod path;
 mod printable;
 mod query;
+mod reload;
 mod search;
 mod serve;
 mod settings;
 mod signals;
 mod stats;
 mod streams;
+mod systemd;
 mod target;
 mod text;
 mod tune;
@@ -55,19 +59,28 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use args::{Arguments, Command};
+use clap::CommandFactory;
 use connect::with_client;
 use exit::{Answer, Failure};
 use output::Output;
+use sutra_server::Inherited;
 
-/// Runs the command that the process was started with.
-pub fn main() -> ExitCode {
-    let arguments = settings::arguments();
+/// Runs the command that the process was started with. `version` is what `--version` says.
+pub fn main(version: &'static str) -> ExitCode {
+    let definition = Arguments::command().version(version);
+    let arguments = settings::arguments(definition.clone());
     let json = arguments
         .as_ref()
         .map_or_else(|_| settings::asks_for_json(), |(arguments, _)| arguments.common.json);
     let is_service = arguments.as_ref().is_ok_and(|(arguments, _)| arguments.command.is_service());
+    // Before the output's threads: it changes the environment.
+    let sockets = systemd::sockets::take();
     let output = if is_service { Output::of_service(json) } else { Output::new(json) };
-    let code = match arguments.and_then(|(arguments, file)| run(arguments, file, output)) {
+    let answer = arguments.and_then(|(arguments, file)| {
+        let start = Start { file, sockets: sockets?, definition };
+        run(arguments, start, output)
+    });
+    let code = match answer {
         Ok(answer) => answer.code(),
         Err(failure) => {
             output.fail(&failure);
@@ -78,8 +91,18 @@ pub fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-fn run(arguments: Arguments, file: Option<PathBuf>, output: Output) -> Result<Answer, Failure> {
+/// What the process was started with, beside its arguments.
+struct Start {
+    /// The settings file.
+    file: Option<PathBuf>,
+    sockets: Inherited,
+    /// The command line as clap reads it.
+    definition: clap::Command,
+}
+
+fn run(arguments: Arguments, start: Start, output: Output) -> Result<Answer, Failure> {
     let Arguments { common, command } = arguments;
+    let Start { file, sockets, definition } = start;
     logging::start(common.log.as_deref(), command.is_service())?;
     if let Some(file) = file {
         tracing::info!(
@@ -87,8 +110,12 @@ fn run(arguments: Arguments, file: Option<PathBuf>, output: Output) -> Result<An
             "settings are read from a file; `sutra config` shows them"
         );
     }
+    if command.is_service() {
+        let definition = definition.clone();
+        signals::reload_by(move || reload::run(&definition));
+    }
     match command {
-        Command::Serve(serve) => serve::run(serve, output),
+        Command::Serve(serve) => serve::run(serve, sockets, output),
         Command::Learn(learn) => {
             with_client(learn.server(), async |client| learn::run(&client, &learn, output).await)
         }
@@ -125,6 +152,8 @@ fn run(arguments: Arguments, file: Option<PathBuf>, output: Output) -> Result<An
         Command::Doctor(doctor) => doctor::run(&doctor, output),
         Command::Tune(tune) => tune::run(&tune, output),
         Command::Config => config::run(output),
+        Command::Completions(completions) => completions::run(&completions, definition, output),
+        Command::Man(man) => man::run(&man, definition, output),
         Command::Import(import) => import::run(&import, output),
         Command::Bench(bench) => bench::run(&bench, output),
         Command::Grid(grid) => grid::run(grid.command, output),

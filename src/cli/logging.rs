@@ -1,38 +1,72 @@
 //! The log: to standard error, for people on a terminal, as JSON lines otherwise.
 //!
 //! Lines go through a queue ([`crate::streams`]), so that no writer is blocked or ended by one. How
-//! often a line that a client can cause is written is bounded where it is written (`net`).
+//! often a line that a client can cause is written is bounded where it is written (`net`). What is
+//! logged can be changed while the process runs ([`change`]).
 
 use std::panic::PanicHookInfo;
+use std::sync::OnceLock;
 
+use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::reload::Handle;
 
 use crate::exit::Failure;
 use crate::log_line::{is_for_people, log_line};
-use crate::streams::{self, ERRORS, LogLine};
+use crate::streams::{self, ERRORS, LogLines};
+
+/// What a service logs that was not told otherwise, and what its clients do.
+const OF_SERVICES: &str = "info";
+const OF_CLIENTS: &str = "warn";
+
+/// Takes another filter in place of the one that there is.
+type Changing = Box<dyn Fn(EnvFilter) + Send + Sync>;
+static CHANGING: OnceLock<Changing> = OnceLock::new();
 
 /// Starts logging at `level`, or from `info` up for a server and from `warn` up for its clients.
 pub(crate) fn start(level: Option<&str>, is_server: bool) -> Result<(), Failure> {
-    let default = if is_server { "info" } else { "warn" };
-    let level = level.unwrap_or(default);
-    let filter = filter(level).ok_or_else(|| {
-        let expected =
-            "write error, warn, info, debug or trace, or a list like info,sutra_net=debug";
-        Failure::Usage(format!(
-            "--log: {level:?} is neither a level nor a list of them; {expected}"
-        ))
-    })?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| LogLine);
+    let default = if is_server { OF_SERVICES } else { OF_CLIENTS };
+    let filter = checked(level.unwrap_or(default))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(LogLines);
     if is_for_people() {
-        log.with_target(false).init();
+        let log = log.with_target(false).with_filter_reloading();
+        keep(log.reload_handle());
+        log.init();
     } else {
-        log.json().flatten_event(true).init();
+        let log = log.json().flatten_event(true).with_filter_reloading();
+        keep(log.reload_handle());
+        log.init();
     }
     if is_server {
         std::panic::set_hook(Box::new(say_panic));
     }
     Ok(())
+}
+
+fn keep<S: 'static>(handle: Handle<EnvFilter, S>) {
+    // Refused only where nothing logs any more.
+    let _ = CHANGING.set(Box::new(move |filter| drop(handle.reload(filter))));
+}
+
+/// Has a service log at another level from here on; returns which.
+pub(crate) fn change(level: Option<&str>) -> Result<&str, Failure> {
+    let level = level.unwrap_or(OF_SERVICES);
+    let filter = checked(level)?;
+    if let Some(changing) = CHANGING.get() {
+        changing(filter);
+    }
+    Ok(level)
+}
+
+fn checked(level: &str) -> Result<EnvFilter, Failure> {
+    filter(level).ok_or_else(|| {
+        let expected =
+            "write error, warn, info, debug or trace, or a list like info,sutra_net=debug";
+        Failure::Usage(format!(
+            "--log: {level:?} is neither a level nor a list of them; {expected}"
+        ))
+    })
 }
 
 /// What is logged by `levels`: a level, or a list of levels and of `target=level`. A word that is
@@ -59,7 +93,7 @@ fn say_panic(panic: &PanicHookInfo<'_>) {
         "panic": panic.payload_as_str().unwrap_or("of an unknown kind"),
         "backtrace": std::backtrace::Backtrace::capture().to_string(),
     });
-    ERRORS.push(log_line("ERROR", "a bug: please report this line", &fields));
+    ERRORS.push(log_line(Level::ERROR, "a bug: please report this line", &fields));
     streams::flush();
 }
 

@@ -4,12 +4,14 @@
 use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
+use tracing::Level;
 
 use crate::exit::Failure;
 use crate::json;
 use crate::known::Content;
 use crate::printable::{printable, steers};
 use crate::streams::{ANSWERS, ERRORS};
+use crate::systemd::journal;
 
 /// How answers are written.
 #[derive(Clone, Copy, Debug)]
@@ -47,9 +49,9 @@ impl Output {
             && !(self.json && error.use_stderr())
         {
             let text = error.render().to_string();
-            if error.use_stderr() && text.chars().any(steers) {
+            if error.use_stderr() && (text.chars().any(steers) || journal::reads_errors()) {
                 // It repeats what was typed, or stood in a variable; colours are not worth that.
-                self.complain(text.trim_end());
+                self.complain(Level::ERROR, text.trim_end());
             } else {
                 // A reader who closed the stream does not want it.
                 let _ = error.print();
@@ -59,9 +61,9 @@ impl Output {
         let Some(problem) = failure.problem() else { return };
         if self.json {
             let error = serde_json::json!({ "error": problem, "code": failure.code() });
-            self.complain(&json::line(&error).unwrap_or_default());
+            self.complain(Level::ERROR, &json::line(&error).unwrap_or_default());
         } else {
-            self.complain(&format!("error: {problem}"));
+            self.complain(Level::ERROR, &format!("error: {problem}"));
         }
     }
 
@@ -69,17 +71,17 @@ impl Output {
     /// from.
     pub(crate) fn note(self, line: &str) {
         if !self.json {
-            self.complain(line);
+            self.complain(Level::INFO, line);
         }
     }
 
     /// Writes a line to standard error. There is nowhere to complain about that failing.
-    fn complain(self, line: &str) {
-        let line = printable(line) + "\n";
+    fn complain(self, level: Level, line: &str) {
+        let line = journal::prefixed(level, (printable(line) + "\n").into_bytes());
         if self.queued {
-            ERRORS.push(line.into_bytes());
+            ERRORS.push(line);
         } else {
-            let _ = io::stderr().lock().write_all(line.as_bytes());
+            let _ = io::stderr().lock().write_all(&line);
         }
     }
 

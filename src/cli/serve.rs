@@ -12,7 +12,9 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use sutra_server::{Cores, ImportRecord, Limits, Numbering, ServerConfig, Spin, StartReport};
+use sutra_server::{
+    Cores, ImportRecord, Inherited, Limits, Numbering, ServerConfig, Spin, StartReport,
+};
 use sutra_wire::{Durability, IdRule};
 
 use crate::exit::{Answer, Failure};
@@ -20,6 +22,7 @@ use crate::exposure;
 use crate::import::{self, Existing, Imported, Stop};
 use crate::output::Output;
 use crate::signals;
+use crate::systemd::{notify, watchdog};
 use crate::target::{self, DEFAULT_SERVER};
 use crate::values::{OptionalPort, address, compat_addresses, field, some_duration};
 
@@ -163,7 +166,7 @@ impl From<SpinMode> for Spin {
 /// Drains the server; set once there is one.
 type Stopper = OnceLock<Box<dyn Fn() + Send + Sync>>;
 
-pub(crate) fn run(serve: Serve, output: Output) -> Result<Answer, Failure> {
+pub(crate) fn run(serve: Serve, sockets: Inherited, output: Output) -> Result<Answer, Failure> {
     if let Some(folder) = serve.import.as_ref().filter(|folder| !folder.exists()) {
         return Err(Failure::Usage(format!(
             "--import {}: there is no such file or folder",
@@ -174,7 +177,8 @@ pub(crate) fn run(serve: Serve, output: Output) -> Result<Answer, Failure> {
     let (stop_import, stop_server) = (Stop::default(), Arc::new(Stopper::new()));
     let (importing, serving) = (stop_import.clone(), Arc::clone(&stop_server));
     signals::heed_as_service(move |signal| end(signal, &importing, &serving))?;
-    let server = sutra_server::start(ServerConfig {
+    notify::starting(&format!("reading {}", serve.data.display()));
+    let config = ServerConfig {
         data: serve.data,
         listen: serve.listen,
         compat,
@@ -187,7 +191,8 @@ pub(crate) fn run(serve: Serve, output: Output) -> Result<Answer, Failure> {
         spin: serve.spin.into(),
         limits: Limits { idle_timeout: serve.idle_timeout, ..Limits::default() },
         ..ServerConfig::default()
-    })?;
+    };
+    let server = sutra_server::start_on(config, sockets)?;
     stop_server.get_or_init(|| Box::new(server.stopper()));
     let report = server.report();
     exposure::warn("native", &report.listening, "may read, change and delete all that is stored");
@@ -195,6 +200,9 @@ pub(crate) fn run(serve: Serve, output: Output) -> Result<Answer, Failure> {
     exposure::warn("admin", report.admin.as_slice(), "may read how the server is, and no data");
     let address = reachable(server.listening().first().copied());
     announce(server.report(), address, serve.import.is_some(), output)?;
+    let status = status(server.report());
+    notify::ready(&status);
+    watchdog::watch(server.pulse(), status)?;
     let import =
         |folder| spawn_import(folder, address, server.imports(), stop_import.clone(), output);
     let import = serve.import.map(import).transpose()?;
@@ -220,9 +228,23 @@ fn end(signal: i32, import: &Stop, server: &Stopper) -> bool {
             signal,
             "stopping: finishing what was received; a second signal ends at once"
         );
+        notify::stopping("finishing what was received");
         stop();
     }
     is_first
+}
+
+/// How the server is, on one line.
+fn status(report: &StartReport) -> String {
+    let list = |addresses: &[SocketAddr]| {
+        addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    };
+    let compat = match report.compat.as_slice() {
+        [] => String::new(),
+        compat => format!(", old protocol on {}", list(compat)),
+    };
+    let (native, data) = (list(&report.listening), report.data.display());
+    format!("serving {data} on {native}{compat}; {} cores", report.cpus.len())
 }
 
 /// Where a client on this host reaches a server that listens here.

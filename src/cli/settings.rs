@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{BoolishValueParser, TypedValueParser};
-use clap::{Command, CommandFactory, FromArgMatches};
+use clap::{Command, FromArgMatches};
 
 use crate::args::Arguments;
 use crate::exit::Failure;
@@ -19,10 +19,9 @@ use file::{Reader, command_words, file, named, read};
 use keys::with_file;
 
 /// The process's arguments with the settings file's values behind them, and which file that was.
-pub(crate) fn arguments() -> Result<(Arguments, Option<PathBuf>), Failure> {
+pub(crate) fn arguments(mut command: Command) -> Result<(Arguments, Option<PathBuf>), Failure> {
     let line: Vec<OsString> = std::env::args_os().collect();
     let words = command_words(&line);
-    let mut command = Arguments::command();
     // `config` tells of all files, and of what is wrong with them.
     let file = if words.first() == Some(&"config") {
         Ok(None)

@@ -1,9 +1,10 @@
 //! Signals: those that ask for an end, and those that end a service by default though nobody asks
-//! for its end.
+//! for its end. SIGHUP has a service read its settings again.
 //!
 //! The first one that asks is followed by an orderly end, the second ends the process at once. A
 //! signal that this process was started to ignore (`nohup`, a shell's background) stays ignored.
 
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,8 +25,15 @@ const ASKING_SERVICE: &[i32] = &[SIGTERM, SIGINT, SIGQUIT, SIGXCPU, SIGPWR];
 /// Those that ask a service for nothing. A write beyond a limit on the size of files fails, too.
 const SURVIVED: &[i32] =
     &[SIGHUP, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGXFSZ, SIGSTKFLT];
+/// What SIGHUP asks for.
+static RELOAD: OnceLock<Box<dyn Fn() + Send + Sync>> = OnceLock::new();
 /// How often the log tells of ignored signals.
 const SAID_EVERY: Duration = Duration::from_secs(1);
+
+/// Has SIGHUP ask a service for this.
+pub(crate) fn reload_by(reload: impl Fn() + Send + Sync + 'static) {
+    RELOAD.get_or_init(|| Box::new(reload));
+}
 
 /// Calls `end` in a thread of its own for each signal that asks for the end. Where it returns
 /// `false`, the process ends at once: it was asked before, or there is nothing to finish.
@@ -61,7 +69,11 @@ fn heed_those(
     let mut said: Option<Instant> = None;
     let heeding = move || {
         for signal in signals.forever() {
-            if !asking.contains(&signal) {
+            if signal == SIGHUP
+                && let Some(reload) = RELOAD.get()
+            {
+                reload();
+            } else if !asking.contains(&signal) {
                 if said.is_none_or(|said| said.elapsed() >= SAID_EVERY) {
                     said = Some(Instant::now());
                     say_survived(signal);
@@ -78,7 +90,6 @@ fn heed_those(
 
 fn say_survived(signal: i32) {
     match signal {
-        SIGHUP => tracing::info!("SIGHUP does nothing here: settings are read at the start"),
         SIGXFSZ => {
             tracing::error!("SIGXFSZ: a file has reached the limit on its size (`ulimit -f`)");
         }

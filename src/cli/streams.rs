@@ -19,8 +19,11 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
+use tracing::{Level, Metadata};
+use tracing_subscriber::fmt::MakeWriter;
 
 use crate::log_line::log_line;
+use crate::systemd::journal;
 
 /// Bytes that wait for a reader at most: some thousand lines.
 const MOST_BYTES: usize = 1 << 20;
@@ -184,7 +187,7 @@ impl Queue {
 /// The log line that tells of lost lines, in the form of the others.
 fn notice(lost: Lost) -> Vec<u8> {
     let fields = serde_json::json!({ "lost": lost.lines, "reason": lost.reason.to_string() });
-    log_line("WARN", "log lines were lost", &fields)
+    log_line(Level::WARN, "log lines were lost", &fields)
 }
 
 /// Whole lines to a descriptor.
@@ -230,12 +233,27 @@ fn wait_for_room(stream: BorrowedFd<'_>) -> Result<(), Errno> {
     }
 }
 
-/// A line that is being written for the queue of the log.
-pub(crate) struct LogLine;
+/// Where `tracing` writes: the queue of the log.
+pub(crate) struct LogLines;
+
+impl<'a> MakeWriter<'a> for LogLines {
+    type Writer = LogLine;
+
+    fn make_writer(&'a self) -> LogLine {
+        LogLine(Level::INFO)
+    }
+
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> LogLine {
+        LogLine(*metadata.level())
+    }
+}
+
+/// A line of this level on its way to the queue.
+pub(crate) struct LogLine(Level);
 
 impl Write for LogLine {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        ERRORS.push(line.to_vec());
+        ERRORS.push(journal::prefixed(self.0, line.to_vec()));
         Ok(line.len())
     }
 

@@ -48,7 +48,7 @@ pub use handshake::Identity;
 pub use in_flight::ReplyTo;
 pub use io::PartSent;
 pub use limits::Limits;
-pub use listener::{BACKLOG, ListenError, first_overlap, listen};
+pub use listener::{BACKLOG, ListenError, first_overlap, inherit, listen};
 pub use loads::Loads;
 pub use log_limit::LogLimit;
 pub use names::{Name, Never, ServiceMessage};

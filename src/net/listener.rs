@@ -4,6 +4,11 @@
 //! SO_REUSEPORT would let a second server of the same user join the port silently and take half of
 //! the connections. So the address is first bound without it: what is in use is refused by name.
 //!
+//! A service manager may have opened the socket already (socket activation). It is one socket, held
+//! by the manager as well. So every core has a duplicate of it, and what its backlog holds at the
+//! end is left to whoever serves it next. Each new connection wakes all cores that sleep, where a
+//! socket of a core's own wakes one.
+//!
 //! Accepted connections inherit what is set here (tcp(7)), so it costs no call for each:
 //! TCP_NODELAY, as replies are gathered already and must not wait for the peer's acknowledgements;
 //! and keepalive, which finds peers that are gone without a word.
@@ -13,6 +18,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use sutra_runtime::Listener;
 
 /// Pending connections that a listener holds before the kernel turns more away: the kernel's own
 /// default maximum.
@@ -45,6 +51,15 @@ pub enum ListenError {
         address: SocketAddr,
         /// What the kernel said.
         source: io::Error,
+    },
+    /// A socket that was handed over can't be served.
+    #[error(
+        "the service manager has handed over {what} as a port, which takes a listening TCP socket \
+         (systemd.socket: ListenStream= with a port, Accept=no)"
+    )]
+    Inherited {
+        /// What it is instead.
+        what: String,
     },
 }
 
@@ -84,6 +99,29 @@ pub fn listen(address: SocketAddr, count: usize) -> Result<Vec<TcpListener>, Lis
     Ok(listeners)
 }
 
+/// Makes a socket that somebody else has opened serve `count` cores, with the options of those that
+/// [`listen`] opens.
+///
+/// # Errors
+/// It is no listening TCP socket.
+pub fn inherit(listener: TcpListener, count: usize) -> Result<Vec<Listener>, ListenError> {
+    let socket = Socket::from(listener);
+    let wrong = |what: String| ListenError::Inherited { what };
+    let is_listening = socket.is_listener();
+    if !is_listening.map_err(|error| wrong(format!("a descriptor that is no socket ({error})")))? {
+        return Err(wrong("a socket that does not listen".into()));
+    }
+    let prepared = set_options(&socket).and_then(|()| socket.set_nonblocking(true));
+    prepared.map_err(|error| wrong(format!("a socket that is no TCP socket ({error})")))?;
+    let listener = TcpListener::from(socket);
+    let duplicates = (1..count).map(|_| listener.try_clone()).collect::<io::Result<Vec<_>>>();
+    let mut all = duplicates.map_err(|error| {
+        wrong(format!("a socket that can't be duplicated for each core ({error})"))
+    })?;
+    all.push(listener);
+    Ok(all.into_iter().map(Listener::shared).collect())
+}
+
 fn bind(address: SocketAddr, reuse_port: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // Connections of an earlier run in TIME_WAIT must not keep a restarted server from its port.
@@ -98,11 +136,16 @@ fn bind(address: SocketAddr, reuse_port: bool) -> io::Result<Socket> {
 }
 
 fn start(socket: Socket) -> io::Result<TcpListener> {
-    socket.set_tcp_nodelay(true)?;
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(PROBES).with_retries(4);
-    socket.set_tcp_keepalive(&keepalive)?;
+    set_options(&socket)?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// What accepted connections inherit.
+fn set_options(socket: &Socket) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(PROBES).with_retries(4);
+    socket.set_tcp_keepalive(&keepalive)
 }
 
 #[cfg(test)]
@@ -131,6 +174,34 @@ mod tests {
             accepted.tcp_nodelay().expect("an option") && accepted.keepalive().expect("an option")
         );
         assert_eq!(accepted.tcp_keepalive_time().expect("an option"), KEEPALIVE);
+    }
+
+    #[test]
+    fn an_inherited_socket_serves_every_core_with_the_same_options() {
+        let opened = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = opened.local_addr().expect("bound");
+        let kept = opened.try_clone().expect("a duplicate");
+        let all = inherit(opened, 3).expect("it listens");
+        let is_there = |one: &Listener| one.local_addr().expect("bound") == address;
+        assert!(all.len() == 3 && all.iter().all(is_there));
+        let _client = std::net::TcpStream::connect(address).expect("connected");
+        let (accepted, _) =
+            std::iter::repeat_with(|| kept.accept()).find_map(Result::ok).expect("a connection");
+        assert!(Socket::from(accepted).tcp_nodelay().expect("an option"));
+    }
+
+    #[test]
+    fn what_does_not_listen_is_refused_as_an_inherited_port() {
+        let (one, _other) = std::os::unix::net::UnixStream::pair().expect("two sockets");
+        let silent = bind("127.0.0.1:0".parse().expect("an address"), false).expect("a free port");
+        for (fd, says) in [
+            (std::os::fd::OwnedFd::from(one), "does not listen"),
+            (silent.into(), "does not listen"),
+            (std::fs::File::open("/dev/null").expect("it is there").into(), "no socket"),
+        ] {
+            let error = inherit(TcpListener::from(fd), 1).expect_err("no port").to_string();
+            assert!(error.contains(says) && error.contains("ListenStream="), "{error}");
+        }
     }
 
     #[test]

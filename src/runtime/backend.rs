@@ -18,7 +18,6 @@
 pub(crate) mod scripted;
 
 use std::io;
-use std::net::TcpListener;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Instant;
@@ -31,6 +30,7 @@ use crate::event::{Event, ListenerId};
 use crate::linux::Linux;
 use crate::linux::buffers::ReceiveBuffers;
 use crate::linux::mail::LinuxMail;
+use crate::listener::Listener;
 use crate::metrics::CoreMetrics;
 use crate::operation::{Completion, Operation, Receive};
 use crate::postbox::{Job, Postbox};
@@ -138,7 +138,7 @@ impl Backend {
     /// Accepts connections from now on.
     pub(crate) fn listen(
         &mut self,
-        listener: TcpListener,
+        listener: Listener,
         id: ListenerId,
     ) -> Result<(), RuntimeError> {
         on!(Backend, self, |backend| backend.listen(listener, id))

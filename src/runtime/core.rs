@@ -7,7 +7,6 @@ mod drive;
 mod files;
 mod sockets;
 
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,8 +14,10 @@ use crate::RuntimeError;
 use crate::backend::{Backend, Mail};
 use crate::ending::{Ending, Leaving};
 use crate::event::ListenerId;
+use crate::listener::Listener;
 use crate::metrics::{CoreMetrics, Features};
 use crate::postbox::{Job, Postbox};
+use crate::pulse::{Beat, Pulse};
 use crate::sockets::Sockets;
 use crate::stages::{Stage, StageClock};
 use crate::timers::{TimerId, Timers};
@@ -32,6 +33,7 @@ pub struct Core<M> {
     writes: Writes,
     timers: Timers,
     leaving: Leaving,
+    beat: Beat,
     now: Instant,
     /// When something last arrived.
     active: Instant,
@@ -48,6 +50,7 @@ impl<M: Send + 'static> Core<M> {
         features: Features,
         mail: Mail<M>,
         ending: Arc<Ending>,
+        pulse: &Pulse,
     ) -> Core<M> {
         let now = backend.now();
         Core {
@@ -57,6 +60,7 @@ impl<M: Send + 'static> Core<M> {
             writes: Writes::default(),
             timers: Timers::default(),
             leaving: Leaving::new(ending, index),
+            beat: pulse.beat(index),
             now,
             active: now,
             metrics: CoreMetrics::default(),
@@ -155,12 +159,16 @@ impl<M: Send + 'static> Core<M> {
     ///
     /// # Errors
     /// When the socket can't be watched.
-    pub fn listen(&mut self, listener: TcpListener, id: ListenerId) -> Result<(), RuntimeError> {
-        self.backend.listen(listener, id)
+    pub fn listen(
+        &mut self,
+        listener: impl Into<Listener>,
+        id: ListenerId,
+    ) -> Result<(), RuntimeError> {
+        self.backend.listen(listener.into(), id)
     }
 
     /// Has every listener take what its backlog holds (those connections still come as
-    /// [`crate::Event::Accepted`]) and close.
+    /// [`crate::Event::Accepted`]) and close. The backlog of one that others share stays as it is.
     pub fn stop_listening(&mut self) {
         self.backend.stop_listening();
     }

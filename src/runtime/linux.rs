@@ -17,7 +17,6 @@ mod ring;
 pub(crate) mod thread;
 mod user_data;
 
-use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,6 +28,7 @@ use crate::linux::buffers::ReceiveBuffers;
 use crate::linux::doorbell::Doorbell;
 use crate::linux::listeners::Inbox;
 use crate::linux::ring::{Enter, Ring};
+use crate::listener::Listener;
 use crate::metrics::{CoreMetrics, Features};
 
 /// One core's backend. Used on the core's own thread only, inside its runtime.
@@ -105,7 +105,7 @@ impl Linux {
 
     pub(crate) fn listen(
         &mut self,
-        listener: TcpListener,
+        listener: Listener,
         id: ListenerId,
     ) -> Result<(), RuntimeError> {
         listeners::listen(&self.inbox, listener, id)

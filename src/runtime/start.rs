@@ -14,12 +14,14 @@ use crate::handler::Handler;
 use crate::linux::doorbell::{self, Doorbell};
 use crate::linux::mail::LinuxMail;
 use crate::linux::thread::{self, Seat};
+use crate::pulse::Pulse;
 use crate::{RuntimeError, StartError};
 
 /// The running cores. Dropping it leaves them running.
 #[derive(Debug)]
 pub struct Running {
     ending: Arc<Ending>,
+    pulse: Pulse,
     threads: Vec<JoinHandle<Result<(), RuntimeError>>>,
     background: Vec<JoinHandle<()>>,
 }
@@ -34,6 +36,11 @@ impl Running {
     pub fn stopper(&self) -> impl Fn() + Clone + Send + Sync + 'static {
         let ending = Arc::clone(&self.ending);
         move || ending.stop()
+    }
+
+    /// A way for a thread that is no core's to know whether the cores turn.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Waits until every core has ended.
@@ -70,8 +77,12 @@ where
 {
     config.check()?;
     let doorbells = config.cpus.iter().map(|_| Doorbell::new()).collect::<Result<Arc<[_]>, _>>()?;
-    let bells = Arc::clone(&doorbells);
-    let ending = Arc::new(Ending::new(doorbells.len(), move || doorbell::ring_all(&bells)));
+    let wake_all = || {
+        let bells = Arc::clone(&doorbells);
+        move || doorbell::ring_all(&bells)
+    };
+    let ending = Arc::new(Ending::new(doorbells.len(), wake_all()));
+    let pulse = Pulse::new(doorbells.len(), wake_all());
     let (mails, background) = LinuxMail::connect(&doorbells, config.mailbox)?;
     let config = Arc::new(config);
     let make = Arc::new(make);
@@ -81,7 +92,7 @@ where
     let mut starters = Vec::with_capacity(config.cpus.len());
     let mut failure = None;
     for (index, mail) in mails.into_iter().enumerate() {
-        let seat = Seat::new(index, &config, mail, &doorbells, &ending);
+        let seat = Seat::new(index, &config, mail, &doorbells, &ending, &pulse);
         let (go, starter) = channel();
         let (make, ready) = (Arc::clone(&make), ready.clone());
         let thread = Builder::new().name(format!("core-{index}"));
@@ -104,7 +115,7 @@ where
             // Refused only by a thread that has just died; `join` tells why.
             let _ = go.send(());
         }
-        return Ok(Running { ending, threads, background });
+        return Ok(Running { ending, pulse, threads, background });
     }
     drop(starters);
     for thread in threads {

@@ -7,10 +7,10 @@ use std::time::Instant;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sutra_admin::Admin;
 use sutra_compat::Dialect;
-use sutra_net::{Front, Identity, ListenError, Loads, Postbox, first_overlap, listen};
+use sutra_net::{Front, Identity, ListenError, Loads, Postbox, first_overlap, inherit, listen};
 use sutra_runtime::{
-    Config, Cores, ListenerId, Placement, Running, RuntimeError, StartError, allowed_cpus,
-    cpu_quota,
+    Config, Cores, Listener, ListenerId, Placement, Pulse, Running, RuntimeError, StartError,
+    allowed_cpus, cpu_quota,
 };
 use sutra_store::{Keeper, OpenOptions, Opened, Store, StoreError, stored_cores};
 
@@ -21,12 +21,13 @@ use crate::core::mailbox::MAILBOX;
 use crate::core::message::{Message, WriteTicket};
 use crate::error::ServerError;
 use crate::imports::ImportRecord;
+use crate::inherited::{self, Inherited};
 use crate::legacy::Legacy;
 use crate::report::{ServerInfo, StartReport};
 use crate::service::StorageService;
 
 /// The listeners of one address, one a core.
-type Port = (ListenerId, Vec<TcpListener>);
+type Port = (ListenerId, Vec<Listener>);
 
 /// The way to each core, once that has begun.
 type Postboxes = Arc<Mutex<Vec<Option<Postbox<Message>>>>>;
@@ -56,6 +57,11 @@ pub struct Server {
 
 /// Opens the store, recovers it, and serves it. Returns when clients can connect.
 pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
+    start_on(config, Inherited::default())
+}
+
+/// The same, on sockets that the service manager has opened.
+pub fn start_on(config: ServerConfig, sockets: Inherited) -> Result<Server, ServerError> {
     let started_at = Instant::now();
     let files = allow_all_files();
     let allowed = allowed_cpus();
@@ -66,7 +72,7 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
         return Err(ServerError::FileLimit { limit, cores, needed });
     }
     // Addresses first: a port in use should be said before a long recovery, not after it.
-    let ports = Ports::open(&config, cores)?;
+    let ports = Ports::open(&config, sockets, cores)?;
     let seen = Arc::new(OnceLock::new());
     let source = ServerSource::new(Arc::clone(&seen), started_at);
     let admin = config.admin.map(sutra_admin::bind).transpose()?;
@@ -115,18 +121,20 @@ struct Ports {
 }
 
 impl Ports {
-    fn open(config: &ServerConfig, cores: usize) -> Result<Self, ServerError> {
-        let all: Vec<SocketAddr> = config.listen.iter().chain(&config.compat).copied().collect();
-        if config.listen.is_empty() || all.len() > MOST_PORTS {
+    fn open(config: &ServerConfig, sockets: Inherited, cores: usize) -> Result<Self, ServerError> {
+        let (native, compat) =
+            (wanted(&config.listen, &sockets.native), wanted(&config.compat, &sockets.compat));
+        let all = [native.as_slice(), &compat].concat();
+        if native.is_empty() || all.len() > MOST_PORTS {
             return Err(ServerError::Ports { count: all.len(), most: MOST_PORTS });
         }
         if let Some((address, earlier)) = first_overlap(&all) {
             return Err(ServerError::ListenTwice { address, earlier });
         }
-        let mut listeners = open_ports(&config.listen, cores, 0)?;
+        let mut listeners = open_ports(&native, sockets.native, cores, 0)?;
         let first_compat = u8::try_from(listeners.len()).expect("MOST_PORTS at most");
-        let compat =
-            open_ports(&config.compat, cores, first_compat).map_err(ServerError::Compat)?;
+        let compat = open_ports(&compat, sockets.compat, cores, first_compat)
+            .map_err(ServerError::Compat)?;
         let (native, compat_addresses) = (addresses(&listeners), addresses(&compat));
         listeners.extend(compat);
         Ok(Self {
@@ -197,12 +205,30 @@ fn run_cores(
     })
 }
 
-/// Opens a listener a core on each address, numbered from `first` on.
-fn open_ports(addresses: &[SocketAddr], cores: usize, first: u8) -> Result<Vec<Port>, ListenError> {
-    (first..)
-        .zip(addresses)
-        .map(|(id, address)| Ok((ListenerId(id), listen(*address, cores)?)))
-        .collect()
+/// Where a port is to listen: where the sockets do that were handed over for it, or else where the
+/// settings say.
+fn wanted(configured: &[SocketAddr], sockets: &[TcpListener]) -> Vec<SocketAddr> {
+    if sockets.is_empty() { configured.to_vec() } else { inherited::addresses(sockets) }
+}
+
+/// Takes the sockets that were handed over, or opens a listener a core on each address; numbered
+/// from `first` on.
+fn open_ports(
+    addresses: &[SocketAddr],
+    sockets: Vec<TcpListener>,
+    cores: usize,
+    first: u8,
+) -> Result<Vec<Port>, ListenError> {
+    let own = |address: &SocketAddr| -> Result<Vec<Listener>, ListenError> {
+        Ok(listen(*address, cores)?.into_iter().map(Listener::from).collect())
+    };
+    let all = if sockets.is_empty() {
+        addresses.iter().map(own).collect::<Result<Vec<_>, _>>()?
+    } else {
+        let taken = sockets.into_iter().map(|socket| inherit(socket, cores));
+        taken.collect::<Result<Vec<_>, _>>()?
+    };
+    Ok((first..).map(ListenerId).zip(all).collect())
 }
 
 /// Where they listen: with the ports that the system chose where it was asked to.
@@ -318,6 +344,11 @@ impl Server {
     /// What its store remembers of the files that were imported into it at starts.
     pub fn imports(&self) -> ImportRecord {
         ImportRecord::new(Arc::clone(&self.manifest))
+    }
+
+    /// Whether its cores turn, for a thread that is none of them.
+    pub fn pulse(&self) -> Pulse {
+        self.running.pulse()
     }
 
     /// Asks it to stop: accepts nothing more, finishes what was received, commits. Returns at once.

@@ -43,7 +43,12 @@ fn run_python(session: &Session, program: &str) {
     let file = session.folder().join("program.py");
     std::fs::write(&file, session.actual(program)).unwrap();
     let mut command = Command::new(python::python());
-    command.current_dir(session.folder()).env("PYTHONPATH", repository().join("compat/python"));
+    let packages = ["compat/python", "tuning/wheel"].map(|folder| repository().join(folder));
+    command.current_dir(session.folder());
+    command.env("PYTHONPATH", std::env::join_paths(packages).unwrap());
+    // Where the wheel's package finds the binary that is not installed here.
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{}:{path}", session.folder().join("bin").display()));
     python::run(
         command.env("PYTHONDONTWRITEBYTECODE", "1").arg(file),
         &format!("run\n{program}\n"),

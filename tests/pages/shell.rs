@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use crate::support::{PATIENCE, address, sutra};
 
 /// Commands that are not run here, by how they begin, and why.
-const ELSEWHERE: [(&str, &str); 7] = [
+const ELSEWHERE: [(&str, &str); 14] = [
     ("cargo test", "it is what runs this"),
     ("cargo run --release -p sutra-bench", "it takes minutes; benches/tests runs a short one"),
     (
@@ -29,6 +29,13 @@ const ELSEWHERE: [(&str, &str); 7] = [
     ("pip wheel compat/python", "the same"),
     ("pip install sutra_storage_client", "the same"),
     ("cargo doc", "it opens a browser"),
+    ("pip install sutra_server", "tests/packages.rs installs the wheel"),
+    ("pip wheel tuning/wheel", "the same"),
+    ("bash tuning/deb", "as root, for minutes; CONTRIBUTING.md tells of it"),
+    ("sudo ", "tuning/deb/test does it in a Debian of its own"),
+    ("systemctl ", "the same"),
+    ("docker ", "there may be no Docker; tuning/PACKAGES.md says what was run"),
+    ("kubectl ", "there may be no Kubernetes; the same"),
 ];
 
 /// Addresses as pages print them, of each service's native and compat port.
@@ -108,7 +115,7 @@ impl Session {
             .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
             .unwrap();
         let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
-        for name in ["tests", "compat", "src"] {
+        for name in ["tests", "compat", "src", "tuning"] {
             symlink(repository.join(name), folder.path().join(name)).unwrap();
         }
         let bin = folder.path().join("bin");
@@ -323,7 +330,18 @@ fn kill(pid: u32, signal: Signal) {
 }
 
 fn is_command(line: &str) -> bool {
-    let programs = ["cargo ", "sutra ", "pip ", "kill ", "cd ", "bash "];
+    let programs = [
+        "cargo ",
+        "sutra ",
+        "pip ",
+        "kill ",
+        "cd ",
+        "bash ",
+        "sudo ",
+        "systemctl ",
+        "docker ",
+        "kubectl ",
+    ];
     programs.iter().any(|program| line.starts_with(program))
 }
 

@@ -6,11 +6,14 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What is imported: by the package's tests, and to read exports as others do.
-const NEEDED: [&str; 10] = [
+/// What is imported: by the packages' tests, and to read exports and manifests as others do.
+const NEEDED: [&str; 13] = [
+    "auditwheel",
+    "check_jsonschema",
     "eventlet",
     "gevent",
     "hatchling",
+    "kubernetes_validate",
     "msgpack",
     "mypy",
     "networkx",

@@ -64,10 +64,15 @@ impl Raw {
     /// A connection that has said Hello to this core.
     pub fn open_on(address: SocketAddr, core: u16) -> Self {
         let mut raw = Self::connect(address);
-        raw.send(&hello(core));
-        let reply = raw.reply();
-        assert!(reply.is_ok(), "{}", reply.message());
+        raw.say_hello(core);
         raw
+    }
+
+    /// Says Hello to this core, and hears it answered.
+    pub fn say_hello(&mut self, core: u16) {
+        self.send(&hello(core));
+        let reply = self.reply();
+        assert!(reply.is_ok(), "{}", reply.message());
     }
 
     /// Sends bytes.

@@ -13,6 +13,7 @@ use crate::exposure;
 use crate::output::Output;
 use crate::printable::name;
 use crate::signals;
+use crate::systemd::{notify, watchdog};
 
 pub(super) fn run(agent: RunAgent, output: Output) -> Result<Answer, Failure> {
     let config = AgentConfig {
@@ -35,6 +36,7 @@ pub(super) fn run(agent: RunAgent, output: Output) -> Result<Answer, Failure> {
         let is_first = !std::mem::replace(&mut signalled, true);
         if is_first {
             tracing::info!(signal, "stopping; a second signal ends at once");
+            notify::stopping("leaving the nodes, or stopping them, as it was told to");
             is_asked.notify_one();
         }
         is_first
@@ -46,8 +48,13 @@ pub(super) fn run(agent: RunAgent, output: Output) -> Result<Answer, Failure> {
         exposure::warn("agent's", &[report.listening], may);
         exposure::warn("admin", report.admin.as_slice(), "may read which nodes there are");
         announce(&id, &master, report, output)?;
-        agent.run(asked.notified()).await;
-        Ok(Answer::Yes)
+        let endpoint = &report.endpoint;
+        notify::ready(&format!("agent {id} of the grid at {master}, reached as {endpoint}"));
+        tokio::select! {
+            () = agent.run(asked.notified()) => Ok(Answer::Yes),
+            // It goes on for ever.
+            () = watchdog::report_rounds() => Ok(Answer::Yes),
+        }
     })
 }
 

@@ -1,6 +1,7 @@
 //! `sutra grid master`: runs a master until it is told to stop.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::json;
@@ -11,6 +12,7 @@ use crate::exit::{Answer, Failure};
 use crate::exposure;
 use crate::output::Output;
 use crate::signals;
+use crate::systemd::{notify, watchdog};
 use crate::values::compat_addresses;
 
 /// Stops the master; set once there is one.
@@ -37,10 +39,12 @@ pub(super) fn run(run: RunMaster, output: Output) -> Result<Answer, Failure> {
         let is_first = !std::mem::replace(&mut was_asked, true);
         if is_first {
             tracing::info!(signal, "stopping; a second signal ends at once");
+            notify::stopping("finishing what was received");
             stop();
         }
         is_first
     })?;
+    notify::starting(&format!("reading {}", config.data.display()));
     let master = sutra_grid_master::start(config)?;
     stop_master.get_or_init(|| Box::new(master.stopper()));
     let report = master.report();
@@ -49,9 +53,16 @@ pub(super) fn run(run: RunMaster, output: Output) -> Result<Answer, Failure> {
     exposure::warn("compat", &report.compat, may);
     exposure::warn("admin", report.admin.as_slice(), "may read which agents and nodes there are");
     announce(report, output)?;
+    let status = format!("the grid's master on {}", listed(&report.listening));
+    notify::ready(&status);
+    watchdog::watch(master.pulse(), status)?;
     master.wait()?;
     tracing::info!("stopped; the agents and their nodes go on");
     Ok(Answer::Yes)
+}
+
+fn listed(addresses: &[SocketAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn announce(report: &StartReport, output: Output) -> Result<(), Failure> {

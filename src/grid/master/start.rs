@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use sutra_net::{Front, Identity, ListenError, Loads, first_overlap, listen};
-use sutra_runtime::{Config, ListenerId, Running, RuntimeError, StartError, allowed_cpus};
+use sutra_runtime::{Config, ListenerId, Pulse, Running, RuntimeError, StartError, allowed_cpus};
 use sutra_store::{Keeper, NamespaceId, OpenOptions, Opened, Shard, Store, StoreError};
 use sutra_wire::grid::AgentRegistered;
 use sutra_wire::{Checked, ConceptId, ConceptRecord, Durability};
@@ -293,6 +293,11 @@ impl Master {
     /// What the start found and set up.
     pub fn report(&self) -> &StartReport {
         &self.report
+    }
+
+    /// Whether its core turns, for a thread that is none of its own.
+    pub fn pulse(&self) -> Pulse {
+        self.running.pulse()
     }
 
     /// Asks it to stop: accepts nothing more, finishes what was received, tells those who watch.

@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::TcpListener;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,6 +12,7 @@ use rustix::net::Shutdown;
 use crate::RuntimeError;
 use crate::data_file::DataFile;
 use crate::event::{Event, ListenerId};
+use crate::listener::Listener;
 use crate::metrics::{CoreMetrics, Features};
 use crate::operation::{Completion, Operation, Receive};
 use crate::postbox::{Job, Postbox};
@@ -125,7 +125,7 @@ impl Scripted {
         into.append(&mut self.completed);
     }
 
-    pub(super) fn listen(&mut self, _: TcpListener, _: ListenerId) -> Result<(), RuntimeError> {
+    pub(super) fn listen(&mut self, _: Listener, _: ListenerId) -> Result<(), RuntimeError> {
         Ok(())
     }
 

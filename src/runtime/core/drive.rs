@@ -19,6 +19,7 @@ impl<M: Send + 'static> Core<M> {
         self.stages.begin_turn();
         self.now = self.backend.now();
         self.metrics.turns += 1;
+        self.beat.answer();
         self.backend.count(&mut self.metrics);
     }
 
@@ -143,6 +144,7 @@ impl<M: Send + 'static> Core<M> {
             || !self.mail.is_empty()
             || self.backend.has_accepted()
             || self.leaving.is_news()
+            || self.beat.is_asked()
     }
 
     /// When the next timer is due.

@@ -2,7 +2,8 @@
 //! the core's inbox.
 //!
 //! A task never dies of an accept error: it warns, waits and goes on. When it is told to stop it
-//! takes what is in the backlog first, because closing a listener resets those connections.
+//! takes what is in the backlog first, because closing a listener resets those connections. One
+//! that others share resets none: what waits there is theirs.
 //!
 //! The task awaits readiness and then takes all that is queued with accept4(2). tokio-uring's own
 //! accept operation takes one connection each time the thread parks. It can't be cancelled, and its
@@ -24,6 +25,7 @@ use tokio::sync::Notify;
 
 use crate::RuntimeError;
 use crate::event::{Event, ListenerId, PeerAddr};
+use crate::listener::Listener;
 
 /// Accepted connections that wait for the core's next turn; when so many do, accepting pauses and
 /// the backlog waits in the kernel.
@@ -121,20 +123,19 @@ impl Inbox {
 /// Starts a listener's task. To be called on the core's thread, inside its runtime.
 pub(super) fn listen(
     inbox: &Rc<Inbox>,
-    listener: TcpListener,
+    listener: Listener,
     id: ListenerId,
 ) -> Result<(), RuntimeError> {
-    listener
-        .set_nonblocking(true)
-        .map_err(RuntimeError::system("making a listener non-blocking"))?;
+    let Listener { socket, is_shared } = listener;
+    socket.set_nonblocking(true).map_err(RuntimeError::system("making a listener non-blocking"))?;
     // SAFETY: a TcpListener answers with the same descriptor as long as it lives, and it is not
     // taken out of the AsyncFd.
-    let listener = unsafe { AsyncFd::register_with_interest(listener, Interest::READABLE) }
+    let listener = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }
         .map_err(|error| RuntimeError::system("watching a listening socket")(error.into()))?;
     inbox.listening.set(inbox.listening.get() + 1);
     let inbox = Rc::clone(inbox);
     tokio_uring::spawn(async move {
-        accept_all(&inbox, listener, id).await;
+        accept_all(&inbox, listener, id, is_shared).await;
         inbox.listening.set(inbox.listening.get() - 1);
         inbox.wake();
     });
@@ -142,13 +143,21 @@ pub(super) fn listen(
 }
 
 /// Takes connections until told to stop; the listener is closed at the end.
-async fn accept_all(inbox: &Inbox, listener: AsyncFd<TcpListener>, id: ListenerId) {
+async fn accept_all(
+    inbox: &Inbox,
+    listener: AsyncFd<TcpListener>,
+    id: ListenerId,
+    is_shared: bool,
+) {
     let mut failing = false;
     let none_left = || io::Error::from_raw_os_error(libc::EMFILE);
     loop {
         // Listened for before `stopping` is read, so that a stop in between is not missed.
         let stop = inbox.stop.notified();
         let stopping = inbox.stopping.get();
+        if stopping && is_shared {
+            return;
+        }
         let error = loop {
             while inbox.is_full() {
                 // The loop empties the inbox in its next turn, in this same thread.

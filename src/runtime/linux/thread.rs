@@ -16,6 +16,7 @@ use crate::linux::doorbell::Doorbell;
 use crate::linux::mail::LinuxMail;
 use crate::linux::pace::{Pace, Wait};
 use crate::linux::parking::Parking;
+use crate::pulse::Pulse;
 use crate::stages::Stage;
 use crate::turn::Turns;
 use crate::{RuntimeError, StartError};
@@ -30,6 +31,7 @@ pub(crate) struct Seat<M> {
     mail: LinuxMail<M>,
     doorbells: Arc<[Doorbell]>,
     ending: Arc<Ending>,
+    pulse: Pulse,
 }
 
 impl<M: Send + 'static> Seat<M> {
@@ -39,10 +41,11 @@ impl<M: Send + 'static> Seat<M> {
         mail: LinuxMail<M>,
         doorbells: &Arc<[Doorbell]>,
         ending: &Arc<Ending>,
+        pulse: &Pulse,
     ) -> Seat<M> {
         let (config, doorbells, ending) =
             (Arc::clone(config), Arc::clone(doorbells), Arc::clone(ending));
-        Seat { index, config, mail, doorbells, ending }
+        Seat { index, config, mail, doorbells, ending, pulse: pulse.clone() }
     }
 
     fn pin(&self) -> Result<(), RuntimeError> {
@@ -109,12 +112,13 @@ where
     H: Handler,
     F: Fn(usize, &mut Core<H::Message>) -> Result<H, E>,
 {
-    let Seat { index, config, mail, doorbells, ending } = seat;
+    let Seat { index, config, mail, doorbells, ending, pulse } = seat;
     let parking = Parking::new(&doorbells[index])?;
     // The buffers are declared before the core, so dropped after it: the core's ring writes to them
     // until it is gone.
     let (buffers, linux, features) = Linux::new(&config, doorbells, index)?;
-    let mut core = Core::new(index, Backend::Linux(linux), features, Mail::Linux(mail), ending);
+    let mut core =
+        Core::new(index, Backend::Linux(linux), features, Mail::Linux(mail), ending, &pulse);
     let handler =
         make(index, &mut core).map_err(|error| StartError::Handler { core: index, error })?;
     Ok((Turns::new(handler, core, Buffers::Linux(buffers)), parking))

@@ -8,6 +8,7 @@
 mod cores;
 mod echo;
 mod files;
+mod pulse;
 mod sockets;
 mod support;
 mod time;

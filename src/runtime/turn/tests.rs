@@ -17,6 +17,7 @@ use crate::ending::Ending;
 use crate::event::{Event, Next, ReceiveEnd};
 use crate::handler::Handler;
 use crate::operation::{Completion, Operation, Outcome, Receive};
+use crate::pulse::Pulse;
 use crate::sockets::Socket;
 use crate::turn::Turns;
 use crate::{DataFile, Durability, Folder, RegionSlice, RegionWriter, TimerId, WriteMode};
@@ -96,7 +97,8 @@ impl Stage {
         let told = Rc::default();
         let ending = Arc::new(Ending::new(1, || {}));
         let (backend, mail) = (Backend::Scripted(Scripted::new()), Mail::Scripted(Letters::new()));
-        let core = Core::new(0, backend, Scripted::features(), mail, Arc::clone(&ending));
+        let pulse = Pulse::new(1, || {});
+        let core = Core::new(0, backend, Scripted::features(), mail, Arc::clone(&ending), &pulse);
         let buffers = Buffers::Scripted(Pieces(vec![b"first", b"second"]));
         let recorder = Recorder { told: Rc::clone(&told), is_stopping: false };
         Stage { turns: Turns::new(recorder, core, buffers), told, ending }
