@@ -130,7 +130,7 @@ fn too_few_open_files_are_fatal_as_the_server_finds_as_well() {
     assert_eq!(code, 3);
     assert_named(&report, "nofile", "fatal", &["LimitNOFILE", "sutra tune nofile", "ulimit"]);
     let mut serve = sutra();
-    serve.args(["serve", "--listen", "127.0.0.1:0", "--compat", "off", "--data"]);
+    serve.args(["serve", "--listen", "127.0.0.1:0", "--admin", "off", "--compat", "off", "--data"]);
     serve.arg(folder.path()).stdin(Stdio::null());
     // SAFETY: the same.
     unsafe { serve.pre_exec(|| limit(Resource::Nofile, 40)) };

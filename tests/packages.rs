@@ -102,7 +102,7 @@ fn the_settings_that_the_package_installs_start_each_service() {
     let settings = repository().join("tuning/systemd/sutra.toml");
     let free = ["--json", "--listen", "127.0.0.1:0"];
     for (words, key) in [
-        (&["serve", "--compat", "off", "--cores", "1", "--no-pin"][..], "data"),
+        (&["serve", "--admin", "off", "--compat", "off", "--cores", "1", "--no-pin"][..], "data"),
         (&["grid", "master", "--compat", "off", "--admin", "off"], "grid-master-data"),
         (&["grid", "agent", "--id", "a", "--admin", "off"], "grid-agent-data"),
     ] {
@@ -200,7 +200,8 @@ fn the_wheel_runs_a_server_where_there_is_nothing_but_python() {
     install.args(["-m", "pip", "install", "--quiet", "--no-index"]);
     run(install.arg(&wheel), "install the wheel");
     let folder = Folder::new();
-    let serve = ["serve", "--json", "--cores", "1", "--no-pin", "--compat", "off"];
+    let serve =
+        ["serve", "--json", "--cores", "1", "--no-pin", "--admin", "off", "--compat", "off"];
     let mut serving = Command::new(&installed);
     for (name, _) in sutra().get_envs() {
         serving.env_remove(name);

@@ -19,8 +19,19 @@ use tempfile::TempDir;
 use crate::support::legacy::Legacy;
 use crate::support::{Folder, PATIENCE, greeted, sutra};
 
-const SERVE: [&str; 9] =
-    ["serve", "--json", "--cores", "2", "--no-pin", "--listen", "127.0.0.1:0", "--compat", "off"];
+const SERVE: [&str; 11] = [
+    "serve",
+    "--json",
+    "--cores",
+    "2",
+    "--no-pin",
+    "--listen",
+    "127.0.0.1:0",
+    "--admin",
+    "off",
+    "--compat",
+    "off",
+];
 
 /// The three commands that a service manager starts.
 const SERVICES: [&[&str]; 3] = [
@@ -148,7 +159,10 @@ fn a_service_that_can_not_start_is_never_ready() {
     let (manager, folder) = (Manager::new(), Folder::new());
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let words = ["serve", "--cores", "1", "--no-pin", "--compat", "off", "--listen", &address];
+    let words = [
+        "serve", "--cores", "1", "--no-pin", "--admin", "off", "--compat", "off", "--listen",
+        &address,
+    ];
     let mut command = on(&words, &folder.path());
     manager.listen_to(&mut command);
     let output = command.stdin(Stdio::null()).output().unwrap();
@@ -369,8 +383,19 @@ fn journal() -> (std::io::PipeReader, std::io::PipeWriter, String) {
 fn the_journal_gets_each_lines_priority() {
     let (mut reader, writer, stream) = journal();
     let folder = Folder::new();
-    let everywhere =
-        ["serve", "--json", "--cores", "1", "--no-pin", "--compat", "off", "--listen", "0.0.0.0:0"];
+    let everywhere = [
+        "serve",
+        "--json",
+        "--cores",
+        "1",
+        "--no-pin",
+        "--admin",
+        "off",
+        "--compat",
+        "off",
+        "--listen",
+        "0.0.0.0:0",
+    ];
     let mut command = on(&everywhere, &folder.path());
     command.env("JOURNAL_STREAM", &stream).stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(writer);
@@ -402,7 +427,9 @@ fn the_journal_gets_why_a_service_does_not_start_as_an_error() {
     let folder = Folder::new();
     let file = folder.path().with_file_name("a-file");
     File::create(&file).unwrap();
-    for words in [&["serve", "--data"][..], &["serve", "--cores", "none", "--data"]] {
+    for words in
+        [&["serve", "--admin", "off", "--data"][..], &["serve", "--cores", "none", "--data"]]
+    {
         let (mut reader, writer, stream) = journal();
         let mut command = sutra();
         command.args(words).arg(&file).env("JOURNAL_STREAM", &stream).stdin(Stdio::null());
