@@ -1,7 +1,7 @@
 //! How long things took: a histogram with eight buckets an octave.
 //!
 //! The buckets are those of Prometheus's native histograms of schema 3: their bounds are powers of
-//! 2^(1/8) seconds, so that a quantile is off by 4.5 % at most. Histograms of several cores are
+//! 2^(1/8) seconds, so that a quantile is off by less than 9.1 %, a bucket's width. Histograms of several cores are
 //! added bucket by bucket. Plain numbers: only the core itself counts.
 //!
 //! Cost of a record: a binary search among the bounds, and three additions.
@@ -146,7 +146,7 @@ mod tests {
         for (share, micros) in [(0.001, 100.0), (0.5, 50_000.0), (0.99, 99_000.0), (1.0, 1e5)] {
             let found = histogram.quantile(share).map(|found| found.as_secs_f64() * 1e6);
             let error = found.map(|found| (found / micros - 1.0).abs());
-            assert!(error.is_some_and(|error| error < 0.046), "{share}: {found:?}");
+            assert!(error.is_some_and(|error| error < 0.091), "{share}: {found:?}");
         }
         assert_eq!(Histogram::default().quantile(0.5), None);
     }
