@@ -41,7 +41,8 @@ fn every_python_file_is_imported_or_its_start_is_written_somewhere() {
         let name = source.path.file_name().unwrap().to_str().unwrap();
         let module = source.path.file_stem().unwrap().to_str().unwrap();
         // Python and pytest find these by their names.
-        let is_found = name == "__init__.py" || name == "conftest.py" || name.starts_with("test_");
+        let is_found = ["__init__.py", "__main__.py", "conftest.py"].contains(&name)
+            || name.starts_with("test_");
         let mut others = sources().iter().filter(|other| other.path != source.path);
         let is_imported = others.any(|other| other.imported.iter().any(|word| word == module));
         // A module of a package is no program.
