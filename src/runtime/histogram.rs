@@ -1,8 +1,8 @@
 //! How long things took: a histogram with eight buckets an octave.
 //!
 //! The buckets are those of Prometheus's native histograms of schema 3: their bounds are powers of
-//! 2^(1/8) seconds, so that a quantile is off by less than 9.1 %, a bucket's width. Histograms of several cores are
-//! added bucket by bucket. Plain numbers: only the core itself counts.
+//! 2^(1/8) seconds, so that a quantile is off by less than 9.1 %, a bucket's width. Histograms of
+//! several cores are added bucket by bucket. Plain numbers: only the core itself counts.
 //!
 //! Cost of a record: a binary search among the bounds, and three additions.
 

@@ -1,6 +1,4 @@
-"""Prints the seccomp profile for containers:
-
-    python3 tuning/docker/seccomp.py >tuning/docker/seccomp.json
+"""Prints the seccomp profile for containers, which is kept in seccomp.json beside this file.
 
 It allows what systemd lets a service do (its group @system-service, which `systemd-analyze` lists),
 io_uring among it, and takes away what a server has no use for: namespaces and keys. Docker's and
@@ -19,8 +17,8 @@ IO_URING = {"io_uring_enter", "io_uring_register", "io_uring_setup"}
 # The flags of clone(2) that make namespaces: CLONE_NEWNS and the other seven.
 NEW_NAMESPACES = 0x7E020000
 # The answer of a kernel that does not have the call: programs know what to do then. glibc starts
-# threads by clone(2) where clone3(2) says so, whose flags a profile can't see. It is named by
-# itself because older Docker takes no answer for all that is refused.
+# threads by clone(2) where clone3(2) says so, whose flags a profile can't see. That call is named
+# by itself, as older Docker takes no answer for all that is refused.
 ENOSYS = 38
 
 
