@@ -26,8 +26,8 @@ pub(super) struct Report<'a> {
 /// From the worst to what is not there, with the words for one and for all that follows.
 const ORDER: [(State, &str); 6] = [
     (State::Wrong(Severity::Fatal), "fatal: no server can run here, or keep what it promises"),
-    (State::Wrong(Severity::Warning), "warnings: it is slower or less safe than it looks"),
-    (State::Wrong(Severity::Hint), "hints: it could be faster, or is worth knowing"),
+    (State::Wrong(Severity::Warning), "warning: it is slower or less safe than it looks"),
+    (State::Wrong(Severity::Hint), "hint: it could be faster, or is worth knowing"),
     (State::Unknown, "not known here"),
     (State::Good, "good"),
     (State::Absent, "not there on this host"),
@@ -86,7 +86,14 @@ impl Report<'_> {
             if found.is_empty() {
                 continue;
             }
-            let _ = write!(text, "\n{} {words}\n", found.len());
+            // What is counted in the singular is a noun; the other words stand as they are.
+            let heading = match words.split_once(':') {
+                Some((noun @ ("warning" | "hint"), rest)) => {
+                    format!("{}:{rest}", counted(found.len() as u64, noun))
+                }
+                _ => format!("{} {words}", found.len()),
+            };
+            let _ = write!(text, "\n{heading}\n");
             for finding in found {
                 match state {
                     State::Wrong(_) => text += &wrong(finding, columns),
