@@ -22,10 +22,11 @@ use tempfile::TempDir;
 
 /// The binary under test.
 pub fn sutra() -> Command {
-    // A shell's background job ignores Ctrl-C, and what it starts would, too.
+    // A shell's background job ignores Ctrl-C, what nohup starts a hangup; and what they start
+    // would, too.
     static RESTORED: std::sync::Once = std::sync::Once::new();
     RESTORED.call_once(|| {
-        for signal in [libc::SIGINT, libc::SIGQUIT] {
+        for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP] {
             // SAFETY: signal(2) with a constant disposition; no handler is replaced, as this
             // program has none.
             unsafe { libc::signal(signal, libc::SIG_DFL) };

@@ -82,7 +82,8 @@ fn requests_in_steady_state_allocate_nothing_on_the_server() {
         // And twice a second the data folder is looked at, which takes some: in a round more on a
         // machine that is slow just now.
         let disturbed = allocated.iter().filter(|count| **count > 0).count();
-        let looks = began.elapsed().as_millis() as usize / 500;
+        // One more than whole half seconds: any stretch of time may have one in it.
+        let looks = 1 + began.elapsed().as_millis() as usize / 500;
         let allowed = if name == "query" { looks } else { looks + 3 };
         assert!(
             disturbed <= allowed,
