@@ -1,35 +1,23 @@
 //! The admin port of a storage server: what it counts, and what it says of the server.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::Path;
 
 use sutra_client::blocking::Client;
 use sutra_client::{Concept, Neighborhood};
 
 use crate::support::files::read;
+use crate::support::http::get;
 use crate::support::{Server, sutra};
 
 fn start() -> (Server, SocketAddr) {
     let server = Server::start(&["--admin", "127.0.0.1:0"]);
-    let line = server.greeting.lines().find_map(|line| line.strip_prefix("admin")).unwrap();
-    let address = line.trim().strip_prefix("http://").unwrap().split(' ').next().unwrap();
-    let admin = address.parse().unwrap();
+    let admin = server.admin();
     (server, admin)
 }
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-/// The status and the body of an answer.
-fn get(admin: SocketAddr, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(admin).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
 }
 
 /// The value of a series, by its name with labels.

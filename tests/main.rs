@@ -29,6 +29,7 @@ mod grid_frozen;
 mod grid_old;
 mod import;
 mod listing;
+mod monitoring;
 mod namespaces;
 mod output;
 mod packages;

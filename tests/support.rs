@@ -5,6 +5,7 @@
 pub mod agent;
 pub mod files;
 pub mod hosts;
+pub mod http;
 pub mod legacy;
 pub mod master;
 pub mod python;
@@ -114,6 +115,13 @@ impl Server {
     /// Where clients of the old protocol are served.
     pub fn compat(&self) -> SocketAddr {
         address(&self.greeting, "compat").expect("it serves them")
+    }
+
+    /// Where it serves its admin port.
+    pub fn admin(&self) -> SocketAddr {
+        let line = self.greeting.lines().find_map(|line| line.strip_prefix("admin")).unwrap();
+        let address = line.trim().strip_prefix("http://").unwrap().split(' ').next().unwrap();
+        address.parse().unwrap()
     }
 
     /// A client of this server.

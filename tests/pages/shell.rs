@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use crate::support::{PATIENCE, address, sutra};
 
 /// Commands that are not run here, by how they begin, and why.
-const ELSEWHERE: [(&str, &str); 14] = [
+const ELSEWHERE: [(&str, &str); 15] = [
     ("cargo test", "it is what runs this"),
     ("cargo run --release -p sutra-bench", "it takes minutes; benches/tests runs a short one"),
     (
@@ -31,6 +31,7 @@ const ELSEWHERE: [(&str, &str); 14] = [
     ("cargo doc", "it opens a browser"),
     ("pip install sutra_server", "tests/packages.rs installs the wheel"),
     ("pip wheel tuning/wheel", "the same"),
+    ("bash tuning/prometheus/check", "it takes minutes, and a Prometheus; .ci/run has it"),
     ("bash tuning/deb", "as root, for minutes; CONTRIBUTING.md tells of it"),
     ("sudo ", "tuning/deb/test does it in a Debian of its own"),
     ("systemctl ", "the same"),
