@@ -153,10 +153,14 @@ class Again(threading.Thread):
         except Exception as failure:  # told by whoever ends it
             self.failure = failure
 
-    def end(self):
-        """Waits for the last time; raises what it has failed by."""
+    def stop(self):
+        """Waits for the last time."""
         self.ended.set()
         self.join(PATIENCE)
+
+    def end(self):
+        """The same, and raises what it has failed by."""
+        self.stop()
         if self.failure:
             raise self.failure
 
@@ -167,7 +171,7 @@ def client(binary, of, *words):
     subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False)
 
 
-def writes(binary, of, content_bytes=100):
-    """A client that learns one concept after the other."""
+def writer(binary, of, content_bytes=100):
+    """A client that learns another concept with each call."""
     content, numbers = "x" * content_bytes, itertools.count()
-    return Again(lambda: client(binary, of, "learn", f"concept-{next(numbers)}", content))
+    return lambda: client(binary, of, "learn", f"concept-{next(numbers)}", content)
