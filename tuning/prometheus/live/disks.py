@@ -90,7 +90,7 @@ class SlowDisk(Cause):
 
     def begin(self):
         self.client = self.repeat(writer(self.binary, self.server))
-        self.disk_stops = self.repeat(self.stand_still, 0.1)
+        self.disk_stops = self.repeat(self.stand_still, 0.01)
 
     def mend(self):
         self.disk_stops.end()
