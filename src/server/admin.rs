@@ -17,7 +17,7 @@ use sutra_net::Postbox;
 use tokio::sync::oneshot;
 
 use crate::all_cores;
-use crate::core::message::{Body, Message};
+use crate::core::message::{Body, CoreStats, CoreView, Message};
 use crate::report::ServerInfo;
 use recent::Recent;
 use seen::Seen;
@@ -33,12 +33,14 @@ pub(crate) struct ServerSource {
     cores: Arc<OnceLock<RunningCores>>,
     started: Instant,
     recent: Mutex<Recent>,
+    /// What each core answered last.
+    known: Mutex<Vec<CoreStats>>,
 }
 
 impl ServerSource {
     /// Nothing is to be seen before `cores` are there, but that the server recovers.
     pub(crate) fn new(cores: Arc<OnceLock<RunningCores>>, started: Instant) -> Self {
-        Self { cores, started, recent: Mutex::default() }
+        Self { cores, started, recent: Mutex::default(), known: Mutex::default() }
     }
 
     fn recovering(&self) -> View {
@@ -60,7 +62,7 @@ impl ServerSource {
 
 impl RunningCores {
     /// Asks all of them at once.
-    async fn look(&self) -> Seen {
+    async fn look(&self) -> Vec<Option<CoreView>> {
         let ask = |postbox: &Postbox<Message>| {
             let (to, view) = oneshot::channel();
             // It has seen no sequence that the core has not.
@@ -74,14 +76,18 @@ impl RunningCores {
             let answered = tokio::time::timeout_at(until, view).await;
             views.push(answered.ok().and_then(Result::ok));
         }
-        Seen::new(views, Arc::clone(&self.info))
+        views
     }
 }
 
 impl Source for ServerSource {
     async fn look(&self, detail: Detail) -> Option<View> {
         let Some(cores) = self.cores.get() else { return Some(self.recovering()) };
-        let seen = cores.look().await;
+        let views = cores.look().await;
+        let seen = {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            Seen::new(views, &mut known, Arc::clone(&cores.info))
+        };
         if seen.is_silent() {
             return None;
         }

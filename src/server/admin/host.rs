@@ -1,7 +1,6 @@
 //! What the process takes of its host, and what the host has left.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Resource, getrlimit};
 
@@ -12,8 +11,6 @@ pub(crate) struct Host {
     pub(crate) used: Used,
     pub(crate) open_files: Option<u64>,
     pub(crate) open_files_limit: Option<u64>,
-    /// Since 1970.
-    pub(crate) started: Duration,
     /// Bytes that a user's process may still write to the data folder's filesystem, and all of it.
     pub(crate) disk: Option<(u64, u64)>,
     /// Bytes of memory that the host could give, and all of it.
@@ -22,15 +19,13 @@ pub(crate) struct Host {
 
 impl Host {
     /// Reads it. Cost: a few system calls, and a list of the open files before Linux 6.2.
-    pub(crate) fn read(data: &Path, uptime: Duration) -> Self {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    pub(crate) fn read(data: &Path) -> Self {
         let disk = rustix::fs::statvfs(data).ok();
         let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
         Self {
             used: Used::read(),
             open_files: open_files(),
             open_files_limit: getrlimit(Resource::Nofile).current,
-            started: since_1970.saturating_sub(uptime),
             disk: disk.map(|disk| (disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize)),
             memory: field(&meminfo, "MemAvailable").zip(field(&meminfo, "MemTotal")),
         }
@@ -67,7 +62,7 @@ mod tests {
 
     #[test]
     fn this_process_has_files_and_its_host_a_disk_and_memory() {
-        let host = Host::read(Path::new("."), Duration::from_secs(1));
+        let host = Host::read(Path::new("."));
         assert!(host.open_files > Some(2) && host.open_files_limit >= host.open_files);
         assert!(host.disk.is_some_and(|(free, all)| free <= all && all > 0));
         assert!(host.memory.is_some_and(|(free, all)| 0 < free && free <= all));

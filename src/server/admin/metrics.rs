@@ -97,7 +97,7 @@ pub(crate) fn of_server(
     for (name, counter, help) in CHANGING {
         metrics.push(Metric::gauge(name, help, number(count(&all.counters, counter))));
     }
-    metrics.extend(host(&Host::read(seen.info().data(), uptime)));
+    metrics.extend(host(&Host::read(seen.info().data()), seen.info().started()));
     if detail.cores {
         metrics.extend(by_core(seen.views()));
     }
@@ -202,7 +202,7 @@ fn of_old_alerts(all: &CoreStats, recent: &Histogram) -> Vec<Metric> {
     ]
 }
 
-fn host(host: &Host) -> Vec<Metric> {
+fn host(host: &Host, started: Duration) -> Vec<Metric> {
     let gauge = |name, help, value: Option<u64>| {
         value.map(|value| Metric::gauge(name, help, number(value)))
     };
@@ -212,7 +212,7 @@ fn host(host: &Host) -> Vec<Metric> {
         Metric::gauge(
             "process_start_time_seconds",
             "When the process started, since 1970",
-            host.started.as_secs_f64(),
+            started.as_secs_f64(),
         ),
         Metric::one(
             "process_cpu_seconds",

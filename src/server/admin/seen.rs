@@ -17,12 +17,25 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 pub(super) struct Seen {
     /// By core; `None` for one that did not answer in time.
     views: Vec<Option<CoreView>>,
+    /// By core: what it answered last, so that a silent one's counts do not fall out of the sums.
+    known: Vec<CoreStats>,
     info: Arc<ServerInfo>,
 }
 
 impl Seen {
-    pub(super) fn new(views: Vec<Option<CoreView>>, info: Arc<ServerInfo>) -> Self {
-        Self { views, info }
+    /// `known` is what the cores answered before; it is brought up to date.
+    pub(super) fn new(
+        views: Vec<Option<CoreView>>,
+        known: &mut Vec<CoreStats>,
+        info: Arc<ServerInfo>,
+    ) -> Self {
+        known.resize_with(views.len(), CoreStats::default);
+        for (known, view) in known.iter_mut().zip(&views) {
+            if let Some(view) = view {
+                known.clone_from(&view.stats);
+            }
+        }
+        Self { views, known: known.clone(), info }
     }
 
     /// Each core's answer.
@@ -69,8 +82,8 @@ impl Seen {
     /// What all cores together have and have done.
     pub(super) fn all(&self) -> CoreStats {
         let mut all = CoreStats::default();
-        for view in self.views.iter().flatten() {
-            all_cores::add(&mut all, &view.stats);
+        for stats in &self.known {
+            all_cores::add(&mut all, stats);
         }
         all
     }

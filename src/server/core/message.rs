@@ -232,7 +232,7 @@ pub(crate) enum CoreReply {
 }
 
 /// What one core has and has done.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct CoreStats {
     pub(crate) shard: ShardStats,
     pub(crate) counters: Vec<Counter>,
