@@ -29,12 +29,7 @@ impl Seen {
         known: &mut Vec<CoreStats>,
         info: Arc<ServerInfo>,
     ) -> Self {
-        known.resize_with(views.len(), CoreStats::default);
-        for (known, view) in known.iter_mut().zip(&views) {
-            if let Some(view) = view {
-                known.clone_from(&view.stats);
-            }
-        }
+        bring_up_to_date(known, &views);
         Self { views, known: known.clone(), info }
     }
 
@@ -86,5 +81,39 @@ impl Seen {
             all_cores::add(&mut all, stats);
         }
         all
+    }
+}
+
+/// Takes over what was answered. Of a core that is silent the last answer stays.
+fn bring_up_to_date(known: &mut Vec<CoreStats>, views: &[Option<CoreView>]) {
+    known.resize_with(views.len(), CoreStats::default);
+    for (known, view) in known.iter_mut().zip(views) {
+        if let Some(view) = view {
+            known.clone_from(&view.stats);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_silent_core_answered_last_stays_in_the_sums() {
+        let view = |commits: u64| {
+            let mut stats = CoreStats::default();
+            stats.shard.commits = commits;
+            Some(CoreView { stats, problem: None, is_draining: false })
+        };
+        let mut known = Vec::new();
+        for (views, sum) in [
+            ([view(5), view(7)], 12),
+            ([view(6), None], 13),
+            ([None, None], 13),
+            ([view(6), view(9)], 15),
+        ] {
+            bring_up_to_date(&mut known, &views);
+            assert_eq!(known.iter().map(|stats| stats.shard.commits).sum::<u64>(), sum);
+        }
     }
 }
