@@ -7,6 +7,7 @@
 //! | `/health` | 200 where all is well; 503 with what is wrong |
 //! | `/metrics` | for Prometheus; `?cores=1` has metrics of each core as well |
 //! | `/stats.json`, `/` | everything |
+//! | `/api/v1/…` | the read API (`routes.rs`) |
 //!
 //! Who restarts what is not alive asks `/healthz`: a full disk is no reason to. Who is to be woken
 //! asks `/health`.
@@ -19,15 +20,17 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{RawQuery, State};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use axum::routing::get;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::answer::{answer, json_answer};
 use crate::error::AdminError;
 use crate::listener::AdminListener;
 use crate::metric::exposition;
+use crate::routes::Routes;
 use crate::view::{Detail, Readiness, Source, View};
 
 /// Requests that are answered at a time: a scraper, a probe, and people.
@@ -71,11 +74,15 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, AdminError> {
     listener.map_err(|source| AdminError::Listen { address, source })
 }
 
-/// Serves it.
+/// Serves it: what `source` shows, and the paths of its read API.
 ///
 /// # Errors
 /// The system refuses a thread, or what it needs.
-pub fn start<S: Source>(listener: TcpListener, source: S) -> Result<Admin, AdminError> {
+pub fn start<S: Source>(
+    listener: TcpListener,
+    source: Arc<S>,
+    routes: Routes,
+) -> Result<Admin, AdminError> {
     let thread_error = |source| AdminError::Thread { source };
     let address = listener.local_addr().map_err(thread_error)?;
     let runtime =
@@ -90,7 +97,8 @@ pub fn start<S: Source>(listener: TcpListener, source: S) -> Result<Admin, Admin
             .route("/healthz", get(alive::<S>))
             .route("/readyz", get(ready::<S>))
             .route("/metrics", get(metrics::<S>))
-            .with_state(state);
+            .with_state(state)
+            .merge(routes.router(S::KIND, address.ip().is_loopback()));
         let listener = match AdminListener::new(listener) {
             Ok(listener) => listener,
             Err(error) => return tracing::error!(%error, "the admin port is not served"),
@@ -111,7 +119,7 @@ pub fn start<S: Source>(listener: TcpListener, source: S) -> Result<Admin, Admin
 }
 
 struct Served<S> {
-    source: S,
+    source: Arc<S>,
     permits: Semaphore,
 }
 
@@ -123,14 +131,6 @@ impl<S: Source> Served<S> {
         };
         tokio::time::timeout(PATIENCE, look).await.ok()?
     }
-}
-
-fn answer(status: StatusCode, kind: &'static str, text: String) -> Response {
-    (status, [(header::CONTENT_TYPE, kind)], text).into_response()
-}
-
-fn json_answer(status: StatusCode, value: &Value) -> Response {
-    answer(status, "application/json", format!("{value:#}\n"))
 }
 
 fn no_answer() -> Response {
@@ -198,6 +198,8 @@ mod tests {
     struct Fixed(bool);
 
     impl Source for Fixed {
+        const KIND: &'static str = "thing";
+
         async fn look(&self, Detail { lists, cores }: Detail) -> Option<View> {
             let mut metrics = vec![Metric::counter("things", "Things done", 7)];
             if cores {
@@ -213,9 +215,27 @@ mod tests {
         }
     }
 
+    fn started(is_well: bool) -> Admin {
+        let routes = Routes::default().get(
+            "/api/v1/things/{thing}",
+            "one thing",
+            &[("size", "how large")],
+            async |asked| {
+                let size = asked.number("size", 1, 1..=9)?;
+                Ok(json!({ "thing": asked.required("thing")?, "size": size }))
+            },
+        );
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        start(listener, Arc::new(Fixed(is_well)), routes).unwrap()
+    }
+
     fn get(admin: &Admin, path: &str) -> String {
+        get_as(admin, path, "localhost")
+    }
+
+    fn get_as(admin: &Admin, path: &str, host: &str) -> String {
         let mut stream = TcpStream::connect(admin.address()).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
         text
@@ -223,7 +243,7 @@ mod tests {
 
     #[test]
     fn health_metrics_and_page_are_served() {
-        let admin = start(bind("127.0.0.1:0".parse().unwrap()).unwrap(), Fixed(true)).unwrap();
+        let admin = started(true);
         let health = get(&admin, "/health");
         assert!(health.starts_with("HTTP/1.1 200") && health.contains("\"ok\""), "{health}");
         for path in ["/healthz", "/readyz"] {
@@ -239,8 +259,38 @@ mod tests {
     }
 
     #[test]
+    fn paths_of_the_read_api_are_listed_and_answer_with_what_was_asked() {
+        let admin = started(true);
+        let index = get(&admin, "/api/v1");
+        for words in ["\"kind\": \"thing\"", "/api/v1/things/{thing}", "how large"] {
+            assert!(index.contains(words), "{words} in {index}");
+        }
+        let thing = get(&admin, "/api/v1/things/a%2Fb%20c?size=3");
+        assert!(thing.contains("\"thing\": \"a/b c\"") && thing.contains("\"size\": 3"), "{thing}");
+        for (path, status, words) in [
+            ("/api/v1/things/a?size=10", "400", "from 1 to 9"),
+            ("/api/v1/things/a?color=red", "400", "size"),
+            ("/api/v1/things/%ff", "400", "path"),
+            ("/api/v1/nothing", "404", "/api/v1 lists"),
+        ] {
+            let refused = get(&admin, path);
+            assert!(refused.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {refused}");
+            assert!(refused.contains(words) && refused.contains("\"code\""), "{path}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_another_host_can_not_read_this_ones() {
+        let refused = get_as(&started(true), "/api/v1", "evil.example");
+        assert!(
+            refused.starts_with("HTTP/1.1 403") && refused.contains("evil.example"),
+            "{refused}"
+        );
+    }
+
+    #[test]
     fn connections_that_say_nothing_keep_no_one_out() {
-        let admin = start(bind("127.0.0.1:0".parse().unwrap()).unwrap(), Fixed(true)).unwrap();
+        let admin = started(true);
         let connect = || TcpStream::connect(admin.address()).unwrap();
         let mut silent: Vec<TcpStream> = (0..100).map(|_| connect()).collect();
         // Half a request is no better.
@@ -251,7 +301,7 @@ mod tests {
 
     #[test]
     fn what_is_not_well_is_503_with_the_reason_and_alive_all_the_same() {
-        let admin = start(bind("127.0.0.1:0".parse().unwrap()).unwrap(), Fixed(false)).unwrap();
+        let admin = started(false);
         let health = get(&admin, "/health");
         assert!(
             health.starts_with("HTTP/1.1 503") && health.contains("the disk is full"),

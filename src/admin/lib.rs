@@ -10,12 +10,20 @@
 //! Relies on no layer of ours.
 
 mod admin;
+mod answer;
+mod asked;
 mod error;
+mod host_name;
 mod listener;
 mod metric;
+mod refusal;
+mod routes;
 mod view;
 
 pub use admin::{Admin, bind, start};
+pub use asked::Asked;
 pub use error::AdminError;
 pub use metric::{Metric, Series};
+pub use refusal::{Code, Refusal};
+pub use routes::{Parameter, Routes};
 pub use view::{Detail, Readiness, Source, View};

@@ -41,6 +41,9 @@ pub struct Detail {
 
 /// What an admin port shows.
 pub trait Source: Send + Sync + 'static {
+    /// What it is, in a word: server, master, agent.
+    const KIND: &'static str;
+
     /// What there is to see now; `None` where there is no answer in time.
     fn look(&self, detail: Detail) -> impl Future<Output = Option<View>> + Send;
 }

@@ -113,6 +113,14 @@ impl Histogram {
         None
     }
 
+    /// The buckets that hold something: their upper bounds in ns, and how many durations each has.
+    /// What is longer than all bounds counts as twice the last one.
+    pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> {
+        let beyond = 2 * BOUNDS[BUCKETS - 2];
+        let counts = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        counts.map(move |(at, count)| (BOUNDS.get(at).copied().unwrap_or(beyond), *count))
+    }
+
     /// How many durations were at most so many seconds, for every octave, and for all of them at
     /// the end.
     pub fn by_octave(&self) -> impl Iterator<Item = (f64, u64)> {
@@ -138,6 +146,18 @@ mod tests {
         let mut histogram = Histogram::default();
         all.into_iter().for_each(|micros| histogram.record(Duration::from_micros(micros), 1));
         histogram
+    }
+
+    #[test]
+    fn only_buckets_that_hold_something_are_told_with_their_upper_bounds() {
+        let mut histogram = of([1, 1, 1000]);
+        histogram.record(Duration::from_secs(1000), 2);
+        let buckets: Vec<_> = histogram.buckets().collect();
+        let counts: Vec<_> = buckets.iter().map(|(_, count)| *count).collect();
+        assert_eq!(counts, [2, 1, 2]);
+        for ((bound, _), ns) in buckets.iter().zip([1_000, 1_000_000, 256_000_000_000_u64]) {
+            assert!((ns..ns + ns / 10).contains(bound), "{ns} in {bound}");
+        }
     }
 
     #[test]

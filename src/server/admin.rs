@@ -8,11 +8,12 @@ mod metrics;
 mod page;
 mod recent;
 mod seen;
+mod stats;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-use sutra_admin::{Detail, Readiness, Source, View};
+use sutra_admin::{Asked, Code, Detail, Readiness, Refusal, Routes, Source, View};
 use sutra_net::Postbox;
 use tokio::sync::oneshot;
 
@@ -26,6 +27,18 @@ use seen::Seen;
 pub(crate) struct RunningCores {
     pub(crate) postboxes: Vec<Postbox<Message>>,
     pub(crate) info: Arc<ServerInfo>,
+}
+
+const RECOVERING: &str = "recovering: the log is being read";
+
+/// What the server tells of itself in its read API.
+pub(crate) fn routes(source: &Arc<ServerSource>) -> Routes {
+    let source = Arc::clone(source);
+    let what = "everything that is counted since the start, with latencies by bucket and by core";
+    Routes::default().get("/api/v1/stats", what, &[], move |_: Asked| {
+        let source = Arc::clone(&source);
+        async move { source.stats().await }
+    })
 }
 
 /// A server, as its admin port asks it.
@@ -43,8 +56,25 @@ impl ServerSource {
         Self { cores, started, recent: Mutex::default(), known: Mutex::default() }
     }
 
+    /// Asks the cores. `None` where none of them answers in time.
+    async fn seen(&self, cores: &RunningCores) -> Option<Seen> {
+        let views = cores.look().await;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = Seen::new(views, &mut known, Arc::clone(&cores.info));
+        (!seen.is_silent()).then_some(seen)
+    }
+
+    async fn stats(&self) -> Result<serde_json::Value, Refusal> {
+        let unavailable = |why: &str| Refusal::new(Code::Unavailable, why);
+        let cores = self.cores.get().ok_or_else(|| unavailable(RECOVERING))?;
+        let seen = self.seen(cores).await.ok_or_else(|| {
+            unavailable("no core answers in time; is this process stopped, or its host overloaded?")
+        })?;
+        Ok(stats::of_server(&seen))
+    }
+
     fn recovering(&self) -> View {
-        let status = "recovering: the log is being read";
+        let status = RECOVERING;
         let uptime = self.started.elapsed();
         View {
             healthy: true,
@@ -81,18 +111,13 @@ impl RunningCores {
 }
 
 impl Source for ServerSource {
+    const KIND: &'static str = "server";
+
     async fn look(&self, detail: Detail) -> Option<View> {
         let Some(cores) = self.cores.get() else { return Some(self.recovering()) };
-        let views = cores.look().await;
-        let seen = {
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            Seen::new(views, &mut known, Arc::clone(&cores.info))
-        };
-        if seen.is_silent() {
-            return None;
-        }
+        let seen = self.seen(cores).await?;
         let (problems, readiness) = (seen.problems(), seen.readiness());
-        let status = if problems.is_empty() { "ok".to_owned() } else { problems.join("; ") };
+        let status = seen.status();
         let all = seen.all();
         let recent = {
             let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);

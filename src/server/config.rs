@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use sutra_admin::Routes;
 use sutra_compat::Numbering;
 use sutra_net::Limits;
 use sutra_runtime::{Cores, Spin};
@@ -19,6 +20,8 @@ pub struct ServerConfig {
     pub compat: Vec<SocketAddr>,
     /// Where health and metrics are served over HTTP; nowhere where there is none.
     pub admin: Option<SocketAddr>,
+    /// What is served there besides what the server tells of itself.
+    pub api: Routes,
     /// The variant numbers of their bincode messages.
     pub numbering: Numbering,
     /// How a name becomes an id in a store that is made; `None` for the default, or for what the
@@ -45,6 +48,7 @@ impl Default for ServerConfig {
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 50050))],
             compat: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 50051))],
             admin: None,
+            api: Routes::default(),
             numbering: Numbering::First,
             id_rule: None,
             cores: Cores::All,

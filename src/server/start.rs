@@ -14,7 +14,7 @@ use sutra_runtime::{
 };
 use sutra_store::{Keeper, OpenOptions, Opened, Store, StoreError, stored_cores};
 
-use crate::admin::{RunningCores, ServerSource};
+use crate::admin::{self, RunningCores, ServerSource};
 use crate::config::ServerConfig;
 use crate::core::Core;
 use crate::core::mailbox::MAILBOX;
@@ -74,9 +74,10 @@ pub fn start_on(config: ServerConfig, sockets: Inherited) -> Result<Server, Serv
     // Addresses first: a port in use should be said before a long recovery, not after it.
     let ports = Ports::open(&config, sockets, cores)?;
     let seen = Arc::new(OnceLock::new());
-    let source = ServerSource::new(Arc::clone(&seen), started_at);
+    let source = Arc::new(ServerSource::new(Arc::clone(&seen), started_at));
+    let routes = admin::routes(&source).with(config.api.clone());
     let admin = config.admin.map(sutra_admin::bind).transpose()?;
-    let admin = admin.map(|listener| sutra_admin::start(listener, source)).transpose()?;
+    let admin = admin.map(|listener| sutra_admin::start(listener, source, routes)).transpose()?;
     let options = OpenOptions {
         cores,
         durability: config.durability,

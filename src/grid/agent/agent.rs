@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sutra_admin::{self as admin, Admin};
+use sutra_admin::{self as admin, Admin, Routes};
 use sutra_runtime::allowed_cpus;
 use sutra_wire::limits;
 use tokio::net::TcpListener;
@@ -114,7 +114,9 @@ impl Agent {
         core.nodes().save_or_warn().await;
         let standing = Arc::new(Standing::new());
         let source = AgentSource::new(Arc::clone(&who), Arc::clone(&core), Arc::clone(&standing));
-        let admin = admin_listener.map(|listener| admin::start(listener, source)).transpose()?;
+        let (source, routes) = (Arc::new(source), Routes::default());
+        let admin =
+            admin_listener.map(|listener| admin::start(listener, source, routes)).transpose()?;
         let start = AgentStart {
             listening,
             endpoint: who.endpoint.clone(),

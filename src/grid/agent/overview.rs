@@ -29,6 +29,8 @@ impl AgentSource {
 }
 
 impl Source for AgentSource {
+    const KIND: &'static str = "agent";
+
     async fn look(&self, Detail { lists, .. }: Detail) -> Option<View> {
         let (revision, nodes) = self.core.nodes().report();
         let trouble = self.standing.trouble();

@@ -25,7 +25,7 @@ use crate::registry::{Moment, Patience, Registry};
 use crate::service::{MasterService, Setup};
 use crate::start_report::StartReport;
 use crate::summary::MasterSource;
-use sutra_admin::{self as admin, Admin};
+use sutra_admin::{self as admin, Admin, Routes};
 
 /// Messages between cores: there is one core, which sends itself none.
 const MAILBOX: usize = 16;
@@ -74,7 +74,10 @@ pub fn start(config: MasterConfig) -> Result<Master, MasterError> {
         proving::start(move |number, answer| post(&answered, Message::Answered { number, answer }))
             .map_err(no_thread)?;
     let admin = admin_listener
-        .map(|listener| admin::start(listener, MasterSource(Arc::clone(&home))))
+        .map(|listener| {
+            let source = Arc::new(MasterSource(Arc::clone(&home)));
+            admin::start(listener, source, Routes::default())
+        })
         .transpose()?;
     let report = StartReport {
         listening,

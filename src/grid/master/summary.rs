@@ -109,6 +109,8 @@ impl MasterCore {
 pub(crate) struct MasterSource(pub(crate) Home);
 
 impl Source for MasterSource {
+    const KIND: &'static str = "master";
+
     async fn look(&self, Detail { lists, .. }: Detail) -> Option<View> {
         let (to, overview) = oneshot::channel();
         self.0.get()?.post(Message::Look { lists, to });

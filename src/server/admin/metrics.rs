@@ -39,7 +39,7 @@ const CHANGING: [Named; 4] = [
 ];
 
 /// Connections that failed, by what happened.
-const FAILED: [(&str, &str); 5] = [
+pub(super) const FAILED: [(&str, &str); 5] = [
     ("refused", "connections_refused"),
     ("hello_timeout", "connections_timed_out_in_hello"),
     ("stalled", "connections_timed_out_stalled"),
@@ -132,24 +132,17 @@ fn stored(all: &CoreStats) -> Vec<Metric> {
 }
 
 fn requests(all: &CoreStats) -> Vec<Metric> {
-    let with_prefix = |prefix: &'static str| {
-        all.counters.iter().filter_map(move |counter| {
-            let name = counter.name.strip_prefix(prefix)?;
-            (counter.value > 0).then(|| (name, rising(counter.value)))
-        })
-    };
-    // What is in flight and what was translated is no operation.
-    let operations =
-        with_prefix("requests_").filter(|(name, _)| !["in_flight", "translated"].contains(name));
+    let counted =
+        |prefix| with_prefix(&all.counters, prefix).map(|(name, value)| (name, rising(value)));
     let latencies = all.latencies.iter().map(|(opcode, latency)| (opcode.name(), buckets(latency)));
     let failed = FAILED.map(|(what, counter)| (what, rising(count(&all.counters, counter))));
     vec![
-        Metric::labelled("sutra_requests", "Requests taken", "operation", operations),
+        Metric::labelled("sutra_requests", "Requests taken", "operation", counted("requests_")),
         Metric::labelled(
             "sutra_request_errors",
             "Requests that were refused or failed",
             "status",
-            with_prefix("errors_"),
+            counted("errors_"),
         ),
         Metric::labelled(
             "sutra_request_duration_seconds",
@@ -164,6 +157,20 @@ fn requests(all: &CoreStats) -> Vec<Metric> {
             failed,
         ),
     ]
+}
+
+/// Counters that are not zero, by what follows `prefix` in their names. Of those of requests, only
+/// the operations.
+pub(super) fn with_prefix<'a>(
+    counters: &'a [Counter],
+    prefix: &'static str,
+) -> impl Iterator<Item = (&'a str, u64)> {
+    counters.iter().filter_map(move |counter| {
+        let name = counter.name.strip_prefix(prefix)?;
+        // What is in flight and what was translated is no operation.
+        let is_one = counter.value > 0 && !["in_flight", "translated"].contains(&name);
+        is_one.then_some((name, counter.value))
+    })
 }
 
 fn written(all: &CoreStats) -> Vec<Metric> {
@@ -280,7 +287,7 @@ const BY_CORE_CHANGING: [(&str, &str, OfCore); 4] = [
     }),
 ];
 
-fn count(counters: &[Counter], name: &str) -> u64 {
+pub(super) fn count(counters: &[Counter], name: &str) -> u64 {
     counters.iter().find(|counter| counter.name == name).map_or(0, |counter| counter.value)
 }
 

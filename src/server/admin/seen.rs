@@ -63,6 +63,12 @@ impl Seen {
         self.views.iter().enumerate().filter_map(problem).collect()
     }
 
+    /// "ok", or what is wrong.
+    pub(super) fn status(&self) -> String {
+        let problems = self.problems();
+        if problems.is_empty() { "ok".to_owned() } else { problems.join("; ") }
+    }
+
     pub(super) fn readiness(&self) -> Readiness {
         let views: Vec<&CoreView> = self.views.iter().flatten().collect();
         if views.is_empty() {

@@ -1,0 +1,20 @@
+//! How answers are written.
+
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+
+/// Text of a kind. It is what was so when it was asked for: nobody is to keep it.
+pub(crate) fn answer(status: StatusCode, kind: &'static str, text: String) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, kind),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (status, headers, text).into_response()
+}
+
+/// JSON, indented for people.
+pub(crate) fn json_answer(status: StatusCode, value: &Value) -> Response {
+    answer(status, "application/json", format!("{value:#}\n"))
+}

@@ -1,0 +1,123 @@
+//! Everything that a server counts, for programs that look again and again: `/api/v1/stats`.
+//!
+//! All counts are since the start, so that whoever asks twice has what lies between. Latencies come
+//! by bucket for the same reason: quantiles of a time span are those of the buckets' differences.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Map, Value, json};
+use sutra_admin::Readiness;
+use sutra_net::Histogram;
+
+use super::host::Host;
+use super::metrics::{FAILED, count, with_prefix};
+use super::seen::Seen;
+use crate::all_cores;
+use crate::core::message::{CoreStats, CoreView};
+
+/// All of a running server.
+pub(super) fn of_server(seen: &Seen) -> Value {
+    let (all, host, info) = (seen.all(), Host::read(seen.info().data()), seen.info());
+    let counter = |name| count(&all.counters, name);
+    let latency = all.latencies.iter().filter(|(_, latency)| latency.count() > 0);
+    let latency: Map<String, Value> =
+        latency.map(|(opcode, latency)| (opcode.name().to_owned(), buckets(latency))).collect();
+    let failed: Map<String, Value> =
+        FAILED.iter().map(|(what, name)| ((*what).to_owned(), counter(name).into())).collect();
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    json!({
+        "time_us": u64::try_from(since_1970.as_micros()).unwrap_or(u64::MAX),
+        "status": seen.status(),
+        "healthy": seen.problems().is_empty(),
+        "ready": seen.readiness() == Readiness::Ready,
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_us": info.uptime(),
+        "cores": seen.cores(),
+        "durability": info.durability().to_string(),
+        "write_path": info.write_path(),
+        "data": info.data().display().to_string(),
+        "stored": {
+            "concepts": all.shard.concepts,
+            "associations": all.shard.associations,
+            "vectors": all.shard.vectors,
+            "vectors_unindexed": all.shard.vectors_tail,
+            "log_bytes": all.shard.log_bytes,
+            "log_segments": all.shard.segments,
+        },
+        "memory": memory(&all, &host),
+        "disk": host.disk.map(|(free, size)| json!({ "free_bytes": free, "size_bytes": size })),
+        "cpu_us": u64::try_from(host.used.cpu.as_micros()).unwrap_or(u64::MAX),
+        "files": { "open": host.open_files, "limit": host.open_files_limit },
+        "requests": named(&all, "requests_"),
+        "errors": named(&all, "errors_"),
+        "in_flight": counter("requests_in_flight"),
+        "connections": {
+            "open": counter("connections"),
+            "accepted": counter("connections_accepted"),
+            "failed": failed,
+        },
+        "network": {
+            "received_bytes": counter("received_bytes"),
+            "sent_bytes": counter("sent_bytes"),
+        },
+        "held": {
+            "input_bytes": counter("input_held_bytes"),
+            "output_bytes": counter("output_held_bytes"),
+        },
+        "writes": { "acknowledged": all.shard.written, "pending": all.shard.pending },
+        "latency": latency,
+        "commits": buckets(&all.commits),
+        "by_core": seen.views().iter().enumerate().map(of_core).collect::<Vec<_>>(),
+        "counters": counters(seen, all),
+    })
+}
+
+fn memory(all: &CoreStats, host: &Host) -> Value {
+    let (available, of_host) = host.memory.unzip();
+    json!({
+        "segments_bytes": all.shard.segment_memory,
+        "tables_bytes": all.shard.table_memory,
+        "vectors_bytes": all.shard.vector_memory,
+        "resident_bytes": host.used.resident,
+        "host_bytes": of_host,
+        "host_available_bytes": available,
+    })
+}
+
+/// Counters whose names begin so, by the rest of them.
+fn named(all: &CoreStats, prefix: &'static str) -> Map<String, Value> {
+    let counters = with_prefix(&all.counters, prefix);
+    counters.map(|(name, value)| (name.to_owned(), value.into())).collect()
+}
+
+fn buckets(latency: &Histogram) -> Value {
+    let buckets: Vec<_> = latency.buckets().map(|(bound, count)| json!([bound, count])).collect();
+    json!({ "count": latency.count(), "buckets": buckets })
+}
+
+fn of_core((core, view): (usize, &Option<CoreView>)) -> Value {
+    let Some(CoreView { stats, problem, .. }) = view else {
+        return json!({ "core": core, "answers": false });
+    };
+    let counter = |name| count(&stats.counters, name);
+    json!({
+        "core": core,
+        "answers": true,
+        "problem": problem,
+        "requests": stats.latencies.iter().map(|(_, all)| all.count()).sum::<u64>(),
+        "connections": counter("connections"),
+        "in_flight": counter("requests_in_flight"),
+        "pending": stats.shard.pending,
+        "turns": counter("turns"),
+        "sleeps": counter("sleeps"),
+        "messages": counter("messages_sent"),
+        "concepts": stats.shard.concepts,
+        "log_bytes": stats.shard.log_bytes,
+    })
+}
+
+/// The counters of `sutra stats`.
+fn counters(seen: &Seen, all: CoreStats) -> Map<String, Value> {
+    let stats = all_cores::of_server(seen.info(), seen.cores(), all);
+    stats.counters.into_iter().map(|counter| (counter.name, counter.value.into())).collect()
+}
