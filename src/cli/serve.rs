@@ -12,6 +12,7 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 use serde_json::json;
+use sutra_api::Api;
 use sutra_server::{
     Cores, ImportRecord, Inherited, Limits, Numbering, ServerConfig, Spin, StartReport,
 };
@@ -178,11 +179,13 @@ pub(crate) fn run(serve: Serve, sockets: Inherited, output: Output) -> Result<An
     let (importing, serving) = (stop_import.clone(), Arc::clone(&stop_server));
     signals::heed_as_service(move |signal| end(signal, &importing, &serving))?;
     notify::starting(&format!("reading {}", serve.data.display()));
+    let api = Api::default();
     let config = ServerConfig {
         data: serve.data,
         listen: serve.listen,
         compat,
         admin: serve.admin.address(),
+        api: api.routes(),
         numbering: serve.compat_numbering.into(),
         id_rule: serve.id_rule,
         cores: serve.cores.unwrap_or(Cores::All),
@@ -197,8 +200,9 @@ pub(crate) fn run(serve: Serve, sockets: Inherited, output: Output) -> Result<An
     let report = server.report();
     exposure::warn("native", &report.listening, "may read, change and delete all that is stored");
     exposure::warn("compat", &report.compat, "may read, change and delete all that is stored");
-    exposure::warn("admin", report.admin.as_slice(), "may read how the server is, and no data");
+    exposure::warn("admin", report.admin.as_slice(), "may read all that is stored");
     let address = reachable(server.listening().first().copied());
+    api.serve(address.to_string());
     announce(server.report(), address, serve.import.is_some(), output)?;
     let status = status(server.report());
     notify::ready(&status);

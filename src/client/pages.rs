@@ -51,6 +51,12 @@ impl ConceptPages {
         self
     }
 
+    /// Begins where a reply ended, by its cursor.
+    pub fn cursor(mut self, cursor: u64) -> Self {
+        self.next = Some(cursor);
+        self
+    }
+
     /// The next reply, `None` after the last. It may hold fewer ids than the limit, even none, and
     /// not be the last. After an error the same reply is asked for again.
     pub async fn next(&mut self) -> Option<Result<View<Concepts>, ClientError>> {
