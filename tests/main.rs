@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod admin;
+mod api;
 mod bad_input;
 mod bench;
 mod cli;
