@@ -1,10 +1,12 @@
 //! The admin port of a storage server: what it counts, and what it says of the server.
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 
 use sutra_client::blocking::Client;
 use sutra_client::{Concept, Neighborhood};
+use sutra_wire::Status;
 
 use crate::support::files::read;
 use crate::support::http::get;
@@ -74,6 +76,28 @@ fn metrics_count_what_was_asked_and_how_long_it_took() {
         |core: usize| value(&metrics, &format!("sutra_by_core_concepts{{core=\"{core}\"}}"));
     assert_eq!(by_core(0) + by_core(1), 2.0);
     assert!(!get(admin, "/metrics").1.contains("by_core"), "only when they are asked for");
+}
+
+#[test]
+fn what_has_not_happened_yet_is_shown_as_none_and_a_broken_protocol_is_counted() {
+    let (server, admin) = start();
+    let (_, before) = get(admin, "/metrics");
+    for operation in ["learn", "query", "search", "health"] {
+        assert!(before.contains(&format!("sutra_requests_total{{operation=\"{operation}\"}} ")));
+    }
+    assert!(!before.contains("operation=\"watch\""), "a grid master's: {before}");
+    for status in Status::errors() {
+        let series = format!("sutra_request_errors_total{{status=\"{}\"}}", status.name());
+        assert_eq!(value(&before, &series), 0.0, "{series}");
+    }
+    let broken = "sutra_connection_errors_total{reason=\"protocol\"}";
+    assert_eq!(value(&before, broken), 0.0);
+    let mut stranger = TcpStream::connect(server.address).unwrap();
+    stranger.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    assert!(stranger.read_to_end(&mut Vec::new()).is_ok());
+    let (_, after) = get(admin, "/metrics");
+    assert_eq!(value(&after, broken), 1.0);
+    assert_eq!(value(&after, "storage_connection_errors"), 1.0);
 }
 
 #[test]

@@ -137,7 +137,7 @@ impl<S: Service> Front<S> {
                 Next::Answered(length) => at += length,
                 Next::Partial => break,
                 Next::Broken(refusal) => {
-                    self.io.break_off(core, index, refusal);
+                    self.io.broken(core, index, refusal);
                     at = bytes.len();
                 }
             }

@@ -10,11 +10,22 @@ use tracing::{debug, info};
 
 use super::{Io, Refusal};
 use crate::connection::{Connection, Phase, Waiting};
+use crate::counters::Count;
 use crate::envelope::Envelope;
 
 impl Io {
-    /// Answers bytes that are no frame, and reads no further; what was asked before is still
-    /// answered.
+    /// A connection's peer does not speak the protocol: as [`Io::break_off`], and counted so.
+    pub(crate) fn broken<M: Send + 'static>(
+        &mut self,
+        core: &mut Core<Envelope<M>>,
+        index: usize,
+        refusal: Refusal,
+    ) {
+        self.counters.count(Count::ClosedProtocol);
+        self.break_off(core, index, refusal);
+    }
+
+    /// Says why a connection is read no further; what was asked before is still answered.
     pub(crate) fn break_off<M: Send + 'static>(
         &mut self,
         core: &mut Core<Envelope<M>>,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sutra_admin::{Detail, Metric, Readiness, Series};
 use sutra_net::Histogram;
-use sutra_wire::Counter;
+use sutra_wire::{Counter, Opcode, Status};
 
 use super::host::Host;
 use super::seen::Seen;
@@ -39,12 +39,13 @@ const CHANGING: [Named; 4] = [
 ];
 
 /// Connections that failed, by what happened.
-pub(super) const FAILED: [(&str, &str); 5] = [
+pub(super) const FAILED: [(&str, &str); 6] = [
     ("refused", "connections_refused"),
     ("hello_timeout", "connections_timed_out_in_hello"),
     ("stalled", "connections_timed_out_stalled"),
     ("unread", "connections_closed_unread"),
     ("silent", "connections_closed_silent"),
+    ("protocol", "connections_closed_protocol"),
 ];
 
 /// What there is to see while the log is read.
@@ -131,9 +132,18 @@ fn stored(all: &CoreStats) -> Vec<Metric> {
     ]
 }
 
+/// Requests and errors are there from the start, at 0: Prometheus sees no increase in a series that
+/// begins with its first event. How long they took is there once they were asked for, as each
+/// operation is 31 lines.
 fn requests(all: &CoreStats) -> Vec<Metric> {
-    let counted =
-        |prefix| with_prefix(&all.counters, prefix).map(|(name, value)| (name, rising(value)));
+    let counted = |prefix: &str, name: &str| count(&all.counters, &format!("{prefix}_{name}"));
+    let operations = Opcode::ALL.iter().filter_map(|opcode| {
+        let taken = counted("requests", opcode.name());
+        // A master's are there only where somebody took this server for one.
+        (is_storage(*opcode) || taken > 0).then(|| (opcode.name(), rising(taken)))
+    });
+    let errors = Status::errors()
+        .map(|status| (status.name(), rising(counted("errors", status.name()))));
     let latencies = all.latencies.iter().map(|(opcode, latency)| (opcode.name(), buckets(latency)));
     let failed = FAILED.map(|(what, counter)| (what, rising(count(&all.counters, counter))));
     vec![
@@ -142,7 +152,7 @@ fn requests(all: &CoreStats) -> Vec<Metric> {
             "sutra_request_errors",
             "Requests that were refused or failed",
             "status",
-            counted("errors_"),
+            errors,
         ),
         Metric::labelled(
             "sutra_request_duration_seconds",
@@ -188,6 +198,11 @@ fn written(all: &CoreStats) -> Vec<Metric> {
             buckets(&all.commits),
         ),
     ]
+}
+
+/// Whether it is a storage server's operation. Hello is none: it is the connection's.
+fn is_storage(opcode: Opcode) -> bool {
+    (Opcode::Learn as u8..Opcode::RegisterAgent as u8).contains(&(opcode as u8))
 }
 
 /// The names that alerts of the server before this one use.
