@@ -11,7 +11,7 @@ use sutra_net::{Context, Flow, Identity, Request, Service, Stage};
 use sutra_runtime::Next;
 use sutra_wire::{Durability, Opcode};
 
-use crate::all_cores::{self, AllCores};
+use crate::all_cores::AllCores;
 use crate::core::Core;
 use crate::core::message::{Body, Forwarded, Message, Question, Ticket, WriteTicket};
 use crate::core::names::{Timer, Token};
@@ -151,7 +151,7 @@ impl Service for StorageService {
             Body::Vector(message) => self.vectors.message(core, cx, from, message),
             Body::Question(message) => self.all_cores.message(core, cx, from, message),
             // Nobody waits for it any more where this fails.
-            Body::Look(to) => drop(to.send(all_cores::view(core, cx))),
+            Body::Look(to) => drop(to.send(self.all_cores.view(core, cx))),
             Body::Driver(ended) => match core.shard_mut().ended(cx, ended) {
                 Some(Change::Space) => self.go_on(cx),
                 Some(Change::Folder) => {

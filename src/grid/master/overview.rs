@@ -156,7 +156,7 @@ impl Overview {
             gauge("sutra_grid_watchers", "Clients that watch", self.watchers as f64),
             gauge(
                 "sutra_grid_log_writable",
-                "Whether changes are taken",
+                "Whether changes are taken, and its disk writes them",
                 f64::from(u8::from(self.is_writable)),
             ),
             gauge(

@@ -20,8 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 impl MasterCore {
     pub(crate) fn cluster(&self, cx: &Context<'_, Message>, shown: Shown) -> Cluster {
         let cluster = self.registry.cluster(shown, self.moment(cx));
-        let state = match self.journal.health() {
-            Err(_) if cluster.state == ClusterState::Healthy as u8 => ClusterState::Degraded as u8,
+        let state = match self.journal.trouble(cx.now()) {
+            Some(_) if cluster.state == ClusterState::Healthy as u8 => ClusterState::Degraded as u8,
             _ => cluster.state,
         };
         Cluster {
@@ -35,8 +35,8 @@ impl MasterCore {
     /// What is not as it should be, in the grid and with the master's log.
     pub(crate) fn problems(&self, cx: &Context<'_, Message>) -> Problems {
         let mut problems = self.registry.problems(self.moment(cx));
-        if let Err(refusal) = self.journal.health() {
-            problems.add_first(format!("changes are refused: {refusal}"));
+        if let Some(trouble) = self.journal.trouble(cx.now()) {
+            problems.add_first(trouble);
         }
         problems
     }
@@ -64,7 +64,7 @@ impl MasterCore {
             watchers,
             last_event: self.events.last(),
             unproven: self.registry.unproven(),
-            is_writable: self.journal.health().is_ok(),
+            is_writable: self.journal.trouble(cx.now()).is_none(),
             problems: self.problems(cx),
             agents,
             nodes,

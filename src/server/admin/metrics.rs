@@ -197,6 +197,11 @@ fn written(all: &CoreStats) -> Vec<Metric> {
             "How long a commit takes: one write to the log, durable where that is promised",
             buckets(&all.commits),
         ),
+        Metric::gauge(
+            "sutra_commit_in_flight_seconds",
+            "For how long the oldest commit or sync has been under way; 0 where none is",
+            all.disk_under_way.as_secs_f64(),
+        ),
     ]
 }
 

@@ -2,6 +2,7 @@
 //! here.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sutra_driver::Ended;
 use sutra_net::{Histogram, ReplyTo, ServiceMessage};
@@ -240,6 +241,8 @@ pub(crate) struct CoreStats {
     pub(crate) latencies: Vec<(Opcode, Histogram)>,
     /// How long commits took.
     pub(crate) commits: Histogram,
+    /// For how long the oldest of a commit and a sync has been under way; zero where none is.
+    pub(crate) disk_under_way: Duration,
 }
 
 /// The same, and how the core is.
