@@ -5,7 +5,8 @@
 //! | `/healthz` | 200 while the process answers, with what is wrong; 503 where it does not |
 //! | `/readyz` | 200 where requests are to be sent here; 503 while it recovers or drains |
 //! | `/health` | 200 where all is well; 503 with what is wrong |
-//! | `/metrics` | for Prometheus; `?cores=1` has metrics of each core as well |
+//! | `/metrics` | for Prometheus, in the format that it asks for; `?cores=1` has metrics of each
+//! core as well |
 //! | `/stats.json`, `/` | everything |
 //! | `/api/v1/…` | the read API (`routes.rs`) |
 //!
@@ -20,7 +21,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{RawQuery, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use axum::routing::get;
 use serde_json::json;
@@ -28,8 +29,8 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::answer::{answer, json_answer};
 use crate::error::AdminError;
+use crate::exposition::Format;
 use crate::listener::AdminListener;
-use crate::metric::exposition;
 use crate::routes::Routes;
 use crate::view::{Detail, Readiness, Source, View};
 
@@ -37,8 +38,6 @@ use crate::view::{Detail, Readiness, Source, View};
 const AT_A_TIME: usize = 8;
 /// How long a request waits for its turn and its answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// What Prometheus reads.
-const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// A served admin port. Ends when dropped.
 pub struct Admin {
@@ -177,10 +176,13 @@ async fn ready<S: Source>(State(served): State<Arc<Served<S>>>) -> Response {
 async fn metrics<S: Source>(
     State(served): State<Arc<Served<S>>>,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
 ) -> Response {
+    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let format = Format::wanted(&accept.collect::<Vec<_>>().join(","));
     let cores = query.is_some_and(|query| query.split('&').any(|word| word == "cores=1"));
     match served.look(Detail { lists: false, cores }).await {
-        Some(view) => answer(StatusCode::OK, METRICS, exposition(view.metrics)),
+        Some(view) => answer(StatusCode::OK, format.content_type(), format.show(&view.metrics)),
         None => no_answer(),
     }
 }
@@ -230,15 +232,15 @@ mod tests {
     }
 
     fn get(admin: &Admin, path: &str) -> String {
-        get_as(admin, path, "localhost")
+        get_as(admin, path, "Host: localhost\r\nAccept: */*")
     }
 
-    fn get_as(admin: &Admin, path: &str, host: &str) -> String {
+    fn get_as(admin: &Admin, path: &str, headers: &str) -> String {
         let mut stream = TcpStream::connect(admin.address()).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        text
+        write!(stream, "GET {path} HTTP/1.1\r\n{headers}\r\nConnection: close\r\n\r\n").unwrap();
+        let mut text = Vec::new();
+        stream.read_to_end(&mut text).unwrap();
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     #[test]
@@ -251,6 +253,17 @@ mod tests {
         }
         let metrics = get(&admin, "/metrics");
         assert!(metrics.contains("things_total 7") && !metrics.contains("core"), "{metrics}");
+        for (accept, kind, has_end) in [
+            ("*/*", "text/plain; version=0.0.4", false),
+            ("application/openmetrics-text;version=1.0.0", "application/openmetrics-text", true),
+            ("application/vnd.google.protobuf", "application/vnd.google.protobuf; proto=", false),
+        ] {
+            let headers = format!("Host: localhost\r\nAccept: {accept}");
+            let metrics = get_as(&admin, "/metrics", &headers);
+            assert!(metrics.contains(&format!("content-type: {kind}")), "{metrics}");
+            assert!(metrics.contains("Things done"), "{metrics}");
+            assert_eq!(metrics.ends_with("# EOF\n"), has_end, "{metrics}");
+        }
         assert!(get(&admin, "/metrics?cores=1").contains("core_things{core=\"0\"} 7.0"));
         for path in ["/", "/stats.json"] {
             assert!(get(&admin, path).contains("\"lists\": true"), "{path}");
@@ -281,7 +294,7 @@ mod tests {
 
     #[test]
     fn a_page_of_another_host_can_not_read_this_ones() {
-        let refused = get_as(&started(true), "/api/v1", "evil.example");
+        let refused = get_as(&started(true), "/api/v1", "Host: evil.example");
         assert!(
             refused.starts_with("HTTP/1.1 403") && refused.contains("evil.example"),
             "{refused}"

@@ -43,7 +43,7 @@ mod timers;
 mod turn;
 mod writes;
 
-pub use cgroup::{Cgroup, CgroupVersion, Quota, cgroups, tightest_quota};
+pub use cgroup::{Cgroup, CgroupVersion, Quota, cgroups, memory_limit, tightest_quota};
 pub use config::{Config, Spin};
 pub use core::Core;
 pub use cpus::{Cores, allowed_cpus, available_cpus, cpu_quota};

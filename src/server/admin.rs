@@ -3,13 +3,13 @@
 //! Every core is asked by a message for a copy of its counters, and all at once. So counting costs
 //! the cores nothing that is shared, and being looked at some ten microseconds.
 
-mod host;
 mod metrics;
 mod page;
 mod recent;
 mod seen;
 mod stats;
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -45,6 +45,8 @@ pub(crate) fn routes(source: &Arc<ServerSource>) -> Routes {
 pub(crate) struct ServerSource {
     cores: Arc<OnceLock<RunningCores>>,
     started: Instant,
+    /// The data folder.
+    data: PathBuf,
     recent: Mutex<Recent>,
     /// What each core answered last.
     known: Mutex<Vec<CoreStats>>,
@@ -52,8 +54,8 @@ pub(crate) struct ServerSource {
 
 impl ServerSource {
     /// Nothing is to be seen before `cores` are there, but that the server recovers.
-    pub(crate) fn new(cores: Arc<OnceLock<RunningCores>>, started: Instant) -> Self {
-        Self { cores, started, recent: Mutex::default(), known: Mutex::default() }
+    pub(crate) fn new(cores: Arc<OnceLock<RunningCores>>, started: Instant, data: PathBuf) -> Self {
+        Self { cores, started, data, recent: Mutex::default(), known: Mutex::default() }
     }
 
     /// Asks the cores. `None` where none of them answers in time.
@@ -85,7 +87,7 @@ impl ServerSource {
                 "uptime_us": u64::try_from(uptime.as_micros()).unwrap_or(u64::MAX),
                 "version": env!("CARGO_PKG_VERSION"),
             }),
-            metrics: metrics::of_recovery(uptime),
+            metrics: metrics::of_recovery(uptime, &self.data),
         }
     }
 }

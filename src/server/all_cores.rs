@@ -5,7 +5,6 @@ mod flushes;
 mod process;
 mod stats;
 
-pub(crate) use process::Used;
 pub(crate) use stats::{add, of_server};
 
 use std::io;

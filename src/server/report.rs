@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use sutra_store::OpenReport;
 use sutra_wire::Durability;
@@ -16,8 +16,6 @@ pub(crate) struct ServerInfo {
     recovery: OpenReport,
     write_path: String,
     started_at: Instant,
-    /// The same since 1970.
-    started: Duration,
 }
 
 impl ServerInfo {
@@ -29,10 +27,6 @@ impl ServerInfo {
             recovery: recovery.clone(),
             write_path: write_path.clone(),
             started_at,
-            started: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default()
-                .saturating_sub(started_at.elapsed()),
         }
     }
 
@@ -54,11 +48,6 @@ impl ServerInfo {
     /// How the log reaches the disk, in words.
     pub(crate) fn write_path(&self) -> &str {
         &self.write_path
-    }
-
-    /// When the server started, since 1970: read once, so that it never changes.
-    pub(crate) fn started(&self) -> Duration {
-        self.started
     }
 
     /// How long the server has run, in µs.

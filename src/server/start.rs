@@ -74,7 +74,8 @@ pub fn start_on(config: ServerConfig, sockets: Inherited) -> Result<Server, Serv
     // Addresses first: a port in use should be said before a long recovery, not after it.
     let ports = Ports::open(&config, sockets, cores)?;
     let seen = Arc::new(OnceLock::new());
-    let source = Arc::new(ServerSource::new(Arc::clone(&seen), started_at));
+    let source = ServerSource::new(Arc::clone(&seen), started_at, config.data.clone());
+    let source = Arc::new(source);
     let routes = admin::routes(&source).with(config.api.clone());
     let admin = config.admin.map(sutra_admin::bind).transpose()?;
     let admin = admin.map(|listener| sutra_admin::start(listener, source, routes)).transpose()?;

@@ -2,6 +2,7 @@
 //! what does not go as it should.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::json;
 use sutra_wire::grid::{NodeReport, NodeState};
@@ -9,13 +10,14 @@ use sutra_wire::grid::{NodeReport, NodeState};
 use crate::core::AgentCore;
 use crate::identity::AgentIdentity;
 use crate::standing::Standing;
-use sutra_admin::{Detail, Metric, Readiness, Source, View};
+use sutra_admin::{Detail, Host, Metric, Readiness, Series, Source, View, build_info};
 
 /// Shows an agent.
 pub(crate) struct AgentSource {
     who: Arc<AgentIdentity>,
     core: Arc<AgentCore>,
     standing: Arc<Standing>,
+    started: Instant,
 }
 
 impl AgentSource {
@@ -24,7 +26,7 @@ impl AgentSource {
         core: Arc<AgentCore>,
         standing: Arc<Standing>,
     ) -> Self {
-        Self { who, core, standing }
+        Self { who, core, standing, started: Instant::now() }
     }
 }
 
@@ -46,14 +48,28 @@ impl Source for AgentSource {
         let list = if lists { nodes.iter().map(node).collect() } else { Vec::new() };
         let page = json!({
             "agent_id": self.who.id, "master": self.who.master, "registered": is_registered,
-            "version": env!("CARGO_PKG_VERSION"), "status": status, "revision": revision,
+            "version": env!("CARGO_PKG_VERSION"), "status": status, "uptime_seconds": self.started.elapsed().as_secs(), "revision": revision,
             "max_nodes": self.who.max_nodes, "nodes": list,
         });
         let by_state = NodeState::ALL.iter().map(|state| (state.name(), count(&nodes, *state)));
-        let restarts = nodes.iter().map(|node| (node.node_id.clone(), f64::from(node.restarts)));
-        let metrics = vec![
+        let restarts = nodes
+            .iter()
+            .map(|node| (node.node_id.clone(), Series::Counter(f64::from(node.restarts))));
+        let healthy = problems.is_empty();
+        let mut metrics = vec![
+            build_info(),
+            Metric::gauge(
+                "sutra_agent_healthy",
+                "Whether all is well; the status says what is not",
+                f64::from(u8::from(healthy)),
+            ),
+            Metric::gauge(
+                "sutra_agent_uptime_seconds",
+                "Since the agent started",
+                self.started.elapsed().as_secs_f64(),
+            ),
             Metric::gauges("sutra_agent_nodes", "Storage nodes by state", "state", by_state),
-            Metric::gauges(
+            Metric::labelled(
                 "sutra_agent_node_restarts",
                 "How often a node was started again",
                 "node",
@@ -70,8 +86,9 @@ impl Source for AgentSource {
                 f64::from(self.who.max_nodes),
             ),
         ];
+        metrics.extend(Host::read(self.core.nodes().root()).metrics());
         let readiness = Readiness::Ready;
-        Some(View { healthy: problems.is_empty(), status, readiness, page, metrics })
+        Some(View { healthy, status, readiness, page, metrics })
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sutra_wire::grid::{AgentInfo, AgentState, Cluster, ClusterState, NodeInfo, NodeState};
 
 use crate::registry::Problems;
-use sutra_admin::{Metric, Readiness, View};
+use sutra_admin::{Metric, Readiness, View, build_info};
 
 /// What the master has done since its start.
 #[derive(Clone, Copy, Debug, Default)]
@@ -102,7 +102,8 @@ impl Overview {
     }
 
     fn metrics(&self) -> Vec<Metric> {
-        let mut metrics = Vec::from(self.by_state());
+        let mut metrics = vec![build_info()];
+        metrics.extend(self.by_state());
         metrics.extend(self.counters.metrics());
         metrics.extend(self.gauges());
         metrics

@@ -75,8 +75,8 @@ pub fn start(config: MasterConfig) -> Result<Master, MasterError> {
             .map_err(no_thread)?;
     let admin = admin_listener
         .map(|listener| {
-            let source = Arc::new(MasterSource(Arc::clone(&home)));
-            admin::start(listener, source, Routes::default())
+            let source = MasterSource::new(Arc::clone(&home), config.data.clone());
+            admin::start(listener, Arc::new(source), Routes::default())
         })
         .transpose()?;
     let report = StartReport {

@@ -1,6 +1,7 @@
 //! What the master tells of itself as a whole: the cluster, its health, its counters, and the
 //! overview for its admin port.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use sutra_net::Context;
@@ -12,7 +13,7 @@ use crate::core::MasterCore;
 use crate::message::{Home, Message};
 use crate::overview::Overview;
 use crate::registry::{Problems, Shown};
-use sutra_admin::{Detail, Source, View};
+use sutra_admin::{Detail, Host, Source, View};
 
 /// The core answers within a turn of its loop; a master that takes so long is not well.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -106,15 +107,27 @@ impl MasterCore {
 }
 
 /// The master, as the admin thread asks it.
-pub(crate) struct MasterSource(pub(crate) Home);
+pub(crate) struct MasterSource {
+    home: Home,
+    /// The data folder.
+    data: PathBuf,
+}
+
+impl MasterSource {
+    pub(crate) fn new(home: Home, data: PathBuf) -> Self {
+        Self { home, data }
+    }
+}
 
 impl Source for MasterSource {
     const KIND: &'static str = "master";
 
     async fn look(&self, Detail { lists, .. }: Detail) -> Option<View> {
         let (to, overview) = oneshot::channel();
-        self.0.get()?.post(Message::Look { lists, to });
+        self.home.get()?.post(Message::Look { lists, to });
         let overview = tokio::time::timeout(PATIENCE, overview).await.ok()?.ok()?;
-        Some(overview.view())
+        let mut view = overview.view();
+        view.metrics.extend(Host::read(&self.data).metrics());
+        Some(view)
     }
 }

@@ -3,13 +3,13 @@
 //! Few series by default: none for each core, connection or namespace. Those of each core are there
 //! when they are asked for.
 
+use std::path::Path;
 use std::time::Duration;
 
-use sutra_admin::{Detail, Metric, Readiness, Series};
+use sutra_admin::{Detail, Host, Metric, NativeBuckets, Readiness, Series, build_info};
 use sutra_net::Histogram;
 use sutra_wire::{Counter, Opcode, Status};
 
-use super::host::Host;
 use super::seen::Seen;
 use crate::core::message::{CoreStats, CoreView};
 
@@ -49,22 +49,19 @@ pub(super) const FAILED: [(&str, &str); 6] = [
 ];
 
 /// What there is to see while the log is read.
-pub(crate) fn of_recovery(uptime: Duration) -> Vec<Metric> {
-    vec![
-        build(),
+pub(crate) fn of_recovery(uptime: Duration, data: &Path) -> Vec<Metric> {
+    let mut metrics = vec![
+        build_info(),
         Metric::gauge("sutra_ready", READY, 0.0),
         Metric::gauge("sutra_healthy", HEALTHY, 1.0),
         Metric::gauge("sutra_uptime_seconds", "Since the server started", uptime.as_secs_f64()),
-    ]
+    ];
+    metrics.extend(Host::read(data).metrics());
+    metrics
 }
 
 const READY: &str = "Whether requests are answered: not while recovering or draining";
 const HEALTHY: &str = "Whether all is well; the status says what is not";
-
-fn build() -> Metric {
-    let version = [(env!("CARGO_PKG_VERSION"), 1.0)];
-    Metric::gauges("sutra_build_info", "The server's version", "version", version)
-}
 
 /// All of a running server. `recent`: how long requests took in the last minute.
 pub(crate) fn of_server(
@@ -77,7 +74,7 @@ pub(crate) fn of_server(
     let uptime = Duration::from_micros(seen.info().uptime());
     let is_healthy = seen.problems().is_empty();
     let mut metrics = vec![
-        build(),
+        build_info(),
         Metric::gauge("sutra_ready", READY, flag(*readiness == Readiness::Ready)),
         Metric::gauge("sutra_healthy", HEALTHY, flag(is_healthy)),
         Metric::gauge("sutra_uptime_seconds", "Since the server started", uptime.as_secs_f64()),
@@ -98,7 +95,7 @@ pub(crate) fn of_server(
     for (name, counter, help) in CHANGING {
         metrics.push(Metric::gauge(name, help, number(count(&all.counters, counter))));
     }
-    metrics.extend(host(&Host::read(seen.info().data()), seen.info().started()));
+    metrics.extend(Host::read(seen.info().data()).metrics());
     if detail.cores {
         metrics.extend(by_core(seen.views()));
     }
@@ -142,8 +139,8 @@ fn requests(all: &CoreStats) -> Vec<Metric> {
         // A master's are there only where somebody took this server for one.
         (is_storage(*opcode) || taken > 0).then(|| (opcode.name(), rising(taken)))
     });
-    let errors = Status::errors()
-        .map(|status| (status.name(), rising(counted("errors", status.name()))));
+    let errors =
+        Status::errors().map(|status| (status.name(), rising(counted("errors", status.name()))));
     let latencies = all.latencies.iter().map(|(opcode, latency)| (opcode.name(), buckets(latency)));
     let failed = FAILED.map(|(what, counter)| (what, rising(count(&all.counters, counter))));
     vec![
@@ -229,37 +226,6 @@ fn of_old_alerts(all: &CoreStats, recent: &Histogram) -> Vec<Metric> {
     ]
 }
 
-fn host(host: &Host, started: Duration) -> Vec<Metric> {
-    let gauge = |name, help, value: Option<u64>| {
-        value.map(|value| Metric::gauge(name, help, number(value)))
-    };
-    let (disk_free, disk) = host.disk.unzip();
-    let (memory_free, memory) = host.memory.unzip();
-    let mut metrics = vec![
-        Metric::gauge(
-            "process_start_time_seconds",
-            "When the process started, since 1970",
-            started.as_secs_f64(),
-        ),
-        Metric::one(
-            "process_cpu_seconds",
-            "CPU time, user and system",
-            Series::Counter(host.used.cpu.as_secs_f64()),
-        ),
-    ];
-    let others = [
-        ("process_resident_memory_bytes", "Memory that the process holds", host.used.resident),
-        ("process_open_fds", "Files and sockets that are open", host.open_files),
-        ("process_max_fds", "How many may be", host.open_files_limit),
-        ("sutra_disk_free_bytes", "Free space for the data folder", disk_free),
-        ("sutra_disk_size_bytes", "Its filesystem's size", disk),
-        ("sutra_host_memory_available_bytes", "Memory that the host could give", memory_free),
-        ("sutra_host_memory_bytes", "Memory of the host", memory),
-    ];
-    metrics.extend(others.into_iter().filter_map(|(name, help, value)| gauge(name, help, value)));
-    metrics
-}
-
 /// Each core by itself.
 fn by_core(views: &[Option<CoreView>]) -> Vec<Metric> {
     let each = |of: &dyn Fn(&CoreStats) -> u64| -> Vec<(String, u64)> {
@@ -312,9 +278,15 @@ pub(super) fn count(counters: &[Counter], name: &str) -> u64 {
 }
 
 fn buckets(histogram: &Histogram) -> Series {
+    let (least, buckets) = histogram.native();
     Series::Histogram {
         buckets: histogram.by_octave().collect(),
         sum: histogram.sum().as_secs_f64(),
+        native: NativeBuckets {
+            schema: Histogram::SCHEMA,
+            zero: (Histogram::LEAST, least),
+            buckets: buckets.collect(),
+        },
     }
 }
 

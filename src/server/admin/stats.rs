@@ -6,10 +6,9 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
-use sutra_admin::Readiness;
+use sutra_admin::{Host, Readiness};
 use sutra_net::Histogram;
 
-use super::host::Host;
 use super::metrics::{FAILED, count, with_prefix};
 use super::seen::Seen;
 use crate::all_cores;
@@ -66,7 +65,7 @@ pub(super) fn of_server(seen: &Seen) -> Value {
         },
         "writes": { "acknowledged": all.shard.written, "pending": all.shard.pending },
         "latency": latency,
-        "commits": buckets(&all.commits),
+        "commits": commits(&all),
         "by_core": seen.views().iter().enumerate().map(of_core).collect::<Vec<_>>(),
         "counters": counters(seen, all),
     })
@@ -81,6 +80,7 @@ fn memory(all: &CoreStats, host: &Host) -> Value {
         "resident_bytes": host.used.resident,
         "host_bytes": of_host,
         "host_available_bytes": available,
+        "limit_bytes": host.memory_limit,
     })
 }
 
@@ -93,6 +93,13 @@ fn named(all: &CoreStats, prefix: &'static str) -> Map<String, Value> {
 fn buckets(latency: &Histogram) -> Value {
     let buckets: Vec<_> = latency.buckets().map(|(bound, count)| json!([bound, count])).collect();
     json!({ "count": latency.count(), "buckets": buckets })
+}
+
+fn commits(all: &CoreStats) -> Value {
+    let mut commits = buckets(&all.commits);
+    commits["in_flight_us"] =
+        u64::try_from(all.disk_under_way.as_micros()).unwrap_or(u64::MAX).into();
+    commits
 }
 
 fn of_core((core, view): (usize, &Option<CoreView>)) -> Value {
