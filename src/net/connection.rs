@@ -5,7 +5,7 @@ use std::time::Instant;
 use sutra_runtime::{PeerAddr, Socket};
 
 use crate::input::{Input, InputPool};
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Sent};
 use crate::protocol::Protocol;
 
 /// How far a connection has come. Only ever goes on to a later one.
@@ -355,8 +355,8 @@ impl Connection {
         &mut self.outbox
     }
 
-    /// A send has ended. Returns how many bytes of its own memory it had.
-    pub(crate) fn sent(&mut self, now: Instant) -> usize {
+    /// A send has ended.
+    pub(crate) fn sent(&mut self, now: Instant) -> Sent {
         self.has_said_last |= matches!(self.phase, Phase::Ending | Phase::Refused);
         self.outbox.sent(now)
     }

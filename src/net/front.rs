@@ -8,6 +8,7 @@ mod retries;
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sutra_runtime::{Core, Event, Handler, ListenerId, Next, Outgoing, Socket, Stage, TimerId};
 
@@ -50,6 +51,13 @@ impl<S: Service> Front<S> {
     /// for its first two bytes as others for their Hello.
     pub fn speaking_either(mut self, translator: Box<dyn Translator>, loads: Arc<Loads>) -> Self {
         self.io.translate(translator, Ports::Either, loads);
+        self
+    }
+
+    /// Keeps the last requests that took at least so long ([`crate::SlowRequest`]); none by
+    /// default.
+    pub fn keeping_slow(mut self, threshold: Option<Duration>) -> Self {
+        self.io.keep_slow(threshold);
         self
     }
 

@@ -130,7 +130,7 @@ impl Service for StorageService {
         let core = &mut self.core;
         match message.body {
             Body::Request { to, request } => {
-                let ticket = Ticket::There { core: from, to };
+                let ticket = Ticket::there(from, to);
                 match request {
                     Forwarded::Write(write) => {
                         self.writes.execute(core, cx, WriteTicket::Request(ticket), write);
@@ -141,8 +141,9 @@ impl Service for StorageService {
                     }
                 }
             }
-            Body::Answer { to, status, sequence, payload } => {
-                core.answered(cx, from, to, status, sequence, payload);
+            Body::Answer { to, status, sequence, payload, logged } => {
+                let ticket = Ticket { logged, ..Ticket::here(to) };
+                core.answered(cx, from, ticket, status, sequence, payload);
                 self.writes.retry_numbered(core, cx);
                 cx.resume();
             }
@@ -152,6 +153,7 @@ impl Service for StorageService {
             Body::Question(message) => self.all_cores.message(core, cx, from, message),
             // Nobody waits for it any more where this fails.
             Body::Look(to) => drop(to.send(self.all_cores.view(core, cx))),
+            Body::LookAtSlow(to) => drop(to.send(cx.slow_requests())),
             Body::Driver(ended) => match core.shard_mut().ended(cx, ended) {
                 Some(Change::Space) => self.go_on(cx),
                 Some(Change::Folder) => {

@@ -174,6 +174,7 @@ fn run_cores(
     let dialect = Dialect { numbering: config.numbering, id_rule: opened.id_rule };
     let (loads, first_compat) = (Arc::new(Loads::new(cores)), ports.first_compat);
     let (limits, info, by_core) = (config.limits.clone(), Arc::clone(info), Mutex::new(by_core));
+    let slow = config.slow;
     let runtime = Config {
         cpus: placement.cpus.clone(),
         pin: pinned,
@@ -195,12 +196,9 @@ fn run_cores(
         let core_state = Core::new(shard, namespaces, looking, info, cores);
         let service = StorageService::new(core_state, identity.clone(), cores);
         let legacy = Box::new(Legacy::new(dialect));
-        let front = Front::new(service, limits.clone()).with_translator(
-            legacy,
-            first_compat,
-            Arc::clone(&loads),
-        );
-        Ok::<_, RuntimeError>(front)
+        let front = Front::new(service, limits.clone()).keeping_slow(slow);
+        let loads = Arc::clone(&loads);
+        Ok::<_, RuntimeError>(front.with_translator(legacy, first_compat, loads))
     });
     running.map_err(|error| match error {
         StartError::Runtime(error) | StartError::Handler { error, .. } => error.into(),

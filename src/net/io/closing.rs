@@ -12,6 +12,7 @@ use super::{Io, Refusal};
 use crate::connection::{Connection, Phase, Waiting};
 use crate::counters::Count;
 use crate::envelope::Envelope;
+use crate::outbox::Abandoned;
 
 impl Io {
     /// A connection's peer does not speak the protocol: as [`Io::break_off`], and counted so.
@@ -130,10 +131,13 @@ impl Io {
         debug!(peer = %connection.peer(), "connection closed");
         connection.input().clear(&mut self.inputs);
         self.unsent.take(connection.protocol().held());
-        let socket = connection.socket();
-        let (copied, unsent) = connection.into_outbox().abandon();
+        let (socket, peer) = (connection.socket(), connection.peer());
+        let Abandoned { copied, buffer, answers } = connection.into_outbox().abandon();
         self.unsent.take(copied);
-        if let Some(unsent) = unsent {
+        for answers in answers.into_iter().flatten() {
+            self.slow.left(answers, peer, core.now());
+        }
+        if let Some(unsent) = buffer {
             core.recycle(unsent);
         }
         core.close(socket);

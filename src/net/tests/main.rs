@@ -14,5 +14,6 @@ mod postbox;
 mod replies;
 mod room;
 mod silence;
+mod slow;
 mod support;
 mod translated;

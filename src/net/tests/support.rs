@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use sutra_net::{
     Body, Context, Flow, Front, Identity, Limits, Loads, Never, ReplyTo, Request, Service,
-    ServiceMessage, background_job, listen,
+    ServiceMessage, SlowRequests, background_job, listen,
 };
 use sutra_runtime::{Config, ListenerId, Next, Region, RegionWriter, Running, RuntimeError};
 use sutra_testing::raw::{self, Raw};
@@ -47,6 +47,8 @@ pub const OPEN: u8 = 0x87;
 pub const COUNTERS: u8 = 0x88;
 /// Answered with what `probe` says.
 pub const PROBE: u8 = 0x89;
+/// Shows the tests this core's slow requests.
+pub const SLOW: u8 = 0x9a;
 
 /// What the tests see of all cores' services.
 pub struct Shared {
@@ -63,6 +65,7 @@ pub struct Shared {
     /// The way to the core that was last asked for it.
     pub postbox: watchers::Left,
     pub probe: fn() -> u64,
+    pub slow: Mutex<SlowRequests>,
 }
 
 impl Shared {
@@ -148,6 +151,7 @@ impl Service for Toy {
             "payloads are aligned"
         );
         let to = request.reply_to;
+        cx.about(to, [request.header.opcode; 16]);
         match request.header.opcode {
             ECHO => cx.reply(to, Status::Ok, request.header.request, Body::Bytes(request.payload)),
             STORED => {
@@ -204,6 +208,10 @@ impl Service for Toy {
                     .map(|counter| format!("{} {}\n", counter.name, counter.value))
                     .collect();
                 cx.reply(to, Status::Ok, 0, Body::Bytes(lines.as_bytes()));
+            }
+            SLOW => {
+                *self.shared.slow.lock().unwrap() = cx.slow_requests();
+                cx.reply(to, Status::Ok, 0, Body::Empty);
             }
             PROBE => cx.reply(to, Status::Ok, (self.shared.probe)(), Body::Empty),
             _ if self.watchers.request(cx, request, &self.shared) => {}
@@ -273,6 +281,7 @@ impl Server {
             gate_moved: Condvar::new(),
             postbox: watchers::Left::default(),
             probe,
+            slow: Mutex::default(),
         });
         let listeners = listen("127.0.0.1:0".parse().unwrap(), cores).unwrap();
         let address = listeners[0].local_addr().unwrap();
@@ -288,7 +297,9 @@ impl Server {
             let mut listeners = listeners.lock().unwrap();
             core.listen(listeners.0.pop().unwrap(), ListenerId(0))?;
             core.listen(listeners.1.pop().unwrap(), ListenerId(1))?;
-            let net = Front::new(Toy::new(Arc::clone(&seen)), limits.clone());
+            // Every request is slow, so that whatever they do is done with slow ones.
+            let net = Front::new(Toy::new(Arc::clone(&seen)), limits.clone())
+                .keeping_slow(Some(Duration::from_nanos(1)));
             let (toy, loads) = (Box::new(ToyProtocol), Arc::clone(&loads));
             Ok::<_, RuntimeError>(match speaks_either {
                 true => net.speaking_either(toy, loads),

@@ -17,13 +17,18 @@ use crate::core::message::{CoreStats, CoreView};
 type Named = (&'static str, &'static str, &'static str);
 
 /// What only rises: its name here, its counter's, and what it is.
-const RISING: [Named; 10] = [
+const RISING: [Named; 11] = [
     ("sutra_connections_accepted", "connections_accepted", "Connections accepted"),
     ("sutra_network_received_bytes", "received_bytes", "Bytes received from clients"),
     ("sutra_network_sent_bytes", "sent_bytes", "Bytes sent to clients"),
     ("sutra_log_written_bytes", "file_written_bytes", "Bytes written to the log"),
     ("sutra_requests_translated", "requests_translated", "Requests of the old protocol"),
     ("sutra_waits_for_room", "waits_for_room", "Times that a connection had to wait for room"),
+    (
+        "sutra_slow_requests",
+        "slow_requests",
+        "Requests that took as long as --slow says, or longer",
+    ),
     ("sutra_core_turns", "turns", "Turns of the cores' loops"),
     ("sutra_core_sleeps", "sleeps", "Times that a core slept until something happened"),
     ("sutra_core_ring_enters", "ring_enters", "System calls on the data rings"),
@@ -144,7 +149,7 @@ fn requests(all: &CoreStats) -> Vec<Metric> {
     let latencies = all.latencies.iter().map(|(opcode, latency)| (opcode.name(), buckets(latency)));
     let failed = FAILED.map(|(what, counter)| (what, rising(count(&all.counters, counter))));
     vec![
-        Metric::labelled("sutra_requests", "Requests taken", "operation", counted("requests_")),
+        Metric::labelled("sutra_requests", "Requests taken", "operation", operations),
         Metric::labelled(
             "sutra_request_errors",
             "Requests that were refused or failed",
@@ -164,20 +169,6 @@ fn requests(all: &CoreStats) -> Vec<Metric> {
             failed,
         ),
     ]
-}
-
-/// Counters that are not zero, by what follows `prefix` in their names. Of those of requests, only
-/// the operations.
-pub(super) fn with_prefix<'a>(
-    counters: &'a [Counter],
-    prefix: &'static str,
-) -> impl Iterator<Item = (&'a str, u64)> {
-    counters.iter().filter_map(move |counter| {
-        let name = counter.name.strip_prefix(prefix)?;
-        // What is in flight and what was translated is no operation.
-        let is_one = counter.value > 0 && !["in_flight", "translated"].contains(&name);
-        is_one.then_some((name, counter.value))
-    })
 }
 
 fn written(all: &CoreStats) -> Vec<Metric> {

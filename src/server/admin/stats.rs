@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use sutra_admin::{Host, Readiness};
 use sutra_net::Histogram;
 
-use super::metrics::{FAILED, count, with_prefix};
+use super::metrics::{FAILED, count};
 use super::seen::Seen;
 use crate::all_cores;
 use crate::core::message::{CoreStats, CoreView};
@@ -84,10 +84,16 @@ fn memory(all: &CoreStats, host: &Host) -> Value {
     })
 }
 
-/// Counters whose names begin so, by the rest of them.
+/// Counters that are not zero, by what follows `prefix` in their names. Of those of requests, only
+/// the operations.
 fn named(all: &CoreStats, prefix: &'static str) -> Map<String, Value> {
-    let counters = with_prefix(&all.counters, prefix);
-    counters.map(|(name, value)| (name.to_owned(), value.into())).collect()
+    let counters = all.counters.iter().filter_map(|counter| {
+        let name = counter.name.strip_prefix(prefix)?;
+        // What is in flight and what was translated is no operation.
+        let is_one = counter.value > 0 && !["in_flight", "translated"].contains(&name);
+        is_one.then(|| (name.to_owned(), counter.value.into()))
+    });
+    counters.collect()
 }
 
 fn buckets(latency: &Histogram) -> Value {

@@ -1,0 +1,209 @@
+//! The last requests of a core that took long, with what each stage took.
+//!
+//! A request takes from the turn in which its first bytes came until the turn in which the kernel
+//! has taken all of its answer. All times are those of turns: no clock is read for a request.
+//!
+//! What is known of an answer goes with the send that carries it ([`leaving`]), and is looked at
+//! when that has ended. Where one send carries several slow answers, the one that began first is
+//! kept, and the others are counted. So neither a client that asks for a thousand things at once
+//! nor one slow commit pushes out all that was kept before.
+//!
+//! Cost of a request that is not slow: some stores, and a comparison for each send. No clock, no
+//! allocation in steady state. What is kept has its memory from the start.
+
+mod leaving;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use sutra_wire::{Counter, Opcode, Status};
+use tracing::{Level, debug};
+
+use crate::in_flight::Unanswered;
+use crate::log_limit::LogLimit;
+use leaving::Leaving;
+pub(crate) use leaving::LeavingKey;
+
+/// Requests that a core keeps: 24 KiB, and more than a person reads.
+const KEPT: usize = 128;
+/// Lines that a core logs in a second, where the log's level is `debug`.
+const LINES: u32 = 5;
+
+/// A request that took long.
+#[derive(Clone, Copy, Debug)]
+pub struct SlowRequest {
+    /// When it was done with.
+    pub ended: Instant,
+    /// What it asked for; `None` for a number that is no operation.
+    pub operation: Option<Opcode>,
+    /// What it was answered.
+    pub status: Status,
+    /// Who asked.
+    pub peer: SocketAddr,
+    /// The id that the service has named ([`crate::Context::about`]).
+    pub subject: Option<[u8; 16]>,
+    /// Its length as it came.
+    pub bytes_in: usize,
+    /// The same of its answer.
+    pub bytes_out: usize,
+    /// From its first bytes to its end.
+    pub took: Duration,
+    /// What of that each stage took; together they are all of it.
+    pub stages: SlowStages,
+    /// Other slow answers that left in the same send, and are not kept.
+    pub others: u32,
+}
+
+/// How long a request was in each stage. A stage that it did not go through, or that is not known,
+/// is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SlowStages {
+    /// From its first bytes until it was whole; where it came in more than one turn.
+    pub receive: Option<Duration>,
+    /// Until the service took it; where that had no room at once.
+    pub wait: Option<Duration>,
+    /// Until it was answered, or its write was in the log.
+    pub execute: Option<Duration>,
+    /// From then until the write was answered.
+    pub commit: Option<Duration>,
+    /// From the end of the turn that answered until the kernel had taken the answer, or the
+    /// connection had gone.
+    pub send: Option<Duration>,
+}
+
+/// What a core knows of its slow requests.
+#[derive(Clone, Debug, Default)]
+pub struct SlowRequests {
+    /// How long a request must take to be slow; `None` where none is looked for.
+    pub threshold: Option<Duration>,
+    /// How many there were since the start.
+    pub seen: u64,
+    /// The last of them, in no order.
+    pub kept: Vec<SlowRequest>,
+}
+
+/// A request and its answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answered {
+    pub(crate) request: Unanswered,
+    pub(crate) status: Status,
+    /// When the turn that answered began; its end is filled in when that has come.
+    pub(crate) ready: Instant,
+    pub(crate) bytes_out: usize,
+}
+
+impl Answered {
+    fn took(&self, until: Instant) -> Duration {
+        until.saturating_duration_since(self.request.began())
+    }
+}
+
+/// Looks for slow requests, and keeps the last ones.
+pub(crate) struct Slow {
+    threshold: Option<Duration>,
+    seen: u64,
+    /// Up to [`KEPT`]; the place of the next one.
+    kept: Vec<SlowRequest>,
+    next: usize,
+    leaving: Leaving,
+    /// Answers of this turn that are in no send yet, with who gets them.
+    unsent: Vec<(Answered, SocketAddr)>,
+    log_limit: LogLimit,
+}
+
+impl Slow {
+    /// Looks for requests that take at least so long.
+    pub(crate) fn new(threshold: Option<Duration>) -> Self {
+        Self {
+            threshold,
+            seen: 0,
+            kept: Vec::with_capacity(if threshold.is_some() { KEPT } else { 0 }),
+            next: 0,
+            leaving: Leaving::default(),
+            unsent: Vec::new(),
+            log_limit: LogLimit::new(LINES),
+        }
+    }
+
+    /// An answer was added to what leaves by a connection's next send, whose other answers go by
+    /// this key.
+    pub(crate) fn leaves(&mut self, key: &mut Option<LeavingKey>, answered: Answered) {
+        if let Some(threshold) = self.threshold {
+            self.leaving.add(key, answered, threshold);
+        }
+    }
+
+    /// An answer does not leave yet: how long that will take is not told.
+    pub(crate) fn waits(&mut self, answered: Answered, peer: SocketAddr) {
+        if self.threshold.is_some() {
+            self.unsent.push((answered, peer));
+        }
+    }
+
+    /// The turn ends at this moment.
+    pub(crate) fn turn_ended(&mut self, now: Instant) {
+        self.leaving.turn_ended(now);
+        while let Some((mut answered, peer)) = self.unsent.pop() {
+            answered.ready = now;
+            if self.threshold.is_some_and(|threshold| answered.took(now) >= threshold) {
+                self.keep(&answered, 0, peer, now, None);
+            }
+        }
+    }
+
+    /// A send has ended: the kernel has all that was in it. Or its connection has.
+    pub(crate) fn left(&mut self, key: LeavingKey, peer: SocketAddr, now: Instant) {
+        let Some(threshold) = self.threshold else { return };
+        if let Some((first, others)) = self.leaving.ended(key, now, threshold) {
+            let send = now.saturating_duration_since(first.ready);
+            self.keep(&first, others, peer, now, Some(send));
+        }
+    }
+
+    fn keep(
+        &mut self,
+        answered: &Answered,
+        others: u32,
+        peer: SocketAddr,
+        ended: Instant,
+        send: Option<Duration>,
+    ) {
+        let Answered { request, status, ready, bytes_out } = answered;
+        let slow = SlowRequest {
+            ended,
+            operation: Opcode::from_number(request.opcode()),
+            status: *status,
+            peer,
+            subject: request.subject(),
+            bytes_in: request.bytes(),
+            bytes_out: *bytes_out,
+            took: answered.took(ended),
+            stages: SlowStages { send, ..request.stages(*ready) },
+            others,
+        };
+        self.seen += 1 + u64::from(others);
+        if self.kept.len() < KEPT {
+            self.kept.push(slow);
+        } else {
+            self.kept[self.next] = slow;
+        }
+        self.next = (self.next + 1) % KEPT;
+        if tracing::enabled!(Level::DEBUG)
+            && let Some(left_out) = self.log_limit.admit(ended)
+        {
+            let operation = slow.operation.map_or("unknown", Opcode::name);
+            let SlowRequest { took, stages, .. } = slow;
+            debug!(%peer, operation, status = status.name(), ?took, ?stages, left_out, "slow request");
+        }
+    }
+
+    /// What is known of them.
+    pub(crate) fn requests(&self) -> SlowRequests {
+        SlowRequests { threshold: self.threshold, seen: self.seen, kept: self.kept.clone() }
+    }
+
+    /// Adds their count to `out`.
+    pub(crate) fn report(&self, out: &mut Vec<Counter>) {
+        out.push(Counter { name: "slow_requests".into(), value: self.seen });
+    }
+}
