@@ -5,11 +5,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
 /// A body of a kind. It is what was so when it was asked for: nobody is to keep it.
-pub(crate) fn answer(
-    status: StatusCode,
-    kind: &'static str,
-    body: impl IntoResponse,
-) -> Response {
+pub(crate) fn answer(status: StatusCode, kind: &'static str, body: impl IntoResponse) -> Response {
     let headers = [
         (header::CONTENT_TYPE, kind),
         (header::CACHE_CONTROL, "no-store"),

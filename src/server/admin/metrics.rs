@@ -144,7 +144,7 @@ fn requests(all: &CoreStats) -> Vec<Metric> {
     let latencies = all.latencies.iter().map(|(opcode, latency)| (opcode.name(), buckets(latency)));
     let failed = FAILED.map(|(what, counter)| (what, rising(count(&all.counters, counter))));
     vec![
-        Metric::labelled("sutra_requests", "Requests taken", "operation", counted("requests_")),
+        Metric::labelled("sutra_requests", "Requests taken", "operation", operations),
         Metric::labelled(
             "sutra_request_errors",
             "Requests that were refused or failed",
