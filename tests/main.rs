@@ -23,6 +23,7 @@ mod explore;
 mod export;
 mod grid;
 mod grid_agent;
+mod grid_api;
 mod grid_cli;
 mod grid_client;
 mod grid_faults;

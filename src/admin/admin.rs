@@ -73,6 +73,19 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, AdminError> {
     listener.map_err(|source| AdminError::Listen { address, source })
 }
 
+/// Where others reach what listens there, `host:port`: by this host's name where it listens on
+/// every address.
+pub fn reached_at(listener: &TcpListener) -> String {
+    match listener.local_addr() {
+        Ok(address) if address.ip().is_unspecified() => {
+            let host = rustix::system::uname();
+            format!("{}:{}", host.nodename().to_string_lossy(), address.port())
+        }
+        Ok(address) => address.to_string(),
+        Err(_) => String::new(),
+    }
+}
+
 /// Serves it: what `source` shows, and the paths of its read API.
 ///
 /// # Errors

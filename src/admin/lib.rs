@@ -23,7 +23,7 @@ mod refusal;
 mod routes;
 mod view;
 
-pub use admin::{Admin, bind, start};
+pub use admin::{Admin, bind, reached_at, start};
 pub use asked::Asked;
 pub use error::AdminError;
 pub use host::{Host, build_info};

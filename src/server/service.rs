@@ -118,7 +118,8 @@ impl Service for StorageService {
                 | Opcode::Nodes
                 | Opcode::Agents
                 | Opcode::Cluster
-                | Opcode::Watch,
+                | Opcode::Watch
+                | Opcode::ReportAdminPorts,
             ) => unserved::refuse_the_masters(cx, request),
             None => unserved::refuse_unknown(cx, request),
         }

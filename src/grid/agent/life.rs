@@ -53,7 +53,9 @@ impl Life {
     /// Starts the node's process and notes it. Whether the note is on disk is told apart.
     pub(crate) async fn start(&self) -> Result<(LiveProcess, Result<(), AgentError>), String> {
         let (nodes, launcher) = (self.core.nodes(), self.core.launcher());
-        nodes.renew_ports(&self.id, launcher.ip()).map_err(|refusal| refusal.to_string())?;
+        nodes
+            .renew_ports(&self.id, launcher.ip(), launcher.admin_ip())
+            .map_err(|refusal| refusal.to_string())?;
         let record = self.record()?;
         self.check_folder(&record)?;
         let log_from = logs::length(&launcher.log(&record.id));
