@@ -9,10 +9,11 @@
 //!   Where a signal ended the command it is 128 and the signal's number.
 //! - A reader that closes the pipe early ends the program quietly.
 //!
-//! Relies on `client` for all that is asked of a server or a grid's master. `serve` alone needs
-//! `server`, the grid's two services need `grid`, `bench` needs `load`, `doctor` and `tune` need
+//! Relies on `client` for all that is asked of a server or a grid's master, but for what `slow` and
+//! `top` ask of an admin port over HTTP. `serve` alone needs `server`, the grid's two services need `grid`, `bench` needs `load`, `doctor` and `tune` need
 //! `host`. A command is a function from its arguments to an [`exit::Answer`].
 
+mod admin_port;
 mod args;
 mod associate;
 mod bench;
@@ -45,11 +46,13 @@ mod search;
 mod serve;
 mod settings;
 mod signals;
+mod slow;
 mod stats;
 mod streams;
 mod systemd;
 mod target;
 mod text;
+mod top;
 mod tune;
 mod values;
 mod vector;
@@ -143,6 +146,8 @@ fn run(arguments: Arguments, start: Start, output: Output) -> Result<Answer, Fai
         Command::Stats(stats) => {
             with_client(stats.server(), async |client| stats::run(&client, &stats, output).await)
         }
+        Command::Slow(slow) => slow::run(&slow, output),
+        Command::Top(top) => top::run(&top, output),
         Command::Flush(server) => {
             with_client(&server, async |client| flush::run(&client, output).await)
         }

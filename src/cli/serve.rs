@@ -18,6 +18,7 @@ use sutra_server::{
 };
 use sutra_wire::{Durability, IdRule};
 
+use crate::admin_port::DEFAULT_ADMIN;
 use crate::exit::{Answer, Failure};
 use crate::exposure;
 use crate::import::{self, Existing, Imported, Stop};
@@ -25,13 +26,14 @@ use crate::output::Output;
 use crate::signals;
 use crate::systemd::{notify, watchdog};
 use crate::target::{self, DEFAULT_SERVER};
-use crate::values::{OptionalPort, address, compat_addresses, field, some_duration};
+use crate::values::{OptionalPort, OptionalTime, address, compat_addresses, field, some_duration};
 
 /// The compat port of a server that was not told otherwise.
 const DEFAULT_COMPAT: &str = "127.0.0.1:50051";
 
-/// The admin port of a server that was not told otherwise.
-const DEFAULT_ADMIN: &str = "127.0.0.1:9050";
+/// From how long on a request is slow where nobody says. Queries take some 0.1 ms, durable writes
+/// 0.2, and 1 beside long work: what takes ten times as long as that waited for something.
+const DEFAULT_SLOW: &str = "10ms";
 
 /// How long an answer to the import may take, as by default.
 const IMPORT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -122,6 +124,16 @@ pub(crate) struct Serve {
         allow_hyphen_values = true
     )]
     idle_timeout: Option<Duration>,
+    /// Keep the last requests that take at least this long, for `sutra slow` to show (10ms, 1s), or
+    /// off
+    #[arg(
+        long,
+        env = "SUTRA_SLOW",
+        value_name = "TIME|off",
+        default_value = DEFAULT_SLOW,
+        allow_hyphen_values = true
+    )]
+    slow: OptionalTime,
     /// Let the scheduler move the threads between CPUs, for hosts with a CPU quota
     #[arg(long, env = "SUTRA_NO_PIN", value_parser = BoolishValueParser::new())]
     no_pin: bool,
@@ -193,6 +205,7 @@ pub(crate) fn run(serve: Serve, sockets: Inherited, output: Output) -> Result<An
         durability: serve.durability,
         spin: serve.spin.into(),
         limits: Limits { idle_timeout: serve.idle_timeout, ..Limits::default() },
+        slow: serve.slow.0,
         ..ServerConfig::default()
     };
     let server = sutra_server::start_on(config, sockets)?;

@@ -22,6 +22,8 @@ use crate::streams;
 const ASKING: &[i32] = &[SIGTERM, SIGINT];
 /// The same of a service: somebody at a terminal, and the system where CPU time or power runs out.
 const ASKING_SERVICE: &[i32] = &[SIGTERM, SIGINT, SIGQUIT, SIGXCPU, SIGPWR];
+/// The same of a command that has a terminal's screen: it gives that back first.
+const ASKING_AT_SCREEN: &[i32] = &[SIGTERM, SIGINT, SIGQUIT, SIGHUP];
 /// Those that ask a service for nothing. A write beyond a limit on the size of files fails, too.
 const SURVIVED: &[i32] =
     &[SIGHUP, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGXFSZ, SIGSTKFLT];
@@ -39,6 +41,11 @@ pub(crate) fn reload_by(reload: impl Fn() + Send + Sync + 'static) {
 /// `false`, the process ends at once: it was asked before, or there is nothing to finish.
 pub(crate) fn heed(end: impl FnMut(i32) -> bool + Send + 'static) -> Result<(), Failure> {
     heed_those(ASKING, &[], end)
+}
+
+/// The same for a command that has a terminal's screen.
+pub(crate) fn heed_at_screen(end: impl FnMut(i32) -> bool + Send + 'static) -> Result<(), Failure> {
+    heed_those(ASKING_AT_SCREEN, &[], end)
 }
 
 /// The same for a service, which other signals do not end.

@@ -1,0 +1,85 @@
+//! The terminal: made ready for a screen, and given back as it was on every way out.
+
+use std::io::{self, Stdout};
+use std::sync::Once;
+use std::sync::mpsc::SyncSender;
+use std::thread;
+
+use ratatui::backend::CrosstermBackend;
+use ratatui::crossterm::cursor::Show;
+use ratatui::crossterm::event::{self, Event, KeyEventKind};
+use ratatui::crossterm::execute;
+use ratatui::crossterm::terminal::{
+    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
+use ratatui::{Frame, Terminal};
+
+use super::Happened;
+use crate::exit::Failure;
+
+/// The screen. Dropped, it gives the terminal back.
+pub(super) struct Screen {
+    terminal: Terminal<CrosstermBackend<Stdout>>,
+}
+
+impl Screen {
+    /// Takes the terminal over. From here on a panic gives it back, too, before it says why.
+    pub(super) fn enter() -> io::Result<Self> {
+        static HOOK: Once = Once::new();
+        HOOK.call_once(|| {
+            let told = std::panic::take_hook();
+            std::panic::set_hook(Box::new(move |panic| {
+                restore();
+                told(panic);
+            }));
+        });
+        enable_raw_mode()?;
+        let entered = execute!(io::stdout(), EnterAlternateScreen)
+            .and_then(|()| Terminal::new(CrosstermBackend::new(io::stdout())));
+        match entered {
+            Ok(terminal) => Ok(Self { terminal }),
+            Err(error) => {
+                restore();
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        self.terminal.draw(draw).map(|_| ())
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+/// Gives the terminal back as it was. What can't be given back is gone.
+pub(super) fn restore() {
+    let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
+    let _ = disable_raw_mode();
+}
+
+/// Tells of keys and sizes until nobody listens, on a thread of its own.
+pub(super) fn read_keys(happens: SyncSender<Happened>) -> Result<(), Failure> {
+    let read = move || {
+        loop {
+            let happened = match event::read() {
+                Ok(Event::Key(key)) if key.kind != KeyEventKind::Release => Happened::Key(key),
+                Ok(Event::Resize(..)) => Happened::Resized,
+                Ok(_) => continue,
+                Err(error) => {
+                    let _ = happens.send(Happened::Lost(error));
+                    return;
+                }
+            };
+            if happens.send(happened).is_err() {
+                return;
+            }
+        }
+    };
+    let spawned = thread::Builder::new().name("keys".into()).spawn(read);
+    spawned.map(|_| ()).map_err(|error| Failure::Host(format!("cannot start a thread: {error}")))
+}
