@@ -77,7 +77,10 @@ class Drawing {
     const indexes = new Map(model.nodes.map((node, at) => [node.id, at]));
     this.lines = edgeLines(model.edges, indexes);
     this.shapes = model.nodes.map((node, at) => this.dot(node, at));
-    this.dots.replaceChildren(...this.shapes.map(({ group }) => group));
+    // The middle comes last, so that nothing lies over its name.
+    const others = this.shapes.filter((_, at) => !model.nodes[at].isMiddle);
+    const middle = this.shapes.filter((_, at) => model.nodes[at].isMiddle);
+    this.dots.replaceChildren(...[...others, ...middle].map(({ group }) => group));
     this.fit();
   }
 
