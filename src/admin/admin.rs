@@ -7,7 +7,8 @@
 //! | `/health` | 200 where all is well; 503 with what is wrong |
 //! | `/metrics` | for Prometheus, in the format that it asks for; `?cores=1` has metrics of each
 //! core as well |
-//! | `/stats.json`, `/` | everything |
+//! | `/stats.json` | everything |
+//! | `/` | the page for people (`page.rs`) |
 //! | `/api/v1/…` | the read API (`routes.rs`) |
 //!
 //! Who restarts what is not alive asks `/healthz`: a full disk is no reason to. Who is to be woken
@@ -31,6 +32,7 @@ use crate::answer::{answer, json_answer};
 use crate::error::AdminError;
 use crate::exposition::Format;
 use crate::listener::AdminListener;
+use crate::page::page;
 use crate::routes::Routes;
 use crate::view::{Detail, Readiness, Source, View};
 
@@ -103,8 +105,8 @@ pub fn start<S: Source>(
     let serve = async move {
         let state = Arc::new(Served { source, permits: Semaphore::new(AT_A_TIME) });
         let router = Router::new()
-            .route("/", get(page::<S>))
-            .route("/stats.json", get(page::<S>))
+            .route("/", get(page))
+            .route("/stats.json", get(stats::<S>))
             .route("/health", get(health::<S>))
             .route("/healthz", get(alive::<S>))
             .route("/readyz", get(ready::<S>))
@@ -150,7 +152,7 @@ fn no_answer() -> Response {
     json_answer(StatusCode::SERVICE_UNAVAILABLE, &json!({ "healthy": false, "status": status }))
 }
 
-async fn page<S: Source>(State(served): State<Arc<Served<S>>>) -> Response {
+async fn stats<S: Source>(State(served): State<Arc<Served<S>>>) -> Response {
     match served.look(Detail { lists: true, cores: false }).await {
         Some(view) => json_answer(StatusCode::OK, &view.page),
         None => no_answer(),
@@ -278,8 +280,10 @@ mod tests {
             assert_eq!(metrics.ends_with("# EOF\n"), has_end, "{metrics}");
         }
         assert!(get(&admin, "/metrics?cores=1").contains("core_things{core=\"0\"} 7.0"));
-        for path in ["/", "/stats.json"] {
-            assert!(get(&admin, path).contains("\"lists\": true"), "{path}");
+        assert!(get(&admin, "/stats.json").contains("\"lists\": true"));
+        let page = get(&admin, "/");
+        for words in ["text/html", "content-security-policy: default-src 'none'", "no-store"] {
+            assert!(page.contains(words), "{words} in {page}");
         }
         assert!(get(&admin, "/nowhere").starts_with("HTTP/1.1 404"));
     }

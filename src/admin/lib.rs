@@ -18,6 +18,7 @@ mod host;
 mod host_name;
 mod listener;
 mod metric;
+mod page;
 mod process;
 mod refusal;
 mod routes;
