@@ -408,7 +408,7 @@ fn the_journal_gets_each_lines_priority() {
         .map(|line| {
             let (priority, rest) = line.split_at(3);
             let entry: Value = serde_json::from_str(rest).unwrap();
-            let wanted = match entry["level"].as_str().unwrap() {
+            let wanted = match entry["severity_text"].as_str().unwrap() {
                 "ERROR" => "<3>",
                 "WARN" => "<4>",
                 "INFO" => "<6>",

@@ -30,7 +30,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::answer::{answer, json_answer};
 use crate::error::AdminError;
-use crate::exposition::Format;
+use crate::exposition;
 use crate::listener::AdminListener;
 use crate::page::page;
 use crate::routes::Routes;
@@ -194,10 +194,12 @@ async fn metrics<S: Source>(
     headers: HeaderMap,
 ) -> Response {
     let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let format = Format::wanted(&accept.collect::<Vec<_>>().join(","));
+    let format = exposition::wanted(&accept.collect::<Vec<_>>().join(","));
     let cores = query.is_some_and(|query| query.split('&').any(|word| word == "cores=1"));
     match served.look(Detail { lists: false, cores }).await {
-        Some(view) => answer(StatusCode::OK, format.content_type(), format.show(&view.metrics)),
+        Some(view) => {
+            answer(StatusCode::OK, format.content_type(), exposition::show(&view.metrics, format))
+        }
         None => no_answer(),
     }
 }

@@ -7,43 +7,23 @@
 //! | protobuf | Prometheus, where it stores native histograms | histograms have all their buckets |
 
 mod accept;
+mod format;
 mod protobuf;
 mod text;
 
 use crate::metric::Metric;
+use format::Format;
 
-/// A format that Prometheus reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
-    Text,
-    OpenMetrics,
-    Protobuf,
+/// The format that an `Accept` header asks for; text where it asks for none that there is.
+pub(crate) fn wanted(accept: &str) -> Format {
+    accept::best(accept).unwrap_or(Format::Text)
 }
 
-impl Format {
-    /// The one that an `Accept` header asks for; text where it asks for none that there is.
-    pub(crate) fn wanted(accept: &str) -> Self {
-        accept::best(accept).unwrap_or(Self::Text)
-    }
-
-    /// What it is called over HTTP.
-    pub(crate) fn content_type(self) -> &'static str {
-        match self {
-            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
-            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            Self::Protobuf => {
-                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; \
-                 encoding=delimited"
-            }
-        }
-    }
-
-    /// All of them in this format.
-    pub(crate) fn show(self, metrics: &[Metric]) -> Vec<u8> {
-        match self {
-            Self::Text => text::plain(metrics).into_bytes(),
-            Self::OpenMetrics => text::open_metrics(metrics).into_bytes(),
-            Self::Protobuf => protobuf::delimited(metrics),
-        }
+/// All of them in a format.
+pub(crate) fn show(metrics: &[Metric], format: Format) -> Vec<u8> {
+    match format {
+        Format::Text => text::plain(metrics).into_bytes(),
+        Format::OpenMetrics => text::open_metrics(metrics).into_bytes(),
+        Format::Protobuf => protobuf::delimited(metrics),
     }
 }

@@ -134,12 +134,17 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Whether it runs until it is told to stop.
-    pub(crate) fn is_service(&self) -> bool {
-        let is_grid_service =
-            |grid: &Grid| matches!(grid.command, GridCommand::Master(_) | GridCommand::Agent(_));
-        matches!(self, Command::Serve(_))
-            || matches!(self, Command::Grid(grid) if is_grid_service(grid))
+    /// What it is called in its log where it runs until it is told to stop.
+    pub(crate) fn service(&self) -> Option<&'static str> {
+        match self {
+            Command::Serve(_) => Some("sutra-server"),
+            Command::Grid(grid) => match grid.command {
+                GridCommand::Master(_) => Some("sutra-grid-master"),
+                GridCommand::Agent(_) => Some("sutra-grid-agent"),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 }
 

@@ -77,6 +77,14 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// The system has no room for a thread.
+    pub(crate) fn no_thread(error: &io::Error) -> Self {
+        Failure::Host(format!(
+            "can't start a thread: {error}; allow this user more processes (`ulimit -u`), or the \
+             service more tasks (systemd TasksMax=)"
+        ))
+    }
+
     /// The process's exit code.
     pub(crate) fn code(&self) -> u8 {
         match self {

@@ -34,6 +34,7 @@ mod json;
 mod known;
 mod learn;
 mod log_line;
+mod log_record;
 mod logging;
 mod man;
 mod neighbors;
@@ -75,7 +76,8 @@ pub fn main(version: &'static str) -> ExitCode {
     let json = arguments
         .as_ref()
         .map_or_else(|_| settings::asks_for_json(), |(arguments, _)| arguments.common.json);
-    let is_service = arguments.as_ref().is_ok_and(|(arguments, _)| arguments.command.is_service());
+    let is_service =
+        arguments.as_ref().is_ok_and(|(arguments, _)| arguments.command.service().is_some());
     // Before the output's threads: it changes the environment.
     let sockets = systemd::sockets::take();
     let output = if is_service { Output::of_service(json) } else { Output::new(json) };
@@ -106,14 +108,14 @@ struct Start {
 fn run(arguments: Arguments, start: Start, output: Output) -> Result<Answer, Failure> {
     let Arguments { common, command } = arguments;
     let Start { file, sockets, definition } = start;
-    logging::start(common.log.as_deref(), command.is_service())?;
+    logging::start(common.log.as_deref(), command.service())?;
     if let Some(file) = file {
         tracing::info!(
             file = %file.display(),
             "settings are read from a file; `sutra config` shows them"
         );
     }
-    if command.is_service() {
+    if command.service().is_some() {
         let definition = definition.clone();
         signals::reload_by(move || reload::run(&definition));
     }

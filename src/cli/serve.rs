@@ -318,7 +318,7 @@ fn spawn_import(
         drop(ended);
     };
     let spawned = thread::Builder::new().name("import".into()).spawn(import);
-    spawned.map(|_| end).map_err(|error| Failure::Host(format!("cannot start a thread: {error}")))
+    spawned.map(|_| end).map_err(|error| Failure::no_thread(&error))
 }
 
 fn import_folder(

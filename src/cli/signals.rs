@@ -92,7 +92,7 @@ fn heed_those(
         }
     };
     let spawned = thread::Builder::new().name("signals".into()).spawn(heeding);
-    spawned.map(|_| ()).map_err(|error| Failure::Host(format!("cannot start a thread: {error}")))
+    spawned.map(|_| ()).map_err(|error| Failure::no_thread(&error))
 }
 
 fn say_survived(signal: i32) {

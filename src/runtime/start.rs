@@ -102,7 +102,7 @@ where
                 starters.push(go);
             }
             Err(error) => {
-                failure = Some(RuntimeError::system("starting a core's thread")(error).into());
+                failure = Some(RuntimeError::thread("starting a core's thread")(error).into());
             }
         }
     }

@@ -255,8 +255,9 @@ impl Disk for FileDisk {
         let named = self.path.display();
         let Some(held) = self.folder.identity()? else {
             return Ok(Some(Change::Lost(format!(
-                "the data folder {named} was removed: what this server holds is in its memory \
-                 only; export it (sutra export), and start on a new folder"
+                "the data folder {named} was removed: what was in it is in the memory of this \
+                 process only; save it (of a storage server by sutra export), and start on a new \
+                 folder"
             ))));
         };
         let inside = self.known.look(&self.folder)?;
@@ -274,8 +275,8 @@ impl Disk for FileDisk {
         let now =
             now.map_or_else(|| "a place unknown".to_owned(), |path| path.display().to_string());
         Ok(Some(Change::Moved(format!(
-            "{named} {what}, and this server's data folder is {now}: \
-             move it back, or stop this server and start it there"
+            "{named} {what}, and the data folder is {now}: \
+             move it back, or stop this process and start it there"
         ))))
     }
 

@@ -312,7 +312,7 @@ fn recover_all(source: &Source, marks: &[Position]) -> Result<Vec<Recovered>, St
         let mut failed = None;
         for thread in threads {
             match thread
-                .map_err(StoreError::from)
+                .map_err(|source| StoreError::Thread { source })
                 .and_then(|thread| thread.join().expect("recovery does not panic"))
             {
                 Ok(shard) => replayed.push(shard),
@@ -348,7 +348,8 @@ fn restore_vectors(
     })
 }
 
-/// Does something for every shard, each on a thread of its own.
+/// Does something for every shard, each on a thread of its own; on this one where the system has no
+/// room for another.
 fn on_threads<R: Send>(
     recovered: &[Recovered],
     run: impl Fn(u16, &Recovered) -> R + Sync,
@@ -357,8 +358,15 @@ fn on_threads<R: Send>(
     thread::scope(|scope| {
         let threads: Vec<_> = (0..)
             .zip(recovered)
-            .map(|(shard, recovered)| scope.spawn(move || run(shard, recovered)))
+            .map(|(shard, recovered)| {
+                let thread = thread::Builder::new();
+                let thread = thread.spawn_scoped(scope, move || run(shard, recovered));
+                thread.map_err(|_| run(shard, recovered))
+            })
             .collect();
-        threads.into_iter().map(|thread| thread.join().expect("restoring does not panic")).collect()
+        let joined = |thread: thread::ScopedJoinHandle<'_, R>| {
+            thread.join().expect("restoring does not panic")
+        };
+        threads.into_iter().map(|done| done.map_or_else(|here| here, joined)).collect()
     })
 }

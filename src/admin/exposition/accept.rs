@@ -1,6 +1,6 @@
 //! Which format an `Accept` header asks for (RFC 9110, 12.5.1).
 
-use super::Format;
+use super::format::Format;
 
 /// In the order in which they are preferred where somebody likes several as well.
 const FORMATS: [Format; 3] = [Format::Protobuf, Format::OpenMetrics, Format::Text];

@@ -1,5 +1,5 @@
-//! Metrics as Prometheus's own messages (io.prometheus.client, metrics.proto): the only format in
-//! which it takes native histograms. Each family is preceded by its length.
+//! Metrics as Prometheus's own messages (io.prometheus.client): the only format in which it takes
+//! native histograms. Each family is preceded by its length.
 //!
 //! The fields that are used here, under their numbers there.
 

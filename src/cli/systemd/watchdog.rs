@@ -22,7 +22,7 @@ pub(crate) fn watch(pulse: Pulse, status: String) -> Result<(), Failure> {
     let Some(pause) = pause() else { return Ok(()) };
     let watching = move || report(&pulse, pause, &status);
     let spawned = Builder::new().name("watchdog".into()).spawn(watching);
-    spawned.map(|_| ()).map_err(|error| Failure::Host(format!("cannot start a thread: {error}")))
+    spawned.map(|_| ()).map_err(|error| Failure::no_thread(&error))
 }
 
 /// How long from one sign of life to the next; `None` where nobody waits for them.

@@ -4,8 +4,8 @@ import json
 import math
 import subprocess
 
-from causes import Cause
-from processes import Failed, agent, client, end_nodes, grid, master, until
+from causes import Cause, run
+from processes import Failed, agent, end_nodes, grid, master, until
 from prometheus import HERE, Prometheus
 
 
@@ -60,7 +60,7 @@ WIDTH = 2 ** (1 / 8)
 def check_native(server, folder):
     """Prometheus's quantiles of native histograms are those of `sutra stats`, within a bucket."""
     for number in range(200):
-        client(server.binary, server, "learn", f"concept-{number}")
+        run(server.binary, "learn", f"concept-{number}", "x", "--server", server.address)
     configuration = ("global: {scrape_interval: 1s}\nscrape_configs: [{job_name: native, "
                      f"static_configs: [{{targets: ['{server.admin}']}}]}}]\n")
     prometheus = Prometheus(folder, configuration, "--enable-feature=native-histograms")
