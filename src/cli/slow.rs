@@ -174,6 +174,9 @@ fn for_people(found: &SlowRequests) -> String {
 }
 
 fn micros(micros: u64) -> String {
+    if micros == 0 {
+        return "0 µs".into();
+    }
     short_duration(Duration::from_micros(micros))
 }
 

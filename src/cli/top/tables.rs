@@ -157,7 +157,7 @@ pub(super) fn facts(stats: &Stats, interval: &Interval) -> Vec<(&'static str, St
     facts.extend(rare.map(|(name, often, words)| (name, rate(often) + words)));
     let held = stats.held.input_bytes + stats.held.output_bytes;
     if held > 0 {
-        facts.push(("held", bytes(held) + " unsent, unread"));
+        facts.push(("held", bytes(held)));
     }
     facts
 }
