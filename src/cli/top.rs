@@ -66,7 +66,7 @@ fn every(text: &str) -> Result<Duration, String> {
 
 /// What happens while the screen is there.
 enum Happened {
-    Polled(Polled),
+    Polled(Box<Polled>),
     Key(KeyEvent),
     /// The terminal has another size.
     Resized,
@@ -143,7 +143,7 @@ fn watch(top: &Top) -> Result<Answer, Failure> {
         // All that has come is taken before the screen is drawn once.
         for happened in std::iter::once(first).chain(happened.try_iter()) {
             match happened {
-                Happened::Polled(polled) => state.take(polled),
+                Happened::Polled(polled) => state.take(*polled),
                 Happened::Key(key) => match state.press(key) {
                     Pressed::Nothing => {}
                     Pressed::Quit => return Ok(Answer::Yes),

@@ -4,15 +4,17 @@
 //! has taken all of its answer. All times are those of turns: no clock is read for a request.
 //!
 //! What is known of an answer goes with the send that carries it ([`leaving`]), and is looked at
-//! when that has ended. Where one send carries several slow answers, the one that began first is
-//! kept, and the others are counted. So neither a client that asks for a thousand things at once
-//! nor one slow commit pushes out all that was kept before.
+//! when that has ended. Of several slow answers in one send the one that began first is kept, of
+//! several of one operation in one turn the one that took longest. The others are counted. So
+//! neither a client that asks for a thousand things at once nor one slow commit pushes out what was
+//! kept before.
 //!
 //! Cost of a request that is not slow: some stores, and a comparison for each send. No clock, no
 //! allocation in steady state. What is kept has its memory from the start.
 
 mod leaving;
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -34,8 +36,8 @@ const LINES: u32 = 5;
 pub struct SlowRequest {
     /// When it was done with.
     pub ended: Instant,
-    /// What it asked for; `None` for a number that is no operation.
-    pub operation: Option<Opcode>,
+    /// The number of the operation that it asked for; any number may be asked for.
+    pub opcode: u8,
     /// What it was answered.
     pub status: Status,
     /// Who asked.
@@ -50,7 +52,7 @@ pub struct SlowRequest {
     pub took: Duration,
     /// What of that each stage took; together they are all of it.
     pub stages: SlowStages,
-    /// Other slow answers that left in the same send, and are not kept.
+    /// Others that were slow together with it, and are not kept.
     pub others: u32,
 }
 
@@ -78,7 +80,7 @@ pub struct SlowRequests {
     pub threshold: Option<Duration>,
     /// How many there were since the start.
     pub seen: u64,
-    /// The last of them, in no order.
+    /// The last of them, the newest last.
     pub kept: Vec<SlowRequest>,
 }
 
@@ -102,9 +104,8 @@ impl Answered {
 pub(crate) struct Slow {
     threshold: Option<Duration>,
     seen: u64,
-    /// Up to [`KEPT`]; the place of the next one.
-    kept: Vec<SlowRequest>,
-    next: usize,
+    /// Up to [`KEPT`], the newest last.
+    kept: VecDeque<SlowRequest>,
     leaving: Leaving,
     /// Answers of this turn that are in no send yet, with who gets them.
     unsent: Vec<(Answered, SocketAddr)>,
@@ -117,8 +118,7 @@ impl Slow {
         Self {
             threshold,
             seen: 0,
-            kept: Vec::with_capacity(if threshold.is_some() { KEPT } else { 0 }),
-            next: 0,
+            kept: VecDeque::with_capacity(if threshold.is_some() { KEPT } else { 0 }),
             leaving: Leaving::default(),
             unsent: Vec::new(),
             log_limit: LogLimit::new(LINES),
@@ -171,7 +171,7 @@ impl Slow {
         let Answered { request, status, ready, bytes_out } = answered;
         let slow = SlowRequest {
             ended,
-            operation: Opcode::from_number(request.opcode()),
+            opcode: request.opcode(),
             status: *status,
             peer,
             subject: request.subject(),
@@ -182,24 +182,39 @@ impl Slow {
             others,
         };
         self.seen += 1 + u64::from(others);
-        if self.kept.len() < KEPT {
-            self.kept.push(slow);
-        } else {
-            self.kept[self.next] = slow;
+        if let Some(place) = self.together_with(&slow) {
+            let kept = &mut self.kept[place];
+            let others = kept.others.saturating_add(others).saturating_add(1);
+            let longer = if slow.took > kept.took { slow } else { *kept };
+            *kept = SlowRequest { others, ..longer };
+            return;
         }
-        self.next = (self.next + 1) % KEPT;
+        if self.kept.len() == KEPT {
+            self.kept.pop_front();
+        }
+        self.kept.push_back(slow);
         if tracing::enabled!(Level::DEBUG)
             && let Some(left_out) = self.log_limit.admit(ended)
         {
-            let operation = slow.operation.map_or("unknown", Opcode::name);
+            let operation = Opcode::from_number(slow.opcode).map_or("unknown", Opcode::name);
             let SlowRequest { took, stages, .. } = slow;
             debug!(%peer, operation, status = status.name(), ?took, ?stages, left_out, "slow request");
         }
     }
 
+    /// The place of one that was done with in the same turn, asked for the same and got the same.
+    /// Those of one turn are the last that were kept, and differ in one of the two.
+    fn together_with(&self, slow: &SlowRequest) -> Option<usize> {
+        let of_this_turn = self.kept.iter().rev().take_while(|kept| kept.ended == slow.ended);
+        let what = |slow: &SlowRequest| (slow.opcode, slow.status);
+        let back = of_this_turn.map(what).position(|kept| kept == what(slow))?;
+        Some(self.kept.len() - 1 - back)
+    }
+
     /// What is known of them.
     pub(crate) fn requests(&self) -> SlowRequests {
-        SlowRequests { threshold: self.threshold, seen: self.seen, kept: self.kept.clone() }
+        let kept = self.kept.iter().copied().collect();
+        SlowRequests { threshold: self.threshold, seen: self.seen, kept }
     }
 
     /// Adds their count to `out`.

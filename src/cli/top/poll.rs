@@ -35,7 +35,7 @@ pub(super) fn start(
 ) -> Result<(), Failure> {
     let poll = move || {
         let mut due = Instant::now();
-        while happens.send(Happened::Polled(look(&port))).is_ok() {
+        while happens.send(Happened::Polled(Box::new(look(&port)))).is_ok() {
             // An answer that came late makes up for nothing.
             due = (due + every).max(Instant::now());
             thread::sleep(due.saturating_duration_since(Instant::now()));

@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     fn buckets(buckets: &[(u64, u64)]) -> Buckets {
-        Buckets { count: buckets.iter().map(|(_, count)| count).sum(), buckets: buckets.to_vec() }
+        Buckets { buckets: buckets.to_vec(), ..Buckets::default() }
     }
 
     #[test]

@@ -98,6 +98,8 @@ pub(super) struct Writes {
 pub(super) struct Buckets {
     pub(super) count: u64,
     pub(super) buckets: Vec<(u64, u64)>,
+    /// Of commits: how long the one that is under way has been.
+    pub(super) in_flight_us: u64,
 }
 
 /// One core. One that does not answer tells nothing else.

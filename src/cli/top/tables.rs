@@ -8,6 +8,9 @@ use super::sample::{Core, Stats};
 use crate::printable::name;
 use crate::words::{bytes, counted, duration, grouped, short_duration};
 
+/// From when on a commit that is under way is told of.
+const HANGS: Duration = Duration::from_secs(1);
+
 /// Lines in columns below their headings: the first column to the left, the others to the right.
 pub(super) struct Table {
     pub(super) heading: String,
@@ -126,8 +129,11 @@ pub(super) fn facts(stats: &Stats, interval: &Interval) -> Vec<(&'static str, St
         let share = disk.free_bytes as f64 / (disk.size_bytes.max(1)) as f64 * 100.0;
         format!("{} free, {share:.0} %", bytes(disk.free_bytes))
     });
+    let waits = Duration::from_micros(stats.commits.in_flight_us);
+    let hangs = waits >= HANGS;
+    let under_way = if hangs { format!(", one for {}", duration(waits)) } else { String::new() };
     let mut facts = vec![
-        ("commits", per_second(interval.commits)),
+        ("commits", per_second(interval.commits) + &under_way),
         ("  took", format!("p50 {}, p99 {}", took(commits, 0.5), took(commits, 0.99))),
         ("writes", format!("{}, {} pending", per_second(interval.writes), stats.writes.pending)),
         (

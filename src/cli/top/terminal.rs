@@ -83,3 +83,35 @@ pub(super) fn read_keys(happens: SyncSender<Happened>) -> Result<(), Failure> {
     let spawned = thread::Builder::new().name("keys".into()).spawn(read);
     spawned.map(|_| ()).map_err(|error| Failure::Host(format!("cannot start a thread: {error}")))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::process::Command;
+
+    use sutra_testing::terminal;
+
+    use super::*;
+
+    /// Set in the process that panics.
+    const PANICS: &str = "SUTRA_TEST_PANICS_AT_SCREEN";
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_and_says_why_there() {
+        if std::env::var_os(PANICS).is_some() {
+            // As in a release, where nothing is dropped after a panic.
+            std::mem::forget(Screen::enter().unwrap());
+            panic!("on purpose");
+        }
+        let terminal = terminal::Terminal::open(24, 80);
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        let name = "top::terminal::tests::a_panic_gives_the_terminal_back_and_says_why_there";
+        command.args(["--exact", name, "--nocapture"]).env(PANICS, "1");
+        let mut child = terminal.start(command);
+        assert!(!terminal.wait(&mut child).success());
+        let text = terminal.text();
+        assert!(text.contains("on purpose"), "{text}");
+        assert!(terminal.is_as_before(), "{text}");
+        assert!(String::from_utf8_lossy(&terminal.bytes()).contains("\x1b[?1049h"), "it drew");
+    }
+}

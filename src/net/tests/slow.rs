@@ -56,7 +56,7 @@ fn a_frame_that_came_in_pieces_took_its_time_to_be_received() {
     assert!(slow.stages.execute.is_some() && slow.stages.send.is_some(), "{slow:?}");
     assert_eq!((slow.bytes_in, slow.bytes_out), (whole.len(), whole.len()));
     assert_eq!(slow.peer, client.stream.local_addr().unwrap());
-    assert_eq!((slow.status, slow.operation), (Status::Ok, None));
+    assert_eq!((slow.status, slow.opcode), (Status::Ok, STORED));
     server.stop();
 }
 
@@ -147,6 +147,23 @@ fn what_is_kept_is_bounded_and_all_are_counted() {
     let together = until(&server, &mut other, |slow| answers_of(slow, HOLD) == 50).kept;
     let held = together.iter().filter(|kept| kept.subject == Some([HOLD; 16])).count();
     assert_eq!(held, 1, "{together:?}");
+    server.stop();
+}
+
+#[test]
+fn of_those_that_one_turn_is_done_with_the_one_that_took_longest_is_kept() {
+    let server = Server::start(1, Limits::default());
+    let mut other = Client::connect(&server);
+    let mut clients = [(); 8].map(|()| Client::connect(&server));
+    for (client, held) in clients.iter_mut().zip(2..) {
+        client.send(&frame(HOLD, 1, b""));
+        other.until("requests_in_flight", |count| count == held);
+    }
+    other.ask(RELEASE, 8, b"");
+    let slow = until(&server, &mut other, |slow| answers_of(slow, HOLD) == 8).kept;
+    let held: Vec<_> = slow.iter().filter(|kept| kept.subject == Some([HOLD; 16])).collect();
+    assert_eq!(held.len(), 1, "{slow:?}");
+    assert_eq!(held[0].peer, clients[0].stream.local_addr().unwrap(), "it waited longest");
     server.stop();
 }
 

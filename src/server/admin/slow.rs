@@ -46,7 +46,7 @@ pub(super) fn of_server(by_core: Vec<Option<SlowRequests>>, limit: usize) -> Opt
 fn shown(core: usize, request: &SlowRequest, clock: &WallClock) -> Value {
     json!({
         "at_us": clock.micros_of(request.ended),
-        "operation": request.operation.map_or("unknown", Opcode::name),
+        "operation": Opcode::from_number(request.opcode).map_or("unknown", Opcode::name),
         "peer": request.peer.to_string(),
         "core": core,
         "took_us": micros(request.took),
@@ -105,7 +105,7 @@ mod tests {
     fn request(ended: Instant, operation: Opcode) -> SlowRequest {
         SlowRequest {
             ended,
-            operation: Some(operation),
+            opcode: operation as u8,
             status: Status::Ok,
             peer: "10.0.0.1:5".parse().unwrap(),
             subject: Some([0xab; 16]),
