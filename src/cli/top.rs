@@ -39,7 +39,7 @@ const LEAST: Duration = Duration::from_millis(100);
 const REDRAW: Duration = Duration::from_secs(1);
 
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  sutra top --every 2s\n\n\
+#[command(after_help = "Example:\n  sutra top --once\n\n\
     Keys: q, Esc or Ctrl-C end it, p pauses, Tab or Left and Right choose a list, \
     Up, Down, PgUp and PgDn move in it, ? shows help.")]
 pub(crate) struct Top {
