@@ -48,19 +48,20 @@ struct Page {
     policy: String,
 }
 
-static PAGE: LazyLock<Page> = LazyLock::new(|| {
-    let text = FRAME
-        .replacen("<style></style>", &format!("<style>{STYLE}</style>"), 1)
-        .replacen("></script>", &format!(">{SCRIPT}</script>"), 1);
-    let policy = format!(
-        "default-src 'none'; style-src {}; script-src {}; connect-src 'self'; img-src data:; \
+static PAGE: LazyLock<Page> =
+    LazyLock::new(|| {
+        let text = FRAME
+            .replacen("<style></style>", &format!("<style>{STYLE}</style>"), 1)
+            .replacen("></script>", &format!(">{SCRIPT}</script>"), 1);
+        let policy = format!(
+            "default-src 'none'; style-src {}; script-src {}; connect-src 'self'; img-src data:; \
          base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
          require-trusted-types-for 'script'; trusted-types 'none'",
-        hash(STYLE),
-        hash(SCRIPT)
-    );
-    Page { text, policy }
-});
+            hash(STYLE),
+            hash(SCRIPT)
+        );
+        Page { text, policy }
+    });
 
 /// A text's hash, as a policy names it.
 fn hash(text: &str) -> String {
