@@ -35,6 +35,7 @@ mod monitoring;
 mod namespaces;
 mod output;
 mod packages;
+mod page;
 mod pages;
 mod paths;
 mod python;

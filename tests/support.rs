@@ -3,6 +3,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
 pub mod agent;
+pub mod axe;
+pub mod browser;
 pub mod files;
 pub mod hosts;
 pub mod http;

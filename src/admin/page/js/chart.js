@@ -252,8 +252,8 @@ class Chart {
       rows.push(row([clock(sample.at),
         ...lines.map((line) => figure(this.figure(line, sample)))]));
     }
-    this.tablePlace.replaceChildren(
-      table(`${this.title}, every ten seconds`, ["time", ...lines.map((line) => `#${line.name}`)], rows));
+    const heads = ["time", ...lines.map((line) => `#${line.name}`)];
+    this.tablePlace.replaceChildren(table(`${this.title}, every ten seconds`, heads, rows));
   }
 
   pointed(event) {

@@ -3,9 +3,10 @@
 
 function filled(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes ?? {})) {
-    if (value === undefined || value === null || value === false) continue;
+    const isAbsent = value === false && !name.startsWith("aria-");
+    if (value === undefined || value === null || isAbsent) continue;
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else node.setAttribute(name, value === true ? "" : String(value));
+    else node.setAttribute(name, value === true && !name.startsWith("aria-") ? "" : String(value));
   }
   const present = children.flat().filter((child) => child !== null && child !== undefined);
   node.append(...present);
@@ -49,8 +50,8 @@ function table(caption, heads, rows, attributes) {
     element("thead", null, head),
     body,
   );
-  return element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
-    whole);
+  return element("div", { class: "scroll", tabindex: 0, role: "region",
+    "aria-label": `Table: ${caption}` }, whole);
 }
 
 function row(cells, attributes) {

@@ -175,6 +175,9 @@ function pageLinks(now, here) {
   ].filter(Boolean);
 }
 
+/** Concepts that are listed at a time. */
+const LISTED = 100;
+
 /** All concepts, by and by. */
 class ConceptList {
   constructor(here) {
@@ -188,18 +191,27 @@ class ConceptList {
 
   /** Adds what comes next. Returns in words what is shown. */
   async more(signal) {
+    const wanted = this.number + LISTED;
+    // An answer has the concepts of one core, and fewer than asked for where that has no more.
+    do {
+      await this.add(wanted - this.number, signal);
+    } while (this.number < wanted && this.cursor !== null);
+    this.next.hidden = this.cursor === null;
+    if (this.number === 0) return "There are no concepts here yet.";
+    const shown = `${counted(this.number, "concept")} listed`;
+    return this.cursor === null ? shown : `${shown}; there are more`;
+  }
+
+  async add(limit, signal) {
     const answer = await ask(question("/api/v1/concepts",
-      { namespace: this.here.namespace, limit: 100, cursor: this.cursor }), { signal });
+      { namespace: this.here.namespace, limit, cursor: this.cursor }), { signal });
     this.cursor = answer.cursor;
     this.number += answer.concepts.length;
-    this.next.hidden = this.cursor === null;
     this.table.querySelector("tbody").append(...answer.concepts.map((concept) => row([
       element("a", { href: address({ ...kept(this.here), view: "concept", id: concept.id }) },
         called(concept)),
       element("td", { class: "content" }, beginning(concept.content, 200)),
     ])));
-    if (this.number === 0) return "There are no concepts here yet.";
-    return `${counted(this.number, "concept")} listed${this.cursor === null ? "" : "; there are more"}`;
   }
 }
 

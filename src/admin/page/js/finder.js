@@ -33,11 +33,11 @@ async function exactly(text, namespace, signal) {
 }
 
 /**
- * Calls `offer(concepts, isAll)` with what is found, again when more is. What has just been typed
- * ends the search for what was typed before.
+ * Calls `offer(concepts, isAll)` with what is found, again when more is. `signal` ends it.
  */
 async function find(text, namespace, signal, offer) {
-  const exact = exactly(text, namespace, signal);
+  const first = await exactly(text, namespace, signal);
+  if (first) offer([first], false);
   let found = [];
   let cursor = "";
   for (let round = 0; round < ROUNDS; round += 1) {
@@ -45,7 +45,6 @@ async function find(text, namespace, signal, offer) {
       { signal });
     found = found.concat(answer.concepts);
     cursor = answer.cursor;
-    const first = await exact;
     const rest = found.filter((concept) => concept.id !== first?.id)
       .map((concept) => [fitness(concept, text), concept])
       .sort(([one], [other]) => one - other).map(([, concept]) => concept);

@@ -40,6 +40,13 @@ function slowRow(request) {
   ]);
 }
 
+function slowWords({ threshold_us: threshold, seen, requests }) {
+  if (threshold === null) return "Slow requests are not kept: the server was told so.";
+  if (seen === 0) return `No request has taken longer than ${took(threshold)}.`;
+  return `${counted(seen, "request")} took longer than ${took(threshold)} since the start; the `
+    + `newest ${whole(requests.length)} are shown.`;
+}
+
 /** The table, kept up to date. */
 function slowRequests() {
   const intro = element("p", { class: "note" }, "Asking …");
@@ -52,10 +59,7 @@ function slowRequests() {
     element("h2", null, "Slow requests"), intro, legend, list);
   let shown = "";
   const end = watch(() => question("/api/v1/slow", { limit: SLOW_SHOWN }), 2000, (answer) => {
-    setText(intro, answer.seen === 0
-      ? `No request has taken longer than ${took(answer.threshold_us)}.`
-      : `${counted(answer.seen, "request")} took longer than ${took(answer.threshold_us)} since `
-        + `the start; the newest ${whole(answer.requests.length)} are shown.`);
+    setText(intro, slowWords(answer));
     list.hidden = answer.requests.length === 0;
     legend.hidden = list.hidden;
     // What has not changed is not written again: it may be being read.

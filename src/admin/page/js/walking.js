@@ -57,8 +57,9 @@ function listenToKeys(drawing) {
     }
     event.preventDefault();
   });
-  svg.addEventListener("focusin", (event) => look(drawing, nodeOf(event)));
-  svg.addEventListener("focusout", () => look(drawing, null));
+  // Not at the SVG: Chromium lets an SVG that listens to the focus have it.
+  drawing.node.addEventListener("focusin", (event) => look(drawing, nodeOf(event)));
+  drawing.node.addEventListener("focusout", () => look(drawing, null));
 }
 
 /** Lights what is looked at, and says so. */

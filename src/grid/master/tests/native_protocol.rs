@@ -415,7 +415,7 @@ fn the_admin_port_tells_of_the_grid() {
     ] {
         assert!(metrics.contains(line), "{line}: {metrics}");
     }
-    let page = get("/");
+    let page = get("/stats.json");
     assert!(page.contains("\"host-of-a\"") && page.contains("\"orders\""), "{page}");
     // What is not as it should be is said with the code that probes read, natively as well.
     let gave_up = NodeReport {
