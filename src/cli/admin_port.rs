@@ -7,13 +7,10 @@ use std::io;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::Args;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::Agent;
 use ureq::http::StatusCode;
-
-use crate::target::COMMON;
 
 /// The admin port of a server that was not told otherwise.
 pub(crate) const DEFAULT_ADMIN: &str = "127.0.0.1:9050";
@@ -21,21 +18,6 @@ pub(crate) const DEFAULT_ADMIN: &str = "127.0.0.1:9050";
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest answer that is read: far more than a thousand slow requests take.
 const MAX_ANSWER: u64 = 8 << 20;
-
-/// Where the admin port is.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Admin {
-    /// The server's admin port
-    #[arg(
-        long = "admin",
-        env = "SUTRA_ADMIN",
-        value_name = "ADDRESS",
-        default_value = DEFAULT_ADMIN,
-        help_heading = COMMON,
-        display_order = 102
-    )]
-    pub(crate) address: AdminAddress,
-}
 
 /// A host and a port.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,8 +10,9 @@
 //! - A reader that closes the pipe early ends the program quietly.
 //!
 //! Relies on `client` for all that is asked of a server or a grid's master, but for what `slow` and
-//! `top` ask of an admin port over HTTP. `serve` alone needs `server`, the grid's two services need `grid`, `bench` needs `load`, `doctor` and `tune` need
-//! `host`. A command is a function from its arguments to an [`exit::Answer`].
+//! `top` ask of an admin port over HTTP. `serve` alone needs `server`, the grid's two services need
+//! `grid`, `bench` needs `load`, `doctor` and `tune` need `host`. A command is a function from its
+//! arguments to an [`exit::Answer`].
 
 mod admin_port;
 mod args;

@@ -6,10 +6,11 @@ use std::time::Duration;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::admin_port::{Admin, AdminPort};
+use crate::admin_port::AdminPort;
 use crate::exit::{Answer, Failure};
 use crate::output::Output;
 use crate::printable::name;
+use crate::target::Admin;
 use crate::values::count;
 use crate::words::{counted, grouped, local_time, short_duration};
 

@@ -1,8 +1,8 @@
 //! `sutra top`: what a server does, on a screen that is drawn anew every second, or once as text.
 //!
-//! A thread asks the admin port (`poll.rs`), another one reads keys (`terminal.rs`). What they bring
-//! comes through one channel to the loop here, which alone draws. So a server that does not answer
-//! holds up no key.
+//! A thread asks the admin port (`poll.rs`), another one reads keys (`terminal.rs`). What they
+//! bring comes through one channel to the loop here, which alone draws. So a server that does not
+//! answer holds up no key.
 
 mod draw;
 mod interval;
@@ -13,25 +13,26 @@ mod sample;
 mod state;
 mod tables;
 mod terminal;
+mod theme;
 
 use std::io::IsTerminal;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use ratatui::crossterm::event::KeyEvent;
 use signal_hook::consts::SIGINT;
 
-use crate::admin_port::{Admin, AdminPort};
+use crate::admin_port::AdminPort;
 use crate::exit::{Answer, Failure};
 use crate::output::Output;
 use crate::signals;
+use crate::target::Admin;
 use crate::values::some_duration;
-use draw::Theme;
 use interval::Interval;
 use poll::Polled;
 use state::{Pressed, State};
-use terminal::Screen;
+use terminal::{Input, Screen};
+use theme::Theme;
 
 /// Samples are at least so far apart: the cores answer each of them.
 const LEAST: Duration = Duration::from_millis(100);
@@ -67,13 +68,9 @@ fn every(text: &str) -> Result<Duration, String> {
 /// What happens while the screen is there.
 enum Happened {
     Polled(Box<Polled>),
-    Key(KeyEvent),
-    /// The terminal has another size.
-    Resized,
+    Input(Input),
     /// Somebody asks for the end.
     Signal(i32),
-    /// The terminal can't be read any more.
-    Lost(std::io::Error),
 }
 
 pub(crate) fn run(top: &Top, output: Output) -> Result<Answer, Failure> {
@@ -127,8 +124,11 @@ fn watch(top: &Top) -> Result<Answer, Failure> {
     })?;
     let mut state = State::new(&top.admin.address, top.every, Theme::of_environment());
     let mut screen = Screen::enter()?;
-    terminal::read_keys(happens.clone())?;
-    poll::start(AdminPort::new(&top.admin.address), top.every, happens)?;
+    let typed = happens.clone();
+    terminal::read_keys(move |input| typed.send(Happened::Input(input)).is_ok())?;
+    poll::start(AdminPort::new(&top.admin.address), top.every, move |polled| {
+        happens.send(Happened::Polled(Box::new(polled))).is_ok()
+    })?;
     let mut drawn: Option<Instant> = None;
     loop {
         if drawn.is_none_or(|drawn| drawn.elapsed() >= REDRAW) {
@@ -144,14 +144,14 @@ fn watch(top: &Top) -> Result<Answer, Failure> {
         for happened in std::iter::once(first).chain(happened.try_iter()) {
             match happened {
                 Happened::Polled(polled) => state.take(*polled),
-                Happened::Key(key) => match state.press(key) {
+                Happened::Input(Input::Key(key)) => match state.press(key) {
                     Pressed::Nothing => {}
                     Pressed::Quit => return Ok(Answer::Yes),
                     Pressed::Interrupt => return Ok(Answer::Interrupted(SIGINT)),
                 },
-                Happened::Resized => {}
+                Happened::Input(Input::Resized) => {}
+                Happened::Input(Input::Lost(error)) => return Err(error.into()),
                 Happened::Signal(signal) => return Ok(Answer::Interrupted(signal)),
-                Happened::Lost(error) => return Err(error.into()),
             }
         }
         drawn = None;

@@ -12,7 +12,6 @@ use sutra_wire::{CHECKSUM, Header, Status};
 
 use crate::connection::ConnectionId;
 use crate::exchange::Asked;
-use crate::slow::SlowStages;
 use crate::translator::Manner;
 
 /// Sweeps are at least this far apart, which is as exact as timers are. For every slot that a sweep
@@ -126,17 +125,19 @@ impl Unanswered {
         self.subject
     }
 
-    /// What each stage took until its answer was ready.
-    pub(crate) fn stages(&self, ready: Instant) -> SlowStages {
-        let some = |micros: u32| (micros > 0).then(|| time(micros));
-        let executed = self.logged.unwrap_or(ready);
-        SlowStages {
-            receive: some(self.receive),
-            wait: some(self.wait),
-            execute: Some(executed.saturating_duration_since(self.arrived + time(self.wait))),
-            commit: self.logged.map(|logged| ready.saturating_duration_since(logged)),
-            send: None,
-        }
+    /// From its first bytes until it had arrived.
+    pub(crate) fn receive(&self) -> Duration {
+        time(self.receive)
+    }
+
+    /// From then until it was offered to the service that took it.
+    pub(crate) fn wait(&self) -> Duration {
+        time(self.wait)
+    }
+
+    /// Since when its write has been in the log.
+    pub(crate) fn logged(&self) -> Option<Instant> {
+        self.logged
     }
 
     /// Until when it is to be answered.

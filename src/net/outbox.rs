@@ -1,11 +1,27 @@
 //! What a connection has to send: replies gathered for its next send, and the send that is with the
 //! kernel.
 
+use std::num::NonZeroU32;
 use std::time::Instant;
 
 use sutra_runtime::Outgoing;
 
-use crate::slow::LeavingKey;
+/// Names what is known of the answers in one send (`slow/leaving.rs`), until that has ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct LeavingKey(NonZeroU32);
+
+impl LeavingKey {
+    /// Of this place in a list.
+    pub(crate) fn of(place: usize) -> Self {
+        let number = u32::try_from(place + 1).ok().and_then(NonZeroU32::new);
+        Self(number.expect("2^32 sends would take more memory than there is"))
+    }
+
+    /// That place.
+    pub(crate) fn place(&self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
 
 pub(crate) struct Outbox {
     /// Never empty. Where there is something, the connection is marked or sending.

@@ -23,8 +23,9 @@ use tracing::{Level, debug};
 
 use crate::in_flight::Unanswered;
 use crate::log_limit::LogLimit;
+use crate::outbox::LeavingKey;
+pub(crate) use leaving::Answered;
 use leaving::Leaving;
-pub(crate) use leaving::LeavingKey;
 
 /// Requests that a core keeps: 24 KiB, and more than a person reads.
 const KEPT: usize = 128;
@@ -82,22 +83,6 @@ pub struct SlowRequests {
     pub seen: u64,
     /// The last of them, the newest last.
     pub kept: Vec<SlowRequest>,
-}
-
-/// A request and its answer.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Answered {
-    pub(crate) request: Unanswered,
-    pub(crate) status: Status,
-    /// When the turn that answered began; its end is filled in when that has come.
-    pub(crate) ready: Instant,
-    pub(crate) bytes_out: usize,
-}
-
-impl Answered {
-    fn took(&self, until: Instant) -> Duration {
-        until.saturating_duration_since(self.request.began())
-    }
 }
 
 /// Looks for slow requests, and keeps the last ones.
@@ -178,7 +163,7 @@ impl Slow {
             bytes_in: request.bytes(),
             bytes_out: *bytes_out,
             took: answered.took(ended),
-            stages: SlowStages { send, ..request.stages(*ready) },
+            stages: SlowStages { send, ..stages(request, *ready) },
             others,
         };
         self.seen += 1 + u64::from(others);
@@ -198,7 +183,8 @@ impl Slow {
         {
             let operation = Opcode::from_number(slow.opcode).map_or("unknown", Opcode::name);
             let SlowRequest { took, stages, .. } = slow;
-            debug!(%peer, operation, status = status.name(), ?took, ?stages, left_out, "slow request");
+            let status = status.name();
+            debug!(%peer, operation, status, ?took, ?stages, left_out, "slow request");
         }
     }
 
@@ -220,5 +206,19 @@ impl Slow {
     /// Adds their count to `out`.
     pub(crate) fn report(&self, out: &mut Vec<Counter>) {
         out.push(Counter { name: "slow_requests".into(), value: self.seen });
+    }
+}
+
+/// What each stage took until a request's answer was ready.
+fn stages(request: &Unanswered, ready: Instant) -> SlowStages {
+    let some = |time: Duration| (!time.is_zero()).then_some(time);
+    let taken = request.arrived() + request.wait();
+    let executed = request.logged().unwrap_or(ready);
+    SlowStages {
+        receive: some(request.receive()),
+        wait: some(request.wait()),
+        execute: Some(executed.saturating_duration_since(taken)),
+        commit: request.logged().map(|logged| ready.saturating_duration_since(logged)),
+        send: None,
     }
 }

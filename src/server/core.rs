@@ -113,7 +113,8 @@ impl Core {
     }
 
     /// Has a request of a client's answered by the core that owns the concept that it is about:
-    /// `here` where that is this core; where it is another, that core answers what `there` makes of the request.
+    /// `here` where that is this core; where it is another, that core answers what `there` makes of
+    /// the request.
     pub(crate) fn at_owner(
         &mut self,
         cx: &mut Context<'_, Message>,

@@ -21,8 +21,8 @@ use vt100::Parser;
 use crate::raw::PATIENCE;
 use crate::waiting::PAUSE;
 
-/// One end of a pseudo-terminal; the other one is what programs are started on. Dropped, it hangs up
-/// on them, as a window does that is closed.
+/// One end of a pseudo-terminal; the other one is what programs are started on. Dropped, it hangs
+/// up on them, as a window does that is closed.
 pub struct Terminal {
     user: File,
     program: OwnedFd,

@@ -1,12 +1,10 @@
 //! The screen: what is shown where, at any size of the terminal.
-//!
-//! Colours only underline what words say already, and there are none where NO_COLOR is set.
 
 use std::time::Duration;
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::style::{Color, Modifier, Style};
+use ratatui::style::{Color, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph, Sparkline, Wrap};
 
@@ -40,45 +38,6 @@ Home, End         to its beginning, its end
 Rates are those between two looks; p50 is what half of the requests of that time did not \
 exceed, p99.9 what 999 of 1,000 did not. In flight: requests without their answer. Pending: \
 writes that are not acknowledged. Slow: as serve --slow says.";
-
-/// Whether there are colours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Theme {
-    Plain,
-    Colours,
-}
-
-impl Theme {
-    /// As NO_COLOR has it (no-color.org).
-    pub(super) fn of_environment() -> Self {
-        let is_set = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        if is_set { Theme::Plain } else { Theme::Colours }
-    }
-
-    fn coloured(self, colour: Color) -> Style {
-        match self {
-            Theme::Plain => Style::new(),
-            Theme::Colours => Style::new().fg(colour),
-        }
-    }
-
-    fn title(self) -> Style {
-        Style::new().add_modifier(Modifier::BOLD)
-    }
-
-    fn heading(self, is_chosen: bool) -> Style {
-        let style = self.coloured(Color::Cyan).add_modifier(Modifier::BOLD);
-        if is_chosen { style.add_modifier(Modifier::REVERSED) } else { style }
-    }
-
-    fn wrong(self) -> Style {
-        self.coloured(Color::Red).add_modifier(Modifier::BOLD)
-    }
-
-    fn quiet(self) -> Style {
-        Style::new().add_modifier(Modifier::DIM)
-    }
-}
 
 /// Draws everything.
 pub(super) fn draw(frame: &mut Frame<'_>, state: &mut State) {
@@ -256,6 +215,7 @@ mod tests {
 
     use super::*;
     use crate::top::poll::Look;
+    use crate::top::theme::Theme;
 
     fn look(seconds: u64) -> Look {
         let cores: Vec<_> = (0..12).map(|core| json!({ "core": core, "answers": true })).collect();

@@ -1,10 +1,8 @@
 //! Asks the admin port again and again, on a thread of its own.
 
-use std::sync::mpsc::SyncSender;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Happened;
 use super::sample::Stats;
 use crate::admin_port::{AdminPort, AdminPortError};
 use crate::exit::Failure;
@@ -27,15 +25,15 @@ pub(super) fn look(port: &AdminPort) -> Polled {
     Ok(Look { stats: port.get("/api/v1/stats")?, slow: port.get(&slow::path(SLOW))? })
 }
 
-/// Asks every so often until nobody listens.
+/// Asks every so often, as long as `told` is `true`.
 pub(super) fn start(
     port: AdminPort,
     every: Duration,
-    happens: SyncSender<Happened>,
+    told: impl Fn(Polled) -> bool + Send + 'static,
 ) -> Result<(), Failure> {
     let poll = move || {
         let mut due = Instant::now();
-        while happens.send(Happened::Polled(Box::new(look(&port)))).is_ok() {
+        while told(look(&port)) {
             // An answer that came late makes up for nothing.
             due = (due + every).max(Instant::now());
             thread::sleep(due.saturating_duration_since(Instant::now()));

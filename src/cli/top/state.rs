@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::draw::Theme;
 use super::interval::Interval;
 use super::poll::{Look, Polled};
+use super::theme::Theme;
 use crate::admin_port::AdminAddress;
 
 /// Intervals whose rates are remembered: as many as a wide screen has columns.

@@ -2,19 +2,17 @@
 
 use std::io::{self, Stdout};
 use std::sync::Once;
-use std::sync::mpsc::SyncSender;
 use std::thread;
 
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::Show;
-use ratatui::crossterm::event::{self, Event, KeyEventKind};
+use ratatui::crossterm::event::{self, Event, KeyEvent, KeyEventKind};
 use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use ratatui::{Frame, Terminal};
 
-use super::Happened;
 use crate::exit::Failure;
 
 /// The screen. Dropped, it gives the terminal back.
@@ -62,20 +60,29 @@ pub(super) fn restore() {
     let _ = disable_raw_mode();
 }
 
-/// Tells of keys and sizes until nobody listens, on a thread of its own.
-pub(super) fn read_keys(happens: SyncSender<Happened>) -> Result<(), Failure> {
+/// What a terminal tells.
+pub(super) enum Input {
+    Key(KeyEvent),
+    /// It has another size.
+    Resized,
+    /// It can't be read any more: this is the last that is told.
+    Lost(io::Error),
+}
+
+/// Tells of what is typed, on a thread of its own, as long as `told` is `true`.
+pub(super) fn read_keys(told: impl Fn(Input) -> bool + Send + 'static) -> Result<(), Failure> {
     let read = move || {
         loop {
-            let happened = match event::read() {
-                Ok(Event::Key(key)) if key.kind != KeyEventKind::Release => Happened::Key(key),
-                Ok(Event::Resize(..)) => Happened::Resized,
+            let input = match event::read() {
+                Ok(Event::Key(key)) if key.kind != KeyEventKind::Release => Input::Key(key),
+                Ok(Event::Resize(..)) => Input::Resized,
                 Ok(_) => continue,
                 Err(error) => {
-                    let _ = happens.send(Happened::Lost(error));
+                    told(Input::Lost(error));
                     return;
                 }
             };
-            if happens.send(happened).is_err() {
+            if !told(input) {
                 return;
             }
         }

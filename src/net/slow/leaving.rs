@@ -1,23 +1,27 @@
 //! What is known of the answers that are on their way: for each send the one that began first, and
 //! of the others how many there are.
 
-use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use super::Answered;
+use sutra_wire::Status;
 
-/// Names the answers of one send, until that has ended.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct LeavingKey(NonZeroU32);
+use crate::in_flight::Unanswered;
+use crate::outbox::LeavingKey;
 
-impl LeavingKey {
-    fn of(place: usize) -> Self {
-        let number = u32::try_from(place + 1).ok().and_then(NonZeroU32::new);
-        Self(number.expect("2^32 sends would take more memory than there is"))
-    }
+/// A request and its answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answered {
+    pub(crate) request: Unanswered,
+    pub(crate) status: Status,
+    /// When the turn that answered began; its end is filled in when that has come.
+    pub(crate) ready: Instant,
+    pub(crate) bytes_out: usize,
+}
 
-    fn place(&self) -> usize {
-        self.0.get() as usize - 1
+impl Answered {
+    /// How long it took until then.
+    pub(super) fn took(&self, until: Instant) -> Duration {
+        until.saturating_duration_since(self.request.began())
     }
 }
 

@@ -1,5 +1,5 @@
-//! Slow requests: each stage takes what it took, and what is kept is bounded. All requests of the toy
-//! are slow.
+//! Slow requests: each stage takes what it took, and what is kept is bounded. All requests of the
+//! toy are slow.
 
 use std::time::{Duration, Instant};
 

@@ -132,6 +132,11 @@ impl Toy {
             watchers: Watchers::default(),
         }
     }
+
+    fn show_slow(&self, cx: &mut Context<'_, Say>, to: ReplyTo) {
+        *self.shared.slow.lock().unwrap() = cx.slow_requests();
+        cx.reply(to, Status::Ok, 0, Body::Empty);
+    }
 }
 
 fn number(payload: &[u8]) -> u32 {
@@ -209,10 +214,7 @@ impl Service for Toy {
                     .collect();
                 cx.reply(to, Status::Ok, 0, Body::Bytes(lines.as_bytes()));
             }
-            SLOW => {
-                *self.shared.slow.lock().unwrap() = cx.slow_requests();
-                cx.reply(to, Status::Ok, 0, Body::Empty);
-            }
+            SLOW => self.show_slow(cx, to),
             PROBE => cx.reply(to, Status::Ok, (self.shared.probe)(), Body::Empty),
             _ if self.watchers.request(cx, request, &self.shared) => {}
             opcode => cx.refuse(to, Status::UnknownOpcode, format!("no operation {opcode}")),
