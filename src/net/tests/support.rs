@@ -165,10 +165,8 @@ impl Service for Toy {
                 self.shared.note_reply(len);
                 cx.reply(to, Status::Ok, 0, Body::Stored(body));
             }
-            HOLD => {
-                let len = if request.payload.is_empty() { 0 } else { number(request.payload) };
-                self.held.push((to, len as usize));
-            }
+            HOLD if request.payload.is_empty() => self.held.push((to, 0)),
+            HOLD => self.held.push((to, number(request.payload) as usize)),
             RELEASE => {
                 let bytes = [0; 64 << 10];
                 while let Some((held, len)) = self.held.pop() {
