@@ -12,7 +12,8 @@ const STATE_MARKS = { healthy: "●", running: "●", degraded: "◐", starting:
 function stateCell(state) {
   const isWell = ["healthy", "running"].includes(state);
   const isBetween = STATE_MARKS[state] === "◐" || ["stopped", "unknown"].includes(state);
-  return element("td", { class: isWell ? "good" : isBetween ? null : "bad" },
+  const how = isWell ? "good" : isBetween ? "" : "bad";
+  return element("td", { class: `whole ${how}` },
     element("span", { "aria-hidden": true }, STATE_MARKS[state] ?? "■"), ` ${state}`);
 }
 
@@ -37,7 +38,7 @@ function agentRow(agent) {
 
 function nodeTable(where) {
   return table("Nodes", ["node", "state", where, "endpoint", "old protocol", "#restarts", "detail"],
-    [], { class: "wide" });
+    []);
 }
 
 /** A node as a master tells of it, or as its own agent does. */
@@ -110,10 +111,9 @@ function gridFigures({ agents, nodes }) {
 function masterView(main) {
   const figures = element("dl", { class: "now" });
   const agents = new Pages("Hosts", table("Hosts", ["agent", "state", "host", "endpoint",
-    "#last heard", "#running", "#at most", "version"], [], { class: "wide" }));
+    "#last heard", "#running", "#at most", "version"], []));
   const nodes = new Pages("Nodes", nodeTable("where"));
-  const events = table("Events, the newest first", ["at", "what", "agent", "node", "more"], [],
-    { class: "wide" });
+  const events = table("Events, the newest first", ["at", "what", "agent", "node", "more"], []);
   main.replaceChildren(element("h1", { class: "unseen" }, "Grid"),
     element("section", { "aria-label": "Now" }, figures), agents.node, nodes.node,
     block("Events", events));
