@@ -37,6 +37,7 @@ const SCRIPT: &str = concat!(
     include_str!("page/js/graph.js"),
     include_str!("page/js/concept.js"),
     include_str!("page/js/tools.js"),
+    include_str!("page/js/list.js"),
     include_str!("page/js/explorer.js"),
     include_str!("page/js/grid.js"),
     include_str!("page/js/page.js"),

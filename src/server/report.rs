@@ -96,7 +96,10 @@ impl fmt::Display for StartReport {
             )?;
         }
         if let Some(admin) = self.admin {
-            writeln!(f, "admin       http://{admin} (/healthz, /readyz, /metrics, /stats.json)")?;
+            writeln!(
+                f,
+                "admin       http://{admin} (a page; /healthz, /readyz, /metrics, /stats.json)"
+            )?;
         }
         writeln!(f, "data        {}", self.data.display())?;
         writeln!(f, "durability  {} ({})", self.durability, self.write_path)?;

@@ -94,6 +94,9 @@ impl Browser {
         let begun = browser.post("", &json!({ "capabilities": { "alwaysMatch": wanted } }));
         browser.session = format!("/{}", begun["sessionId"].as_str().unwrap());
         browser.looks((1280, 800, false));
+        // Away from the browser's own first page; what that has asked for is not kept.
+        browser.open("about:blank");
+        browser.log("performance");
         Some(browser)
     }
 

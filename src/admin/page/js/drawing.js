@@ -30,9 +30,12 @@ class Drawing {
     Object.assign(this, { opened, pointed, seen });
     this.edges = shape("g", { "aria-hidden": true });
     this.dots = shape("g", { role: "presentation" });
+    // Above all dots, and hidden from whoever hears the concepts' own words.
+    this.names = shape("g", { "aria-hidden": true });
     this.lit = shape("g", { class: "lit", "aria-hidden": true });
     this.svg = shape("svg", { class: "graph", role: "listbox",
-      "aria-label": "Drawing", "aria-describedby": "walking" }, this.edges, this.dots, this.lit);
+      "aria-label": "Drawing", "aria-describedby": "walking" }, this.edges, this.dots, this.names,
+      this.lit);
     this.node = element("div", { class: "canvas" }, this.svg, this.controls());
     this.model = { nodes: [], edges: [] };
     this.shapes = [];
@@ -77,17 +80,13 @@ class Drawing {
     const indexes = new Map(model.nodes.map((node, at) => [node.id, at]));
     this.lines = edgeLines(model.edges, indexes);
     this.shapes = model.nodes.map((node, at) => this.dot(node, at));
-    // The middle comes last, so that nothing lies over its name.
-    const others = this.shapes.filter((_, at) => !model.nodes[at].isMiddle);
-    const middle = this.shapes.filter((_, at) => model.nodes[at].isMiddle);
-    this.dots.replaceChildren(...[...others, ...middle].map(({ group }) => group));
+    this.dots.replaceChildren(...this.shapes.map(({ group }) => group));
     this.fit();
   }
 
   dot(node, at) {
     const size = node.isMiddle ? MIDDLE_DOT : this.model.nodes.length > MANY ? DOT - 1 : DOT;
     const been = this.seen.has(node.id) && !node.isMiddle;
-    const label = shape("text", { "aria-hidden": true });
     const group = shape("g", {
       class: ["dot", node.look, node.isMiddle ? "middle" : "", node.learned ? "" : "unlearned"]
         .join(" "),
@@ -96,8 +95,8 @@ class Drawing {
       "aria-selected": node.isMiddle === true,
     }, shape("circle", { class: "ring", r: size + 5 }), shape("circle", { class: "hit", r: 13 }),
     been ? shape("circle", { class: "been", r: size + 3 }) : null,
-    shape("circle", { class: "disc", r: size }), label);
-    return { group, label, size };
+    shape("circle", { class: "disc", r: size }));
+    return { group, size };
   }
 
   /** The whole drawing, in the middle of its place. */
@@ -189,21 +188,20 @@ class Drawing {
   /** As many labels as have room, the middle's first. */
   drawLabels() {
     const taken = this.spots.map(({ x, y }) => box(x, y, DOT, DOT));
+    const names = [];
     const order = this.shapes.map((_, at) => at)
       .sort((one, other) => this.rank(one) - this.rank(other));
     for (const at of order) {
-      const { label, size } = this.shapes[at];
+      const { size } = this.shapes[at];
       const lines = labelLines(this.model.nodes[at]);
       const spot = this.spots[at];
       const isMiddle = this.model.nodes[at].isMiddle;
       const found = this.isSeen(spot) && this.room(spot, size, lines, taken, at, isMiddle);
-      if (found) {
-        taken.push(found.box);
-        write(label, lines, found.x, found.y);
-      } else {
-        label.replaceChildren();
-      }
+      if (!found) continue;
+      taken.push(found.box);
+      names.push(written(lines, spot.x + found.x, spot.y + found.y));
     }
+    this.names.replaceChildren(...names);
   }
 
   /** A free place for a label beside its dot. */
@@ -249,12 +247,10 @@ class Drawing {
     const left = Math.min(this.width - width / 2 - 2, Math.max(width / 2 + 2, x));
     const top = y + size + 5 + lines.length * LABEL_LINE > this.height
       ? y - size - 8 - lines.length * LABEL_LINE : y + size + 5;
-    const label = shape("text");
-    write(label, lines, left, top + LABEL_LINE - 2);
     return this.lit.replaceChildren(...paths,
       shape("circle", { class: "disc", cx: x, cy: y, r: size + 2 }),
       shape("rect", { x: left - width / 2, y: top - 1, width, height: lines.length * LABEL_LINE + 5,
-        rx: 3 }), label);
+        rx: 3 }), written(lines, left, top + LABEL_LINE - 2));
   }
 }
 
@@ -291,7 +287,7 @@ function labelLines(node) {
 
 const labelWidth = (lines) => Math.max(...lines.map((line) => line.length)) * LETTER;
 
-function write(label, lines, x, y) {
-  label.replaceChildren(...lines.map((line, at) =>
+function written(lines, x, y) {
+  return shape("text", null, lines.map((line, at) =>
     shape("tspan", { x: x.toFixed(1), y: (y + at * LABEL_LINE).toFixed(1) }, line)));
 }

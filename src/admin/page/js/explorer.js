@@ -8,142 +8,156 @@ const WALKING = "In the drawing the arrow keys go to the nearest concept that wa
 /** The concepts that were opened since the page was. */
 const beenTo = new Set();
 
-/** The view. Returns `show(place)`, which draws a place, and `end()`. */
-function explorerView(main) {
-  let here = place("");
-  let begun = 0;
-  let asking = null;
-  const goTo = (to) => go({ ...kept(here), ...to });
-  const title = element("h1", { tabindex: -1 }, "Explore");
-  const told = element("p", { class: "told", role: "status" });
-  const paging = element("div", { class: "paging" });
-  const result = element("div", { class: "result" });
-  const chosen = element("section", { class: "chosen", "aria-label": "The chosen concept" });
-  const looked = element("section", { class: "looked", "aria-label": "Pointed at" });
-  const tools = explorerTools(() => here, goTo);
-  const drawing = new Drawing({
-    seen: beenTo,
-    opened: (node, byKey) => {
-      focusNext = byKey;
-      goTo({ view: "concept", id: node.id });
-    },
-    pointed: (node) => looked.replaceChildren(...(node ? preview(node) : [])),
-  });
-  let focusNext = false;
-  main.replaceChildren(element("div", { class: "explorer" }, tools.node,
-    element("div", { class: "stage" },
-      element("section", { class: "shown", "aria-label": "Result" },
-        element("div", { class: "head" }, title, told, paging), result,
-        element("p", { class: "note", id: "walking" }, WALKING)),
-      element("aside", { class: "panel", "aria-label": "Concept" }, chosen, looked))));
-
-  function fail(error) {
-    result.replaceChildren(element("p", { class: "bad" },
-      error.status === 0 ? `${error.message}; the page asks again when you go on.`
-        : error.message));
-    setText(told, "");
-    chosen.replaceChildren();
-    paging.replaceChildren();
+/** The view: `show(place)` draws a place. */
+class Explorer {
+  constructor(main) {
+    this.here = place("");
+    this.begun = 0;
+    this.asking = null;
+    /** The next drawing gets the focus: it was gone to by a key. */
+    this.focusNext = false;
+    this.title = element("h1", { tabindex: -1 }, "Explore");
+    this.told = element("p", { class: "told", role: "status" });
+    this.paging = element("div", { class: "paging" });
+    this.result = element("div", { class: "result" });
+    this.chosen = element("section", { class: "chosen", "aria-label": "The chosen concept" });
+    this.looked = element("section", { class: "looked", "aria-label": "Pointed at" });
+    this.tools = new Tools(() => this.here, (to) => this.goTo(to));
+    this.drawing = new Drawing({
+      seen: beenTo,
+      opened: (node, byKey) => {
+        this.focusNext = byKey;
+        this.goTo({ view: "concept", id: node.id });
+      },
+      pointed: (node) => this.looked.replaceChildren(...(node ? preview(node) : [])),
+    });
+    main.replaceChildren(element("div", { class: "explorer" }, this.tools.node,
+      element("div", { class: "stage" },
+        element("section", { class: "shown", "aria-label": "Result" },
+          element("div", { class: "head" }, this.title, this.told, this.paging), this.result,
+          element("p", { class: "note", id: "walking" }, WALKING)),
+        element("aside", { class: "panel", "aria-label": "Concept" }, this.chosen, this.looked))));
   }
 
-  function drawn(found) {
-    const isTable = here.as === "table";
-    looked.replaceChildren();
-    if (isTable || found.nodes.length === 0) {
-      result.replaceChildren(found.rows.length === 0
-        ? element("p", { class: "note" }, found.nothing ?? "There is nothing to show.")
-        : resultTable(found, here));
-    } else {
-      if (drawing.node.parentNode !== result) result.replaceChildren(drawing.node);
-      drawing.show(found);
-    }
-    measureDrawn(found.edges.length, begun);
-    if (!focusNext) return;
-    focusNext = false;
-    if (isTable) title.focus();
-    else drawing.shapes[drawing.at]?.group.focus({ preventScroll: true });
+  end() {
+    this.asking?.abort();
+    this.drawing.end();
   }
 
-  const actions = (concept) => element("p", { class: "actions" },
-    element("a", { href: address({ ...kept(here), view: "concept", id: concept.id }) },
-      "Neighbours"),
-    concept.embedding_numbers > 0
-      ? element("a", { href: address({ ...kept(here), view: "like", id: concept.id }) },
-        "What is like it") : null,
-    button("Path from here", () => tools.pathFrom(concept), { class: "small" }),
-    button("Path to here", () => tools.pathTo(concept), { class: "small" }));
-
-  async function showFound(signal) {
-    const isLike = here.view === "like";
-    const found = await (isLike ? alike(here, signal) : neighbourhood(here, signal));
-    if (!isLike && found.number === 0) found.nothing = "It has no such neighbours.";
-    drawn(found);
-    setText(told, isLike ? `The ${counted(found.number, "concept")} that are most like it`
-      : inWords(found, here, null));
-    if (isLike) return;
-    paging.replaceChildren(...pageLinks(found, here));
-    if (found.cursor === null) return;
-    setText(told, inWords(found, here, await beyond(here, found.cursor, signal)));
+  find() {
+    this.tools.find();
   }
 
-  async function showChosen(signal) {
-    const concept = await ask(question(under(here.id), { namespace: here.namespace }), { signal });
-    beenTo.add(concept.id);
-    setText(title, called(concept));
-    chosen.replaceChildren(...conceptPanel(concept, actions(concept)));
+  goTo(to) {
+    go({ ...kept(this.here), ...to });
   }
 
-  async function showPath(signal) {
-    setText(title, "Path");
-    const found = await pathBetween(here, signal);
-    found.nothing = `No path of at most ${counted(Number(here.steps), "step")} leads there.`;
-    drawn(found);
-    const [shortest] = found.lengths;
-    const ends = found.nodes.filter((node) => node.isEnd).map(called);
-    if (found.nodes.length > 0) setText(title, ends.join(" to "));
-    setText(told, found.nodes.length === 0 ? found.nothing
-      : `${counted(found.lengths.length, "path")}; the shortest has `
-        + counted(shortest, "association"));
-    const byId = new Map(found.nodes.map((node) => [node.id, node]));
-    chosen.replaceChildren(...found.paths.flatMap((path, at) => [
-      element("h2", null, found.paths.length === 1 ? "The path" : `Path ${at + 1}`),
-      stepList(path.map((id) => byId.get(id)), here)]));
-  }
-
-  async function showAll(signal) {
-    setText(title, "All concepts");
-    const list = new ConceptList(here);
-    result.replaceChildren(list.node);
-    chosen.replaceChildren();
-    setText(told, await list.more(signal));
-    measureDrawn(0, begun);
-  }
-
-  async function show(to) {
-    here = to;
-    begun = performance.now();
-    asking?.abort();
-    asking = new AbortController();
-    const { signal } = asking;
-    tools.show(here);
-    paging.replaceChildren();
+  async show(to) {
+    this.here = to;
+    this.begun = performance.now();
+    this.asking?.abort();
+    this.asking = new AbortController();
+    const { signal } = this.asking;
+    this.tools.show(to);
+    this.paging.replaceChildren();
     try {
-      if (here.view === "path") await showPath(signal);
-      else if (here.view === "explore") await showAll(signal);
-      else await Promise.all([showChosen(signal), showFound(signal)]);
+      if (to.view === "path") await this.showPath(signal);
+      else if (to.view === "explore") await this.showAll(signal);
+      else await Promise.all([this.showChosen(signal), this.showFound(signal)]);
     } catch (error) {
       if (signal.aborted) return;
       if (!(error instanceof Refused)) throw error;
-      asking.abort();
-      fail(error);
+      this.asking.abort();
+      this.fail(error);
     }
   }
 
-  const end = () => {
-    asking?.abort();
-    drawing.end();
-  };
-  return { show, end, find: () => tools.find() };
+  fail(error) {
+    setText(this.title, "Explore");
+    this.result.replaceChildren(element("p", { class: "bad" },
+      error.status === 0 ? "The server did not answer; going on asks it again." : error.message));
+    setText(this.told, "");
+    this.chosen.replaceChildren();
+    this.paging.replaceChildren();
+  }
+
+  drawn(found) {
+    const isTable = this.here.as === "table";
+    this.looked.replaceChildren();
+    if (isTable || found.nodes.length === 0) {
+      this.result.replaceChildren(found.rows.length === 0
+        ? element("p", { class: "note" }, found.nothing) : resultTable(found, this.here));
+    } else {
+      if (this.drawing.node.parentNode !== this.result) {
+        this.result.replaceChildren(this.drawing.node);
+      }
+      this.drawing.show(found);
+    }
+    measureDrawn(found.edges.length, this.begun);
+    if (!this.focusNext) return;
+    this.focusNext = false;
+    if (isTable) this.title.focus();
+    else this.drawing.shapes[this.drawing.at]?.group.focus({ preventScroll: true });
+  }
+
+  async showFound(signal) {
+    const { here } = this;
+    const isLike = here.view === "like";
+    const found = await (isLike ? alike(here, signal) : neighbourhood(here, signal));
+    found.nothing = isLike ? "Nothing is like it." : "It has no such neighbours.";
+    this.drawn(found);
+    setText(this.told, isLike ? `The ${counted(found.number, "concept")} most like it`
+      : inWords(found, here, null));
+    if (isLike) return;
+    this.paging.replaceChildren(...pageLinks(found, here));
+    if (found.cursor === null) return;
+    setText(this.told, inWords(found, here, await beyond(here, found.cursor, signal)));
+  }
+
+  async showChosen(signal) {
+    const { id, namespace } = this.here;
+    const concept = await ask(question(under(id), { namespace }), { signal });
+    beenTo.add(concept.id);
+    setText(this.title, called(concept));
+    this.chosen.replaceChildren(...conceptPanel(concept, this.actions(concept)));
+  }
+
+  actions(concept) {
+    const link = (view, text) => element("a", {
+      href: address({ ...kept(this.here), view, id: concept.id }) }, text);
+    const end = (which, text) => button(text, () => this.tools.setEnd(which, concept),
+      { class: "small" });
+    return element("p", { class: "actions" }, link("concept", "Neighbours"),
+      concept.embedding_numbers > 0 ? link("like", "What is like it") : null,
+      end("from", "Path from here"), end("to", "Path to here"));
+  }
+
+  async showPath(signal) {
+    const { here } = this;
+    const found = await pathBetween(here, signal);
+    found.nothing = `No path of at most ${counted(Number(here.steps), "step")} leads there.`;
+    const nodes = new Map(found.nodes.map((node) => [node.id, node]));
+    const { paths } = found;
+    this.drawn(found);
+    this.chosen.replaceChildren(...paths.flatMap((path, at) => [
+      element("h2", null, paths.length === 1 ? "The path" : `Path ${at + 1}`),
+      stepList(path.map((id) => nodes.get(id)), here)]));
+    setText(this.title, paths.length === 0 ? "No path"
+      : [paths[0][0], paths[0].at(-1)].map((id) => called(nodes.get(id))).join(" to "));
+    setText(this.told, paths.length === 0 ? ""
+      : `${counted(paths.length, "path")}; the shortest has `
+        + counted(found.lengths[0], "association"));
+  }
+
+  async showAll(signal) {
+    setText(this.title, "All concepts");
+    const list = new ConceptList(this.here, (words) => setText(this.told, words));
+    this.result.replaceChildren(list.node);
+    this.chosen.replaceChildren();
+    this.looked.replaceChildren();
+    await list.more(signal);
+    measureDrawn(0, this.begun);
+  }
 }
 
 /** The concepts of a path, each leading to itself. */
@@ -173,46 +187,6 @@ function pageLinks(now, here) {
     at > 1 ? link(`Previous ${PAGE}`, at - 1) : null,
     now.cursor !== null ? link(`Next ${PAGE}`, at + 1) : null,
   ].filter(Boolean);
-}
-
-/** Concepts that are listed at a time. */
-const LISTED = 100;
-
-/** All concepts, by and by. */
-class ConceptList {
-  constructor(here) {
-    this.here = here;
-    this.cursor = "";
-    this.number = 0;
-    this.table = table("Concepts", ["concept", "content"], [], { class: "wide" });
-    this.next = button("Show more", () => this.more(), { hidden: true });
-    this.node = element("div", null, this.table, this.next);
-  }
-
-  /** Adds what comes next. Returns in words what is shown. */
-  async more(signal) {
-    const wanted = this.number + LISTED;
-    // An answer has the concepts of one core, and fewer than asked for where that has no more.
-    do {
-      await this.add(wanted - this.number, signal);
-    } while (this.number < wanted && this.cursor !== null);
-    this.next.hidden = this.cursor === null;
-    if (this.number === 0) return "There are no concepts here yet.";
-    const shown = `${counted(this.number, "concept")} listed`;
-    return this.cursor === null ? shown : `${shown}; there are more`;
-  }
-
-  async add(limit, signal) {
-    const answer = await ask(question("/api/v1/concepts",
-      { namespace: this.here.namespace, limit, cursor: this.cursor }), { signal });
-    this.cursor = answer.cursor;
-    this.number += answer.concepts.length;
-    this.table.querySelector("tbody").append(...answer.concepts.map((concept) => row([
-      element("a", { href: address({ ...kept(this.here), view: "concept", id: concept.id }) },
-        called(concept)),
-      element("td", { class: "content" }, beginning(concept.content, 200)),
-    ])));
-  }
 }
 
 /** When somebody last pressed something: what a drawing's time counts from. */

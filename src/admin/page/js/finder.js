@@ -55,108 +55,138 @@ async function find(text, namespace, signal, offer) {
 }
 
 /** A field of this id and label; `chosen(concept)` is called with what is chosen. */
-function finder({ id, label, hint, namespace, chosen }) {
-  const list = element("ul", { id: `${id}-list`, role: "listbox", "aria-label": label,
-    class: "offers", hidden: true });
-  const input = element("input", {
-    id, type: "text", role: "combobox", autocomplete: "off", spellcheck: "false",
-    placeholder: hint, "aria-expanded": false, "aria-controls": list.id,
-    "aria-autocomplete": "list",
-  });
-  const note = element("p", { class: "unseen", role: "status" });
-  const node = element("div", { class: "finder" }, element("label", { for: id }, label), input,
-    list, note);
-  let offers = [];
-  let marked = -1;
-  let timer = 0;
-  let asking = null;
-  /** Enter was pressed before anything was found. */
-  let isAwaited = false;
+class Finder {
+  constructor({ id, label, hint, namespace, chosen }) {
+    Object.assign(this, { id, namespace, chosen });
+    this.list = element("ul", { id: `${id}-list`, role: "listbox", "aria-label": label,
+      class: "offers", hidden: true });
+    this.input = element("input", {
+      id, type: "text", role: "combobox", autocomplete: "off", spellcheck: "false",
+      placeholder: hint, "aria-expanded": false, "aria-controls": `${id}-list`,
+      "aria-autocomplete": "list",
+      oninput: () => this.typed(), onkeydown: (event) => this.pressed(event),
+      // Whoever has gone on waits for nothing any more, and the server need not look.
+      onblur: () => this.end(),
+    });
+    this.note = element("p", { class: "unseen", role: "status" });
+    this.node = element("div", { class: "finder" }, element("label", { for: id }, label),
+      this.input, this.list, this.note);
+    this.offers = [];
+    this.marked = -1;
+    this.timer = 0;
+    this.asking = null;
+    /** The list is of a text that has been changed since. */
+    this.isStale = true;
+    /** Enter was pressed before anything was found. */
+    this.isAwaited = false;
+  }
 
-  const close = () => {
-    list.hidden = true;
-    marked = -1;
-    input.setAttribute("aria-expanded", false);
-    input.removeAttribute("aria-activedescendant");
-  };
-  const end = () => {
-    clearTimeout(timer);
-    asking?.abort();
-    isAwaited = false;
-    close();
-  };
-  const take = (concept) => {
-    end();
-    input.value = concept.name || concept.id;
-    chosen(concept);
-  };
-  const mark = (at) => {
+  set(text) {
+    this.input.value = text;
+  }
+
+  end() {
+    clearTimeout(this.timer);
+    this.asking?.abort();
+    this.isAwaited = false;
+    this.close();
+  }
+
+  close() {
+    this.list.hidden = true;
+    this.note.className = "unseen";
+    this.marked = -1;
+    this.input.setAttribute("aria-expanded", false);
+    this.input.removeAttribute("aria-activedescendant");
+  }
+
+  take(concept) {
+    this.end();
+    this.set(concept.name || concept.id);
+    this.chosen(concept);
+  }
+
+  typed() {
+    clearTimeout(this.timer);
+    this.isAwaited = false;
+    this.isStale = true;
+    this.marked = -1;
+    this.timer = setTimeout(() => this.search(), TYPED);
+  }
+
+  pressed(event) {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step !== undefined && !this.list.hidden) {
+      const number = this.offers.length;
+      this.mark(this.marked < 0 && step < 0 ? number - 1 : (this.marked + step + number) % number);
+    } else if (event.key === "Enter") {
+      this.entered();
+    } else if (event.key === "Escape") {
+      if (this.list.hidden) this.set("");
+      this.end();
+    } else {
+      return;
+    }
+    event.preventDefault();
+  }
+
+  entered() {
+    if (!this.list.hidden && !this.isStale) return this.take(this.offers[Math.max(0, this.marked)]);
+    clearTimeout(this.timer);
+    this.isAwaited = true;
+    return this.search();
+  }
+
+  mark(at) {
     // What somebody chooses from does not change any more.
-    asking?.abort();
-    marked = at;
-    [...list.querySelectorAll("[role=option]")].forEach((option, place) => {
+    this.asking?.abort();
+    this.marked = at;
+    [...this.list.children].forEach((option, place) => {
       option.setAttribute("aria-selected", place === at);
       if (place === at) option.scrollIntoView({ block: "nearest" });
     });
-    if (at < 0) input.removeAttribute("aria-activedescendant");
-    else input.setAttribute("aria-activedescendant", `${id}-${at}`);
-  };
-  const offer = (concepts, isAll) => {
-    offers = concepts;
-    if (isAwaited && concepts.length > 0) return take(concepts[0]);
-    list.hidden = concepts.length === 0;
-    input.setAttribute("aria-expanded", concepts.length > 0);
-    list.replaceChildren(...concepts.map((concept, at) => element("li", {
-      id: `${id}-${at}`, role: "option", "aria-selected": at === marked,
-      onpointerdown: (event) => event.preventDefault(), onclick: () => take(concept),
-    }, element("strong", null, called(concept)), " ",
-    element("span", null, beginning(concept.content, 90)))));
-    const words = concepts.length === 0 ? "Nothing found" : counted(concepts.length, "concept");
-    setText(note, isAll || concepts.length > 0 ? words : "Searching …");
-    node.dataset.found = isAll ? String(concepts.length) : "";
-    return undefined;
-  };
-  const search = async () => {
-    asking?.abort();
-    const text = input.value.trim();
-    if (text === "") return close();
-    asking = new AbortController();
-    const { signal } = asking;
+    this.input.setAttribute("aria-activedescendant", `${this.id}-${at}`);
+  }
+
+  async search() {
+    this.asking?.abort();
+    const text = this.input.value.trim();
+    if (text === "") return this.close();
+    this.asking = new AbortController();
+    const { signal } = this.asking;
     try {
-      await find(text, namespace(), signal, offer);
+      await find(text, this.namespace(), signal, (concepts, isAll) => this.offer(concepts, isAll));
     } catch (error) {
       if (signal.aborted) return undefined;
       if (!(error instanceof Refused)) throw error;
-      setText(note, error.message);
+      this.tell(error.message, true);
     }
     return undefined;
-  };
-  input.addEventListener("input", () => {
-    clearTimeout(timer);
-    isAwaited = false;
-    marked = -1;
-    timer = setTimeout(search, TYPED);
-  });
-  input.addEventListener("keydown", (event) => {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (step !== undefined && !list.hidden) {
-      event.preventDefault();
-      mark((marked + step + offers.length + (marked < 0 && step < 0 ? 1 : 0)) % offers.length);
-    } else if (event.key === "Enter") {
-      event.preventDefault();
-      if (!list.hidden) return take(offers[Math.max(0, marked)]);
-      clearTimeout(timer);
-      isAwaited = true;
-      search();
-    } else if (event.key === "Escape") {
-      event.preventDefault();
-      if (list.hidden) input.value = "";
-      end();
-    }
-    return undefined;
-  });
-  input.addEventListener("blur", close);
-  return { node, input, set: (text) => {
-    input.value = text;
-  } };
+  }
+
+  offer(concepts, isAll) {
+    this.offers = concepts;
+    this.isStale = false;
+    const isEmpty = concepts.length === 0;
+    if (this.isAwaited && !isEmpty) return this.take(concepts[0]);
+    this.list.hidden = isEmpty;
+    this.input.setAttribute("aria-expanded", !isEmpty);
+    this.list.replaceChildren(...concepts.map((concept, at) => this.option(concept, at)));
+    if (isEmpty) return this.tell(isAll ? "Nothing found" : "Searching …", true);
+    return this.tell(counted(concepts.length, "concept"), false);
+  }
+
+  option(concept, at) {
+    return element("li", {
+      id: `${this.id}-${at}`, role: "option", "aria-selected": at === this.marked,
+      onpointerdown: (event) => event.preventDefault(), onclick: () => this.take(concept),
+    }, element("strong", null, called(concept)), " ",
+    element("span", null, beginning(concept.content, 90)));
+  }
+
+  /** Told to whoever listens, and where the list would be also to the eyes. */
+  tell(words, isSeen) {
+    this.note.className = isSeen ? "offers nothing" : "unseen";
+    setText(this.note, words);
+  }
 }

@@ -148,12 +148,12 @@ async function pathBetween(place, signal) {
 }
 
 function directionCell(direction) {
-  return element("td", null, direction === "in" ? "← in" : "→ out");
+  return element("td", { class: "whole" }, direction === "in" ? "← in" : "→ out");
 }
 
 /** A kind's name with its look. */
 function kindCell(kind) {
-  return element("td", null, swatch(kind), " ", kind);
+  return element("td", { class: "whole" }, swatch(kind), " ", kind);
 }
 
 function swatch(kind) {

@@ -3,6 +3,8 @@
 /** Events that are kept on the page. */
 const EVENTS_KEPT = 500;
 const EVENTS_ASKED = 100;
+/** Agents and nodes that are shown at a time. */
+const GRID_SHOWN = 200;
 
 const STATE_MARKS = { healthy: "●", running: "●", degraded: "◐", starting: "◐", stopping: "◐" };
 
@@ -10,13 +12,19 @@ const STATE_MARKS = { healthy: "●", running: "●", degraded: "◐", starting:
 function stateCell(state) {
   const isWell = ["healthy", "running"].includes(state);
   const isBetween = STATE_MARKS[state] === "◐" || ["stopped", "unknown"].includes(state);
-  return element("td", { class: isWell ? "good" : isBetween ? null : "bad" },
+  const how = isWell ? "good" : isBetween ? "" : "bad";
+  return element("td", { class: `whole ${how}` },
     element("span", { "aria-hidden": true }, STATE_MARKS[state] ?? "■"), ` ${state}`);
+}
+
+/** A name that leads to the page of whom it names, where that has one. */
+function pageLink(name, admin) {
+  return admin ? element("a", { href: `//${admin}/`, rel: "noreferrer" }, name) : name;
 }
 
 function agentRow(agent) {
   return row([
-    agent.id,
+    pageLink(agent.id, agent.admin),
     stateCell(agent.state),
     agent.host,
     agent.endpoint,
@@ -28,10 +36,15 @@ function agentRow(agent) {
   ]);
 }
 
+function nodeTable(where) {
+  return table("Nodes", ["node", "state", where, "endpoint", "old protocol", "#restarts", "detail"],
+    []);
+}
+
 /** A node as a master tells of it, or as its own agent does. */
 function nodeRow(node) {
   return row([
-    node.name || node.id || node.node_id,
+    pageLink(node.name || node.id || node.node_id, node.admin),
     stateCell(node.state),
     [node.agent, node.host].filter(Boolean).join(" on ") || node.storage_path,
     node.endpoint,
@@ -42,8 +55,13 @@ function nodeRow(node) {
 }
 
 function eventRow(event) {
-  return row([element("td", { class: "time" }, moment(event.at_us)), spoken(event.kind),
-    event.agent ?? "", event.node ?? "", element("td", { class: "content" }, event.text ?? "")]);
+  return row([
+    element("td", { class: "whole" }, moment(event.at_us)),
+    event.kind ?? "unknown",
+    event.agent,
+    event.name || event.node,
+    element("td", { class: "content" }, event.text),
+  ]);
 }
 
 function block(title, ...children) {
@@ -53,31 +71,60 @@ function block(title, ...children) {
 
 const rowsOf = (place) => place.querySelector("tbody");
 
+/** A list that is shown page by page; `after` is where the page that is shown begins. */
+class Pages {
+  constructor(title, list) {
+    this.after = "";
+    this.next = button("Next", () => this.goTo(this.cursor), { class: "small", hidden: true });
+    this.first = button("From the beginning", () => this.goTo(""),
+      { class: "small", hidden: true });
+    this.list = list;
+    this.node = element("section", { class: "block", "aria-label": title },
+      element("div", { class: "head" }, element("h2", null, title), this.first, this.next), list);
+  }
+
+  goTo(after) {
+    this.after = after;
+    this.first.hidden = after === "";
+    this.next.hidden = true;
+  }
+
+  show(rows, cursor) {
+    this.cursor = cursor;
+    this.next.hidden = cursor === null;
+    rowsOf(this.list).replaceChildren(...rows);
+  }
+}
+
+function gridFigures({ agents, nodes }) {
+  const states = Object.entries(nodes).filter(([state, number]) =>
+    number > 0 || state === "running");
+  return terms([
+    ["agents", whole(agents.total)], ["healthy", whole(agents.healthy)],
+    ["degraded", whole(agents.degraded)], ["offline", whole(agents.offline)],
+    ["not proven", whole(agents.unproven)], ["nodes", whole(sum(nodes))],
+    ...states.map(([state, number]) => [`nodes ${state}`, whole(number)]),
+  ]);
+}
+
 /** The view of a master. Returns what ends it. */
 function masterView(main) {
   const figures = element("dl", { class: "now" });
-  const agents = table("Hosts", ["agent", "state", "host", "endpoint", "#last heard", "#running",
-    "#at most", "version"], [], { class: "wide" });
-  const nodes = table("Nodes", ["node", "state", "where", "endpoint", "old protocol", "#restarts",
-    "detail"], [], { class: "wide" });
-  const events = table("Events, the newest first", ["at", "what", "agent", "node", "more"], [],
-    { class: "wide" });
-  const note = element("p", { class: "note" });
+  const agents = new Pages("Hosts", table("Hosts", ["agent", "state", "host", "endpoint",
+    "#last heard", "#running", "#at most", "version"], []));
+  const nodes = new Pages("Nodes", nodeTable("where"));
+  const events = table("Events, the newest first", ["at", "what", "agent", "node", "more"], []);
   main.replaceChildren(element("h1", { class: "unseen" }, "Grid"),
-    element("section", { "aria-label": "Now" }, figures),
-    block("Hosts", agents), block("Nodes", note, nodes), block("Events", events));
-  const ends = [watch(() => "/api/v1/grid", 1000, (grid) => {
+    element("section", { "aria-label": "Now" }, figures), agents.node, nodes.node,
+    block("Events", events));
+  const path = () => question("/api/v1/grid",
+    { limit: GRID_SHOWN, agents_after: agents.after, nodes_after: nodes.after });
+  const ends = [watch(path, 1000, (grid) => {
     sayAnswer(grid);
-    sayFacts([["up", age(grid.uptime_seconds * 1e6)], ["version", grid.version]]);
-    figures.replaceChildren(...terms([
-      ["agents", whole(grid.agents.total)], ["healthy", whole(grid.agents.healthy)],
-      ["degraded", whole(grid.agents.degraded)], ["offline", whole(grid.agents.offline)],
-      ["unknown", whole(grid.agents.unknown)], ["nodes", whole(grid.nodes.total)],
-      ["running", whole(grid.nodes.running)]]));
-    rowsOf(agents).replaceChildren(...grid.agents.first.map(agentRow));
-    rowsOf(nodes).replaceChildren(...grid.nodes.first.map(nodeRow));
-    const [shown, all] = [grid.nodes.first.length, grid.nodes.total];
-    setText(note, shown < all ? `The first ${whole(shown)} of ${whole(all)} are shown.` : "");
+    sayFacts([["up", age(grid.uptime_us)], ["version", grid.version]]);
+    figures.replaceChildren(...gridFigures(grid.counts));
+    agents.show(grid.agents.map(agentRow), grid.agents_cursor);
+    nodes.show(grid.nodes.map(nodeRow), grid.nodes_cursor);
   }, saySilence, 3000), watchEvents(events)];
   return () => ends.forEach((end) => end());
 }
@@ -96,14 +143,14 @@ function watchEvents(events) {
 
 /** The view of an agent. Returns what ends it. */
 function agentView(main) {
-  const nodes = table("Nodes", ["node", "state", "data", "endpoint", "old protocol", "#restarts",
-    "detail"], [], { class: "wide" });
+  const nodes = nodeTable("data");
   const note = element("p", { class: "note" });
   main.replaceChildren(element("h1", { class: "unseen" }, "Agent"), block("Nodes", note, nodes));
-  return watch(() => "/stats.json", 1000, (agent) => {
-    sayAnswer({ healthy: agent.status === "ok", status: agent.status });
-    sayFacts([["agent", agent.agent_id], ["master", agent.master],
-      ["registered", agent.registered ? "yes" : "no"], ["version", agent.version]]);
+  return watch(() => "/api/v1/nodes", 1000, (agent) => {
+    sayAnswer(agent);
+    sayFacts([["up", age(agent.uptime_seconds * 1e6)], ["version", agent.version],
+      ["agent", agent.agent_id], ["master", agent.master],
+      ["registered", agent.registered ? "yes" : "no"]]);
     setText(note, `${counted(agent.nodes.length, "node")} of at most ${whole(agent.max_nodes)}.`);
     rowsOf(nodes).replaceChildren(...agent.nodes.map(nodeRow));
   }, saySilence, 3000);

@@ -35,7 +35,7 @@ const still = (begin) => (main) => ({ show() {}, end: begin(main) });
 
 /** The views by what serves the page. */
 const VIEWS = {
-  server: { overview: still(serverView), explorer: explorerView },
+  server: { overview: still(serverView), explorer: (main) => new Explorer(main) },
   master: { overview: still(masterView) },
   agent: { overview: still(agentView) },
 };

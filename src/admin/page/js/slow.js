@@ -27,7 +27,7 @@ function slowRow(request) {
     : element("a", { href: address({ view: "concept", id: request.subject }) },
       `${request.subject.slice(0, 8)}…`);
   return row([
-    element("td", { class: "time" }, moment(request.at_us)),
+    element("td", { class: "whole" }, moment(request.at_us)),
     spoken(request.operation),
     figure(took(request.took_us)),
     stageBar(request.stages, request.took_us),

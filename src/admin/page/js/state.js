@@ -11,10 +11,10 @@ const HOW = {
 let goneSince = null;
 
 /** Says how it is; told to screen readers only where the words change. */
-function say(how, details) {
+function say(how, details, joint = ": ") {
   const line = byId("state");
   line.dataset.state = how;
-  setText(line, details ? `${HOW[how]}: ${details}` : HOW[how]);
+  setText(line, details ? `${HOW[how]}${joint}${details}` : HOW[how]);
   const what = document.body.dataset.kind ?? "";
   document.title = how === "well" ? `Sutra ${what}` : `${HOW[how]} – Sutra ${what}`;
 }
@@ -34,8 +34,8 @@ function saySilence(error) {
     return say(error.status === 503 ? "unready" : "unwell", error.message);
   }
   goneSince ??= Date.now();
-  return say("gone", `${error.message} since ${clock(goneSince)}. It is asked again each second; `
-    + "what is shown is from before.");
+  return say("gone", `since ${clock(goneSince)}. It is asked again each second; what is shown is `
+    + "from before.", " ");
 }
 
 /** What does not change from one second to the next; `pairs` of names and words. */
