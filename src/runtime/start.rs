@@ -4,7 +4,7 @@
 //! every thread before it returns.
 
 use std::sync::Arc;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::{Builder, JoinHandle};
 
 use crate::config::Config;
@@ -13,7 +13,7 @@ use crate::ending::Ending;
 use crate::handler::Handler;
 use crate::linux::doorbell::{self, Doorbell};
 use crate::linux::mail::LinuxMail;
-use crate::linux::thread::{self, Seat};
+use crate::linux::thread::{self, Never, Seat};
 use crate::pulse::Pulse;
 use crate::{RuntimeError, StartError};
 
@@ -24,6 +24,7 @@ pub struct Running {
     pulse: Pulse,
     threads: Vec<JoinHandle<Result<(), RuntimeError>>>,
     background: Vec<JoinHandle<()>>,
+    turning: Receiver<Never>,
 }
 
 impl Running {
@@ -41,6 +42,13 @@ impl Running {
     /// A way for a thread that is no core's to know whether the cores turn.
     pub fn pulse(&self) -> Pulse {
         self.pulse.clone()
+    }
+
+    /// Waits until every core has made its last turn. What they hold may still be there, as it may
+    /// take long to free.
+    pub fn settle(&self) {
+        // Nothing is ever sent: this ends when all that could are gone.
+        let _ = self.turning.recv();
     }
 
     /// Waits until every core has ended.
@@ -75,6 +83,24 @@ where
     E: Send + 'static,
     F: Fn(usize, &mut Core<H::Message>) -> Result<H, E> + Send + Sync + 'static,
 {
+    start_when(config, make, || {})
+}
+
+/// The same. `begin` is called when all cores are ready, and before any of them takes its first
+/// turn: nothing has been received by then.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_when<H, E, F>(
+    config: Config,
+    make: F,
+    begin: impl FnOnce(),
+) -> Result<Running, StartError<E>>
+where
+    H: Handler,
+    E: Send + 'static,
+    F: Fn(usize, &mut Core<H::Message>) -> Result<H, E> + Send + Sync + 'static,
+{
     config.check()?;
     let doorbells = config.cpus.iter().map(|_| Doorbell::new()).collect::<Result<Arc<[_]>, _>>()?;
     let wake_all = || {
@@ -88,15 +114,16 @@ where
     let make = Arc::new(make);
 
     let (ready, readiness) = channel();
+    let (turning, settled) = channel();
     let mut threads = Vec::with_capacity(config.cpus.len());
     let mut starters = Vec::with_capacity(config.cpus.len());
     let mut failure = None;
     for (index, mail) in mails.into_iter().enumerate() {
         let seat = Seat::new(index, &config, mail, &doorbells, &ending, &pulse);
         let (go, starter) = channel();
-        let (make, ready) = (Arc::clone(&make), ready.clone());
+        let (make, ready, turning) = (Arc::clone(&make), ready.clone(), turning.clone());
         let thread = Builder::new().name(format!("core-{index}"));
-        match thread.spawn(move || thread::run(seat, &*make, ready, &starter)) {
+        match thread.spawn(move || thread::run(seat, &*make, ready, &starter, turning)) {
             Ok(thread) => {
                 threads.push(thread);
                 starters.push(go);
@@ -106,16 +133,17 @@ where
             }
         }
     }
-    drop(ready);
+    drop((ready, turning));
 
     // Ends when every thread has answered or died.
     let answers: Vec<Result<(), StartError<E>>> = readiness.iter().collect();
     if failure.is_none() && answers.len() == threads.len() && answers.iter().all(Result::is_ok) {
+        begin();
         for go in &starters {
             // Refused only by a thread that has just died; `join` tells why.
             let _ = go.send(());
         }
-        return Ok(Running { ending, pulse, threads, background });
+        return Ok(Running { ending, pulse, threads, background, turning: settled });
     }
     drop(starters);
     for thread in threads {

@@ -24,6 +24,9 @@ use crate::{RuntimeError, StartError};
 /// Entries of tokio-uring's own ring, which carries no operation of ours.
 const TOKIO_URING_ENTRIES: u32 = 64;
 
+/// What nobody sends: that all senders have gone is what is told.
+pub(crate) type Never = std::convert::Infallible;
+
 /// What a core's thread starts with.
 pub(crate) struct Seat<M> {
     index: usize,
@@ -64,6 +67,7 @@ pub(crate) fn run<H, E, F>(
     make: &F,
     ready: Sender<Result<(), StartError<E>>>,
     starter: &Receiver<()>,
+    turning: Sender<Never>,
 ) -> Result<(), RuntimeError>
 where
     H: Handler,
@@ -85,7 +89,7 @@ where
                 let _ = ready.send(Ok(()));
                 drop(ready);
                 match starter.recv() {
-                    Ok(()) => run_turns(turns, pace, &parking).await,
+                    Ok(()) => run_turns(turns, pace, &parking, turning).await,
                     Err(_) => Ok(()), // another core could not start
                 }
             }
@@ -124,12 +128,15 @@ where
     Ok((Turns::new(handler, core, Buffers::Linux(buffers)), parking))
 }
 
-/// Runs turns until the cores end together.
+/// Runs turns until the cores end together. `turning` is dropped after the last, and before what
+/// the core holds.
 async fn run_turns<H: Handler>(
     mut turns: Turns<H>,
     mut pace: Pace,
     parking: &Parking,
+    turning: Sender<Never>,
 ) -> Result<(), RuntimeError> {
+    let _turning = turning;
     while let Some(next) = turns.turn() {
         let core = turns.core();
         match pace.wait(core, next)? {
