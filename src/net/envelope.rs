@@ -4,10 +4,14 @@ use std::os::fd::OwnedFd;
 
 use sutra_runtime::PeerAddr;
 
+use crate::passing::Step;
+
 /// What cores send each other.
 pub enum Envelope<M> {
     /// A connection that is to be served by this core.
     HandOver(HandOver),
+    /// Connections are to be passed on to another process.
+    Step(Step),
     /// A message of the service's own, which this layer only carries.
     Service(M),
 }

@@ -93,8 +93,9 @@ impl Outbox {
     }
 
     /// Gives up what is unsent: how many bytes of its own memory it has, and the buffer.
-    pub(crate) fn abandon(self) -> (usize, Option<Box<Outgoing>>) {
-        let gathered = self.gathered.as_ref().map_or(0, |output| output.copied());
-        (self.sending_copied + gathered, self.gathered)
+    pub(crate) fn abandon(&mut self) -> (usize, Option<Box<Outgoing>>) {
+        let gathered = self.gathered.take();
+        let copied = gathered.as_ref().map_or(0, |output| output.copied());
+        (std::mem::take(&mut self.sending_copied) + copied, gathered)
     }
 }

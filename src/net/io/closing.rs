@@ -89,6 +89,11 @@ impl Io {
 
     /// Takes no more connections and no more requests; those that have arrived are answered.
     pub(crate) fn drain<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>) {
+        if self.is_parting() {
+            // All go on elsewhere, also those that are still to come.
+            return self.watch.drain(core.now());
+        }
+        self.go_on();
         info!(core = core.index(), connections = self.connections(), "draining");
         self.watch.drain(core.now() + self.limits.drain_timeout);
         core.stop_listening();
@@ -120,7 +125,7 @@ impl Io {
         connection.input().clear(&mut self.inputs);
         self.unsent.take(connection.protocol().held());
         let socket = connection.socket();
-        let (copied, unsent) = connection.into_outbox().abandon();
+        let (copied, unsent) = connection.outbox_mut().abandon();
         self.unsent.take(copied);
         if let Some(unsent) = unsent {
             core.recycle(unsent);
