@@ -285,6 +285,10 @@ impl Disk for FileDisk {
         }
         self.lock.note_use(in_use)
     }
+
+    fn release(&self) -> io::Result<()> {
+        self.lock.release(&self.folder)
+    }
 }
 
 /// Puts a new file in a file's place: after a crash the old or the new one is there, whole.
