@@ -43,6 +43,8 @@ const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-
 /// A served admin port. Ends when dropped.
 pub struct Admin {
     address: SocketAddr,
+    /// The same that is served.
+    listener: Option<TcpListener>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -51,6 +53,11 @@ impl Admin {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Ends, and gives the listener back, with whoever waits there to be served.
+    pub fn into_listener(mut self) -> Option<TcpListener> {
+        self.listener.take()
     }
 }
 
@@ -85,6 +92,7 @@ pub fn start<S: Source>(
 ) -> Result<Admin, AdminError> {
     let thread_error = |source| AdminError::Thread { source };
     let address = listener.local_addr().map_err(thread_error)?;
+    let kept = listener.try_clone().map_err(thread_error)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(thread_error)?;
     let (stop, stopped) = oneshot::channel();
@@ -115,7 +123,7 @@ pub fn start<S: Source>(
         .name("admin".into())
         .spawn(move || runtime.block_on(serve))
         .map_err(thread_error)?;
-    Ok(Admin { address, stop: Some(stop), thread: Some(thread) })
+    Ok(Admin { address, listener: Some(kept), stop: Some(stop), thread: Some(thread) })
 }
 
 struct Served<S> {

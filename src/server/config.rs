@@ -39,6 +39,9 @@ pub struct ServerConfig {
     pub limits: Limits,
     /// Size of a new log segment, in bytes.
     pub segment_bytes: u64,
+    /// Whether a service manager looks after this process: then only a process that it counts as
+    /// the same service's may take over.
+    pub is_managed: bool,
 }
 
 impl Default for ServerConfig {
@@ -57,6 +60,7 @@ impl Default for ServerConfig {
             spin: Spin::Off,
             limits: Limits::default(),
             segment_bytes: 64 << 20,
+            is_managed: false,
         }
     }
 }
