@@ -44,5 +44,6 @@ mod startup;
 mod streams;
 mod support;
 mod systemd;
+mod takeover;
 mod tidy;
 mod tune;

@@ -1,12 +1,33 @@
 //! SIGHUP: a service reads its settings again, and takes over what can change while it runs.
 //!
-//! That is what it logs. Everything else was decided at its start and waits for the next one.
+//! That is what it logs, and what a service says of itself ([`take_over_by`]). Everything else was
+//! decided at its start and waits for the next one.
+
+use std::sync::OnceLock;
 
 use clap::Command;
 
+use crate::args;
 use crate::logging;
 use crate::settings;
 use crate::systemd::notify;
+
+/// What came of settings that were read again.
+#[derive(Default)]
+pub(crate) struct Reloaded {
+    /// Settings that were taken over, with what they are now.
+    pub(crate) changed: Vec<String>,
+    /// Those that wait for the next start.
+    pub(crate) waiting: Vec<&'static str>,
+}
+
+type TakeOver = Box<dyn Fn(args::Command) -> Reloaded + Send + Sync>;
+static TAKE_OVER: OnceLock<TakeOver> = OnceLock::new();
+
+/// Has a service take over what can change of its own settings.
+pub(crate) fn take_over_by(take: impl Fn(args::Command) -> Reloaded + Send + Sync + 'static) {
+    TAKE_OVER.get_or_init(|| Box::new(take));
+}
 
 /// Reads the settings again. What is wrong with them is logged, and all stays as it was.
 pub(crate) fn run(definition: &Command) {
@@ -14,7 +35,21 @@ pub(crate) fn run(definition: &Command) {
     let read = settings::arguments(definition.clone());
     let changed = read.and_then(|(arguments, _)| {
         let level = logging::change(arguments.common.log.as_deref())?;
-        tracing::info!(log = level, "settings are read again; all but log wait for the next start");
+        let Some(take) = TAKE_OVER.get() else {
+            tracing::info!(
+                log = level,
+                "settings are read again; all but log wait for the next start"
+            );
+            return Ok(());
+        };
+        let Reloaded { changed, waiting } = take(arguments.command);
+        let (changed, waiting) = (changed.join(", "), waiting.join(", "));
+        tracing::info!(
+            log = level,
+            changed,
+            waiting,
+            "settings are read again; what is waiting changes with the next start"
+        );
         Ok(())
     });
     if let Err(failure) = changed {

@@ -1,40 +1,37 @@
 //! `sutra serve`: runs a server until it is told to stop, and says what it does and what to try
 //! next.
 
+mod service;
+mod startup_import;
+mod successor;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, OnceLock};
-use std::thread;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use sutra_api::Api;
-use sutra_server::{
-    Cores, ImportRecord, Inherited, Limits, Numbering, ServerConfig, Spin, StartReport,
-};
+use sutra_server::{Cores, End, Inherited, Limits, Numbering, ServerConfig, Spin, StartReport};
 use sutra_wire::{Durability, IdRule};
 
 use crate::exit::{Answer, Failure};
 use crate::exposure;
-use crate::import::{self, Existing, Imported, Stop};
 use crate::output::Output;
 use crate::signals;
 use crate::systemd::{notify, watchdog};
-use crate::target::{self, DEFAULT_SERVER};
+use crate::target::DEFAULT_SERVER;
 use crate::values::{OptionalPort, address, compat_addresses, field, some_duration};
+use service::Service;
 
 /// The compat port of a server that was not told otherwise.
 const DEFAULT_COMPAT: &str = "127.0.0.1:50051";
 
 /// The admin port of a server that was not told otherwise.
 const DEFAULT_ADMIN: &str = "127.0.0.1:9050";
-
-/// How long an answer to the import may take, as by default.
-const IMPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a server that ends waits for an import to say what it did.
 const IMPORT_END: Duration = Duration::from_secs(5);
@@ -122,6 +119,10 @@ pub(crate) struct Serve {
         allow_hyphen_values = true
     )]
     idle_timeout: Option<Duration>,
+    /// Take over from the server that runs on the data folder, with its connections: no client
+    /// notices more than a pause. Where that fails, it goes on
+    #[arg(long)]
+    takeover: bool,
     /// Let the scheduler move the threads between CPUs, for hosts with a CPU quota
     #[arg(long, env = "SUTRA_NO_PIN", value_parser = BoolishValueParser::new())]
     no_pin: bool,
@@ -164,8 +165,58 @@ impl From<SpinMode> for Spin {
     }
 }
 
-/// Drains the server; set once there is one.
-type Stopper = OnceLock<Box<dyn Fn() + Send + Sync>>;
+impl Serve {
+    fn config(&self, api: &Api) -> Result<ServerConfig, Failure> {
+        Ok(ServerConfig {
+            data: self.data.clone(),
+            listen: self.listen.clone(),
+            compat: compat_addresses(&self.compat)?,
+            admin: self.admin.address(),
+            api: api.routes(),
+            numbering: self.compat_numbering.into(),
+            id_rule: self.id_rule,
+            cores: self.cores.clone().unwrap_or(Cores::All),
+            pin: !self.no_pin,
+            durability: self.durability,
+            spin: self.spin.into(),
+            limits: Limits { idle_timeout: self.idle_timeout, ..Limits::default() },
+            is_managed: notify::is_managed(),
+            ..ServerConfig::default()
+        })
+    }
+
+    /// What can't be changed while a server runs, by the names of the settings.
+    fn fixed(&self) -> [(&'static str, String); 11] {
+        let Self {
+            data,
+            listen,
+            compat,
+            compat_numbering,
+            admin,
+            id_rule,
+            cores,
+            durability,
+            spin,
+            import,
+            idle_timeout: _,
+            takeover: _,
+            no_pin,
+        } = self;
+        [
+            ("data", format!("{data:?}")),
+            ("listen", format!("{listen:?}")),
+            ("compat", format!("{compat:?}")),
+            ("compat-numbering", format!("{compat_numbering:?}")),
+            ("admin", format!("{admin:?}")),
+            ("id-rule", format!("{id_rule:?}")),
+            ("cores", format!("{cores:?}")),
+            ("durability", format!("{durability:?}")),
+            ("spin", format!("{spin:?}")),
+            ("import", format!("{import:?}")),
+            ("no-pin", format!("{no_pin:?}")),
+        ]
+    }
+}
 
 pub(crate) fn run(serve: Serve, sockets: Inherited, output: Output) -> Result<Answer, Failure> {
     if let Some(folder) = serve.import.as_ref().filter(|folder| !folder.exists()) {
@@ -174,29 +225,18 @@ pub(crate) fn run(serve: Serve, sockets: Inherited, output: Output) -> Result<An
             folder.display()
         )));
     }
-    let compat = compat_addresses(&serve.compat)?;
-    let (stop_import, stop_server) = (Stop::default(), Arc::new(Stopper::new()));
-    let (importing, serving) = (stop_import.clone(), Arc::clone(&stop_server));
-    signals::heed_as_service(move |signal| end(signal, &importing, &serving))?;
-    notify::starting(&format!("reading {}", serve.data.display()));
+    let service = Arc::<Service>::default();
+    let ended_by = Arc::clone(&service);
+    signals::heed_as_service(move |signal| ended_by.end(signal))?;
     let api = Api::default();
-    let config = ServerConfig {
-        data: serve.data,
-        listen: serve.listen,
-        compat,
-        admin: serve.admin.address(),
-        api: api.routes(),
-        numbering: serve.compat_numbering.into(),
-        id_rule: serve.id_rule,
-        cores: serve.cores.unwrap_or(Cores::All),
-        pin: !serve.no_pin,
-        durability: serve.durability,
-        spin: serve.spin.into(),
-        limits: Limits { idle_timeout: serve.idle_timeout, ..Limits::default() },
-        ..ServerConfig::default()
+    let config = serve.config(&api)?;
+    let mut server = if serve.takeover {
+        sutra_server::take_over(config)?
+    } else {
+        notify::starting(&format!("reading {}", serve.data.display()));
+        sutra_server::start_on(config, sockets)?
     };
-    let server = sutra_server::start_on(config, sockets)?;
-    stop_server.get_or_init(|| Box::new(server.stopper()));
+    service.serves(&server);
     let report = server.report();
     exposure::warn("native", &report.listening, "may read, change and delete all that is stored");
     exposure::warn("compat", &report.compat, "may read, change and delete all that is stored");
@@ -204,38 +244,45 @@ pub(crate) fn run(serve: Serve, sockets: Inherited, output: Output) -> Result<An
     let address = reachable(server.listening().first().copied());
     api.serve(address.to_string());
     announce(server.report(), address, serve.import.is_some(), output)?;
+    if let Some(departing) = server.take_departing() {
+        // Until it has left, the service manager counts that one as this service.
+        departing.wait();
+    }
     let status = status(server.report());
     notify::ready(&status);
-    watchdog::watch(server.pulse(), status)?;
-    let import =
-        |folder| spawn_import(folder, address, server.imports(), stop_import.clone(), output);
-    let import = serve.import.map(import).transpose()?;
-    let ended = server.wait();
-    if let Some(import) = import {
-        // Without a server it has nothing to wait for; told to stop, it says what it did. Its
-        // progress may be on a terminal that is held (Ctrl-S), which must not hold the server.
-        stop_import.ask(-1);
-        let _ = import.recv_timeout(IMPORT_END);
+    let watched = watchdog::watch(server.pulse(), status)?;
+    successor::start_by_signal();
+    let import = serve.import.clone();
+    service.reload_by(serve);
+    loop {
+        let stop = service.begin_import();
+        let begin =
+            |folder| startup_import::spawn(folder, address, server.imports(), stop.clone(), output);
+        let importing = import.clone().map(begin).transpose()?;
+        let ended = server.wait();
+        if let Ok(End::TakenOver(following)) = &ended {
+            notify::followed_by(following.pid);
+        }
+        // Whoever follows is told by that, and makes the import itself.
+        let ended = ended.map(|ended| match ended {
+            End::Back(server) => Some(server),
+            End::Stopped | End::TakenOver(_) => None,
+        });
+        if let Some(importing) = importing {
+            // Without a server it has nothing to wait for; told to stop, it says what it did. Its
+            // progress may be on a terminal that is held (Ctrl-S), which must not hold the server.
+            stop.ask(-1);
+            let _ = importing.recv_timeout(IMPORT_END);
+        }
+        match ended? {
+            Some(back) => server = *back,
+            None => break,
+        }
+        service.serves(&server);
+        watched.watch(server.pulse());
     }
-    ended?;
     tracing::info!("stopped; everything acknowledged is stored");
     Ok(Answer::Yes)
-}
-
-/// The first signal drains the server. One that is still recovering has acknowledged nothing: it
-/// ends at once.
-fn end(signal: i32, import: &Stop, server: &Stopper) -> bool {
-    let Some(stop) = server.get() else { return false };
-    let is_first = import.ask(signal);
-    if is_first {
-        tracing::info!(
-            signal,
-            "stopping: finishing what was received; a second signal ends at once"
-        );
-        notify::stopping("finishing what was received");
-        stop();
-    }
-    is_first
 }
 
 /// How the server is, on one line.
@@ -289,58 +336,6 @@ fn announce(
         let next = [("learn", "dog \"a domesticated carnivore\""), ("query", "dog"), ("stats", "")];
         format!("{report}\ntry next{}", suggestions(address, &next))
     })
-}
-
-/// What it returns is disconnected when the import has ended.
-fn spawn_import(
-    folder: PathBuf,
-    address: SocketAddr,
-    record: ImportRecord,
-    stop: Stop,
-    output: Output,
-) -> Result<Receiver<()>, Failure> {
-    let (ended, end) = mpsc::channel();
-    let import = move || {
-        import_folder(folder, address, &record, &stop, output);
-        drop(ended);
-    };
-    let spawned = thread::Builder::new().name("import".into()).spawn(import);
-    spawned.map(|_| end).map_err(|error| Failure::Host(format!("cannot start a thread: {error}")))
-}
-
-fn import_folder(
-    folder: PathBuf,
-    address: SocketAddr,
-    record: &ImportRecord,
-    stop: &Stop,
-    output: Output,
-) {
-    let server = target::Server { address: address.to_string(), timeout: IMPORT_TIMEOUT };
-    let place = target::Place { namespace: String::new(), server };
-    let source = import::Import::of_folder(folder, place);
-    let imported = import::files(&source, Existing::Keep(record), stop, output);
-    let told = imported.and_then(|Imported { summary, failure }| {
-        output.answer(&summary, || match &summary.example {
-            Some(name) if !summary.stopped => {
-                let name = quoted(name);
-                format!(
-                    "{summary}\ntry next{}",
-                    suggestions(address, &[("query", &name), ("neighbors", &name)])
-                )
-            }
-            _ => summary.to_string(),
-        })?;
-        failure.map_or(Ok(()), Err)
-    });
-    match told {
-        // That the server is going away is no news.
-        Err(failure) if stop.signal().is_none() => {
-            output.fail(&Failure::Host(format!(
-                "the import has ended: {failure}; the server goes on"
-            )));
-        }
-        _ => {}
-    }
 }
 
 /// Command lines that work where this one was typed.

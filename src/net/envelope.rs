@@ -1,6 +1,7 @@
 //! What the cores of a server send each other: connections, and the service's own messages.
 
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use sutra_runtime::PeerAddr;
 
@@ -12,6 +13,8 @@ pub enum Envelope<M> {
     HandOver(HandOver),
     /// Connections are to be passed on to another process.
     Step(Step),
+    /// Connections may be silent for so long from here on.
+    IdleTimeout(Option<Duration>),
     /// A message of the service's own, which this layer only carries.
     Service(M),
 }

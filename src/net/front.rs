@@ -113,6 +113,7 @@ impl<S: Service> Handler for Front<S> {
         match message {
             Envelope::HandOver(hand_over) => self.take_over(core, hand_over),
             Envelope::Step(step) => self.step(core, step),
+            Envelope::IdleTimeout(timeout) => self.io.set_idle_timeout(core, timeout),
             Envelope::Service(message) => {
                 core.enter_stage(Stage::LookUp);
                 self.service.message(&mut Context::new(&mut self.io, core), from, message);

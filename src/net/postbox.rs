@@ -1,6 +1,7 @@
 //! The ways on which other threads reach a core of the service.
 
 use std::sync::mpsc::Sender;
+use std::time::Duration;
 
 use sutra_runtime::{Core, Job};
 
@@ -29,6 +30,12 @@ impl<M: Send + 'static> Postbox<M> {
     /// Sends the service's core a message, which comes as from itself.
     pub fn post(&self, message: M) {
         self.0.post(Envelope::Service(message));
+    }
+
+    /// Has the core close connections that are silent for so long; none for that where it is
+    /// `None`.
+    pub fn set_idle_timeout(&self, timeout: Option<Duration>) {
+        self.0.post(Envelope::IdleTimeout(timeout));
     }
 
     /// Has the core begin no request, as its connections are to be passed on. `told` gets its

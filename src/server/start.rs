@@ -3,15 +3,16 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sutra_admin::Admin;
-use sutra_net::Passed;
+use sutra_net::{Passed, Postbox};
 use sutra_runtime::{Listener, Pulse, Running};
 use sutra_store::{Keeper, OpenOptions, Store};
 
 use crate::admin::{self, RunningCores, ServerSource};
 use crate::config::ServerConfig;
+use crate::core::message::Message;
 use crate::cores::{Cores, Served};
 use crate::cpus::Seats;
 use crate::error::ServerError;
@@ -31,12 +32,23 @@ pub struct Server {
     seats: Seats,
     config: ServerConfig,
     ports: Vec<PortFacts>,
+    cores: Vec<Postbox<Message>>,
     /// Where a server that follows comes in; `None` where the system refuses that.
     door: Option<Door>,
     /// Whether it was asked to stop.
     is_stopping: Arc<AtomicBool>,
     /// The server before this one, until it has left.
     departing: Option<Departing>,
+}
+
+/// How long a server's connections may be silent.
+pub struct IdleTimeout(Vec<Postbox<Message>>);
+
+impl IdleTimeout {
+    /// From here on so long, and for ever where it is `None`.
+    pub fn set(&self, timeout: Option<Duration>) {
+        self.0.iter().for_each(|core| core.set_idle_timeout(timeout));
+    }
 }
 
 /// How a server ended.
@@ -221,7 +233,7 @@ impl New {
             .inspect_err(|error| tracing::warn!(%error, "this server can't be taken over"))
             .ok();
         // Set once, here.
-        let _ = seen.set(RunningCores { postboxes, info });
+        let _ = seen.set(RunningCores { postboxes: postboxes.clone(), info });
         Ok(Server {
             running,
             admin,
@@ -230,6 +242,7 @@ impl New {
             seats,
             config,
             ports: facts,
+            cores: postboxes,
             door,
             is_stopping,
             departing: None,
@@ -270,6 +283,11 @@ impl Server {
             is_stopping.store(true, Ordering::SeqCst);
             stop();
         }
+    }
+
+    /// A way to set how long connections may be silent, while it runs.
+    pub fn idle_timeout(&self) -> IdleTimeout {
+        IdleTimeout(self.cores.clone())
     }
 
     /// The server that was taken over, where it has not been waited for yet.

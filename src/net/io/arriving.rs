@@ -153,7 +153,7 @@ impl Io {
                 Ok(())
             }
             Err(Envelope::HandOver(back)) => Err(back),
-            Err(Envelope::Service(_) | Envelope::Step(_)) => {
+            Err(Envelope::Service(_) | Envelope::Step(_) | Envelope::IdleTimeout(_)) => {
                 unreachable!("the mailbox gives back what it was given")
             }
         }
