@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -291,8 +292,8 @@ sys.stdin.read()
 struct Strange(Child, BufReader<ChildStdout>);
 
 impl Strange {
-    fn successor(server: &Succession, protocol: u32) -> Self {
-        let mut command = Command::new(python());
+    fn successor(python: &Path, server: &Succession, protocol: u32) -> Self {
+        let mut command = Command::new(python);
         command.args(["-c", TAKES_ALL]).arg(server.data()).arg(protocol.to_string());
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("Python runs");
@@ -320,11 +321,13 @@ impl Drop for Strange {
 
 #[test]
 fn a_server_goes_on_with_all_connections_where_its_successor_is_killed_with_all_of_them() {
+    // Which may have to be fetched first.
+    let python = python();
     let mut server = Succession::start(&[]);
     let mut raw = Raw::open(server.address());
     let mut silent = Raw::connect(server.address());
     learn(&mut raw, "dog", "here");
-    let mut strange = Strange::successor(&server, 1);
+    let mut strange = Strange::successor(&python, &server, 1);
     strange.hears("Standing");
     strange.take_all();
     strange.hears("Estate");
@@ -345,8 +348,9 @@ fn a_server_goes_on_with_all_connections_where_its_successor_is_killed_with_all_
 #[test]
 fn a_successor_of_another_protocol_is_told_so_and_one_that_leaves_is_forgotten() {
     let mut server = Succession::start(&[]);
-    Strange::successor(&server, 99).hears("protocol 99");
-    Strange::successor(&server, 1).hears("Standing");
+    let python = python();
+    Strange::successor(&python, &server, 99).hears("protocol 99");
+    Strange::successor(&python, &server, 1).hears("Standing");
     let mut raw = Raw::open(server.address());
     learn(&mut raw, "dog", "here");
     server.take_over();
@@ -382,7 +386,7 @@ fn a_signal_has_a_server_start_its_successor_itself() {
 #[test]
 fn a_server_that_was_told_to_stop_is_not_taken_over() {
     let server = Succession::start(&[]);
-    let mut strange = Strange::successor(&server, 1);
+    let mut strange = Strange::successor(&python(), &server, 1);
     strange.hears("Standing");
     server.stop();
     strange.take_all();

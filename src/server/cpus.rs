@@ -1,5 +1,7 @@
 //! Which CPUs a server's cores are on.
 
+use std::os::fd::OwnedFd;
+
 use sutra_runtime::{Cores, Placement, allowed_cpus, cpu_quota};
 use sutra_store::{StoreError, stored_cores};
 
@@ -15,6 +17,8 @@ pub(crate) struct Seats {
     pub(crate) pinned: bool,
     /// The CPUs that the process may use.
     pub(crate) allowed: Vec<usize>,
+    /// Whether the CPUs' marks are to come from the server before this one.
+    awaits_marks: bool,
 }
 
 impl Seats {
@@ -22,7 +26,7 @@ impl Seats {
     pub(crate) fn choose(config: &ServerConfig) -> Result<Self, ServerError> {
         let allowed = allowed_cpus();
         let (placement, pinned) = choose_cpus(config, &allowed, cpu_quota())?;
-        Ok(Self { placement, pinned, allowed })
+        Ok(Self { placement, pinned, allowed, awaits_marks: false })
     }
 
     /// For a server that takes over: the CPUs that the one before it has, where they are as good.
@@ -36,10 +40,18 @@ impl Seats {
         let are_as_good =
             config.pin == before.pinned && cpus.iter().all(|cpu| allowed.contains(cpu));
         if are_as_good {
-            let placement = Placement::to_come(cpus.clone());
-            return Ok(Self { placement, pinned: config.pin, allowed });
+            let (placement, pinned) = (Placement::to_come(cpus.clone()), config.pin);
+            return Ok(Self { placement, pinned, allowed, awaits_marks: pinned });
         }
         Self::choose(config)
+    }
+
+    /// The marks that the server before this one had.
+    pub(crate) fn take_marks(&mut self, marks: Vec<(usize, OwnedFd)>) {
+        if self.awaits_marks {
+            self.placement.take_marks(marks);
+            warn_of_others(&self.placement);
+        }
     }
 
     /// How many cores there are.
@@ -103,15 +115,8 @@ fn choose_cpus(
 
 /// Says what may be in the way of these CPUs.
 fn marked(placement: Placement, quota: Option<usize>) -> Placement {
+    warn_of_others(&placement);
     let cpus = listed(&placement.cpus);
-    if !placement.shared.is_empty() {
-        let shared = listed(&placement.shared);
-        tracing::warn!(
-            cpus,
-            shared,
-            "another server is pinned to CPUs of this one; --cores names others"
-        );
-    }
     if let Some(quota) = quota.filter(|quota| *quota < placement.cpus.len()) {
         tracing::warn!(
             cpus,
@@ -120,6 +125,17 @@ fn marked(placement: Placement, quota: Option<usize>) -> Placement {
         );
     }
     placement
+}
+
+fn warn_of_others(placement: &Placement) {
+    if !placement.shared.is_empty() {
+        let (cpus, shared) = (listed(&placement.cpus), listed(&placement.shared));
+        tracing::warn!(
+            cpus,
+            shared,
+            "another server is pinned to CPUs of this one; --cores names others"
+        );
+    }
 }
 
 /// The list as `--cores` reads it.

@@ -137,6 +137,12 @@ impl Ports {
         of.map(|(facts, _)| facts.address).collect()
     }
 
+    /// Where they listen for native clients, for whoever finds the folder locked.
+    pub(crate) fn listed(&self) -> String {
+        let native = self.addresses(Spoken::Native);
+        native.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    }
+
     /// The number from which on they are of the old protocol.
     pub(crate) fn first_compat(&self) -> ListenerId {
         let native = self.0.iter().filter(|(facts, _)| facts.spoken == Spoken::Native).count();

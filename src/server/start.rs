@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use sutra_admin::Admin;
 use sutra_net::{Passed, Postbox};
 use sutra_runtime::{Listener, Pulse, Running};
-use sutra_store::{Keeper, OpenOptions, Store};
+use sutra_store::{Ahead, Keeper, OpenOptions, Opened, Store};
 
 use crate::admin::{self, RunningCores, ServerSource};
 use crate::config::ServerConfig;
-use crate::core::message::Message;
+use crate::core::message::{Message, WriteTicket};
 use crate::cores::{Cores, Served};
 use crate::cpus::Seats;
 use crate::error::ServerError;
@@ -85,7 +85,8 @@ pub fn start_on(config: ServerConfig, sockets: Inherited) -> Result<Server, Serv
     let mut new = New::new(config, seats, started);
     new.serve_admin(None)?;
     let cores = new.prepare()?;
-    new.serve(cores, ports, Vec::new(), Vec::new(), || {})
+    let opened = new.open(&ports)?;
+    new.serve(cores, opened, ports, Vec::new(), Vec::new(), || {})
 }
 
 /// Takes over from the server of the same folder: its sockets, its folder and its connections.
@@ -99,9 +100,10 @@ pub fn take_over(config: ServerConfig) -> Result<Server, ServerError> {
     let predecessor = Predecessor::find(&config)?;
     let mut departing = None;
     let taken = take_over_from(&predecessor, config).and_then(|ready| {
-        let Ready { new, cores, ports, estate } = ready;
+        let Ready { new, cores, ports, ahead, estate } = ready;
+        let opened = ahead.open(&ports.listed()).map_err(|error| new.seats.explained(error))?;
         let begin = || departing = Some(predecessor.serving());
-        new.serve(cores, ports, estate.listeners, estate.connections, begin)
+        new.serve(cores, opened, ports, estate.listeners, estate.connections, begin)
     });
     let mut server = taken.inspect_err(|error| predecessor.decline(&error.to_string()))?;
     server.departing = departing;
@@ -113,6 +115,7 @@ struct Ready {
     new: New,
     cores: Cores,
     ports: Ports,
+    ahead: Ahead,
     estate: Estate,
 }
 
@@ -129,12 +132,15 @@ fn take_over_from(predecessor: &Predecessor, config: ServerConfig) -> Result<Rea
         new.serve_admin(None)?;
     }
     let cores = new.prepare()?;
+    // The store is read while the other one serves it, so that little is left to be read.
+    let ahead = Ahead::read(&new.config.data, new.options(&ports))
+        .map_err(|error| new.seats.explained(error))?;
     let mut estate = predecessor.estate()?;
-    new.seats.placement.take_marks(std::mem::take(&mut estate.marks));
+    new.seats.take_marks(std::mem::take(&mut estate.marks));
     if is_theirs {
         new.serve_admin(estate.admin.take())?;
     }
-    Ok(Ready { new, cores, ports, estate })
+    Ok(Ready { new, cores, ports, ahead, estate })
 }
 
 /// A server that is being started.
@@ -170,11 +176,27 @@ impl New {
         Cores::prepare(&self.config, &self.seats)
     }
 
-    /// Opens the store, and serves it with the sockets and connections of a server before this one,
-    /// if there was one. `begin` is called when nothing can fail any more.
+    fn options(&self, ports: &Ports) -> OpenOptions {
+        OpenOptions {
+            cores: self.seats.cores(),
+            durability: self.config.durability,
+            segment_bytes: self.config.segment_bytes,
+            id_rule: self.config.id_rule,
+            listening: ports.listed(),
+        }
+    }
+
+    fn open(&self, ports: &Ports) -> Result<Opened<WriteTicket>, ServerError> {
+        let opened = Store::open(&self.config.data, self.options(ports));
+        opened.map_err(|error| self.seats.explained(error))
+    }
+
+    /// Serves a store with the sockets and connections of a server before this one, if there was
+    /// one. `begin` is called when nothing can fail any more.
     fn serve(
         self,
         cores: Cores,
+        opened: Opened<WriteTicket>,
         ports: Ports,
         listeners: Vec<Vec<Listener>>,
         mut connections: Vec<Vec<Passed>>,
@@ -182,14 +204,6 @@ impl New {
     ) -> Result<Server, ServerError> {
         let Self { config, seats, started, admin, seen } = self;
         let (native, compat) = (ports.addresses(Spoken::Native), ports.addresses(Spoken::Compat));
-        let options = OpenOptions {
-            cores: seats.cores(),
-            durability: config.durability,
-            segment_bytes: config.segment_bytes,
-            id_rule: config.id_rule,
-            listening: native.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-        };
-        let opened = Store::open(&config.data, options).map_err(|error| seats.explained(error))?;
         let first = opened.shards.first();
         let report = StartReport {
             listening: native,
@@ -354,5 +368,6 @@ fn go_on(
     let mut new = New::new(config, seats, Instant::now());
     new.serve_admin(estate.admin)?;
     let cores = new.prepare()?;
-    new.serve(cores, ports, estate.listeners, estate.connections, || {})
+    let opened = new.open(&ports)?;
+    new.serve(cores, opened, ports, estate.listeners, estate.connections, || {})
 }

@@ -53,6 +53,25 @@ impl Keeper {
         &self.progress[usize::from(shard)]
     }
 
+    /// Reads the manifest again, which another process may have changed that has the store.
+    pub(crate) fn read_again(
+        &self,
+        manifest: &mut MutexGuard<'_, Manifest>,
+    ) -> Result<(), StoreError> {
+        let file = || self.disk.folder().join("manifest.json");
+        match Manifest::read(&*self.disk)? {
+            Some(now) if now.store() == manifest.store() => {
+                **manifest = now;
+                Ok(())
+            }
+            Some(_) => Err(StoreError::Manifest {
+                file: file(),
+                what: "it is another store's by now".to_owned(),
+            }),
+            None => Err(StoreError::Missing { file: file() }),
+        }
+    }
+
     /// Replaces the manifest by a changed one, with all marks raised. After an error it is as it
     /// was. Another store's is never replaced.
     pub(crate) fn replace(
