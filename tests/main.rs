@@ -45,5 +45,6 @@ mod streams;
 mod support;
 mod systemd;
 mod takeover;
+mod takeover_load;
 mod tidy;
 mod tune;

@@ -2,11 +2,12 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Instant;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit};
 use serde_json::Value;
 use sutra_client::blocking::Client;
 use sutra_testing::raw::PATIENCE;
@@ -41,7 +42,7 @@ impl Succession {
             all.push("--no-pin".into());
         }
         let folder = Folder::new();
-        let (child, greeting) = launch(&folder, &all, &[]).expect("it starts");
+        let (child, greeting) = launch(sutra(), &folder, &all, &[]).expect("it starts");
         Self { child, folder, arguments: all, greeting }
     }
 
@@ -76,7 +77,7 @@ impl Succession {
     /// Another process takes over; what it said of itself. Returns when the one before has ended,
     /// in order.
     pub fn take_over(&mut self) -> Value {
-        let launched = launch(&self.folder, &self.arguments, &["--takeover"]);
+        let launched = launch(sutra(), &self.folder, &self.arguments, &["--takeover"]);
         let (child, greeting) = launched.unwrap_or_else(|output| {
             panic!("no takeover: {}", String::from_utf8_lossy(&output.stderr))
         });
@@ -95,7 +96,20 @@ impl Succession {
                 None => arguments.extend(pair.iter().map(ToString::to_string)),
             }
         }
-        launch(&self.folder, &arguments, &["--takeover"]).map(drop).expect_err("it can't take over")
+        let launched = launch(sutra(), &self.folder, &arguments, &["--takeover"]);
+        launched.map(drop).expect_err("it can't take over")
+    }
+
+    /// The same of one that may open so many files.
+    pub fn fail_to_take_over_with_files(&self, files: u64) -> Output {
+        let mut command = sutra();
+        let limit = Rlimit { current: Some(files), maximum: Some(files) };
+        let lower = move || Ok(setrlimit(Resource::Nofile, limit)?);
+        // SAFETY: between fork and exec this makes one system call, which neither allocates nor
+        // locks.
+        unsafe { command.pre_exec(lower) };
+        let launched = launch(command, &self.folder, &self.arguments, &["--takeover"]);
+        launched.map(drop).expect_err("it can't take over")
     }
 
     /// A process that this one did not start has taken over; it is looked after from here on.
@@ -120,7 +134,8 @@ impl Succession {
         let mut new = Self::start(arguments);
         new.signal(Signal::KILL);
         ended(&mut new.child);
-        let (child, greeting) = launch(&folder, &new.arguments, &[]).expect("it starts");
+        let launched = launch(sutra(), &folder, &new.arguments, &[]);
+        let (child, greeting) = launched.expect("it starts");
         (new.child, new.greeting, new.folder) = (child, greeting, folder);
         new
     }
@@ -146,8 +161,12 @@ fn ended(child: &mut Child) -> ExitStatus {
 
 /// Starts a server, and reads what it says of itself; where it says nothing, how it ended.
 #[expect(clippy::result_large_err, reason = "a test is told all of it")]
-fn launch(folder: &Folder, arguments: &[String], more: &[&str]) -> Result<(Child, Value), Output> {
-    let mut command = sutra();
+fn launch(
+    mut command: Command,
+    folder: &Folder,
+    arguments: &[String],
+    more: &[&str],
+) -> Result<(Child, Value), Output> {
     command.args(["serve", "--json", "--data"]).arg(folder.path()).args(arguments).args(more);
     let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
