@@ -7,26 +7,17 @@ use std::sync::OnceLock;
 
 use clap::Command;
 
-use crate::args;
+use crate::args::Command::Serve;
 use crate::logging;
+use crate::serve::{Reloaded, TakeOver};
 use crate::settings;
 use crate::systemd::notify;
 
-/// What came of settings that were read again.
-#[derive(Default)]
-pub(crate) struct Reloaded {
-    /// Settings that were taken over, with what they are now.
-    pub(crate) changed: Vec<String>,
-    /// Those that wait for the next start.
-    pub(crate) waiting: Vec<&'static str>,
-}
-
-type TakeOver = Box<dyn Fn(args::Command) -> Reloaded + Send + Sync>;
 static TAKE_OVER: OnceLock<TakeOver> = OnceLock::new();
 
-/// Has a service take over what can change of its own settings.
-pub(crate) fn take_over_by(take: impl Fn(args::Command) -> Reloaded + Send + Sync + 'static) {
-    TAKE_OVER.get_or_init(|| Box::new(take));
+/// Has a server take over what can change of its own settings.
+pub(crate) fn take_over_by(take: TakeOver) {
+    TAKE_OVER.get_or_init(|| take);
 }
 
 /// Reads the settings again. What is wrong with them is logged, and all stays as it was.
@@ -35,14 +26,14 @@ pub(crate) fn run(definition: &Command) {
     let read = settings::arguments(definition.clone());
     let changed = read.and_then(|(arguments, _)| {
         let level = logging::change(arguments.common.log.as_deref())?;
-        let Some(take) = TAKE_OVER.get() else {
+        let (Some(take), Serve(serve)) = (TAKE_OVER.get(), arguments.command) else {
             tracing::info!(
                 log = level,
                 "settings are read again; all but log wait for the next start"
             );
             return Ok(());
         };
-        let Reloaded { changed, waiting } = take(arguments.command);
+        let Reloaded { changed, waiting } = take(serve);
         let (changed, waiting) = (changed.join(", "), waiting.join(", "));
         tracing::info!(
             log = level,

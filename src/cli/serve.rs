@@ -1,6 +1,7 @@
 //! `sutra serve`: runs a server until it is told to stop, and says what it does and what to try
 //! next.
 
+mod next;
 mod service;
 mod startup_import;
 mod successor;
@@ -8,7 +9,7 @@ mod successor;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
@@ -25,6 +26,7 @@ use crate::signals;
 use crate::systemd::{notify, watchdog};
 use crate::target::DEFAULT_SERVER;
 use crate::values::{OptionalPort, address, compat_addresses, field, some_duration};
+use next::suggestions;
 use service::Service;
 
 /// The compat port of a server that was not told otherwise.
@@ -218,7 +220,13 @@ impl Serve {
     }
 }
 
-pub(crate) fn run(serve: Serve, sockets: Inherited, output: Output) -> Result<Answer, Failure> {
+/// `reload_by` is told how to take settings over when they are read again.
+pub(crate) fn run(
+    serve: Serve,
+    sockets: Inherited,
+    output: Output,
+    reload_by: impl FnOnce(TakeOver),
+) -> Result<Answer, Failure> {
     if let Some(folder) = serve.import.as_ref().filter(|folder| !folder.exists()) {
         return Err(Failure::Usage(format!(
             "--import {}: there is no such file or folder",
@@ -252,13 +260,12 @@ pub(crate) fn run(serve: Serve, sockets: Inherited, output: Output) -> Result<An
     notify::ready(&status);
     let watched = watchdog::watch(server.pulse(), status)?;
     successor::start_by_signal();
-    let import = serve.import.clone();
-    service.reload_by(serve);
+    reload_by(reloading(&service, &serve));
     loop {
         let stop = service.begin_import();
         let begin =
             |folder| startup_import::spawn(folder, address, server.imports(), stop.clone(), output);
-        let importing = import.clone().map(begin).transpose()?;
+        let importing = serve.import.clone().map(begin).transpose()?;
         let ended = server.wait();
         if let Ok(End::TakenOver(following)) = &ended {
             notify::followed_by(following.pid);
@@ -283,6 +290,37 @@ pub(crate) fn run(serve: Serve, sockets: Inherited, output: Output) -> Result<An
     }
     tracing::info!("stopped; everything acknowledged is stored");
     Ok(Answer::Yes)
+}
+
+/// What came of settings that were read again.
+#[derive(Default)]
+pub(crate) struct Reloaded {
+    /// Settings that were taken over, with what they are now.
+    pub(crate) changed: Vec<String>,
+    /// Those that wait for the next start.
+    pub(crate) waiting: Vec<&'static str>,
+}
+
+/// Takes over what can change of settings that were read again.
+pub(crate) type TakeOver = Box<dyn Fn(Serve) -> Reloaded + Send + Sync>;
+
+/// Takes over what can change while the server runs that was started with these.
+fn reloading(service: &Arc<Service>, started: &Serve) -> TakeOver {
+    let (service, current) = (Arc::clone(service), Mutex::new(started.idle_timeout));
+    let started = started.fixed();
+    Box::new(move |now| {
+        let mut current = current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = Vec::new();
+        if *current != now.idle_timeout {
+            *current = now.idle_timeout;
+            service.set_idle_timeout(now.idle_timeout);
+            let words = now.idle_timeout.map_or("never".to_owned(), |time| format!("{time:?}"));
+            changed.push(format!("idle-timeout: {words}"));
+        }
+        let pairs = started.iter().zip(now.fixed());
+        let waiting = pairs.filter(|(before, now)| **before != *now);
+        Reloaded { changed, waiting: waiting.map(|((name, _), _)| *name).collect() }
+    })
 }
 
 /// How the server is, on one line.
@@ -338,46 +376,6 @@ fn announce(
     })
 }
 
-/// Command lines that work where this one was typed.
-fn suggestions(address: SocketAddr, commands: &[(&str, &str)]) -> String {
-    let program = program();
-    let server = if address.to_string() == DEFAULT_SERVER {
-        String::new()
-    } else {
-        format!(" --server {address}")
-    };
-    commands
-        .iter()
-        .map(|(command, words)| {
-            format!(
-                "\n  {}",
-                format!("{program} {command} {words}").trim_end().to_owned() + &server
-            )
-        })
-        .collect()
-}
-
-/// How this program was called: through cargo, or by a path.
-fn program() -> String {
-    if std::env::var_os("CARGO_MANIFEST_DIR").is_some() {
-        return if cfg!(debug_assertions) {
-            "cargo run --".into()
-        } else {
-            "cargo run --release --".into()
-        };
-    }
-    std::env::args().next().unwrap_or_else(|| "sutra".into())
-}
-
-/// The text as a shell takes it for one word.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
-    if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
-        return text.into();
-    }
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -416,18 +414,5 @@ mod tests {
         assert_eq!(reached("0.0.0.0:7"), "127.0.0.1:7");
         assert_eq!(reached("[::]:7"), "[::1]:7");
         assert_eq!(reached("10.0.0.1:7"), "10.0.0.1:7");
-    }
-
-    #[test]
-    fn suggestions_name_the_server_where_it_is_not_the_default() {
-        let with =
-            |address: &str| suggestions(address.parse().expect("an address"), &[("query", "dog")]);
-        assert!(with("127.0.0.1:50050").ends_with(" query dog"));
-        assert!(with("127.0.0.1:7").ends_with(" query dog --server 127.0.0.1:7"));
-    }
-
-    #[test]
-    fn names_are_quoted_where_a_shell_would_take_them_apart() {
-        assert_eq!(["n02084071", "a b", "it's"].map(quoted), ["n02084071", "'a b'", "'it'\\''s'"]);
     }
 }

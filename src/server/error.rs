@@ -7,7 +7,7 @@ use sutra_net::ListenError;
 use sutra_runtime::RuntimeError;
 use sutra_store::StoreError;
 
-use crate::takeover::TakeoverError;
+use crate::takeover_error::TakeoverError;
 
 /// Why a server could not start, or ended badly. Each says what to do about it.
 #[derive(Debug, thiserror::Error)]

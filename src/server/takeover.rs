@@ -15,7 +15,6 @@
 
 mod channel;
 mod door;
-mod error;
 mod estate;
 mod heart;
 mod message;
@@ -23,7 +22,6 @@ mod standing;
 mod successor;
 
 pub(crate) use door::{Door, Left};
-pub use error::TakeoverError;
 pub(crate) use estate::Estate;
 pub(crate) use standing::{AdminFacts, Standing};
 pub use successor::Departing;

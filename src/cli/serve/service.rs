@@ -1,15 +1,12 @@
 //! What signals do to a server that runs: they end it, or have it read its settings again. Which
 //! server that is changes where one comes back that was to be taken over.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sutra_server::{IdleTimeout, Server};
 
-use super::Serve;
-use crate::args::Command;
 use crate::import::Stop;
-use crate::reload::{self, Reloaded};
 use crate::systemd::notify;
 
 /// A server that runs, as signals see it.
@@ -72,28 +69,8 @@ impl Service {
         true
     }
 
-    /// Has SIGHUP take over what can change of the settings; the server was started with these.
-    pub(super) fn reload_by(self: &Arc<Self>, started: Serve) {
-        let service = Arc::clone(self);
-        let current = Mutex::new(started.idle_timeout);
-        let started = started.fixed();
-        reload::take_over_by(move |command| {
-            let Command::Serve(now) = command else { return Reloaded::default() };
-            let mut current = current.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut changed = Vec::new();
-            if *current != now.idle_timeout {
-                *current = now.idle_timeout;
-                service.set_idle_timeout(now.idle_timeout);
-                let words = now.idle_timeout.map_or("never".to_owned(), |time| format!("{time:?}"));
-                changed.push(format!("idle-timeout: {words}"));
-            }
-            let pairs = started.iter().zip(now.fixed());
-            let waiting = pairs.filter(|(before, now)| **before != *now);
-            Reloaded { changed, waiting: waiting.map(|((name, _), _)| *name).collect() }
-        });
-    }
-
-    fn set_idle_timeout(&self, timeout: Option<Duration>) {
+    /// Connections may be silent for so long from here on.
+    pub(super) fn set_idle_timeout(&self, timeout: Option<Duration>) {
         let mut state = self.lock();
         state.reloaded = Some(timeout);
         if let Some(idle_timeout) = &state.idle_timeout {

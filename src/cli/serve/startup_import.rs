@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sutra_server::ImportRecord;
 
-use super::{quoted, suggestions};
+use super::next::{quoted, suggestions};
 use crate::exit::Failure;
 use crate::import::{self, Existing, Imported, Stop};
 use crate::output::Output;

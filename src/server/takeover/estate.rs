@@ -18,9 +18,9 @@ use sutra_net::{Parted, Passed};
 use sutra_runtime::{Listener, Placement};
 
 use super::channel::{Channel, MOST_DESCRIPTORS, Received};
-use super::error::TakeoverError;
 use super::message::Message;
 use crate::ports::PortFacts;
+use crate::takeover_error::TakeoverError;
 
 const HEADER: usize = 16;
 /// How long a server may take to send its next message, once it was told to go on: it holds

@@ -7,9 +7,9 @@ use sutra_net::PASSING;
 use sutra_runtime::Cores;
 use sutra_wire::{FINGERPRINT, VERSION};
 
-use super::error::TakeoverError;
 use crate::config::ServerConfig;
 use crate::ports::PortFacts;
+use crate::takeover_error::TakeoverError;
 
 /// What a server is.
 #[derive(Clone, Debug, Deserialize, Serialize)]

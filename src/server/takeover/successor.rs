@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::channel::{Channel, Received};
-use super::error::TakeoverError;
 use super::estate::{Estate, next};
 use super::heart::Heart;
 use super::message::{Message, PROTOCOL};
 use super::standing::Standing;
 use crate::config::ServerConfig;
+use crate::takeover_error::TakeoverError;
 
 /// How long a server that was taken over may take to leave.
 const LEAVING: Duration = Duration::from_secs(5);

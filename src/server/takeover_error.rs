@@ -64,7 +64,7 @@ pub enum TakeoverError {
 
 impl TakeoverError {
     /// Says what was tried.
-    pub(super) fn system(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn system(what: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::System { what, source }
     }
 
