@@ -47,6 +47,8 @@ mod startup;
 mod streams;
 mod support;
 mod systemd;
+mod takeover;
+mod takeover_load;
 mod tidy;
 mod top;
 mod tune;

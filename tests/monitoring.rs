@@ -152,9 +152,8 @@ fn prometheus_asks_a_master_where_it_is_by_default_and_gives_targets_the_jobs_of
     assert!(found.contains(&format!("url: http://localhost:{port}/api/v1/targets\n")), "{port}");
     // What the kinds of targets become: tests/grid_api.rs has the kinds.
     let jobs = found.split("replacement: ").skip(1).map(|rest| rest.lines().next().unwrap());
-    let jobs: Vec<String> = jobs
-        .flat_map(|job| ["master", "agent"].map(|kind| job.replace("$1", kind)))
-        .collect();
+    let jobs: Vec<String> =
+        jobs.flat_map(|job| ["master", "agent"].map(|kind| job.replace("$1", kind))).collect();
     for job in rules.split("job=\"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
         assert!(jobs.iter().any(|known| known == job), "{job}: {jobs:?}");
     }

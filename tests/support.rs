@@ -11,6 +11,7 @@ pub mod http;
 pub mod legacy;
 pub mod master;
 pub mod python;
+pub mod succession;
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;

@@ -71,8 +71,9 @@ fn the_screen_shows_a_server_under_load_at_any_size_and_obeys_its_keys() {
     terminal.until("the rate of queries", asks);
     assert!(!terminal.is_as_before());
     terminal.until("everything else", |text| {
-        let words = [&format!("sutra top {admin}  ok, up"), "requests/s", "commits", "memory"];
-        words.iter().all(|words| text.contains(words.as_ref() as &str))
+        let head = format!("sutra top {admin}  ok, up");
+        let words = [head.as_str(), "requests/s", "commits", "memory"];
+        words.iter().all(|words| text.contains(words))
             && text.contains("slow at")
             && number(text, "core").is_none()
             && text.lines().any(|line| line.contains("query") && line.contains("127.0.0.1:"))

@@ -44,6 +44,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// A served admin port. Ends when dropped.
 pub struct Admin {
     address: SocketAddr,
+    /// The same that is served.
+    listener: Option<TcpListener>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -52,6 +54,11 @@ impl Admin {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Ends, and gives the listener back, with whoever waits there to be served.
+    pub fn into_listener(mut self) -> Option<TcpListener> {
+        self.listener.take()
     }
 }
 
@@ -99,6 +106,7 @@ pub fn start<S: Source>(
 ) -> Result<Admin, AdminError> {
     let thread_error = |source| AdminError::Thread { source };
     let address = listener.local_addr().map_err(thread_error)?;
+    let kept = listener.try_clone().map_err(thread_error)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(thread_error)?;
     let (stop, stopped) = oneshot::channel();
@@ -129,7 +137,7 @@ pub fn start<S: Source>(
         .name("admin".into())
         .spawn(move || runtime.block_on(serve))
         .map_err(thread_error)?;
-    Ok(Admin { address, stop: Some(stop), thread: Some(thread) })
+    Ok(Admin { address, listener: Some(kept), stop: Some(stop), thread: Some(thread) })
 }
 
 struct Served<S> {

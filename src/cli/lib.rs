@@ -121,7 +121,7 @@ fn run(arguments: Arguments, start: Start, output: Output) -> Result<Answer, Fai
         signals::reload_by(move || reload::run(&definition));
     }
     match command {
-        Command::Serve(serve) => serve::run(serve, sockets, output),
+        Command::Serve(serve) => serve::run(serve, sockets, output, reload::take_over_by),
         Command::Learn(learn) => {
             with_client(learn.server(), async |client| learn::run(&client, &learn, output).await)
         }

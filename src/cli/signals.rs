@@ -1,5 +1,5 @@
 //! Signals: those that ask for an end, and those that end a service by default though nobody asks
-//! for its end. SIGHUP has a service read its settings again.
+//! for its end. SIGHUP has a service read its settings again, SIGUSR2 a server start its successor.
 //!
 //! The first one that asks is followed by an orderly end, the second ends the process at once. A
 //! signal that this process was started to ignore (`nohup`, a shell's background) stays ignored.
@@ -29,12 +29,19 @@ const SURVIVED: &[i32] =
     &[SIGHUP, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGXFSZ, SIGSTKFLT];
 /// What SIGHUP asks for.
 static RELOAD: OnceLock<Box<dyn Fn() + Send + Sync>> = OnceLock::new();
+/// What SIGUSR2 asks for.
+static SUCCEED: OnceLock<Box<dyn Fn() + Send + Sync>> = OnceLock::new();
 /// How often the log tells of ignored signals.
 const SAID_EVERY: Duration = Duration::from_secs(1);
 
 /// Has SIGHUP ask a service for this.
 pub(crate) fn reload_by(reload: impl Fn() + Send + Sync + 'static) {
     RELOAD.get_or_init(|| Box::new(reload));
+}
+
+/// Has SIGUSR2 ask a service for this.
+pub(crate) fn succeed_by(succeed: impl Fn() + Send + Sync + 'static) {
+    SUCCEED.get_or_init(|| Box::new(succeed));
 }
 
 /// Calls `end` in a thread of its own for each signal that asks for the end. Where it returns
@@ -80,6 +87,10 @@ fn heed_those(
                 && let Some(reload) = RELOAD.get()
             {
                 reload();
+            } else if signal == SIGUSR2
+                && let Some(succeed) = SUCCEED.get()
+            {
+                succeed();
             } else if !asking.contains(&signal) {
                 if said.is_none_or(|said| said.elapsed() >= SAID_EVERY) {
                     said = Some(Instant::now());

@@ -148,7 +148,9 @@ impl<'a, M: Send + 'static> Context<'a, M> {
         self.core.send_message(core, Envelope::Service(message)).map_err(
             |envelope| match envelope {
                 Envelope::Service(message) => message,
-                Envelope::HandOver(_) => unreachable!("the mailbox gives back what it was given"),
+                Envelope::HandOver(_) | Envelope::Step(_) | Envelope::IdleTimeout(_) => {
+                    unreachable!("the mailbox gives back what it was given")
+                }
             },
         )
     }

@@ -7,6 +7,7 @@ mod arriving;
 mod closing;
 mod housekeeping;
 mod messages;
+mod passing;
 mod receiving;
 mod replies;
 mod sending;
@@ -37,6 +38,7 @@ use crate::waiting::WaitingList;
 use crate::watch::Watch;
 
 pub(crate) use messages::{Incoming, Next, Refusal};
+use passing::Passing;
 pub(crate) use receiving::Readiness;
 pub use replies::PartSent;
 
@@ -62,6 +64,7 @@ pub(crate) struct Io {
     log_limit: LogLimit,
     waiting: WaitingList,
     watch: Watch,
+    passing: Passing,
 }
 
 impl Io {
@@ -81,6 +84,7 @@ impl Io {
             slow: Slow::new(None),
             log_limit: LogLimit::new(CLIENT_LINES),
             waiting: WaitingList::default(),
+            passing: Passing::default(),
         }
     }
 

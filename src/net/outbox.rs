@@ -138,12 +138,13 @@ impl Outbox {
     }
 
     /// Gives up what is unsent.
-    pub(crate) fn abandon(self) -> Abandoned {
-        let gathered = self.gathered.as_ref().map_or(0, |output| output.copied());
+    pub(crate) fn abandon(&mut self) -> Abandoned {
+        let buffer = self.gathered.take();
+        let gathered = buffer.as_ref().map_or(0, |output| output.copied());
         Abandoned {
-            copied: self.sending_copied + gathered,
-            buffer: self.gathered,
-            answers: [self.sending_answers, self.gathered_answers],
+            copied: std::mem::take(&mut self.sending_copied) + gathered,
+            buffer,
+            answers: [self.sending_answers.take(), self.gathered_answers.take()],
         }
     }
 }

@@ -62,5 +62,5 @@ pub use pulse::Pulse;
 pub use region::{Region, RegionSlice, RegionWriter};
 pub use sockets::{Outgoing, Socket};
 pub use stages::Stage;
-pub use start::{Running, start};
+pub use start::{Prepared, Running, prepare, start};
 pub use timers::TimerId;

@@ -42,6 +42,9 @@ pub struct ServerConfig {
     pub slow: Option<Duration>,
     /// Size of a new log segment, in bytes.
     pub segment_bytes: u64,
+    /// Whether a service manager looks after this process: then only a process that it counts as
+    /// the same service's may take over.
+    pub is_managed: bool,
 }
 
 impl Default for ServerConfig {
@@ -61,6 +64,7 @@ impl Default for ServerConfig {
             limits: Limits::default(),
             slow: Some(Duration::from_millis(10)),
             segment_bytes: 64 << 20,
+            is_managed: false,
         }
     }
 }

@@ -141,6 +141,8 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Notes beside the lock whether the store is in use: from when it was opened until it was
     /// closed in order.
     fn note_use(&self, in_use: bool) -> io::Result<()>;
+    /// Lets go of the lock, so that another process may have the folder.
+    fn release(&self) -> io::Result<()>;
 }
 
 /// The folder, or something in it, is not what it was.

@@ -124,6 +124,10 @@ impl<S: Service> Front<S> {
                     self.io.wait(core, index, Waiting::Room);
                     break;
                 }
+                Readiness::Held => {
+                    self.io.wait(core, index, Waiting::Held);
+                    break;
+                }
                 Readiness::Later => break,
                 Readiness::Gone => {
                     at = bytes.len();

@@ -101,6 +101,11 @@ impl Io {
 
     /// Takes no more connections and no more requests; those that have arrived are answered.
     pub(crate) fn drain<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>) {
+        if self.is_parting() {
+            // All go on elsewhere, also those that are still to come.
+            return self.watch.drain(core.now());
+        }
+        self.go_on();
         info!(core = core.index(), connections = self.connections(), "draining");
         self.watch.drain(core.now() + self.limits.drain_timeout);
         core.stop_listening();
@@ -132,7 +137,7 @@ impl Io {
         connection.input().clear(&mut self.inputs);
         self.unsent.take(connection.protocol().held());
         let (socket, peer) = (connection.socket(), connection.peer());
-        let Abandoned { copied, buffer, answers } = connection.into_outbox().abandon();
+        let Abandoned { copied, buffer, answers } = connection.outbox_mut().abandon();
         self.unsent.take(copied);
         for answers in answers.into_iter().flatten() {
             self.slow.left(answers, peer, core.now());

@@ -83,7 +83,11 @@ impl Io {
     }
 
     /// Sends a connection's output, unless a send is under way: then its end will.
+    /// What goes on elsewhere is sent there.
     pub(crate) fn send<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, index: usize) {
+        if self.is_parting() {
+            return;
+        }
         if let Some(connection) = self.connections.get_mut(index)
             && let Some(output) = connection.outbox_mut().begin(core.now())
         {

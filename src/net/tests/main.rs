@@ -10,6 +10,7 @@ mod deadlines;
 mod either;
 mod opening;
 mod parts;
+mod passing;
 mod postbox;
 mod replies;
 mod room;

@@ -131,6 +131,12 @@ impl Scripted {
 
     pub(super) fn stop_listening(&mut self) {}
 
+    pub(super) fn keep_listeners(&mut self) {}
+
+    pub(super) fn take_listeners(&mut self) -> Vec<(ListenerId, Listener)> {
+        Vec::new()
+    }
+
     pub(super) fn take_accepted(&mut self) -> Option<Event<'static>> {
         None
     }

@@ -86,6 +86,24 @@ impl Outgoing {
         self.sent = 0;
     }
 
+    /// Appends what the kernel has not taken. Costs a copy of it.
+    pub fn copy_rest(&self, into: &mut Vec<u8>) {
+        let mut skip = self.sent;
+        let mut append = |bytes: &[u8]| {
+            let skipped = skip.min(bytes.len());
+            skip -= skipped;
+            into.extend_from_slice(&bytes[skipped..]);
+        };
+        let mut copied = 0;
+        for piece in &self.pieces {
+            let at = piece.at.min(self.buffer.len());
+            append(&self.buffer[copied.min(at)..at]);
+            append(&piece.slice);
+            copied = copied.max(at);
+        }
+        append(&self.buffer[copied..]);
+    }
+
     /// How much the kernel has taken.
     pub(crate) fn sent(&self) -> usize {
         self.sent
@@ -219,6 +237,9 @@ mod tests {
             outgoing.bytes().extend_from_slice(b"ab");
             outgoing.sent = sent;
             assert_eq!(wire(&mut outgoing), &b"BODYmiddleLASTab"[sent..]);
+            let mut rest = Vec::new();
+            outgoing.copy_rest(&mut rest);
+            assert_eq!(rest, &b"BODYmiddleLASTab"[sent..]);
         }
     }
 
