@@ -1,5 +1,5 @@
-//! Takeovers in a row under clients that never reconnect, native and Python: no error, no write that
-//! is lost, and how long the pauses are.
+//! Takeovers in a row under clients that never reconnect, native and Python: no error, no write
+//! that is lost, and how long the pauses are.
 
 use std::collections::HashMap;
 use std::io::Read;

@@ -260,6 +260,7 @@ pub(crate) fn run(
         sutra_server::start_on(config, sockets)?
     };
     service.serves(&server);
+    successor::start_by_signal();
     let report = server.report();
     exposure::warn("native", &report.listening, "may read, change and delete all that is stored");
     exposure::warn("compat", &report.compat, "may read, change and delete all that is stored");
@@ -274,7 +275,6 @@ pub(crate) fn run(
     let status = status(server.report());
     notify::ready(&status);
     let watched = watchdog::watch(server.pulse(), status)?;
-    successor::start_by_signal();
     reload_by(reloading(&service, &serve));
     loop {
         let stop = service.begin_import();

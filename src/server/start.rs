@@ -93,9 +93,9 @@ pub fn start_on(config: ServerConfig, sockets: Inherited) -> Result<Server, Serv
 /// Returns when clients are served from here.
 ///
 /// # Errors
-/// As [`start`]; also where no server runs, or it can't be taken over. It goes on, as if nothing had
-/// been asked of it; or, where most of this was done already, after the time that it takes to read
-/// its store again.
+/// As [`start`]; also where no server runs, or it can't be taken over. It goes on, as if nothing
+/// had been asked of it; or, where most of this was done already, after the time that it takes to
+/// read its store again.
 pub fn take_over(config: ServerConfig) -> Result<Server, ServerError> {
     let predecessor = Predecessor::find(&config)?;
     let mut departing = None;

@@ -19,8 +19,8 @@ use crate::open::{
 use crate::recovery::{ReadAhead, Recovered, Replayed, Source};
 use crate::vectors::Vectors;
 
-/// What may come while a store is read is read again, until so little has come that reading it takes
-/// no longer than this; but no more often than [`ROUNDS`].
+/// What may come while a store is read is read again, until so little has come that reading it
+/// takes no longer than this; but no more often than [`ROUNDS`].
 const SHORT: Duration = Duration::from_millis(20);
 const ROUNDS: usize = 8;
 
