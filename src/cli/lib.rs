@@ -112,7 +112,7 @@ fn run(arguments: Arguments, start: Start, output: Output) -> Result<Answer, Fai
     logging::start(common.log.as_deref(), command.service())?;
     if let Some(file) = file {
         tracing::info!(
-            file.path = %file.display(),
+            file = %file.display(),
             "settings are read from a file; `sutra config` shows them"
         );
     }
