@@ -106,25 +106,34 @@ struct Figures {
     lost: usize,
     /// For each takeover and each client: its longest call meanwhile, in ns.
     pauses: Vec<u64>,
+    /// The same for as many stretches of time, each as long, in which nothing was taken over: what
+    /// the host itself makes of it.
+    quiet: Vec<u64>,
 }
 
 impl Figures {
-    fn print(&mut self, takeovers: usize) {
-        self.pauses.sort_unstable();
-        let at = |share: f64| {
-            let place = (self.pauses.len() as f64 * share).ceil() as usize;
-            self.pauses[place.clamp(1, self.pauses.len()) - 1] as f64 / 1e6
-        };
+    fn print(&self, takeovers: usize) {
         let Self { clients, calls, errors, lost, .. } = self;
         println!(
             "{takeovers} takeovers under {clients} clients, {calls} calls: {errors} errors, \
-             {lost} lost writes; pauses of a client in a takeover: p50 {:.1} ms, p90 {:.1} ms, \
-             p99 {:.1} ms, longest {:.1} ms",
-            at(0.5),
-            at(0.9),
-            at(0.99),
-            at(1.0)
+             {lost} lost writes"
         );
+        for (what, all) in [("in a takeover", &self.pauses), ("without one", &self.quiet)] {
+            let mut sorted = all.clone();
+            sorted.sort_unstable();
+            let at = |share: f64| {
+                let place = (sorted.len() as f64 * share).ceil() as usize;
+                sorted[place.clamp(1, sorted.len()) - 1] as f64 / 1e6
+            };
+            println!(
+                "a client's longest call {what}: p50 {:.1} ms, p90 {:.1} ms, p99 {:.1} ms, \
+                 longest {:.1} ms",
+                at(0.5),
+                at(0.9),
+                at(0.99),
+                at(1.0)
+            );
+        }
     }
 }
 
@@ -158,6 +167,14 @@ fn take_over_under_load(takeovers: usize, natives: u16, pythons: usize) -> Figur
         server.take_over();
         windows.push((began, now()));
     }
+    let spent: u64 = windows.iter().map(|(began, ended)| ended - began).sum();
+    let quiet_windows: Vec<_> = (0..takeovers)
+        .map(|_| {
+            let began = now();
+            thread::sleep(Duration::from_nanos(spent / takeovers as u64));
+            (began, now())
+        })
+        .collect();
     assert_eq!(counter(&server, "connections_accepted"), 1, "nobody has connected anew");
     is_over.store(true, Ordering::Relaxed);
     let mut errors = 0;
@@ -185,18 +202,21 @@ fn take_over_under_load(takeovers: usize, natives: u16, pythons: usize) -> Figur
         let overlaps = |(end, took): &&(u64, u64)| *end >= began && end - took <= ended;
         client.slow.iter().filter(overlaps).map(|(_, took)| *took).max().unwrap_or(SLOW)
     };
-    let pauses = windows.iter().flat_map(|window| seen.iter().map(|one| longest(one, *window)));
+    let of = |windows: &[(u64, u64)]| -> Vec<u64> {
+        windows.iter().flat_map(|window| seen.iter().map(|one| longest(one, *window))).collect()
+    };
     Figures {
         clients: seen.len() + errors,
         calls: seen.iter().map(|client| client.calls).sum(),
         errors,
         lost: lost.count(),
-        pauses: pauses.collect(),
+        pauses: of(&windows),
+        quiet: of(&quiet_windows),
     }
 }
 
 fn check(takeovers: usize, natives: u16, pythons: usize) {
-    let mut figures = take_over_under_load(takeovers, natives, pythons);
+    let figures = take_over_under_load(takeovers, natives, pythons);
     figures.print(takeovers);
     assert_eq!((figures.errors, figures.lost), (0, 0));
     assert_eq!(figures.clients, usize::from(natives) + pythons);
