@@ -137,6 +137,15 @@ impl Figures {
     }
 }
 
+/// A counter of the server that runs now.
+fn counter(server: &Succession, name: &str) -> u64 {
+    let mut raw = Raw::open(server.address());
+    let reply = raw.ask(header(Opcode::Stats, 3), &[]);
+    let stats = Checked::<Stats>::new(&reply.payload).unwrap();
+    let found = stats.counters.iter().find(|counter| counter.name == name);
+    found.map_or(0, |counter| counter.value.to_native())
+}
+
 fn take_over_under_load(takeovers: usize, natives: u16, pythons: usize) -> Figures {
     let python = python();
     let mut server = Succession::start(&["--admin", "off"]);
@@ -150,13 +159,6 @@ fn take_over_under_load(takeovers: usize, natives: u16, pythons: usize) -> Figur
     let processes: Vec<_> =
         (0..pythons).map(|number| python_client(&python, server.compat(), number)).collect();
     let all = u64::from(natives) + pythons as u64;
-    let counter = |server: &Succession, name: &str| {
-        let mut raw = Raw::open(server.address());
-        let reply = raw.ask(header(Opcode::Stats, 3), &[]);
-        let stats = Checked::<Stats>::new(&reply.payload).unwrap();
-        let found = stats.counters.iter().find(|counter| counter.name == name);
-        found.map_or(0, |counter| counter.value.to_native())
-    };
     // All of them are there before the first takeover, besides the connection that asks.
     sutra_testing::wait_until("all clients are connected", || {
         counter(&server, "connections") == all + 1
