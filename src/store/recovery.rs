@@ -87,6 +87,8 @@ pub(crate) struct Source {
     segment_bytes: usize,
     /// Whether another process still writes it.
     is_ahead: bool,
+    /// Whether all that can be read is on stable storage.
+    is_stable: bool,
 }
 
 impl Source {
@@ -99,7 +101,17 @@ impl Source {
         segment_bytes: usize,
     ) -> Self {
         let mark = Position::default();
-        Self { disk, shard: 0, mark, store, layout, namespaces, segment_bytes, is_ahead: false }
+        Self {
+            disk,
+            shard: 0,
+            mark,
+            store,
+            layout,
+            namespaces,
+            segment_bytes,
+            is_ahead: false,
+            is_stable: false,
+        }
     }
 
     /// The same of a store that another process still writes.
