@@ -213,6 +213,7 @@ impl Starting {
             pinned: seats.pinned,
             allowed: seats.allowed.clone(),
             durability: config.durability,
+            id_rule: opened.id_rule,
             write_path: first.map(sutra_store::Shard::write_path).unwrap_or_default(),
             data: config.data.clone(),
             recovery: opened.report.clone(),
