@@ -20,7 +20,7 @@ mod snapshot;
 mod wal;
 mod writer;
 
-pub use associations::Association;
+pub use associations::{Association, Edges};
 pub use created::{full_time, low_bits};
 pub use error::{Damage, ReadError, Section};
 pub use folder::{BACKUP, OldFolder, SNAPSHOT, WAL};

@@ -48,9 +48,21 @@ fn the_old_servers_own_snapshot_reads_as_what_was_written_to_it() {
     assert_eq!(
         snapshot.associations(),
         [
-            association("2c1743a391305fbf367df8e4f069f9f9", "987bcab01b929eb2c07877b224215c92", 0.8),
-            association("842283af5df8327202adcf1d0a9c5bbf", "987bcab01b929eb2c07877b224215c92", 0.6),
-            association("882a857729a033e1eb4a306481f48a4f", "e15e361f13568bacfda25718f16208d0", 0.9),
+            association(
+                "2c1743a391305fbf367df8e4f069f9f9",
+                "987bcab01b929eb2c07877b224215c92",
+                0.8
+            ),
+            association(
+                "842283af5df8327202adcf1d0a9c5bbf",
+                "987bcab01b929eb2c07877b224215c92",
+                0.6
+            ),
+            association(
+                "882a857729a033e1eb4a306481f48a4f",
+                "e15e361f13568bacfda25718f16208d0",
+                0.9
+            ),
         ]
     );
 }
