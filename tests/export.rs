@@ -332,7 +332,7 @@ fn an_export_that_can_not_be_written_or_finished_leaves_the_file_that_was_there(
     let path = file.to_str().unwrap();
     for (arguments, code, says) in [
         (&["export", "nobody", "--format", "dot", "--output", path][..], 1, "nobody is not known"),
-        (&["export", "--format", "dot", "--output", path], 2, "jsonl only"),
+        (&["export", "--format", "dot", "--output", path], 2, "npy or legacy only"),
         (
             &["export", "dog", "--format", "dot", "--output", path, "--server", "127.0.0.1:1"],
             3,

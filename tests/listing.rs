@@ -211,5 +211,8 @@ fn sources_that_are_not_learned_are_listed_and_so_is_what_a_store_is_made_of() {
     assert_eq!(listed("nowhere"), Vec::<[u8; 16]>::new());
 
     let info = client.store_info().unwrap().checked().to_owned();
-    assert_eq!((info.id_rule.as_str(), info.namespaces), ("legacy", vec!["".into(), "other".into()]));
+    assert_eq!(
+        (info.id_rule.as_str(), info.namespaces),
+        ("legacy", vec!["".into(), "other".into()])
+    );
 }

@@ -1,8 +1,8 @@
 //! The client: what can be asked of a server. How a call is made is [`crate::caller`]'s.
 
 use sutra_wire::{
-    AssociationKey, AssociationKind, AssociationRecord, ConceptId, ConceptKey, ConceptRecord, Deleted, Health,
-    Neighbors, Paths, SearchHits, Stats, StoreInfo, View,
+    AssociationKey, AssociationKind, AssociationRecord, ConceptId, ConceptKey, ConceptRecord,
+    Deleted, Health, Neighbors, Paths, SearchHits, Stats, StoreInfo, View,
 };
 
 use crate::caller::Caller;

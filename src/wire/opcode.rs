@@ -117,8 +117,7 @@ mod tests {
     fn only_listed_numbers_are_opcodes() {
         let known: Vec<u8> =
             (0..=255).filter(|number| Opcode::from_number(*number).is_some()).collect();
-        let storage =
-            [0x01].into_iter().chain(0x10..=0x13).chain(0x20..=0x27).chain(0x30..=0x32);
+        let storage = [0x01].into_iter().chain(0x10..=0x13).chain(0x20..=0x27).chain(0x30..=0x32);
         assert_eq!(known, storage.chain(0x40..=0x4b).collect::<Vec<u8>>());
     }
 }

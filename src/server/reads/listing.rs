@@ -75,9 +75,7 @@ pub(super) fn here(
     let shard = core.shard();
     let next = match listed {
         Listed::Learned => shard.concepts(namespace, from, limit, &mut reply.ids),
-        Listed::UnlearnedSources => {
-            shard.unlearned_sources(namespace, from, limit, &mut reply.ids)
-        }
+        Listed::UnlearnedSources => shard.unlearned_sources(namespace, from, limit, &mut reply.ids),
     };
     let next = match next {
         Some(from) => Some(PageStart { core: cx.index(), from }),
