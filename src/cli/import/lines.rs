@@ -64,6 +64,9 @@ pub(crate) enum Line {
     Association(AssociationLine),
 }
 
+/// A line, or what is wrong with it, with its number from 1.
+pub(super) type Numbered = (u64, Result<Line, Bad>);
+
 /// Every key that a line may have. An unknown one is refused: a misspelt key would silently lose
 /// what it holds.
 #[derive(Deserialize)]

@@ -19,7 +19,7 @@ use sutra_compat_files::{
 use sutra_wire::limits::MAX_PAYLOAD;
 use sutra_wire::{AssociationKind, ConceptId};
 
-use super::lines::{AssociationLine, Bad, ConceptLine, Line, Times};
+use super::lines::{AssociationLine, Bad, ConceptLine, Line, Numbered, Times};
 use crate::exit::Failure;
 use crate::words::{counted, local_time};
 
@@ -167,7 +167,7 @@ pub(super) struct OldRecords<'a> {
 
 impl OldRecords<'_> {
     /// The next record with its number, from 1.
-    pub(super) fn next(&mut self) -> Result<Option<(u64, Result<Line, Bad>)>, Failure> {
+    pub(super) fn next(&mut self) -> Result<Option<Numbered>, Failure> {
         let path = &self.store.path;
         if let Some(concepts) = &mut self.concepts {
             let concept = concepts.next_concept().map_err(|error| refused(path, &error, None))?;

@@ -4,7 +4,7 @@ use std::io::{self, BufRead};
 use std::path::Path;
 
 use super::input::Input;
-use super::lines::{Bad, Line, Lines};
+use super::lines::{Lines, Numbered};
 use super::old_store::{OldRecords, OldStore};
 use crate::exit::Failure;
 
@@ -42,7 +42,7 @@ impl<'a> Records<'a> {
     }
 
     /// The next record with its number, from 1; of lines that of its line.
-    pub(super) fn next(&mut self) -> Result<Option<(u64, Result<Line, Bad>)>, Failure> {
+    pub(super) fn next(&mut self) -> Result<Option<Numbered>, Failure> {
         match &mut self.form {
             Form::Lines(lines) => {
                 let line = lines.next().map_err(|error| cannot(self.path, &error))?;
