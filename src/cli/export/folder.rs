@@ -56,6 +56,14 @@ impl NewFolder {
             }
             _ => {}
         }
+        let partial = Partial(Arc::default());
+        let (removed, kept) = (partial.clone(), to.to_owned());
+        signals::heed(move |_| {
+            if removed.remove() {
+                output.note(&format!("interrupted: nothing was written to {}", kept.display()));
+            }
+            false
+        })?;
         let parent = parent_of(to);
         let mut builder = Builder::new();
         builder.prefix(".sutra-export-").suffix(".partial");
@@ -69,16 +77,8 @@ impl NewFolder {
             }
         })?;
         let path = made.keep();
-        let partial = Partial(Arc::new(Mutex::new(Some(path.clone()))));
-        let (removed, kept) = (partial.clone(), to.to_owned());
-        let folder = Self { to: to.to_owned(), partial, path };
-        signals::heed(move |_| {
-            if removed.remove() {
-                output.note(&format!("interrupted: nothing was written to {}", kept.display()));
-            }
-            false
-        })?;
-        Ok(folder)
+        *partial.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(path.clone());
+        Ok(Self { to: to.to_owned(), partial, path })
     }
 
     /// A new file in it.
