@@ -22,6 +22,7 @@ use sutra_wire::{Durability, IdRule};
 use crate::admin_port::DEFAULT_ADMIN;
 use crate::exit::{Answer, Failure};
 use crate::exposure;
+use crate::import;
 use crate::output::Output;
 use crate::signals;
 use crate::systemd::{notify, watchdog};
@@ -179,13 +180,13 @@ impl From<SpinMode> for Spin {
     }
 }
 
+impl Serve {
     /// The rule for ids that a new store needs for what it is filled with.
     fn needed_id_rule(&self) -> Option<IdRule> {
         let folder = self.import.as_deref().filter(|_| !sutra_server::has_store(&self.data))?;
         import::needed_id_rule(folder)
     }
 
-impl Serve {
     fn config(&self, api: &Api) -> Result<ServerConfig, Failure> {
         Ok(ServerConfig {
             data: self.data.clone(),
