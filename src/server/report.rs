@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use sutra_store::OpenReport;
 use sutra_wire::Durability;
@@ -21,7 +21,8 @@ pub(crate) struct ServerInfo {
 }
 
 impl ServerInfo {
-    pub(crate) fn new(report: &StartReport, started_at: Instant) -> Self {
+    /// `started_at` and `started` are the same moment, by the cores' clock and since 1970.
+    pub(crate) fn new(report: &StartReport, started_at: Instant, started: Duration) -> Self {
         let StartReport { data, durability, recovery, write_path, .. } = report;
         Self {
             data: data.clone(),
@@ -29,10 +30,7 @@ impl ServerInfo {
             recovery: recovery.clone(),
             write_path: write_path.clone(),
             started_at,
-            started: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default()
-                .saturating_sub(started_at.elapsed()),
+            started,
         }
     }
 
@@ -61,9 +59,9 @@ impl ServerInfo {
         self.started
     }
 
-    /// How long the server has run, in µs.
-    pub(crate) fn uptime(&self) -> u64 {
-        self.started_at.elapsed().as_micros() as u64
+    /// How long the server has run by this moment of the cores' clock, in µs.
+    pub(crate) fn uptime(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.started_at).as_micros() as u64
     }
 }
 

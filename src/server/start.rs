@@ -2,12 +2,11 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sutra_admin::Admin;
-use sutra_compat::Dialect;
-use sutra_net::{Front, Identity, ListenError, Loads, Postbox, first_overlap, inherit, listen};
+use sutra_net::{ListenError, Postbox, first_overlap, inherit, listen};
 use sutra_runtime::{
     Config, Cores, Listener, ListenerId, Placement, Pulse, Running, RuntimeError, StartError,
     allowed_cpus, cpu_quota,
@@ -16,15 +15,13 @@ use sutra_store::{Keeper, OpenOptions, Opened, Store, StoreError, stored_cores};
 
 use crate::admin::{self, RunningCores, ServerSource};
 use crate::config::ServerConfig;
-use crate::core::Core;
 use crate::core::mailbox::MAILBOX;
 use crate::core::message::{Message, WriteTicket};
+use crate::crew::Crew;
 use crate::error::ServerError;
 use crate::imports::ImportRecord;
 use crate::inherited::{self, Inherited};
-use crate::legacy::Legacy;
 use crate::report::{ServerInfo, StartReport};
-use crate::service::StorageService;
 
 /// The listeners of one address, one a core.
 type Port = (ListenerId, Vec<Listener>);
@@ -99,7 +96,9 @@ pub fn start_on(config: ServerConfig, sockets: Inherited) -> Result<Server, Serv
         recovery: opened.report.clone(),
         cpus: placement.cpus.clone(),
     };
-    let info = Arc::new(ServerInfo::new(&report, started_at));
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let started = since_1970.saturating_sub(started_at.elapsed());
+    let info = Arc::new(ServerInfo::new(&report, started_at, started));
     let manifest = Arc::clone(&opened.keeper);
     let postboxes = Arc::new(Mutex::new(vec![None; cores]));
     let running = run_cores(&config, &placement, pinned, ports, opened, &info, &postboxes)?;
@@ -158,21 +157,15 @@ fn run_cores(
     postboxes: &Postboxes,
 ) -> Result<Running, ServerError> {
     let cores = placement.cpus.len();
-    let identity =
-        Identity { store: opened.store_id, started: opened.started, durability: config.durability };
     // What each core's thread takes when it begins.
-    let mut by_core: Vec<Option<_>> =
-        opened.shards.into_iter().map(|shard| Some((shard, Vec::new()))).collect();
+    let mut by_core: Vec<Vec<_>> = (0..cores).map(|_| Vec::new()).collect();
     for (id, listeners) in ports.listeners {
         for (taken, listener) in by_core.iter_mut().zip(listeners) {
-            if let Some((_, listeners)) = taken {
-                listeners.push((id, listener));
-            }
+            taken.push((id, listener));
         }
     }
-    let dialect = Dialect { numbering: config.numbering, id_rule: opened.id_rule };
-    let (loads, first_compat) = (Arc::new(Loads::new(cores)), ports.first_compat);
-    let (limits, info, by_core) = (config.limits.clone(), Arc::clone(info), Mutex::new(by_core));
+    let by_core = Mutex::new(by_core);
+    let crew = Crew::new(config, opened, ports.first_compat, info);
     let runtime = Config {
         cpus: placement.cpus.clone(),
         pin: pinned,
@@ -184,22 +177,12 @@ fn run_cores(
     let postboxes = Arc::clone(postboxes);
     let running = sutra_runtime::start(runtime, move |index, core| {
         postboxes.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(Postbox::of(core));
-        let taken = by_core.lock().unwrap_or_else(PoisonError::into_inner)[index].take();
-        let (shard, listeners) = taken.expect("each core begins once");
+        let listeners =
+            std::mem::take(&mut by_core.lock().unwrap_or_else(PoisonError::into_inner)[index]);
         for (id, listener) in listeners {
             core.listen(listener, id)?;
         }
-        let looking = (index == 0).then(|| Arc::clone(&opened.keeper));
-        let (namespaces, info) = (Arc::clone(&opened.namespaces), Arc::clone(&info));
-        let core_state = Core::new(shard, namespaces, looking, info, cores);
-        let service = StorageService::new(core_state, identity.clone(), cores);
-        let legacy = Box::new(Legacy::new(dialect));
-        let front = Front::new(service, limits.clone()).with_translator(
-            legacy,
-            first_compat,
-            Arc::clone(&loads),
-        );
-        Ok::<_, RuntimeError>(front)
+        Ok::<_, RuntimeError>(crew.handler(index))
     });
     running.map_err(|error| match error {
         StartError::Runtime(error) | StartError::Handler { error, .. } => error.into(),

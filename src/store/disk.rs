@@ -141,6 +141,16 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Notes beside the lock whether the store is in use: from when it was opened until it was
     /// closed in order.
     fn note_use(&self, in_use: bool) -> io::Result<()>;
+    /// A number that nobody guesses, for what must not be taken for anything else: a store, and the
+    /// life of a file as a segment.
+    fn random(&self) -> u64 {
+        rand::random()
+    }
+    /// Whether shards are recovered one after the other, on the thread that opens the store, and
+    /// not at the same time: so that a simulation is the same again.
+    fn is_for_one_thread(&self) -> bool {
+        false
+    }
 }
 
 /// The folder, or something in it, is not what it was.

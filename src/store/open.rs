@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sutra_wire::{CoreLayout, Durability, IdRule};
 
@@ -148,7 +148,7 @@ impl Store {
         clock: Arc<dyn Clock>,
         options: &OpenOptions,
     ) -> Result<Opened<T>, StoreError> {
-        let started_at = Instant::now();
+        let started_at = clock.monotonic();
         let (cores, segment_bytes) = check(options)?;
         let manifest = read_or_make(&*disk, cores, segment_bytes, options)?;
         let (store, id_rule) = (manifest.store(), manifest.id_rule());
@@ -156,15 +156,24 @@ impl Store {
         let keeper = Arc::new(Keeper::new(manifest, Arc::clone(&disk)));
         let namespaces = Arc::new(Namespaces::new(Arc::clone(&keeper))?);
         let layout = CoreLayout::new(cores);
-        let source =
-            Source::new(Arc::clone(&disk), store, layout, Arc::clone(&namespaces), segment_bytes);
-        let recovered = recover_all(&source, &marks)?;
+        let source = Source::new(
+            Arc::clone(&disk),
+            Arc::clone(&clock),
+            store,
+            layout,
+            Arc::clone(&namespaces),
+            segment_bytes,
+        );
+        let recovered = match disk.is_for_one_thread() {
+            true => recover_in_turn(&source, &marks)?,
+            false => recover_all(&source, &marks)?,
+        };
         for (shard, recovered) in (0..).zip(&recovered) {
             keeper.progress(shard).set_durable(recovered.end.reached.position);
         }
         keeper.mark()?;
         let highest = recovered.iter().map(|recovered| recovered.sequence).max().unwrap_or(0);
-        let in_use = on_threads(&recovered, |_, recovered| recovered.graph.namespaces());
+        let in_use = of_each(&*disk, &recovered, |_, recovered| recovered.graph.namespaces());
         let namespaces = namespaces.give_back(&in_use.into_iter().flatten().collect(), highest)?;
         let vectors = restore_vectors(&disk, store, &namespaces, &recovered);
         let mut report = OpenReport::default();
@@ -190,7 +199,7 @@ impl Store {
         if let Err(error) = disk.note_use(true) {
             tracing::warn!(%error, "the folder could not be tidied up");
         }
-        report.elapsed = started_at.elapsed();
+        report.elapsed = Duration::from_micros(clock.monotonic().saturating_sub(started_at));
         Ok(Opened {
             shards,
             namespaces,
@@ -268,7 +277,7 @@ fn make(
     for name in left {
         disk.remove(name)?;
     }
-    let manifest = Manifest::new(rand::random(), usize::from(cores), id_rule);
+    let manifest = Manifest::new(disk.random(), usize::from(cores), id_rule);
     for shard in 0..cores {
         disk.create_shard(shard)?;
         let first = SegmentName { shard, number: 0 };
@@ -305,7 +314,7 @@ fn recover_all(source: &Source, marks: &[Position]) -> Result<Vec<Recovered>, St
             .map(|((shard, mark), exchange)| {
                 let source = source.of(shard, *mark);
                 let thread = thread::Builder::new().name(format!("recover-{shard}"));
-                thread.spawn_scoped(scope, move || recover(source, exchange))
+                thread.spawn_scoped(scope, move || recover(source, exchange).map(Replayed::complete))
             })
             .collect();
         let mut replayed = Vec::with_capacity(threads.len());
@@ -326,6 +335,16 @@ fn recover_all(source: &Source, marks: &[Position]) -> Result<Vec<Recovered>, St
     })
 }
 
+/// The same, one shard after the other, for a disk that is for one thread.
+fn recover_in_turn(source: &Source, marks: &[Position]) -> Result<Vec<Recovered>, StoreError> {
+    let shards = (0..).zip(marks).zip(Exchange::among(marks.len()));
+    let replayed: Result<Vec<_>, _> = shards
+        .map(|((shard, mark), exchange)| recover(source.of(shard, *mark), exchange))
+        .collect();
+    let completed: Vec<_> = replayed?.into_iter().map(Replayed::complete).collect();
+    completed.into_iter().map(Replayed::settle).collect()
+}
+
 /// Makes the shards' vectors searchable, each on a thread of its own; of every namespace those that
 /// are as long as the first of it that is visible anywhere.
 fn restore_vectors(
@@ -336,23 +355,27 @@ fn restore_vectors(
 ) -> Vec<Vectors> {
     let mut first = First::new();
     for (namespace, found) in
-        on_threads(recovered, |_, recovered| first_embeddings(&recovered.records()))
+        of_each(&**disk, recovered, |_, recovered| first_embeddings(&recovered.records()))
             .into_iter()
             .flatten()
     {
         first.entry(namespace).and_modify(|first| *first = (*first).min(found)).or_insert(found);
     }
-    on_threads(recovered, |shard, recovered| {
+    of_each(&**disk, recovered, |shard, recovered| {
         let checkpoints = Checkpoints::new(Arc::clone(disk), store, shard);
         Vectors::restore(checkpoints, Arc::clone(namespaces), &recovered.records(), &first)
     })
 }
 
-/// Does something for every shard, each on a thread of its own.
-fn on_threads<R: Send>(
+/// Does something for every shard, each on a thread of its own where the disk is for several.
+fn of_each<R: Send>(
+    disk: &dyn Disk,
     recovered: &[Recovered],
     run: impl Fn(u16, &Recovered) -> R + Sync,
 ) -> Vec<R> {
+    if disk.is_for_one_thread() {
+        return (0..).zip(recovered).map(|(shard, recovered)| run(shard, recovered)).collect();
+    }
     let run = &run;
     thread::scope(|scope| {
         let threads: Vec<_> = (0..)

@@ -19,7 +19,7 @@ mod settle;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sutra_runtime::{DataFile, RegionWriter};
 use sutra_wire::CoreLayout;
@@ -27,8 +27,8 @@ use sutra_wire::CoreLayout;
 pub(crate) use self::settle::{Recovered, Uncut};
 use crate::StoreError;
 use crate::commit::{self, Commit, Expected, Fault};
-use crate::disk::{CheckpointName, Disk, SegmentName};
-use crate::exchange::Exchange;
+use crate::disk::{CheckpointName, Clock, Disk, SegmentName};
+use crate::exchange::{Exchange, Rest};
 use crate::format::{HeaderFault, SegmentHeader, is_zero};
 use crate::graph::Graph;
 use crate::log_memory::LogMemory;
@@ -38,6 +38,8 @@ use crate::namespaces::Namespaces;
 /// A shard whose log was read, and not changed yet.
 pub(crate) struct Replayed {
     source: Source,
+    /// In-edges that other shards have found.
+    rest: Option<Rest>,
     graph: Graph,
     memory: LogMemory,
     /// What the next commit will look like.
@@ -67,6 +69,7 @@ pub struct ShardReport {
 #[derive(Clone)]
 pub(crate) struct Source {
     disk: Arc<dyn Disk>,
+    clock: Arc<dyn Clock>,
     shard: u16,
     /// The log must be whole up to here.
     mark: Position,
@@ -80,12 +83,14 @@ impl Source {
     /// What all shards of a store are recovered with; [`Source::of`] names one.
     pub(crate) fn new(
         disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
         store: u64,
         layout: CoreLayout,
         namespaces: Arc<Namespaces>,
         segment_bytes: usize,
     ) -> Self {
-        Self { disk, shard: 0, mark: Position::default(), store, layout, namespaces, segment_bytes }
+        let (shard, mark) = (0, Position::default());
+        Self { disk, clock, shard, mark, store, layout, namespaces, segment_bytes }
     }
 
     /// The same for one shard, whose log must be whole up to `mark`.
@@ -128,8 +133,9 @@ struct Recovery {
     report: ShardReport,
 }
 
-/// Reads one shard back. Blocks until those that it exchanges edges with are done too. Changes
-/// nothing on the disk: that is for [`Replayed::settle`], when all of them are known to be whole.
+/// Reads one shard back. What others find for it meanwhile is left to [`Replayed::complete`].
+/// Changes nothing on the disk: that is for [`Replayed::settle`], when all of them are known to be
+/// whole.
 pub(crate) fn recover(source: Source, exchange: Exchange) -> Result<Replayed, StoreError> {
     let expected = Expected { shard: source.shard, number: 1, previous: 0, sequence: 0 };
     let recovery = Recovery {
@@ -143,9 +149,19 @@ pub(crate) fn recover(source: Source, exchange: Exchange) -> Result<Replayed, St
     recovery.run()
 }
 
+impl Replayed {
+    /// Takes in what other shards have found for this one. Blocks until all of them were read.
+    pub(crate) fn complete(mut self) -> Self {
+        if let Some(rest) = self.rest.take() {
+            rest.take_in(&mut self.graph);
+        }
+        self
+    }
+}
+
 impl Recovery {
     fn run(mut self) -> Result<Replayed, StoreError> {
-        let started = Instant::now();
+        let started = self.source.clock.monotonic();
         let names = self.names()?;
         // The segment that the log ends in so far, and the fault that was met there.
         let mut tail: Option<(Loaded, SegmentHeader, Fault)> = None;
@@ -205,11 +221,12 @@ impl Recovery {
         }
         let (tail, header, _) = tail.expect("the first segment is there, and was read or refused");
         let beyond = beyond.into_iter().map(|segment| segment.name).collect();
-        let Self { source, exchange, mut graph, memory, expected, mut report } = self;
+        let Self { source, exchange, graph, memory, expected, mut report } = self;
         report.bytes = memory.bytes();
-        report.elapsed = started.elapsed();
-        exchange.finish(&mut graph);
-        Ok(Replayed { source, graph, memory, expected, report, tail, header, beyond })
+        report.elapsed =
+            Duration::from_micros(source.clock.monotonic().saturating_sub(started));
+        let rest = Some(exchange.tell_rest());
+        Ok(Replayed { source, rest, graph, memory, expected, report, tail, header, beyond })
     }
 
     /// The shard's segments in order, none missing.

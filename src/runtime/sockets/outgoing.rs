@@ -96,6 +96,21 @@ impl Outgoing {
         self.sent >= self.len()
     }
 
+    /// A copy of what the kernel has not taken.
+    pub(crate) fn rest(&self) -> Vec<u8> {
+        let mut rest = Vec::with_capacity(self.len());
+        let mut copied = 0;
+        for piece in &self.pieces {
+            let at = piece.at.min(self.buffer.len());
+            rest.extend_from_slice(&self.buffer[copied.min(at)..at]);
+            rest.extend_from_slice(&piece.slice);
+            copied = copied.max(at);
+        }
+        rest.extend_from_slice(&self.buffer[copied..]);
+        rest.drain(..self.sent.min(rest.len()));
+        rest
+    }
+
     /// The kernel has taken so many bytes more.
     pub(crate) fn advance(&mut self, taken: usize) {
         self.sent += taken;
@@ -219,6 +234,7 @@ mod tests {
             outgoing.bytes().extend_from_slice(b"ab");
             outgoing.sent = sent;
             assert_eq!(wire(&mut outgoing), &b"BODYmiddleLASTab"[sent..]);
+            assert_eq!(outgoing.rest(), &b"BODYmiddleLASTab"[sent..]);
         }
     }
 

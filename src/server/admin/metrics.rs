@@ -3,7 +3,7 @@
 //! Few series by default: none for each core, connection or namespace. Those of each core are there
 //! when they are asked for.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sutra_admin::{Detail, Metric, Readiness, Series};
 use sutra_net::Histogram;
@@ -73,7 +73,7 @@ pub(crate) fn of_server(
     recent: Histogram,
     detail: Detail,
 ) -> Vec<Metric> {
-    let uptime = Duration::from_micros(seen.info().uptime());
+    let uptime = Duration::from_micros(seen.info().uptime(Instant::now()));
     let is_healthy = seen.problems().is_empty();
     let mut metrics = vec![
         build(),
