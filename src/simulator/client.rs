@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use sutra_runtime::{ConnectionId, Simulation};
 use sutra_wire::{
-    ClientHello, FrameBuffer, Header, NO_CORE, Opcode, Parsed, encode_archive, limits,
+    ClientHello, FrameBuffer, Header, NO_CORE, Opcode, Parsed, Status, encode_archive, limits,
 };
 
 use crate::model::Number;
@@ -173,10 +173,7 @@ impl Client {
         payload: &[u8],
     ) -> Result<Option<(InFlight, Reply)>, String> {
         let Some(mut asked) = self.in_flight.remove(&header.request) else {
-            return Err(format!(
-                "an answer came to request {}, which is not under way",
-                header.request
-            ));
+            return self.told(header, payload).map(|()| None);
         };
         let page = read(asked.operation.opcode(), header, payload)?;
         match &mut asked.pages {
@@ -192,5 +189,24 @@ impl Client {
         self.unsent.extend_from_slice(&asked.operation.frame(plan, request, page.cursor));
         self.in_flight.insert(request, asked);
         Ok(None)
+    }
+
+    /// Something came that answers nothing: the server may say why it closes the connection.
+    fn told(&self, header: &Header, payload: &[u8]) -> Result<(), String> {
+        let opcode = Opcode::from_number(header.opcode).unwrap_or(Opcode::Hello);
+        let as_reply = Header { opcode: opcode as u8, ..*header };
+        let told = read(opcode, &as_reply, payload)?.reply;
+        match &told {
+            // Where it had waited for the rest of a frame, or of Hello.
+            Reply::Refused(Status::Malformed, message)
+                if header.request == 0 && message.contains("did not arrive") =>
+            {
+                Ok(())
+            }
+            _ => Err(format!(
+                "an answer came to request {}, which is not under way: {told}",
+                header.request
+            )),
+        }
     }
 }

@@ -184,6 +184,12 @@ impl Model {
         self.moment
     }
 
+    /// Knows no more than this one did; the moment stays.
+    pub(crate) fn go_back_to(&mut self, model: Model) {
+        let moment = self.moment;
+        *self = Model { moment, ..model };
+    }
+
     /// The shard of a concept.
     pub(crate) fn owner(&self, id: usize) -> usize {
         usize::from(self.layout.owner(&ConceptId(self.plan.ids[id])))

@@ -33,7 +33,7 @@ impl Model {
     }
 
     /// Compares what was read; what was found is the truth from here on. `unsynced`, by shard: the
-    /// moment of the oldest write that was not synced when it ended.
+    /// moment of the oldest write that was lost when it ended, or could have been.
     pub(crate) fn take_in(
         &mut self,
         before: Before,
@@ -45,7 +45,7 @@ impl Model {
         let to = self.next_moment();
         let when = |shard: usize| match before {
             Before::Quiet => When::Running { from: to, to },
-            Before::Ended(Some(Crash::PowerCut)) if !always => {
+            Before::Ended(Some(_)) if !always => {
                 let durable = unsynced[shard].unwrap_or(u64::MAX);
                 When::Recovered { durable: durable.max(flushed) }
             }

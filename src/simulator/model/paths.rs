@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use sutra_wire::{Direction, Path, PathMode};
 
 use super::{Model, When};
-use crate::operation::{Edge, Way};
+use crate::operation::{Concept, Edge, Way};
 
 impl Model {
     /// Whether the ways from one concept to another may be these. Every association of a path was
@@ -24,7 +24,12 @@ impl Model {
             let presence = self.edge_presence(when, edge);
             presence.is_possible && !presence.is_certain
         };
-        if self.edges.keys().any(is_changing) {
+        let start = Concept { space: way.space, id: way.start };
+        let is_start_changing = self.concepts.get(&start).is_some_and(|history| {
+            let presence = history.presence(when, None);
+            presence.is_possible && !presence.is_certain
+        });
+        if is_start_changing || self.edges.keys().any(is_changing) {
             return Ok(());
         }
         let expected = self.distance(when, way);
@@ -67,7 +72,7 @@ impl Model {
     /// How many associations the shortest way has, where there is one.
     fn distance(&self, when: When, way: &Way) -> Option<usize> {
         let is_known = |id: usize| {
-            let concept = crate::operation::Concept { space: way.space, id };
+            let concept = Concept { space: way.space, id };
             let is_learned = self
                 .concepts
                 .get(&concept)

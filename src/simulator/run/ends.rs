@@ -79,6 +79,12 @@ impl Run<'_> {
         let closed = server.close();
         self.is_stopping = false;
         match closed {
+            // What a failed sync has taken stays lost.
+            Ok(()) if self.excuses.has_failed => {
+                self.coverage.end("in order, after a failure");
+                self.ended(Some(Crash::Kill));
+                Ok(())
+            }
             Ok(()) => {
                 self.coverage.end("in order");
                 self.ended(None);
@@ -115,12 +121,11 @@ impl Run<'_> {
 
     /// What runs is gone once more, before it was looked at.
     pub(super) fn crash_again(&mut self, crash: Crash) {
-        self.disk.crash(crash);
-        if let Some((before, _)) = &mut self.ended
-            && crash == Crash::PowerCut
-            && *before == Some(Crash::Kill)
-        {
-            *before = Some(Crash::PowerCut);
+        if let (Some((Some(_), unsynced)), Crash::PowerCut) = (&mut self.ended, crash) {
+            for (shard, known) in (0..).zip(unsynced) {
+                *known = [*known, self.disk.oldest_unsynced(shard)].into_iter().flatten().min();
+            }
         }
+        self.disk.crash(crash);
     }
 }

@@ -32,12 +32,32 @@ impl Run<'_> {
             Before::Quiet => Kind::Answer,
             Before::Ended(_) => Kind::Recovery,
         };
+        let is_durable = before != Before::Quiet || self.is_durable(server)?;
         let found = self.read_all(server)?;
+        let model = self.model.clone();
         self.model.take_in(before, unsynced, &found).of_kind(kind)?;
         if before == Before::Quiet {
             self.check_quiet(server)?;
         }
-        self.ask_more(server)
+        self.ask_more(server)?;
+        if !is_durable {
+            // What is there may be gone after a crash, and what is not may be back.
+            self.model.go_back_to(model);
+        }
+        Ok(())
+    }
+
+    /// Whether all that is there is durable: it is after a flush, and nothing is where one failed.
+    fn is_durable(&mut self, server: &mut SimulatedServer) -> Result<bool, Failure> {
+        let answers = self.interview(server, vec![Operation::Flush])?;
+        match &answers[..] {
+            [(_, Reply::Done(_))] => Ok(!self.excuses.has_failed),
+            [(_, Reply::Refused(..))] if self.excuses.has_failed => Ok(false),
+            other => {
+                let what = format!("a flush of a quiet server is answered: {other:?}");
+                Err(Failure::new(Kind::Refusal, what))
+            }
+        }
     }
 
     fn read_all(&mut self, server: &mut SimulatedServer) -> Result<Found, Failure> {
