@@ -343,7 +343,7 @@ impl SimulatedDisk {
         renamed.map_err(in_context("replace", &self.path(to)))
     }
 
-    fn sync_folder(&self, folder: &str) -> io::Result<()> {
+    fn sync_names(&self, folder: &str) -> io::Result<()> {
         let state = &mut *self.state();
         let synced = (|| {
             state.whole_step()?;
@@ -375,7 +375,7 @@ impl SimulatedDisk {
         replaced.inspect_err(|_| {
             let _ = self.unlink(&new);
         })?;
-        self.sync_folder(folder)
+        self.sync_names(folder)
     }
 
     fn read_whole(&self, name: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
@@ -409,6 +409,10 @@ impl Disk for SimulatedDisk {
 
     fn replace_manifest(&self, bytes: &[u8]) -> io::Result<()> {
         self.replace("", MANIFEST, &[bytes])
+    }
+
+    fn sync_folder(&self) -> io::Result<()> {
+        self.sync_names("")
     }
 
     fn create_shard(&self, shard: u16) -> io::Result<()> {
@@ -451,7 +455,7 @@ impl Disk for SimulatedDisk {
     }
 
     fn sync_shard(&self, shard: u16) -> io::Result<()> {
-        self.sync_folder(&folder_of(shard))
+        self.sync_names(&folder_of(shard))
     }
 
     fn len(&self, file: &DataFile) -> io::Result<u64> {

@@ -105,6 +105,8 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn read_manifest(&self) -> io::Result<Option<Vec<u8>>>;
     /// Replaces the manifest: after a crash the old or the new one is there, whole.
     fn replace_manifest(&self, bytes: &[u8]) -> io::Result<()>;
+    /// Makes the manifest's name, and the shards' folders', durable.
+    fn sync_folder(&self) -> io::Result<()>;
     /// Makes a shard's folder, if it is not there; durable on return.
     fn create_shard(&self, shard: u16) -> io::Result<()>;
     /// The names of the files in a shard's folder; `None` where there is no such folder.

@@ -159,11 +159,14 @@ impl Disk for FileDisk {
         Ok(())
     }
 
+    fn sync_folder(&self) -> io::Result<()> {
+        self.folder.sync()
+    }
+
     fn create_shard(&self, shard: u16) -> io::Result<()> {
-        match self.folder.make_folder(&shard_folder(shard))? {
-            true => self.folder.sync(),
-            false => Ok(()),
-        }
+        // Also where it is there: whoever made it may have been killed before its name was synced.
+        self.folder.make_folder(&shard_folder(shard))?;
+        self.folder.sync()
     }
 
     fn list(&self, shard: u16) -> io::Result<Option<Vec<String>>> {

@@ -151,6 +151,8 @@ impl Store {
         let started_at = clock.monotonic();
         let (cores, segment_bytes) = check(options)?;
         let manifest = read_or_make(&*disk, cores, segment_bytes, options)?;
+        // What was read may be the page cache's alone: its name may not be on the disk yet.
+        disk.sync_folder()?;
         let (store, id_rule) = (manifest.store(), manifest.id_rule());
         let marks = manifest.marks().to_vec();
         let keeper = Arc::new(Keeper::new(manifest, Arc::clone(&disk)));

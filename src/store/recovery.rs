@@ -124,6 +124,14 @@ struct Beyond {
     empty: Option<Loaded>,
 }
 
+/// The first segment behind the end of the log that holds something: where the next commit should
+/// stand in it, and why it does not.
+struct Broken {
+    name: SegmentName,
+    commit: usize,
+    fault: Fault,
+}
+
 struct Recovery {
     source: Source,
     exchange: Exchange,
@@ -167,6 +175,7 @@ impl Recovery {
         let mut tail: Option<(Loaded, SegmentHeader, Fault)> = None;
         // Segments after it that do not continue the log so far.
         let mut beyond: Vec<Beyond> = Vec::new();
+        let mut broken: Option<Broken> = None;
         // The error to return if no later segment continues the log.
         let mut short = None;
         for name in &names {
@@ -189,10 +198,21 @@ impl Recovery {
             loaded.writer.freeze(header.first_commit());
             if let Some((before, _, fault)) = &mut tail {
                 if let Err(here) = self.verify(&mut loaded, &header) {
-                    short =
-                        short.or(self.check_beyond(before, fault, &mut loaded, &header, &here)?);
+                    let found = self.check_beyond(
+                        before,
+                        fault,
+                        broken.as_ref(),
+                        &mut loaded,
+                        &header,
+                        &here,
+                    )?;
+                    short = short.or(found);
                     let used = loaded.used();
                     self.report.cut += used as u64;
+                    if used > 0 && broken.is_none() {
+                        let commit = loaded.writer.frozen();
+                        broken = Some(Broken { name: *name, commit, fault: here });
+                    }
                     beyond.push(Beyond { name: *name, empty: (used == 0).then_some(loaded) });
                     continue;
                 }
@@ -232,7 +252,15 @@ impl Recovery {
     /// The shard's segments in order, none missing.
     fn names(&self) -> Result<Vec<SegmentName>, StoreError> {
         let shard = self.source.shard;
-        let files = self.source.disk.list(shard)?.unwrap_or_default();
+        let files = match self.source.disk.list(shard)? {
+            // A segment may have been made just before a kill: its name is not on the disk yet, and
+            // a power cut would take with it what is written to it from now on.
+            Some(files) => {
+                self.source.disk.sync_shard(shard)?;
+                files
+            }
+            None => Vec::new(),
+        };
         let mut names = Vec::with_capacity(files.len());
         for file in files {
             match SegmentName::parse(shard, &file) {
@@ -312,23 +340,30 @@ impl Recovery {
     }
 
     /// The log has ended in the segment `before` with `fault`, and does not go on in this one for
-    /// the reason `here`: then nothing of it may stand behind that. Returns the error that holds
+    /// the reason `here`, nor in one that is `broken` in between: then nothing of it may stand
+    /// behind that. Returns the error that holds
     /// unless the log goes on later, where a mark says that it was whole here once.
     fn check_beyond(
         &self,
         before: &mut Loaded,
         fault: &Fault,
+        broken: Option<&Broken>,
         loaded: &mut Loaded,
         header: &SegmentHeader,
         here: &Fault,
     ) -> Result<Option<StoreError>, StoreError> {
         let start = loaded.writer.frozen();
         if let Some(proof) = self.proof_of_loss(loaded, header) {
-            // Where a later commit opens this segment, or something broken closes the one before,
-            // the lost one stood there.
-            let (name, commit, fault) = match proof == start || !is_zero(before.rest()) {
-                true => (before.name, before.writer.frozen(), fault),
-                false => (loaded.name, start, here),
+            // Something broken closes the segment before, or stands in one in between: the lost one
+            // stood there. Where a later commit opens this segment, it closed the one before.
+            let (name, commit, fault) = match broken {
+                Some(broken) if is_zero(before.rest()) => {
+                    (broken.name, broken.commit, &broken.fault)
+                }
+                _ if proof == start || !is_zero(before.rest()) => {
+                    (before.name, before.writer.frozen(), fault)
+                }
+                _ => (loaded.name, start, here),
             };
             return Err(self.lost(name, commit, fault, loaded.name, proof));
         }
