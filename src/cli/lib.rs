@@ -10,8 +10,8 @@
 //! - A reader that closes the pipe early ends the program quietly.
 //!
 //! Relies on `client` for all that is asked of a server or a grid's master. `serve` alone needs
-//! `server`, the grid's two services need `grid`, `bench` needs `load`, `doctor` and `tune` need
-//! `host`. A command is a function from its arguments to an [`exit::Answer`].
+//! `server`, the grid's two services need `grid`, `bench` needs `load`, `simulate` needs
+//! `simulator`, `doctor` and `tune` need `host`. A command is a function from its arguments to an [`exit::Answer`].
 
 mod args;
 mod associate;
@@ -45,6 +45,7 @@ mod search;
 mod serve;
 mod settings;
 mod signals;
+mod simulate;
 mod stats;
 mod streams;
 mod systemd;
@@ -149,6 +150,7 @@ fn run(arguments: Arguments, start: Start, output: Output) -> Result<Answer, Fai
         Command::Health(server) => {
             with_client(&server, async |client| health::run(&client, output).await)
         }
+        Command::Simulate(simulate) => simulate::run(&simulate, output),
         Command::Doctor(doctor) => doctor::run(&doctor, output),
         Command::Tune(tune) => tune::run(&tune, output),
         Command::Config => config::run(output),

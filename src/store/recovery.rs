@@ -216,10 +216,13 @@ impl Recovery {
                     beyond.push(Beyond { name: *name, empty: (used == 0).then_some(loaded) });
                     continue;
                 }
-                if !is_zero(before.rest()) || beyond.iter().any(|segment| segment.empty.is_none()) {
+                if !is_zero(before.rest()) {
                     return Err(self.damage(before.name, before.writer.frozen(), fault));
                 }
-                // The log passed over them, as their first commit found no space.
+                if let Some(Broken { name, commit, fault }) = broken {
+                    return Err(self.damage(name, commit, &fault));
+                }
+                // The log passed over them, as their first commit found no space: they are empty.
                 for passed in beyond.drain(..).filter_map(|segment| segment.empty) {
                     self.memory.push(Arc::clone(passed.writer.region()), passed.bytes);
                 }
