@@ -8,7 +8,7 @@
 //! A sync that fails has lost what it covered: some of it is on the disk, and the page cache has
 //! what the disk has. Later syncs succeed. A full disk takes no longer files; one that writes
 //! nothing in place takes nothing. Everything else of [`sutra_store::Disk`] is built of these few
-//! operations as `file_disk.rs` builds it, and each of them can be the last before the power goes.
+//! operations, and each of them can be the last before the power goes.
 
 mod file;
 mod names;
@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use libc::{EIO, ENOENT, ENOSPC};
 use sutra_runtime::{DataFile, WriteMode, in_context};
-use sutra_store::{Change, CheckpointName, Disk, SegmentName};
+use sutra_store::{Change, CheckpointName, Disk, ReplaceIn, SegmentName, replace};
 
 use self::file::{Content, SimulatedSegment, Torn};
 use self::names::Names;
@@ -357,27 +357,6 @@ impl SimulatedDisk {
         synced.map_err(in_context("sync the folder", &self.path(folder)))
     }
 
-    /// Puts a new file in a file's place, as `file_disk.rs` does.
-    fn replace(&self, folder: &str, name: &str, parts: &[&[u8]]) -> io::Result<()> {
-        let new = format!("{name}.{:016x}{NEW}", self.random());
-        let number = self.make(&new)?;
-        let path = self.path(&new);
-        let written = (|| {
-            let mut at = 0;
-            for part in parts {
-                file::write_all(&self.state, number, at, part)?;
-                at += part.len() as u64;
-            }
-            file::sync(&self.state, number)
-        })();
-        let replaced =
-            written.map_err(in_context("replace", &path)).and_then(|()| self.rename(&new, name));
-        replaced.inspect_err(|_| {
-            let _ = self.unlink(&new);
-        })?;
-        self.sync_names(folder)
-    }
-
     fn read_whole(&self, name: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
         let state = &mut *self.state();
         let read = (|| {
@@ -391,6 +370,50 @@ impl SimulatedDisk {
             Ok(Some(bytes.to_vec()))
         })();
         read.map_err(in_context("read", &self.path(name)))
+    }
+}
+
+/// A folder of the disk, in which a file is replaced.
+struct InFolder<'a> {
+    disk: &'a SimulatedDisk,
+    folder: String,
+}
+
+impl InFolder<'_> {
+    fn path(&self, name: &str) -> String {
+        if self.folder.is_empty() { name.to_owned() } else { format!("{}/{name}", self.folder) }
+    }
+}
+
+impl ReplaceIn for InFolder<'_> {
+    /// Its number, its path, and how long it is.
+    type File = (usize, PathBuf, u64);
+
+    fn create(&self, name: &str) -> io::Result<Self::File> {
+        let name = self.path(name);
+        Ok((self.disk.make(&name)?, self.disk.path(&name), 0))
+    }
+
+    fn append(&self, (number, path, length): &mut Self::File, bytes: &[u8]) -> io::Result<()> {
+        let written = file::write_all(&self.disk.state, *number, *length, bytes);
+        *length += bytes.len() as u64;
+        written.map_err(in_context("write to", path))
+    }
+
+    fn sync(&self, (number, path, _): &Self::File) -> io::Result<()> {
+        file::sync(&self.disk.state, *number).map_err(in_context("sync", path))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.disk.rename(&self.path(from), &self.path(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.disk.unlink(&self.path(name))
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        self.disk.sync_names(&self.folder)
     }
 }
 
@@ -408,7 +431,8 @@ impl Disk for SimulatedDisk {
     }
 
     fn replace_manifest(&self, bytes: &[u8]) -> io::Result<()> {
-        self.replace("", MANIFEST, &[bytes])
+        let folder = InFolder { disk: self, folder: String::new() };
+        replace(&folder, MANIFEST, self.random(), &[bytes])
     }
 
     fn sync_folder(&self) -> io::Result<()> {
@@ -483,7 +507,10 @@ impl Disk for SimulatedDisk {
     }
 
     fn replace_checkpoint(&self, name: CheckpointName, parts: &[&[u8]]) -> io::Result<()> {
-        self.replace(&folder_of(name.shard), &name.to_string(), parts)
+        let folder = InFolder { disk: self, folder: folder_of(name.shard) };
+        let name = name.to_string();
+        let file_name = name.rsplit_once('/').map_or(name.as_str(), |(_, file)| file);
+        replace(&folder, file_name, self.random(), parts)
     }
 
     fn is_manifest_touched(&self) -> io::Result<bool> {

@@ -28,3 +28,6 @@ pub use failure::{Failure, Kind};
 pub use history::Entry;
 pub use run::{LeftOut, Outcome, run};
 pub use shrink::{Shrunk, shrink};
+
+#[cfg(test)]
+mod tests;

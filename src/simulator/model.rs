@@ -286,3 +286,6 @@ impl Model {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

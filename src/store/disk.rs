@@ -79,10 +79,10 @@ pub(crate) fn shard_folder(shard: u16) -> String {
 /// Behind the name of a file while it is written to take another's place.
 const NEW: &str = ".new";
 
-/// A name for what is to take a file's place. No two writers use the same, even where each takes
-/// itself for the only one.
-pub(crate) fn new_name(file_name: &str) -> String {
-    format!("{file_name}.{:016x}{NEW}", rand::random::<u64>())
+/// A name for what is to take a file's place. The number is drawn, so that no two writers use the
+/// same, even where each takes itself for the only one.
+pub(crate) fn new_name(file_name: &str, number: u64) -> String {
+    format!("{file_name}.{number:016x}{NEW}")
 }
 
 /// The name of the file whose place this one was to take. Without the 16 random characters it is an
@@ -236,8 +236,8 @@ mod tests {
 
     #[test]
     fn what_was_to_take_a_files_place_is_known_by_its_name() {
-        let new = new_name("manifest.json");
-        assert_ne!(new, new_name("manifest.json"));
+        let new = new_name("manifest.json", 7);
+        assert_ne!(new, new_name("manifest.json", 8));
         assert_eq!(name_of_new(&new), Some("manifest.json"));
         assert_eq!(name_of_new("manifest.json.new"), Some("manifest.json"));
         assert_eq!(name_of_new("vectors-0.index.new"), Some("vectors-0.index"));
