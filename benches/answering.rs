@@ -120,7 +120,7 @@ impl Handler for Answering {
                     self.dirty.push(socket);
                 }
             }
-            Event::Written { .. } | Event::Closed { .. } => {}
+            Event::Written { .. } | Event::Closed { .. } | Event::Withdrawn { .. } => {}
         }
     }
 

@@ -1,14 +1,19 @@
 //! The admin port of a storage server: what it counts, and what it says of the server.
 
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 
 use sutra_client::blocking::Client;
 use sutra_client::{Concept, Neighborhood};
+use sutra_wire::Status;
 
+use crate::support::agent::{Agent, Home};
 use crate::support::files::read;
 use crate::support::http::get;
-use crate::support::{Server, sutra};
+use crate::support::master::Master;
+use crate::support::{Folder, Server, sutra};
 
 fn start() -> (Server, SocketAddr) {
     let server = Server::start(&["--admin", "127.0.0.1:0"]);
@@ -77,6 +82,28 @@ fn metrics_count_what_was_asked_and_how_long_it_took() {
 }
 
 #[test]
+fn what_has_not_happened_yet_is_shown_as_none_and_a_broken_protocol_is_counted() {
+    let (server, admin) = start();
+    let (_, before) = get(admin, "/metrics");
+    for operation in ["learn", "query", "search", "health"] {
+        assert!(before.contains(&format!("sutra_requests_total{{operation=\"{operation}\"}} ")));
+    }
+    assert!(!before.contains("operation=\"watch\""), "a grid master's: {before}");
+    for status in Status::errors() {
+        let series = format!("sutra_request_errors_total{{status=\"{}\"}}", status.name());
+        assert_eq!(value(&before, &series), 0.0, "{series}");
+    }
+    let broken = "sutra_connection_errors_total{reason=\"protocol\"}";
+    assert_eq!(value(&before, broken), 0.0);
+    let mut stranger = TcpStream::connect(server.address).unwrap();
+    stranger.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    assert!(stranger.read_to_end(&mut Vec::new()).is_ok());
+    let (_, after) = get(admin, "/metrics");
+    assert_eq!(value(&after, broken), 1.0);
+    assert_eq!(value(&after, "storage_connection_errors"), 1.0);
+}
+
+#[test]
 fn people_and_programs_see_the_same_figures_by_the_command_and_the_port() {
     let (server, admin) = start();
     use_it(&server.client());
@@ -103,25 +130,47 @@ fn people_and_programs_see_the_same_figures_by_the_command_and_the_port() {
     assert!(text(&server.run(&["stats", "--all"]).stdout).contains("ring_enters"));
 }
 
+/// The metrics that a part of the page names.
+fn told<'a>(page: &'a str, heading: &str) -> BTreeSet<&'a str> {
+    let part = page.split(heading).nth(1).unwrap().split("\n## ").next().unwrap();
+    let quoted = part.split('`').skip(1).step_by(2);
+    quoted
+        .filter(|word| ["sutra_", "process_", "storage_"].iter().any(|of| word.starts_with(of)))
+        .filter(|word| !word.starts_with("sutra_by_core") && !word.contains('…'))
+        .collect()
+}
+
+/// The names of all metrics, as the page has them: of a counter without `_total`.
+fn described(metrics: &str) -> BTreeSet<&str> {
+    let types = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let described = types.map(|line| match line.rsplit_once(' ').unwrap() {
+        (name, "counter") => name.strip_suffix("_total").unwrap(),
+        (name, _) => name,
+    });
+    described.collect()
+}
+
 #[test]
 fn every_metric_is_in_the_page_and_the_page_names_no_other() {
     let (server, admin) = start();
     use_it(&server.client());
     let page = read(Path::new("src/admin/README.md"));
-    let table = page.split("## A server's metrics").nth(1).unwrap().split("\n## ").next().unwrap();
-    let mut told: Vec<&str> = table
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .filter(|word| ["sutra_", "process_", "storage_"].iter().any(|of| word.starts_with(of)))
-        .filter(|word| !word.starts_with("sutra_by_core"))
-        .collect();
+    let of_server = told(&page, "## A server's metrics");
     let (_, metrics) = get(admin, "/metrics");
-    let types = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE "));
-    let mut shown: Vec<&str> = types.map(|line| line.split(' ').next().unwrap()).collect();
-    told.sort_unstable();
-    told.dedup();
-    shown.sort_unstable();
+    assert_eq!(of_server, described(&metrics));
+
+    let (registry, home) = (Folder::new(), Home::new());
+    let on_any_port = ["--admin", "127.0.0.1:0"];
+    let master = Master::start(&registry.path(), "127.0.0.1:0", &on_any_port);
+    let agent = Agent::start(&home, &["--admin", "127.0.0.1:0", "--master", &master.address]);
+    agent.spawn("data");
+    let ports = [&master.admin[..], agent.greeting["admin"].as_str().unwrap()];
+    let shown = ports.map(|port| get(port.parse().unwrap(), "/metrics").1);
+    let shown: BTreeSet<&str> = shown.iter().flat_map(|metrics| described(metrics)).collect();
+    let is_new = |name: &&&str| !of_server.contains(*name);
+    let shown: Vec<_> = shown.iter().filter(is_new).collect();
+    let told = told(&page, "## A master's and an agent's metrics");
+    let told: Vec<_> = told.iter().filter(is_new).collect();
     assert_eq!(told, shown);
 }
 

@@ -86,6 +86,37 @@ fn a_node_that_is_killed_is_started_again_three_times_and_then_given_up() {
 }
 
 #[test]
+fn a_node_that_another_process_takes_over_is_the_same_node_to_its_agent() {
+    let home = Home::new();
+    let agent = Agent::start(&home, &[]);
+    let node = agent.spawn("data");
+    let client = node.client();
+    client.learn(Concept::new("dog").content("a carnivore")).unwrap();
+    let mut pid = agent.status(&node.id).1;
+    for _ in 0..2 {
+        kill(pid, Signal::USR2);
+        wait_until("it has another process", || {
+            let (status, now) = agent.status(&node.id);
+            status == "running" && now != pid
+        });
+        assert!(!is_alive(pid));
+        assert!(client.query("dog").unwrap().is_some());
+        pid = agent.status(&node.id).1;
+    }
+    assert_eq!(home.list()["nodes"][0]["restarts"], 0, "it has not crashed");
+    // One that ends by itself afterwards is started again.
+    kill(pid, Signal::KILL);
+    wait_until("it is started again", || {
+        let (status, now) = agent.status(&node.id);
+        status == "running" && now != pid
+    });
+    assert!(node.client().query("dog").unwrap().is_some());
+    agent.stop_node(&node.id).unwrap();
+    assert!(home.nodes().is_empty());
+    agent.stop();
+}
+
+#[test]
 fn an_agent_that_is_killed_loses_no_node_and_adopts_them_when_it_comes_back() {
     let home = Home::new();
     let agent = Agent::start(&home, &[]);

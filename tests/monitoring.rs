@@ -19,6 +19,7 @@ use crate::support::{Folder, Server, run};
 const ALERTS: &str = "tuning/prometheus/alerts.yaml";
 const TESTS: &str = "tuning/prometheus/alerts.test.yaml";
 const SCRAPED: &str = "tuning/prometheus/prometheus.yaml";
+const FOUND: &str = "tuning/prometheus/grid.yaml";
 const PAGE: &str = "tuning/prometheus/README.md";
 const DASHBOARD: &str = "tuning/grafana/sutra.json";
 
@@ -139,6 +140,22 @@ fn prometheus_looks_where_services_listen_by_default_and_under_the_jobs_of_the_a
     }
     for job in rules.split("job=\"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
         assert!(scraped.contains(&format!("job_name: {job}\n")), "{job}");
+    }
+}
+
+#[test]
+fn prometheus_asks_a_master_where_it_is_by_default_and_gives_targets_the_jobs_of_the_alerts() {
+    let (found, rules) = (text(FOUND), text(ALERTS));
+    let help = String::from_utf8(run(&["grid", "master", "--help"]).stdout).unwrap();
+    let admin = help.split("--admin").nth(1).unwrap();
+    let port = admin.split("[default: 127.0.0.1:").nth(1).unwrap().split(']').next().unwrap();
+    assert!(found.contains(&format!("url: http://localhost:{port}/api/v1/targets\n")), "{port}");
+    // What the kinds of targets become: tests/grid_api.rs has the kinds.
+    let jobs = found.split("replacement: ").skip(1).map(|rest| rest.lines().next().unwrap());
+    let jobs: Vec<String> =
+        jobs.flat_map(|job| ["master", "agent"].map(|kind| job.replace("$1", kind))).collect();
+    for job in rules.split("job=\"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        assert!(jobs.iter().any(|known| known == job), "{job}: {jobs:?}");
     }
 }
 

@@ -1,7 +1,6 @@
 //! Signals that ask for nothing end no service; those that ask for the end are followed by one in
 //! order.
 
-use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use crate::support;
@@ -9,14 +8,14 @@ use crate::support::agent::{Agent, Home, kill};
 use crate::support::master::Master;
 use crate::support::{Folder, Server, greeted};
 use rustix::process::Signal;
+use sutra_testing::terminal::Terminal;
 
-/// All signals that end a process by default. Left out are those that ask for its end, and those
-/// that report its own faults.
+/// All signals that end a process by default. Left out are those that ask for its end, those that
+/// report its own faults, and SIGUSR2, by which a server starts its successor.
 fn that_ask_for_nothing() -> Vec<i32> {
     let named = [
         libc::SIGHUP,
         libc::SIGUSR1,
-        libc::SIGUSR2,
         libc::SIGALRM,
         libc::SIGVTALRM,
         libc::SIGPROF,
@@ -117,23 +116,7 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
 #[test]
 fn a_server_outlives_its_terminal() {
     let folder = Folder::new();
-    let (mut master, mut terminal) = (0, 0);
-    // SAFETY: openpty(3) writes the two descriptors, and is given nothing else to write to.
-    let opened = unsafe {
-        libc::openpty(
-            &raw mut master,
-            &raw mut terminal,
-            std::ptr::null_mut(),
-            std::ptr::null(),
-            std::ptr::null(),
-        )
-    };
-    assert_eq!(opened, 0);
-    // SAFETY: openpty(3) has just made them, and nobody else has them.
-    let (master, terminal) = unsafe {
-        use std::os::fd::FromRawFd;
-        (std::fs::File::from_raw_fd(master), std::fs::File::from_raw_fd(terminal))
-    };
+    let terminal = Terminal::open(24, 80);
     let mut command = support::sutra();
     command.args([
         "serve",
@@ -149,23 +132,15 @@ fn a_server_outlives_its_terminal() {
         "off",
     ]);
     command.arg("--data").arg(folder.path());
-    command.stdin(terminal.try_clone().unwrap()).stderr(terminal).stdout(Stdio::piped());
-    // SAFETY: between fork and exec two system calls are made, on constants.
-    unsafe {
-        command.pre_exec(|| {
-            if libc::setsid() < 0 || libc::ioctl(0, libc::TIOCSCTTY, 0) < 0 {
-                return Err(std::io::Error::last_os_error());
-            }
-            Ok(())
-        });
-    }
+    terminal.prepare(&mut command);
+    command.stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
     drop(command);
     let mut line = String::new();
     let mut answers = std::io::BufReader::new(child.stdout.take().unwrap());
     std::io::BufRead::read_line(&mut answers, &mut line).unwrap();
     let greeting: serde_json::Value = serde_json::from_str(&line).unwrap();
-    drop(master);
+    drop(terminal);
     let address = greeting["listening"][0].as_str().unwrap().to_owned();
     assert!(sutra_client::blocking::Client::connect(address).unwrap().health().unwrap().healthy);
     kill(child.id(), Signal::TERM);

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -82,6 +83,43 @@ fn too_few_files_are_told_with_the_limit_to_raise() {
         let (code, line) = why(&Command::new("sh").args(["-c", &script]).output().unwrap());
         assert_eq!(code, 3);
         assert!(line.contains("ulimit -n"), "{files}: {line}");
+    }
+}
+
+#[test]
+fn too_few_threads_are_told_with_the_limit_to_raise() {
+    let folder = Folder::new();
+    let above = folder.path().parent().unwrap().to_owned();
+    // The limit counts all processes of a user, and does not hold for root.
+    let nobody = rustix::process::geteuid().is_root().then_some(61_234);
+    let limited = |threads: u32, arguments: &[&str]| {
+        let mut command = Command::new("prlimit");
+        command.arg(format!("--nproc={threads}:{threads}")).arg(env!("CARGO_BIN_EXE_sutra"));
+        command.args(arguments).stdin(Stdio::null());
+        if let Some(user) = nobody {
+            command.uid(user).gid(user);
+        }
+        command.output().unwrap()
+    };
+    fs::set_permissions(&above, fs::Permissions::from_mode(0o777)).unwrap();
+    if nobody.is_some() && !limited(1, &["completions", "bash"]).status.success() {
+        eprintln!("SKIPPED: another user than root may not start the binary where it lies");
+        return;
+    }
+    // Fewer than a server of two cores has, each ending at another one of them.
+    for threads in 1..=7 {
+        let data = above.join(format!("data-{threads}"));
+        let data = data.to_str().unwrap();
+        let output = limited(
+            threads,
+            &["serve", "--data", data, "--cores", "2", "--no-pin", "--listen", "127.0.0.1:0"]
+                .into_iter()
+                .chain(["--compat", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+                .collect::<Vec<_>>(),
+        );
+        let (code, line) = why(&output);
+        assert_eq!(code, 3, "{threads}: {line}");
+        assert!(line.contains("thread") && line.contains("ulimit -u"), "{threads}: {line}");
     }
 }
 

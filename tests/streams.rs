@@ -213,13 +213,14 @@ fn lines_that_were_lost_are_counted_and_said_later() {
         }
     });
     let mut lines = log.lines().map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
-    let told = lines.find(|line| line["message"] == "log lines were lost").expect("it is said");
+    let told = lines.find(|line| line["body"] == "log lines were lost").expect("it is said");
     assert!(
-        told["lost"].as_u64().unwrap() >= 1 && told["reason"].as_str().unwrap().contains("pipe"),
+        told["attributes"]["sutra.lost"].as_u64().unwrap() >= 1
+            && told["attributes"]["sutra.reason"].as_str().unwrap().contains("pipe"),
         "{told}"
     );
     let next = lines.next().unwrap();
-    assert!(next["message"].as_str().unwrap().contains("broken protocol"), "{next}");
+    assert!(next["body"].as_str().unwrap().contains("broken protocol"), "{next}");
     drop(service);
     asking.thread().unpark();
 }
@@ -248,7 +249,8 @@ fn a_queue_that_is_full_loses_lines_and_says_how_many() {
         serde_json::from_str(text.lines().find(|line| line.contains("were lost")).unwrap())
             .unwrap();
     assert!(
-        told["lost"].as_u64().unwrap() > 0 && told["reason"].as_str().unwrap().contains("read"),
+        told["attributes"]["sutra.lost"].as_u64().unwrap() > 0
+            && told["attributes"]["sutra.reason"].as_str().unwrap().contains("read"),
         "{told}"
     );
 }

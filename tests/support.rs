@@ -3,12 +3,15 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
 pub mod agent;
+pub mod axe;
+pub mod browser;
 pub mod files;
 pub mod hosts;
 pub mod http;
 pub mod legacy;
 pub mod master;
 pub mod python;
+pub mod succession;
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -120,9 +123,7 @@ impl Server {
 
     /// Where it serves its admin port.
     pub fn admin(&self) -> SocketAddr {
-        let line = self.greeting.lines().find_map(|line| line.strip_prefix("admin")).unwrap();
-        let address = line.trim().strip_prefix("http://").unwrap().split(' ').next().unwrap();
-        address.parse().unwrap()
+        address(&self.greeting, "admin").expect("it serves it")
     }
 
     /// A client of this server.
@@ -257,7 +258,8 @@ pub fn greeted(mut command: Command) -> (Child, serde_json::Value) {
 pub fn address(greeting: &str, word: &str) -> Option<SocketAddr> {
     let line = greeting.lines().find_map(|line| line.strip_prefix(word))?;
     let first = line.trim().split([',', ' ']).next()?;
-    Some(first.parse().expect("an address"))
+    let address = first.strip_prefix("http://").unwrap_or(first);
+    Some(address.parse().expect("an address"))
 }
 
 /// Starts the binary and waits until it says where it listens.

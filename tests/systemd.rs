@@ -155,6 +155,29 @@ fn a_service_is_ready_when_it_answers_and_says_that_it_stops() {
 }
 
 #[test]
+fn a_service_that_is_taken_over_names_its_successor_which_is_ready_after_that() {
+    let (manager, folder) = (Manager::new(), Folder::new());
+    let mut command = on(&SERVE, &folder.path());
+    // Of another process: a successor must not take that for a reason to be silent.
+    manager.listen_to(command.env("WATCHDOG_USEC", "200000"));
+    let (mut child, greeting) = greeted(command);
+    manager.hear_until("READY=1");
+    let mut raw = Raw::open(listening(&greeting));
+    kill_process(Pid::from_child(&child), Signal::USR2).unwrap();
+    let heard = manager.hear_until("MAINPID=");
+    let main: i32 = heard.last().unwrap().trim().strip_prefix("MAINPID=").unwrap().parse().unwrap();
+    let main = Pid::from_raw(main).unwrap();
+    assert!(child.wait().unwrap().success());
+    manager.hear_until("READY=1");
+    // Its signs of life come from it now.
+    manager.hear_until("WATCHDOG=1");
+    assert!(raw.is_alive());
+    kill_process(main, Signal::TERM).unwrap();
+    manager.hear_until("STOPPING=1");
+    assert!(raw.has_ended());
+}
+
+#[test]
 fn a_service_that_can_not_start_is_never_ready() {
     let (manager, folder) = (Manager::new(), Folder::new());
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -286,6 +309,16 @@ fn a_hangup_has_a_service_read_again_what_it_logs() {
     // What was taken over before goes on.
     drop(Raw::open(listening(&greeting)));
     read_until("connection open");
+    // A limit that can change does, for connections that are there as well; what can't is named.
+    let mut idle = Raw::open(listening(&greeting));
+    hang_up("log = \"debug\"\nidle-timeout = \"300ms\"\nspin = \"adaptive\"\n");
+    let line = read_until("settings are read again");
+    assert!(line.contains("\"changed\":\"idle-timeout: 300ms\""), "{line}");
+    assert!(line.contains("\"waiting\":\"spin\""), "{line}");
+    assert!(idle.has_ended());
+    hang_up("log = \"debug\"\n");
+    assert!(read_until("settings are read again").contains("idle-timeout: never"));
+    assert!(Raw::open(listening(&greeting)).is_alive());
     assert!(service.stop().success());
 }
 
@@ -408,7 +441,7 @@ fn the_journal_gets_each_lines_priority() {
         .map(|line| {
             let (priority, rest) = line.split_at(3);
             let entry: Value = serde_json::from_str(rest).unwrap();
-            let wanted = match entry["level"].as_str().unwrap() {
+            let wanted = match entry["severity_text"].as_str().unwrap() {
                 "ERROR" => "<3>",
                 "WARN" => "<4>",
                 "INFO" => "<6>",

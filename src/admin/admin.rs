@@ -5,8 +5,10 @@
 //! | `/healthz` | 200 while the process answers, with what is wrong; 503 where it does not |
 //! | `/readyz` | 200 where requests are to be sent here; 503 while it recovers or drains |
 //! | `/health` | 200 where all is well; 503 with what is wrong |
-//! | `/metrics` | for Prometheus; `?cores=1` has metrics of each core as well |
-//! | `/stats.json`, `/` | everything |
+//! | `/metrics` | for Prometheus, in the format that it asks for; `?cores=1` has metrics of each
+//! core as well |
+//! | `/stats.json` | everything |
+//! | `/` | the page for people (`page.rs`) |
 //! | `/api/v1/…` | the read API (`routes.rs`) |
 //!
 //! Who restarts what is not alive asks `/healthz`: a full disk is no reason to. Who is to be woken
@@ -20,7 +22,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{RawQuery, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use axum::routing::get;
 use serde_json::json;
@@ -28,8 +30,9 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::answer::{answer, json_answer};
 use crate::error::AdminError;
+use crate::exposition;
 use crate::listener::AdminListener;
-use crate::metric::exposition;
+use crate::page::page;
 use crate::routes::Routes;
 use crate::view::{Detail, Readiness, Source, View};
 
@@ -37,12 +40,12 @@ use crate::view::{Detail, Readiness, Source, View};
 const AT_A_TIME: usize = 8;
 /// How long a request waits for its turn and its answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// What Prometheus reads.
-const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// A served admin port. Ends when dropped.
 pub struct Admin {
     address: SocketAddr,
+    /// The same that is served.
+    listener: Option<TcpListener>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -51,6 +54,11 @@ impl Admin {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Ends, and gives the listener back, with whoever waits there to be served.
+    pub fn into_listener(mut self) -> Option<TcpListener> {
+        self.listener.take()
     }
 }
 
@@ -74,6 +82,19 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, AdminError> {
     listener.map_err(|source| AdminError::Listen { address, source })
 }
 
+/// Where others reach what listens there, `host:port`: by this host's name where it listens on
+/// every address.
+pub fn reached_at(listener: &TcpListener) -> String {
+    match listener.local_addr() {
+        Ok(address) if address.ip().is_unspecified() => {
+            let host = rustix::system::uname();
+            format!("{}:{}", host.nodename().to_string_lossy(), address.port())
+        }
+        Ok(address) => address.to_string(),
+        Err(_) => String::new(),
+    }
+}
+
 /// Serves it: what `source` shows, and the paths of its read API.
 ///
 /// # Errors
@@ -85,14 +106,15 @@ pub fn start<S: Source>(
 ) -> Result<Admin, AdminError> {
     let thread_error = |source| AdminError::Thread { source };
     let address = listener.local_addr().map_err(thread_error)?;
+    let kept = listener.try_clone().map_err(thread_error)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(thread_error)?;
     let (stop, stopped) = oneshot::channel();
     let serve = async move {
         let state = Arc::new(Served { source, permits: Semaphore::new(AT_A_TIME) });
         let router = Router::new()
-            .route("/", get(page::<S>))
-            .route("/stats.json", get(page::<S>))
+            .route("/", get(page))
+            .route("/stats.json", get(stats::<S>))
             .route("/health", get(health::<S>))
             .route("/healthz", get(alive::<S>))
             .route("/readyz", get(ready::<S>))
@@ -115,7 +137,7 @@ pub fn start<S: Source>(
         .name("admin".into())
         .spawn(move || runtime.block_on(serve))
         .map_err(thread_error)?;
-    Ok(Admin { address, stop: Some(stop), thread: Some(thread) })
+    Ok(Admin { address, listener: Some(kept), stop: Some(stop), thread: Some(thread) })
 }
 
 struct Served<S> {
@@ -138,7 +160,7 @@ fn no_answer() -> Response {
     json_answer(StatusCode::SERVICE_UNAVAILABLE, &json!({ "healthy": false, "status": status }))
 }
 
-async fn page<S: Source>(State(served): State<Arc<Served<S>>>) -> Response {
+async fn stats<S: Source>(State(served): State<Arc<Served<S>>>) -> Response {
     match served.look(Detail { lists: true, cores: false }).await {
         Some(view) => json_answer(StatusCode::OK, &view.page),
         None => no_answer(),
@@ -177,10 +199,15 @@ async fn ready<S: Source>(State(served): State<Arc<Served<S>>>) -> Response {
 async fn metrics<S: Source>(
     State(served): State<Arc<Served<S>>>,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
 ) -> Response {
+    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let format = exposition::wanted(&accept.collect::<Vec<_>>().join(","));
     let cores = query.is_some_and(|query| query.split('&').any(|word| word == "cores=1"));
     match served.look(Detail { lists: false, cores }).await {
-        Some(view) => answer(StatusCode::OK, METRICS, exposition(view.metrics)),
+        Some(view) => {
+            answer(StatusCode::OK, format.content_type(), exposition::show(&view.metrics, format))
+        }
         None => no_answer(),
     }
 }
@@ -230,15 +257,15 @@ mod tests {
     }
 
     fn get(admin: &Admin, path: &str) -> String {
-        get_as(admin, path, "localhost")
+        get_as(admin, path, "Host: localhost\r\nAccept: */*")
     }
 
-    fn get_as(admin: &Admin, path: &str, host: &str) -> String {
+    fn get_as(admin: &Admin, path: &str, headers: &str) -> String {
         let mut stream = TcpStream::connect(admin.address()).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        text
+        write!(stream, "GET {path} HTTP/1.1\r\n{headers}\r\nConnection: close\r\n\r\n").unwrap();
+        let mut text = Vec::new();
+        stream.read_to_end(&mut text).unwrap();
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     #[test]
@@ -251,9 +278,22 @@ mod tests {
         }
         let metrics = get(&admin, "/metrics");
         assert!(metrics.contains("things_total 7") && !metrics.contains("core"), "{metrics}");
+        for (accept, kind, has_end) in [
+            ("*/*", "text/plain; version=0.0.4", false),
+            ("application/openmetrics-text;version=1.0.0", "application/openmetrics-text", true),
+            ("application/vnd.google.protobuf", "application/vnd.google.protobuf; proto=", false),
+        ] {
+            let headers = format!("Host: localhost\r\nAccept: {accept}");
+            let metrics = get_as(&admin, "/metrics", &headers);
+            assert!(metrics.contains(&format!("content-type: {kind}")), "{metrics}");
+            assert!(metrics.contains("Things done"), "{metrics}");
+            assert_eq!(metrics.ends_with("# EOF\n"), has_end, "{metrics}");
+        }
         assert!(get(&admin, "/metrics?cores=1").contains("core_things{core=\"0\"} 7.0"));
-        for path in ["/", "/stats.json"] {
-            assert!(get(&admin, path).contains("\"lists\": true"), "{path}");
+        assert!(get(&admin, "/stats.json").contains("\"lists\": true"));
+        let page = get(&admin, "/");
+        for words in ["text/html", "content-security-policy: default-src 'none'", "no-store"] {
+            assert!(page.contains(words), "{words} in {page}");
         }
         assert!(get(&admin, "/nowhere").starts_with("HTTP/1.1 404"));
     }
@@ -281,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_page_of_another_host_can_not_read_this_ones() {
-        let refused = get_as(&started(true), "/api/v1", "evil.example");
+        let refused = get_as(&started(true), "/api/v1", "Host: evil.example");
         assert!(
             refused.starts_with("HTTP/1.1 403") && refused.contains("evil.example"),
             "{refused}"

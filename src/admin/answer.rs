@@ -4,14 +4,14 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
-/// Text of a kind. It is what was so when it was asked for: nobody is to keep it.
-pub(crate) fn answer(status: StatusCode, kind: &'static str, text: String) -> Response {
+/// A body of a kind. It is what was so when it was asked for: nobody is to keep it.
+pub(crate) fn answer(status: StatusCode, kind: &'static str, body: impl IntoResponse) -> Response {
     let headers = [
         (header::CONTENT_TYPE, kind),
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    (status, headers, text).into_response()
+    (status, headers, body).into_response()
 }
 
 /// JSON, indented for people.

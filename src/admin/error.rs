@@ -18,7 +18,8 @@ pub enum AdminError {
     },
     /// A thread can't be started.
     #[error(
-        "admin port: can't start its thread: {source}; allow this user more processes (`ulimit -u`)"
+        "admin port: can't start its thread: {source}; allow this user more processes \
+         (`ulimit -u`), or the service more tasks (systemd TasksMax=)"
     )]
     Thread {
         /// What the system said.

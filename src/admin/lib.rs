@@ -7,23 +7,29 @@
 //! Connections are bounded in number and time (`listener.rs`). A source that does not answer in
 //! time is said to be silent, and not guessed at.
 //!
-//! Relies on no layer of ours.
+//! Relies on `runtime` for what cgroups say, and on no other layer of ours.
 
 mod admin;
 mod answer;
 mod asked;
 mod error;
+mod exposition;
+mod host;
 mod host_name;
 mod listener;
 mod metric;
+mod page;
+mod process;
 mod refusal;
 mod routes;
 mod view;
 
-pub use admin::{Admin, bind, start};
+pub use admin::{Admin, bind, reached_at, start};
 pub use asked::Asked;
 pub use error::AdminError;
-pub use metric::{Metric, Series};
+pub use host::{Host, build_info};
+pub use metric::{Metric, NativeBuckets, Series};
+pub use process::Used;
 pub use refusal::{Code, Refusal};
 pub use routes::{Parameter, Routes};
 pub use view::{Detail, Readiness, Source, View};

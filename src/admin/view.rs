@@ -24,7 +24,7 @@ pub struct View {
     pub status: String,
     /// Whether requests are to be sent here.
     pub readiness: Readiness,
-    /// Everything, for `/` and `/stats.json`.
+    /// Everything, for `/stats.json`.
     pub page: Value,
     /// For `/metrics`.
     pub metrics: Vec<Metric>,

@@ -22,8 +22,10 @@ use crate::path::Path;
 use crate::search::Search;
 use crate::serve::Serve;
 use crate::simulate::Simulate;
+use crate::slow::Slow;
 use crate::stats::Stats;
 use crate::target::{COMMON, Named, Server};
+use crate::top::Top;
 use crate::tune::Tune;
 
 /// Storage server for a graph of concepts, and its client.
@@ -101,6 +103,10 @@ pub(crate) enum Command {
     Search(Search),
     /// Show what a server has and has done
     Stats(Stats),
+    /// Watch what a server does, on a screen
+    Top(Top),
+    /// Show the last requests that took long, and what each stage took
+    Slow(Slow),
     /// Make everything written so far durable
     #[command(after_help = "Example:\n  sutra flush")]
     Flush(Server),
@@ -131,12 +137,17 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Whether it runs until it is told to stop.
-    pub(crate) fn is_service(&self) -> bool {
-        let is_grid_service =
-            |grid: &Grid| matches!(grid.command, GridCommand::Master(_) | GridCommand::Agent(_));
-        matches!(self, Command::Serve(_))
-            || matches!(self, Command::Grid(grid) if is_grid_service(grid))
+    /// What it is called in its log where it runs until it is told to stop.
+    pub(crate) fn service(&self) -> Option<&'static str> {
+        match self {
+            Command::Serve(_) => Some("sutra-server"),
+            Command::Grid(grid) => match grid.command {
+                GridCommand::Master(_) => Some("sutra-grid-master"),
+                GridCommand::Agent(_) => Some("sutra-grid-agent"),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 }
 
@@ -256,6 +267,7 @@ mod tests {
             (&["health", "--timeout", "0"], "it is zero; write a time above it"),
             (&["serve", "--listen", "localhost:5"], "localhost is a name; expected an IP address"),
             (&["serve", "--compat", "localhost:5"], "localhost is a name; expected an IP address"),
+            (&["serve", "--slow", "-1"], "write 90, 500ms, 30s, 5m or 2h; or off"),
             (&["serve", "--compat", "127.0.0.1:5,on"], "[::1]:50050, or off alone"),
             (
                 &["serve", "--listen", "5"],

@@ -8,6 +8,8 @@ use sutra_grid_master::MasterError;
 use sutra_load::LoadError;
 use sutra_server::ServerError;
 
+use crate::admin_port::AdminPortError;
+
 /// What a shell reports of a program that a signal has ended is this and the signal's number: 130
 /// for an interrupt.
 pub(crate) const SIGNALLED: i32 = 128;
@@ -54,6 +56,9 @@ pub(crate) enum Failure {
     /// A server that can't be reached, or that refused.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// A server's admin port that can't be reached, or that does not tell.
+    #[error(transparent)]
+    Admin(#[from] AdminPortError),
     /// A server that could not be measured.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -72,6 +77,14 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// The system has no room for a thread.
+    pub(crate) fn no_thread(error: &io::Error) -> Self {
+        Failure::Host(format!(
+            "can't start a thread: {error}; allow this user more processes (`ulimit -u`), or the \
+             service more tasks (systemd TasksMax=)"
+        ))
+    }
+
     /// The process's exit code.
     pub(crate) fn code(&self) -> u8 {
         match self {
@@ -87,7 +100,11 @@ impl Failure {
             Failure::Agent(error) => error.exit_code(),
             Failure::Master(error) => error.exit_code(),
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-            Failure::Refused(_) | Failure::Host(_) | Failure::Load(_) | Failure::Output(_) => 3,
+            Failure::Refused(_)
+            | Failure::Host(_)
+            | Failure::Admin(_)
+            | Failure::Load(_)
+            | Failure::Output(_) => 3,
         }
     }
 

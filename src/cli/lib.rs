@@ -9,10 +9,12 @@
 //!   Where a signal ended the command it is 128 and the signal's number.
 //! - A reader that closes the pipe early ends the program quietly.
 //!
-//! Relies on `client` for all that is asked of a server or a grid's master. `serve` alone needs
-//! `server`, the grid's two services need `grid`, `bench` needs `load`, `simulate` needs
-//! `simulator`, `doctor` and `tune` need `host`. A command is a function from its arguments to an [`exit::Answer`].
+//! Relies on `client` for all that is asked of a server or a grid's master, but for what `slow` and
+//! `top` ask of an admin port over HTTP. `serve` alone needs `server`, the grid's two services need
+//! `grid`, `bench` needs `load`, `simulate` needs `simulator`, `doctor` and `tune` need `host`. A
+//! command is a function from its arguments to an [`exit::Answer`].
 
+mod admin_port;
 mod args;
 mod associate;
 mod bench;
@@ -33,6 +35,7 @@ mod json;
 mod known;
 mod learn;
 mod log_line;
+mod log_record;
 mod logging;
 mod man;
 mod neighbors;
@@ -46,11 +49,13 @@ mod serve;
 mod settings;
 mod signals;
 mod simulate;
+mod slow;
 mod stats;
 mod streams;
 mod systemd;
 mod target;
 mod text;
+mod top;
 mod tune;
 mod values;
 mod vector;
@@ -73,7 +78,8 @@ pub fn main(version: &'static str) -> ExitCode {
     let json = arguments
         .as_ref()
         .map_or_else(|_| settings::asks_for_json(), |(arguments, _)| arguments.common.json);
-    let is_service = arguments.as_ref().is_ok_and(|(arguments, _)| arguments.command.is_service());
+    let is_service =
+        arguments.as_ref().is_ok_and(|(arguments, _)| arguments.command.service().is_some());
     // Before the output's threads: it changes the environment.
     let sockets = systemd::sockets::take();
     let output = if is_service { Output::of_service(json) } else { Output::new(json) };
@@ -104,19 +110,19 @@ struct Start {
 fn run(arguments: Arguments, start: Start, output: Output) -> Result<Answer, Failure> {
     let Arguments { common, command } = arguments;
     let Start { file, sockets, definition } = start;
-    logging::start(common.log.as_deref(), command.is_service())?;
+    logging::start(common.log.as_deref(), command.service())?;
     if let Some(file) = file {
         tracing::info!(
             file = %file.display(),
             "settings are read from a file; `sutra config` shows them"
         );
     }
-    if command.is_service() {
+    if command.service().is_some() {
         let definition = definition.clone();
         signals::reload_by(move || reload::run(&definition));
     }
     match command {
-        Command::Serve(serve) => serve::run(serve, sockets, output),
+        Command::Serve(serve) => serve::run(serve, sockets, output, reload::take_over_by),
         Command::Learn(learn) => {
             with_client(learn.server(), async |client| learn::run(&client, &learn, output).await)
         }
@@ -144,6 +150,8 @@ fn run(arguments: Arguments, start: Start, output: Output) -> Result<Answer, Fai
         Command::Stats(stats) => {
             with_client(stats.server(), async |client| stats::run(&client, &stats, output).await)
         }
+        Command::Slow(slow) => slow::run(&slow, output),
+        Command::Top(top) => top::run(&top, output),
         Command::Flush(server) => {
             with_client(&server, async |client| flush::run(&client, output).await)
         }

@@ -1,12 +1,13 @@
-//! How a line of the log reads, for what is said beside `tracing`: as text on a terminal, as JSON
-//! otherwise; and with its priority where the journal reads it.
+//! How a line of the log reads, for what is said beside `tracing`: as text on a terminal, as a
+//! record otherwise; and with its priority where the journal reads it.
 
 use std::io::IsTerminal;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tracing::Level;
 
+use crate::log_record::record;
 use crate::systemd::journal;
 
 /// Whether whoever reads standard error is a person.
@@ -15,20 +16,12 @@ pub(crate) fn is_for_people() -> bool {
 }
 
 /// A line in the log's own form, for what is said beside `tracing`.
-pub(crate) fn log_line(level: Level, message: &str, fields: &Value) -> Vec<u8> {
-    let at = Timestamp::now();
+pub(crate) fn log_line(level: Level, message: &str, fields: Map<String, Value>) -> Vec<u8> {
     let mut line = if is_for_people() {
+        let (at, fields) = (Timestamp::now(), Value::Object(fields));
         format!("{at:.6} {:>5} {message} {fields}", level.as_str())
     } else {
-        let mut line = serde_json::json!({
-            "timestamp": format!("{at:.6}"),
-            "level": level.as_str(),
-            "message": message,
-        });
-        if let (Value::Object(line), Value::Object(fields)) = (&mut line, fields) {
-            line.extend(fields.clone());
-        }
-        line.to_string()
+        record(level, env!("CARGO_CRATE_NAME"), message, fields)
     };
     line.push('\n');
     journal::prefixed(level, line.into_bytes())

@@ -1,12 +1,14 @@
-//! The log: to standard error, for people on a terminal, as JSON lines otherwise.
+//! The log: to standard error, for people on a terminal, as records in JSON otherwise.
 //!
 //! Lines go through a queue ([`crate::streams`]), so that no writer is blocked or ended by one. How
 //! often a line that a client can cause is written is bounded where it is written (`net`). What is
 //! logged can be changed while the process runs ([`change`]).
 
+use std::backtrace::Backtrace;
 use std::panic::PanicHookInfo;
 use std::sync::OnceLock;
 
+use serde_json::{Map, json};
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
@@ -14,6 +16,7 @@ use tracing_subscriber::reload::Handle;
 
 use crate::exit::Failure;
 use crate::log_line::{is_for_people, log_line};
+use crate::log_record::{self, Records};
 use crate::streams::{self, ERRORS, LogLines};
 
 /// What a service logs that was not told otherwise, and what its clients do.
@@ -24,9 +27,11 @@ const OF_CLIENTS: &str = "warn";
 type Changing = Box<dyn Fn(EnvFilter) + Send + Sync>;
 static CHANGING: OnceLock<Changing> = OnceLock::new();
 
-/// Starts logging at `level`, or from `info` up for a server and from `warn` up for its clients.
-pub(crate) fn start(level: Option<&str>, is_server: bool) -> Result<(), Failure> {
-    let default = if is_server { OF_SERVICES } else { OF_CLIENTS };
+/// Starts logging at `level`, or from `info` up for a service, which is named, and from `warn` up
+/// for clients.
+pub(crate) fn start(level: Option<&str>, service: Option<&'static str>) -> Result<(), Failure> {
+    let default = if service.is_some() { OF_SERVICES } else { OF_CLIENTS };
+    log_record::set_service(service.unwrap_or("sutra"));
     let filter = checked(level.unwrap_or(default))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(LogLines);
     if is_for_people() {
@@ -34,11 +39,11 @@ pub(crate) fn start(level: Option<&str>, is_server: bool) -> Result<(), Failure>
         keep(log.reload_handle());
         log.init();
     } else {
-        let log = log.json().flatten_event(true).with_filter_reloading();
+        let log = log.event_format(Records).with_filter_reloading();
         keep(log.reload_handle());
         log.init();
     }
-    if is_server {
+    if service.is_some() {
         std::panic::set_hook(Box::new(say_panic));
     }
     Ok(())
@@ -87,13 +92,18 @@ fn filter(levels: &str) -> Option<EnvFilter> {
 /// and wait for its reader. The process may end by it right after.
 fn say_panic(panic: &PanicHookInfo<'_>) {
     let thread = std::thread::current();
-    let fields = serde_json::json!({
-        "thread": thread.name().unwrap_or("unnamed"),
-        "at": panic.location().map(ToString::to_string),
-        "panic": panic.payload_as_str().unwrap_or("of an unknown kind"),
-        "backtrace": std::backtrace::Backtrace::capture().to_string(),
-    });
-    ERRORS.push(log_line(Level::ERROR, "a bug: please report this line", &fields));
+    let (source, line) = panic.location().map(|at| (at.file(), at.line())).unzip();
+    let mut fields = Map::new();
+    for (name, value) in [
+        ("thread.name", json!(thread.name().unwrap_or("unnamed"))),
+        ("source", json!(source)),
+        ("line", json!(line)),
+        ("panic", json!(panic.payload_as_str().unwrap_or("of an unknown kind"))),
+        ("backtrace", json!(Backtrace::capture().to_string())),
+    ] {
+        fields.insert(name.into(), value);
+    }
+    ERRORS.push(log_line(Level::ERROR, "a bug: please report this line", fields));
     streams::flush();
 }
 

@@ -1,40 +1,41 @@
 //! `sutra serve`: runs a server until it is told to stop, and says what it does and what to try
 //! next.
 
+mod next;
+mod service;
+mod startup_import;
+mod successor;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, OnceLock};
-use std::thread;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use sutra_api::Api;
-use sutra_server::{
-    Cores, ImportRecord, Inherited, Limits, Numbering, ServerConfig, Spin, StartReport,
-};
+use sutra_server::{Cores, End, Inherited, Limits, Numbering, ServerConfig, Spin, StartReport};
 use sutra_wire::{Durability, IdRule};
 
+use crate::admin_port::DEFAULT_ADMIN;
 use crate::exit::{Answer, Failure};
 use crate::exposure;
-use crate::import::{self, Existing, Imported, Stop};
 use crate::output::Output;
 use crate::signals;
 use crate::systemd::{notify, watchdog};
-use crate::target::{self, DEFAULT_SERVER};
-use crate::values::{OptionalPort, address, compat_addresses, field, some_duration};
+use crate::target::DEFAULT_SERVER;
+use crate::values::{OptionalPort, OptionalTime, address, compat_addresses, field, some_duration};
+use next::suggestions;
+use service::Service;
 
 /// The compat port of a server that was not told otherwise.
 const DEFAULT_COMPAT: &str = "127.0.0.1:50051";
 
-/// The admin port of a server that was not told otherwise.
-const DEFAULT_ADMIN: &str = "127.0.0.1:9050";
-
-/// How long an answer to the import may take, as by default.
-const IMPORT_TIMEOUT: Duration = Duration::from_secs(10);
+/// From how long on a request is slow where nobody says. Queries take some 0.1 ms, durable writes
+/// 0.2, and 1 beside long work: what takes ten times as long as that waited for something.
+const DEFAULT_SLOW: &str = "10ms";
 
 /// How long a server that ends waits for an import to say what it did.
 const IMPORT_END: Duration = Duration::from_secs(5);
@@ -122,6 +123,20 @@ pub(crate) struct Serve {
         allow_hyphen_values = true
     )]
     idle_timeout: Option<Duration>,
+    /// Keep the last requests that take at least this long, for `sutra slow` to show (10ms, 1s), or
+    /// off
+    #[arg(
+        long,
+        env = "SUTRA_SLOW",
+        value_name = "TIME|off",
+        default_value = DEFAULT_SLOW,
+        allow_hyphen_values = true
+    )]
+    slow: OptionalTime,
+    /// Take over from the server that runs on the data folder, with its connections: no client
+    /// notices more than a pause. Where that fails, it goes on
+    #[arg(long)]
+    takeover: bool,
     /// Let the scheduler move the threads between CPUs, for hosts with a CPU quota
     #[arg(long, env = "SUTRA_NO_PIN", value_parser = BoolishValueParser::new())]
     no_pin: bool,
@@ -164,39 +179,87 @@ impl From<SpinMode> for Spin {
     }
 }
 
-/// Drains the server; set once there is one.
-type Stopper = OnceLock<Box<dyn Fn() + Send + Sync>>;
+impl Serve {
+    fn config(&self, api: &Api) -> Result<ServerConfig, Failure> {
+        Ok(ServerConfig {
+            data: self.data.clone(),
+            listen: self.listen.clone(),
+            compat: compat_addresses(&self.compat)?,
+            admin: self.admin.address(),
+            api: api.routes(),
+            numbering: self.compat_numbering.into(),
+            id_rule: self.id_rule,
+            cores: self.cores.clone().unwrap_or(Cores::All),
+            pin: !self.no_pin,
+            durability: self.durability,
+            spin: self.spin.into(),
+            limits: Limits { idle_timeout: self.idle_timeout, ..Limits::default() },
+            slow: self.slow.0,
+            is_managed: notify::is_managed(),
+            ..ServerConfig::default()
+        })
+    }
 
-pub(crate) fn run(serve: Serve, sockets: Inherited, output: Output) -> Result<Answer, Failure> {
+    /// What can't be changed while a server runs, by the names of the settings.
+    fn fixed(&self) -> [(&'static str, String); 12] {
+        let Self {
+            data,
+            listen,
+            compat,
+            compat_numbering,
+            admin,
+            id_rule,
+            cores,
+            durability,
+            spin,
+            import,
+            idle_timeout: _,
+            slow,
+            takeover: _,
+            no_pin,
+        } = self;
+        [
+            ("data", format!("{data:?}")),
+            ("listen", format!("{listen:?}")),
+            ("compat", format!("{compat:?}")),
+            ("compat-numbering", format!("{compat_numbering:?}")),
+            ("admin", format!("{admin:?}")),
+            ("id-rule", format!("{id_rule:?}")),
+            ("cores", format!("{cores:?}")),
+            ("durability", format!("{durability:?}")),
+            ("spin", format!("{spin:?}")),
+            ("import", format!("{import:?}")),
+            ("slow", format!("{:?}", slow.0)),
+            ("no-pin", format!("{no_pin:?}")),
+        ]
+    }
+}
+
+/// `reload_by` is told how to take settings over when they are read again.
+pub(crate) fn run(
+    serve: Serve,
+    sockets: Inherited,
+    output: Output,
+    reload_by: impl FnOnce(TakeOver),
+) -> Result<Answer, Failure> {
     if let Some(folder) = serve.import.as_ref().filter(|folder| !folder.exists()) {
         return Err(Failure::Usage(format!(
             "--import {}: there is no such file or folder",
             folder.display()
         )));
     }
-    let compat = compat_addresses(&serve.compat)?;
-    let (stop_import, stop_server) = (Stop::default(), Arc::new(Stopper::new()));
-    let (importing, serving) = (stop_import.clone(), Arc::clone(&stop_server));
-    signals::heed_as_service(move |signal| end(signal, &importing, &serving))?;
-    notify::starting(&format!("reading {}", serve.data.display()));
+    let service = Arc::<Service>::default();
+    let ended_by = Arc::clone(&service);
+    signals::heed_as_service(move |signal| ended_by.end(signal))?;
     let api = Api::default();
-    let config = ServerConfig {
-        data: serve.data,
-        listen: serve.listen,
-        compat,
-        admin: serve.admin.address(),
-        api: api.routes(),
-        numbering: serve.compat_numbering.into(),
-        id_rule: serve.id_rule,
-        cores: serve.cores.unwrap_or(Cores::All),
-        pin: !serve.no_pin,
-        durability: serve.durability,
-        spin: serve.spin.into(),
-        limits: Limits { idle_timeout: serve.idle_timeout, ..Limits::default() },
-        ..ServerConfig::default()
+    let config = serve.config(&api)?;
+    let mut server = if serve.takeover {
+        sutra_server::take_over(config)?
+    } else {
+        notify::starting(&format!("reading {}", serve.data.display()));
+        sutra_server::start_on(config, sockets)?
     };
-    let server = sutra_server::start_on(config, sockets)?;
-    stop_server.get_or_init(|| Box::new(server.stopper()));
+    service.serves(&server);
     let report = server.report();
     exposure::warn("native", &report.listening, "may read, change and delete all that is stored");
     exposure::warn("compat", &report.compat, "may read, change and delete all that is stored");
@@ -204,38 +267,75 @@ pub(crate) fn run(serve: Serve, sockets: Inherited, output: Output) -> Result<An
     let address = reachable(server.listening().first().copied());
     api.serve(address.to_string());
     announce(server.report(), address, serve.import.is_some(), output)?;
+    if let Some(departing) = server.take_departing() {
+        // Until it has left, the service manager counts that one as this service.
+        departing.wait();
+    }
     let status = status(server.report());
     notify::ready(&status);
-    watchdog::watch(server.pulse(), status)?;
-    let import =
-        |folder| spawn_import(folder, address, server.imports(), stop_import.clone(), output);
-    let import = serve.import.map(import).transpose()?;
-    let ended = server.wait();
-    if let Some(import) = import {
-        // Without a server it has nothing to wait for; told to stop, it says what it did. Its
-        // progress may be on a terminal that is held (Ctrl-S), which must not hold the server.
-        stop_import.ask(-1);
-        let _ = import.recv_timeout(IMPORT_END);
+    let watched = watchdog::watch(server.pulse(), status)?;
+    successor::start_by_signal();
+    reload_by(reloading(&service, &serve));
+    loop {
+        let stop = service.begin_import();
+        let begin =
+            |folder| startup_import::spawn(folder, address, server.imports(), stop.clone(), output);
+        let importing = serve.import.clone().map(begin).transpose()?;
+        let ended = server.wait();
+        if let Ok(End::TakenOver(following)) = &ended {
+            notify::followed_by(following.pid);
+        }
+        // Whoever follows is told by that, and makes the import itself.
+        let ended = ended.map(|ended| match ended {
+            End::Back(server) => Some(server),
+            End::Stopped | End::TakenOver(_) => None,
+        });
+        if let Some(importing) = importing {
+            // Without a server it has nothing to wait for; told to stop, it says what it did. Its
+            // progress may be on a terminal that is held (Ctrl-S), which must not hold the server.
+            stop.ask(-1);
+            let _ = importing.recv_timeout(IMPORT_END);
+        }
+        match ended? {
+            Some(back) => server = *back,
+            None => break,
+        }
+        service.serves(&server);
+        watched.watch(server.pulse());
     }
-    ended?;
     tracing::info!("stopped; everything acknowledged is stored");
     Ok(Answer::Yes)
 }
 
-/// The first signal drains the server. One that is still recovering has acknowledged nothing: it
-/// ends at once.
-fn end(signal: i32, import: &Stop, server: &Stopper) -> bool {
-    let Some(stop) = server.get() else { return false };
-    let is_first = import.ask(signal);
-    if is_first {
-        tracing::info!(
-            signal,
-            "stopping: finishing what was received; a second signal ends at once"
-        );
-        notify::stopping("finishing what was received");
-        stop();
-    }
-    is_first
+/// What came of settings that were read again.
+#[derive(Default)]
+pub(crate) struct Reloaded {
+    /// Settings that were taken over, with what they are now.
+    pub(crate) changed: Vec<String>,
+    /// Those that wait for the next start.
+    pub(crate) waiting: Vec<&'static str>,
+}
+
+/// Takes over what can change of settings that were read again.
+pub(crate) type TakeOver = Box<dyn Fn(Serve) -> Reloaded + Send + Sync>;
+
+/// Takes over what can change while the server runs that was started with these.
+fn reloading(service: &Arc<Service>, started: &Serve) -> TakeOver {
+    let (service, current) = (Arc::clone(service), Mutex::new(started.idle_timeout));
+    let started = started.fixed();
+    Box::new(move |now| {
+        let mut current = current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = Vec::new();
+        if *current != now.idle_timeout {
+            *current = now.idle_timeout;
+            service.set_idle_timeout(now.idle_timeout);
+            let words = now.idle_timeout.map_or("never".to_owned(), |time| format!("{time:?}"));
+            changed.push(format!("idle-timeout: {words}"));
+        }
+        let pairs = started.iter().zip(now.fixed());
+        let waiting = pairs.filter(|(before, now)| **before != *now);
+        Reloaded { changed, waiting: waiting.map(|((name, _), _)| *name).collect() }
+    })
 }
 
 /// How the server is, on one line.
@@ -291,98 +391,6 @@ fn announce(
     })
 }
 
-/// What it returns is disconnected when the import has ended.
-fn spawn_import(
-    folder: PathBuf,
-    address: SocketAddr,
-    record: ImportRecord,
-    stop: Stop,
-    output: Output,
-) -> Result<Receiver<()>, Failure> {
-    let (ended, end) = mpsc::channel();
-    let import = move || {
-        import_folder(folder, address, &record, &stop, output);
-        drop(ended);
-    };
-    let spawned = thread::Builder::new().name("import".into()).spawn(import);
-    spawned.map(|_| end).map_err(|error| Failure::Host(format!("cannot start a thread: {error}")))
-}
-
-fn import_folder(
-    folder: PathBuf,
-    address: SocketAddr,
-    record: &ImportRecord,
-    stop: &Stop,
-    output: Output,
-) {
-    let server = target::Server { address: address.to_string(), timeout: IMPORT_TIMEOUT };
-    let place = target::Place { namespace: String::new(), server };
-    let source = import::Import::of_folder(folder, place);
-    let imported = import::files(&source, Existing::Keep(record), stop, output);
-    let told = imported.and_then(|Imported { summary, failure }| {
-        output.answer(&summary, || match &summary.example {
-            Some(name) if !summary.stopped => {
-                let name = quoted(name);
-                format!(
-                    "{summary}\ntry next{}",
-                    suggestions(address, &[("query", &name), ("neighbors", &name)])
-                )
-            }
-            _ => summary.to_string(),
-        })?;
-        failure.map_or(Ok(()), Err)
-    });
-    match told {
-        // That the server is going away is no news.
-        Err(failure) if stop.signal().is_none() => {
-            output.fail(&Failure::Host(format!(
-                "the import has ended: {failure}; the server goes on"
-            )));
-        }
-        _ => {}
-    }
-}
-
-/// Command lines that work where this one was typed.
-fn suggestions(address: SocketAddr, commands: &[(&str, &str)]) -> String {
-    let program = program();
-    let server = if address.to_string() == DEFAULT_SERVER {
-        String::new()
-    } else {
-        format!(" --server {address}")
-    };
-    commands
-        .iter()
-        .map(|(command, words)| {
-            format!(
-                "\n  {}",
-                format!("{program} {command} {words}").trim_end().to_owned() + &server
-            )
-        })
-        .collect()
-}
-
-/// How this program was called: through cargo, or by a path.
-fn program() -> String {
-    if std::env::var_os("CARGO_MANIFEST_DIR").is_some() {
-        return if cfg!(debug_assertions) {
-            "cargo run --".into()
-        } else {
-            "cargo run --release --".into()
-        };
-    }
-    std::env::args().next().unwrap_or_else(|| "sutra".into())
-}
-
-/// The text as a shell takes it for one word.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
-    if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
-        return text.into();
-    }
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -421,18 +429,5 @@ mod tests {
         assert_eq!(reached("0.0.0.0:7"), "127.0.0.1:7");
         assert_eq!(reached("[::]:7"), "[::1]:7");
         assert_eq!(reached("10.0.0.1:7"), "10.0.0.1:7");
-    }
-
-    #[test]
-    fn suggestions_name_the_server_where_it_is_not_the_default() {
-        let with =
-            |address: &str| suggestions(address.parse().expect("an address"), &[("query", "dog")]);
-        assert!(with("127.0.0.1:50050").ends_with(" query dog"));
-        assert!(with("127.0.0.1:7").ends_with(" query dog --server 127.0.0.1:7"));
-    }
-
-    #[test]
-    fn names_are_quoted_where_a_shell_would_take_them_apart() {
-        assert_eq!(["n02084071", "a b", "it's"].map(quoted), ["n02084071", "'a b'", "'it'\\''s'"]);
     }
 }

@@ -1,5 +1,5 @@
 //! Signals: those that ask for an end, and those that end a service by default though nobody asks
-//! for its end. SIGHUP has a service read its settings again.
+//! for its end. SIGHUP has a service read its settings again, SIGUSR2 a server start its successor.
 //!
 //! The first one that asks is followed by an orderly end, the second ends the process at once. A
 //! signal that this process was started to ignore (`nohup`, a shell's background) stays ignored.
@@ -22,11 +22,15 @@ use crate::streams;
 const ASKING: &[i32] = &[SIGTERM, SIGINT];
 /// The same of a service: somebody at a terminal, and the system where CPU time or power runs out.
 const ASKING_SERVICE: &[i32] = &[SIGTERM, SIGINT, SIGQUIT, SIGXCPU, SIGPWR];
+/// The same of a command that has a terminal's screen: it gives that back first.
+const ASKING_AT_SCREEN: &[i32] = &[SIGTERM, SIGINT, SIGQUIT, SIGHUP];
 /// Those that ask a service for nothing. A write beyond a limit on the size of files fails, too.
 const SURVIVED: &[i32] =
     &[SIGHUP, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGXFSZ, SIGSTKFLT];
 /// What SIGHUP asks for.
 static RELOAD: OnceLock<Box<dyn Fn() + Send + Sync>> = OnceLock::new();
+/// What SIGUSR2 asks for.
+static SUCCEED: OnceLock<Box<dyn Fn() + Send + Sync>> = OnceLock::new();
 /// How often the log tells of ignored signals.
 const SAID_EVERY: Duration = Duration::from_secs(1);
 
@@ -35,10 +39,20 @@ pub(crate) fn reload_by(reload: impl Fn() + Send + Sync + 'static) {
     RELOAD.get_or_init(|| Box::new(reload));
 }
 
+/// Has SIGUSR2 ask a service for this.
+pub(crate) fn succeed_by(succeed: impl Fn() + Send + Sync + 'static) {
+    SUCCEED.get_or_init(|| Box::new(succeed));
+}
+
 /// Calls `end` in a thread of its own for each signal that asks for the end. Where it returns
 /// `false`, the process ends at once: it was asked before, or there is nothing to finish.
 pub(crate) fn heed(end: impl FnMut(i32) -> bool + Send + 'static) -> Result<(), Failure> {
     heed_those(ASKING, &[], end)
+}
+
+/// The same for a command that has a terminal's screen.
+pub(crate) fn heed_at_screen(end: impl FnMut(i32) -> bool + Send + 'static) -> Result<(), Failure> {
+    heed_those(ASKING_AT_SCREEN, &[], end)
 }
 
 /// The same for a service, which other signals do not end.
@@ -73,6 +87,10 @@ fn heed_those(
                 && let Some(reload) = RELOAD.get()
             {
                 reload();
+            } else if signal == SIGUSR2
+                && let Some(succeed) = SUCCEED.get()
+            {
+                succeed();
             } else if !asking.contains(&signal) {
                 if said.is_none_or(|said| said.elapsed() >= SAID_EVERY) {
                     said = Some(Instant::now());
@@ -85,7 +103,7 @@ fn heed_those(
         }
     };
     let spawned = thread::Builder::new().name("signals".into()).spawn(heeding);
-    spawned.map(|_| ()).map_err(|error| Failure::Host(format!("cannot start a thread: {error}")))
+    spawned.map(|_| ()).map_err(|error| Failure::no_thread(&error))
 }
 
 fn say_survived(signal: i32) {

@@ -17,8 +17,9 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use serde_json::Value;
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -27,6 +28,8 @@ use crate::systemd::journal;
 
 /// Bytes that wait for a reader at most: some thousand lines.
 const MOST_BYTES: usize = 1 << 20;
+/// Bytes that a pipe takes whole, and at once, where it has room (PIPE_BUF, pipe(7)).
+const AT_ONCE: usize = 4096;
 /// How long an end waits for what is queued.
 const FLUSH: Duration = Duration::from_secs(1);
 
@@ -124,12 +127,33 @@ impl Queue {
 
     fn flush(&self, until: Instant) {
         let mut state = self.state();
+        if !state.has_thread {
+            return self.write_here(&mut state, until);
+        }
         while state.has_thread && (state.is_writing || !state.lines.is_empty()) {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
             }
             state = self.quiet.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Writes what is queued where the system had no room for a thread, as why the process ends is
+    /// among it. Waits for a reader until then.
+    fn write_here(&self, state: &mut State, until: Instant) {
+        let (error, output) = (io::stderr(), io::stdout());
+        let stream = if self.stream == Stream::Error { error.as_fd() } else { output.as_fd() };
+        let lines = std::mem::take(&mut state.lines);
+        let pieces = lines.iter().flat_map(|line| line.chunks(AT_ONCE));
+        for piece in pieces {
+            let left = until.saturating_duration_since(Instant::now());
+            let Ok(wait) = Timespec::try_from(left) else { return };
+            let has_room = poll(&mut [PollFd::new(&stream, PollFlags::OUT)], Some(&wait));
+            // What can't be written now never will be.
+            if !has_room.is_ok_and(|ready| ready > 0) || rustix::io::write(stream, piece).is_err() {
+                return;
+            }
         }
     }
 
@@ -186,8 +210,9 @@ impl Queue {
 
 /// The log line that tells of lost lines, in the form of the others.
 fn notice(lost: Lost) -> Vec<u8> {
-    let fields = serde_json::json!({ "lost": lost.lines, "reason": lost.reason.to_string() });
-    log_line(Level::WARN, "log lines were lost", &fields)
+    let fields = [("lost", lost.lines.into()), ("reason", lost.reason.to_string().into())];
+    let fields = fields.into_iter().map(|(name, value): (&str, Value)| (name.to_owned(), value));
+    log_line(Level::WARN, "log lines were lost", fields.collect())
 }
 
 /// Whole lines to a descriptor.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::admin_port::{AdminAddress, DEFAULT_ADMIN};
 use crate::values::some_duration;
 
 /// The native port of a server that was not told otherwise.
@@ -42,6 +43,21 @@ pub(crate) struct Server {
         display_order = 103
     )]
     pub(crate) timeout: Duration,
+}
+
+/// Where the admin port is.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Admin {
+    /// The server's admin port
+    #[arg(
+        long = "admin",
+        env = "SUTRA_ADMIN",
+        value_name = "ADDRESS",
+        default_value = DEFAULT_ADMIN,
+        help_heading = COMMON,
+        display_order = 102
+    )]
+    pub(crate) address: AdminAddress,
 }
 
 /// Where records are: on which server, in which namespace of it.

@@ -112,6 +112,23 @@ impl OptionalPort {
     }
 }
 
+/// A time, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OptionalTime(pub(crate) Option<Duration>);
+
+impl FromStr for OptionalTime {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        some_duration(text)
+            .map(|time| Self(Some(time)))
+            .map_err(|problem| format!("{problem}; or off"))
+    }
+}
+
 /// Where clients of the old protocol are served; nowhere where that is off.
 pub(crate) fn compat_addresses(ports: &[OptionalPort]) -> Result<Vec<SocketAddr>, Failure> {
     if let [OptionalPort::Off] = ports {

@@ -8,9 +8,9 @@ mod watch;
 
 pub use client::GridClient;
 pub use sutra_wire::grid::{
-    AgentHeartbeat, AgentInfo, AgentRegistered, AgentRegistration, AgentReport, AgentState,
-    Cluster, ClusterState, EventKind, GridEvent, HeartbeatAck, NodeInfo, NodeReport, NodeState,
-    SpawnNode,
+    AdminPorts, AgentHeartbeat, AgentInfo, AgentRegistered, AgentRegistration, AgentReport,
+    AgentState, Cluster, ClusterState, EventKind, GridEvent, HeartbeatAck, NodeAdminPort, NodeInfo,
+    NodeReport, NodeState, SpawnNode,
 };
 pub use watch::Watch;
 

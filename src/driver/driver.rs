@@ -35,6 +35,21 @@ const LOOK: Duration = Duration::from_millis(500);
 /// start without an error.
 const RAISE: u64 = 4;
 
+/// A write or a sync that takes longer than this hangs: disks that work take a thousandth of it.
+const HANGS: Duration = Duration::from_secs(5);
+
+/// What is wrong where the disk has not finished something for so long, in words.
+pub fn hanging(under_way: Duration) -> Option<String> {
+    (under_way > HANGS).then(|| {
+        format!(
+            "the disk has not finished a write to the log for {} s; writes wait, reads go on: look \
+             in the kernel's log for I/O errors, and whether the filesystem is frozen or its \
+             network storage away",
+            under_way.as_secs()
+        )
+    })
+}
+
 /// A job of the driver's that the background thread has ended.
 pub enum Ended {
     /// Log space was made ready, or could not be.
@@ -145,6 +160,11 @@ where
         let mut acknowledged = std::mem::take(&mut self.acknowledged);
         self.shard.commit_finished(result, |entry| acknowledged.push(entry));
         acknowledged
+    }
+
+    /// For how long the commit in flight has been under way; zero where none is.
+    pub fn commit_under_way(&self, now: Instant) -> Duration {
+        self.began.map_or(Duration::ZERO, |began| now.saturating_duration_since(began))
     }
 
     /// How long commits took, from the write's start to its end: on stable storage, where writes
@@ -260,4 +280,17 @@ pub enum Change {
     Space,
     /// The data folder has gone, or is back: [`ShardDriver::lost`] says which.
     Folder,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_hangs_that_takes_far_longer_than_a_slow_one() {
+        assert_eq!(hanging(Duration::ZERO), None);
+        assert_eq!(hanging(HANGS), None);
+        let words = hanging(Duration::from_secs(61)).unwrap_or_default();
+        assert!(words.contains("for 61 s") && words.contains("kernel's log"), "{words}");
+    }
 }

@@ -11,5 +11,5 @@
 mod driver;
 mod status;
 
-pub use driver::{Change, Commit, DriverTimer, Ended, Health, ShardDriver};
+pub use driver::{Change, Commit, DriverTimer, Ended, Health, ShardDriver, hanging};
 pub use status::status_of;

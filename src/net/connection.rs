@@ -4,8 +4,10 @@ use std::time::Instant;
 
 use sutra_runtime::{PeerAddr, Socket};
 
+use crate::exchange::Exchange;
 use crate::input::{Input, InputPool};
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Sent};
+use crate::passed::{ConnectionState, Stage};
 use crate::protocol::Protocol;
 
 /// How far a connection has come. Only ever goes on to a later one.
@@ -49,6 +51,8 @@ pub(crate) enum Waiting {
     Turn,
     /// The service has no room; it is on the core's list until the service resumes.
     Service,
+    /// No request is begun, as the connection may be passed on to another process.
+    Held,
 }
 
 /// Names one connection of a core, also when it is gone.
@@ -84,6 +88,8 @@ pub(crate) struct Connection {
     has_said_last: bool,
     /// Whether it has said nothing yet (`silence`).
     is_silent: bool,
+    /// Whether it is on its way to another process.
+    is_withdrawn: bool,
     input: Input,
     protocol: Protocol,
     outbox: Outbox,
@@ -107,6 +113,7 @@ impl Connection {
             waits_until: None,
             has_said_last: false,
             is_silent: true,
+            is_withdrawn: false,
             input: Input::default(),
             protocol: Protocol::Native,
             outbox: Outbox::new(now),
@@ -132,8 +139,10 @@ impl Connection {
 /// What it speaks.
 impl Connection {
     /// It speaks the translator's protocol, from what has arrived on.
-    pub(crate) fn speak_translated(&mut self) {
-        self.protocol = Protocol::Translated(Box::default());
+    pub(crate) fn speak_translated(&mut self, exchange: Exchange) {
+        // What a reply goes on with is still to come.
+        self.in_flight += u32::from(exchange.has_follow_up());
+        self.protocol = Protocol::Translated(Box::new(exchange));
     }
 
     pub(crate) fn protocol(&self) -> &Protocol {
@@ -313,7 +322,7 @@ impl Connection {
         match self.waiting {
             Waiting::Room => true,
             Waiting::Turn => self.in_flight == 0,
-            Waiting::No | Waiting::Again | Waiting::Service => false,
+            Waiting::No | Waiting::Again | Waiting::Service | Waiting::Held => false,
         }
     }
 
@@ -355,14 +364,39 @@ impl Connection {
         &mut self.outbox
     }
 
-    /// A send has ended. Returns how many bytes of its own memory it had.
-    pub(crate) fn sent(&mut self, now: Instant) -> usize {
+    /// A send has ended.
+    pub(crate) fn sent(&mut self, now: Instant) -> Sent {
         self.has_said_last |= matches!(self.phase, Phase::Ending | Phase::Refused);
         self.outbox.sent(now)
     }
+}
 
-    /// What is unsent, when it is given up.
-    pub(crate) fn into_outbox(self) -> Outbox {
-        self.outbox
+/// How it goes from one process to the next.
+impl Connection {
+    /// It is withdrawn from here. Returns whether that is new.
+    pub(crate) fn withdraw(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_withdrawn, true)
+    }
+
+    /// What the next process has to know, with what is to be sent.
+    pub(crate) fn pass_on(mut self, unsent: Vec<u8>, inputs: &mut InputPool) -> ConnectionState {
+        let stage = match self.phase {
+            Phase::Hello => Stage::Hello,
+            Phase::Open | Phase::Ending => Stage::Open,
+            Phase::Refused => Stage::Refused,
+            Phase::Lingering => Stage::Lingering,
+        };
+        let input = self.input.bytes().to_vec();
+        self.input.clear(inputs);
+        let exchange = self.protocol.exchange().map(|exchange| std::mem::take(exchange).pass_on());
+        let Self { is_silent, has_said_last, .. } = self;
+        ConnectionState { stage, is_silent, has_said_last, input, unsent, exchange }
+    }
+
+    /// Goes on as one whose peer broke the protocol. Receiving is on.
+    pub(crate) fn refuse_on(&mut self, has_said_last: bool) {
+        self.phase = Phase::Refused;
+        self.receiving = Receiving::On;
+        self.has_said_last = has_said_last;
     }
 }

@@ -19,6 +19,7 @@ use crate::io::{Io, PartSent};
 use crate::names::{self, ServiceMessage};
 use crate::output::Body;
 use crate::postbox::{BackgroundJob, Postbox};
+use crate::slow::SlowRequests;
 
 /// A service's hands, lent to it for one call.
 pub struct Context<'a, M: Send + 'static> {
@@ -67,6 +68,17 @@ impl<'a, M: Send + 'static> Context<'a, M> {
     /// Where a request came from that is not answered yet and whose connection is not gone.
     pub fn peer(&self, to: ReplyTo) -> Option<SocketAddr> {
         self.io.peer(to)
+    }
+
+    /// Says by its id what a request is about, for whoever looks at slow ones. Costs a store.
+    pub fn about(&mut self, to: ReplyTo, subject: [u8; 16]) {
+        self.io.about(to, subject);
+    }
+
+    /// Says since when the write that a request asked for has been in the log: what it waits for
+    /// from then on is its commit. To be called before it is answered.
+    pub fn logged(&mut self, to: ReplyTo, since: Instant) {
+        self.io.logged(to, since);
     }
 
     /// Answers a request. Cost: a copy of header and body into the connection's next send, except
@@ -136,7 +148,9 @@ impl<'a, M: Send + 'static> Context<'a, M> {
         self.core.send_message(core, Envelope::Service(message)).map_err(
             |envelope| match envelope {
                 Envelope::Service(message) => message,
-                Envelope::HandOver(_) => unreachable!("the mailbox gives back what it was given"),
+                Envelope::HandOver(_) | Envelope::Step(_) | Envelope::IdleTimeout(_) => {
+                    unreachable!("the mailbox gives back what it was given")
+                }
             },
         )
     }
@@ -175,6 +189,11 @@ impl<'a, M: Send + 'static> Context<'a, M> {
     /// How long requests took on this core since the start, by operation.
     pub fn latencies(&self) -> impl Iterator<Item = (Opcode, &Histogram)> {
         self.io.latencies().by_operation()
+    }
+
+    /// The last requests of this core that took long.
+    pub fn slow_requests(&self) -> SlowRequests {
+        self.io.slow_requests()
     }
 
     /// An empty aligned buffer from this core's pool.

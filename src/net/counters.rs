@@ -13,11 +13,12 @@ pub(crate) enum Count {
     TimedOutIdle,
     ClosedUnread,
     ClosedSilent,
+    ClosedProtocol,
     Waits,
     Translated,
 }
 
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "connections_handed_over",
     "connections_refused",
     "connections_timed_out_in_hello",
@@ -25,6 +26,7 @@ const NAMES: [&str; 9] = [
     "connections_timed_out_idle",
     "connections_closed_unread",
     "connections_closed_silent",
+    "connections_closed_protocol",
     "waits_for_room",
     "requests_translated",
 ];

@@ -1,13 +1,20 @@
 //! What the cores of a server send each other: connections, and the service's own messages.
 
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use sutra_runtime::PeerAddr;
+
+use crate::passing::Step;
 
 /// What cores send each other.
 pub enum Envelope<M> {
     /// A connection that is to be served by this core.
     HandOver(HandOver),
+    /// Connections are to be passed on to another process.
+    Step(Step),
+    /// Connections may be silent for so long from here on.
+    IdleTimeout(Option<Duration>),
     /// A message of the service's own, which this layer only carries.
     Service(M),
 }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use sutra_wire::{FrameBuffer, Header};
 
+use crate::passed::{ExchangeState, FollowUpState};
 use crate::translator::{Manner, Overlap};
 
 /// A request that a message became.
@@ -169,6 +170,53 @@ impl Exchange {
         let next = self.early.pop_front().flatten();
         self.held -= next.as_ref().map_or(0, Vec::len);
         next
+    }
+
+    /// What the next process has to know.
+    pub(crate) fn pass_on(self) -> ExchangeState {
+        let early = (self.due + 1..).zip(self.early);
+        let follow_up = self.follow_up.map(|(asked, payload)| FollowUpState {
+            number: asked.number,
+            opcode: asked.opcode,
+            manner: asked.manner.0,
+            payload: payload.to_vec(),
+        });
+        ExchangeState {
+            next: self.next,
+            due: self.due,
+            manner: self.manner.0,
+            early: early.filter_map(|(number, reply)| Some((number, reply?))).collect(),
+            gathered: self.gathered,
+            asked: self.asked.to_vec(),
+            follow_up,
+        }
+    }
+
+    /// What another process has passed on.
+    pub(crate) fn restored(state: ExchangeState) -> Self {
+        let aligned = |bytes: &[u8]| {
+            let mut buffer = FrameBuffer::new();
+            buffer.extend_from_slice(bytes);
+            buffer
+        };
+        let mut exchange = Self {
+            next: state.next,
+            due: state.due,
+            // What is under way, if anything, is a reply of several parts.
+            overlap: Overlap::Alone,
+            manner: Manner(state.manner),
+            gathered: state.gathered,
+            asked: aligned(&state.asked),
+            ..Self::default()
+        };
+        exchange.follow_up =
+            state.follow_up.map(|FollowUpState { number, opcode, manner, payload }| {
+                (Asked::new(number, opcode, Manner(manner)), aligned(&payload))
+            });
+        for (number, reply) in state.early {
+            exchange.keep(number, reply);
+        }
+        exchange
     }
 
     /// Bytes of replies that are kept, and of the one that is being gathered.

@@ -3,11 +3,13 @@
 //! What connections need without the service is below (`io.rs`); here is what calls the service.
 
 mod opening;
+mod passing;
 mod requests;
 mod retries;
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sutra_runtime::{Core, Event, Handler, ListenerId, Next, Outgoing, Socket, Stage, TimerId};
 
@@ -53,6 +55,18 @@ impl<S: Service> Front<S> {
         self
     }
 
+    /// Keeps the last requests that took at least so long ([`crate::SlowRequest`]); none by
+    /// default.
+    pub fn keeping_slow(mut self, threshold: Option<Duration>) -> Self {
+        self.io.keep_slow(threshold);
+        self
+    }
+
+    /// Whether requests that had to wait are to be tried again now.
+    fn has_retries(&self) -> bool {
+        self.io.has_retries() && !self.io.is_holding()
+    }
+
     fn sent(
         &mut self,
         core: &mut Core<Envelope<S::Message>>,
@@ -82,6 +96,9 @@ impl<S: Service> Handler for Front<S> {
                 self.accepted_translated(core, socket, peer);
             }
             Event::Accepted { socket, peer, .. } => self.io.accepted(core, socket, peer),
+            Event::Received { socket, bytes } if self.io.is_parting() => {
+                self.io.keep_received(socket, bytes);
+            }
             Event::Received { socket, bytes } => self.received(core, socket, bytes),
             Event::ReceiveEnded { socket, reason } => self.io.receive_ended(core, socket, reason),
             Event::Sent { socket, outgoing, result } => self.sent(core, socket, outgoing, result),
@@ -93,6 +110,9 @@ impl<S: Service> Handler for Front<S> {
                     result,
                 );
             }
+            Event::Withdrawn { socket, fd, unsent } => {
+                self.io.withdrawn(core, socket, fd, unsent);
+            }
             Event::Closed { .. } => {}
         }
     }
@@ -100,6 +120,8 @@ impl<S: Service> Handler for Front<S> {
     fn message(&mut self, core: &mut Core<Self::Message>, from: usize, message: Self::Message) {
         match message {
             Envelope::HandOver(hand_over) => self.take_over(core, hand_over),
+            Envelope::Step(step) => self.step(core, step),
+            Envelope::IdleTimeout(timeout) => self.io.set_idle_timeout(core, timeout),
             Envelope::Service(message) => {
                 core.enter_stage(Stage::LookUp);
                 self.service.message(&mut Context::new(&mut self.io, core), from, message);
@@ -109,6 +131,7 @@ impl<S: Service> Handler for Front<S> {
 
     fn timer(&mut self, core: &mut Core<Self::Message>, timer: TimerId) {
         match timer {
+            HOUSEKEEPING if self.io.is_parting() => {}
             HOUSEKEEPING => self.io.housekeeping(core),
             DEADLINES => self.deadlines(core),
             own => self.service.timer(&mut Context::new(&mut self.io, core), names::timer(own)),
@@ -116,17 +139,18 @@ impl<S: Service> Handler for Front<S> {
     }
 
     fn turn_end(&mut self, core: &mut Core<Self::Message>) -> Next {
-        if self.io.has_retries() {
+        if self.has_retries() {
             self.retry(core);
         }
         core.enter_stage(Stage::LookUp);
         let next = self.service.turn_end(&mut Context::new(&mut self.io, core));
         core.enter_stage(Stage::Send);
         self.io.flush(core);
+        self.io.pass_on(core);
         core.enter_stage(Stage::Other);
         self.io.turn_ended(|| core.read_clock());
         core.set_timer(DEADLINES, self.io.next_sweep());
-        if self.io.has_retries() { Next::Again } else { next }
+        if self.has_retries() { Next::Again } else { next }
     }
 
     fn shutdown(&mut self, core: &mut Core<Self::Message>) {

@@ -28,7 +28,21 @@ pub struct ReplyTo {
     generation: u32,
 }
 
-/// A request that waits for its answer: where that goes, and what its header repeats.
+/// How a request came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    /// When its first bytes were looked at.
+    pub(crate) began: Instant,
+    /// When its last bytes had arrived, or those that came after it.
+    pub(crate) arrived: Instant,
+    /// When it was offered to the service.
+    pub(crate) offered: Instant,
+    /// Its length, as it came.
+    pub(crate) bytes: usize,
+}
+
+/// A request that waits for its answer: where that goes, and what its header repeats. And what is
+/// told of it should it take long, as small as may be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unanswered {
     connection: ConnectionId,
@@ -39,6 +53,14 @@ pub(crate) struct Unanswered {
     manner: Manner,
     arrived: Instant,
     deadline: Option<Instant>,
+    bytes: u32,
+    /// In µs: from its first bytes until it had arrived, and from then until it was offered.
+    receive: u32,
+    wait: u32,
+    /// The id of what it is about, where the service has named it.
+    subject: Option<[u8; 16]>,
+    /// Since when its write has been in the log.
+    logged: Option<Instant>,
 }
 
 impl Unanswered {
@@ -47,11 +69,25 @@ impl Unanswered {
         connection: ConnectionId,
         header: &Header,
         manner: Manner,
-        arrived: Instant,
+        arrival: &Arrival,
         deadline: Option<Instant>,
     ) -> Self {
         let Header { request, opcode, flags, .. } = *header;
-        Self { connection, request, opcode, flags: flags & CHECKSUM, manner, arrived, deadline }
+        let Arrival { began, arrived, offered, bytes } = *arrival;
+        Self {
+            connection,
+            request,
+            opcode,
+            flags: flags & CHECKSUM,
+            manner,
+            arrived,
+            deadline,
+            bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
+            receive: micros(began, arrived),
+            wait: micros(arrived, offered),
+            subject: None,
+            logged: None,
+        }
     }
 
     /// Whose it is.
@@ -74,6 +110,36 @@ impl Unanswered {
         self.arrived
     }
 
+    /// When its first bytes were looked at.
+    pub(crate) fn began(&self) -> Instant {
+        if self.receive == 0 { self.arrived } else { self.arrived - time(self.receive) }
+    }
+
+    /// Its length, as it came.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes as usize
+    }
+
+    /// The id of what it is about.
+    pub(crate) fn subject(&self) -> Option<[u8; 16]> {
+        self.subject
+    }
+
+    /// From its first bytes until it had arrived.
+    pub(crate) fn receive(&self) -> Duration {
+        time(self.receive)
+    }
+
+    /// From then until it was offered to the service that took it.
+    pub(crate) fn wait(&self) -> Duration {
+        time(self.wait)
+    }
+
+    /// Since when its write has been in the log.
+    pub(crate) fn logged(&self) -> Option<Instant> {
+        self.logged
+    }
+
     /// Until when it is to be answered.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.deadline
@@ -90,6 +156,18 @@ impl Unanswered {
             ..Header::default()
         }
     }
+}
+
+fn micros(from: Instant, to: Instant) -> u32 {
+    // Almost always both are the time of one turn.
+    if from == to {
+        return 0;
+    }
+    u32::try_from(to.saturating_duration_since(from).as_micros()).unwrap_or(u32::MAX)
+}
+
+fn time(micros: u32) -> Duration {
+    Duration::from_micros(u64::from(micros))
 }
 
 struct Slot {
@@ -139,6 +217,25 @@ impl InFlight {
             .filter(|slot| slot.generation == to.generation)?
             .request
             .as_ref()
+    }
+
+    /// Names what the request is about.
+    pub(crate) fn about(&mut self, to: ReplyTo, subject: [u8; 16]) {
+        if let Some(request) = self.get_mut(to) {
+            request.subject = Some(subject);
+        }
+    }
+
+    /// The request's write has been in the log since then.
+    pub(crate) fn logged(&mut self, to: ReplyTo, since: Instant) {
+        if let Some(request) = self.get_mut(to) {
+            request.logged = Some(since);
+        }
+    }
+
+    fn get_mut(&mut self, to: ReplyTo) -> Option<&mut Unanswered> {
+        let slot = self.slots.get_mut(to.slot as usize);
+        slot.filter(|slot| slot.generation == to.generation)?.request.as_mut()
     }
 
     /// Whether the request is not answered yet.
@@ -196,8 +293,9 @@ mod tests {
 
     fn asked(request: u64, deadline: Option<Instant>) -> Unanswered {
         let header = Header { request, ..Header::default() };
-        let (connection, arrived) = (ConnectionId::new(1, 1), Instant::now());
-        Unanswered::new(connection, &header, Manner::default(), arrived, deadline)
+        let (connection, now) = (ConnectionId::new(1, 1), Instant::now());
+        let arrival = Arrival { began: now, arrived: now, offered: now, bytes: 0 };
+        Unanswered::new(connection, &header, Manner::default(), &arrival, deadline)
     }
 
     #[test]

@@ -7,13 +7,14 @@ mod arriving;
 mod closing;
 mod housekeeping;
 mod messages;
+mod passing;
 mod receiving;
 mod replies;
 mod sending;
 mod wording;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sutra_runtime::{Socket, TimerId};
 use sutra_wire::Counter;
@@ -30,12 +31,14 @@ use crate::log_limit::LogLimit;
 use crate::pools::Pools;
 use crate::ports::{Ports, Translation};
 use crate::slots::Slots;
+use crate::slow::{Slow, SlowRequests};
 use crate::translator::Translator;
 use crate::unsent::Unsent;
 use crate::waiting::WaitingList;
 use crate::watch::Watch;
 
 pub(crate) use messages::{Incoming, Next, Refusal};
+use passing::Passing;
 pub(crate) use receiving::Readiness;
 pub use replies::PartSent;
 
@@ -57,9 +60,11 @@ pub(crate) struct Io {
     unsent: Unsent,
     counters: Counters,
     latencies: Latencies,
+    slow: Slow,
     log_limit: LogLimit,
     waiting: WaitingList,
     watch: Watch,
+    passing: Passing,
 }
 
 impl Io {
@@ -76,8 +81,10 @@ impl Io {
             census: Census::default(),
             counters: Counters::default(),
             latencies: Latencies::default(),
+            slow: Slow::new(None),
             log_limit: LogLimit::new(CLIENT_LINES),
             waiting: WaitingList::default(),
+            passing: Passing::default(),
         }
     }
 
@@ -90,6 +97,11 @@ impl Io {
     ) {
         self.translation = Translation::new(translator, ports);
         self.census.share(loads);
+    }
+
+    /// Keeps the requests that take at least so long.
+    pub(crate) fn keep_slow(&mut self, threshold: Option<Duration>) {
+        self.slow = Slow::new(threshold);
     }
 
     pub(crate) fn ports(&self) -> Ports {
@@ -133,14 +145,22 @@ impl Io {
         &self.latencies
     }
 
+    /// The requests of this core that took long.
+    pub(crate) fn slow_requests(&self) -> SlowRequests {
+        self.slow.requests()
+    }
+
     /// The turn ends: what was answered in it is on its way.
     pub(crate) fn turn_ended(&mut self, now: impl FnOnce() -> Instant) {
-        self.latencies.turn_ended(now);
+        if let Some(now) = self.latencies.turn_ended(now) {
+            self.slow.turn_ended(now);
+        }
     }
 
     /// Adds this core's counts to `out`.
     pub(crate) fn report(&self, out: &mut Vec<Counter>) {
         self.counters.report(out);
+        self.slow.report(out);
         for (name, value) in [
             ("requests_in_flight", self.in_flight.len()),
             ("input_held_bytes", self.inputs.held()),

@@ -39,10 +39,10 @@ impl Latencies {
         }
     }
 
-    /// The turn ends: its answers are on their way.
-    pub(crate) fn turn_ended(&mut self, now: impl FnOnce() -> Instant) {
+    /// The turn ends: its answers are on their way. Returns when, where there are any.
+    pub(crate) fn turn_ended(&mut self, now: impl FnOnce() -> Instant) -> Option<Instant> {
         if self.answered.is_empty() {
-            return;
+            return None;
         }
         let now = now();
         for Answered { opcode, arrived, times } in self.answered.drain(..) {
@@ -52,6 +52,7 @@ impl Latencies {
                 self.histograms[place].record(now.saturating_duration_since(arrived), times);
             }
         }
+        Some(now)
     }
 
     /// Every operation that was asked for, with how long it took.

@@ -18,6 +18,11 @@ impl Watch {
         Self { period: limits.look_period(), next: None, drain_end: None }
     }
 
+    /// The limits are others.
+    pub(crate) fn set_period(&mut self, limits: &Limits) {
+        self.period = limits.look_period();
+    }
+
     pub(crate) fn period(&self) -> Duration {
         self.period
     }

@@ -144,6 +144,16 @@ impl Backend {
         on!(Backend, self, |backend| backend.stop_listening());
     }
 
+    /// Accepts nothing more, and keeps the listeners as they are.
+    pub(crate) fn keep_listeners(&mut self) {
+        on!(Backend, self, |backend| backend.keep_listeners());
+    }
+
+    /// Takes the listeners that were kept so far.
+    pub(crate) fn take_listeners(&mut self) -> Vec<(ListenerId, Listener)> {
+        on!(Backend, self, |backend| backend.take_listeners())
+    }
+
     /// Takes a connection that was accepted.
     pub(crate) fn take_accepted(&mut self) -> Option<Event<'static>> {
         on!(Backend, self, |backend| backend.take_accepted())
@@ -154,7 +164,7 @@ impl Backend {
         on!(Backend, self, |backend| backend.has_accepted())
     }
 
-    /// Whether every listener is closed and every connection taken.
+    /// Whether every listener is closed or kept, and every connection taken.
     pub(crate) fn is_done_listening(&self) -> bool {
         on!(Backend, self, |backend| backend.is_done_listening())
     }

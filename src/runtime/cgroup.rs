@@ -111,6 +111,19 @@ pub fn tightest_quota(root: &Path, memberships: &str) -> Option<Quota> {
     quotas.min_by(|a, b| a.cpus().total_cmp(&b.cpus()))
 }
 
+/// The smallest memory limit of those that hold for a process, in bytes; `None` without any.
+pub fn memory_limit(root: &Path, memberships: &str) -> Option<u64> {
+    let limits = cgroups(root, memberships, "memory").into_iter().filter_map(|group| {
+        let file = match group.version {
+            CgroupVersion::Two => "memory.max",
+            CgroupVersion::One => "memory.limit_in_bytes",
+        };
+        // "max" is no number. Version 1 writes "no limit" as a number near 2^63.
+        group.read(file)?.parse().ok().filter(|limit| *limit < 1 << 62)
+    });
+    limits.min()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -156,6 +169,22 @@ mod tests {
         ]);
         let quota = tightest_quota(root.path(), "0::/above/own\n").unwrap();
         assert!(quota.whole_cpus() == 1 && quota.group.folder.ends_with("cgroup/above"));
+    }
+
+    #[test]
+    fn the_smallest_memory_limit_counts_in_both_versions() {
+        let limit = |files: &[(&str, &str)], memberships: &str| {
+            memory_limit(host(files).path(), memberships)
+        };
+        let two = [("a/memory.max", "4096\n"), ("a/b/memory.max", "max\n")];
+        assert_eq!(limit(&two, "0::/a/b\n"), Some(4096));
+        let one = [
+            ("memory/memory.limit_in_bytes", "9223372036854771712\n"),
+            ("memory/m/memory.limit_in_bytes", "8192\n"),
+        ];
+        assert_eq!(limit(&one, "4:memory:/m\n0::/a\n"), Some(8192));
+        assert_eq!(limit(&one[..1], "4:memory:/\n"), None);
+        assert_eq!(limit(&[], "0::/a\n"), None);
     }
 
     #[test]

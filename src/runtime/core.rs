@@ -172,4 +172,15 @@ impl<M: Send + 'static> Core<M> {
     pub fn stop_listening(&mut self) {
         self.backend.stop_listening();
     }
+
+    /// Has every listener stop where it is: what its backlog holds stays there.
+    /// [`Core::take_listeners`] gives them, for another process to go on with.
+    pub fn keep_listeners(&mut self) {
+        self.backend.keep_listeners();
+    }
+
+    /// The listeners that have stopped since [`Core::keep_listeners`], each with its number.
+    pub fn take_listeners(&mut self) -> Vec<(ListenerId, Listener)> {
+        self.backend.take_listeners()
+    }
 }

@@ -58,6 +58,17 @@ pub enum RuntimeError {
         /// What was being set up.
         what: &'static str,
     },
+    /// The system has no room for a thread.
+    #[error(
+        "{what}: {source}; allow this user more processes (`ulimit -u`), or the service more tasks \
+         (systemd TasksMax=)"
+    )]
+    Thread {
+        /// What was being started.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A CPU was asked for that this process may not use.
     #[error(
         "CPU {cpu} is not available to this process, which may use {available:?} (affinity mask): \
@@ -103,6 +114,11 @@ pub enum RuntimeError {
 }
 
 impl RuntimeError {
+    /// The system refuses a thread.
+    pub(crate) fn thread(what: &'static str) -> impl Fn(io::Error) -> RuntimeError {
+        move |source| RuntimeError::Thread { what, source }
+    }
+
     /// Wraps the error of a system call, saying what it was for; a few errnos have a cure of their
     /// own.
     pub(crate) fn system(what: &'static str) -> impl Fn(io::Error) -> RuntimeError {

@@ -69,6 +69,16 @@ pub enum Event<'a> {
         /// be said about the file.
         result: io::Result<()>,
     },
+    /// A socket that [`crate::Core::withdraw`] was called for has nothing under way any more.
+    /// Nothing comes from it any more.
+    Withdrawn {
+        /// Which.
+        socket: Socket,
+        /// Its descriptor.
+        fd: OwnedFd,
+        /// What was being sent, where the kernel has not taken all of it.
+        unsent: Option<Box<Outgoing>>,
+    },
     /// A socket that [`crate::Core::close`] was called for is closed, all its operations ended.
     /// Nothing comes from it any more.
     Closed {

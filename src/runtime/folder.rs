@@ -276,6 +276,15 @@ impl Folder {
             Err(error) => Err(in_context("lock the folder", &self.path)(error.into())),
         }
     }
+
+    /// Lets go of that lock.
+    ///
+    /// # Errors
+    /// Those of flock(2), with the path.
+    pub fn unlock(&self) -> io::Result<()> {
+        rustix::fs::flock(&self.held, rustix::fs::FlockOperation::Unlock)
+            .map_err(|error| in_context("unlock the folder", &self.path)(error.into()))
+    }
 }
 
 fn found(stat: rustix::io::Result<Stat>, path: &Path) -> io::Result<Option<FileIdentity>> {

@@ -136,6 +136,23 @@ impl Histogram {
     }
 }
 
+impl Histogram {
+    /// The schema of the buckets that [`Histogram::native`] tells.
+    pub const SCHEMA: i32 = 3;
+    /// What is at most so long has no bucket there, in seconds.
+    pub const LEAST: f64 = 1.0 / (1 << -LOWEST) as f64;
+
+    /// How many durations were at most [`Histogram::LEAST`], and how many were in each bucket of a
+    /// native histogram, by its index: i is for those above 2^((i-1)/8) s and up to 2^(i/8) s.
+    /// Buckets that have none are left out. What is longer than 128 s is in the one above that,
+    /// whatever its length.
+    pub fn native(&self) -> (u64, impl Iterator<Item = (i32, u64)>) {
+        let buckets = self.counts.iter().enumerate().skip(1).filter(|(_, count)| **count > 0);
+        let lowest = LOWEST * PER_OCTAVE as i32;
+        (self.counts[0], buckets.map(move |(at, count)| (lowest + at as i32, *count)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -179,6 +196,17 @@ mod tests {
         assert_eq!((octaves.len(), at_most(2f64.powi(-20)), at_most(2f64.powi(-19))), (29, 1, 2));
         assert_eq!((at_most(0.5), at_most(1.0), at_most(128.0)), (5, 6, 6));
         assert_eq!(octaves.last(), Some(&(f64::INFINITY, 7)));
+    }
+
+    #[test]
+    fn native_buckets_hold_what_is_at_most_as_long_as_their_index_says() {
+        let histogram = of([0, 1, 500_000, 500_001, 1_000_000, 1_000_001, 3_000_000_000]);
+        let (least, buckets) = histogram.native();
+        // 2^-20 s is a little less than a microsecond, and 2^(-159/8) s a little more.
+        assert_eq!(least, 1);
+        let buckets: Vec<_> = buckets.collect();
+        assert_eq!(buckets, [(-159, 1), (-8, 1), (-7, 1), (0, 1), (1, 1), (57, 1)]);
+        assert_eq!(Histogram::LEAST, 2f64.powi(-20));
     }
 
     #[test]

@@ -45,7 +45,7 @@ mod timers;
 mod turn;
 mod writes;
 
-pub use cgroup::{Cgroup, CgroupVersion, Quota, cgroups, tightest_quota};
+pub use cgroup::{Cgroup, CgroupVersion, Quota, cgroups, memory_limit, tightest_quota};
 pub use config::{Config, Spin};
 pub use core::Core;
 pub use cpus::{Cores, allowed_cpus, available_cpus, cpu_quota};
@@ -68,5 +68,5 @@ pub use simulated::{
 };
 pub use sockets::{Outgoing, Socket};
 pub use stages::Stage;
-pub use start::{Running, start};
+pub use start::{Prepared, Running, prepare, start};
 pub use timers::TimerId;

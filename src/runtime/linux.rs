@@ -115,6 +115,14 @@ impl Linux {
         self.inbox.stop_listening();
     }
 
+    pub(crate) fn keep_listeners(&mut self) {
+        self.inbox.keep_listeners();
+    }
+
+    pub(crate) fn take_listeners(&mut self) -> Vec<(ListenerId, Listener)> {
+        self.inbox.take_kept()
+    }
+
     pub(crate) fn take_accepted(&mut self) -> Option<Event<'static>> {
         self.inbox.take()
     }

@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
@@ -32,7 +33,7 @@ pub struct Placement {
     pub cpus: Vec<usize>,
     /// Those of them that another server has marked as its own.
     pub shared: Vec<usize>,
-    _marks: Vec<UnixDatagram>,
+    marks: Vec<(usize, UnixDatagram)>,
 }
 
 impl Placement {
@@ -41,17 +42,40 @@ impl Placement {
         let (mut marks, mut shared) = (Vec::new(), Vec::new());
         for cpu in cpus {
             match mark(*cpu) {
-                Mark::Made(socket) => marks.push(socket),
+                Mark::Made(socket) => marks.push((*cpu, socket)),
                 Mark::Others => shared.push(*cpu),
                 Mark::Unknown => {}
             }
         }
-        Self { cpus: cpus.to_vec(), shared, _marks: marks }
+        Self { cpus: cpus.to_vec(), shared, marks }
+    }
+
+    /// These CPUs, some of which another server has marked that hands its marks over: they are to
+    /// come by [`Placement::take_marks`].
+    pub fn to_come(cpus: Vec<usize>) -> Self {
+        Self { cpus, shared: Vec::new(), marks: Vec::new() }
+    }
+
+    /// Takes the marks of CPUs over that another server has made. CPUs without one are marked now.
+    pub fn take_marks(&mut self, mut marks: Vec<(usize, OwnedFd)>) {
+        for cpu in self.cpus.clone() {
+            let at = marks.iter().position(|(marked, _)| *marked == cpu);
+            match at.map_or_else(|| mark(cpu), |at| Mark::Made(marks.swap_remove(at).1.into())) {
+                Mark::Made(socket) => self.marks.push((cpu, socket)),
+                Mark::Others => self.shared.push(cpu),
+                Mark::Unknown => {}
+            }
+        }
+    }
+
+    /// The marks, for a server that takes over: which CPU each is of.
+    pub fn marks(&self) -> impl Iterator<Item = (usize, BorrowedFd<'_>)> {
+        self.marks.iter().map(|(cpu, socket)| (*cpu, socket.as_fd()))
     }
 
     /// No CPU in particular: threads go where the scheduler puts them.
     pub fn unpinned(cpus: Vec<usize>) -> Self {
-        Self { cpus, shared: Vec::new(), _marks: Vec::new() }
+        Self { cpus, shared: Vec::new(), marks: Vec::new() }
     }
 
     /// The `count` of these CPUs that are used least; all of them where there are no more.
@@ -69,7 +93,7 @@ impl Placement {
                 break;
             }
             match mark(cpu) {
-                Mark::Made(socket) => marks.push(socket),
+                Mark::Made(socket) => marks.push((cpu, socket)),
                 Mark::Unknown => {}
                 Mark::Others => {
                     marked_by_others.push(cpu);
@@ -81,7 +105,7 @@ impl Placement {
         marked_by_others.truncate(count - cpus.len());
         cpus.extend(&marked_by_others);
         cpus.sort_unstable();
-        Self { cpus, shared: marked_by_others, _marks: marks }
+        Self { cpus, shared: marked_by_others, marks }
     }
 }
 
@@ -250,5 +274,18 @@ mod tests {
         let taken = first.cpus.clone();
         drop((first, all));
         assert!(Placement::of(&taken).shared.is_empty());
+    }
+
+    #[test]
+    fn a_mark_that_is_handed_over_keeps_its_cpu_marked_all_the_time() {
+        let number = std::process::id() as usize * 10_000 + 10;
+        let first = Placement::of(&[number]);
+        let marks: Vec<_> =
+            first.marks().map(|(cpu, mark)| (cpu, mark.try_clone_to_owned().unwrap())).collect();
+        let mut second = Placement::to_come(vec![number, number + 1]);
+        drop(first);
+        second.take_marks(marks);
+        assert!(second.shared.is_empty());
+        assert_eq!(Placement::of(&[number, number + 1]).shared, [number, number + 1]);
     }
 }

@@ -139,7 +139,9 @@ impl Simulated {
         _: BorrowedFd<'_>,
         outgoing: &mut Outgoing,
     ) {
-        self.asked.push(Asked::Send(socket, outgoing.rest()));
+        let mut rest = Vec::with_capacity(outgoing.len());
+        outgoing.copy_rest(&mut rest);
+        self.asked.push(Asked::Send(socket, rest));
     }
 
     pub(crate) fn cancel(&mut self, operation: Operation) {
@@ -182,6 +184,15 @@ impl Simulated {
     pub(crate) fn stop_listening(&mut self) {
         self.is_listening = false;
         self.asked.push(Asked::StopListening);
+    }
+
+    /// A simulated server has no listeners to keep.
+    pub(crate) fn keep_listeners(&mut self) {
+        self.stop_listening();
+    }
+
+    pub(crate) fn take_listeners(&mut self) -> Vec<(ListenerId, Listener)> {
+        Vec::new()
     }
 
     pub(crate) fn take_accepted(&mut self) -> Option<Event<'static>> {

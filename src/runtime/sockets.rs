@@ -37,6 +37,7 @@ pub(crate) struct Sockets {
 #[derive(Debug)]
 enum Pending {
     Closed(Socket),
+    Withdrawn(Socket),
     Paused(Socket),
     /// An empty send, or one whose socket is gone: nothing to do.
     Sent(Socket, Box<Outgoing>),

@@ -5,13 +5,13 @@ mod flushes;
 mod process;
 mod stats;
 
-pub(crate) use process::Used;
 pub(crate) use stats::{add, of_server};
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use slab::Slab;
+use sutra_driver::hanging;
 use sutra_net::{Context, Flow, ReplyTo, Stage};
 use sutra_wire::{Health, Stats, Status};
 
@@ -95,10 +95,8 @@ impl AllCores {
         question: Question,
     ) {
         let reply = match question {
-            Question::Stats => CoreReply::Stats(Box::new(stats::of_core(core, cx))),
-            Question::Health => {
-                CoreReply::Done(core.shard().health().map_err(|error| error.to_string()))
-            }
+            Question::Stats => CoreReply::Stats(Box::new(self.stats(core, cx))),
+            Question::Health => CoreReply::Done(self.problem(core, cx.now()).map_or(Ok(()), Err)),
             Question::Flush => {
                 self.flushes.begin(core, from, number);
                 return self.check_flushes(core, cx);
@@ -151,6 +149,34 @@ impl AllCores {
         }
     }
 
+    /// For how long the oldest of a commit and a sync has been under way; zero where none is.
+    fn disk_under_way(&self, core: &Core, now: Instant) -> Duration {
+        core.shard().commit_under_way(now).max(self.flushes.under_way(now))
+    }
+
+    /// What is wrong with this core's shard or its disk.
+    fn problem(&self, core: &Core, now: Instant) -> Option<String> {
+        match core.shard().health() {
+            Err(refusal) => Some(refusal.to_string()),
+            Ok(()) => hanging(self.disk_under_way(core, now)),
+        }
+    }
+
+    /// What this core has and has done.
+    fn stats(&self, core: &Core, cx: &Context<'_, Message>) -> CoreStats {
+        let disk_under_way = self.disk_under_way(core, cx.now());
+        CoreStats { disk_under_way, ..stats::of_core(core, cx) }
+    }
+
+    /// What the admin port shows of this core.
+    pub(crate) fn view(&self, core: &Core, cx: &Context<'_, Message>) -> CoreView {
+        CoreView {
+            stats: self.stats(core, cx),
+            problem: self.problem(core, cx.now()),
+            is_draining: cx.is_draining(),
+        }
+    }
+
     /// Sees to it that a sync begins within `delay`.
     pub(crate) fn sync_within(&mut self, cx: &mut Context<'_, Message>, delay: Duration) {
         self.flushes.sync_within(cx, delay);
@@ -165,15 +191,6 @@ impl AllCores {
     /// One file's sync has ended.
     pub(crate) fn synced(&mut self, core: &mut Core, result: io::Result<()>) {
         self.flushes.synced(core, result);
-    }
-}
-
-/// What the admin port shows of this core.
-pub(crate) fn view(core: &Core, cx: &Context<'_, Message>) -> CoreView {
-    CoreView {
-        stats: stats::of_core(core, cx),
-        problem: core.shard().health().err().map(|error| error.to_string()),
-        is_draining: cx.is_draining(),
     }
 }
 

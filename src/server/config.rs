@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use sutra_admin::Routes;
 use sutra_compat::Numbering;
@@ -37,8 +38,13 @@ pub struct ServerConfig {
     pub spin: Spin,
     /// What connections may take up.
     pub limits: Limits,
+    /// How long a request takes whose stages are kept, at least; `None` to keep none.
+    pub slow: Option<Duration>,
     /// Size of a new log segment, in bytes.
     pub segment_bytes: u64,
+    /// Whether a service manager looks after this process: then only a process that it counts as
+    /// the same service's may take over.
+    pub is_managed: bool,
 }
 
 impl Default for ServerConfig {
@@ -56,7 +62,9 @@ impl Default for ServerConfig {
             durability: Durability::Always,
             spin: Spin::Off,
             limits: Limits::default(),
+            slow: Some(Duration::from_millis(10)),
             segment_bytes: 64 << 20,
+            is_managed: false,
         }
     }
 }

@@ -25,7 +25,7 @@ use sutra_wire::{
 
 use crate::report::ServerInfo;
 use mailbox::Peers;
-use message::{Body, Forwarded, Message, Payload, Ticket, WriteTicket};
+use message::{AskedFrom, Body, Forwarded, Message, Payload, Ticket, WriteTicket};
 use run_queue::RunQueue;
 
 pub(crate) struct Core {
@@ -112,20 +112,34 @@ impl Core {
         }
     }
 
-    /// Has a request of a client's answered by the core that owns what it asks about: `here` where
-    /// that is this core; where it is another, that core answers what `there` makes of the request.
+    /// Has a request of a client's answered by the core that owns the concept that it is about:
+    /// `here` where that is this core; where it is another, that core answers what `there` makes of
+    /// the request.
     pub(crate) fn at_owner(
         &mut self,
         cx: &mut Context<'_, Message>,
-        owner: usize,
+        id: ConceptId,
         to: ReplyTo,
         there: impl FnOnce(&mut Context<'_, Message>) -> Forwarded,
         here: impl FnOnce(&mut Self, &mut Context<'_, Message>, Ticket) -> Flow,
     ) -> Flow {
-        if owner == cx.index() {
-            here(self, cx, Ticket::Here(to))
+        cx.about(to, id.0);
+        self.at_core(cx, self.owner(&id), to, there, here)
+    }
+
+    /// The same for what is about no one concept, with the core that is to answer.
+    pub(crate) fn at_core(
+        &mut self,
+        cx: &mut Context<'_, Message>,
+        core: usize,
+        to: ReplyTo,
+        there: impl FnOnce(&mut Context<'_, Message>) -> Forwarded,
+        here: impl FnOnce(&mut Self, &mut Context<'_, Message>, Ticket) -> Flow,
+    ) -> Flow {
+        if core == cx.index() {
+            here(self, cx, Ticket::here(to))
         } else {
-            self.forward(cx, owner, to, there)
+            self.forward(cx, core, to, there)
         }
     }
 
@@ -151,13 +165,13 @@ impl Core {
         &mut self,
         cx: &mut Context<'_, Message>,
         from: usize,
-        to: ReplyTo,
+        ticket: Ticket,
         status: Status,
         sequence: u64,
         payload: Payload,
     ) {
         self.peers.give_back(from);
-        self.answer(cx, Ticket::Here(to), status, sequence, payload);
+        self.answer(cx, ticket, status, sequence, payload);
     }
 
     /// Answers a request wherever it came from.
@@ -169,18 +183,24 @@ impl Core {
         sequence: u64,
         payload: Payload,
     ) {
-        match ticket {
-            Ticket::There { core, to } => {
-                self.post(cx, core, Body::Answer { to, status, sequence, payload });
+        let Ticket { asked, logged } = ticket;
+        let to = match asked {
+            AskedFrom::Here(to) => to,
+            AskedFrom::There { core, to } => {
+                let answer = Body::Answer { to, status, sequence, payload, logged };
+                return self.post(cx, core, answer);
             }
-            Ticket::Here(to) => match payload {
-                Payload::Empty => cx.reply(to, status, sequence, ReplyBody::Empty),
-                Payload::Stored(slice) => cx.reply(to, status, sequence, ReplyBody::Stored(slice)),
-                Payload::Built(buffer) => {
-                    cx.reply(to, status, sequence, ReplyBody::Bytes(&buffer));
-                    cx.give_back(buffer);
-                }
-            },
+        };
+        if let Some(since) = logged {
+            cx.logged(to, since);
+        }
+        match payload {
+            Payload::Empty => cx.reply(to, status, sequence, ReplyBody::Empty),
+            Payload::Stored(slice) => cx.reply(to, status, sequence, ReplyBody::Stored(slice)),
+            Payload::Built(buffer) => {
+                cx.reply(to, status, sequence, ReplyBody::Bytes(&buffer));
+                cx.give_back(buffer);
+            }
         }
     }
 
@@ -216,13 +236,8 @@ impl Core {
         status: Status,
         message: String,
     ) {
-        match ticket {
-            Ticket::Here(to) => cx.refuse(to, status, message),
-            Ticket::There { .. } => {
-                let buffer = archive(cx, &ErrorMessage { message });
-                self.answer(cx, ticket, status, 0, Payload::Built(buffer));
-            }
-        }
+        let buffer = archive(cx, &ErrorMessage { message });
+        self.answer(cx, ticket, status, 0, Payload::Built(buffer));
     }
 
     /// Tells the other cores what has become of the data folder.

@@ -1,6 +1,7 @@
 //! What the handlers of a server's cores are made of, on whichever backend they run.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use sutra_compat::Dialect;
 use sutra_net::{Front, Identity, Limits, Loads};
@@ -26,6 +27,8 @@ pub(crate) struct Crew {
     loads: Arc<Loads>,
     first_compat: ListenerId,
     limits: Limits,
+    /// From how long on requests are kept as slow.
+    slow: Option<Duration>,
     cores: usize,
 }
 
@@ -52,6 +55,7 @@ impl Crew {
             loads: Arc::new(Loads::new(cores)),
             first_compat,
             limits: config.limits.clone(),
+            slow: config.slow,
             cores,
         }
     }
@@ -65,7 +69,8 @@ impl Crew {
         let core = Core::new(shard, namespaces, looking, info, self.cores);
         let service = StorageService::new(core, self.identity.clone(), self.cores);
         let legacy = Box::new(Legacy::new(self.dialect));
-        Front::new(service, self.limits.clone()).with_translator(
+        let front = Front::new(service, self.limits.clone()).keeping_slow(self.slow);
+        front.with_translator(
             legacy,
             self.first_compat,
             Arc::clone(&self.loads),

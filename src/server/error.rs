@@ -7,6 +7,8 @@ use sutra_net::ListenError;
 use sutra_runtime::RuntimeError;
 use sutra_store::StoreError;
 
+use crate::takeover_error::TakeoverError;
+
 /// Why a server could not start, or ended badly. Each says what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -25,6 +27,9 @@ pub enum ServerError {
     /// The data folder can't be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The server that runs can't be taken over.
+    #[error(transparent)]
+    Takeover(#[from] TakeoverError),
     /// Fewer open files are allowed than a server of this size needs.
     #[error(
         "this process may open {limit} files, a server with {cores} cores needs {needed} and one \
@@ -100,6 +105,7 @@ impl ServerError {
             | ServerError::TooManyCores { .. }
             | ServerError::ListenTwice { .. }
             | ServerError::Ports { .. } => 2,
+            ServerError::Takeover(error) => error.exit_code(),
             ServerError::FileLimit { .. }
             | ServerError::Listen(_)
             | ServerError::Compat(_)

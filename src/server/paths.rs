@@ -108,22 +108,17 @@ impl Paths {
         let Some(path) = validated::<PathRequest>(cx, request) else { return Flow::Taken };
         let (start, end) = (ConceptId(path.start), ConceptId(path.end));
         let Some(namespace) = core.namespaces().lookup(&path.namespace) else {
-            answer(core, cx, Ticket::Here(request.reply_to), Ok(Vec::new()));
+            answer(core, cx, Ticket::here(request.reply_to), Ok(Vec::new()));
             return Flow::Taken;
         };
         if start == end {
             let there = |_: &mut Context<'_, Message>| Forwarded::Itself { namespace, id: start };
-            return core.at_owner(
-                cx,
-                core.owner(&start),
-                request.reply_to,
-                there,
-                |core, cx, ticket| {
-                    itself(core, cx, ticket, namespace, start);
-                    Flow::Taken
-                },
-            );
+            return core.at_owner(cx, start, request.reply_to, there, |core, cx, ticket| {
+                itself(core, cx, ticket, namespace, start);
+                Flow::Taken
+            });
         }
+        cx.about(request.reply_to, start.0);
         let Some(number) = self.free_slot() else { return Flow::Wait };
         let max_visited = match path.max_visited.to_native() {
             0 => limits::DEFAULT_VISITED,
@@ -361,7 +356,7 @@ fn tell(
         Route { concepts: ids.collect(), hops }
     };
     let routes = outcome.map(|()| found.into_iter().map(route).collect());
-    answer(core, cx, Ticket::Here(traversal.to()), routes);
+    answer(core, cx, Ticket::here(traversal.to()), routes);
     None
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use sutra_store::OpenReport;
 use sutra_wire::Durability;
@@ -16,13 +16,10 @@ pub(crate) struct ServerInfo {
     recovery: OpenReport,
     write_path: String,
     started_at: Instant,
-    /// The same since 1970.
-    started: Duration,
 }
 
 impl ServerInfo {
-    /// `started_at` and `started` are the same moment, by the cores' clock and since 1970.
-    pub(crate) fn new(report: &StartReport, started_at: Instant, started: Duration) -> Self {
+    pub(crate) fn new(report: &StartReport, started_at: Instant) -> Self {
         let StartReport { data, durability, recovery, write_path, .. } = report;
         Self {
             data: data.clone(),
@@ -30,7 +27,6 @@ impl ServerInfo {
             recovery: recovery.clone(),
             write_path: write_path.clone(),
             started_at,
-            started,
         }
     }
 
@@ -52,11 +48,6 @@ impl ServerInfo {
     /// How the log reaches the disk, in words.
     pub(crate) fn write_path(&self) -> &str {
         &self.write_path
-    }
-
-    /// When the server started, since 1970: read once, so that it never changes.
-    pub(crate) fn started(&self) -> Duration {
-        self.started
     }
 
     /// How long the server has run by this moment of the cores' clock, in µs.
@@ -105,7 +96,10 @@ impl fmt::Display for StartReport {
             )?;
         }
         if let Some(admin) = self.admin {
-            writeln!(f, "admin       http://{admin} (/healthz, /readyz, /metrics, /stats.json)")?;
+            writeln!(
+                f,
+                "admin       http://{admin} (a page; /healthz, /readyz, /metrics, /stats.json)"
+            )?;
         }
         writeln!(f, "data        {}", self.data.display())?;
         writeln!(f, "durability  {} ({})", self.durability, self.write_path)?;

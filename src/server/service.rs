@@ -11,7 +11,7 @@ use sutra_net::{Context, Flow, Identity, Request, Service, Stage};
 use sutra_runtime::Next;
 use sutra_wire::{Durability, Opcode};
 
-use crate::all_cores::{self, AllCores};
+use crate::all_cores::AllCores;
 use crate::core::Core;
 use crate::core::message::{Body, Forwarded, Message, Question, Ticket, WriteTicket};
 use crate::core::names::{Timer, Token};
@@ -118,7 +118,8 @@ impl Service for StorageService {
                 | Opcode::Nodes
                 | Opcode::Agents
                 | Opcode::Cluster
-                | Opcode::Watch,
+                | Opcode::Watch
+                | Opcode::ReportAdminPorts,
             ) => unserved::refuse_the_masters(cx, request),
             None => unserved::refuse_unknown(cx, request),
         }
@@ -130,7 +131,7 @@ impl Service for StorageService {
         let core = &mut self.core;
         match message.body {
             Body::Request { to, request } => {
-                let ticket = Ticket::There { core: from, to };
+                let ticket = Ticket::there(from, to);
                 match request {
                     Forwarded::Write(write) => {
                         self.writes.execute(core, cx, WriteTicket::Request(ticket), write);
@@ -141,8 +142,9 @@ impl Service for StorageService {
                     }
                 }
             }
-            Body::Answer { to, status, sequence, payload } => {
-                core.answered(cx, from, to, status, sequence, payload);
+            Body::Answer { to, status, sequence, payload, logged } => {
+                let ticket = Ticket { logged, ..Ticket::here(to) };
+                core.answered(cx, from, ticket, status, sequence, payload);
                 self.writes.retry_numbered(core, cx);
                 cx.resume();
             }
@@ -151,7 +153,8 @@ impl Service for StorageService {
             Body::Vector(message) => self.vectors.message(core, cx, from, message),
             Body::Question(message) => self.all_cores.message(core, cx, from, message),
             // Nobody waits for it any more where this fails.
-            Body::Look(to) => drop(to.send(all_cores::view(core, cx))),
+            Body::Look(to) => drop(to.send(self.all_cores.view(core, cx))),
+            Body::LookAtSlow(to) => drop(to.send(cx.slow_requests())),
             Body::Driver(ended) => match core.shard_mut().ended(cx, ended) {
                 Some(Change::Space) => self.go_on(cx),
                 Some(Change::Folder) => {

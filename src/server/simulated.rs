@@ -2,7 +2,6 @@
 //! and clients of the caller's own.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use sutra_runtime::{
     ListenerId, RuntimeError, SimulatedConfig, SimulatedCores, Simulation, StartError,
@@ -65,8 +64,7 @@ impl SimulatedServer {
             data,
             recovery: recovery.clone(),
         };
-        let started = Duration::from_micros(opened.started);
-        let info = Arc::new(ServerInfo::new(&report, time.now(), started));
+        let info = Arc::new(ServerInfo::new(&report, time.now()));
         let keeper = Arc::clone(&opened.keeper);
         let crew = Crew::new(config, opened, COMPAT, &info);
         let simulated = SimulatedConfig { cores, mailbox: mailbox.clamp(1, MAILBOX) };

@@ -1,46 +1,27 @@
-//! From a configuration to a running server, and its orderly end.
+//! From a configuration to a running server, and its end: in order, or by a server that follows.
 
-use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sutra_admin::Admin;
-use sutra_net::{ListenError, Postbox, first_overlap, inherit, listen};
-use sutra_runtime::{
-    Config, Cores, Listener, ListenerId, Placement, Pulse, Running, RuntimeError, StartError,
-    allowed_cpus, cpu_quota,
-};
-use sutra_store::{Keeper, OpenOptions, Opened, Store, StoreError, stored_cores};
+use sutra_net::{Passed, Postbox};
+use sutra_runtime::{Listener, Pulse, Running};
+use sutra_store::{Ahead, Keeper, OpenOptions, Opened, Store};
 
 use crate::admin::{self, RunningCores, ServerSource};
 use crate::config::ServerConfig;
-use crate::core::mailbox::MAILBOX;
 use crate::core::message::{Message, WriteTicket};
-use crate::crew::Crew;
+use crate::cores::{Cores, Served};
+use crate::cpus::Seats;
 use crate::error::ServerError;
+use crate::files::allow_enough;
 use crate::imports::ImportRecord;
-use crate::inherited::{self, Inherited};
+use crate::inherited::Inherited;
+use crate::ports::{PortFacts, Ports, Spoken};
 use crate::report::{ServerInfo, StartReport};
-
-/// The listeners of one address, one a core.
-type Port = (ListenerId, Vec<Listener>);
-
-/// The way to each core, once that has begun.
-type Postboxes = Arc<Mutex<Vec<Option<Postbox<Message>>>>>;
-
-/// Addresses to listen on: far more than a host has reasons for.
-const MOST_PORTS: usize = 64;
-/// Open files that a server needs whatever its size: the standard streams, the lock, the manifest,
-/// and some for connections.
-const FILES: u64 = 32;
-/// Open files that a core needs: its two rings, its bells, listeners, folder and log segments, and
-/// some to spare.
-const FILES_PER_CORE: u64 = 20;
-/// Open files that connections leave free for what is opened later: the next manifest, and for each
-/// core its next segment and checkpoint.
-const RESERVED: u64 = 8;
-const RESERVED_PER_CORE: u64 = 6;
+use crate::takeover::{AdminFacts, Departing, Door, Estate, Left, Predecessor, Standing};
 
 /// A running server.
 pub struct Server {
@@ -48,8 +29,45 @@ pub struct Server {
     admin: Option<Admin>,
     manifest: Arc<Keeper>,
     report: StartReport,
-    /// Its CPUs are its own for as long as it runs.
-    _placement: Placement,
+    seats: Seats,
+    config: ServerConfig,
+    ports: Vec<PortFacts>,
+    cores: Vec<Postbox<Message>>,
+    /// Where a server that follows comes in; `None` where the system refuses that.
+    door: Option<Door>,
+    /// Whether it was asked to stop.
+    is_stopping: Arc<AtomicBool>,
+    /// The server before this one, until it has left.
+    departing: Option<Departing>,
+}
+
+/// How long a server's connections may be silent.
+pub struct IdleTimeout(Vec<Postbox<Message>>);
+
+impl IdleTimeout {
+    /// From here on so long, and for ever where it is `None`.
+    pub fn set(&self, timeout: Option<Duration>) {
+        self.0.iter().for_each(|core| core.set_idle_timeout(timeout));
+    }
+}
+
+/// How a server ended.
+pub enum End {
+    /// It was asked to, and everything is stored.
+    Stopped,
+    /// This process follows, and serves already.
+    TakenOver(Following),
+    /// One was to follow and could not. The server goes on in this process, with the same
+    /// connections.
+    Back(Box<Server>),
+}
+
+/// A process that has taken over. It waits until this is dropped before it counts itself as the one
+/// that the service manager looks after.
+pub struct Following {
+    /// Which.
+    pub pid: u32,
+    _left: Left,
 }
 
 /// Opens the store, recovers it, and serves it. Returns when clients can connect.
@@ -59,258 +77,191 @@ pub fn start(config: ServerConfig) -> Result<Server, ServerError> {
 
 /// The same, on sockets that the service manager has opened.
 pub fn start_on(config: ServerConfig, sockets: Inherited) -> Result<Server, ServerError> {
-    let started_at = Instant::now();
-    let files = allow_all_files();
-    let allowed = allowed_cpus();
-    let (placement, pinned) = choose_cpus(&config, &allowed, cpu_quota())?;
-    let cores = placement.cpus.len();
-    let needed = files_needed(cores);
-    if let Some(limit) = files.filter(|limit| *limit < needed) {
-        return Err(ServerError::FileLimit { limit, cores, needed });
-    }
+    let started = Instant::now();
+    let seats = Seats::choose(&config)?;
+    allow_enough(seats.cores())?;
     // Addresses first: a port in use should be said before a long recovery, not after it.
-    let ports = Ports::open(&config, sockets, cores)?;
-    let seen = Arc::new(OnceLock::new());
-    let source = Arc::new(ServerSource::new(Arc::clone(&seen), started_at));
-    let routes = admin::routes(&source).with(config.api.clone());
-    let admin = config.admin.map(sutra_admin::bind).transpose()?;
-    let admin = admin.map(|listener| sutra_admin::start(listener, source, routes)).transpose()?;
-    let options = OpenOptions {
-        cores,
-        durability: config.durability,
-        segment_bytes: config.segment_bytes,
-        id_rule: config.id_rule,
-        listening: ports.native.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-    };
-    let opened =
-        Store::open(&config.data, options).map_err(|error| explained(error, pinned, &allowed))?;
-    let report = StartReport {
-        listening: ports.native.clone(),
-        compat: ports.compat.clone(),
-        admin: admin.as_ref().map(Admin::address),
-        pinned,
-        allowed,
-        durability: config.durability,
-        write_path: opened.shards.first().map(sutra_store::Shard::write_path).unwrap_or_default(),
-        data: config.data.clone(),
-        recovery: opened.report.clone(),
-        cpus: placement.cpus.clone(),
-    };
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let started = since_1970.saturating_sub(started_at.elapsed());
-    let info = Arc::new(ServerInfo::new(&report, started_at, started));
-    let manifest = Arc::clone(&opened.keeper);
-    let postboxes = Arc::new(Mutex::new(vec![None; cores]));
-    let running = run_cores(&config, &placement, pinned, ports, opened, &info, &postboxes)?;
-    let postboxes = std::mem::take(&mut *postboxes.lock().unwrap_or_else(PoisonError::into_inner));
-    let postboxes = postboxes.into_iter().flatten().collect();
-    // Set once, here.
-    let _ = seen.set(RunningCores { postboxes, info });
-    Ok(Server { running, admin, manifest, report, _placement: placement })
+    let ports = Ports::open(&config, sockets, &[], seats.cores())?;
+    let mut new = Starting::new(config, seats, started);
+    new.serve_admin(None)?;
+    let cores = new.prepare()?;
+    let opened = new.open(&ports)?;
+    new.serve(cores, opened, ports, Vec::new(), Vec::new(), || {})
 }
 
-/// The listeners of a server, all open.
-struct Ports {
-    /// By address, one a core.
-    listeners: Vec<Port>,
-    /// From this number on they are of the old protocol.
-    first_compat: ListenerId,
-    /// Where they listen.
-    native: Vec<SocketAddr>,
-    compat: Vec<SocketAddr>,
-}
-
-impl Ports {
-    fn open(config: &ServerConfig, sockets: Inherited, cores: usize) -> Result<Self, ServerError> {
-        let (native, compat) =
-            (wanted(&config.listen, &sockets.native), wanted(&config.compat, &sockets.compat));
-        let all = [native.as_slice(), &compat].concat();
-        if native.is_empty() || all.len() > MOST_PORTS {
-            return Err(ServerError::Ports { count: all.len(), most: MOST_PORTS });
-        }
-        if let Some((address, earlier)) = first_overlap(&all) {
-            return Err(ServerError::ListenTwice { address, earlier });
-        }
-        let mut listeners = open_ports(&native, sockets.native, cores, 0)?;
-        let first_compat = u8::try_from(listeners.len()).expect("MOST_PORTS at most");
-        let compat = open_ports(&compat, sockets.compat, cores, first_compat)
-            .map_err(ServerError::Compat)?;
-        let (native, compat_addresses) = (addresses(&listeners), addresses(&compat));
-        listeners.extend(compat);
-        Ok(Self {
-            listeners,
-            first_compat: ListenerId(first_compat),
-            native,
-            compat: compat_addresses,
-        })
-    }
-}
-
-/// Starts the cores' threads, each with its shard and its listeners.
-fn run_cores(
-    config: &ServerConfig,
-    placement: &Placement,
-    pinned: bool,
-    ports: Ports,
-    opened: Opened<WriteTicket>,
-    info: &Arc<ServerInfo>,
-    postboxes: &Postboxes,
-) -> Result<Running, ServerError> {
-    let cores = placement.cpus.len();
-    // What each core's thread takes when it begins.
-    let mut by_core: Vec<Vec<_>> = (0..cores).map(|_| Vec::new()).collect();
-    for (id, listeners) in ports.listeners {
-        for (taken, listener) in by_core.iter_mut().zip(listeners) {
-            taken.push((id, listener));
-        }
-    }
-    let by_core = Mutex::new(by_core);
-    let crew = Crew::new(config, opened, ports.first_compat, info);
-    let runtime = Config {
-        cpus: placement.cpus.clone(),
-        pin: pinned,
-        spin: config.spin,
-        mailbox: MAILBOX,
-        reserved_files: RESERVED + RESERVED_PER_CORE * cores as u64,
-        ..Config::default()
-    };
-    let postboxes = Arc::clone(postboxes);
-    let running = sutra_runtime::start(runtime, move |index, core| {
-        postboxes.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(Postbox::of(core));
-        let listeners =
-            std::mem::take(&mut by_core.lock().unwrap_or_else(PoisonError::into_inner)[index]);
-        for (id, listener) in listeners {
-            core.listen(listener, id)?;
-        }
-        Ok::<_, RuntimeError>(crew.handler(index))
+/// Takes over from the server of the same folder: its sockets, its folder and its connections.
+/// Returns when clients are served from here.
+///
+/// # Errors
+/// As [`start`]; also where no server runs, or it can't be taken over. It goes on, as if nothing had
+/// been asked of it; or, where most of this was done already, after the time that it takes to read
+/// its store again.
+pub fn take_over(config: ServerConfig) -> Result<Server, ServerError> {
+    let predecessor = Predecessor::find(&config)?;
+    let mut departing = None;
+    let taken = take_over_from(&predecessor, config).and_then(|ready| {
+        let Ready { new, cores, ports, ahead, estate } = ready;
+        let opened = ahead.open(&ports.listed()).map_err(|error| new.seats.explained(error))?;
+        let begin = || departing = Some(predecessor.serving());
+        new.serve(cores, opened, ports, estate.listeners, estate.connections, begin)
     });
-    running.map_err(|error| match error {
-        StartError::Runtime(error) | StartError::Handler { error, .. } => error.into(),
-    })
+    let mut server = taken.inspect_err(|error| predecessor.decline(&error.to_string()))?;
+    server.departing = departing;
+    Ok(server)
 }
 
-/// Where a port is to listen: where the sockets do that were handed over for it, or else where the
-/// settings say.
-fn wanted(configured: &[SocketAddr], sockets: &[TcpListener]) -> Vec<SocketAddr> {
-    if sockets.is_empty() { configured.to_vec() } else { inherited::addresses(sockets) }
+/// A server that has everything but the store.
+struct Ready {
+    new: Starting,
+    cores: Cores,
+    ports: Ports,
+    ahead: Ahead,
+    estate: Estate,
 }
 
-/// Takes the sockets that were handed over, or opens a listener a core on each address; numbered
-/// from `first` on.
-fn open_ports(
-    addresses: &[SocketAddr],
-    sockets: Vec<TcpListener>,
-    cores: usize,
-    first: u8,
-) -> Result<Vec<Port>, ListenError> {
-    let own = |address: &SocketAddr| -> Result<Vec<Listener>, ListenError> {
-        Ok(listen(*address, cores)?.into_iter().map(Listener::from).collect())
-    };
-    let all = if sockets.is_empty() {
-        addresses.iter().map(own).collect::<Result<Vec<_>, _>>()?
-    } else {
-        let taken = sockets.into_iter().map(|socket| inherit(socket, cores));
-        taken.collect::<Result<Vec<_>, _>>()?
-    };
-    Ok((first..).map(ListenerId).zip(all).collect())
+/// Does all that can fail without the folder, and has the other server hand over what it has.
+fn take_over_from(predecessor: &Predecessor, config: ServerConfig) -> Result<Ready, ServerError> {
+    let started = Instant::now();
+    let before = predecessor.standing();
+    let seats = Seats::after(&config, before)?;
+    allow_enough(seats.cores())?;
+    let ports = Ports::open(&config, Inherited::default(), &before.ports, seats.cores())?;
+    let mut new = Starting::new(config, seats, started);
+    let is_theirs = before.admin.as_ref().is_some_and(|theirs| new.has_asked_for(theirs));
+    if !is_theirs {
+        new.serve_admin(None)?;
+    }
+    let cores = new.prepare()?;
+    // The store is read while the other one serves it, so that little is left to be read.
+    let ahead = Ahead::read(&new.config.data, new.options(&ports))
+        .map_err(|error| new.seats.explained(error))?;
+    let mut estate = predecessor.estate()?;
+    new.seats.take_marks(std::mem::take(&mut estate.marks));
+    if is_theirs {
+        new.serve_admin(estate.admin.take())?;
+    }
+    Ok(Ready { new, cores, ports, ahead, estate })
 }
 
-/// Where they listen: with the ports that the system chose where it was asked to.
-fn addresses(ports: &[Port]) -> Vec<SocketAddr> {
-    ports.iter().filter_map(|(_, listeners)| listeners.first()?.local_addr().ok()).collect()
+/// A server that is being started.
+struct Starting {
+    config: ServerConfig,
+    seats: Seats,
+    started: Instant,
+    admin: Option<Admin>,
+    seen: Arc<OnceLock<RunningCores>>,
 }
 
-/// Raises the soft limit on open files, which many hosts set to 1,024 for programs that use
-/// select(2), to the hard one: every connection is a file. Returns how many files that allows;
-/// `None` for no limit.
-pub fn allow_all_files() -> Option<u64> {
-    let limit = getrlimit(Resource::Nofile);
-    // Refused only if another thread lowered the hard limit just now; then the soft one stays as it
-    // is.
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).is_ok();
-    if raised { limit.maximum } else { limit.current }
-}
+impl Starting {
+    fn new(config: ServerConfig, seats: Seats, started: Instant) -> Self {
+        Self { config, seats, started, admin: None, seen: Arc::default() }
+    }
 
-/// Open files that a server of so many cores needs, its connections not counted.
-pub fn files_needed(cores: usize) -> u64 {
-    FILES + FILES_PER_CORE * cores as u64
-}
+    /// Whether its admin port is to be where this one is.
+    fn has_asked_for(&self, port: &AdminFacts) -> bool {
+        self.config.admin.is_some_and(|asked| asked == port.asked || asked == port.address)
+    }
 
-/// The CPU of each core, and whether its thread stays there. Unpinned cores may outnumber the CPUs:
-/// they share them.
-fn choose_cpus(
-    config: &ServerConfig,
-    allowed: &[usize],
-    quota: Option<usize>,
-) -> Result<(Placement, bool), ServerError> {
-    let paid = quota.map_or(allowed.len(), |quota| quota.min(allowed.len()));
-    let (count, is_asked) = match &config.cores {
-        Cores::List(list) if !list.iter().all(|cpu| allowed.contains(cpu)) => {
-            return Err(ServerError::Cores { wanted: listed(list), available: listed(allowed) });
+    /// Serves the admin port, if there is to be one, on a listener that is there or a new one.
+    fn serve_admin(&mut self, listener: Option<std::net::TcpListener>) -> Result<(), ServerError> {
+        let Some(address) = self.config.admin else { return Ok(()) };
+        let listener = listener.map_or_else(|| sutra_admin::bind(address), Ok)?;
+        let data = self.config.data.clone();
+        let source = Arc::new(ServerSource::new(Arc::clone(&self.seen), self.started, data));
+        let routes = admin::routes(&source).with(self.config.api.clone());
+        self.admin = Some(sutra_admin::start(listener, source, routes)?);
+        Ok(())
+    }
+
+    fn prepare(&self) -> Result<Cores, ServerError> {
+        Cores::prepare(&self.config, &self.seats)
+    }
+
+    fn options(&self, ports: &Ports) -> OpenOptions {
+        OpenOptions {
+            cores: self.seats.cores(),
+            durability: self.config.durability,
+            segment_bytes: self.config.segment_bytes,
+            id_rule: self.config.id_rule,
+            listening: ports.listed(),
         }
-        Cores::List(list) if config.pin => {
-            return Ok((marked(Placement::of(list), quota), true));
-        }
-        Cores::List(list) => return Ok((Placement::unpinned(list.clone()), false)),
-        Cores::Count(count) => (*count, true),
-        // What a store was made for it can be served with on any host.
-        Cores::All => (stored_cores(&config.data).unwrap_or(paid), false),
-    };
-    if config.pin && count > allowed.len() && is_asked {
-        return Err(ServerError::TooManyCores { wanted: count, available: listed(allowed) });
     }
-    if config.pin && count <= allowed.len() {
-        return Ok((
-            marked(Placement::least_used(allowed, count, paid < allowed.len()), quota),
-            true,
-        ));
-    }
-    if config.pin {
-        let cpus = listed(allowed);
-        tracing::warn!(
-            cores = count,
-            cpus,
-            "the store was made for more cores than there are CPUs: not pinned"
-        );
-    }
-    Ok((Placement::unpinned(allowed.iter().copied().cycle().take(count).collect()), false))
-}
 
-/// Says what may be in the way of these CPUs.
-fn marked(placement: Placement, quota: Option<usize>) -> Placement {
-    let cpus = listed(&placement.cpus);
-    if !placement.shared.is_empty() {
-        let shared = listed(&placement.shared);
-        tracing::warn!(
-            cpus,
-            shared,
-            "another server is pinned to CPUs of this one; --cores names others"
-        );
+    fn open(&self, ports: &Ports) -> Result<Opened<WriteTicket>, ServerError> {
+        let opened = Store::open(&self.config.data, self.options(ports));
+        opened.map_err(|error| self.seats.explained(error))
     }
-    if let Some(quota) = quota.filter(|quota| *quota < placement.cpus.len()) {
-        tracing::warn!(
-            cpus,
-            quota,
-            "the CPU quota pays for fewer CPUs: threads will be held; try --no-pin"
+
+    /// Serves a store with the sockets and connections of a server before this one, if there was
+    /// one. `begin` is called when nothing can fail any more.
+    fn serve(
+        self,
+        cores: Cores,
+        opened: Opened<WriteTicket>,
+        ports: Ports,
+        listeners: Vec<Vec<Listener>>,
+        mut connections: Vec<Vec<Passed>>,
+        begin: impl FnOnce(),
+    ) -> Result<Server, ServerError> {
+        let Self { config, seats, started, admin, seen } = self;
+        let (native, compat) = (ports.addresses(Spoken::Native), ports.addresses(Spoken::Compat));
+        let first = opened.shards.first();
+        let report = StartReport {
+            listening: native,
+            compat,
+            admin: admin.as_ref().map(Admin::address),
+            pinned: seats.pinned,
+            allowed: seats.allowed.clone(),
+            durability: config.durability,
+            write_path: first.map(sutra_store::Shard::write_path).unwrap_or_default(),
+            data: config.data.clone(),
+            recovery: opened.report.clone(),
+            cpus: seats.placement.cpus.clone(),
+        };
+        let info = Arc::new(ServerInfo::new(&report, started));
+        let manifest = Arc::clone(&opened.keeper);
+        let (facts, first_compat) = (ports.facts(), ports.first_compat());
+        connections.resize_with(seats.cores(), Vec::new);
+        let listeners = ports.by_core(listeners, seats.cores());
+        let served = Served { opened, listeners, first_compat, connections };
+        let running = cores.start(&config, served, &info, begin)?;
+        let (running, postboxes) = (running.running, running.postboxes);
+        let is_stopping = Arc::new(AtomicBool::new(false));
+        let standing = Standing::new(
+            &config,
+            report.cpus.clone(),
+            report.pinned,
+            facts.clone(),
+            admin
+                .as_ref()
+                .zip(config.admin)
+                .map(|(admin, asked)| AdminFacts { asked, address: admin.address() }),
         );
-    }
-    placement
-}
-
-/// The list as `--cores` reads it.
-fn listed(cpus: &[usize]) -> String {
-    let text = cpus.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-    if cpus.len() == 1 { text + "," } else { text }
-}
-
-/// Another number of cores than the store's is refused with words that work here.
-fn explained(error: StoreError, pinned: bool, allowed: &[usize]) -> ServerError {
-    match error {
-        StoreError::Cores { stored, .. } => {
-            let no_pin = if pinned && stored > allowed.len() { " --no-pin" } else { "" };
-            ServerError::StoredCores { flags: format!("--cores {stored}{no_pin}"), source: error }
-        }
-        error => error.into(),
+        let door = Door::open(
+            &config.data,
+            standing,
+            postboxes.clone(),
+            config.is_managed,
+            running.stopper(),
+        );
+        let door = door
+            .inspect_err(|error| tracing::warn!(%error, "this server can't be taken over"))
+            .ok();
+        // Set once, here.
+        let _ = seen.set(RunningCores { postboxes: postboxes.clone(), info });
+        Ok(Server {
+            running,
+            admin,
+            manifest,
+            report,
+            seats,
+            config,
+            ports: facts,
+            cores: postboxes,
+            door,
+            is_stopping,
+            departing: None,
+        })
     }
 }
 
@@ -337,18 +288,87 @@ impl Server {
 
     /// Asks it to stop: accepts nothing more, finishes what was received, commits. Returns at once.
     pub fn shutdown(&self) {
-        self.running.shutdown();
+        self.stopper()();
     }
 
     /// The same as [`Server::shutdown`], to be kept where signals are handled.
     pub fn stopper(&self) -> impl Fn() + Clone + Send + Sync + 'static {
-        self.running.stopper()
+        let (is_stopping, stop) = (Arc::clone(&self.is_stopping), self.running.stopper());
+        move || {
+            is_stopping.store(true, Ordering::SeqCst);
+            stop();
+        }
     }
 
-    /// Waits until it has stopped, and notes in the store where it did.
-    pub fn wait(self) -> Result<(), ServerError> {
+    /// A way to set how long connections may be silent, while it runs.
+    pub fn idle_timeout(&self) -> IdleTimeout {
+        IdleTimeout(self.cores.clone())
+    }
+
+    /// The server that was taken over, where it has not been waited for yet.
+    pub fn take_departing(&mut self) -> Option<Departing> {
+        self.departing.take()
+    }
+
+    /// Waits until it has ended: because it was asked to stop, or because another process takes
+    /// over.
+    pub fn wait(mut self) -> Result<End, ServerError> {
+        self.running.settle();
+        match self.door.take().and_then(Door::close) {
+            Some(left) if self.is_stopping.load(Ordering::SeqCst) => {
+                left.successor.dismiss();
+                self.close()
+            }
+            Some(left) => self.hand_over(left),
+            None => self.close(),
+        }
+    }
+
+    /// Notes in the store where it stopped.
+    fn close(self) -> Result<End, ServerError> {
         self.running.join()?;
         drop(self.admin);
-        Ok(self.manifest.close()?)
+        self.manifest.close()?;
+        Ok(End::Stopped)
     }
+
+    fn hand_over(self, mut left: Left) -> Result<End, ServerError> {
+        let Self { running, admin, manifest, seats, config, ports, .. } = self;
+        let admin = admin.and_then(Admin::into_listener);
+        let early = std::mem::take(&mut left.early);
+        let estate = Estate::collect(early, &left.parted, ports.len(), seats.cores(), admin);
+        manifest.release()?;
+        let connections = estate.count();
+        let given = left.successor.give(&estate, &seats.placement);
+        let pause_us = u64::try_from(left.since.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let pid = left.successor.pid;
+        match given {
+            Ok(()) => {
+                tracing::info!(pid, connections, pause_us, "taken over");
+                // What the cores still hold goes with this process.
+                Ok(End::TakenOver(Following { pid, _left: left }))
+            }
+            Err(why) => {
+                tracing::error!(pid, why, "the successor could not start: this server goes on");
+                drop((left, manifest));
+                running.join()?;
+                go_on(config, seats, &ports, estate).map(|server| End::Back(Box::new(server)))
+            }
+        }
+    }
+}
+
+/// Serves what a successor did not take after all.
+fn go_on(
+    config: ServerConfig,
+    seats: Seats,
+    before: &[PortFacts],
+    estate: Estate,
+) -> Result<Server, ServerError> {
+    let ports = Ports::open(&config, Inherited::default(), before, seats.cores())?;
+    let mut new = Starting::new(config, seats, Instant::now());
+    new.serve_admin(estate.admin)?;
+    let cores = new.prepare()?;
+    let opened = new.open(&ports)?;
+    new.serve(cores, opened, ports, estate.listeners, estate.connections, || {})
 }

@@ -80,6 +80,7 @@ impl Vectors {
         match wanted.near.as_ref() {
             Some(near) => {
                 let (around, edges) = (ConceptId(near.id), near.edges.to_native());
+                cx.about(to, around.0);
                 SearchBegun::Near(NeighborhoodAsked { search, to, namespace, around, edges })
             }
             None => {

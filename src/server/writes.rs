@@ -57,19 +57,10 @@ impl Writes {
         let there = |cx: &mut Context<'_, Message>| {
             Forwarded::Write(Write::Learn { namespace, record: record.copy_into(cx.buffer()) })
         };
-        core.at_owner(
-            cx,
-            core.owner(&ConceptId(record.id)),
-            request.reply_to,
-            there,
-            |core, cx, ticket| {
-                logged(
-                    cx,
-                    request.reply_to,
-                    core.shard_mut().learn(record, namespace, WriteTicket::Request(ticket)),
-                )
-            },
-        )
+        core.at_owner(cx, ConceptId(record.id), request.reply_to, there, |core, cx, ticket| {
+            let ticket = WriteTicket::Request(ticket.logged_at(cx.now()));
+            logged(cx, request.reply_to, core.shard_mut().learn(record, namespace, ticket))
+        })
     }
 
     pub(crate) fn associate(
@@ -87,19 +78,10 @@ impl Writes {
         let there = |cx: &mut Context<'_, Message>| {
             Forwarded::Write(Write::Associate { namespace, record: record.copy_into(cx.buffer()) })
         };
-        core.at_owner(
-            cx,
-            core.owner(&ConceptId(record.source)),
-            request.reply_to,
-            there,
-            |core, cx, ticket| {
-                logged(
-                    cx,
-                    request.reply_to,
-                    core.shard_mut().associate(record, namespace, WriteTicket::Request(ticket)),
-                )
-            },
-        )
+        core.at_owner(cx, ConceptId(record.source), request.reply_to, there, |core, cx, ticket| {
+            let ticket = WriteTicket::Request(ticket.logged_at(cx.now()));
+            logged(cx, request.reply_to, core.shard_mut().associate(record, namespace, ticket))
+        })
     }
 
     pub(crate) fn delete(
@@ -111,7 +93,7 @@ impl Writes {
     ) -> Flow {
         let Some(key) = validated::<ConceptKey>(cx, request) else { return Flow::Taken };
         let Some(namespace) = core.namespaces().lookup(&key.namespace) else {
-            core.answer_now(cx, Ticket::Here(request.reply_to), Status::NotFound, Payload::Empty);
+            core.answer_now(cx, Ticket::here(request.reply_to), Status::NotFound, Payload::Empty);
             return Flow::Taken;
         };
         let there = |cx: &mut Context<'_, Message>| {
@@ -121,20 +103,14 @@ impl Writes {
                 is_counted,
             })
         };
-        core.at_owner(
-            cx,
-            core.owner(&ConceptId(key.id)),
-            request.reply_to,
-            there,
-            |core, cx, ticket| {
-                if !self.deletions.has_room() {
-                    return Flow::Wait;
-                }
-                let key = key.copy_into(cx.buffer());
-                self.begin_deletion(core, DeleteRequest { ticket, namespace, key, is_counted });
-                Flow::Taken
-            },
-        )
+        core.at_owner(cx, ConceptId(key.id), request.reply_to, there, |core, cx, ticket| {
+            if !self.deletions.has_room() {
+                return Flow::Wait;
+            }
+            let key = key.copy_into(cx.buffer());
+            self.begin_deletion(core, DeleteRequest { ticket, namespace, key, is_counted });
+            Flow::Taken
+        })
     }
 
     /// A write that another core received, and validated there; or a step of a deletion.
@@ -142,9 +118,10 @@ impl Writes {
         &mut self,
         core: &mut Core,
         cx: &mut Context<'_, Message>,
-        ticket: WriteTicket,
+        waiter: WriteTicket,
         write: Write,
     ) {
+        let ticket = waiter.logged_at(cx.now());
         let logged = match &write {
             Write::Learn { namespace, record } => {
                 core.shard_mut().learn(record.checked(), *namespace, ticket).map(Some)
@@ -156,17 +133,17 @@ impl Writes {
             Write::Bury { namespace, key } => {
                 core.shard_mut().delete(key.checked(), *namespace, ticket).map(Some)
             }
-            Write::Delete { .. } => return self.execute_delete(core, ticket, write),
+            Write::Delete { .. } => return self.execute_delete(core, waiter, write),
         };
         match logged {
             Ok(Some(_)) => give_back(cx, write),
             // The association was removed by somebody else meanwhile.
             Ok(None) => {
                 let sequence = core.shard().last_sequence();
-                self.done(core, cx, ticket, Status::Ok, sequence);
+                self.done(core, cx, waiter, Status::Ok, sequence);
             }
-            Err(refusal) if refusal.is_stalled() => self.stalled.push_back((ticket, write)),
-            Err(refusal) => self.not_done(core, cx, ticket, &refusal),
+            Err(refusal) if refusal.is_stalled() => self.stalled.push_back((waiter, write)),
+            Err(refusal) => self.not_done(core, cx, waiter, &refusal),
         }
     }
 
@@ -185,9 +162,11 @@ impl Writes {
     /// Carries out what waited for its namespace's number, as far as there is room.
     fn write_numbered(&mut self, core: &mut Core, cx: &mut Context<'_, Message>) {
         for Numbered { to, namespace, write } in self.registrations.take_numbered(core) {
-            let owner = core.owner(&write.concept());
+            let concept = write.concept();
+            cx.about(to, concept.0);
+            let owner = core.owner(&concept);
             if owner == cx.index() {
-                let ticket = WriteTicket::Request(Ticket::Here(to));
+                let ticket = WriteTicket::Request(Ticket::here(to));
                 self.execute(core, cx, ticket, write.numbered(namespace));
                 continue;
             }
@@ -438,6 +417,7 @@ impl Writes {
                 cx.give_back(key.into_buffer());
             }
             None => {
+                let ticket = ticket.logged_at(cx.now());
                 let burial = self.deletions.bury(Buried { ticket, is_counted, removed });
                 self.execute(core, cx, WriteTicket::Burial(burial), Write::Bury { namespace, key });
             }

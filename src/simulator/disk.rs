@@ -538,6 +538,11 @@ impl Disk for SimulatedDisk {
         Ok(())
     }
 
+    /// There is nobody else.
+    fn release(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     fn random(&self) -> u64 {
         self.state().random.next()
     }

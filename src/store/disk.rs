@@ -153,6 +153,8 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn is_for_one_thread(&self) -> bool {
         false
     }
+    /// Lets go of the lock, so that another process may have the folder.
+    fn release(&self) -> io::Result<()>;
 }
 
 /// The folder, or something in it, is not what it was.

@@ -19,6 +19,15 @@ pub enum StoreError {
         #[from]
         source: io::Error,
     },
+    /// The system has no room for a thread that reads a log.
+    #[error(
+        "can't start a thread that reads the log: {source}; allow this user more processes \
+         (`ulimit -u`), or the service more tasks (systemd TasksMax=)"
+    )]
+    Thread {
+        /// What the system said.
+        source: io::Error,
+    },
     /// Another process has the folder open.
     #[error(
         "{} is in use by {holder}; \

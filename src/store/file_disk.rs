@@ -11,7 +11,7 @@ use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustix::fs::OFlags;
 use sutra_runtime::{DataFile, Folder, in_context};
@@ -34,7 +34,8 @@ pub struct FileDisk {
     /// The path from the root, by which it is looked for again.
     path: PathBuf,
     durability: sutra_runtime::Durability,
-    lock: FolderLock,
+    /// Not there while another process has the folder.
+    lock: OnceLock<FolderLock>,
     /// What was opened and made in it.
     known: Known,
 }
@@ -75,13 +76,32 @@ impl FileDisk {
                 "others may look into the data folder: chmod 700 closes it"
             );
         }
-        let durability = match durability {
-            sutra_wire::Durability::Always => sutra_runtime::Durability::Always,
-            sutra_wire::Durability::Interval(_) | sutra_wire::Durability::Os => {
-                sutra_runtime::Durability::Relaxed
-            }
-        };
+        let durability = of_files(durability);
+        Ok(Self { folder: held, path, durability, lock: lock.into(), known: Known::default() })
+    }
+
+    /// Opens the folder of a store that another process has, to read in it.
+    pub(crate) fn unlocked(
+        folder: &Path,
+        durability: sutra_wire::Durability,
+    ) -> Result<Self, StoreError> {
+        let held = Folder::open(folder)?;
+        let path = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        let (durability, lock) = (of_files(durability), OnceLock::new());
         Ok(Self { folder: held, path, durability, lock, known: Known::default() })
+    }
+
+    /// Locks it, when the other process has let go of it.
+    pub(crate) fn lock(&self, listening: &str) -> Result<(), StoreError> {
+        let lock = FolderLock::acquire(&self.folder, listening)?;
+        let found = Folder::at(&self.path)?.zip(self.folder.identity()?);
+        if !found.is_some_and(|(found, held)| found.is(&held)) {
+            let what = format!("{} was moved while it was taken over", self.path.display());
+            return Err(io::Error::other(what).into());
+        }
+        // Nobody else has locked it by this.
+        let _ = self.lock.set(lock);
+        Ok(())
     }
 
     /// Opens and locks the folder, and sees to it that the path leads to what was locked.
@@ -108,7 +128,11 @@ impl FileDisk {
 
     /// Whether this is a copy of a folder that a server had in use.
     pub(crate) fn is_copy(&self) -> bool {
-        self.lock.is_copy()
+        self.lock.get().is_some_and(FolderLock::is_copy)
+    }
+
+    fn look_at_lock(&self) -> io::Result<Option<String>> {
+        self.lock.get().map_or(Ok(None), |lock| lock.look(&self.folder))
     }
 
     /// A shard's folder, which is held from the first time on.
@@ -259,14 +283,13 @@ impl Disk for FileDisk {
         let named = self.path.display();
         let Some(held) = self.folder.identity()? else {
             return Ok(Some(Change::Lost(format!(
-                "the data folder {named} was removed: what this server holds is in its memory \
-                 only; export it (sutra export), and start on a new folder"
+                "the data folder {named} was removed: what was in it is in the memory of this \
+                 process only; save it (of a storage server by sutra export), and start on a new \
+                 folder"
             ))));
         };
         let inside = self.known.look(&self.folder)?;
-        if let Some(what) =
-            inside.map_or_else(|| self.lock.look(&self.folder), |what| Ok(Some(what)))?
-        {
+        if let Some(what) = inside.map_or_else(|| self.look_at_lock(), |what| Ok(Some(what)))? {
             return Ok(Some(Change::Lost(what)));
         }
         let what = match Folder::at(&self.path)? {
@@ -278,8 +301,8 @@ impl Disk for FileDisk {
         let now =
             now.map_or_else(|| "a place unknown".to_owned(), |path| path.display().to_string());
         Ok(Some(Change::Moved(format!(
-            "{named} {what}, and this server's data folder is {now}: \
-             move it back, or stop this server and start it there"
+            "{named} {what}, and the data folder is {now}: \
+             move it back, or stop this process and start it there"
         ))))
     }
 
@@ -287,7 +310,21 @@ impl Disk for FileDisk {
         if in_use {
             self.remove_leftovers()?;
         }
-        self.lock.note_use(in_use)
+        self.lock.get().map_or(Ok(()), |lock| lock.note_use(in_use))
+    }
+
+    fn release(&self) -> io::Result<()> {
+        self.lock.get().map_or(Ok(()), |lock| lock.release(&self.folder))
+    }
+}
+
+/// How files are opened for commits to be as durable as this.
+fn of_files(durability: sutra_wire::Durability) -> sutra_runtime::Durability {
+    match durability {
+        sutra_wire::Durability::Always => sutra_runtime::Durability::Always,
+        sutra_wire::Durability::Interval(_) | sutra_wire::Durability::Os => {
+            sutra_runtime::Durability::Relaxed
+        }
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Keeper {
     foreign: Mutex<Option<String>>,
     /// Whether the last attempt to raise the marks failed, which is logged once.
     is_failing: AtomicBool,
+    /// Whether the folder is another process's by now.
+    is_released: AtomicBool,
 }
 
 impl Keeper {
@@ -38,6 +40,7 @@ impl Keeper {
             disk,
             foreign: Mutex::default(),
             is_failing: AtomicBool::new(false),
+            is_released: AtomicBool::new(false),
         }
     }
 
@@ -50,6 +53,25 @@ impl Keeper {
         &self.progress[usize::from(shard)]
     }
 
+    /// Reads the manifest again, which another process may have changed that has the store.
+    pub(crate) fn read_again(
+        &self,
+        manifest: &mut MutexGuard<'_, Manifest>,
+    ) -> Result<(), StoreError> {
+        let file = || self.disk.folder().join("manifest.json");
+        match Manifest::read(&*self.disk)? {
+            Some(now) if now.store() == manifest.store() => {
+                **manifest = now;
+                Ok(())
+            }
+            Some(_) => Err(StoreError::Manifest {
+                file: file(),
+                what: "it is another store's by now".to_owned(),
+            }),
+            None => Err(StoreError::Missing { file: file() }),
+        }
+    }
+
     /// Replaces the manifest by a changed one, with all marks raised. After an error it is as it
     /// was. Another store's is never replaced.
     pub(crate) fn replace(
@@ -57,6 +79,10 @@ impl Keeper {
         manifest: &mut MutexGuard<'_, Manifest>,
         change: impl FnOnce(&mut Manifest),
     ) -> Result<(), StoreError> {
+        if self.is_released.load(Ordering::Relaxed) {
+            let what = "another process has taken the data folder over".to_owned();
+            return Err(StoreError::Lost { what });
+        }
         let mut changed = Manifest::clone(manifest);
         change(&mut changed);
         changed.set_marks(self.progress.iter().map(Progress::durable));
@@ -157,6 +183,21 @@ impl Keeper {
             self.disk.sync(&file)?;
         }
         Ok(())
+    }
+
+    /// Lets another process have the folder, when nothing drives the shards any more. What was
+    /// written is left to it to make durable, as it is after a crash. From here on nothing is
+    /// written to the folder.
+    ///
+    /// # Errors
+    /// Something in the folder is gone, or the lock can't be let go of.
+    pub fn release(&self) -> Result<(), StoreError> {
+        if let Some(Change::Lost(what)) = self.look()? {
+            return Err(StoreError::Lost { what });
+        }
+        let _none_is_under_way = self.lock();
+        self.is_released.store(true, Ordering::Relaxed);
+        Ok(self.disk.release()?)
     }
 
     /// A clean stop, when nothing drives the shards any more: everything written is made durable,

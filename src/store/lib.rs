@@ -14,6 +14,7 @@
 //! segments' memory and files. Knows no sockets.
 
 mod adjacency;
+mod ahead;
 mod commit;
 mod disk;
 mod error;
@@ -43,7 +44,9 @@ mod slab;
 mod stats;
 mod table;
 mod vectors;
+mod visible;
 
+pub use ahead::Ahead;
 pub use disk::{Change, CheckpointName, Clock, Disk, SegmentName, SystemClock};
 pub use error::StoreError;
 pub use file_disk::FileDisk;

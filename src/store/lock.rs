@@ -113,6 +113,19 @@ impl FolderLock {
         self.write(&state)
     }
 
+    /// Lets go of the folder, which stays noted as in use: another process goes on with it.
+    pub(crate) fn release(&self, folder: &Folder) -> io::Result<()> {
+        let mut state = self.lock();
+        // Nobody, in as many lines: the last one stays where it is looked for.
+        state.holder = "\n\n\n".into();
+        self.write(&state)?;
+        if let Some(file) = state.file.take() {
+            rustix::fs::flock(&file, FlockOperation::Unlock)
+                .map_err(|error| in_context("unlock", &folder.path().join(LOCK))(error.into()))?;
+        }
+        if self.on_folder { folder.unlock() } else { Ok(()) }
+    }
+
     /// Looks whether the file is still this process's: one that was removed is made again. In words
     /// what another process has done.
     pub(crate) fn look(&self, folder: &Folder) -> io::Result<Option<String>> {
@@ -341,6 +354,20 @@ mod tests {
         assert!(!copied.is_copy(), "it was opened, and is a store of its own now");
         lock.note_use(false).unwrap();
         assert_eq!(std::fs::read_to_string(place.path().join("lock")).unwrap(), "");
+    }
+
+    #[test]
+    fn a_lock_that_was_let_go_of_is_anothers_to_take_and_its_folder_no_copy() {
+        let (place, folder) = held();
+        let lock = FolderLock::acquire(&folder, "").unwrap();
+        lock.note_use(true).unwrap();
+        lock.release(&folder).unwrap();
+        let again = Folder::open(place.path()).unwrap();
+        let next = FolderLock::acquire(&again, "").unwrap();
+        assert!(!next.is_copy());
+        drop((lock, folder));
+        let third = Folder::open(place.path()).unwrap();
+        assert!(matches!(FolderLock::acquire(&third, ""), Err(StoreError::Locked { .. })));
     }
 
     #[test]

@@ -66,6 +66,13 @@ impl LogMemory {
         self.segments.push(Stretch { region, loaded });
     }
 
+    /// More of a segment was read.
+    pub(crate) fn note_loaded(&mut self, number: u32, loaded: usize) {
+        if let Some(segment) = self.segments.get_mut(number as usize) {
+            segment.loaded = loaded;
+        }
+    }
+
     /// How many there are; the number of the next.
     pub(crate) fn count(&self) -> usize {
         self.segments.len()

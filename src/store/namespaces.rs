@@ -90,6 +90,18 @@ impl Namespaces {
         Ok(namespaces)
     }
 
+    /// Learns of the namespaces that another process has named since. Blocks on the disk.
+    pub(crate) fn refresh(&self) -> Result<(), StoreError> {
+        let mut manifest = self.keeper.lock();
+        self.keeper.read_again(&mut manifest)?;
+        for (number, name) in manifest.namespaces() {
+            if self.lookup(name).is_none() {
+                self.publish(name, NamespaceId(number));
+            }
+        }
+        Ok(())
+    }
+
     fn probe(&self, name: &str) -> impl Iterator<Item = &Slot> {
         let start = self.random.hash_one(name) as usize;
         (0..SLOTS).map(move |step| &self.slots[(start + step) % SLOTS])

@@ -21,7 +21,7 @@ use crate::recovery::{Recovered, Replayed, ShardReport, Source, Uncut, recover};
 use crate::segment::{Segment, holds_data};
 use crate::shard::Shard;
 use crate::vectors::restore::{First, first_embeddings};
-use crate::vectors::{Checkpoints, Vectors};
+use crate::vectors::{Checkpoints, Records, Vectors};
 
 /// The smallest segment, for tests and tiny stores.
 const MIN_SEGMENT: u64 = 64 << 10;
@@ -170,14 +170,42 @@ impl Store {
             true => recover_in_turn(&source, &marks)?,
             false => recover_all(&source, &marks)?,
         };
-        for (shard, recovered) in (0..).zip(&recovered) {
-            keeper.progress(shard).set_durable(recovered.end.reached.position);
-        }
+        note_reached(&keeper, &recovered);
         keeper.mark()?;
         let highest = recovered.iter().map(|recovered| recovered.sequence).max().unwrap_or(0);
         let in_use = of_each(&*disk, &recovered, |_, recovered| recovered.graph.namespaces());
         let namespaces = namespaces.give_back(&in_use.into_iter().flatten().collect(), highest)?;
-        let vectors = restore_vectors(&disk, store, &namespaces, &recovered);
+        let records: Vec<_> = recovered.iter().map(Recovered::records).collect();
+        let vectors = restore_vectors(&disk, store, &namespaces, &records);
+        drop(records);
+        let store = Parts { disk, clock, keeper, namespaces, store, id_rule, segment_bytes };
+        Ok(store.into_opened(recovered, vectors, options, started_at))
+    }
+}
+
+/// What an open store is made of, beside its shards.
+pub(crate) struct Parts {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) keeper: Arc<Keeper>,
+    pub(crate) namespaces: Arc<Namespaces>,
+    /// Its random number.
+    pub(crate) store: u64,
+    pub(crate) id_rule: IdRule,
+    pub(crate) segment_bytes: usize,
+}
+
+impl Parts {
+    /// The store with these shards, which are to be served from here on.
+    pub(crate) fn into_opened<T: Send>(
+        self,
+        recovered: Vec<Recovered>,
+        vectors: Vec<Vectors>,
+        options: &OpenOptions,
+        started_at: u64,
+    ) -> Opened<T> {
+        let Self { disk, clock, keeper, namespaces, store, id_rule, segment_bytes } = self;
+        let highest = recovered.iter().map(|recovered| recovered.sequence).max().unwrap_or(0);
         let mut report = OpenReport::default();
         let mut shards = Vec::with_capacity(recovered.len());
         for ((number, mut recovered), vectors) in (0..).zip(recovered).zip(vectors) {
@@ -202,19 +230,19 @@ impl Store {
             tracing::warn!(%error, "the folder could not be tidied up");
         }
         report.elapsed = Duration::from_micros(clock.monotonic().saturating_sub(started_at));
-        Ok(Opened {
-            shards,
-            namespaces,
-            keeper,
-            id_rule,
-            store_id: store,
-            started: clock.now(),
-            report,
-        })
+        let started = clock.now();
+        Opened { shards, namespaces, keeper, id_rule, store_id: store, started, report }
     }
 }
 
-fn check(options: &OpenOptions) -> Result<(u16, usize), StoreError> {
+/// The logs are on stable storage up to where they were read.
+pub(crate) fn note_reached(keeper: &Keeper, recovered: &[Recovered]) {
+    for (shard, recovered) in (0..).zip(recovered) {
+        keeper.progress(shard).set_durable(recovered.end.reached.position);
+    }
+}
+
+pub(crate) fn check(options: &OpenOptions) -> Result<(u16, usize), StoreError> {
     let cores =
         u16::try_from(options.cores).ok().filter(|_| (1..=MAX_CORES).contains(&options.cores));
     let cores = cores.ok_or_else(|| {
@@ -246,6 +274,16 @@ fn read_or_make(
         Some(manifest) => manifest,
         None => make(disk, cores, segment_bytes, options.id_rule.unwrap_or_default())?,
     };
+    check_manifest(disk, &manifest, options)?;
+    Ok(manifest)
+}
+
+/// Refuses a store that is not what is asked for.
+pub(crate) fn check_manifest(
+    disk: &dyn Disk,
+    manifest: &Manifest,
+    options: &OpenOptions,
+) -> Result<(), StoreError> {
     let folder = || disk.folder().to_owned();
     let (stored, asked) = (manifest.cores(), options.cores);
     if stored != asked {
@@ -255,7 +293,7 @@ fn read_or_make(
     if let Some(asked) = options.id_rule.filter(|asked| *asked != stored) {
         return Err(StoreError::IdRule { folder: folder(), stored, asked });
     }
-    Ok(manifest)
+    Ok(())
 }
 
 /// Makes a new store. The manifest comes last: without it there is no store, and what a crash left
@@ -309,32 +347,10 @@ fn check_empty(disk: &dyn Disk, name: SegmentName) -> Result<(), StoreError> {
 /// Recovers all shards, each on a thread of its own. What is to be changed on the disk is changed
 /// when all were read and none is refused.
 fn recover_all(source: &Source, marks: &[Position]) -> Result<Vec<Recovered>, StoreError> {
-    thread::scope(|scope| {
-        let threads: Vec<_> = (0..)
-            .zip(marks)
-            .zip(Exchange::among(marks.len()))
-            .map(|((shard, mark), exchange)| {
-                let source = source.of(shard, *mark);
-                let thread = thread::Builder::new().name(format!("recover-{shard}"));
-                thread.spawn_scoped(scope, move || recover(source, exchange).map(Replayed::complete))
-            })
-            .collect();
-        let mut replayed = Vec::with_capacity(threads.len());
-        let mut failed = None;
-        for thread in threads {
-            match thread
-                .map_err(StoreError::from)
-                .and_then(|thread| thread.join().expect("recovery does not panic"))
-            {
-                Ok(shard) => replayed.push(shard),
-                Err(error) => failed = failed.or(Some(error)),
-            }
-        }
-        match failed {
-            Some(error) => Err(error),
-            None => replayed.into_iter().map(Replayed::settle).collect(),
-        }
-    })
+    let sources = (0..).zip(marks).map(|(shard, mark)| source.of(shard, *mark)).collect();
+    let read = |source, exchange| recover(source, exchange).map(Replayed::complete);
+    let replayed = exchanging(sources, read)?;
+    replayed.into_iter().map(Replayed::settle).collect()
 }
 
 /// The same, one shard after the other, for a disk that is for one thread.
@@ -347,43 +363,79 @@ fn recover_in_turn(source: &Source, marks: &[Position]) -> Result<Vec<Recovered>
     completed.into_iter().map(Replayed::settle).collect()
 }
 
-/// Makes the shards' vectors searchable, each on a thread of its own; of every namespace those that
-/// are as long as the first of it that is visible anywhere.
-fn restore_vectors(
-    disk: &Arc<dyn Disk>,
-    store: u64,
-    namespaces: &Arc<Namespaces>,
-    recovered: &[Recovered],
-) -> Vec<Vectors> {
-    let mut first = First::new();
-    for (namespace, found) in
-        of_each(&**disk, recovered, |_, recovered| first_embeddings(&recovered.records()))
-            .into_iter()
-            .flatten()
-    {
-        first.entry(namespace).and_modify(|first| *first = (*first).min(found)).or_insert(found);
-    }
-    of_each(&**disk, recovered, |shard, recovered| {
-        let checkpoints = Checkpoints::new(Arc::clone(disk), store, shard);
-        Vectors::restore(checkpoints, Arc::clone(namespaces), &recovered.records(), &first)
+/// Has every shard read on a thread of its own, while they exchange edges.
+pub(crate) fn exchanging<S: Send, R: Send>(
+    shards: Vec<S>,
+    read: impl Fn(S, Exchange) -> Result<R, StoreError> + Sync,
+) -> Result<Vec<R>, StoreError> {
+    let read = &read;
+    thread::scope(|scope| {
+        let exchanges = Exchange::among(shards.len());
+        let threads: Vec<_> = (0_usize..)
+            .zip(shards.into_iter().zip(exchanges))
+            .map(|(number, (shard, exchange))| {
+                let thread = thread::Builder::new().name(format!("recover-{number}"));
+                thread.spawn_scoped(scope, move || read(shard, exchange))
+            })
+            .collect();
+        let mut all = Vec::with_capacity(threads.len());
+        let mut failed = None;
+        for thread in threads {
+            match thread
+                .map_err(|source| StoreError::Thread { source })
+                .and_then(|thread| thread.join().expect("recovery does not panic"))
+            {
+                Ok(shard) => all.push(shard),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or(Ok(all), Err)
     })
 }
 
-/// Does something for every shard, each on a thread of its own where the disk is for several.
-fn of_each<R: Send>(
+/// Makes the shards' vectors searchable, each on a thread of its own; of every namespace those that
+/// are as long as the first of it that is visible anywhere.
+pub(crate) fn restore_vectors(
+    disk: &Arc<dyn Disk>,
+    store: u64,
+    namespaces: &Arc<Namespaces>,
+    records: &[Records<'_>],
+) -> Vec<Vectors> {
+    let mut first = First::new();
+    for (namespace, found) in
+        of_each(&**disk, records, |_, records| first_embeddings(records)).into_iter().flatten()
+    {
+        first.entry(namespace).and_modify(|first| *first = (*first).min(found)).or_insert(found);
+    }
+    of_each(&**disk, records, |shard, records| {
+        let checkpoints = Checkpoints::new(Arc::clone(disk), store, shard);
+        Vectors::restore(checkpoints, Arc::clone(namespaces), records, &first)
+    })
+}
+
+/// Does something for every shard, each on a thread of its own; on this one where the system has no
+/// room for another, or the disk is for one.
+fn of_each<S: Sync, R: Send>(
     disk: &dyn Disk,
-    recovered: &[Recovered],
-    run: impl Fn(u16, &Recovered) -> R + Sync,
+    shards: &[S],
+    run: impl Fn(u16, &S) -> R + Sync,
 ) -> Vec<R> {
     if disk.is_for_one_thread() {
-        return (0..).zip(recovered).map(|(shard, recovered)| run(shard, recovered)).collect();
+        return (0..).zip(shards).map(|(number, shard)| run(number, shard)).collect();
     }
     let run = &run;
     thread::scope(|scope| {
         let threads: Vec<_> = (0..)
-            .zip(recovered)
-            .map(|(shard, recovered)| scope.spawn(move || run(shard, recovered)))
+            .zip(shards)
+            .map(|(number, shard)| {
+                let thread = thread::Builder::new();
+                let thread = thread.spawn_scoped(scope, move || run(number, shard));
+                thread.map_err(|_| run(number, shard))
+            })
             .collect();
-        threads.into_iter().map(|thread| thread.join().expect("restoring does not panic")).collect()
+        let joined = |thread: thread::ScopedJoinHandle<'_, R>| {
+            thread.join().expect("restoring does not panic")
+        };
+        threads.into_iter().map(|done| done.map_or_else(|here| here, joined)).collect()
     })
 }

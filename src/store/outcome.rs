@@ -32,7 +32,9 @@ pub enum Refusal {
     },
     /// A write or sync of the log failed: what is on the disk is not known any more, so nothing is
     /// written until a start has read it. Reads go on.
-    #[error("the log could not be written ({reason}); check the disk, then restart the server")]
+    #[error(
+        "the log could not be written ({reason}); check the disk, then start this process again"
+    )]
     Failed {
         /// What the operating system said.
         reason: Arc<str>,

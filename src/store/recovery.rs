@@ -13,6 +13,7 @@
 //! The log may have passed over a segment, as the first commit in it found no space. Such a segment
 //! holds nothing, and the commits around it chain.
 
+mod ahead;
 mod load;
 mod replay;
 mod settle;
@@ -34,6 +35,7 @@ use crate::graph::Graph;
 use crate::log_memory::LogMemory;
 use crate::marks::Position;
 use crate::namespaces::Namespaces;
+use crate::vectors::Vectors;
 
 /// A shard whose log was read, and not changed yet.
 pub(crate) struct Replayed {
@@ -42,6 +44,8 @@ pub(crate) struct Replayed {
     rest: Option<Rest>,
     graph: Graph,
     memory: LogMemory,
+    /// Its vectors, where they were found while it was read ahead.
+    vectors: Option<Vectors>,
     /// What the next commit will look like.
     expected: Expected,
     report: ShardReport,
@@ -50,6 +54,13 @@ pub(crate) struct Replayed {
     header: SegmentHeader,
     /// Segments behind it, in order: none belongs to the log.
     beyond: Vec<SegmentName>,
+}
+
+/// A shard that was read while another process still writes it: what it had by then.
+pub(crate) struct ReadAhead {
+    recovery: Recovery,
+    /// The segment that the log ended in.
+    tail: (Loaded, SegmentHeader),
 }
 
 /// What recovery found in one shard.
@@ -77,6 +88,8 @@ pub(crate) struct Source {
     layout: CoreLayout,
     namespaces: Arc<Namespaces>,
     segment_bytes: usize,
+    /// Whether another process still writes it.
+    is_ahead: bool,
 }
 
 impl Source {
@@ -89,8 +102,22 @@ impl Source {
         namespaces: Arc<Namespaces>,
         segment_bytes: usize,
     ) -> Self {
-        let (shard, mark) = (0, Position::default());
-        Self { disk, clock, shard, mark, store, layout, namespaces, segment_bytes }
+        Self {
+            disk,
+            clock,
+            shard: 0,
+            mark: Position::default(),
+            store,
+            layout,
+            namespaces,
+            segment_bytes,
+            is_ahead: false,
+        }
+    }
+
+    /// The same of a store that another process still writes.
+    pub(crate) fn ahead(self) -> Self {
+        Self { is_ahead: true, ..self }
     }
 
     /// The same for one shard, whose log must be whole up to `mark`.
@@ -137,6 +164,11 @@ struct Recovery {
     exchange: Exchange,
     graph: Graph,
     memory: LogMemory,
+    /// Those of what was read before, where that was ahead of the lock: what follows is made
+    /// visible among them, too.
+    vectors: Option<Vectors>,
+    /// Whether these may not be what a start would find.
+    is_doubtful: bool,
     expected: Expected,
     report: ShardReport,
 }
@@ -145,16 +177,7 @@ struct Recovery {
 /// Changes nothing on the disk: that is for [`Replayed::settle`], when all of them are known to be
 /// whole.
 pub(crate) fn recover(source: Source, exchange: Exchange) -> Result<Replayed, StoreError> {
-    let expected = Expected { shard: source.shard, number: 1, previous: 0, sequence: 0 };
-    let recovery = Recovery {
-        source,
-        exchange,
-        graph: Graph::default(),
-        memory: LogMemory::default(),
-        expected,
-        report: ShardReport::default(),
-    };
-    recovery.run()
+    Recovery::new(source, exchange).run(None)
 }
 
 impl Replayed {
@@ -168,11 +191,32 @@ impl Replayed {
 }
 
 impl Recovery {
-    fn run(mut self) -> Result<Replayed, StoreError> {
+    fn new(source: Source, exchange: Exchange) -> Self {
+        let expected = Expected { shard: source.shard, number: 1, previous: 0, sequence: 0 };
+        Recovery {
+            source,
+            exchange,
+            graph: Graph::default(),
+            memory: LogMemory::default(),
+            vectors: None,
+            is_doubtful: false,
+            expected,
+            report: ShardReport::default(),
+        }
+    }
+
+    /// Goes on from the segment that the log ended in when it was read ahead, or begins.
+    fn run(mut self, ahead: Option<(Loaded, SegmentHeader)>) -> Result<Replayed, StoreError> {
         let started = self.source.clock.monotonic();
-        let names = self.names()?;
+        let mut names = self.names()?;
         // The segment that the log ends in so far, and the fault that was met there.
         let mut tail: Option<(Loaded, SegmentHeader, Fault)> = None;
+        if let Some((mut loaded, header)) = ahead {
+            names.retain(|name| name.number > loaded.name.number);
+            self.refresh(&mut loaded)?;
+            let fault = self.go_through(&mut loaded, &header)?;
+            tail = Some((loaded, header, fault));
+        }
         // Segments after it that do not continue the log so far.
         let mut beyond: Vec<Beyond> = Vec::new();
         let mut broken: Option<Broken> = None;
@@ -229,14 +273,7 @@ impl Recovery {
                 short = None;
             }
             self.memory.push(Arc::clone(loaded.writer.region()), loaded.bytes);
-            let fault = self.replay(&mut loaded, &header)?;
-            if let Some(proof) = self.proof_of_loss(&mut loaded, &header) {
-                return Err(self.lost(*name, loaded.writer.frozen(), &fault, *name, proof));
-            }
-            let end = loaded.writer.frozen();
-            if name.number == self.source.mark.segment && end < self.source.mark.offset as usize {
-                return Err(self.short_of_mark(*name, end, &fault));
-            }
+            let fault = self.go_through(&mut loaded, &header)?;
             tail = Some((loaded, header, fault));
         }
         if let Some(error) = short {
@@ -244,12 +281,38 @@ impl Recovery {
         }
         let (tail, header, _) = tail.expect("the first segment is there, and was read or refused");
         let beyond = beyond.into_iter().map(|segment| segment.name).collect();
-        let Self { source, exchange, graph, memory, expected, mut report } = self;
+        let Self { source, exchange, graph, memory, expected, mut report, .. } = self;
         report.bytes = memory.bytes();
-        report.elapsed =
-            Duration::from_micros(source.clock.monotonic().saturating_sub(started));
-        let rest = Some(exchange.tell_rest());
-        Ok(Replayed { source, rest, graph, memory, expected, report, tail, header, beyond })
+        report.elapsed = Duration::from_micros(source.clock.monotonic().saturating_sub(started));
+        let (rest, vectors) =
+            (Some(exchange.tell_rest()), self.vectors.filter(|_| !self.is_doubtful));
+        Ok(Replayed { source, rest, graph, memory, vectors, expected, report, tail, header, beyond })
+    }
+
+    /// Applies the commits of a segment; returns why there are no more. Nothing that was durable
+    /// once is missing behind them.
+    fn go_through(
+        &mut self,
+        loaded: &mut Loaded,
+        header: &SegmentHeader,
+    ) -> Result<Fault, StoreError> {
+        let fault = self.replay(loaded, header)?;
+        let (name, mark) = (loaded.name, self.source.mark);
+        if let Some(proof) = self.proof_of_loss(loaded, header) {
+            return Err(self.lost(name, loaded.writer.frozen(), &fault, name, proof));
+        }
+        let end = loaded.writer.frozen();
+        if name.number == mark.segment && end < mark.offset as usize {
+            return Err(self.short_of_mark(name, end, &fault));
+        }
+        Ok(fault)
+    }
+
+    /// Reads what has come to a segment since it was read.
+    fn refresh(&mut self, loaded: &mut Loaded) -> Result<(), StoreError> {
+        self.source.refresh(loaded)?;
+        self.memory.note_loaded(loaded.name.number, loaded.bytes);
+        Ok(())
     }
 
     /// The shard's segments in order, none missing.

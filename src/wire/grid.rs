@@ -252,6 +252,31 @@ pub struct AgentReport {
     pub nodes: Vec<NodeReport>,
 }
 
+/// Where an agent and its nodes serve HTTP: all of it, whenever some of it has changed. Those that
+/// serve none are left out.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
+pub struct AdminPorts {
+    /// The agent.
+    pub agent_id: String,
+    /// As it registered.
+    pub incarnation: u64,
+    /// Its own admin port, `host:port`; empty for none.
+    pub admin: String,
+    /// Those of its nodes.
+    pub nodes: Vec<NodeAdminPort>,
+}
+
+/// Where a storage node serves HTTP.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
+pub struct NodeAdminPort {
+    /// The node.
+    pub node_id: String,
+    /// `host:port`.
+    pub admin: String,
+}
+
 /// Names an agent: what unregistering one takes.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[rkyv(derive(Debug))]
@@ -545,6 +570,20 @@ impl Payload for AgentReport {
     fn check(report: &ArchivedAgentReport) -> Result<(), PayloadError> {
         check_id("agent_id", &report.agent_id, false)?;
         check_reports(&report.nodes)
+    }
+}
+
+impl Payload for AdminPorts {
+    const NAME: &'static str = "report of admin ports";
+
+    fn check(ports: &ArchivedAdminPorts) -> Result<(), PayloadError> {
+        check_id("agent_id", &ports.agent_id, false)?;
+        check_text("admin", &ports.admin)?;
+        check_length("nodes", ports.nodes.len(), limits::MAX_AGENT_NODES, "nodes")?;
+        ports.nodes.iter().try_for_each(|node| {
+            check_label("node_id", &node.node_id, false)?;
+            check_text("admin", &node.admin)
+        })
     }
 }
 

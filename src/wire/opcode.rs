@@ -91,6 +91,10 @@ opcodes! {
     /// Asks for what happens: [`crate::grid::WatchRequest`]; answered by a
     /// [`crate::grid::GridEvent`] after the other, without end.
     Watch = 0x4a, "watch";
+    /// Where an agent and its nodes serve HTTP has changed: [`crate::grid::AdminPorts`]; answered
+    /// by a bare header, not found where the agent must register, or busy where it has not been
+    /// asked back yet: then it tells this again.
+    ReportAdminPorts = 0x4b, "report_admin_ports";
 }
 
 impl Opcode {
@@ -110,6 +114,6 @@ mod tests {
             (0..=255).filter(|number| Opcode::from_number(*number).is_some()).collect();
         let storage =
             [0x01, 0x10, 0x11, 0x12, 0x13, 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x30, 0x31, 0x32];
-        assert_eq!(known, storage.into_iter().chain(0x40..=0x4a).collect::<Vec<u8>>());
+        assert_eq!(known, storage.into_iter().chain(0x40..=0x4b).collect::<Vec<u8>>());
     }
 }

@@ -39,9 +39,11 @@ const ELSEWHERE: [(&str, &str); 15] = [
     ("kubectl ", "there may be no Kubernetes; the same"),
 ];
 
-/// Addresses as pages print them, of each service's native and compat port.
+/// Addresses as pages print them, of each service's native and compat port, and a server's admin
+/// port.
 const SERVER: [&str; 2] = ["127.0.0.1:50050", "storage.internal:50050"];
 const SERVER_COMPAT: [&str; 2] = ["127.0.0.1:50051", "localhost:50051"];
+const SERVER_ADMIN: [&str; 1] = ["127.0.0.1:9050"];
 const MASTER: [&str; 3] = ["127.0.0.1:7001", "grid-master:7001", "10.0.0.1:7001"];
 const MASTER_COMPAT: [&str; 1] = ["grid-master:7002"];
 
@@ -84,7 +86,7 @@ impl Kind {
         match self {
             Kind::Server => &[
                 ("SUTRA_COMPAT", FREE),
-                ("SUTRA_ADMIN", "off"),
+                ("SUTRA_ADMIN", FREE),
                 ("SUTRA_CORES", "2"),
                 ("SUTRA_NO_PIN", "true"),
             ],
@@ -198,7 +200,11 @@ impl Session {
         shell
             .env("PATH", format!("{}:{path}", self.folder().join("bin").display()))
             .current_dir(self.folder());
-        for (setting, printed) in [("SUTRA_SERVER", SERVER[0]), ("SUTRA_GRID", MASTER[0])] {
+        for (setting, printed) in [
+            ("SUTRA_SERVER", SERVER[0]),
+            ("SUTRA_ADMIN", SERVER_ADMIN[0]),
+            ("SUTRA_GRID", MASTER[0]),
+        ] {
             if self.addresses.iter().any(|(known, _)| *known == printed) {
                 shell.env(setting, self.actual(printed));
             }
@@ -257,12 +263,13 @@ impl Session {
         self.services.push((kind, child));
         self.ports.retain(|(known, _)| *known != kind);
         self.ports.push((kind, address(&greeting, "listening").unwrap().to_string()));
-        let (native, compat): (&[&'static str], &[&'static str]) = match kind {
-            Kind::Server => (&SERVER, &SERVER_COMPAT),
-            Kind::Master => (&MASTER, &MASTER_COMPAT),
-            Kind::Agent => (&[], &[]),
+        type Printed = &'static [&'static str];
+        let (native, compat, admin): (Printed, Printed, Printed) = match kind {
+            Kind::Server => (&SERVER, &SERVER_COMPAT, &SERVER_ADMIN),
+            Kind::Master => (&MASTER, &MASTER_COMPAT, &[]),
+            Kind::Agent => (&[], &[], &[]),
         };
-        for (printed, word) in [(native, "listening"), (compat, "compat")] {
+        for (printed, word) in [(native, "listening"), (compat, "compat"), (admin, "admin")] {
             for printed in printed {
                 self.addresses.retain(|(known, _)| known != printed);
                 self.addresses.push((printed, address(&greeting, word).unwrap().to_string()));

@@ -1,5 +1,5 @@
 //! What the tests of several layers need alike: an allocator that counts, a connection that
-//! speaks the wire byte by byte, and the wait for what is to come.
+//! speaks the wire byte by byte, a terminal, and the wait for what is to come.
 //!
 //! Only ever a dev-dependency: nothing that ships knows it. Relies on `sutra-wire` for frames;
 //! where something is not as a test expects, it panics.
@@ -8,6 +8,7 @@
 
 pub mod allocations;
 pub mod raw;
+pub mod terminal;
 mod waiting;
 
 pub use waiting::wait_until;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::raw::PATIENCE;
 
 /// Between two looks.
-const PAUSE: Duration = Duration::from_millis(10);
+pub(crate) const PAUSE: Duration = Duration::from_millis(10);
 
 /// Looks again and again until something is so.
 ///

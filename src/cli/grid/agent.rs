@@ -46,7 +46,9 @@ pub(super) fn run(agent: RunAgent, output: Output) -> Result<Answer, Failure> {
         let report = agent.report();
         let may = "may start and stop storage nodes on this host";
         exposure::warn("agent's", &[report.listening], may);
-        exposure::warn("admin", report.admin.as_slice(), "may read which nodes there are");
+        // Its nodes' are on the same address.
+        let may = "may read which nodes there are, and what they store";
+        exposure::warn("admin", report.admin.as_slice(), may);
         announce(&id, &master, report, output)?;
         let endpoint = &report.endpoint;
         notify::ready(&format!("agent {id} of the grid at {master}, reached as {endpoint}"));

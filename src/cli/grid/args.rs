@@ -207,7 +207,8 @@ pub(crate) struct RunAgent {
         value_parser = address
     )]
     pub(crate) listen: SocketAddr,
-    /// Where health, metrics and the nodes as JSON are served over HTTP, or off
+    /// Where health, metrics and the nodes as JSON are served over HTTP, or off. Its nodes serve
+    /// theirs on the same address, on ports of their own
     #[arg(
         long,
         env = "SUTRA_GRID_AGENT_ADMIN",

@@ -198,6 +198,7 @@ fn connections(counters: &Counters<'_>) -> Group {
         ("idle", "connections_timed_out_idle"),
         ("not read from", "connections_closed_unread"),
         ("silent", "connections_closed_silent"),
+        ("broken protocol", "connections_closed_protocol"),
     ] {
         let count = counters.get(counter);
         group = group.row_if(count > 0, name, || format!("{} closed", grouped(count)));

@@ -40,6 +40,16 @@ pub(crate) fn status(status: &str) {
     tell(&[], status);
 }
 
+/// Another process is this service from here on, which this one has started.
+pub(crate) fn followed_by(process: u32) {
+    send(&[NotifyState::MainPid(process)]);
+}
+
+/// Whether a service manager wants to hear of this.
+pub(crate) fn is_managed() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
 /// It is alive.
 pub(super) fn alive() {
     send(&[NotifyState::Watchdog]);

@@ -4,6 +4,7 @@
 //! A thread that did nothing but report itself would prove nothing. So each sign of life is sent
 //! only when every data core has begun another turn, or the agent's loop another round.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Builder};
 use std::time::Duration;
 
@@ -18,11 +19,28 @@ const SIGNS: u32 = 4;
 
 /// Starts a thread that reports the cores' turns, where the manager wants to hear of them. It ends
 /// with the process. `status` is how the service is while they turn.
-pub(crate) fn watch(pulse: Pulse, status: String) -> Result<(), Failure> {
-    let Some(pause) = pause() else { return Ok(()) };
+pub(crate) fn watch(pulse: Pulse, status: String) -> Result<Watched, Failure> {
+    let watched = Watched(Arc::new(Mutex::new(pulse)));
+    let Some(pause) = pause() else { return Ok(watched) };
+    let pulse = Watched(Arc::clone(&watched.0));
     let watching = move || report(&pulse, pause, &status);
     let spawned = Builder::new().name("watchdog".into()).spawn(watching);
-    spawned.map(|_| ()).map_err(|error| Failure::Host(format!("cannot start a thread: {error}")))
+    let spawned = spawned.map(|_| watched);
+    spawned.map_err(|error| Failure::no_thread(&error))
+}
+
+/// The cores that are watched.
+pub(crate) struct Watched(Arc<Mutex<Pulse>>);
+
+impl Watched {
+    /// These are, from here on.
+    pub(crate) fn watch(&self, pulse: Pulse) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = pulse;
+    }
+
+    fn pulse(&self) -> Pulse {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// How long from one sign of life to the next; `None` where nobody waits for them.
@@ -30,13 +48,14 @@ fn pause() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|patience| patience / SIGNS).filter(|pause| !pause.is_zero())
 }
 
-fn report(pulse: &Pulse, pause: Duration, status: &str) {
+fn report(watched: &Watched, pause: Duration, status: &str) {
     loop {
+        let pulse = watched.pulse();
         let question = pulse.ask();
         thread::sleep(pause);
         let silent = pulse.silent(question);
         if !silent.is_empty() {
-            wait(pulse, question, pause, &silent);
+            wait(&pulse, question, pause, &silent);
             notify::status(status);
         }
         notify::alive();

@@ -1,8 +1,8 @@
 //! The requests of the grid's master.
 
 use sutra_wire::grid::{
-    AgentHeartbeat, AgentKey, AgentRegistration, AgentReport, AgentsRequest, NodeKey, NodesRequest,
-    SpawnNode, WatchRequest,
+    AdminPorts, AgentHeartbeat, AgentKey, AgentRegistration, AgentReport, AgentsRequest, NodeKey,
+    NodesRequest, SpawnNode, WatchRequest,
 };
 use sutra_wire::{FrameBuffer, Header, Opcode, encode_archive, encode_empty};
 
@@ -13,6 +13,7 @@ pub(crate) enum GridCall {
     Register(AgentRegistration),
     Heartbeat(AgentHeartbeat),
     Report(AgentReport),
+    ReportAdminPorts(AdminPorts),
     Unregister(AgentKey),
     Spawn(SpawnNode),
     Stop(NodeKey),
@@ -30,6 +31,7 @@ impl GridCall {
             GridCall::Register(_) => Opcode::RegisterAgent,
             GridCall::Heartbeat(_) => Opcode::AgentHeartbeat,
             GridCall::Report(_) => Opcode::ReportNodes,
+            GridCall::ReportAdminPorts(_) => Opcode::ReportAdminPorts,
             GridCall::Unregister(_) => Opcode::UnregisterAgent,
             GridCall::Spawn(_) => Opcode::SpawnNode,
             GridCall::Stop(_) => Opcode::StopNode,
@@ -53,6 +55,7 @@ impl GridCall {
             GridCall::Register(registration) => encode_archive(out, header, registration),
             GridCall::Heartbeat(heartbeat) => encode_archive(out, header, heartbeat),
             GridCall::Report(report) => encode_archive(out, header, report),
+            GridCall::ReportAdminPorts(ports) => encode_archive(out, header, ports),
             GridCall::Unregister(key) => encode_archive(out, header, key),
             GridCall::Spawn(spawn) => encode_archive(out, header, spawn),
             GridCall::Stop(key) | GridCall::Node(key) => encode_archive(out, header, key),

@@ -7,9 +7,9 @@ use rkyv::Deserialize;
 use rkyv::api::high::HighDeserializer;
 use rkyv::rancor::Error;
 use sutra_wire::grid::{
-    AgentHeartbeat, AgentInfo, AgentKey, AgentRegistered, AgentRegistration, AgentReport, Agents,
-    AgentsRequest, Cluster, HeartbeatAck, NodeInfo, NodeKey, Nodes, NodesRequest, SpawnNode,
-    WatchRequest,
+    AdminPorts, AgentHeartbeat, AgentInfo, AgentKey, AgentRegistered, AgentRegistration,
+    AgentReport, Agents, AgentsRequest, Cluster, HeartbeatAck, NodeInfo, NodeKey, Nodes,
+    NodesRequest, SpawnNode, WatchRequest,
 };
 use sutra_wire::{Health, Payload, Status};
 
@@ -101,6 +101,12 @@ impl GridClient {
     /// register.
     pub async fn report_nodes(&self, report: &AgentReport) -> Result<bool, ClientError> {
         self.was_found(GridCall::Report(report.clone())).await
+    }
+
+    /// Where an agent and its nodes serve HTTP has changed. `false` where the master does not know
+    /// the agent: it must register.
+    pub async fn report_admin_ports(&self, ports: &AdminPorts) -> Result<bool, ClientError> {
+        self.was_found(GridCall::ReportAdminPorts(ports.clone())).await
     }
 
     /// Has the master forget an agent, whichever has the name. Whether there was one.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sutra_admin::{self as admin, Admin, Routes};
+use sutra_admin::{self as admin, Admin};
 use sutra_runtime::allowed_cpus;
 use sutra_wire::limits;
 use tokio::net::TcpListener;
@@ -24,7 +24,7 @@ use crate::overview::AgentSource;
 use crate::standing::Standing;
 use crate::supervisor::Supervisor;
 use crate::table::NodeTable;
-use crate::{host, list, listener};
+use crate::{host, list, listener, overview};
 
 /// What the start has found and set up.
 #[derive(Clone, Debug)]
@@ -98,14 +98,17 @@ impl Agent {
         let memory = Memory::probe();
         let memory_limits = memory.words(1);
         let data = folder.root().to_owned();
+        let admin_address = admin_listener.as_ref().and_then(|port| port.local_addr().ok());
+        let admin_ip = admin_address.map(|address| address.ip());
         let who = Arc::new(AgentIdentity {
             id: config.id.clone(),
             master: config.master.clone(),
             endpoint,
+            admin: admin_address.map(|address| host::reached_at(address, &advertise)),
             incarnation: folder.incarnation(),
             max_nodes: config.max_nodes,
         });
-        let launcher = Launcher::new(program, data.clone(), listening.ip(), memory);
+        let launcher = Launcher::new(program, data.clone(), listening.ip(), admin_ip, memory);
         let nodes = NodeTable::new(folder, advertise);
         let core = Arc::new(AgentCore::new(nodes, launcher, config.timings.clone()));
         let supervisor =
@@ -114,7 +117,8 @@ impl Agent {
         core.nodes().save_or_warn().await;
         let standing = Arc::new(Standing::new());
         let source = AgentSource::new(Arc::clone(&who), Arc::clone(&core), Arc::clone(&standing));
-        let (source, routes) = (Arc::new(source), Routes::default());
+        let source = Arc::new(source);
+        let routes = overview::routes(&source);
         let admin =
             admin_listener.map(|listener| admin::start(listener, source, routes)).transpose()?;
         let start = AgentStart {

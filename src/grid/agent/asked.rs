@@ -72,6 +72,7 @@ impl Asked {
             path,
             port,
             compat_port,
+            admin: before.as_ref().and_then(|before| before.admin),
             asked_port: self.port != 0,
             asked_compat_port: self.compat_port != 0,
             cores: cpus::written(&cpus::choose(&self.cores, &offer.cpus, &held)?),

@@ -1,5 +1,6 @@
 //! What the agent knows of its host: its names, its boot, its clocks, its memory.
 
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::system::{sysinfo, uname};
@@ -55,6 +56,14 @@ pub(crate) fn memory_mb() -> u64 {
 pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Where others reach what listens there: by `host` where it listens on every address.
+pub(crate) fn reached_at(listening: SocketAddr, host: &str) -> String {
+    match listening.ip().is_unspecified() {
+        true => endpoint(host, listening.port()),
+        false => listening.to_string(),
+    }
 }
 
 /// `host:port`, with an IPv6 address in brackets.

@@ -23,17 +23,30 @@ pub(crate) struct Launcher {
     root: PathBuf,
     /// Where nodes listen.
     ip: IpAddr,
+    /// Where nodes serve HTTP, if they do.
+    admin_ip: Option<IpAddr>,
     memory: Memory,
 }
 
 impl Launcher {
-    pub(crate) fn new(program: PathBuf, root: PathBuf, ip: IpAddr, memory: Memory) -> Self {
-        Self { program, root, ip, memory }
+    pub(crate) fn new(
+        program: PathBuf,
+        root: PathBuf,
+        ip: IpAddr,
+        admin_ip: Option<IpAddr>,
+        memory: Memory,
+    ) -> Self {
+        Self { program, root, ip, admin_ip, memory }
     }
 
     /// Where nodes listen.
     pub(crate) fn ip(&self) -> IpAddr {
         self.ip
+    }
+
+    /// Where nodes serve HTTP, if they do.
+    pub(crate) fn admin_ip(&self) -> Option<IpAddr> {
+        self.admin_ip
     }
 
     /// A node's data folder.
@@ -101,8 +114,8 @@ impl Launcher {
         let at = |port: u16| SocketAddr::new(self.ip, port).to_string();
         let mut arguments =
             vec!["--listen".into(), at(node.port), "--compat".into(), at(node.compat_port)];
-        // Several nodes of a host would want the same port.
-        arguments.extend(["--admin".into(), "off".into()]);
+        let admin = node.admin.map_or_else(|| "off".to_owned(), |admin| admin.to_string());
+        arguments.extend(["--admin".into(), admin]);
         if node.cores.is_empty() {
             // A store that is there says for how many cores it was made.
             if !data_folder::has_store(&self.data(node)) {

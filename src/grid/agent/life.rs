@@ -12,7 +12,8 @@ use crate::folder::LOGS;
 use crate::list::NodeRecord;
 use crate::live_process::{LiveProcess, Look};
 use crate::orders::{Keeper, Orders, orders};
-use crate::{disk_space, logs, paths};
+use crate::process::Process;
+use crate::{data_folder, disk_space, logs, paths};
 
 /// Between two looks at the health of a node that is starting.
 const SOON: Duration = Duration::from_millis(50);
@@ -53,7 +54,9 @@ impl Life {
     /// Starts the node's process and notes it. Whether the note is on disk is told apart.
     pub(crate) async fn start(&self) -> Result<(LiveProcess, Result<(), AgentError>), String> {
         let (nodes, launcher) = (self.core.nodes(), self.core.launcher());
-        nodes.renew_ports(&self.id, launcher.ip()).map_err(|refusal| refusal.to_string())?;
+        nodes
+            .renew_ports(&self.id, launcher.ip(), launcher.admin_ip())
+            .map_err(|refusal| refusal.to_string())?;
         let record = self.record()?;
         self.check_folder(&record)?;
         let log_from = logs::length(&launcher.log(&record.id));
@@ -172,7 +175,13 @@ impl Life {
                         end => end,
                     };
                     match end {
-                        End::Ended(words) => words,
+                        End::Ended(words) => match self.follow().await {
+                            Some(next) => {
+                                live = Some(next);
+                                continue;
+                            }
+                            None => words,
+                        },
                         End::Told | End::Hung => {
                             self.terminate(&mut process, self.core.timings().drain).await;
                             return self.stopped().await;
@@ -196,6 +205,20 @@ impl Life {
                 () = self.orders.stop() => return self.stopped().await,
             }
         }
+    }
+
+    /// The process that has taken over from the node's own, which the data folder's lock names;
+    /// where there is one, that one is the node's from here on.
+    async fn follow(&self) -> Option<LiveProcess> {
+        let (nodes, launcher) = (self.core.nodes(), self.core.launcher());
+        let record = self.record().ok()?;
+        let data = launcher.data(&record);
+        let process = Process::adopt(data_folder::holder(&data)?, None, &data)?;
+        let id = process.id().clone();
+        tracing::info!(node = self.id, pid = id.pid, "a node was taken over by another process");
+        nodes.change(&self.id, |node| node.adopt(id));
+        nodes.save_or_warn().await;
+        Some(LiveProcess::adopted(process, &record, launcher))
     }
 
     /// After what pause a node that has ended by itself is started again; `None` where that was too

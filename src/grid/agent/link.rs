@@ -12,7 +12,9 @@ use sutra_client::ClientError;
 use sutra_client::grid::GridClient;
 use sutra_runtime::available_cpus;
 use sutra_wire::Status;
-use sutra_wire::grid::{AgentHeartbeat, AgentRegistered, AgentRegistration, AgentReport};
+use sutra_wire::grid::{
+    AdminPorts, AgentHeartbeat, AgentRegistered, AgentRegistration, AgentReport,
+};
 use tokio::time::{sleep, timeout};
 
 use crate::backoff::{self, jittered};
@@ -142,6 +144,7 @@ impl Link {
         let mut reported = *revision.borrow_and_update();
         // A change between the registration and now is found by the first heartbeat.
         let mut beat = Instant::now() + jittered(period, 1.0).min(period);
+        let mut ports = None;
         loop {
             let told = tokio::select! {
                 () = tokio::time::sleep_until(beat.into()) => {
@@ -157,12 +160,40 @@ impl Link {
                     if newest == reported { Ok(true) } else { self.report(&mut reported).await }
                 }
             };
+            let told = match told {
+                Ok(true) => self.tell_ports(&mut ports).await,
+                other => other,
+            };
             match told {
                 Ok(true) => {}
                 Ok(false) => return Lost::Unknown,
                 Err(error) => return Lost::Error(error),
             }
         }
+    }
+
+    /// Tells where the agent and its nodes serve HTTP, where that is news. `told` is what the
+    /// master has heard last.
+    async fn tell_ports(&self, told: &mut Option<AdminPorts>) -> Result<bool, ClientError> {
+        let ports = AdminPorts {
+            agent_id: self.who.id.clone(),
+            incarnation: self.who.incarnation,
+            admin: self.who.admin.clone().unwrap_or_default(),
+            nodes: self.core.nodes().admin_ports(),
+        };
+        if told.as_ref() == Some(&ports) {
+            return Ok(true);
+        }
+        match self.client.report_admin_ports(&ports).await {
+            Ok(false) => return Ok(false),
+            // The master has not asked this agent back yet: with the next heartbeat it may have.
+            Err(ClientError::Refused { status: Status::Busy, .. }) => return Ok(true),
+            // An older master knows nothing of it.
+            Ok(true) | Err(ClientError::Refused { status: Status::UnknownOpcode, .. }) => {}
+            Err(error) => return Err(error),
+        }
+        *told = Some(ports);
+        Ok(true)
     }
 
     async fn heartbeat(&self, reported: &mut u64) -> Result<bool, ClientError> {

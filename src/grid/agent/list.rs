@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,9 @@ pub(crate) struct NodeRecord {
     pub(crate) path: PathBuf,
     pub(crate) port: u16,
     pub(crate) compat_port: u16,
+    /// Where it serves HTTP; `None` where it does not, as of agents that knew none of it.
+    #[serde(default)]
+    pub(crate) admin: Option<SocketAddr>,
     /// Whether somebody asked for these ports; others may change when it is started again.
     pub(crate) asked_port: bool,
     pub(crate) asked_compat_port: bool,
@@ -135,6 +139,7 @@ pub(crate) fn sample(id: &str) -> NodeRecord {
         path: Path::new("nodes").join(id),
         port: 20_001,
         compat_port: 20_002,
+        admin: Some(SocketAddr::from(([127, 0, 0, 1], 20_003))),
         asked_port: true,
         asked_compat_port: false,
         cores: "1,".into(),

@@ -3,10 +3,11 @@
 //! Promises: its state, its record and its task change together, by a method that says what has
 //! happened.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use sutra_wire::grid::{NodeReport, NodeState};
+use sutra_wire::grid::{NodeAdminPort, NodeReport, NodeState};
 use sutra_wire::limits;
 use tokio::time::Instant;
 
@@ -52,8 +53,9 @@ impl Node {
     }
 
     /// Its ports, native and for the old protocol.
-    pub(crate) fn ports(&self) -> [u16; 2] {
-        [self.record.port, self.record.compat_port]
+    pub(crate) fn ports(&self) -> impl Iterator<Item = u16> {
+        let admin = self.record.admin.map(|admin| admin.port());
+        [self.record.port, self.record.compat_port].into_iter().chain(admin)
     }
 
     pub(crate) fn keeper(&self) -> Option<&Keeper> {
@@ -97,9 +99,20 @@ impl Node {
     }
 
     /// It is to be started on these ports, native and for the old protocol.
-    pub(crate) fn set_ports(&mut self, [port, compat_port]: [u16; 2]) {
+    /// `admin`: where it serves HTTP, if it does.
+    pub(crate) fn set_ports(&mut self, [port, compat_port]: [u16; 2], admin: Option<SocketAddr>) {
         self.record.port = port;
         self.record.compat_port = compat_port;
+        self.record.admin = admin;
+    }
+
+    /// Where it serves HTTP, as long as it may be there: by `host` where that is every address.
+    pub(crate) fn admin_port(&self, host: &str) -> Option<NodeAdminPort> {
+        let admin = self.record.admin.filter(|_| self.is_active())?;
+        Some(NodeAdminPort {
+            node_id: self.record.id.clone(),
+            admin: host::reached_at(admin, host),
+        })
     }
 
     /// Counts that the node is about to be started again.
@@ -233,8 +246,14 @@ mod tests {
             report.detail.len() <= limits::MAX_GRID_TEXT
                 && report.storage_path == "/agent/nodes/node-1"
         );
+        let admin = node.admin_port("host").map(|port| port.admin);
+        assert_eq!(admin.as_deref(), Some("127.0.0.1:20003"));
+        node.set_ports([1, 2], Some(SocketAddr::from(([0, 0, 0, 0], 3))));
+        assert_eq!(node.admin_port("host").unwrap_or_default().admin, "host:3");
+        assert_eq!(node.ports().collect::<Vec<_>>(), [1, 2, 3]);
         node.want_stopped();
         node.stopped();
+        assert_eq!(node.admin_port("host"), None);
         let report = node.report("host", "/agent".as_ref());
         assert_eq!((report.endpoint.as_str(), report.pid, report.started), ("", 0, 0));
         assert!(node.is_called("node-1") && node.is_called("orders") && !node.is_called(""));

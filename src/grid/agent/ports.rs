@@ -5,7 +5,7 @@
 //! agents of one host look for ports at the same time.
 
 use std::collections::HashSet;
-use std::net::{IpAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 
 use crate::error::Refusal;
 use crate::list::NodeRecord;
@@ -69,6 +69,17 @@ pub(crate) fn renew(
         compat_port = choose(ip, 0, compat_port, &taken)?;
     }
     Ok([port, compat_port])
+}
+
+/// Where such a node serves HTTP: on its own port, or on another where somebody else has that.
+/// `taken` are all other ports of nodes.
+pub(crate) fn renew_admin(
+    ip: IpAddr,
+    node: &NodeRecord,
+    taken: &HashSet<u16>,
+) -> Result<SocketAddr, Refusal> {
+    let before = node.admin.map_or(0, |admin| admin.port());
+    Ok(SocketAddr::new(ip, choose(ip, 0, before, taken)?))
 }
 
 fn range() -> (u16, u16) {

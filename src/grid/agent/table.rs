@@ -4,13 +4,14 @@
 //! Promises: a report is never older than the number that it bears, and an older list never
 //! replaces a newer one on disk. Starts and stops nothing.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sutra_wire::grid::NodeReport;
+use sutra_wire::grid::{NodeAdminPort, NodeReport};
 use tokio::sync::watch;
 
 use crate::error::{AgentError, Refusal};
@@ -135,14 +136,28 @@ impl NodeTable {
     }
 
     /// Gives a node other ports where nobody asked for its own and somebody else has them by now.
-    pub(crate) fn renew_ports(&self, id: &str, ip: IpAddr) -> Result<(), Refusal> {
+    /// `admin_ip` is where it serves HTTP, if it does.
+    pub(crate) fn renew_ports(
+        &self,
+        id: &str,
+        ip: IpAddr,
+        admin_ip: Option<IpAddr>,
+    ) -> Result<(), Refusal> {
         let mut nodes = self.nodes();
         let others = nodes.iter().filter(|node| node.is_active() && node.id() != id);
-        let taken = others.flat_map(Node::ports).collect();
+        let mut taken: HashSet<u16> = others.flat_map(Node::ports).collect();
         if let Some(node) = nodes.iter_mut().find(|node| node.id() == id) {
-            node.set_ports(ports::renew(ip, node.record(), taken)?);
+            let own = ports::renew(ip, node.record(), taken.clone())?;
+            taken.extend(own);
+            let admin = admin_ip.map(|ip| ports::renew_admin(ip, node.record(), &taken));
+            node.set_ports(own, admin.transpose()?);
         }
         Ok(())
+    }
+
+    /// Where nodes serve HTTP.
+    pub(crate) fn admin_ports(&self) -> Vec<NodeAdminPort> {
+        self.nodes().iter().filter_map(|node| node.admin_port(&self.advertise)).collect()
     }
 
     /// Another node that runs, or is to, on the folder of this one, or in or around it.

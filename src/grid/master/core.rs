@@ -3,7 +3,7 @@
 //!
 //! It calls no part of the service: those call it.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sutra_driver::status_of;
 use sutra_net::{Body, Context, Flow, ReplyTo, Request};
@@ -48,6 +48,11 @@ impl MasterCore {
     /// Since the master started, in µs.
     pub(crate) fn uptime(&self) -> u64 {
         u64::try_from(self.started_at.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether it has just started, so that agents may not have told everything yet.
+    pub(crate) fn is_new(&self) -> bool {
+        self.started_at.elapsed() < Duration::from_millis(self.terms.offline_after_ms.into())
     }
 
     pub(crate) fn refuse(&mut self, cx: &mut Context<'_, Message>, to: ReplyTo, refused: &Refused) {

@@ -29,8 +29,8 @@ pub enum MasterError {
     Store(#[from] StoreError),
     /// A thread can't be started.
     #[error(
-        "can't start the thread that speaks to agents: {source}; \
-         allow this user more processes (`ulimit -u`)"
+        "can't start the thread that speaks to agents: {source}; allow this user more processes \
+         (`ulimit -u`), or the service more tasks (systemd TasksMax=)"
     )]
     Thread {
         /// What the system said.

@@ -57,6 +57,11 @@ impl Events {
         self.last - self.ring.len() as u64
     }
 
+    /// The number before that of the oldest of the latest `count`.
+    pub(crate) fn before_latest(&self, count: usize) -> u64 {
+        self.last - self.ring.len().min(count) as u64
+    }
+
     /// The event to tell to whoever has seen all up to `seen`; `None` where there is none yet.
     pub(crate) fn after(&self, seen: u64, wall: u64) -> Option<GridEvent> {
         let before_first = self.before_first();

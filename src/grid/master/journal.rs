@@ -8,8 +8,9 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
-use sutra_driver::{DriverTimer, Ended, Health, ShardDriver};
+use sutra_driver::{DriverTimer, Ended, Health, ShardDriver, hanging};
 use sutra_net::Context;
 use sutra_store::{Acknowledged, Keeper, NamespaceId, Refusal, Shard};
 use sutra_wire::{Checked, ConceptKey, ConceptRecord, FrameBuffer};
@@ -51,6 +52,14 @@ impl Journal {
     /// Whether changes are taken, or why not.
     pub(crate) fn health(&self) -> Result<(), Refusal> {
         self.shard.health()
+    }
+
+    /// What is wrong with the log, if anything is.
+    pub(crate) fn trouble(&self, now: Instant) -> Option<String> {
+        match self.health() {
+            Err(refusal) => Some(format!("changes are refused: {refusal}")),
+            Ok(()) => hanging(self.shard.commit_under_way(now)),
+        }
     }
 
     pub(crate) fn is_idle(&self) -> bool {

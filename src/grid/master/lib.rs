@@ -18,6 +18,7 @@
 //! logged. It knows no agent's code, only their messages.
 
 mod answer;
+mod api;
 mod config;
 mod core;
 mod errands;

@@ -2,16 +2,41 @@
 
 use std::sync::{Arc, OnceLock};
 
+use serde_json::Value;
 use sutra_driver::{Commit, DriverTimer, Ended};
 use sutra_net::{Name, Postbox, ServiceMessage};
 use tokio::sync::oneshot;
 
 use crate::forward::Done;
 use crate::overview::Overview;
-use crate::registry::Answered;
+use crate::registry::{AdminPort, Answered};
 
 /// The way to the service's core, there once that runs.
 pub(crate) type Home = Arc<OnceLock<Postbox<Message>>>;
+
+/// What the read API asks of the core. An answer is a page: it holds up the core for as long as it
+/// takes.
+pub(crate) enum Question {
+    Grid {
+        agents_after: String,
+        nodes_after: String,
+        limit: u32,
+        to: oneshot::Sender<Value>,
+    },
+    /// The latest where no event is named.
+    Events {
+        after: Option<u64>,
+        limit: usize,
+        to: oneshot::Sender<Value>,
+    },
+    /// Admin ports of agents behind this one, and the last agent of the page where there are more;
+    /// `None` while not all have told theirs.
+    AdminPorts {
+        after: String,
+        limit: usize,
+        to: oneshot::Sender<Option<(Vec<AdminPort>, Option<String>)>>,
+    },
+}
 
 /// What reaches the master's core from its other threads.
 pub(crate) enum Message {
@@ -23,6 +48,8 @@ pub(crate) enum Message {
     Driver(Ended),
     /// The admin thread wants to know.
     Look { lists: bool, to: oneshot::Sender<Overview> },
+    /// The read API asks.
+    Ask(Question),
 }
 
 impl ServiceMessage for Message {

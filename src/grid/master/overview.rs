@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use sutra_wire::grid::{AgentInfo, AgentState, Cluster, ClusterState, NodeInfo, NodeState};
 
-use crate::registry::Problems;
-use sutra_admin::{Metric, Readiness, View};
+use crate::registry::{Problems, Registry};
+use sutra_admin::{Metric, Readiness, View, build_info};
 
 /// What the master has done since its start.
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,8 +55,8 @@ pub(crate) struct Overview {
     pub(crate) is_writable: bool,
     pub(crate) problems: Problems,
     /// The first page of each, where they were asked for.
-    pub(crate) agents: Vec<AgentInfo>,
-    pub(crate) nodes: Vec<NodeInfo>,
+    pub(crate) agents: Vec<Value>,
+    pub(crate) nodes: Vec<Value>,
 }
 
 impl Overview {
@@ -84,12 +84,12 @@ impl Overview {
                 "offline": cluster.offline,
                 "unknown": self.unknown(),
                 "unproven": self.unproven,
-                "first": self.agents.iter().map(agent).collect::<Vec<_>>(),
+                "first": self.agents,
             },
             "nodes": {
                 "total": cluster.nodes,
                 "running": cluster.running,
-                "first": self.nodes.iter().map(node).collect::<Vec<_>>(),
+                "first": self.nodes,
             },
             "last_event": self.last_event,
         })
@@ -102,7 +102,8 @@ impl Overview {
     }
 
     fn metrics(&self) -> Vec<Metric> {
-        let mut metrics = Vec::from(self.by_state());
+        let mut metrics = vec![build_info()];
+        metrics.extend(self.by_state());
         metrics.extend(self.counters.metrics());
         metrics.extend(self.gauges());
         metrics
@@ -156,7 +157,7 @@ impl Overview {
             gauge("sutra_grid_watchers", "Clients that watch", self.watchers as f64),
             gauge(
                 "sutra_grid_log_writable",
-                "Whether changes are taken",
+                "Whether changes are taken, and its disk writes them",
                 f64::from(u8::from(self.is_writable)),
             ),
             gauge(
@@ -168,11 +169,13 @@ impl Overview {
     }
 }
 
-fn agent(agent: &AgentInfo) -> Value {
+/// An agent, with where it serves HTTP.
+pub(crate) fn agent(agent: &AgentInfo, admin: &str) -> Value {
     json!({
         "id": agent.agent_id,
         "host": agent.hostname,
         "endpoint": agent.endpoint,
+        "admin": admin,
         "version": agent.version,
         "state": AgentState::from_number(agent.state).unwrap_or_default().name(),
         "heartbeat_age_ms": agent.heartbeat_age_ms,
@@ -182,7 +185,8 @@ fn agent(agent: &AgentInfo) -> Value {
     })
 }
 
-fn node(node: &NodeInfo) -> Value {
+/// A node, with where it serves HTTP.
+pub(crate) fn node(node: &NodeInfo, registry: &Registry) -> Value {
     let report = &node.report;
     json!({
         "id": report.node_id,
@@ -192,6 +196,7 @@ fn node(node: &NodeInfo) -> Value {
         "state": NodeState::from_number(report.state).unwrap_or_default().name(),
         "endpoint": report.endpoint,
         "compat_endpoint": report.compat_endpoint,
+        "admin": registry.admin_of_node(&node.agent_id, &report.node_id),
         "restarts": report.restarts,
         "detail": report.detail,
     })

@@ -9,6 +9,7 @@
 //! heartbeats have the number of its nodes, which is all that they tell. It is known by its host
 //! and endpoint. Its nodes are known by what was asked of it through this master.
 
+mod admin_ports;
 mod agents;
 mod ages;
 mod facts;
@@ -25,6 +26,7 @@ mod tests;
 mod views;
 mod well;
 
+pub(crate) use admin_ports::{AdminPort, Told};
 pub(crate) use agents::Registered;
 pub(crate) use facts::{
     AgentFacts, Answered, Ask, Change, FIRST, Happening, Moment, Origin, Patience,

@@ -6,12 +6,13 @@ use std::time::Duration;
 use sutra_net::{Body, Context, Flow, Identity, ReplyTo, Request, Service};
 use sutra_runtime::Next;
 use sutra_wire::grid::{
-    AgentHeartbeat, AgentKey, AgentRegistration, AgentReport, AgentsRequest, ClusterState,
-    HeartbeatAck, NodeKey, NodesRequest,
+    AdminPorts, AgentHeartbeat, AgentKey, AgentRegistration, AgentReport, AgentsRequest,
+    ClusterState, HeartbeatAck, NodeKey, NodesRequest,
 };
 use sutra_wire::{Health, Opcode, Status};
 
 use crate::answer::{Answer, What};
+use crate::api;
 use crate::core::{MasterCore, validated};
 use crate::errands::Errands;
 use crate::forward::{Errand, Worker};
@@ -19,7 +20,7 @@ use crate::legacy;
 use crate::message::{Home, Message, Timer, Token};
 use crate::proving::{Proof, Proofs};
 use crate::records;
-use crate::registry::{Origin, Registered, Shown};
+use crate::registry::{Origin, Registered, Shown, Told};
 use crate::watch::Watchers;
 
 /// Looks at ages are at least so far apart, whatever the patience.
@@ -134,6 +135,22 @@ impl MasterService {
         Flow::Taken
     }
 
+    fn report_admin_ports(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) {
+        let Some(ports) = validated::<AdminPorts>(cx, request) else { return };
+        let to = request.reply_to;
+        match self.core.registry.tell_ports(ports.to_owned()) {
+            Told::Noted => cx.reply(to, Status::Ok, 0, Body::Empty),
+            Told::TooEarly => {
+                let message = "this agent has not been asked back yet; tell it again in a moment";
+                cx.refuse(to, Status::Busy, message);
+            }
+            Told::Unknown => {
+                self.core.counters.unknown += 1;
+                cx.reply(to, Status::NotFound, 0, Body::Empty);
+            }
+        }
+    }
+
     fn unregister(&mut self, cx: &mut Context<'_, Message>, request: &Request<'_>) -> Flow {
         let Some(key) = validated::<AgentKey>(cx, request) else { return Flow::Taken };
         let to = request.reply_to;
@@ -230,6 +247,7 @@ impl Service for MasterService {
             Some(Opcode::RegisterAgent) => return self.register(cx, request),
             Some(Opcode::AgentHeartbeat) => self.heartbeat(cx, request),
             Some(Opcode::ReportNodes) => return self.report(cx, request),
+            Some(Opcode::ReportAdminPorts) => self.report_admin_ports(cx, request),
             Some(Opcode::UnregisterAgent) => return self.unregister(cx, request),
             Some(Opcode::SpawnNode) => return self.errands.spawn(&mut self.core, cx, request),
             Some(Opcode::StopNode) => return self.errands.stop(&mut self.core, cx, request),
@@ -284,6 +302,7 @@ impl Service for MasterService {
                 // Nobody waits for it any more where this fails.
                 let _ = to.send(overview);
             }
+            Message::Ask(question) => api::answer(&self.core, cx, question),
         }
     }
 

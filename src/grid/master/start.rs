@@ -12,6 +12,7 @@ use sutra_wire::grid::AgentRegistered;
 use sutra_wire::{Checked, ConceptId, ConceptRecord, Durability};
 
 use crate::answer::Answer;
+use crate::api;
 use crate::config::MasterConfig;
 use crate::core::{MasterCore, wall_clock};
 use crate::error::MasterError;
@@ -25,7 +26,7 @@ use crate::registry::{Moment, Patience, Registry};
 use crate::service::{MasterService, Setup};
 use crate::start_report::StartReport;
 use crate::summary::MasterSource;
-use sutra_admin::{self as admin, Admin, Routes};
+use sutra_admin::{self as admin, Admin};
 
 /// Messages between cores: there is one core, which sends itself none.
 const MAILBOX: usize = 16;
@@ -75,8 +76,11 @@ pub fn start(config: MasterConfig) -> Result<Master, MasterError> {
             .map_err(no_thread)?;
     let admin = admin_listener
         .map(|listener| {
-            let source = Arc::new(MasterSource(Arc::clone(&home)));
-            admin::start(listener, source, Routes::default())
+            let reached = admin::reached_at(&listener);
+            let source = MasterSource::new(Arc::clone(&home), config.data.clone(), reached);
+            let source = Arc::new(source);
+            let routes = api::routes(&source);
+            admin::start(listener, source, routes)
         })
         .transpose()?;
     let report = StartReport {

@@ -1,18 +1,20 @@
 //! What the master tells of itself as a whole: the cluster, its health, its counters, and the
 //! overview for its admin port.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use sutra_net::Context;
 use sutra_wire::grid::{Cluster, ClusterState};
 use sutra_wire::{Counter, Durability, Stats};
 use tokio::sync::oneshot;
 
 use crate::core::MasterCore;
-use crate::message::{Home, Message};
-use crate::overview::Overview;
+use crate::message::{Home, Message, Question};
+use crate::overview::{Overview, agent, node};
 use crate::registry::{Problems, Shown};
-use sutra_admin::{Detail, Source, View};
+use sutra_admin::{Code, Detail, Host, Refusal, Source, View};
 
 /// The core answers within a turn of its loop; a master that takes so long is not well.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -20,8 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 impl MasterCore {
     pub(crate) fn cluster(&self, cx: &Context<'_, Message>, shown: Shown) -> Cluster {
         let cluster = self.registry.cluster(shown, self.moment(cx));
-        let state = match self.journal.health() {
-            Err(_) if cluster.state == ClusterState::Healthy as u8 => ClusterState::Degraded as u8,
+        let state = match self.journal.trouble(cx.now()) {
+            Some(_) if cluster.state == ClusterState::Healthy as u8 => ClusterState::Degraded as u8,
             _ => cluster.state,
         };
         Cluster {
@@ -35,8 +37,8 @@ impl MasterCore {
     /// What is not as it should be, in the grid and with the master's log.
     pub(crate) fn problems(&self, cx: &Context<'_, Message>) -> Problems {
         let mut problems = self.registry.problems(self.moment(cx));
-        if let Err(refusal) = self.journal.health() {
-            problems.add_first(format!("changes are refused: {refusal}"));
+        if let Some(trouble) = self.journal.trouble(cx.now()) {
+            problems.add_first(trouble);
         }
         problems
     }
@@ -50,12 +52,12 @@ impl MasterCore {
         watchers: usize,
     ) -> Overview {
         let at = self.moment(cx);
-        let agents = if lists {
-            self.registry.agent_page("", 0, Shown::ByAnswer, at).agents
-        } else {
-            Vec::new()
-        };
-        let nodes = if lists { self.registry.node_page("", "", 0, at).nodes } else { Vec::new() };
+        let registry = &self.registry;
+        let agents = lists.then(|| registry.agent_page("", 0, Shown::ByAnswer, at).agents);
+        let agents = agents.iter().flatten();
+        let agents = agents.map(|info| agent(info, registry.admin_of_agent(&info.agent_id)));
+        let nodes = lists.then(|| registry.node_page("", "", 0, at).nodes);
+        let nodes = nodes.iter().flatten().map(|info| node(info, registry));
         Overview {
             cluster: self.cluster(cx, Shown::ByAnswer),
             nodes_by_state: self.registry.nodes_by_state(),
@@ -64,10 +66,10 @@ impl MasterCore {
             watchers,
             last_event: self.events.last(),
             unproven: self.registry.unproven(),
-            is_writable: self.journal.health().is_ok(),
+            is_writable: self.journal.trouble(cx.now()).is_none(),
             problems: self.problems(cx),
-            agents,
-            nodes,
+            agents: agents.collect(),
+            nodes: nodes.collect(),
         }
     }
 
@@ -106,15 +108,50 @@ impl MasterCore {
 }
 
 /// The master, as the admin thread asks it.
-pub(crate) struct MasterSource(pub(crate) Home);
+pub(crate) struct MasterSource {
+    home: Home,
+    /// The data folder.
+    data: PathBuf,
+    /// Where its admin port is reached.
+    admin: String,
+}
+
+impl MasterSource {
+    pub(crate) fn new(home: Home, data: PathBuf, admin: String) -> Self {
+        Self { home, data, admin }
+    }
+
+    /// What the core answers.
+    pub(crate) async fn ask<T>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<T>) -> Question,
+    ) -> Result<T, Refusal> {
+        let (to, answer) = oneshot::channel();
+        let question = Message::Ask(question(to));
+        let starting =
+            || Refusal::new(Code::Unavailable, "the master starts; ask again in a moment");
+        self.home.get().ok_or_else(starting)?.post(question);
+        match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(Ok(found)) => Ok(found),
+            _ => Err(Refusal::new(Code::TimedOut, "the master's core does not answer")),
+        }
+    }
+
+    /// The master itself, as something to be scraped.
+    pub(crate) fn own_target(&self) -> Value {
+        json!({ "targets": [self.admin], "labels": { "kind": "master" } })
+    }
+}
 
 impl Source for MasterSource {
     const KIND: &'static str = "master";
 
     async fn look(&self, Detail { lists, .. }: Detail) -> Option<View> {
         let (to, overview) = oneshot::channel();
-        self.0.get()?.post(Message::Look { lists, to });
+        self.home.get()?.post(Message::Look { lists, to });
         let overview = tokio::time::timeout(PATIENCE, overview).await.ok()?.ok()?;
-        Some(overview.view())
+        let mut view = overview.view();
+        view.metrics.extend(Host::read(&self.data).metrics());
+        Some(view)
     }
 }

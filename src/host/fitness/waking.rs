@@ -186,7 +186,7 @@ impl Handler for End {
             }
             Event::ReceiveEnded { .. } => self.fail("the loopback's connection broke"),
             Event::Closed { .. } => self.is_closed = true,
-            Event::Accepted { .. } | Event::Written { .. } => {}
+            Event::Accepted { .. } | Event::Written { .. } | Event::Withdrawn { .. } => {}
         }
     }
 

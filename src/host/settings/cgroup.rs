@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use sutra_runtime::{CgroupVersion, Quota, cgroups};
+use sutra_runtime::{CgroupVersion, Quota, cgroups, memory_limit};
 
 use crate::host::Host;
 use crate::root::{listed, numbers};
@@ -142,19 +142,11 @@ fn log_bytes(host: &Host) -> u64 {
 /// The tightest limit of the groups, or the host's memory: bytes, and what says so.
 fn limit(host: &Host) -> Option<(u64, &'static str)> {
     let memberships = host.process.text(&host.root, "cgroup").unwrap_or_default();
-    let groups = cgroups(host.root.folder(), &memberships, "memory");
-    let limits = groups.iter().filter_map(|group| {
-        let file = match group.version {
-            CgroupVersion::Two => "memory.max",
-            CgroupVersion::One => "memory.limit_in_bytes",
-        };
-        group.read(file)?.parse::<u64>().ok()
-    });
+    let limit = memory_limit(host.root.folder(), &memberships);
     let meminfo = host.root.text("/proc/meminfo")?;
     let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     let total = total.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024;
-    // Version 1 writes "no limit" as a number near 2^63.
-    Some(match limits.min().filter(|limit| *limit < total) {
+    Some(match limit.filter(|limit| *limit < total) {
         Some(limit) => (limit, "the group's limit"),
         None => (total, "this host's memory"),
     })

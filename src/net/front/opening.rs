@@ -33,7 +33,7 @@ impl<S: Service> Front<S> {
             }
             Greeting::Refused { status, request, message } => {
                 self.io.note_spoken(socket.index());
-                self.io.break_off(core, socket.index(), Refusal { request, status, message });
+                self.io.broken(core, socket.index(), Refusal { request, status, message });
             }
             Greeting::Hello { request, wanted_core } => {
                 self.io.clear_input(socket.index());

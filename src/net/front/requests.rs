@@ -1,6 +1,8 @@
 //! From bytes to requests: one loop, whatever protocol they are in. Frames are handed to the
 //! service where they lie; what finds no room waits.
 
+use std::time::Instant;
+
 use sutra_runtime::{Core, Socket, Stage};
 use sutra_wire::{FrameBuffer, Header, Status};
 
@@ -46,6 +48,7 @@ impl<S: Service> Front<S> {
         mut bytes: &[u8],
     ) {
         let Some(connection) = self.io.get_mut(index) else { return };
+        let began = connection.has_half_a_frame().then(|| connection.began());
         let mut input = std::mem::take(connection.input());
         let mut is_new = input.is_empty();
         if connection.waiting() == Waiting::No {
@@ -53,17 +56,17 @@ impl<S: Service> Front<S> {
                 // What was begun, and no more where that can be told, so that the rest can be read
                 // where it lies.
                 bytes = self.io.top_up(index, &mut input, bytes);
-                let used = self.run(core, index, input.bytes());
+                let used = self.run(core, index, input.bytes(), began);
                 input.consume(used, self.io.inputs());
                 is_new |= used > 0;
             }
             if input.is_empty() {
                 if self.io.reads_at(index, bytes) {
-                    let used = self.run(core, index, bytes);
+                    let used = self.run(core, index, bytes, None);
                     bytes = &bytes[used..];
                 } else {
                     input.extend(std::mem::take(&mut bytes), self.io.inputs());
-                    let used = self.run(core, index, input.bytes());
+                    let used = self.run(core, index, input.bytes(), None);
                     input.consume(used, self.io.inputs());
                 }
             }
@@ -100,13 +103,15 @@ impl<S: Service> Front<S> {
         self.io.keep_house(core);
     }
 
-    /// Offers request after request to the service until the bytes, or the room, end. Returns how
+    /// Offers request after request to the service until the bytes, or the room, end. `began`: when
+    /// the first bytes of the first of them came, where that was before the others. Returns how
     /// many bytes are done with.
     pub(super) fn run(
         &mut self,
         core: &mut Core<Envelope<S::Message>>,
         index: usize,
         bytes: &[u8],
+        mut began: Option<Instant>,
     ) -> usize {
         let mut written = FrameBuffer::new();
         let mut at = 0;
@@ -119,6 +124,10 @@ impl<S: Service> Front<S> {
                     self.io.wait(core, index, Waiting::Room);
                     break;
                 }
+                Readiness::Held => {
+                    self.io.wait(core, index, Waiting::Held);
+                    break;
+                }
                 Readiness::Later => break,
                 Readiness::Gone => {
                     at = bytes.len();
@@ -127,8 +136,8 @@ impl<S: Service> Front<S> {
             }
             core.enter_stage(Stage::Parse);
             match self.io.next_message(core, index, &bytes[at..], &mut written) {
-                Next::Request(request, length) => match self.offer(core, index, &request) {
-                    Waiting::No => at += length,
+                Next::Request(request) => match self.offer(core, index, &request, began.take()) {
+                    Waiting::No => at += request.length(),
                     waiting => {
                         self.io.wait(core, index, waiting);
                         break;
@@ -137,7 +146,7 @@ impl<S: Service> Front<S> {
                 Next::Answered(length) => at += length,
                 Next::Partial => break,
                 Next::Broken(refusal) => {
-                    self.io.break_off(core, index, refusal);
+                    self.io.broken(core, index, refusal);
                     at = bytes.len();
                 }
             }
@@ -154,8 +163,11 @@ impl<S: Service> Front<S> {
         core: &mut Core<Envelope<S::Message>>,
         index: usize,
         request: &Incoming<'_>,
+        began: Option<Instant>,
     ) -> Waiting {
-        let Some(unanswered) = self.io.ask(index, request) else { return Waiting::Turn };
+        let Some(unanswered) = self.io.ask(index, request, began, core.now()) else {
+            return Waiting::Turn;
+        };
         let deadline = unanswered.deadline();
         match self.offer_asked(core, unanswered, request.header(), request.payload()) {
             Flow::Taken => Waiting::No,

@@ -7,7 +7,7 @@ use super::Front;
 use crate::connection::Waiting;
 use crate::context::Context;
 use crate::envelope::Envelope;
-use crate::in_flight::{ReplyTo, Unanswered};
+use crate::in_flight::{Arrival, ReplyTo, Unanswered};
 use crate::service::{Flow, Service};
 
 /// Connections that are offered to the service in one turn although it has no room for them: some
@@ -41,7 +41,7 @@ impl<S: Service> Front<S> {
         }
         let Some(connection) = self.io.get_mut(index) else { return false };
         let mut input = std::mem::take(connection.input());
-        let used = self.run(core, index, input.bytes());
+        let used = self.run(core, index, input.bytes(), None);
         input.consume(used, self.io.inputs());
         self.keep(core, index, input, true);
         self.io.listen_to(core, index);
@@ -54,7 +54,9 @@ impl<S: Service> Front<S> {
     fn follow_up(&mut self, core: &mut Core<Envelope<S::Message>>, index: usize) -> bool {
         let Some((connection, asked, payload)) = self.io.take_follow_up(index) else { return true };
         let header = asked.header(payload.len());
-        let request = Unanswered::new(connection, &header, asked.manner(), core.now(), None);
+        let now = core.now();
+        let arrival = Arrival { began: now, arrived: now, offered: now, bytes: payload.len() };
+        let request = Unanswered::new(connection, &header, asked.manner(), &arrival, None);
         if self.offer_asked(core, request, header, &payload) == Flow::Taken {
             self.io.pools().give_back(payload);
             return true;

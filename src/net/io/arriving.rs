@@ -11,6 +11,7 @@ use super::Io;
 use crate::connection::Connection;
 use crate::counters::Count;
 use crate::envelope::{Envelope, HandOver};
+use crate::exchange::Exchange;
 
 impl Io {
     /// A connection was accepted that is to say Hello.
@@ -37,7 +38,7 @@ impl Io {
             self.make_room_for_one(core);
         }
         let limit = self.limits.max_connections;
-        let adopted = if self.is_draining() {
+        let adopted = if self.is_draining() && !self.is_parting() {
             Err("the server is draining".to_owned())
         } else if self.connections() >= limit as u64 {
             Err(format!("this core serves {limit} connections already, the limit"))
@@ -152,7 +153,9 @@ impl Io {
                 Ok(())
             }
             Err(Envelope::HandOver(back)) => Err(back),
-            Err(Envelope::Service(_)) => unreachable!("the mailbox gives back what it was given"),
+            Err(Envelope::Service(_) | Envelope::Step(_) | Envelope::IdleTimeout(_)) => {
+                unreachable!("the mailbox gives back what it was given")
+            }
         }
     }
 
@@ -170,7 +173,7 @@ impl Io {
     ) {
         let Some(connection) = self.connections.of(socket) else { return };
         connection.open();
-        connection.speak_translated();
+        connection.speak_translated(Exchange::default());
         // Its first message begins here, and not with the connection.
         connection.begin(core.now());
         debug!(

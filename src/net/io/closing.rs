@@ -10,11 +10,23 @@ use tracing::{debug, info};
 
 use super::{Io, Refusal};
 use crate::connection::{Connection, Phase, Waiting};
+use crate::counters::Count;
 use crate::envelope::Envelope;
+use crate::outbox::Abandoned;
 
 impl Io {
-    /// Answers bytes that are no frame, and reads no further; what was asked before is still
-    /// answered.
+    /// A connection's peer does not speak the protocol: as [`Io::break_off`], and counted so.
+    pub(crate) fn broken<M: Send + 'static>(
+        &mut self,
+        core: &mut Core<Envelope<M>>,
+        index: usize,
+        refusal: Refusal,
+    ) {
+        self.counters.count(Count::ClosedProtocol);
+        self.break_off(core, index, refusal);
+    }
+
+    /// Says why a connection is read no further; what was asked before is still answered.
     pub(crate) fn break_off<M: Send + 'static>(
         &mut self,
         core: &mut Core<Envelope<M>>,
@@ -89,6 +101,11 @@ impl Io {
 
     /// Takes no more connections and no more requests; those that have arrived are answered.
     pub(crate) fn drain<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>) {
+        if self.is_parting() {
+            // All go on elsewhere, also those that are still to come.
+            return self.watch.drain(core.now());
+        }
+        self.go_on();
         info!(core = core.index(), connections = self.connections(), "draining");
         self.watch.drain(core.now() + self.limits.drain_timeout);
         core.stop_listening();
@@ -119,10 +136,13 @@ impl Io {
         debug!(peer = %connection.peer(), "connection closed");
         connection.input().clear(&mut self.inputs);
         self.unsent.take(connection.protocol().held());
-        let socket = connection.socket();
-        let (copied, unsent) = connection.into_outbox().abandon();
+        let (socket, peer) = (connection.socket(), connection.peer());
+        let Abandoned { copied, buffer, answers } = connection.outbox_mut().abandon();
         self.unsent.take(copied);
-        if let Some(unsent) = unsent {
+        for answers in answers.into_iter().flatten() {
+            self.slow.left(answers, peer, core.now());
+        }
+        if let Some(unsent) = buffer {
             core.recycle(unsent);
         }
         core.close(socket);

@@ -80,6 +80,17 @@ fn must_be_watched(connection: &Connection, limits: &Limits) -> bool {
 }
 
 impl Io {
+    /// Connections may be silent for so long from here on.
+    pub(crate) fn set_idle_timeout<M: Send + 'static>(
+        &mut self,
+        core: &mut Core<Envelope<M>>,
+        timeout: Option<Duration>,
+    ) {
+        self.limits.idle_timeout = timeout;
+        self.watch.set_period(&self.limits);
+        self.keep_house(core);
+    }
+
     /// Has the core look at its connections before long.
     pub(crate) fn keep_house<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>) {
         self.look_within(core, self.watch.period());

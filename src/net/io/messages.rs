@@ -13,7 +13,7 @@ use super::Io;
 use crate::counters::Count;
 use crate::envelope::Envelope;
 use crate::exchange::Asked;
-use crate::in_flight::Unanswered;
+use crate::in_flight::{Arrival, Unanswered};
 use crate::protocol::Protocol;
 use crate::translator::{Manner, Overlap, Translated};
 
@@ -21,8 +21,8 @@ use crate::translator::{Manner, Overlap, Translated};
 pub(crate) enum Next<'a> {
     /// Of no message all has arrived.
     Partial,
-    /// A request; its length in bytes.
-    Request(Incoming<'a>, usize),
+    /// A request.
+    Request(Incoming<'a>),
     /// A message that asks nothing of the service, and was answered; its length in bytes.
     Answered(usize),
     /// No message.
@@ -33,6 +33,8 @@ pub(crate) enum Next<'a> {
 pub(crate) struct Incoming<'a> {
     header: Header,
     payload: &'a [u8],
+    /// In bytes, as it came.
+    length: usize,
     /// What only translated requests have; no frame's is asked for it.
     manner: Manner,
     overlap: Overlap,
@@ -45,6 +47,10 @@ impl Incoming<'_> {
 
     pub(crate) fn payload(&self) -> &[u8] {
         self.payload
+    }
+
+    pub(crate) fn length(&self) -> usize {
+        self.length
     }
 }
 
@@ -106,7 +112,7 @@ impl Io {
         let next = match translated {
             Translated::Request { opcode, overlap, .. } => {
                 let header = Asked::new(number, opcode, manner).header(written.len());
-                Next::Request(Incoming { header, payload: written, manner, overlap }, length)
+                Next::Request(Incoming { header, payload: written, length, manner, overlap })
             }
             Translated::Answered { .. } => {
                 self.say(core, index, &reply);
@@ -118,8 +124,15 @@ impl Io {
     }
 
     /// Counts a request in flight that is about to be offered to the service, which may answer at
-    /// once. `None` where others of its connection must be answered first.
-    pub(crate) fn ask(&mut self, index: usize, request: &Incoming<'_>) -> Option<Unanswered> {
+    /// once. `None` where others of its connection must be answered first. `began`: when its first
+    /// bytes came, where that was before the others.
+    pub(crate) fn ask(
+        &mut self,
+        index: usize,
+        request: &Incoming<'_>,
+        began: Option<Instant>,
+        now: Instant,
+    ) -> Option<Unanswered> {
         let connection = self.connections.get_mut(index)?;
         let in_flight = connection.in_flight();
         match connection.protocol_mut() {
@@ -138,7 +151,10 @@ impl Io {
             0 => None,
             micros => arrived.checked_add(Duration::from_micros(micros)),
         };
-        Some(Unanswered::new(connection.id(), &request.header, request.manner, arrived, deadline))
+        let (began, bytes) = (began.unwrap_or(arrived), request.length);
+        let arrival = Arrival { began, arrived, offered: now, bytes };
+        let Incoming { header, manner, .. } = request;
+        Some(Unanswered::new(connection.id(), header, *manner, &arrival, deadline))
     }
 
     /// The service did not take the request, which has this deadline.
@@ -160,10 +176,8 @@ fn next_frame(bytes: &[u8], max_payload: u32) -> Next<'_> {
     match sutra_wire::parse(bytes, max_payload) {
         Ok(Parsed::Frame(frame, length)) => {
             let (manner, overlap) = (Manner::default(), Overlap::default());
-            Next::Request(
-                Incoming { header: frame.header, payload: frame.payload, manner, overlap },
-                length,
-            )
+            let (header, payload) = (frame.header, frame.payload);
+            Next::Request(Incoming { header, payload, length, manner, overlap })
         }
         Ok(Parsed::Partial(_)) => Next::Partial,
         Err(error) => Next::Broken(error.into()),

@@ -17,6 +17,8 @@ pub(crate) enum Readiness {
     Ready,
     /// It has too much unanswered or unsent.
     NoRoom,
+    /// No request is begun for now.
+    Held,
     /// A reply of several parts goes on first, at the end of this turn.
     Later,
     /// The connection has gone.
@@ -65,6 +67,9 @@ impl Io {
         let Some(connection) = self.connections.get(index) else { return Readiness::Gone };
         if connection.waiting() == Waiting::Again {
             return Readiness::Later;
+        }
+        if self.is_holding() {
+            return Readiness::Held;
         }
         let unsent = connection.outbox().len() + connection.protocol().held();
         let has_room =
@@ -121,7 +126,9 @@ impl Io {
     ) {
         let Some(connection) = self.connections.get_mut(index) else { return };
         let pauses = connection.wait(waiting);
-        self.counters.count(Count::Waits);
+        if waiting != Waiting::Held {
+            self.counters.count(Count::Waits);
+        }
         if waiting == Waiting::Service {
             self.waiting.push(connection.id());
         }

@@ -1,6 +1,7 @@
 //! From the service's answers to frames: each finds its connection, or nothing.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use sutra_runtime::Core;
 use sutra_wire::{MORE, Status};
@@ -10,6 +11,7 @@ use crate::envelope::Envelope;
 use crate::in_flight::ReplyTo;
 use crate::output::{self, Body};
 use crate::protocol::Protocol;
+use crate::slow::Answered;
 
 /// What became of a part of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +48,16 @@ impl Io {
         self.connections.live(connection).map(|connection| connection.peer())
     }
 
+    /// Names what a request is about, by its id.
+    pub(crate) fn about(&mut self, to: ReplyTo, subject: [u8; 16]) {
+        self.in_flight.about(to, subject);
+    }
+
+    /// A request's write has been in the log since then.
+    pub(crate) fn logged(&mut self, to: ReplyTo, since: Instant) {
+        self.in_flight.logged(to, since);
+    }
+
     /// Answers a request, if it is still waiting.
     pub(crate) fn reply<M: Send + 'static>(
         &mut self,
@@ -61,16 +73,19 @@ impl Io {
             self.counters.error(status);
         }
         self.latencies.note(request.opcode(), request.arrived());
+        let answered = Answered { request, status, ready: core.now(), bytes_out: 0 };
         let index = request.connection().index();
         match connection.protocol() {
             Protocol::Native => {
                 connection.answered();
                 let header = request.reply_header(status, 0, sequence);
-                self.gather(core, index, |output| output::append(output, header, body));
+                self.gather_answer(core, index, Some(answered), |output| {
+                    output::append(output, header, body);
+                });
                 self.make_room(index);
             }
             Protocol::Translated(_) => {
-                self.reply_translated(core, index, request.asked(), status, sequence, &body);
+                self.reply_translated(core, index, answered, sequence, &body);
             }
         }
     }

@@ -6,23 +6,48 @@ use tracing::info;
 use super::Io;
 use crate::counters::Count;
 use crate::envelope::Envelope;
+use crate::outbox::Sent;
+use crate::slow::Answered;
 
 impl Io {
-    /// Adds a reply to what a connection sends next.
-    ///
-    /// Replies that come late, from other cores or the disk, can't be held back as requests can.
-    /// Where all connections together hold too much, one that has more than its share waiting for
-    /// it and does not read it is closed.
+    /// Adds what answers no request to what a connection sends next; otherwise as
+    /// [`Io::gather_answer`].
     pub(crate) fn gather<M: Send + 'static>(
         &mut self,
         core: &mut Core<Envelope<M>>,
         index: usize,
         append: impl FnOnce(&mut Outgoing),
     ) {
+        self.gather_answer(core, index, None, append);
+    }
+
+    /// Adds an answer to what a connection sends next. One of which nothing is appended leaves
+    /// later, by another call.
+    ///
+    /// Replies that come late, from other cores or the disk, can't be held back as requests can.
+    /// Where all connections together hold too much, one that has more than its share waiting for
+    /// it and does not read it is closed.
+    pub(crate) fn gather_answer<M: Send + 'static>(
+        &mut self,
+        core: &mut Core<Envelope<M>>,
+        index: usize,
+        answered: Option<Answered>,
+        append: impl FnOnce(&mut Outgoing),
+    ) {
         let Some(connection) = self.connections.get_mut(index) else { return };
+        let peer = connection.peer();
         let outbox = connection.outbox_mut();
+        let before = outbox.len();
         let (added, nothing) = outbox.gather(|| core.outgoing(), append);
         self.unsent.add(added);
+        if let Some(answered) = answered {
+            match outbox.len() - before {
+                0 => self.slow.waits(answered, peer),
+                bytes_out => {
+                    self.slow.leaves(outbox.answers(), Answered { bytes_out, ..answered });
+                }
+            }
+        }
         if let Some(nothing) = nothing {
             return core.recycle(nothing);
         }
@@ -58,7 +83,11 @@ impl Io {
     }
 
     /// Sends a connection's output, unless a send is under way: then its end will.
+    /// What goes on elsewhere is sent there.
     pub(crate) fn send<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, index: usize) {
+        if self.is_parting() {
+            return;
+        }
         if let Some(connection) = self.connections.get_mut(index)
             && let Some(output) = connection.outbox_mut().begin(core.now())
         {
@@ -70,9 +99,12 @@ impl Io {
     /// otherwise a connection that has nothing left to do is closed.
     pub(crate) fn sent<M: Send + 'static>(&mut self, core: &mut Core<Envelope<M>>, index: usize) {
         let Some(connection) = self.connections.get_mut(index) else { return };
-        let copied = connection.sent(core.now());
-        let is_all = connection.outbox().is_empty();
+        let Sent { copied, answers } = connection.sent(core.now());
+        let (is_all, peer) = (connection.outbox().is_empty(), connection.peer());
         self.unsent.take(copied);
+        if let Some(answers) = answers {
+            self.slow.left(answers, peer, core.now());
+        }
         self.make_room(index);
         if is_all {
             return self.finish(core, index);

@@ -2,7 +2,7 @@
 //! the order of their requests.
 
 use sutra_runtime::Core;
-use sutra_wire::{ErrorMessage, FrameBuffer, Header, Status, encode_archive};
+use sutra_wire::{ErrorMessage, FrameBuffer, Header, encode_archive};
 
 use super::{Io, Refusal};
 use crate::connection::ConnectionId;
@@ -10,6 +10,7 @@ use crate::envelope::Envelope;
 use crate::exchange::{Asked, Exchange};
 use crate::output::Body;
 use crate::protocol::Protocol;
+use crate::slow::Answered;
 use crate::translator::{Answer, Wording};
 
 impl Io {
@@ -42,11 +43,11 @@ impl Io {
         &mut self,
         core: &mut Core<Envelope<M>>,
         index: usize,
-        asked: Asked,
-        status: Status,
+        answered: Answered,
         sequence: u64,
         body: &Body<'_>,
     ) {
+        let (asked, status) = (answered.request.asked(), answered.status);
         let Some(exchange) = self.exchange(index) else { return };
         let is_due = exchange.is_due(asked.number());
         let (mut gathered, mut payload) = exchange.take_gathered();
@@ -55,7 +56,7 @@ impl Io {
         let answer = Answer { opcode: asked.opcode(), status, sequence, payload: body.bytes() };
         let mut wording = Wording::Complete;
         if is_due {
-            self.gather(core, index, |output| {
+            self.gather_answer(core, index, Some(answered), |output| {
                 wording = translator.reply(
                     asked.manner(),
                     answer,
@@ -68,6 +69,10 @@ impl Io {
             let mut message = self.pools.message();
             wording =
                 translator.reply(asked.manner(), answer, &mut gathered, &mut payload, &mut message);
+            if let Some(connection) = self.connections.get(index) {
+                let bytes_out = message.len();
+                self.slow.waits(Answered { bytes_out, ..answered }, connection.peer());
+            }
             self.keep_message(core, index, asked.number(), message);
         }
         self.translation.put_back(translator);

@@ -9,15 +9,19 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use sutra_net::{
-    Body, Context, Flow, Front, Identity, Limits, Loads, Never, ReplyTo, Request, Service,
-    ServiceMessage, background_job, listen,
+    Body, Context, Flow, Front, Identity, Limits, Loads, Never, Parted, Passed, Postbox, ReplyTo,
+    Request, Service, ServiceMessage, SlowRequests, background_job, listen,
 };
-use sutra_runtime::{Config, ListenerId, Next, Region, RegionWriter, Running, RuntimeError};
+use sutra_runtime::{
+    Config, Listener, ListenerId, Next, Region, RegionWriter, Running, RuntimeError,
+};
 use sutra_testing::raw::{self, Raw};
 pub use sutra_testing::raw::{Reply, hello};
 use sutra_wire::{
@@ -47,6 +51,8 @@ pub const OPEN: u8 = 0x87;
 pub const COUNTERS: u8 = 0x88;
 /// Answered with what `probe` says.
 pub const PROBE: u8 = 0x89;
+/// Shows the tests this core's slow requests.
+pub const SLOW: u8 = 0x9a;
 
 /// What the tests see of all cores' services.
 pub struct Shared {
@@ -63,6 +69,7 @@ pub struct Shared {
     /// The way to the core that was last asked for it.
     pub postbox: watchers::Left,
     pub probe: fn() -> u64,
+    pub slow: Mutex<SlowRequests>,
 }
 
 impl Shared {
@@ -129,6 +136,11 @@ impl Toy {
             watchers: Watchers::default(),
         }
     }
+
+    fn show_slow(&self, cx: &mut Context<'_, Say>, to: ReplyTo) {
+        *self.shared.slow.lock().unwrap() = cx.slow_requests();
+        cx.reply(to, Status::Ok, 0, Body::Empty);
+    }
 }
 
 fn number(payload: &[u8]) -> u32 {
@@ -148,6 +160,7 @@ impl Service for Toy {
             "payloads are aligned"
         );
         let to = request.reply_to;
+        cx.about(to, [request.header.opcode; 16]);
         match request.header.opcode {
             ECHO => cx.reply(to, Status::Ok, request.header.request, Body::Bytes(request.payload)),
             STORED => {
@@ -156,10 +169,8 @@ impl Service for Toy {
                 self.shared.note_reply(len);
                 cx.reply(to, Status::Ok, 0, Body::Stored(body));
             }
-            HOLD => {
-                let len = if request.payload.is_empty() { 0 } else { number(request.payload) };
-                self.held.push((to, len as usize));
-            }
+            HOLD if request.payload.is_empty() => self.held.push((to, 0)),
+            HOLD => self.held.push((to, number(request.payload) as usize)),
             RELEASE => {
                 let bytes = [0; 64 << 10];
                 while let Some((held, len)) = self.held.pop() {
@@ -205,6 +216,7 @@ impl Service for Toy {
                     .collect();
                 cx.reply(to, Status::Ok, 0, Body::Bytes(lines.as_bytes()));
             }
+            SLOW => self.show_slow(cx, to),
             PROBE => cx.reply(to, Status::Ok, (self.shared.probe)(), Body::Empty),
             _ if self.watchers.request(cx, request, &self.shared) => {}
             opcode => cx.refuse(to, Status::UnknownOpcode, format!("no operation {opcode}")),
@@ -246,7 +258,16 @@ pub struct Server {
     /// Where the toy protocol is spoken.
     pub translated: SocketAddr,
     pub shared: Arc<Shared>,
+    cores: Vec<Postbox<Say>>,
+    limits: Limits,
     running: Running,
+}
+
+/// What a core serves.
+#[derive(Default)]
+struct Served {
+    listeners: Vec<(ListenerId, Listener)>,
+    connections: Vec<Passed>,
 }
 
 impl Server {
@@ -264,6 +285,25 @@ impl Server {
     }
 
     fn build(cores: usize, limits: Limits, probe: fn() -> u64, speaks_either: bool) -> Server {
+        // Which core gets which does not matter; each is in one place only, so that closing it
+        // closes it.
+        let mut served: Vec<Served> = (0..cores).map(|_| Served::default()).collect();
+        for id in [0, 1] {
+            let listeners = listen("127.0.0.1:0".parse().unwrap(), cores).unwrap();
+            for (core, listener) in served.iter_mut().zip(listeners) {
+                core.listeners.push((ListenerId(id), listener.into()));
+            }
+        }
+        Server::serve(served, limits, probe, speaks_either)
+    }
+
+    fn serve(
+        served: Vec<Served>,
+        limits: Limits,
+        probe: fn() -> u64,
+        speaks_either: bool,
+    ) -> Server {
+        let cores = served.len();
         let shared = Arc::new(Shared {
             credited: Mutex::new(Vec::with_capacity(10_000)),
             replied: AtomicU64::new(0),
@@ -273,29 +313,87 @@ impl Server {
             gate_moved: Condvar::new(),
             postbox: watchers::Left::default(),
             probe,
+            slow: Mutex::default(),
         });
-        let listeners = listen("127.0.0.1:0".parse().unwrap(), cores).unwrap();
-        let address = listeners[0].local_addr().unwrap();
-        let more = listen("127.0.0.1:0".parse().unwrap(), cores).unwrap();
-        let translated = more[0].local_addr().unwrap();
+        let address_of = |wanted: u8| {
+            let listeners = &served[0].listeners;
+            let found = listeners.iter().find(|(id, _)| id.0 == wanted).unwrap();
+            found.1.local_addr().unwrap()
+        };
+        let (address, translated) = (address_of(0), address_of(1));
         let seen = Arc::clone(&shared);
-        let listeners = Mutex::new((listeners, more));
+        let postboxes = Arc::new(Mutex::new(Vec::new()));
+        let filled = Arc::clone(&postboxes);
+        let served: Vec<_> = served.into_iter().map(|served| Mutex::new(Some(served))).collect();
+        let kept = limits.clone();
         let loads = Arc::new(Loads::new(cores));
         let config = Config { cpus: vec![0; cores], pin: false, ..Config::default() };
-        let running = sutra_runtime::start(config, move |_, core| {
-            // Which core gets which does not matter; each is in one place only, so that closing it
-            // closes it.
-            let mut listeners = listeners.lock().unwrap();
-            core.listen(listeners.0.pop().unwrap(), ListenerId(0))?;
-            core.listen(listeners.1.pop().unwrap(), ListenerId(1))?;
-            let net = Front::new(Toy::new(Arc::clone(&seen)), limits.clone());
+        let running = sutra_runtime::start(config, move |index, core| {
+            filled.lock().unwrap().push(Postbox::of(core));
+            let served = served[index].lock().unwrap().take().unwrap();
+            for (id, listener) in served.listeners {
+                core.listen(listener, id)?;
+            }
+            // Every request is slow, so that whatever they do is done with slow ones.
+            let net = Front::new(Toy::new(Arc::clone(&seen)), limits.clone())
+                .keeping_slow(Some(Duration::from_nanos(1)));
             let (toy, loads) = (Box::new(ToyProtocol), Arc::clone(&loads));
-            Ok::<_, RuntimeError>(match speaks_either {
+            let mut net = match speaks_either {
                 true => net.speaking_either(toy, loads),
                 false => net.with_translator(toy, ListenerId(1), loads),
-            })
+            };
+            net.take_in(core, served.connections);
+            Ok::<_, RuntimeError>(net)
         });
-        Server { address, translated, shared, running: running.unwrap() }
+        let cores = std::mem::take(&mut *postboxes.lock().unwrap());
+        let running = running.unwrap();
+        Server { address, translated, shared, cores, limits: kept, running }
+    }
+
+    /// Has all cores begin no request. What is returned has the number of each that has none under
+    /// way any more.
+    pub fn hold(&self) -> Receiver<usize> {
+        let (told, held) = channel();
+        self.cores.iter().for_each(|core| core.hold(told.clone()));
+        held
+    }
+
+    /// Has them go on.
+    pub fn go_on(&self) {
+        self.cores.iter().for_each(Postbox::go_on);
+    }
+
+    /// Passes all connections on, and goes on with them as another process would.
+    pub fn pass_on(self) -> Server {
+        let held = self.hold();
+        assert_eq!(held.iter().take(self.cores.len()).count(), self.cores.len());
+        let (to, parted) = channel();
+        self.cores.iter().for_each(|core| core.part(to.clone()));
+        drop(to);
+        let mut served: Vec<Served> = self.cores.iter().map(|_| Served::default()).collect();
+        let mut take = |parted: Parted| match parted {
+            Parted::Begun(_) => unreachable!("all have begun"),
+            Parted::Listener { core, id, listener } => served[core].listeners.push((id, listener)),
+            Parted::Connection { core, passed } => {
+                let socket = passed.as_fd().try_clone_to_owned().unwrap();
+                let passed = Passed::read(socket, &passed.archive()).unwrap();
+                served[core].connections.push(passed);
+            }
+        };
+        let mut to_begin = self.cores.len();
+        for parted in parted {
+            let Parted::Begun(_) = parted else {
+                take(parted);
+                continue;
+            };
+            to_begin -= 1;
+            if to_begin == 0 {
+                self.running.shutdown();
+            }
+        }
+        self.running.settle();
+        self.running.join().unwrap();
+        Server::serve(served, self.limits, self.shared.probe, false)
     }
 
     pub fn shutdown(&self) {

@@ -14,6 +14,11 @@ use crate::stages::Stage;
 use crate::timers::TimerId;
 
 impl<M: Send + 'static> Core<M> {
+    /// The time is read anew: before the first turn, long after the core was set up.
+    pub(crate) fn note_time(&mut self) {
+        self.now = self.backend.now();
+    }
+
     /// A turn begins.
     pub(crate) fn begin_turn(&mut self) {
         self.stages.begin_turn();

@@ -78,6 +78,14 @@ impl<M: Send + 'static> Core<M> {
         self.sockets.finish_sending(&mut self.backend, socket);
     }
 
+    /// Has a socket end what is under way on it, to be gone on with by another process: receiving
+    /// is paused, and a send ends where it is. Bytes that have arrived by then still come, then
+    /// [`crate::Event::Withdrawn`], and nothing else. That the peer has closed, or the connection
+    /// broke, is left for the other process to find.
+    pub fn withdraw(&mut self, socket: Socket) {
+        self.sockets.withdraw(&mut self.backend, socket);
+    }
+
     /// Gives the descriptor back, to be adopted by another core. `None`, and nothing changed, while
     /// an operation is under way or the socket is closing. The handle is stale then; nothing is
     /// told about it any more.

@@ -110,7 +110,7 @@ pub(super) fn start<M: Send + 'static>(
         let thread = std::thread::Builder::new()
             .name(name)
             .spawn(move || work(&queue, &doorbells))
-            .map_err(RuntimeError::system("starting a background thread"))?;
+            .map_err(RuntimeError::thread("starting a background thread"))?;
         threads.push(thread);
         Ok(orders)
     };

@@ -3,7 +3,8 @@
 //!
 //! A task never dies of an accept error: it warns, waits and goes on. When it is told to stop it
 //! takes what is in the backlog first, because closing a listener resets those connections. One
-//! that others share resets none: what waits there is theirs.
+//! that others share resets none: what waits there is theirs. One that another process is to go on
+//! with is kept, with all that waits there.
 //!
 //! The task awaits readiness and then takes all that is queued with accept4(2). tokio-uring's own
 //! accept operation takes one connection each time the thread parks. It can't be cancelled, and its
@@ -35,6 +36,15 @@ const INBOX: usize = 256;
 /// costs nothing, and once there is room again no client notices the wait.
 const BACKOFF: Duration = Duration::from_millis(100);
 
+/// How listeners end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    /// They take what their backlogs hold, and close.
+    Close,
+    /// They stay as they are, for another process.
+    Keep,
+}
+
 /// What the listeners' tasks and the core's loop share; all in one thread.
 #[derive(Default)]
 pub(super) struct Inbox {
@@ -42,8 +52,9 @@ pub(super) struct Inbox {
     /// The loop, when it sleeps.
     sleeper: RefCell<Option<Waker>>,
     news: Cell<bool>,
-    stopping: Cell<bool>,
+    stopping: Cell<Option<Stop>>,
     stop: Notify,
+    kept: RefCell<Vec<(ListenerId, Listener)>>,
     listening: Cell<usize>,
     failures: Cell<u64>,
     /// Descriptors from this number on are left for files. The kernel gives the lowest free number,
@@ -73,11 +84,26 @@ impl Inbox {
 
     /// Tells all listeners to take what is queued and close.
     pub(super) fn stop_listening(&self) {
-        self.stopping.set(true);
+        self.end_listening(Stop::Close);
+    }
+
+    /// Tells all listeners to accept nothing more, and keeps them.
+    pub(super) fn keep_listeners(&self) {
+        self.end_listening(Stop::Keep);
+    }
+
+    fn end_listening(&self, how: Stop) {
+        // Whoever was to keep them goes on to do so: a drain that comes then finds them kept.
+        self.stopping.set(Some(self.stopping.get().unwrap_or(how)));
         self.stop.notify_waiters();
     }
 
-    /// Whether every listener is closed and every connection handed over.
+    /// The listeners that were kept so far.
+    pub(super) fn take_kept(&self) -> Vec<(ListenerId, Listener)> {
+        self.kept.take()
+    }
+
+    /// Whether every listener is closed or kept, and every connection handed over.
     pub(super) fn is_finished(&self) -> bool {
         self.listening.get() == 0 && self.is_empty()
     }
@@ -135,17 +161,21 @@ pub(super) fn listen(
     inbox.listening.set(inbox.listening.get() + 1);
     let inbox = Rc::clone(inbox);
     tokio_uring::spawn(async move {
-        accept_all(&inbox, listener, id, is_shared).await;
+        accept_all(&inbox, &listener, id, is_shared).await;
+        if inbox.stopping.get() == Some(Stop::Keep) {
+            let socket = listener.into_inner();
+            inbox.kept.borrow_mut().push((id, Listener { socket, is_shared }));
+        }
         inbox.listening.set(inbox.listening.get() - 1);
         inbox.wake();
     });
     Ok(())
 }
 
-/// Takes connections until told to stop; the listener is closed at the end.
+/// Takes connections until told to stop.
 async fn accept_all(
     inbox: &Inbox,
-    listener: AsyncFd<TcpListener>,
+    listener: &AsyncFd<TcpListener>,
     id: ListenerId,
     is_shared: bool,
 ) {
@@ -155,7 +185,7 @@ async fn accept_all(
         // Listened for before `stopping` is read, so that a stop in between is not missed.
         let stop = inbox.stop.notified();
         let stopping = inbox.stopping.get();
-        if stopping && is_shared {
+        if stopping == Some(Stop::Keep) || stopping.is_some() && is_shared {
             return;
         }
         let error = loop {
@@ -183,7 +213,7 @@ async fn accept_all(
                 Err(error) => break error,
             }
         };
-        if stopping {
+        if stopping.is_some() {
             return;
         }
         if error.kind() == io::ErrorKind::WouldBlock {
@@ -206,7 +236,10 @@ async fn accept_all(
             }
             failing = true;
             inbox.failures.set(inbox.failures.get() + 1);
-            tokio::time::sleep(BACKOFF).await;
+            tokio::select! {
+                () = stop => {}
+                () = tokio::time::sleep(BACKOFF) => {}
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::ending::{EndAll, Ending};
 use crate::error::explain_setup_failure;
 use crate::handler::Handler;
 use crate::linux::Linux;
+use crate::linux::buffers::ReceiveBuffers;
 use crate::linux::doorbell::Doorbell;
 use crate::linux::mail::LinuxMail;
 use crate::linux::pace::{Pace, Wait};
@@ -23,6 +24,9 @@ use crate::{RuntimeError, StartError};
 
 /// Entries of tokio-uring's own ring, which carries no operation of ours.
 const TOKIO_URING_ENTRIES: u32 = 64;
+
+/// What nobody sends: that all senders have gone is what is told.
+pub(crate) type Never = std::convert::Infallible;
 
 /// What a core's thread starts with.
 pub(crate) struct Seat<M> {
@@ -57,44 +61,87 @@ impl<M: Send + 'static> Seat<M> {
     }
 }
 
-/// A core's thread from beginning to end. Set-up errors go to `ready`, later ones are returned. The
-/// turns begin when `starter` says so.
-pub(crate) fn run<H, E, F>(
+/// Builds a core's handler.
+pub(crate) type Make<H, E> =
+    Arc<dyn Fn(usize, &mut Core<<H as Handler>::Message>) -> Result<H, E> + Send + Sync>;
+
+/// What came of it.
+pub(crate) type Made<E> = Result<(), StartError<E>>;
+
+/// How a core's handler is built, and whom to tell.
+pub(crate) type Order<H, E> = (Make<H, E>, Sender<Made<E>>);
+
+/// What a core's thread is told, in this order. Where nobody can tell it any more, it ends.
+pub(crate) struct Orders<H: Handler, E> {
+    /// To build its handler, and say what came of it.
+    pub(crate) make: Receiver<Order<H, E>>,
+    /// To begin its turns.
+    pub(crate) go: Receiver<()>,
+}
+
+/// A core's thread from beginning to end. Whether it was set up goes to `ready`, what ends its turns
+/// early is returned.
+pub(crate) fn run<H, E>(
     seat: Seat<H::Message>,
-    make: &F,
-    ready: Sender<Result<(), StartError<E>>>,
-    starter: &Receiver<()>,
+    ready: Sender<Result<(), RuntimeError>>,
+    orders: Orders<H, E>,
+    turning: Sender<Never>,
 ) -> Result<(), RuntimeError>
 where
     H: Handler,
-    F: Fn(usize, &mut Core<H::Message>) -> Result<H, E>,
 {
     let _end_all = EndAll::new(&seat.ending);
     let runtime = match seat.pin().and_then(|()| build_runtime()) {
         Ok(runtime) => runtime,
         Err(error) => {
-            // Unheard only if `start` itself has died.
-            let _ = ready.send(Err(error.into()));
+            // Unheard only if `prepare` itself has died.
+            let _ = ready.send(Err(error));
             return Ok(());
         }
     };
     runtime.block_on(async {
         let pace = Pace::new(seat.config.spin);
-        match set_up(seat, make) {
-            Ok((turns, parking)) => {
-                let _ = ready.send(Ok(()));
-                drop(ready);
-                match starter.recv() {
-                    Ok(()) => run_turns(turns, pace, &parking).await,
-                    Err(_) => Ok(()), // another core could not start
-                }
-            }
+        let (buffers, core, parking) = match set_up(seat) {
+            Ok(set_up) => set_up,
             Err(error) => {
                 let _ = ready.send(Err(error));
-                Ok(())
+                return Ok(());
             }
+        };
+        let _ = ready.send(Ok(()));
+        drop(ready);
+        match make(buffers, core, &orders) {
+            Some(turns) => run_turns(turns, pace, &parking, turning).await,
+            None => Ok(()),
         }
     })
+}
+
+/// Builds a core's handler when that is asked for, and waits until its turns are to begin. `None`
+/// where they never do.
+fn make<H: Handler, E>(
+    buffers: ReceiveBuffers,
+    mut core: Core<H::Message>,
+    orders: &Orders<H, E>,
+) -> Option<Turns<H>> {
+    let (make, made) = orders.make.recv().ok()?;
+    // It may have waited for long.
+    core.note_time();
+    let index = core.index();
+    match make(index, &mut core) {
+        Ok(handler) => {
+            let turns = Turns::new(handler, core, Buffers::Linux(buffers));
+            // Unheard only if `start` itself has died.
+            let _ = made.send(Ok(()));
+            drop((make, made));
+            orders.go.recv().ok()?;
+            Some(turns)
+        }
+        Err(error) => {
+            let _ = made.send(Err(StartError::Handler { core: index, error }));
+            None
+        }
+    }
 }
 
 /// tokio-uring's runtime, whose ring is set up for one thread that reaps when it comes by.
@@ -106,30 +153,27 @@ fn build_runtime() -> Result<tokio_uring::Runtime, RuntimeError> {
     tokio_uring::Runtime::new(&builder).map_err(explain_setup_failure)
 }
 
-/// Builds a core's ring and its handler, inside its runtime.
-fn set_up<H, E, F>(seat: Seat<H::Message>, make: &F) -> Result<(Turns<H>, Parking), StartError<E>>
-where
-    H: Handler,
-    F: Fn(usize, &mut Core<H::Message>) -> Result<H, E>,
-{
+/// Builds a core's ring, inside its runtime. The buffers are to be dropped after the core: its ring
+/// writes to them until it is gone.
+fn set_up<M: Send + 'static>(
+    seat: Seat<M>,
+) -> Result<(ReceiveBuffers, Core<M>, Parking), RuntimeError> {
     let Seat { index, config, mail, doorbells, ending, pulse } = seat;
     let parking = Parking::new(&doorbells[index])?;
-    // The buffers are declared before the core, so dropped after it: the core's ring writes to them
-    // until it is gone.
     let (buffers, linux, features) = Linux::new(&config, doorbells, index)?;
-    let mut core =
-        Core::new(index, Backend::Linux(linux), features, Mail::Linux(mail), ending, &pulse);
-    let handler =
-        make(index, &mut core).map_err(|error| StartError::Handler { core: index, error })?;
-    Ok((Turns::new(handler, core, Buffers::Linux(buffers)), parking))
+    let core = Core::new(index, Backend::Linux(linux), features, Mail::Linux(mail), ending, &pulse);
+    Ok((buffers, core, parking))
 }
 
-/// Runs turns until the cores end together.
+/// Runs turns until the cores end together. `turning` is dropped after the last, and before what
+/// the core holds.
 async fn run_turns<H: Handler>(
     mut turns: Turns<H>,
     mut pace: Pace,
     parking: &Parking,
+    turning: Sender<Never>,
 ) -> Result<(), RuntimeError> {
+    let _turning = turning;
     while let Some(next) = turns.turn() {
         let core = turns.core();
         match pace.wait(core, next)? {

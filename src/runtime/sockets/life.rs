@@ -1,4 +1,5 @@
-//! A socket's life: adopted, handed on to another core, or closed once the kernel is done with it.
+//! A socket's life: adopted, handed on to another core or process, or closed once the kernel is done
+//! with it.
 
 use std::os::fd::OwnedFd;
 
@@ -57,6 +58,28 @@ impl Sockets {
         }
     }
 
+    /// Ends a socket's operations; it is given away when they have ended.
+    pub(crate) fn withdraw(&mut self, backend: &mut Backend, socket: Socket) {
+        let Some(slot) = self.table.get_open(socket) else {
+            return;
+        };
+        slot.withdraw();
+        if slot.is_receiving() {
+            backend.cancel(Operation::Receive(socket));
+        }
+        if slot.is_sending() {
+            backend.cancel(Operation::Send(socket));
+        }
+        self.finish_withdrawal(socket);
+    }
+
+    /// Has a socket given away that is withdrawn and that the kernel is done with.
+    pub(super) fn finish_withdrawal(&mut self, socket: Socket) {
+        if self.table.get_open(socket).is_some_and(|slot| slot.is_withdrawn() && !slot.is_busy()) {
+            self.pending.push_back(Pending::Withdrawn(socket));
+        }
+    }
+
     /// Tells the peer that nothing more will be sent.
     pub(crate) fn finish_sending(&mut self, backend: &mut Backend, socket: Socket) {
         if let Some(slot) = self.table.get_open(socket) {
@@ -90,6 +113,11 @@ impl Sockets {
                 self.release(backend, socket)?;
                 metrics.closed += 1;
                 Some(Event::Closed { socket })
+            }
+            Pending::Withdrawn(socket) => {
+                let unsent = self.table.get_open(socket)?.take_unsent();
+                let fd = self.release(backend, socket)?;
+                Some(Event::Withdrawn { socket, fd, unsent })
             }
             Pending::Paused(socket) => {
                 // Not where it was closed or taken back, or where a later receive will tell it.

@@ -86,6 +86,24 @@ impl Outgoing {
         self.sent = 0;
     }
 
+    /// Appends what the kernel has not taken. Costs a copy of it.
+    pub fn copy_rest(&self, into: &mut Vec<u8>) {
+        let mut skip = self.sent;
+        let mut append = |bytes: &[u8]| {
+            let skipped = skip.min(bytes.len());
+            skip -= skipped;
+            into.extend_from_slice(&bytes[skipped..]);
+        };
+        let mut copied = 0;
+        for piece in &self.pieces {
+            let at = piece.at.min(self.buffer.len());
+            append(&self.buffer[copied.min(at)..at]);
+            append(&piece.slice);
+            copied = copied.max(at);
+        }
+        append(&self.buffer[copied..]);
+    }
+
     /// How much the kernel has taken.
     pub(crate) fn sent(&self) -> usize {
         self.sent
@@ -94,21 +112,6 @@ impl Outgoing {
     /// Whether the kernel has taken everything.
     pub(crate) fn is_sent(&self) -> bool {
         self.sent >= self.len()
-    }
-
-    /// A copy of what the kernel has not taken.
-    pub(crate) fn rest(&self) -> Vec<u8> {
-        let mut rest = Vec::with_capacity(self.len());
-        let mut copied = 0;
-        for piece in &self.pieces {
-            let at = piece.at.min(self.buffer.len());
-            rest.extend_from_slice(&self.buffer[copied.min(at)..at]);
-            rest.extend_from_slice(&piece.slice);
-            copied = copied.max(at);
-        }
-        rest.extend_from_slice(&self.buffer[copied..]);
-        rest.drain(..self.sent.min(rest.len()));
-        rest
     }
 
     /// The kernel has taken so many bytes more.
@@ -234,7 +237,9 @@ mod tests {
             outgoing.bytes().extend_from_slice(b"ab");
             outgoing.sent = sent;
             assert_eq!(wire(&mut outgoing), &b"BODYmiddleLASTab"[sent..]);
-            assert_eq!(outgoing.rest(), &b"BODYmiddleLASTab"[sent..]);
+            let mut rest = Vec::new();
+            outgoing.copy_rest(&mut rest);
+            assert_eq!(rest, &b"BODYmiddleLASTab"[sent..]);
         }
     }
 

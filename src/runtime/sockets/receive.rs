@@ -70,6 +70,10 @@ impl Sockets {
                 self.finish_close(socket);
                 None
             }
+            AfterReceive::Withdraw => {
+                self.finish_withdrawal(socket);
+                None
+            }
             // Every buffer of this turn is back when the backend gets to it, so there is one for
             // this receive.
             AfterReceive::Again => {

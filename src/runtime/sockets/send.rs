@@ -78,6 +78,17 @@ impl Sockets {
             Err(Errno::INTR | Errno::AGAIN) => Ok(true),
             Err(errno) => Err(io::Error::from(errno)),
         };
+        if slot.is_open() && slot.is_withdrawn() {
+            // Whatever stands in the way of the rest, the next process meets it, too.
+            let is_sent = slot.end_send_early();
+            if let Some(sent) = is_sent {
+                metrics.sends += 1;
+                metrics.bytes_out += sent.len() as u64;
+                self.recycle(sent);
+            }
+            self.finish_withdrawal(socket);
+            return None;
+        }
         let is_open = slot.is_open();
         if is_open && matches!(result, Ok(true)) {
             metrics.short_sends += 1;

@@ -22,6 +22,10 @@ pub(super) struct Slot {
     /// Whether the end of that receive shall be told as `Paused`.
     pausing: bool,
     closing: bool,
+    /// Whether it is given away once nothing is with the kernel.
+    withdrawn: bool,
+    /// What was being sent then, where some of it was not.
+    unsent: Option<Box<Outgoing>>,
     /// What is being sent; the kernel reads from it.
     outgoing: Option<Box<Outgoing>>,
 }
@@ -44,6 +48,8 @@ pub(super) enum AfterReceive {
     Nothing,
     /// The socket may be closed now.
     Close,
+    /// The socket may be given away now.
+    Withdraw,
     /// Another receive.
     Again,
     /// Receiving is over, for this reason.
@@ -52,7 +58,16 @@ pub(super) enum AfterReceive {
 
 impl Slot {
     pub(super) fn new(fd: OwnedFd) -> Slot {
-        Slot { fd, wanted: None, receiving: false, pausing: false, closing: false, outgoing: None }
+        Slot {
+            fd,
+            wanted: None,
+            receiving: false,
+            pausing: false,
+            closing: false,
+            withdrawn: false,
+            unsent: None,
+            outgoing: None,
+        }
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
@@ -78,7 +93,7 @@ impl Slot {
     pub(super) fn want(&mut self, wanted: Receive) -> bool {
         self.wanted = Some(wanted);
         self.pausing = false;
-        !self.receiving
+        !self.receiving && !self.withdrawn
     }
 
     /// A receive goes to the kernel: which one, if any is wanted.
@@ -104,7 +119,7 @@ impl Slot {
 
     /// Whether a pause is still to be told, by whoever asks.
     pub(super) fn take_pause(&mut self) -> bool {
-        let is_due = self.pausing && !self.receiving;
+        let is_due = self.pausing && !self.receiving && !self.withdrawn;
         if is_due {
             self.stop_wanting();
         }
@@ -125,6 +140,9 @@ impl Slot {
     pub(super) fn after_receive(&mut self, outcome: Outcome) -> AfterReceive {
         if self.closing {
             return AfterReceive::Close;
+        }
+        if self.withdrawn {
+            return AfterReceive::Withdraw;
         }
         if self.receiving {
             return AfterReceive::Nothing; // The handler has started the next one already.
@@ -165,6 +183,31 @@ impl Slot {
     /// The send is over.
     pub(super) fn end_send(&mut self) -> Option<Box<Outgoing>> {
         self.outgoing.take()
+    }
+
+    /// The send of a withdrawn socket is over. Gives it back where all of it was sent.
+    pub(super) fn end_send_early(&mut self) -> Option<Box<Outgoing>> {
+        let outgoing = self.outgoing.take()?;
+        if outgoing.is_sent() {
+            return Some(outgoing);
+        }
+        self.unsent = Some(outgoing);
+        None
+    }
+
+    /// From now on nothing is begun on it.
+    pub(super) fn withdraw(&mut self) {
+        self.withdrawn = true;
+    }
+
+    /// Whether it is given away once nothing is with the kernel.
+    pub(super) fn is_withdrawn(&self) -> bool {
+        self.withdrawn
+    }
+
+    /// What was not sent of what was being sent when it was withdrawn.
+    pub(super) fn take_unsent(&mut self) -> Option<Box<Outgoing>> {
+        self.unsent.take()
     }
 
     /// From now on it is only closed.

@@ -12,3 +12,4 @@ mod pulse;
 mod sockets;
 mod support;
 mod time;
+mod withdrawn;

@@ -142,7 +142,9 @@ impl Handler for Echo {
             Event::Closed { socket } => {
                 self.connections.remove(&socket).unwrap();
             }
-            Event::Written { .. } => unreachable!("an echo writes no file"),
+            Event::Written { .. } | Event::Withdrawn { .. } => {
+                unreachable!("an echo writes no file and gives nothing away")
+            }
         }
     }
 

@@ -31,6 +31,8 @@ enum Told {
     Sent(Result<(), ErrorKind>),
     Written(u64, Result<(), ErrorKind>),
     Closed,
+    /// With how many bytes unsent.
+    Withdrawn(usize),
     Message(u64),
     Timer(u8),
 }
@@ -86,6 +88,11 @@ impl Handler for Recorder {
                 Told::Written(token, result.map_err(|error| error.kind()))
             }
             Event::Closed { .. } => Told::Closed,
+            Event::Withdrawn { unsent, .. } => {
+                let mut rest = Vec::new();
+                unsent.into_iter().for_each(|unsent| unsent.copy_rest(&mut rest));
+                Told::Withdrawn(rest.len())
+            }
             Event::Accepted { .. } => unreachable!("nothing listens"),
         });
     }
@@ -207,6 +214,38 @@ fn a_send_of_which_nothing_is_taken_has_failed_and_does_not_go_on() {
     let (mut stage, socket) = sending(100);
     assert_eq!(stage.turn(&[sent(socket, Ok(0))]), [Told::Sent(Err(ErrorKind::WriteZero))]);
     assert_eq!(stage.asked(), []);
+}
+
+#[test]
+fn a_socket_is_given_away_once_when_both_its_operations_have_ended_in_whatever_order() {
+    for is_send_first in [true, false] {
+        let (mut stage, socket) = sending(100);
+        stage.core().receive(socket);
+        stage.asked();
+        stage.core().withdraw(socket);
+        let cancelled = [Operation::Receive(socket), Operation::Send(socket)].map(Asked::Cancel);
+        assert_eq!(stage.asked(), cancelled);
+        let mut ends = [sent(socket, Ok(30)), ended(socket, Err(Errno::CANCELED))];
+        if !is_send_first {
+            ends.reverse();
+        }
+        assert_eq!(stage.turn(&ends[..1]), []);
+        assert_eq!(stage.asked(), [], "nothing is begun again");
+        assert_eq!(stage.turn(&ends[1..]), [Told::Withdrawn(70)]);
+        assert_eq!(stage.turn(&[]), []);
+        assert_eq!(stage.core().sockets(), 0);
+    }
+}
+
+#[test]
+fn a_withdrawn_socket_tells_the_bytes_that_had_come_and_leaves_the_end_to_its_next_owner() {
+    let mut stage = Stage::new();
+    let socket = stage.socket();
+    stage.core().receive(socket);
+    stage.core().withdraw(socket);
+    let bytes = |more| Completion::Received { socket, outcome: Ok(5), buffer: Some(0), more };
+    assert_eq!(stage.turn(&[bytes(true)]), [Told::Bytes(b"first".to_vec())]);
+    assert_eq!(stage.turn(&[ended(socket, Ok(0))]), [Told::Withdrawn(0)]);
 }
 
 #[test]

@@ -3,13 +3,13 @@
 //! Few series by default: none for each core, connection or namespace. Those of each core are there
 //! when they are asked for.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sutra_admin::{Detail, Metric, Readiness, Series};
+use sutra_admin::{Detail, Host, Metric, NativeBuckets, Readiness, Series, build_info};
 use sutra_net::Histogram;
-use sutra_wire::Counter;
+use sutra_wire::{Counter, Opcode, Status};
 
-use super::host::Host;
 use super::seen::Seen;
 use crate::core::message::{CoreStats, CoreView};
 
@@ -17,13 +17,18 @@ use crate::core::message::{CoreStats, CoreView};
 type Named = (&'static str, &'static str, &'static str);
 
 /// What only rises: its name here, its counter's, and what it is.
-const RISING: [Named; 10] = [
+const RISING: [Named; 11] = [
     ("sutra_connections_accepted", "connections_accepted", "Connections accepted"),
     ("sutra_network_received_bytes", "received_bytes", "Bytes received from clients"),
     ("sutra_network_sent_bytes", "sent_bytes", "Bytes sent to clients"),
     ("sutra_log_written_bytes", "file_written_bytes", "Bytes written to the log"),
     ("sutra_requests_translated", "requests_translated", "Requests of the old protocol"),
     ("sutra_waits_for_room", "waits_for_room", "Times that a connection had to wait for room"),
+    (
+        "sutra_slow_requests",
+        "slow_requests",
+        "Requests that took as long as --slow says, or longer",
+    ),
     ("sutra_core_turns", "turns", "Turns of the cores' loops"),
     ("sutra_core_sleeps", "sleeps", "Times that a core slept until something happened"),
     ("sutra_core_ring_enters", "ring_enters", "System calls on the data rings"),
@@ -39,31 +44,29 @@ const CHANGING: [Named; 4] = [
 ];
 
 /// Connections that failed, by what happened.
-pub(super) const FAILED: [(&str, &str); 5] = [
+pub(super) const FAILED: [(&str, &str); 6] = [
     ("refused", "connections_refused"),
     ("hello_timeout", "connections_timed_out_in_hello"),
     ("stalled", "connections_timed_out_stalled"),
     ("unread", "connections_closed_unread"),
     ("silent", "connections_closed_silent"),
+    ("protocol", "connections_closed_protocol"),
 ];
 
 /// What there is to see while the log is read.
-pub(crate) fn of_recovery(uptime: Duration) -> Vec<Metric> {
-    vec![
-        build(),
+pub(crate) fn of_recovery(uptime: Duration, data: &Path) -> Vec<Metric> {
+    let mut metrics = vec![
+        build_info(),
         Metric::gauge("sutra_ready", READY, 0.0),
         Metric::gauge("sutra_healthy", HEALTHY, 1.0),
         Metric::gauge("sutra_uptime_seconds", "Since the server started", uptime.as_secs_f64()),
-    ]
+    ];
+    metrics.extend(Host::read(data).metrics());
+    metrics
 }
 
 const READY: &str = "Whether requests are answered: not while recovering or draining";
 const HEALTHY: &str = "Whether all is well; the status says what is not";
-
-fn build() -> Metric {
-    let version = [(env!("CARGO_PKG_VERSION"), 1.0)];
-    Metric::gauges("sutra_build_info", "The server's version", "version", version)
-}
 
 /// All of a running server. `recent`: how long requests took in the last minute.
 pub(crate) fn of_server(
@@ -76,7 +79,7 @@ pub(crate) fn of_server(
     let uptime = Duration::from_micros(seen.info().uptime(Instant::now()));
     let is_healthy = seen.problems().is_empty();
     let mut metrics = vec![
-        build(),
+        build_info(),
         Metric::gauge("sutra_ready", READY, flag(*readiness == Readiness::Ready)),
         Metric::gauge("sutra_healthy", HEALTHY, flag(is_healthy)),
         Metric::gauge("sutra_uptime_seconds", "Since the server started", uptime.as_secs_f64()),
@@ -97,7 +100,7 @@ pub(crate) fn of_server(
     for (name, counter, help) in CHANGING {
         metrics.push(Metric::gauge(name, help, number(count(&all.counters, counter))));
     }
-    metrics.extend(host(&Host::read(seen.info().data()), seen.info().started()));
+    metrics.extend(Host::read(seen.info().data()).metrics());
     if detail.cores {
         metrics.extend(by_core(seen.views()));
     }
@@ -131,18 +134,27 @@ fn stored(all: &CoreStats) -> Vec<Metric> {
     ]
 }
 
+/// Requests and errors are there from the start, at 0: Prometheus sees no increase in a series that
+/// begins with its first event. How long they took is there once they were asked for, as each
+/// operation is 31 lines.
 fn requests(all: &CoreStats) -> Vec<Metric> {
-    let counted =
-        |prefix| with_prefix(&all.counters, prefix).map(|(name, value)| (name, rising(value)));
+    let counted = |prefix: &str, name: &str| count(&all.counters, &format!("{prefix}_{name}"));
+    let operations = Opcode::ALL.iter().filter_map(|opcode| {
+        let taken = counted("requests", opcode.name());
+        // A master's are there only where somebody took this server for one.
+        (is_storage(*opcode) || taken > 0).then(|| (opcode.name(), rising(taken)))
+    });
+    let errors =
+        Status::errors().map(|status| (status.name(), rising(counted("errors", status.name()))));
     let latencies = all.latencies.iter().map(|(opcode, latency)| (opcode.name(), buckets(latency)));
     let failed = FAILED.map(|(what, counter)| (what, rising(count(&all.counters, counter))));
     vec![
-        Metric::labelled("sutra_requests", "Requests taken", "operation", counted("requests_")),
+        Metric::labelled("sutra_requests", "Requests taken", "operation", operations),
         Metric::labelled(
             "sutra_request_errors",
             "Requests that were refused or failed",
             "status",
-            counted("errors_"),
+            errors,
         ),
         Metric::labelled(
             "sutra_request_duration_seconds",
@@ -159,20 +171,6 @@ fn requests(all: &CoreStats) -> Vec<Metric> {
     ]
 }
 
-/// Counters that are not zero, by what follows `prefix` in their names. Of those of requests, only
-/// the operations.
-pub(super) fn with_prefix<'a>(
-    counters: &'a [Counter],
-    prefix: &'static str,
-) -> impl Iterator<Item = (&'a str, u64)> {
-    counters.iter().filter_map(move |counter| {
-        let name = counter.name.strip_prefix(prefix)?;
-        // What is in flight and what was translated is no operation.
-        let is_one = counter.value > 0 && !["in_flight", "translated"].contains(&name);
-        is_one.then_some((name, counter.value))
-    })
-}
-
 fn written(all: &CoreStats) -> Vec<Metric> {
     let shard = &all.shard;
     vec![
@@ -187,7 +185,17 @@ fn written(all: &CoreStats) -> Vec<Metric> {
             "How long a commit takes: one write to the log, durable where that is promised",
             buckets(&all.commits),
         ),
+        Metric::gauge(
+            "sutra_commit_in_flight_seconds",
+            "For how long the oldest commit or sync has been under way; 0 where none is",
+            all.disk_under_way.as_secs_f64(),
+        ),
     ]
+}
+
+/// Whether it is a storage server's operation. Hello is none: it is the connection's.
+fn is_storage(opcode: Opcode) -> bool {
+    (Opcode::Learn as u8..Opcode::RegisterAgent as u8).contains(&(opcode as u8))
 }
 
 /// The names that alerts of the server before this one use.
@@ -207,37 +215,6 @@ fn of_old_alerts(all: &CoreStats, recent: &Histogram) -> Vec<Metric> {
             number(failed),
         ),
     ]
-}
-
-fn host(host: &Host, started: Duration) -> Vec<Metric> {
-    let gauge = |name, help, value: Option<u64>| {
-        value.map(|value| Metric::gauge(name, help, number(value)))
-    };
-    let (disk_free, disk) = host.disk.unzip();
-    let (memory_free, memory) = host.memory.unzip();
-    let mut metrics = vec![
-        Metric::gauge(
-            "process_start_time_seconds",
-            "When the process started, since 1970",
-            started.as_secs_f64(),
-        ),
-        Metric::one(
-            "process_cpu_seconds",
-            "CPU time, user and system",
-            Series::Counter(host.used.cpu.as_secs_f64()),
-        ),
-    ];
-    let others = [
-        ("process_resident_memory_bytes", "Memory that the process holds", host.used.resident),
-        ("process_open_fds", "Files and sockets that are open", host.open_files),
-        ("process_max_fds", "How many may be", host.open_files_limit),
-        ("sutra_disk_free_bytes", "Free space for the data folder", disk_free),
-        ("sutra_disk_size_bytes", "Its filesystem's size", disk),
-        ("sutra_host_memory_available_bytes", "Memory that the host could give", memory_free),
-        ("sutra_host_memory_bytes", "Memory of the host", memory),
-    ];
-    metrics.extend(others.into_iter().filter_map(|(name, help, value)| gauge(name, help, value)));
-    metrics
 }
 
 /// Each core by itself.
@@ -292,9 +269,15 @@ pub(super) fn count(counters: &[Counter], name: &str) -> u64 {
 }
 
 fn buckets(histogram: &Histogram) -> Series {
+    let (least, buckets) = histogram.native();
     Series::Histogram {
         buckets: histogram.by_octave().collect(),
         sum: histogram.sum().as_secs_f64(),
+        native: NativeBuckets {
+            schema: Histogram::SCHEMA,
+            zero: (Histogram::LEAST, least),
+            buckets: buckets.collect(),
+        },
     }
 }
 

@@ -6,11 +6,10 @@
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
-use sutra_admin::Readiness;
+use sutra_admin::{Host, Readiness};
 use sutra_net::Histogram;
 
-use super::host::Host;
-use super::metrics::{FAILED, count, with_prefix};
+use super::metrics::{FAILED, count};
 use super::seen::Seen;
 use crate::all_cores;
 use crate::core::message::{CoreStats, CoreView};
@@ -66,7 +65,7 @@ pub(super) fn of_server(seen: &Seen) -> Value {
         },
         "writes": { "acknowledged": all.shard.written, "pending": all.shard.pending },
         "latency": latency,
-        "commits": buckets(&all.commits),
+        "commits": commits(&all),
         "by_core": seen.views().iter().enumerate().map(of_core).collect::<Vec<_>>(),
         "counters": counters(seen, all),
     })
@@ -81,18 +80,32 @@ fn memory(all: &CoreStats, host: &Host) -> Value {
         "resident_bytes": host.used.resident,
         "host_bytes": of_host,
         "host_available_bytes": available,
+        "limit_bytes": host.memory_limit,
     })
 }
 
-/// Counters whose names begin so, by the rest of them.
+/// Counters that are not zero, by what follows `prefix` in their names. Of those of requests, only
+/// the operations.
 fn named(all: &CoreStats, prefix: &'static str) -> Map<String, Value> {
-    let counters = with_prefix(&all.counters, prefix);
-    counters.map(|(name, value)| (name.to_owned(), value.into())).collect()
+    let counters = all.counters.iter().filter_map(|counter| {
+        let name = counter.name.strip_prefix(prefix)?;
+        // What is in flight and what was translated is no operation.
+        let is_one = counter.value > 0 && !["in_flight", "translated"].contains(&name);
+        is_one.then(|| (name.to_owned(), counter.value.into()))
+    });
+    counters.collect()
 }
 
 fn buckets(latency: &Histogram) -> Value {
     let buckets: Vec<_> = latency.buckets().map(|(bound, count)| json!([bound, count])).collect();
     json!({ "count": latency.count(), "buckets": buckets })
+}
+
+fn commits(all: &CoreStats) -> Value {
+    let mut commits = buckets(&all.commits);
+    commits["in_flight_us"] =
+        u64::try_from(all.disk_under_way.as_micros()).unwrap_or(u64::MAX).into();
+    commits
 }
 
 fn of_core((core, view): (usize, &Option<CoreView>)) -> Value {

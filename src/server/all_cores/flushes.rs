@@ -5,7 +5,7 @@
 //! too.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sutra_net::Context;
 use sutra_store::Refusal;
@@ -39,6 +39,8 @@ pub(super) struct Flushes {
     begun: u64,
     ended: u64,
     files_under_way: usize,
+    /// When the syncs under way were begun.
+    since: Option<Instant>,
     failed: Option<String>,
     /// Whether the service's timer is set for a sync.
     timer: bool,
@@ -90,6 +92,11 @@ impl Flushes {
         flushed
     }
 
+    /// For how long a sync has been under way; zero where none is.
+    pub(super) fn under_way(&self, now: Instant) -> Duration {
+        self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+
     /// Sees to it that a sync begins within `delay`.
     pub(super) fn sync_within(&mut self, cx: &mut Context<'_, Message>, delay: Duration) {
         if !std::mem::replace(&mut self.timer, true) {
@@ -109,6 +116,8 @@ impl Flushes {
         self.files_under_way = files.len();
         if files.is_empty() {
             self.ended = self.begun;
+        } else {
+            self.since = Some(cx.now());
         }
         for file in &files {
             cx.sync(file, Token::Sync);
@@ -127,6 +136,7 @@ impl Flushes {
         if self.files_under_way == 0 {
             self.ended = self.begun;
             core.shard_mut().syncs_ended();
+            self.since = None;
         }
     }
 }

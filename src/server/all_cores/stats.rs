@@ -29,9 +29,10 @@ pub(crate) fn add(sum: &mut CoreStats, more: &CoreStats) {
         }
     }
     sum.commits.add(&more.commits);
+    sum.disk_under_way = sum.disk_under_way.max(more.disk_under_way);
 }
 
-/// What this core has and has done.
+/// What this core has and has done, but for what its disk has under way.
 pub(super) fn of_core(core: &Core, cx: &Context<'_, Message>) -> CoreStats {
     let mut counters = Vec::new();
     cx.counters(&mut counters);
@@ -40,6 +41,7 @@ pub(super) fn of_core(core: &Core, cx: &Context<'_, Message>) -> CoreStats {
         counters,
         latencies: cx.latencies().map(|(opcode, latency)| (opcode, latency.clone())).collect(),
         commits: core.shard().commits().clone(),
+        ..CoreStats::default()
     }
 }
 

@@ -2,9 +2,10 @@
 //! here.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use sutra_driver::Ended;
-use sutra_net::{Histogram, ReplyTo, ServiceMessage};
+use sutra_net::{Histogram, ReplyTo, ServiceMessage, SlowRequests};
 use sutra_runtime::RegionSlice;
 use sutra_store::{EdgeKey, InEdge, Indexed, NamespaceId, ShardStats, VectorQuery};
 use sutra_wire::{
@@ -42,6 +43,8 @@ pub(crate) enum Body {
         status: Status,
         sequence: u64,
         payload: Payload,
+        /// Since when its write has been in the sender's log, where it was one.
+        logged: Option<Instant>,
     },
     Write(WriteMessage),
     Path(PathMessage),
@@ -49,6 +52,8 @@ pub(crate) enum Body {
     Question(QuestionMessage),
     /// The admin port's thread wants to see what this core has and has done.
     Look(oneshot::Sender<CoreView>),
+    /// The same for the requests that took long.
+    LookAtSlow(oneshot::Sender<SlowRequests>),
     /// The background thread has done something for the receiver's shard.
     Driver(Ended),
     /// What has become of the data folder, for a core that does not look itself.
@@ -57,11 +62,36 @@ pub(crate) enum Body {
 
 /// A request that waits for something on this core: where its answer goes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Ticket {
+pub(crate) struct Ticket {
+    pub(crate) asked: AskedFrom,
+    /// Since when its write has been in this core's log, where it has one there.
+    pub(crate) logged: Option<Instant>,
+}
+
+/// Where a request came from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum AskedFrom {
     /// A connection of this core sent it.
     Here(ReplyTo),
     /// Another core sent it on.
     There { core: usize, to: ReplyTo },
+}
+
+impl Ticket {
+    /// Of a connection of this core.
+    pub(crate) fn here(to: ReplyTo) -> Self {
+        Self { asked: AskedFrom::Here(to), logged: None }
+    }
+
+    /// Of another core.
+    pub(crate) fn there(core: usize, to: ReplyTo) -> Self {
+        Self { asked: AskedFrom::There { core, to }, logged: None }
+    }
+
+    /// Its write goes into the log now.
+    pub(crate) fn logged_at(self, now: Instant) -> Self {
+        Self { logged: Some(now), ..self }
+    }
 }
 
 /// Who waits for a write of this core's log.
@@ -77,6 +107,16 @@ pub(crate) enum WriteTicket {
     },
     /// The write is the last step of a deletion that this core began.
     Burial(BurialNumber),
+}
+
+impl WriteTicket {
+    /// The write goes into the log now.
+    pub(crate) fn logged_at(self, now: Instant) -> Self {
+        match self {
+            Self::Request(ticket) => Self::Request(ticket.logged_at(now)),
+            Self::Removal { .. } | Self::Burial(_) => self,
+        }
+    }
 }
 
 /// A request that was validated by the core that received it.
@@ -205,7 +245,7 @@ pub(crate) enum VectorMessage {
 pub(crate) struct ShareAsked {
     pub(crate) search: SearchNumber,
     pub(crate) query: Arc<VectorQuery>,
-    pub(crate) deadline: Option<std::time::Instant>,
+    pub(crate) deadline: Option<Instant>,
     /// Only these concepts, all of them the asked core's own; `None` for all that it has.
     pub(crate) allowed: Option<Vec<[u8; 16]>>,
 }
@@ -240,6 +280,8 @@ pub(crate) struct CoreStats {
     pub(crate) latencies: Vec<(Opcode, Histogram)>,
     /// How long commits took.
     pub(crate) commits: Histogram,
+    /// For how long the oldest of a commit and a sync has been under way; zero where none is.
+    pub(crate) disk_under_way: Duration,
 }
 
 /// The same, and how the core is.

@@ -14,7 +14,7 @@ pub(crate) fn association(
 ) -> Flow {
     let Some(key) = validated::<AssociationKey>(cx, request) else { return Flow::Taken };
     let Some(namespace) = core.namespaces().lookup(&key.namespace) else {
-        core.answer_now(cx, Ticket::Here(request.reply_to), Status::NotFound, Payload::Empty);
+        core.answer_now(cx, Ticket::here(request.reply_to), Status::NotFound, Payload::Empty);
         return Flow::Taken;
     };
     let (source, target) = (ConceptId(key.source), ConceptId(key.target));
@@ -22,7 +22,7 @@ pub(crate) fn association(
     let there = |_: &mut Context<'_, Message>| {
         Forwarded::Read(Read::Association { namespace, source, target, kind })
     };
-    core.at_owner(cx, core.owner(&source), request.reply_to, there, |core, cx, ticket| {
+    core.at_owner(cx, source, request.reply_to, there, |core, cx, ticket| {
         here(core, cx, ticket, namespace, &source, &target, kind);
         Flow::Taken
     })

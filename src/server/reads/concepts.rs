@@ -15,11 +15,11 @@ pub(crate) fn concept(
     let Some(key) = validated::<ConceptKey>(cx, request) else { return Flow::Taken };
     let id = ConceptId(key.id);
     let Some(namespace) = core.namespaces().lookup(&key.namespace) else {
-        core.answer_now(cx, Ticket::Here(request.reply_to), Status::NotFound, Payload::Empty);
+        core.answer_now(cx, Ticket::here(request.reply_to), Status::NotFound, Payload::Empty);
         return Flow::Taken;
     };
     let there = |_: &mut Context<'_, Message>| Forwarded::Read(Read::Concept { namespace, id });
-    core.at_owner(cx, core.owner(&id), request.reply_to, there, |core, cx, ticket| {
+    core.at_owner(cx, id, request.reply_to, there, |core, cx, ticket| {
         here(core, cx, ticket, namespace, id);
         Flow::Taken
     })

@@ -54,7 +54,7 @@ pub(crate) fn concepts(
     };
     let there =
         |_: &mut Context<'_, Message>| Forwarded::Read(Read::Concepts { namespace, from, limit });
-    core.at_owner(cx, lister, request.reply_to, there, |core, cx, ticket| {
+    core.at_core(cx, lister, request.reply_to, there, |core, cx, ticket| {
         here(core, cx, ticket, namespace, from, limit);
         Flow::Taken
     })

@@ -25,16 +25,10 @@ pub(crate) fn neighbors(
     let there = |cx: &mut Context<'_, Message>| {
         Forwarded::Read(Read::Neighbors { namespace, request: neighbors.copy_into(cx.buffer()) })
     };
-    core.at_owner(
-        cx,
-        core.owner(&ConceptId(neighbors.id)),
-        request.reply_to,
-        there,
-        |core, cx, ticket| {
-            here(core, cx, ticket, namespace, neighbors);
-            Flow::Taken
-        },
-    )
+    core.at_owner(cx, ConceptId(neighbors.id), request.reply_to, there, |core, cx, ticket| {
+        here(core, cx, ticket, namespace, neighbors);
+        Flow::Taken
+    })
 }
 
 pub(super) fn here(

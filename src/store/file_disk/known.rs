@@ -115,8 +115,8 @@ impl Known {
 /// What happened to something in the folder, and what helps.
 pub(super) fn changed(path: &Path, what: &str) -> String {
     format!(
-        "{} {what}: put back what was there, or export what this server holds (sutra export) \
-         and start on a new folder",
+        "{} {what}: put back what was there, or save what this process holds (of a storage server \
+         by sutra export) and start on a new folder",
         path.display()
     )
 }

@@ -35,6 +35,25 @@ impl Source {
     }
 }
 
+impl Source {
+    /// Reads what stands above the watermark again, as it is by now.
+    pub(super) fn refresh(&self, loaded: &mut Loaded) -> Result<(), StoreError> {
+        let disk = &*self.disk;
+        disk.sync(&loaded.file)?;
+        let length = disk.len(&loaded.file)?;
+        let from = loaded.writer.frozen();
+        let bytes = usize::try_from(length)
+            .ok()
+            .filter(|bytes| (from..=loaded.writer.len()).contains(bytes));
+        let bytes = bytes.ok_or_else(|| {
+            self.damaged(loaded.name, 0, format!("a segment can't be {length} bytes long"))
+        })?;
+        disk.read(&loaded.file, from as u64, &mut loaded.writer.writable()[..bytes - from])?;
+        loaded.bytes = bytes;
+        Ok(())
+    }
+}
+
 impl Loaded {
     /// What the file holds above the watermark.
     pub(super) fn rest(&mut self) -> &[u8] {

@@ -15,6 +15,7 @@ use crate::format::{
 };
 use crate::log_memory::Location;
 use crate::namespaces::NamespaceId;
+use crate::visible;
 
 /// The sequences above this are never reached: at a billion writes a second it would take 146
 /// years.
@@ -80,7 +81,14 @@ impl Recovery {
                 // SAFETY: `validated` accepted exactly these bytes, which lie at a multiple of 16
                 // of this segment and below its watermark.
                 let location = unsafe { Location::new(name.number, at, body.len()) };
-                self.graph.learn(namespace, &record, location, header.sequence);
+                let embedding = record.embedding.len();
+                if let Some(vectors) = self.vectors.as_mut().filter(|_| embedding > 0) {
+                    let numbers = u32::try_from(embedding).expect("validation takes fewer");
+                    self.is_doubtful |= vectors.accept(namespace, numbers).is_err();
+                }
+                let (memory, graph) = (&self.memory, &mut self.graph);
+                let (vectors, sequence) = (self.vectors.as_mut(), header.sequence);
+                visible::learn(memory, graph, vectors, namespace, &record, location, sequence);
             }
             KIND_ASSOCIATION | KIND_REMOVAL => {
                 let record = self.validated::<AssociationRecord>(name, at, body)?;
@@ -107,7 +115,9 @@ impl Recovery {
                     return Ok(());
                 };
                 self.check_owner(name, at, &ConceptId(key.id))?;
-                self.graph.delete(namespace, &ConceptId(key.id), header.sequence);
+                let (graph, vectors) = (&mut self.graph, self.vectors.as_mut());
+                let id = ConceptId(key.id);
+                visible::delete(graph, vectors, namespace, &id, header.sequence);
             }
             kind => {
                 let what = format!(
@@ -141,7 +151,13 @@ impl Recovery {
         namespace: &str,
     ) -> Result<Option<NamespaceId>, StoreError> {
         let namespaces = &self.source.namespaces;
-        match namespaces.lookup(namespace) {
+        let mut known = namespaces.lookup(namespace);
+        if known.is_none() && self.source.is_ahead && !namespaces.is_given_back(header.sequence) {
+            // Whoever writes the log has named it since: before this entry was written.
+            namespaces.refresh()?;
+            known = namespaces.lookup(namespace);
+        }
+        match known {
             None if !namespaces.is_given_back(header.sequence) => {
                 let what = format!("the manifest does not name the namespace {namespace:?}");
                 Err(self.source.damaged(name, at, what))

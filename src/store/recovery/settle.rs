@@ -21,12 +21,14 @@ use crate::prepare::FIRST_STEP;
 
 use crate::log_memory::LogMemory;
 use crate::segment::Segment;
-use crate::vectors::Records;
+use crate::vectors::{Records, Vectors};
 
 /// A recovered shard, before it serves.
 pub(crate) struct Recovered {
     pub(crate) graph: Graph,
     pub(crate) memory: LogMemory,
+    /// Where they were found while it was read ahead.
+    pub(crate) vectors: Option<Vectors>,
     pub(crate) end: LogEnd,
     pub(crate) sequence: u64,
     pub(crate) active: Segment,
@@ -53,7 +55,7 @@ impl Replayed {
     pub(crate) fn settle(mut self) -> Result<Recovered, StoreError> {
         let spare = self.clear()?;
         let uncut = self.cut()?;
-        let Self { graph, memory, expected, report, tail, header, .. } = self;
+        let Self { graph, memory, vectors, expected, report, tail, header, .. } = self;
         let position = match expected.number {
             1 => Position::default(),
             _ => Position::new(tail.name.number, tail.writer.frozen()),
@@ -64,6 +66,7 @@ impl Replayed {
         Ok(Recovered {
             graph,
             memory,
+            vectors,
             end,
             sequence: expected.sequence,
             active,

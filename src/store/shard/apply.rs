@@ -6,6 +6,7 @@ use super::Shard;
 use crate::log::Write;
 use crate::namespaces::NamespaceId;
 use crate::outcome::Effect;
+use crate::visible;
 
 impl<T> Shard<T> {
     /// Makes a write visible whose commit has landed.
@@ -14,21 +15,9 @@ impl<T> Shard<T> {
         match *write {
             Write::Concept(location) => {
                 let record = self.memory.record(location).expect(SEALED);
-                let id = ConceptId(record.id);
-                let table = self.graph.table();
-                let previous = table
-                    .location(namespace, &id)
-                    .and_then(|location| self.memory.record(location));
-                self.graph.learn(namespace, &record, location, sequence);
-                if (!record.embedding.is_empty()
-                    || previous.is_some_and(|previous| !previous.embedding.is_empty()))
-                    && let Some(node) = self.graph.table().find(namespace, &id)
-                {
-                    self.vectors.learned(namespace, node, &record, previous);
-                }
-                if !record.embedding.is_empty() {
-                    self.vectors.landed(namespace);
-                }
+                let (graph, vectors) = (&mut self.graph, Some(&mut self.vectors));
+                let memory = &self.memory;
+                visible::learn(memory, graph, vectors, namespace, &record, location, sequence);
                 Effect::Concept
             }
             Write::Association(location) => {
@@ -43,11 +32,9 @@ impl<T> Shard<T> {
             }
             Write::Tombstone(location) => {
                 let key = self.memory.record(location).expect(SEALED);
+                let (graph, vectors) = (&mut self.graph, Some(&mut self.vectors));
                 let id = ConceptId(key.id);
-                if let Some(node) = self.graph.table().find(namespace, &id) {
-                    self.vectors.deleted(namespace, node);
-                }
-                Effect::Deleted(self.graph.delete(namespace, &id, sequence))
+                Effect::Deleted(visible::delete(graph, vectors, namespace, &id, sequence))
             }
         }
     }

@@ -104,6 +104,10 @@ impl Disk for FullDisk {
     fn note_use(&self, in_use: bool) -> io::Result<()> {
         self.disk.note_use(in_use)
     }
+
+    fn release(&self) -> io::Result<()> {
+        self.disk.release()
+    }
 }
 
 #[test]

@@ -181,6 +181,10 @@ impl Disk for CutDisk {
     fn note_use(&self, in_use: bool) -> io::Result<()> {
         self.disk.note_use(in_use)
     }
+
+    fn release(&self) -> io::Result<()> {
+        self.disk.release()
+    }
 }
 
 const LEFT: [Left; 3] = [Left::Nothing, Left::Half, Left::All];

@@ -91,16 +91,13 @@ impl World {
         options: &OpenOptions,
     ) -> Result<Self, StoreError> {
         let clock = Arc::new(TestClock::default());
-        let mut opened = Store::open_on(disk, clock.clone(), options)?;
+        Ok(Self::of(Store::open_on(disk, clock.clone(), options)?, clock))
+    }
+
+    pub(crate) fn of(mut opened: Opened<u64>, clock: Arc<TestClock>) -> Self {
         let shards = std::mem::take(&mut opened.shards);
-        Ok(Self {
-            shards,
-            opened,
-            layout: CoreLayout::new(options.cores as u16),
-            clock,
-            marks_late: false,
-            next_ticket: 0,
-        })
+        let layout = CoreLayout::new(shards.len() as u16);
+        Self { shards, opened, layout, clock, marks_late: false, next_ticket: 0 }
     }
 
     pub(crate) fn shard_of(&mut self, id: &[u8; 16]) -> &mut Shard<u64> {

@@ -9,7 +9,6 @@ here is said by SKIPPED.
 
 import contextlib
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -19,11 +18,12 @@ import time
 from pathlib import Path
 
 import dashboard
+import discovery
 import disks
 import grids
 import servers
 from processes import PATIENCE, Failed, until
-from prometheus import AHEAD, FOR, SCRAPE, WINDOWS, Prometheus
+from prometheus import AHEAD, FOR, SCRAPE, WINDOWS, Prometheus, configured
 
 BEGAN = time.monotonic()
 # What promtool objects to, and why it stays so: the old name is what existing alerts ask for.
@@ -34,19 +34,11 @@ def step(words):
     print(f"==== {words} ({time.monotonic() - BEGAN:.0f} s so far)", flush=True)
 
 
-def plain(metrics):
-    """OpenMetrics as promtool reads it: there a counter is described under its whole name."""
-    counters = re.findall(r"(?m)^# TYPE (\S+) counter$", metrics)
-    for name in counters:
-        metrics = re.sub(rf"(?m)^# (TYPE|HELP) {name} ", rf"# \1 {name}_total ", metrics)
-    return metrics.replace("# EOF\n", "")
-
-
 def check_metrics(processes):
     """promtool check metrics on what each shows."""
     for process in processes:
         words = ["promtool", "check", "metrics"]
-        output = subprocess.run(words, input=plain(process.metrics()), text=True,
+        output = subprocess.run(words, input=process.metrics(), text=True,
                                 capture_output=True, check=False)
         said = set((output.stdout + output.stderr).splitlines()) - KNOWN
         if said:
@@ -120,13 +112,22 @@ def play(binary, scratch, running):
         for job, processes in cause.targets.items():
             targets[job] += processes
 
+    step("a grid is found by its master's list")
+    found = discovery.Found(binary, scratch)
+    running.append(found)
+    found.prepare()
+    discovery.check_grid(found, scratch / "prometheus-of-grid")
+    step("quantiles of native histograms")
+    lone = found.serve(scratch / "native")
+    discovery.check_native(lone, scratch / "prometheus-native")
+
     step("promtool check metrics, on what each of them shows")
     check_metrics(sum(targets.values(), []))
 
     step("Prometheus scrapes them, and nothing fires")
     print(f"     intervals {SCRAPE}, for {FOR}, windows {WINDOWS}, disk forecasts {AHEAD}")
     addresses = {job: [process.admin for process in those] for job, those in targets.items()}
-    prometheus = Prometheus(scratch / "prometheus", addresses)
+    prometheus = Prometheus(scratch / "prometheus", configured(addresses))
     running.append(prometheus)
     count = sum(map(len, addresses.values()))
     until("all are scraped", lambda: prometheus.values("sum(up)") == [count])

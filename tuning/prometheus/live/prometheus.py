@@ -34,8 +34,9 @@ def shortened(rules):
                   lambda m: f"{m[1]}{AHEAD[m[2]]})", rules)
 
 
-def configured(configuration, targets):
+def configured(targets):
     """The configuration with other targets, by job."""
+    configuration = (HERE / "prometheus.yaml").read_text()
     configuration = configuration.replace(f"_interval: {SCRAPE[0]}", f"_interval: {SCRAPE[1]}")
     for job, addresses in targets.items():
         configuration, count = re.subn(rf"(job_name: {job}\n.*\n.*targets: )\[.*\]",
@@ -48,10 +49,9 @@ def configured(configuration, targets):
 class Prometheus:
     """A Prometheus on a free port of the loopback, and what its alerts have done so far."""
 
-    def __init__(self, folder, targets):
+    def __init__(self, folder, configuration, *words):
         folder.mkdir()
         (folder / "alerts.yaml").write_text(shortened((HERE / "alerts.yaml").read_text()))
-        configuration = configured((HERE / "prometheus.yaml").read_text(), targets)
         (folder / "prometheus.yaml").write_text(configuration)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -60,7 +60,8 @@ class Prometheus:
         with open(self.log, "wb") as log:
             self.child = subprocess.Popen(
                 ["prometheus", f"--config.file={folder}/prometheus.yaml",
-                 f"--storage.tsdb.path={folder}/data", f"--web.listen-address={self.address}"],
+                 f"--storage.tsdb.path={folder}/data", f"--web.listen-address={self.address}",
+                 *words],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         # What fires, and when each alert fired and ended, by its name and instance; and which may.
         self.firing, self.fired, self.ended, self.annotations = set(), {}, {}, {}

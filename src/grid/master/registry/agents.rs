@@ -126,6 +126,9 @@ impl Registry {
         let detail = format!("host {}, reached at {}", facts.hostname, facts.endpoint);
         let known = self.take_agent(agent_id);
         let vouches = known.as_ref().is_some_and(|known| known.facts.vouches);
+        // It tells its ports again in a moment; until then they are where they were.
+        let is_same = |known: &&Agent| known.facts.incarnation == facts.incarnation;
+        let ports = known.as_ref().filter(is_same).and_then(|known| known.ports.clone());
         let agent = Agent {
             facts: AgentFacts { vouches, ..facts },
             heard: at.now,
@@ -136,6 +139,7 @@ impl Registry {
             told: None,
             nodes: known.map(|known| known.nodes).unwrap_or_default(),
             standing,
+            ports,
         };
         if agent.is_proven() {
             self.changes.push(Change::Agent(agent_id.clone()));

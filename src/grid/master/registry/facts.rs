@@ -1,6 +1,6 @@
 //! What the master knows of agents and nodes, as plain data.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -72,6 +72,15 @@ pub(crate) struct Agent {
     pub(super) told: Option<u32>,
     pub(super) nodes: BTreeSet<String>,
     pub(super) standing: Standing,
+    /// Where it and its nodes serve HTTP, where it has told since the master's start.
+    pub(super) ports: Option<AgentPorts>,
+}
+
+/// An agent's admin port and those of its nodes by their ids, each as `host:port`; empty for none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct AgentPorts {
+    pub(super) admin: String,
+    pub(super) nodes: BTreeMap<String, String>,
 }
 
 /// A storage node.

@@ -69,6 +69,7 @@ impl Registry {
             told: None,
             nodes: BTreeSet::new(),
             standing: Standing::Proven,
+            ports: None,
         };
         self.put_agent(agent_id, agent);
         self.looked.get_or_insert(at.now);

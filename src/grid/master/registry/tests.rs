@@ -1,6 +1,7 @@
 //! The registry alone, with a clock of the tests' own.
 #![allow(clippy::unwrap_used)]
 
+mod admin_ports;
 mod agents;
 mod names;
 mod nodes;

@@ -375,7 +375,7 @@ fn what_is_no_masters_business_is_refused_and_the_connection_goes_on() {
     assert_eq!(client.0.ask(header, &[]).status(), Status::UnknownOpcode);
     for opcode in Opcode::ALL
         .into_iter()
-        .filter(|opcode| (0x40..=0x4a).contains(&(*opcode as u8)) && *opcode != Opcode::Cluster)
+        .filter(|opcode| (0x40..=0x4b).contains(&(*opcode as u8)) && *opcode != Opcode::Cluster)
     {
         assert_eq!(client.ask_empty(opcode).status(), Status::InvalidArchive, "{opcode:?}");
     }
@@ -415,7 +415,7 @@ fn the_admin_port_tells_of_the_grid() {
     ] {
         assert!(metrics.contains(line), "{line}: {metrics}");
     }
-    let page = get("/");
+    let page = get("/stats.json");
     assert!(page.contains("\"host-of-a\"") && page.contains("\"orders\""), "{page}");
     // What is not as it should be is said with the code that probes read, natively as well.
     let gave_up = NodeReport {

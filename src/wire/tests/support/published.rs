@@ -38,6 +38,7 @@ macro_rules! published {
                 AgentHeartbeat: ArchivedAgentHeartbeat { agent_id, incarnation, revision, sent }
                 AgentReport: ArchivedAgentReport { agent_id, incarnation, revision, nodes }
                 AgentKey: ArchivedAgentKey { agent_id, incarnation }
+                AdminPorts: ArchivedAdminPorts { agent_id, incarnation, admin, nodes }
                 SpawnNode: ArchivedSpawnNode {
                     agent_id, name, storage_path, cores, memory_limit_mb, port, compat_port
                 }
@@ -87,6 +88,7 @@ macro_rules! published {
                     node_id, name, endpoint, compat_endpoint, storage_path, detail, cores,
                     memory_enforcement, memory_limit_mb, started, pid, restarts, state
                 }
+                NodeAdminPort: ArchivedNodeAdminPort { node_id, admin }
                 AgentInfo: ArchivedAgentInfo {
                     agent_id, hostname, platform, version, endpoint, registered, last_heartbeat,
                     heartbeat_age_ms, memory_mb, max_nodes, nodes, running, cores, state

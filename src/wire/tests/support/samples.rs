@@ -6,9 +6,9 @@
 //! new label.
 
 use sutra_wire::grid::{
-    AgentHeartbeat, AgentInfo, AgentKey, AgentRegistered, AgentRegistration, AgentReport, Agents,
-    AgentsRequest, Cluster, GridEvent, HeartbeatAck, NodeInfo, NodeKey, NodeReport, Nodes,
-    NodesRequest, SpawnNode, WatchRequest,
+    AdminPorts, AgentHeartbeat, AgentInfo, AgentKey, AgentRegistered, AgentRegistration,
+    AgentReport, Agents, AgentsRequest, Cluster, GridEvent, HeartbeatAck, NodeAdminPort, NodeInfo,
+    NodeKey, NodeReport, Nodes, NodesRequest, SpawnNode, WatchRequest,
 };
 use sutra_wire::{
     AssociationKey, AssociationRecord, ClientHello, ConceptKey, ConceptRecord, Concepts,
@@ -378,6 +378,21 @@ samples! {
     AgentKey {
         "whichever has the name": AgentKey { agent_id: "agent-001".into(), incarnation: 0 };
         "one agent": AgentKey { agent_id: "rack-1".into(), incarnation: 0x0807_0605_0403_0201 };
+    }
+    NodeAdminPort {
+        "all fields": NodeAdminPort { node_id: "n-1".into(), admin: "10.0.0.5:20003".into() };
+    }
+    AdminPorts {
+        "none": AdminPorts { agent_id: "agent-001".into(), ..AdminPorts::default() };
+        "all fields": AdminPorts {
+            agent_id: "rack-1".into(),
+            incarnation: 0x0807_0605_0403_0201,
+            admin: "10.0.0.5:9003".into(),
+            nodes: vec![
+                NodeAdminPort { node_id: "n-1".into(), admin: "10.0.0.5:20003".into() },
+                NodeAdminPort { node_id: "rack-1-000002".into(), admin: "h:1".into() },
+            ],
+        };
     }
     SpawnNode {
         "anything": SpawnNode { agent_id: "rack-1".into(), ..SpawnNode::default() };

@@ -1,0 +1,40 @@
+//! What a server asks of its cores that passes its connections on to another process, and what they
+//! give.
+
+use std::sync::mpsc::Sender;
+
+use sutra_runtime::{Listener, ListenerId};
+
+use crate::passed::Passed;
+
+/// A step on the way. Each is ignored where the one before was not taken, or the core drains.
+pub enum Step {
+    /// Begin no request, and tell when none is under way.
+    Hold(Sender<usize>),
+    /// Go on as before.
+    GoOn,
+    /// Give up listeners and connections.
+    Part(Sender<Parted>),
+}
+
+/// What a core gives up.
+pub enum Parted {
+    /// This core begins to.
+    Begun(usize),
+    /// A listener; what waits in its backlog stays there.
+    Listener {
+        /// Of this core.
+        core: usize,
+        /// Its number.
+        id: ListenerId,
+        /// The listener.
+        listener: Listener,
+    },
+    /// A connection.
+    Connection {
+        /// Of this core.
+        core: usize,
+        /// The connection.
+        passed: Passed,
+    },
+}
