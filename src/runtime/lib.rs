@@ -63,8 +63,8 @@ pub use postbox::{Job, Postbox};
 pub use pulse::Pulse;
 pub use region::{Region, RegionSlice, RegionWriter};
 pub use simulated::{
-    Chance, ConnectionId, Network, SimulatedConfig, SimulatedCores, SimulatedFile, Simulation, Step,
-    VirtualClock,
+    Chance, ConnectionId, Network, SimulatedConfig, SimulatedCores, SimulatedFile, Simulation,
+    Step, VirtualClock,
 };
 pub use sockets::{Outgoing, Socket};
 pub use stages::Stage;

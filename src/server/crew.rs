@@ -70,10 +70,6 @@ impl Crew {
         let service = StorageService::new(core, self.identity.clone(), self.cores);
         let legacy = Box::new(Legacy::new(self.dialect));
         let front = Front::new(service, self.limits.clone()).keeping_slow(self.slow);
-        front.with_translator(
-            legacy,
-            self.first_compat,
-            Arc::clone(&self.loads),
-        )
+        front.with_translator(legacy, self.first_compat, Arc::clone(&self.loads))
     }
 }

@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use sutra_runtime::{
-    ListenerId, RuntimeError, SimulatedConfig, SimulatedCores, Simulation, StartError,
-    VirtualClock,
+    ListenerId, RuntimeError, SimulatedConfig, SimulatedCores, Simulation, StartError, VirtualClock,
 };
 use sutra_store::{Clock, Disk, Keeper, OpenOptions, OpenReport, Store};
 
@@ -60,7 +59,11 @@ impl SimulatedServer {
             allowed: Vec::new(),
             pinned: false,
             durability: config.durability,
-            write_path: opened.shards.first().map(sutra_store::Shard::write_path).unwrap_or_default(),
+            write_path: opened
+                .shards
+                .first()
+                .map(sutra_store::Shard::write_path)
+                .unwrap_or_default(),
             data,
             recovery: recovery.clone(),
         };

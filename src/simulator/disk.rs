@@ -234,7 +234,9 @@ impl SimulatedDisk {
     /// The moment of the oldest write to a shard's log that a power cut could still take, or that a
     /// failed sync has taken.
     pub(crate) fn oldest_unsynced(&self, shard: u16) -> Option<u64> {
-        self.oldest(shard, |content| [content.oldest_unsynced(), content.oldest_lost()].into_iter().flatten().min())
+        self.oldest(shard, |content| {
+            [content.oldest_unsynced(), content.oldest_lost()].into_iter().flatten().min()
+        })
     }
 
     /// The moment of the oldest write to a shard's log that a failed sync has taken.
@@ -298,8 +300,7 @@ impl SimulatedDisk {
 
     fn file(&self, name: &str, number: usize) -> Arc<DataFile> {
         let mode = self.state().manner.mode;
-        let segment =
-            SimulatedSegment::new(self.path(name), number, mode, Arc::clone(&self.state));
+        let segment = SimulatedSegment::new(self.path(name), number, mode, Arc::clone(&self.state));
         Arc::new(DataFile::simulated(Arc::new(segment)))
     }
 

@@ -92,12 +92,21 @@ pub(crate) struct Likeness {
 pub(crate) enum Operation {
     Learn(Concept, Box<ConceptRecord>),
     Associate(Edge, Box<AssociationRecord>),
-    Delete { concept: Concept, is_counted: bool },
+    Delete {
+        concept: Concept,
+        is_counted: bool,
+    },
     Query(Concept),
     /// Of this kind, or of the lowest.
-    Association { edge: Edge, any_kind: bool },
+    Association {
+        edge: Edge,
+        any_kind: bool,
+    },
     Neighbors(Wanted),
-    Concepts { space: usize, limit: u32 },
+    Concepts {
+        space: usize,
+        limit: u32,
+    },
     Path(Way),
     Search(Likeness),
     Stats,
@@ -114,9 +123,7 @@ impl Operation {
         }
         match random.below(20) {
             0..6 => Operation::Query(concept(plan, random)),
-            6..8 => {
-                Operation::Association { edge: edge(plan, random), any_kind: random.one_in(2) }
-            }
+            6..8 => Operation::Association { edge: edge(plan, random), any_kind: random.one_in(2) },
             8..11 => Operation::Neighbors(Wanted {
                 concept: concept(plan, random),
                 direction: direction(random),
@@ -128,7 +135,9 @@ impl Operation {
                 minimum_confidence: if random.one_in(4) { 0.5 } else { 0.0 },
                 limit: *random.pick(&[0, 1, 2, 7]),
             }),
-            11..13 => Operation::Concepts { space: space(plan, random), limit: random.below(6) as u32 },
+            11..13 => {
+                Operation::Concepts { space: space(plan, random), limit: random.below(6) as u32 }
+            }
             13..15 => Self::draw_path(plan, random),
             15..17 => Operation::Search(Self::draw_likeness(plan, random)),
             17 => Operation::Stats,
@@ -224,15 +233,13 @@ impl Operation {
     pub(crate) fn frame(&self, plan: &Plan, request: u64, cursor: u64) -> FrameBuffer {
         let mut out = FrameBuffer::new();
         let flags = if request.is_multiple_of(3) { CHECKSUM } else { 0 };
-        let header =
-            Header { opcode: self.opcode() as u8, request, flags, ..Header::default() };
+        let header = Header { opcode: self.opcode() as u8, request, flags, ..Header::default() };
         let name = |space: usize| plan.spaces[space].name.clone();
         match self {
             Operation::Learn(_, record) => encode_archive(&mut out, header, &**record),
             Operation::Associate(_, record) => encode_archive(&mut out, header, &**record),
             Operation::Delete { concept, .. } | Operation::Query(concept) => {
-                let key =
-                    ConceptKey { id: plan.ids[concept.id], namespace: name(concept.space) };
+                let key = ConceptKey { id: plan.ids[concept.id], namespace: name(concept.space) };
                 encode_archive(&mut out, header, &key);
             }
             Operation::Association { edge, any_kind } => {
@@ -257,8 +264,7 @@ impl Operation {
                 encode_archive(&mut out, header, &request);
             }
             Operation::Concepts { space, limit } => {
-                let request =
-                    ConceptsRequest { namespace: name(*space), limit: *limit, cursor };
+                let request = ConceptsRequest { namespace: name(*space), limit: *limit, cursor };
                 encode_archive(&mut out, header, &request);
             }
             Operation::Path(way) => {
@@ -276,8 +282,7 @@ impl Operation {
                 encode_archive(&mut out, header, &request);
             }
             Operation::Search(likeness) => {
-                let near =
-                    likeness.near.map(|(id, edges)| Near { id: plan.ids[id], edges });
+                let near = likeness.near.map(|(id, edges)| Near { id: plan.ids[id], edges });
                 let request = SearchRequest {
                     namespace: name(likeness.space),
                     vector: likeness.vector.clone(),

@@ -74,11 +74,8 @@ impl Plan {
             ]),
             _ => WriteMode::Relaxed,
         };
-        let manner = Manner {
-            mode,
-            is_copy_on_write: random.one_in(3),
-            has_short_writes: random.one_in(3),
-        };
+        let manner =
+            Manner { mode, is_copy_on_write: random.one_in(3), has_short_writes: random.one_in(3) };
         let dimensions = [2, 3, 8];
         let names = ["", "other", "third namespace"];
         let spaces = (0..random.between(1, 3) as usize)

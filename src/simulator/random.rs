@@ -80,8 +80,7 @@ mod tests {
             [random.next(), random.next()]
         };
         assert_eq!(of(7, Stream::Disk, 3), of(7, Stream::Disk, 3));
-        let others =
-            [of(8, Stream::Disk, 3), of(7, Stream::Fault, 3), of(7, Stream::Disk, 4)];
+        let others = [of(8, Stream::Disk, 3), of(7, Stream::Fault, 3), of(7, Stream::Disk, 4)];
         assert!(others.iter().all(|other| *other != of(7, Stream::Disk, 3)));
     }
 

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use sutra_wire::{
-    AssociationRecord, Checked, ConceptRecord, Concepts, Deleted, ErrorMessage, FrameBuffer, Header,
-    Health, Neighbor, Neighbors, Opcode, Path, Paths, Payload, SearchHit, SearchHits, Stats, Status,
+    AssociationRecord, Checked, ConceptRecord, Concepts, Deleted, ErrorMessage, FrameBuffer,
+    Header, Health, Neighbor, Neighbors, Opcode, Path, Paths, Payload, SearchHit, SearchHits,
+    Stats, Status,
 };
 
 /// What a server answers.

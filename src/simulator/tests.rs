@@ -33,9 +33,22 @@ fn no_seed_loses_anything_and_together_they_reach_what_there_is() {
         reached(&coverage.faults, fault);
     }
     for operation in [
-        "learn ok", "associate ok", "delete ok", "delete_counted ok", "query ok", "neighbors ok",
-        "association ok", "concepts ok", "path ok", "search ok", "stats ok", "flush ok",
-        "health ok", "learn storage_full", "learn storage_failed", "learn unanswered",
+        "learn ok",
+        "associate ok",
+        "delete ok",
+        "delete_counted ok",
+        "query ok",
+        "neighbors ok",
+        "association ok",
+        "concepts ok",
+        "path ok",
+        "search ok",
+        "stats ok",
+        "flush ok",
+        "health ok",
+        "learn storage_full",
+        "learn storage_failed",
+        "learn unanswered",
     ] {
         reached(&coverage.operations, operation);
     }

@@ -286,7 +286,18 @@ impl Recovery {
         report.elapsed = Duration::from_micros(source.clock.monotonic().saturating_sub(started));
         let (rest, vectors) =
             (Some(exchange.tell_rest()), self.vectors.filter(|_| !self.is_doubtful));
-        Ok(Replayed { source, rest, graph, memory, vectors, expected, report, tail, header, beyond })
+        Ok(Replayed {
+            source,
+            rest,
+            graph,
+            memory,
+            vectors,
+            expected,
+            report,
+            tail,
+            header,
+            beyond,
+        })
     }
 
     /// Applies the commits of a segment; returns why there are no more. Nothing that was durable

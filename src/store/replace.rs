@@ -62,7 +62,8 @@ pub fn replace(
     let new = new_name(name, number);
     let mut file = folder.create(&new)?;
     let written = parts.iter().try_for_each(|part| folder.append(&mut file, part));
-    let replaced = written.and_then(|()| folder.sync(&file)).and_then(|()| folder.rename(&new, name));
+    let replaced =
+        written.and_then(|()| folder.sync(&file)).and_then(|()| folder.rename(&new, name));
     replaced.inspect_err(|_| {
         // What was written of it only takes space, which may be what lacks. Where it stays, the
         // next start removes it.

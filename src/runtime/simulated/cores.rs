@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use super::mail::Post;
 use super::{ConnectionId, Network, Pieces, Simulated, SimulatedMail, VirtualClock};
+use crate::StartError;
 use crate::backend::{Backend, Buffers, Mail};
 use crate::core::Core;
 use crate::ending::Ending;
@@ -18,7 +19,6 @@ use crate::event::{Event, ListenerId, Next};
 use crate::handler::Handler;
 use crate::pulse::Pulse;
 use crate::turn::Turns;
-use crate::StartError;
 use io::Operations;
 
 /// How a simulation's cores are made.
@@ -172,8 +172,7 @@ impl<H: Handler> SimulatedCores<H> {
             let backend = Backend::Simulated(Simulated::new(clock.clone()));
             let mail = Mail::Simulated(SimulatedMail::new(index, &post));
             let ending = Arc::clone(&ending);
-            let mut core =
-                Core::new(index, backend, Simulated::features(), mail, ending, &pulse);
+            let mut core = Core::new(index, backend, Simulated::features(), mail, ending, &pulse);
             let handler = make(index, &mut core)
                 .map_err(|error| StartError::Handler { core: index, error })?;
             let turns = Turns::new(handler, core, Buffers::Simulated(Pieces::default()));
@@ -330,4 +329,3 @@ impl<H: Handler> Seat<H> {
             || core.earliest_timer().is_some_and(|timer| timer <= now)
     }
 }
-

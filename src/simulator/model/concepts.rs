@@ -10,12 +10,10 @@ use crate::operation::Concept;
 /// Whether a stored record is what was learned. Times that the client left out are the server's.
 pub(super) fn is_same(stored: &ConceptRecord, learned: &ConceptRecord) -> bool {
     let is_time = |stored: u64, learned: u64| learned == 0 || stored == learned;
-    let times = is_time(stored.created, learned.created) && is_time(stored.updated, learned.updated);
-    let learned = ConceptRecord {
-        created: stored.created,
-        updated: stored.updated,
-        ..learned.clone()
-    };
+    let times =
+        is_time(stored.created, learned.created) && is_time(stored.updated, learned.updated);
+    let learned =
+        ConceptRecord { created: stored.created, updated: stored.updated, ..learned.clone() };
     times && *stored == learned
 }
 
@@ -49,8 +47,7 @@ impl Model {
                 format!("{content:?}… ({} bytes)", record.content.len())
             }
         };
-        let allowed: Vec<_> =
-            candidates.iter().map(|write| words(write.value.as_ref())).collect();
+        let allowed: Vec<_> = candidates.iter().map(|write| words(write.value.as_ref())).collect();
         Err(format!("{concept} is {}; it may be: {}", words(found), allowed.join(", ")))
     }
 

@@ -11,11 +11,8 @@ use crate::operation::{Edge, KINDS, Wanted};
 fn is_same(stored: &AssociationRecord, asked: &AssociationRecord) -> bool {
     let is_time = |stored: u64, asked: u64| asked == 0 || stored == asked;
     let times = is_time(stored.created, asked.created) && is_time(stored.updated, asked.updated);
-    let asked = AssociationRecord {
-        created: stored.created,
-        updated: stored.updated,
-        ..asked.clone()
-    };
+    let asked =
+        AssociationRecord { created: stored.created, updated: stored.updated, ..asked.clone() };
     times && *stored == asked
 }
 

@@ -106,9 +106,10 @@ impl Model {
                 None => return Err(format!("{edge} is there, and nobody has written it")),
             }
         }
-        let unseen = found.associations.iter().find(|(edge, record)| {
-            record.is_some() && !edges.contains_key(edge)
-        });
+        let unseen = found
+            .associations
+            .iter()
+            .find(|(edge, record)| record.is_some() && !edges.contains_key(edge));
         match unseen {
             Some((edge, _)) => Err(format!("{edge} is there, and neither of its ends has it")),
             None => Ok(edges),

@@ -114,7 +114,8 @@ impl Model {
                     (*source, *target, direction != Direction::In),
                     (*target, *source, direction != Direction::Out),
                 ];
-                for (_, to, _) in ends.into_iter().filter(|(here, _, is_way)| *here == from && *is_way)
+                for (_, to, _) in
+                    ends.into_iter().filter(|(here, _, is_way)| *here == from && *is_way)
                 {
                     distances.entry(to).or_insert_with(|| {
                         next.push_back(to);

@@ -59,8 +59,7 @@ impl Model {
         let near = match likeness.near {
             None => None,
             Some((id, edges)) => {
-                let reached =
-                    self.reach(when, likeness.space, id, Direction::Both, edges);
+                let reached = self.reach(when, likeness.space, id, Direction::Both, edges);
                 // What is added or removed meanwhile may count or not.
                 let is_changing = self.edges.keys().any(|edge| {
                     let presence = self.edge_presence(when, edge);

@@ -65,7 +65,10 @@ impl Run<'_> {
                 let times = random.between(1, 3) as u32;
                 self.disk.arm(fault, times);
                 self.excuses.has_failed = true;
-                self.note(format!("fault {number}: the next {times} times a {} fails", fault.name()));
+                self.note(format!(
+                    "fault {number}: the next {times} times a {} fails",
+                    fault.name()
+                ));
             }
             Danger::Clock => {
                 let seconds = random.between(1, FAR) as i64;

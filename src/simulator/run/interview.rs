@@ -143,7 +143,8 @@ impl Run<'_> {
         }
         let shards = 0..u16::try_from(self.plan.cores).expect("a store has at most 1,000");
         if let (Durability::Interval(_), false) = (self.plan.durability, self.excuses.has_failed)
-            && let Some(shard) = shards.clone().find(|shard| self.disk.oldest_unsynced(*shard).is_some())
+            && let Some(shard) =
+                shards.clone().find(|shard| self.disk.oldest_unsynced(*shard).is_some())
         {
             let what = format!("the log of shard {shard} was not synced in time");
             return Err(Failure::new(Kind::Recovery, what));
@@ -195,7 +196,9 @@ impl Run<'_> {
                 match client.read(server.world(), &self.plan, usize::MAX, |_, _| {}) {
                     Ok(Heard::Nothing) => {}
                     Ok(Heard::Answers(more)) => {
-                        answers.extend(more.into_iter().map(|(asked, reply)| (asked.operation, reply)));
+                        answers.extend(
+                            more.into_iter().map(|(asked, reply)| (asked.operation, reply)),
+                        );
                     }
                     Ok(Heard::Over(_)) => {
                         let what = "the server has closed the connection of a reader";

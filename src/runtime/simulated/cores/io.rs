@@ -170,8 +170,7 @@ impl Operations {
                 // It waits for room, which the last look has promised.
                 0 => Err(Errno::AGAIN),
                 most => {
-                    let taken =
-                        if chance(4) > 0 { most } else { 1 + chance(most as u64) as usize };
+                    let taken = if chance(4) > 0 { most } else { 1 + chance(most as u64) as usize };
                     connection.to_client.extend(&bytes[..taken]);
                     Ok(taken)
                 }
