@@ -112,6 +112,7 @@ struct Figures {
 }
 
 impl Figures {
+    #[allow(clippy::print_stdout, reason = "the long run is for its figures")]
     fn print(&self, takeovers: usize) {
         let Self { clients, calls, errors, lost, .. } = self;
         println!(

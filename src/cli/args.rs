@@ -21,6 +21,7 @@ use crate::neighbors::Neighbors;
 use crate::path::Path;
 use crate::search::Search;
 use crate::serve::Serve;
+use crate::simulate::Simulate;
 use crate::slow::Slow;
 use crate::stats::Stats;
 use crate::target::{COMMON, Named, Server};
@@ -118,6 +119,8 @@ pub(crate) enum Command {
     Export(Export),
     /// Measure a running server
     Bench(Bench),
+    /// Look for what a store could lose: simulated servers, killed and let down by their disks
+    Simulate(Simulate),
     /// Look at this host: what is wrong, why it matters, and what mends it
     Doctor(Doctor),
     /// Change settings of this host for the better, and back

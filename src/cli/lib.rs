@@ -11,8 +11,8 @@
 //!
 //! Relies on `client` for all that is asked of a server or a grid's master, but for what `slow` and
 //! `top` ask of an admin port over HTTP. `serve` alone needs `server`, the grid's two services need
-//! `grid`, `bench` needs `load`, `doctor` and `tune` need `host`. A command is a function from its
-//! arguments to an [`exit::Answer`].
+//! `grid`, `bench` needs `load`, `simulate` needs `simulator`, `doctor` and `tune` need `host`. A
+//! command is a function from its arguments to an [`exit::Answer`].
 
 mod admin_port;
 mod args;
@@ -48,6 +48,7 @@ mod search;
 mod serve;
 mod settings;
 mod signals;
+mod simulate;
 mod slow;
 mod stats;
 mod streams;
@@ -157,6 +158,7 @@ fn run(arguments: Arguments, start: Start, output: Output) -> Result<Answer, Fai
         Command::Health(server) => {
             with_client(&server, async |client| health::run(&client, output).await)
         }
+        Command::Simulate(simulate) => simulate::run(&simulate, output),
         Command::Doctor(doctor) => doctor::run(&doctor, output),
         Command::Tune(tune) => tune::run(&tune, output),
         Command::Config => config::run(output),

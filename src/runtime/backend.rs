@@ -5,17 +5,13 @@
 //! cores, and runs jobs. Its [`Buffers`] hold received bytes. README.md says how a second backend
 //! is made.
 //!
-//! They are enums, since one program may hold two backends, a server and its simulator. So no type
-//! above says which one it is on. A call costs a branch that always goes the same way, and none
-//! while there is one variant.
+//! They are enums, since one program holds two backends, a server's and its simulator's. So no type
+//! above says which one it is on. A call costs a branch that always goes the same way.
 //!
 //! Promises to a core: each operation that was begun completes once, and a receive of everything
 //! again and again until there is no `more`. A completion comes only with [`Backend::reap`]. Memory
 //! that a core has lent is not touched any more once the operation has completed, or the backend
 //! was dropped.
-
-#[cfg(test)]
-pub(crate) mod scripted;
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -34,6 +30,7 @@ use crate::listener::Listener;
 use crate::metrics::CoreMetrics;
 use crate::operation::{Completion, Operation, Receive};
 use crate::postbox::{Job, Postbox};
+use crate::simulated::{Pieces, Simulated, SimulatedMail};
 use crate::sockets::{Outgoing, Socket};
 
 /// Calls the variant that is there.
@@ -41,8 +38,7 @@ macro_rules! on {
     ($kind:ident, $value:expr, |$variant:ident| $call:expr) => {
         match $value {
             $kind::Linux($variant) => $call,
-            #[cfg(test)]
-            $kind::Scripted($variant) => $call,
+            $kind::Simulated($variant) => $call,
         }
     };
 }
@@ -54,8 +50,7 @@ macro_rules! on {
 )]
 pub(crate) enum Backend {
     Linux(Linux),
-    #[cfg(test)]
-    Scripted(scripted::Scripted),
+    Simulated(Simulated),
 }
 
 impl Backend {
@@ -183,8 +178,15 @@ impl Backend {
     pub(crate) fn linux(&mut self) -> &mut Linux {
         match self {
             Backend::Linux(backend) => backend,
-            #[cfg(test)]
-            Backend::Scripted(_) => unreachable!("each loop runs the cores on its own backend"),
+            Backend::Simulated(_) => unreachable!("each loop runs the cores on its own backend"),
+        }
+    }
+
+    /// The one of a simulation, for the loop that belongs to it.
+    pub(crate) fn simulated(&mut self) -> &mut Simulated {
+        match self {
+            Backend::Simulated(backend) => backend,
+            Backend::Linux(_) => unreachable!("each loop runs the cores on its own backend"),
         }
     }
 }
@@ -193,8 +195,7 @@ impl Backend {
 /// messages.
 pub(crate) enum Mail<M> {
     Linux(LinuxMail<M>),
-    #[cfg(test)]
-    Scripted(scripted::Letters<M>),
+    Simulated(SimulatedMail<M>),
 }
 
 impl<M: Send + 'static> Mail<M> {
@@ -254,8 +255,7 @@ impl<M: Send + 'static> Mail<M> {
 /// core while it reads them.
 pub(crate) enum Buffers {
     Linux(ReceiveBuffers),
-    #[cfg(test)]
-    Scripted(scripted::Pieces),
+    Simulated(Pieces),
 }
 
 impl Buffers {

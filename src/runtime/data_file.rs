@@ -10,11 +10,13 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, OFlags, StatxFlags};
 
 use crate::file_error::in_context;
 use crate::folder::{FileIdentity, Folder};
+use crate::simulated::SimulatedFile;
 
 /// When a write counts as done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,11 +60,26 @@ const DEFAULT_ALIGNMENT: u32 = 4096;
 #[derive(Debug)]
 pub struct DataFile {
     path: PathBuf,
-    /// Through the page cache.
-    plain: File,
-    /// O_DIRECT|O_DSYNC, in that mode.
-    direct: Option<File>,
     mode: WriteMode,
+    on: On,
+}
+
+/// Where a file is.
+#[derive(Debug)]
+enum On {
+    /// In a filesystem.
+    Disk(OnDisk),
+    /// On the disk of a simulation.
+    Simulation(Arc<dyn SimulatedFile>),
+}
+
+/// The descriptors of a file.
+#[derive(Debug)]
+pub(crate) struct OnDisk {
+    /// Through the page cache.
+    pub(crate) plain: File,
+    /// O_DIRECT|O_DSYNC, in that mode.
+    pub(crate) direct: Option<File>,
 }
 
 impl DataFile {
@@ -113,7 +130,12 @@ impl DataFile {
                 Err(error) => return Err(error),
             }
         }
-        Ok(DataFile { path, plain, direct, mode })
+        Ok(DataFile { path, mode, on: On::Disk(OnDisk { plain, direct }) })
+    }
+
+    /// A file of a simulated disk.
+    pub fn simulated(file: Arc<dyn SimulatedFile>) -> DataFile {
+        DataFile { path: file.path().to_owned(), mode: file.mode(), on: On::Simulation(file) }
     }
 
     /// The path that it was opened by.
@@ -140,7 +162,11 @@ impl DataFile {
     /// # Errors
     /// Those of fstat(2).
     pub fn len(&self) -> io::Result<u64> {
-        Ok(self.plain.metadata().map_err(in_context("read the length of", &self.path))?.len())
+        match &self.on {
+            On::Disk(OnDisk { plain, .. }) => plain.metadata().map(|found| found.len()),
+            On::Simulation(file) => file.len(),
+        }
+        .map_err(in_context("read the length of", &self.path))
     }
 
     /// Whether it is empty.
@@ -156,25 +182,35 @@ impl DataFile {
     /// # Errors
     /// Those of fstat(2).
     pub fn identity(&self) -> io::Result<FileIdentity> {
-        FileIdentity::of_file(&self.plain).map_err(in_context("look at", &self.path))
+        match &self.on {
+            On::Disk(OnDisk { plain, .. }) => FileIdentity::of_file(plain),
+            On::Simulation(file) => {
+                file.len().map(|length| FileIdentity::simulated(file.number(), length))
+            }
+        }
+        .map_err(in_context("look at", &self.path))
     }
 
     /// The descriptor that the ring writes to.
     pub(crate) fn write_fd(&self) -> RawFd {
-        self.direct.as_ref().unwrap_or(&self.plain).as_raw_fd()
-    }
-
-    /// The one through the page cache.
-    pub(crate) fn plain(&self) -> &File {
-        &self.plain
-    }
-
-    /// The direct one, and its alignment.
-    pub(crate) fn direct(&self) -> Option<(&File, u32)> {
-        match (&self.direct, self.mode) {
-            (Some(file), WriteMode::Direct { align }) => Some((file, align)),
-            _ => None,
+        match &self.on {
+            On::Disk(OnDisk { plain, direct }) => direct.as_ref().unwrap_or(plain).as_raw_fd(),
+            // No descriptor: the kernel refuses it.
+            On::Simulation(_) => -1,
         }
+    }
+
+    /// Its descriptors, or the file of a simulated disk.
+    pub(crate) fn on_disk(&self) -> Result<&OnDisk, &dyn SimulatedFile> {
+        match &self.on {
+            On::Disk(on_disk) => Ok(on_disk),
+            On::Simulation(file) => Err(&**file),
+        }
+    }
+
+    /// The file of a simulated disk, where it is one.
+    pub(crate) fn as_simulated(&self) -> Option<&dyn SimulatedFile> {
+        self.on_disk().err()
     }
 
     /// An error of an operation on this file, with the path.

@@ -10,8 +10,9 @@ use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 
-use crate::data_file::DataFile;
+use crate::data_file::{DataFile, OnDisk};
 use crate::region::RegionWriter;
+use crate::simulated::SimulatedFile;
 
 /// Bytes of one zero-filling write: large enough for full speed, small enough to hold up the writes
 /// of others for no more than about a millisecond.
@@ -27,9 +28,16 @@ impl DataFile {
     /// # Errors
     /// Those of write(2) and fdatasync(2), with the path; a full disk is `StorageFull`.
     pub fn zero_fill(&self, range: Range<u64>) -> io::Result<()> {
+        let on_disk = match self.on_disk() {
+            Ok(on_disk) => on_disk,
+            Err(file) => {
+                let zeroes = vec![0; (range.end - range.start) as usize];
+                return self.write_simulated(file, range.start, &zeroes);
+            }
+        };
         let mut zeroes = RegionWriter::new(FILL_STEP)?;
-        let unsynced = self.direct_unsynced(&range);
-        let file = unsynced.as_ref().unwrap_or(self.plain());
+        let unsynced = self.direct_unsynced(on_disk, &range);
+        let file = unsynced.as_ref().unwrap_or(&on_disk.plain);
         let mut at = range.start;
         while at < range.end {
             let step = (range.end - at).min(FILL_STEP as u64) as usize;
@@ -37,14 +45,30 @@ impl DataFile {
                 .map_err(self.in_context("fill with zeroes"))?;
             at += step as u64;
         }
-        self.plain().sync_data().map_err(self.in_context("sync"))
+        on_disk.plain.sync_data().map_err(self.in_context("sync"))
+    }
+
+    /// The same on a simulated disk: written, and made durable.
+    fn write_simulated(
+        &self,
+        file: &dyn SimulatedFile,
+        offset: u64,
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        let mut written = 0;
+        while written < bytes.len() {
+            written += file
+                .write(offset + written as u64, &bytes[written..])
+                .map_err(self.in_context("write to"))?;
+        }
+        file.sync().map_err(self.in_context("sync"))
     }
 
     /// The file, opened for direct writes that are synced at the end and not one by one. `None`
     /// where that can't be, or `range` is not aligned.
-    fn direct_unsynced(&self, range: &Range<u64>) -> Option<File> {
-        let (file, align) = self.direct()?;
-        let align = u64::from(align);
+    fn direct_unsynced(&self, on_disk: &OnDisk, range: &Range<u64>) -> Option<File> {
+        let file = on_disk.direct.as_ref()?;
+        let align = u64::from(self.alignment());
         if !range.start.is_multiple_of(align) || !range.end.is_multiple_of(align) {
             return None;
         }
@@ -59,9 +83,14 @@ impl DataFile {
     /// # Errors
     /// Those of pread(2), with the path; `UnexpectedEof` where the file ends before.
     pub fn read_all_into(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let file = match self.direct() {
-            Some((file, align)) if is_aligned(offset, buffer, align) => file,
-            _ => self.plain(),
+        let file = match self.on_disk() {
+            Ok(OnDisk { direct: Some(file), .. })
+                if is_aligned(offset, buffer, self.alignment()) =>
+            {
+                file
+            }
+            Ok(OnDisk { plain, .. }) => plain,
+            Err(file) => return file.read(offset, buffer).map_err(self.in_context("read")),
         };
         let mut at = offset;
         for step in buffer.chunks_mut(READ_STEP) {
@@ -76,9 +105,13 @@ impl DataFile {
     /// # Errors
     /// Those of pwrite(2) and fdatasync(2), with the path.
     pub fn write_synced(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let written =
-            self.plain().write_all_at(bytes, offset).and_then(|()| self.plain().sync_data());
-        written.map_err(self.in_context("write to"))
+        match self.on_disk() {
+            Ok(OnDisk { plain, .. }) => {
+                let written = plain.write_all_at(bytes, offset).and_then(|()| plain.sync_data());
+                written.map_err(self.in_context("write to"))
+            }
+            Err(file) => self.write_simulated(file, offset, bytes),
+        }
     }
 
     /// Makes everything written to the file durable, its length too. Blocks.
@@ -86,7 +119,11 @@ impl DataFile {
     /// # Errors
     /// Those of fsync(2), with the path. After one nothing is known about what was written before.
     pub fn sync_all(&self) -> io::Result<()> {
-        self.plain().sync_all().map_err(self.in_context("sync"))
+        match self.on_disk() {
+            Ok(OnDisk { plain, .. }) => plain.sync_all(),
+            Err(file) => file.sync(),
+        }
+        .map_err(self.in_context("sync"))
     }
 }
 
@@ -103,13 +140,17 @@ mod tests {
     use super::*;
     use crate::{Durability, Folder};
 
+    fn plain(file: &DataFile) -> &File {
+        &file.on_disk().unwrap().plain
+    }
+
     #[test]
     fn zero_filling_clears_exactly_its_range() {
         let place = tempfile::tempdir().unwrap();
         let folder = Folder::open(place.path()).unwrap();
         for (name, durability) in [("a", Durability::Always), ("r", Durability::Relaxed)] {
             let file = DataFile::create(&folder, name, durability).unwrap();
-            file.plain().write_all_at(&vec![0xAA; 3 << 20], 0).unwrap();
+            plain(&file).write_all_at(&vec![0xAA; 3 << 20], 0).unwrap();
             file.zero_fill(4096..(2 << 20) + 4096).unwrap();
             file.zero_fill((3 << 20) - 10..3 << 20).unwrap();
             let mut back = vec![1; 3 << 20];
@@ -127,7 +168,7 @@ mod tests {
         let folder = Folder::open(place.path()).unwrap();
         let file = DataFile::create(&folder, "f", Durability::Always).unwrap();
         let content: Vec<u8> = (0..5u32 << 20).map(|i| (i / 3) as u8).collect();
-        file.plain().write_all_at(&content, 0).unwrap();
+        plain(&file).write_all_at(&content, 0).unwrap();
         file.sync_all().unwrap();
         let mut region = RegionWriter::new(5 << 20).unwrap();
         file.read_all_into(0, region.writable()).unwrap();
@@ -142,7 +183,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let folder = Folder::open(place.path()).unwrap();
         let file = DataFile::create(&folder, "short", Durability::Always).unwrap();
-        file.plain().set_len(100).unwrap();
+        plain(&file).set_len(100).unwrap();
         let error = file.read_all_into(50, &mut [0; 51]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
         assert!(error.to_string().contains("short"), "{error}");

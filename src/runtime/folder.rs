@@ -37,6 +37,11 @@ impl FileIdentity {
         }
     }
 
+    /// Of a file of a simulated disk.
+    pub(crate) fn simulated(number: u64, length: u64) -> Self {
+        Self { device: 0, inode: number, length, changed: (0, 0) }
+    }
+
     /// Of an open file.
     pub(crate) fn of_file(file: &File) -> io::Result<Self> {
         Ok(Self::of(&rustix::fs::fstat(file)?))

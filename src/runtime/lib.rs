@@ -4,7 +4,8 @@
 //! blocks. No connection has a task of its own, and a request in steady state costs no allocation
 //! here. Cores talk through bounded mailboxes.
 //!
-//! Below [`Core`] stands a backend (`backend.rs`). The one that serves is on Linux. Its threads run
+//! Below [`Core`] stands a backend (`backend.rs`). One is a simulation's ([`SimulatedCores`]). The
+//! one that serves is on Linux. Its threads run
 //! tokio-uring's runtime, in which tokio awaits connections and timers and parks the thread. Beside
 //! its ring each thread has a second one, the data ring, which moves socket bytes and log writes.
 //!
@@ -36,6 +37,7 @@ mod placement;
 mod postbox;
 mod pulse;
 mod region;
+mod simulated;
 mod sockets;
 mod stages;
 mod start;
@@ -60,6 +62,10 @@ pub use placement::{Placement, by_use};
 pub use postbox::{Job, Postbox};
 pub use pulse::Pulse;
 pub use region::{Region, RegionSlice, RegionWriter};
+pub use simulated::{
+    Chance, ConnectionId, Network, SimulatedConfig, SimulatedCores, SimulatedFile, Simulation,
+    Step, VirtualClock,
+};
 pub use sockets::{Outgoing, Socket};
 pub use stages::Stage;
 pub use start::{Prepared, Running, prepare, start};

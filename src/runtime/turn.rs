@@ -30,6 +30,11 @@ impl<H: Handler> Turns<H> {
         &mut self.core
     }
 
+    /// Where received bytes lie.
+    pub(crate) fn buffers(&mut self) -> &mut Buffers {
+        &mut self.buffers
+    }
+
     /// Hands over everything that has arrived. `None` when the cores have ended together.
     pub(crate) fn turn(&mut self) -> Option<Next> {
         self.core.begin_turn();

@@ -145,7 +145,7 @@ impl Source for ServerSource {
             recent.note(Instant::now(), &all.latencies)
         };
         let metrics = metrics::of_server(&seen, &all, &readiness, recent, detail);
-        let stats = all_cores::of_server(seen.info(), seen.cores(), all);
+        let stats = all_cores::of_server(seen.info(), seen.cores(), Instant::now(), all);
         let page = page::of_server(&stats, &status, &readiness);
         Some(View { healthy: problems.is_empty(), status, readiness, page, metrics })
     }

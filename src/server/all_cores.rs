@@ -198,7 +198,7 @@ fn conclude(core: &Core, cx: &mut Context<'_, Message>, asked: OpenQuestion) {
     let (sequence, wrong) = (core.shard().last_sequence(), asked.wrong.join("; "));
     match asked.question {
         Question::Stats => {
-            let stats = stats::of_server(core.info(), cx.cores(), asked.stats);
+            let stats = stats::of_server(core.info(), cx.cores(), cx.now(), asked.stats);
             cx.reply_archive::<Stats>(asked.to, Status::Ok, sequence, &stats);
         }
         Question::Health => {
@@ -212,7 +212,7 @@ fn conclude(core: &Core, cx: &mut Context<'_, Message>, asked: OpenQuestion) {
                 asked.to,
                 Status::Ok,
                 sequence,
-                &Health { healthy, status, uptime: core.info().uptime() },
+                &Health { healthy, status, uptime: core.info().uptime(cx.now()) },
             );
         }
         Question::Flush if wrong.is_empty() => {

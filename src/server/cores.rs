@@ -3,21 +3,19 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sutra_compat::Dialect;
-use sutra_net::{Envelope, Front, Identity, Limits, Loads, Passed, Postbox};
+use sutra_net::{Envelope, Front, Passed, Postbox};
 use sutra_runtime::{
     Config, Listener, ListenerId, Prepared, Running, RuntimeError, StartError, prepare,
 };
 use sutra_store::Opened;
 
 use crate::config::ServerConfig;
-use crate::core::Core;
 use crate::core::mailbox::MAILBOX;
 use crate::core::message::{Message, WriteTicket};
 use crate::cpus::Seats;
+use crate::crew::Crew;
 use crate::error::ServerError;
 use crate::files::reserved_files;
-use crate::legacy::Legacy;
 use crate::report::ServerInfo;
 use crate::service::StorageService;
 
@@ -43,7 +41,6 @@ pub(crate) struct RunningCores {
 
 /// What one core takes when it begins.
 struct Share {
-    shard: sutra_store::Shard<WriteTicket>,
     listeners: Vec<(ListenerId, Listener)>,
     connections: Vec<Passed>,
 }
@@ -71,36 +68,23 @@ impl Cores {
         begin: impl FnOnce(),
     ) -> Result<RunningCores, ServerError> {
         let Served { opened, listeners, first_compat, connections } = served;
-        let Opened { shards, namespaces, keeper, id_rule, store_id, started, .. } = opened;
-        let cores = shards.len();
-        let identity = Identity { store: store_id, started, durability: config.durability };
-        let shares = shards.into_iter().zip(listeners).zip(connections);
-        let shares = shares.map(|((shard, listeners), connections)| {
-            Mutex::new(Some(Share { shard, listeners, connections }))
-        });
+        let cores = opened.shards.len();
+        let shares = listeners.into_iter().zip(connections);
+        let shares = shares
+            .map(|(listeners, connections)| Mutex::new(Some(Share { listeners, connections })));
         let shares: Vec<_> = shares.collect();
-        let dialect = Dialect { numbering: config.numbering, id_rule };
-        let slow = config.slow;
-        let (loads, limits, info) =
-            (Arc::new(Loads::new(cores)), config.limits.clone(), Arc::clone(info));
+        let crew = Crew::new(config, opened, first_compat, info);
         let postboxes: Arc<Mutex<Vec<Option<Postbox<Message>>>>> =
             Arc::new(Mutex::new(vec![None; cores]));
         let filled = Arc::clone(&postboxes);
         let make = move |index: usize, core: &mut sutra_runtime::Core<Envelope<Message>>| {
             filled.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(Postbox::of(core));
             let share = shares[index].lock().unwrap_or_else(PoisonError::into_inner).take();
-            let Share { shard, listeners, connections } = share.expect("each core begins once");
+            let Share { listeners, connections } = share.expect("each core begins once");
             for (id, listener) in listeners {
                 core.listen(listener, id)?;
             }
-            let looking = (index == 0).then(|| Arc::clone(&keeper));
-            let (namespaces, info) = (Arc::clone(&namespaces), Arc::clone(&info));
-            let state = Core::new(shard, namespaces, looking, info, cores);
-            let service = StorageService::new(state, identity.clone(), cores);
-            let legacy = Box::new(Legacy::new(dialect));
-            let front = Front::new(service, Limits::clone(&limits)).keeping_slow(slow);
-            let loads = Arc::clone(&loads);
-            let mut front = front.with_translator(legacy, first_compat, loads);
+            let mut front = crew.handler(index);
             front.take_in(core, connections);
             Ok::<_, RuntimeError>(front)
         };

@@ -57,9 +57,9 @@ impl ServerInfo {
         &self.write_path
     }
 
-    /// How long the server has run, in µs.
-    pub(crate) fn uptime(&self) -> u64 {
-        self.started_at.elapsed().as_micros() as u64
+    /// How long the server has run by this moment of the cores' clock, in µs.
+    pub(crate) fn uptime(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.started_at).as_micros() as u64
     }
 }
 

@@ -50,7 +50,9 @@ impl Ahead {
         let namespaces = Arc::new(Namespaces::new(Arc::clone(&keeper))?);
         let layout = CoreLayout::new(cores);
         let known = Arc::clone(&namespaces);
-        let source = Source::new(Arc::clone(&shared), store, layout, known, segment_bytes).ahead();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let (reads, times) = (Arc::clone(&shared), Arc::clone(&clock));
+        let source = Source::new(reads, times, store, layout, known, segment_bytes).ahead();
         let sources = (0..cores).map(|shard| source.of(shard, Default::default())).collect();
         let mut shards = exchanging(sources, ReadAhead::new)?;
         let records: Vec<_> = shards.iter().map(ReadAhead::records).collect();
@@ -59,7 +61,6 @@ impl Ahead {
         for (shard, vectors) in shards.iter_mut().zip(vectors) {
             shard.set_vectors(vectors);
         }
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let parts =
             Parts { disk: shared, clock, keeper, namespaces, store, id_rule, segment_bytes };
         Self { disk, parts, shards, options }.keep_up()
@@ -88,7 +89,7 @@ impl Ahead {
     /// As for a store that is opened at a start.
     pub fn open<T: Send>(self, listening: &str) -> Result<Opened<T>, StoreError> {
         let Self { disk, mut parts, shards, options } = self;
-        let started_at = Instant::now();
+        let started_at = parts.clock.monotonic();
         disk.lock(listening)?;
         parts.namespaces.refresh()?;
         let marks = parts.keeper.lock().marks().to_vec();
@@ -96,7 +97,7 @@ impl Ahead {
         let is_stable = options.durability == Durability::Always;
         let shards = shards.into_iter().zip(marks).collect();
         let replayed = exchanging(shards, |(shard, mark): (ReadAhead, _), exchange| {
-            shard.finish(mark, is_stable, exchange)
+            shard.finish(mark, is_stable, exchange).map(Replayed::complete)
         })?;
         let mut recovered: Vec<Recovered> =
             replayed.into_iter().map(Replayed::settle).collect::<Result<_, _>>()?;

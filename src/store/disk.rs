@@ -79,10 +79,10 @@ pub(crate) fn shard_folder(shard: u16) -> String {
 /// Behind the name of a file while it is written to take another's place.
 const NEW: &str = ".new";
 
-/// A name for what is to take a file's place. No two writers use the same, even where each takes
-/// itself for the only one.
-pub(crate) fn new_name(file_name: &str) -> String {
-    format!("{file_name}.{:016x}{NEW}", rand::random::<u64>())
+/// A name for what is to take a file's place. The number is drawn, so that no two writers use the
+/// same, even where each takes itself for the only one.
+pub(crate) fn new_name(file_name: &str, number: u64) -> String {
+    format!("{file_name}.{number:016x}{NEW}")
 }
 
 /// The name of the file whose place this one was to take. Without the 16 random characters it is an
@@ -105,6 +105,8 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn read_manifest(&self) -> io::Result<Option<Vec<u8>>>;
     /// Replaces the manifest: after a crash the old or the new one is there, whole.
     fn replace_manifest(&self, bytes: &[u8]) -> io::Result<()>;
+    /// Makes the manifest's name, and the shards' folders', durable.
+    fn sync_folder(&self) -> io::Result<()>;
     /// Makes a shard's folder, if it is not there; durable on return.
     fn create_shard(&self, shard: u16) -> io::Result<()>;
     /// The names of the files in a shard's folder; `None` where there is no such folder.
@@ -141,6 +143,16 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Notes beside the lock whether the store is in use: from when it was opened until it was
     /// closed in order.
     fn note_use(&self, in_use: bool) -> io::Result<()>;
+    /// A number that nobody guesses, for what must not be taken for anything else: a store, and the
+    /// life of a file as a segment.
+    fn random(&self) -> u64 {
+        rand::random()
+    }
+    /// Whether shards are recovered one after the other, on the thread that opens the store, and
+    /// not at the same time: so that a simulation is the same again.
+    fn is_for_one_thread(&self) -> bool {
+        false
+    }
     /// Lets go of the lock, so that another process may have the folder.
     fn release(&self) -> io::Result<()>;
 }
@@ -226,8 +238,8 @@ mod tests {
 
     #[test]
     fn what_was_to_take_a_files_place_is_known_by_its_name() {
-        let new = new_name("manifest.json");
-        assert_ne!(new, new_name("manifest.json"));
+        let new = new_name("manifest.json", 7);
+        assert_ne!(new, new_name("manifest.json", 8));
         assert_eq!(name_of_new(&new), Some("manifest.json"));
         assert_eq!(name_of_new("manifest.json.new"), Some("manifest.json"));
         assert_eq!(name_of_new("vectors-0.index.new"), Some("vectors-0.index"));

@@ -1,8 +1,9 @@
-//! In-edges on their way between shards while all are recovered at the same time.
+//! In-edges on their way between shards while all are recovered.
 //!
-//! Each shard's thread sends what it finds for others in batches. It takes in what others found
-//! whenever it has applied a commit. So what is under way stays a small share of the log. Nobody
-//! waits for room: two shards could then wait for each other.
+//! Each shard sends what it finds for others in batches. It takes in what others found whenever it
+//! has applied a commit. So where each has a thread, what is under way stays a small share of the
+//! log. Nobody waits for room: two shards could then wait for each other. Shards that are read one
+//! after the other take in the rest when all were read.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -41,11 +42,21 @@ impl Exchange {
         self.inbox.try_iter().flatten().for_each(|edge| graph.apply_in_edge(&edge));
     }
 
-    /// Tells the rest, and applies what others tell until they have all finished.
-    pub(crate) fn finish(self, graph: &mut Graph) {
+    /// Tells the rest. What is left to be taken in comes from others.
+    pub(crate) fn tell_rest(self) -> Rest {
         for (sender, batch) in self.outboxes {
             let _ = sender.send(batch);
         }
-        self.inbox.iter().flatten().for_each(|edge| graph.apply_in_edge(&edge));
+        Rest(self.inbox)
+    }
+}
+
+/// What others have told a shard, or will, that has told them everything itself.
+pub(crate) struct Rest(Receiver<Vec<InEdge>>);
+
+impl Rest {
+    /// Applies it. Blocks until all others have told theirs.
+    pub(crate) fn take_in(self, graph: &mut Graph) {
+        self.0.iter().flatten().for_each(|edge| graph.apply_in_edge(&edge));
     }
 }

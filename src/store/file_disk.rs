@@ -6,7 +6,7 @@
 
 mod known;
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::os::unix::fs::DirBuilderExt;
@@ -18,9 +18,10 @@ use sutra_runtime::{DataFile, Folder, in_context};
 
 use self::known::{Known, changed};
 use crate::StoreError;
-use crate::disk::{Change, CheckpointName, Disk, SegmentName, name_of_new, new_name, shard_folder};
+use crate::disk::{Change, CheckpointName, Disk, SegmentName, name_of_new, shard_folder};
 use crate::lock::FolderLock;
 use crate::manifest::MAX_BYTES;
+use crate::replace::{ReplaceIn, replace};
 
 const MANIFEST: &str = "manifest.json";
 /// How often a folder is opened again that was moved away before it was locked.
@@ -178,16 +179,19 @@ impl Disk for FileDisk {
     }
 
     fn replace_manifest(&self, bytes: &[u8]) -> io::Result<()> {
-        replace(&self.folder, MANIFEST, &[bytes])?;
+        replace_in(&self.folder, MANIFEST, &[bytes])?;
         self.known.note_manifest(self.folder.known_as(MANIFEST)?);
         Ok(())
     }
 
+    fn sync_folder(&self) -> io::Result<()> {
+        self.folder.sync()
+    }
+
     fn create_shard(&self, shard: u16) -> io::Result<()> {
-        match self.folder.make_folder(&shard_folder(shard))? {
-            true => self.folder.sync(),
-            false => Ok(()),
-        }
+        // Also where it is there: whoever made it may have been killed before its name was synced.
+        self.folder.make_folder(&shard_folder(shard))?;
+        self.folder.sync()
     }
 
     fn list(&self, shard: u16) -> io::Result<Option<Vec<String>>> {
@@ -267,7 +271,7 @@ impl Disk for FileDisk {
     }
 
     fn replace_checkpoint(&self, name: CheckpointName, parts: &[&[u8]]) -> io::Result<()> {
-        replace(&*self.shard(name.shard)?, &name.file_name(), parts)
+        replace_in(&*self.shard(name.shard)?, &name.file_name(), parts)
     }
 
     fn is_manifest_touched(&self) -> io::Result<bool> {
@@ -324,20 +328,41 @@ fn of_files(durability: sutra_wire::Durability) -> sutra_runtime::Durability {
     }
 }
 
-/// Puts a new file in a file's place: after a crash the old or the new one is there, whole.
-fn replace(folder: &Folder, name: &str, parts: &[&[u8]]) -> io::Result<()> {
-    let (path, new) = (folder.path().join(name), new_name(name));
-    let mut file = folder.file(&new, OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY)?;
-    let written =
-        parts.iter().try_for_each(|part| file.write_all(part)).and_then(|()| file.sync_all());
-    let replaced =
-        written.map_err(in_context("replace", &path)).and_then(|()| folder.rename(&new, name));
-    replaced.inspect_err(|_| {
-        // What was written of it only takes space, which may be what lacks. Where it stays, the
-        // next start removes it.
-        let _ = folder.remove(&new);
-    })?;
-    folder.sync()
+/// A held folder, in which a file is replaced.
+struct Held<'a>(&'a Folder);
+
+/// Puts a new file in a file's place.
+fn replace_in(folder: &Folder, name: &str, parts: &[&[u8]]) -> io::Result<()> {
+    replace(&Held(folder), name, rand::random(), parts)
+}
+
+impl ReplaceIn for Held<'_> {
+    type File = (File, PathBuf);
+
+    fn create(&self, name: &str) -> io::Result<Self::File> {
+        let file = self.0.file(name, OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY)?;
+        Ok((file, self.0.path().join(name)))
+    }
+
+    fn append(&self, (file, path): &mut Self::File, bytes: &[u8]) -> io::Result<()> {
+        file.write_all(bytes).map_err(in_context("write to", path))
+    }
+
+    fn sync(&self, (file, path): &Self::File) -> io::Result<()> {
+        file.sync_all().map_err(in_context("sync", path))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.0.remove(name)
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        self.0.sync()
+    }
 }
 
 #[cfg(test)]

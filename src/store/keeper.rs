@@ -175,17 +175,12 @@ impl Keeper {
         self.replace(&mut manifest, |manifest| manifest.remember_imports(digests))
     }
 
-    /// Sees to it that a shard's log is on stable storage up to `position`, all of which was
+    /// Syncs a shard's segments from where its log is durable to `position`, all of which was
     /// written.
-    pub(crate) fn sync_up_to(&self, shard: u16, position: Position) -> Result<(), StoreError> {
-        let progress = self.progress(shard);
-        let durable = progress.durable();
-        if durable < position {
-            for number in durable.segment..=position.segment {
-                let file = self.disk.open(SegmentName { shard, number })?;
-                self.disk.sync(&file)?;
-            }
-            progress.set_durable(position);
+    pub(crate) fn sync_files(&self, shard: u16, position: Position) -> Result<(), StoreError> {
+        for number in self.progress(shard).durable().segment..=position.segment {
+            let file = self.disk.open(SegmentName { shard, number })?;
+            self.disk.sync(&file)?;
         }
         Ok(())
     }
@@ -218,7 +213,11 @@ impl Keeper {
             None => {}
         }
         for (shard, progress) in (0..).zip(&self.progress) {
-            self.sync_up_to(shard, progress.landed())?;
+            let landed = progress.landed();
+            if progress.durable() < landed {
+                self.sync_files(shard, landed)?;
+                progress.set_durable(landed);
+            }
         }
         self.mark()?;
         if let Err(error) = self.disk.note_use(false) {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sutra_wire::{CoreLayout, Durability, IdRule};
 
@@ -148,21 +148,32 @@ impl Store {
         clock: Arc<dyn Clock>,
         options: &OpenOptions,
     ) -> Result<Opened<T>, StoreError> {
-        let started_at = Instant::now();
+        let started_at = clock.monotonic();
         let (cores, segment_bytes) = check(options)?;
         let manifest = read_or_make(&*disk, cores, segment_bytes, options)?;
+        // What was read may be the page cache's alone: its name may not be on the disk yet.
+        disk.sync_folder()?;
         let (store, id_rule) = (manifest.store(), manifest.id_rule());
         let marks = manifest.marks().to_vec();
         let keeper = Arc::new(Keeper::new(manifest, Arc::clone(&disk)));
         let namespaces = Arc::new(Namespaces::new(Arc::clone(&keeper))?);
         let layout = CoreLayout::new(cores);
-        let source =
-            Source::new(Arc::clone(&disk), store, layout, Arc::clone(&namespaces), segment_bytes);
-        let recovered = recover_all(&source, &marks)?;
+        let source = Source::new(
+            Arc::clone(&disk),
+            Arc::clone(&clock),
+            store,
+            layout,
+            Arc::clone(&namespaces),
+            segment_bytes,
+        );
+        let recovered = match disk.is_for_one_thread() {
+            true => recover_in_turn(&source, &marks)?,
+            false => recover_all(&source, &marks)?,
+        };
         note_reached(&keeper, &recovered);
         keeper.mark()?;
         let highest = recovered.iter().map(|recovered| recovered.sequence).max().unwrap_or(0);
-        let in_use = on_threads(&recovered, |_, recovered| recovered.graph.namespaces());
+        let in_use = of_each(&*disk, &recovered, |_, recovered| recovered.graph.namespaces());
         let namespaces = namespaces.give_back(&in_use.into_iter().flatten().collect(), highest)?;
         let records: Vec<_> = recovered.iter().map(Recovered::records).collect();
         let vectors = restore_vectors(&disk, store, &namespaces, &records);
@@ -191,7 +202,7 @@ impl Parts {
         recovered: Vec<Recovered>,
         vectors: Vec<Vectors>,
         options: &OpenOptions,
-        started_at: Instant,
+        started_at: u64,
     ) -> Opened<T> {
         let Self { disk, clock, keeper, namespaces, store, id_rule, segment_bytes } = self;
         let highest = recovered.iter().map(|recovered| recovered.sequence).max().unwrap_or(0);
@@ -218,7 +229,7 @@ impl Parts {
         if let Err(error) = disk.note_use(true) {
             tracing::warn!(%error, "the folder could not be tidied up");
         }
-        report.elapsed = started_at.elapsed();
+        report.elapsed = Duration::from_micros(clock.monotonic().saturating_sub(started_at));
         let started = clock.now();
         Opened { shards, namespaces, keeper, id_rule, store_id: store, started, report }
     }
@@ -306,7 +317,7 @@ fn make(
     for name in left {
         disk.remove(name)?;
     }
-    let manifest = Manifest::new(rand::random(), usize::from(cores), id_rule);
+    let manifest = Manifest::new(disk.random(), usize::from(cores), id_rule);
     for shard in 0..cores {
         disk.create_shard(shard)?;
         let first = SegmentName { shard, number: 0 };
@@ -337,8 +348,19 @@ fn check_empty(disk: &dyn Disk, name: SegmentName) -> Result<(), StoreError> {
 /// when all were read and none is refused.
 fn recover_all(source: &Source, marks: &[Position]) -> Result<Vec<Recovered>, StoreError> {
     let sources = (0..).zip(marks).map(|(shard, mark)| source.of(shard, *mark)).collect();
-    let replayed = exchanging(sources, recover)?;
+    let read = |source, exchange| recover(source, exchange).map(Replayed::complete);
+    let replayed = exchanging(sources, read)?;
     replayed.into_iter().map(Replayed::settle).collect()
+}
+
+/// The same, one shard after the other, for a disk that is for one thread.
+fn recover_in_turn(source: &Source, marks: &[Position]) -> Result<Vec<Recovered>, StoreError> {
+    let shards = (0..).zip(marks).zip(Exchange::among(marks.len()));
+    let replayed: Result<Vec<_>, _> = shards
+        .map(|((shard, mark), exchange)| recover(source.of(shard, *mark), exchange))
+        .collect();
+    let completed: Vec<_> = replayed?.into_iter().map(Replayed::complete).collect();
+    completed.into_iter().map(Replayed::settle).collect()
 }
 
 /// Has every shard read on a thread of its own, while they exchange edges.
@@ -381,19 +403,26 @@ pub(crate) fn restore_vectors(
 ) -> Vec<Vectors> {
     let mut first = First::new();
     for (namespace, found) in
-        on_threads(records, |_, records| first_embeddings(records)).into_iter().flatten()
+        of_each(&**disk, records, |_, records| first_embeddings(records)).into_iter().flatten()
     {
         first.entry(namespace).and_modify(|first| *first = (*first).min(found)).or_insert(found);
     }
-    on_threads(records, |shard, records| {
+    of_each(&**disk, records, |shard, records| {
         let checkpoints = Checkpoints::new(Arc::clone(disk), store, shard);
         Vectors::restore(checkpoints, Arc::clone(namespaces), records, &first)
     })
 }
 
 /// Does something for every shard, each on a thread of its own; on this one where the system has no
-/// room for another.
-fn on_threads<S: Sync, R: Send>(shards: &[S], run: impl Fn(u16, &S) -> R + Sync) -> Vec<R> {
+/// room for another, or the disk is for one.
+fn of_each<S: Sync, R: Send>(
+    disk: &dyn Disk,
+    shards: &[S],
+    run: impl Fn(u16, &S) -> R + Sync,
+) -> Vec<R> {
+    if disk.is_for_one_thread() {
+        return (0..).zip(shards).map(|(number, shard)| run(number, shard)).collect();
+    }
     let run = &run;
     thread::scope(|scope| {
         let threads: Vec<_> = (0..)

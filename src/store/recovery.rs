@@ -20,7 +20,7 @@ mod settle;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sutra_runtime::{DataFile, RegionWriter};
 use sutra_wire::CoreLayout;
@@ -28,8 +28,8 @@ use sutra_wire::CoreLayout;
 pub(crate) use self::settle::{Recovered, Uncut};
 use crate::StoreError;
 use crate::commit::{self, Commit, Expected, Fault};
-use crate::disk::{CheckpointName, Disk, SegmentName};
-use crate::exchange::Exchange;
+use crate::disk::{CheckpointName, Clock, Disk, SegmentName};
+use crate::exchange::{Exchange, Rest};
 use crate::format::{HeaderFault, SegmentHeader, is_zero};
 use crate::graph::Graph;
 use crate::log_memory::LogMemory;
@@ -40,6 +40,8 @@ use crate::vectors::Vectors;
 /// A shard whose log was read, and not changed yet.
 pub(crate) struct Replayed {
     source: Source,
+    /// In-edges that other shards have found.
+    rest: Option<Rest>,
     graph: Graph,
     memory: LogMemory,
     /// Its vectors, where they were found while it was read ahead.
@@ -78,6 +80,7 @@ pub struct ShardReport {
 #[derive(Clone)]
 pub(crate) struct Source {
     disk: Arc<dyn Disk>,
+    clock: Arc<dyn Clock>,
     shard: u16,
     /// The log must be whole up to here.
     mark: Position,
@@ -95,16 +98,17 @@ impl Source {
     /// What all shards of a store are recovered with; [`Source::of`] names one.
     pub(crate) fn new(
         disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
         store: u64,
         layout: CoreLayout,
         namespaces: Arc<Namespaces>,
         segment_bytes: usize,
     ) -> Self {
-        let mark = Position::default();
         Self {
             disk,
+            clock,
             shard: 0,
-            mark,
+            mark: Position::default(),
             store,
             layout,
             namespaces,
@@ -150,6 +154,14 @@ struct Beyond {
     empty: Option<Loaded>,
 }
 
+/// The first segment behind the end of the log that holds something: where the next commit should
+/// stand in it, and why it does not.
+struct Broken {
+    name: SegmentName,
+    commit: usize,
+    fault: Fault,
+}
+
 struct Recovery {
     source: Source,
     exchange: Exchange,
@@ -164,10 +176,21 @@ struct Recovery {
     report: ShardReport,
 }
 
-/// Reads one shard back. Blocks until those that it exchanges edges with are done too. Changes
-/// nothing on the disk: that is for [`Replayed::settle`], when all of them are known to be whole.
+/// Reads one shard back. What others find for it meanwhile is left to [`Replayed::complete`].
+/// Changes nothing on the disk: that is for [`Replayed::settle`], when all of them are known to be
+/// whole.
 pub(crate) fn recover(source: Source, exchange: Exchange) -> Result<Replayed, StoreError> {
     Recovery::new(source, exchange).run(None)
+}
+
+impl Replayed {
+    /// Takes in what other shards have found for this one. Blocks until all of them were read.
+    pub(crate) fn complete(mut self) -> Self {
+        if let Some(rest) = self.rest.take() {
+            rest.take_in(&mut self.graph);
+        }
+        self
+    }
 }
 
 impl Recovery {
@@ -187,7 +210,7 @@ impl Recovery {
 
     /// Goes on from the segment that the log ended in when it was read ahead, or begins.
     fn run(mut self, ahead: Option<(Loaded, SegmentHeader)>) -> Result<Replayed, StoreError> {
-        let started = Instant::now();
+        let started = self.source.clock.monotonic();
         let mut names = self.names()?;
         // The segment that the log ends in so far, and the fault that was met there.
         let mut tail: Option<(Loaded, SegmentHeader, Fault)> = None;
@@ -199,6 +222,7 @@ impl Recovery {
         }
         // Segments after it that do not continue the log so far.
         let mut beyond: Vec<Beyond> = Vec::new();
+        let mut broken: Option<Broken> = None;
         // The error to return if no later segment continues the log.
         let mut short = None;
         for name in &names {
@@ -221,17 +245,31 @@ impl Recovery {
             loaded.writer.freeze(header.first_commit());
             if let Some((before, _, fault)) = &mut tail {
                 if let Err(here) = self.verify(&mut loaded, &header) {
-                    short =
-                        short.or(self.check_beyond(before, fault, &mut loaded, &header, &here)?);
+                    let found = self.check_beyond(
+                        before,
+                        fault,
+                        broken.as_ref(),
+                        &mut loaded,
+                        &header,
+                        &here,
+                    )?;
+                    short = short.or(found);
                     let used = loaded.used();
                     self.report.cut += used as u64;
+                    if used > 0 && broken.is_none() {
+                        let commit = loaded.writer.frozen();
+                        broken = Some(Broken { name: *name, commit, fault: here });
+                    }
                     beyond.push(Beyond { name: *name, empty: (used == 0).then_some(loaded) });
                     continue;
                 }
-                if !is_zero(before.rest()) || beyond.iter().any(|segment| segment.empty.is_none()) {
+                if !is_zero(before.rest()) {
                     return Err(self.damage(before.name, before.writer.frozen(), fault));
                 }
-                // The log passed over them, as their first commit found no space.
+                if let Some(Broken { name, commit, fault }) = broken {
+                    return Err(self.damage(name, commit, &fault));
+                }
+                // The log passed over them, as their first commit found no space: they are empty.
                 for passed in beyond.drain(..).filter_map(|segment| segment.empty) {
                     self.memory.push(Arc::clone(passed.writer.region()), passed.bytes);
                 }
@@ -246,12 +284,23 @@ impl Recovery {
         }
         let (tail, header, _) = tail.expect("the first segment is there, and was read or refused");
         let beyond = beyond.into_iter().map(|segment| segment.name).collect();
-        let Self { source, exchange, mut graph, memory, expected, mut report, .. } = self;
+        let Self { source, exchange, graph, memory, expected, mut report, .. } = self;
         report.bytes = memory.bytes();
-        report.elapsed = started.elapsed();
-        exchange.finish(&mut graph);
-        let vectors = self.vectors.filter(|_| !self.is_doubtful);
-        Ok(Replayed { source, graph, memory, vectors, expected, report, tail, header, beyond })
+        report.elapsed = Duration::from_micros(source.clock.monotonic().saturating_sub(started));
+        let (rest, vectors) =
+            (Some(exchange.tell_rest()), self.vectors.filter(|_| !self.is_doubtful));
+        Ok(Replayed {
+            source,
+            rest,
+            graph,
+            memory,
+            vectors,
+            expected,
+            report,
+            tail,
+            header,
+            beyond,
+        })
     }
 
     /// Applies the commits of a segment; returns why there are no more. Nothing that was durable
@@ -283,7 +332,15 @@ impl Recovery {
     /// The shard's segments in order, none missing.
     fn names(&self) -> Result<Vec<SegmentName>, StoreError> {
         let shard = self.source.shard;
-        let files = self.source.disk.list(shard)?.unwrap_or_default();
+        let files = match self.source.disk.list(shard)? {
+            // A segment may have been made just before a kill: its name is not on the disk yet, and
+            // a power cut would take with it what is written to it from now on.
+            Some(files) => {
+                self.source.disk.sync_shard(shard)?;
+                files
+            }
+            None => Vec::new(),
+        };
         let mut names = Vec::with_capacity(files.len());
         for file in files {
             match SegmentName::parse(shard, &file) {
@@ -363,23 +420,30 @@ impl Recovery {
     }
 
     /// The log has ended in the segment `before` with `fault`, and does not go on in this one for
-    /// the reason `here`: then nothing of it may stand behind that. Returns the error that holds
+    /// the reason `here`, nor in one that is `broken` in between: then nothing of it may stand
+    /// behind that. Returns the error that holds
     /// unless the log goes on later, where a mark says that it was whole here once.
     fn check_beyond(
         &self,
         before: &mut Loaded,
         fault: &Fault,
+        broken: Option<&Broken>,
         loaded: &mut Loaded,
         header: &SegmentHeader,
         here: &Fault,
     ) -> Result<Option<StoreError>, StoreError> {
         let start = loaded.writer.frozen();
         if let Some(proof) = self.proof_of_loss(loaded, header) {
-            // Where a later commit opens this segment, or something broken closes the one before,
-            // the lost one stood there.
-            let (name, commit, fault) = match proof == start || !is_zero(before.rest()) {
-                true => (before.name, before.writer.frozen(), fault),
-                false => (loaded.name, start, here),
+            // Something broken closes the segment before, or stands in one in between: the lost one
+            // stood there. Where a later commit opens this segment, it closed the one before.
+            let (name, commit, fault) = match broken {
+                Some(broken) if is_zero(before.rest()) => {
+                    (broken.name, broken.commit, &broken.fault)
+                }
+                _ if proof == start || !is_zero(before.rest()) => {
+                    (before.name, before.writer.frozen(), fault)
+                }
+                _ => (loaded.name, start, here),
             };
             return Err(self.lost(name, commit, fault, loaded.name, proof));
         }

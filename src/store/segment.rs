@@ -89,7 +89,7 @@ impl Segment {
         let header = SegmentHeader {
             block,
             store,
-            generation: rand::random(),
+            generation: disk.random(),
             number: name.number,
             shard: name.shard,
             capacity: capacity as u64,

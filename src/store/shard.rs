@@ -323,9 +323,9 @@ impl<T> Shard<T> {
         self.log.prepared(prepared, self.clock.monotonic())
     }
 
-    /// The next job that marks a full segment, if there is one. The end of that segment is made
-    /// durable, where it is not, and marked in the manifest. One job runs at a time; its end goes
-    /// to [`Shard::marked`].
+    /// The next job for a full segment, if there is one. The end of that segment is made durable,
+    /// where it is not, and then marked in the manifest. One job runs at a time; its end goes to
+    /// [`Shard::marked`].
     pub fn next_mark(&mut self) -> Option<MarkJob> {
         match self.failed {
             Some(_) => None,
@@ -336,7 +336,7 @@ impl<T> Shard<T> {
     /// The end of a [`MarkJob`].
     pub fn marked(&mut self, marked: Marked) {
         match self.marking.marked(marked) {
-            Ok(number) if self.failed.is_none() => self.log.synced(number),
+            Ok(Some(number)) if self.failed.is_none() => self.log.synced(number),
             Ok(_) => {}
             Err(error) => self.fail(&io::Error::other(error)),
         }
@@ -344,12 +344,18 @@ impl<T> Shard<T> {
 
     /// The files to be synced so that all commits finished so far are on stable storage; none where
     /// commits are durable when they land. To be called only when the syncs of the last call have
-    /// ended; if one failed, [`Shard::fail`] comes first.
+    /// ended ([`Shard::syncs_ended`]).
     pub fn next_sync(&mut self) -> Vec<Arc<DataFile>> {
+        self.syncs_ended();
+        self.marking.next_sync(self.log.finished())
+    }
+
+    /// The syncs of the last [`Shard::next_sync`] have ended; if one failed, [`Shard::fail`] comes
+    /// first.
+    pub fn syncs_ended(&mut self) {
         if self.failed.is_none() {
             self.log.synced(self.marking.synced());
         }
-        self.marking.next_sync(self.log.finished())
     }
 
     /// Whether writes are taken, or why they are refused.

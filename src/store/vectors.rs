@@ -152,7 +152,7 @@ impl Vectors {
     pub(crate) fn next_job(
         &mut self,
         records: &Records<'_>,
-        clock: &dyn Clock,
+        clock: &Arc<dyn Clock>,
         sequence: u64,
         stopping: bool,
     ) -> Option<IndexJob> {
@@ -166,7 +166,7 @@ impl Vectors {
         }
         if let Some(coarse) = self.discarded.pop() {
             self.working = true;
-            return Some(IndexJob::new(NamespaceId::DEFAULT, 0, IndexTask::Discard(coarse)));
+            return Some(IndexJob::new(NamespaceId::DEFAULT, 0, IndexTask::Discard(coarse), clock));
         }
         for _ in 0..self.due.len() {
             let namespace = self.due.pop_front()?;
@@ -187,7 +187,7 @@ impl Vectors {
         &mut self,
         namespace: NamespaceId,
         records: &Records<'_>,
-        clock: &dyn Clock,
+        clock: &Arc<dyn Clock>,
         sequence: u64,
         stopping: bool,
     ) -> Option<IndexJob> {
@@ -196,7 +196,7 @@ impl Vectors {
         let save = |coarse| IndexTask::Save { coarse, checkpoint, sequence };
         let task = space.next_task(records, clock.monotonic(), stopping, save)?;
         self.working = true;
-        Some(IndexJob::new(namespace, space.life(), task))
+        Some(IndexJob::new(namespace, space.life(), task, clock))
     }
 
     /// The end of a job.

@@ -148,8 +148,12 @@ impl<M: Send + 'static> Core<M> {
             || self.writes.pending() > 0
             || !self.mail.is_empty()
             || self.backend.has_accepted()
-            || self.leaving.is_news()
-            || self.beat.is_asked()
+            || self.has_news()
+    }
+
+    /// Whether all cores are told something: to stop, or to give a sign of life.
+    pub(crate) fn has_news(&self) -> bool {
+        self.leaving.is_news() || self.beat.is_asked()
     }
 
     /// When the next timer is due.

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use crate::backend::scripted::{Asked, Letters, Pieces, Scripted};
 use crate::backend::{Backend, Buffers, Mail};
 use crate::core::Core;
 use crate::ending::Ending;
@@ -18,6 +17,7 @@ use crate::event::{Event, Next, ReceiveEnd};
 use crate::handler::Handler;
 use crate::operation::{Completion, Operation, Outcome, Receive};
 use crate::pulse::Pulse;
+use crate::simulated::{self, Pieces, Simulated, SimulatedMail, VirtualClock};
 use crate::sockets::Socket;
 use crate::turn::Turns;
 use crate::{DataFile, Durability, Folder, RegionSlice, RegionWriter, TimerId, WriteMode};
@@ -35,6 +35,32 @@ enum Told {
     Withdrawn(usize),
     Message(u64),
     Timer(u8),
+}
+
+/// What a core asked for, as far as these tests look at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Receive(Socket, Receive),
+    /// With how many bytes are left.
+    Send(Socket, usize),
+    Cancel(Operation),
+    /// Where, and how many bytes.
+    Write(u32, u64, usize),
+    Sync(u32),
+}
+
+impl Asked {
+    fn of(asked: simulated::Asked) -> Option<Asked> {
+        use simulated::Asked as By;
+        Some(match asked {
+            By::Receive(socket, wanted) => Asked::Receive(socket, wanted),
+            By::Send(socket, bytes) => Asked::Send(socket, bytes.len()),
+            By::Cancel(operation) => Asked::Cancel(operation),
+            By::Write(write, _, offset, bytes) => Asked::Write(write, offset, bytes.len()),
+            By::Sync(write, _) => Asked::Sync(write),
+            By::Register(..) | By::Forget(_) | By::ShutDown(..) | By::StopListening => return None,
+        })
+    }
 }
 
 /// Notes what it is told.
@@ -95,6 +121,7 @@ impl Handler for Recorder {
 /// A core with what it was told.
 struct Stage {
     turns: Turns<Recorder>,
+    clock: VirtualClock,
     told: Rc<RefCell<Vec<Told>>>,
     ending: Arc<Ending>,
 }
@@ -103,23 +130,20 @@ impl Stage {
     fn new() -> Stage {
         let told = Rc::default();
         let ending = Arc::new(Ending::new(1, || {}));
-        let (backend, mail) = (Backend::Scripted(Scripted::new()), Mail::Scripted(Letters::new()));
+        let clock = VirtualClock::new(Duration::ZERO);
+        let backend = Backend::Simulated(Simulated::new(clock.clone()));
+        let mail = Mail::Simulated(SimulatedMail::alone());
         let pulse = Pulse::new(1, || {});
-        let core = Core::new(0, backend, Scripted::features(), mail, Arc::clone(&ending), &pulse);
-        let buffers = Buffers::Scripted(Pieces(vec![b"first", b"second"]));
+        let core = Core::new(0, backend, Simulated::features(), mail, Arc::clone(&ending), &pulse);
+        let mut pieces = Pieces::default();
+        assert_eq!([b"first".as_slice(), b"second"].map(|bytes| pieces.put(bytes)), [0, 1]);
         let recorder = Recorder { told: Rc::clone(&told), is_stopping: false };
-        Stage { turns: Turns::new(recorder, core, buffers), told, ending }
+        let turns = Turns::new(recorder, core, Buffers::Simulated(pieces));
+        Stage { turns, clock, told, ending }
     }
 
     fn core(&mut self) -> &mut Core<u64> {
         self.turns.core()
-    }
-
-    fn script(&mut self) -> &mut Scripted {
-        match self.core().backend() {
-            Backend::Scripted(script) => script,
-            Backend::Linux(_) => unreachable!("it was made otherwise"),
-        }
     }
 
     fn socket(&mut self) -> Socket {
@@ -127,13 +151,14 @@ impl Stage {
     }
 
     fn asked(&mut self) -> Vec<Asked> {
-        self.script().take_asked()
+        let asked = self.core().backend().simulated().take_asked();
+        asked.into_iter().filter_map(Asked::of).collect()
     }
 
     /// A turn in which this has completed; what it tells.
     fn turn(&mut self, completions: &[Completion]) -> Vec<Told> {
         for completion in completions {
-            self.script().complete(*completion);
+            self.core().backend().simulated().complete(*completion);
         }
         assert!(self.turns.turn().is_some(), "nobody has stopped it");
         self.told.take()
@@ -393,11 +418,11 @@ fn a_timer_is_due_by_the_backends_clock_and_not_before() {
     for (timer, seconds) in [(3, 3600), (1, 7200)] {
         stage.core().set_timer(TimerId(timer), Some(start + Duration::from_secs(seconds)));
     }
-    stage.script().pass(Duration::from_secs(3600) - Duration::from_nanos(1));
+    stage.clock.pass(Duration::from_secs(3600) - Duration::from_nanos(1));
     assert_eq!(stage.turn(&[]), []);
-    stage.script().pass(Duration::from_nanos(1));
+    stage.clock.pass(Duration::from_nanos(1));
     assert_eq!(stage.turn(&[]), [Told::Timer(3)]);
-    stage.script().pass(Duration::from_secs(36_000));
+    stage.clock.pass(Duration::from_secs(36_000));
     assert_eq!(stage.turn(&[]), [Told::Timer(1)]);
 }
 

@@ -4,7 +4,7 @@
 //! when they are asked for.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sutra_admin::{Detail, Host, Metric, NativeBuckets, Readiness, Series, build_info};
 use sutra_net::Histogram;
@@ -76,7 +76,7 @@ pub(crate) fn of_server(
     recent: Histogram,
     detail: Detail,
 ) -> Vec<Metric> {
-    let uptime = Duration::from_micros(seen.info().uptime());
+    let uptime = Duration::from_micros(seen.info().uptime(Instant::now()));
     let is_healthy = seen.problems().is_empty();
     let mut metrics = vec![
         build_info(),

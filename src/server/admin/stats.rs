@@ -3,7 +3,7 @@
 //! All counts are since the start, so that whoever asks twice has what lies between. Latencies come
 //! by bucket for the same reason: quantiles of a time span are those of the buckets' differences.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 use sutra_admin::{Host, Readiness};
@@ -30,7 +30,7 @@ pub(super) fn of_server(seen: &Seen) -> Value {
         "healthy": seen.problems().is_empty(),
         "ready": seen.readiness() == Readiness::Ready,
         "version": env!("CARGO_PKG_VERSION"),
-        "uptime_us": info.uptime(),
+        "uptime_us": info.uptime(Instant::now()),
         "cores": seen.cores(),
         "durability": info.durability().to_string(),
         "write_path": info.write_path(),
@@ -131,6 +131,6 @@ fn of_core((core, view): (usize, &Option<CoreView>)) -> Value {
 
 /// The counters of `sutra stats`.
 fn counters(seen: &Seen, all: CoreStats) -> Map<String, Value> {
-    let stats = all_cores::of_server(seen.info(), seen.cores(), all);
+    let stats = all_cores::of_server(seen.info(), seen.cores(), Instant::now(), all);
     stats.counters.into_iter().map(|counter| (counter.name, counter.value.into())).collect()
 }

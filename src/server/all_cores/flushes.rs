@@ -135,6 +135,7 @@ impl Flushes {
         self.files_under_way -= 1;
         if self.files_under_way == 0 {
             self.ended = self.begun;
+            core.shard_mut().syncs_ended();
             self.since = None;
         }
     }

@@ -1,5 +1,7 @@
 //! What a core and the whole server have and have done.
 
+use std::time::Instant;
+
 use sutra_net::{Context, Histogram};
 use sutra_wire::{Counter, Stats};
 
@@ -44,7 +46,7 @@ pub(super) fn of_core(core: &Core, cx: &Context<'_, Message>) -> CoreStats {
 }
 
 /// What the whole server has and has done.
-pub(crate) fn of_server(info: &ServerInfo, cores: usize, all: CoreStats) -> Stats {
+pub(crate) fn of_server(info: &ServerInfo, cores: usize, now: Instant, all: CoreStats) -> Stats {
     let mut counters = all.counters;
     let shard = all.shard;
     for (name, value) in [
@@ -73,7 +75,7 @@ pub(crate) fn of_server(info: &ServerInfo, cores: usize, all: CoreStats) -> Stat
         vectors: shard.vectors,
         written: shard.written,
         pending: shard.pending,
-        uptime: info.uptime(),
+        uptime: info.uptime(now),
         cores: u32::try_from(cores).expect("fewer than 65,536 cores"),
         durability: info.durability().to_string(),
         write_path: info.write_path().to_owned(),

@@ -84,7 +84,7 @@ impl Recovery {
             self.source.damaged(first, 0, "a store's first segments are whole before it is one")
         })?;
         let alone = Exchange::among(1).into_iter().next().expect("one was asked for");
-        std::mem::replace(&mut self.exchange, alone).finish(&mut self.graph);
+        std::mem::replace(&mut self.exchange, alone).tell_rest().take_in(&mut self.graph);
         Ok(ReadAhead { recovery: self, tail })
     }
 }

@@ -33,7 +33,7 @@ impl<T> Shard<T> {
     /// it, to be run until there are no more. Cost: what is to be inserted is copied, some 20 µs.
     pub fn next_index_job(&mut self, stopping: bool) -> Option<IndexJob> {
         let records = Records::of(self.graph.table(), &self.memory);
-        self.vectors.next_job(&records, &*self.clock, self.last_sequence, stopping)
+        self.vectors.next_job(&records, &self.clock, self.last_sequence, stopping)
     }
 
     /// The end of an [`IndexJob`].

@@ -53,6 +53,9 @@ impl Disk for FullDisk {
     fn replace_manifest(&self, bytes: &[u8]) -> io::Result<()> {
         self.check().and_then(|()| self.disk.replace_manifest(bytes))
     }
+    fn sync_folder(&self) -> io::Result<()> {
+        self.disk.sync_folder()
+    }
     fn create_shard(&self, shard: u16) -> io::Result<()> {
         self.check().and_then(|()| self.disk.create_shard(shard))
     }

@@ -121,7 +121,13 @@ impl Disk for CutDisk {
     fn remove(&self, name: SegmentName) -> io::Result<()> {
         self.whole(|| self.disk.remove(name))
     }
+    fn sync_folder(&self) -> io::Result<()> {
+        self.synced.lock().unwrap().insert(self.folder().to_owned());
+        self.read(|| self.disk.sync_folder())
+    }
     fn sync_shard(&self, shard: u16) -> io::Result<()> {
+        let folder = self.folder().join(format!("shard-{shard:03}"));
+        self.synced.lock().unwrap().insert(folder);
         self.read(|| self.disk.sync_shard(shard))
     }
     fn len(&self, file: &DataFile) -> io::Result<u64> {
@@ -129,11 +135,12 @@ impl Disk for CutDisk {
     }
     fn read(&self, file: &DataFile, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         // What a killed server wrote may be in the page cache only: it counts when it is on the
-        // disk.
-        assert!(
-            !self.reads || self.synced.lock().unwrap().contains(file.path()),
-            "read before it was synced"
-        );
+        // disk, with its name, and the name of its folder.
+        let synced = self.synced.lock().unwrap();
+        let is_synced = |path: &Path| !self.reads || synced.contains(path);
+        let on_the_way = file.path().ancestors().take_while(|path| path.starts_with(self.folder()));
+        assert!(on_the_way.into_iter().all(is_synced), "read before it was synced");
+        drop(synced);
         CutDisk::read(self, || self.disk.read(file, offset, buffer))
     }
     fn zero_fill(&self, file: &DataFile, range: Range<u64>) -> io::Result<()> {

@@ -168,6 +168,33 @@ fn a_segment_that_was_full_before_a_kill_is_marked_though_no_sync_was_asked_for(
 }
 
 #[test]
+fn a_segment_that_was_synced_beside_a_sync_of_its_cores_is_not_marked_by_that() {
+    let folder = folder();
+    let mut world = World::open_with(folder.path(), &options(1, Durability::Os)).unwrap();
+    let mut places = vec![commit(&mut world, 0)];
+    world.marks_late = true;
+    while places.len() < 2 || places[places.len() - 1].start > places[places.len() - 2].start {
+        places.push(commit(&mut world, places.len() as u32));
+    }
+    // A sync of the core's own is under way, and will fail. What it lost the kernel lets go of, so
+    // that the sync of the full segment succeeds.
+    assert!(!world.shards[0].next_sync().is_empty());
+    let job = world.shards[0].next_mark().unwrap();
+    let marked = job.run();
+    world.shards[0].marked(marked);
+    world.shards[0].fail(&std::io::Error::other("a sync failed"));
+    assert!(world.shards[0].next_mark().is_none());
+    drop(world);
+    let path = segment(folder.path(), 0, 0);
+    let lost = &places[places.len() - 2];
+    truncate(&path, lost.start + 100);
+    truncate(&segment(folder.path(), 0, 1), 4096);
+    let mut world = open(folder.path()).unwrap();
+    assert!(world.opened.report.cut() > 0);
+    holds(&mut world, places.len() as u32 - 2);
+}
+
+#[test]
 fn what_is_written_after_a_start_and_torn_by_a_kill_is_cut_at_any_byte() {
     for durability in EVERY {
         let (folder, _) = stopped(durability, 5);

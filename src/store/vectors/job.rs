@@ -7,18 +7,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use super::checkpoint::Checkpoint;
 use super::coarse::{Coarse, Member, copy_len, copy_of};
 use super::records::checksum;
 use sutra_wire::ArchivedConceptRecord;
 
-use crate::{NamespaceId, StoreError};
+use crate::{Clock, NamespaceId, StoreError};
 
 /// How long a job inserts where no search waits. It is short, so that a search which begins to wait
-/// does not wait long.
-const BUDGET: Duration = Duration::from_millis(5);
+/// does not wait long. In µs.
+const BUDGET: u64 = 5_000;
 /// What a job inserts even where a search waits, so that the index grows under any load.
 const AT_LEAST: usize = 4;
 
@@ -28,6 +27,7 @@ pub struct IndexJob {
     namespace: NamespaceId,
     life: u32,
     task: IndexTask,
+    clock: Arc<dyn Clock>,
 }
 
 /// The end of an [`IndexJob`], for [`crate::Shard::indexed`].
@@ -118,16 +118,23 @@ impl IndexDone {
 
 impl IndexJob {
     /// A job for the vectors of a namespace, in this life of its space.
-    pub(super) fn new(namespace: NamespaceId, life: u32, task: IndexTask) -> Self {
-        Self { namespace, life, task }
+    pub(super) fn new(
+        namespace: NamespaceId,
+        life: u32,
+        task: IndexTask,
+        clock: &Arc<dyn Clock>,
+    ) -> Self {
+        Self { namespace, life, task, clock: Arc::clone(clock) }
     }
 
     /// Does it.
     pub fn run(self) -> Indexed {
-        let Self { namespace, life, task } = self;
+        let Self { namespace, life, task, clock } = self;
         let done = match task {
-            IndexTask::Insert(insertion) => insertion.run(),
-            IndexTask::Check { coarse, wanted } => IndexDone::Checked(check(coarse, &wanted)),
+            IndexTask::Insert(insertion) => insertion.run(&*clock),
+            IndexTask::Check { coarse, wanted } => {
+                IndexDone::Checked(check(coarse, &wanted, &*clock))
+            }
             IndexTask::Save { coarse, checkpoint, sequence } => {
                 IndexDone::Saved(checkpoint.write(sequence, &coarse))
             }
@@ -152,9 +159,9 @@ impl Insertion {
         Self { coarse, batch, wanted, rebuild }
     }
 
-    fn run(self) -> IndexDone {
+    fn run(self, clock: &dyn Clock) -> IndexDone {
         let Self { mut coarse, batch: Batch { members, copies }, wanted, rebuild } = self;
-        let mut share = Share::new(&wanted);
+        let mut share = Share::new(&wanted, clock);
         let mut heads = Vec::with_capacity(members.len());
         for (member, copy) in members.iter().zip(copies.chunks_exact(copy_len(coarse.dimension())))
         {
@@ -177,8 +184,12 @@ impl Insertion {
     }
 }
 
-fn check(mut coarse: Coarse, wanted: &AtomicBool) -> Result<(Coarse, u64), StoreError> {
-    let mut share = Share::new(wanted);
+fn check(
+    mut coarse: Coarse,
+    wanted: &AtomicBool,
+    clock: &dyn Clock,
+) -> Result<(Coarse, u64), StoreError> {
+    let mut share = Share::new(wanted, clock);
     let known = coarse.check(|| share.is_over())?;
     Ok((coarse, known))
 }
@@ -186,19 +197,21 @@ fn check(mut coarse: Coarse, wanted: &AtomicBool) -> Result<(Coarse, u64), Store
 /// How much of its work a job does with an index that is lent to it.
 struct Share<'a> {
     wanted: &'a AtomicBool,
-    started: Instant,
+    clock: &'a dyn Clock,
+    /// By the monotonic clock.
+    until: u64,
     done: usize,
 }
 
 impl<'a> Share<'a> {
-    fn new(wanted: &'a AtomicBool) -> Self {
-        Self { wanted, started: Instant::now(), done: 0 }
+    fn new(wanted: &'a AtomicBool, clock: &'a dyn Clock) -> Self {
+        Self { wanted, clock, until: clock.monotonic().saturating_add(BUDGET), done: 0 }
     }
 
     /// A piece was done: whether it was the last.
     fn is_over(&mut self) -> bool {
         self.done += 1;
         self.done >= AT_LEAST
-            && (self.wanted.load(Ordering::Relaxed) || self.started.elapsed() >= BUDGET)
+            && (self.wanted.load(Ordering::Relaxed) || self.clock.monotonic() >= self.until)
     }
 }

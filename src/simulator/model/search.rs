@@ -1,0 +1,108 @@
+//! What may be answered of searches: a scan of what was learned.
+
+use std::collections::BTreeSet;
+
+use sutra_wire::{ConceptRecord, Direction, SearchHit};
+
+use super::{Model, When};
+use crate::operation::{Concept, Likeness};
+
+/// By how much two computations of a similarity in f32 may differ.
+const CLOSE: f32 = 1e-4;
+
+fn similarity(one: &[f32], other: &[f32]) -> f32 {
+    let dot = |one: &[f32], other: &[f32]| -> f64 {
+        one.iter().zip(other).map(|(one, other)| f64::from(*one) * f64::from(*other)).sum()
+    };
+    let lengths = (dot(one, one) * dot(other, other)).sqrt();
+    if lengths == 0.0 { 0.0 } else { (dot(one, other) / lengths) as f32 }
+}
+
+impl Model {
+    /// Whether a search may find these. With fewer than a thousand vectors all are scanned, so it
+    /// finds the best whether it was to be exact or not.
+    pub(super) fn check_search(
+        &self,
+        when: When,
+        likeness: &Likeness,
+        hits: &[SearchHit],
+    ) -> Result<(), String> {
+        if hits.len() > likeness.k as usize {
+            return Err(format!("{} hits were found, more than asked for", hits.len()));
+        }
+        if hits.windows(2).any(|pair| pair[0].similarity < pair[1].similarity) {
+            return Err("the hits are not in order".to_owned());
+        }
+        let mut found = BTreeSet::new();
+        for hit in hits {
+            let Some(id) = self.plan.place(&hit.id) else {
+                return Err("a concept was found that nobody named".to_owned());
+            };
+            if !found.insert(id) {
+                return Err(format!("c{id} was found twice"));
+            }
+            let concept = Concept { space: likeness.space, id };
+            let similarities = self.similarities(when, concept, &likeness.vector);
+            let is_one =
+                similarities.iter().flatten().any(|one| (one - hit.similarity).abs() <= CLOSE);
+            if !is_one {
+                return Err(format!(
+                    "{concept} was found with a similarity of {}; it may have {similarities:?}",
+                    hit.similarity
+                ));
+            }
+        }
+        let worst = match hits.len() < likeness.k as usize {
+            true => f32::NEG_INFINITY,
+            false => hits.last().map_or(f32::NEG_INFINITY, |hit| hit.similarity),
+        };
+        let near = match likeness.near {
+            None => None,
+            Some((id, edges)) => {
+                let reached = self.reach(when, likeness.space, id, Direction::Both, edges);
+                // What is added or removed meanwhile may count or not.
+                let is_changing = self.edges.keys().any(|edge| {
+                    let presence = self.edge_presence(when, edge);
+                    presence.is_possible && !presence.is_certain
+                });
+                if is_changing {
+                    return Ok(());
+                }
+                if let Some(far) = found.iter().find(|id| !reached.contains_key(id)) {
+                    return Err(format!("c{far} was found, which is not near enough"));
+                }
+                Some(reached)
+            }
+        };
+        for id in 0..self.plan.ids.len() {
+            if found.contains(&id) || near.as_ref().is_some_and(|near| !near.contains_key(&id)) {
+                continue;
+            }
+            let concept = Concept { space: likeness.space, id };
+            let similarities = self.similarities(when, concept, &likeness.vector);
+            let least = similarities.iter().copied().reduce(|least, one| match (least, one) {
+                (Some(least), Some(one)) => Some(f32::min(least, one)),
+                _ => None,
+            });
+            if let Some(Some(least)) = least
+                && least > worst + CLOSE
+            {
+                return Err(format!(
+                    "{concept} has a similarity of {least}, more than the {worst} of the last \
+                     that was found, and was not found"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Of each record that a concept may have: how like it is, where it has an embedding.
+    fn similarities(&self, when: When, concept: Concept, vector: &[f32]) -> Vec<Option<f32>> {
+        let Some(history) = self.concepts.get(&concept) else { return Vec::new() };
+        let of = |record: &ConceptRecord| {
+            (!record.embedding.is_empty()).then(|| similarity(&record.embedding, vector))
+        };
+        let candidates = history.candidates(when, None);
+        candidates.iter().map(|write| write.value.as_ref().and_then(of)).collect()
+    }
+}

@@ -1,0 +1,130 @@
+//! What a run is like: everything that its seed decides before it begins.
+
+use sutra_runtime::WriteMode;
+use sutra_wire::Durability;
+
+use crate::disk::Manner;
+use crate::random::{Random, Stream};
+
+/// A namespace of the clients.
+#[derive(Clone, Debug)]
+pub(crate) struct Space {
+    pub(crate) name: String,
+    /// Numbers of its embeddings.
+    pub(crate) dimension: usize,
+}
+
+/// What may go wrong in a run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Dangers {
+    pub(crate) full: bool,
+    pub(crate) failing_writes: bool,
+    pub(crate) failing_syncs: bool,
+    pub(crate) failing_names: bool,
+    pub(crate) failing_reads: bool,
+    pub(crate) flipped_bits: bool,
+    pub(crate) jumping_clock: bool,
+    pub(crate) rude_clients: bool,
+    pub(crate) crash_in_recovery: bool,
+}
+
+/// What a run is like.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) cores: usize,
+    pub(crate) durability: Durability,
+    pub(crate) manner: Manner,
+    pub(crate) segment_bytes: u64,
+    pub(crate) mailbox: usize,
+    pub(crate) clients: usize,
+    /// Requests that a client has under way.
+    pub(crate) depth: usize,
+    /// Bytes that a client leaves unread.
+    pub(crate) unread: usize,
+    pub(crate) spaces: Vec<Space>,
+    pub(crate) ids: Vec<[u8; 16]>,
+    /// Operations of the clients, and how many times the server ends in between.
+    pub(crate) operations: u64,
+    pub(crate) lives: u64,
+    /// Bytes of the longest content.
+    pub(crate) content: u64,
+    /// Of ten operations so many are writes.
+    pub(crate) writes: u64,
+    /// Of ten ends so many are power cuts, and so many are in order.
+    pub(crate) power_cuts: u64,
+    pub(crate) clean_stops: u64,
+    pub(crate) dangers: Dangers,
+}
+
+impl Plan {
+    /// Of this seed; on so many cores, or as many as it likes.
+    pub(crate) fn of(seed: u64, cores: Option<usize>) -> Plan {
+        let random = &mut Random::of(seed, Stream::Plan, 0);
+        let drawn = *random.pick(&[1, 1, 2, 2, 2, 3, 4]);
+        let durability = match random.below(10) {
+            0..6 => Durability::Always,
+            6 | 7 => Durability::Interval(*random.pick(&[1, 20, 200])),
+            _ => Durability::Os,
+        };
+        let mode = match durability {
+            Durability::Always => *random.pick(&[
+                WriteMode::Direct { align: 512 },
+                WriteMode::Direct { align: 4096 },
+                WriteMode::Buffered,
+            ]),
+            _ => WriteMode::Relaxed,
+        };
+        let manner =
+            Manner { mode, is_copy_on_write: random.one_in(3), has_short_writes: random.one_in(3) };
+        let dimensions = [2, 3, 8];
+        let names = ["", "other", "third namespace"];
+        let spaces = (0..random.between(1, 3) as usize)
+            .map(|at| Space { name: names[at].to_owned(), dimension: *random.pick(&dimensions) })
+            .collect();
+        let ids = (0..random.magnitude(2, 40)).map(|_| id(random)).collect();
+        let mut danger = |odds| random.one_in(odds);
+        let dangers = Dangers {
+            full: danger(3),
+            failing_writes: danger(4),
+            failing_syncs: danger(4),
+            failing_names: danger(4),
+            failing_reads: danger(4),
+            flipped_bits: danger(3),
+            jumping_clock: danger(3),
+            rude_clients: danger(2),
+            crash_in_recovery: danger(2),
+        };
+        let power_cuts = random.below(9);
+        Plan {
+            cores: cores.unwrap_or(drawn),
+            durability,
+            manner,
+            segment_bytes: *random.pick(&[64 << 10, 64 << 10, 128 << 10, 1 << 20]),
+            mailbox: *random.pick(&[1024, 1024, 64, 4]),
+            clients: random.between(1, 6) as usize,
+            depth: random.magnitude(1, 32) as usize,
+            unread: random.magnitude(256, 64 << 10) as usize,
+            spaces,
+            ids,
+            operations: random.magnitude(50, 600),
+            lives: random.between(2, 6),
+            content: *random.pick(&[50, 400, 4_000, 12_000]),
+            writes: random.between(4, 9),
+            power_cuts,
+            clean_stops: random.below(10 - power_cuts).min(3),
+            dangers,
+        }
+    }
+
+    /// The concept of an id, by its place.
+    pub(crate) fn place(&self, id: &[u8; 16]) -> Option<usize> {
+        self.ids.iter().position(|known| known == id)
+    }
+}
+
+fn id(random: &mut Random) -> [u8; 16] {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&random.next().to_le_bytes());
+    id[8..].copy_from_slice(&random.next().to_le_bytes());
+    id
+}
