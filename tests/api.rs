@@ -149,6 +149,8 @@ fn what_is_asked_wrongly_is_refused_with_what_would_be_right() {
         ("/search", 400, "like"),
         ("/search?like=hub&within=2", 400, "near"),
         ("/search?like=nobody", 404, "nobody"),
+        ("/concepts/nobody/neighbors", 404, "nobody"),
+        ("/path?from=hub&to=nobody", 404, "nobody"),
         ("/search?vector=1,2,3", 400, "3 numbers"),
         ("/find", 400, "text is missing"),
         ("/concepts?namspace=x", 400, "namespace"),

@@ -33,7 +33,7 @@ use crate::error::AdminError;
 use crate::exposition;
 use crate::listener::AdminListener;
 use crate::page::page;
-use crate::routes::Routes;
+use crate::routes::{Routes, nowhere};
 use crate::view::{Detail, Readiness, Source, View};
 
 /// Requests that are answered at a time: a scraper, a probe, and people.
@@ -120,7 +120,9 @@ pub fn start<S: Source>(
             .route("/readyz", get(ready::<S>))
             .route("/metrics", get(metrics::<S>))
             .with_state(state)
-            .merge(routes.router(S::KIND, address.ip().is_loopback()));
+            .merge(routes.router(S::KIND, address.ip().is_loopback()))
+            .fallback(nowhere)
+            .method_not_allowed_fallback(nowhere);
         let listener = match AdminListener::new(listener) {
             Ok(listener) => listener,
             Err(error) => return tracing::error!(%error, "the admin port is not served"),

@@ -162,7 +162,9 @@ async fn answered(handler: &Handler, asked: Asked, permits: &Semaphore) -> Respo
     }
 }
 
-async fn nowhere() -> Response {
-    let message = format!("there is no such path; {INDEX} lists those that there are");
+/// Where nothing is, in words. Also for paths that know no other method than GET.
+pub(crate) async fn nowhere() -> Response {
+    let message =
+        format!("there is no such path, or it answers to GET alone; {INDEX} lists the read API");
     Refusal::new(Code::NotFound, message).into_response()
 }

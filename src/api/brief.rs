@@ -34,6 +34,10 @@ impl Brief {
         }
     }
 
+    pub(crate) fn is_learned(&self) -> bool {
+        self.learned
+    }
+
     /// Its fields; an answer may have more beside them.
     pub(crate) fn fields(&self) -> Map<String, Value> {
         let fields: [(&str, Value); 4] = [

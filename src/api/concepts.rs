@@ -42,17 +42,22 @@ pub(crate) async fn list(client: Client, asked: Asked) -> Result<Value, Refusal>
     Ok(json!({ "concepts": concepts, "cursor": told(page.cursor.to_native()) }))
 }
 
+/// Refuses a concept that is not learned, and that no association knows.
+pub(crate) async fn check_known(client: &Client, name: &str, id: ConceptId) -> Result<(), Refusal> {
+    let neighbors = client.neighbors(Neighborhood::of(id).limit(1)).await.map_err(refused)?;
+    if !neighbors.neighbors.is_empty() || client.query(id).await.map_err(refused)?.is_some() {
+        return Ok(());
+    }
+    let message = format!("there is no concept {name:?} in this namespace");
+    Err(Refusal::new(Code::NotFound, message))
+}
+
 /// `/api/v1/concepts/{concept}`
 pub(crate) async fn one(client: Client, asked: Asked) -> Result<Value, Refusal> {
     let name = asked.required("concept")?;
     let id = named(name)?;
     let Some(record) = client.query(id).await.map_err(refused)? else {
-        // Only associations may know it.
-        let neighbors = client.neighbors(Neighborhood::of(id).limit(1)).await.map_err(refused)?;
-        if neighbors.neighbors.is_empty() {
-            let message = format!("there is no concept {name:?} in this namespace");
-            return Err(Refusal::new(Code::NotFound, message));
-        }
+        check_known(&client, name, id).await?;
         return Ok(Brief::new(id, None).json());
     };
     let cut = record.content.floor_char_boundary(CONTENT);

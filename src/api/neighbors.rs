@@ -6,7 +6,7 @@ use sutra_client::{Client, Direction, Neighborhood};
 use sutra_wire::ConceptId;
 
 use crate::brief::{brief, briefs};
-use crate::concepts::{cursor, named, told};
+use crate::concepts::{check_known, cursor, named, told};
 use crate::edges;
 use crate::refused::refused;
 
@@ -15,7 +15,8 @@ const MOST: u32 = 1_000;
 
 /// `/api/v1/concepts/{concept}/neighbors`
 pub(crate) async fn list(client: Client, asked: Asked) -> Result<Value, Refusal> {
-    let id = named(asked.required("concept")?)?;
+    let name = asked.required("concept")?;
+    let id = named(name)?;
     let of = Neighborhood::of(id)
         .kinds(edges::kinds(&asked)?)
         .direction(edges::direction(&asked)?)
@@ -25,6 +26,9 @@ pub(crate) async fn list(client: Client, asked: Asked) -> Result<Value, Refusal>
     let page = client.neighbors(of).await.map_err(refused)?;
     let ends = page.neighbors.iter().map(|edge| ConceptId(edge.id));
     let known = briefs(&client, ends.chain([id])).await?;
+    if page.neighbors.is_empty() && !brief(&known, id).is_learned() {
+        check_known(&client, name, id).await?;
+    }
     let neighbors = page.neighbors.iter().map(|edge| {
         let mut fields = brief(&known, ConceptId(edge.id)).fields();
         let is_out = edge.direction == Direction::Out as u8;

@@ -44,7 +44,7 @@ impl Api {
         let routes = Routes::default().get(
             "/api/v1/concepts",
             "the concepts, page by page, in no particular order",
-            &[("limit", "at most so many, 50 unless it is said"), CURSOR, NAMESPACE],
+            &[("limit", "at most so many, 1 to 1000; 50 unless it is said"), CURSOR, NAMESPACE],
             self.handler(concepts::list),
         );
         let routes = routes.get(
@@ -60,7 +60,7 @@ impl Api {
                 TYPE,
                 ("direction", "only associations that lead this way: out, in, or both"),
                 CONFIDENCE,
-                ("limit", "at most so many, 50 unless it is said"),
+                ("limit", "at most so many, 1 to 1000; 50 unless it is said"),
                 CURSOR,
                 NAMESPACE,
             ],
@@ -74,8 +74,11 @@ impl Api {
                 ("to", "another one"),
                 TYPE,
                 ("direction", "only over associations followed this way: out, in, or both"),
-                ("max_depth", "of at most so many associations, 6 unless it is said"),
-                ("alternatives", "up to so many paths of the same length, 1 unless it is said"),
+                ("max_depth", "of at most so many associations; 6 unless it is said"),
+                (
+                    "alternatives",
+                    "up to so many paths of the same length, 1 to 64; 1 unless it is said",
+                ),
                 NAMESPACE,
             ],
             self.handler(path::find),
@@ -86,7 +89,7 @@ impl Api {
             &[
                 ("like", "a concept, by its name or its id; it is left out itself"),
                 ("vector", "numbers, separated by commas, in place of a concept"),
-                ("k", "at most so many, 10 unless it is said"),
+                ("k", "at most so many, 1 to 1000; 10 unless it is said"),
                 ("min_strength", "only concepts of at least this strength"),
                 CONFIDENCE,
                 ("near", "only concepts in the neighbourhood of this one"),
@@ -101,7 +104,7 @@ impl Api {
             "the concepts whose names or contents have a text in them, found by looking at all",
             &[
                 ("text", "what to look for; capital or small makes no difference"),
-                ("limit", "so many or a few more, 20 unless it is said"),
+                ("limit", "so many or a few more, 1 to 500; 20 unless it is said"),
                 CURSOR,
                 NAMESPACE,
             ],

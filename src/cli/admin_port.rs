@@ -68,7 +68,10 @@ pub(crate) enum AdminPortError {
         problem: String,
     },
     /// The server says why not.
-    #[error("the server at {address} does not tell: {problem}")]
+    #[error(
+        "what serves {address} does not tell: {problem}; only a storage server does, and no master \
+         or agent"
+    )]
     Refused {
         /// The port.
         address: AdminAddress,

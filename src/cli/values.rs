@@ -10,20 +10,21 @@ use sutra_wire::{Direction, PayloadError};
 
 use crate::exit::Failure;
 
-/// A time: `90` and `90s` are seconds; `ms`, `m` and `h` are other units.
+/// A time: `90` and `90s` are seconds; `us`, `µs`, `ms`, `m` and `h` are other units.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let milliseconds = match &text[digits.len()..] {
-        "ms" => 1,
-        "" | "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => 0,
+    let digits = text.trim_end_matches(char::is_alphabetic);
+    let seconds = match &text[digits.len()..] {
+        "us" | "µs" => 1e-6,
+        "ms" => 1e-3,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3_600.0,
+        _ => 0.0,
     };
     let number: Option<f64> = digits.parse().ok().filter(|number| (0.0..1e9).contains(number));
     number
-        .filter(|_| milliseconds > 0)
-        .map(|number| Duration::from_secs_f64(number * f64::from(milliseconds) / 1000.0))
+        .filter(|_| seconds > 0.0)
+        .map(|number| Duration::from_secs_f64(number * seconds))
         .ok_or_else(|| format!("{text:?} is not a time; write 90, 500ms, 30s, 5m or 2h"))
 }
 

@@ -183,8 +183,20 @@ impl Slow {
         {
             let operation = Opcode::from_number(slow.opcode).map_or("unknown", Opcode::name);
             let SlowRequest { took, stages, .. } = slow;
-            let status = status.name();
-            debug!(%peer, operation, status, ?took, ?stages, left_out, "slow request");
+            let micros = |time: Option<Duration>| time.map(|time| time.as_micros() as u64);
+            debug!(
+                %peer,
+                operation,
+                status = status.name(),
+                took_us = took.as_micros() as u64,
+                receive_us = micros(stages.receive),
+                wait_us = micros(stages.wait),
+                execute_us = micros(stages.execute),
+                commit_us = micros(stages.commit),
+                send_us = micros(stages.send),
+                left_out,
+                "slow request"
+            );
         }
     }
 

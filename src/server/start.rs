@@ -127,8 +127,9 @@ struct Ready {
 
 /// Does all that can fail without the folder, and has the other server hand over what it has.
 fn take_over_from(predecessor: &Predecessor, config: ServerConfig) -> Result<Ready, ServerError> {
-    let started = Instant::now();
     let before = predecessor.standing();
+    // The service goes on, and so does the time that it is up.
+    let started = before.started();
     let seats = Seats::after(&config, before)?;
     allow_enough(seats.cores())?;
     let ports = Ports::open(&config, Inherited::default(), &before.ports, seats.cores())?;
@@ -243,6 +244,7 @@ impl Starting {
                 .as_ref()
                 .zip(config.admin)
                 .map(|(admin, asked)| AdminFacts { asked, address: admin.address() }),
+            started,
         );
         let door = Door::open(
             &config.data,

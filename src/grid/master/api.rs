@@ -123,7 +123,8 @@ fn grid_page(
 
 async fn events(source: Arc<MasterSource>, asked: Asked) -> Result<Value, Refusal> {
     let limit = asked.number("limit", EVENTS, 1..=MOST_EVENTS)?;
-    let after = asked.read("after")?;
+    // Whoever has seen none wants the latest.
+    let after = asked.read("after")?.filter(|after| *after > 0);
     source.ask(|to| Question::Events { after, limit, to }).await
 }
 

@@ -22,8 +22,11 @@ impl Process {
         let lock = root.text(data.join("lock")).unwrap_or_default();
         let number = lock.lines().next().and_then(|line| line.parse().ok());
         // The file of a server that was killed stays, and its number may be another program's.
-        let is_server =
-            |pid: &u32| root.text(format!("/proc/{pid}/comm")).is_some_and(|comm| comm == "sutra");
+        // A new version may run under a name of its own, which begins alike.
+        let is_server = |pid: &u32| {
+            let comm = root.text(format!("/proc/{pid}/comm"));
+            comm.is_some_and(|comm| comm.starts_with("sutra"))
+        };
         match number.filter(is_server) {
             Some(pid) => Self { folder: format!("/proc/{pid}"), server: Some(pid) },
             None => Self { folder: "/proc/self".into(), server: None },

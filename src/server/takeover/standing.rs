@@ -1,6 +1,7 @@
 //! What a server says of itself to its successor.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use sutra_net::PASSING;
@@ -21,6 +22,8 @@ pub(crate) struct Standing {
     pub(crate) pinned: bool,
     pub(crate) ports: Vec<PortFacts>,
     pub(crate) admin: Option<AdminFacts>,
+    /// When the service started, in µs since 1970: the first of those that took over since.
+    since: u64,
     /// What its clients were told, or count on.
     agreed: Agreed,
 }
@@ -67,9 +70,17 @@ impl Standing {
         pinned: bool,
         ports: Vec<PortFacts>,
         admin: Option<AdminFacts>,
+        started: Instant,
     ) -> Self {
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        Self { version, cpus, pinned, ports, admin, agreed: Agreed::of(config) }
+        let since = micros(now().saturating_sub(started.elapsed()));
+        Self { version, cpus, pinned, ports, admin, since, agreed: Agreed::of(config) }
+    }
+
+    /// When the service started. A clock that was set back makes it now.
+    pub(crate) fn started(&self) -> Instant {
+        let age = now().saturating_sub(Duration::from_micros(self.since));
+        Instant::now().checked_sub(age).unwrap_or_else(Instant::now)
     }
 
     /// Whether a server with these settings can go on where this one stops.
@@ -99,6 +110,15 @@ impl Standing {
             Err(TakeoverError::Differs { what, theirs, ours })
         })
     }
+}
+
+/// Since 1970.
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn hex(number: u64) -> String {

@@ -6,7 +6,7 @@
 
 const LINES = 7;
 const HEIGHT = 120;
-const MARGIN = { left: 58, right: 8, top: 8, bottom: 18 };
+const MARGIN = { left: 68, right: 8, top: 8, bottom: 18 };
 /** Rows of a chart's table are this far apart, in milliseconds. */
 const ROWS_APART = 10_000;
 
