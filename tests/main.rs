@@ -42,6 +42,7 @@ mod python;
 mod search;
 mod settings;
 mod signals;
+mod simulate;
 mod slow;
 mod startup;
 mod streams;

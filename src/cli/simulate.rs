@@ -19,8 +19,8 @@ use crate::values::{count, some_duration};
 use crate::words::{counted, grouped};
 
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  sutra simulate --seed 1 --runs 20\n  \
-    sutra simulate --seed 1 --for 10m --cores 4 --json\n\n\
+#[command(after_help = "Examples:\n  sutra simulate --seed 1 --runs 5\n  \
+    sutra simulate --for 2s --cores 4 --json\n\n\
     A run is a store with its server and clients, all in this process and by a clock of their own. \
     It is killed and started again several times, and what is answered and what is there after each \
     start is compared with a simple model. Its seed says everything: how many cores, which \

@@ -123,11 +123,11 @@ impl Operations {
             _ if of.is_cancelled.0 && chance(2) == 0 => outcome = Err(Errno::CANCELED),
             None => {}
             Some(connection) if connection.is_reset => outcome = Err(Errno::CONNRESET),
-            Some(connection) if connection.to_server.is_empty() => {
-                if of.is_cancelled.0 {
-                    outcome = Err(Errno::CANCELED);
-                }
+            Some(connection) if connection.to_server.is_empty() && of.is_cancelled.0 => {
+                outcome = Err(Errno::CANCELED);
             }
+            // Its end.
+            Some(connection) if connection.to_server.is_empty() => {}
             Some(_) if chance(64) == 0 => outcome = Err(Errno::NOBUFS),
             Some(connection) => {
                 let limit = match wanted {
