@@ -130,14 +130,22 @@ impl Content {
     }
 
     fn sync(&mut self) {
-        self.durable.clone_from(&self.now);
-        self.unsynced.clear();
+        for write in self.unsynced.drain(..) {
+            put(&mut self.durable, write.offset, &write.bytes);
+        }
     }
 
-    /// A sync has failed: some of what it covered is there, and nobody has the rest.
-    fn fail_to_sync(&mut self, random: &mut Random) {
+    /// A sync has failed: some of what it covered is there. The page cache has what the disk has, or
+    /// it keeps the rest, and takes that for written. Returns whether it keeps it.
+    fn fail_to_sync(&mut self, random: &mut Random) -> bool {
+        let now = self.now.clone();
         self.lost = self.lost.or(self.oldest_unsynced());
         self.lose_power(random);
+        let is_kept = random.one_in(2);
+        if is_kept {
+            self.now = now;
+        }
+        is_kept
     }
 
     /// The kernel has written some of it by itself.
@@ -244,8 +252,10 @@ pub(super) fn sync(state: &Mutex<State>, number: usize) -> io::Result<()> {
         return Err(io::Error::other("the power is off"));
     }
     if state.fails(Fault::Sync) {
-        state.see("a sync failed");
-        state.contents[number].fail_to_sync(&mut state.random);
+        match state.contents[number].fail_to_sync(&mut state.random) {
+            true => state.see("a sync failed, and the page cache kept what it covered"),
+            false => state.see("a sync failed, and what it covered was dropped"),
+        }
         return Err(io::Error::from_raw_os_error(EIO));
     }
     state.contents[number].sync();
