@@ -7,7 +7,7 @@ use sutra_server::{ServerConfig, SimulatedServer};
 use sutra_store::{Clock, Disk};
 
 use super::Run;
-use super::faults::Excuses;
+use super::excuses::Excuses;
 use crate::disk::{Crash, Fault};
 use crate::failure::{Failure, Kind};
 use crate::model::Before;
@@ -97,8 +97,8 @@ impl Run<'_> {
         Ok(server)
     }
 
-    /// A bit is flipped where the store promises to notice: it says so and names the file, or all is
-    /// there as it was. Then the bit is as it was.
+    /// A bit is flipped where the store promises to notice: it says so and names the file, or all
+    /// is there as it was. Then the bit is as it was.
     fn start_with_a_flipped_bit(&mut self, random: &mut Random) -> Result<(), Failure> {
         let Some(flipped) = self.flip(random) else { return Ok(()) };
         let Flipped { name, bit } = &flipped;

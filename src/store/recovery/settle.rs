@@ -109,8 +109,8 @@ impl Replayed {
 
     /// Writes again what stands behind the mark, where it was read from the page cache. A sync
     /// before this start may have failed: the cache may still have what the disk has not, and
-    /// another sync succeeds and does nothing. What is written again is synced again. Returns why it
-    /// could not be, where there was no space: it is read all the same, as a full disk is.
+    /// another sync succeeds and does nothing. What is written again is synced again. Returns why
+    /// it could not be, where there was no space: it is read all the same, as a full disk is.
     fn write_again(&self) -> Result<Option<io::Error>, StoreError> {
         let (mark, disk) = (self.source.mark, &*self.source.disk);
         if is_direct(&self.tail.file) {

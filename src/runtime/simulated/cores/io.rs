@@ -7,8 +7,8 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use rustix::net::Shutdown;
 
+use super::super::step::{Chance, Step};
 use super::super::{Asked, ConnectionId, Network};
-use super::{Chance, Step};
 use crate::backend::Buffers;
 use crate::data_file::DataFile;
 use crate::handler::Handler;
