@@ -44,6 +44,7 @@ mod round_trip;
 mod search;
 mod settings;
 mod signals;
+mod simulate;
 mod slow;
 mod startup;
 mod streams;

@@ -19,14 +19,15 @@ use crate::values::{count, some_duration};
 use crate::words::{counted, grouped};
 
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  sutra simulate --seed 1 --runs 20\n  \
-    sutra simulate --seed 1 --for 10m --cores 4 --json\n\n\
-    A run is a store with its server and clients, all in this process and by a clock of their own. \
-    It is killed and started again several times, and what is answered and what is there after each \
-    start is compared with a simple model. Its seed says everything: how many cores, which \
-    durability, what is asked for, what fails and when. Runs take the seeds from --seed on.\n\n\
-    It exits with 1 where a run failed. Then it says what is wrong, leaves out of that run what the \
-    failure does not need, and prints what remains. No file is touched and nothing is sent.")]
+#[command(after_help = "Examples:\n  sutra simulate --seed 1 --runs 5\n  \
+    sutra simulate --for 2s --cores 4 --json\n\n\
+    A run is a store with its server and clients, all in this process and by a clock of their \
+    own. It is killed and started again several times, and what is answered and what is there \
+    after each start is compared with a simple model. Its seed says everything: how many cores, \
+    which durability, what is asked for, what fails and when. Runs take the seeds from --seed on.\
+    \n\n\
+    It exits with 1 where a run failed. Then it says what is wrong, leaves out of that run what \
+    the failure does not need, and prints what remains. No file is touched and nothing is sent.")]
 pub(crate) struct Simulate {
     /// The first run's seed
     #[arg(

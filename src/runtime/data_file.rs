@@ -5,7 +5,6 @@
 //! completes. Elsewhere a buffered write is followed by fdatasync(2). The blocking work on a file
 //! (zero-filling, reading back) is in `file_io`.
 
-use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -17,6 +16,7 @@ use rustix::fs::{AtFlags, OFlags, StatxFlags};
 use crate::file_error::in_context;
 use crate::folder::{FileIdentity, Folder};
 use crate::simulated::SimulatedFile;
+use crate::write_mode::WriteMode;
 
 /// When a write counts as done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,31 +25,6 @@ pub enum Durability {
     Always,
     /// When the kernel has it; [`crate::Core::sync`] brings it to stable storage.
     Relaxed,
-}
-
-/// How a file is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WriteMode {
-    /// O_DIRECT|O_DSYNC: one operation, past the page cache, durable when it completes. Memory,
-    /// offset and length are multiples of `align`.
-    Direct {
-        /// Bytes; a power of two, 512 to the page size.
-        align: u32,
-    },
-    /// A write into the page cache and fdatasync(2) after it.
-    Buffered,
-    /// A write into the page cache; synced only when asked.
-    Relaxed,
-}
-
-impl fmt::Display for WriteMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            WriteMode::Direct { align } => write!(f, "O_DIRECT|O_DSYNC, {align}-byte blocks"),
-            WriteMode::Buffered => f.write_str("write + fdatasync"),
-            WriteMode::Relaxed => f.write_str("write, synced later"),
-        }
-    }
 }
 
 /// What commits are aligned to where the file does not say: the block of nearly every disk and

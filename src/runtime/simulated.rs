@@ -1,8 +1,8 @@
 //! The backend of a simulation: cores without threads, kernel, network or disk, which one scheduler
 //! moves.
 //!
-//! [`Simulated`] notes what a core asks for, and completes what it is told. [`SimulatedCores`] turns
-//! that into a world: connections are queues of bytes in memory, a file is a [`SimulatedFile`],
+//! [`Simulated`] notes what a core asks for, and completes what it is told. [`SimulatedCores`]
+//! makes a world of it: connections are queues of bytes in memory, a file is a [`SimulatedFile`],
 //! messages and jobs wait until somebody moves them on, and time passes when it is told to. It does
 //! nothing by itself. It says which [`Step`]s are possible, and takes the one that its caller
 //! chooses. So a caller that chooses by a seed has the same run again for the same seed.
@@ -16,6 +16,7 @@ mod files;
 mod mail;
 mod network;
 mod pieces;
+mod step;
 
 use std::collections::VecDeque;
 use std::io;
@@ -26,11 +27,12 @@ use std::time::Instant;
 use rustix::net::Shutdown;
 
 pub use clock::VirtualClock;
-pub use cores::{Chance, SimulatedConfig, SimulatedCores, Simulation, Step};
+pub use cores::{SimulatedConfig, SimulatedCores, Simulation};
 pub use files::SimulatedFile;
 pub(crate) use mail::SimulatedMail;
 pub use network::{ConnectionId, Network};
 pub(crate) use pieces::Pieces;
+pub use step::{Chance, Step};
 
 use crate::RuntimeError;
 use crate::data_file::DataFile;

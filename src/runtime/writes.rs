@@ -12,12 +12,13 @@ use rustix::io::Errno;
 use slab::Slab;
 
 use crate::backend::Backend;
-use crate::data_file::{DataFile, WriteMode};
+use crate::data_file::DataFile;
 use crate::event::Event;
 use crate::metrics::CoreMetrics;
 use crate::operation::Outcome;
 use crate::region::RegionSlice;
 use crate::stages::{Stage, StageClock};
+use crate::write_mode::WriteMode;
 
 /// A core's writes and syncs. As many as the handler starts: a log has one.
 #[derive(Default)]

@@ -1,4 +1,4 @@
-//! The store's clock in a simulation: the same virtual time, and a wall clock that somebody may set.
+//! The store's clock in a simulation: the same virtual time, and a wall clock that somebody sets.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 

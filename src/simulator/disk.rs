@@ -5,147 +5,43 @@
 //! is not durable: of each write nothing, all, or any of its sectors stay, in no order; of each
 //! change of a name all or nothing. A kill takes nothing but what was under way.
 //!
-//! A sync that fails has lost what it covered: some of it is on the disk, and the page cache has
-//! what the disk has. Later syncs succeed. A full disk takes no longer files; one that writes
-//! nothing in place takes nothing. Everything else of [`sutra_store::Disk`] is built of these few
-//! operations, and each of them can be the last before the power goes.
+//! A sync that fails has lost what it covered: some of it is on the disk. The page cache has what
+//! the disk has, or it keeps the rest and takes that for written. Later syncs succeed. A full disk
+//! takes no longer files; one that writes nothing in place takes nothing. Everything else of
+//! [`sutra_store::Disk`] is built of these few operations, and each of them can be the last before
+//! the power goes.
 
+mod content;
 mod file;
 mod names;
+mod state;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use libc::{EIO, ENOENT, ENOSPC};
-use sutra_runtime::{DataFile, WriteMode, in_context};
+use sutra_runtime::{DataFile, in_context};
 use sutra_store::{Change, CheckpointName, Disk, ReplaceIn, SegmentName, replace};
 
-use self::file::{Content, SimulatedSegment, Torn};
+use self::content::Content;
+use self::file::SimulatedSegment;
 use self::names::Names;
+pub(crate) use self::state::{Crash, Fault, Manner};
+use self::state::{State, lock};
 use crate::random::{Random, Stream};
 
 const MANIFEST: &str = "manifest.json";
 /// Behind the name of a file that is to take another's place.
 const NEW: &str = ".new";
 
-/// An operation that can be told to fail, once or more often.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Fault {
-    Write,
-    Sync,
-    Read,
-    Create,
-    Rename,
-    SyncFolder,
-}
-
-impl Fault {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Fault::Write => "write",
-            Fault::Sync => "sync",
-            Fault::Read => "read",
-            Fault::Create => "create",
-            Fault::Rename => "rename",
-            Fault::SyncFolder => "sync of a folder",
-        }
-    }
-}
-
-/// How a server ends that does not end by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Crash {
-    /// kill -9: the page cache stays.
-    Kill,
-    /// The page cache is gone.
-    PowerCut,
-}
-
-/// What every file of the disk has in common.
-#[derive(Clone, Debug)]
-pub(crate) struct Manner {
-    pub(crate) mode: WriteMode,
-    /// Whether a write needs space even where the file is long enough.
-    pub(crate) is_copy_on_write: bool,
-    /// Whether writes may be taken in part.
-    pub(crate) has_short_writes: bool,
-}
-
-#[derive(Debug)]
-struct State {
-    contents: Vec<Content>,
-    names: Names,
-    random: Random,
-    manner: Manner,
-    is_full: bool,
-    /// How often each operation is still to fail.
-    armed: BTreeMap<Fault, u32>,
-    /// Operations until the power goes, where it does.
-    power: Option<u64>,
-    /// Number of the moment, by which the history knows it.
-    moment: u64,
-    /// A bit that was flipped: of which file, which bit, and its byte since.
-    flipped: Option<(usize, usize, Option<u8>)>,
-    /// What has happened, by name.
-    seen: BTreeMap<&'static str, u64>,
-}
-
-impl State {
-    fn see(&mut self, what: &'static str) {
-        *self.seen.entry(what).or_default() += 1;
-    }
-
-    /// One operation less until the power goes: whether it is this one. Refuses all that come after.
-    fn step(&mut self) -> io::Result<bool> {
-        match &mut self.power {
-            None => Ok(false),
-            Some(0) => Err(io::Error::other("the power is off")),
-            Some(left) => {
-                *left -= 1;
-                Ok(*left == 0)
-            }
-        }
-    }
-
-    /// The same for an operation that is done whole or not at all.
-    fn whole_step(&mut self) -> io::Result<()> {
-        match self.step()? {
-            true if self.random.one_in(2) => Err(io::Error::other("the power is off")),
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether this operation is to fail now.
-    fn fails(&mut self, fault: Fault) -> bool {
-        let Some(left) = self.armed.get_mut(&fault) else { return false };
-        *left -= 1;
-        if *left == 0 {
-            self.armed.remove(&fault);
-        }
-        true
-    }
-
-    fn check(&mut self, fault: Fault, seen: &'static str) -> io::Result<()> {
-        if self.fails(fault) {
-            self.see(seen);
-            return Err(io::Error::from_raw_os_error(EIO));
-        }
-        Ok(())
-    }
-}
-
 /// The disk. Clones of the `Arc` around it are what a store holds of it; it outlives all of them.
 #[derive(Debug)]
 pub(crate) struct SimulatedDisk {
     folder: PathBuf,
     state: Arc<Mutex<State>>,
-}
-
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl SimulatedDisk {
@@ -551,9 +447,4 @@ impl Disk for SimulatedDisk {
     fn is_for_one_thread(&self) -> bool {
         true
     }
-}
-
-/// How much of a write that was interrupted is there.
-fn torn(random: &mut Random) -> Torn {
-    *random.pick(&[Torn::Nothing, Torn::All, Torn::Sectors, Torn::Front])
 }

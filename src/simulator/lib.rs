@@ -6,8 +6,8 @@
 //! disk here. What clients are answered and what is there after every crash is compared with a
 //! simple model.
 //!
-//! Promises: a run follows from its seed alone, whatever the host. So a failure is seen again by its
-//! seed, and shrunk by leaving out what it does not need.
+//! Promises: a run follows from its seed alone, whatever the host. So a failure is seen again by
+//! its seed, and shrunk by leaving out what it does not need.
 
 mod client;
 mod clock;

@@ -87,6 +87,21 @@ pub(crate) struct Likeness {
     pub(crate) near: Option<(usize, u32)>,
 }
 
+impl Likeness {
+    fn request(&self, plan: &Plan) -> SearchRequest {
+        SearchRequest {
+            namespace: plan.spaces[self.space].name.clone(),
+            vector: self.vector.clone(),
+            k: self.k,
+            ef_search: 0,
+            minimum_strength: 0.0,
+            minimum_confidence: 0.0,
+            near: self.near.map(|(id, edges)| Near { id: plan.ids[id], edges }),
+            exact: self.exact,
+        }
+    }
+}
+
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Operation {
@@ -238,6 +253,9 @@ impl Operation {
         match self {
             Operation::Learn(_, record) => encode_archive(&mut out, header, &**record),
             Operation::Associate(_, record) => encode_archive(&mut out, header, &**record),
+            Operation::Search(likeness) => {
+                encode_archive(&mut out, header, &likeness.request(plan));
+            }
             Operation::Delete { concept, .. } | Operation::Query(concept) => {
                 let key = ConceptKey { id: plan.ids[concept.id], namespace: name(concept.space) };
                 encode_archive(&mut out, header, &key);
@@ -278,20 +296,6 @@ impl Operation {
                     max_visited: 0,
                     direction: way.direction as u8,
                     mode: way.mode as u8,
-                };
-                encode_archive(&mut out, header, &request);
-            }
-            Operation::Search(likeness) => {
-                let near = likeness.near.map(|(id, edges)| Near { id: plan.ids[id], edges });
-                let request = SearchRequest {
-                    namespace: name(likeness.space),
-                    vector: likeness.vector.clone(),
-                    k: likeness.k,
-                    ef_search: 0,
-                    minimum_strength: 0.0,
-                    minimum_confidence: 0.0,
-                    near,
-                    exact: likeness.exact,
                 };
                 encode_archive(&mut out, header, &request);
             }

@@ -2,6 +2,7 @@
 //! checked against the model all the time. All of it follows from the seed.
 
 mod ends;
+mod excuses;
 mod faults;
 mod interview;
 mod mood;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use sutra_runtime::VirtualClock;
 use sutra_server::SimulatedServer;
 
-use self::faults::Excuses;
+use self::excuses::Excuses;
 use self::mood::Mood;
 use crate::client::Client;
 use crate::clock::WallClock;

@@ -147,6 +147,16 @@ pub(crate) struct Loaded {
     header: Result<SegmentHeader, HeaderFault>,
 }
 
+/// What is behind the end of the log, so far.
+#[derive(Default)]
+struct Behind {
+    /// Segments that do not continue it.
+    beyond: Vec<Beyond>,
+    broken: Option<Broken>,
+    /// The error to return if no later segment continues it.
+    short: Option<StoreError>,
+}
+
 /// A segment behind the end of the log.
 struct Beyond {
     name: SegmentName,
@@ -220,11 +230,7 @@ impl Recovery {
             let fault = self.go_through(&mut loaded, &header)?;
             tail = Some((loaded, header, fault));
         }
-        // Segments after it that do not continue the log so far.
-        let mut beyond: Vec<Beyond> = Vec::new();
-        let mut broken: Option<Broken> = None;
-        // The error to return if no later segment continues the log.
-        let mut short = None;
+        let mut behind = Behind::default();
         for name in &names {
             let mut loaded = self.source.load(*name)?;
             let header = match loaded.header.clone() {
@@ -236,7 +242,7 @@ impl Recovery {
                         && Some(name) == names.last()
                         && loaded.is_half_made() =>
                 {
-                    beyond.push(Beyond { name: *name, empty: None });
+                    behind.beyond.push(Beyond { name: *name, empty: None });
                     break;
                 }
                 Err(fault) => return Err(self.header_fault(*name, &fault)),
@@ -245,45 +251,20 @@ impl Recovery {
             loaded.writer.freeze(header.first_commit());
             if let Some((before, _, fault)) = &mut tail {
                 if let Err(here) = self.verify(&mut loaded, &header) {
-                    let found = self.check_beyond(
-                        before,
-                        fault,
-                        broken.as_ref(),
-                        &mut loaded,
-                        &header,
-                        &here,
-                    )?;
-                    short = short.or(found);
-                    let used = loaded.used();
-                    self.report.cut += used as u64;
-                    if used > 0 && broken.is_none() {
-                        let commit = loaded.writer.frozen();
-                        broken = Some(Broken { name: *name, commit, fault: here });
-                    }
-                    beyond.push(Beyond { name: *name, empty: (used == 0).then_some(loaded) });
+                    self.pass_over((before, fault), &mut behind, loaded, &header, here)?;
                     continue;
                 }
-                if !is_zero(before.rest()) {
-                    return Err(self.damage(before.name, before.writer.frozen(), fault));
-                }
-                if let Some(Broken { name, commit, fault }) = broken {
-                    return Err(self.damage(name, commit, &fault));
-                }
-                // The log passed over them, as their first commit found no space: they are empty.
-                for passed in beyond.drain(..).filter_map(|segment| segment.empty) {
-                    self.memory.push(Arc::clone(passed.writer.region()), passed.bytes);
-                }
-                short = None;
+                self.go_on_after((before, fault), &mut behind)?;
             }
             self.memory.push(Arc::clone(loaded.writer.region()), loaded.bytes);
             let fault = self.go_through(&mut loaded, &header)?;
             tail = Some((loaded, header, fault));
         }
-        if let Some(error) = short {
+        if let Some(error) = behind.short {
             return Err(error);
         }
         let (tail, header, _) = tail.expect("the first segment is there, and was read or refused");
-        let beyond = beyond.into_iter().map(|segment| segment.name).collect();
+        let beyond = behind.beyond.into_iter().map(|segment| segment.name).collect();
         let Self { source, exchange, graph, memory, expected, mut report, .. } = self;
         report.bytes = memory.bytes();
         report.elapsed = Duration::from_micros(source.clock.monotonic().saturating_sub(started));
@@ -301,6 +282,47 @@ impl Recovery {
             header,
             beyond,
         })
+    }
+
+    /// The log has ended, and does not go on in this segment, for the reason `here`.
+    fn pass_over(
+        &mut self,
+        (before, fault): (&mut Loaded, &Fault),
+        behind: &mut Behind,
+        mut loaded: Loaded,
+        header: &SegmentHeader,
+        here: Fault,
+    ) -> Result<(), StoreError> {
+        let broken = behind.broken.as_ref();
+        let short = self.check_beyond(before, fault, broken, &mut loaded, header, &here)?;
+        behind.short = behind.short.take().or(short);
+        let (name, used) = (loaded.name, loaded.used());
+        self.report.cut += used as u64;
+        if used > 0 && behind.broken.is_none() {
+            behind.broken = Some(Broken { name, commit: loaded.writer.frozen(), fault: here });
+        }
+        behind.beyond.push(Beyond { name, empty: (used == 0).then_some(loaded) });
+        Ok(())
+    }
+
+    /// The log goes on in a segment behind these, which hold nothing then: their first commits found
+    /// no space.
+    fn go_on_after(
+        &mut self,
+        (before, fault): (&mut Loaded, &Fault),
+        behind: &mut Behind,
+    ) -> Result<(), StoreError> {
+        if !is_zero(before.rest()) {
+            return Err(self.damage(before.name, before.writer.frozen(), fault));
+        }
+        let Behind { beyond, broken, .. } = std::mem::take(behind);
+        if let Some(Broken { name, commit, fault }) = broken {
+            return Err(self.damage(name, commit, &fault));
+        }
+        for passed in beyond.into_iter().filter_map(|segment| segment.empty) {
+            self.memory.push(Arc::clone(passed.writer.region()), passed.bytes);
+        }
+        Ok(())
     }
 
     /// Applies the commits of a segment; returns why there are no more. Nothing that was durable

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use crate::data_file::WriteMode;
+use crate::write_mode::WriteMode;
 
 /// A file of a simulated disk. [`crate::DataFile::simulated`] makes what cores write to of it.
 pub trait SimulatedFile: Send + Sync + fmt::Debug {

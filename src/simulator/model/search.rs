@@ -18,6 +18,13 @@ fn similarity(one: &[f32], other: &[f32]) -> f32 {
     if lengths == 0.0 { 0.0 } else { (dot(one, other) / lengths) as f32 }
 }
 
+/// Which concepts a search may find.
+enum Near {
+    Any,
+    Unsure,
+    Within(BTreeSet<usize>),
+}
+
 impl Model {
     /// Whether a search may find these. With fewer than a thousand vectors all are scanned, so it
     /// finds the best whether it was to be exact or not.
@@ -56,26 +63,19 @@ impl Model {
             true => f32::NEG_INFINITY,
             false => hits.last().map_or(f32::NEG_INFINITY, |hit| hit.similarity),
         };
-        let near = match likeness.near {
-            None => None,
-            Some((id, edges)) => {
-                let reached = self.reach(when, likeness.space, id, Direction::Both, edges);
-                // What is added or removed meanwhile may count or not.
-                let is_changing = self.edges.keys().any(|edge| {
-                    let presence = self.edge_presence(when, edge);
-                    presence.is_possible && !presence.is_certain
-                });
-                if is_changing {
-                    return Ok(());
-                }
-                if let Some(far) = found.iter().find(|id| !reached.contains_key(id)) {
-                    return Err(format!("c{far} was found, which is not near enough"));
-                }
-                Some(reached)
-            }
+        let near = match self.near(when, likeness) {
+            Near::Any => None,
+            // What is added or removed meanwhile may count or not.
+            Near::Unsure => return Ok(()),
+            Near::Within(near) => Some(near),
         };
+        if let Some(near) = &near
+            && let Some(far) = found.iter().find(|id| !near.contains(id))
+        {
+            return Err(format!("c{far} was found, which is not near enough"));
+        }
         for id in 0..self.plan.ids.len() {
-            if found.contains(&id) || near.as_ref().is_some_and(|near| !near.contains_key(&id)) {
+            if found.contains(&id) || near.as_ref().is_some_and(|near| !near.contains(&id)) {
                 continue;
             }
             let concept = Concept { space: likeness.space, id };
@@ -94,6 +94,22 @@ impl Model {
             }
         }
         Ok(())
+    }
+
+    /// Which concepts are near enough to count.
+    fn near(&self, when: When, likeness: &Likeness) -> Near {
+        let Some((id, edges)) = likeness.near else { return Near::Any };
+        let is_changing = self.edges.keys().any(|edge| {
+            let presence = self.edge_presence(when, edge);
+            presence.is_possible && !presence.is_certain
+        });
+        match is_changing {
+            true => Near::Unsure,
+            false => {
+                let reached = self.reach(when, likeness.space, id, Direction::Both, edges);
+                Near::Within(reached.into_keys().collect())
+            }
+        }
     }
 
     /// Of each record that a concept may have: how like it is, where it has an embedding.

@@ -1,7 +1,6 @@
-//! What goes wrong while a server runs, and what it explains.
+//! What goes wrong while a server runs.
 
 use sutra_server::SimulatedServer;
-use sutra_wire::Status;
 
 use super::Run;
 use crate::disk::Fault;
@@ -11,24 +10,6 @@ use crate::random::{Random, Stream};
 const EVERY: u64 = 300;
 /// The furthest that somebody sets the wall clock, in s.
 const FAR: u64 = 100_000;
-
-/// What has gone wrong since the server was started.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Excuses {
-    pub(super) was_full: bool,
-    pub(super) has_failed: bool,
-}
-
-impl Excuses {
-    /// Whether it explains a refusal.
-    pub(super) fn explain(self, status: Status) -> bool {
-        match status {
-            Status::StorageFull => self.was_full || self.has_failed,
-            Status::StorageFailed => self.has_failed,
-            _ => false,
-        }
-    }
-}
 
 /// What can go wrong.
 #[derive(Clone, Copy, Debug)]

@@ -20,8 +20,8 @@ const DEPTH: usize = 64;
 const PATIENCE: u64 = 200_000;
 
 impl Run<'_> {
-    /// Looks at everything, compares it with what there may be, and takes it for the truth from here
-    /// on.
+    /// Looks at everything, compares it with what there may be, and takes it for the truth from
+    /// here on.
     pub(super) fn look_at_all(
         &mut self,
         server: &mut SimulatedServer,

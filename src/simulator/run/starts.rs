@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use sutra_runtime::WriteMode;
 use sutra_server::{ServerConfig, SimulatedServer};
 use sutra_store::{Clock, Disk};
 
 use super::Run;
-use super::faults::Excuses;
+use super::excuses::Excuses;
 use crate::disk::{Crash, Fault};
 use crate::failure::{Failure, Kind};
 use crate::model::Before;
@@ -62,7 +63,10 @@ impl Run<'_> {
     }
 
     fn try_to_start(&mut self) -> Result<SimulatedServer, String> {
-        self.excuses = Excuses { was_full: self.disk.is_full(), has_failed: false };
+        // What it can't write again for lack of space it takes no more writes behind.
+        let is_full = self.disk.is_full();
+        let is_direct = matches!(self.plan.manner.mode, WriteMode::Direct { .. });
+        self.excuses = Excuses { was_full: is_full, has_failed: is_full && !is_direct };
         let config = ServerConfig {
             durability: self.plan.durability,
             segment_bytes: self.plan.segment_bytes,
@@ -93,8 +97,8 @@ impl Run<'_> {
         Ok(server)
     }
 
-    /// A bit is flipped where the store promises to notice: it says so and names the file, or all is
-    /// there as it was. Then the bit is as it was.
+    /// A bit is flipped where the store promises to notice: it says so and names the file, or all
+    /// is there as it was. Then the bit is as it was.
     fn start_with_a_flipped_bit(&mut self, random: &mut Random) -> Result<(), Failure> {
         let Some(flipped) = self.flip(random) else { return Ok(()) };
         let Flipped { name, bit } = &flipped;
