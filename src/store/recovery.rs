@@ -227,21 +227,10 @@ impl Recovery {
         let mut short = None;
         for name in &names {
             let mut loaded = self.source.load(*name)?;
-            let header = match loaded.header.clone() {
-                Ok(header) => header,
-                // A store's first segments were durable before its manifest: they are never half
-                // made.
-                Err(_)
-                    if name.number > self.source.mark.segment
-                        && Some(name) == names.last()
-                        && loaded.is_half_made() =>
-                {
-                    beyond.push(Beyond { name: *name, empty: None });
-                    break;
-                }
-                Err(fault) => return Err(self.header_fault(*name, &fault)),
+            let Some(header) = self.header_of(&mut loaded, Some(name) == names.last())? else {
+                beyond.push(Beyond { name: *name, empty: None });
+                break;
             };
-            self.check_header(*name, &header, &loaded)?;
             loaded.writer.freeze(header.first_commit());
             if let Some((before, _, fault)) = &mut tail {
                 if let Err(here) = self.verify(&mut loaded, &header) {
@@ -284,23 +273,45 @@ impl Recovery {
         }
         let (tail, header, _) = tail.expect("the first segment is there, and was read or refused");
         let beyond = beyond.into_iter().map(|segment| segment.name).collect();
+        Ok(self.replayed(started, tail, header, beyond))
+    }
+
+    /// A segment's header; `None` where it was being made when the server was stopped.
+    fn header_of(
+        &self,
+        loaded: &mut Loaded,
+        is_last: bool,
+    ) -> Result<Option<SegmentHeader>, StoreError> {
+        let name = loaded.name;
+        match loaded.header.clone() {
+            Ok(header) => {
+                self.check_header(name, &header, loaded)?;
+                Ok(Some(header))
+            }
+            // A store's first segments were durable before its manifest: they are never half made.
+            Err(_)
+                if name.number > self.source.mark.segment && is_last && loaded.is_half_made() =>
+            {
+                Ok(None)
+            }
+            Err(fault) => Err(self.header_fault(name, &fault)),
+        }
+    }
+
+    /// What came of it: the log ends in `tail`, and nothing `beyond` belongs to it.
+    fn replayed(
+        self,
+        started: u64,
+        tail: Loaded,
+        header: SegmentHeader,
+        beyond: Vec<SegmentName>,
+    ) -> Replayed {
         let Self { source, exchange, graph, memory, expected, mut report, .. } = self;
         report.bytes = memory.bytes();
         report.elapsed = Duration::from_micros(source.clock.monotonic().saturating_sub(started));
         let (rest, vectors) =
             (Some(exchange.tell_rest()), self.vectors.filter(|_| !self.is_doubtful));
-        Ok(Replayed {
-            source,
-            rest,
-            graph,
-            memory,
-            vectors,
-            expected,
-            report,
-            tail,
-            header,
-            beyond,
-        })
+        Replayed { source, rest, graph, memory, vectors, expected, report, tail, header, beyond }
     }
 
     /// Applies the commits of a segment; returns why there are no more. Nothing that was durable
