@@ -261,7 +261,7 @@ pub(crate) fn run(
     let api = Api::default();
     let config = serve.config(&api)?;
     let mut server = if serve.takeover {
-        sutra_server::take_over(config)?
+        sutra_server::take_over(config, || service.is_about_to_serve())?
     } else {
         notify::starting(&format!("reading {}", serve.data.display()));
         sutra_server::start_on(config, sockets)?

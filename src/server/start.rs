@@ -97,13 +97,18 @@ pub fn start_on(config: ServerConfig, sockets: Inherited) -> Result<Server, Serv
 /// As [`start`]; also where no server runs, or it can't be taken over. It goes on, as if nothing
 /// had been asked of it; or, where most of this was done already, after the time that it takes to
 /// read its store again.
-pub fn take_over(config: ServerConfig) -> Result<Server, ServerError> {
+///
+/// `serving` is called when nothing can fail any more, before anything is received.
+pub fn take_over(config: ServerConfig, serving: impl FnOnce()) -> Result<Server, ServerError> {
     let predecessor = Predecessor::find(&config)?;
     let mut departing = None;
     let taken = take_over_from(&predecessor, config).and_then(|ready| {
         let Ready { new, cores, ports, ahead, estate } = ready;
         let opened = ahead.open(&ports.listed()).map_err(|error| new.seats.explained(error))?;
-        let begin = || departing = Some(predecessor.serving());
+        let begin = || {
+            departing = Some(predecessor.serving());
+            serving();
+        };
         new.serve(cores, opened, ports, estate.listeners, estate.connections, begin)
     });
     let mut server = taken.inspect_err(|error| predecessor.decline(&error.to_string()))?;

@@ -21,6 +21,8 @@ struct State {
     /// The last that was set while it ran.
     reloaded: Option<Option<Duration>>,
     import: Stop,
+    /// Whether clients are served though `stop` is not there yet.
+    serves: bool,
     is_asked: bool,
 }
 
@@ -53,18 +55,27 @@ impl Service {
         state.import.clone()
     }
 
+    /// A server that takes over begins to serve: from here on it has to end in order.
+    pub(super) fn is_about_to_serve(&self) {
+        self.lock().serves = true;
+    }
+
     /// The first signal drains the server. One that is still recovering has acknowledged nothing:
     /// it ends at once.
     pub(super) fn end(&self, signal: i32) -> bool {
         let mut state = self.lock();
-        let Some(stop) = state.stop.as_ref().filter(|_| !state.is_asked) else { return false };
+        if state.is_asked || state.stop.is_none() && !state.serves {
+            return false;
+        }
         tracing::info!(
             signal,
             "stopping: finishing what was received; a second signal ends at once"
         );
         notify::stopping("finishing what was received");
         state.import.ask(signal);
-        stop();
+        if let Some(stop) = &state.stop {
+            stop();
+        }
         state.is_asked = true;
         true
     }
