@@ -24,6 +24,16 @@ const ZEROS: [u8; ID_BYTES] = 0xcd9e_459e_a708_a948_d5c2_f5a6_ca88_38cf_u128.to_
 /// name for it.
 const EMPTY: [u8; ID_BYTES] = 0xd41d_8cd9_8f00_b204_e980_0998_ecf8_427e_u128.to_be_bytes();
 
+/// The id under which a server of today keeps the concept that old servers know by this one.
+pub fn kept_under(old: [u8; ID_BYTES]) -> [u8; ID_BYTES] {
+    if old == [0; ID_BYTES] { ZEROS } else { old }
+}
+
+/// The id by which old servers know the concept that is kept under this one.
+pub fn known_by(id: [u8; ID_BYTES]) -> [u8; ID_BYTES] {
+    if id == ZEROS { [0; ID_BYTES] } else { id }
+}
+
 /// The id that a client's text stands for by this rule. A text that is longer than a record's name
 /// may be is refused before it is hashed.
 pub(crate) fn read(
@@ -48,12 +58,10 @@ pub(crate) struct Hex(pub(crate) [u8; DIGITS]);
 
 impl Hex {
     pub(crate) fn of(id: &[u8; ID_BYTES]) -> Self {
-        if *id == ZEROS {
-            return Self([b'0'; DIGITS]);
-        }
+        let id = known_by(*id);
         const ALL: &[u8; 16] = b"0123456789abcdef";
         let mut digits = [[0; 2]; ID_BYTES];
-        for (pair, byte) in digits.iter_mut().zip(id) {
+        for (pair, byte) in digits.iter_mut().zip(&id) {
             *pair = [ALL[usize::from(byte >> 4)], ALL[usize::from(byte & 15)]];
         }
         Self(digits.as_flattened().try_into().expect("two digits for each byte"))

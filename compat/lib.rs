@@ -31,6 +31,7 @@ use sutra_wire::{FrameBuffer, Opcode, limits};
 
 pub use dialect::{Dialect, Manner};
 pub use error::CompatError;
+pub use ids::{kept_under, known_by};
 pub use listing::Listing;
 pub use operation::Numbering;
 pub use reply::{encode_error, encode_reply};

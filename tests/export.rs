@@ -332,7 +332,7 @@ fn an_export_that_can_not_be_written_or_finished_leaves_the_file_that_was_there(
     let path = file.to_str().unwrap();
     for (arguments, code, says) in [
         (&["export", "nobody", "--format", "dot", "--output", path][..], 1, "nobody is not known"),
-        (&["export", "--format", "dot", "--output", path], 2, "jsonl only"),
+        (&["export", "--format", "dot", "--output", path], 2, "npy or legacy only"),
         (
             &["export", "dog", "--format", "dot", "--output", path, "--server", "127.0.0.1:1"],
             3,
@@ -379,8 +379,12 @@ fn with_much(concepts: usize) -> (Server, Folder) {
 
 /// An export of everything that is under way.
 fn exporting(server: &Server, file: &Path) -> Child {
+    exporting_as("jsonl", server, file)
+}
+
+fn exporting_as(format: &str, server: &Server, to: &Path) -> Child {
     let mut command = sutra();
-    command.args(["export", "--format", "jsonl", "--output"]).arg(file);
+    command.args(["export", "--format", format, "--output"]).arg(to);
     command.env("SUTRA_SERVER", server.address.to_string());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
@@ -450,6 +454,29 @@ fn of_two_exports_to_one_file_each_is_whole_and_one_that_ends_early_leaves_nothi
         assert!(child.wait_with_output().unwrap().status.success());
     }
     assert_eq!((lines(&file), names(&folder.path())), (MANY, vec!["x.jsonl".to_owned()]));
+}
+
+#[test]
+fn an_export_of_several_files_that_is_interrupted_leaves_nothing() {
+    let (server, folder) = with_much(MANY);
+    for format in ["npy", "legacy"] {
+        let to = folder.path().join("new");
+        let ended = loop {
+            let mut child = exporting_as(format, &server, &to);
+            wait_until_begun(&mut child, &folder.path());
+            kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+            let ended = child.wait_with_output().unwrap();
+            if !ended.status.success() {
+                break ended;
+            }
+            // It was done by then: it is tried again.
+            std::fs::remove_dir_all(&to).unwrap();
+        };
+        let said = text(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(130), "{said}");
+        assert!(said.contains("interrupted: nothing was written to"), "{said}");
+        assert_eq!(names(&folder.path()), Vec::<String>::new());
+    }
 }
 
 #[test]

@@ -172,3 +172,47 @@ fn an_association_is_read_as_it_was_stored_by_its_kind_or_as_the_lowest_from_eve
     assert!(client.association("hub", "unheard of", None).unwrap().is_none());
     assert!(client.namespace("nowhere").association("hub", "target-1", None).unwrap().is_none());
 }
+
+#[test]
+fn sources_that_are_not_learned_are_listed_and_so_is_what_a_store_is_made_of() {
+    let server = Server::start(&["--cores", &CORES.to_string(), "--id-rule", "legacy"]);
+    let client = server.client();
+    client.learn(Concept::new("learned")).unwrap();
+    client.learn(Concept::new("deleted")).unwrap();
+    for (source, target) in [
+        ("learned", "only a target"),
+        ("deleted", "learned"),
+        ("learned", "deleted"),
+        ("removed again", "gone"),
+    ] {
+        client.associate(Association::between(source, target)).unwrap();
+    }
+    let many: Vec<String> = (0..300).map(|number| format!("source-{number}")).collect();
+    for source in &many {
+        client.associate(Association::between(source, "only a target")).unwrap();
+    }
+    let other = client.namespace("other");
+    other.associate(Association::between("elsewhere", "learned")).unwrap();
+    client.delete("deleted").unwrap();
+    client.delete("removed again").unwrap();
+
+    let server = server.kill().start();
+    let client = server.client();
+    let listed = |namespace: &str| {
+        let pages = client.namespace(namespace).unlearned_source_pages().limit(7);
+        let mut ids: Vec<_> = pages.flat_map(|page| page.unwrap().ids.to_vec()).collect();
+        ids.sort_unstable();
+        ids
+    };
+    let mut expected: Vec<_> = many.iter().map(|name| id(name)).collect();
+    expected.sort_unstable();
+    assert_eq!(listed(""), expected);
+    assert_eq!(listed("other"), [id("elsewhere")]);
+    assert_eq!(listed("nowhere"), Vec::<[u8; 16]>::new());
+
+    let info = client.store_info().unwrap().checked().to_owned();
+    assert_eq!(
+        (info.id_rule.as_str(), info.namespaces),
+        ("legacy", vec!["".into(), "other".into()])
+    );
+}

@@ -87,7 +87,7 @@ impl Drop for Load {
     }
 }
 
-/// Fails where the browser has noted an error: of a script, or of something that the policy forbids.
+/// Fails where the browser has noted an error: of a script, or of what the policy forbids.
 fn assert_no_error(browser: &Browser) {
     // A name that is no concept's is looked for by asking, and noted where it is not there.
     let is_error = |entry: &serde_json::Value| {

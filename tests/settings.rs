@@ -71,7 +71,7 @@ fn a_service_reads_the_file_of_its_folder_and_says_so() {
         .find_map(|line| Some(line.unwrap()).filter(|line| line.contains("settings")))
         .unwrap();
     let line: Value = serde_json::from_str(&line).unwrap();
-    assert_eq!(line["file"], "sutra.toml");
+    assert_eq!(line["attributes"]["file.path"], "sutra.toml", "{line}");
     let mut greeting = String::new();
     let mut answers = std::io::BufReader::new(child.stdout.take().unwrap());
     std::io::BufRead::read_line(&mut answers, &mut greeting).unwrap();

@@ -10,8 +10,10 @@ pub mod hosts;
 pub mod http;
 pub mod legacy;
 pub mod master;
+pub mod old_folder;
 pub mod python;
 pub mod succession;
+pub mod whole;
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;

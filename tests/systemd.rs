@@ -351,6 +351,24 @@ fn started(mut command: Command) -> (Service, Value) {
     (Service(child), serde_json::from_str(&line).unwrap())
 }
 
+#[test]
+fn sockets_that_the_service_manager_has_opened_go_on_to_the_successor() {
+    let (native, folder) = (open(), Folder::new());
+    let (mut service, greeting) = started(on_sockets(&folder.path(), &[&native], "native"));
+    let mut raw = Raw::open(listening(&greeting));
+    kill_process(Pid::from_child(&service.0), Signal::USR2).unwrap();
+    assert!(service.0.wait().unwrap().success());
+    assert!(raw.is_alive());
+    assert!(Raw::open(native.local_addr().unwrap()).is_alive());
+    let lock = std::fs::read_to_string(folder.path().join("lock")).unwrap();
+    let successor = Pid::from_raw(lock.lines().next().unwrap().parse().unwrap()).unwrap();
+    kill_process(successor, Signal::TERM).unwrap();
+    assert!(raw.has_ended());
+    // Whoever connects now waits for the next one.
+    let waiting = std::net::TcpStream::connect(native.local_addr().unwrap());
+    assert!(waiting.is_ok());
+}
+
 fn open() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").unwrap()
 }

@@ -1,5 +1,5 @@
-//! Takeovers in a row under clients that never reconnect, native and Python: no error, no write that
-//! is lost, and how long the pauses are.
+//! Takeovers in a row under clients that never reconnect, native and Python: no error, no write
+//! that is lost, and how long the pauses are.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -106,27 +106,45 @@ struct Figures {
     lost: usize,
     /// For each takeover and each client: its longest call meanwhile, in ns.
     pauses: Vec<u64>,
+    /// The same for as many stretches of time, each as long, in which nothing was taken over: what
+    /// the host itself makes of it.
+    quiet: Vec<u64>,
 }
 
 impl Figures {
     #[allow(clippy::print_stdout, reason = "the long run is for its figures")]
-    fn print(&mut self, takeovers: usize) {
-        self.pauses.sort_unstable();
-        let at = |share: f64| {
-            let place = (self.pauses.len() as f64 * share).ceil() as usize;
-            self.pauses[place.clamp(1, self.pauses.len()) - 1] as f64 / 1e6
-        };
+    fn print(&self, takeovers: usize) {
         let Self { clients, calls, errors, lost, .. } = self;
         println!(
             "{takeovers} takeovers under {clients} clients, {calls} calls: {errors} errors, \
-             {lost} lost writes; pauses of a client in a takeover: p50 {:.1} ms, p90 {:.1} ms, \
-             p99 {:.1} ms, longest {:.1} ms",
-            at(0.5),
-            at(0.9),
-            at(0.99),
-            at(1.0)
+             {lost} lost writes"
         );
+        for (what, all) in [("in a takeover", &self.pauses), ("without one", &self.quiet)] {
+            let mut sorted = all.clone();
+            sorted.sort_unstable();
+            let at = |share: f64| {
+                let place = (sorted.len() as f64 * share).ceil() as usize;
+                sorted[place.clamp(1, sorted.len()) - 1] as f64 / 1e6
+            };
+            println!(
+                "a client's longest call {what}: p50 {:.1} ms, p90 {:.1} ms, p99 {:.1} ms, \
+                 longest {:.1} ms",
+                at(0.5),
+                at(0.9),
+                at(0.99),
+                at(1.0)
+            );
+        }
     }
+}
+
+/// A counter of the server that runs now.
+fn counter(server: &Succession, name: &str) -> u64 {
+    let mut raw = Raw::open(server.address());
+    let reply = raw.ask(header(Opcode::Stats, 3), &[]);
+    let stats = Checked::<Stats>::new(&reply.payload).unwrap();
+    let found = stats.counters.iter().find(|counter| counter.name == name);
+    found.map_or(0, |counter| counter.value.to_native())
 }
 
 fn take_over_under_load(takeovers: usize, natives: u16, pythons: usize) -> Figures {
@@ -142,13 +160,6 @@ fn take_over_under_load(takeovers: usize, natives: u16, pythons: usize) -> Figur
     let processes: Vec<_> =
         (0..pythons).map(|number| python_client(&python, server.compat(), number)).collect();
     let all = u64::from(natives) + pythons as u64;
-    let counter = |server: &Succession, name: &str| {
-        let mut raw = Raw::open(server.address());
-        let reply = raw.ask(header(Opcode::Stats, 3), &[]);
-        let stats = Checked::<Stats>::new(&reply.payload).unwrap();
-        let found = stats.counters.iter().find(|counter| counter.name == name);
-        found.map_or(0, |counter| counter.value.to_native())
-    };
     // All of them are there before the first takeover, besides the connection that asks.
     sutra_testing::wait_until("all clients are connected", || {
         counter(&server, "connections") == all + 1
@@ -159,6 +170,14 @@ fn take_over_under_load(takeovers: usize, natives: u16, pythons: usize) -> Figur
         server.take_over();
         windows.push((began, now()));
     }
+    let spent: u64 = windows.iter().map(|(began, ended)| ended - began).sum();
+    let quiet_windows: Vec<_> = (0..takeovers)
+        .map(|_| {
+            let began = now();
+            thread::sleep(Duration::from_nanos(spent / takeovers as u64));
+            (began, now())
+        })
+        .collect();
     assert_eq!(counter(&server, "connections_accepted"), 1, "nobody has connected anew");
     is_over.store(true, Ordering::Relaxed);
     let mut errors = 0;
@@ -186,18 +205,21 @@ fn take_over_under_load(takeovers: usize, natives: u16, pythons: usize) -> Figur
         let overlaps = |(end, took): &&(u64, u64)| *end >= began && end - took <= ended;
         client.slow.iter().filter(overlaps).map(|(_, took)| *took).max().unwrap_or(SLOW)
     };
-    let pauses = windows.iter().flat_map(|window| seen.iter().map(|one| longest(one, *window)));
+    let of = |windows: &[(u64, u64)]| -> Vec<u64> {
+        windows.iter().flat_map(|window| seen.iter().map(|one| longest(one, *window))).collect()
+    };
     Figures {
         clients: seen.len() + errors,
         calls: seen.iter().map(|client| client.calls).sum(),
         errors,
         lost: lost.count(),
-        pauses: pauses.collect(),
+        pauses: of(&windows),
+        quiet: of(&quiet_windows),
     }
 }
 
 fn check(takeovers: usize, natives: u16, pythons: usize) {
-    let mut figures = take_over_under_load(takeovers, natives, pythons);
+    let figures = take_over_under_load(takeovers, natives, pythons);
     figures.print(takeovers);
     assert_eq!((figures.errors, figures.lost), (0, 0));
     assert_eq!(figures.clients, usize::from(natives) + pythons);

@@ -26,6 +26,9 @@ pub(crate) fn check(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 fn is_own(host: &str) -> bool {
+    if host.parse::<IpAddr>().is_ok() {
+        return true;
+    }
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,

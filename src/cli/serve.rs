@@ -22,6 +22,7 @@ use sutra_wire::{Durability, IdRule};
 use crate::admin_port::DEFAULT_ADMIN;
 use crate::exit::{Answer, Failure};
 use crate::exposure;
+use crate::import;
 use crate::output::Output;
 use crate::signals;
 use crate::systemd::{notify, watchdog};
@@ -109,9 +110,9 @@ pub(crate) struct Serve {
         default_value = "off"
     )]
     spin: SpinMode,
-    /// Import this folder's .jsonl files while serving: what the store does not have yet. A file
-    /// that was imported before is left out, so that changes and deletions outlive a restart.
-    /// `sutra import` imports again, and replaces
+    /// Import this folder's .jsonl files while serving, or an old server's folder: what the store
+    /// does not have yet. A file that was imported before is left out, so that changes and
+    /// deletions outlive a restart. `sutra import` imports again, and replaces
     #[arg(long, env = "SUTRA_IMPORT", value_name = "FOLDER")]
     import: Option<PathBuf>,
     /// Close connections that are silent for this long (90, 30s, 5m); never by default
@@ -180,6 +181,12 @@ impl From<SpinMode> for Spin {
 }
 
 impl Serve {
+    /// The rule for ids that a new store needs for what it is filled with.
+    fn needed_id_rule(&self) -> Option<IdRule> {
+        let folder = self.import.as_deref().filter(|_| !sutra_server::has_store(&self.data))?;
+        import::needed_id_rule(folder)
+    }
+
     fn config(&self, api: &Api) -> Result<ServerConfig, Failure> {
         Ok(ServerConfig {
             data: self.data.clone(),
@@ -188,7 +195,7 @@ impl Serve {
             admin: self.admin.address(),
             api: api.routes(),
             numbering: self.compat_numbering.into(),
-            id_rule: self.id_rule,
+            id_rule: self.id_rule.or_else(|| self.needed_id_rule()),
             cores: self.cores.clone().unwrap_or(Cores::All),
             pin: !self.no_pin,
             durability: self.durability,
@@ -260,6 +267,7 @@ pub(crate) fn run(
         sutra_server::start_on(config, sockets)?
     };
     service.serves(&server);
+    successor::start_by_signal();
     let report = server.report();
     exposure::warn("native", &report.listening, "may read, change and delete all that is stored");
     exposure::warn("compat", &report.compat, "may read, change and delete all that is stored");
@@ -274,7 +282,6 @@ pub(crate) fn run(
     let status = status(server.report());
     notify::ready(&status);
     let watched = watchdog::watch(server.pulse(), status)?;
-    successor::start_by_signal();
     reload_by(reloading(&service, &serve));
     loop {
         let stop = service.begin_import();

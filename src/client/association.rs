@@ -19,6 +19,8 @@ pub struct Association {
     namespace: Option<String>,
     kind: AssociationKind,
     confidence: f32,
+    created: u64,
+    updated: u64,
 }
 
 impl Association {
@@ -30,6 +32,8 @@ impl Association {
             namespace: None,
             kind: AssociationKind::SEMANTIC,
             confidence: 1.0,
+            created: 0,
+            updated: 0,
         }
     }
 
@@ -42,6 +46,12 @@ impl Association {
     /// From 0 to 1.
     pub fn confidence(mut self, confidence: f32) -> Self {
         self.confidence = confidence;
+        self
+    }
+
+    /// When it was first and last stored, in µs since 1970; as [`crate::Concept::times`].
+    pub fn times(mut self, created: u64, updated: u64) -> Self {
+        (self.created, self.updated) = (created, updated);
         self
     }
 
@@ -58,7 +68,8 @@ impl Association {
             namespace: namespace(self.namespace, clients),
             kind: self.kind.0,
             confidence: self.confidence,
-            ..AssociationRecord::default()
+            created: self.created,
+            updated: self.updated,
         }))
     }
 }

@@ -23,8 +23,8 @@
 use std::sync::Arc;
 
 use sutra_wire::{
-    AssociationKind, AssociationRecord, ConceptRecord, Concepts, Deleted, Health, Neighbors, Paths,
-    SearchHits, Stats, View,
+    AssociationKind, AssociationRecord, ConceptId, ConceptRecord, Concepts, Deleted, Health,
+    Neighbors, Paths, SearchHits, Stats, StoreInfo, View,
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -120,6 +120,12 @@ impl Client {
         ConceptPages { pages: self.client.concept_pages(), runtime: self.runtime.clone() }
     }
 
+    /// As [`crate::Client::unlearned_source_pages`], as an iterator.
+    pub fn unlearned_source_pages(&self) -> ConceptPages {
+        let pages = self.client.unlearned_source_pages();
+        ConceptPages { pages, runtime: self.runtime.clone() }
+    }
+
     /// As [`crate::Client::neighbors`].
     pub fn neighbors(&self, of: impl Into<Neighborhood>) -> Result<View<Neighbors>, ClientError> {
         self.runtime.block_on(self.client.neighbors(of))
@@ -138,6 +144,11 @@ impl Client {
     /// As [`crate::Client::search`].
     pub fn search(&self, query: SearchQuery) -> Result<View<SearchHits>, ClientError> {
         self.runtime.block_on(self.client.search(query))
+    }
+
+    /// As [`crate::Client::store_info`].
+    pub fn store_info(&self) -> Result<View<StoreInfo>, ClientError> {
+        self.runtime.block_on(self.client.store_info())
     }
 
     /// As [`crate::Client::stats`].
@@ -177,6 +188,17 @@ impl Client {
         I: IntoIterator<Item: Into<ConceptRef>>,
     {
         Many { many: self.client.query_many(concepts), runtime: self.runtime.clone() }
+    }
+
+    /// As [`crate::Client::association_many`], as an iterator.
+    pub fn association_many<I>(
+        &self,
+        associations: I,
+    ) -> Many<I::IntoIter, Option<View<AssociationRecord>>>
+    where
+        I: IntoIterator<Item = (ConceptId, ConceptId, AssociationKind)>,
+    {
+        Many { many: self.client.association_many(associations), runtime: self.runtime.clone() }
     }
 }
 

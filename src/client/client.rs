@@ -1,8 +1,8 @@
 //! The client: what can be asked of a server. How a call is made is [`crate::caller`]'s.
 
 use sutra_wire::{
-    AssociationKey, AssociationKind, AssociationRecord, ConceptKey, ConceptRecord, Deleted, Health,
-    Neighbors, Paths, SearchHits, Stats, View,
+    AssociationKey, AssociationKind, AssociationRecord, ConceptId, ConceptKey, ConceptRecord,
+    Deleted, Health, Neighbors, Paths, SearchHits, Stats, StoreInfo, View,
 };
 
 use crate::caller::Caller;
@@ -106,7 +106,14 @@ impl Client {
     /// is there throughout comes exactly once; one that is learned or deleted meanwhile may come or
     /// not.
     pub fn concept_pages(&self) -> ConceptPages {
-        ConceptPages::new(self.caller.clone())
+        ConceptPages::new(self.caller.clone(), Request::Concepts)
+    }
+
+    /// The ids of the concepts of the client's namespace that are not learned and that associations
+    /// start from, one reply after the other: with [`Client::concept_pages`] all that an
+    /// association can have as its source.
+    pub fn unlearned_source_pages(&self) -> ConceptPages {
+        ConceptPages::new(self.caller.clone(), Request::UnlearnedSources)
     }
 
     /// Asks for a concept's neighbours: of a name or id all of them, of a [`Neighborhood`] those
@@ -162,6 +169,12 @@ impl Client {
         self.caller.call(&query.request(self.caller.namespace())?).await?.view()
     }
 
+    /// What the store is made of: its namespaces, and how it makes ids of the old protocol's
+    /// strings.
+    pub async fn store_info(&self) -> Result<View<StoreInfo>, ClientError> {
+        self.caller.call(&Request::StoreInfo).await?.view()
+    }
+
     /// What the server has and has done, over all its cores.
     pub async fn stats(&self) -> Result<View<Stats>, ClientError> {
         self.caller.call(&Request::Stats).await?.view()
@@ -206,6 +219,23 @@ impl Client {
     {
         let request = |concept: I::Item, namespace: &str| concept.into().request(namespace);
         Many::new(self.caller.clone(), concepts.into_iter(), request, |answer| answer.found())
+    }
+
+    /// Looks many associations up by source, target and kind, as [`Client::query_many`] does
+    /// concepts.
+    pub fn association_many<I>(
+        &self,
+        associations: I,
+    ) -> Many<I::IntoIter, Option<View<AssociationRecord>>>
+    where
+        I: IntoIterator<Item = (ConceptId, ConceptId, AssociationKind)>,
+    {
+        let request = |(source, target, kind): I::Item, namespace: &str| {
+            let (source, target, kind) = (source.0, target.0, Some(kind.0));
+            let namespace = namespace.to_owned();
+            Ok(Request::Association(AssociationKey { source, target, namespace, kind }))
+        };
+        Many::new(self.caller.clone(), associations.into_iter(), request, |answer| answer.found())
     }
 }
 

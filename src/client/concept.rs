@@ -73,6 +73,14 @@ impl Concept {
         self
     }
 
+    /// When it was first and last learned, in µs since 1970, for whoever brings a record from
+    /// elsewhere: an import, a copy of another store. 0 leaves that time to the server, which is
+    /// what a concept that is learned anew wants.
+    pub fn times(mut self, created: u64, updated: u64) -> Self {
+        (self.record.created, self.record.updated) = (created, updated);
+        self
+    }
+
     /// The namespace that it belongs to, instead of the client's.
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = Some(namespace.into());

@@ -194,5 +194,5 @@ pub use search_query::SearchQuery;
 pub use sutra_wire::{
     AssociationKind, AssociationRecord, ConceptId, ConceptRecord, Concepts, Deleted, Direction,
     Durability, Health, InvalidId, Neighbor, Neighbors, Path, PathEdge, Paths, SearchHit,
-    SearchHits, Stats, Status, View,
+    SearchHits, Stats, Status, StoreInfo, View,
 };

@@ -32,17 +32,19 @@ impl Pages {
     }
 }
 
-/// The ids of a namespace's concepts, reply by reply; made by [`crate::Client::concept_pages`].
+/// The ids of a namespace's concepts, reply by reply; made by [`crate::Client::concept_pages`] and
+/// [`crate::Client::unlearned_source_pages`].
 pub struct ConceptPages {
     caller: Caller,
+    request: fn(ConceptsRequest) -> Request,
     limit: u32,
     /// Where the next reply starts.
     next: Option<u64>,
 }
 
 impl ConceptPages {
-    pub(crate) fn new(caller: Caller) -> Self {
-        Self { caller, limit: 0, next: Some(0) }
+    pub(crate) fn new(caller: Caller, request: fn(ConceptsRequest) -> Request) -> Self {
+        Self { caller, request, limit: 0, next: Some(0) }
     }
 
     /// At most this many in one reply; 0 for as many as a reply may hold (8,192).
@@ -70,6 +72,6 @@ impl ConceptPages {
     async fn page(&self, cursor: u64) -> Result<View<Concepts>, ClientError> {
         let namespace = self.caller.namespace().to_owned();
         let request = ConceptsRequest { namespace, limit: self.limit, cursor };
-        self.caller.call(&Request::Concepts(request)).await?.view()
+        self.caller.call(&(self.request)(request)).await?.view()
     }
 }

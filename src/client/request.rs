@@ -17,6 +17,8 @@ pub(crate) enum Request {
     Delete(ConceptKey),
     Association(AssociationKey),
     Concepts(ConceptsRequest),
+    UnlearnedSources(ConceptsRequest),
+    StoreInfo,
     Neighbors(NeighborsRequest),
     Path(PathRequest),
     Search(SearchRequest),
@@ -36,6 +38,8 @@ impl Request {
             Request::Delete(_) => Opcode::DeleteCounted,
             Request::Association(_) => Opcode::Association,
             Request::Concepts(_) => Opcode::Concepts,
+            Request::UnlearnedSources(_) => Opcode::UnlearnedSources,
+            Request::StoreInfo => Opcode::StoreInfo,
             Request::Neighbors(_) => Opcode::Neighbors,
             Request::Path(_) => Opcode::Path,
             Request::Search(_) => Opcode::Search,
@@ -58,6 +62,8 @@ impl Request {
             // A listing's cursor names the core, which is the server's to read; a search asks all
             // of them.
             Request::Concepts(_)
+            | Request::UnlearnedSources(_)
+            | Request::StoreInfo
             | Request::Search(_)
             | Request::Stats
             | Request::Flush
@@ -73,11 +79,15 @@ impl Request {
             Request::Associate(record) => encode_archive(out, header, record),
             Request::Query(key) | Request::Delete(key) => encode_archive(out, header, key),
             Request::Association(key) => encode_archive(out, header, key),
-            Request::Concepts(request) => encode_archive(out, header, request),
+            Request::Concepts(request) | Request::UnlearnedSources(request) => {
+                encode_archive(out, header, request);
+            }
             Request::Neighbors(request) => encode_archive(out, header, request),
             Request::Path(request) => encode_archive(out, header, request),
             Request::Search(request) => encode_archive(out, header, request),
-            Request::Stats | Request::Flush | Request::Health => encode_empty(out, header),
+            Request::StoreInfo | Request::Stats | Request::Flush | Request::Health => {
+                encode_empty(out, header);
+            }
             Request::Grid(call) => call.encode(out, header),
         }
     }

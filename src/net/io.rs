@@ -28,6 +28,7 @@ use crate::latencies::Latencies;
 use crate::limits::Limits;
 use crate::loads::Loads;
 use crate::log_limit::LogLimit;
+use crate::passing::Passing;
 use crate::pools::Pools;
 use crate::ports::{Ports, Translation};
 use crate::slots::Slots;
@@ -38,7 +39,6 @@ use crate::waiting::WaitingList;
 use crate::watch::Watch;
 
 pub(crate) use messages::{Incoming, Next, Refusal};
-use passing::Passing;
 pub(crate) use receiving::Readiness;
 pub use replies::PartSent;
 

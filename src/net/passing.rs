@@ -38,3 +38,15 @@ pub enum Parted {
         passed: Passed,
     },
 }
+
+/// How far a core is with passing its connections on.
+#[derive(Default)]
+pub(crate) enum Passing {
+    /// It serves them.
+    #[default]
+    No,
+    /// It begins no request. Whoever asked for that is told when none is under way.
+    Holding(Option<Sender<usize>>),
+    /// They are withdrawn.
+    Parting(Sender<Parted>),
+}

@@ -1,7 +1,7 @@
 //! Starts the cores, a thread each, and ends them.
 //!
-//! All or nothing: handlers run only when every core was set up and all were built, and a start that
-//! fails has ended every thread before it returns.
+//! All or nothing: handlers run only when every core was set up and all were built, and a start
+//! that fails has ended every thread before it returns.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};

@@ -42,7 +42,7 @@ pub use imports::ImportRecord;
 pub use inherited::Inherited;
 pub use report::StartReport;
 pub use simulated::{COMPAT, NATIVE, SimulatedServer};
-pub use start::{End, Following, IdleTimeout, Server, start, start_on, take_over};
+pub use start::{End, Following, IdleTimeout, Server, has_store, start, start_on, take_over};
 pub use sutra_compat::Numbering;
 pub use sutra_net::{BACKLOG, Limits};
 pub use sutra_runtime::{Cores, Pulse, Spin};

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use sutra_store::OpenReport;
-use sutra_wire::Durability;
+use sutra_wire::{Durability, IdRule};
 
 /// What every core knows of the server.
 #[derive(Debug)]
 pub(crate) struct ServerInfo {
     data: PathBuf,
     durability: Durability,
+    id_rule: IdRule,
     recovery: OpenReport,
     write_path: String,
     started_at: Instant,
@@ -20,10 +21,11 @@ pub(crate) struct ServerInfo {
 
 impl ServerInfo {
     pub(crate) fn new(report: &StartReport, started_at: Instant) -> Self {
-        let StartReport { data, durability, recovery, write_path, .. } = report;
+        let StartReport { data, durability, id_rule, recovery, write_path, .. } = report;
         Self {
             data: data.clone(),
             durability: *durability,
+            id_rule: *id_rule,
             recovery: recovery.clone(),
             write_path: write_path.clone(),
             started_at,
@@ -38,6 +40,11 @@ impl ServerInfo {
     /// When a write is acknowledged.
     pub(crate) fn durability(&self) -> Durability {
         self.durability
+    }
+
+    /// How the store makes ids of the old protocol's strings.
+    pub(crate) fn id_rule(&self) -> IdRule {
+        self.id_rule
     }
 
     /// What recovery read.
@@ -73,6 +80,8 @@ pub struct StartReport {
     pub pinned: bool,
     /// When a write is acknowledged.
     pub durability: Durability,
+    /// How the store makes ids of the old protocol's strings.
+    pub id_rule: IdRule,
     /// How the log reaches the disk, in words.
     pub write_path: String,
     /// The data folder.

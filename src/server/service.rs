@@ -13,7 +13,7 @@ use sutra_wire::{Durability, Opcode};
 
 use crate::all_cores::AllCores;
 use crate::core::Core;
-use crate::core::message::{Body, Forwarded, Message, Question, Ticket, WriteTicket};
+use crate::core::message::{Body, Forwarded, Listed, Message, Question, Ticket, WriteTicket};
 use crate::core::names::{Timer, Token};
 use crate::core::run_queue::LongWork;
 use crate::paths::{self, Paths};
@@ -98,7 +98,11 @@ impl Service for StorageService {
             Some(Opcode::Query) => reads::concept(core, cx, request),
             Some(Opcode::Association) => reads::association(core, cx, request),
             Some(Opcode::Neighbors) => reads::neighbors(core, cx, request),
-            Some(Opcode::Concepts) => reads::concepts(core, cx, request),
+            Some(Opcode::Concepts) => reads::concepts(core, cx, request, Listed::Learned),
+            Some(Opcode::UnlearnedSources) => {
+                reads::concepts(core, cx, request, Listed::UnlearnedSources)
+            }
+            Some(Opcode::StoreInfo) => reads::store_info(core, cx, request),
             Some(Opcode::Path) => self.paths.path(core, cx, request),
             Some(Opcode::Search) => self.search(cx, request),
             Some(Opcode::Stats) => self.all_cores.ask(core, cx, request.reply_to, Question::Stats),

@@ -59,6 +59,7 @@ impl SimulatedServer {
             allowed: Vec::new(),
             pinned: false,
             durability: config.durability,
+            id_rule: opened.id_rule,
             write_path: opened
                 .shards
                 .first()

@@ -1,6 +1,7 @@
 //! From a configuration to a running server, and its end: in order, or by a server that follows.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use sutra_admin::Admin;
 use sutra_net::{Passed, Postbox};
 use sutra_runtime::{Listener, Pulse, Running};
-use sutra_store::{Ahead, Keeper, OpenOptions, Opened, Store};
+use sutra_store::{Ahead, Keeper, OpenOptions, Opened, Store, stored_cores};
 
 use crate::admin::{self, RunningCores, ServerSource};
 use crate::config::ServerConfig;
@@ -93,9 +94,9 @@ pub fn start_on(config: ServerConfig, sockets: Inherited) -> Result<Server, Serv
 /// Returns when clients are served from here.
 ///
 /// # Errors
-/// As [`start`]; also where no server runs, or it can't be taken over. It goes on, as if nothing had
-/// been asked of it; or, where most of this was done already, after the time that it takes to read
-/// its store again.
+/// As [`start`]; also where no server runs, or it can't be taken over. It goes on, as if nothing
+/// had been asked of it; or, where most of this was done already, after the time that it takes to
+/// read its store again.
 pub fn take_over(config: ServerConfig) -> Result<Server, ServerError> {
     let predecessor = Predecessor::find(&config)?;
     let mut departing = None;
@@ -108,6 +109,11 @@ pub fn take_over(config: ServerConfig) -> Result<Server, ServerError> {
     let mut server = taken.inspect_err(|error| predecessor.decline(&error.to_string()))?;
     server.departing = departing;
     Ok(server)
+}
+
+/// Whether a store is in this folder already, of whatever rules.
+pub fn has_store(folder: &Path) -> bool {
+    stored_cores(folder).is_some()
 }
 
 /// A server that has everything but the store.
@@ -213,6 +219,7 @@ impl Starting {
             pinned: seats.pinned,
             allowed: seats.allowed.clone(),
             durability: config.durability,
+            id_rule: opened.id_rule,
             write_path: first.map(sutra_store::Shard::write_path).unwrap_or_default(),
             data: config.data.clone(),
             recovery: opened.report.clone(),

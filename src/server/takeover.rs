@@ -1,5 +1,5 @@
-//! One server takes over from another, and clients do not notice: listening sockets, the data folder
-//! and the established connections go from the process that runs to the one that follows.
+//! One server takes over from another, and clients do not notice: listening sockets, the data
+//! folder and the established connections go from the process that runs to the one that follows.
 //!
 //! 1. The successor finds the server by its data folder, hears what that is, and does all that may
 //!    fail: settings, addresses of its own, threads and rings, a first reading of the store.

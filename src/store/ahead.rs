@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sutra_wire::CoreLayout;
+use sutra_wire::{CoreLayout, Durability};
 
 use crate::StoreError;
 use crate::disk::{Clock, Disk, SystemClock};
@@ -19,8 +19,8 @@ use crate::open::{
 use crate::recovery::{ReadAhead, Recovered, Replayed, Source};
 use crate::vectors::Vectors;
 
-/// What may come while a store is read is read again, until so little has come that reading it takes
-/// no longer than this; but no more often than [`ROUNDS`].
+/// What may come while a store is read is read again, until so little has come that reading it
+/// takes no longer than this; but no more often than [`ROUNDS`].
 const SHORT: Duration = Duration::from_millis(20);
 const ROUNDS: usize = 8;
 
@@ -82,8 +82,8 @@ impl Ahead {
         self.shards.iter().map(ReadAhead::bytes).sum()
     }
 
-    /// Takes the lock, which the other process has let go of, reads the rest, and opens the store.
-    /// `listening` is told to whoever finds it locked.
+    /// Takes the lock, which the other process has let go of in order, with the same durability,
+    /// reads the rest, and opens the store. `listening` is told to whoever finds it locked.
     ///
     /// # Errors
     /// As for a store that is opened at a start.
@@ -93,9 +93,11 @@ impl Ahead {
         disk.lock(listening)?;
         parts.namespaces.refresh()?;
         let marks = parts.keeper.lock().marks().to_vec();
+        // Then every commit that has landed is on stable storage, and none is on its way.
+        let is_stable = options.durability == Durability::Always;
         let shards = shards.into_iter().zip(marks).collect();
         let replayed = exchanging(shards, |(shard, mark): (ReadAhead, _), exchange| {
-            shard.finish(mark, exchange).map(Replayed::complete)
+            shard.finish(mark, is_stable, exchange).map(Replayed::complete)
         })?;
         let mut recovered: Vec<Recovered> =
             replayed.into_iter().map(Replayed::settle).collect::<Result<_, _>>()?;

@@ -115,7 +115,22 @@ impl Graph {
         limit: u32,
         out: &mut Vec<[u8; 16]>,
     ) -> Option<u32> {
-        self.table.concepts_from(namespace, first, limit, MAX_NODES_VISITED, out)
+        let is_wanted = |node| self.table.location_of(node).is_some();
+        self.table.list_from(namespace, first, limit, MAX_NODES_VISITED, is_wanted, out)
+    }
+
+    /// Appends the ids of a namespace's concepts that are not learned and that associations of this
+    /// shard start from; as [`Graph::concepts`] else.
+    pub(crate) fn unlearned_sources(
+        &self,
+        namespace: NamespaceId,
+        first: u32,
+        limit: u32,
+        out: &mut Vec<[u8; 16]>,
+    ) -> Option<u32> {
+        let is_wanted =
+            |node| self.table.location_of(node).is_none() && self.outgoing.has_any(node);
+        self.table.list_from(namespace, first, limit, MAX_NODES_VISITED, is_wanted, out)
     }
 
     /// Makes an association visible at its source; returns what its target's shard needs to know.

@@ -128,6 +128,14 @@ impl Namespaces {
             .map(|(_, number)| *number)
     }
 
+    /// The names, the empty one first, then in order. Cost: a look at each slot of the table.
+    pub fn names(&self) -> Vec<String> {
+        let known = self.slots.iter().filter_map(OnceLock::get);
+        let mut names: Vec<String> = known.map(|(name, _)| name.to_string()).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// How many numbers the embeddings of a namespace have; `None` while it has none. Cost: one
     /// load.
     pub fn dimension(&self, namespace: NamespaceId) -> Option<u32> {

@@ -90,6 +90,8 @@ pub(crate) struct Source {
     segment_bytes: usize,
     /// Whether another process still writes it.
     is_ahead: bool,
+    /// Whether all that can be read is on stable storage.
+    is_stable: bool,
 }
 
 impl Source {
@@ -112,6 +114,7 @@ impl Source {
             namespaces,
             segment_bytes,
             is_ahead: false,
+            is_stable: false,
         }
     }
 

@@ -136,15 +136,16 @@ impl Table {
         concepts > 0
     }
 
-    /// Appends the ids of a namespace's concepts from node `first` on to `out`, at most `limit`,
-    /// after a look at no more than `visits` nodes. Returns the node to go on with, `None` at the
-    /// end.
-    pub(crate) fn concepts_from(
+    /// Appends the ids of a namespace's nodes that are wanted to `out`, from node `first` on, at
+    /// most `limit`, after a look at no more than `visits` nodes. Returns the node to go on with,
+    /// `None` at the end.
+    pub(crate) fn list_from(
         &self,
         namespace: NamespaceId,
         first: u32,
         limit: u32,
         visits: u32,
+        is_wanted: impl Fn(u32) -> bool,
         out: &mut Vec<[u8; 16]>,
     ) -> Option<u32> {
         let mut found = 0;
@@ -153,7 +154,7 @@ impl Table {
             if found == limit {
                 return Some(number);
             }
-            if node.namespace == namespace && node.record().is_some() {
+            if node.namespace == namespace && is_wanted(number) {
                 found += 1;
                 out.push(node.id.0);
             }
@@ -191,6 +192,18 @@ mod tests {
         Version { sequence, record: None }
     }
 
+    /// Lists the learned concepts of the default namespace.
+    fn concepts_from(
+        table: &Table,
+        first: u32,
+        limit: u32,
+        visits: u32,
+        out: &mut Vec<[u8; 16]>,
+    ) -> Option<u32> {
+        let is_learned = |node| table.location_of(node).is_some();
+        table.list_from(NamespaceId::DEFAULT, first, limit, visits, is_learned, out)
+    }
+
     #[test]
     fn a_node_takes_48_bytes() {
         assert_eq!(size_of::<Node>(), 48);
@@ -205,7 +218,7 @@ mod tests {
         assert!(!table.set(NamespaceId::DEFAULT, &id, tombstone(8)));
         assert!(table.location(NamespaceId::DEFAULT, &id).is_none());
         assert_eq!((table.concepts(), table.vectors()), (0, 0));
-        assert_eq!(table.concepts_from(NamespaceId::DEFAULT, 0, 10, 10, &mut Vec::new()), None);
+        assert_eq!(concepts_from(&table, 0, 10, 10, &mut Vec::new()), None);
         table.set(NamespaceId::DEFAULT, &id, version(9, true));
         assert!(table.location(NamespaceId::DEFAULT, &id).is_some());
         assert_eq!((table.concepts(), table.vectors()), (1, 1));
@@ -254,7 +267,7 @@ mod tests {
             let (mut listed, mut next) = (Vec::new(), Some(0));
             while let Some(node) = next {
                 let before = listed.len();
-                next = table.concepts_from(NamespaceId::DEFAULT, node, limit, visits, &mut listed);
+                next = concepts_from(&table, node, limit, visits, &mut listed);
                 assert!(listed.len() - before <= limit.min(visits) as usize);
                 if listed.len() == 100 {
                     table.set(other, &id(5000 + limit), version(1, false));
@@ -263,10 +276,7 @@ mod tests {
             let expected: Vec<_> = (0..1000).step_by(3).map(|number| id(number).0).collect();
             assert_eq!(listed, expected, "limit {limit}, visits {visits}");
         }
-        assert_eq!(
-            table.concepts_from(NamespaceId::DEFAULT, u32::MAX, 1, 1, &mut Vec::new()),
-            None
-        );
+        assert_eq!(concepts_from(&table, u32::MAX, 1, 1, &mut Vec::new()), None);
     }
 
     #[test]

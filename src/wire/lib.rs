@@ -56,8 +56,9 @@ pub use record::{
 pub use reply::{
     ArchivedConcepts, ArchivedCounter, ArchivedDeleted, ArchivedErrorMessage, ArchivedHealth,
     ArchivedNeighbor, ArchivedNeighbors, ArchivedPath, ArchivedPathEdge, ArchivedPaths,
-    ArchivedSearchHit, ArchivedSearchHits, ArchivedStats, Concepts, Counter, Deleted, ErrorMessage,
-    Health, Neighbor, Neighbors, Path, PathEdge, Paths, SearchHit, SearchHits, Stats,
+    ArchivedSearchHit, ArchivedSearchHits, ArchivedStats, ArchivedStoreInfo, Concepts, Counter,
+    Deleted, ErrorMessage, Health, Neighbor, Neighbors, Path, PathEdge, Paths, SearchHit,
+    SearchHits, Stats, StoreInfo,
 };
 pub use request::{
     ArchivedAssociationKey, ArchivedConceptKey, ArchivedConceptsRequest, ArchivedNear,

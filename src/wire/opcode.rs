@@ -54,6 +54,11 @@ opcodes! {
     Association = 0x24, "association";
     /// Lists a namespace's concepts: [`crate::ConceptsRequest`]; answered by [`crate::Concepts`].
     Concepts = 0x25, "concepts";
+    /// Lists the concepts of a namespace that are not learned and that associations start from:
+    /// [`crate::ConceptsRequest`]; answered by [`crate::Concepts`].
+    UnlearnedSources = 0x26, "unlearned_sources";
+    /// Reads what the store is made of: no payload; answered by [`crate::StoreInfo`].
+    StoreInfo = 0x27, "store_info";
     /// Reads the server's counters: no payload; answered by [`crate::Stats`].
     Stats = 0x30, "stats";
     /// Makes everything written so far durable, whatever the server's durability: no payload either
@@ -112,8 +117,7 @@ mod tests {
     fn only_listed_numbers_are_opcodes() {
         let known: Vec<u8> =
             (0..=255).filter(|number| Opcode::from_number(*number).is_some()).collect();
-        let storage =
-            [0x01, 0x10, 0x11, 0x12, 0x13, 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x30, 0x31, 0x32];
-        assert_eq!(known, storage.into_iter().chain(0x40..=0x4b).collect::<Vec<u8>>());
+        let storage = [0x01].into_iter().chain(0x10..=0x13).chain(0x20..=0x27).chain(0x30..=0x32);
+        assert_eq!(known, storage.chain(0x40..=0x4b).collect::<Vec<u8>>());
     }
 }

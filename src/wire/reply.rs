@@ -152,6 +152,17 @@ pub struct Stats {
     pub counters: Vec<Counter>,
 }
 
+/// What a store is made of.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[rkyv(derive(Debug))]
+pub struct StoreInfo {
+    /// How callers' strings of the old protocol become ids: an [`crate::IdRule`]'s name.
+    pub id_rule: String,
+    /// Its namespaces, the empty one first, then in the order of their names. One whose concepts
+    /// were all deleted may be among them.
+    pub namespaces: Vec<String>,
+}
+
 /// Whether a server can do its work.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[rkyv(derive(Debug))]
@@ -186,6 +197,7 @@ reply_payloads! {
     Paths: ArchivedPaths, "paths reply";
     SearchHits: ArchivedSearchHits, "search reply";
     Stats: ArchivedStats, "stats reply";
+    StoreInfo: ArchivedStoreInfo, "store info reply";
     Health: ArchivedHealth, "health reply";
     AgentRegistered: ArchivedAgentRegistered, "agent registered reply";
     HeartbeatAck: ArchivedHeartbeatAck, "heartbeat reply";

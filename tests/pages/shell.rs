@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use crate::support::{PATIENCE, address, sutra};
 
 /// Commands that are not run here, by how they begin, and why.
-const ELSEWHERE: [(&str, &str); 15] = [
+const ELSEWHERE: [(&str, &str); 16] = [
     ("cargo test", "it is what runs this"),
     ("cargo run --release -p sutra-bench", "it takes minutes; benches/tests runs a short one"),
     (
@@ -35,6 +35,7 @@ const ELSEWHERE: [(&str, &str); 15] = [
     ("bash tuning/deb", "as root, for minutes; CONTRIBUTING.md tells of it"),
     ("sudo ", "tuning/deb/test does it in a Debian of its own"),
     ("systemctl ", "the same"),
+    ("curl ", "there may be no curl; tests/api.rs asks for the same paths"),
     ("docker ", "there may be no Docker; tuning/PACKAGES.md says what was run"),
     ("kubectl ", "there may be no Kubernetes; the same"),
 ];
@@ -346,6 +347,7 @@ fn is_command(line: &str) -> bool {
         "cd ",
         "bash ",
         "sudo ",
+        "curl ",
         "systemctl ",
         "docker ",
         "kubectl ",

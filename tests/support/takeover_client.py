@@ -1,4 +1,4 @@
-"""A client of the compat port that never reconnects: it learns and queries until standard input ends.
+"""A client of the compat port that never reconnects: it asks until standard input ends.
 
     python takeover_client.py HOST:PORT NAME PAUSE_S
 

@@ -9,21 +9,23 @@ use std::io::{self, Write};
 
 use sutra_wire::ArchivedConceptRecord;
 
-use super::format::{Edge, End, Format, drawable, label};
+use super::destination::Destination;
+use super::format::{Edge, End, Finished, Format, drawable, label};
 
-pub(super) struct Dot;
+pub(super) struct Dot {
+    out: Destination,
+}
+
+impl Dot {
+    pub(super) fn begin(mut out: Destination) -> io::Result<Self> {
+        out.write_all(b"digraph sutra {\n  charset=\"UTF-8\";\n")?;
+        Ok(Self { out })
+    }
+}
 
 impl Format for Dot {
-    fn begin(&self, out: &mut dyn Write) -> io::Result<()> {
-        out.write_all(b"digraph sutra {\n  charset=\"UTF-8\";\n")
-    }
-
-    fn concept(
-        &self,
-        out: &mut dyn Write,
-        end: &End,
-        record: Option<&ArchivedConceptRecord>,
-    ) -> io::Result<()> {
+    fn concept(&mut self, end: &End, record: Option<&ArchivedConceptRecord>) -> io::Result<()> {
+        let out = &mut self.out;
         write!(out, "  \"{}\" [label=\"{}\"", end.id, Quoted(&label(end, record), Used::AsLabel))?;
         match record {
             Some(record) => {
@@ -34,8 +36,8 @@ impl Format for Dot {
         writeln!(out, "];")
     }
 
-    fn association(&self, out: &mut dyn Write, edge: &Edge<'_>) -> io::Result<()> {
-        let Edge { source, target, kind, confidence } = edge;
+    fn association(&mut self, edge: &Edge<'_>) -> io::Result<()> {
+        let (Edge { source, target, kind, confidence, .. }, out) = (edge, &mut self.out);
         writeln!(
             out,
             "  \"{}\" -> \"{}\" [label=\"{kind}\", confidence=\"{confidence}\"];",
@@ -43,8 +45,10 @@ impl Format for Dot {
         )
     }
 
-    fn end(&self, out: &mut dyn Write) -> io::Result<()> {
-        out.write_all(b"}\n")
+    fn finish(mut self: Box<Self>) -> io::Result<Finished> {
+        self.out.write_all(b"}\n")?;
+        self.out.finish()?;
+        Ok(Finished::default())
     }
 }
 

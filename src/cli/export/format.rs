@@ -1,7 +1,8 @@
 //! What the formats of an export have in common.
 
-use std::io::{self, Write};
+use std::io;
 
+use serde::Serialize;
 use sutra_wire::{ArchivedConceptRecord, AssociationKind, ConceptId};
 
 /// One end of an association.
@@ -15,7 +16,9 @@ pub(super) struct End {
 
 impl End {
     pub(super) fn new(id: ConceptId, name: &str) -> Self {
-        let is_its_own = ConceptId::from_name(name) == Ok(id);
+        // Digits stand for an id, and are no name to whoever reads them.
+        let is_digits = ConceptId::from_digits(name).is_some();
+        let is_its_own = !is_digits && ConceptId::from_name(name) == Ok(id);
         Self { id, reference: if is_its_own { name.to_owned() } else { id.to_string() } }
     }
 }
@@ -26,27 +29,50 @@ pub(super) struct Edge<'a> {
     pub(super) target: &'a End,
     pub(super) kind: AssociationKind,
     pub(super) confidence: f32,
+    /// When it was first and last stored, in µs since 1970; 0 where the format does not want it.
+    pub(super) created: u64,
+    pub(super) updated: u64,
 }
 
-/// How concepts and associations are written. They come in any order, each once.
+/// How concepts and associations are written, and where to. They come in any order, each once.
 pub(super) trait Format {
-    fn begin(&self, _out: &mut dyn Write) -> io::Result<()> {
+    /// Whether the times of associations are written: each is asked for then.
+    fn wants_times(&self) -> bool {
+        false
+    }
+
+    /// What follows is of this namespace.
+    fn namespace(&mut self, _name: &str) -> io::Result<()> {
         Ok(())
     }
 
     /// A concept; without a record, one that is not learned and an end of associations.
-    fn concept(
-        &self,
-        out: &mut dyn Write,
-        end: &End,
-        record: Option<&ArchivedConceptRecord>,
-    ) -> io::Result<()>;
+    fn concept(&mut self, end: &End, record: Option<&ArchivedConceptRecord>) -> io::Result<()>;
 
-    fn association(&self, out: &mut dyn Write, edge: &Edge<'_>) -> io::Result<()>;
+    fn association(&mut self, edge: &Edge<'_>) -> io::Result<()>;
 
-    fn end(&self, _out: &mut dyn Write) -> io::Result<()> {
-        Ok(())
-    }
+    /// That was all: makes what was written whole.
+    fn finish(self: Box<Self>) -> io::Result<Finished>;
+}
+
+/// What is to be told of an export that is whole.
+#[derive(Default)]
+pub(super) struct Finished {
+    /// What the format can't hold.
+    pub(super) not_held: Vec<NotHeld>,
+    /// What to do with it.
+    pub(super) advice: Option<String>,
+}
+
+/// Something that the format can't hold.
+#[derive(Serialize)]
+pub(super) struct NotHeld {
+    /// For programs.
+    pub(super) what: &'static str,
+    pub(super) count: u64,
+    /// For people.
+    #[serde(skip)]
+    pub(super) words: String,
 }
 
 /// What people read on a concept: its name, else the first line of what it holds, else its id.

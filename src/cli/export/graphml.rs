@@ -6,12 +6,15 @@ use std::io::{self, Write};
 
 use sutra_wire::ArchivedConceptRecord;
 
-use super::format::{Edge, End, Format, drawable, label};
+use super::destination::Destination;
+use super::format::{Edge, End, Finished, Format, drawable, label};
 
-pub(super) struct GraphMl;
+pub(super) struct GraphMl {
+    out: Destination,
+}
 
-impl Format for GraphMl {
-    fn begin(&self, out: &mut dyn Write) -> io::Result<()> {
+impl GraphMl {
+    pub(super) fn begin(mut out: Destination) -> io::Result<Self> {
         out.write_all(
             br#"<?xml version="1.0" encoding="UTF-8"?>
 <graphml xmlns="http://graphml.graphdrawing.org/xmlns">
@@ -24,15 +27,14 @@ impl Format for GraphMl {
   <key id="sureness" for="edge" attr.name="confidence" attr.type="float"/>
   <graph id="sutra" edgedefault="directed">
 "#,
-        )
+        )?;
+        Ok(Self { out })
     }
+}
 
-    fn concept(
-        &self,
-        out: &mut dyn Write,
-        end: &End,
-        record: Option<&ArchivedConceptRecord>,
-    ) -> io::Result<()> {
+impl Format for GraphMl {
+    fn concept(&mut self, end: &End, record: Option<&ArchivedConceptRecord>) -> io::Result<()> {
+        let out = &mut self.out;
         write!(
             out,
             "    <node id=\"{}\"><data key=\"label\">{}</data>",
@@ -48,8 +50,8 @@ impl Format for GraphMl {
         writeln!(out, "</node>")
     }
 
-    fn association(&self, out: &mut dyn Write, edge: &Edge<'_>) -> io::Result<()> {
-        let Edge { source, target, kind, confidence } = edge;
+    fn association(&mut self, edge: &Edge<'_>) -> io::Result<()> {
+        let (Edge { source, target, kind, confidence, .. }, out) = (edge, &mut self.out);
         write!(
             out,
             "    <edge source=\"{}\" target=\"{}\"><data key=\"type\">{kind}</data>",
@@ -58,8 +60,10 @@ impl Format for GraphMl {
         writeln!(out, "<data key=\"sureness\">{confidence}</data></edge>")
     }
 
-    fn end(&self, out: &mut dyn Write) -> io::Result<()> {
-        out.write_all(b"  </graph>\n</graphml>\n")
+    fn finish(mut self: Box<Self>) -> io::Result<Finished> {
+        self.out.write_all(b"  </graph>\n</graphml>\n")?;
+        self.out.finish()?;
+        Ok(Finished::default())
     }
 }
 

@@ -3,13 +3,12 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use sutra_client::{Client, ClientError, Neighborhood, View};
-use sutra_wire::{AssociationKind, ConceptId, Direction, Neighbors};
+use sutra_wire::{AssociationKind, ConceptId, Concepts, Direction, Neighbors};
 use tokio::task::JoinHandle;
 
-use super::destination::Destination;
 use super::format::{Edge, End, Format};
 use crate::exit::Failure;
-use crate::known::{Content, Known, RECORDS, look_up};
+use crate::known::{Content, RECORDS, look_up};
 
 /// Concepts that are exported together: first they, then their associations.
 const CHUNK: usize = 1024;
@@ -65,8 +64,7 @@ pub(super) async fn neighbourhood(
 struct Gathered {
     /// Which concept of the chunk it was asked of.
     of: usize,
-    peer: ConceptId,
-    outgoing: bool,
+    target: ConceptId,
     kind: AssociationKind,
     confidence: f32,
 }
@@ -74,97 +72,102 @@ struct Gathered {
 /// An export on its way.
 pub(super) struct Walk<'a> {
     client: &'a Client,
-    format: &'a dyn Format,
-    out: Destination,
+    format: &'a mut dyn Format,
     pub(super) concepts: u64,
     pub(super) associations: u64,
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(client: &'a Client, format: &'a dyn Format, out: Destination) -> Self {
-        Self { client, format, out, concepts: 0, associations: 0 }
-    }
-
-    /// What was written to.
-    pub(super) fn into_out(self) -> Destination {
-        self.out
+    pub(super) fn new(client: &'a Client, format: &'a mut dyn Format) -> Self {
+        Self { client, format, concepts: 0, associations: 0 }
     }
 
     /// Writes everything.
     pub(super) async fn all(&mut self, scope: &Scope) -> Result<(), Failure> {
-        self.format.begin(&mut self.out)?;
         match scope {
             Scope::Neighbourhood(nearest, found) => {
                 for chunk in nearest.chunks(CHUNK) {
-                    self.chunk(chunk, Some(found)).await?;
+                    let ends = self.concepts(chunk, true).await?;
+                    self.associations(&ends, Some(found)).await?;
                 }
             }
             Scope::Namespace => {
                 let mut pages = self.client.concept_pages();
                 while let Some(page) = pages.next().await {
-                    let ids: Vec<ConceptId> = page?.ids.iter().map(|id| ConceptId(*id)).collect();
-                    for chunk in ids.chunks(CHUNK) {
-                        self.chunk(chunk, None).await?;
+                    for chunk in ids(&page?).chunks(CHUNK) {
+                        let ends = self.concepts(chunk, false).await?;
+                        self.associations(&ends, None).await?;
+                    }
+                }
+                let mut pages = self.client.unlearned_source_pages();
+                while let Some(page) = pages.next().await {
+                    for chunk in ids(&page?).chunks(CHUNK) {
+                        let ends: Vec<End> = chunk.iter().map(|id| End::new(*id, "")).collect();
+                        self.associations(&ends, None).await?;
                     }
                 }
             }
         }
-        self.format.end(&mut self.out)?;
         Ok(())
     }
 
-    /// Writes some concepts with their associations. With `among` these are the ones from them to
-    /// concepts of that set. Without it they are all from them, and those to them from concepts
-    /// that are not learned, which no list has.
-    async fn chunk(
+    /// Writes some concepts. With `also_unlearned` those that are not learned as well; else they
+    /// were listed and deleted meanwhile.
+    async fn concepts(
         &mut self,
         ids: &[ConceptId],
-        among: Option<&HashSet<ConceptId>>,
-    ) -> Result<(), Failure> {
+        also_unlearned: bool,
+    ) -> Result<Vec<End>, Failure> {
         let mut ends = Vec::with_capacity(ids.len());
         let mut records = self.client.query_many(ids.iter().copied()).in_flight(RECORDS);
         for id in ids {
             let Some(record) = records.next().await else { break };
             let record = record?;
             let end = End::new(*id, record.as_ref().map_or("", |record| &record.name));
-            // One that was listed and is gone was deleted meanwhile.
-            if record.is_some() || among.is_some() {
+            if record.is_some() || also_unlearned {
                 self.concepts += 1;
-                self.format.concept(&mut self.out, &end, record.as_deref())?;
+                self.format.concept(&end, record.as_deref())?;
                 ends.push(end);
             }
         }
-        let direction = if among.is_some() { Direction::Out } else { Direction::Both };
+        Ok(ends)
+    }
+
+    /// Writes the associations that start from some concepts. With `among` those to concepts of
+    /// that set.
+    async fn associations(
+        &mut self,
+        ends: &[End],
+        among: Option<&HashSet<ConceptId>>,
+    ) -> Result<(), Failure> {
         let mut asked = VecDeque::new();
         let mut gathered = Vec::new();
         let mut next = 0;
         for at in 0..ends.len() {
             while next < ends.len() && asked.len() < AHEAD {
-                asked.push_back(self.ask(Neighborhood::of(ends[next].id).direction(direction)));
+                asked.push_back(self.ask(outgoing(&ends[next])));
                 next += 1;
             }
             let mut page = answered(asked.pop_front().expect("asked ahead of its turn")).await?;
             loop {
                 gathered.extend(page.neighbors.iter().map(|neighbor| Gathered {
                     of: at,
-                    peer: ConceptId(neighbor.id),
-                    outgoing: neighbor.direction == Direction::Out as u8,
+                    target: ConceptId(neighbor.id),
                     kind: AssociationKind(neighbor.kind.to_native()),
                     confidence: neighbor.confidence.to_native(),
                 }));
-                gathered.retain(|edge| among.is_none_or(|among| among.contains(&edge.peer)));
+                gathered.retain(|edge| among.is_none_or(|among| among.contains(&edge.target)));
                 if gathered.len() >= GATHERED {
-                    self.write(&ends, std::mem::take(&mut gathered)).await?;
+                    self.write(ends, std::mem::take(&mut gathered)).await?;
                 }
                 let cursor = page.cursor.to_native();
                 if cursor == 0 {
                     break;
                 }
-                let rest = Neighborhood::of(ends[at].id).direction(direction).cursor(cursor);
-                page = self.client.neighbors(rest).await?;
+                page = self.client.neighbors(outgoing(&ends[at]).cursor(cursor)).await?;
             }
         }
-        self.write(&ends, gathered).await
+        self.write(ends, gathered).await
     }
 
     /// Asks for neighbours without waiting for them.
@@ -175,24 +178,39 @@ impl<'a> Walk<'a> {
 
     /// Writes associations, their other ends by name.
     async fn write(&mut self, ends: &[End], edges: Vec<Gathered>) -> Result<(), Failure> {
-        let mut peers: Vec<ConceptId> = edges.iter().map(|edge| edge.peer).collect();
-        peers.sort_unstable();
-        peers.dedup();
-        let peers = look_up(self.client, peers, Content::FirstLine).await?;
-        let peers: HashMap<ConceptId, Known> =
-            peers.into_iter().map(|known| (known.id, known)).collect();
-        for Gathered { of, peer, outgoing, kind, confidence } in edges {
-            let known = peers.get(&peer);
-            if !outgoing && known.is_some_and(|known| known.learned) {
-                continue;
+        let mut targets: Vec<ConceptId> = edges.iter().map(|edge| edge.target).collect();
+        targets.sort_unstable();
+        targets.dedup();
+        let targets = look_up(self.client, targets, Content::FirstLine).await?;
+        let targets: HashMap<ConceptId, End> =
+            targets.into_iter().map(|known| (known.id, End::new(known.id, &known.name))).collect();
+        let keys: Vec<_> =
+            edges.iter().map(|edge| (ends[edge.of].id, edge.target, edge.kind)).collect();
+        let mut records = self.format.wants_times().then(|| self.client.association_many(keys));
+        for Gathered { of, target, kind, confidence } in edges {
+            let (source, target) = (&ends[of], &targets[&target]);
+            let mut edge = Edge { source, target, kind, confidence, created: 0, updated: 0 };
+            if let Some(records) = &mut records {
+                let record = records.next().await.expect("an answer for each")?;
+                // One that was listed and is gone was removed meanwhile.
+                let Some(record) = record else { continue };
+                edge.confidence = record.confidence.to_native();
+                (edge.created, edge.updated) =
+                    (record.created.to_native(), record.updated.to_native());
             }
-            let (here, there) = (&ends[of], &End::new(peer, known.map_or("", |known| &known.name)));
-            let (source, target) = if outgoing { (here, there) } else { (there, here) };
             self.associations += 1;
-            self.format.association(&mut self.out, &Edge { source, target, kind, confidence })?;
+            self.format.association(&edge)?;
         }
         Ok(())
     }
+}
+
+fn ids(page: &View<Concepts>) -> Vec<ConceptId> {
+    page.ids.iter().map(|id| ConceptId(*id)).collect()
+}
+
+fn outgoing(of: &End) -> Neighborhood {
+    Neighborhood::of(of.id).direction(Direction::Out)
 }
 
 async fn answered(

@@ -1,5 +1,6 @@
 //! What an import reads: files by their names, and pipes, devices and standard input, which can be
-//! read only once and are copied to a temporary file first.
+//! read only once and are copied to a temporary file first. A folder or file of an old server is
+//! known by its names, or by how it begins.
 //!
 //! Promises: waiting for a pipe ends when nothing has come for the timeout, or when the import is
 //! told to stop. The copy has no name, so nothing is left of it however the process ends. gzip and
@@ -15,7 +16,9 @@ use flate2::bufread::GzDecoder;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use sutra_compat_files::{BACKUP, MAGIC, OldFolder, SNAPSHOT};
 
+use super::old_store::OldStore;
 use super::stop::Stop;
 use super::zstd::Zstd;
 use crate::exit::Failure;
@@ -31,8 +34,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// How much is copied at a time.
 const CHUNK: usize = 256 << 10;
 
-/// How many bytes the longest of the following has.
-const HEAD: usize = 6;
+/// How many bytes the longest of the following has, and what an old server's snapshot begins with.
+const HEAD: usize = 8;
 
 /// Kinds of files that are no lines, by their first bytes, and the program that makes them some.
 const OTHERS: [(&[u8], &str, &str); 5] = [
@@ -50,6 +53,8 @@ pub(super) struct Input {
     pub(super) path: PathBuf,
     /// The copy, where it can be read only once.
     copy: Option<File>,
+    /// What it is where it has no lines: an old server's snapshot.
+    pub(super) old: Option<OldStore>,
 }
 
 /// How long to wait for what does not come by itself, and who may end that.
@@ -81,8 +86,14 @@ impl Input {
                 .collect();
             found.retain(|file| is_named_as_lines(file));
             found.sort();
-            if found.is_empty() {
-                return Err(refused(path, "there is no .jsonl file in it"));
+            match OldFolder::find(path) {
+                Some(old) => inputs.push(Self::of_old(OldStore::of_folder(path, &old)?)),
+                None if found.is_empty() => {
+                    let problem = "there is no .jsonl file in it, and no storage.dat of an old \
+                                   server";
+                    return Err(refused(path, problem));
+                }
+                None => {}
             }
             for file in found {
                 let kind = fs::metadata(&file).map_err(|error| cannot(&file, &error))?;
@@ -94,7 +105,10 @@ impl Input {
 
     fn named(path: PathBuf, kind: &fs::Metadata, patience: &Patience<'_>) -> Result<Self, Failure> {
         if kind.is_file() {
-            let input = Self { path, copy: None };
+            let input = Self { path, copy: None, old: None };
+            if input.is_old()? {
+                return Ok(Self::of_old(OldStore::of_file(&input.path)?));
+            }
             input.check()?;
             return Ok(input);
         }
@@ -139,7 +153,20 @@ impl Input {
                 Err(error) => return Err(cannot(&path, &error.into())),
             }
         }
-        Ok(Self { path, copy: Some(copy) })
+        Ok(Self { path, copy: Some(copy), old: None })
+    }
+
+    fn of_old(old: OldStore) -> Self {
+        Self { path: old.path().to_owned(), copy: None, old: Some(old) }
+    }
+
+    /// Whether it is an old server's snapshot, by its name or by how it begins.
+    fn is_old(&self) -> Result<bool, Failure> {
+        if self.path.file_name().is_some_and(|name| name == SNAPSHOT || name == BACKUP) {
+            return Ok(true);
+        }
+        let head = self.bytes().and_then(|mut file| head(&mut file));
+        Ok(head.map_err(|error| cannot(&self.path, &error))?.starts_with(&MAGIC))
     }
 
     /// Refuses a file that can't be one of lines, by its name and by how it begins.
@@ -213,7 +240,7 @@ impl Input {
 
     /// Whether anything can lie beside it.
     pub(super) fn has_a_place(&self) -> bool {
-        self.copy.is_none()
+        self.copy.is_none() && self.old.is_none()
     }
 }
 

@@ -9,7 +9,6 @@ use sutra_wire::{
     Parsed, Payload, encode_archive, parse,
 };
 
-use super::input::Input;
 use crate::text;
 
 /// Longest line, in bytes: the longest content that a request holds (16 MiB), each byte escaped in
@@ -19,12 +18,32 @@ const MAX_LINE: usize = 96 << 20;
 /// A concept's line.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ConceptLine {
+    /// What chooses the concept: a name, or an id in digits.
     pub(crate) name: String,
+    /// What it is called, where that is said beside.
+    pub(crate) called: Option<String>,
     pub(crate) content: String,
     pub(crate) embedding: Option<Vec<f32>>,
     pub(crate) strength: f32,
     pub(crate) confidence: f32,
+    pub(crate) times: Times,
     pub(crate) namespace: Option<String>,
+}
+
+/// When a record was first and last written, in µs since 1970. 0 where a line does not say: then
+/// the server does, and what it says is not held against the line.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Times {
+    pub(crate) created: u64,
+    pub(crate) updated: u64,
+}
+
+impl Times {
+    /// Whether a stored record has these times.
+    pub(super) fn are(self, created: u64, updated: u64) -> bool {
+        let is = |said: u64, stored: u64| said == 0 || said == stored;
+        is(self.created, created) && is(self.updated, updated)
+    }
 }
 
 /// An association's line.
@@ -34,6 +53,7 @@ pub(crate) struct AssociationLine {
     pub(crate) target: String,
     pub(crate) kind: AssociationKind,
     pub(crate) confidence: f32,
+    pub(crate) times: Times,
     pub(crate) namespace: Option<String>,
 }
 
@@ -44,12 +64,16 @@ pub(crate) enum Line {
     Association(AssociationLine),
 }
 
+/// A line, or what is wrong with it, with its number from 1.
+pub(super) type Numbered = (u64, Result<Line, Bad>);
+
 /// Every key that a line may have. An unknown one is refused: a misspelt key would silently lose
 /// what it holds.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Keys {
     id: Option<String>,
+    name: Option<String>,
     content: Option<String>,
     embedding: Option<Vec<f32>>,
     strength: Option<f32>,
@@ -58,6 +82,8 @@ struct Keys {
     #[serde(rename = "type")]
     kind: Option<Kind>,
     confidence: Option<f32>,
+    created: Option<u64>,
+    updated: Option<u64>,
     namespace: Option<String>,
 }
 
@@ -97,9 +123,14 @@ impl Line {
 
     fn of(keys: Keys) -> Result<Self, String> {
         let confidence = keys.confidence.unwrap_or(1.0);
+        let times = Times {
+            created: keys.created.unwrap_or_default(),
+            updated: keys.updated.unwrap_or_default(),
+        };
         match keys {
             Keys {
                 id: Some(name),
+                name: called,
                 source: None,
                 target: None,
                 kind: None,
@@ -111,8 +142,16 @@ impl Line {
             } => {
                 let content = content.ok_or("a concept needs \"content\"")?;
                 let strength = strength.unwrap_or(1.0);
-                let line =
-                    ConceptLine { name, content, embedding, strength, confidence, namespace };
+                let line = ConceptLine {
+                    name,
+                    called,
+                    content,
+                    embedding,
+                    strength,
+                    confidence,
+                    times,
+                    namespace,
+                };
                 line.check()?;
                 Ok(Line::Concept(line))
             }
@@ -120,6 +159,7 @@ impl Line {
                 source: Some(source),
                 target: Some(target),
                 id: None,
+                name: None,
                 content: None,
                 embedding: None,
                 strength: None,
@@ -132,7 +172,7 @@ impl Line {
                     Some(Kind::Number(number)) => AssociationKind(number),
                     Some(Kind::Name(name)) => name.parse().map_err(|error| format!("{error}"))?,
                 };
-                let line = AssociationLine { source, target, kind, confidence, namespace };
+                let line = AssociationLine { source, target, kind, confidence, times, namespace };
                 line.check()?;
                 Ok(Line::Association(line))
             }
@@ -150,11 +190,11 @@ fn id(name: &str) -> Result<[u8; 16], String> {
 impl ConceptLine {
     /// Whether a server would take it. It says so by the server's own checks, before anything is
     /// written.
-    fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), String> {
         let record = ConceptRecord {
             id: id(&self.name)?,
             namespace: self.namespace.clone().unwrap_or_default(),
-            name: self.name.clone(),
+            name: self.called.as_ref().unwrap_or(&self.name).clone(),
             content: self.content.clone(),
             embedding: self.embedding.clone().unwrap_or_default(),
             strength: self.strength,
@@ -222,12 +262,6 @@ pub(crate) struct Lines<R> {
     limit: usize,
 }
 
-impl Lines<Box<dyn BufRead>> {
-    pub(super) fn of(input: &Input) -> io::Result<Self> {
-        Ok(Self::new(input.text()?, MAX_LINE))
-    }
-}
-
 /// A line without the white space around it, and without a byte order mark, which joined files
 /// have in the middle.
 fn trimmed(line: &[u8]) -> &[u8] {
@@ -236,6 +270,10 @@ fn trimmed(line: &[u8]) -> &[u8] {
 }
 
 impl<R: BufRead> Lines<R> {
+    pub(super) fn of(text: R) -> Self {
+        Self::new(text, MAX_LINE)
+    }
+
     fn new(reader: R, limit: usize) -> Self {
         Self { reader, number: 0, buffer: Vec::new(), limit }
     }
@@ -323,6 +361,8 @@ mod tests {
             (b"{\"id\":\"a\"}", "needs \"content\""),
             (b"{\"id\":\"a\",\"contents\":\"b\"}", "unknown field `contents`"),
             (b"{\"id\":5,\"content\":\"b\"}", "expected a string"),
+            (b"{\"id\":\"a\",\"content\":\"b\",\"created\":-1}", "invalid value"),
+            (b"{\"source\":\"a\",\"target\":\"b\",\"name\":\"c\"}", "neither"),
             (b"{\"source\":\"a\"}", "neither"),
             (b"{\"id\":\"a\",\"content\":\"b\",\"source\":\"c\",\"target\":\"d\"}", "neither"),
             (b"{\"source\":\"a\",\"target\":\"b\",\"type\":\"partly\"}", "partly"),

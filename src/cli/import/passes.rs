@@ -7,10 +7,11 @@ use sutra_client::Client;
 
 use super::dimensions::{Dimensions, Next};
 use super::embeddings::Embeddings;
-use super::lines::{AssociationLine, Bad, ConceptLine, Line, Lines};
+use super::lines::{AssociationLine, Bad, ConceptLine, Line};
 use super::origin::Origin;
 use super::pipeline::{Lookup, Pipeline, Settled};
 use super::progress::Progress;
+use super::records::Records;
 use super::repeats::Key;
 use super::stop::Stop;
 use super::summary::Summary;
@@ -153,12 +154,11 @@ impl<'a> Passes<'a> {
             .map(Embeddings::open)
             .transpose()
             .map_err(Failure::Usage)?;
-        let mut lines = open(source)?;
-        while let Some((number, text)) = lines.next().map_err(|error| unreadable(source, &error))? {
+        let mut records = Records::of(&source.input)?;
+        while let Some((number, line)) = records.next()? {
             if self.is_stopped() {
                 return Ok(());
             }
-            let line = text.parse();
             if matches!(line, Ok(Line::Association(_)) | Err(Bad { has_row: false, .. })) {
                 continue;
             }
@@ -230,13 +230,12 @@ impl<'a> Passes<'a> {
     }
 
     async fn associations(&mut self, at: usize, source: &Source) -> Result<(), Failure> {
-        let mut lines = open(source)?;
+        let mut records = Records::with_associations(&source.input)?;
         let mut gathered = Gathered::default();
-        while let Some((number, text)) = lines.next().map_err(|error| unreadable(source, &error))? {
+        while let Some((number, line)) = records.next()? {
             if self.is_stopped() {
                 return Ok(());
             }
-            let line = text.parse();
             if !matches!(line, Ok(Line::Association(_))) {
                 continue;
             }
@@ -360,12 +359,4 @@ impl Gathered {
         }
         self.runs[run].push((origin, key, line));
     }
-}
-
-fn open(source: &Source) -> Result<Lines<Box<dyn std::io::BufRead>>, Failure> {
-    Lines::of(&source.input).map_err(|error| unreadable(source, &error))
-}
-
-fn unreadable(source: &Source, error: &std::io::Error) -> Failure {
-    Failure::Usage(format!("cannot read {}: {error}", source.input.path.display()))
 }

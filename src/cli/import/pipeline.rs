@@ -10,7 +10,7 @@ use sutra_client::{Association, Client, ClientError, Concept, Neighborhood};
 use sutra_wire::{ArchivedConceptRecord, ConceptId, Direction, Status};
 use tokio::task::JoinSet;
 
-use super::lines::{AssociationLine, ConceptLine};
+use super::lines::{AssociationLine, ConceptLine, Times};
 use super::origin::Origin;
 use super::repeats::Key;
 
@@ -142,7 +142,8 @@ impl Pipeline {
         self.spawn(LINE_BYTES, async move {
             let mut association = Association::between(&line.source, &line.target)
                 .kind(line.kind)
-                .confidence(line.confidence);
+                .confidence(line.confidence)
+                .times(line.times.created, line.times.updated);
             if let Some(namespace) = line.namespace {
                 association = association.namespace(namespace);
             }
@@ -249,15 +250,17 @@ async fn write_concept(
         }
     }
     // As on the compat port: what goes by its id's digits has no name, but for the one that it has.
-    let concept = match ConceptId::from_digits(&line.name) {
-        Some(id) => Concept::with_id(id).name(kept),
-        None => Concept::new(line.name),
+    let concept = match (ConceptId::from_digits(&line.name), line.called) {
+        (Some(id), called) => Concept::with_id(id).name(called.unwrap_or(kept)),
+        (None, Some(called)) => Concept::new(line.name).name(called),
+        (None, None) => Concept::new(line.name),
     };
     let concept = concept
         .content(line.content)
         .embedding(line.embedding.unwrap_or_default())
         .strength(line.strength)
-        .confidence(line.confidence);
+        .confidence(line.confidence)
+        .times(line.times.created, line.times.updated);
     client.learn(concept).await?;
     Ok(Settled::Written { vector_removed })
 }
@@ -265,16 +268,18 @@ async fn write_concept(
 /// Whether the stored record is what this line would make it.
 fn is_stored(line: &ConceptLine, stored: &ArchivedConceptRecord) -> bool {
     let embedding = line.embedding.as_deref().unwrap_or_default();
-    let is_named = match ConceptId::from_digits(&line.name) {
+    let is_named = match (&line.called, ConceptId::from_digits(&line.name)) {
+        (Some(called), _) => stored.name == *called,
         // Whatever it is called, the line does not change that; only the spelling of its id is no
         // name.
-        Some(_) => ConceptId::from_digits(&stored.name).is_none(),
-        None => stored.name == line.name,
+        (None, Some(_)) => ConceptId::from_digits(&stored.name).is_none(),
+        (None, None) => stored.name == line.name,
     };
     is_named
         && stored.content == line.content
         && stored.strength == line.strength
         && stored.confidence == line.confidence
+        && line.times.are(stored.created.to_native(), stored.updated.to_native())
         && stored.embedding.len() == embedding.len()
         && stored.embedding.iter().zip(embedding).all(|(stored, number)| stored == number)
 }
@@ -288,10 +293,9 @@ async fn look_up(
 ) -> Result<LookedUp, ClientError> {
     let mut found = LookedUp { unchanged: 0, kept: 0, missing: Vec::new() };
     let Some((_, first)) = run.first() else { return Ok(found) };
-    let mut of = Neighborhood::of(&first.source).direction(Direction::Out).limit(PAGE);
-    if let Some(namespace) = &first.namespace {
-        of = of.namespace(namespace);
-    }
+    let other = first.namespace.as_deref().map(|namespace| client.namespace(namespace));
+    let client = other.as_ref().unwrap_or(client);
+    let of = Neighborhood::of(&first.source).direction(Direction::Out).limit(PAGE);
     let target = |line: &AssociationLine| {
         ConceptId::from_name(&line.target).map(|id| (id.0, line.kind.0)).ok()
     };
@@ -306,14 +310,48 @@ async fn look_up(
             }
         }
     }
-    for ((origin, line), confidence) in run.into_iter().zip(confidences) {
+    let mut same: Vec<bool> = run
+        .iter()
+        .zip(&confidences)
+        .map(|((_, line), confidence)| *confidence == Some(line.confidence))
+        .collect();
+    if !keep {
+        compare_times(client, &run, &mut same).await?;
+    }
+    for (((origin, line), confidence), same) in run.into_iter().zip(confidences).zip(same) {
         match confidence {
-            Some(confidence) if confidence == line.confidence => found.unchanged += 1,
+            Some(_) if same => found.unchanged += 1,
             Some(_) if keep => found.kept += 1,
             _ => found.missing.push((origin, line)),
         }
     }
     Ok(found)
+}
+
+/// Neighbours come without their times: those that are the same so far, and whose lines say times,
+/// are asked for one by one.
+async fn compare_times(
+    client: &Client,
+    run: &[(Origin, AssociationLine)],
+    same: &mut [bool],
+) -> Result<(), ClientError> {
+    let mut timed = Vec::new();
+    for ((_, line), same) in run.iter().zip(same) {
+        if *same && line.times != Times::default() {
+            let (source, target) =
+                (ConceptId::from_name(&line.source)?, ConceptId::from_name(&line.target)?);
+            timed.push(((source, target, line.kind), line.times, same));
+        }
+    }
+    let mut records =
+        client.association_many(timed.iter().map(|(key, ..)| *key).collect::<Vec<_>>());
+    for (_, times, same) in timed {
+        let record = records.next().await.expect("an answer for each")?;
+        *same = record.is_some_and(|record| {
+            times.are(record.created.to_native(), record.updated.to_native())
+        });
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -331,6 +369,8 @@ mod tests {
             embedding: vec![0.5],
             strength: 1.0,
             confidence: 1.0,
+            created: 7,
+            updated: 9,
             ..ConceptRecord::default()
         };
         let mut out = FrameBuffer::new();
@@ -339,10 +379,12 @@ mod tests {
         let stored = Checked::<ConceptRecord>::new(frame.payload).expect("valid");
         let line = ConceptLine {
             name: "dog".into(),
+            called: None,
             content: "barks".into(),
             embedding: Some(vec![0.5]),
             strength: 1.0,
             confidence: 1.0,
+            times: Times { created: 7, updated: 0 },
             namespace: None,
         };
         assert!(is_stored(&line, &stored));
@@ -351,6 +393,9 @@ mod tests {
             ConceptLine { embedding: Some(vec![0.25]), ..line.clone() },
             ConceptLine { embedding: None, ..line.clone() },
             ConceptLine { confidence: 0.5, ..line.clone() },
+            ConceptLine { called: Some("hound".into()), ..line.clone() },
+            ConceptLine { times: Times { created: 8, updated: 0 }, ..line.clone() },
+            ConceptLine { times: Times { created: 7, updated: 8 }, ..line.clone() },
         ] {
             assert!(!is_stored(&other, &stored), "{other:?}");
         }

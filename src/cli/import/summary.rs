@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::dimensions::Decision;
+use super::old_store::OldReport;
 use super::survey::BadLine;
 use crate::printable::in_namespace;
 use crate::words::{counted, duration, grouped};
@@ -33,6 +34,9 @@ pub(crate) struct Summary {
     pub(crate) seconds: f64,
     /// It ended before all was done.
     pub(crate) stopped: bool,
+    /// What is to be told of old servers' folders.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) old_stores: Vec<OldReport>,
     /// A concept to ask questions about.
     pub(crate) example: Option<String>,
 }
@@ -94,7 +98,8 @@ impl Display for Summary {
                     }
                 )
             },
-        )
+        )?;
+        self.old_stores.iter().try_for_each(|old| write!(f, "\n{old}"))
     }
 }
 

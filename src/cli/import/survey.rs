@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::embeddings::Embeddings;
 use super::input::{Input, stopped};
-use super::lines::{Line, Lines};
+use super::lines::Line;
 use super::origin::Origin;
+use super::records::Records;
 use super::repeats::{Key, Repeats};
 use super::stop::Stop;
 use crate::exit::Failure;
@@ -107,14 +108,11 @@ fn look_through(
     good: &mut impl FnMut(u64, Line),
     bad: &mut impl FnMut(BadLine),
 ) -> Result<Source, Failure> {
-    let cannot = |error: std::io::Error| {
-        Failure::Usage(format!("cannot read {}: {error}", input.path.display()))
-    };
     let (mut concepts, mut associations) = (0, 0);
-    let mut lines = Lines::of(&input).map_err(cannot)?;
-    while let Some((number, text)) = lines.next().map_err(cannot)? {
+    let mut records = Records::of(&input)?;
+    while let Some((number, line)) = records.next()? {
         stopped(stop)?;
-        match text.parse() {
+        match line {
             Ok(line) => {
                 let count = if matches!(line, Line::Concept(_)) {
                     &mut concepts
@@ -130,6 +128,7 @@ fn look_through(
             }
         }
     }
+    drop(records);
     Ok(Source { input, is_new, concepts, associations, embeddings: None })
 }
 

@@ -12,19 +12,7 @@ use crate::envelope::Envelope;
 use crate::exchange::Exchange;
 use crate::outbox::Abandoned;
 use crate::passed::{ConnectionState, Passed, Stage};
-use crate::passing::Parted;
-
-/// How far a core is with passing its connections on.
-#[derive(Default)]
-pub(super) enum Passing {
-    /// It serves them.
-    #[default]
-    No,
-    /// It begins no request. Whoever asked for that is told when none is under way.
-    Holding(Option<Sender<usize>>),
-    /// They are withdrawn.
-    Parting(Sender<Parted>),
-}
+use crate::passing::{Parted, Passing};
 
 impl Io {
     /// Begins no request from now on.

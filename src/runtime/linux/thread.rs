@@ -79,8 +79,8 @@ pub(crate) struct Orders<H: Handler, E> {
     pub(crate) go: Receiver<()>,
 }
 
-/// A core's thread from beginning to end. Whether it was set up goes to `ready`, what ends its turns
-/// early is returned.
+/// A core's thread from beginning to end. Whether it was set up goes to `ready`, what ends its
+/// turns early is returned.
 pub(crate) fn run<H, E>(
     seat: Seat<H::Message>,
     ready: Sender<Result<(), RuntimeError>>,

@@ -1,5 +1,5 @@
-//! A socket's life: adopted, handed on to another core or process, or closed once the kernel is done
-//! with it.
+//! A socket's life: adopted, handed on to another core or process, or closed once the kernel is
+//! done with it.
 
 use std::os::fd::OwnedFd;
 

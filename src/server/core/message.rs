@@ -160,7 +160,15 @@ pub(crate) enum Read {
     Concept { namespace: NamespaceId, id: ConceptId },
     Association { namespace: NamespaceId, source: ConceptId, target: ConceptId, kind: Option<u32> },
     Neighbors { namespace: NamespaceId, request: Parcel<NeighborsRequest> },
-    Concepts { namespace: NamespaceId, from: u32, limit: u32 },
+    Concepts { listed: Listed, namespace: NamespaceId, from: u32, limit: u32 },
+}
+
+/// Which of a namespace's concepts a listing has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listed {
+    Learned,
+    /// Those that are not learned and that associations start from.
+    UnlearnedSources,
 }
 
 /// What an answer carries between cores.

@@ -9,7 +9,7 @@ use sutra_net::{Context, Flow, Request};
 use sutra_store::NamespaceId;
 use sutra_wire::{Concepts, ConceptsRequest, Status, limits};
 
-use crate::core::message::{Forwarded, Message, Read, Ticket};
+use crate::core::message::{Forwarded, Listed, Message, Read, Ticket};
 use crate::core::{Core, validated};
 
 /// Where a listing goes on. As a cursor it is 0 for the first core's beginning alone.
@@ -33,6 +33,7 @@ pub(crate) fn concepts(
     core: &mut Core,
     cx: &mut Context<'_, Message>,
     request: &Request<'_>,
+    listed: Listed,
 ) -> Flow {
     let Some(concepts) = validated::<ConceptsRequest>(cx, request) else { return Flow::Taken };
     let PageStart { core: lister, from } = PageStart::from_cursor(concepts.cursor.to_native());
@@ -52,10 +53,11 @@ pub(crate) fn concepts(
         0 => limits::MAX_CONCEPTS,
         limit => limit,
     };
-    let there =
-        |_: &mut Context<'_, Message>| Forwarded::Read(Read::Concepts { namespace, from, limit });
+    let there = |_: &mut Context<'_, Message>| {
+        Forwarded::Read(Read::Concepts { listed, namespace, from, limit })
+    };
     core.at_core(cx, lister, request.reply_to, there, |core, cx, ticket| {
-        here(core, cx, ticket, namespace, from, limit);
+        here(core, cx, ticket, listed, namespace, from, limit);
         Flow::Taken
     })
 }
@@ -64,12 +66,18 @@ pub(super) fn here(
     core: &mut Core,
     cx: &mut Context<'_, Message>,
     ticket: Ticket,
+    listed: Listed,
     namespace: NamespaceId,
     from: u32,
     limit: u32,
 ) {
     let mut reply = Concepts::default();
-    let next = match core.shard().concepts(namespace, from, limit, &mut reply.ids) {
+    let shard = core.shard();
+    let next = match listed {
+        Listed::Learned => shard.concepts(namespace, from, limit, &mut reply.ids),
+        Listed::UnlearnedSources => shard.unlearned_sources(namespace, from, limit, &mut reply.ids),
+    };
+    let next = match next {
         Some(from) => Some(PageStart { core: cx.index(), from }),
         None => {
             Some(PageStart { core: cx.index() + 1, from: 0 }).filter(|next| next.core < cx.cores())

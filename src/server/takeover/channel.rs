@@ -2,8 +2,8 @@
 //! descriptors that belong to it.
 //!
 //! It is a socket of the host, whose name is made of the data folder's identity. So it is found by
-//! the folder, whatever path leads there, leaves nothing behind in it, and is gone with its process.
-//! As a name does not keep anyone out, both ends ask the kernel who the other is.
+//! the folder, whatever path leads there, leaves nothing behind in it, and is gone with its
+//! process. As a name does not keep anyone out, both ends ask the kernel who the other is.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::standing::Standing;
 
-/// The protocol of all this. Both ends have to speak the same. To be raised with every change of the
-/// messages.
+/// The protocol of all this. Both ends have to speak the same. To be raised with every change of
+/// the messages.
 pub(super) const PROTOCOL: u32 = 1;
 
 /// What they tell each other, in about this order.

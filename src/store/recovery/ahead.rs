@@ -25,13 +25,16 @@ impl ReadAhead {
     }
 
     /// Reads the rest, when nobody else writes it any more: the log must be whole up to `mark`.
+    /// Where what is there `is_stable`, it needs no sync.
     pub(crate) fn finish(
         mut self,
         mark: Position,
+        is_stable: bool,
         exchange: Exchange,
     ) -> Result<Replayed, StoreError> {
         self.recovery.exchange = exchange;
         self.recovery.source.mark = mark;
+        self.recovery.source.is_stable = is_stable;
         self.recovery.run(Some(self.tail))
     }
 

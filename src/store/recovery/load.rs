@@ -1,6 +1,8 @@
 //! Segment files read into the memory that will serve them; nothing of them is believed yet.
 
-use sutra_runtime::RegionWriter;
+use std::io;
+
+use sutra_runtime::{DataFile, RegionWriter};
 
 use super::{Loaded, Source};
 use crate::StoreError;
@@ -13,7 +15,7 @@ impl Source {
     pub(super) fn load(&self, name: SegmentName) -> Result<Loaded, StoreError> {
         let disk = &*self.disk;
         let file = disk.open(name)?;
-        disk.sync(&file)?;
+        self.sync(&file)?;
         let length = disk.len(&file)?;
         let bytes = usize::try_from(length).ok().filter(|bytes| u32::try_from(*bytes).is_ok());
         let bytes = bytes.ok_or_else(|| {
@@ -36,10 +38,14 @@ impl Source {
 }
 
 impl Source {
+    fn sync(&self, file: &DataFile) -> io::Result<()> {
+        if self.is_stable { Ok(()) } else { self.disk.sync(file) }
+    }
+
     /// Reads what stands above the watermark again, as it is by now.
     pub(super) fn refresh(&self, loaded: &mut Loaded) -> Result<(), StoreError> {
         let disk = &*self.disk;
-        disk.sync(&loaded.file)?;
+        self.sync(&loaded.file)?;
         let length = disk.len(&loaded.file)?;
         let from = loaded.writer.frozen();
         let bytes = usize::try_from(length)

@@ -53,6 +53,18 @@ impl<T> Shard<T> {
         self.graph.concepts(namespace, from, limit, out)
     }
 
+    /// Appends the ids of a namespace's concepts that are not learned and that associations whose
+    /// source belongs to this shard start from. As [`Shard::concepts`] else.
+    pub fn unlearned_sources(
+        &self,
+        namespace: NamespaceId,
+        from: u32,
+        limit: u32,
+        out: &mut Vec<[u8; 16]>,
+    ) -> Option<u32> {
+        self.graph.unlearned_sources(namespace, from, limit, out)
+    }
+
     /// The visible version of an association, read in place.
     pub(super) fn association_record(
         &self,

@@ -1,5 +1,5 @@
-//! A store that is read while it is written, and then taken over, is what it would be if it had been
-//! opened then.
+//! A store that is read while it is written, and then taken over, is what it would be if it had
+//! been opened then.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -63,6 +63,7 @@ macro_rules! published {
                     concepts, associations, vectors, written, pending, uptime, cores, durability,
                     write_path, data, version, counters
                 }
+                StoreInfo: ArchivedStoreInfo { id_rule, namespaces }
                 Health: ArchivedHealth { healthy, status, uptime }
                 AgentRegistered: ArchivedAgentRegistered {
                     master_version, heartbeat_ms, degraded_after_ms, offline_after_ms

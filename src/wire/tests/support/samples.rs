@@ -14,7 +14,7 @@ use sutra_wire::{
     AssociationKey, AssociationRecord, ClientHello, ConceptKey, ConceptRecord, Concepts,
     ConceptsRequest, Counter, Deleted, ErrorMessage, Health, NO_CORE, Near, Neighbor, Neighbors,
     NeighborsRequest, Path, PathEdge, PathRequest, Paths, SearchHit, SearchHits, SearchRequest,
-    ServerHello, Stats,
+    ServerHello, Stats, StoreInfo,
 };
 
 /// A published type with its fixed values.
@@ -311,6 +311,16 @@ samples! {
             data: "sutra-data".into(),
             version: "0.1.0".into(),
             counters: vec![counter("learned", 7), counter("refused_busy", 8)],
+        };
+    }
+    StoreInfo {
+        "the default namespace": StoreInfo {
+            id_rule: "legacy".into(),
+            namespaces: vec![String::new()],
+        };
+        "several namespaces": StoreInfo {
+            id_rule: "md5-or-hex".into(),
+            namespaces: vec![String::new(), "w".into(), "wordnet-3.0".into()],
         };
     }
     Health {
