@@ -66,6 +66,11 @@ impl Api {
             ],
             self.handler(neighbors::list),
         );
+        self.searches(routes)
+    }
+
+    /// Adds what looks for something.
+    fn searches(&self, routes: Routes) -> Routes {
         let routes = routes.get(
             "/api/v1/path",
             "the shortest paths between two concepts",

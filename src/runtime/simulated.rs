@@ -76,8 +76,13 @@ impl Simulated {
             asked: Vec::new(),
             completed: Vec::new(),
             accepted: VecDeque::new(),
-            is_listening: true,
+            is_listening: false,
         }
+    }
+
+    /// The same of a core that takes connections.
+    pub(crate) fn listening(self) -> Simulated {
+        Simulated { is_listening: true, ..self }
     }
 
     /// What a core is told that it got.

@@ -240,15 +240,14 @@ impl Starting {
         let running = cores.start(&config, served, &info, begin)?;
         let (running, postboxes) = (running.running, running.postboxes);
         let is_stopping = Arc::new(AtomicBool::new(false));
+        let port = admin.as_ref().zip(config.admin);
+        let port = port.map(|(admin, asked)| AdminFacts { asked, address: admin.address() });
         let standing = Standing::new(
             &config,
             report.cpus.clone(),
             report.pinned,
             facts.clone(),
-            admin
-                .as_ref()
-                .zip(config.admin)
-                .map(|(admin, asked)| AdminFacts { asked, address: admin.address() }),
+            port,
             started,
         );
         let door = Door::open(

@@ -217,14 +217,10 @@ impl Parts {
                 let file = Arc::clone(recovered.active.file());
                 preparation.spoil(&mut recovered.active, file, range, error, clock.monotonic());
             }
-            let unwritten = recovered.unwritten.take();
             let relaxed = options.durability != Durability::Always;
             let (keeper, clock) = (Arc::clone(&keeper), Arc::clone(&clock));
             let (mut shard, shard_report) =
                 Shard::new(recovered, vectors, preparation, keeper, clock, relaxed);
-            if let Some(error) = unwritten {
-                shard.fail(&error);
-            }
             // Every core starts above all that any has seen (Lamport 1978).
             shard.observe(highest);
             shards.push(shard);
@@ -242,7 +238,7 @@ impl Parts {
 /// The logs are on stable storage up to where they were read.
 pub(crate) fn note_reached(keeper: &Keeper, recovered: &[Recovered]) {
     for (shard, recovered) in (0..).zip(recovered) {
-        keeper.progress(shard).set_durable(recovered.durable);
+        keeper.progress(shard).set_durable(recovered.end.reached.position);
     }
 }
 

@@ -117,7 +117,7 @@ impl<H: Handler> SimulatedCores<H> {
         let post = Post::new(config.cores, config.mailbox);
         let mut seats = Vec::with_capacity(config.cores);
         for index in 0..config.cores {
-            let backend = Backend::Simulated(Simulated::new(clock.clone()));
+            let backend = Backend::Simulated(Simulated::new(clock.clone()).listening());
             let mail = Mail::Simulated(SimulatedMail::new(index, &post));
             let ending = Arc::clone(&ending);
             let mut core = Core::new(index, backend, Simulated::features(), mail, ending, &pulse);

@@ -127,17 +127,10 @@ impl Content {
         }
     }
 
-    /// A sync has failed: some of what it covered is there. The page cache has what the disk has,
-    /// or it keeps the rest, and takes that for written. Returns whether it keeps it.
-    pub(super) fn fail_to_sync(&mut self, random: &mut Random) -> bool {
-        let now = self.now.clone();
+    /// A sync has failed: some of what it covered is there, and nobody has the rest.
+    pub(super) fn fail_to_sync(&mut self, random: &mut Random) {
         self.lost = self.lost.or(self.oldest_unsynced());
         self.lose_power(random);
-        let is_kept = random.one_in(2);
-        if is_kept {
-            self.now = now;
-        }
-        is_kept
     }
 
     /// The kernel has written some of it by itself.

@@ -8,7 +8,7 @@
 use std::io;
 use std::ops::Range;
 
-use sutra_runtime::{DataFile, WriteMode, is_out_of_space};
+use sutra_runtime::is_out_of_space;
 
 use super::{Loaded, Replayed, ShardReport};
 use crate::StoreError;
@@ -33,12 +33,8 @@ pub(crate) struct Recovered {
     pub(crate) sequence: u64,
     pub(crate) active: Segment,
     pub(crate) spare: Option<Segment>,
-    /// Up to where it is on stable storage.
-    pub(crate) durable: Position,
     /// The torn tail, where there was no space to overwrite it.
     pub(crate) uncut: Option<Uncut>,
-    /// Why what stands behind the mark could not be written again: nothing is to follow it.
-    pub(crate) unwritten: Option<io::Error>,
     pub(crate) report: ShardReport,
 }
 
@@ -59,15 +55,13 @@ impl Replayed {
     pub(crate) fn settle(mut self) -> Result<Recovered, StoreError> {
         let spare = self.clear()?;
         let uncut = self.cut()?;
-        let unwritten = self.write_again()?;
-        let Self { source, graph, memory, vectors, expected, report, tail, header, .. } = self;
+        let Self { graph, memory, vectors, expected, report, tail, header, .. } = self;
         let position = match expected.number {
             1 => Position::default(),
             _ => Position::new(tail.name.number, tail.writer.frozen()),
         };
         let reached = Reached { number: expected.number - 1, position };
         let end = LogEnd { shard: expected.shard, reached, crc: expected.previous };
-        let durable = if unwritten.is_some() { source.mark } else { position };
         let active = active(tail, &header);
         Ok(Recovered {
             graph,
@@ -77,9 +71,7 @@ impl Replayed {
             sequence: expected.sequence,
             active,
             spare,
-            durable,
             uncut,
-            unwritten,
             report,
         })
     }
@@ -107,27 +99,6 @@ impl Replayed {
         Ok(spare)
     }
 
-    /// Writes again what stands behind the mark, where it was read from the page cache. A sync
-    /// before this start may have failed: the cache may still have what the disk has not, and
-    /// another sync succeeds and does nothing. What is written again is synced again. Returns why
-    /// it could not be, where there was no space: it is read all the same, as a full disk is.
-    fn write_again(&self) -> Result<Option<io::Error>, StoreError> {
-        let (mark, disk) = (self.source.mark, &*self.source.disk);
-        if is_direct(&self.tail.file) {
-            return Ok(None);
-        }
-        for number in mark.segment..=self.tail.name.number {
-            let from = if number == mark.segment { mark.offset as usize } else { 0 };
-            let Some(bytes) = self.memory.sealed(number, from) else { continue };
-            let file = disk.open(SegmentName { number, ..self.tail.name })?;
-            match disk.write(&file, from as u64, &bytes) {
-                Err(error) if is_out_of_space(&error) => return Ok(Some(error)),
-                written => written?,
-            }
-        }
-        Ok(None)
-    }
-
     /// The segment as the spare, if it is empty and such as would be made now.
     fn spare(&self, name: SegmentName) -> Result<Option<Segment>, StoreError> {
         let mut loaded = self.source.load(name)?;
@@ -135,9 +106,7 @@ impl Replayed {
             return Ok(None);
         };
         let first = header.first_commit();
-        // Its header may be in the page cache alone.
-        if !is_direct(&loaded.file)
-            || header.block != block
+        if header.block != block
             || header.capacity < self.source.segment_bytes as u64
             || loaded.bytes < first
         {
@@ -189,11 +158,6 @@ impl Replayed {
         }
         Ok(None)
     }
-}
-
-/// Whether a file is read from the disk, past the page cache.
-fn is_direct(file: &DataFile) -> bool {
-    matches!(file.mode(), WriteMode::Direct { .. })
 }
 
 /// The segment that the log ends in, to be written on.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use rustix::net::Shutdown;
 
-use super::super::step::{Chance, Step};
 use super::super::{Asked, ConnectionId, Network};
+use super::{Chance, Step};
 use crate::backend::Buffers;
 use crate::data_file::DataFile;
 use crate::handler::Handler;
@@ -126,7 +126,6 @@ impl Operations {
             Some(connection) if connection.to_server.is_empty() && of.is_cancelled.0 => {
                 outcome = Err(Errno::CANCELED);
             }
-            // Its end.
             Some(connection) if connection.to_server.is_empty() => {}
             Some(_) if chance(64) == 0 => outcome = Err(Errno::NOBUFS),
             Some(connection) => {
