@@ -305,8 +305,8 @@ impl Recovery {
         Ok(())
     }
 
-    /// The log goes on in a segment behind these, which hold nothing then: their first commits found
-    /// no space.
+    /// The log goes on in a segment behind these, which hold nothing then: their first commits
+    /// found no space.
     fn go_on_after(
         &mut self,
         (before, fault): (&mut Loaded, &Fault),
