@@ -15,7 +15,7 @@ use rustix::fs::{AtFlags, OFlags, StatxFlags};
 
 use crate::file_error::in_context;
 use crate::folder::{FileIdentity, Folder};
-use crate::simulated::SimulatedFile;
+use crate::simulated::files::SimulatedFile;
 use crate::write_mode::WriteMode;
 
 /// When a write counts as done.

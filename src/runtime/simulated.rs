@@ -12,7 +12,7 @@
 
 mod clock;
 mod cores;
-mod files;
+pub(crate) mod files;
 mod mail;
 mod network;
 mod pieces;
