@@ -114,6 +114,8 @@ mod tests {
         let mut command = Command::new(std::env::current_exe().unwrap());
         let name = "top::terminal::tests::a_panic_gives_the_terminal_back_and_says_why_there";
         command.args(["--exact", name, "--nocapture"]).env(PANICS, "1");
+        // A backtrace would push the reason off the screen.
+        command.env_remove("RUST_BACKTRACE");
         let mut child = terminal.start(command);
         assert!(!terminal.wait(&mut child).success());
         let text = terminal.text();
