@@ -3,7 +3,7 @@
 //! that failed is acknowledged, health tells, and writes come back by themselves.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use sutra_client::blocking::Client;
 use sutra_client::{ClientError, Concept};
@@ -13,7 +13,7 @@ use sutra_wire::Status;
 use crate::support::browser::skipped;
 use crate::support::clock::Clock;
 use crate::support::disks::{Disk, FailingDisk};
-use crate::support::{Folder, Server};
+use crate::support::{Folder, Server, sutra};
 
 const ONE_CORE: [&str; 2] = ["--cores", "1"];
 
@@ -159,6 +159,29 @@ fn a_server_that_is_stopped_while_its_disk_fails_says_that_not_all_is_stored() {
     let (status, stopped) = server.stop();
     assert!(!status.success(), "{status}");
     drop((stopped, disk));
+}
+
+#[test]
+fn a_server_whose_sync_failed_is_not_taken_over_before_all_is_written_again() {
+    let Some((folder, disk)) = FailingDisk::new() else { return };
+    let arguments = [&ONE_CORE[..], &["--durability", "os"]].concat();
+    let mut book = Book::of(Server::start_on(folder, &arguments));
+    book.write_many(10);
+    disk.fail();
+    book.client.flush().unwrap_err();
+    let mut successor = sutra();
+    successor.args(["serve", "--takeover", "--no-pin", "--admin", "off"]).args(&arguments);
+    successor.args(["--listen", &book.server.address.to_string()]);
+    successor.args(["--compat", &book.server.compat().to_string(), "--data"]);
+    let output = successor.arg(book.server.data()).stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    // A successor that the disk does not let start gets no further than that.
+    let is_refused =
+        ["a sync of its log failed", "Input/output error"].map(|why| said.contains(why));
+    assert!(!output.status.success() && is_refused.contains(&true), "{said}");
+    book.refuses_and_comes_back("Input/output error", || disk.mend());
+    book.client.flush().unwrap();
+    book.killed_and_started_again(|| disk.mount_again());
 }
 
 #[test]

@@ -104,8 +104,8 @@ impl Preparation {
     }
 
     /// The disk refused a write: what it may have left in this range of a file is overwritten
-    /// before anything else is written. Where that lies in the active segment, the log goes on in the next
-    /// one, as sealed memory never changes.
+    /// before anything else is written. Where that lies in the active segment, the log goes on in
+    /// the next one, as sealed memory never changes.
     pub(crate) fn spoil(
         &mut self,
         active: &mut Segment,
