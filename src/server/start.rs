@@ -255,6 +255,7 @@ impl Starting {
         let door = Door::open(
             &config.data,
             standing,
+            Arc::clone(&manifest),
             postboxes.clone(),
             config.is_managed,
             running.stopper(),
@@ -262,8 +263,7 @@ impl Starting {
         let door = door
             .inspect_err(|error| tracing::warn!(%error, "this server can't be taken over"))
             .ok();
-        // Set once, here.
-        let _ = seen.set(RunningCores { postboxes: postboxes.clone(), info });
+        let _set_once = seen.set(RunningCores { postboxes: postboxes.clone(), info });
         Ok(Server {
             running,
             admin,
