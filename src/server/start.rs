@@ -255,7 +255,6 @@ impl Starting {
         let door = Door::open(
             &config.data,
             standing,
-            Arc::clone(&manifest),
             postboxes.clone(),
             config.is_managed,
             running.stopper(),

@@ -216,7 +216,7 @@ impl Keeper {
     }
 
     /// Whether something that was acknowledged may not be on the disk, after a sync that failed.
-    pub fn is_uncertain(&self) -> bool {
+    fn is_uncertain(&self) -> bool {
         self.progress.iter().any(Progress::is_uncertain)
     }
 

@@ -66,7 +66,6 @@ struct Keeper {
     call: Arc<OwnedFd>,
     left: Arc<Mutex<Option<Left>>>,
     standing: Standing,
-    store: Arc<sutra_store::Keeper>,
     cores: Vec<Postbox<CoreMessage>>,
     /// Asks the cores to end.
     end: Box<dyn Fn() + Send>,
@@ -85,12 +84,10 @@ enum Held {
 }
 
 impl Door {
-    /// Opens it at the server of a folder, which has this store. `end` asks the server's cores to
-    /// end.
+    /// Opens it at the server of a folder. `end` asks the server's cores to end.
     pub(crate) fn open(
         folder: &Path,
         standing: Standing,
-        store: Arc<sutra_store::Keeper>,
         cores: Vec<Postbox<CoreMessage>>,
         is_managed: bool,
         end: impl Fn() + Send + 'static,
@@ -102,7 +99,6 @@ impl Door {
             call: Arc::clone(&call),
             left: Arc::clone(&left),
             standing,
-            store,
             cores,
             end: Box::new(end),
             is_managed,
@@ -232,15 +228,6 @@ impl Keeper {
         for attempt in 1..=ATTEMPTS {
             let since = Instant::now();
             match self.hold() {
-                Held::Yes if self.store.is_uncertain() => {
-                    self.go_on();
-                    // The successor would read back what the disk may not have.
-                    let why = "a sync of its log failed, and it has not written that again yet: \
-                               look after the disk first";
-                    tracing::warn!(why, "no takeover");
-                    successor.refuse(why);
-                    return None;
-                }
                 Held::Yes => return self.part(successor, since),
                 Held::Ending => {
                     self.go_on();
