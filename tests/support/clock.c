@@ -1,5 +1,5 @@
-// A clock on the wall that a test sets: it is off by as many seconds as the file says that TEST_CLOCK
-// names. What runs under it (LD_PRELOAD) reads every other clock as it is.
+// A clock on the wall that a test sets: it is off by as many seconds as the file says that
+// TEST_CLOCK names. What runs under it (LD_PRELOAD) reads every other clock as it is.
 
 #define _GNU_SOURCE
 #include <fcntl.h>
