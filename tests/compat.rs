@@ -124,6 +124,16 @@ fn assert_answered_in_bincode(title: &str, reply: &[u8]) {
 }
 
 #[test]
+fn a_write_to_a_server_that_only_reads_is_refused_with_words() {
+    let (status, stopped) = Server::start(&[]).stop();
+    assert!(status.success());
+    let server = Server::start_on(stopped.folder, &["--read-only"]);
+    let request = golden().into_iter().find(|one| one.title.contains("LearnConcept(no")).unwrap();
+    let error = Legacy::open(server.compat()).error(&request.named);
+    assert!(error.contains("read-only"), "{error}");
+}
+
+#[test]
 fn every_published_request_is_answered_in_its_own_encoding() {
     let server = Server::start(&[]);
     let mut client = Legacy::open(server.compat());

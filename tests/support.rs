@@ -5,6 +5,7 @@
 pub mod agent;
 pub mod axe;
 pub mod browser;
+pub mod damage;
 pub mod files;
 pub mod hosts;
 pub mod http;

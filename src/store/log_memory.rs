@@ -73,6 +73,12 @@ impl LogMemory {
         }
     }
 
+    /// What a segment holds from a place on, if that is anything.
+    pub(crate) fn sealed(&self, number: u32, from: usize) -> Option<RegionSlice> {
+        let region = &self.segments.get(number as usize)?.region;
+        region.slice(from..region.frozen()).filter(|slice| !slice.is_empty())
+    }
+
     /// How many there are; the number of the next.
     pub(crate) fn count(&self) -> usize {
         self.segments.len()

@@ -36,14 +36,14 @@ pub(super) struct Marking {
 }
 
 impl Marking {
-    /// That of a shard whose log was on stable storage up to `end` when it was recovered.
-    pub(super) fn new(keeper: Arc<Keeper>, shard: u16, end: Reached, relaxed: bool) -> Self {
+    /// That of a shard whose log was on stable storage up to `durable` when it was recovered.
+    pub(super) fn new(keeper: Arc<Keeper>, shard: u16, durable: Reached, relaxed: bool) -> Self {
         Self {
             keeper,
             shard,
             relaxed,
             unsynced: Vec::new(),
-            syncing: end,
+            syncing: durable,
             is_syncing: false,
             full: None,
             is_to_raise: false,
