@@ -82,13 +82,18 @@ impl DataFile {
     }
 
     /// Opens a file that exists, for reading alone: from the disk, past the page cache, where the
-    /// filesystem does direct I/O.
+    /// filesystem does direct I/O; elsewhere the page cache is told to let go of what it has read.
     ///
     /// # Errors
     /// Those of openat(2), with the path; what is not a file is named.
     pub fn open_to_read(folder: &Folder, name: &str) -> io::Result<DataFile> {
         let plain = folder.plain_file(name, OFlags::RDONLY)?;
-        DataFile::with_direct(folder, name, plain, WriteMode::Buffered, OFlags::RDONLY)
+        let file = DataFile::with_direct(folder, name, plain, WriteMode::Buffered, OFlags::RDONLY)?;
+        if let (WriteMode::Buffered, Ok(OnDisk { plain, .. })) = (file.mode, file.on_disk()) {
+            // Where it is not heeded the cache is read, as at a start.
+            let _ = rustix::fs::fadvise(plain, 0, None, rustix::fs::Advice::DontNeed);
+        }
+        Ok(file)
     }
 
     fn from_plain(

@@ -86,7 +86,7 @@ impl Trust {
 
     /// What is to be known of them where nothing is wrong.
     pub(crate) fn note(&self) -> Option<&'static str> {
-        self.read_only.then_some("ok, and read-only: no writes are taken")
+        self.read_only.then_some("read-only: no writes are taken")
     }
 
     /// The server ends: so does what runs.

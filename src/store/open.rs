@@ -19,15 +19,11 @@ use crate::namespaces::Namespaces;
 use crate::prepare::{FIRST_STEP, Preparation};
 use crate::recovery::{Recovered, Replayed, ShardReport, Source, Uncut, Unwritten, recover};
 use crate::repair::check_finished;
-use crate::segment::{Segment, holds_data};
+use crate::segment::{MAX_SEGMENT, MIN_SEGMENT, Segment, holds_data};
 use crate::shard::Shard;
 use crate::vectors::restore::{First, first_embeddings};
 use crate::vectors::{Checkpoints, Records, Vectors};
 
-/// The smallest segment, for tests and tiny stores.
-pub(crate) const MIN_SEGMENT: u64 = 64 << 10;
-/// The largest: offsets in it are 32 bits.
-pub(crate) const MAX_SEGMENT: u64 = 2 << 30;
 /// The most shards: folders are numbered with three digits, and no host has more cores.
 const MAX_CORES: usize = 1000;
 

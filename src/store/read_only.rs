@@ -6,7 +6,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use sutra_runtime::DataFile;
 use sutra_wire::CoreLayout;
 
 use crate::StoreError;
@@ -120,9 +119,4 @@ impl Opening<'_> {
         opened.shards.iter_mut().for_each(Shard::set_read_only);
         Ok(opened)
     }
-}
-
-/// The file of a log that is never written.
-pub(crate) fn no_file() -> Result<Arc<DataFile>, StoreError> {
-    Ok(Arc::new(DataFile::in_memory("read-only")?))
 }

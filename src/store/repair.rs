@@ -8,16 +8,17 @@
 //! The new store has a number of its own. Two stores with one number could be taken for each other
 //! by a backup, and from here on they differ.
 
+mod report;
 mod standing;
 mod target;
 mod writer;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use serde::Serialize;
 use sutra_wire::IdRule;
 
+pub use self::report::RepairReport;
 use self::standing::Standings;
 use self::target::Target;
 pub(crate) use self::target::check_finished;
@@ -26,41 +27,7 @@ use crate::StoreError;
 use crate::manifest::Manifest;
 use crate::namespaces::MAX_NAMESPACES;
 use crate::read_only_disk::ReadOnlyDisk;
-use crate::salvage::{Advance, Facts, Finding, Place, Survey, Verdict, Watch, survey};
-
-/// What a repair has come to.
-#[derive(Clone, Debug, Serialize)]
-pub struct RepairReport {
-    /// Where the damaged store is.
-    pub from: PathBuf,
-    /// Where the new one is.
-    pub to: PathBuf,
-    /// Shards of both.
-    pub cores: u16,
-    /// How names become ids in both.
-    pub id_rule: String,
-    /// Entries that were written anew.
-    pub entries: u64,
-    /// Bytes of the new logs.
-    pub bytes: u64,
-    /// Where the list of all findings is.
-    pub list: PathBuf,
-    /// What was not as it was written, and what is lost by it.
-    #[serde(skip)]
-    pub findings: Vec<Finding>,
-}
-
-impl RepairReport {
-    /// Places in the logs where entries may be lost.
-    pub fn losses(&self) -> u64 {
-        self.findings.iter().map(|finding| finding.lost.len() as u64).sum()
-    }
-
-    /// Whether something that was deleted may be back.
-    pub fn may_bring_back(&self) -> bool {
-        self.findings.iter().flat_map(|finding| &finding.lost).any(|loss| loss.may_bring_back())
-    }
-}
+use crate::salvage::{Advance, Facts, Place, Survey, Verdict, Watch, survey};
 
 /// Salvages what is whole of the store in `from` into a new one in `to`, which is absent or empty,
 /// or what an interrupted repair has left.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use sutra_runtime::RegionWriter;
+use sutra_runtime::{DataFile, RegionWriter};
 
 use super::{Loaded, Recovered, Recovery, Replayed, Source};
 use crate::StoreError;
@@ -11,7 +11,6 @@ use crate::disk::SegmentName;
 use crate::exchange::Exchange;
 use crate::format::{SEGMENT_HEADER, SegmentHeader};
 use crate::log::{LogEnd, Reached};
-use crate::read_only::no_file;
 use crate::salvage::Verdict;
 use crate::segment::Segment;
 
@@ -105,4 +104,9 @@ fn no_header(store: u64, name: SegmentName) -> SegmentHeader {
         shard: name.shard,
         capacity: SEGMENT_HEADER as u64,
     }
+}
+
+/// The file of a log that is never written.
+fn no_file() -> Result<Arc<DataFile>, StoreError> {
+    Ok(Arc::new(DataFile::in_memory("read-only")?))
 }

@@ -10,7 +10,7 @@ use rustix::fs::OFlags;
 use sutra_runtime::{Folder, in_context};
 use sutra_wire::Durability;
 
-use super::RepairReport;
+use super::report::RepairReport;
 use crate::StoreError;
 use crate::disk::{Disk, SegmentName, shard_folder};
 use crate::file_disk::FileDisk;

@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, HashMap};
 
 use sutra_wire::{ConceptId, CoreLayout, IdRule};
 
-use super::finding::{Finding, Severity};
+use super::finding::{Finding, Severity, damage};
+use super::judge::PUT_BACK;
 use super::scan::Place;
-use super::{PUT_BACK, damage};
 use crate::StoreError;
 use crate::disk::Disk;
 use crate::format::{Entry, KIND_CONCEPT, SegmentHeader};
 use crate::manifest::Manifest;
 use crate::marks::Position;
-use crate::open::{MAX_SEGMENT, MIN_SEGMENT};
+use crate::segment::{MAX_SEGMENT, MIN_SEGMENT};
 
 const MANIFEST: &str = "manifest.json";
 /// The size of new segments where no header tells it.

@@ -87,6 +87,19 @@ pub enum Standing {
     None,
 }
 
+/// What a damaged store's file says of something that is not lost by it.
+pub(super) fn damage(file: &str, what: String, help: &'static str) -> Finding {
+    Finding {
+        severity: Severity::Damage,
+        file: file.to_owned(),
+        offset: 0,
+        length: 0,
+        what,
+        lost: Vec::new(),
+        help,
+    }
+}
+
 impl Loss {
     /// Whether a deletion or a removal may be among what is lost, so that something that was
     /// deleted may be back.

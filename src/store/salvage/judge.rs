@@ -5,7 +5,7 @@
 //! belongs to the log. Otherwise the log ends there, and what follows is a torn tail.
 
 use super::finding::{Finding, Loss, Severity};
-use super::scan::{Broken, Piece, Run};
+use super::scan::{Broken, Hole, Piece, Run};
 use crate::disk::SegmentName;
 use crate::marks::Position;
 
@@ -193,27 +193,8 @@ impl Judge {
         if !is_promised && !self.is_torn {
             self.tear(name, broken.range.start);
         }
-        let missing = broken
-            .head
-            .map(|head| u64::from(head.body.entries).saturating_sub(broken.entries.len() as u64));
+        let losses = self.losses(broken);
         let finding = self.verdict.findings.len();
-        let mut losses: Vec<(Loss, Option<(u64, u64)>)> = Vec::new();
-        for hole in broken.holes.iter().filter(|_| missing != Some(0)) {
-            let before = |found: &&super::scan::Found| found.at < hole.range.start;
-            let after = broken.entries.iter().take_while(before).last();
-            let (sequence, time) = after.map_or(self.last, |found| (found.sequence, found.time));
-            let next = broken.entries.iter().find(|found| found.at > hole.range.start);
-            let loss = Loss {
-                offset: hole.range.start as u64,
-                length: hole.range.len() as u64,
-                after_sequence: sequence,
-                after_time: time,
-                at_most: missing,
-                probably: hole.probably.clone(),
-                ..Loss::default()
-            };
-            losses.push((loss, next.map(|found| (found.sequence, found.time))));
-        }
         if let Some(first) = broken.entries.first() {
             self.passed(first.sequence, first.time);
         }
@@ -245,6 +226,29 @@ impl Judge {
         self.verdict.entries += broken.entries.len() as u64;
         self.count_torn(broken.range.len());
         true
+    }
+
+    /// What may be lost in a stretch, each with the whole entry in the stretch that is next.
+    fn losses(&self, broken: &Broken) -> Vec<(Loss, Option<(u64, u64)>)> {
+        let missing = broken
+            .head
+            .map(|head| u64::from(head.body.entries).saturating_sub(broken.entries.len() as u64));
+        let loss = |hole: &Hole| {
+            let behind = broken.entries.partition_point(|found| found.at < hole.range.start);
+            let (front, back) = broken.entries.split_at(behind);
+            let after = front.last().map_or(self.last, |found| (found.sequence, found.time));
+            let loss = Loss {
+                offset: hole.range.start as u64,
+                length: hole.range.len() as u64,
+                after_sequence: after.0,
+                after_time: after.1,
+                at_most: missing,
+                probably: hole.probably.clone(),
+                ..Loss::default()
+            };
+            (loss, back.first().map(|found| (found.sequence, found.time)))
+        };
+        broken.holes.iter().filter(|_| missing != Some(0)).map(loss).collect()
     }
 
     /// The log ends here.

@@ -263,6 +263,9 @@ impl<'a> Place<'a> {
 
 /// What is wrong with an entry whose checksum holds.
 fn check(entry: &Entry<'_>, frame: &Frame) -> Result<(), String> {
+    if entry.header.sequence >= MAX_SEQUENCE {
+        return Err("its sequence can't be that high".to_owned());
+    }
     let place = Place::of(entry)?;
     match frame.layout.map(|layout| layout.owner(&place.id)) {
         Some(owner) if owner != frame.shard => {
@@ -284,9 +287,6 @@ fn whole(bytes: &[u8], at: usize, frame: &Frame) -> Result<Run, Flaw> {
     let commit = commit::verify(rest, frame.seed, frame.block, &expected).map_err(|fault| {
         Flaw { at: at + fault.at, what: fault.what.to_owned(), is_certain: fault.certain }
     })?;
-    if commit.sequence >= MAX_SEQUENCE {
-        return Err(Flaw::certain(at, "its sequences can't be that high".to_owned()));
-    }
     let mut first: Option<(u64, u64)> = None;
     let mut last = (0, 0);
     for (offset, entry) in commit::entries(&rest[..commit.padded], &commit) {

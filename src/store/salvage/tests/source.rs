@@ -8,9 +8,9 @@ use std::path::Path;
 
 use sutra_wire::{AssociationRecord, Checked, ConceptId, ConceptKey, ConceptRecord, Durability};
 
-use super::damages::Hit;
 use crate::format::{
-    ENTRY_HEADER, KIND_ASSOCIATION, KIND_CONCEPT, KIND_REMOVAL, KIND_TOMBSTONE, SegmentHeader,
+    COMMIT_ENTRY, ENTRY_HEADER, KIND_ASSOCIATION, KIND_CONCEPT, KIND_REMOVAL, KIND_TOMBSTONE,
+    SegmentHeader,
 };
 use crate::salvage::scan::{Frame, Piece, scan};
 use crate::vectors::sample_checkpoint;
@@ -216,13 +216,24 @@ impl Source {
     }
 
     /// The entries that damage has hit: each shard's folder, and its sequence there.
-    pub(super) fn entries_in(&self, hit: &Hit) -> impl Iterator<Item = (String, u64)> {
-        let is_hit = |entry: &&InLog| {
+    pub(super) fn entries_in(
+        &self,
+        file: &str,
+        bytes: &BTreeSet<usize>,
+    ) -> impl Iterator<Item = (String, u64)> {
+        let is_hit = move |entry: &&InLog| {
             // What pads a body holds nothing; zeros in place of zeros change nothing.
             let end = entry.at + entry.bytes;
-            entry.file == hit.file && hit.bytes.iter().any(|at| (entry.at..end).contains(at))
+            entry.file == file && bytes.iter().any(|at| (entry.at..end).contains(at))
         };
         self.entries.iter().filter(is_hit).map(InLog::key)
+    }
+
+    /// Whether the Commit entry of the log's last commit was hit: then zeros behind its last entry
+    /// may have been one, as nothing follows that says how many there were.
+    pub(super) fn ends_with(&self, file: &str, bytes: &BTreeSet<usize>) -> bool {
+        let last = self.commits.last().unwrap();
+        last.file == file && bytes.iter().any(|at| (last.at..last.at + COMMIT_ENTRY).contains(at))
     }
 
     /// What must be there when the entries of these sequences are lost: by namespace and id, the
