@@ -11,8 +11,9 @@
 //!
 //! Relies on `client` for all that is asked of a server or a grid's master, but for what `slow` and
 //! `top` ask of an admin port over HTTP. `serve` alone needs `server`, the grid's two services need
-//! `grid`, `verify` and `repair` need `store`, `bench` needs `load`, `simulate` needs `simulator`, `doctor` and `tune` need `host`. A
-//! command is a function from its arguments to an [`exit::Answer`].
+//! `grid`, `verify` and `repair` need `store`, `bench` needs `load`, `simulate` needs `simulator`,
+//! `doctor` and `tune` need `host`. A command is a function from its arguments to an
+//! [`exit::Answer`].
 
 mod admin_port;
 mod args;

@@ -32,8 +32,8 @@ pub struct ServerConfig {
     pub cores: Cores,
     /// Whether each core's thread stays on its CPU.
     pub pin: bool,
-    /// Whether the store is only read: nothing is written to its folder, and a damaged one is served
-    /// as far as it is whole.
+    /// Whether the store is only read: nothing is written to its folder, and a damaged one is
+    /// served as far as it is whole.
     pub read_only: bool,
     /// When a write is acknowledged.
     pub durability: Durability,

@@ -281,13 +281,7 @@ impl Starting {
             port,
             started,
         );
-        let door = (!config.read_only).then(|| {
-            let (cores, stopper) = (postboxes.clone(), running.stopper());
-            Door::open(&config.data, standing, cores, config.is_managed, stopper)
-        });
-        let door = door.and_then(|door| {
-            door.inspect_err(|error| tracing::warn!(%error, "this server can't be taken over")).ok()
-        });
+        let door = open_door(&config, standing, postboxes.clone(), &running);
         // Set once, here.
         let _ = seen.set(RunningCores { postboxes: postboxes.clone(), info });
         Ok(Server {
@@ -305,6 +299,20 @@ impl Starting {
             trust,
         })
     }
+}
+
+/// Where a server that follows comes in. None follows one that only reads.
+fn open_door(
+    config: &ServerConfig,
+    standing: Standing,
+    cores: Vec<Postbox<Message>>,
+    running: &Running,
+) -> Option<Door> {
+    if config.read_only {
+        return None;
+    }
+    let door = Door::open(&config.data, standing, cores, config.is_managed, running.stopper());
+    door.inspect_err(|error| tracing::warn!(%error, "this server can't be taken over")).ok()
 }
 
 impl Server {

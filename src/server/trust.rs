@@ -76,7 +76,7 @@ impl Trust {
         let first = scrub.findings.first().map(String::as_str).unwrap_or_default();
         (scrub.damaged > 0).then(|| {
             format!(
-                "a scrub found {} damaged on the disk, which are whole in this server's memory: \
+                "a scrub found {} damaged on the disk; this server's memory has what was written: \
                  back up now with `sutra backup`, before it is stopped, and restore that into a \
                  new folder; the first: {first}",
                 places(scrub.damaged)

@@ -7,8 +7,9 @@
 //!
 //! A sync that fails has lost what it covered: some of it is on the disk. The page cache has what
 //! the disk has, or it keeps the rest and takes that for written. Later syncs succeed. A full disk
-//! takes no longer files; one that writes nothing in place takes nothing. Everything else of [`sutra_store::Disk`] is built of these few
-//! operations, and each of them can be the last before the power goes.
+//! takes no longer files; one that writes nothing in place takes nothing. Everything else of
+//! [`sutra_store::Disk`] is built of these few operations, and each of them can be the last before
+//! the power goes.
 
 mod content;
 mod file;

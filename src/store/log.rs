@@ -340,6 +340,11 @@ impl<T> Log<T> {
         self.preparation.ended(&mut self.active, prepared, now)
     }
 
+    /// Why commits that were written may be lost, if they may.
+    pub(crate) fn lost(&self) -> Option<&str> {
+        self.preparation.lost()
+    }
+
     /// Why log space could not be made ready, if it could not.
     pub(crate) fn space_failure(&self) -> Option<&Arc<str>> {
         self.preparation.failure()

@@ -4,12 +4,16 @@
 //! A store begins small: its first segment is filled as it is used. From then on a fixed stretch is
 //! kept ready. One job of a shard runs at a time. One that failed is tried again after a while;
 //! until then writes are refused only once the space that is ready is used up.
+//!
+//! A job syncs the file that it makes longer. Where commits go through the page cache, that sync
+//! covers theirs, too. One that fails may have lost them, and the kernel tells nobody else. So the
+//! log can't be trusted then ([`Preparation::lost`]).
 
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use sutra_runtime::{DataFile, RegionSlice};
+use sutra_runtime::{DataFile, RegionSlice, WriteMode, is_out_of_space};
 
 use crate::StoreError;
 use crate::disk::{Clock, Disk, SegmentName};
@@ -99,6 +103,8 @@ pub(crate) struct Preparation {
     failure: Option<SpaceFailure>,
     /// What is to be written first.
     spoiled: Option<Spoiled>,
+    /// Why commits that were written may be lost. Set by a job, as soon as it is known.
+    lost: Arc<OnceLock<String>>,
 }
 
 impl Preparation {
@@ -123,7 +129,13 @@ impl Preparation {
             wanted_spare: 0,
             failure: None,
             spoiled: None,
+            lost: Arc::default(),
         }
+    }
+
+    /// Why commits that were written may be lost, if they may.
+    pub(crate) fn lost(&self) -> Option<&str> {
+        self.lost.get().map(String::as_str)
     }
 
     /// A write found no space: what it may have left in this range of a file is overwritten before
@@ -219,7 +231,7 @@ impl Preparation {
         }
         let task = self.next_task(active, tail)?;
         self.running = true;
-        Some(PrepareJob { disk: Arc::clone(&self.disk), task })
+        Some(PrepareJob { disk: Arc::clone(&self.disk), task, lost: Arc::clone(&self.lost) })
     }
 
     fn next_task(&mut self, active: &mut Segment, tail: usize) -> Option<PrepareTask> {
@@ -308,6 +320,18 @@ enum PrepareTask {
     Write(Overdue),
 }
 
+impl PrepareTask {
+    /// Whether its sync makes commits durable that others have written.
+    fn covers_commits(&self) -> bool {
+        let file = match self {
+            PrepareTask::Create { .. } => return false,
+            PrepareTask::Extend { file, .. } => file,
+            PrepareTask::Write(overdue) => &overdue.file,
+        };
+        !matches!(file.mode(), WriteMode::Direct { .. })
+    }
+}
+
 /// What a job has done.
 enum PrepareDone {
     Created(Segment),
@@ -320,6 +344,7 @@ enum PrepareDone {
 pub struct PrepareJob {
     disk: Arc<dyn Disk>,
     task: PrepareTask,
+    lost: Arc<OnceLock<String>>,
 }
 
 /// The end of a [`PrepareJob`], for [`crate::Shard::prepared`].
@@ -332,6 +357,7 @@ impl PrepareJob {
     /// Does it.
     pub fn run(self) -> Prepared {
         let disk = &*self.disk;
+        let covers_commits = self.task.covers_commits();
         let outcome = match self.task {
             PrepareTask::Create { name, store, prepared, capacity } => is_here(disk)
                 .and_then(|()| Segment::create(disk, name, store, prepared, capacity))
@@ -343,6 +369,12 @@ impl PrepareJob {
                 disk.zero_fill(&file, range).map(|()| PrepareDone::Extended { number, to })
             }
         };
+        if let Err(error) = &outcome
+            && covers_commits
+            && !is_out_of_space(error)
+        {
+            let _ = self.lost.set(error.to_string());
+        }
         Prepared { outcome }
     }
 }

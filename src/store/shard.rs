@@ -236,6 +236,7 @@ impl<T> Shard<T> {
         result: io::Result<()>,
         mut acknowledge: impl FnMut(Acknowledged<T>),
     ) {
+        self.check_lost();
         match result {
             Err(error) if self.failed.is_none() && is_out_of_space(&error) => {
                 // What the log is written to was filled with zeros; a filesystem that writes
@@ -284,6 +285,15 @@ impl<T> Shard<T> {
     pub fn fail(&mut self, error: &io::Error) {
         self.failed.get_or_insert_with(|| error.to_string().into());
         self.marking.failed();
+    }
+
+    /// A job that makes log space ready may have found out that commits are lost.
+    fn check_lost(&mut self) {
+        if self.failed.is_none()
+            && let Some(reason) = self.log.lost()
+        {
+            self.fail(&io::Error::other(reason.to_owned()));
+        }
     }
 
     /// What a [`crate::LookJob`] has found: while the folder, or something in it, is not what it
@@ -336,7 +346,9 @@ impl<T> Shard<T> {
     /// The end of such a job. After an error [`Shard::next_preparation`] gives it again, about a
     /// second later.
     pub fn prepared(&mut self, prepared: Prepared) -> Result<(), StoreError> {
-        self.log.prepared(prepared, self.clock.monotonic())
+        let prepared = self.log.prepared(prepared, self.clock.monotonic());
+        self.check_lost();
+        prepared
     }
 
     /// The next job for a full segment, if there is one. The end of that segment is made durable,
@@ -351,6 +363,7 @@ impl<T> Shard<T> {
 
     /// The end of a [`MarkJob`].
     pub fn marked(&mut self, marked: Marked) {
+        self.check_lost();
         match self.marking.marked(marked) {
             Ok(Some(number)) if self.failed.is_none() => self.log.synced(number),
             Ok(_) => {}
@@ -369,6 +382,7 @@ impl<T> Shard<T> {
     /// The syncs of the last [`Shard::next_sync`] have ended; if one failed, [`Shard::fail`] comes
     /// first.
     pub fn syncs_ended(&mut self) {
+        self.check_lost();
         if self.failed.is_none() {
             self.log.synced(self.marking.synced());
         }

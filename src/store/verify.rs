@@ -64,8 +64,8 @@ pub fn verify(folder: &Path, watch: Watch<'_>) -> Result<VerifyReport, StoreErro
     Ok(report)
 }
 
-/// Reads what a store that is served has on the disk: up to its marks, as what is behind them may be
-/// on its way there. The store is the one of this random number.
+/// Reads what a store that is served has on the disk: up to its marks, as what is behind them may
+/// be on its way there. The store is the one of this random number.
 ///
 /// # Errors
 /// The folder can't be read, holds another store by now, or the scrub was ended.

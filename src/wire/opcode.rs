@@ -66,8 +66,8 @@ opcodes! {
     Flush = 0x31, "flush";
     /// Reads the server's health: no payload; answered by [`crate::Health`].
     Health = 0x32, "health";
-    /// Has the server look at its files, or asks how that goes: [`crate::ScrubRequest`]; answered by
-    /// [`crate::ScrubReport`].
+    /// Has the server look at its files, or asks how that goes: [`crate::ScrubRequest`]; answered
+    /// by [`crate::ScrubReport`].
     Scrub = 0x33, "scrub";
     /// Asked of the grid's master: an agent takes up its work: [`crate::grid::AgentRegistration`];
     /// answered by [`crate::grid::AgentRegistered`].

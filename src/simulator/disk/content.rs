@@ -127,8 +127,8 @@ impl Content {
         }
     }
 
-    /// A sync has failed: some of what it covered is there. The page cache has what the disk has, or
-    /// it keeps the rest, and takes that for written. Returns whether it keeps it.
+    /// A sync has failed: some of what it covered is there. The page cache has what the disk has,
+    /// or it keeps the rest, and takes that for written. Returns whether it keeps it.
     pub(super) fn fail_to_sync(&mut self, random: &mut Random) -> bool {
         let is_kept = random.one_in(2);
         let kept = is_kept.then(|| self.now.clone());

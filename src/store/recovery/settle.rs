@@ -235,8 +235,8 @@ impl Replayed {
     }
 }
 
-/// The segment that the log ends in, to be written on. Where it is not proven that the disk has what
-/// was read, the zeros behind it are not either: they are made ready anew.
+/// The segment that the log ends in, to be written on. Where it is not proven that the disk has
+/// what was read, the zeros behind it are not either: they are made ready anew.
 fn active(tail: Loaded, header: &SegmentHeader, is_proven: bool) -> Segment {
     let block = header.block as usize;
     let end = tail.writer.frozen();

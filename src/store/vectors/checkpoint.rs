@@ -187,8 +187,8 @@ fn encode(origin: &Origin, sequence: u64, contents: &Contents, index: &[u8]) -> 
     bytes
 }
 
-/// Looks at a checkpoint that is to be a store's: what is wrong with it, and whether that is damage,
-/// and not another version's or another store's.
+/// Looks at a checkpoint that is to be a store's: what is wrong with it, and whether that is
+/// damage, and not another version's or another store's.
 pub(crate) fn inspect(
     bytes: &[u8],
     store: u64,

@@ -13,8 +13,8 @@ use sutra_wire::grid::{
 use sutra_wire::{
     AssociationKey, AssociationRecord, ClientHello, ConceptKey, ConceptRecord, Concepts,
     ConceptsRequest, Counter, Deleted, ErrorMessage, Health, NO_CORE, Near, Neighbor, Neighbors,
-    NeighborsRequest, Path, PathEdge, PathRequest, Paths, SearchHit, SearchHits, SearchRequest,
-    ServerHello, Stats, StoreInfo,
+    NeighborsRequest, Path, PathEdge, PathRequest, Paths, ScrubReport, ScrubRequest, SearchHit,
+    SearchHits, SearchRequest, ServerHello, Stats, StoreInfo,
 };
 
 /// A published type with its fixed values.
