@@ -65,7 +65,7 @@ impl Opening<'_> {
         let manifest = Manifest::read(&*self.disk)?;
         let manifest = manifest.ok_or_else(|| StoreError::Missing { file: file() })?;
         let marks = manifest.marks().to_vec();
-        self.opened(manifest, |source| recover_all_as(source, &marks, Replayed::as_it_is))
+        self.opened(manifest, |source| recover_all_as(source, &marks, Replayed::left_as_it_is))
     }
 
     fn salvaged<T: Send>(&self) -> Result<(Opened<T>, Vec<Finding>), StoreError> {
@@ -81,7 +81,7 @@ impl Opening<'_> {
                     recover_salvaged(source.of(shard, Default::default()), exchange, verdict)
                 })
                 .collect();
-            recovered?.into_iter().map(Replayed::complete).map(Replayed::as_it_is).collect()
+            recovered?.into_iter().map(Replayed::complete).map(Replayed::left_as_it_is).collect()
         })?;
         findings.extend(verdicts.into_iter().flat_map(|verdict| verdict.findings));
         findings.sort_by(|one, other| (&one.file, one.offset).cmp(&(&other.file, other.offset)));

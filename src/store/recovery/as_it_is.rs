@@ -71,7 +71,7 @@ impl Recovery {
 
 impl Replayed {
     /// The shard as it is: to be read, and never written to.
-    pub(crate) fn as_it_is(self) -> Result<Recovered, StoreError> {
+    pub(crate) fn left_as_it_is(self) -> Result<Recovered, StoreError> {
         let Self { graph, memory, vectors, expected, report, tail, source, .. } = self;
         let header = no_header(source.store, tail.name);
         let mut writer = RegionWriter::new(SEGMENT_HEADER)?;
