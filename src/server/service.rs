@@ -220,4 +220,8 @@ impl Service for StorageService {
             && self.vectors.is_idle()
             && self.all_cores.is_idle()
     }
+
+    fn objection(&self) -> Option<String> {
+        self.core.objection()
+    }
 }

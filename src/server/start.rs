@@ -34,6 +34,8 @@ pub struct Server {
     manifest: Arc<Keeper>,
     report: StartReport,
     seats: Seats,
+    /// When the service started, by the first of those that took over since.
+    started: Instant,
     config: ServerConfig,
     ports: Vec<PortFacts>,
     cores: Vec<Postbox<Message>>,
@@ -281,15 +283,15 @@ impl Starting {
             port,
             started,
         );
-        let door = open_door(&config, standing, postboxes.clone(), &running);
-        // Set once, here.
-        let _ = seen.set(RunningCores { postboxes: postboxes.clone(), info });
+        let door = open_door(&config, standing, Arc::clone(&manifest), postboxes.clone(), &running);
+        let _set_once = seen.set(RunningCores { postboxes: postboxes.clone(), info });
         Ok(Server {
             running,
             admin,
             manifest,
             report,
             seats,
+            started,
             config,
             ports: facts,
             cores: postboxes,
@@ -305,13 +307,15 @@ impl Starting {
 fn open_door(
     config: &ServerConfig,
     standing: Standing,
+    manifest: Arc<Keeper>,
     cores: Vec<Postbox<Message>>,
     running: &Running,
 ) -> Option<Door> {
     if config.read_only {
         return None;
     }
-    let door = Door::open(&config.data, standing, cores, config.is_managed, running.stopper());
+    let (is_managed, stopper) = (config.is_managed, running.stopper());
+    let door = Door::open(&config.data, standing, manifest, cores, is_managed, stopper);
     door.inspect_err(|error| tracing::warn!(%error, "this server can't be taken over")).ok()
 }
 
@@ -384,13 +388,16 @@ impl Server {
     }
 
     fn hand_over(self, mut left: Left) -> Result<End, ServerError> {
-        let Self { running, admin, manifest, seats, config, ports, .. } = self;
+        let Self { running, admin, manifest, seats, config, ports, started, .. } = self;
         let admin = admin.and_then(Admin::into_listener);
         let early = std::mem::take(&mut left.early);
         let estate = Estate::collect(early, &left.parted, ports.len(), seats.cores(), admin);
-        manifest.release()?;
         let connections = estate.count();
-        let given = left.successor.give(&estate, &seats.placement);
+        let given = match manifest.release() {
+            Ok(()) => left.successor.give(&estate, &seats.placement),
+            // The folder is still this process's, and so is everything else.
+            Err(error) => Err(left.successor.sent_away(&error.to_string())),
+        };
         let pause_us = u64::try_from(left.since.elapsed().as_micros()).unwrap_or(u64::MAX);
         let pid = left.successor.pid;
         match given {
@@ -403,7 +410,8 @@ impl Server {
                 tracing::error!(pid, why, "the successor could not start: this server goes on");
                 drop((left, manifest));
                 running.join()?;
-                go_on(config, seats, &ports, estate).map(|server| End::Back(Box::new(server)))
+                go_on(config, seats, &ports, estate, started)
+                    .map(|server| End::Back(Box::new(server)))
             }
         }
     }
@@ -415,9 +423,10 @@ fn go_on(
     seats: Seats,
     before: &[PortFacts],
     estate: Estate,
+    started: Instant,
 ) -> Result<Server, ServerError> {
     let ports = Ports::open(&config, Inherited::default(), before, seats.cores())?;
-    let mut new = Starting::new(config, seats, Instant::now());
+    let mut new = Starting::new(config, seats, started);
     new.serve_admin(estate.admin)?;
     let cores = new.prepare()?;
     let opened = new.open(&ports)?;

@@ -73,12 +73,6 @@ impl LogMemory {
         }
     }
 
-    /// What a segment holds from a place on, if that is anything.
-    pub(crate) fn sealed(&self, number: u32, from: usize) -> Option<RegionSlice> {
-        let region = &self.segments.get(number as usize)?.region;
-        region.slice(from..region.frozen()).filter(|slice| !slice.is_empty())
-    }
-
     /// How many there are; the number of the next.
     pub(crate) fn count(&self) -> usize {
         self.segments.len()
@@ -92,6 +86,16 @@ impl LogMemory {
     /// Bytes of memory that they hold; what is mapped and was never touched takes none.
     pub(crate) fn memory(&self) -> u64 {
         self.segments.iter().map(|segment| segment.region.frozen().max(segment.loaded) as u64).sum()
+    }
+
+    /// Bytes of a segment that are sealed, with a hold on it.
+    pub(crate) fn sealed(&self, number: u32, range: std::ops::Range<usize>) -> Option<RegionSlice> {
+        self.segments.get(number as usize)?.region.slice(range)
+    }
+
+    /// Where the sealed bytes of a segment end.
+    pub(crate) fn end(&self, number: u32) -> usize {
+        self.segments.get(number as usize).map_or(0, |segment| segment.region.frozen())
     }
 
     /// The archive, with a hold on its segment. Cost: one count on the segment, no copy.

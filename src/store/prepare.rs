@@ -4,20 +4,17 @@
 //! A store begins small: its first segment is filled as it is used. From then on a fixed stretch is
 //! kept ready. One job of a shard runs at a time. One that failed is tried again after a while;
 //! until then writes are refused only once the space that is ready is used up.
-//!
-//! A job syncs the file that it makes longer. Where commits go through the page cache, that sync
-//! covers theirs, too. One that fails may have lost them, and the kernel tells nobody else. So the
-//! log can't be trusted then ([`Preparation::lost`]).
 
 use std::io;
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use sutra_runtime::{DataFile, RegionSlice, WriteMode, is_out_of_space};
+use sutra_runtime::{DataFile, RegionSlice};
 
 use crate::StoreError;
 use crate::disk::{Clock, Disk, SegmentName};
 use crate::format::SEGMENT_HEADER;
+use crate::outcome::Refusal;
 use crate::pages::Pages;
 use crate::segment::Segment;
 
@@ -45,8 +42,9 @@ pub(crate) enum NoRoom {
 }
 
 /// Why log space could not be made ready.
-struct SpaceFailure {
-    reason: Arc<str>,
+struct Failure {
+    /// What a write is told that needs it.
+    refusal: Refusal,
     /// By the monotonic clock.
     retry_at: u64,
 }
@@ -100,11 +98,9 @@ pub(crate) struct Preparation {
     wanted: usize,
     /// The spare should have room for a commit of this size: a write waits for it.
     wanted_spare: usize,
-    failure: Option<SpaceFailure>,
+    failure: Option<Failure>,
     /// What is to be written first.
     spoiled: Option<Spoiled>,
-    /// Why commits that were written may be lost. Set by a job, as soon as it is known.
-    lost: Arc<OnceLock<String>>,
 }
 
 impl Preparation {
@@ -129,17 +125,11 @@ impl Preparation {
             wanted_spare: 0,
             failure: None,
             spoiled: None,
-            lost: Arc::default(),
         }
     }
 
-    /// Why commits that were written may be lost, if they may.
-    pub(crate) fn lost(&self) -> Option<&str> {
-        self.lost.get().map(String::as_str)
-    }
-
-    /// A write found no space: what it may have left in this range of a file is overwritten before
-    /// anything else is written. Where that lies in the active segment, the log goes on in the next
+    /// The disk refused a write: what it may have left in this range of a file is overwritten
+    /// before anything else is written. Where that lies in the active segment, the log goes on in the next
     /// one, as sealed memory never changes.
     pub(crate) fn spoil(
         &mut self,
@@ -171,8 +161,13 @@ impl Preparation {
     }
 
     fn failed(&mut self, error: &StoreError, now: u64) {
-        let reason = format!("no log space could be made ready: {error}").into();
-        self.failure = Some(SpaceFailure { reason, retry_at: now.saturating_add(RETRY_AFTER) });
+        let refusal = match error.is_of_disk() {
+            true => Refusal::Failed { reason: error.to_string().into() },
+            false => Refusal::Full {
+                reason: format!("no log space could be made ready: {error}").into(),
+            },
+        };
+        self.failure = Some(Failure { refusal, retry_at: now.saturating_add(RETRY_AFTER) });
     }
 
     /// Where a segment's first commit begins.
@@ -212,9 +207,9 @@ impl Preparation {
         if self.failure.is_some() { NoRoom::Space } else { NoRoom::Yet }
     }
 
-    /// Why log space could not be made ready, if it could not.
-    pub(crate) fn failure(&self) -> Option<&Arc<str>> {
-        self.failure.as_ref().map(|failure| &failure.reason)
+    /// Why log space could not be made ready, if it could not: what writes are told.
+    pub(crate) fn failure(&self) -> Option<&Refusal> {
+        self.failure.as_ref().map(|failure| &failure.refusal)
     }
 
     /// The job to run now, if any. Cost: a few comparisons; after a failure one look at the clock.
@@ -231,7 +226,7 @@ impl Preparation {
         }
         let task = self.next_task(active, tail)?;
         self.running = true;
-        Some(PrepareJob { disk: Arc::clone(&self.disk), task, lost: Arc::clone(&self.lost) })
+        Some(PrepareJob { disk: Arc::clone(&self.disk), task })
     }
 
     fn next_task(&mut self, active: &mut Segment, tail: usize) -> Option<PrepareTask> {
@@ -320,18 +315,6 @@ enum PrepareTask {
     Write(Overdue),
 }
 
-impl PrepareTask {
-    /// Whether its sync makes commits durable that others have written.
-    fn covers_commits(&self) -> bool {
-        let file = match self {
-            PrepareTask::Create { .. } => return false,
-            PrepareTask::Extend { file, .. } => file,
-            PrepareTask::Write(overdue) => &overdue.file,
-        };
-        !matches!(file.mode(), WriteMode::Direct { .. })
-    }
-}
-
 /// What a job has done.
 enum PrepareDone {
     Created(Segment),
@@ -344,7 +327,6 @@ enum PrepareDone {
 pub struct PrepareJob {
     disk: Arc<dyn Disk>,
     task: PrepareTask,
-    lost: Arc<OnceLock<String>>,
 }
 
 /// The end of a [`PrepareJob`], for [`crate::Shard::prepared`].
@@ -357,7 +339,6 @@ impl PrepareJob {
     /// Does it.
     pub fn run(self) -> Prepared {
         let disk = &*self.disk;
-        let covers_commits = self.task.covers_commits();
         let outcome = match self.task {
             PrepareTask::Create { name, store, prepared, capacity } => is_here(disk)
                 .and_then(|()| Segment::create(disk, name, store, prepared, capacity))
@@ -369,12 +350,6 @@ impl PrepareJob {
                 disk.zero_fill(&file, range).map(|()| PrepareDone::Extended { number, to })
             }
         };
-        if let Err(error) = &outcome
-            && covers_commits
-            && !is_out_of_space(error)
-        {
-            let _ = self.lost.set(error.to_string());
-        }
         Prepared { outcome }
     }
 }

@@ -137,7 +137,11 @@ impl Replayed {
         }
         for number in mark.segment..=self.tail.name.number {
             let from = if number == mark.segment { mark.offset as usize } else { 0 };
-            let Some(bytes) = self.memory.sealed(number, from) else { continue };
+            let range = from..self.memory.end(number);
+            let Some(bytes) = self.memory.sealed(number, range).filter(|bytes| !bytes.is_empty())
+            else {
+                continue;
+            };
             let file = match number == self.tail.name.number {
                 true => Arc::clone(&self.tail.file),
                 false => self.source.disk.open(SegmentName { number, ..self.tail.name })?,
