@@ -212,7 +212,7 @@ fn a_killed_servers_log_that_was_cut_below_its_mark_is_refused() {
         .set_len(end / 2 / 4096 * 4096)
         .unwrap();
     let words = refused(&server.folder.path(), "1");
-    assert!(words.contains("whole once up to") && !words.contains("backup"), "{words}");
+    assert!(words.contains("whole once up to") && words.contains("sutra repair"), "{words}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ pub mod agent;
 pub mod axe;
 pub mod browser;
 pub mod clock;
+pub mod damage;
 pub mod disks;
 pub mod files;
 pub mod hosts;

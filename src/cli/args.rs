@@ -19,6 +19,7 @@ use crate::learn::Learn;
 use crate::man::Man;
 use crate::neighbors::Neighbors;
 use crate::path::Path;
+use crate::repair::Repair;
 use crate::search::Search;
 use crate::serve::Serve;
 use crate::simulate::Simulate;
@@ -27,6 +28,7 @@ use crate::stats::Stats;
 use crate::target::{COMMON, Named, Server};
 use crate::top::Top;
 use crate::tune::Tune;
+use crate::verify::Verify;
 
 /// Storage server for a graph of concepts, and its client.
 #[derive(Debug, Parser)]
@@ -38,7 +40,7 @@ use crate::tune::Tune;
     Exit codes:\n  \
     0    done, found, healthy\n  \
     1    the answer is no: not found, not healthy, some lines of an import bad, a warning of \
-    doctor\n  \
+    doctor, a damaged store\n  \
     2    wrong usage: a bad flag, name, setting or input\n  \
     3    the server can't be reached, or it refused, or this host did\n  \
     130  ended by Ctrl-C; by another signal 128 plus its number, so 143 by SIGTERM\n\n\
@@ -117,6 +119,10 @@ pub(crate) enum Command {
     Import(Import),
     /// Write a concept's neighbourhood, or a whole namespace, to a file
     Export(Export),
+    /// Check that a store's files are as they were written
+    Verify(Verify),
+    /// Salvage what is whole of a damaged store into a new one
+    Repair(Repair),
     /// Measure a running server
     Bench(Bench),
     /// Look for what a store could lose: simulated servers, killed and let down by their disks

@@ -7,6 +7,7 @@ use sutra_grid_agent::AgentError;
 use sutra_grid_master::MasterError;
 use sutra_load::LoadError;
 use sutra_server::ServerError;
+use sutra_store::StoreError;
 
 use crate::admin_port::AdminPortError;
 
@@ -65,6 +66,9 @@ pub(crate) enum Failure {
     /// A server that could not start, or ended badly.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// A data folder that can't be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// An agent that could not start.
     #[error(transparent)]
     Agent(#[from] AgentError),
@@ -99,11 +103,13 @@ impl Failure {
             Failure::Server(error) => error.exit_code(),
             Failure::Agent(error) => error.exit_code(),
             Failure::Master(error) => error.exit_code(),
+            Failure::Store(StoreError::Option(_)) => 2,
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Failure::Refused(_)
             | Failure::Host(_)
             | Failure::Admin(_)
             | Failure::Load(_)
+            | Failure::Store(_)
             | Failure::Output(_) => 3,
         }
     }

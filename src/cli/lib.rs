@@ -11,8 +11,9 @@
 //!
 //! Relies on `client` for all that is asked of a server or a grid's master, but for what `slow` and
 //! `top` ask of an admin port over HTTP. `serve` alone needs `server`, the grid's two services need
-//! `grid`, `bench` needs `load`, `simulate` needs `simulator`, `doctor` and `tune` need `host`. A
-//! command is a function from its arguments to an [`exit::Answer`].
+//! `grid`, `verify` and `repair` need `store`, `bench` needs `load`, `simulate` needs `simulator`,
+//! `doctor` and `tune` need `host`. A command is a function from its arguments to an
+//! [`exit::Answer`].
 
 mod admin_port;
 mod args;
@@ -43,7 +44,9 @@ mod output;
 mod path;
 mod printable;
 mod query;
+mod reading;
 mod reload;
+mod repair;
 mod search;
 mod serve;
 mod settings;
@@ -59,6 +62,7 @@ mod top;
 mod tune;
 mod values;
 mod vector;
+mod verify;
 mod words;
 
 use std::path::PathBuf;
@@ -162,6 +166,8 @@ fn run(arguments: Arguments, start: Start, output: Output) -> Result<Answer, Fai
         Command::Health(server) => {
             with_client(&server, async |client| health::run(&client, output).await)
         }
+        Command::Verify(verify) => verify::run(&verify, output),
+        Command::Repair(repair) => repair::run(&repair, output),
         Command::Simulate(simulate) => simulate::run(&simulate, output),
         Command::Doctor(doctor) => doctor::run(&doctor, output),
         Command::Tune(tune) => tune::run(&tune, output),

@@ -138,6 +138,15 @@ pub(crate) struct Serve {
     /// notices more than a pause. Where that fails, it goes on
     #[arg(long)]
     takeover: bool,
+    /// Serve the store and write nothing, not even to its folder: also one on a full disk, on a
+    /// filesystem that is mounted read-only, or with damaged files. What is whole is served
+    #[arg(
+        long,
+        env = "SUTRA_READ_ONLY",
+        value_parser = BoolishValueParser::new(),
+        conflicts_with_all = ["takeover", "import"]
+    )]
+    read_only: bool,
     /// Let the scheduler move the threads between CPUs, for hosts with a CPU quota
     #[arg(long, env = "SUTRA_NO_PIN", value_parser = BoolishValueParser::new())]
     no_pin: bool,
@@ -198,6 +207,7 @@ impl Serve {
             id_rule: self.id_rule.or_else(|| self.needed_id_rule()),
             cores: self.cores.clone().unwrap_or(Cores::All),
             pin: !self.no_pin,
+            read_only: self.read_only,
             durability: self.durability,
             spin: self.spin.into(),
             limits: Limits { idle_timeout: self.idle_timeout, ..Limits::default() },
@@ -208,7 +218,7 @@ impl Serve {
     }
 
     /// What can't be changed while a server runs, by the names of the settings.
-    fn fixed(&self) -> [(&'static str, String); 12] {
+    fn fixed(&self) -> [(&'static str, String); 13] {
         let Self {
             data,
             listen,
@@ -223,6 +233,7 @@ impl Serve {
             idle_timeout: _,
             slow,
             takeover: _,
+            read_only,
             no_pin,
         } = self;
         [
@@ -237,6 +248,7 @@ impl Serve {
             ("spin", format!("{spin:?}")),
             ("import", format!("{import:?}")),
             ("slow", format!("{:?}", slow.0)),
+            ("read-only", format!("{read_only:?}")),
             ("no-pin", format!("{no_pin:?}")),
         ]
     }
@@ -387,6 +399,7 @@ fn announce(
         "write_path": report.write_path,
         "cpus": report.cpus,
         "pinned": report.pinned,
+        "read_only": report.read_only.is_some(),
         "recovered": report.recovery.fields().into_iter().collect::<BTreeMap<_, _>>(),
     });
     output.answer(&value, || {

@@ -39,6 +39,23 @@ pub(crate) fn some_duration(text: &str) -> Result<Duration, String> {
     })
 }
 
+/// Bytes a second: `50M` are 50 MiB, and `K` and `G` are other units.
+pub(crate) fn rate(text: &str) -> Result<u64, String> {
+    let number = text.trim_end_matches(['K', 'M', 'G']);
+    let unit = match &text[number.len()..] {
+        "" => Some(1),
+        "K" => Some(1 << 10),
+        "M" => Some(1 << 20),
+        "G" => Some(1 << 30),
+        _ => None,
+    };
+    let bytes =
+        number.parse::<u64>().ok().zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
+    bytes
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| format!("{text:?} is not a rate; write bytes a second: 500K, 50M or 1G"))
+}
+
 /// A whole number between two bounds, both included.
 pub(crate) fn count<const LEAST: u64, const MOST: u64>(text: &str) -> Result<u64, String> {
     let most = if MOST == u64::MAX { "on".into() } else { format!("to {MOST}") };

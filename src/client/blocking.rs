@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use sutra_wire::{
     AssociationKind, AssociationRecord, ConceptId, ConceptRecord, Concepts, Deleted, Health,
-    Neighbors, Paths, SearchHits, Stats, StoreInfo, View,
+    Neighbors, Paths, ScrubReport, SearchHits, Stats, StoreInfo, View,
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -164,6 +164,16 @@ impl Client {
     /// As [`crate::Client::health`].
     pub fn health(&self) -> Result<View<Health>, ClientError> {
         self.runtime.block_on(self.client.health())
+    }
+
+    /// As [`crate::Client::begin_scrub`].
+    pub fn begin_scrub(&self, bandwidth: u64) -> Result<View<ScrubReport>, ClientError> {
+        self.runtime.block_on(self.client.begin_scrub(bandwidth))
+    }
+
+    /// As [`crate::Client::scrub`].
+    pub fn scrub(&self) -> Result<View<ScrubReport>, ClientError> {
+        self.runtime.block_on(self.client.scrub())
     }
 
     /// As [`crate::Client::learn_many`], as an iterator.

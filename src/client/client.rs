@@ -2,7 +2,8 @@
 
 use sutra_wire::{
     AssociationKey, AssociationKind, AssociationRecord, ConceptId, ConceptKey, ConceptRecord,
-    Deleted, Health, Neighbors, Paths, SearchHits, Stats, StoreInfo, View,
+    Deleted, Health, Neighbors, Paths, ScrubReport, ScrubRequest, SearchHits, Stats, StoreInfo,
+    View,
 };
 
 use crate::caller::Caller;
@@ -188,6 +189,19 @@ impl Client {
     /// Whether the server can do its work.
     pub async fn health(&self) -> Result<View<Health>, ClientError> {
         self.caller.call(&Request::Health).await?.view()
+    }
+
+    /// Has the server begin to look at its files, reading at most so many bytes a second (0: as it
+    /// likes), unless it does so already; returns how that goes. What it finds is in
+    /// [`Client::scrub`] once it has ended.
+    pub async fn begin_scrub(&self, bandwidth: u64) -> Result<View<ScrubReport>, ClientError> {
+        let request = ScrubRequest { bandwidth, begin: true };
+        self.caller.call(&Request::Scrub(request)).await?.view()
+    }
+
+    /// How the server's look at its files goes, or how the last one ended.
+    pub async fn scrub(&self) -> Result<View<ScrubReport>, ClientError> {
+        self.caller.call(&Request::Scrub(ScrubRequest::default())).await?.view()
     }
 
     /// Learns many concepts, many of them under way at a time. Answers come in the order of the

@@ -193,6 +193,6 @@ pub use path_query::PathQuery;
 pub use search_query::SearchQuery;
 pub use sutra_wire::{
     AssociationKind, AssociationRecord, ConceptId, ConceptRecord, Concepts, Deleted, Direction,
-    Durability, Health, InvalidId, Neighbor, Neighbors, Path, PathEdge, Paths, SearchHit,
-    SearchHits, Stats, Status, StoreInfo, View,
+    Durability, Health, InvalidId, Neighbor, Neighbors, Path, PathEdge, Paths, ScrubReport,
+    SearchHit, SearchHits, Stats, Status, StoreInfo, View,
 };

@@ -2,8 +2,8 @@
 
 use sutra_wire::{
     AssociationKey, AssociationRecord, ConceptId, ConceptKey, ConceptRecord, ConceptsRequest,
-    FrameBuffer, Header, NeighborsRequest, Opcode, PathRequest, SearchRequest, encode_archive,
-    encode_empty,
+    FrameBuffer, Header, NeighborsRequest, Opcode, PathRequest, ScrubRequest, SearchRequest,
+    encode_archive, encode_empty,
 };
 
 use crate::grid::GridCall;
@@ -25,6 +25,7 @@ pub(crate) enum Request {
     Stats,
     Flush,
     Health,
+    Scrub(ScrubRequest),
     /// Of the grid's master.
     Grid(GridCall),
 }
@@ -46,6 +47,7 @@ impl Request {
             Request::Stats => Opcode::Stats,
             Request::Flush => Opcode::Flush,
             Request::Health => Opcode::Health,
+            Request::Scrub(_) => Opcode::Scrub,
             Request::Grid(call) => call.opcode(),
         }
     }
@@ -67,7 +69,8 @@ impl Request {
             | Request::Search(_)
             | Request::Stats
             | Request::Flush
-            | Request::Health => None,
+            | Request::Health
+            | Request::Scrub(_) => None,
             Request::Grid(_) => None,
         }
     }
@@ -85,6 +88,7 @@ impl Request {
             Request::Neighbors(request) => encode_archive(out, header, request),
             Request::Path(request) => encode_archive(out, header, request),
             Request::Search(request) => encode_archive(out, header, request),
+            Request::Scrub(request) => encode_archive(out, header, request),
             Request::StoreInfo | Request::Stats | Request::Flush | Request::Health => {
                 encode_empty(out, header);
             }

@@ -8,7 +8,7 @@ pub fn status_of(refusal: &Refusal) -> Status {
     match refusal {
         Refusal::Full { .. } => Status::StorageFull,
         Refusal::TooLarge { .. } => Status::TooLarge,
-        Refusal::Failed { .. } | Refusal::Lost { .. } => Status::StorageFailed,
+        Refusal::Failed { .. } | Refusal::Lost { .. } | Refusal::ReadOnly => Status::StorageFailed,
         Refusal::Dimension { .. } => Status::InvalidArgument,
         Refusal::Stalled => Status::Busy,
     }

@@ -81,20 +81,45 @@ impl DataFile {
         DataFile::from_plain(folder, name, plain, durability)
     }
 
+    /// Opens a file that exists, for reading alone: from the disk, past the page cache, where the
+    /// filesystem does direct I/O; elsewhere the page cache is told to let go of what it has read.
+    ///
+    /// # Errors
+    /// Those of openat(2), with the path; what is not a file is named.
+    pub fn open_to_read(folder: &Folder, name: &str) -> io::Result<DataFile> {
+        let plain = folder.plain_file(name, OFlags::RDONLY)?;
+        let file = DataFile::with_direct(folder, name, plain, WriteMode::Buffered, OFlags::RDONLY)?;
+        if let (WriteMode::Buffered, Ok(OnDisk { plain, .. })) = (file.mode, file.on_disk()) {
+            // Where it is not heeded the cache is read, as at a start.
+            let _ = rustix::fs::fadvise(plain, 0, None, rustix::fs::Advice::DontNeed);
+        }
+        Ok(file)
+    }
+
     fn from_plain(
         folder: &Folder,
         name: &str,
         plain: File,
         durability: Durability,
     ) -> io::Result<DataFile> {
-        let path = folder.path().join(name);
-        let mut direct = None;
-        let mut mode = match durability {
+        let mode = match durability {
             Durability::Always => WriteMode::Buffered,
             Durability::Relaxed => WriteMode::Relaxed,
         };
+        DataFile::with_direct(folder, name, plain, mode, OFlags::RDWR | OFlags::DSYNC)
+    }
+
+    fn with_direct(
+        folder: &Folder,
+        name: &str,
+        plain: File,
+        mut mode: WriteMode,
+        flags: OFlags,
+    ) -> io::Result<DataFile> {
+        let path = folder.path().join(name);
+        let mut direct = None;
         if let (WriteMode::Buffered, Some(align)) = (mode, direct_alignment(&plain)) {
-            match folder.file(name, OFlags::RDWR | OFlags::DIRECT | OFlags::DSYNC) {
+            match folder.file(name, flags | OFlags::DIRECT) {
                 Ok(file) => {
                     same(&plain, &file).map_err(in_context("open for direct I/O", &path))?;
                     direct = Some(file);
@@ -106,6 +131,17 @@ impl DataFile {
             }
         }
         Ok(DataFile { path, mode, on: On::Disk(OnDisk { plain, direct }) })
+    }
+
+    /// An empty file that is in no folder, and goes with what holds it.
+    ///
+    /// # Errors
+    /// Those of memfd_create(2).
+    pub fn in_memory(name: &str) -> io::Result<DataFile> {
+        let plain = rustix::fs::memfd_create(name, rustix::fs::MemfdFlags::CLOEXEC)
+            .map_err(|error| in_context("create", Path::new(name))(error.into()))?;
+        let on = On::Disk(OnDisk { plain: File::from(plain), direct: None });
+        Ok(DataFile { path: PathBuf::from(name), mode: WriteMode::Relaxed, on })
     }
 
     /// A file of a simulated disk.

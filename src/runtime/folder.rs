@@ -277,6 +277,18 @@ impl Folder {
         }
     }
 
+    /// The same, shared: others that share it may have it as well.
+    ///
+    /// # Errors
+    /// Those of flock(2), with the path.
+    pub fn lock_shared(&self) -> io::Result<bool> {
+        match rustix::fs::flock(&self.held, rustix::fs::FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(true),
+            Err(Errno::WOULDBLOCK) => Ok(false),
+            Err(error) => Err(in_context("lock the folder", &self.path)(error.into())),
+        }
+    }
+
     /// Lets go of that lock.
     ///
     /// # Errors

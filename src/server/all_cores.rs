@@ -3,8 +3,10 @@
 
 mod flushes;
 mod process;
+mod scrubs;
 mod stats;
 
+pub(crate) use scrubs::scrub;
 pub(crate) use stats::{add, of_server};
 
 use std::io;
@@ -202,9 +204,16 @@ fn conclude(core: &Core, cx: &mut Context<'_, Message>, asked: OpenQuestion) {
             cx.reply_archive::<Stats>(asked.to, Status::Ok, sequence, &stats);
         }
         Question::Health => {
+            let trust = core.info().trust();
+            let wrong: Vec<_> = Some(wrong)
+                .filter(|wrong| !wrong.is_empty())
+                .into_iter()
+                .chain(trust.problem())
+                .collect();
+            let wrong = wrong.join("; ");
             let healthy = wrong.is_empty() && !cx.is_draining();
             let status = match (wrong.is_empty(), cx.is_draining()) {
-                (true, false) => "ok".to_owned(),
+                (true, false) => trust.note().unwrap_or("ok").to_owned(),
                 (true, true) => "draining: the server was asked to stop".to_owned(),
                 (false, _) => wrong,
             };

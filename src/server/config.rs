@@ -32,6 +32,9 @@ pub struct ServerConfig {
     pub cores: Cores,
     /// Whether each core's thread stays on its CPU.
     pub pin: bool,
+    /// Whether the store is only read: nothing is written to its folder, and a damaged one is
+    /// served as far as it is whole.
+    pub read_only: bool,
     /// When a write is acknowledged.
     pub durability: Durability,
     /// Whether a core with nothing to do polls before it sleeps.
@@ -59,6 +62,7 @@ impl Default for ServerConfig {
             id_rule: None,
             cores: Cores::All,
             pin: true,
+            read_only: false,
             durability: Durability::Always,
             spin: Spin::Off,
             limits: Limits::default(),

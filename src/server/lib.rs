@@ -30,6 +30,7 @@ mod simulated;
 mod start;
 mod takeover;
 mod takeover_error;
+mod trust;
 mod unserved;
 mod vectors;
 mod writes;

@@ -3,10 +3,13 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
-use sutra_store::OpenReport;
+use sutra_store::{Finding, OpenReport, Severity};
 use sutra_wire::{Durability, IdRule};
+
+use crate::trust::Trust;
 
 /// What every core knows of the server.
 #[derive(Debug)]
@@ -17,10 +20,11 @@ pub(crate) struct ServerInfo {
     recovery: OpenReport,
     write_path: String,
     started_at: Instant,
+    trust: Arc<Trust>,
 }
 
 impl ServerInfo {
-    pub(crate) fn new(report: &StartReport, started_at: Instant) -> Self {
+    pub(crate) fn new(report: &StartReport, started_at: Instant, trust: Trust) -> Self {
         let StartReport { data, durability, id_rule, recovery, write_path, .. } = report;
         Self {
             data: data.clone(),
@@ -29,7 +33,13 @@ impl ServerInfo {
             recovery: recovery.clone(),
             write_path: write_path.clone(),
             started_at,
+            trust: Arc::new(trust),
         }
+    }
+
+    /// What is known of the state of its files.
+    pub(crate) fn trust(&self) -> &Arc<Trust> {
+        &self.trust
     }
 
     /// The data folder.
@@ -88,6 +98,8 @@ pub struct StartReport {
     pub data: PathBuf,
     /// What recovery read.
     pub recovery: OpenReport,
+    /// What is damaged of a store that is only read; `None` for one that is written.
+    pub read_only: Option<Vec<Finding>>,
 }
 
 impl fmt::Display for StartReport {
@@ -120,6 +132,17 @@ impl fmt::Display for StartReport {
             }
             true => writeln!(f, "cores       {count} (pinned: CPU {cpus})")?,
             false => writeln!(f, "cores       {count} (not pinned: CPU {cpus})")?,
+        }
+        if let Some(findings) = &self.read_only {
+            let is_damage = |finding: &&Finding| finding.severity == Severity::Damage;
+            match findings.iter().filter(is_damage).count() {
+                0 => writeln!(f, "read-only   no writes are taken, and nothing is written")?,
+                damaged => writeln!(
+                    f,
+                    "read-only   no writes are taken; damaged places: {damaged} (the log lists \
+                     them), and what is whole is served"
+                )?,
+            }
         }
         write!(f, "recovered   {}", self.recovery)
     }

@@ -11,7 +11,7 @@ use sutra_net::{Context, Flow, Identity, Request, Service, Stage};
 use sutra_runtime::Next;
 use sutra_wire::{Durability, Opcode};
 
-use crate::all_cores::AllCores;
+use crate::all_cores::{self, AllCores};
 use crate::core::Core;
 use crate::core::message::{Body, Forwarded, Listed, Message, Question, Ticket, WriteTicket};
 use crate::core::names::{Timer, Token};
@@ -110,6 +110,7 @@ impl Service for StorageService {
             Some(Opcode::Health) => {
                 self.all_cores.ask(core, cx, request.reply_to, Question::Health)
             }
+            Some(Opcode::Scrub) => all_cores::scrub(core, cx, request),
             Some(Opcode::Hello) => unserved::refuse_hello(cx, request),
             Some(
                 Opcode::RegisterAgent

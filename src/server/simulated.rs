@@ -13,6 +13,7 @@ use crate::core::mailbox::MAILBOX;
 use crate::crew::Crew;
 use crate::error::ServerError;
 use crate::report::{ServerInfo, StartReport};
+use crate::trust::Trust;
 
 /// The listener of native clients, at every core of a simulated server.
 pub const NATIVE: ListenerId = ListenerId(0);
@@ -67,8 +68,9 @@ impl SimulatedServer {
                 .unwrap_or_default(),
             data,
             recovery: recovery.clone(),
+            read_only: None,
         };
-        let info = Arc::new(ServerInfo::new(&report, time.now()));
+        let info = Arc::new(ServerInfo::new(&report, time.now(), Trust::default()));
         let keeper = Arc::clone(&opened.keeper);
         let crew = Crew::new(config, opened, COMPAT, &info);
         let simulated = SimulatedConfig { cores, mailbox: mailbox.clamp(1, MAILBOX) };

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use sutra_admin::Admin;
 use sutra_net::{Passed, Postbox};
 use sutra_runtime::{Listener, Pulse, Running};
-use sutra_store::{Ahead, Keeper, OpenOptions, Opened, Store, stored_cores};
+use sutra_store::{
+    Ahead, Finding, Keeper, OpenOptions, Opened, Severity, Store, open_read_only, stored_cores,
+};
 
 use crate::admin::{self, RunningCores, ServerSource};
 use crate::config::ServerConfig;
@@ -23,6 +25,7 @@ use crate::inherited::Inherited;
 use crate::ports::{PortFacts, Ports, Spoken};
 use crate::report::{ServerInfo, StartReport};
 use crate::takeover::{AdminFacts, Departing, Door, Estate, Left, Predecessor, Standing};
+use crate::trust::Trust;
 
 /// A running server.
 pub struct Server {
@@ -42,6 +45,8 @@ pub struct Server {
     is_stopping: Arc<AtomicBool>,
     /// The server before this one, until it has left.
     departing: Option<Departing>,
+    /// What is known of its files.
+    trust: Arc<Trust>,
 }
 
 /// How long a server's connections may be silent.
@@ -107,6 +112,7 @@ pub fn take_over(config: ServerConfig, serving: impl FnOnce()) -> Result<Server,
     let taken = take_over_from(&predecessor, config).and_then(|ready| {
         let Ready { new, cores, ports, ahead, estate } = ready;
         let opened = ahead.open(&ports.listed()).map_err(|error| new.seats.explained(error))?;
+        let opened = Openable { opened, read_only: None };
         let begin = || {
             departing = Some(predecessor.serving());
             serving();
@@ -157,6 +163,19 @@ fn take_over_from(predecessor: &Predecessor, config: ServerConfig) -> Result<Rea
     Ok(Ready { new, cores, ports, ahead, estate })
 }
 
+/// A store that is to be served, and what is damaged of one that is only read.
+struct Openable {
+    opened: Opened<WriteTicket>,
+    read_only: Option<Vec<Finding>>,
+}
+
+fn log_finding(finding: &Finding) {
+    let Finding { severity, file, offset, what, .. } = finding;
+    if *severity == Severity::Damage {
+        tracing::error!(file, offset, what, "the store is damaged");
+    }
+}
+
 /// A server that is being started.
 struct Starting {
     config: ServerConfig,
@@ -201,8 +220,16 @@ impl Starting {
         }
     }
 
-    fn open(&self, ports: &Ports) -> Result<Opened<WriteTicket>, ServerError> {
-        let opened = Store::open(&self.config.data, self.options(ports));
+    fn open(&self, ports: &Ports) -> Result<Openable, ServerError> {
+        let (data, options) = (&self.config.data, self.options(ports));
+        let opened = if self.config.read_only {
+            open_read_only(data, &options).map(|(opened, findings)| {
+                findings.iter().for_each(log_finding);
+                Openable { opened, read_only: Some(findings) }
+            })
+        } else {
+            Store::open(data, options).map(|opened| Openable { opened, read_only: None })
+        };
         opened.map_err(|error| self.seats.explained(error))
     }
 
@@ -211,13 +238,14 @@ impl Starting {
     fn serve(
         self,
         cores: Cores,
-        opened: Opened<WriteTicket>,
+        opened: Openable,
         ports: Ports,
         listeners: Vec<Vec<Listener>>,
         mut connections: Vec<Vec<Passed>>,
         begin: impl FnOnce(),
     ) -> Result<Server, ServerError> {
         let Self { config, seats, started, admin, seen } = self;
+        let Openable { opened, read_only } = opened;
         let (native, compat) = (ports.addresses(Spoken::Native), ports.addresses(Spoken::Compat));
         let first = opened.shards.first();
         let report = StartReport {
@@ -232,8 +260,11 @@ impl Starting {
             data: config.data.clone(),
             recovery: opened.report.clone(),
             cpus: seats.placement.cpus.clone(),
+            read_only,
         };
-        let info = Arc::new(ServerInfo::new(&report, started));
+        let trust = Trust::new(config.data.clone(), opened.store_id, report.read_only.as_deref());
+        let info = Arc::new(ServerInfo::new(&report, started, trust));
+        let trust = Arc::clone(info.trust());
         let manifest = Arc::clone(&opened.keeper);
         let (facts, first_compat) = (ports.facts(), ports.first_compat());
         connections.resize_with(seats.cores(), Vec::new);
@@ -252,16 +283,7 @@ impl Starting {
             port,
             started,
         );
-        let door = Door::open(
-            &config.data,
-            standing,
-            postboxes.clone(),
-            config.is_managed,
-            running.stopper(),
-        );
-        let door = door
-            .inspect_err(|error| tracing::warn!(%error, "this server can't be taken over"))
-            .ok();
+        let door = open_door(&config, standing, postboxes.clone(), &running);
         let _set_once = seen.set(RunningCores { postboxes: postboxes.clone(), info });
         Ok(Server {
             running,
@@ -276,8 +298,24 @@ impl Starting {
             door,
             is_stopping,
             departing: None,
+            trust,
         })
     }
+}
+
+/// Where a server that follows comes in. None follows one that only reads.
+fn open_door(
+    config: &ServerConfig,
+    standing: Standing,
+    cores: Vec<Postbox<Message>>,
+    running: &Running,
+) -> Option<Door> {
+    if config.read_only {
+        return None;
+    }
+    let (is_managed, stopper) = (config.is_managed, running.stopper());
+    let door = Door::open(&config.data, standing, cores, is_managed, stopper);
+    door.inspect_err(|error| tracing::warn!(%error, "this server can't be taken over")).ok()
 }
 
 impl Server {
@@ -329,6 +367,7 @@ impl Server {
     /// over.
     pub fn wait(mut self) -> Result<End, ServerError> {
         self.running.settle();
+        self.trust.end();
         match self.door.take().and_then(Door::close) {
             Some(left) if self.is_stopping.load(Ordering::SeqCst) => {
                 left.successor.dismiss();

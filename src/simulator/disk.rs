@@ -5,10 +5,11 @@
 //! is not durable: of each write nothing, all, or any of its sectors stay, in no order; of each
 //! change of a name all or nothing. A kill takes nothing but what was under way.
 //!
-//! A sync that fails has lost what it covered: some of it is on the disk, and the page cache has
-//! what the disk has. Later syncs succeed. A full disk takes no longer files; one that writes
-//! nothing in place takes nothing. Everything else of [`sutra_store::Disk`] is built of these few
-//! operations, and each of them can be the last before the power goes.
+//! A sync that fails has lost what it covered: some of it is on the disk. The page cache has what
+//! the disk has, or it keeps the rest and takes that for written. Later syncs succeed. A full disk
+//! takes no longer files; one that writes nothing in place takes nothing. Everything else of
+//! [`sutra_store::Disk`] is built of these few operations, and each of them can be the last before
+//! the power goes.
 
 mod content;
 mod file;

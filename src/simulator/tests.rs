@@ -29,7 +29,9 @@ fn no_seed_loses_anything_and_together_they_reach_what_there_is() {
     for start in ["whole log", "torn tail", "interrupted", "a bit was flipped", "a read failed"] {
         reached(&coverage.starts, start);
     }
-    for fault in ["full", "a write failed", "a sync failed", "clock", "a client"] {
+    for fault in
+        ["full", "a write failed", "the page cache kept", "was dropped", "clock", "a client"]
+    {
         reached(&coverage.faults, fault);
     }
     for operation in [

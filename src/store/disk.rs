@@ -54,11 +54,13 @@ pub struct CheckpointName {
 impl CheckpointName {
     /// Whether a file of this name in a shard's folder is a checkpoint.
     pub(crate) fn is_one(file_name: &str) -> bool {
-        let number =
-            file_name.strip_prefix("vectors-").and_then(|rest| rest.strip_suffix(".index"));
-        number.is_some_and(|number| {
-            number.parse::<u32>().is_ok_and(|parsed| parsed.to_string() == number)
-        })
+        Self::number(file_name).is_some()
+    }
+
+    /// The number of the namespace whose checkpoint a file of this name is.
+    pub(crate) fn number(file_name: &str) -> Option<u32> {
+        let digits = file_name.strip_prefix("vectors-")?.strip_suffix(".index")?;
+        digits.parse::<u32>().ok().filter(|number| number.to_string() == digits)
     }
 
     pub(crate) fn file_name(self) -> String {

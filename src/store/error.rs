@@ -40,11 +40,24 @@ pub enum StoreError {
         /// Who has it.
         holder: String,
     },
+    /// Another process has the folder open, and this one only wants to read it.
+    #[error(
+        "{} is in use by {holder}; stop that server first. \
+         `sutra verify --server ADDRESS` has a server that runs look at its files itself",
+        .folder.display()
+    )]
+    InUse {
+        /// The data folder.
+        folder: PathBuf,
+        /// Who has it.
+        holder: String,
+    },
     /// A file does not hold what was written to it.
     #[error(
-        "{} is damaged at byte {offset}: {what}. Nothing was changed. Check the disk, \
-         and put back the file as it was; or, where the folder was copied while its server ran, \
-         stop that server and copy it again",
+        "{} is damaged at byte {offset}: {what}. Nothing was changed. Check the disk. \
+         `sutra verify` lists all that is damaged; `sutra restore` brings back a backup, and \
+         `sutra repair` salvages what is whole. Or, where the folder was copied while its server \
+         ran, stop that server and copy it again",
         .file.display()
     )]
     Damage {
@@ -58,7 +71,8 @@ pub enum StoreError {
     /// A segment of the log is not there.
     #[error(
         "{} is missing, and the log cannot be read without it. Nothing was changed. \
-         Put the file back; or, where the folder was copied while its server ran, \
+         Put the file back, or a backup (`sutra restore`); `sutra repair` salvages what is \
+         whole. Or, where the folder was copied while its server ran, \
          stop that server and copy it again",
         .file.display()
     )]
@@ -108,8 +122,9 @@ pub enum StoreError {
     },
     /// The manifest is missing or can't be read.
     #[error(
-        "{}: {what}. Put back the file as it was; \
-         or, where the folder was copied while its server ran, stop that server and copy it again",
+        "{}: {what}. Put back the file as it was, or a backup (`sutra restore`); \
+         `sutra repair` salvages what is whole. Or, where the folder was copied while its server \
+         ran, stop that server and copy it again",
         .file.display()
     )]
     Manifest {
@@ -117,6 +132,19 @@ pub enum StoreError {
         file: PathBuf,
         /// What is wrong with it.
         what: String,
+    },
+    /// The store is served read-only.
+    #[error("this server serves its store read-only: start it without --read-only to write")]
+    ReadOnly,
+    /// A repair was interrupted here.
+    #[error(
+        "{} holds what an interrupted repair has left, which is no store yet: \
+         run the same `sutra repair` again, which begins anew",
+        .folder.display()
+    )]
+    Unfinished {
+        /// The new store's folder.
+        folder: PathBuf,
     },
     /// The folder is a copy of one that a server had in use, and parts of it are of different
     /// times.

@@ -69,6 +69,16 @@ fn forge(folder: &Path, entries: &[Forged], body: impl FnOnce(CommitBody) -> Com
     fs::write(&path, file).unwrap();
 }
 
+/// Whatever is in the folder, it is told what is damaged, and what is salvaged is a store.
+fn salvage(folder: &Path) {
+    let place = self::folder();
+    let new = place.path().join("new");
+    crate::verify(folder, &mut |_| true).unwrap();
+    crate::repair(folder, &new, &mut |_| true).unwrap();
+    assert_eq!(crate::verify(&new, &mut |_| true).unwrap().findings, []);
+    open(&new).unwrap();
+}
+
 fn record() -> Vec<u8> {
     let record = ConceptRecord {
         id: [1; 16],
@@ -163,6 +173,7 @@ proptest! {
             }
             None => body,
         });
+        salvage(folder.path());
         // Either is fine; a panic of a recovering thread would be passed on.
         let _ = open(folder.path());
     }
@@ -180,6 +191,7 @@ proptest! {
         file.truncate(keep);
         file.extend(bytes);
         fs::write(&path, file).unwrap();
+        salvage(folder.path());
         let _ = open(folder.path());
     }
 }

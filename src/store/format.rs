@@ -165,6 +165,11 @@ impl SegmentHeader {
 pub(crate) struct Seed(u32);
 
 impl Seed {
+    /// The seed that was found again.
+    pub(crate) fn from_crc(crc: u32) -> Self {
+        Self(crc)
+    }
+
     /// The crc of an entry: header with any crc field, then the body without padding.
     fn crc(self, entry: &[u8]) -> u32 {
         crc32c::crc32c_append(crc32c::crc32c_append(self.0, &entry[..4]), &entry[8..])

@@ -30,6 +30,8 @@ pub struct Keeper {
     is_failing: AtomicBool,
     /// Whether the folder is another process's by now.
     is_released: AtomicBool,
+    /// Whether nothing is ever written to the folder.
+    is_read_only: bool,
 }
 
 impl Keeper {
@@ -46,7 +48,13 @@ impl Keeper {
             foreign: Mutex::default(),
             is_failing: AtomicBool::new(false),
             is_released: AtomicBool::new(false),
+            is_read_only: false,
         }
+    }
+
+    /// That of a store in whose folder nothing is changed.
+    pub(crate) fn read_only(manifest: Manifest, disk: Arc<dyn Disk>) -> Self {
+        Self { is_read_only: true, ..Self::new(manifest, disk) }
     }
 
     /// The manifest as it stands on the disk.
@@ -84,6 +92,9 @@ impl Keeper {
         manifest: &mut MutexGuard<'_, Manifest>,
         change: impl FnOnce(&mut Manifest),
     ) -> Result<(), StoreError> {
+        if self.is_read_only {
+            return Err(StoreError::ReadOnly);
+        }
         if self.is_released.load(Ordering::Relaxed) {
             let what = "another process has taken the data folder over".to_owned();
             return Err(StoreError::Lost { what });
@@ -103,7 +114,9 @@ impl Keeper {
     /// there is no space for it they stay lower than they could be, which loses nothing.
     pub(crate) fn mark(&self) -> Result<(), StoreError> {
         let mut manifest = self.lock();
-        if self.progress.iter().map(Progress::durable).eq(manifest.marks().iter().copied()) {
+        if self.is_read_only
+            || self.progress.iter().map(Progress::durable).eq(manifest.marks().iter().copied())
+        {
             return Ok(());
         }
         let marked = self.replace(&mut manifest, |_| {});
@@ -140,6 +153,9 @@ impl Keeper {
     /// Looks at the folder anew: what has become of it, if it is not what it was. A manifest that
     /// was removed is written again, as the folder is this store's alone.
     fn look(&self) -> Result<Option<Change>, StoreError> {
+        if self.is_read_only {
+            return Ok(None);
+        }
         if let Some(change) = self.disk.look()? {
             return Ok(Some(change));
         }
@@ -247,7 +263,7 @@ impl Keeper {
             Some(Change::Moved(what)) => tracing::warn!("{what}"),
             None => {}
         }
-        for (shard, progress) in (0..).zip(&self.progress) {
+        for (shard, progress) in (0..).zip(&self.progress).filter(|_| !self.is_read_only) {
             let landed = progress.landed();
             if progress.durable() < landed {
                 self.sync_files(shard, landed)?;

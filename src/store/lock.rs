@@ -48,6 +48,60 @@ struct State {
     used_as: String,
 }
 
+/// A shared lock, of one who only reads: a server is kept out, and others who read are not. Writes
+/// nothing. Held until it and the folder are dropped.
+#[derive(Debug)]
+pub(crate) struct SharedLock {
+    _file: Option<File>,
+    /// What the file lock says.
+    pub(crate) text: String,
+    /// This folder's line there.
+    own: String,
+}
+
+impl SharedLock {
+    /// Takes the lock, or says who has the folder.
+    pub(crate) fn acquire(folder: &Folder) -> Result<Self, StoreError> {
+        let file = folder.plain_file(LOCK, OFlags::RDONLY).ok();
+        let text = file.as_ref().and_then(|file| file.try_clone().ok()).map(text_of);
+        let text = text.unwrap_or_default();
+        let is_ours = match folder.lock_shared() {
+            Ok(false) => false,
+            // Where folders can't be locked, the file alone says.
+            Ok(true) | Err(_) => file.as_ref().is_none_or(|file| {
+                rustix::fs::flock(file, FlockOperation::NonBlockingLockShared)
+                    != Err(Errno::WOULDBLOCK)
+            }),
+        };
+        if !is_ours {
+            let holder = holder(&text, SystemClock.now()).or_else(|| holder_by_kernel(folder));
+            let holder = holder.unwrap_or_else(|| "another process".to_owned());
+            return Err(StoreError::InUse { folder: folder.path().to_owned(), holder });
+        }
+        let own = own_line(folder)?;
+        Ok(Self { _file: file, text, own })
+    }
+
+    /// Whether this is a copy of a folder that a server had in use.
+    pub(crate) fn is_copy(&self) -> bool {
+        let used_as = self.text.lines().nth(3);
+        used_as.is_some_and(|line| line.starts_with("folder ") && line != self.own)
+    }
+
+    /// Whether the file's text is such as a server writes.
+    pub(crate) fn is_sound(&self) -> bool {
+        let mut lines = self.text.lines();
+        let is_number = |line: Option<&str>| {
+            line.is_none_or(|line| line.is_empty() || line.parse::<u64>().is_ok())
+        };
+        let (pid, started) = (lines.next(), lines.next());
+        let _listening = lines.next();
+        is_number(pid)
+            && is_number(started)
+            && lines.next().is_none_or(|line| line.is_empty() || line.starts_with("folder "))
+    }
+}
+
 /// What came of the attempt to lock the file.
 enum Taken {
     Ours(File),

@@ -78,6 +78,11 @@ impl Manifest {
         }
     }
 
+    /// The same for a store that has another number, and nothing in its logs yet.
+    pub(crate) fn of_another_store(&self, store: u64) -> Self {
+        Self { store, marks: vec![Position::default(); self.cores], ..self.clone() }
+    }
+
     /// How a caller's string becomes an id.
     pub(crate) fn id_rule(&self) -> IdRule {
         self.id_rule.parse().expect("checked when it was read")

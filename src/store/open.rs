@@ -17,16 +17,13 @@ use crate::manifest::Manifest;
 use crate::marks::Position;
 use crate::namespaces::Namespaces;
 use crate::prepare::{FIRST_STEP, Preparation};
-use crate::recovery::{Recovered, Replayed, ShardReport, Source, Uncut, recover};
-use crate::segment::{Segment, holds_data};
+use crate::recovery::{Recovered, Replayed, ShardReport, Source, Uncut, Unwritten, recover};
+use crate::repair::check_finished;
+use crate::segment::{MAX_SEGMENT, MIN_SEGMENT, Segment, holds_data};
 use crate::shard::Shard;
 use crate::vectors::restore::{First, first_embeddings};
 use crate::vectors::{Checkpoints, Records, Vectors};
 
-/// The smallest segment, for tests and tiny stores.
-const MIN_SEGMENT: u64 = 64 << 10;
-/// The largest: offsets in it are 32 bits.
-const MAX_SEGMENT: u64 = 2 << 30;
 /// The most shards: folders are numbered with three digits, and no host has more cores.
 const MAX_CORES: usize = 1000;
 
@@ -123,6 +120,7 @@ impl Store {
     /// The folder is in use, can't be read or written, is damaged, or was made for another number
     /// of cores.
     pub fn open<T: Send>(folder: &Path, options: OpenOptions) -> Result<Opened<T>, StoreError> {
+        check_finished(folder)?;
         let disk = FileDisk::open(folder, options.durability, &options.listening)?;
         let is_copy = disk.is_copy();
         if is_copy && options.cores > 1 {
@@ -213,6 +211,10 @@ impl Parts {
             let spare = recovered.spare.take();
             let mut preparation =
                 Preparation::new(Arc::clone(&disk), number, store, segment_bytes, block, spare);
+            if let Some(Unwritten { overdue, error }) = recovered.unwritten.take() {
+                let now = clock.monotonic();
+                preparation.write_first(&mut recovered.active, overdue, error, now);
+            }
             if let Some(Uncut { range, error }) = recovered.uncut.take() {
                 let file = Arc::clone(recovered.active.file());
                 preparation.spoil(&mut recovered.active, file, range, error, clock.monotonic());
@@ -238,7 +240,7 @@ impl Parts {
 /// The logs are on stable storage up to where they were read.
 pub(crate) fn note_reached(keeper: &Keeper, recovered: &[Recovered]) {
     for (shard, recovered) in (0..).zip(recovered) {
-        keeper.progress(shard).set_durable(recovered.end.reached.position);
+        keeper.progress(shard).set_durable(recovered.durable.position);
     }
 }
 
@@ -347,10 +349,19 @@ fn check_empty(disk: &dyn Disk, name: SegmentName) -> Result<(), StoreError> {
 /// Recovers all shards, each on a thread of its own. What is to be changed on the disk is changed
 /// when all were read and none is refused.
 fn recover_all(source: &Source, marks: &[Position]) -> Result<Vec<Recovered>, StoreError> {
+    recover_all_as(source, marks, Replayed::settle)
+}
+
+/// The same, with what is to become of each when none is refused.
+pub(crate) fn recover_all_as(
+    source: &Source,
+    marks: &[Position],
+    settle: fn(Replayed) -> Result<Recovered, StoreError>,
+) -> Result<Vec<Recovered>, StoreError> {
     let sources = (0..).zip(marks).map(|(shard, mark)| source.of(shard, *mark)).collect();
     let read = |source, exchange| recover(source, exchange).map(Replayed::complete);
     let replayed = exchanging(sources, read)?;
-    replayed.into_iter().map(Replayed::settle).collect()
+    replayed.into_iter().map(settle).collect()
 }
 
 /// The same, one shard after the other, for a disk that is for one thread.

@@ -20,6 +20,9 @@ pub enum Refusal {
         /// What has become of it, and what helps.
         reason: Arc<str>,
     },
+    /// Nothing is written to this store, as was asked for. Reads go on.
+    #[error("this server serves its store read-only: start it without --read-only to write")]
+    ReadOnly,
     /// The record would not fit an empty segment.
     #[error(
         "the record has {length} bytes, the longest that this store's segments take has {limit}"

@@ -9,7 +9,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use sutra_runtime::DataFile;
+use sutra_runtime::{DataFile, RegionSlice};
 
 use crate::StoreError;
 use crate::disk::{Clock, Disk, SegmentName};
@@ -49,11 +49,36 @@ struct Failure {
     retry_at: u64,
 }
 
-/// A stretch of a segment's file that may hold what a failed write has left of a commit: the log
-/// goes on when it is overwritten.
+/// A stretch of a segment's file that must be written before the log goes on.
+#[derive(Clone, Debug)]
+pub(crate) struct Overdue {
+    pub(crate) file: Arc<DataFile>,
+    pub(crate) what: Over,
+}
+
+/// What is to stand in such a stretch.
+#[derive(Clone, Debug)]
+pub(crate) enum Over {
+    /// Zeros: it may hold what a failed write has left of a commit.
+    Zeros(Range<u64>),
+    /// What was read from there, and may be in the page cache alone.
+    Bytes(u64, RegionSlice),
+}
+
+impl Overdue {
+    /// Writes it. Blocks; durable on return.
+    pub(crate) fn write(&self, disk: &dyn Disk) -> io::Result<()> {
+        match &self.what {
+            Over::Zeros(range) => disk.zero_fill(&self.file, range.clone()),
+            Over::Bytes(offset, bytes) => disk.write(&self.file, *offset, bytes),
+        }
+    }
+}
+
+/// What has to be written before the log goes on.
 struct Spoiled {
-    file: Arc<DataFile>,
-    range: Range<u64>,
+    /// The last one is next.
+    overdue: Vec<Overdue>,
     /// Up to where the active segment is ready then, if it is written to at all. Until then none of
     /// it counts.
     ready: usize,
@@ -74,7 +99,7 @@ pub(crate) struct Preparation {
     /// The spare should have room for a commit of this size: a write waits for it.
     wanted_spare: usize,
     failure: Option<Failure>,
-    /// What is to be overwritten first.
+    /// What is to be written first.
     spoiled: Option<Spoiled>,
 }
 
@@ -114,11 +139,24 @@ impl Preparation {
         error: io::Error,
         now: u64,
     ) {
-        let ready = active.suspend();
-        if Arc::ptr_eq(&file, active.file()) {
+        let is_active = Arc::ptr_eq(&file, active.file());
+        self.write_first(active, vec![Overdue { file, what: Over::Zeros(range) }], error, now);
+        if is_active {
             active.close();
         }
-        self.spoiled = Some(Spoiled { file, range, ready });
+    }
+
+    /// For lack of space this could not be written: it is, before anything else.
+    pub(crate) fn write_first(
+        &mut self,
+        active: &mut Segment,
+        overdue: Vec<Overdue>,
+        error: io::Error,
+        now: u64,
+    ) {
+        let ready = active.suspend();
+        let spoiled = self.spoiled.get_or_insert(Spoiled { overdue: Vec::new(), ready });
+        spoiled.overdue.extend(overdue);
         self.failed(&error.into(), now);
     }
 
@@ -192,8 +230,8 @@ impl Preparation {
     }
 
     fn next_task(&mut self, active: &mut Segment, tail: usize) -> Option<PrepareTask> {
-        if let Some(Spoiled { file, range, .. }) = &self.spoiled {
-            return Some(PrepareTask::Clear { file: Arc::clone(file), range: range.clone() });
+        if let Some(next) = self.spoiled.as_ref().and_then(|spoiled| spoiled.overdue.last()) {
+            return Some(PrepareTask::Write(next.clone()));
         }
         // The first segment grows with its store. A store that has later ones writes much.
         let ahead = if active.number() == 0 { tail.clamp(FIRST_STEP, AHEAD) } else { AHEAD };
@@ -225,14 +263,17 @@ impl Preparation {
         self.running = false;
         match prepared.outcome {
             Ok(PrepareDone::Created(segment)) => self.spare = Some(segment),
-            Ok(PrepareDone::Cleared) => {
-                if let Some(spoiled) = self.spoiled.take() {
+            Ok(PrepareDone::Written) => {
+                if let Some(spoiled) = &mut self.spoiled {
+                    spoiled.overdue.pop();
+                }
+                if let Some(spoiled) = self.spoiled.take_if(|spoiled| spoiled.overdue.is_empty()) {
                     active.set_ready(spoiled.ready);
                 }
             }
             Ok(PrepareDone::Extended { number, to }) => {
                 if let (Some(spoiled), true) = (&mut self.spoiled, number == active.number()) {
-                    // Ready, but for what has to be overwritten first.
+                    // Ready, but for what has to be written first.
                     spoiled.ready = to;
                     return Ok(());
                 }
@@ -271,14 +312,14 @@ fn extend(segment: &mut Segment, end: usize) -> Option<PrepareTask> {
 enum PrepareTask {
     Create { name: SegmentName, store: u64, prepared: usize, capacity: usize },
     Extend { file: Arc<DataFile>, number: u32, range: Range<u64>, pages: Pages },
-    Clear { file: Arc<DataFile>, range: Range<u64> },
+    Write(Overdue),
 }
 
 /// What a job has done.
 enum PrepareDone {
     Created(Segment),
     Extended { number: u32, to: usize },
-    Cleared,
+    Written,
 }
 
 /// Log space to be made ready. Blocks on the disk: for a background thread.
@@ -302,9 +343,7 @@ impl PrepareJob {
             PrepareTask::Create { name, store, prepared, capacity } => is_here(disk)
                 .and_then(|()| Segment::create(disk, name, store, prepared, capacity))
                 .map(PrepareDone::Created),
-            PrepareTask::Clear { file, range } => {
-                disk.zero_fill(&file, range).map(|()| PrepareDone::Cleared)
-            }
+            PrepareTask::Write(overdue) => overdue.write(disk).map(|()| PrepareDone::Written),
             PrepareTask::Extend { file, number, range, pages } => {
                 pages.populate();
                 let to = usize::try_from(range.end).expect("a segment fits memory");

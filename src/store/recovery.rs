@@ -14,6 +14,7 @@
 //! holds nothing, and the commits around it chain.
 
 mod ahead;
+mod as_it_is;
 mod load;
 mod replay;
 mod settle;
@@ -25,7 +26,9 @@ use std::time::Duration;
 use sutra_runtime::{DataFile, RegionWriter};
 use sutra_wire::CoreLayout;
 
-pub(crate) use self::settle::{Recovered, Uncut};
+pub(crate) use self::as_it_is::recover_salvaged;
+pub(crate) use self::replay::MAX_SEQUENCE;
+pub(crate) use self::settle::{Recovered, Uncut, Unwritten};
 use crate::StoreError;
 use crate::commit::{self, Commit, Expected, Fault};
 use crate::disk::{CheckpointName, Clock, Disk, SegmentName};

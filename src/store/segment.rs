@@ -10,6 +10,11 @@ use crate::disk::{Disk, SegmentName};
 use crate::format::{SEGMENT_HEADER, Seed, SegmentHeader, is_zero};
 use crate::pages::Pages;
 
+/// The smallest segment, for tests and tiny stores.
+pub(crate) const MIN_SEGMENT: u64 = 64 << 10;
+/// The largest: offsets in it are 32 bits.
+pub(crate) const MAX_SEGMENT: u64 = 2 << 30;
+
 /// A segment that is written, or will be.
 pub(crate) struct Segment {
     number: u32,

@@ -58,6 +58,8 @@ pub struct Shard<T> {
     failed: Option<Failed>,
     /// What has become of the folder, while it is not what it was.
     lost: Option<Arc<str>>,
+    /// Whether it takes no writes, as was asked for.
+    is_read_only: bool,
     written: u64,
     commits: u64,
     marking: Marking,
@@ -72,8 +74,8 @@ impl<T> Shard<T> {
         clock: Arc<dyn Clock>,
         relaxed: bool,
     ) -> (Self, ShardReport) {
-        let Recovered { graph, memory, end, sequence, active, report, .. } = recovered;
-        let marking = Marking::new(keeper, end.shard, end.reached, relaxed, &memory);
+        let Recovered { graph, memory, end, durable, sequence, active, report, .. } = recovered;
+        let marking = Marking::new(keeper, end.shard, end.reached, durable, relaxed, &memory);
         let shard = Self {
             log: Log::new(end, active, preparation),
             memory,
@@ -83,6 +85,7 @@ impl<T> Shard<T> {
             last_sequence: sequence,
             failed: None,
             lost: None,
+            is_read_only: false,
             written: 0,
             commits: 0,
             marking,
@@ -201,6 +204,11 @@ impl<T> Shard<T> {
     }
 
     fn check(&self) -> Result<(), Refusal> {
+        if self.is_read_only { Err(Refusal::ReadOnly) } else { self.check_log() }
+    }
+
+    /// Whether the log can be written.
+    fn check_log(&self) -> Result<(), Refusal> {
         match (&self.failed, &self.lost) {
             (None, None) => Ok(()),
             (Some(Failed { reason, .. }), _) => Err(Refusal::Failed { reason: Arc::clone(reason) }),
@@ -301,6 +309,11 @@ impl<T> Shard<T> {
         self.lost = what;
     }
 
+    /// From here on it takes no writes, and has nothing written.
+    pub(crate) fn set_read_only(&mut self) {
+        self.is_read_only = true;
+    }
+
     /// Learns of an association, or its removal, whose target belongs to this shard, from the shard
     /// of its source. Again or late changes nothing.
     pub fn apply_in_edge(&mut self, edge: InEdge) {
@@ -331,6 +344,9 @@ impl<T> Shard<T> {
     /// The next job that makes log space ready ahead of the tail, if there is one. One runs at a
     /// time; its end goes to [`Shard::prepared`].
     pub fn next_preparation(&mut self) -> Option<PrepareJob> {
+        if self.is_read_only {
+            return None;
+        }
         self.log.next_preparation(&*self.clock)
     }
 
@@ -383,12 +399,15 @@ impl<T> Shard<T> {
 
     /// Whether writes are taken, or why they are refused.
     pub fn health(&self) -> Result<(), Refusal> {
-        self.check()?;
+        self.check_log()?;
         self.log.failure().map_or(Ok(()), |refusal| Err(refusal.clone()))
     }
 
     /// How the log reaches the disk, in words.
     pub fn write_path(&self) -> String {
+        if self.is_read_only {
+            return "read-only".to_owned();
+        }
         self.log.write_path()
     }
 

@@ -33,7 +33,9 @@ use std::sync::Arc;
 
 use sutra_wire::{Checked, ConceptRecord};
 
-pub(crate) use self::checkpoint::Checkpoints;
+#[cfg(test)]
+pub(crate) use self::checkpoint::sample as sample_checkpoint;
+pub(crate) use self::checkpoint::{Checkpoints, inspect as inspect_checkpoint};
 use self::coarse::Coarse;
 use self::cosine::Length;
 use self::dimensions::Dimensions;

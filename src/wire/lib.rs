@@ -26,6 +26,7 @@ mod record;
 mod reply;
 mod request;
 mod schema;
+mod scrub;
 mod shared;
 mod status;
 mod version;
@@ -67,6 +68,7 @@ pub use request::{
     SearchRequest,
 };
 pub use schema::FINGERPRINT;
+pub use scrub::{ArchivedScrubReport, ArchivedScrubRequest, ScrubReport, ScrubRequest};
 pub use shared::{SharedBytes, View};
 pub use status::Status;
 pub use version::{MAGIC, VERSION};

@@ -66,6 +66,9 @@ opcodes! {
     Flush = 0x31, "flush";
     /// Reads the server's health: no payload; answered by [`crate::Health`].
     Health = 0x32, "health";
+    /// Has the server look at its files, or asks how that goes: [`crate::ScrubRequest`]; answered
+    /// by [`crate::ScrubReport`].
+    Scrub = 0x33, "scrub";
     /// Asked of the grid's master: an agent takes up its work: [`crate::grid::AgentRegistration`];
     /// answered by [`crate::grid::AgentRegistered`].
     RegisterAgent = 0x40, "register_agent";
@@ -117,7 +120,7 @@ mod tests {
     fn only_listed_numbers_are_opcodes() {
         let known: Vec<u8> =
             (0..=255).filter(|number| Opcode::from_number(*number).is_some()).collect();
-        let storage = [0x01].into_iter().chain(0x10..=0x13).chain(0x20..=0x27).chain(0x30..=0x32);
+        let storage = [0x01].into_iter().chain(0x10..=0x13).chain(0x20..=0x27).chain(0x30..=0x33);
         assert_eq!(known, storage.chain(0x40..=0x4b).collect::<Vec<u8>>());
     }
 }

@@ -109,3 +109,13 @@ fn a_drain_answers_every_write_that_it_took_and_takes_none_that_it_does_not_answ
         );
     }
 }
+
+#[test]
+fn a_write_to_a_server_that_only_reads_is_refused_with_words() {
+    let (status, stopped) = Server::start(&[]).stop();
+    assert!(status.success());
+    let server = Server::start_on(stopped.folder, &["--read-only"]);
+    let learn = json!({"LearnConcept": ["a", "b", [], 1.0, 1.0]});
+    let error = Legacy::open(server.compat()).error(&msgpack(&learn));
+    assert!(error.contains("read-only"), "{error}");
+}

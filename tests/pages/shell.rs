@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use crate::support::{PATIENCE, address, sutra};
 
 /// Commands that are not run here, by how they begin, and why.
-const ELSEWHERE: [(&str, &str); 16] = [
+const ELSEWHERE: [(&str, &str); 18] = [
     ("cargo test", "it is what runs this"),
     ("cargo run --release -p sutra-bench", "it takes minutes; benches/tests runs a short one"),
     (
@@ -28,6 +28,8 @@ const ELSEWHERE: [(&str, &str); 16] = [
     ("pip install -e compat/python", "tests/python.rs installs the package"),
     ("pip wheel compat/python", "the same"),
     ("pip install sutra_storage_client", "the same"),
+    ("sutra verify --data", "it wants a folder that no server has; tests/verify.rs runs it"),
+    ("sutra repair", "it wants a damaged folder; tests/repair.rs damages one"),
     ("cargo doc", "it opens a browser"),
     ("pip install sutra_server", "tests/packages.rs installs the wheel"),
     ("pip wheel tuning/wheel", "the same"),

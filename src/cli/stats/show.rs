@@ -7,7 +7,7 @@ use std::time::Duration;
 use sutra_wire::ArchivedStats;
 
 use crate::printable::printable;
-use crate::words::{bytes, counted, duration, grouped, short_duration};
+use crate::words::{bytes, counted, duration, grouped, local_time, short_duration};
 
 /// Counters by name.
 struct Counters<'a>(&'a ArchivedStats);
@@ -169,6 +169,13 @@ fn written(stats: &ArchivedStats, counters: &Counters<'_>) -> Group {
             format!("{} ({})", printable(&stats.durability), printable(&stats.write_path)),
         )
         .row("data", printable(&stats.data))
+        .row_if(counters.get("damaged_places") > 0, "damaged", || {
+            counted(counters.get("damaged_places"), "place")
+        })
+        .row_if(counters.get("scrub_last_ended_us") > 0, "checked", || {
+            let read = bytes(counters.get("scrub_last_bytes"));
+            format!("{}, {read}", local_time(counters.get("scrub_last_ended_us")))
+        })
 }
 
 fn memory(counters: &Counters<'_>) -> Group {

@@ -30,6 +30,8 @@ pub(super) struct Stats {
     pub(super) writes: Writes,
     pub(super) latency: BTreeMap<String, Buckets>,
     pub(super) commits: Buckets,
+    pub(super) damaged: u64,
+    pub(super) scrub: Scrub,
     pub(super) by_core: Vec<Core>,
     pub(super) counters: BTreeMap<String, u64>,
 }
@@ -42,6 +44,15 @@ pub(super) struct Stored {
     pub(super) vectors: u64,
     pub(super) log_bytes: u64,
     pub(super) log_segments: u64,
+}
+
+/// The server's look at its own files.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Scrub {
+    pub(super) running: bool,
+    pub(super) done_bytes: u64,
+    pub(super) total_bytes: u64,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

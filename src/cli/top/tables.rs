@@ -171,6 +171,13 @@ pub(super) fn facts(stats: &Stats, interval: &Interval) -> Vec<(&'static str, St
     if held > 0 {
         facts.push(("held", bytes(held)));
     }
+    if stats.damaged > 0 {
+        facts.push(("damaged", counted(stats.damaged, "place")));
+    }
+    if stats.scrub.running {
+        let (done, total) = (stats.scrub.done_bytes, stats.scrub.total_bytes);
+        facts.push(("scrub", format!("{} of {}", bytes(done), bytes(total))));
+    }
     facts
 }
 

@@ -90,6 +90,7 @@ pub(crate) fn of_server(
             number(seen.views().iter().filter(|view| view.is_none()).count() as u64),
         ),
     ];
+    metrics.extend(of_files(seen));
     metrics.extend(stored(all));
     metrics.extend(requests(all));
     metrics.extend(written(all));
@@ -105,6 +106,37 @@ pub(crate) fn of_server(
         metrics.extend(by_core(seen.views()));
     }
     metrics
+}
+
+/// Whether the files are as they were written, as far as that was looked at.
+fn of_files(seen: &Seen) -> Vec<Metric> {
+    let trust = seen.info().trust();
+    let scrub = trust.report();
+    let ended = Duration::from_micros(scrub.last_ended).as_secs_f64();
+    vec![
+        Metric::gauge(
+            "sutra_read_only",
+            "Whether the store is served read-only, as was asked for",
+            flag(trust.is_read_only()),
+        ),
+        Metric::gauge(
+            "sutra_damaged_places",
+            "Places of the files that are not as they were written, as far as that is known",
+            number(trust.damaged()),
+        ),
+        Metric::counter("sutra_scrubs", "Scrubs that have ended", scrub.ended),
+        Metric::gauge("sutra_scrub_running", "Whether one is under way", flag(scrub.is_running)),
+        Metric::gauge(
+            "sutra_scrub_last_timestamp_seconds",
+            "When the last scrub ended, since 1970; 0 where none has",
+            ended,
+        ),
+        Metric::gauge(
+            "sutra_scrub_last_bytes",
+            "Bytes that the last scrub has read",
+            number(scrub.last_bytes),
+        ),
+    ]
 }
 
 fn stored(all: &CoreStats) -> Vec<Metric> {

@@ -60,13 +60,17 @@ impl Seen {
                 PATIENCE.as_secs()
             )),
         };
-        self.views.iter().enumerate().filter_map(problem).collect()
+        let of_cores = self.views.iter().enumerate().filter_map(problem);
+        of_cores.chain(self.info.trust().problem()).collect()
     }
 
     /// "ok", or what is wrong.
     pub(super) fn status(&self) -> String {
         let problems = self.problems();
-        if problems.is_empty() { "ok".to_owned() } else { problems.join("; ") }
+        match problems.is_empty() {
+            true => self.info.trust().note().unwrap_or("ok").to_owned(),
+            false => problems.join("; "),
+        }
     }
 
     pub(super) fn readiness(&self) -> Readiness {

@@ -13,6 +13,7 @@ use super::metrics::{FAILED, count};
 use super::seen::Seen;
 use crate::all_cores;
 use crate::core::message::{CoreStats, CoreView};
+use crate::report::ServerInfo;
 
 /// All of a running server.
 pub(super) fn of_server(seen: &Seen) -> Value {
@@ -35,6 +36,9 @@ pub(super) fn of_server(seen: &Seen) -> Value {
         "durability": info.durability().to_string(),
         "write_path": info.write_path(),
         "data": info.data().display().to_string(),
+        "read_only": info.trust().is_read_only(),
+        "damaged": info.trust().damaged(),
+        "scrub": scrub(info),
         "stored": {
             "concepts": all.shard.concepts,
             "associations": all.shard.associations,
@@ -68,6 +72,21 @@ pub(super) fn of_server(seen: &Seen) -> Value {
         "commits": commits(&all),
         "by_core": seen.views().iter().enumerate().map(of_core).collect::<Vec<_>>(),
         "counters": counters(seen, all),
+    })
+}
+
+fn scrub(info: &ServerInfo) -> Value {
+    let scrub = info.trust().report();
+    json!({
+        "running": scrub.is_running,
+        "done_bytes": scrub.done,
+        "total_bytes": scrub.total,
+        "ended": scrub.ended,
+        "last_ended_us": scrub.last_ended,
+        "last_bytes": scrub.last_bytes,
+        "damaged": scrub.damaged,
+        "findings": scrub.findings,
+        "failed": scrub.failed,
     })
 }
 

@@ -68,6 +68,16 @@ pub(crate) fn of_server(info: &ServerInfo, cores: usize, now: Instant, all: Core
     for (name, value) in info.recovery().fields() {
         counters.push(Counter { name: format!("recovered_{name}"), value });
     }
+    let (trust, scrub) = (info.trust(), info.trust().report());
+    for (name, value) in [
+        ("read_only", u64::from(trust.is_read_only())),
+        ("damaged_places", trust.damaged()),
+        ("scrubs", scrub.ended),
+        ("scrub_last_ended_us", scrub.last_ended),
+        ("scrub_last_bytes", scrub.last_bytes),
+    ] {
+        counters.push(Counter { name: name.into(), value });
+    }
     process::report(&mut counters);
     Stats {
         concepts: shard.concepts,

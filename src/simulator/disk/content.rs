@@ -127,10 +127,17 @@ impl Content {
         }
     }
 
-    /// A sync has failed: some of what it covered is there, and nobody has the rest.
-    pub(super) fn fail_to_sync(&mut self, random: &mut Random) {
+    /// A sync has failed: some of what it covered is there. The page cache has what the disk has,
+    /// or it keeps the rest, and takes that for written. Returns whether it keeps it.
+    pub(super) fn fail_to_sync(&mut self, random: &mut Random) -> bool {
+        let is_kept = random.one_in(2);
+        let kept = is_kept.then(|| self.now.clone());
         self.lost = self.lost.or(self.oldest_unsynced());
         self.lose_power(random);
+        if let Some(kept) = kept {
+            self.now = kept;
+        }
+        is_kept
     }
 
     /// The kernel has written some of it by itself.

@@ -84,8 +84,10 @@ pub(super) fn sync(state: &Mutex<State>, number: usize) -> io::Result<()> {
         return Err(io::Error::other("the power is off"));
     }
     if state.fails(Fault::Sync) {
-        state.see("a sync failed");
-        state.contents[number].fail_to_sync(&mut state.random);
+        match state.contents[number].fail_to_sync(&mut state.random) {
+            true => state.see("a sync failed, and the page cache kept what it covered"),
+            false => state.see("a sync failed, and what it covered was dropped"),
+        }
         return Err(io::Error::from_raw_os_error(EIO));
     }
     state.contents[number].sync();

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use sutra_runtime::{DataFile, RegionWriter};
+use sutra_runtime::{DataFile, RegionWriter, WriteMode};
 
 use super::{Loaded, Source};
 use crate::StoreError;
@@ -33,6 +33,8 @@ impl Source {
             capacity.ok_or_else(|| self.damaged(name, 0, "the segment's size makes no sense"))?;
         let mut writer = RegionWriter::new(capacity.max(bytes).max(SEGMENT_HEADER))?;
         disk.read(&file, 0, &mut writer.writable()[..bytes])?;
+        // What counts is what was read with all the rest: that may have passed the page cache by.
+        let header = header.and_then(|_| SegmentHeader::decode(&writer.writable()[..first]));
         Ok(Loaded { name, file, writer, bytes, header })
     }
 }
@@ -78,4 +80,10 @@ impl Loaded {
     pub(super) fn used(&mut self) -> usize {
         self.rest().iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
     }
+}
+
+/// Whether a file of so many bytes is read from the disk, past the page cache, which may have what
+/// the disk has not.
+pub(super) fn is_read_from_disk(file: &DataFile, bytes: usize) -> bool {
+    matches!(file.mode(), WriteMode::Direct { align } if bytes.is_multiple_of(align as usize))
 }

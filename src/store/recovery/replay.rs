@@ -19,7 +19,7 @@ use crate::visible;
 
 /// The sequences above this are never reached: at a billion writes a second it would take 146
 /// years.
-const MAX_SEQUENCE: u64 = 1 << 62;
+pub(crate) const MAX_SEQUENCE: u64 = 1 << 62;
 
 impl Recovery {
     /// Applies every commit from the watermark on, and moves it behind them; returns why there are
@@ -63,7 +63,7 @@ impl Recovery {
         self.report.entries += u64::from(commit.body.entries);
     }
 
-    fn apply(
+    pub(super) fn apply(
         &mut self,
         name: SegmentName,
         offset: usize,

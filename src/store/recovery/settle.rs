@@ -4,20 +4,27 @@
 //! A torn tail is overwritten with zeros on disk before anything new is written, so that it can't
 //! become half valid later. Interrupted anywhere, the next start reads the same log and does this
 //! again.
+//!
+//! What was read from the page cache behind the mark is written again. A sync before this start may
+//! have failed. Then the cache may still have what the disk has not, and takes it for written: a
+//! sync succeeds and does nothing. Cost: one write of what came since the mark was raised, at most
+//! what two seconds of writing brought; nothing after a clean stop.
 
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 
 use sutra_runtime::is_out_of_space;
 
+use super::load::is_read_from_disk;
 use super::{Loaded, Replayed, ShardReport};
 use crate::StoreError;
 use crate::disk::SegmentName;
-use crate::format::{SegmentHeader, is_zero};
+use crate::format::{SEGMENT_HEADER, SegmentHeader, is_zero};
 use crate::graph::Graph;
 use crate::log::{LogEnd, Reached};
 use crate::marks::Position;
-use crate::prepare::FIRST_STEP;
+use crate::prepare::{FIRST_STEP, Over, Overdue};
 
 use crate::log_memory::LogMemory;
 use crate::segment::Segment;
@@ -33,6 +40,10 @@ pub(crate) struct Recovered {
     pub(crate) sequence: u64,
     pub(crate) active: Segment,
     pub(crate) spare: Option<Segment>,
+    /// Up to where it is on stable storage.
+    pub(crate) durable: Reached,
+    /// What stands behind the mark, where there was no space to write it again.
+    pub(crate) unwritten: Option<Unwritten>,
     /// The torn tail, where there was no space to overwrite it.
     pub(crate) uncut: Option<Uncut>,
     pub(crate) report: ShardReport,
@@ -50,19 +61,34 @@ pub(crate) struct Uncut {
     pub(crate) error: io::Error,
 }
 
+/// Stretches of the log that may be in the page cache alone: they are written before anything is
+/// written behind them.
+pub(crate) struct Unwritten {
+    pub(crate) overdue: Vec<Overdue>,
+    pub(crate) error: io::Error,
+}
+
 impl Replayed {
     /// Clears away what stands behind the log's end. Blocks on the disk.
     pub(crate) fn settle(mut self) -> Result<Recovered, StoreError> {
         let spare = self.clear()?;
         let uncut = self.cut()?;
-        let Self { graph, memory, vectors, expected, report, tail, header, .. } = self;
+        let again = self.to_write_again()?;
+        let is_proven = again.is_empty();
+        let unwritten = self.write_again(again)?;
+        let Self { source, graph, memory, vectors, expected, report, tail, header, .. } = self;
         let position = match expected.number {
             1 => Position::default(),
             _ => Position::new(tail.name.number, tail.writer.frozen()),
         };
         let reached = Reached { number: expected.number - 1, position };
         let end = LogEnd { shard: expected.shard, reached, crc: expected.previous };
-        let active = active(tail, &header);
+        // What is not written again yet is not known to be there.
+        let durable = match &unwritten {
+            Some(_) => Reached { number: 0, position: source.mark },
+            None => reached,
+        };
+        let active = active(tail, &header, is_proven);
         Ok(Recovered {
             graph,
             memory,
@@ -71,6 +97,8 @@ impl Replayed {
             sequence: expected.sequence,
             active,
             spare,
+            durable,
+            unwritten,
             uncut,
             report,
         })
@@ -99,6 +127,48 @@ impl Replayed {
         Ok(spare)
     }
 
+    /// What stands behind the mark, where it was read from the page cache.
+    fn to_write_again(&self) -> Result<Vec<Overdue>, StoreError> {
+        let mark = self.source.mark;
+        let mut again = Vec::new();
+        if self.expected.number == 1 {
+            // A store's first segments were durable before its manifest.
+            return Ok(again);
+        }
+        for number in mark.segment..=self.tail.name.number {
+            let from = if number == mark.segment { mark.offset as usize } else { 0 };
+            let range = from..self.memory.end(number);
+            let Some(bytes) = self.memory.sealed(number, range).filter(|bytes| !bytes.is_empty())
+            else {
+                continue;
+            };
+            let file = match number == self.tail.name.number {
+                true => Arc::clone(&self.tail.file),
+                false => self.source.disk.open(SegmentName { number, ..self.tail.name })?,
+            };
+            let length = self.source.disk.len(&file)?;
+            if !is_read_from_disk(&file, usize::try_from(length).unwrap_or(usize::MAX)) {
+                again.push(Overdue { file, what: Over::Bytes(from as u64, bytes) });
+            }
+        }
+        Ok(again)
+    }
+
+    /// Writes that again. A full disk may have no space even for that: then it is read all the
+    /// same.
+    fn write_again(&self, mut again: Vec<Overdue>) -> Result<Option<Unwritten>, StoreError> {
+        while let Some(next) = again.last() {
+            match next.write(&*self.source.disk) {
+                Err(error) if is_out_of_space(&error) => {
+                    return Ok(Some(Unwritten { overdue: again, error }));
+                }
+                written => written?,
+            }
+            again.pop();
+        }
+        Ok(None)
+    }
+
     /// The segment as the spare, if it is empty and such as would be made now.
     fn spare(&self, name: SegmentName) -> Result<Option<Segment>, StoreError> {
         let mut loaded = self.source.load(name)?;
@@ -118,6 +188,15 @@ impl Replayed {
         }
         let capacity = usize::try_from(header.capacity).expect("loading checked it");
         loaded.writer.freeze(first);
+        if !is_read_from_disk(&loaded.file, loaded.bytes) {
+            // Its header may be in the page cache alone.
+            let bytes = loaded.writer.region().bytes(0..SEGMENT_HEADER);
+            let bytes = bytes.expect("the watermark is behind the header");
+            match self.source.disk.write(&loaded.file, 0, bytes) {
+                Err(error) if is_out_of_space(&error) => return Ok(None),
+                written => written?,
+            }
+        }
         Ok(Some(Segment::new(name.number, loaded.file, loaded.writer, &header, prepared, capacity)))
     }
 
@@ -160,8 +239,9 @@ impl Replayed {
     }
 }
 
-/// The segment that the log ends in, to be written on.
-fn active(tail: Loaded, header: &SegmentHeader) -> Segment {
+/// The segment that the log ends in, to be written on. Where it is not proven that the disk has
+/// what was read, the zeros behind it are not either: they are made ready anew.
+fn active(tail: Loaded, header: &SegmentHeader, is_proven: bool) -> Segment {
     let block = header.block as usize;
     let end = tail.writer.frozen();
     let capacity =
@@ -170,6 +250,7 @@ fn active(tail: Loaded, header: &SegmentHeader) -> Segment {
     // segment.
     let capacity =
         if tail.file.alignment() > header.block { end } else { capacity - capacity % block };
-    let prepared = (tail.bytes - tail.bytes % block).clamp(end, capacity.max(end));
+    let zeros = if is_proven { tail.bytes - tail.bytes % block } else { end };
+    let prepared = zeros.clamp(end, capacity.max(end));
     Segment::new(tail.name.number, tail.file, tail.writer, header, prepared, capacity)
 }

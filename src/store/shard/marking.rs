@@ -51,6 +51,7 @@ impl Marking {
         keeper: Arc<Keeper>,
         shard: u16,
         end: Reached,
+        synced: Reached,
         relaxed: bool,
         memory: &LogMemory,
     ) -> Self {
@@ -64,7 +65,7 @@ impl Marking {
             relaxed,
             unsynced: Vec::new(),
             ends: ends.collect(),
-            syncing: end,
+            syncing: synced,
             is_syncing: false,
             has_failed: false,
             full: None,

@@ -6,8 +6,8 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::support::{World, archive, concept, folder, id, options, segment, write};
 use sutra_runtime::DataFile;
@@ -22,12 +22,23 @@ use sutra_wire::{Checked, ConceptRecord, Durability};
 struct FullDisk {
     disk: FileDisk,
     full: AtomicBool,
+    /// Where it was written to, past the commits.
+    written: Mutex<Vec<Range<u64>>>,
 }
 
 impl FullDisk {
     fn open(folder: &Path) -> Arc<Self> {
-        let disk = FileDisk::open(folder, Durability::Always, "").unwrap();
-        Arc::new(Self { disk, full: AtomicBool::new(false) })
+        Self::open_with(folder, Durability::Always)
+    }
+
+    fn open_with(folder: &Path, durability: Durability) -> Arc<Self> {
+        let disk = FileDisk::open(folder, durability, "").unwrap();
+        Arc::new(Self { disk, full: AtomicBool::new(false), written: Mutex::default() })
+    }
+
+    /// Where it was written to since this was asked last.
+    fn take_written(&self) -> Vec<Range<u64>> {
+        std::mem::take(&mut self.written.lock().unwrap())
     }
 
     fn set_full(&self, full: bool) {
@@ -84,7 +95,9 @@ impl Disk for FullDisk {
         self.check().and_then(|()| self.disk.zero_fill(file, range))
     }
     fn write(&self, file: &DataFile, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.check().and_then(|()| self.disk.write(file, offset, bytes))
+        self.check()?;
+        self.written.lock().unwrap().push(offset..offset + bytes.len() as u64);
+        self.disk.write(file, offset, bytes)
     }
     fn sync(&self, file: &DataFile) -> io::Result<()> {
         self.disk.sync(file)
@@ -342,4 +355,72 @@ fn a_segment_that_was_left_half_made_is_made_anew_and_one_with_data_is_not() {
         let holds = fs::read(segment(folder.path(), 0, 1)).unwrap() != left;
         assert_eq!(holds, is_taken);
     }
+}
+
+/// A store that is written through the page cache, with so many commits since its mark.
+fn relaxed(folder: &Path) -> (Arc<FullDisk>, World) {
+    let disk = FullDisk::open_with(folder, Durability::Os);
+    let world = World::open_on(disk.clone(), &options(1, Durability::Os)).unwrap();
+    (disk, world)
+}
+
+#[test]
+fn what_stands_behind_the_mark_is_written_again_at_a_start_and_nothing_after_a_clean_stop() {
+    let folder = folder();
+    let (disk, mut world) = relaxed(folder.path());
+    for number in 0..3 {
+        world.learn(&concept(number, "text"));
+        world.commit();
+    }
+    drop((world, disk));
+    // Killed: a sync before may have failed, and the page cache may have what the disk has not.
+    let (disk, mut world) = relaxed(folder.path());
+    let bytes = fs::read(segment(folder.path(), 0, 0)).unwrap();
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() as u64;
+    let again = disk.take_written();
+    assert!(again.iter().any(|range| range.start <= 4096 && range.end > end), "{again:?} {end}");
+    assert!((0..3).all(|number| world.concept("", id(number)).is_some()));
+    world.stop();
+    drop(disk);
+    let (disk, mut world) = relaxed(folder.path());
+    assert_eq!(disk.take_written(), []);
+    // Only what has come since.
+    world.learn(&concept(7, "text"));
+    world.commit();
+    drop((world, disk));
+    let (disk, _) = relaxed(folder.path());
+    let again = disk.take_written();
+    assert!(again.iter().all(|range| range.start > end), "{again:?} {end}");
+    assert!(!again.is_empty());
+}
+
+#[test]
+fn what_can_not_be_written_again_for_lack_of_space_is_read_and_written_once_there_is_some() {
+    let folder = folder();
+    let (disk, mut world) = relaxed(folder.path());
+    world.learn(&concept(1, "one"));
+    world.commit();
+    drop(world);
+    disk.set_full(true);
+    let options = options(1, Durability::Os);
+    let mut world = World::open_on(disk.clone(), &options).unwrap();
+    assert!(world.concept("", id(1)).is_some());
+    assert!(matches!(world.try_learn(&concept(2, "no")), Err(Refusal::Full { .. })));
+    let mark = || {
+        let manifest = fs::read_to_string(folder.path().join("manifest.json")).unwrap();
+        manifest.lines().find(|line| line.contains("offset")).unwrap().to_owned()
+    };
+    assert!(mark().contains(": 0,"), "nothing is marked that may not be there: {}", mark());
+    disk.set_full(false);
+    disk.take_written();
+    world.clock.pass(1_000_000);
+    world.work();
+    assert!(!disk.take_written().is_empty());
+    world.learn(&concept(3, "yes"));
+    world.commit();
+    world.stop();
+    assert!(!mark().contains(": 0,"));
+    let mut world = World::open_on(disk, &options).unwrap();
+    assert!(world.concept("", id(1)).is_some() && world.concept("", id(3)).is_some());
+    assert!(world.concept("", id(2)).is_none());
 }

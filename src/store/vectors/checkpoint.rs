@@ -187,6 +187,25 @@ fn encode(origin: &Origin, sequence: u64, contents: &Contents, index: &[u8]) -> 
     bytes
 }
 
+/// Looks at a checkpoint that is to be a store's: what is wrong with it, and whether that is
+/// damage, and not another version's or another store's.
+pub(crate) fn inspect(
+    bytes: &[u8],
+    store: u64,
+    name: CheckpointName,
+) -> Result<(), (bool, String)> {
+    let header = bytes.first_chunk::<HEADER>();
+    let is_whole = header.is_some_and(|header| {
+        let mut blank = *header;
+        blank[12..16].fill(0);
+        header[..8] == MAGIC && crc32c::crc32c(&blank) == u32::from_le_bytes(field(header, 12))
+    });
+    let dimension = header.map_or(0, |header| u32::from_le_bytes(field(header, 32)));
+    let body = header.map_or(0, |header| u32::from_le_bytes(field(header, 56)));
+    let is_damaged = !is_whole || crc32c::crc32c(&bytes[HEADER..]) != body;
+    decode(bytes, &Origin { store, name, dimension }).map(drop).map_err(|what| (is_damaged, what))
+}
+
 fn field<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     bytes[at..at + N].try_into().expect("a range of N bytes")
 }
@@ -247,6 +266,18 @@ fn decode<'a>(bytes: &'a [u8], origin: &Origin) -> Result<Parts<'a>, String> {
     }
     let checks = Checks::restored(unchecked, strays);
     Ok(Parts { contents: Contents { members, joined, checks }, index })
+}
+
+/// The bytes of a checkpoint of a few vectors, with noise for usearch's part.
+#[cfg(test)]
+pub(crate) fn sample(store: u64, name: CheckpointName) -> Vec<u8> {
+    let member = |ordinal| Member { id: [ordinal as u8 + 1; 16], crc: ordinal * 3, ordinal };
+    let members = (0..100).map(member).collect();
+    let checks = Checks::restored(Vec::new(), Vec::new());
+    let contents = Contents { members, joined: Vec::new(), checks };
+    let mut bytes = encode(&Origin { store, name, dimension: 4 }, 9, &contents, &[7; 2000]);
+    bytes.extend_from_slice(&[7; 2000]);
+    bytes
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ function sayAnswer({ healthy, ready, status }) {
   goneSince = null;
   if (ready === false) say("unready", status);
   else if (healthy === false) say("unwell", status);
-  else say("well");
+  else say("well", status === "ok" ? null : status);
 }
 
 /** None came. */

@@ -31,6 +31,7 @@ macro_rules! published {
                     namespace, vector, k, ef_search, minimum_strength, minimum_confidence, near,
                     exact
                 }
+                ScrubRequest: ArchivedScrubRequest { bandwidth, begin }
                 AgentRegistration: ArchivedAgentRegistration {
                     agent_id, hostname, platform, version, endpoint, incarnation, revision,
                     memory_mb, max_nodes, cores, nodes
@@ -65,6 +66,10 @@ macro_rules! published {
                 }
                 StoreInfo: ArchivedStoreInfo { id_rule, namespaces }
                 Health: ArchivedHealth { healthy, status, uptime }
+                ScrubReport: ArchivedScrubReport {
+                    ended, done, total, last_ended, last_bytes, damaged, findings, failed,
+                    is_running
+                }
                 AgentRegistered: ArchivedAgentRegistered {
                     master_version, heartbeat_ms, degraded_after_ms, offline_after_ms
                 }

@@ -13,8 +13,8 @@ use sutra_wire::grid::{
 use sutra_wire::{
     AssociationKey, AssociationRecord, ClientHello, ConceptKey, ConceptRecord, Concepts,
     ConceptsRequest, Counter, Deleted, ErrorMessage, Health, NO_CORE, Near, Neighbor, Neighbors,
-    NeighborsRequest, Path, PathEdge, PathRequest, Paths, SearchHit, SearchHits, SearchRequest,
-    ServerHello, Stats, StoreInfo,
+    NeighborsRequest, Path, PathEdge, PathRequest, Paths, ScrubReport, ScrubRequest, SearchHit,
+    SearchHits, SearchRequest, ServerHello, Stats, StoreInfo,
 };
 
 /// A published type with its fixed values.
@@ -326,6 +326,24 @@ samples! {
     Health {
         "well": Health { healthy: true, status: "ok".into(), uptime: 0x0807_0605_0403_0201 };
         "not well": Health { healthy: false, status: "the disk is full".into(), uptime: 1 };
+    }
+    ScrubRequest {
+        "how does it go": ScrubRequest::default();
+        "one is to begin": ScrubRequest { bandwidth: 0x0807_0605_0403_0201, begin: true };
+    }
+    ScrubReport {
+        "none yet": ScrubReport::default();
+        "all fields": ScrubReport {
+            ended: 0x0807_0605_0403_0201,
+            done: 0x1817_1615_1413_1211,
+            total: 0x2827_2625_2423_2221,
+            last_ended: 0x3837_3635_3433_3231,
+            last_bytes: 0x4847_4645_4443_4241,
+            damaged: 0x5857_5655_5453_5251,
+            findings: vec!["manifest.json, byte 0: it is missing".into(), "x".into()],
+            failed: "the disk is away".into(),
+            is_running: true,
+        };
     }
     NodeReport {
         "a new one": NodeReport { node_id: "n".into(), ..NodeReport::default() };

@@ -1,0 +1,127 @@
+//! `sutra verify`: whether a store's files are as they were written. Those of a folder are read
+//! here, those of a server that runs by that server itself.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+use sutra_client::Client;
+use sutra_store::{Advance, Finding, VerifyReport};
+
+use crate::connect::with_client;
+use crate::exit::{Answer, Failure};
+use crate::output::Output;
+use crate::printable::printable;
+use crate::reading::Reading;
+use crate::target::Server;
+use crate::values::rate;
+use crate::words::{bytes, counted};
+
+/// How often a server is asked how far it has come.
+const EVERY: Duration = Duration::from_millis(200);
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  sutra verify --bandwidth 100M\n  \
+    sutra verify --data sutra-data\n\n\
+    Reads every file of a store: the manifest, each segment of the logs with every commit and \
+    every record in it, and the checkpoints of the vector indexes. A server that runs does so by \
+    itself (a scrub), from its disk and beside its work. With --data the files of a folder are \
+    read that no server has. Each damaged place is named, with what it may have taken and what \
+    helps. Nothing is changed.\n\n\
+    It exits with 0 where all is as it was written, and with 1 where something is damaged.")]
+pub(crate) struct Verify {
+    /// A data folder that no server has
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// Bytes a second that a server reads at most (500K, 50M, 1G); 50M by default
+    #[arg(long, value_name = "RATE", value_parser = rate, conflicts_with = "data")]
+    bandwidth: Option<u64>,
+    #[command(flatten)]
+    server: Server,
+}
+
+pub(crate) fn run(verify: &Verify, output: Output) -> Result<Answer, Failure> {
+    match &verify.data {
+        Some(data) => here(data, output),
+        None => with_client(&verify.server, async |client| {
+            there(&client, verify.bandwidth.unwrap_or_default(), output).await
+        }),
+    }
+}
+
+/// Reads a folder.
+fn here(data: &Path, output: Output) -> Result<Answer, Failure> {
+    let mut reading = Reading::new(output);
+    let report = sutra_store::verify(data, &mut |advance| reading.advance(advance))?;
+    drop(reading);
+    let damaged = report.damaged();
+    let mut value = serde_json::to_value(&report).map_err(std::io::Error::from)?;
+    value["damaged"] = json!(damaged);
+    output.answer(&value, || in_words(data, &report))?;
+    Ok(if damaged == 0 { Answer::Yes } else { Answer::No })
+}
+
+/// Has a server look at its files, and waits until it has.
+async fn there(client: &Client, bandwidth: u64, output: Output) -> Result<Answer, Failure> {
+    let mut reading = Reading::new(output);
+    let before = client.scrub().await?.ended.to_native();
+    let mut report = client.begin_scrub(bandwidth).await?;
+    while report.is_running && report.ended.to_native() == before {
+        let (done, total) = (report.done.to_native(), report.total.to_native());
+        reading.advance(Advance { phase: "reading", done, total });
+        tokio::time::sleep(EVERY).await;
+        report = client.scrub().await?;
+    }
+    drop(reading);
+    if !report.failed.is_empty() {
+        return Err(Failure::Host(format!("the server could not look: {}", report.failed)));
+    }
+    let (damaged, read) = (report.damaged.to_native(), report.last_bytes.to_native());
+    let findings: Vec<&str> = report.findings.iter().map(|found| found.as_str()).collect();
+    let value = json!({ "bytes": read, "damaged": damaged, "findings": findings });
+    output.answer(&value, || {
+        let mut words: String =
+            findings.iter().map(|found| format!("damage: {}\n", printable(found))).collect();
+        if damaged > findings.len() as u64 {
+            words += "the server's log has the others\n";
+        }
+        words += &format!("{} were read from the server's disk\n", bytes(read));
+        words += &places(damaged);
+        if damaged > 0 {
+            words += "; the server's memory has what was written: back up now with `sutra \
+                      backup`, before it is stopped, and restore that into a new folder";
+        }
+        words
+    })?;
+    Ok(if damaged == 0 { Answer::Yes } else { Answer::No })
+}
+
+fn places(damaged: u64) -> String {
+    match damaged {
+        0 => "everything is as it was written".to_owned(),
+        1 => "1 place is damaged".to_owned(),
+        damaged => format!("{damaged} places are damaged"),
+    }
+}
+
+fn in_words(data: &Path, report: &VerifyReport) -> String {
+    let VerifyReport { cores, segments, bytes: read, entries, checkpoints, findings, .. } = report;
+    let mut words = listed(findings);
+    words += &format!(
+        "{}: {}, {}, {}, {}, {}\n",
+        data.display(),
+        counted(u64::from(*cores), "shard"),
+        counted(*segments, "segment"),
+        bytes(*read),
+        counted(*entries, "log record"),
+        counted(*checkpoints, "checkpoint"),
+    );
+    words += &places(report.damaged());
+    words
+}
+
+/// What was found, a paragraph each.
+pub(crate) fn listed(findings: &[Finding]) -> String {
+    findings.iter().map(|finding| format!("{finding}\n\n")).collect()
+}

@@ -1,0 +1,141 @@
+//! A new store of what is left of a damaged one.
+//!
+//! The damaged folder is only read. The new one is made from nothing, by the store's own writer:
+//! the entries keep their sequences, their times and their archives' bytes; commits and segments
+//! are made anew. Its manifest comes last. What an interrupted repair leaves is told by a file of
+//! its own: a start refuses it, and the next repair clears it away.
+//!
+//! The new store has a number of its own. Two stores with one number could be taken for each other
+//! by a backup, and from here on they differ.
+
+mod report;
+mod standing;
+mod target;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sutra_wire::IdRule;
+
+pub use self::report::RepairReport;
+use self::standing::Standings;
+use self::target::Target;
+pub(crate) use self::target::check_finished;
+use self::writer::Writer;
+use crate::StoreError;
+use crate::manifest::Manifest;
+use crate::namespaces::MAX_NAMESPACES;
+use crate::read_only_disk::ReadOnlyDisk;
+use crate::salvage::{Advance, Facts, Place, Survey, Verdict, Watch, survey};
+
+/// Salvages what is whole of the store in `from` into a new one in `to`, which is absent or empty,
+/// or what an interrupted repair has left.
+///
+/// # Errors
+/// A server has one of the folders, `from` holds no store, `to` holds something, or can't be
+/// written.
+pub fn repair(from: &Path, to: &Path, watch: Watch<'_>) -> Result<RepairReport, StoreError> {
+    let source = ReadOnlyDisk::open(from)?;
+    let target = Target::prepare(from, to)?;
+    let Survey { facts, shards, findings, .. } = survey(&source, &mut *watch)?;
+    let store = target.disk().random();
+    let mut standings = Standings::of(&shards);
+    let mut writing = Writing {
+        source: &source,
+        target: &target,
+        store,
+        segment_bytes: facts.segment_bytes(),
+        standings: &mut standings,
+        advance: Advance { phase: "writing", done: 0, total: facts.bytes() },
+        watch,
+    };
+    let mut manifest = manifest_of(&facts, store)?;
+    let (mut marks, mut entries, mut bytes) = (Vec::new(), 0, 0);
+    let mut found = findings;
+    for (shard, verdict) in (0..).zip(shards) {
+        let written = writing.shard(shard, &verdict)?;
+        marks.push(written.end);
+        entries += written.entries;
+        bytes += written.bytes;
+        found.extend(verdict.findings);
+    }
+    standings.note(&mut found);
+    found.sort_by(|one, other| (&one.file, one.offset).cmp(&(&other.file, other.offset)));
+    let report = RepairReport {
+        from: from.to_owned(),
+        to: to.to_owned(),
+        cores: facts.cores(),
+        id_rule: IdRule::name(facts.id_rule()).to_owned(),
+        entries,
+        bytes,
+        list: target.list(),
+        findings: found,
+    };
+    target.write_list(&report)?;
+    manifest.set_marks(marks.into_iter());
+    target.finish(&manifest)?;
+    Ok(report)
+}
+
+/// The new store's manifest, with all that is known of the old one's.
+pub(crate) fn manifest_of(facts: &Facts, store: u64) -> Result<Manifest, StoreError> {
+    let mut manifest = match facts.manifest() {
+        Some(manifest) => manifest.of_another_store(store),
+        None => Manifest::new(store, usize::from(facts.cores()), facts.id_rule()),
+    };
+    let known: Vec<String> = manifest.namespaces().map(|(_, name)| name.to_owned()).collect();
+    let mut missing: Vec<&str> = facts
+        .unnamed_namespaces()
+        .filter(|name| !known.iter().any(|known| known == name))
+        .collect();
+    missing.sort_unstable();
+    let free: Vec<u32> =
+        (1..MAX_NAMESPACES as u32).filter(|number| manifest.is_free(*number)).collect();
+    if missing.len() > free.len() {
+        return Err(StoreError::TooManyNamespaces { limit: MAX_NAMESPACES });
+    }
+    for (number, name) in free.into_iter().zip(missing) {
+        manifest.name_namespace(number, name);
+    }
+    Ok(manifest)
+}
+
+/// What the shards of the new store are written from and with.
+struct Writing<'a> {
+    source: &'a ReadOnlyDisk,
+    target: &'a Target,
+    store: u64,
+    segment_bytes: usize,
+    standings: &'a mut Standings,
+    advance: Advance,
+    watch: Watch<'a>,
+}
+
+impl Writing<'_> {
+    fn shard(&mut self, shard: u16, verdict: &Verdict) -> Result<writer::Written, StoreError> {
+        let disk = Arc::clone(self.target.disk());
+        let mut writer = Writer::begin(disk, shard, self.store, self.segment_bytes)?;
+        for taken in &verdict.segments {
+            let mut goes_on = true;
+            let (advance, watch) = (&mut self.advance, &mut self.watch);
+            let mut pace = |bytes| {
+                advance.done += bytes;
+                goes_on &= watch(*advance);
+            };
+            let mut image = taken.read(self.source, &mut pace)?;
+            if !goes_on {
+                return Err(StoreError::Option("the repair was ended".to_owned()));
+            }
+            for (_, entry) in taken.entries(image.content()) {
+                if !self.standings.is_empty()
+                    && let Ok(place) = Place::of(&entry)
+                {
+                    self.standings.meet(&entry, &place);
+                }
+                writer.append(&entry)?;
+            }
+        }
+        writer.finish()
+    }
+}

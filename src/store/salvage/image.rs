@@ -1,0 +1,86 @@
+//! A segment file's bytes as far as they can be read. Where the disk refuses a block, zeros stand
+//! in its place, and it is told which.
+
+use std::io;
+use std::ops::Range;
+
+use sutra_runtime::{DataFile, RegionWriter};
+
+use crate::disk::{Disk, SegmentName};
+use crate::format::SEGMENT_HEADER;
+
+/// Bytes of one read.
+const STEP: usize = 1 << 20;
+/// Bytes of one read where the disk has refused a longer one: what fails is a block.
+const SMALL: usize = 4096;
+/// The longest file that is read: offsets in a segment are 32 bits.
+const MOST: u64 = u32::MAX as u64;
+
+/// A segment file in memory; nothing of it is believed.
+pub(crate) struct Image {
+    pub(crate) writer: RegionWriter,
+    /// Bytes of the file.
+    pub(crate) bytes: usize,
+    /// Stretches that the disk did not give.
+    pub(crate) unreadable: Vec<Range<usize>>,
+}
+
+impl Image {
+    /// Reads a segment; `pace` is told of every step's bytes.
+    ///
+    /// # Errors
+    /// The file can't be opened, or is longer than a segment can be.
+    pub(super) fn read(
+        disk: &dyn Disk,
+        name: SegmentName,
+        pace: &mut dyn FnMut(u64),
+    ) -> io::Result<Self> {
+        let file = disk.open(name)?;
+        let length = disk.len(&file)?;
+        if length > MOST {
+            return Err(io::Error::other(format!("a segment can't be {length} bytes long")));
+        }
+        let bytes = usize::try_from(length).unwrap_or_default();
+        let mut writer = RegionWriter::new(bytes.max(SEGMENT_HEADER))?;
+        let mut unreadable: Vec<Range<usize>> = Vec::new();
+        let mut at = 0;
+        while at < bytes {
+            let to = (at + STEP).min(bytes);
+            read_step(disk, &file, at..to, &mut writer, &mut unreadable);
+            pace((to - at) as u64);
+            at = to;
+        }
+        Ok(Self { writer, bytes, unreadable })
+    }
+
+    /// Everything that the file has.
+    pub(crate) fn content(&mut self) -> &[u8] {
+        let bytes = self.bytes;
+        &self.writer.writable()[..bytes]
+    }
+}
+
+fn read_step(
+    disk: &dyn Disk,
+    file: &DataFile,
+    step: Range<usize>,
+    writer: &mut RegionWriter,
+    unreadable: &mut Vec<Range<usize>>,
+) {
+    let into = &mut writer.writable()[step.clone()];
+    if disk.read(file, step.start as u64, into).is_ok() {
+        return;
+    }
+    for at in step.clone().step_by(SMALL) {
+        let small = at..(at + SMALL).min(step.end);
+        let into = &mut writer.writable()[small.clone()];
+        if disk.read(file, at as u64, into).is_ok() {
+            continue;
+        }
+        into.fill(0);
+        match unreadable.last_mut() {
+            Some(last) if last.end == at => last.end = small.end,
+            _ => unreadable.push(small),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Random damage to every kind of file: it is found, what was not hit is salvaged, and what is said
+//! to be lost is what was hit.
+#![allow(clippy::unwrap_used)]
+
+mod damages;
+mod source;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use self::damages::{Kind, damage};
+use self::source::{Source, opened};
+use super::Severity;
+use crate::verify::verify;
+use crate::{StoreError, repair};
+
+/// Damages of each kind in the suite, and in the long run.
+const SHORT: u64 = 8;
+const LONG: u64 = 1_000;
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
+        let to = to.join(entry.file_name());
+        match entry.path().is_dir() {
+            true => copy(&entry.path(), &to),
+            false => drop(fs::copy(entry.path(), to).unwrap()),
+        }
+    }
+}
+
+/// Damages a store in so many ways, each on a copy of it.
+fn damaged_in_every_way(kind: Kind, count: u64) {
+    for cores in [1, 2] {
+        let original = folder();
+        let source = Source::make(original.path(), cores, kind == Kind::Lock);
+        for seed in 0..count.div_ceil(2) {
+            let place = folder();
+            let data = place.path().join("data");
+            copy(original.path(), &data);
+            let random = &mut StdRng::seed_from_u64(seed * 2 + cores as u64);
+            let Some(hit) = damage(&source, &data, kind, random) else { continue };
+            let what = format!("{kind:?}, seed {seed}, {cores} cores: {hit}");
+            check(&source, place.path(), &hit, &what);
+        }
+    }
+}
+
+fn check(source: &Source, place: &Path, hit: &damages::Hit, what: &str) {
+    let (data, new) = (place.join("data"), place.join("new"));
+    let report = verify(&data, &mut |_| true).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let damaged = report.damaged() > 0;
+    if hit.kind != Kind::Lock {
+        assert!(!report.findings.is_empty(), "{what}: nothing was found");
+    }
+    let lost: BTreeSet<(String, u64)> = source.entries_in(&hit.file, &hit.bytes).collect();
+    let repaired = repair(&data, &new, &mut |_| true);
+    let repaired = repaired.unwrap_or_else(|error| panic!("{what}: {error}"));
+    for (shard, sequence) in &lost {
+        let of_shard = repaired.findings.iter().filter(|one| one.file.starts_with(shard));
+        let mut losses = of_shard.flat_map(|finding| &finding.lost);
+        let is_listed = losses.any(|loss| {
+            loss.after_sequence < *sequence
+                && loss.before_sequence.is_none_or(|before| *sequence < before)
+        });
+        assert!(is_listed, "{what}: {sequence} is not listed: {:#?}", repaired.findings);
+    }
+    if lost.is_empty() && source.cores == 1 && !source.ends_with(&hit.file, &hit.bytes) {
+        assert_eq!(repaired.losses(), 0, "{what}: {:#?}", repaired.findings);
+    }
+    source.check(&new, &lost, what);
+    // A start refuses what verify calls damage of the log or the manifest, and nothing else.
+    let starts = opened(&data, source.cores);
+    match starts {
+        Ok(store) => {
+            let is_log = |finding: &super::Finding| {
+                finding.severity == Severity::Damage && !finding.file.ends_with(".index")
+            };
+            assert!(!report.findings.iter().any(is_log), "{what}: {:#?}", report.findings);
+            drop(store);
+        }
+        Err(StoreError::Io { source }) => panic!("{what}: {source}"),
+        Err(error) => assert!(damaged, "{what}: {error}"),
+    }
+}
+
+macro_rules! kinds {
+    ($($name:ident, $long:ident: $kind:ident;)*) => {$(
+        #[test]
+        fn $name() {
+            damaged_in_every_way(Kind::$kind, SHORT);
+        }
+
+        #[test]
+        #[ignore = "a thousand damages take a minute"]
+        fn $long() {
+            damaged_in_every_way(Kind::$kind, LONG);
+        }
+    )*};
+}
+
+kinds! {
+    a_damaged_manifest_is_found_and_what_it_said_found_again, many_damaged_manifests: Manifest;
+    a_damaged_segment_header_takes_no_entry_with_it, many_damaged_headers: Header;
+    a_damaged_commit_entry_takes_no_other_entry_with_it, many_damaged_commits: Commit;
+    a_damaged_entry_header_takes_its_entry_alone, many_damaged_entry_headers: Entry;
+    a_damaged_body_takes_its_entry_alone, many_damaged_bodies: Body;
+    damaged_padding_takes_nothing, many_damaged_paddings: Padding;
+    a_damaged_checkpoint_takes_nothing, many_damaged_checkpoints: Checkpoint;
+    a_damaged_lock_takes_nothing, many_damaged_locks: Lock;
+    blocks_of_zeros_take_what_they_hit, many_zeroed_blocks: Zeros;
+    a_cut_file_loses_its_end_alone, many_cut_files: Cut;
+    a_missing_file_loses_itself_alone, many_missing_files: Missing;
+}
+
+#[test]
+fn a_whole_store_has_no_findings_and_is_repaired_into_an_equal_one() {
+    for cores in [1, 2, 3] {
+        let place = folder();
+        let (data, new) = (place.path().join("data"), place.path().join("new"));
+        let source = Source::make(&data, cores, false);
+        let report = verify(&data, &mut |_| true).unwrap();
+        assert_eq!((report.findings.len(), report.damaged()), (0, 0), "{:#?}", report.findings);
+        assert_eq!(report.entries, source.entries.len() as u64);
+        let repaired = repair(&data, &new, &mut |_| true).unwrap();
+        assert_eq!((repaired.losses(), repaired.entries), (0, report.entries));
+        source.check(&new, &BTreeSet::new(), "a whole store");
+    }
+}
+
+#[test]
+fn a_repair_neither_writes_over_something_nor_into_what_it_reads() {
+    let place = folder();
+    let (data, new) = (place.path().join("data"), place.path().join("new"));
+    Source::make(&data, 1, false);
+    fs::create_dir(&new).unwrap();
+    fs::write(new.join("mine"), "x").unwrap();
+    for (to, why) in [(new.clone(), "not empty"), (data.join("new"), "outside"), (data.clone(), "")]
+    {
+        let error = repair(&data, &to, &mut |_| true).err().unwrap().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+    assert_eq!(fs::read_to_string(new.join("mine")).unwrap(), "x");
+    assert_eq!(verify(&data, &mut |_| true).unwrap().findings.len(), 0);
+}
+
+#[test]
+fn what_an_interrupted_repair_leaves_is_refused_by_a_start_and_cleared_by_the_next() {
+    let place = folder();
+    let (data, new) = (place.path().join("data"), place.path().join("new"));
+    let source = Source::make(&data, 2, false);
+    let mut steps = 0;
+    let interrupted = repair(&data, &new, &mut |advance| {
+        steps += u32::from(advance.phase == "writing");
+        steps < 2
+    });
+    assert!(interrupted.is_err() && steps == 2);
+    let error = opened(&new, 2).err().unwrap();
+    assert!(matches!(error, StoreError::Unfinished { .. }), "{error}");
+    repair(&data, &new, &mut |_| true).unwrap();
+    source.check(&new, &BTreeSet::new(), "after an interrupted repair");
+}
