@@ -9,6 +9,7 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::associate::Associate;
+use crate::backup::Backup;
 use crate::bench::args::Bench;
 use crate::completions::Completions;
 use crate::doctor::Doctor;
@@ -19,6 +20,7 @@ use crate::learn::Learn;
 use crate::man::Man;
 use crate::neighbors::Neighbors;
 use crate::path::Path;
+use crate::restore::Restore;
 use crate::search::Search;
 use crate::serve::Serve;
 use crate::simulate::Simulate;
@@ -117,6 +119,10 @@ pub(crate) enum Command {
     Import(Import),
     /// Write a concept's neighbourhood, or a whole namespace, to a file
     Export(Export),
+    /// Take a backup of a running server
+    Backup(Backup),
+    /// Make a store of a backup
+    Restore(Restore),
     /// Measure a running server
     Bench(Bench),
     /// Look for what a store could lose: simulated servers, killed and let down by their disks

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use sutra_backup::BackupError;
 use sutra_client::ClientError;
 use sutra_grid_agent::AgentError;
 use sutra_grid_master::MasterError;
@@ -56,6 +57,9 @@ pub(crate) enum Failure {
     /// A server that can't be reached, or that refused.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// A backup that could not be taken or restored.
+    #[error(transparent)]
+    Backup(BackupError),
     /// A server's admin port that can't be reached, or that does not tell.
     #[error(transparent)]
     Admin(#[from] AdminPortError),
@@ -74,6 +78,15 @@ pub(crate) enum Failure {
     /// Standard output.
     #[error("cannot write the answer: {0}")]
     Output(#[from] io::Error),
+}
+
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        match error {
+            BackupError::Server(error) => Failure::Client(error),
+            error => Failure::Backup(error),
+        }
+    }
 }
 
 impl Failure {
@@ -95,6 +108,7 @@ impl Failure {
                 // Whatever it is that a server won't do, it was reached and asked.
                 _ => 3,
             },
+            Failure::Backup(error) if error.is_usage() => 2,
             Failure::Load(LoadError::Plan { .. }) => 2,
             Failure::Server(error) => error.exit_code(),
             Failure::Agent(error) => error.exit_code(),
@@ -103,6 +117,7 @@ impl Failure {
             Failure::Refused(_)
             | Failure::Host(_)
             | Failure::Admin(_)
+            | Failure::Backup(_)
             | Failure::Load(_)
             | Failure::Output(_) => 3,
         }

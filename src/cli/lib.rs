@@ -11,13 +11,16 @@
 //!
 //! Relies on `client` for all that is asked of a server or a grid's master, but for what `slow` and
 //! `top` ask of an admin port over HTTP. `serve` alone needs `server`, the grid's two services need
-//! `grid`, `bench` needs `load`, `simulate` needs `simulator`, `doctor` and `tune` need `host`. A
+//! `grid`, `backup` and `restore` need `backup`,
+//! `bench` needs `load`, `simulate` needs `simulator`, `doctor` and `tune` need `host`. A
 //! command is a function from its arguments to an [`exit::Answer`].
 
 mod admin_port;
 mod args;
 mod associate;
+mod backup;
 mod bench;
+mod byte_progress;
 mod completions;
 mod config;
 mod connect;
@@ -44,6 +47,7 @@ mod path;
 mod printable;
 mod query;
 mod reload;
+mod restore;
 mod search;
 mod serve;
 mod settings;
@@ -158,6 +162,8 @@ fn run(arguments: Arguments, start: Start, output: Output) -> Result<Answer, Fai
         Command::Health(server) => {
             with_client(&server, async |client| health::run(&client, output).await)
         }
+        Command::Backup(backup) => backup::run(&backup, output),
+        Command::Restore(restore) => restore::run(&restore, output),
         Command::Simulate(simulate) => simulate::run(&simulate, output),
         Command::Doctor(doctor) => doctor::run(&doctor, output),
         Command::Tune(tune) => tune::run(&tune, output),

@@ -23,8 +23,8 @@
 use std::sync::Arc;
 
 use sutra_wire::{
-    AssociationKind, AssociationRecord, ConceptId, ConceptRecord, Concepts, Deleted, Health,
-    Neighbors, Paths, SearchHits, Stats, StoreInfo, View,
+    AssociationKind, AssociationRecord, BackupCut, BackupDone, ConceptId, ConceptRecord, Concepts,
+    Deleted, Health, LogRange, Neighbors, Paths, SearchHits, SharedBytes, Stats, StoreInfo, View,
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -164,6 +164,21 @@ impl Client {
     /// As [`crate::Client::health`].
     pub fn health(&self) -> Result<View<Health>, ClientError> {
         self.runtime.block_on(self.client.health())
+    }
+
+    /// As [`crate::Client::backup_cut`].
+    pub fn backup_cut(&self) -> Result<View<BackupCut>, ClientError> {
+        self.runtime.block_on(self.client.backup_cut())
+    }
+
+    /// As [`crate::Client::read_log`].
+    pub fn read_log(&self, range: LogRange) -> Result<SharedBytes, ClientError> {
+        self.runtime.block_on(self.client.read_log(range))
+    }
+
+    /// As [`crate::Client::backup_done`].
+    pub fn backup_done(&self, done: BackupDone) -> Result<(), ClientError> {
+        self.runtime.block_on(self.client.backup_done(done))
     }
 
     /// As [`crate::Client::learn_many`], as an iterator.

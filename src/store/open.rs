@@ -18,6 +18,7 @@ use crate::marks::Position;
 use crate::namespaces::Namespaces;
 use crate::prepare::{FIRST_STEP, Preparation};
 use crate::recovery::{Recovered, Replayed, ShardReport, Source, Uncut, recover};
+use crate::remake;
 use crate::segment::{Segment, holds_data};
 use crate::shard::Shard;
 use crate::vectors::restore::{First, first_embeddings};
@@ -124,6 +125,7 @@ impl Store {
     /// of cores.
     pub fn open<T: Send>(folder: &Path, options: OpenOptions) -> Result<Opened<T>, StoreError> {
         let disk = FileDisk::open(folder, options.durability, &options.listening)?;
+        remake::refuse_unfinished(&disk)?;
         let is_copy = disk.is_copy();
         if is_copy && options.cores > 1 {
             // Each shard is whole up to some commit. But they were copied at different times, so

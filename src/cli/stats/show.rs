@@ -7,7 +7,7 @@ use std::time::Duration;
 use sutra_wire::ArchivedStats;
 
 use crate::printable::printable;
-use crate::words::{bytes, counted, duration, grouped, short_duration};
+use crate::words::{bytes, counted, duration, grouped, local_time, short_duration};
 
 /// Counters by name.
 struct Counters<'a>(&'a ArchivedStats);
@@ -99,6 +99,7 @@ pub(super) fn for_people(stats: &ArchivedStats) -> String {
         written(stats, &counters),
         memory(&counters),
         connections(&counters),
+        backed_up(&counters),
         server(stats, &counters),
     ];
     let texts: Vec<String> =
@@ -169,6 +170,15 @@ fn written(stats: &ArchivedStats, counters: &Counters<'_>) -> Group {
             format!("{} ({})", printable(&stats.durability), printable(&stats.write_path)),
         )
         .row("data", printable(&stats.data))
+}
+
+fn backed_up(counters: &Counters<'_>) -> Group {
+    let taken = counters.get("last_backup_taken_us");
+    let elapsed = Duration::from_micros(counters.get("last_backup_elapsed_us"));
+    Group::new("last backup")
+        .row_if(taken > 0, "taken", || local_time(taken))
+        .row_if(taken > 0, "log", || bytes(counters.get("last_backup_bytes")))
+        .row_if(taken > 0, "took", || duration(elapsed))
 }
 
 fn memory(counters: &Counters<'_>) -> Group {

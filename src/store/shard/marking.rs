@@ -12,7 +12,7 @@ use sutra_runtime::DataFile;
 use crate::StoreError;
 use crate::keeper::Keeper;
 use crate::log::Reached;
-use crate::marks::Progress;
+use crate::marks::{Position, Progress};
 
 /// A shard's syncs and marks.
 pub(super) struct Marking {
@@ -54,6 +54,11 @@ impl Marking {
     /// Whether commits are on stable storage when they land.
     pub(super) fn is_durable_at_once(&self) -> bool {
         !self.relaxed
+    }
+
+    /// Up to where the log is on stable storage.
+    pub(super) fn durable(&self) -> Position {
+        self.progress().durable()
     }
 
     fn progress(&self) -> &Progress {

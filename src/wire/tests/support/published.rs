@@ -31,6 +31,8 @@ macro_rules! published {
                     namespace, vector, k, ef_search, minimum_strength, minimum_confidence, near,
                     exact
                 }
+                LogRange: ArchivedLogRange { generation, segment, offset, length, shard }
+                BackupDone: ArchivedBackupDone { taken, bytes, elapsed }
                 AgentRegistration: ArchivedAgentRegistration {
                     agent_id, hostname, platform, version, endpoint, incarnation, revision,
                     memory_mb, max_nodes, cores, nodes
@@ -65,6 +67,9 @@ macro_rules! published {
                 }
                 StoreInfo: ArchivedStoreInfo { id_rule, namespaces }
                 Health: ArchivedHealth { healthy, status, uptime }
+                BackupCut: ArchivedBackupCut {
+                    store, taken, given_back, format, id_rule, data, namespaces, imports, shards
+                }
                 AgentRegistered: ArchivedAgentRegistered {
                     master_version, heartbeat_ms, degraded_after_ms, offline_after_ms
                 }
@@ -85,6 +90,8 @@ macro_rules! published {
                 Path: ArchivedPath { concepts, edges }
                 SearchHit: ArchivedSearchHit { id, similarity }
                 Counter: ArchivedCounter { name, value }
+                CutSegment: ArchivedCutSegment { generation, number, block, capacity, end }
+                CutShard: ArchivedCutShard { commit, segments }
                 NodeReport: ArchivedNodeReport {
                     node_id, name, endpoint, compat_endpoint, storage_path, detail, cores,
                     memory_enforcement, memory_limit_mb, started, pid, restarts, state
