@@ -20,7 +20,7 @@ use crate::words::{bytes, counted, duration, local_time, utc_time};
 const NICENESS: i32 = 10;
 
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  sutra backup /srv/backups --keep 14\n  \
+#[command(after_help = "Examples:\n  sutra backup backups --keep 14\n  \
     sutra backup - > sutra.tar\n\n\
     A backup has every write that was acknowledged before it began, and of each core's log a \
     beginning without gaps. Writes go on meanwhile. The folder holds any number of backups, each \

@@ -16,8 +16,8 @@ use crate::output::Output;
 use crate::words::{bytes, local_time, utc_time};
 
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  sutra restore /srv/backups --data /srv/restored\n  \
-    sutra restore - --data /srv/restored < sutra.tar\n\n\
+#[command(after_help = "Examples:\n  sutra restore backups --data restored\n  \
+    sutra restore - --data from-stream < sutra.tar\n\n\
     Every byte is checked on its way. A backup that is not complete, or damaged, is refused with \
     the file and the place, and nothing is left in the data folder. A restore that was killed \
     leaves a folder that no server starts on; run it again.\n\n\

@@ -61,15 +61,19 @@ impl LogCheck {
     /// They are not what stands there in a log that is whole.
     pub fn pass(&mut self, mut bytes: &[u8]) -> Result<(), LogFault> {
         loop {
-            // One commit's bytes at a time, so that no more than that is copied.
-            let missing = self.needed()?.saturating_sub(self.kept.len()).min(bytes.len());
-            let (now, rest) = bytes.split_at(missing);
-            self.kept.extend_from_slice(now);
-            bytes = rest;
-            if self.kept.len() < self.needed()? {
+            // What is kept may say only now how much belongs to it.
+            let missing = self.needed()?.saturating_sub(self.kept.len());
+            if missing == 0 {
+                self.take()?;
+                continue;
+            }
+            if bytes.is_empty() {
                 return Ok(());
             }
-            self.take()?;
+            // One commit's bytes at a time, so that no more than that is copied.
+            let (now, rest) = bytes.split_at(missing.min(bytes.len()));
+            self.kept.extend_from_slice(now);
+            bytes = rest;
         }
     }
 
