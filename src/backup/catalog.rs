@@ -287,7 +287,8 @@ mod tests {
             r#""shards":[{"commit":9,"segments":[{"block":4096,"capacity":65536,"#,
             r#""generation":18446744073709551615,"pieces":["#,
             r#"{"crc32c":1,"end":{"commit":0,"crc32c":0,"sequence":0},"from":0,"to":4096},"#,
-            r#"{"crc32c":2,"end":{"commit":9,"crc32c":7,"sequence":11},"from":4096,"to":8192}]}]}],"#,
+            r#"{"crc32c":2,"end":{"commit":9,"crc32c":7,"sequence":11},"from":4096,"to":8192}"#,
+            r#"]}]}],"#,
             r#""store":18446744073709551615,"taken":1700000000000001,"version":"0.1.0","#,
             r#""crc32c":"#,
         );

@@ -30,8 +30,8 @@ pub(crate) struct Restore {
     /// The data folder to make; it must be empty or not there
     #[arg(long, value_name = "FOLDER")]
     data: PathBuf,
-    /// The last backup that was taken by then, as 2026-01-31T12:00 by this host's clock, or with a Z
-    /// at its end for UTC; the last one of all by default
+    /// The last backup that was taken by then, as 2026-01-31T12:00 by this host's clock, or with a
+    /// Z at its end for UTC; the last one of all by default
     #[arg(long, value_name = "TIME", value_parser = moment)]
     at: Option<u64>,
 }

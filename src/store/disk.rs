@@ -135,8 +135,8 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Replaces a checkpoint by these bytes, one after the other: after a crash the old or the new
     /// one is there, whole.
     fn replace_checkpoint(&self, name: CheckpointName, parts: &[&[u8]]) -> io::Result<()>;
-    /// The bytes of the note of the last backup; `None` where there is none, as on a disk that keeps
-    /// none.
+    /// The bytes of the note of the last backup; `None` where there is none, as on a disk that
+    /// keeps none.
     fn read_last_backup(&self) -> io::Result<Option<Vec<u8>>> {
         Ok(None)
     }

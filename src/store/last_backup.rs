@@ -30,7 +30,7 @@ impl Keeper {
         });
         serde_json::from_slice(&bytes.ok()??)
             .inspect_err(|error| {
-                tracing::warn!(%error, "the note of the last backup makes no sense, and is ignored");
+                tracing::warn!(%error, "the note of the last backup makes no sense");
             })
             .ok()
     }
