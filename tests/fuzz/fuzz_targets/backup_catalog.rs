@@ -8,11 +8,12 @@ use serde_json::{Map, Value};
 use sutra_backup::Catalog;
 
 /// A catalog of one shard with one segment, unsealed.
-const SAMPLE: &[u8] = br#"{"catalog":1,"format":1,"given_back":3,"id_rule":"md5-or-hex","imports":[],
-"namespaces":["","n"],"shards":[{"commit":9,"segments":[{"block":4096,"capacity":65536,
-"generation":7,"pieces":[{"crc32c":1,"end":{"commit":0,"crc32c":0,"sequence":0},
-"from":0,"to":4096},{"crc32c":2,"end":{"commit":9,"crc32c":7,"sequence":11},"from":4096,"to":8192}]}]}],"store":5,
-"taken":1700000000000001,"version":"0.1.0"}"#;
+const SAMPLE: &[u8] = br#"{"catalog":1,"format":1,"given_back":3,"id_rule":"md5-or-hex",
+"imports":[],"namespaces":["","n"],"shards":[{"commit":9,"segments":[{"block":4096,
+"capacity":65536,"generation":7,"pieces":[
+{"crc32c":1,"end":{"commit":0,"crc32c":0,"sequence":0},"from":0,"to":4096},
+{"crc32c":2,"end":{"commit":9,"crc32c":7,"sequence":11},"from":4096,"to":8192}
+]}]}],"store":5,"taken":1700000000000001,"version":"0.1.0"}"#;
 
 fn judge(bytes: &[u8]) {
     if let Ok(catalog) = Catalog::decode(bytes) {
