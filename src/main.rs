@@ -4,5 +4,5 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
-    sutra_cli::main(env!("SUTRA_VERSION"))
+    sutra_cli::main(env!("SUTRA_VERSION"), option_env!("SUTRA_COMMIT"))
 }

@@ -2,12 +2,15 @@
 //! was.
 
 use std::io::{BufReader, Read};
+use std::net::SocketAddr;
 use std::process::{Child, Stdio};
 use std::time::Instant;
 
+use crate::support::succession::Succession;
 use crate::support::{PATIENCE, Server, sutra};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use sutra_client::blocking::Client;
 use sutra_client::{Association, Concept};
 
 /// Short runs: what is measured is not the point here.
@@ -57,7 +60,10 @@ fn benches_with_vectors_of_other_lengths_run_one_after_the_other_and_leave_the_s
 }
 
 /// A bench without an end of its own, and what it says to standard error.
-fn endless(server: &Server, arguments: &[&str]) -> (Child, BufReader<std::process::ChildStderr>) {
+fn endless(
+    server: SocketAddr,
+    arguments: &[&str],
+) -> (Child, BufReader<std::process::ChildStderr>) {
     let mut command = sutra();
     command.args(["bench"]).args(arguments).args([
         "--duration",
@@ -67,7 +73,7 @@ fn endless(server: &Server, arguments: &[&str]) -> (Child, BufReader<std::proces
         "--timeout",
         "60",
     ]);
-    command.env("SUTRA_SERVER", server.address.to_string());
+    command.env("SUTRA_SERVER", server.to_string());
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let errors = BufReader::new(child.stderr.take().unwrap());
@@ -79,8 +85,8 @@ fn interrupt(child: &Child) {
 }
 
 /// Waits until the server was asked for so much more of this kind.
-fn wait_until_asked(server: &Server, kind: &str, requests: u64) {
-    let client = server.client();
+fn wait_until_asked(server: SocketAddr, kind: &str, requests: u64) {
+    let client = Client::connect(server.to_string()).unwrap();
     let asked = || {
         let stats = client.stats().unwrap();
         stats.counters.iter().find(|counter| counter.name == kind).unwrap().value.to_native()
@@ -96,8 +102,8 @@ fn a_bench_that_is_interrupted_shows_what_it_measured_and_removes_its_records() 
     let server = Server::start(&[]);
     for (connections, signal) in [("1", Signal::INT), ("8", Signal::TERM)] {
         let (child, mut errors) =
-            endless(&server, &["query", "--records", "100", "--connections", connections]);
-        wait_until_asked(&server, "requests_query", 1_000);
+            endless(server.address, &["query", "--records", "100", "--connections", connections]);
+        wait_until_asked(server.address, "requests_query", 1_000);
         kill_process(Pid::from_child(&child), signal).unwrap();
         let output = child.wait_with_output().unwrap();
         let mut said = String::new();
@@ -117,8 +123,8 @@ fn a_bench_that_is_interrupted_shows_what_it_measured_and_removes_its_records() 
 #[test]
 fn a_bench_that_is_interrupted_while_it_prepares_removes_what_it_wrote() {
     let server = Server::start(&[]);
-    let (child, mut errors) = endless(&server, &["learn", "--records", "100000"]);
-    wait_until_asked(&server, "requests_learn", 1_000);
+    let (child, mut errors) = endless(server.address, &["learn", "--records", "100000"]);
+    wait_until_asked(server.address, "requests_learn", 1_000);
     interrupt(&child);
     let output = child.wait_with_output().unwrap();
     let mut said = String::new();
@@ -129,4 +135,23 @@ fn a_bench_that_is_interrupted_while_it_prepares_removes_what_it_wrote() {
         "{said}"
     );
     assert_eq!(counts(&server), [0; 3]);
+}
+
+#[test]
+fn a_bench_over_a_takeover_says_that_cpu_time_and_profile_can_not_be_told() {
+    let mut server = Succession::start(&[]);
+    let arguments = ["query", "--records", "100", "--profile", "--json"];
+    let (child, mut errors) = endless(server.address(), &arguments);
+    wait_until_asked(server.address(), "requests_query", 1_000);
+    server.take_over();
+    wait_until_asked(server.address(), "requests_query", 1_000);
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    let mut said = String::new();
+    errors.read_to_string(&mut said).unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).expect(&said);
+    assert!(report["requests"].as_u64() > Some(1_000), "{report}");
+    assert_eq!(report["refused"], serde_json::json!({}), "{report}");
+    assert_eq!(report["server_changed"], true, "{report}");
+    assert!(report["server_cpu"].is_null() && report["profile"].is_null(), "{report}");
 }

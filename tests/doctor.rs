@@ -111,6 +111,12 @@ fn a_check_that_is_not_there_is_refused_with_those_that_are() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2));
     assert!(said.contains("\"nofiles\"") && said.contains("nofile,"), "{said}");
+    for words in [&["disk-fitness"][..], &["kernel-version", "fitness"]] {
+        let output = run(&[&["doctor", "--quick"], words].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{said}");
+        assert!(said.contains("fitness measures") && said.contains("leave out --quick"), "{said}");
+    }
     let output = run(&["doctor", "--root", "/nowhere/at-all"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.code() == Some(2) && said.contains("/nowhere/at-all"), "{said}");

@@ -1,13 +1,16 @@
 //! What masters and agents tell programs over HTTP: the grid, what has happened, and where
 //! everything is that Prometheus is to scrape.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
 use serde_json::Value;
 use sutra_testing::wait_until;
 
-use crate::support::Folder;
 use crate::support::agent::{Agent, Home, Spawned};
 use crate::support::http::get;
 use crate::support::master::Master;
+use crate::support::{Folder, sutra};
 
 const ON_ANY_PORT: [&str; 2] = ["--admin", "127.0.0.1:0"];
 
@@ -168,4 +171,26 @@ fn the_grid_and_what_has_happened_are_told_page_by_page() {
     }
     let paths = told(&master.admin, "")["paths"].to_string();
     assert!(paths.contains("/api/v1/events") && paths.contains("/api/v1/targets"), "{paths}");
+}
+
+#[test]
+fn a_master_and_an_agent_say_at_their_start_where_the_page_is_and_what_prometheus_reads() {
+    let folder = Folder::new();
+    let data = folder.path();
+    for (words, told) in [
+        (&["master", "--compat", "off"][..], "/api/v1/targets for Prometheus's http_sd)"),
+        (&["agent", "--id", "a"], "the master's /api/v1/targets lists it)"),
+    ] {
+        let mut command = sutra();
+        command.arg("grid").args(words).args(ON_ANY_PORT);
+        command.args(["--listen", "127.0.0.1:0", "--data"]).arg(data.join(words[0]));
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let admin = lines.map(Result::unwrap).find(|line| line.starts_with("admin "));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let admin = admin.expect("it says where it serves HTTP");
+        assert!(admin.contains("http://127.0.0.1:") && admin.contains("(a page; "), "{admin}");
+        assert!(admin.ends_with(told), "{admin}");
+    }
 }

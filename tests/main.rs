@@ -22,6 +22,7 @@ mod doctor;
 mod examples;
 mod explore;
 mod export;
+mod faults;
 mod grid;
 mod grid_agent;
 mod grid_api;

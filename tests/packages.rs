@@ -8,8 +8,9 @@ use serde_json::Value;
 use sutra_client::blocking::Client;
 
 use crate::support::files::{read, repository};
+use crate::support::http::get;
 use crate::support::python::{python, run, target};
-use crate::support::{Folder, greeted, sutra};
+use crate::support::{Folder, Server, greeted, sutra};
 
 /// What a command says, which must succeed.
 fn said(arguments: &[&str]) -> String {
@@ -39,6 +40,19 @@ fn the_version_names_the_commit_that_the_binary_is_made_of() {
     };
     assert_eq!(said(&["--version"]), wanted);
     assert_eq!(said(&["grid", "spawn", "--version"]), wanted.replace("sutra", "sutra-grid-spawn"));
+}
+
+#[test]
+fn metrics_name_the_commit_that_the_version_names() {
+    let version = said(&["--version"]);
+    let server = Server::start(&["--admin", "127.0.0.1:0"]);
+    let (_, metrics) = get(server.admin(), "/metrics");
+    let line = metrics.lines().find(|line| line.starts_with("sutra_build_info{")).unwrap();
+    assert!(line.contains(&format!("version=\"{}\"", env!("CARGO_PKG_VERSION"))), "{line}");
+    match version.split_once('(').and_then(|(_, commit)| commit.split_once(' ')) {
+        Some((commit, _)) => assert!(line.contains(&format!("commit=\"{commit}\"")), "{line}"),
+        None => assert!(!line.contains("commit="), "{line}"),
+    }
 }
 
 #[test]

@@ -143,6 +143,38 @@ fn charts_follow_the_load_and_go_on_after_the_server_was_away() {
     assert_eq!(browser.text(figures), "", "nothing has gone down below nothing");
 }
 
+#[test]
+fn a_page_that_nobody_sees_asks_for_nothing_until_it_is_seen_again() {
+    let Some(browser) = Browser::start() else { return };
+    let (_server, admin) = start();
+    browser.open(&format!("http://{admin}/"));
+    browser.wait(IS_WELL);
+    let asked = || browser.run("return performance.getEntriesByType('resource').length;").as_u64();
+    // As often as it asks, by its own clock.
+    let five_seconds = || {
+        browser.run_to_end(
+            "const done = arguments[arguments.length - 1];
+             let ticks = 0;
+             const clock = setInterval(() => {
+                 if (++ticks === 5) { clearInterval(clock); done(); }
+             }, 1000);",
+        )
+    };
+    let before = asked();
+    five_seconds();
+    assert!(asked() > before, "it asks while it is seen");
+    browser.hide();
+    browser.wait("document.hidden");
+    // What was under way then is still answered.
+    five_seconds();
+    let hidden = asked();
+    five_seconds();
+    assert_eq!(asked(), hidden);
+    browser.show();
+    browser.wait("!document.hidden");
+    browser.wait(&format!("performance.getEntriesByType('resource').length > {}", hidden.unwrap()));
+}
+
 /// A concept with so many associations, and one that leads to it.
 fn learn_hub(server: &Server, spokes: usize) {
     let client = server.client();

@@ -5,6 +5,8 @@
 pub mod agent;
 pub mod axe;
 pub mod browser;
+pub mod clock;
+pub mod disks;
 pub mod files;
 pub mod hosts;
 pub mod http;
@@ -95,6 +97,11 @@ impl Server {
 
     /// Starts a server on a folder of an earlier one.
     pub fn start_on(folder: Folder, arguments: &[&str]) -> Self {
+        Self::start_by(sutra(), folder, arguments)
+    }
+
+    /// The same by another command, which ends in the binary.
+    pub fn start_by(command: Command, folder: Folder, arguments: &[&str]) -> Self {
         let mut all: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         let mut default = |flag: &str, values: &[&str]| {
             if !arguments.contains(&flag) {
@@ -106,7 +113,7 @@ impl Server {
         default("--listen", &["--listen", "127.0.0.1:0"]);
         default("--compat", &["--compat", "127.0.0.1:0"]);
         default("--admin", &["--admin", "off"]);
-        let (child, address, greeting) = launch(&folder.path(), &all);
+        let (child, address, greeting) = launch(command, &folder.path(), &all);
         Self { child, address, folder, arguments: all, greeting }
     }
 
@@ -265,8 +272,8 @@ pub fn address(greeting: &str, word: &str) -> Option<SocketAddr> {
 }
 
 /// Starts the binary and waits until it says where it listens.
-fn launch(data: &Path, arguments: &[String]) -> (Child, SocketAddr, String) {
-    let mut child = sutra()
+fn launch(mut command: Command, data: &Path, arguments: &[String]) -> (Child, SocketAddr, String) {
+    let mut child = command
         .arg("serve")
         .arg("--data")
         .arg(data)

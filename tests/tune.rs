@@ -16,6 +16,9 @@ use crate::support::{Folder, run, sutra};
 /// `CAP_DAC_OVERRIDE` (capabilities(7)): with it modes of files do not count.
 const DAC_OVERRIDE: libc::c_ulong = 1;
 
+/// Everything, at each boot as well.
+const WITH_BOOT: [&str; 4] = ["--all", "--boot", "--data", "/srv/data"];
+
 /// An image of a host: some of its files are there already.
 struct Image {
     _folder: Folder,
@@ -95,7 +98,7 @@ fn errors(output: &Output) -> String {
 fn an_image_that_was_tuned_and_changed_back_is_as_it_was_byte_for_byte() {
     let image = Image::new();
     let before = image.all();
-    let said = image.tuned(&["--all", "--boot"]);
+    let said = image.tuned(&WITH_BOOT);
     assert!(said.contains("changed ") && said.contains("--undo"), "{said}");
     let sysctl = image.read("etc/sysctl.d/90-sutra.conf");
     assert!(sysctl.contains("net.core.somaxconn = 4096\n") && !sysctl.contains("own"), "{sysctl}");
@@ -104,7 +107,7 @@ fn an_image_that_was_tuned_and_changed_back_is_as_it_was_byte_for_byte() {
     assert!(image.read("etc/udev/rules.d/90-sutra.rules").contains("queue/scheduler"));
     assert!(!image.root.join("etc/tuned").exists());
     let between = image.all();
-    assert_eq!(image.tuned(&["--all", "--boot"]), "nothing to change\n");
+    assert_eq!(image.tuned(&WITH_BOOT), "nothing to change\n");
     assert_eq!(image.all(), between, "once more changes nothing");
     image.tuned(&["--undo"]);
     assert_eq!(image.all(), before);
@@ -209,9 +212,24 @@ fn the_unit_that_applies_the_settings_at_boot_is_one_that_systemd_takes() {
     image.tuned(&["--undo"]);
     assert_eq!(image.all(), before);
     fs::remove_file(image.root.join("usr/bin/sutra")).unwrap();
-    let output = image.tune(&["governor", "--boot"]);
+    let output = image.tune(&["governor", "--boot", "--data", "/srv/data"]);
     let said = errors(&output);
     assert!(output.status.code() == Some(3) && said.contains("/usr/bin/sutra"), "{said}");
+}
+
+#[test]
+fn a_unit_is_not_made_for_a_data_folder_that_nobody_has_named() {
+    let image = Image::new();
+    let before = image.all();
+    let mut here = sutra();
+    here.args(["tune", "--all", "--boot", "--dry-run"]).current_dir(&image.root);
+    for output in [image.tune(&["--all", "--boot"]), here.output().unwrap()] {
+        let said = errors(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("sutra-data is not known to be it"), "{said}");
+        assert!(said.contains("--data /var/lib/sutra"), "{said}");
+    }
+    assert_eq!(image.all(), before);
 }
 
 #[test]

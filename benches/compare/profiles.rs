@@ -46,7 +46,8 @@ fn one(bench: &mut Bench, section: &str, operation: Operation, shape: Shape) -> 
     bench.server(&SUTRA).take_turn(|running| {
         let before = ProfileSoFar::read(running.address, PATIENCE)?;
         let report = question.ask(running, &setup)?;
-        let profile = before.until(&ProfileSoFar::read(running.address, PATIENCE)?);
+        let after = ProfileSoFar::read(running.address, PATIENCE)?;
+        let profile = before.until(&after).ok_or("another process has taken over")?;
         if profile.requests == 0 {
             return Err("no request was in a timed turn".into());
         }

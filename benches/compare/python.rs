@@ -171,6 +171,7 @@ pub(crate) fn ask(
         user: used(before.user, after.user),
         system: used(before.system, after.system),
         total: used(before.total, after.total),
+        ..CpuTime::default()
     };
     measured.cpu = Some((CpuTime::default(), during));
     Ok(Report::of(operation.name(), &setup.plan(address, shape, timing), &[measured]))

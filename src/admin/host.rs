@@ -79,12 +79,6 @@ impl Host {
     }
 }
 
-/// What runs: its version.
-pub fn build_info() -> Metric {
-    let version = [(env!("CARGO_PKG_VERSION"), 1.0)];
-    Metric::gauges("sutra_build_info", "The version that runs", "version", version)
-}
-
 #[expect(clippy::cast_precision_loss, reason = "Prometheus reads doubles")]
 fn number(value: u64) -> f64 {
     value as f64

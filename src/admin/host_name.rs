@@ -6,13 +6,24 @@
 
 use std::net::IpAddr;
 
+use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::HOST;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 
 use crate::refusal::{Code, Refusal};
 
-/// Whether the request asks for an address or for localhost.
-pub(crate) fn check(headers: &HeaderMap) -> Result<(), Refusal> {
+/// Answers requests that ask for an address or for localhost, and refuses all others. It is for a
+/// port that only this host can reach.
+pub(crate) async fn check(request: Request, next: Next) -> Response {
+    match named(request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+fn named(headers: &HeaderMap) -> Result<(), Refusal> {
     let Some(host) = headers.get(HOST) else { return Ok(()) };
     let host = host.to_str().unwrap_or_default();
     if is_own(host) {

@@ -22,14 +22,16 @@ mod page;
 mod process;
 mod refusal;
 mod routes;
+mod version;
 mod view;
 
 pub use admin::{Admin, bind, reached_at, start};
 pub use asked::Asked;
 pub use error::AdminError;
-pub use host::{Host, build_info};
+pub use host::Host;
 pub use metric::{Metric, NativeBuckets, Series};
 pub use process::Used;
 pub use refusal::{Code, Refusal};
 pub use routes::{Parameter, Routes};
+pub use version::{build_info, built_from};
 pub use view::{Detail, Readiness, Source, View};

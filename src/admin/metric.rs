@@ -77,6 +77,16 @@ impl Metric {
         Self { name, help, kind: series.kind(), series: vec![(Vec::new(), series)] }
     }
 
+    /// One number that has labels.
+    pub(crate) fn with_labels(
+        name: &'static str,
+        help: &'static str,
+        labels: Vec<(&'static str, String)>,
+        series: Series,
+    ) -> Self {
+        Self { name, help, kind: series.kind(), series: vec![(labels, series)] }
+    }
+
     /// What rises and falls, for each value of a label.
     pub fn gauges<L: Into<String>>(
         name: &'static str,

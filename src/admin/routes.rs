@@ -13,7 +13,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, RawQuery};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
@@ -21,7 +21,6 @@ use tokio::sync::Semaphore;
 
 use crate::answer::json_answer;
 use crate::asked::Asked;
-use crate::host_name;
 use crate::refusal::{Code, Refusal};
 
 /// Requests that are answered at a time; the others wait.
@@ -82,9 +81,8 @@ impl Routes {
         self
     }
 
-    /// What serves them. `kind` is who tells all this. Where only this host can reach the port, a
-    /// name that somebody's page has given it is no way in (`host_name.rs`).
-    pub(crate) fn router(self, kind: &'static str, is_local: bool) -> Router {
+    /// What serves them. `kind` is who tells all this.
+    pub(crate) fn router(self, kind: &'static str) -> Router {
         let index = self.index(kind);
         let index = Route {
             path: INDEX,
@@ -100,13 +98,9 @@ impl Routes {
         for route in self.routes.into_iter().chain([index]) {
             let (path, route, permits) = (route.path, Arc::new(route), Arc::clone(&permits));
             let answer = move |path: Result<RawPathParams, RawPathParamsRejection>,
-                               RawQuery(query): RawQuery,
-                               headers: HeaderMap| {
+                               RawQuery(query): RawQuery| {
                 let (route, permits) = (Arc::clone(&route), Arc::clone(&permits));
                 async move {
-                    if is_local && let Err(refusal) = host_name::check(&headers) {
-                        return refusal.into_response();
-                    }
                     match asked(path, query, route.parameters) {
                         Ok(asked) => answered(&route.handler, asked, &permits).await,
                         Err(refusal) => refusal.into_response(),

@@ -1,5 +1,7 @@
 //! Concepts: one by its name or id, and all of them page by page.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use sutra_admin::{Asked, Code, Refusal};
 use sutra_client::{Client, ConceptRef, Neighborhood};
@@ -11,6 +13,9 @@ use crate::refused::refused;
 
 /// Most concepts in one page.
 const MOST: u32 = 1_000;
+/// For how long a page is filled. Where few concepts of many are in the namespace, looking for more
+/// of them may take long.
+const FILLING: Duration = Duration::from_secs(1);
 /// Bytes of content that one concept is shown with: what a page can show to a person.
 const CONTENT: usize = 64 << 10;
 
@@ -32,14 +37,22 @@ pub(crate) fn told(cursor: u64) -> Value {
 /// `/api/v1/concepts`
 pub(crate) async fn list(client: Client, asked: Asked) -> Result<Value, Refusal> {
     let limit = asked.number("limit", 50, 1..=MOST)?;
-    let mut pages = client.concept_pages().limit(limit).cursor(cursor(&asked)?);
-    let Some(page) = pages.next().await.transpose().map_err(refused)? else {
-        return Ok(json!({ "concepts": [], "cursor": null }));
-    };
-    let ids: Vec<_> = page.ids.iter().map(|id| ConceptId(*id)).collect();
+    let mut pages = client.concept_pages().cursor(cursor(&asked)?);
+    let (mut ids, mut goes_on_at, began) = (Vec::new(), 0, Instant::now());
+    // A reply of the server is of one core, and ends with what that one has.
+    loop {
+        let left = limit - u32::try_from(ids.len()).unwrap_or(limit);
+        pages = pages.limit(left);
+        let Some(page) = pages.next().await.transpose().map_err(refused)? else { break };
+        ids.extend(page.ids.iter().map(|id| ConceptId(*id)));
+        goes_on_at = page.cursor.to_native();
+        if ids.len() >= limit as usize || goes_on_at == 0 || began.elapsed() > FILLING {
+            break;
+        }
+    }
     let known = briefs(&client, ids.iter().copied()).await?;
     let concepts: Vec<_> = ids.into_iter().map(|id| brief(&known, id).json()).collect();
-    Ok(json!({ "concepts": concepts, "cursor": told(page.cursor.to_native()) }))
+    Ok(json!({ "concepts": concepts, "cursor": told(goes_on_at) }))
 }
 
 /// Refuses a concept that is not learned, and that no association knows.

@@ -43,7 +43,8 @@ impl Api {
     pub fn routes(&self) -> Routes {
         let routes = Routes::default().get(
             "/api/v1/concepts",
-            "the concepts, page by page, in no particular order",
+            "the concepts, page by page, in no particular order; a page is full, but for the last \
+             one and where filling it takes longer than a second",
             &[("limit", "at most so many, 1 to 1000; 50 unless it is said"), CURSOR, NAMESPACE],
             self.handler(concepts::list),
         );

@@ -273,7 +273,7 @@ mod tests {
             (&["health", "--timeout", "0"], "it is zero; write a time above it"),
             (&["serve", "--listen", "localhost:5"], "localhost is a name; expected an IP address"),
             (&["serve", "--compat", "localhost:5"], "localhost is a name; expected an IP address"),
-            (&["serve", "--slow", "-1"], "write 90, 500ms, 30s, 5m or 2h; or off"),
+            (&["serve", "--slow", "-1"], "write 90, 500us, 500ms, 30s, 5m or 2h; or off"),
             (&["serve", "--compat", "127.0.0.1:5,on"], "[::1]:50050, or off alone"),
             (
                 &["serve", "--listen", "5"],

@@ -172,7 +172,11 @@ impl Bench<'_> {
             || self.asked.profile.then(|| ProfileSoFar::read(self.address, timeout)).transpose();
         let before = read()?;
         let mut report = sutra_load::run(&self.plan(), vec![self.workload()], Some(cpu))?;
-        report.profile = before.zip(read()?).map(|(before, after)| before.until(&after));
+        if let Some((before, after)) = before.zip(read()?) {
+            report.profile = before.until(&after);
+            // It may have been while the load warmed up.
+            report.server_changed |= report.profile.is_none();
+        }
         Ok(Some(report))
     }
 

@@ -32,8 +32,11 @@ pub(crate) struct Doctor {
 
 pub(crate) fn run(doctor: &Doctor, output: Output) -> Result<Answer, Failure> {
     let settings = named(&doctor.checks).map_err(|error| Failure::Usage(error.to_string()))?;
-    let host = doctor.host.host()?;
     let is_measured = |group: Group| group == Group::Fitness;
+    if doctor.quick {
+        check_some_are_left(&doctor.checks, is_measured)?;
+    }
+    let host = doctor.host.host()?;
     if !doctor.quick && settings.iter().any(|setting| is_measured(setting.group)) {
         output.note("measuring, which takes up to ten seconds; --quick leaves it out");
     }
@@ -48,4 +51,18 @@ pub(crate) fn run(doctor: &Doctor, output: Output) -> Result<Answer, Failure> {
         State::Wrong(Severity::Warning) => Answer::No,
         _ => Answer::Yes,
     })
+}
+
+/// Refuses a name of which --quick leaves nothing to look at: silence would look like health.
+fn check_some_are_left(checks: &[String], is_measured: fn(Group) -> bool) -> Result<(), Failure> {
+    let is_left_out = |check: &&String| {
+        named(std::slice::from_ref(check))
+            .is_ok_and(|settings| settings.iter().all(|setting| is_measured(setting.group)))
+    };
+    match checks.iter().find(is_left_out) {
+        None => Ok(()),
+        Some(check) => Err(Failure::Usage(format!(
+            "{check} measures, which --quick leaves out: name other checks, or leave out --quick"
+        ))),
+    }
 }

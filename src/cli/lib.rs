@@ -75,8 +75,12 @@ use exit::{Answer, Failure};
 use output::Output;
 use sutra_server::Inherited;
 
-/// Runs the command that the process was started with. `version` is what `--version` says.
-pub fn main(version: &'static str) -> ExitCode {
+/// Runs the command that the process was started with. `version` is what `--version` says, `commit`
+/// what the program is made of, where that is known.
+pub fn main(version: &'static str, commit: Option<&'static str>) -> ExitCode {
+    if let Some(commit) = commit {
+        sutra_admin::built_from(commit);
+    }
     let definition = Arguments::command().version(version);
     let arguments = settings::arguments(definition.clone());
     let json = arguments

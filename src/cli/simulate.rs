@@ -83,6 +83,8 @@ thread_local! {
 struct Report {
     first: u64,
     runs: u64,
+    /// How many the servers had, where they were told.
+    cores: Option<u64>,
     crashes: u64,
     operations: u64,
     steps: u64,
@@ -129,6 +131,7 @@ fn all(simulate: &Simulate, stop: &AtomicBool, output: Output) -> Report {
     let began = Instant::now();
     let cores = simulate.cores.and_then(|cores| usize::try_from(cores).ok());
     let mut report = Report {
+        cores: simulate.cores,
         first: simulate.seed,
         runs: 0,
         crashes: 0,
@@ -195,6 +198,7 @@ impl Report {
         });
         json!({
             "seed": self.first,
+            "cores": self.cores,
             "runs": self.runs,
             "crashes": self.crashes,
             "operations": self.operations,
@@ -223,14 +227,15 @@ impl Report {
         );
         match &self.failed {
             None => words += "nothing was lost, and nothing came back",
-            Some((seed, shrunk)) => words += &in_words(*seed, shrunk),
+            Some((seed, shrunk)) => words += &in_words(*seed, self.cores, shrunk),
         }
         words
     }
 }
 
 /// A failure, with the run that is left of it.
-fn in_words(seed: u64, shrunk: &Shrunk) -> String {
+fn in_words(seed: u64, cores: Option<u64>, shrunk: &Shrunk) -> String {
+    let cores = cores.map(|cores| format!(" --cores {cores}")).unwrap_or_default();
     let mut words = String::new();
     let [operations, faults, ends] = shrunk.left;
     let failure = shrunk.outcome.failure.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -244,6 +249,6 @@ fn in_words(seed: u64, shrunk: &Shrunk) -> String {
     for entry in &shrunk.outcome.history {
         words += &format!("{entry}\n");
     }
-    words += &format!("\nseed {seed}: {failure}\nagain: sutra simulate --seed {seed}");
+    words += &format!("\nseed {seed}: {failure}\nagain: sutra simulate --seed {seed}{cores}");
     words
 }

@@ -36,7 +36,7 @@ pub(crate) struct Tune {
     /// Change back: these settings, or all that were ever changed
     #[arg(long, conflicts_with = "boot")]
     undo: bool,
-    /// Apply them at each boot as well, by a unit of systemd
+    /// Apply them at each boot as well, by a unit of systemd, which names the data folder (--data)
     #[arg(long)]
     boot: bool,
     #[command(flatten)]
@@ -53,7 +53,7 @@ pub(crate) fn run(tune: &Tune, output: Output) -> Result<Answer, Failure> {
         let names = (!tune.settings.is_empty()).then_some(tune.settings.as_slice());
         undo(&host, names)
     } else {
-        let boot = tune.boot.then(|| boot(&host)).transpose()?;
+        let boot = tune.boot.then(|| boot(tune, &host)).transpose()?;
         plan(&host, &choice(settings, tune.all), boot)
     };
     let planned = planned.map_err(failure)?;
@@ -74,7 +74,8 @@ fn failure(error: TuneError) -> Failure {
 }
 
 /// What a unit on the host would run.
-fn boot(host: &Host) -> Result<Boot, Failure> {
+fn boot(tune: &Tune, host: &Host) -> Result<Boot, Failure> {
+    check_data(&tune.host.data, host)?;
     let program = if host.root().is_here() {
         std::env::current_exe()
             .map_err(|error| Failure::Host(format!("cannot tell where this program is: {error}")))?
@@ -90,6 +91,23 @@ fn boot(host: &Host) -> Result<Boot, Failure> {
     };
     let data = host.data().display().to_string();
     Ok(Boot { program: program.display().to_string(), data })
+}
+
+/// The unit names the data folder, so it must be known: another host's is not below the folder in
+/// which this command happens to be called.
+fn check_data(told: &Path, host: &Host) -> Result<(), Failure> {
+    let is_known = match host.root().is_here() {
+        true => told.is_absolute() || host.data().is_dir(),
+        false => told.is_absolute(),
+    };
+    if is_known {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!(
+        "--boot: the unit names the data folder, and {} is not known to be it; name it with \
+         --data, as that host has it (--data /var/lib/sutra is the package's)",
+        host.data().display()
+    )))
 }
 
 /// Says what was done.

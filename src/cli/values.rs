@@ -25,7 +25,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     number
         .filter(|_| seconds > 0.0)
         .map(|number| Duration::from_secs_f64(number * seconds))
-        .ok_or_else(|| format!("{text:?} is not a time; write 90, 500ms, 30s, 5m or 2h"))
+        .ok_or_else(|| format!("{text:?} is not a time; write 90, 500us, 500ms, 30s, 5m or 2h"))
 }
 
 /// The same, but not nothing.

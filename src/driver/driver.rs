@@ -16,7 +16,7 @@ pub struct Commit;
 /// What the driver's timers are for; some of its owner's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DriverTimer {
-    /// Log space is asked for again.
+    /// What has failed is tried again: log space, or writing again what a sync did not land.
     Prepare,
     /// Jobs are offered to the background thread again.
     Offer,
@@ -24,7 +24,7 @@ pub enum DriverTimer {
     Look,
 }
 
-/// How soon log space that could not be made ready is asked for again.
+/// How soon what has failed is tried again.
 const PREPARE_AGAIN: Duration = Duration::from_secs(1);
 /// How soon a job is offered again to a background thread that has too much to do.
 const BACKGROUND_AGAIN: Duration = Duration::from_millis(10);
@@ -90,6 +90,8 @@ pub struct ShardDriver<T, M: Send + 'static> {
     looks: Option<Looks>,
     /// Whether the log takes writes, as was told last.
     is_writable: bool,
+    /// Whether the timer is set by which what has failed is tried again.
+    is_retrying: bool,
     /// When the commit in flight was begun.
     began: Option<Instant>,
     commits: Histogram,
@@ -123,6 +125,7 @@ where
             acknowledged,
             looks: None,
             is_writable: true,
+            is_retrying: false,
             began: None,
             commits: Histogram::default(),
         }
@@ -150,10 +153,6 @@ where
         cx: &mut Context<'_, M>,
         result: io::Result<()>,
     ) -> Vec<Acknowledged<T>> {
-        if result.is_err() {
-            // It may have found no space, which is looked for again.
-            cx.wake_in(DriverTimer::Prepare.into(), PREPARE_AGAIN);
-        }
         if let Some(began) = self.began.take() {
             self.commits.record(cx.read_clock().saturating_duration_since(began), 1);
         }
@@ -188,6 +187,10 @@ where
         if let Some(job) = self.shard.next_mark() {
             self.run_own(cx, move || Ended::Marked(job.run()));
         }
+        // By then the shard gives the job again that has failed.
+        if self.shard.health().is_err() && !std::mem::replace(&mut self.is_retrying, true) {
+            cx.wake_in(DriverTimer::Prepare.into(), PREPARE_AGAIN);
+        }
     }
 
     /// A job has ended. Returns what changed by it, if anything: log space, so that writes that
@@ -195,15 +198,14 @@ where
     pub fn ended(&mut self, cx: &mut Context<'_, M>, ended: Ended) -> Option<Change> {
         match ended {
             Ended::Prepared(prepared) => {
-                if self.shard.prepared(*prepared).is_err() {
-                    // By then the shard gives the job again.
-                    cx.wake_in(DriverTimer::Prepare.into(), PREPARE_AGAIN);
-                }
+                // What went wrong is the shard's health by now.
+                let _ = self.shard.prepared(*prepared);
                 Some(Change::Space)
             }
             Ended::Marked(marked) => {
+                let was_well = self.shard.health().is_ok();
                 self.shard.marked(marked);
-                None
+                (self.shard.health().is_ok() != was_well).then_some(Change::Space)
             }
             Ended::Looked(lost) => self.looked(cx, lost).then_some(Change::Folder),
         }
@@ -228,7 +230,10 @@ where
     /// One of the driver's timers has come.
     pub fn timer(&mut self, cx: &mut Context<'_, M>, timer: DriverTimer) {
         match timer {
-            DriverTimer::Prepare => self.prepare(cx),
+            DriverTimer::Prepare => {
+                self.is_retrying = false;
+                self.prepare(cx);
+            }
             DriverTimer::Offer => self.start_jobs(cx),
             DriverTimer::Look => self.look(cx),
         }
@@ -276,7 +281,7 @@ where
 /// What a job's end has changed for writes that were held back or refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// There may be room in the log.
+    /// There may be room in the log, or it is written again after a failed sync.
     Space,
     /// The data folder has gone, or is back: [`ShardDriver::lost`] says which.
     Folder,

@@ -10,7 +10,7 @@ use sutra_wire::{Checked, FrameBuffer, Header, NO_CORE, Opcode, Stats, encode_em
 use crate::LoadError;
 use crate::handshake::{connect, exchange, greet};
 
-/// CPU time used so far.
+/// CPU time used so far, and by whom.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuTime {
     /// In user mode, in µs.
@@ -19,6 +19,15 @@ pub struct CpuTime {
     pub system: u64,
     /// User mode and kernel together, in ns.
     pub total: u64,
+    /// The process that has used it; 0 where the server does not say.
+    pub process: u64,
+}
+
+impl CpuTime {
+    /// Whether `later` is another process's: then their difference says nothing.
+    pub(crate) fn is_of_another(&self, later: &Self) -> bool {
+        self.process != later.process || later.total < self.total
+    }
 }
 
 /// Where the server's CPU time is read.
@@ -40,7 +49,7 @@ impl ServerCpu {
 
     /// Reads the counters in the stats of the server at `address`, on a connection of its own:
     /// `cpu_user_us` and `cpu_system_us`, and for the total `cpu_us`, which a finer clock counts,
-    /// if there is one. It waits at most `timeout` for each answer.
+    /// if there is one; and `process_id`. It waits at most `timeout` for each answer.
     pub fn of_server(address: SocketAddr, timeout: Duration) -> Result<Self, LoadError> {
         let stream = connect(address, timeout)?;
         greet(&stream, address, NO_CORE)?;
@@ -65,7 +74,7 @@ fn of_process(pid: u32) -> Result<CpuTime, LoadError> {
     let tick_us = 1_000_000 / rustix::param::clock_ticks_per_second().max(1);
     let (user, system) = (ticks.0 * tick_us, ticks.1 * tick_us);
     let total = process_ns(pid).unwrap_or((user + system) * 1000);
-    Ok(CpuTime { user, system, total })
+    Ok(CpuTime { user, system, total, process: pid.into() })
 }
 
 /// User and system time in clock ticks: fields 14 and 15. The second field is the program's name in
@@ -115,7 +124,8 @@ fn of_counters(stream: &TcpStream, address: SocketAddr) -> Result<CpuTime, LoadE
         });
     };
     let total = counter("cpu_us").unwrap_or(user + system);
-    Ok(CpuTime { user, system, total: total * 1000 })
+    let process = counter("process_id").unwrap_or(0);
+    Ok(CpuTime { user, system, total: total * 1000, process })
 }
 
 #[cfg(test)]

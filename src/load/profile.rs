@@ -17,8 +17,10 @@ const PREFIX: &str = "profile_";
 const UNIT: &str = "_ns";
 /// The stage in which a core does no work.
 const WAIT: &str = "wait";
+/// The counter that tells one process from another.
+const PROCESS: &str = "process_id";
 
-/// A server's counters of stages so far, by name.
+/// A server's counters of stages so far, by name, and which process counted.
 #[derive(Clone, Debug, Default)]
 pub struct ProfileSoFar(Vec<(String, u64)>);
 
@@ -55,17 +57,19 @@ impl ProfileSoFar {
         greet(&stream, address, sutra_wire::NO_CORE)?;
         let counters = stats(&stream, address)?.counters.into_iter();
         let counters = counters.map(|counter| (counter.name, counter.value));
-        Ok(Self(counters.filter(|(name, _)| name.starts_with(PREFIX)).collect()))
+        let is_kept = |name: &str| name.starts_with(PREFIX) || name == PROCESS;
+        Ok(Self(counters.filter(|(name, _)| is_kept(name)).collect()))
     }
 
-    /// The profile of the time between `self` and `later`.
-    pub fn until(&self, later: &Self) -> Profile {
-        let before = |name: &str| {
-            self.0.iter().find(|(known, _)| known == name).map_or(0, |(_, value)| *value)
-        };
+    /// The profile of the time between `self` and `later`; `None` where another process took over
+    /// in between, which counts anew.
+    pub fn until(&self, later: &Self) -> Option<Profile> {
+        if self.counter(PROCESS) != later.counter(PROCESS) {
+            return None;
+        }
         let mut profile = Profile::default();
-        for (name, value) in &later.0 {
-            let value = value.saturating_sub(before(name));
+        for (name, value) in later.0.iter().filter(|(name, _)| name.starts_with(PREFIX)) {
+            let value = value.saturating_sub(self.counter(name).unwrap_or(0));
             let name = name.trim_start_matches(PREFIX);
             match name.strip_suffix(UNIT) {
                 None if name == "turns" => profile.turns = value,
@@ -80,7 +84,11 @@ impl ProfileSoFar {
         let requests = profile.requests.max(1) as f64;
         profile.wait_ns /= requests;
         profile.stages.iter_mut().for_each(|stage| stage.ns /= requests);
-        profile
+        Some(profile)
+    }
+
+    fn counter(&self, name: &str) -> Option<u64> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
     }
 }
 
@@ -125,7 +133,7 @@ impl fmt::Display for Profile {
 mod tests {
     use super::*;
 
-    fn so_far(values: [u64; 5]) -> ProfileSoFar {
+    fn so_far(process: u64, values: [u64; 5]) -> ProfileSoFar {
         let names = [
             "profile_turns",
             "profile_requests",
@@ -133,12 +141,22 @@ mod tests {
             "profile_kernel_ns",
             "profile_wait_ns",
         ];
-        ProfileSoFar(names.map(str::to_owned).into_iter().zip(values).collect())
+        let stages = names.map(str::to_owned).into_iter().zip(values);
+        ProfileSoFar(stages.chain([(PROCESS.into(), process)]).collect())
+    }
+
+    fn told(before: [u64; 5], after: [u64; 5]) -> Profile {
+        so_far(1, before).until(&so_far(1, after)).expect("the same process")
+    }
+
+    #[test]
+    fn over_a_takeover_no_profile_is_told() {
+        assert_eq!(so_far(1, [1; 5]).until(&so_far(2, [9; 5])), None);
     }
 
     #[test]
     fn a_profile_is_the_difference_for_each_request() {
-        let profile = so_far([1, 10, 1000, 5000, 7]).until(&so_far([3, 30, 3000, 11000, 207]));
+        let profile = told([1, 10, 1000, 5000, 7], [3, 30, 3000, 11000, 207]);
         assert_eq!((profile.turns, profile.requests, profile.wait_ns), (2, 20, 10.0));
         assert_eq!(
             (profile.ns("look up"), profile.ns("kernel"), profile.busy_ns()),
@@ -153,7 +171,7 @@ mod tests {
 
     #[test]
     fn without_a_timed_turn_no_time_is_told() {
-        let shown = so_far([1, 10, 5, 5, 5]).until(&so_far([1, 10, 5, 5, 5])).to_string();
+        let shown = told([1, 10, 5, 5, 5], [1, 10, 5, 5, 5]).to_string();
         assert!(
             shown.contains("no request was in a timed turn") && !shown.contains("ns a request"),
             "{shown}"

@@ -69,6 +69,9 @@ pub struct Report {
     /// The server's CPU time a request, if it was asked for and any request was answered or
     /// refused.
     pub server_cpu: Option<CpuPerRequest>,
+    /// Whether another process took over from the server while it was measured. Its counters began
+    /// anew, so neither CPU time nor profile is told.
+    pub server_changed: bool,
     /// Where the server's time went, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<Profile>,
@@ -229,6 +232,7 @@ impl Report {
             }
         }
         let completed = all.completed();
+        let server_changed = cpu.is_some_and(|(before, after)| before.is_of_another(&after));
         Self {
             operation: operation.into(),
             connections: plan.connections,
@@ -253,8 +257,9 @@ impl Report {
             interrupted: plan.stop.load(Ordering::Relaxed),
             unanswered: all.unanswered,
             server_cpu: cpu
-                .filter(|_| completed > 0)
+                .filter(|_| completed > 0 && !server_changed)
                 .map(|cpu| CpuPerRequest::of(cpu, completed, all.seconds)),
+            server_changed,
             profile: None,
         }
     }
@@ -323,6 +328,14 @@ impl fmt::Display for Report {
                 cpu.total_us, cpu.user_us, cpu.system_us, cpu.cores_busy
             )?;
         }
+        if self.server_changed {
+            // Both count from their own start.
+            write!(
+                f,
+                "\nserver      another process took over meanwhile: how much CPU time the requests \
+                 took, and for what, is not told"
+            )?;
+        }
         if self.stalls > 0 {
             let longest = self.longest_stall_ns as f64 / 1e9;
             write!(
@@ -373,7 +386,10 @@ mod tests {
     fn threads_add_up() {
         let (mut one, two) = (thread(&[1_000; 60]), thread(&[9_000; 40]));
         one.refused.insert("busy".into(), 100);
-        one.cpu = Some((CpuTime::default(), CpuTime { user: 400, system: 600, total: 1_000_000 }));
+        one.cpu = Some((
+            CpuTime::default(),
+            CpuTime { user: 400, system: 600, total: 1_000_000, process: 0 },
+        ));
         let report = Report::of("query", &Plan::new(([127, 0, 0, 1], 1).into()), &[one, two]);
         assert_eq!(
             (report.requests, report.requests_per_second, report.refused["busy"]),
@@ -397,13 +413,32 @@ mod tests {
         }
         assert_eq!((measured.answered, measured.carried, measured.latencies.len()), (2, 1, 3));
         assert_eq!((measured.latencies.min(), measured.latencies.max()), (2, 6));
-        measured.cpu = Some((CpuTime::default(), CpuTime { user: 0, system: 0, total: 9_000 }));
+        measured.cpu = Some((CpuTime::default(), CpuTime { total: 9_000, ..CpuTime::default() }));
         let report = Report::of("query", &Plan::new(([127, 0, 0, 1], 1).into()), &[measured]);
         assert_eq!(
             (report.requests, report.requests_per_second, report.bytes_sent),
             (2, 2.0, 100.0)
         );
         assert_eq!(report.server_cpu.map(|cpu| cpu.total_us), Some(3.0));
+    }
+
+    #[test]
+    fn over_a_takeover_no_cpu_time_is_told() {
+        let mut measured = Measured { seconds: 1.0, answered: 10, ..Measured::new() };
+        let time = |total, process| CpuTime { total, process, ..CpuTime::default() };
+        for (before, after, is_told) in [
+            (time(1_000, 7), time(9_000, 7), true),
+            (time(1_000, 7), time(9_000, 8), false),
+            // A server that does not say which process it is.
+            (time(9_000, 0), time(1_000, 0), false),
+        ] {
+            measured.cpu = Some((before, after));
+            let plan = Plan::new(([127, 0, 0, 1], 1).into());
+            let report = Report::of("query", &plan, std::slice::from_ref(&measured));
+            assert_eq!(report.server_cpu.is_some(), is_told);
+            assert_eq!(report.server_changed, !is_told);
+            assert_eq!(report.to_string().contains("another process took over"), !is_told);
+        }
     }
 
     #[test]

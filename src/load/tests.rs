@@ -274,7 +274,7 @@ fn the_servers_own_counters_tell_its_cpu_time() {
         });
         ServerCpu::of_server(address, Duration::from_secs(10)).unwrap().read()
     };
-    let time = |user, system, total| CpuTime { user, system, total };
+    let time = |user, system, total| CpuTime { user, system, total, process: 0 };
     assert_eq!(counters(&["cpu_user_us", "cpu_system_us"]).unwrap(), time(10, 11, 21_000));
     assert_eq!(
         counters(&["cpu_user_us", "cpu_system_us", "cpu_us"]).unwrap(),

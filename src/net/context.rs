@@ -173,6 +173,11 @@ impl<'a, M: Send + 'static> Context<'a, M> {
         self.core.enter_stage(stage);
     }
 
+    /// Whether no request is begun, as connections are to be passed on to another process.
+    pub fn is_holding(&self) -> bool {
+        self.io.is_holding()
+    }
+
     /// Whether the process was asked to stop.
     pub fn is_draining(&self) -> bool {
         self.io.is_draining()

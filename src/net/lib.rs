@@ -57,7 +57,7 @@ pub use log_limit::LogLimit;
 pub use names::{Name, Never, ServiceMessage};
 pub use output::Body;
 pub use passed::{PASSING, Passed, Unreadable};
-pub use passing::Parted;
+pub use passing::{Held, Parted};
 pub use postbox::{BackgroundJob, Postbox, background_job};
 pub use service::{Flow, Request, Service, Timer, Token};
 pub use slow::{SlowRequest, SlowRequests, SlowStages};

@@ -7,10 +7,14 @@ use sutra_runtime::{Listener, ListenerId};
 
 use crate::passed::Passed;
 
+/// What a core says when it was asked to hold requests: its number when none is under way any more,
+/// or why its connections can't be passed on now.
+pub type Held = Result<usize, String>;
+
 /// A step on the way. Each is ignored where the one before was not taken, or the core drains.
 pub enum Step {
     /// Begin no request, and tell when none is under way.
-    Hold(Sender<usize>),
+    Hold(Sender<Held>),
     /// Go on as before.
     GoOn,
     /// Give up listeners and connections.
@@ -46,7 +50,7 @@ pub(crate) enum Passing {
     #[default]
     No,
     /// It begins no request. Whoever asked for that is told when none is under way.
-    Holding(Option<Sender<usize>>),
+    Holding(Option<Sender<Held>>),
     /// They are withdrawn.
     Parting(Sender<Parted>),
 }

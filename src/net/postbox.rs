@@ -6,7 +6,7 @@ use std::time::Duration;
 use sutra_runtime::{Core, Job};
 
 use crate::envelope::Envelope;
-use crate::passing::{Parted, Step};
+use crate::passing::{Held, Parted, Step};
 
 /// Something for the background thread, or for a core's worker.
 pub type BackgroundJob<M> = Job<Envelope<M>>;
@@ -39,8 +39,8 @@ impl<M: Send + 'static> Postbox<M> {
     }
 
     /// Has the core begin no request, as its connections are to be passed on. `told` gets its
-    /// number when none is under way; nothing where the core drains.
-    pub fn hold(&self, told: Sender<usize>) {
+    /// number when none is under way, or why it goes on; nothing where the core drains.
+    pub fn hold(&self, told: Sender<Held>) {
         self.0.post(Envelope::Step(Step::Hold(told)));
     }
 

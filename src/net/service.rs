@@ -67,4 +67,10 @@ pub trait Service: Sized + 'static {
 
     /// Whether nothing is under way: asked while draining, when this core has no connection left.
     fn is_idle(&self) -> bool;
+
+    /// Why its connections can't be passed on to another process now, if there is a reason. What
+    /// takes long is one: clients would wait for its end.
+    fn objection(&self) -> Option<String> {
+        None
+    }
 }

@@ -25,8 +25,11 @@ impl DataFile {
     /// Writes zeroes over `range` and makes them durable, so that later writes there neither
     /// allocate nor change metadata. Blocks; direct where the range is aligned.
     ///
+    /// The file is opened anew for it. The kernel tells each open file once of what it could not
+    /// write (fsync(2)). Where a commit is synced meanwhile, its sync must hear of that as well.
+    ///
     /// # Errors
-    /// Those of write(2) and fdatasync(2), with the path; a full disk is `StorageFull`.
+    /// Those of open(2), write(2) and fdatasync(2), with the path; a full disk is `StorageFull`.
     pub fn zero_fill(&self, range: Range<u64>) -> io::Result<()> {
         let on_disk = match self.on_disk() {
             Ok(on_disk) => on_disk,
@@ -36,8 +39,10 @@ impl DataFile {
             }
         };
         let mut zeroes = RegionWriter::new(FILL_STEP)?;
-        let unsynced = self.direct_unsynced(on_disk, &range);
-        let file = unsynced.as_ref().unwrap_or(&on_disk.plain);
+        let file = match self.direct_unsynced(on_disk, &range) {
+            Some(file) => file,
+            None => reopened(&on_disk.plain, 0).map_err(self.in_context("open"))?,
+        };
         let mut at = range.start;
         while at < range.end {
             let step = (range.end - at).min(FILL_STEP as u64) as usize;
@@ -45,7 +50,7 @@ impl DataFile {
                 .map_err(self.in_context("fill with zeroes"))?;
             at += step as u64;
         }
-        on_disk.plain.sync_data().map_err(self.in_context("sync"))
+        file.sync_data().map_err(self.in_context("sync"))
     }
 
     /// The same on a simulated disk: written, and made durable.
@@ -72,9 +77,7 @@ impl DataFile {
         if !range.start.is_multiple_of(align) || !range.end.is_multiple_of(align) {
             return None;
         }
-        // By descriptor, as the file may have been renamed since.
-        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        OpenOptions::new().write(true).custom_flags(libc::O_DIRECT).open(path).ok()
+        reopened(file, libc::O_DIRECT).ok()
     }
 
     /// Reads exactly the bytes from `offset` on that fill `buffer`. Blocks; direct where address,
@@ -125,6 +128,12 @@ impl DataFile {
         }
         .map_err(self.in_context("sync"))
     }
+}
+
+/// The file, opened for writing once more: by descriptor, as it may have been renamed since.
+fn reopened(file: &File, flags: libc::c_int) -> io::Result<File> {
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    OpenOptions::new().write(true).custom_flags(flags).open(path)
 }
 
 fn is_aligned(offset: u64, buffer: &[u8], align: u32) -> bool {

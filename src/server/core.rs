@@ -18,7 +18,7 @@ use rkyv::util::AlignedVec;
 use rkyv::{Archive, Serialize};
 use sutra_driver::{Health, ShardDriver};
 use sutra_net::{Body as ReplyBody, Context, Flow, ReplyTo, Request, Stage};
-use sutra_store::{Keeper, LastBackup, Namespaces, Shard};
+use sutra_store::{Keeper, LastBackup, Namespaces, Refusal, Shard};
 use sutra_wire::{
     Checked, ConceptId, CoreLayout, ErrorMessage, FrameBuffer, Payload as Archived, Status,
 };
@@ -257,6 +257,20 @@ impl Core {
         let lost = self.shard.lost();
         for other in (0..cx.cores()).filter(|other| *other != cx.index()).collect::<Vec<_>>() {
             self.post(cx, other, Body::Folder(lost.clone()));
+        }
+    }
+
+    /// Why another process can't go on with this core's shard now. What a failed write has left
+    /// on the disk is for a start to judge, which reads all of it.
+    pub(crate) fn objection(&self) -> Option<String> {
+        match self.shard.health() {
+            Err(refusal @ (Refusal::Failed { .. } | Refusal::Full { .. })) => {
+                Some(format!("writes are refused: {refusal}"))
+            }
+            _ if self.shard.is_saving_index() => {
+                Some("the checkpoint of a vector index is being written".to_owned())
+            }
+            _ => None,
         }
     }
 

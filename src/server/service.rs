@@ -250,4 +250,8 @@ impl Service for StorageService {
             && self.all_cores.is_idle()
             && self.backups.is_idle()
     }
+
+    fn objection(&self) -> Option<String> {
+        self.core.objection()
+    }
 }

@@ -17,7 +17,7 @@ use crate::report::{ServerInfo, StartReport};
 /// The listener of native clients, at every core of a simulated server.
 pub const NATIVE: ListenerId = ListenerId(0);
 /// The listener of clients of the old protocol.
-pub const COMPAT: ListenerId = ListenerId(1);
+const COMPAT: ListenerId = ListenerId(1);
 
 /// A server on the cores of a simulation.
 pub struct SimulatedServer {

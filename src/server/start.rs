@@ -31,6 +31,8 @@ pub struct Server {
     manifest: Arc<Keeper>,
     report: StartReport,
     seats: Seats,
+    /// When the service started, by the first of those that took over since.
+    started: Instant,
     config: ServerConfig,
     ports: Vec<PortFacts>,
     cores: Vec<Postbox<Message>>,
@@ -260,14 +262,14 @@ impl Starting {
         let door = door
             .inspect_err(|error| tracing::warn!(%error, "this server can't be taken over"))
             .ok();
-        // Set once, here.
-        let _ = seen.set(RunningCores { postboxes: postboxes.clone(), info });
+        let _set_once = seen.set(RunningCores { postboxes: postboxes.clone(), info });
         Ok(Server {
             running,
             admin,
             manifest,
             report,
             seats,
+            started,
             config,
             ports: facts,
             cores: postboxes,
@@ -346,13 +348,16 @@ impl Server {
     }
 
     fn hand_over(self, mut left: Left) -> Result<End, ServerError> {
-        let Self { running, admin, manifest, seats, config, ports, .. } = self;
+        let Self { running, admin, manifest, seats, config, ports, started, .. } = self;
         let admin = admin.and_then(Admin::into_listener);
         let early = std::mem::take(&mut left.early);
         let estate = Estate::collect(early, &left.parted, ports.len(), seats.cores(), admin);
-        manifest.release()?;
         let connections = estate.count();
-        let given = left.successor.give(&estate, &seats.placement);
+        let given = match manifest.release() {
+            Ok(()) => left.successor.give(&estate, &seats.placement),
+            // The folder is still this process's, and so is everything else.
+            Err(error) => Err(left.successor.sent_away(&error.to_string())),
+        };
         let pause_us = u64::try_from(left.since.elapsed().as_micros()).unwrap_or(u64::MAX);
         let pid = left.successor.pid;
         match given {
@@ -365,7 +370,8 @@ impl Server {
                 tracing::error!(pid, why, "the successor could not start: this server goes on");
                 drop((left, manifest));
                 running.join()?;
-                go_on(config, seats, &ports, estate).map(|server| End::Back(Box::new(server)))
+                go_on(config, seats, &ports, estate, started)
+                    .map(|server| End::Back(Box::new(server)))
             }
         }
     }
@@ -377,9 +383,10 @@ fn go_on(
     seats: Seats,
     before: &[PortFacts],
     estate: Estate,
+    started: Instant,
 ) -> Result<Server, ServerError> {
     let ports = Ports::open(&config, Inherited::default(), before, seats.cores())?;
-    let mut new = Starting::new(config, seats, Instant::now());
+    let mut new = Starting::new(config, seats, started);
     new.serve_admin(estate.admin)?;
     let cores = new.prepare()?;
     let opened = new.open(&ports)?;

@@ -219,7 +219,8 @@ impl Vectors {
     /// Has this core's worker insert what waits to be indexed, if it has nothing else to do.
     pub(crate) fn build_index(&mut self, core: &mut Core, cx: &mut Context<'_, Message>) {
         if self.index_job.is_none() {
-            if self.shares.owe() {
+            // Clients wait while their connections are passed on, and would for its end.
+            if cx.is_holding() || self.shares.owe() {
                 return;
             }
             let Some(job) = core.shard_mut().next_index_job(cx.is_draining()) else { return };

@@ -101,6 +101,12 @@ impl Ahead {
         })?;
         let mut recovered: Vec<Recovered> =
             replayed.into_iter().map(Replayed::settle).collect::<Result<_, _>>()?;
+        if !is_stable {
+            // A segment that has become full since it was read was synced before that at the last.
+            for (shard, recovered) in (0..).zip(&recovered) {
+                parts.keeper.sync_files(shard, recovered.end.reached.position)?;
+            }
+        }
         // The manifest has marks that are as true as they were; the first look raises them.
         note_reached(&parts.keeper, &recovered);
         let found: Vec<Vectors> =

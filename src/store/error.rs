@@ -160,6 +160,12 @@ pub enum StoreError {
         /// What is in it, by name.
         found: String,
     },
+    /// A store was closed whose last sync had failed.
+    #[error(
+        "a sync of the log failed, and what was acknowledged since the one before may not be on \
+         the disk; check the disk and the kernel's log before the next start"
+    )]
+    Unsynced,
     /// A vector index can't be taken from its checkpoint; it is built again.
     #[error("{} is not used: {what}; the index is built again from the log", .file.display())]
     Checkpoint {
@@ -193,6 +199,21 @@ impl StoreError {
     /// Whether there was no space for it.
     pub(crate) fn is_full(&self) -> bool {
         matches!(self, StoreError::Io { source } if is_out_of_space(source))
+    }
+
+    /// Whether the disk failed. It is another matter where there is no room, or a file is in the
+    /// way.
+    pub(crate) fn is_of_disk(&self) -> bool {
+        let StoreError::Io { source } = self else { return false };
+        let other = [
+            io::ErrorKind::OutOfMemory,
+            io::ErrorKind::AlreadyExists,
+            io::ErrorKind::NotFound,
+            io::ErrorKind::PermissionDenied,
+        ];
+        !(is_out_of_space(source)
+            || is_out_of_descriptors(source)
+            || other.contains(&source.kind()))
     }
 
     /// The same, of a folder that is a copy of one in use: what does not fit is then the copy's

@@ -7,12 +7,17 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use sutra_runtime::DataFile;
+
 use crate::StoreError;
 use crate::cut::StoreFacts;
 use crate::disk::{Change, Disk, SegmentName};
 use crate::format::FORMAT;
 use crate::manifest::Manifest;
-use crate::marks::{Position, Progress};
+use crate::marks::{LogPart, Position, Progress};
+
+/// Bytes of one write where parts of a log are written again.
+const REWRITE_STEP: usize = 8 << 20;
 
 /// Keeps the manifest of a store that is open, and looks at its folder.
 #[derive(Debug)]
@@ -218,6 +223,36 @@ impl Keeper {
         Ok(())
     }
 
+    /// Writes parts of a shard's log again that the disk may have lost; durable on return. `active`
+    /// is the file whose syncs count from then on.
+    pub(crate) fn write_again(
+        &self,
+        shard: u16,
+        parts: &[LogPart],
+        active: &DataFile,
+    ) -> Result<(), StoreError> {
+        if let Some(Change::Lost(what)) = self.disk.look()? {
+            return Err(StoreError::Lost { what });
+        }
+        for LogPart { segment, offset, bytes } in parts {
+            let file = self.disk.open(SegmentName { shard, number: *segment })?;
+            for (at, step) in (*offset..).step_by(REWRITE_STEP).zip(bytes.chunks(REWRITE_STEP)) {
+                self.disk.write(&file, at, step)?;
+            }
+            self.disk.sync(&file)?;
+        }
+        self.disk.sync_shard(shard)?;
+        // The kernel has yet to tell this open file of what failed before (fsync(2)). All of that
+        // is written again by now, so it is heard out, and only what follows counts.
+        let _ = self.disk.sync(active);
+        Ok(self.disk.sync(active)?)
+    }
+
+    /// Whether something that was acknowledged may not be on the disk, after a sync that failed.
+    fn is_uncertain(&self) -> bool {
+        self.progress.iter().any(Progress::is_uncertain)
+    }
+
     /// Lets another process have the folder, when nothing drives the shards any more. What was
     /// written is left to it to make durable, as it is after a crash. From here on nothing is
     /// written to the folder.
@@ -256,7 +291,7 @@ impl Keeper {
         if let Err(error) = self.disk.note_use(false) {
             tracing::warn!(%error, "the end could not be noted beside the lock");
         }
-        Ok(())
+        if self.is_uncertain() { Err(StoreError::Unsynced) } else { Ok(()) }
     }
 }
 

@@ -24,6 +24,7 @@ use crate::format::{
 use crate::log_memory::{Location, LogMemory};
 use crate::marks::Position;
 use crate::namespaces::NamespaceId;
+use crate::outcome::Refusal;
 use crate::prepare::{NoRoom, Preparation, PrepareJob, Prepared};
 use crate::segment::Segment;
 
@@ -263,10 +264,10 @@ impl<T> Log<T> {
         Some(Landed { file, writes: batch.pending, reached })
     }
 
-    /// The commit in flight found no space: takes every write that has not landed, in order, as
-    /// none of them will. The log goes on where it was, when what the disk may hold of that commit
-    /// is overwritten.
-    pub(crate) fn out_of_space(
+    /// The disk has refused the commit in flight, or what it has of the log is not known: takes
+    /// every write that has not landed, in order, as none of them will. The log goes on where it
+    /// was, when what the disk may hold of that commit is overwritten.
+    pub(crate) fn give_up(
         &mut self,
         error: io::Error,
         now: u64,
@@ -275,16 +276,15 @@ impl<T> Log<T> {
             let range = batch.start as u64..u64::from(reached.position.offset);
             self.preparation.spoil(&mut self.active, Arc::clone(file), range, error, now);
             self.chain.previous = self.chain.before;
-            let number = batch.number;
-            let pending = self.give_up();
-            self.batch = Batch::new(number, self.active.end(), Vec::new());
-            return pending;
         }
-        self.give_up()
+        let number = self.batches().map(|batch| batch.number).min();
+        let pending = self.take_pending();
+        let number = number.expect("there is always one that gathers");
+        self.batch = Batch::new(number, self.active.end(), Vec::new());
+        pending
     }
 
-    /// Takes every write that has not landed, in order: none of them will.
-    pub(crate) fn give_up(&mut self) -> impl Iterator<Item = Pending<T>> + use<T> {
+    fn take_pending(&mut self) -> impl Iterator<Item = Pending<T>> + use<T> {
         let in_flight = self.in_flight.take().map(|in_flight| in_flight.batch.pending);
         let closed = self.closed.take().map(|(_, batch)| batch.pending);
         let gathering = std::mem::take(&mut self.batch.pending);
@@ -345,9 +345,14 @@ impl<T> Log<T> {
         self.preparation.ended(&mut self.active, prepared, now)
     }
 
-    /// Why log space could not be made ready, if it could not.
-    pub(crate) fn space_failure(&self) -> Option<&Arc<str>> {
+    /// Why log space could not be made ready, if it could not: what writes are told.
+    pub(crate) fn failure(&self) -> Option<&Refusal> {
         self.preparation.failure()
+    }
+
+    /// The file that the next commit goes to.
+    pub(crate) fn active_file(&self) -> &Arc<DataFile> {
+        self.active.file()
     }
 
     /// How the active segment is written, in words.

@@ -110,6 +110,16 @@ impl LogMemory {
         self.segments.iter().map(|segment| segment.region.frozen().max(segment.loaded) as u64).sum()
     }
 
+    /// Bytes of a segment that are sealed, with a hold on it.
+    pub(crate) fn sealed(&self, number: u32, range: std::ops::Range<usize>) -> Option<RegionSlice> {
+        self.segments.get(number as usize)?.region.slice(range)
+    }
+
+    /// Where the sealed bytes of a segment end.
+    pub(crate) fn end(&self, number: u32) -> usize {
+        self.segments.get(number as usize).map_or(0, |segment| segment.region.frozen())
+    }
+
     /// The archive, with a hold on its segment. Cost: one count on the segment, no copy.
     pub(crate) fn slice<R: Payload>(&self, location: Location<R>) -> Option<RegionSlice> {
         self.segments.get(location.segment as usize)?.region.slice(location.range())

@@ -5,9 +5,10 @@
 //! mark, has lost something that was there, and is refused. Behind the mark a torn tail is cut as
 //! it would be without one. A mark is a lower bound: it may be old, and is never taken back.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
+use sutra_runtime::RegionSlice;
 
 /// A place in a shard's log: behind a commit. The default is the log's beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -33,6 +34,13 @@ impl Position {
     }
 }
 
+/// A part of a log, as it is to stand in its file.
+pub(crate) struct LogPart {
+    pub(crate) segment: u32,
+    pub(crate) offset: u64,
+    pub(crate) bytes: RegionSlice,
+}
+
 /// How far a shard's log has come: set by its core and read by whoever writes the manifest. A cache
 /// line of its own, as every commit writes to it.
 #[derive(Debug, Default)]
@@ -40,6 +48,8 @@ impl Position {
 pub(crate) struct Progress {
     landed: AtomicU64,
     durable: AtomicU64,
+    /// Whether a sync failed, and what it covered is not written again.
+    is_uncertain: AtomicBool,
 }
 
 impl Progress {
@@ -55,7 +65,20 @@ impl Progress {
 
     /// What was written and not synced is not known to be there any more.
     pub(crate) fn give_up_unsynced(&self) {
+        self.is_uncertain.store(true, Ordering::Release);
         self.set_landed(self.durable());
+    }
+
+    /// It is written again, and on stable storage up to here.
+    pub(crate) fn written_again(&self, position: Position) {
+        self.set_durable(position);
+        self.set_landed(position);
+        self.is_uncertain.store(false, Ordering::Release);
+    }
+
+    /// Whether something that was acknowledged may not be on the disk, after a sync that failed.
+    pub(crate) fn is_uncertain(&self) -> bool {
+        self.is_uncertain.load(Ordering::Acquire)
     }
 
     pub(crate) fn landed(&self) -> Position {
@@ -91,5 +114,12 @@ mod tests {
         progress.set_landed(Position::new(2, 8192));
         progress.give_up_unsynced();
         assert_eq!(progress.landed(), Position::new(1, 4096));
+        assert!(progress.is_uncertain());
+        progress.written_again(Position::new(2, 8192));
+        assert_eq!(
+            (progress.landed(), progress.durable()),
+            (Position::new(2, 8192), progress.landed())
+        );
+        assert!(!progress.is_uncertain());
     }
 }

@@ -30,10 +30,11 @@ pub enum Refusal {
         /// The longest.
         limit: usize,
     },
-    /// A write or sync of the log failed: what is on the disk is not known any more, so nothing is
-    /// written until a start has read it. Reads go on.
+    /// The disk failed a write or a sync of the log. Nothing more is taken until what it may have
+    /// lost is written again. Reads go on.
     #[error(
-        "the log could not be written ({reason}); check the disk, then start this process again"
+        "the log could not be written ({reason}); check the disk and the kernel's log: writes are \
+         taken again once it has what was written so far, which is tried every second"
     )]
     Failed {
         /// What the operating system said.

@@ -14,6 +14,7 @@ use sutra_runtime::DataFile;
 use crate::StoreError;
 use crate::disk::{Clock, Disk, SegmentName};
 use crate::format::SEGMENT_HEADER;
+use crate::outcome::Refusal;
 use crate::pages::Pages;
 use crate::segment::Segment;
 
@@ -41,8 +42,9 @@ pub(crate) enum NoRoom {
 }
 
 /// Why log space could not be made ready.
-struct SpaceFailure {
-    reason: Arc<str>,
+struct Failure {
+    /// What a write is told that needs it.
+    refusal: Refusal,
     /// By the monotonic clock.
     retry_at: u64,
 }
@@ -71,7 +73,7 @@ pub(crate) struct Preparation {
     wanted: usize,
     /// The spare should have room for a commit of this size: a write waits for it.
     wanted_spare: usize,
-    failure: Option<SpaceFailure>,
+    failure: Option<Failure>,
     /// What is to be overwritten first.
     spoiled: Option<Spoiled>,
 }
@@ -101,9 +103,9 @@ impl Preparation {
         }
     }
 
-    /// A write found no space: what it may have left in this range of a file is overwritten before
-    /// anything else is written. Where that lies in the active segment, the log goes on in the next
-    /// one, as sealed memory never changes.
+    /// The disk refused a write: what it may have left in this range of a file is overwritten
+    /// before anything else is written. Where that lies in the active segment, the log goes on in
+    /// the next one, as sealed memory never changes.
     pub(crate) fn spoil(
         &mut self,
         active: &mut Segment,
@@ -121,8 +123,13 @@ impl Preparation {
     }
 
     fn failed(&mut self, error: &StoreError, now: u64) {
-        let reason = format!("no log space could be made ready: {error}").into();
-        self.failure = Some(SpaceFailure { reason, retry_at: now.saturating_add(RETRY_AFTER) });
+        let refusal = match error.is_of_disk() {
+            true => Refusal::Failed { reason: error.to_string().into() },
+            false => Refusal::Full {
+                reason: format!("no log space could be made ready: {error}").into(),
+            },
+        };
+        self.failure = Some(Failure { refusal, retry_at: now.saturating_add(RETRY_AFTER) });
     }
 
     /// Where a segment's first commit begins.
@@ -162,9 +169,9 @@ impl Preparation {
         if self.failure.is_some() { NoRoom::Space } else { NoRoom::Yet }
     }
 
-    /// Why log space could not be made ready, if it could not.
-    pub(crate) fn failure(&self) -> Option<&Arc<str>> {
-        self.failure.as_ref().map(|failure| &failure.reason)
+    /// Why log space could not be made ready, if it could not: what writes are told.
+    pub(crate) fn failure(&self) -> Option<&Refusal> {
+        self.failure.as_ref().map(|failure| &failure.refusal)
     }
 
     /// The job to run now, if any. Cost: a few comparisons; after a failure one look at the clock.

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use sutra_runtime::{DataFile, is_out_of_space};
 use sutra_wire::{AssociationRecord, Checked, ConceptId, ConceptKey, ConceptRecord, Payload};
 
-use self::marking::Marking;
+use self::marking::{Known, Marking};
 pub use self::marking::{MarkJob, Marked};
 use crate::disk::Clock;
 use crate::format::{KIND_ASSOCIATION, KIND_CONCEPT, KIND_REMOVAL, KIND_TOMBSTONE};
@@ -36,6 +36,17 @@ use crate::recovery::{Recovered, ShardReport};
 use crate::vectors::Vectors;
 use crate::{ShardStats, StoreError};
 
+/// How long after a failure what a failed sync covered is written again, in µs.
+const REPAIR_AFTER: u64 = 900_000;
+
+/// A failed sync.
+struct Failed {
+    /// What the operating system said last.
+    reason: Arc<str>,
+    /// When it is tried to write what it covered again, by the monotonic clock.
+    retry_at: u64,
+}
+
 /// One core's part of a store.
 pub struct Shard<T> {
     log: Log<T>,
@@ -44,8 +55,8 @@ pub struct Shard<T> {
     vectors: Vectors,
     clock: Arc<dyn Clock>,
     last_sequence: u64,
-    /// Why the log can't be trusted any more.
-    failed: Option<Arc<str>>,
+    /// A sync failed, and what it covered is not written again yet.
+    failed: Option<Failed>,
     /// What has become of the folder, while it is not what it was.
     lost: Option<Arc<str>>,
     written: u64,
@@ -64,7 +75,7 @@ impl<T> Shard<T> {
     ) -> (Self, ShardReport) {
         let Recovered { graph, mut memory, end, sequence, active, report, .. } = recovered;
         memory.settle();
-        let marking = Marking::new(keeper, end.shard, end.reached, relaxed);
+        let marking = Marking::new(keeper, end.shard, end.reached, relaxed, &memory);
         let shard = Self {
             log: Log::new(end, active, preparation),
             memory,
@@ -194,7 +205,7 @@ impl<T> Shard<T> {
     fn check(&self) -> Result<(), Refusal> {
         match (&self.failed, &self.lost) {
             (None, None) => Ok(()),
-            (Some(reason), _) => Err(Refusal::Failed { reason: Arc::clone(reason) }),
+            (Some(Failed { reason, .. }), _) => Err(Refusal::Failed { reason: Arc::clone(reason) }),
             (None, Some(reason)) => Err(Refusal::Lost { reason: Arc::clone(reason) }),
         }
     }
@@ -205,8 +216,8 @@ impl<T> Shard<T> {
     }
 
     fn refusal(&self, no_room: NoRoom, length: usize) -> Refusal {
-        match (no_room, self.log.space_failure()) {
-            (NoRoom::Space, Some(reason)) => Refusal::Full { reason: Arc::clone(reason) },
+        match (no_room, self.log.failure()) {
+            (NoRoom::Space, Some(refusal)) => refusal.clone(),
             (NoRoom::Ever { limit }, _) => Refusal::TooLarge { length, limit },
             (NoRoom::Yet | NoRoom::Space, _) => Refusal::Stalled,
         }
@@ -223,36 +234,17 @@ impl<T> Shard<T> {
 
     /// The commit in flight has landed: makes its writes visible, in order, and hands back their
     /// tickets. After an error all writes that have not landed are refused, and so are all that
-    /// follow. Where the disk had no space, that is until a job of [`Shard::next_preparation`] has
-    /// found some.
+    /// follow, until a job of [`Shard::next_preparation`] has overwritten what the disk may hold of
+    /// them.
     pub fn commit_finished(
         &mut self,
         result: io::Result<()>,
         mut acknowledge: impl FnMut(Acknowledged<T>),
     ) {
-        match result {
-            Err(error) if self.failed.is_none() && is_out_of_space(&error) => {
-                // What the log is written to was filled with zeros; a filesystem that writes
-                // nothing in place (btrfs) wants space all the same.
-                let reason: Arc<str> =
-                    StoreError::from(io::Error::new(error.kind(), error.to_string()))
-                        .to_string()
-                        .into();
-                for Pending { ticket, sequence, .. } in
-                    self.log.out_of_space(error, self.clock.monotonic())
-                {
-                    let effect = Err(Refusal::Full { reason: Arc::clone(&reason) });
-                    acknowledge(Acknowledged { ticket, sequence, effect });
-                }
-                return;
-            }
-            Err(error) => self.fail(&error),
-            Ok(()) => {}
-        }
-        if let Some(reason) = &self.failed {
-            for Pending { ticket, sequence, .. } in self.log.give_up() {
-                let effect = Err(Refusal::Failed { reason: Arc::clone(reason) });
-                acknowledge(Acknowledged { ticket, sequence, effect });
+        if let Some((refusal, error)) = self.refused(result) {
+            for Pending { ticket, sequence, .. } in self.log.give_up(error, self.clock.monotonic())
+            {
+                acknowledge(Acknowledged { ticket, sequence, effect: Err(refusal.clone()) });
             }
             self.vectors.give_up();
             return;
@@ -274,10 +266,35 @@ impl<T> Shard<T> {
         self.log.recycle(writes);
     }
 
-    /// The log can't be trusted any more (a sync failed): refuses writes from now on. Those that
-    /// wait get their refusal with the next [`Shard::commit_finished`].
+    /// Why a commit that ended like this does not count, and what the disk said.
+    fn refused(&self, result: io::Result<()>) -> Option<(Refusal, io::Error)> {
+        match (result, &self.failed) {
+            (Ok(()), None) => None,
+            // It stands behind what may not be there.
+            (Ok(()), Some(Failed { reason, .. })) => {
+                let refusal = Refusal::Failed { reason: Arc::clone(reason) };
+                Some((refusal, io::Error::other(reason.to_string())))
+            }
+            (Err(error), _) => {
+                let reason = StoreError::from(io::Error::new(error.kind(), error.to_string()));
+                let reason = reason.to_string().into();
+                // What the log is written to was filled with zeros; a filesystem that writes
+                // nothing in place (btrfs) wants space all the same.
+                let refusal = match is_out_of_space(&error) {
+                    true => Refusal::Full { reason },
+                    false => Refusal::Failed { reason },
+                };
+                Some((refusal, error))
+            }
+        }
+    }
+
+    /// A sync of what was acknowledged failed: refuses writes until a job of [`Shard::next_mark`]
+    /// has written that again. Those that wait get their refusal with the next
+    /// [`Shard::commit_finished`].
     pub fn fail(&mut self, error: &io::Error) {
-        self.failed.get_or_insert_with(|| error.to_string().into());
+        let retry_at = self.clock.monotonic().saturating_add(REPAIR_AFTER);
+        self.failed = Some(Failed { reason: error.to_string().into(), retry_at });
         self.marking.failed();
     }
 
@@ -327,20 +344,25 @@ impl<T> Shard<T> {
     }
 
     /// The next job for a full segment, if there is one. The end of that segment is made durable,
-    /// where it is not, and then marked in the manifest. One job runs at a time; its end goes to
-    /// [`Shard::marked`].
+    /// where it is not, and then marked in the manifest. After a failed sync it is the job that
+    /// writes again what was not durable; after an error it comes again, about a second later. One
+    /// job runs at a time; its end goes to [`Shard::marked`].
     pub fn next_mark(&mut self) -> Option<MarkJob> {
-        match self.failed {
-            Some(_) => None,
-            None => self.marking.next_mark(),
-        }
+        let Some(Failed { retry_at, .. }) = &self.failed else { return self.marking.next_mark() };
+        let is_due = self.log.pending() == 0 && self.clock.monotonic() >= *retry_at;
+        let (finished, active) = (self.log.finished(), Arc::clone(self.log.active_file()));
+        is_due.then(|| self.marking.next_repair(&self.memory, finished, active)).flatten()
     }
 
     /// The end of a [`MarkJob`].
     pub fn marked(&mut self, marked: Marked) {
         match self.marking.marked(marked) {
-            Ok(Some(number)) if self.failed.is_none() => self.log.synced(number),
-            Ok(_) => {}
+            Ok(Known::Durable(number)) => self.log.synced(number),
+            Ok(Known::WrittenAgain(number)) => {
+                self.failed = None;
+                self.log.synced(number);
+            }
+            Ok(Known::Nothing) => {}
             Err(error) => self.fail(&io::Error::other(error)),
         }
     }
@@ -356,18 +378,16 @@ impl<T> Shard<T> {
     /// The syncs of the last [`Shard::next_sync`] have ended; if one failed, [`Shard::fail`] comes
     /// first.
     pub fn syncs_ended(&mut self) {
-        if self.failed.is_none() {
-            self.log.synced(self.marking.synced());
+        match self.failed {
+            None => self.log.synced(self.marking.synced()),
+            Some(_) => self.marking.syncs_failed(),
         }
     }
 
     /// Whether writes are taken, or why they are refused.
     pub fn health(&self) -> Result<(), Refusal> {
         self.check()?;
-        match self.log.space_failure() {
-            Some(reason) => Err(Refusal::Full { reason: Arc::clone(reason) }),
-            None => Ok(()),
-        }
+        self.log.failure().map_or(Ok(()), |refusal| Err(refusal.clone()))
     }
 
     /// How the log reaches the disk, in words.

@@ -215,6 +215,11 @@ impl Vectors {
         self.working
     }
 
+    /// Whether a job is under way that writes a checkpoint. Cost: a look at every namespace.
+    pub(crate) fn is_saving(&self) -> bool {
+        self.working && self.spaces.iter().any(Space::is_saving)
+    }
+
     /// Begins a search; see [`crate::Shard::begin_search`].
     pub(crate) fn begin(
         &self,

@@ -134,6 +134,16 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", &json!({ "features": [theme] }));
     }
 
+    /// Minimizes its window: nobody sees the page any more.
+    pub fn hide(&self) {
+        self.post("/window/minimize", &json!({}));
+    }
+
+    /// Shows its window again.
+    pub fn show(&self) {
+        self.post("/window/rect", &json!({ "width": 1280, "height": 800 }));
+    }
+
     /// What a script in the page returns.
     pub fn run(&self, script: &str) -> Value {
         self.post("/execute/sync", &json!({ "script": script, "args": [] }))

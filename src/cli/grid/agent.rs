@@ -79,9 +79,11 @@ fn announce(id: &str, master: &str, start: &AgentStart, output: Output) -> Resul
                 format!("\nnodes      {adopted} adopted, {started} started again")
             }
         };
-        let admin = start
-            .admin
-            .map_or_else(String::new, |at| format!("\nadmin      http://{at} (/health, /metrics)"));
+        let admin = start.admin.map_or_else(String::new, |at| {
+            format!(
+                "\nadmin      http://{at} (a page; /metrics; the master's /api/v1/targets lists it)"
+            )
+        });
         format!(
             "agent      {}\n\
              listening  {} (the master reaches it as {})\n\

@@ -18,13 +18,10 @@ const LEAST: (u16, u16) = (40, 10);
 /// From this height on there is room for a chart, which takes so many lines.
 const CHART_FROM: u16 = 32;
 const CHART: u16 = 6;
-/// Columns of what stands beside the operations.
+/// Columns of what stands beside the operations, at least; its lines may take what these leave.
 const FACTS: u16 = 30;
 /// From this width on the operations have their totals.
 const TOTALS_FROM: u16 = 110;
-
-/// The same for all stages of slow requests.
-const STAGES_FROM: u16 = 120;
 
 const HELP: &str = "\
 q, Esc, Ctrl-C    end
@@ -119,15 +116,38 @@ fn draw_body(frame: &mut Frame<'_>, state: &mut State, shown: &Shown, area: Rect
         Constraint::Min(0),
     ])
     .areas(area);
-    let [asked, beside] =
-        Layout::horizontal([Constraint::Min(0), Constraint::Length(FACTS.min(area.width / 2))])
-            .areas(upper);
+    let [asked, beside] = Layout::horizontal([
+        Constraint::Min(0),
+        Constraint::Length(facts_width(&facts, &operations, area.width)),
+    ])
+    .areas(upper);
     draw_list(frame, state, List::Operations, &operations, asked);
     draw_facts(frame, state, &facts, beside);
     draw_chart(frame, state, chart);
     draw_list(frame, state, List::Cores, &cores, middle);
-    let columns = if area.width >= STAGES_FROM { Columns::Today } else { Columns::Few };
-    draw_list(frame, state, List::Slow, &slow_requests(shown, columns), lower);
+    let all = slow_requests(shown, Columns::Today);
+    let slow = match all.width() <= usize::from(area.width) {
+        true => all,
+        false => slow_requests(shown, Columns::Few),
+    };
+    draw_list(frame, state, List::Slow, &slow, lower);
+}
+
+/// As wide as the facts are, where the operations leave so much.
+fn facts_width(facts: &[(&str, String)], operations: &Table, width: u16) -> u16 {
+    let widest = facts.iter().map(|fact| fact_line(fact).chars().count()).max().unwrap_or(0);
+    let left = usize::from(width).saturating_sub(operations.width());
+    let widest = u16::try_from(widest.min(left)).unwrap_or(u16::MAX);
+    widest.max(FACTS.min(width / 2))
+}
+
+/// What stands in front of a fact's value.
+fn fact_name(name: &str) -> String {
+    format!("  {name:<8} ")
+}
+
+fn fact_line((name, value): &(&str, String)) -> String {
+    fact_name(name) + value
 }
 
 /// The slow requests, or why there are none.
@@ -169,7 +189,7 @@ fn draw_facts(frame: &mut Frame<'_>, state: &State, facts: &[(&str, String)], ar
     let heading = Line::styled("  server", state.theme.heading(false));
     let line = |(name, value): &(&str, String)| {
         Line::from(vec![
-            Span::styled(format!("  {name:<8} "), state.theme.quiet()),
+            Span::styled(fact_name(name), state.theme.quiet()),
             Span::raw(value.clone()),
         ])
     };
@@ -274,6 +294,32 @@ mod tests {
         assert!(drawn(&mut state(), 30, 8).contains("too small"));
         for (width, height) in [(40, 10), (81, 11), (500, 200)] {
             drawn(&mut state(), width, height);
+        }
+    }
+
+    #[test]
+    fn what_is_wide_is_cut_at_no_width_that_has_room_for_it() {
+        let slow = json!({
+            "threshold_us": 1_000, "seen": 1, "kept": 1, "requests": [{
+                "at_us": 1_700_000_000_000_000u64, "operation": "learn", "peer": "10.0.0.1:50051",
+                "core": 1, "took_us": 12_400, "bytes_in": 1_000, "bytes_out": 48, "status": "ok",
+                "subject": "ab".repeat(16), "others": 0, "stages": {
+                    "receive_us": 300, "wait_us": 3_200, "execute_us": 300, "commit_us": 12_000,
+                    "send_us": 100,
+                },
+            }],
+        });
+        let mut state = state();
+        let mut seen = look(12);
+        seen.slow = serde_json::from_value(slow).unwrap();
+        seen.stats.stored.log_bytes = 1234 << 30;
+        seen.stats.stored.log_segments = 19_744;
+        state.take(Ok(seen));
+        for (width, has_stages) in [(100, false), (120, false), (140, false), (160, true)] {
+            let screen = drawn(&mut state, width, 40);
+            assert!(screen.contains(&"ab".repeat(16)), "{width}:\n{screen}");
+            assert!(screen.contains("19,744 segments"), "{width}:\n{screen}");
+            assert_eq!(screen.contains("execute 300"), has_stages, "{width}:\n{screen}");
         }
     }
 

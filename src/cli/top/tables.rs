@@ -18,6 +18,12 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// Columns of its longest line.
+    pub(super) fn width(&self) -> usize {
+        let lines = self.lines.iter().chain([&self.heading]);
+        lines.map(|line| line.chars().count()).max().unwrap_or(0)
+    }
+
     fn new(headings: &[&str], rows: &[Vec<String>]) -> Self {
         let width = |(column, heading): (usize, &&str)| {
             let cells = rows.iter().filter_map(|row| row.get(column));

@@ -46,7 +46,11 @@ impl fmt::Display for StartReport {
             )?;
         }
         if let Some(admin) = self.admin {
-            writeln!(f, "admin       http://{admin} (/health, /metrics)")?;
+            writeln!(
+                f,
+                "admin       http://{admin} (a page; /metrics; /api/v1/targets for Prometheus's \
+                 http_sd)"
+            )?;
         }
         writeln!(f, "data        {}", self.data.display())?;
         writeln!(

@@ -13,7 +13,11 @@ impl<S: Service> Front<S> {
     /// Whoever passes the server's connections on asks for this.
     pub(super) fn step(&mut self, core: &mut Core<Envelope<S::Message>>, step: Step) {
         match step {
-            Step::Hold(told) => self.io.hold(told),
+            Step::Hold(told) => match self.service.objection() {
+                // Unheard only where nobody waits for it any more.
+                Some(why) => drop(told.send(Err(why))),
+                None => self.io.hold(told),
+            },
             Step::GoOn => self.io.go_on(),
             Step::Part(to) => self.io.part(core, to),
         }

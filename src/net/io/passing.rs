@@ -12,11 +12,11 @@ use crate::envelope::Envelope;
 use crate::exchange::Exchange;
 use crate::outbox::Abandoned;
 use crate::passed::{ConnectionState, Passed, Stage};
-use crate::passing::{Parted, Passing};
+use crate::passing::{Held, Parted, Passing};
 
 impl Io {
     /// Begins no request from now on.
-    pub(crate) fn hold(&mut self, told: Sender<usize>) {
+    pub(crate) fn hold(&mut self, told: Sender<Held>) {
         if !self.is_parting() && !self.is_draining() {
             self.passing = Passing::Holding(Some(told));
         }
@@ -72,7 +72,7 @@ impl Io {
                 if self.in_flight.len() == 0
                     && let Some(told) = told.take()
                 {
-                    let _ = told.send(core.index());
+                    let _ = told.send(Ok(core.index()));
                 }
             }
             Passing::Parting(to) => {

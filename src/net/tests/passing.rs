@@ -53,7 +53,7 @@ fn what_was_held_is_answered_where_the_server_goes_on_and_by_the_next_one() {
     assert_eq!(client.reply().header.request, 1);
     let held = server.hold();
     other.send(&run((4..200).map(|number| frame(ECHO, number, b"y"))));
-    held.recv().unwrap();
+    held.recv().unwrap().unwrap();
     let server = server.pass_on();
     assert!((4..200).all(|number| other.reply().header.request == number));
     server.stop();
@@ -159,7 +159,7 @@ fn who_broke_the_protocol_is_told_so_and_who_has_left_is_answered() {
     let held = server.hold();
     left.send(&frame(ECHO, 5, b"last"));
     left.half_close();
-    held.recv().unwrap();
+    held.recv().unwrap().unwrap();
     server.go_on();
     broken.send(&[b"no frame, and long enough for a header".as_slice(), &[0; 64]].concat());
     let server = server.pass_on();
@@ -175,7 +175,7 @@ fn who_broke_the_protocol_is_told_so_and_who_has_left_is_answered() {
 fn a_server_that_is_told_to_stop_while_it_holds_requests_answers_them_first() {
     let server = Server::start(1, Limits::default());
     let mut client = Client::connect(&server);
-    server.hold().recv().unwrap();
+    server.hold().recv().unwrap().unwrap();
     client.send(&frame(ECHO, 5, b"held"));
     client.stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
     assert!(client.receive().is_err());

@@ -16,8 +16,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use sutra_net::{
-    Body, Context, Flow, Front, Identity, Limits, Loads, Never, Parted, Passed, Postbox, ReplyTo,
-    Request, Service, ServiceMessage, SlowRequests, background_job, listen,
+    Body, Context, Flow, Front, Held, Identity, Limits, Loads, Never, Parted, Passed, Postbox,
+    ReplyTo, Request, Service, ServiceMessage, SlowRequests, background_job, listen,
 };
 use sutra_runtime::{
     Config, Listener, ListenerId, Next, Region, RegionWriter, Running, RuntimeError,
@@ -352,7 +352,7 @@ impl Server {
 
     /// Has all cores begin no request. What is returned has the number of each that has none under
     /// way any more.
-    pub fn hold(&self) -> Receiver<usize> {
+    pub fn hold(&self) -> Receiver<Held> {
         let (told, held) = channel();
         self.cores.iter().for_each(|core| core.hold(told.clone()));
         held

@@ -41,7 +41,6 @@ pub(super) struct Flushes {
     files_under_way: usize,
     /// When the syncs under way were begun.
     since: Option<Instant>,
-    failed: Option<String>,
     /// Whether the service's timer is set for a sync.
     timer: bool,
 }
@@ -75,7 +74,7 @@ impl Flushes {
         // Without space the log takes no more, and keeps what it has.
         let failed =
             core.shard().health().err().filter(|refusal| !matches!(refusal, Refusal::Full { .. }));
-        let failed = failed.map(|refusal| refusal.to_string()).or_else(|| self.failed.clone());
+        let failed = failed.map(|refusal| refusal.to_string());
         let (next_sync, relaxed) = (self.begun + 1, is_relaxed(core));
         let mut flushed = Vec::new();
         self.waiting.retain_mut(|waiting| {
@@ -127,10 +126,14 @@ impl Flushes {
     /// One file's sync has ended.
     pub(super) fn synced(&mut self, core: &mut Core, result: io::Result<()>) {
         if let Err(error) = result {
-            core.shard_mut().fail(&error);
-            self.failed = Some(format!(
-                "sync failed: {error}; what was acknowledged since the last one may be lost"
-            ));
+            let what = format!(
+                "sync failed: {error}; a power cut would take what was acknowledged since the last"
+            );
+            core.shard_mut().fail(&io::Error::new(error.kind(), what));
+            // It has not done what they wait for.
+            for waiting in self.waiting.iter_mut().filter(|waiting| waiting.sync == self.begun) {
+                waiting.sync += 1;
+            }
         }
         self.files_under_way -= 1;
         if self.files_under_way == 0 {

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, recvmsg, sendmsg,
@@ -29,6 +30,8 @@ const MOST_BYTES: usize = 64 << 10;
 /// How long descriptors on their way may be too many for the kernel.
 const CROWDED: Duration = Duration::from_secs(10);
 const CROWDED_PAUSE: Duration = Duration::from_millis(1);
+/// How long the other end may take to make room for a message, or to let a process in.
+const SENDING: Duration = Duration::from_secs(10);
 
 /// Who is at the other end.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +94,7 @@ impl Listening {
             return Ok(None);
         }
         let socket = rustix::net::accept_with(&self.0, SocketFlags::CLOEXEC)?;
+        set_socket_timeout(&socket, Timeout::Send, Some(SENDING))?;
         Ok(Some(Channel(socket)))
     }
 }
@@ -119,6 +123,7 @@ impl Channel {
     /// To the server of a folder; `None` where there is none.
     pub(super) fn connect(folder: &Path) -> io::Result<Option<Self>> {
         let socket = socket()?;
+        set_socket_timeout(&socket, Timeout::Send, Some(SENDING))?;
         let name = match name(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             name => name?,

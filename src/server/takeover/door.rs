@@ -27,11 +27,15 @@ const ASKING: Duration = Duration::from_secs(5);
 /// How long requests are held at most until those under way are answered: what a client sees as a
 /// pause.
 const HOLD: Duration = Duration::from_millis(500);
+/// How long cores may take to begin to give up what they have, which they do in their next turn.
+const PARTING: Duration = Duration::from_secs(5);
 /// From one attempt to the next, and how many there are.
 const BETWEEN: Duration = Duration::from_secs(1);
 const ATTEMPTS: usize = 30;
 /// How long a successor that has failed may take to end by itself.
 const ENDING: Duration = Duration::from_secs(5);
+/// After nobody could be let in.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What is left when a server's cores have ended for a successor.
 pub(crate) struct Left {
@@ -46,7 +50,7 @@ pub(crate) struct Left {
 /// A process that is to take over, and has done all that could fail.
 pub(crate) struct Successor {
     channel: Channel,
-    process: Option<OwnedFd>,
+    process: OwnedFd,
     pub(crate) pid: u32,
 }
 
@@ -73,8 +77,8 @@ struct Keeper {
 #[derive(PartialEq, Eq)]
 enum Held {
     Yes,
-    /// Some are under way that take long.
-    No,
+    /// Not now: why.
+    No(String),
     /// The server is about to end.
     Ending,
 }
@@ -143,8 +147,10 @@ impl Keeper {
                     Err(error) => tracing::warn!(%error, "no takeover: the other end is lost"),
                 },
                 Err(error) => {
-                    tracing::warn!(%error, "successors are awaited no more");
-                    return;
+                    tracing::warn!(%error, "a successor could not be let in");
+                    // Ends at once where the server does.
+                    let mut polled = [PollFd::new(&self.call, PollFlags::IN)];
+                    let _ = poll(&mut polled, PAUSE.try_into().ok().as_ref());
                 }
             }
         }
@@ -153,16 +159,20 @@ impl Keeper {
     /// Hears what somebody wants: `None` where they are no successor, or not ready to be one.
     fn receive(&self, channel: Channel) -> io::Result<Option<Successor>> {
         let peer = channel.peer()?;
-        let process = pidfd_open(peer.pid, PidfdFlags::empty()).ok();
-        let (asked, version) = match channel.receive(Some(ASKING), Some(self.call.as_fd()))? {
+        // Whoever else's it is says nothing that is waited for.
+        let patience = if peer.is_own() { ASKING } else { Duration::ZERO };
+        let (asked, version) = match channel.receive(Some(patience), Some(self.call.as_fd()))? {
             Received::Message(Message::Ask { protocol, version }, _) => (protocol, version),
             _ => return Ok(None),
         };
-        if let Some(why) = self.objection(&peer, asked) {
-            tracing::warn!(pid = peer.pid.as_raw_pid(), version, why, "no takeover");
-            channel.send(&Message::Refused { why }, &[])?;
-            return Ok(None);
-        }
+        let process = match self.process_of(&peer, asked) {
+            Ok(process) => process,
+            Err(why) => {
+                tracing::warn!(pid = peer.pid.as_raw_pid(), version, why, "no takeover");
+                channel.send(&Message::Refused { why }, &[])?;
+                return Ok(None);
+            }
+        };
         let pid = peer.pid.as_raw_pid().unsigned_abs();
         tracing::info!(pid, version, "a successor prepares to take over");
         channel.send(&Message::Standing(Box::new(self.standing.clone())), &[])?;
@@ -188,32 +198,33 @@ impl Keeper {
         }
     }
 
-    /// Why somebody can't take over.
-    fn objection(&self, peer: &Peer, protocol: u32) -> Option<String> {
+    /// A descriptor of the process that asks, or why it can't take over.
+    fn process_of(&self, peer: &Peer, protocol: u32) -> Result<OwnedFd, String> {
         if !peer.is_own() {
-            return Some(format!(
-                "it is another user's, and the process asking is {}'s",
-                peer.user
-            ));
+            return Err(format!("it is another user's, and the process asking is {}'s", peer.user));
         }
         if protocol != PROTOCOL {
-            return Some(format!(
+            return Err(format!(
                 "its release hands over by protocol {PROTOCOL} and the other takes over by \
                  protocol {protocol}; stop it and start the other"
             ));
         }
         if self.is_managed && group_of("self") != group_of(&peer.pid.as_raw_pid().to_string()) {
-            return Some(
+            return Err(
                 "a service manager looks after it, and would not know of the other process: \
                  send it SIGUSR2, by which it starts its successor itself"
                     .to_owned(),
             );
         }
-        None
+        // The kernel tells no pid of a process in another pid namespace.
+        let words =
+            "it can't be watched, as of another container's process; start it in this one's";
+        pidfd_open(peer.pid, PidfdFlags::empty()).map_err(|error| format!("{words} ({error})"))
     }
 
     /// Has the cores give up what they have. `None` where nothing came of it, and they go on.
     fn hand_over(&self, successor: Successor) -> Option<Left> {
+        let mut why = String::new();
         for attempt in 1..=ATTEMPTS {
             let since = Instant::now();
             match self.hold() {
@@ -223,25 +234,37 @@ impl Keeper {
                     successor.refuse("it is about to end");
                     return None;
                 }
-                Held::No => {
+                Held::No(reason) => {
                     self.go_on();
-                    tracing::info!(attempt, "requests under way take long: takeover put off");
+                    tracing::info!(attempt, reason, "takeover put off");
+                    why = reason;
                 }
             }
-            match successor.channel.receive(Some(BETWEEN), Some(self.call.as_fd())) {
-                Ok(Received::Nothing | Received::Message(Message::Alive, _)) => {}
-                Ok(Received::Called) => return None,
+            if !self.wait_with(&successor) {
+                return None;
+            }
+        }
+        let why = format!("it was tried {ATTEMPTS} times, the last time in vain because {why}");
+        tracing::warn!(why, "no takeover");
+        successor.refuse(&why);
+        None
+    }
+
+    /// Serves on for a while before the next attempt. `false` where there is to be none.
+    fn wait_with(&self, successor: &Successor) -> bool {
+        let until = Instant::now() + BETWEEN;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match successor.channel.receive(Some(left), Some(self.call.as_fd())) {
+                Ok(Received::Message(Message::Alive, _)) => {}
+                Ok(Received::Nothing) => return true,
+                Ok(Received::Called) => return false,
                 _ => {
                     tracing::warn!(pid = successor.pid, "no takeover: the successor has ended");
-                    return None;
+                    return false;
                 }
             }
         }
-        let why = "requests are under way at all times that take longer than clients are to wait; \
-                   try again when there are fewer";
-        tracing::warn!(why, "no takeover");
-        successor.refuse(why);
-        None
     }
 
     /// Has every core begin no request, and waits until none is under way.
@@ -252,8 +275,12 @@ impl Keeper {
         drop(told);
         for _ in &self.cores {
             match held.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(_) => {}
-                Err(RecvTimeoutError::Timeout) => return Held::No,
+                Ok(Ok(_)) => {}
+                Ok(Err(why)) => return Held::No(why),
+                Err(RecvTimeoutError::Timeout) => {
+                    let why = "requests are under way that take longer than clients are to wait";
+                    return Held::No(why.to_owned());
+                }
                 Err(RecvTimeoutError::Disconnected) => return Held::Ending,
             }
         }
@@ -270,10 +297,10 @@ impl Keeper {
         drop(to);
         let (mut begun, mut early) = (0, Vec::new());
         while begun < self.cores.len() {
-            match parted.recv() {
+            match parted.recv_timeout(PARTING) {
                 Ok(Parted::Begun(_)) => begun += 1,
                 Ok(other) => early.push(other),
-                // A core was told to end meanwhile.
+                // The cores were told to end meanwhile, and one may have ended already.
                 Err(_) => {
                     successor.refuse("it is about to end");
                     return None;
@@ -295,6 +322,12 @@ impl Successor {
         self.refuse("it was told to end");
     }
 
+    /// Tells it that nothing comes of it, and why; returns that.
+    pub(crate) fn sent_away(&self, why: &str) -> String {
+        self.refuse(why);
+        why.to_owned()
+    }
+
     /// Gives it everything, and waits until it serves.
     ///
     /// # Errors
@@ -305,13 +338,33 @@ impl Successor {
         if given.is_ok() {
             return Ok(());
         }
-        self.end();
-        // It may have said so at the last moment.
+        // It may say that it serves at the last moment, and is not to be ended then.
+        if self.serves_yet() {
+            return Ok(());
+        }
+        if !has_ended(&self.process, Duration::ZERO) {
+            tracing::warn!(pid = self.pid, "the successor does not end by itself: killed");
+            // Fails only where it has ended by now.
+            let _ = pidfd_send_signal(&self.process, Signal::KILL);
+            has_ended(&self.process, ENDING);
+        }
+        given
+    }
+
+    /// Waits for the end of a successor that has failed, for some seconds; `true` where it says
+    /// that it serves after all.
+    fn serves_yet(&self) -> bool {
+        let until = Instant::now() + ENDING;
         loop {
-            match self.channel.receive(Some(Duration::ZERO), None) {
-                Ok(Received::Message(Message::Serving, _)) => return Ok(()),
+            let left = until.saturating_duration_since(Instant::now());
+            match self.channel.receive(Some(left), Some(self.process.as_fd())) {
+                Ok(Received::Message(Message::Serving, _)) => return true,
                 Ok(Received::Message(..)) => {}
-                _ => return given,
+                Ok(Received::Ended) => {
+                    has_ended(&self.process, until.saturating_duration_since(Instant::now()));
+                    return false;
+                }
+                Ok(Received::Nothing | Received::Called) | Err(_) => return false,
             }
         }
     }
@@ -330,17 +383,6 @@ impl Successor {
                 }
                 Err(error) => return Err(error.to_string()),
             }
-        }
-    }
-
-    /// Sees to it that it has ended: it may have the folder, and what was sent to it.
-    fn end(&self) {
-        let Some(process) = &self.process else { return };
-        if !has_ended(process, ENDING) {
-            tracing::warn!(pid = self.pid, "the successor does not end by itself: killed");
-            // Fails only where it has ended by now.
-            let _ = pidfd_send_signal(process, Signal::KILL);
-            has_ended(process, ENDING);
         }
     }
 }

@@ -12,8 +12,9 @@ use super::standing::Standing;
 use crate::config::ServerConfig;
 use crate::takeover_error::TakeoverError;
 
-/// How long a server that was taken over may take to leave.
-const LEAVING: Duration = Duration::from_secs(5);
+/// How long a server that was taken over may take to leave: some seconds more than it waits for an
+/// import of its own.
+const LEAVING: Duration = Duration::from_secs(10);
 
 /// A server that is about to be taken over.
 pub(crate) struct Predecessor {

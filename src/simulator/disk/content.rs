@@ -117,7 +117,7 @@ impl Content {
                 put_torn(&mut self.durable, offset, bytes, torn, random);
                 self.now.clone_from(&self.durable);
             }
-            // The page cache takes whole pages from the front.
+            // The page cache takes it from the front, and some of it or all.
             false => {
                 let taken = random.below(bytes.len() as u64 + 1) as usize;
                 self.write(moment, offset, &bytes[..taken], false);

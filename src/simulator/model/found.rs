@@ -126,14 +126,22 @@ impl Model {
         let mut shards = vec![Prefix::default(); self.plan.cores];
         for (concept, record) in &found.concepts {
             let Some(history) = self.concepts.get(concept) else { continue };
-            let Some(record) = record else { continue };
+            let shard = &mut shards[self.owner(concept.id)];
+            let Some(record) = record else {
+                shard.note_missing(history, || concept.to_string());
+                continue;
+            };
             let is_found = |value: &ConceptRecord| super::concepts::is_same(record, value);
-            shards[self.owner(concept.id)].note(history, is_found, || concept.to_string());
+            shard.note(history, is_found, || concept.to_string());
         }
-        for (edge, record) in edges {
-            let Some(history) = self.edges.get(edge) else { continue };
+        for (edge, history) in &self.edges {
+            let shard = &mut shards[self.owner(edge.source)];
+            let Some(record) = edges.get(edge) else {
+                shard.note_missing(history, || edge.to_string());
+                continue;
+            };
             let is_found = |value: &AssociationRecord| value.confidence == record.confidence;
-            shards[self.owner(edge.source)].note(history, is_found, || edge.to_string());
+            shard.note(history, is_found, || edge.to_string());
         }
         for (shard, prefix) in shards.into_iter().enumerate() {
             if let (Some((kept, of)), Some((lost, from))) = (prefix.kept, prefix.lost)
@@ -195,6 +203,18 @@ impl Prefix {
         if self.kept.as_ref().is_none_or(|(before, _)| kept > *before) {
             self.kept = Some((kept, name()));
         }
+        self.note_lost_after(kept, history, name);
+    }
+
+    /// The key is not there. Unless it may have been deleted, all that was written to it is lost.
+    fn note_missing<V: Clone>(&mut self, history: &History<V>, name: impl Fn() -> String) {
+        let (base, since) = history.writes.split_first().expect("a history begins with what was");
+        if base.value.is_none() && since.iter().all(|write| write.value.is_some()) {
+            self.note_lost_after(0, history, name);
+        }
+    }
+
+    fn note_lost_after<V>(&mut self, kept: u64, history: &History<V>, name: impl Fn() -> String) {
         let later = history.writes.iter().filter_map(|write| write.order);
         if let Some(lost) = later.filter(|order| *order > kept).min()
             && self.lost.as_ref().is_none_or(|(before, _)| lost < *before)

@@ -133,13 +133,14 @@ impl Run<'_> {
     fn check_quiet(&mut self, server: &mut SimulatedServer) -> Result<(), Failure> {
         let answers = self.interview(server, vec![Operation::Health])?;
         for (_, reply) in answers {
-            if let Reply::Health(health) = reply
-                && !health.healthy
-                && !self.excuses.has_failed
-            {
-                let what = format!("it does not get well again: {}", health.status);
-                return Err(Failure::new(Kind::Refusal, what));
-            }
+            let what = match reply {
+                Reply::Health(health) if health.healthy || self.excuses.has_failed => continue,
+                Reply::Health(health) => {
+                    format!("it does not get well again: {}", health.status)
+                }
+                other => format!("whether it is well is answered: {other}"),
+            };
+            return Err(Failure::new(Kind::Refusal, what));
         }
         let shards = 0..u16::try_from(self.plan.cores).expect("a store has at most 1,000");
         if let (Durability::Interval(_), false) = (self.plan.durability, self.excuses.has_failed)
@@ -163,7 +164,11 @@ impl Run<'_> {
         }
         let began = self.model.moment();
         for (operation, reply) in self.interview(server, operations)? {
-            let checked = self.model.end(u64::MAX, began, &operation, &reply);
+            // Nothing writes, so nothing is a reason to refuse a read.
+            let checked = match &reply {
+                Reply::Refused(..) => Err(format!("it is answered: {reply}")),
+                _ => self.model.end(u64::MAX, began, &operation, &reply),
+            };
             checked.map_err(|what| format!("{operation}: {what}")).of_kind(Kind::Answer)?;
         }
         Ok(())

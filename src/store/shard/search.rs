@@ -45,4 +45,9 @@ impl<T> Shard<T> {
     pub fn is_indexing(&self) -> bool {
         self.vectors.is_working()
     }
+
+    /// Whether that is one that writes a checkpoint, which may take seconds.
+    pub fn is_saving_index(&self) -> bool {
+        self.vectors.is_saving()
+    }
 }

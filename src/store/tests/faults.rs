@@ -208,20 +208,33 @@ fn a_full_disk_does_not_stop_a_start_or_a_clean_stop() {
     assert!(world.concept("", id(1)).is_some());
 }
 
-/// Commits what has gathered, half of it on the disk, on which there is no space for the rest.
-fn commit_without_space(world: &mut World) -> Vec<Acknowledged<u64>> {
+/// What a disk refuses a write with.
+const REFUSALS: [io::ErrorKind; 4] = [
+    io::ErrorKind::StorageFull,
+    io::ErrorKind::QuotaExceeded,
+    io::ErrorKind::ReadOnlyFilesystem,
+    // What an I/O error is, among others.
+    io::ErrorKind::Other,
+];
+
+/// Commits what has gathered, half of it on the disk, which refuses the rest.
+fn commit_refused(world: &mut World, kind: io::ErrorKind) -> Vec<Acknowledged<u64>> {
     let commit = world.shards[0].next_commit().unwrap();
     let half = commit.bytes.len() / 2;
     let file = fs::OpenOptions::new().write(true).open(commit.file.path()).unwrap();
     file.write_all_at(&commit.bytes[..half], commit.offset).unwrap();
-    world.finish(0, Err(io::ErrorKind::StorageFull.into()))
+    world.finish(0, Err(kind.into()))
 }
 
 #[test]
-fn a_commit_that_finds_no_space_is_refused_and_the_log_goes_on_when_there_is_some() {
+fn a_commit_that_the_disk_refuses_is_refused_and_the_log_goes_on_when_it_writes_again() {
     // From the first commit of a segment to the one that closes it, and with others that gather
     // behind it or not.
-    for (before, behind) in (0..12).flat_map(|before| [0, 1, 5].map(|behind| (before, behind))) {
+    let places = (0..12).flat_map(|before| [0, 1, 5].map(|behind| (before, behind)));
+    for ((before, behind), kind) in places.zip(REFUSALS.into_iter().cycle()) {
+        let is_told = |entry: &Acknowledged<u64>| {
+            entry.effect.as_ref().is_err_and(|refusal| told_as(refusal, kind))
+        };
         let folder = folder();
         let mut world = World::open(folder.path()).unwrap();
         let text = "x".repeat(9000);
@@ -239,13 +252,11 @@ fn a_commit_that_finds_no_space_is_refused_and_the_log_goes_on_when_there_is_som
         if gathered == 0 {
             world.learn(&concept(1001, &text));
         }
-        let refused = commit_without_space(&mut world);
+        let refused = commit_refused(&mut world, kind);
         assert_eq!(refused.len(), gathered.max(1), "{before} {behind}: {refused:?}");
-        assert!(refused.iter().all(is_full), "{before} {behind}: {refused:?}");
-        assert!(
-            matches!(world.try_learn(&concept(3000, "no")), Err(Refusal::Full { .. })),
-            "{before} {behind}"
-        );
+        assert!(refused.iter().all(is_told), "{before} {behind}: {refused:?}");
+        let refusal = world.try_learn(&concept(3000, "no")).unwrap_err();
+        assert!(told_as(&refusal, kind), "{before} {behind}: {refusal}");
         assert!(world.shards[0].health().is_err());
         assert!(world.concept("", id(1000)).is_some(), "reads go on");
         world.clock.pass(1_000_000);
@@ -266,8 +277,14 @@ fn a_commit_that_finds_no_space_is_refused_and_the_log_goes_on_when_there_is_som
     }
 }
 
-fn is_full(entry: &Acknowledged<u64>) -> bool {
-    matches!(entry.effect, Err(Refusal::Full { .. }))
+/// Whether a refusal says whose fault it is.
+fn told_as(refusal: &Refusal, kind: io::ErrorKind) -> bool {
+    match kind {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            matches!(refusal, Refusal::Full { .. })
+        }
+        _ => matches!(refusal, Refusal::Failed { .. }),
+    }
 }
 
 /// Tries a write once; whether there was room for it.

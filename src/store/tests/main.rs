@@ -8,6 +8,7 @@
 mod ahead;
 mod deletes;
 mod dimensions;
+mod failed_syncs;
 mod faults;
 mod hub;
 mod interrupted;

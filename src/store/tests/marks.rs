@@ -237,7 +237,8 @@ fn a_clean_stop_of_a_store_whose_disk_failed_marks_no_more_than_was_synced() {
     assert!(synced.is_empty(), "the sync of the first commit has ended");
     let lost = commit(&mut world, 1);
     world.shards[0].fail(&std::io::Error::other("a sync failed"));
-    world.stop();
+    let stopped = world.try_stop().unwrap_err().to_string();
+    assert!(stopped.contains("a sync of the log failed"), "{stopped}");
     truncate(&segment(folder.path(), 0, 0), lost.start + 100);
     let mut world = open(folder.path()).unwrap();
     assert!(world.opened.report.cut() > 0);

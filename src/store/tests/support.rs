@@ -262,11 +262,16 @@ impl World {
     }
 
     /// A clean stop.
-    pub(crate) fn stop(mut self) {
+    pub(crate) fn stop(self) {
+        self.try_stop().unwrap();
+    }
+
+    /// The same, which may fail.
+    pub(crate) fn try_stop(mut self) -> Result<(), StoreError> {
         self.commit();
         self.index_work(true);
         self.shards.clear();
-        self.opened.keeper.close().unwrap();
+        self.opened.keeper.close()
     }
 
     /// Writes everything that has gathered, and passes in-edges on. Returns what was acknowledged.

@@ -8,8 +8,8 @@ class Refused extends Error {
   }
 }
 
-/** How long an answer may take, in milliseconds; the server itself gives up after 5 s. */
-const PATIENCE = 8000;
+/** How long an answer may take, in milliseconds; the server itself gives up after 8 s. */
+const PATIENCE = 10000;
 
 /** The JSON at a path. Throws `Refused`; an abort by `signal` is thrown as it is. */
 async function ask(path, { signal, patience = PATIENCE } = {}) {

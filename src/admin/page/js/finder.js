@@ -19,7 +19,8 @@ function fitness(concept, text) {
     ? 4 : 5;
 }
 
-const escaped = (text) => text.replace(/[.*+?^${}()|[\]\\/-]/g, "\\$&");
+/** As a regular expression; under its flag u only these may stand behind a backslash. */
+const escaped = (text) => text.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&");
 
 /** The concept of exactly this name or id, or nothing. */
 async function exactly(text, namespace, signal) {

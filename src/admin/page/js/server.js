@@ -6,7 +6,7 @@ const samples = new Samples();
 function serverFacts(answer) {
   return [
     ["up", age(answer.uptime_us)],
-    ["version", [answer.version, answer.commit].filter(Boolean).join(" ")],
+    ["version", answer.version],
     ["data", answer.data],
     ["durability", answer.durability],
     ["writes by", answer.write_path],

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::save::Save;
 use super::{MIN_INDEXED, Slot, Space};
 use crate::StoreError;
 use crate::vectors::coarse::{Coarse, Member};
@@ -66,6 +67,11 @@ impl Space {
 
     fn is_unsaved(&self) -> bool {
         self.save.lacks() > MIN_SAVED.max(self.roster.indexed() / 4)
+    }
+
+    /// Whether a checkpoint of the index is being written.
+    pub(in crate::vectors) fn is_saving(&self) -> bool {
+        matches!(self.save, Save::Saving { .. })
     }
 
     fn is_worth_inserting(&self) -> bool {
