@@ -7,6 +7,7 @@
 
 mod admin;
 mod api;
+mod backup;
 mod bad_input;
 mod bench;
 mod cli;

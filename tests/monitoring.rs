@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
-use sutra_client::Concept;
+use sutra_client::{BackupDone, Concept};
 use sutra_wire::Status;
 
 use crate::support::agent::{Agent, Home};
@@ -47,6 +47,7 @@ fn shown() -> BTreeSet<String> {
     assert!(client.query("dog").unwrap().is_some());
     let other_dimension = Concept::new("cat").embedding(vec![1.0]);
     assert!(client.learn(other_dimension).is_err());
+    client.backup_done(BackupDone { taken: 1, bytes: 2, elapsed: 3 }).unwrap();
 
     let (registry, home) = (Folder::new(), Home::new());
     let master = Master::start(&registry.path(), "127.0.0.1:0", &on_any_port);

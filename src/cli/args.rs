@@ -9,6 +9,7 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::associate::Associate;
+use crate::backup::Backup;
 use crate::bench::args::Bench;
 use crate::completions::Completions;
 use crate::doctor::Doctor;
@@ -20,6 +21,7 @@ use crate::man::Man;
 use crate::neighbors::Neighbors;
 use crate::path::Path;
 use crate::repair::Repair;
+use crate::restore::Restore;
 use crate::search::Search;
 use crate::serve::Serve;
 use crate::simulate::Simulate;
@@ -123,6 +125,10 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Salvage what is whole of a damaged store into a new one
     Repair(Repair),
+    /// Take a backup of a running server
+    Backup(Backup),
+    /// Make a store of a backup
+    Restore(Restore),
     /// Measure a running server
     Bench(Bench),
     /// Look for what a store could lose: simulated servers, killed and let down by their disks

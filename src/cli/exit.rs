@@ -2,6 +2,7 @@
 
 use std::io;
 
+use sutra_backup::BackupError;
 use sutra_client::ClientError;
 use sutra_grid_agent::AgentError;
 use sutra_grid_master::MasterError;
@@ -57,6 +58,9 @@ pub(crate) enum Failure {
     /// A server that can't be reached, or that refused.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// A backup that could not be taken or restored.
+    #[error(transparent)]
+    Backup(BackupError),
     /// A server's admin port that can't be reached, or that does not tell.
     #[error(transparent)]
     Admin(#[from] AdminPortError),
@@ -80,6 +84,15 @@ pub(crate) enum Failure {
     Output(#[from] io::Error),
 }
 
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        match error {
+            BackupError::Server(error) => Failure::Client(error),
+            error => Failure::Backup(error),
+        }
+    }
+}
+
 impl Failure {
     /// The system has no room for a thread.
     pub(crate) fn no_thread(error: &io::Error) -> Self {
@@ -99,6 +112,7 @@ impl Failure {
                 // Whatever it is that a server won't do, it was reached and asked.
                 _ => 3,
             },
+            Failure::Backup(error) if error.is_usage() => 2,
             Failure::Load(LoadError::Plan { .. }) => 2,
             Failure::Server(error) => error.exit_code(),
             Failure::Agent(error) => error.exit_code(),
@@ -108,6 +122,7 @@ impl Failure {
             Failure::Refused(_)
             | Failure::Host(_)
             | Failure::Admin(_)
+            | Failure::Backup(_)
             | Failure::Load(_)
             | Failure::Store(_)
             | Failure::Output(_) => 3,

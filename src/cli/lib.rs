@@ -11,14 +11,16 @@
 //!
 //! Relies on `client` for all that is asked of a server or a grid's master, but for what `slow` and
 //! `top` ask of an admin port over HTTP. `serve` alone needs `server`, the grid's two services need
-//! `grid`, `verify` and `repair` need `store`, `bench` needs `load`, `simulate` needs `simulator`,
-//! `doctor` and `tune` need `host`. A command is a function from its arguments to an
-//! [`exit::Answer`].
+//! `grid`, `backup` and `restore` need `backup`, `verify` and `repair` need `store`, `bench` needs
+//! `load`, `simulate` needs `simulator`, `doctor` and `tune` need `host`. A command is a function
+//! from its arguments to an [`exit::Answer`].
 
 mod admin_port;
 mod args;
 mod associate;
+mod backup;
 mod bench;
+mod byte_progress;
 mod completions;
 mod config;
 mod connect;
@@ -47,6 +49,7 @@ mod query;
 mod reading;
 mod reload;
 mod repair;
+mod restore;
 mod search;
 mod serve;
 mod settings;
@@ -168,6 +171,8 @@ fn run(arguments: Arguments, start: Start, output: Output) -> Result<Answer, Fai
         }
         Command::Verify(verify) => verify::run(&verify, output),
         Command::Repair(repair) => repair::run(&repair, output),
+        Command::Backup(backup) => backup::run(&backup, output),
+        Command::Restore(restore) => restore::run(&restore, output),
         Command::Simulate(simulate) => simulate::run(&simulate, output),
         Command::Doctor(doctor) => doctor::run(&doctor, output),
         Command::Tune(tune) => tune::run(&tune, output),

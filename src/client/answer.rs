@@ -55,6 +55,12 @@ impl<'a> Answer<'a> {
         View::new(bytes).map_err(|error| ClientError::payload(self.endpoint, &error))
     }
 
+    /// The payload as it is, where it is no archive.
+    pub(crate) fn bytes(self) -> Result<SharedBytes, ClientError> {
+        self.must_be_found()?;
+        Ok(self.reply.payload.unwrap_or_else(|| SharedBytes::whole(FrameBuffer::new())))
+    }
+
     fn must_be_found(&self) -> Result<(), ClientError> {
         if self.found {
             return Ok(());

@@ -23,8 +23,9 @@
 use std::sync::Arc;
 
 use sutra_wire::{
-    AssociationKind, AssociationRecord, ConceptId, ConceptRecord, Concepts, Deleted, Health,
-    Neighbors, Paths, ScrubReport, SearchHits, Stats, StoreInfo, View,
+    AssociationKind, AssociationRecord, BackupCut, BackupDone, ConceptId, ConceptRecord, Concepts,
+    Deleted, Health, LogRange, Neighbors, Paths, ScrubReport, SearchHits, SharedBytes, Stats,
+    StoreInfo, View,
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -174,6 +175,21 @@ impl Client {
     /// As [`crate::Client::scrub`].
     pub fn scrub(&self) -> Result<View<ScrubReport>, ClientError> {
         self.runtime.block_on(self.client.scrub())
+    }
+
+    /// As [`crate::Client::backup_cut`].
+    pub fn backup_cut(&self) -> Result<View<BackupCut>, ClientError> {
+        self.runtime.block_on(self.client.backup_cut())
+    }
+
+    /// As [`crate::Client::read_log`].
+    pub fn read_log(&self, range: LogRange) -> Result<SharedBytes, ClientError> {
+        self.runtime.block_on(self.client.read_log(range))
+    }
+
+    /// As [`crate::Client::backup_done`].
+    pub fn backup_done(&self, done: BackupDone) -> Result<(), ClientError> {
+        self.runtime.block_on(self.client.backup_done(done))
     }
 
     /// As [`crate::Client::learn_many`], as an iterator.

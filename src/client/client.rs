@@ -1,9 +1,9 @@
 //! The client: what can be asked of a server. How a call is made is [`crate::caller`]'s.
 
 use sutra_wire::{
-    AssociationKey, AssociationKind, AssociationRecord, ConceptId, ConceptKey, ConceptRecord,
-    Deleted, Health, Neighbors, Paths, ScrubReport, ScrubRequest, SearchHits, Stats, StoreInfo,
-    View,
+    AssociationKey, AssociationKind, AssociationRecord, BackupCut, BackupDone, ConceptId,
+    ConceptKey, ConceptRecord, Deleted, Health, LogRange, Neighbors, Paths, ScrubReport,
+    ScrubRequest, SearchHits, SharedBytes, Stats, StoreInfo, View,
 };
 
 use crate::caller::Caller;
@@ -202,6 +202,29 @@ impl Client {
     /// How the server's look at its files goes, or how the last one ended.
     pub async fn scrub(&self) -> Result<View<ScrubReport>, ClientError> {
         self.caller.call(&Request::Scrub(ScrubRequest::default())).await?.view()
+    }
+
+    /// Has all cores hold for some milliseconds and tell where their logs end: what a backup begins
+    /// with. It covers every write that was acknowledged before.
+    pub async fn backup_cut(&self) -> Result<View<BackupCut>, ClientError> {
+        self.caller.call(&Request::BackupCut).await?.view()
+    }
+
+    /// A stretch of a log that a cut covers, as it is on the server's disk.
+    pub async fn read_log(&self, range: LogRange) -> Result<SharedBytes, ClientError> {
+        let bytes = self.caller.call(&Request::ReadLog(range)).await?.bytes()?;
+        match bytes.len() == range.length as usize {
+            true => Ok(bytes),
+            false => Err(ClientError::protocol(
+                self.caller.server_name(),
+                format!("{} bytes of a log, asked for {}", bytes.len(), range.length),
+            )),
+        }
+    }
+
+    /// Tells the server that a backup of it is complete, which it remembers and shows.
+    pub async fn backup_done(&self, done: BackupDone) -> Result<(), ClientError> {
+        self.caller.call(&Request::BackupDone(done)).await?.sequence().map(|_| ())
     }
 
     /// Learns many concepts, many of them under way at a time. Answers come in the order of the

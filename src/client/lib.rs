@@ -192,7 +192,8 @@ pub use pages::{ConceptPages, Pages};
 pub use path_query::PathQuery;
 pub use search_query::SearchQuery;
 pub use sutra_wire::{
-    AssociationKind, AssociationRecord, ConceptId, ConceptRecord, Concepts, Deleted, Direction,
-    Durability, Health, InvalidId, Neighbor, Neighbors, Path, PathEdge, Paths, ScrubReport,
-    SearchHit, SearchHits, Stats, Status, StoreInfo, View,
+    AssociationKind, AssociationRecord, BackupCut, BackupDone, ConceptId, ConceptRecord, Concepts,
+    CutSegment, CutShard, Deleted, Direction, Durability, Health, InvalidId, LogRange, Neighbor,
+    Neighbors, Path, PathEdge, Paths, ScrubReport, SearchHit, SearchHits, SharedBytes, Stats,
+    Status, StoreInfo, View,
 };

@@ -1,9 +1,9 @@
 //! A request as it is sent: its opcode, the concept whose core it goes to, and its frame.
 
 use sutra_wire::{
-    AssociationKey, AssociationRecord, ConceptId, ConceptKey, ConceptRecord, ConceptsRequest,
-    FrameBuffer, Header, NeighborsRequest, Opcode, PathRequest, ScrubRequest, SearchRequest,
-    encode_archive, encode_empty,
+    AssociationKey, AssociationRecord, BackupDone, ConceptId, ConceptKey, ConceptRecord,
+    ConceptsRequest, FrameBuffer, Header, LogRange, NeighborsRequest, Opcode, PathRequest,
+    ScrubRequest, SearchRequest, encode_archive, encode_empty,
 };
 
 use crate::grid::GridCall;
@@ -26,6 +26,9 @@ pub(crate) enum Request {
     Flush,
     Health,
     Scrub(ScrubRequest),
+    BackupCut,
+    ReadLog(LogRange),
+    BackupDone(BackupDone),
     /// Of the grid's master.
     Grid(GridCall),
 }
@@ -48,6 +51,9 @@ impl Request {
             Request::Flush => Opcode::Flush,
             Request::Health => Opcode::Health,
             Request::Scrub(_) => Opcode::Scrub,
+            Request::BackupCut => Opcode::BackupCut,
+            Request::ReadLog(_) => Opcode::ReadLog,
+            Request::BackupDone(_) => Opcode::BackupDone,
             Request::Grid(call) => call.opcode(),
         }
     }
@@ -70,7 +76,11 @@ impl Request {
             | Request::Stats
             | Request::Flush
             | Request::Health
-            | Request::Scrub(_) => None,
+            | Request::Scrub(_)
+            // A log's core is the server's to find.
+            | Request::BackupCut
+            | Request::ReadLog(_)
+            | Request::BackupDone(_) => None,
             Request::Grid(_) => None,
         }
     }
@@ -89,9 +99,13 @@ impl Request {
             Request::Path(request) => encode_archive(out, header, request),
             Request::Search(request) => encode_archive(out, header, request),
             Request::Scrub(request) => encode_archive(out, header, request),
-            Request::StoreInfo | Request::Stats | Request::Flush | Request::Health => {
-                encode_empty(out, header);
-            }
+            Request::ReadLog(range) => encode_archive(out, header, range),
+            Request::BackupDone(done) => encode_archive(out, header, done),
+            Request::StoreInfo
+            | Request::Stats
+            | Request::Flush
+            | Request::Health
+            | Request::BackupCut => encode_empty(out, header),
             Request::Grid(call) => call.encode(out, header),
         }
     }

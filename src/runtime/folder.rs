@@ -185,6 +185,16 @@ impl Folder {
         removed.map_err(|error| in_context("remove", &self.path.join(name))(error.into()))
     }
 
+    /// Removes an empty folder from it. Durable after [`Folder::sync`].
+    ///
+    /// # Errors
+    /// Those of unlinkat(2), with the path.
+    pub fn remove_folder(&self, name: &str) -> io::Result<()> {
+        let removed = rustix::fs::unlinkat(&self.held, name, AtFlags::REMOVEDIR);
+        removed
+            .map_err(|error| in_context("remove the folder", &self.path.join(name))(error.into()))
+    }
+
     /// Gives a file in it another name, in place of what has that. Durable after [`Folder::sync`].
     ///
     /// # Errors

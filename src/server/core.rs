@@ -18,7 +18,7 @@ use rkyv::util::AlignedVec;
 use rkyv::{Archive, Serialize};
 use sutra_driver::{Health, ShardDriver};
 use sutra_net::{Body as ReplyBody, Context, Flow, ReplyTo, Request, Stage};
-use sutra_store::{Keeper, Namespaces, Refusal, Shard};
+use sutra_store::{Keeper, LastBackup, Namespaces, Refusal, Shard};
 use sutra_wire::{
     Checked, ConceptId, CoreLayout, ErrorMessage, FrameBuffer, Payload as Archived, Status,
 };
@@ -37,6 +37,8 @@ pub(crate) struct Core {
     peers: Peers,
     /// For the first turn of the core that looks at the data folder.
     manifest: Option<Arc<Keeper>>,
+    /// The last backup, on the core that keeps the note of it.
+    last_backup: Option<LastBackup>,
 }
 
 impl Core {
@@ -59,6 +61,7 @@ impl Core {
             layout: CoreLayout::new(u16::try_from(cores).expect("fewer than 65,536 cores")),
             peers: Peers::new(cores),
             manifest,
+            last_backup: None,
         }
     }
 
@@ -73,6 +76,15 @@ impl Core {
 
     pub(crate) fn namespaces(&self) -> &Arc<Namespaces> {
         &self.namespaces
+    }
+
+    /// The last backup that was completed, on the core that keeps the note of it.
+    pub(crate) fn last_backup(&self) -> Option<LastBackup> {
+        self.last_backup
+    }
+
+    pub(crate) fn set_last_backup(&mut self, backup: LastBackup) {
+        self.last_backup = Some(backup);
     }
 
     /// The long work that is ready for its next slice.

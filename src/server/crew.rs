@@ -6,7 +6,7 @@ use std::time::Duration;
 use sutra_compat::Dialect;
 use sutra_net::{Front, Identity, Limits, Loads};
 use sutra_runtime::ListenerId;
-use sutra_store::{Keeper, Namespaces, Opened, Shard};
+use sutra_store::{Keeper, LastBackup, Namespaces, Opened, Shard};
 
 use crate::config::ServerConfig;
 use crate::core::Core;
@@ -21,6 +21,7 @@ pub(crate) struct Crew {
     shards: Mutex<Vec<Option<Shard<WriteTicket>>>>,
     namespaces: Arc<Namespaces>,
     keeper: Arc<Keeper>,
+    last_backup: Option<LastBackup>,
     info: Arc<ServerInfo>,
     identity: Identity,
     dialect: Dialect,
@@ -50,6 +51,7 @@ impl Crew {
             dialect: Dialect { numbering: config.numbering, id_rule: opened.id_rule },
             shards: Mutex::new(opened.shards.into_iter().map(Some).collect()),
             namespaces: opened.namespaces,
+            last_backup: opened.keeper.last_backup(),
             keeper: opened.keeper,
             info: Arc::clone(info),
             loads: Arc::new(Loads::new(cores)),
@@ -66,7 +68,10 @@ impl Crew {
         let shard = shard.expect("each core begins once");
         let looking = (index == 0).then(|| Arc::clone(&self.keeper));
         let (namespaces, info) = (Arc::clone(&self.namespaces), Arc::clone(&self.info));
-        let core = Core::new(shard, namespaces, looking, info, self.cores);
+        let mut core = Core::new(shard, namespaces, looking, info, self.cores);
+        if let Some(backup) = self.last_backup.filter(|_| index == 0) {
+            core.set_last_backup(backup);
+        }
         let service = StorageService::new(core, self.identity.clone(), self.cores);
         let legacy = Box::new(Legacy::new(self.dialect));
         let front = Front::new(service, self.limits.clone()).keeping_slow(self.slow);

@@ -11,6 +11,7 @@
 
 mod admin;
 mod all_cores;
+mod backups;
 mod config;
 mod core;
 mod cores;

@@ -9,9 +9,11 @@ use std::time::Duration;
 use sutra_driver::Change;
 use sutra_net::{Context, Flow, Identity, Request, Service, Stage};
 use sutra_runtime::Next;
+use sutra_store::Refusal;
 use sutra_wire::{Durability, Opcode};
 
 use crate::all_cores::{self, AllCores};
+use crate::backups::Backups;
 use crate::core::Core;
 use crate::core::message::{Body, Forwarded, Listed, Message, Question, Ticket, WriteTicket};
 use crate::core::names::{Timer, Token};
@@ -28,6 +30,7 @@ pub(crate) struct StorageService {
     paths: Paths,
     vectors: Vectors,
     all_cores: AllCores,
+    backups: Backups,
     identity: Identity,
 }
 
@@ -39,6 +42,7 @@ impl StorageService {
             paths: Paths::new(cores),
             vectors: Vectors::default(),
             all_cores: AllCores::default(),
+            backups: Backups::default(),
             identity,
         }
     }
@@ -69,6 +73,21 @@ impl StorageService {
             LongWork::Share(share) => self.vectors.advance(core, cx, share),
         }
         cx.enter_stage(Stage::LookUp);
+    }
+
+    /// Tells the core that takes a cut where this core's log ends, as soon as that is known.
+    fn tell_end(&mut self, cx: &mut Context<'_, Message>) {
+        let shard = self.core.shard();
+        if !self.backups.wants_end() || shard.is_committing() {
+            return;
+        }
+        let end = match (shard.cut(), shard.health()) {
+            (Some(end), _) => Ok(end),
+            (None, Err(refusal @ Refusal::Failed { .. })) => Err(refusal.to_string()),
+            // Something has landed that no sync has covered: its end leads here again.
+            (None, _) => return self.all_cores.sync(&mut self.core, cx),
+        };
+        self.backups.ends(&mut self.core, cx, end);
     }
 
     /// There may be room in the log, or the folder is another: what was held back is tried again.
@@ -111,6 +130,9 @@ impl Service for StorageService {
                 self.all_cores.ask(core, cx, request.reply_to, Question::Health)
             }
             Some(Opcode::Scrub) => all_cores::scrub(core, cx, request),
+            Some(Opcode::BackupCut) => self.backups.cut(core, cx, request),
+            Some(Opcode::BackupDone) => self.backups.done(core, cx, request),
+            Some(Opcode::ReadLog) => reads::log(core, cx, request),
             Some(Opcode::Hello) => unserved::refuse_hello(cx, request),
             Some(
                 Opcode::RegisterAgent
@@ -142,6 +164,7 @@ impl Service for StorageService {
                         self.writes.execute(core, cx, WriteTicket::Request(ticket), write);
                     }
                     Forwarded::Read(read) => reads::execute(core, cx, ticket, read),
+                    Forwarded::Backup(asked) => self.backups.asked(core, cx, ticket, asked),
                     Forwarded::Itself { namespace, id } => {
                         paths::itself(core, cx, ticket, namespace, id);
                     }
@@ -157,6 +180,10 @@ impl Service for StorageService {
             Body::Path(message) => self.paths.message(core, cx, from, message),
             Body::Vector(message) => self.vectors.message(core, cx, from, message),
             Body::Question(message) => self.all_cores.message(core, cx, from, message),
+            Body::Backup(message) => {
+                self.backups.message(core, cx, from, message);
+                self.tell_end(cx);
+            }
             // Nobody waits for it any more where this fails.
             Body::Look(to) => drop(to.send(self.all_cores.view(core, cx))),
             Body::LookAtSlow(to) => drop(to.send(cx.slow_requests())),
@@ -188,19 +215,22 @@ impl Service for StorageService {
         }
         self.core.tell_health(cx);
         self.all_cores.check_flushes(&mut self.core, cx);
+        self.tell_end(cx);
     }
 
     fn timer(&mut self, cx: &mut Context<'_, Message>, timer: Timer) {
         match timer {
             Timer::Driver(timer) => self.core.shard_mut().timer(cx, timer),
             Timer::Sync => self.all_cores.sync(&mut self.core, cx),
+            Timer::Cut => self.backups.timer(&mut self.core, cx),
         }
     }
 
     fn turn_end(&mut self, cx: &mut Context<'_, Message>) -> Next {
         self.core.begin_looks(cx);
         self.advance_long_work(cx);
-        if self.core.shard_mut().commit(cx)
+        if !self.backups.holds()
+            && self.core.shard_mut().commit(cx)
             && let Durability::Interval(milliseconds) = self.identity.durability
         {
             self.all_cores.sync_within(cx, Duration::from_millis(u64::from(milliseconds)));
@@ -219,6 +249,7 @@ impl Service for StorageService {
             && self.paths.is_idle()
             && self.vectors.is_idle()
             && self.all_cores.is_idle()
+            && self.backups.is_idle()
     }
 
     fn objection(&self) -> Option<String> {

@@ -166,6 +166,13 @@ impl SimulatedDisk {
         Some(state.contents[number].bytes().to_vec())
     }
 
+    /// The bytes of a file that a power cut would leave.
+    pub(crate) fn durable(&self, name: &str) -> Option<Vec<u8>> {
+        let state = self.state();
+        let number = state.names.get(name)?;
+        Some(state.contents[number].durable().to_vec())
+    }
+
     /// Flips one bit of a file where it lies, in the page cache and on the disk.
     pub(crate) fn flip(&self, name: &str, bit: usize) {
         let state = &mut *self.state();

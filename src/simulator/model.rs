@@ -11,6 +11,7 @@
 
 mod answers;
 mod concepts;
+mod cuts;
 mod edges;
 mod found;
 mod paths;

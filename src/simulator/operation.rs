@@ -127,6 +127,8 @@ pub(crate) enum Operation {
     Stats,
     Flush,
     Health,
+    /// Where all logs end, for a backup.
+    Cut,
 }
 
 impl Operation {
@@ -155,6 +157,7 @@ impl Operation {
             }
             13..15 => Self::draw_path(plan, random),
             15..17 => Operation::Search(Self::draw_likeness(plan, random)),
+            17 if random.one_in(2) => Operation::Cut,
             17 => Operation::Stats,
             18 => Operation::Flush,
             _ => Operation::Health,
@@ -241,6 +244,7 @@ impl Operation {
             Operation::Stats => Opcode::Stats,
             Operation::Flush => Opcode::Flush,
             Operation::Health => Opcode::Health,
+            Operation::Cut => Opcode::BackupCut,
         }
     }
 
@@ -299,7 +303,7 @@ impl Operation {
                 };
                 encode_archive(&mut out, header, &request);
             }
-            Operation::Stats | Operation::Flush | Operation::Health => {
+            Operation::Stats | Operation::Flush | Operation::Health | Operation::Cut => {
                 encode_empty(&mut out, header);
             }
         }
@@ -392,6 +396,7 @@ impl fmt::Display for Operation {
             Operation::Stats => f.write_str("stats"),
             Operation::Flush => f.write_str("flush"),
             Operation::Health => f.write_str("health"),
+            Operation::Cut => f.write_str("backup cut"),
         }
     }
 }

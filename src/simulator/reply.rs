@@ -3,9 +3,9 @@
 use std::fmt;
 
 use sutra_wire::{
-    AssociationRecord, Checked, ConceptRecord, Concepts, Deleted, ErrorMessage, FrameBuffer,
-    Header, Health, Neighbor, Neighbors, Opcode, Path, Paths, Payload, SearchHit, SearchHits,
-    Stats, Status,
+    AssociationRecord, BackupCut, Checked, ConceptRecord, Concepts, Deleted, ErrorMessage,
+    FrameBuffer, Header, Health, Neighbor, Neighbors, Opcode, Path, Paths, Payload, SearchHit,
+    SearchHits, Stats, Status,
 };
 
 /// What a server answers.
@@ -23,6 +23,7 @@ pub(crate) enum Reply {
     Deleted(Deleted, u64),
     Stats(Box<Stats>),
     Health(Health),
+    Cut(Box<BackupCut>),
     Refused(Status, String),
 }
 
@@ -78,6 +79,7 @@ pub(crate) fn read(opcode: Opcode, header: &Header, payload: &[u8]) -> Result<Re
         (Opcode::Path, _) => Reply::Paths(archived::<Paths>(&aligned)?.to_owned().paths),
         (Opcode::Search, _) => Reply::Hits(archived::<SearchHits>(&aligned)?.to_owned().hits),
         (Opcode::Stats, _) => Reply::Stats(Box::new(archived::<Stats>(&aligned)?.to_owned())),
+        (Opcode::BackupCut, _) => Reply::Cut(Box::new(archived::<BackupCut>(&aligned)?.to_owned())),
         (Opcode::Health, _) => Reply::Health(archived::<Health>(&aligned)?.to_owned()),
         (other, _) => return Err(format!("nothing like {} was asked for", other.name())),
     };
@@ -134,6 +136,10 @@ impl fmt::Display for Reply {
                 "{} concepts, {} associations, {} vectors",
                 stats.concepts, stats.associations, stats.vectors
             ),
+            Reply::Cut(cut) => {
+                let commits: Vec<u64> = cut.shards.iter().map(|shard| shard.commit).collect();
+                write!(f, "a cut up to the commits {commits:?}")
+            }
             Reply::Health(health) => write!(f, "healthy {}: {}", health.healthy, health.status),
             Reply::Refused(status, message) => write!(f, "refused, {}: {message}", status.name()),
         }

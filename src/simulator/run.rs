@@ -1,6 +1,7 @@
 //! One run: a store and its server through several lives, each with clients, faults and an end,
 //! checked against the model all the time. All of it follows from the seed.
 
+mod cuts;
 mod ends;
 mod excuses;
 mod faults;

@@ -137,6 +137,15 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Replaces a checkpoint by these bytes, one after the other: after a crash the old or the new
     /// one is there, whole.
     fn replace_checkpoint(&self, name: CheckpointName, parts: &[&[u8]]) -> io::Result<()>;
+    /// The bytes of the note of the last backup; `None` where there is none, as on a disk that
+    /// keeps none.
+    fn read_last_backup(&self) -> io::Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+    /// Replaces that note, where the disk keeps one.
+    fn replace_last_backup(&self, _bytes: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
     /// Whether the manifest is another than was last read or written here.
     fn is_manifest_touched(&self) -> io::Result<bool>;
     /// Looks at the folder and the store's files again: says what is no longer as this disk opened

@@ -166,6 +166,28 @@ pub enum StoreError {
         /// What has become of it, and what helps.
         what: String,
     },
+    /// A restore of a backup into the folder has not ended.
+    #[error(
+        "{} is half of a restore that was interrupted: run that `sutra restore` again, \
+         which begins anew",
+        .folder.display()
+    )]
+    HalfRestored {
+        /// The data folder.
+        folder: PathBuf,
+    },
+    /// A store is to be made in a folder that holds something.
+    #[error(
+        "{} is not empty ({found} is there): name a folder that is empty or not there, \
+         or move away what is in it",
+        .folder.display()
+    )]
+    NotEmpty {
+        /// The folder.
+        folder: PathBuf,
+        /// What is in it, by name.
+        found: String,
+    },
     /// A store was closed whose last sync had failed.
     #[error(
         "a sync of the log failed, and what was acknowledged since the one before may not be on \

@@ -19,11 +19,13 @@ use sutra_runtime::{DataFile, Folder, in_context};
 use self::known::{Known, changed};
 use crate::StoreError;
 use crate::disk::{Change, CheckpointName, Disk, SegmentName, name_of_new, shard_folder};
+use crate::last_backup;
 use crate::lock::FolderLock;
 use crate::manifest::MAX_BYTES;
 use crate::replace::{ReplaceIn, replace};
 
 const MANIFEST: &str = "manifest.json";
+const LAST_BACKUP: &str = "last-backup.json";
 /// How often a folder is opened again that was moved away before it was locked.
 const ATTEMPTS: usize = 10;
 
@@ -131,6 +133,11 @@ impl FileDisk {
         self.lock.get().is_some_and(FolderLock::is_copy)
     }
 
+    /// The folder, held.
+    pub(crate) fn held(&self) -> &Folder {
+        &self.folder
+    }
+
     fn look_at_lock(&self) -> io::Result<Option<String>> {
         self.lock.get().map_or(Ok(None), |lock| lock.look(&self.folder))
     }
@@ -153,7 +160,7 @@ impl FileDisk {
             }
             Ok(())
         };
-        remove(&self.folder, |name| name == MANIFEST)?;
+        remove(&self.folder, |name| [MANIFEST, LAST_BACKUP].contains(&name))?;
         self.known.shards().iter().try_for_each(|shard| remove(shard, CheckpointName::is_one))
     }
 }
@@ -272,6 +279,23 @@ impl Disk for FileDisk {
 
     fn replace_checkpoint(&self, name: CheckpointName, parts: &[&[u8]]) -> io::Result<()> {
         replace_in(&*self.shard(name.shard)?, &name.file_name(), parts)
+    }
+
+    fn read_last_backup(&self) -> io::Result<Option<Vec<u8>>> {
+        match self.folder.plain_file(LAST_BACKUP, OFlags::RDONLY) {
+            Ok(file) => {
+                let mut bytes = Vec::new();
+                let read = file.take(last_backup::MAX_BYTES).read_to_end(&mut bytes);
+                let path = self.folder.path().join(LAST_BACKUP);
+                read.map(|_| Some(bytes)).map_err(in_context("read", &path))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn replace_last_backup(&self, bytes: &[u8]) -> io::Result<()> {
+        replace_in(&self.folder, LAST_BACKUP, &[bytes])
     }
 
     fn is_manifest_touched(&self) -> io::Result<bool> {

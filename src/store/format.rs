@@ -32,7 +32,7 @@
 //! A tombstone says that a concept is deleted, a removal that an association is.
 
 /// Bytes of a segment's header on disk.
-pub(crate) const SEGMENT_HEADER: usize = 4096;
+pub const SEGMENT_HEADER: usize = 4096;
 /// Bytes of an entry's header.
 pub(crate) const ENTRY_HEADER: usize = 32;
 /// Bytes of a Commit entry's body.
@@ -40,7 +40,7 @@ const COMMIT_BODY: usize = 32;
 /// Bytes of a whole Commit entry.
 pub(crate) const COMMIT_ENTRY: usize = ENTRY_HEADER + COMMIT_BODY;
 /// The version of everything in this file.
-pub(crate) const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 1;
 /// What an entry's body is padded to: the alignment of archives.
 const ALIGNMENT: usize = 16;
 
@@ -84,26 +84,35 @@ pub(crate) fn is_zero(bytes: &[u8]) -> bool {
 
 /// What stands at the start of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SegmentHeader {
-    pub(crate) block: u32,
-    pub(crate) store: u64,
-    pub(crate) generation: u64,
-    pub(crate) number: u32,
-    pub(crate) shard: u16,
-    pub(crate) capacity: u64,
+pub struct SegmentHeader {
+    /// Commits stand at multiples of this.
+    pub block: u32,
+    /// The store's random number.
+    pub store: u64,
+    /// Drawn anew whenever a file becomes a segment.
+    pub generation: u64,
+    /// Its place in the shard's log.
+    pub number: u32,
+    /// The shard that it belongs to.
+    pub shard: u16,
+    /// The most bytes that it may have.
+    pub capacity: u64,
 }
 
 /// Why bytes are no segment header.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum HeaderFault {
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderFault {
     /// It is of another format version.
+    #[error("its format is {0}, which this version does not know")]
     Format(u32),
     /// It is damaged, or was never written.
+    #[error("{0}")]
     Invalid(&'static str),
 }
 
 impl SegmentHeader {
-    pub(crate) fn encode(&self) -> [u8; SEGMENT_HEADER] {
+    /// Its bytes.
+    pub fn encode(&self) -> [u8; SEGMENT_HEADER] {
         let mut bytes = [0; SEGMENT_HEADER];
         bytes[0..8].copy_from_slice(&MAGIC);
         bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());
@@ -119,7 +128,10 @@ impl SegmentHeader {
     }
 
     /// Reads the header at the start of a segment's bytes.
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, HeaderFault> {
+    ///
+    /// # Errors
+    /// There is none, or it is damaged or of another format.
+    pub fn decode(bytes: &[u8]) -> Result<Self, HeaderFault> {
         let bytes = bytes
             .get(..SEGMENT_HEADER)
             .ok_or(HeaderFault::Invalid("the file ends inside the segment header"))?;
@@ -135,18 +147,23 @@ impl SegmentHeader {
         if !is_zero(&bytes[SEGMENT_FIELDS..]) {
             return Err(HeaderFault::Invalid("the segment header is not followed by zeros"));
         }
-        let header = Self {
+        let header = Self::fields(bytes);
+        if !header.block.is_power_of_two() || !(512..=1 << 20).contains(&header.block) {
+            return Err(HeaderFault::Invalid("the segment's block size makes no sense"));
+        }
+        Ok(header)
+    }
+
+    /// The header at the start of bytes that were checked before.
+    pub(crate) fn fields(bytes: &[u8]) -> Self {
+        Self {
             block: u32_at(bytes, 12),
             store: u64_at(bytes, 16),
             generation: u64_at(bytes, 24),
             number: u32_at(bytes, 32),
             shard: u16_at(bytes, 36),
             capacity: u64_at(bytes, 40),
-        };
-        if !header.block.is_power_of_two() || !(512..=1 << 20).contains(&header.block) {
-            return Err(HeaderFault::Invalid("the segment's block size makes no sense"));
         }
-        Ok(header)
     }
 
     /// What the crc of every entry of this segment starts with.
@@ -155,7 +172,7 @@ impl SegmentHeader {
     }
 
     /// Where the first commit stands.
-    pub(crate) fn first_commit(&self) -> usize {
+    pub fn first_commit(&self) -> usize {
         SEGMENT_HEADER.max(self.block as usize)
     }
 }

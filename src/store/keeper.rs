@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sutra_runtime::DataFile;
 
 use crate::StoreError;
+use crate::cut::StoreFacts;
 use crate::disk::{Change, Disk, SegmentName};
+use crate::format::FORMAT;
 use crate::manifest::Manifest;
 use crate::marks::{LogPart, Position, Progress};
 
@@ -85,6 +87,40 @@ impl Keeper {
         }
     }
 
+    /// What the manifest says beside its marks. Blocks where it is being written: for background
+    /// jobs.
+    pub fn facts(&self) -> StoreFacts {
+        let manifest = self.lock();
+        StoreFacts {
+            store: manifest.store(),
+            format: FORMAT,
+            id_rule: manifest.id_rule(),
+            namespaces: manifest.places().to_vec(),
+            imports: manifest.imports().to_vec(),
+            given_back: manifest.given_back(),
+        }
+    }
+
+    /// Where the data folder is, from the root.
+    pub fn path(&self) -> String {
+        let folder = self.disk.folder();
+        let path = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        path.display().to_string()
+    }
+
+    pub(crate) fn disk(&self) -> &dyn Disk {
+        &*self.disk
+    }
+
+    /// Refuses to write to a folder that another process has.
+    pub(crate) fn refuse_released(&self) -> Result<(), StoreError> {
+        if self.is_released.load(Ordering::Relaxed) {
+            let what = "another process has taken the data folder over".to_owned();
+            return Err(StoreError::Lost { what });
+        }
+        Ok(())
+    }
+
     /// Replaces the manifest by a changed one, with all marks raised. After an error it is as it
     /// was. Another store's is never replaced.
     pub(crate) fn replace(
@@ -95,10 +131,7 @@ impl Keeper {
         if self.is_read_only {
             return Err(StoreError::ReadOnly);
         }
-        if self.is_released.load(Ordering::Relaxed) {
-            let what = "another process has taken the data folder over".to_owned();
-            return Err(StoreError::Lost { what });
-        }
+        self.refuse_released()?;
         let mut changed = Manifest::clone(manifest);
         change(&mut changed);
         changed.set_marks(self.progress.iter().map(Progress::durable));

@@ -297,6 +297,11 @@ impl<T> Log<T> {
         self.recycled.push(writes);
     }
 
+    /// Whether a commit is in flight.
+    pub(crate) fn is_committing(&self) -> bool {
+        self.in_flight.is_some()
+    }
+
     /// The commit that was finished last.
     pub(crate) fn finished(&self) -> Reached {
         self.finished

@@ -15,6 +15,8 @@ use std::sync::Arc;
 use sutra_runtime::{Region, RegionSlice};
 use sutra_wire::{Checked, Payload};
 
+use crate::marks::Position;
+
 /// Where in the log a validated archive of `R` lies.
 pub(crate) struct Location<R> {
     segment: u32,
@@ -58,12 +60,15 @@ struct Stretch {
     region: Arc<Region>,
     /// Bytes that recovery read into it.
     loaded: usize,
+    /// Where its last commit ends that has landed. The watermark may lie behind one that has not.
+    landed: usize,
 }
 
 impl LogMemory {
     /// Adds the next segment, of which recovery read so many bytes.
     pub(crate) fn push(&mut self, region: Arc<Region>, loaded: usize) {
-        self.segments.push(Stretch { region, loaded });
+        let landed = region.frozen();
+        self.segments.push(Stretch { region, loaded, landed });
     }
 
     /// More of a segment was read.
@@ -71,6 +76,23 @@ impl LogMemory {
         if let Some(segment) = self.segments.get_mut(number as usize) {
             segment.loaded = loaded;
         }
+    }
+
+    /// All that was read back has landed.
+    pub(crate) fn settle(&mut self) {
+        self.segments.iter_mut().for_each(|segment| segment.landed = segment.region.frozen());
+    }
+
+    /// A commit has landed that ends here.
+    pub(crate) fn note_landed(&mut self, end: Position) {
+        if let Some(segment) = self.segments.get_mut(end.segment as usize) {
+            segment.landed = end.offset as usize;
+        }
+    }
+
+    /// A segment's memory, and where its last commit ends that has landed.
+    pub(crate) fn segment(&self, number: u32) -> Option<(&Arc<Region>, usize)> {
+        self.segments.get(number as usize).map(|segment| (&segment.region, segment.landed))
     }
 
     /// How many there are; the number of the next.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sutra_wire::IdRule;
 
+use crate::cut::StoreFacts;
 use crate::disk::Disk;
 use crate::marks::Position;
 use crate::{StoreError, format};
@@ -83,6 +84,16 @@ impl Manifest {
         Self { store, marks: vec![Position::default(); self.cores], ..self.clone() }
     }
 
+    /// The manifest of a store that is made of another's logs.
+    pub(crate) fn of(store: u64, cores: usize, facts: &StoreFacts) -> Self {
+        Self {
+            namespaces: facts.namespaces.clone(),
+            imports: facts.imports.clone(),
+            given_back: facts.given_back,
+            ..Self::new(store, cores, facts.id_rule)
+        }
+    }
+
     /// How a caller's string becomes an id.
     pub(crate) fn id_rule(&self) -> IdRule {
         self.id_rule.parse().expect("checked when it was read")
@@ -119,6 +130,16 @@ impl Manifest {
         let named =
             (0..).zip(&self.namespaces).filter(|(number, name)| *number == 0 || !name.is_empty());
         named.map(|(number, name)| (number, name.as_str()))
+    }
+
+    /// Names of the namespaces by number; empty ones are free places, but for the first.
+    pub(crate) fn places(&self) -> &[String] {
+        &self.namespaces
+    }
+
+    /// Up to which sequence entries may name namespaces that are not there.
+    pub(crate) fn given_back(&self) -> u64 {
+        self.given_back
     }
 
     /// Whether no namespace has this number.

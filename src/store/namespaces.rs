@@ -128,10 +128,31 @@ impl Namespaces {
             .map(|(_, number)| *number)
     }
 
-    /// The names, the empty one first, then in order. Cost: a look at each slot of the table.
-    pub fn names(&self) -> Vec<String> {
+    /// Who keeps the manifest that names them.
+    pub fn keeper(&self) -> &Arc<Keeper> {
+        &self.keeper
+    }
+
+    /// All that are known, in no order. Cost: a look at each slot of the table, no lock.
+    fn known(&self) -> impl Iterator<Item = (&str, NamespaceId)> {
         let known = self.slots.iter().filter_map(OnceLock::get);
-        let mut names: Vec<String> = known.map(|(name, _)| name.to_string()).collect();
+        known.map(|(name, number)| (&**name, *number))
+    }
+
+    /// The names by number; empty ones are free places, but for the first.
+    pub fn by_number(&self) -> Vec<String> {
+        let mut names = vec![String::new()];
+        for (name, NamespaceId(number)) in self.known() {
+            let number = number as usize;
+            names.resize(names.len().max(number + 1), String::new());
+            name.clone_into(&mut names[number]);
+        }
+        names
+    }
+
+    /// The names, the empty one first, then in order.
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.known().map(|(name, _)| name.to_owned()).collect();
         names.sort_unstable();
         names
     }

@@ -18,6 +18,7 @@ use crate::marks::Position;
 use crate::namespaces::Namespaces;
 use crate::prepare::{FIRST_STEP, Preparation};
 use crate::recovery::{Recovered, Replayed, ShardReport, Source, Uncut, Unwritten, recover};
+use crate::remake;
 use crate::repair::check_finished;
 use crate::segment::{MAX_SEGMENT, MIN_SEGMENT, Segment, holds_data};
 use crate::shard::Shard;
@@ -122,6 +123,7 @@ impl Store {
     pub fn open<T: Send>(folder: &Path, options: OpenOptions) -> Result<Opened<T>, StoreError> {
         check_finished(folder)?;
         let disk = FileDisk::open(folder, options.durability, &options.listening)?;
+        remake::refuse_unfinished(&disk)?;
         let is_copy = disk.is_copy();
         if is_copy && options.cores > 1 {
             // Each shard is whole up to some commit. But they were copied at different times, so

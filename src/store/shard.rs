@@ -10,6 +10,7 @@
 //! [`Shard::observe`] of sequences seen elsewhere, and passes each in-edge to its target's shard.
 
 mod apply;
+mod cut;
 mod marking;
 mod reads;
 mod search;
@@ -74,7 +75,8 @@ impl<T> Shard<T> {
         clock: Arc<dyn Clock>,
         relaxed: bool,
     ) -> (Self, ShardReport) {
-        let Recovered { graph, memory, end, durable, sequence, active, report, .. } = recovered;
+        let Recovered { graph, mut memory, end, durable, sequence, active, report, .. } = recovered;
+        memory.settle();
         let marking = Marking::new(keeper, end.shard, end.reached, durable, relaxed, &memory);
         let shard = Self {
             log: Log::new(end, active, preparation),
@@ -262,6 +264,7 @@ impl<T> Shard<T> {
             return;
         };
         self.marking.landed(before, reached, file);
+        self.memory.note_landed(reached.position);
         self.commits += 1;
         self.written += writes.len() as u64;
         for Pending { write, namespace, sequence, ticket } in writes.drain(..) {

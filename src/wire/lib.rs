@@ -10,6 +10,7 @@
 //! Relies on nothing of ours. A concept record is archived once, by the client; the same bytes are
 //! the request's payload, the log entry's body and the reply to a query.
 
+mod backup;
 mod borrowed;
 mod checked;
 mod durability;
@@ -31,6 +32,10 @@ mod shared;
 mod status;
 mod version;
 
+pub use backup::{
+    ArchivedBackupCut, ArchivedBackupDone, ArchivedCutSegment, ArchivedCutShard, ArchivedLogRange,
+    BackupCut, BackupDone, CutSegment, CutShard, LogRange,
+};
 pub use borrowed::{
     AssociationKeyRef, AssociationRecordRef, ConceptKeyRef, ConceptRecordRef, ConceptsRequestRef,
     NeighborsRequestRef, Numbers, PathRequestRef, SearchRequestRef,

@@ -48,6 +48,10 @@ pub const DEFAULT_VISITED: u32 = 262_144;
 /// each, the four that a core works on at a time take at most 1.3 GiB.
 pub const MAX_VISITED: u32 = 4_194_304;
 
+/// Most bytes of a log in one reply: its core copies them into a socket in about 0.2 ms, and
+/// answers nobody else meanwhile.
+pub const MAX_LOG_READ: u32 = 1 << 20;
+
 /// Requests that one connection may have unanswered: enough to keep a disk's group commits full
 /// from one connection, few enough that its replies stay within one send buffer.
 pub const MAX_IN_FLIGHT: u32 = 1_024;

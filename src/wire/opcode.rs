@@ -69,6 +69,14 @@ opcodes! {
     /// Has the server look at its files, or asks how that goes: [`crate::ScrubRequest`]; answered
     /// by [`crate::ScrubReport`].
     Scrub = 0x33, "scrub";
+    /// Has all cores hold for a moment and tell where their logs end: no payload; answered by
+    /// [`crate::BackupCut`].
+    BackupCut = 0x38, "backup_cut";
+    /// Reads a stretch of a log as it is on the disk: [`crate::LogRange`]; answered by its bytes.
+    ReadLog = 0x39, "read_log";
+    /// A backup is complete, which the server notes: [`crate::BackupDone`]; answered by a bare
+    /// header.
+    BackupDone = 0x3a, "backup_done";
     /// Asked of the grid's master: an agent takes up its work: [`crate::grid::AgentRegistration`];
     /// answered by [`crate::grid::AgentRegistered`].
     RegisterAgent = 0x40, "register_agent";
@@ -121,6 +129,7 @@ mod tests {
         let known: Vec<u8> =
             (0..=255).filter(|number| Opcode::from_number(*number).is_some()).collect();
         let storage = [0x01].into_iter().chain(0x10..=0x13).chain(0x20..=0x27).chain(0x30..=0x33);
-        assert_eq!(known, storage.chain(0x40..=0x4b).collect::<Vec<u8>>());
+        let backups = 0x38..=0x3a;
+        assert_eq!(known, storage.chain(backups).chain(0x40..=0x4b).collect::<Vec<u8>>());
     }
 }

@@ -98,7 +98,7 @@ fn crates_know_no_more_than_architecture_promises() {
 }
 
 /// The features of the storage service, each a module.
-const FEATURES: [&str; 5] = ["all_cores", "paths", "reads", "vectors", "writes"];
+const FEATURES: [&str; 6] = ["all_cores", "backups", "paths", "reads", "vectors", "writes"];
 
 /// Whether a module of the storage service may name a feature that is another one.
 fn may_name(module: &str, feature: &str) -> bool {

@@ -99,6 +99,7 @@ pub(super) fn for_people(stats: &ArchivedStats) -> String {
         written(stats, &counters),
         memory(&counters),
         connections(&counters),
+        backed_up(&counters),
         server(stats, &counters),
     ];
     let texts: Vec<String> =
@@ -176,6 +177,15 @@ fn written(stats: &ArchivedStats, counters: &Counters<'_>) -> Group {
             let read = bytes(counters.get("scrub_last_bytes"));
             format!("{}, {read}", local_time(counters.get("scrub_last_ended_us")))
         })
+}
+
+fn backed_up(counters: &Counters<'_>) -> Group {
+    let taken = counters.get("last_backup_taken_us");
+    let elapsed = Duration::from_micros(counters.get("last_backup_elapsed_us"));
+    Group::new("last backup")
+        .row_if(taken > 0, "taken", || local_time(taken))
+        .row_if(taken > 0, "log", || bytes(counters.get("last_backup_bytes")))
+        .row_if(taken > 0, "took", || duration(elapsed))
 }
 
 fn memory(counters: &Counters<'_>) -> Group {

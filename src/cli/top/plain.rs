@@ -103,6 +103,7 @@ pub(super) fn for_programs(interval: &Interval, look: &Look) -> Value {
         "disk": stats.disk.map(|disk| {
             json!({ "free_bytes": disk.free_bytes, "size_bytes": disk.size_bytes })
         }),
+        "last_backup_taken_us": stats.counters.get("last_backup_taken_us"),
         "slow": look.slow,
     })
 }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Stats {
+    pub(super) time_us: u64,
     pub(super) status: String,
     pub(super) healthy: bool,
     pub(super) ready: bool,

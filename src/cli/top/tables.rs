@@ -122,7 +122,7 @@ pub(super) fn problems(stats: &Stats) -> Vec<String> {
     stats.by_core.iter().filter_map(problem).collect()
 }
 
-/// Commits, log, disk, memory, connections: names and values.
+/// Commits, log, disk, memory, connections, the last backup: names and values.
 pub(super) fn facts(stats: &Stats, interval: &Interval) -> Vec<(&'static str, String)> {
     let per_second = |what: f64| rate(what) + "/s";
     let commits = &interval.commit_took;
@@ -161,6 +161,10 @@ pub(super) fn facts(stats: &Stats, interval: &Interval) -> Vec<(&'static str, St
         ("out", byte_rate(interval.sent)),
         ("stored", counted(stats.stored.concepts, "concept")),
     ];
+    if let Some(taken) = stats.counters.get("last_backup_taken_us") {
+        let age = Duration::from_micros(stats.time_us.saturating_sub(*taken));
+        facts.push(("backup", duration(age) + " ago"));
+    }
     let rare = [
         ("refused", interval.failed_connections, "/s connections"),
         ("waits", interval.waits, "/s for room"),

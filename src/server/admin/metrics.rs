@@ -94,6 +94,7 @@ pub(crate) fn of_server(
     metrics.extend(stored(all));
     metrics.extend(requests(all));
     metrics.extend(written(all));
+    metrics.extend(backed_up(all));
     metrics.extend(of_old_alerts(all, &recent));
     for (name, counter, help) in RISING {
         metrics.push(Metric::counter(name, help, count(&all.counters, counter)));
@@ -221,6 +222,29 @@ fn written(all: &CoreStats) -> Vec<Metric> {
             "sutra_commit_in_flight_seconds",
             "For how long the oldest commit or sync has been under way; 0 where none is",
             all.disk_under_way.as_secs_f64(),
+        ),
+    ]
+}
+
+/// There only once a backup was completed: nobody is alerted for a store that needs none.
+fn backed_up(all: &CoreStats) -> Vec<Metric> {
+    let Some(backup) = all.last_backup else { return Vec::new() };
+    let seconds = |microseconds: u64| microseconds as f64 / 1e6;
+    vec![
+        Metric::gauge(
+            "sutra_last_backup_timestamp_seconds",
+            "When the last backup was taken that was completed, in seconds since 1970",
+            seconds(backup.taken),
+        ),
+        Metric::gauge(
+            "sutra_last_backup_bytes",
+            "Bytes of the log that the last backup covers",
+            number(backup.bytes),
+        ),
+        Metric::gauge(
+            "sutra_last_backup_duration_seconds",
+            "How long the last backup took",
+            seconds(backup.elapsed),
         ),
     ]
 }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use sutra_net::{Context, Histogram};
+use sutra_store::LastBackup;
 use sutra_wire::{Counter, Stats};
 
 use super::process;
@@ -29,6 +30,7 @@ pub(crate) fn add(sum: &mut CoreStats, more: &CoreStats) {
         }
     }
     sum.commits.add(&more.commits);
+    sum.last_backup = sum.last_backup.or(more.last_backup);
     sum.disk_under_way = sum.disk_under_way.max(more.disk_under_way);
 }
 
@@ -41,6 +43,7 @@ pub(super) fn of_core(core: &Core, cx: &Context<'_, Message>) -> CoreStats {
         counters,
         latencies: cx.latencies().map(|(opcode, latency)| (opcode, latency.clone())).collect(),
         commits: core.shard().commits().clone(),
+        last_backup: core.last_backup(),
         ..CoreStats::default()
     }
 }
@@ -76,6 +79,16 @@ pub(crate) fn of_server(info: &ServerInfo, cores: usize, now: Instant, all: Core
         ("scrub_last_ended_us", scrub.last_ended),
         ("scrub_last_bytes", scrub.last_bytes),
     ] {
+        counters.push(Counter { name: name.into(), value });
+    }
+    let backup = all.last_backup.map(|LastBackup { taken, bytes, elapsed }| {
+        [
+            ("last_backup_taken_us", taken),
+            ("last_backup_bytes", bytes),
+            ("last_backup_elapsed_us", elapsed),
+        ]
+    });
+    for (name, value) in backup.into_iter().flatten() {
         counters.push(Counter { name: name.into(), value });
     }
     process::report(&mut counters);

@@ -7,15 +7,19 @@ use std::time::{Duration, Instant};
 use sutra_driver::Ended;
 use sutra_net::{Histogram, ReplyTo, ServiceMessage, SlowRequests};
 use sutra_runtime::RegionSlice;
-use sutra_store::{EdgeKey, InEdge, Indexed, NamespaceId, ShardStats, VectorQuery};
+use sutra_store::{
+    EdgeKey, InEdge, Indexed, LastBackup, NamespaceId, ShardCut, ShardStats, StoreFacts,
+    VectorQuery,
+};
 use sutra_wire::{
     AssociationRecord, ConceptId, ConceptKey, ConceptRecord, Counter, Direction, FrameBuffer,
-    NeighborsRequest, Opcode, Parcel, SearchHit, Status,
+    LogRange, NeighborsRequest, Opcode, Parcel, SearchHit, Status,
 };
 use tokio::sync::oneshot;
 
 use super::names::{
-    BurialNumber, DeletionNumber, QuestionNumber, SearchNumber, Timer, Token, TraversalNumber,
+    BurialNumber, CutNumber, DeletionNumber, QuestionNumber, SearchNumber, Timer, Token,
+    TraversalNumber,
 };
 
 /// A message and the highest sequence that its sender had seen (Lamport 1978): so that causes come
@@ -50,6 +54,7 @@ pub(crate) enum Body {
     Path(PathMessage),
     Vector(VectorMessage),
     Question(QuestionMessage),
+    Backup(BackupMessage),
     /// The admin port's thread wants to see what this core has and has done.
     Look(oneshot::Sender<CoreView>),
     /// The same for the requests that took long.
@@ -128,6 +133,7 @@ pub(crate) enum Forwarded {
         namespace: NamespaceId,
         id: ConceptId,
     },
+    Backup(BackupRequest),
 }
 
 /// Something for the log of its owner.
@@ -161,6 +167,7 @@ pub(crate) enum Read {
     Association { namespace: NamespaceId, source: ConceptId, target: ConceptId, kind: Option<u32> },
     Neighbors { namespace: NamespaceId, request: Parcel<NeighborsRequest> },
     Concepts { listed: Listed, namespace: NamespaceId, from: u32, limit: u32 },
+    Log(LogRange),
 }
 
 /// Which of a namespace's concepts a listing has.
@@ -264,6 +271,29 @@ pub(crate) enum QuestionMessage {
     Tell { number: QuestionNumber, reply: CoreReply },
 }
 
+/// What a backup asks of the core that takes cuts.
+#[derive(Clone, Copy)]
+pub(crate) enum BackupRequest {
+    /// Where all logs end.
+    Cut,
+    /// It is complete, which is to be noted.
+    Done(LastBackup),
+}
+
+/// Of backups. All but the first and the last are between the core that takes a cut and the others.
+pub(crate) enum BackupMessage {
+    /// The background thread has read the manifest: what it says, and where the data folder is.
+    Facts(Box<StoreFacts>, String),
+    /// The receiver is to begin no commit, and to tell where its log ends.
+    Hold(CutNumber),
+    /// The sender's log ends there; or why that can't be told.
+    Ends(CutNumber, Result<ShardCut, String>),
+    /// The cut is over.
+    GoOn(CutNumber),
+    /// The background thread has noted a backup, or could not.
+    Noted(Result<(), String>),
+}
+
 /// What is asked of every core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
@@ -290,6 +320,8 @@ pub(crate) struct CoreStats {
     pub(crate) commits: Histogram,
     /// For how long the oldest of a commit and a sync has been under way; zero where none is.
     pub(crate) disk_under_way: Duration,
+    /// The last backup, on the core that keeps the note of it.
+    pub(crate) last_backup: Option<LastBackup>,
 }
 
 /// The same, and how the core is.

@@ -29,6 +29,8 @@ impl From<Commit> for Token {
 pub(crate) enum Timer {
     Driver(DriverTimer),
     Sync,
+    /// A cut for a backup has taken too long.
+    Cut,
 }
 
 impl Name for Timer {
@@ -37,6 +39,7 @@ impl Name for Timer {
         Self::Driver(DriverTimer::Offer),
         Self::Driver(DriverTimer::Look),
         Self::Sync,
+        Self::Cut,
     ];
 }
 
@@ -69,6 +72,10 @@ pub(crate) struct SearchNumber(pub(crate) usize);
 /// A core's share of a vector search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ShareNumber(pub(crate) usize);
+
+/// A cut for a backup, of the core that takes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CutNumber(pub(crate) u64);
 
 /// A question to all cores, of the core that was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

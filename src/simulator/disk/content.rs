@@ -74,6 +74,10 @@ impl Content {
         &self.now
     }
 
+    pub(super) fn durable(&self) -> &[u8] {
+        &self.durable
+    }
+
     pub(super) fn byte(&self, at: usize) -> Option<u8> {
         self.durable.get(at).copied()
     }

@@ -42,7 +42,7 @@ impl Model {
                 cores if cores == self.plan.cores => Ok(()),
                 cores => Err(format!("it has {} cores, and says {cores}", self.plan.cores)),
             },
-            (Operation::Health, Reply::Health(_)) => Ok(()),
+            (Operation::Health, Reply::Health(_)) | (Operation::Cut, Reply::Cut(_)) => Ok(()),
             (operation, reply) => Err(format!("{operation} is answered: {reply}")),
         }
     }

@@ -243,6 +243,9 @@ impl Run<'_> {
             }
             self.coverage.fault("the disk stood still, and health told");
         }
+        if let Reply::Cut(cut) = reply {
+            self.check_cut(began, cut)?;
+        }
         let checked = self.model.end(number, began, &operation, reply);
         checked.map_err(|what| format!("{number}: {operation}: {what}")).of_kind(Kind::Answer)
     }
@@ -251,6 +254,12 @@ impl Run<'_> {
     fn explain(&self, operation: &Operation, status: Status, message: &str) -> Result<(), Failure> {
         let is_explained = match status {
             Status::ShuttingDown => self.is_stopping,
+            // The scheduler may let a write stand still for long, and many may ask at once.
+            Status::StorageFailed | Status::Busy if *operation == Operation::Cut => {
+                self.excuses.explain(status)
+                    || message.contains("were not on the disk within")
+                    || status == Status::Busy
+            }
             // It tells of all that is wrong.
             Status::StorageFailed if *operation == Operation::Flush => {
                 self.excuses.explain(Status::StorageFull)

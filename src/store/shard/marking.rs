@@ -79,6 +79,11 @@ impl Marking {
         !self.relaxed
     }
 
+    /// Up to where the log is on stable storage.
+    pub(super) fn durable(&self) -> Position {
+        self.progress().durable()
+    }
+
     fn progress(&self) -> &Progress {
         self.keeper.progress(self.shard)
     }

@@ -39,6 +39,8 @@ const NOW = [
   ["vectors", (answer) => answer.stored.vectors_unindexed > 0
     ? `${whole(answer.stored.vectors)}, ${whole(answer.stored.vectors_unindexed)} not indexed`
     : whole(answer.stored.vectors)],
+  ["last backup", (answer) => answer.counters.last_backup_taken_us
+    ? `${age(answer.time_us - answer.counters.last_backup_taken_us)} ago` : "–"],
   ["open files", (answer) => answer.files
     ? `${count(answer.files.open)} of ${count(answer.files.limit)}` : "–"],
 ];

@@ -32,6 +32,8 @@ macro_rules! published {
                     exact
                 }
                 ScrubRequest: ArchivedScrubRequest { bandwidth, begin }
+                LogRange: ArchivedLogRange { generation, segment, offset, length, shard }
+                BackupDone: ArchivedBackupDone { taken, bytes, elapsed }
                 AgentRegistration: ArchivedAgentRegistration {
                     agent_id, hostname, platform, version, endpoint, incarnation, revision,
                     memory_mb, max_nodes, cores, nodes
@@ -70,6 +72,9 @@ macro_rules! published {
                     ended, done, total, last_ended, last_bytes, damaged, findings, failed,
                     is_running
                 }
+                BackupCut: ArchivedBackupCut {
+                    store, taken, given_back, format, id_rule, data, namespaces, imports, shards
+                }
                 AgentRegistered: ArchivedAgentRegistered {
                     master_version, heartbeat_ms, degraded_after_ms, offline_after_ms
                 }
@@ -90,6 +95,8 @@ macro_rules! published {
                 Path: ArchivedPath { concepts, edges }
                 SearchHit: ArchivedSearchHit { id, similarity }
                 Counter: ArchivedCounter { name, value }
+                CutSegment: ArchivedCutSegment { generation, number, block, capacity, end }
+                CutShard: ArchivedCutShard { commit, segments }
                 NodeReport: ArchivedNodeReport {
                     node_id, name, endpoint, compat_endpoint, storage_path, detail, cores,
                     memory_enforcement, memory_limit_mb, started, pid, restarts, state

@@ -11,11 +11,23 @@ use sutra_wire::grid::{
     NodeKey, NodeReport, Nodes, NodesRequest, SpawnNode, WatchRequest,
 };
 use sutra_wire::{
-    AssociationKey, AssociationRecord, ClientHello, ConceptKey, ConceptRecord, Concepts,
-    ConceptsRequest, Counter, Deleted, ErrorMessage, Health, NO_CORE, Near, Neighbor, Neighbors,
-    NeighborsRequest, Path, PathEdge, PathRequest, Paths, ScrubReport, ScrubRequest, SearchHit,
-    SearchHits, SearchRequest, ServerHello, Stats, StoreInfo,
+    AssociationKey, AssociationRecord, BackupCut, BackupDone, ClientHello, ConceptKey,
+    ConceptRecord, Concepts, ConceptsRequest, Counter, CutSegment, CutShard, Deleted, ErrorMessage,
+    Health, LogRange, NO_CORE, Near, Neighbor, Neighbors, NeighborsRequest, Path, PathEdge,
+    PathRequest, Paths, ScrubReport, ScrubRequest, SearchHit, SearchHits, SearchRequest,
+    ServerHello, Stats, StoreInfo,
 };
+
+/// A segment of a cut.
+fn cut_segment(number: u32, end: u32) -> CutSegment {
+    CutSegment {
+        generation: 0x0807_0605_0403_0201,
+        number,
+        block: 0x0000_1000,
+        capacity: 0x0400_0000,
+        end,
+    }
+}
 
 /// A published type with its fixed values.
 pub(crate) trait Samples: Sized {
@@ -343,6 +355,50 @@ samples! {
             findings: vec!["manifest.json, byte 0: it is missing".into(), "x".into()],
             failed: "the disk is away".into(),
             is_running: true,
+        };
+    }
+    LogRange {
+        "the beginning": LogRange::default();
+        "all fields": LogRange {
+            generation: 0x0807_0605_0403_0201,
+            segment: 0x1413_1211,
+            offset: 0x2423_2221,
+            length: 0x0000_3231,
+            shard: 0x4241,
+        };
+    }
+    BackupDone {
+        "all fields": BackupDone {
+            taken: 0x0807_0605_0403_0201,
+            bytes: 0x1817_1615_1413_1211,
+            elapsed: 0x2827_2625_2423_2221,
+        };
+    }
+    CutSegment {
+        "all fields": cut_segment(0x1413_1211, 0x0033_2211);
+    }
+    CutShard {
+        "without commits": CutShard { commit: 0, segments: vec![cut_segment(0, 4096)] };
+        "of two segments": CutShard {
+            commit: 0x0807_0605_0403_0201,
+            segments: vec![cut_segment(0, 0x03ff_f000), cut_segment(1, 8192)],
+        };
+    }
+    BackupCut {
+        "nothing": BackupCut::default();
+        "all fields": BackupCut {
+            store: 0x0807_0605_0403_0201,
+            taken: 0x1817_1615_1413_1211,
+            given_back: 0x2827_2625_2423_2221,
+            format: 0x3433_3231,
+            id_rule: "md5-or-hex".into(),
+            data: "/var/lib/sutra".into(),
+            namespaces: vec![String::new(), "w".into(), "wordnet-3.0".into()],
+            imports: vec!["d41d8cd98f00b204e9800998ecf8427e".into()],
+            shards: vec![
+                CutShard { commit: 7, segments: vec![cut_segment(0, 8192)] },
+                CutShard { commit: 0, segments: Vec::new() },
+            ],
         };
     }
     NodeReport {

@@ -1,0 +1,227 @@
+//! A store made anew from the segments of another: what restoring a backup ends with.
+//!
+//! A file in the folder says that it is not finished, from before the first segment until all is on
+//! the disk. A start refuses such a folder, and a second attempt clears it. The manifest comes last
+//! before that file goes. Its marks stand at the logs' ends, so a start refuses what lacks
+//! anything.
+//!
+//! The new store draws a number of its own. From here on it and the one that was backed up go
+//! different ways, and nothing of the one may pass for the other's.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+use sutra_runtime::{Folder, in_context};
+use sutra_wire::Durability;
+
+use crate::cut::StoreFacts;
+use crate::disk::{Disk, SegmentName, shard_folder};
+use crate::file_disk::FileDisk;
+use crate::format::{SEGMENT_HEADER, SegmentHeader};
+use crate::manifest::Manifest;
+use crate::marks::Position;
+use crate::prepare::FIRST_STEP;
+use crate::{StoreError, format};
+
+/// The file that says that a restore is not finished.
+const UNFINISHED: &str = "restore-unfinished";
+/// What a lock leaves in a folder.
+const LOCK: &str = "lock";
+/// The most shards that a folder is looked through for.
+const MAX_SHARDS: u16 = 1000;
+
+/// Refuses a folder in which a restore was interrupted.
+pub(crate) fn refuse_unfinished(disk: &FileDisk) -> Result<(), StoreError> {
+    match disk.held().known_as(UNFINISHED)? {
+        None => Ok(()),
+        Some(_) => Err(StoreError::HalfRestored { folder: disk.folder().to_owned() }),
+    }
+}
+
+/// A store that is being made. Dropped before [`Remake::finish`], it stays unfinished.
+#[derive(Debug)]
+pub struct Remake {
+    disk: FileDisk,
+    store: u64,
+    segment: Option<Open>,
+    /// By shard: where its log ends so far.
+    ends: Vec<Position>,
+}
+
+/// The segment that is being written.
+#[derive(Debug)]
+struct Open {
+    name: SegmentName,
+    file: File,
+    folder: Folder,
+    capacity: u64,
+    bytes: u64,
+    /// Of the header, until all of it is there.
+    header: Vec<u8>,
+}
+
+impl Remake {
+    /// Begins a store in a folder that is not there, is empty, or holds what an attempt has left.
+    /// It is locked from here on.
+    ///
+    /// # Errors
+    /// The folder holds something else, is in use, or can't be written to.
+    pub fn begin(folder: &Path) -> Result<Self, StoreError> {
+        // Looked at first, so that nothing is put into a folder that is refused.
+        refuse_filled(folder)?;
+        let disk = FileDisk::open(folder, Durability::Always, "")?;
+        refuse_filled(folder)?;
+        let held = disk.held();
+        let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY;
+        let mut file = held.plain_file(UNFINISHED, flags)?;
+        let path = held.path().join(UNFINISHED);
+        file.write_all(b"sutra restore is at work here, or was interrupted\n")
+            .and_then(|()| file.sync_all())
+            .map_err(in_context("write", &path))?;
+        held.sync()?;
+        clear(held)?;
+        let store = disk.random();
+        Ok(Self { disk, store, segment: None, ends: Vec::new() })
+    }
+
+    /// Begins a shard's next segment.
+    ///
+    /// # Errors
+    /// The folder can't be written to.
+    pub fn segment(&mut self, header: &SegmentHeader) -> Result<(), StoreError> {
+        self.end_segment()?;
+        let name = SegmentName { shard: header.shard, number: header.number };
+        let shards = usize::from(name.shard) + 1;
+        self.ends.resize(self.ends.len().max(shards), Position::default());
+        self.disk.create_shard(name.shard)?;
+        let folder = self.disk.held().folder(&shard_folder(name.shard))?;
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
+        let file = folder.file(&name.file_name(), flags)?;
+        let (capacity, header) = (header.capacity, Vec::new());
+        self.segment = Some(Open { name, file, folder, capacity, bytes: 0, header });
+        Ok(())
+    }
+
+    /// The next bytes of the segment, as they stood in the other store. Its header becomes one of
+    /// this store's.
+    ///
+    /// # Errors
+    /// The disk refuses, or the header is none.
+    pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), StoreError> {
+        let store = self.store;
+        let open = self.segment.as_mut().expect("a segment was begun");
+        if open.header.len() < SEGMENT_HEADER {
+            let missing = (SEGMENT_HEADER - open.header.len()).min(bytes.len());
+            open.header.extend_from_slice(&bytes[..missing]);
+            bytes = &bytes[missing..];
+            if open.header.len() < SEGMENT_HEADER {
+                return Ok(());
+            }
+            let header = SegmentHeader::decode(&open.header).map_err(|fault| {
+                let file = open.folder.path().join(open.name.file_name());
+                StoreError::Damage { file, offset: 0, what: fault.to_string() }
+            })?;
+            open.append(&SegmentHeader { store, ..header }.encode())?;
+        }
+        Ok(open.append(bytes)?)
+    }
+
+    /// The segment that is being written ends here: fills it up to where a start expects a file's
+    /// end, and has it on the disk.
+    fn end_segment(&mut self) -> Result<(), StoreError> {
+        let Some(mut open) = self.segment.take() else { return Ok(()) };
+        let end = open.bytes;
+        let step = FIRST_STEP as u64;
+        let filled = end.next_multiple_of(step).min(open.capacity).max(end);
+        let zeros = vec![0; usize::try_from(filled - end).expect("less than a step")];
+        open.append(&zeros)?;
+        let path = open.folder.path().join(open.name.file_name());
+        open.file.sync_all().map_err(in_context("sync", &path))?;
+        open.folder.sync()?;
+        let end = usize::try_from(end).expect("a segment is shorter than 4 GiB");
+        self.ends[usize::from(open.name.shard)] = Position::new(open.name.number, end);
+        Ok(())
+    }
+
+    /// All segments are there: makes a store of them. `commits`: by shard, the number of the last
+    /// commit.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn finish(mut self, facts: &StoreFacts, commits: &[u64]) -> Result<(), StoreError> {
+        self.end_segment()?;
+        debug_assert_eq!(facts.format, format::FORMAT, "whoever read the facts has checked it");
+        let mut manifest = Manifest::of(self.store, commits.len(), facts);
+        let marks = self.ends.iter().zip(commits).map(|(end, commit)| match commit {
+            0 => Position::default(),
+            _ => *end,
+        });
+        manifest.set_marks(marks);
+        manifest.write(&self.disk)?;
+        let held = self.disk.held();
+        held.remove(UNFINISHED)?;
+        Ok(held.sync()?)
+    }
+
+    /// Gives up: the folder is left as empty as it was.
+    ///
+    /// # Errors
+    /// Something can't be removed.
+    pub fn abandon(self) -> Result<(), StoreError> {
+        let Self { disk, segment, .. } = self;
+        drop(segment);
+        let held = disk.held();
+        clear(held)?;
+        held.remove(UNFINISHED)?;
+        held.remove(LOCK)?;
+        Ok(held.sync()?)
+    }
+}
+
+impl Open {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let path = self.folder.path().join(self.name.file_name());
+        self.file.write_all(bytes).map_err(in_context("write to", &path))?;
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+/// Refuses a folder that holds anything but what an attempt has left.
+fn refuse_filled(folder: &Path) -> Result<(), StoreError> {
+    if Folder::at(folder)?.is_none() {
+        return Ok(());
+    }
+    let mut names = Folder::open(folder)?.names()?;
+    if names.iter().any(|name| name == UNFINISHED) {
+        return Ok(());
+    }
+    names.sort_unstable();
+    match names.into_iter().find(|name| name != LOCK) {
+        Some(found) => Err(StoreError::NotEmpty { folder: folder.to_owned(), found }),
+        None => Ok(()),
+    }
+}
+
+/// Removes what an attempt has left of a store.
+fn clear(held: &Folder) -> io::Result<()> {
+    for shard in 0..MAX_SHARDS {
+        let name = shard_folder(shard);
+        if held.known_as(&name)?.is_none() {
+            continue;
+        }
+        let folder = held.folder(&name)?;
+        let ours = folder.names()?;
+        for file in ours.iter().filter(|file| SegmentName::parse(shard, file).is_some()) {
+            folder.remove(file)?;
+        }
+        folder.sync()?;
+        held.remove_folder(&name)?;
+    }
+    for name in held.names()?.iter().filter(|name| name.starts_with("manifest.json")) {
+        held.remove(name)?;
+    }
+    held.sync()
+}
