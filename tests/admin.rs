@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 
 use sutra_client::blocking::Client;
-use sutra_client::{Concept, Neighborhood};
+use sutra_client::{BackupDone, Concept, Neighborhood};
 use sutra_wire::Status;
 
 use crate::support::agent::{Agent, Home};
@@ -153,7 +153,9 @@ fn described(metrics: &str) -> BTreeSet<&str> {
 #[test]
 fn every_metric_is_in_the_page_and_the_page_names_no_other() {
     let (server, admin) = start();
-    use_it(&server.client());
+    let client = server.client();
+    use_it(&client);
+    client.backup_done(BackupDone { taken: 1, bytes: 2, elapsed: 3 }).unwrap();
     let page = read(Path::new("src/admin/README.md"));
     let of_server = told(&page, "## A server's metrics");
     let (_, metrics) = get(admin, "/metrics");

@@ -315,7 +315,7 @@ mod tests {
         seen.stats.stored.log_bytes = 1234 << 30;
         seen.stats.stored.log_segments = 19_744;
         state.take(Ok(seen));
-        for (width, has_stages) in [(100, false), (120, false), (140, false), (160, true)] {
+        for (width, has_stages) in [(100, false), (120, false), (140, false), (200, true)] {
             let screen = drawn(&mut state, width, 40);
             assert!(screen.contains(&"ab".repeat(16)), "{width}:\n{screen}");
             assert!(screen.contains("19,744 segments"), "{width}:\n{screen}");
