@@ -21,6 +21,8 @@ const UNFINISHED: &str = "repair-unfinished";
 /// What was found, and what is lost: one JSON document a line.
 const LIST: &str = "repair-report.jsonl";
 const MANIFEST: &str = "manifest.json";
+/// What a lock leaves in a folder.
+const LOCK: &str = "lock";
 
 /// The new store's folder.
 pub(super) struct Target {
@@ -130,11 +132,18 @@ impl Target {
     }
 }
 
-/// Whether a folder is absent or empty.
+/// Whether a folder is absent or empty. What a lock leaves behind is nothing: a repair that is
+/// killed at once has come no further.
 fn is_empty(folder: &Path) -> Result<bool, StoreError> {
-    match fs::read_dir(folder) {
-        Ok(mut entries) => Ok(entries.next().is_none()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
-        Err(error) => Err(in_context("look into", folder)(error).into()),
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(in_context("look into", folder)(error).into()),
+    };
+    for entry in entries {
+        if entry.map_err(in_context("look into", folder))?.file_name() != LOCK {
+            return Ok(false);
+        }
     }
+    Ok(true)
 }
