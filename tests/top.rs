@@ -88,12 +88,6 @@ fn the_screen_shows_a_server_under_load_at_any_size_and_obeys_its_keys() {
     });
     terminal.press("\x1b[H");
     terminal.until("its beginning", |text| text.contains("↑0 ↓"));
-    terminal.resize(45, 130);
-    terminal.until("the chart, and the totals", |text| {
-        text.contains("requests a second, up to") && text.contains("since the start")
-    });
-    terminal.resize(24, 80);
-    terminal.until("no chart", |text| !text.contains("requests a second, up to"));
     terminal.press("p");
     terminal.until("a pause", |text| text.contains("PAUSED"));
     terminal.press("p");
@@ -102,6 +96,12 @@ fn the_screen_shows_a_server_under_load_at_any_size_and_obeys_its_keys() {
     terminal.until("help", |text| text.contains("choose a list"));
     terminal.press("x");
     terminal.until("no help", |text| !text.contains("choose a list"));
+    terminal.resize(45, 130);
+    terminal.until("the chart, and the totals", |text| {
+        text.contains("requests a second, up to") && text.contains("since the start")
+    });
+    terminal.resize(24, 80);
+    terminal.until("no chart", |text| !text.contains("requests a second, up to"));
     drop(load);
     terminal.until("silence", |text| number(text, "query ") == Some(0.0));
     terminal.press("q");
