@@ -22,7 +22,8 @@ use sutra_runtime::{Folder, in_context, is_out_of_space};
 use crate::StoreError;
 use crate::disk::{Clock, SystemClock};
 
-const LOCK: &str = "lock";
+/// The file that names who has a folder. It may stay behind where nothing else is.
+pub(crate) const LOCK: &str = "lock";
 /// The longest lock file that is read, in bytes.
 const MOST: u64 = 4096;
 /// How often the file is opened again where it was removed before it was locked.

@@ -20,6 +20,7 @@ use crate::cut::StoreFacts;
 use crate::disk::{Disk, SegmentName, shard_folder};
 use crate::file_disk::FileDisk;
 use crate::format::{SEGMENT_HEADER, SegmentHeader};
+use crate::lock::LOCK;
 use crate::manifest::Manifest;
 use crate::marks::Position;
 use crate::prepare::FIRST_STEP;
@@ -27,8 +28,6 @@ use crate::{StoreError, format};
 
 /// The file that says that a restore is not finished.
 const UNFINISHED: &str = "restore-unfinished";
-/// What a lock leaves in a folder.
-const LOCK: &str = "lock";
 /// The most shards that a folder is looked through for.
 const MAX_SHARDS: u16 = 1000;
 

@@ -14,6 +14,7 @@ use super::report::RepairReport;
 use crate::StoreError;
 use crate::disk::{Disk, SegmentName, shard_folder};
 use crate::file_disk::FileDisk;
+use crate::lock::LOCK;
 use crate::manifest::Manifest;
 
 /// Is there from before the first segment until the manifest is.
@@ -21,8 +22,6 @@ const UNFINISHED: &str = "repair-unfinished";
 /// What was found, and what is lost: one JSON document a line.
 const LIST: &str = "repair-report.jsonl";
 const MANIFEST: &str = "manifest.json";
-/// What a lock leaves in a folder.
-const LOCK: &str = "lock";
 
 /// The new store's folder.
 pub(super) struct Target {

@@ -15,7 +15,9 @@ function serverFacts(answer) {
 }
 
 /** Whether the files are as they were written, as far as that was looked at. */
-function scrubbed({ running, done_bytes: done, total_bytes: total, last_ended_us: ended, damaged }) {
+function scrubbed({
+  running, done_bytes: done, total_bytes: total, last_ended_us: ended, damaged,
+}) {
   if (running) return `being checked: ${bytes(done)} of ${bytes(total)}`;
   if (damaged) return `${whole(damaged)} places damaged`;
   return ended ? `as written, checked ${age(Date.now() * 1000 - ended)} ago` : null;
