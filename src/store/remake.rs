@@ -17,7 +17,7 @@ use sutra_runtime::{Folder, in_context};
 use sutra_wire::Durability;
 
 use crate::cut::StoreFacts;
-use crate::disk::{Disk, SegmentName, shard_folder};
+use crate::disk::{Disk, MAX_SHARDS, SegmentName, shard_folder};
 use crate::file_disk::FileDisk;
 use crate::format::{SEGMENT_HEADER, SegmentHeader};
 use crate::lock::LOCK;
@@ -28,8 +28,6 @@ use crate::{StoreError, format};
 
 /// The file that says that a restore is not finished.
 const UNFINISHED: &str = "restore-unfinished";
-/// The most shards that a folder is looked through for.
-const MAX_SHARDS: u16 = 1000;
 
 /// Refuses a folder in which a restore was interrupted.
 pub(crate) fn refuse_unfinished(disk: &FileDisk) -> Result<(), StoreError> {
