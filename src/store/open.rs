@@ -25,9 +25,8 @@ use crate::file_disk::FileDisk;
 use crate::keeper::Keeper;
 use crate::manifest::Manifest;
 use crate::namespaces::Namespaces;
+use crate::new_store::refuse_unfinished;
 use crate::recovery::{Recovered, Source};
-use crate::remake;
-use crate::repair::check_finished;
 
 /// A folder with a log and a table for each core.
 pub struct Store;
@@ -40,9 +39,8 @@ impl Store {
     /// The folder is in use, can't be read or written, is damaged, or was made for another number
     /// of cores.
     pub fn open<T: Send>(folder: &Path, options: OpenOptions) -> Result<Opened<T>, StoreError> {
-        check_finished(folder)?;
         let disk = FileDisk::open(folder, options.durability, &options.listening)?;
-        remake::refuse_unfinished(&disk)?;
+        refuse_unfinished(disk.held())?;
         let is_copy = disk.is_copy();
         if is_copy && options.cores > 1 {
             // Each shard is whole up to some commit. But they were copied at different times, so
