@@ -481,23 +481,22 @@ fn killed_anywhere(rounds: u64, seed: u64) {
         let path = data.path();
         let arguments = ["restore", to, "--data", path.to_str().unwrap()];
         if kill_after(begin(None, &arguments), &mut random, Duration::from_millis(60))
-            && path.join("restore-unfinished").exists()
+            && path.join("store-unfinished").exists()
         {
             let started = sutra().args(["serve", "--cores", "2", "--data"]).arg(&path).output();
             let started = started.unwrap();
             assert_eq!(started.status.code(), Some(3), "{started:?}");
-            assert!(words(&started).contains("half of a restore"), "{started:?}");
+            assert!(words(&started).contains("half of a store"), "{started:?}");
         }
-        let found = match path.join("manifest.json").exists()
-            && !path.join("restore-unfinished").exists()
-        {
-            true => Server::start_on(data, &[]),
-            false => {
-                let output = restore(&folder, &path, &[]);
-                assert!(output.status.success(), "{}", words(&output));
-                Server::start_on(data, &[])
-            }
-        };
+        let found =
+            match path.join("manifest.json").exists() && !path.join("store-unfinished").exists() {
+                true => Server::start_on(data, &[]),
+                false => {
+                    let output = restore(&folder, &path, &[]);
+                    assert!(output.status.success(), "{}", words(&output));
+                    Server::start_on(data, &[])
+                }
+            };
         let found = whole(&found.client());
         // The killed backup may have been complete.
         assert!(found == expected || found == now, "round {round}");
