@@ -43,14 +43,7 @@ impl Store {
         refuse_unfinished(disk.held())?;
         let is_copy = disk.is_copy();
         if is_copy && options.cores > 1 {
-            // Each shard is whole up to some commit. But they were copied at different times, so
-            // together they may show a state that never was.
-            let what = format!(
-                "its {} shards were copied one after the other; to open them all the same, \
-                 each as it was when it was copied, remove the file lock in it",
-                options.cores
-            );
-            return Err(StoreError::Copy { folder: folder.to_owned(), what });
+            return Err(StoreError::copy_of_shards(folder, options.cores));
         }
         let opened = Self::open_on(Arc::new(disk), Arc::new(SystemClock), &options);
         opened.map_err(|error| if is_copy { error.of_copy(folder) } else { error })

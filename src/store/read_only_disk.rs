@@ -56,6 +56,26 @@ impl ReadOnlyDisk {
         self.folder.names()
     }
 
+    /// Opens a checkpoint, past the page cache where that can be; `None` where there is none.
+    pub(crate) fn open_checkpoint(
+        &self,
+        name: CheckpointName,
+    ) -> io::Result<Option<Arc<DataFile>>> {
+        let Some(folder) = if_there(self.shard(name.shard))? else { return Ok(None) };
+        let file = if_there(DataFile::open_to_read(&folder, &name.file_name()))?;
+        Ok(file.map(Arc::new))
+    }
+
+    /// Refuses a copy of a folder that a server of several cores had in use, as a start does.
+    pub(crate) fn refuse_copy(&self, cores: usize) -> Result<(), StoreError> {
+        match &self.lock {
+            Some(lock) if cores > 1 && lock.is_copy() => {
+                Err(StoreError::copy_of_shards(self.folder.path(), cores))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn shard(&self, shard: u16) -> io::Result<Folder> {
         self.folder.folder(&shard_folder(shard))
     }
@@ -70,7 +90,8 @@ impl ReadOnlyDisk {
 fn read_all(file: File, limit: u64) -> io::Result<Vec<u8>> {
     let length = file.metadata()?.len();
     if length > limit {
-        return Err(io::Error::other(format!("it has {length} bytes, more than {limit}")));
+        let what = format!("it has {length} bytes, more than {limit}");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
     file.take(limit).read_to_end(&mut bytes)?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::facts::Facts;
 use super::finding::{Finding, Severity, damage};
+use super::image::is_of_file;
 use super::judge::PUT_BACK;
 use crate::StoreError;
 use crate::disk::{CheckpointName, Disk, SegmentName, shard_folder};
@@ -33,7 +34,7 @@ pub(super) fn list(
         };
         for file in files {
             if let Some(name) = SegmentName::parse(shard, &file) {
-                segments.push(look(disk, name));
+                segments.push(look(disk, name)?);
             } else if let Some(namespace) = CheckpointName::number(&file) {
                 checkpoints.push(CheckpointName { shard, namespace });
             } else {
@@ -52,7 +53,7 @@ pub(super) fn list(
     Ok((segments, checkpoints))
 }
 
-fn look(disk: &dyn Disk, name: SegmentName) -> Found {
+fn look(disk: &dyn Disk, name: SegmentName) -> Result<Found, StoreError> {
     let read = || {
         let file = disk.open(name)?;
         let bytes = disk.len(&file)?;
@@ -61,10 +62,12 @@ fn look(disk: &dyn Disk, name: SegmentName) -> Found {
         Ok::<_, std::io::Error>((bytes, SegmentHeader::decode(&header)))
     };
     match read() {
-        Ok((bytes, header)) => Found { name, header, bytes },
-        Err(_) => {
-            Found { name, header: Err(HeaderFault::Invalid("the file can't be read")), bytes: 0 }
+        Ok((bytes, header)) => Ok(Found { name, header, bytes }),
+        Err(error) if is_of_file(&error) => {
+            let header = Err(HeaderFault::Invalid("the file can't be read"));
+            Ok(Found { name, header, bytes: 0 })
         }
+        Err(error) => Err(error.into()),
     }
 }
 
