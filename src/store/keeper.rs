@@ -14,7 +14,8 @@ use crate::cut::StoreFacts;
 use crate::disk::{Change, Disk, SegmentName};
 use crate::format::FORMAT;
 use crate::manifest::Manifest;
-use crate::marks::{LogPart, Position, Progress};
+use crate::marks::{LogPart, Position};
+use crate::progress::Progress;
 
 /// Bytes of one write where parts of a log are written again.
 const REWRITE_STEP: usize = 8 << 20;
