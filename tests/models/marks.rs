@@ -1,4 +1,4 @@
-//! In the place of the product's `marks.rs`, which knows manifests: a place in a log, as plain data.
+//! A place in a log, in the place of the product's `marks.rs`, which knows manifests.
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Position {
