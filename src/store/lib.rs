@@ -50,6 +50,7 @@ mod salvage;
 mod segment;
 mod shard;
 mod slab;
+mod state;
 mod stats;
 mod table;
 mod vectors;
@@ -61,7 +62,9 @@ pub use cut::{NotThere, SegmentCut, ShardCut, StoreFacts};
 pub use disk::{Change, CheckpointName, Clock, Disk, SegmentName, SystemClock};
 pub use error::StoreError;
 pub use file_disk::FileDisk;
-pub use format::{FORMAT, HeaderFault, SEGMENT_HEADER, SegmentHeader};
+pub use format::{
+    FORMAT, HeaderFault, SEGMENT_HEADER, STATE_FORMAT, SegmentHeader, is_known as is_known_format,
+};
 pub use graph::{EdgeKey, InEdge, NeighborQuery, NodeNumber, Step, Walk};
 pub use keeper::{Keeper, LookJob};
 pub use last_backup::LastBackup;
