@@ -53,6 +53,7 @@ mod shard;
 mod shared;
 mod shared_dimensions;
 mod slab;
+mod state;
 mod stats;
 mod table;
 mod vectors;
@@ -64,7 +65,9 @@ pub use cut::{NotThere, SegmentCut, ShardCut, StoreFacts};
 pub use disk::{Change, CheckpointName, Clock, Disk, SegmentName, SystemClock};
 pub use error::StoreError;
 pub use file_disk::FileDisk;
-pub use format::{FORMAT, HeaderFault, SEGMENT_HEADER, SegmentHeader};
+pub use format::{
+    FORMAT, HeaderFault, SEGMENT_HEADER, STATE_FORMAT, SegmentHeader, is_known as is_known_format,
+};
 pub use graph::{EdgeKey, InEdge, NeighborQuery, NodeNumber, Step, Walk};
 pub use keeper::{Keeper, LookJob};
 pub use last_backup::LastBackup;
