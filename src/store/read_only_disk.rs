@@ -13,7 +13,7 @@ use sutra_runtime::{DataFile, Folder, in_context};
 use crate::StoreError;
 use crate::disk::{Change, CheckpointName, Disk, SegmentName, shard_folder};
 use crate::lock::SharedLock;
-use crate::manifest::MAX_BYTES;
+use crate::manifest::{MAX_BYTES, Manifest};
 use crate::new_store::refuse_unfinished;
 
 const MANIFEST: &str = "manifest.json";
@@ -67,12 +67,15 @@ impl ReadOnlyDisk {
     }
 
     /// Refuses a copy of a folder that a server of several cores had in use, as a start does.
+    /// Where the manifest does not say how many, they are taken for so many.
     pub(crate) fn refuse_copy(&self, cores: usize) -> Result<(), StoreError> {
-        match &self.lock {
-            Some(lock) if cores > 1 && lock.is_copy() => {
-                Err(StoreError::copy_of_shards(self.folder.path(), cores))
-            }
-            _ => Ok(()),
+        if !self.lock.as_ref().is_some_and(SharedLock::is_copy) {
+            return Ok(());
+        }
+        let manifest = Manifest::read(self).ok().flatten();
+        match manifest.map_or(cores, |manifest| manifest.cores()) {
+            0 | 1 => Ok(()),
+            shards => Err(StoreError::copy_of_shards(self.folder.path(), shards)),
         }
     }
 
@@ -144,6 +147,10 @@ impl Disk for ReadOnlyDisk {
     }
 
     fn remove(&self, _: SegmentName) -> io::Result<()> {
+        self.refuse()
+    }
+
+    fn remove_shard(&self, _: u16) -> io::Result<()> {
         self.refuse()
     }
 

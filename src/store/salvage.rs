@@ -23,8 +23,8 @@ mod tests;
 mod watch;
 
 pub(crate) use self::facts::Facts;
-use self::files::{by_shard, list};
-pub use self::finding::{Finding, Loss, LostRecord, Severity, Standing};
+use self::files::{by_shard, leave_out_others, list};
+pub use self::finding::{Finding, Loss, LostRecord, Remains, Severity};
 pub(crate) use self::image::{Image, is_of_file};
 use self::judge::judge;
 pub(crate) use self::judge::{Taken, Verdict};
@@ -68,7 +68,8 @@ fn survey_as(
 ) -> Result<Survey, StoreError> {
     let mut findings = Vec::new();
     let mut facts = Facts::read(disk, &mut findings)?;
-    let (found, checkpoints) = list(disk, &facts, &mut findings)?;
+    let (mut found, checkpoints) = list(disk, &facts, &mut findings)?;
+    leave_out_others(&mut facts, &mut found, &mut findings);
     if found.is_empty() && !facts.has_manifest() {
         let what = "there is no store in this folder: neither a manifest nor a segment".to_owned();
         return Err(StoreError::Manifest { file: disk.folder().join("manifest.json"), what });

@@ -52,7 +52,8 @@ fn assert_bounded(what: &str) {
 #[test]
 fn what_claims_to_be_long_is_gone_through_a_bounded_number_of_times() {
     let seed = Seed::from_crc(7);
-    let frame = Frame { seed, block: BLOCK, first: SEGMENT_HEADER, shard: SHARD, layout: None };
+    let (first, is_unordered) = (SEGMENT_HEADER, false);
+    let frame = Frame { seed, block: BLOCK, first, shard: SHARD, layout: None, is_unordered };
     let bytes = filled(|into, follow| claim(into, KIND_COMMIT, follow - ENTRY_HEADER));
     scan(&bytes, &frame, &mut |_, _| {});
     assert_bounded("commits of a wrong length");
