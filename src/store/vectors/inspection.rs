@@ -1,5 +1,5 @@
-//! A checkpoint looked at in steps: whether it is as it was written, without ever being in memory as
-//! a whole. It is not the reader's to believe: a file of any length may have its name.
+//! A checkpoint looked at in steps: whether it is as it was written. It is never in memory as a
+//! whole, as a file of any length may have its name.
 
 use super::claims::{BROKEN, Claims, HEADER, Origin, dimension, is_whole, too_short};
 use crate::disk::CheckpointName;
